@@ -1,0 +1,53 @@
+//! Points in time and spans, as the database and the tokens count them.
+
+use std::time::Duration;
+
+/// A point in time: whole microseconds since the Unix epoch, UTC.
+///
+/// Microseconds in a `BIGINT` compare and sort alike on SQLite and Postgres.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UtcTime(i64);
+
+impl UtcTime {
+    /// From microseconds since the Unix epoch.
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    /// From whole seconds since the Unix epoch, as JWT claims count (RFC 7519 `NumericDate`).
+    pub const fn from_seconds(seconds: i64) -> Self {
+        Self(seconds.saturating_mul(1_000_000))
+    }
+
+    /// Microseconds since the Unix epoch.
+    pub const fn micros(self) -> i64 {
+        self.0
+    }
+
+    /// Whole seconds since the Unix epoch, rounded down.
+    pub const fn seconds(self) -> i64 {
+        self.0.div_euclid(1_000_000)
+    }
+
+    /// This time, `span` later.
+    #[must_use]
+    pub fn after(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(micros(span)))
+    }
+
+    /// This time, `span` earlier.
+    #[must_use]
+    pub fn before(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(micros(span)))
+    }
+
+    /// How long it is from `now` until this time; nothing when it has passed.
+    #[must_use]
+    pub fn remaining(self, now: Self) -> Duration {
+        Duration::from_micros(u64::try_from(self.0.saturating_sub(now.0)).unwrap_or(0))
+    }
+}
+
+fn micros(span: Duration) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
+}

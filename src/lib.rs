@@ -1,0 +1,4 @@
+//! Hallpass: a headless JSON auth microservice.
+
+pub mod domain;
+pub mod mail;

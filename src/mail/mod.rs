@@ -1,0 +1,1 @@
+//! Outgoing mail: how it is written and how it leaves.
