@@ -2,6 +2,7 @@
 //!
 //! [`messages`] writes, [`transport`] sends. [`smtp_url`] reads the one setting about SMTP.
 
+mod clear_text;
 mod directory;
 mod html;
 pub mod messages;

@@ -19,6 +19,7 @@ use lettre::{
 use tokio::time::timeout;
 
 use super::{
+    clear_text::ClearText,
     smtp_url::{Security, SmtpSettings},
     transport::SendError,
 };
@@ -29,7 +30,8 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// A mail server and how to talk to it.
 #[derive(Clone)]
 pub struct Smtp {
-    server: (String, u16),
+    host: String,
+    port: u16,
     security: Security,
     tls: TlsParameters,
     credentials: Option<Credentials>,
@@ -42,7 +44,8 @@ impl Smtp {
     pub(super) fn new(settings: &SmtpSettings) -> Result<Self, String> {
         let login = settings.login.as_ref();
         Ok(Self {
-            server: (settings.host.clone(), settings.port),
+            host: settings.host.clone(),
+            port: settings.port,
             security: settings.security,
             tls: tls_parameters(settings)?,
             credentials: login.map(|login| (login.user.clone(), login.password.clone()).into()),
@@ -75,24 +78,42 @@ impl Smtp {
     }
 
     async fn connect(&self) -> Result<AsyncSmtpConnection, SendError> {
-        let implicit = (self.security == Security::ImplicitTls).then(|| self.tls.clone());
-        let (host, port) = &self.server;
-        let connecting = AsyncSmtpConnection::connect_tokio1(
-            (host.as_str(), *port),
-            // Half, so that a second address of the host gets its chance.
-            Some(self.command_timeout / 2),
-            &self.hello,
-            implicit,
-            None,
-        );
-        let mut connection = self.step(Step::Connect, connecting).await?;
-        if self.security == Security::StartTls {
-            self.step(Step::StartTls, connection.starttls(self.tls.clone(), &self.hello)).await?;
-        }
+        let mut connection = match self.security {
+            Security::Plain => self.connect_with(None).await?,
+            Security::ImplicitTls => self.connect_with(Some(self.tls.clone())).await?,
+            Security::StartTls => self.connect_with_starttls().await?,
+        };
         if let Some(credentials) = &self.credentials {
             self.step(Step::LogIn, connection.auth(DEFAULT_MECHANISMS, credentials)).await?;
         }
         Ok(connection)
+    }
+
+    async fn connect_with(
+        &self,
+        tls: Option<TlsParameters>,
+    ) -> Result<AsyncSmtpConnection, SendError> {
+        let server = (self.host.as_str(), self.port);
+        let limit = Some(self.address_timeout());
+        let connecting = AsyncSmtpConnection::connect_tokio1(server, limit, &self.hello, tls, None);
+        self.step(Step::Connect, connecting).await
+    }
+
+    async fn connect_with_starttls(&self) -> Result<AsyncSmtpConnection, SendError> {
+        let connecting = ClearText::connect(&self.host, self.port, self.address_timeout());
+        let stream = timeout(self.command_timeout, connecting)
+            .await
+            .map_err(|_| too_slow())?
+            .map_err(|fault| SendError::Temporary(format!("connecting: {fault}")))?;
+        let greeting = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &self.hello);
+        let mut connection = self.step(Step::Connect, greeting).await?;
+        self.step(Step::StartTls, connection.starttls(self.tls.clone(), &self.hello)).await?;
+        Ok(connection)
+    }
+
+    /// Half of the time, so that a second address of the host gets its chance.
+    fn address_timeout(&self) -> Duration {
+        self.command_timeout / 2
     }
 
     async fn hand_over(

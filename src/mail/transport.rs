@@ -146,7 +146,7 @@ mod tests {
             ("auth@example.com", "auth@example.com"),
             (" Hallpass <auth@example.com> ", "Hallpass <auth@example.com>"),
             ("auth@메일.example.com", "auth@xn--h32bq4v.example.com"),
-            ("홀패스 <auth@example.com>", "\"홀패스\" <auth@example.com>"),
+            ("홀패스 <auth@example.com>", "홀패스 <auth@example.com>"),
         ] {
             let sender: Sender = text.parse().unwrap_or_else(|fault| panic!("{text}: {fault}"));
             assert_eq!(sender.0.to_string(), shown);
