@@ -6,3 +6,4 @@ pub mod store;
 pub mod clock;
 pub mod security;
 pub mod flows;
+pub mod config;

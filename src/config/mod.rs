@@ -14,7 +14,7 @@ use url::Url;
 pub use settings::{SETTINGS, example};
 pub use source::{ConfigFault, Source};
 
-use crate::domain::{PasswordPolicy, UtcTime};
+use crate::domain::PasswordPolicy;
 use crate::flows::{EmailVerification, VerifyEmailProof};
 use crate::mail::smtp_url::SmtpSettings;
 use crate::mail::transport::Sender;
@@ -106,7 +106,7 @@ pub struct Config {
     /// The SMTP server, if mail leaves the machine.
     pub smtp: Option<SmtpSettings>,
     /// Sender of mail.
-    pub mail_from: Sender,
+    pub mail_from: Option<Sender>,
     /// Folder for mail as files.
     pub mail_dir: PathBuf,
     /// Folder with templates of the operator.
@@ -144,7 +144,6 @@ impl Config {
             &[("development", true), ("production", false)],
         );
         let data_dir = PathBuf::from(s.text("HALLPASS_DATA_DIR").unwrap_or("./data".into()));
-        let minute_to_session = (MINUTE, 30 * DAY);
         let config = Self {
             database: read_database(s, &data_dir),
             database_pool: s.number("HALLPASS_DATABASE_POOL", 10, 1, 200),
@@ -161,7 +160,7 @@ impl Config {
                 "HALLPASS_REFRESH_TOKEN_TTL",
                 7 * DAY,
                 SECOND,
-                minute_to_session.1,
+                30 * DAY,
             ),
             session_ttl: s.duration("HALLPASS_SESSION_TTL", 30 * DAY, SECOND, 30 * DAY),
             refresh_grace: s.duration("HALLPASS_REFRESH_GRACE", 30 * SECOND, Duration::ZERO, 30 * SECOND),
@@ -187,9 +186,7 @@ impl Config {
             ),
             verify_email_url: read_page(s, "HALLPASS_VERIFY_EMAIL_URL"),
             smtp: read_smtp(s),
-            mail_from: s.parsed("HALLPASS_MAIL_FROM", default_sender(), |text| {
-                text.parse().map_err(|_| "must be an address or: Name <name@example.com>".to_owned())
-            }),
+            mail_from: read_sender(s),
             mail_dir: s
                 .text("HALLPASS_MAIL_DIR")
                 .map_or_else(|| data_dir.join("mail"), PathBuf::from),
@@ -252,15 +249,11 @@ impl Config {
         }
         warnings
     }
-
-    /// The latest that an access token issued before `now` can count.
-    pub fn access_token_horizon(&self, now: UtcTime) -> UtcTime {
-        now.after(self.access_token_ttl)
-    }
 }
 
-fn default_sender() -> Sender {
-    Sender::local("Hallpass", "hallpass@localhost")
+fn read_sender(s: &mut Source) -> Option<Sender> {
+    let text = s.text("HALLPASS_MAIL_FROM").unwrap_or("Hallpass <hallpass@localhost>".into());
+    text.parse().map_err(|advice: String| s.fault("HALLPASS_MAIL_FROM", advice)).ok()
 }
 
 fn read_database(s: &mut Source, data_dir: &std::path::Path) -> DatabaseUrl {
