@@ -106,7 +106,7 @@ pub struct Config {
     /// The SMTP server, if mail leaves the machine.
     pub smtp: Option<SmtpSettings>,
     /// Sender of mail.
-    pub mail_from: Option<Sender>,
+    pub mail_from: String,
     /// Folder for mail as files.
     pub mail_dir: PathBuf,
     /// Folder with templates of the operator.
@@ -138,11 +138,8 @@ impl Config {
             text.parse().map_err(|_| "must be an IP address and a port: 127.0.0.1:8000".to_owned())
         });
         let on_loopback = bind.ip().is_loopback();
-        let development = s.choice(
-            "HALLPASS_ENV",
-            on_loopback,
-            &[("development", true), ("production", false)],
-        );
+        let development =
+            s.choice("HALLPASS_ENV", on_loopback, &[("development", true), ("production", false)]);
         let data_dir = PathBuf::from(s.text("HALLPASS_DATA_DIR").unwrap_or("./data".into()));
         let config = Self {
             database: read_database(s, &data_dir),
@@ -155,15 +152,20 @@ impl Config {
                     .ok_or_else(|| "must be one of: ES256, EdDSA, RS256, HS256".to_owned())
             }),
             jwt_secret: read_secret(s, "HALLPASS_JWT_SECRET", development),
-            access_token_ttl: s.duration("HALLPASS_ACCESS_TOKEN_TTL", 5 * MINUTE, SECOND, 15 * MINUTE),
-            refresh_token_ttl: s.duration(
-                "HALLPASS_REFRESH_TOKEN_TTL",
-                7 * DAY,
+            access_token_ttl: s.duration(
+                "HALLPASS_ACCESS_TOKEN_TTL",
+                5 * MINUTE,
                 SECOND,
-                30 * DAY,
+                15 * MINUTE,
             ),
+            refresh_token_ttl: s.duration("HALLPASS_REFRESH_TOKEN_TTL", 7 * DAY, SECOND, 30 * DAY),
             session_ttl: s.duration("HALLPASS_SESSION_TTL", 30 * DAY, SECOND, 30 * DAY),
-            refresh_grace: s.duration("HALLPASS_REFRESH_GRACE", 30 * SECOND, Duration::ZERO, 30 * SECOND),
+            refresh_grace: s.duration(
+                "HALLPASS_REFRESH_GRACE",
+                30 * SECOND,
+                Duration::ZERO,
+                30 * SECOND,
+            ),
             sessions_per_user: s.number("HALLPASS_SESSIONS_PER_USER", 20, 1, 100),
             password_policy: PasswordPolicy {
                 min_length: s.number("HALLPASS_PASSWORD_MIN_LENGTH", 8, 8, 64),
@@ -186,7 +188,11 @@ impl Config {
             ),
             verify_email_url: read_page(s, "HALLPASS_VERIFY_EMAIL_URL"),
             smtp: read_smtp(s),
-            mail_from: read_sender(s),
+            mail_from: s.parsed(
+                "HALLPASS_MAIL_FROM",
+                "Hallpass <hallpass@localhost>".into(),
+                |text| text.parse::<Sender>().map(|_| text.to_owned()),
+            ),
             mail_dir: s
                 .text("HALLPASS_MAIL_DIR")
                 .map_or_else(|| data_dir.join("mail"), PathBuf::from),
@@ -237,23 +243,24 @@ impl Config {
             s.fault("HALLPASS_SECRET", advice);
         }
         if tracing_subscriber::EnvFilter::try_new(&self.log).is_err() {
-            s.fault("HALLPASS_LOG", "must be a level (info) or a filter (info,hallpass::http=debug)");
+            s.fault(
+                "HALLPASS_LOG",
+                "must be a level (info) or a filter (info,hallpass::http=debug)",
+            );
         }
     }
 
     fn warnings(&self, unknown: Vec<String>) -> Vec<String> {
-        let mut warnings: Vec<String> =
-            unknown.into_iter().map(|name| format!("{name} is not a setting; it is ignored")).collect();
+        let mut warnings: Vec<String> = unknown
+            .into_iter()
+            .map(|name| format!("{name} is not a setting; it is ignored"))
+            .collect();
         if !self.development && self.smtp.is_none() {
-            warnings.push("HALLPASS_SMTP_URL is not set: mail becomes files and reaches nobody".into());
+            warnings
+                .push("HALLPASS_SMTP_URL is not set: mail becomes files and reaches nobody".into());
         }
         warnings
     }
-}
-
-fn read_sender(s: &mut Source) -> Option<Sender> {
-    let text = s.text("HALLPASS_MAIL_FROM").unwrap_or("Hallpass <hallpass@localhost>".into());
-    text.parse().map_err(|advice: String| s.fault("HALLPASS_MAIL_FROM", advice)).ok()
 }
 
 fn read_database(s: &mut Source, data_dir: &std::path::Path) -> DatabaseUrl {
@@ -314,13 +321,18 @@ fn read_public_url(s: &mut Source, bind: SocketAddr, development: bool) -> Strin
     let own = format!("http://{bind}");
     let Some(text) = s.text("HALLPASS_PUBLIC_URL") else {
         if !development {
-            s.fault("HALLPASS_PUBLIC_URL", "is required outside development: https://auth.example.com");
+            s.fault(
+                "HALLPASS_PUBLIC_URL",
+                "is required outside development: https://auth.example.com",
+            );
         }
         return own;
     };
     let advice = match Url::parse(&text) {
         Err(_) => "must be an URL such as https://auth.example.com",
-        Ok(url) if !matches!(url.scheme(), "http" | "https") => "must begin with https:// or http://",
+        Ok(url) if !matches!(url.scheme(), "http" | "https") => {
+            "must begin with https:// or http://"
+        }
         Ok(url) if url.query().is_some() || url.fragment().is_some() || url.path().len() > 1 => {
             "must be an origin only: no path, query or fragment"
         }
@@ -353,9 +365,8 @@ fn read_smtp(s: &mut Source) -> Option<SmtpSettings> {
 fn check_settings_to_come(s: &mut Source, development: bool) {
     read_page(s, "HALLPASS_PASSWORD_RESET_URL");
     s.parsed("HALLPASS_TRUSTED_PROXIES", (), |text| {
-        let is_network = |part: &str| {
-            part.parse::<ipnet::IpNet>().is_ok() || part.parse::<IpAddr>().is_ok()
-        };
+        let is_network =
+            |part: &str| part.parse::<ipnet::IpNet>().is_ok() || part.parse::<IpAddr>().is_ok();
         if text.split(',').map(str::trim).all(is_network) {
             Ok(())
         } else {

@@ -11,9 +11,9 @@ fn read(values: &[(&str, &str)]) -> Result<Config, Vec<ConfigFault>> {
 }
 
 fn faulty(values: &[(&str, &str)]) -> Vec<String> {
-    read(values).map(|_| Vec::new()).unwrap_or_else(|faults| {
-        faults.into_iter().map(|fault| fault.name).collect()
-    })
+    read(values)
+        .map(|_| Vec::new())
+        .unwrap_or_else(|faults| faults.into_iter().map(|fault| fault.name).collect())
 }
 
 const PRODUCTION: [(&str, &str); 3] = [
@@ -58,26 +58,32 @@ fn every_fault_is_told_at_once() {
         ("HALLPASS_JWT_ALGORITHM", "none"),
     ]);
     names.sort();
-    assert_eq!(names, [
-        "DATABASE_URL",
-        "HALLPASS_ACCESS_TOKEN_TTL",
-        "HALLPASS_BCRYPT_COST",
-        "HALLPASS_BIND",
-        "HALLPASS_CORS_ORIGINS",
-        "HALLPASS_EMAIL_VERIFICATION",
-        "HALLPASS_JWT_ALGORITHM",
-        "HALLPASS_LOG",
-        "HALLPASS_MAIL_FROM",
-        "HALLPASS_PUBLIC_URL",
-        "HALLPASS_SMTP_URL",
-        "HALLPASS_VERIFY_EMAIL_URL",
-    ]);
+    assert_eq!(
+        names,
+        [
+            "DATABASE_URL",
+            "HALLPASS_ACCESS_TOKEN_TTL",
+            "HALLPASS_BCRYPT_COST",
+            "HALLPASS_BIND",
+            "HALLPASS_CORS_ORIGINS",
+            "HALLPASS_EMAIL_VERIFICATION",
+            "HALLPASS_JWT_ALGORITHM",
+            "HALLPASS_LOG",
+            "HALLPASS_MAIL_FROM",
+            "HALLPASS_PUBLIC_URL",
+            "HALLPASS_SMTP_URL",
+            "HALLPASS_VERIFY_EMAIL_URL",
+        ]
+    );
 }
 
 #[test]
 fn a_public_address_makes_unsafe_settings_faults() {
     assert_eq!(faulty(&PRODUCTION), Vec::<String>::new());
-    assert_eq!(faulty(&[("HALLPASS_BIND", "0.0.0.0:8000")]), ["HALLPASS_PUBLIC_URL", "HALLPASS_SECRET"]);
+    assert_eq!(
+        faulty(&[("HALLPASS_BIND", "0.0.0.0:8000")]),
+        ["HALLPASS_PUBLIC_URL", "HALLPASS_SECRET"]
+    );
     for (name, value) in [
         ("HALLPASS_PUBLIC_URL", "http://auth.example.com"),
         ("HALLPASS_SECRET", "short"),
@@ -108,9 +114,10 @@ fn a_secret_can_come_from_a_file_but_not_from_two_places() {
     let path = path.to_str().unwrap();
     let config = read(&[("HALLPASS_SECRET_FILE", path)]).unwrap();
     assert_eq!(config.secret.unwrap().expose(), b"from a file, long enough for all");
-    assert_eq!(faulty(&[("HALLPASS_SECRET_FILE", path), ("HALLPASS_SECRET", "x")]), [
-        "HALLPASS_SECRET"
-    ]);
+    assert_eq!(
+        faulty(&[("HALLPASS_SECRET_FILE", path), ("HALLPASS_SECRET", "x")]),
+        ["HALLPASS_SECRET"]
+    );
     assert_eq!(faulty(&[("HALLPASS_SECRET_FILE", "/nowhere")]), ["HALLPASS_SECRET_FILE"]);
 }
 

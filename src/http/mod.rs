@@ -1,0 +1,34 @@
+//! The only room that knows actix, JSON and status codes. [`routes`] is the table of endpoints,
+//! [`v1`] holds one file for each, [`error`] turns failures into answers.
+
+pub mod bearer;
+pub mod blocking;
+pub mod body;
+pub mod code;
+#[cfg(feature = "docs-ui")]
+mod docs;
+pub mod error;
+pub mod middleware;
+pub mod openapi;
+pub mod pages;
+mod request_id;
+pub mod routes;
+pub mod schema;
+mod strict_json;
+pub mod v1;
+
+use actix_web::{HttpRequest, web};
+
+use code::Code;
+use error::ApiError;
+
+/// Serves everything: API, pages, documentation.
+pub fn configure(app: &mut web::ServiceConfig) {
+    routes::configure(app);
+    pages::configure(app);
+    #[cfg(feature = "docs-ui")]
+    docs::configure(app);
+    app.default_service(web::to(|_: HttpRequest| async {
+        Err::<String, _>(ApiError::from(Code::NotFound))
+    }));
+}
