@@ -15,6 +15,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -50,12 +51,16 @@ class Shell:
             encoding="utf-8",
         )
         self.count = 0
+        self.folder = tempfile.TemporaryDirectory()
 
     def run(self, commands):
         self.count += 1
         end = f"--- end of block {self.count}: "
-        # `set -e` ends the shell at the first failure; the line with the end is then missing.
-        self.process.stdin.write(f"set -e\n{commands}\nset +e\necho; echo '{end}'\n")
+        typed = Path(self.folder.name, "block")
+        typed.write_text(commands, encoding="utf-8")
+        # From a file, so that no command reads the next ones as its input. `set -e` ends the shell
+        # at the first failure; the line with the end is then missing.
+        self.process.stdin.write(f"set -e; . '{typed}' </dev/null; echo; echo '{end}'\n")
         self.process.stdin.flush()
         signal.alarm(COMMAND_LIMIT)
         lines = []
