@@ -110,7 +110,7 @@ def run(sections):
         printed = None
         for language, text in told:
             if language == "sh":
-                print(text, end="")
+                print(text, end="", flush=True)
                 printed = shell.run(text)
                 print(printed, end="", flush=True)
             elif language in ("json", "text") and printed is not None:
