@@ -3,3 +3,5 @@
 pub mod domain;
 pub mod mail;
 pub mod store;
+pub mod clock;
+pub mod security;
