@@ -5,3 +5,4 @@ pub mod mail;
 pub mod store;
 pub mod clock;
 pub mod security;
+pub mod flows;

@@ -56,7 +56,6 @@ diesel::table! {
         created_at -> BigInt,
         expires_at -> BigInt,
         proven_at -> Nullable<BigInt>,
-        session_id -> Nullable<Text>,
     }
 }
 

@@ -105,6 +105,14 @@ pub fn find_by_username(conn: &mut Conn, name: &str) -> Result<Option<User>> {
     Ok(row.map(User::from))
 }
 
+/// The account of exactly that name, or else of that name in other letter case.
+pub fn find_by_any_username(conn: &mut Conn, name: &str) -> Result<Option<User>> {
+    match find_by_exact_username(conn, name)? {
+        Some(user) => Ok(Some(user)),
+        None => find_by_username(conn, name),
+    }
+}
+
 /// The account with that address.
 pub fn find_by_email(conn: &mut Conn, email: &Email) -> Result<Option<User>> {
     let row = users::table
@@ -120,12 +128,24 @@ pub fn list_all(conn: &mut Conn) -> Result<Vec<User>> {
     Ok(rows.into_iter().map(User::from).collect())
 }
 
-/// Notes a log-in.
-pub fn record_login(conn: &mut Conn, id: UserId, now: UtcTime) -> Result<()> {
-    diesel::update(users::table.find(id.0))
-        .set(users::last_login_at.eq(now.micros()))
-        .execute(conn)?;
-    Ok(())
+/// Notes a log-in of an active account that still has the password hash `checked`.
+pub fn record_login(
+    conn: &mut Conn,
+    id: UserId,
+    checked: &PasswordHash,
+    now: UtcTime,
+) -> Result<Option<User>> {
+    let row = diesel::update(
+        users::table
+            .find(id.0)
+            .filter(users::is_active.eq(true))
+            .filter(users::password_hash.eq(checked.expose())),
+    )
+    .set(users::last_login_at.eq(now.micros()))
+    .returning(users::all_columns)
+    .get_result::<Row>(conn)
+    .optional()?;
+    Ok(row.map(User::from))
 }
 
 /// Puts a new hash in the place of `old`, unless the password has changed meanwhile.
@@ -142,7 +162,7 @@ pub fn replace_password_hash(
     Ok(())
 }
 
-/// Marks `email` as proven, unless the account has another one by now. Tells whether it had not.
+/// Marks `email` as proven and returns the account, unless it has another address by now.
 pub fn mark_email_verified(
     conn: &mut Conn,
     id: UserId,
