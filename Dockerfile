@@ -18,8 +18,7 @@ FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /out/usr/local/bin/hallpass /usr/local/bin/hallpass
 COPY --from=build --chown=65532:65532 /out/data /data
 ENV HALLPASS_BIND=0.0.0.0:8000 \
-    HALLPASS_DATA_DIR=/data \
-    HALLPASS_MAIL_DIR=/data/mail
+    HALLPASS_DATA_DIR=/data
 USER 65532:65532
 WORKDIR /data
 VOLUME /data
