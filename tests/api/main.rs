@@ -1,0 +1,12 @@
+//! Black-box tests: each starts the service on a port of its own, speaks HTTP to it and reads its
+//! mail, once on SQLite and once on Postgres. Every answer is compared with the OpenAPI document.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that does not find what it needs has failed"
+)]
+
+mod support;
+
+mod register;
