@@ -9,4 +9,8 @@
 
 mod support;
 
+mod access;
+mod log_in;
+mod policies;
+mod refresh;
 mod register;
