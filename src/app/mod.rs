@@ -18,7 +18,7 @@ use tokio::sync::{Notify, watch};
 use crate::clock::Clock;
 use crate::config::{Config, SecretText};
 use crate::domain::token::Secrets;
-use crate::flows::{Flows, Policy};
+use crate::flows::{self, Flows, Policy};
 use crate::http::blocking::State;
 use crate::http::middleware::{Https, surround};
 use crate::http::v1::openapi_json::Document;
@@ -50,6 +50,9 @@ pub enum StartError {
     /// The database.
     #[error("{0}: {1}")]
     Database(String, store::Error),
+    /// The sessions that were ended while nobody was looking.
+    #[error("the ended sessions cannot be read: {0}")]
+    Revocations(flows::Error),
     /// The signing keys.
     #[error("{0}")]
     Keys(#[from] KeyError),
@@ -83,6 +86,8 @@ impl App {
         transport: Option<Transport>,
     ) -> Result<Self, StartError> {
         let flows = Arc::new(build_flows(config, Arc::clone(&clock))?);
+        // Before the first request: a token that was revoked before a restart stays revoked.
+        flows.sync_revocations().map_err(StartError::Revocations)?;
         let worker = build_worker(config, clock, transport, Arc::clone(&flows))?;
         let listener =
             TcpListener::bind(config.bind).map_err(|error| StartError::Bind(config.bind, error))?;
