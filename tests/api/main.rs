@@ -10,7 +10,12 @@
 mod support;
 
 mod access;
+mod edge;
+mod language;
 mod log_in;
+mod page;
+mod passwords;
 mod policies;
 mod refresh;
 mod register;
+mod surface;

@@ -21,7 +21,7 @@ static SCHEMAS: LazyLock<Mutex<(Schemas, HashMap<String, SchemaIndex>)>> =
 /// Panics where `answer` is not what the document promises.
 pub fn check(method: &str, path: &str, answer: &Answer) {
     let path = path.split('?').next().unwrap_or_default();
-    let trimmed = if path.len() > 1 { path.trim_end_matches('/') } else { path };
+    let trimmed = path.strip_suffix('/').unwrap_or(path);
     let place = format!("{method} {path}: {}", answer.shown());
     check_headers(&place, answer);
     assert_ne!(answer.status, 500, "{place}");
@@ -135,4 +135,49 @@ fn validate(place: &str, pointer: &str, body: &Value) {
     if let Err(error) = verdict {
         panic!("{place}\n{error}");
     }
+}
+
+#[test]
+fn an_answer_that_the_document_does_not_have_is_noticed() {
+    let headers = |status: u16, kind: &str| {
+        let mut headers = reqwest::header::HeaderMap::new();
+        let id = "00000000-0000-4000-8000-000000000000";
+        for (name, value) in [
+            ("x-request-id", id),
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "no-referrer"),
+            ("cache-control", "no-store"),
+            ("content-type", kind),
+        ] {
+            headers.insert(name, value.parse().unwrap());
+        }
+        if status == 401 {
+            headers.insert("www-authenticate", "Bearer error=\"invalid_token\"".parse().unwrap());
+        }
+        headers
+    };
+    let problem = |status: u16, code: &str| {
+        let kind = "application/problem+json";
+        let body = serde_json::json!({
+            "type": format!("urn:hallpass:error:{code}"), "title": "", "status": status,
+            "detail": "", "code": code, "request_id": "00000000-0000-4000-8000-000000000000",
+        });
+        Answer { status, headers: headers(status, kind), body: body.to_string().into_bytes() }
+    };
+    let success = |status: u16, body: &str| {
+        let headers = headers(status, "application/json");
+        Answer { status, headers, body: body.as_bytes().to_vec() }
+    };
+    let passes = |path: &str, answer: Answer| {
+        let checked = std::panic::AssertUnwindSafe(|| check("GET", path, &answer));
+        std::panic::catch_unwind(checked).is_ok()
+    };
+    assert!(passes("/healthz", success(200, r#"{"status":"ok"}"#)));
+    assert!(!passes("/healthz", success(200, r#"{"status":"bad"}"#)));
+    assert!(!passes("/healthz", success(200, "{}")));
+    assert!(!passes("/healthz", success(201, r#"{"status":"ok"}"#)));
+    assert!(passes("/v1/me", problem(401, "token_expired")));
+    assert!(!passes("/v1/me", problem(401, "code_invalid")));
+    assert!(!passes("/v1/me", problem(403, "permission_denied")));
+    assert!(!passes("/nothing", success(200, "{}")));
 }

@@ -49,6 +49,12 @@ macro_rules! on_both {
 }
 pub(crate) use on_both;
 
+/// An answer that came by another way than [`TestApp`], held against the document.
+pub fn contract_of(method: &str, path: &str, answer: Answer) -> Answer {
+    contract::check(method, path, &answer);
+    answer
+}
+
 /// Runs `work` in `count` threads that start at the same moment, and gathers what they return.
 pub fn at_once<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let start = std::sync::Barrier::new(count);
