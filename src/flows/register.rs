@@ -132,10 +132,14 @@ fn make_account(
 ) -> Result<(User, OpenedSession)> {
     refuse_taken_username(conn, &registration)?;
     let new = new_user(&registration, registration.username.clone(), false);
-    let user = users::insert_user(conn, &new, now).map_err(|error| match error {
-        store::Error::Duplicate(_) => Error::EmailTaken,
-        other => other.into(),
-    })?;
+    let user = match users::insert_user(conn, &new, now) {
+        Err(store::Error::Duplicate(_)) => {
+            // The name may have been taken since the look above.
+            refuse_taken_username(conn, &registration)?;
+            return Err(Error::EmailTaken);
+        }
+        outcome => outcome?,
+    };
     if with_mail {
         registration.user_id = Some(user.id);
         registrations::insert_registration(conn, &registration, now)?;

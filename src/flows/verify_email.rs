@@ -182,6 +182,7 @@ struct LogIn {
 
 /// The account of a proven address. Of many who prove it at once one makes it, the others find it.
 fn prove(conn: &mut Conn, registration: &Registration, now: UtcTime) -> Result<User> {
+    registrations::lock_address(conn, &registration.email)?;
     if registrations::consume_proof(conn, &registration.id, now)? {
         let user = match registration.user_id {
             Some(id) => users::mark_email_verified(conn, id, &registration.email, now)?
@@ -201,19 +202,16 @@ fn prove(conn: &mut Conn, registration: &Registration, now: UtcTime) -> Result<U
         .ok_or(Error::OneTimeTokenInvalid)
 }
 
+/// A name that somebody else took in the meantime must not make the proof worthless: the address
+/// serves as name, as it does for those who chose none.
 fn make_account(conn: &mut Conn, registration: &Registration, now: UtcTime) -> Result<User> {
-    // A name that somebody else took in the meantime must not make the proof worthless: the
-    // address serves as name, as it does for those who chose none.
-    let username = match &registration.username {
-        Some(name) if users::find_by_username(conn, name.as_str())?.is_some() => None,
-        other => other.clone(),
-    };
-    users::insert_user(conn, &new_user(registration, username, true), now).map_err(|error| {
-        match error {
-            store::Error::Duplicate(_) => Error::OneTimeTokenInvalid,
-            other => other.into(),
+    for username in [registration.username.clone(), None] {
+        match users::insert_user(conn, &new_user(registration, username, true), now) {
+            Err(store::Error::Duplicate(_)) => {}
+            outcome => return Ok(outcome?),
         }
-    })
+    }
+    Err(Error::OneTimeTokenInvalid)
 }
 
 /// The session of a proof: the first time a new one; then, as long as nobody has used its refresh

@@ -156,6 +156,21 @@ pub fn return_code_try(conn: &mut Conn, id: &RegistrationId) -> Result<()> {
     Ok(())
 }
 
+/// Makes those who prove one address wait for each other until the transaction ends; otherwise the
+/// winner, who removes the others' registrations, and a loser, who cannot make a second account,
+/// wait for each other in a circle. SQLite has one writer anyway.
+pub fn lock_address(conn: &mut Conn, email: &Email) -> Result<()> {
+    if let Conn::Postgres(postgres) = conn {
+        registrations::table
+            .filter(registrations::email_norm.eq(email.normalised()))
+            .order(registrations::id)
+            .select(registrations::id)
+            .for_update()
+            .load::<String>(postgres)?;
+    }
+    Ok(())
+}
+
 /// Uses the proof up. Of many who try at once exactly one gets `true`.
 pub fn consume_proof(conn: &mut Conn, id: &RegistrationId, now: UtcTime) -> Result<bool> {
     let consumed = diesel::update(
