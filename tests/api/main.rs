@@ -20,4 +20,5 @@ mod policies;
 mod races;
 mod refresh;
 mod register;
+mod store;
 mod surface;
