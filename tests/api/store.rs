@@ -79,12 +79,12 @@ on_both! {
         let (renewed, token) = (id.clone(), "first");
         db.write(move |conn| outbox::renew(conn, &renewed, token, at(30))).unwrap();
         assert!(lease(&db, "second", 10, 29, 40).is_empty());
-        assert_eq!(lease(&db, "second", 10, 30, 50), [id.clone()]);
+        assert_eq!(lease(&db, "second", 10, 30, 50), std::slice::from_ref(&id));
         assert!(!finish(&db, &id, "first", MailStatus::Sent));
         assert!(!put_back(&db, &id, "first", 40));
         let (renewed, token) = (id.clone(), "first");
         db.write(move |conn| outbox::renew(conn, &renewed, token, at(90))).unwrap();
-        assert_eq!(lease(&db, "third", 10, 50, 70), [id.clone()]);
+        assert_eq!(lease(&db, "third", 10, 50, 70), std::slice::from_ref(&id));
         assert!(finish(&db, &id, "third", MailStatus::Sent));
         assert!(!finish(&db, &id, "third", MailStatus::Dead));
         assert!(lease(&db, "fourth", 10, 1_000, 1_020).is_empty());
