@@ -1,0 +1,14 @@
+//! The Django face: the URLs of a Django REST framework site with `djangorestframework-jwt`, answered
+//! as that site answers, so that its clients keep working unchanged.
+//!
+//! This room knows the wire only. What the texts and the order of the checks are was recorded from the
+//! real stack; `tests/django_reference` holds it and `tests/api/django_replay` what it said.
+
+pub mod body;
+mod charset;
+pub mod fields;
+mod form;
+mod header;
+mod json;
+pub mod negotiation;
+pub mod value;

@@ -1,0 +1,3 @@
+//! HTTP: the only room that knows actix, JSON and status codes.
+
+pub mod django;
