@@ -3,3 +3,6 @@
 pub mod domain;
 pub mod http;
 pub mod mail;
+pub mod store;
+pub mod clock;
+pub mod security;

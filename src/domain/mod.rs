@@ -1,8 +1,28 @@
 //! The words of the trade: values that cannot be wrong once they exist, and predicates that take
 //! `now` as an argument. No I/O and no other room of the crate.
 
+pub mod email;
+pub mod fault;
+pub mod ids;
 pub mod language;
+pub mod locale;
+pub mod password;
+pub mod registration;
+pub mod session;
 pub mod time;
+pub mod token;
+pub mod user;
+pub mod username;
 
+pub use email::Email;
+pub use fault::Fault;
+pub use ids::{MailId, RegistrationId, SessionId, UserId};
 pub use language::Language;
+pub use locale::Locale;
+pub use password::{PasswordHash, PasswordPolicy, PlainPassword};
+pub use registration::Registration;
+pub use session::{RefreshState, RefreshToken, Session};
 pub use time::UtcTime;
+pub use token::{PlainToken, TokenHash};
+pub use user::User;
+pub use username::Username;

@@ -1,0 +1,48 @@
+//! The one source of time. Everything else takes `now` as an argument.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::domain::UtcTime;
+
+/// Tells what time it is.
+pub trait Clock: Send + Sync {
+    /// The time now.
+    fn now(&self) -> UtcTime;
+}
+
+/// The machine's clock.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> UtcTime {
+        #[expect(clippy::disallowed_methods, reason = "this is the one home of the clock")]
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        UtcTime::from_micros(i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX))
+    }
+}
+
+/// A clock that stands still until a test moves it.
+#[derive(Clone, Debug)]
+pub struct ManualClock(Arc<AtomicI64>);
+
+impl ManualClock {
+    /// A clock that shows `now`.
+    pub fn at(now: UtcTime) -> Self {
+        Self(Arc::new(AtomicI64::new(now.micros())))
+    }
+
+    /// Moves it forward.
+    pub fn advance(&self, span: Duration) {
+        let micros = i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
+        self.0.fetch_add(micros, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> UtcTime {
+        UtcTime::from_micros(self.0.load(Ordering::SeqCst))
+    }
+}

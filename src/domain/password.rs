@@ -1,0 +1,193 @@
+//! Passwords as people type them and as they are kept.
+
+use unicode_normalization::UnicodeNormalization as _;
+
+use super::{Email, Fault};
+
+/// A password in clear, in NFC (NIST SP 800-63B-4 section 3.1.1.2), otherwise exactly as received.
+///
+/// It has no `Display` and tells nothing in `Debug`.
+#[derive(Clone)]
+pub struct PlainPassword(String);
+
+impl PlainPassword {
+    /// The most bytes that are looked at, in any request.
+    pub const MAX_BYTES: usize = 1024;
+
+    /// A password presented to log in: any length up to the maximum, since it may be older than
+    /// today's policy.
+    pub fn parse(text: &str) -> Result<Self, Fault> {
+        if text.is_empty() {
+            return Err(Fault::Required);
+        }
+        // Composition can only shrink ASCII-free text by a constant, so the raw length bounds work.
+        if text.len() > 4 * Self::MAX_BYTES {
+            return Err(Fault::TooLong);
+        }
+        let composed: String = text.nfc().collect();
+        if composed.len() > Self::MAX_BYTES { Err(Fault::TooLong) } else { Ok(Self(composed)) }
+    }
+
+    /// The text, for hashing.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for PlainPassword {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PlainPassword(..)")
+    }
+}
+
+/// A stored hash in the modular crypt format, or a text that no password matches (empty, or
+/// beginning with `!`, as Django marks accounts without a password).
+#[derive(Clone, PartialEq, Eq)]
+pub struct PasswordHash(String);
+
+impl PasswordHash {
+    /// From the hasher or the database.
+    pub fn stored(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The mark of an account that has no password.
+    pub fn unusable() -> Self {
+        Self("!".to_owned())
+    }
+
+    /// The text, for the database and for verification.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PasswordHash(..)")
+    }
+}
+
+/// The rules for a new password, after NIST SP 800-63B-4 and ASVS 5.0 V6.2: length, a blocklist,
+/// nothing of one's own name; no rules of composition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PasswordPolicy {
+    /// The fewest code points.
+    pub min_length: usize,
+    /// The most code points.
+    pub max_length: usize,
+}
+
+impl PasswordPolicy {
+    /// The length that the documentation recommends.
+    pub const RECOMMENDED_LENGTH: usize = 15;
+    /// Names shorter than this are no clue to a password that contains them.
+    const SHORTEST_NAME: usize = 4;
+
+    /// Whether `password` is too short or too long.
+    pub fn check_length(&self, password: &PlainPassword) -> Result<(), Fault> {
+        match password.expose().chars().count() {
+            n if n < self.min_length => Err(Fault::TooShort),
+            n if n > self.max_length => Err(Fault::TooLong),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether `password` is good for the person of that address and name. `username` is what
+    /// the person typed, checked or not.
+    pub fn check(
+        &self,
+        password: &PlainPassword,
+        email: Option<&Email>,
+        username: Option<&str>,
+    ) -> Result<(), Fault> {
+        self.check_length(password)?;
+        let lower = password.expose().to_lowercase();
+        if is_common(&lower) {
+            return Err(Fault::TooCommon);
+        }
+        let names = [email.map(Email::local_part).map(str::to_owned), username.map(str::to_lowercase)];
+        let similar = names
+            .iter()
+            .flatten()
+            .any(|name| name.chars().count() >= Self::SHORTEST_NAME && lower.contains(name));
+        if similar { Err(Fault::TooSimilar) } else { Ok(()) }
+    }
+}
+
+impl Default for PasswordPolicy {
+    fn default() -> Self {
+        Self { min_length: 8, max_length: 256 }
+    }
+}
+
+/// Sorted, lower case, one a line; see `docs/security.md` for its source.
+static COMMON_PASSWORDS: &str = include_str!("common_passwords.txt");
+
+fn is_common(lower: &str) -> bool {
+    // A binary search on the text itself: no table is built at start-up.
+    let text = COMMON_PASSWORDS;
+    let (mut low, mut high) = (0, text.len());
+    while low < high {
+        let middle = text.floor_char_boundary(usize::midpoint(low, high));
+        let start = text[low..middle].rfind('\n').map_or(low, |at| low + at + 1);
+        let end = text[middle..high].find('\n').map_or(high, |at| middle + at);
+        match text[start..end].cmp(lower) {
+            std::cmp::Ordering::Equal => return true,
+            std::cmp::Ordering::Less => low = end + 1,
+            std::cmp::Ordering::Greater => high = start.saturating_sub(1),
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn password(text: &str) -> PlainPassword {
+        PlainPassword::parse(text).unwrap()
+    }
+
+    #[test]
+    fn the_list_is_sorted_and_each_entry_is_found() {
+        let entries: Vec<&str> = COMMON_PASSWORDS.lines().collect();
+        assert!(entries.len() > 5_000, "{}", entries.len());
+        assert!(entries.is_sorted_by(|a, b| a < b));
+        for entry in entries {
+            assert!(is_common(entry), "{entry}");
+        }
+        for other in ["", "a", "zzzzzzzzzzzzzzzzzz", "correct horse battery staple"] {
+            assert!(!is_common(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn lengths_count_code_points_at_both_ends() {
+        let policy = PasswordPolicy::default();
+        let length = |n: usize| policy.check_length(&password(&"é".repeat(n)));
+        assert_eq!(length(7), Err(Fault::TooShort));
+        assert_eq!(length(8), Ok(()));
+        assert_eq!(length(256), Ok(()));
+        assert_eq!(length(257), Err(Fault::TooLong));
+        assert!(PlainPassword::parse(&"a".repeat(1024)).is_ok());
+        assert!(PlainPassword::parse(&"a".repeat(1025)).is_err());
+    }
+
+    #[test]
+    fn composed_and_decomposed_text_are_one_password() {
+        assert_eq!(password("Amélie\0 ").expose(), password("Ame\u{301}lie\0 ").expose());
+        assert_eq!(password(" a ").expose(), " a ");
+    }
+
+    #[test]
+    fn common_and_own_names_are_refused() {
+        let policy = PasswordPolicy::default();
+        let email = Email::parse("Marianne@example.com").unwrap();
+        let check = |text: &str| policy.check(&password(text), Some(&email), Some("Zorro99"));
+        assert_eq!(check("Password1"), Err(Fault::TooCommon));
+        assert_eq!(check("xxMARIANNExx"), Err(Fault::TooSimilar));
+        assert_eq!(check("the-zorro99-rides"), Err(Fault::TooSimilar));
+        assert_eq!(check("plum tree at dusk"), Ok(()));
+    }
+}

@@ -1,0 +1,46 @@
+//! Registrations that wait for their address to be proven.
+
+use super::{
+    Email, Locale, PasswordHash, RegistrationId, SessionId, TokenHash, UserId, Username, UtcTime,
+};
+
+/// What somebody typed who may or may not own the address. Several stand beside each other for
+/// one address; the first that is proven wins.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    /// Its id.
+    pub id: RegistrationId,
+    /// The account it belongs to already, where accounts come before the proof (verification
+    /// policy `optional`), and after the proof.
+    pub user_id: Option<UserId>,
+    /// The address to prove.
+    pub email: Email,
+    /// The name that was asked for.
+    pub username: Option<Username>,
+    /// The password that becomes valid with the proof.
+    pub password_hash: PasswordHash,
+    /// The language of its mail.
+    pub locale: Locale,
+    /// What the browser that registered holds.
+    pub token_hash: TokenHash,
+    /// The six digits of the newest mail, keyed.
+    pub code_hash: Option<TokenHash>,
+    /// When it stops counting.
+    pub expires_at: UtcTime,
+    /// When it was proven.
+    pub proven_at: Option<UtcTime>,
+    /// The session that the proof opened.
+    pub session_id: Option<SessionId>,
+}
+
+impl Registration {
+    /// How long a registration waits.
+    pub const LIFETIME: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+    /// Wrong codes that one mail forgives.
+    pub const CODE_TRIES: i32 = 5;
+
+    /// Whether its time is over.
+    pub fn has_expired(&self, now: UtcTime) -> bool {
+        now >= self.expires_at
+    }
+}

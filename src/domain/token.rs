@@ -1,0 +1,199 @@
+//! Random and derived secrets that a person or a client holds, and what is kept of them.
+
+use aws_lc_rs::{constant_time, digest, hkdf, hmac, rand};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+/// Bytes from the operating system's generator.
+///
+/// # Panics
+/// Only if the operating system has no randomness to give, where going on would be worse.
+pub fn random_bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    #[expect(clippy::expect_used, reason = "without randomness no secret is safe")]
+    rand::fill(&mut bytes).expect("the operating system gives random bytes");
+    bytes
+}
+
+/// A secret in the hands of its owner. It cannot be printed, only sent on purpose.
+#[derive(Clone)]
+pub struct PlainToken(String);
+
+impl PlainToken {
+    /// How a refresh token begins, so that secret scanners can tell what they found.
+    pub const REFRESH_PREFIX: &'static str = "hpr_";
+    /// How a registration token begins.
+    pub const REGISTRATION_PREFIX: &'static str = "hpg_";
+
+    /// A token as a client presented it.
+    pub fn presented(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// 32 random bytes in base64url behind a prefix.
+    pub fn random(prefix: &str) -> Self {
+        Self::encode(prefix, &random_bytes::<32>())
+    }
+
+    fn encode(prefix: &str, bytes: &[u8]) -> Self {
+        Self(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes)))
+    }
+
+    /// What is stored: SHA-256. The tokens have 256 random bits, so no slow hash is needed.
+    pub fn hash(&self) -> TokenHash {
+        TokenHash(digest::digest(&digest::SHA256, self.0.as_bytes()).as_ref().to_vec())
+    }
+
+    /// The text, for the one answer or mail that hands it out.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for PlainToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PlainToken(..)")
+    }
+}
+
+/// What is kept of a token. It can only come from a plain one or from the database.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TokenHash(pub Vec<u8>);
+
+impl TokenHash {
+    /// Compares without telling by time where the difference is.
+    pub fn matches(&self, other: &Self) -> bool {
+        constant_time::verify_slices_are_equal(&self.0, &other.0).is_ok()
+    }
+}
+
+impl std::fmt::Debug for TokenHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TokenHash(..)")
+    }
+}
+
+/// The service's own secret and everything that is derived from it.
+///
+/// Each purpose has its own key (HKDF-SHA-256, RFC 5869), so what is made for one never serves
+/// another. All instances share the secret, so all derive the same.
+#[derive(Clone)]
+pub struct Secrets {
+    refresh: hmac::Key,
+    one_time: hmac::Key,
+    code: hmac::Key,
+    sealing: [u8; 32],
+    django: [u8; 32],
+}
+
+struct KeyLength;
+
+impl hkdf::KeyType for KeyLength {
+    fn len(&self) -> usize {
+        32
+    }
+}
+
+impl Secrets {
+    /// Derives all keys from `HALLPASS_SECRET`.
+    pub fn derive(secret: &[u8]) -> Self {
+        let root = hkdf::Salt::new(hkdf::HKDF_SHA256, b"hallpass v1").extract(secret);
+        let key = |purpose: &str| {
+            let mut bytes = [0; 32];
+            #[expect(clippy::expect_used, reason = "32 bytes are always within HKDF's limit")]
+            root.expand(&[purpose.as_bytes()], KeyLength)
+                .and_then(|okm| okm.fill(&mut bytes))
+                .expect("HKDF gives 32 bytes");
+            bytes
+        };
+        let mac = |purpose: &str| hmac::Key::new(hmac::HMAC_SHA256, &key(purpose));
+        Self {
+            refresh: mac("refresh token successor"),
+            one_time: mac("one-time token of a mail"),
+            code: mac("code of a mail"),
+            sealing: key("sealing of signing keys"),
+            django: key("tokens of the Django face"),
+        }
+    }
+
+    /// The refresh token that replaces `presented`: always the same one, so that whoever asks
+    /// twice within the grace gets the same answer while only hashes are stored.
+    pub fn refresh_successor(&self, presented: &PlainToken) -> PlainToken {
+        let tag = hmac::sign(&self.refresh, presented.expose().as_bytes());
+        PlainToken::encode(PlainToken::REFRESH_PREFIX, tag.as_ref())
+    }
+
+    /// The first refresh token of a session that a proven registration opens.
+    pub fn registration_refresh_token(&self, registration: &str) -> PlainToken {
+        let tag = hmac::sign(&self.refresh, format!("registration:{registration}").as_bytes());
+        PlainToken::encode(PlainToken::REFRESH_PREFIX, tag.as_ref())
+    }
+
+    /// The one-time token in the mail `mail_id`: a mail that is sent again carries the same one.
+    pub fn mail_token(&self, mail_id: &str) -> PlainToken {
+        PlainToken::encode("", hmac::sign(&self.one_time, mail_id.as_bytes()).as_ref())
+    }
+
+    /// The six digits in the mail `mail_id`.
+    pub fn mail_code(&self, mail_id: &str) -> PlainToken {
+        let tag = hmac::sign(&self.code, format!("digits:{mail_id}").as_bytes());
+        let mut first = [0; 8];
+        first.copy_from_slice(&tag.as_ref()[..8]);
+        // 2^64 is so much larger than 10^6 that the bias of the remainder cannot be used.
+        PlainToken(format!("{:06}", u64::from_be_bytes(first) % 1_000_000))
+    }
+
+    /// What is stored of a code. Six digits have no entropy to speak of: keyed, and bound to
+    /// what they prove, they cannot be guessed from the database alone.
+    pub fn code_hash(&self, bound_to: &str, code: &PlainToken) -> TokenHash {
+        let tag = hmac::sign(&self.code, format!("hash:{bound_to}:{}", code.expose()).as_bytes());
+        TokenHash(tag.as_ref().to_vec())
+    }
+
+    /// The key that seals private signing keys at rest.
+    pub fn sealing_key(&self) -> &[u8; 32] {
+        &self.sealing
+    }
+
+    /// The key of Django-face tokens where no shared `HALLPASS_JWT_SECRET` is set.
+    pub fn django_key(&self) -> &[u8; 32] {
+        &self.django
+    }
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secrets(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_successor_is_the_same_every_time_and_differs_by_secret() {
+        let secrets = Secrets::derive(b"one secret of sufficient length..");
+        let token = PlainToken::random(PlainToken::REFRESH_PREFIX);
+        let successor = secrets.refresh_successor(&token);
+        assert_eq!(successor.expose(), secrets.refresh_successor(&token).expose());
+        assert_ne!(successor.expose(), token.expose());
+        let other = Secrets::derive(b"another secret of enough length..");
+        assert_ne!(successor.expose(), other.refresh_successor(&token).expose());
+    }
+
+    #[test]
+    fn codes_have_six_digits_and_are_bound() {
+        let secrets = Secrets::derive(b"one secret of sufficient length..");
+        let code = secrets.mail_code("mail-1");
+        assert_eq!(code.expose().len(), 6);
+        assert!(code.expose().bytes().all(|b| b.is_ascii_digit()));
+        assert!(!secrets.code_hash("a", &code).matches(&secrets.code_hash("b", &code)));
+    }
+
+    #[test]
+    fn secrets_do_not_print() {
+        let token = PlainToken::presented("hpr_very-secret");
+        assert!(!format!("{token:?} {:?}", token.hash()).contains("secret"));
+    }
+}

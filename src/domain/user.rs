@@ -1,0 +1,39 @@
+//! Accounts.
+
+use super::{Email, Locale, PasswordHash, UserId, Username, UtcTime};
+
+/// An account: somebody whose address was proven, or whom an operator made.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// Its number.
+    pub id: UserId,
+    /// The name to log in with; the address where none was chosen.
+    pub username: Username,
+    /// The address. Accounts made by an operator or imported may have none.
+    pub email: Option<Email>,
+    /// Whether the address was proven.
+    pub email_verified: bool,
+    /// The stored password.
+    pub password_hash: PasswordHash,
+    /// Whether the account may log in.
+    pub is_active: bool,
+    /// Whether it may manage others.
+    pub is_staff: bool,
+    /// Whether it may manage staff.
+    pub is_superuser: bool,
+    /// The language of its mail.
+    pub locale: Locale,
+    /// When it was made.
+    pub created_at: UtcTime,
+    /// When it last changed.
+    pub updated_at: UtcTime,
+    /// When it last logged in.
+    pub last_login_at: Option<UtcTime>,
+}
+
+impl User {
+    /// The address as text, empty where there is none, as tokens carry it.
+    pub fn email_text(&self) -> &str {
+        self.email.as_ref().map_or("", Email::as_str)
+    }
+}

@@ -1,0 +1,176 @@
+//! The ways out for a mail: an SMTP server, a folder of `.eml` files, or memory for tests.
+
+use std::{
+    fmt,
+    path::PathBuf,
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use lettre::{Address, message::Mailbox as NamedAddress};
+
+use super::{directory::Directory, mime, smtp::Smtp, smtp_url::SmtpSettings};
+use crate::domain::UtcTime;
+
+/// The address that mail comes from, with or without a name: `Hallpass <auth@example.com>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sender(pub(super) NamedAddress);
+
+impl FromStr for Sender {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || "it must look like auth@example.com or Name <auth@example.com>".to_owned();
+        let parsed: NamedAddress = text.trim().parse().map_err(|_| wrong())?;
+        let domain = idna::domain_to_ascii(parsed.email.domain()).map_err(|_| wrong())?;
+        let email = Address::new(parsed.email.user(), domain).map_err(|_| wrong())?;
+        if !mime::is_plain_address(email.as_ref()) {
+            return Err(wrong());
+        }
+        Ok(Self(NamedAddress::new(parsed.name, email)))
+    }
+}
+
+/// One mail to one person.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Mail {
+    /// Left side of the Message-ID, the same for every attempt: letters, digits, `-`, `_`.
+    pub message_id: String,
+    /// Who sends it.
+    pub from: Sender,
+    /// The recipient's address, validated before, its domain in ASCII.
+    pub to: String,
+    /// One line.
+    pub subject: String,
+    /// The plain text part.
+    pub text: String,
+    /// The HTML part.
+    pub html: String,
+    /// For the `Date` header.
+    pub date: UtcTime,
+}
+
+/// Shows the id only: a mail holds an address and a secret.
+impl fmt::Debug for Mail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mail").field("message_id", &self.message_id).finish_non_exhaustive()
+    }
+}
+
+/// Why a mail did not leave. The texts hold no address and no password, so they can be stored and
+/// logged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// Worth another attempt: nobody there, too slow, a 4xx answer, a fault in the configuration.
+    #[error("{0}")]
+    Temporary(String),
+    /// The server will not take this mail, however often it is asked.
+    #[error("{0}")]
+    Permanent(String),
+}
+
+/// A way out for mail.
+#[derive(Clone)]
+pub enum Transport {
+    /// To a mail server.
+    Smtp(Smtp),
+    /// Into a folder, one `.eml` file a mail.
+    Directory(Directory),
+    /// Into memory.
+    Memory(Mailbox),
+}
+
+impl Transport {
+    /// To a mail server. Fails when the certificate authority of the settings cannot be read;
+    /// connects to nothing yet.
+    pub fn smtp(settings: &SmtpSettings) -> Result<Self, String> {
+        Ok(Self::Smtp(Smtp::new(settings)?))
+    }
+
+    /// Into this folder, made when the first mail comes.
+    pub fn directory(folder: PathBuf) -> Self {
+        Self::Directory(Directory::new(folder))
+    }
+
+    /// Into memory, and the reader of it.
+    pub fn memory() -> (Self, Mailbox) {
+        let mailbox = Mailbox::default();
+        (Self::Memory(mailbox.clone()), mailbox)
+    }
+
+    /// Sends one mail; `Ok` means that the other side has taken responsibility for it.
+    pub async fn send(&self, mail: &Mail) -> Result<(), SendError> {
+        let message = mime::compose(mail)?;
+        match self {
+            Self::Smtp(smtp) => smtp.send(&message).await,
+            Self::Directory(directory) => directory.write(mail, message.formatted()).await,
+            Self::Memory(mailbox) => {
+                mailbox.put(mail.clone());
+                Ok(())
+            }
+        }
+    }
+
+    /// Tries the way without sending anything: connects and logs in, or makes the folder.
+    pub async fn check(&self) -> Result<(), SendError> {
+        match self {
+            Self::Smtp(smtp) => smtp.check().await,
+            Self::Directory(directory) => directory.check().await,
+            Self::Memory(_) => Ok(()),
+        }
+    }
+}
+
+/// What a memory transport has taken.
+#[derive(Clone, Debug, Default)]
+pub struct Mailbox(Arc<Mutex<Vec<Mail>>>);
+
+impl Mailbox {
+    /// Every mail so far, oldest first.
+    pub fn all(&self) -> Vec<Mail> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn put(&self, mail: Mail) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(mail);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sender_is_an_address_with_or_without_a_name() {
+        for (text, shown) in [
+            ("auth@example.com", "auth@example.com"),
+            (" Hallpass <auth@example.com> ", "Hallpass <auth@example.com>"),
+            ("auth@메일.example.com", "auth@xn--h32bq4v.example.com"),
+            ("홀패스 <auth@example.com>", "홀패스 <auth@example.com>"),
+        ] {
+            let sender: Sender = text.parse().unwrap_or_else(|fault| panic!("{text}: {fault}"));
+            assert_eq!(sender.0.to_string(), shown);
+        }
+        for text in
+            ["", "auth", "auth@", "@example.com", "a@b.example\r\nBcc: x@y.example", "é@x.kr"]
+        {
+            assert!(text.parse::<Sender>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn debug_output_of_a_mail_shows_neither_address_nor_text() {
+        let mail = Mail {
+            message_id: "id-1".to_owned(),
+            from: "auth@example.com".parse().unwrap(),
+            to: "bob@example.org".to_owned(),
+            subject: "Subject".to_owned(),
+            text: "123456".to_owned(),
+            html: "123456".to_owned(),
+            date: UtcTime::from_seconds(0),
+        };
+        let text = format!("{mail:?}");
+        assert!(text.contains("id-1"));
+        assert!(!text.contains("bob") && !text.contains("123456"), "{text}");
+    }
+}

@@ -1,0 +1,197 @@
+//! The one gate for access tokens (RFC 9068, RFC 8725): everything that signs one or believes one
+//! goes through here.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::Header;
+use serde::{Deserialize, Serialize};
+
+use super::keys::{KeyError, SigningKey};
+use super::revocations::Revocations;
+use crate::domain::{SessionId, UserId, UtcTime};
+
+/// The `typ` header of an access token (RFC 9068 section 2.1).
+const TOKEN_TYPE: &str = "at+jwt";
+const MAX_LENGTH: usize = 4096;
+
+/// How far clocks of instances may be apart.
+pub const LEEWAY: Duration = Duration::from_secs(5);
+
+/// What an access token says. All of it is required, with the right JSON type.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Claims {
+    /// Who issued it: the public URL of the service.
+    pub iss: String,
+    /// For whom.
+    pub aud: String,
+    /// The account's number as text.
+    pub sub: String,
+    /// When it was issued, in seconds since the epoch.
+    pub iat: i64,
+    /// When it stops counting, in seconds since the epoch.
+    pub exp: i64,
+    /// Its own id.
+    pub jti: String,
+    /// The session it belongs to.
+    pub sid: String,
+    /// The account's number.
+    pub user_id: i64,
+    /// The name to log in with.
+    pub username: String,
+    /// The address, empty if there is none.
+    pub email: String,
+    /// Whether the address was proven.
+    pub email_verified: bool,
+    /// Whether the account may manage others.
+    pub is_staff: bool,
+    /// How the person proved who they are (RFC 8176).
+    pub amr: Vec<String>,
+    /// When the person did, in seconds since the epoch.
+    pub auth_time: i64,
+}
+
+impl Claims {
+    /// The session as a typed id.
+    pub fn session_id(&self) -> SessionId {
+        SessionId(self.sid.clone())
+    }
+
+    /// The account as a typed id.
+    pub fn user_id(&self) -> UserId {
+        UserId(self.user_id)
+    }
+}
+
+/// Why a token is not believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Not a token of this service.
+    Invalid,
+    /// Its time is over.
+    Expired,
+    /// Its session was ended.
+    Revoked,
+    /// Whether it was revoked cannot be told at the moment.
+    Unknowable,
+}
+
+/// Only these fields may be in a header: `crit`, `jwk`, `jku`, `x5u` and the like are refused with
+/// everything else.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KnownHeader {
+    alg: String,
+    typ: String,
+    kid: String,
+}
+
+/// Signs and checks access tokens.
+pub struct Gate {
+    issuer: String,
+    lifetime: Duration,
+    active: String,
+    keys: HashMap<String, SigningKey>,
+    /// What was ended within the life of an access token.
+    pub revocations: Revocations,
+}
+
+impl Gate {
+    /// A gate that signs with `active` and believes that key and `retired` ones.
+    pub fn new(
+        issuer: String,
+        lifetime: Duration,
+        active: SigningKey,
+        retired: Vec<SigningKey>,
+        revocations: Revocations,
+    ) -> Self {
+        let active_kid = active.kid.clone();
+        let keys = retired
+            .into_iter()
+            .chain([active])
+            .map(|key| (key.kid.clone(), key))
+            .collect();
+        Self { issuer, lifetime, active: active_kid, keys, revocations }
+    }
+
+    /// How long an access token counts.
+    pub fn lifetime(&self) -> Duration {
+        self.lifetime
+    }
+
+    /// The name of the issuer, which is also the audience.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// The public keys, the active one first.
+    pub fn public_keys(&self) -> Vec<&serde_json::Value> {
+        let mut keys: Vec<_> = self.keys.values().collect();
+        keys.sort_by_key(|key| (key.kid != self.active, key.kid.as_str()));
+        keys.into_iter().filter_map(|key| key.public_jwk.as_ref()).collect()
+    }
+
+    /// Signs `claims`.
+    pub fn sign(&self, claims: &Claims) -> Result<String, KeyError> {
+        let key = self.keys.get(&self.active).ok_or(KeyError::Crypto)?;
+        let mut header = Header::new(key.algorithm.jws());
+        header.typ = Some(TOKEN_TYPE.to_owned());
+        header.kid = Some(key.kid.clone());
+        jsonwebtoken::encode(&header, claims, &key.encoding).map_err(|_| KeyError::Crypto)
+    }
+
+    /// Checks a token: form, header, signature, claims, time, revocation, in this order.
+    pub fn check(&self, token: &str, now: UtcTime) -> Result<Claims, Refusal> {
+        let claims = self.check_signature(token).ok_or(Refusal::Invalid)?;
+        let leeway = i64::try_from(LEEWAY.as_secs()).unwrap_or(0);
+        let longest = i64::try_from(self.lifetime.as_secs()).unwrap_or(0);
+        let lifetime = claims.exp.checked_sub(claims.iat).ok_or(Refusal::Invalid)?;
+        let plausible = claims.iss == self.issuer
+            && claims.aud == self.issuer
+            && claims.sub == claims.user_id.to_string()
+            && claims.iat <= now.seconds() + leeway
+            && (0..=longest).contains(&lifetime);
+        if !plausible {
+            return Err(Refusal::Invalid);
+        }
+        if now.seconds() >= claims.exp.saturating_add(leeway) {
+            return Err(Refusal::Expired);
+        }
+        match self.revocations.contains(&claims.sid, now) {
+            Some(false) => Ok(claims),
+            Some(true) => Err(Refusal::Revoked),
+            None => Err(Refusal::Unknowable),
+        }
+    }
+
+    fn check_signature(&self, token: &str) -> Option<Claims> {
+        if token.len() > MAX_LENGTH {
+            return None;
+        }
+        let (message, signature) = token.rsplit_once('.')?;
+        let (header, claims) = message.split_once('.')?;
+        let header: KnownHeader = decode_part(header)?;
+        let key = self.keys.get(&header.kid)?;
+        if header.alg != key.algorithm.name() || header.typ != TOKEN_TYPE {
+            return None;
+        }
+        // Decoding is strict, so a signature has one spelling only.
+        URL_SAFE_NO_PAD.decode(signature).ok()?;
+        let genuine = jsonwebtoken::crypto::verify(
+            signature,
+            message.as_bytes(),
+            &key.decoding,
+            key.algorithm.jws(),
+        );
+        if genuine.ok()? { decode_part(claims) } else { None }
+    }
+}
+
+fn decode_part<T: for<'a> Deserialize<'a>>(part: &str) -> Option<T> {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests;

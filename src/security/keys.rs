@@ -1,0 +1,177 @@
+//! Signing keys: made, sealed for the database, and held ready for use.
+
+use aws_lc_rs::digest;
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RsaKeyPair};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use jsonwebtoken::jwk::{Jwk, PublicKeyUse, ThumbprintHash};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
+
+use super::sealing;
+
+/// How access tokens are signed (RFC 7518, RFC 8037).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SigningAlgorithm {
+    /// ECDSA with P-256, the default.
+    Es256,
+    /// Ed25519.
+    EdDsa,
+    /// RSA 2048 with PKCS #1 v1.5.
+    Rs256,
+    /// HMAC with a secret shared with the services that check.
+    Hs256,
+}
+
+impl SigningAlgorithm {
+    /// Every algorithm, for the settings.
+    pub const ALL: [Self; 4] = [Self::Es256, Self::EdDsa, Self::Rs256, Self::Hs256];
+
+    /// The name in token headers.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Es256 => "ES256",
+            Self::EdDsa => "EdDSA",
+            Self::Rs256 => "RS256",
+            Self::Hs256 => "HS256",
+        }
+    }
+
+    /// The algorithm of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
+    }
+
+    pub(super) const fn jws(self) -> Algorithm {
+        match self {
+            Self::Es256 => Algorithm::ES256,
+            Self::EdDsa => Algorithm::EdDSA,
+            Self::Rs256 => Algorithm::RS256,
+            Self::Hs256 => Algorithm::HS256,
+        }
+    }
+}
+
+/// Why a key is of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The crypto library refused.
+    #[error("the key cannot be made or read")]
+    Crypto,
+    /// The sealed key does not open with the service's secret.
+    #[error("the signing keys in the database were sealed under another HALLPASS_SECRET")]
+    WrongSecret,
+    /// The JSON or algorithm in the database is not known to this version.
+    #[error("the signing key {0} in the database is not known to this version")]
+    Unknown(String),
+}
+
+/// A key pair that can be kept in a database.
+pub struct SealedKey {
+    /// Its name: the thumbprint of the public key (RFC 7638).
+    pub kid: String,
+    /// What it is for.
+    pub algorithm: SigningAlgorithm,
+    /// The private key under the sealing key.
+    pub sealed_private_key: Vec<u8>,
+    /// The public key as JSON.
+    pub public_jwk: String,
+}
+
+/// A key ready for use.
+pub struct SigningKey {
+    pub(super) kid: String,
+    pub(super) algorithm: SigningAlgorithm,
+    pub(super) encoding: EncodingKey,
+    pub(super) decoding: DecodingKey,
+    /// The public half for the JWKS; a shared secret has none.
+    pub public_jwk: Option<serde_json::Value>,
+}
+
+impl SealedKey {
+    /// Makes a new key pair.
+    pub fn generate(algorithm: SigningAlgorithm, sealing_key: &[u8; 32]) -> Result<Self, KeyError> {
+        let private = generate_private_key(algorithm)?;
+        let encoding = encoding_key(algorithm, &private)?;
+        let mut jwk = Jwk::from_encoding_key(&encoding, algorithm.jws()).map_err(|_| KeyError::Crypto)?;
+        let kid = jwk.thumbprint(ThumbprintHash::SHA256).map_err(|_| KeyError::Crypto)?;
+        jwk.common.key_id = Some(kid.clone());
+        jwk.common.public_key_use = Some(PublicKeyUse::Signature);
+        Ok(Self {
+            algorithm,
+            sealed_private_key: sealing::seal(sealing_key, &kid, &private)
+                .map_err(|_| KeyError::Crypto)?,
+            public_jwk: serde_json::to_string(&jwk).map_err(|_| KeyError::Crypto)?,
+            kid,
+        })
+    }
+
+    /// Opens it with the sealing key.
+    pub fn open(&self, sealing_key: &[u8; 32]) -> Result<SigningKey, KeyError> {
+        let unknown = || KeyError::Unknown(self.kid.clone());
+        let private = sealing::open(sealing_key, &self.kid, &self.sealed_private_key)
+            .map_err(|_| KeyError::WrongSecret)?;
+        let jwk: Jwk = serde_json::from_str(&self.public_jwk).map_err(|_| unknown())?;
+        Ok(SigningKey {
+            kid: self.kid.clone(),
+            algorithm: self.algorithm,
+            encoding: encoding_key(self.algorithm, &private)?,
+            decoding: DecodingKey::from_jwk(&jwk).map_err(|_| unknown())?,
+            public_jwk: serde_json::from_str(&self.public_jwk).ok(),
+        })
+    }
+}
+
+impl SigningKey {
+    /// The key of a secret that is shared with the services that check tokens.
+    pub fn shared(secret: &[u8]) -> Self {
+        let name = digest::digest(&digest::SHA256, &[b"hallpass kid:", secret].concat());
+        Self {
+            kid: URL_SAFE_NO_PAD.encode(&name.as_ref()[..9]),
+            algorithm: SigningAlgorithm::Hs256,
+            encoding: EncodingKey::from_secret(secret),
+            decoding: DecodingKey::from_secret(secret),
+            public_jwk: None,
+        }
+    }
+}
+
+fn generate_private_key(algorithm: SigningAlgorithm) -> Result<Vec<u8>, KeyError> {
+    match algorithm {
+        SigningAlgorithm::Es256 => {
+            let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)
+                .and_then(|pair| pair.to_pkcs8v1())
+                .map_err(|_| KeyError::Crypto)?;
+            Ok(key.as_ref().to_vec())
+        }
+        SigningAlgorithm::EdDsa => {
+            let key = Ed25519KeyPair::generate()
+                .and_then(|pair| pair.to_pkcs8v1())
+                .map_err(|_| KeyError::Crypto)?;
+            Ok(key.as_ref().to_vec())
+        }
+        SigningAlgorithm::Rs256 => {
+            let pair = RsaKeyPair::generate(KeySize::Rsa2048).map_err(|_| KeyError::Crypto)?;
+            let key: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| KeyError::Crypto)?;
+            Ok(key.as_ref().to_vec())
+        }
+        // A shared secret is a setting, not something to be made here.
+        SigningAlgorithm::Hs256 => Err(KeyError::Crypto),
+    }
+}
+
+/// `private` is a PKCS #8 document, except for a shared secret.
+fn encoding_key(algorithm: SigningAlgorithm, private: &[u8]) -> Result<EncodingKey, KeyError> {
+    match algorithm {
+        SigningAlgorithm::Es256 => Ok(EncodingKey::from_ec_der(private)),
+        SigningAlgorithm::EdDsa => Ok(EncodingKey::from_ed_der(private)),
+        SigningAlgorithm::Rs256 => {
+            // The DER constructor wants PKCS #1; the PEM one unwraps PKCS #8.
+            let body = STANDARD.encode(private);
+            let pem = format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n");
+            EncodingKey::from_rsa_pem(pem.as_bytes()).map_err(|_| KeyError::Crypto)
+        }
+        SigningAlgorithm::Hs256 => Ok(EncodingKey::from_secret(private)),
+    }
+}

@@ -1,0 +1,8 @@
+//! Passwords, tokens and keys: the parts that must not be wrong. Knows no database and no HTTP.
+
+pub mod access_token;
+pub mod hasher;
+pub mod keys;
+mod password_format;
+pub mod revocations;
+pub mod sealing;

@@ -1,0 +1,58 @@
+//! What can go wrong with a database.
+
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+
+/// The store's answer.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A failed statement. "No such row" is never one: look-ups return `Option`.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A row with the same unique value exists.
+    #[error("a unique value exists already: {0}")]
+    Duplicate(String),
+    /// The database does not answer, is locked, full or shutting down: trying later may help.
+    #[error("the database is not available: {0}")]
+    Unavailable(String),
+    /// A fault in Hallpass or in the data.
+    #[error("the database refused a statement: {0}")]
+    Internal(String),
+}
+
+impl From<DieselError> for Error {
+    fn from(error: DieselError) -> Self {
+        match error {
+            DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, info) => {
+                // Postgres names the constraint, SQLite the column; both name what is meant.
+                let subject = info.constraint_name().unwrap_or_else(|| info.message());
+                Self::Duplicate(subject.to_owned())
+            }
+            // A statement that Postgres or SQLite cannot carry out for reasons outside it comes
+            // as `Unknown`: locked, disk full, read-only, cancelled, shutting down.
+            DieselError::DatabaseError(
+                DatabaseErrorKind::ClosedConnection
+                | DatabaseErrorKind::UnableToSendCommand
+                | DatabaseErrorKind::SerializationFailure
+                | DatabaseErrorKind::ReadOnlyTransaction
+                | DatabaseErrorKind::Unknown,
+                info,
+            ) => Self::Unavailable(info.message().to_owned()),
+            DieselError::BrokenTransactionManager
+            | DieselError::RollbackErrorOnCommit { .. }
+            | DieselError::AlreadyInTransaction => Self::Unavailable(error.to_string()),
+            other => Self::Internal(other.to_string()),
+        }
+    }
+}
+
+impl From<r2d2::Error> for Error {
+    fn from(error: r2d2::Error) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+impl From<diesel::ConnectionError> for Error {
+    fn from(error: diesel::ConnectionError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}

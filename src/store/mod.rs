@@ -1,0 +1,112 @@
+//! The only room that knows Diesel. One connection type over SQLite and Postgres, one file per
+//! table family. Functions say their effect (`find_`, `insert_`, `consume_`, `end_`), take `now`
+//! as an argument and never decide what a result means.
+
+mod connection;
+mod error;
+mod migrate;
+mod schema;
+mod writer;
+
+pub mod outbox;
+pub mod registrations;
+pub mod sessions;
+pub mod signing_keys;
+pub mod users;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use connection::{Conn, DatabaseUrl};
+pub use migrate::run as migrate;
+pub use error::{Error, Result};
+
+use connection::{Manager, ReadOnly};
+use writer::Writer;
+
+/// A handle to the database, cheap to clone.
+#[derive(Clone)]
+pub struct Db {
+    shape: Shape,
+}
+
+#[derive(Clone)]
+enum Shape {
+    /// SQLite takes one writer: a thread that commits many jobs at once. Readers never wait.
+    Sqlite { writer: Arc<Writer>, readers: r2d2::Pool<Manager> },
+    Postgres { pool: r2d2::Pool<Manager> },
+}
+
+/// How the pools are made.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolSettings {
+    /// Connections to Postgres, or reading connections to SQLite.
+    pub size: u32,
+    /// How long a caller waits for a free connection.
+    pub wait: Duration,
+}
+
+impl Db {
+    /// Opens the database and brings its tables up to date.
+    pub fn open(url: &DatabaseUrl, settings: PoolSettings) -> Result<Self> {
+        migrate(url)?;
+        Self::open_as_is(url, settings)
+    }
+
+    /// Opens the database as it is.
+    pub fn open_as_is(url: &DatabaseUrl, settings: PoolSettings) -> Result<Self> {
+        let pool = |read_only| {
+            r2d2::Pool::builder()
+                .max_size(settings.size)
+                .min_idle(Some(0))
+                .test_on_check_out(true)
+                .connection_timeout(settings.wait)
+                .error_handler(Box::new(connection::LogFaults))
+                .build_unchecked(Manager::new(url.clone(), read_only))
+        };
+        let shape = match url {
+            DatabaseUrl::Sqlite(_) => Shape::Sqlite {
+                writer: Arc::new(Writer::start(Manager::new(url.clone(), ReadOnly(false)))?),
+                readers: pool(ReadOnly(true)),
+            },
+            DatabaseUrl::Postgres(_) => Shape::Postgres { pool: pool(ReadOnly(false)) },
+        };
+        Ok(Self { shape })
+    }
+
+    /// Runs `work` on a connection, for looking only.
+    pub fn read<T, E: From<Error>>(
+        &self,
+        work: impl FnOnce(&mut Conn) -> std::result::Result<T, E>,
+    ) -> std::result::Result<T, E> {
+        let pool = match &self.shape {
+            Shape::Sqlite { readers, .. } => readers,
+            Shape::Postgres { pool } => pool,
+        };
+        work(&mut *pool.get().map_err(Error::from)?)
+    }
+
+    /// Runs `work` in one transaction and answers after it is on disk. An error rolls it back.
+    ///
+    /// `work` must be short: on SQLite all writers share one thread.
+    pub fn write<T, E>(
+        &self,
+        work: impl FnOnce(&mut Conn) -> std::result::Result<T, E> + Send + 'static,
+    ) -> std::result::Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        match &self.shape {
+            Shape::Sqlite { writer, .. } => writer.run(work),
+            Shape::Postgres { pool } => {
+                connection::in_transaction(&mut *pool.get().map_err(Error::from)?, work)
+            }
+        }
+    }
+
+    /// Whether the database answers.
+    pub fn ping(&self) -> Result<()> {
+        self.read(connection::ping)
+    }
+}

@@ -1,0 +1,291 @@
+//! The outbox: orders to send mail, committed together with what they tell about.
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Integer, Nullable, Text};
+
+use super::schema::outbox;
+use super::{Conn, Result};
+use crate::domain::{Email, Locale, MailId, UtcTime};
+
+/// What a mail is about. What it says is decided when it is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MailKind {
+    /// Somebody registered an address. The subject is the registration.
+    Registration,
+    /// Somebody asked for the mail of a registration once more. The subject is the address.
+    RegistrationAgain,
+    /// A refresh token was replayed and its session ended. The subject is the session.
+    RefreshTokenReused,
+}
+
+impl MailKind {
+    const ALL: [Self; 3] = [Self::Registration, Self::RegistrationAgain, Self::RefreshTokenReused];
+
+    /// The name, as stored.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Registration => "registration",
+            Self::RegistrationAgain => "registration_again",
+            Self::RefreshTokenReused => "refresh_token_reused",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// Where an order stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MailStatus {
+    /// To be sent.
+    Queued,
+    /// Sent.
+    Sent,
+    /// No longer needed when its turn came.
+    Dropped,
+    /// Given up: refused for good, or after too many tries.
+    Dead,
+}
+
+impl MailStatus {
+    /// The name, as stored.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Sent => "sent",
+            Self::Dropped => "dropped",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+/// An order to send a mail.
+#[derive(Clone, Debug)]
+pub struct QueuedMail {
+    /// Its id, also the local part of the `Message-ID`.
+    pub id: MailId,
+    /// What it is about.
+    pub kind: MailKind,
+    /// Whom it goes to.
+    pub recipient: Email,
+    /// In what language.
+    pub locale: Locale,
+    /// The id of what it tells about.
+    pub subject_id: String,
+    /// How often sending was tried before.
+    pub attempts: i32,
+    /// When it was ordered.
+    pub created_at: UtcTime,
+}
+
+/// A line of `hallpass mail list`.
+#[derive(Clone, Debug, QueryableByName, Queryable)]
+pub struct MailLine {
+    /// Its id.
+    #[diesel(sql_type = Text)]
+    pub id: String,
+    /// What it is about.
+    #[diesel(sql_type = Text)]
+    pub kind: String,
+    /// Whom it goes to.
+    #[diesel(sql_type = Text)]
+    pub recipient: String,
+    /// Where it stands.
+    #[diesel(sql_type = Text)]
+    pub status: String,
+    /// How often sending was tried.
+    #[diesel(sql_type = Integer)]
+    pub attempts: i32,
+    /// When it is tried next, in microseconds since the epoch.
+    #[diesel(sql_type = BigInt)]
+    pub next_attempt_at: i64,
+    /// What went wrong last.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub last_error: Option<String>,
+}
+
+/// Orders a mail, to be sent at once.
+pub fn enqueue(
+    conn: &mut Conn,
+    kind: MailKind,
+    recipient: &Email,
+    locale: &Locale,
+    subject_id: &str,
+    now: UtcTime,
+) -> Result<()> {
+    diesel::insert_into(outbox::table)
+        .values((
+            outbox::id.eq(MailId::new(now).as_str()),
+            outbox::kind.eq(kind.name()),
+            outbox::recipient.eq(recipient.as_str()),
+            outbox::locale.eq(locale.as_str()),
+            outbox::subject_id.eq(subject_id),
+            outbox::status.eq(MailStatus::Queued.name()),
+            outbox::attempts.eq(0),
+            outbox::next_attempt_at.eq(now.micros()),
+            outbox::created_at.eq(now.micros()),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+#[derive(QueryableByName)]
+struct LeasedRow {
+    #[diesel(sql_type = Text)]
+    id: String,
+    #[diesel(sql_type = Text)]
+    kind: String,
+    #[diesel(sql_type = Text)]
+    recipient: String,
+    #[diesel(sql_type = Text)]
+    locale: String,
+    #[diesel(sql_type = Text)]
+    subject_id: String,
+    #[diesel(sql_type = Integer)]
+    attempts: i32,
+    #[diesel(sql_type = BigInt)]
+    created_at: i64,
+}
+
+/// Takes up to `limit` mails that are due and that nobody else is sending. They are the holder's
+/// of `lease` until `lease_until`; if the holder dies, they are due again then.
+pub fn lease_due(
+    conn: &mut Conn,
+    lease: &str,
+    limit: i64,
+    now: UtcTime,
+    lease_until: UtcTime,
+) -> Result<Vec<QueuedMail>> {
+    let skip_locked = match conn {
+        Conn::Postgres(_) => "FOR UPDATE SKIP LOCKED",
+        Conn::Sqlite(_) => "",
+    };
+    let rows = diesel::sql_query(format!(
+        "UPDATE outbox SET lease_token = $1, lease_until = $2 WHERE id IN ( \
+             SELECT id FROM outbox WHERE status = 'queued' AND next_attempt_at <= $3 \
+             AND (lease_until IS NULL OR lease_until <= $3) \
+             ORDER BY next_attempt_at, id LIMIT $4 {skip_locked}) \
+         RETURNING id, kind, recipient, locale, subject_id, attempts, created_at"
+    ))
+    .bind::<Text, _>(lease)
+    .bind::<BigInt, _>(lease_until.micros())
+    .bind::<BigInt, _>(now.micros())
+    .bind::<BigInt, _>(limit)
+    .load::<LeasedRow>(conn)?;
+    Ok(rows.into_iter().filter_map(queued_mail).collect())
+}
+
+/// A row of a newer version of the service that this one cannot read is left to its lease.
+fn queued_mail(row: LeasedRow) -> Option<QueuedMail> {
+    Some(QueuedMail {
+        kind: MailKind::from_name(&row.kind)?,
+        recipient: Email::parse(&row.recipient).ok()?,
+        locale: Locale::parse(&row.locale).unwrap_or_default(),
+        id: MailId(row.id),
+        subject_id: row.subject_id,
+        attempts: row.attempts,
+        created_at: UtcTime::from_micros(row.created_at),
+    })
+}
+
+/// Closes an order whose lease is still `lease`. Tells whether it was.
+pub fn finish(
+    conn: &mut Conn,
+    id: &MailId,
+    lease: &str,
+    status: MailStatus,
+    error: Option<&str>,
+    now: UtcTime,
+) -> Result<bool> {
+    let finished = diesel::update(
+        outbox::table.find(id.as_str()).filter(outbox::lease_token.eq(lease)),
+    )
+    .set((
+        outbox::status.eq(status.name()),
+        outbox::attempts.eq(outbox::attempts + 1),
+        outbox::lease_token.eq(None::<String>),
+        outbox::lease_until.eq(None::<i64>),
+        outbox::finished_at.eq(now.micros()),
+        outbox::last_error.eq(error),
+    ))
+    .execute(conn)?;
+    Ok(finished == 1)
+}
+
+/// Gives an order back to be tried again at `next_attempt_at`.
+pub fn put_back(
+    conn: &mut Conn,
+    id: &MailId,
+    lease: &str,
+    error: &str,
+    next_attempt_at: UtcTime,
+) -> Result<bool> {
+    let returned = diesel::update(
+        outbox::table.find(id.as_str()).filter(outbox::lease_token.eq(lease)),
+    )
+    .set((
+        outbox::attempts.eq(outbox::attempts + 1),
+        outbox::lease_token.eq(None::<String>),
+        outbox::lease_until.eq(None::<i64>),
+        outbox::next_attempt_at.eq(next_attempt_at.micros()),
+        outbox::last_error.eq(error),
+    ))
+    .execute(conn)?;
+    Ok(returned == 1)
+}
+
+/// Orders that are not finished well: queued and dead ones, the oldest first.
+pub fn list_open(conn: &mut Conn, limit: i64) -> Result<Vec<MailLine>> {
+    Ok(outbox::table
+        .filter(outbox::status.eq_any([MailStatus::Queued.name(), MailStatus::Dead.name()]))
+        .order((outbox::created_at, outbox::id))
+        .limit(limit)
+        .select((
+            outbox::id,
+            outbox::kind,
+            outbox::recipient,
+            outbox::status,
+            outbox::attempts,
+            outbox::next_attempt_at,
+            outbox::last_error,
+        ))
+        .load(conn)?)
+}
+
+/// Makes dead orders due again: the one with that id, or all. Returns how many.
+pub fn retry_dead(conn: &mut Conn, id: Option<&str>, now: UtcTime) -> Result<usize> {
+    let mut dead = outbox::table
+        .filter(outbox::status.eq(MailStatus::Dead.name()))
+        .select(outbox::id)
+        .into_boxed();
+    if let Some(id) = id {
+        dead = dead.filter(outbox::id.eq(id.to_owned()));
+    }
+    let ids: Vec<String> = dead.load(conn)?;
+    Ok(diesel::update(
+        outbox::table
+            .filter(outbox::id.eq_any(ids))
+            .filter(outbox::status.eq(MailStatus::Dead.name())),
+    )
+    .set((
+        outbox::status.eq(MailStatus::Queued.name()),
+        outbox::attempts.eq(0),
+        outbox::next_attempt_at.eq(now.micros()),
+        outbox::finished_at.eq(None::<i64>),
+    ))
+    .execute(conn)?)
+}
+
+/// Forgets orders that were sent or dropped before `forget_before`. Dead ones stay.
+pub fn purge(conn: &mut Conn, forget_before: UtcTime) -> Result<()> {
+    diesel::delete(
+        outbox::table
+            .filter(
+                outbox::status.eq_any([MailStatus::Sent.name(), MailStatus::Dropped.name()]),
+            )
+            .filter(outbox::finished_at.lt(forget_before.micros())),
+    )
+    .execute(conn)?;
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! The tables, as both databases have them. A new column goes into both migrations and here.
+
+diesel::table! {
+    users (id) {
+        id -> BigInt,
+        username -> Text,
+        username_norm -> Text,
+        email -> Nullable<Text>,
+        email_norm -> Nullable<Text>,
+        email_verified -> Bool,
+        password_hash -> Text,
+        is_active -> Bool,
+        is_staff -> Bool,
+        is_superuser -> Bool,
+        locale -> Text,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        last_login_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    sessions (id) {
+        id -> Text,
+        user_id -> BigInt,
+        amr -> Text,
+        created_at -> BigInt,
+        last_seen_at -> BigInt,
+        expires_at -> BigInt,
+        ended_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    refresh_tokens (token_hash) {
+        token_hash -> Binary,
+        session_id -> Text,
+        expires_at -> BigInt,
+        used_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    registrations (id) {
+        id -> Text,
+        user_id -> Nullable<BigInt>,
+        email -> Text,
+        email_norm -> Text,
+        username -> Nullable<Text>,
+        password_hash -> Text,
+        locale -> Text,
+        token_hash -> Binary,
+        link_hash -> Nullable<Binary>,
+        code_hash -> Nullable<Binary>,
+        code_tries -> Integer,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        proven_at -> Nullable<BigInt>,
+        session_id -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    outbox (id) {
+        id -> Text,
+        kind -> Text,
+        recipient -> Text,
+        locale -> Text,
+        subject_id -> Text,
+        status -> Text,
+        attempts -> Integer,
+        next_attempt_at -> BigInt,
+        lease_token -> Nullable<Text>,
+        lease_until -> Nullable<BigInt>,
+        created_at -> BigInt,
+        finished_at -> Nullable<BigInt>,
+        last_error -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    signing_keys (kid) {
+        kid -> Text,
+        algorithm -> Text,
+        sealed_private_key -> Binary,
+        public_jwk -> Text,
+        created_at -> BigInt,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(
+    users, sessions, refresh_tokens, registrations, outbox, signing_keys
+);

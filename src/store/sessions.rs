@@ -1,0 +1,199 @@
+//! Sessions and their refresh tokens.
+
+use diesel::prelude::*;
+
+use super::schema::{refresh_tokens, sessions};
+use super::{Conn, Result};
+use crate::domain::{RefreshToken, Session, SessionId, TokenHash, UserId, UtcTime};
+
+#[derive(Queryable)]
+struct Row {
+    id: String,
+    user_id: i64,
+    amr: String,
+    created_at: i64,
+    _last_seen_at: i64,
+    expires_at: i64,
+    ended_at: Option<i64>,
+}
+
+impl From<Row> for Session {
+    fn from(row: Row) -> Self {
+        Self {
+            id: SessionId(row.id),
+            user_id: UserId(row.user_id),
+            amr: row.amr,
+            created_at: UtcTime::from_micros(row.created_at),
+            expires_at: UtcTime::from_micros(row.expires_at),
+            ended_at: row.ended_at.map(UtcTime::from_micros),
+        }
+    }
+}
+
+#[derive(Queryable)]
+struct TokenRow {
+    _token_hash: Vec<u8>,
+    _session_id: String,
+    expires_at: i64,
+    used_at: Option<i64>,
+}
+
+impl TokenRow {
+    fn token(&self) -> RefreshToken {
+        RefreshToken {
+            expires_at: UtcTime::from_micros(self.expires_at),
+            used_at: self.used_at.map(UtcTime::from_micros),
+        }
+    }
+}
+
+/// Opens a session.
+pub fn insert_session(conn: &mut Conn, session: &Session) -> Result<()> {
+    diesel::insert_into(sessions::table)
+        .values((
+            sessions::id.eq(session.id.as_str()),
+            sessions::user_id.eq(session.user_id.0),
+            sessions::amr.eq(&session.amr),
+            sessions::created_at.eq(session.created_at.micros()),
+            sessions::last_seen_at.eq(session.created_at.micros()),
+            sessions::expires_at.eq(session.expires_at.micros()),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// The session with that id.
+pub fn find_session(conn: &mut Conn, id: &SessionId) -> Result<Option<Session>> {
+    let row = sessions::table.find(id.as_str()).first::<Row>(conn).optional()?;
+    Ok(row.map(Session::from))
+}
+
+/// Notes that a session is in use.
+pub fn touch_session(conn: &mut Conn, id: &SessionId, now: UtcTime) -> Result<()> {
+    diesel::update(sessions::table.find(id.as_str()))
+        .set(sessions::last_seen_at.eq(now.micros()))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Ends a session. Of many who try at once exactly one gets `true`.
+pub fn end_session(conn: &mut Conn, id: &SessionId, now: UtcTime) -> Result<bool> {
+    let ended =
+        diesel::update(sessions::table.find(id.as_str()).filter(sessions::ended_at.is_null()))
+            .set(sessions::ended_at.eq(now.micros()))
+            .execute(conn)?;
+    Ok(ended == 1)
+}
+
+/// Ends the sessions of a person beyond the `keep` that were used last, and returns them.
+pub fn end_oldest_sessions(
+    conn: &mut Conn,
+    user: UserId,
+    keep: i64,
+    now: UtcTime,
+) -> Result<Vec<SessionId>> {
+    let surplus: Vec<String> = sessions::table
+        .filter(sessions::user_id.eq(user.0))
+        .filter(sessions::ended_at.is_null())
+        .filter(sessions::expires_at.gt(now.micros()))
+        .order((sessions::last_seen_at.desc(), sessions::id.desc()))
+        .select(sessions::id)
+        .offset(keep)
+        .limit(1_000)
+        .load(conn)?;
+    if surplus.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ended: Vec<String> = diesel::update(
+        sessions::table.filter(sessions::id.eq_any(surplus)).filter(sessions::ended_at.is_null()),
+    )
+    .set(sessions::ended_at.eq(now.micros()))
+    .returning(sessions::id)
+    .get_results(conn)?;
+    Ok(ended.into_iter().map(SessionId).collect())
+}
+
+/// The sessions that were ended since `since`, with the moment of each.
+pub fn list_ended_since(conn: &mut Conn, since: UtcTime) -> Result<Vec<(SessionId, UtcTime)>> {
+    let rows: Vec<(String, Option<i64>)> = sessions::table
+        .filter(sessions::ended_at.ge(since.micros()))
+        .select((sessions::id, sessions::ended_at))
+        .load(conn)?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|(id, at)| Some((SessionId(id), UtcTime::from_micros(at?))))
+        .collect())
+}
+
+/// Keeps the hash of a refresh token.
+pub fn insert_refresh_token(
+    conn: &mut Conn,
+    token: &TokenHash,
+    session: &SessionId,
+    expires_at: UtcTime,
+) -> Result<()> {
+    diesel::insert_into(refresh_tokens::table)
+        .values((
+            refresh_tokens::token_hash.eq(&token.0),
+            refresh_tokens::session_id.eq(session.as_str()),
+            refresh_tokens::expires_at.eq(expires_at.micros()),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Exchanges a refresh token that nobody has used and whose session is alive. Of many who try at
+/// once exactly one gets the session.
+pub fn consume_refresh_token(
+    conn: &mut Conn,
+    token: &TokenHash,
+    now: UtcTime,
+) -> Result<Option<Session>> {
+    let alive = sessions::table
+        .filter(sessions::ended_at.is_null())
+        .filter(sessions::expires_at.gt(now.micros()))
+        .select(sessions::id);
+    let session: Option<String> = diesel::update(
+        refresh_tokens::table
+            .find(&token.0)
+            .filter(refresh_tokens::used_at.is_null())
+            .filter(refresh_tokens::expires_at.gt(now.micros()))
+            .filter(refresh_tokens::session_id.eq_any(alive)),
+    )
+    .set(refresh_tokens::used_at.eq(now.micros()))
+    .returning(refresh_tokens::session_id)
+    .get_result(conn)
+    .optional()?;
+    match session {
+        Some(id) => find_session(conn, &SessionId(id)),
+        None => Ok(None),
+    }
+}
+
+/// A refresh token and its session.
+pub fn find_refresh_token(
+    conn: &mut Conn,
+    token: &TokenHash,
+) -> Result<Option<(RefreshToken, Session)>> {
+    let row: Option<(TokenRow, Row)> = refresh_tokens::table
+        .inner_join(sessions::table.on(sessions::id.eq(refresh_tokens::session_id)))
+        .filter(refresh_tokens::token_hash.eq(&token.0))
+        .select((refresh_tokens::all_columns, sessions::all_columns))
+        .first(conn)
+        .optional()?;
+    Ok(row.map(|(token, session)| (token.token(), session.into())))
+}
+
+/// Removes sessions, and with them their refresh tokens, that were over before `forget_before`.
+pub fn purge(conn: &mut Conn, forget_before: UtcTime) -> Result<()> {
+    diesel::delete(
+        sessions::table.filter(
+            sessions::expires_at
+                .lt(forget_before.micros())
+                .nullable()
+                .or(sessions::ended_at.lt(forget_before.micros())),
+        ),
+    )
+    .execute(conn)?;
+    Ok(())
+}

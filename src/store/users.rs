@@ -1,0 +1,158 @@
+//! Accounts.
+
+use diesel::prelude::*;
+
+use super::schema::users;
+use super::{Conn, Result};
+use crate::domain::{Email, Locale, PasswordHash, User, UserId, Username, UtcTime};
+
+#[derive(Queryable)]
+struct Row {
+    id: i64,
+    username: String,
+    _username_norm: String,
+    email: Option<String>,
+    _email_norm: Option<String>,
+    email_verified: bool,
+    password_hash: String,
+    is_active: bool,
+    is_staff: bool,
+    is_superuser: bool,
+    locale: String,
+    created_at: i64,
+    updated_at: i64,
+    last_login_at: Option<i64>,
+}
+
+impl From<Row> for User {
+    fn from(row: Row) -> Self {
+        Self {
+            id: UserId(row.id),
+            username: Username::known(&row.username),
+            email: row.email.as_deref().and_then(|text| Email::parse(text).ok()),
+            email_verified: row.email_verified,
+            password_hash: PasswordHash::stored(row.password_hash),
+            is_active: row.is_active,
+            is_staff: row.is_staff,
+            is_superuser: row.is_superuser,
+            locale: Locale::parse(&row.locale).unwrap_or_default(),
+            created_at: UtcTime::from_micros(row.created_at),
+            updated_at: UtcTime::from_micros(row.updated_at),
+            last_login_at: row.last_login_at.map(UtcTime::from_micros),
+        }
+    }
+}
+
+/// An account to be made.
+#[derive(Clone, Debug)]
+pub struct NewUser {
+    /// The name to log in with.
+    pub username: Username,
+    /// The address, if it has one.
+    pub email: Option<Email>,
+    /// Whether the address is proven.
+    pub email_verified: bool,
+    /// The stored password.
+    pub password_hash: PasswordHash,
+    /// Whether it may manage others.
+    pub is_staff: bool,
+    /// Whether it may manage staff.
+    pub is_superuser: bool,
+    /// The language of its mail.
+    pub locale: Locale,
+}
+
+/// Makes an active account. [`super::Error::Duplicate`] where the name or address is taken; the
+/// transaction around it goes on.
+pub fn insert_user(conn: &mut Conn, new: &NewUser, now: UtcTime) -> Result<User> {
+    super::connection::in_transaction(conn, |conn| {
+        let row: Row = diesel::insert_into(users::table)
+            .values((
+                users::username.eq(new.username.as_str()),
+                users::username_norm.eq(new.username.normalised()),
+                users::email.eq(new.email.as_ref().map(Email::as_str)),
+                users::email_norm.eq(new.email.as_ref().map(Email::normalised)),
+                users::email_verified.eq(new.email_verified),
+                users::password_hash.eq(new.password_hash.expose()),
+                users::is_active.eq(true),
+                users::is_staff.eq(new.is_staff),
+                users::is_superuser.eq(new.is_superuser),
+                users::locale.eq(new.locale.as_str()),
+                users::created_at.eq(now.micros()),
+                users::updated_at.eq(now.micros()),
+            ))
+            .returning(users::all_columns)
+            .get_result(conn)?;
+        Ok(row.into())
+    })
+}
+
+/// The account with that number.
+pub fn find_by_id(conn: &mut Conn, id: UserId) -> Result<Option<User>> {
+    Ok(users::table.find(id.0).first::<Row>(conn).optional()?.map(User::from))
+}
+
+/// The account of exactly that name; case counts.
+pub fn find_by_exact_username(conn: &mut Conn, name: &str) -> Result<Option<User>> {
+    let row = users::table.filter(users::username.eq(name)).first::<Row>(conn).optional()?;
+    Ok(row.map(User::from))
+}
+
+/// The account of that name, without regard to case.
+pub fn find_by_username(conn: &mut Conn, name: &str) -> Result<Option<User>> {
+    let norm = Username::normalise(name);
+    let row = users::table.filter(users::username_norm.eq(norm)).first::<Row>(conn).optional()?;
+    Ok(row.map(User::from))
+}
+
+/// The account with that address.
+pub fn find_by_email(conn: &mut Conn, email: &Email) -> Result<Option<User>> {
+    let row = users::table
+        .filter(users::email_norm.eq(email.normalised()))
+        .first::<Row>(conn)
+        .optional()?;
+    Ok(row.map(User::from))
+}
+
+/// Every account, by number.
+pub fn list_all(conn: &mut Conn) -> Result<Vec<User>> {
+    let rows = users::table.order(users::id).load::<Row>(conn)?;
+    Ok(rows.into_iter().map(User::from).collect())
+}
+
+/// Notes a log-in.
+pub fn record_login(conn: &mut Conn, id: UserId, now: UtcTime) -> Result<()> {
+    diesel::update(users::table.find(id.0))
+        .set(users::last_login_at.eq(now.micros()))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Puts a new hash in the place of `old`, unless the password has changed meanwhile.
+pub fn replace_password_hash(
+    conn: &mut Conn,
+    id: UserId,
+    old: &PasswordHash,
+    new: &PasswordHash,
+    now: UtcTime,
+) -> Result<()> {
+    diesel::update(users::table.find(id.0).filter(users::password_hash.eq(old.expose())))
+        .set((users::password_hash.eq(new.expose()), users::updated_at.eq(now.micros())))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Marks `email` as proven, unless the account has another one by now. Tells whether it had not.
+pub fn mark_email_verified(
+    conn: &mut Conn,
+    id: UserId,
+    email: &Email,
+    now: UtcTime,
+) -> Result<Option<User>> {
+    let row = diesel::update(users::table.find(id.0).filter(users::email_norm.eq(email.normalised())))
+        .set((users::email_verified.eq(true), users::updated_at.eq(now.micros())))
+        .returning(users::all_columns)
+        .get_result::<Row>(conn)
+        .optional()?;
+    Ok(row.map(User::from))
+}
