@@ -149,10 +149,11 @@ pub fn mark_email_verified(
     email: &Email,
     now: UtcTime,
 ) -> Result<Option<User>> {
-    let row = diesel::update(users::table.find(id.0).filter(users::email_norm.eq(email.normalised())))
-        .set((users::email_verified.eq(true), users::updated_at.eq(now.micros())))
-        .returning(users::all_columns)
-        .get_result::<Row>(conn)
-        .optional()?;
+    let row =
+        diesel::update(users::table.find(id.0).filter(users::email_norm.eq(email.normalised())))
+            .set((users::email_verified.eq(true), users::updated_at.eq(now.micros())))
+            .returning(users::all_columns)
+            .get_result::<Row>(conn)
+            .optional()?;
     Ok(row.map(User::from))
 }

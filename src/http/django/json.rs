@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, fmt};
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::value::{Fields, Number, Submitted, Text, Value};

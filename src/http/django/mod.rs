@@ -4,6 +4,7 @@
 //! This room knows the wire only. What the texts and the order of the checks are was recorded from the
 //! real stack; `tests/django_reference` holds it and `tests/api/django_replay` what it said.
 
+pub mod authentication;
 pub mod body;
 mod charset;
 pub mod fields;
@@ -11,4 +12,6 @@ mod form;
 mod header;
 mod json;
 pub mod negotiation;
+pub mod pages;
+pub mod respond;
 pub mod value;
