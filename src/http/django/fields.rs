@@ -6,13 +6,20 @@ use unicode_normalization::char::is_combining_mark;
 
 use super::value::{Fields, Text, Value, strip};
 
-const REQUIRED: &str = "This field is required.";
+/// The text for a field that must be there and is not.
+pub const REQUIRED: &str = "This field is required.";
+/// The text for an address that is none, or none that mail can safely be sent to.
+pub const BAD_EMAIL: &str = "Enter a valid email address.";
+/// The text for a name that somebody else has.
+pub const USERNAME_TAKEN: &str = "A user with that username already exists.";
+/// The text for an address that somebody else has.
+pub const EMAIL_TAKEN: &str = "A user with that email already exists.";
+
 const NULL: &str = "This field may not be null.";
 const BLANK: &str = "This field may not be blank.";
 const NO_STRING: &str = "Not a valid string.";
 const NO_BOOLEAN: &str = "Must be a valid boolean.";
 const NUL_INSIDE: &str = "Null characters are not allowed.";
-const BAD_EMAIL: &str = "Enter a valid email address.";
 const BAD_USERNAME: &str = "Enter a valid username. This value may contain only letters, numbers, \
                             and @/./+/-/_ characters.";
 
@@ -32,20 +39,13 @@ pub fn required_text(fields: &Fields, name: &str) -> Result<String, Faults> {
     Ok(text.content)
 }
 
-/// The name of an account. None: the field is absent. Whether it is taken is asked elsewhere, and
-/// `is_taken` tells; the answer has its place among the faults.
-pub fn username(
-    fields: &Fields,
-    is_taken: impl FnOnce(&str) -> bool,
-) -> Result<Option<String>, Faults> {
+/// The name of an account. None: the field is absent.
+pub fn username(fields: &Fields) -> Result<Option<String>, Faults> {
     let Some(value) = fields.values.get("username") else { return Ok(None) };
     let text = non_blank(value, NO_STRING)?.ok_or_else(|| one(BLANK))?;
-    let well_formed = !text.content.is_empty() && text.content.chars().all(is_username_character);
     let mut faults = Faults::new();
-    if !well_formed {
+    if !text.content.chars().all(is_username_character) {
         faults.push(BAD_USERNAME.to_owned());
-    } else if is_taken(&text.content) {
-        faults.push("A user with that username already exists.".to_owned());
     }
     faults.extend(length_fault(&text, MAX_USERNAME));
     faults.extend(character_faults(&text));
@@ -96,7 +96,8 @@ fn non_blank(value: &Value, no_string: &str) -> Result<Option<Text>, Faults> {
     Ok((!text.content.is_empty()).then_some(text))
 }
 
-fn one(text: &str) -> Faults {
+/// One text.
+pub fn one(text: &str) -> Faults {
     vec![text.to_owned()]
 }
 
@@ -251,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_username_is_letters_digits_and_five_signs() {
-        let check = |name: &str| username(&json("username", Value::text(name)), |_| false);
+        let check = |name: &str| username(&json("username", Value::text(name)));
         for good in ["한글.é+ж_@x-1", "½", "²", "٣", "ⅷ", "①", "ª", "@"] {
             assert_eq!(check(good), Ok(Some(good.to_owned())));
         }
@@ -260,12 +261,6 @@ mod tests {
         }
         let long = "Ensure this field has no more than 150 characters.";
         assert_eq!(check(&"é".repeat(151)), Err(one(long)));
-    }
-
-    #[test]
-    fn a_taken_username_is_one_fault_among_others() {
-        let long = json("username", Value::text("a".repeat(151)));
-        assert_eq!(username(&long, |_| true).map_err(|faults| faults.len()), Err(2));
     }
 
     #[test]
