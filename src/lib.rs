@@ -1,8 +1,9 @@
 //! Hallpass: a headless JSON auth microservice.
 
-pub mod clock;
 pub mod domain;
-pub mod http;
 pub mod mail;
-pub mod security;
 pub mod store;
+pub mod clock;
+pub mod security;
+pub mod http;
+pub mod flows;

@@ -1,7 +1,7 @@
 //! Registrations that wait for their address to be proven.
 
 use super::{
-    Email, Locale, PasswordHash, RegistrationId, SessionId, TokenHash, UserId, Username, UtcTime,
+    Email, Locale, PasswordHash, RegistrationId, TokenHash, UserId, Username, UtcTime,
 };
 
 /// What somebody typed who may or may not own the address. Several stand beside each other for
@@ -29,8 +29,6 @@ pub struct Registration {
     pub expires_at: UtcTime,
     /// When it was proven.
     pub proven_at: Option<UtcTime>,
-    /// The session that the proof opened.
-    pub session_id: Option<SessionId>,
 }
 
 impl Registration {

@@ -2,7 +2,7 @@
 
 use unicode_normalization::UnicodeNormalization as _;
 
-use super::Fault;
+use super::{Email, Fault};
 
 /// A name of 1 to 150 letters of any script, digits and `.+-_`, unique without regard to case.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,14 @@ impl Username {
     /// can pass for somebody's address.
     pub fn parse(text: &str) -> Result<Self, Fault> {
         if text.contains('@') { Err(Fault::InvalidUsername) } else { Self::parse_any(text) }
+    }
+
+    /// Reads the name of somebody who registers `email`: the address itself, or a name without `@`.
+    pub fn parse_beside(text: &str, email: Option<&Email>) -> Result<Self, Fault> {
+        match email {
+            Some(email) if text.eq_ignore_ascii_case(email.as_str()) => Ok(Self::known(text)),
+            _ => Self::parse(text),
+        }
     }
 
     /// Reads a name that may contain `@`: an address as name, or one that staff gave.

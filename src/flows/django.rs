@@ -2,8 +2,10 @@
 //! `/v1`; what differs is the kind of token and that staff manage accounts without further proof.
 
 use super::{Error, Flows, Result};
-use crate::domain::{Email, Locale, PasswordHash, PlainPassword, User, UserId, Username};
-use crate::security::django_token::{Claims, Origin, Refusal, RefreshRefusal};
+use crate::domain::{
+    Email, EmailChange, Locale, PasswordHash, PlainPassword, User, UserId, Username,
+};
+use crate::security::django_token::{Claims, Origin, RefreshRefusal, Refusal};
 use crate::store::sessions;
 use crate::store::users::{self, NewUser, UserChanges};
 use crate::store::{self, Conn};
@@ -60,13 +62,16 @@ impl From<RefreshRefusal> for DjangoTokenError {
     }
 }
 
+/// The answer of a flow that takes a token.
+pub type TokenResult<T> = std::result::Result<T, DjangoTokenError>;
+
 /// What an account looks like on this face. A field that is `None` stays as it is.
 #[derive(Clone, Debug, Default)]
 pub struct AccountFields {
     /// The name to log in with.
     pub username: Option<Username>,
-    /// The address, or that there is none.
-    pub email: Option<Option<Email>>,
+    /// The address.
+    pub email: EmailChange,
     /// Whether it may manage others.
     pub is_staff: Option<bool>,
 }
@@ -97,8 +102,13 @@ impl Flows {
 
     /// The active account of that name and password. An account that is switched off is not told
     /// apart from a wrong password.
-    pub fn django_user_by_password(&self, username: &str, password: &PlainPassword) -> Result<User> {
-        let found = self.check_password(|conn| users::find_by_any_username(conn, username), password);
+    pub fn django_user_by_password(
+        &self,
+        username: &str,
+        password: &PlainPassword,
+    ) -> Result<User> {
+        let found =
+            self.check_password(|conn| users::find_by_any_username(conn, username), password);
         found.map_err(|error| match error {
             Error::AccountDisabled => Error::InvalidCredentials,
             other => other,
@@ -106,19 +116,19 @@ impl Flows {
     }
 
     /// The account that a good token names.
-    pub fn django_user_by_token(&self, token: &str) -> Result<User, DjangoTokenError> {
+    pub fn django_user_by_token(&self, token: &str) -> TokenResult<User> {
         Ok(self.django_believe(token)?.1)
     }
 
     /// A new token for the holder of a good one. The moment of the log-in goes with it.
-    pub fn django_refresh(&self, token: &str) -> Result<String, DjangoTokenError> {
+    pub fn django_refresh(&self, token: &str) -> TokenResult<String> {
         let (claims, user) = self.django_believe(token)?;
         let now = self.now();
         let origin = claims.origin(now)?;
         Ok(self.django_tokens.issue(&user, &origin, now))
     }
 
-    fn django_believe(&self, token: &str) -> Result<(Claims, User), DjangoTokenError> {
+    fn django_believe(&self, token: &str) -> TokenResult<(Claims, User)> {
         let claims = self.django_tokens.check(token, self.now())?;
         let name = claims.username().ok_or(DjangoTokenError::Nameless)?;
         let user = self
@@ -149,7 +159,10 @@ impl Flows {
         let username = fields.username.ok_or_else(|| Error::Internal("no username".to_owned()))?;
         let new = NewUser {
             username,
-            email: fields.email.flatten(),
+            email: match fields.email {
+                EmailChange::Set(email) => Some(email),
+                EmailChange::Keep | EmailChange::Remove => None,
+            },
             email_verified: false,
             password_hash: PasswordHash::unusable(),
             is_staff: fields.is_staff.unwrap_or(false),
@@ -157,9 +170,7 @@ impl Flows {
             locale: Locale::default(),
         };
         let now = self.now();
-        let user = self.db.write(move |conn| {
-            users::insert_user(conn, &new, now).map_err(clash)
-        })?;
+        let user = self.db.write(move |conn| users::insert_user(conn, &new, now).map_err(clash))?;
         tracing::info!(user_id = user.id.0, "account made on the Django face");
         Ok(user)
     }
@@ -170,11 +181,12 @@ impl Flows {
         let changes = UserChanges {
             username: fields.username,
             email: fields.email,
+            is_active: None,
             is_staff: fields.is_staff,
         };
-        let user = self.db.write(move |conn| {
-            users::update_user(conn, id, &changes, now).map_err(clash)
-        })?;
+        let user = self
+            .db
+            .write(move |conn| users::update_user(conn, id, &changes, now).map_err(clash))?;
         if let Some(user) = &user {
             tracing::info!(user_id = user.id.0, "account changed on the Django face");
         }
@@ -206,7 +218,7 @@ fn taken(conn: &mut Conn, wanted: &AccountFields, own: Option<UserId>) -> store:
             taken.username = is_another(users::find_by_email(conn, &email)?);
         }
     }
-    if let Some(Some(email)) = &wanted.email {
+    if let EmailChange::Set(email) = &wanted.email {
         taken.email = is_another(users::find_by_email(conn, email)?);
     }
     Ok(taken)

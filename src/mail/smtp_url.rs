@@ -83,10 +83,9 @@ impl SmtpSettings {
             ("smtps", Some(TlsParameter::None)) => {
                 return Err("smtps:// is always TLS: use smtp:// with ?tls=none".to_owned());
             }
-            ("smtp", Some(TlsParameter::Required)) => Security::StartTls,
             ("smtp", Some(TlsParameter::None)) => Security::Plain,
             ("smtp", None) if local => Security::Plain,
-            ("smtp", None) => Security::StartTls,
+            ("smtp", None | Some(TlsParameter::Required)) => Security::StartTls,
             _ => return Err(FORMS.to_owned()),
         };
         let login = login(&url)?;
@@ -166,8 +165,10 @@ fn host(url: &Url) -> Result<String, String> {
     }
     // The URL parser leaves the host of a scheme it does not know as it found it.
     let host = percent_decode_str(host).decode_utf8().map_err(|_| FORMS.to_owned())?;
-    match idna::domain_to_ascii_strict(&host) {
-        Ok(host) if !host.is_empty() => Ok(host),
+    // Underscores are no host name's, but Docker Compose has them.
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    match idna::domain_to_ascii(&host) {
+        Ok(host) if !host.is_empty() && host.bytes().all(fits) => Ok(host),
         _ => Err(format!("the host name is missing or wrong: {FORMS}")),
     }
 }
@@ -255,6 +256,7 @@ mod tests {
             ("smtp://127.1.2.3", Plain, "127.1.2.3", 25),
             ("smtp://[::1]:1025", Plain, "::1", 1025),
             ("smtp://mailpit:1025?tls=none", Plain, "mailpit", 1025),
+            ("smtp://mail_server:25?tls=none", Plain, "mail_server", 25),
             ("smtp://10.0.0.1", StartTls, "10.0.0.1", 587),
             ("smtp://[2001:db8::1]", StartTls, "2001:db8::1", 587),
             ("smtp://localhost.example.com", StartTls, "localhost.example.com", 587),
@@ -315,6 +317,9 @@ mod tests {
             "smtps://:hunter2@host",
             "smtps://hunter2@host",
             "smtps://u:hunter2@ho st",
+            "smtps://u:hunter2@ho%20st",
+            "smtps://u:hunter2@ho%0d%0ast",
+            "smtps://u:hunter2@[::1",
         ] {
             let fault = SmtpSettings::parse(url).expect_err(url);
             assert!(!fault.contains("hunter2"), "{url}: {fault}");

@@ -158,18 +158,33 @@ mod tests {
         }
     }
 
-    #[test]
-    fn debug_output_of_a_mail_shows_neither_address_nor_text() {
-        let mail = Mail {
-            message_id: "id-1".to_owned(),
+    fn mail(message_id: &str) -> Mail {
+        Mail {
+            message_id: message_id.to_owned(),
             from: "auth@example.com".parse().unwrap(),
             to: "bob@example.org".to_owned(),
             subject: "Subject".to_owned(),
             text: "123456".to_owned(),
             html: "123456".to_owned(),
             date: UtcTime::from_seconds(0),
-        };
-        let text = format!("{mail:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn memory_keeps_mails_in_order_and_is_as_strict_as_the_others() {
+        let (transport, mailbox) = Transport::memory();
+        let (first, second) = (mail("id-1"), mail("id-2"));
+        let wrong =
+            Mail { to: "bob@example.org\r\nBcc: x@evil.example".to_owned(), ..mail("id-3") };
+        transport.send(&first).await.unwrap();
+        assert!(matches!(transport.send(&wrong).await, Err(SendError::Permanent(_))));
+        transport.clone().send(&second).await.unwrap();
+        assert_eq!(mailbox.all(), [first, second]);
+    }
+
+    #[test]
+    fn debug_output_of_a_mail_shows_neither_address_nor_text() {
+        let text = format!("{:?}", mail("id-1"));
         assert!(text.contains("id-1"));
         assert!(!text.contains("bob") && !text.contains("123456"), "{text}");
     }

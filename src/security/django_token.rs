@@ -13,9 +13,9 @@ use super::access_token::LEEWAY;
 use crate::domain::{User, UtcTime};
 
 /// How long a token counts.
-pub const LIFETIME: Duration = Duration::from_secs(300);
+pub const LIFETIME: Duration = Duration::from_mins(5);
 /// How long after the log-in a token can be refreshed.
-pub const REFRESH_WINDOW: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+pub const REFRESH_WINDOW: Duration = Duration::from_hours(7 * 24);
 
 const HEADER: &str = r#"{"typ":"JWT","alg":"HS256"}"#;
 const MAX_LENGTH: usize = 4096;

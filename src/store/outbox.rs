@@ -198,17 +198,18 @@ pub fn finish(
     error: Option<&str>,
     now: UtcTime,
 ) -> Result<bool> {
-    let finished =
-        diesel::update(outbox::table.find(id.as_str()).filter(outbox::lease_token.eq(lease)))
-            .set((
-                outbox::status.eq(status.name()),
-                outbox::attempts.eq(outbox::attempts + 1),
-                outbox::lease_token.eq(None::<String>),
-                outbox::lease_until.eq(None::<i64>),
-                outbox::finished_at.eq(now.micros()),
-                outbox::last_error.eq(error),
-            ))
-            .execute(conn)?;
+    let finished = diesel::update(
+        outbox::table.find(id.as_str()).filter(outbox::lease_token.eq(lease)),
+    )
+    .set((
+        outbox::status.eq(status.name()),
+        outbox::attempts.eq(outbox::attempts + 1),
+        outbox::lease_token.eq(None::<String>),
+        outbox::lease_until.eq(None::<i64>),
+        outbox::finished_at.eq(now.micros()),
+        outbox::last_error.eq(error),
+    ))
+    .execute(conn)?;
     Ok(finished == 1)
 }
 
@@ -220,16 +221,17 @@ pub fn put_back(
     error: &str,
     next_attempt_at: UtcTime,
 ) -> Result<bool> {
-    let returned =
-        diesel::update(outbox::table.find(id.as_str()).filter(outbox::lease_token.eq(lease)))
-            .set((
-                outbox::attempts.eq(outbox::attempts + 1),
-                outbox::lease_token.eq(None::<String>),
-                outbox::lease_until.eq(None::<i64>),
-                outbox::next_attempt_at.eq(next_attempt_at.micros()),
-                outbox::last_error.eq(error),
-            ))
-            .execute(conn)?;
+    let returned = diesel::update(
+        outbox::table.find(id.as_str()).filter(outbox::lease_token.eq(lease)),
+    )
+    .set((
+        outbox::attempts.eq(outbox::attempts + 1),
+        outbox::lease_token.eq(None::<String>),
+        outbox::lease_until.eq(None::<i64>),
+        outbox::next_attempt_at.eq(next_attempt_at.micros()),
+        outbox::last_error.eq(error),
+    ))
+    .execute(conn)?;
     Ok(returned == 1)
 }
 
@@ -279,7 +281,9 @@ pub fn retry_dead(conn: &mut Conn, id: Option<&str>, now: UtcTime) -> Result<usi
 pub fn purge(conn: &mut Conn, forget_before: UtcTime) -> Result<()> {
     diesel::delete(
         outbox::table
-            .filter(outbox::status.eq_any([MailStatus::Sent.name(), MailStatus::Dropped.name()]))
+            .filter(
+                outbox::status.eq_any([MailStatus::Sent.name(), MailStatus::Dropped.name()]),
+            )
             .filter(outbox::finished_at.lt(forget_before.micros())),
     )
     .execute(conn)?;

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use super::schema::registrations;
 use super::{Conn, Result};
 use crate::domain::{
-    Email, Locale, PasswordHash, Registration, RegistrationId, SessionId, TokenHash, UserId,
+    Email, Locale, PasswordHash, Registration, RegistrationId, TokenHash, UserId,
     Username, UtcTime,
 };
 
@@ -25,7 +25,6 @@ struct Row {
     _created_at: i64,
     expires_at: i64,
     proven_at: Option<i64>,
-    session_id: Option<String>,
 }
 
 /// A row whose person was erased has no address any more and is no registration.
@@ -41,7 +40,6 @@ fn registration(row: Row) -> Option<Registration> {
         code_hash: row.code_hash.map(TokenHash),
         expires_at: UtcTime::from_micros(row.expires_at),
         proven_at: row.proven_at.map(UtcTime::from_micros),
-        session_id: row.session_id.map(SessionId),
     })
 }
 
@@ -128,10 +126,12 @@ pub fn set_mail_secrets(
     code: &TokenHash,
 ) -> Result<bool> {
     // A mail that is sent again carries the same secrets: its wrong tries still count.
-    let waiting = registrations::table.find(id.as_str()).filter(registrations::proven_at.is_null());
-    let renewed = diesel::update(
-        waiting.filter(registrations::link_hash.is_null().or(registrations::link_hash.ne(&link.0))),
-    )
+    let waiting = registrations::table
+        .find(id.as_str())
+        .filter(registrations::proven_at.is_null());
+    let renewed = diesel::update(waiting.filter(
+        registrations::link_hash.is_null().or(registrations::link_hash.ne(&link.0)),
+    ))
     .set((
         registrations::link_hash.eq(&link.0),
         registrations::code_hash.eq(&code.0),
@@ -172,18 +172,11 @@ pub fn consume_proof(conn: &mut Conn, id: &RegistrationId, now: UtcTime) -> Resu
     Ok(consumed == 1)
 }
 
-/// Remembers what came of the proof, so that the same proof can answer the same again.
-pub fn set_outcome(
-    conn: &mut Conn,
-    id: &RegistrationId,
-    user: UserId,
-    session: Option<&SessionId>,
-) -> Result<()> {
+/// Remembers whose registration it is, and keeps others from this registration until the
+/// transaction ends.
+pub fn set_owner(conn: &mut Conn, id: &RegistrationId, user: UserId) -> Result<()> {
     diesel::update(registrations::table.find(id.as_str()))
-        .set((
-            registrations::user_id.eq(user.0),
-            registrations::session_id.eq(session.map(SessionId::as_str)),
-        ))
+        .set(registrations::user_id.eq(user.0))
         .execute(conn)?;
     Ok(())
 }

@@ -56,7 +56,6 @@ diesel::table! {
         created_at -> BigInt,
         expires_at -> BigInt,
         proven_at -> Nullable<BigInt>,
-        session_id -> Nullable<Text>,
     }
 }
 
@@ -89,10 +88,5 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(
-    users,
-    sessions,
-    refresh_tokens,
-    registrations,
-    outbox,
-    signing_keys
+    users, sessions, refresh_tokens, registrations, outbox, signing_keys
 );

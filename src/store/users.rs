@@ -4,7 +4,7 @@ use diesel::prelude::*;
 
 use super::schema::users;
 use super::{Conn, Result};
-use crate::domain::{Email, Locale, PasswordHash, User, UserId, Username, UtcTime};
+use crate::domain::{Email, EmailChange, Locale, PasswordHash, User, UserId, Username, UtcTime};
 
 #[derive(Queryable)]
 struct Row {
@@ -62,6 +62,36 @@ pub struct NewUser {
     pub locale: Locale,
 }
 
+/// What changes of an account. A field that is `None` stays as it is.
+#[derive(Clone, Debug, Default)]
+pub struct UserChanges {
+    /// The name to log in with.
+    pub username: Option<Username>,
+    /// The address. Another one counts as not proven.
+    pub email: EmailChange,
+    /// Whether it may log in.
+    pub is_active: Option<bool>,
+    /// Whether it may manage others.
+    pub is_staff: Option<bool>,
+}
+
+#[derive(AsChangeset)]
+#[diesel(table_name = users)]
+#[expect(
+    clippy::option_option,
+    clippy::ref_option_ref,
+    reason = "how Diesel tells apart to leave a column and to empty it"
+)]
+struct Changeset<'a> {
+    username: Option<&'a str>,
+    username_norm: Option<&'a str>,
+    email: Option<Option<&'a str>>,
+    email_norm: Option<Option<&'a str>>,
+    is_active: Option<bool>,
+    is_staff: Option<bool>,
+    updated_at: i64,
+}
+
 /// Makes an active account. [`super::Error::Duplicate`] where the name or address is taken; the
 /// transaction around it goes on.
 pub fn insert_user(conn: &mut Conn, new: &NewUser, now: UtcTime) -> Result<User> {
@@ -105,6 +135,14 @@ pub fn find_by_username(conn: &mut Conn, name: &str) -> Result<Option<User>> {
     Ok(row.map(User::from))
 }
 
+/// The account of exactly that name, or else of that name in other letter case.
+pub fn find_by_any_username(conn: &mut Conn, name: &str) -> Result<Option<User>> {
+    match find_by_exact_username(conn, name)? {
+        Some(user) => Ok(Some(user)),
+        None => find_by_username(conn, name),
+    }
+}
+
 /// The account with that address.
 pub fn find_by_email(conn: &mut Conn, email: &Email) -> Result<Option<User>> {
     let row = users::table
@@ -120,12 +158,81 @@ pub fn list_all(conn: &mut Conn) -> Result<Vec<User>> {
     Ok(rows.into_iter().map(User::from).collect())
 }
 
-/// Notes a log-in.
-pub fn record_login(conn: &mut Conn, id: UserId, now: UtcTime) -> Result<()> {
-    diesel::update(users::table.find(id.0))
-        .set(users::last_login_at.eq(now.micros()))
-        .execute(conn)?;
+/// Changes an account; `None` when it is gone. [`super::Error::Duplicate`] where the name or address
+/// is taken; the transaction around it goes on.
+pub fn update_user(
+    conn: &mut Conn,
+    id: UserId,
+    changes: &UserChanges,
+    now: UtcTime,
+) -> Result<Option<User>> {
+    super::connection::in_transaction(conn, |conn| {
+        let email = match &changes.email {
+            EmailChange::Keep => None,
+            EmailChange::Remove => Some(None),
+            EmailChange::Set(email) => Some(Some(email)),
+        };
+        if let Some(email) = email {
+            forget_proof_of_other_address(conn, id, email)?;
+        }
+        let row: Option<Row> = diesel::update(users::table.find(id.0))
+            .set(Changeset {
+                username: changes.username.as_ref().map(Username::as_str),
+                username_norm: changes.username.as_ref().map(Username::normalised),
+                email: email.map(|email| email.map(Email::as_str)),
+                email_norm: email.map(|email| email.map(Email::normalised)),
+                is_active: changes.is_active,
+                is_staff: changes.is_staff,
+                updated_at: now.micros(),
+            })
+            .returning(users::all_columns)
+            .get_result(conn)
+            .optional()?;
+        Ok(row.map(User::from))
+    })
+}
+
+/// What was proven of one address says nothing about the next.
+fn forget_proof_of_other_address(
+    conn: &mut Conn,
+    id: UserId,
+    email: Option<&Email>,
+) -> Result<()> {
+    let account = diesel::update(users::table.find(id.0)).set(users::email_verified.eq(false));
+    match email.map(Email::normalised) {
+        Some(norm) => {
+            let other = users::email_norm.ne(norm).nullable();
+            account.filter(users::email_norm.is_null().nullable().or(other)).execute(conn)?
+        }
+        None => account.execute(conn)?,
+    };
     Ok(())
+}
+
+/// Removes an account and everything that belongs to it. Of many who try at once exactly one gets
+/// `true`.
+pub fn delete_user(conn: &mut Conn, id: UserId) -> Result<bool> {
+    Ok(diesel::delete(users::table.find(id.0)).execute(conn)? == 1)
+}
+
+/// Notes a log-in of an active account that still has the password hash `checked`.
+pub fn record_login(
+    conn: &mut Conn,
+    id: UserId,
+    checked: &PasswordHash,
+    now: UtcTime,
+) -> Result<Option<User>> {
+    let row = diesel::update(
+        users::table
+            .find(id.0)
+            .filter(users::is_active.eq(true))
+            .filter(users::password_hash.eq(checked.expose())),
+    )
+    .set(users::last_login_at.eq(now.micros()))
+    .returning(users::all_columns)
+    .get_result::<Row>(conn)
+    .optional()?;
+    Ok(row.map(User::from))
 }
 
 /// Puts a new hash in the place of `old`, unless the password has changed meanwhile.
@@ -142,18 +249,17 @@ pub fn replace_password_hash(
     Ok(())
 }
 
-/// Marks `email` as proven, unless the account has another one by now. Tells whether it had not.
+/// Marks `email` as proven and returns the account, unless it has another address by now.
 pub fn mark_email_verified(
     conn: &mut Conn,
     id: UserId,
     email: &Email,
     now: UtcTime,
 ) -> Result<Option<User>> {
-    let row =
-        diesel::update(users::table.find(id.0).filter(users::email_norm.eq(email.normalised())))
-            .set((users::email_verified.eq(true), users::updated_at.eq(now.micros())))
-            .returning(users::all_columns)
-            .get_result::<Row>(conn)
-            .optional()?;
+    let row = diesel::update(users::table.find(id.0).filter(users::email_norm.eq(email.normalised())))
+        .set((users::email_verified.eq(true), users::updated_at.eq(now.micros())))
+        .returning(users::all_columns)
+        .get_result::<Row>(conn)
+        .optional()?;
     Ok(row.map(User::from))
 }

@@ -353,7 +353,7 @@ def header_authentication():
         "Latin letters": [("Authorization", "JWT é.é.é")],
         "scheme not UTF-8": [("Authorization-Latin-1", "\u00e9\u00e9 x")],
         "scheme not ASCII": [("Authorization", "é x")],
-        "a cookie": [("Cookie", "sessionid=x; jwt={{token:good}}; token={{token:good}}")],
+        "a cookie": [("Cookie", "sessionid=nonsense; jwt={{token:good}}; token={{token:good}}")],
         "other header": [("X-Authorization", "JWT {{token:good}}")],
         "comma": [("Authorization", "JWT {{token:good}},JWT {{token:good}}")],
         "Basic good": STAFF,

@@ -3,6 +3,7 @@
 //! Needs Python 3 with aiosmtpd (Debian: `python3-aiosmtpd`) and the `openssl` command. Without
 //! them a test says so and passes, unless `CI` is set: there it fails.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a surprise ends the test")]
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
 use std::{
@@ -10,6 +11,7 @@ use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::OnceLock,
     thread,
     time::{Duration, Instant},
 };
@@ -19,8 +21,8 @@ use tempfile::TempDir;
 
 /// What protects the connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Tls {
-    None,
+pub enum Protection {
+    Plain,
     StartTls,
     Implicit,
 }
@@ -28,18 +30,18 @@ pub enum Tls {
 /// What kind of server to start.
 #[derive(Clone, Copy)]
 pub struct Mode {
-    tls: Tls,
+    protection: Protection,
     login: Option<(&'static str, &'static str)>,
     fault: Option<&'static str>,
 }
 
 impl Mode {
     /// Plain text, no log-in.
-    pub const PLAIN: Self = Self { tls: Tls::None, login: None, fault: None };
+    pub const PLAIN: Self = Self { protection: Protection::Plain, login: None, fault: None };
     /// STARTTLS required.
-    pub const STARTTLS: Self = Self { tls: Tls::StartTls, login: None, fault: None };
+    pub const STARTTLS: Self = Self { protection: Protection::StartTls, login: None, fault: None };
     /// TLS from the first byte.
-    pub const IMPLICIT: Self = Self { tls: Tls::Implicit, login: None, fault: None };
+    pub const IMPLICIT: Self = Self { protection: Protection::Implicit, login: None, fault: None };
 
     /// Requires this user and password.
     pub const fn login(self, user: &'static str, password: &'static str) -> Self {
@@ -87,12 +89,14 @@ impl SmtpServer {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/smtp_server.py");
         let mut command = Command::new(python);
         command.args(["-W", "ignore"]).arg(script).arg("--folder").arg(folder.path());
-        if mode.tls != Tls::None {
+        if mode.protection != Protection::Plain {
             if !make_certificates(folder.path()) {
                 return missing("the openssl command");
             }
-            command
-                .args(["--tls", if mode.tls == Tls::StartTls { "starttls" } else { "implicit" }]);
+            command.args([
+                "--tls",
+                if mode.protection == Protection::StartTls { "starttls" } else { "implicit" },
+            ]);
             command.arg("--cert").arg(folder.path().join("server.pem"));
             command.arg("--key").arg(folder.path().join("server.key"));
         }
@@ -112,10 +116,10 @@ impl SmtpServer {
 
     /// A `HALLPASS_SMTP_URL` that reaches this server, with its log-in and certificate authority.
     pub fn url(&self) -> String {
-        let (scheme, ca) = match self.mode.tls {
-            Tls::None => ("smtp", String::new()),
-            Tls::StartTls => ("smtp", format!("?tls=required&ca={}", self.ca().display())),
-            Tls::Implicit => ("smtps", format!("?ca={}", self.ca().display())),
+        let (scheme, ca) = match self.mode.protection {
+            Protection::Plain => ("smtp", String::new()),
+            Protection::StartTls => ("smtp", format!("?tls=required&ca={}", self.ca().display())),
+            Protection::Implicit => ("smtps", format!("?ca={}", self.ca().display())),
         };
         let login = self.mode.login.map_or_else(String::new, |(user, password)| {
             let encode = |text| {
@@ -197,10 +201,13 @@ fn missing(what: &str) -> Option<SmtpServer> {
 }
 
 fn python_with_aiosmtpd() -> Option<&'static str> {
-    ["python3", "/usr/bin/python3"].into_iter().find(|python| {
-        let mut command = Command::new(python);
-        command.args(["-c", "import aiosmtpd"]).stdout(Stdio::null()).stderr(Stdio::null());
-        command.status().is_ok_and(|status| status.success())
+    static FOUND: OnceLock<Option<&'static str>> = OnceLock::new();
+    *FOUND.get_or_init(|| {
+        ["python3", "/usr/bin/python3"].into_iter().find(|python| {
+            let mut command = Command::new(python);
+            command.args(["-c", "import aiosmtpd"]).stdout(Stdio::null()).stderr(Stdio::null());
+            command.status().is_ok_and(|status| status.success())
+        })
     })
 }
 

@@ -52,8 +52,7 @@ CREATE TABLE registrations (
     code_tries INTEGER NOT NULL,
     created_at BIGINT NOT NULL,
     expires_at BIGINT NOT NULL,
-    proven_at BIGINT,
-    session_id TEXT
+    proven_at BIGINT
 );
 CREATE INDEX registrations_by_email ON registrations (email_norm, created_at);
 CREATE INDEX registrations_by_user ON registrations (user_id);

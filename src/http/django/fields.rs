@@ -174,9 +174,9 @@ fn is_quoted_string(local: &str) -> bool {
                 characters.next(),
                 Some('\u{1}'..='\u{9}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{7f}')
             ),
-            '\u{1}'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' => true,
-            '!' | '#'..='[' | ']'..='\u{7f}' => true,
-            _ => false,
+            '\u{1}'..='\u{1f}' => !matches!(character, '\t' | '\n' | '\r'),
+            ' ' | '"' => false,
+            other => other.is_ascii() && other != '\0',
         };
         if !allowed {
             return false;

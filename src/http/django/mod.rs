@@ -7,11 +7,17 @@
 pub mod authentication;
 pub mod body;
 mod charset;
+mod face;
 pub mod fields;
 mod form;
 mod header;
 mod json;
 pub mod negotiation;
 pub mod pages;
+pub mod request;
 pub mod respond;
+mod users;
 pub mod value;
+pub mod views;
+
+pub use face::{Face, configure};

@@ -52,7 +52,7 @@ impl Request {
         payload: Payload,
         page: Page,
         format: Option<String>,
-        public_url: &url::Url,
+        public_url: &str,
     ) -> Self {
         let method = request.method().as_str().to_owned();
         let body = match method.as_str() {
@@ -94,12 +94,11 @@ fn last(request: &HttpRequest, name: &header::HeaderName) -> String {
     value.map(|value| super::charset::latin1(value.as_bytes())).unwrap_or_default()
 }
 
-fn origin(request: &HttpRequest, public_url: &url::Url) -> String {
+fn origin(request: &HttpRequest, public_url: &str) -> String {
+    let (scheme, rest) = public_url.split_once("://").unwrap_or(("http", public_url));
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    match host.filter(|host| is_host(host)) {
-        Some(host) => format!("{}://{host}", public_url.scheme()),
-        None => public_url.origin().ascii_serialization(),
-    }
+    let own = rest.split('/').next().unwrap_or_default();
+    format!("{scheme}://{}", host.filter(|host| is_host(host)).unwrap_or(own))
 }
 
 /// Letters, digits, dots and hyphens, or an IPv6 literal, with or without a port.
@@ -128,7 +127,9 @@ mod tests {
         for good in ["a", "login.Example.com:8443", "127.0.0.1:80", "[::1]", "[::1]:8000"] {
             assert!(is_host(good), "{good}");
         }
-        for bad in ["", ":80", "a/b", "a@b", "a b", "a:b", "a:99999", "[x]", "\"", "a<b", "[::1", "a:"] {
+        for bad in
+            ["", ":80", "a/b", "a@b", "a b", "a:b", "a:99999", "[x]", "\"", "a<b", "[::1", "a:"]
+        {
             assert!(!is_host(bad), "{bad}");
         }
     }

@@ -11,7 +11,7 @@ use super::{
     value::Fields,
     views::{failure, faults, read_fields},
 };
-use crate::domain::{Email, User, UserId, Username};
+use crate::domain::{Email, EmailChange, User, UserId, Username};
 use crate::flows::{AccountFields, Error, Flows};
 
 /// `/users/`
@@ -97,14 +97,11 @@ fn read_account(
         None if !partial => Err(one(REQUIRED)),
         name => Ok(name.map(|name| Username::known(&name))),
     });
-    let email = fields::email(fields).and_then(|address| {
-        address
-            .map(|address| match address.as_str() {
-                "" => Ok(None),
-                // The reference takes a few addresses that no mail can safely be sent to.
-                text => Email::parse(text).map(Some).map_err(|_| one(BAD_EMAIL)),
-            })
-            .transpose()
+    let email = fields::email(fields).and_then(|address| match address.as_deref() {
+        None => Ok(EmailChange::Keep),
+        Some("") => Ok(EmailChange::Remove),
+        // The reference takes a few addresses that no mail can safely be sent to.
+        Some(text) => Email::parse(text).map(EmailChange::Set).map_err(|_| one(BAD_EMAIL)),
     });
     let is_staff = fields::flag(fields, "is_staff", partial);
     let good = AccountFields {

@@ -91,36 +91,34 @@ fn answer_page(flows: &Flows, request: &Request) -> Result<Answer, Answer> {
 fn answer_token_page(flows: &Flows, request: &Request) -> Result<Answer, Answer> {
     let fields = read_fields(request)?;
     let token = match request.page {
-        Page::ObtainToken => {
-            let username = fields::required_text(&fields, "username");
-            let password = fields::required_text(&fields, "password");
-            let (username, password) = match (username, password) {
-                (Ok(username), Ok(password)) => (username, password),
-                (username, password) => {
-                    return Err(faults([("username", username.err()), ("password", password.err())]));
-                }
-            };
-            obtain_token(flows, &username, &password)?
-        }
+        Page::ObtainToken => obtain_token(flows, &fields)?,
+        Page::RefreshToken => flows.django_refresh(&read_token(&fields)?).map_err(body_refusal)?,
         _ => {
-            let token = fields::required_text(&fields, "token")
-                .map_err(|texts| faults([("token", Some(texts))]))?;
-            if request.page == Page::RefreshToken {
-                flows.django_refresh(&token).map_err(body_refusal)?
-            } else {
-                flows.django_user_by_token(&token).map_err(body_refusal)?;
-                token
-            }
+            let token = read_token(&fields)?;
+            flows.django_user_by_token(&token).map_err(body_refusal)?;
+            token
         }
     };
     Ok(Answer::ok(json!({ "token": token })))
 }
 
-fn obtain_token(flows: &Flows, username: &str, password: &str) -> Result<String, Answer> {
+fn read_token(fields: &Fields) -> Result<String, Answer> {
+    fields::required_text(fields, "token").map_err(|texts| faults([("token", Some(texts))]))
+}
+
+fn obtain_token(flows: &Flows, fields: &Fields) -> Result<String, Answer> {
+    let username = fields::required_text(fields, "username");
+    let password = fields::required_text(fields, "password");
+    let (username, password) = match (username, password) {
+        (Ok(username), Ok(password)) => (username, password),
+        (username, password) => {
+            return Err(faults([("username", username.err()), ("password", password.err())]));
+        }
+    };
     // A password too long for any account is wrong for each.
     let password =
-        PlainPassword::parse(password).map_err(|_| Answer::non_field_error(CANNOT_LOG_IN))?;
-    flows.django_log_in(username, &password).map_err(|error| match error {
+        PlainPassword::parse(&password).map_err(|_| Answer::non_field_error(CANNOT_LOG_IN))?;
+    flows.django_log_in(&username, &password).map_err(|error| match error {
         Error::InvalidCredentials => Answer::non_field_error(CANNOT_LOG_IN),
         other => failure(other),
     })

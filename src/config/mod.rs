@@ -1,0 +1,385 @@
+//! Every setting, typed, read once at the start. All faults are reported together.
+
+mod settings;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::Url;
+
+pub use settings::{SETTINGS, example};
+pub use source::{ConfigFault, Source};
+
+use crate::domain::{PasswordPolicy, UtcTime};
+use crate::flows::{EmailVerification, VerifyEmailProof};
+use crate::mail::smtp_url::SmtpSettings;
+use crate::mail::transport::Sender;
+use crate::security::keys::SigningAlgorithm;
+use crate::store::DatabaseUrl;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The shortest secret outside development, in bytes.
+const MIN_SECRET_LENGTH: usize = 32;
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A secret setting. It does not print.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretText(String);
+
+impl SecretText {
+    /// The bytes, for the one place that needs them.
+    pub fn expose(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl From<String> for SecretText {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl std::fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SecretText(..)")
+    }
+}
+
+/// Everything that can be set.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen.
+    pub bind: SocketAddr,
+    /// Where files go.
+    pub data_dir: PathBuf,
+    /// The database.
+    pub database: DatabaseUrl,
+    /// Connections to it.
+    pub database_pool: u32,
+    /// Whether unsafe settings are let through.
+    pub development: bool,
+    /// The service's own address, without a final slash.
+    pub public_url: String,
+    /// The service's secret; `None` in development, where it is made.
+    pub secret: Option<SecretText>,
+    /// What mail and pages call the service.
+    pub service_name: String,
+    /// How access tokens are signed.
+    pub jwt_algorithm: SigningAlgorithm,
+    /// The key shared with services that check HMAC tokens.
+    pub jwt_secret: Option<SecretText>,
+    /// Life of an access token.
+    pub access_token_ttl: Duration,
+    /// Life of an unused refresh token.
+    pub refresh_token_ttl: Duration,
+    /// Life of a session.
+    pub session_ttl: Duration,
+    /// How long a replaced refresh token answers with its successor.
+    pub refresh_grace: Duration,
+    /// Sessions a person may have.
+    pub sessions_per_user: u32,
+    /// Rules for new passwords.
+    pub password_policy: PasswordPolicy,
+    /// Cost of password hashes.
+    pub bcrypt_cost: u32,
+    /// When an address has to be proven.
+    pub email_verification: EmailVerification,
+    /// What besides the link a proof takes.
+    pub verify_email_proof: VerifyEmailProof,
+    /// The front end's page for the verification link.
+    pub verify_email_url: Option<String>,
+    /// The SMTP server, if mail leaves the machine.
+    pub smtp: Option<SmtpSettings>,
+    /// Sender of mail.
+    pub mail_from: Sender,
+    /// Folder for mail as files.
+    pub mail_dir: PathBuf,
+    /// Folder with templates of the operator.
+    pub mail_templates: Option<PathBuf>,
+    /// Whether the paths of the Django stack are there.
+    pub drf_jwt: bool,
+    /// Threads that answer requests.
+    pub workers: usize,
+    /// How long requests in progress may take at the end.
+    pub shutdown_timeout: Duration,
+    /// What is logged.
+    pub log: String,
+    /// How it looks.
+    pub log_format: LogFormat,
+    /// What the operator should hear about these settings.
+    pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// Reads the environment and `.env`.
+    pub fn from_environment() -> Result<Self, Vec<ConfigFault>> {
+        Self::read(Source::from_environment())
+    }
+
+    /// Reads all settings, or tells all that is wrong with them.
+    pub fn read(mut source: Source) -> Result<Self, Vec<ConfigFault>> {
+        let s = &mut source;
+        let bind = s.parsed("HALLPASS_BIND", SocketAddr::from(([127, 0, 0, 1], 8000)), |text| {
+            text.parse().map_err(|_| "must be an IP address and a port: 127.0.0.1:8000".to_owned())
+        });
+        let on_loopback = bind.ip().is_loopback();
+        let development = s.choice(
+            "HALLPASS_ENV",
+            on_loopback,
+            &[("development", true), ("production", false)],
+        );
+        let data_dir = PathBuf::from(s.text("HALLPASS_DATA_DIR").unwrap_or("./data".into()));
+        let minute_to_session = (MINUTE, 30 * DAY);
+        let config = Self {
+            database: read_database(s, &data_dir),
+            database_pool: s.number("HALLPASS_DATABASE_POOL", 10, 1, 200),
+            public_url: read_public_url(s, bind, development),
+            secret: read_secret(s, "HALLPASS_SECRET", development),
+            service_name: s.text("HALLPASS_SERVICE_NAME").unwrap_or("Hallpass".into()),
+            jwt_algorithm: s.parsed("HALLPASS_JWT_ALGORITHM", SigningAlgorithm::Es256, |text| {
+                SigningAlgorithm::from_name(text)
+                    .ok_or_else(|| "must be one of: ES256, EdDSA, RS256, HS256".to_owned())
+            }),
+            jwt_secret: read_secret(s, "HALLPASS_JWT_SECRET", development),
+            access_token_ttl: s.duration("HALLPASS_ACCESS_TOKEN_TTL", 5 * MINUTE, SECOND, 15 * MINUTE),
+            refresh_token_ttl: s.duration(
+                "HALLPASS_REFRESH_TOKEN_TTL",
+                7 * DAY,
+                SECOND,
+                minute_to_session.1,
+            ),
+            session_ttl: s.duration("HALLPASS_SESSION_TTL", 30 * DAY, SECOND, 30 * DAY),
+            refresh_grace: s.duration("HALLPASS_REFRESH_GRACE", 30 * SECOND, Duration::ZERO, 30 * SECOND),
+            sessions_per_user: s.number("HALLPASS_SESSIONS_PER_USER", 20, 1, 100),
+            password_policy: PasswordPolicy {
+                min_length: s.number("HALLPASS_PASSWORD_MIN_LENGTH", 8, 8, 64),
+                max_length: s.number("HALLPASS_PASSWORD_MAX_LENGTH", 256, 64, 256),
+            },
+            bcrypt_cost: s.number("HALLPASS_BCRYPT_COST", 12, if development { 4 } else { 10 }, 16),
+            email_verification: s.choice(
+                "HALLPASS_EMAIL_VERIFICATION",
+                EmailVerification::Mandatory,
+                &[
+                    ("mandatory", EmailVerification::Mandatory),
+                    ("optional", EmailVerification::Optional),
+                    ("none", EmailVerification::None),
+                ],
+            ),
+            verify_email_proof: s.choice(
+                "HALLPASS_VERIFY_EMAIL_PROOF",
+                VerifyEmailProof::Required,
+                &[("required", VerifyEmailProof::Required), ("link", VerifyEmailProof::Link)],
+            ),
+            verify_email_url: read_page(s, "HALLPASS_VERIFY_EMAIL_URL"),
+            smtp: read_smtp(s),
+            mail_from: s.parsed("HALLPASS_MAIL_FROM", default_sender(), |text| {
+                text.parse().map_err(|_| "must be an address or: Name <name@example.com>".to_owned())
+            }),
+            mail_dir: s
+                .text("HALLPASS_MAIL_DIR")
+                .map_or_else(|| data_dir.join("mail"), PathBuf::from),
+            mail_templates: s.text("HALLPASS_MAIL_TEMPLATES").map(PathBuf::from),
+            drf_jwt: s.choice("HALLPASS_DRF_JWT", true, &[("on", true), ("off", false)]),
+            workers: s.number(
+                "HALLPASS_WORKERS",
+                std::thread::available_parallelism().map_or(1, usize::from),
+                1,
+                256,
+            ),
+            shutdown_timeout: s.duration(
+                "HALLPASS_SHUTDOWN_TIMEOUT",
+                10 * SECOND,
+                Duration::ZERO,
+                5 * MINUTE,
+            ),
+            log: s.text("HALLPASS_LOG").unwrap_or("info".into()),
+            log_format: s.choice(
+                "HALLPASS_LOG_FORMAT",
+                LogFormat::Text,
+                &[("text", LogFormat::Text), ("json", LogFormat::Json)],
+            ),
+            warnings: Vec::new(),
+            bind,
+            development,
+            data_dir,
+        };
+        config.check_together(s);
+        check_settings_to_come(s, development);
+        let Source { faults, unknown, .. } = source;
+        if faults.is_empty() {
+            let warnings = config.warnings(unknown);
+            Ok(Self { warnings, ..config })
+        } else {
+            Err(faults)
+        }
+    }
+
+    /// What one setting says about another.
+    fn check_together(&self, s: &mut Source) {
+        if self.jwt_algorithm == SigningAlgorithm::Hs256 && self.jwt_secret.is_none() {
+            s.fault("HALLPASS_JWT_SECRET", "is required for HALLPASS_JWT_ALGORITHM=HS256");
+        }
+        if !self.development && self.secret.is_none() {
+            let advice = "is required outside development: at least 32 random bytes, for example \
+                          from `openssl rand -hex 32`";
+            s.fault("HALLPASS_SECRET", advice);
+        }
+        if tracing_subscriber::EnvFilter::try_new(&self.log).is_err() {
+            s.fault("HALLPASS_LOG", "must be a level (info) or a filter (info,hallpass::http=debug)");
+        }
+    }
+
+    fn warnings(&self, unknown: Vec<String>) -> Vec<String> {
+        let mut warnings: Vec<String> =
+            unknown.into_iter().map(|name| format!("{name} is not a setting; it is ignored")).collect();
+        if !self.development && self.smtp.is_none() {
+            warnings.push("HALLPASS_SMTP_URL is not set: mail becomes files and reaches nobody".into());
+        }
+        warnings
+    }
+
+    /// The latest that an access token issued before `now` can count.
+    pub fn access_token_horizon(&self, now: UtcTime) -> UtcTime {
+        now.after(self.access_token_ttl)
+    }
+}
+
+fn default_sender() -> Sender {
+    Sender::local("Hallpass", "hallpass@localhost")
+}
+
+fn read_database(s: &mut Source, data_dir: &std::path::Path) -> DatabaseUrl {
+    let file = DatabaseUrl::Sqlite(data_dir.join("hallpass.db"));
+    let Some(text) = s.secret("DATABASE_URL") else { return file };
+    let url = match DatabaseUrl::parse(&text) {
+        Ok(url) => url,
+        Err(advice) => {
+            s.fault("DATABASE_URL", advice);
+            return file;
+        }
+    };
+    if !cfg!(feature = "postgres-tls") && leaves_the_machine_in_clear(&text) {
+        s.fault(
+            "DATABASE_URL",
+            "names a server on another machine, and this binary was built without TLS: build with \
+             --features postgres-tls, or add ?sslmode=disable if the network may be trusted",
+        );
+    }
+    url
+}
+
+/// Whether a Postgres URL leads to another machine without saying that clear text is fine.
+fn leaves_the_machine_in_clear(text: &str) -> bool {
+    let Ok(url) = Url::parse(text) else { return false };
+    if url.scheme() == "sqlite" {
+        return false;
+    }
+    let parameter = |name: &str| {
+        url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    };
+    let hosts = parameter("hostaddr")
+        .or_else(|| parameter("host"))
+        .or_else(|| url.host_str().map(str::to_owned))
+        .unwrap_or_default();
+    let stays = hosts.split(',').all(|host| {
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let host = percent_encoding::percent_decode_str(host).decode_utf8_lossy();
+        host.is_empty()
+            || host.starts_with('/')
+            || host == "localhost"
+            || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    });
+    !stays && parameter("sslmode").as_deref() != Some("disable")
+}
+
+fn read_secret(s: &mut Source, name: &str, development: bool) -> Option<SecretText> {
+    let secret = s.secret(name)?;
+    if secret.is_empty() {
+        s.fault(name, "is empty");
+    } else if !development && secret.len() < MIN_SECRET_LENGTH {
+        s.fault(name, format!("must have at least {MIN_SECRET_LENGTH} bytes outside development"));
+    }
+    Some(secret.into())
+}
+
+fn read_public_url(s: &mut Source, bind: SocketAddr, development: bool) -> String {
+    let own = format!("http://{bind}");
+    let Some(text) = s.text("HALLPASS_PUBLIC_URL") else {
+        if !development {
+            s.fault("HALLPASS_PUBLIC_URL", "is required outside development: https://auth.example.com");
+        }
+        return own;
+    };
+    let advice = match Url::parse(&text) {
+        Err(_) => "must be an URL such as https://auth.example.com",
+        Ok(url) if !matches!(url.scheme(), "http" | "https") => "must begin with https:// or http://",
+        Ok(url) if url.query().is_some() || url.fragment().is_some() || url.path().len() > 1 => {
+            "must be an origin only: no path, query or fragment"
+        }
+        Ok(url) if url.scheme() == "http" && !development => "must be https outside development",
+        Ok(url) => return url.origin().ascii_serialization(),
+    };
+    s.fault("HALLPASS_PUBLIC_URL", advice);
+    own
+}
+
+/// The address of a page of the front end; `{token}` is where the token goes.
+fn read_page(s: &mut Source, name: &str) -> Option<String> {
+    let text = s.text(name)?;
+    let fits = text.matches("{token}").count() == 1
+        && Url::parse(&text.replace("{token}", "t"))
+            .is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+    if !fits {
+        s.fault(name, "must be an URL with {token}: https://app.example.com/verify#{token}");
+    }
+    Some(text)
+}
+
+fn read_smtp(s: &mut Source) -> Option<SmtpSettings> {
+    let text = s.secret("HALLPASS_SMTP_URL")?;
+    SmtpSettings::parse(&text).map_err(|advice| s.fault("HALLPASS_SMTP_URL", advice)).ok()
+}
+
+/// Settings of the contract whose effect comes with a later version. They are checked all the
+/// same, so that nothing has to change then.
+fn check_settings_to_come(s: &mut Source, development: bool) {
+    read_page(s, "HALLPASS_PASSWORD_RESET_URL");
+    s.parsed("HALLPASS_TRUSTED_PROXIES", (), |text| {
+        let is_network = |part: &str| {
+            part.parse::<ipnet::IpNet>().is_ok() || part.parse::<IpAddr>().is_ok()
+        };
+        if text.split(',').map(str::trim).all(is_network) {
+            Ok(())
+        } else {
+            Err("must be networks separated by commas: 10.0.0.0/8, 192.0.2.7".to_owned())
+        }
+    });
+    s.parsed("HALLPASS_CORS_ORIGINS", (), |text| {
+        let is_origin = |part: &str| {
+            Url::parse(part).is_ok_and(|url| url.origin().ascii_serialization() == part)
+        };
+        if text.split(',').map(str::trim).all(is_origin) {
+            Ok(())
+        } else {
+            Err("must be origins separated by commas: https://app.example.com".to_owned())
+        }
+    });
+    if !s.choice("HALLPASS_LIMITS", true, &[("on", true), ("off", false)]) && !development {
+        s.fault("HALLPASS_LIMITS", "may be off in development only");
+    }
+}

@@ -1,0 +1,167 @@
+//! Where settings come from: the environment, then a `.env` file; secrets also from files. Faults
+//! are gathered, so that all of them can be told at once.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::settings::SETTINGS;
+
+/// A setting that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigFault {
+    /// Its name.
+    pub name: String,
+    /// What would be right.
+    pub advice: String,
+}
+
+impl Display for ConfigFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.name, self.advice)
+    }
+}
+
+/// Values by name, and the faults found so far.
+pub struct Source {
+    values: HashMap<String, String>,
+    pub(super) faults: Vec<ConfigFault>,
+    /// Names that look like settings but are none.
+    pub(super) unknown: Vec<String>,
+}
+
+impl Source {
+    /// The environment of the process, and `.env` in the working folder for what it lacks.
+    pub fn from_environment() -> Self {
+        let mut faults = Vec::new();
+        let mut values = HashMap::new();
+        match dotenvy::from_path_iter(".env") {
+            Ok(lines) => {
+                for line in lines {
+                    match line {
+                        Ok((name, value)) => drop(values.insert(name, value)),
+                        Err(_) => faults.push(ConfigFault {
+                            name: ".env".into(),
+                            advice: "holds a line that is not NAME=value".into(),
+                        }),
+                    }
+                }
+            }
+            Err(error) if error.not_found() => {}
+            Err(_) => faults
+                .push(ConfigFault { name: ".env".into(), advice: "cannot be read".into() }),
+        }
+        #[expect(clippy::disallowed_methods, reason = "this is the one home of settings")]
+        values.extend(std::env::vars());
+        Self { faults, ..Self::from_values(values) }
+    }
+
+    /// Given values, for tests.
+    pub fn from_values(values: HashMap<String, String>) -> Self {
+        // Orchestrators put variables of their own beside ours (HALLPASS_PORT for a service of
+        // that name), so an unknown name is worth a warning, not a refusal.
+        let mut unknown: Vec<String> = values
+            .keys()
+            .filter(|name| name.starts_with("HALLPASS_") && !name.starts_with("HALLPASS_TEST_"))
+            .filter(|name| {
+                !SETTINGS.iter().any(|setting| {
+                    **name == setting.name
+                        || (setting.secret
+                            && name.strip_suffix("_FILE") == Some(setting.name))
+                })
+            })
+            .cloned()
+            .collect();
+        unknown.sort();
+        Self { values, faults: Vec::new(), unknown }
+    }
+
+    pub(super) fn fault(&mut self, name: &str, advice: impl Into<String>) {
+        self.faults.push(ConfigFault { name: name.to_owned(), advice: advice.into() });
+    }
+
+    /// The value, if it is set and not empty.
+    pub(super) fn text(&mut self, name: &str) -> Option<String> {
+        debug_assert!(SETTINGS.iter().any(|setting| setting.name == name), "{name} is not listed");
+        self.values.get(name).filter(|value| !value.is_empty()).cloned()
+    }
+
+    /// A secret: its value, or what stands in the file that its twin names.
+    pub(super) fn secret(&mut self, name: &str) -> Option<String> {
+        let file_name = format!("{name}_FILE");
+        let path = self.values.get(&file_name).filter(|path| !path.is_empty()).cloned();
+        let (value, path) = (self.text(name), path);
+        match (value, path) {
+            (Some(_), Some(_)) => {
+                self.fault(name, format!("is set twice: as {name} and as {file_name}"));
+                None
+            }
+            (value, None) => value,
+            (None, Some(path)) => match std::fs::read_to_string(Path::new(&path)) {
+                Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned()),
+                Err(error) => {
+                    self.fault(&file_name, format!("the file cannot be read: {error}"));
+                    None
+                }
+            },
+        }
+    }
+
+    /// A value that `parse` understands, or `default`.
+    pub(super) fn parsed<T>(
+        &mut self,
+        name: &str,
+        default: T,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> T {
+        match self.text(name).map(|text| parse(text.trim())) {
+            None => default,
+            Some(Ok(value)) => value,
+            Some(Err(advice)) => {
+                self.fault(name, advice);
+                default
+            }
+        }
+    }
+
+    /// A number within a range.
+    pub(super) fn number<T>(&mut self, name: &str, default: T, from: T, to: T) -> T
+    where
+        T: FromStr + PartialOrd + Display + Copy,
+    {
+        self.parsed(name, default, |text| match text.parse::<T>() {
+            Ok(value) if value >= from && value <= to => Ok(value),
+            _ => Err(format!("must be a number from {from} to {to}")),
+        })
+    }
+
+    /// A duration such as `5m` or `7d` within a range.
+    pub(super) fn duration(
+        &mut self,
+        name: &str,
+        default: Duration,
+        from: Duration,
+        to: Duration,
+    ) -> Duration {
+        self.parsed(name, default, |text| match humantime::parse_duration(text) {
+            Ok(value) if value >= from && value <= to => Ok(value),
+            _ => Err(format!(
+                "must be a duration from {} to {}, such as 90s, 5m or 7d",
+                humantime::format_duration(from),
+                humantime::format_duration(to)
+            )),
+        })
+    }
+
+    /// One of some words.
+    pub(super) fn choice<T: Copy>(&mut self, name: &str, default: T, words: &[(&str, T)]) -> T {
+        self.parsed(name, default, |text| {
+            words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
+                let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+                format!("must be one of: {}", words.join(", "))
+            })
+        })
+    }
+}

@@ -1,0 +1,51 @@
+//! The operator makes the first account from the command line.
+
+use super::{Error, Flows, Result};
+use crate::domain::{Email, Locale, PlainPassword, User, Username};
+use crate::store::users::NewUser;
+use crate::store::{self, users};
+
+/// Who shall be made.
+#[derive(Debug)]
+pub struct NewSuperuser {
+    /// The name to log in with.
+    pub username: Username,
+    /// The address. The operator vouches for it.
+    pub email: Option<Email>,
+    /// The password.
+    pub password: PlainPassword,
+    /// Whether a password that the policy refuses is taken all the same.
+    pub allow_weak_password: bool,
+}
+
+impl Flows {
+    /// Makes an active account with every right.
+    pub fn create_superuser(&self, new: NewSuperuser) -> Result<User> {
+        if !new.allow_weak_password {
+            let name = Some(new.username.as_str());
+            self.policy
+                .password
+                .check(&new.password, new.email.as_ref(), name)
+                .map_err(|fault| Error::invalid("password", fault))?;
+        }
+        let account = NewUser {
+            username: new.username,
+            email_verified: new.email.is_some(),
+            email: new.email,
+            password_hash: self.hasher.hash(&new.password)?,
+            is_staff: true,
+            is_superuser: true,
+            locale: Locale::default(),
+        };
+        let now = self.now();
+        self.db.write(move |conn| {
+            if users::find_by_username(conn, account.username.as_str())?.is_some() {
+                return Err(Error::UsernameTaken);
+            }
+            users::insert_user(conn, &account, now).map_err(|error| match error {
+                store::Error::Duplicate(_) => Error::EmailTaken,
+                other => other.into(),
+            })
+        })
+    }
+}

@@ -1,0 +1,146 @@
+//! Every failure that a client can tell apart, and the two that it cannot.
+
+use crate::domain::Fault;
+use crate::security::access_token::Refusal;
+use crate::security::hasher::HashError;
+use crate::security::keys::KeyError;
+use crate::store;
+
+/// A field of a request, by its name in JSON.
+pub type Field = &'static str;
+
+/// What is wrong with one field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldFault {
+    /// The field, as the client named it.
+    pub field: String,
+    /// What is wrong.
+    pub fault: Fault,
+}
+
+impl FieldFault {
+    /// A fault of a known field.
+    pub fn new(field: impl Into<String>, fault: Fault) -> Self {
+        Self { field: field.into(), fault }
+    }
+}
+
+/// Why a flow did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Fields that cannot be accepted, all of them.
+    #[error("fields are not acceptable")]
+    Invalid(Vec<FieldFault>),
+    /// Wrong name or wrong password.
+    #[error("wrong name or password")]
+    InvalidCredentials,
+    /// The right password of an account that is switched off.
+    #[error("the account is disabled")]
+    AccountDisabled,
+    /// No credentials at all.
+    #[error("no credentials")]
+    AuthenticationRequired,
+    /// Known, but not allowed.
+    #[error("not allowed")]
+    PermissionDenied,
+    /// Not an access token of this service.
+    #[error("the access token is not valid")]
+    TokenInvalid,
+    /// An access token whose time is over.
+    #[error("the access token has expired")]
+    TokenExpired,
+    /// An access token of a session that was ended.
+    #[error("the access token was revoked")]
+    TokenRevoked,
+    /// Never issued, or forgotten.
+    #[error("the refresh token is unknown")]
+    RefreshTokenUnknown,
+    /// Its time is over.
+    #[error("the refresh token has expired")]
+    RefreshTokenExpired,
+    /// Its session was ended.
+    #[error("the refresh token was revoked")]
+    RefreshTokenRevoked,
+    /// Replaced long ago: its session is ended now.
+    #[error("a replaced refresh token was used again")]
+    RefreshTokenReused,
+    /// Just replaced, and the successor is in use.
+    #[error("the successor of the refresh token is in use")]
+    RefreshTokenSuperseded,
+    /// A wrong code, or too many of them.
+    #[error("the code is not valid")]
+    CodeInvalid,
+    /// An unknown or used-up one-time token.
+    #[error("the one-time token is not valid")]
+    OneTimeTokenInvalid,
+    /// A one-time token whose time is over.
+    #[error("the one-time token has expired")]
+    OneTimeTokenExpired,
+    /// The mail's link alone is not enough.
+    #[error("a proof is required")]
+    ProofRequired,
+    /// Somebody has that name.
+    #[error("the username is taken")]
+    UsernameTaken,
+    /// Somebody has that address (told only where addresses need no proof).
+    #[error("the address is taken")]
+    EmailTaken,
+    /// No such thing.
+    #[error("not found")]
+    NotFound,
+    /// Too much to do at the moment.
+    #[error("overloaded")]
+    Overloaded,
+    /// Something that is needed does not answer at the moment.
+    #[error("unavailable: {0}")]
+    Unavailable(String),
+    /// A fault in Hallpass or in its data.
+    #[error("internal: {0}")]
+    Internal(String),
+}
+
+impl Error {
+    /// One faulty field.
+    pub fn invalid(field: Field, fault: Fault) -> Self {
+        Self::Invalid(vec![FieldFault::new(field, fault)])
+    }
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::Unavailable(cause) => Self::Unavailable(cause),
+            store::Error::Duplicate(_) | store::Error::Internal(_) => {
+                Self::Internal(error.to_string())
+            }
+        }
+    }
+}
+
+impl From<HashError> for Error {
+    fn from(error: HashError) -> Self {
+        match error {
+            HashError::Overloaded => Self::Overloaded,
+            HashError::Failed(cause) => Self::Internal(cause),
+        }
+    }
+}
+
+impl From<KeyError> for Error {
+    fn from(error: KeyError) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Invalid => Self::TokenInvalid,
+            Refusal::Expired => Self::TokenExpired,
+            Refusal::Revoked => Self::TokenRevoked,
+            Refusal::Unknowable => {
+                Self::Unavailable("the list of revoked sessions is too old".to_owned())
+            }
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Ending the session of a refresh token (RFC 7009: an unknown token is no error).
+
+use super::{Error, Flows, Result};
+use crate::domain::PlainToken;
+use crate::store::sessions;
+
+impl Flows {
+    /// Ends the session that `token` belongs to, if there is one. A token that was replaced
+    /// already still names its session.
+    pub fn log_out(&self, token: &PlainToken) -> Result<()> {
+        let (hash, now) = (token.hash(), self.now());
+        let ended = self.db.write(move |conn| {
+            let Some((_, session)) = sessions::find_refresh_token(conn, &hash)? else {
+                return Ok(None);
+            };
+            let ended = sessions::end_session(conn, &session.id, now)?;
+            Ok::<_, Error>(ended.then_some(session))
+        })?;
+        if let Some(session) = ended {
+            self.gate.revocations.add(std::slice::from_ref(&session.id), now);
+            tracing::info!(user_id = session.user_id.0, session_id = %session.id, "logged out");
+        }
+        Ok(())
+    }
+}

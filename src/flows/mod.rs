@@ -1,0 +1,108 @@
+//! One file per user story: the rules, and nothing else. A flow takes values that cannot be wrong,
+//! runs on a thread that may wait, never hashes while it holds a connection, and tells a failure
+//! as one variant of [`Error`].
+
+mod compose_mail;
+mod create_superuser;
+mod django;
+mod error;
+mod log_in;
+mod log_out;
+mod profile;
+mod refresh;
+mod register;
+mod resend;
+mod tokens;
+mod upkeep;
+mod verify_email;
+mod verify_token;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+pub use create_superuser::NewSuperuser;
+pub use django::{AccountFields, DjangoTokenError, Taken};
+pub use error::{Error, Field, FieldFault};
+pub use register::{Registered, RegisterRequest};
+pub use tokens::TokenPair;
+pub use verify_email::{Opening, Proof, VerifiedEmail};
+
+use crate::clock::Clock;
+use crate::domain::token::Secrets;
+use crate::domain::{PasswordPolicy, UtcTime};
+use crate::security::access_token::Gate;
+use crate::security::django_token::DjangoTokens;
+use crate::security::hasher::Hasher;
+use crate::store::Db;
+
+/// A flow's answer.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// When an address has to be proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EmailVerification {
+    /// Before there is an account.
+    Mandatory,
+    /// Any time; the token tells.
+    Optional,
+    /// Never.
+    None,
+}
+
+/// What besides the mail's link a proof takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VerifyEmailProof {
+    /// The registration token of the same browser, or the password.
+    Required,
+    /// Nothing: whoever opens the link switches on the password that somebody typed.
+    Link,
+}
+
+/// The operator's choices.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// When an address has to be proven.
+    pub email_verification: EmailVerification,
+    /// What besides the link a proof takes.
+    pub verify_email_proof: VerifyEmailProof,
+    /// The rules for new passwords.
+    pub password: PasswordPolicy,
+    /// How long an unused refresh token counts.
+    pub refresh_idle: Duration,
+    /// How long a session lasts at the most.
+    pub session_lifetime: Duration,
+    /// How long after its exchange a refresh token still answers with the same successor.
+    pub refresh_grace: Duration,
+    /// How many sessions a person may have.
+    pub sessions_per_user: u32,
+    /// The link of a verification mail, with `{token}` where the token goes.
+    pub verify_email_link: String,
+}
+
+/// All user stories, with what they work on.
+pub struct Flows {
+    /// The database.
+    pub db: Db,
+    /// The source of `now`.
+    pub clock: Arc<dyn Clock>,
+    /// Password hashing.
+    pub hasher: Hasher,
+    /// Derived secrets.
+    pub secrets: Secrets,
+    /// Access tokens.
+    pub gate: Gate,
+    /// Tokens of the Django face.
+    pub django_tokens: DjangoTokens,
+    /// The operator's choices.
+    pub policy: Policy,
+    /// Wakes the mail worker after something was put into the outbox.
+    pub mail_ordered: Arc<Notify>,
+}
+
+impl Flows {
+    fn now(&self) -> UtcTime {
+        self.clock.now()
+    }
+}

@@ -1,0 +1,97 @@
+//! Exchanging a refresh token for the next pair.
+//!
+//! The successor is derived from the token that is presented. So a second tab that presents the
+//! same token a moment later gets the same successor, and nobody is logged out. A token that was
+//! replaced longer ago is in the hands of two parties: the session ends.
+
+use super::tokens::refresh_expiry;
+use super::{Error, Flows, Policy, Result, TokenPair};
+use crate::domain::{PlainToken, RefreshState, Session, TokenHash, User, UtcTime};
+use crate::store::outbox::{self, MailKind};
+use crate::store::{Conn, sessions, users};
+
+/// What became of a presented token.
+enum Outcome {
+    /// The pair of this session is due, with the successor that expires then.
+    Granted(Box<User>, Session, UtcTime),
+    /// No pair; the session was ended just now if it is named.
+    Refused(Error, Option<Session>),
+}
+
+impl Flows {
+    /// The next pair, or the same next pair again.
+    pub fn refresh(&self, presented: &PlainToken) -> Result<TokenPair> {
+        let now = self.now();
+        let successor = self.secrets.refresh_successor(presented);
+        let (hash, next, policy) = (presented.hash(), successor.hash(), self.policy.clone());
+        let outcome =
+            self.db.write(move |conn| exchange(conn, &policy, &hash, &next, now))?;
+        match outcome {
+            Outcome::Granted(user, session, expires_at) => {
+                self.token_pair(&user, &session, successor, expires_at, now)
+            }
+            Outcome::Refused(error, ended) => {
+                if let Some(session) = ended {
+                    self.gate.revocations.add(std::slice::from_ref(&session.id), now);
+                    self.mail_ordered.notify_one();
+                    tracing::warn!(
+                        user_id = session.user_id.0,
+                        session_id = %session.id,
+                        "a replaced refresh token was used again; the session was ended"
+                    );
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+fn exchange(
+    conn: &mut Conn,
+    policy: &Policy,
+    presented: &TokenHash,
+    successor: &TokenHash,
+    now: UtcTime,
+) -> Result<Outcome> {
+    if let Some(session) = sessions::consume_refresh_token(conn, presented, now)? {
+        let expires_at = refresh_expiry(policy, &session, now);
+        sessions::insert_refresh_token(conn, successor, &session.id, expires_at)?;
+        sessions::touch_session(conn, &session.id, now)?;
+        return granted(conn, session, expires_at);
+    }
+    let Some((token, session)) = sessions::find_refresh_token(conn, presented)? else {
+        return Ok(Outcome::Refused(Error::RefreshTokenUnknown, None));
+    };
+    let next = sessions::find_refresh_token(conn, successor)?.map(|(token, _)| token);
+    match RefreshState::of(&token, &session, next.as_ref(), policy.refresh_grace, now) {
+        RefreshState::Repeated => {
+            let expires_at = next.map_or(session.expires_at, |next| next.expires_at);
+            granted(conn, session, expires_at)
+        }
+        RefreshState::Superseded => Ok(Outcome::Refused(Error::RefreshTokenSuperseded, None)),
+        RefreshState::Reused => end_stolen_session(conn, session, now),
+        RefreshState::Revoked => Ok(Outcome::Refused(Error::RefreshTokenRevoked, None)),
+        // What could be exchanged was exchanged above, unless its time ran out in between.
+        RefreshState::Expired | RefreshState::Current => {
+            Ok(Outcome::Refused(Error::RefreshTokenExpired, None))
+        }
+    }
+}
+
+fn granted(conn: &mut Conn, session: Session, expires_at: UtcTime) -> Result<Outcome> {
+    match users::find_by_id(conn, session.user_id)?.filter(|user| user.is_active) {
+        Some(user) => Ok(Outcome::Granted(Box::new(user), session, expires_at)),
+        None => Err(Error::RefreshTokenRevoked),
+    }
+}
+
+fn end_stolen_session(conn: &mut Conn, session: Session, now: UtcTime) -> Result<Outcome> {
+    if sessions::end_session(conn, &session.id, now)?
+        && let Some(user) = users::find_by_id(conn, session.user_id)?
+        && let Some(email) = &user.email
+    {
+        let kind = MailKind::RefreshTokenReused;
+        outbox::enqueue(conn, kind, email, &user.locale, session.id.as_str(), now)?;
+    }
+    Ok(Outcome::Refused(Error::RefreshTokenReused, Some(session)))
+}

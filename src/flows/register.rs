@@ -1,0 +1,174 @@
+//! Registering. With verification `mandatory` a registration is not an account: it waits beside
+//! others for the same address until one of them is proven. Whether the address is known already
+//! is found out when the mail is written, so the answer cannot tell.
+
+use std::time::Duration;
+
+use super::tokens::{OpenedSession, open_session};
+use super::{
+    EmailVerification, Error, Flows, Policy, Result, TokenPair, log_in::AMR_PASSWORD,
+};
+use crate::domain::{
+    Email, Locale, PlainPassword, PlainToken, Registration, RegistrationId, TokenHash, User,
+    Username, UtcTime,
+};
+use crate::store::outbox::{self, MailKind};
+use crate::store::users::NewUser;
+use crate::store::{self, Conn, registrations, users};
+
+/// What somebody typed.
+#[derive(Debug)]
+pub struct RegisterRequest {
+    /// The address.
+    pub email: Email,
+    /// The password.
+    pub password: PlainPassword,
+    /// The name to log in with, if it shall not be the address.
+    pub username: Option<Username>,
+    /// The language of mail.
+    pub locale: Locale,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub enum Registered {
+    /// A mail is on its way; the registration token lets this client prove the address.
+    VerificationSent {
+        /// What this client holds.
+        registration_token: PlainToken,
+        /// How long the registration waits.
+        expires_in: Duration,
+    },
+    /// There is an account, and the person is logged in.
+    LoggedIn {
+        /// The tokens.
+        tokens: TokenPair,
+        /// What this client proves the address with, where that is wanted.
+        registration_token: Option<PlainToken>,
+    },
+}
+
+impl Flows {
+    /// Registers somebody.
+    pub fn register(&self, request: RegisterRequest) -> Result<Registered> {
+        self.check_new_password(&request)?;
+        let password_hash = self.hasher.hash(&request.password)?;
+        let now = self.now();
+        let registration_token = PlainToken::random(PlainToken::REGISTRATION_PREFIX);
+        let registration = Registration {
+            id: RegistrationId::new(now),
+            user_id: None,
+            email: request.email,
+            username: request.username,
+            password_hash,
+            locale: request.locale,
+            token_hash: registration_token.hash(),
+            code_hash: None,
+            expires_at: now.after(Registration::LIFETIME),
+            proven_at: None,
+        };
+        match self.policy.email_verification {
+            EmailVerification::Mandatory => {
+                self.db.write(move |conn| keep_waiting(conn, &registration, now))?;
+                self.mail_ordered.notify_one();
+                Ok(Registered::VerificationSent {
+                    registration_token,
+                    expires_in: Registration::LIFETIME,
+                })
+            }
+            EmailVerification::Optional => {
+                let tokens = self.log_in_at_once(registration, true, now)?;
+                self.mail_ordered.notify_one();
+                Ok(Registered::LoggedIn { tokens, registration_token: Some(registration_token) })
+            }
+            EmailVerification::None => {
+                let tokens = self.log_in_at_once(registration, false, now)?;
+                Ok(Registered::LoggedIn { tokens, registration_token: None })
+            }
+        }
+    }
+
+    fn check_new_password(&self, request: &RegisterRequest) -> Result<()> {
+        let name = request.username.as_ref().map(Username::as_str);
+        self.policy
+            .password
+            .check(&request.password, Some(&request.email), name)
+            .map_err(|fault| Error::invalid("password", fault))
+    }
+
+    fn log_in_at_once(
+        &self,
+        registration: Registration,
+        with_mail: bool,
+        now: UtcTime,
+    ) -> Result<TokenPair> {
+        let refresh_token = PlainToken::random(PlainToken::REFRESH_PREFIX);
+        let (hash, policy) = (refresh_token.hash(), self.policy.clone());
+        let (user, opened) = self.db.write(move |conn| {
+            make_account(conn, &policy, registration, with_mail, &hash, now)
+        })?;
+        tracing::info!(user_id = user.id.0, "registered");
+        self.first_pair(&user, &opened, refresh_token, now)
+    }
+}
+
+fn keep_waiting(conn: &mut Conn, registration: &Registration, now: UtcTime) -> Result<()> {
+    refuse_taken_username(conn, registration)?;
+    registrations::insert_registration(conn, registration, now)?;
+    order_mail(conn, registration, now)?;
+    Ok(())
+}
+
+fn order_mail(conn: &mut Conn, registration: &Registration, now: UtcTime) -> store::Result<()> {
+    let Registration { id, email, locale, .. } = registration;
+    outbox::enqueue(conn, MailKind::Registration, email, locale, id.as_str(), now)
+}
+
+fn make_account(
+    conn: &mut Conn,
+    policy: &Policy,
+    mut registration: Registration,
+    with_mail: bool,
+    refresh_token: &TokenHash,
+    now: UtcTime,
+) -> Result<(User, OpenedSession)> {
+    refuse_taken_username(conn, &registration)?;
+    let new = new_user(&registration, registration.username.clone(), false);
+    let user = users::insert_user(conn, &new, now).map_err(|error| match error {
+        store::Error::Duplicate(_) => Error::EmailTaken,
+        other => other.into(),
+    })?;
+    if with_mail {
+        registration.user_id = Some(user.id);
+        registrations::insert_registration(conn, &registration, now)?;
+        order_mail(conn, &registration, now)?;
+    }
+    let opened = open_session(conn, policy, &user, AMR_PASSWORD, refresh_token, now)?;
+    Ok((user, opened))
+}
+
+fn refuse_taken_username(conn: &mut Conn, registration: &Registration) -> Result<()> {
+    match &registration.username {
+        Some(name) if users::find_by_username(conn, name.as_str())?.is_some() => {
+            Err(Error::UsernameTaken)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The account that comes of a registration.
+pub(super) fn new_user(
+    registration: &Registration,
+    username: Option<Username>,
+    email_verified: bool,
+) -> NewUser {
+    NewUser {
+        username: username.unwrap_or_else(|| Username::known(registration.email.as_str())),
+        email: Some(registration.email.clone()),
+        email_verified,
+        password_hash: registration.password_hash.clone(),
+        is_staff: false,
+        is_superuser: false,
+        locale: registration.locale.clone(),
+    }
+}

@@ -1,0 +1,19 @@
+//! Asking for the mail of a registration once more.
+
+use super::{Error, Flows, Result};
+use crate::domain::{Email, Locale};
+use crate::store::outbox::{self, MailKind};
+
+impl Flows {
+    /// Orders the mail again, whatever is known of the address: that is found out when it is
+    /// written.
+    pub fn resend_verification(&self, email: Email, locale: Locale) -> Result<()> {
+        let now = self.now();
+        self.db.write(move |conn| {
+            outbox::enqueue(conn, MailKind::RegistrationAgain, &email, &locale, "", now)
+                .map_err(Error::from)
+        })?;
+        self.mail_ordered.notify_one();
+        Ok(())
+    }
+}

@@ -1,0 +1,109 @@
+//! What logging in comes down to: a session, a refresh token and an access token.
+
+use std::time::Duration;
+
+use super::{Flows, Policy, Result};
+use crate::domain::{PlainToken, Session, SessionId, TokenHash, User, UtcTime};
+use crate::security::access_token::Claims;
+use crate::store::{self, Conn, sessions};
+
+/// The tokens a client gets (names of RFC 6749).
+#[derive(Debug)]
+pub struct TokenPair {
+    /// A JWT that proves who its holder is.
+    pub access_token: String,
+    /// How long the access token counts.
+    pub expires_in: Duration,
+    /// What the next pair is got with.
+    pub refresh_token: PlainToken,
+    /// How long the refresh token counts if nobody uses it.
+    pub refresh_expires_in: Duration,
+    /// The session both belong to.
+    pub session_id: SessionId,
+}
+
+/// A session that was just opened, and those that had to make room for it.
+pub(super) struct OpenedSession {
+    pub(super) session: Session,
+    pub(super) ended: Vec<SessionId>,
+}
+
+/// Opens a session for `user`. Beyond the number a person may have, the oldest end.
+pub(super) fn open_session(
+    conn: &mut Conn,
+    policy: &Policy,
+    user: &User,
+    amr: &str,
+    refresh_token: &TokenHash,
+    now: UtcTime,
+) -> store::Result<OpenedSession> {
+    let session = Session {
+        id: SessionId::new(now),
+        user_id: user.id,
+        amr: amr.to_owned(),
+        created_at: now,
+        expires_at: now.after(policy.session_lifetime),
+        ended_at: None,
+    };
+    sessions::insert_session(conn, &session)?;
+    let expires_at = refresh_expiry(policy, &session, now);
+    sessions::insert_refresh_token(conn, refresh_token, &session.id, expires_at)?;
+    let keep = i64::from(policy.sessions_per_user);
+    let ended = sessions::end_oldest_sessions(conn, user.id, keep, now)?;
+    Ok(OpenedSession { session, ended })
+}
+
+/// A refresh token lasts until nobody has used it for a while, and never longer than its session.
+pub(super) fn refresh_expiry(policy: &Policy, session: &Session, now: UtcTime) -> UtcTime {
+    now.after(policy.refresh_idle).min(session.expires_at)
+}
+
+impl Flows {
+    /// The pair for `session`, whose refresh token is `refresh_token`.
+    pub(super) fn token_pair(
+        &self,
+        user: &User,
+        session: &Session,
+        refresh_token: PlainToken,
+        refresh_expires_at: UtcTime,
+        now: UtcTime,
+    ) -> Result<TokenPair> {
+        let lifetime = self.gate.lifetime();
+        let claims = Claims {
+            iss: self.gate.issuer().to_owned(),
+            aud: self.gate.issuer().to_owned(),
+            sub: user.id.to_string(),
+            iat: now.seconds(),
+            exp: now.after(lifetime).seconds(),
+            jti: SessionId::new(now).0,
+            sid: session.id.0.clone(),
+            user_id: user.id.0,
+            username: user.username.as_str().to_owned(),
+            email: user.email_text().to_owned(),
+            email_verified: user.email_verified,
+            is_staff: user.is_staff,
+            amr: vec![session.amr.clone()],
+            auth_time: session.created_at.seconds(),
+        };
+        Ok(TokenPair {
+            access_token: self.gate.sign(&claims)?,
+            expires_in: lifetime,
+            refresh_token,
+            refresh_expires_in: refresh_expires_at.remaining(now),
+            session_id: session.id.clone(),
+        })
+    }
+
+    /// The pair of a session that was just opened.
+    pub(super) fn first_pair(
+        &self,
+        user: &User,
+        opened: &OpenedSession,
+        refresh_token: PlainToken,
+        now: UtcTime,
+    ) -> Result<TokenPair> {
+        self.gate.revocations.add(&opened.ended, now);
+        let expires_at = refresh_expiry(&self.policy, &opened.session, now);
+        self.token_pair(user, &opened.session, refresh_token, expires_at, now)
+    }
+}

@@ -1,0 +1,35 @@
+//! What has to happen by itself: learning what other instances ended, forgetting what is over.
+
+use std::time::Duration;
+
+use super::{Error, Flows, Result};
+use crate::store::{outbox, registrations, sessions};
+
+/// How long the trace of a registration says "expired" rather than "unknown".
+const REMEMBER_REGISTRATIONS: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How long a refresh token of an ended session says "revoked" or "expired" rather than "unknown".
+const REMEMBER_SESSIONS: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// How long a sent mail can be looked up.
+const REMEMBER_MAIL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+impl Flows {
+    /// Brings the set of ended sessions in step with the database.
+    pub fn sync_revocations(&self) -> Result<()> {
+        let now = self.now();
+        let horizon = self.gate.revocations.horizon(now);
+        let ended = self.db.read(|conn| sessions::list_ended_since(conn, horizon))?;
+        self.gate.revocations.sync(ended, now);
+        Ok(())
+    }
+
+    /// Forgets what is over.
+    pub fn purge(&self) -> Result<()> {
+        let now = self.now();
+        self.db.write(move |conn| {
+            registrations::purge(conn, now, now.before(REMEMBER_REGISTRATIONS))?;
+            sessions::purge(conn, now.before(REMEMBER_SESSIONS))?;
+            outbox::purge(conn, now.before(REMEMBER_MAIL))?;
+            Ok::<_, Error>(())
+        })
+    }
+}

@@ -1,0 +1,253 @@
+//! Proving an address. The registration that is proven becomes an account (or marks its account's
+//! address as verified); every other registration of the address is gone.
+//!
+//! The same proof answers the same success again: mail programs and impatient people open a link
+//! twice.
+
+use super::log_in::AMR_PASSWORD;
+use super::register::new_user;
+use super::tokens::open_session;
+use super::{Error, Flows, Policy, Result, TokenPair, VerifyEmailProof};
+use crate::domain::token::Secrets;
+use crate::domain::{
+    Email, PlainPassword, PlainToken, Registration, Session, SessionId, TokenHash, User, UtcTime,
+};
+use crate::store::registrations::{self, Found};
+use crate::store::{self, Conn, sessions, users};
+
+/// What somebody proves an address with.
+#[derive(Debug)]
+pub enum Proof {
+    /// The digits of the mail, by the browser that registered.
+    Code {
+        /// What that browser holds.
+        registration_token: PlainToken,
+        /// The digits.
+        code: PlainToken,
+    },
+    /// The link of the mail, opened by the browser that registered.
+    LinkInSameBrowser {
+        /// The token of the link.
+        token: PlainToken,
+        /// What that browser holds.
+        registration_token: PlainToken,
+    },
+    /// The link of the mail, opened elsewhere by somebody who knows the password.
+    LinkWithPassword {
+        /// The token of the link.
+        token: PlainToken,
+        /// The password of the registration.
+        password: PlainPassword,
+    },
+    /// The link alone, for those who allow that.
+    Link {
+        /// The token of the link.
+        token: PlainToken,
+    },
+}
+
+/// Whether the proof also logs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opening {
+    /// Open a session.
+    Session,
+    /// Only prove the address: the page that asks cannot keep tokens.
+    Nothing,
+}
+
+/// A proven address.
+#[derive(Debug)]
+pub struct VerifiedEmail {
+    /// The address.
+    pub email: Email,
+    /// The tokens, where a session was opened.
+    pub tokens: Option<TokenPair>,
+}
+
+impl Flows {
+    /// Proves an address.
+    pub fn verify_email(&self, proof: Proof, opening: Opening) -> Result<VerifiedEmail> {
+        let now = self.now();
+        let registration = self.proven_registration(proof, now)?;
+        let refresh_token = self.secrets.registration_refresh_token(registration.id.as_str());
+        let (hash, policy, email) =
+            (refresh_token.hash(), self.policy.clone(), registration.email.clone());
+        let proven = self.db.write(move |conn| {
+            let user = prove(conn, &registration, now)?;
+            match opening {
+                Opening::Session => log_in(conn, &policy, user, &hash, now),
+                Opening::Nothing => Ok(Proven { user, log_in: None }),
+            }
+        })?;
+        let tokens = match proven.log_in {
+            None => None,
+            Some(LogIn { session, refresh_expires_at, another, ended }) => {
+                self.gate.revocations.add(&ended, now);
+                let token = another.unwrap_or(refresh_token);
+                Some(self.token_pair(&proven.user, &session, token, refresh_expires_at, now)?)
+            }
+        };
+        tracing::info!(user_id = proven.user.id.0, "address proven");
+        Ok(VerifiedEmail { email, tokens })
+    }
+
+    /// The registration that `proof` is good for.
+    fn proven_registration(&self, proof: Proof, now: UtcTime) -> Result<Registration> {
+        let (token, holder) = match proof {
+            Proof::Code { registration_token, code } => {
+                let secrets = self.secrets.clone();
+                // A wrong code must be counted, so the refusal is not an error of the transaction.
+                return self.db.write(move |conn| {
+                    Ok::<_, Error>(check_code(conn, &secrets, &registration_token, &code, now)?)
+                })?;
+            }
+            Proof::LinkInSameBrowser { token, registration_token } => {
+                (token, Holder::Browser(registration_token.hash()))
+            }
+            Proof::LinkWithPassword { token, password } => (token, Holder::Password(password)),
+            Proof::Link { token } => (token, Holder::Unproven),
+        };
+        let link = token.hash();
+        let found = self.db.read(|conn| registrations::find_by_link(conn, &link))?;
+        let registration = unexpired(found, Error::OneTimeTokenInvalid, now)?;
+        match holder {
+            Holder::Browser(token) if token.matches(&registration.token_hash) => Ok(registration),
+            Holder::Password(password) => {
+                let verdict = self.hasher.verify(&password, Some(&registration.password_hash))?;
+                if verdict.matches { Ok(registration) } else { Err(Error::InvalidCredentials) }
+            }
+            Holder::Unproven if self.policy.verify_email_proof == VerifyEmailProof::Link => {
+                Ok(registration)
+            }
+            Holder::Browser(_) | Holder::Unproven => Err(Error::ProofRequired),
+        }
+    }
+}
+
+/// What whoever opened the link shows besides.
+enum Holder {
+    Browser(TokenHash),
+    Password(PlainPassword),
+    Unproven,
+}
+
+fn unexpired(found: Option<Found>, unknown: Error, now: UtcTime) -> Result<Registration> {
+    match found {
+        None => Err(unknown),
+        Some(Found::Registration(it)) if !it.has_expired(now) => Ok(*it),
+        Some(Found::Registration(_) | Found::Erased) => Err(Error::OneTimeTokenExpired),
+    }
+}
+
+/// Takes a try, compares, and gives the try back if the code is right: guesses that come in
+/// parallel are counted like those that come one after the other.
+fn check_code(
+    conn: &mut Conn,
+    secrets: &Secrets,
+    registration_token: &PlainToken,
+    code: &PlainToken,
+    now: UtcTime,
+) -> store::Result<Result<Registration>> {
+    let found = registrations::find_by_token(conn, &registration_token.hash())?;
+    let registration = match unexpired(found, Error::CodeInvalid, now) {
+        Ok(registration) => registration,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let id = &registration.id;
+    if !registrations::reserve_code_try(conn, id, Registration::CODE_TRIES)? {
+        return Ok(Err(Error::CodeInvalid));
+    }
+    let given = secrets.code_hash(id.as_str(), code);
+    if registration.code_hash.as_ref().is_some_and(|expected| expected.matches(&given)) {
+        registrations::return_code_try(conn, id)?;
+        Ok(Ok(registration))
+    } else {
+        Ok(Err(Error::CodeInvalid))
+    }
+}
+
+/// What the transaction of a proof leaves to be answered.
+struct Proven {
+    user: User,
+    log_in: Option<LogIn>,
+}
+
+struct LogIn {
+    session: Session,
+    refresh_expires_at: UtcTime,
+    /// A refresh token other than the derived one.
+    another: Option<PlainToken>,
+    ended: Vec<SessionId>,
+}
+
+/// The account of a proven address. Of many who prove it at once one makes it, the others find it.
+fn prove(conn: &mut Conn, registration: &Registration, now: UtcTime) -> Result<User> {
+    if registrations::consume_proof(conn, &registration.id, now)? {
+        let user = match registration.user_id {
+            Some(id) => users::mark_email_verified(conn, id, &registration.email, now)?
+                .ok_or(Error::OneTimeTokenInvalid)?,
+            None => make_account(conn, registration, now)?,
+        };
+        registrations::set_owner(conn, &registration.id, user.id)?;
+        registrations::delete_others(conn, &registration.email, &registration.id)?;
+        return Ok(user);
+    }
+    // Somebody was faster: the same proof, or another registration of the same address.
+    let owner = registrations::find_by_id(conn, &registration.id)?.and_then(|it| it.user_id);
+    let owner = owner.ok_or(Error::OneTimeTokenInvalid)?;
+    registrations::set_owner(conn, &registration.id, owner)?;
+    users::find_by_id(conn, owner)?
+        .filter(|user| user.is_active && user.email.as_ref() == Some(&registration.email))
+        .ok_or(Error::OneTimeTokenInvalid)
+}
+
+fn make_account(conn: &mut Conn, registration: &Registration, now: UtcTime) -> Result<User> {
+    // A name that somebody else took in the meantime must not make the proof worthless: the
+    // address serves as name, as it does for those who chose none.
+    let username = match &registration.username {
+        Some(name) if users::find_by_username(conn, name.as_str())?.is_some() => None,
+        other => other.clone(),
+    };
+    users::insert_user(conn, &new_user(registration, username, true), now).map_err(|error| {
+        match error {
+            store::Error::Duplicate(_) => Error::OneTimeTokenInvalid,
+            other => other.into(),
+        }
+    })
+}
+
+/// The session of a proof: the first time a new one; then, as long as nobody has used its refresh
+/// token, the same one; later another.
+fn log_in(
+    conn: &mut Conn,
+    policy: &Policy,
+    user: User,
+    derived: &TokenHash,
+    now: UtcTime,
+) -> Result<Proven> {
+    let earlier = sessions::find_refresh_token(conn, derived)?;
+    if let Some((token, session)) = &earlier
+        && session.ended_at.is_none()
+        && token.used_at.is_none()
+        && now < token.expires_at
+    {
+        let log_in = LogIn {
+            session: session.clone(),
+            refresh_expires_at: token.expires_at,
+            another: None,
+            ended: Vec::new(),
+        };
+        return Ok(Proven { user, log_in: Some(log_in) });
+    }
+    let another =
+        earlier.is_some().then(|| PlainToken::random(PlainToken::REFRESH_PREFIX));
+    let hash = another.as_ref().map_or_else(|| derived.clone(), PlainToken::hash);
+    let opened = open_session(conn, policy, &user, AMR_PASSWORD, &hash, now)?;
+    let log_in = LogIn {
+        refresh_expires_at: super::tokens::refresh_expiry(policy, &opened.session, now),
+        session: opened.session,
+        another,
+        ended: opened.ended,
+    };
+    Ok(Proven { user, log_in: Some(log_in) })
+}
