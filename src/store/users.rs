@@ -79,14 +79,13 @@ pub struct UserChanges {
 #[diesel(table_name = users)]
 #[expect(
     clippy::option_option,
-    clippy::ref_option_ref,
     reason = "how Diesel tells apart to leave a column and to empty it"
 )]
 struct Changeset<'a> {
     username: Option<&'a str>,
     username_norm: Option<&'a str>,
-    email: Option<Option<&'a str>>,
-    email_norm: Option<Option<&'a str>>,
+    email: Option<Option<String>>,
+    email_norm: Option<Option<String>>,
     is_active: Option<bool>,
     is_staff: Option<bool>,
     updated_at: i64,
@@ -175,12 +174,13 @@ pub fn update_user(
         if let Some(email) = email {
             forget_proof_of_other_address(conn, id, email)?;
         }
+        let text = |form: fn(&Email) -> &str| email.map(|email| email.map(|it| form(it).to_owned()));
         let row: Option<Row> = diesel::update(users::table.find(id.0))
             .set(Changeset {
                 username: changes.username.as_ref().map(Username::as_str),
                 username_norm: changes.username.as_ref().map(Username::normalised),
-                email: email.map(|email| email.map(Email::as_str)),
-                email_norm: email.map(|email| email.map(Email::normalised)),
+                email: text(Email::as_str),
+                email_norm: text(Email::normalised),
                 is_active: changes.is_active,
                 is_staff: changes.is_staff,
                 updated_at: now.micros(),

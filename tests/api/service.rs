@@ -1,5 +1,6 @@
 //! The service under test, with the three accounts of the recorded stack.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -20,12 +21,14 @@ use hallpass::store::{DatabaseUrl, Db, Error, PoolSettings};
 
 pub struct Service {
     pub port: u16,
+    pub database: PathBuf,
     _folder: tempfile::TempDir,
 }
 
 pub fn start(django_secret: &[u8]) -> Service {
     let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite://{}/test.db", folder.path().display());
+    let database = folder.path().join("test.db");
+    let url = format!("sqlite://{}", database.display());
     let url = DatabaseUrl::parse(&url).unwrap();
     let pool = PoolSettings { size: 4, wait: Duration::from_secs(5) };
     let db = Db::open(&url, pool).unwrap();
@@ -66,7 +69,7 @@ pub fn start(django_secret: &[u8]) -> Service {
             server.run().await.unwrap();
         });
     });
-    Service { port: port.recv().unwrap(), _folder: folder }
+    Service { port: port.recv().unwrap(), database, _folder: folder }
 }
 
 fn add_accounts(flows: &Flows) {

@@ -72,6 +72,14 @@ def text_values():
         "minus zero": "-0",
         "fraction": "1.5",
         "exponent": "1e2",
+        "minus zero point zero": "-0.0",
+        "fraction with zeros": "1.50",
+        "large exponent": "1e16",
+        "just below the large exponent": "123456789012345.6e1",
+        "small exponent": "1e-5",
+        "endless": "1e999",
+        "digits beyond a float": "12345678901234567.1",
+        "5000 digits": "1" * 5000,
         "big integer": "123456789012345678901234567890",
         "NUL": '"a\\u0000b"',
         "NUL only": '"\\u0000"',
@@ -214,6 +222,9 @@ def content_types():
     yield post("JSON without a type", AUTH, RIGHT, None)
     yield post("JSON as a form", AUTH, RIGHT, FORM)
     yield post("JSON as multipart", AUTH, RIGHT, MULTIPART)
+    both = [("Content-Type", "text/plain"), ("Content-Type", JSON)]
+    yield post("text/plain, then JSON", AUTH, RIGHT, None, both)
+    yield post("JSON, then text/plain", AUTH, RIGHT, None, both[::-1])
     hangul = '{"username":"한글","password":["é"]}'
     yield post("latin-1", AUTH, '{"username":"é","password":["é"]}'.encode("latin-1"), "application/json; charset=latin-1")
     yield post("iso-8859-1", AUTH, '{"username":"é","password":" "}'.encode("latin-1"), "application/json; charset=ISO-8859-1")
@@ -355,6 +366,8 @@ def header_authentication():
         "scheme not ASCII": [("Authorization", "é x")],
         "a cookie": [("Cookie", "sessionid=nonsense; jwt={{token:good}}; token={{token:good}}")],
         "other header": [("X-Authorization", "JWT {{token:good}}")],
+        "two headers": [("Authorization", "JWT {{token:good}}"), ("Authorization", "JWT {{token:good}}")],
+        "two headers, the first empty": [("Authorization", ""), ("Authorization", "JWT {{token:good}}")],
         "comma": [("Authorization", "JWT {{token:good}},JWT {{token:good}}")],
         "Basic good": STAFF,
         "Basic bad": basic("admin", "x"),
@@ -458,6 +471,12 @@ def accepts():
         "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
     ):
         yield request(f"Accept: {value}", "GET", "/restricted/", headers=[("Accept", value)] + jwt("good for alice"))
+    for name, values in {
+        "two, one fits": ("image/png", "application/json"),
+        "two, none fits": ("image/png", "text/plain"),
+    }.items():
+        headers = [("Accept", value) for value in values] + jwt("good for alice")
+        yield request(f"{name}", "GET", "/restricted/", headers=headers)
     for value in ("image/png", "text/html", "application/json; indent=4"):
         for target in (AUTH, "/users/", "/", "/users/1/"):
             method = "POST" if target == AUTH else "GET"

@@ -18,6 +18,17 @@ use crate::flows::Flows;
 /// The longest header field in bytes, as in the server the reference runs under.
 const MAX_HEADER_FIELD: usize = 8190;
 
+/// Where requests of the face can be; which they are, [`pages::find`] decides.
+const PATTERNS: [&str; 7] = [
+    "/",
+    "/.{format}",
+    "/api-token-auth{rest:.*}",
+    "/api-token-verify{rest:.*}",
+    "/api-token-refresh{rest:.*}",
+    "/restricted{rest:.*}",
+    "/users{rest:.*}",
+];
+
 /// What the face works with.
 pub struct Face {
     flows: Arc<Flows>,
@@ -34,9 +45,11 @@ impl Face {
 /// Adds the pages of the face; every method of a page comes here, so that its checks keep their order.
 pub fn configure(face: Data<Face>) -> impl FnOnce(&mut ServiceConfig) {
     move |config| {
-        config
-            .app_data(face)
-            .route("/{path:.*}", web::route().guard(guard::fn_guard(is_ours)).to(answer));
+        config.app_data(face);
+        for pattern in PATTERNS {
+            let page = web::resource(pattern).guard(guard::fn_guard(is_ours));
+            config.service(page.route(web::route().to(answer)));
+        }
     }
 }
 

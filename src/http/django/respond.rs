@@ -69,14 +69,6 @@ impl Answer {
         Self::detail(StatusCode::METHOD_NOT_ALLOWED, &text)
     }
 
-    /// 429: come back after this many seconds.
-    pub fn throttled(seconds: u64) -> Self {
-        let plural = if seconds == 1 { "" } else { "s" };
-        let text =
-            format!("Request was throttled. Expected available in {seconds} second{plural}.");
-        Self { retry_after: Some(seconds), ..Self::detail(StatusCode::TOO_MANY_REQUESTS, &text) }
-    }
-
     /// 503: the service cannot tell at the moment.
     pub fn unavailable(retry_after: Option<u64>) -> Self {
         let text = "Service temporarily unavailable.";

@@ -2,6 +2,7 @@
 //! which `tests/django_reference/record.py` recorded, is sent again.
 
 mod corpus;
+mod limits_and_faults;
 mod tokens;
 mod wire;
 
