@@ -1,9 +1,17 @@
 //! Hallpass: a headless JSON auth microservice.
+//!
+//! Six rooms, one direction: [`http`] calls [`flows`], flows use [`store`], [`security`] and
+//! [`mail`], and all of them speak the words of [`domain`]. [`app`] wires them, [`cli`] starts
+//! them. `ARCHITECTURE.md` walks through three requests.
 
-pub mod domain;
-pub mod mail;
-pub mod store;
+pub mod app;
+pub mod cli;
 pub mod clock;
-pub mod security;
-pub mod http;
+pub mod config;
+pub mod domain;
 pub mod flows;
+pub mod http;
+pub mod mail;
+pub mod security;
+pub mod store;
+pub mod telemetry;

@@ -1,1 +1,7 @@
-fn main() {}
+//! The binary: hands over to the command line of the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hallpass::cli::main()
+}

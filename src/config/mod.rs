@@ -14,7 +14,7 @@ use url::Url;
 pub use settings::{SETTINGS, example};
 pub use source::{ConfigFault, Source};
 
-use crate::domain::{PasswordPolicy, UtcTime};
+use crate::domain::PasswordPolicy;
 use crate::flows::{EmailVerification, VerifyEmailProof};
 use crate::mail::smtp_url::SmtpSettings;
 use crate::mail::transport::Sender;
@@ -106,7 +106,7 @@ pub struct Config {
     /// The SMTP server, if mail leaves the machine.
     pub smtp: Option<SmtpSettings>,
     /// Sender of mail.
-    pub mail_from: Sender,
+    pub mail_from: String,
     /// Folder for mail as files.
     pub mail_dir: PathBuf,
     /// Folder with templates of the operator.
@@ -138,13 +138,9 @@ impl Config {
             text.parse().map_err(|_| "must be an IP address and a port: 127.0.0.1:8000".to_owned())
         });
         let on_loopback = bind.ip().is_loopback();
-        let development = s.choice(
-            "HALLPASS_ENV",
-            on_loopback,
-            &[("development", true), ("production", false)],
-        );
+        let development =
+            s.choice("HALLPASS_ENV", on_loopback, &[("development", true), ("production", false)]);
         let data_dir = PathBuf::from(s.text("HALLPASS_DATA_DIR").unwrap_or("./data".into()));
-        let minute_to_session = (MINUTE, 30 * DAY);
         let config = Self {
             database: read_database(s, &data_dir),
             database_pool: s.number("HALLPASS_DATABASE_POOL", 10, 1, 200),
@@ -156,15 +152,20 @@ impl Config {
                     .ok_or_else(|| "must be one of: ES256, EdDSA, RS256, HS256".to_owned())
             }),
             jwt_secret: read_secret(s, "HALLPASS_JWT_SECRET", development),
-            access_token_ttl: s.duration("HALLPASS_ACCESS_TOKEN_TTL", 5 * MINUTE, SECOND, 15 * MINUTE),
-            refresh_token_ttl: s.duration(
-                "HALLPASS_REFRESH_TOKEN_TTL",
-                7 * DAY,
+            access_token_ttl: s.duration(
+                "HALLPASS_ACCESS_TOKEN_TTL",
+                5 * MINUTE,
                 SECOND,
-                minute_to_session.1,
+                15 * MINUTE,
             ),
+            refresh_token_ttl: s.duration("HALLPASS_REFRESH_TOKEN_TTL", 7 * DAY, SECOND, 30 * DAY),
             session_ttl: s.duration("HALLPASS_SESSION_TTL", 30 * DAY, SECOND, 30 * DAY),
-            refresh_grace: s.duration("HALLPASS_REFRESH_GRACE", 30 * SECOND, Duration::ZERO, 30 * SECOND),
+            refresh_grace: s.duration(
+                "HALLPASS_REFRESH_GRACE",
+                30 * SECOND,
+                Duration::ZERO,
+                30 * SECOND,
+            ),
             sessions_per_user: s.number("HALLPASS_SESSIONS_PER_USER", 20, 1, 100),
             password_policy: PasswordPolicy {
                 min_length: s.number("HALLPASS_PASSWORD_MIN_LENGTH", 8, 8, 64),
@@ -187,9 +188,11 @@ impl Config {
             ),
             verify_email_url: read_page(s, "HALLPASS_VERIFY_EMAIL_URL"),
             smtp: read_smtp(s),
-            mail_from: s.parsed("HALLPASS_MAIL_FROM", default_sender(), |text| {
-                text.parse().map_err(|_| "must be an address or: Name <name@example.com>".to_owned())
-            }),
+            mail_from: s.parsed(
+                "HALLPASS_MAIL_FROM",
+                "Hallpass <hallpass@localhost>".into(),
+                |text| text.parse::<Sender>().map(|_| text.to_owned()),
+            ),
             mail_dir: s
                 .text("HALLPASS_MAIL_DIR")
                 .map_or_else(|| data_dir.join("mail"), PathBuf::from),
@@ -240,27 +243,24 @@ impl Config {
             s.fault("HALLPASS_SECRET", advice);
         }
         if tracing_subscriber::EnvFilter::try_new(&self.log).is_err() {
-            s.fault("HALLPASS_LOG", "must be a level (info) or a filter (info,hallpass::http=debug)");
+            s.fault(
+                "HALLPASS_LOG",
+                "must be a level (info) or a filter (info,hallpass::http=debug)",
+            );
         }
     }
 
     fn warnings(&self, unknown: Vec<String>) -> Vec<String> {
-        let mut warnings: Vec<String> =
-            unknown.into_iter().map(|name| format!("{name} is not a setting; it is ignored")).collect();
+        let mut warnings: Vec<String> = unknown
+            .into_iter()
+            .map(|name| format!("{name} is not a setting; it is ignored"))
+            .collect();
         if !self.development && self.smtp.is_none() {
-            warnings.push("HALLPASS_SMTP_URL is not set: mail becomes files and reaches nobody".into());
+            warnings
+                .push("HALLPASS_SMTP_URL is not set: mail becomes files and reaches nobody".into());
         }
         warnings
     }
-
-    /// The latest that an access token issued before `now` can count.
-    pub fn access_token_horizon(&self, now: UtcTime) -> UtcTime {
-        now.after(self.access_token_ttl)
-    }
-}
-
-fn default_sender() -> Sender {
-    Sender::local("Hallpass", "hallpass@localhost")
 }
 
 fn read_database(s: &mut Source, data_dir: &std::path::Path) -> DatabaseUrl {
@@ -321,13 +321,18 @@ fn read_public_url(s: &mut Source, bind: SocketAddr, development: bool) -> Strin
     let own = format!("http://{bind}");
     let Some(text) = s.text("HALLPASS_PUBLIC_URL") else {
         if !development {
-            s.fault("HALLPASS_PUBLIC_URL", "is required outside development: https://auth.example.com");
+            s.fault(
+                "HALLPASS_PUBLIC_URL",
+                "is required outside development: https://auth.example.com",
+            );
         }
         return own;
     };
     let advice = match Url::parse(&text) {
         Err(_) => "must be an URL such as https://auth.example.com",
-        Ok(url) if !matches!(url.scheme(), "http" | "https") => "must begin with https:// or http://",
+        Ok(url) if !matches!(url.scheme(), "http" | "https") => {
+            "must begin with https:// or http://"
+        }
         Ok(url) if url.query().is_some() || url.fragment().is_some() || url.path().len() > 1 => {
             "must be an origin only: no path, query or fragment"
         }
@@ -360,9 +365,8 @@ fn read_smtp(s: &mut Source) -> Option<SmtpSettings> {
 fn check_settings_to_come(s: &mut Source, development: bool) {
     read_page(s, "HALLPASS_PASSWORD_RESET_URL");
     s.parsed("HALLPASS_TRUSTED_PROXIES", (), |text| {
-        let is_network = |part: &str| {
-            part.parse::<ipnet::IpNet>().is_ok() || part.parse::<IpAddr>().is_ok()
-        };
+        let is_network =
+            |part: &str| part.parse::<ipnet::IpNet>().is_ok() || part.parse::<IpAddr>().is_ok();
         if text.split(',').map(str::trim).all(is_network) {
             Ok(())
         } else {

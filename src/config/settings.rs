@@ -23,37 +23,125 @@ const fn secret(name: &'static str, help: &'static str) -> Setting {
 /// Every setting, in the order of `.env.example`.
 pub const SETTINGS: &[Setting] = &[
     setting("HALLPASS_BIND", "127.0.0.1:8000", "Address and port to listen on."),
-    setting("HALLPASS_DATA_DIR", "./data", "Folder of the SQLite file, the secret made in development, and mail as files."),
-    secret("DATABASE_URL", "postgres://USER:PASSWORD@HOST/DATABASE or sqlite://PATH. Not set: hallpass.db in the data folder."),
+    setting(
+        "HALLPASS_DATA_DIR",
+        "./data",
+        "Folder of the SQLite file, the secret made in development, and mail as files.",
+    ),
+    secret(
+        "DATABASE_URL",
+        "postgres://USER:PASSWORD@HOST/DATABASE or sqlite://PATH. Not set: hallpass.db in the data folder.",
+    ),
     setting("HALLPASS_DATABASE_POOL", "10", "Connections to the database, 1 to 200."),
-    setting("HALLPASS_ENV", "", "development or production. Not set: development while bound to a loopback address, else production. Unsafe settings are refused in production."),
-    setting("HALLPASS_PUBLIC_URL", "", "The service's own address as clients see it: issuer of tokens, start of links. Not set in development: http:// and the bound address."),
-    secret("HALLPASS_SECRET", "At least 32 bytes, the same for all instances. Seals the signing keys; everything else is derived from it. Required in production; in development it is made in the data folder."),
+    setting(
+        "HALLPASS_ENV",
+        "",
+        "development or production. Not set: development while bound to a loopback address, else production. Unsafe settings are refused in production.",
+    ),
+    setting(
+        "HALLPASS_PUBLIC_URL",
+        "",
+        "The service's own address as clients see it: issuer of tokens, start of links. Not set in development: http:// and the bound address.",
+    ),
+    secret(
+        "HALLPASS_SECRET",
+        "At least 32 bytes, the same for all instances. Seals the signing keys; everything else is derived from it. Required in production; in development it is made in the data folder.",
+    ),
     setting("HALLPASS_SERVICE_NAME", "Hallpass", "What mail and pages call the service."),
-    setting("HALLPASS_JWT_ALGORITHM", "ES256", "How access tokens are signed: ES256, EdDSA, RS256 or HS256."),
-    secret("HALLPASS_JWT_SECRET", "HS256 only, and the tokens of the Django face: a key shared with the services that check tokens (a Django site's SECRET_KEY)."),
+    setting(
+        "HALLPASS_JWT_ALGORITHM",
+        "ES256",
+        "How access tokens are signed: ES256, EdDSA, RS256 or HS256.",
+    ),
+    secret(
+        "HALLPASS_JWT_SECRET",
+        "HS256 only, and the tokens of the Django face: a key shared with the services that check tokens (a Django site's SECRET_KEY).",
+    ),
     setting("HALLPASS_ACCESS_TOKEN_TTL", "5m", "Life of an access token, up to 15m."),
-    setting("HALLPASS_REFRESH_TOKEN_TTL", "7d", "Life of a refresh token that nobody uses, up to 30d."),
+    setting(
+        "HALLPASS_REFRESH_TOKEN_TTL",
+        "7d",
+        "Life of a refresh token that nobody uses, up to 30d.",
+    ),
     setting("HALLPASS_SESSION_TTL", "30d", "Life of a session however much it is used, up to 30d."),
-    setting("HALLPASS_REFRESH_GRACE", "30s", "How long a replaced refresh token still answers with the same successor, 0s to 30s."),
-    setting("HALLPASS_SESSIONS_PER_USER", "20", "Sessions a person may have, 1 to 100; the oldest ends."),
-    setting("HALLPASS_PASSWORD_MIN_LENGTH", "8", "Fewest characters of a new password, 8 to 64. 15 is recommended."),
+    setting(
+        "HALLPASS_REFRESH_GRACE",
+        "30s",
+        "How long a replaced refresh token still answers with the same successor, 0s to 30s.",
+    ),
+    setting(
+        "HALLPASS_SESSIONS_PER_USER",
+        "20",
+        "Sessions a person may have, 1 to 100; the oldest ends.",
+    ),
+    setting(
+        "HALLPASS_PASSWORD_MIN_LENGTH",
+        "8",
+        "Fewest characters of a new password, 8 to 64. 15 is recommended.",
+    ),
     setting("HALLPASS_PASSWORD_MAX_LENGTH", "256", "Most characters of a new password, 64 to 256."),
-    setting("HALLPASS_BCRYPT_COST", "12", "Cost of password hashes, 10 to 16 (from 4 in development)."),
-    setting("HALLPASS_EMAIL_VERIFICATION", "mandatory", "mandatory: no account before the address is proven. optional: an account at once, the token tells. none: no mail."),
-    setting("HALLPASS_VERIFY_EMAIL_PROOF", "required", "required: the mail's link also takes the registration token or the password. link: the link is enough."),
-    setting("HALLPASS_VERIFY_EMAIL_URL", "", "Page of your front end for the link of the verification mail, with {token}. Not set: the built-in page."),
-    setting("HALLPASS_PASSWORD_RESET_URL", "", "Page of your front end for the link of the reset mail, with {token}. Checked, but without effect in this version."),
-    secret("HALLPASS_SMTP_URL", "smtps://USER:PASSWORD@HOST (TLS, 465), smtp://USER:PASSWORD@HOST (STARTTLS, 587), smtp://localhost:1025 (plain, loopback only). Not set: mail becomes files."),
+    setting(
+        "HALLPASS_BCRYPT_COST",
+        "12",
+        "Cost of password hashes, 10 to 16 (from 4 in development).",
+    ),
+    setting(
+        "HALLPASS_EMAIL_VERIFICATION",
+        "mandatory",
+        "mandatory: no account before the address is proven. optional: an account at once, the token tells. none: no mail.",
+    ),
+    setting(
+        "HALLPASS_VERIFY_EMAIL_PROOF",
+        "required",
+        "required: the mail's link also takes the registration token or the password. link: the link is enough.",
+    ),
+    setting(
+        "HALLPASS_VERIFY_EMAIL_URL",
+        "",
+        "Page of your front end for the link of the verification mail, with {token}. Not set: the built-in page.",
+    ),
+    setting(
+        "HALLPASS_PASSWORD_RESET_URL",
+        "",
+        "Page of your front end for the link of the reset mail, with {token}. Checked, but without effect in this version.",
+    ),
+    secret(
+        "HALLPASS_SMTP_URL",
+        "smtps://USER:PASSWORD@HOST (TLS, 465), smtp://USER:PASSWORD@HOST (STARTTLS, 587), smtp://localhost:1025 (plain, loopback only). Not set: mail becomes files.",
+    ),
     setting("HALLPASS_MAIL_FROM", "Hallpass <hallpass@localhost>", "Sender of mail."),
-    setting("HALLPASS_MAIL_DIR", "./data/mail", "Folder for mail as .eml files, where no SMTP server is set. Not set: mail in the data folder."),
-    setting("HALLPASS_MAIL_TEMPLATES", "", "Folder with templates that replace built-in ones of the same relative path."),
-    setting("HALLPASS_CORS_ORIGINS", "", "Origins of browser front ends, separated by commas. Checked, but without effect in this version."),
-    setting("HALLPASS_TRUSTED_PROXIES", "", "Networks of reverse proxies, separated by commas. Checked, but without effect in this version."),
+    setting(
+        "HALLPASS_MAIL_DIR",
+        "./data/mail",
+        "Folder for mail as .eml files, where no SMTP server is set. Not set: mail in the data folder.",
+    ),
+    setting(
+        "HALLPASS_MAIL_TEMPLATES",
+        "",
+        "Folder with templates that replace built-in ones of the same relative path.",
+    ),
+    setting(
+        "HALLPASS_CORS_ORIGINS",
+        "",
+        "Origins of browser front ends, separated by commas. Checked, but without effect in this version.",
+    ),
+    setting(
+        "HALLPASS_TRUSTED_PROXIES",
+        "",
+        "Networks of reverse proxies, separated by commas. Checked, but without effect in this version.",
+    ),
     setting("HALLPASS_LIMITS", "on", "on, or off in development. Without effect in this version."),
     setting("HALLPASS_DRF_JWT", "on", "on or off: the paths of django-rest-framework-jwt."),
-    setting("HALLPASS_WORKERS", "", "Threads that answer requests, 1 to 256. Not set: one for each core."),
-    setting("HALLPASS_SHUTDOWN_TIMEOUT", "10s", "How long requests in progress may take after SIGTERM, up to 5m."),
+    setting(
+        "HALLPASS_WORKERS",
+        "",
+        "Threads that answer requests, 1 to 256. Not set: one for each core.",
+    ),
+    setting(
+        "HALLPASS_SHUTDOWN_TIMEOUT",
+        "10s",
+        "How long requests in progress may take after SIGTERM, up to 5m.",
+    ),
     setting("HALLPASS_LOG", "info", "What is logged, in the filter syntax of tracing."),
     setting("HALLPASS_LOG_FORMAT", "text", "text or json."),
 ];
@@ -66,7 +154,11 @@ pub fn example() -> String {
     );
     for Setting { name, default, secret, help } in SETTINGS {
         let twin = if *secret { format!(" Or {name}_FILE.") } else { String::new() };
-        let default = if default.contains([' ', '<']) { format!("\"{default}\"") } else { (*default).to_owned() };
+        let default = if default.contains([' ', '<']) {
+            format!("\"{default}\"")
+        } else {
+            (*default).to_owned()
+        };
         text.push_str(&format!("\n# {help}{twin}\n#{name}={default}\n"));
     }
     text

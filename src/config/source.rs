@@ -50,8 +50,9 @@ impl Source {
                 }
             }
             Err(error) if error.not_found() => {}
-            Err(_) => faults
-                .push(ConfigFault { name: ".env".into(), advice: "cannot be read".into() }),
+            Err(_) => {
+                faults.push(ConfigFault { name: ".env".into(), advice: "cannot be read".into() })
+            }
         }
         #[expect(clippy::disallowed_methods, reason = "this is the one home of settings")]
         values.extend(std::env::vars());
@@ -68,8 +69,7 @@ impl Source {
             .filter(|name| {
                 !SETTINGS.iter().any(|setting| {
                     **name == setting.name
-                        || (setting.secret
-                            && name.strip_suffix("_FILE") == Some(setting.name))
+                        || (setting.secret && name.strip_suffix("_FILE") == Some(setting.name))
                 })
             })
             .cloned()

@@ -89,10 +89,33 @@ mod tests {
     #[test]
     fn everything_else_is_refused() {
         for bad in [
-            "", "a", "@", "a@", "@b.c", "a@b", "a@localhost", "a@b..c", ".a@b.cc", "a.@b.cc",
-            "a..b@c.dd", "\"a\"@b.cc", "a@[127.0.0.1]", "a@127.0.0.1", "a b@c.dd", "a@b.cc\n",
-            "a@b.cc\0", "ä@b.cc", "a@-b.cc", "a@b-.cc", "victim@x.com@evil.com", "a@b.c",
-            "a,b@c.dd", "a@b_c.dd", "a@b.cc.", "<a@b.cc>", "\"victim@x\"@evil.com",
+            "",
+            "a",
+            "@",
+            "a@",
+            "@b.c",
+            "a@b",
+            "a@localhost",
+            "a@b..c",
+            ".a@b.cc",
+            "a.@b.cc",
+            "a..b@c.dd",
+            "\"a\"@b.cc",
+            "a@[127.0.0.1]",
+            "a@127.0.0.1",
+            "a b@c.dd",
+            "a@b.cc\n",
+            "a@b.cc\0",
+            "ä@b.cc",
+            "a@-b.cc",
+            "a@b-.cc",
+            "victim@x.com@evil.com",
+            "a@b.c",
+            "a,b@c.dd",
+            "a@b_c.dd",
+            "a@b.cc.",
+            "<a@b.cc>",
+            "\"victim@x\"@evil.com",
         ] {
             assert!(Email::parse(bad).is_err(), "{bad}");
         }

@@ -106,7 +106,8 @@ impl PasswordPolicy {
         if is_common(&lower) {
             return Err(Fault::TooCommon);
         }
-        let names = [email.map(Email::local_part).map(str::to_owned), username.map(str::to_lowercase)];
+        let names =
+            [email.map(Email::local_part).map(str::to_owned), username.map(str::to_lowercase)];
         let similar = names
             .iter()
             .flatten()

@@ -1,8 +1,6 @@
 //! Registrations that wait for their address to be proven.
 
-use super::{
-    Email, Locale, PasswordHash, RegistrationId, TokenHash, UserId, Username, UtcTime,
-};
+use super::{Email, Locale, PasswordHash, RegistrationId, TokenHash, UserId, Username, UtcTime};
 
 /// What somebody typed who may or may not own the address. Several stand beside each other for
 /// one address; the first that is proven wins.

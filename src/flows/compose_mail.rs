@@ -40,9 +40,8 @@ impl Flows {
             let registration = registrations::find_by_id(conn, &id)?
                 .filter(|it| it.proven_at.is_none() && !it.has_expired(now));
             // The mail to somebody who has an account carries nothing that opens a door.
-            let for_this_person = |it: &Registration| {
-                owner.as_ref().is_none_or(|owner| it.user_id == Some(owner.id))
-            };
+            let for_this_person =
+                |it: &Registration| owner.as_ref().is_none_or(|owner| it.user_id == Some(owner.id));
             let proves = match &registration {
                 Some(it) if for_this_person(it) => {
                     registrations::set_mail_secrets(conn, &it.id, &link_hash, &code_hash)?
@@ -52,7 +51,11 @@ impl Flows {
             Ok::<_, Error>(registration.map(|it| (it, proves)))
         })?;
         Ok(registration.map(|(registration, proves)| {
-            if proves { self.verification(&registration, &token, &code, now) } else { already_registered() }
+            if proves {
+                self.verification(&registration, &token, &code, now)
+            } else {
+                already_registered()
+            }
         }))
     }
 

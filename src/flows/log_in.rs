@@ -36,7 +36,8 @@ impl Flows {
         password: &PlainPassword,
     ) -> Result<User> {
         let user = self.db.read(find)?;
-        let verdict = self.hasher.verify(password, user.as_ref().map(|user| &user.password_hash))?;
+        let verdict =
+            self.hasher.verify(password, user.as_ref().map(|user| &user.password_hash))?;
         let Some(mut user) = user.filter(|_| verdict.matches) else {
             tracing::info!("log-in refused: wrong name or password");
             return Err(Error::InvalidCredentials);

@@ -25,7 +25,7 @@ use tokio::sync::Notify;
 pub use create_superuser::NewSuperuser;
 pub use django::{AccountFields, DjangoTokenError, Taken};
 pub use error::{Error, Field, FieldFault};
-pub use register::{Registered, RegisterRequest};
+pub use register::{RegisterRequest, Registered};
 pub use tokens::TokenPair;
 pub use verify_email::{Opening, Proof, VerifiedEmail};
 

@@ -24,8 +24,7 @@ impl Flows {
         let now = self.now();
         let successor = self.secrets.refresh_successor(presented);
         let (hash, next, policy) = (presented.hash(), successor.hash(), self.policy.clone());
-        let outcome =
-            self.db.write(move |conn| exchange(conn, &policy, &hash, &next, now))?;
+        let outcome = self.db.write(move |conn| exchange(conn, &policy, &hash, &next, now))?;
         match outcome {
             Outcome::Granted(user, session, expires_at) => {
                 self.token_pair(&user, &session, successor, expires_at, now)

@@ -5,9 +5,7 @@
 use std::time::Duration;
 
 use super::tokens::{OpenedSession, open_session};
-use super::{
-    EmailVerification, Error, Flows, Policy, Result, TokenPair, log_in::AMR_PASSWORD,
-};
+use super::{EmailVerification, Error, Flows, Policy, Result, TokenPair, log_in::AMR_PASSWORD};
 use crate::domain::{
     Email, Locale, PlainPassword, PlainToken, Registration, RegistrationId, TokenHash, User,
     Username, UtcTime,
@@ -104,9 +102,9 @@ impl Flows {
     ) -> Result<TokenPair> {
         let refresh_token = PlainToken::random(PlainToken::REFRESH_PREFIX);
         let (hash, policy) = (refresh_token.hash(), self.policy.clone());
-        let (user, opened) = self.db.write(move |conn| {
-            make_account(conn, &policy, registration, with_mail, &hash, now)
-        })?;
+        let (user, opened) = self
+            .db
+            .write(move |conn| make_account(conn, &policy, registration, with_mail, &hash, now))?;
         tracing::info!(user_id = user.id.0, "registered");
         self.first_pair(&user, &opened, refresh_token, now)
     }

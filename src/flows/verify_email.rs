@@ -239,8 +239,7 @@ fn log_in(
         };
         return Ok(Proven { user, log_in: Some(log_in) });
     }
-    let another =
-        earlier.is_some().then(|| PlainToken::random(PlainToken::REFRESH_PREFIX));
+    let another = earlier.is_some().then(|| PlainToken::random(PlainToken::REFRESH_PREFIX));
     let hash = another.as_ref().map_or_else(|| derived.clone(), PlainToken::hash);
     let opened = open_session(conn, policy, &user, AMR_PASSWORD, &hash, now)?;
     let log_in = LogIn {

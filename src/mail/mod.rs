@@ -1,6 +1,6 @@
 //! Outgoing mail: how it is written and how it leaves.
 //!
-//! [`messages`] writes, [`transport`] sends. [`smtp_url`] reads the one setting about SMTP.
+//! [`messages`] writes, [`transport`] sends, [`worker`] empties the outbox. [`smtp_url`] reads the one setting about SMTP.
 
 mod clear_text;
 mod directory;
@@ -11,6 +11,7 @@ mod overrides;
 mod smtp;
 pub mod smtp_url;
 pub mod transport;
+pub mod worker;
 
 pub use directory::Directory;
 pub use smtp::Smtp;

@@ -108,11 +108,7 @@ impl Gate {
         revocations: Revocations,
     ) -> Self {
         let active_kid = active.kid.clone();
-        let keys = retired
-            .into_iter()
-            .chain([active])
-            .map(|key| (key.kid.clone(), key))
-            .collect();
+        let keys = retired.into_iter().chain([active]).map(|key| (key.kid.clone(), key)).collect();
         Self { issuer, lifetime, active: active_kid, keys, revocations }
     }
 

@@ -3,7 +3,9 @@
 use aws_lc_rs::digest;
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::rsa::KeySize;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RsaKeyPair};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RsaKeyPair,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::jwk::{Jwk, PublicKeyUse, ThumbprintHash};
@@ -94,7 +96,8 @@ impl SealedKey {
     pub fn generate(algorithm: SigningAlgorithm, sealing_key: &[u8; 32]) -> Result<Self, KeyError> {
         let private = generate_private_key(algorithm)?;
         let encoding = encoding_key(algorithm, &private)?;
-        let mut jwk = Jwk::from_encoding_key(&encoding, algorithm.jws()).map_err(|_| KeyError::Crypto)?;
+        let mut jwk =
+            Jwk::from_encoding_key(&encoding, algorithm.jws()).map_err(|_| KeyError::Crypto)?;
         let kid = jwk.thumbprint(ThumbprintHash::SHA256).map_err(|_| KeyError::Crypto)?;
         jwk.common.key_id = Some(kid.clone());
         jwk.common.public_key_use = Some(PublicKeyUse::Signature);

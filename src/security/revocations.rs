@@ -64,8 +64,11 @@ impl Revocations {
             return;
         }
         self.ended.rcu(|current| {
-            let mut next: HashMap<_, _> =
-                current.iter().filter(|(_, at)| **at >= horizon).map(|(k, v)| (k.clone(), *v)).collect();
+            let mut next: HashMap<_, _> = current
+                .iter()
+                .filter(|(_, at)| **at >= horizon)
+                .map(|(k, v)| (k.clone(), *v))
+                .collect();
             next.extend(new.iter().map(|(id, at)| (id.0.clone(), *at)));
             next
         });

@@ -50,11 +50,9 @@ impl DatabaseUrl {
         match self {
             Self::Sqlite(path) => format!("SQLite, {}", path.display()),
             Self::Postgres(text) => match url::Url::parse(text) {
-                Ok(url) => format!(
-                    "Postgres, {}{}",
-                    url.host_str().unwrap_or("local socket"),
-                    url.path()
-                ),
+                Ok(url) => {
+                    format!("Postgres, {}{}", url.host_str().unwrap_or("local socket"), url.path())
+                }
                 Err(_) => "Postgres".to_owned(),
             },
         }
@@ -122,7 +120,8 @@ impl r2d2::ManageConnection for Manager {
     }
 
     fn has_broken(&self, conn: &mut Conn) -> bool {
-        std::thread::panicking() || <Conn as Connection>::TransactionManager::is_broken_transaction_manager(conn)
+        std::thread::panicking()
+            || <Conn as Connection>::TransactionManager::is_broken_transaction_manager(conn)
     }
 }
 

@@ -25,12 +25,22 @@ pub fn run(url: &DatabaseUrl) -> Result<Vec<String>> {
             if !sqlite.has_pending_migration(SQLITE).map_err(fault)? {
                 return Ok(Vec::new());
             }
-            sqlite.run_pending_migrations(SQLITE).map_err(fault)?.iter().map(ToString::to_string).collect()
+            sqlite
+                .run_pending_migrations(SQLITE)
+                .map_err(fault)?
+                .iter()
+                .map(ToString::to_string)
+                .collect()
         }
         Conn::Postgres(postgres) => {
             // The lock is the session's: it ends with this connection, whatever happens.
             postgres.batch_execute(&format!("SELECT pg_advisory_lock({LOCK})"))?;
-            postgres.run_pending_migrations(POSTGRES).map_err(fault)?.iter().map(ToString::to_string).collect()
+            postgres
+                .run_pending_migrations(POSTGRES)
+                .map_err(fault)?
+                .iter()
+                .map(ToString::to_string)
+                .collect()
         }
     };
     Ok(names)

@@ -18,8 +18,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use connection::{Conn, DatabaseUrl};
-pub use migrate::run as migrate;
 pub use error::{Error, Result};
+pub use migrate::run as migrate;
 
 use connection::{Manager, ReadOnly};
 use writer::Writer;
@@ -33,8 +33,13 @@ pub struct Db {
 #[derive(Clone)]
 enum Shape {
     /// SQLite takes one writer: a thread that commits many jobs at once. Readers never wait.
-    Sqlite { writer: Arc<Writer>, readers: r2d2::Pool<Manager> },
-    Postgres { pool: r2d2::Pool<Manager> },
+    Sqlite {
+        writer: Arc<Writer>,
+        readers: r2d2::Pool<Manager>,
+    },
+    Postgres {
+        pool: r2d2::Pool<Manager>,
+    },
 }
 
 /// How the pools are made.

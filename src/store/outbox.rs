@@ -148,6 +148,15 @@ struct LeasedRow {
     created_at: i64,
 }
 
+/// Whether a mail is due that nobody is sending.
+pub fn is_any_due(conn: &mut Conn, now: UtcTime) -> Result<bool> {
+    let due = outbox::table
+        .filter(outbox::status.eq(MailStatus::Queued.name()))
+        .filter(outbox::next_attempt_at.le(now.micros()))
+        .filter(outbox::lease_until.is_null().or(outbox::lease_until.le(now.micros())));
+    Ok(due.select(outbox::id).first::<String>(conn).optional()?.is_some())
+}
+
 /// Takes up to `limit` mails that are due and that nobody else is sending. They are the holder's
 /// of `lease` until `lease_until`; if the holder dies, they are due again then.
 pub fn lease_due(
@@ -189,6 +198,14 @@ fn queued_mail(row: LeasedRow) -> Option<QueuedMail> {
     })
 }
 
+/// Keeps a mail for the holder of `lease` until `lease_until`.
+pub fn renew(conn: &mut Conn, id: &MailId, lease: &str, lease_until: UtcTime) -> Result<()> {
+    diesel::update(outbox::table.find(id.as_str()).filter(outbox::lease_token.eq(lease)))
+        .set(outbox::lease_until.eq(lease_until.micros()))
+        .execute(conn)?;
+    Ok(())
+}
+
 /// Closes an order whose lease is still `lease`. Tells whether it was.
 pub fn finish(
     conn: &mut Conn,
@@ -198,18 +215,17 @@ pub fn finish(
     error: Option<&str>,
     now: UtcTime,
 ) -> Result<bool> {
-    let finished = diesel::update(
-        outbox::table.find(id.as_str()).filter(outbox::lease_token.eq(lease)),
-    )
-    .set((
-        outbox::status.eq(status.name()),
-        outbox::attempts.eq(outbox::attempts + 1),
-        outbox::lease_token.eq(None::<String>),
-        outbox::lease_until.eq(None::<i64>),
-        outbox::finished_at.eq(now.micros()),
-        outbox::last_error.eq(error),
-    ))
-    .execute(conn)?;
+    let finished =
+        diesel::update(outbox::table.find(id.as_str()).filter(outbox::lease_token.eq(lease)))
+            .set((
+                outbox::status.eq(status.name()),
+                outbox::attempts.eq(outbox::attempts + 1),
+                outbox::lease_token.eq(None::<String>),
+                outbox::lease_until.eq(None::<i64>),
+                outbox::finished_at.eq(now.micros()),
+                outbox::last_error.eq(error),
+            ))
+            .execute(conn)?;
     Ok(finished == 1)
 }
 
@@ -221,17 +237,16 @@ pub fn put_back(
     error: &str,
     next_attempt_at: UtcTime,
 ) -> Result<bool> {
-    let returned = diesel::update(
-        outbox::table.find(id.as_str()).filter(outbox::lease_token.eq(lease)),
-    )
-    .set((
-        outbox::attempts.eq(outbox::attempts + 1),
-        outbox::lease_token.eq(None::<String>),
-        outbox::lease_until.eq(None::<i64>),
-        outbox::next_attempt_at.eq(next_attempt_at.micros()),
-        outbox::last_error.eq(error),
-    ))
-    .execute(conn)?;
+    let returned =
+        diesel::update(outbox::table.find(id.as_str()).filter(outbox::lease_token.eq(lease)))
+            .set((
+                outbox::attempts.eq(outbox::attempts + 1),
+                outbox::lease_token.eq(None::<String>),
+                outbox::lease_until.eq(None::<i64>),
+                outbox::next_attempt_at.eq(next_attempt_at.micros()),
+                outbox::last_error.eq(error),
+            ))
+            .execute(conn)?;
     Ok(returned == 1)
 }
 
@@ -281,9 +296,7 @@ pub fn retry_dead(conn: &mut Conn, id: Option<&str>, now: UtcTime) -> Result<usi
 pub fn purge(conn: &mut Conn, forget_before: UtcTime) -> Result<()> {
     diesel::delete(
         outbox::table
-            .filter(
-                outbox::status.eq_any([MailStatus::Sent.name(), MailStatus::Dropped.name()]),
-            )
+            .filter(outbox::status.eq_any([MailStatus::Sent.name(), MailStatus::Dropped.name()]))
             .filter(outbox::finished_at.lt(forget_before.micros())),
     )
     .execute(conn)?;

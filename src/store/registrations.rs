@@ -5,8 +5,7 @@ use diesel::prelude::*;
 use super::schema::registrations;
 use super::{Conn, Result};
 use crate::domain::{
-    Email, Locale, PasswordHash, Registration, RegistrationId, TokenHash, UserId,
-    Username, UtcTime,
+    Email, Locale, PasswordHash, Registration, RegistrationId, TokenHash, UserId, Username, UtcTime,
 };
 
 #[derive(Queryable)]
@@ -126,12 +125,10 @@ pub fn set_mail_secrets(
     code: &TokenHash,
 ) -> Result<bool> {
     // A mail that is sent again carries the same secrets: its wrong tries still count.
-    let waiting = registrations::table
-        .find(id.as_str())
-        .filter(registrations::proven_at.is_null());
-    let renewed = diesel::update(waiting.filter(
-        registrations::link_hash.is_null().or(registrations::link_hash.ne(&link.0)),
-    ))
+    let waiting = registrations::table.find(id.as_str()).filter(registrations::proven_at.is_null());
+    let renewed = diesel::update(
+        waiting.filter(registrations::link_hash.is_null().or(registrations::link_hash.ne(&link.0))),
+    )
     .set((
         registrations::link_hash.eq(&link.0),
         registrations::code_hash.eq(&code.0),

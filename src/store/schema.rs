@@ -88,5 +88,10 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(
-    users, sessions, refresh_tokens, registrations, outbox, signing_keys
+    users,
+    sessions,
+    refresh_tokens,
+    registrations,
+    outbox,
+    signing_keys
 );

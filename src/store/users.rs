@@ -174,7 +174,8 @@ pub fn update_user(
         if let Some(email) = email {
             forget_proof_of_other_address(conn, id, email)?;
         }
-        let text = |form: fn(&Email) -> &str| email.map(|email| email.map(|it| form(it).to_owned()));
+        let text =
+            |form: fn(&Email) -> &str| email.map(|email| email.map(|it| form(it).to_owned()));
         let row: Option<Row> = diesel::update(users::table.find(id.0))
             .set(Changeset {
                 username: changes.username.as_ref().map(Username::as_str),
@@ -193,11 +194,7 @@ pub fn update_user(
 }
 
 /// What was proven of one address says nothing about the next.
-fn forget_proof_of_other_address(
-    conn: &mut Conn,
-    id: UserId,
-    email: Option<&Email>,
-) -> Result<()> {
+fn forget_proof_of_other_address(conn: &mut Conn, id: UserId, email: Option<&Email>) -> Result<()> {
     let account = diesel::update(users::table.find(id.0)).set(users::email_verified.eq(false));
     match email.map(Email::normalised) {
         Some(norm) => {
@@ -256,10 +253,11 @@ pub fn mark_email_verified(
     email: &Email,
     now: UtcTime,
 ) -> Result<Option<User>> {
-    let row = diesel::update(users::table.find(id.0).filter(users::email_norm.eq(email.normalised())))
-        .set((users::email_verified.eq(true), users::updated_at.eq(now.micros())))
-        .returning(users::all_columns)
-        .get_result::<Row>(conn)
-        .optional()?;
+    let row =
+        diesel::update(users::table.find(id.0).filter(users::email_norm.eq(email.normalised())))
+            .set((users::email_verified.eq(true), users::updated_at.eq(now.micros())))
+            .returning(users::all_columns)
+            .get_result::<Row>(conn)
+            .optional()?;
     Ok(row.map(User::from))
 }

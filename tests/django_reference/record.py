@@ -4,7 +4,7 @@
     /tmp/reference/bin/python record.py
 
 Runs the project in `reference/` under gunicorn on a free loopback port, sends every request of
-`cases.py` and writes `../api/django_replay/SCENARIO.json`. Tokens and the host stand in the files as
+`cases.py` and writes `../django/replay/SCENARIO.json`. Tokens and the host stand in the files as
 placeholders. `overrides.py` names every answer in which Hallpass differs on purpose, and why.
 """
 import base64
@@ -24,7 +24,7 @@ import overrides
 import tokens
 
 HERE = pathlib.Path(__file__).resolve().parent
-OUT = HERE.parent / "api" / "django_replay"
+OUT = HERE.parent / "django" / "replay"
 SECRET = "reference-secret-key-of-the-django-site"
 KEYS = {tokens.SITE: SECRET, tokens.OTHER: "another-secret-key-of-some-other-site"}
 ALL = {

@@ -2,7 +2,7 @@
 //! as that site answers, so that its clients keep working unchanged.
 //!
 //! This room knows the wire only. What the texts and the order of the checks are was recorded from the
-//! real stack; `tests/django_reference` holds it and `tests/api/django_replay` what it said.
+//! real stack; `tests/django_reference` holds it and `tests/django/replay` what it said.
 
 pub mod authentication;
 pub mod body;

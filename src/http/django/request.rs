@@ -2,7 +2,7 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::header;
-use actix_web::web::{Bytes, Payload};
+use actix_web::web::{BytesMut, Payload};
 
 use super::{
     body::{self, Unreadable},
@@ -10,6 +10,8 @@ use super::{
     pages::Page,
     value::Submitted,
 };
+use crate::http::body::collect;
+use crate::http::code::Code;
 
 /// A request of this face.
 #[derive(Debug)]
@@ -27,8 +29,7 @@ pub struct Request {
     /// Where links in the answer begin, as `http://host`.
     pub origin: String,
     content_type: String,
-    /// None: longer than anybody reads.
-    body: Option<Bytes>,
+    body: Result<BytesMut, Code>,
 }
 
 /// Why a request has no fields to look at.
@@ -36,8 +37,8 @@ pub struct Request {
 pub enum NoFields {
     /// The body could not be read.
     Unreadable(Unreadable),
-    /// The body is too long.
-    TooLong,
+    /// The body did not come, or not in time, or is too long.
+    NotReceived(Code),
     /// JSON `null`.
     Null,
     /// JSON that is no object; the name of its type.
@@ -56,8 +57,8 @@ impl Request {
     ) -> Self {
         let method = request.method().as_str().to_owned();
         let body = match method.as_str() {
-            "POST" | "PUT" | "PATCH" => payload.to_bytes_limited(body::MAX_BYTES).await,
-            _ => Ok(Ok(Bytes::new())),
+            "POST" | "PUT" | "PATCH" => collect(payload.into_inner(), body::MAX_BYTES).await,
+            _ => Ok(BytesMut::new()),
         };
         Self {
             method,
@@ -67,14 +68,13 @@ impl Request {
             authorization: joined(request, &header::AUTHORIZATION),
             origin: origin(request, public_url),
             content_type: last(request, &header::CONTENT_TYPE),
-            // A body that breaks off cannot be answered anyway.
-            body: body.ok().map(Result::unwrap_or_default),
+            body: body.map_err(|error| error.code),
         }
     }
 
     /// Reads the fields.
     pub fn fields(&self) -> Result<super::value::Fields, NoFields> {
-        let body = self.body.as_ref().ok_or(NoFields::TooLong)?;
+        let body = self.body.as_ref().map_err(|code| NoFields::NotReceived(*code))?;
         match body::read(body, &self.content_type).map_err(NoFields::Unreadable)? {
             Submitted::Fields(fields) => Ok(fields),
             Submitted::Null => Err(NoFields::Null),

@@ -17,7 +17,7 @@ pub struct Answer {
     /// None: no body, and no word on its type.
     body: Option<Value>,
     location: Option<String>,
-    retry_after: Option<u64>,
+    retry_after: Option<u32>,
 }
 
 impl Answer {
@@ -70,7 +70,7 @@ impl Answer {
     }
 
     /// 503: the service cannot tell at the moment.
-    pub fn unavailable(retry_after: Option<u64>) -> Self {
+    pub fn unavailable(retry_after: Option<u32>) -> Self {
         let text = "Service temporarily unavailable.";
         Self { retry_after, ..Self::detail(StatusCode::SERVICE_UNAVAILABLE, text) }
     }

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::domain::{PlainPassword, User};
 use crate::flows::{DjangoTokenError, Error, Flows};
+use crate::http::code::Code;
 
 const CANNOT_LOG_IN: &str = "Unable to log in with provided credentials.";
 const UNDECODABLE: &str = "Error decoding signature.";
@@ -134,10 +135,7 @@ pub fn read_fields(request: &Request) -> Result<Fields, Answer> {
         NoFields::Unreadable(Unreadable::Malformed(text)) => {
             Answer::detail(StatusCode::BAD_REQUEST, &text)
         }
-        NoFields::TooLong => Answer::detail(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "Request body exceeded settings.DATA_UPLOAD_MAX_MEMORY_SIZE.",
-        ),
+        NoFields::NotReceived(code) => no_answer(code),
         NoFields::Null => Answer::non_field_error("No data provided"),
         NoFields::NoObject(name) => Answer::non_field_error(&format!(
             "Invalid data. Expected a dictionary, but got {name}."
@@ -150,10 +148,23 @@ pub fn faults(faults: impl IntoIterator<Item = (&'static str, Option<Faults>)>) 
     Answer::field_errors(faults.into_iter().filter_map(|(name, texts)| Some((name, texts?))))
 }
 
+/// The answer to a request that did not come through to its page.
+pub fn no_answer(code: Code) -> Answer {
+    match code {
+        Code::PayloadTooLarge => Answer::detail(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "Request body exceeded settings.DATA_UPLOAD_MAX_MEMORY_SIZE.",
+        ),
+        Code::Overloaded => Answer::unavailable(code.retry_after()),
+        Code::InternalError => Answer::internal_error(),
+        other => Answer::detail(other.status(), other.title()),
+    }
+}
+
 /// A failure that has nothing to do with what was sent.
 pub fn failure(error: Error) -> Answer {
     match error {
-        Error::Overloaded => Answer::unavailable(Some(1)),
+        Error::Overloaded => no_answer(Code::Overloaded),
         Error::Unavailable(cause) => {
             tracing::warn!(cause, "unavailable");
             Answer::unavailable(None)

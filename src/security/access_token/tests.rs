@@ -105,14 +105,20 @@ fn hostile_headers_are_refused_though_the_signature_is_right() {
 fn claims_that_are_missing_or_of_another_type_are_refused() {
     let gate = gate(SigningAlgorithm::Es256);
     for field in ["iss", "aud", "sub", "iat", "exp", "jti", "sid", "user_id", "auth_time"] {
-        for value in [None, Some(json!(null)), Some(json!([ISSUER])), Some(json!(1.5)), Some(json!({}))] {
+        for value in
+            [None, Some(json!(null)), Some(json!([ISSUER])), Some(json!(1.5)), Some(json!({}))]
+        {
             let mut hostile = claims();
             match &value {
                 Some(value) => hostile[field] = value.clone(),
                 None => drop(hostile.as_object_mut().unwrap().remove(field)),
             }
             let token = token(&gate, &header(&gate), &hostile);
-            assert_eq!(gate.check(&token, at(NOW)).unwrap_err(), Refusal::Invalid, "{field} {value:?}");
+            assert_eq!(
+                gate.check(&token, at(NOW)).unwrap_err(),
+                Refusal::Invalid,
+                "{field} {value:?}"
+            );
         }
     }
     for (field, value) in [
@@ -148,14 +154,17 @@ fn broken_forms_are_refused() {
         format!("{good}="),
         format!(" {good}"),
         format!("{good}\n"),
-        format!("{message}.{}", signature.replace(['-', '_'], "+")+"+"),
+        format!("{message}.{}", signature.replace(['-', '_'], "+") + "+"),
         format!("{good}{}", "A".repeat(5_000_000)),
     ];
     // The last character of a 64-byte signature has four unused bits: one spelling only.
     let last = signature.chars().last().unwrap();
-    forms.extend("BCDEFHIJK".chars().filter(|c| *c != last).map(|c| {
-        format!("{message}.{}{c}", &signature[..signature.len() - 1])
-    }));
+    forms.extend(
+        "BCDEFHIJK"
+            .chars()
+            .filter(|c| *c != last)
+            .map(|c| format!("{message}.{}{c}", &signature[..signature.len() - 1])),
+    );
     for form in forms {
         assert_eq!(gate.check(&form, at(NOW)).unwrap_err(), Refusal::Invalid, "{:.80}", form);
     }

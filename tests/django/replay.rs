@@ -1,13 +1,9 @@
-//! The Django face against what the real stack answered: every exchange of `django_replay/*.json`,
+//! The Django face against what the real stack answered: every exchange of `replay/*.json`,
 //! which `tests/django_reference/record.py` recorded, is sent again.
 
-mod corpus;
-mod limits_and_faults;
-mod tokens;
-mod wire;
-
-use corpus::{Corpus, Exchange, Expected};
-use wire::Reply;
+use crate::corpus::{Corpus, Exchange, Expected};
+use crate::wire::{self, Reply};
+use crate::{postgres, service, tokens};
 
 const HEADERS: [&str; 8] = [
     "content-type",
@@ -22,10 +18,15 @@ const HEADERS: [&str; 8] = [
 
 macro_rules! replay {
     ($($scenario:ident)*) => {
+        const SCENARIOS: &[&str] = &[
+            $(include_str!(concat!("replay/", stringify!($scenario), ".json"))),*
+        ];
+
         $(
             #[test]
             fn $scenario() {
-                replay(include_str!(concat!("../django_replay/", stringify!($scenario), ".json")));
+                let text = include_str!(concat!("replay/", stringify!($scenario), ".json"));
+                replay(text, None);
             }
         )*
     };
@@ -37,10 +38,18 @@ replay! {
     users_booleans users_change users_by_others
 }
 
+#[test]
+fn every_scenario_over_postgres() {
+    for text in SCENARIOS {
+        let Some(schema) = postgres::fresh_schema() else { return };
+        replay(text, Some(schema));
+    }
+}
+
 /// Sends every request of a scenario, in order, to one fresh service, and reports all differences.
-fn replay(text: &str) {
+fn replay(text: &str, postgres: Option<String>) {
     let corpus: Corpus = serde_json::from_str(text).unwrap();
-    let service = crate::service::start(corpus.secrets.site.as_bytes());
+    let service = service::start(&corpus.secrets.site, postgres);
     let differences: Vec<String> = corpus
         .exchanges
         .iter()

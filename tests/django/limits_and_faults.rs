@@ -4,13 +4,11 @@ use diesel::connection::SimpleConnection as _;
 use diesel::{Connection as _, SqliteConnection};
 use serde_json::{Value, json};
 
-use super::{
-    corpus::Sent,
-    wire::{self, Reply},
-};
+use crate::corpus::Sent;
 use crate::service::{self, Service};
+use crate::wire::{self, Reply};
 
-const SECRET: &[u8] = b"the secret of the site";
+const SECRET: &str = "the secret of the site";
 const STAFF: (&str, &str) = ("Authorization", "Basic YWRtaW46YWRtaW4=");
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 const RIGHT: &str = r#"{"username":"admin","password":"admin"}"#;
@@ -33,7 +31,7 @@ fn json(reply: &Reply) -> Value {
 
 #[test]
 fn a_failing_database_is_never_told_as_a_wrong_password() {
-    let service = service::start(SECRET);
+    let service = service::start(SECRET, None);
     let issued = send(&service, "POST", "/api-token-auth/", &[JSON], Some(RIGHT));
     let token = json(&issued)["token"].as_str().unwrap().to_owned();
     let bearer = format!("JWT {token}");
@@ -62,7 +60,7 @@ fn a_failing_database_is_never_told_as_a_wrong_password() {
 
 #[test]
 fn a_body_beyond_the_limit_is_told_so() {
-    let service = service::start(SECRET);
+    let service = service::start(SECRET, None);
     let long = format!(r#"{{"username":"{}","password":"x"}}"#, "x".repeat(1024 * 1024));
     let reply = send(&service, "POST", "/api-token-auth/", &[JSON], Some(&long));
     assert_eq!(reply.status, 413);
@@ -74,7 +72,7 @@ fn a_body_beyond_the_limit_is_told_so() {
 
 #[test]
 fn a_header_field_beyond_the_limit_is_refused() {
-    let service = service::start(SECRET);
+    let service = service::start(SECRET, None);
     let cookie = |length: usize| "x".repeat(length - "cookie: ".len());
     for (length, status) in [(8190, 403), (8191, 400)] {
         let value = cookie(length);
@@ -85,7 +83,7 @@ fn a_header_field_beyond_the_limit_is_refused() {
 
 #[test]
 fn a_host_that_cannot_be_one_does_not_stand_in_links() {
-    let service = service::start(SECRET);
+    let service = service::start(SECRET, None);
     for (host, link) in [
         ("login.example:8443", "http://login.example:8443/users/"),
         ("evil.example/x", "http://fallback.example/users/"),
@@ -98,7 +96,7 @@ fn a_host_that_cannot_be_one_does_not_stand_in_links() {
 
 #[test]
 fn a_name_that_is_somebody_elses_address_is_taken() {
-    let service = service::start(SECRET);
+    let service = service::start(SECRET, None);
     let create = |name: &str| {
         let body = json!({ "username": name }).to_string();
         send(&service, "POST", "/users/", &[STAFF, JSON], Some(&body))

@@ -1,0 +1,301 @@
+//! The only wiring: settings in, a running service out. The binary and the tests start this same
+//! object.
+
+mod background;
+mod secret_file;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::Server;
+use actix_web::middleware::from_fn;
+use actix_web::{App as ActixApp, HttpServer, web};
+use tokio::sync::{Notify, watch};
+
+use crate::clock::Clock;
+use crate::config::{Config, SecretText};
+use crate::domain::token::Secrets;
+use crate::flows::{Flows, Policy};
+use crate::http::blocking::State;
+use crate::http::django::Face;
+use crate::http::middleware::{Https, surround};
+use crate::http::v1::openapi_json::Document;
+use crate::http::{self, openapi, pages};
+use crate::mail::messages::Messages;
+use crate::mail::transport::Transport;
+use crate::mail::worker::Worker;
+use crate::security::access_token::{Gate, LEEWAY};
+use crate::security::django_token::DjangoTokens;
+use crate::security::hasher::Hasher;
+use crate::security::keys::{KeyError, SealedKey, SigningAlgorithm, SigningKey};
+use crate::security::revocations::Revocations;
+use crate::store::signing_keys::{self, StoredKey};
+use crate::store::{self, DatabaseUrl, Db, PoolSettings};
+
+/// How long a request waits for a connection to the database.
+const POOL_WAIT: Duration = Duration::from_secs(3);
+/// How long the revocations may be out of step with the database before tokens are no longer
+/// believed.
+const MAX_STALENESS: Duration = Duration::from_secs(30);
+/// A head that takes longer is cut off.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why the service does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder or the secret in it.
+    #[error("the data folder {0} cannot be used: {1}")]
+    DataDir(String, io::Error),
+    /// The database.
+    #[error("{0}: {1}")]
+    Database(String, store::Error),
+    /// The signing keys.
+    #[error("{0}")]
+    Keys(#[from] KeyError),
+    /// Mail templates or transport.
+    #[error("mail: {0}")]
+    Mail(String),
+    /// The address.
+    #[error("cannot listen on {0}: {1}")]
+    Bind(SocketAddr, io::Error),
+    /// The operating system refuses threads.
+    #[error("cannot start threads: {0}")]
+    Threads(io::Error),
+    /// A contradiction in the settings.
+    #[error("{0}")]
+    Settings(&'static str),
+}
+
+/// A service that is ready to run.
+pub struct App {
+    server: Server,
+    worker: Worker,
+    flows: Arc<Flows>,
+    address: SocketAddr,
+}
+
+impl App {
+    /// Opens everything. `transport` replaces the one of the settings, for tests.
+    pub fn build(
+        config: &Config,
+        clock: Arc<dyn Clock>,
+        transport: Option<Transport>,
+    ) -> Result<Self, StartError> {
+        let flows = Arc::new(build_flows(config, Arc::clone(&clock))?);
+        let worker = build_worker(config, clock, transport, Arc::clone(&flows))?;
+        let listener =
+            TcpListener::bind(config.bind).map_err(|error| StartError::Bind(config.bind, error))?;
+        let address =
+            listener.local_addr().map_err(|error| StartError::Bind(config.bind, error))?;
+        let server = start_server(config, listener, &flows)
+            .map_err(|error| StartError::Bind(config.bind, error))?;
+        Ok(Self { server, worker, flows, address })
+    }
+
+    /// The address that was bound.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops the service from outside, as SIGTERM does.
+    pub fn handle(&self) -> actix_web::dev::ServerHandle {
+        self.server.handle()
+    }
+
+    /// Serves until SIGTERM, SIGINT or [`Self::handle`] say stop; then finishes what is under way.
+    pub async fn run(self) -> io::Result<()> {
+        let (stop, stopped) = watch::channel(());
+        let mail = tokio::spawn(self.worker.run(background::stop_of(stopped.clone())));
+        let upkeep = tokio::spawn(background::upkeep(self.flows, background::stop_of(stopped)));
+        let outcome = self.server.await;
+        drop(stop);
+        for task in [mail, upkeep] {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a background task failed");
+            }
+        }
+        outcome
+    }
+}
+
+/// The user stories over the configured database, without a server: what commands work with.
+pub fn build_flows(config: &Config, clock: Arc<dyn Clock>) -> Result<Flows, StartError> {
+    let secret = service_secret(config)?;
+    let secrets = Secrets::derive(secret.expose());
+    let db = open_database(config)?;
+    let gate = build_gate(config, &secrets, &db, clock.as_ref())?;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let hasher = Hasher::start(threads, config.bcrypt_cost).map_err(StartError::Threads)?;
+    let shared_key = config.jwt_secret.as_ref().map(SecretText::expose);
+    let django_tokens = DjangoTokens::new(shared_key.unwrap_or(secrets.django_key()));
+    let flows = Flows {
+        db,
+        clock,
+        hasher,
+        secrets,
+        gate,
+        django_tokens,
+        policy: policy(config),
+        mail_ordered: Arc::new(Notify::new()),
+    };
+    Ok(flows)
+}
+
+/// The configured database, its tables up to date.
+pub fn open_database(config: &Config) -> Result<Db, StartError> {
+    prepare_folder(&config.database)?;
+    let settings = PoolSettings { size: config.database_pool, wait: POOL_WAIT };
+    Db::open(&config.database, settings)
+        .map_err(|error| StartError::Database(config.database.redacted(), error))
+}
+
+/// Makes the folder of a database that is a file.
+pub fn prepare_folder(database: &DatabaseUrl) -> Result<(), StartError> {
+    let DatabaseUrl::Sqlite(path) = database else { return Ok(()) };
+    let folder = path.parent().unwrap_or(Path::new(""));
+    secret_file::create_folder(folder)
+        .map_err(|error| StartError::DataDir(folder.display().to_string(), error))
+}
+
+fn service_secret(config: &Config) -> Result<SecretText, StartError> {
+    match &config.secret {
+        Some(secret) => Ok(secret.clone()),
+        None if config.development => secret_file::load_or_create(&config.data_dir)
+            .map_err(|error| StartError::DataDir(config.data_dir.display().to_string(), error)),
+        None => Err(StartError::Settings("HALLPASS_SECRET is required outside development")),
+    }
+}
+
+fn build_gate(
+    config: &Config,
+    secrets: &Secrets,
+    db: &Db,
+    clock: &dyn Clock,
+) -> Result<Gate, StartError> {
+    let now = clock.now();
+    let (active, retired) = match (config.jwt_algorithm, &config.jwt_secret) {
+        (SigningAlgorithm::Hs256, Some(secret)) => {
+            (SigningKey::shared(secret.expose()), Vec::new())
+        }
+        (SigningAlgorithm::Hs256, None) => {
+            return Err(StartError::Settings("HALLPASS_JWT_SECRET is required for HS256"));
+        }
+        (algorithm, _) => signing_keys(config, algorithm, secrets, db, clock)?,
+    };
+    let keep = config.access_token_ttl + 2 * LEEWAY;
+    Ok(Gate::new(
+        config.public_url.clone(),
+        config.access_token_ttl,
+        active,
+        retired,
+        Revocations::new(keep, MAX_STALENESS, now),
+    ))
+}
+
+/// The key of `algorithm`, made at the first start, and those of algorithms used before.
+fn signing_keys(
+    config: &Config,
+    algorithm: SigningAlgorithm,
+    secrets: &Secrets,
+    db: &Db,
+    clock: &dyn Clock,
+) -> Result<(SigningKey, Vec<SigningKey>), StartError> {
+    let fault = |error| StartError::Database(config.database.redacted(), error);
+    let mut stored = db.read(signing_keys::list_keys).map_err(fault)?;
+    if !stored.iter().any(|key| key.algorithm == algorithm.name()) {
+        let new = SealedKey::generate(algorithm, secrets.sealing_key())?;
+        let (now, key) = (
+            clock.now(),
+            StoredKey {
+                kid: new.kid,
+                algorithm: algorithm.name().to_owned(),
+                sealed_private_key: new.sealed_private_key,
+                public_jwk: new.public_jwk,
+                created_at: clock.now().micros(),
+            },
+        );
+        db.write(move |conn| signing_keys::insert_first_key(conn, &key, now)).map_err(fault)?;
+        stored = db.read(signing_keys::list_keys).map_err(fault)?;
+    }
+    let mut active = None;
+    let mut retired = Vec::new();
+    for key in stored {
+        let known = SigningAlgorithm::from_name(&key.algorithm)
+            .ok_or_else(|| KeyError::Unknown(key.kid.clone()))?;
+        let sealed = SealedKey {
+            kid: key.kid,
+            algorithm: known,
+            sealed_private_key: key.sealed_private_key,
+            public_jwk: key.public_jwk,
+        };
+        let opened = sealed.open(secrets.sealing_key())?;
+        if known == algorithm && active.is_none() {
+            active = Some(opened);
+        } else {
+            retired.push(opened);
+        }
+    }
+    Ok((active.ok_or(KeyError::Crypto)?, retired))
+}
+
+fn policy(config: &Config) -> Policy {
+    let built_in_page = format!("{}{}?token={{token}}", config.public_url, pages::VERIFY_EMAIL);
+    Policy {
+        email_verification: config.email_verification,
+        verify_email_proof: config.verify_email_proof,
+        password: config.password_policy,
+        refresh_idle: config.refresh_token_ttl,
+        session_lifetime: config.session_ttl,
+        refresh_grace: config.refresh_grace,
+        sessions_per_user: config.sessions_per_user,
+        verify_email_link: config.verify_email_url.clone().unwrap_or(built_in_page),
+    }
+}
+
+fn build_worker(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    transport: Option<Transport>,
+    flows: Arc<Flows>,
+) -> Result<Worker, StartError> {
+    let transport = match (transport, &config.smtp) {
+        (Some(transport), _) => transport,
+        (None, Some(smtp)) => Transport::smtp(smtp).map_err(StartError::Mail)?,
+        (None, None) => Transport::directory(config.mail_dir.clone()),
+    };
+    let messages = Messages::load(config.mail_templates.as_deref()).map_err(StartError::Mail)?;
+    Ok(Worker {
+        db: flows.db.clone(),
+        clock,
+        transport,
+        messages: Arc::new(messages),
+        sender: config.mail_from.parse().map_err(StartError::Mail)?,
+        service_name: config.service_name.clone(),
+        ordered: Arc::clone(&flows.mail_ordered),
+        compose: Arc::new(move |mail| flows.compose_mail(mail).map_err(|error| error.to_string())),
+    })
+}
+
+fn start_server(config: &Config, listener: TcpListener, flows: &Arc<Flows>) -> io::Result<Server> {
+    let state = web::Data::new(State::new(Arc::clone(flows), &config.service_name));
+    let document = web::Data::new(Document(openapi::document()));
+    let face = config.drf_jwt.then(|| web::Data::new(Face::new(&config.public_url)));
+    let https = Https(config.public_url.starts_with("https:"));
+    let server = HttpServer::new(move || {
+        ActixApp::new()
+            .app_data(state.clone())
+            .app_data(document.clone())
+            .app_data(https)
+            .wrap(from_fn(surround))
+            .configure(|app| http::configure(app, face.clone()))
+    });
+    Ok(server
+        .workers(config.workers)
+        .client_request_timeout(HEAD_TIMEOUT)
+        .shutdown_timeout(config.shutdown_timeout.as_secs())
+        .listen(listener)?
+        .run())
+}

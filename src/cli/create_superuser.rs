@@ -1,0 +1,65 @@
+//! `hallpass create-superuser`
+
+use std::io::{BufRead as _, IsTerminal as _};
+use std::sync::Arc;
+
+use super::{Outcome, print};
+use crate::app::build_flows;
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::domain::{Email, Fault, PlainPassword, Username};
+use crate::flows::{Error, NewSuperuser};
+
+/// Who shall be made.
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// The name to log in with.
+    #[arg(long)]
+    username: String,
+    /// The e-mail address.
+    #[arg(long)]
+    email: Option<String>,
+    /// The password. Others on this machine can see it in the list of processes: without this
+    /// option it is asked for, or read as one line from standard input.
+    #[arg(long)]
+    password: Option<String>,
+    /// Take a password that the policy refuses.
+    #[arg(long)]
+    allow_weak_password: bool,
+}
+
+pub(super) fn run(config: &Config, arguments: Arguments) -> Outcome {
+    let named = |name: &str, fault: Fault| format!("{name}: {}", fault.message());
+    let email = arguments
+        .email
+        .map(|text| Email::parse(&text))
+        .transpose()
+        .map_err(|fault| named("--email", fault))?;
+    let username = Username::parse_beside(&arguments.username, email.as_ref())
+        .map_err(|fault| named("--username", fault))?;
+    let password = match arguments.password {
+        Some(password) => password,
+        None => ask_password().map_err(|error| format!("cannot read the password: {error}"))?,
+    };
+    let password = PlainPassword::parse(&password).map_err(|fault| named("password", fault))?;
+    let flows = build_flows(config, Arc::new(SystemClock)).map_err(|error| error.to_string())?;
+    let allow_weak_password = arguments.allow_weak_password;
+    let new = NewSuperuser { username, email, password, allow_weak_password };
+    let user = flows.create_superuser(new).map_err(|error| match error {
+        Error::Invalid(faults) => {
+            let faults: Vec<&str> = faults.iter().map(|it| it.fault.message()).collect();
+            format!("password: {} (--allow-weak-password takes it all the same)", faults.join(" "))
+        }
+        other => other.to_string(),
+    })?;
+    print(&format!("superuser {} has number {}\n", user.username.as_str(), user.id))
+}
+
+fn ask_password() -> std::io::Result<String> {
+    if std::io::stdin().is_terminal() {
+        return rpassword::prompt_password("Password: ");
+    }
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line)?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}

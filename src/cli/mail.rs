@@ -1,0 +1,73 @@
+//! `hallpass mail list` and `hallpass mail retry`
+
+use super::{Outcome, print};
+use crate::app::open_database;
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::Config;
+use crate::store::outbox::{self, MailLine};
+
+/// The most lines that are listed.
+const LIMIT: i64 = 1000;
+
+#[derive(clap::Subcommand)]
+pub(super) enum Command {
+    /// List mail that waits to be sent or was given up, the oldest first.
+    List,
+    /// Send mail again that was given up.
+    Retry {
+        /// The id of one mail.
+        #[arg(required_unless_present = "all")]
+        id: Option<String>,
+        /// All of it.
+        #[arg(long, conflicts_with = "id")]
+        all: bool,
+    },
+}
+
+pub(super) fn run(config: &Config, command: &Command) -> Outcome {
+    let db = open_database(config).map_err(|error| error.to_string())?;
+    match command {
+        Command::List => {
+            let lines = db
+                .read(|conn| outbox::list_open(conn, LIMIT))
+                .map_err(|error| error.to_string())?;
+            if lines.is_empty() {
+                return print("no mail waits\n");
+            }
+            lines.iter().try_for_each(|line| print(&shown(line)))
+        }
+        Command::Retry { id, .. } => {
+            let (id, now) = (id.clone(), SystemClock.now());
+            let count = db
+                .write(move |conn| outbox::retry_dead(conn, id.as_deref(), now))
+                .map_err(|error| error.to_string())?;
+            match count {
+                0 => Err("there is no such mail that was given up".to_owned()),
+                count => print(&format!("{count} to be sent again\n")),
+            }
+        }
+    }
+}
+
+fn shown(line: &MailLine) -> String {
+    let next = u64::try_from(line.next_attempt_at).unwrap_or(0);
+    let next = std::time::UNIX_EPOCH + std::time::Duration::from_micros(next);
+    let when = match line.status.as_str() {
+        "queued" => format!("next try {}", humantime::format_rfc3339_seconds(next)),
+        _ => "given up".to_owned(),
+    };
+    let error = line.last_error.as_deref().unwrap_or("-");
+    let (id, kind, tries) = (&line.id, &line.kind, line.attempts);
+    format!("{id}  {kind}  to {}  {tries} tries  {when}  {error}\n", masked(&line.recipient))
+}
+
+/// Enough of an address to tell whose mail it is, too little to write to.
+fn masked(address: &str) -> String {
+    match address.split_once('@') {
+        Some((local, domain)) => {
+            let first: String = local.chars().take(1).collect();
+            format!("{first}***@{domain}")
+        }
+        None => "***".to_owned(),
+    }
+}

@@ -1,0 +1,93 @@
+//! The command line.
+
+mod create_superuser;
+mod healthcheck;
+mod mail;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Config;
+use crate::http::openapi;
+use crate::{config, store, telemetry};
+
+/// A headless JSON auth service. Settings are environment variables; see .env.example.
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve (what happens without a command).
+    Serve,
+    /// Bring the tables of the database up to date; `serve` does it by itself.
+    Migrate,
+    /// Make an account with every right.
+    CreateSuperuser(create_superuser::Arguments),
+    /// Print the OpenAPI document.
+    Openapi,
+    /// Print every setting with its default, as for .env.example.
+    EnvExample,
+    /// Look at the mail that waits or was given up, or send it again.
+    #[command(subcommand)]
+    Mail(mail::Command),
+    /// Ask the service on this machine whether it is alive, for container health checks.
+    Healthcheck,
+}
+
+/// What a command that fails tells the operator.
+type Outcome = Result<(), String>;
+
+/// Runs what the command line asks for.
+pub fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command.unwrap_or(Command::Serve) {
+        Command::Openapi => print(&openapi::document()),
+        Command::EnvExample => print(&config::example()),
+        command => configured(command),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            eprintln!("hallpass: {fault}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn configured(command: Command) -> Outcome {
+    let config = Config::from_environment().map_err(|faults| {
+        let lines: Vec<String> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
+        format!("these settings cannot be used:{}", lines.concat())
+    })?;
+    // The data folder holds secrets and hashes: whatever is made there is the owner's only.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    telemetry::init(&config);
+    match command {
+        Command::Serve => serve::run(&config),
+        Command::Migrate => migrate(&config),
+        Command::CreateSuperuser(arguments) => create_superuser::run(&config, arguments),
+        Command::Mail(command) => mail::run(&config, &command),
+        Command::Healthcheck => healthcheck::run(&config),
+        Command::Openapi | Command::EnvExample => Ok(()),
+    }
+}
+
+fn migrate(config: &Config) -> Outcome {
+    crate::app::prepare_folder(&config.database).map_err(|error| error.to_string())?;
+    let applied = store::migrate(&config.database).map_err(|error| error.to_string())?;
+    if applied.is_empty() {
+        return print(&format!("{}: up to date\n", config.database.redacted()));
+    }
+    applied.iter().try_for_each(|name| print(&format!("applied {name}\n")))
+}
+
+/// Writes to standard output; a reader that has gone is not worth a panic.
+fn print(text: &str) -> Outcome {
+    use std::io::Write as _;
+    std::io::stdout().write_all(text.as_bytes()).map_err(|error| error.to_string())
+}

@@ -1,0 +1,37 @@
+//! `hallpass serve`
+
+use std::sync::Arc;
+
+use super::Outcome;
+use crate::app::App;
+use crate::clock::SystemClock;
+use crate::config::Config;
+
+pub(super) fn run(config: &Config) -> Outcome {
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    actix_web::rt::System::new().block_on(async {
+        let app =
+            App::build(config, Arc::new(SystemClock), None).map_err(|error| error.to_string())?;
+        announce(config, &app);
+        app.run().await.map_err(|error| error.to_string())?;
+        tracing::info!("stopped");
+        Ok(())
+    })
+}
+
+/// A few lines that tell where everything is.
+fn announce(config: &Config, app: &App) {
+    let address = app.address();
+    let mode = if config.development { "development" } else { "production" };
+    tracing::info!("Hallpass {} ({mode}) on http://{address}", env!("CARGO_PKG_VERSION"));
+    if cfg!(feature = "docs-ui") {
+        tracing::info!("API documentation: http://{address}/docs/");
+    }
+    tracing::info!("database: {}", config.database.redacted());
+    match &config.smtp {
+        Some(smtp) => tracing::info!("mail: through {}", smtp.host()),
+        None => tracing::info!("mail: as files in {}", config.mail_dir.display()),
+    }
+}

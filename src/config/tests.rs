@@ -1,0 +1,158 @@
+//! Settings, good and bad.
+
+use std::collections::HashMap;
+
+use super::*;
+
+fn read(values: &[(&str, &str)]) -> Result<Config, Vec<ConfigFault>> {
+    let values: HashMap<String, String> =
+        values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Config::read(Source::from_values(values))
+}
+
+fn faulty(values: &[(&str, &str)]) -> Vec<String> {
+    read(values)
+        .map(|_| Vec::new())
+        .unwrap_or_else(|faults| faults.into_iter().map(|fault| fault.name).collect())
+}
+
+const PRODUCTION: [(&str, &str); 3] = [
+    ("HALLPASS_ENV", "production"),
+    ("HALLPASS_SECRET", "0123456789abcdef0123456789abcdef"),
+    ("HALLPASS_PUBLIC_URL", "https://auth.example.com"),
+];
+
+#[test]
+fn nothing_set_is_development_on_loopback() {
+    let config = read(&[]).unwrap();
+    assert!(config.development);
+    assert_eq!(config.public_url, "http://127.0.0.1:8000");
+    assert_eq!(config.database.redacted(), "SQLite, ./data/hallpass.db");
+    assert!(config.warnings.is_empty());
+}
+
+#[test]
+fn the_defaults_in_the_table_are_the_defaults_in_the_code() {
+    let listed: Vec<(&str, &str)> = SETTINGS
+        .iter()
+        .filter(|setting| !setting.default.is_empty())
+        .map(|setting| (setting.name, setting.default))
+        .collect();
+    assert_eq!(format!("{:?}", read(&listed).unwrap()), format!("{:?}", read(&[]).unwrap()));
+}
+
+#[test]
+fn every_fault_is_told_at_once() {
+    let mut names = faulty(&[
+        ("HALLPASS_BIND", "localhost"),
+        ("DATABASE_URL", "postgers://u@h/d"),
+        ("HALLPASS_ACCESS_TOKEN_TTL", "16m"),
+        ("HALLPASS_BCRYPT_COST", "17"),
+        ("HALLPASS_EMAIL_VERIFICATION", "maybe"),
+        ("HALLPASS_VERIFY_EMAIL_URL", "https://app.example.com/verify"),
+        ("HALLPASS_SMTP_URL", "mailto:x"),
+        ("HALLPASS_MAIL_FROM", "nobody"),
+        ("HALLPASS_LOG", "a=b=c"),
+        ("HALLPASS_PUBLIC_URL", "auth.example.com"),
+        ("HALLPASS_CORS_ORIGINS", "*"),
+        ("HALLPASS_JWT_ALGORITHM", "none"),
+    ]);
+    names.sort();
+    assert_eq!(
+        names,
+        [
+            "DATABASE_URL",
+            "HALLPASS_ACCESS_TOKEN_TTL",
+            "HALLPASS_BCRYPT_COST",
+            "HALLPASS_BIND",
+            "HALLPASS_CORS_ORIGINS",
+            "HALLPASS_EMAIL_VERIFICATION",
+            "HALLPASS_JWT_ALGORITHM",
+            "HALLPASS_LOG",
+            "HALLPASS_MAIL_FROM",
+            "HALLPASS_PUBLIC_URL",
+            "HALLPASS_SMTP_URL",
+            "HALLPASS_VERIFY_EMAIL_URL",
+        ]
+    );
+}
+
+#[test]
+fn a_public_address_makes_unsafe_settings_faults() {
+    assert_eq!(faulty(&PRODUCTION), Vec::<String>::new());
+    assert_eq!(
+        faulty(&[("HALLPASS_BIND", "0.0.0.0:8000")]),
+        ["HALLPASS_PUBLIC_URL", "HALLPASS_SECRET"]
+    );
+    for (name, value) in [
+        ("HALLPASS_PUBLIC_URL", "http://auth.example.com"),
+        ("HALLPASS_SECRET", "short"),
+        ("HALLPASS_BCRYPT_COST", "9"),
+        ("HALLPASS_LIMITS", "off"),
+        ("HALLPASS_JWT_SECRET", "short"),
+    ] {
+        let mut values = PRODUCTION.to_vec();
+        values.retain(|(other, _)| *other != name);
+        values.push((name, value));
+        assert_eq!(faulty(&values), [name]);
+        values.push(("HALLPASS_ENV", "development"));
+        values.retain(|pair| *pair != ("HALLPASS_ENV", "production"));
+        assert_eq!(faulty(&values), Vec::<String>::new(), "{name} is fine in development");
+    }
+}
+
+#[test]
+fn hs256_needs_its_key() {
+    assert_eq!(faulty(&[("HALLPASS_JWT_ALGORITHM", "HS256")]), ["HALLPASS_JWT_SECRET"]);
+}
+
+#[test]
+fn a_secret_can_come_from_a_file_but_not_from_two_places() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret");
+    std::fs::write(&path, "from a file, long enough for all\n").unwrap();
+    let path = path.to_str().unwrap();
+    let config = read(&[("HALLPASS_SECRET_FILE", path)]).unwrap();
+    assert_eq!(config.secret.unwrap().expose(), b"from a file, long enough for all");
+    assert_eq!(
+        faulty(&[("HALLPASS_SECRET_FILE", path), ("HALLPASS_SECRET", "x")]),
+        ["HALLPASS_SECRET"]
+    );
+    assert_eq!(faulty(&[("HALLPASS_SECRET_FILE", "/nowhere")]), ["HALLPASS_SECRET_FILE"]);
+}
+
+#[test]
+fn secrets_do_not_print() {
+    let config = read(&[
+        ("HALLPASS_SECRET", "canary-secret"),
+        ("HALLPASS_JWT_SECRET", "canary-jwt"),
+        ("DATABASE_URL", "postgres://u:canary-db@localhost/d"),
+        ("HALLPASS_SMTP_URL", "smtps://u:canary-smtp@mail.example.com"),
+    ]);
+    assert!(!format!("{:?}", config.unwrap()).contains("canary"));
+}
+
+#[test]
+fn unknown_names_are_warned_about() {
+    let config = read(&[("HALLPASS_BCRYPT_COTS", "12"), ("HALLPASS_TEST_X", "1")]).unwrap();
+    assert_eq!(config.warnings, ["HALLPASS_BCRYPT_COTS is not a setting; it is ignored"]);
+}
+
+#[cfg(not(feature = "postgres-tls"))]
+#[test]
+fn without_tls_a_remote_postgres_must_be_trusted_in_words() {
+    for (url, fine) in [
+        ("postgres://u@localhost/d", true),
+        ("postgres://u@127.0.0.1:5433/d", true),
+        ("postgres://u@[::1]/d", true),
+        ("postgres:///d?host=/var/run/postgresql", true),
+        ("postgres://u@%2Fvar%2Frun%2Fpostgresql/d", true),
+        ("postgres://u@db.example.com/d?sslmode=disable", true),
+        ("postgres://u@db.example.com/d", false),
+        ("postgres://u@localhost/d?host=db.example.com", false),
+        ("postgres://u@localhost/d?hostaddr=192.0.2.1", false),
+        ("postgres://u@db.example.com/d?sslmode=verify-full", false),
+    ] {
+        assert_eq!(faulty(&[("DATABASE_URL", url)]).is_empty(), fine, "{url}");
+    }
+}

@@ -1,0 +1,38 @@
+//! Who asks: the access token of `Authorization: Bearer` (RFC 6750).
+
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::http::header::AUTHORIZATION;
+use actix_web::{FromRequest, HttpRequest, web};
+
+use super::blocking::State;
+use super::code::Code;
+use super::error::ApiError;
+use crate::security::access_token::Claims;
+
+/// The holder of a token that counts.
+pub struct Bearer(pub Claims);
+
+impl FromRequest for Bearer {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(check(request))
+    }
+}
+
+fn check(request: &HttpRequest) -> Result<Bearer, ApiError> {
+    let state = request.app_data::<web::Data<State>>().ok_or(Code::InternalError)?;
+    let header = request.headers().get(AUTHORIZATION).ok_or(Code::AuthenticationRequired)?;
+    let (scheme, token) = header
+        .to_str()
+        .ok()
+        .and_then(|header| header.trim().split_once(' '))
+        .ok_or(Code::AuthenticationRequired)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(Code::AuthenticationRequired.into());
+    }
+    Ok(Bearer(state.flows.verify_token(token.trim())?))
+}

@@ -1,0 +1,60 @@
+//! The one bridge from the threads that answer requests to those that may wait.
+
+use std::sync::Arc;
+
+use actix_web::web;
+use tokio::sync::Semaphore;
+
+use super::code::Code;
+use super::error::ApiError;
+use super::request_id;
+use crate::flows::{Error, Flows};
+
+/// More requests than this wait for the database or for a hash only if something is wrong; the
+/// next ones are told at once instead of piling up.
+const MAX_WAITING: usize = 512;
+
+/// What every handler works with.
+#[derive(Clone)]
+pub struct State {
+    /// The user stories.
+    pub flows: Arc<Flows>,
+    /// What mail and pages call the service.
+    pub service_name: Arc<str>,
+    waiting: Arc<Semaphore>,
+}
+
+impl State {
+    /// The state of one service, shared by its threads.
+    pub fn new(flows: Arc<Flows>, service_name: &str) -> Self {
+        Self {
+            flows,
+            service_name: service_name.into(),
+            waiting: Arc::new(Semaphore::new(MAX_WAITING)),
+        }
+    }
+
+    /// Runs a flow on a thread that may wait. It goes on to its end even if the client leaves.
+    pub async fn run<T, F>(&self, flow: F) -> Result<T, ApiError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Flows) -> Result<T, Error> + Send + 'static,
+    {
+        let Ok(place) = Arc::clone(&self.waiting).try_acquire_owned() else {
+            return Err(Code::Overloaded.into());
+        };
+        let flows = Arc::clone(&self.flows);
+        let request_id = request_id::current();
+        let span = tracing::info_span!("request", request_id);
+        let answer = web::block(move || {
+            let _place = place;
+            span.in_scope(|| flow(&flows))
+        })
+        .await;
+        match answer {
+            Ok(answer) => Ok(answer?),
+            // The flow panicked; the hook has logged where.
+            Err(_) => Err(Code::InternalError.into()),
+        }
+    }
+}

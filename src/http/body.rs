@@ -1,0 +1,149 @@
+//! The strict JSON edge: `application/json` in UTF-8, one object, no key twice, no unknown field,
+//! bounded in size, depth and time. All faulty fields are told at once, and no answer repeats
+//! what was sent.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use actix_web::dev::Payload;
+use actix_web::http::header::CONTENT_LENGTH;
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest, web};
+use futures_util::StreamExt as _;
+use serde_json::{Map, Value};
+
+use super::code::Code;
+use super::error::ApiError;
+use super::strict_json;
+use crate::domain::Fault;
+use crate::flows::FieldFault;
+
+/// The largest body.
+pub const MAX_BODY: usize = 16 * 1024;
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A request body: its fields, read and checked.
+pub trait Body: Sized {
+    /// Takes the fields; `None` if one that is needed was not acceptable.
+    fn read(fields: &mut Fields) -> Option<Self>;
+}
+
+/// The fields of a JSON object, and what was wrong with those read so far.
+pub struct Fields {
+    object: Map<String, Value>,
+    faults: Vec<FieldFault>,
+}
+
+impl Fields {
+    /// Whether the field is there and not null.
+    pub fn has(&self, name: &str) -> bool {
+        self.object.get(name).is_some_and(|value| !value.is_null())
+    }
+
+    /// A text that must be there.
+    pub fn required<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, Fault>,
+    ) -> Option<T> {
+        if !self.has(name) {
+            self.object.shift_remove(name);
+            self.faults.push(FieldFault::new(name, Fault::Required));
+            return None;
+        }
+        self.optional(name, parse)
+    }
+
+    /// A text that may be missing or null.
+    pub fn optional<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, Fault>,
+    ) -> Option<T> {
+        let fault = match self.object.shift_remove(name)? {
+            Value::Null => return None,
+            Value::String(text) => match parse(&text) {
+                Ok(value) => return Some(value),
+                Err(fault) => fault,
+            },
+            _ => Fault::WrongType,
+        };
+        self.faults.push(FieldFault::new(name, fault));
+        None
+    }
+
+    /// What is left was never asked for.
+    fn finish<T>(mut self, read: Option<T>) -> Result<T, ApiError> {
+        self.faults.extend(
+            self.object.keys().map(|name| FieldFault::new(shown(name), Fault::UnknownField)),
+        );
+        match read {
+            Some(body) if self.faults.is_empty() => Ok(body),
+            _ => Err(ApiError::invalid(self.faults)),
+        }
+    }
+}
+
+/// A name that the client made up, short enough to be sent back.
+fn shown(name: &str) -> String {
+    name.chars().take(100).collect()
+}
+
+/// A body of type `T`, extracted from a request.
+pub struct Json<T>(pub T);
+
+impl<T: Body> FromRequest for Json<T> {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let is_json = is_json(request);
+        let announced = request.headers().get(CONTENT_LENGTH).cloned();
+        let payload = payload.take();
+        Box::pin(async move {
+            if !is_json {
+                return Err(Code::UnsupportedMediaType.into());
+            }
+            let too_large = announced
+                .and_then(|length| length.to_str().ok()?.parse::<usize>().ok())
+                .is_some_and(|length| length > MAX_BODY);
+            if too_large {
+                return Err(Code::PayloadTooLarge.into());
+            }
+            let bytes = collect(payload, MAX_BODY).await?;
+            let object = strict_json::parse_object(&bytes).ok_or(Code::MalformedRequest)?;
+            let mut fields = Fields { object, faults: Vec::new() };
+            let read = T::read(&mut fields);
+            fields.finish(read).map(Json)
+        })
+    }
+}
+
+/// `application/json`, in UTF-8 if it says so at all.
+fn is_json(request: &HttpRequest) -> bool {
+    let is_json = matches!(
+        request.mime_type(),
+        Ok(Some(mime)) if mime.essence_str() == "application/json"
+            && mime.get_param("charset").is_none_or(|charset| charset.as_str().eq_ignore_ascii_case("utf-8"))
+    );
+    is_json && !request.headers().contains_key("content-encoding")
+}
+
+/// Reads a body of at most `limit` bytes, if it comes in time.
+pub async fn collect(payload: Payload, limit: usize) -> Result<web::BytesMut, ApiError> {
+    tokio::time::timeout(BODY_TIMEOUT, collect_all(payload, limit))
+        .await
+        .map_err(|_| Code::RequestTimeout)?
+}
+
+async fn collect_all(mut payload: Payload, limit: usize) -> Result<web::BytesMut, ApiError> {
+    let mut bytes = web::BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_| Code::MalformedRequest)?;
+        if bytes.len() + chunk.len() > limit {
+            return Err(Code::PayloadTooLarge.into());
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}

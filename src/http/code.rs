@@ -1,0 +1,91 @@
+//! The error codes of the API: stable, documented, each with its status.
+
+use actix_web::http::StatusCode;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $variant:ident, $name:literal, $status:ident, $title:literal;)*) => {
+        /// A code that clients switch on.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Code {
+            $(#[doc = $title] $variant,)*
+        }
+
+        impl Code {
+            /// Every code.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The code as it is sent.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// The HTTP status that goes with it.
+            pub const fn status(self) -> StatusCode {
+                match self { $(Self::$variant => StatusCode::$status,)* }
+            }
+
+            /// What it means, for people.
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    MalformedRequest, "malformed_request", BAD_REQUEST, "The body is not a JSON object that can be read.";
+    InvalidCredentials, "invalid_credentials", UNAUTHORIZED, "The name or the password is wrong.";
+    AuthenticationRequired, "authentication_required", UNAUTHORIZED, "An access token is required.";
+    TokenInvalid, "token_invalid", UNAUTHORIZED, "The access token is not valid.";
+    TokenExpired, "token_expired", UNAUTHORIZED, "The access token has expired.";
+    TokenRevoked, "token_revoked", UNAUTHORIZED, "The access token was revoked.";
+    RefreshTokenUnknown, "refresh_token_unknown", UNAUTHORIZED, "The refresh token is unknown.";
+    RefreshTokenExpired, "refresh_token_expired", UNAUTHORIZED, "The refresh token has expired.";
+    RefreshTokenRevoked, "refresh_token_revoked", UNAUTHORIZED, "The session of the refresh token was ended.";
+    RefreshTokenReused, "refresh_token_reused", UNAUTHORIZED, "The refresh token was used before; its session was ended.";
+    RefreshTokenSuperseded, "refresh_token_superseded", UNAUTHORIZED, "The refresh token was just replaced and its successor is in use.";
+    CodeInvalid, "code_invalid", UNAUTHORIZED, "The code is wrong, used up or of another registration.";
+    OneTimeTokenInvalid, "one_time_token_invalid", UNAUTHORIZED, "The token of the link is unknown or used up.";
+    OneTimeTokenExpired, "one_time_token_expired", UNAUTHORIZED, "The registration has expired; register again.";
+    AccountDisabled, "account_disabled", FORBIDDEN, "The account is disabled.";
+    PermissionDenied, "permission_denied", FORBIDDEN, "This account may not do that.";
+    ProofRequired, "proof_required", FORBIDDEN, "The link alone is not enough: send the registration token of this browser or the password.";
+    NotFound, "not_found", NOT_FOUND, "There is nothing at this address.";
+    MethodNotAllowed, "method_not_allowed", METHOD_NOT_ALLOWED, "This address does not take this method.";
+    RequestTimeout, "request_timeout", REQUEST_TIMEOUT, "The body did not arrive in time.";
+    UsernameTaken, "username_taken", CONFLICT, "The username is taken.";
+    EmailTaken, "email_taken", CONFLICT, "The e-mail address is taken.";
+    PayloadTooLarge, "payload_too_large", PAYLOAD_TOO_LARGE, "The body is too large.";
+    UnsupportedMediaType, "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body must be application/json in UTF-8.";
+    ValidationFailed, "validation_failed", UNPROCESSABLE_ENTITY, "Some fields are not acceptable.";
+    InternalError, "internal_error", INTERNAL_SERVER_ERROR, "Something went wrong here.";
+    Overloaded, "overloaded", SERVICE_UNAVAILABLE, "There is too much to do; try again soon.";
+    Unavailable, "unavailable", SERVICE_UNAVAILABLE, "Something that is needed does not answer; try again soon.";
+}
+
+impl Code {
+    /// The code of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.name() == name)
+    }
+
+    /// After how many seconds it is worth trying again.
+    pub const fn retry_after(self) -> Option<u32> {
+        match self {
+            Self::Overloaded => Some(5),
+            Self::Unavailable => Some(2),
+            _ => None,
+        }
+    }
+
+    /// The `error` of a `WWW-Authenticate` header (RFC 6750 section 3.1; `invalid_grant` is RFC
+    /// 6749's word for credentials that are not access tokens).
+    pub fn challenge(self) -> Option<&'static str> {
+        match self {
+            Self::AuthenticationRequired => Some("invalid_request"),
+            Self::TokenInvalid | Self::TokenExpired | Self::TokenRevoked => Some("invalid_token"),
+            _ if self.status() == StatusCode::UNAUTHORIZED => Some("invalid_grant"),
+            _ => None,
+        }
+    }
+}

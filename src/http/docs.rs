@@ -1,0 +1,46 @@
+//! Swagger UI at `/docs/`, from files inside the binary.
+
+use std::sync::Arc;
+
+use actix_web::http::header::{CONTENT_SECURITY_POLICY, LOCATION};
+use actix_web::{HttpResponse, web};
+use utoipa_swagger_ui::Config;
+
+use super::code::Code;
+use super::error::ApiError;
+
+/// Swagger UI sets styles on elements; scripts come from its files only.
+const CSP: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+                   frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+
+/// Serves the pages.
+pub fn configure(app: &mut web::ServiceConfig) {
+    let config = Arc::new(Config::from("../openapi.json"));
+    app.route(
+        "/docs",
+        web::get().to(|| async {
+            HttpResponse::PermanentRedirect().insert_header((LOCATION, "docs/")).finish()
+        }),
+    )
+    .route(
+        "/docs/{file:.*}",
+        web::get().to(move |file: web::Path<String>| {
+            let page = serve(&file, Arc::clone(&config));
+            async move { page }
+        }),
+    );
+}
+
+fn serve(file: &str, config: Arc<Config<'static>>) -> Result<HttpResponse, ApiError> {
+    match utoipa_swagger_ui::serve(file, config) {
+        Ok(Some(file)) => Ok(HttpResponse::Ok()
+            .insert_header((CONTENT_SECURITY_POLICY, CSP))
+            .content_type(file.content_type)
+            .body(file.bytes.into_owned())),
+        Ok(None) => Err(Code::NotFound.into()),
+        Err(error) => {
+            tracing::error!(%error, "cannot serve the API documentation");
+            Err(Code::InternalError.into())
+        }
+    }
+}

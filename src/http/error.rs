@@ -1,0 +1,192 @@
+//! From a failure to the answer that tells it: `application/problem+json` (RFC 9457). Causes are
+//! logged here, once, and never sent.
+
+use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::code::Code;
+use super::request_id;
+use crate::domain::Fault;
+use crate::flows::{Error, FieldFault};
+
+/// An error of the API, the same shape for all.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Problem {
+    /// A name for this kind of problem: `urn:hallpass:error:` and the code.
+    #[serde(rename = "type")]
+    #[schema(example = "urn:hallpass:error:validation_failed")]
+    pub kind: String,
+    /// What it means, for people. Not promised to stay.
+    pub title: &'static str,
+    /// The HTTP status.
+    #[schema(example = 422)]
+    pub status: u16,
+    /// What it means here, for people. Not promised to stay.
+    pub detail: String,
+    /// The stable code to switch on.
+    #[schema(example = "validation_failed")]
+    pub code: &'static str,
+    /// Names this request in the service's log.
+    pub request_id: String,
+    /// What is wrong with which field; all of them at once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub errors: Vec<FieldProblem>,
+    /// After how many seconds it is worth trying again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false, value_type = u32)]
+    pub retry_after: Option<u32>,
+}
+
+/// What is wrong with one field.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FieldProblem {
+    /// The field's name in the request.
+    #[schema(example = "password")]
+    pub field: String,
+    /// The stable code to switch on.
+    #[schema(value_type = FieldCode)]
+    pub code: &'static str,
+    /// What is wrong, for people. Not promised to stay.
+    pub message: &'static str,
+}
+
+/// The codes of faulty fields.
+pub struct FieldCode;
+
+impl utoipa::PartialSchema for FieldCode {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        utoipa::openapi::ObjectBuilder::new()
+            .schema_type(utoipa::openapi::schema::Type::String)
+            .enum_values(Some(Fault::ALL.map(Fault::code)))
+            .description(Some("What is wrong with a field: stable, to switch on."))
+            .into()
+    }
+}
+
+impl ToSchema for FieldCode {}
+
+/// A failure with its code, ready to be sent.
+#[derive(Debug)]
+pub struct ApiError {
+    /// The code.
+    pub code: Code,
+    errors: Vec<FieldFault>,
+    allow: Option<String>,
+}
+
+impl ApiError {
+    /// A 405 that names the methods there are.
+    pub fn method_not_allowed(allow: String) -> Self {
+        Self { allow: Some(allow), ..Self::from(Code::MethodNotAllowed) }
+    }
+
+    /// A 422 that names the fields.
+    pub fn invalid(errors: Vec<FieldFault>) -> Self {
+        Self { errors, ..Self::from(Code::ValidationFailed) }
+    }
+}
+
+impl From<Code> for ApiError {
+    fn from(code: Code) -> Self {
+        Self { code, errors: Vec::new(), allow: None }
+    }
+}
+
+impl From<Error> for ApiError {
+    fn from(error: Error) -> Self {
+        let code = match error {
+            Error::Invalid(faults) => return Self::invalid(faults),
+            Error::InvalidCredentials => Code::InvalidCredentials,
+            Error::AccountDisabled => Code::AccountDisabled,
+            Error::AuthenticationRequired => Code::AuthenticationRequired,
+            Error::PermissionDenied => Code::PermissionDenied,
+            Error::TokenInvalid => Code::TokenInvalid,
+            Error::TokenExpired => Code::TokenExpired,
+            Error::TokenRevoked => Code::TokenRevoked,
+            Error::RefreshTokenUnknown => Code::RefreshTokenUnknown,
+            Error::RefreshTokenExpired => Code::RefreshTokenExpired,
+            Error::RefreshTokenRevoked => Code::RefreshTokenRevoked,
+            Error::RefreshTokenReused => Code::RefreshTokenReused,
+            Error::RefreshTokenSuperseded => Code::RefreshTokenSuperseded,
+            Error::CodeInvalid => Code::CodeInvalid,
+            Error::OneTimeTokenInvalid => Code::OneTimeTokenInvalid,
+            Error::OneTimeTokenExpired => Code::OneTimeTokenExpired,
+            Error::ProofRequired => Code::ProofRequired,
+            Error::UsernameTaken => Code::UsernameTaken,
+            Error::EmailTaken => Code::EmailTaken,
+            Error::NotFound => Code::NotFound,
+            Error::Overloaded => Code::Overloaded,
+            Error::Unavailable(cause) => {
+                tracing::error!(request_id = request_id::current(), cause, "unavailable");
+                Code::Unavailable
+            }
+            Error::Internal(cause) => {
+                tracing::error!(request_id = request_id::current(), cause, "internal error");
+                Code::InternalError
+            }
+        };
+        code.into()
+    }
+}
+
+impl std::fmt::Display for ApiError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.code.name())
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> actix_web::http::StatusCode {
+        self.code.status()
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let code = self.code;
+        let errors: Vec<FieldProblem> = self
+            .errors
+            .iter()
+            .map(|FieldFault { field, fault }| FieldProblem {
+                field: field.clone(),
+                code: fault.code(),
+                message: fault.message(),
+            })
+            .collect();
+        let problem = Problem {
+            kind: format!("urn:hallpass:error:{}", code.name()),
+            title: code.title(),
+            status: code.status().as_u16(),
+            detail: detail(code, &errors),
+            code: code.name(),
+            request_id: request_id::current(),
+            errors,
+            retry_after: code.retry_after(),
+        };
+        let mut response = HttpResponse::build(code.status());
+        if let Some(seconds) = code.retry_after() {
+            response.insert_header((RETRY_AFTER, seconds.to_string()));
+        }
+        if let Some(challenge) = code.challenge() {
+            response.insert_header((WWW_AUTHENTICATE, format!("Bearer error=\"{challenge}\"")));
+        }
+        if let Some(allow) = &self.allow {
+            response.insert_header((ALLOW, allow.as_str()));
+        }
+        response.content_type("application/problem+json");
+        match serde_json::to_string(&problem) {
+            Ok(body) => response.body(body),
+            Err(_) => response.finish(),
+        }
+    }
+}
+
+fn detail(code: Code, errors: &[FieldProblem]) -> String {
+    if errors.is_empty() {
+        return code.title().to_owned();
+    }
+    let fields: Vec<String> =
+        errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect();
+    fields.join(" ")
+}

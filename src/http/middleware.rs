@@ -1,0 +1,129 @@
+//! What happens around every request: an id, security headers, a line in the log, an answer even
+//! to a panic, and no error code that the document does not have.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::LazyLock;
+use std::time::Instant;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::error::InternalError;
+use actix_web::http::header::{
+    CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpResponse, ResponseError as _};
+use futures_util::FutureExt as _;
+use uuid::Uuid;
+
+use super::code::Code;
+use super::error::ApiError;
+use super::{openapi, request_id, routes};
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Whether clients reach the service over TLS.
+#[derive(Clone, Copy, Debug)]
+pub struct Https(pub bool);
+
+/// Wraps every request.
+pub async fn surround(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let id = Uuid::new_v4().to_string();
+    let https = request.app_data::<Https>().is_some_and(|https| https.0);
+    let started = Instant::now();
+    // The request must not be cloned before it is routed, so what has no response of its own goes
+    // out as an error that brings one.
+    let answer = AssertUnwindSafe(request_id::scope(id.clone(), next.call(request)));
+    let lost = match answer.catch_unwind().await {
+        Ok(Ok(response)) => {
+            let mut response = documented(response, &id).await;
+            log(&response, &id, started);
+            add_headers(response.headers_mut(), &id, https);
+            return Ok(response);
+        }
+        Ok(Err(error)) => error,
+        Err(_panic) => ApiError::from(Code::InternalError).into(),
+    };
+    let mut response = request_id::scope(id.clone(), async { lost.error_response() }).await;
+    tracing::warn!(request_id = id, status = response.status().as_u16(), "request failed");
+    add_headers(response.headers_mut(), &id, https);
+    Err(InternalError::from_response(lost, response).into())
+}
+
+type EitherBody<B> = actix_web::body::EitherBody<B>;
+
+/// The codes of each operation, by method and path pattern.
+static DOCUMENTED: LazyLock<HashMap<(String, String), Vec<Code>>> = LazyLock::new(|| {
+    routes::endpoints()
+        .iter()
+        .map(|endpoint| {
+            let method = openapi::method_name(endpoint).to_uppercase();
+            ((method, endpoint.path.clone()), openapi::error_codes(endpoint))
+        })
+        .collect()
+});
+
+/// An error that the document does not promise for this operation is a fault of ours, and told as
+/// one: so the document cannot be wrong, and a test that meets the fault fails.
+async fn documented<B: MessageBody>(
+    response: ServiceResponse<B>,
+    id: &str,
+) -> ServiceResponse<EitherBody<B>> {
+    let code = response
+        .response()
+        .error()
+        .and_then(|error| error.as_error::<ApiError>())
+        .map(|error| error.code);
+    let Some(code) = code else { return response.map_into_left_body() };
+    let request = response.request();
+    let operation = request
+        .match_pattern()
+        .map(|pattern| (request.method().to_string(), pattern.trim_end_matches('/').to_owned()));
+    let codes = operation.as_ref().and_then(|operation| DOCUMENTED.get(operation));
+    if codes.is_none_or(|codes| codes.contains(&code)) {
+        return response.map_into_left_body();
+    }
+    tracing::error!(request_id = id, code = code.name(), ?operation, "undocumented error code");
+    let answer = internal_error(id).await;
+    response.into_response(answer.map_into_right_body())
+}
+
+async fn internal_error(id: &str) -> HttpResponse {
+    let error = ApiError::from(Code::InternalError);
+    request_id::scope(id.to_owned(), async move { error.error_response() }).await
+}
+
+fn add_headers(headers: &mut HeaderMap, id: &str, https: bool) {
+    let mut default = |name: HeaderName, value: &'static str| {
+        if !headers.contains_key(&name) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+    };
+    default(X_CONTENT_TYPE_OPTIONS, "nosniff");
+    default(REFERRER_POLICY, "no-referrer");
+    default(CACHE_CONTROL, "no-store");
+    if https {
+        default(STRICT_TRANSPORT_SECURITY, "max-age=31536000");
+    }
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(X_REQUEST_ID, id);
+    }
+}
+
+/// One line a request: the pattern of the path, never the query or the body.
+fn log<B>(response: &ServiceResponse<B>, request_id: &str, started: Instant) {
+    let request = response.request();
+    let path = request.match_pattern().unwrap_or_else(|| "-".to_owned());
+    let (method, status) = (request.method().as_str(), response.status().as_u16());
+    let micros = started.elapsed().as_micros();
+    if status >= 500 {
+        tracing::warn!(request_id, method, path, status, micros, "request failed");
+    } else {
+        tracing::debug!(request_id, method, path, status, micros, "request");
+    }
+}

@@ -1,0 +1,244 @@
+//! The OpenAPI document, made from the table of routes. Every operation gets the answers for the
+//! error codes it names and for those that any request with a body can get.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::tag::TagBuilder;
+use utoipa::openapi::{
+    ComponentsBuilder, ContactBuilder, InfoBuilder, LicenseBuilder, OpenApiBuilder, ServerBuilder,
+};
+use utoipa::{PartialSchema as _, ToSchema as _};
+
+use super::code::Code;
+use super::error::{FieldCode, FieldProblem, Problem};
+use super::routes::{self, Endpoint};
+use super::v1::token_verify::AccessTokenClaims;
+
+const ERROR_CODES: &str = "x-error-codes";
+
+/// What any request with a body can get.
+const BODY_CODES: [Code; 5] = [
+    Code::MalformedRequest,
+    Code::RequestTimeout,
+    Code::PayloadTooLarge,
+    Code::UnsupportedMediaType,
+    Code::ValidationFailed,
+];
+
+/// The error codes that `endpoint` can send.
+pub fn error_codes(endpoint: &Endpoint) -> Vec<Code> {
+    let named = endpoint
+        .operation
+        .extensions
+        .as_ref()
+        .and_then(|extensions| extensions.get(ERROR_CODES))
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|name| Code::from_name(name.as_str()?));
+    let of_body = BODY_CODES.into_iter().filter(|_| endpoint.operation.request_body.is_some());
+    let mut codes: Vec<Code> = named.chain(of_body).chain([Code::InternalError]).collect();
+    codes.sort_unstable();
+    codes
+}
+
+/// The document as pretty JSON, with a final newline: what is served, printed and committed.
+pub fn document() -> String {
+    let endpoints = routes::endpoints();
+    let mut document = serde_json::to_value(base(&endpoints)).unwrap_or_default();
+    for endpoint in &endpoints {
+        let method = method_name(endpoint);
+        let operation = &mut document["paths"][&endpoint.path][method];
+        let codes = error_codes(endpoint);
+        operation[ERROR_CODES] = codes.iter().map(|code| code.name()).collect();
+        for (status, codes) in by_status(&codes) {
+            operation["responses"][status.to_string()] = error_response(status, &codes);
+        }
+    }
+    let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// The method of an endpoint, as documents spell it.
+pub fn method_name(endpoint: &Endpoint) -> String {
+    serde_json::to_value(&endpoint.method)
+        .ok()
+        .and_then(|name| name.as_str().map(str::to_owned))
+        .unwrap_or_default()
+}
+
+fn base(endpoints: &[Endpoint]) -> utoipa::openapi::OpenApi {
+    let tag = |name: &str, description: &str| {
+        TagBuilder::new().name(name).description(Some(description)).build()
+    };
+    let schemas = endpoints
+        .iter()
+        .flat_map(|endpoint| endpoint.schemas.clone())
+        .chain([
+            (Problem::name().into_owned(), Problem::schema()),
+            (FieldProblem::name().into_owned(), FieldProblem::schema()),
+            (FieldCode::name().into_owned(), FieldCode::schema()),
+            (AccessTokenClaims::name().into_owned(), AccessTokenClaims::schema()),
+        ])
+        .collect::<BTreeMap<_, _>>();
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("JWT")
+        .description(Some("The access token of a token pair."))
+        .build();
+    OpenApiBuilder::new()
+        .info(
+            InfoBuilder::new()
+                .title("Hallpass")
+                .version(env!("CARGO_PKG_VERSION"))
+                .description(Some(DESCRIPTION))
+                .license(Some(
+                    LicenseBuilder::new()
+                        .name("MIT OR Apache-2.0")
+                        .identifier(Some("MIT OR Apache-2.0"))
+                        .build(),
+                ))
+                .contact(Some(ContactBuilder::new().name(Some("The Hallpass maintainers")).build()))
+                .build(),
+        )
+        .servers(Some([ServerBuilder::new()
+            .url("/")
+            .description(Some("The server that sent this document"))
+            .build()]))
+        .tags(Some([
+            tag("account", "From registration to the proven address, and one's own profile."),
+            tag("token", "Log in, refresh, check, log out."),
+            tag("configuration", "What a front end needs to know."),
+            tag("operations", "For those who run the service."),
+        ]))
+        .paths(routes::paths(endpoints))
+        .components(Some(
+            ComponentsBuilder::new()
+                .schemas_from_iter(schemas)
+                .security_scheme("bearer", SecurityScheme::Http(bearer))
+                .build(),
+        ))
+        .build()
+}
+
+const DESCRIPTION: &str = "A headless auth service: register, prove the e-mail address, log in \
+for a JWT, refresh it, check it, end it.\n\nEvery error is `application/problem+json` (RFC 9457) \
+with a stable `code`; `x-error-codes` of an operation lists those it can send. Paths are \
+answered with and without a final slash. Fields that a request does not have are refused by name.";
+
+fn by_status(codes: &[Code]) -> BTreeMap<u16, Vec<Code>> {
+    let mut groups: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
+    for code in codes {
+        groups.entry(code.status().as_u16()).or_default().push(*code);
+    }
+    groups
+}
+
+fn error_response(status: u16, codes: &[Code]) -> Value {
+    let names: Vec<&str> = codes.iter().map(|code| code.name()).collect();
+    let descriptions: Vec<String> =
+        codes.iter().map(|code| format!("`{}`: {}", code.name(), code.title())).collect();
+    let examples: Map<String, Value> = codes
+        .iter()
+        .map(|code| (code.name().to_owned(), json!({"value": example(*code)})))
+        .collect();
+    let mut response = json!({
+        "description": descriptions.join("\n\n"),
+        "content": {"application/problem+json": {
+            "schema": {
+                "allOf": [
+                    {"$ref": "#/components/schemas/Problem"},
+                    {
+                        "type": "object",
+                        "properties": {
+                            "code": {"type": "string", "enum": names},
+                            "status": {"type": "integer", "enum": [status]}
+                        }
+                    }
+                ]
+            },
+            "examples": examples
+        }}
+    });
+    let mut headers = Map::new();
+    if codes.iter().any(|code| code.challenge().is_some()) {
+        headers.insert(
+            "WWW-Authenticate".into(),
+            json!({
+                "description": "The challenge of RFC 6750 section 3.",
+                "required": true,
+                "schema": {"type": "string"},
+                "example": "Bearer error=\"invalid_token\""
+            }),
+        );
+    }
+    if codes.iter().any(|code| code.retry_after().is_some()) {
+        headers.insert(
+            "Retry-After".into(),
+            json!({
+                "description": "Seconds to wait.",
+                "required": true,
+                "schema": {"type": "string", "pattern": "^[0-9]+$"},
+                "example": "5"
+            }),
+        );
+    }
+    if !headers.is_empty() {
+        response["headers"] = headers.into();
+    }
+    response
+}
+
+fn example(code: Code) -> Value {
+    let mut example = json!({
+        "type": format!("urn:hallpass:error:{}", code.name()),
+        "title": code.title(),
+        "status": code.status().as_u16(),
+        "detail": code.title(),
+        "code": code.name(),
+        "request_id": "0199d2a0-7a1e-7c43-9d5b-0f4f6f1f2a12"
+    });
+    if code == Code::ValidationFailed {
+        example["errors"] =
+            json!([{"field": "email", "code": "required", "message": "This field is required."}]);
+    }
+    if let Some(seconds) = code.retry_after() {
+        example["retry_after"] = seconds.into();
+    }
+    example
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_committed_document_is_the_one_that_is_served() {
+        let committed = include_str!("../../openapi/openapi.json");
+        assert_eq!(committed, document(), "write it anew: hallpass openapi > openapi/openapi.json");
+    }
+
+    #[test]
+    fn every_named_error_code_exists() {
+        for endpoint in routes::endpoints() {
+            let named = endpoint.operation.extensions.as_ref().and_then(|it| it.get(ERROR_CODES));
+            for name in named.and_then(Value::as_array).into_iter().flatten() {
+                let name = name.as_str().unwrap();
+                assert!(Code::from_name(name).is_some(), "{}: {name}", endpoint.path);
+            }
+        }
+    }
+
+    #[test]
+    fn every_operation_has_what_a_client_generator_needs() {
+        for endpoint in routes::endpoints() {
+            let operation = endpoint.operation;
+            assert!(operation.operation_id.is_some(), "{}", endpoint.path);
+            assert!(operation.summary.is_some() && operation.description.is_some());
+            assert_eq!(operation.tags.unwrap_or_default().len(), 1, "{}", endpoint.path);
+        }
+    }
+}

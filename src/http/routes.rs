@@ -1,0 +1,114 @@
+//! The one table of routes. An endpoint that stands here is served and documented; there is no
+//! other way to be either.
+
+use std::collections::BTreeMap;
+
+use actix_web::http::Method;
+use actix_web::{HttpRequest, Route, guard, web};
+use utoipa::Path;
+use utoipa::openapi::path::{HttpMethod, Operation};
+use utoipa::openapi::schema::Schema;
+use utoipa::openapi::{RefOr, path};
+
+use super::error::ApiError;
+use super::v1;
+
+/// An endpoint: where it is, what it does, how it is documented.
+pub struct Endpoint {
+    /// Its path, without a final slash.
+    pub path: String,
+    /// Its method.
+    pub method: HttpMethod,
+    /// Its line in the document.
+    pub operation: Operation,
+    /// The schemas it uses.
+    pub schemas: Vec<(String, RefOr<Schema>)>,
+    route: Route,
+}
+
+macro_rules! endpoints {
+    ($($module:ident),* $(,)?) => {
+        vec![$(Endpoint {
+            path: v1::$module::__path_handle::path(),
+            method: v1::$module::__path_handle::methods().remove(0),
+            operation: v1::$module::__path_handle::operation(),
+            schemas: {
+                let mut schemas = Vec::new();
+                <v1::$module::__path_handle as utoipa::__dev::SchemaReferences>::schemas(&mut schemas);
+                schemas
+            },
+            route: web::route().to(v1::$module::handle),
+        }),*]
+    };
+}
+
+/// Every endpoint of the API.
+pub fn endpoints() -> Vec<Endpoint> {
+    endpoints![
+        register,
+        verify_email,
+        resend,
+        token_auth,
+        token_refresh,
+        token_verify,
+        token_revoke,
+        me,
+        config,
+        password_policy,
+        jwks,
+        healthz,
+        readyz,
+        openapi_json,
+    ]
+}
+
+/// Serves every endpoint, with and without a final slash. A method that a path does not take is
+/// answered with those it takes.
+pub fn configure(app: &mut web::ServiceConfig) {
+    let mut by_path: BTreeMap<String, Vec<Endpoint>> = BTreeMap::new();
+    for endpoint in endpoints() {
+        by_path.entry(endpoint.path.clone()).or_default().push(endpoint);
+    }
+    for (path, endpoints) in by_path {
+        let mut allow: Vec<&str> = Vec::new();
+        let mut resource = web::resource([path.clone(), format!("{path}/")]);
+        for endpoint in endpoints {
+            let (method, names) = served_methods(&endpoint.method);
+            allow.extend(names);
+            resource =
+                resource.route(endpoint.route.guard(guard::fn_guard(move |context| {
+                    method.contains(&context.head().method)
+                })));
+        }
+        let allow = allow.join(", ");
+        app.service(resource.default_service(web::to(move |_: HttpRequest| {
+            let answer = ApiError::method_not_allowed(allow.clone());
+            async move { Err::<String, _>(answer) }
+        })));
+    }
+}
+
+/// Whoever may GET may ask for the headers alone (RFC 9110 section 9.3.2).
+fn served_methods(method: &HttpMethod) -> (Vec<Method>, Vec<&'static str>) {
+    match method {
+        HttpMethod::Get => (vec![Method::GET, Method::HEAD], vec!["GET", "HEAD"]),
+        HttpMethod::Post => (vec![Method::POST], vec!["POST"]),
+        HttpMethod::Put => (vec![Method::PUT], vec!["PUT"]),
+        HttpMethod::Patch => (vec![Method::PATCH], vec!["PATCH"]),
+        HttpMethod::Delete => (vec![Method::DELETE], vec!["DELETE"]),
+        _ => (Vec::new(), Vec::new()),
+    }
+}
+
+/// All endpoints as paths of an OpenAPI document.
+pub fn paths(endpoints: &[Endpoint]) -> path::Paths {
+    let mut paths = path::Paths::new();
+    for endpoint in endpoints {
+        paths.add_path_operation(
+            &endpoint.path,
+            vec![endpoint.method.clone()],
+            endpoint.operation.clone(),
+        );
+    }
+    paths
+}

@@ -1,0 +1,59 @@
+//! `GET /v1/password-policy`
+
+use actix_web::web;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::{PasswordPolicy, PlainPassword};
+use crate::http::blocking::State;
+
+/// The rules for a new password, for a form to show. There are none about kinds of characters.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PasswordPolicy)]
+pub struct PublicPolicy {
+    /// Fewest characters (Unicode code points).
+    #[schema(example = 8)]
+    min_length: usize,
+    /// Most characters (Unicode code points).
+    #[schema(example = 256)]
+    max_length: usize,
+    /// Most bytes in UTF-8.
+    #[schema(example = 1024)]
+    max_bytes: usize,
+    /// What a form should recommend.
+    #[schema(example = 15)]
+    recommended_length: usize,
+    /// Passwords that attackers try first are refused (`too_common`).
+    #[schema(example = true)]
+    refuses_common: bool,
+    /// Passwords that contain the person's own address or name are refused (`too_similar`).
+    #[schema(example = true)]
+    refuses_own_name: bool,
+}
+
+impl From<PasswordPolicy> for PublicPolicy {
+    fn from(policy: PasswordPolicy) -> Self {
+        Self {
+            min_length: policy.min_length,
+            max_length: policy.max_length,
+            max_bytes: PlainPassword::MAX_BYTES,
+            recommended_length: PasswordPolicy::RECOMMENDED_LENGTH.max(policy.min_length),
+            refuses_common: true,
+            refuses_own_name: true,
+        }
+    }
+}
+
+#[utoipa::path(
+    get,
+    path = "/v1/password-policy",
+    operation_id = "passwordPolicy",
+    tag = "configuration",
+    summary = "Rules for a new password",
+    description = "What a form needs to know before it sends a new password.",
+    responses((status = 200, description = "The rules.", body = PublicPolicy))
+)]
+/// Tells the rules.
+pub async fn handle(state: web::Data<State>) -> web::Json<PublicPolicy> {
+    web::Json(state.flows.policy.password.into())
+}

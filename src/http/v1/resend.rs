@@ -1,0 +1,57 @@
+//! `POST /v1/verify-email/resend`
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::register::accepted_locale;
+use crate::domain::Email;
+use crate::http::blocking::State;
+use crate::http::body::{Body, Fields, Json};
+use crate::http::error::ApiError;
+use crate::http::schema::EmailAddress;
+
+/// Somebody who waits for a mail.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResendRequest {
+    /// The address that was registered.
+    #[schema(value_type = EmailAddress)]
+    email: Email,
+}
+
+impl Body for ResendRequest {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        Some(Self { email: fields.required("email", Email::parse)? })
+    }
+}
+
+/// A mail is on its way if there is anything to be proven.
+#[derive(Serialize, ToSchema)]
+pub struct VerificationResent {
+    /// Always `verification_sent`.
+    #[schema(example = "verification_sent", pattern = "^verification_sent$")]
+    status: &'static str,
+}
+
+#[utoipa::path(
+    post,
+    path = "/v1/verify-email/resend",
+    operation_id = "resendVerification",
+    tag = "account",
+    summary = "Send the verification mail again",
+    description = "The newest mail is the one that counts. The answer is always the same, whether anything waits for the address or not.",
+    request_body(content = ResendRequest, example = json!({"email": "mina@example.com"})),
+    responses((status = 202, description = "Noted.", body = VerificationResent)),
+    extensions(("x-error-codes" = json!(["overloaded", "unavailable"])))
+)]
+/// Orders the mail again.
+pub async fn handle(
+    state: web::Data<State>,
+    request: HttpRequest,
+    Json(ResendRequest { email }): Json<ResendRequest>,
+) -> Result<HttpResponse, ApiError> {
+    let locale = accepted_locale(&request);
+    state.run(move |flows| flows.resend_verification(email, locale)).await?;
+    Ok(HttpResponse::Accepted().json(VerificationResent { status: "verification_sent" }))
+}

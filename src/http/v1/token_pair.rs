@@ -1,0 +1,42 @@
+//! The tokens that a client gets (names of RFC 6749).
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::flows;
+
+/// An access token and what the next one is got with.
+#[derive(Serialize, ToSchema)]
+pub struct TokenPair {
+    /// A JWT for `Authorization: Bearer`.
+    #[schema(example = "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFUzI1NiIsImtpZCI6Ii4uLiJ9.e30.c2ln")]
+    pub access_token: String,
+    /// Always `Bearer`.
+    #[schema(example = "Bearer", pattern = "^Bearer$")]
+    pub token_type: &'static str,
+    /// Life of the access token in seconds.
+    #[schema(example = 300)]
+    pub expires_in: u64,
+    /// For `token-refresh` and `token-revoke` only.
+    #[schema(example = "hpr_9iT1b5zJm4M0l3yq7nR2vXwK8sD6cF0gH1jL5pQ4eUo")]
+    pub refresh_token: String,
+    /// Life of the refresh token in seconds, if nobody uses it.
+    #[schema(example = 604_800)]
+    pub refresh_expires_in: u64,
+    /// The session both belong to.
+    #[schema(example = "0199d2a0-7a1e-7c43-9d5b-0f4f6f1f2a10")]
+    pub session_id: String,
+}
+
+impl From<flows::TokenPair> for TokenPair {
+    fn from(pair: flows::TokenPair) -> Self {
+        Self {
+            access_token: pair.access_token,
+            token_type: "Bearer",
+            expires_in: pair.expires_in.as_secs(),
+            refresh_token: pair.refresh_token.expose().to_owned(),
+            refresh_expires_in: pair.refresh_expires_in.as_secs(),
+            session_id: pair.session_id.0,
+        }
+    }
+}

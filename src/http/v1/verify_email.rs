@@ -1,0 +1,136 @@
+//! `POST /v1/verify-email`
+
+use actix_web::web;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::token_pair::TokenPair;
+use crate::domain::{PlainPassword, PlainToken};
+use crate::flows::{Opening, Proof};
+use crate::http::blocking::State;
+use crate::http::body::{Body, Fields, Json};
+use crate::http::code::Code;
+use crate::http::error::ApiError;
+
+/// The digits of the mail, from the browser that registered.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "describes one of the forms that `VerifyEmailRequest` reads")]
+pub struct CodeProof {
+    /// From the answer to `register`.
+    #[schema(example = "hpg_0J4mC8bV2nX6zL1kS9dF3gH7jQ5wE0rT4yU8iO2pA6s")]
+    registration_token: String,
+    /// Six digits.
+    #[schema(example = "123456")]
+    code: String,
+}
+
+/// The link of the mail, opened in the browser that registered.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "describes one of the forms that `VerifyEmailRequest` reads")]
+pub struct LinkProof {
+    /// From the link.
+    #[schema(example = "Zm9yIHRoZSBsb3ZlIG9mIGV4YW1wbGVzIG9ubHku")]
+    token: String,
+    /// From the answer to `register`. With neither this nor a password the answer is
+    /// `proof_required`.
+    #[schema(
+        required = false,
+        nullable = false,
+        example = "hpg_0J4mC8bV2nX6zL1kS9dF3gH7jQ5wE0rT4yU8iO2pA6s"
+    )]
+    registration_token: Option<String>,
+}
+
+/// The link of the mail, opened on another device by somebody who knows the password.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "describes one of the forms that `VerifyEmailRequest` reads")]
+pub struct PasswordProof {
+    /// From the link.
+    #[schema(example = "Zm9yIHRoZSBsb3ZlIG9mIGV4YW1wbGVzIG9ubHku")]
+    token: String,
+    /// The password that was given to `register`.
+    #[schema(
+        format = "password",
+        min_length = 1,
+        max_length = 1024,
+        example = "plum tree at dusk"
+    )]
+    password: String,
+}
+
+/// What proves an address.
+#[derive(ToSchema)]
+#[serde(untagged)]
+pub enum VerifyEmailRequest {
+    /// The digits of the mail.
+    Code(CodeProof),
+    /// The link, in the same browser.
+    Link(LinkProof),
+    /// The link, on another device.
+    Password(PasswordProof),
+}
+
+impl Body for Proof {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let any = |text: &str| Ok(PlainToken::presented(text));
+        if !fields.has("token") {
+            let registration_token = fields.required("registration_token", any);
+            // People type codes with spaces in between.
+            let code = fields.required("code", |text| {
+                Ok(PlainToken::presented(text.split_whitespace().collect::<String>()))
+            });
+            return Some(Self::Code { registration_token: registration_token?, code: code? });
+        }
+        let token = fields.required("token", any);
+        if fields.has("password") {
+            let password = fields.required("password", PlainPassword::parse);
+            return Some(Self::LinkWithPassword { token: token?, password: password? });
+        }
+        let token = token?;
+        Some(match fields.optional("registration_token", any) {
+            Some(registration_token) => Self::LinkInSameBrowser { token, registration_token },
+            None => Self::Link { token },
+        })
+    }
+}
+
+/// The address is proven and the person logged in.
+#[derive(Serialize, ToSchema)]
+pub struct EmailVerified {
+    /// Always `verified`.
+    #[schema(example = "verified", pattern = "^verified$")]
+    status: &'static str,
+    /// The address.
+    #[schema(example = "mina@example.com")]
+    email: String,
+    #[serde(flatten)]
+    tokens: TokenPair,
+}
+
+#[utoipa::path(
+    post,
+    path = "/v1/verify-email",
+    operation_id = "verifyEmail",
+    tag = "account",
+    summary = "Prove the e-mail address",
+    description = "Takes the six digits of the mail with the registration token, or the token of the mail's link with the registration token (same browser) or the password (other device). The same proof answers the same success again while the registration lasts.",
+    request_body(content = VerifyEmailRequest, example = json!({"registration_token": "hpg_0J4mC8bV2nX6zL1kS9dF3gH7jQ5wE0rT4yU8iO2pA6s", "code": "123456"})),
+    responses((status = 200, description = "The address is proven; the person is logged in.", body = EmailVerified)),
+    extensions(("x-error-codes" = json!(["code_invalid", "one_time_token_invalid", "one_time_token_expired", "invalid_credentials", "proof_required", "overloaded", "unavailable"])))
+)]
+/// Proves an address.
+pub async fn handle(
+    state: web::Data<State>,
+    Json(proof): Json<Proof>,
+) -> Result<web::Json<EmailVerified>, ApiError> {
+    let verified = state.run(move |flows| flows.verify_email(proof, Opening::Session)).await?;
+    let tokens = verified.tokens.ok_or(Code::InternalError)?.into();
+    Ok(web::Json(EmailVerified {
+        status: "verified",
+        email: verified.email.as_str().to_owned(),
+        tokens,
+    }))
+}

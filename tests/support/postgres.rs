@@ -1,0 +1,349 @@
+//! Postgres for tests: finds it, starts it when need be, and hands out empty schemas.
+//!
+//! In order: the server named by `HALLPASS_TEST_POSTGRES_URL` (a database to throw away: schemas
+//! are made there and stay); else a private cluster made with the server programs of this machine,
+//! shared by all tests of one test binary. Where there is neither, [`fresh_schema`] says `None` and
+//! the test ends early, except under `CI=true`, where a missing Postgres is a failure.
+//!
+//! A private cluster lives exactly as long as the test process: a watchdog holds the other end of
+//! a pipe, and when that closes (normal end, panic or `kill -9` alike) it stops the server and
+//! removes the folder.
+#![allow(dead_code, reason = "every test binary uses a part of this file")]
+#![allow(clippy::expect_used, reason = "a test without its server cannot go on")]
+
+use std::ffi::OsStr;
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+
+use diesel::{Connection, PgConnection, connection::SimpleConnection};
+
+/// The URL of an empty schema of its own on the shared server, or `None` where there is no
+/// Postgres and nobody insists (`CI` is not `true`).
+pub fn fresh_schema() -> Option<String> {
+    shared_server().map(schema_on)
+}
+
+/// The same for whoever brings the server: makes a schema there and returns its URL.
+pub fn schema_on(server_url: &str) -> String {
+    static SCHEMAS: AtomicU64 = AtomicU64::new(0);
+    let number = SCHEMAS.fetch_add(1, Ordering::Relaxed);
+    // Several runs may share one outside server, on which process ids come again.
+    let run = uuid::Uuid::new_v4().simple().to_string();
+    let name = format!("hallpass_test_{number}_{}", &run[..12]);
+    PgConnection::establish(server_url)
+        .and_then(|mut connection| {
+            connection
+                .batch_execute(&format!("CREATE SCHEMA {name}"))
+                .map_err(diesel::ConnectionError::CouldntSetupConfiguration)
+        })
+        .unwrap_or_else(|fault| panic!("cannot make schema {name}: {fault}"));
+    let separator = if server_url.contains('?') { '&' } else { '?' };
+    format!("{server_url}{separator}options=-csearch_path%3D{name}")
+}
+
+/// The server of this test binary: found or started by the first test that asks.
+fn shared_server() -> Option<&'static str> {
+    enum Server {
+        Outside(String),
+        Private(Cluster, String),
+    }
+    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+    let server = SERVER.get_or_init(|| {
+        if let Some(url) = std::env::var_os("HALLPASS_TEST_POSTGRES_URL") {
+            return Some(Server::Outside(url.into_string().expect("the URL is UTF-8")));
+        }
+        let cluster = Cluster::start_new()?;
+        let url = cluster.url();
+        Some(Server::Private(cluster, url))
+    });
+    match server.as_ref()? {
+        Server::Outside(url) | Server::Private(_, url) => Some(url),
+    }
+}
+
+/// A private server, for tests that stop it, restart it or speak TLS to it. Gone when dropped.
+pub struct Cluster {
+    folder: PathBuf,
+    port: u16,
+    programs: PathBuf,
+    account: Option<Account>,
+    tls: bool,
+    watchdog: Child,
+}
+
+/// Postgres refuses to run as root; then it runs as this account.
+#[derive(Clone, Copy)]
+struct Account {
+    uid: u32,
+    gid: u32,
+}
+
+impl Cluster {
+    /// A running server without TLS; `None` as with [`fresh_schema`].
+    pub fn start_new() -> Option<Self> {
+        Some(Self::create(server_programs()?, false))
+    }
+
+    /// A running server that takes TLS only, with a certificate for `localhost` from a CA of its
+    /// own ([`Cluster::ca_file`]).
+    pub fn start_new_with_tls() -> Option<Self> {
+        Some(Self::create(server_programs()?, true))
+    }
+
+    fn create(programs: PathBuf, tls: bool) -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("hallpass-postgres-")
+            .tempdir()
+            .expect("a temporary folder")
+            .keep();
+        let account = account_for(&folder);
+        if let Some(Account { uid, gid }) = account {
+            chown(&folder, Some(uid), Some(gid)).expect("give the folder to the Postgres account");
+        }
+        let watchdog = watch_over(&folder);
+        let mut cluster = Self { folder, port: free_port(), programs, account, tls, watchdog };
+        cluster.initialise();
+        // Another process may take the port between the look and the start.
+        for _ in 0..5 {
+            if cluster.try_start() {
+                return cluster;
+            }
+            cluster.port = free_port();
+            cluster.configure();
+        }
+        panic!("Postgres does not start:\n{}", cluster.log());
+    }
+
+    fn initialise(&self) {
+        let done = self
+            .command("initdb")
+            .arg("-D")
+            .arg(self.data())
+            .args(["-U", "hallpass", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"])
+            .output()
+            .expect("run initdb");
+        assert!(done.status.success(), "initdb: {}", String::from_utf8_lossy(&done.stderr));
+        if self.tls {
+            self.make_certificates();
+        }
+        self.configure();
+    }
+
+    /// Nothing here must survive a power failure, so nothing waits for the disk. What is committed
+    /// must survive [`Cluster::stop`], so `synchronous_commit` stays on.
+    fn configure(&self) {
+        let mut lines = format!(
+            "listen_addresses = '127.0.0.1'\nport = {}\nunix_socket_directories = '{}'\n\
+             max_connections = 200\nfsync = off\nfull_page_writes = off\n",
+            self.port,
+            self.folder.display()
+        );
+        if self.tls {
+            lines += "ssl = on\nssl_cert_file = '../server.crt'\nssl_key_file = '../server.key'\n";
+            let rules = "hostssl all all 127.0.0.1/32 trust\n";
+            fs::write(self.data().join("pg_hba.conf"), rules).expect("write pg_hba.conf");
+        }
+        fs::write(self.data().join("postgresql.auto.conf"), lines).expect("write the settings");
+    }
+
+    /// A CA and a certificate for `localhost` (and for no address), made with the openssl program.
+    fn make_certificates(&self) {
+        let extension = "subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n";
+        fs::write(self.folder.join("server.ext"), extension).expect("write server.ext");
+        for arguments in [
+            "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=Hallpass-test-CA \
+             -addext keyUsage=critical,keyCertSign -keyout ca.key -out ca.crt",
+            "req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout server.key -out server.csr",
+            "x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 \
+             -extfile server.ext -out server.crt",
+        ] {
+            let done = self
+                .as_account("openssl")
+                .args(arguments.split_whitespace())
+                .output()
+                .expect("run openssl");
+            assert!(done.status.success(), "openssl: {}", String::from_utf8_lossy(&done.stderr));
+        }
+        let only_owner = fs::Permissions::from_mode(0o600);
+        fs::set_permissions(self.folder.join("server.key"), only_owner).expect("chmod the key");
+        // The client (this process) reads the CA.
+        let readable = fs::Permissions::from_mode(0o644);
+        fs::set_permissions(self.folder.join("ca.crt"), readable).expect("chmod the CA");
+    }
+
+    /// The server's URL, for its database `postgres`.
+    pub fn url(&self) -> String {
+        let host = if self.tls { "localhost" } else { "127.0.0.1" };
+        format!("postgres://hallpass@{host}:{}/postgres", self.port)
+    }
+
+    /// The URL of an empty schema of its own on this server (one without TLS).
+    pub fn fresh_schema(&self) -> String {
+        schema_on(&self.url())
+    }
+
+    /// The certificate of the CA that signed the server's.
+    pub fn ca_file(&self) -> PathBuf {
+        self.folder.join("ca.crt")
+    }
+
+    /// The port, which stays the same over [`Cluster::stop`] and [`Cluster::start`].
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Stops the server at once, as a crash would: open connections break.
+    pub fn stop(&self) {
+        let done = self.pg_ctl(&["stop", "-m", "immediate"]);
+        assert!(done, "Postgres does not stop:\n{}", self.log());
+    }
+
+    /// Starts the stopped server and returns when it takes connections.
+    pub fn start(&self) {
+        assert!(self.try_start(), "Postgres does not start:\n{}", self.log());
+    }
+
+    /// Stops and starts: all connections are lost, all committed data stays.
+    pub fn restart(&self) {
+        self.stop();
+        self.start();
+    }
+
+    fn try_start(&self) -> bool {
+        let log = self.folder.join("server.log");
+        self.pg_ctl(&["start", "-l", log.to_str().expect("a UTF-8 path")])
+    }
+
+    fn pg_ctl(&self, arguments: &[&str]) -> bool {
+        self.command("pg_ctl")
+            .arg("-D")
+            .arg(self.data())
+            .args(["-w", "-t", "60", "-s"])
+            .args(arguments)
+            // The server would inherit them, and keep a test runner's pipes open.
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .expect("run pg_ctl")
+            .success()
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("server.log")).unwrap_or_default()
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    fn command(&self, program: &str) -> Command {
+        self.as_account(self.programs.join(program))
+    }
+
+    fn as_account(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = match self.account {
+            None => Command::new(program),
+            Some(Account { uid, gid }) => {
+                let mut command = Command::new("setpriv");
+                command.arg(format!("--reuid={uid}")).arg(format!("--regid={gid}"));
+                command.arg("--clear-groups").arg(program);
+                command
+            }
+        };
+        command.current_dir(&self.folder);
+        command
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        drop(self.watchdog.stdin.take());
+        // A failure leaves a folder behind; it must not hide the test's own result.
+        let _ = self.watchdog.wait();
+    }
+}
+
+/// Starts the process that outlives this one just long enough to clean up.
+fn watch_over(folder: &Path) -> Child {
+    // $1 is the folder. The interrupt that ends a test run must not end its cleaner.
+    const SCRIPT: &str = r#"
+        trap '' INT TERM HUP
+        cat >/dev/null
+        if pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null); then
+            kill -QUIT "$pid" 2>/dev/null
+            while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
+        fi
+        rm -rf -- "$1"
+    "#;
+    Command::new("sh")
+        .args(["-c", SCRIPT, "watchdog"])
+        .arg(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("start the watchdog")
+}
+
+/// Where `initdb` and `pg_ctl` are; `None` if nowhere and a run without Postgres is accepted.
+fn server_programs() -> Option<PathBuf> {
+    let on_path = std::env::var_os("PATH")
+        .map(|path| std::env::split_paths(&path).collect::<Vec<_>>())
+        .unwrap_or_default();
+    // Debian keeps them off the PATH, one folder a version; the newest is taken.
+    let mut packaged: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let version = entry.file_name().to_str()?.parse().ok()?;
+            Some((version, entry.path().join("bin")))
+        })
+        .collect();
+    packaged.sort_unstable();
+    let found = on_path
+        .into_iter()
+        .chain(packaged.into_iter().rev().map(|(_, folder)| folder))
+        .find(|folder| folder.join("initdb").exists() && folder.join("pg_ctl").exists());
+    let insisted = std::env::var_os("CI").is_some_and(|value| value == "true");
+    assert!(
+        found.is_some() || !insisted,
+        "CI=true, but there is no Postgres to test with: set HALLPASS_TEST_POSTGRES_URL or install \
+         the server (Debian: apt-get install postgresql)"
+    );
+    found
+}
+
+/// `None` when this process may run Postgres itself, that is, when it is not root.
+fn account_for(folder: &Path) -> Option<Account> {
+    let own_uid = fs::metadata(folder).expect("look at the temporary folder").uid();
+    if own_uid != 0 {
+        return None;
+    }
+    ["postgres", "nobody"]
+        .into_iter()
+        .find_map(|name| Some(Account { uid: id_of("-u", name)?, gid: id_of("-g", name)? }))
+        .or_else(|| panic!("Postgres refuses to run as root, and there is no other account here"))
+}
+
+fn id_of(kind: &str, name: &str) -> Option<u32> {
+    let answer = Command::new("id").args([kind, name]).output().ok()?;
+    String::from_utf8(answer.stdout).ok()?.trim().parse().ok()
+}
+
+/// A port nobody listens on, below the range from which the kernel takes ports for outgoing
+/// connections: so none of those can sit on it while the server is stopped.
+fn free_port() -> u16 {
+    static OFFSET: AtomicU16 = AtomicU16::new(0);
+    let own = u16::try_from(std::process::id() % 12_000).expect("below 12000");
+    (0..12_000)
+        .map(|_| 20_000 + (own + OFFSET.fetch_add(1, Ordering::Relaxed)) % 12_000)
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("a free port on the loopback interface")
+}
