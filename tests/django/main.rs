@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a surprise ends the test")]
 
 mod corpus;
-mod limits_and_faults;
+mod own_rules;
 #[path = "../support/postgres.rs"]
 mod postgres;
 mod replay;

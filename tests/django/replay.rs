@@ -26,7 +26,7 @@ macro_rules! replay {
             #[test]
             fn $scenario() {
                 let text = include_str!(concat!("replay/", stringify!($scenario), ".json"));
-                replay(text, None);
+                replay(text, &[]);
             }
         )*
     };
@@ -42,14 +42,16 @@ replay! {
 fn every_scenario_over_postgres() {
     for text in SCENARIOS {
         let Some(schema) = postgres::fresh_schema() else { return };
-        replay(text, Some(schema));
+        replay(text, &[("DATABASE_URL", &schema)]);
     }
 }
 
 /// Sends every request of a scenario, in order, to one fresh service, and reports all differences.
-fn replay(text: &str, postgres: Option<String>) {
+fn replay(text: &str, database: &[(&str, &str)]) {
     let corpus: Corpus = serde_json::from_str(text).unwrap();
-    let service = service::start(&corpus.secrets.site, postgres);
+    let service = service::start(
+        &[&[("HALLPASS_JWT_SECRET", corpus.secrets.site.as_str())], database].concat(),
+    );
     let differences: Vec<String> = corpus
         .exchanges
         .iter()

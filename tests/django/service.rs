@@ -24,8 +24,8 @@ pub struct Service {
     _folder: tempfile::TempDir,
 }
 
-/// Starts it over SQLite, or over the Postgres of that URL.
-pub fn start(django_secret: &str, postgres: Option<String>) -> Service {
+/// Starts it over SQLite, with settings of the test's own.
+pub fn start(own_settings: &[(&str, &str)]) -> Service {
     let folder = tempfile::tempdir().unwrap();
     let database = folder.path().join("hallpass.db");
     let sqlite = format!("sqlite://{}", database.display());
@@ -35,11 +35,14 @@ pub fn start(django_secret: &str, postgres: Option<String>) -> Service {
         ("HALLPASS_DATA_DIR", folder.path().to_str().unwrap()),
         ("HALLPASS_BCRYPT_COST", "4"),
         ("HALLPASS_WORKERS", "1"),
-        ("HALLPASS_JWT_SECRET", django_secret),
-        ("DATABASE_URL", postgres.as_deref().unwrap_or(&sqlite)),
+        ("DATABASE_URL", &sqlite),
     ];
-    let settings: HashMap<String, String> =
-        settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    // The last of equal names counts.
+    let settings: HashMap<String, String> = settings
+        .iter()
+        .chain(own_settings)
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
     let config = Config::read(Source::from_values(settings)).unwrap();
     add_accounts(&app::build_flows(&config, Arc::new(SystemClock)).unwrap());
     let (tell, told) = channel();
