@@ -31,6 +31,18 @@ pub struct User {
     pub last_login_at: Option<UtcTime>,
 }
 
+/// What becomes of the address of an account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum EmailChange {
+    /// It stays as it is.
+    #[default]
+    Keep,
+    /// The account has none any more.
+    Remove,
+    /// This is the new one.
+    Set(Email),
+}
+
 impl User {
     /// The address as text, empty where there is none, as tokens carry it.
     pub fn email_text(&self) -> &str {
