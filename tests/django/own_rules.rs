@@ -59,6 +59,19 @@ fn a_failing_database_is_never_told_as_a_wrong_password() {
 }
 
 #[test]
+fn nobody_takes_the_name_of_an_address_that_is_not_theirs() {
+    let service = service::start(&[]);
+    let alice = ("Authorization", "Basic YWxpY2U6YWxpY2UtcGFzcw==");
+    let own = send(&service, "GET", "/users/2/", &[alice], None);
+    let own = json(&own)["email"].as_str().unwrap().to_owned();
+    for (name, status) in [("victim@example.org", 400), (own.as_str(), 200)] {
+        let body = json!({ "username": name }).to_string();
+        let reply = send(&service, "PATCH", "/users/2/", &[alice, JSON], Some(&body));
+        assert_eq!(reply.status, status, "{}", reply.body);
+    }
+}
+
+#[test]
 fn a_body_beyond_the_limit_is_told_so() {
     let service = service::start(&[]);
     let long = format!(r#"{{"username":"{}","password":"x"}}"#, "x".repeat(1024 * 1024));

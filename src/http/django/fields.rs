@@ -20,7 +20,8 @@ const BLANK: &str = "This field may not be blank.";
 const NO_STRING: &str = "Not a valid string.";
 const NO_BOOLEAN: &str = "Must be a valid boolean.";
 const NUL_INSIDE: &str = "Null characters are not allowed.";
-const BAD_USERNAME: &str = "Enter a valid username. This value may contain only letters, numbers, \
+/// What Django says of a name with characters that no name has.
+pub const BAD_USERNAME: &str = "Enter a valid username. This value may contain only letters, numbers, \
                             and @/./+/-/_ characters.";
 
 /// The longest username, in characters.

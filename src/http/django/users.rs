@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    fields::{self, EMAIL_TAKEN, REQUIRED, USERNAME_TAKEN, one},
+    fields::{self, BAD_USERNAME, EMAIL_TAKEN, REQUIRED, USERNAME_TAKEN, one},
     pages::user_number,
     request::Request,
     respond::Answer,
@@ -81,6 +81,9 @@ fn change(
     let mut wanted = read_account(flows, &read_fields(request)?, partial, Some(user.id))?;
     if !caller.is_staff {
         wanted.is_staff = None;
+        if wanted.username.as_ref().is_some_and(|name| !user.may_take_name(name)) {
+            return Err(faults([("username", Some(one(BAD_USERNAME)))]));
+        }
     }
     let changed = flows.django_update_user(user.id, wanted).map_err(clash)?;
     changed.map(|user| Answer::ok(shown(&user, request))).ok_or_else(Answer::not_found)
