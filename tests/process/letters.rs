@@ -69,6 +69,16 @@ impl Mailbox {
         }
     }
 
+    /// Waits until a client has sent this to the mail server.
+    pub fn wait_for_text(&self, text: &str) {
+        let Self::Server(server) = self else { panic!("a folder is not talked to") };
+        let started = Instant::now();
+        while !server.sent().contains(text) {
+            assert!(started.elapsed() < Duration::from_secs(20), "no {text:?} was sent");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Waits for the mail to one address and returns its code.
     pub fn code_for(&self, address: &str) -> String {
         let (mut codes, _) = self.wait_for([address], Duration::from_secs(20));
