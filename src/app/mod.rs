@@ -15,6 +15,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App as ActixApp, HttpServer, web};
 use tokio::sync::{Notify, watch};
 
+use self::background::StopSignals;
 use crate::clock::Clock;
 use crate::config::{Config, SecretText};
 use crate::domain::token::Secrets;
@@ -74,6 +75,8 @@ pub struct App {
     worker: Worker,
     flows: Arc<Flows>,
     address: SocketAddr,
+    stop_signals: StopSignals,
+    shutdown_timeout: Duration,
 }
 
 impl App {
@@ -91,7 +94,10 @@ impl App {
             listener.local_addr().map_err(|error| StartError::Bind(config.bind, error))?;
         let server = start_server(config, listener, &flows)
             .map_err(|error| StartError::Bind(config.bind, error))?;
-        Ok(Self { server, worker, flows, address })
+        // From here on a signal is not lost, so nothing may be announced before.
+        let stop_signals = StopSignals::listen().map_err(StartError::Threads)?;
+        let shutdown_timeout = config.shutdown_timeout;
+        Ok(Self { server, worker, flows, address, stop_signals, shutdown_timeout })
     }
 
     /// The address that was bound.
@@ -104,17 +110,26 @@ impl App {
         self.server.handle()
     }
 
-    /// Serves until SIGTERM, SIGINT or [`Self::handle`] say stop; then finishes what is under way.
+    /// Serves until SIGTERM, SIGINT or [`Self::handle`] say stop; then finishes what is under way:
+    /// requests first, then mail, each for as long as the shutdown timeout lets it.
     pub async fn run(self) -> io::Result<()> {
         let (stop, stopped) = watch::channel(());
         let mail = tokio::spawn(self.worker.run(background::stop_of(stopped.clone())));
         let upkeep = tokio::spawn(background::upkeep(self.flows, background::stop_of(stopped)));
+        let signals = tokio::spawn(self.stop_signals.stop(self.server.handle()));
         let outcome = self.server.await;
+        signals.abort();
         drop(stop);
-        for task in [mail, upkeep] {
-            if let Err(error) = task.await {
-                tracing::error!(%error, "a background task failed");
+        let finished = tokio::time::timeout(self.shutdown_timeout, async {
+            for task in [mail, upkeep] {
+                if let Err(error) = task.await {
+                    tracing::error!(%error, "a background task failed");
+                }
             }
+        });
+        if finished.await.is_err() {
+            // Nothing is lost: its lease runs out, and it is sent by another instance or the next.
+            tracing::warn!("mail that is being sent took too long to wait for");
         }
         outcome
     }
@@ -291,6 +306,7 @@ fn start_server(config: &Config, listener: TcpListener, flows: &Arc<Flows>) -> i
     });
     Ok(server
         .workers(config.workers)
+        .disable_signals()
         .client_request_timeout(HEAD_TIMEOUT)
         .shutdown_timeout(config.shutdown_timeout.as_secs())
         .listen(listener)?
