@@ -19,7 +19,7 @@ use self::background::StopSignals;
 use crate::clock::Clock;
 use crate::config::{Config, SecretText};
 use crate::domain::token::Secrets;
-use crate::flows::{Flows, Policy};
+use crate::flows::{self, Flows, Policy};
 use crate::http::blocking::State;
 use crate::http::django::Face;
 use crate::http::middleware::{Https, surround};
@@ -52,6 +52,9 @@ pub enum StartError {
     /// The database.
     #[error("{0}: {1}")]
     Database(String, store::Error),
+    /// The sessions that were ended while nobody was looking.
+    #[error("the ended sessions cannot be read: {0}")]
+    Revocations(flows::Error),
     /// The signing keys.
     #[error("{0}")]
     Keys(#[from] KeyError),
@@ -87,6 +90,8 @@ impl App {
         transport: Option<Transport>,
     ) -> Result<Self, StartError> {
         let flows = Arc::new(build_flows(config, Arc::clone(&clock))?);
+        // Before the first request: a token that was revoked before a restart stays revoked.
+        flows.sync_revocations().map_err(StartError::Revocations)?;
         let worker = build_worker(config, clock, transport, Arc::clone(&flows))?;
         let listener =
             TcpListener::bind(config.bind).map_err(|error| StartError::Bind(config.bind, error))?;
