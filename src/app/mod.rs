@@ -15,18 +15,20 @@ use actix_web::middleware::from_fn;
 use actix_web::{App as ActixApp, HttpServer, web};
 use tokio::sync::{Notify, watch};
 
+use self::background::{StopSignals, supervised};
 use crate::clock::Clock;
 use crate::config::{Config, SecretText};
 use crate::domain::token::Secrets;
-use crate::flows::{self, Flows, Policy};
+use crate::flows::{self, Flows, Letter, Policy};
 use crate::http::blocking::State;
+use crate::http::django::Face;
 use crate::http::middleware::{Https, surround};
-use crate::http::v1::openapi_json::Document;
-use crate::http::{self, openapi, pages};
+use crate::http::{self, pages};
 use crate::mail::messages::Messages;
 use crate::mail::transport::Transport;
 use crate::mail::worker::Worker;
-use crate::security::access_token::{Gate, LEEWAY};
+use crate::security::access_token::{Gate, LEEWAY, MAX_LIFETIME};
+use crate::security::django_token::DjangoTokens;
 use crate::security::hasher::Hasher;
 use crate::security::keys::{KeyError, SealedKey, SigningAlgorithm, SigningKey};
 use crate::security::revocations::Revocations;
@@ -76,6 +78,8 @@ pub struct App {
     worker: Worker,
     flows: Arc<Flows>,
     address: SocketAddr,
+    stop_signals: StopSignals,
+    shutdown_timeout: Duration,
 }
 
 impl App {
@@ -95,7 +99,10 @@ impl App {
             listener.local_addr().map_err(|error| StartError::Bind(config.bind, error))?;
         let server = start_server(config, listener, &flows)
             .map_err(|error| StartError::Bind(config.bind, error))?;
-        Ok(Self { server, worker, flows, address })
+        // From here on a signal is not lost, so nothing may be announced before.
+        let stop_signals = StopSignals::listen().map_err(StartError::Threads)?;
+        let shutdown_timeout = config.shutdown_timeout;
+        Ok(Self { server, worker, flows, address, stop_signals, shutdown_timeout })
     }
 
     /// The address that was bound.
@@ -108,17 +115,41 @@ impl App {
         self.server.handle()
     }
 
-    /// Serves until SIGTERM, SIGINT or [`Self::handle`] say stop; then finishes what is under way.
+    /// Serves until SIGTERM, SIGINT or [`Self::handle`] say stop; then finishes what is under way:
+    /// requests first, then mail, each for as long as the shutdown timeout lets it.
     pub async fn run(self) -> io::Result<()> {
         let (stop, stopped) = watch::channel(());
-        let mail = tokio::spawn(self.worker.run(background::stop_of(stopped.clone())));
-        let upkeep = tokio::spawn(background::upkeep(self.flows, background::stop_of(stopped)));
+        let worker = self.worker;
+        let stop_mail = stopped.clone();
+        let mail = tokio::spawn(supervised("mail", move || {
+            worker.clone().run(background::stop_of(stop_mail.clone()))
+        }));
+        let sync = tokio::spawn(background::repeat(
+            Arc::clone(&self.flows),
+            background::SYNC_PERIOD,
+            Flows::sync_revocations,
+            background::stop_of(stopped.clone()),
+        ));
+        let purge = tokio::spawn(background::repeat(
+            self.flows,
+            background::PURGE_PERIOD,
+            Flows::purge,
+            background::stop_of(stopped),
+        ));
+        let signals = tokio::spawn(self.stop_signals.stop(self.server.handle()));
         let outcome = self.server.await;
+        signals.abort();
         drop(stop);
-        for task in [mail, upkeep] {
-            if let Err(error) = task.await {
-                tracing::error!(%error, "a background task failed");
+        let finished = tokio::time::timeout(self.shutdown_timeout, async {
+            for task in [mail, sync, purge] {
+                if let Err(error) = task.await {
+                    tracing::error!(%error, "a background task failed");
+                }
             }
+        });
+        if finished.await.is_err() {
+            // Nothing is lost: its lease runs out, and it is sent by another instance or the next.
+            tracing::warn!("mail that is being sent took too long to wait for");
         }
         outcome
     }
@@ -132,12 +163,15 @@ pub fn build_flows(config: &Config, clock: Arc<dyn Clock>) -> Result<Flows, Star
     let gate = build_gate(config, &secrets, &db, clock.as_ref())?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let hasher = Hasher::start(threads, config.bcrypt_cost).map_err(StartError::Threads)?;
+    let shared_key = config.jwt_secret.as_ref().map(SecretText::expose);
+    let django_tokens = DjangoTokens::new(shared_key.unwrap_or(secrets.django_key()));
     let flows = Flows {
         db,
         clock,
         hasher,
         secrets,
         gate,
+        django_tokens,
         policy: policy(config),
         mail_ordered: Arc::new(Notify::new()),
     };
@@ -185,7 +219,7 @@ fn build_gate(
         }
         (algorithm, _) => signing_keys(config, algorithm, secrets, db, clock)?,
     };
-    let keep = config.access_token_ttl + 2 * LEEWAY;
+    let keep = MAX_LIFETIME + 2 * LEEWAY;
     Ok(Gate::new(
         config.public_url.clone(),
         config.access_token_ttl,
@@ -223,8 +257,14 @@ fn signing_keys(
     let mut active = None;
     let mut retired = Vec::new();
     for key in stored {
-        let known = SigningAlgorithm::from_name(&key.algorithm)
-            .ok_or_else(|| KeyError::Unknown(key.kid.clone()))?;
+        // A newer version may sign otherwise; its tokens are not for this one to check.
+        let Some(known) = SigningAlgorithm::from_name(&key.algorithm) else {
+            tracing::warn!(
+                kid = key.kid,
+                "a signing key is of an algorithm that is not known here"
+            );
+            continue;
+        };
         let sealed = SealedKey {
             kid: key.kid,
             algorithm: known,
@@ -275,24 +315,27 @@ fn build_worker(
         sender: config.mail_from.parse().map_err(StartError::Mail)?,
         service_name: config.service_name.clone(),
         ordered: Arc::clone(&flows.mail_ordered),
-        compose: Arc::new(move |mail| flows.compose_mail(mail).map_err(|error| error.to_string())),
+        compose: Arc::new(move |order| {
+            let letter = flows.compose_mail(order).map_err(|error| error.to_string())?;
+            Ok(letter.map(|Letter { message, language }| (message, language)))
+        }),
     })
 }
 
 fn start_server(config: &Config, listener: TcpListener, flows: &Arc<Flows>) -> io::Result<Server> {
     let state = web::Data::new(State::new(Arc::clone(flows), &config.service_name));
-    let document = web::Data::new(Document(openapi::document()));
+    let face = config.drf_jwt.then(|| web::Data::new(Face::new(&config.public_url)));
     let https = Https(config.public_url.starts_with("https:"));
     let server = HttpServer::new(move || {
         ActixApp::new()
             .app_data(state.clone())
-            .app_data(document.clone())
             .app_data(https)
             .wrap(from_fn(surround))
-            .configure(http::configure)
+            .configure(|app| http::configure(app, face.clone()))
     });
     Ok(server
         .workers(config.workers)
+        .disable_signals()
         .client_request_timeout(HEAD_TIMEOUT)
         .shutdown_timeout(config.shutdown_timeout.as_secs())
         .listen(listener)?

@@ -55,7 +55,10 @@ fn exchange(
     if let Some(session) = sessions::consume_refresh_token(conn, presented, now)? {
         let expires_at = refresh_expiry(policy, &session, now);
         sessions::insert_refresh_token(conn, successor, &session.id, expires_at)?;
-        sessions::touch_session(conn, &session.id, now)?;
+        // Somebody may have logged out since the token was looked at.
+        if !sessions::touch_session(conn, &session.id, now)? {
+            return Err(Error::RefreshTokenRevoked);
+        }
         return granted(conn, session, expires_at);
     }
     let Some((token, session)) = sessions::find_refresh_token(conn, presented)? else {
@@ -87,7 +90,7 @@ fn granted(conn: &mut Conn, session: Session, expires_at: UtcTime) -> Result<Out
 fn end_stolen_session(conn: &mut Conn, session: Session, now: UtcTime) -> Result<Outcome> {
     if sessions::end_session(conn, &session.id, now)?
         && let Some(user) = users::find_by_id(conn, session.user_id)?
-        && let Some(email) = &user.email
+        && let Some(email) = user.email.as_ref().filter(|email| email.is_reachable())
     {
         let kind = MailKind::RefreshTokenReused;
         outbox::enqueue(conn, kind, email, &user.locale, session.id.as_str(), now)?;

@@ -15,11 +15,11 @@ CREATE TABLE users (
     updated_at BIGINT NOT NULL,
     last_login_at BIGINT
 );
-CREATE INDEX users_by_username ON users (username);
 
+-- A session outlives its user by a while: other instances have to learn that it was ended.
 CREATE TABLE sessions (
     id TEXT PRIMARY KEY,
-    user_id BIGINT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    user_id BIGINT NOT NULL,
     amr TEXT NOT NULL,
     created_at BIGINT NOT NULL,
     last_seen_at BIGINT NOT NULL,
@@ -50,6 +50,7 @@ CREATE TABLE registrations (
     link_hash BLOB UNIQUE,
     code_hash BLOB,
     code_tries INTEGER NOT NULL,
+    wrong_codes INTEGER NOT NULL,
     created_at BIGINT NOT NULL,
     expires_at BIGINT NOT NULL,
     proven_at BIGINT
@@ -74,6 +75,7 @@ CREATE TABLE outbox (
     last_error TEXT
 );
 CREATE INDEX outbox_due ON outbox (status, next_attempt_at);
+CREATE INDEX outbox_by_subject ON outbox (subject_id);
 
 CREATE TABLE signing_keys (
     kid TEXT PRIMARY KEY,

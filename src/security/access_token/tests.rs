@@ -59,7 +59,7 @@ fn every_algorithm_signs_what_it_believes() {
 fn a_token_expires_to_the_second() {
     let gate = gate(SigningAlgorithm::Es256);
     let token = token(&gate, &header(&gate), &claims());
-    gate.revocations.sync(Vec::new(), at(NOW + 300));
+    gate.revocations.sync(&[], at(NOW + 300));
     assert!(gate.check(&token, at(NOW + 304)).is_ok());
     assert_eq!(gate.check(&token, at(NOW + 305)).unwrap_err(), Refusal::Expired);
     assert!(gate.check(&token, at(NOW - 5)).is_ok());
@@ -126,7 +126,7 @@ fn claims_that_are_missing_or_of_another_type_are_refused() {
         ("aud", json!("other")),
         ("sub", json!("8")),
         ("iat", json!(NOW + 6)),
-        ("exp", json!(NOW + 301)),
+        ("exp", json!(NOW + 901)),
         ("exp", json!(NOW - 1)),
         ("exp", json!(i64::MAX)),
         ("iat", json!(i64::MIN)),
@@ -166,7 +166,7 @@ fn broken_forms_are_refused() {
             .map(|c| format!("{message}.{}{c}", &signature[..signature.len() - 1])),
     );
     for form in forms {
-        assert_eq!(gate.check(&form, at(NOW)).unwrap_err(), Refusal::Invalid, "{:.80}", form);
+        assert_eq!(gate.check(&form, at(NOW)).unwrap_err(), Refusal::Invalid, "{form:.80}");
     }
 }
 
