@@ -37,16 +37,16 @@ const CRATES: &[(&str, &[&str])] = &[
 /// Every source file with its room: the folder, or the file at the top.
 fn sources() -> Vec<(String, PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut folders = vec![root.clone()];
+    let mut unseen = vec![root.clone()];
     let mut sources = Vec::new();
-    while let Some(folder) = folders.pop() {
+    while let Some(folder) = unseen.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                folders.push(path);
+                unseen.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let below = path.strip_prefix(&root).unwrap();
-                let room = below.iter().next().unwrap().to_str().unwrap().to_owned();
+                let inner = path.strip_prefix(&root).unwrap();
+                let room = inner.iter().next().unwrap().to_str().unwrap().to_owned();
                 let text = fs::read_to_string(&path).unwrap();
                 sources.push((room, path, text));
             }

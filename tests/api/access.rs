@@ -27,8 +27,25 @@ on_both! {
             "active": true, "token": tokens.access, "iss": "http://auth.test",
             "aud": "http://auth.test", "sub": "1", "iat": now, "exp": now + 300, "jti": null,
             "sid": tokens.session, "user_id": 1, "username": "mina", "email": MINA,
-            "email_verified": true, "is_staff": false, "amr": ["pwd"], "auth_time": now,
+            "email_verified": true, "is_staff": false, "amr": ["otp"], "auth_time": now,
         }));
+    }
+
+    fn a_token_tells_how_the_person_came_in(world) {
+        let app = world.app();
+        let amr = |answer: crate::support::Answer| {
+            app.token_verify(&answer.is(200).tokens().access).json()["amr"].clone()
+        };
+        app.register(MINA);
+        let link = world.proof(MINA, 1).link_token;
+        assert_eq!(amr(app.verify_password(&link, crate::support::PASSWORD)), json!(["pwd"]));
+        let log_in = app.log_in(MINA, crate::support::PASSWORD).is(200);
+        let next = app.refresh(&log_in.tokens().refresh);
+        assert_eq!(amr(log_in), json!(["pwd"]));
+        assert_eq!(amr(next), json!(["pwd"]));
+        let token = app.register("b@example.com");
+        let link = world.proof("b@example.com", 1).link_token;
+        assert_eq!(amr(app.verify_link(&link, &token)), json!(["otp"]));
     }
 
     fn a_refreshed_token_keeps_the_time_of_the_log_in(world) {

@@ -87,7 +87,7 @@ on_both! {
             app.verify_code(&token, wrong).refused(401, "code_invalid");
         }
         app.verify_code(&token, &code).refused(401, "code_invalid");
-        app.post("/v1/verify-email/resend", &json!({"email": MINA})).is(202);
+        app.resend(&world, MINA);
         let next = world.proof(MINA, 2).code;
         app.verify_code(&token, &next).is(200);
     }
@@ -106,7 +106,7 @@ on_both! {
         let app = world.app();
         let token = app.register(MINA);
         let first = world.proof(MINA, 1);
-        app.post("/v1/verify-email/resend", &json!({"email": "MINA@example.com"})).is(202);
+        app.resend(&world, "MINA@example.com");
         let second = world.proof(MINA, 2);
         assert_ne!(first.link_token, second.link_token);
         app.verify_link(&first.link_token, &token).refused(401, "one_time_token_invalid");
@@ -121,6 +121,7 @@ on_both! {
         app.person(&world, "known@example.com");
         app.register("waiting@example.com");
         world.mails_to("waiting@example.com", 1);
+        world.advance(SECOND);
         let answers = ["known@example.com", "waiting@example.com", "nobody@example.com"]
             .map(|email| app.post("/v1/verify-email/resend", &json!({"email": email})).is(202));
         for answer in &answers {
@@ -219,16 +220,46 @@ on_both! {
         assert_eq!(world.count("sessions"), 1);
     }
 
-    fn a_proof_that_is_repeated_after_the_log_out_does_not_revive_the_session(world) {
+    fn a_proof_opens_no_door_after_the_log_out(world) {
+        let app = world.app();
+        let token = app.register(MINA);
+        let proof = world.proof(MINA, 1);
+        let tokens = app.verify_code(&token, &proof.code).is(200).tokens();
+        app.revoke(&tokens.refresh).is(204);
+        app.verify_code(&token, &proof.code).refused(401, "one_time_token_invalid");
+        app.verify_link(&proof.link_token, &token).refused(401, "one_time_token_invalid");
+        app.me(&tokens.access).refused(401, "token_revoked");
+        app.log_in(MINA, PASSWORD).is(200);
+    }
+
+    fn a_proof_that_is_repeated_after_a_refresh_opens_another_session(world) {
         let app = world.app();
         let token = app.register(MINA);
         let proof = world.proof(MINA, 1);
         let first = app.verify_code(&token, &proof.code).is(200).tokens();
-        app.revoke(&first.refresh).is(204);
+        let next = app.refresh(&first.refresh).is(200).tokens();
         let second = app.verify_code(&token, &proof.code).is(200).tokens();
         assert_ne!(first.session, second.session);
-        app.me(&first.access).refused(401, "token_revoked");
+        app.me(&next.access).is(200);
         app.me(&second.access).is(200);
+        app.refresh(&second.refresh).is(200);
+    }
+
+    fn no_number_of_mails_makes_more_than_fifteen_guesses(world) {
+        let app = world.app();
+        let token = app.register(MINA);
+        for mail in 1..=3 {
+            let code = world.proof(MINA, mail).code;
+            let wrong = if code == "000000" { "000001" } else { "000000" };
+            for _ in 0..5 {
+                app.verify_code(&token, wrong).refused(401, "code_invalid");
+            }
+            app.resend(&world, MINA);
+        }
+        let proof = world.proof(MINA, 4);
+        app.verify_code(&token, &proof.code).refused(401, "code_invalid");
+        // The link is no guess.
+        app.verify_link(&proof.link_token, &token).is(200);
     }
 
     fn a_registration_lasts_to_the_second(world) {
@@ -258,7 +289,7 @@ on_both! {
         app.register(MINA);
         world.mails_to(MINA, 1);
         world.advance(DAY);
-        app.post("/v1/verify-email/resend", &json!({"email": MINA})).is(202);
+        app.resend(&world, MINA);
         app.register("other@example.com");
         world.mails_to("other@example.com", 1);
         assert_eq!(world.mails_so_far(MINA).len(), 1);

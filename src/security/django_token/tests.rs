@@ -1,3 +1,5 @@
+//! Tokens of the Django face: those that count and those that do not.
+
 use super::*;
 use crate::domain::{Email, Locale, PasswordHash, UserId, Username};
 

@@ -14,7 +14,7 @@ use reqwest::Method;
 use reqwest::blocking::Client;
 use serde_json::{Value, json};
 
-use super::{Answer, PASSWORD, World, contract, wait_for};
+use super::{Answer, PASSWORD, SECOND, World, contract, wait_for};
 
 static CLIENT: LazyLock<Client> = LazyLock::new(|| {
     Client::builder()
@@ -117,6 +117,12 @@ impl TestApp {
 
     pub fn verify_password(&self, token: &str, password: &str) -> Answer {
         self.post("/v1/verify-email", &json!({"token": token, "password": password}))
+    }
+
+    /// Asks for the mail again, a second later: of two mails the newer counts.
+    pub fn resend(&self, world: &World, email: &str) {
+        world.advance(SECOND);
+        self.post("/v1/verify-email/resend", &json!({"email": email})).is(202);
     }
 
     pub fn log_in(&self, username: &str, password: &str) -> Answer {

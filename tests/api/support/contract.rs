@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex};
 
 use boon::{Compiler, SchemaIndex, Schemas};
+use hallpass::http::code::Code;
 use serde_json::Value;
 
 use super::Answer;
@@ -88,6 +89,12 @@ fn check_undocumented(place: &str, path: &str, answer: &Answer) {
 
 fn check_operation(place: &str, method: &str, path: &str, operation: &Value, answer: &Answer) {
     let status = answer.status.to_string();
+    if answer.status >= 400 && method != "HEAD" {
+        let codes = operation["x-error-codes"].as_array().expect("codes");
+        let code = Code::from_name(&answer.code()).unwrap_or_else(|| panic!("no code: {place}"));
+        assert!(codes.contains(&code.name().into()), "the document lacks this code: {place}");
+        assert_eq!(code.status().as_u16(), answer.status, "{place}");
+    }
     let promised = operation["responses"]
         .get(&status)
         .unwrap_or_else(|| panic!("the document does not have this status: {place}"));

@@ -33,7 +33,7 @@ struct Count {
 }
 
 impl World {
-    /// On a fresh SQLite file.
+    /// On a fresh file.
     pub fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("test.db").display());
