@@ -36,8 +36,8 @@ const CRATES: &[(&str, &[&str])] = &[
 
 /// Every source file with its room: the folder, or the file at the top.
 fn sources() -> Vec<(String, PathBuf, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut unseen = vec![root.clone()];
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut unseen = vec![source.clone()];
     let mut sources = Vec::new();
     while let Some(folder) = unseen.pop() {
         for entry in fs::read_dir(folder).unwrap() {
@@ -45,7 +45,7 @@ fn sources() -> Vec<(String, PathBuf, String)> {
             if path.is_dir() {
                 unseen.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let inner = path.strip_prefix(&root).unwrap();
+                let inner = path.strip_prefix(&source).unwrap();
                 let room = inner.iter().next().unwrap().to_str().unwrap().to_owned();
                 let text = fs::read_to_string(&path).unwrap();
                 sources.push((room, path, text));
