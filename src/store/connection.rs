@@ -1,5 +1,6 @@
 //! One connection type over two databases, opened by the scheme of the URL.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use diesel::connection::{
@@ -174,6 +175,19 @@ fn rollback(conn: &mut Conn) {
     if let Err(error) = <Conn as Connection>::TransactionManager::rollback_transaction(conn) {
         tracing::warn!(%error, "cannot roll back; the connection is dropped");
     }
+}
+
+/// Undoes everything that is open inside the outermost transaction.
+pub(super) fn roll_back_savepoints(conn: &mut Conn) -> Result<()> {
+    type Transactions = <Conn as Connection>::TransactionManager;
+    let depth = |conn: &mut Conn| {
+        let status = Transactions::transaction_manager_status_mut(conn);
+        status.transaction_depth().map(|depth| depth.map_or(0, NonZeroU32::get))
+    };
+    while depth(conn)? > 1 {
+        Transactions::rollback_transaction(conn)?;
+    }
+    Ok(())
 }
 
 /// Runs `work` in a transaction of its own, or in a savepoint inside one.

@@ -1,5 +1,9 @@
 //! Brings the tables up to date. Every instance may try at the same time: one at a time does it.
 
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
 use diesel::connection::SimpleConnection;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
@@ -14,34 +18,32 @@ const LOCK: i64 = 0x4841_4c4c_5041_5353;
 
 /// Runs what is pending and returns the names of it.
 pub fn run(url: &DatabaseUrl) -> Result<Vec<String>> {
-    let mut conn = Manager::new(url.clone(), ReadOnly(false)).open()?;
-    let fault = |error: Box<dyn std::error::Error + Send + Sync>| {
-        Error::Internal(format!("migration failed: {error}"))
+    let _one_at_a_time = match url {
+        DatabaseUrl::Sqlite(path) => Some(lock_folder(path)?),
+        DatabaseUrl::Postgres(_) => None,
     };
-    let names = match &mut conn {
-        Conn::Sqlite(sqlite) => {
-            // Two processes may start on an empty file: the one that comes second fails, and
-            // finds nothing left to do.
-            let applied = sqlite
-                .run_pending_migrations(SQLITE)
-                .map(|names| names.iter().map(ToString::to_string).collect());
-            match applied {
-                Err(error) if sqlite.has_pending_migration(SQLITE).map_err(fault)? => {
-                    return Err(fault(error));
-                }
-                applied => applied.unwrap_or_default(),
-            }
-        }
+    let mut conn = Manager::new(url.clone(), ReadOnly(false)).open()?;
+    let done = match &mut conn {
+        Conn::Sqlite(sqlite) => sqlite.run_pending_migrations(SQLITE),
         Conn::Postgres(postgres) => {
             // The lock is the session's: it ends with this connection, whatever happens.
             postgres.batch_execute(&format!("SELECT pg_advisory_lock({LOCK})"))?;
-            postgres
-                .run_pending_migrations(POSTGRES)
-                .map_err(fault)?
-                .iter()
-                .map(ToString::to_string)
-                .collect()
+            postgres.run_pending_migrations(POSTGRES)
         }
     };
-    Ok(names)
+    let done = done.map_err(|error| Error::Internal(format!("migration failed: {error}")))?;
+    Ok(done.iter().map(ToString::to_string).collect())
+}
+
+/// SQLite's own locks do not help on a new file: two connections that turn it to WAL at the same
+/// moment refuse each other at once. The lock ends with the returned handle.
+fn lock_folder(database: &Path) -> Result<File> {
+    let folder = match database.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let fault = |error: io::Error| Error::Unavailable(format!("{}: {error}", folder.display()));
+    let handle = File::open(folder).map_err(fault)?;
+    handle.lock().map_err(fault)?;
+    Ok(handle)
 }

@@ -63,7 +63,8 @@ impl Db {
         let pool = |read_only| {
             r2d2::Pool::builder()
                 .max_size(settings.size)
-                .min_idle(Some(0))
+                // With none, nobody replaces a broken connection that others are waiting for.
+                .min_idle(Some(1))
                 .test_on_check_out(true)
                 .connection_timeout(settings.wait)
                 .error_handler(Box::new(connection::LogFaults))

@@ -5,7 +5,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
-use super::connection::{Manager, begin, commit, in_transaction};
+use super::connection::{Manager, begin, commit, in_transaction, roll_back_savepoints};
 use super::{Conn, Error, Result};
 
 const QUEUE_LENGTH: usize = 1024;
@@ -110,8 +110,10 @@ fn open_and_commit(
     };
     begin(conn)?;
     for job in batch.iter_mut() {
-        catch_unwind(AssertUnwindSafe(|| job.run(conn)))
-            .map_err(|_| Error::Internal("a database job panicked".into()))?;
+        // A panic is that job's own affair: what it left open is undone, the others go on.
+        if catch_unwind(AssertUnwindSafe(|| job.run(conn))).is_err() {
+            roll_back_savepoints(conn)?;
+        }
     }
     commit(conn)
 }

@@ -11,11 +11,14 @@ mod support;
 
 mod access;
 mod edge;
+mod instances;
 mod language;
 mod log_in;
 mod page;
 mod passwords;
 mod policies;
+mod races;
 mod refresh;
 mod register;
+mod store;
 mod surface;

@@ -1,6 +1,8 @@
 //! Refreshing and logging out.
 
-use crate::support::{DAY, HOUR, PASSWORD, SECOND, on_both};
+use std::time::Duration;
+
+use crate::support::{DAY, HOUR, PASSWORD, SECOND, on_both, shortly_before};
 
 const MINA: &str = "mina@example.com";
 
@@ -33,7 +35,7 @@ on_both! {
         let app = world.app();
         let first = app.person(&world, MINA);
         let second = app.refresh(&first.refresh).is(200).tokens();
-        for wait in [SECOND * 0, SECOND, SECOND * 29] {
+        for wait in [Duration::ZERO, SECOND, SECOND * 29] {
             world.advance(wait);
             let again = app.refresh(&first.refresh).is(200).tokens();
             assert_eq!((&again.refresh, &again.session), (&second.refresh, &second.session));
@@ -94,7 +96,7 @@ on_both! {
         let app = world.app();
         let tokens = app.person(&world, MINA);
         let late = app.log_in(MINA, PASSWORD).is(200).tokens();
-        world.advance(7 * DAY - SECOND);
+        world.advance(shortly_before(7 * DAY));
         app.refresh(&tokens.refresh).is(200);
         world.advance(SECOND);
         app.refresh(&late.refresh).refused(401, "refresh_token_expired");
@@ -109,7 +111,7 @@ on_both! {
             world.advance(5 * DAY);
             tokens = app.refresh(&tokens.refresh).is(200).tokens();
         }
-        world.advance(5 * DAY - SECOND * 2);
+        world.advance(shortly_before(shortly_before(5 * DAY)));
         let last = app.refresh(&tokens.refresh).is(200);
         assert_eq!(last.json()["refresh_expires_in"], 2);
         world.advance(SECOND);

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{DAY, PASSWORD, SECOND, on_both, proof_in};
+use crate::support::{DAY, PASSWORD, SECOND, on_both, proof_in, shortly_before};
 
 const MINA: &str = "mina@example.com";
 
@@ -237,7 +237,7 @@ on_both! {
             (app.register(email), world.proof(email, 1))
         });
         let (token, proof) = &proofs[0];
-        world.advance(DAY - SECOND);
+        world.advance(shortly_before(DAY));
         app.verify_link(&proof.link_token, token).is(200);
         let (token, proof) = &proofs[1];
         for _ in 0..2 {

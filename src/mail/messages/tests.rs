@@ -1,3 +1,5 @@
+//! Every mail in every language, and templates of the operator.
+
 use std::{collections::BTreeSet, fs};
 
 use super::*;

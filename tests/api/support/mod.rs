@@ -19,8 +19,13 @@ pub use world::World;
 pub const PASSWORD: &str = "plum tree at dusk";
 
 pub const SECOND: std::time::Duration = std::time::Duration::from_secs(1);
-pub const HOUR: std::time::Duration = std::time::Duration::from_secs(60 * 60);
-pub const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+pub const HOUR: std::time::Duration = std::time::Duration::from_hours(1);
+pub const DAY: std::time::Duration = std::time::Duration::from_hours(24);
+
+/// One second less.
+pub fn shortly_before(span: std::time::Duration) -> std::time::Duration {
+    span.checked_sub(SECOND).expect("a span of more than a second")
+}
 
 /// Makes two tests of one story: on SQLite and on Postgres.
 macro_rules! on_both {

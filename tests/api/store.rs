@@ -1,0 +1,322 @@
+//! The store's contract, the same on both databases: the tables, the outbox, the writer.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use diesel::{QueryableByName, RunQueryDsl as _, sql_query, sql_types};
+use hallpass::domain::{Email, Locale, MailId, UtcTime};
+use hallpass::store::outbox::{self, MailKind, MailStatus};
+use hallpass::store::{Conn, DatabaseUrl, Db, Error, PoolSettings, Result, migrate};
+
+use crate::support::{World, at_once, on_both};
+
+fn at(seconds: i64) -> UtcTime {
+    UtcTime::from_seconds(seconds)
+}
+
+fn database(world: &World) -> Db {
+    let url = DatabaseUrl::parse(&world.database_url).unwrap();
+    Db::open(&url, PoolSettings { size: 9, wait: Duration::from_secs(10) }).unwrap()
+}
+
+fn order_mails(db: &Db, count: usize) {
+    db.write(move |conn| {
+        for number in 0..count {
+            let email = Email::parse(&format!("p{number}@example.com")).unwrap();
+            let kind = MailKind::Registration;
+            outbox::enqueue(conn, kind, &email, &Locale::default(), "x", at(0))?;
+        }
+        Ok::<_, Error>(())
+    })
+    .unwrap();
+}
+
+fn lease(db: &Db, token: &str, limit: i64, now: i64, until: i64) -> Vec<MailId> {
+    let token = token.to_owned();
+    let leased = db.write(move |conn| outbox::lease_due(conn, &token, limit, at(now), at(until)));
+    leased.unwrap().into_iter().map(|mail| mail.id).collect()
+}
+
+fn finish(db: &Db, id: &MailId, token: &str, status: MailStatus) -> bool {
+    let (id, token) = (id.clone(), token.to_owned());
+    db.write(move |conn| outbox::finish(conn, &id, &token, status, None, at(1))).unwrap()
+}
+
+fn put_back(db: &Db, id: &MailId, token: &str, next: i64) -> bool {
+    let (id, token) = (id.clone(), token.to_owned());
+    db.write(move |conn| outbox::put_back(conn, &id, &token, "later", at(next))).unwrap()
+}
+
+fn retry_dead(db: &Db, id: Option<&MailId>, now: i64) -> usize {
+    let id = id.map(|id| id.0.clone());
+    db.write(move |conn| outbox::retry_dead(conn, id.as_deref(), at(now))).unwrap()
+}
+
+on_both! {
+    fn a_mail_is_never_leased_twice(world) {
+        let db = database(&world);
+        order_mails(&db, 200);
+        let leased = at_once(8, |number| {
+            let mut mine = Vec::new();
+            loop {
+                let some = lease(&db, &format!("holder {number}"), 7, 1, 100);
+                if some.is_empty() {
+                    return mine;
+                }
+                mine.extend(some);
+            }
+        });
+        let all: Vec<MailId> = leased.into_iter().flatten().collect();
+        assert_eq!(all.len(), 200);
+        assert_eq!(all.into_iter().collect::<HashSet<_>>().len(), 200);
+    }
+
+    fn a_lease_that_ran_out_is_anybodys_and_its_holder_may_note_nothing_more(world) {
+        let db = database(&world);
+        order_mails(&db, 1);
+        let id = lease(&db, "first", 10, 0, 20).remove(0);
+        assert!(lease(&db, "second", 10, 19, 40).is_empty());
+        let (renewed, token) = (id.clone(), "first");
+        db.write(move |conn| outbox::renew(conn, &renewed, token, at(30))).unwrap();
+        assert!(lease(&db, "second", 10, 29, 40).is_empty());
+        assert_eq!(lease(&db, "second", 10, 30, 50), std::slice::from_ref(&id));
+        assert!(!finish(&db, &id, "first", MailStatus::Sent));
+        assert!(!put_back(&db, &id, "first", 40));
+        let (renewed, token) = (id.clone(), "first");
+        db.write(move |conn| outbox::renew(conn, &renewed, token, at(90))).unwrap();
+        assert_eq!(lease(&db, "third", 10, 50, 70), std::slice::from_ref(&id));
+        assert!(finish(&db, &id, "third", MailStatus::Sent));
+        assert!(!finish(&db, &id, "third", MailStatus::Dead));
+        assert!(lease(&db, "fourth", 10, 1_000, 1_020).is_empty());
+    }
+
+    fn a_mail_that_was_put_back_waits_for_its_time_and_counts_its_tries(world) {
+        let db = database(&world);
+        order_mails(&db, 1);
+        let id = lease(&db, "a", 10, 0, 20).remove(0);
+        assert!(put_back(&db, &id, "a", 60));
+        assert!(lease(&db, "b", 10, 59, 80).is_empty());
+        let mails = db.write(|conn| outbox::lease_due(conn, "b", 10, at(60), at(80))).unwrap();
+        assert_eq!((mails[0].attempts, mails[0].created_at), (1, at(0)));
+        let line = db.read(|conn| outbox::list_open(conn, 10)).unwrap().remove(0);
+        assert_eq!((line.status.as_str(), line.last_error.as_deref()), ("queued", Some("later")));
+    }
+
+    fn a_dead_mail_is_listed_and_lives_again_when_asked_for(world) {
+        let db = database(&world);
+        order_mails(&db, 3);
+        let ids = lease(&db, "a", 10, 0, 20);
+        for (id, status) in ids.iter().zip([MailStatus::Dead, MailStatus::Dead, MailStatus::Sent]) {
+            assert!(finish(&db, id, "a", status));
+        }
+        let listed = db.read(|conn| outbox::list_open(conn, 10)).unwrap();
+        assert_eq!(listed.iter().map(|line| line.status.as_str()).collect::<Vec<_>>(), ["dead"; 2]);
+        assert!(lease(&db, "b", 10, 1_000, 1_020).is_empty());
+        db.write(|conn| outbox::purge(conn, at(1_000_000))).unwrap();
+        assert_eq!(world.count("outbox"), 2, "dead mail is kept");
+        assert_eq!(retry_dead(&db, Some(&ids[0]), 2_000), 1);
+        assert_eq!(lease(&db, "c", 10, 2_000, 2_020), [ids[0].clone()]);
+        assert_eq!(retry_dead(&db, None, 3_000), 1);
+        assert_eq!(retry_dead(&db, None, 3_000), 0);
+        assert_eq!(lease(&db, "d", 10, 3_000, 3_001).len(), 2);
+    }
+
+    fn mail_leaves_in_the_order_it_came(world) {
+        let db = database(&world);
+        for second in [30, 10, 20] {
+            db.write(move |conn| {
+                let email = Email::parse(&format!("p{second}@example.com")).unwrap();
+                let (kind, locale) = (MailKind::Registration, Locale::default());
+                outbox::enqueue(conn, kind, &email, &locale, "x", at(second))
+            }).unwrap();
+        }
+        assert!(!db.read(|conn| outbox::is_any_due(conn, at(9))).unwrap());
+        assert!(db.read(|conn| outbox::is_any_due(conn, at(10))).unwrap());
+        let mut order = Vec::new();
+        for number in 0..3 {
+            let token = format!("{number}");
+            let leased = db.write(move |conn| outbox::lease_due(conn, &token, 1, at(40), at(60)));
+            order.push(leased.unwrap().remove(0).created_at);
+        }
+        assert_eq!(order, [at(10), at(20), at(30)]);
+    }
+
+    fn a_failing_job_does_not_harm_those_beside_it(world) {
+        let db = database(&world);
+        for _ in 0..5 {
+            world_of_jobs(&world, &db, |_| Err(Error::Internal("on purpose".into())));
+        }
+    }
+
+    fn a_panicking_job_does_not_harm_those_beside_it(world) {
+        let db = database(&world);
+        for _ in 0..5 {
+            world_of_jobs(&world, &db, |_| panic!("a panic on purpose"));
+        }
+    }
+
+    fn a_job_that_panics_inside_a_transaction_of_its_own_leaves_nothing(world) {
+        let db = database(&world);
+        world_of_jobs(&world, &db, |conn| {
+            diesel::Connection::transaction(conn, |conn| {
+                insert_key(conn, "inner")?;
+                diesel::Connection::transaction(conn, |_| -> Result<()> {
+                    panic!("a panic on purpose, two levels down")
+                })
+            })
+        });
+        assert_eq!(world.count("signing_keys WHERE kid = 'inner'"), 0);
+    }
+
+    fn an_answer_comes_after_the_commit(world) {
+        let db = database(&world);
+        let other = database(&world);
+        at_once(8, |number| {
+            for round in 0..20 {
+                let key = format!("{number}-{round}");
+                let name = key.clone();
+                db.write(move |conn| insert_key(conn, &name)).unwrap();
+                let seen = other.read(|conn| {
+                    sql_query(format!("SELECT kid FROM signing_keys WHERE kid = '{key}'"))
+                        .execute(conn)
+                        .map_err(Error::from)
+                });
+                seen.unwrap();
+                assert_eq!(count(&other, &format!("signing_keys WHERE kid = '{key}'")), 1);
+            }
+        });
+        assert_eq!(world.count("signing_keys"), 160);
+    }
+
+    fn a_job_that_fails_takes_back_all_it_did(world) {
+        let db = database(&world);
+        let outcome = db.write(|conn| {
+            insert_key(conn, "half done")?;
+            Err::<(), _>(Error::Internal("on purpose".into()))
+        });
+        assert!(outcome.is_err());
+        assert_eq!(world.count("signing_keys"), 0);
+    }
+}
+
+/// Many jobs at once, every fourth of them `bad`: the good ones are all done, the bad ones leave
+/// nothing and fail, and the database goes on.
+fn world_of_jobs(world: &World, db: &Db, bad: fn(&mut Conn) -> Result<()>) {
+    let before = world.count("signing_keys");
+    let outcomes = at_once(40, |number| {
+        let name = uuid::Uuid::new_v4().to_string();
+        let job = move |conn: &mut Conn| -> Result<()> {
+            insert_key(conn, &name)?;
+            if number % 4 == 0 { bad(conn) } else { Ok(()) }
+        };
+        let run = std::panic::AssertUnwindSafe(|| db.write(job));
+        // On Postgres a job runs on the thread of whoever asked.
+        std::panic::catch_unwind(run).is_ok_and(|outcome| outcome.is_ok())
+    });
+    for (number, done) in outcomes.iter().enumerate() {
+        assert_eq!(*done, number % 4 != 0, "job {number}");
+    }
+    assert_eq!(world.count("signing_keys"), before + 30);
+}
+
+fn insert_key(conn: &mut Conn, kid: &str) -> Result<()> {
+    let empty = match conn {
+        Conn::Postgres(_) => "''::bytea",
+        Conn::Sqlite(_) => "x''",
+    };
+    sql_query(format!("INSERT INTO signing_keys VALUES ('{kid}', 'none', {empty}, '{{}}', 0)"))
+        .execute(conn)?;
+    Ok(())
+}
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = sql_types::BigInt)]
+    n: i64,
+}
+
+fn count(db: &Db, from: &str) -> i64 {
+    let sql = format!("SELECT count(*) AS n FROM {from}");
+    db.read(|conn: &mut Conn| sql_query(sql).get_result::<Count>(conn).map_err(Error::from))
+        .unwrap()
+        .n
+}
+
+#[derive(QueryableByName)]
+struct Column {
+    #[diesel(sql_type = sql_types::Text)]
+    place: String,
+    #[diesel(sql_type = sql_types::Text)]
+    kind: String,
+    #[diesel(sql_type = sql_types::BigInt)]
+    nullable: i64,
+}
+
+/// Every column with its type and whether it may be empty.
+fn columns(world: &World) -> BTreeMap<String, (String, bool)> {
+    let url = DatabaseUrl::parse(&world.database_url).unwrap();
+    migrate(&url).unwrap();
+    let sql = match url {
+        DatabaseUrl::Sqlite(_) => {
+            "SELECT m.name || '.' || c.name AS place, lower(c.type) AS kind, \
+             CASE WHEN c.\"notnull\" = 1 OR c.pk > 0 THEN 0 ELSE 1 END AS nullable \
+             FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type = 'table' \
+             AND m.name NOT LIKE 'sqlite_%' AND m.name NOT LIKE '\\_\\_%' ESCAPE '\\'"
+        }
+        DatabaseUrl::Postgres(_) => {
+            "SELECT table_name || '.' || column_name AS place, data_type::text AS kind, \
+             (CASE WHEN is_nullable = 'YES' THEN 1 ELSE 0 END)::bigint AS nullable \
+             FROM information_schema.columns WHERE table_schema = current_schema() \
+             AND table_name NOT LIKE '\\_\\_%'"
+        }
+    };
+    let rows = world
+        .db()
+        .read(|conn: &mut Conn| sql_query(sql).load::<Column>(conn).map_err(Error::from))
+        .unwrap();
+    rows.into_iter()
+        .map(|row| {
+            let kind = match row.kind.as_str() {
+                "bytea" => "blob".to_owned(),
+                // The only integer key of SQLite that counts up by itself.
+                "integer" if row.place == "users.id" => "bigint".to_owned(),
+                other => other.to_owned(),
+            };
+            (row.place, (kind, row.nullable == 1))
+        })
+        .collect()
+}
+
+#[test]
+fn both_databases_have_the_same_tables() {
+    let Some(postgres) = World::postgres() else { return };
+    let (sqlite, postgres) = (columns(&World::sqlite()), columns(&postgres));
+    assert!(sqlite.len() > 40, "{sqlite:?}");
+    assert_eq!(sqlite, postgres);
+}
+
+#[derive(QueryableByName)]
+struct Index {
+    #[diesel(sql_type = sql_types::Text)]
+    name: String,
+}
+
+#[test]
+fn both_databases_have_the_same_named_indexes() {
+    let Some(postgres) = World::postgres() else { return };
+    let names = |world: &World, sql: &str| {
+        migrate(&DatabaseUrl::parse(&world.database_url).unwrap()).unwrap();
+        let rows = world
+            .db()
+            .read(|conn: &mut Conn| sql_query(sql).load::<Index>(conn).map_err(Error::from))
+            .unwrap();
+        rows.into_iter()
+            .map(|row| row.name)
+            .filter(|name| !name.ends_with("_key") && !name.ends_with("_pkey"))
+            .collect::<HashSet<_>>()
+    };
+    let sqlite = "SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL";
+    let on_postgres =
+        "SELECT indexname::text AS name FROM pg_indexes WHERE schemaname = current_schema()";
+    assert_eq!(names(&World::sqlite(), sqlite), names(&postgres, on_postgres));
+}

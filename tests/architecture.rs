@@ -1,0 +1,171 @@
+//! Who may use what. The rooms of `ARCHITECTURE.md` are more than a picture: a line of source that
+//! reaches past its room fails here.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot read the sources has failed")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A room and what is out of its reach: other rooms as `crate::...`, and crates.
+const WALLS: &[(&str, &[&str])] = &[
+    ("domain", &["app", "cli", "clock", "config", "flows", "http", "mail", "security", "store"]),
+    ("clock.rs", &["app", "cli", "config", "flows", "http", "mail", "security", "store"]),
+    ("store", &["app", "cli", "clock", "config", "flows", "http", "mail", "security"]),
+    ("security", &["app", "cli", "clock", "config", "flows", "http", "mail", "store"]),
+    ("mail", &["app", "cli", "config", "flows", "http", "security"]),
+    ("flows", &["app", "cli", "config", "http"]),
+    ("http", &["app", "cli", "config", "mail", "store"]),
+    ("config", &["app", "cli", "http"]),
+];
+
+/// A crate and the rooms that may know it.
+const CRATES: &[(&str, &[&str])] = &[
+    ("diesel", &["store"]),
+    ("diesel_migrations", &["store"]),
+    ("r2d2", &["store"]),
+    ("actix_web", &["http", "app", "cli"]),
+    ("actix_multipart", &["http"]),
+    ("utoipa", &["http"]),
+    ("utoipa_swagger_ui", &["http"]),
+    ("lettre", &["mail"]),
+    ("bcrypt", &["security"]),
+    ("jsonwebtoken", &["security"]),
+    ("clap", &["cli"]),
+    ("dotenvy", &["config"]),
+];
+
+/// Every source file with its room: the folder, or the file at the top.
+fn sources() -> Vec<(String, PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut folders = vec![root.clone()];
+    let mut sources = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let below = path.strip_prefix(&root).unwrap();
+                let room = below.iter().next().unwrap().to_str().unwrap().to_owned();
+                let text = fs::read_to_string(&path).unwrap();
+                sources.push((room, path, text));
+            }
+        }
+    }
+    assert!(sources.len() > 50, "only {} sources", sources.len());
+    sources
+}
+
+/// The lines that the compiler reads, numbered: no comments.
+fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.lines()
+        .enumerate()
+        .map(|(number, line)| (number + 1, line.split("//").next().unwrap_or_default()))
+}
+
+/// Whether `line` uses the path that begins with `name`, and not a longer name.
+fn uses(line: &str, name: &str) -> bool {
+    line.match_indices(name).any(|(at, _)| {
+        let is_word = |c: char| c.is_alphanumeric() || c == '_';
+        let before = line[..at].chars().next_back();
+        let after = line[at + name.len()..].chars().next();
+        !before.is_some_and(|c| is_word(c) || c == ':') && !after.is_some_and(is_word)
+    })
+}
+
+/// The rooms that a line of `use crate::{...}` or `crate::...` names.
+fn names_room(line: &str, room: &str) -> bool {
+    uses(line, &format!("crate::{room}"))
+        || line.split_once("use crate::{").is_some_and(|(_, list)| {
+            // At depth 0 of the list: `use crate::{config::Config, store}`.
+            let mut depth = 0_i32;
+            let mut names = vec![String::new()];
+            for c in list.chars() {
+                match c {
+                    '{' => depth += 1,
+                    '}' => depth -= 1,
+                    ',' if depth == 0 => names.push(String::new()),
+                    _ if depth == 0 => names.last_mut().unwrap().push(c),
+                    _ => {}
+                }
+            }
+            names.iter().any(|name| name.trim().split("::").next() == Some(room))
+        })
+}
+
+#[test]
+fn no_room_reaches_into_one_that_is_none_of_its_business() {
+    let mut faults = Vec::new();
+    for (room, path, text) in sources() {
+        let Some((_, walls)) = WALLS.iter().find(|(name, _)| *name == room) else { continue };
+        // One statement a line, however it is broken.
+        let joined = text.replace("use crate::{\n", "use crate::{");
+        for (number, line) in code(&joined) {
+            for wall in *walls {
+                if names_room(line, wall) {
+                    faults.push(format!("{}:{number}: {room} uses {wall}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn a_crate_is_known_where_it_belongs() {
+    let mut faults = Vec::new();
+    let mut known = 0;
+    for (room, path, text) in sources() {
+        for (name, rooms) in CRATES {
+            for (number, line) in code(&text) {
+                let is_use = uses(line, &format!("{name}::"))
+                    || line.contains(&format!("{name}::"))
+                        && uses(line.trim_start_matches("#["), name);
+                if !is_use {
+                    continue;
+                }
+                known += 1;
+                if !rooms.contains(&room.as_str()) {
+                    faults.push(format!("{}:{number}: {room} uses {name}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(known > 30, "this test looks at nothing: {known}");
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn every_module_says_what_it_is_for() {
+    for (_, path, text) in sources() {
+        assert!(text.starts_with("//! "), "{} begins without //!", path.display());
+    }
+}
+
+#[test]
+fn sql_asks_no_clock() {
+    for (room, path, text) in sources() {
+        if room != "store" {
+            continue;
+        }
+        for (number, line) in code(&text) {
+            let lower = line.to_lowercase();
+            let asks = ["now()", "current_timestamp", "datetime('now"]
+                .iter()
+                .any(|it| lower.contains(it) && lower.contains('"'));
+            assert!(!asks, "{}:{number}: {line}", path.display());
+        }
+    }
+}
+
+#[test]
+fn a_wall_that_is_crossed_is_noticed() {
+    assert!(names_room("use crate::store::users;", "store"));
+    assert!(names_room("use crate::{config::Config, store};", "store"));
+    assert!(names_room("    let x = crate::store::ping();", "store"));
+    assert!(!names_room("use crate::storeroom;", "store"));
+    assert!(!names_room("use crate::{domain::{store, x}};", "store"));
+    assert!(uses("use diesel::prelude::*;", "diesel"));
+    assert!(!uses("use diesel_migrations::x;", "diesel"));
+    assert!(!uses("let diesels = 1;", "diesel"));
+}
