@@ -11,7 +11,8 @@ use crate::config::{Config, LogFormat};
 pub fn init(config: &Config) {
     // The filter was checked with the other settings. What actix says at its start is of no use
     // to an operator, unless asked for.
-    let filter = EnvFilter::try_new(format!("actix_server=warn,{}", config.log)).unwrap_or_default();
+    let filter =
+        EnvFilter::try_new(format!("actix_server=warn,{}", config.log)).unwrap_or_default();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

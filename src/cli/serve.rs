@@ -30,8 +30,9 @@ fn announce(config: &Config, app: &App) {
         tracing::info!("API documentation: http://{address}/docs/");
     }
     tracing::info!("database: {}", config.database.redacted());
-    match &config.smtp {
-        Some(smtp) => tracing::info!("mail: through {}", smtp.host()),
-        None => tracing::info!("mail: as files in {}", config.mail_dir.display()),
+    if let Some(smtp) = &config.smtp {
+        tracing::info!("mail: through {}", smtp.host());
+    } else {
+        tracing::info!("mail: as files in {}", config.mail_dir.display());
     }
 }

@@ -22,8 +22,8 @@ use crate::security::keys::SigningAlgorithm;
 use crate::store::DatabaseUrl;
 
 const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const MINUTE: Duration = Duration::from_mins(1);
+const DAY: Duration = Duration::from_hours(24);
 
 /// The shortest secret outside development, in bytes.
 const MIN_SECRET_LENGTH: usize = 32;

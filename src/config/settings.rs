@@ -148,20 +148,15 @@ pub const SETTINGS: &[Setting] = &[
 
 /// The text of `.env.example`.
 pub fn example() -> String {
-    let mut text = String::from(
-        "# Every setting of Hallpass with its default. All are optional on a machine of your own.\n\
-         # A secret can come from a file: set NAME_FILE to its path instead of NAME.\n",
-    );
-    for Setting { name, default, secret, help } in SETTINGS {
-        let twin = if *secret { format!(" Or {name}_FILE.") } else { String::new() };
-        let default = if default.contains([' ', '<']) {
-            format!("\"{default}\"")
-        } else {
-            (*default).to_owned()
-        };
-        text.push_str(&format!("\n# {help}{twin}\n#{name}={default}\n"));
-    }
-    text
+    let head = "# Every setting of Hallpass with its default. All are optional on a machine of your own.\n\
+                # A secret can come from a file: set NAME_FILE to its path instead of NAME.\n";
+    SETTINGS.iter().fold(head.to_owned(), |text, setting| text + &example_of(setting))
+}
+
+fn example_of(Setting { name, default, secret, help }: &Setting) -> String {
+    let twin = if *secret { format!(" Or {name}_FILE.") } else { String::new() };
+    let quote = if default.contains(' ') { "\"" } else { "" };
+    format!("\n# {help}{twin}\n#{name}={quote}{default}{quote}\n")
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ impl Source {
             }
             Err(error) if error.not_found() => {}
             Err(_) => {
-                faults.push(ConfigFault { name: ".env".into(), advice: "cannot be read".into() })
+                faults.push(ConfigFault { name: ".env".into(), advice: "cannot be read".into() });
             }
         }
         #[expect(clippy::disallowed_methods, reason = "this is the one home of settings")]

@@ -11,9 +11,8 @@ fn read(values: &[(&str, &str)]) -> Result<Config, Vec<ConfigFault>> {
 }
 
 fn faulty(values: &[(&str, &str)]) -> Vec<String> {
-    read(values)
-        .map(|_| Vec::new())
-        .unwrap_or_else(|faults| faults.into_iter().map(|fault| fault.name).collect())
+    let names = |faults: Vec<ConfigFault>| faults.into_iter().map(|fault| fault.name).collect();
+    read(values).map_or_else(names, |_| Vec::new())
 }
 
 const PRODUCTION: [(&str, &str); 3] = [

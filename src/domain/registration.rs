@@ -31,7 +31,7 @@ pub struct Registration {
 
 impl Registration {
     /// How long a registration waits.
-    pub const LIFETIME: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+    pub const LIFETIME: std::time::Duration = std::time::Duration::from_hours(24);
     /// Wrong codes that one mail forgives.
     pub const CODE_TRIES: i32 = 5;
 

@@ -96,6 +96,9 @@ impl hkdf::KeyType for KeyLength {
 
 impl Secrets {
     /// Derives all keys from `HALLPASS_SECRET`.
+    ///
+    /// # Panics
+    /// Never: 32 bytes are within what HKDF gives.
     pub fn derive(secret: &[u8]) -> Self {
         let root = hkdf::Salt::new(hkdf::HKDF_SHA256, b"hallpass v1").extract(secret);
         let key = |purpose: &str| {

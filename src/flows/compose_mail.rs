@@ -2,6 +2,8 @@
 //! holds none. They are derived from the mail's id, so a mail that has to be sent twice carries
 //! the same ones.
 
+use std::time::Duration;
+
 use super::{Error, Flows, Result};
 use crate::domain::{Email, Locale, PlainToken, Registration, RegistrationId, UtcTime};
 use crate::mail::messages::Message;
@@ -10,6 +12,10 @@ use crate::store::{Conn, registrations, users};
 
 /// More registrations than this for one address are not worth a mail each.
 const REGISTRATIONS_TO_REMIND: i64 = 3;
+
+/// A mail is written a moment after the registration: "24 hours" reads better than what is left
+/// of them.
+const TO_THE_MINUTE: Duration = Duration::from_secs(59);
 
 impl Flows {
     /// The text of a mail that is due; `None` when it is no longer needed.
@@ -69,7 +75,7 @@ impl Flows {
         Message::VerifyEmail {
             link: self.policy.verify_email_link.replace("{token}", token.expose()),
             code: code.expose().to_owned(),
-            lifetime: registration.expires_at.remaining(now),
+            lifetime: registration.expires_at.remaining(now) + TO_THE_MINUTE,
         }
     }
 }

@@ -6,11 +6,11 @@ use super::{Error, Flows, Result};
 use crate::store::{outbox, registrations, sessions};
 
 /// How long the trace of a registration says "expired" rather than "unknown".
-const REMEMBER_REGISTRATIONS: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const REMEMBER_REGISTRATIONS: Duration = Duration::from_hours(7 * 24);
 /// How long a refresh token of an ended session says "revoked" or "expired" rather than "unknown".
-const REMEMBER_SESSIONS: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+const REMEMBER_SESSIONS: Duration = Duration::from_hours(30 * 24);
 /// How long a sent mail can be looked up.
-const REMEMBER_MAIL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+const REMEMBER_MAIL: Duration = Duration::from_hours(30 * 24);
 
 impl Flows {
     /// Brings the set of ended sessions in step with the database.
@@ -18,7 +18,7 @@ impl Flows {
         let now = self.now();
         let horizon = self.gate.revocations.horizon(now);
         let ended = self.db.read(|conn| sessions::list_ended_since(conn, horizon))?;
-        self.gate.revocations.sync(ended, now);
+        self.gate.revocations.sync(&ended, now);
         Ok(())
     }
 

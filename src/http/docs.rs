@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actix_web::http::header::{CONTENT_SECURITY_POLICY, LOCATION};
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpResponse, guard, web};
 use utoipa_swagger_ui::Config;
 
 use super::code::Code;
@@ -24,10 +24,12 @@ pub fn configure(app: &mut web::ServiceConfig) {
     )
     .route(
         "/docs/{file:.*}",
-        web::get().to(move |file: web::Path<String>| {
-            let page = serve(&file, Arc::clone(&config));
-            async move { page }
-        }),
+        web::route().guard(guard::Any(guard::Get()).or(guard::Head())).to(
+            move |file: web::Path<String>| {
+                let page = serve(&file, Arc::clone(&config));
+                async move { page }
+            },
+        ),
     );
 }
 

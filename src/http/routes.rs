@@ -31,7 +31,10 @@ macro_rules! endpoints {
         vec![$(Endpoint {
             path: v1::$module::__path_handle::path(),
             method: v1::$module::__path_handle::methods().remove(0),
-            operation: v1::$module::__path_handle::operation(),
+            operation: tagged(
+                v1::$module::__path_handle::operation(),
+                <v1::$module::__path_handle as utoipa::__dev::Tags>::tags(),
+            ),
             schemas: {
                 let mut schemas = Vec::new();
                 <v1::$module::__path_handle as utoipa::__dev::SchemaReferences>::schemas(&mut schemas);
@@ -40,6 +43,12 @@ macro_rules! endpoints {
             route: web::route().to(v1::$module::handle),
         }),*]
     };
+}
+
+/// utoipa keeps the tags of a handler apart from its operation.
+fn tagged(mut operation: Operation, tags: Vec<&str>) -> Operation {
+    operation.tags = Some(tags.into_iter().map(str::to_owned).collect());
+    operation
 }
 
 /// Every endpoint of the API.

@@ -195,8 +195,8 @@ fn span(language: Language, span: Duration) -> String {
     let seconds = span.as_secs();
     let (count, english, korean) = match seconds {
         // One day reads better as 24 hours: nobody asks whether it ends at midnight.
-        _ if seconds >= 2 * DAY && seconds.is_multiple_of(DAY) => (seconds / DAY, "day", "일"),
-        _ if seconds >= HOUR && seconds.is_multiple_of(HOUR) => (seconds / HOUR, "hour", "시간"),
+        _ if seconds >= 2 * DAY => (seconds / DAY, "day", "일"),
+        _ if seconds >= 2 * HOUR || seconds == HOUR => (seconds / HOUR, "hour", "시간"),
         _ if seconds >= MINUTE => (seconds / MINUTE, "minute", "분"),
         _ => (seconds, "second", "초"),
     };

@@ -25,9 +25,9 @@ const RENEWAL: Duration = Duration::from_secs(5);
 const PARALLEL_SENDS: usize = 16;
 
 const FIRST_DELAY: Duration = Duration::from_secs(5);
-const LONGEST_DELAY: Duration = Duration::from_secs(60 * 60);
+const LONGEST_DELAY: Duration = Duration::from_hours(1);
 /// Whoever registered has long given up by then, and the one-time secrets are void.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(3 * 24 * 60 * 60);
+const GIVE_UP_AFTER: Duration = Duration::from_hours(3 * 24);
 
 /// Decides what a mail says; `None` when it is no longer needed.
 pub type Compose = Arc<dyn Fn(&QueuedMail) -> Result<Option<Message>, String> + Send + Sync>;
@@ -165,7 +165,7 @@ impl Worker {
     /// again, so the note is tried until it is made.
     async fn record(&self, mail: &QueuedMail, lease: String, outcome: Outcome) {
         let now = self.clock.now();
-        self.log(mail, &outcome);
+        Self::log(mail, &outcome);
         let note = Note::of(mail, outcome, now);
         loop {
             let (id, lease, note) = (mail.id.clone(), lease.clone(), note.clone());
@@ -186,7 +186,7 @@ impl Worker {
         }
     }
 
-    fn log(&self, mail: &QueuedMail, outcome: &Outcome) {
+    fn log(mail: &QueuedMail, outcome: &Outcome) {
         let (mail_id, kind) = (&mail.id, mail.kind.name());
         match outcome {
             Outcome::Sent => tracing::info!(%mail_id, kind, "mail sent"),
@@ -255,7 +255,7 @@ fn delay_after(attempts: i32) -> Duration {
     let doublings = u32::try_from(attempts).unwrap_or(0).min(16);
     let delay = FIRST_DELAY.saturating_mul(1 << doublings).min(LONGEST_DELAY);
     let chance = u32::from(random_bytes::<1>()[0]);
-    delay - delay / 4 * chance / 255
+    delay * 3 / 4 + delay / 4 * chance / 255
 }
 
 #[cfg(test)]

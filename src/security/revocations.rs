@@ -42,11 +42,12 @@ impl Revocations {
 
     /// Adds sessions that this instance has just ended.
     pub fn add(&self, sessions: &[SessionId], now: UtcTime) {
-        self.merge(sessions.iter().map(|id| (id.clone(), now)).collect(), now);
+        let ended: Vec<_> = sessions.iter().map(|id| (id.clone(), now)).collect();
+        self.merge(&ended, now);
     }
 
     /// Adds what the database has, as of `now`.
-    pub fn sync(&self, ended: Vec<(SessionId, UtcTime)>, now: UtcTime) {
+    pub fn sync(&self, ended: &[(SessionId, UtcTime)], now: UtcTime) {
         self.merge(ended, now);
         self.synced_at.store(now.micros(), Ordering::Relaxed);
     }
@@ -56,7 +57,7 @@ impl Revocations {
         now.before(self.keep)
     }
 
-    fn merge(&self, new: Vec<(SessionId, UtcTime)>, now: UtcTime) {
+    fn merge(&self, new: &[(SessionId, UtcTime)], now: UtcTime) {
         let horizon = self.horizon(now);
         let current = self.ended.load();
         let nothing_new = new.iter().all(|(id, _)| current.contains_key(id.as_str()));
@@ -91,9 +92,9 @@ mod tests {
         assert_eq!(set.contains("b", at(10)), Some(false));
         assert_eq!(set.contains("b", at(11)), None);
         assert_eq!(set.contains("a", at(11)), Some(true));
-        set.sync(vec![(SessionId("b".into()), at(290))], at(301));
+        set.sync(&[(SessionId("b".into()), at(290))], at(301));
         assert_eq!(set.contains("a", at(301)), Some(true));
-        set.sync(Vec::new(), at(302));
+        set.sync(&[], at(302));
         assert_eq!(set.contains("a", at(302)), Some(false));
         assert_eq!(set.contains("b", at(302)), Some(true));
     }

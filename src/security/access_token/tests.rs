@@ -59,7 +59,7 @@ fn every_algorithm_signs_what_it_believes() {
 fn a_token_expires_to_the_second() {
     let gate = gate(SigningAlgorithm::Es256);
     let token = token(&gate, &header(&gate), &claims());
-    gate.revocations.sync(Vec::new(), at(NOW + 300));
+    gate.revocations.sync(&[], at(NOW + 300));
     assert!(gate.check(&token, at(NOW + 304)).is_ok());
     assert_eq!(gate.check(&token, at(NOW + 305)).unwrap_err(), Refusal::Expired);
     assert!(gate.check(&token, at(NOW - 5)).is_ok());
@@ -166,7 +166,7 @@ fn broken_forms_are_refused() {
             .map(|c| format!("{message}.{}{c}", &signature[..signature.len() - 1])),
     );
     for form in forms {
-        assert_eq!(gate.check(&form, at(NOW)).unwrap_err(), Refusal::Invalid, "{:.80}", form);
+        assert_eq!(gate.check(&form, at(NOW)).unwrap_err(), Refusal::Invalid, "{form:.80}");
     }
 }
 
