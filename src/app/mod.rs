@@ -21,8 +21,7 @@ use crate::domain::token::Secrets;
 use crate::flows::{Flows, Policy};
 use crate::http::blocking::State;
 use crate::http::middleware::{Https, surround};
-use crate::http::v1::openapi_json::Document;
-use crate::http::{self, openapi, pages};
+use crate::http::{self, pages};
 use crate::mail::messages::Messages;
 use crate::mail::transport::Transport;
 use crate::mail::worker::Worker;
@@ -276,12 +275,10 @@ fn build_worker(
 
 fn start_server(config: &Config, listener: TcpListener, flows: &Arc<Flows>) -> io::Result<Server> {
     let state = web::Data::new(State::new(Arc::clone(flows), &config.service_name));
-    let document = web::Data::new(Document(openapi::document()));
     let https = Https(config.public_url.starts_with("https:"));
     let server = HttpServer::new(move || {
         ActixApp::new()
             .app_data(state.clone())
-            .app_data(document.clone())
             .app_data(https)
             .wrap(from_fn(surround))
             .configure(http::configure)

@@ -318,7 +318,12 @@ fn read_secret(s: &mut Source, name: &str, development: bool) -> Option<SecretTe
 }
 
 fn read_public_url(s: &mut Source, bind: SocketAddr, development: bool) -> String {
-    let own = format!("http://{bind}");
+    // Nobody can call an address that stands for all of them.
+    let mut own = bind;
+    if own.ip().is_unspecified() {
+        own.set_ip(IpAddr::from([127, 0, 0, 1]));
+    }
+    let own = format!("http://{own}");
     let Some(text) = s.text("HALLPASS_PUBLIC_URL") else {
         if !development {
             s.fault(

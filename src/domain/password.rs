@@ -122,7 +122,7 @@ impl Default for PasswordPolicy {
     }
 }
 
-/// Sorted, lower case, one a line; see `docs/security.md` for its source.
+/// Sorted, lower case, one a line; `NOTICE` names its source.
 static COMMON_PASSWORDS: &str = include_str!("common_passwords.txt");
 
 fn is_common(lower: &str) -> bool {

@@ -4,7 +4,9 @@
 use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::code::Code;
 use super::request_id;
@@ -26,7 +28,7 @@ pub struct Problem {
     /// What it means here, for people. Not promised to stay.
     pub detail: String,
     /// The stable code to switch on.
-    #[schema(example = "validation_failed")]
+    #[schema(value_type = ErrorCode)]
     pub code: &'static str,
     /// Names this request in the service's log.
     pub request_id: String,
@@ -53,20 +55,36 @@ pub struct FieldProblem {
     pub message: &'static str,
 }
 
-/// The codes of faulty fields.
+/// The codes of errors, as a type of the document.
+pub struct ErrorCode;
+
+impl PartialSchema for ErrorCode {
+    fn schema() -> RefOr<Schema> {
+        let names = Code::ALL.iter().map(|code| code.name());
+        words(names, "A stable code to switch on; `x-error-codes` of an operation lists its own.")
+    }
+}
+
+impl ToSchema for ErrorCode {}
+
+/// The codes of faulty fields, as a type of the document.
 pub struct FieldCode;
 
-impl utoipa::PartialSchema for FieldCode {
-    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
-        utoipa::openapi::ObjectBuilder::new()
-            .schema_type(utoipa::openapi::schema::Type::String)
-            .enum_values(Some(Fault::ALL.map(Fault::code)))
-            .description(Some("What is wrong with a field: stable, to switch on."))
-            .into()
+impl PartialSchema for FieldCode {
+    fn schema() -> RefOr<Schema> {
+        words(Fault::ALL.map(Fault::code), "What is wrong with a field: stable, to switch on.")
     }
 }
 
 impl ToSchema for FieldCode {}
+
+fn words(words: impl IntoIterator<Item = &'static str>, description: &str) -> RefOr<Schema> {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(words))
+        .description(Some(description))
+        .into()
+}
 
 /// A failure with its code, ready to be sent.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use utoipa::openapi::{
 use utoipa::{PartialSchema as _, ToSchema as _};
 
 use super::code::Code;
-use super::error::{FieldCode, FieldProblem, Problem};
+use super::error::{ErrorCode, FieldCode, FieldProblem, Problem};
 use super::routes::{self, Endpoint};
 use super::v1::token_verify::AccessTokenClaims;
 
@@ -54,7 +54,7 @@ pub fn document() -> String {
         let codes = error_codes(endpoint);
         operation[ERROR_CODES] = codes.iter().map(|code| code.name()).collect();
         for (status, codes) in by_status(&codes) {
-            operation["responses"][status.to_string()] = error_response(status, &codes);
+            operation["responses"][status.to_string()] = error_response(&codes);
         }
     }
     let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
@@ -81,6 +81,7 @@ fn base(endpoints: &[Endpoint]) -> utoipa::openapi::OpenApi {
             (Problem::name().into_owned(), Problem::schema()),
             (FieldProblem::name().into_owned(), FieldProblem::schema()),
             (FieldCode::name().into_owned(), FieldCode::schema()),
+            (ErrorCode::name().into_owned(), ErrorCode::schema()),
             (AccessTokenClaims::name().into_owned(), AccessTokenClaims::schema()),
         ])
         .collect::<BTreeMap<_, _>>();
@@ -137,8 +138,7 @@ fn by_status(codes: &[Code]) -> BTreeMap<u16, Vec<Code>> {
     groups
 }
 
-fn error_response(status: u16, codes: &[Code]) -> Value {
-    let names: Vec<&str> = codes.iter().map(|code| code.name()).collect();
+fn error_response(codes: &[Code]) -> Value {
     let descriptions: Vec<String> =
         codes.iter().map(|code| format!("`{}`: {}", code.name(), code.title())).collect();
     let examples: Map<String, Value> = codes
@@ -148,18 +148,7 @@ fn error_response(status: u16, codes: &[Code]) -> Value {
     let mut response = json!({
         "description": descriptions.join("\n\n"),
         "content": {"application/problem+json": {
-            "schema": {
-                "allOf": [
-                    {"$ref": "#/components/schemas/Problem"},
-                    {
-                        "type": "object",
-                        "properties": {
-                            "code": {"type": "string", "enum": names},
-                            "status": {"type": "integer", "enum": [status]}
-                        }
-                    }
-                ]
-            },
+            "schema": {"$ref": "#/components/schemas/Problem"},
             "examples": examples
         }}
     });

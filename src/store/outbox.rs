@@ -171,10 +171,11 @@ pub fn lease_due(
         Conn::Sqlite(_) => "",
     };
     let rows = diesel::sql_query(format!(
-        "UPDATE outbox SET lease_token = $1, lease_until = $2 WHERE id IN ( \
+        "WITH due AS MATERIALIZED ( \
              SELECT id FROM outbox WHERE status = 'queued' AND next_attempt_at <= $3 \
              AND (lease_until IS NULL OR lease_until <= $3) \
              ORDER BY next_attempt_at, id LIMIT $4 {skip_locked}) \
+         UPDATE outbox SET lease_token = $1, lease_until = $2 WHERE id IN (SELECT id FROM due) \
          RETURNING id, kind, recipient, locale, subject_id, attempts, created_at"
     ))
     .bind::<Text, _>(lease)

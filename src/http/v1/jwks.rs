@@ -12,8 +12,50 @@ use crate::http::blocking::State;
 #[derive(Serialize, ToSchema)]
 pub struct JwkSet {
     /// The keys; the one that signs comes first.
-    #[schema(value_type = Vec<Object>, example = json!([{"use": "sig", "kid": "PdYU", "kty": "EC", "crv": "P-256", "alg": "ES256", "x": "f83OJ3D2", "y": "x_FEzRu9"}]))]
+    #[schema(value_type = Vec<Jwk>)]
     keys: Vec<serde_json::Value>,
+}
+
+/// A public key (RFC 7517); which of the later members there are depends on `kty` (RFC 7518
+/// section 6, RFC 8037).
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the keys, which `security::keys` serialises")]
+pub struct Jwk {
+    /// The kind of key.
+    #[schema(example = "EC")]
+    kty: String,
+    /// Its name in token headers.
+    #[schema(example = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs")]
+    kid: String,
+    /// Always `sig`.
+    #[schema(rename = "use", example = "sig")]
+    public_key_use: String,
+    /// The algorithm it signs with.
+    #[schema(example = "ES256")]
+    alg: String,
+    /// The curve.
+    #[schema(required = false, nullable = false, example = "P-256")]
+    crv: Option<String>,
+    /// A coordinate, or an Ed25519 key.
+    #[schema(
+        required = false,
+        nullable = false,
+        example = "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU"
+    )]
+    x: Option<String>,
+    /// The other coordinate.
+    #[schema(
+        required = false,
+        nullable = false,
+        example = "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"
+    )]
+    y: Option<String>,
+    /// The modulus of an RSA key.
+    #[schema(required = false, nullable = false)]
+    n: Option<String>,
+    /// The exponent of an RSA key.
+    #[schema(required = false, nullable = false, example = "AQAB")]
+    e: Option<String>,
 }
 
 #[utoipa::path(

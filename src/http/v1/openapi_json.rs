@@ -1,9 +1,13 @@
 //! `GET /openapi.json`
 
-use actix_web::{HttpResponse, web};
+use std::sync::LazyLock;
 
-/// The text of the document, made once.
-pub struct Document(pub String);
+use actix_web::HttpResponse;
+
+use crate::http::openapi;
+
+/// Made when somebody asks for the first time: a start need not wait for it.
+static DOCUMENT: LazyLock<String> = LazyLock::new(openapi::document);
 
 #[utoipa::path(
     get,
@@ -15,6 +19,6 @@ pub struct Document(pub String);
     responses((status = 200, description = "The document.", body = Object, example = json!({"openapi": "3.1.0"})))
 )]
 /// Sends the document.
-pub async fn handle(document: web::Data<Document>) -> HttpResponse {
-    HttpResponse::Ok().content_type("application/json").body(document.0.clone())
+pub async fn handle() -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(DOCUMENT.as_str())
 }
