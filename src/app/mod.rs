@@ -20,12 +20,14 @@ use crate::config::{Config, SecretText};
 use crate::domain::token::Secrets;
 use crate::flows::{Flows, Policy};
 use crate::http::blocking::State;
+use crate::http::django::Face;
 use crate::http::middleware::{Https, surround};
 use crate::http::{self, pages};
 use crate::mail::messages::Messages;
 use crate::mail::transport::Transport;
 use crate::mail::worker::Worker;
 use crate::security::access_token::{Gate, LEEWAY};
+use crate::security::django_token::DjangoTokens;
 use crate::security::hasher::Hasher;
 use crate::security::keys::{KeyError, SealedKey, SigningAlgorithm, SigningKey};
 use crate::security::revocations::Revocations;
@@ -126,12 +128,15 @@ pub fn build_flows(config: &Config, clock: Arc<dyn Clock>) -> Result<Flows, Star
     let gate = build_gate(config, &secrets, &db, clock.as_ref())?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let hasher = Hasher::start(threads, config.bcrypt_cost).map_err(StartError::Threads)?;
+    let shared_key = config.jwt_secret.as_ref().map(SecretText::expose);
+    let django_tokens = DjangoTokens::new(shared_key.unwrap_or(secrets.django_key()));
     let flows = Flows {
         db,
         clock,
         hasher,
         secrets,
         gate,
+        django_tokens,
         policy: policy(config),
         mail_ordered: Arc::new(Notify::new()),
     };
@@ -275,13 +280,14 @@ fn build_worker(
 
 fn start_server(config: &Config, listener: TcpListener, flows: &Arc<Flows>) -> io::Result<Server> {
     let state = web::Data::new(State::new(Arc::clone(flows), &config.service_name));
+    let face = config.drf_jwt.then(|| web::Data::new(Face::new(&config.public_url)));
     let https = Https(config.public_url.starts_with("https:"));
     let server = HttpServer::new(move || {
         ActixApp::new()
             .app_data(state.clone())
             .app_data(https)
             .wrap(from_fn(surround))
-            .configure(http::configure)
+            .configure(|app| http::configure(app, face.clone()))
     });
     Ok(server
         .workers(config.workers)

@@ -32,6 +32,20 @@ impl Email {
         Ok(Self { normalised: shown.to_ascii_lowercase(), shown })
     }
 
+    /// An address that was accepted before or elsewhere, as it is: from the database, or given by
+    /// staff. It may be one that no mail can be sent to.
+    pub fn known(text: &str) -> Self {
+        Self::parse(text).map_or_else(
+            |_| Self { shown: text.to_owned(), normalised: text.to_ascii_lowercase() },
+            |parsed| Self { shown: text.to_owned(), ..parsed },
+        )
+    }
+
+    /// Whether mail can safely be sent to it.
+    pub fn is_reachable(&self) -> bool {
+        Self::parse(&self.shown).is_ok()
+    }
+
     /// The address as it was typed, with the domain as A-labels: what mail is sent to.
     pub fn as_str(&self) -> &str {
         &self.shown
@@ -84,6 +98,17 @@ mod tests {
         }
         assert_eq!(Email::parse("A.B@Example.COM").unwrap().normalised(), "a.b@example.com");
         assert_eq!(Email::parse("a@bücher.example").unwrap().as_str(), "a@xn--bcher-kva.example");
+    }
+
+    #[test]
+    fn a_known_address_is_kept_as_it_is_and_found_all_the_same() {
+        let international = Email::known("A@Bücher.example");
+        assert_eq!(international.as_str(), "A@Bücher.example");
+        assert_eq!(international.normalised(), "a@xn--bcher-kva.example");
+        assert!(international.is_reachable());
+        let local = Email::known("Root@localhost");
+        assert_eq!(local.normalised(), "root@localhost");
+        assert!(!local.is_reachable());
     }
 
     #[test]

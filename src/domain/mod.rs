@@ -24,5 +24,5 @@ pub use registration::Registration;
 pub use session::{RefreshState, RefreshToken, Session};
 pub use time::UtcTime;
 pub use token::{PlainToken, TokenHash};
-pub use user::User;
+pub use user::{EmailChange, User};
 pub use username::Username;

@@ -31,7 +31,27 @@ pub struct User {
     pub last_login_at: Option<UtcTime>,
 }
 
+/// What becomes of the address of an account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum EmailChange {
+    /// It stays as it is.
+    #[default]
+    Keep,
+    /// The account has none any more.
+    Remove,
+    /// This is the new one.
+    Set(Email),
+}
+
 impl User {
+    /// Whether this person may call themselves `name`. A name with `@` that is not their own
+    /// address could pass for somebody else's, who then could not register it.
+    pub fn may_take_name(&self, name: &Username) -> bool {
+        !name.as_str().contains('@')
+            || name == &self.username
+            || name.as_str().eq_ignore_ascii_case(self.email_text())
+    }
+
     /// The address as text, empty where there is none, as tokens carry it.
     pub fn email_text(&self) -> &str {
         self.email.as_ref().map_or("", Email::as_str)

@@ -4,6 +4,7 @@
 
 mod compose_mail;
 mod create_superuser;
+mod django;
 mod error;
 mod log_in;
 mod log_out;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 pub use create_superuser::NewSuperuser;
+pub use django::{AccountFields, DjangoTokenError, Taken};
 pub use error::{Error, Field, FieldFault};
 pub use register::{RegisterRequest, Registered};
 pub use tokens::TokenPair;
@@ -31,6 +33,7 @@ use crate::clock::Clock;
 use crate::domain::token::Secrets;
 use crate::domain::{PasswordPolicy, UtcTime};
 use crate::security::access_token::Gate;
+use crate::security::django_token::DjangoTokens;
 use crate::security::hasher::Hasher;
 use crate::store::Db;
 
@@ -90,6 +93,8 @@ pub struct Flows {
     pub secrets: Secrets,
     /// Access tokens.
     pub gate: Gate,
+    /// Tokens of the Django face.
+    pub django_tokens: DjangoTokens,
     /// The operator's choices.
     pub policy: Policy,
     /// Wakes the mail worker after something was put into the outbox.

@@ -87,7 +87,7 @@ fn granted(conn: &mut Conn, session: Session, expires_at: UtcTime) -> Result<Out
 fn end_stolen_session(conn: &mut Conn, session: Session, now: UtcTime) -> Result<Outcome> {
     if sessions::end_session(conn, &session.id, now)?
         && let Some(user) = users::find_by_id(conn, session.user_id)?
-        && let Some(email) = &user.email
+        && let Some(email) = user.email.as_ref().filter(|email| email.is_reachable())
     {
         let kind = MailKind::RefreshTokenReused;
         outbox::enqueue(conn, kind, email, &user.locale, session.id.as_str(), now)?;

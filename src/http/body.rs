@@ -110,9 +110,7 @@ impl<T: Body> FromRequest for Json<T> {
             if too_large {
                 return Err(Code::PayloadTooLarge.into());
             }
-            let bytes = tokio::time::timeout(BODY_TIMEOUT, collect(payload, MAX_BODY))
-                .await
-                .map_err(|_| Code::RequestTimeout)??;
+            let bytes = collect(payload, MAX_BODY).await?;
             let object = strict_json::parse_object(&bytes).ok_or(Code::MalformedRequest)?;
             let mut fields = Fields { object, faults: Vec::new() };
             let read = T::read(&mut fields);
@@ -131,8 +129,14 @@ fn is_json(request: &HttpRequest) -> bool {
     is_json && !request.headers().contains_key("content-encoding")
 }
 
-/// Reads a body of at most `limit` bytes.
-pub async fn collect(mut payload: Payload, limit: usize) -> Result<web::BytesMut, ApiError> {
+/// Reads a body of at most `limit` bytes, if it comes in time.
+pub async fn collect(payload: Payload, limit: usize) -> Result<web::BytesMut, ApiError> {
+    tokio::time::timeout(BODY_TIMEOUT, collect_all(payload, limit))
+        .await
+        .map_err(|_| Code::RequestTimeout)?
+}
+
+async fn collect_all(mut payload: Payload, limit: usize) -> Result<web::BytesMut, ApiError> {
     let mut bytes = web::BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| Code::MalformedRequest)?;

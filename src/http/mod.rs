@@ -1,10 +1,12 @@
 //! The only room that knows actix, JSON and status codes. [`routes`] is the table of endpoints,
-//! [`v1`] holds one file for each, [`error`] turns failures into answers.
+//! [`v1`] holds one file for each, [`error`] turns failures into answers. [`django`] speaks another
+//! language about the same accounts.
 
 pub mod bearer;
 pub mod blocking;
 pub mod body;
 pub mod code;
+pub mod django;
 #[cfg(feature = "docs-ui")]
 mod docs;
 pub mod error;
@@ -20,11 +22,15 @@ pub mod v1;
 use actix_web::{HttpRequest, web};
 
 use code::Code;
+use django::Face;
 use error::ApiError;
 
-/// Serves everything: API, pages, documentation.
-pub fn configure(app: &mut web::ServiceConfig) {
+/// Serves everything: API, pages, documentation, and the Django face where there is one.
+pub fn configure(app: &mut web::ServiceConfig, face: Option<web::Data<Face>>) {
     routes::configure(app);
+    if let Some(face) = face {
+        django::configure(app, face);
+    }
     pages::configure(app);
     #[cfg(feature = "docs-ui")]
     docs::configure(app);

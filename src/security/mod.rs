@@ -1,6 +1,7 @@
 //! Passwords, tokens and keys: the parts that must not be wrong. Knows no database and no HTTP.
 
 pub mod access_token;
+pub mod django_token;
 pub mod hasher;
 pub mod keys;
 mod password_format;

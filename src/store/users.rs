@@ -4,7 +4,7 @@ use diesel::prelude::*;
 
 use super::schema::users;
 use super::{Conn, Result};
-use crate::domain::{Email, Locale, PasswordHash, User, UserId, Username, UtcTime};
+use crate::domain::{Email, EmailChange, Locale, PasswordHash, User, UserId, Username, UtcTime};
 
 #[derive(Queryable)]
 struct Row {
@@ -29,7 +29,7 @@ impl From<Row> for User {
         Self {
             id: UserId(row.id),
             username: Username::known(&row.username),
-            email: row.email.as_deref().and_then(|text| Email::parse(text).ok()),
+            email: row.email.as_deref().map(Email::known),
             email_verified: row.email_verified,
             password_hash: PasswordHash::stored(row.password_hash),
             is_active: row.is_active,
@@ -60,6 +60,35 @@ pub struct NewUser {
     pub is_superuser: bool,
     /// The language of its mail.
     pub locale: Locale,
+}
+
+/// What changes of an account. A field that is `None` stays as it is.
+#[derive(Clone, Debug, Default)]
+pub struct UserChanges {
+    /// The name to log in with.
+    pub username: Option<Username>,
+    /// The address. Another one counts as not proven.
+    pub email: EmailChange,
+    /// Whether it may log in.
+    pub is_active: Option<bool>,
+    /// Whether it may manage others.
+    pub is_staff: Option<bool>,
+}
+
+#[derive(AsChangeset)]
+#[diesel(table_name = users)]
+#[expect(
+    clippy::option_option,
+    reason = "how Diesel tells apart to leave a column and to empty it"
+)]
+struct Changeset<'a> {
+    username: Option<&'a str>,
+    username_norm: Option<&'a str>,
+    email: Option<Option<String>>,
+    email_norm: Option<Option<String>>,
+    is_active: Option<bool>,
+    is_staff: Option<bool>,
+    updated_at: i64,
 }
 
 /// Makes an active account. [`super::Error::Duplicate`] where the name or address is taken; the
@@ -126,6 +155,61 @@ pub fn find_by_email(conn: &mut Conn, email: &Email) -> Result<Option<User>> {
 pub fn list_all(conn: &mut Conn) -> Result<Vec<User>> {
     let rows = users::table.order(users::id).load::<Row>(conn)?;
     Ok(rows.into_iter().map(User::from).collect())
+}
+
+/// Changes an account; `None` when it is gone. [`super::Error::Duplicate`] where the name or address
+/// is taken; the transaction around it goes on.
+pub fn update_user(
+    conn: &mut Conn,
+    id: UserId,
+    changes: &UserChanges,
+    now: UtcTime,
+) -> Result<Option<User>> {
+    super::connection::in_transaction(conn, |conn| {
+        let email = match &changes.email {
+            EmailChange::Keep => None,
+            EmailChange::Remove => Some(None),
+            EmailChange::Set(email) => Some(Some(email)),
+        };
+        if let Some(email) = email {
+            forget_proof_of_other_address(conn, id, email)?;
+        }
+        let text =
+            |form: fn(&Email) -> &str| email.map(|email| email.map(|it| form(it).to_owned()));
+        let row: Option<Row> = diesel::update(users::table.find(id.0))
+            .set(Changeset {
+                username: changes.username.as_ref().map(Username::as_str),
+                username_norm: changes.username.as_ref().map(Username::normalised),
+                email: text(Email::as_str),
+                email_norm: text(Email::normalised),
+                is_active: changes.is_active,
+                is_staff: changes.is_staff,
+                updated_at: now.micros(),
+            })
+            .returning(users::all_columns)
+            .get_result(conn)
+            .optional()?;
+        Ok(row.map(User::from))
+    })
+}
+
+/// What was proven of one address says nothing about the next.
+fn forget_proof_of_other_address(conn: &mut Conn, id: UserId, email: Option<&Email>) -> Result<()> {
+    let account = diesel::update(users::table.find(id.0)).set(users::email_verified.eq(false));
+    match email.map(Email::normalised) {
+        Some(norm) => {
+            let other = users::email_norm.ne(norm).nullable();
+            account.filter(users::email_norm.is_null().nullable().or(other)).execute(conn)?
+        }
+        None => account.execute(conn)?,
+    };
+    Ok(())
+}
+
+/// Removes an account and everything that belongs to it. Of many who try at once exactly one gets
+/// `true`.
+pub fn delete_user(conn: &mut Conn, id: UserId) -> Result<bool> {
+    Ok(diesel::delete(users::table.find(id.0)).execute(conn)? == 1)
 }
 
 /// Notes a log-in of an active account that still has the password hash `checked`.

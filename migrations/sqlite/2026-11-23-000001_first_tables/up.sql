@@ -17,9 +17,10 @@ CREATE TABLE users (
 );
 CREATE INDEX users_by_username ON users (username);
 
+-- A session outlives its user by a while: other instances have to learn that it was ended.
 CREATE TABLE sessions (
     id TEXT PRIMARY KEY,
-    user_id BIGINT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    user_id BIGINT NOT NULL,
     amr TEXT NOT NULL,
     created_at BIGINT NOT NULL,
     last_seen_at BIGINT NOT NULL,

@@ -1,0 +1,234 @@
+//! The stories of the Django face. The same accounts, the same hashing and the same rules as behind
+//! `/v1`; what differs is the kind of token and that staff manage accounts without further proof.
+
+use super::{Error, Flows, Result};
+use crate::domain::{
+    Email, EmailChange, Locale, PasswordHash, PlainPassword, User, UserId, Username,
+};
+use crate::security::django_token::{Claims, Origin, RefreshRefusal, Refusal};
+use crate::store::sessions;
+use crate::store::users::{self, NewUser, UserChanges};
+use crate::store::{self, Conn};
+
+/// Why a token of this face is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum DjangoTokenError {
+    /// It is malformed, or signed with another key.
+    #[error("the token cannot be decoded")]
+    Undecodable,
+    /// It could be read, but is not of a kind that counts here.
+    #[error("the token is not acceptable")]
+    Unacceptable,
+    /// Its time is over.
+    #[error("the token has expired")]
+    Expired,
+    /// It names no account.
+    #[error("the token names no account")]
+    Nameless,
+    /// It names an account that does not exist.
+    #[error("the token names no known account")]
+    UnknownAccount,
+    /// The account is switched off.
+    #[error("the account is disabled")]
+    AccountDisabled,
+    /// It does not tell when the person logged in, so it cannot be refreshed.
+    #[error("the token has no moment of log-in")]
+    NoOrigin,
+    /// The person logged in too long ago.
+    #[error("the log-in is too long ago")]
+    OriginTooOld,
+    /// Whether it counts could not be found out.
+    #[error(transparent)]
+    Failed(#[from] Error),
+}
+
+impl From<Refusal> for DjangoTokenError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Undecodable => Self::Undecodable,
+            Refusal::Unacceptable => Self::Unacceptable,
+            Refusal::Expired => Self::Expired,
+        }
+    }
+}
+
+impl From<RefreshRefusal> for DjangoTokenError {
+    fn from(refusal: RefreshRefusal) -> Self {
+        match refusal {
+            RefreshRefusal::NoOrigin => Self::NoOrigin,
+            RefreshRefusal::TooOld => Self::OriginTooOld,
+            RefreshRefusal::Undecodable => Self::Undecodable,
+        }
+    }
+}
+
+/// The answer of a flow that takes a token.
+pub type TokenResult<T> = std::result::Result<T, DjangoTokenError>;
+
+/// What an account looks like on this face. A field that is `None` stays as it is.
+#[derive(Clone, Debug, Default)]
+pub struct AccountFields {
+    /// The name to log in with.
+    pub username: Option<Username>,
+    /// The address.
+    pub email: EmailChange,
+    /// Whether it may manage others.
+    pub is_staff: Option<bool>,
+}
+
+/// Which of the wanted fields somebody else has already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// The name.
+    pub username: bool,
+    /// The address.
+    pub email: bool,
+}
+
+impl Flows {
+    /// A token for whoever knows the password. The address does not stand in for the name here.
+    pub fn django_log_in(&self, username: &str, password: &PlainPassword) -> Result<String> {
+        let user = self.django_user_by_password(username, password)?;
+        let now = self.now();
+        let user = self.db.write(move |conn| {
+            // Whoever was switched off, or got another password, while the hash was computed
+            // does not come in any more.
+            users::record_login(conn, user.id, &user.password_hash, now)?
+                .ok_or(Error::InvalidCredentials)
+        })?;
+        tracing::info!(user_id = user.id.0, "logged in on the Django face");
+        Ok(self.django_tokens.issue(&user, &Origin::at(now), now))
+    }
+
+    /// The active account of that name and password. An account that is switched off is not told
+    /// apart from a wrong password.
+    pub fn django_user_by_password(
+        &self,
+        username: &str,
+        password: &PlainPassword,
+    ) -> Result<User> {
+        let found =
+            self.check_password(|conn| users::find_by_any_username(conn, username), password);
+        found.map_err(|error| match error {
+            Error::AccountDisabled => Error::InvalidCredentials,
+            other => other,
+        })
+    }
+
+    /// The account that a good token names.
+    pub fn django_user_by_token(&self, token: &str) -> TokenResult<User> {
+        Ok(self.django_believe(token)?.1)
+    }
+
+    /// A new token for the holder of a good one. The moment of the log-in goes with it.
+    pub fn django_refresh(&self, token: &str) -> TokenResult<String> {
+        let (claims, user) = self.django_believe(token)?;
+        let now = self.now();
+        let origin = claims.origin(now)?;
+        Ok(self.django_tokens.issue(&user, &origin, now))
+    }
+
+    fn django_believe(&self, token: &str) -> TokenResult<(Claims, User)> {
+        let claims = self.django_tokens.check(token, self.now())?;
+        let name = claims.username().ok_or(DjangoTokenError::Nameless)?;
+        let user = self
+            .db
+            .read(|conn| users::find_by_exact_username(conn, &name))
+            .map_err(Error::from)?
+            .ok_or(DjangoTokenError::UnknownAccount)?;
+        if user.is_active { Ok((claims, user)) } else { Err(DjangoTokenError::AccountDisabled) }
+    }
+
+    /// Every account, by number.
+    pub fn django_list_users(&self) -> Result<Vec<User>> {
+        Ok(self.db.read(users::list_all)?)
+    }
+
+    /// One account.
+    pub fn django_find_user(&self, id: UserId) -> Result<Option<User>> {
+        Ok(self.db.read(|conn| users::find_by_id(conn, id))?)
+    }
+
+    /// Which of `wanted` another account than `own` has.
+    pub fn django_taken(&self, wanted: &AccountFields, own: Option<UserId>) -> Result<Taken> {
+        Ok(self.db.read(|conn| taken(conn, wanted, own))?)
+    }
+
+    /// Makes an active account without a password.
+    pub fn django_create_user(&self, fields: AccountFields) -> Result<User> {
+        let username = fields.username.ok_or_else(|| Error::Internal("no username".to_owned()))?;
+        let new = NewUser {
+            username,
+            email: match fields.email {
+                EmailChange::Set(email) => Some(email),
+                EmailChange::Keep | EmailChange::Remove => None,
+            },
+            email_verified: false,
+            password_hash: PasswordHash::unusable(),
+            is_staff: fields.is_staff.unwrap_or(false),
+            is_superuser: false,
+            locale: Locale::default(),
+        };
+        let now = self.now();
+        let user = self.db.write(move |conn| users::insert_user(conn, &new, now).map_err(clash))?;
+        tracing::info!(user_id = user.id.0, "account made on the Django face");
+        Ok(user)
+    }
+
+    /// Changes an account; `None` when it is gone.
+    pub fn django_update_user(&self, id: UserId, fields: AccountFields) -> Result<Option<User>> {
+        let now = self.now();
+        let changes = UserChanges {
+            username: fields.username,
+            email: fields.email,
+            is_active: None,
+            is_staff: fields.is_staff,
+        };
+        let user = self
+            .db
+            .write(move |conn| users::update_user(conn, id, &changes, now).map_err(clash))?;
+        if let Some(user) = &user {
+            tracing::info!(user_id = user.id.0, "account changed on the Django face");
+        }
+        Ok(user)
+    }
+
+    /// Removes an account and ends what it has open. Tells whether it was there.
+    pub fn django_delete_user(&self, id: UserId) -> Result<bool> {
+        let now = self.now();
+        let (existed, ended) = self.db.write(move |conn| {
+            let ended = sessions::end_oldest_sessions(conn, id, 0, now)?;
+            Ok::<_, Error>((users::delete_user(conn, id)?, ended))
+        })?;
+        self.gate.revocations.add(&ended, now);
+        if existed {
+            tracing::info!(user_id = id.0, "account removed on the Django face");
+        }
+        Ok(existed)
+    }
+}
+
+fn taken(conn: &mut Conn, wanted: &AccountFields, own: Option<UserId>) -> store::Result<Taken> {
+    let is_another = |found: Option<User>| found.is_some_and(|user| Some(user.id) != own);
+    let mut taken = Taken::default();
+    if let Some(username) = &wanted.username {
+        taken.username = is_another(users::find_by_username(conn, username.as_str())?);
+        // A name that is somebody else's address could pass for them.
+        if let (false, Ok(email)) = (taken.username, Email::parse(username.as_str())) {
+            taken.username = is_another(users::find_by_email(conn, &email)?);
+        }
+    }
+    if let EmailChange::Set(email) = &wanted.email {
+        taken.email = is_another(users::find_by_email(conn, email)?);
+    }
+    Ok(taken)
+}
+
+/// Somebody took the name or the address in the meantime.
+fn clash(error: store::Error) -> Error {
+    match error {
+        store::Error::Duplicate(subject) if subject.contains("email") => Error::EmailTaken,
+        store::Error::Duplicate(_) => Error::UsernameTaken,
+        other => other.into(),
+    }
+}

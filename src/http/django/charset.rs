@@ -1,0 +1,177 @@
+//! The character sets a body may declare (`; charset=`), under Python's names for them.
+
+use encoding_rs::{DecoderResult, Encoding};
+
+/// How the bytes of a body stand for text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Charset {
+    /// UTF-8, where a byte order mark is a character like any other.
+    Utf8,
+    /// UTF-8, where a byte order mark is skipped.
+    Utf8WithMark,
+    /// ISO 8859-1: every byte is the character of its number.
+    Latin1,
+    /// US-ASCII.
+    Ascii,
+    /// UTF-16; without an order said, by the mark, little-endian when there is none.
+    Utf16(Option<ByteOrder>),
+    /// UTF-32, likewise.
+    Utf32(Option<ByteOrder>),
+    /// One of the older ones, by the WHATWG's table.
+    Other(&'static Encoding),
+}
+
+/// Which byte of a number comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ByteOrder {
+    /// The least significant one.
+    Little,
+    /// The most significant one.
+    Big,
+}
+
+impl Charset {
+    /// The charset of this name, in any letter case and with `_` or `-`.
+    pub fn named(name: &str) -> Option<Self> {
+        let name = name.trim().to_ascii_lowercase().replace(['_', ' '], "-");
+        Some(match name.as_str() {
+            "utf-8" | "utf8" | "u8" | "utf" | "cp65001" => Self::Utf8,
+            "utf-8-sig" => Self::Utf8WithMark,
+            "latin-1" | "latin1" | "latin" | "l1" | "iso-8859-1" | "iso8859-1" | "8859"
+            | "cp819" => Self::Latin1,
+            "ascii" | "us-ascii" | "646" => Self::Ascii,
+            "utf-16" | "utf16" | "u16" => Self::Utf16(None),
+            "utf-16le" | "utf-16-le" => Self::Utf16(Some(ByteOrder::Little)),
+            "utf-16be" | "utf-16-be" => Self::Utf16(Some(ByteOrder::Big)),
+            "utf-32" | "utf32" | "u32" => Self::Utf32(None),
+            "utf-32le" | "utf-32-le" => Self::Utf32(Some(ByteOrder::Little)),
+            "utf-32be" | "utf-32-be" => Self::Utf32(Some(ByteOrder::Big)),
+            other => Self::Other(Encoding::for_label(other.as_bytes())?),
+        })
+    }
+
+    /// The text, or what is wrong with the bytes.
+    pub fn decode(self, bytes: &[u8]) -> Result<String, &'static str> {
+        match self {
+            Self::Utf8 => utf8(bytes),
+            Self::Utf8WithMark => utf8(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)),
+            Self::Latin1 => Ok(latin1(bytes)),
+            Self::Ascii if bytes.is_ascii() => Ok(latin1(bytes)),
+            Self::Ascii => Err("'ascii' codec can't decode: ordinal not in range(128)"),
+            Self::Utf16(order) => utf16(bytes, order),
+            Self::Utf32(order) => utf32(bytes, order),
+            Self::Other(encoding) => strictly(encoding, bytes),
+        }
+    }
+
+    /// The text, with U+FFFD for whatever is broken.
+    pub fn decode_lossy(self, bytes: &[u8]) -> String {
+        match self.decode(bytes) {
+            Ok(text) => text,
+            Err(_) => match self {
+                Self::Other(encoding) => encoding.decode_without_bom_handling(bytes).0.into_owned(),
+                _ => String::from_utf8_lossy(bytes).into_owned(),
+            },
+        }
+    }
+}
+
+/// Each byte as the character of its number.
+pub fn latin1(bytes: &[u8]) -> String {
+    bytes.iter().copied().map(char::from).collect()
+}
+
+fn utf8(bytes: &[u8]) -> Result<String, &'static str> {
+    let text = std::str::from_utf8(bytes).map_err(|_| "'utf-8' codec can't decode the body")?;
+    Ok(text.to_owned())
+}
+
+fn utf16(bytes: &[u8], order: Option<ByteOrder>) -> Result<String, &'static str> {
+    const BROKEN: &str = "'utf-16' codec can't decode the body";
+    let (order, bytes) = match (order, bytes) {
+        (Some(order), _) => (order, bytes),
+        (None, [0xfe, 0xff, rest @ ..]) => (ByteOrder::Big, rest),
+        (None, [0xff, 0xfe, rest @ ..]) => (ByteOrder::Little, rest),
+        (None, _) => (ByteOrder::Little, bytes),
+    };
+    let (pairs, []) = bytes.as_chunks::<2>() else { return Err(BROKEN) };
+    let units = pairs.iter().map(|&pair| match order {
+        ByteOrder::Little => u16::from_le_bytes(pair),
+        ByteOrder::Big => u16::from_be_bytes(pair),
+    });
+    char::decode_utf16(units).collect::<Result<_, _>>().map_err(|_| BROKEN)
+}
+
+fn utf32(bytes: &[u8], order: Option<ByteOrder>) -> Result<String, &'static str> {
+    const BROKEN: &str = "'utf-32' codec can't decode the body";
+    let (order, bytes) = match (order, bytes) {
+        (Some(order), _) => (order, bytes),
+        (None, [0, 0, 0xfe, 0xff, rest @ ..]) => (ByteOrder::Big, rest),
+        (None, [0xff, 0xfe, 0, 0, rest @ ..]) => (ByteOrder::Little, rest),
+        (None, _) => (ByteOrder::Little, bytes),
+    };
+    let (fours, []) = bytes.as_chunks::<4>() else { return Err(BROKEN) };
+    let code_points = fours.iter().map(|&four| match order {
+        ByteOrder::Little => u32::from_le_bytes(four),
+        ByteOrder::Big => u32::from_be_bytes(four),
+    });
+    code_points.map(char::from_u32).collect::<Option<_>>().ok_or(BROKEN)
+}
+
+fn strictly(encoding: &'static Encoding, bytes: &[u8]) -> Result<String, &'static str> {
+    const BROKEN: &str = "the body is not in the charset it declares";
+    let mut decoder = encoding.new_decoder_without_bom_handling();
+    let room = decoder.max_utf8_buffer_length_without_replacement(bytes.len()).ok_or(BROKEN)?;
+    let mut text = String::with_capacity(room);
+    match decoder.decode_to_string_without_replacement(bytes, &mut text, true) {
+        (DecoderResult::InputEmpty, _) => Ok(text),
+        _ => Err(BROKEN),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoded(name: &str, bytes: &[u8]) -> Option<String> {
+        Charset::named(name).and_then(|charset| charset.decode(bytes).ok())
+    }
+
+    #[test]
+    fn every_family_decodes() {
+        for (name, bytes, text) in [
+            ("UTF-8", &b"\xc3\xa9"[..], "é"),
+            ("utf_8_sig", b"\xef\xbb\xbfa", "a"),
+            ("ISO-8859-1", b"\xe9\x80", "é\u{80}"),
+            ("us-ascii", b"a", "a"),
+            ("utf-16", b"\xff\xfea\0", "a"),
+            ("utf-16", b"\xfe\xff\0a", "a"),
+            ("utf-16be", b"\0a", "a"),
+            ("utf-32", b"a\0\0\0", "a"),
+            ("euc-kr", b"\xc7\xd1", "한"),
+            ("windows-1252", b"\x80", "€"),
+        ] {
+            assert_eq!(decoded(name, bytes).as_deref(), Some(text), "{name}");
+        }
+    }
+
+    #[test]
+    fn broken_bytes_are_an_error() {
+        for (name, bytes) in [
+            ("utf-8", &b"\xff"[..]),
+            ("ascii", b"\xe9"),
+            ("utf-16", b"a"),
+            ("utf-16le", b"\0\xd8"),
+            ("utf-32", b"\0\xd8\0\0"),
+            ("euc-kr", b"\xc7"),
+        ] {
+            assert_eq!(decoded(name, bytes), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_is_no_charset() {
+        assert_eq!(Charset::named("nonsense"), None);
+        assert_eq!(Charset::named(""), None);
+    }
+}

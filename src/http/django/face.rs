@@ -1,0 +1,82 @@
+//! Where the face meets actix: which requests are its, and how an answer goes out.
+
+use actix_web::guard::GuardContext;
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Payload, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse, guard, web};
+
+use super::{
+    pages::{self, Found, Page},
+    request::Request,
+    respond::Answer,
+    views,
+};
+use crate::http::blocking::State;
+
+/// The longest header field in bytes, as in the server the reference runs under.
+const MAX_HEADER_FIELD: usize = 8190;
+
+/// Where requests of the face can be; which they are, [`pages::find`] decides.
+const PATTERNS: [&str; 7] = [
+    "/",
+    "/.{format}",
+    "/api-token-auth{rest:.*}",
+    "/api-token-verify{rest:.*}",
+    "/api-token-refresh{rest:.*}",
+    "/restricted{rest:.*}",
+    "/users{rest:.*}",
+];
+
+/// What the face knows beside the stories.
+pub struct Face {
+    public_url: String,
+}
+
+impl Face {
+    /// The face of a service that is reached at `public_url`.
+    pub fn new(public_url: &str) -> Self {
+        Self { public_url: public_url.to_owned() }
+    }
+}
+
+/// Serves the pages of the face. Every method of a page comes here, so that the checks keep their
+/// order.
+pub fn configure(app: &mut ServiceConfig, face: Data<Face>) {
+    app.app_data(face);
+    for pattern in PATTERNS {
+        let page = web::resource(pattern).guard(guard::fn_guard(is_ours));
+        app.service(page.route(web::route().to(answer)));
+    }
+}
+
+fn is_ours(context: &GuardContext<'_>) -> bool {
+    pages::find(context.head().uri.path()).is_some()
+}
+
+async fn answer(
+    request: HttpRequest,
+    payload: Payload,
+    face: Data<Face>,
+    state: Data<State>,
+) -> HttpResponse {
+    let Some(Found { page, format }) = pages::find(request.uri().path()) else {
+        return Answer::not_found().write(&Page::Missing, false, None);
+    };
+    if has_long_field(&request) {
+        let answer = Answer::detail(StatusCode::BAD_REQUEST, "A header field is too long.");
+        return answer.write(&page, false, None);
+    }
+    let received =
+        Request::receive(&request, payload, page.clone(), format, &face.public_url).await;
+    match state.run(move |flows| Ok(views::answer(flows, &received))).await {
+        Ok(outcome) => outcome.answer.write(&page, outcome.authenticated, outcome.indent),
+        Err(error) => views::no_answer(error.code).write(&page, false, None),
+    }
+}
+
+fn has_long_field(request: &HttpRequest) -> bool {
+    request
+        .headers()
+        .iter()
+        .any(|(name, value)| name.as_str().len() + ": ".len() + value.len() > MAX_HEADER_FIELD)
+}

@@ -1,0 +1,88 @@
+//! Header values with parameters (`application/json; charset=utf-8`), read as Django reads them.
+
+/// A header value taken apart: what stands before the first `;`, and the parameters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parametrised {
+    /// In small letters, spaces around cut off.
+    pub value: String,
+    parameters: Vec<(String, String)>,
+}
+
+impl Parametrised {
+    /// Takes a header value apart. Anything can be read; nonsense just matches nothing.
+    pub fn parse(line: &str) -> Self {
+        let mut pieces = split_outside_quotes(line).into_iter();
+        let value = pieces.next().unwrap_or_default().trim().to_ascii_lowercase();
+        let parameters = pieces
+            .filter_map(|piece| piece.split_once('='))
+            .map(|(name, value)| (name.trim().to_ascii_lowercase(), unquote(value.trim())))
+            .collect();
+        Self { value, parameters }
+    }
+
+    /// The value of a parameter; the last one if it is there more than once.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        let found = self.parameters.iter().rev().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// The names of the parameters.
+    pub fn parameter_names(&self) -> impl Iterator<Item = &str> {
+        self.parameters.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// The two halves of a media type; the second is empty where there is no `/`.
+    pub fn media_type(&self) -> (&str, &str) {
+        self.value.split_once('/').unwrap_or((&self.value, ""))
+    }
+
+    /// Whether this media type, perhaps with `*` in it, covers `main/sub`.
+    pub fn covers(&self, main: &str, sub: &str) -> bool {
+        let (own_main, own_sub) = self.media_type();
+        (own_main == "*" || own_main == main) && (own_sub == "*" || own_sub == sub)
+    }
+}
+
+fn split_outside_quotes(line: &str) -> Vec<&str> {
+    let mut quoted = false;
+    line.split(|character| {
+        quoted ^= character == '"';
+        character == ';' && !quoted
+    })
+    .collect()
+}
+
+fn unquote(value: &str) -> String {
+    match value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(inner) => inner.replace("\\\\", "\\").replace("\\\"", "\""),
+        None => value.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_value_is_in_small_letters_and_without_its_parameters() {
+        let parsed = Parametrised::parse(" Application/JSON ; Charset=\"UTF-8\"; charset=x");
+        assert_eq!(parsed.media_type(), ("application", "json"));
+        assert_eq!(parsed.parameter("charset"), Some("x"));
+    }
+
+    #[test]
+    fn a_semicolon_in_quotes_does_not_end_a_parameter() {
+        let parsed = Parametrised::parse("form-data; name=\"a;b\\\\c\"; x=1");
+        assert_eq!(parsed.parameter("name"), Some("a;b\\c"));
+        assert_eq!(parsed.parameter("x"), Some("1"));
+    }
+
+    #[test]
+    fn wildcards_cover_either_half() {
+        assert!(Parametrised::parse("*/*").covers("application", "json"));
+        assert!(Parametrised::parse("*/json").covers("application", "json"));
+        assert!(Parametrised::parse("application/*").covers("application", "json"));
+        assert!(!Parametrised::parse("application").covers("application", "json"));
+        assert!(!Parametrised::parse("*").covers("application", "json"));
+    }
+}

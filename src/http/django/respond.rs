@@ -1,0 +1,150 @@
+//! Answers as the reference writes them: compact JSON and its headers.
+
+use actix_web::HttpResponse;
+use actix_web::http::{StatusCode, header};
+use serde::Serialize as _;
+use serde_json::{Value, json};
+
+use super::{fields::Faults, negotiation::Indent, pages::Page};
+
+/// The text for a caller who showed no credentials.
+pub const NOT_AUTHENTICATED: &str = "Authentication credentials were not provided.";
+
+/// What to answer, before it is written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    status: StatusCode,
+    /// None: no body, and no word on its type.
+    body: Option<Value>,
+    location: Option<String>,
+    retry_after: Option<u32>,
+}
+
+impl Answer {
+    /// 200 with this body.
+    pub fn ok(body: Value) -> Self {
+        Self::new(StatusCode::OK, Some(body))
+    }
+
+    /// 201 with the object that was made and where it is.
+    pub fn created(body: Value, location: String) -> Self {
+        Self { location: Some(location), ..Self::new(StatusCode::CREATED, Some(body)) }
+    }
+
+    /// 204.
+    pub fn deleted() -> Self {
+        Self::new(StatusCode::NO_CONTENT, None)
+    }
+
+    /// An error with one text.
+    pub fn detail(status: StatusCode, text: &str) -> Self {
+        Self::new(status, Some(json!({ "detail": text })))
+    }
+
+    /// 400: a fault that belongs to no field.
+    pub fn non_field_error(text: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, Some(json!({ "non_field_errors": [text] })))
+    }
+
+    /// 400: the faults of each field, in the order of the fields.
+    pub fn field_errors(faults: impl IntoIterator<Item = (&'static str, Faults)>) -> Self {
+        let body =
+            faults.into_iter().map(|(name, texts)| (name.to_owned(), json!(texts))).collect();
+        Self::new(StatusCode::BAD_REQUEST, Some(Value::Object(body)))
+    }
+
+    /// 404.
+    pub fn not_found() -> Self {
+        Self::detail(StatusCode::NOT_FOUND, "Not found.")
+    }
+
+    /// 403: known, but not allowed.
+    pub fn forbidden() -> Self {
+        Self::detail(StatusCode::FORBIDDEN, "You do not have permission to perform this action.")
+    }
+
+    /// 405.
+    pub fn method_not_allowed(method: &str) -> Self {
+        let text = format!("Method \"{method}\" not allowed.");
+        Self::detail(StatusCode::METHOD_NOT_ALLOWED, &text)
+    }
+
+    /// 503: the service cannot tell at the moment.
+    pub fn unavailable(retry_after: Option<u32>) -> Self {
+        let text = "Service temporarily unavailable.";
+        Self { retry_after, ..Self::detail(StatusCode::SERVICE_UNAVAILABLE, text) }
+    }
+
+    /// 500. The cause is logged where it happened.
+    pub fn internal_error() -> Self {
+        Self::detail(StatusCode::INTERNAL_SERVER_ERROR, "A server error occurred.")
+    }
+
+    fn new(status: StatusCode, body: Option<Value>) -> Self {
+        Self { status, body, location: None, retry_after: None }
+    }
+
+    /// Writes the answer of `page`. `authenticated` says whether the check for a log-in was reached.
+    pub fn write(self, page: &Page, authenticated: bool, indent: Indent) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status);
+        if !page.methods().is_empty() {
+            let cookies = authenticated && page.looks_at_cookies();
+            response
+                .insert_header((header::VARY, if cookies { "Accept, Cookie" } else { "Accept" }));
+            response.insert_header((header::ALLOW, page.methods().join(", ")));
+        }
+        response.insert_header((header::X_FRAME_OPTIONS, "DENY"));
+        response.insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
+        response.insert_header((header::REFERRER_POLICY, "same-origin"));
+        response.insert_header((header::CACHE_CONTROL, "no-store"));
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.insert_header((header::WWW_AUTHENTICATE, "JWT realm=\"api\""));
+        }
+        if let Some(location) = self.location {
+            response.insert_header((header::LOCATION, location));
+        }
+        if let Some(seconds) = self.retry_after {
+            response.insert_header((header::RETRY_AFTER, seconds));
+        }
+        match self.body {
+            Some(body) => response.content_type("application/json").body(render(&body, indent)),
+            None => response.finish(),
+        }
+    }
+}
+
+fn render(body: &Value, indent: Indent) -> String {
+    let text = match indent {
+        None => body.to_string(),
+        Some(spaces) => {
+            let indent = " ".repeat(spaces);
+            let formatter = serde_json::ser::PrettyFormatter::with_indent(indent.as_bytes());
+            let mut bytes = Vec::new();
+            let mut writer = serde_json::Serializer::with_formatter(&mut bytes, formatter);
+            match body.serialize(&mut writer) {
+                Ok(()) => String::from_utf8(bytes).unwrap_or_else(|_| body.to_string()),
+                Err(_) => body.to_string(),
+            }
+        }
+    };
+    // The reference keeps its JSON a subset of old JavaScript.
+    text.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_compact_and_keeps_its_characters() {
+        let body = json!({"b": "한\u{2028}\n\u{1}", "a": []});
+        assert_eq!(render(&body, None), "{\"b\":\"한\\u2028\\n\\u0001\",\"a\":[]}");
+        assert_eq!(render(&json!({"a": [1]}), Some(2)), "{\n  \"a\": [\n    1\n  ]\n}");
+    }
+
+    #[test]
+    fn faults_stand_in_the_order_of_the_fields() {
+        let answer = Answer::field_errors([("username", vec!["a".into()]), ("email", vec![])]);
+        assert_eq!(answer.body.unwrap().to_string(), r#"{"username":["a"],"email":[]}"#);
+    }
+}

@@ -1,0 +1,149 @@
+//! `/users/`: accounts as the reference's serializer shows and takes them. Staff see and change all,
+//! everybody else only themselves, and never whether they are staff.
+
+use serde_json::{Value, json};
+
+use super::{
+    fields::{self, BAD_USERNAME, EMAIL_TAKEN, REQUIRED, USERNAME_TAKEN, one},
+    pages::user_number,
+    request::Request,
+    respond::Answer,
+    value::Fields,
+    views::{failure, faults, read_fields},
+};
+use crate::domain::{Email, EmailChange, User, UserId, Username};
+use crate::flows::{AccountFields, Error, Flows};
+
+/// `/users/`
+pub fn answer_list(flows: &Flows, request: &Request, caller: &User) -> Result<Answer, Answer> {
+    match request.method.as_str() {
+        "GET" | "HEAD" => {
+            let visible = if caller.is_staff {
+                flows.django_list_users().map_err(failure)?
+            } else {
+                vec![caller.clone()]
+            };
+            let list = visible.iter().map(|user| shown(user, request)).collect();
+            Ok(Answer::ok(Value::Array(list)))
+        }
+        "OPTIONS" => Ok(Answer::ok(request.page.description(caller.is_staff))),
+        "POST" if !caller.is_staff => Err(Answer::forbidden()),
+        "POST" => {
+            let wanted = read_account(flows, &read_fields(request)?, false, None)?;
+            let user = flows.django_create_user(wanted).map_err(clash)?;
+            let shown = shown(&user, request);
+            Ok(Answer::created(shown, url(user.id, request)))
+        }
+        other => Err(Answer::method_not_allowed(other)),
+    }
+}
+
+/// `/users/N/`
+pub fn answer_one(
+    flows: &Flows,
+    request: &Request,
+    key: &str,
+    caller: &User,
+) -> Result<Answer, Answer> {
+    let id = user_number(key).map(UserId);
+    if !caller.is_staff && id != Some(caller.id) {
+        return Err(Answer::forbidden());
+    }
+    let find = || match id {
+        Some(id) => flows.django_find_user(id).map_err(failure),
+        None => Ok(None),
+    };
+    let existing = || find()?.ok_or_else(Answer::not_found);
+    match request.method.as_str() {
+        "GET" | "HEAD" => Ok(Answer::ok(shown(&existing()?, request))),
+        "OPTIONS" => Ok(Answer::ok(request.page.description(find()?.is_some()))),
+        "PUT" => change(flows, request, &existing()?, caller, false),
+        "PATCH" => change(flows, request, &existing()?, caller, true),
+        "DELETE" => {
+            let user = existing()?;
+            if flows.django_delete_user(user.id).map_err(failure)? {
+                Ok(Answer::deleted())
+            } else {
+                Err(Answer::not_found())
+            }
+        }
+        other => Err(Answer::method_not_allowed(other)),
+    }
+}
+
+fn change(
+    flows: &Flows,
+    request: &Request,
+    user: &User,
+    caller: &User,
+    partial: bool,
+) -> Result<Answer, Answer> {
+    let mut wanted = read_account(flows, &read_fields(request)?, partial, Some(user.id))?;
+    if !caller.is_staff {
+        wanted.is_staff = None;
+        if wanted.username.as_ref().is_some_and(|name| !user.may_take_name(name)) {
+            return Err(faults([("username", Some(one(BAD_USERNAME)))]));
+        }
+    }
+    let changed = flows.django_update_user(user.id, wanted).map_err(clash)?;
+    changed.map(|user| Answer::ok(shown(&user, request))).ok_or_else(Answer::not_found)
+}
+
+/// Reads the fields of an account. With `partial` an absent field is no fault and no default.
+fn read_account(
+    flows: &Flows,
+    fields: &Fields,
+    partial: bool,
+    own: Option<UserId>,
+) -> Result<AccountFields, Answer> {
+    let username = fields::username(fields).and_then(|name| match name {
+        None if !partial => Err(one(REQUIRED)),
+        name => Ok(name.map(|name| Username::known(&name))),
+    });
+    let email = fields::email(fields).and_then(|address| match address.as_deref() {
+        None => Ok(EmailChange::Keep),
+        Some("") => Ok(EmailChange::Remove),
+        Some(text) => Ok(EmailChange::Set(Email::known(text))),
+    });
+    let is_staff = fields::flag(fields, "is_staff", partial);
+    let good = AccountFields {
+        username: username.clone().unwrap_or_default(),
+        email: email.clone().unwrap_or_default(),
+        is_staff: is_staff.clone().unwrap_or_default(),
+    };
+    // Whether a name is taken is told together with the faults of the other fields.
+    let taken = flows.django_taken(&good, own).map_err(failure)?;
+    let username_faults = username.err().or_else(|| taken.username.then(|| one(USERNAME_TAKEN)));
+    let email_faults = email.err().or_else(|| taken.email.then(|| one(EMAIL_TAKEN)));
+    let is_staff_faults = is_staff.err();
+    if username_faults.is_none() && email_faults.is_none() && is_staff_faults.is_none() {
+        return Ok(good);
+    }
+    Err(faults([
+        ("username", username_faults),
+        ("email", email_faults),
+        ("is_staff", is_staff_faults),
+    ]))
+}
+
+/// Somebody was faster.
+fn clash(error: Error) -> Answer {
+    match error {
+        Error::UsernameTaken => faults([("username", Some(one(USERNAME_TAKEN)))]),
+        Error::EmailTaken => faults([("email", Some(one(EMAIL_TAKEN)))]),
+        other => failure(other),
+    }
+}
+
+fn url(id: UserId, request: &Request) -> String {
+    format!("{}/users/{id}/", request.origin)
+}
+
+fn shown(user: &User, request: &Request) -> Value {
+    json!({
+        "url": url(user.id, request),
+        "username": user.username.as_str(),
+        "email": user.email_text(),
+        "is_staff": user.is_staff,
+    })
+}

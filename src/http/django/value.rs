@@ -1,0 +1,161 @@
+//! What came in a request, in the terms of the reference: values as Python holds and prints them.
+
+use std::collections::HashMap;
+
+/// A body that was read.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Submitted {
+    /// Fields by name.
+    Fields(Fields),
+    /// JSON `null`.
+    Null,
+    /// JSON that is no object; the name of the type in Python.
+    Other(&'static str),
+}
+
+/// Submitted fields, and how they came: an HTML form cannot say "false" or "nothing".
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Fields {
+    /// The last value of each name.
+    pub values: HashMap<String, Value>,
+    /// Whether they came as a form.
+    pub from_form: bool,
+}
+
+/// A value of a field.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A number.
+    Number(Number),
+    /// A text.
+    Text(Text),
+    /// A list, an object or an uploaded file: nothing that a field could take.
+    Composite,
+}
+
+impl Value {
+    /// A text that is well-formed Unicode.
+    pub fn text(content: impl Into<String>) -> Self {
+        Self::Text(Text { content: content.into(), lone_surrogate: None })
+    }
+}
+
+/// A text. JSON escapes can name surrogates without their other half, which Python keeps.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Text {
+    /// The text, with U+FFFD in place of each lone surrogate.
+    pub content: String,
+    /// The first lone surrogate.
+    pub lone_surrogate: Option<u16>,
+}
+
+impl std::fmt::Debug for Text {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // It may be a password.
+        formatter.write_str("Text(..)")
+    }
+}
+
+/// A JSON number, as its text says it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Number {
+    /// Without fraction or exponent: exact, however big. In Python's form ("-0" is "0").
+    Integer(String),
+    /// With fraction or exponent.
+    Float(f64),
+}
+
+impl Number {
+    /// From the text of a JSON number.
+    pub fn from_json(text: &str) -> Self {
+        if text.contains(['.', 'e', 'E']) {
+            // A JSON number that is too big for `f64` reads as infinity, here as in Python.
+            Self::Float(text.parse().unwrap_or(f64::NAN))
+        } else if text == "-0" {
+            Self::Integer("0".to_owned())
+        } else {
+            Self::Integer(text.to_owned())
+        }
+    }
+
+    /// `str()` of Python.
+    pub fn to_text(&self) -> String {
+        match self {
+            Self::Integer(digits) => digits.clone(),
+            Self::Float(value) => float_text(*value),
+        }
+    }
+
+    /// Whether this equals one or zero, which Python takes for `True` and `False`.
+    pub fn as_bool(&self) -> Option<bool> {
+        match self.to_text().as_str() {
+            "1" | "1.0" => Some(true),
+            "0" | "0.0" | "-0.0" => Some(false),
+            _ => None,
+        }
+    }
+}
+
+/// The shortest digits that read back the same, laid out as Python does.
+fn float_text(value: f64) -> String {
+    if !value.is_finite() {
+        return if value > 0.0 { "inf" } else { "-inf" }.to_owned();
+    }
+    let scientific = format!("{value:e}");
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if (-4..16).contains(&exponent) {
+        let plain = format!("{value}");
+        return if plain.contains('.') { plain } else { format!("{plain}.0") };
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{mantissa}e{sign}{:02}", exponent.abs())
+}
+
+/// `str.strip()` of Python: its white space is Unicode's and the four separators U+001C to U+001F.
+pub fn strip(text: &str) -> &str {
+    text.trim_matches(|character: char| {
+        character.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&character)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_as_python_prints_them() {
+        for (json, printed) in [
+            ("123", "123"),
+            ("-0", "0"),
+            ("123456789012345678901234567890", "123456789012345678901234567890"),
+            ("1.50", "1.5"),
+            ("1.0", "1.0"),
+            ("-0.0", "-0.0"),
+            ("1e2", "100.0"),
+            ("1E400", "inf"),
+            ("-1e400", "-inf"),
+            ("1e15", "1000000000000000.0"),
+            ("1e16", "1e+16"),
+            ("1.25e22", "1.25e+22"),
+            ("0.0001", "0.0001"),
+            ("0.00001", "1e-05"),
+            ("1e-7", "1e-07"),
+            ("1e-100", "1e-100"),
+            ("0.1", "0.1"),
+            ("123456789012345678.0", "1.2345678901234568e+17"),
+        ] {
+            assert_eq!(Number::from_json(json).to_text(), printed);
+        }
+    }
+
+    #[test]
+    fn white_space_is_what_python_takes_for_it() {
+        assert_eq!(strip("\u{1c}\u{85}\u{3000} a b \u{1f}\n"), "a b");
+        assert_eq!(strip("\u{200b}a\u{feff}"), "\u{200b}a\u{feff}");
+    }
+}

@@ -1,0 +1,224 @@
+//! Tokens of the Django face: HS256 JWTs (RFC 7515, RFC 7519) as `djangorestframework-jwt` issues and
+//! reads them, so that both can run on one shared secret. Where that library accepted what RFC 8725
+//! warns of, or broke, the token is refused.
+
+use std::time::Duration;
+
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Number, Value, json};
+
+use super::access_token::LEEWAY;
+use crate::domain::{User, UtcTime};
+
+/// How long a token counts.
+pub const LIFETIME: Duration = Duration::from_mins(5);
+/// How long after the log-in a token can be refreshed.
+pub const REFRESH_WINDOW: Duration = Duration::from_hours(7 * 24);
+
+const HEADER: &str = r#"{"typ":"JWT","alg":"HS256"}"#;
+const MAX_LENGTH: usize = 4096;
+
+/// Why a token is not believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It is malformed, or signed with another key.
+    Undecodable,
+    /// It could be read, but is not of a kind that counts here.
+    Unacceptable,
+    /// Its time is over.
+    Expired,
+}
+
+/// Why a good token cannot be refreshed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefreshRefusal {
+    /// It does not say when the person logged in.
+    NoOrigin,
+    /// The person logged in too long ago.
+    TooOld,
+    /// What it says about the log-in makes no sense.
+    Undecodable,
+}
+
+/// What a token says that was found good.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claims(Map<String, Value>);
+
+/// The moment of the log-in as a token tells it. It is copied from token to token unchanged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Origin(Number);
+
+impl Origin {
+    /// A log-in at this moment.
+    pub fn at(now: UtcTime) -> Self {
+        Self(now.seconds().into())
+    }
+}
+
+impl Claims {
+    /// The name of the account. The token's other words about the account are never read.
+    pub fn username(&self) -> Option<String> {
+        match self.0.get("username")? {
+            value if is_empty(value) => None,
+            Value::String(name) => Some(name.clone()),
+            Value::Bool(_) => Some("True".to_owned()),
+            // A list or an object reads as a name that no account can have.
+            other => Some(other.to_string()),
+        }
+    }
+
+    /// When the person logged in, if that is recent enough to go on.
+    pub fn origin(&self, now: UtcTime) -> Result<Origin, RefreshRefusal> {
+        let claim = self.0.get("orig_iat").filter(|value| !is_empty(value));
+        let claim = claim.ok_or(RefreshRefusal::NoOrigin)?;
+        let seconds = whole_seconds(claim).ok_or(RefreshRefusal::Undecodable)?;
+        if is_future(seconds, now) {
+            return Err(RefreshRefusal::Undecodable);
+        }
+        if now.seconds() > UtcTime::from_seconds(seconds).after(REFRESH_WINDOW).seconds() {
+            return Err(RefreshRefusal::TooOld);
+        }
+        match claim {
+            Value::Number(number) => Ok(Origin(number.clone())),
+            _ => Err(RefreshRefusal::Undecodable),
+        }
+    }
+}
+
+/// Issues and checks these tokens.
+#[derive(Clone)]
+pub struct DjangoTokens {
+    key: hmac::Key,
+}
+
+impl DjangoTokens {
+    /// With the bytes of the secret that signs.
+    pub fn new(secret: &[u8]) -> Self {
+        Self { key: hmac::Key::new(hmac::HMAC_SHA256, secret) }
+    }
+
+    /// A token for `user`, who logged in at `origin`.
+    pub fn issue(&self, user: &User, origin: &Origin, now: UtcTime) -> String {
+        let claims = json!({
+            "user_id": user.id.0,
+            "username": user.username.as_str(),
+            "exp": now.after(LIFETIME).seconds(),
+            "email": user.email_text(),
+            "orig_iat": origin.0,
+        });
+        let message = format!("{}.{}", encode(HEADER), encode(&claims.to_string()));
+        let signature = hmac::sign(&self.key, message.as_bytes());
+        format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+
+    /// Checks form, header, signature and claims, in this order.
+    pub fn check(&self, token: &str, now: UtcTime) -> Result<Claims, Refusal> {
+        let parts = Parts::read(token).ok_or(Refusal::Undecodable)?;
+        if parts.header.get("alg") != Some(&json!("HS256")) || parts.header.contains_key("crit") {
+            return Err(Refusal::Unacceptable);
+        }
+        hmac::verify(&self.key, parts.message.as_bytes(), &parts.signature)
+            .map_err(|_| Refusal::Undecodable)?;
+        check_times(&parts.claims, now)?;
+        if parts.claims.contains_key("aud") {
+            return Err(Refusal::Unacceptable);
+        }
+        Ok(Claims(parts.claims))
+    }
+}
+
+struct Parts<'token> {
+    message: &'token str,
+    header: Map<String, Value>,
+    claims: Map<String, Value>,
+    signature: Vec<u8>,
+}
+
+impl<'token> Parts<'token> {
+    fn read(token: &'token str) -> Option<Self> {
+        if token.len() > MAX_LENGTH {
+            return None;
+        }
+        let (message, signature) = token.rsplit_once('.')?;
+        let (header, claims) = message.split_once('.')?;
+        Some(Self {
+            message,
+            header: decode(header)?,
+            claims: decode(claims)?,
+            signature: URL_SAFE_NO_PAD.decode(signature).ok()?,
+        })
+    }
+}
+
+fn encode(json: &str) -> String {
+    URL_SAFE_NO_PAD.encode(json)
+}
+
+/// A part that is a JSON object. The base64 is strict, so that a token has one spelling only.
+fn decode(part: &str) -> Option<Map<String, Value>> {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
+}
+
+fn check_times(claims: &Map<String, Value>, now: UtcTime) -> Result<(), Refusal> {
+    if let Some(claim) = claims.get("iat") {
+        let issued = seconds_or_text(claim).ok_or(Refusal::Unacceptable)?;
+        if is_future(issued, now) {
+            return Err(Refusal::Unacceptable);
+        }
+    }
+    if let Some(claim) = claims.get("nbf") {
+        let unread = if claim.is_string() { Refusal::Undecodable } else { Refusal::Unacceptable };
+        if seconds_or_text(claim).ok_or(unread)? > now.seconds() {
+            return Err(Refusal::Unacceptable);
+        }
+    }
+    match claims.get("exp") {
+        Some(Value::String(_)) => Err(Refusal::Undecodable),
+        Some(claim) => match whole_seconds(claim) {
+            None => Err(Refusal::Unacceptable),
+            Some(end) if end < now.seconds() => Err(Refusal::Expired),
+            Some(_) => Ok(()),
+        },
+        None => Err(Refusal::Unacceptable),
+    }
+}
+
+fn is_future(seconds: i64, now: UtcTime) -> bool {
+    seconds > now.after(LEEWAY).seconds()
+}
+
+/// What Python takes for false.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(value) => !value,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.is_empty(),
+    }
+}
+
+/// `int()` of Python for what is no text: fractions are cut off, true is one.
+fn whole_seconds(value: &Value) -> Option<i64> {
+    match value {
+        Value::Bool(value) => Some(i64::from(*value)),
+        Value::Number(number) => number.as_i64().or_else(|| {
+            #[expect(clippy::cast_possible_truncation, reason = "the cast saturates, as it should")]
+            number.as_f64().map(|seconds| seconds as i64)
+        }),
+        _ => None,
+    }
+}
+
+fn seconds_or_text(value: &Value) -> Option<i64> {
+    match value {
+        Value::String(text) => text.trim().parse().ok(),
+        other => whole_seconds(other),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,241 @@
+use super::*;
+use crate::domain::{Email, Locale, PasswordHash, UserId, Username};
+
+const NOW: i64 = 1_800_000_000;
+
+fn now() -> UtcTime {
+    UtcTime::from_seconds(NOW)
+}
+
+fn tokens() -> DjangoTokens {
+    DjangoTokens::new(b"the secret of the site")
+}
+
+/// `{now-1}` and the like are filled in.
+fn filled(text: &str) -> String {
+    let mut text = text.replace("{now}", &NOW.to_string());
+    for offset in [-604_801_i64, -604_800, -604_799, -1, 1, 5, 6, 60, 300] {
+        text = text.replace(&format!("{{now{offset:+}}}"), &(NOW + offset).to_string());
+    }
+    text
+}
+
+fn signed(header: &str, claims: &str) -> String {
+    let message = format!("{}.{}", encode(header), encode(&filled(claims)));
+    let signature = hmac::sign(&tokens().key, message.as_bytes());
+    format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+fn check(header: &str, claims: &str) -> Result<Claims, Refusal> {
+    tokens().check(&signed(header, claims), now())
+}
+
+fn user() -> User {
+    User {
+        id: UserId(7),
+        username: Username::known("김 \"x\""),
+        email: Email::parse("kim@example.com").ok(),
+        email_verified: true,
+        password_hash: PasswordHash::unusable(),
+        is_active: true,
+        is_staff: false,
+        is_superuser: false,
+        locale: Locale::default(),
+        created_at: now(),
+        updated_at: now(),
+        last_login_at: None,
+    }
+}
+
+#[test]
+fn an_issued_token_has_the_claims_of_the_reference() {
+    let token = tokens().issue(&user(), &Origin::at(now()), now());
+    let mut parts = token.split('.');
+    let header = decode(parts.next().unwrap()).unwrap();
+    assert_eq!(Value::Object(header), json!({"typ": "JWT", "alg": "HS256"}));
+    let claims = decode(parts.next().unwrap()).unwrap();
+    assert_eq!(
+        Value::Object(claims),
+        json!({
+            "user_id": 7,
+            "username": "김 \"x\"",
+            "exp": NOW + 300,
+            "email": "kim@example.com",
+            "orig_iat": NOW,
+        })
+    );
+    let claims = tokens().check(&token, now()).unwrap();
+    assert_eq!(claims.username().as_deref(), Some("김 \"x\""));
+    assert_eq!(claims.origin(now()), Ok(Origin::at(now())));
+}
+
+#[test]
+fn a_token_of_the_reference_is_believed() {
+    // Made by PyJWT 1.7.1: jwt.encode({"username": "admin", "exp": 1800000300}, KEY, "HS256").
+    let token = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.\
+                 eyJ1c2VybmFtZSI6ImFkbWluIiwiZXhwIjoxODAwMDAwMzAwfQ.\
+                 3raM7BLDGnJkgNNqVG0YhS_2GISgvsfA0bqHMZz_rvc";
+    let claims = tokens().check(token, now()).unwrap();
+    assert_eq!(claims.username().as_deref(), Some("admin"));
+}
+
+#[test]
+fn the_form_is_checked_strictly() {
+    let good = signed(HEADER, r#"{"username":"a","exp":{now+300}}"#);
+    assert!(tokens().check(&good, now()).is_ok());
+    let (message, signature) = good.rsplit_once('.').unwrap();
+    let last = signature.chars().last().unwrap();
+    let other_bits = char::from(last as u8 + 1);
+    for bad in [
+        String::new(),
+        ".".to_owned(),
+        "..".to_owned(),
+        "a.b.c".to_owned(),
+        message.to_owned(),
+        format!("{message}."),
+        format!("{message}.AAAA"),
+        format!("{good}.AAAA"),
+        format!("{good}="),
+        format!("{good}!!!!"),
+        format!(" {good}"),
+        format!("{message}.{}{other_bits}", &signature[..signature.len() - 1]),
+        format!("é.{good}"),
+        "a".repeat(MAX_LENGTH + 1),
+    ] {
+        assert_eq!(tokens().check(&bad, now()), Err(Refusal::Undecodable), "{bad}");
+    }
+    let other_key = DjangoTokens::new(b"another secret");
+    assert_eq!(other_key.check(&good, now()), Err(Refusal::Undecodable));
+}
+
+#[test]
+fn headers_and_claims_that_are_no_objects_cannot_be_decoded() {
+    let good = r#"{"username":"a","exp":{now+300}}"#;
+    for header in ["", "x", "[]", "\"HS256\"", "null"] {
+        assert_eq!(check(header, good), Err(Refusal::Undecodable), "{header}");
+    }
+    for claims in ["", "{", "[]", "7", "null", r#"{"exp":NaN}"#, r#"{"exp":1e999}"#] {
+        assert_eq!(check(HEADER, claims), Err(Refusal::Undecodable), "{claims}");
+    }
+}
+
+#[test]
+fn the_header_decides_before_the_signature_does() {
+    let claims = r#"{"username":"a","exp":1}"#;
+    for header in [
+        "{}",
+        r#"{"alg":"none"}"#,
+        r#"{"alg":"HS512"}"#,
+        r#"{"alg":"RS256"}"#,
+        r#"{"alg":"hs256"}"#,
+        r#"{"alg":null}"#,
+        r#"{"alg":["HS256"]}"#,
+        r#"{"alg":"HS256","crit":["b64"]}"#,
+    ] {
+        assert_eq!(check(header, claims), Err(Refusal::Unacceptable), "{header}");
+    }
+    let good = r#"{"username":"a","exp":{now+300}}"#;
+    for header in [
+        r#"{"alg":"HS256"}"#,
+        r#"{"typ":"at+jwt","alg":"HS256","kid":7,"x":[]}"#,
+        r#"{"alg":"none","alg":"HS256"}"#,
+    ] {
+        assert!(check(header, good).is_ok(), "{header}");
+    }
+}
+
+#[test]
+fn times_are_checked_in_the_order_of_the_reference() {
+    use Refusal::{Expired, Unacceptable, Undecodable};
+    for (times, outcome) in [
+        (r#""exp":{now+1}"#, None),
+        (r#""exp":{now}"#, None),
+        (r#""exp":{now-1}"#, Some(Expired)),
+        (r#""exp":{now-1}.9"#, Some(Expired)),
+        (r#""exp":{now}.5"#, None),
+        (r#""exp":1e30"#, None),
+        (r#""exp":123456789012345678901234567890"#, None),
+        (r#""exp":-5"#, Some(Expired)),
+        (r#""exp":true"#, Some(Expired)),
+        (r#""exp":"soon""#, Some(Undecodable)),
+        (r#""exp":"{now+60}""#, Some(Undecodable)),
+        (r#""x":1"#, Some(Unacceptable)),
+        (r#""exp":null"#, Some(Unacceptable)),
+        (r#""exp":[1]"#, Some(Unacceptable)),
+        (r#""exp":{now+60},"nbf":{now}"#, None),
+        (r#""exp":{now+60},"nbf":{now+1}"#, Some(Unacceptable)),
+        (r#""exp":{now-1},"nbf":{now+1}"#, Some(Unacceptable)),
+        (r#""exp":{now+60},"nbf":"{now}""#, None),
+        (r#""exp":{now+60},"nbf":"soon""#, Some(Undecodable)),
+        (r#""exp":{now+60},"nbf":null"#, Some(Unacceptable)),
+        (r#""exp":{now+60},"iat":{now+5}"#, None),
+        (r#""exp":{now+60},"iat":{now+6}"#, Some(Unacceptable)),
+        (r#""exp":1,"iat":"soon""#, Some(Unacceptable)),
+        (r#""exp":{now+60},"iat":"{now}""#, None),
+        (r#""exp":{now+60},"iat":[]"#, Some(Unacceptable)),
+        (r#""exp":{now+60},"iat":"soon","nbf":"soon""#, Some(Unacceptable)),
+        (r#""exp":1,"aud":"x""#, Some(Expired)),
+        (r#""exp":{now+60},"aud":null"#, Some(Unacceptable)),
+        (r#""exp":{now+60},"iss":"anybody","sub":7"#, None),
+    ] {
+        let claims = format!(r#"{{"username":"a",{times}}}"#);
+        assert_eq!(check(HEADER, &claims).err(), outcome, "{times}");
+    }
+}
+
+#[test]
+fn the_account_is_named_by_username_alone() {
+    for (claim, name) in [
+        (r#""username":"admin""#, Some("admin")),
+        (r#""username":"x","username":"\u0061""#, Some("a")),
+        (r#""username":" a ""#, Some(" a ")),
+        (r#""username":7"#, Some("7")),
+        (r#""username":true"#, Some("True")),
+        (r#""username":["a"]"#, Some(r#"["a"]"#)),
+        (r#""user_id":1,"email":"a@b.cd""#, None),
+        (r#""username":null"#, None),
+        (r#""username":"""#, None),
+        (r#""username":0"#, None),
+        (r#""username":false"#, None),
+        (r#""username":[]"#, None),
+        (r#""username":{}"#, None),
+    ] {
+        let claims = check(HEADER, &format!(r#"{{"exp":{{now+60}},{claim}}}"#)).unwrap();
+        assert_eq!(claims.username().as_deref(), name, "{claim}");
+    }
+}
+
+#[test]
+fn a_refresh_needs_a_log_in_within_a_week() {
+    use RefreshRefusal::{NoOrigin, TooOld, Undecodable};
+    for (claim, outcome) in [
+        (r#""x":1"#, Some(NoOrigin)),
+        (r#""orig_iat":null"#, Some(NoOrigin)),
+        (r#""orig_iat":0"#, Some(NoOrigin)),
+        (r#""orig_iat":-0.0"#, Some(NoOrigin)),
+        (r#""orig_iat":"""#, Some(NoOrigin)),
+        (r#""orig_iat":false"#, Some(NoOrigin)),
+        (r#""orig_iat":{now-604801}"#, Some(TooOld)),
+        (r#""orig_iat":{now-604800}"#, None),
+        (r#""orig_iat":{now-604799}"#, None),
+        (r#""orig_iat":{now-604801}.5"#, Some(TooOld)),
+        (r#""orig_iat":true"#, Some(TooOld)),
+        (r#""orig_iat":-1"#, Some(TooOld)),
+        (r#""orig_iat":{now+5}"#, None),
+        (r#""orig_iat":{now+6}"#, Some(Undecodable)),
+        (r#""orig_iat":"{now}""#, Some(Undecodable)),
+        (r#""orig_iat":[1]"#, Some(Undecodable)),
+        (r#""orig_iat":1e30"#, Some(Undecodable)),
+    ] {
+        let claims = check(HEADER, &format!(r#"{{"exp":{{now+60}},{claim}}}"#)).unwrap();
+        assert_eq!(claims.origin(now()).err(), outcome, "{claim}");
+    }
+}
+
+#[test]
+fn the_moment_of_the_log_in_is_copied_unchanged() {
+    let claims = check(HEADER, r#"{"username":"a","exp":{now+60},"orig_iat":{now-1}.25}"#).unwrap();
+    let again = tokens().issue(&user(), &claims.origin(now()).unwrap(), now());
+    let claims = tokens().check(&again, now()).unwrap();
+    assert_eq!(claims.0["orig_iat"].to_string(), format!("{}.25", NOW - 1));
+}

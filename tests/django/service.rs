@@ -1,0 +1,98 @@
+//! The service under test, as the binary starts it, with the three accounts of the recorded stack.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::thread::JoinHandle;
+
+use actix_web::dev::ServerHandle;
+use hallpass::app::{self, App};
+use hallpass::clock::SystemClock;
+use hallpass::config::{Config, Source};
+use hallpass::domain::{Email, Locale, PlainPassword, Username};
+use hallpass::flows::Flows;
+use hallpass::store::Error;
+use hallpass::store::users::{self, NewUser, UserChanges};
+
+pub struct Service {
+    pub port: u16,
+    /// The file of the database, where it is one.
+    pub database: PathBuf,
+    handle: ServerHandle,
+    thread: Option<JoinHandle<()>>,
+    _folder: tempfile::TempDir,
+}
+
+/// Starts it over SQLite, with settings of the test's own.
+pub fn start(own_settings: &[(&str, &str)]) -> Service {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("hallpass.db");
+    let sqlite = format!("sqlite://{}", database.display());
+    let settings = [
+        ("HALLPASS_BIND", "127.0.0.1:0"),
+        ("HALLPASS_PUBLIC_URL", "http://fallback.example"),
+        ("HALLPASS_DATA_DIR", folder.path().to_str().unwrap()),
+        ("HALLPASS_BCRYPT_COST", "4"),
+        ("HALLPASS_WORKERS", "1"),
+        ("DATABASE_URL", &sqlite),
+    ];
+    // The last of equal names counts.
+    let settings: HashMap<String, String> = settings
+        .iter()
+        .chain(own_settings)
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    let config = Config::read(Source::from_values(settings)).unwrap();
+    add_accounts(&app::build_flows(&config, Arc::new(SystemClock)).unwrap());
+    let (tell, told) = channel();
+    let thread = std::thread::spawn(move || {
+        actix_web::rt::System::new().block_on(async move {
+            let app = App::build(&config, Arc::new(SystemClock), None).unwrap();
+            tell.send((app.address().port(), app.handle())).unwrap();
+            app.run().await.unwrap();
+        });
+    });
+    let (port, handle) = told.recv().unwrap();
+    Service { port, database, handle, thread: Some(thread), _folder: folder }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // The command goes out at once; the future only waits for its end.
+        drop(self.handle.stop(false));
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+fn add_accounts(flows: &Flows) {
+    for (name, email, password, is_staff) in [
+        ("admin", "admin@naver.com", "admin", true),
+        ("alice", "alice@example.com", "alice-pass", false),
+        ("sleeper", "sleeper@example.com", "sleeper-pass", false),
+    ] {
+        let new = NewUser {
+            username: Username::known(name),
+            email: Email::parse(email).ok(),
+            email_verified: true,
+            password_hash: flows.hasher.hash(&PlainPassword::parse(password).unwrap()).unwrap(),
+            is_staff,
+            is_superuser: is_staff,
+            locale: Locale::default(),
+        };
+        let now = flows.clock.now();
+        let inactive = UserChanges { is_active: Some(false), ..UserChanges::default() };
+        flows
+            .db
+            .write(move |conn| {
+                let user = users::insert_user(conn, &new, now)?;
+                if new.username.as_str() == "sleeper" {
+                    users::update_user(conn, user.id, &inactive, now)?;
+                }
+                Ok::<_, Error>(())
+            })
+            .unwrap();
+    }
+}
