@@ -15,10 +15,11 @@ use actix_web::middleware::from_fn;
 use actix_web::{App as ActixApp, HttpServer, web};
 use tokio::sync::{Notify, watch};
 
+use self::background::StopSignals;
 use crate::clock::Clock;
 use crate::config::{Config, SecretText};
 use crate::domain::token::Secrets;
-use crate::flows::{Flows, Policy};
+use crate::flows::{self, Flows, Policy};
 use crate::http::blocking::State;
 use crate::http::django::Face;
 use crate::http::middleware::{Https, surround};
@@ -51,6 +52,9 @@ pub enum StartError {
     /// The database.
     #[error("{0}: {1}")]
     Database(String, store::Error),
+    /// The sessions that were ended while nobody was looking.
+    #[error("the ended sessions cannot be read: {0}")]
+    Revocations(flows::Error),
     /// The signing keys.
     #[error("{0}")]
     Keys(#[from] KeyError),
@@ -74,6 +78,8 @@ pub struct App {
     worker: Worker,
     flows: Arc<Flows>,
     address: SocketAddr,
+    stop_signals: StopSignals,
+    shutdown_timeout: Duration,
 }
 
 impl App {
@@ -84,6 +90,8 @@ impl App {
         transport: Option<Transport>,
     ) -> Result<Self, StartError> {
         let flows = Arc::new(build_flows(config, Arc::clone(&clock))?);
+        // Before the first request: a token that was revoked before a restart stays revoked.
+        flows.sync_revocations().map_err(StartError::Revocations)?;
         let worker = build_worker(config, clock, transport, Arc::clone(&flows))?;
         let listener =
             TcpListener::bind(config.bind).map_err(|error| StartError::Bind(config.bind, error))?;
@@ -91,7 +99,10 @@ impl App {
             listener.local_addr().map_err(|error| StartError::Bind(config.bind, error))?;
         let server = start_server(config, listener, &flows)
             .map_err(|error| StartError::Bind(config.bind, error))?;
-        Ok(Self { server, worker, flows, address })
+        // From here on a signal is not lost, so nothing may be announced before.
+        let stop_signals = StopSignals::listen().map_err(StartError::Threads)?;
+        let shutdown_timeout = config.shutdown_timeout;
+        Ok(Self { server, worker, flows, address, stop_signals, shutdown_timeout })
     }
 
     /// The address that was bound.
@@ -104,17 +115,26 @@ impl App {
         self.server.handle()
     }
 
-    /// Serves until SIGTERM, SIGINT or [`Self::handle`] say stop; then finishes what is under way.
+    /// Serves until SIGTERM, SIGINT or [`Self::handle`] say stop; then finishes what is under way:
+    /// requests first, then mail, each for as long as the shutdown timeout lets it.
     pub async fn run(self) -> io::Result<()> {
         let (stop, stopped) = watch::channel(());
         let mail = tokio::spawn(self.worker.run(background::stop_of(stopped.clone())));
         let upkeep = tokio::spawn(background::upkeep(self.flows, background::stop_of(stopped)));
+        let signals = tokio::spawn(self.stop_signals.stop(self.server.handle()));
         let outcome = self.server.await;
+        signals.abort();
         drop(stop);
-        for task in [mail, upkeep] {
-            if let Err(error) = task.await {
-                tracing::error!(%error, "a background task failed");
+        let finished = tokio::time::timeout(self.shutdown_timeout, async {
+            for task in [mail, upkeep] {
+                if let Err(error) = task.await {
+                    tracing::error!(%error, "a background task failed");
+                }
             }
+        });
+        if finished.await.is_err() {
+            // Nothing is lost: its lease runs out, and it is sent by another instance or the next.
+            tracing::warn!("mail that is being sent took too long to wait for");
         }
         outcome
     }
@@ -291,6 +311,7 @@ fn start_server(config: &Config, listener: TcpListener, flows: &Arc<Flows>) -> i
     });
     Ok(server
         .workers(config.workers)
+        .disable_signals()
         .client_request_timeout(HEAD_TIMEOUT)
         .shutdown_timeout(config.shutdown_timeout.as_secs())
         .listen(listener)?

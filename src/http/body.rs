@@ -12,10 +12,11 @@ use actix_web::{FromRequest, HttpMessage as _, HttpRequest, web};
 use futures_util::StreamExt as _;
 use serde_json::{Map, Value};
 
+use super::blocking::State;
 use super::code::Code;
 use super::error::ApiError;
 use super::strict_json;
-use crate::domain::Fault;
+use crate::domain::{Fault, PasswordPolicy};
 use crate::flows::FieldFault;
 
 /// The largest body.
@@ -32,6 +33,8 @@ pub trait Body: Sized {
 pub struct Fields {
     object: Map<String, Value>,
     faults: Vec<FieldFault>,
+    /// The rules for a new password, so that its faults are told together with the others.
+    pub password_policy: PasswordPolicy,
 }
 
 impl Fields {
@@ -98,6 +101,10 @@ impl<T: Body> FromRequest for Json<T> {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let is_json = is_json(request);
+        let password_policy = request
+            .app_data::<web::Data<State>>()
+            .map(|state| state.flows.policy.password)
+            .unwrap_or_default();
         let announced = request.headers().get(CONTENT_LENGTH).cloned();
         let payload = payload.take();
         Box::pin(async move {
@@ -112,7 +119,7 @@ impl<T: Body> FromRequest for Json<T> {
             }
             let bytes = collect(payload, MAX_BODY).await?;
             let object = strict_json::parse_object(&bytes).ok_or(Code::MalformedRequest)?;
-            let mut fields = Fields { object, faults: Vec::new() };
+            let mut fields = Fields { object, faults: Vec::new(), password_policy };
             let read = T::read(&mut fields);
             fields.finish(read).map(Json)
         })

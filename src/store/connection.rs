@@ -83,7 +83,9 @@ impl Manager {
 
     pub(super) fn open(&self) -> Result<Conn> {
         match &self.url {
-            DatabaseUrl::Postgres(url) => Ok(Conn::Postgres(PgConnection::establish(url)?)),
+            DatabaseUrl::Postgres(url) => {
+                Ok(Conn::Postgres(PgConnection::establish(&with_time_limits(url))?))
+            }
             DatabaseUrl::Sqlite(path) => self.open_sqlite(path),
         }
     }
@@ -101,6 +103,19 @@ impl Manager {
         }
         Ok(Conn::Sqlite(conn))
     }
+}
+
+/// libpq waits without end for a server that takes the connection and says nothing, and a quarter
+/// of an hour for one whose machine has gone, unless the URL says otherwise.
+fn with_time_limits(url: &str) -> String {
+    let mut url = url.to_owned();
+    for (name, value) in [("connect_timeout", "5"), ("tcp_user_timeout", "10000")] {
+        if !url.contains(&format!("{name}=")) {
+            let separator = if url.contains('?') { '&' } else { '?' };
+            url.push_str(&format!("{separator}{name}={value}"));
+        }
+    }
+    url
 }
 
 impl r2d2::ManageConnection for Manager {
@@ -197,6 +212,14 @@ mod tests {
         ] {
             assert_eq!(DatabaseUrl::parse(text).is_ok(), good, "{text}");
         }
+    }
+
+    #[test]
+    fn time_limits_of_the_operator_stay() {
+        let limited = with_time_limits("postgres://u@h/d");
+        assert_eq!(limited, "postgres://u@h/d?connect_timeout=5&tcp_user_timeout=10000");
+        let limited = with_time_limits("postgres://u@h/d?connect_timeout=60");
+        assert_eq!(limited, "postgres://u@h/d?connect_timeout=60&tcp_user_timeout=10000");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The outbox: orders to send mail, committed together with what they tell about.
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Integer, Nullable, Text};
+use diesel::sql_types::{BigInt, Integer, Text};
 
 use super::schema::outbox;
 use super::{Conn, Result};
@@ -80,28 +80,21 @@ pub struct QueuedMail {
 }
 
 /// A line of `hallpass mail list`.
-#[derive(Clone, Debug, QueryableByName, Queryable)]
+#[derive(Clone, Debug, Queryable)]
 pub struct MailLine {
     /// Its id.
-    #[diesel(sql_type = Text)]
     pub id: String,
     /// What it is about.
-    #[diesel(sql_type = Text)]
     pub kind: String,
     /// Whom it goes to.
-    #[diesel(sql_type = Text)]
     pub recipient: String,
     /// Where it stands.
-    #[diesel(sql_type = Text)]
     pub status: String,
     /// How often sending was tried.
-    #[diesel(sql_type = Integer)]
     pub attempts: i32,
     /// When it is tried next, in microseconds since the epoch.
-    #[diesel(sql_type = BigInt)]
     pub next_attempt_at: i64,
     /// What went wrong last.
-    #[diesel(sql_type = Nullable<Text>)]
     pub last_error: Option<String>,
 }
 
@@ -152,12 +145,14 @@ struct LeasedRow {
 pub fn is_any_due(conn: &mut Conn, now: UtcTime) -> Result<bool> {
     let due = outbox::table
         .filter(outbox::status.eq(MailStatus::Queued.name()))
+        .filter(outbox::kind.eq_any(MailKind::ALL.map(MailKind::name)))
         .filter(outbox::next_attempt_at.le(now.micros()))
         .filter(outbox::lease_until.is_null().or(outbox::lease_until.le(now.micros())));
     Ok(due.select(outbox::id).first::<String>(conn).optional()?.is_some())
 }
 
-/// Takes up to `limit` mails that are due and that nobody else is sending. They are the holder's
+/// Takes up to `limit` mails that are due and that nobody else is sending. Kinds that only a newer
+/// version of the service knows are left to it. They are the holder's
 /// of `lease` until `lease_until`; if the holder dies, they are due again then.
 pub fn lease_due(
     conn: &mut Conn,
@@ -170,27 +165,28 @@ pub fn lease_due(
         Conn::Postgres(_) => "FOR UPDATE SKIP LOCKED",
         Conn::Sqlite(_) => "",
     };
+    let kinds = MailKind::ALL.map(|kind| format!("'{}'", kind.name())).join(", ");
+    // SQLite numbers `$n` by the order in which they first appear, whatever n is.
     let rows = diesel::sql_query(format!(
         "WITH due AS MATERIALIZED ( \
-             SELECT id FROM outbox WHERE status = 'queued' AND next_attempt_at <= $3 \
-             AND (lease_until IS NULL OR lease_until <= $3) \
-             ORDER BY next_attempt_at, id LIMIT $4 {skip_locked}) \
-         UPDATE outbox SET lease_token = $1, lease_until = $2 WHERE id IN (SELECT id FROM due) \
+             SELECT id FROM outbox WHERE status = 'queued' AND kind IN ({kinds}) \
+             AND next_attempt_at <= $1 AND (lease_until IS NULL OR lease_until <= $1) \
+             ORDER BY next_attempt_at, id LIMIT $2 {skip_locked}) \
+         UPDATE outbox SET lease_token = $3, lease_until = $4 WHERE id IN (SELECT id FROM due) \
          RETURNING id, kind, recipient, locale, subject_id, attempts, created_at"
     ))
-    .bind::<Text, _>(lease)
-    .bind::<BigInt, _>(lease_until.micros())
     .bind::<BigInt, _>(now.micros())
     .bind::<BigInt, _>(limit)
+    .bind::<Text, _>(lease)
+    .bind::<BigInt, _>(lease_until.micros())
     .load::<LeasedRow>(conn)?;
     Ok(rows.into_iter().filter_map(queued_mail).collect())
 }
 
-/// A row of a newer version of the service that this one cannot read is left to its lease.
 fn queued_mail(row: LeasedRow) -> Option<QueuedMail> {
     Some(QueuedMail {
         kind: MailKind::from_name(&row.kind)?,
-        recipient: Email::parse(&row.recipient).ok()?,
+        recipient: Email::known(&row.recipient),
         locale: Locale::parse(&row.locale).unwrap_or_default(),
         id: MailId(row.id),
         subject_id: row.subject_id,
@@ -205,6 +201,32 @@ pub fn renew(conn: &mut Conn, id: &MailId, lease: &str, lease_until: UtcTime) ->
         .set(outbox::lease_until.eq(lease_until.micros()))
         .execute(conn)?;
     Ok(())
+}
+
+/// Closes an order that became others, in the transaction that makes them. Tells whether it was
+/// open, so that it becomes others once.
+pub fn drop_order(conn: &mut Conn, id: &MailId, now: UtcTime) -> Result<bool> {
+    let open = outbox::table
+        .find(id.as_str())
+        .filter(outbox::status.eq(MailStatus::Queued.name()));
+    let dropped = diesel::update(open)
+        .set((
+            outbox::status.eq(MailStatus::Dropped.name()),
+            outbox::finished_at.eq(now.micros()),
+        ))
+        .execute(conn)?;
+    Ok(dropped == 1)
+}
+
+/// Whether a newer order about the same subject exists: its mail is the one that counts.
+pub fn is_outdone(conn: &mut Conn, mail: &QueuedMail) -> Result<bool> {
+    let newer = outbox::table
+        .filter(outbox::kind.eq(mail.kind.name()))
+        .filter(outbox::subject_id.eq(&mail.subject_id))
+        .filter(outbox::created_at.ge(mail.created_at.micros()))
+        .filter(outbox::id.gt(mail.id.as_str()))
+        .filter(outbox::status.ne(MailStatus::Dropped.name()));
+    Ok(newer.select(outbox::id).first::<String>(conn).optional()?.is_some())
 }
 
 /// Closes an order whose lease is still `lease`. Tells whether it was.

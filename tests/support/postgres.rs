@@ -339,7 +339,7 @@ fn id_of(kind: &str, name: &str) -> Option<u32> {
 
 /// A port nobody listens on, below the range from which the kernel takes ports for outgoing
 /// connections: so none of those can sit on it while the server is stopped.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static OFFSET: AtomicU16 = AtomicU16::new(0);
     let own = u16::try_from(std::process::id() % 12_000).expect("below 12000");
     (0..12_000)

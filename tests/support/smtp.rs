@@ -82,6 +82,11 @@ pub struct SmtpServer {
 impl SmtpServer {
     /// Starts a server, or says what is missing.
     pub fn start(mode: Mode) -> Option<Self> {
+        Self::start_on(0, mode)
+    }
+
+    /// The same at a given port of 127.0.0.1, for a server that is down before or comes back.
+    pub fn start_on(port: u16, mode: Mode) -> Option<Self> {
         let Some(python) = python_with_aiosmtpd() else {
             return missing("Python 3 with aiosmtpd (Debian: python3-aiosmtpd)");
         };
@@ -89,6 +94,7 @@ impl SmtpServer {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/smtp_server.py");
         let mut command = Command::new(python);
         command.args(["-W", "ignore"]).arg(script).arg("--folder").arg(folder.path());
+        command.args(["--port", &port.to_string()]);
         if mode.protection != Protection::Plain {
             if !make_certificates(folder.path()) {
                 return missing("the openssl command");

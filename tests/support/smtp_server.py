@@ -36,6 +36,7 @@ FAULTS = (
 def parse_arguments():
     parser = argparse.ArgumentParser()
     parser.add_argument("--folder", required=True)
+    parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--tls", choices=("none", "starttls", "implicit"), default="none")
     parser.add_argument("--cert")
     parser.add_argument("--key")
@@ -163,12 +164,12 @@ async def main():
     wrap = context if ARGUMENTS.tls == "implicit" else None
     loop = asyncio.get_running_loop()
     if ARGUMENTS.fault == "silent":
-        server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+        server = await asyncio.start_server(say_nothing, "127.0.0.1", ARGUMENTS.port)
     elif ARGUMENTS.fault == "reject-client":
-        server = await asyncio.start_server(turn_away, "127.0.0.1", 0, ssl=wrap)
+        server = await asyncio.start_server(turn_away, "127.0.0.1", ARGUMENTS.port, ssl=wrap)
     else:
         factory = smtp_factory(Handler(), context)
-        server = await loop.create_server(factory, "127.0.0.1", 0, ssl=wrap)
+        server = await loop.create_server(factory, "127.0.0.1", ARGUMENTS.port, ssl=wrap)
     print(server.sockets[0].getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
     os._exit(0)

@@ -75,6 +75,7 @@ CREATE TABLE outbox (
     last_error TEXT
 );
 CREATE INDEX outbox_due ON outbox (status, next_attempt_at);
+CREATE INDEX outbox_by_subject ON outbox (subject_id);
 
 CREATE TABLE signing_keys (
     kid TEXT PRIMARY KEY,

@@ -100,10 +100,10 @@ fn read_account(
         None if !partial => Err(one(REQUIRED)),
         name => Ok(name.map(|name| Username::known(&name))),
     });
-    let email = fields::email(fields).and_then(|address| match address.as_deref() {
-        None => Ok(EmailChange::Keep),
-        Some("") => Ok(EmailChange::Remove),
-        Some(text) => Ok(EmailChange::Set(Email::known(text))),
+    let email = fields::email(fields).map(|address| match address.as_deref() {
+        None => EmailChange::Keep,
+        Some("") => EmailChange::Remove,
+        Some(text) => EmailChange::Set(Email::known(text)),
     });
     let is_staff = fields::flag(fields, "is_staff", partial);
     let good = AccountFields {

@@ -34,9 +34,14 @@ pub struct RegisterRequest {
 impl Body for RegisterRequest {
     fn read(fields: &mut Fields) -> Option<Self> {
         let email = fields.required("email", Email::parse);
-        let password = fields.required("password", PlainPassword::parse);
         let username =
             fields.optional("username", |text| Username::parse_beside(text, email.as_ref()));
+        let policy = fields.password_policy;
+        let password = fields.required("password", |text| {
+            let password = PlainPassword::parse(text)?;
+            policy.check(&password, email.as_ref(), username.as_ref().map(Username::as_str))?;
+            Ok(password)
+        });
         let locale = fields.optional("locale", Locale::parse);
         Some(Self { email: email?, password: password?, username, locale })
     }

@@ -1,0 +1,160 @@
+//! Access tokens: what they say, how long they count, how others check them.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
+use serde_json::{Value, json};
+
+use crate::support::{SECOND, TestApp, Tokens, World, on_both};
+
+const MINA: &str = "mina@example.com";
+
+fn mina(world: &World, app: &TestApp) -> Tokens {
+    let body = json!({"email": MINA, "username": "mina", "password": crate::support::PASSWORD});
+    let token = app.register_with(&body);
+    app.verify_code(&token, &world.proof(MINA, 1).code).is(200).tokens()
+}
+
+on_both! {
+    fn token_verify_answers_with_every_claim(world) {
+        let app = world.app();
+        let tokens = mina(&world, &app);
+        let mut claims = app.token_verify(&tokens.access).is(200).json();
+        let jti = claims["jti"].take();
+        assert!(uuid::Uuid::parse_str(jti.as_str().unwrap()).is_ok());
+        let now = world.now();
+        assert_eq!(claims, json!({
+            "active": true, "token": tokens.access, "iss": "http://auth.test",
+            "aud": "http://auth.test", "sub": "1", "iat": now, "exp": now + 300, "jti": null,
+            "sid": tokens.session, "user_id": 1, "username": "mina", "email": MINA,
+            "email_verified": true, "is_staff": false, "amr": ["pwd"], "auth_time": now,
+        }));
+    }
+
+    fn a_refreshed_token_keeps_the_time_of_the_log_in(world) {
+        let app = world.app();
+        let tokens = mina(&world, &app);
+        let log_in = world.now();
+        world.advance(SECOND * 20);
+        let next = app.refresh(&tokens.refresh).is(200).tokens();
+        let claims = app.token_verify(&next.access).is(200).json();
+        assert_eq!((&claims["auth_time"], &claims["iat"]), (&json!(log_in), &json!(log_in + 20)));
+    }
+
+    fn an_access_token_lasts_five_minutes_and_five_seconds_to_the_second(world) {
+        let app = world.app();
+        let tokens = mina(&world, &app);
+        world.advance(SECOND * 304);
+        app.token_verify(&tokens.access).is(200);
+        app.me(&tokens.access).is(200);
+        for _ in 0..2 {
+            world.advance(SECOND);
+            app.token_verify(&tokens.access).refused(401, "token_expired");
+            app.me(&tokens.access).refused(401, "token_expired");
+        }
+    }
+
+    fn anybody_can_check_a_token_with_the_published_keys(world) {
+        for algorithm in ["ES256", "EdDSA", "RS256"] {
+            let app = world.app_with(&[("HALLPASS_JWT_ALGORITHM", algorithm)]);
+            let token = app.person(&world, &format!("{algorithm}@example.com")).access;
+            let header = decode_header(&token).unwrap();
+            assert_eq!(header.typ.as_deref(), Some("at+jwt"));
+            let keys = app.get("/.well-known/jwks.json").is(200).json();
+            let key = keys["keys"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .find(|key| key["kid"].as_str() == header.kid.as_deref())
+                .expect("the key is published")
+                .clone();
+            assert!(key.get("d").is_none() && key.get("k").is_none(), "a private key");
+            assert_eq!(key["use"], "sig");
+            let key = serde_json::from_value(key).unwrap();
+            let key = DecodingKey::from_jwk(&key).unwrap();
+            let algorithm: Algorithm = algorithm.parse().unwrap();
+            let mut validation = Validation::new(algorithm);
+            validation.set_audience(&["http://auth.test"]);
+            validation.set_issuer(&["http://auth.test"]);
+            validation.validate_exp = false;
+            let claims = decode::<Value>(&token, &key, &validation).unwrap().claims;
+            assert_eq!(claims["iss"], "http://auth.test");
+        }
+    }
+
+    fn tokens_survive_a_change_of_the_algorithm(world) {
+        let app = world.app();
+        let tokens = mina(&world, &app);
+        drop(app);
+        let app = world.app_with(&[("HALLPASS_JWT_ALGORITHM", "EdDSA")]);
+        app.me(&tokens.access).is(200);
+        let next = app.refresh(&tokens.refresh).is(200).tokens();
+        app.me(&next.access).is(200);
+        let keys = app.get("/.well-known/jwks.json").json();
+        assert_eq!(keys["keys"].as_array().unwrap().len(), 2);
+    }
+
+    fn a_shared_secret_is_not_published(world) {
+        let app = world.app_with(&[
+            ("HALLPASS_JWT_ALGORITHM", "HS256"),
+            ("HALLPASS_JWT_SECRET", "shared with the services that check tokens"),
+        ]);
+        let tokens = mina(&world, &app);
+        app.me(&tokens.access).is(200);
+        assert_eq!(app.get("/.well-known/jwks.json").json(), json!({"keys": []}));
+    }
+
+    fn a_changed_token_is_invalid(world) {
+        let app = world.app();
+        let token = mina(&world, &app).access;
+        let parts: Vec<&str> = token.split('.').collect();
+        let decoded = |part: &str| -> Value {
+            serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+        };
+        let encoded = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let mut claims = decoded(parts[1]);
+        claims["is_staff"] = true.into();
+        let mut header = decoded(parts[0]);
+        header["alg"] = "none".into();
+        let forged = [
+            format!("{}.{}.{}", parts[0], encoded(&claims), parts[2]),
+            format!("{}.{}.", encoded(&header), encoded(&claims)),
+            format!("{}.{}.", parts[0], parts[1]),
+            format!("{}.{}", parts[0], parts[1]),
+            format!("{token}."),
+            format!(" {token}"),
+            String::new(),
+            "a.b.c".to_owned(),
+            "x".repeat(8_000),
+        ];
+        for token in forged {
+            app.token_verify(&token).refused(401, "token_invalid");
+        }
+        app.token_verify(&token).is(200);
+    }
+
+    fn a_bearer_token_is_asked_for_and_looked_at(world) {
+        let app = world.app();
+        let tokens = mina(&world, &app);
+        let me = |header: &str| app.send("GET", "/v1/me", &[("authorization", header)], "");
+        let none = app.get("/v1/me").refused(401, "authentication_required");
+        assert!(none.header("www-authenticate").unwrap().starts_with("Bearer"));
+        for header in ["", "Bearer", "Basic bWluYTpw", &format!("JWT {}", tokens.access)] {
+            me(header).refused(401, "authentication_required");
+        }
+        for token in ["nonsense", &tokens.refresh] {
+            let refused = me(&format!("Bearer {token}")).refused(401, "token_invalid");
+            let challenge = refused.header("www-authenticate").unwrap();
+            assert_eq!(challenge, "Bearer error=\"invalid_token\"");
+        }
+        me(&format!("bearer {}", tokens.access)).is(200);
+    }
+
+    fn two_bearer_tokens_are_not_guessed_between(world) {
+        let app = world.app();
+        let tokens = mina(&world, &app);
+        let good = format!("Bearer {}", tokens.access);
+        let headers = [("authorization", "Bearer nonsense"), ("authorization", good.as_str())];
+        assert_eq!(app.send("GET", "/v1/me", &headers, "").status, 401);
+    }
+}

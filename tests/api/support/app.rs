@@ -1,0 +1,159 @@
+//! A running service and the client that talks to it.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, LazyLock, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use hallpass::app::App;
+use hallpass::clock::ManualClock;
+use hallpass::config::Config;
+use hallpass::mail::transport::Transport;
+use reqwest::Method;
+use reqwest::blocking::Client;
+use serde_json::{Value, json};
+
+use super::{Answer, PASSWORD, World, contract, wait_for};
+
+static CLIENT: LazyLock<Client> = LazyLock::new(|| {
+    Client::builder()
+        .timeout(Duration::from_secs(30))
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap()
+});
+
+/// A service on a port of its own. It stops when it is dropped.
+pub struct TestApp {
+    pub address: SocketAddr,
+    handle: ServerHandle,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// A token pair.
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    pub access: String,
+    pub refresh: String,
+    pub session: String,
+}
+
+impl TestApp {
+    pub(super) fn start(config: Config, clock: Arc<ManualClock>, transport: Transport) -> Self {
+        let (tell, told) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            actix_web::rt::System::new().block_on(async move {
+                let app = App::build(&config, clock, Some(transport)).expect("the service starts");
+                tell.send((app.address(), app.handle())).unwrap();
+                app.run().await.expect("the service runs");
+            });
+        });
+        let (address, handle) = told.recv().expect("the service starts");
+        Self { address, handle, thread: Some(thread) }
+    }
+
+    /// Sends any request.
+    pub fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Vec<u8>>,
+    ) -> Answer {
+        let url = format!("http://{}{path}", self.address);
+        let mut request = CLIENT.request(Method::from_bytes(method.as_bytes()).unwrap(), url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let body = body.into();
+        if !body.is_empty() {
+            request = request.body(body);
+        }
+        let answer = Answer::from(request.send().expect("an answer"));
+        contract::check(method, path, &answer);
+        answer
+    }
+
+    pub fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, &[], "")
+    }
+
+    pub fn post(&self, path: &str, body: &Value) -> Answer {
+        self.post_with(path, &[], body)
+    }
+
+    pub fn post_with(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+        let headers = [headers, &[("content-type", "application/json")]].concat();
+        self.send("POST", path, &headers, body.to_string())
+    }
+
+    /// Registers and returns the registration token.
+    pub fn register(&self, email: &str) -> String {
+        self.register_with(&json!({"email": email, "password": PASSWORD}))
+    }
+
+    pub fn register_with(&self, body: &Value) -> String {
+        let answer = self.post("/v1/register", body);
+        answer.is(202).text("registration_token")
+    }
+
+    /// A person with a proven address, just logged in by it. Reads that person's first mail.
+    pub fn person(&self, world: &World, email: &str) -> Tokens {
+        let registration_token = self.register(email);
+        let code = world.proof(email, 1).code;
+        self.verify_code(&registration_token, &code).is(200).tokens()
+    }
+
+    pub fn verify_code(&self, registration_token: &str, code: &str) -> Answer {
+        let body = json!({"registration_token": registration_token, "code": code});
+        self.post("/v1/verify-email", &body)
+    }
+
+    pub fn verify_link(&self, token: &str, registration_token: &str) -> Answer {
+        let body = json!({"token": token, "registration_token": registration_token});
+        self.post("/v1/verify-email", &body)
+    }
+
+    pub fn verify_password(&self, token: &str, password: &str) -> Answer {
+        self.post("/v1/verify-email", &json!({"token": token, "password": password}))
+    }
+
+    pub fn log_in(&self, username: &str, password: &str) -> Answer {
+        self.post("/v1/token-auth", &json!({"username": username, "password": password}))
+    }
+
+    pub fn refresh(&self, token: &str) -> Answer {
+        self.post("/v1/token-refresh", &json!({"refresh_token": token}))
+    }
+
+    pub fn revoke(&self, token: &str) -> Answer {
+        self.post("/v1/token-revoke", &json!({"refresh_token": token}))
+    }
+
+    pub fn token_verify(&self, token: &str) -> Answer {
+        settled(|| self.post("/v1/token-verify", &json!({"token": token})))
+    }
+
+    pub fn me(&self, token: &str) -> Answer {
+        let bearer = format!("Bearer {token}");
+        settled(|| self.send("GET", "/v1/me", &[("authorization", &bearer)], ""))
+    }
+}
+
+/// A test that moves the clock by hours makes the list of revocations look old until the service
+/// has looked again, which it does every (real) second.
+fn settled(mut ask: impl FnMut() -> Answer) -> Answer {
+    wait_for("a service that knows what was revoked", || Some(ask()).filter(|it| it.status != 503))
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        // The order to stop is given by the call; waiting for its outcome is the thread's end.
+        drop(self.handle.stop(false));
+        let ended = self.thread.take().map(JoinHandle::join);
+        if !std::thread::panicking() {
+            assert!(matches!(ended, Some(Ok(()))), "the service panicked");
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Every answer that a test sees is held against the OpenAPI document: status, error code, headers,
+//! and the body against its schema. A handler that sends what the document lacks fails a test.
+
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex};
+
+use boon::{Compiler, SchemaIndex, Schemas};
+use serde_json::Value;
+
+use super::Answer;
+
+const DOCUMENT_URL: &str = "http://hallpass.test/openapi.json";
+
+static DOCUMENT: LazyLock<Value> =
+    LazyLock::new(|| serde_json::from_str(&hallpass::http::openapi::document()).unwrap());
+
+/// Compiled schemas by their place in the document.
+static SCHEMAS: LazyLock<Mutex<(Schemas, HashMap<String, SchemaIndex>)>> =
+    LazyLock::new(Mutex::default);
+
+/// Panics where `answer` is not what the document promises.
+pub fn check(method: &str, path: &str, answer: &Answer) {
+    let path = path.split('?').next().unwrap_or_default();
+    let trimmed = path.strip_suffix('/').unwrap_or(path);
+    let place = format!("{method} {path}: {}", answer.shown());
+    check_headers(&place, answer);
+    assert_ne!(answer.status, 500, "{place}");
+    if answer.header("content-type") == Some("application/problem+json") {
+        check_problem(&place, method, answer);
+    }
+    let Some(operations) = DOCUMENT["paths"].get(trimmed) else {
+        return check_undocumented(&place, trimmed, answer);
+    };
+    let method_in_document = if method == "HEAD" { "get" } else { &method.to_lowercase() };
+    match operations.get(method_in_document) {
+        Some(operation) => check_operation(&place, method, trimmed, operation, answer),
+        None => assert_eq!((answer.status, answer.code().as_str()), not_allowed(method), "{place}"),
+    }
+}
+
+fn not_allowed(method: &str) -> (u16, &'static str) {
+    (405, if method == "HEAD" { "" } else { "method_not_allowed" })
+}
+
+fn check_headers(place: &str, answer: &Answer) {
+    let id = answer.header("x-request-id").unwrap_or_else(|| panic!("no X-Request-Id: {place}"));
+    assert!(uuid::Uuid::parse_str(id).is_ok(), "{place}");
+    assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{place}");
+    assert_eq!(answer.header("referrer-policy"), Some("no-referrer"), "{place}");
+    assert!(answer.header("cache-control").is_some(), "{place}");
+    assert_eq!(
+        answer.status == 401 && !is_page(answer),
+        answer.header("www-authenticate").is_some(),
+        "{place}"
+    );
+    assert_eq!(
+        answer.status == 503 && !is_page(answer),
+        answer.header("retry-after").is_some(),
+        "{place}"
+    );
+    assert_eq!(answer.status == 405, answer.header("allow").is_some(), "{place}");
+}
+
+fn is_page(answer: &Answer) -> bool {
+    answer.header("content-type").is_some_and(|kind| kind.starts_with("text/html"))
+}
+
+fn check_problem(place: &str, method: &str, answer: &Answer) {
+    assert!(answer.status >= 400, "{place}");
+    assert_eq!(answer.header("cache-control"), Some("no-store"), "{place}");
+    if method == "HEAD" {
+        return;
+    }
+    let problem = answer.json();
+    assert_eq!(problem["status"], answer.status, "{place}");
+    assert_eq!(problem["type"], format!("urn:hallpass:error:{}", answer.code()), "{place}");
+    assert_eq!(problem["request_id"].as_str(), answer.header("x-request-id"), "{place}");
+    let retry_after = problem.get("retry_after").map(ToString::to_string);
+    assert_eq!(retry_after.as_deref(), answer.header("retry-after"), "{place}");
+    validate(place, "/components/schemas/Problem", &problem);
+}
+
+/// What is no endpoint of the API is a page or nothing.
+fn check_undocumented(place: &str, path: &str, answer: &Answer) {
+    let is_a_page = path == "/verify-email" || path.starts_with("/docs");
+    assert!(is_a_page || answer.status == 404, "{place}");
+}
+
+fn check_operation(place: &str, method: &str, path: &str, operation: &Value, answer: &Answer) {
+    let status = answer.status.to_string();
+    let promised = operation["responses"]
+        .get(&status)
+        .unwrap_or_else(|| panic!("the document does not have this status: {place}"));
+    for (name, header) in promised["headers"].as_object().into_iter().flatten() {
+        let there = answer.header(name).is_some();
+        assert!(there || header["required"] != true, "{name} is missing: {place}");
+    }
+    let kind = answer.header("content-type");
+    let Some(content) = promised["content"].as_object() else {
+        assert!(answer.body.is_empty() && kind.is_none(), "a body is not promised: {place}");
+        return;
+    };
+    let kind = kind.unwrap_or_else(|| panic!("no Content-Type: {place}"));
+    assert!(content.contains_key(kind), "the document does not have this type: {place}");
+    if method == "HEAD" {
+        assert!(answer.body.is_empty(), "{place}");
+        return;
+    }
+    let pointer = format!(
+        "/paths/{}/{}/responses/{status}/content/{}/schema",
+        escape(path),
+        method.to_lowercase(),
+        escape(kind)
+    );
+    validate(place, &pointer, &answer.json());
+}
+
+/// For a JSON pointer (RFC 6901) in a fragment.
+fn escape(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+fn validate(place: &str, pointer: &str, body: &Value) {
+    // A failed assertion of one test must not make others fail.
+    let mut guard = SCHEMAS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let (schemas, known) = &mut *guard;
+    let index = *known.entry(pointer.to_owned()).or_insert_with(|| {
+        let mut compiler = Compiler::new();
+        compiler.add_resource(DOCUMENT_URL, DOCUMENT.clone()).unwrap();
+        let url = format!("{DOCUMENT_URL}#{}", pointer.replace('+', "%2B"));
+        compiler.compile(&url, schemas).unwrap_or_else(|error| panic!("{pointer}: {error:#}"))
+    });
+    let verdict = schemas.validate(body, index).map_err(|error| format!("{error}"));
+    drop(guard);
+    if let Err(error) = verdict {
+        panic!("{place}\n{error}");
+    }
+}
+
+#[test]
+fn an_answer_that_the_document_does_not_have_is_noticed() {
+    let headers = |status: u16, kind: &str| {
+        let mut headers = reqwest::header::HeaderMap::new();
+        let id = "00000000-0000-4000-8000-000000000000";
+        for (name, value) in [
+            ("x-request-id", id),
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "no-referrer"),
+            ("cache-control", "no-store"),
+            ("content-type", kind),
+        ] {
+            headers.insert(name, value.parse().unwrap());
+        }
+        if status == 401 {
+            headers.insert("www-authenticate", "Bearer error=\"invalid_token\"".parse().unwrap());
+        }
+        headers
+    };
+    let problem = |status: u16, code: &str| {
+        let kind = "application/problem+json";
+        let body = serde_json::json!({
+            "type": format!("urn:hallpass:error:{code}"), "title": "", "status": status,
+            "detail": "", "code": code, "request_id": "00000000-0000-4000-8000-000000000000",
+        });
+        Answer { status, headers: headers(status, kind), body: body.to_string().into_bytes() }
+    };
+    let success = |status: u16, body: &str| {
+        let headers = headers(status, "application/json");
+        Answer { status, headers, body: body.as_bytes().to_vec() }
+    };
+    let passes = |path: &str, answer: Answer| {
+        let checked = std::panic::AssertUnwindSafe(|| check("GET", path, &answer));
+        std::panic::catch_unwind(checked).is_ok()
+    };
+    assert!(passes("/healthz", success(200, r#"{"status":"ok"}"#)));
+    assert!(!passes("/healthz", success(200, r#"{"status":"bad"}"#)));
+    assert!(!passes("/healthz", success(200, "{}")));
+    assert!(!passes("/healthz", success(201, r#"{"status":"ok"}"#)));
+    assert!(passes("/v1/me", problem(401, "token_expired")));
+    assert!(!passes("/v1/me", problem(401, "code_invalid")));
+    assert!(!passes("/v1/me", problem(403, "permission_denied")));
+    assert!(!passes("/nothing", success(200, "{}")));
+}

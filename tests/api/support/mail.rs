@@ -1,0 +1,42 @@
+//! The mail that a test reads.
+
+use hallpass::mail::transport::Mail;
+
+use super::{World, wait_for};
+
+/// What somebody takes out of a verification mail.
+#[derive(Clone, Debug)]
+pub struct Proof {
+    pub code: String,
+    pub link_token: String,
+}
+
+impl World {
+    /// All mails to that person, as soon as there are `count`.
+    pub fn mails_to(&self, person: &str, count: usize) -> Vec<Mail> {
+        wait_for("mail", || {
+            let mails = self.mails_so_far(person);
+            (mails.len() >= count).then_some(mails)
+        })
+    }
+
+    /// All mails to that person so far.
+    pub fn mails_so_far(&self, person: &str) -> Vec<Mail> {
+        self.mailbox.all().into_iter().filter(|mail| mail.to == person).collect()
+    }
+
+    /// The proof in the `number`th mail to that person, counted from 1.
+    pub fn proof(&self, person: &str, number: usize) -> Proof {
+        let mail = self.mails_to(person, number).swap_remove(number - 1);
+        proof_in(&mail).unwrap_or_else(|| panic!("no proof in the mail \"{}\"", mail.subject))
+    }
+}
+
+/// The code and the link's token of a mail, if it has both.
+pub fn proof_in(mail: &Mail) -> Option<Proof> {
+    let is_code = |line: &&str| line.len() == 6 && line.bytes().all(|byte| byte.is_ascii_digit());
+    let code = mail.text.lines().map(str::trim).find(is_code)?.to_owned();
+    let (_, rest) = mail.text.split_once("token=")?;
+    let link_token = rest.split_whitespace().next()?.to_owned();
+    Some(Proof { code, link_token })
+}

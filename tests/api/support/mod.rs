@@ -1,0 +1,86 @@
+//! What the stories are told with: a world (database, clock, mailbox), services that run in it,
+//! and clients that look at every answer twice.
+
+mod answer;
+mod app;
+mod contract;
+mod mail;
+#[path = "../../support/postgres.rs"]
+pub mod postgres;
+pub mod raw;
+mod world;
+
+pub use answer::Answer;
+pub use app::{TestApp, Tokens};
+pub use mail::proof_in;
+pub use world::World;
+
+/// A password that the policy takes.
+pub const PASSWORD: &str = "plum tree at dusk";
+
+pub const SECOND: std::time::Duration = std::time::Duration::from_secs(1);
+pub const HOUR: std::time::Duration = std::time::Duration::from_secs(60 * 60);
+pub const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+
+/// Makes two tests of one story: on SQLite and on Postgres.
+macro_rules! on_both {
+    ($($(#[$meta:meta])* fn $name:ident($world:ident) $story:block)*) => {$(
+        mod $name {
+            #[allow(unused_imports, reason = "not every story needs everything")]
+            use super::*;
+
+            fn story($world: crate::support::World) $story
+
+            $(#[$meta])*
+            #[test]
+            fn sqlite() {
+                story(crate::support::World::sqlite());
+            }
+
+            $(#[$meta])*
+            #[test]
+            fn postgres() {
+                if let Some(world) = crate::support::World::postgres() {
+                    story(world);
+                }
+            }
+        }
+    )*};
+}
+pub(crate) use on_both;
+
+/// An answer that came by another way than [`TestApp`], held against the document.
+pub fn contract_of(method: &str, path: &str, answer: Answer) -> Answer {
+    contract::check(method, path, &answer);
+    answer
+}
+
+/// Runs `work` in `count` threads that start at the same moment, and gathers what they return.
+pub fn at_once<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let start = std::sync::Barrier::new(count);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..count)
+            .map(|number| {
+                let (start, work) = (&start, &work);
+                scope.spawn(move || {
+                    start.wait();
+                    work(number)
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().expect("a thread panicked")).collect()
+    })
+}
+
+/// Asks again until there is an answer.
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let patience = std::time::Duration::from_secs(10);
+    let started = std::time::Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(started.elapsed() < patience, "in vain: waited for {what}");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}

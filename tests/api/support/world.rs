@@ -1,0 +1,125 @@
+//! A database, a clock and a mailbox, shared by all services of a test.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel::{QueryableByName, RunQueryDsl as _, sql_query, sql_types};
+use hallpass::clock::{Clock as _, ManualClock};
+use hallpass::config::{Config, Source};
+use hallpass::domain::UtcTime;
+use hallpass::mail::transport::{Mailbox, Transport};
+use hallpass::store::{Conn, DatabaseUrl, Db, Error, PoolSettings};
+use tempfile::TempDir;
+
+use super::{TestApp, postgres};
+
+/// When every story begins, in seconds since the epoch.
+pub const BEGINNING: i64 = 1_800_000_000;
+
+/// Everything that outlives a service.
+pub struct World {
+    folder: TempDir,
+    pub database_url: String,
+    pub clock: ManualClock,
+    transport: Transport,
+    pub(super) mailbox: Mailbox,
+}
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = sql_types::BigInt)]
+    n: i64,
+}
+
+impl World {
+    /// On a fresh SQLite file.
+    pub fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("test.db").display());
+        Self::new(folder, url)
+    }
+
+    /// On a fresh schema of Postgres; `None` where there is no server and nobody insists.
+    pub fn postgres() -> Option<Self> {
+        let Some(url) = postgres::fresh_schema() else {
+            eprintln!("SKIPPED: there is no Postgres here (CI=true makes this a failure)");
+            return None;
+        };
+        Some(Self::new(tempfile::tempdir().unwrap(), url))
+    }
+
+    fn new(folder: TempDir, database_url: String) -> Self {
+        let (transport, mailbox) = Transport::memory();
+        let clock = ManualClock::at(UtcTime::from_seconds(BEGINNING));
+        Self { folder, database_url, clock, transport, mailbox }
+    }
+
+    /// A running service with the default settings.
+    pub fn app(&self) -> TestApp {
+        self.app_with(&[])
+    }
+
+    /// A running service with these settings besides.
+    pub fn app_with(&self, settings: &[(&str, &str)]) -> TestApp {
+        let config = self.config(settings);
+        let clock = Arc::new(self.clock.clone());
+        TestApp::start(config, clock, self.transport.clone())
+    }
+
+    /// The settings of this world's services.
+    pub fn config(&self, settings: &[(&str, &str)]) -> Config {
+        let folder = self.folder.path().display().to_string();
+        let defaults = [
+            ("DATABASE_URL", self.database_url.as_str()),
+            ("HALLPASS_BIND", "127.0.0.1:0"),
+            ("HALLPASS_PUBLIC_URL", "http://auth.test"),
+            ("HALLPASS_DATA_DIR", folder.as_str()),
+            ("HALLPASS_SECRET", "a secret of tests, shared by all instances"),
+            ("HALLPASS_BCRYPT_COST", "4"),
+            ("HALLPASS_DATABASE_POOL", "3"),
+            ("HALLPASS_WORKERS", "1"),
+            ("HALLPASS_SHUTDOWN_TIMEOUT", "0s"),
+        ];
+        let values: HashMap<String, String> = defaults
+            .iter()
+            .chain(settings)
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        Config::read(Source::from_values(values)).unwrap()
+    }
+
+    /// Moves the clock.
+    pub fn advance(&self, span: Duration) {
+        self.clock.advance(span);
+    }
+
+    /// What the clock shows, in seconds since the epoch.
+    pub fn now(&self) -> i64 {
+        self.clock.now().seconds()
+    }
+
+    /// The database, past the service.
+    pub fn db(&self) -> Db {
+        let url = DatabaseUrl::parse(&self.database_url).unwrap();
+        let settings = PoolSettings { size: 2, wait: Duration::from_secs(10) };
+        Db::open_as_is(&url, settings).unwrap()
+    }
+
+    /// Changes rows, as staff would.
+    pub fn execute(&self, sql: &str) {
+        let text = sql.to_owned();
+        let changed =
+            self.db().write(move |conn| sql_query(text).execute(conn).map_err(Error::from));
+        assert!(changed.unwrap() > 0, "no row was changed: {sql}");
+    }
+
+    /// How many rows there are.
+    pub fn count(&self, from: &str) -> i64 {
+        let sql = format!("SELECT count(*) AS n FROM {from}");
+        let count = self
+            .db()
+            .read(|conn: &mut Conn| sql_query(sql).get_result::<Count>(conn).map_err(Error::from));
+        count.unwrap().n
+    }
+}

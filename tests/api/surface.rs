@@ -1,0 +1,146 @@
+//! What a client meets before anything happens: configuration, health, methods, paths, headers.
+
+use serde_json::{Value, json};
+
+use crate::support::{PASSWORD, World, on_both};
+
+fn document() -> Value {
+    serde_json::from_str(&hallpass::http::openapi::document()).unwrap()
+}
+
+on_both! {
+    fn the_service_is_alive_and_ready(world) {
+        let app = world.app();
+        assert_eq!(app.get("/healthz").is(200).json(), json!({"status": "ok"}));
+        assert_eq!(app.get("/readyz").is(200).json(), json!({"status": "ok"}));
+    }
+
+    fn every_path_is_answered_with_and_without_a_final_slash(world) {
+        let app = world.app();
+        for (path, operations) in document()["paths"].as_object().unwrap() {
+            for method in operations.as_object().unwrap().keys() {
+                let method = method.to_uppercase();
+                let ask = |path: &str| app.send(&method, path, &[], "");
+                let (one, other) = (ask(path), ask(&format!("{path}/")));
+                assert_ne!(one.status, 404, "{path}");
+                assert_eq!((one.status, one.code()), (other.status, other.code()), "{path}");
+            }
+        }
+        let body = json!({"email": "mina@example.com", "password": PASSWORD});
+        app.post("/v1/register/", &body).is(202);
+    }
+
+    fn a_path_tells_its_methods(world) {
+        let app = world.app();
+        for (path, operations) in document()["paths"].as_object().unwrap() {
+            let allowed: Vec<String> =
+                operations.as_object().unwrap().keys().map(|it| it.to_uppercase()).collect();
+            for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW"] {
+                let is_allowed = allowed.iter().any(|it| it == method)
+                    || (method == "HEAD" && allowed.iter().any(|it| it == "GET"));
+                if is_allowed {
+                    continue;
+                }
+                let answer = app.send(method, path, &[], "");
+                assert_eq!(answer.status, 405, "{method} {path}");
+                let told: Vec<&str> = answer.header("allow").unwrap().split(", ").collect();
+                for one in &allowed {
+                    assert!(told.contains(&one.as_str()), "{path}: {told:?}");
+                }
+                assert_eq!(told.contains(&"HEAD"), told.contains(&"GET"), "{path}: {told:?}");
+            }
+        }
+    }
+
+    fn head_answers_with_the_headers_of_get(world) {
+        let app = world.app();
+        for path in ["/healthz", "/readyz", "/v1/config", "/.well-known/jwks.json", "/v1/me"] {
+            let (get, head) = (app.get(path), app.send("HEAD", path, &[], ""));
+            assert_eq!(get.status, head.status, "{path}");
+            assert!(head.body.is_empty(), "{path}");
+            for name in ["content-type", "cache-control", "www-authenticate", "content-length"] {
+                assert_eq!(get.header(name), head.header(name), "{path}: {name}");
+            }
+        }
+    }
+
+    fn what_is_not_there_is_not_found(world) {
+        let app = world.app();
+        for path in [
+            "/", "/v1", "/v1/", "/v2/register", "/v1/register/x", "/V1/register", "/v1//register",
+            "/v1/register//", "/%00", "/v1/%72egister%2f", "/../etc/passwd", "/v1/users",
+        ] {
+            for method in ["GET", "POST", "DELETE"] {
+                app.send(method, path, &[], "").refused(404, "not_found");
+            }
+        }
+    }
+
+    fn the_configuration_tells_a_front_end_what_it_needs(world) {
+        let app = world.app_with(&[
+            ("HALLPASS_SERVICE_NAME", "Plum"),
+            ("HALLPASS_EMAIL_VERIFICATION", "optional"),
+            ("HALLPASS_VERIFY_EMAIL_PROOF", "link"),
+            ("HALLPASS_ACCESS_TOKEN_TTL", "2m"),
+            ("HALLPASS_REFRESH_TOKEN_TTL", "1d"),
+            ("HALLPASS_SESSION_TTL", "2d"),
+            ("HALLPASS_REFRESH_GRACE", "10s"),
+        ]);
+        let mut config = app.get("/v1/config").is(200).json();
+        config["password_policy"].take();
+        assert_eq!(config, json!({
+            "service_name": "Plum", "issuer": "http://auth.test",
+            "email_verification": "optional", "verify_email_proof": "link",
+            "password_policy": null, "access_token_expires_in": 120,
+            "refresh_token_expires_in": 86_400, "session_expires_in": 172_800,
+            "refresh_grace": 10, "registration_expires_in": 86_400,
+            "languages": ["en", "ko"], "social_providers": [],
+        }));
+        let body = json!({"email": "mina@example.com", "password": PASSWORD});
+        let pair = app.post("/v1/register", &body).is(201).json();
+        assert_eq!((&pair["expires_in"], &pair["refresh_expires_in"]), (&json!(120), &json!(86_400)));
+        let mail = world.mails_to("mina@example.com", 1).swap_remove(0);
+        assert!(mail.subject.contains("Plum"), "{}", mail.subject);
+    }
+}
+
+#[test]
+fn the_document_is_served_as_it_is_committed() {
+    let app = World::sqlite().app();
+    let served = app.get("/openapi.json").is(200);
+    assert_eq!(served.body, include_bytes!("../../openapi/openapi.json"));
+}
+
+#[test]
+fn every_request_has_an_id_of_its_own() {
+    let app = World::sqlite().app();
+    let chosen = [("x-request-id", "chosen by the client")];
+    let ids = [0; 3].map(|_| {
+        app.send("GET", "/healthz", &chosen, "").header("x-request-id").unwrap().to_owned()
+    });
+    assert!(ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2], "{ids:?}");
+}
+
+#[test]
+fn browsers_are_told_to_stay_with_https_where_there_is_https() {
+    let world = World::sqlite();
+    let plain = world.app().get("/healthz");
+    assert_eq!(plain.header("strict-transport-security"), None);
+    let secure = world.app_with(&[("HALLPASS_PUBLIC_URL", "https://auth.test")]).get("/healthz");
+    assert!(secure.header("strict-transport-security").unwrap().starts_with("max-age="));
+}
+
+#[test]
+#[cfg(feature = "docs-ui")]
+fn the_documentation_is_served_from_inside_the_binary() {
+    let app = World::sqlite().app();
+    let moved = app.get("/docs").is(308);
+    assert_eq!(moved.header("location"), Some("docs/"));
+    let page = app.get("/docs/").is(200);
+    assert!(page.header("content-security-policy").is_some());
+    let page = String::from_utf8(page.body).unwrap();
+    assert!(page.contains("swagger-ui"));
+    // Nothing is fetched from elsewhere.
+    assert!(!page.contains("://"), "{page}");
+    app.get("/docs/nothing").refused(404, "not_found");
+}

@@ -1,0 +1,135 @@
+//! The commands beside `serve`.
+
+use crate::postgres::free_port;
+use crate::service::Setup;
+
+#[test]
+fn a_superuser_is_made_once_and_not_with_a_weak_password() {
+    let setup = Setup::on_sqlite();
+    let admin = ["create-superuser", "--username", "admin", "--password", "admin"];
+    let refused = setup.run(&admin);
+    assert!(!refused.success);
+    assert!(refused.stderr.contains("--allow-weak-password"), "{}", refused.stderr);
+
+    let made = setup.run(&[&admin[..], &["--allow-weak-password"]].concat());
+    assert!(made.success, "{}", made.stderr);
+    assert_eq!(made.stdout, "superuser admin has number 1\n");
+
+    let twice = setup.run(&[&admin[..], &["--allow-weak-password"]].concat());
+    assert!(!twice.success);
+    assert!(twice.stderr.contains("taken"), "{}", twice.stderr);
+
+    let service = setup.start();
+    assert_eq!(service.api().log_in("admin", "admin").status, 200);
+    assert_eq!(service.api().log_in("admin", "Admin").status, 401);
+}
+
+#[test]
+fn the_password_of_a_superuser_can_come_from_standard_input() {
+    let setup = Setup::on_sqlite();
+    let arguments = ["create-superuser", "--username", "root", "--email", "root@example.com"];
+    let made = setup.run_with_input(&arguments, "quiet river stone\r\n");
+    assert!(made.success, "{}", made.stderr);
+    let service = setup.start();
+    for name in ["root", "ROOT@example.com"] {
+        let answer = service.api().log_in(name, "quiet river stone");
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    let empty = setup.run(&["create-superuser", "--username", "other"]);
+    assert!(!empty.success);
+    assert!(empty.stderr.contains("password"), "{}", empty.stderr);
+}
+
+fn migrates_and_says_so(setup: &Setup) {
+    let first = setup.run(&["migrate"]);
+    assert!(first.success, "{}", first.stderr);
+    assert!(first.stdout.starts_with("applied "), "{}", first.stdout);
+    let second = setup.run(&["migrate"]);
+    assert!(second.success, "{}", second.stderr);
+    assert!(second.stdout.ends_with(": up to date\n"), "{}", second.stdout);
+    assert_eq!(setup.start().api().get("/readyz").status, 200);
+}
+
+#[test]
+fn migrate_brings_sqlite_up_to_date_and_then_has_nothing_to_do() {
+    migrates_and_says_so(&Setup::on_sqlite());
+}
+
+#[test]
+fn migrate_brings_postgres_up_to_date_and_then_has_nothing_to_do() {
+    let Some(setup) = Setup::on_postgres() else { return };
+    migrates_and_says_so(&setup);
+}
+
+#[test]
+fn documents_are_printed_without_any_usable_setting() {
+    let setup = Setup::bare().with("HALLPASS_BIND", "nonsense");
+    let document = setup.run(&["openapi"]);
+    assert!(document.success, "{}", document.stderr);
+    let document: serde_json::Value = serde_json::from_str(&document.stdout).unwrap();
+    assert_eq!(document["openapi"].as_str().unwrap().split('.').next(), Some("3"));
+    let example = setup.run(&["env-example"]);
+    assert!(example.success, "{}", example.stderr);
+    assert_eq!(example.stdout, include_str!("../../.env.example"));
+}
+
+#[test]
+fn the_printed_example_is_a_dot_env_file_that_works() {
+    let setup = Setup::on_sqlite();
+    setup.write(".env", &setup.run(&["env-example"]).stdout);
+    setup.start().stop();
+    // The same with every default spelt out.
+    let all: String = setup
+        .run(&["env-example"])
+        .stdout
+        .lines()
+        .filter_map(|line| line.strip_prefix('#'))
+        .filter(|line| !line.starts_with(' '))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    assert!(all.contains("HALLPASS_DATA_DIR=./data\n"), "{all}");
+    setup.write(".env", &all);
+    let service = setup.start();
+    assert!(!service.log().contains("WARN"), "{}", service.log());
+}
+
+#[test]
+fn the_health_check_goes_by_the_service_on_this_machine() {
+    let address = format!("127.0.0.1:{}", free_port());
+    let setup = Setup::on_sqlite().with("HALLPASS_BIND", &address);
+    let down = setup.run(&["healthcheck"]);
+    assert!(!down.success);
+    assert!(down.stderr.contains("does not answer"), "{}", down.stderr);
+    let service = setup.start();
+    let up = setup.run(&["healthcheck"]);
+    assert!(up.success, "{}", up.stderr);
+    assert_eq!((up.stdout.as_str(), up.stderr.as_str()), ("", ""));
+    service.stop();
+}
+
+#[test]
+fn help_lists_the_commands_and_a_typo_is_told() {
+    let setup = Setup::bare();
+    let help = setup.run(&["--help"]);
+    assert!(help.success);
+    for command in
+        ["serve", "migrate", "create-superuser", "openapi", "env-example", "mail", "healthcheck"]
+    {
+        let listed = help.stdout.lines().any(|line| line.trim_start().starts_with(command));
+        assert!(listed, "no {command} in:\n{}", help.stdout);
+    }
+    let version = setup.run(&["--version"]).stdout;
+    assert!(version.contains(env!("CARGO_PKG_VERSION")), "{version}");
+    let typo = setup.run(&["sevre"]);
+    assert!(!typo.success);
+    assert!(typo.stderr.contains("serve"), "{}", typo.stderr);
+}
+
+#[test]
+fn no_mail_waits_at_first() {
+    let setup = Setup::on_sqlite();
+    let listed = setup.run(&["mail", "list"]);
+    assert!(listed.success, "{}", listed.stderr);
+    assert_eq!(listed.stdout, "no mail waits\n");
+    assert!(!setup.run(&["mail", "retry"]).success, "it must be told what to retry");
+}

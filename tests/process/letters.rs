@@ -1,0 +1,101 @@
+//! The mail that came, from a folder or from a mail server.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::service::Setup;
+use crate::smtp::{Mode, SmtpServer};
+
+/// Where mail ends up.
+pub enum Mailbox {
+    Folder(PathBuf),
+    Server(SmtpServer),
+}
+
+impl Mailbox {
+    /// The folder of a service without SMTP.
+    pub fn folder(setup: &Setup) -> Self {
+        Self::Folder(setup.folder().join("data/mail"))
+    }
+
+    /// A mail server of that kind, and the service set up for it.
+    pub fn server(setup: Setup, mode: Mode) -> Option<(Setup, Self)> {
+        let server = SmtpServer::start(mode)?;
+        Some((setup.with("HALLPASS_SMTP_URL", &server.url()), Self::Server(server)))
+    }
+
+    /// The codes that came, by address, the oldest first.
+    pub fn codes(&self) -> HashMap<String, Vec<String>> {
+        let mut codes: HashMap<String, Vec<String>> = HashMap::new();
+        match self {
+            Self::Folder(folder) => {
+                for text in sources(folder) {
+                    let to = text.lines().find_map(|line| line.strip_prefix("To: ")).unwrap();
+                    codes.entry(to.to_owned()).or_default().push(code_in(&text));
+                }
+            }
+            Self::Server(server) => {
+                for mail in server.mails() {
+                    codes.entry(mail.to[0].clone()).or_default().push(code_in(&mail.text));
+                }
+            }
+        }
+        codes
+    }
+
+    /// Waits until everybody has mail. Returns the codes and how long it took.
+    pub fn wait_for<'a>(
+        &self,
+        addresses: impl IntoIterator<Item = &'a str>,
+        limit: Duration,
+    ) -> (HashMap<String, Vec<String>>, Duration) {
+        let addresses: Vec<&str> = addresses.into_iter().collect();
+        let started = Instant::now();
+        loop {
+            let codes = self.codes();
+            let waiting = addresses.iter().filter(|address| !codes.contains_key(**address)).count();
+            if waiting == 0 {
+                return (codes, started.elapsed());
+            }
+            assert!(
+                started.elapsed() < limit,
+                "after {limit:?} {waiting} of {} have no mail",
+                addresses.len()
+            );
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Waits until a client has sent this to the mail server.
+    pub fn wait_for_text(&self, text: &str) {
+        let Self::Server(server) = self else { panic!("a folder is not talked to") };
+        let started = Instant::now();
+        while !server.sent().contains(text) {
+            assert!(started.elapsed() < Duration::from_secs(20), "no {text:?} was sent");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits for the mail to one address and returns its code.
+    pub fn code_for(&self, address: &str) -> String {
+        let (mut codes, _) = self.wait_for([address], Duration::from_secs(20));
+        codes.remove(address).unwrap().remove(0)
+    }
+}
+
+fn sources(folder: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "eml"));
+    files.sort();
+    files.iter().map(|file| fs::read_to_string(file).unwrap()).collect()
+}
+
+/// The code stands in a line of its own.
+fn code_in(text: &str) -> String {
+    let is_code = |line: &&str| line.len() == 6 && line.bytes().all(|byte| byte.is_ascii_digit());
+    text.lines().map(str::trim).find(is_code).expect("a code in the mail").to_owned()
+}

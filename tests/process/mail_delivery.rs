@@ -1,0 +1,125 @@
+//! From a registration to a proven address, through real mail servers with real faults.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::letters::Mailbox;
+use crate::postgres::free_port;
+use crate::service::Setup;
+use crate::smtp::{Mode, SmtpServer};
+
+const USER: &str = "auth@example.com";
+const PASSWORD: &str = "p@ss:w/rd #1%";
+/// The first retry comes after about five seconds, the second ten later.
+const RETRIES: Duration = Duration::from_secs(20);
+
+fn somebody_registers_and_proves_the_address(mode: Mode) {
+    let Some((setup, mailbox)) = Mailbox::server(Setup::on_sqlite(), mode) else { return };
+    let service = setup.start();
+    let registration_token = service.api().register("mina@example.com");
+    let started = Instant::now();
+    let code = mailbox.code_for("mina@example.com");
+    println!("mail after {:?}", started.elapsed());
+    let token = service.api().verify(&registration_token, &code);
+    let claims = service.api().verify_token(&token).body;
+    assert_eq!(claims["email_verified"], true, "{claims}");
+    let log = service.log();
+    for hidden in ["mina", "p@ss", "p%40ss", &code] {
+        assert!(!log.contains(hidden), "{hidden} in:\n{log}");
+    }
+}
+
+#[test]
+fn registration_by_mail_over_implicit_tls_with_a_log_in() {
+    somebody_registers_and_proves_the_address(Mode::IMPLICIT.login(USER, PASSWORD));
+}
+
+#[test]
+fn registration_by_mail_over_starttls_with_a_log_in() {
+    somebody_registers_and_proves_the_address(Mode::STARTTLS.login(USER, PASSWORD));
+}
+
+#[test]
+fn registration_by_mail_over_a_plain_local_server() {
+    somebody_registers_and_proves_the_address(Mode::PLAIN);
+}
+
+/// A setup for a mail server on a port where nobody listens yet.
+fn with_mail_server_to_come() -> (Setup, u16) {
+    let port = free_port();
+    let url = format!("smtp://127.0.0.1:{port}");
+    (Setup::on_sqlite().with("HALLPASS_SMTP_URL", &url), port)
+}
+
+#[test]
+fn mail_goes_out_by_itself_when_the_server_comes_up_later() {
+    let (setup, port) = with_mail_server_to_come();
+    let service = setup.start();
+    let addresses = ["one@example.com", "two@example.com", "three@example.com"];
+    let tokens = addresses.map(|address| {
+        let started = Instant::now();
+        let token = service.api().register(address);
+        assert!(started.elapsed() < Duration::from_secs(2), "registering waits for mail");
+        token
+    });
+    service.wait_for_log("mail not sent", 3);
+    let failed = Instant::now();
+    let Some(server) = SmtpServer::start_on(port, Mode::PLAIN) else { return };
+    let mailbox = Mailbox::Server(server);
+    let (codes, _) = mailbox.wait_for(addresses, RETRIES);
+    println!("the last mail came {:?} after the first attempts failed", failed.elapsed());
+    for (address, token) in addresses.iter().zip(&tokens) {
+        service.api().verify(token, &codes[*address][0]);
+    }
+}
+
+#[test]
+fn a_busy_recipient_is_tried_again_and_gets_one_mail() {
+    let Some((setup, mailbox)) =
+        Mailbox::server(Setup::on_sqlite(), Mode::PLAIN.fault("busy-once"))
+    else {
+        return;
+    };
+    let service = setup.start();
+    service.api().register("mina@example.com");
+    service.wait_for_log("mail not sent", 1);
+    let failed = Instant::now();
+    let listed = setup.run(&["mail", "list"]);
+    assert!(listed.stdout.contains("1 tries  next try "), "{}", listed.stdout);
+    assert!(listed.stdout.contains("450 4.2.1"), "{}", listed.stdout);
+    let (_, _) = mailbox.wait_for(["mina@example.com"], RETRIES);
+    println!("the mail came {:?} after the 450", failed.elapsed());
+    service.wait_for_log("mail sent", 1);
+    thread::sleep(Duration::from_millis(1500));
+    assert_eq!(mailbox.codes()["mina@example.com"].len(), 1);
+    assert_eq!(setup.run(&["mail", "list"]).stdout, "no mail waits\n");
+}
+
+#[test]
+fn a_refused_mail_is_kept_for_the_operator_who_can_send_it_again() {
+    let (setup, port) = with_mail_server_to_come();
+    let Some(refusing) = SmtpServer::start_on(port, Mode::PLAIN.fault("reject-recipient")) else {
+        return;
+    };
+    let service = setup.start();
+    let registration_token = service.api().register("mina@example.com");
+    service.wait_for_log("mail not sent", 1);
+    // The line is logged just before the note is made.
+    thread::sleep(Duration::from_millis(500));
+    let listed = setup.run(&["mail", "list"]);
+    assert!(listed.success, "{}", listed.stderr);
+    assert!(listed.stdout.contains("to m***@example.com  1 tries  given up"), "{}", listed.stdout);
+    assert!(listed.stdout.contains("550 5.1.1"), "{}", listed.stdout);
+    assert!(!listed.stdout.contains("mina"), "{}", listed.stdout);
+    let id = listed.stdout.split_whitespace().next().unwrap().to_owned();
+
+    drop(refusing);
+    let Some(server) = SmtpServer::start_on(port, Mode::PLAIN) else { return };
+    let retried = setup.run(&["mail", "retry", &id]);
+    assert_eq!(retried.stdout, "1 to be sent again\n", "{}", retried.stderr);
+    let code = Mailbox::Server(server).code_for("mina@example.com");
+    service.api().verify(&registration_token, &code);
+    let nothing = setup.run(&["mail", "retry", "--all"]);
+    assert!(!nothing.success);
+    assert!(nothing.stderr.contains("no such mail"), "{}", nothing.stderr);
+}

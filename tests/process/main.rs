@@ -1,0 +1,24 @@
+//! The binary as its users meet it: a process with an environment, files, signals, a database and a
+//! mail server that come and go.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a surprise ends the test")]
+
+#[path = "../support/postgres.rs"]
+mod postgres;
+#[path = "../support/smtp.rs"]
+mod smtp;
+
+mod api;
+mod letters;
+mod service;
+
+mod cold_start;
+mod commands;
+mod connections;
+mod crash;
+mod mail_delivery;
+mod outage;
+mod settings;
+mod shutdown;
+mod side_by_side;
+mod start;

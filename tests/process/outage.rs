@@ -1,0 +1,121 @@
+//! Postgres goes away and comes back while Hallpass serves.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::api::{Answer, Api, PASSWORD};
+use crate::letters::Mailbox;
+use crate::postgres::Cluster;
+use crate::service::Setup;
+use crate::smtp::Mode;
+
+/// A request waits three seconds for a connection; the rest is for a busy machine.
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+
+fn assert_unavailable(answer: &Answer) {
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert_eq!(answer.content_type, "application/problem+json");
+    assert_eq!(answer.body["code"], "unavailable");
+    assert!(answer.retry_after.is_some(), "{answer:?}");
+    assert!(answer.took < ANSWER_LIMIT, "it took {:?}", answer.took);
+    let body = answer.body.to_string();
+    assert!(!body.contains("127.0.0.1") && !body.contains("postgres"), "{body}");
+}
+
+/// Registers all the time; returns who was told that it worked.
+fn register_until(api: &Api, client: usize, done: &AtomicBool) -> Vec<String> {
+    let mut acknowledged = Vec::new();
+    for number in 0.. {
+        if done.load(Ordering::SeqCst) {
+            break;
+        }
+        let email = format!("person-{client}-{number}@example.com");
+        let answer = api.try_register(&email).unwrap();
+        match answer.status {
+            202 => acknowledged.push(email),
+            _ => assert_unavailable(&answer),
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    acknowledged
+}
+
+fn wait_until_ready(api: &Api) -> Duration {
+    let started = Instant::now();
+    while api.get("/readyz").status != 200 {
+        assert!(started.elapsed() < Duration::from_secs(20), "not ready again");
+        thread::sleep(Duration::from_millis(50));
+    }
+    started.elapsed()
+}
+
+#[test]
+fn a_postgres_that_goes_and_comes_back_costs_503_and_nothing_else() {
+    let Some(cluster) = Cluster::start_new() else {
+        eprintln!("SKIPPED: no Postgres on this machine");
+        return;
+    };
+    let setup = Setup::on_sqlite().with("DATABASE_URL", &cluster.fresh_schema());
+    let service = setup.start();
+    let (api, mailbox) = (service.api(), Mailbox::folder(&setup));
+    let registration_token = api.register("mina@example.com");
+    let token = api.verify(&registration_token, &mailbox.code_for("mina@example.com"));
+
+    let done = AtomicBool::new(false);
+    let acknowledged: Vec<String> = thread::scope(|scope| {
+        let clients: Vec<_> = (0..4)
+            .map(|client| {
+                let (api, done) = (&api, &done);
+                scope.spawn(move || register_until(api, client, done))
+            })
+            .collect();
+        thread::sleep(Duration::from_millis(700));
+        cluster.stop();
+        let stopped = Instant::now();
+        while stopped.elapsed() < Duration::from_secs(3) {
+            let verified = api.verify_token(&token);
+            assert_eq!(verified.status, 200, "{verified:?}");
+            assert!(verified.took < Duration::from_secs(1), "it took {:?}", verified.took);
+            assert_eq!(api.get("/healthz").status, 200);
+            assert_unavailable(&api.get("/readyz"));
+            assert_unavailable(&api.log_in("mina@example.com", PASSWORD));
+        }
+        cluster.start();
+        println!("ready {:?} after Postgres was back", wait_until_ready(&api));
+        thread::sleep(Duration::from_millis(500));
+        done.store(true, Ordering::SeqCst);
+        clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
+    });
+
+    assert_eq!(api.log_in("mina@example.com", PASSWORD).status, 200);
+    assert_eq!(api.verify_token(&token).status, 200);
+    let addresses = acknowledged.iter().map(String::as_str);
+    let (_, took) = mailbox.wait_for(addresses, Duration::from_secs(40));
+    println!("{} acknowledged, the last mail came after {took:?}", acknowledged.len());
+    let log = service.log();
+    assert!(!log.contains("panic"), "{log}");
+    service.stop();
+}
+
+#[test]
+fn hallpass_ends_in_time_while_postgres_is_away_and_a_mail_cannot_be_noted() {
+    let Some(cluster) = Cluster::start_new() else {
+        eprintln!("SKIPPED: no Postgres on this machine");
+        return;
+    };
+    let setup = Setup::on_sqlite()
+        .with("DATABASE_URL", &cluster.fresh_schema())
+        .with("HALLPASS_SHUTDOWN_TIMEOUT", "2s");
+    let mode = Mode::PLAIN.fault("slow-content");
+    let Some((setup, mailbox)) = Mailbox::server(setup, mode) else { return };
+    let service = setup.start();
+    service.api().register("mina@example.com");
+    mailbox.wait_for_text("Subject:");
+    cluster.stop();
+    service.wait_for_log("cannot note what became of a mail", 1);
+    service.terminate();
+    let (status, took) = service.wait(Duration::from_secs(12));
+    assert!(status.success(), "{status}");
+    println!("ended {took:?} after SIGTERM without Postgres");
+}

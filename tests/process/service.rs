@@ -1,0 +1,234 @@
+//! Starts the binary with an environment of its own, reads its log, stops it.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::api::Api;
+use crate::postgres;
+
+/// More than any start or command takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A folder to run in, and settings. Nothing else of the test's environment reaches the process.
+pub struct Setup {
+    folder: TempDir,
+    settings: Vec<(String, String)>,
+}
+
+/// What a command did.
+pub struct Finished {
+    pub success: bool,
+    pub stdout: String,
+    pub stderr: String,
+    pub took: Duration,
+}
+
+impl Setup {
+    /// An empty folder, and only a port that is free.
+    pub fn bare() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("work")).unwrap();
+        Self { folder, settings: Vec::new() }.with("HALLPASS_BIND", "127.0.0.1:0")
+    }
+
+    /// With cheap hashes, on SQLite.
+    pub fn on_sqlite() -> Self {
+        Self::bare().with("HALLPASS_BCRYPT_COST", "4")
+    }
+
+    /// The same on an empty Postgres; `None` (said aloud) where there is none.
+    pub fn on_postgres() -> Option<Self> {
+        let url = postgres::fresh_schema();
+        if url.is_none() {
+            eprintln!("SKIPPED: no Postgres on this machine");
+        }
+        Some(Self::on_sqlite().with("DATABASE_URL", &url?))
+    }
+
+    /// With this setting instead of what it was.
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.settings.retain(|(known, _)| known != name);
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The working folder.
+    pub fn folder(&self) -> PathBuf {
+        self.folder.path().join("work")
+    }
+
+    /// A file in the working folder.
+    pub fn write(&self, name: &str, text: &str) {
+        fs::write(self.folder().join(name), text).unwrap();
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hallpass"));
+        command.args(arguments).current_dir(self.folder());
+        command.env_clear().envs(self.settings.iter().cloned()).stdin(Stdio::null());
+        command
+    }
+
+    fn output_file(&self) -> PathBuf {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        self.folder.path().join(format!("output-{number}"))
+    }
+
+    /// Runs a command to its end.
+    pub fn run(&self, arguments: &[&str]) -> Finished {
+        self.run_with_input(arguments, "")
+    }
+
+    /// The same with something on standard input.
+    pub fn run_with_input(&self, arguments: &[&str], input: &str) -> Finished {
+        let (stdout, stderr) = (self.output_file(), self.output_file());
+        let started = Instant::now();
+        let mut child = self
+            .command(arguments)
+            .stdin(Stdio::piped())
+            .stdout(File::create(&stdout).unwrap())
+            .stderr(File::create(&stderr).unwrap())
+            .spawn()
+            .unwrap();
+        // A command that reads nothing may have ended before.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        let status = wait(&mut child, PATIENCE)
+            .unwrap_or_else(|| panic!("{arguments:?} does not end:\n{}", read(&stderr)));
+        Finished {
+            success: status.success(),
+            stdout: read(&stdout),
+            stderr: read(&stderr),
+            took: started.elapsed(),
+        }
+    }
+
+    /// Serves, and is there when this returns.
+    pub fn start(&self) -> Service {
+        let log = self.output_file();
+        let child = self
+            .command(&[])
+            .stdout(Stdio::null())
+            .stderr(File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        // From here on a failed test ends the process.
+        let mut service = Service { child, log, address: SocketAddr::from(([0, 0, 0, 0], 0)) };
+        let started = Instant::now();
+        service.address = loop {
+            if let Some(address) = service.announced_address() {
+                break address;
+            }
+            let ended = service.child.try_wait().unwrap();
+            assert!(
+                ended.is_none() && started.elapsed() < PATIENCE,
+                "not started ({ended:?}):\n{}",
+                service.log()
+            );
+            thread::sleep(Duration::from_millis(1));
+        };
+        service
+    }
+}
+
+/// A serving process. Dropped, it is killed.
+pub struct Service {
+    child: Child,
+    log: PathBuf,
+    address: SocketAddr,
+}
+
+impl Service {
+    fn announced_address(&self) -> Option<SocketAddr> {
+        let log = self.log();
+        let (_, rest) = log.split_once(" on http://")?;
+        // A line that is only half written has no end yet.
+        rest.split_once('\n')?.0.trim().parse().ok()
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A client of it.
+    pub fn api(&self) -> Api {
+        Api::at(self.address)
+    }
+
+    /// What it logged so far.
+    pub fn log(&self) -> String {
+        read(&self.log)
+    }
+
+    /// Waits until `text` stands in the log so many times.
+    pub fn wait_for_log(&self, text: &str, times: usize) {
+        let started = Instant::now();
+        while self.log().matches(text).count() < times {
+            assert!(started.elapsed() < PATIENCE, "no {text:?} in:\n{}", self.log());
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Ends it as a power cut would.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks it to end.
+    pub fn terminate(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+    }
+
+    /// How it ended, and how long that took from now.
+    pub fn wait(mut self, limit: Duration) -> (ExitStatus, Duration) {
+        let started = Instant::now();
+        let status = wait(&mut self.child, limit)
+            .unwrap_or_else(|| panic!("still there after {limit:?}:\n{}", self.log()));
+        (status, started.elapsed())
+    }
+
+    /// Asks it to end and expects that it does, well.
+    pub fn stop(self) {
+        self.terminate();
+        let (status, _) = self.wait(PATIENCE);
+        assert!(status.success(), "{status}");
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
+    let started = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return Some(status);
+        }
+        if started.elapsed() > limit {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            return None;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn read(path: &Path) -> String {
+    String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned()
+}

@@ -1,0 +1,107 @@
+//! A start: with nothing, once more, and against what makes it impossible.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::letters::Mailbox;
+use crate::postgres::free_port;
+use crate::service::{Finished, Setup};
+
+const HIDDEN: &str = "hunter2-hunter2-hunter2-hunter2-hunter2";
+
+/// Gone for a reason that the operator is told in a few lines.
+fn refused(finished: &Finished) -> &str {
+    assert!(!finished.success, "it started:\n{}", finished.stderr);
+    let text = finished.stderr.as_str();
+    assert!(!text.contains("hunter2"), "a secret is shown:\n{text}");
+    assert!(!text.contains("panic"), "{text}");
+    text
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn nothing_is_needed_to_start_and_the_keys_stay_over_a_restart() {
+    let setup = Setup::bare();
+    let service = setup.start();
+    let api = service.api();
+    assert_eq!(api.get("/readyz").status, 200);
+    let data = setup.folder().join("data");
+    assert_eq!(mode(&data), 0o700);
+    assert_eq!(mode(&data.join("secret")), 0o600);
+    let registration_token = api.register("mina@example.com");
+    let code = Mailbox::folder(&setup).code_for("mina@example.com");
+    let token = api.verify(&registration_token, &code);
+    for entry in fs::read_dir(&data).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(mode(&path) & 0o077, 0, "others can read {}", path.display());
+    }
+    let log = service.log();
+    for told in [&format!("http://{}/docs/", service.address()), "data/hallpass.db", "data/mail"] {
+        assert!(log.contains(told), "no {told} in:\n{log}");
+    }
+    for hidden in ["mina", "example.com", &token, &code, &registration_token] {
+        assert!(!log.contains(hidden), "{hidden} in:\n{log}");
+    }
+    let keys = api.get("/.well-known/jwks.json").body;
+    service.stop();
+
+    let again = setup.start();
+    assert_eq!(again.api().get("/.well-known/jwks.json").body, keys);
+    let answer = again.api().verify_token(&token);
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
+
+#[test]
+fn another_secret_than_that_of_the_keys_is_told() {
+    let setup = Setup::on_sqlite();
+    setup.start().stop();
+    let setup = setup.with("HALLPASS_SECRET", HIDDEN);
+    let finished = setup.run(&["serve"]);
+    let text = refused(&finished);
+    assert!(text.contains("HALLPASS_SECRET"), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+}
+
+#[test]
+fn a_postgres_that_is_down_is_told_with_its_host_and_without_its_password() {
+    let url = format!("postgres://hallpass:{HIDDEN}@127.0.0.1:{}/app", free_port());
+    let finished = Setup::on_sqlite().with("DATABASE_URL", &url).run(&["serve"]);
+    let text = refused(&finished);
+    assert!(text.contains("127.0.0.1"), "{text}");
+    assert!(finished.took < Duration::from_secs(5), "it took {:?}", finished.took);
+}
+
+#[test]
+fn a_postgres_that_says_nothing_is_not_waited_for_without_end() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let url = format!("postgres://hallpass:{HIDDEN}@127.0.0.1:{port}/app");
+    let finished = Setup::on_sqlite().with("DATABASE_URL", &url).run(&["serve"]);
+    let text = refused(&finished);
+    assert!(text.contains("127.0.0.1"), "{text}");
+    assert!(finished.took < Duration::from_secs(12), "it took {:?}", finished.took);
+}
+
+#[test]
+fn a_port_in_use_is_told() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let finished = Setup::on_sqlite().with("HALLPASS_BIND", &address).run(&["serve"]);
+    let text = refused(&finished);
+    assert!(text.contains(&address) && text.contains("in use"), "{text}");
+}
+
+#[test]
+fn a_data_folder_that_cannot_be_made_is_told() {
+    let setup = Setup::on_sqlite();
+    setup.write("data", "this is a file");
+    let finished = setup.run(&["serve"]);
+    let text = refused(&finished);
+    assert!(text.contains("data"), "{text}");
+}
