@@ -9,11 +9,13 @@ use actix_web::dev::ServerHandle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::flows::{Error, Flows};
+use crate::flows::{self, Flows};
 
-const SYNC: Duration = Duration::from_secs(1);
-/// Purging is due once in so many syncs.
-const SYNCS_PER_PURGE: u32 = 60;
+/// What one instance ended is known to the others within a second.
+pub const SYNC_PERIOD: Duration = Duration::from_millis(500);
+/// How often what is over is forgotten.
+pub const PURGE_PERIOD: Duration = Duration::from_mins(1);
+const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// SIGTERM and SIGINT, heard from the moment this exists.
 pub struct StopSignals {
@@ -44,24 +46,35 @@ pub async fn stop_of(mut stopped: watch::Receiver<()>) {
     while stopped.changed().await.is_ok() {}
 }
 
-/// Learns every second what other instances ended, and forgets every minute what is over.
-pub async fn upkeep(flows: Arc<Flows>, stop: impl Future<Output = ()>) {
+/// Starts a task again that panicked: a service without its mail must not look healthy.
+pub async fn supervised<F>(name: &'static str, task: impl Fn() -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    while let Err(error) = tokio::spawn(task()).await {
+        tracing::error!(name, %error, "a background task failed; it is started again");
+        tokio::time::sleep(PAUSE_AFTER_PANIC).await;
+    }
+}
+
+/// Does `work` at once and then every `period`, on a thread that may wait.
+pub async fn repeat(
+    flows: Arc<Flows>,
+    period: Duration,
+    work: fn(&Flows) -> flows::Result<()>,
+    stop: impl Future<Output = ()>,
+) {
     tokio::pin!(stop);
-    for round in 0_u32.. {
+    loop {
         let flows = Arc::clone(&flows);
-        let purge = round % SYNCS_PER_PURGE == 0;
-        let done = tokio::task::spawn_blocking(move || {
-            flows.sync_revocations()?;
-            if purge { flows.purge() } else { Ok::<_, Error>(()) }
-        });
-        match done.await {
+        match tokio::task::spawn_blocking(move || work(&flows)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "upkeep failed; it is tried again"),
             Err(error) => tracing::error!(%error, "upkeep panicked; it is tried again"),
         }
         tokio::select! {
             () = &mut stop => return,
-            () = tokio::time::sleep(SYNC) => {}
+            () = tokio::time::sleep(period) => {}
         }
     }
 }

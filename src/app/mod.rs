@@ -15,11 +15,11 @@ use actix_web::middleware::from_fn;
 use actix_web::{App as ActixApp, HttpServer, web};
 use tokio::sync::{Notify, watch};
 
-use self::background::StopSignals;
+use self::background::{StopSignals, supervised};
 use crate::clock::Clock;
 use crate::config::{Config, SecretText};
 use crate::domain::token::Secrets;
-use crate::flows::{self, Flows, Policy};
+use crate::flows::{self, Flows, Letter, Policy};
 use crate::http::blocking::State;
 use crate::http::django::Face;
 use crate::http::middleware::{Https, surround};
@@ -27,7 +27,7 @@ use crate::http::{self, pages};
 use crate::mail::messages::Messages;
 use crate::mail::transport::Transport;
 use crate::mail::worker::Worker;
-use crate::security::access_token::{Gate, LEEWAY};
+use crate::security::access_token::{Gate, LEEWAY, MAX_LIFETIME};
 use crate::security::django_token::DjangoTokens;
 use crate::security::hasher::Hasher;
 use crate::security::keys::{KeyError, SealedKey, SigningAlgorithm, SigningKey};
@@ -119,14 +119,29 @@ impl App {
     /// requests first, then mail, each for as long as the shutdown timeout lets it.
     pub async fn run(self) -> io::Result<()> {
         let (stop, stopped) = watch::channel(());
-        let mail = tokio::spawn(self.worker.run(background::stop_of(stopped.clone())));
-        let upkeep = tokio::spawn(background::upkeep(self.flows, background::stop_of(stopped)));
+        let worker = self.worker;
+        let stop_mail = stopped.clone();
+        let mail = tokio::spawn(supervised("mail", move || {
+            worker.clone().run(background::stop_of(stop_mail.clone()))
+        }));
+        let sync = tokio::spawn(background::repeat(
+            Arc::clone(&self.flows),
+            background::SYNC_PERIOD,
+            Flows::sync_revocations,
+            background::stop_of(stopped.clone()),
+        ));
+        let purge = tokio::spawn(background::repeat(
+            self.flows,
+            background::PURGE_PERIOD,
+            Flows::purge,
+            background::stop_of(stopped),
+        ));
         let signals = tokio::spawn(self.stop_signals.stop(self.server.handle()));
         let outcome = self.server.await;
         signals.abort();
         drop(stop);
         let finished = tokio::time::timeout(self.shutdown_timeout, async {
-            for task in [mail, upkeep] {
+            for task in [mail, sync, purge] {
                 if let Err(error) = task.await {
                     tracing::error!(%error, "a background task failed");
                 }
@@ -204,7 +219,7 @@ fn build_gate(
         }
         (algorithm, _) => signing_keys(config, algorithm, secrets, db, clock)?,
     };
-    let keep = config.access_token_ttl + 2 * LEEWAY;
+    let keep = MAX_LIFETIME + 2 * LEEWAY;
     Ok(Gate::new(
         config.public_url.clone(),
         config.access_token_ttl,
@@ -242,8 +257,14 @@ fn signing_keys(
     let mut active = None;
     let mut retired = Vec::new();
     for key in stored {
-        let known = SigningAlgorithm::from_name(&key.algorithm)
-            .ok_or_else(|| KeyError::Unknown(key.kid.clone()))?;
+        // A newer version may sign otherwise; its tokens are not for this one to check.
+        let Some(known) = SigningAlgorithm::from_name(&key.algorithm) else {
+            tracing::warn!(
+                kid = key.kid,
+                "a signing key is of an algorithm that is not known here"
+            );
+            continue;
+        };
         let sealed = SealedKey {
             kid: key.kid,
             algorithm: known,
@@ -294,7 +315,10 @@ fn build_worker(
         sender: config.mail_from.parse().map_err(StartError::Mail)?,
         service_name: config.service_name.clone(),
         ordered: Arc::clone(&flows.mail_ordered),
-        compose: Arc::new(move |mail| flows.compose_mail(mail).map_err(|error| error.to_string())),
+        compose: Arc::new(move |order| {
+            let letter = flows.compose_mail(order).map_err(|error| error.to_string())?;
+            Ok(letter.map(|Letter { message, language }| (message, language)))
+        }),
     })
 }
 

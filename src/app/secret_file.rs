@@ -35,7 +35,7 @@ pub fn load_or_create(folder: &Path) -> io::Result<SecretText> {
     // Written beside its place and then linked into it: it is complete or not there, and of two
     // instances that start together one wins.
     let secret = URL_SAFE_NO_PAD.encode(random_bytes::<32>());
-    let draft = folder.join(format!("{NAME}.{}", std::process::id()));
+    let draft = folder.join(format!("{NAME}.{}", URL_SAFE_NO_PAD.encode(random_bytes::<9>())));
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
     writeln!(file, "{secret}")?;
     file.sync_all()?;

@@ -35,8 +35,13 @@ pub(super) fn run(config: &Config, arguments: Arguments) -> Outcome {
         .map(|text| Email::parse(&text))
         .transpose()
         .map_err(|fault| named("--email", fault))?;
-    let username = Username::parse_beside(&arguments.username, email.as_ref())
+    let chosen = Username::parse_beside(&arguments.username, email.as_ref())
         .map_err(|fault| named("--username", fault))?;
+    let username = match (chosen, &email) {
+        (None, Some(email)) => Username::of_address(email),
+        (Some(username), _) => username,
+        (None, None) => return Err(named("--username", Fault::Required)),
+    };
     let password = match arguments.password {
         Some(password) => password,
         None => ask_password().map_err(|error| format!("cannot read the password: {error}"))?,

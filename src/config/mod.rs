@@ -237,6 +237,12 @@ impl Config {
         if self.jwt_algorithm == SigningAlgorithm::Hs256 && self.jwt_secret.is_none() {
             s.fault("HALLPASS_JWT_SECRET", "is required for HALLPASS_JWT_ALGORITHM=HS256");
         }
+        if !self.development && self.smtp.is_some() && s.text("HALLPASS_MAIL_FROM").is_none() {
+            s.fault(
+                "HALLPASS_MAIL_FROM",
+                "is required where mail leaves the machine: no-reply@example.com",
+            );
+        }
         if !self.development && self.secret.is_none() {
             let advice = "is required outside development: at least 32 random bytes, for example \
                           from `openssl rand -hex 32`";
@@ -255,6 +261,12 @@ impl Config {
             .into_iter()
             .map(|name| format!("{name} is not a setting; it is ignored"))
             .collect();
+        if self.development && self.public_url.starts_with("https:") {
+            warnings.push(
+                "the public URL is https, but this is development: set HALLPASS_ENV=production"
+                    .into(),
+            );
+        }
         if !self.development && self.smtp.is_none() {
             warnings
                 .push("HALLPASS_SMTP_URL is not set: mail becomes files and reaches nobody".into());
@@ -285,10 +297,11 @@ fn read_database(s: &mut Source, data_dir: &std::path::Path) -> DatabaseUrl {
 
 /// Whether a Postgres URL leads to another machine without saying that clear text is fine.
 fn leaves_the_machine_in_clear(text: &str) -> bool {
-    let Ok(url) = Url::parse(text) else { return false };
-    if url.scheme() == "sqlite" {
+    if !text.starts_with("postgres") {
         return false;
     }
+    // Several hosts, say: what cannot be read here may lead anywhere.
+    let Ok(url) = Url::parse(text) else { return true };
     let parameter = |name: &str| {
         url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
     };

@@ -55,7 +55,10 @@ impl Source {
             }
         }
         #[expect(clippy::disallowed_methods, reason = "this is the one home of settings")]
-        values.extend(std::env::vars());
+        let environment = std::env::vars_os();
+        values.extend(environment.filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        }));
         Self { faults, ..Self::from_values(values) }
     }
 

@@ -148,6 +148,7 @@ fn without_tls_a_remote_postgres_must_be_trusted_in_words() {
         ("postgres://u@%2Fvar%2Frun%2Fpostgresql/d", true),
         ("postgres://u@db.example.com/d?sslmode=disable", true),
         ("postgres://u@db.example.com/d", false),
+        ("postgres://u@127.0.0.1:5432,db.example.com:5432/d", false),
         ("postgres://u@localhost/d?host=db.example.com", false),
         ("postgres://u@localhost/d?hostaddr=192.0.2.1", false),
         ("postgres://u@db.example.com/d?sslmode=verify-full", false),

@@ -34,6 +34,9 @@ impl Registration {
     pub const LIFETIME: std::time::Duration = std::time::Duration::from_hours(24);
     /// Wrong codes that one mail forgives.
     pub const CODE_TRIES: i32 = 5;
+    /// Wrong codes that all mails of a registration forgive together. After that only the link
+    /// counts: whoever registers a stranger's address must not guess on with ever new mails.
+    pub const WRONG_CODES: i32 = 15;
 
     /// Whether its time is over.
     pub fn has_expired(&self, now: UtcTime) -> bool {

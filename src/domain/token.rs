@@ -80,6 +80,7 @@ impl std::fmt::Debug for TokenHash {
 #[derive(Clone)]
 pub struct Secrets {
     refresh: hmac::Key,
+    first_refresh: hmac::Key,
     one_time: hmac::Key,
     code: hmac::Key,
     sealing: [u8; 32],
@@ -112,6 +113,7 @@ impl Secrets {
         let mac = |purpose: &str| hmac::Key::new(hmac::HMAC_SHA256, &key(purpose));
         Self {
             refresh: mac("refresh token successor"),
+            first_refresh: mac("refresh token of a registration"),
             one_time: mac("one-time token of a mail"),
             code: mac("code of a mail"),
             sealing: key("sealing of signing keys"),
@@ -128,7 +130,7 @@ impl Secrets {
 
     /// The first refresh token of a session that a proven registration opens.
     pub fn registration_refresh_token(&self, registration: &str) -> PlainToken {
-        let tag = hmac::sign(&self.refresh, format!("registration:{registration}").as_bytes());
+        let tag = hmac::sign(&self.first_refresh, registration.as_bytes());
         PlainToken::encode(PlainToken::REFRESH_PREFIX, tag.as_ref())
     }
 

@@ -21,16 +21,23 @@ impl Username {
         if text.contains('@') { Err(Fault::InvalidUsername) } else { Self::parse_any(text) }
     }
 
-    /// Reads the name of somebody who registers `email`: the address itself, or a name without `@`.
-    pub fn parse_beside(text: &str, email: Option<&Email>) -> Result<Self, Fault> {
+    /// Reads the name that the owner of `email` chose. The address itself counts as none chosen:
+    /// whether a name is taken may be told, whether an address is may not.
+    pub fn parse_beside(text: &str, email: Option<&Email>) -> Result<Option<Self>, Fault> {
         match email {
-            Some(email) if text.eq_ignore_ascii_case(email.as_str()) => Ok(Self::known(text)),
-            _ => Self::parse(text),
+            Some(email) if text.eq_ignore_ascii_case(email.as_str()) => Ok(None),
+            _ => Self::parse(text).map(Some),
         }
+    }
+
+    /// The name of somebody who chose none.
+    pub fn of_address(email: &Email) -> Self {
+        Self::known(email.as_str())
     }
 
     /// Reads a name that may contain `@`: an address as name, or one that staff gave.
     pub fn parse_any(text: &str) -> Result<Self, Fault> {
+        let text: String = text.nfc().collect();
         if text.chars().count() > Self::MAX_LENGTH {
             return Err(Fault::TooLong);
         }
@@ -38,7 +45,7 @@ impl Username {
         if text.is_empty() || !text.chars().all(allowed) {
             return Err(Fault::InvalidUsername);
         }
-        Ok(Self::known(text))
+        Ok(Self::known(&text))
     }
 
     /// A name that was checked before: from the database, or an address.

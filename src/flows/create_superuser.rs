@@ -2,8 +2,8 @@
 
 use super::{Error, Flows, Result};
 use crate::domain::{Email, Locale, PlainPassword, User, Username};
+use crate::store::users;
 use crate::store::users::NewUser;
-use crate::store::{self, users};
 
 /// Who shall be made.
 #[derive(Debug)]
@@ -38,14 +38,6 @@ impl Flows {
             locale: Locale::default(),
         };
         let now = self.now();
-        self.db.write(move |conn| {
-            if users::find_by_username(conn, account.username.as_str())?.is_some() {
-                return Err(Error::UsernameTaken);
-            }
-            users::insert_user(conn, &account, now).map_err(|error| match error {
-                store::Error::Duplicate(_) => Error::EmailTaken,
-                other => other.into(),
-            })
-        })
+        self.db.write(move |conn| users::insert_user(conn, &account, now).map_err(Error::from))
     }
 }

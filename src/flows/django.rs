@@ -86,33 +86,26 @@ pub struct Taken {
 }
 
 impl Flows {
-    /// A token for whoever knows the password. The address does not stand in for the name here.
+    /// A token for whoever knows the password. The address does not stand in for the name here, and
+    /// an account that is switched off is not told apart from a wrong password.
     pub fn django_log_in(&self, username: &str, password: &PlainPassword) -> Result<String> {
-        let user = self.django_user_by_password(username, password)?;
-        let now = self.now();
-        let user = self.db.write(move |conn| {
-            // Whoever was switched off, or got another password, while the hash was computed
-            // does not come in any more.
-            users::record_login(conn, user.id, &user.password_hash, now)?
-                .ok_or(Error::InvalidCredentials)
-        })?;
+        let find = |conn: &mut Conn| users::find_by_username(conn, username);
+        let (user, ()) =
+            self.with_password(find, password, |_, _| Ok(())).map_err(disabled_as_unknown)?;
         tracing::info!(user_id = user.id.0, "logged in on the Django face");
+        let now = self.now();
         Ok(self.django_tokens.issue(&user, &Origin::at(now), now))
     }
 
-    /// The active account of that name and password. An account that is switched off is not told
-    /// apart from a wrong password.
+    /// The active account of that name and password, for a single request.
     pub fn django_user_by_password(
         &self,
         username: &str,
         password: &PlainPassword,
     ) -> Result<User> {
-        let found =
-            self.check_password(|conn| users::find_by_any_username(conn, username), password);
-        found.map_err(|error| match error {
-            Error::AccountDisabled => Error::InvalidCredentials,
-            other => other,
-        })
+        let find = |conn: &mut Conn| users::find_by_username(conn, username);
+        let (user, _) = self.check_password(find, password).map_err(disabled_as_unknown)?;
+        Ok(user)
     }
 
     /// The account that a good token names.
@@ -170,7 +163,8 @@ impl Flows {
             locale: Locale::default(),
         };
         let now = self.now();
-        let user = self.db.write(move |conn| users::insert_user(conn, &new, now).map_err(clash))?;
+        let user =
+            self.db.write(move |conn| users::insert_user(conn, &new, now).map_err(Error::from))?;
         tracing::info!(user_id = user.id.0, "account made on the Django face");
         Ok(user)
     }
@@ -186,7 +180,7 @@ impl Flows {
         };
         let user = self
             .db
-            .write(move |conn| users::update_user(conn, id, &changes, now).map_err(clash))?;
+            .write(move |conn| users::update_user(conn, id, &changes, now).map_err(Error::from))?;
         if let Some(user) = &user {
             tracing::info!(user_id = user.id.0, "account changed on the Django face");
         }
@@ -208,6 +202,13 @@ impl Flows {
     }
 }
 
+fn disabled_as_unknown(error: Error) -> Error {
+    match error {
+        Error::AccountDisabled => Error::InvalidCredentials,
+        other => other,
+    }
+}
+
 fn taken(conn: &mut Conn, wanted: &AccountFields, own: Option<UserId>) -> store::Result<Taken> {
     let is_another = |found: Option<User>| found.is_some_and(|user| Some(user.id) != own);
     let mut taken = Taken::default();
@@ -222,13 +223,4 @@ fn taken(conn: &mut Conn, wanted: &AccountFields, own: Option<UserId>) -> store:
         taken.email = is_another(users::find_by_email(conn, email)?);
     }
     Ok(taken)
-}
-
-/// Somebody took the name or the address in the meantime.
-fn clash(error: store::Error) -> Error {
-    match error {
-        store::Error::Duplicate(subject) if subject.contains("email") => Error::EmailTaken,
-        store::Error::Duplicate(_) => Error::UsernameTaken,
-        other => other.into(),
-    }
 }

@@ -110,7 +110,9 @@ impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         match error {
             store::Error::Unavailable(cause) => Self::Unavailable(cause),
-            store::Error::Duplicate(_) | store::Error::Internal(_) => {
+            store::Error::Duplicate(store::Unique::Username) => Self::UsernameTaken,
+            store::Error::Duplicate(store::Unique::Email) => Self::EmailTaken,
+            store::Error::Duplicate(store::Unique::Other) | store::Error::Internal(_) => {
                 Self::Internal(error.to_string())
             }
         }

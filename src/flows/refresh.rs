@@ -55,7 +55,10 @@ fn exchange(
     if let Some(session) = sessions::consume_refresh_token(conn, presented, now)? {
         let expires_at = refresh_expiry(policy, &session, now);
         sessions::insert_refresh_token(conn, successor, &session.id, expires_at)?;
-        sessions::touch_session(conn, &session.id, now)?;
+        // Somebody may have logged out since the token was looked at.
+        if !sessions::touch_session(conn, &session.id, now)? {
+            return Err(Error::RefreshTokenRevoked);
+        }
         return granted(conn, session, expires_at);
     }
     let Some((token, session)) = sessions::find_refresh_token(conn, presented)? else {

@@ -12,7 +12,7 @@ use crate::domain::{
 };
 use crate::store::outbox::{self, MailKind};
 use crate::store::users::NewUser;
-use crate::store::{self, Conn, registrations, users};
+use crate::store::{self, Conn, Unique, registrations, users};
 
 /// What somebody typed.
 #[derive(Debug)]
@@ -133,7 +133,8 @@ fn make_account(
     refuse_taken_username(conn, &registration)?;
     let new = new_user(&registration, registration.username.clone(), false);
     let user = users::insert_user(conn, &new, now).map_err(|error| match error {
-        store::Error::Duplicate(_) => Error::EmailTaken,
+        // Only the address can be the name of somebody who chose none.
+        store::Error::Duplicate(Unique::Username) if new.chose_no_name() => Error::EmailTaken,
         other => other.into(),
     })?;
     if with_mail {
@@ -161,7 +162,7 @@ pub(super) fn new_user(
     email_verified: bool,
 ) -> NewUser {
     NewUser {
-        username: username.unwrap_or_else(|| Username::known(registration.email.as_str())),
+        username: username.unwrap_or_else(|| Username::of_address(&registration.email)),
         email: Some(registration.email.clone()),
         email_verified,
         password_hash: registration.password_hash.clone(),

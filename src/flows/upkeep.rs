@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Error, Flows, Result};
+use crate::security::access_token::Refusal;
 use crate::store::{outbox, registrations, sessions};
 
 /// How long the trace of a registration says "expired" rather than "unknown".
@@ -20,6 +21,16 @@ impl Flows {
         let ended = self.db.read(|conn| sessions::list_ended_since(conn, horizon))?;
         self.gate.revocations.sync(&ended, now);
         Ok(())
+    }
+
+    /// Whether requests can be served: the database answers, and access tokens can be checked.
+    pub fn check_readiness(&self) -> Result<()> {
+        self.db.ping()?;
+        if self.gate.revocations.is_current(self.now()) {
+            Ok(())
+        } else {
+            Err(Refusal::Unknowable.into())
+        }
     }
 
     /// Forgets what is over.

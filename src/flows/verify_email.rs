@@ -13,7 +13,10 @@ use crate::domain::{
     Email, PlainPassword, PlainToken, Registration, Session, SessionId, TokenHash, User, UtcTime,
 };
 use crate::store::registrations::{self, Found};
-use crate::store::{self, Conn, sessions, users};
+use crate::store::{self, Conn, Unique, sessions, users};
+
+/// How codes and links of mails appear in `amr` (RFC 8176).
+const AMR_ONE_TIME: &str = "otp";
 
 /// What somebody proves an address with.
 #[derive(Debug)]
@@ -68,6 +71,12 @@ impl Flows {
     /// Proves an address.
     pub fn verify_email(&self, proof: Proof, opening: Opening) -> Result<VerifiedEmail> {
         let now = self.now();
+        let amr = match &proof {
+            Proof::LinkWithPassword { .. } => AMR_PASSWORD,
+            Proof::Code { .. } | Proof::LinkInSameBrowser { .. } | Proof::Link { .. } => {
+                AMR_ONE_TIME
+            }
+        };
         let registration = self.proven_registration(proof, now)?;
         let refresh_token = self.secrets.registration_refresh_token(registration.id.as_str());
         let (hash, policy, email) =
@@ -75,7 +84,7 @@ impl Flows {
         let proven = self.db.write(move |conn| {
             let user = prove(conn, &registration, now)?;
             match opening {
-                Opening::Session => log_in(conn, &policy, user, &hash, now),
+                Opening::Session => log_in(conn, &policy, user, amr, &hash, now),
                 Opening::Nothing => Ok(Proven { user, log_in: None }),
             }
         })?;
@@ -154,7 +163,12 @@ fn check_code(
         Err(refusal) => return Ok(Err(refusal)),
     };
     let id = &registration.id;
-    if !registrations::reserve_code_try(conn, id, Registration::CODE_TRIES)? {
+    if !registrations::reserve_code_try(
+        conn,
+        id,
+        Registration::CODE_TRIES,
+        Registration::WRONG_CODES,
+    )? {
         return Ok(Err(Error::CodeInvalid));
     }
     let given = secrets.code_hash(id.as_str(), code);
@@ -182,6 +196,7 @@ struct LogIn {
 
 /// The account of a proven address. Of many who prove it at once one makes it, the others find it.
 fn prove(conn: &mut Conn, registration: &Registration, now: UtcTime) -> Result<User> {
+    registrations::lock_address(conn, &registration.email)?;
     if registrations::consume_proof(conn, &registration.id, now)? {
         let user = match registration.user_id {
             Some(id) => users::mark_email_verified(conn, id, &registration.email, now)?
@@ -195,39 +210,43 @@ fn prove(conn: &mut Conn, registration: &Registration, now: UtcTime) -> Result<U
     // Somebody was faster: the same proof, or another registration of the same address.
     let owner = registrations::find_by_id(conn, &registration.id)?.and_then(|it| it.user_id);
     let owner = owner.ok_or(Error::OneTimeTokenInvalid)?;
-    registrations::set_owner(conn, &registration.id, owner)?;
     users::find_by_id(conn, owner)?
         .filter(|user| user.is_active && user.email.as_ref() == Some(&registration.email))
         .ok_or(Error::OneTimeTokenInvalid)
 }
 
 fn make_account(conn: &mut Conn, registration: &Registration, now: UtcTime) -> Result<User> {
-    // A name that somebody else took in the meantime must not make the proof worthless: the
-    // address serves as name, as it does for those who chose none.
-    let username = match &registration.username {
-        Some(name) if users::find_by_username(conn, name.as_str())?.is_some() => None,
-        other => other.clone(),
-    };
-    users::insert_user(conn, &new_user(registration, username, true), now).map_err(|error| {
-        match error {
-            store::Error::Duplicate(_) => Error::OneTimeTokenInvalid,
-            other => other.into(),
+    let chosen = new_user(registration, registration.username.clone(), true);
+    let made = match users::insert_user(conn, &chosen, now) {
+        // A name that somebody else took in the meantime must not make the proof worthless: the
+        // address serves as name, as it does for those who chose none.
+        Err(store::Error::Duplicate(Unique::Username)) => {
+            users::insert_user(conn, &new_user(registration, None, true), now)
         }
+        made => made,
+    };
+    made.map_err(|error| match error {
+        store::Error::Duplicate(_) => Error::OneTimeTokenInvalid,
+        other => other.into(),
     })
 }
 
 /// The session of a proof: the first time a new one; then, as long as nobody has used its refresh
-/// token, the same one; later another.
+/// token, the same one; later another. Once that first session was ended, the proof opens no door
+/// any more: whoever logs out is out.
 fn log_in(
     conn: &mut Conn,
     policy: &Policy,
     user: User,
+    amr: &str,
     derived: &TokenHash,
     now: UtcTime,
 ) -> Result<Proven> {
     let earlier = sessions::find_refresh_token(conn, derived)?;
+    if earlier.as_ref().is_some_and(|(_, session)| session.ended_at.is_some()) {
+        return Err(Error::OneTimeTokenInvalid);
+    }
     if let Some((token, session)) = &earlier
-        && session.ended_at.is_none()
         && token.used_at.is_none()
         && now < token.expires_at
     {
@@ -241,7 +260,7 @@ fn log_in(
     }
     let another = earlier.is_some().then(|| PlainToken::random(PlainToken::REFRESH_PREFIX));
     let hash = another.as_ref().map_or_else(|| derived.clone(), PlainToken::hash);
-    let opened = open_session(conn, policy, &user, AMR_PASSWORD, &hash, now)?;
+    let opened = open_session(conn, policy, &user, amr, &hash, now)?;
     let log_in = LogIn {
         refresh_expires_at: super::tokens::refresh_expiry(policy, &opened.session, now),
         session: opened.session,

@@ -7,7 +7,6 @@ use tokio::sync::Semaphore;
 
 use super::code::Code;
 use super::error::ApiError;
-use super::request_id;
 use crate::flows::{Error, Flows};
 
 /// More requests than this wait for the database or for a hash only if something is wrong; the
@@ -44,8 +43,7 @@ impl State {
             return Err(Code::Overloaded.into());
         };
         let flows = Arc::clone(&self.flows);
-        let request_id = request_id::current();
-        let span = tracing::info_span!("request", request_id);
+        let span = tracing::Span::current();
         let answer = web::block(move || {
             let _place = place;
             span.in_scope(|| flow(&flows))

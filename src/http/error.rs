@@ -138,11 +138,11 @@ impl From<Error> for ApiError {
             Error::NotFound => Code::NotFound,
             Error::Overloaded => Code::Overloaded,
             Error::Unavailable(cause) => {
-                tracing::error!(request_id = request_id::current(), cause, "unavailable");
+                tracing::error!(cause, "unavailable");
                 Code::Unavailable
             }
             Error::Internal(cause) => {
-                tracing::error!(request_id = request_id::current(), cause, "internal error");
+                tracing::error!(cause, "internal error");
                 Code::InternalError
             }
         };

@@ -2,6 +2,7 @@
 //! it, for as long as the lease is renewed, so it is sent once unless an instance dies between
 //! the server's answer and the note of it.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use super::messages::{Message, Messages};
 use super::transport::{Mail, SendError, Sender, Transport};
 use crate::clock::Clock;
 use crate::domain::token::random_bytes;
-use crate::domain::{SessionId, UtcTime};
+use crate::domain::{Language, MailId, SessionId, UtcTime};
 use crate::store::outbox::{self, MailStatus, QueuedMail};
 use crate::store::{self, Db};
 
@@ -26,11 +27,12 @@ const PARALLEL_SENDS: usize = 16;
 
 const FIRST_DELAY: Duration = Duration::from_secs(5);
 const LONGEST_DELAY: Duration = Duration::from_hours(1);
-/// Whoever registered has long given up by then, and the one-time secrets are void.
-const GIVE_UP_AFTER: Duration = Duration::from_hours(3 * 24);
+/// About three days: whoever registered has long given up by then, and the one-time secrets are void.
+const MAX_ATTEMPTS: i32 = 80;
 
-/// Decides what a mail says; `None` when it is no longer needed.
-pub type Compose = Arc<dyn Fn(&QueuedMail) -> Result<Option<Message>, String> + Send + Sync>;
+/// Decides what a mail says and in which language; `None` when it is no longer needed.
+pub type Compose =
+    Arc<dyn Fn(&QueuedMail) -> Result<Option<(Message, Language)>, String> + Send + Sync>;
 
 /// What sending takes.
 #[derive(Clone)]
@@ -66,19 +68,16 @@ impl Worker {
         let mut sends = JoinSet::new();
         tokio::pin!(stop);
         loop {
-            let free = PARALLEL_SENDS - sends.len();
-            let leased = if free > 0 { self.lease(free).await } else { Vec::new() };
-            let more_may_wait = free > 0 && leased.len() == free;
-            for (mail, lease) in leased {
-                sends.spawn(self.clone().attempt(mail, lease));
-            }
-            if more_may_wait {
-                continue;
+            let free = PARALLEL_SENDS.saturating_sub(sends.len());
+            if free > 0 {
+                for (mail, lease) in self.lease(free).await {
+                    sends.spawn(self.clone().attempt(mail, lease));
+                }
             }
             tokio::select! {
                 () = &mut stop => break,
                 Some(_) = sends.join_next() => {}
-                () = self.ordered.notified(), if free > 0 => {}
+                () = self.ordered.notified(), if sends.len() < PARALLEL_SENDS => {}
                 () = tokio::time::sleep(POLL) => {}
             }
         }
@@ -109,15 +108,9 @@ impl Worker {
     }
 
     async fn attempt(self, mail: QueuedMail, lease: String) {
-        let outcome = {
-            let send = self.compose_and_send(&mail);
-            tokio::pin!(send);
-            loop {
-                tokio::select! {
-                    outcome = &mut send => break outcome,
-                    () = tokio::time::sleep(RENEWAL) => self.renew(&mail, &lease).await,
-                }
-            }
+        let outcome = tokio::select! {
+            outcome = self.compose_and_send(&mail) => outcome,
+            never = self.keep_lease(&mail, &lease) => match never {},
         };
         self.record(&mail, lease, outcome).await;
     }
@@ -125,13 +118,12 @@ impl Worker {
     async fn compose_and_send(&self, queued: &QueuedMail) -> Outcome {
         let (compose, order) = (Arc::clone(&self.compose), queued.clone());
         let composed = tokio::task::spawn_blocking(move || compose(&order)).await;
-        let message = match composed {
-            Ok(Ok(Some(message))) => message,
+        let (message, language) = match composed {
+            Ok(Ok(Some(letter))) => letter,
             Ok(Ok(None)) => return Outcome::NotNeeded,
             Ok(Err(cause)) => return Outcome::Failed(SendError::Temporary(cause)),
             Err(panic) => return Outcome::Failed(SendError::Temporary(panic.to_string())),
         };
-        let language = queued.locale.language();
         let rendered = match self.messages.render(language, &message, &self.service_name) {
             Ok(rendered) => rendered,
             Err(cause) => return Outcome::Failed(SendError::Temporary(cause)),
@@ -151,13 +143,18 @@ impl Worker {
         }
     }
 
-    async fn renew(&self, mail: &QueuedMail, lease: &str) {
-        let (id, lease, until) = (mail.id.clone(), lease.to_owned(), self.clock.now().after(LEASE));
-        let renewed = self
-            .store(move |db| db.write(move |conn| outbox::renew(conn, &id, &lease, until)))
-            .await;
-        if let Err(error) = renewed {
-            tracing::warn!(mail_id = %mail.id, %error, "cannot renew the lease of a mail");
+    /// Renews the lease for as long as the mail is being sent.
+    async fn keep_lease(&self, mail: &QueuedMail, lease: &str) -> Infallible {
+        loop {
+            tokio::time::sleep(RENEWAL).await;
+            let (id, lease) = (mail.id.clone(), lease.to_owned());
+            let until = self.clock.now().after(LEASE);
+            let renewed = self
+                .store(move |db| db.write(move |conn| outbox::renew(conn, &id, &lease, until)))
+                .await;
+            if let Err(error) = renewed {
+                tracing::warn!(mail_id = %mail.id, %error, "cannot renew the lease of a mail");
+            }
         }
     }
 
@@ -224,11 +221,10 @@ impl Note {
                 Self::Finished(MailStatus::Dead, Some(cause))
             }
             Outcome::Failed(SendError::Temporary(cause)) => {
-                let next = now.after(delay_after(mail.attempts));
-                if next > mail.created_at.after(GIVE_UP_AFTER) {
+                if mail.attempts + 1 >= MAX_ATTEMPTS {
                     Self::Finished(MailStatus::Dead, Some(cause))
                 } else {
-                    Self::TryAgain(next, cause)
+                    Self::TryAgain(now.after(delay_after(mail.attempts)), cause)
                 }
             }
         }
@@ -237,7 +233,7 @@ impl Note {
     fn write(
         &self,
         conn: &mut store::Conn,
-        id: &crate::domain::MailId,
+        id: &MailId,
         lease: &str,
         now: UtcTime,
     ) -> store::Result<bool> {

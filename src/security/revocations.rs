@@ -36,8 +36,13 @@ impl Revocations {
         if self.ended.load().contains_key(session) {
             return Some(true);
         }
+        self.is_current(now).then_some(false)
+    }
+
+    /// Whether the last look at the database is recent enough.
+    pub fn is_current(&self, now: UtcTime) -> bool {
         let synced_at = UtcTime::from_micros(self.synced_at.load(Ordering::Relaxed));
-        (now <= synced_at.after(self.max_staleness)).then_some(false)
+        now <= synced_at.after(self.max_staleness)
     }
 
     /// Adds sessions that this instance has just ended.

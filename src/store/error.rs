@@ -5,12 +5,33 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 /// The store's answer.
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// What must be unique.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unique {
+    /// The name of an account.
+    Username,
+    /// The address of an account.
+    Email,
+    /// A key that Hallpass makes up itself.
+    Other,
+}
+
+impl Unique {
+    fn of(subject: &str) -> Self {
+        match subject {
+            subject if subject.contains("username_norm") => Self::Username,
+            subject if subject.contains("email_norm") => Self::Email,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// A failed statement. "No such row" is never one: look-ups return `Option`.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A row with the same unique value exists.
-    #[error("a unique value exists already: {0}")]
-    Duplicate(String),
+    #[error("a unique value exists already: {0:?}")]
+    Duplicate(Unique),
     /// The database does not answer, is locked, full or shutting down: trying later may help.
     #[error("the database is not available: {0}")]
     Unavailable(String),
@@ -24,8 +45,7 @@ impl From<DieselError> for Error {
         match error {
             DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, info) => {
                 // Postgres names the constraint, SQLite the column; both name what is meant.
-                let subject = info.constraint_name().unwrap_or_else(|| info.message());
-                Self::Duplicate(subject.to_owned())
+                Self::Duplicate(Unique::of(info.constraint_name().unwrap_or(info.message())))
             }
             // A statement that Postgres or SQLite cannot carry out for reasons outside it comes
             // as `Unknown`: locked, disk full, read-only, cancelled, shutting down.

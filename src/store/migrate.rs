@@ -20,17 +20,17 @@ pub fn run(url: &DatabaseUrl) -> Result<Vec<String>> {
     };
     let names = match &mut conn {
         Conn::Sqlite(sqlite) => {
-            // Migrations of SQLite are serialised by its one write lock; a loser finds nothing
-            // left to do on its next look.
-            if !sqlite.has_pending_migration(SQLITE).map_err(fault)? {
-                return Ok(Vec::new());
-            }
-            sqlite
+            // Two processes may start on an empty file: the one that comes second fails, and
+            // finds nothing left to do.
+            let applied = sqlite
                 .run_pending_migrations(SQLITE)
-                .map_err(fault)?
-                .iter()
-                .map(ToString::to_string)
-                .collect()
+                .map(|names| names.iter().map(ToString::to_string).collect());
+            match applied {
+                Err(error) if sqlite.has_pending_migration(SQLITE).map_err(fault)? => {
+                    return Err(fault(error));
+                }
+                applied => applied.unwrap_or_default(),
+            }
         }
         Conn::Postgres(postgres) => {
             // The lock is the session's: it ends with this connection, whatever happens.

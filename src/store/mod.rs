@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use connection::{Conn, DatabaseUrl};
-pub use error::{Error, Result};
+pub use error::{Error, Result, Unique};
 pub use migrate::run as migrate;
 
 use connection::{Manager, ReadOnly};

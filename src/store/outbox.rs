@@ -206,14 +206,9 @@ pub fn renew(conn: &mut Conn, id: &MailId, lease: &str, lease_until: UtcTime) ->
 /// Closes an order that became others, in the transaction that makes them. Tells whether it was
 /// open, so that it becomes others once.
 pub fn drop_order(conn: &mut Conn, id: &MailId, now: UtcTime) -> Result<bool> {
-    let open = outbox::table
-        .find(id.as_str())
-        .filter(outbox::status.eq(MailStatus::Queued.name()));
+    let open = outbox::table.find(id.as_str()).filter(outbox::status.eq(MailStatus::Queued.name()));
     let dropped = diesel::update(open)
-        .set((
-            outbox::status.eq(MailStatus::Dropped.name()),
-            outbox::finished_at.eq(now.micros()),
-        ))
+        .set((outbox::status.eq(MailStatus::Dropped.name()), outbox::finished_at.eq(now.micros())))
         .execute(conn)?;
     Ok(dropped == 1)
 }

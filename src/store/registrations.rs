@@ -21,6 +21,7 @@ struct Row {
     _link_hash: Option<Vec<u8>>,
     code_hash: Option<Vec<u8>>,
     _code_tries: i32,
+    _wrong_codes: i32,
     _created_at: i64,
     expires_at: i64,
     proven_at: Option<i64>,
@@ -31,7 +32,7 @@ fn registration(row: Row) -> Option<Registration> {
     Some(Registration {
         id: RegistrationId(row.id),
         user_id: row.user_id.map(UserId),
-        email: Email::parse(&row.email).ok()?,
+        email: Some(row.email).filter(|email| !email.is_empty()).as_deref().map(Email::known)?,
         username: row.username.as_deref().map(Username::known),
         password_hash: PasswordHash::stored(row.password_hash),
         locale: Locale::parse(&row.locale).unwrap_or_default(),
@@ -68,6 +69,7 @@ pub fn insert_registration(conn: &mut Conn, new: &Registration, now: UtcTime) ->
             registrations::locale.eq(new.locale.as_str()),
             registrations::token_hash.eq(&new.token_hash.0),
             registrations::code_tries.eq(0),
+            registrations::wrong_codes.eq(0),
             registrations::created_at.eq(now.micros()),
             registrations::expires_at.eq(new.expires_at.micros()),
         ))
@@ -116,34 +118,44 @@ pub fn find_waiting(
     Ok(rows.into_iter().filter_map(registration).collect())
 }
 
-/// Puts the secrets of a new mail in the place of those of the last one. Tells whether the
-/// registration still waits.
+/// Puts the secrets of a new mail in the place of those of the last one.
 pub fn set_mail_secrets(
     conn: &mut Conn,
     id: &RegistrationId,
     link: &TokenHash,
     code: &TokenHash,
-) -> Result<bool> {
+) -> Result<()> {
     // A mail that is sent again carries the same secrets: its wrong tries still count.
-    let waiting = registrations::table.find(id.as_str()).filter(registrations::proven_at.is_null());
-    let renewed = diesel::update(
-        waiting.filter(registrations::link_hash.is_null().or(registrations::link_hash.ne(&link.0))),
-    )
-    .set((
-        registrations::link_hash.eq(&link.0),
-        registrations::code_hash.eq(&code.0),
-        registrations::code_tries.eq(0),
-    ))
-    .execute(conn)?;
-    Ok(renewed > 0 || waiting.select(registrations::id).first::<String>(conn).optional()?.is_some())
+    let other = registrations::table
+        .find(id.as_str())
+        .filter(registrations::link_hash.is_null().or(registrations::link_hash.ne(&link.0)));
+    diesel::update(other)
+        .set((
+            registrations::link_hash.eq(&link.0),
+            registrations::code_hash.eq(&code.0),
+            registrations::code_tries.eq(0),
+        ))
+        .execute(conn)?;
+    Ok(())
 }
 
-/// Takes one of the tries that a code has; `false` when none is left.
-pub fn reserve_code_try(conn: &mut Conn, id: &RegistrationId, limit: i32) -> Result<bool> {
+/// Takes one of the tries that a code and its registration have; `false` when none is left.
+pub fn reserve_code_try(
+    conn: &mut Conn,
+    id: &RegistrationId,
+    of_code: i32,
+    of_registration: i32,
+) -> Result<bool> {
     let reserved = diesel::update(
-        registrations::table.find(id.as_str()).filter(registrations::code_tries.lt(limit)),
+        registrations::table
+            .find(id.as_str())
+            .filter(registrations::code_tries.lt(of_code))
+            .filter(registrations::wrong_codes.lt(of_registration)),
     )
-    .set(registrations::code_tries.eq(registrations::code_tries + 1))
+    .set((
+        registrations::code_tries.eq(registrations::code_tries + 1),
+        registrations::wrong_codes.eq(registrations::wrong_codes + 1),
+    ))
     .execute(conn)?;
     Ok(reserved == 1)
 }
@@ -151,8 +163,23 @@ pub fn reserve_code_try(conn: &mut Conn, id: &RegistrationId, limit: i32) -> Res
 /// Gives a try back: the code was right.
 pub fn return_code_try(conn: &mut Conn, id: &RegistrationId) -> Result<()> {
     diesel::update(registrations::table.find(id.as_str()))
-        .set(registrations::code_tries.eq(registrations::code_tries - 1))
+        .set((
+            registrations::code_tries.eq(registrations::code_tries - 1),
+            registrations::wrong_codes.eq(registrations::wrong_codes - 1),
+        ))
         .execute(conn)?;
+    Ok(())
+}
+
+/// Lets one transaction at a time prove registrations of `email`. Each would change its own row and
+/// then wait for the other's.
+pub fn lock_address(conn: &mut Conn, email: &Email) -> Result<()> {
+    if let Conn::Postgres(postgres) = conn {
+        // SQLite has one writer anyway.
+        diesel::sql_query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
+            .bind::<diesel::sql_types::Text, _>(email.normalised())
+            .execute(postgres)?;
+    }
     Ok(())
 }
 
@@ -169,8 +196,7 @@ pub fn consume_proof(conn: &mut Conn, id: &RegistrationId, now: UtcTime) -> Resu
     Ok(consumed == 1)
 }
 
-/// Remembers whose registration it is, and keeps others from this registration until the
-/// transaction ends.
+/// Remembers whose registration it is.
 pub fn set_owner(conn: &mut Conn, id: &RegistrationId, user: UserId) -> Result<()> {
     diesel::update(registrations::table.find(id.as_str()))
         .set(registrations::user_id.eq(user.0))

@@ -53,6 +53,7 @@ diesel::table! {
         link_hash -> Nullable<Binary>,
         code_hash -> Nullable<Binary>,
         code_tries -> Integer,
+        wrong_codes -> Integer,
         created_at -> BigInt,
         expires_at -> BigInt,
         proven_at -> Nullable<BigInt>,

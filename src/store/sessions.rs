@@ -68,12 +68,12 @@ pub fn find_session(conn: &mut Conn, id: &SessionId) -> Result<Option<Session>> 
     Ok(row.map(Session::from))
 }
 
-/// Notes that a session is in use.
-pub fn touch_session(conn: &mut Conn, id: &SessionId, now: UtcTime) -> Result<()> {
-    diesel::update(sessions::table.find(id.as_str()))
-        .set(sessions::last_seen_at.eq(now.micros()))
-        .execute(conn)?;
-    Ok(())
+/// Notes that a session is in use. Tells whether it still was open.
+pub fn touch_session(conn: &mut Conn, id: &SessionId, now: UtcTime) -> Result<bool> {
+    let open = sessions::table.find(id.as_str()).filter(sessions::ended_at.is_null());
+    let touched =
+        diesel::update(open).set(sessions::last_seen_at.eq(now.micros())).execute(conn)?;
+    Ok(touched == 1)
 }
 
 /// Ends a session. Of many who try at once exactly one gets `true`.

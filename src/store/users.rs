@@ -91,6 +91,13 @@ struct Changeset<'a> {
     updated_at: i64,
 }
 
+impl NewUser {
+    /// Whether the address serves as the name.
+    pub fn chose_no_name(&self) -> bool {
+        self.email.as_ref().is_some_and(|email| self.username == Username::of_address(email))
+    }
+}
+
 /// Makes an active account. [`super::Error::Duplicate`] where the name or address is taken; the
 /// transaction around it goes on.
 pub fn insert_user(conn: &mut Conn, new: &NewUser, now: UtcTime) -> Result<User> {
@@ -123,23 +130,18 @@ pub fn find_by_id(conn: &mut Conn, id: UserId) -> Result<Option<User>> {
 
 /// The account of exactly that name; case counts.
 pub fn find_by_exact_username(conn: &mut Conn, name: &str) -> Result<Option<User>> {
-    let row = users::table.filter(users::username.eq(name)).first::<Row>(conn).optional()?;
-    Ok(row.map(User::from))
+    Ok(find_by_username(conn, name)?.filter(|user| user.username.as_str() == name))
 }
 
 /// The account of that name, without regard to case.
 pub fn find_by_username(conn: &mut Conn, name: &str) -> Result<Option<User>> {
+    // Postgres refuses a statement that holds NUL, and no name does.
+    if name.contains('\0') {
+        return Ok(None);
+    }
     let norm = Username::normalise(name);
     let row = users::table.filter(users::username_norm.eq(norm)).first::<Row>(conn).optional()?;
     Ok(row.map(User::from))
-}
-
-/// The account of exactly that name, or else of that name in other letter case.
-pub fn find_by_any_username(conn: &mut Conn, name: &str) -> Result<Option<User>> {
-    match find_by_exact_username(conn, name)? {
-        Some(user) => Ok(Some(user)),
-        None => find_by_username(conn, name),
-    }
 }
 
 /// The account with that address.
@@ -246,18 +248,22 @@ pub fn replace_password_hash(
     Ok(())
 }
 
-/// Marks `email` as proven and returns the account, unless it has another address by now.
+/// Marks `email` as proven and returns the account, unless it is switched off or has
+/// another address by now.
 pub fn mark_email_verified(
     conn: &mut Conn,
     id: UserId,
     email: &Email,
     now: UtcTime,
 ) -> Result<Option<User>> {
-    let row =
-        diesel::update(users::table.find(id.0).filter(users::email_norm.eq(email.normalised())))
-            .set((users::email_verified.eq(true), users::updated_at.eq(now.micros())))
-            .returning(users::all_columns)
-            .get_result::<Row>(conn)
-            .optional()?;
+    let same_and_active = users::table
+        .find(id.0)
+        .filter(users::is_active.eq(true))
+        .filter(users::email_norm.eq(email.normalised()));
+    let row = diesel::update(same_and_active)
+        .set((users::email_verified.eq(true), users::updated_at.eq(now.micros())))
+        .returning(users::all_columns)
+        .get_result::<Row>(conn)
+        .optional()?;
     Ok(row.map(User::from))
 }

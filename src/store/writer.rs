@@ -46,7 +46,8 @@ where
             (Some(Ok(value)), Ok(())) => Ok(value),
             (Some(Err(error)), _) => Err(error),
             (Some(Ok(_)), Err(error)) => Err(Error::Unavailable(error.to_string()).into()),
-            (None, _) => Err(Error::Internal("a database job did not finish".into()).into()),
+            (None, Err(error)) => Err(Error::Unavailable(error.to_string()).into()),
+            (None, Ok(())) => Err(Error::Internal("a database job did not run".into()).into()),
         };
         // Nobody waits any more when the caller has gone; the work is done all the same.
         drop(self.reply.send(outcome));

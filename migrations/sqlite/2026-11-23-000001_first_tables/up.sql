@@ -15,7 +15,6 @@ CREATE TABLE users (
     updated_at BIGINT NOT NULL,
     last_login_at BIGINT
 );
-CREATE INDEX users_by_username ON users (username);
 
 -- A session outlives its user by a while: other instances have to learn that it was ended.
 CREATE TABLE sessions (
@@ -51,6 +50,7 @@ CREATE TABLE registrations (
     link_hash BLOB UNIQUE,
     code_hash BLOB,
     code_tries INTEGER NOT NULL,
+    wrong_codes INTEGER NOT NULL,
     created_at BIGINT NOT NULL,
     expires_at BIGINT NOT NULL,
     proven_at BIGINT

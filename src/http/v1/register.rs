@@ -36,6 +36,7 @@ impl Body for RegisterRequest {
         let email = fields.required("email", Email::parse);
         let username =
             fields.optional("username", |text| Username::parse_beside(text, email.as_ref()));
+        let username = username.flatten();
         let policy = fields.password_policy;
         let password = fields.required("password", |text| {
             let password = PlainPassword::parse(text)?;
