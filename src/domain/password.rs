@@ -125,6 +125,13 @@ impl Default for PasswordPolicy {
 /// Sorted, lower case, one a line; `NOTICE` names its source.
 static COMMON_PASSWORDS: &str = include_str!("common_passwords.txt");
 
+/// Those common passwords that are one character over and over, which tools that make up requests
+/// try first.
+pub fn common_repetitions() -> impl Iterator<Item = &'static str> {
+    let is_repetition = |text: &&str| text.bytes().all(|byte| text.as_bytes()[0] == byte);
+    COMMON_PASSWORDS.lines().filter(is_repetition)
+}
+
 fn is_common(lower: &str) -> bool {
     // A binary search on the text itself: no table is built at start-up.
     let text = COMMON_PASSWORDS;

@@ -4,7 +4,32 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use super::{Email, Fault};
 
-/// A name of 1 to 150 letters of any script, digits and `.+-_`, unique without regard to case.
+/// The letters beyond ASCII that a chosen name may have: blocks of letters without gaps, so that the
+/// published pattern can say the same in any language's regular expressions.
+pub const LETTERS: [(char, char); 20] = [
+    ('\u{c0}', '\u{d6}'),
+    ('\u{d8}', '\u{f6}'),
+    ('\u{f8}', '\u{2c1}'),
+    ('\u{38e}', '\u{3a1}'),
+    ('\u{3a3}', '\u{3f5}'),
+    ('\u{400}', '\u{481}'),
+    ('\u{48a}', '\u{52f}'),
+    ('\u{531}', '\u{556}'),
+    ('\u{561}', '\u{587}'),
+    ('\u{5d0}', '\u{5ea}'),
+    ('\u{620}', '\u{64a}'),
+    ('\u{904}', '\u{939}'),
+    ('\u{e01}', '\u{e30}'),
+    ('\u{10d0}', '\u{10fa}'),
+    ('\u{1e00}', '\u{1f15}'),
+    ('\u{3041}', '\u{3096}'),
+    ('\u{30a1}', '\u{30fa}'),
+    ('\u{3400}', '\u{4dbf}'),
+    ('\u{4e00}', '\u{9fff}'),
+    ('\u{ac00}', '\u{d7a3}'),
+];
+
+/// A name of 1 to 150 letters, digits and `.+-_`, unique without regard to case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Username {
     shown: String,
@@ -41,7 +66,11 @@ impl Username {
         if text.chars().count() > Self::MAX_LENGTH {
             return Err(Fault::TooLong);
         }
-        let allowed = |c: char| c.is_alphanumeric() || "@.+-_".contains(c);
+        let allowed = |c: char| {
+            c.is_ascii_alphanumeric()
+                || "@.+-_".contains(c)
+                || LETTERS.iter().any(|(first, last)| (*first..=*last).contains(&c))
+        };
         if text.is_empty() || !text.chars().all(allowed) {
             return Err(Fault::InvalidUsername);
         }
@@ -74,15 +103,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn letters_of_any_script_pass_and_case_does_not_count() {
+    fn letters_of_many_scripts_pass_and_case_does_not_count() {
         assert_eq!(Username::parse("김철수").unwrap().as_str(), "김철수");
         assert_eq!(Username::parse("Alice_1.x+y-z").unwrap().normalised(), "alice_1.x+y-z");
+        assert_eq!(Username::parse("Ame\u{301}lie").unwrap().as_str(), "Amélie");
         assert_eq!(Username::normalise("ＡＬＩＣＥ"), "alice");
+        for (first, last) in LETTERS {
+            assert!((first..=last).all(char::is_alphanumeric), "{first:?}");
+        }
     }
 
     #[test]
     fn no_name_can_pass_for_an_address() {
-        for bad in ["", "a b", "a@b.cc", "a/b", "a\0", "\u{202e}evil"] {
+        for bad in ["", "a b", "a@b.cc", "a/b", "a\0", "\u{202e}evil", "a\u{301}\u{302}", "😀"] {
             assert_eq!(Username::parse(bad), Err(Fault::InvalidUsername), "{bad}");
         }
         assert_eq!(Username::parse(&"a".repeat(151)), Err(Fault::TooLong));

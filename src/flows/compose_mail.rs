@@ -94,7 +94,7 @@ fn due(
     code: &TokenHash,
     now: UtcTime,
 ) -> Result<Option<Due>> {
-    // A newer mail may be with the person already; its secrets must stay.
+    // The secrets of the mail that is with the person must stay.
     if outbox::is_outdone(conn, order)? {
         return Ok(None);
     }

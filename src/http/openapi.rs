@@ -15,6 +15,7 @@ use super::code::Code;
 use super::error::{ErrorCode, FieldCode, FieldProblem, Problem};
 use super::routes::{self, Endpoint};
 use super::v1::token_verify::AccessTokenClaims;
+use crate::domain::password::common_repetitions;
 
 const ERROR_CODES: &str = "x-error-codes";
 
@@ -48,10 +49,16 @@ pub fn error_codes(endpoint: &Endpoint) -> Vec<Code> {
 pub fn document() -> String {
     let endpoints = routes::endpoints();
     let mut document = serde_json::to_value(base(&endpoints)).unwrap_or_default();
+    // Of the rules for passwords beyond length the one that a schema can say.
+    let repetitions: Vec<&str> = common_repetitions().collect();
+    document["components"]["schemas"]["NewPassword"]["not"] = json!({"enum": repetitions});
     for endpoint in &endpoints {
         let method = method_name(endpoint);
         let operation = &mut document["paths"][&endpoint.path][method];
         let codes = error_codes(endpoint);
+        for response in operation["responses"].as_object_mut().into_iter().flatten() {
+            link_tokens(response.1);
+        }
         operation[ERROR_CODES] = codes.iter().map(|code| code.name()).collect();
         for (status, codes) in by_status(&codes) {
             operation["responses"][status.to_string()] = error_response(&codes);
@@ -129,6 +136,25 @@ const DESCRIPTION: &str = "A headless auth service: register, prove the e-mail a
 for a JWT, refresh it, check it, end it.\n\nEvery error is `application/problem+json` (RFC 9457) \
 with a stable `code`; `x-error-codes` of an operation lists those it can send. Paths are \
 answered with and without a final slash. Fields that a request does not have are refused by name.";
+
+/// What can be done next with the tokens of an answer (OpenAPI link objects).
+fn link_tokens(response: &mut Value) {
+    const PAIRS: [&str; 3] = ["TokenPair", "EmailVerified", "LoggedIn"];
+    let schema = &response["content"]["application/json"]["schema"]["$ref"];
+    let name = schema.as_str().and_then(|reference| reference.rsplit('/').next());
+    if !name.is_some_and(|name| PAIRS.contains(&name)) {
+        return;
+    }
+    let link = |operation: &str, field: &str, token: &str| {
+        let body = json!({field: format!("$response.body#/{token}")});
+        json!({"operationId": operation, "requestBody": body})
+    };
+    response["links"] = json!({
+        "refresh": link("tokenRefresh", "refresh_token", "refresh_token"),
+        "verify": link("tokenVerify", "token", "access_token"),
+        "logOut": link("tokenRevoke", "refresh_token", "refresh_token"),
+    });
+}
 
 fn by_status(codes: &[Code]) -> BTreeMap<u16, Vec<Code>> {
     let mut groups: BTreeMap<u16, Vec<Code>> = BTreeMap::new();

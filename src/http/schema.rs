@@ -13,12 +13,12 @@ use utoipa::ToSchema;
 )]
 pub struct EmailAddress(String);
 
-/// A name to log in with: letters of any script, digits and `.+-_`.
+/// A name to log in with: letters of many scripts, digits and `.+-_`.
 #[derive(ToSchema)]
 #[schema(
     min_length = 1,
     max_length = 150,
-    pattern = r"^[^\x00-\x2a\x2c\x2f\x3a-\x40\x5b-\x5e\x60\x7b-\xa9]+$",
+    pattern = r"^[0-9A-Za-z.+_\u00C0-\u00D6\u00D8-\u00F6\u00F8-\u02C1\u038E-\u03A1\u03A3-\u03F5\u0400-\u0481\u048A-\u052F\u0531-\u0556\u0561-\u0587\u05D0-\u05EA\u0620-\u064A\u0904-\u0939\u0E01-\u0E30\u10D0-\u10FA\u1E00-\u1F15\u3041-\u3096\u30A1-\u30FA\u3400-\u4DBF\u4E00-\u9FFF\uAC00-\uD7A3-]+$",
     example = "mina"
 )]
 pub struct ChosenUsername(String);
@@ -32,3 +32,21 @@ pub struct LocaleTag(String);
 #[derive(ToSchema)]
 #[schema(format = "password", min_length = 8, max_length = 256, example = "plum tree at dusk")]
 pub struct NewPassword(String);
+
+#[cfg(test)]
+mod tests {
+    use utoipa::PartialSchema as _;
+
+    use super::*;
+    use crate::domain::username::LETTERS;
+
+    #[test]
+    fn the_pattern_of_names_is_the_rule_of_names() {
+        let letters: String = LETTERS
+            .iter()
+            .map(|(first, last)| format!("\\u{:04X}-\\u{:04X}", *first as u32, *last as u32))
+            .collect();
+        let schema = serde_json::to_value(ChosenUsername::schema()).unwrap();
+        assert_eq!(schema["pattern"], format!("^[0-9A-Za-z.+_{letters}-]+$"));
+    }
+}

@@ -113,7 +113,7 @@ fn with_time_limits(url: &str) -> String {
     for (name, value) in [("connect_timeout", "5"), ("tcp_user_timeout", "10000")] {
         if !url.contains(&format!("{name}=")) {
             let separator = if url.contains('?') { '&' } else { '?' };
-            url.push_str(&format!("{separator}{name}={value}"));
+            url = format!("{url}{separator}{name}={value}");
         }
     }
     url

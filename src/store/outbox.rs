@@ -213,15 +213,16 @@ pub fn drop_order(conn: &mut Conn, id: &MailId, now: UtcTime) -> Result<bool> {
     Ok(dropped == 1)
 }
 
-/// Whether a newer order about the same subject exists: its mail is the one that counts.
+/// Whether, while this mail had to be tried again, another about the same subject went out: that one
+/// is with the person now.
 pub fn is_outdone(conn: &mut Conn, mail: &QueuedMail) -> Result<bool> {
-    let newer = outbox::table
+    let sent_since = outbox::table
         .filter(outbox::kind.eq(mail.kind.name()))
         .filter(outbox::subject_id.eq(&mail.subject_id))
-        .filter(outbox::created_at.ge(mail.created_at.micros()))
-        .filter(outbox::id.gt(mail.id.as_str()))
-        .filter(outbox::status.ne(MailStatus::Dropped.name()));
-    Ok(newer.select(outbox::id).first::<String>(conn).optional()?.is_some())
+        .filter(outbox::status.eq(MailStatus::Sent.name()))
+        .filter(outbox::finished_at.gt(mail.created_at.micros()));
+    Ok(mail.attempts > 0
+        && sent_since.select(outbox::id).first::<String>(conn).optional()?.is_some())
 }
 
 /// Closes an order whose lease is still `lease`. Tells whether it was.

@@ -45,8 +45,7 @@ where
         let outcome = match (self.outcome, committed) {
             (Some(Ok(value)), Ok(())) => Ok(value),
             (Some(Err(error)), _) => Err(error),
-            (Some(Ok(_)), Err(error)) => Err(Error::Unavailable(error.to_string()).into()),
-            (None, Err(error)) => Err(Error::Unavailable(error.to_string()).into()),
+            (Some(Ok(_)) | None, Err(error)) => Err(Error::Unavailable(error.to_string()).into()),
             (None, Ok(())) => Err(Error::Internal("a database job did not run".into()).into()),
         };
         // Nobody waits any more when the caller has gone; the work is done all the same.
