@@ -1,24 +1,34 @@
 //! `hallpass serve`
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Outcome;
 use crate::app::App;
 use crate::clock::SystemClock;
 use crate::config::Config;
 
+/// How long threads may go on that wait for a database which does not answer.
+const LAST_THREADS: Duration = Duration::from_secs(1);
+
 pub(super) fn run(config: &Config) -> Outcome {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    actix_web::rt::System::new().block_on(async {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())?;
+    let outcome = runtime.block_on(async {
         let app =
             App::build(config, Arc::new(SystemClock), None).map_err(|error| error.to_string())?;
         announce(config, &app);
         app.run().await.map_err(|error| error.to_string())?;
         tracing::info!("stopped");
         Ok(())
-    })
+    });
+    runtime.shutdown_timeout(LAST_THREADS);
+    outcome
 }
 
 /// A few lines that tell where everything is.
