@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 use super::Outcome;
 use crate::app::App;
 use crate::clock::SystemClock;
@@ -15,6 +17,7 @@ pub(super) fn run(config: &Config) -> Outcome {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    allow_many_connections();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -29,6 +32,15 @@ pub(super) fn run(config: &Config) -> Outcome {
     });
     runtime.shutdown_timeout(LAST_THREADS);
     outcome
+}
+
+/// Service managers start processes with 1024 open files at most, for the sake of programs that
+/// use `select`, and leave it to the others to take what they are allowed.
+fn allow_many_connections() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::debug!(%error, "the limit of open files stays");
+    }
 }
 
 /// A few lines that tell where everything is.
