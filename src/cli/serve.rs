@@ -1,24 +1,46 @@
 //! `hallpass serve`
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::Outcome;
 use crate::app::App;
 use crate::clock::SystemClock;
 use crate::config::Config;
 
+/// How long threads may go on that wait for a database which does not answer.
+const LAST_THREADS: Duration = Duration::from_secs(1);
+
 pub(super) fn run(config: &Config) -> Outcome {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    actix_web::rt::System::new().block_on(async {
+    allow_many_connections();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())?;
+    let outcome = runtime.block_on(async {
         let app =
             App::build(config, Arc::new(SystemClock), None).map_err(|error| error.to_string())?;
         announce(config, &app);
         app.run().await.map_err(|error| error.to_string())?;
         tracing::info!("stopped");
         Ok(())
-    })
+    });
+    runtime.shutdown_timeout(LAST_THREADS);
+    outcome
+}
+
+/// Service managers start processes with 1024 open files at most, for the sake of programs that
+/// use `select`, and leave it to the others to take what they are allowed.
+fn allow_many_connections() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::debug!(%error, "the limit of open files stays");
+    }
 }
 
 /// A few lines that tell where everything is.

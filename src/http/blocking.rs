@@ -1,9 +1,11 @@
 //! The one bridge from the threads that answer requests to those that may wait.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::web;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::code::Code;
 use super::error::ApiError;
@@ -12,6 +14,9 @@ use crate::flows::{Error, Flows};
 /// More requests than this wait for the database or for a hash only if something is wrong; the
 /// next ones are told at once instead of piling up.
 const MAX_WAITING: usize = 512;
+
+/// A database that hangs, or a machine that is far too busy: nobody waits longer for an answer.
+const ANSWER_LIMIT: Duration = Duration::from_secs(15);
 
 /// What every handler works with.
 #[derive(Clone)]
@@ -33,7 +38,8 @@ impl State {
         }
     }
 
-    /// Runs a flow on a thread that may wait. It goes on to its end even if the client leaves.
+    /// Runs a flow on a thread that may wait. It goes on to its end even if the client leaves or
+    /// has been told that it takes too long.
     pub async fn run<T, F>(&self, flow: F) -> Result<T, ApiError>
     where
         T: Send + 'static,
@@ -47,12 +53,12 @@ impl State {
         let answer = web::block(move || {
             let _place = place;
             span.in_scope(|| flow(&flows))
-        })
-        .await;
-        match answer {
-            Ok(answer) => Ok(answer?),
+        });
+        match timeout(ANSWER_LIMIT, answer).await {
+            Ok(Ok(answer)) => Ok(answer?),
             // The flow panicked; the hook has logged where.
-            Err(_) => Err(Code::InternalError.into()),
+            Ok(Err(_)) => Err(Code::InternalError.into()),
+            Err(_) => Err(Error::Unavailable("no answer in time".to_owned()).into()),
         }
     }
 }

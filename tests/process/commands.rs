@@ -79,14 +79,13 @@ fn the_printed_example_is_a_dot_env_file_that_works() {
     setup.write(".env", &setup.run(&["env-example"]).stdout);
     setup.start().stop();
     // The same with every default spelt out.
-    let all: String = setup
-        .run(&["env-example"])
-        .stdout
+    let example = setup.run(&["env-example"]).stdout;
+    let all: Vec<&str> = example
         .lines()
         .filter_map(|line| line.strip_prefix('#'))
         .filter(|line| !line.starts_with(' '))
-        .map(|line| format!("{line}\n"))
         .collect();
+    let all = all.join("\n");
     assert!(all.contains("HALLPASS_DATA_DIR=./data\n"), "{all}");
     setup.write(".env", &all);
     let service = setup.start();

@@ -19,7 +19,7 @@ fn allow_many_connections() {
 fn a_thousand_idle_connections_stop_nobody() {
     allow_many_connections();
     let setup = Setup::on_sqlite();
-    let service = setup.start();
+    let service = setup.start_with_few_files();
     let idle: Vec<TcpStream> =
         (0..1000).map(|_| TcpStream::connect(service.address()).expect("connect")).collect();
     let api = service.api();

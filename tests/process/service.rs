@@ -114,9 +114,21 @@ impl Setup {
 
     /// Serves, and is there when this returns.
     pub fn start(&self) -> Service {
+        self.start_with(self.command(&[]))
+    }
+
+    /// The same with the few open files that service managers allow at first.
+    pub fn start_with_few_files(&self) -> Service {
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -S -n 256 && exec \"$0\"", env!("CARGO_BIN_EXE_hallpass")]);
+        command.current_dir(self.folder()).env_clear().envs(self.settings.iter().cloned());
+        self.start_with(command)
+    }
+
+    fn start_with(&self, mut command: Command) -> Service {
         let log = self.output_file();
-        let child = self
-            .command(&[])
+        let child = command
+            .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(File::create(&log).unwrap())
             .spawn()

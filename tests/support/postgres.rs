@@ -214,6 +214,31 @@ impl Cluster {
         self.start();
     }
 
+    /// Stops every process of the server where it stands: connections stay open, and nothing
+    /// answers. [`Cluster::thaw`] lets them go on. Linux only.
+    pub fn freeze(&self) {
+        self.signal(rustix::process::Signal::STOP);
+    }
+
+    /// The end of [`Cluster::freeze`].
+    pub fn thaw(&self) {
+        self.signal(rustix::process::Signal::CONT);
+    }
+
+    /// The first process first, so that it makes no others meanwhile.
+    fn signal(&self, signal: rustix::process::Signal) {
+        let first = fs::read_to_string(self.data().join("postmaster.pid")).expect("it runs");
+        let first = first.lines().next().expect("its process id").to_owned();
+        let send = |pid: &str| {
+            let pid = rustix::process::Pid::from_raw(pid.parse().expect("a process id"));
+            // A child may have ended just now.
+            let _ = rustix::process::kill_process(pid.expect("not zero"), signal);
+        };
+        send(&first);
+        let children = fs::read_to_string(format!("/proc/{first}/task/{first}/children"));
+        children.expect("the list of its children").split_whitespace().for_each(send);
+    }
+
     fn try_start(&self) -> bool {
         let log = self.folder.join("server.log");
         self.pg_ctl(&["start", "-l", log.to_str().expect("a UTF-8 path")])
@@ -277,6 +302,8 @@ fn watch_over(folder: &Path) -> Child {
         cat >/dev/null
         if pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null); then
             kill -QUIT "$pid" 2>/dev/null
+            # A frozen server takes no signal but this one.
+            kill -CONT "$pid" $(cat "/proc/$pid/task/$pid/children" 2>/dev/null) 2>/dev/null
             while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
         fi
         rm -rf -- "$1"
