@@ -47,7 +47,6 @@ fn allow_many_connections() {
 fn announce(config: &Config, app: &App) {
     let address = app.address();
     let mode = if config.development { "development" } else { "production" };
-    tracing::info!("Hallpass {} ({mode}) on http://{address}", env!("CARGO_PKG_VERSION"));
     if cfg!(feature = "docs-ui") {
         tracing::info!("API documentation: http://{address}/docs/");
     }
@@ -57,4 +56,6 @@ fn announce(config: &Config, app: &App) {
     } else {
         tracing::info!("mail: as files in {}", config.mail_dir.display());
     }
+    // Last, so that whoever waits for it has been told everything.
+    tracing::info!("Hallpass {} ({mode}) on http://{address}", env!("CARGO_PKG_VERSION"));
 }
