@@ -58,7 +58,7 @@ on_both! {
         };
         let token = app.register_with(&body(MINA, "Straße"));
         app.verify_code(&token, &world.proof(MINA, 1).code).is(200);
-        for name in ["Straße", "straße", "ＳＴＲＡßＥ"] {
+        for name in ["Straße", "straße", "STRAßE"] {
             app.post("/v1/register", &body("b@example.com", name)).refused(409, "username_taken");
         }
         app.post("/v1/register", &body("b@example.com", "Strasse")).is(202);
