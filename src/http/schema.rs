@@ -42,10 +42,8 @@ mod tests {
 
     #[test]
     fn the_pattern_of_names_is_the_rule_of_names() {
-        let letters: String = LETTERS
-            .iter()
-            .map(|(first, last)| format!("\\u{:04X}-\\u{:04X}", *first as u32, *last as u32))
-            .collect();
+        let escape = |letter: char| format!("\\u{:04X}", letter as u32);
+        let letters = LETTERS.map(|(first, last)| escape(first) + "-" + &escape(last)).concat();
         let schema = serde_json::to_value(ChosenUsername::schema()).unwrap();
         assert_eq!(schema["pattern"], format!("^[0-9A-Za-z.+_{letters}-]+$"));
     }
