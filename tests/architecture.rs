@@ -14,7 +14,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("security", &["app", "cli", "clock", "config", "flows", "http", "mail", "store"]),
     ("mail", &["app", "cli", "config", "flows", "http", "security"]),
     ("flows", &["app", "cli", "config", "http"]),
-    ("http", &["app", "cli", "config", "mail", "store"]),
+    ("http", &["app", "cli", "config", "mail", "security", "store"]),
     ("config", &["app", "cli", "http"]),
 ];
 
@@ -24,7 +24,6 @@ const CRATES: &[(&str, &[&str])] = &[
     ("diesel_migrations", &["store"]),
     ("r2d2", &["store"]),
     ("actix_web", &["http", "app", "cli"]),
-    ("actix_multipart", &["http"]),
     ("utoipa", &["http"]),
     ("utoipa_swagger_ui", &["http"]),
     ("lettre", &["mail"]),

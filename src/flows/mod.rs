@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+pub use crate::security::access_token::Claims;
 pub use compose_mail::Letter;
 pub use create_superuser::NewSuperuser;
 pub use django::{AccountFields, DjangoTokenError, Taken};
@@ -85,24 +86,44 @@ pub struct Policy {
 /// All user stories, with what they work on.
 pub struct Flows {
     /// The database.
-    pub db: Db,
+    pub(crate) db: Db,
     /// The source of `now`.
-    pub clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
     /// Password hashing.
-    pub hasher: Hasher,
+    pub(crate) hasher: Hasher,
     /// Derived secrets.
-    pub secrets: Secrets,
+    pub(crate) secrets: Secrets,
     /// Access tokens.
-    pub gate: Gate,
+    pub(crate) gate: Gate,
     /// Tokens of the Django face.
-    pub django_tokens: DjangoTokens,
+    pub(crate) django_tokens: DjangoTokens,
     /// The operator's choices.
-    pub policy: Policy,
+    pub(crate) policy: Policy,
     /// Wakes the mail worker after something was put into the outbox.
-    pub mail_ordered: Arc<Notify>,
+    pub(crate) mail_ordered: Arc<Notify>,
 }
 
 impl Flows {
+    /// The operator's choices.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The issuer and audience of access tokens.
+    pub fn issuer(&self) -> &str {
+        self.gate.issuer()
+    }
+
+    /// How long an access token counts.
+    pub fn access_token_lifetime(&self) -> Duration {
+        self.gate.lifetime()
+    }
+
+    /// The keys that access tokens are checked with, the one that signs first.
+    pub fn public_keys(&self) -> Vec<&serde_json::Value> {
+        self.gate.public_keys()
+    }
+
     fn now(&self) -> UtcTime {
         self.clock.now()
     }

@@ -9,7 +9,7 @@ use actix_web::{FromRequest, HttpRequest, web};
 use super::blocking::State;
 use super::code::Code;
 use super::error::ApiError;
-use crate::security::access_token::Claims;
+use crate::flows::Claims;
 
 /// The holder of a token that counts.
 pub struct Bearer(pub Claims);

@@ -103,7 +103,7 @@ impl<T: Body> FromRequest for Json<T> {
         let is_json = is_json(request);
         let password_policy = request
             .app_data::<web::Data<State>>()
-            .map(|state| state.flows.policy.password)
+            .map(|state| state.flows.policy().password)
             .unwrap_or_default();
         let announced = request.headers().get(CONTENT_LENGTH).cloned();
         let payload = payload.take();

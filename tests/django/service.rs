@@ -8,10 +8,10 @@ use std::thread::JoinHandle;
 
 use actix_web::dev::ServerHandle;
 use hallpass::app::{self, App};
-use hallpass::clock::SystemClock;
+use hallpass::clock::{Clock as _, SystemClock};
 use hallpass::config::{Config, Source};
 use hallpass::domain::{Email, Locale, PlainPassword, Username};
-use hallpass::flows::Flows;
+use hallpass::security::hasher::Hasher;
 use hallpass::store::Error;
 use hallpass::store::users::{self, NewUser, UserChanges};
 
@@ -44,7 +44,7 @@ pub fn start(own_settings: &[(&str, &str)]) -> Service {
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
     let config = Config::read(Source::from_values(settings)).unwrap();
-    add_accounts(&app::build_flows(&config, Arc::new(SystemClock)).unwrap());
+    add_accounts(&config);
     let (tell, told) = channel();
     let thread = std::thread::spawn(move || {
         actix_web::rt::System::new().block_on(async move {
@@ -67,7 +67,9 @@ impl Drop for Service {
     }
 }
 
-fn add_accounts(flows: &Flows) {
+fn add_accounts(config: &Config) {
+    let db = app::open_database(config).unwrap();
+    let hasher = Hasher::start(1, config.bcrypt_cost).unwrap();
     for (name, email, password, is_staff) in [
         ("admin", "admin@naver.com", "admin", true),
         ("alice", "alice@example.com", "alice-pass", false),
@@ -77,22 +79,20 @@ fn add_accounts(flows: &Flows) {
             username: Username::known(name),
             email: Email::parse(email).ok(),
             email_verified: true,
-            password_hash: flows.hasher.hash(&PlainPassword::parse(password).unwrap()).unwrap(),
+            password_hash: hasher.hash(&PlainPassword::parse(password).unwrap()).unwrap(),
             is_staff,
             is_superuser: is_staff,
             locale: Locale::default(),
         };
-        let now = flows.clock.now();
+        let now = SystemClock.now();
         let inactive = UserChanges { is_active: Some(false), ..UserChanges::default() };
-        flows
-            .db
-            .write(move |conn| {
-                let user = users::insert_user(conn, &new, now)?;
-                if new.username.as_str() == "sleeper" {
-                    users::update_user(conn, user.id, &inactive, now)?;
-                }
-                Ok::<_, Error>(())
-            })
-            .unwrap();
+        db.write(move |conn| {
+            let user = users::insert_user(conn, &new, now)?;
+            if new.username.as_str() == "sleeper" {
+                users::update_user(conn, user.id, &inactive, now)?;
+            }
+            Ok::<_, Error>(())
+        })
+        .unwrap();
     }
 }

@@ -106,7 +106,7 @@ async fn submit(
 
 fn proof(state: &State, token: &str, password: &str) -> Result<Proof, crate::domain::Fault> {
     let token = PlainToken::presented(token);
-    match state.flows.policy.verify_email_proof {
+    match state.flows.policy().verify_email_proof {
         VerifyEmailProof::Link => Ok(Proof::Link { token }),
         VerifyEmailProof::Required => {
             Ok(Proof::LinkWithPassword { token, password: PlainPassword::parse(password)? })
@@ -133,7 +133,7 @@ fn render(
             language => language.tag(),
             service => &*state.service_name,
             view => view.name(),
-            asks_password => state.flows.policy.verify_email_proof == VerifyEmailProof::Required,
+            asks_password => state.flows.policy().verify_email_proof == VerifyEmailProof::Required,
             token => token,
         },
     );

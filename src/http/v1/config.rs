@@ -60,10 +60,10 @@ pub struct PublicConfig {
 )]
 /// Tells the configuration.
 pub async fn handle(state: web::Data<State>) -> web::Json<PublicConfig> {
-    let policy = &state.flows.policy;
+    let policy = state.flows.policy();
     web::Json(PublicConfig {
         service_name: state.service_name.to_string(),
-        issuer: state.flows.gate.issuer().to_owned(),
+        issuer: state.flows.issuer().to_owned(),
         email_verification: match policy.email_verification {
             EmailVerification::Mandatory => "mandatory",
             EmailVerification::Optional => "optional",
@@ -74,7 +74,7 @@ pub async fn handle(state: web::Data<State>) -> web::Json<PublicConfig> {
             VerifyEmailProof::Link => "link",
         },
         password_policy: policy.password.into(),
-        access_token_expires_in: state.flows.gate.lifetime().as_secs(),
+        access_token_expires_in: state.flows.access_token_lifetime().as_secs(),
         refresh_token_expires_in: policy.refresh_idle.as_secs(),
         session_expires_in: policy.session_lifetime.as_secs(),
         refresh_grace: policy.refresh_grace.as_secs(),

@@ -69,7 +69,6 @@ pub struct Jwk {
 )]
 /// Tells the public keys.
 pub async fn handle(state: web::Data<State>) -> HttpResponse {
-    let keys: Vec<serde_json::Value> =
-        state.flows.gate.public_keys().into_iter().cloned().collect();
+    let keys: Vec<serde_json::Value> = state.flows.public_keys().into_iter().cloned().collect();
     HttpResponse::Ok().insert_header((CACHE_CONTROL, "public, max-age=300")).json(JwkSet { keys })
 }

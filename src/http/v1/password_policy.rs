@@ -55,5 +55,5 @@ impl From<PasswordPolicy> for PublicPolicy {
 )]
 /// Tells the rules.
 pub async fn handle(state: web::Data<State>) -> web::Json<PublicPolicy> {
-    web::Json(state.flows.policy.password.into())
+    web::Json(state.flows.policy().password.into())
 }

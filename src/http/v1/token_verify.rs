@@ -4,10 +4,10 @@ use actix_web::web;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::flows::Claims;
 use crate::http::blocking::State;
 use crate::http::body::{Body, Fields, Json};
 use crate::http::error::ApiError;
-use crate::security::access_token::Claims;
 
 /// An access token.
 #[derive(ToSchema)]
