@@ -53,6 +53,15 @@ uuid_id!(
     MailId
 );
 
+uuid_id!(
+    /// One access token, its `jti`.
+    TokenId
+);
+uuid_id!(
+    /// The right to send a mail, for a while.
+    LeaseId
+);
+
 fn uuid_v7(now: UtcTime) -> Uuid {
     let millis = u64::try_from(now.micros() / 1000).unwrap_or(0);
     let random: [u8; 16] = super::token::random_bytes();

@@ -16,7 +16,7 @@ pub mod username;
 
 pub use email::Email;
 pub use fault::Fault;
-pub use ids::{MailId, RegistrationId, SessionId, UserId};
+pub use ids::{LeaseId, MailId, RegistrationId, SessionId, TokenId, UserId};
 pub use language::Language;
 pub use locale::Locale;
 pub use password::{PasswordHash, PasswordPolicy, PlainPassword};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Flows, Policy, Result};
-use crate::domain::{PlainToken, Session, SessionId, TokenHash, User, UtcTime};
+use crate::domain::{PlainToken, Session, SessionId, TokenHash, TokenId, User, UtcTime};
 use crate::security::access_token::Claims;
 use crate::store::{self, Conn, sessions};
 
@@ -75,7 +75,7 @@ impl Flows {
             sub: user.id.to_string(),
             iat: now.seconds(),
             exp: now.after(lifetime).seconds(),
-            jti: SessionId::new(now).0,
+            jti: TokenId::new(now).0,
             sid: session.id.0.clone(),
             user_id: user.id.0,
             username: user.username.as_str().to_owned(),

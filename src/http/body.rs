@@ -19,6 +19,9 @@ use super::strict_json;
 use crate::domain::{Fault, PasswordPolicy};
 use crate::flows::FieldFault;
 
+/// Enough to find a typo; an answer must not be many times the request.
+const MAX_UNKNOWN_TOLD: usize = 20;
+
 /// The largest body.
 pub const MAX_BODY: usize = 16 * 1024;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -77,9 +80,8 @@ impl Fields {
 
     /// What is left was never asked for.
     fn finish<T>(mut self, read: Option<T>) -> Result<T, ApiError> {
-        self.faults.extend(
-            self.object.keys().map(|name| FieldFault::new(shown(name), Fault::UnknownField)),
-        );
+        let unknown = self.object.keys().take(MAX_UNKNOWN_TOLD);
+        self.faults.extend(unknown.map(|name| FieldFault::new(shown(name), Fault::UnknownField)));
         match read {
             Some(body) if self.faults.is_empty() => Ok(body),
             _ => Err(ApiError::invalid(self.faults)),

@@ -14,7 +14,7 @@ use super::messages::{Message, Messages};
 use super::transport::{Mail, SendError, Sender, Transport};
 use crate::clock::Clock;
 use crate::domain::token::random_bytes;
-use crate::domain::{Language, MailId, SessionId, UtcTime};
+use crate::domain::{Language, LeaseId, MailId, UtcTime};
 use crate::store::outbox::{self, MailStatus, QueuedMail};
 use crate::store::{self, Db};
 
@@ -86,7 +86,7 @@ impl Worker {
 
     async fn lease(&self, limit: usize) -> Vec<(QueuedMail, String)> {
         let now = self.clock.now();
-        let lease = SessionId::new(now).0;
+        let lease = LeaseId::new(now).0;
         let token = lease.clone();
         let limit = i64::try_from(limit).unwrap_or(1);
         let leased = self
