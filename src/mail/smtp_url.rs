@@ -65,8 +65,10 @@ const ENCODE: &str = "special characters in user and password must be percent-en
 impl SmtpSettings {
     /// Longest wait for the answer to one SMTP command.
     pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
-    /// Longest time for one mail from connecting to acceptance.
-    pub const SEND_TIMEOUT: Duration = Duration::from_mins(1);
+    /// Longest time for one mail from connecting to acceptance. Most of it belongs to the answer to
+    /// the message, for which RFC 5321 section 4.5.3.2.6 asks ten minutes: who gives up earlier
+    /// sends mail twice that a slow scanner had accepted.
+    pub const SEND_TIMEOUT: Duration = Duration::from_mins(10);
 
     /// Reads the URL. The error says what would be right and repeats nothing of the URL, for that
     /// may hold a password.
