@@ -209,7 +209,6 @@ fn build_gate(
     db: &Db,
     clock: &dyn Clock,
 ) -> Result<Gate, StartError> {
-    let now = clock.now();
     let (active, retired) = match (config.jwt_algorithm, &config.jwt_secret) {
         (SigningAlgorithm::Hs256, Some(secret)) => {
             (SigningKey::shared(secret.expose()), Vec::new())
@@ -225,7 +224,7 @@ fn build_gate(
         config.access_token_ttl,
         active,
         retired,
-        Revocations::new(keep, MAX_STALENESS, now),
+        Revocations::new(keep, MAX_STALENESS),
     ))
 }
 

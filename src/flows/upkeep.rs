@@ -17,8 +17,8 @@ impl Flows {
     /// Brings the set of ended sessions in step with the database.
     pub fn sync_revocations(&self) -> Result<()> {
         let now = self.now();
-        let horizon = self.gate.revocations.horizon(now);
-        let ended = self.db.read(|conn| sessions::list_ended_since(conn, horizon))?;
+        let since = self.gate.revocations.unseen_since(now);
+        let ended = self.db.read(|conn| sessions::list_ended_since(conn, since))?;
         self.gate.revocations.sync(&ended, now);
         Ok(())
     }

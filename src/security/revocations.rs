@@ -10,6 +10,8 @@ use arc_swap::ArcSwap;
 
 use crate::domain::{SessionId, UtcTime};
 
+const OVERLAP: Duration = Duration::from_secs(60);
+
 /// The set of ended sessions, each with the moment of its end.
 pub struct Revocations {
     ended: ArcSwap<HashMap<String, UtcTime>>,
@@ -21,14 +23,9 @@ pub struct Revocations {
 }
 
 impl Revocations {
-    /// An empty set that has just been in step with the database.
-    pub fn new(keep: Duration, max_staleness: Duration, now: UtcTime) -> Self {
-        Self {
-            ended: ArcSwap::default(),
-            keep,
-            synced_at: AtomicI64::new(now.micros()),
-            max_staleness,
-        }
+    /// An empty set, of no use before it was in step with the database once.
+    pub fn new(keep: Duration, max_staleness: Duration) -> Self {
+        Self { ended: ArcSwap::default(), keep, synced_at: AtomicI64::new(i64::MIN), max_staleness }
     }
 
     /// Whether the session was ended; `None` when the set is too old to tell.
@@ -41,8 +38,11 @@ impl Revocations {
 
     /// Whether the last look at the database is recent enough.
     pub fn is_current(&self, now: UtcTime) -> bool {
-        let synced_at = UtcTime::from_micros(self.synced_at.load(Ordering::Relaxed));
-        now <= synced_at.after(self.max_staleness)
+        now <= self.synced_at().after(self.max_staleness)
+    }
+
+    fn synced_at(&self) -> UtcTime {
+        UtcTime::from_micros(self.synced_at.load(Ordering::Relaxed))
     }
 
     /// Adds sessions that this instance has just ended.
@@ -57,8 +57,14 @@ impl Revocations {
         self.synced_at.store(now.micros(), Ordering::Relaxed);
     }
 
-    /// Since when the database must be asked for ends.
-    pub fn horizon(&self, now: UtcTime) -> UtcTime {
+    /// Since when the database must be asked for ends: all that matter at first, then those that
+    /// are new. Clocks of instances may differ a little, and a transaction that ended a session
+    /// takes a moment to commit.
+    pub fn unseen_since(&self, now: UtcTime) -> UtcTime {
+        self.horizon(now).max(self.synced_at().before(OVERLAP))
+    }
+
+    fn horizon(&self, now: UtcTime) -> UtcTime {
         now.before(self.keep)
     }
 
@@ -91,7 +97,11 @@ mod tests {
 
     #[test]
     fn an_entry_lives_as_long_as_a_token_and_a_stale_set_does_not_guess() {
-        let set = Revocations::new(Duration::from_secs(300), Duration::from_secs(10), at(0));
+        let set = Revocations::new(Duration::from_secs(300), Duration::from_secs(10));
+        assert_eq!(set.contains("a", at(0)), None);
+        assert_eq!(set.unseen_since(at(0)), at(-300));
+        set.sync(&[], at(0));
+        assert_eq!(set.unseen_since(at(1)), at(-60));
         set.add(&[SessionId("a".into())], at(1));
         assert_eq!(set.contains("a", at(1)), Some(true));
         assert_eq!(set.contains("b", at(10)), Some(false));

@@ -14,7 +14,8 @@ fn gate(algorithm: SigningAlgorithm) -> Gate {
         other => SealedKey::generate(other, &[7; 32]).unwrap().open(&[7; 32]).unwrap(),
     };
     let lifetime = Duration::from_secs(300);
-    let revocations = Revocations::new(lifetime, Duration::from_secs(60), at(NOW));
+    let revocations = Revocations::new(lifetime, Duration::from_secs(60));
+    revocations.sync(&[], at(NOW));
     Gate::new(ISSUER.into(), lifetime, key, Vec::new(), revocations)
 }
 
