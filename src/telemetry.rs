@@ -7,12 +7,14 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, LogFormat};
 
+/// What actix says at its start is of no use to an operator, and what it says of unreadable requests
+/// lets any client fill the log with errors. `HALLPASS_LOG` can ask for both.
+const QUIET: &str = "actix_server=warn,actix_http=off";
+
 /// Logs to standard error from now on.
 pub fn init(config: &Config) {
-    // The filter was checked with the other settings. What actix says at its start is of no use
-    // to an operator, unless asked for.
-    let filter =
-        EnvFilter::try_new(format!("actix_server=warn,{}", config.log)).unwrap_or_default();
+    // The filter was checked with the other settings.
+    let filter = EnvFilter::try_new(format!("{QUIET},{}", config.log)).unwrap_or_default();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
