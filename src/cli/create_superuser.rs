@@ -16,7 +16,7 @@ pub(super) struct Arguments {
     /// The name to log in with.
     #[arg(long)]
     username: String,
-    /// The e-mail address.
+    /// The e-mail address. It counts as proven.
     #[arg(long)]
     email: Option<String>,
     /// The password. Others on this machine can see it in the list of processes: without this

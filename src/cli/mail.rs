@@ -13,14 +13,10 @@ const LIMIT: i64 = 1000;
 pub(super) enum Command {
     /// List mail that waits to be sent or was given up, the oldest first.
     List,
-    /// Send mail again that was given up.
+    /// Send all mail again that was given up, or one mail that was given up or waits.
     Retry {
-        /// The id of one mail.
-        #[arg(required_unless_present = "all")]
+        /// The id of one mail, from `mail list`.
         id: Option<String>,
-        /// All of it.
-        #[arg(long, conflicts_with = "id")]
-        all: bool,
     },
 }
 
@@ -32,18 +28,19 @@ pub(super) fn run(config: &Config, command: &Command) -> Outcome {
                 .read(|conn| outbox::list_open(conn, LIMIT))
                 .map_err(|error| error.to_string())?;
             if lines.is_empty() {
-                return print("no mail waits\n");
+                return print(&format!("no mail waits in {}\n", config.database.redacted()));
             }
             lines.iter().try_for_each(|line| print(&shown(line)))
         }
-        Command::Retry { id, .. } => {
-            let (id, now) = (id.clone(), SystemClock.now());
+        Command::Retry { id } => {
+            let (chosen, now) = (id.clone(), SystemClock.now());
             let count = db
-                .write(move |conn| outbox::retry_dead(conn, id.as_deref(), now))
+                .write(move |conn| outbox::retry(conn, chosen.as_deref(), now))
                 .map_err(|error| error.to_string())?;
-            match count {
-                0 => Err("there is no such mail that was given up".to_owned()),
-                count => print(&format!("{count} to be sent again\n")),
+            match (count, id) {
+                (0, Some(id)) => Err(format!("no mail with the id {id} waits or was given up")),
+                (0, None) => print("no mail was given up\n"),
+                (count, _) => print(&format!("{count} to be sent again\n")),
             }
         }
     }

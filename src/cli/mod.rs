@@ -62,7 +62,7 @@ pub fn main() -> ExitCode {
 fn configured(command: Command) -> Outcome {
     let config = Config::from_environment().map_err(|faults| {
         let lines: Vec<String> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
-        format!("these settings cannot be used:{}", lines.concat())
+        format!("it cannot start with these settings:{}", lines.concat())
     })?;
     // The data folder holds secrets and hashes: whatever is made there is the owner's only.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
@@ -89,5 +89,8 @@ fn migrate(config: &Config) -> Outcome {
 /// Writes to standard output; a reader that has gone is not worth a panic.
 fn print(text: &str) -> Outcome {
     use std::io::Write as _;
-    std::io::stdout().write_all(text.as_bytes()).map_err(|error| error.to_string())
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.to_string()),
+        _ => Ok(()),
+    }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use readers::{
     check_settings_to_come, read_database, read_page, read_public_url, read_secret, read_smtp,
+    settings_without_effect,
 };
 pub use settings::{SETTINGS, example};
 pub use source::{ConfigFault, Source};
@@ -222,13 +223,24 @@ impl Config {
         };
         config.check_together(s);
         check_settings_to_come(s, development);
-        let Source { faults, unknown, .. } = source;
+        config.unless_faulty(source)
+    }
+
+    /// The settings with what the operator should hear about them, or everything that is wrong.
+    fn unless_faulty(self, mut source: Source) -> Result<Self, Vec<ConfigFault>> {
+        let without_effect = settings_without_effect(&mut source);
+        let Source { mut faults, unknown, .. } = source;
         if faults.is_empty() {
-            let warnings = config.warnings(unknown);
-            Ok(Self { warnings, ..config })
-        } else {
-            Err(faults)
+            let warnings = self.warnings(unknown, without_effect);
+            return Ok(Self { warnings, ..self });
         }
+        // One of them may be what was meant.
+        faults.extend(
+            unknown
+                .into_iter()
+                .map(|name| ConfigFault { name, advice: "is not a setting".to_owned() }),
+        );
+        Err(faults)
     }
 
     /// What one setting says about another.
@@ -255,11 +267,12 @@ impl Config {
         }
     }
 
-    fn warnings(&self, unknown: Vec<String>) -> Vec<String> {
-        let mut warnings: Vec<String> = unknown
-            .into_iter()
-            .map(|name| format!("{name} is not a setting; it is ignored"))
-            .collect();
+    fn warnings(&self, unknown: Vec<String>, without_effect: Vec<&str>) -> Vec<String> {
+        let unknown =
+            unknown.into_iter().map(|name| format!("{name} is not a setting; it is ignored"));
+        let without_effect =
+            without_effect.into_iter().map(|name| format!("{name} has no effect in this version"));
+        let mut warnings: Vec<String> = unknown.chain(without_effect).collect();
         if self.development && self.public_url.starts_with("https:") {
             warnings.push(
                 "the public URL is https, but this is development: set HALLPASS_ENV=production"

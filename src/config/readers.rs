@@ -77,7 +77,7 @@ pub(super) fn read_public_url(s: &mut Source, bind: SocketAddr, development: boo
         if !development {
             s.fault(
                 "HALLPASS_PUBLIC_URL",
-                "is required outside development: https://auth.example.com",
+                "is required outside development (HALLPASS_ENV=development, or bound to loopback): https://auth.example.com",
             );
         }
         return own;
@@ -140,4 +140,12 @@ pub(super) fn check_settings_to_come(s: &mut Source, development: bool) {
     if !s.choice("HALLPASS_LIMITS", true, &[("on", true), ("off", false)]) && !development {
         s.fault("HALLPASS_LIMITS", "may be off in development only");
     }
+}
+
+/// Which of them are set all the same, so that nobody relies on them.
+pub(super) fn settings_without_effect(s: &mut Source) -> Vec<&'static str> {
+    ["HALLPASS_PASSWORD_RESET_URL", "HALLPASS_CORS_ORIGINS", "HALLPASS_TRUSTED_PROXIES"]
+        .into_iter()
+        .filter(|name| s.text(name).is_some())
+        .collect()
 }

@@ -55,9 +55,13 @@ pub const SETTINGS: &[Setting] = &[
     ),
     secret(
         "HALLPASS_JWT_SECRET",
-        "HS256 only, and the tokens of the Django face: a key shared with the services that check tokens (a Django site's SECRET_KEY).",
+        "The key of the Django face's tokens, and of all tokens with HS256, shared with the services that check them: a Django site's SECRET_KEY. Not set: a key of the service's own.",
     ),
-    setting("HALLPASS_ACCESS_TOKEN_TTL", "5m", "Life of an access token, up to 15m."),
+    setting(
+        "HALLPASS_ACCESS_TOKEN_TTL",
+        "5m",
+        "Life of an access token, up to 15m. It is taken for 5 seconds more, as clocks differ.",
+    ),
     setting(
         "HALLPASS_REFRESH_TOKEN_TTL",
         "7d",

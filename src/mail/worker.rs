@@ -162,8 +162,8 @@ impl Worker {
     /// again, so the note is tried until it is made.
     async fn record(&self, mail: &QueuedMail, lease: String, outcome: Outcome) {
         let now = self.clock.now();
-        Self::log(mail, &outcome);
         let note = Note::of(mail, outcome, now);
+        note.log(mail);
         loop {
             let (id, lease, note) = (mail.id.clone(), lease.clone(), note.clone());
             let recorded = self
@@ -179,17 +179,6 @@ impl Worker {
                     tracing::warn!(mail_id = %mail.id, %error, "cannot note what became of a mail");
                     tokio::time::sleep(POLL).await;
                 }
-            }
-        }
-    }
-
-    fn log(mail: &QueuedMail, outcome: &Outcome) {
-        let (mail_id, kind) = (&mail.id, mail.kind.name());
-        match outcome {
-            Outcome::Sent => tracing::info!(%mail_id, kind, "mail sent"),
-            Outcome::NotNeeded => tracing::debug!(%mail_id, kind, "mail no longer needed"),
-            Outcome::Failed(error) => {
-                tracing::warn!(%mail_id, kind, attempt = mail.attempts + 1, %error, "mail not sent");
             }
         }
     }
@@ -226,6 +215,20 @@ impl Note {
                 } else {
                     Self::TryAgain(now.after(delay_after(mail.attempts)), cause)
                 }
+            }
+        }
+    }
+
+    fn log(&self, mail: &QueuedMail) {
+        let (mail_id, kind, attempt) = (&mail.id, mail.kind.name(), mail.attempts + 1);
+        match self {
+            Self::Finished(MailStatus::Sent, _) => tracing::info!(%mail_id, kind, "mail sent"),
+            Self::Finished(_, None) => tracing::debug!(%mail_id, kind, "mail no longer needed"),
+            Self::Finished(_, Some(error)) => {
+                tracing::error!(%mail_id, kind, attempt, error, "mail not sent; it is given up");
+            }
+            Self::TryAgain(_, error) => {
+                tracing::warn!(%mail_id, kind, attempt, error, "mail not sent; it is tried again");
             }
         }
     }

@@ -62,7 +62,10 @@ pub enum KeyError {
     #[error("the key cannot be made or read")]
     Crypto,
     /// The sealed key does not open with the service's secret.
-    #[error("the signing keys in the database were sealed under another HALLPASS_SECRET")]
+    #[error(
+        "the signing keys in the database were sealed under another HALLPASS_SECRET (in development \
+         it is the file `secret` of the data folder: HALLPASS_SECRET_FILE can name it)"
+    )]
     WrongSecret,
     /// The JSON or algorithm in the database is not known to this version.
     #[error("the signing key {0} in the database is not known to this version")]

@@ -287,28 +287,31 @@ pub fn list_open(conn: &mut Conn, limit: i64) -> Result<Vec<MailLine>> {
         .load(conn)?)
 }
 
-/// Makes dead orders due again: the one with that id, or all. Returns how many.
-pub fn retry_dead(conn: &mut Conn, id: Option<&str>, now: UtcTime) -> Result<usize> {
-    let mut dead = outbox::table
-        .filter(outbox::status.eq(MailStatus::Dead.name()))
+/// Makes orders due at once, as if they had never been tried: all dead ones, or the one with that
+/// id if it is dead or waits. Returns how many.
+pub fn retry(conn: &mut Conn, id: Option<&str>, now: UtcTime) -> Result<usize> {
+    let mut statuses = vec![MailStatus::Dead.name()];
+    if id.is_some() {
+        statuses.push(MailStatus::Queued.name());
+    }
+    let mut chosen = outbox::table
+        .filter(outbox::status.eq_any(statuses.clone()))
         .select(outbox::id)
         .into_boxed();
     if let Some(id) = id {
-        dead = dead.filter(outbox::id.eq(id.to_owned()));
+        chosen = chosen.filter(outbox::id.eq(id.to_owned()));
     }
-    let ids: Vec<String> = dead.load(conn)?;
-    Ok(diesel::update(
-        outbox::table
-            .filter(outbox::id.eq_any(ids))
-            .filter(outbox::status.eq(MailStatus::Dead.name())),
-    )
-    .set((
-        outbox::status.eq(MailStatus::Queued.name()),
-        outbox::attempts.eq(0),
-        outbox::next_attempt_at.eq(now.micros()),
-        outbox::finished_at.eq(None::<i64>),
-    ))
-    .execute(conn)?)
+    let ids: Vec<String> = chosen.load(conn)?;
+    let unchanged =
+        outbox::table.filter(outbox::id.eq_any(ids)).filter(outbox::status.eq_any(statuses));
+    Ok(diesel::update(unchanged)
+        .set((
+            outbox::status.eq(MailStatus::Queued.name()),
+            outbox::attempts.eq(0),
+            outbox::next_attempt_at.eq(now.micros()),
+            outbox::finished_at.eq(None::<i64>),
+        ))
+        .execute(conn)?)
 }
 
 /// Forgets orders that were sent or dropped before `forget_before`. Dead ones stay.

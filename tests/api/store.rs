@@ -49,7 +49,7 @@ fn put_back(db: &Db, id: &MailId, token: &str, next: i64) -> bool {
 
 fn retry_dead(db: &Db, id: Option<&MailId>, now: i64) -> usize {
     let id = id.map(|id| id.0.clone());
-    db.write(move |conn| outbox::retry_dead(conn, id.as_deref(), at(now))).unwrap()
+    db.write(move |conn| outbox::retry(conn, id.as_deref(), at(now))).unwrap()
 }
 
 on_both! {

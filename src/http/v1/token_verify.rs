@@ -92,7 +92,7 @@ pub struct AccessTokenClaims {
     operation_id = "tokenVerify",
     tag = "token",
     summary = "Check an access token",
-    description = "Answers with the claims of a token that counts; otherwise 401 and the cause. It is answered from memory: signature, time, and whether the session was ended.",
+    description = "Answers with the claims of a token that counts; otherwise 401 and the cause. It is answered from memory: signature, time (with 5 seconds of leeway), and whether the session was ended.",
     request_body(content = TokenVerifyRequest, example = json!({"token": "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFUzI1NiIsImtpZCI6Ii4uLiJ9.e30.c2ln"})),
     responses((status = 200, description = "The token counts.", body = ActiveToken)),
     extensions(("x-error-codes" = json!(["token_invalid", "token_expired", "token_revoked", "unavailable"])))
