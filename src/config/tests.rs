@@ -137,6 +137,27 @@ fn unknown_names_are_warned_about() {
     assert_eq!(config.warnings, ["HALLPASS_BCRYPT_COTS is not a setting; it is ignored"]);
 }
 
+#[test]
+fn an_unknown_name_stands_among_the_faults() {
+    let values = [("HALLPASS_BIND", "x"), ("HALLPASS_BNID", "127.0.0.1:1")];
+    assert_eq!(faulty(&values), ["HALLPASS_BIND", "HALLPASS_BNID"]);
+}
+
+#[test]
+fn settings_without_effect_are_warned_about() {
+    let config = read(&[("HALLPASS_CORS_ORIGINS", "https://app.example.com")]).unwrap();
+    assert_eq!(config.warnings, ["HALLPASS_CORS_ORIGINS has no effect in this version"]);
+}
+
+#[test]
+fn mail_that_leaves_the_machine_needs_a_sender() {
+    let mut values = PRODUCTION.to_vec();
+    values.push(("HALLPASS_SMTP_URL", "smtps://u:p@mail.example.com"));
+    assert_eq!(faulty(&values), ["HALLPASS_MAIL_FROM"]);
+    values.push(("HALLPASS_MAIL_FROM", "no-reply@example.com"));
+    assert_eq!(faulty(&values), Vec::<String>::new());
+}
+
 #[cfg(not(feature = "postgres-tls"))]
 #[test]
 fn without_tls_a_remote_postgres_must_be_trusted_in_words() {

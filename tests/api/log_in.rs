@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{PASSWORD, SECOND, on_both};
+use crate::support::{PASSWORD, SECOND, at_once, on_both};
 
 const MINA: &str = "mina@example.com";
 
@@ -37,6 +37,23 @@ on_both! {
         assert_eq!(wrong, shown("nobody", PASSWORD));
         assert_eq!(wrong, shown(MINA, &PASSWORD.to_uppercase()));
         assert_eq!(wrong, shown(MINA, &format!("{PASSWORD} ")));
+    }
+
+    fn a_name_that_no_database_can_hold_is_a_wrong_name(world) {
+        let app = world.app();
+        app.log_in("a\0b", PASSWORD).refused(401, "invalid_credentials");
+    }
+
+    fn log_ins_that_renew_one_old_hash_at_once_all_come_in(world) {
+        let old = world.app_with(&[("HALLPASS_BCRYPT_COST", "5")]);
+        old.person(&world, MINA);
+        drop(old);
+        let app = world.app();
+        for answer in at_once(6, |_| app.log_in(MINA, PASSWORD)) {
+            answer.is(200);
+        }
+        let renewed = "users WHERE password_hash LIKE '$bcrypt-sha256$v=2,t=2b,r=4$%'";
+        assert_eq!(world.count(renewed), 1);
     }
 
     fn a_disabled_account_says_so_after_the_right_password_only(world) {

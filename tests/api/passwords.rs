@@ -42,6 +42,14 @@ on_both! {
         assert_eq!(app.get("/v1/password-policy").json()["min_length"], 15);
     }
 
+    fn a_thousand_unknown_fields_do_not_come_back_manifold(world) {
+        let fields: serde_json::Map<_, _> = (0..1000).map(|n| (format!("f{n}"), json!(1))).collect();
+        let answer = world.app().post("/v1/token-verify", &fields.into());
+        let faults = answer.faults();
+        assert!(faults.contains(&("token".into(), "required".into())));
+        assert_eq!(faults.len(), 21);
+    }
+
     fn all_faulty_fields_are_told_at_once(world) {
         let app = world.app();
         let answer = app.post("/v1/register", &json!({

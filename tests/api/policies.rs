@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{PASSWORD, on_both, proof_in};
+use crate::support::{DAY, PASSWORD, on_both, proof_in};
 
 const MINA: &str = "mina@example.com";
 const OPTIONAL: [(&str, &str); 1] = [("HALLPASS_EMAIL_VERIFICATION", "optional")];
@@ -25,6 +25,28 @@ on_both! {
         let next = app.refresh(&first.refresh).is(200).tokens();
         assert_eq!(app.token_verify(&next.access).json()["email_verified"], true);
         assert_eq!(world.count("users"), 1);
+    }
+
+    fn a_proof_does_not_open_an_account_that_was_switched_off(world) {
+        let app = world.app_with(&OPTIONAL);
+        let answer = app.post("/v1/register", &json!({"email": MINA, "password": PASSWORD}));
+        let token = answer.is(201).text("registration_token");
+        let code = world.proof(MINA, 1).code;
+        world.execute("UPDATE users SET is_active = false");
+        app.verify_code(&token, &code).refused(401, "one_time_token_invalid");
+        world.execute("UPDATE users SET is_active = true");
+        app.verify_code(&token, &code).is(200);
+    }
+
+    fn an_account_can_be_verified_after_its_registration_has_expired(world) {
+        let app = world.app_with(&OPTIONAL);
+        app.post("/v1/register", &json!({"email": MINA, "password": PASSWORD})).is(201);
+        world.proof(MINA, 1);
+        world.advance(2 * DAY);
+        app.resend(&world, MINA);
+        let proof = world.proof(MINA, 2);
+        let verified = app.verify_password(&proof.link_token, PASSWORD).is(200).tokens();
+        assert_eq!(app.me(&verified.access).json()["email_verified"], true);
     }
 
     fn without_any_proof_no_mail_is_sent(world) {

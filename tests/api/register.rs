@@ -92,6 +92,21 @@ on_both! {
         app.verify_code(&token, &next).is(200);
     }
 
+    fn ones_own_address_as_username_does_not_tell_whether_it_is_known(world) {
+        let app = world.app();
+        app.person(&world, MINA);
+        for email in [MINA, "MINA@example.com", "nobody@example.com"] {
+            let body = json!({"email": email, "username": email, "password": PASSWORD});
+            let answer = app.post("/v1/register", &body).is(202).json();
+            assert_eq!(answer["status"], "verification_sent", "{email}");
+        }
+        let token = app.register_with(&json!({
+            "email": "ada@example.com", "username": "ADA@example.com", "password": PASSWORD
+        }));
+        let proven = app.verify_code(&token, &world.proof("ada@example.com", 1).code).is(200);
+        assert_eq!(app.me(&proven.tokens().access).json()["username"], "ada@example.com");
+    }
+
     fn four_wrong_codes_are_forgiven(world) {
         let app = world.app();
         let token = app.register(MINA);

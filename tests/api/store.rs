@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use diesel::{QueryableByName, RunQueryDsl as _, sql_query, sql_types};
 use hallpass::domain::{Email, Locale, MailId, UtcTime};
-use hallpass::store::outbox::{self, MailKind, MailStatus};
+use hallpass::store::outbox::{self, MailKind, MailStatus, QueuedMail};
 use hallpass::store::{Conn, DatabaseUrl, Db, Error, PoolSettings, Result, migrate};
 
 use crate::support::{World, at_once, on_both};
@@ -47,7 +47,7 @@ fn put_back(db: &Db, id: &MailId, token: &str, next: i64) -> bool {
     db.write(move |conn| outbox::put_back(conn, &id, &token, "later", at(next))).unwrap()
 }
 
-fn retry_dead(db: &Db, id: Option<&MailId>, now: i64) -> usize {
+fn retry(db: &Db, id: Option<&MailId>, now: i64) -> usize {
     let id = id.map(|id| id.0.clone());
     db.write(move |conn| outbox::retry(conn, id.as_deref(), at(now))).unwrap()
 }
@@ -114,11 +114,41 @@ on_both! {
         assert!(lease(&db, "b", 10, 1_000, 1_020).is_empty());
         db.write(|conn| outbox::purge(conn, at(1_000_000))).unwrap();
         assert_eq!(world.count("outbox"), 2, "dead mail is kept");
-        assert_eq!(retry_dead(&db, Some(&ids[0]), 2_000), 1);
+        assert_eq!(retry(&db, Some(&ids[0]), 2_000), 1);
         assert_eq!(lease(&db, "c", 10, 2_000, 2_020), [ids[0].clone()]);
-        assert_eq!(retry_dead(&db, None, 3_000), 1);
-        assert_eq!(retry_dead(&db, None, 3_000), 0);
+        assert_eq!(retry(&db, None, 3_000), 1);
+        assert_eq!(retry(&db, None, 3_000), 0);
         assert_eq!(lease(&db, "d", 10, 3_000, 3_001).len(), 2);
+    }
+
+    fn a_mail_that_was_tried_before_gives_way_to_one_that_went_out_meanwhile(world) {
+        let db = database(&world);
+        let leased = |token: &'static str, now: i64| {
+            db.write(move |conn| outbox::lease_due(conn, token, 10, at(now), at(now + 20))).unwrap()
+        };
+        let outdone = |mail: &QueuedMail| {
+            let mail = mail.clone();
+            db.read(move |conn| outbox::is_outdone(conn, &mail)).unwrap()
+        };
+        order_mails(&db, 2);
+        let first = leased("a", 0);
+        assert!(first.iter().all(|mail| !outdone(mail)), "nothing went out yet");
+        assert!(put_back(&db, &first[0].id, "a", 60));
+        assert!(finish(&db, &first[1].id, "a", MailStatus::Sent));
+        let again = leased("b", 60);
+        assert_eq!(again.len(), 1);
+        assert!(outdone(&again[0]));
+        assert!(!outdone(&first[0]), "a first try never gives way");
+    }
+
+    fn a_waiting_mail_can_be_sent_at_once_by_its_id(world) {
+        let db = database(&world);
+        order_mails(&db, 1);
+        let id = lease(&db, "a", 10, 0, 20).remove(0);
+        assert!(put_back(&db, &id, "a", 1_000));
+        assert_eq!(retry(&db, None, 30), 0, "it was not given up");
+        assert_eq!(retry(&db, Some(&id), 30), 1);
+        assert_eq!(lease(&db, "b", 10, 30, 50), [id]);
     }
 
     fn mail_leaves_in_the_order_it_came(world) {
