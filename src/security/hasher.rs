@@ -124,15 +124,15 @@ mod tests {
     #[test]
     fn a_full_queue_is_told_and_passes() {
         let hasher = Hasher::start(1, 4).unwrap();
-        let (begin, begun) = sync_channel::<()>(0);
+        let (tell_start, started) = sync_channel::<()>(0);
         let (block, blocked) = sync_channel::<()>(0);
         let busy = move || {
-            begin.send(()).unwrap();
+            tell_start.send(()).unwrap();
             blocked.recv().unwrap();
         };
         hasher.queue.send(Box::new(busy)).unwrap();
         // Only when the thread has taken this task does the queue stay full.
-        begun.recv().unwrap();
+        started.recv().unwrap();
         while hasher.queue.try_send(Box::new(|| {})).is_ok() {}
         let password = PlainPassword::parse("correct horse").unwrap();
         assert!(matches!(hasher.hash(&password), Err(HashError::Overloaded)));
