@@ -40,7 +40,7 @@ impl Flows {
                 Ok(None)
             }
             MailKind::RefreshTokenReused => {
-                let message = Message::RefreshTokenReused { at: order.created_at };
+                let message = Message::RefreshTokenReused { at: order.created_at, not_me: None };
                 Ok(Some(Letter { message, language: order.locale.language() }))
             }
         }
@@ -60,7 +60,7 @@ impl Flows {
             },
             Due::AlreadyRegistered(owner) => Letter {
                 language: owner.locale.language(),
-                message: Message::AlreadyRegistered { link: None },
+                message: Message::AlreadyRegistered { reset: None },
             },
         }))
     }
