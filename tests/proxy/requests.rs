@@ -95,7 +95,8 @@ behind_each_proxy! {
     }
 
     fn hallpass_is_there_under_the_same_name(setting) {
-        for path in ["/v1/config", "/.well-known/jwks.json", "/openapi.json", "/docs/", "/verify-email"] {
+        for path in ["/v1/config", "/.well-known/jwks.json", "/openapi.json", "/docs/", "/verify-email",
+            "/password-reset", "/not-me"] {
             let answer = setting.get(path, &[]);
             assert!(answer.header("x-request-id").is_some(), "{path} is not Hallpass: {answer:?}");
             assert!(answer.header("www-authenticate").is_none(), "{path} is closed: {answer:?}");

@@ -12,6 +12,8 @@ use crate::wire::{self, Answer};
 /// Percent-encoded in headers, which carry no such letters.
 pub const USERNAME: &str = "홍길동";
 pub const USERNAME_IN_HEADER: &str = "%ED%99%8D%EA%B8%B8%EB%8F%99";
+/// Without an address.
+pub const ANONYMOUS: &str = "nobody";
 pub const EMAIL: &str = "gildong@example.com";
 const PASSWORD: &str = "plum tree at dusk";
 
@@ -30,16 +32,13 @@ impl Setting {
         let setup = setup
             .with("HALLPASS_PUBLIC_URL", &format!("http://127.0.0.1:{port}"))
             .with("HALLPASS_TRUSTED_PROXIES", "127.0.0.1");
-        let made = setup.run(&[
-            "create-superuser",
-            "--username",
-            USERNAME,
-            "--email",
-            EMAIL,
-            "--password",
-            PASSWORD,
-        ]);
-        assert!(made.success, "{}", made.stderr);
+        for account in
+            [["--username", USERNAME, "--email", EMAIL].as_slice(), &["--username", ANONYMOUS]]
+        {
+            let made =
+                setup.run(&[&["create-superuser", "--password", PASSWORD], account].concat());
+            assert!(made.success, "{}", made.stderr);
+        }
         let hallpass = setup.start();
         let application = Application::start();
         let places = Places {
@@ -76,8 +75,12 @@ impl Setting {
 
     /// The answer to a log-in.
     pub fn log_in(&self) -> Value {
-        let answer =
-            self.post_json("/v1/token-auth", &json!({"username": EMAIL, "password": PASSWORD}));
+        self.log_in_as(EMAIL)
+    }
+
+    pub fn log_in_as(&self, username: &str) -> Value {
+        let body = json!({"username": username, "password": PASSWORD});
+        let answer = self.post_json("/v1/token-auth", &body);
         assert_eq!(answer.status, 200, "{answer:?}");
         serde_json::from_str(&answer.body).unwrap()
     }

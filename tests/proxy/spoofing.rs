@@ -1,6 +1,6 @@
 //! Nobody is who they say they are in a header.
 
-use crate::setting::{EMAIL, USERNAME_IN_HEADER, bearer, behind_each_proxy};
+use crate::setting::{ANONYMOUS, EMAIL, USERNAME_IN_HEADER, bearer, behind_each_proxy};
 
 /// Names that reach some framework or other as `HTTP_X_AUTH_USER_ID` and the like, or have nothing
 /// to do with Hallpass yet.
@@ -53,6 +53,17 @@ behind_each_proxy! {
             let told = arrived.identity();
             let told: Vec<(&str, &str)> = told.iter().map(|(name, value)| (name.as_str(), *value)).collect();
             assert_eq!(told, known, "{name}");
+        }
+    }
+
+    fn an_address_that_nobody_has_cannot_be_claimed(setting) {
+        let token = bearer(&setting.log_in_as(ANONYMOUS)["access_token"]);
+        for name in SPELLINGS {
+            setting.get("/orders", &[&token, &format!("{name}: {EMAIL}")]);
+            let arrived = setting.application.take_one();
+            assert_eq!(arrived.header("x-auth-username"), Some(ANONYMOUS));
+            assert_eq!(arrived.header("x-auth-email").unwrap_or_default(), "", "{name}");
+            assert!(arrived.identity().iter().all(|(_, value)| *value != EMAIL), "{arrived:?}");
         }
     }
 
