@@ -13,10 +13,10 @@ export type Profile = Schemas["Profile"];
 export type Session = Schemas["Session"];
 export type Problem = Schemas["Problem"];
 export type Registration = Schemas["RegisterRequest"];
-export type ProfileChange = Schemas["ProfileChange"];
+export type ProfileChange = Schemas["UpdateMeRequest"];
 
 /** What a log-in answers in cookie mode. */
-type Pair = Pick<Schemas["TokenPair"], "access_token" | "session_id">;
+type Pair = Schemas["TokenPair"];
 
 /** Told to the other tabs. With the session's id, a message that comes late does no harm. */
 type News = { began: string } | { ended: string };
