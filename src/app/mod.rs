@@ -10,20 +10,22 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::cookie::SameSite;
 use actix_web::dev::Server;
-use actix_web::middleware::from_fn;
+use actix_web::middleware::{Condition, from_fn};
 use actix_web::{App as ActixApp, HttpServer, web};
 use tokio::sync::{Notify, watch};
 
 use self::background::{StopSignals, supervised};
 use crate::clock::Clock;
-use crate::config::{Config, SecretText};
+use crate::config::{self, Config, SecretText};
 use crate::domain::token::Secrets;
-use crate::flows::{self, Flows, Letter, Policy};
+use crate::flows::{self, Flows, Letter, Links, Policy};
 use crate::http::blocking::State;
+use crate::http::browsers::Browsers;
 use crate::http::django::Face;
 use crate::http::middleware::{Https, surround};
-use crate::http::{self, pages};
+use crate::http::{self, cors, pages};
 use crate::mail::messages::Messages;
 use crate::mail::transport::Transport;
 use crate::mail::worker::Worker;
@@ -37,9 +39,6 @@ use crate::store::{self, DatabaseUrl, Db, PoolSettings};
 
 /// How long a request waits for a connection to the database.
 const POOL_WAIT: Duration = Duration::from_secs(3);
-/// How long the revocations may be out of step with the database before tokens are no longer
-/// believed.
-const MAX_STALENESS: Duration = Duration::from_secs(30);
 /// A head that takes longer is cut off.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -224,7 +223,7 @@ fn build_gate(
         config.access_token_ttl,
         active,
         retired,
-        Revocations::new(keep, MAX_STALENESS),
+        Revocations::new(keep, config.revocations_max_age),
     ))
 }
 
@@ -281,7 +280,10 @@ fn signing_keys(
 }
 
 fn policy(config: &Config) -> Policy {
-    let built_in_page = format!("{}{}?token={{token}}", config.public_url, pages::VERIFY_EMAIL);
+    let link = |chosen: &Option<String>, built_in: &str| {
+        let built_in = || format!("{}{built_in}?token={{token}}", config.public_url);
+        chosen.clone().unwrap_or_else(built_in)
+    };
     Policy {
         email_verification: config.email_verification,
         verify_email_proof: config.verify_email_proof,
@@ -290,7 +292,13 @@ fn policy(config: &Config) -> Policy {
         session_lifetime: config.session_ttl,
         refresh_grace: config.refresh_grace,
         sessions_per_user: config.sessions_per_user,
-        verify_email_link: config.verify_email_url.clone().unwrap_or(built_in_page),
+        reauth_window: config.reauth_window,
+        security_notices: config.security_notices,
+        links: Links {
+            verify_email: link(&config.verify_email_url, pages::VERIFY_EMAIL),
+            password_reset: link(&config.password_reset_url, pages::PASSWORD_RESET),
+            not_me: link(&config.not_me_url, pages::NOT_ME),
+        },
     }
 }
 
@@ -322,13 +330,26 @@ fn build_worker(
 }
 
 fn start_server(config: &Config, listener: TcpListener, flows: &Arc<Flows>) -> io::Result<Server> {
-    let state = web::Data::new(State::new(Arc::clone(flows), &config.service_name));
+    let browsers = Browsers {
+        own_origin: config.public_url.clone(),
+        other_origins: config.cors_origins.clone(),
+        same_site: match config.cookie_same_site {
+            config::SameSite::Strict => SameSite::Strict,
+            config::SameSite::Lax => SameSite::Lax,
+            config::SameSite::None => SameSite::None,
+        },
+    };
+    let state =
+        State::new(Arc::clone(flows), &config.service_name, browsers, &config.trusted_proxies);
+    let state = web::Data::new(state);
+    let origins = config.cors_origins.clone();
     let face = config.drf_jwt.then(|| web::Data::new(Face::new(&config.public_url)));
     let https = Https(config.public_url.starts_with("https:"));
     let server = HttpServer::new(move || {
         ActixApp::new()
             .app_data(state.clone())
             .app_data(https)
+            .wrap(Condition::new(!origins.is_empty(), cors::allow(&origins)))
             .wrap(from_fn(surround))
             .configure(|app| http::configure(app, face.clone()))
     });

@@ -10,9 +10,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use readers::{
-    check_settings_to_come, read_database, read_page, read_public_url, read_secret, read_smtp,
-    settings_without_effect,
+    check_limits, read_database, read_networks, read_origins, read_page, read_public_url,
+    read_secret, read_smtp,
 };
 pub use settings::{SETTINGS, example};
 pub use source::{ConfigFault, Source};
@@ -35,6 +37,17 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// With which requests of other sites browsers send the cookies (RFC 6265bis section 5.6.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SameSite {
+    /// None.
+    Strict,
+    /// Those that open a page.
+    Lax,
+    /// All.
+    None,
 }
 
 /// A secret setting. It does not print.
@@ -103,6 +116,22 @@ pub struct Config {
     pub verify_email_proof: VerifyEmailProof,
     /// The front end's page for the verification link.
     pub verify_email_url: Option<String>,
+    /// The front end's page for the reset link.
+    pub password_reset_url: Option<String>,
+    /// The front end's page for the "this was not me" link.
+    pub not_me_url: Option<String>,
+    /// Whether people are told by mail what happens to their accounts.
+    pub security_notices: bool,
+    /// How recent a log-in must be to stand in for the password.
+    pub reauth_window: Duration,
+    /// How long the list of ended sessions is believed without a look at the database.
+    pub revocations_max_age: Duration,
+    /// Origins of browser front ends besides the service's own.
+    pub cors_origins: Vec<String>,
+    /// With which requests of other sites browsers send the cookies.
+    pub cookie_same_site: SameSite,
+    /// Networks of reverse proxies whose `X-Forwarded-For` counts.
+    pub trusted_proxies: Vec<IpNet>,
     /// The SMTP server, if mail leaves the machine.
     pub smtp: Option<SmtpSettings>,
     /// Sender of mail.
@@ -187,6 +216,32 @@ impl Config {
                 &[("required", VerifyEmailProof::Required), ("link", VerifyEmailProof::Link)],
             ),
             verify_email_url: read_page(s, "HALLPASS_VERIFY_EMAIL_URL"),
+            password_reset_url: read_page(s, "HALLPASS_PASSWORD_RESET_URL"),
+            not_me_url: read_page(s, "HALLPASS_NOT_ME_URL"),
+            security_notices: s.choice(
+                "HALLPASS_SECURITY_NOTICES",
+                true,
+                &[("on", true), ("off", false)],
+            ),
+            reauth_window: s.duration(
+                "HALLPASS_REAUTH_WINDOW",
+                5 * MINUTE,
+                Duration::ZERO,
+                15 * MINUTE,
+            ),
+            revocations_max_age: s.duration(
+                "HALLPASS_REVOCATIONS_MAX_AGE",
+                30 * SECOND,
+                2 * SECOND,
+                5 * MINUTE,
+            ),
+            cors_origins: read_origins(s, development),
+            cookie_same_site: s.choice(
+                "HALLPASS_COOKIE_SAMESITE",
+                SameSite::Strict,
+                &[("strict", SameSite::Strict), ("lax", SameSite::Lax), ("none", SameSite::None)],
+            ),
+            trusted_proxies: read_networks(s, "HALLPASS_TRUSTED_PROXIES"),
             smtp: read_smtp(s),
             mail_from: s.parsed(
                 "HALLPASS_MAIL_FROM",
@@ -222,16 +277,15 @@ impl Config {
             data_dir,
         };
         config.check_together(s);
-        check_settings_to_come(s, development);
+        check_limits(s, development);
         config.unless_faulty(source)
     }
 
     /// The settings with what the operator should hear about them, or everything that is wrong.
-    fn unless_faulty(self, mut source: Source) -> Result<Self, Vec<ConfigFault>> {
-        let without_effect = settings_without_effect(&mut source);
+    fn unless_faulty(self, source: Source) -> Result<Self, Vec<ConfigFault>> {
         let Source { mut faults, unknown, .. } = source;
         if faults.is_empty() {
-            let warnings = self.warnings(unknown, without_effect);
+            let warnings = self.warnings(unknown);
             return Ok(Self { warnings, ..self });
         }
         // One of them may be what was meant.
@@ -267,12 +321,11 @@ impl Config {
         }
     }
 
-    fn warnings(&self, unknown: Vec<String>, without_effect: Vec<&str>) -> Vec<String> {
-        let unknown =
-            unknown.into_iter().map(|name| format!("{name} is not a setting; it is ignored"));
-        let without_effect =
-            without_effect.into_iter().map(|name| format!("{name} has no effect in this version"));
-        let mut warnings: Vec<String> = unknown.chain(without_effect).collect();
+    fn warnings(&self, unknown: Vec<String>) -> Vec<String> {
+        let mut warnings: Vec<String> = unknown
+            .into_iter()
+            .map(|name| format!("{name} is not a setting; it is ignored"))
+            .collect();
         if self.development && self.public_url.starts_with("https:") {
             warnings.push(
                 "the public URL is https, but this is development: set HALLPASS_ENV=production"

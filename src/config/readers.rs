@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use ipnet::IpNet;
 use url::Url;
 
 use super::{SecretText, Source};
@@ -114,38 +115,41 @@ pub(super) fn read_smtp(s: &mut Source) -> Option<SmtpSettings> {
     SmtpSettings::parse(&text).map_err(|advice| s.fault("HALLPASS_SMTP_URL", advice)).ok()
 }
 
-/// Settings of the contract whose effect comes with a later version. They are checked all the
-/// same, so that nothing has to change then.
-pub(super) fn check_settings_to_come(s: &mut Source, development: bool) {
-    read_page(s, "HALLPASS_PASSWORD_RESET_URL");
-    s.parsed("HALLPASS_TRUSTED_PROXIES", (), |text| {
-        let is_network =
-            |part: &str| part.parse::<ipnet::IpNet>().is_ok() || part.parse::<IpAddr>().is_ok();
-        if text.split(',').map(str::trim).all(is_network) {
-            Ok(())
-        } else {
-            Err("must be networks separated by commas: 10.0.0.0/8, 192.0.2.7".to_owned())
-        }
+/// Addresses or networks, separated by commas.
+pub(super) fn read_networks(s: &mut Source, name: &str) -> Vec<IpNet> {
+    let network = |part: &str| {
+        part.parse::<IpNet>().ok().or_else(|| part.parse::<IpAddr>().ok().map(IpNet::from))
+    };
+    s.parsed(name, Vec::new(), |text| {
+        let networks: Option<Vec<IpNet>> = text.split(',').map(str::trim).map(network).collect();
+        networks
+            .ok_or_else(|| "must be networks separated by commas: 10.0.0.0/8, 192.0.2.7".to_owned())
+    })
+}
+
+/// Origins as browsers spell them, separated by commas. What could stand for more than one origin,
+/// or for none (`*`, `null`), is no origin.
+pub(super) fn read_origins(s: &mut Source, development: bool) -> Vec<String> {
+    let origin = |part: &str| {
+        let same = |url: &Url| url.origin().ascii_serialization() == part && !part.contains('*');
+        Url::parse(part).ok().filter(same).map(|_| part.to_owned())
+    };
+    let origins = s.parsed("HALLPASS_CORS_ORIGINS", Vec::new(), |text| {
+        let origins: Option<Vec<String>> = text.split(',').map(str::trim).map(origin).collect();
+        origins.ok_or_else(|| {
+            "must be origins separated by commas: https://app.example.com".to_owned()
+        })
     });
-    s.parsed("HALLPASS_CORS_ORIGINS", (), |text| {
-        let is_origin = |part: &str| {
-            Url::parse(part).is_ok_and(|url| url.origin().ascii_serialization() == part)
-        };
-        if text.split(',').map(str::trim).all(is_origin) {
-            Ok(())
-        } else {
-            Err("must be origins separated by commas: https://app.example.com".to_owned())
-        }
-    });
+    if !development && origins.iter().any(|origin| !origin.starts_with("https://")) {
+        s.fault("HALLPASS_CORS_ORIGINS", "must be https outside development");
+    }
+    origins
+}
+
+/// The limits come with a later version. The setting is checked all the same, so that nothing has
+/// to change then.
+pub(super) fn check_limits(s: &mut Source, development: bool) {
     if !s.choice("HALLPASS_LIMITS", true, &[("on", true), ("off", false)]) && !development {
         s.fault("HALLPASS_LIMITS", "may be off in development only");
     }
-}
-
-/// Which of them are set all the same, so that nobody relies on them.
-pub(super) fn settings_without_effect(s: &mut Source) -> Vec<&'static str> {
-    ["HALLPASS_PASSWORD_RESET_URL", "HALLPASS_CORS_ORIGINS", "HALLPASS_TRUSTED_PROXIES"]
-        .into_iter()
-        .filter(|name| s.text(name).is_some())
-        .collect()
 }

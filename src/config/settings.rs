@@ -79,6 +79,11 @@ pub const SETTINGS: &[Setting] = &[
         "Sessions a person may have, 1 to 100; the oldest ends.",
     ),
     setting(
+        "HALLPASS_REVOCATIONS_MAX_AGE",
+        "30s",
+        "How long tokens are believed while the database cannot be asked which sessions were ended, 2s to 5m; then the answer is 503.",
+    ),
+    setting(
         "HALLPASS_PASSWORD_MIN_LENGTH",
         "8",
         "Fewest characters of a new password, 8 to 64. 15 is recommended.",
@@ -107,7 +112,22 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "HALLPASS_PASSWORD_RESET_URL",
         "",
-        "Page of your front end for the link of the reset mail, with {token}. Checked, but without effect in this version.",
+        "Page of your front end for the link of the reset mail and of invitations, with {token}. Not set: the built-in page.",
+    ),
+    setting(
+        "HALLPASS_NOT_ME_URL",
+        "",
+        "Page of your front end for the \"this was not me\" link of security notices, with {token}. Not set: the built-in page.",
+    ),
+    setting(
+        "HALLPASS_SECURITY_NOTICES",
+        "on",
+        "on or off: mail about log-ins on new devices, changes of password and address, and stolen tokens.",
+    ),
+    setting(
+        "HALLPASS_REAUTH_WINDOW",
+        "5m",
+        "How recent a log-in must be to stand in for the password at a change of password or address and at the deletion of the account, 0s to 15m.",
     ),
     secret(
         "HALLPASS_SMTP_URL",
@@ -127,12 +147,17 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "HALLPASS_CORS_ORIGINS",
         "",
-        "Origins of browser front ends, separated by commas. Checked, but without effect in this version.",
+        "Origins of browser front ends besides the service's own, separated by commas: https://app.example.com. Compared as a whole.",
+    ),
+    setting(
+        "HALLPASS_COOKIE_SAMESITE",
+        "strict",
+        "strict, lax or none: with which requests from other sites browsers send the cookies. A front end on another site than the service needs none.",
     ),
     setting(
         "HALLPASS_TRUSTED_PROXIES",
         "",
-        "Networks of reverse proxies, separated by commas. Checked, but without effect in this version.",
+        "Networks of reverse proxies, separated by commas: only from these does X-Forwarded-For count.",
     ),
     setting("HALLPASS_LIMITS", "on", "on, or off in development. Without effect in this version."),
     setting("HALLPASS_DRF_JWT", "on", "on or off: the paths of django-rest-framework-jwt."),

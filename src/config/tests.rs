@@ -144,9 +144,26 @@ fn an_unknown_name_stands_among_the_faults() {
 }
 
 #[test]
-fn settings_without_effect_are_warned_about() {
-    let config = read(&[("HALLPASS_CORS_ORIGINS", "https://app.example.com")]).unwrap();
-    assert_eq!(config.warnings, ["HALLPASS_CORS_ORIGINS has no effect in this version"]);
+fn origins_are_exact() {
+    let origins = |text: &str| read(&[("HALLPASS_CORS_ORIGINS", text)]).map(|it| it.cors_origins);
+    let two = origins("https://app.example.com, http://127.0.0.1:5173").unwrap();
+    assert_eq!(two, ["https://app.example.com", "http://127.0.0.1:5173"]);
+    for bad in
+        ["*", "null", "https://app.example.com/", "https://*.example.com", "example.com", ","]
+    {
+        assert!(origins(bad).is_err(), "{bad}");
+    }
+    let mut values = PRODUCTION.to_vec();
+    values.push(("HALLPASS_CORS_ORIGINS", "https://a.example.com,http://b.example.com"));
+    assert_eq!(faulty(&values), ["HALLPASS_CORS_ORIGINS"]);
+}
+
+#[test]
+fn proxies_are_addresses_or_networks() {
+    let config = read(&[("HALLPASS_TRUSTED_PROXIES", "10.0.0.0/8,::1, 192.0.2.7")]).unwrap();
+    let networks: Vec<String> = config.trusted_proxies.iter().map(ToString::to_string).collect();
+    assert_eq!(networks, ["10.0.0.0/8", "::1/128", "192.0.2.7/32"]);
+    assert_eq!(faulty(&[("HALLPASS_TRUSTED_PROXIES", "nginx")]), ["HALLPASS_TRUSTED_PROXIES"]);
 }
 
 #[test]

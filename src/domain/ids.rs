@@ -26,6 +26,11 @@ macro_rules! uuid_id {
                 Self(uuid_v7(now).to_string())
             }
 
+            /// An id as a client sent it; `None` if it is none.
+            pub fn parse(text: &str) -> Option<Self> {
+                Uuid::parse_str(text).ok().map(|id| Self(id.to_string()))
+            }
+
             /// The id as text.
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -56,6 +61,10 @@ uuid_id!(
 uuid_id!(
     /// One access token, its `jti`.
     TokenId
+);
+uuid_id!(
+    /// One one-time token, whose secrets are derived from it.
+    OneTimeId
 );
 uuid_id!(
     /// The right to send a mail, for a while.

@@ -1,11 +1,14 @@
 //! The words of the trade: values that cannot be wrong once they exist, and predicates that take
 //! `now` as an argument. No I/O and no other room of the crate.
 
+pub mod device;
 pub mod email;
 pub mod fault;
 pub mod ids;
 pub mod language;
 pub mod locale;
+pub mod metadata;
+pub mod one_time;
 pub mod password;
 pub mod registration;
 pub mod session;
@@ -14,14 +17,17 @@ pub mod token;
 pub mod user;
 pub mod username;
 
+pub use device::Device;
 pub use email::Email;
 pub use fault::Fault;
-pub use ids::{LeaseId, MailId, RegistrationId, SessionId, TokenId, UserId};
+pub use ids::{LeaseId, MailId, OneTimeId, RegistrationId, SessionId, TokenId, UserId};
 pub use language::Language;
 pub use locale::Locale;
+pub use metadata::Metadata;
+pub use one_time::{OneTimeToken, Purpose};
 pub use password::{PasswordHash, PasswordPolicy, PlainPassword};
 pub use registration::Registration;
-pub use session::{RefreshState, RefreshToken, Session};
+pub use session::{EndReason, EndedSession, RefreshState, RefreshToken, Session};
 pub use time::UtcTime;
 pub use token::{PlainToken, TokenHash};
 pub use user::{EmailChange, User};

@@ -27,11 +27,15 @@ pub struct Registration {
     pub expires_at: UtcTime,
     /// When it was proven.
     pub proven_at: Option<UtcTime>,
+    /// Whether the proof gives its account this address in place of the old one.
+    pub changes_email: bool,
 }
 
 impl Registration {
     /// How long a registration waits.
     pub const LIFETIME: std::time::Duration = std::time::Duration::from_hours(24);
+    /// How long a change of address waits.
+    pub const CHANGE_LIFETIME: std::time::Duration = std::time::Duration::from_hours(1);
     /// Wrong codes that one mail forgives.
     pub const CODE_TRIES: i32 = 5;
     /// Wrong codes that all mails of a registration forgive together. After that only the link

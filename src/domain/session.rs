@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{SessionId, UserId, UtcTime};
+use super::{Device, SessionId, UserId, UtcTime};
 
 /// One log-in on one device.
 #[derive(Clone, Debug)]
@@ -13,12 +13,91 @@ pub struct Session {
     pub user_id: UserId,
     /// How the person proved who they are, the `amr` of its tokens (RFC 8176).
     pub amr: String,
+    /// On what device that was.
+    pub device: Device,
     /// When that was, the `auth_time` of its tokens.
     pub created_at: UtcTime,
+    /// When it was last refreshed.
+    pub last_seen_at: UtcTime,
     /// When it ends at the latest. This never moves.
     pub expires_at: UtcTime,
     /// When it was ended: log-out, reset, theft.
     pub ended_at: Option<UtcTime>,
+}
+
+/// Why a session was ended before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndReason {
+    /// The person logged out, here or on the list of sessions.
+    LoggedOut,
+    /// The person has too many sessions; this was the one not used for longest.
+    TooMany,
+    /// A replaced refresh token came again.
+    TokenReused,
+    /// The password was changed in another session.
+    PasswordChanged,
+    /// The password was reset by mail.
+    PasswordReset,
+    /// The person said that something was not them.
+    Disavowed,
+    /// Staff ended it.
+    EndedByStaff,
+    /// The account was switched off.
+    AccountDisabled,
+    /// The account is gone.
+    AccountDeleted,
+}
+
+impl EndReason {
+    const ALL: [Self; 9] = [
+        Self::LoggedOut,
+        Self::TooMany,
+        Self::TokenReused,
+        Self::PasswordChanged,
+        Self::PasswordReset,
+        Self::Disavowed,
+        Self::EndedByStaff,
+        Self::AccountDisabled,
+        Self::AccountDeleted,
+    ];
+
+    /// The name, as stored.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::LoggedOut => "logged_out",
+            Self::TooMany => "too_many",
+            Self::TokenReused => "token_reused",
+            Self::PasswordChanged => "password_changed",
+            Self::PasswordReset => "password_reset",
+            Self::Disavowed => "disavowed",
+            Self::EndedByStaff => "ended_by_staff",
+            Self::AccountDisabled => "account_disabled",
+            Self::AccountDeleted => "account_deleted",
+        }
+    }
+
+    /// The reason of that name; a newer version may know more.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.name() == name)
+    }
+
+    /// Whether it went for every session that the account had, now and later.
+    pub const fn is_of_the_account(self) -> bool {
+        matches!(self, Self::AccountDisabled | Self::AccountDeleted)
+    }
+}
+
+/// A session that was ended, for those who check access tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndedSession {
+    /// The `sid` of its tokens.
+    pub id: SessionId,
+    /// Whose it was.
+    pub user_id: UserId,
+    /// When it was ended.
+    pub at: UtcTime,
+    /// Why; `None` where an older or newer version ended it.
+    pub reason: Option<EndReason>,
 }
 
 /// A refresh token as it is stored.
@@ -90,7 +169,9 @@ mod tests {
             id: SessionId("s".into()),
             user_id: UserId(1),
             amr: "pwd".into(),
+            device: Device::default(),
             created_at: at(0),
+            last_seen_at: at(0),
             expires_at: at(1000),
             ended_at,
         }

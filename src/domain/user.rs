@@ -1,6 +1,6 @@
 //! Accounts.
 
-use super::{Email, Locale, PasswordHash, UserId, Username, UtcTime};
+use super::{Email, Locale, Metadata, PasswordHash, UserId, Username, UtcTime};
 
 /// An account: somebody whose address was proven, or whom an operator made.
 #[derive(Clone, Debug)]
@@ -29,6 +29,10 @@ pub struct User {
     pub updated_at: UtcTime,
     /// When it last logged in.
     pub last_login_at: Option<UtcTime>,
+    /// What the person's front end keeps with it.
+    pub metadata: Metadata,
+    /// Why staff switched it off.
+    pub disabled_reason: Option<String>,
 }
 
 /// What becomes of the address of an account.

@@ -4,13 +4,16 @@
 
 use std::time::Duration;
 
+use super::reauthenticate::lock_active;
+use super::reset_password::reset_token;
 use super::{Flows, Result};
 use crate::domain::{
-    Email, Language, PlainToken, Registration, RegistrationId, TokenHash, User, UtcTime,
+    Email, Language, OneTimeId, OneTimeToken, PlainToken, Registration, RegistrationId, TokenHash,
+    User, UtcTime,
 };
-use crate::mail::messages::Message;
+use crate::mail::messages::{Message, ResetLink};
 use crate::store::outbox::{self, MailKind, QueuedMail};
-use crate::store::{Conn, registrations, users};
+use crate::store::{Conn, one_time_tokens, registrations, users};
 
 /// More registrations than this for one address are not worth a mail each.
 const REGISTRATIONS_TO_REMIND: i64 = 3;
@@ -39,51 +42,149 @@ impl Flows {
                 self.mail_ordered.notify_one();
                 Ok(None)
             }
-            MailKind::RefreshTokenReused => {
-                let message = Message::RefreshTokenReused { at: order.created_at };
-                Ok(Some(Letter { message, language: order.locale.language() }))
-            }
+            MailKind::PasswordReset => self.compose_reset(order, now),
+            MailKind::Invitation
+            | MailKind::NewDevice
+            | MailKind::PasswordChanged
+            | MailKind::EmailChangeRequested
+            | MailKind::EmailChanged
+            | MailKind::RefreshTokenReused => self.compose_with_token(order, now),
         }
     }
 
     fn compose_registration(&self, order: &QueuedMail, now: UtcTime) -> Result<Option<Letter>> {
-        let token = self.secrets.mail_token(order.id.as_str());
-        let code = self.secrets.mail_code(order.id.as_str());
-        let link_hash = token.hash();
-        let code_hash = self.secrets.code_hash(&order.subject_id, &code);
-        let order = order.clone();
+        let secrets = MailSecrets {
+            token: self.secrets.mail_token(order.id.as_str()),
+            code: self.secrets.mail_code(order.id.as_str()),
+        };
+        let code_hash = self.secrets.code_hash(&order.subject_id, &secrets.code);
+        let (link_hash, order) = (secrets.token.hash(), order.clone());
         let due = self.db.write(move |conn| due(conn, &order, &link_hash, &code_hash, now))?;
         Ok(due.map(|due| match due {
             Due::Verification(registration) => Letter {
                 language: registration.locale.language(),
-                message: self.verification(&registration, &token, &code, now),
+                message: self.verification(&registration, &secrets, now),
             },
-            Due::AlreadyRegistered(owner) => Letter {
+            Due::AlreadyRegistered(owner, reset) => Letter {
                 language: owner.locale.language(),
-                message: Message::AlreadyRegistered { link: None },
+                message: Message::AlreadyRegistered {
+                    reset: reset.map(|reset| ResetLink {
+                        link: link(&self.policy.links.password_reset, &secrets.token),
+                        lifetime: lifetime(reset.expires_at, now),
+                    }),
+                },
             },
         }))
+    }
+
+    fn compose_reset(&self, order: &QueuedMail, now: UtcTime) -> Result<Option<Letter>> {
+        let secrets = MailSecrets {
+            token: self.secrets.mail_token(order.id.as_str()),
+            code: self.secrets.mail_code(order.id.as_str()),
+        };
+        let code_hash = self.secrets.code_hash(order.id.as_str(), &secrets.code);
+        let (link_hash, order) = (secrets.token.hash(), order.clone());
+        let due = self.db.write(move |conn| {
+            if outbox::is_outdone(conn, &order)? {
+                return Ok(None);
+            }
+            let Some(user) = users::find_by_email(conn, &order.recipient)? else {
+                return Ok(None);
+            };
+            let token = reset_for(conn, &order, &user, &link_hash, Some(&code_hash), now)?;
+            Ok::<_, super::Error>(token.map(|token| (user, token)))
+        })?;
+        Ok(due.map(|(user, token)| Letter {
+            language: user.locale.language(),
+            message: Message::ResetPassword {
+                link: link(&self.policy.links.password_reset, &secrets.token),
+                code: secrets.code.expose().to_owned(),
+                lifetime: lifetime(token.expires_at, now),
+            },
+        }))
+    }
+
+    /// A mail whose one-time token was made together with its order.
+    fn compose_with_token(&self, order: &QueuedMail, now: UtcTime) -> Result<Option<Letter>> {
+        let token = self.secrets.mail_token(&order.subject_id);
+        let (id, link_hash) = (OneTimeId(order.subject_id.clone()), token.hash());
+        let stored = self.db.write(move |conn| {
+            let stored = one_time_tokens::find_by_id(conn, &id)?.filter(|it| !it.has_expired(now));
+            if stored.is_some() {
+                one_time_tokens::set_mail_secrets(conn, &id, &link_hash, None)?;
+            }
+            Ok::<_, super::Error>(stored)
+        })?;
+        // The account is gone, or the token was used up by something that happened meanwhile.
+        let Some(stored) = stored else { return Ok(None) };
+        let message = self.message_with(order, stored, &token, now);
+        Ok(message.map(|message| Letter { message, language: order.locale.language() }))
+    }
+
+    fn message_with(
+        &self,
+        order: &QueuedMail,
+        stored: OneTimeToken,
+        token: &PlainToken,
+        now: UtcTime,
+    ) -> Option<Message> {
+        let (at, detail) = (order.created_at, stored.detail);
+        let not_me = link(&self.policy.links.not_me, token);
+        Some(match order.kind {
+            MailKind::Invitation => Message::Invitation {
+                link: link(&self.policy.links.password_reset, token),
+                lifetime: lifetime(stored.expires_at, now),
+            },
+            MailKind::NewDevice => Message::NewDevice { at, device: detail, not_me },
+            MailKind::PasswordChanged => Message::PasswordChanged { at, not_me },
+            MailKind::EmailChangeRequested => {
+                Message::EmailChangeRequested { at, new_email: detail, not_me }
+            }
+            MailKind::EmailChanged => Message::EmailChanged { at, new_email: detail, not_me },
+            MailKind::RefreshTokenReused => {
+                Message::RefreshTokenReused { at, not_me: Some(not_me) }
+            }
+            MailKind::Registration | MailKind::RegistrationAgain | MailKind::PasswordReset => {
+                return None;
+            }
+        })
     }
 
     fn verification(
         &self,
         registration: &Registration,
-        token: &PlainToken,
-        code: &PlainToken,
+        secrets: &MailSecrets,
         now: UtcTime,
     ) -> Message {
-        Message::VerifyEmail {
-            link: self.policy.verify_email_link.replace("{token}", token.expose()),
-            code: code.expose().to_owned(),
-            lifetime: registration.expires_at.remaining(now) + TO_THE_MINUTE,
+        let link = link(&self.policy.links.verify_email, &secrets.token);
+        let code = secrets.code.expose().to_owned();
+        let lifetime = lifetime(registration.expires_at, now);
+        if registration.changes_email {
+            Message::VerifyNewEmail { link, code, lifetime }
+        } else {
+            Message::VerifyEmail { link, code, lifetime }
         }
     }
+}
+
+/// What a mail hands out.
+struct MailSecrets {
+    token: PlainToken,
+    code: PlainToken,
+}
+
+fn link(page: &str, token: &PlainToken) -> String {
+    page.replace("{token}", token.expose())
+}
+
+fn lifetime(expires_at: UtcTime, now: UtcTime) -> Duration {
+    expires_at.remaining(now) + TO_THE_MINUTE
 }
 
 /// What the mail of a registration turns out to be.
 enum Due {
     Verification(Box<Registration>),
-    AlreadyRegistered(Box<User>),
+    AlreadyRegistered(Box<User>, Option<OneTimeToken>),
 }
 
 /// Finds out what is to be sent, and makes the secrets of this mail the ones that count.
@@ -102,16 +203,32 @@ fn due(
     let waiting = registrations::find_by_id(conn, &id)?
         .filter(|it| it.proven_at.is_none() && !it.has_expired(now));
     let Some(registration) = waiting else { return Ok(None) };
-    // The mail to somebody who has an account carries nothing that opens a door.
+    // Whoever has an account is offered a new password, and nothing of what somebody else typed.
     match users::find_by_email(conn, &registration.email)? {
         Some(owner) if registration.user_id != Some(owner.id) => {
-            Ok(Some(Due::AlreadyRegistered(Box::new(owner))))
+            let reset = reset_for(conn, order, &owner, link, None, now)?;
+            Ok(Some(Due::AlreadyRegistered(Box::new(owner), reset)))
         }
         _ => {
             registrations::set_mail_secrets(conn, &id, link, code)?;
             Ok(Some(Due::Verification(Box::new(registration))))
         }
     }
+}
+
+/// The right to choose a new password that goes out with this mail, if the account may have one.
+fn reset_for(
+    conn: &mut Conn,
+    order: &QueuedMail,
+    user: &User,
+    link: &TokenHash,
+    code: Option<&TokenHash>,
+    now: UtcTime,
+) -> Result<Option<OneTimeToken>> {
+    let Some(user) = lock_active(conn, user.id)? else { return Ok(None) };
+    let token = reset_token(conn, OneTimeId(order.id.0.clone()), &user, now)?;
+    one_time_tokens::set_mail_secrets(conn, &token.id, link, code)?;
+    Ok(Some(token))
 }
 
 /// Orders the mail of each registration that waits for the address. Whoever has an account already
@@ -151,5 +268,6 @@ fn renewed_registration(owner: User, email: &Email, now: UtcTime) -> Registratio
         code_hash: None,
         expires_at: now.after(Registration::LIFETIME),
         proven_at: None,
+        changes_email: false,
     }
 }

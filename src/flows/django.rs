@@ -1,12 +1,13 @@
 //! The stories of the Django face. The same accounts, the same hashing and the same rules as behind
 //! `/v1`; what differs is the kind of token and that staff manage accounts without further proof.
 
+use super::change_email::tell_old_address;
+use super::delete_account::{delete_account, lock_for_staff};
 use super::{Error, Flows, Result};
 use crate::domain::{
-    Email, EmailChange, Locale, PasswordHash, PlainPassword, User, UserId, Username,
+    Email, EmailChange, EndReason, Locale, PasswordHash, PlainPassword, User, UserId, Username,
 };
 use crate::security::django_token::{Claims, Origin, RefreshRefusal, Refusal};
-use crate::store::sessions;
 use crate::store::users::{self, NewUser, UserChanges};
 use crate::store::{self, Conn};
 
@@ -175,12 +176,17 @@ impl Flows {
         let changes = UserChanges {
             username: fields.username,
             email: fields.email,
-            is_active: None,
             is_staff: fields.is_staff,
+            ..UserChanges::default()
         };
-        let user = self
-            .db
-            .write(move |conn| users::update_user(conn, id, &changes, now).map_err(Error::from))?;
+        let policy = self.policy.clone();
+        let user = self.db.write(move |conn| {
+            let Some(before) = users::lock_user(conn, id)? else { return Ok(None) };
+            let Some(after) = users::update_user(conn, id, &changes, now)? else { return Ok(None) };
+            tell_old_address(conn, &policy, &before, &after, now)?;
+            Ok::<_, Error>(Some(after))
+        })?;
+        self.mail_ordered.notify_one();
         if let Some(user) = &user {
             tracing::info!(user_id = user.id.0, "account changed on the Django face");
         }
@@ -190,11 +196,12 @@ impl Flows {
     /// Removes an account and ends what it has open. Tells whether it was there.
     pub fn django_delete_user(&self, id: UserId) -> Result<bool> {
         let now = self.now();
-        let (existed, ended) = self.db.write(move |conn| {
-            let ended = sessions::end_oldest_sessions(conn, id, 0, now)?;
-            Ok::<_, Error>((users::delete_user(conn, id)?, ended))
+        let (existed, ended) = self.db.write(move |conn| match lock_for_staff(conn, id) {
+            Ok(user) => Ok((true, delete_account(conn, &user, now)?)),
+            Err(Error::NotFound) => Ok((false, Vec::new())),
+            Err(error) => Err(error),
         })?;
-        self.gate.revocations.add(&ended, now);
+        self.note_ended(id, ended, EndReason::AccountDeleted, now);
         if existed {
             tracing::info!(user_id = id.0, "account removed on the Django face");
         }

@@ -79,6 +79,12 @@ pub enum Error {
     /// The mail's link alone is not enough.
     #[error("a proof is required")]
     ProofRequired,
+    /// The log-in is too long ago for what was asked, and no password came with it.
+    #[error("a fresh log-in is required")]
+    ReauthRequired,
+    /// Without this account nobody could manage the others.
+    #[error("the last active superuser stays")]
+    LastSuperuser,
     /// Somebody has that name.
     #[error("the username is taken")]
     UsernameTaken,

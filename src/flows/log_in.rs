@@ -1,9 +1,11 @@
 //! Logging in with a name or address and a password.
 
-use super::tokens::open_session;
-use super::{Error, Flows, Result, TokenPair};
-use crate::domain::{Email, PlainPassword, PlainToken, User};
-use crate::store::{self, Conn, users};
+use super::notices::{Notice, order_notice};
+use super::tokens::{OpenedSession, open_session};
+use super::{Error, Flows, Policy, Result, TokenPair};
+use crate::domain::{Device, Email, PlainPassword, PlainToken, TokenHash, User, UtcTime};
+use crate::store::outbox::MailKind;
+use crate::store::{self, Conn, sessions, users};
 
 /// How passwords appear in `amr` (RFC 8176).
 pub(super) const AMR_PASSWORD: &str = "pwd";
@@ -14,15 +16,21 @@ const MAX_COMPARISONS: usize = 3;
 impl Flows {
     /// Opens a session for whoever knows the password. An unknown name does the same work and gets
     /// the same answer as a wrong password.
-    pub fn log_in(&self, name: &str, password: &PlainPassword) -> Result<TokenPair> {
+    pub fn log_in(
+        &self,
+        name: &str,
+        password: &PlainPassword,
+        device: &Device,
+    ) -> Result<TokenPair> {
         let refresh_token = PlainToken::random(PlainToken::REFRESH_PREFIX);
-        let (hash, policy) = (refresh_token.hash(), self.policy.clone());
+        let (hash, policy, device) = (refresh_token.hash(), self.policy.clone(), device.clone());
         let now = self.now();
         let (user, opened) = self.with_password(
             |conn| find_by_login(conn, name),
             password,
-            move |conn, user| Ok(open_session(conn, &policy, user, AMR_PASSWORD, &hash, now)?),
+            move |conn, user| enter(conn, &policy, user, &device, &hash, now),
         )?;
+        self.mail_ordered.notify_one();
         tracing::info!(user_id = user.id.0, session_id = %opened.session.id, "logged in");
         self.first_pair(&user, &opened, refresh_token, now)
     }
@@ -91,6 +99,22 @@ impl Flows {
             tracing::warn!(user_id = id.0, %error, "the password hash stays outdated for now");
         }
     }
+}
+
+/// Opens a session, and tells the owner if it is on a device that no session was on before.
+fn enter(
+    conn: &mut Conn,
+    policy: &Policy,
+    user: &User,
+    device: &Device,
+    refresh_token: &TokenHash,
+    now: UtcTime,
+) -> Result<OpenedSession> {
+    if sessions::knows_device(conn, user.id, device)? == Some(false) {
+        let notice = Notice { kind: MailKind::NewDevice, detail: &device.label, brings_back: None };
+        order_notice(conn, policy, user, user.email.as_ref(), &notice, now)?;
+    }
+    Ok(open_session(conn, policy, user, AMR_PASSWORD, device, refresh_token, now)?)
 }
 
 /// The account that is meant by what somebody typed: the name in any letter case, or the address.

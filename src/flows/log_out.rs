@@ -1,7 +1,7 @@
 //! Ending the session of a refresh token (RFC 7009: an unknown token is no error).
 
 use super::{Error, Flows, Result};
-use crate::domain::PlainToken;
+use crate::domain::{EndReason, PlainToken};
 use crate::store::sessions;
 
 impl Flows {
@@ -13,11 +13,11 @@ impl Flows {
             let Some((_, session)) = sessions::find_refresh_token(conn, &hash)? else {
                 return Ok(None);
             };
-            let ended = sessions::end_session(conn, &session.id, now)?;
+            let ended = sessions::end_session(conn, &session.id, EndReason::LoggedOut, now)?;
             Ok::<_, Error>(ended.then_some(session))
         })?;
         if let Some(session) = ended {
-            self.gate.revocations.add(std::slice::from_ref(&session.id), now);
+            self.note_ended(session.user_id, [session.id.clone()], EndReason::LoggedOut, now);
             tracing::info!(user_id = session.user_id.0, session_id = %session.id, "logged out");
         }
         Ok(())

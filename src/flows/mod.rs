@@ -2,16 +2,27 @@
 //! runs on a thread that may wait, never hashes while it holds a connection, and tells a failure
 //! as one variant of [`Error`].
 
+mod administration;
+mod change_email;
+mod change_password;
 mod compose_mail;
 mod create_superuser;
+mod delete_account;
+mod disavow;
 mod django;
 mod error;
+mod export;
 mod log_in;
 mod log_out;
+mod notices;
 mod profile;
+mod reauthenticate;
 mod refresh;
 mod register;
 mod resend;
+mod reset_password;
+mod revocations;
+mod sessions;
 mod tokens;
 mod upkeep;
 mod verify_email;
@@ -23,11 +34,18 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 pub use crate::security::access_token::Claims;
+pub use crate::security::revocations::Ended;
+pub use crate::store::outbox::MailLine;
+pub use crate::store::users::{UserFilter, UserPage};
+pub use administration::{AccountChanges, NewAccount};
 pub use compose_mail::Letter;
 pub use create_superuser::NewSuperuser;
 pub use django::{AccountFields, DjangoTokenError, Taken};
 pub use error::{Error, Field, FieldFault};
-pub use register::{RegisterRequest, Registered};
+pub use export::Export;
+pub use profile::{MetadataChange, ProfileChanges};
+pub use register::{RegisterRequest, Registered, WaitingProof};
+pub use reset_password::ResetProof;
 pub use tokens::TokenPair;
 pub use verify_email::{Opening, Proof, VerifiedEmail};
 
@@ -79,8 +97,23 @@ pub struct Policy {
     pub refresh_grace: Duration,
     /// How many sessions a person may have.
     pub sessions_per_user: u32,
-    /// The link of a verification mail, with `{token}` where the token goes.
-    pub verify_email_link: String,
+    /// How recent a log-in must be to stand in for the password.
+    pub reauth_window: Duration,
+    /// Whether people are told by mail what happens to their accounts.
+    pub security_notices: bool,
+    /// The links of mails.
+    pub links: Links,
+}
+
+/// Where the links of mails lead, each with `{token}` where the token goes.
+#[derive(Clone, Debug)]
+pub struct Links {
+    /// To prove an address.
+    pub verify_email: String,
+    /// To choose a new password.
+    pub password_reset: String,
+    /// To say "this was not me".
+    pub not_me: String,
 }
 
 /// All user stories, with what they work on.

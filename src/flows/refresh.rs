@@ -4,10 +4,11 @@
 //! same token a moment later gets the same successor, and nobody is logged out. A token that was
 //! replaced longer ago is in the hands of two parties: the session ends.
 
+use super::notices::{Notice, order_notice};
 use super::tokens::refresh_expiry;
 use super::{Error, Flows, Policy, Result, TokenPair};
-use crate::domain::{PlainToken, RefreshState, Session, TokenHash, User, UtcTime};
-use crate::store::outbox::{self, MailKind};
+use crate::domain::{EndReason, PlainToken, RefreshState, Session, TokenHash, User, UtcTime};
+use crate::store::outbox::MailKind;
 use crate::store::{Conn, sessions, users};
 
 /// What became of a presented token.
@@ -31,7 +32,8 @@ impl Flows {
             }
             Outcome::Refused(error, ended) => {
                 if let Some(session) = ended {
-                    self.gate.revocations.add(std::slice::from_ref(&session.id), now);
+                    let ended = [session.id.clone()];
+                    self.note_ended(session.user_id, ended, EndReason::TokenReused, now);
                     self.mail_ordered.notify_one();
                     tracing::warn!(
                         user_id = session.user_id.0,
@@ -71,7 +73,7 @@ fn exchange(
             granted(conn, session, expires_at)
         }
         RefreshState::Superseded => Ok(Outcome::Refused(Error::RefreshTokenSuperseded, None)),
-        RefreshState::Reused => end_stolen_session(conn, session, now),
+        RefreshState::Reused => end_stolen_session(conn, policy, session, now),
         RefreshState::Revoked => Ok(Outcome::Refused(Error::RefreshTokenRevoked, None)),
         // What could be exchanged was exchanged above, unless its time ran out in between.
         RefreshState::Expired | RefreshState::Current => {
@@ -87,13 +89,18 @@ fn granted(conn: &mut Conn, session: Session, expires_at: UtcTime) -> Result<Out
     }
 }
 
-fn end_stolen_session(conn: &mut Conn, session: Session, now: UtcTime) -> Result<Outcome> {
-    if sessions::end_session(conn, &session.id, now)?
+fn end_stolen_session(
+    conn: &mut Conn,
+    policy: &Policy,
+    session: Session,
+    now: UtcTime,
+) -> Result<Outcome> {
+    if sessions::end_session(conn, &session.id, EndReason::TokenReused, now)?
         && let Some(user) = users::find_by_id(conn, session.user_id)?
-        && let Some(email) = user.email.as_ref().filter(|email| email.is_reachable())
     {
         let kind = MailKind::RefreshTokenReused;
-        outbox::enqueue(conn, kind, email, &user.locale, session.id.as_str(), now)?;
+        let notice = Notice { kind, detail: &session.device.label, brings_back: None };
+        order_notice(conn, policy, &user, user.email.as_ref(), &notice, now)?;
     }
     Ok(Outcome::Refused(Error::RefreshTokenReused, Some(session)))
 }

@@ -4,11 +4,11 @@
 
 use std::time::Duration;
 
-use super::tokens::{OpenedSession, open_session};
-use super::{EmailVerification, Error, Flows, Policy, Result, TokenPair, log_in::AMR_PASSWORD};
+use super::tokens::open_session;
+use super::{EmailVerification, Error, Flows, Result, TokenPair, log_in::AMR_PASSWORD};
 use crate::domain::{
-    Email, Locale, PlainPassword, PlainToken, Registration, RegistrationId, TokenHash, User,
-    Username, UtcTime,
+    Device, Email, Locale, PlainPassword, PlainToken, Registration, RegistrationId, User, Username,
+    UtcTime,
 };
 use crate::store::outbox::{self, MailKind};
 use crate::store::users::NewUser;
@@ -25,18 +25,24 @@ pub struct RegisterRequest {
     pub username: Option<Username>,
     /// The language of mail.
     pub locale: Locale,
+    /// Where they typed it.
+    pub device: Device,
+}
+
+/// The proof of an address that is waited for.
+#[derive(Debug)]
+pub struct WaitingProof {
+    /// What the client holds that asked for it.
+    pub registration_token: PlainToken,
+    /// How long it is waited for.
+    pub expires_in: Duration,
 }
 
 /// What came of it.
 #[derive(Debug)]
 pub enum Registered {
-    /// A mail is on its way; the registration token lets this client prove the address.
-    VerificationSent {
-        /// What this client holds.
-        registration_token: PlainToken,
-        /// How long the registration waits.
-        expires_in: Duration,
-    },
+    /// A mail is on its way.
+    VerificationSent(WaitingProof),
     /// There is an account, and the person is logged in.
     LoggedIn {
         /// The tokens.
@@ -51,7 +57,7 @@ impl Flows {
     pub fn register(&self, request: RegisterRequest) -> Result<Registered> {
         self.check_new_password(&request)?;
         let password_hash = self.hasher.hash(&request.password)?;
-        let now = self.now();
+        let (now, device) = (self.now(), request.device);
         let registration_token = PlainToken::random(PlainToken::REGISTRATION_PREFIX);
         let registration = Registration {
             id: RegistrationId::new(now),
@@ -64,23 +70,23 @@ impl Flows {
             code_hash: None,
             expires_at: now.after(Registration::LIFETIME),
             proven_at: None,
+            changes_email: false,
         };
         match self.policy.email_verification {
             EmailVerification::Mandatory => {
                 self.db.write(move |conn| keep_waiting(conn, &registration, now))?;
                 self.mail_ordered.notify_one();
-                Ok(Registered::VerificationSent {
-                    registration_token,
-                    expires_in: Registration::LIFETIME,
-                })
+                let expires_in = Registration::LIFETIME;
+                let waiting = WaitingProof { registration_token, expires_in };
+                Ok(Registered::VerificationSent(waiting))
             }
             EmailVerification::Optional => {
-                let tokens = self.log_in_at_once(registration, true, now)?;
+                let tokens = self.log_in_at_once(registration, true, device, now)?;
                 self.mail_ordered.notify_one();
                 Ok(Registered::LoggedIn { tokens, registration_token: Some(registration_token) })
             }
             EmailVerification::None => {
-                let tokens = self.log_in_at_once(registration, false, now)?;
+                let tokens = self.log_in_at_once(registration, false, device, now)?;
                 Ok(Registered::LoggedIn { tokens, registration_token: None })
             }
         }
@@ -98,13 +104,16 @@ impl Flows {
         &self,
         registration: Registration,
         with_mail: bool,
+        device: Device,
         now: UtcTime,
     ) -> Result<TokenPair> {
         let refresh_token = PlainToken::random(PlainToken::REFRESH_PREFIX);
         let (hash, policy) = (refresh_token.hash(), self.policy.clone());
-        let (user, opened) = self
-            .db
-            .write(move |conn| make_account(conn, &policy, registration, with_mail, &hash, now))?;
+        let (user, opened) = self.db.write(move |conn| {
+            let user = make_account(conn, registration, with_mail, now)?;
+            let opened = open_session(conn, &policy, &user, AMR_PASSWORD, &device, &hash, now)?;
+            Ok::<_, Error>((user, opened))
+        })?;
         tracing::info!(user_id = user.id.0, "registered");
         self.first_pair(&user, &opened, refresh_token, now)
     }
@@ -113,23 +122,26 @@ impl Flows {
 fn keep_waiting(conn: &mut Conn, registration: &Registration, now: UtcTime) -> Result<()> {
     refuse_taken_username(conn, registration)?;
     registrations::insert_registration(conn, registration, now)?;
-    order_mail(conn, registration, now)?;
+    order_proof(conn, registration, now)?;
     Ok(())
 }
 
-fn order_mail(conn: &mut Conn, registration: &Registration, now: UtcTime) -> store::Result<()> {
+/// Orders the mail that asks for the proof of an address.
+pub(super) fn order_proof(
+    conn: &mut Conn,
+    registration: &Registration,
+    now: UtcTime,
+) -> store::Result<()> {
     let Registration { id, email, locale, .. } = registration;
     outbox::enqueue(conn, MailKind::Registration, email, locale, id.as_str(), now)
 }
 
 fn make_account(
     conn: &mut Conn,
-    policy: &Policy,
     mut registration: Registration,
     with_mail: bool,
-    refresh_token: &TokenHash,
     now: UtcTime,
-) -> Result<(User, OpenedSession)> {
+) -> Result<User> {
     refuse_taken_username(conn, &registration)?;
     let new = new_user(&registration, registration.username.clone(), false);
     let user = users::insert_user(conn, &new, now).map_err(|error| match error {
@@ -140,10 +152,9 @@ fn make_account(
     if with_mail {
         registration.user_id = Some(user.id);
         registrations::insert_registration(conn, &registration, now)?;
-        order_mail(conn, &registration, now)?;
+        order_proof(conn, &registration, now)?;
     }
-    let opened = open_session(conn, policy, &user, AMR_PASSWORD, refresh_token, now)?;
-    Ok((user, opened))
+    Ok(user)
 }
 
 fn refuse_taken_username(conn: &mut Conn, registration: &Registration) -> Result<()> {

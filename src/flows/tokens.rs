@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::{Flows, Policy, Result};
-use crate::domain::{PlainToken, Session, SessionId, TokenHash, TokenId, User, UtcTime};
+use crate::domain::{
+    Device, EndReason, EndedSession, PlainToken, Session, SessionId, TokenHash, TokenId, User,
+    UserId, UtcTime,
+};
 use crate::security::access_token::Claims;
 use crate::store::{self, Conn, sessions};
 
@@ -34,6 +37,7 @@ pub(super) fn open_session(
     policy: &Policy,
     user: &User,
     amr: &str,
+    device: &Device,
     refresh_token: &TokenHash,
     now: UtcTime,
 ) -> store::Result<OpenedSession> {
@@ -41,7 +45,9 @@ pub(super) fn open_session(
         id: SessionId::new(now),
         user_id: user.id,
         amr: amr.to_owned(),
+        device: device.clone(),
         created_at: now,
+        last_seen_at: now,
         expires_at: now.after(policy.session_lifetime),
         ended_at: None,
     };
@@ -94,6 +100,19 @@ impl Flows {
         })
     }
 
+    /// Makes this instance refuse the access tokens of sessions that were just ended. The others
+    /// learn of it from the database.
+    pub(super) fn note_ended(
+        &self,
+        user_id: UserId,
+        sessions: impl IntoIterator<Item = SessionId>,
+        reason: EndReason,
+        at: UtcTime,
+    ) {
+        let ended = |id| EndedSession { id, user_id, at, reason: Some(reason) };
+        self.gate.revocations.add(sessions.into_iter().map(ended), at);
+    }
+
     /// The pair of a session that was just opened.
     pub(super) fn first_pair(
         &self,
@@ -102,7 +121,7 @@ impl Flows {
         refresh_token: PlainToken,
         now: UtcTime,
     ) -> Result<TokenPair> {
-        self.gate.revocations.add(&opened.ended, now);
+        self.note_ended(user.id, opened.ended.iter().cloned(), EndReason::TooMany, now);
         let expires_at = refresh_expiry(&self.policy, &opened.session, now);
         self.token_pair(user, &opened.session, refresh_token, expires_at, now)
     }

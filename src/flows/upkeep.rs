@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::{Error, Flows, Result};
+use crate::domain::OneTimeToken;
 use crate::security::access_token::Refusal;
-use crate::store::{outbox, registrations, sessions};
+use crate::store::{one_time_tokens, outbox, registrations, sessions};
 
 /// How long the trace of a registration says "expired" rather than "unknown".
 const REMEMBER_REGISTRATIONS: Duration = Duration::from_hours(7 * 24);
@@ -38,6 +39,8 @@ impl Flows {
         let now = self.now();
         self.db.write(move |conn| {
             registrations::purge(conn, now, now.before(REMEMBER_REGISTRATIONS))?;
+            // Wrong codes are remembered beyond the token they were tried on.
+            one_time_tokens::purge(conn, now.before(OneTimeToken::MEMORY))?;
             sessions::purge(conn, now.before(REMEMBER_SESSIONS))?;
             outbox::purge(conn, now.before(REMEMBER_MAIL))?;
             Ok::<_, Error>(())

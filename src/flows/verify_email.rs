@@ -4,13 +4,16 @@
 //! The same proof answers the same success again: mail programs and impatient people open a link
 //! twice.
 
+use super::change_email::take_address;
 use super::log_in::AMR_PASSWORD;
+use super::reauthenticate::lock_active;
 use super::register::new_user;
 use super::tokens::open_session;
 use super::{Error, Flows, Policy, Result, TokenPair, VerifyEmailProof};
 use crate::domain::token::Secrets;
 use crate::domain::{
-    Email, PlainPassword, PlainToken, Registration, Session, SessionId, TokenHash, User, UtcTime,
+    Device, Email, EndReason, PlainPassword, PlainToken, Registration, Session, SessionId,
+    TokenHash, User, UtcTime,
 };
 use crate::store::registrations::{self, Found};
 use crate::store::{self, Conn, Unique, sessions, users};
@@ -69,7 +72,12 @@ pub struct VerifiedEmail {
 
 impl Flows {
     /// Proves an address.
-    pub fn verify_email(&self, proof: Proof, opening: Opening) -> Result<VerifiedEmail> {
+    pub fn verify_email(
+        &self,
+        proof: Proof,
+        opening: Opening,
+        device: &Device,
+    ) -> Result<VerifiedEmail> {
         let now = self.now();
         let amr = match &proof {
             Proof::LinkWithPassword { .. } => AMR_PASSWORD,
@@ -79,19 +87,21 @@ impl Flows {
         };
         let registration = self.proven_registration(proof, now)?;
         let refresh_token = self.secrets.registration_refresh_token(registration.id.as_str());
-        let (hash, policy, email) =
-            (refresh_token.hash(), self.policy.clone(), registration.email.clone());
+        let (hash, policy, email, device) =
+            (refresh_token.hash(), self.policy.clone(), registration.email.clone(), device.clone());
         let proven = self.db.write(move |conn| {
-            let user = prove(conn, &registration, now)?;
+            let user = prove(conn, &policy, &registration, now)?;
             match opening {
-                Opening::Session => log_in(conn, &policy, user, amr, &hash, now),
+                Opening::Session => log_in(conn, &policy, user, amr, &device, &hash, now),
                 Opening::Nothing => Ok(Proven { user, log_in: None }),
             }
         })?;
+        // The old address is told of a change.
+        self.mail_ordered.notify_one();
         let tokens = match proven.log_in {
             None => None,
             Some(LogIn { session, refresh_expires_at, another, ended }) => {
-                self.gate.revocations.add(&ended, now);
+                self.note_ended(proven.user.id, ended, EndReason::TooMany, now);
                 let token = another.unwrap_or(refresh_token);
                 Some(self.token_pair(&proven.user, &session, token, refresh_expires_at, now)?)
             }
@@ -195,11 +205,24 @@ struct LogIn {
 }
 
 /// The account of a proven address. Of many who prove it at once one makes it, the others find it.
-fn prove(conn: &mut Conn, registration: &Registration, now: UtcTime) -> Result<User> {
+fn prove(
+    conn: &mut Conn,
+    policy: &Policy,
+    registration: &Registration,
+    now: UtcTime,
+) -> Result<User> {
     registrations::lock_address(conn, &registration.email)?;
+    // Before its registrations: whoever changes the account and then removes them comes this way too.
+    let account = match registration.user_id {
+        Some(id) => Some(lock_active(conn, id)?.ok_or(Error::OneTimeTokenInvalid)?),
+        None => None,
+    };
     if registrations::consume_proof(conn, &registration.id, now)? {
-        let user = match registration.user_id {
-            Some(id) => users::mark_email_verified(conn, id, &registration.email, now)?
+        let user = match account {
+            Some(user) if registration.changes_email => {
+                take_address(conn, policy, &user, &registration.email, now)?
+            }
+            Some(user) => users::mark_email_verified(conn, user.id, &registration.email, now)?
                 .ok_or(Error::OneTimeTokenInvalid)?,
             None => make_account(conn, registration, now)?,
         };
@@ -239,6 +262,7 @@ fn log_in(
     policy: &Policy,
     user: User,
     amr: &str,
+    device: &Device,
     derived: &TokenHash,
     now: UtcTime,
 ) -> Result<Proven> {
@@ -260,7 +284,7 @@ fn log_in(
     }
     let another = earlier.is_some().then(|| PlainToken::random(PlainToken::REFRESH_PREFIX));
     let hash = another.as_ref().map_or_else(|| derived.clone(), PlainToken::hash);
-    let opened = open_session(conn, policy, &user, amr, &hash, now)?;
+    let opened = open_session(conn, policy, &user, amr, device, &hash, now)?;
     let log_in = LogIn {
         refresh_expires_at: super::tokens::refresh_expiry(policy, &opened.session, now),
         session: opened.session,

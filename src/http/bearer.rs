@@ -19,11 +19,12 @@ impl FromRequest for Bearer {
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(check(request))
+        ready(check(request).map(Bearer))
     }
 }
 
-fn check(request: &HttpRequest) -> Result<Bearer, ApiError> {
+/// The claims of the request's token, if it counts.
+pub fn check(request: &HttpRequest) -> Result<Claims, ApiError> {
     let state = request.app_data::<web::Data<State>>().ok_or(Code::InternalError)?;
     let header = request.headers().get(AUTHORIZATION).ok_or(Code::AuthenticationRequired)?;
     let (scheme, token) = header
@@ -34,5 +35,5 @@ fn check(request: &HttpRequest) -> Result<Bearer, ApiError> {
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(Code::AuthenticationRequired.into());
     }
-    Ok(Bearer(state.flows.verify_token(token.trim())?))
+    Ok(state.flows.verify_token(token.trim())?)
 }

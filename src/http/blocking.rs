@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web;
+use ipnet::IpNet;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use super::browsers::Browsers;
 use super::code::Code;
 use super::error::ApiError;
 use crate::flows::{Error, Flows};
@@ -25,15 +27,26 @@ pub struct State {
     pub flows: Arc<Flows>,
     /// What mail and pages call the service.
     pub service_name: Arc<str>,
+    /// Which browsers' pages may use cookies.
+    pub browsers: Arc<Browsers>,
+    /// Networks whose `X-Forwarded-For` counts.
+    pub trusted_proxies: Arc<[IpNet]>,
     waiting: Arc<Semaphore>,
 }
 
 impl State {
     /// The state of one service, shared by its threads.
-    pub fn new(flows: Arc<Flows>, service_name: &str) -> Self {
+    pub fn new(
+        flows: Arc<Flows>,
+        service_name: &str,
+        browsers: Browsers,
+        trusted_proxies: &[IpNet],
+    ) -> Self {
         Self {
             flows,
             service_name: service_name.into(),
+            browsers: Arc::new(browsers),
+            trusted_proxies: trusted_proxies.into(),
             waiting: Arc::new(Semaphore::new(MAX_WAITING)),
         }
     }

@@ -2,11 +2,12 @@
 //! bounded in size, depth and time. All faulty fields are told at once, and no answer repeats
 //! what was sent.
 
-use std::future::Future;
+use std::future::{Future, Ready, ready};
 use std::pin::Pin;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
+use actix_web::http::Method;
 use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, web};
 use futures_util::StreamExt as _;
@@ -16,7 +17,7 @@ use super::blocking::State;
 use super::code::Code;
 use super::error::ApiError;
 use super::strict_json;
-use crate::domain::{Fault, PasswordPolicy};
+use crate::domain::{Email, Fault, PasswordPolicy, PlainPassword};
 use crate::flows::FieldFault;
 
 /// Enough to find a typo; an answer must not be many times the request.
@@ -66,16 +67,62 @@ impl Fields {
         name: &'static str,
         parse: impl FnOnce(&str) -> Result<T, Fault>,
     ) -> Option<T> {
-        let fault = match self.object.shift_remove(name)? {
-            Value::Null => return None,
-            Value::String(text) => match parse(&text) {
-                Ok(value) => return Some(value),
-                Err(fault) => fault,
+        self.value(name, |value| match value {
+            Value::String(text) => parse(&text),
+            _ => Err(Fault::WrongType),
+        })
+    }
+
+    /// True or false, where it is said.
+    pub fn flag(&mut self, name: &'static str) -> Option<bool> {
+        self.value(name, |value| value.as_bool().ok_or(Fault::WrongType))
+    }
+
+    /// A member of a merge patch (RFC 7396): missing, null (which is `Some(None)`) or a value.
+    #[expect(clippy::option_option, reason = "to leave a thing and to remove it are two things")]
+    pub fn patch<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(Value) -> Result<T, Fault>,
+    ) -> Option<Option<T>> {
+        if self.object.get(name).is_some_and(Value::is_null) {
+            self.object.shift_remove(name);
+            return Some(None);
+        }
+        self.value(name, read).map(Some)
+    }
+
+    /// A new password that must be there; `email` is the address of whoever chooses it, where that is
+    /// known at the door.
+    pub fn new_password(
+        &mut self,
+        name: &'static str,
+        email: Option<&Email>,
+    ) -> Option<PlainPassword> {
+        let policy = self.password_policy;
+        self.required(name, |text| {
+            let password = PlainPassword::parse(text)?;
+            policy.check(&password, email, None)?;
+            Ok(password)
+        })
+    }
+
+    /// Any value that may be missing or null.
+    pub fn value<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(Value) -> Result<T, Fault>,
+    ) -> Option<T> {
+        match self.object.shift_remove(name)? {
+            Value::Null => None,
+            value => match read(value) {
+                Ok(value) => Some(value),
+                Err(fault) => {
+                    self.faults.push(FieldFault::new(name, fault));
+                    None
+                }
             },
-            _ => Fault::WrongType,
-        };
-        self.faults.push(FieldFault::new(name, fault));
-        None
+        }
     }
 
     /// What is left was never asked for.
@@ -103,14 +150,12 @@ impl<T: Body> FromRequest for Json<T> {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let is_json = is_json(request);
-        let password_policy = request
-            .app_data::<web::Data<State>>()
-            .map(|state| state.flows.policy().password)
-            .unwrap_or_default();
+        let may_be_empty = request.method() == Method::DELETE;
+        let password_policy = password_policy(request);
         let announced = request.headers().get(CONTENT_LENGTH).cloned();
         let payload = payload.take();
         Box::pin(async move {
-            if !is_json {
+            if !is_json && !may_be_empty {
                 return Err(Code::UnsupportedMediaType.into());
             }
             let too_large = announced
@@ -120,7 +165,13 @@ impl<T: Body> FromRequest for Json<T> {
                 return Err(Code::PayloadTooLarge.into());
             }
             let bytes = collect(payload, MAX_BODY).await?;
-            let object = strict_json::parse_object(&bytes).ok_or(Code::MalformedRequest)?;
+            let object = if bytes.is_empty() && may_be_empty {
+                Map::new()
+            } else if is_json {
+                strict_json::parse_object(&bytes).ok_or(Code::MalformedRequest)?
+            } else {
+                return Err(Code::UnsupportedMediaType.into());
+            };
             let mut fields = Fields { object, faults: Vec::new(), password_policy };
             let read = T::read(&mut fields);
             fields.finish(read).map(Json)
@@ -128,11 +179,43 @@ impl<T: Body> FromRequest for Json<T> {
     }
 }
 
-/// `application/json`, in UTF-8 if it says so at all.
+/// The parameters of a query, read like the fields of a body: an unknown one is named, not dropped.
+pub struct Query<T>(pub T);
+
+impl<T: Body> FromRequest for Query<T> {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let mut faults = Vec::new();
+        let mut object = Map::new();
+        for (name, value) in form_urlencoded::parse(request.query_string().as_bytes()) {
+            if object.insert(name.to_string(), value.as_ref().into()).is_some() {
+                faults.push(FieldFault::new(shown(&name), Fault::InvalidFormat));
+            }
+        }
+        let password_policy = password_policy(request);
+        let mut fields = Fields { object, faults, password_policy };
+        let read = T::read(&mut fields);
+        ready(fields.finish(read).map(Query))
+    }
+}
+
+fn password_policy(request: &HttpRequest) -> PasswordPolicy {
+    let state = request.app_data::<web::Data<State>>();
+    state.map(|state| state.flows.policy().password).unwrap_or_default()
+}
+
+/// `application/json`, in UTF-8 if it says so at all. A change may also call itself a merge patch (RFC
+/// 7396).
 fn is_json(request: &HttpRequest) -> bool {
+    let is_patch = request.method() == Method::PATCH;
+    let fits = |kind: &str| {
+        kind == "application/json" || (is_patch && kind == "application/merge-patch+json")
+    };
     let is_json = matches!(
         request.mime_type(),
-        Ok(Some(mime)) if mime.essence_str() == "application/json"
+        Ok(Some(mime)) if fits(mime.essence_str())
             && mime.get_param("charset").is_none_or(|charset| charset.as_str().eq_ignore_ascii_case("utf-8"))
     );
     is_json && !request.headers().contains_key("content-encoding")

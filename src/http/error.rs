@@ -101,6 +101,11 @@ impl ApiError {
         Self { allow: Some(allow), ..Self::from(Code::MethodNotAllowed) }
     }
 
+    /// What is wrong with which field.
+    pub fn faults(&self) -> &[FieldFault] {
+        &self.errors
+    }
+
     /// A 422 that names the fields.
     pub fn invalid(errors: Vec<FieldFault>) -> Self {
         Self { errors, ..Self::from(Code::ValidationFailed) }
@@ -133,6 +138,8 @@ impl From<Error> for ApiError {
             Error::OneTimeTokenInvalid => Code::OneTimeTokenInvalid,
             Error::OneTimeTokenExpired => Code::OneTimeTokenExpired,
             Error::ProofRequired => Code::ProofRequired,
+            Error::ReauthRequired => Code::ReauthRequired,
+            Error::LastSuperuser => Code::LastSuperuser,
             Error::UsernameTaken => Code::UsernameTaken,
             Error::EmailTaken => Code::EmailTaken,
             Error::NotFound => Code::NotFound,

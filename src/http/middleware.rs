@@ -6,6 +6,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::LazyLock;
 use std::time::Instant;
 
+use actix_cors::CorsError;
 use actix_web::Error;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -43,6 +44,10 @@ pub async fn surround(
     let answer = request_id::scope(id.clone(), next.call(request).instrument(span.clone()));
     let answer = AssertUnwindSafe(answer);
     let lost = match answer.catch_unwind().await {
+        // What a browser asks beforehand is answered before there is a route.
+        Ok(Ok(response)) if is_cors_refusal(&response) => {
+            ApiError::from(Code::OriginRejected).into()
+        }
         Ok(Ok(mut response)) => {
             span.in_scope(|| {
                 log_undocumented(&response);
@@ -58,6 +63,10 @@ pub async fn surround(
     span.in_scope(|| tracing::warn!(status = response.status().as_u16(), "request failed"));
     add_headers(response.headers_mut(), &id, https);
     Err(InternalError::from_response(lost, response).into())
+}
+
+fn is_cors_refusal<B>(response: &ServiceResponse<B>) -> bool {
+    response.response().error().is_some_and(|error| error.as_error::<CorsError>().is_some())
 }
 
 /// The codes of each operation, by method and path pattern.

@@ -5,7 +5,10 @@
 pub mod bearer;
 pub mod blocking;
 pub mod body;
+pub mod browsers;
+pub mod client;
 pub mod code;
+pub mod cors;
 pub mod django;
 #[cfg(feature = "docs-ui")]
 mod docs;

@@ -28,6 +28,16 @@ const BODY_CODES: [Code; 5] = [
     Code::ValidationFailed,
 ];
 
+/// What any request with an access token can get.
+const BEARER_CODES: [Code; 6] = [
+    Code::AuthenticationRequired,
+    Code::TokenInvalid,
+    Code::TokenExpired,
+    Code::TokenRevoked,
+    Code::Overloaded,
+    Code::Unavailable,
+];
+
 /// The error codes that `endpoint` can send.
 pub fn error_codes(endpoint: &Endpoint) -> Vec<Code> {
     let named = endpoint
@@ -40,8 +50,11 @@ pub fn error_codes(endpoint: &Endpoint) -> Vec<Code> {
         .flatten()
         .filter_map(|name| Code::from_name(name.as_str()?));
     let of_body = BODY_CODES.into_iter().filter(|_| endpoint.operation.request_body.is_some());
-    let mut codes: Vec<Code> = named.chain(of_body).chain([Code::InternalError]).collect();
+    let of_bearer = BEARER_CODES.into_iter().filter(|_| endpoint.operation.security.is_some());
+    let mut codes: Vec<Code> =
+        named.chain(of_body).chain(of_bearer).chain([Code::InternalError]).collect();
     codes.sort_unstable();
+    codes.dedup();
     codes
 }
 
@@ -119,6 +132,10 @@ fn base(endpoints: &[Endpoint]) -> utoipa::openapi::OpenApi {
         .tags(Some([
             tag("account", "From registration to the proven address, and one's own profile."),
             tag("token", "Log in, refresh, check, log out."),
+            tag("password", "Forgotten, changed, and what it must be."),
+            tag("session", "Where one is logged in."),
+            tag("users", "For staff: the accounts of others."),
+            tag("services", "For services and proxies that stand behind the tokens."),
             tag("configuration", "What a front end needs to know."),
             tag("operations", "For those who run the service."),
         ]))

@@ -7,10 +7,14 @@
 //! A new mail is a variant of [`Message`] with its line in `name`, `values` and `samples`, its name
 //! in `BUILT_IN`, and three templates a language. The tests and [`Messages::load`] ask for the rest.
 
+mod samples;
+mod words;
+
 use std::{fmt, path::Path, time::Duration};
 
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 
+use self::words::{minute, no_link, span};
 use super::{mime, overrides};
 use crate::domain::{Language, UtcTime};
 
@@ -25,16 +29,85 @@ pub enum Message {
         /// How long both are valid.
         lifetime: Duration,
     },
-    /// Tells the owner of an account that somebody registers with the same address.
+    /// Proves that the new address of an account belongs to the person who changes it.
+    VerifyNewEmail {
+        /// Where the link leads, token and all.
+        link: String,
+        /// The digits to type instead.
+        code: String,
+        /// How long both are valid.
+        lifetime: Duration,
+    },
+    /// Tells the owner of an account that somebody registers with its address, or wants it as new one.
     AlreadyRegistered {
-        /// Where to log in or reset the password, if the operator has such a page.
-        link: Option<String>,
+        /// For those who registered because they forgot their password.
+        reset: Option<ResetLink>,
+    },
+    /// Lets somebody who forgot the password choose a new one.
+    ResetPassword {
+        /// Where the link leads, token and all.
+        link: String,
+        /// The digits to type instead.
+        code: String,
+        /// How long both are valid.
+        lifetime: Duration,
+    },
+    /// Tells that staff made an account, and lets its owner choose the first password.
+    Invitation {
+        /// Where the link leads, token and all.
+        link: String,
+        /// How long it is valid.
+        lifetime: Duration,
+    },
+    /// Tells of a log-in on a device not seen before.
+    NewDevice {
+        /// When somebody logged in.
+        at: UtcTime,
+        /// What the device says it is; may be empty.
+        device: String,
+        /// Where to end all sessions.
+        not_me: String,
+    },
+    /// Tells that the password was changed or reset.
+    PasswordChanged {
+        /// When it was.
+        at: UtcTime,
+        /// Where to end all sessions.
+        not_me: String,
+    },
+    /// Tells the old address that somebody asked for a new one.
+    EmailChangeRequested {
+        /// When somebody asked.
+        at: UtcTime,
+        /// The address to be.
+        new_email: String,
+        /// Where to stop the change and end all sessions.
+        not_me: String,
+    },
+    /// Tells the old address that it is replaced.
+    EmailChanged {
+        /// When it was.
+        at: UtcTime,
+        /// The address of the account from now on.
+        new_email: String,
+        /// Where to bring the old address back and end all sessions.
+        not_me: String,
     },
     /// Tells that a session was ended because a replaced refresh token came again.
     RefreshTokenReused {
         /// When it came.
         at: UtcTime,
+        /// Where to end all the other sessions too.
+        not_me: Option<String>,
     },
+}
+
+/// A way to a new password.
+pub struct ResetLink {
+    /// Where the link leads, token and all.
+    pub link: String,
+    /// How long it is valid.
+    pub lifetime: Duration,
 }
 
 macro_rules! built_in {
@@ -60,15 +133,32 @@ macro_rules! built_in {
 }
 
 const LAYOUT: &str = "layout.html";
-const BUILT_IN: &[(&str, &str)] =
-    built_in!["verify_email", "already_registered", "refresh_token_reused"];
+const BUILT_IN: &[(&str, &str)] = built_in![
+    "verify_email",
+    "verify_new_email",
+    "already_registered",
+    "reset_password",
+    "invitation",
+    "new_device",
+    "password_changed",
+    "email_change_requested",
+    "email_changed",
+    "refresh_token_reused",
+];
 
 impl Message {
     /// The name of its templates.
     const fn name(&self) -> &'static str {
         match self {
             Self::VerifyEmail { .. } => "verify_email",
+            Self::VerifyNewEmail { .. } => "verify_new_email",
             Self::AlreadyRegistered { .. } => "already_registered",
+            Self::ResetPassword { .. } => "reset_password",
+            Self::Invitation { .. } => "invitation",
+            Self::NewDevice { .. } => "new_device",
+            Self::PasswordChanged { .. } => "password_changed",
+            Self::EmailChangeRequested { .. } => "email_change_requested",
+            Self::EmailChanged { .. } => "email_changed",
             Self::RefreshTokenReused { .. } => "refresh_token_reused",
         }
     }
@@ -76,27 +166,28 @@ impl Message {
     /// What its templates can use, beside `service` and `language`.
     fn values(&self, language: Language) -> Value {
         match self {
-            Self::VerifyEmail { link, code, lifetime } => {
+            Self::VerifyEmail { link, code, lifetime }
+            | Self::VerifyNewEmail { link, code, lifetime }
+            | Self::ResetPassword { link, code, lifetime } => {
                 context! { link, code, lifetime => span(language, *lifetime) }
             }
-            Self::AlreadyRegistered { link } => context! { link },
-            Self::RefreshTokenReused { at } => context! { at => minute(*at) },
-        }
-    }
-
-    /// One of each kind and shape, to try the templates with.
-    fn samples() -> Vec<Self> {
-        let link = || "https://example.com/page?token=sample".to_owned();
-        vec![
-            Self::VerifyEmail {
-                link: link(),
-                code: "123456".to_owned(),
-                lifetime: Duration::from_hours(24),
+            Self::AlreadyRegistered { reset } => context! {
+                link => reset.as_ref().map(|reset| &reset.link),
+                lifetime => reset.as_ref().map(|reset| span(language, reset.lifetime)),
             },
-            Self::AlreadyRegistered { link: Some(link()) },
-            Self::AlreadyRegistered { link: None },
-            Self::RefreshTokenReused { at: UtcTime::from_seconds(1_767_225_600) },
-        ]
+            Self::Invitation { link, lifetime } => {
+                context! { link, lifetime => span(language, *lifetime) }
+            }
+            Self::NewDevice { at, device, not_me } => {
+                context! { at => minute(*at), device => no_link(device), not_me }
+            }
+            Self::PasswordChanged { at, not_me } => context! { at => minute(*at), not_me },
+            Self::EmailChangeRequested { at, new_email, not_me }
+            | Self::EmailChanged { at, new_email, not_me } => {
+                context! { at => minute(*at), new_email => mime::one_line(new_email), not_me }
+            }
+            Self::RefreshTokenReused { at, not_me } => context! { at => minute(*at), not_me },
+        }
     }
 }
 
@@ -185,33 +276,6 @@ impl Messages {
 fn unknown(name: &str) -> String {
     let known: Vec<&str> = BUILT_IN.iter().map(|(known, _)| *known).collect();
     format!("mail template {name}: there is none of this name; there are {}", known.join(", "))
-}
-
-/// A span of time in words, rounded down so that nothing is promised for longer than it lasts.
-fn span(language: Language, span: Duration) -> String {
-    const MINUTE: u64 = 60;
-    const HOUR: u64 = 60 * MINUTE;
-    const DAY: u64 = 24 * HOUR;
-    let seconds = span.as_secs();
-    let (count, english, korean) = match seconds {
-        // One day reads better as 24 hours: nobody asks whether it ends at midnight.
-        _ if seconds >= 2 * DAY => (seconds / DAY, "day", "일"),
-        _ if seconds >= 2 * HOUR || seconds == HOUR => (seconds / HOUR, "hour", "시간"),
-        _ if seconds >= MINUTE => (seconds / MINUTE, "minute", "분"),
-        _ => (seconds, "second", "초"),
-    };
-    match language {
-        Language::English if count == 1 => format!("1 {english}"),
-        Language::English => format!("{count} {english}s"),
-        Language::Korean => format!("{count}{korean}"),
-    }
-}
-
-/// `2026-01-01 12:30 UTC`
-fn minute(at: UtcTime) -> String {
-    let text = humantime::format_rfc3339_seconds(mime::system_time(at)).to_string();
-    let to_the_minute = text.get(..16).unwrap_or(&text);
-    format!("{} UTC", to_the_minute.replace('T', " "))
 }
 
 #[cfg(test)]

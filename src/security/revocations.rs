@@ -2,19 +2,63 @@
 //! lock and no thread hop. Each instance adds what it ends itself at once and learns of the rest
 //! by polling.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use aws_lc_rs::digest;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::domain::{SessionId, UtcTime};
+use crate::domain::{EndedSession, UserId, UtcTime};
 
 const OVERLAP: Duration = Duration::from_secs(60);
 
+/// Ended sessions by their id, as they stood at one moment.
+#[derive(Default)]
+pub struct Ended {
+    sessions: HashMap<String, EndedSession>,
+    tag: String,
+}
+
+impl Ended {
+    /// Names this content: instances that know the same have the same tag.
+    pub fn tag(&self) -> &str {
+        &self.tag
+    }
+
+    /// The sessions, the one that was ended last first.
+    pub fn sessions(&self) -> Vec<&EndedSession> {
+        let mut sessions: Vec<_> = self.sessions.values().collect();
+        sessions.sort_by(|a, b| (b.at, b.id.as_str()).cmp(&(a.at, a.id.as_str())));
+        sessions
+    }
+
+    /// The accounts that were switched off or removed, and when.
+    pub fn users(&self) -> BTreeMap<UserId, UtcTime> {
+        let mut users = BTreeMap::new();
+        for session in self.sessions.values() {
+            if session.reason.is_some_and(|reason| reason.is_of_the_account()) {
+                let at = users.entry(session.user_id).or_insert(session.at);
+                *at = (*at).max(session.at);
+            }
+        }
+        users
+    }
+
+    fn of(sessions: HashMap<String, EndedSession>) -> Self {
+        let mut ids: Vec<_> = sessions.keys().map(String::as_str).collect();
+        ids.sort_unstable();
+        let digest = digest::digest(&digest::SHA256, ids.concat().as_bytes());
+        Self { tag: URL_SAFE_NO_PAD.encode(&digest.as_ref()[..16]), sessions }
+    }
+}
+
 /// The set of ended sessions, each with the moment of its end.
 pub struct Revocations {
-    ended: ArcSwap<HashMap<String, UtcTime>>,
+    ended: ArcSwap<Ended>,
     /// Entries older than this are of no use: their last access token has expired.
     keep: Duration,
     synced_at: AtomicI64,
@@ -28,12 +72,22 @@ impl Revocations {
         Self { ended: ArcSwap::default(), keep, synced_at: AtomicI64::new(i64::MIN), max_staleness }
     }
 
+    /// How long an ended session stays in the set.
+    pub fn keep(&self) -> Duration {
+        self.keep
+    }
+
     /// Whether the session was ended; `None` when the set is too old to tell.
     pub fn contains(&self, session: &str, now: UtcTime) -> Option<bool> {
-        if self.ended.load().contains_key(session) {
+        if self.ended.load().sessions.contains_key(session) {
             return Some(true);
         }
         self.is_current(now).then_some(false)
+    }
+
+    /// Everything in it; `None` when it is too old to be relied on.
+    pub fn all(&self, now: UtcTime) -> Option<Arc<Ended>> {
+        self.is_current(now).then(|| self.ended.load_full())
     }
 
     /// Whether the last look at the database is recent enough.
@@ -46,13 +100,12 @@ impl Revocations {
     }
 
     /// Adds sessions that this instance has just ended.
-    pub fn add(&self, sessions: &[SessionId], now: UtcTime) {
-        let ended: Vec<_> = sessions.iter().map(|id| (id.clone(), now)).collect();
-        self.merge(&ended, now);
+    pub fn add(&self, ended: impl IntoIterator<Item = EndedSession>, now: UtcTime) {
+        self.merge(&ended.into_iter().collect::<Vec<_>>(), now);
     }
 
     /// Adds what the database has, as of `now`.
-    pub fn sync(&self, ended: &[(SessionId, UtcTime)], now: UtcTime) {
+    pub fn sync(&self, ended: &[EndedSession], now: UtcTime) {
         self.merge(ended, now);
         self.synced_at.store(now.micros(), Ordering::Relaxed);
     }
@@ -68,21 +121,16 @@ impl Revocations {
         now.before(self.keep)
     }
 
-    fn merge(&self, new: &[(SessionId, UtcTime)], now: UtcTime) {
+    fn merge(&self, new: &[EndedSession], now: UtcTime) {
         let horizon = self.horizon(now);
         let current = self.ended.load();
-        let nothing_new = new.iter().all(|(id, _)| current.contains_key(id.as_str()));
-        if nothing_new && current.values().all(|at| *at >= horizon) {
+        let nothing_new = new.iter().all(|it| current.sessions.contains_key(it.id.as_str()));
+        if nothing_new && current.sessions.values().all(|it| it.at >= horizon) {
             return;
         }
         self.ended.rcu(|current| {
-            let mut next: HashMap<_, _> = current
-                .iter()
-                .filter(|(_, at)| **at >= horizon)
-                .map(|(k, v)| (k.clone(), *v))
-                .collect();
-            next.extend(new.iter().map(|(id, at)| (id.0.clone(), *at)));
-            next
+            let kept = current.sessions.values().chain(new).filter(|it| it.at >= horizon);
+            Ended::of(kept.map(|it| (it.id.0.clone(), it.clone())).collect())
         });
     }
 }
@@ -90,9 +138,33 @@ impl Revocations {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{EndReason, SessionId};
 
     fn at(seconds: i64) -> UtcTime {
         UtcTime::from_seconds(seconds)
+    }
+
+    fn ended(id: &str, seconds: i64, reason: EndReason) -> EndedSession {
+        let (id, user_id) = (SessionId(id.into()), UserId(7));
+        EndedSession { id, user_id, at: at(seconds), reason: Some(reason) }
+    }
+
+    #[test]
+    fn what_is_listed_tells_accounts_from_sessions() {
+        let set = Revocations::new(Duration::from_secs(300), Duration::from_secs(10));
+        assert!(set.all(at(0)).is_none());
+        set.sync(&[ended("a", 1, EndReason::LoggedOut)], at(1));
+        let first = set.all(at(1)).unwrap();
+        assert!(first.users().is_empty());
+        set.add([ended("b", 2, EndReason::AccountDisabled)], at(2));
+        let second = set.all(at(2)).unwrap();
+        assert_eq!(second.users(), BTreeMap::from([(UserId(7), at(2))]));
+        let ids: Vec<&str> = second.sessions().iter().map(|it| it.id.as_str()).collect();
+        assert_eq!(ids, ["b", "a"]);
+        assert_ne!(first.tag(), second.tag());
+        set.sync(&[ended("b", 2, EndReason::AccountDisabled)], at(3));
+        assert_eq!(set.all(at(3)).unwrap().tag(), second.tag());
+        assert!(set.all(at(14)).is_none());
     }
 
     #[test]
@@ -102,12 +174,12 @@ mod tests {
         assert_eq!(set.unseen_since(at(0)), at(-300));
         set.sync(&[], at(0));
         assert_eq!(set.unseen_since(at(1)), at(-60));
-        set.add(&[SessionId("a".into())], at(1));
+        set.add([ended("a", 1, EndReason::LoggedOut)], at(1));
         assert_eq!(set.contains("a", at(1)), Some(true));
         assert_eq!(set.contains("b", at(10)), Some(false));
         assert_eq!(set.contains("b", at(11)), None);
         assert_eq!(set.contains("a", at(11)), Some(true));
-        set.sync(&[(SessionId("b".into()), at(290))], at(301));
+        set.sync(&[ended("b", 290, EndReason::LoggedOut)], at(301));
         assert_eq!(set.contains("a", at(301)), Some(true));
         set.sync(&[], at(302));
         assert_eq!(set.contains("a", at(302)), Some(false));

@@ -8,6 +8,7 @@ mod migrate;
 mod schema;
 mod writer;
 
+pub mod one_time_tokens;
 pub mod outbox;
 pub mod registrations;
 pub mod sessions;

@@ -14,18 +14,47 @@ pub enum MailKind {
     Registration,
     /// Somebody asked for the mail of a registration once more. The subject is the address.
     RegistrationAgain,
-    /// A refresh token was replayed and its session ended. The subject is the session.
+    /// Somebody forgot the password. The subject is the address.
+    PasswordReset,
+    /// Staff made an account for somebody. The subject is the one-time token.
+    Invitation,
+    /// A log-in on a device that was not seen before. The subject is the one-time token of the
+    /// link that disowns it, as with all notices.
+    NewDevice,
+    /// The password was changed or reset.
+    PasswordChanged,
+    /// A change of the address was asked for.
+    EmailChangeRequested,
+    /// The address was changed.
+    EmailChanged,
+    /// A refresh token was replayed and its session ended.
     RefreshTokenReused,
 }
 
 impl MailKind {
-    const ALL: [Self; 3] = [Self::Registration, Self::RegistrationAgain, Self::RefreshTokenReused];
+    const ALL: [Self; 9] = [
+        Self::Registration,
+        Self::RegistrationAgain,
+        Self::PasswordReset,
+        Self::Invitation,
+        Self::NewDevice,
+        Self::PasswordChanged,
+        Self::EmailChangeRequested,
+        Self::EmailChanged,
+        Self::RefreshTokenReused,
+    ];
 
     /// The name, as stored.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Registration => "registration",
             Self::RegistrationAgain => "registration_again",
+            Self::PasswordReset => "password_reset",
+            Self::Invitation => "invitation",
+            Self::NewDevice => "new_device",
+            Self::PasswordChanged => "password_changed",
+            Self::EmailChangeRequested => "email_change_requested",
+            Self::EmailChanged => "email_changed",
             Self::RefreshTokenReused => "refresh_token_reused",
         }
     }
@@ -94,9 +123,33 @@ pub struct MailLine {
     pub attempts: i32,
     /// When it is tried next, in microseconds since the epoch.
     pub next_attempt_at: i64,
+    /// When it was ordered, in microseconds since the epoch.
+    pub created_at: i64,
     /// What went wrong last.
     pub last_error: Option<String>,
 }
+
+/// The columns of a [`MailLine`].
+type Line = (
+    outbox::id,
+    outbox::kind,
+    outbox::recipient,
+    outbox::status,
+    outbox::attempts,
+    outbox::next_attempt_at,
+    outbox::created_at,
+    outbox::last_error,
+);
+const LINE: Line = (
+    outbox::id,
+    outbox::kind,
+    outbox::recipient,
+    outbox::status,
+    outbox::attempts,
+    outbox::next_attempt_at,
+    outbox::created_at,
+    outbox::last_error,
+);
 
 /// Orders a mail, to be sent at once.
 pub fn enqueue(
@@ -269,21 +322,28 @@ pub fn put_back(
     Ok(returned == 1)
 }
 
+/// Every order to an address, the oldest first.
+pub fn list_to(conn: &mut Conn, recipient: &Email) -> Result<Vec<MailLine>> {
+    Ok(outbox::table
+        .filter(outbox::recipient.eq(recipient.as_str()))
+        .order((outbox::created_at, outbox::id))
+        .select(LINE)
+        .load(conn)?)
+}
+
+/// Removes every order to an address, sent or not.
+pub fn erase_recipient(conn: &mut Conn, recipient: &Email) -> Result<()> {
+    diesel::delete(outbox::table.filter(outbox::recipient.eq(recipient.as_str()))).execute(conn)?;
+    Ok(())
+}
+
 /// Orders that are not finished well: queued and dead ones, the oldest first.
 pub fn list_open(conn: &mut Conn, limit: i64) -> Result<Vec<MailLine>> {
     Ok(outbox::table
         .filter(outbox::status.eq_any([MailStatus::Queued.name(), MailStatus::Dead.name()]))
         .order((outbox::created_at, outbox::id))
         .limit(limit)
-        .select((
-            outbox::id,
-            outbox::kind,
-            outbox::recipient,
-            outbox::status,
-            outbox::attempts,
-            outbox::next_attempt_at,
-            outbox::last_error,
-        ))
+        .select(LINE)
         .load(conn)?)
 }
 

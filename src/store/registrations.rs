@@ -25,6 +25,7 @@ struct Row {
     _created_at: i64,
     expires_at: i64,
     proven_at: Option<i64>,
+    changes_email: bool,
 }
 
 /// A row whose person was erased has no address any more and is no registration.
@@ -40,6 +41,7 @@ fn registration(row: Row) -> Option<Registration> {
         code_hash: row.code_hash.map(TokenHash),
         expires_at: UtcTime::from_micros(row.expires_at),
         proven_at: row.proven_at.map(UtcTime::from_micros),
+        changes_email: row.changes_email,
     })
 }
 
@@ -72,6 +74,7 @@ pub fn insert_registration(conn: &mut Conn, new: &Registration, now: UtcTime) ->
             registrations::wrong_codes.eq(0),
             registrations::created_at.eq(now.micros()),
             registrations::expires_at.eq(new.expires_at.micros()),
+            registrations::changes_email.eq(new.changes_email),
         ))
         .execute(conn)?;
     Ok(())
@@ -213,6 +216,40 @@ pub fn delete_others(conn: &mut Conn, email: &Email, keep: &RegistrationId) -> R
     )
     .execute(conn)?;
     Ok(())
+}
+
+/// Removes the registrations of an account: changes of its address that wait, and what was proven.
+pub fn delete_of_user(conn: &mut Conn, user: UserId) -> Result<()> {
+    diesel::delete(registrations::table.filter(registrations::user_id.eq(user.0))).execute(conn)?;
+    Ok(())
+}
+
+/// Removes the changes of an account's address that wait.
+pub fn delete_changes(conn: &mut Conn, user: UserId) -> Result<()> {
+    diesel::delete(
+        registrations::table
+            .filter(registrations::user_id.eq(user.0))
+            .filter(registrations::changes_email.eq(true))
+            .filter(registrations::proven_at.is_null()),
+    )
+    .execute(conn)?;
+    Ok(())
+}
+
+/// Removes every registration of an address.
+pub fn delete_of_address(conn: &mut Conn, email: &Email) -> Result<()> {
+    diesel::delete(registrations::table.filter(registrations::email_norm.eq(email.normalised())))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Every registration of an account, the oldest first.
+pub fn list_of_user(conn: &mut Conn, user: UserId) -> Result<Vec<Registration>> {
+    let rows = registrations::table
+        .filter(registrations::user_id.eq(user.0))
+        .order((registrations::created_at, registrations::id))
+        .load::<Row>(conn)?;
+    Ok(rows.into_iter().filter_map(registration).collect())
 }
 
 /// Wipes everything personal off the registrations whose time is over, and removes the traces

@@ -16,6 +16,8 @@ diesel::table! {
         created_at -> BigInt,
         updated_at -> BigInt,
         last_login_at -> Nullable<BigInt>,
+        metadata -> Text,
+        disabled_reason -> Nullable<Text>,
     }
 }
 
@@ -28,6 +30,9 @@ diesel::table! {
         last_seen_at -> BigInt,
         expires_at -> BigInt,
         ended_at -> Nullable<BigInt>,
+        device -> Text,
+        network -> Text,
+        end_reason -> Nullable<Text>,
     }
 }
 
@@ -57,6 +62,24 @@ diesel::table! {
         created_at -> BigInt,
         expires_at -> BigInt,
         proven_at -> Nullable<BigInt>,
+        changes_email -> Bool,
+    }
+}
+
+diesel::table! {
+    one_time_tokens (id) {
+        id -> Text,
+        user_id -> BigInt,
+        purpose -> Text,
+        email -> Nullable<Text>,
+        detail -> Text,
+        link_hash -> Nullable<Binary>,
+        code_hash -> Nullable<Binary>,
+        code_tries -> Integer,
+        wrong_codes -> Integer,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        used_at -> Nullable<BigInt>,
     }
 }
 
@@ -93,6 +116,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     sessions,
     refresh_tokens,
     registrations,
+    one_time_tokens,
     outbox,
     signing_keys
 );

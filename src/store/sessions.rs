@@ -4,7 +4,9 @@ use diesel::prelude::*;
 
 use super::schema::{refresh_tokens, sessions};
 use super::{Conn, Result};
-use crate::domain::{RefreshToken, Session, SessionId, TokenHash, UserId, UtcTime};
+use crate::domain::{
+    Device, EndReason, EndedSession, RefreshToken, Session, SessionId, TokenHash, UserId, UtcTime,
+};
 
 #[derive(Queryable)]
 struct Row {
@@ -12,9 +14,12 @@ struct Row {
     user_id: i64,
     amr: String,
     created_at: i64,
-    _last_seen_at: i64,
+    last_seen_at: i64,
     expires_at: i64,
     ended_at: Option<i64>,
+    device: String,
+    network: String,
+    _end_reason: Option<String>,
 }
 
 impl From<Row> for Session {
@@ -23,7 +28,9 @@ impl From<Row> for Session {
             id: SessionId(row.id),
             user_id: UserId(row.user_id),
             amr: row.amr,
+            device: Device { label: row.device, network: row.network },
             created_at: UtcTime::from_micros(row.created_at),
+            last_seen_at: UtcTime::from_micros(row.last_seen_at),
             expires_at: UtcTime::from_micros(row.expires_at),
             ended_at: row.ended_at.map(UtcTime::from_micros),
         }
@@ -55,8 +62,10 @@ pub fn insert_session(conn: &mut Conn, session: &Session) -> Result<()> {
             sessions::user_id.eq(session.user_id.0),
             sessions::amr.eq(&session.amr),
             sessions::created_at.eq(session.created_at.micros()),
-            sessions::last_seen_at.eq(session.created_at.micros()),
+            sessions::last_seen_at.eq(session.last_seen_at.micros()),
             sessions::expires_at.eq(session.expires_at.micros()),
+            sessions::device.eq(&session.device.label),
+            sessions::network.eq(&session.device.network),
         ))
         .execute(conn)?;
     Ok(())
@@ -77,12 +86,56 @@ pub fn touch_session(conn: &mut Conn, id: &SessionId, now: UtcTime) -> Result<bo
 }
 
 /// Ends a session. Of many who try at once exactly one gets `true`.
-pub fn end_session(conn: &mut Conn, id: &SessionId, now: UtcTime) -> Result<bool> {
-    let ended =
-        diesel::update(sessions::table.find(id.as_str()).filter(sessions::ended_at.is_null()))
-            .set(sessions::ended_at.eq(now.micros()))
-            .execute(conn)?;
+pub fn end_session(
+    conn: &mut Conn,
+    id: &SessionId,
+    reason: EndReason,
+    now: UtcTime,
+) -> Result<bool> {
+    let open = sessions::table.find(id.as_str()).filter(sessions::ended_at.is_null());
+    let ended = diesel::update(open)
+        .set((sessions::ended_at.eq(now.micros()), sessions::end_reason.eq(reason.name())))
+        .execute(conn)?;
     Ok(ended == 1)
+}
+
+/// Ends a session of that person. Tells whether there was one that was open.
+pub fn end_session_of(
+    conn: &mut Conn,
+    user: UserId,
+    id: &SessionId,
+    reason: EndReason,
+    now: UtcTime,
+) -> Result<bool> {
+    let open = sessions::table
+        .find(id.as_str())
+        .filter(sessions::user_id.eq(user.0))
+        .filter(sessions::ended_at.is_null())
+        .filter(sessions::expires_at.gt(now.micros()));
+    let ended = diesel::update(open)
+        .set((sessions::ended_at.eq(now.micros()), sessions::end_reason.eq(reason.name())))
+        .execute(conn)?;
+    Ok(ended == 1)
+}
+
+/// Ends every session of a person but `keep`, and returns those that were open.
+pub fn end_all_sessions(
+    conn: &mut Conn,
+    user: UserId,
+    keep: Option<&SessionId>,
+    reason: EndReason,
+    now: UtcTime,
+) -> Result<Vec<SessionId>> {
+    let kept = keep.map_or("", SessionId::as_str);
+    let open = sessions::table
+        .filter(sessions::user_id.eq(user.0))
+        .filter(sessions::id.ne(kept))
+        .filter(sessions::ended_at.is_null());
+    let ended: Vec<String> = diesel::update(open)
+        .set((sessions::ended_at.eq(now.micros()), sessions::end_reason.eq(reason.name())))
+        .returning(sessions::id)
+        .get_results(conn)?;
+    Ok(ended.into_iter().map(SessionId).collect())
 }
 
 /// Ends the sessions of a person beyond the `keep` that were used last, and returns them.
@@ -104,24 +157,73 @@ pub fn end_oldest_sessions(
     if surplus.is_empty() {
         return Ok(Vec::new());
     }
+    let reason = EndReason::TooMany.name();
     let ended: Vec<String> = diesel::update(
         sessions::table.filter(sessions::id.eq_any(surplus)).filter(sessions::ended_at.is_null()),
     )
-    .set(sessions::ended_at.eq(now.micros()))
+    .set((sessions::ended_at.eq(now.micros()), sessions::end_reason.eq(reason)))
     .returning(sessions::id)
     .get_results(conn)?;
     Ok(ended.into_iter().map(SessionId).collect())
 }
 
-/// The sessions that were ended since `since`, with the moment of each.
-pub fn list_ended_since(conn: &mut Conn, since: UtcTime) -> Result<Vec<(SessionId, UtcTime)>> {
-    let rows: Vec<(String, Option<i64>)> = sessions::table
+/// The sessions of a person that are open, the one used last first.
+pub fn list_open(conn: &mut Conn, user: UserId, now: UtcTime) -> Result<Vec<Session>> {
+    let rows = sessions::table
+        .filter(sessions::user_id.eq(user.0))
+        .filter(sessions::ended_at.is_null())
+        .filter(sessions::expires_at.gt(now.micros()))
+        .order((sessions::last_seen_at.desc(), sessions::id.desc()))
+        .load::<Row>(conn)?;
+    Ok(rows.into_iter().map(Session::from).collect())
+}
+
+/// Every session of a person that is remembered, the oldest first.
+pub fn list_all(conn: &mut Conn, user: UserId) -> Result<Vec<Session>> {
+    let rows = sessions::table
+        .filter(sessions::user_id.eq(user.0))
+        .order((sessions::created_at, sessions::id))
+        .load::<Row>(conn)?;
+    Ok(rows.into_iter().map(Session::from).collect())
+}
+
+/// Whether a person logged in before at all, and whether on that device.
+pub fn knows_device(conn: &mut Conn, user: UserId, device: &Device) -> Result<Option<bool>> {
+    let of_user = || sessions::table.filter(sessions::user_id.eq(user.0)).select(sessions::id);
+    if of_user().first::<String>(conn).optional()?.is_none() {
+        return Ok(None);
+    }
+    let same = of_user()
+        .filter(sessions::device.eq(&device.label))
+        .filter(sessions::network.eq(&device.network));
+    Ok(Some(same.first::<String>(conn).optional()?.is_some()))
+}
+
+/// Wipes off the sessions of a person who is gone what tells about them. The rows stay a while:
+/// other instances have to learn of their end.
+pub fn erase_devices(conn: &mut Conn, user: UserId) -> Result<()> {
+    diesel::update(sessions::table.filter(sessions::user_id.eq(user.0)))
+        .set((sessions::device.eq(""), sessions::network.eq("")))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// The sessions that were ended since `since`.
+pub fn list_ended_since(conn: &mut Conn, since: UtcTime) -> Result<Vec<EndedSession>> {
+    let rows: Vec<(String, i64, Option<i64>, Option<String>)> = sessions::table
         .filter(sessions::ended_at.ge(since.micros()))
-        .select((sessions::id, sessions::ended_at))
+        .select((sessions::id, sessions::user_id, sessions::ended_at, sessions::end_reason))
         .load(conn)?;
     Ok(rows
         .into_iter()
-        .filter_map(|(id, at)| Some((SessionId(id), UtcTime::from_micros(at?))))
+        .filter_map(|(id, user_id, at, reason)| {
+            Some(EndedSession {
+                id: SessionId(id),
+                user_id: UserId(user_id),
+                at: UtcTime::from_micros(at?),
+                reason: reason.as_deref().and_then(EndReason::from_name),
+            })
+        })
         .collect())
 }
 

@@ -4,7 +4,9 @@ use diesel::prelude::*;
 
 use super::schema::users;
 use super::{Conn, Result};
-use crate::domain::{Email, EmailChange, Locale, PasswordHash, User, UserId, Username, UtcTime};
+use crate::domain::{
+    Email, EmailChange, Locale, Metadata, PasswordHash, User, UserId, Username, UtcTime,
+};
 
 #[derive(Queryable)]
 struct Row {
@@ -22,6 +24,8 @@ struct Row {
     created_at: i64,
     updated_at: i64,
     last_login_at: Option<i64>,
+    metadata: String,
+    disabled_reason: Option<String>,
 }
 
 impl From<Row> for User {
@@ -39,6 +43,8 @@ impl From<Row> for User {
             created_at: UtcTime::from_micros(row.created_at),
             updated_at: UtcTime::from_micros(row.updated_at),
             last_login_at: row.last_login_at.map(UtcTime::from_micros),
+            metadata: Metadata::known(&row.metadata),
+            disabled_reason: row.disabled_reason,
         }
     }
 }
@@ -64,6 +70,7 @@ pub struct NewUser {
 
 /// What changes of an account. A field that is `None` stays as it is.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::option_option, reason = "to leave a reason and to empty it are two things")]
 pub struct UserChanges {
     /// The name to log in with.
     pub username: Option<Username>,
@@ -73,6 +80,12 @@ pub struct UserChanges {
     pub is_active: Option<bool>,
     /// Whether it may manage others.
     pub is_staff: Option<bool>,
+    /// The language of its mail.
+    pub locale: Option<Locale>,
+    /// What its front end keeps with it.
+    pub metadata: Option<Metadata>,
+    /// Why it is switched off; `Some(None)` empties it.
+    pub disabled_reason: Option<Option<String>>,
 }
 
 #[derive(AsChangeset)]
@@ -88,6 +101,9 @@ struct Changeset<'a> {
     email_norm: Option<Option<String>>,
     is_active: Option<bool>,
     is_staff: Option<bool>,
+    locale: Option<&'a str>,
+    metadata: Option<String>,
+    disabled_reason: Option<Option<&'a str>>,
     updated_at: i64,
 }
 
@@ -186,6 +202,9 @@ pub fn update_user(
                 email_norm: text(Email::normalised),
                 is_active: changes.is_active,
                 is_staff: changes.is_staff,
+                locale: changes.locale.as_ref().map(Locale::as_str),
+                metadata: changes.metadata.as_ref().map(Metadata::to_text),
+                disabled_reason: changes.disabled_reason.as_ref().map(Option::as_deref),
                 updated_at: now.micros(),
             })
             .returning(users::all_columns)
@@ -208,10 +227,148 @@ fn forget_proof_of_other_address(conn: &mut Conn, id: UserId, email: Option<&Ema
     Ok(())
 }
 
+/// The account with that number, which nobody else changes until the transaction is over: what is
+/// decided about it stays true.
+pub fn lock_user(conn: &mut Conn, id: UserId) -> Result<Option<User>> {
+    let row = match conn {
+        Conn::Postgres(postgres) => {
+            users::table.find(id.0).for_no_key_update().first::<Row>(postgres).optional()?
+        }
+        // SQLite has one writer anyway.
+        Conn::Sqlite(sqlite) => users::table.find(id.0).first::<Row>(sqlite).optional()?,
+    };
+    Ok(row.map(User::from))
+}
+
+/// Lets one transaction at a time take rights from superusers: two that each leave the other in place
+/// would together leave none.
+pub fn lock_superusers(conn: &mut Conn) -> Result<()> {
+    if let Conn::Postgres(postgres) = conn {
+        diesel::sql_query("SELECT pg_advisory_xact_lock(hashtextextended('superusers', 0))")
+            .execute(postgres)?;
+    }
+    Ok(())
+}
+
+/// Whether there is an active superuser besides `id`.
+pub fn is_other_superuser(conn: &mut Conn, id: UserId) -> Result<bool> {
+    let other = users::table
+        .filter(users::is_superuser.eq(true))
+        .filter(users::is_active.eq(true))
+        .filter(users::id.ne(id.0))
+        .select(users::id);
+    Ok(other.first::<i64>(conn).optional()?.is_some())
+}
+
 /// Removes an account and everything that belongs to it. Of many who try at once exactly one gets
 /// `true`.
 pub fn delete_user(conn: &mut Conn, id: UserId) -> Result<bool> {
     Ok(diesel::delete(users::table.find(id.0)).execute(conn)? == 1)
+}
+
+/// Which accounts somebody looks for.
+#[derive(Clone, Debug, Default)]
+pub struct UserFilter {
+    /// What the name or the address contains, in any letter case.
+    pub search: Option<String>,
+    /// Whether they may log in.
+    pub is_active: Option<bool>,
+    /// Whether they may manage others.
+    pub is_staff: Option<bool>,
+}
+
+/// A page of accounts in the order of their numbers.
+#[derive(Debug)]
+pub struct UserPage {
+    /// The accounts.
+    pub users: Vec<User>,
+    /// The last number of this page, where there are more.
+    pub next: Option<UserId>,
+}
+
+/// Up to `limit` accounts with numbers above `after`. Numbers only count up, so a page stays right
+/// while accounts come and go.
+pub fn list_page(
+    conn: &mut Conn,
+    filter: &UserFilter,
+    after: UserId,
+    limit: usize,
+) -> Result<UserPage> {
+    let mut query = users::table.filter(users::id.gt(after.0)).order(users::id).into_boxed();
+    if let Some(search) = filter.search.as_deref() {
+        let name = users::username_norm.like(containing(&Username::normalise(search))).escape('\\');
+        let address = users::email_norm.like(containing(&search.to_ascii_lowercase())).escape('\\');
+        query = query.filter(name.nullable().or(address));
+    }
+    if let Some(is_active) = filter.is_active {
+        query = query.filter(users::is_active.eq(is_active));
+    }
+    if let Some(is_staff) = filter.is_staff {
+        query = query.filter(users::is_staff.eq(is_staff));
+    }
+    let one_more = i64::try_from(limit).unwrap_or(i64::MAX - 1) + 1;
+    let rows = query.limit(one_more).load::<Row>(conn)?;
+    let more = rows.len() > limit;
+    let users: Vec<User> = rows.into_iter().take(limit).map(User::from).collect();
+    let next = users.last().map(|last| last.id).filter(|_| more);
+    Ok(UserPage { users, next })
+}
+
+/// A pattern for texts that contain `part` as it is.
+fn containing(part: &str) -> String {
+    let mut pattern = String::from("%");
+    for c in part.chars().filter(|c| *c != '\0') {
+        if matches!(c, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    pattern
+}
+
+/// Puts a new password in the place of `old`. `false` where the account is switched off or its password
+/// has changed meanwhile.
+pub fn change_password(
+    conn: &mut Conn,
+    id: UserId,
+    old: &PasswordHash,
+    new: &PasswordHash,
+    now: UtcTime,
+) -> Result<bool> {
+    let unchanged = users::table
+        .find(id.0)
+        .filter(users::is_active.eq(true))
+        .filter(users::password_hash.eq(old.expose()));
+    let changed = diesel::update(unchanged)
+        .set((users::password_hash.eq(new.expose()), users::updated_at.eq(now.micros())))
+        .execute(conn)?;
+    Ok(changed == 1)
+}
+
+/// Gives an account a proven address, and the name with it where the old address was the name.
+/// [`super::Error::Duplicate`] where somebody else has it; the transaction around it goes on.
+pub fn change_email(conn: &mut Conn, user: &User, email: &Email, now: UtcTime) -> Result<User> {
+    super::connection::in_transaction(conn, |conn| {
+        let own = user.email.as_ref().map(Username::of_address);
+        let username = if own.as_ref() == Some(&user.username) {
+            Username::of_address(email)
+        } else {
+            user.username.clone()
+        };
+        let row: Row = diesel::update(users::table.find(user.id.0))
+            .set((
+                users::email.eq(email.as_str()),
+                users::email_norm.eq(email.normalised()),
+                users::email_verified.eq(true),
+                users::username.eq(username.as_str()),
+                users::username_norm.eq(username.normalised()),
+                users::updated_at.eq(now.micros()),
+            ))
+            .returning(users::all_columns)
+            .get_result(conn)?;
+        Ok(row.into())
+    })
 }
 
 /// Notes a log-in of an active account that still has the password hash `checked`.

@@ -1,5 +1,12 @@
-//! The built-in page behind the mail's link, for those without a front end. Opening it changes
+//! The built-in pages behind the links of mails, for those without a front end. Opening one changes
 //! nothing: mail scanners open links too. Its one button posts.
+
+mod not_me;
+mod password_reset;
+mod verify_email;
+
+use std::future::Future;
+use std::sync::LazyLock;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ACCEPT_LANGUAGE, CONTENT_SECURITY_POLICY};
@@ -8,22 +15,94 @@ use minijinja::{AutoEscape, Environment, context};
 
 use super::blocking::State;
 use super::body::{MAX_BODY, collect};
+use super::client::Client;
 use super::code::Code;
 use super::error::ApiError;
-use crate::domain::{Language, Locale, PlainPassword, PlainToken};
-use crate::flows::{Opening, Proof, VerifyEmailProof};
+use crate::domain::{Device, Language, Locale, PlainToken};
+use crate::flows::VerifyEmailProof;
 
-/// The page's path; the mail's link adds `?token=`.
+/// The path of the page that proves an address; as with all pages, the mail's link adds `?token=`.
 pub const VERIFY_EMAIL: &str = "/verify-email";
+/// The path of the page that takes a new password.
+pub const PASSWORD_RESET: &str = "/password-reset";
+/// The path of the page that says "this was not me".
+pub const NOT_ME: &str = "/not-me";
 
-const TEMPLATE: &str = include_str!("verify_email.html");
 const CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; \
                    frame-ancestors 'none'; base-uri 'none'";
 
+static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut templates = Environment::new();
+    templates.set_auto_escape_callback(|_| AutoEscape::Html);
+    for (name, source) in [
+        ("layout", include_str!("layout.html")),
+        (VERIFY_EMAIL, include_str!("verify_email.html")),
+        (PASSWORD_RESET, include_str!("password_reset.html")),
+        (NOT_ME, include_str!("not_me.html")),
+    ] {
+        if let Err(error) = templates.add_template(name, source) {
+            tracing::error!(name, %error, "a built-in page cannot be read");
+        }
+    }
+    templates
+});
+
 /// Serves the pages.
 pub fn configure(app: &mut web::ServiceConfig) {
+    serve(app, VERIFY_EMAIL, verify_email::act);
+    serve(app, PASSWORD_RESET, password_reset::act);
+    serve(app, NOT_ME, not_me::act);
+}
+
+/// What a page's form sent.
+struct Form {
+    token: PlainToken,
+    password: String,
+    device: Device,
+}
+
+/// What a page shows: the name by which its template knows it, and its status.
+#[derive(Clone, Copy)]
+struct View(&'static str, StatusCode);
+
+impl View {
+    const FORM: Self = Self("form", StatusCode::OK);
+    const DONE: Self = Self("done", StatusCode::OK);
+
+    /// A failure that every page can meet.
+    fn of(code: Code) -> Self {
+        match code {
+            Code::OneTimeTokenExpired => Self("expired", code.status()),
+            Code::OneTimeTokenInvalid => Self("invalid", code.status()),
+            _ => Self("try_again", StatusCode::SERVICE_UNAVAILABLE),
+        }
+    }
+}
+
+/// A page that shows its form to GET and lets `act` decide about POST.
+fn serve<A, F>(app: &mut web::ServiceConfig, path: &'static str, act: A)
+where
+    A: Fn(web::Data<State>, Form) -> F + Copy + 'static,
+    F: Future<Output = View> + 'static,
+{
+    let show = move |state: web::Data<State>, request: HttpRequest| async move {
+        match token_of_query(&request) {
+            Some(token) => render(&state, &request, path, View::FORM, &token),
+            None => render(&state, &request, path, View::of(Code::OneTimeTokenInvalid), ""),
+        }
+    };
+    let submit = move |state: web::Data<State>,
+                       request: HttpRequest,
+                       Client(device): Client,
+                       payload: web::Payload| async move {
+        let body = collect(payload.into_inner(), MAX_BODY).await?;
+        let form = Form { device, ..read_form(&body) };
+        let token = form.token.clone();
+        let view = act(state.clone(), form).await;
+        render(&state, &request, path, view, token.expose())
+    };
     app.service(
-        web::resource([VERIFY_EMAIL, "/verify-email/"])
+        web::resource([path.to_owned(), format!("{path}/")])
             .route(web::get().to(show))
             .route(web::head().to(show))
             .route(web::post().to(submit))
@@ -33,91 +112,32 @@ pub fn configure(app: &mut web::ServiceConfig) {
     );
 }
 
-/// What the page shows.
-#[derive(Clone, Copy)]
-enum View {
-    Form,
-    WrongPassword,
-    Verified,
-    Expired,
-    Invalid,
-    TryAgain,
-}
-
-impl View {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Form => "form",
-            Self::WrongPassword => "wrong_password",
-            Self::Verified => "verified",
-            Self::Expired => "expired",
-            Self::Invalid => "invalid",
-            Self::TryAgain => "try_again",
-        }
-    }
-
-    const fn status(self) -> StatusCode {
-        match self {
-            Self::Form | Self::Verified => StatusCode::OK,
-            Self::WrongPassword | Self::Expired | Self::Invalid => StatusCode::UNAUTHORIZED,
-            Self::TryAgain => StatusCode::SERVICE_UNAVAILABLE,
-        }
-    }
-}
-
-async fn show(state: web::Data<State>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    let token = form_urlencoded::parse(request.query_string().as_bytes())
+fn token_of_query(request: &HttpRequest) -> Option<String> {
+    form_urlencoded::parse(request.query_string().as_bytes())
         .find(|(name, _)| name == "token")
-        .map(|(_, token)| token.into_owned());
-    match token {
-        Some(token) => render(&state, &request, View::Form, &token),
-        None => render(&state, &request, View::Invalid, ""),
-    }
+        .map(|(_, token)| token.into_owned())
 }
 
-async fn submit(
-    state: web::Data<State>,
-    request: HttpRequest,
-    payload: web::Payload,
-) -> Result<HttpResponse, ApiError> {
-    let body = collect(payload.into_inner(), MAX_BODY).await?;
-    let mut token = String::new();
-    let mut password = String::new();
-    for (name, value) in form_urlencoded::parse(&body) {
-        match name.as_ref() {
-            "token" => token = value.into_owned(),
-            "password" => password = value.into_owned(),
-            _ => {}
-        }
-    }
-    let Ok(proof) = proof(&state, &token, &password) else {
-        return render(&state, &request, View::WrongPassword, &token);
+fn read_form(body: &[u8]) -> Form {
+    let field = |wanted: &str| {
+        form_urlencoded::parse(body)
+            .filter(|(name, _)| name == wanted)
+            .last()
+            .map(|(_, value)| value.into_owned())
+            .unwrap_or_default()
     };
-    let outcome = state.run(move |flows| flows.verify_email(proof, Opening::Nothing)).await;
-    let view = match outcome.map_err(|error| error.code) {
-        Ok(_) => View::Verified,
-        Err(Code::InvalidCredentials | Code::ProofRequired) => View::WrongPassword,
-        Err(Code::OneTimeTokenExpired) => View::Expired,
-        Err(Code::OneTimeTokenInvalid) => View::Invalid,
-        Err(_) => View::TryAgain,
-    };
-    render(&state, &request, view, &token)
-}
-
-fn proof(state: &State, token: &str, password: &str) -> Result<Proof, crate::domain::Fault> {
-    let token = PlainToken::presented(token);
-    match state.flows.policy().verify_email_proof {
-        VerifyEmailProof::Link => Ok(Proof::Link { token }),
-        VerifyEmailProof::Required => {
-            Ok(Proof::LinkWithPassword { token, password: PlainPassword::parse(password)? })
-        }
+    Form {
+        token: PlainToken::presented(field("token")),
+        password: field("password"),
+        device: Device::default(),
     }
 }
 
 fn render(
     state: &State,
     request: &HttpRequest,
-    view: View,
+    page: &str,
+    View(view, status): View,
     token: &str,
 ) -> Result<HttpResponse, ApiError> {
     let language = request
@@ -125,23 +145,21 @@ fn render(
         .get(ACCEPT_LANGUAGE)
         .and_then(|header| header.to_str().ok())
         .map_or(Language::default(), |header| Locale::from_accept_language(header).language());
-    let mut environment = Environment::new();
-    environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    let html = environment.render_str(
-        TEMPLATE,
-        context! {
-            language => language.tag(),
-            service => &*state.service_name,
-            view => view.name(),
-            asks_password => state.flows.policy().verify_email_proof == VerifyEmailProof::Required,
-            token => token,
-        },
-    );
+    let policy = state.flows.policy();
+    let values = context! {
+        language => language.tag(),
+        service => &*state.service_name,
+        view,
+        asks_password => policy.verify_email_proof == VerifyEmailProof::Required,
+        min_length => policy.password.min_length,
+        token,
+    };
+    let html = TEMPLATES.get_template(page).and_then(|template| template.render(values));
     let html = html.map_err(|error| {
         tracing::error!(%error, "cannot render a page");
         Code::InternalError
     })?;
-    Ok(HttpResponse::build(view.status())
+    Ok(HttpResponse::build(status)
         .content_type("text/html; charset=utf-8")
         .insert_header((CONTENT_SECURITY_POLICY, CSP))
         .insert_header(("X-Frame-Options", "DENY"))

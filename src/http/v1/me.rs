@@ -2,9 +2,11 @@
 
 use actix_web::web;
 use serde::Serialize;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::domain::{User, UtcTime};
+use super::time::rfc3339;
+use crate::domain::User;
 use crate::http::bearer::Bearer;
 use crate::http::blocking::State;
 use crate::http::error::ApiError;
@@ -30,6 +32,9 @@ pub struct Profile {
     /// The language of mail, as a BCP 47 tag.
     #[schema(example = "ko-KR")]
     locale: String,
+    /// What the front end keeps with the account.
+    #[schema(value_type = Object, example = json!({"theme": "dark"}))]
+    metadata: Map<String, Value>,
     /// When the account was made (RFC 3339, UTC).
     #[schema(format = "date-time", example = "2026-11-23T08:00:00.000000Z")]
     created_at: String,
@@ -47,15 +52,11 @@ impl From<User> for Profile {
             email_verified: user.email_verified,
             is_staff: user.is_staff,
             locale: user.locale.as_str().to_owned(),
+            metadata: user.metadata.members().clone(),
             created_at: rfc3339(user.created_at),
             last_login_at: user.last_login_at.map(rfc3339),
         }
     }
-}
-
-fn rfc3339(time: UtcTime) -> String {
-    let since_epoch = time.remaining(UtcTime::from_micros(0));
-    humantime::format_rfc3339_micros(std::time::UNIX_EPOCH + since_epoch).to_string()
 }
 
 #[utoipa::path(
@@ -66,8 +67,7 @@ fn rfc3339(time: UtcTime) -> String {
     summary = "Own profile",
     description = "The account that the access token belongs to, as it is now.",
     responses((status = 200, description = "The account.", body = Profile)),
-    security(("bearer" = [])),
-    extensions(("x-error-codes" = json!(["authentication_required", "token_invalid", "token_expired", "token_revoked", "overloaded", "unavailable"])))
+    security(("bearer" = []))
 )]
 /// Tells the holder of a token about the account.
 pub async fn handle(

@@ -5,11 +5,12 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::token_pair::TokenPair;
+use super::token_pair::{TokenPair, Transport};
 use crate::domain::{Email, Locale, PlainPassword, Username};
-use crate::flows;
+use crate::flows::{self, WaitingProof};
 use crate::http::blocking::State;
 use crate::http::body::{Body, Fields, Json};
+use crate::http::client::Client;
 use crate::http::error::ApiError;
 use crate::http::schema::{ChosenUsername, EmailAddress, LocaleTag, NewPassword};
 
@@ -29,6 +30,9 @@ pub struct RegisterRequest {
     /// The language of mail as a BCP 47 tag. Not given: from `Accept-Language`.
     #[schema(value_type = Option<LocaleTag>)]
     locale: Option<Locale>,
+    /// Put the refresh token into a cookie, for browsers, where registering logs in at once.
+    #[schema(example = false)]
+    use_cookie: Option<bool>,
 }
 
 impl Body for RegisterRequest {
@@ -44,7 +48,8 @@ impl Body for RegisterRequest {
             Ok(password)
         });
         let locale = fields.optional("locale", Locale::parse);
-        Some(Self { email: email?, password: password?, username, locale })
+        let use_cookie = fields.flag("use_cookie");
+        Some(Self { email: email?, password: password?, username, locale, use_cookie })
     }
 }
 
@@ -60,6 +65,16 @@ pub struct VerificationSent {
     /// How long the registration waits, in seconds.
     #[schema(example = 86_400)]
     pub expires_in: u64,
+}
+
+impl From<WaitingProof> for VerificationSent {
+    fn from(waiting: WaitingProof) -> Self {
+        Self {
+            status: "verification_sent",
+            registration_token: waiting.registration_token.expose().to_owned(),
+            expires_in: waiting.expires_in.as_secs(),
+        }
+    }
 }
 
 /// The person is logged in; the address is proven later or never.
@@ -85,30 +100,29 @@ pub struct LoggedIn {
         (status = 202, description = "A mail is on its way.", body = VerificationSent),
         (status = 201, description = "The person is logged in (verification `optional` or `none`).", body = LoggedIn),
     ),
-    extensions(("x-error-codes" = json!(["username_taken", "email_taken", "overloaded", "unavailable"])))
+    extensions(("x-error-codes" = json!(["username_taken", "email_taken", "origin_rejected", "overloaded", "unavailable"])))
 )]
 /// Registers somebody.
 pub async fn handle(
     state: web::Data<State>,
     request: HttpRequest,
+    Client(device): Client,
     Json(body): Json<RegisterRequest>,
 ) -> Result<HttpResponse, ApiError> {
+    let transport = Transport::wanted(body.use_cookie);
+    state.browsers.check(&request, transport == Transport::Cookie)?;
     let locale = body.locale.unwrap_or_else(|| accepted_locale(&request));
     let RegisterRequest { email, password, username, .. } = body;
-    let order = flows::RegisterRequest { email, password, username, locale };
+    let order = flows::RegisterRequest { email, password, username, locale, device };
     Ok(match state.run(move |flows| flows.register(order)).await? {
-        flows::Registered::VerificationSent { registration_token, expires_in } => {
-            HttpResponse::Accepted().json(VerificationSent {
-                status: "verification_sent",
-                registration_token: registration_token.expose().to_owned(),
-                expires_in: expires_in.as_secs(),
-            })
+        flows::Registered::VerificationSent(waiting) => {
+            HttpResponse::Accepted().json(VerificationSent::from(waiting))
         }
         flows::Registered::LoggedIn { tokens, registration_token } => {
-            HttpResponse::Created().json(LoggedIn {
-                tokens: tokens.into(),
-                registration_token: registration_token.map(|token| token.expose().to_owned()),
-            })
+            let mut answer = HttpResponse::Created();
+            let tokens = transport.deliver(tokens, &state.browsers, &mut answer);
+            let registration_token = registration_token.map(|token| token.expose().to_owned());
+            answer.json(LoggedIn { tokens, registration_token })
         }
     })
 }

@@ -1,12 +1,13 @@
 //! `POST /v1/token-auth`
 
-use actix_web::web;
+use actix_web::{HttpRequest, HttpResponse, web};
 use utoipa::ToSchema;
 
-use super::token_pair::TokenPair;
+use super::token_pair::{TokenPair, Transport};
 use crate::domain::{Fault, PlainPassword};
 use crate::http::blocking::State;
 use crate::http::body::{Body, Fields, Json};
+use crate::http::client::Client;
 use crate::http::error::ApiError;
 
 /// Name and password.
@@ -19,6 +20,9 @@ pub struct TokenAuthRequest {
     /// The password.
     #[schema(value_type = String, format = "password", min_length = 1, max_length = 1024, example = "plum tree at dusk")]
     password: PlainPassword,
+    /// Put the refresh token into a cookie, for browsers.
+    #[schema(example = false)]
+    use_cookie: Option<bool>,
 }
 
 /// No name and no address is longer.
@@ -32,7 +36,8 @@ impl Body for TokenAuthRequest {
             _ => Err(Fault::TooLong),
         });
         let password = fields.required("password", PlainPassword::parse);
-        Some(Self { username: username?, password: password? })
+        let use_cookie = fields.flag("use_cookie");
+        Some(Self { username: username?, password: password?, use_cookie })
     }
 }
 
@@ -42,16 +47,22 @@ impl Body for TokenAuthRequest {
     operation_id = "tokenAuth",
     tag = "token",
     summary = "Log in",
-    description = "Opens a session for whoever knows the password. An unknown name is answered like a wrong password.",
+    description = "Opens a session for whoever knows the password. An unknown name is answered like a wrong password. With `use_cookie` (cookie mode) the refresh token comes in a `__Host-` cookie that scripts cannot read; such requests are taken from allowed origins only.",
     request_body(content = TokenAuthRequest, example = json!({"username": "mina@example.com", "password": "plum tree at dusk"})),
     responses((status = 200, description = "Logged in.", body = TokenPair)),
-    extensions(("x-error-codes" = json!(["invalid_credentials", "account_disabled", "overloaded", "unavailable"])))
+    extensions(("x-error-codes" = json!(["invalid_credentials", "account_disabled", "origin_rejected", "overloaded", "unavailable"])))
 )]
 /// Logs in.
 pub async fn handle(
     state: web::Data<State>,
-    Json(TokenAuthRequest { username, password }): Json<TokenAuthRequest>,
-) -> Result<web::Json<TokenPair>, ApiError> {
-    let pair = state.run(move |flows| flows.log_in(&username, &password)).await?;
-    Ok(web::Json(pair.into()))
+    request: HttpRequest,
+    Client(device): Client,
+    Json(TokenAuthRequest { username, password, use_cookie }): Json<TokenAuthRequest>,
+) -> Result<HttpResponse, ApiError> {
+    let transport = Transport::wanted(use_cookie);
+    state.browsers.check(&request, transport == Transport::Cookie)?;
+    let pair = state.run(move |flows| flows.log_in(&username, &password, &device)).await?;
+    let mut answer = HttpResponse::Ok();
+    let pair = transport.deliver(pair, &state.browsers, &mut answer);
+    Ok(answer.json(pair))
 }

@@ -1,9 +1,11 @@
 //! The tokens that a client gets (names of RFC 6749).
 
+use actix_web::HttpResponseBuilder;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::flows;
+use crate::http::browsers::Browsers;
 
 /// An access token and what the next one is got with.
 #[derive(Serialize, ToSchema)]
@@ -17,9 +19,15 @@ pub struct TokenPair {
     /// Life of the access token in seconds.
     #[schema(example = 300)]
     pub expires_in: u64,
-    /// For `token-refresh` and `token-revoke` only.
-    #[schema(example = "hpr_9iT1b5zJm4M0l3yq7nR2vXwK8sD6cF0gH1jL5pQ4eUo")]
-    pub refresh_token: String,
+    /// For `token-refresh` and `token-revoke` only. Missing in cookie mode, where it is in a cookie that
+    /// scripts cannot read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(
+        required = false,
+        nullable = false,
+        example = "hpr_9iT1b5zJm4M0l3yq7nR2vXwK8sD6cF0gH1jL5pQ4eUo"
+    )]
+    pub refresh_token: Option<String>,
     /// Life of the refresh token in seconds, if nobody uses it.
     #[schema(example = 604_800)]
     pub refresh_expires_in: u64,
@@ -28,13 +36,39 @@ pub struct TokenPair {
     pub session_id: String,
 }
 
-impl From<flows::TokenPair> for TokenPair {
-    fn from(pair: flows::TokenPair) -> Self {
-        Self {
+/// Where the refresh token goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Into the body.
+    Body,
+    /// Into a cookie.
+    Cookie,
+}
+
+impl Transport {
+    /// What `use_cookie` of a request asks for.
+    pub fn wanted(use_cookie: Option<bool>) -> Self {
+        if use_cookie == Some(true) { Self::Cookie } else { Self::Body }
+    }
+
+    /// Puts the pair into an answer: the cookies into `response`, the rest is for its body.
+    pub fn deliver(
+        self,
+        pair: flows::TokenPair,
+        browsers: &Browsers,
+        response: &mut HttpResponseBuilder,
+    ) -> TokenPair {
+        let in_cookie = self == Self::Cookie;
+        if in_cookie {
+            for cookie in browsers.cookies(&pair) {
+                response.cookie(cookie);
+            }
+        }
+        TokenPair {
             access_token: pair.access_token,
             token_type: "Bearer",
             expires_in: pair.expires_in.as_secs(),
-            refresh_token: pair.refresh_token.expose().to_owned(),
+            refresh_token: (!in_cookie).then(|| pair.refresh_token.expose().to_owned()),
             refresh_expires_in: pair.refresh_expires_in.as_secs(),
             session_id: pair.session_id.0,
         }

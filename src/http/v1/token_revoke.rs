@@ -1,8 +1,9 @@
 //! `POST /v1/token-revoke`
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::token_refresh::RefreshTokenBody;
+use super::refresh_token::RefreshTokenBody;
+use super::token_pair::Transport;
 use crate::http::blocking::State;
 use crate::http::body::Json;
 use crate::http::error::ApiError;
@@ -13,16 +14,26 @@ use crate::http::error::ApiError;
     operation_id = "tokenRevoke",
     tag = "token",
     summary = "Log out",
-    description = "Ends the session of the refresh token; its access tokens count no longer. An unknown token is no error (RFC 7009).",
+    description = "Ends the session of the refresh token; its access tokens count no longer. An unknown token is no error (RFC 7009). In cookie mode the cookies are cleared.",
     request_body(content = RefreshTokenBody, example = json!({"refresh_token": "hpr_9iT1b5zJm4M0l3yq7nR2vXwK8sD6cF0gH1jL5pQ4eUo"})),
     responses((status = 204, description = "The session is over, or there was none.")),
-    extensions(("x-error-codes" = json!(["overloaded", "unavailable"])))
+    extensions(("x-error-codes" = json!(["origin_rejected", "overloaded", "unavailable"])))
 )]
 /// Logs out.
 pub async fn handle(
     state: web::Data<State>,
+    request: HttpRequest,
     Json(body): Json<RefreshTokenBody>,
 ) -> Result<HttpResponse, ApiError> {
-    state.run(move |flows| flows.log_out(&body.refresh_token)).await?;
-    Ok(HttpResponse::NoContent().finish())
+    let (token, transport) = body.presented(&request, &state.browsers)?;
+    if let Some(token) = token {
+        state.run(move |flows| flows.log_out(&token)).await?;
+    }
+    let mut answer = HttpResponse::NoContent();
+    if transport == Transport::Cookie {
+        for cookie in state.browsers.no_cookies() {
+            answer.cookie(cookie);
+        }
+    }
+    Ok(answer.finish())
 }

@@ -1,14 +1,15 @@
 //! `POST /v1/verify-email`
 
-use actix_web::web;
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::token_pair::TokenPair;
-use crate::domain::{PlainPassword, PlainToken};
+use super::token_pair::{TokenPair, Transport};
+use crate::domain::{Fault, PlainPassword, PlainToken};
 use crate::flows::{Opening, Proof};
 use crate::http::blocking::State;
 use crate::http::body::{Body, Fields, Json};
+use crate::http::client::Client;
 use crate::http::code::Code;
 use crate::http::error::ApiError;
 
@@ -23,6 +24,9 @@ pub struct CodeProof {
     /// Six digits.
     #[schema(example = "123456")]
     code: String,
+    /// Put the refresh token into a cookie, for browsers.
+    #[schema(required = false, nullable = false, example = false)]
+    use_cookie: Option<bool>,
 }
 
 /// The link of the mail, opened in the browser that registered.
@@ -41,6 +45,9 @@ pub struct LinkProof {
         example = "hpg_0J4mC8bV2nX6zL1kS9dF3gH7jQ5wE0rT4yU8iO2pA6s"
     )]
     registration_token: Option<String>,
+    /// Put the refresh token into a cookie, for browsers.
+    #[schema(required = false, nullable = false, example = false)]
+    use_cookie: Option<bool>,
 }
 
 /// The link of the mail, opened on another device by somebody who knows the password.
@@ -59,6 +66,9 @@ pub struct PasswordProof {
         example = "plum tree at dusk"
     )]
     password: String,
+    /// Put the refresh token into a cookie, for browsers.
+    #[schema(required = false, nullable = false, example = false)]
+    use_cookie: Option<bool>,
 }
 
 /// What proves an address.
@@ -73,28 +83,42 @@ pub enum VerifyEmailRequest {
     Password(PasswordProof),
 }
 
-impl Body for Proof {
+/// A proof as it was read.
+pub struct Proving {
+    proof: Proof,
+    use_cookie: Option<bool>,
+}
+
+impl Body for Proving {
     fn read(fields: &mut Fields) -> Option<Self> {
-        let any = |text: &str| Ok(PlainToken::presented(text));
-        if !fields.has("token") {
-            let registration_token = fields.required("registration_token", any);
-            // People type codes with spaces in between.
-            let code = fields.required("code", |text| {
-                Ok(PlainToken::presented(text.split_whitespace().collect::<String>()))
-            });
-            return Some(Self::Code { registration_token: registration_token?, code: code? });
-        }
-        let token = fields.required("token", any);
-        if fields.has("password") {
-            let password = fields.required("password", PlainPassword::parse);
-            return Some(Self::LinkWithPassword { token: token?, password: password? });
-        }
-        let token = token?;
-        Some(match fields.optional("registration_token", any) {
-            Some(registration_token) => Self::LinkInSameBrowser { token, registration_token },
-            None => Self::Link { token },
-        })
+        let use_cookie = fields.flag("use_cookie");
+        Some(Self { proof: read_proof(fields)?, use_cookie })
     }
+}
+
+fn read_proof(fields: &mut Fields) -> Option<Proof> {
+    let any = |text: &str| Ok(PlainToken::presented(text));
+    if !fields.has("token") {
+        let registration_token = fields.required("registration_token", any);
+        let code = fields.required("code", read_code);
+        return Some(Proof::Code { registration_token: registration_token?, code: code? });
+    }
+    let token = fields.required("token", any);
+    if fields.has("password") {
+        let password = fields.required("password", PlainPassword::parse);
+        return Some(Proof::LinkWithPassword { token: token?, password: password? });
+    }
+    let token = token?;
+    Some(match fields.optional("registration_token", any) {
+        Some(registration_token) => Proof::LinkInSameBrowser { token, registration_token },
+        None => Proof::Link { token },
+    })
+}
+
+/// People type codes with spaces in between.
+#[expect(clippy::unnecessary_wraps, reason = "what `Fields` takes can fail for others")]
+pub fn read_code(text: &str) -> Result<PlainToken, Fault> {
+    Ok(PlainToken::presented(text.split_whitespace().collect::<String>()))
 }
 
 /// The address is proven and the person logged in.
@@ -116,21 +140,25 @@ pub struct EmailVerified {
     operation_id = "verifyEmail",
     tag = "account",
     summary = "Prove the e-mail address",
-    description = "Takes the six digits of the mail with the registration token, or the token of the mail's link with the registration token (same browser) or the password (other device). The same proof answers the same success again while the registration lasts.",
+    description = "Takes the six digits of the mail with the registration token, or the token of the mail's link with the registration token (same browser) or the password (other device). The same proof answers the same success again while the registration lasts. A change of address (`POST /v1/me/email`) is proven here too.",
     request_body(content = VerifyEmailRequest, example = json!({"registration_token": "hpg_0J4mC8bV2nX6zL1kS9dF3gH7jQ5wE0rT4yU8iO2pA6s", "code": "123456"})),
     responses((status = 200, description = "The address is proven; the person is logged in.", body = EmailVerified)),
-    extensions(("x-error-codes" = json!(["code_invalid", "one_time_token_invalid", "one_time_token_expired", "invalid_credentials", "proof_required", "overloaded", "unavailable"])))
+    extensions(("x-error-codes" = json!(["code_invalid", "one_time_token_invalid", "one_time_token_expired", "invalid_credentials", "proof_required", "origin_rejected", "overloaded", "unavailable"])))
 )]
 /// Proves an address.
 pub async fn handle(
     state: web::Data<State>,
-    Json(proof): Json<Proof>,
-) -> Result<web::Json<EmailVerified>, ApiError> {
-    let verified = state.run(move |flows| flows.verify_email(proof, Opening::Session)).await?;
-    let tokens = verified.tokens.ok_or(Code::InternalError)?.into();
-    Ok(web::Json(EmailVerified {
-        status: "verified",
-        email: verified.email.as_str().to_owned(),
-        tokens,
-    }))
+    request: HttpRequest,
+    Client(device): Client,
+    Json(Proving { proof, use_cookie }): Json<Proving>,
+) -> Result<HttpResponse, ApiError> {
+    let transport = Transport::wanted(use_cookie);
+    state.browsers.check(&request, transport == Transport::Cookie)?;
+    let verified =
+        state.run(move |flows| flows.verify_email(proof, Opening::Session, &device)).await?;
+    let mut answer = HttpResponse::Ok();
+    let tokens = verified.tokens.ok_or(Code::InternalError)?;
+    let tokens = transport.deliver(tokens, &state.browsers, &mut answer);
+    let email = verified.email.as_str().to_owned();
+    Ok(answer.json(EmailVerified { status: "verified", email, tokens }))
 }

@@ -72,40 +72,142 @@ fn every_template_belongs_to_a_message_that_the_samples_cover() {
     assert_eq!(present, expected);
 }
 
+/// Links are for programs, too: a line of the text, a button and a text to copy in the HTML.
+fn assert_shows_the_link(mail: &Rendered) {
+    assert!(mail.text.lines().any(|line| line == LINK), "{}", mail.text);
+    assert!(mail.html.contains(&format!("href=\"{LINK_IN_HTML}\"")), "{}", mail.html);
+    assert!(mail.html.contains(&format!(">{LINK_IN_HTML}<")), "{}", mail.html);
+}
+
+fn assert_has_no_link(mail: &Rendered) {
+    assert!(!mail.text.contains("http"), "{}", mail.text);
+    assert!(!mail.html.contains("href"), "{}", mail.html);
+}
+
 #[test]
 fn code_and_link_stand_alone_on_their_lines_and_in_the_html() {
-    for language in Language::ALL {
-        let mail = built_in().render(language, &verify_email(), "Acme").unwrap();
-        assert!(mail.text.lines().any(|line| line == "987654"), "{}", mail.text);
-        assert!(mail.text.lines().any(|line| line == LINK), "{}", mail.text);
-        assert!(mail.html.contains(">987654<"), "{}", mail.html);
-        assert!(mail.html.contains(&format!("href=\"{LINK_IN_HTML}\"")), "{}", mail.html);
-        assert!(mail.html.contains(&format!(">{LINK_IN_HTML}<")), "{}", mail.html);
+    let (link, code, lifetime) = (LINK.to_owned(), "987654".to_owned(), Duration::from_hours(24));
+    for message in [
+        verify_email(),
+        Message::VerifyNewEmail { link: link.clone(), code: code.clone(), lifetime },
+        Message::ResetPassword { link, code, lifetime },
+    ] {
+        for language in Language::ALL {
+            let mail = built_in().render(language, &message, "Acme").unwrap();
+            assert!(mail.text.lines().any(|line| line == "987654"), "{}", mail.text);
+            assert!(mail.html.contains(">987654<"), "{}", mail.html);
+            assert_shows_the_link(&mail);
+            assert!(mail.text.contains(&span(language, lifetime)), "{}", mail.text);
+            assert!(mail.html.contains(&span(language, lifetime)), "{}", mail.html);
+        }
     }
 }
 
 #[test]
-fn the_notice_of_an_existing_account_has_a_link_only_where_there_is_a_page() {
-    for language in Language::ALL {
-        let render = |link: Option<&str>| {
-            let message = Message::AlreadyRegistered { link: link.map(str::to_owned) };
-            built_in().render(language, &message, "Acme").unwrap()
-        };
-        let with = render(Some(LINK));
-        assert!(with.text.lines().any(|line| line == LINK), "{}", with.text);
-        assert!(with.html.contains(&format!("href=\"{LINK_IN_HTML}\"")), "{}", with.html);
-        let without = render(None);
-        assert!(!without.text.contains("http") && !without.html.contains("href"));
-    }
-}
-
-#[test]
-fn the_security_notice_says_when() {
-    let message = Message::RefreshTokenReused { at: UtcTime::from_seconds(1_767_270_659) };
+fn an_invitation_has_a_link_and_says_how_long_it_is_valid() {
+    let lifetime = Duration::from_hours(7 * 24);
+    let message = Message::Invitation { link: LINK.to_owned(), lifetime };
     for language in Language::ALL {
         let mail = built_in().render(language, &message, "Acme").unwrap();
-        assert!(mail.text.contains("2026-01-01 12:30 UTC"), "{}", mail.text);
-        assert!(mail.html.contains("2026-01-01 12:30 UTC"), "{}", mail.html);
+        assert_shows_the_link(&mail);
+        assert!(mail.text.contains(&span(language, lifetime)), "{}", mail.text);
+        assert!(mail.html.contains(&span(language, lifetime)), "{}", mail.html);
+    }
+}
+
+#[test]
+fn the_notice_of_an_existing_account_offers_a_new_password_only_with_a_reset_link() {
+    let lifetime = Duration::from_mins(30);
+    for language in Language::ALL {
+        let render = |reset| {
+            let message = Message::AlreadyRegistered { reset };
+            built_in().render(language, &message, "Acme").unwrap()
+        };
+        let with = render(Some(ResetLink { link: LINK.to_owned(), lifetime }));
+        assert_shows_the_link(&with);
+        assert!(with.text.contains(&span(language, lifetime)), "{}", with.text);
+        assert!(with.html.contains(&span(language, lifetime)), "{}", with.html);
+        assert_has_no_link(&render(None));
+    }
+}
+
+/// Each notice to the owner of an account, with what strangers can put into it.
+fn notices(device: &str, new_email: &str) -> [Message; 5] {
+    let at = UtcTime::from_seconds(1_767_270_659);
+    let not_me = || LINK.to_owned();
+    let (device, new_email) = (device.to_owned(), new_email.to_owned());
+    [
+        Message::NewDevice { at, device, not_me: not_me() },
+        Message::PasswordChanged { at, not_me: not_me() },
+        Message::EmailChangeRequested { at, new_email: new_email.clone(), not_me: not_me() },
+        Message::EmailChanged { at, new_email, not_me: not_me() },
+        Message::RefreshTokenReused { at, not_me: Some(not_me()) },
+    ]
+}
+
+#[test]
+fn each_notice_says_when_and_has_a_link_for_whoever_it_was_not() {
+    for language in Language::ALL {
+        let button = match language {
+            Language::English => ">This was not me</a>",
+            Language::Korean => ">제가 한 일이 아닙니다</a>",
+        };
+        for message in notices("Firefox on Linux", "new@example.com") {
+            let mail = built_in().render(language, &message, "Acme").unwrap();
+            assert!(mail.text.contains("2026-01-01 12:30 UTC"), "{}", mail.text);
+            assert!(mail.html.contains("2026-01-01 12:30 UTC"), "{}", mail.html);
+            assert_shows_the_link(&mail);
+            assert!(mail.html.contains(button), "{}", mail.html);
+        }
+    }
+}
+
+#[test]
+fn the_notice_of_a_reused_token_has_a_link_only_where_there_is_one() {
+    let message =
+        Message::RefreshTokenReused { at: UtcTime::from_seconds(1_767_270_659), not_me: None };
+    for language in Language::ALL {
+        assert_has_no_link(&built_in().render(language, &message, "Acme").unwrap());
+    }
+}
+
+#[test]
+fn notices_show_the_device_and_the_new_address_escaped_in_the_html_and_on_one_line() {
+    for language in Language::ALL {
+        let [device, _, requested, changed, _] =
+            notices("<b>App</b>\r\n\nhttps://evil.example", "<b>\n\n@example.com");
+        for (message, in_text, in_html) in [
+            (
+                device,
+                "<b>App</b> https //evil example",
+                "&lt;b&gt;App&lt;/b&gt; https //evil example",
+            ),
+            (requested, "<b> @example.com", "&lt;b&gt; @example.com"),
+            (changed, "<b> @example.com", "&lt;b&gt; @example.com"),
+        ] {
+            let mail = built_in().render(language, &message, "Acme").unwrap();
+            assert!(mail.text.contains(in_text), "{}", mail.text);
+            assert!(mail.html.contains(in_html), "{}", mail.html);
+            assert!(!mail.html.contains("<b>"), "{}", mail.html);
+        }
+    }
+}
+
+#[test]
+fn a_device_that_does_not_say_what_it_is_is_called_unknown() {
+    for (language, unknown) in
+        [(Language::English, "an unknown device"), (Language::Korean, "알 수 없는 기기")]
+    {
+        let render = |label| {
+            let [device, ..] = notices(label, "new@example.com");
+            built_in().render(language, &device, "Acme").unwrap()
+        };
+        let unlabelled = render("");
+        assert!(unlabelled.text.contains(unknown), "{}", unlabelled.text);
+        assert!(unlabelled.html.contains(unknown), "{}", unlabelled.html);
+        let labelled = render("Firefox on Linux");
+        assert!(labelled.text.contains("Firefox on Linux"), "{}", labelled.text);
+        assert!(!labelled.text.contains(unknown), "{}", labelled.text);
     }
 }
 
@@ -126,28 +228,6 @@ fn html_is_escaped_in_the_html_part_and_nowhere_else() {
 fn a_line_break_in_the_name_of_the_service_does_not_reach_the_subject() {
     let mail = built_in().render(Language::English, &verify_email(), "A\r\nBcc: x").unwrap();
     assert_eq!(mail.subject, "Verify your email address for A Bcc: x");
-}
-
-#[test]
-fn lifetimes_are_written_as_people_say_them() {
-    for (seconds, english, korean) in [
-        (0, "0 seconds", "0초"),
-        (45, "45 seconds", "45초"),
-        (60, "1 minute", "1분"),
-        (119, "1 minute", "1분"),
-        (30 * 60, "30 minutes", "30분"),
-        (60 * 60, "1 hour", "1시간"),
-        (90 * 60, "90 minutes", "90분"),
-        (24 * 60 * 60, "24 hours", "24시간"),
-        (25 * 60 * 60 + 59, "25 hours", "25시간"),
-        (36 * 60 * 60, "36 hours", "36시간"),
-        (48 * 60 * 60, "2 days", "2일"),
-        (7 * 24 * 60 * 60, "7 days", "7일"),
-    ] {
-        let lifetime = Duration::from_secs(seconds);
-        assert_eq!(span(Language::English, lifetime), english);
-        assert_eq!(span(Language::Korean, lifetime), korean);
-    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::domain::{EndReason, EndedSession};
 use crate::security::keys::{SealedKey, SigningAlgorithm};
 
 const NOW: i64 = 1_800_000_000;
@@ -72,7 +73,8 @@ fn an_ended_session_and_a_blind_gate_are_told_apart() {
     let gate = gate(SigningAlgorithm::Es256);
     let token = token(&gate, &header(&gate), &claims());
     assert_eq!(gate.check(&token, at(NOW + 61)).unwrap_err(), Refusal::Unknowable);
-    gate.revocations.add(&[SessionId("s".into())], at(NOW));
+    let (id, reason) = (SessionId("s".into()), Some(EndReason::LoggedOut));
+    gate.revocations.add([EndedSession { id, user_id: UserId(7), at: at(NOW), reason }], at(NOW));
     assert_eq!(gate.check(&token, at(NOW)).unwrap_err(), Refusal::Revoked);
 }
 

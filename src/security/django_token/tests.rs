@@ -1,7 +1,7 @@
 //! Tokens of the Django face: those that count and those that do not.
 
 use super::*;
-use crate::domain::{Email, Locale, PasswordHash, UserId, Username};
+use crate::domain::{Email, Locale, Metadata, PasswordHash, UserId, Username};
 
 const NOW: i64 = 1_800_000_000;
 
@@ -46,6 +46,8 @@ fn user() -> User {
         created_at: now(),
         updated_at: now(),
         last_login_at: None,
+        metadata: Metadata::default(),
+        disabled_reason: None,
     }
 }
 

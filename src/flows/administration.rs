@@ -1,0 +1,218 @@
+//! What staff do with the accounts of others. Whoever is not staff learns nothing, not even whether
+//! an account exists. Superusers are changed by superusers only, and one always stays.
+
+use super::change_password::forget_pending;
+use super::delete_account::{delete_account, keep_one_superuser, lock_for_staff};
+use super::{Claims, Error, Flows, Result};
+use crate::domain::{
+    Email, EndReason, Locale, OneTimeId, OneTimeToken, PasswordHash, PlainPassword, Purpose,
+    SessionId, User, UserId, Username, UtcTime,
+};
+use crate::store::outbox::{self, MailKind};
+use crate::store::users::{self, NewUser, UserChanges, UserFilter, UserPage};
+use crate::store::{self, Conn, Unique, one_time_tokens, sessions};
+
+/// An account that staff make.
+#[derive(Debug)]
+pub struct NewAccount {
+    /// The address.
+    pub email: Email,
+    /// The name to log in with, if it shall not be the address.
+    pub username: Option<Username>,
+    /// The password; without one a mail invites the person to choose it.
+    pub password: Option<PlainPassword>,
+    /// The language of mail.
+    pub locale: Locale,
+    /// Whether it may manage others.
+    pub is_staff: bool,
+}
+
+/// What staff change. `None` leaves a thing as it is.
+#[derive(Clone, Debug, Default)]
+pub struct AccountChanges {
+    /// The name to log in with.
+    pub username: Option<Username>,
+    /// The language of mail.
+    pub locale: Option<Locale>,
+    /// Whether it may log in.
+    pub is_active: Option<bool>,
+    /// Why it may not, for other staff.
+    pub disabled_reason: Option<String>,
+    /// Whether it may manage others.
+    pub is_staff: Option<bool>,
+}
+
+impl Flows {
+    /// The staff member who holds the token. What the token says of that may be minutes old.
+    fn staff(&self, claims: &Claims) -> Result<User> {
+        let user = self.own_profile(claims.user_id())?;
+        if user.is_staff { Ok(user) } else { Err(Error::PermissionDenied) }
+    }
+
+    /// A page of accounts.
+    pub fn list_accounts(
+        &self,
+        claims: &Claims,
+        filter: &UserFilter,
+        after: UserId,
+        limit: usize,
+    ) -> Result<UserPage> {
+        self.staff(claims)?;
+        Ok(self.db.read(|conn| users::list_page(conn, filter, after, limit))?)
+    }
+
+    /// One account.
+    pub fn find_account(&self, claims: &Claims, id: UserId) -> Result<User> {
+        self.staff(claims)?;
+        self.db.read(|conn| users::find_by_id(conn, id))?.ok_or(Error::NotFound)
+    }
+
+    /// Makes an account, or invites somebody to it.
+    pub fn create_account(&self, claims: &Claims, new: NewAccount) -> Result<User> {
+        let staff = self.staff(claims)?;
+        let password_hash = match &new.password {
+            Some(password) => {
+                let name = new.username.as_ref().map(Username::as_str);
+                self.policy
+                    .password
+                    .check(password, Some(&new.email), name)
+                    .map_err(|fault| Error::invalid("password", fault))?;
+                self.hasher.hash(password)?
+            }
+            None => PasswordHash::unusable(),
+        };
+        let is_invited = new.password.is_none();
+        let account = NewUser {
+            username: new.username.unwrap_or_else(|| Username::of_address(&new.email)),
+            email: Some(new.email),
+            email_verified: false,
+            password_hash,
+            is_staff: new.is_staff,
+            is_superuser: false,
+            locale: new.locale,
+        };
+        let now = self.now();
+        let user = self.db.write(move |conn| make(conn, &account, is_invited, now))?;
+        self.mail_ordered.notify_one();
+        tracing::info!(by = staff.id.0, user_id = user.id.0, is_invited, "account made by staff");
+        Ok(user)
+    }
+
+    /// Changes an account. One that is switched off has its sessions ended.
+    pub fn update_account(
+        &self,
+        claims: &Claims,
+        id: UserId,
+        changes: AccountChanges,
+    ) -> Result<User> {
+        let (staff, now) = (self.staff(claims)?, self.now());
+        let by = staff.id;
+        let (user, ended) = self.db.write(move |conn| {
+            let seen = lock_for_staff(conn, id)?;
+            may_touch(conn, &staff, &seen)?;
+            change(conn, &seen, changes, now)
+        })?;
+        self.note_ended(id, ended, EndReason::AccountDisabled, now);
+        tracing::info!(by = by.0, user_id = id.0, "account changed by staff");
+        Ok(user)
+    }
+
+    /// Removes an account.
+    pub fn remove_account(&self, claims: &Claims, id: UserId) -> Result<()> {
+        let (staff, now) = (self.staff(claims)?, self.now());
+        let by = staff.id;
+        let ended = self.db.write(move |conn| {
+            let seen = lock_for_staff(conn, id)?;
+            may_touch(conn, &staff, &seen)?;
+            delete_account(conn, &seen, now)
+        })?;
+        self.note_ended(id, ended, EndReason::AccountDeleted, now);
+        tracing::info!(by = by.0, user_id = id.0, "account removed by staff");
+        Ok(())
+    }
+
+    /// Ends every session of an account.
+    pub fn end_sessions_of(&self, claims: &Claims, id: UserId) -> Result<()> {
+        let (staff, now) = (self.staff(claims)?, self.now());
+        let (by, reason) = (staff.id, EndReason::EndedByStaff);
+        let ended = self.db.write(move |conn| {
+            let seen = lock_for_staff(conn, id)?;
+            may_touch(conn, &staff, &seen)?;
+            sessions::end_all_sessions(conn, id, None, reason, now).map_err(Error::from)
+        })?;
+        self.note_ended(id, ended, reason, now);
+        tracing::info!(by = by.0, user_id = id.0, "sessions ended by staff");
+        Ok(())
+    }
+}
+
+/// Whether the caller, as the account is at this moment, may change the other one.
+pub(super) fn may_touch(conn: &mut Conn, staff: &User, other: &User) -> Result<()> {
+    let current = if staff.id == other.id {
+        Some(other.clone()).filter(|user| user.is_active)
+    } else {
+        users::find_by_id(conn, staff.id)?.filter(|user| user.is_active)
+    };
+    match current {
+        Some(user) if user.is_staff && (user.is_superuser || !other.is_superuser) => Ok(()),
+        Some(_) => Err(Error::PermissionDenied),
+        None => Err(Error::TokenRevoked),
+    }
+}
+
+fn make(conn: &mut Conn, account: &NewUser, is_invited: bool, now: UtcTime) -> Result<User> {
+    let user = users::insert_user(conn, account, now).map_err(|error| match error {
+        // Only the address can be the name of somebody who chose none.
+        store::Error::Duplicate(Unique::Username) if account.chose_no_name() => Error::EmailTaken,
+        other => other.into(),
+    })?;
+    if let (true, Some(email)) = (is_invited, &user.email) {
+        let token = OneTimeToken {
+            id: OneTimeId::new(now),
+            user_id: user.id,
+            purpose: Purpose::Invitation,
+            email: user.email.clone(),
+            detail: String::new(),
+            code_hash: None,
+            created_at: now,
+            expires_at: now.after(Purpose::Invitation.lifetime()),
+            used_at: None,
+        };
+        one_time_tokens::insert_token(conn, &token, 0)?;
+        let kind = MailKind::Invitation;
+        outbox::enqueue(conn, kind, email, &user.locale, token.id.as_str(), now)?;
+    }
+    Ok(user)
+}
+
+fn change(
+    conn: &mut Conn,
+    user: &User,
+    wanted: AccountChanges,
+    now: UtcTime,
+) -> Result<(User, Vec<SessionId>)> {
+    let switched_off = wanted.is_active == Some(false);
+    if switched_off {
+        keep_one_superuser(conn, user)?;
+    }
+    let disabled_reason = match wanted.is_active {
+        // A reason says why an account is off.
+        Some(true) => Some(None),
+        _ => wanted.disabled_reason.map(Some),
+    };
+    let changes = UserChanges {
+        username: wanted.username,
+        locale: wanted.locale,
+        is_active: wanted.is_active,
+        is_staff: wanted.is_staff,
+        disabled_reason,
+        ..UserChanges::default()
+    };
+    let changed = users::update_user(conn, user.id, &changes, now)?.ok_or(Error::NotFound)?;
+    if !switched_off {
+        return Ok((changed, Vec::new()));
+    }
+    forget_pending(conn, user)?;
+    let reason = EndReason::AccountDisabled;
+    Ok((changed, sessions::end_all_sessions(conn, user.id, None, reason, now)?))
+}

@@ -1,0 +1,102 @@
+//! Changing the address of an account. The new one is proven like that of a registration
+//! ([`super::verify_email`]); the old one is told, with a link that stops or undoes the change.
+
+use super::notices::{Notice, order_notice};
+use super::reauthenticate::lock_unchanged;
+use super::register::order_proof;
+use super::{Claims, Error, Flows, Policy, Result, WaitingProof};
+use crate::domain::{
+    Email, PlainPassword, PlainToken, Registration, RegistrationId, User, UtcTime,
+};
+use crate::store::outbox::MailKind;
+use crate::store::{self, Conn, Unique, one_time_tokens, registrations, users};
+
+impl Flows {
+    /// Orders the proof of `email` for the holder's account. Whether somebody else has the address is
+    /// found out when the mail is written, so the answer cannot tell. `password` may be missing right
+    /// after a log-in.
+    pub fn change_email(
+        &self,
+        claims: &Claims,
+        email: Email,
+        password: Option<&PlainPassword>,
+    ) -> Result<WaitingProof> {
+        let user = self.reauthenticate(claims, password)?;
+        let now = self.now();
+        let registration_token = PlainToken::random(PlainToken::REGISTRATION_PREFIX);
+        let change = Registration {
+            id: RegistrationId::new(now),
+            user_id: Some(user.id),
+            email,
+            username: None,
+            password_hash: user.password_hash.clone(),
+            locale: user.locale.clone(),
+            token_hash: registration_token.hash(),
+            code_hash: None,
+            expires_at: now.after(Registration::CHANGE_LIFETIME),
+            proven_at: None,
+            changes_email: true,
+        };
+        let (id, policy) = (user.id, self.policy.clone());
+        self.db.write(move |conn| ask_for_proof(conn, &policy, &user, &change, now))?;
+        self.mail_ordered.notify_one();
+        tracing::info!(user_id = id.0, "change of address asked for");
+        let expires_in = Registration::CHANGE_LIFETIME;
+        Ok(WaitingProof { registration_token, expires_in })
+    }
+}
+
+fn ask_for_proof(
+    conn: &mut Conn,
+    policy: &Policy,
+    seen: &User,
+    change: &Registration,
+    now: UtcTime,
+) -> Result<()> {
+    let user = lock_unchanged(conn, seen)?;
+    // The newest wish counts.
+    registrations::delete_changes(conn, user.id)?;
+    registrations::insert_registration(conn, change, now)?;
+    order_proof(conn, change, now)?;
+    let notice = Notice {
+        kind: MailKind::EmailChangeRequested,
+        detail: change.email.as_str(),
+        brings_back: user.email.as_ref(),
+    };
+    order_notice(conn, policy, &user, user.email.as_ref(), &notice, now)
+}
+
+/// The proof is there: the account has the new address. Mails that went to the old one let nobody
+/// choose a password any more.
+pub(super) fn take_address(
+    conn: &mut Conn,
+    policy: &Policy,
+    user: &User,
+    email: &Email,
+    now: UtcTime,
+) -> Result<User> {
+    let changed = users::change_email(conn, user, email, now).map_err(|error| match error {
+        store::Error::Duplicate(Unique::Email | Unique::Username) => Error::OneTimeTokenInvalid,
+        other => other.into(),
+    })?;
+    one_time_tokens::delete_password_tokens(conn, user.id)?;
+    tell_old_address(conn, policy, user, &changed, now)?;
+    Ok(changed)
+}
+
+/// Tells the address that an account had that it has another one now.
+pub(super) fn tell_old_address(
+    conn: &mut Conn,
+    policy: &Policy,
+    before: &User,
+    after: &User,
+    now: UtcTime,
+) -> Result<()> {
+    let old = before.email.as_ref();
+    if old.map(Email::normalised) == after.email.as_ref().map(Email::normalised) {
+        return Ok(());
+    }
+    let notice =
+        Notice { kind: MailKind::EmailChanged, detail: after.email_text(), brings_back: old };
+    order_notice(conn, policy, before, old, &notice, now)
+}

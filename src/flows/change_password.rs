@@ -1,0 +1,80 @@
+//! Changing one's own password. The session that asks goes on; the others end.
+
+use super::notices::{Notice, order_notice};
+use super::{Claims, Error, Flows, Policy, Result};
+use crate::domain::{EndReason, PasswordHash, PlainPassword, SessionId, User, Username, UtcTime};
+use crate::store::outbox::MailKind;
+use crate::store::{Conn, one_time_tokens, registrations, sessions, users};
+
+/// A log-in may bring the stored hash up to date while the password is compared: then it is compared
+/// once more.
+const MAX_COMPARISONS: usize = 3;
+
+impl Flows {
+    /// Puts `new` in the place of the holder's password. `current` may be missing right after a log-in.
+    pub fn change_password(
+        &self,
+        claims: &Claims,
+        current: Option<&PlainPassword>,
+        new: &PlainPassword,
+    ) -> Result<()> {
+        for _ in 0..MAX_COMPARISONS {
+            let user = self.reauthenticate(claims, current)?;
+            self.check_password_of(&user, new)?;
+            let hash = self.hasher.hash(new)?;
+            let (policy, session, now) = (self.policy.clone(), claims.session_id(), self.now());
+            let id = user.id;
+            let changed = self.db.write(move |conn| {
+                let keep = Some(&session);
+                replace(conn, &policy, &user, &hash, keep, EndReason::PasswordChanged, now)
+            })?;
+            if let Some(ended) = changed {
+                self.note_ended(id, ended, EndReason::PasswordChanged, now);
+                self.mail_ordered.notify_one();
+                tracing::info!(user_id = id.0, "password changed");
+                return Ok(());
+            }
+        }
+        Err(Error::InvalidCredentials)
+    }
+
+    /// Whether the policy takes `password` for the account.
+    pub(super) fn check_password_of(&self, user: &User, password: &PlainPassword) -> Result<()> {
+        self.policy
+            .password
+            .check(password, user.email.as_ref(), Some(Username::as_str(&user.username)))
+            .map_err(|fault| Error::invalid("new_password", fault))
+    }
+}
+
+/// Puts `new` in the place of the password that `user` was seen with, ends the sessions besides `keep`
+/// and everything that waits for a click, and tells the owner. `None` where the password is another by
+/// now.
+pub(super) fn replace(
+    conn: &mut Conn,
+    policy: &Policy,
+    user: &User,
+    new: &PasswordHash,
+    keep: Option<&SessionId>,
+    reason: EndReason,
+    now: UtcTime,
+) -> Result<Option<Vec<SessionId>>> {
+    if !users::change_password(conn, user.id, &user.password_hash, new, now)? {
+        return Ok(None);
+    }
+    forget_pending(conn, user)?;
+    let notice = Notice { kind: MailKind::PasswordChanged, detail: "", brings_back: None };
+    order_notice(conn, policy, user, user.email.as_ref(), &notice, now)?;
+    Ok(Some(sessions::end_all_sessions(conn, user.id, keep, reason, now)?))
+}
+
+/// Everything that could still change the account by a click: resets, changes of the address, and
+/// registrations of its address, proven ones included, for their link and old password log in.
+pub(super) fn forget_pending(conn: &mut Conn, user: &User) -> Result<()> {
+    one_time_tokens::delete_password_tokens(conn, user.id)?;
+    registrations::delete_of_user(conn, user.id)?;
+    if let Some(email) = &user.email {
+        registrations::delete_of_address(conn, email)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! Removing an account, by its owner or by staff. Everything about the person goes. Of the sessions the
+//! bare ids stay for a while, so that other instances refuse their access tokens.
+
+use super::reauthenticate::lock_unchanged;
+use super::{Claims, Error, Flows, Result};
+use crate::domain::{EndReason, PlainPassword, SessionId, User, UserId, UtcTime};
+use crate::store::{Conn, outbox, registrations, sessions, users};
+
+impl Flows {
+    /// Removes the holder's account. `password` may be missing right after a log-in.
+    pub fn delete_own_account(
+        &self,
+        claims: &Claims,
+        password: Option<&PlainPassword>,
+    ) -> Result<()> {
+        let user = self.reauthenticate(claims, password)?;
+        let (id, now) = (user.id, self.now());
+        let ended = self.db.write(move |conn| {
+            lock_superusers_for(conn, &user)?;
+            let user = lock_unchanged(conn, &user)?;
+            delete_account(conn, &user, now)
+        })?;
+        self.note_ended(id, ended, EndReason::AccountDeleted, now);
+        tracing::info!(user_id = id.0, "account deleted by its owner");
+        Ok(())
+    }
+}
+
+/// Removes a locked account and all that belongs to it. Returns the sessions that this ended.
+pub(super) fn delete_account(conn: &mut Conn, user: &User, now: UtcTime) -> Result<Vec<SessionId>> {
+    keep_one_superuser(conn, user)?;
+    let reason = EndReason::AccountDeleted;
+    let ended = sessions::end_all_sessions(conn, user.id, None, reason, now)?;
+    sessions::erase_devices(conn, user.id)?;
+    for change in registrations::list_of_user(conn, user.id)? {
+        outbox::erase_recipient(conn, &change.email)?;
+    }
+    if let Some(email) = &user.email {
+        registrations::delete_of_address(conn, email)?;
+        outbox::erase_recipient(conn, email)?;
+    }
+    users::delete_user(conn, user.id)?;
+    Ok(ended)
+}
+
+/// The lock that taking rights from a superuser needs, before that of the account itself.
+pub(super) fn lock_superusers_for(conn: &mut Conn, user: &User) -> Result<()> {
+    if user.is_superuser { Ok(users::lock_superusers(conn)?) } else { Ok(()) }
+}
+
+/// Refuses to take away the last active superuser.
+pub(super) fn keep_one_superuser(conn: &mut Conn, user: &User) -> Result<()> {
+    let counts = user.is_superuser && user.is_active;
+    if counts && !users::is_other_superuser(conn, user.id)? {
+        return Err(Error::LastSuperuser);
+    }
+    Ok(())
+}
+
+/// The account, held for being changed by staff; with the lock of superusers if it is one.
+pub(super) fn lock_for_staff(conn: &mut Conn, id: UserId) -> Result<User> {
+    let seen = users::find_by_id(conn, id)?.ok_or(Error::NotFound)?;
+    lock_superusers_for(conn, &seen)?;
+    users::lock_user(conn, id)?.ok_or(Error::NotFound)
+}

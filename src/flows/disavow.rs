@@ -1,0 +1,67 @@
+//! "This was not me": the link of a security notice. It ends every session, stops what waits for a
+//! click, brings back an address that was replaced, and offers a new password.
+
+use super::change_password::forget_pending;
+use super::reauthenticate::lock_active;
+use super::{Error, Flows, Result};
+use crate::domain::{
+    Email, EndReason, OneTimeToken, PlainToken, Purpose, SessionId, TokenHash, User, UserId,
+    UtcTime,
+};
+use crate::store::outbox::{self, MailKind};
+use crate::store::{self, Conn, Unique, one_time_tokens, sessions, users};
+
+impl Flows {
+    /// Does what the link says, once. Opened again, it is answered as the first time.
+    pub fn disavow(&self, token: &PlainToken) -> Result<()> {
+        let (link, now) = (token.hash(), self.now());
+        let Some((id, ended)) = self.db.write(move |conn| undo(conn, &link, now))? else {
+            return Ok(());
+        };
+        self.note_ended(id, ended, EndReason::Disavowed, now);
+        self.mail_ordered.notify_one();
+        tracing::warn!(user_id = id.0, "disavowed; every session was ended");
+        Ok(())
+    }
+}
+
+fn undo(
+    conn: &mut Conn,
+    link: &TokenHash,
+    now: UtcTime,
+) -> Result<Option<(UserId, Vec<SessionId>)>> {
+    let token = one_time_tokens::find_by_link(conn, link)?
+        .filter(|token| token.purpose == Purpose::Disavow)
+        .ok_or(Error::OneTimeTokenInvalid)?;
+    if token.has_expired(now) {
+        return Err(Error::OneTimeTokenExpired);
+    }
+    let user = lock_active(conn, token.user_id)?.ok_or(Error::OneTimeTokenInvalid)?;
+    if !one_time_tokens::consume_token(conn, &token.id, now)? {
+        return Ok(None);
+    }
+    forget_pending(conn, &user)?;
+    let user = bring_back(conn, user, &token, now)?;
+    if let Some(email) = user.email.as_ref().filter(|email| email.is_reachable()) {
+        let kind = MailKind::PasswordReset;
+        outbox::enqueue(conn, kind, email, &user.locale, email.normalised(), now)?;
+    }
+    let ended = sessions::end_all_sessions(conn, user.id, None, EndReason::Disavowed, now)?;
+    Ok(Some((user.id, ended)))
+}
+
+/// Gives the account back the address that the notice went to, if it was about a change. Whoever
+/// holds the other address could undo this with the notices that went there: they count no longer.
+fn bring_back(conn: &mut Conn, user: User, token: &OneTimeToken, now: UtcTime) -> Result<User> {
+    let Some(old) = &token.email else { return Ok(user) };
+    one_time_tokens::delete_other_disavowals(conn, user.id, &token.id)?;
+    if user.email.as_ref().map(Email::normalised) == Some(old.normalised()) {
+        return Ok(user);
+    }
+    match users::change_email(conn, &user, old, now) {
+        Ok(user) => Ok(user),
+        // Somebody registered the address meanwhile; then it is theirs.
+        Err(store::Error::Duplicate(Unique::Email | Unique::Username)) => Ok(user),
+        Err(error) => Err(error.into()),
+    }
+}

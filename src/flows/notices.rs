@@ -1,0 +1,44 @@
+//! Security notices: what happened to an account, told to its owner with a link that says "this was
+//! not me".
+
+use super::{Policy, Result};
+use crate::domain::{Email, OneTimeId, OneTimeToken, Purpose, User, UtcTime};
+use crate::store::outbox::{self, MailKind};
+use crate::store::{Conn, one_time_tokens};
+
+/// What a notice is about.
+pub(super) struct Notice<'a> {
+    pub(super) kind: MailKind,
+    /// What the mail tells besides: a device, a new address.
+    pub(super) detail: &'a str,
+    /// The address that the link brings back, if the notice is about a change of it.
+    pub(super) brings_back: Option<&'a Email>,
+}
+
+/// Orders a notice to `to`, unless the operator wants none or no mail can reach it.
+pub(super) fn order_notice(
+    conn: &mut Conn,
+    policy: &Policy,
+    user: &User,
+    to: Option<&Email>,
+    notice: &Notice<'_>,
+    now: UtcTime,
+) -> Result<()> {
+    let Some(to) = to.filter(|to| policy.security_notices && to.is_reachable()) else {
+        return Ok(());
+    };
+    let token = OneTimeToken {
+        id: OneTimeId::new(now),
+        user_id: user.id,
+        purpose: Purpose::Disavow,
+        email: notice.brings_back.cloned(),
+        detail: notice.detail.to_owned(),
+        code_hash: None,
+        created_at: now,
+        expires_at: now.after(Purpose::Disavow.lifetime()),
+        used_at: None,
+    };
+    one_time_tokens::insert_token(conn, &token, 0)?;
+    outbox::enqueue(conn, notice.kind, to, &user.locale, token.id.as_str(), now)?;
+    Ok(())
+}

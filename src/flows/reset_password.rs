@@ -1,0 +1,163 @@
+//! Choosing a new password with what a mail carries: link or code. Whether the address is known is
+//! found out when the mail is written, so asking tells nothing.
+
+use super::change_password::replace;
+use super::{Error, Flows, Result};
+use crate::domain::token::Secrets;
+use crate::domain::{
+    Email, EndReason, Locale, OneTimeId, OneTimeToken, PlainPassword, PlainToken, Purpose, User,
+    UtcTime,
+};
+use crate::store::outbox::{self, MailKind};
+use crate::store::{self, Conn, one_time_tokens, users};
+
+/// What somebody shows who wants to choose a new password.
+#[derive(Clone, Debug)]
+pub enum ResetProof {
+    /// The token of the mail's link.
+    Link(PlainToken),
+    /// The digits of the mail.
+    Code {
+        /// The address it went to.
+        email: Email,
+        /// The digits.
+        code: PlainToken,
+    },
+}
+
+impl Flows {
+    /// Orders the mail, whatever is known of the address.
+    pub fn request_password_reset(&self, email: Email, locale: Locale) -> Result<()> {
+        let now = self.now();
+        self.db.write(move |conn| {
+            let subject = email.normalised();
+            outbox::enqueue(conn, MailKind::PasswordReset, &email, &locale, subject, now)
+                .map_err(Error::from)
+        })?;
+        self.mail_ordered.notify_one();
+        Ok(())
+    }
+
+    /// Puts `new` in the place of the password, whatever that was. Every session ends.
+    pub fn reset_password(&self, proof: ResetProof, new: &PlainPassword) -> Result<()> {
+        let now = self.now();
+        let refusal = match &proof {
+            ResetProof::Link(_) => Error::OneTimeTokenInvalid,
+            ResetProof::Code { .. } => Error::CodeInvalid,
+        };
+        let secrets = self.secrets.clone();
+        // A wrong code must be counted, so the refusal is not an error of the transaction.
+        let (token, user) = self.db.write(move |conn| {
+            Ok::<_, Error>(match proof {
+                ResetProof::Link(link) => find_by_link(conn, &link, now)?,
+                ResetProof::Code { email, code } => {
+                    find_by_code(conn, &secrets, &email, &code, now)?
+                }
+            })
+        })??;
+        self.check_password_of(&user, new)?;
+        let hash = self.hasher.hash(new)?;
+        let (id, policy) = (user.id, self.policy.clone());
+        let ended = self.db.write(move |conn| {
+            let user = still_due(conn, &token, now)?.ok_or(refusal)?;
+            let ended = replace(conn, &policy, &user, &hash, None, EndReason::PasswordReset, now)?;
+            // What came with a mail to the address proves it.
+            if let Some(email) = &user.email {
+                users::mark_email_verified(conn, user.id, email, now)?;
+            }
+            ended.ok_or_else(|| Error::Internal("a locked account changed".to_owned()))
+        })?;
+        self.note_ended(id, ended, EndReason::PasswordReset, now);
+        self.mail_ordered.notify_one();
+        tracing::info!(user_id = id.0, "password reset");
+        Ok(())
+    }
+}
+
+type Due = (OneTimeToken, User);
+
+fn find_by_link(conn: &mut Conn, link: &PlainToken, now: UtcTime) -> store::Result<Result<Due>> {
+    let found = one_time_tokens::find_by_link(conn, &link.hash())?
+        .filter(|token| matches!(token.purpose, Purpose::ResetPassword | Purpose::Invitation));
+    let Some(token) = found.filter(|token| token.used_at.is_none()) else {
+        return Ok(Err(Error::OneTimeTokenInvalid));
+    };
+    if token.has_expired(now) {
+        return Ok(Err(Error::OneTimeTokenExpired));
+    }
+    let owner = owner(conn, &token)?;
+    Ok(owner.map(|user| (token, user)).ok_or(Error::OneTimeTokenInvalid))
+}
+
+/// Takes a try, compares, and gives the try back if the code is right: guesses that come in
+/// parallel are counted like those that come one after the other.
+fn find_by_code(
+    conn: &mut Conn,
+    secrets: &Secrets,
+    email: &Email,
+    code: &PlainToken,
+    now: UtcTime,
+) -> store::Result<Result<Due>> {
+    let Some(user) = users::find_by_email(conn, email)?.filter(|user| user.is_active) else {
+        return Ok(Err(Error::CodeInvalid));
+    };
+    let newest = one_time_tokens::find_newest(conn, user.id, Purpose::ResetPassword)?;
+    let Some(token) = newest.filter(|it| it.used_at.is_none() && !it.has_expired(now)) else {
+        return Ok(Err(Error::CodeInvalid));
+    };
+    let (id, tries, in_all) = (&token.id, OneTimeToken::CODE_TRIES, OneTimeToken::WRONG_CODES);
+    if !one_time_tokens::reserve_code_try(conn, id, tries, in_all)? {
+        return Ok(Err(Error::CodeInvalid));
+    }
+    let given = secrets.code_hash(id.as_str(), code);
+    if token.code_hash.as_ref().is_some_and(|expected| expected.matches(&given)) {
+        one_time_tokens::return_code_try(conn, id)?;
+        Ok(Ok((token, user)))
+    } else {
+        Ok(Err(Error::CodeInvalid))
+    }
+}
+
+/// The active account that a token is about, if it still has the address that the mail went to.
+fn owner(conn: &mut Conn, token: &OneTimeToken) -> store::Result<Option<User>> {
+    let user = users::lock_user(conn, token.user_id)?;
+    let same = |user: &User| {
+        user.email.as_ref().map(Email::normalised) == token.email.as_ref().map(Email::normalised)
+    };
+    Ok(user.filter(|user| user.is_active && same(user)))
+}
+
+/// Uses the token up. Of many who come at once one gets the account.
+fn still_due(conn: &mut Conn, token: &OneTimeToken, now: UtcTime) -> store::Result<Option<User>> {
+    let owner = owner(conn, token)?;
+    Ok(if one_time_tokens::consume_token(conn, &token.id, now)? { owner } else { None })
+}
+
+/// The token of a mail that lets its owner choose a new password. The same mail, written again, finds
+/// the same token; another mail's counts no longer.
+pub(super) fn reset_token(
+    conn: &mut Conn,
+    id: OneTimeId,
+    user: &User,
+    now: UtcTime,
+) -> store::Result<OneTimeToken> {
+    if let Some(token) = one_time_tokens::find_by_id(conn, &id)? {
+        return Ok(token);
+    }
+    let purpose = Purpose::ResetPassword;
+    let remember_from = now.before(OneTimeToken::MEMORY);
+    let wrong_codes = one_time_tokens::supersede(conn, user.id, purpose, remember_from)?;
+    let token = OneTimeToken {
+        id,
+        user_id: user.id,
+        purpose,
+        email: user.email.clone(),
+        detail: String::new(),
+        code_hash: None,
+        created_at: now,
+        expires_at: now.after(purpose.lifetime()),
+        used_at: None,
+    };
+    one_time_tokens::insert_token(conn, &token, wrong_codes)?;
+    Ok(token)
+}

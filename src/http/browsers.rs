@@ -1,0 +1,151 @@
+//! Cookie mode: the refresh token in a cookie that JavaScript cannot read, and the defence that a
+//! cookie needs, for browsers send it whoever asks them to.
+
+use actix_web::HttpRequest;
+use actix_web::cookie::time::Duration;
+use actix_web::cookie::{Cookie, SameSite};
+use actix_web::http::header::{HeaderMap, HeaderName, ORIGIN};
+
+use super::code::Code;
+use super::error::ApiError;
+use crate::domain::PlainToken;
+use crate::flows::TokenPair;
+
+/// The cookie with the refresh token. The prefix makes browsers see to it that it is Secure and of this
+/// host alone (RFC 6265bis section 4.1.3).
+pub const REFRESH_COOKIE: &str = "__Host-hallpass_refresh";
+/// The cookie with the access token, for `forward-auth` only.
+pub const ACCESS_COOKIE: &str = "__Host-hallpass_access";
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Which browsers' pages may use cookies.
+#[derive(Clone, Debug)]
+pub struct Browsers {
+    /// The service's own origin.
+    pub own_origin: String,
+    /// Those of front ends elsewhere.
+    pub other_origins: Vec<String>,
+    /// With which requests of other sites the cookies are sent.
+    pub same_site: SameSite,
+}
+
+impl Browsers {
+    /// Refuses what a page of a foreign origin made the browser send. Only asked about requests that
+    /// carry the cookie or want it: others prove themselves by what they send.
+    pub fn check(&self, request: &HttpRequest, wants_cookie: bool) -> Result<(), ApiError> {
+        let concerned = wants_cookie || request.cookie(REFRESH_COOKIE).is_some();
+        if !concerned || self.is_from_allowed_page(request.headers()) {
+            Ok(())
+        } else {
+            Err(Code::OriginRejected.into())
+        }
+    }
+
+    /// Whether `Origin` is one of those allowed; without it, whether the browser says that the page is
+    /// of the same origin. A request that tells neither is not from a page.
+    fn is_from_allowed_page(&self, headers: &HeaderMap) -> bool {
+        let mut origins = headers.get_all(ORIGIN);
+        match (origins.next(), origins.next()) {
+            (Some(origin), None) => origin.to_str().is_ok_and(|origin| self.allows(origin)),
+            (Some(_), Some(_)) => false,
+            (None, _) => fetch_site(headers) == Some("same-origin"),
+        }
+    }
+
+    /// Whether the cookie of a request that is forwarded to an application counts. The request may be a
+    /// navigation, which names no origin; `SameSite` keeps other sites out of those.
+    pub fn may_forward(&self, headers: &HeaderMap) -> bool {
+        match headers.get(ORIGIN) {
+            Some(_) => self.is_from_allowed_page(headers),
+            None => matches!(fetch_site(headers), None | Some("same-origin" | "none")),
+        }
+    }
+
+    fn allows(&self, origin: &str) -> bool {
+        origin == self.own_origin || self.other_origins.iter().any(|other| other == origin)
+    }
+
+    /// The cookies of a pair.
+    pub fn cookies(&self, pair: &TokenPair) -> [Cookie<'static>; 2] {
+        let seconds = |span: std::time::Duration| {
+            Duration::seconds(i64::try_from(span.as_secs()).unwrap_or(i64::MAX))
+        };
+        let refresh = pair.refresh_token.expose().to_owned();
+        [
+            self.cookie(REFRESH_COOKIE, refresh, seconds(pair.refresh_expires_in)),
+            self.cookie(ACCESS_COOKIE, pair.access_token.clone(), seconds(pair.expires_in)),
+        ]
+    }
+
+    /// What makes browsers forget both.
+    pub fn no_cookies(&self) -> [Cookie<'static>; 2] {
+        [REFRESH_COOKIE, ACCESS_COOKIE].map(|name| self.cookie(name, String::new(), Duration::ZERO))
+    }
+
+    fn cookie(&self, name: &'static str, value: String, max_age: Duration) -> Cookie<'static> {
+        Cookie::build(name, value)
+            .path("/")
+            .secure(true)
+            .http_only(true)
+            .same_site(self.same_site)
+            .max_age(max_age)
+            .finish()
+    }
+}
+
+fn fetch_site(headers: &HeaderMap) -> Option<&str> {
+    headers.get(SEC_FETCH_SITE).map(|site| site.to_str().unwrap_or("unreadable"))
+}
+
+/// The refresh token of a request's cookie.
+pub fn refresh_cookie(request: &HttpRequest) -> Option<PlainToken> {
+    request.cookie(REFRESH_COOKIE).map(|cookie| PlainToken::presented(cookie.value()))
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn browsers() -> Browsers {
+        Browsers {
+            own_origin: "https://auth.example.com".to_owned(),
+            other_origins: vec!["https://app.example.com".to_owned()],
+            same_site: SameSite::Strict,
+        }
+    }
+
+    #[test]
+    fn only_exact_origins_pass() {
+        for (headers, passes) in [
+            (vec![("Origin", "https://auth.example.com")], true),
+            (vec![("Origin", "https://app.example.com")], true),
+            (vec![("Origin", "https://app.example.com.evil.example")], false),
+            (vec![("Origin", "https://evil-app.example.com")], false),
+            (vec![("Origin", "http://app.example.com")], false),
+            (vec![("Origin", "https://app.example.com:8443")], false),
+            (vec![("Origin", "HTTPS://APP.EXAMPLE.COM")], false),
+            (vec![("Origin", "null")], false),
+            (vec![("Origin", "")], false),
+            (vec![("Origin", "https://evil.example"), ("Sec-Fetch-Site", "same-origin")], false),
+            (vec![("Origin", "https://app.example.com"), ("Origin", "https://x.example")], false),
+            (vec![("Sec-Fetch-Site", "same-origin")], true),
+            (vec![("Sec-Fetch-Site", "same-site")], false),
+            (vec![("Sec-Fetch-Site", "cross-site")], false),
+            (vec![("Sec-Fetch-Site", "none")], false),
+            (vec![], false),
+        ] {
+            let request = headers
+                .iter()
+                .fold(TestRequest::post(), |request, header| request.append_header(*header))
+                .cookie(Cookie::new(REFRESH_COOKIE, "x"))
+                .to_http_request();
+            assert_eq!(browsers().check(&request, false).is_ok(), passes, "{headers:?}");
+        }
+        let plain = TestRequest::post().to_http_request();
+        assert!(browsers().check(&plain, false).is_ok());
+        assert!(browsers().check(&plain, true).is_err());
+    }
+}

@@ -1,0 +1,90 @@
+//! Who is at the other end: address and device of a request.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::net::{IpAddr, SocketAddr};
+
+use actix_web::dev::Payload;
+use actix_web::http::header::{HeaderMap, HeaderName, USER_AGENT};
+use actix_web::{FromRequest, HttpRequest, web};
+use ipnet::IpNet;
+
+use super::blocking::State;
+use crate::domain::Device;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// The device that a request comes from.
+pub struct Client(pub Device);
+
+impl FromRequest for Client {
+    type Error = Infallible;
+    type Future = Ready<Result<Self, Infallible>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let headers = request.headers();
+        let user_agent = headers.get(USER_AGENT).and_then(|it| it.to_str().ok()).unwrap_or("");
+        let proxies = request.app_data::<web::Data<State>>().map(|state| &*state.trusted_proxies);
+        let peer = request.peer_addr().map(|peer| peer.ip().to_canonical());
+        let address = peer.map(|peer| client_address(peer, headers, proxies.unwrap_or_default()));
+        ready(Ok(Self(Device::of(user_agent, address))))
+    }
+}
+
+/// The right-most hop that is no configured proxy. What stands left of it in `X-Forwarded-For` anybody
+/// can have written. (actix has functions for this that believe the left-most.)
+fn client_address(peer: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {
+    let is_proxy = |address: &IpAddr| proxies.iter().any(|network| network.contains(address));
+    let mut client = peer;
+    let hops: Vec<&str> = headers
+        .get_all(X_FORWARDED_FOR)
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .collect();
+    let mut hops = hops.into_iter().rev();
+    while is_proxy(&client) {
+        match hops.next().and_then(hop_address) {
+            Some(hop) => client = hop,
+            None => break,
+        }
+    }
+    client
+}
+
+/// `192.0.2.7`, `2001:db8::7`, and both with a port, as some proxies write them.
+fn hop_address(hop: &str) -> Option<IpAddr> {
+    let hop = hop.trim();
+    let address = hop.parse::<IpAddr>().ok();
+    let with_port = || hop.parse::<SocketAddr>().ok().map(|address| address.ip());
+    address.or_else(with_port).map(|address| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn only_configured_proxies_are_believed() {
+        let proxies: Vec<IpNet> = ["10.0.0.0/8", "::1/128"].map(|it| it.parse().unwrap()).to_vec();
+        for (peer, forwarded, expected) in [
+            ("192.0.2.1", vec!["203.0.113.9"], "192.0.2.1"),
+            ("10.0.0.1", vec!["203.0.113.9"], "203.0.113.9"),
+            ("10.0.0.1", vec!["1.1.1.1, 203.0.113.9"], "203.0.113.9"),
+            ("10.0.0.1", vec!["1.1.1.1", "203.0.113.9, 10.0.0.2"], "203.0.113.9"),
+            ("10.0.0.1", vec!["203.0.113.9:4711"], "203.0.113.9"),
+            ("10.0.0.1", vec!["[2001:db8::1]:4711"], "2001:db8::1"),
+            ("10.0.0.1", vec!["203.0.113.9, nonsense"], "10.0.0.1"),
+            ("10.0.0.1", vec![], "10.0.0.1"),
+            ("::1", vec!["::ffff:203.0.113.9"], "203.0.113.9"),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in &forwarded {
+                headers.append(X_FORWARDED_FOR, HeaderValue::from_str(value).unwrap());
+            }
+            let client = client_address(peer.parse().unwrap(), &headers, &proxies);
+            assert_eq!(client.to_string(), expected, "{peer} {forwarded:?}");
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Saying "this was not me" on the built-in page.
+
+use actix_web::web;
+
+use super::{Form, View};
+use crate::http::blocking::State;
+
+pub(super) async fn act(state: web::Data<State>, form: Form) -> View {
+    let token = form.token;
+    match state.run(move |flows| flows.disavow(&token)).await {
+        Ok(()) => View::DONE,
+        Err(error) => View::of(error.code),
+    }
+}

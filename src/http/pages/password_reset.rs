@@ -1,0 +1,32 @@
+//! Choosing a new password on the built-in page, after a reset or an invitation.
+
+use actix_web::http::StatusCode;
+use actix_web::web;
+
+use super::{Form, View};
+use crate::domain::{Fault, PlainPassword};
+use crate::flows::{Flows, ResetProof};
+use crate::http::blocking::State;
+
+pub(super) async fn act(state: web::Data<State>, form: Form) -> View {
+    let Form { token, password, .. } = form;
+    let policy = state.flows.policy().password;
+    let password = PlainPassword::parse(&password)
+        .and_then(|password| policy.check(&password, None, None).map(|()| password));
+    let password = match password {
+        Ok(password) => password,
+        Err(fault) => return refused(fault),
+    };
+    let reset = move |flows: &Flows| flows.reset_password(ResetProof::Link(token), &password);
+    match state.run(reset).await {
+        Ok(()) => View::DONE,
+        Err(error) => match error.faults().first() {
+            Some(fault) => refused(fault.fault),
+            None => View::of(error.code),
+        },
+    }
+}
+
+fn refused(fault: Fault) -> View {
+    View(fault.code(), StatusCode::UNPROCESSABLE_ENTITY)
+}

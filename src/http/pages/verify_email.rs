@@ -1,0 +1,29 @@
+//! Proving an address on the built-in page. It keeps no tokens, so it opens no session.
+
+use actix_web::http::StatusCode;
+use actix_web::web;
+
+use super::{Form, View};
+use crate::domain::PlainPassword;
+use crate::flows::{Flows, Opening, Proof, VerifyEmailProof};
+use crate::http::blocking::State;
+use crate::http::code::Code;
+
+const WRONG_PASSWORD: View = View("wrong_password", StatusCode::UNAUTHORIZED);
+
+pub(super) async fn act(state: web::Data<State>, form: Form) -> View {
+    let Form { token, password, device } = form;
+    let proof = match state.flows.policy().verify_email_proof {
+        VerifyEmailProof::Link => Proof::Link { token },
+        VerifyEmailProof::Required => match PlainPassword::parse(&password) {
+            Ok(password) => Proof::LinkWithPassword { token, password },
+            Err(_) => return WRONG_PASSWORD,
+        },
+    };
+    let prove = move |flows: &Flows| flows.verify_email(proof, Opening::Nothing, &device);
+    match state.run(prove).await.map_err(|error| error.code) {
+        Ok(_) => View::DONE,
+        Err(Code::InvalidCredentials | Code::ProofRequired) => WRONG_PASSWORD,
+        Err(code) => View::of(code),
+    }
+}

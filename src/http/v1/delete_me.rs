@@ -1,0 +1,47 @@
+//! `DELETE /v1/me`
+
+use actix_web::{HttpResponse, web};
+use utoipa::ToSchema;
+
+use crate::domain::PlainPassword;
+use crate::http::bearer::Bearer;
+use crate::http::blocking::State;
+use crate::http::body::{Body, Fields, Json};
+use crate::http::error::ApiError;
+
+/// Proof that it is the owner who asks.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteMeRequest {
+    /// The password. It may be missing right after a log-in.
+    #[schema(value_type = Option<String>, format = "password", min_length = 1, max_length = 1024, example = "plum tree at dusk")]
+    password: Option<PlainPassword>,
+}
+
+impl Body for DeleteMeRequest {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        Some(Self { password: fields.optional("password", PlainPassword::parse) })
+    }
+}
+
+#[utoipa::path(
+    delete,
+    path = "/v1/me",
+    operation_id = "deleteMe",
+    tag = "account",
+    summary = "Delete one's own account",
+    description = "Everything about the person goes, and every session ends. Without a password (or without a body) the log-in must be recent.",
+    request_body(content = DeleteMeRequest, example = json!({"password": "plum tree at dusk"})),
+    responses((status = 204, description = "The account is gone.")),
+    security(("bearer" = [])),
+    extensions(("x-error-codes" = json!(["invalid_credentials", "reauth_required", "last_superuser"])))
+)]
+/// Removes the account.
+pub async fn handle(
+    state: web::Data<State>,
+    Bearer(claims): Bearer,
+    Json(DeleteMeRequest { password }): Json<DeleteMeRequest>,
+) -> Result<HttpResponse, ApiError> {
+    state.run(move |flows| flows.delete_own_account(&claims, password.as_ref())).await?;
+    Ok(HttpResponse::NoContent().finish())
+}

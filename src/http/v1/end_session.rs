@@ -1,0 +1,32 @@
+//! `DELETE /v1/me/sessions/{id}`
+
+use actix_web::{HttpResponse, web};
+
+use crate::domain::SessionId;
+use crate::http::bearer::Bearer;
+use crate::http::blocking::State;
+use crate::http::code::Code;
+use crate::http::error::ApiError;
+
+#[utoipa::path(
+    delete,
+    path = "/v1/me/sessions/{id}",
+    operation_id = "endSession",
+    tag = "session",
+    summary = "Log out one session",
+    description = "Ends one of the holder's sessions; its access tokens count no longer.",
+    params(("id" = String, Path, description = "The session's id, from the list.", example = "0199d2a0-7a1e-7c43-9d5b-0f4f6f1f2a10")),
+    responses((status = 204, description = "The session is over.")),
+    security(("bearer" = [])),
+    extensions(("x-error-codes" = json!(["not_found"])))
+)]
+/// Ends the session.
+pub async fn handle(
+    state: web::Data<State>,
+    Bearer(claims): Bearer,
+    id: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let id = SessionId::parse(&id).ok_or(Code::NotFound)?;
+    state.run(move |flows| flows.end_session(&claims, id)).await?;
+    Ok(HttpResponse::NoContent().finish())
+}

@@ -1,0 +1,56 @@
+//! `GET /v1/forward-auth`
+
+use actix_web::http::header::AUTHORIZATION;
+use actix_web::{HttpRequest, HttpResponse, web};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+use crate::flows::Claims;
+use crate::http::bearer;
+use crate::http::blocking::State;
+use crate::http::browsers::ACCESS_COOKIE;
+use crate::http::code::Code;
+use crate::http::error::ApiError;
+
+/// What a header cannot carry safely, and the sign of the escape itself.
+const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
+
+#[utoipa::path(
+    get,
+    path = "/v1/forward-auth",
+    operation_id = "forwardAuth",
+    tag = "services",
+    summary = "May this request pass?",
+    description = "For reverse proxies (`auth_request` of nginx, ForwardAuth of Traefik, `forward_auth` of Caddy). Takes the access token from `Authorization: Bearer`, or from the cookie that cookie mode sets. Answered from memory. `X-Auth-User-Id`, `X-Auth-Username` and `X-Auth-Email` tell who it is; bytes beyond printable ASCII, and `%`, are percent-encoded UTF-8.",
+    responses((status = 200, description = "It may.", headers(
+        ("X-Auth-User-Id" = String, description = "The account's number."),
+        ("X-Auth-Username" = String, description = "The name to log in with."),
+        ("X-Auth-Email" = String, description = "The address, empty if there is none."),
+    ))),
+    security(("bearer" = [])),
+    extensions(("x-error-codes" = json!(["origin_rejected"])))
+)]
+/// Lets a request pass or not.
+pub async fn handle(
+    state: web::Data<State>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let claims = holder(&state, &request)?;
+    let shown = |text: &str| utf8_percent_encode(text, ESCAPED).to_string();
+    Ok(HttpResponse::Ok()
+        .insert_header(("X-Auth-User-Id", claims.user_id))
+        .insert_header(("X-Auth-Username", shown(&claims.username)))
+        .insert_header(("X-Auth-Email", shown(&claims.email)))
+        .finish())
+}
+
+/// A token that is sent on purpose goes before the cookie, which the browser sends by itself.
+fn holder(state: &State, request: &HttpRequest) -> Result<Claims, ApiError> {
+    if request.headers().contains_key(AUTHORIZATION) {
+        return bearer::check(request);
+    }
+    let cookie = request.cookie(ACCESS_COOKIE).ok_or(Code::AuthenticationRequired)?;
+    if !state.browsers.may_forward(request.headers()) {
+        return Err(Code::OriginRejected.into());
+    }
+    Ok(state.flows.verify_token(cookie.value())?)
+}

@@ -1,0 +1,115 @@
+//! `GET /v1/users`
+#![expect(unused_qualifications, reason = "of the macro that describes the parameters")]
+
+use actix_web::web;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
+
+use super::account::Account;
+use crate::domain::{Email, Fault, UserId};
+use crate::flows::UserFilter;
+use crate::http::bearer::Bearer;
+use crate::http::blocking::State;
+use crate::http::body::{Body, Fields, Query};
+use crate::http::error::ApiError;
+
+const DEFAULT_LIMIT: usize = 50;
+const MAX_LIMIT: usize = 200;
+
+/// Which accounts, and how many.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes what `Page` is read from")]
+pub struct ListUsersQuery {
+    /// A part of the name or the address, in any letter case.
+    #[param(min_length = 1, max_length = 254, required = false)]
+    search: Option<String>,
+    /// Only those that may log in, or may not.
+    #[param(required = false)]
+    is_active: Option<bool>,
+    /// Only staff, or only others.
+    #[param(required = false)]
+    is_staff: Option<bool>,
+    /// How many at the most.
+    #[param(minimum = 1, maximum = 200, default = 50, required = false)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    #[param(required = false, max_length = 32, pattern = "^[A-Za-z0-9_-]+$")]
+    cursor: Option<String>,
+}
+
+/// The parameters, read.
+pub struct Page {
+    filter: UserFilter,
+    limit: usize,
+    after: UserId,
+}
+
+impl Body for Page {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let search = fields.optional("search", |text| match text.chars().count() {
+            0 => Err(Fault::TooShort),
+            1..=Email::MAX_LENGTH => Ok(text.to_owned()),
+            _ => Err(Fault::TooLong),
+        });
+        let truth = |text: &str| text.parse::<bool>().map_err(|_| Fault::WrongType);
+        let is_active = fields.optional("is_active", truth);
+        let is_staff = fields.optional("is_staff", truth);
+        let limit = fields.optional("limit", |text| match text.parse() {
+            Ok(limit @ 1..=MAX_LIMIT) => Ok(limit),
+            _ => Err(Fault::InvalidFormat),
+        });
+        let after = fields.optional("cursor", |text| read_cursor(text).ok_or(Fault::InvalidFormat));
+        Some(Self {
+            filter: UserFilter { search, is_active, is_staff },
+            limit: limit.unwrap_or(DEFAULT_LIMIT),
+            after: after.unwrap_or(UserId(0)),
+        })
+    }
+}
+
+/// Accounts in the order of their numbers.
+#[derive(Serialize, ToSchema)]
+pub struct Accounts {
+    /// The accounts.
+    users: Vec<Account>,
+    /// Where the next page begins; null on the last one.
+    #[schema(example = "NTc")]
+    next_cursor: Option<String>,
+}
+
+fn cursor(id: UserId) -> String {
+    URL_SAFE_NO_PAD.encode(id.to_string())
+}
+
+fn read_cursor(text: &str) -> Option<UserId> {
+    let number = URL_SAFE_NO_PAD.decode(text).ok()?;
+    std::str::from_utf8(&number).ok()?.parse().ok().map(UserId)
+}
+
+#[utoipa::path(
+    get,
+    path = "/v1/users",
+    operation_id = "listUsers",
+    tag = "users",
+    summary = "Look for accounts",
+    description = "For staff. Pages stay right while accounts come and go: none is shown twice or left out.",
+    params(ListUsersQuery),
+    responses((status = 200, description = "A page of accounts.", body = Accounts)),
+    security(("bearer" = [])),
+    extensions(("x-error-codes" = json!(["permission_denied", "validation_failed"])))
+)]
+/// Lists accounts.
+pub async fn handle(
+    state: web::Data<State>,
+    Bearer(claims): Bearer,
+    Query(Page { filter, limit, after }): Query<Page>,
+) -> Result<web::Json<Accounts>, ApiError> {
+    let page = state.run(move |flows| flows.list_accounts(&claims, &filter, after, limit)).await?;
+    Ok(web::Json(Accounts {
+        users: page.users.into_iter().map(Account::from).collect(),
+        next_cursor: page.next.map(cursor),
+    }))
+}

@@ -1,0 +1,57 @@
+//! `POST /v1/password-change`
+
+use actix_web::{HttpResponse, web};
+use utoipa::ToSchema;
+
+use crate::domain::PlainPassword;
+use crate::flows::Flows;
+use crate::http::bearer::Bearer;
+use crate::http::blocking::State;
+use crate::http::body::{Body, Fields, Json};
+use crate::http::error::ApiError;
+use crate::http::schema::NewPassword;
+
+/// The old and the new password.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangePasswordRequest {
+    /// The password until now. It may be missing right after a log-in.
+    #[schema(value_type = Option<String>, format = "password", min_length = 1, max_length = 1024, example = "plum tree at dusk")]
+    current_password: Option<PlainPassword>,
+    /// The password from now on.
+    #[schema(value_type = NewPassword)]
+    new_password: PlainPassword,
+}
+
+impl Body for ChangePasswordRequest {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let current_password = fields.optional("current_password", PlainPassword::parse);
+        let new_password = fields.new_password("new_password", None)?;
+        Some(Self { current_password, new_password })
+    }
+}
+
+#[utoipa::path(
+    post,
+    path = "/v1/password-change",
+    operation_id = "changePassword",
+    tag = "password",
+    summary = "Change one's own password",
+    description = "The session that asks goes on; the others end, and whatever else waited for a click. The owner is told by mail.",
+    request_body(content = ChangePasswordRequest, example = json!({"current_password": "plum tree at dusk", "new_password": "pear tree at dawn"})),
+    responses((status = 204, description = "The new password counts.")),
+    security(("bearer" = [])),
+    extensions(("x-error-codes" = json!(["invalid_credentials", "reauth_required"])))
+)]
+/// Changes the password.
+pub async fn handle(
+    state: web::Data<State>,
+    Bearer(claims): Bearer,
+    Json(ChangePasswordRequest { current_password, new_password }): Json<ChangePasswordRequest>,
+) -> Result<HttpResponse, ApiError> {
+    let flow = move |flows: &Flows| {
+        flows.change_password(&claims, current_password.as_ref(), &new_password)
+    };
+    state.run(flow).await?;
+    Ok(HttpResponse::NoContent().finish())
+}

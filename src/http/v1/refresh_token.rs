@@ -1,0 +1,56 @@
+//! How a refresh token comes in: in the body, or in the cookie.
+
+use actix_web::HttpRequest;
+use utoipa::ToSchema;
+
+use super::token_pair::Transport;
+use crate::domain::{Fault, PlainToken};
+use crate::flows::FieldFault;
+use crate::http::body::{Body, Fields};
+use crate::http::browsers::{Browsers, refresh_cookie};
+use crate::http::error::ApiError;
+
+/// A refresh token, or the word that it is in the cookie.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = RefreshTokenRequest)]
+pub struct RefreshTokenBody {
+    /// The newest refresh token of the session. Missing in cookie mode.
+    #[schema(
+        value_type = Option<String>,
+        example = "hpr_9iT1b5zJm4M0l3yq7nR2vXwK8sD6cF0gH1jL5pQ4eUo"
+    )]
+    refresh_token: Option<PlainToken>,
+    /// The token is in the cookie.
+    #[schema(example = false)]
+    use_cookie: Option<bool>,
+}
+
+impl Body for RefreshTokenBody {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let refresh_token =
+            fields.optional("refresh_token", |text| Ok(PlainToken::presented(text)));
+        Some(Self { refresh_token, use_cookie: fields.flag("use_cookie") })
+    }
+}
+
+impl RefreshTokenBody {
+    /// The token and where it came from; none where the cookie was to have it and is not there. A token
+    /// that came one way is never answered the other way.
+    pub fn presented(
+        self,
+        request: &HttpRequest,
+        browsers: &Browsers,
+    ) -> Result<(Option<PlainToken>, Transport), ApiError> {
+        let wants_cookie = self.use_cookie == Some(true);
+        browsers.check(request, wants_cookie)?;
+        let fault = |fault| ApiError::invalid(vec![FieldFault::new("refresh_token", fault)]);
+        match (self.refresh_token, refresh_cookie(request)) {
+            (Some(_), _) if wants_cookie => Err(fault(Fault::InvalidFormat)),
+            (Some(token), _) => Ok((Some(token), Transport::Body)),
+            (None, Some(token)) => Ok((Some(token), Transport::Cookie)),
+            (None, None) if wants_cookie => Ok((None, Transport::Cookie)),
+            (None, None) => Err(fault(Fault::Required)),
+        }
+    }
+}
