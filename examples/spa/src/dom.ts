@@ -42,7 +42,7 @@ export function onArrival(show: () => void): void {
 }
 
 /** Runs `work` with the fields of the form; while it runs the form cannot be sent again. */
-export function onSubmit(form: HTMLFormElement, work: (fields: Record<string, string>) => Promise<void>): void {
+export function onSubmit(form: HTMLFormElement, work: (fields: Record<string, string>) => Promise<unknown>): void {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const fields = Object.fromEntries([...new FormData(form)].map(([name, value]) => [name, String(value)]));

@@ -37,7 +37,9 @@ export class Refusal extends Error {
   }
 }
 
+/** Where localStorage has the registration token. */
 const REGISTRATION = "hallpass.registration";
+/** Milliseconds. Without an end, a request that hangs would keep the other tabs waiting. */
 const PATIENCE = 10_000;
 
 export class Hallpass {
@@ -62,13 +64,13 @@ export class Hallpass {
 
   // --- coming and going -----------------------------------------------------------------------
 
-  async register(person: Registration): Promise<void> {
-    const { registration_token } = await this.#send<Schemas["VerificationSent"]>(
-      "POST", "/v1/register", { ...person },
-    );
+  /** Whether the person is logged in now; mostly not, as the address has to be proven first. */
+  async register(person: Registration): Promise<boolean> {
+    const answer = await this.#enter<Schemas["VerificationSent"] | Schemas["LoggedIn"]>("/v1/register", person);
     // The mail's link opens a new tab, so this is not for sessionStorage. It is worth nothing
     // without the code or the link.
-    localStorage.setItem(REGISTRATION, registration_token);
+    if (answer.registration_token) localStorage.setItem(REGISTRATION, answer.registration_token);
+    return "access_token" in answer;
   }
 
   /** With the six digits of the mail, in the browser that registered. */
@@ -77,10 +79,11 @@ export class Hallpass {
     await this.#verify({ registration_token, code });
   }
 
-  /** With the mail's link. `proof_required` means: not the browser that registered, so ask for the password. */
+  /** With the mail's link. `proof_required`: not the browser that registered, so ask for the password. */
   async verifyWithLink(token: string, password?: string): Promise<void> {
     const registration_token = localStorage.getItem(REGISTRATION);
-    await this.#verify({ token, ...(password ? { password } : registration_token && { registration_token }) });
+    const proof = password ? { password } : registration_token && { registration_token };
+    await this.#verify({ token, ...proof });
   }
 
   async #verify(proof: object): Promise<void> {
@@ -126,11 +129,14 @@ export class Hallpass {
     }
   }
 
-  async #enter(path: string, proof: object): Promise<void> {
-    await inTurn(async () => {
-      const pair = await this.#send<Pair>("POST", path, { ...proof, use_cookie: true });
-      this.#become(pair.session_id, pair.access_token);
-      this.#tell({ began: pair.session_id });
+  async #enter<T extends Partial<Pair>>(path: string, body: object): Promise<T> {
+    return inTurn(async () => {
+      const answer = await this.#send<T>("POST", path, { ...body, use_cookie: true });
+      if (answer.access_token && answer.session_id) {
+        this.#become(answer.session_id, answer.access_token);
+        this.#tell({ began: answer.session_id });
+      }
+      return answer;
     });
   }
 

@@ -5,9 +5,11 @@ import { Refusal, type Hallpass, type Session } from "./hallpass";
 /** `token` is that of the mail's link, where a link leads to the page. */
 export type Page = (hallpass: Hallpass, token: string) => DocumentFragment | Promise<DocumentFragment>;
 
+type Work = (hallpass: Hallpass, fields: Record<string, string>, token: string) => Promise<unknown>;
+
 /** A page that is no more than a form. */
 const formPage =
-  (template: string, work: (hallpass: Hallpass, fields: Record<string, string>, token: string) => Promise<void>): Page =>
+  (template: string, work: Work): Page =>
   (hallpass, token) => {
     const page = instance(template);
     onSubmit(find("form", page), (fields) => work(hallpass, fields, token));
@@ -22,8 +24,8 @@ export const login = formPage("login", (hallpass, { username = "", password = ""
 
 export const register = formPage("register", async (hallpass, { email = "", password = "", username }) => {
   const locale = navigator.language;
-  await hallpass.register({ email, password, locale, ...(username && { username }) });
-  go("/verify");
+  const loggedIn = await hallpass.register({ email, password, locale, ...(username && { username }) });
+  if (!loggedIn) go("/verify");
 });
 
 export const verify = formPage("verify", (hallpass, { code = "" }) => hallpass.verifyWithCode(code));

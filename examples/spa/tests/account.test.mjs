@@ -24,7 +24,7 @@ for (const database of databases) {
       await mina.sees("Profile");
     });
 
-    test("the mail's link verifies in the browser that registered, and the waiting tab goes on too", TIMEOUT, async (t) => {
+    test("the mail's link verifies in the browser that registered, and the waiting tab too", TIMEOUT, async (t) => {
       const mina = await world.person(t);
       await mina.register();
       const waiting = mina.page;
@@ -57,7 +57,8 @@ for (const database of databases) {
       await mina.fill("Email address", "mina@nowhere");
       await mina.fill("Password", "short");
       await mina.press("Register");
-      await mina.page.getByRole("alert").filter({ hasText: "email:" }).filter({ hasText: "password:" }).waitFor();
+      const problem = mina.page.getByRole("alert");
+      await problem.filter({ hasText: "email:" }).filter({ hasText: "password:" }).waitFor();
       for (const label of ["Email address", "Password"]) {
         assert.equal(await mina.page.getByLabel(label, { exact: true }).getAttribute("aria-invalid"), "true");
       }
@@ -169,6 +170,22 @@ for (const database of databases) {
       await mina.press("End all sessions");
       await mina.sees("Reset the password");
       await mina.sees("Log in", tab);
+    });
+  });
+
+  describe(`an address that needs no proof, on ${database.name}`, () => {
+    let world;
+    before(async () => (world = await World.start({ ...database.settings, HALLPASS_EMAIL_VERIFICATION: "none" })));
+    after(() => world?.stop());
+
+    test("registering is logging in", TIMEOUT, async (t) => {
+      const mina = await world.person(t);
+      await mina.fillRegistration();
+      await mina.sees("Profile");
+      await mina.page.reload();
+      await mina.sees("Profile");
+      await mina.press("Log out");
+      await mina.sees("Log in");
     });
   });
 

@@ -32,7 +32,7 @@ for (const database of databases) {
       assert.match(refresh.value, /^hpr_/);
       assert.deepEqual(cookies.map(({ name }) => name).sort(), [ACCESS_COOKIE, REFRESH_COOKIE]);
       for (const { httpOnly, secure, sameSite, path } of cookies) {
-        assert.deepEqual({ httpOnly, secure, sameSite, path }, { httpOnly: true, secure: true, sameSite: "Strict", path: "/" });
+        assert.deepEqual([httpOnly, secure, sameSite, path], [true, true, "Strict", "/"]);
       }
       for (const page of mina.context.pages()) {
         const { answers, kept } = await page.evaluate(whatScriptsCanRead);
@@ -85,78 +85,82 @@ async function attacker(world, t) {
   return { username: eve.email, password: eve.password };
 }
 
+const PATHS = ["/v1/token-auth", "/v1/token-refresh", "/v1/token-revoke"];
+
 /** `mina` has the same cookies after the attack as before, and is still logged in as herself. */
 async function unharmedBy(world, mina, attacking, origin) {
   const cookies = async () => (await mina.context.cookies()).map(({ name, value }) => `${name}=${value}`).sort();
   const before = await cookies();
-  const mark = world.wire.exchanges.length;
-  const report = await attacking();
-  await sleep(500); // forms and beacons give no answer to wait for
-  const exchanges = world.wire.since(mark, "/v1/").filter((exchange) => exchange.origin === origin);
-  const posts = exchanges.filter(({ method }) => method === "POST");
-  // They came as far as the service: it is the service that refused them.
-  for (const path of ["/v1/token-auth", "/v1/token-refresh", "/v1/token-revoke"]) {
-    assert.ok(posts.filter((exchange) => exchange.path === path).length >= 4, `${path}: ${report.join(", ")}`);
+  const exchanges = [];
+  for (world.wire.lenient of [false, true]) {
+    const mark = world.wire.exchanges.length;
+    await attacking();
+    await sleep(500); // forms and beacons give no answer to wait for
+    exchanges.push(...world.wire.since(mark, "/v1/").filter((exchange) => exchange.origin === origin));
   }
+  world.wire.lenient = false;
+
   for (const { method, path, status, headers } of exchanges) {
     assert.equal(headers["set-cookie"], undefined, `${method} ${path} set a cookie`);
-    assert.notEqual(headers["access-control-allow-origin"], origin);
-    assert.notEqual(headers["access-control-allow-origin"], "*");
-    if (method === "POST") assert.ok(status >= 400 && status < 500, `${method} ${path}: ${status}`);
+    assert.equal(headers["access-control-allow-origin"], undefined, `${method} ${path} can be read`);
+    assert.ok(status >= 400 && status < 500, `${method} ${path}: ${status}`);
   }
-  if (origin === world.sameSiteStranger) {
-    assert.ok(posts.some(({ cookie }) => cookie.includes(REFRESH_COOKIE)), "the cookie came along");
+  // They came as far as the service: it is the service that refused them, and for their origin alone
+  // where nothing else was wrong with them.
+  for (const path of PATHS) {
+    const posts = exchanges.filter((exchange) => exchange.method === "POST" && exchange.path === path);
+    assert.ok(posts.length > 10, `${posts.length} requests came to ${path}`);
+    assert.ok(posts.some(({ body }) => body.includes('"origin_rejected"')), `the origin was looked at, ${path}`);
+    assert.equal(posts.some(({ cookie }) => cookie.includes(REFRESH_COOKIE)), origin === world.sameSiteStranger);
   }
-  assert.deepEqual(report.filter((line) => /readable/.test(line)), []);
   assert.deepEqual(await cookies(), before);
   await mina.page.reload();
   await mina.sees("Profile");
   await mina.reads(mina.email);
 }
 
+/** Everything that a page can send elsewhere without being asked for leave, and what needs leave. */
 function attack(frame, url, eve) {
+  const targets = [
+    ["/v1/token-auth", { use_cookie: true, ...eve }],
+    ["/v1/token-refresh", { use_cookie: true }],
+    ["/v1/token-revoke", { use_cookie: true }],
+  ];
   return frame.evaluate(
-    async ([url, eve]) => {
-      const targets = [
-        ["/v1/token-auth", { use_cookie: true, ...eve }],
-        ["/v1/token-refresh", { use_cookie: true }],
-        ["/v1/token-revoke", { use_cookie: true }],
-      ];
-      const report = [];
-      const attempt = async (name, path, options) => {
-        const answer = await fetch(url + path, { method: "POST", credentials: "include", ...options }).catch(() => undefined);
-        const readable = answer && answer.type !== "opaque";
-        report.push(`${name} ${path}: ${readable ? `readable ${answer.status}` : "nothing"}`);
-      };
+    async ([url, targets]) => {
+      const send = (path, options) =>
+        fetch(url + path, { method: "POST", credentials: "include", ...options }).catch(() => undefined);
+      const element = (tag, properties) => Object.assign(document.createElement(tag), properties);
       const submit = async (path, enctype, fields) => {
-        const sink = Object.assign(document.createElement("iframe"), { name: `sink${report.length}` });
-        const form = Object.assign(document.createElement("form"), { method: "post", action: url + path, enctype, target: sink.name });
-        for (const [name, value] of fields) form.append(Object.assign(document.createElement("input"), { name, value }));
+        const name = `${path}-${enctype}`;
+        const sink = element("iframe", { name });
+        const form = element("form", { method: "post", action: url + path, enctype, target: name });
+        form.append(...fields.map(([name, value]) => element("input", { name, value })));
         document.body.append(sink, form);
         const loaded = new Promise((done) => sink.addEventListener("load", done));
         form.submit();
         await Promise.race([loaded, new Promise((done) => setTimeout(done, 1_000))]);
-        report.push(`form ${enctype} ${path}`);
+        sink.remove();
+        form.remove();
       };
       for (const [path, fields] of targets) {
         const body = JSON.stringify(fields);
         const typed = (type) => ({ body, headers: { "Content-Type": type } });
-        await attempt("json", path, typed("application/json"));
-        await attempt("text", path, typed("text/plain"));
-        await attempt("no-cors text", path, { ...typed("text/plain"), mode: "no-cors" });
-        await attempt("no-cors untyped", path, { body: new Blob([body]), mode: "no-cors" });
-        await attempt("no-cors blob", path, { body: new Blob([body], { type: "application/json" }), mode: "no-cors" });
+        await send(path, typed("application/json"));
+        await send(path, typed("text/plain"));
+        await send(path, { ...typed("text/plain"), mode: "no-cors" });
+        await send(path, { body: new Blob([body]), mode: "no-cors" });
+        await send(path, { body: new Blob([body], { type: "application/json" }), mode: "no-cors" });
         navigator.sendBeacon(url + path, body);
-        // `name=value` as text/plain: split at the equals sign, this is the JSON text itself.
+        // A form sends `name=value`: cut at an equals sign, the JSON text comes out whole.
         const [name, value] = body.includes("=") ? body.split("=") : [`${body.slice(0, -1)},"x":"`, '"}'];
         await submit(path, "text/plain", [[name, value]]);
         await submit(path, "application/x-www-form-urlencoded", Object.entries(fields));
         await submit(path, "multipart/form-data", Object.entries(fields));
       }
-      await attempt("who is it", "/v1/forward-auth", { method: "GET" });
-      return report;
+      await send("/v1/forward-auth", { method: "GET" });
     },
-    [url, eve],
+    [url, targets],
   );
 }
 
@@ -172,6 +176,7 @@ function recordAnswers() {
 }
 
 async function whatScriptsCanRead() {
-  const readable = [document.cookie, { ...localStorage }, { ...sessionStorage }, await cookieStore.getAll(), await indexedDB.databases(), await caches.keys(), history.state, location.href];
-  return { answers: window.answers, kept: JSON.stringify(readable) };
+  const stores = [document.cookie, { ...localStorage }, { ...sessionStorage }, await cookieStore.getAll()];
+  const kept = [...stores, await indexedDB.databases(), await caches.keys(), history.state, location.href];
+  return { answers: window.answers, kept: JSON.stringify(kept) };
 }
