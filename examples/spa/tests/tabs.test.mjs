@@ -45,6 +45,39 @@ for (const database of databases) {
       await Promise.all(tabs.map((tab) => mina.sees("Profile", tab)));
     });
 
+    test("a refresh that was overtaken is asked again with the newer cookie", TIMEOUT, async (t) => {
+      const { mina, tabs } = await threeTabs(world, t);
+      const overtaken = holdFirstRefresh(world.wire, "beforeRequest");
+      const reloaded = tabs[0].reload();
+      await overtaken.begun;
+      for (let other = 0; other < 2; other++) {
+        assert.equal(await tabs[1].evaluate(refreshAt, [world.wire.url, 0]), 200);
+      }
+      const mark = world.wire.exchanges.length;
+      overtaken.letGo();
+      await reloaded;
+      await mina.sees("Profile", tabs[0]);
+      const [first, second] = posts(world.wire.since(mark, "/v1/token-refresh"));
+      assert.match(first.body, /"refresh_token_superseded"/);
+      assert.equal(second.status, 200);
+    });
+
+    test("an answer that comes late does not bring back an old cookie", TIMEOUT, async (t) => {
+      const { mina, tabs } = await threeTabs(world, t);
+      const late = holdFirstRefresh(world.wire, "beforeAnswer");
+      const reloaded = tabs[0].reload();
+      await late.begun;
+      for (let round = 0; round < 4; round++) {
+        await tabs[1].reload({ waitUntil: "commit" });
+        await sleep(400);
+      }
+      late.letGo();
+      await reloaded;
+      await Promise.all(tabs.slice(0, 2).map((tab) => mina.sees("Profile", tab)));
+      await Promise.all(tabs.map((tab) => tab.reload()));
+      await Promise.all(tabs.map((tab) => mina.sees("Profile", tab)));
+    });
+
     for (const [what, side] of [["the request", "beforeRequest"], ["the answer", "beforeAnswer"]]) {
       test(`a reload while ${what} of a refresh is under way keeps the person logged in`, TIMEOUT, async (t) => {
         const mina = await world.member(t);
@@ -136,6 +169,22 @@ async function threeTabs(world, t) {
   return { mina, tabs };
 }
 
+/** `begun` is when the next refresh has come so far; it goes on with `letGo`. */
+function holdFirstRefresh(wire, side) {
+  let held = false;
+  let letGo;
+  const go = new Promise((done) => (letGo = done));
+  const begun = new Promise((done) => {
+    wire[side] = async (path) => {
+      if (held || !path.startsWith("/v1/token-refresh")) return;
+      held = true;
+      done();
+      await go;
+    };
+  });
+  return { begun, letGo };
+}
+
 const posts = (exchanges) => exchanges.filter(({ method }) => method === "POST");
 
 /** In the page: a refresh at this moment, and a second one where another was faster. */
@@ -148,7 +197,8 @@ async function refreshAt([url, start]) {
       credentials: "include",
     });
   await new Promise((wake) => setTimeout(wake, start - Date.now()));
-  let answer = await refresh();
-  if (answer.status === 401 && (await answer.clone().json()).code === "refresh_token_superseded") answer = await refresh();
-  return answer.status === 200 ? 200 : answer.text();
+  const answer = await refresh();
+  const overtaken = answer.status === 401 && (await answer.clone().text()).includes("refresh_token_superseded");
+  const last = overtaken ? await refresh() : answer;
+  return last.status === 200 ? 200 : last.text();
 }
