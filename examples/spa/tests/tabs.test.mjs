@@ -116,7 +116,7 @@ for (const database of databases) {
       const { mina, tabs } = await threeTabs(world, t);
       await tabs[0].getByRole("button", { name: "Log out" }).click();
       await mina.sees("Log in", tabs[0]);
-      await Promise.all(tabs.slice(1).map((tab) => mina.sees("Log in", tab, 1_000)));
+      await Promise.all(tabs.slice(1).map((tab) => mina.sees("Log in", tab, 2_000)));
       assert.deepEqual((await mina.context.cookies()).map(({ name }) => name), []);
     });
 
