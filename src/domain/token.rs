@@ -65,6 +65,11 @@ impl std::fmt::Debug for PlainToken {
 pub struct TokenHash(pub Vec<u8>);
 
 impl TokenHash {
+    /// As text, to be part of a name.
+    pub fn to_text(&self) -> String {
+        URL_SAFE_NO_PAD.encode(&self.0)
+    }
+
     /// Compares without telling by time where the difference is.
     pub fn matches(&self, other: &Self) -> bool {
         constant_time::verify_slices_are_equal(&self.0, &other.0).is_ok()

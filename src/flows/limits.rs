@@ -98,8 +98,7 @@ fn guesses_of(name: &str, device: &Device, known: Option<&TokenHash>) -> Vec<Cou
     let name = Username::normalise(name);
     match known {
         Some(token) => {
-            let token: String = token.0.iter().map(|byte| format!("{byte:02x}")).collect();
-            vec![Counter::new(Counted::LoginHere, format!("{name}\0device:{token}"))]
+            vec![Counter::new(Counted::LoginHere, format!("{name}\0device:{}", token.to_text()))]
         }
         None => vec![
             Counter::new(Counted::LoginInARow, &name),

@@ -63,13 +63,11 @@ impl Browsers {
     /// is a GET, for browsers name the origin of everything else: somebody follows a link or types an
     /// address, which `SameSite` lets through or not, or a page loads a part of itself.
     pub fn may_forward(&self, headers: &HeaderMap) -> bool {
-        match headers.get(ORIGIN) {
-            Some(_) => self.is_from_allowed_page(headers),
-            None => {
-                let navigates = headers.get(SEC_FETCH_MODE).is_some_and(|mode| mode == "navigate");
-                navigates || matches!(fetch_site(headers), None | Some("same-origin" | "none"))
-            }
+        if headers.contains_key(ORIGIN) {
+            return self.is_from_allowed_page(headers);
         }
+        let navigates = headers.get(SEC_FETCH_MODE).is_some_and(|mode| mode == "navigate");
+        navigates || matches!(fetch_site(headers), None | Some("same-origin" | "none"))
     }
 
     fn allows(&self, origin: &str) -> bool {
