@@ -29,6 +29,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("lettre", &["mail"]),
     ("bcrypt", &["security"]),
     ("jsonwebtoken", &["security"]),
+    ("ureq", &["security"]),
     ("clap", &["cli"]),
     ("dotenvy", &["config"]),
 ];

@@ -76,6 +76,8 @@ pub struct PasswordPolicy {
     pub min_length: usize,
     /// The most code points.
     pub max_length: usize,
+    /// Whether those known from breaches are refused. [`Self::check`] cannot tell; flows ask.
+    pub refuses_breached: bool,
 }
 
 impl PasswordPolicy {
@@ -117,7 +119,7 @@ impl PasswordPolicy {
 
 impl Default for PasswordPolicy {
     fn default() -> Self {
-        Self { min_length: 8, max_length: 256 }
+        Self { min_length: 8, max_length: 256, refuses_breached: false }
     }
 }
 

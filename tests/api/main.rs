@@ -10,6 +10,7 @@
 mod support;
 
 mod access;
+mod breached;
 mod edge;
 mod instances;
 mod language;
