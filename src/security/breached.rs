@@ -155,7 +155,7 @@ mod tests {
             (format!("{OTHER}:5\r\n{SUFFIX}:1"), Some(true)),
             (format!("{}:1\r\n", SUFFIX.to_lowercase()), Some(true)),
             (format!("{SUFFIX}:0"), Some(false)),
-            (format!("{SUFFIX}"), None),
+            (SUFFIX.to_owned(), None),
             (format!("{SUFFIX}:x"), None),
             (format!("{SUFFIX}:-1"), None),
             (format!("{SUFFIX}:1\n<html>"), None),

@@ -101,8 +101,8 @@ fn answer(mut stream: TcpStream, manner: Manner, heads: &Mutex<Vec<Vec<String>>>
 fn suffix(password: &str) -> String {
     use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
     let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, password.as_bytes());
-    let digits: String = digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
-    digits[5..].to_owned()
+    let digits: Vec<String> = digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
+    digits.concat()[5..].to_owned()
 }
 
 fn breached(field: &str) -> Vec<(String, String)> {

@@ -12,6 +12,7 @@ mod support;
 mod access;
 mod breached;
 mod edge;
+mod hostile_tokens;
 mod instances;
 mod language;
 mod limits;
