@@ -27,13 +27,13 @@ impl Connection {
         Self(stream)
     }
 
-    /// Sends a request and reads the answer; `delay` is waited within the time that is measured.
+    /// Sends a request and reads the answer; `delay` is added to the time that is measured.
     pub fn ask(&mut self, request: &[u8], delay: Duration) -> Answer {
         let started = Instant::now();
-        self.0.write_all(request).unwrap();
         if !delay.is_zero() {
             std::thread::sleep(delay);
         }
+        self.0.write_all(request).unwrap();
         let mut bytes = Vec::new();
         let mut buffer = [0; 16 * 1024];
         let (head, body) = loop {
