@@ -1,6 +1,7 @@
 //! The command line.
 
 mod create_superuser;
+mod doctor;
 mod healthcheck;
 mod mail;
 mod serve;
@@ -36,6 +37,8 @@ enum Command {
     /// Look at the mail that waits or was given up, or send it again.
     #[command(subcommand)]
     Mail(mail::Command),
+    /// Look at settings, database, keys, mail, browsers and proxies, and explain each.
+    Doctor,
     /// Ask the service on this machine whether it is alive, for container health checks.
     Healthcheck,
 }
@@ -72,6 +75,7 @@ fn configured(command: Command) -> Outcome {
         Command::Migrate => migrate(&config),
         Command::CreateSuperuser(arguments) => create_superuser::run(&config, arguments),
         Command::Mail(command) => mail::run(&config, &command),
+        Command::Doctor => doctor::run(&config),
         Command::Healthcheck => healthcheck::run(&config),
         Command::Openapi | Command::EnvExample => Ok(()),
     }

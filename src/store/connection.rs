@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
+use diesel::RunQueryDsl as _;
 use diesel::connection::{
     AnsiTransactionManager, Connection, SimpleConnection, TransactionManager,
 };
@@ -10,6 +11,7 @@ use diesel::pg::PgConnection;
 use diesel::sqlite::SqliteConnection;
 
 use super::{Error, Result};
+use crate::domain::UtcTime;
 
 /// A connection to either database.
 ///
@@ -153,6 +155,23 @@ impl r2d2::HandleError<Error> for LogFaults {
 
 pub(super) fn ping(conn: &mut Conn) -> Result<()> {
     Ok(conn.batch_execute("SELECT 1")?)
+}
+
+/// A server has a clock of its own; a file goes by that of this machine.
+pub(super) fn clock(conn: &mut Conn) -> Result<Option<UtcTime>> {
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = diesel::sql_types::BigInt)]
+        micros: i64,
+    }
+    match conn {
+        Conn::Sqlite(_) => Ok(None),
+        Conn::Postgres(postgres) => {
+            let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS micros";
+            let row: Row = diesel::sql_query(sql).get_result(postgres)?;
+            Ok(Some(UtcTime::from_micros(row.micros)))
+        }
+    }
 }
 
 /// Begins a transaction that may write. SQLite must take the write lock at once: a transaction

@@ -4,7 +4,9 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+use diesel::backend::Backend;
 use diesel::connection::SimpleConnection;
+use diesel::migration::Migration;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::connection::{Manager, ReadOnly};
@@ -33,6 +35,27 @@ pub fn run(url: &DatabaseUrl) -> Result<Vec<String>> {
     };
     let done = done.map_err(|error| Error::Internal(format!("migration failed: {error}")))?;
     Ok(done.iter().map(ToString::to_string).collect())
+}
+
+/// The names of what is pending. Nothing is made but the table that counts them, and no file.
+pub fn pending(url: &DatabaseUrl) -> Result<Vec<String>> {
+    if let DatabaseUrl::Sqlite(path) = url
+        && !path.exists()
+    {
+        return Err(Error::Unavailable("the file does not exist yet".to_owned()));
+    }
+    let mut conn = Manager::new(url.clone(), ReadOnly(false)).open()?;
+    let pending = match &mut conn {
+        Conn::Sqlite(sqlite) => names(sqlite.pending_migrations(SQLITE)),
+        Conn::Postgres(postgres) => names(postgres.pending_migrations(POSTGRES)),
+    };
+    pending.map_err(|error| Error::Internal(format!("migrations: {error}")))
+}
+
+fn names<DB: Backend>(
+    pending: diesel::migration::Result<Vec<Box<dyn Migration<DB>>>>,
+) -> diesel::migration::Result<Vec<String>> {
+    Ok(pending?.iter().map(|migration| migration.name().to_string()).collect())
 }
 
 /// SQLite's own locks do not help on a new file: two connections that turn it to WAL at the same

@@ -22,10 +22,12 @@ use std::time::Duration;
 
 pub use connection::{Conn, DatabaseUrl};
 pub use error::{Error, Result, Unique};
-pub use migrate::run as migrate;
+pub use migrate::{pending, run as migrate};
 
 use connection::{Manager, ReadOnly};
 use writer::Writer;
+
+use crate::domain::UtcTime;
 
 /// A handle to the database, cheap to clone.
 #[derive(Clone)]
@@ -112,6 +114,11 @@ impl Db {
                 connection::in_transaction(&mut *pool.get().map_err(Error::from)?, work)
             }
         }
+    }
+
+    /// What time it is for the database, if it has a clock of its own.
+    pub fn clock(&self) -> Result<Option<UtcTime>> {
+        self.read(connection::clock)
     }
 
     /// Whether the database answers.

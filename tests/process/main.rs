@@ -16,6 +16,7 @@ mod cold_start;
 mod commands;
 mod connections;
 mod crash;
+mod doctor;
 mod mail_delivery;
 mod outage;
 mod settings;
