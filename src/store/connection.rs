@@ -8,6 +8,7 @@ use diesel::connection::{
 };
 use diesel::pg::PgConnection;
 use diesel::sqlite::SqliteConnection;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{Error, Result};
 
@@ -106,6 +107,21 @@ impl Manager {
     }
 }
 
+/// Opens a database that exists, and changes nothing there: no file is made, no journal turned to WAL,
+/// nothing moved from it into the file.
+pub(super) fn open_to_look(url: &DatabaseUrl) -> Result<Conn> {
+    let DatabaseUrl::Sqlite(path) = url else {
+        return Manager::new(url.clone(), ReadOnly(true)).open();
+    };
+    let path = path.canonicalize().map_err(|error| Error::Unavailable(error.to_string()))?;
+    let path = path.to_str().ok_or_else(|| Error::Internal("path is not UTF-8".into()))?;
+    const NOT_IN_A_URI: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/');
+    let uri = format!("file:{}?mode=ro", utf8_percent_encode(path, NOT_IN_A_URI));
+    let mut conn = SqliteConnection::establish(&uri)?;
+    conn.batch_execute("PRAGMA busy_timeout = 5000;")?;
+    Ok(Conn::Sqlite(conn))
+}
+
 /// libpq waits without end for a server that takes the connection and says nothing, and a quarter
 /// of an hour for one whose machine has gone, unless the URL says otherwise.
 fn with_time_limits(url: &str) -> String {
@@ -163,6 +179,18 @@ pub(super) fn begin(conn: &mut Conn) -> Result<()> {
             AnsiTransactionManager::begin_transaction_sql(sqlite, "BEGIN IMMEDIATE")?;
         }
         Conn::Postgres(_) => <Conn as Connection>::TransactionManager::begin_transaction(conn)?,
+    }
+    Ok(())
+}
+
+/// Begins a transaction that looks at one state of the database, whatever others do meanwhile.
+pub(super) fn begin_snapshot(conn: &mut Conn) -> Result<()> {
+    match conn {
+        Conn::Sqlite(sqlite) => AnsiTransactionManager::begin_transaction_sql(sqlite, "BEGIN")?,
+        Conn::Postgres(postgres) => AnsiTransactionManager::begin_transaction_sql(
+            postgres,
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        )?,
     }
     Ok(())
 }

@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use diesel::connection::SimpleConnection;
+use diesel::connection::{Connection as _, SimpleConnection};
+use diesel::sqlite::SqliteConnection;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::connection::{Manager, ReadOnly};
@@ -33,6 +34,14 @@ pub fn run(url: &DatabaseUrl) -> Result<Vec<String>> {
     };
     let done = done.map_err(|error| Error::Internal(format!("migration failed: {error}")))?;
     Ok(done.iter().map(ToString::to_string).collect())
+}
+
+/// A database in memory that has the newest tables.
+pub(super) fn scratch() -> Result<Conn> {
+    let mut sqlite = SqliteConnection::establish(":memory:")?;
+    let done = sqlite.run_pending_migrations(SQLITE);
+    done.map_err(|error| Error::Internal(format!("migration failed: {error}")))?;
+    Ok(Conn::Sqlite(sqlite))
 }
 
 /// SQLite's own locks do not help on a new file: two connections that turn it to WAL at the same

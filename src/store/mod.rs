@@ -2,12 +2,14 @@
 //! table family. Functions say their effect (`find_`, `insert_`, `consume_`, `end_`), take `now`
 //! as an argument and never decide what a result means.
 
+mod backup;
 mod connection;
 mod error;
 mod migrate;
 mod schema;
 mod writer;
 
+pub mod copy;
 pub mod one_time_tokens;
 pub mod outbox;
 pub mod registrations;
@@ -18,6 +20,7 @@ pub mod users;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use backup::{BackupError, backup};
 pub use connection::{Conn, DatabaseUrl};
 pub use error::{Error, Result, Unique};
 pub use migrate::run as migrate;
