@@ -1,11 +1,14 @@
 //! Settings that take more than a parse: what each may be, and what would be right.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use ipnet::IpNet;
 use url::Url;
 
-use super::{SecretText, Source};
+use super::{
+    BrowserSettings, DAY, FrontEndPages, Lifetimes, MINUTE, SECOND, SameSite, SecretText, Source,
+};
 use crate::mail::smtp_url::SmtpSettings;
 use crate::store::DatabaseUrl;
 
@@ -103,7 +106,7 @@ pub(super) fn read_public_url(s: &mut Source, bind: SocketAddr, development: boo
 }
 
 /// The address of a page of the front end; `{token}` is where the token goes.
-pub(super) fn read_page(s: &mut Source, name: &str) -> Option<String> {
+fn read_page(s: &mut Source, name: &str) -> Option<String> {
     let text = s.text(name)?;
     let fits = text.matches("{token}").count() == 1
         && Url::parse(&text.replace("{token}", "t"))
@@ -112,6 +115,43 @@ pub(super) fn read_page(s: &mut Source, name: &str) -> Option<String> {
         s.fault(name, "must be an URL with {token}: https://app.example.com/verify#{token}");
     }
     Some(text)
+}
+
+pub(super) fn read_pages(s: &mut Source) -> FrontEndPages {
+    FrontEndPages {
+        verify_email: read_page(s, "HALLPASS_VERIFY_EMAIL_URL"),
+        password_reset: read_page(s, "HALLPASS_PASSWORD_RESET_URL"),
+        not_me: read_page(s, "HALLPASS_NOT_ME_URL"),
+    }
+}
+
+pub(super) fn read_browsers(s: &mut Source, development: bool) -> BrowserSettings {
+    BrowserSettings {
+        origins: read_origins(s, development),
+        same_site: s.choice(
+            "HALLPASS_COOKIE_SAMESITE",
+            SameSite::Strict,
+            &[("strict", SameSite::Strict), ("lax", SameSite::Lax), ("none", SameSite::None)],
+        ),
+    }
+}
+
+pub(super) fn read_lifetimes(s: &mut Source) -> Lifetimes {
+    let mut span = |name, default, from, to| s.duration(name, default, from, to);
+    let (zero, month) = (Duration::ZERO, 30 * DAY);
+    Lifetimes {
+        access_token: span("HALLPASS_ACCESS_TOKEN_TTL", 5 * MINUTE, SECOND, 15 * MINUTE),
+        refresh_token: span("HALLPASS_REFRESH_TOKEN_TTL", 7 * DAY, SECOND, month),
+        session: span("HALLPASS_SESSION_TTL", month, SECOND, month),
+        refresh_grace: span("HALLPASS_REFRESH_GRACE", 30 * SECOND, zero, 30 * SECOND),
+        reauth_window: span("HALLPASS_REAUTH_WINDOW", 5 * MINUTE, zero, 15 * MINUTE),
+        revocations_max_age: span(
+            "HALLPASS_REVOCATIONS_MAX_AGE",
+            30 * SECOND,
+            2 * SECOND,
+            5 * MINUTE,
+        ),
+    }
 }
 
 pub(super) fn read_smtp(s: &mut Source) -> Option<SmtpSettings> {
@@ -133,7 +173,7 @@ pub(super) fn read_networks(s: &mut Source, name: &str) -> Vec<IpNet> {
 
 /// Origins as browsers spell them, separated by commas. What could stand for more than one origin,
 /// or for none (`*`, `null`), is no origin.
-pub(super) fn read_origins(s: &mut Source, development: bool) -> Vec<String> {
+fn read_origins(s: &mut Source, development: bool) -> Vec<String> {
     let origin = |part: &str| {
         let same = |url: &Url| url.origin().ascii_serialization() == part && !part.contains('*');
         Url::parse(part).ok().filter(same).map(|_| part.to_owned())

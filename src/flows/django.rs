@@ -1,6 +1,7 @@
 //! The stories of the Django face. The same accounts, the same hashing and the same rules as behind
 //! `/v1`; what differs is the kind of token and that staff manage accounts without further proof.
 
+use super::administration::may_touch;
 use super::change_email::tell_old_address;
 use super::delete_account::{delete_account, lock_for_staff};
 use super::{Error, Flows, Result};
@@ -170,8 +171,13 @@ impl Flows {
         Ok(user)
     }
 
-    /// Changes an account; `None` when it is gone.
-    pub fn django_update_user(&self, id: UserId, fields: AccountFields) -> Result<Option<User>> {
+    /// Changes an account for `by`; `None` when it is gone.
+    pub fn django_update_user(
+        &self,
+        by: &User,
+        id: UserId,
+        fields: AccountFields,
+    ) -> Result<Option<User>> {
         let now = self.now();
         let changes = UserChanges {
             username: fields.username,
@@ -179,9 +185,10 @@ impl Flows {
             is_staff: fields.is_staff,
             ..UserChanges::default()
         };
-        let policy = self.policy.clone();
+        let (policy, by) = (self.policy.clone(), by.clone());
         let user = self.db.write(move |conn| {
             let Some(before) = users::lock_user(conn, id)? else { return Ok(None) };
+            may_touch_other(conn, &by, &before)?;
             let Some(after) = users::update_user(conn, id, &changes, now)? else { return Ok(None) };
             tell_old_address(conn, &policy, &before, &after, now)?;
             Ok::<_, Error>(Some(after))
@@ -193,11 +200,14 @@ impl Flows {
         Ok(user)
     }
 
-    /// Removes an account and ends what it has open. Tells whether it was there.
-    pub fn django_delete_user(&self, id: UserId) -> Result<bool> {
-        let now = self.now();
+    /// Removes an account for `by` and ends what it has open. Tells whether it was there.
+    pub fn django_delete_user(&self, by: &User, id: UserId) -> Result<bool> {
+        let (now, by) = (self.now(), by.clone());
         let (existed, ended) = self.db.write(move |conn| match lock_for_staff(conn, id) {
-            Ok(user) => Ok((true, delete_account(conn, &user, now)?)),
+            Ok(user) => {
+                may_touch_other(conn, &by, &user)?;
+                Ok((true, delete_account(conn, &user, now)?))
+            }
             Err(Error::NotFound) => Ok((false, Vec::new())),
             Err(error) => Err(error),
         })?;
@@ -207,6 +217,11 @@ impl Flows {
         }
         Ok(existed)
     }
+}
+
+/// Oneself everybody may change here; others as under `/v1`.
+fn may_touch_other(conn: &mut Conn, by: &User, user: &User) -> Result<()> {
+    if by.id == user.id { Ok(()) } else { may_touch(conn, by, user) }
 }
 
 fn disabled_as_unknown(error: Error) -> Error {

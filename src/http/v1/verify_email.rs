@@ -116,7 +116,6 @@ fn read_proof(fields: &mut Fields) -> Option<Proof> {
 }
 
 /// People type codes with spaces in between.
-#[expect(clippy::unnecessary_wraps, reason = "what `Fields` takes can fail for others")]
 pub fn read_code(text: &str) -> Result<PlainToken, Fault> {
     Ok(PlainToken::presented(text.split_whitespace().collect::<String>()))
 }
