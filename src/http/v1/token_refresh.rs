@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::refresh_token::RefreshTokenBody;
+use super::refresh_token::{RefreshTokenBody, RefreshTokenRequest};
 use super::token_pair::TokenPair;
 use crate::http::blocking::State;
 use crate::http::body::Json;
@@ -16,7 +16,7 @@ use crate::http::error::ApiError;
     tag = "token",
     summary = "Exchange a refresh token",
     description = "Replaces the refresh token by a new one. For 30 seconds the replaced token still answers with the same successor, so that tabs which refresh at the same moment stay logged in; used later, it ends the session. In cookie mode the token is taken from the cookie and the next one put there; no refusal clears a cookie, for another tab may have a newer one.",
-    request_body(content = RefreshTokenBody, example = json!({"refresh_token": "hpr_9iT1b5zJm4M0l3yq7nR2vXwK8sD6cF0gH1jL5pQ4eUo"})),
+    request_body(content = RefreshTokenRequest, example = json!({"refresh_token": "hpr_9iT1b5zJm4M0l3yq7nR2vXwK8sD6cF0gH1jL5pQ4eUo"})),
     responses((status = 200, description = "The next pair.", body = TokenPair)),
     extensions(("x-error-codes" = json!(["refresh_token_unknown", "refresh_token_expired", "refresh_token_revoked", "refresh_token_reused", "refresh_token_superseded", "origin_rejected", "overloaded", "unavailable"])))
 )]

@@ -25,7 +25,7 @@ pub struct CodeProof {
     #[schema(example = "123456")]
     code: String,
     /// Put the refresh token into a cookie, for browsers.
-    #[schema(required = false, nullable = false, example = false)]
+    #[schema(example = false)]
     use_cookie: Option<bool>,
 }
 
@@ -46,7 +46,7 @@ pub struct LinkProof {
     )]
     registration_token: Option<String>,
     /// Put the refresh token into a cookie, for browsers.
-    #[schema(required = false, nullable = false, example = false)]
+    #[schema(example = false)]
     use_cookie: Option<bool>,
 }
 
@@ -67,7 +67,7 @@ pub struct PasswordProof {
     )]
     password: String,
     /// Put the refresh token into a cookie, for browsers.
-    #[schema(required = false, nullable = false, example = false)]
+    #[schema(example = false)]
     use_cookie: Option<bool>,
 }
 
