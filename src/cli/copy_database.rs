@@ -10,7 +10,7 @@ use crate::store::copy::{Comparison, Progress, Source, Step, Summary};
 /// The settings of the service do not matter here: only what these name.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// The database to copy: sqlite://PATH or postgres://USER@HOST/DATABASE. Others on this machine
+    /// The database to copy, `sqlite://PATH` or `postgres://USER@HOST/DATABASE`. Others on this machine
     /// can see a password here in the list of processes; libpq also finds it in ~/.pgpass.
     #[arg(long, value_name = "URL")]
     from: String,

@@ -38,6 +38,9 @@ impl DatabaseUrl {
     /// scheme would silently make a file of that name.
     pub fn parse(text: &str) -> std::result::Result<Self, &'static str> {
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            if !is_percent_encoded(text) {
+                return Err("has a % that encodes nothing: a % in a password is written %25");
+            }
             return Ok(Self::Postgres(text.to_owned()));
         }
         let path = text.strip_prefix("sqlite://").or_else(|| text.strip_prefix("sqlite:"));
@@ -59,6 +62,14 @@ impl DatabaseUrl {
             },
         }
     }
+}
+
+/// Whether libpq can decode `text`. If not, it would say so with the password in its message.
+fn is_percent_encoded(text: &str) -> bool {
+    text.split('%').skip(1).all(|after| {
+        let digits = after.as_bytes().first_chunk::<2>();
+        digits.is_some_and(|it| it.iter().all(u8::is_ascii_hexdigit) && it != b"00")
+    })
 }
 
 impl std::fmt::Debug for DatabaseUrl {
@@ -107,6 +118,9 @@ impl Manager {
     }
 }
 
+/// What a path cannot hold inside of an URI. SQLite has no other way to open a file for reading only.
+const NOT_IN_A_URI: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/');
+
 /// Opens a database that exists, and changes nothing there: no file is made, no journal turned to WAL,
 /// nothing moved from it into the file.
 pub(super) fn open_to_look(url: &DatabaseUrl) -> Result<Conn> {
@@ -115,7 +129,6 @@ pub(super) fn open_to_look(url: &DatabaseUrl) -> Result<Conn> {
     };
     let path = path.canonicalize().map_err(|error| Error::Unavailable(error.to_string()))?;
     let path = path.to_str().ok_or_else(|| Error::Internal("path is not UTF-8".into()))?;
-    const NOT_IN_A_URI: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/');
     let uri = format!("file:{}?mode=ro", utf8_percent_encode(path, NOT_IN_A_URI));
     let mut conn = SqliteConnection::establish(&uri)?;
     conn.batch_execute("PRAGMA busy_timeout = 5000;")?;
@@ -241,12 +254,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_scheme_alone_chooses_the_database() {
+    fn the_scheme_chooses_the_database_and_what_cannot_be_read_is_refused() {
         for (text, good) in [
             ("sqlite://data/a.db", true),
             ("sqlite:/tmp/a.db", true),
             ("postgres://u:p@h/d", true),
             ("postgresql:///d?host=/run", true),
+            ("postgres://u:50%25@h/d", true),
+            ("postgres://u:50%@h/d", false),
+            ("postgres://u:%zz@h/d", false),
+            ("postgres://u:%00@h/d", false),
             ("postgers://u:p@h/d", false),
             ("sqlite::memory:", false),
             ("data/a.db", false),

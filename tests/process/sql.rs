@@ -33,9 +33,9 @@ struct Column {
     #[diesel(sql_type = BigInt)]
     required: i64,
     #[diesel(sql_type = Nullable<Text>)]
-    other_table: Option<String>,
+    of_table: Option<String>,
     #[diesel(sql_type = Nullable<Text>)]
-    other_column: Option<String>,
+    refers_to: Option<String>,
 }
 
 pub fn sqlite(path: &Path) -> SqliteConnection {
@@ -71,7 +71,7 @@ pub fn lines(connection: &mut SqliteConnection, sql: &str) -> Vec<String> {
 fn tables(connection: &mut SqliteConnection) -> BTreeMap<String, Vec<Column>> {
     let sql = "SELECT m.name AS table_name, c.name AS name, c.type AS kind, \
                c.\"notnull\" OR c.pk AS required, \
-               f.\"table\" AS other_table, f.\"to\" AS other_column \
+               f.\"table\" AS of_table, f.\"to\" AS refers_to \
                FROM sqlite_master m JOIN pragma_table_info(m.name) c \
                LEFT JOIN pragma_foreign_key_list(m.name) f ON f.\"from\" = c.name \
                WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite%' \
@@ -112,7 +112,7 @@ pub fn fill_every_column(path: &Path) {
         for row in [1, 2, 3] {
             let values: Vec<String> = columns
                 .iter()
-                .map(|it| match (&it.other_table, &it.other_column) {
+                .map(|it| match (&it.of_table, &it.refers_to) {
                     _ if row == 3 && it.required == 0 => "NULL".to_owned(),
                     (Some(table), Some(column)) => {
                         value(table, column, &kind_of(table, column), row)
@@ -132,11 +132,7 @@ fn value(table: &str, column: &str, kind: &str, row: i64) -> String {
         "BIGINT" => (i64::MAX - row).to_string(),
         "BOOLEAN" => (row % 2).to_string(),
         "TEXT" => format!("'{table}.{column} {row}: \"Zoë\" ''한국어'' \\N, {{}}\t🔑\r\n'"),
-        "BLOB" => {
-            let name: String =
-                format!("{table}.{column}").bytes().map(|byte| format!("{byte:02x}")).collect();
-            format!("x'{name}00ff0{row}'")
-        }
+        "BLOB" => format!("CAST('{table}.{column}' || x'00ff0{row}' AS BLOB)"),
         other => panic!("no example of {other}"),
     }
 }
