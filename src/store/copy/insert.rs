@@ -54,8 +54,9 @@ fn insert_postgres(conn: &mut PgConnection, table: &Table, rows: &[Vec<Value>]) 
     );
     let mut query = diesel::sql_query(sql).into_boxed::<Pg>();
     for (at, column) in table.columns.iter().enumerate() {
-        query = bind_column(query, column, rows, at)
-            .ok_or_else(|| Error::Internal(format!("{}.{}", table.name, column.name)))?;
+        query = bind_column(query, column, rows, at).ok_or_else(|| {
+            Error::Internal(format!("{}.{} holds another type", table.name, column.name))
+        })?;
     }
     query.execute(conn)?;
     Ok(())

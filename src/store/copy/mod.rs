@@ -194,8 +194,11 @@ impl Sides<'_> {
             Ok::<_, CopyError>(())
         };
         for_each_row(self.source, table, source_fault, |row| {
+            if waiting.len() == ROWS_AT_ONCE {
+                write(&mut waiting)?;
+            }
             waiting.push(row);
-            if waiting.len() < ROWS_AT_ONCE { Ok(()) } else { write(&mut waiting) }
+            Ok(())
         })?;
         write(&mut waiting)?;
         if let Some(column) = &table.counter {
