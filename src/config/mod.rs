@@ -14,13 +14,13 @@ use ipnet::IpNet;
 
 pub use readers::database_url;
 use readers::{
-    check_limits, read_browsers, read_database, read_lifetimes, read_networks, read_pages,
+    read_browsers, read_database, read_lifetimes, read_limits, read_networks, read_pages,
     read_public_url, read_secret, read_smtp,
 };
 pub use settings::{SETTINGS, example};
 pub use source::{ConfigFault, Source};
 
-use crate::domain::PasswordPolicy;
+use crate::domain::{Limits, PasswordPolicy};
 use crate::flows::{EmailVerification, VerifyEmailProof};
 use crate::mail::smtp_url::SmtpSettings;
 use crate::mail::transport::Sender;
@@ -152,6 +152,8 @@ pub struct Config {
     pub security_notices: bool,
     /// What browsers may do.
     pub browsers: BrowserSettings,
+    /// How often something may be tried; `None`: as often as anybody likes.
+    pub limits: Option<Limits>,
     /// Networks of reverse proxies whose `X-Forwarded-For` counts.
     pub trusted_proxies: Vec<IpNet>,
     /// The SMTP server, if mail leaves the machine.
@@ -231,6 +233,7 @@ impl Config {
                 &[("on", true), ("off", false)],
             ),
             browsers: read_browsers(s, development),
+            limits: read_limits(s, development),
             trusted_proxies: read_networks(s, "HALLPASS_TRUSTED_PROXIES"),
             smtp: read_smtp(s),
             mail_from: s.parsed(
@@ -267,7 +270,6 @@ impl Config {
             data_dir,
         };
         config.check_together(s);
-        check_limits(s, development);
         config.unless_faulty(source)
     }
 

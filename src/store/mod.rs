@@ -10,6 +10,8 @@ mod schema;
 mod writer;
 
 pub mod copy;
+pub mod known_devices;
+pub mod limits;
 pub mod one_time_tokens;
 pub mod outbox;
 pub mod registrations;
