@@ -5,8 +5,9 @@ use std::io;
 use std::path::Path;
 
 use diesel::backend::Backend;
-use diesel::connection::SimpleConnection;
+use diesel::connection::{Connection as _, SimpleConnection};
 use diesel::migration::Migration;
+use diesel::sqlite::SqliteConnection;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::connection::{Manager, ReadOnly};
@@ -56,6 +57,14 @@ fn names<DB: Backend>(
     pending: diesel::migration::Result<Vec<Box<dyn Migration<DB>>>>,
 ) -> diesel::migration::Result<Vec<String>> {
     Ok(pending?.iter().map(|migration| migration.name().to_string()).collect())
+}
+
+/// A database in memory that has the newest tables.
+pub(super) fn scratch() -> Result<Conn> {
+    let mut sqlite = SqliteConnection::establish(":memory:")?;
+    let done = sqlite.run_pending_migrations(SQLITE);
+    done.map_err(|error| Error::Internal(format!("migration failed: {error}")))?;
+    Ok(Conn::Sqlite(sqlite))
 }
 
 /// SQLite's own locks do not help on a new file: two connections that turn it to WAL at the same

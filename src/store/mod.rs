@@ -2,12 +2,14 @@
 //! table family. Functions say their effect (`find_`, `insert_`, `consume_`, `end_`), take `now`
 //! as an argument and never decide what a result means.
 
+mod backup;
 mod connection;
 mod error;
 mod migrate;
 mod schema;
 mod writer;
 
+pub mod copy;
 pub mod known_devices;
 pub mod limits;
 pub mod one_time_tokens;
@@ -20,6 +22,7 @@ pub mod users;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use backup::{BackupError, backup};
 pub use connection::{Conn, DatabaseUrl};
 pub use error::{Error, Result, Unique};
 pub use migrate::{pending, run as migrate};

@@ -1,5 +1,7 @@
 //! What operators watch.
 
+#![allow(clippy::float_cmp, reason = "the numbers are whole, or come out exactly")]
+
 use serde_json::json;
 
 use crate::support::{PASSWORD, SECOND, TestApp, on_both};

@@ -11,10 +11,14 @@ mod smtp;
 mod api;
 mod letters;
 mod service;
+mod sql;
 
+mod backup;
 mod cold_start;
 mod commands;
 mod connections;
+mod copy_database;
+mod copy_refusals;
 mod crash;
 mod doctor;
 mod mail_delivery;
