@@ -10,15 +10,27 @@
 mod support;
 
 mod access;
+mod admin_lists;
+mod admin_races;
+mod administration;
+mod client_address;
+mod cookies;
+mod cors;
 mod edge;
+mod forward_auth;
 mod instances;
 mod language;
 mod log_in;
+mod origins;
 mod page;
 mod passwords;
 mod policies;
 mod races;
 mod refresh;
 mod register;
+mod revocations;
+mod sessions;
+mod several_instances;
 mod store;
+mod superusers;
 mod surface;
