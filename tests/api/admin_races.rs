@@ -141,6 +141,33 @@ on_both! {
         assert_eq!(world.count("sessions WHERE device || network <> '' AND user_id > 1"), 0);
     }
 
+    fn whoever_proves_the_address_again_while_being_switched_off_or_deleted_is_out(world) {
+        let app = world.app();
+        let admin = app.staff(&world, "admin@example.com");
+        for round in 0..ROUNDS {
+            let email = format!("p{round}@example.com");
+            let registration = app.register(&email);
+            let proof = world.proof(&email, 1);
+            let tokens = app.verify_code(&registration, &proof.code).is(200).tokens();
+            let answers = at_once(8, |number| match number {
+                0 if round % 2 == 0 => app.delete_as(&admin.access, &path(&tokens)).is(204),
+                0 => {
+                    let off = json!({"is_active": false});
+                    app.ask_as(&admin.access, "PATCH", &path(&tokens), &off).is(200)
+                }
+                1..4 => app.verify_code(&registration, &proof.code),
+                4 | 5 => app.verify_link(&proof.link_token, &registration),
+                _ => app.verify_password(&proof.link_token, PASSWORD),
+            });
+            let refusals = ["one_time_token_invalid", "code_invalid", "account_disabled"];
+            nobody_is_in(&app, answers, &refusals);
+            let rest = format!("sessions WHERE ended_at IS NULL AND user_id = {}", tokens.user_id());
+            assert_eq!(world.count(&rest), 0);
+            app.verify_code(&registration, &proof.code).refused(401, "code_invalid");
+        }
+        assert_eq!(world.count("sessions WHERE ended_at IS NULL"), 2);
+    }
+
     fn of_many_who_delete_one_account_one_has_done_it(world) {
         let app = world.app();
         let admin = app.staff(&world, "admin@example.com");
