@@ -192,7 +192,7 @@ fn change(
     now: UtcTime,
 ) -> Result<(User, Vec<SessionId>)> {
     let switched_off = wanted.is_active == Some(false);
-    if switched_off {
+    if switched_off || wanted.is_staff == Some(false) {
         keep_one_superuser(conn, user)?;
     }
     let disabled_reason = match wanted.is_active {

@@ -48,9 +48,10 @@ pub(super) fn lock_superusers_for(conn: &mut Conn, user: &User) -> Result<()> {
     if user.is_superuser { Ok(users::lock_superusers(conn)?) } else { Ok(()) }
 }
 
-/// Refuses to take away the last active superuser.
+/// Refuses to take away the last one who may manage superusers. For that they have to be active, and
+/// staff.
 pub(super) fn keep_one_superuser(conn: &mut Conn, user: &User) -> Result<()> {
-    let counts = user.is_superuser && user.is_active;
+    let counts = user.is_superuser && user.is_staff && user.is_active;
     if counts && !users::is_other_superuser(conn, user.id)? {
         return Err(Error::LastSuperuser);
     }

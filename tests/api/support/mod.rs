@@ -4,6 +4,7 @@
 mod answer;
 mod app;
 mod contract;
+pub mod cookies;
 mod mail;
 #[path = "../../support/postgres.rs"]
 pub mod postgres;
