@@ -51,10 +51,11 @@ fn undo(
 }
 
 /// Gives the account back the address that the notice went to, if it was about a change. Whoever
-/// holds the other address could undo this with the notices that went there: they count no longer.
+/// holds a later address could undo this with the notices that went there: they count no longer. The
+/// earlier ones stay, or a thief would get rid of the owner's by a notice of their own.
 fn bring_back(conn: &mut Conn, user: User, token: &OneTimeToken, now: UtcTime) -> Result<User> {
     let Some(old) = &token.email else { return Ok(user) };
-    one_time_tokens::delete_other_disavowals(conn, user.id, &token.id)?;
+    one_time_tokens::delete_newer_disavowals(conn, token)?;
     if user.email.as_ref().map(Email::normalised) == Some(old.normalised()) {
         return Ok(user);
     }
