@@ -225,7 +225,12 @@ fn reset_for(
     code: Option<&TokenHash>,
     now: UtcTime,
 ) -> Result<Option<OneTimeToken>> {
-    let Some(user) = lock_active(conn, user.id)? else { return Ok(None) };
+    // The account may have got another address while this waited for it: then the mail would hand the
+    // account to whoever has the old one.
+    let is_still_theirs = |user: &User| {
+        user.email.as_ref().map(Email::normalised) == Some(order.recipient.normalised())
+    };
+    let Some(user) = lock_active(conn, user.id)?.filter(is_still_theirs) else { return Ok(None) };
     let token = reset_token(conn, OneTimeId(order.id.0.clone()), &user, now)?;
     one_time_tokens::set_mail_secrets(conn, &token.id, link, code)?;
     Ok(Some(token))
