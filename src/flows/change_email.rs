@@ -8,7 +8,7 @@ use super::{Claims, Error, Flows, Policy, Result, WaitingProof};
 use crate::domain::{
     Email, PlainPassword, PlainToken, Registration, RegistrationId, User, UtcTime,
 };
-use crate::store::outbox::MailKind;
+use crate::store::outbox::{self, MailKind};
 use crate::store::{self, Conn, Unique, one_time_tokens, registrations, users};
 
 impl Flows {
@@ -95,6 +95,9 @@ pub(super) fn tell_old_address(
     let old = before.email.as_ref();
     if old.map(Email::normalised) == after.email.as_ref().map(Email::normalised) {
         return Ok(());
+    }
+    if let Some(old) = old {
+        outbox::claim(conn, before.id, old)?;
     }
     let notice =
         Notice { kind: MailKind::EmailChanged, detail: after.email_text(), brings_back: old };

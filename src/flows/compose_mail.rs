@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::reauthenticate::lock_active;
+use super::register::order_proof;
 use super::reset_password::reset_token;
 use super::{Flows, Result};
 use crate::domain::{
@@ -255,8 +256,8 @@ fn remind(conn: &mut Conn, order: &QueuedMail, now: UtcTime) -> Result<()> {
         registrations::insert_registration(conn, &renewed, now)?;
         waiting.push(renewed);
     }
-    for Registration { id, email, locale, .. } in &waiting {
-        outbox::enqueue(conn, MailKind::Registration, email, locale, id.as_str(), now)?;
+    for registration in &waiting {
+        order_proof(conn, registration, now)?;
     }
     Ok(())
 }

@@ -32,12 +32,9 @@ pub(super) fn delete_account(conn: &mut Conn, user: &User, now: UtcTime) -> Resu
     let reason = EndReason::AccountDeleted;
     let ended = sessions::end_all_sessions(conn, user.id, None, reason, now)?;
     sessions::erase_devices(conn, user.id)?;
-    for change in registrations::list_of_user(conn, user.id)? {
-        outbox::erase_recipient(conn, &change.email)?;
-    }
+    outbox::erase_of(conn, user.id, user.email.as_ref())?;
     if let Some(email) = &user.email {
         registrations::delete_of_address(conn, email)?;
-        outbox::erase_recipient(conn, email)?;
     }
     users::delete_user(conn, user.id)?;
     Ok(ended)

@@ -44,7 +44,8 @@ fn undo(
     let user = bring_back(conn, user, &token, now)?;
     if let Some(email) = user.email.as_ref().filter(|email| email.is_reachable()) {
         let kind = MailKind::PasswordReset;
-        outbox::enqueue(conn, kind, email, &user.locale, email.normalised(), now)?;
+        let (subject, about) = (email.normalised(), Some(user.id));
+        outbox::enqueue(conn, kind, email, &user.locale, subject, about, now)?;
     }
     let ended = sessions::end_all_sessions(conn, user.id, None, EndReason::Disavowed, now)?;
     Ok(Some((user.id, ended)))
@@ -60,7 +61,12 @@ fn bring_back(conn: &mut Conn, user: User, token: &OneTimeToken, now: UtcTime) -
         return Ok(user);
     }
     match users::change_email(conn, &user, old, now) {
-        Ok(user) => Ok(user),
+        Ok(back) => {
+            if let Some(left) = &user.email {
+                outbox::claim(conn, user.id, left)?;
+            }
+            Ok(back)
+        }
         // Somebody registered the address meanwhile; then it is theirs.
         Err(store::Error::Duplicate(Unique::Email | Unique::Username)) => Ok(user),
         Err(error) => Err(error.into()),

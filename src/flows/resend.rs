@@ -10,7 +10,7 @@ impl Flows {
     pub fn resend_verification(&self, email: Email, locale: Locale) -> Result<()> {
         let now = self.now();
         self.db.write(move |conn| {
-            outbox::enqueue(conn, MailKind::RegistrationAgain, &email, &locale, "", now)
+            outbox::enqueue(conn, MailKind::RegistrationAgain, &email, &locale, "", None, now)
                 .map_err(Error::from)
         })?;
         self.mail_ordered.notify_one();
