@@ -10,15 +10,25 @@
 mod support;
 
 mod access;
+mod account_pages;
+mod account_races;
+mod change_email;
+mod delete_account;
 mod edge;
+mod export;
 mod instances;
 mod language;
 mod log_in;
+mod notices;
 mod page;
+mod password_change;
+mod password_reset;
 mod passwords;
 mod policies;
+mod profile;
 mod races;
 mod refresh;
 mod register;
 mod store;
 mod surface;
+mod undo;
