@@ -14,10 +14,10 @@ impl Flows {
         password: Option<&PlainPassword>,
     ) -> Result<()> {
         let user = self.reauthenticate(claims, password)?;
-        let (id, now) = (user.id, self.now());
+        let (id, session, now) = (user.id, claims.session_id(), self.now());
         let ended = self.db.write(move |conn| {
             lock_superusers_for(conn, &user)?;
-            let user = lock_unchanged(conn, &user)?;
+            let user = lock_unchanged(conn, &user, &session)?;
             delete_account(conn, &user, now)
         })?;
         self.note_ended(id, ended, EndReason::AccountDeleted, now);
