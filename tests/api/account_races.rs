@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use serde_json::json;
 
-use crate::support::account::{CHANGE_REQUESTED, CONFIRM, NEW_DEVICE, RESET};
-use crate::support::{Answer, PASSWORD, Proof, TestApp, Tokens, World, at_once, on_both, proof_in};
+use crate::support::account::{CONFIRM, RESET};
+use crate::support::{Answer, PASSWORD, Proof, TestApp, Tokens, World, at_once, on_both};
 
 const ROUNDS: usize = 8;
 const NEW: &str = "pear tree at dawn";
@@ -230,95 +230,6 @@ on_both! {
             let won: Vec<usize> = (0..4).filter(|number| answers[*number].status == 204).collect();
             assert_eq!(won.len(), 1, "{:?}", statuses(&answers));
             app.log_in(&email, &passwords[won[0]]).is(200);
-        }
-    }
-
-    fn two_who_say_not_me_at_once_are_answered_alike_and_one_mail_goes_out(world) {
-        let app = world.app();
-        for round in 0..ROUNDS {
-            let email = format!("race{round}@example.com");
-            let tokens = app.person(&world, &email);
-            app.log_in_on("curl/8.5.0", &email).is(200);
-            app.log_in_on("wget/1.0", &email).is(200);
-            let links = [1, 2].map(|number| world.link_about(&email, NEW_DEVICE, number));
-            for answer in at_once(8, |_| app.not_me(&links[0])) {
-                answer.is(204);
-            }
-            are_void(&app, &tokens);
-            world.settle_mail();
-            assert_eq!(world.mails_about(&email, RESET).len(), 1);
-            // Two notices are two links; each may end what is open.
-            for answer in at_once(4, |number| app.not_me(&links[number % 2])) {
-                answer.is(204);
-            }
-            world.settle_mail();
-            assert_eq!(world.mails_about(&email, RESET).len(), 2);
-        }
-    }
-
-    fn not_me_during_the_proof_of_a_change_leaves_the_owner_in_possession(world) {
-        let app = world.app();
-        for round in 0..ROUNDS * 2 {
-            let (owner, thief) = (format!("owner{round}@example.com"), format!("thief{round}@example.com"));
-            let tokens = app.person(&world, &owner);
-            let waiting = app.change_email(&tokens.access, &thief).is(202).text("registration_token");
-            let code = world.proof_about(&thief, CONFIRM, 1).code;
-            let link = world.link_about(&owner, CHANGE_REQUESTED, 1);
-            let answers = at_once(4, |number| match number % 2 {
-                0 => app.not_me(&link).is(204),
-                _ => app.verify_code(&waiting, &code),
-            });
-            for tokens in pairs(&answers, &tokens) {
-                are_void(&app, &tokens);
-            }
-            let back = app.log_in(&owner, PASSWORD).is(200).tokens();
-            assert_eq!(app.me(&back.access).text("email"), owner);
-            app.log_in(&thief, PASSWORD).refused(401, "invalid_credentials");
-            app.verify_code(&waiting, &code).refused(401, "code_invalid");
-            world.mail_about(&owner, RESET, 1);
-        }
-    }
-
-    fn a_reset_mail_that_is_written_while_the_address_changes_opens_nothing(world) {
-        let app = world.app();
-        for round in 0..ROUNDS * 3 {
-            let (old, new) = (format!("old{round}@example.com"), format!("new{round}@example.com"));
-            let tokens = app.person(&world, &old);
-            let waiting = app.change_email(&tokens.access, &new).is(202).text("registration_token");
-            let code = world.proof_about(&new, CONFIRM, 1).code;
-            at_once(4, |number| match number {
-                0 => app.verify_code(&waiting, &code).is(200),
-                _ => app.ask_reset(&old).is(202),
-            });
-            world.settle_mail();
-            for mail in world.mails_about(&old, RESET) {
-                let proof = proof_in(&mail).expect("a code and a link");
-                app.reset_by_link(&proof.link_token, NEW).refused(401, "one_time_token_invalid");
-                app.reset_by_code(&old, &proof.code, NEW).refused(401, "code_invalid");
-                app.reset_by_code(&new, &proof.code, NEW).refused(401, "code_invalid");
-            }
-            app.log_in(&new, PASSWORD).is(200);
-        }
-    }
-
-    fn a_reset_during_the_proof_of_a_change_leaves_one_consistent_account(world) {
-        let app = world.app();
-        for round in 0..ROUNDS * 2 {
-            let (old, new) = (format!("old{round}@example.com"), format!("new{round}@example.com"));
-            let tokens = app.person(&world, &old);
-            let waiting = app.change_email(&tokens.access, &new).is(202).text("registration_token");
-            let code = world.proof_about(&new, CONFIRM, 1).code;
-            let link = reset_mail(&world, &app, &old).link_token;
-            let answers = at_once(2, |number| match number {
-                0 => app.reset_by_link(&link, NEW),
-                _ => app.verify_code(&waiting, &code),
-            });
-            // Whichever came first made the other void.
-            match (answers[0].status, answers[1].status) {
-                (204, 401) => app.log_in(&old, NEW).is(200),
-                (401, 200) => app.log_in(&new, PASSWORD).is(200),
-                _ => panic!("{:?}", statuses(&answers)),
-            };
         }
     }
 }

@@ -31,4 +31,5 @@ mod refresh;
 mod register;
 mod store;
 mod surface;
+mod thief_races;
 mod undo;
