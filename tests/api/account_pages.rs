@@ -43,7 +43,12 @@ on_both! {
         let app = world.app();
         app.person(&world, MINA);
         let link = reset_link(&world, &app, 1);
-        assert!(world.mail_about(MINA, RESET, 1).text.contains("http://auth.test/password-reset?token="));
+        assert!(
+            world
+                .mail_about(MINA, RESET, 1)
+                .text
+                .contains("http://auth.test/password-reset?token=")
+        );
         only_looked_at(&world, &app, "/password-reset", &link);
         let page = html(&choose(&app, &link, NEW).is(200));
         assert!(page.contains("Your new password counts") && !page.contains("<form"), "{page}");

@@ -47,7 +47,11 @@ on_both! {
             });
             let answers = at_once(6, |number| {
                 let (token, proof) = &waiting[number % 2];
-                if number < 4 { app.verify_code(token, &proof.code) } else { app.verify_link(&proof.link_token, token) }
+                if number < 4 {
+                    app.verify_code(token, &proof.code)
+                } else {
+                    app.verify_link(&proof.link_token, token)
+                }
             });
             let winner = usize::from(answers[0].status != 200);
             for (number, answer) in answers.into_iter().enumerate() {
@@ -56,7 +60,12 @@ on_both! {
                 } else {
                     // Those who come late find their wish gone.
                     let code = answer.code();
-                    assert!(answer.status == 401 && ["one_time_token_invalid", "code_invalid"].contains(&code.as_str()), "{}", answer.shown());
+                    assert!(
+                        answer.status == 401
+                            && ["one_time_token_invalid", "code_invalid"].contains(&code.as_str()),
+                        "{}",
+                        answer.shown()
+                    );
                 }
             }
             let emails = tokens.map(|it| app.me(&it.access).is(200).text("email"));
@@ -80,8 +89,13 @@ on_both! {
             });
             let won: Vec<usize> = (0..6).filter(|number| answers[*number].status == 204).collect();
             assert_eq!(won.len(), 1, "{:?}", statuses(&answers));
-            for (number, answer) in answers.into_iter().enumerate().filter(|(number, _)| *number != won[0]) {
-                answer.refused(401, if number % 3 == 0 { "code_invalid" } else { "one_time_token_invalid" });
+            for (number, answer) in
+                answers.into_iter().enumerate().filter(|(number, _)| *number != won[0])
+            {
+                answer.refused(
+                    401,
+                    if number % 3 == 0 { "code_invalid" } else { "one_time_token_invalid" },
+                );
             }
             app.log_in(&email, PASSWORD).refused(401, "invalid_credentials");
             for (number, password) in passwords.iter().enumerate() {
@@ -107,8 +121,8 @@ on_both! {
             for answer in answers {
                 answer.refused(401, "code_invalid");
             }
-            let spent = "one_time_tokens WHERE purpose = 'reset_password' AND code_tries = 5 AND wrong_codes = 5";
-            assert_eq!(world.count(spent), 1);
+            let spent = "purpose = 'reset_password' AND code_tries = 5 AND wrong_codes = 5";
+            assert_eq!(world.count(&format!("one_time_tokens WHERE {spent}")), 1);
             app.reset_by_code(&email, &proof.code, NEW).refused(401, "code_invalid");
             app.reset_by_link(&proof.link_token, NEW).is(204);
         }
@@ -171,7 +185,11 @@ on_both! {
             });
             let answers: Vec<Answer> = answers.into_iter().flatten().collect();
             for answer in answers.iter().filter(|it| it.status != 200) {
-                assert!(["account_disabled", "refresh_token_revoked"].contains(&answer.code().as_str()), "{}", answer.shown());
+                assert!(
+                    ["account_disabled", "refresh_token_revoked"].contains(&answer.code().as_str()),
+                    "{}",
+                    answer.shown()
+                );
             }
             for tokens in pairs(&answers, &tokens) {
                 are_void(&app, &tokens);
@@ -191,7 +209,12 @@ on_both! {
                 _ => app.log_in(&email, PASSWORD),
             });
             for answer in answers.iter().filter(|it| it.status >= 300) {
-                assert!(["invalid_credentials", "refresh_token_revoked"].contains(&answer.code().as_str()), "{}", answer.shown());
+                assert!(
+                    ["invalid_credentials", "refresh_token_revoked"]
+                        .contains(&answer.code().as_str()),
+                    "{}",
+                    answer.shown()
+                );
             }
             for tokens in pairs(&answers, &other) {
                 are_void(&app, &tokens);

@@ -54,7 +54,8 @@ on_both! {
         let tokens = app.person(&world, MINA);
         let other = app.register("other@example.com");
         let (_, proof) = ask(&world, &app, &tokens.access, NEW);
-        app.post("/v1/verify-email", &json!({"token": proof.link_token})).refused(403, "proof_required");
+        app.post("/v1/verify-email", &json!({"token": proof.link_token}))
+            .refused(403, "proof_required");
         app.verify_link(&proof.link_token, &other).refused(403, "proof_required");
         app.verify_code(&other, &proof.code).refused(401, "code_invalid");
         assert_eq!(email_of(&app, &tokens.access), MINA);
@@ -71,8 +72,10 @@ on_both! {
         for _ in 0..2 {
             world.advance(SECOND);
             app.verify_code(&people[1].0, &people[1].1.code).refused(401, "one_time_token_expired");
-            app.verify_link(&people[1].1.link_token, &people[1].0).refused(401, "one_time_token_expired");
-            app.verify_password(&people[1].1.link_token, PASSWORD).refused(401, "one_time_token_expired");
+            app.verify_link(&people[1].1.link_token, &people[1].0)
+                .refused(401, "one_time_token_expired");
+            app.verify_password(&people[1].1.link_token, PASSWORD)
+                .refused(401, "one_time_token_expired");
         }
         app.log_in("b@example.com", PASSWORD).is(200);
     }
@@ -121,7 +124,9 @@ on_both! {
         let free = app.change_email(&tokens.access, "bob@other.example").is(202);
         let taken = app.change_email(&tokens.access, "ada@other.example").is(202);
         assert_eq!(free.body.len(), taken.body.len());
-        let names = |answer: &crate::support::Answer| -> Vec<_> { answer.headers.keys().cloned().collect() };
+        let names = |answer: &crate::support::Answer| -> Vec<_> {
+            answer.headers.keys().cloned().collect()
+        };
         assert_eq!(names(&free), names(&taken));
         let mail = world.mail_about("ada@other.example", "already have an account", 1);
         assert!(!mail.text.contains("verify-email") && crate::support::proof_in(&mail).is_none());
@@ -146,7 +151,8 @@ on_both! {
     fn the_address_as_name_follows_in_whatever_case_it_was_typed(world) {
         let app = world.app();
         let tokens = app.person(&world, MINA);
-        app.as_holder("PATCH", "/v1/me", &tokens.access, &json!({"username": "MINA@example.com"})).is(200);
+        app.as_holder("PATCH", "/v1/me", &tokens.access, &json!({"username": "MINA@example.com"}))
+            .is(200);
         let moved = app.move_to(&world, &tokens.access, NEW);
         assert_eq!(app.me(&moved.access).text("username"), NEW);
         // So the old address is free for whoever has it next.
@@ -161,7 +167,10 @@ on_both! {
         assert_eq!(email_of(&app, &tokens.access), MINA);
         let moved = app.move_to(&world, &tokens.access, "Mina@Example.com");
         let me = app.me(&moved.access).json();
-        assert_eq!((&me["email"], &me["username"]), (&json!("Mina@Example.com"), &json!("Mina@Example.com")));
+        assert_eq!(
+            (&me["email"], &me["username"]),
+            (&json!("Mina@Example.com"), &json!("Mina@Example.com"))
+        );
         world.settle_mail();
         assert!(world.mails_about(MINA, EMAIL_CHANGED).is_empty());
         app.log_in(MINA, PASSWORD).is(200);
@@ -196,11 +205,30 @@ on_both! {
         app.ask_reset(MINA).is(202);
         let reset = world.proof_about(MINA, RESET, 1);
         app.move_to(&world, &tokens.access, NEW);
-        app.reset_by_link(&reset.link_token, "pear tree at dawn").refused(401, "one_time_token_invalid");
+        app.reset_by_link(&reset.link_token, "pear tree at dawn")
+            .refused(401, "one_time_token_invalid");
         app.reset_by_code(NEW, &reset.code, "pear tree at dawn").refused(401, "code_invalid");
         app.ask_reset(MINA).is(202);
         world.settle_mail();
         assert_eq!(world.mails_about(MINA, RESET).len(), 1);
+    }
+
+    fn an_account_without_an_address_gets_one_and_keeps_its_name(world) {
+        let app = world.app();
+        let tokens = app.person(&world, MINA);
+        world.execute(
+            "UPDATE users SET email = NULL, email_norm = NULL, locale = 'ko', \
+             username = 'mina', username_norm = 'mina'",
+        );
+        app.change_email(&tokens.access, NEW).is(202);
+        let mail = world.mails_to(NEW, 1).swap_remove(0);
+        assert!(mail.subject.contains("이메일") && mail.text.contains("이메일"), "{}", mail.text);
+        let proof = crate::support::proof_in(&mail).expect("a code and a link");
+        let proven = app.verify_password(&proof.link_token, PASSWORD).is(200).tokens();
+        let me = app.me(&proven.access).json();
+        assert_eq!((&me["email"], &me["username"]), (&json!(NEW), &json!("mina")));
+        world.settle_mail();
+        assert_eq!(world.count("outbox WHERE kind LIKE 'email_change%'"), 0);
     }
 
     fn after_five_wrong_codes_the_link_is_left(world) {

@@ -41,9 +41,8 @@ on_both! {
         world.mail_about("second@plum.example", CONFIRM, 1);
         world.mail_about(MINA, CHANGE_REQUESTED, 2);
         world.settle_mail();
-        let traces = [
-            MINA, "plum.example", "plumlover", "hedgehog", "firefox", "special-client", "127.0.0",
-        ];
+        let traces =
+            [MINA, "plum.example", "plumlover", "hedgehog", "firefox", "special-client", "127.0.0"];
         for trace in traces {
             assert!(!world.rows_with(trace).is_empty(), "the story leaves {trace}");
         }
@@ -96,7 +95,8 @@ on_both! {
     fn a_wrong_password_deletes_nothing(world) {
         let app = world.app();
         let tokens = app.person(&world, MINA);
-        delete(&app, &tokens, &json!({"password": "not that one"})).refused(401, "invalid_credentials");
+        delete(&app, &tokens, &json!({"password": "not that one"}))
+            .refused(401, "invalid_credentials");
         let faults = delete(&app, &tokens, &json!({"pasword": PASSWORD})).faults();
         assert_eq!(faults, [("pasword".to_owned(), "unknown_field".to_owned())]);
         let faults = delete(&app, &tokens, &json!({"password": ""})).faults();
@@ -110,7 +110,8 @@ on_both! {
 
     fn right_after_the_log_in_no_password_is_needed_to_the_second(world) {
         let app = world.app();
-        for (name, body) in [("a", Value::Null), ("b", json!({})), ("c", json!({"password": null}))] {
+        for (name, body) in [("a", Value::Null), ("b", json!({})), ("c", json!({"password": null}))]
+        {
             let tokens = app.person(&world, &format!("{name}@example.com"));
             world.advance(SECOND * 290);
             let tokens = app.refresh(&tokens.refresh).is(200).tokens();
@@ -155,14 +156,17 @@ on_both! {
         app.as_holder("PATCH", "/v1/me", &tokens.access, &json!({"username": "mina"})).is(200);
         app.ask_reset(MINA).is(202);
         let reset = world.proof_about(MINA, RESET, 1);
-        let waiting = app.change_email(&tokens.access, "new@example.com").is(202).text("registration_token");
+        let waiting =
+            app.change_email(&tokens.access, "new@example.com").is(202).text("registration_token");
         let change = world.proof_about("new@example.com", CONFIRM, 1);
         let not_me = world.link_about(MINA, CHANGE_REQUESTED, 1);
         delete(&app, &tokens, &with_password()).is(204);
         app.verify_code(&registration_token, &registration.code).refused(401, "code_invalid");
-        app.verify_password(&registration.link_token, PASSWORD).refused(401, "one_time_token_invalid");
+        app.verify_password(&registration.link_token, PASSWORD)
+            .refused(401, "one_time_token_invalid");
         app.verify_code(&waiting, &change.code).refused(401, "code_invalid");
-        app.reset_by_link(&reset.link_token, "pear tree at dawn").refused(401, "one_time_token_invalid");
+        app.reset_by_link(&reset.link_token, "pear tree at dawn")
+            .refused(401, "one_time_token_invalid");
         app.reset_by_code(MINA, &reset.code, "pear tree at dawn").refused(401, "code_invalid");
         app.not_me(&not_me).refused(401, "one_time_token_invalid");
         let body = json!({"email": MINA, "password": PASSWORD, "username": "mina"});
@@ -170,7 +174,11 @@ on_both! {
         let proof = world.proof_about(MINA, VERIFY, 2);
         let again = app.verify_code(&token, &proof.code).is(200).tokens();
         let me = app.me(&again.access).json();
-        assert_eq!((&me["user_id"], &me["metadata"]), (&json!(2), &json!({})), "numbers are not used twice");
+        assert_eq!(
+            (&me["user_id"], &me["metadata"]),
+            (&json!(2), &json!({})),
+            "numbers are not used twice"
+        );
         app.me(&tokens.access).refused(401, "token_revoked");
     }
 

@@ -23,14 +23,17 @@ on_both! {
         }));
         let registration = world.proof(MINA, 1);
         let tokens = app.verify_code(&registration_token, &registration.code).is(200).tokens();
-        app.as_holder("PATCH", "/v1/me", &tokens.access, &json!({"metadata": {"pet": "hedgehog"}})).is(200);
+        app.as_holder("PATCH", "/v1/me", &tokens.access, &json!({"metadata": {"pet": "hedgehog"}}))
+            .is(200);
         world.advance(SECOND);
-        let second = app.log_in_on("Mozilla/5.0 (Windows NT 10.0) Firefox/143.0", MINA).is(200).tokens();
+        let second =
+            app.log_in_on("Mozilla/5.0 (Windows NT 10.0) Firefox/143.0", MINA).is(200).tokens();
         world.mail_about(MINA, NEW_DEVICE, 1);
         app.revoke(&second.refresh).is(204);
         app.ask_reset("MINA@example.com").is(202);
         let reset = world.proof_about("MINA@example.com", RESET, 1);
-        let waiting = app.change_email(&tokens.access, "new@example.com").is(202).text("registration_token");
+        let waiting =
+            app.change_email(&tokens.access, "new@example.com").is(202).text("registration_token");
         let change = world.proof_about("new@example.com", CONFIRM, 1);
         world.settle_mail();
 
@@ -55,16 +58,34 @@ on_both! {
         assert_eq!(purposes, ["disavow", "disavow", "reset_password"]);
         let mut kinds = texts(&export["mails"], "kind");
         kinds.sort_unstable();
-        assert_eq!(kinds, [
-            "email_change_requested", "new_device", "password_reset", "registration", "registration",
-        ]);
+        assert_eq!(
+            kinds,
+            [
+                "email_change_requested",
+                "new_device",
+                "password_reset",
+                "registration",
+                "registration",
+            ]
+        );
         assert!(texts(&export["mails"], "status").iter().all(|status| *status == "sent"));
 
         let text = answer.shown();
         let not_me = world.link_about(MINA, NEW_DEVICE, 1);
         for secret in [
-            "$bcrypt", "hpr_", "hpg_", "hash", PASSWORD, &tokens.refresh, &second.refresh, &waiting,
-            &registration_token, &registration.link_token, &reset.link_token, &change.link_token, &not_me,
+            "$bcrypt",
+            "hpr_",
+            "hpg_",
+            "hash",
+            PASSWORD,
+            &tokens.refresh,
+            &second.refresh,
+            &waiting,
+            &registration_token,
+            &registration.link_token,
+            &reset.link_token,
+            &change.link_token,
+            &not_me,
         ] {
             assert!(!text.contains(secret), "{secret} in {text}");
         }
@@ -77,13 +98,15 @@ on_both! {
         let app = world.app();
         let mina = app.person(&world, MINA);
         let grace = app.person(&world, "grace@other.example");
-        app.as_holder("PATCH", "/v1/me", &grace.access, &json!({"username": "gracehopper"})).is(200);
+        app.as_holder("PATCH", "/v1/me", &grace.access, &json!({"username": "gracehopper"}))
+            .is(200);
         app.log_in_on("special-client/1.0", "gracehopper").is(200);
         app.change_email(&grace.access, "grace@new.example").is(202);
         // Somebody else's wish for Mina's address is theirs, though its mail went to Mina.
         app.change_email(&grace.access, MINA).is(202);
         world.settle_mail();
-        let text = app.as_holder("GET", "/v1/me/export", &mina.access, &Value::Null).is(200).shown();
+        let text =
+            app.as_holder("GET", "/v1/me/export", &mina.access, &Value::Null).is(200).shown();
         for other in ["grace", "special-client", &grace.session] {
             assert!(!text.contains(other), "{other} in {text}");
         }
@@ -93,8 +116,10 @@ on_both! {
         let app = world.app();
         let tokens = app.person(&world, MINA);
         app.get("/v1/me/export").refused(401, "authentication_required");
-        app.as_holder("GET", "/v1/me/export", &tokens.refresh, &Value::Null).refused(401, "token_invalid");
+        app.as_holder("GET", "/v1/me/export", &tokens.refresh, &Value::Null)
+            .refused(401, "token_invalid");
         app.revoke(&tokens.refresh).is(204);
-        app.as_holder("GET", "/v1/me/export", &tokens.access, &Value::Null).refused(401, "token_revoked");
+        app.as_holder("GET", "/v1/me/export", &tokens.access, &Value::Null)
+            .refused(401, "token_revoked");
     }
 }

@@ -29,6 +29,7 @@ mod profile;
 mod races;
 mod refresh;
 mod register;
+mod reset_codes;
 mod store;
 mod surface;
 mod thief_races;

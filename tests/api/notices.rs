@@ -66,7 +66,8 @@ on_both! {
         let app = world.app();
         app.person(&world, MINA);
         let body = json!({"username": MINA, "password": "not that one"});
-        app.post_with("/v1/token-auth", &[("user-agent", FIREFOX)], &body).refused(401, "invalid_credentials");
+        app.post_with("/v1/token-auth", &[("user-agent", FIREFOX)], &body)
+            .refused(401, "invalid_credentials");
         assert_eq!(world.count("outbox WHERE kind = 'new_device'"), 0);
     }
 
@@ -84,7 +85,10 @@ on_both! {
         app.log_in_on(FIREFOX, MINA).is(200);
         disavowed(&world, &app, &world.link_about(MINA, NEW_DEVICE, 1));
 
-        let tokens = { drop(tokens); app.log_in(MINA, PASSWORD).tokens() };
+        let tokens = {
+            drop(tokens);
+            app.log_in(MINA, PASSWORD).tokens()
+        };
         app.refresh(&tokens.refresh).is(200);
         world.advance(SECOND * 31);
         app.refresh(&tokens.refresh).refused(401, "refresh_token_reused");
@@ -125,7 +129,10 @@ on_both! {
         let registration = world.proof(MINA, 1);
         let tokens = app.verify_code(&registration_token, &registration.code).is(200).tokens();
         let link = notice(&world, &app, 1);
-        let waiting = app.change_email(&tokens.access, "thief@example.com").is(202).text("registration_token");
+        let waiting = app
+            .change_email(&tokens.access, "thief@example.com")
+            .is(202)
+            .text("registration_token");
         let change = world.proof_about("thief@example.com", CONFIRM, 1);
         app.ask_reset(MINA).is(202);
         let reset = world.proof_about(MINA, RESET, 1);
@@ -133,7 +140,8 @@ on_both! {
         app.verify_code(&waiting, &change.code).refused(401, "code_invalid");
         app.verify_password(&change.link_token, PASSWORD).refused(401, "one_time_token_invalid");
         app.verify_code(&registration_token, &registration.code).refused(401, "code_invalid");
-        app.verify_password(&registration.link_token, PASSWORD).refused(401, "one_time_token_invalid");
+        app.verify_password(&registration.link_token, PASSWORD)
+            .refused(401, "one_time_token_invalid");
         app.reset_by_link(&reset.link_token, NEW).refused(401, "one_time_token_invalid");
         app.reset_by_link(&world.proof_about(MINA, RESET, 2).link_token, NEW).is(204);
         app.log_in(MINA, NEW).is(200);
@@ -162,13 +170,17 @@ on_both! {
         let link = notice(&world, &app, 1);
         app.ask_reset(MINA).is(202);
         let reset = world.proof_about(MINA, RESET, 1);
-        for other in [&reset.link_token, &registration.link_token, &registration_token, "nonsense", ""] {
+        for other in
+            [&reset.link_token, &registration.link_token, &registration_token, "nonsense", ""]
+        {
             app.not_me(other).refused(401, "one_time_token_invalid");
         }
         app.reset_by_link(&link, NEW).refused(401, "one_time_token_invalid");
         app.verify_password(&link, PASSWORD).refused(401, "one_time_token_invalid");
-        app.verify_link(&reset.link_token, &registration_token).refused(401, "one_time_token_invalid");
+        app.verify_link(&reset.link_token, &registration_token)
+            .refused(401, "one_time_token_invalid");
         app.refresh(&link).refused(401, "refresh_token_unknown");
+        app.get(&format!("/v1/not-me?token={link}")).refused(405, "method_not_allowed");
         app.not_me(&link).is(204);
     }
 

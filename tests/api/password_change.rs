@@ -23,7 +23,8 @@ on_both! {
     fn the_new_password_counts_and_the_old_does_not(world) {
         let app = world.app();
         let tokens = app.person(&world, MINA);
-        app.change_password(&tokens.access, Some("not that one"), NEW).refused(401, "invalid_credentials");
+        app.change_password(&tokens.access, Some("not that one"), NEW)
+            .refused(401, "invalid_credentials");
         app.change_password(&tokens.access, Some(NEW), NEW).refused(401, "invalid_credentials");
         app.log_in(MINA, PASSWORD).is(200);
         app.change_password(&tokens.access, Some(PASSWORD), NEW).is(204);
@@ -62,14 +63,16 @@ on_both! {
         let tokens = app.verify_code(&registration_token, &registration.code).is(200).tokens();
         app.ask_reset(MINA).is(202);
         let reset = world.proof_about(MINA, RESET, 1);
-        let change = app.change_email(&tokens.access, "new@example.com").is(202).text("registration_token");
+        let change =
+            app.change_email(&tokens.access, "new@example.com").is(202).text("registration_token");
         let proof = world.proof_about("new@example.com", CONFIRM, 1);
         app.change_password(&tokens.access, Some(PASSWORD), NEW).is(204);
         app.reset_by_link(&reset.link_token, PASSWORD).refused(401, "one_time_token_invalid");
         app.reset_by_code(MINA, &reset.code, PASSWORD).refused(401, "code_invalid");
         app.verify_code(&change, &proof.code).refused(401, "code_invalid");
         app.verify_password(&proof.link_token, PASSWORD).refused(401, "one_time_token_invalid");
-        app.verify_password(&registration.link_token, PASSWORD).refused(401, "one_time_token_invalid");
+        app.verify_password(&registration.link_token, PASSWORD)
+            .refused(401, "one_time_token_invalid");
         app.verify_code(&registration_token, &registration.code).refused(401, "code_invalid");
         app.log_in(MINA, NEW).is(200);
     }
@@ -105,15 +108,22 @@ on_both! {
         let tokens = app.person(&world, MINA);
         app.as_holder("PATCH", "/v1/me", &tokens.access, &json!({"username": "Zorro99"})).is(200);
         for (password, code) in [
-            ("seven77", "too_short"), ("Password1", "too_common"), ("I am MINA, really", "too_similar"),
-            ("the-zorro99-rides", "too_similar"), (&"x".repeat(257), "too_long"),
+            ("seven77", "too_short"),
+            ("Password1", "too_common"),
+            ("I am MINA, really", "too_similar"),
+            ("the-zorro99-rides", "too_similar"),
+            (&"x".repeat(257), "too_long"),
         ] {
             let faults = app.change_password(&tokens.access, Some(PASSWORD), password).faults();
             assert_eq!(faults, [("new_password".to_owned(), code.to_owned())], "{password}");
         }
         let body = json!({"password": PASSWORD, "newPassword": NEW});
         let faults = app.as_holder("POST", "/v1/password-change", &tokens.access, &body).faults();
-        let expected = [("newPassword", "unknown_field"), ("new_password", "required"), ("password", "unknown_field")];
+        let expected = [
+            ("newPassword", "unknown_field"),
+            ("new_password", "required"),
+            ("password", "unknown_field"),
+        ];
         assert_eq!(faults, expected.map(|(field, code)| (field.to_owned(), code.to_owned())));
         app.log_in(MINA, PASSWORD).is(200);
     }
@@ -131,7 +141,8 @@ on_both! {
         let tokens = app.refresh(&tokens.refresh).is(200).tokens();
         world.advance(SECOND * 11);
         app.change_password(&tokens.access, None, PASSWORD).refused(403, "reauth_required");
-        app.change_password(&tokens.access, Some(NEW), PASSWORD).refused(401, "invalid_credentials");
+        app.change_password(&tokens.access, Some(NEW), PASSWORD)
+            .refused(401, "invalid_credentials");
     }
 
     fn an_account_that_staff_made_on_the_django_face_gets_its_password_by_a_reset(world) {
@@ -149,5 +160,4 @@ on_both! {
         let me = app.me(&tokens.access).json();
         assert_eq!((&me["username"], &me["email_verified"]), (&json!("mina"), &json!(true)));
     }
-
 }

@@ -21,7 +21,8 @@ on_both! {
         let before = app.me(&tokens.access).json();
         assert_eq!(before["metadata"], json!({}));
         assert_eq!(patch(&app, &tokens, &json!({})).is(200).json(), before);
-        let after = patch(&app, &tokens, &json!({"username": "Mina", "locale": "ko-KR"})).is(200).json();
+        let after =
+            patch(&app, &tokens, &json!({"username": "Mina", "locale": "ko-KR"})).is(200).json();
         let mut expected = before;
         expected["username"] = "Mina".into();
         expected["locale"] = "ko-KR".into();
@@ -43,18 +44,29 @@ on_both! {
         patch(&app, &tokens, &all).is(200);
         let none = json!({"username": null, "locale": null, "metadata": null});
         let me = patch(&app, &tokens, &none).is(200).json();
-        assert_eq!((&me["username"], &me["locale"], &me["metadata"]), (&json!(MINA), &json!("en"), &json!({})));
+        assert_eq!(
+            (&me["username"], &me["locale"], &me["metadata"]),
+            (&json!(MINA), &json!("en"), &json!({}))
+        );
     }
 
     fn metadata_is_merged_as_the_rfc_says(world) {
         let app = world.app();
         let tokens = app.person(&world, MINA);
         for (change, expected) in [
-            (json!({"a": "b", "c": {"d": "e", "f": "g"}}), json!({"a": "b", "c": {"d": "e", "f": "g"}})),
+            (
+                json!({"a": "b", "c": {"d": "e", "f": "g"}}),
+                json!({"a": "b", "c": {"d": "e", "f": "g"}}),
+            ),
             (json!({"a": "z", "c": {"f": null}}), json!({"a": "z", "c": {"d": "e"}})),
-            (json!({"a": [1, null, {"x": null}]}), json!({"a": [1, null, {"x": null}], "c": {"d": "e"}})),
-            (json!({"a": {"y": {"z": null, "w": "", "v": "\0\u{1f600}"}}, "c": null, "none": null}),
-             json!({"a": {"y": {"w": "", "v": "\0\u{1f600}"}}})),
+            (
+                json!({"a": [1, null, {"x": null}]}),
+                json!({"a": [1, null, {"x": null}], "c": {"d": "e"}}),
+            ),
+            (
+                json!({"a": {"y": {"z": null, "w": "", "v": "\0\u{1f600}"}}, "c": null, "none": null}),
+                json!({"a": {"y": {"w": "", "v": "\0\u{1f600}"}}}),
+            ),
             (json!({}), json!({"a": {"y": {"w": "", "v": "\0\u{1f600}"}}})),
             (json!({"a": false, "": 1, "é": 1.5}), json!({"a": false, "": 1, "é": 1.5})),
         ] {
@@ -74,7 +86,10 @@ on_both! {
         // What counts is the sum, and bytes rather than letters.
         let more = json!({"metadata": {"b": 1}});
         assert_eq!(patch(&app, &tokens, &more).faults(), faults(&[("metadata", "too_long")]));
-        let wide = |bytes: usize| json!({"metadata": {"a": format!("{}{}", "é".repeat(2000), "x".repeat(bytes - 4000 - around))}});
+        let wide = |bytes: usize| {
+            let text = format!("{}{}", "é".repeat(2000), "x".repeat(bytes - 4000 - around));
+            json!({"metadata": {"a": text}})
+        };
         patch(&app, &tokens, &wide(4096)).is(200);
         assert_eq!(patch(&app, &tokens, &wide(4097)).faults(), faults(&[("metadata", "too_long")]));
         let less = json!({"metadata": {"a": null, "b": "x".repeat(4000)}});
@@ -88,19 +103,28 @@ on_both! {
     fn all_faulty_fields_are_told_at_once(world) {
         let app = world.app();
         let tokens = app.person(&world, MINA);
-        let wrong = json!({"username": 1, "locale": [], "metadata": "x", "email": "x@y.zz", "is_staff": true});
-        assert_eq!(patch(&app, &tokens, &wrong).faults(), faults(&[
-            ("email", "unknown_field"), ("is_staff", "unknown_field"), ("locale", "wrong_type"),
-            ("metadata", "wrong_type"), ("username", "wrong_type"),
-        ]));
+        let wrong = json!({
+            "username": 1, "locale": [], "metadata": "x", "email": "x@y.zz", "is_staff": true,
+        });
+        assert_eq!(
+            patch(&app, &tokens, &wrong).faults(),
+            faults(&[
+                ("email", "unknown_field"),
+                ("is_staff", "unknown_field"),
+                ("locale", "wrong_type"),
+                ("metadata", "wrong_type"),
+                ("username", "wrong_type"),
+            ])
+        );
         for metadata in [json!([]), json!(1), json!(true)] {
             let answer = patch(&app, &tokens, &json!({"metadata": metadata}));
             assert_eq!(answer.faults(), faults(&[("metadata", "wrong_type")]));
         }
         let bad = json!({"username": "a b", "locale": "!"});
-        assert_eq!(patch(&app, &tokens, &bad).faults(), faults(&[
-            ("locale", "invalid_locale"), ("username", "invalid_username"),
-        ]));
+        assert_eq!(
+            patch(&app, &tokens, &bad).faults(),
+            faults(&[("locale", "invalid_locale"), ("username", "invalid_username"),])
+        );
         let long = json!({"username": "x".repeat(151)});
         assert_eq!(patch(&app, &tokens, &long).faults(), faults(&[("username", "too_long")]));
         assert_eq!(world.count("users WHERE is_staff"), 0);
@@ -112,7 +136,11 @@ on_both! {
         app.person(&world, "ada@example.com");
         let name = |name: &str| patch(&app, &tokens, &json!({"username": name}));
         for other in ["ada@example.com", "nobody@example.com", "@", "mina@", "mina@example.com "] {
-            assert_eq!(name(other).faults(), faults(&[("username", "invalid_username")]), "{other}");
+            assert_eq!(
+                name(other).faults(),
+                faults(&[("username", "invalid_username")]),
+                "{other}"
+            );
         }
         name(MINA).is(200);
         assert_eq!(name("MINA@example.com").is(200).text("username"), "MINA@example.com");
@@ -141,14 +169,20 @@ on_both! {
             app.send(method, path, &headers, r#"{"locale":"ko"}"#)
         };
         for kind in [
-            "application/json", "application/merge-patch+json", "application/json; charset=utf-8",
+            "application/json",
+            "application/merge-patch+json",
+            "application/json; charset=utf-8",
             "application/merge-patch+json; charset=UTF-8",
         ] {
             send("PATCH", "/v1/me", kind).is(200);
         }
         for kind in [
-            "text/plain", "application/json-patch+json", "application/x-www-form-urlencoded",
-            "application/merge-patch+json; charset=latin1", "application/vnd.api+json", "",
+            "text/plain",
+            "application/json-patch+json",
+            "application/x-www-form-urlencoded",
+            "application/merge-patch+json; charset=latin1",
+            "application/vnd.api+json",
+            "",
         ] {
             send("PATCH", "/v1/me", kind).refused(415, "unsupported_media_type");
         }

@@ -52,7 +52,8 @@ on_both! {
     fn what_a_thief_has_under_way_does_not_outlast_not_me(world) {
         let app = world.app_with(&[SLOW]);
         for round in 0..ROUNDS * 2 {
-            let (owner, thief) = (format!("owner{round}@example.com"), format!("thief{round}@example.com"));
+            let (owner, thief) =
+                (format!("owner{round}@example.com"), format!("thief{round}@example.com"));
             app.person(&world, &owner);
             let stolen = app.log_in_on("curl/8.5.0", &owner).is(200).tokens();
             let link = world.link_about(&owner, NEW_DEVICE, 1);
@@ -64,9 +65,11 @@ on_both! {
             world.settle_mail();
             for answer in answers[1..].iter().filter(|it| it.status == 202) {
                 for mail in world.mails_about(&thief, CONFIRM) {
-                    let (waiting, proof) = (answer.text("registration_token"), proof_in(&mail).unwrap());
+                    let (waiting, proof) =
+                        (answer.text("registration_token"), proof_in(&mail).unwrap());
                     app.verify_code(&waiting, &proof.code).refused(401, "code_invalid");
-                    app.verify_password(&proof.link_token, PASSWORD).refused(401, "one_time_token_invalid");
+                    app.verify_password(&proof.link_token, PASSWORD)
+                        .refused(401, "one_time_token_invalid");
                 }
             }
             assert_eq!(world.count("registrations WHERE changes_email"), 0);
@@ -120,9 +123,11 @@ on_both! {
     fn not_me_during_the_proof_of_a_change_leaves_the_owner_in_possession(world) {
         let app = world.app();
         for round in 0..ROUNDS * 2 {
-            let (owner, thief) = (format!("owner{round}@example.com"), format!("thief{round}@example.com"));
+            let (owner, thief) =
+                (format!("owner{round}@example.com"), format!("thief{round}@example.com"));
             let tokens = app.person(&world, &owner);
-            let waiting = app.change_email(&tokens.access, &thief).is(202).text("registration_token");
+            let waiting =
+                app.change_email(&tokens.access, &thief).is(202).text("registration_token");
             let code = world.proof_about(&thief, CONFIRM, 1).code;
             let link = world.link_about(&owner, CHANGE_REQUESTED, 1);
             let answers = at_once(4, |number| match number % 2 {

@@ -105,7 +105,8 @@ on_both! {
         let stolen = app.log_in(THIEF, NEW).is(200).tokens();
         // The same after a change that went through.
         world.advance(SECOND);
-        let waiting = app.as_holder("POST", "/v1/me/email", &stolen.access, &json!({"new_email": HIDEOUT}));
+        let waiting =
+            app.as_holder("POST", "/v1/me/email", &stolen.access, &json!({"new_email": HIDEOUT}));
         let code = world.proof_about(HIDEOUT, CONFIRM, 2).code;
         app.verify_code(&waiting.is(202).text("registration_token"), &code).is(200);
         app.not_me(&world.link_about(THIEF, EMAIL_CHANGED, 1)).is(204);

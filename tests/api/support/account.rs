@@ -27,8 +27,7 @@ impl TestApp {
         tokens
     }
 
-    /// A person with an address that was somebody's before, whose `number`th mail of registration it
-    /// is.
+    /// A person with an address that was somebody's before; the `number`th mail of its kind there.
     pub fn person_again(&self, world: &World, email: &str, number: usize) -> Tokens {
         let registration_token = self.register(email);
         let code = world.proof_about(email, VERIFY, number).code;
