@@ -18,6 +18,7 @@ mod edge;
 mod export;
 mod instances;
 mod language;
+mod limits;
 mod log_in;
 mod notices;
 mod page;
