@@ -216,7 +216,7 @@ impl Tokens {
 
 /// A test that moves the clock by hours makes the list of revocations look old until the service
 /// has looked again, which it does every (real) second.
-fn settled(mut ask: impl FnMut() -> Answer) -> Answer {
+pub(super) fn settled(mut ask: impl FnMut() -> Answer) -> Answer {
     wait_for("a service that knows what was revoked", || Some(ask()).filter(|it| it.status != 503))
 }
 
