@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+pub use readers::may_connect;
 use readers::{
     check_limits, read_database, read_networks, read_origins, read_page, read_public_url,
     read_secret, read_smtp,

@@ -22,21 +22,27 @@ pub(super) fn read_database(s: &mut Source, data_dir: &std::path::Path) -> Datab
             return file;
         }
     };
-    if !cfg!(feature = "postgres-tls") && leaves_the_machine_in_clear(&text) {
-        s.fault(
-            "DATABASE_URL",
-            "names a server on another machine, and this binary was built without TLS: build with \
-             --features postgres-tls, or add ?sslmode=disable if the network may be trusted",
-        );
+    if let Err(advice) = may_connect(&url) {
+        s.fault("DATABASE_URL", advice);
     }
     url
 }
 
+/// Whether what goes to this database is safe on its way, or the URL says that it need not be.
+pub fn may_connect(url: &DatabaseUrl) -> Result<(), &'static str> {
+    match url {
+        DatabaseUrl::Postgres(text)
+            if !cfg!(feature = "postgres-tls") && leaves_the_machine_in_clear(text) =>
+        {
+            Err("names a server on another machine, and this binary was built without TLS: build \
+                 with --features postgres-tls, or add ?sslmode=disable if the network may be trusted")
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Whether a Postgres URL leads to another machine without saying that clear text is fine.
 fn leaves_the_machine_in_clear(text: &str) -> bool {
-    if !text.starts_with("postgres") {
-        return false;
-    }
     // Several hosts, say: what cannot be read here may lead anywhere.
     let Ok(url) = Url::parse(text) else { return true };
     let parameter = |name: &str| {

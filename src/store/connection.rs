@@ -106,6 +106,36 @@ impl Manager {
     }
 }
 
+/// Opens the database of another application, to look only. No setting of it is touched, and a file
+/// that is not there is a fault.
+pub(super) fn open_foreign(url: &DatabaseUrl) -> Result<Conn> {
+    match url {
+        DatabaseUrl::Postgres(url) => {
+            Ok(Conn::Postgres(PgConnection::establish(&with_time_limits(url))?))
+        }
+        DatabaseUrl::Sqlite(path) => {
+            let path = path.to_str().ok_or_else(|| Error::Internal("path is not UTF-8".into()))?;
+            // The path of a URI, in which these three have a meaning.
+            let path = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+            let mut conn = SqliteConnection::establish(&format!("file:{path}?mode=ro"))?;
+            conn.batch_execute("PRAGMA busy_timeout = 5000;")?;
+            Ok(Conn::Sqlite(conn))
+        }
+    }
+}
+
+/// Begins a transaction that sees the database as it is at its first statement, to the end.
+pub(super) fn begin_snapshot(conn: &mut Conn) -> Result<()> {
+    match conn {
+        Conn::Sqlite(sqlite) => AnsiTransactionManager::begin_transaction_sql(sqlite, "BEGIN")?,
+        Conn::Postgres(postgres) => AnsiTransactionManager::begin_transaction_sql(
+            postgres,
+            "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        )?,
+    }
+    Ok(())
+}
+
 /// libpq waits without end for a server that takes the connection and says nothing, and a quarter
 /// of an hour for one whose machine has gone, unless the URL says otherwise.
 fn with_time_limits(url: &str) -> String {

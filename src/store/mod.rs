@@ -8,6 +8,8 @@ mod migrate;
 mod schema;
 mod writer;
 
+pub mod django_source;
+pub mod import;
 pub mod one_time_tokens;
 pub mod outbox;
 pub mod registrations;

@@ -1,0 +1,165 @@
+//! What an import would do, found out without doing it.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{Collision, Conflict, ImportChoices, Place, Shared};
+use crate::domain::{Email, Locale, Metadata, PasswordHash, User, UserId, Username, UtcTime};
+use crate::store::django_source::{DjangoAccounts, DjangoAddress, DjangoUser};
+use crate::store::import::Present;
+
+/// What is to be done.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// Accounts to be made.
+    pub(super) new: Vec<User>,
+    pub(super) already_here: usize,
+    pub(super) conflicts: Vec<Conflict>,
+    pub(super) without_shared_email: Vec<UserId>,
+    pub(super) further_emails: usize,
+}
+
+pub(super) fn make(
+    accounts: DjangoAccounts,
+    present: &Present,
+    choices: ImportChoices,
+    now: UtcTime,
+) -> Plan {
+    let mut addresses: HashMap<i64, Vec<DjangoAddress>> = HashMap::new();
+    for address in accounts.addresses.into_iter().flatten() {
+        addresses.entry(address.user_id).or_default().push(address);
+    }
+    let found = accounts.users.len();
+    let mut new: Vec<User> = Vec::new();
+    let mut further_emails = 0;
+    for django in accounts.users.into_iter().filter(|django| !is_here(django, present)) {
+        let own = addresses.remove(&django.id).unwrap_or_default();
+        let user = account(django, &own, now);
+        let kept = user.email.as_ref().map(Email::normalised);
+        further_emails +=
+            own.iter().filter(|it| Some(Email::known(&it.email).normalised()) != kept).count();
+        new.push(user);
+    }
+    let already_here = found - new.len();
+    let without_shared_email =
+        if choices.drop_shared_emails { drop_shared_emails(&mut new, present) } else { Vec::new() };
+    let conflicts = find_conflicts(&new, present);
+    let colliding: HashSet<UserId> = conflicts.iter().map(|conflict| conflict.id).collect();
+    new.retain(|user| !colliding.contains(&user.id));
+    Plan { new, already_here, conflicts, without_shared_email, further_emails }
+}
+
+/// Whether this account came over before. Name and address may have changed since; the time at which
+/// it was made does not.
+fn is_here(django: &DjangoUser, present: &Present) -> bool {
+    present.accounts.get(&UserId(django.id)).is_some_and(|(name, created_at)| {
+        *name == Username::normalise(&django.username) || *created_at == django.date_joined
+    })
+}
+
+fn account(django: DjangoUser, addresses: &[DjangoAddress], now: UtcTime) -> User {
+    let (email, email_verified) = address(&django.email, addresses);
+    User {
+        id: UserId(django.id),
+        username: Username::known(&django.username),
+        email,
+        email_verified,
+        password_hash: PasswordHash::stored(django.password),
+        is_active: django.is_active,
+        is_staff: django.is_staff,
+        is_superuser: django.is_superuser,
+        locale: Locale::default(),
+        created_at: django.date_joined,
+        updated_at: now,
+        last_login_at: django.last_login,
+        metadata: Metadata::default(),
+        disabled_reason: None,
+    }
+}
+
+/// The one address that an account has here, and whether it was proven: the primary one, else the one
+/// in the table of accounts, which can be proven by allauth's word only.
+fn address(own: &str, known: &[DjangoAddress]) -> (Option<Email>, bool) {
+    if let Some(primary) = known.iter().find(|it| it.is_primary && !it.email.trim().is_empty()) {
+        return (Some(Email::known(primary.email.trim())), primary.verified);
+    }
+    let own = own.trim();
+    if own.is_empty() {
+        return (None, false);
+    }
+    let own = Email::known(own);
+    let is_own = |it: &&DjangoAddress| Email::known(&it.email).normalised() == own.normalised();
+    let verified = known.iter().filter(is_own).any(|it| it.verified);
+    (Some(own), verified)
+}
+
+/// Leaves each address with one account at the most: with the one that has it in Hallpass, else with
+/// the only one that has proven it. Returns who comes without.
+fn drop_shared_emails(new: &mut [User], present: &Present) -> Vec<UserId> {
+    let mut owners: HashMap<String, Vec<(UserId, bool)>> = HashMap::new();
+    for user in new.iter() {
+        if let Some(email) = &user.email {
+            let owner = (user.id, user.email_verified);
+            owners.entry(email.normalised().to_owned()).or_default().push(owner);
+        }
+    }
+    let keeps = |user: &User, address: &str| {
+        let owners = owners.get(address).map_or(&[][..], Vec::as_slice);
+        let others_proved = owners.iter().any(|(id, proved)| *id != user.id && *proved);
+        let only_proof = user.email_verified && !others_proved;
+        !present.addresses.contains_key(address) && (owners.len() == 1 || only_proof)
+    };
+    let mut without = Vec::new();
+    for user in new.iter_mut() {
+        let keeps_it = user.email.as_ref().is_none_or(|email| keeps(user, email.normalised()));
+        if !keeps_it {
+            user.email = None;
+            user.email_verified = false;
+            without.push(user.id);
+        }
+    }
+    without
+}
+
+fn find_conflicts(new: &[User], present: &Present) -> Vec<Conflict> {
+    let mut names: HashMap<&str, Vec<UserId>> = HashMap::new();
+    let mut addresses: HashMap<&str, Vec<UserId>> = HashMap::new();
+    for user in new {
+        names.entry(user.username.normalised()).or_default().push(user.id);
+        if let Some(email) = &user.email {
+            addresses.entry(email.normalised()).or_default().push(user.id);
+        }
+    }
+    let others = |user: &User, owners: Option<&Vec<UserId>>| -> Vec<UserId> {
+        owners.into_iter().flatten().copied().filter(|id| *id != user.id).collect()
+    };
+    let mut conflicts = Vec::new();
+    for user in new {
+        let (name, email) = (user.username.normalised(), user.email.as_ref());
+        let mut collisions = Vec::new();
+        let mut collide = |shared, place, others: Vec<UserId>| {
+            if !others.is_empty() {
+                collisions.push(Collision { shared, place, others });
+            }
+        };
+        let same_number = present.accounts.contains_key(&user.id).then_some(user.id);
+        collide(Shared::Number, Place::Hallpass, same_number.into_iter().collect());
+        collide(Shared::Name, Place::Django, others(user, names.get(name)));
+        collide(
+            Shared::Name,
+            Place::Hallpass,
+            present.names.get(name).copied().into_iter().collect(),
+        );
+        if let Some(email) = email {
+            let norm = email.normalised();
+            let shared = || Shared::Address(email.as_str().to_owned());
+            collide(shared(), Place::Django, others(user, addresses.get(norm)));
+            let owner = present.addresses.get(norm).copied();
+            collide(shared(), Place::Hallpass, owner.into_iter().collect());
+        }
+        if !collisions.is_empty() {
+            let username = user.username.as_str().to_owned();
+            conflicts.push(Conflict { id: user.id, username, collisions });
+        }
+    }
+    conflicts
+}
