@@ -75,48 +75,51 @@ fn shown(report: &ImportReport, choices: ImportChoices) -> String {
     for conflict in &report.conflicts {
         text.push_str(&shown_conflict(conflict));
     }
-    let mut line = |count: usize, what: &str, ids: &[UserId]| {
-        if count > 0 {
-            let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-            let colon = if ids.is_empty() { "" } else { ": " };
-            // To write into a text cannot fail.
-            let _ = writeln!(text, "{count} {what}{colon}{}", ids.join(", "));
-        }
+    let mut line = |what: &str, count: usize, ids: &[UserId]| {
+        // To write into a text cannot fail.
+        let _ = match (count, ids) {
+            (0, _) => Ok(()),
+            (_, []) => writeln!(text, "{what}: {count}"),
+            _ => writeln!(text, "{what}: {count} (numbers {})", listed(ids)),
+        };
     };
-    line(report.already_here, "here already, left as they are", &[]);
-    line(report.conflicts.len(), "collide", &[]);
+    line("here already, left as they are", report.already_here, &[]);
+    line("collide", report.conflicts.len(), &[]);
     let without = &report.without_shared_email;
-    line(without.len(), "without the address that another has too", without);
-    line(report.further_emails, "further addresses stay behind", &[]);
-    line(report.without_password, "without a password", &[]);
+    line("without the address that another has too", without.len(), without);
+    line("further addresses, left behind", report.further_emails, &[]);
+    line("without a password", report.without_password, &[]);
     let unknown = &report.unknown_hashes;
-    line(unknown.len(), "whose password cannot be checked here; they need a new one", unknown);
+    line("with a password that cannot be checked here", unknown.len(), unknown);
     let verb = if choices.dry_run { "would be imported" } else { "imported" };
-    let _ = writeln!(text, "{} {verb}", report.imported);
+    let _ = writeln!(text, "{verb}: {}", report.imported);
     text
+}
+
+fn listed(ids: &[UserId]) -> String {
+    ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn shown_conflict(conflict: &Conflict) -> String {
     let mut text = String::new();
-    let name = shown_name(&conflict.username);
     for Collision { shared, place, others } in &conflict.collisions {
         let what = match shared {
-            Shared::Number => "the number".to_owned(),
-            Shared::Name => "the name".to_owned(),
-            Shared::Address(address) => format!("the address {}", masked(address)),
+            Shared::Number => "number".to_owned(),
+            Shared::Name => "name".to_owned(),
+            Shared::Address(address) => format!("address {}", masked(address).escape_debug()),
         };
-        let ids: Vec<String> = others.iter().map(ToString::to_string).collect();
         let place = match place {
             Place::Django => "in Django",
             Place::Hallpass => "in Hallpass",
         };
-        let _ =
-            writeln!(text, "{} {name}: {what} is that of {} {place}", conflict.id, ids.join(", "));
+        let (id, name, others) = (conflict.id, shown_name(&conflict.username), listed(others));
+        let _ = writeln!(text, "{id} {name}: the {what} is that of {others} {place}");
     }
     text
 }
 
-/// A name that is an address is not told whole either.
+/// The name, masked where it is an address, and without what a terminal would obey.
 fn shown_name(name: &str) -> String {
-    if name.contains('@') { masked(name) } else { format!("{name:?}") }
+    let name = if name.contains('@') { masked(name) } else { name.to_owned() };
+    name.escape_debug().to_string()
 }

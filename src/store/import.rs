@@ -88,6 +88,9 @@ pub fn insert_users(conn: &mut Conn, accounts: &[User], progress: fn(usize)) -> 
         };
         progress(done);
     }
+    if accounts.is_empty() {
+        return Ok(());
+    }
     // SQLite's counter follows by itself, that of Postgres knows only of numbers it gave out.
     if let Conn::Postgres(postgres) = conn {
         sql_query(

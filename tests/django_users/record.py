@@ -28,9 +28,16 @@ def from_sqlite(with_allauth):
     with tempfile.TemporaryDirectory() as folder:
         make_users(f"sqlite:///{folder}/site.sqlite3", with_allauth)
         database = sqlite3.connect(f"{folder}/site.sqlite3")
-        # Indexes and rows name their table in quotes.
-        lines = [line for line in database.iterdump() if any(f'"{table}"' in line for table in TABLES)]
-        return "\n".join(line for line in lines if "sqlite_sequence" not in line) + "\n"
+        # Table by table, since one refers to the other.
+        starts = ('CREATE TABLE "{}"', 'INSERT INTO "{}"', 'CREATE INDEX', 'CREATE UNIQUE INDEX')
+        lines = [
+            line
+            for table in TABLES
+            for line in database.iterdump()
+            if line.startswith(tuple(start.format(table) for start in starts))
+            and f'"{table}"' in line
+        ]
+        return "\n".join(lines) + "\n"
 
 
 def from_postgres(server, with_allauth):

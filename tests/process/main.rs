@@ -9,6 +9,7 @@ mod postgres;
 mod smtp;
 
 mod api;
+mod django_site;
 mod letters;
 mod service;
 
@@ -16,6 +17,7 @@ mod cold_start;
 mod commands;
 mod connections;
 mod crash;
+mod import_django;
 mod mail_delivery;
 mod outage;
 mod settings;
