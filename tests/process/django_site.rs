@@ -88,16 +88,13 @@ impl Site {
             Tables::Plain => ("plain", &[][..]),
             Tables::WithAllauth => ("with_allauth", &["--with-allauth"][..]),
         };
-        match std::env::var_os("HALLPASS_TEST_DJANGO_PYTHON") {
-            Some(python) => {
-                let script = folder().join("make_users.py");
-                let made = Command::new(python).arg(script).arg(&self.url).args(options).status();
-                assert!(made.unwrap().success(), "Django does not make its accounts");
-            }
-            None => {
-                let record = folder().join(format!("recorded/{database}_{name}.sql"));
-                self.execute(&fs::read_to_string(record).unwrap());
-            }
+        if let Some(python) = std::env::var_os("HALLPASS_TEST_DJANGO_PYTHON") {
+            let script = folder().join("make_users.py");
+            let made = Command::new(python).arg(script).arg(&self.url).args(options).status();
+            assert!(made.unwrap().success(), "Django does not make its accounts");
+        } else {
+            let record = folder().join(format!("recorded/{database}_{name}.sql"));
+            self.execute(&fs::read_to_string(record).unwrap());
         }
     }
 
