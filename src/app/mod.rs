@@ -220,10 +220,10 @@ fn build_gate(
     let keep = MAX_LIFETIME + 2 * LEEWAY;
     Ok(Gate::new(
         config.public_url.clone(),
-        config.access_token_ttl,
+        config.lifetimes.access_token,
         active,
         retired,
-        Revocations::new(keep, config.revocations_max_age),
+        Revocations::new(keep, config.lifetimes.revocations_max_age),
     ))
 }
 
@@ -288,16 +288,17 @@ fn policy(config: &Config) -> Policy {
         email_verification: config.email_verification,
         verify_email_proof: config.verify_email_proof,
         password: config.password_policy,
-        refresh_idle: config.refresh_token_ttl,
-        session_lifetime: config.session_ttl,
-        refresh_grace: config.refresh_grace,
+        refresh_idle: config.lifetimes.refresh_token,
+        session_lifetime: config.lifetimes.session,
+        refresh_grace: config.lifetimes.refresh_grace,
         sessions_per_user: config.sessions_per_user,
-        reauth_window: config.reauth_window,
+        limits: config.limits,
+        reauth_window: config.lifetimes.reauth_window,
         security_notices: config.security_notices,
         links: Links {
-            verify_email: link(&config.verify_email_url, pages::VERIFY_EMAIL),
-            password_reset: link(&config.password_reset_url, pages::PASSWORD_RESET),
-            not_me: link(&config.not_me_url, pages::NOT_ME),
+            verify_email: link(&config.pages.verify_email, pages::VERIFY_EMAIL),
+            password_reset: link(&config.pages.password_reset, pages::PASSWORD_RESET),
+            not_me: link(&config.pages.not_me, pages::NOT_ME),
         },
     }
 }
@@ -332,8 +333,8 @@ fn build_worker(
 fn start_server(config: &Config, listener: TcpListener, flows: &Arc<Flows>) -> io::Result<Server> {
     let browsers = Browsers {
         own_origin: config.public_url.clone(),
-        other_origins: config.cors_origins.clone(),
-        same_site: match config.cookie_same_site {
+        other_origins: config.browsers.origins.clone(),
+        same_site: match config.browsers.same_site {
             config::SameSite::Strict => SameSite::Strict,
             config::SameSite::Lax => SameSite::Lax,
             config::SameSite::None => SameSite::None,
@@ -342,7 +343,7 @@ fn start_server(config: &Config, listener: TcpListener, flows: &Arc<Flows>) -> i
     let state =
         State::new(Arc::clone(flows), &config.service_name, browsers, &config.trusted_proxies);
     let state = web::Data::new(state);
-    let origins = config.cors_origins.clone();
+    let origins = config.browsers.origins.clone();
     let face = config.drf_jwt.then(|| web::Data::new(Face::new(&config.public_url)));
     let https = Https(config.public_url.starts_with("https:"));
     let server = HttpServer::new(move || {

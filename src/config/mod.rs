@@ -14,13 +14,13 @@ use ipnet::IpNet;
 
 pub use readers::may_connect;
 use readers::{
-    check_limits, read_database, read_networks, read_origins, read_page, read_public_url,
-    read_secret, read_smtp,
+    read_browsers, read_database, read_lifetimes, read_limits, read_networks, read_pages,
+    read_public_url, read_secret, read_smtp,
 };
 pub use settings::{SETTINGS, example};
 pub use source::{ConfigFault, Source};
 
-use crate::domain::PasswordPolicy;
+use crate::domain::{Limits, PasswordPolicy};
 use crate::flows::{EmailVerification, VerifyEmailProof};
 use crate::mail::smtp_url::SmtpSettings;
 use crate::mail::transport::Sender;
@@ -49,6 +49,43 @@ pub enum SameSite {
     Lax,
     /// All.
     None,
+}
+
+/// What browsers may do.
+#[derive(Clone, Debug)]
+pub struct BrowserSettings {
+    /// Origins of front ends besides the service's own.
+    pub origins: Vec<String>,
+    /// With which requests of other sites the cookies are sent.
+    pub same_site: SameSite,
+}
+
+/// Pages of a front end, each with `{token}`; `None` where the built-in page serves.
+#[derive(Clone, Debug)]
+pub struct FrontEndPages {
+    /// For the verification link.
+    pub verify_email: Option<String>,
+    /// For the reset link.
+    pub password_reset: Option<String>,
+    /// For the "this was not me" link.
+    pub not_me: Option<String>,
+}
+
+/// How long tokens count.
+#[derive(Clone, Copy, Debug)]
+pub struct Lifetimes {
+    /// Of an access token.
+    pub access_token: Duration,
+    /// Of an unused refresh token.
+    pub refresh_token: Duration,
+    /// Of a session.
+    pub session: Duration,
+    /// How long a replaced refresh token answers with its successor.
+    pub refresh_grace: Duration,
+    /// How recent a log-in must be to stand in for the password.
+    pub reauth_window: Duration,
+    /// How long the list of ended sessions is believed without a look at the database.
+    pub revocations_max_age: Duration,
 }
 
 /// A secret setting. It does not print.
@@ -97,14 +134,8 @@ pub struct Config {
     pub jwt_algorithm: SigningAlgorithm,
     /// The key shared with services that check HMAC tokens.
     pub jwt_secret: Option<SecretText>,
-    /// Life of an access token.
-    pub access_token_ttl: Duration,
-    /// Life of an unused refresh token.
-    pub refresh_token_ttl: Duration,
-    /// Life of a session.
-    pub session_ttl: Duration,
-    /// How long a replaced refresh token answers with its successor.
-    pub refresh_grace: Duration,
+    /// How long tokens count.
+    pub lifetimes: Lifetimes,
     /// Sessions a person may have.
     pub sessions_per_user: u32,
     /// Rules for new passwords.
@@ -115,22 +146,14 @@ pub struct Config {
     pub email_verification: EmailVerification,
     /// What besides the link a proof takes.
     pub verify_email_proof: VerifyEmailProof,
-    /// The front end's page for the verification link.
-    pub verify_email_url: Option<String>,
-    /// The front end's page for the reset link.
-    pub password_reset_url: Option<String>,
-    /// The front end's page for the "this was not me" link.
-    pub not_me_url: Option<String>,
+    /// The front end's pages for the links of mails.
+    pub pages: FrontEndPages,
     /// Whether people are told by mail what happens to their accounts.
     pub security_notices: bool,
-    /// How recent a log-in must be to stand in for the password.
-    pub reauth_window: Duration,
-    /// How long the list of ended sessions is believed without a look at the database.
-    pub revocations_max_age: Duration,
-    /// Origins of browser front ends besides the service's own.
-    pub cors_origins: Vec<String>,
-    /// With which requests of other sites browsers send the cookies.
-    pub cookie_same_site: SameSite,
+    /// What browsers may do.
+    pub browsers: BrowserSettings,
+    /// How often something may be tried; `None`: as often as anybody likes.
+    pub limits: Option<Limits>,
     /// Networks of reverse proxies whose `X-Forwarded-For` counts.
     pub trusted_proxies: Vec<IpNet>,
     /// The SMTP server, if mail leaves the machine.
@@ -182,20 +205,7 @@ impl Config {
                     .ok_or_else(|| "must be one of: ES256, EdDSA, RS256, HS256".to_owned())
             }),
             jwt_secret: read_secret(s, "HALLPASS_JWT_SECRET", development),
-            access_token_ttl: s.duration(
-                "HALLPASS_ACCESS_TOKEN_TTL",
-                5 * MINUTE,
-                SECOND,
-                15 * MINUTE,
-            ),
-            refresh_token_ttl: s.duration("HALLPASS_REFRESH_TOKEN_TTL", 7 * DAY, SECOND, 30 * DAY),
-            session_ttl: s.duration("HALLPASS_SESSION_TTL", 30 * DAY, SECOND, 30 * DAY),
-            refresh_grace: s.duration(
-                "HALLPASS_REFRESH_GRACE",
-                30 * SECOND,
-                Duration::ZERO,
-                30 * SECOND,
-            ),
+            lifetimes: read_lifetimes(s),
             sessions_per_user: s.number("HALLPASS_SESSIONS_PER_USER", 20, 1, 100),
             password_policy: PasswordPolicy {
                 min_length: s.number("HALLPASS_PASSWORD_MIN_LENGTH", 8, 8, 64),
@@ -216,32 +226,14 @@ impl Config {
                 VerifyEmailProof::Required,
                 &[("required", VerifyEmailProof::Required), ("link", VerifyEmailProof::Link)],
             ),
-            verify_email_url: read_page(s, "HALLPASS_VERIFY_EMAIL_URL"),
-            password_reset_url: read_page(s, "HALLPASS_PASSWORD_RESET_URL"),
-            not_me_url: read_page(s, "HALLPASS_NOT_ME_URL"),
+            pages: read_pages(s),
             security_notices: s.choice(
                 "HALLPASS_SECURITY_NOTICES",
                 true,
                 &[("on", true), ("off", false)],
             ),
-            reauth_window: s.duration(
-                "HALLPASS_REAUTH_WINDOW",
-                5 * MINUTE,
-                Duration::ZERO,
-                15 * MINUTE,
-            ),
-            revocations_max_age: s.duration(
-                "HALLPASS_REVOCATIONS_MAX_AGE",
-                30 * SECOND,
-                2 * SECOND,
-                5 * MINUTE,
-            ),
-            cors_origins: read_origins(s, development),
-            cookie_same_site: s.choice(
-                "HALLPASS_COOKIE_SAMESITE",
-                SameSite::Strict,
-                &[("strict", SameSite::Strict), ("lax", SameSite::Lax), ("none", SameSite::None)],
-            ),
+            browsers: read_browsers(s, development),
+            limits: read_limits(s, development),
             trusted_proxies: read_networks(s, "HALLPASS_TRUSTED_PROXIES"),
             smtp: read_smtp(s),
             mail_from: s.parsed(
@@ -278,7 +270,6 @@ impl Config {
             data_dir,
         };
         config.check_together(s);
-        check_limits(s, development);
         config.unless_faulty(source)
     }
 

@@ -1,11 +1,16 @@
 //! Settings that take more than a parse: what each may be, and what would be right.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use url::Url;
 
-use super::{SecretText, Source};
+use super::{
+    BrowserSettings, DAY, FrontEndPages, Lifetimes, MINUTE, SECOND, SameSite, SecretText, Source,
+};
+use crate::domain::{Limits, Rate};
 use crate::mail::smtp_url::SmtpSettings;
 use crate::store::DatabaseUrl;
 
@@ -105,7 +110,7 @@ pub(super) fn read_public_url(s: &mut Source, bind: SocketAddr, development: boo
 }
 
 /// The address of a page of the front end; `{token}` is where the token goes.
-pub(super) fn read_page(s: &mut Source, name: &str) -> Option<String> {
+fn read_page(s: &mut Source, name: &str) -> Option<String> {
     let text = s.text(name)?;
     let fits = text.matches("{token}").count() == 1
         && Url::parse(&text.replace("{token}", "t"))
@@ -114,6 +119,43 @@ pub(super) fn read_page(s: &mut Source, name: &str) -> Option<String> {
         s.fault(name, "must be an URL with {token}: https://app.example.com/verify#{token}");
     }
     Some(text)
+}
+
+pub(super) fn read_pages(s: &mut Source) -> FrontEndPages {
+    FrontEndPages {
+        verify_email: read_page(s, "HALLPASS_VERIFY_EMAIL_URL"),
+        password_reset: read_page(s, "HALLPASS_PASSWORD_RESET_URL"),
+        not_me: read_page(s, "HALLPASS_NOT_ME_URL"),
+    }
+}
+
+pub(super) fn read_browsers(s: &mut Source, development: bool) -> BrowserSettings {
+    BrowserSettings {
+        origins: read_origins(s, development),
+        same_site: s.choice(
+            "HALLPASS_COOKIE_SAMESITE",
+            SameSite::Strict,
+            &[("strict", SameSite::Strict), ("lax", SameSite::Lax), ("none", SameSite::None)],
+        ),
+    }
+}
+
+pub(super) fn read_lifetimes(s: &mut Source) -> Lifetimes {
+    let mut span = |name, default, from, to| s.duration(name, default, from, to);
+    let (zero, month) = (Duration::ZERO, 30 * DAY);
+    Lifetimes {
+        access_token: span("HALLPASS_ACCESS_TOKEN_TTL", 5 * MINUTE, SECOND, 15 * MINUTE),
+        refresh_token: span("HALLPASS_REFRESH_TOKEN_TTL", 7 * DAY, SECOND, month),
+        session: span("HALLPASS_SESSION_TTL", month, SECOND, month),
+        refresh_grace: span("HALLPASS_REFRESH_GRACE", 30 * SECOND, zero, 30 * SECOND),
+        reauth_window: span("HALLPASS_REAUTH_WINDOW", 5 * MINUTE, zero, 15 * MINUTE),
+        revocations_max_age: span(
+            "HALLPASS_REVOCATIONS_MAX_AGE",
+            30 * SECOND,
+            2 * SECOND,
+            5 * MINUTE,
+        ),
+    }
 }
 
 pub(super) fn read_smtp(s: &mut Source) -> Option<SmtpSettings> {
@@ -135,7 +177,7 @@ pub(super) fn read_networks(s: &mut Source, name: &str) -> Vec<IpNet> {
 
 /// Origins as browsers spell them, separated by commas. What could stand for more than one origin,
 /// or for none (`*`, `null`), is no origin.
-pub(super) fn read_origins(s: &mut Source, development: bool) -> Vec<String> {
+fn read_origins(s: &mut Source, development: bool) -> Vec<String> {
     let origin = |part: &str| {
         let same = |url: &Url| url.origin().ascii_serialization() == part && !part.contains('*');
         Url::parse(part).ok().filter(same).map(|_| part.to_owned())
@@ -152,10 +194,73 @@ pub(super) fn read_origins(s: &mut Source, development: bool) -> Vec<String> {
     origins
 }
 
-/// The limits come with a later version. The setting is checked all the same, so that nothing has
-/// to change then.
-pub(super) fn check_limits(s: &mut Source, development: bool) {
-    if !s.choice("HALLPASS_LIMITS", true, &[("on", true), ("off", false)]) && !development {
+/// How often something may be tried. Outside development there always is a bound.
+pub(super) fn read_limits(s: &mut Source, development: bool) -> Option<Limits> {
+    let are_on = s.choice("HALLPASS_LIMITS", true, &[("on", true), ("off", false)]);
+    if !are_on && !development {
         s.fault("HALLPASS_LIMITS", "may be off in development only");
     }
+    let base = Limits::default();
+    let limits = Limits {
+        login_here: read_rate(s, "HALLPASS_LIMIT_LOGIN_HERE", base.login_here, 3..=20),
+        login_anywhere: read_rate(s, "HALLPASS_LIMIT_LOGIN_ANYWHERE", base.login_anywhere, 5..=100),
+        login_in_a_row: s.number("HALLPASS_LIMIT_LOGIN_IN_A_ROW", base.login_in_a_row, 20, 100),
+        attempts_of_network: read_rate(
+            s,
+            "HALLPASS_LIMIT_NETWORK",
+            base.attempts_of_network,
+            10..=10_000,
+        ),
+        refreshes_of_network: read_rate(
+            s,
+            "HALLPASS_LIMIT_REFRESH",
+            base.refreshes_of_network,
+            60..=100_000,
+        ),
+        mails_to_address_hourly: s.number(
+            "HALLPASS_LIMIT_MAIL_HOURLY",
+            base.mails_to_address_hourly,
+            1,
+            20,
+        ),
+        mails_to_address_daily: s.number(
+            "HALLPASS_LIMIT_MAIL_DAILY",
+            base.mails_to_address_daily,
+            1,
+            100,
+        ),
+        mails_of_network: s.number("HALLPASS_LIMIT_MAIL_NETWORK", base.mails_of_network, 1, 10_000),
+        mails_to_domain: s.number(
+            "HALLPASS_LIMIT_MAIL_DOMAIN",
+            base.mails_to_domain,
+            10,
+            10_000_000,
+        ),
+        mails_in_all: s.number("HALLPASS_LIMIT_MAIL_TOTAL", base.mails_in_all, 10, 10_000_000),
+    };
+    are_on.then_some(limits)
+}
+
+/// `5/15m`: five in fifteen minutes.
+fn read_rate(s: &mut Source, name: &str, default: Rate, uses: RangeInclusive<i64>) -> Rate {
+    let advice = format!(
+        "must be a number from {} to {} and a span from 1m to 1h: {}/{}",
+        uses.start(),
+        uses.end(),
+        default.uses,
+        humantime::format_duration(default.window)
+    );
+    s.parsed(name, default, |text| {
+        let (count, window) = text.split_once('/').ok_or_else(|| advice.clone())?;
+        let count = count
+            .parse()
+            .ok()
+            .filter(|count| uses.contains(count))
+            .ok_or_else(|| advice.clone())?;
+        let window = humantime::parse_duration(window)
+            .ok()
+            .filter(|window| (MINUTE..=60 * MINUTE).contains(window))
+            .ok_or_else(|| advice.clone())?;
+        Ok(Rate::new(count, window))
+    })
 }

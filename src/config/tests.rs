@@ -145,7 +145,8 @@ fn an_unknown_name_stands_among_the_faults() {
 
 #[test]
 fn origins_are_exact() {
-    let origins = |text: &str| read(&[("HALLPASS_CORS_ORIGINS", text)]).map(|it| it.cors_origins);
+    let origins =
+        |text: &str| read(&[("HALLPASS_CORS_ORIGINS", text)]).map(|it| it.browsers.origins);
     let two = origins("https://app.example.com, http://127.0.0.1:5173").unwrap();
     assert_eq!(two, ["https://app.example.com", "http://127.0.0.1:5173"]);
     for bad in

@@ -59,7 +59,7 @@ fn label(user_agent: &str) -> String {
         (None, Some(system)) => system.to_owned(),
         (None, None) => {
             let name = user_agent.split(['/', ' ', '(']).next().unwrap_or_default();
-            name.chars().filter(|c| c.is_ascii_graphic()).take(MAX_LABEL).collect()
+            name.chars().filter(char::is_ascii_graphic).take(MAX_LABEL).collect()
         }
     }
 }

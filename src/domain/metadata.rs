@@ -63,7 +63,7 @@ mod tests {
 
     use super::*;
 
-    fn object(value: Value) -> Map<String, Value> {
+    fn object(value: &Value) -> Map<String, Value> {
         value.as_object().cloned().unwrap_or_default()
     }
 
@@ -82,14 +82,14 @@ mod tests {
             (json!({"e":null}), json!({"a":1}), json!({"e":null,"a":1})),
             (json!({}), json!({"a":{"bb":{"ccc":null}}}), json!({"a":{"bb":{}}})),
         ] {
-            let merged = Metadata(object(target)).merged(&object(patch.clone())).unwrap();
+            let merged = Metadata(object(&target)).merged(&object(&patch)).unwrap();
             assert_eq!(Value::from(merged.members().clone()), result, "{patch}");
         }
     }
 
     #[test]
     fn it_has_room_for_4096_bytes() {
-        let text = |n: usize| object(json!({"a": "x".repeat(n)}));
+        let text = |n: usize| object(&json!({"a": "x".repeat(n)}));
         let around = r#"{"a":""}"#.len();
         assert!(Metadata::default().merged(&text(4096 - around)).is_ok());
         assert_eq!(Metadata::default().merged(&text(4097 - around)), Err(Fault::TooLong));

@@ -200,7 +200,7 @@ fn change(
         Some(true) => Some(None),
         _ => wanted.disabled_reason.map(Some),
     };
-    let changes = UserChanges {
+    let new = UserChanges {
         username: wanted.username,
         locale: wanted.locale,
         is_active: wanted.is_active,
@@ -208,7 +208,7 @@ fn change(
         disabled_reason,
         ..UserChanges::default()
     };
-    let changed = users::update_user(conn, user.id, &changes, now)?.ok_or(Error::NotFound)?;
+    let changed = users::update_user(conn, user.id, &new, now)?.ok_or(Error::NotFound)?;
     if !switched_off {
         return Ok((changed, Vec::new()));
     }

@@ -1,9 +1,10 @@
 //! The stories of the Django face. The same accounts, the same hashing and the same rules as behind
 //! `/v1`; what differs is the kind of token and that staff manage accounts without further proof.
 
+use super::administration::may_touch;
 use super::change_email::tell_old_address;
 use super::delete_account::{delete_account, lock_for_staff};
-use super::{Error, Flows, Result};
+use super::{Entrance, Error, Flows, Result};
 use crate::domain::{
     Email, EmailChange, EndReason, Locale, PasswordHash, PlainPassword, User, UserId, Username,
 };
@@ -89,10 +90,18 @@ pub struct Taken {
 impl Flows {
     /// A token for whoever knows the password. The address does not stand in for the name here, and
     /// an account that is switched off is not told apart from a wrong password.
-    pub fn django_log_in(&self, username: &str, password: &PlainPassword) -> Result<String> {
+    pub fn django_log_in(
+        &self,
+        username: &str,
+        password: &PlainPassword,
+        entrance: &Entrance,
+    ) -> Result<String> {
         let find = |conn: &mut Conn| users::find_by_username(conn, username);
-        let (user, ()) =
-            self.with_password(find, password, |_, _| Ok(())).map_err(disabled_as_unknown)?;
+        let open = || {
+            let entered = self.with_password(find, password, |_, _| Ok(()));
+            entered.map_err(disabled_as_unknown)
+        };
+        let (user, ()) = self.attempt(username, entrance, find, open)?;
         tracing::info!(user_id = user.id.0, "logged in on the Django face");
         let now = self.now();
         Ok(self.django_tokens.issue(&user, &Origin::at(now), now))
@@ -103,9 +112,11 @@ impl Flows {
         &self,
         username: &str,
         password: &PlainPassword,
+        entrance: &Entrance,
     ) -> Result<User> {
         let find = |conn: &mut Conn| users::find_by_username(conn, username);
-        let (user, _) = self.check_password(find, password).map_err(disabled_as_unknown)?;
+        let check = || self.check_password(find, password).map_err(disabled_as_unknown);
+        let (user, _) = self.attempt(username, entrance, find, check)?;
         Ok(user)
     }
 
@@ -170,8 +181,13 @@ impl Flows {
         Ok(user)
     }
 
-    /// Changes an account; `None` when it is gone.
-    pub fn django_update_user(&self, id: UserId, fields: AccountFields) -> Result<Option<User>> {
+    /// Changes an account for `by`; `None` when it is gone.
+    pub fn django_update_user(
+        &self,
+        by: &User,
+        id: UserId,
+        fields: AccountFields,
+    ) -> Result<Option<User>> {
         let now = self.now();
         let changes = UserChanges {
             username: fields.username,
@@ -179,9 +195,10 @@ impl Flows {
             is_staff: fields.is_staff,
             ..UserChanges::default()
         };
-        let policy = self.policy.clone();
+        let (policy, by) = (self.policy.clone(), by.clone());
         let user = self.db.write(move |conn| {
             let Some(before) = users::lock_user(conn, id)? else { return Ok(None) };
+            may_touch_other(conn, &by, &before)?;
             let Some(after) = users::update_user(conn, id, &changes, now)? else { return Ok(None) };
             tell_old_address(conn, &policy, &before, &after, now)?;
             Ok::<_, Error>(Some(after))
@@ -193,11 +210,14 @@ impl Flows {
         Ok(user)
     }
 
-    /// Removes an account and ends what it has open. Tells whether it was there.
-    pub fn django_delete_user(&self, id: UserId) -> Result<bool> {
-        let now = self.now();
+    /// Removes an account for `by` and ends what it has open. Tells whether it was there.
+    pub fn django_delete_user(&self, by: &User, id: UserId) -> Result<bool> {
+        let (now, by) = (self.now(), by.clone());
         let (existed, ended) = self.db.write(move |conn| match lock_for_staff(conn, id) {
-            Ok(user) => Ok((true, delete_account(conn, &user, now)?)),
+            Ok(user) => {
+                may_touch_other(conn, &by, &user)?;
+                Ok((true, delete_account(conn, &user, now)?))
+            }
             Err(Error::NotFound) => Ok((false, Vec::new())),
             Err(error) => Err(error),
         })?;
@@ -207,6 +227,11 @@ impl Flows {
         }
         Ok(existed)
     }
+}
+
+/// Oneself everybody may change here; others as under `/v1`.
+fn may_touch_other(conn: &mut Conn, by: &User, user: &User) -> Result<()> {
+    if by.id == user.id { Ok(()) } else { may_touch(conn, by, user) }
 }
 
 fn disabled_as_unknown(error: Error) -> Error {

@@ -13,6 +13,7 @@ mod django;
 mod error;
 mod export;
 mod import_django;
+mod limits;
 mod log_in;
 mod log_out;
 mod notices;
@@ -47,6 +48,8 @@ pub use export::Export;
 pub use import_django::{
     Collision, Conflict, ImportChoices, ImportReport, Place, Shared, import_django,
 };
+pub use limits::Entrance;
+pub use log_in::LoggedIn;
 pub use profile::{MetadataChange, ProfileChanges};
 pub use register::{RegisterRequest, Registered, WaitingProof};
 pub use reset_password::ResetProof;
@@ -55,7 +58,7 @@ pub use verify_email::{Opening, Proof, VerifiedEmail};
 
 use crate::clock::Clock;
 use crate::domain::token::Secrets;
-use crate::domain::{PasswordPolicy, UtcTime};
+use crate::domain::{Limits, PasswordPolicy, UtcTime};
 use crate::security::access_token::Gate;
 use crate::security::django_token::DjangoTokens;
 use crate::security::hasher::Hasher;
@@ -101,6 +104,8 @@ pub struct Policy {
     pub refresh_grace: Duration,
     /// How many sessions a person may have.
     pub sessions_per_user: u32,
+    /// How often something may be tried; `None`: as often as anybody likes.
+    pub limits: Option<Limits>,
     /// How recent a log-in must be to stand in for the password.
     pub reauth_window: Duration,
     /// Whether people are told by mail what happens to their accounts.

@@ -10,7 +10,6 @@ use crate::store::users::{self, UserChanges};
 
 /// What shall be other than before. `None` leaves a thing as it is.
 #[derive(Clone, Debug, Default)]
-#[expect(clippy::option_option, reason = "to leave a name and to give it up are two things")]
 pub struct ProfileChanges {
     /// The name to log in with; `Some(None)` gives it up for the address.
     pub username: Option<Option<Username>>,

@@ -79,7 +79,6 @@ impl Fields {
     }
 
     /// A member of a merge patch (RFC 7396): missing, null (which is `Some(None)`) or a value.
-    #[expect(clippy::option_option, reason = "to leave a thing and to remove it are two things")]
     pub fn patch<T>(
         &mut self,
         name: &'static str,

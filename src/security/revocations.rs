@@ -12,7 +12,7 @@ use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::domain::{EndedSession, UserId, UtcTime};
+use crate::domain::{EndReason, EndedSession, UserId, UtcTime};
 
 const OVERLAP: Duration = Duration::from_secs(60);
 
@@ -40,7 +40,7 @@ impl Ended {
     pub fn users(&self) -> BTreeMap<UserId, UtcTime> {
         let mut users = BTreeMap::new();
         for session in self.sessions.values() {
-            if session.reason.is_some_and(|reason| reason.is_of_the_account()) {
+            if session.reason.is_some_and(EndReason::is_of_the_account) {
                 let at = users.entry(session.user_id).or_insert(session.at);
                 *at = (*at).max(session.at);
             }
@@ -138,7 +138,7 @@ impl Revocations {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{EndReason, SessionId};
+    use crate::domain::SessionId;
 
     fn at(seconds: i64) -> UtcTime {
         UtcTime::from_seconds(seconds)

@@ -10,6 +10,8 @@ mod writer;
 
 pub mod django_source;
 pub mod import;
+pub mod known_devices;
+pub mod limits;
 pub mod one_time_tokens;
 pub mod outbox;
 pub mod registrations;

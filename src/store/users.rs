@@ -70,7 +70,6 @@ pub struct NewUser {
 
 /// What changes of an account. A field that is `None` stays as it is.
 #[derive(Clone, Debug, Default)]
-#[expect(clippy::option_option, reason = "to leave a reason and to empty it are two things")]
 pub struct UserChanges {
     /// The name to log in with.
     pub username: Option<Username>,
@@ -103,7 +102,7 @@ struct Changeset<'a> {
     is_staff: Option<bool>,
     locale: Option<&'a str>,
     metadata: Option<String>,
-    disabled_reason: Option<Option<&'a str>>,
+    disabled_reason: Option<Option<String>>,
     updated_at: i64,
 }
 
@@ -204,7 +203,7 @@ pub fn update_user(
                 is_staff: changes.is_staff,
                 locale: changes.locale.as_ref().map(Locale::as_str),
                 metadata: changes.metadata.as_ref().map(Metadata::to_text),
-                disabled_reason: changes.disabled_reason.as_ref().map(Option::as_deref),
+                disabled_reason: changes.disabled_reason.clone(),
                 updated_at: now.micros(),
             })
             .returning(users::all_columns)

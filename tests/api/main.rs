@@ -13,6 +13,7 @@ mod access;
 mod edge;
 mod instances;
 mod language;
+mod limits;
 mod log_in;
 mod page;
 mod passwords;

@@ -167,6 +167,11 @@ def account(scenario, case):
     name = case["name"]
     if scenario == "paths" and case["reference"]["status"] == 500:
         return answer("section 7: no such account", case, 404, NOT_FOUND)
+    if scenario == "users_change" and name == "DELETE oneself":
+        return answer("the last active superuser stays", case, 403, FORBIDDEN)
+    if scenario == "users_change" and name == "and one's token is lost":
+        body = '{"id":1,"username":"admin","token":"{{token:good}}"}'
+        return answer("the last active superuser stays", case, 200, body)
     if name == "GET /users/%D9%A1/ as staff":
         return answer("numbers are written in ASCII", case, 404, NOT_FOUND)
     if scenario == "users_create" and name.startswith("name taken but for case"):

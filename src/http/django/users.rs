@@ -61,7 +61,7 @@ pub fn answer_one(
         "PATCH" => change(flows, request, &existing()?, caller, true),
         "DELETE" => {
             let user = existing()?;
-            if flows.django_delete_user(user.id).map_err(failure)? {
+            if flows.django_delete_user(caller, user.id).map_err(clash)? {
                 Ok(Answer::deleted())
             } else {
                 Err(Answer::not_found())
@@ -85,7 +85,7 @@ fn change(
             return Err(faults([("username", Some(one(BAD_USERNAME)))]));
         }
     }
-    let changed = flows.django_update_user(user.id, wanted).map_err(clash)?;
+    let changed = flows.django_update_user(caller, user.id, wanted).map_err(clash)?;
     changed.map(|user| Answer::ok(shown(&user, request))).ok_or_else(Answer::not_found)
 }
 
@@ -126,9 +126,10 @@ fn read_account(
     ]))
 }
 
-/// Somebody was faster.
+/// Somebody was faster, or superusers are concerned.
 fn clash(error: Error) -> Answer {
     match error {
+        Error::PermissionDenied | Error::LastSuperuser => Answer::forbidden(),
         Error::UsernameTaken => faults([("username", Some(one(USERNAME_TAKEN)))]),
         Error::EmailTaken => faults([("email", Some(one(EMAIL_TAKEN)))]),
         other => failure(other),

@@ -36,7 +36,16 @@ impl World {
 pub fn proof_in(mail: &Mail) -> Option<Proof> {
     let is_code = |line: &&str| line.len() == 6 && line.bytes().all(|byte| byte.is_ascii_digit());
     let code = mail.text.lines().map(str::trim).find(is_code)?.to_owned();
+    Some(Proof { code, link_token: token_in(mail)? })
+}
+
+/// The token of the mail's link.
+#[track_caller]
+pub fn link_token(mail: &Mail) -> String {
+    token_in(mail).unwrap_or_else(|| panic!("no link in the mail \"{}\"", mail.subject))
+}
+
+fn token_in(mail: &Mail) -> Option<String> {
     let (_, rest) = mail.text.split_once("token=")?;
-    let link_token = rest.split_whitespace().next()?.to_owned();
-    Some(Proof { code, link_token })
+    rest.split_whitespace().next().map(str::to_owned)
 }

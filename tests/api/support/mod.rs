@@ -12,7 +12,7 @@ mod world;
 
 pub use answer::Answer;
 pub use app::{TestApp, Tokens};
-pub use mail::proof_in;
+pub use mail::{link_token, proof_in};
 pub use world::World;
 
 /// A password that the policy takes.
