@@ -3,6 +3,7 @@ import pathlib
 import unicodedata
 
 import argon2.low_level
+import bcrypt
 from django.conf import settings
 from django.contrib.auth import hashers
 
@@ -31,6 +32,13 @@ def django_hashes(password):
             yield hasher.encode(password, hasher.salt())
 
 
+def old_bcrypt_hashes(password):
+    """Written with other prefixes by older or other libraries."""
+    encoded = bcrypt.hashpw(password.encode(), bcrypt.gensalt(4, prefix=b"2a")).decode()
+    yield "bcrypt$" + encoded
+    yield "bcrypt$" + encoded.replace("$2a$", "$2y$")
+
+
 def old_argon2_hashes(password):
     """Django before 3.2 wrote argon2i; before 1.11, or by a setting, other kinds and versions."""
     low = argon2.low_level
@@ -43,6 +51,11 @@ def old_argon2_hashes(password):
             yield "argon2" + encoded
             if version == 0x10:
                 yield "argon2" + encoded.replace("$v=16", "")
+
+
+def old_hashes(password):
+    yield from old_bcrypt_hashes(password)
+    yield from old_argon2_hashes(password)
 
 
 def rust(text):
@@ -59,7 +72,7 @@ def main():
         for password in PASSWORDS
         for hashed in django_hashes(password)
     ]
-    lines += [f"    ({rust('password')}, {rust(hashed)})," for hashed in old_argon2_hashes("password")]
+    lines += [f"    ({rust('password')}, {rust(hashed)})," for hashed in old_hashes("password")]
     OUT.write_text("\n".join(["[", *lines, "]", ""]))
     print(f"{len(lines)} vectors in {OUT.relative_to(ROOT)}")
 
