@@ -310,7 +310,6 @@ fn a_database_of_something_else_is_told_and_none_is_made() {
     assert!(missing.stderr.contains("unable to open"), "{}", missing.stderr);
     assert!(!file.exists());
 
-    SqliteConnection::establish(file.to_str().unwrap()).unwrap();
     std::fs::write(&file, "").unwrap();
     let empty = target.setup.run(&["import-django", "--from", &from]);
     assert!(!empty.success);
