@@ -2,7 +2,7 @@
 
 use super::{Claims, Error, Flows, Result};
 use crate::domain::{EndReason, Session, SessionId};
-use crate::store::sessions;
+use crate::store::{registrations, sessions};
 
 impl Flows {
     /// The holder's open sessions, the one used last first.
@@ -32,7 +32,9 @@ impl Flows {
         let (id, keep, now) = (claims.user_id(), claims.session_id(), self.now());
         let reason = EndReason::LoggedOut;
         let ended = self.db.write(move |conn| {
-            sessions::end_all_sessions(conn, id, Some(&keep), reason, now).map_err(Error::from)
+            // Whoever is thrown out may have asked for another address.
+            registrations::delete_changes(conn, id)?;
+            Ok::<_, Error>(sessions::end_all_sessions(conn, id, Some(&keep), reason, now)?)
         })?;
         tracing::info!(user_id = id.0, count = ended.len(), "other sessions ended by their owner");
         self.note_ended(id, ended, reason, now);
