@@ -20,34 +20,32 @@ const MIN_SECRET_LENGTH: usize = 32;
 pub(super) fn read_database(s: &mut Source, data_dir: &std::path::Path) -> DatabaseUrl {
     let file = DatabaseUrl::Sqlite(data_dir.join("hallpass.db"));
     let Some(text) = s.secret("DATABASE_URL") else { return file };
-    let url = match DatabaseUrl::parse(&text) {
+    match database_url(&text) {
         Ok(url) => url,
         Err(advice) => {
             s.fault("DATABASE_URL", advice);
-            return file;
+            file
         }
-    };
-    if let Err(advice) = may_connect(&url) {
-        s.fault("DATABASE_URL", advice);
     }
-    url
 }
 
-/// Whether what goes to this database is safe on its way, or the URL says that it need not be.
-pub fn may_connect(url: &DatabaseUrl) -> Result<(), &'static str> {
-    match url {
-        DatabaseUrl::Postgres(text)
-            if !cfg!(feature = "postgres-tls") && leaves_the_machine_in_clear(text) =>
-        {
-            Err("names a server on another machine, and this binary was built without TLS: build \
-                 with --features postgres-tls, or add ?sslmode=disable if the network may be trusted")
-        }
-        _ => Ok(()),
+/// A database that this binary may talk to; else what would be right.
+pub fn database_url(text: &str) -> Result<DatabaseUrl, &'static str> {
+    let url = DatabaseUrl::parse(text)?;
+    if !cfg!(feature = "postgres-tls") && leaves_the_machine_in_clear(text) {
+        return Err(
+            "names a server on another machine, and this binary was built without TLS: build with \
+             --features postgres-tls, or add ?sslmode=disable if the network may be trusted",
+        );
     }
+    Ok(url)
 }
 
 /// Whether a Postgres URL leads to another machine without saying that clear text is fine.
 fn leaves_the_machine_in_clear(text: &str) -> bool {
+    if !text.starts_with("postgres") {
+        return false;
+    }
     // Several hosts, say: what cannot be read here may lead anywhere.
     let Ok(url) = Url::parse(text) else { return true };
     let parameter = |name: &str| {

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
-use super::connection::{begin_snapshot, open_foreign};
+use super::connection::{begin_snapshot, open_to_look};
 use super::{Conn, DatabaseUrl, Error, Result};
 use crate::domain::UtcTime;
 
@@ -92,7 +92,7 @@ struct Exists {
 /// Reads everything in one snapshot, and tells `progress` how many accounts there are so far. `None`
 /// where there is no table of accounts.
 pub fn read_accounts(url: &DatabaseUrl, progress: fn(usize)) -> Result<Option<DjangoAccounts>> {
-    let mut conn = open_foreign(url)?;
+    let mut conn = open_to_look(url)?;
     begin_snapshot(&mut conn)?;
     if !has_table(&mut conn, "auth_user")? {
         return Ok(None);

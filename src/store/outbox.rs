@@ -322,6 +322,14 @@ pub fn put_back(
     Ok(returned == 1)
 }
 
+/// How many mails wait, and how many were given up.
+pub fn count_open(conn: &mut Conn) -> Result<(i64, i64)> {
+    let count = |conn: &mut Conn, status: MailStatus| {
+        outbox::table.filter(outbox::status.eq(status.name())).count().get_result(conn)
+    };
+    Ok((count(conn, MailStatus::Queued)?, count(conn, MailStatus::Dead)?))
+}
+
 /// Every order to an address, the oldest first.
 pub fn list_to(conn: &mut Conn, recipient: &Email) -> Result<Vec<MailLine>> {
     Ok(outbox::table

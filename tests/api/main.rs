@@ -15,6 +15,7 @@ mod instances;
 mod language;
 mod limits;
 mod log_in;
+mod metrics;
 mod page;
 mod passwords;
 mod policies;
