@@ -169,12 +169,18 @@ pub fn end_oldest_sessions(
     Ok(ended.into_iter().map(SessionId).collect())
 }
 
-/// The sessions of a person that are open, the one used last first.
+/// The sessions of a person that are open, the one used last first. One whose refresh token has expired
+/// unused goes on for nobody.
 pub fn list_open(conn: &mut Conn, user: UserId, now: UtcTime) -> Result<Vec<Session>> {
+    let refreshable = refresh_tokens::table
+        .filter(refresh_tokens::session_id.eq(sessions::id))
+        .filter(refresh_tokens::used_at.is_null())
+        .filter(refresh_tokens::expires_at.gt(now.micros()));
     let rows = sessions::table
         .filter(sessions::user_id.eq(user.0))
         .filter(sessions::ended_at.is_null())
         .filter(sessions::expires_at.gt(now.micros()))
+        .filter(diesel::dsl::exists(refreshable))
         .order((sessions::last_seen_at.desc(), sessions::id.desc()))
         .load::<Row>(conn)?;
     Ok(rows.into_iter().map(Session::from).collect())

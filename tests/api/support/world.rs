@@ -115,11 +115,12 @@ impl World {
         assert!(changed.unwrap() > 0, "no row was changed: {sql}");
     }
 
-    /// Changes tables.
+    /// Changes the tables themselves.
     pub fn alter(&self, sql: &str) {
         let text = sql.to_owned();
-        let done = self.db().write(move |conn| sql_query(text).execute(conn).map_err(Error::from));
-        done.unwrap();
+        let changed =
+            self.db().write(move |conn| sql_query(text).execute(conn).map_err(Error::from));
+        changed.unwrap();
     }
 
     /// How many rows there are.
