@@ -292,6 +292,7 @@ fn policy(config: &Config) -> Policy {
         session_lifetime: config.lifetimes.session,
         refresh_grace: config.lifetimes.refresh_grace,
         sessions_per_user: config.sessions_per_user,
+        limits: config.limits,
         reauth_window: config.lifetimes.reauth_window,
         security_notices: config.security_notices,
         links: Links {

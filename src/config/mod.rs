@@ -13,13 +13,13 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use readers::{
-    check_limits, read_browsers, read_database, read_lifetimes, read_networks, read_pages,
+    read_browsers, read_database, read_lifetimes, read_limits, read_networks, read_pages,
     read_public_url, read_secret, read_smtp,
 };
 pub use settings::{SETTINGS, example};
 pub use source::{ConfigFault, Source};
 
-use crate::domain::PasswordPolicy;
+use crate::domain::{Limits, PasswordPolicy};
 use crate::flows::{EmailVerification, VerifyEmailProof};
 use crate::mail::smtp_url::SmtpSettings;
 use crate::mail::transport::Sender;
@@ -151,6 +151,8 @@ pub struct Config {
     pub security_notices: bool,
     /// What browsers may do.
     pub browsers: BrowserSettings,
+    /// How often something may be tried; `None`: as often as anybody likes.
+    pub limits: Option<Limits>,
     /// Networks of reverse proxies whose `X-Forwarded-For` counts.
     pub trusted_proxies: Vec<IpNet>,
     /// The SMTP server, if mail leaves the machine.
@@ -230,6 +232,7 @@ impl Config {
                 &[("on", true), ("off", false)],
             ),
             browsers: read_browsers(s, development),
+            limits: read_limits(s, development),
             trusted_proxies: read_networks(s, "HALLPASS_TRUSTED_PROXIES"),
             smtp: read_smtp(s),
             mail_from: s.parsed(
@@ -266,7 +269,6 @@ impl Config {
             data_dir,
         };
         config.check_together(s);
-        check_limits(s, development);
         config.unless_faulty(source)
     }
 

@@ -1,6 +1,7 @@
 //! Settings that take more than a parse: what each may be, and what would be right.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -9,6 +10,7 @@ use url::Url;
 use super::{
     BrowserSettings, DAY, FrontEndPages, Lifetimes, MINUTE, SECOND, SameSite, SecretText, Source,
 };
+use crate::domain::{Limits, Rate};
 use crate::mail::smtp_url::SmtpSettings;
 use crate::store::DatabaseUrl;
 
@@ -186,10 +188,73 @@ fn read_origins(s: &mut Source, development: bool) -> Vec<String> {
     origins
 }
 
-/// The limits come with a later version. The setting is checked all the same, so that nothing has
-/// to change then.
-pub(super) fn check_limits(s: &mut Source, development: bool) {
-    if !s.choice("HALLPASS_LIMITS", true, &[("on", true), ("off", false)]) && !development {
+/// How often something may be tried. Outside development there always is a bound.
+pub(super) fn read_limits(s: &mut Source, development: bool) -> Option<Limits> {
+    let are_on = s.choice("HALLPASS_LIMITS", true, &[("on", true), ("off", false)]);
+    if !are_on && !development {
         s.fault("HALLPASS_LIMITS", "may be off in development only");
     }
+    let base = Limits::default();
+    let limits = Limits {
+        login_here: read_rate(s, "HALLPASS_LIMIT_LOGIN_HERE", base.login_here, 3..=20),
+        login_anywhere: read_rate(s, "HALLPASS_LIMIT_LOGIN_ANYWHERE", base.login_anywhere, 5..=100),
+        login_in_a_row: s.number("HALLPASS_LIMIT_LOGIN_IN_A_ROW", base.login_in_a_row, 20, 100),
+        attempts_of_network: read_rate(
+            s,
+            "HALLPASS_LIMIT_NETWORK",
+            base.attempts_of_network,
+            10..=10_000,
+        ),
+        refreshes_of_network: read_rate(
+            s,
+            "HALLPASS_LIMIT_REFRESH",
+            base.refreshes_of_network,
+            60..=100_000,
+        ),
+        mails_to_address_hourly: s.number(
+            "HALLPASS_LIMIT_MAIL_HOURLY",
+            base.mails_to_address_hourly,
+            1,
+            20,
+        ),
+        mails_to_address_daily: s.number(
+            "HALLPASS_LIMIT_MAIL_DAILY",
+            base.mails_to_address_daily,
+            1,
+            100,
+        ),
+        mails_of_network: s.number("HALLPASS_LIMIT_MAIL_NETWORK", base.mails_of_network, 1, 10_000),
+        mails_to_domain: s.number(
+            "HALLPASS_LIMIT_MAIL_DOMAIN",
+            base.mails_to_domain,
+            10,
+            10_000_000,
+        ),
+        mails_in_all: s.number("HALLPASS_LIMIT_MAIL_TOTAL", base.mails_in_all, 10, 10_000_000),
+    };
+    are_on.then_some(limits)
+}
+
+/// `5/15m`: five in fifteen minutes.
+fn read_rate(s: &mut Source, name: &str, default: Rate, uses: RangeInclusive<i64>) -> Rate {
+    let advice = format!(
+        "must be a number from {} to {} and a span from 1m to 1h: {}/{}",
+        uses.start(),
+        uses.end(),
+        default.uses,
+        humantime::format_duration(default.window)
+    );
+    s.parsed(name, default, |text| {
+        let (count, window) = text.split_once('/').ok_or_else(|| advice.clone())?;
+        let count = count
+            .parse()
+            .ok()
+            .filter(|count| uses.contains(count))
+            .ok_or_else(|| advice.clone())?;
+        let window = humantime::parse_duration(window)
+            .ok()
+            .filter(|window| (MINUTE..=60 * MINUTE).contains(window))
+            .ok_or_else(|| advice.clone())?;
+        Ok(Rate::new(count, window))
+    })
 }

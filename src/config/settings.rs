@@ -159,7 +159,57 @@ pub const SETTINGS: &[Setting] = &[
         "",
         "Networks of reverse proxies, separated by commas: only from these does X-Forwarded-For count.",
     ),
-    setting("HALLPASS_LIMITS", "on", "on, or off in development. Without effect in this version."),
+    setting(
+        "HALLPASS_LIMITS",
+        "on",
+        "on, or off in development: how often log-ins, mails and refreshes may be tried.",
+    ),
+    setting(
+        "HALLPASS_LIMIT_LOGIN_HERE",
+        "5/15m",
+        "Wrong passwords for one name on one known device, or from one network: a number from 3 to 20 and a span from 1m to 1h.",
+    ),
+    setting(
+        "HALLPASS_LIMIT_LOGIN_ANYWHERE",
+        "20/1h",
+        "Wrong passwords for one name on all unknown devices together, 5 to 100 in 1m to 1h. Beyond it waits grow from 1 to 15 minutes.",
+    ),
+    setting(
+        "HALLPASS_LIMIT_LOGIN_IN_A_ROW",
+        "100",
+        "Wrong passwords for one name in a row, 20 to 100, after which an unknown device needs a password reset by mail.",
+    ),
+    setting(
+        "HALLPASS_LIMIT_NETWORK",
+        "30/1m",
+        "Log-ins, codes and links from one network (/24 for IPv4, /64 for IPv6), 10 to 10000 in 1m to 1h. Raise it where many people share an address.",
+    ),
+    setting(
+        "HALLPASS_LIMIT_REFRESH",
+        "1200/1m",
+        "Refreshes from one network, 60 to 100000 in 1m to 1h.",
+    ),
+    setting(
+        "HALLPASS_LIMIT_MAIL_HOURLY",
+        "3",
+        "Mails that anybody can order to one address in an hour, 1 to 20.",
+    ),
+    setting("HALLPASS_LIMIT_MAIL_DAILY", "10", "The same in a day, 1 to 100."),
+    setting(
+        "HALLPASS_LIMIT_MAIL_NETWORK",
+        "20",
+        "Mails that one network can order in an hour, 1 to 10000.",
+    ),
+    setting(
+        "HALLPASS_LIMIT_MAIL_DOMAIN",
+        "2000",
+        "Mails to the addresses of one domain in a day, 10 to 10000000.",
+    ),
+    setting(
+        "HALLPASS_LIMIT_MAIL_TOTAL",
+        "10000",
+        "Mails that can be ordered in a day in all, 10 to 10000000.",
+    ),
     setting("HALLPASS_DRF_JWT", "on", "on or off: the paths of django-rest-framework-jwt."),
     setting(
         "HALLPASS_WORKERS",

@@ -4,6 +4,8 @@ use aws_lc_rs::{constant_time, digest, hkdf, hmac, rand};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use super::Counter;
+
 /// Bytes from the operating system's generator.
 ///
 /// # Panics
@@ -22,6 +24,8 @@ pub struct PlainToken(String);
 impl PlainToken {
     /// How a refresh token begins, so that secret scanners can tell what they found.
     pub const REFRESH_PREFIX: &'static str = "hpr_";
+    /// How the token of a known device begins.
+    pub const DEVICE_PREFIX: &'static str = "hpd_";
     /// How a registration token begins.
     pub const REGISTRATION_PREFIX: &'static str = "hpg_";
 
@@ -61,6 +65,11 @@ impl std::fmt::Debug for PlainToken {
 pub struct TokenHash(pub Vec<u8>);
 
 impl TokenHash {
+    /// As text, to be part of a name.
+    pub fn to_text(&self) -> String {
+        URL_SAFE_NO_PAD.encode(&self.0)
+    }
+
     /// Compares without telling by time where the difference is.
     pub fn matches(&self, other: &Self) -> bool {
         constant_time::verify_slices_are_equal(&self.0, &other.0).is_ok()
@@ -83,6 +92,7 @@ pub struct Secrets {
     first_refresh: hmac::Key,
     one_time: hmac::Key,
     code: hmac::Key,
+    counters: hmac::Key,
     sealing: [u8; 32],
     django: [u8; 32],
 }
@@ -116,6 +126,7 @@ impl Secrets {
             first_refresh: mac("refresh token of a registration"),
             one_time: mac("one-time token of a mail"),
             code: mac("code of a mail"),
+            counters: mac("names of counters"),
             sealing: key("sealing of signing keys"),
             django: key("tokens of the Django face"),
         }
@@ -153,6 +164,13 @@ impl Secrets {
     pub fn code_hash(&self, bound_to: &str, code: &PlainToken) -> TokenHash {
         let tag = hmac::sign(&self.code, format!("hash:{bound_to}:{}", code.expose()).as_bytes());
         TokenHash(tag.as_ref().to_vec())
+    }
+
+    /// The name under which a counter is stored: whoever reads the table learns no address.
+    pub fn counter_name(&self, counter: &Counter) -> String {
+        let kind = counter.counted.name();
+        let tag = hmac::sign(&self.counters, format!("{kind}:{}", counter.subject).as_bytes());
+        format!("{kind}:{}", URL_SAFE_NO_PAD.encode(&tag.as_ref()[..16]))
     }
 
     /// The key that seals private signing keys at rest.

@@ -6,7 +6,7 @@ use super::reauthenticate::lock_unchanged;
 use super::register::order_proof;
 use super::{Claims, Error, Flows, Policy, Result, WaitingProof};
 use crate::domain::{
-    Email, PlainPassword, PlainToken, Registration, RegistrationId, User, UtcTime,
+    Counter, Device, Email, PlainPassword, PlainToken, Registration, RegistrationId, User, UtcTime,
 };
 use crate::store::outbox::MailKind;
 use crate::store::{self, Conn, Unique, one_time_tokens, registrations, users};
@@ -20,8 +20,10 @@ impl Flows {
         claims: &Claims,
         email: Email,
         password: Option<&PlainPassword>,
+        device: &Device,
     ) -> Result<WaitingProof> {
         let user = self.reauthenticate(claims, password)?;
+        self.reserve(Counter::of_mail(&email, device))?;
         let now = self.now();
         let registration_token = PlainToken::random(PlainToken::REGISTRATION_PREFIX);
         let change = Registration {

@@ -4,7 +4,7 @@ use super::notices::{Notice, order_notice};
 use super::{Claims, Error, Flows, Policy, Result};
 use crate::domain::{EndReason, PasswordHash, PlainPassword, SessionId, User, Username, UtcTime};
 use crate::store::outbox::MailKind;
-use crate::store::{Conn, one_time_tokens, registrations, sessions, users};
+use crate::store::{Conn, known_devices, one_time_tokens, registrations, sessions, users};
 
 /// A log-in may bring the stored hash up to date while the password is compared: then it is compared
 /// once more.
@@ -63,6 +63,8 @@ pub(super) fn replace(
         return Ok(None);
     }
     forget_pending(conn, user)?;
+    // Whoever had the old password may have logged in with it.
+    known_devices::forget_all(conn, user.id)?;
     let notice = Notice { kind: MailKind::PasswordChanged, detail: "", brings_back: None };
     order_notice(conn, policy, user, user.email.as_ref(), &notice, now)?;
     Ok(Some(sessions::end_all_sessions(conn, user.id, keep, reason, now)?))

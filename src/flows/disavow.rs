@@ -9,7 +9,7 @@ use crate::domain::{
     UtcTime,
 };
 use crate::store::outbox::{self, MailKind};
-use crate::store::{self, Conn, Unique, one_time_tokens, sessions, users};
+use crate::store::{self, Conn, Unique, known_devices, one_time_tokens, sessions, users};
 
 impl Flows {
     /// Does what the link says, once. Opened again, it is answered as the first time.
@@ -41,6 +41,7 @@ fn undo(
         return Ok(None);
     }
     forget_pending(conn, &user)?;
+    known_devices::forget_all(conn, user.id)?;
     let user = bring_back(conn, user, &token, now)?;
     if let Some(email) = user.email.as_ref().filter(|email| email.is_reachable()) {
         let kind = MailKind::PasswordReset;

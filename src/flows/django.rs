@@ -4,7 +4,7 @@
 use super::administration::may_touch;
 use super::change_email::tell_old_address;
 use super::delete_account::{delete_account, keep_one_superuser, lock_for_staff};
-use super::{Error, Flows, Result};
+use super::{Entrance, Error, Flows, Result};
 use crate::domain::{
     Email, EmailChange, EndReason, Locale, PasswordHash, PlainPassword, User, UserId, Username,
 };
@@ -90,10 +90,18 @@ pub struct Taken {
 impl Flows {
     /// A token for whoever knows the password. The address does not stand in for the name here, and
     /// an account that is switched off is not told apart from a wrong password.
-    pub fn django_log_in(&self, username: &str, password: &PlainPassword) -> Result<String> {
+    pub fn django_log_in(
+        &self,
+        username: &str,
+        password: &PlainPassword,
+        entrance: &Entrance,
+    ) -> Result<String> {
         let find = |conn: &mut Conn| users::find_by_username(conn, username);
-        let (user, ()) =
-            self.with_password(find, password, |_, _| Ok(())).map_err(disabled_as_unknown)?;
+        let open = || {
+            let entered = self.with_password(find, password, |_, _| Ok(()));
+            entered.map_err(disabled_as_unknown)
+        };
+        let (user, ()) = self.attempt(username, entrance, find, open)?;
         tracing::info!(user_id = user.id.0, "logged in on the Django face");
         let now = self.now();
         Ok(self.django_tokens.issue(&user, &Origin::at(now), now))
@@ -104,9 +112,11 @@ impl Flows {
         &self,
         username: &str,
         password: &PlainPassword,
+        entrance: &Entrance,
     ) -> Result<User> {
         let find = |conn: &mut Conn| users::find_by_username(conn, username);
-        let (user, _) = self.check_password(find, password).map_err(disabled_as_unknown)?;
+        let check = || self.check_password(find, password).map_err(disabled_as_unknown);
+        let (user, _) = self.attempt(username, entrance, find, check)?;
         Ok(user)
     }
 

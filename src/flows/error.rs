@@ -1,5 +1,7 @@
 //! Every failure that a client can tell apart, and the two that it cannot.
 
+use std::time::Duration;
+
 use crate::domain::Fault;
 use crate::security::access_token::Refusal;
 use crate::security::hasher::HashError;
@@ -94,6 +96,9 @@ pub enum Error {
     /// No such thing.
     #[error("not found")]
     NotFound,
+    /// Tried too often; worth trying again after that time.
+    #[error("over the limit")]
+    RateLimited(Duration),
     /// Too much to do at the moment.
     #[error("overloaded")]
     Overloaded,

@@ -2,13 +2,25 @@
 
 use super::notices::{Notice, order_notice};
 use super::tokens::{OpenedSession, open_session};
-use super::{Error, Flows, Policy, Result, TokenPair};
+use super::{Entrance, Error, Flows, Policy, Result, TokenPair};
 use crate::domain::{Device, Email, PlainPassword, PlainToken, TokenHash, User, UtcTime};
 use crate::store::outbox::MailKind;
-use crate::store::{self, Conn, sessions, users};
+use crate::store::{self, Conn, known_devices, sessions, users};
 
 /// How passwords appear in `amr` (RFC 8176).
 pub(super) const AMR_PASSWORD: &str = "pwd";
+
+/// Devices that are remembered of a person.
+const KNOWN_DEVICES: i64 = 20;
+
+/// A log-in.
+#[derive(Debug)]
+pub struct LoggedIn {
+    /// The tokens.
+    pub tokens: TokenPair,
+    /// What makes the device a known one the next time.
+    pub device_token: PlainToken,
+}
 
 /// Log-ins that bring an outdated hash up to date at the same moment meet once, hardly twice.
 const MAX_COMPARISONS: usize = 3;
@@ -20,19 +32,39 @@ impl Flows {
         &self,
         name: &str,
         password: &PlainPassword,
-        device: &Device,
-    ) -> Result<TokenPair> {
+        entrance: &Entrance,
+    ) -> Result<LoggedIn> {
+        let find = |conn: &mut Conn| find_by_login(conn, name);
+        self.attempt(name, entrance, find, || self.open_door(name, password, entrance))
+    }
+
+    fn open_door(
+        &self,
+        name: &str,
+        password: &PlainPassword,
+        entrance: &Entrance,
+    ) -> Result<LoggedIn> {
         let refresh_token = PlainToken::random(PlainToken::REFRESH_PREFIX);
-        let (hash, policy, device) = (refresh_token.hash(), self.policy.clone(), device.clone());
-        let now = self.now();
-        let (user, opened) = self.with_password(
+        let new_token = PlainToken::random(PlainToken::DEVICE_PREFIX);
+        let arrival = Arrival {
+            policy: self.policy.clone(),
+            device: entrance.device.clone(),
+            device_token: entrance.device_token.as_ref().map(PlainToken::hash),
+            new_device_token: new_token.hash(),
+            refresh_token: refresh_token.hash(),
+            now: self.now(),
+        };
+        let now = arrival.now;
+        let (user, (opened, is_known)) = self.with_password(
             |conn| find_by_login(conn, name),
             password,
-            move |conn, user| enter(conn, &policy, user, &device, &hash, now),
+            move |conn, user| arrival.enter(conn, user),
         )?;
+        let device_token = entrance.device_token.clone().filter(|_| is_known).unwrap_or(new_token);
         self.mail_ordered.notify_one();
         tracing::info!(user_id = user.id.0, session_id = %opened.session.id, "logged in");
-        self.first_pair(&user, &opened, refresh_token, now)
+        let tokens = self.first_pair(&user, &opened, refresh_token, now)?;
+        Ok(LoggedIn { tokens, device_token })
     }
 
     /// Does `work` for the active account that `find` finds, if `password` is its password, in the
@@ -101,20 +133,38 @@ impl Flows {
     }
 }
 
-/// Opens a session, and tells the owner if it is on a device that no session was on before.
-fn enter(
-    conn: &mut Conn,
-    policy: &Policy,
-    user: &User,
-    device: &Device,
-    refresh_token: &TokenHash,
+/// Somebody with the right password.
+#[derive(Clone)]
+struct Arrival {
+    policy: Policy,
+    device: Device,
+    device_token: Option<TokenHash>,
+    new_device_token: TokenHash,
+    refresh_token: TokenHash,
     now: UtcTime,
-) -> Result<OpenedSession> {
-    if sessions::knows_device(conn, user.id, device)? == Some(false) {
-        let notice = Notice { kind: MailKind::NewDevice, detail: &device.label, brings_back: None };
-        order_notice(conn, policy, user, user.email.as_ref(), &notice, now)?;
+}
+
+impl Arrival {
+    /// Opens a session, remembers the device, and tells the owner if it was not known. The second
+    /// answer says whether the device keeps the token it has. One that is not this person's is
+    /// replaced: it may be another person's, or made up.
+    fn enter(&self, conn: &mut Conn, user: &User) -> Result<(OpenedSession, bool)> {
+        let Self { policy, device, now, .. } = self;
+        let own = match &self.device_token {
+            Some(token) if known_devices::find_owner(conn, token)? == Some(user.id) => Some(token),
+            _ => None,
+        };
+        if own.is_none() && sessions::knows_device(conn, user.id, device)? == Some(false) {
+            let detail = &device.label;
+            let notice = Notice { kind: MailKind::NewDevice, detail, brings_back: None };
+            order_notice(conn, policy, user, user.email.as_ref(), &notice, *now)?;
+        }
+        let device_token = own.unwrap_or(&self.new_device_token);
+        known_devices::remember(conn, user.id, device_token, KNOWN_DEVICES, *now)?;
+        let token = &self.refresh_token;
+        let opened = open_session(conn, policy, user, AMR_PASSWORD, device, token, *now)?;
+        Ok((opened, own.is_some()))
     }
-    Ok(open_session(conn, policy, user, AMR_PASSWORD, device, refresh_token, now)?)
 }
 
 /// The account that is meant by what somebody typed: the name in any letter case, or the address.

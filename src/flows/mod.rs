@@ -12,6 +12,7 @@ mod disavow;
 mod django;
 mod error;
 mod export;
+mod limits;
 mod log_in;
 mod log_out;
 mod notices;
@@ -43,6 +44,8 @@ pub use create_superuser::NewSuperuser;
 pub use django::{AccountFields, DjangoTokenError, Taken};
 pub use error::{Error, Field, FieldFault};
 pub use export::Export;
+pub use limits::Entrance;
+pub use log_in::LoggedIn;
 pub use profile::{MetadataChange, ProfileChanges};
 pub use register::{RegisterRequest, Registered, WaitingProof};
 pub use reset_password::ResetProof;
@@ -51,7 +54,7 @@ pub use verify_email::{Opening, Proof, VerifiedEmail};
 
 use crate::clock::Clock;
 use crate::domain::token::Secrets;
-use crate::domain::{PasswordPolicy, UtcTime};
+use crate::domain::{Limits, PasswordPolicy, UtcTime};
 use crate::security::access_token::Gate;
 use crate::security::django_token::DjangoTokens;
 use crate::security::hasher::Hasher;
@@ -97,6 +100,8 @@ pub struct Policy {
     pub refresh_grace: Duration,
     /// How many sessions a person may have.
     pub sessions_per_user: u32,
+    /// How often something may be tried; `None`: as often as anybody likes.
+    pub limits: Option<Limits>,
     /// How recent a log-in must be to stand in for the password.
     pub reauth_window: Duration,
     /// Whether people are told by mail what happens to their accounts.

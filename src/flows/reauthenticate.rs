@@ -20,8 +20,10 @@ impl Flows {
             return self.own_profile(id);
         };
         let user = self.own_profile(id)?;
-        let verdict = self.hasher.verify(password, Some(&user.password_hash))?;
-        if verdict.matches { Ok(user) } else { Err(Error::InvalidCredentials) }
+        self.attempt_again(id, || {
+            let verdict = self.hasher.verify(password, Some(&user.password_hash))?;
+            if verdict.matches { Ok(user) } else { Err(Error::InvalidCredentials) }
+        })
     }
 }
 

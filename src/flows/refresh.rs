@@ -4,10 +4,14 @@
 //! same token a moment later gets the same successor, and nobody is logged out. A token that was
 //! replaced longer ago is in the hands of two parties: the session ends.
 
+use super::limits::reserve;
 use super::notices::{Notice, order_notice};
 use super::tokens::refresh_expiry;
 use super::{Error, Flows, Policy, Result, TokenPair};
-use crate::domain::{EndReason, PlainToken, RefreshState, Session, TokenHash, User, UtcTime};
+use crate::domain::{
+    Counted, Counter, Device, EndReason, PlainToken, RefreshState, Session, TokenHash, User,
+    UtcTime,
+};
 use crate::store::outbox::MailKind;
 use crate::store::{Conn, sessions, users};
 
@@ -21,11 +25,18 @@ enum Outcome {
 
 impl Flows {
     /// The next pair, or the same next pair again.
-    pub fn refresh(&self, presented: &PlainToken) -> Result<TokenPair> {
+    pub fn refresh(&self, presented: &PlainToken, device: &Device) -> Result<TokenPair> {
         let now = self.now();
         let successor = self.secrets.refresh_successor(presented);
         let (hash, next, policy) = (presented.hash(), successor.hash(), self.policy.clone());
-        let outcome = self.db.write(move |conn| exchange(conn, &policy, &hash, &next, now))?;
+        let network = Counter::new(Counted::RefreshesOfNetwork, &device.network);
+        let secrets = self.secrets.clone();
+        let outcome = self.db.write(move |conn| {
+            if let Some(bounds) = &policy.limits {
+                reserve(conn, &secrets, bounds, vec![network], now)?;
+            }
+            exchange(conn, &policy, &hash, &next, now)
+        })?;
         match outcome {
             Outcome::Granted(user, session, expires_at) => {
                 self.token_pair(&user, &session, successor, expires_at, now)

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::tokens::open_session;
 use super::{EmailVerification, Error, Flows, Result, TokenPair, log_in::AMR_PASSWORD};
 use crate::domain::{
-    Device, Email, Locale, PlainPassword, PlainToken, Registration, RegistrationId, User, Username,
-    UtcTime,
+    Counter, Device, Email, Locale, PlainPassword, PlainToken, Registration, RegistrationId, User,
+    Username, UtcTime,
 };
 use crate::store::outbox::{self, MailKind};
 use crate::store::users::NewUser;
@@ -56,6 +56,7 @@ impl Flows {
     /// Registers somebody.
     pub fn register(&self, request: RegisterRequest) -> Result<Registered> {
         self.check_new_password(&request)?;
+        self.reserve(Counter::of_mail(&request.email, &request.device))?;
         let password_hash = self.hasher.hash(&request.password)?;
         let (now, device) = (self.now(), request.device);
         let registration_token = PlainToken::random(PlainToken::REGISTRATION_PREFIX);

@@ -2,11 +2,12 @@
 //! found out when the mail is written, so asking tells nothing.
 
 use super::change_password::replace;
+use super::limits::forgive_owner;
 use super::{Error, Flows, Result};
 use crate::domain::token::Secrets;
 use crate::domain::{
-    Email, EndReason, Locale, OneTimeId, OneTimeToken, PlainPassword, PlainToken, Purpose, User,
-    UtcTime,
+    Counted, Counter, Device, Email, EndReason, Locale, OneTimeId, OneTimeToken, PlainPassword,
+    PlainToken, Purpose, User, UtcTime,
 };
 use crate::store::outbox::{self, MailKind};
 use crate::store::{self, Conn, one_time_tokens, users};
@@ -27,7 +28,13 @@ pub enum ResetProof {
 
 impl Flows {
     /// Orders the mail, whatever is known of the address.
-    pub fn request_password_reset(&self, email: Email, locale: Locale) -> Result<()> {
+    pub fn request_password_reset(
+        &self,
+        email: Email,
+        locale: Locale,
+        device: &Device,
+    ) -> Result<()> {
+        self.reserve(Counter::of_mail(&email, device))?;
         let now = self.now();
         self.db.write(move |conn| {
             let subject = email.normalised();
@@ -39,7 +46,13 @@ impl Flows {
     }
 
     /// Puts `new` in the place of the password, whatever that was. Every session ends.
-    pub fn reset_password(&self, proof: ResetProof, new: &PlainPassword) -> Result<()> {
+    pub fn reset_password(
+        &self,
+        proof: ResetProof,
+        new: &PlainPassword,
+        device: &Device,
+    ) -> Result<()> {
+        self.reserve(vec![Counter::new(Counted::AttemptsOfNetwork, &device.network)])?;
         let now = self.now();
         let refusal = match &proof {
             ResetProof::Link(_) => Error::OneTimeTokenInvalid,
@@ -57,7 +70,7 @@ impl Flows {
         })??;
         self.check_password_of(&user, new)?;
         let hash = self.hasher.hash(new)?;
-        let (id, policy) = (user.id, self.policy.clone());
+        let (id, policy, secrets) = (user.id, self.policy.clone(), self.secrets.clone());
         let ended = self.db.write(move |conn| {
             let user = still_due(conn, &token, now)?.ok_or(refusal)?;
             let ended = replace(conn, &policy, &user, &hash, None, EndReason::PasswordReset, now)?;
@@ -65,6 +78,7 @@ impl Flows {
             if let Some(email) = &user.email {
                 users::mark_email_verified(conn, user.id, email, now)?;
             }
+            forgive_owner(conn, &secrets, &user)?;
             ended.ok_or_else(|| Error::Internal("a locked account changed".to_owned()))
         })?;
         self.note_ended(id, ended, EndReason::PasswordReset, now);

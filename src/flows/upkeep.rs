@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Error, Flows, Result};
 use crate::domain::OneTimeToken;
 use crate::security::access_token::Refusal;
-use crate::store::{one_time_tokens, outbox, registrations, sessions};
+use crate::store::{limits, one_time_tokens, outbox, registrations, sessions};
 
 /// How long the trace of a registration says "expired" rather than "unknown".
 const REMEMBER_REGISTRATIONS: Duration = Duration::from_hours(7 * 24);
@@ -42,6 +42,7 @@ impl Flows {
             // Wrong codes are remembered beyond the token they were tried on.
             one_time_tokens::purge(conn, now.before(OneTimeToken::MEMORY))?;
             sessions::purge(conn, now.before(REMEMBER_SESSIONS))?;
+            limits::purge(conn, now)?;
             outbox::purge(conn, now.before(REMEMBER_MAIL))?;
             Ok::<_, Error>(())
         })

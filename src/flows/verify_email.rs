@@ -12,8 +12,8 @@ use super::tokens::open_session;
 use super::{Error, Flows, Policy, Result, TokenPair, VerifyEmailProof};
 use crate::domain::token::Secrets;
 use crate::domain::{
-    Device, Email, EndReason, PlainPassword, PlainToken, Registration, Session, SessionId,
-    TokenHash, User, UtcTime,
+    Counted, Counter, Device, Email, EndReason, PlainPassword, PlainToken, Registration, Session,
+    SessionId, TokenHash, User, UtcTime,
 };
 use crate::store::registrations::{self, Found};
 use crate::store::{self, Conn, Unique, sessions, users};
@@ -78,6 +78,7 @@ impl Flows {
         opening: Opening,
         device: &Device,
     ) -> Result<VerifiedEmail> {
+        self.reserve(vec![Counter::new(Counted::AttemptsOfNetwork, &device.network)])?;
         let now = self.now();
         let amr = match &proof {
             Proof::LinkWithPassword { .. } => AMR_PASSWORD,

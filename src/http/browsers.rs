@@ -17,6 +17,12 @@ const REFRESH_COOKIE: &str = "__Host-hallpass_refresh";
 /// The cookie with the access token, for `forward-auth` only.
 const ACCESS_COOKIE: &str = "__Host-hallpass_access";
 
+/// The cookie by which a device is known again.
+const DEVICE_COOKIE: &str = "__Host-hallpass_device";
+/// How long that is.
+const DEVICE_COOKIE_LIFE: Duration = Duration::days(365);
+
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Which browsers' pages may use cookies.
@@ -53,13 +59,15 @@ impl Browsers {
         }
     }
 
-    /// Whether the cookie of a request that is forwarded to an application counts. The request may be a
-    /// navigation, which names no origin; `SameSite` keeps other sites out of those.
+    /// Whether the cookie of a request that is forwarded to an application counts. Without `Origin` it
+    /// is a GET, for browsers name the origin of everything else: somebody follows a link or types an
+    /// address, which `SameSite` lets through or not, or a page loads a part of itself.
     pub fn may_forward(&self, headers: &HeaderMap) -> bool {
-        match headers.get(ORIGIN) {
-            Some(_) => self.is_from_allowed_page(headers),
-            None => matches!(fetch_site(headers), None | Some("same-origin" | "none")),
+        if headers.contains_key(ORIGIN) {
+            return self.is_from_allowed_page(headers);
         }
+        let navigates = headers.get(SEC_FETCH_MODE).is_some_and(|mode| mode == "navigate");
+        navigates || matches!(fetch_site(headers), None | Some("same-origin" | "none"))
     }
 
     fn allows(&self, origin: &str) -> bool {
@@ -76,6 +84,11 @@ impl Browsers {
             self.cookie(REFRESH_COOKIE, refresh, seconds(pair.refresh_expires_in)),
             self.cookie(ACCESS_COOKIE, pair.access_token.clone(), seconds(pair.expires_in)),
         ]
+    }
+
+    /// The cookie that makes a device known. A log-out leaves it.
+    pub fn device_cookie(&self, token: &PlainToken) -> Cookie<'static> {
+        self.cookie(DEVICE_COOKIE, token.expose().to_owned(), DEVICE_COOKIE_LIFE)
     }
 
     /// What makes browsers forget both.
@@ -116,6 +129,11 @@ fn only_cookie(request: &HttpRequest, name: &str) -> Option<String> {
         (Some(cookie), None) => Some(cookie.value().to_owned()),
         _ => None,
     }
+}
+
+/// The device token of a request's cookie.
+pub fn device_cookie(request: &HttpRequest) -> Option<PlainToken> {
+    only_cookie(request, DEVICE_COOKIE).map(PlainToken::presented)
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ codes! {
     OneTimeTokenExpired, "one_time_token_expired", UNAUTHORIZED, "The time of this link or code is over.";
     AccountDisabled, "account_disabled", FORBIDDEN, "The account is disabled.";
     PermissionDenied, "permission_denied", FORBIDDEN, "This account may not do that.";
-    ProofRequired, "proof_required", FORBIDDEN, "The link alone is not enough: send the registration token of this browser or the password.";
+    ProofRequired, "proof_required", FORBIDDEN, "That is not proof enough: a link needs the registration token of its browser or the password; after too many wrong passwords a log-in on a new device needs a password reset by mail.";
     ReauthRequired, "reauth_required", FORBIDDEN, "The log-in is too long ago for this: send the password, or log in again.";
     OriginRejected, "origin_rejected", FORBIDDEN, "A page of this origin may not do that.";
     NotFound, "not_found", NOT_FOUND, "There is nothing at this address.";
@@ -61,6 +61,7 @@ codes! {
     PayloadTooLarge, "payload_too_large", PAYLOAD_TOO_LARGE, "The body is too large.";
     UnsupportedMediaType, "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body must be application/json in UTF-8.";
     ValidationFailed, "validation_failed", UNPROCESSABLE_ENTITY, "Some fields are not acceptable.";
+    RateLimited, "rate_limited", TOO_MANY_REQUESTS, "Too many attempts; try again later.";
     InternalError, "internal_error", INTERNAL_SERVER_ERROR, "Something went wrong here.";
     Overloaded, "overloaded", SERVICE_UNAVAILABLE, "There is too much to do; try again soon.";
     Unavailable, "unavailable", SERVICE_UNAVAILABLE, "Something that is needed does not answer; try again soon.";
@@ -72,9 +73,10 @@ impl Code {
         Self::ALL.iter().copied().find(|code| code.name() == name)
     }
 
-    /// After how many seconds it is worth trying again.
+    /// After how many seconds it is worth trying again, where nobody knows better.
     pub const fn retry_after(self) -> Option<u32> {
         match self {
+            Self::RateLimited => Some(60),
             Self::Overloaded => Some(5),
             Self::Unavailable => Some(2),
             _ => None,

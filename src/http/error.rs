@@ -1,6 +1,8 @@
 //! From a failure to the answer that tells it: `application/problem+json` (RFC 9457). Causes are
 //! logged here, once, and never sent.
 
+use std::time::Duration;
+
 use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
@@ -93,12 +95,25 @@ pub struct ApiError {
     pub code: Code,
     errors: Vec<FieldFault>,
     allow: Option<String>,
+    retry_after: Option<u32>,
 }
 
 impl ApiError {
     /// A 405 that names the methods there are.
     pub fn method_not_allowed(allow: String) -> Self {
         Self { allow: Some(allow), ..Self::from(Code::MethodNotAllowed) }
+    }
+
+    /// A 429 that says how long to wait, in whole seconds.
+    fn rate_limited(wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let retry_after = Some(u32::try_from(seconds).unwrap_or(u32::MAX));
+        Self { retry_after, ..Self::from(Code::RateLimited) }
+    }
+
+    /// After how many seconds it is worth trying again.
+    pub fn retry_after(&self) -> Option<u32> {
+        self.retry_after
     }
 
     /// What is wrong with which field.
@@ -114,7 +129,7 @@ impl ApiError {
 
 impl From<Code> for ApiError {
     fn from(code: Code) -> Self {
-        Self { code, errors: Vec::new(), allow: None }
+        Self { code, errors: Vec::new(), allow: None, retry_after: code.retry_after() }
     }
 }
 
@@ -143,6 +158,7 @@ impl From<Error> for ApiError {
             Error::UsernameTaken => Code::UsernameTaken,
             Error::EmailTaken => Code::EmailTaken,
             Error::NotFound => Code::NotFound,
+            Error::RateLimited(wait) => return Self::rate_limited(wait),
             Error::Overloaded => Code::Overloaded,
             Error::Unavailable(cause) => {
                 tracing::error!(cause, "unavailable");
@@ -187,10 +203,10 @@ impl ResponseError for ApiError {
             code: code.name(),
             request_id: request_id::current(),
             errors,
-            retry_after: code.retry_after(),
+            retry_after: self.retry_after,
         };
         let mut response = HttpResponse::build(code.status());
-        if let Some(seconds) = code.retry_after() {
+        if let Some(seconds) = self.retry_after {
             response.insert_header((RETRY_AFTER, seconds.to_string()));
         }
         if let Some(challenge) = code.challenge() {

@@ -8,6 +8,8 @@ mod migrate;
 mod schema;
 mod writer;
 
+pub mod known_devices;
+pub mod limits;
 pub mod one_time_tokens;
 pub mod outbox;
 pub mod registrations;

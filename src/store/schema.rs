@@ -111,6 +111,24 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    limits (name) {
+        name -> Text,
+        uses -> BigInt,
+        resets_at -> BigInt,
+        waits_until -> BigInt,
+    }
+}
+
+diesel::table! {
+    known_devices (token_hash) {
+        token_hash -> Binary,
+        user_id -> BigInt,
+        created_at -> BigInt,
+        last_seen_at -> BigInt,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     users,
     sessions,
@@ -118,5 +136,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     registrations,
     one_time_tokens,
     outbox,
-    signing_keys
+    signing_keys,
+    limits,
+    known_devices,
 );

@@ -20,6 +20,7 @@ mod edge;
 mod forward_auth;
 mod instances;
 mod language;
+mod limits;
 mod log_in;
 mod origins;
 mod page;

@@ -95,6 +95,8 @@ on_both! {
             "password_policy": null, "access_token_expires_in": 120,
             "refresh_token_expires_in": 86_400, "session_expires_in": 172_800,
             "refresh_grace": 10, "registration_expires_in": 86_400,
+            "password_reset_expires_in": 1_800, "email_change_expires_in": 3_600,
+            "reauth_window": 300, "metadata_max_bytes": 4_096,
             "languages": ["en", "ko"], "social_providers": [],
         }));
         let body = json!({"email": "mina@example.com", "password": PASSWORD});

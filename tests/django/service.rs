@@ -34,6 +34,7 @@ pub fn start(own_settings: &[(&str, &str)]) -> Service {
         ("HALLPASS_PUBLIC_URL", "http://fallback.example"),
         ("HALLPASS_DATA_DIR", folder.path().to_str().unwrap()),
         ("HALLPASS_BCRYPT_COST", "4"),
+        ("HALLPASS_LIMITS", "off"),
         ("HALLPASS_WORKERS", "1"),
         ("DATABASE_URL", &sqlite),
     ];

@@ -42,7 +42,7 @@ impl Setup {
 
     /// With cheap hashes, on SQLite.
     pub fn on_sqlite() -> Self {
-        Self::bare().with("HALLPASS_BCRYPT_COST", "4")
+        Self::bare().with("HALLPASS_BCRYPT_COST", "4").with("HALLPASS_LIMITS", "off")
     }
 
     /// The same on an empty Postgres; `None` (said aloud) where there is none.

@@ -12,6 +12,7 @@ use super::{
     views,
 };
 use crate::http::blocking::State;
+use crate::http::client::Client;
 
 /// The longest header field in bytes, as in the server the reference runs under.
 const MAX_HEADER_FIELD: usize = 8190;
@@ -58,6 +59,7 @@ async fn answer(
     payload: Payload,
     face: Data<Face>,
     state: Data<State>,
+    Client(device): Client,
 ) -> HttpResponse {
     let Some(Found { page, format }) = pages::find(request.uri().path()) else {
         return Answer::not_found().write(&Page::Missing, false, None);
@@ -67,7 +69,7 @@ async fn answer(
         return answer.write(&page, false, None);
     }
     let received =
-        Request::receive(&request, payload, page.clone(), format, &face.public_url).await;
+        Request::receive(&request, payload, page.clone(), format, device, &face.public_url).await;
     match state.run(move |flows| Ok(views::answer(flows, &received))).await {
         Ok(outcome) => outcome.answer.write(&page, outcome.authenticated, outcome.indent),
         Err(error) => views::no_answer(error.code).write(&page, false, None),

@@ -10,6 +10,8 @@ use super::{
     pages::Page,
     value::Submitted,
 };
+use crate::domain::Device;
+use crate::flows::Entrance;
 use crate::http::body::collect;
 use crate::http::code::Code;
 
@@ -26,6 +28,8 @@ pub struct Request {
     pub accept: Option<String>,
     /// The `Authorization` header.
     pub authorization: Option<Vec<u8>>,
+    /// Where it comes from, for the limits.
+    pub entrance: Entrance,
     /// Where links in the answer begin, as `http://host`.
     pub origin: String,
     content_type: String,
@@ -53,6 +57,7 @@ impl Request {
         payload: Payload,
         page: Page,
         format: Option<String>,
+        device: Device,
         public_url: &str,
     ) -> Self {
         let method = request.method().as_str().to_owned();
@@ -66,6 +71,7 @@ impl Request {
             format: format.or_else(|| form::query_value(request.query_string(), "format")),
             accept: joined(request, &header::ACCEPT).map(|value| super::charset::latin1(&value)),
             authorization: joined(request, &header::AUTHORIZATION),
+            entrance: Entrance { device, device_token: None },
             origin: origin(request, public_url),
             content_type: last(request, &header::CONTENT_TYPE),
             body: body.map_err(|error| error.code),

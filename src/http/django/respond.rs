@@ -1,5 +1,7 @@
 //! Answers as the reference writes them: compact JSON and its headers.
 
+use std::time::Duration;
+
 use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
 use serde::Serialize as _;
@@ -73,6 +75,16 @@ impl Answer {
     pub fn unavailable(retry_after: Option<u32>) -> Self {
         let text = "Service temporarily unavailable.";
         Self { retry_after, ..Self::detail(StatusCode::SERVICE_UNAVAILABLE, text) }
+    }
+
+    /// 429, in the words of the reference's own throttles.
+    pub fn throttled(wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let plural = if seconds == 1 { "" } else { "s" };
+        let text =
+            format!("Request was throttled. Expected available in {seconds} second{plural}.");
+        let retry_after = Some(u32::try_from(seconds).unwrap_or(u32::MAX));
+        Self { retry_after, ..Self::detail(StatusCode::TOO_MANY_REQUESTS, &text) }
     }
 
     /// 500. The cause is logged where it happened.

@@ -1,6 +1,8 @@
 //! What each page does, in the reference's order of checks: `Accept`, log-in, permission, method, body,
 //! fields.
 
+use std::time::Duration;
+
 use actix_web::http::StatusCode;
 use serde_json::json;
 
@@ -19,6 +21,8 @@ use crate::domain::{PlainPassword, User};
 use crate::flows::{DjangoTokenError, Error, Flows};
 use crate::http::code::Code;
 
+/// What a client is told to wait that waiting does not help.
+const WAIT_FOR_PROOF: Duration = Duration::from_hours(1);
 const CANNOT_LOG_IN: &str = "Unable to log in with provided credentials.";
 const UNDECODABLE: &str = "Error decoding signature.";
 
@@ -92,7 +96,7 @@ fn answer_page(flows: &Flows, request: &Request) -> Result<Answer, Answer> {
 fn answer_token_page(flows: &Flows, request: &Request) -> Result<Answer, Answer> {
     let fields = read_fields(request)?;
     let token = match request.page {
-        Page::ObtainToken => obtain_token(flows, &fields)?,
+        Page::ObtainToken => obtain_token(flows, request, &fields)?,
         Page::RefreshToken => flows.django_refresh(&read_token(&fields)?).map_err(body_refusal)?,
         _ => {
             let token = read_token(&fields)?;
@@ -107,7 +111,7 @@ fn read_token(fields: &Fields) -> Result<String, Answer> {
     fields::required_text(fields, "token").map_err(|texts| faults([("token", Some(texts))]))
 }
 
-fn obtain_token(flows: &Flows, fields: &Fields) -> Result<String, Answer> {
+fn obtain_token(flows: &Flows, request: &Request, fields: &Fields) -> Result<String, Answer> {
     let username = fields::required_text(fields, "username");
     let password = fields::required_text(fields, "password");
     let (username, password) = match (username, password) {
@@ -119,7 +123,7 @@ fn obtain_token(flows: &Flows, fields: &Fields) -> Result<String, Answer> {
     // A password too long for any account is wrong for each.
     let password =
         PlainPassword::parse(&password).map_err(|_| Answer::non_field_error(CANNOT_LOG_IN))?;
-    flows.django_log_in(&username, &password).map_err(|error| match error {
+    flows.django_log_in(&username, &password, &request.entrance).map_err(|error| match error {
         Error::InvalidCredentials => Answer::non_field_error(CANNOT_LOG_IN),
         other => failure(other),
     })
@@ -164,6 +168,9 @@ pub fn no_answer(code: Code) -> Answer {
 /// A failure that has nothing to do with what was sent.
 pub fn failure(error: Error) -> Answer {
     match error {
+        Error::RateLimited(wait) => Answer::throttled(wait),
+        // Beyond a hundred wrong passwords in a row; a reset by mail ends it.
+        Error::ProofRequired => Answer::throttled(WAIT_FOR_PROOF),
         Error::Overloaded => no_answer(Code::Overloaded),
         Error::Unavailable(cause) => {
             tracing::warn!(cause, "unavailable");
@@ -211,9 +218,12 @@ fn log_in(flows: &Flows, request: &Request) -> Result<User, Answer> {
         Some(Credentials::Basic { username, password }) => {
             let wrong = || refuse("Invalid username/password.");
             let password = PlainPassword::parse(&password).map_err(|_| wrong())?;
-            flows.django_user_by_password(&username, &password).map_err(|error| match error {
-                Error::InvalidCredentials => wrong(),
-                other => failure(other),
+            let entrance = &request.entrance;
+            flows.django_user_by_password(&username, &password, entrance).map_err(|error| {
+                match error {
+                    Error::InvalidCredentials => wrong(),
+                    other => failure(other),
+                }
             })
         }
         None => Err(refuse(NOT_AUTHENTICATED)),

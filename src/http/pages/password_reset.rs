@@ -9,7 +9,7 @@ use crate::flows::{Flows, ResetProof};
 use crate::http::blocking::State;
 
 pub(super) async fn act(state: web::Data<State>, form: Form) -> View {
-    let Form { token, password, .. } = form;
+    let Form { token, password, device } = form;
     let policy = state.flows.policy().password;
     let password = PlainPassword::parse(&password)
         .and_then(|password| policy.check(&password, None, None).map(|()| password));
@@ -17,7 +17,8 @@ pub(super) async fn act(state: web::Data<State>, form: Form) -> View {
         Ok(password) => password,
         Err(fault) => return refused(fault),
     };
-    let reset = move |flows: &Flows| flows.reset_password(ResetProof::Link(token), &password);
+    let proof = ResetProof::Link(token);
+    let reset = move |flows: &Flows| flows.reset_password(proof, &password, &device);
     match state.run(reset).await {
         Ok(()) => View::DONE,
         Err(error) => match error.faults().first() {

@@ -9,6 +9,7 @@ use crate::flows::Flows;
 use crate::http::bearer::Bearer;
 use crate::http::blocking::State;
 use crate::http::body::{Body, Fields, Json};
+use crate::http::client::Client;
 use crate::http::error::ApiError;
 use crate::http::schema::EmailAddress;
 
@@ -42,15 +43,17 @@ impl Body for ChangeEmailRequest {
     request_body(content = ChangeEmailRequest, example = json!({"new_email": "mina@new.example", "password": "plum tree at dusk"})),
     responses((status = 202, description = "A mail is on its way.", body = VerificationSent)),
     security(("bearer" = [])),
-    extensions(("x-error-codes" = json!(["invalid_credentials", "reauth_required"])))
+    extensions(("x-error-codes" = json!(["invalid_credentials", "reauth_required", "rate_limited"])))
 )]
 /// Orders the proof.
 pub async fn handle(
     state: web::Data<State>,
     Bearer(claims): Bearer,
+    Client(device): Client,
     Json(ChangeEmailRequest { new_email, password }): Json<ChangeEmailRequest>,
 ) -> Result<HttpResponse, ApiError> {
-    let flow = move |flows: &Flows| flows.change_email(&claims, new_email, password.as_ref());
+    let flow =
+        move |flows: &Flows| flows.change_email(&claims, new_email, password.as_ref(), &device);
     let waiting = state.run(flow).await?;
     Ok(HttpResponse::Accepted().json(VerificationSent::from(waiting)))
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::password_policy::PublicPolicy;
-use crate::domain::{Language, Registration};
+use crate::domain::{Language, Metadata, Purpose, Registration};
 use crate::flows::{EmailVerification, VerifyEmailProof};
 use crate::http::blocking::State;
 
@@ -41,6 +41,18 @@ pub struct PublicConfig {
     /// How long a registration waits for its proof, in seconds.
     #[schema(example = 86_400)]
     registration_expires_in: u64,
+    /// How long the link and code of a reset mail count, in seconds.
+    #[schema(example = 1_800)]
+    password_reset_expires_in: u64,
+    /// How long a change of address waits for its proof, in seconds.
+    #[schema(example = 3_600)]
+    email_change_expires_in: u64,
+    /// How recent a log-in must be to stand in for the password, in seconds.
+    #[schema(example = 300)]
+    reauth_window: u64,
+    /// Most bytes of an account's `metadata`.
+    #[schema(example = 4_096)]
+    metadata_max_bytes: usize,
     /// Languages of mail, as BCP 47 tags.
     #[schema(example = json!(["en", "ko"]))]
     languages: Vec<&'static str>,
@@ -79,6 +91,10 @@ pub async fn handle(state: web::Data<State>) -> web::Json<PublicConfig> {
         session_expires_in: policy.session_lifetime.as_secs(),
         refresh_grace: policy.refresh_grace.as_secs(),
         registration_expires_in: Registration::LIFETIME.as_secs(),
+        password_reset_expires_in: Purpose::ResetPassword.lifetime().as_secs(),
+        email_change_expires_in: Registration::CHANGE_LIFETIME.as_secs(),
+        reauth_window: policy.reauth_window.as_secs(),
+        metadata_max_bytes: Metadata::MAX_BYTES,
         languages: Language::ALL.map(Language::tag).to_vec(),
         social_providers: Vec::new(),
     })

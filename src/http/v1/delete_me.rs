@@ -34,7 +34,7 @@ impl Body for DeleteMeRequest {
     request_body(content = DeleteMeRequest, example = json!({"password": "plum tree at dusk"})),
     responses((status = 204, description = "The account is gone.")),
     security(("bearer" = [])),
-    extensions(("x-error-codes" = json!(["invalid_credentials", "reauth_required", "last_superuser"])))
+    extensions(("x-error-codes" = json!(["invalid_credentials", "reauth_required", "rate_limited", "last_superuser"])))
 )]
 /// Removes the account.
 pub async fn handle(

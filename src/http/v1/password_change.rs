@@ -41,7 +41,7 @@ impl Body for ChangePasswordRequest {
     request_body(content = ChangePasswordRequest, example = json!({"current_password": "plum tree at dusk", "new_password": "pear tree at dawn"})),
     responses((status = 204, description = "The new password counts.")),
     security(("bearer" = [])),
-    extensions(("x-error-codes" = json!(["invalid_credentials", "reauth_required"])))
+    extensions(("x-error-codes" = json!(["invalid_credentials", "reauth_required", "rate_limited"])))
 )]
 /// Changes the password.
 pub async fn handle(

@@ -8,6 +8,7 @@ use super::register::accepted_locale;
 use crate::domain::Email;
 use crate::http::blocking::State;
 use crate::http::body::{Body, Fields, Json};
+use crate::http::client::Client;
 use crate::http::error::ApiError;
 use crate::http::schema::EmailAddress;
 
@@ -43,15 +44,16 @@ pub struct PasswordResetSent {
     description = "Mails a link and a code to the account's address, good for 30 minutes. The newest mail is the one that counts. The answer is always the same, whether there is an account or not.",
     request_body(content = PasswordResetRequest, example = json!({"email": "mina@example.com"})),
     responses((status = 202, description = "Noted.", body = PasswordResetSent)),
-    extensions(("x-error-codes" = json!(["overloaded", "unavailable"])))
+    extensions(("x-error-codes" = json!(["rate_limited", "overloaded", "unavailable"])))
 )]
 /// Orders the mail.
 pub async fn handle(
     state: web::Data<State>,
     request: HttpRequest,
+    Client(device): Client,
     Json(PasswordResetRequest { email }): Json<PasswordResetRequest>,
 ) -> Result<HttpResponse, ApiError> {
     let locale = accepted_locale(&request);
-    state.run(move |flows| flows.request_password_reset(email, locale)).await?;
+    state.run(move |flows| flows.request_password_reset(email, locale, &device)).await?;
     Ok(HttpResponse::Accepted().json(PasswordResetSent { status: "reset_sent" }))
 }

@@ -9,6 +9,7 @@ use crate::domain::{Email, PlainPassword, PlainToken};
 use crate::flows::ResetProof;
 use crate::http::blocking::State;
 use crate::http::body::{Body, Fields, Json};
+use crate::http::client::Client;
 use crate::http::error::ApiError;
 use crate::http::schema::{EmailAddress, NewPassword};
 
@@ -83,13 +84,14 @@ impl Body for Confirmation {
     description = "Takes the token of the mail's link, or the address with the code, once. Every session of the person ends, and whatever else waited for a click. Invitations are accepted here too.",
     request_body(content = ConfirmPasswordResetRequest, example = json!({"token": "Zm9yIHRoZSBsb3ZlIG9mIGV4YW1wbGVzIG9ubHku", "new_password": "pear tree at dawn"})),
     responses((status = 204, description = "The new password counts; log in with it.")),
-    extensions(("x-error-codes" = json!(["code_invalid", "one_time_token_invalid", "one_time_token_expired", "overloaded", "unavailable"])))
+    extensions(("x-error-codes" = json!(["code_invalid", "one_time_token_invalid", "one_time_token_expired", "rate_limited", "overloaded", "unavailable"])))
 )]
 /// Sets the new password.
 pub async fn handle(
     state: web::Data<State>,
+    Client(device): Client,
     Json(Confirmation { proof, new_password }): Json<Confirmation>,
 ) -> Result<HttpResponse, ApiError> {
-    state.run(move |flows| flows.reset_password(proof, &new_password)).await?;
+    state.run(move |flows| flows.reset_password(proof, &new_password, &device)).await?;
     Ok(HttpResponse::NoContent().finish())
 }

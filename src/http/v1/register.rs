@@ -100,7 +100,7 @@ pub struct LoggedIn {
         (status = 202, description = "A mail is on its way.", body = VerificationSent),
         (status = 201, description = "The person is logged in (verification `optional` or `none`).", body = LoggedIn),
     ),
-    extensions(("x-error-codes" = json!(["username_taken", "email_taken", "origin_rejected", "overloaded", "unavailable"])))
+    extensions(("x-error-codes" = json!(["username_taken", "email_taken", "origin_rejected", "rate_limited", "overloaded", "unavailable"])))
 )]
 /// Registers somebody.
 pub async fn handle(

@@ -8,6 +8,7 @@ use super::register::accepted_locale;
 use crate::domain::Email;
 use crate::http::blocking::State;
 use crate::http::body::{Body, Fields, Json};
+use crate::http::client::Client;
 use crate::http::error::ApiError;
 use crate::http::schema::EmailAddress;
 
@@ -43,15 +44,16 @@ pub struct VerificationResent {
     description = "The newest mail is the one that counts. The answer is always the same, whether anything waits for the address or not.",
     request_body(content = ResendRequest, example = json!({"email": "mina@example.com"})),
     responses((status = 202, description = "Noted.", body = VerificationResent)),
-    extensions(("x-error-codes" = json!(["overloaded", "unavailable"])))
+    extensions(("x-error-codes" = json!(["rate_limited", "overloaded", "unavailable"])))
 )]
 /// Orders the mail again.
 pub async fn handle(
     state: web::Data<State>,
     request: HttpRequest,
+    Client(device): Client,
     Json(ResendRequest { email }): Json<ResendRequest>,
 ) -> Result<HttpResponse, ApiError> {
     let locale = accepted_locale(&request);
-    state.run(move |flows| flows.resend_verification(email, locale)).await?;
+    state.run(move |flows| flows.resend_verification(email, locale, &device)).await?;
     Ok(HttpResponse::Accepted().json(VerificationResent { status: "verification_sent" }))
 }

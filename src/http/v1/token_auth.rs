@@ -4,9 +4,11 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use utoipa::ToSchema;
 
 use super::token_pair::{TokenPair, Transport};
-use crate::domain::{Fault, PlainPassword};
+use crate::domain::{Fault, PlainPassword, PlainToken};
+use crate::flows::{Entrance, LoggedIn};
 use crate::http::blocking::State;
 use crate::http::body::{Body, Fields, Json};
+use crate::http::browsers::device_cookie;
 use crate::http::client::Client;
 use crate::http::error::ApiError;
 
@@ -23,6 +25,10 @@ pub struct TokenAuthRequest {
     /// Put the refresh token into a cookie, for browsers.
     #[schema(example = false)]
     use_cookie: Option<bool>,
+    /// From the last log-in on this device, if there was one: wrong passwords that others try elsewhere
+    /// do not make it wait. In cookie mode it is in a cookie.
+    #[schema(value_type = Option<String>, example = "hpd_2kQ9wE0rT4yU8iO2pA6s0J4mC8bV2nX6zL1kS9dF3gH")]
+    device_token: Option<PlainToken>,
 }
 
 /// No name and no address is longer.
@@ -37,7 +43,8 @@ impl Body for TokenAuthRequest {
         });
         let password = fields.required("password", PlainPassword::parse);
         let use_cookie = fields.flag("use_cookie");
-        Some(Self { username: username?, password: password?, use_cookie })
+        let device_token = fields.optional("device_token", |text| Ok(PlainToken::presented(text)));
+        Some(Self { username: username?, password: password?, use_cookie, device_token })
     }
 }
 
@@ -47,22 +54,30 @@ impl Body for TokenAuthRequest {
     operation_id = "tokenAuth",
     tag = "token",
     summary = "Log in",
-    description = "Opens a session for whoever knows the password. An unknown name is answered like a wrong password. With `use_cookie` (cookie mode) the refresh token comes in a `__Host-` cookie that scripts cannot read; such requests are taken from allowed origins only.",
+    description = "Opens a session for whoever knows the password. An unknown name is answered like a wrong password. With `use_cookie` (cookie mode) the refresh token comes in a `__Host-` cookie that scripts cannot read; such requests are taken from allowed origins only. Wrong passwords make waits (429) that grow, but end; after a hundred in a row a device that was never logged in on needs a password reset by mail first (`proof_required`).",
     request_body(content = TokenAuthRequest, example = json!({"username": "mina@example.com", "password": "plum tree at dusk"})),
     responses((status = 200, description = "Logged in.", body = TokenPair)),
-    extensions(("x-error-codes" = json!(["invalid_credentials", "account_disabled", "origin_rejected", "overloaded", "unavailable"])))
+    extensions(("x-error-codes" = json!(["invalid_credentials", "account_disabled", "proof_required", "origin_rejected", "rate_limited", "overloaded", "unavailable"])))
 )]
 /// Logs in.
 pub async fn handle(
     state: web::Data<State>,
     request: HttpRequest,
     Client(device): Client,
-    Json(TokenAuthRequest { username, password, use_cookie }): Json<TokenAuthRequest>,
+    Json(body): Json<TokenAuthRequest>,
 ) -> Result<HttpResponse, ApiError> {
+    let TokenAuthRequest { username, password, use_cookie, device_token } = body;
     let transport = Transport::wanted(use_cookie);
     state.browsers.check(&request, transport == Transport::Cookie)?;
-    let pair = state.run(move |flows| flows.log_in(&username, &password, &device)).await?;
+    let device_token = device_token.or_else(|| device_cookie(&request));
+    let entrance = Entrance { device, device_token };
+    let LoggedIn { tokens, device_token } =
+        state.run(move |flows| flows.log_in(&username, &password, &entrance)).await?;
     let mut answer = HttpResponse::Ok();
-    let pair = transport.deliver(pair, &state.browsers, &mut answer);
+    let mut pair = transport.deliver(tokens, &state.browsers, &mut answer);
+    match transport {
+        Transport::Cookie => drop(answer.cookie(state.browsers.device_cookie(&device_token))),
+        Transport::Body => pair.device_token = Some(device_token.expose().to_owned()),
+    }
     Ok(answer.json(pair))
 }

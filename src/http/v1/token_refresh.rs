@@ -2,10 +2,11 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::refresh_token::RefreshTokenBody;
+use super::refresh_token::{RefreshTokenBody, RefreshTokenRequest};
 use super::token_pair::TokenPair;
 use crate::http::blocking::State;
 use crate::http::body::Json;
+use crate::http::client::Client;
 use crate::http::code::Code;
 use crate::http::error::ApiError;
 
@@ -16,19 +17,20 @@ use crate::http::error::ApiError;
     tag = "token",
     summary = "Exchange a refresh token",
     description = "Replaces the refresh token by a new one. For 30 seconds the replaced token still answers with the same successor, so that tabs which refresh at the same moment stay logged in; used later, it ends the session. In cookie mode the token is taken from the cookie and the next one put there; no refusal clears a cookie, for another tab may have a newer one.",
-    request_body(content = RefreshTokenBody, example = json!({"refresh_token": "hpr_9iT1b5zJm4M0l3yq7nR2vXwK8sD6cF0gH1jL5pQ4eUo"})),
+    request_body(content = RefreshTokenRequest, example = json!({"refresh_token": "hpr_9iT1b5zJm4M0l3yq7nR2vXwK8sD6cF0gH1jL5pQ4eUo"})),
     responses((status = 200, description = "The next pair.", body = TokenPair)),
-    extensions(("x-error-codes" = json!(["refresh_token_unknown", "refresh_token_expired", "refresh_token_revoked", "refresh_token_reused", "refresh_token_superseded", "origin_rejected", "overloaded", "unavailable"])))
+    extensions(("x-error-codes" = json!(["refresh_token_unknown", "refresh_token_expired", "refresh_token_revoked", "refresh_token_reused", "refresh_token_superseded", "origin_rejected", "rate_limited", "overloaded", "unavailable"])))
 )]
 /// Exchanges a refresh token.
 pub async fn handle(
     state: web::Data<State>,
     request: HttpRequest,
+    Client(device): Client,
     Json(body): Json<RefreshTokenBody>,
 ) -> Result<HttpResponse, ApiError> {
     let (token, transport) = body.presented(&request, &state.browsers)?;
     let token = token.ok_or(Code::RefreshTokenUnknown)?;
-    let pair = state.run(move |flows| flows.refresh(&token)).await?;
+    let pair = state.run(move |flows| flows.refresh(&token, &device)).await?;
     let mut answer = HttpResponse::Ok();
     let pair = transport.deliver(pair, &state.browsers, &mut answer);
     Ok(answer.json(pair))

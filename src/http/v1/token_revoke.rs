@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::refresh_token::RefreshTokenBody;
+use super::refresh_token::{RefreshTokenBody, RefreshTokenRequest};
 use super::token_pair::Transport;
 use crate::http::blocking::State;
 use crate::http::body::Json;
@@ -15,7 +15,7 @@ use crate::http::error::ApiError;
     tag = "token",
     summary = "Log out",
     description = "Ends the session of the refresh token; its access tokens count no longer. An unknown token is no error (RFC 7009). In cookie mode the cookies are cleared.",
-    request_body(content = RefreshTokenBody, example = json!({"refresh_token": "hpr_9iT1b5zJm4M0l3yq7nR2vXwK8sD6cF0gH1jL5pQ4eUo"})),
+    request_body(content = RefreshTokenRequest, example = json!({"refresh_token": "hpr_9iT1b5zJm4M0l3yq7nR2vXwK8sD6cF0gH1jL5pQ4eUo"})),
     responses((status = 204, description = "The session is over, or there was none.")),
     extensions(("x-error-codes" = json!(["origin_rejected", "overloaded", "unavailable"])))
 )]

@@ -58,7 +58,10 @@ impl Body for ProfileChanges {
     tag = "account",
     summary = "Change one's own profile",
     description = "Takes a JSON merge patch (RFC 7396), as `application/json` or `application/merge-patch+json`.",
-    request_body(content = UpdateMeRequest, example = json!({"locale": "ko", "metadata": {"theme": "dark"}})),
+    request_body(content(
+        (UpdateMeRequest = "application/json", example = json!({"locale": "ko", "metadata": {"theme": "dark"}})),
+        (UpdateMeRequest = "application/merge-patch+json"),
+    )),
     responses((status = 200, description = "The account as it is now.", body = Profile)),
     security(("bearer" = [])),
     extensions(("x-error-codes" = json!(["username_taken"])))

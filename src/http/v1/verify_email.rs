@@ -25,7 +25,7 @@ pub struct CodeProof {
     #[schema(example = "123456")]
     code: String,
     /// Put the refresh token into a cookie, for browsers.
-    #[schema(required = false, nullable = false, example = false)]
+    #[schema(example = false)]
     use_cookie: Option<bool>,
 }
 
@@ -46,7 +46,7 @@ pub struct LinkProof {
     )]
     registration_token: Option<String>,
     /// Put the refresh token into a cookie, for browsers.
-    #[schema(required = false, nullable = false, example = false)]
+    #[schema(example = false)]
     use_cookie: Option<bool>,
 }
 
@@ -67,7 +67,7 @@ pub struct PasswordProof {
     )]
     password: String,
     /// Put the refresh token into a cookie, for browsers.
-    #[schema(required = false, nullable = false, example = false)]
+    #[schema(example = false)]
     use_cookie: Option<bool>,
 }
 
@@ -142,7 +142,7 @@ pub struct EmailVerified {
     description = "Takes the six digits of the mail with the registration token, or the token of the mail's link with the registration token (same browser) or the password (other device). The same proof answers the same success again while the registration lasts. A change of address (`POST /v1/me/email`) is proven here too.",
     request_body(content = VerifyEmailRequest, example = json!({"registration_token": "hpg_0J4mC8bV2nX6zL1kS9dF3gH7jQ5wE0rT4yU8iO2pA6s", "code": "123456"})),
     responses((status = 200, description = "The address is proven; the person is logged in.", body = EmailVerified)),
-    extensions(("x-error-codes" = json!(["code_invalid", "one_time_token_invalid", "one_time_token_expired", "invalid_credentials", "proof_required", "origin_rejected", "overloaded", "unavailable"])))
+    extensions(("x-error-codes" = json!(["code_invalid", "one_time_token_invalid", "one_time_token_expired", "invalid_credentials", "proof_required", "origin_rejected", "rate_limited", "overloaded", "unavailable"])))
 )]
 /// Proves an address.
 pub async fn handle(

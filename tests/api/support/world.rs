@@ -77,6 +77,7 @@ impl World {
             ("HALLPASS_DATA_DIR", folder.as_str()),
             ("HALLPASS_SECRET", "a secret of tests, shared by all instances"),
             ("HALLPASS_BCRYPT_COST", "4"),
+            ("HALLPASS_LIMITS", "off"),
             ("HALLPASS_DATABASE_POOL", "3"),
             ("HALLPASS_WORKERS", "1"),
             ("HALLPASS_SHUTDOWN_TIMEOUT", "0s"),

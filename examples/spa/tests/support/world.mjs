@@ -1,0 +1,199 @@
+/** A running Hallpass, the app built for it and served from another origin, strangers, and a browser. */
+import { spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+import { build } from "vite";
+import { freePort } from "./listen.mjs";
+import { Mailbox } from "./mailbox.mjs";
+import { pageServer } from "./pages.mjs";
+import { Wire } from "./wire.mjs";
+
+const APP = fileURLToPath(new URL("../..", import.meta.url));
+const HALLPASS = resolve(process.env.HALLPASS_BIN ?? join(APP, "../../target/debug/hallpass"));
+const CHROMIUM = process.env.CHROMIUM_BIN ?? "/usr/bin/chromium";
+const CHROMIUM_ARGS = [
+  "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+  "--disable-background-networking", "--disable-component-update", "--disable-sync",
+];
+export const PASSWORD = "engines weave algebra";
+
+/** Tests run on each: SQLite, and Postgres where `DATABASE_URL` names one. */
+export const databases = [{ name: "SQLite", settings: {} }];
+if (process.env.DATABASE_URL) {
+  databases.push({ name: "Postgres", settings: { DATABASE_URL: process.env.DATABASE_URL } });
+}
+
+export class World {
+  /** What is to be undone, the newest first. */
+  #undo = [];
+
+  static async start(settings) {
+    const world = new World();
+    try {
+      await world.#start(settings);
+      return world;
+    } catch (error) {
+      await world.stop();
+      throw error;
+    }
+  }
+
+  async stop() {
+    for (const undo of this.#undo.reverse()) await undo();
+  }
+
+  async #start(settings) {
+    const folder = await mkdtemp(join(tmpdir(), "hallpass-spa-"));
+    this.#undo.push(() => rm(folder, { recursive: true, force: true }));
+    const port = await freePort();
+    this.wire = await Wire.open(port);
+    this.#undo.push(() => this.wire.close());
+
+    const dist = join(folder, "dist");
+    process.env.VITE_HALLPASS_URL = this.wire.url;
+    await build({ root: APP, logLevel: "error", build: { outDir: dist, emptyOutDir: true } });
+    this.app = (await this.#serve(dist)).origin;
+    const stranger = new URL((await this.#serve()).origin);
+    /** Another port of the same host is another origin, but the same site: cookies are sent. */
+    this.sameSiteStranger = stranger.origin;
+    this.otherSiteStranger = `http://localhost:${stranger.port}`;
+
+    const data = join(folder, "data");
+    this.mailbox = new Mailbox(join(data, "mail"));
+    await this.#startHallpass(port, data, settings);
+    this.browser = await chromium.launch({ executablePath: CHROMIUM, args: CHROMIUM_ARGS });
+    this.#undo.push(() => this.browser.close());
+  }
+
+  async #serve(folder) {
+    const server = await pageServer(folder);
+    this.#undo.push(() => server.close());
+    return server;
+  }
+
+  async #startHallpass(port, data, settings) {
+    const env = {
+      ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(HALLPASS_|DATABASE_URL)/.test(name))),
+      HALLPASS_BIND: `127.0.0.1:${port}`,
+      HALLPASS_PUBLIC_URL: this.wire.url,
+      HALLPASS_DATA_DIR: data,
+      // The runs on Postgres share a database, and so must share the key of what is sealed in it.
+      HALLPASS_SECRET: "only-for-the-tests-of-the-example-app",
+      HALLPASS_BCRYPT_COST: "4",
+      HALLPASS_LIMITS: "off",
+      HALLPASS_LOG: "warn",
+      HALLPASS_CORS_ORIGINS: this.app,
+      HALLPASS_VERIFY_EMAIL_URL: `${this.app}/#/verify/{token}`,
+      HALLPASS_PASSWORD_RESET_URL: `${this.app}/#/reset/{token}`,
+      HALLPASS_NOT_ME_URL: `${this.app}/#/not-me/{token}`,
+      ...settings,
+    };
+    const service = spawn(HALLPASS, [], { cwd: APP, env, stdio: ["ignore", "inherit", "inherit"] });
+    const ended = new Promise((done) => service.once("exit", done).once("error", done));
+    const kill = () => service.kill("SIGKILL");
+    process.once("exit", kill);
+    this.#undo.push(async () => {
+      service.kill("SIGTERM");
+      await ended;
+      process.off("exit", kill);
+    });
+    const dead = ended.then((why) => { throw new Error(`${HALLPASS} ended: ${why}`); });
+    dead.catch(() => undefined);
+    await Promise.race([dead, this.#ready(port)]);
+  }
+
+  async #ready(port) {
+    for (const deadline = Date.now() + 30_000; Date.now() < deadline; await sleep(50)) {
+      const answer = await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => undefined);
+      if (answer?.ok) return;
+    }
+    throw new Error("Hallpass is not ready after 30 s");
+  }
+
+  /** A browser of somebody: cookies of its own. It is closed when the test `t` is over. */
+  async person(t) {
+    const context = await this.browser.newContext({ locale: "en-US" });
+    context.setDefaultTimeout(15_000);
+    t.after(() => context.close());
+    return new Person(this, context);
+  }
+
+  /** The same, with an account, logged in in one tab. */
+  async member(t) {
+    const person = await this.person(t);
+    await person.register();
+    await person.verifyWithCode();
+    return person;
+  }
+}
+
+let people = 0;
+
+/** Somebody in front of a browser. `page` is the tab in use. */
+export class Person {
+  constructor(world, context) {
+    Object.assign(this, { world, context, password: PASSWORD });
+    this.email = `person${process.pid}-${++people}@example.com`;
+  }
+
+  async open(path = "/") {
+    this.page = await this.context.newPage();
+    await this.page.goto(`${this.world.app}/#${path}`);
+    return this.page;
+  }
+
+  async follow(page) {
+    this.page = await this.context.newPage();
+    await this.page.goto(await this.world.mailbox.link(this.email, page));
+  }
+
+  fill(label, text) {
+    return this.page.getByLabel(label, { exact: true }).fill(text);
+  }
+
+  press(button) {
+    return this.page.getByRole("button", { name: button, exact: true }).click();
+  }
+
+  go(link) {
+    return this.page.getByRole("link", { name: link, exact: true }).click();
+  }
+
+  sees(heading, page = this.page, timeout) {
+    return page.getByRole("heading", { name: heading, exact: true }).waitFor({ timeout });
+  }
+
+  reads(text) {
+    return this.page.getByText(text).waitFor();
+  }
+
+  async fillRegistration() {
+    await this.open("/register");
+    await this.fill("Email address", this.email);
+    await this.fill("Password", this.password);
+    await this.press("Register");
+  }
+
+  async register() {
+    await this.fillRegistration();
+    await this.sees("Verify your email address");
+  }
+
+  async verifyWithCode() {
+    await this.fill("Code", await this.world.mailbox.code(this.email));
+    await this.press("Verify");
+    await this.sees("Profile");
+  }
+
+  async logIn() {
+    await this.open("/login");
+    await this.fill("Email address or user name", this.email);
+    await this.fill("Password", this.password);
+    await this.press("Log in");
+    await this.sees("Profile");
+  }
+}

@@ -1,0 +1,34 @@
+// A service that wants to know who calls it:
+//
+//     npm install
+//     HALLPASS_PUBLIC_URL=http://127.0.0.1:8000 PORT=3000 node service.mjs
+
+import { createServer } from "node:http";
+import { Refused, Unavailable, Verifier } from "./verifier.mjs";
+
+const { HALLPASS_PUBLIC_URL = "http://127.0.0.1:8000", PORT = "3000", MAX_STALENESS = "30" } =
+  process.env;
+const verifier = new Verifier(HALLPASS_PUBLIC_URL, { maxStaleness: Number(MAX_STALENESS) * 1000 });
+
+const server = createServer(async (request, response) => {
+  const answer = (status, body, headers = {}) =>
+    response
+      .writeHead(status, { "Content-Type": "application/json", ...headers })
+      .end(JSON.stringify(body));
+  try {
+    const [, token] = /^Bearer ([^ ]+)$/i.exec(request.headers.authorization ?? "") ?? [];
+    if (!token) throw new Refused("authentication_required");
+    const { user_id, username } = await verifier.verify(token);
+    answer(200, { user_id, username });
+  } catch (error) {
+    if (error instanceof Refused) {
+      const challenge = { "WWW-Authenticate": 'Bearer error="invalid_token"' };
+      answer(401, { code: error.code }, challenge);
+    } else if (error instanceof Unavailable) {
+      answer(503, { code: "unavailable" }, { "Retry-After": "1" });
+    } else {
+      answer(500, { code: "internal_error" });
+    }
+  }
+});
+server.listen(Number(PORT), "127.0.0.1", () => console.log(`listening on ${server.address().port}`));

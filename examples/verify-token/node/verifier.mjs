@@ -1,0 +1,129 @@
+// Checks Hallpass' access tokens where they arrive: signature and claims with the published keys,
+// log-outs with the list of revocations. docs/verifying-tokens.md says why each line is there.
+
+import { createRemoteJWKSet, errors, jwtVerify } from "jose";
+
+/** What HALLPASS_JWT_ALGORITHM says, and nothing else. */
+const ALGORITHM = "ES256";
+const REQUIRED = ["iss", "aud", "sub", "iat", "exp", "jti", "sid", "user_id"];
+const POLL_EVERY = 1_000;
+const TIMEOUT = 2_000;
+
+/** A token that does not count: 401. `code` is one of Hallpass' own. */
+export class Refused extends Error {
+  constructor(code) {
+    super(code);
+    this.code = code;
+  }
+}
+
+/** It cannot be told whether the token counts: 503. */
+export class Unavailable extends Error {}
+
+export class Verifier {
+  #issuer;
+  #keys;
+  #revocations;
+
+  /** `issuer` is HALLPASS_PUBLIC_URL; `maxStaleness` is how long a log-out may go unheard, in ms. */
+  constructor(issuer, { maxStaleness = 30_000 } = {}) {
+    this.#issuer = issuer;
+    // Fetched when first needed, again after ten minutes, and for an unknown `kid`, but then not
+    // more often than the cooldown allows.
+    this.#keys = createRemoteJWKSet(new URL(`${issuer}/.well-known/jwks.json`), {
+      cacheMaxAge: 600_000,
+      cooldownDuration: 10_000,
+      timeoutDuration: TIMEOUT,
+    });
+    this.#revocations = new Revocations(`${issuer}/v1/revocations`, maxStaleness);
+  }
+
+  /** The claims of a token that counts. */
+  async verify(token) {
+    const claims = await this.#signed(token);
+    this.#revocations.check(claims);
+    return claims;
+  }
+
+  async #signed(token) {
+    try {
+      const { payload } = await jwtVerify(token, this.#keys, {
+        algorithms: [ALGORITHM],
+        typ: "at+jwt",
+        issuer: this.#issuer,
+        audience: this.#issuer,
+        clockTolerance: 5,
+        requiredClaims: REQUIRED,
+        // The longest that can be set. With it, `iat` in the future is refused as well.
+        maxTokenAge: "15m",
+      });
+      const texts = [payload.sub, payload.jti, payload.sid].every((it) => typeof it === "string");
+      if (!texts || !Number.isSafeInteger(payload.user_id)) throw new Refused("token_invalid");
+      return payload;
+    } catch (error) {
+      throw asOutcome(error);
+    }
+  }
+}
+
+function asOutcome(error) {
+  if (error instanceof Refused) return error;
+  if (error instanceof errors.JWTExpired) return new Refused("token_expired");
+  // The keys could not be had: no answer, one that came too late, or one that is no set of keys.
+  const keysAreMissing =
+    !(error instanceof errors.JOSEError) ||
+    ["ERR_JWKS_TIMEOUT", "ERR_JWKS_INVALID", "ERR_JOSE_GENERIC"].includes(error.code);
+  return keysAreMissing ? new Unavailable("no keys", { cause: error }) : new Refused("token_invalid");
+}
+
+/** What was ended within the life of an access token, asked for every second. */
+class Revocations {
+  #url;
+  #maxStaleness;
+  #etag;
+  #sessions = new Set();
+  #users = new Map();
+  #asOf = -Infinity;
+
+  constructor(url, maxStaleness) {
+    this.#url = url;
+    this.#maxStaleness = maxStaleness;
+    this.#pollForEver();
+  }
+
+  check({ sid, user_id, iat }) {
+    if (this.#sessions.has(sid) || iat <= (this.#users.get(user_id) ?? -Infinity)) {
+      throw new Refused("token_revoked");
+    }
+    if (performance.now() - this.#asOf > this.#maxStaleness) {
+      throw new Unavailable("the list of revocations is too old");
+    }
+  }
+
+  async #pollForEver() {
+    try {
+      await this.#poll();
+    } catch {
+      // The next one may succeed. Until then the list gets older, and `check` looks at its age.
+    }
+    setTimeout(() => this.#pollForEver(), POLL_EVERY).unref();
+  }
+
+  async #poll() {
+    // As of the question: what was ended after it may not be in the answer.
+    const asked = performance.now();
+    const answer = await fetch(this.#url, {
+      headers: this.#etag ? { "If-None-Match": this.#etag } : {},
+      signal: AbortSignal.timeout(TIMEOUT),
+    });
+    if (answer.status === 200) {
+      const { sessions, users } = await answer.json();
+      this.#sessions = new Set(sessions.map((it) => it.session_id));
+      this.#users = new Map(users.map((it) => [it.user_id, it.revoked_at]));
+      this.#etag = answer.headers.get("etag");
+    } else if (answer.status !== 304) {
+      throw new Error(`${this.#url}: ${answer.status}`);
+    }
+    this.#asOf = asked;
+  }
+}

@@ -1,0 +1,194 @@
+//! How often something may be tried, by whom and on whom.
+
+use std::time::Duration;
+
+use super::{Device, Email};
+
+/// So many uses in a window of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// How many are let through in a window.
+    pub uses: i64,
+    /// How long a window lasts, from its first use.
+    pub window: Duration,
+}
+
+impl Rate {
+    /// So many uses in a window.
+    pub const fn new(uses: i64, window: Duration) -> Self {
+        Self { uses, window }
+    }
+}
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Counted {
+    /// Failed log-ins under one name in a row, on devices that are not known. Beyond the bound only a
+    /// proof by mail helps.
+    LoginInARow,
+    /// Failed log-ins under one name on all devices that are not known together. Beyond the bound waits
+    /// grow, but end.
+    LoginAnywhere,
+    /// Failed log-ins under one name on one known device, or from one network.
+    LoginHere,
+    /// Log-ins, codes and links from one network, right or wrong.
+    AttemptsOfNetwork,
+    /// Refreshes from one network.
+    RefreshesOfNetwork,
+    /// Mails to one address in an hour.
+    MailsToAddressHourly,
+    /// Mails to one address in a day.
+    MailsToAddressDaily,
+    /// Mails that one network asks for.
+    MailsOfNetwork,
+    /// Mails to the addresses of one domain.
+    MailsToDomain,
+    /// Mails in all.
+    MailsInAll,
+}
+
+impl Counted {
+    /// The name, as stored.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::LoginInARow => "login_in_a_row",
+            Self::LoginAnywhere => "login_anywhere",
+            Self::LoginHere => "login_here",
+            Self::AttemptsOfNetwork => "attempts_of_network",
+            Self::RefreshesOfNetwork => "refreshes_of_network",
+            Self::MailsToAddressHourly => "mails_to_address_hourly",
+            Self::MailsToAddressDaily => "mails_to_address_daily",
+            Self::MailsOfNetwork => "mails_of_network",
+            Self::MailsToDomain => "mails_to_domain",
+            Self::MailsInAll => "mails_in_all",
+        }
+    }
+}
+
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
+/// So long that only a success or a proof by mail ends a row of failures.
+const UNTIL_SUCCESS: Duration = Duration::from_hours(365 * 24);
+
+/// The first wait beyond [`Counted::LoginAnywhere`]; each further one is twice as long.
+const FIRST_WAIT: Duration = MINUTE;
+/// No wait is longer: nobody is kept out for good.
+const LONGEST_WAIT: Duration = Duration::from_mins(15);
+
+/// The operator's bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// For [`Counted::LoginHere`].
+    pub login_here: Rate,
+    /// For [`Counted::LoginAnywhere`].
+    pub login_anywhere: Rate,
+    /// For [`Counted::LoginInARow`].
+    pub login_in_a_row: i64,
+    /// For [`Counted::AttemptsOfNetwork`].
+    pub attempts_of_network: Rate,
+    /// For [`Counted::RefreshesOfNetwork`].
+    pub refreshes_of_network: Rate,
+    /// For [`Counted::MailsToAddressHourly`].
+    pub mails_to_address_hourly: i64,
+    /// For [`Counted::MailsToAddressDaily`].
+    pub mails_to_address_daily: i64,
+    /// For [`Counted::MailsOfNetwork`].
+    pub mails_of_network: i64,
+    /// For [`Counted::MailsToDomain`].
+    pub mails_to_domain: i64,
+    /// For [`Counted::MailsInAll`].
+    pub mails_in_all: i64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            login_here: Rate::new(5, 15 * MINUTE),
+            login_anywhere: Rate::new(20, HOUR),
+            login_in_a_row: 100,
+            attempts_of_network: Rate::new(30, MINUTE),
+            refreshes_of_network: Rate::new(1_200, MINUTE),
+            mails_to_address_hourly: 3,
+            mails_to_address_daily: 10,
+            mails_of_network: 20,
+            mails_to_domain: 2_000,
+            mails_in_all: 10_000,
+        }
+    }
+}
+
+impl Limits {
+    /// The rate of what is counted.
+    pub fn rate(&self, counted: Counted) -> Rate {
+        match counted {
+            Counted::LoginInARow => Rate::new(self.login_in_a_row, UNTIL_SUCCESS),
+            Counted::LoginAnywhere => self.login_anywhere,
+            Counted::LoginHere => self.login_here,
+            Counted::AttemptsOfNetwork => self.attempts_of_network,
+            Counted::RefreshesOfNetwork => self.refreshes_of_network,
+            Counted::MailsToAddressHourly => Rate::new(self.mails_to_address_hourly, HOUR),
+            Counted::MailsToAddressDaily => Rate::new(self.mails_to_address_daily, DAY),
+            Counted::MailsOfNetwork => Rate::new(self.mails_of_network, HOUR),
+            Counted::MailsToDomain => Rate::new(self.mails_to_domain, DAY),
+            Counted::MailsInAll => Rate::new(self.mails_in_all, DAY),
+        }
+    }
+
+    /// How long the uses after the `uses`th have to wait, in a window that ends after `left`.
+    pub fn wait_after(&self, counted: Counted, uses: i64, left: Duration) -> Duration {
+        let bound = self.rate(counted).uses;
+        if uses < bound {
+            Duration::ZERO
+        } else if counted == Counted::LoginAnywhere {
+            let doublings = u32::try_from(uses - bound).unwrap_or(u32::MAX).min(10);
+            FIRST_WAIT.saturating_mul(1 << doublings).min(LONGEST_WAIT)
+        } else {
+            left
+        }
+    }
+}
+
+/// One counter: what it counts, and for whom, as that was submitted.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Counter {
+    /// What it counts.
+    pub counted: Counted,
+    /// For whom. It is hashed with a key before it is stored.
+    pub subject: String,
+}
+
+impl Counter {
+    /// The counter of `counted` for `subject`.
+    pub fn new(counted: Counted, subject: impl Into<String>) -> Self {
+        Self { counted, subject: subject.into() }
+    }
+
+    /// The counters that a mail to `email` takes, asked for from `device`.
+    pub fn of_mail(email: &Email, device: &Device) -> Vec<Self> {
+        let address = email.normalised();
+        let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
+        vec![
+            Self::new(Counted::MailsToAddressHourly, address),
+            Self::new(Counted::MailsToAddressDaily, address),
+            Self::new(Counted::MailsOfNetwork, &device.network),
+            Self::new(Counted::MailsToDomain, domain),
+            Self::new(Counted::MailsInAll, ""),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_and_end() {
+        let limits = Limits::default();
+        let minutes = |uses| limits.wait_after(Counted::LoginAnywhere, uses, HOUR).as_secs() / 60;
+        assert_eq!([19, 20, 21, 22, 23, 24, 99].map(minutes), [0, 1, 2, 4, 8, 15, 15]);
+        let left = Duration::from_secs(77);
+        assert_eq!(limits.wait_after(Counted::LoginHere, 4, left), Duration::ZERO);
+        assert_eq!(limits.wait_after(Counted::LoginHere, 5, left), left);
+    }
+}

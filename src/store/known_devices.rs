@@ -1,0 +1,53 @@
+//! Devices that a person has logged in on.
+
+use diesel::prelude::*;
+
+use super::schema::known_devices;
+use super::{Conn, Result};
+use crate::domain::{TokenHash, UserId, UtcTime};
+
+/// Whose device it is that holds this token.
+pub fn find_owner(conn: &mut Conn, token: &TokenHash) -> Result<Option<UserId>> {
+    let owner = known_devices::table.find(&token.0).select(known_devices::user_id);
+    Ok(owner.first::<i64>(conn).optional()?.map(UserId))
+}
+
+/// Remembers a device, or that it was used again. Beyond the `keep` used last, the oldest are forgotten.
+pub fn remember(
+    conn: &mut Conn,
+    user: UserId,
+    token: &TokenHash,
+    keep: i64,
+    now: UtcTime,
+) -> Result<()> {
+    let own = known_devices::table.find(&token.0).filter(known_devices::user_id.eq(user.0));
+    let seen =
+        diesel::update(own).set(known_devices::last_seen_at.eq(now.micros())).execute(conn)?;
+    if seen == 1 {
+        return Ok(());
+    }
+    diesel::insert_into(known_devices::table)
+        .values((
+            known_devices::token_hash.eq(&token.0),
+            known_devices::user_id.eq(user.0),
+            known_devices::created_at.eq(now.micros()),
+            known_devices::last_seen_at.eq(now.micros()),
+        ))
+        .execute(conn)?;
+    let surplus: Vec<Vec<u8>> = known_devices::table
+        .filter(known_devices::user_id.eq(user.0))
+        .order((known_devices::last_seen_at.desc(), known_devices::token_hash))
+        .select(known_devices::token_hash)
+        .offset(keep)
+        .limit(100)
+        .load(conn)?;
+    diesel::delete(known_devices::table.filter(known_devices::token_hash.eq_any(surplus)))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Forgets every device of a person.
+pub fn forget_all(conn: &mut Conn, user: UserId) -> Result<()> {
+    diesel::delete(known_devices::table.filter(known_devices::user_id.eq(user.0))).execute(conn)?;
+    Ok(())
+}

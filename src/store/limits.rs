@@ -1,0 +1,87 @@
+//! Counters of attempts, shared by all instances.
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+
+use super::schema::limits;
+use super::{Conn, Result};
+use crate::domain::UtcTime;
+
+/// What a counter says after a use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Used {
+    /// Uses in this window, this one included.
+    pub uses: i64,
+    /// When the window ends.
+    pub resets_at: UtcTime,
+}
+
+#[derive(QueryableByName)]
+struct UsedRow {
+    #[diesel(sql_type = BigInt)]
+    uses: i64,
+    #[diesel(sql_type = BigInt)]
+    resets_at: i64,
+}
+
+/// Counts a use, in a new window if the last one is over. `Err` where uses have to wait, with the moment
+/// until when. Until the transaction ends, nobody else counts on the same counter.
+pub fn use_counter(
+    conn: &mut Conn,
+    name: &str,
+    window_ends: UtcTime,
+    now: UtcTime,
+) -> Result<std::result::Result<Used, UtcTime>> {
+    // SQLite numbers `$n` by the order in which they first appear, whatever n is.
+    let used = diesel::sql_query(
+        "INSERT INTO limits (name, uses, resets_at, waits_until) VALUES ($1, 1, $2, 0) \
+         ON CONFLICT (name) DO UPDATE SET \
+             uses = CASE WHEN limits.resets_at <= $3 THEN 1 ELSE limits.uses + 1 END, \
+             resets_at = CASE WHEN limits.resets_at <= $3 THEN $2 ELSE limits.resets_at END \
+         WHERE limits.waits_until <= $3 \
+         RETURNING uses, resets_at",
+    )
+    .bind::<Text, _>(name)
+    .bind::<BigInt, _>(window_ends.micros())
+    .bind::<BigInt, _>(now.micros())
+    .get_result::<UsedRow>(conn)
+    .optional()?;
+    if let Some(UsedRow { uses, resets_at }) = used {
+        return Ok(Ok(Used { uses, resets_at: UtcTime::from_micros(resets_at) }));
+    }
+    let waits_until = limits::table.find(name).select(limits::waits_until).first::<i64>(conn)?;
+    Ok(Err(UtcTime::from_micros(waits_until)))
+}
+
+/// Makes the next uses wait.
+pub fn set_wait(conn: &mut Conn, name: &str, waits_until: UtcTime) -> Result<()> {
+    diesel::update(limits::table.find(name))
+        .set(limits::waits_until.eq(waits_until.micros()))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Takes a use back: it was none of those that are counted.
+pub fn return_use(conn: &mut Conn, name: &str) -> Result<()> {
+    diesel::update(limits::table.find(name).filter(limits::uses.gt(0)))
+        .set((limits::uses.eq(limits::uses - 1), limits::waits_until.eq(0)))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Forgets what was counted.
+pub fn clear(conn: &mut Conn, name: &str) -> Result<()> {
+    diesel::delete(limits::table.find(name)).execute(conn)?;
+    Ok(())
+}
+
+/// Removes the counters whose window and wait are over.
+pub fn purge(conn: &mut Conn, now: UtcTime) -> Result<()> {
+    diesel::delete(
+        limits::table
+            .filter(limits::resets_at.le(now.micros()))
+            .filter(limits::waits_until.le(now.micros())),
+    )
+    .execute(conn)?;
+    Ok(())
+}

@@ -1,0 +1,161 @@
+//! Starts nginx and Caddy with the example configurations. Only what belongs to a place is replaced
+//! in them: addresses, the name, the certificate.
+
+use std::fs::{self, File};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// Which proxy.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    Nginx,
+    Caddy,
+}
+
+/// Who is where.
+pub struct Places {
+    pub proxy: SocketAddr,
+    pub hallpass: SocketAddr,
+    pub application: SocketAddr,
+}
+
+/// A running proxy. Dropped, it is killed.
+pub struct Proxy {
+    process: Child,
+    folder: TempDir,
+}
+
+impl Kind {
+    /// Whether its program is here. `CI=true` takes no for a failure.
+    pub fn is_here(self) -> bool {
+        let program = self.program();
+        let found = Command::new(program)
+            .arg(match self {
+                Self::Nginx => "-v",
+                Self::Caddy => "version",
+            })
+            .output()
+            .is_ok_and(|done| done.status.success());
+        let insisted = std::env::var_os("CI").is_some_and(|value| value == "true");
+        assert!(found || !insisted, "CI=true, but {program} is not installed (apt-get install)");
+        if !found {
+            eprintln!("SKIPPED: no {program} on this machine");
+        }
+        found
+    }
+
+    fn program(self) -> &'static str {
+        match self {
+            // Debian keeps it off the path of ordinary users.
+            Self::Nginx if Path::new("/usr/sbin/nginx").exists() => "/usr/sbin/nginx",
+            Self::Nginx => "nginx",
+            Self::Caddy => "caddy",
+        }
+    }
+
+    /// Starts it; it takes connections when this returns.
+    pub fn start(self, places: &Places) -> Proxy {
+        let folder = tempfile::tempdir().unwrap();
+        let command = match self {
+            Self::Nginx => nginx(folder.path(), places),
+            Self::Caddy => caddy(folder.path(), places),
+        };
+        let proxy = Proxy { process: spawn(command, folder.path()), folder };
+        proxy.wait_for(places.proxy)
+    }
+}
+
+/// The example, with each text replaced, which must be there.
+fn example(name: &str, replacements: &[(&str, String)]) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/reverse-proxies");
+    let mut text = fs::read_to_string(folder.join(name)).unwrap();
+    for (theirs, ours) in replacements {
+        assert!(text.contains(theirs), "{name} has no {theirs:?}");
+        text = text.replace(theirs, ours);
+    }
+    text
+}
+
+fn nginx(folder: &Path, places: &Places) -> Command {
+    // Without a certificate: whether nginx can do TLS is not the question here.
+    let conf = example(
+        "nginx.conf",
+        &[
+            ("127.0.0.1:8000", places.hallpass.to_string()),
+            ("127.0.0.1:3000", places.application.to_string()),
+            ("listen 443 ssl", format!("listen {}", places.proxy)),
+            ("ssl_certificate", "# ssl_certificate".to_owned()),
+        ],
+    );
+    fs::write(folder.join("hallpass.conf"), conf).unwrap();
+    // What Debian's /etc/nginx/nginx.conf does around it, with all files in this folder.
+    let paths: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|kind| format!("{kind}_temp_path {kind};\n"))
+        .concat();
+    let main = format!(
+        "daemon off; master_process off; pid nginx.pid; error_log stderr notice;\n\
+         events {{}}\nhttp {{\n{paths}access_log off;\ninclude hallpass.conf;\n}}\n"
+    );
+    fs::write(folder.join("nginx.conf"), main).unwrap();
+    let mut command = Command::new(Kind::Nginx.program());
+    command.arg("-p").arg(folder).args(["-c", "nginx.conf", "-e", "stderr"]);
+    command
+}
+
+fn caddy(folder: &Path, places: &Places) -> Command {
+    let text = example(
+        "Caddyfile",
+        &[
+            ("127.0.0.1:8000", places.hallpass.to_string()),
+            ("127.0.0.1:3000", places.application.to_string()),
+            ("\nexample.com {", format!("\nhttp://{} {{", places.proxy)),
+        ],
+    );
+    // Its port for administration would be the same for all.
+    fs::write(folder.join("Caddyfile"), format!("{{\n\tadmin off\n}}\n{text}")).unwrap();
+    let mut command = Command::new(Kind::Caddy.program());
+    command.args(["run", "--config", "Caddyfile", "--adapter", "caddyfile"]);
+    command.current_dir(folder);
+    for variable in ["HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"] {
+        command.env(variable, folder);
+    }
+    command
+}
+
+fn spawn(mut command: Command, folder: &Path) -> Child {
+    let log = File::create(log_in(folder)).unwrap();
+    command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
+}
+
+fn log_in(folder: &Path) -> PathBuf {
+    folder.join("log")
+}
+
+impl Proxy {
+    fn wait_for(mut self, address: SocketAddr) -> Self {
+        let started = Instant::now();
+        while TcpStream::connect(address).is_err() {
+            let ended = self.process.try_wait().unwrap();
+            assert!(
+                ended.is_none() && started.elapsed() < Duration::from_secs(20),
+                "the proxy does not start ({ended:?}):\n{}",
+                fs::read_to_string(log_in(self.folder.path())).unwrap()
+            );
+            thread::sleep(Duration::from_millis(10));
+        }
+        self
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

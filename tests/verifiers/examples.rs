@@ -1,0 +1,218 @@
+//! Starts an example as a service and asks it about tokens.
+//!
+//! Node and Python need what the examples name in `package.json` and `requirements.txt`: in the folder
+//! `HALLPASS_TEST_NODE_MODULES`, and known to the interpreter `HALLPASS_TEST_PYTHON` (`python3`
+//! otherwise). Where it is missing the test ends early; with `CI=true` that is a failure.
+
+use std::fs::{self, File};
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use actix_web::rt;
+use reqwest::blocking::Client;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::rust_service;
+
+/// In which language.
+#[derive(Clone, Copy, Debug)]
+pub enum Language {
+    Rust,
+    Node,
+    Python,
+}
+
+/// A running example. Dropped, its process is killed.
+pub struct Example {
+    http: Client,
+    address: SocketAddr,
+    process: Option<Child>,
+    _folder: TempDir,
+}
+
+/// What it says about a token: the status, and the code of a refusal.
+pub type Verdict = (u16, String);
+
+impl Language {
+    /// Starts the example, which believes this issuer and may be out of touch with it for so long.
+    /// `None` if what it needs is not here and nobody insists.
+    pub fn start(self, issuer: &str, max_staleness: Duration) -> Option<Example> {
+        let folder = tempfile::tempdir().unwrap();
+        let command = match self {
+            Self::Rust => None,
+            Self::Node => Some(node(folder.path())),
+            Self::Python => Some(python(folder.path())),
+        };
+        let (address, process) = match command {
+            None => (serve_in_this_process(issuer, max_staleness), None),
+            Some(command) => {
+                let mut command = self.expect_here(command)?;
+                command.env("HALLPASS_PUBLIC_URL", issuer).env("PORT", "0");
+                command.env("MAX_STALENESS", max_staleness.as_secs().to_string());
+                let (process, port) = spawn(command, folder.path());
+                (SocketAddr::from(([127, 0, 0, 1], port)), Some(process))
+            }
+        };
+        let http = Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap();
+        let example = Example { http, address, process, _folder: folder };
+        example.wait_until_it_knows();
+        Some(example)
+    }
+
+    fn expect_here(self, command: Option<Command>) -> Option<Command> {
+        let insisted = std::env::var_os("CI").is_some_and(|value| value == "true");
+        assert!(
+            command.is_some() || !insisted,
+            "CI=true, but {self:?} and its packages are missing"
+        );
+        if command.is_none() {
+            eprintln!("SKIPPED: {self:?} or the packages of its example are missing");
+        }
+        command
+    }
+}
+
+fn serve_in_this_process(issuer: &str, max_staleness: Duration) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let issuer = issuer.to_owned();
+    // Ends with the process.
+    thread::spawn(move || {
+        rt::System::new().block_on(rust_service::serve(listener, &issuer, max_staleness)).unwrap();
+    });
+    address
+}
+
+fn sources(language: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/verify-token").join(language)
+}
+
+/// Node looks for packages above the files that ask for them, so these are copied.
+fn node(folder: &Path) -> Option<Command> {
+    let modules = std::env::var_os("HALLPASS_TEST_NODE_MODULES")
+        .map_or_else(|| sources("node").join("node_modules"), PathBuf::from);
+    if !modules.join("jose").exists() {
+        return None;
+    }
+    symlink(modules, folder.join("node_modules")).unwrap();
+    for file in ["package.json", "service.mjs", "verifier.mjs"] {
+        fs::copy(sources("node").join(file), folder.join(file)).unwrap();
+    }
+    let mut command = Command::new("node");
+    command.arg(folder.join("service.mjs"));
+    Some(command)
+}
+
+fn python(folder: &Path) -> Option<Command> {
+    let interpreter = std::env::var_os("HALLPASS_TEST_PYTHON").unwrap_or_else(|| "python3".into());
+    let looked =
+        Command::new(&interpreter).args(["-c", "import jwt, cryptography"]).output().ok()?;
+    if !looked.status.success() {
+        return None;
+    }
+    let mut command = Command::new(interpreter);
+    command.arg(sources("python").join("service.py"));
+    command.env("PYTHONPYCACHEPREFIX", folder);
+    Some(command)
+}
+
+fn spawn(mut command: Command, folder: &Path) -> (Child, u16) {
+    let log = folder.join("log");
+    let output = File::create(&log).unwrap();
+    command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
+    let mut process = command.spawn().unwrap();
+    let started = Instant::now();
+    loop {
+        let said = fs::read_to_string(&log).unwrap();
+        if let Some(port) = said.strip_prefix("listening on ").and_then(|it| it.strip_suffix('\n'))
+        {
+            return (process, port.parse().unwrap());
+        }
+        let ended = process.try_wait().unwrap();
+        let late = started.elapsed() > Duration::from_secs(20);
+        if ended.is_some() || late {
+            let _ = process.kill();
+            panic!("the example does not start ({ended:?}):\n{said}");
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+impl Example {
+    /// Whether this token counts, in the example's opinion.
+    pub fn judge(&self, token: &str) -> Verdict {
+        let request = self.http.get(format!("http://{}/", self.address)).bearer_auth(token);
+        let response = request.send().unwrap();
+        let status = response.status().as_u16();
+        let challenged = response.headers().contains_key("www-authenticate");
+        assert_eq!(challenged, status == 401, "{response:?}");
+        let body: Value = response.json().unwrap();
+        let text = if status == 200 { &body["username"] } else { &body["code"] };
+        (status, text.as_str().unwrap().to_owned())
+    }
+
+    /// Until its first look at the revocations every answer would be 503. A token that is none shows
+    /// nothing of that, so this waits for as long as the look takes at most.
+    fn wait_until_it_knows(&self) {
+        let started = Instant::now();
+        while self.http.get(format!("http://{}/", self.address)).send().is_err() {
+            assert!(started.elapsed() < Duration::from_secs(20), "no answer");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// The same as [`Example::judge`], once the example has had time for its first poll.
+    pub fn judge_when_ready(&self, token: &str) -> Verdict {
+        let started = Instant::now();
+        loop {
+            let verdict = self.judge(token);
+            if verdict.0 != 503 || started.elapsed() > Duration::from_secs(10) {
+                return verdict;
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Drop for Example {
+    fn drop(&mut self) {
+        if let Some(process) = &mut self.process {
+            // It may have ended by itself.
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
+/// Shorter to compare.
+pub fn refused(code: &str) -> Verdict {
+    (if code == "unavailable" { 503 } else { 401 }, code.to_owned())
+}
+
+/// Makes three tests of one story, one for each language.
+macro_rules! for_each_language {
+    ($($(#[$meta:meta])* fn $name:ident($language:ident) $story:block)*) => {$(
+        mod $name {
+            #[allow(unused_imports, reason = "not every story needs everything")]
+            use super::*;
+            use crate::examples::Language;
+
+            fn story($language: Language) $story
+
+            #[test]
+            fn rust() { story(Language::Rust) }
+
+            #[test]
+            fn node() { story(Language::Node) }
+
+            #[test]
+            fn python() { story(Language::Python) }
+        }
+    )*};
+}
+pub(crate) use for_each_language;
