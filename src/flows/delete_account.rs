@@ -14,10 +14,10 @@ impl Flows {
         password: Option<&PlainPassword>,
     ) -> Result<()> {
         let user = self.reauthenticate(claims, password)?;
-        let (id, now) = (user.id, self.now());
+        let (id, session, now) = (user.id, claims.session_id(), self.now());
         let ended = self.db.write(move |conn| {
             lock_superusers_for(conn, &user)?;
-            let user = lock_unchanged(conn, &user)?;
+            let user = lock_unchanged(conn, &user, &session)?;
             delete_account(conn, &user, now)
         })?;
         self.note_ended(id, ended, EndReason::AccountDeleted, now);
@@ -32,12 +32,9 @@ pub(super) fn delete_account(conn: &mut Conn, user: &User, now: UtcTime) -> Resu
     let reason = EndReason::AccountDeleted;
     let ended = sessions::end_all_sessions(conn, user.id, None, reason, now)?;
     sessions::erase_devices(conn, user.id)?;
-    for change in registrations::list_of_user(conn, user.id)? {
-        outbox::erase_recipient(conn, &change.email)?;
-    }
+    outbox::erase_of(conn, user.id, user.email.as_ref())?;
     if let Some(email) = &user.email {
         registrations::delete_of_address(conn, email)?;
-        outbox::erase_recipient(conn, email)?;
     }
     users::delete_user(conn, user.id)?;
     Ok(ended)

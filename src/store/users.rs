@@ -354,8 +354,8 @@ pub fn change_password(
 /// [`super::Error::Duplicate`] where somebody else has it; the transaction around it goes on.
 pub fn change_email(conn: &mut Conn, user: &User, email: &Email, now: UtcTime) -> Result<User> {
     super::connection::in_transaction(conn, |conn| {
-        let own = user.email.as_ref().map(Username::of_address);
-        let username = if own.as_ref() == Some(&user.username) {
+        let own = user.email.as_ref().map(Email::normalised);
+        let username = if own == Some(user.username.normalised()) {
             Username::of_address(email)
         } else {
             user.username.clone()

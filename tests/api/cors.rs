@@ -180,18 +180,18 @@ on_both! {
         let body = json!({"username": "mina@example.com", "password": PASSWORD}).to_string();
         let ask = |origin: &str, body: &str| {
             let headers = [("origin", origin), ("content-type", "application/json")];
-            app.send_elsewhere("POST", "/api-token-auth/", &headers, body)
+            app.send_undocumented("POST", "/api-token-auth/", &headers, body)
         };
         readable(&ask(FRONT_END, &body).is(200), FRONT_END);
         readable(&ask(FRONT_END, "{}").is(400), FRONT_END);
         for origin in FOREIGN {
             unreadable(&ask(origin, &body).is(200), origin);
         }
-        let restricted = app.send_elsewhere("GET", "/restricted/", &[("origin", FRONT_END)], "");
+        let restricted = app.send_undocumented("GET", "/restricted/", &[("origin", FRONT_END)], "");
         readable(&restricted.is(401), FRONT_END);
         // The framework's own description of a page is no preflight.
         let described =
-            app.send_elsewhere("OPTIONS", "/api-token-auth/", &[("origin", FRONT_END)], "").is(200);
+            app.send_undocumented("OPTIONS", "/api-token-auth/", &[("origin", FRONT_END)], "").is(200);
         assert_eq!(described.json()["name"], "Obtain Json Web Token");
         readable(&described, FRONT_END);
     }

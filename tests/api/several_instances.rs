@@ -181,10 +181,10 @@ on_both! {
         let headers = [("content-type", "application/json")];
         let body = json!({"username": ADMIN, "password": PASSWORD}).to_string();
         let app = &scene.apps[0];
-        let answer = app.send_elsewhere("POST", "/api-token-auth/", &headers, body).is(200);
+        let answer = app.send_undocumented("POST", "/api-token-auth/", &headers, body).is(200);
         let token = format!("JWT {}", answer.text("token"));
         let path = format!("/users/{}/", scene.victim.user_id());
-        app.send_elsewhere("DELETE", &path, &[("authorization", &token)], "").is(204);
+        app.send_undocumented("DELETE", &path, &[("authorization", &token)], "").is(204);
         scene.both_are_over();
         scene.the_account_is_listed();
     }

@@ -15,14 +15,14 @@ fn path(tokens: &Tokens) -> String {
 fn django_token(app: &TestApp, username: &str) -> String {
     let body = json!({"username": username, "password": PASSWORD}).to_string();
     let headers = [("content-type", "application/json")];
-    app.send_elsewhere("POST", "/api-token-auth/", &headers, body).is(200).text("token")
+    app.send_undocumented("POST", "/api-token-auth/", &headers, body).is(200).text("token")
 }
 
 fn on_django_face(app: &TestApp, token: &str, method: &str, of: &Tokens, body: &Value) -> Answer {
     let authorization = format!("JWT {token}");
     let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
     let path = format!("/users/{}/", of.user_id());
-    app.send_elsewhere(method, &path, &headers, body.to_string())
+    app.send_undocumented(method, &path, &headers, body.to_string())
 }
 
 on_both! {

@@ -63,7 +63,7 @@ impl TestApp {
         headers: &[(&str, &str)],
         body: impl Into<Vec<u8>>,
     ) -> Answer {
-        let answer = self.send_elsewhere(method, path, headers, body);
+        let answer = self.send_undocumented(method, path, headers, body);
         let asks_beforehand = |(name, _): &(&str, &str)| *name == "access-control-request-method";
         if method == "OPTIONS" && headers.iter().any(asks_beforehand) {
             contract::check_preflight(path, &answer);
@@ -73,8 +73,8 @@ impl TestApp {
         answer
     }
 
-    /// Sends a request to what the document does not describe: the Django face.
-    pub fn send_elsewhere(
+    /// Sends any request, to what is not in the document: the Django face.
+    pub fn send_undocumented(
         &self,
         method: &str,
         path: &str,
@@ -216,7 +216,7 @@ impl Tokens {
 
 /// A test that moves the clock by hours makes the list of revocations look old until the service
 /// has looked again, which it does every (real) second.
-fn settled(mut ask: impl FnMut() -> Answer) -> Answer {
+pub(super) fn settled(mut ask: impl FnMut() -> Answer) -> Answer {
     wait_for("a service that knows what was revoked", || Some(ask()).filter(|it| it.status != 503))
 }
 
