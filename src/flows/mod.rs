@@ -12,6 +12,7 @@ mod disavow;
 mod django;
 mod error;
 mod export;
+mod import_django;
 mod limits;
 mod log_in;
 mod log_out;
@@ -44,6 +45,9 @@ pub use create_superuser::NewSuperuser;
 pub use django::{AccountFields, DjangoTokenError, Taken};
 pub use error::{Error, Field, FieldFault};
 pub use export::Export;
+pub use import_django::{
+    Collision, Conflict, ImportChoices, ImportReport, Place, Shared, import_django,
+};
 pub use limits::Entrance;
 pub use log_in::LoggedIn;
 pub use profile::{MetadataChange, ProfileChanges};

@@ -9,6 +9,7 @@ mod postgres;
 mod smtp;
 
 mod api;
+mod django_site;
 mod letters;
 mod service;
 mod sql;
@@ -21,6 +22,7 @@ mod copy_database;
 mod copy_refusals;
 mod crash;
 mod doctor;
+mod import_django;
 mod mail_delivery;
 mod outage;
 mod settings;
