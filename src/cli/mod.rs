@@ -2,6 +2,7 @@
 
 mod create_superuser;
 mod healthcheck;
+mod keys;
 mod mail;
 mod serve;
 
@@ -33,6 +34,9 @@ enum Command {
     Openapi,
     /// Print every setting with its default, as for .env.example.
     EnvExample,
+    /// Look at the keys that sign access tokens, or let a new one take over.
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Look at the mail that waits or was given up, or send it again.
     #[command(subcommand)]
     Mail(mail::Command),
@@ -71,6 +75,7 @@ fn configured(command: Command) -> Outcome {
         Command::Serve => serve::run(&config),
         Command::Migrate => migrate(&config),
         Command::CreateSuperuser(arguments) => create_superuser::run(&config, arguments),
+        Command::Keys(command) => keys::run(&config, &command),
         Command::Mail(command) => mail::run(&config, &command),
         Command::Healthcheck => healthcheck::run(&config),
         Command::Openapi | Command::EnvExample => Ok(()),

@@ -12,6 +12,7 @@ mod disavow;
 mod django;
 mod error;
 mod export;
+mod keys;
 mod limits;
 mod log_in;
 mod log_out;
@@ -44,6 +45,7 @@ pub use create_superuser::NewSuperuser;
 pub use django::{AccountFields, DjangoTokenError, Taken};
 pub use error::{Error, Field, FieldFault};
 pub use export::Export;
+pub use keys::{NoKeys, NotRotated, Rotation};
 pub use limits::Entrance;
 pub use log_in::LoggedIn;
 pub use profile::{MetadataChange, ProfileChanges};
@@ -106,6 +108,8 @@ pub struct Policy {
     pub reauth_window: Duration,
     /// Whether people are told by mail what happens to their accounts.
     pub security_notices: bool,
+    /// How long a key signs before the next one takes over; `None`: until an operator says so.
+    pub key_rotation: Option<Duration>,
     /// The links of mails.
     pub links: Links,
 }
@@ -158,8 +162,8 @@ impl Flows {
     }
 
     /// The keys that access tokens are checked with, the one that signs first.
-    pub fn public_keys(&self) -> Vec<&serde_json::Value> {
-        self.gate.public_keys()
+    pub fn public_keys(&self) -> Vec<serde_json::Value> {
+        self.gate.public_keys(self.now())
     }
 
     fn now(&self) -> UtcTime {

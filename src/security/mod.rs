@@ -3,6 +3,8 @@
 pub mod access_token;
 pub mod django_token;
 pub mod hasher;
+pub mod key_life;
+pub mod key_ring;
 pub mod keys;
 mod password_format;
 pub mod revocations;
