@@ -12,6 +12,7 @@ mod support;
 mod access;
 mod edge;
 mod instances;
+mod key_rotation;
 mod language;
 mod limits;
 mod log_in;

@@ -9,6 +9,7 @@ mod postgres;
 mod smtp;
 
 mod api;
+mod keys;
 mod letters;
 mod service;
 
