@@ -1,6 +1,9 @@
 //! The command line.
 
+mod backup;
+mod copy_database;
 mod create_superuser;
+mod doctor;
 mod healthcheck;
 mod keys;
 mod mail;
@@ -40,6 +43,12 @@ enum Command {
     /// Look at the mail that waits or was given up, or send it again.
     #[command(subcommand)]
     Mail(mail::Command),
+    /// Look at settings, database, keys, mail, browsers and proxies, and explain each.
+    Doctor,
+    /// Copy everything into an empty database: from SQLite to Postgres, or back.
+    CopyDatabase(copy_database::Arguments),
+    /// Copy the SQLite file while it is in use.
+    Backup(backup::Arguments),
     /// Ask the service on this machine whether it is alive, for container health checks.
     Healthcheck,
 }
@@ -49,9 +58,12 @@ type Outcome = Result<(), String>;
 
 /// Runs what the command line asks for.
 pub fn main() -> ExitCode {
+    // The data folder holds secrets and hashes: whatever is made there is the owner's only.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let outcome = match Arguments::parse().command.unwrap_or(Command::Serve) {
         Command::Openapi => print(&openapi::document()),
         Command::EnvExample => print(&config::example()),
+        Command::CopyDatabase(arguments) => copy_database::run(&arguments),
         command => configured(command),
     };
     match outcome {
@@ -68,8 +80,6 @@ fn configured(command: Command) -> Outcome {
         let lines: Vec<String> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
         format!("it cannot start with these settings:{}", lines.concat())
     })?;
-    // The data folder holds secrets and hashes: whatever is made there is the owner's only.
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     telemetry::init(&config);
     match command {
         Command::Serve => serve::run(&config),
@@ -77,8 +87,10 @@ fn configured(command: Command) -> Outcome {
         Command::CreateSuperuser(arguments) => create_superuser::run(&config, arguments),
         Command::Keys(command) => keys::run(&config, &command),
         Command::Mail(command) => mail::run(&config, &command),
+        Command::Doctor => doctor::run(&config),
+        Command::Backup(arguments) => backup::run(&config, &arguments),
         Command::Healthcheck => healthcheck::run(&config),
-        Command::Openapi | Command::EnvExample => Ok(()),
+        Command::Openapi | Command::EnvExample | Command::CopyDatabase(_) => Ok(()),
     }
 }
 

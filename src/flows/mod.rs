@@ -52,6 +52,7 @@ pub use profile::{MetadataChange, ProfileChanges};
 pub use register::{RegisterRequest, Registered, WaitingProof};
 pub use reset_password::ResetProof;
 pub use tokens::TokenPair;
+pub use upkeep::Backlog;
 pub use verify_email::{Opening, Proof, VerifiedEmail};
 
 use crate::clock::Clock;

@@ -119,6 +119,9 @@ fn help_lists_the_commands_and_a_typo_is_told() {
         "env-example",
         "keys",
         "mail",
+        "doctor",
+        "copy-database",
+        "backup",
         "healthcheck",
     ] {
         let listed = help.stdout.lines().any(|line| line.trim_start().starts_with(command));

@@ -12,11 +12,16 @@ mod api;
 mod keys;
 mod letters;
 mod service;
+mod sql;
 
+mod backup;
 mod cold_start;
 mod commands;
 mod connections;
+mod copy_database;
+mod copy_refusals;
 mod crash;
+mod doctor;
 mod mail_delivery;
 mod outage;
 mod settings;
