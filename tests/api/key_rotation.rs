@@ -257,6 +257,22 @@ on_both! {
         assert_eq!(kids(&eddsa), [kid_of(&new.access)]);
     }
 
+    fn keys_of_every_algorithm_take_over(world) {
+        for algorithm in ["ES256", "EdDSA", "RS256"] {
+            let settings = [OFF, &[("HALLPASS_JWT_ALGORITHM", algorithm)]].concat();
+            let app = world.app_with(&settings);
+            let tokens = app.person(&world, &format!("{algorithm}@example.com"));
+            let rotation = instance(&world, &settings).rotate_keys().unwrap();
+            wait_for("the next key", || kids(&app).contains(&rotation.kid).then_some(()));
+            world.advance(20 * MINUTE);
+            let next = app.refresh(&tokens.refresh).is(200).tokens();
+            let header = decode_header(&next.access).unwrap();
+            assert_eq!(header.kid, Some(rotation.kid));
+            assert_eq!(format!("{:?}", header.alg), algorithm);
+            app.me(&next.access).is(200);
+        }
+    }
+
     fn a_shared_secret_is_the_operators_to_rotate(world) {
         let settings = [
             ("HALLPASS_JWT_ALGORITHM", "HS256"),
