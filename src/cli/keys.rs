@@ -8,7 +8,7 @@ use crate::app::{build_flows, open_database};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::domain::UtcTime;
-use crate::flows::Rotation;
+use crate::flows::{Rotation, sealed_key};
 use crate::security::key_life::{KeyDates, KeyLife};
 use crate::security::keys::SigningAlgorithm;
 use crate::store::signing_keys;
@@ -47,12 +47,7 @@ fn list(config: &Config) -> Outcome {
         .read(signing_keys::list_keys)
         .map_err(|error| error.to_string())?
         .into_iter()
-        .map(|key| KeyDates {
-            kid: key.kid,
-            algorithm: key.algorithm,
-            created_at: UtcTime::from_micros(key.created_at),
-            signs_from: UtcTime::from_micros(key.signs_from),
-        })
+        .map(|key| sealed_key(key).dates())
         .collect();
     if keys.is_empty() {
         return print(&format!("no keys in {}\n", config.database.redacted()));

@@ -45,6 +45,7 @@ pub use create_superuser::NewSuperuser;
 pub use django::{AccountFields, DjangoTokenError, Taken};
 pub use error::{Error, Field, FieldFault};
 pub use export::Export;
+pub(crate) use keys::sealed_key;
 pub use keys::{NoKeys, NotRotated, Rotation};
 pub use limits::Entrance;
 pub use log_in::LoggedIn;
