@@ -5,6 +5,7 @@ mod copy_database;
 mod create_superuser;
 mod doctor;
 mod healthcheck;
+mod import_django;
 mod keys;
 mod mail;
 mod serve;
@@ -33,6 +34,8 @@ enum Command {
     Migrate,
     /// Make an account with every right.
     CreateSuperuser(create_superuser::Arguments),
+    /// Take over the accounts of a Django site, with their passwords.
+    ImportDjango(import_django::Arguments),
     /// Print the OpenAPI document.
     Openapi,
     /// Print every setting with its default, as for .env.example.
@@ -85,6 +88,7 @@ fn configured(command: Command) -> Outcome {
         Command::Serve => serve::run(&config),
         Command::Migrate => migrate(&config),
         Command::CreateSuperuser(arguments) => create_superuser::run(&config, arguments),
+        Command::ImportDjango(arguments) => import_django::run(&config, &arguments),
         Command::Keys(command) => keys::run(&config, &command),
         Command::Mail(command) => mail::run(&config, &command),
         Command::Doctor => doctor::run(&config),
@@ -109,5 +113,16 @@ fn print(text: &str) -> Outcome {
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.to_string()),
         _ => Ok(()),
+    }
+}
+
+/// Enough of an address to tell whose mail it is, too little to write to.
+fn masked(address: &str) -> String {
+    match address.split_once('@') {
+        Some((local, domain)) => {
+            let first: String = local.chars().take(1).collect();
+            format!("{first}***@{domain}")
+        }
+        None => "***".to_owned(),
     }
 }

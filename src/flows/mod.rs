@@ -12,6 +12,7 @@ mod disavow;
 mod django;
 mod error;
 mod export;
+mod import_django;
 mod keys;
 mod limits;
 mod log_in;
@@ -45,6 +46,9 @@ pub use create_superuser::NewSuperuser;
 pub use django::{AccountFields, DjangoTokenError, Taken};
 pub use error::{Error, Field, FieldFault};
 pub use export::Export;
+pub use import_django::{
+    Collision, Conflict, ImportChoices, ImportReport, Place, Shared, import_django,
+};
 pub(crate) use keys::sealed_key;
 pub use keys::{NoKeys, NotRotated, Rotation};
 pub use limits::Entrance;

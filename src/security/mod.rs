@@ -2,6 +2,7 @@
 
 pub mod access_token;
 pub mod django_token;
+mod foreign_hashes;
 pub mod hasher;
 pub mod key_life;
 pub mod key_ring;

@@ -10,6 +10,8 @@ mod schema;
 mod writer;
 
 pub mod copy;
+pub mod django_source;
+pub mod import;
 pub mod known_devices;
 pub mod limits;
 pub mod one_time_tokens;

@@ -115,6 +115,7 @@ fn help_lists_the_commands_and_a_typo_is_told() {
         "serve",
         "migrate",
         "create-superuser",
+        "import-django",
         "openapi",
         "env-example",
         "keys",

@@ -9,7 +9,7 @@ mod postgres;
 mod smtp;
 
 mod api;
-mod keys;
+mod django_site;
 mod letters;
 mod service;
 mod sql;
@@ -22,6 +22,8 @@ mod copy_database;
 mod copy_refusals;
 mod crash;
 mod doctor;
+mod import_django;
+mod keys;
 mod mail_delivery;
 mod outage;
 mod settings;
