@@ -13,6 +13,7 @@ mod django;
 mod error;
 mod export;
 mod import_django;
+mod keys;
 mod limits;
 mod log_in;
 mod log_out;
@@ -48,6 +49,8 @@ pub use export::Export;
 pub use import_django::{
     Collision, Conflict, ImportChoices, ImportReport, Place, Shared, import_django,
 };
+pub(crate) use keys::sealed_key;
+pub use keys::{NoKeys, NotRotated, Rotation};
 pub use limits::Entrance;
 pub use log_in::LoggedIn;
 pub use profile::{MetadataChange, ProfileChanges};
@@ -111,6 +114,8 @@ pub struct Policy {
     pub reauth_window: Duration,
     /// Whether people are told by mail what happens to their accounts.
     pub security_notices: bool,
+    /// How long a key signs before the next one takes over; `None`: until an operator says so.
+    pub key_rotation: Option<Duration>,
     /// The links of mails.
     pub links: Links,
 }
@@ -163,8 +168,8 @@ impl Flows {
     }
 
     /// The keys that access tokens are checked with, the one that signs first.
-    pub fn public_keys(&self) -> Vec<&serde_json::Value> {
-        self.gate.public_keys()
+    pub fn public_keys(&self) -> Vec<serde_json::Value> {
+        self.gate.public_keys(self.now())
     }
 
     fn now(&self) -> UtcTime {

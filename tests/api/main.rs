@@ -24,6 +24,7 @@ mod edge;
 mod export;
 mod forward_auth;
 mod instances;
+mod key_rotation;
 mod language;
 mod limits;
 mod log_in;

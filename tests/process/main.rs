@@ -23,6 +23,7 @@ mod copy_refusals;
 mod crash;
 mod doctor;
 mod import_django;
+mod keys;
 mod mail_delivery;
 mod outage;
 mod settings;
