@@ -9,16 +9,14 @@ mod postgres;
 mod smtp;
 
 mod api;
+mod database;
 mod letters;
 mod service;
 
 mod cold_start;
 mod commands;
-mod connections;
-mod crash;
+mod faults;
 mod mail_delivery;
-mod outage;
 mod settings;
-mod shutdown;
 mod side_by_side;
 mod start;
