@@ -1,13 +1,18 @@
 //! Every connection to the database is taken, or somebody else holds what must be written.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use diesel::connection::SimpleConnection as _;
+use diesel::{Connection as _, PgConnection, SqliteConnection};
+use serde_json::json;
+
+use super::connections::allow_many_connections;
 use crate::api::{Answer, Api, PASSWORD};
 use crate::letters::Mailbox;
 use crate::service::{Service, Setup};
-use diesel::connection::SimpleConnection as _;
-use diesel::{Connection as _, PgConnection, SqliteConnection};
 
 const MINA: &str = "mina@example.com";
 /// Waits of 3 seconds for a connection, 5 for SQLite's lock, and a busy machine.
@@ -95,4 +100,49 @@ fn a_file_that_somebody_else_writes_costs_503_for_writes_and_nothing_else() {
     other.batch_execute("ROLLBACK").unwrap();
     wait_until_served(&api);
     assert!(!service.log().contains("panic"), "{}", service.log());
+}
+
+/// The body of the answer.
+fn outcome(mut stream: TcpStream) -> String {
+    stream.set_read_timeout(Some(HELD_LIMIT)).unwrap();
+    let mut buffer = [0; 4096];
+    let count = stream.read(&mut buffer).unwrap();
+    let answer = String::from_utf8_lossy(&buffer[..count]).into_owned();
+    answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default()
+}
+
+#[test]
+fn beyond_what_may_wait_everybody_is_told_at_once() {
+    allow_many_connections();
+    let Some(setup) = Setup::on_postgres() else { return };
+    let setup = setup.with("HALLPASS_DATABASE_POOL", "1");
+    let (service, token) = with_mina(&setup);
+    let api = service.api();
+    let before = service.resident_kib();
+    let mut other = PgConnection::establish(&setup.database_url()).unwrap();
+    other.batch_execute("BEGIN; LOCK TABLE users IN ACCESS EXCLUSIVE MODE").unwrap();
+    let body = json!({"username": MINA, "password": PASSWORD}).to_string();
+    let request = format!(
+        "POST /v1/token-auth HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let waiting: Vec<TcpStream> = (0..700)
+        .map(|_| {
+            let mut stream = TcpStream::connect(service.address()).unwrap();
+            stream.write_all(request.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    tokens_are_checked_for(Duration::from_secs(1), &api, &token);
+    let grown = service.resident_kib().saturating_sub(before);
+    other.batch_execute("ROLLBACK").unwrap();
+    let codes: Vec<String> = waiting.into_iter().map(outcome).collect();
+    let count = |code: &str| codes.iter().filter(|it| it.contains(code)).count();
+    let (overloaded, unavailable) = (count("overloaded"), count("unavailable"));
+    println!("{overloaded} overloaded, {unavailable} unavailable, {grown} KiB more");
+    assert!(overloaded > 100, "{codes:?}");
+    assert_eq!(overloaded + unavailable + count("access_token"), codes.len(), "{codes:?}");
+    assert!(grown < 128 * 1024, "{grown} KiB more");
+    wait_until_served(&api);
 }
