@@ -180,7 +180,8 @@ fn make(conn: &mut Conn, account: &NewUser, is_invited: bool, now: UtcTime) -> R
         };
         one_time_tokens::insert_token(conn, &token, 0)?;
         let kind = MailKind::Invitation;
-        outbox::enqueue(conn, kind, email, &user.locale, token.id.as_str(), now)?;
+        let (id, about) = (token.id.as_str(), Some(user.id));
+        outbox::enqueue(conn, kind, email, &user.locale, id, about, now)?;
     }
     Ok(user)
 }
@@ -192,7 +193,7 @@ fn change(
     now: UtcTime,
 ) -> Result<(User, Vec<SessionId>)> {
     let switched_off = wanted.is_active == Some(false);
-    if switched_off {
+    if switched_off || wanted.is_staff == Some(false) {
         keep_one_superuser(conn, user)?;
     }
     let disabled_reason = match wanted.is_active {

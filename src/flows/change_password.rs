@@ -1,6 +1,7 @@
 //! Changing one's own password. The session that asks goes on; the others end.
 
 use super::notices::{Notice, order_notice};
+use super::reauthenticate::lock_for;
 use super::{Claims, Error, Flows, Policy, Result};
 use crate::domain::{EndReason, PasswordHash, PlainPassword, SessionId, User, Username, UtcTime};
 use crate::store::outbox::MailKind;
@@ -25,6 +26,7 @@ impl Flows {
             let (policy, session, now) = (self.policy.clone(), claims.session_id(), self.now());
             let id = user.id;
             let changed = self.db.write(move |conn| {
+                lock_for(conn, id, &session)?;
                 let keep = Some(&session);
                 replace(conn, &policy, &user, &hash, keep, EndReason::PasswordChanged, now)
             })?;

@@ -14,10 +14,10 @@ impl Flows {
         password: Option<&PlainPassword>,
     ) -> Result<()> {
         let user = self.reauthenticate(claims, password)?;
-        let (id, now) = (user.id, self.now());
+        let (id, session, now) = (user.id, claims.session_id(), self.now());
         let ended = self.db.write(move |conn| {
             lock_superusers_for(conn, &user)?;
-            let user = lock_unchanged(conn, &user)?;
+            let user = lock_unchanged(conn, &user, &session)?;
             delete_account(conn, &user, now)
         })?;
         self.note_ended(id, ended, EndReason::AccountDeleted, now);
@@ -32,12 +32,9 @@ pub(super) fn delete_account(conn: &mut Conn, user: &User, now: UtcTime) -> Resu
     let reason = EndReason::AccountDeleted;
     let ended = sessions::end_all_sessions(conn, user.id, None, reason, now)?;
     sessions::erase_devices(conn, user.id)?;
-    for change in registrations::list_of_user(conn, user.id)? {
-        outbox::erase_recipient(conn, &change.email)?;
-    }
+    outbox::erase_of(conn, user.id, user.email.as_ref())?;
     if let Some(email) = &user.email {
         registrations::delete_of_address(conn, email)?;
-        outbox::erase_recipient(conn, email)?;
     }
     users::delete_user(conn, user.id)?;
     Ok(ended)
@@ -48,9 +45,10 @@ pub(super) fn lock_superusers_for(conn: &mut Conn, user: &User) -> Result<()> {
     if user.is_superuser { Ok(users::lock_superusers(conn)?) } else { Ok(()) }
 }
 
-/// Refuses to take away the last active superuser.
+/// Refuses to take away the last one who may manage superusers. For that they have to be active, and
+/// staff.
 pub(super) fn keep_one_superuser(conn: &mut Conn, user: &User) -> Result<()> {
-    let counts = user.is_superuser && user.is_active;
+    let counts = user.is_superuser && user.is_staff && user.is_active;
     if counts && !users::is_other_superuser(conn, user.id)? {
         return Err(Error::LastSuperuser);
     }

@@ -17,7 +17,7 @@ pub struct Export {
     pub registrations: Vec<Registration>,
     /// One-time tokens of mails.
     pub one_time_tokens: Vec<OneTimeToken>,
-    /// Mail that was ordered to the address.
+    /// Mail about the account or to its address.
     pub mails: Vec<MailLine>,
 }
 
@@ -34,10 +34,7 @@ fn gather(conn: &mut Conn, user: User) -> store::Result<Export> {
         sessions: sessions::list_all(conn, user.id)?,
         registrations: registrations::list_of_user(conn, user.id)?,
         one_time_tokens: one_time_tokens::list_all(conn, user.id)?,
-        mails: match &user.email {
-            Some(email) => outbox::list_to(conn, email)?,
-            None => Vec::new(),
-        },
+        mails: outbox::list_of(conn, user.id, user.email.as_ref())?,
         user,
     })
 }

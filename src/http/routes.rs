@@ -86,6 +86,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         config,
         healthz,
         readyz,
+        metrics,
         openapi_json,
     ]
 }

@@ -99,6 +99,11 @@ impl Revocations {
         now <= synced_at.after(self.max_staleness) && now >= synced_at.before(CLOCK_STEP)
     }
 
+    /// How long ago the database was looked at.
+    pub fn age(&self, now: UtcTime) -> Duration {
+        now.remaining(self.synced_at())
+    }
+
     fn synced_at(&self) -> UtcTime {
         UtcTime::from_micros(self.synced_at.load(Ordering::Relaxed))
     }

@@ -10,12 +10,19 @@ mod smtp;
 
 mod api;
 mod database;
+mod django_site;
 mod letters;
 mod service;
+mod sql;
 
+mod backup;
 mod cold_start;
 mod commands;
+mod copy_database;
+mod copy_refusals;
+mod doctor;
 mod faults;
+mod import_django;
 mod mail_delivery;
 mod settings;
 mod side_by_side;

@@ -19,6 +19,7 @@ pub mod jwks;
 pub mod list_sessions;
 pub mod list_users;
 pub mod me;
+pub mod metrics;
 pub mod not_me;
 pub mod openapi_json;
 pub mod password_change;

@@ -2,16 +2,16 @@
 
 use std::fs::File;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::skip;
 use crate::api::{Answer, Api, PASSWORD};
-use crate::database::Database;
 use crate::letters::Mailbox;
 use crate::service::Setup;
+use crate::sql;
 
 const MINA: &str = "mina@example.com";
 
@@ -90,11 +90,6 @@ fn register_until_full(api: &Api) -> Vec<(String, String)> {
     acknowledged
 }
 
-fn integrity(database: &Path) -> Vec<String> {
-    let url = format!("sqlite://{}", database.display());
-    Database::at(&url).lines("SELECT integrity_check AS line FROM pragma_integrity_check")
-}
-
 #[test]
 fn a_full_disk_costs_503_for_writes_and_loses_nothing() {
     let setup = Setup::on_sqlite();
@@ -146,5 +141,7 @@ fn a_full_disk_costs_503_for_writes_and_loses_nothing() {
     let log = service.log();
     assert!(!log.contains("panic") && !log.contains("internal error"), "{log}");
     service.stop();
-    assert_eq!(integrity(&disk.0.join("hallpass.db")), ["ok"]);
+    let mut file = sql::sqlite(&disk.0.join("hallpass.db"));
+    let check = "SELECT integrity_check AS line FROM pragma_integrity_check";
+    assert_eq!(sql::lines(&mut file, check), ["ok"]);
 }
