@@ -59,7 +59,10 @@ fn walk(app: &TestApp) -> Vec<(String, Answer)> {
         .map(|(method, path, body)| {
             let json = [("content-type", "application/json")];
             let headers = if body.is_empty() { &[][..] } else { &json[..] };
-            (format!("{method} {path} {body}"), app.send_elsewhere(&method, &path, headers, body))
+            (
+                format!("{method} {path} {body}"),
+                app.send_undocumented(&method, &path, headers, body),
+            )
         })
         .collect()
 }
@@ -118,9 +121,9 @@ fn what_cors_answers_by_itself_is_guarded_as_well() {
             ("access-control-request-headers", "content-type"),
         ];
         for path in ["/v1/token-auth", "/none"] {
-            let answer = app.send_elsewhere("OPTIONS", path, &headers, "");
+            let answer = app.send_undocumented("OPTIONS", path, &headers, "");
             assert_guarded(&format!("OPTIONS {path} from {origin}"), &answer, true);
-            let answer = app.send_elsewhere("GET", path, &[("origin", origin)], "");
+            let answer = app.send_undocumented("GET", path, &[("origin", origin)], "");
             assert_guarded(&format!("GET {path} from {origin}"), &answer, true);
         }
     }
