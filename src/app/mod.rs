@@ -315,6 +315,7 @@ fn start_server(config: &Config, listener: TcpListener, flows: &Arc<Flows>) -> i
     });
     Ok(server
         .workers(config.workers)
+        .max_connections((config.max_connections / config.workers).max(1))
         .disable_signals()
         .client_request_timeout(HEAD_TIMEOUT)
         .shutdown_timeout(config.shutdown_timeout.as_secs())

@@ -172,6 +172,8 @@ pub struct Config {
     pub drf_jwt: bool,
     /// Threads that answer requests.
     pub workers: usize,
+    /// Connections that are held at once; the next ones wait.
+    pub max_connections: usize,
     /// How long requests in progress may take at the end.
     pub shutdown_timeout: Duration,
     /// What is logged.
@@ -257,6 +259,7 @@ impl Config {
                 1,
                 256,
             ),
+            max_connections: s.number("HALLPASS_MAX_CONNECTIONS", 8192, 16, 100_000),
             shutdown_timeout: s.duration(
                 "HALLPASS_SHUTDOWN_TIMEOUT",
                 10 * SECOND,

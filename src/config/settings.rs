@@ -222,6 +222,12 @@ pub const SETTINGS: &[Setting] = &[
         "Threads that answer requests, 1 to 256. Not set: one for each core.",
     ),
     setting(
+        "HALLPASS_MAX_CONNECTIONS",
+        "8192",
+        "Connections held at once, 16 to 100000; the next ones wait. Each costs 10 KiB, a hostile \
+         one 130.",
+    ),
+    setting(
         "HALLPASS_SHUTDOWN_TIMEOUT",
         "10s",
         "How long requests in progress may take after SIGTERM, up to 5m.",
