@@ -31,6 +31,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("argon2", &["security"]),
     ("scrypt", &["security"]),
     ("jsonwebtoken", &["security"]),
+    ("ureq", &["security"]),
     ("clap", &["cli"]),
     ("dotenvy", &["config"]),
 ];

@@ -30,6 +30,7 @@ use crate::mail::messages::Messages;
 use crate::mail::transport::Transport;
 use crate::mail::worker::Worker;
 use crate::security::access_token::{Gate, LEEWAY, MAX_LIFETIME};
+use crate::security::breached::BreachedPasswords;
 use crate::security::django_token::DjangoTokens;
 use crate::security::hasher::Hasher;
 use crate::security::key_ring::KeyRing;
@@ -174,6 +175,7 @@ pub fn build_flows(config: &Config, clock: Arc<dyn Clock>) -> Result<Flows, Star
         db,
         clock,
         hasher,
+        breached_passwords: config.breached_passwords.as_ref().map(BreachedPasswords::at),
         secrets,
         gate,
         django_tokens,

@@ -14,8 +14,8 @@ use ipnet::IpNet;
 
 pub use readers::database_url;
 use readers::{
-    read_browsers, read_database, read_key_rotation, read_lifetimes, read_limits, read_networks,
-    read_pages, read_public_url, read_secret, read_smtp,
+    read_breached_passwords, read_browsers, read_database, read_key_rotation, read_lifetimes,
+    read_limits, read_networks, read_pages, read_public_url, read_secret, read_smtp,
 };
 pub use settings::{SETTINGS, example};
 pub use source::{ConfigFault, Source};
@@ -24,6 +24,7 @@ use crate::domain::{Limits, PasswordPolicy};
 use crate::flows::{EmailVerification, VerifyEmailProof};
 use crate::mail::smtp_url::SmtpSettings;
 use crate::mail::transport::Sender;
+use crate::security::breached::BreachedPasswordsSettings;
 use crate::security::keys::SigningAlgorithm;
 use crate::store::DatabaseUrl;
 
@@ -144,6 +145,8 @@ pub struct Config {
     pub sessions_per_user: u32,
     /// Rules for new passwords.
     pub password_policy: PasswordPolicy,
+    /// Where to ask whether a password was breached.
+    pub breached_passwords: Option<BreachedPasswordsSettings>,
     /// Cost of password hashes.
     pub bcrypt_cost: u32,
     /// When an address has to be proven.
@@ -200,6 +203,7 @@ impl Config {
         let development =
             s.choice("HALLPASS_ENV", on_loopback, &[("development", true), ("production", false)]);
         let data_dir = PathBuf::from(s.text("HALLPASS_DATA_DIR").unwrap_or("./data".into()));
+        let breached_passwords = read_breached_passwords(s);
         let config = Self {
             database: read_database(s, &data_dir),
             database_pool: s.number("HALLPASS_DATABASE_POOL", 10, 1, 200),
@@ -217,7 +221,9 @@ impl Config {
             password_policy: PasswordPolicy {
                 min_length: s.number("HALLPASS_PASSWORD_MIN_LENGTH", 8, 8, 64),
                 max_length: s.number("HALLPASS_PASSWORD_MAX_LENGTH", 256, 64, 256),
+                refuses_breached: breached_passwords.is_some(),
             },
+            breached_passwords,
             bcrypt_cost: s.number("HALLPASS_BCRYPT_COST", 12, if development { 4 } else { 10 }, 16),
             email_verification: s.choice(
                 "HALLPASS_EMAIL_VERIFICATION",

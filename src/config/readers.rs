@@ -13,6 +13,7 @@ use super::{
 };
 use crate::domain::{Limits, Rate};
 use crate::mail::smtp_url::SmtpSettings;
+use crate::security::breached::BreachedPasswordsSettings;
 use crate::store::DatabaseUrl;
 
 /// The shortest secret outside development, in bytes.
@@ -106,6 +107,16 @@ pub(super) fn read_public_url(s: &mut Source, bind: SocketAddr, development: boo
     };
     s.fault("HALLPASS_PUBLIC_URL", advice);
     own
+}
+
+pub(super) fn read_breached_passwords(s: &mut Source) -> Option<BreachedPasswordsSettings> {
+    let timeout =
+        s.duration("HALLPASS_BREACHED_PASSWORDS_TIMEOUT", SECOND, SECOND / 10, 5 * SECOND);
+    let name = "HALLPASS_BREACHED_PASSWORDS_URL";
+    let text = s.text(name)?;
+    let url = BreachedPasswordsSettings::parse_url(text.trim());
+    let url = url.map_err(|advice| s.fault(name, advice)).ok()?;
+    Some(BreachedPasswordsSettings { url, timeout })
 }
 
 /// The address of a page of the front end; `{token}` is where the token goes.

@@ -95,6 +95,16 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("HALLPASS_PASSWORD_MAX_LENGTH", "256", "Most characters of a new password, 64 to 256."),
     setting(
+        "HALLPASS_BREACHED_PASSWORDS_URL",
+        "",
+        "Where to ask whether a new password is known from a breach: a service of the form of Have I Been Pwned's range API, which is told 5 digits of a digest, such as https://api.pwnedpasswords.com/range. Not set: nobody is asked.",
+    ),
+    setting(
+        "HALLPASS_BREACHED_PASSWORDS_TIMEOUT",
+        "1s",
+        "How long to wait for that answer, 100ms to 5s. Without one the password is taken and a warning logged.",
+    ),
+    setting(
         "HALLPASS_BCRYPT_COST",
         "12",
         "Cost of password hashes, 10 to 16 (from 4 in development).",

@@ -15,6 +15,8 @@ pub enum Fault {
     TooLong,
     /// A password that attackers try first.
     TooCommon,
+    /// A password that stands in a collection of breached ones.
+    Breached,
     /// A password made of the person's own address or name.
     TooSimilar,
     /// Not an e-mail address that mail can be sent to.
@@ -29,13 +31,14 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault, for the published contract.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Required,
         Self::UnknownField,
         Self::WrongType,
         Self::TooShort,
         Self::TooLong,
         Self::TooCommon,
+        Self::Breached,
         Self::TooSimilar,
         Self::InvalidEmail,
         Self::InvalidUsername,
@@ -52,6 +55,7 @@ impl Fault {
             Self::TooShort => "too_short",
             Self::TooLong => "too_long",
             Self::TooCommon => "too_common",
+            Self::Breached => "breached",
             Self::TooSimilar => "too_similar",
             Self::InvalidEmail => "invalid_email",
             Self::InvalidUsername => "invalid_username",
@@ -69,6 +73,7 @@ impl Fault {
             Self::TooShort => "The value is too short.",
             Self::TooLong => "The value is too long.",
             Self::TooCommon => "This password is among those that attackers try first.",
+            Self::Breached => "This password is known from a breach of some service.",
             Self::TooSimilar => "The password contains your own address or name.",
             Self::InvalidEmail => "This is not an e-mail address that mail can be sent to.",
             Self::InvalidUsername => "Use 1 to 150 letters, digits and . + - _ only.",

@@ -77,6 +77,7 @@ impl Flows {
                     .password
                     .check(password, Some(&new.email), name)
                     .map_err(|fault| Error::invalid("password", fault))?;
+                self.refuse_breached("password", password)?;
                 self.hasher.hash(password)?
             }
             None => PasswordHash::unusable(),

@@ -22,6 +22,7 @@ impl Flows {
         for _ in 0..MAX_COMPARISONS {
             let user = self.reauthenticate(claims, current)?;
             self.check_password_of(&user, new)?;
+            self.refuse_breached("new_password", new)?;
             let hash = self.hasher.hash(new)?;
             let (policy, session, now) = (self.policy.clone(), claims.session_id(), self.now());
             let id = user.id;

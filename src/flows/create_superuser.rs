@@ -27,6 +27,7 @@ impl Flows {
                 .password
                 .check(&new.password, new.email.as_ref(), name)
                 .map_err(|fault| Error::invalid("password", fault))?;
+            self.refuse_breached("password", &new.password)?;
         }
         let account = NewUser {
             username: new.username,

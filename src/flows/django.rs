@@ -97,7 +97,7 @@ impl Flows {
         password: &PlainPassword,
         entrance: &Entrance,
     ) -> Result<String> {
-        let find = |conn: &mut Conn| users::find_by_username(conn, username);
+        let find = |conn: &mut Conn| users::find_id_by_username(conn, username);
         let open = || {
             let entered = self.with_password(find, password, |_, _| Ok(()));
             entered.map_err(disabled_as_unknown)
@@ -115,7 +115,7 @@ impl Flows {
         password: &PlainPassword,
         entrance: &Entrance,
     ) -> Result<User> {
-        let find = |conn: &mut Conn| users::find_by_username(conn, username);
+        let find = |conn: &mut Conn| users::find_id_by_username(conn, username);
         let check = || self.check_password(find, password).map_err(disabled_as_unknown);
         let (user, _) = self.attempt(username, entrance, find, check)?;
         Ok(user)

@@ -34,7 +34,7 @@ impl Flows {
         &self,
         name: &str,
         entrance: &Entrance,
-        owner: impl FnOnce(&mut Conn) -> store::Result<Option<User>>,
+        owner: impl FnOnce(&mut Conn) -> store::Result<Option<UserId>>,
         work: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
         if self.policy.limits.is_none() {
@@ -85,11 +85,11 @@ impl Flows {
 fn known_device(
     conn: &mut Conn,
     token: Option<TokenHash>,
-    owner: impl FnOnce(&mut Conn) -> store::Result<Option<User>>,
+    owner: impl FnOnce(&mut Conn) -> store::Result<Option<UserId>>,
 ) -> store::Result<Option<TokenHash>> {
     let Some(token) = token else { return Ok(None) };
     let held_by = known_devices::find_owner(conn, &token)?;
-    let asked_for = owner(conn)?.map(|user| user.id);
+    let asked_for = owner(conn)?;
     Ok(held_by.filter(|id| asked_for == Some(*id)).map(|_| token))
 }
 

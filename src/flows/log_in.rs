@@ -3,7 +3,7 @@
 use super::notices::{Notice, order_notice};
 use super::tokens::{OpenedSession, open_session};
 use super::{Entrance, Error, Flows, Policy, Result, TokenPair};
-use crate::domain::{Device, Email, PlainPassword, PlainToken, TokenHash, User, UtcTime};
+use crate::domain::{Device, Email, PlainPassword, PlainToken, TokenHash, User, UserId, UtcTime};
 use crate::store::outbox::MailKind;
 use crate::store::{self, Conn, known_devices, sessions, users};
 
@@ -71,7 +71,7 @@ impl Flows {
     /// transaction that notes the log-in. Then the hash is brought up to date where it is not.
     pub(super) fn with_password<T: Send + 'static>(
         &self,
-        find: impl Fn(&mut Conn) -> store::Result<Option<User>>,
+        find: impl Fn(&mut Conn) -> store::Result<Option<UserId>>,
         password: &PlainPassword,
         work: impl FnOnce(&mut Conn, &User) -> Result<T> + Clone + Send + 'static,
     ) -> Result<(User, T)> {
@@ -102,10 +102,13 @@ impl Flows {
     /// outdated.
     pub(super) fn check_password(
         &self,
-        find: impl FnOnce(&mut Conn) -> store::Result<Option<User>>,
+        find: impl FnOnce(&mut Conn) -> store::Result<Option<UserId>>,
         password: &PlainPassword,
     ) -> Result<(User, bool)> {
-        let user = self.db.read(find)?;
+        let user = self.db.read(|conn| {
+            let id = find(conn)?;
+            read_alike(conn, id)
+        })?;
         let verdict =
             self.hasher.verify(password, user.as_ref().map(|user| &user.password_hash))?;
         let Some(user) = user.filter(|_| verdict.matches) else {
@@ -167,12 +170,21 @@ impl Arrival {
     }
 }
 
+/// Reads the account, if there is such a one. Otherwise another is read for nothing: that takes time too,
+/// by which known and unknown could be told apart.
+fn read_alike(conn: &mut Conn, id: Option<UserId>) -> store::Result<Option<User>> {
+    match id {
+        Some(id) => users::find_by_id(conn, id),
+        None => users::find_any(conn).map(|_| None),
+    }
+}
+
 /// The account that is meant by what somebody typed: the name in any letter case, or the address.
 /// Both are always asked for, so that known and unknown take the same time.
-fn find_by_login(conn: &mut Conn, name: &str) -> store::Result<Option<User>> {
-    let by_name = users::find_by_username(conn, name)?;
+fn find_by_login(conn: &mut Conn, name: &str) -> store::Result<Option<UserId>> {
+    let by_name = users::find_id_by_username(conn, name)?;
     let by_address = match Email::parse(name) {
-        Ok(email) => users::find_by_email(conn, &email)?,
+        Ok(email) => users::find_id_by_email(conn, &email)?,
         Err(_) => None,
     };
     Ok(by_name.or(by_address))

@@ -3,6 +3,7 @@
 //! as one variant of [`Error`].
 
 mod administration;
+mod breached;
 mod change_email;
 mod change_password;
 mod compose_mail;
@@ -64,6 +65,7 @@ use crate::clock::Clock;
 use crate::domain::token::Secrets;
 use crate::domain::{Limits, PasswordPolicy, UtcTime};
 use crate::security::access_token::Gate;
+use crate::security::breached::BreachedPasswords;
 use crate::security::django_token::DjangoTokens;
 use crate::security::hasher::Hasher;
 use crate::store::Db;
@@ -139,6 +141,8 @@ pub struct Flows {
     pub(crate) clock: Arc<dyn Clock>,
     /// Password hashing.
     pub(crate) hasher: Hasher,
+    /// The collection of breached passwords, if the operator wants one asked.
+    pub(crate) breached_passwords: Option<BreachedPasswords>,
     /// Derived secrets.
     pub(crate) secrets: Secrets,
     /// Access tokens.

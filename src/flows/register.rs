@@ -57,6 +57,7 @@ impl Flows {
     pub fn register(&self, request: RegisterRequest) -> Result<Registered> {
         self.check_new_password(&request)?;
         self.reserve(Counter::of_mail(&request.email, &request.device))?;
+        self.refuse_breached("password", &request.password)?;
         let password_hash = self.hasher.hash(&request.password)?;
         let (now, device) = (self.now(), request.device);
         let registration_token = PlainToken::random(PlainToken::REGISTRATION_PREFIX);

@@ -69,6 +69,7 @@ impl Flows {
             })
         })??;
         self.check_password_of(&user, new)?;
+        self.refuse_breached("new_password", new)?;
         let hash = self.hasher.hash(new)?;
         let (id, policy, secrets) = (user.id, self.policy.clone(), self.secrets.clone());
         let ended = self.db.write(move |conn| {

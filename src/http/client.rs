@@ -39,7 +39,7 @@ impl FromRequest for Client {
 
 /// The right-most hop that is no configured proxy. What stands left of it in `X-Forwarded-For` anybody
 /// can have written. (actix has functions for this that believe the left-most.)
-fn client_address(peer: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {
+pub fn client_address(peer: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {
     let is_proxy = |address: &IpAddr| proxies.iter().any(|network| network.contains(address));
     let mut client = peer;
     let hops: Vec<&str> = headers

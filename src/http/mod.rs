@@ -20,7 +20,7 @@ pub mod pages;
 mod request_id;
 pub mod routes;
 pub mod schema;
-mod strict_json;
+pub mod strict_json;
 pub mod v1;
 
 use actix_web::{HttpRequest, web};

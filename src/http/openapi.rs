@@ -1,7 +1,7 @@
 //! The OpenAPI document, made from the table of routes. Every operation gets the answers for the
 //! error codes it names and for those that any request with a body can get.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -63,7 +63,8 @@ pub fn document() -> String {
     let endpoints = routes::endpoints();
     let mut document = serde_json::to_value(base(&endpoints)).unwrap_or_default();
     // Of the rules for passwords beyond length the one that a schema can say.
-    let repetitions: Vec<&str> = common_repetitions().collect();
+    let repetitions: BTreeSet<String> =
+        common_repetitions().flat_map(|text| [text.to_owned(), text.to_uppercase()]).collect();
     document["components"]["schemas"]["NewPassword"]["not"] = json!({"enum": repetitions});
     for endpoint in &endpoints {
         let method = method_name(endpoint);

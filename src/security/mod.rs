@@ -1,6 +1,8 @@
-//! Passwords, tokens and keys: the parts that must not be wrong. Knows no database and no HTTP.
+//! Passwords, tokens and keys: the parts that must not be wrong. Knows no database, and HTTP only to ask
+//! whether a password was breached.
 
 pub mod access_token;
+pub mod breached;
 pub mod django_token;
 mod foreign_hashes;
 pub mod hasher;

@@ -143,6 +143,27 @@ pub fn find_by_id(conn: &mut Conn, id: UserId) -> Result<Option<User>> {
     Ok(users::table.find(id.0).first::<Row>(conn).optional()?.map(User::from))
 }
 
+/// Some account, if there is one.
+pub fn find_any(conn: &mut Conn) -> Result<Option<User>> {
+    Ok(users::table.order(users::id).first::<Row>(conn).optional()?.map(User::from))
+}
+
+/// The number of the account of that name, without regard to case.
+pub fn find_id_by_username(conn: &mut Conn, name: &str) -> Result<Option<UserId>> {
+    // Postgres refuses a statement that holds NUL, and no name does.
+    if name.contains('\0') {
+        return Ok(None);
+    }
+    let named = users::table.filter(users::username_norm.eq(Username::normalise(name)));
+    Ok(named.select(users::id).first(conn).optional()?.map(UserId))
+}
+
+/// The number of the account with that address.
+pub fn find_id_by_email(conn: &mut Conn, email: &Email) -> Result<Option<UserId>> {
+    let owned = users::table.filter(users::email_norm.eq(email.normalised()));
+    Ok(owned.select(users::id).first(conn).optional()?.map(UserId))
+}
+
 /// The account of exactly that name; case counts.
 pub fn find_by_exact_username(conn: &mut Conn, name: &str) -> Result<Option<User>> {
     Ok(find_by_username(conn, name)?.filter(|user| user.username.as_str() == name))

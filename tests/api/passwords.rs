@@ -175,7 +175,7 @@ fn the_rules_are_published() {
     let policy = app.get("/v1/password-policy").is(200).json();
     let expected: Value = json!({
         "min_length": 8, "max_length": 256, "max_bytes": 1024, "recommended_length": 15,
-        "refuses_common": true, "refuses_own_name": true,
+        "refuses_common": true, "refuses_own_name": true, "refuses_breached": false,
     });
     assert_eq!(policy, expected);
     assert_eq!(app.get("/v1/config").json()["password_policy"], expected);

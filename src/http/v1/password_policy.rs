@@ -29,6 +29,9 @@ pub struct PublicPolicy {
     /// Passwords that contain the person's own address or name are refused (`too_similar`).
     #[schema(example = true)]
     refuses_own_name: bool,
+    /// Passwords known from breaches of other services are refused (`breached`).
+    #[schema(example = false)]
+    refuses_breached: bool,
 }
 
 impl From<PasswordPolicy> for PublicPolicy {
@@ -40,6 +43,7 @@ impl From<PasswordPolicy> for PublicPolicy {
             recommended_length: PasswordPolicy::RECOMMENDED_LENGTH.max(policy.min_length),
             refuses_common: true,
             refuses_own_name: true,
+            refuses_breached: policy.refuses_breached,
         }
     }
 }

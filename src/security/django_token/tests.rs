@@ -243,3 +243,64 @@ fn the_moment_of_the_log_in_is_copied_unchanged() {
     let claims = tokens().check(&again, now()).unwrap();
     assert_eq!(claims.0["orig_iat"].to_string(), format!("{}.25", NOW - 1));
 }
+
+/// Rightly signed, whatever it is.
+fn sealed(message: &str) -> String {
+    let signature = hmac::sign(&tokens().key, message.as_bytes());
+    format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+#[test]
+fn a_token_has_one_spelling_though_the_signature_is_right() {
+    use base64::engine::general_purpose::URL_SAFE;
+
+    let claims = filled(r#"{"username":"a","exp":{now+60}}"#);
+    let (head, body) = (encode(HEADER), encode(&claims));
+    assert!(tokens().check(&sealed(&format!("{head}.{body}")), now()).is_ok());
+    let spaced = |text: &str| {
+        if text.len().is_multiple_of(3) { format!("{text} ") } else { text.to_owned() }
+    };
+    for message in [
+        format!("{}.{body}", URL_SAFE.encode(spaced(HEADER))),
+        format!("{head}.{}", URL_SAFE.encode(spaced(&claims))),
+        format!("{head}\n.{body}"),
+        format!("{head}. {body}"),
+        format!("{head}.{body}."),
+        format!("{head}.{body}.{body}"),
+        format!(".{head}.{body}"),
+        format!("{head}."),
+        format!(".{body}"),
+        head.clone(),
+        format!("{HEADER}.{claims}"),
+    ] {
+        assert_eq!(
+            tokens().check(&sealed(&message), now()),
+            Err(Refusal::Undecodable),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn a_token_is_at_most_four_kibibytes_long() {
+    let claims = |padding: usize| {
+        format!(r#"{{"username":"a","exp":{{now+60}},"x":"{}"}}"#, "p".repeat(padding))
+    };
+    let shortest = (0..MAX_LENGTH)
+        .find(|padding| signed(HEADER, &claims(*padding)).len() > MAX_LENGTH)
+        .unwrap();
+    assert!(check(HEADER, &claims(shortest - 1)).is_ok());
+    assert_eq!(check(HEADER, &claims(shortest)), Err(Refusal::Undecodable));
+    for dots in [4, MAX_LENGTH, 2_000_000] {
+        let refused = tokens().check(&".".repeat(dots), now());
+        assert_eq!(refused, Err(Refusal::Undecodable));
+    }
+}
+
+#[test]
+fn an_access_token_of_the_same_secret_is_none_of_these() {
+    let claims =
+        r#"{"username":"a","iat":{now},"exp":{now+60},"iss":"https://a","aud":"https://a"}"#;
+    let header = r#"{"typ":"at+jwt","alg":"HS256","kid":"x"}"#;
+    assert_eq!(check(header, claims), Err(Refusal::Unacceptable));
+}

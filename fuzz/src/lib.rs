@@ -1,0 +1,212 @@
+//! What is fuzzed: everything that reads what a stranger wrote. Each function takes any bytes, may not
+//! panic, and holds what was accepted against what the reader promises.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use actix_web::cookie::SameSite;
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, ORIGIN};
+use actix_web::test::TestRequest;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hallpass::domain::{Email, Locale, PasswordPolicy, PlainPassword, Username, UtcTime};
+use hallpass::http::browsers::Browsers;
+use hallpass::http::{client, django, strict_json};
+use hallpass::mail::smtp_url::SmtpSettings;
+use hallpass::security::access_token::Gate;
+use hallpass::security::django_token::DjangoTokens;
+use hallpass::security::keys::SigningKey;
+use hallpass::security::revocations::Revocations;
+use ipnet::IpNet;
+use jsonwebtoken::{Algorithm, EncodingKey};
+use serde_json::Value;
+
+const SECRET: &[u8] = b"a secret of the fuzzer, of 32 bytes and more";
+const ISSUER: &str = "https://auth.example";
+const NOW: i64 = 1_800_000_000;
+
+static GATE: LazyLock<Gate> = LazyLock::new(|| {
+    let (lifetime, now) = (Duration::from_secs(300), UtcTime::from_seconds(NOW));
+    let revocations = Revocations::new(lifetime, lifetime);
+    revocations.sync(&[], now);
+    Gate::new(ISSUER.to_owned(), lifetime, SigningKey::shared(SECRET), Vec::new(), revocations)
+});
+
+static DJANGO: LazyLock<DjangoTokens> = LazyLock::new(|| DjangoTokens::new(SECRET));
+
+/// The two parts, a line each, rightly signed.
+fn signed(data: &[u8]) -> String {
+    let line = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
+    let (header, claims) = (&data[..line], data.get(line + 1..).unwrap_or_default());
+    let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+    let key = EncodingKey::from_secret(SECRET);
+    let signature =
+        jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::HS256).expect("HMAC signs");
+    format!("{message}.{signature}")
+}
+
+fn object(part: &str) -> Value {
+    let bytes = URL_SAFE_NO_PAD.decode(part).expect("an accepted part is base64");
+    let value: Value = serde_json::from_slice(&bytes).expect("an accepted part is JSON");
+    assert!(value.is_object(), "{value}");
+    value
+}
+
+/// A token as it came, and a header and claims with a right signature.
+pub fn access_token(data: &[u8]) {
+    let now = UtcTime::from_seconds(NOW);
+    if let Ok(text) = std::str::from_utf8(data) {
+        assert!(GATE.check(text, now).is_err(), "a forged token");
+    }
+    let token = signed(data);
+    let Ok(claims) = GATE.check(&token, now) else { return };
+    assert!(token.len() <= 4096);
+    let mut parts = token.split('.');
+    let header = object(parts.next().unwrap_or_default());
+    let names: Vec<&String> = header.as_object().expect("an object").keys().collect();
+    assert_eq!(names.len(), 3, "{header}");
+    assert_eq!((&header["alg"], &header["typ"]), (&"HS256".into(), &"at+jwt".into()));
+    let written = object(parts.next().unwrap_or_default());
+    for (name, value) in
+        serde_json::to_value(&claims).expect("claims are JSON").as_object().expect("claims")
+    {
+        assert_eq!(&written[name], value, "{name} is read as it stands");
+    }
+    assert_eq!((claims.iss.as_str(), claims.aud.as_str()), (ISSUER, ISSUER));
+    assert!(claims.exp + 5 > NOW && claims.iat <= NOW + 5 && claims.exp - claims.iat <= 900);
+}
+
+/// The same for the Django face.
+pub fn django_token(data: &[u8]) {
+    let now = UtcTime::from_seconds(NOW);
+    if let Ok(text) = std::str::from_utf8(data) {
+        assert!(DJANGO.check(text, now).is_err(), "a forged token");
+    }
+    let token = signed(data);
+    let Ok(claims) = DJANGO.check(&token, now) else { return };
+    let mut parts = token.split('.');
+    assert_eq!(object(parts.next().unwrap_or_default())["alg"], "HS256");
+    let written = object(parts.next().unwrap_or_default());
+    assert!(written.get("aud").is_none() && written.get("exp").is_some(), "{written}");
+    let _name = claims.username();
+    let _origin = claims.origin(now);
+}
+
+/// The body of a request to `/v1`.
+pub fn json_body(data: &[u8]) {
+    let Some(read) = strict_json::parse_object(data) else { return };
+    let lenient: Value = serde_json::from_slice(data).expect("what is strict is JSON");
+    assert_eq!(Value::Object(read.clone()), lenient);
+    let again = serde_json::to_vec(&read).expect("JSON is written");
+    assert_eq!(strict_json::parse_object(&again), Some(read));
+}
+
+/// A `Content-Type`, a line break, and a body of the Django face; and the first line once more as
+/// `Authorization`.
+pub fn django_body(data: &[u8]) {
+    let line = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
+    let (head, body) = (&data[..line], data.get(line + 1..).unwrap_or_default());
+    let _submitted = django::body::read(body, &String::from_utf8_lossy(head));
+    for takes_basic in [true, false] {
+        let _credentials = django::authentication::read(Some(head), takes_basic);
+    }
+    let _indent = django::negotiation::negotiate(std::str::from_utf8(head).ok(), None);
+}
+
+/// What a person types.
+pub fn names(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(email) = Email::parse(text) {
+        let shown = email.as_str();
+        assert!(shown.is_ascii() && shown.len() <= 254, "{shown}");
+        assert!(
+            shown.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>,;:\\()[]".contains(&byte)),
+            "{shown}"
+        );
+        assert_eq!(shown.matches('@').count(), 1, "{shown}");
+        let again = Email::parse(shown).expect("an address is one once more");
+        assert_eq!(again.normalised(), email.normalised());
+    }
+    if let Ok(name) = Username::parse(text) {
+        let shown = name.as_str();
+        assert!(!shown.is_empty() && shown.chars().count() <= 150 && !shown.contains('@'));
+        assert!(!shown.chars().any(|it| it.is_control() || it.is_whitespace()), "{shown:?}");
+        assert_eq!(Username::normalise(name.normalised()), name.normalised());
+    }
+    if let Ok(locale) = Locale::parse(text) {
+        assert_eq!(locale.as_str(), text);
+    }
+    if let Ok(password) = PlainPassword::parse(text) {
+        assert!(password.expose().len() <= PlainPassword::MAX_BYTES);
+        let _verdict = PasswordPolicy::default().check(&password, None, Some(text));
+    }
+}
+
+/// A header.
+pub fn accept_language(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let locale = Locale::from_accept_language(text);
+    assert!(Locale::parse(locale.as_str()).is_ok());
+}
+
+/// A setting, which an operator wrote, and whose fault is shown.
+pub fn smtp_url(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Err(advice) = SmtpSettings::parse(text) {
+        let password = text.split_once("://").and_then(|(_, rest)| rest.split_once(':'));
+        let password = password.and_then(|(_, rest)| rest.split_once('@')).map(|(it, _)| it);
+        let tells = |it: &str| it.len() > 6 && !it.contains(' ') && advice.contains(it);
+        assert!(!password.is_some_and(tells), "{advice}");
+    }
+}
+
+/// Lines of `X-Forwarded-For`.
+pub fn forwarded_for(data: &[u8]) {
+    let mut headers = HeaderMap::new();
+    for line in data.split(|byte| *byte == b'\n') {
+        if let Ok(value) = HeaderValue::from_bytes(line) {
+            headers.append(HeaderName::from_static("x-forwarded-for"), value);
+        }
+    }
+    let proxies: [IpNet; 2] = ["10.0.0.0/8", "::1/128"].map(|it| it.parse().expect("a network"));
+    let (proxy, stranger) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([192, 0, 2, 7]));
+    assert_eq!(client::client_address(stranger, &headers, &proxies), stranger);
+    let _believed = client::client_address(proxy, &headers, &proxies);
+    assert_eq!(client::client_address(proxy, &headers, &[]), proxy);
+}
+
+/// Lines `name: value` of a request with cookies.
+pub fn browsers(data: &[u8]) {
+    let own = "https://auth.example.com";
+    let allowed = "https://app.example.com";
+    let browsers = Browsers {
+        own_origin: own.to_owned(),
+        other_origins: vec![allowed.to_owned()],
+        same_site: SameSite::Strict,
+    };
+    let mut request = TestRequest::post();
+    let mut count: HashMap<HeaderName, u32> = HashMap::new();
+    for line in data.split(|byte| *byte == b'\n').take(32) {
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
+        let name = HeaderName::from_bytes(&line[..colon]);
+        let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii());
+        if let (Ok(name), Ok(value)) = (name, value) {
+            *count.entry(name.clone()).or_default() += 1;
+            request = request.append_header((name, value));
+        }
+    }
+    let request = request.to_http_request();
+    let origins = count.get(&ORIGIN).copied().unwrap_or_default();
+    let origin = request.headers().get(ORIGIN).and_then(|it| it.to_str().ok());
+    let is_known = origins == 1 && origin.is_some_and(|it| it == own || it == allowed);
+    if origins > 0 && !is_known {
+        assert!(browsers.check(&request, true).is_err());
+        assert!(!browsers.may_forward(request.headers()));
+    }
+    let _tokens = (
+        hallpass::http::browsers::refresh_cookie(&request),
+        hallpass::http::browsers::device_cookie(&request),
+    );
+}

@@ -1,0 +1,194 @@
+//! Whether a password stands in a collection of breached ones, asked of a service that answers by
+//! range, as Have I Been Pwned does: it is told the first five digits of the SHA-1 digest and answers
+//! with every digest that begins so (k-anonymity), so it learns neither password nor person.
+//!
+//! The one file of this room that speaks to the network.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use rustls::crypto::aws_lc_rs::default_provider;
+use ureq::Agent;
+use ureq::tls::TlsConfig;
+use url::Url;
+
+use crate::domain::PlainPassword;
+
+/// How many digits of the digest the service is told.
+const PREFIX_DIGITS: usize = 5;
+/// An answer has about a thousand lines of forty bytes.
+const MAX_ANSWER: u64 = 256 * 1024;
+
+/// Where to ask, and how long to wait.
+#[derive(Clone, Debug)]
+pub struct BreachedPasswordsSettings {
+    /// What the digits are put after, without a final slash.
+    pub url: String,
+    /// For everything from the look-up of the name to the last byte.
+    pub timeout: Duration,
+}
+
+impl BreachedPasswordsSettings {
+    /// Whether `text` is an address to ask at: https, or http on this machine.
+    pub fn parse_url(text: &str) -> Result<String, &'static str> {
+        let advice = "must be an https URL that the first digits can be put after, such as \
+                      https://api.pwnedpasswords.com/range (http on loopback only)";
+        let url = Url::parse(text).map_err(|_| advice)?;
+        let is_local = match url.host() {
+            Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+            Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+            Some(url::Host::Domain(name)) => name == "localhost",
+            None => false,
+        };
+        let is_safe = url.scheme() == "https" || (url.scheme() == "http" && is_local);
+        let is_plain =
+            url.query().is_none() && url.fragment().is_none() && url.password().is_none();
+        if is_safe && is_plain && url.username().is_empty() {
+            Ok(url.as_str().trim_end_matches('/').to_owned())
+        } else {
+            Err(advice)
+        }
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum LookupError {
+    /// It could not be asked, or not in time.
+    #[error("{0}")]
+    Transport(#[from] Box<ureq::Error>),
+    /// It does not know what was asked for, or is out of order.
+    #[error("the answer has the status {0}")]
+    Status(u16),
+    /// It answered something else than a range.
+    #[error("the answer is no list of digests")]
+    NotARange,
+}
+
+/// The collection.
+pub struct BreachedPasswords {
+    agent: Agent,
+    url: String,
+}
+
+impl BreachedPasswords {
+    /// The collection at that address. Nothing is asked yet.
+    pub fn at(settings: &BreachedPasswordsSettings) -> Self {
+        let tls =
+            TlsConfig::builder().unversioned_rustls_crypto_provider(Arc::new(default_provider()));
+        let config = Agent::config_builder()
+            .tls_config(tls.build())
+            .timeout_global(Some(settings.timeout))
+            // What is asked must not go elsewhere: to another address, or through a proxy that the
+            // environment names but no setting.
+            .max_redirects(0)
+            .proxy(None)
+            .http_status_as_error(false)
+            .user_agent(concat!("hallpass/", env!("CARGO_PKG_VERSION")));
+        Self { agent: config.build().new_agent(), url: settings.url.clone() }
+    }
+
+    /// Whether the password is in it.
+    pub fn contain(&self, password: &PlainPassword) -> Result<bool, LookupError> {
+        let digest = sha1_hex(password);
+        let (prefix, suffix) = digest.split_at(PREFIX_DIGITS);
+        let request = self
+            .agent
+            .get(format!("{}/{prefix}", self.url))
+            // So that the length of the answer, seen from outside, does not tell the range.
+            .header("Add-Padding", "true");
+        let mut answer = request.call().map_err(Box::new)?;
+        if answer.status() != 200 {
+            return Err(LookupError::Status(answer.status().as_u16()));
+        }
+        let body = answer.body_mut().with_config().limit(MAX_ANSWER);
+        let range = body.read_to_string().map_err(Box::new)?;
+        lists(&range, suffix).ok_or(LookupError::NotARange)
+    }
+}
+
+fn sha1_hex(password: &PlainPassword) -> String {
+    use std::fmt::Write as _;
+
+    let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, password.expose().as_bytes());
+    digest.as_ref().iter().fold(String::new(), |mut text, byte| {
+        let _infallible = write!(text, "{byte:02X}");
+        text
+    })
+}
+
+/// Whether the suffix is among the lines `SUFFIX:COUNT`. Those with a count of 0 are padding.
+/// `None` if a line is not of that form.
+fn lists(range: &str, suffix: &str) -> Option<bool> {
+    let mut is_listed = false;
+    for line in range.lines().filter(|line| !line.is_empty()) {
+        let (digits, count) = line.split_once(':')?;
+        let count: u64 = count.trim().parse().ok()?;
+        if digits.len() != suffix.len() || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return None;
+        }
+        is_listed |= count > 0 && digits.eq_ignore_ascii_case(suffix);
+    }
+    Some(is_listed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// "password" has the digest `5BAA6` `1E4C9B93F3F0682250B6CF8331B7EE68FD8`.
+    const SUFFIX: &str = "1E4C9B93F3F0682250B6CF8331B7EE68FD8";
+    const OTHER: &str = "1E4C9B93F3F0682250B6CF8331B7EE68FD9";
+
+    #[test]
+    fn digests_are_those_that_are_published() {
+        let password = PlainPassword::parse("password").unwrap();
+        assert_eq!(sha1_hex(&password), format!("5BAA6{SUFFIX}"));
+    }
+
+    #[test]
+    fn a_range_is_read_strictly_and_padding_does_not_count() {
+        for (range, outcome) in [
+            (String::new(), Some(false)),
+            (format!("{OTHER}:5"), Some(false)),
+            (format!("{OTHER}:5\r\n{SUFFIX}:1"), Some(true)),
+            (format!("{}:1\r\n", SUFFIX.to_lowercase()), Some(true)),
+            (format!("{SUFFIX}:0"), Some(false)),
+            (SUFFIX.to_owned(), None),
+            (format!("{SUFFIX}:x"), None),
+            (format!("{SUFFIX}:-1"), None),
+            (format!("{SUFFIX}:1\n<html>"), None),
+            (format!("5BAA6{SUFFIX}:1"), None),
+            ("{\"a\":1}".to_owned(), None),
+        ] {
+            assert_eq!(lists(&range, SUFFIX), outcome, "{range}");
+        }
+    }
+
+    #[test]
+    fn digits_go_over_tls_or_stay_on_this_machine() {
+        let parse = BreachedPasswordsSettings::parse_url;
+        for good in [
+            "https://api.pwnedpasswords.com/range",
+            "https://api.pwnedpasswords.com/range/",
+            "http://127.0.0.1:8080",
+            "http://[::1]/range",
+            "http://localhost:1/x",
+        ] {
+            assert_eq!(parse(good).as_deref(), Ok(good.trim_end_matches('/')));
+        }
+        for bad in [
+            "",
+            "range",
+            "http://api.pwnedpasswords.com/range",
+            "http://127.0.0.1.example.com",
+            "https://u:p@host/range",
+            "https://host/range?x=1",
+            "https://host/range#x",
+            "ftp://127.0.0.1",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+}
