@@ -62,6 +62,14 @@ impl KeyRing {
         Self { algorithm: SigningAlgorithm::Hs256, keys: vec![key], rows: Vec::new() }
     }
 
+    /// Believes a shared secret besides, as no setting makes it: for a gate that is attacked with keys of
+    /// every kind.
+    #[cfg(test)]
+    pub fn with_shared(mut self, secret: &[u8]) -> Self {
+        self.keys.extend(Self::shared(secret).keys);
+        self
+    }
+
     /// What it signs with; `None` where that is no key of the database but a shared secret.
     pub fn stored_algorithm(&self) -> Option<SigningAlgorithm> {
         (self.algorithm != SigningAlgorithm::Hs256).then_some(self.algorithm)
