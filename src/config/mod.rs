@@ -29,6 +29,8 @@ use crate::store::DatabaseUrl;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
 const DAY: Duration = Duration::from_hours(24);
+/// As the suffix `y` of a setting has it.
+const YEAR: Duration = Duration::from_secs(31_557_600);
 
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,6 +163,8 @@ pub struct Config {
     pub mail_from: String,
     /// Folder for mail as files.
     pub mail_dir: PathBuf,
+    /// How long it is remembered what happened to accounts.
+    pub event_retention: Duration,
     /// Folder with templates of the operator.
     pub mail_templates: Option<PathBuf>,
     /// Whether the paths of the Django stack are there.
@@ -243,6 +247,7 @@ impl Config {
             mail_dir: s
                 .text("HALLPASS_MAIL_DIR")
                 .map_or_else(|| data_dir.join("mail"), PathBuf::from),
+            event_retention: s.duration("HALLPASS_EVENT_RETENTION", 90 * DAY, DAY, 2 * YEAR),
             mail_templates: s.text("HALLPASS_MAIL_TEMPLATES").map(PathBuf::from),
             drf_jwt: s.choice("HALLPASS_DRF_JWT", true, &[("on", true), ("off", false)]),
             workers: s.number(

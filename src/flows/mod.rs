@@ -3,6 +3,7 @@
 //! as one variant of [`Error`].
 
 mod administration;
+mod audit;
 mod change_email;
 mod change_password;
 mod compose_mail;
@@ -36,6 +37,7 @@ use tokio::sync::Notify;
 
 pub use crate::security::access_token::Claims;
 pub use crate::security::revocations::Ended;
+pub use crate::store::events::EventPage;
 pub use crate::store::outbox::MailLine;
 pub use crate::store::users::{UserFilter, UserPage};
 pub use administration::{AccountChanges, NewAccount};
@@ -106,6 +108,8 @@ pub struct Policy {
     pub reauth_window: Duration,
     /// Whether people are told by mail what happens to their accounts.
     pub security_notices: bool,
+    /// How long it is remembered what happened to accounts.
+    pub event_retention: Duration,
     /// The links of mails.
     pub links: Links,
 }

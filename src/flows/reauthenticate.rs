@@ -1,7 +1,8 @@
 //! Proving once more who one is, before something that a thief of the session must not do.
 
+use super::audit::scene;
 use super::{Claims, Error, Flows, Result};
-use crate::domain::{PlainPassword, User, UserId, UtcTime};
+use crate::domain::{Device, PlainPassword, User, UserId, UtcTime};
 
 impl Flows {
     /// The account of the token's holder, if `password` is its password or, where none is given, if
@@ -10,6 +11,7 @@ impl Flows {
         &self,
         claims: &Claims,
         password: Option<&PlainPassword>,
+        device: &Device,
     ) -> Result<User> {
         let id = claims.user_id();
         let Some(password) = password else {
@@ -20,7 +22,7 @@ impl Flows {
             return self.own_profile(id);
         };
         let user = self.own_profile(id)?;
-        self.attempt_again(id, || {
+        self.attempt_again(id, scene(claims, device, self.now()), || {
             let verdict = self.hasher.verify(password, Some(&user.password_hash))?;
             if verdict.matches { Ok(user) } else { Err(Error::InvalidCredentials) }
         })

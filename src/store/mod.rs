@@ -8,6 +8,7 @@ mod migrate;
 mod schema;
 mod writer;
 
+pub mod events;
 pub mod known_devices;
 pub mod limits;
 pub mod one_time_tokens;
@@ -107,7 +108,11 @@ impl Db {
         E: From<Error> + Send + 'static,
     {
         match &self.shape {
-            Shape::Sqlite { writer, .. } => writer.run(work),
+            // What the work logs belongs to the request that it is done for.
+            Shape::Sqlite { writer, .. } => {
+                let span = tracing::Span::current();
+                writer.run(move |conn| span.in_scope(|| work(conn)))
+            }
             Shape::Postgres { pool } => {
                 connection::in_transaction(&mut *pool.get().map_err(Error::from)?, work)
             }
