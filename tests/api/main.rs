@@ -11,6 +11,7 @@ mod support;
 
 mod access;
 mod edge;
+mod events;
 mod instances;
 mod language;
 mod limits;
