@@ -16,6 +16,7 @@ mod cold_start;
 mod commands;
 mod connections;
 mod crash;
+mod logs;
 mod mail_delivery;
 mod outage;
 mod settings;

@@ -61,6 +61,12 @@ impl Setup {
         self
     }
 
+    /// What a setting is.
+    pub fn setting(&self, name: &str) -> &str {
+        let found = self.settings.iter().find(|(known, _)| known == name);
+        &found.unwrap_or_else(|| panic!("{name} is not set")).1
+    }
+
     /// The working folder.
     pub fn folder(&self) -> PathBuf {
         self.folder.path().join("work")
@@ -164,7 +170,9 @@ impl Service {
         let log = self.log();
         let (_, rest) = log.split_once(" on http://")?;
         // A line that is only half written has no end yet.
-        rest.split_once('\n')?.0.trim().parse().ok()
+        let line = rest.split_once('\n')?.0;
+        // In JSON a quote follows.
+        line.split('"').next()?.trim().parse().ok()
     }
 
     /// Where it listens.
@@ -215,6 +223,13 @@ impl Service {
         self.terminate();
         let (status, _) = self.wait(PATIENCE);
         assert!(status.success(), "{status}");
+    }
+
+    /// The same; returns all that it logged.
+    pub fn stop_for_log(self) -> String {
+        let log = self.log.clone();
+        self.stop();
+        read(&log)
     }
 }
 
