@@ -24,7 +24,11 @@ impl Flows {
         let user = self.own_profile(id)?;
         self.attempt_again(id, scene(claims, device, self.now()), || {
             let verdict = self.hasher.verify(password, Some(&user.password_hash))?;
-            if verdict.matches { Ok(user) } else { Err(Error::InvalidCredentials) }
+            if verdict.matches {
+                return Ok(user);
+            }
+            tracing::info!(user_id = id.0, "wrong password within a session");
+            Err(Error::InvalidCredentials)
         })
     }
 }

@@ -355,7 +355,8 @@ fn what_mail_servers_say_about_an_address_stays_out_of_the_log() {
     for fault in ["reject-recipient", "reject-sender", "reject-content", "reject-login"] {
         let setup = singing(Setup::on_sqlite());
         let Some((setup, _mailbox)) = Mailbox::server(setup, login.fault(fault)) else { return };
-        let service = setup.with("HALLPASS_MAIL_FROM", "canary@canary.example").start();
+        let setup = setup.with("HALLPASS_MAIL_FROM", "canary@canary.example");
+        let service = setup.start();
         service.api().register("canary-mina@example.com");
         service.wait_for_log("mail not sent", 1);
         canaries_of_settings().assert_absent_in(&service.log());
