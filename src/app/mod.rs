@@ -310,10 +310,9 @@ fn build_worker(
     transport: Option<Transport>,
     flows: Arc<Flows>,
 ) -> Result<Worker, StartError> {
-    let transport = match (transport, &config.smtp) {
-        (Some(transport), _) => transport,
-        (None, Some(smtp)) => Transport::smtp(smtp).map_err(StartError::Mail)?,
-        (None, None) => Transport::directory(config.mail_dir.clone()),
+    let transport = match transport {
+        Some(transport) => transport,
+        None => transport_of(config).map_err(StartError::Mail)?,
     };
     let messages = Messages::load(config.mail_templates.as_deref()).map_err(StartError::Mail)?;
     Ok(Worker {
@@ -329,6 +328,14 @@ fn build_worker(
             Ok(letter.map(|Letter { message, language }| (message, language)))
         }),
     })
+}
+
+/// How mail leaves, by the settings.
+pub fn transport_of(config: &Config) -> Result<Transport, String> {
+    match &config.smtp {
+        Some(smtp) => Transport::smtp(smtp),
+        None => Ok(Transport::directory(config.mail_dir.clone())),
+    }
 }
 
 fn start_server(config: &Config, listener: TcpListener, flows: &Arc<Flows>) -> io::Result<Server> {

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+pub use readers::database_url;
 use readers::{
     read_browsers, read_database, read_lifetimes, read_limits, read_networks, read_pages,
     read_public_url, read_secret, read_smtp,

@@ -20,21 +20,25 @@ const MIN_SECRET_LENGTH: usize = 32;
 pub(super) fn read_database(s: &mut Source, data_dir: &std::path::Path) -> DatabaseUrl {
     let file = DatabaseUrl::Sqlite(data_dir.join("hallpass.db"));
     let Some(text) = s.secret("DATABASE_URL") else { return file };
-    let url = match DatabaseUrl::parse(&text) {
+    match database_url(&text) {
         Ok(url) => url,
         Err(advice) => {
             s.fault("DATABASE_URL", advice);
-            return file;
+            file
         }
-    };
-    if !cfg!(feature = "postgres-tls") && leaves_the_machine_in_clear(&text) {
-        s.fault(
-            "DATABASE_URL",
+    }
+}
+
+/// A database that this binary may talk to; else what would be right.
+pub fn database_url(text: &str) -> Result<DatabaseUrl, &'static str> {
+    let url = DatabaseUrl::parse(text)?;
+    if !cfg!(feature = "postgres-tls") && leaves_the_machine_in_clear(text) {
+        return Err(
             "names a server on another machine, and this binary was built without TLS: build with \
              --features postgres-tls, or add ?sslmode=disable if the network may be trusted",
         );
     }
-    url
+    Ok(url)
 }
 
 /// Whether a Postgres URL leads to another machine without saying that clear text is fine.

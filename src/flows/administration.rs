@@ -192,7 +192,8 @@ fn make(
         };
         one_time_tokens::insert_token(conn, &token, 0)?;
         let kind = MailKind::Invitation;
-        outbox::enqueue(conn, kind, email, &user.locale, token.id.as_str(), now)?;
+        let (id, about) = (token.id.as_str(), Some(user.id));
+        outbox::enqueue(conn, kind, email, &user.locale, id, about, now)?;
     }
     Ok(user)
 }
@@ -205,7 +206,7 @@ fn change(
     now: UtcTime,
 ) -> Result<(User, Vec<SessionId>)> {
     let switched_off = wanted.is_active == Some(false);
-    if switched_off {
+    if switched_off || wanted.is_staff == Some(false) {
         keep_one_superuser(conn, user)?;
     }
     let disabled_reason = match wanted.is_active {

@@ -12,6 +12,9 @@ use crate::store::{self, Conn, users};
 /// table, or drown in it what they did.
 const ONCE_IN: Duration = Duration::from_mins(15);
 
+/// No account has this number.
+const NOBODY: UserId = UserId(0);
+
 impl Flows {
     /// What happened to the holder's account, the newest first.
     pub fn list_own_events(
@@ -56,15 +59,14 @@ impl Flows {
         let (now, device) = (self.now(), device.clone());
         warn_of_gap(self.db.read(owner).and_then(|owner| {
             let scene = Scene::of(owner.map(|user| user.id), now).on(&device);
-            self.db
-                .write(move |conn| record_failure(conn, &scene, EventKind::LogInFailed, &reached))
+            self.db.write(move |conn| record_failure(conn, scene, EventKind::LogInFailed, &reached))
         }));
     }
 
     /// Notes a wrong password of somebody who is logged in.
     pub(super) fn note_failed_reauthentication(&self, scene: Scene, reached: Vec<Counted>) {
         let kind = EventKind::ReauthenticationFailed;
-        warn_of_gap(self.db.write(move |conn| record_failure(conn, &scene, kind, &reached)));
+        warn_of_gap(self.db.write(move |conn| record_failure(conn, scene, kind, &reached)));
     }
 
     /// Notes that the right password did not help: the account is switched off.
@@ -77,7 +79,10 @@ impl Flows {
         warn_of_gap(self.db.read(owner).and_then(|owner| {
             let scene = Scene::of(owner.map(|user| user.id), now).on(&device);
             let kind = EventKind::LogInFailed;
-            self.db.write(move |conn| record_once(conn, &scene, kind, "account_disabled"))
+            self.db.write(move |conn| {
+                let scene = while_it_lasts(conn, scene)?;
+                record_once(conn, &scene, kind, "account_disabled")
+            })
         }));
     }
 }
@@ -89,15 +94,23 @@ fn warn_of_gap(noted: store::Result<()>) {
     }
 }
 
+/// The scene, if its account is still there; it stays until the transaction is over. Otherwise a deletion
+/// at the same moment could be followed by a row that has a device again.
+fn while_it_lasts(conn: &mut Conn, scene: Scene) -> store::Result<Scene> {
+    let is_there = users::lock_user(conn, scene.user_id.unwrap_or(NOBODY))?.is_some();
+    Ok(if is_there { scene } else { Scene::of(None, scene.at) })
+}
+
 fn record_failure(
     conn: &mut Conn,
-    scene: &Scene,
+    scene: Scene,
     kind: EventKind,
     reached: &[Counted],
 ) -> store::Result<()> {
-    events::record(conn, scene, kind, "")?;
+    let scene = while_it_lasts(conn, scene)?;
+    events::record(conn, &scene, kind, "")?;
     for counted in reached {
-        events::record(conn, scene, EventKind::RateLimited, counted.name())?;
+        events::record(conn, &scene, EventKind::RateLimited, counted.name())?;
     }
     Ok(())
 }

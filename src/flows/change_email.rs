@@ -10,7 +10,7 @@ use crate::domain::{
     Counter, Device, Email, EventKind, PlainPassword, PlainToken, Registration, RegistrationId,
     User, UtcTime,
 };
-use crate::store::outbox::MailKind;
+use crate::store::outbox::{self, MailKind};
 use crate::store::{self, Conn, Unique, events, one_time_tokens, registrations, users};
 
 impl Flows {
@@ -41,9 +41,10 @@ impl Flows {
             proven_at: None,
             changes_email: true,
         };
-        let (id, policy) = (user.id, self.policy.clone());
+        let (id, policy, session) = (user.id, self.policy.clone(), claims.session_id());
         let scene = scene(claims, device, now);
         self.db.write(move |conn| {
+            let user = lock_unchanged(conn, &user, &session)?;
             events::record(conn, &scene, EventKind::EmailChangeRequested, "")?;
             ask_for_proof(conn, &policy, &user, &change, now)
         })?;
@@ -57,11 +58,10 @@ impl Flows {
 fn ask_for_proof(
     conn: &mut Conn,
     policy: &Policy,
-    seen: &User,
+    user: &User,
     change: &Registration,
     now: UtcTime,
 ) -> Result<()> {
-    let user = lock_unchanged(conn, seen)?;
     // The newest wish counts.
     registrations::delete_changes(conn, user.id)?;
     registrations::insert_registration(conn, change, now)?;
@@ -71,7 +71,7 @@ fn ask_for_proof(
         detail: change.email.as_str(),
         brings_back: user.email.as_ref(),
     };
-    order_notice(conn, policy, &user, user.email.as_ref(), &notice, now)
+    order_notice(conn, policy, user, user.email.as_ref(), &notice, now)
 }
 
 /// The proof is there: the account has the new address. Mails that went to the old one let nobody
@@ -103,6 +103,9 @@ pub(super) fn tell_old_address(
     let old = before.email.as_ref();
     if old.map(Email::normalised) == after.email.as_ref().map(Email::normalised) {
         return Ok(());
+    }
+    if let Some(old) = old {
+        outbox::claim(conn, before.id, old)?;
     }
     let notice =
         Notice { kind: MailKind::EmailChanged, detail: after.email_text(), brings_back: old };

@@ -2,6 +2,7 @@
 
 use super::audit::scene;
 use super::notices::{Notice, order_notice};
+use super::reauthenticate::lock_for;
 use super::{Claims, Error, Flows, Policy, Result};
 use crate::domain::{
     Device, EndReason, EventKind, PasswordHash, PlainPassword, SessionId, User, Username, UtcTime,
@@ -29,6 +30,7 @@ impl Flows {
             let (policy, session, now) = (self.policy.clone(), claims.session_id(), self.now());
             let (id, scene) = (user.id, scene(claims, device, now));
             let changed = self.db.write(move |conn| {
+                lock_for(conn, id, &session)?;
                 let (keep, reason) = (Some(&session), EndReason::PasswordChanged);
                 let replaced = replace(conn, &policy, &user, &hash, keep, reason, now)?;
                 if replaced.is_some() {

@@ -17,10 +17,10 @@ impl Flows {
         device: &Device,
     ) -> Result<()> {
         let user = self.reauthenticate(claims, password, device)?;
-        let (id, now) = (user.id, self.now());
+        let (id, session, now) = (user.id, claims.session_id(), self.now());
         let ended = self.db.write(move |conn| {
             lock_superusers_for(conn, &user)?;
-            let user = lock_unchanged(conn, &user)?;
+            let user = lock_unchanged(conn, &user, &session)?;
             delete_account(conn, &user, None, now)
         })?;
         self.note_ended(id, ended, EndReason::AccountDeleted, now);
@@ -44,12 +44,9 @@ pub(super) fn delete_account(
     events::erase_details(conn, user.id)?;
     let scene = Scene { actor_id: by, ..Scene::of(user.id, now) };
     events::record(conn, &scene, EventKind::AccountDeleted, "")?;
-    for change in registrations::list_of_user(conn, user.id)? {
-        outbox::erase_recipient(conn, &change.email)?;
-    }
+    outbox::erase_of(conn, user.id, user.email.as_ref())?;
     if let Some(email) = &user.email {
         registrations::delete_of_address(conn, email)?;
-        outbox::erase_recipient(conn, email)?;
     }
     users::delete_user(conn, user.id)?;
     Ok(ended)
@@ -60,9 +57,10 @@ pub(super) fn lock_superusers_for(conn: &mut Conn, user: &User) -> Result<()> {
     if user.is_superuser { Ok(users::lock_superusers(conn)?) } else { Ok(()) }
 }
 
-/// Refuses to take away the last active superuser.
+/// Refuses to take away the last one who may manage superusers. For that they have to be active, and
+/// staff.
 pub(super) fn keep_one_superuser(conn: &mut Conn, user: &User) -> Result<()> {
-    let counts = user.is_superuser && user.is_active;
+    let counts = user.is_superuser && user.is_staff && user.is_active;
     if counts && !users::is_other_superuser(conn, user.id)? {
         return Err(Error::LastSuperuser);
     }

@@ -51,22 +51,29 @@ fn undo(
     record_changes(conn, &scene, &before, &user)?;
     if let Some(email) = user.email.as_ref().filter(|email| email.is_reachable()) {
         let kind = MailKind::PasswordReset;
-        outbox::enqueue(conn, kind, email, &user.locale, email.normalised(), now)?;
+        let (subject, about) = (email.normalised(), Some(user.id));
+        outbox::enqueue(conn, kind, email, &user.locale, subject, about, now)?;
     }
     let ended = sessions::end_all_sessions(conn, user.id, None, EndReason::Disavowed, now)?;
     Ok(Some((user.id, ended)))
 }
 
 /// Gives the account back the address that the notice went to, if it was about a change. Whoever
-/// holds the other address could undo this with the notices that went there: they count no longer.
+/// holds a later address could undo this with the notices that went there: they count no longer. The
+/// earlier ones stay, or a thief would get rid of the owner's by a notice of their own.
 fn bring_back(conn: &mut Conn, user: User, token: &OneTimeToken, now: UtcTime) -> Result<User> {
     let Some(old) = &token.email else { return Ok(user) };
-    one_time_tokens::delete_other_disavowals(conn, user.id, &token.id)?;
+    one_time_tokens::delete_newer_disavowals(conn, token)?;
     if user.email.as_ref().map(Email::normalised) == Some(old.normalised()) {
         return Ok(user);
     }
     match users::change_email(conn, &user, old, now) {
-        Ok(user) => Ok(user),
+        Ok(back) => {
+            if let Some(left) = &user.email {
+                outbox::claim(conn, user.id, left)?;
+            }
+            Ok(back)
+        }
         // Somebody registered the address meanwhile; then it is theirs.
         Err(store::Error::Duplicate(Unique::Email | Unique::Username)) => Ok(user),
         Err(error) => Err(error.into()),

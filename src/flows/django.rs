@@ -4,7 +4,7 @@
 use super::administration::may_touch;
 use super::audit::record_changes;
 use super::change_email::tell_old_address;
-use super::delete_account::{delete_account, lock_for_staff};
+use super::delete_account::{delete_account, keep_one_superuser, lock_for_staff};
 use super::{Entrance, Error, Flows, Result};
 use crate::domain::{
     Email, EmailChange, EndReason, EventKind, Locale, PasswordHash, PlainPassword, Scene, User,
@@ -207,8 +207,15 @@ impl Flows {
         };
         let (policy, by) = (self.policy.clone(), by.clone());
         let user = self.db.write(move |conn| {
-            let Some(before) = users::lock_user(conn, id)? else { return Ok(None) };
+            let before = match lock_for_staff(conn, id) {
+                Ok(user) => user,
+                Err(Error::NotFound) => return Ok(None),
+                Err(error) => return Err(error),
+            };
             may_touch_other(conn, &by, &before)?;
+            if changes.is_staff == Some(false) {
+                keep_one_superuser(conn, &before)?;
+            }
             let Some(after) = users::update_user(conn, id, &changes, now)? else { return Ok(None) };
             record_changes(conn, &scene_of(id, &by, now), &before, &after)?;
             tell_old_address(conn, &policy, &before, &after, now)?;

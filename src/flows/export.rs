@@ -1,7 +1,8 @@
 //! Everything that is stored about a person, for that person.
 
 use super::audit::{record_once, scene};
-use super::{Claims, Flows, Result};
+use super::reauthenticate::lock_active;
+use super::{Claims, Error, Flows, Result};
 use crate::domain::{Device, Event, EventKind, OneTimeToken, Registration, Session, User, UtcTime};
 use crate::store::outbox::{self, MailLine};
 use crate::store::{self, Conn, events, one_time_tokens, registrations, sessions};
@@ -21,7 +22,7 @@ pub struct Export {
     pub registrations: Vec<Registration>,
     /// One-time tokens of mails.
     pub one_time_tokens: Vec<OneTimeToken>,
-    /// Mail that was ordered to the address.
+    /// Mail about the account or to its address.
     pub mails: Vec<MailLine>,
     /// What happened to the account, the newest first.
     pub events: Vec<Event>,
@@ -31,10 +32,13 @@ impl Flows {
     /// Gathers what is stored about the holder.
     pub fn export(&self, claims: &Claims, device: &Device) -> Result<Export> {
         let user = self.own_profile(claims.user_id())?;
-        let now = self.now();
+        let (id, now) = (user.id, self.now());
         let scene = scene(claims, device, now);
-        self.db.write(move |conn| record_once(conn, &scene, EventKind::Exported, ""))?;
-        tracing::info!(user_id = user.id.0, "exported by its owner");
+        self.db.write(move |conn| {
+            lock_active(conn, id)?.ok_or(Error::TokenRevoked)?;
+            Ok::<_, Error>(record_once(conn, &scene, EventKind::Exported, "")?)
+        })?;
+        tracing::info!(user_id = id.0, "exported by its owner");
         let since = now.before(self.policy.event_retention);
         Ok(self.db.read(|conn| gather(conn, user, since))?)
     }
@@ -45,10 +49,7 @@ fn gather(conn: &mut Conn, user: User, since: UtcTime) -> store::Result<Export> 
         sessions: sessions::list_all(conn, user.id)?,
         registrations: registrations::list_of_user(conn, user.id)?,
         one_time_tokens: one_time_tokens::list_all(conn, user.id)?,
-        mails: match &user.email {
-            Some(email) => outbox::list_to(conn, email)?,
-            None => Vec::new(),
-        },
+        mails: outbox::list_of(conn, user.id, user.email.as_ref())?,
         events: events::list_page(conn, user.id, since, None, ALL)?.events,
         user,
     })

@@ -13,6 +13,7 @@ mod disavow;
 mod django;
 mod error;
 mod export;
+mod import_django;
 mod limits;
 mod log_in;
 mod log_out;
@@ -46,12 +47,16 @@ pub use create_superuser::NewSuperuser;
 pub use django::{AccountFields, DjangoTokenError, Taken};
 pub use error::{Error, Field, FieldFault};
 pub use export::Export;
+pub use import_django::{
+    Collision, Conflict, ImportChoices, ImportReport, Place, Shared, import_django,
+};
 pub use limits::Entrance;
 pub use log_in::LoggedIn;
 pub use profile::{MetadataChange, ProfileChanges};
 pub use register::{RegisterRequest, Registered, WaitingProof};
 pub use reset_password::ResetProof;
 pub use tokens::TokenPair;
+pub use upkeep::Backlog;
 pub use verify_email::{Opening, Proof, VerifiedEmail};
 
 use crate::clock::Clock;

@@ -49,12 +49,11 @@ impl Flows {
         let (id, now) = (claims.user_id(), self.now());
         let scene = scene(claims, device, now);
         let user = self.db.write(move |conn| {
-            let user = lock_active(conn, id)?.ok_or(Error::TokenRevoked)?;
-            let changes = applied(conn, &user, changes)?;
-            let changed =
-                users::update_user(conn, id, &changes, now)?.ok_or(Error::TokenRevoked)?;
-            record_changes(conn, &scene, &user, &changed)?;
-            Ok::<_, Error>(changed)
+            let before = lock_active(conn, id)?.ok_or(Error::TokenRevoked)?;
+            let changes = applied(conn, &before, changes)?;
+            let after = users::update_user(conn, id, &changes, now)?.ok_or(Error::TokenRevoked)?;
+            record_changes(conn, &scene, &before, &after)?;
+            Ok::<_, Error>(after)
         })?;
         tracing::info!(user_id = id.0, "profile changed by its owner");
         Ok(user)

@@ -2,7 +2,8 @@
 
 use super::audit::scene;
 use super::{Claims, Error, Flows, Result};
-use crate::domain::{Device, PlainPassword, User, UserId, UtcTime};
+use crate::domain::{Device, PlainPassword, SessionId, User, UserId, UtcTime};
+use crate::store::{Conn, sessions, users};
 
 impl Flows {
     /// The account of the token's holder, if `password` is its password or, where none is given, if
@@ -33,15 +34,23 @@ impl Flows {
     }
 }
 
-/// The account as it was when it proved itself: still there, active, with the same password.
-/// Held until the transaction is over.
-pub(super) fn lock_unchanged(conn: &mut crate::store::Conn, seen: &User) -> Result<User> {
-    lock_active(conn, seen.id)?
-        .filter(|user| user.password_hash == seen.password_hash)
-        .ok_or(Error::InvalidCredentials)
+/// The account as it was when it proved itself: still there, active, with the same password, and
+/// `session` still open. Held until the transaction is over.
+pub(super) fn lock_unchanged(conn: &mut Conn, seen: &User, session: &SessionId) -> Result<User> {
+    let user = lock_for(conn, seen.id, session)?;
+    if user.password_hash == seen.password_hash { Ok(user) } else { Err(Error::InvalidCredentials) }
+}
+
+/// The account for something that `session` asks for, held until the transaction is over. Comparing
+/// a password takes a while, in which the owner may have ended a thief's session.
+pub(super) fn lock_for(conn: &mut Conn, id: UserId, session: &SessionId) -> Result<User> {
+    let user = lock_active(conn, id)?.ok_or(Error::TokenRevoked)?;
+    let session = sessions::find_session(conn, session)?;
+    let is_open = session.is_some_and(|session| session.ended_at.is_none());
+    if is_open { Ok(user) } else { Err(Error::TokenRevoked) }
 }
 
 /// The account, if it is active, held until the transaction is over.
-pub(super) fn lock_active(conn: &mut crate::store::Conn, id: UserId) -> Result<Option<User>> {
-    Ok(crate::store::users::lock_user(conn, id)?.filter(|user| user.is_active))
+pub(super) fn lock_active(conn: &mut Conn, id: UserId) -> Result<Option<User>> {
+    Ok(users::lock_user(conn, id)?.filter(|user| user.is_active))
 }

@@ -136,8 +136,8 @@ pub(super) fn order_proof(
     registration: &Registration,
     now: UtcTime,
 ) -> store::Result<()> {
-    let Registration { id, email, locale, .. } = registration;
-    outbox::enqueue(conn, MailKind::Registration, email, locale, id.as_str(), now)
+    let Registration { id, email, locale, user_id, .. } = registration;
+    outbox::enqueue(conn, MailKind::Registration, email, locale, id.as_str(), *user_id, now)
 }
 
 fn make_account(

@@ -38,7 +38,7 @@ impl Flows {
         let now = self.now();
         self.db.write(move |conn| {
             let subject = email.normalised();
-            outbox::enqueue(conn, MailKind::PasswordReset, &email, &locale, subject, now)
+            outbox::enqueue(conn, MailKind::PasswordReset, &email, &locale, subject, None, now)
                 .map_err(Error::from)
         })?;
         self.mail_ordered.notify_one();

@@ -16,6 +16,17 @@ const REMEMBER_MAIL: Duration = Duration::from_hours(30 * 24);
 /// How many events one transaction forgets.
 const EVENTS_AT_ONCE: u32 = 1_000;
 
+/// What waits, and how far this instance is behind.
+#[derive(Clone, Copy, Debug)]
+pub struct Backlog {
+    /// Mails that wait to be sent.
+    pub mails_waiting: i64,
+    /// Mails that were given up.
+    pub mails_dead: i64,
+    /// How long ago the ended sessions were read.
+    pub revocations_age: Duration,
+}
+
 impl Flows {
     /// Brings the set of ended sessions in step with the database.
     pub fn sync_revocations(&self) -> Result<()> {
@@ -34,6 +45,13 @@ impl Flows {
         } else {
             Err(Refusal::Unknowable.into())
         }
+    }
+
+    /// What operators watch.
+    pub fn backlog(&self) -> Result<Backlog> {
+        let (mails_waiting, mails_dead) = self.db.read(outbox::count_open)?;
+        let revocations_age = self.gate.revocations.age(self.now());
+        Ok(Backlog { mails_waiting, mails_dead, revocations_age })
     }
 
     /// Forgets what is over.

@@ -88,6 +88,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         config,
         healthz,
         readyz,
+        metrics,
         openapi_json,
     ]
 }

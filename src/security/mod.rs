@@ -2,6 +2,7 @@
 
 pub mod access_token;
 pub mod django_token;
+mod foreign_hashes;
 pub mod hasher;
 pub mod keys;
 mod password_format;

@@ -95,6 +95,11 @@ impl Revocations {
         now <= self.synced_at().after(self.max_staleness)
     }
 
+    /// How long ago the database was looked at.
+    pub fn age(&self, now: UtcTime) -> Duration {
+        now.remaining(self.synced_at())
+    }
+
     fn synced_at(&self) -> UtcTime {
         UtcTime::from_micros(self.synced_at.load(Ordering::Relaxed))
     }

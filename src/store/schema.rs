@@ -98,6 +98,7 @@ diesel::table! {
         created_at -> BigInt,
         finished_at -> Nullable<BigInt>,
         last_error -> Nullable<Text>,
+        user_id -> Nullable<BigInt>,
     }
 }
 

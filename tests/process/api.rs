@@ -64,6 +64,13 @@ impl Api {
         Ok(answer(response, started))
     }
 
+    /// What somebody who is logged in asks.
+    pub fn send(&self, method: &str, path: &str, token: &str, body: &Value) -> Answer {
+        let started = Instant::now();
+        let request = self.http.request(method.parse().unwrap(), format!("{}{path}", self.base));
+        answer(request.bearer_auth(token).json(body).send().unwrap(), started)
+    }
+
     pub fn try_register(&self, email: &str) -> reqwest::Result<Answer> {
         self.try_post("/v1/register", &json!({"email": email, "password": PASSWORD}))
     }

@@ -9,13 +9,20 @@ mod postgres;
 mod smtp;
 
 mod api;
+mod django_site;
 mod letters;
 mod service;
+mod sql;
 
+mod backup;
 mod cold_start;
 mod commands;
 mod connections;
+mod copy_database;
+mod copy_refusals;
 mod crash;
+mod doctor;
+mod import_django;
 mod logs;
 mod mail_delivery;
 mod outage;

@@ -55,9 +55,15 @@ impl Setup {
     }
 
     /// With this setting instead of what it was.
-    pub fn with(mut self, name: &str, value: &str) -> Self {
+    pub fn with(self, name: &str, value: &str) -> Self {
+        let mut setup = self.without(name);
+        setup.settings.push((name.to_owned(), value.to_owned()));
+        setup
+    }
+
+    /// Without that setting.
+    pub fn without(mut self, name: &str) -> Self {
         self.settings.retain(|(known, _)| known != name);
-        self.settings.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -65,6 +71,11 @@ impl Setup {
     pub fn setting(&self, name: &str) -> &str {
         let found = self.settings.iter().find(|(known, _)| known == name);
         &found.unwrap_or_else(|| panic!("{name} is not set")).1
+    }
+
+    /// Whether that setting is there.
+    pub fn has(&self, name: &str) -> bool {
+        self.settings.iter().any(|(known, _)| known == name)
     }
 
     /// The working folder.
@@ -97,10 +108,18 @@ impl Setup {
 
     /// The same with something on standard input.
     pub fn run_with_input(&self, arguments: &[&str], input: &str) -> Finished {
+        self.finish(&mut self.command(arguments), input)
+    }
+
+    /// The same with one more setting.
+    pub fn run_with(&self, name: &str, value: &str, arguments: &[&str]) -> Finished {
+        self.finish(self.command(arguments).env(name, value), "")
+    }
+
+    fn finish(&self, command: &mut Command, input: &str) -> Finished {
         let (stdout, stderr) = (self.output_file(), self.output_file());
         let started = Instant::now();
-        let mut child = self
-            .command(arguments)
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(File::create(&stdout).unwrap())
             .stderr(File::create(&stderr).unwrap())
@@ -109,13 +128,33 @@ impl Setup {
         // A command that reads nothing may have ended before.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         let status = wait(&mut child, PATIENCE)
-            .unwrap_or_else(|| panic!("{arguments:?} does not end:\n{}", read(&stderr)));
+            .unwrap_or_else(|| panic!("{command:?} does not end:\n{}", read(&stderr)));
         Finished {
             success: status.success(),
             stdout: read(&stdout),
             stderr: read(&stderr),
             took: started.elapsed(),
         }
+    }
+
+    /// Kills a command as soon as `text` stands in its standard error.
+    pub fn kill_when_it_says(&self, arguments: &[&str], text: &str) {
+        let stderr = self.output_file();
+        let mut child = self
+            .command(arguments)
+            .stdout(Stdio::null())
+            .stderr(File::create(&stderr).unwrap())
+            .spawn()
+            .unwrap();
+        let started = Instant::now();
+        while !read(&stderr).contains(text) {
+            let ended = child.try_wait().unwrap();
+            let waits = ended.is_none() && started.elapsed() < PATIENCE;
+            assert!(waits, "{arguments:?} ({ended:?}) does not say {text}:\n{}", read(&stderr));
+            thread::sleep(Duration::from_millis(1));
+        }
+        child.kill().unwrap();
+        assert!(!child.wait().unwrap().success(), "it had ended before it was killed");
     }
 
     /// Serves, and is there when this returns.

@@ -51,14 +51,12 @@ pub struct EventName;
 
 impl PartialSchema for EventName {
     fn schema() -> RefOr<Schema> {
-        let mut text = String::from("What happened. More kinds may come.\n");
-        for kind in EventKind::ALL {
-            text.push_str(&format!("\n- `{}`: {}", kind.name(), kind.meaning()));
-        }
+        let line = |kind: &EventKind| format!("\n- `{}`: {}", kind.name(), kind.meaning());
+        let lines: String = EventKind::ALL.iter().map(line).collect();
         ObjectBuilder::new()
             .schema_type(Type::String)
             .enum_values(Some(EventKind::ALL.iter().map(|kind| kind.name())))
-            .description(Some(text))
+            .description(Some(format!("What happened. More kinds may come.\n{lines}")))
             .into()
     }
 }

@@ -29,7 +29,7 @@ pub struct Export {
     registrations: Vec<ExportedRegistration>,
     /// Links and codes that were mailed.
     one_time_tokens: Vec<ExportedToken>,
-    /// Mail that was ordered to the address.
+    /// Mail about the account or to its address.
     mails: Vec<ExportedMail>,
     /// What happened to the account, the newest first.
     events: Vec<Event>,

@@ -22,6 +22,7 @@ pub mod list_sessions;
 pub mod list_user_events;
 pub mod list_users;
 pub mod me;
+pub mod metrics;
 pub mod not_me;
 pub mod openapi_json;
 pub mod password_change;
