@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{Outcome, masked, print};
 use crate::app::open_database;
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::{self, Config};
+use crate::config::{Config, database_url};
 use crate::domain::UserId;
 use crate::flows::{self, Collision, Conflict, ImportChoices, ImportReport, Place, Shared};
 use crate::store::django_source;
@@ -33,8 +33,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(config: &Config, arguments: &Arguments) -> Outcome {
-    let source =
-        config::database_url(&arguments.from).map_err(|fault| format!("--from {fault}"))?;
+    let source = database_url(&arguments.from).map_err(|advice| format!("--from: {advice}"))?;
     let accounts = django_source::read_accounts(&source, |count| tell("read", count))
         .map_err(|error| format!("{}: {error}", source.redacted()))?
         .ok_or_else(|| {

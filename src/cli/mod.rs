@@ -6,6 +6,7 @@ mod create_superuser;
 mod doctor;
 mod healthcheck;
 mod import_django;
+mod keys;
 mod mail;
 mod serve;
 
@@ -39,6 +40,9 @@ enum Command {
     Openapi,
     /// Print every setting with its default, as for .env.example.
     EnvExample,
+    /// Look at the keys that sign access tokens, or let a new one take over.
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Look at the mail that waits or was given up, or send it again.
     #[command(subcommand)]
     Mail(mail::Command),
@@ -85,6 +89,7 @@ fn configured(command: Command) -> Outcome {
         Command::Migrate => migrate(&config),
         Command::CreateSuperuser(arguments) => create_superuser::run(&config, arguments),
         Command::ImportDjango(arguments) => import_django::run(&config, &arguments),
+        Command::Keys(command) => keys::run(&config, &command),
         Command::Mail(command) => mail::run(&config, &command),
         Command::Doctor => doctor::run(&config),
         Command::Backup(arguments) => backup::run(&config, &arguments),

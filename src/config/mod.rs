@@ -14,8 +14,8 @@ use ipnet::IpNet;
 
 pub use readers::database_url;
 use readers::{
-    read_browsers, read_database, read_lifetimes, read_limits, read_networks, read_pages,
-    read_public_url, read_secret, read_smtp,
+    read_browsers, read_database, read_key_rotation, read_lifetimes, read_limits, read_networks,
+    read_pages, read_public_url, read_secret, read_smtp,
 };
 pub use settings::{SETTINGS, example};
 pub use source::{ConfigFault, Source};
@@ -30,7 +30,7 @@ use crate::store::DatabaseUrl;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
 const DAY: Duration = Duration::from_hours(24);
-/// As the suffix `y` of a setting has it.
+/// As `1y` is read.
 const YEAR: Duration = Duration::from_secs(31_557_600);
 
 /// How a log line looks.
@@ -136,6 +136,8 @@ pub struct Config {
     pub jwt_algorithm: SigningAlgorithm,
     /// The key shared with services that check HMAC tokens.
     pub jwt_secret: Option<SecretText>,
+    /// How long a key signs before the next one takes over; `None`: until an operator says so.
+    pub key_rotation: Option<Duration>,
     /// How long tokens count.
     pub lifetimes: Lifetimes,
     /// Sessions a person may have.
@@ -172,6 +174,8 @@ pub struct Config {
     pub drf_jwt: bool,
     /// Threads that answer requests.
     pub workers: usize,
+    /// Connections that are held at once; the next ones wait.
+    pub max_connections: usize,
     /// How long requests in progress may take at the end.
     pub shutdown_timeout: Duration,
     /// What is logged.
@@ -209,6 +213,7 @@ impl Config {
                     .ok_or_else(|| "must be one of: ES256, EdDSA, RS256, HS256".to_owned())
             }),
             jwt_secret: read_secret(s, "HALLPASS_JWT_SECRET", development),
+            key_rotation: read_key_rotation(s),
             lifetimes: read_lifetimes(s),
             sessions_per_user: s.number("HALLPASS_SESSIONS_PER_USER", 20, 1, 100),
             password_policy: PasswordPolicy {
@@ -257,6 +262,7 @@ impl Config {
                 1,
                 256,
             ),
+            max_connections: s.number("HALLPASS_MAX_CONNECTIONS", 8192, 16, 100_000),
             shutdown_timeout: s.duration(
                 "HALLPASS_SHUTDOWN_TIMEOUT",
                 10 * SECOND,

@@ -9,6 +9,7 @@ use url::Url;
 
 use super::{
     BrowserSettings, DAY, FrontEndPages, Lifetimes, MINUTE, SECOND, SameSite, SecretText, Source,
+    YEAR,
 };
 use crate::domain::{Limits, Rate};
 use crate::mail::smtp_url::SmtpSettings;
@@ -154,6 +155,17 @@ pub(super) fn read_lifetimes(s: &mut Source) -> Lifetimes {
             5 * MINUTE,
         ),
     }
+}
+
+/// How long a key signs. At the least a day, as that is how long the next one is published before.
+pub(super) fn read_key_rotation(s: &mut Source) -> Option<Duration> {
+    s.parsed("HALLPASS_KEY_ROTATION", Some(30 * DAY), |text| {
+        match humantime::parse_duration(text) {
+            Ok(period) if (DAY..=YEAR).contains(&period) => Ok(Some(period)),
+            _ if text == "off" => Ok(None),
+            _ => Err("must be a duration from 1d to 1y, such as 30d, or off".to_owned()),
+        }
+    })
 }
 
 pub(super) fn read_smtp(s: &mut Source) -> Option<SmtpSettings> {

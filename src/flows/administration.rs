@@ -141,7 +141,8 @@ impl Flows {
             let seen = lock_for_staff(conn, id)?;
             may_touch(conn, &staff, &seen)?;
             events::record(conn, &Scene::of(id, now).by(by), EventKind::SessionsEndedByStaff, "")?;
-            sessions::end_all_sessions(conn, id, None, reason, now).map_err(Error::from)
+            forget_pending(conn, &seen)?;
+            Ok::<_, Error>(sessions::end_all_sessions(conn, id, None, reason, now)?)
         })?;
         self.note_ended(id, ended, reason, now);
         tracing::info!(by = by.0, user_id = id.0, "sessions ended by staff");

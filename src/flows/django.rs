@@ -4,6 +4,7 @@
 use super::administration::may_touch;
 use super::audit::record_changes;
 use super::change_email::tell_old_address;
+use super::change_password::forget_pending;
 use super::delete_account::{delete_account, keep_one_superuser, lock_for_staff};
 use super::{Entrance, Error, Flows, Result};
 use crate::domain::{
@@ -218,6 +219,9 @@ impl Flows {
             }
             let Some(after) = users::update_user(conn, id, &changes, now)? else { return Ok(None) };
             record_changes(conn, &scene_of(id, &by, now), &before, &after)?;
+            if before.email != after.email {
+                forget_pending(conn, &before)?;
+            }
             tell_old_address(conn, &policy, &before, &after, now)?;
             Ok::<_, Error>(Some(after))
         })?;

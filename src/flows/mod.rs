@@ -14,6 +14,7 @@ mod django;
 mod error;
 mod export;
 mod import_django;
+mod keys;
 mod limits;
 mod log_in;
 mod log_out;
@@ -50,6 +51,8 @@ pub use export::Export;
 pub use import_django::{
     Collision, Conflict, ImportChoices, ImportReport, Place, Shared, import_django,
 };
+pub(crate) use keys::sealed_key;
+pub use keys::{NoKeys, NotRotated, Rotation};
 pub use limits::Entrance;
 pub use log_in::LoggedIn;
 pub use profile::{MetadataChange, ProfileChanges};
@@ -115,6 +118,8 @@ pub struct Policy {
     pub security_notices: bool,
     /// How long it is remembered what happened to accounts.
     pub event_retention: Duration,
+    /// How long a key signs before the next one takes over; `None`: until an operator says so.
+    pub key_rotation: Option<Duration>,
     /// The links of mails.
     pub links: Links,
 }
@@ -167,8 +172,8 @@ impl Flows {
     }
 
     /// The keys that access tokens are checked with, the one that signs first.
-    pub fn public_keys(&self) -> Vec<&serde_json::Value> {
-        self.gate.public_keys()
+    pub fn public_keys(&self) -> Vec<serde_json::Value> {
+        self.gate.public_keys(self.now())
     }
 
     fn now(&self) -> UtcTime {

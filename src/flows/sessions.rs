@@ -2,7 +2,7 @@
 
 use super::{Claims, Error, Flows, Result};
 use crate::domain::{Device, EndReason, EventKind, Scene, Session, SessionId};
-use crate::store::{events, sessions};
+use crate::store::{events, registrations, sessions};
 
 impl Flows {
     /// The holder's open sessions, the one used last first.
@@ -37,6 +37,8 @@ impl Flows {
         let (id, keep, now) = (claims.user_id(), claims.session_id(), self.now());
         let (reason, scene) = (EndReason::LoggedOut, Scene::of(id, now).on(device));
         let ended = self.db.write(move |conn| {
+            // Whoever is thrown out may have asked for another address.
+            registrations::delete_changes(conn, id)?;
             let ended = sessions::end_all_sessions(conn, id, Some(&keep), reason, now)?;
             for session in &ended {
                 let scene = scene.clone().in_session(session);

@@ -98,7 +98,7 @@ impl Flows {
             auth_time: session.created_at.seconds(),
         };
         Ok(TokenPair {
-            access_token: self.gate.sign(&claims)?,
+            access_token: self.gate.sign(&claims, now)?,
             expires_in: lifetime,
             refresh_token,
             refresh_expires_in: refresh_expires_at.remaining(now),

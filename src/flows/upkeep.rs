@@ -1,11 +1,13 @@
-//! What has to happen by itself: learning what other instances ended, forgetting what is over.
+//! What has to happen by itself: learning what other instances did, forgetting what is over.
 
 use std::time::Duration;
 
 use super::{Error, Flows, Result};
 use crate::domain::OneTimeToken;
 use crate::security::access_token::Refusal;
-use crate::store::{Conn, events, limits, one_time_tokens, outbox, registrations, sessions};
+use crate::store::{
+    Conn, events, limits, one_time_tokens, outbox, registrations, sessions, signing_keys,
+};
 
 /// How long the trace of a registration says "expired" rather than "unknown".
 const REMEMBER_REGISTRATIONS: Duration = Duration::from_hours(7 * 24);
@@ -28,12 +30,16 @@ pub struct Backlog {
 }
 
 impl Flows {
-    /// Brings the set of ended sessions in step with the database.
-    pub fn sync_revocations(&self) -> Result<()> {
+    /// Brings the set of ended sessions and the signing keys in step with the database.
+    pub fn sync(&self) -> Result<()> {
         let now = self.now();
         let since = self.gate.revocations.unseen_since(now);
-        let ended = self.db.read(|conn| sessions::list_ended_since(conn, since))?;
+        let (ended, keys) = self.db.read(|conn| {
+            let ended = sessions::list_ended_since(conn, since)?;
+            Ok::<_, Error>((ended, signing_keys::list_keys(conn)?))
+        })?;
         self.gate.revocations.sync(&ended, now);
+        self.take_keys(keys);
         Ok(())
     }
 

@@ -18,7 +18,7 @@ const REFRESH_COOKIE: &str = "__Host-hallpass_refresh";
 const ACCESS_COOKIE: &str = "__Host-hallpass_access";
 
 /// The cookie by which a device is known again.
-pub const DEVICE_COOKIE: &str = "__Host-hallpass_device";
+const DEVICE_COOKIE: &str = "__Host-hallpass_device";
 /// How long that is.
 const DEVICE_COOKIE_LIFE: Duration = Duration::days(365);
 
@@ -133,7 +133,7 @@ fn only_cookie(request: &HttpRequest, name: &str) -> Option<String> {
 
 /// The device token of a request's cookie.
 pub fn device_cookie(request: &HttpRequest) -> Option<PlainToken> {
-    request.cookie(DEVICE_COOKIE).map(|cookie| PlainToken::presented(cookie.value()))
+    only_cookie(request, DEVICE_COOKIE).map(PlainToken::presented)
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ pub mod access_token;
 pub mod django_token;
 mod foreign_hashes;
 pub mod hasher;
+pub mod key_life;
+pub mod key_ring;
 pub mod keys;
 mod password_format;
 pub mod revocations;

@@ -109,6 +109,7 @@ diesel::table! {
         sealed_private_key -> Binary,
         public_jwk -> Text,
         created_at -> BigInt,
+        signs_from -> BigInt,
     }
 }
 

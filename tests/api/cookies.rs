@@ -35,6 +35,15 @@ fn expected(same_site: &str, access: u32, refresh: u32) -> Vec<(String, Vec<Stri
         .to_vec()
 }
 
+/// Besides, a log-in makes the device known.
+fn expected_of_log_in(same_site: &str) -> Vec<(String, Vec<String>)> {
+    let mut cookies = expected(same_site, 300, 604_800);
+    let same_site = format!("SameSite={same_site}");
+    let all = ["HttpOnly", "Max-Age=31536000", "Path=/", same_site.as_str(), "Secure"];
+    cookies.insert(1, ("__Host-hallpass_device".to_owned(), all.map(str::to_owned).to_vec()));
+    cookies
+}
+
 fn refresh_with(app: &TestApp, cookie: &str) -> Answer {
     let headers = [("origin", FRONT_END), ("cookie", cookie)];
     app.post_with("/v1/token-refresh", &headers, &json!({"use_cookie": true}))
@@ -47,8 +56,10 @@ on_both! {
         let code = world.proof(MINA, 1).code;
         let body = json!({"registration_token": token, "code": code, "use_cookie": true});
         let verified = app.post_from_page("/v1/verify-email", None, &body).is(200);
-        for answer in [verified, app.log_in_page(MINA).is(200)] {
-            assert_eq!(attributes(&answer), expected("Strict", 300, 604_800));
+        let log_in = app.log_in_page(MINA).is(200);
+        assert_eq!(attributes(&verified), expected("Strict", 300, 604_800));
+        assert_eq!(attributes(&log_in), expected_of_log_in("Strict"));
+        for answer in [verified, log_in] {
             let cookies = answer.cookies();
             assert!(cookies.refresh.starts_with("hpr_"));
             assert_eq!(cookies.access, answer.text("access_token"));
@@ -85,7 +96,7 @@ on_both! {
         for (setting, shown) in [("strict", "Strict"), ("lax", "Lax"), ("none", "None")] {
             let app = world.app_with(&[SETTINGS[0], ("HALLPASS_COOKIE_SAMESITE", setting)]);
             let answer = app.log_in_page(MINA).is(200);
-            assert_eq!(attributes(&answer), expected(shown, 300, 604_800));
+            assert_eq!(attributes(&answer), expected_of_log_in(shown));
             let cookies = answer.cookies();
             let out = app.post_from_page("/v1/token-revoke", Some(&cookies), &json!({}));
             assert_eq!(attributes(&out.is(204)), expected(shown, 0, 0));

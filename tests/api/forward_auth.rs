@@ -146,6 +146,8 @@ on_both! {
             &[("origin", "http://auth.test")],
             &[("sec-fetch-site", "same-origin")],
             &[("sec-fetch-site", "none")],
+            // Whether a link from elsewhere brings the cookie is for SameSite to say.
+            &[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")],
             &[("origin", FRONT_END), ("sec-fetch-site", "cross-site")],
         ] {
             assert_eq!(told(&by_cookie(&app, &token, headers))[1], "mina", "{headers:?}");
@@ -160,6 +162,8 @@ on_both! {
             &[("origin", "https://evil.test"), ("sec-fetch-site", "same-origin")],
             &[("sec-fetch-site", "cross-site")],
             &[("sec-fetch-site", "same-site")],
+            &[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "no-cors")],
+            &[("origin", "https://evil.test"), ("sec-fetch-mode", "navigate")],
             &[("sec-fetch-site", "")],
         ] {
             let answer = by_cookie(&app, &token, headers).refused(403, "origin_rejected");

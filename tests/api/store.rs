@@ -254,8 +254,11 @@ fn insert_key(conn: &mut Conn, kid: &str) -> Result<()> {
         Conn::Postgres(_) => "''::bytea",
         Conn::Sqlite(_) => "x''",
     };
-    sql_query(format!("INSERT INTO signing_keys VALUES ('{kid}', 'none', {empty}, '{{}}', 0)"))
-        .execute(conn)?;
+    sql_query(format!(
+        "INSERT INTO signing_keys (kid, algorithm, sealed_private_key, public_jwk, created_at) \
+         VALUES ('{kid}', 'none', {empty}, '{{}}', 0)"
+    ))
+    .execute(conn)?;
     Ok(())
 }
 

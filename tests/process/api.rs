@@ -94,6 +94,14 @@ impl Api {
         self.post("/v1/token-verify", &json!({"token": token}))
     }
 
+    pub fn refresh(&self, token: &str) -> Answer {
+        self.try_refresh(token).unwrap()
+    }
+
+    pub fn try_refresh(&self, token: &str) -> reqwest::Result<Answer> {
+        self.try_post("/v1/token-refresh", &json!({"refresh_token": token}))
+    }
+
     pub fn log_in(&self, username: &str, password: &str) -> Answer {
         self.post("/v1/token-auth", &json!({"username": username, "password": password}))
     }

@@ -118,6 +118,7 @@ fn help_lists_the_commands_and_a_typo_is_told() {
         "import-django",
         "openapi",
         "env-example",
+        "keys",
         "mail",
         "doctor",
         "copy-database",

@@ -5,12 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use diesel::connection::SimpleConnection;
-use diesel::{Connection, PgConnection, SqliteConnection};
 use serde::Deserialize;
 use tempfile::TempDir;
 
 use crate::postgres;
+use crate::sql::{change_postgres, change_sqlite};
 
 /// What belongs to the sites: the accounts, the scripts, the records.
 fn folder() -> PathBuf {
@@ -101,12 +100,9 @@ impl Site {
     /// Changes something on the site.
     pub fn execute(&self, sql: &str) {
         match &self.file {
-            Some((_, file)) => {
-                SqliteConnection::establish(file.to_str().unwrap()).unwrap().batch_execute(sql)
-            }
-            None => PgConnection::establish(&self.url).unwrap().batch_execute(sql),
+            Some((_, file)) => change_sqlite(file, sql),
+            None => change_postgres(&self.url, sql),
         }
-        .unwrap();
     }
 
     /// Makes another account, whose password is "quiet river stone".

@@ -1,11 +1,12 @@
 //! `hallpass import-django`, from databases that a real Django made.
 
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
-use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, SqliteConnection, sql_query};
+use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
 
 use crate::django_site::{Site, Tables, accounts};
 use crate::postgres;
 use crate::service::{Finished, Setup};
+use crate::sql::sqlite;
 
 /// 2019-03-01 12:00:00.654321 UTC, when account 0 would have joined; the others a day later each.
 const FIRST_JOINED: i64 = 1_551_441_600_654_321;
@@ -71,7 +72,7 @@ impl Target {
             query.load(&mut PgConnection::establish(url).unwrap()).unwrap()
         } else {
             let file = self.setup.folder().join("data/hallpass.db");
-            query.load(&mut SqliteConnection::establish(file.to_str().unwrap()).unwrap()).unwrap()
+            query.load(&mut sqlite(&file)).unwrap()
         }
     }
 
@@ -307,7 +308,7 @@ fn a_database_of_something_else_is_told_and_none_is_made() {
     let from = format!("sqlite://{}", file.display());
     let missing = target.setup.run(&["import-django", "--from", &from]);
     assert!(!missing.success);
-    assert!(missing.stderr.contains("unable to open"), "{}", missing.stderr);
+    assert!(missing.stderr.contains("No such file"), "{}", missing.stderr);
     assert!(!file.exists());
 
     std::fs::write(&file, "").unwrap();

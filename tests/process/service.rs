@@ -83,6 +83,15 @@ impl Setup {
         self.folder.path().join("work")
     }
 
+    /// Where its database is.
+    pub fn database_url(&self) -> String {
+        let chosen = self.settings.iter().find(|(name, _)| name == "DATABASE_URL");
+        chosen.map_or_else(
+            || format!("sqlite://{}", self.folder().join("data/hallpass.db").display()),
+            |(_, url)| url.clone(),
+        )
+    }
+
     /// A file in the working folder.
     pub fn write(&self, name: &str, text: &str) {
         fs::write(self.folder().join(name), text).unwrap();
@@ -227,6 +236,13 @@ impl Service {
     /// What it logged so far.
     pub fn log(&self) -> String {
         read(&self.log)
+    }
+
+    /// The memory it holds, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
     /// Waits until `text` stands in the log so many times.
