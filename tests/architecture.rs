@@ -28,6 +28,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("utoipa_swagger_ui", &["http"]),
     ("lettre", &["mail"]),
     ("bcrypt", &["security"]),
+    ("argon2", &["security"]),
+    ("scrypt", &["security"]),
     ("jsonwebtoken", &["security"]),
     ("ureq", &["security"]),
     ("clap", &["cli"]),

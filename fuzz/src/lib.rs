@@ -17,7 +17,7 @@ use hallpass::http::{client, django, strict_json};
 use hallpass::mail::smtp_url::SmtpSettings;
 use hallpass::security::access_token::Gate;
 use hallpass::security::django_token::DjangoTokens;
-use hallpass::security::keys::SigningKey;
+use hallpass::security::key_ring::KeyRing;
 use hallpass::security::revocations::Revocations;
 use ipnet::IpNet;
 use jsonwebtoken::{Algorithm, EncodingKey};
@@ -31,7 +31,7 @@ static GATE: LazyLock<Gate> = LazyLock::new(|| {
     let (lifetime, now) = (Duration::from_secs(300), UtcTime::from_seconds(NOW));
     let revocations = Revocations::new(lifetime, lifetime);
     revocations.sync(&[], now);
-    Gate::new(ISSUER.to_owned(), lifetime, SigningKey::shared(SECRET), Vec::new(), revocations)
+    Gate::new(ISSUER.to_owned(), lifetime, KeyRing::shared(SECRET), revocations)
 });
 
 static DJANGO: LazyLock<DjangoTokens> = LazyLock::new(|| DjangoTokens::new(SECRET));

@@ -20,7 +20,7 @@ use self::background::{StopSignals, supervised};
 use crate::clock::Clock;
 use crate::config::{self, Config, SecretText};
 use crate::domain::token::Secrets;
-use crate::flows::{self, Flows, Letter, Links, Policy};
+use crate::flows::{self, Flows, Letter, Links, NoKeys, Policy};
 use crate::http::blocking::State;
 use crate::http::browsers::Browsers;
 use crate::http::django::Face;
@@ -33,9 +33,9 @@ use crate::security::access_token::{Gate, LEEWAY, MAX_LIFETIME};
 use crate::security::breached::BreachedPasswords;
 use crate::security::django_token::DjangoTokens;
 use crate::security::hasher::Hasher;
-use crate::security::keys::{KeyError, SealedKey, SigningAlgorithm, SigningKey};
+use crate::security::key_ring::KeyRing;
+use crate::security::keys::{KeyError, SigningAlgorithm};
 use crate::security::revocations::Revocations;
-use crate::store::signing_keys::{self, StoredKey};
 use crate::store::{self, DatabaseUrl, Db, PoolSettings};
 
 /// How long a request waits for a connection to the database.
@@ -91,7 +91,7 @@ impl App {
     ) -> Result<Self, StartError> {
         let flows = Arc::new(build_flows(config, Arc::clone(&clock))?);
         // Before the first request: a token that was revoked before a restart stays revoked.
-        flows.sync_revocations().map_err(StartError::Revocations)?;
+        flows.sync().map_err(StartError::Revocations)?;
         let worker = build_worker(config, clock, transport, Arc::clone(&flows))?;
         let listener =
             TcpListener::bind(config.bind).map_err(|error| StartError::Bind(config.bind, error))?;
@@ -127,7 +127,13 @@ impl App {
         let sync = tokio::spawn(background::repeat(
             Arc::clone(&self.flows),
             background::SYNC_PERIOD,
-            Flows::sync_revocations,
+            Flows::sync,
+            background::stop_of(stopped.clone()),
+        ));
+        let keys = tokio::spawn(background::repeat(
+            Arc::clone(&self.flows),
+            background::KEYS_PERIOD,
+            Flows::tend_keys,
             background::stop_of(stopped.clone()),
         ));
         let purge = tokio::spawn(background::repeat(
@@ -141,7 +147,7 @@ impl App {
         signals.abort();
         drop(stop);
         let finished = tokio::time::timeout(self.shutdown_timeout, async {
-            for task in [mail, sync, purge] {
+            for task in [mail, sync, keys, purge] {
                 if let Err(error) = task.await {
                     tracing::error!(%error, "a background task failed");
                 }
@@ -160,7 +166,7 @@ pub fn build_flows(config: &Config, clock: Arc<dyn Clock>) -> Result<Flows, Star
     let secret = service_secret(config)?;
     let secrets = Secrets::derive(secret.expose());
     let db = open_database(config)?;
-    let gate = build_gate(config, &secrets, &db, clock.as_ref())?;
+    let gate = build_gate(config)?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let hasher = Hasher::start(threads, config.bcrypt_cost).map_err(StartError::Threads)?;
     let shared_key = config.jwt_secret.as_ref().map(SecretText::expose);
@@ -176,6 +182,10 @@ pub fn build_flows(config: &Config, clock: Arc<dyn Clock>) -> Result<Flows, Star
         policy: policy(config),
         mail_ordered: Arc::new(Notify::new()),
     };
+    flows.open_keys().map_err(|error| match error {
+        NoKeys::Store(error) => StartError::Database(config.database.redacted(), error),
+        NoKeys::Key(error) => StartError::Keys(error),
+    })?;
     Ok(flows)
 }
 
@@ -204,81 +214,22 @@ fn service_secret(config: &Config) -> Result<SecretText, StartError> {
     }
 }
 
-fn build_gate(
-    config: &Config,
-    secrets: &Secrets,
-    db: &Db,
-    clock: &dyn Clock,
-) -> Result<Gate, StartError> {
-    let (active, retired) = match (config.jwt_algorithm, &config.jwt_secret) {
-        (SigningAlgorithm::Hs256, Some(secret)) => {
-            (SigningKey::shared(secret.expose()), Vec::new())
-        }
+/// A gate without keys yet, unless its key is a setting.
+fn build_gate(config: &Config) -> Result<Gate, StartError> {
+    let keys = match (config.jwt_algorithm, &config.jwt_secret) {
+        (SigningAlgorithm::Hs256, Some(secret)) => KeyRing::shared(secret.expose()),
         (SigningAlgorithm::Hs256, None) => {
             return Err(StartError::Settings("HALLPASS_JWT_SECRET is required for HS256"));
         }
-        (algorithm, _) => signing_keys(config, algorithm, secrets, db, clock)?,
+        (algorithm, _) => KeyRing::empty(algorithm),
     };
     let keep = MAX_LIFETIME + 2 * LEEWAY;
     Ok(Gate::new(
         config.public_url.clone(),
         config.lifetimes.access_token,
-        active,
-        retired,
+        keys,
         Revocations::new(keep, config.lifetimes.revocations_max_age),
     ))
-}
-
-/// The key of `algorithm`, made at the first start, and those of algorithms used before.
-fn signing_keys(
-    config: &Config,
-    algorithm: SigningAlgorithm,
-    secrets: &Secrets,
-    db: &Db,
-    clock: &dyn Clock,
-) -> Result<(SigningKey, Vec<SigningKey>), StartError> {
-    let fault = |error| StartError::Database(config.database.redacted(), error);
-    let mut stored = db.read(signing_keys::list_keys).map_err(fault)?;
-    if !stored.iter().any(|key| key.algorithm == algorithm.name()) {
-        let new = SealedKey::generate(algorithm, secrets.sealing_key())?;
-        let (now, key) = (
-            clock.now(),
-            StoredKey {
-                kid: new.kid,
-                algorithm: algorithm.name().to_owned(),
-                sealed_private_key: new.sealed_private_key,
-                public_jwk: new.public_jwk,
-                created_at: clock.now().micros(),
-            },
-        );
-        db.write(move |conn| signing_keys::insert_first_key(conn, &key, now)).map_err(fault)?;
-        stored = db.read(signing_keys::list_keys).map_err(fault)?;
-    }
-    let mut active = None;
-    let mut retired = Vec::new();
-    for key in stored {
-        // A newer version may sign otherwise; its tokens are not for this one to check.
-        let Some(known) = SigningAlgorithm::from_name(&key.algorithm) else {
-            tracing::warn!(
-                kid = key.kid,
-                "a signing key is of an algorithm that is not known here"
-            );
-            continue;
-        };
-        let sealed = SealedKey {
-            kid: key.kid,
-            algorithm: known,
-            sealed_private_key: key.sealed_private_key,
-            public_jwk: key.public_jwk,
-        };
-        let opened = sealed.open(secrets.sealing_key())?;
-        if known == algorithm && active.is_none() {
-            active = Some(opened);
-        } else {
-            retired.push(opened);
-        }
-    }
-    Ok((active.ok_or(KeyError::Crypto)?, retired))
 }
 
 fn policy(config: &Config) -> Policy {
@@ -297,6 +248,8 @@ fn policy(config: &Config) -> Policy {
         limits: config.limits,
         reauth_window: config.lifetimes.reauth_window,
         security_notices: config.security_notices,
+        event_retention: config.event_retention,
+        key_rotation: config.key_rotation,
         links: Links {
             verify_email: link(&config.pages.verify_email, pages::VERIFY_EMAIL),
             password_reset: link(&config.pages.password_reset, pages::PASSWORD_RESET),
@@ -311,10 +264,9 @@ fn build_worker(
     transport: Option<Transport>,
     flows: Arc<Flows>,
 ) -> Result<Worker, StartError> {
-    let transport = match (transport, &config.smtp) {
-        (Some(transport), _) => transport,
-        (None, Some(smtp)) => Transport::smtp(smtp).map_err(StartError::Mail)?,
-        (None, None) => Transport::directory(config.mail_dir.clone()),
+    let transport = match transport {
+        Some(transport) => transport,
+        None => transport_of(config).map_err(StartError::Mail)?,
     };
     let messages = Messages::load(config.mail_templates.as_deref()).map_err(StartError::Mail)?;
     Ok(Worker {
@@ -330,6 +282,14 @@ fn build_worker(
             Ok(letter.map(|Letter { message, language }| (message, language)))
         }),
     })
+}
+
+/// How mail leaves, by the settings.
+pub fn transport_of(config: &Config) -> Result<Transport, String> {
+    match &config.smtp {
+        Some(smtp) => Transport::smtp(smtp),
+        None => Ok(Transport::directory(config.mail_dir.clone())),
+    }
 }
 
 fn start_server(config: &Config, listener: TcpListener, flows: &Arc<Flows>) -> io::Result<Server> {
@@ -358,6 +318,7 @@ fn start_server(config: &Config, listener: TcpListener, flows: &Arc<Flows>) -> i
     });
     Ok(server
         .workers(config.workers)
+        .max_connections((config.max_connections / config.workers).max(1))
         .disable_signals()
         .client_request_timeout(HEAD_TIMEOUT)
         .shutdown_timeout(config.shutdown_timeout.as_secs())

@@ -1,6 +1,6 @@
 //! `hallpass mail list` and `hallpass mail retry`
 
-use super::{Outcome, print};
+use super::{Outcome, masked, print};
 use crate::app::open_database;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
@@ -56,15 +56,4 @@ fn shown(line: &MailLine) -> String {
     let error = line.last_error.as_deref().unwrap_or("-");
     let (id, kind, tries) = (&line.id, &line.kind, line.attempts);
     format!("{id}  {kind}  to {}  {tries} tries  {when}  {error}\n", masked(&line.recipient))
-}
-
-/// Enough of an address to tell whose mail it is, too little to write to.
-fn masked(address: &str) -> String {
-    match address.split_once('@') {
-        Some((local, domain)) => {
-            let first: String = local.chars().take(1).collect();
-            format!("{first}***@{domain}")
-        }
-        None => "***".to_owned(),
-    }
 }

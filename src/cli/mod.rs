@@ -1,7 +1,12 @@
 //! The command line.
 
+mod backup;
+mod copy_database;
 mod create_superuser;
+mod doctor;
 mod healthcheck;
+mod import_django;
+mod keys;
 mod mail;
 mod serve;
 
@@ -29,13 +34,24 @@ enum Command {
     Migrate,
     /// Make an account with every right.
     CreateSuperuser(create_superuser::Arguments),
+    /// Take over the accounts of a Django site, with their passwords.
+    ImportDjango(import_django::Arguments),
     /// Print the OpenAPI document.
     Openapi,
     /// Print every setting with its default, as for .env.example.
     EnvExample,
+    /// Look at the keys that sign access tokens, or let a new one take over.
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Look at the mail that waits or was given up, or send it again.
     #[command(subcommand)]
     Mail(mail::Command),
+    /// Look at settings, database, keys, mail, browsers and proxies, and explain each.
+    Doctor,
+    /// Copy everything into an empty database: from SQLite to Postgres, or back.
+    CopyDatabase(copy_database::Arguments),
+    /// Copy the SQLite file while it is in use.
+    Backup(backup::Arguments),
     /// Ask the service on this machine whether it is alive, for container health checks.
     Healthcheck,
 }
@@ -45,9 +61,12 @@ type Outcome = Result<(), String>;
 
 /// Runs what the command line asks for.
 pub fn main() -> ExitCode {
+    // The data folder holds secrets and hashes: whatever is made there is the owner's only.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let outcome = match Arguments::parse().command.unwrap_or(Command::Serve) {
         Command::Openapi => print(&openapi::document()),
         Command::EnvExample => print(&config::example()),
+        Command::CopyDatabase(arguments) => copy_database::run(&arguments),
         command => configured(command),
     };
     match outcome {
@@ -64,16 +83,18 @@ fn configured(command: Command) -> Outcome {
         let lines: Vec<String> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
         format!("it cannot start with these settings:{}", lines.concat())
     })?;
-    // The data folder holds secrets and hashes: whatever is made there is the owner's only.
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     telemetry::init(&config);
     match command {
         Command::Serve => serve::run(&config),
         Command::Migrate => migrate(&config),
         Command::CreateSuperuser(arguments) => create_superuser::run(&config, arguments),
+        Command::ImportDjango(arguments) => import_django::run(&config, &arguments),
+        Command::Keys(command) => keys::run(&config, &command),
         Command::Mail(command) => mail::run(&config, &command),
+        Command::Doctor => doctor::run(&config),
+        Command::Backup(arguments) => backup::run(&config, &arguments),
         Command::Healthcheck => healthcheck::run(&config),
-        Command::Openapi | Command::EnvExample => Ok(()),
+        Command::Openapi | Command::EnvExample | Command::CopyDatabase(_) => Ok(()),
     }
 }
 
@@ -92,5 +113,16 @@ fn print(text: &str) -> Outcome {
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.to_string()),
         _ => Ok(()),
+    }
+}
+
+/// Enough of an address to tell whose mail it is, too little to write to.
+fn masked(address: &str) -> String {
+    match address.split_once('@') {
+        Some((local, domain)) => {
+            let first: String = local.chars().take(1).collect();
+            format!("{first}***@{domain}")
+        }
+        None => "***".to_owned(),
     }
 }

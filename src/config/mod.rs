@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+pub use readers::database_url;
 use readers::{
-    read_breached_passwords, read_browsers, read_database, read_lifetimes, read_limits,
-    read_networks, read_pages, read_public_url, read_secret, read_smtp,
+    read_breached_passwords, read_browsers, read_database, read_key_rotation, read_lifetimes,
+    read_limits, read_networks, read_pages, read_public_url, read_secret, read_smtp,
 };
 pub use settings::{SETTINGS, example};
 pub use source::{ConfigFault, Source};
@@ -30,6 +31,8 @@ use crate::store::DatabaseUrl;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
 const DAY: Duration = Duration::from_hours(24);
+/// As `1y` is read.
+const YEAR: Duration = Duration::from_secs(31_557_600);
 
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,6 +137,8 @@ pub struct Config {
     pub jwt_algorithm: SigningAlgorithm,
     /// The key shared with services that check HMAC tokens.
     pub jwt_secret: Option<SecretText>,
+    /// How long a key signs before the next one takes over; `None`: until an operator says so.
+    pub key_rotation: Option<Duration>,
     /// How long tokens count.
     pub lifetimes: Lifetimes,
     /// Sessions a person may have.
@@ -164,12 +169,16 @@ pub struct Config {
     pub mail_from: String,
     /// Folder for mail as files.
     pub mail_dir: PathBuf,
+    /// How long it is remembered what happened to accounts.
+    pub event_retention: Duration,
     /// Folder with templates of the operator.
     pub mail_templates: Option<PathBuf>,
     /// Whether the paths of the Django stack are there.
     pub drf_jwt: bool,
     /// Threads that answer requests.
     pub workers: usize,
+    /// Connections that are held at once; the next ones wait.
+    pub max_connections: usize,
     /// How long requests in progress may take at the end.
     pub shutdown_timeout: Duration,
     /// What is logged.
@@ -208,6 +217,7 @@ impl Config {
                     .ok_or_else(|| "must be one of: ES256, EdDSA, RS256, HS256".to_owned())
             }),
             jwt_secret: read_secret(s, "HALLPASS_JWT_SECRET", development),
+            key_rotation: read_key_rotation(s),
             lifetimes: read_lifetimes(s),
             sessions_per_user: s.number("HALLPASS_SESSIONS_PER_USER", 20, 1, 100),
             password_policy: PasswordPolicy {
@@ -249,6 +259,7 @@ impl Config {
             mail_dir: s
                 .text("HALLPASS_MAIL_DIR")
                 .map_or_else(|| data_dir.join("mail"), PathBuf::from),
+            event_retention: s.duration("HALLPASS_EVENT_RETENTION", 90 * DAY, DAY, 2 * YEAR),
             mail_templates: s.text("HALLPASS_MAIL_TEMPLATES").map(PathBuf::from),
             drf_jwt: s.choice("HALLPASS_DRF_JWT", true, &[("on", true), ("off", false)]),
             workers: s.number(
@@ -257,6 +268,7 @@ impl Config {
                 1,
                 256,
             ),
+            max_connections: s.number("HALLPASS_MAX_CONNECTIONS", 8192, 16, 100_000),
             shutdown_timeout: s.duration(
                 "HALLPASS_SHUTDOWN_TIMEOUT",
                 10 * SECOND,

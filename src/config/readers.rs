@@ -9,6 +9,7 @@ use url::Url;
 
 use super::{
     BrowserSettings, DAY, FrontEndPages, Lifetimes, MINUTE, SECOND, SameSite, SecretText, Source,
+    YEAR,
 };
 use crate::domain::{Limits, Rate};
 use crate::mail::smtp_url::SmtpSettings;
@@ -21,21 +22,25 @@ const MIN_SECRET_LENGTH: usize = 32;
 pub(super) fn read_database(s: &mut Source, data_dir: &std::path::Path) -> DatabaseUrl {
     let file = DatabaseUrl::Sqlite(data_dir.join("hallpass.db"));
     let Some(text) = s.secret("DATABASE_URL") else { return file };
-    let url = match DatabaseUrl::parse(&text) {
+    match database_url(&text) {
         Ok(url) => url,
         Err(advice) => {
             s.fault("DATABASE_URL", advice);
-            return file;
+            file
         }
-    };
-    if !cfg!(feature = "postgres-tls") && leaves_the_machine_in_clear(&text) {
-        s.fault(
-            "DATABASE_URL",
+    }
+}
+
+/// A database that this binary may talk to; else what would be right.
+pub fn database_url(text: &str) -> Result<DatabaseUrl, &'static str> {
+    let url = DatabaseUrl::parse(text)?;
+    if !cfg!(feature = "postgres-tls") && leaves_the_machine_in_clear(text) {
+        return Err(
             "names a server on another machine, and this binary was built without TLS: build with \
              --features postgres-tls, or add ?sslmode=disable if the network may be trusted",
         );
     }
-    url
+    Ok(url)
 }
 
 /// Whether a Postgres URL leads to another machine without saying that clear text is fine.
@@ -161,6 +166,17 @@ pub(super) fn read_lifetimes(s: &mut Source) -> Lifetimes {
             5 * MINUTE,
         ),
     }
+}
+
+/// How long a key signs. At the least a day, as that is how long the next one is published before.
+pub(super) fn read_key_rotation(s: &mut Source) -> Option<Duration> {
+    s.parsed("HALLPASS_KEY_ROTATION", Some(30 * DAY), |text| {
+        match humantime::parse_duration(text) {
+            Ok(period) if (DAY..=YEAR).contains(&period) => Ok(Some(period)),
+            _ if text == "off" => Ok(None),
+            _ => Err("must be a duration from 1d to 1y, such as 30d, or off".to_owned()),
+        }
+    })
 }
 
 pub(super) fn read_smtp(s: &mut Source) -> Option<SmtpSettings> {

@@ -58,6 +58,11 @@ pub const SETTINGS: &[Setting] = &[
         "The key of the Django face's tokens, and of all tokens with HS256, shared with the services that check them: a Django site's SECRET_KEY. Not set: a key of the service's own.",
     ),
     setting(
+        "HALLPASS_KEY_ROTATION",
+        "30d",
+        "How long a key signs before the next one takes over, 1d to 1y; off: until `hallpass keys rotate`. Not for HS256, whose key is HALLPASS_JWT_SECRET.",
+    ),
+    setting(
         "HALLPASS_ACCESS_TOKEN_TTL",
         "5m",
         "Life of an access token, up to 15m. It is taken for 5 seconds more, as clocks differ.",
@@ -220,11 +225,22 @@ pub const SETTINGS: &[Setting] = &[
         "10000",
         "Mails that can be ordered in a day in all, 10 to 10000000.",
     ),
+    setting(
+        "HALLPASS_EVENT_RETENTION",
+        "90d",
+        "How long the audit trail remembers what happened to accounts, 1d to 2y.",
+    ),
     setting("HALLPASS_DRF_JWT", "on", "on or off: the paths of django-rest-framework-jwt."),
     setting(
         "HALLPASS_WORKERS",
         "",
         "Threads that answer requests, 1 to 256. Not set: one for each core.",
+    ),
+    setting(
+        "HALLPASS_MAX_CONNECTIONS",
+        "8192",
+        "Connections held at once, 16 to 100000; the next ones wait. Each costs 10 KiB, a hostile \
+         one 130.",
     ),
     setting(
         "HALLPASS_SHUTDOWN_TIMEOUT",

@@ -101,6 +101,20 @@ fn a_public_address_makes_unsafe_settings_faults() {
 }
 
 #[test]
+fn keys_rotate_every_month_unless_something_else_is_set() {
+    let rotation = |text: &str| {
+        read(&[("HALLPASS_KEY_ROTATION", text)]).map(|config| config.key_rotation).ok()
+    };
+    for (text, days) in [("", 30.0), ("1d", 1.0), ("12w", 84.0), ("1y", 365.25)] {
+        assert_eq!(rotation(text), Some(Some(DAY.mul_f64(days))), "{text}");
+    }
+    assert_eq!(rotation("off"), Some(None));
+    for refused in ["23h", "1y 1d", "0", "30", "never"] {
+        assert_eq!(rotation(refused), None, "{refused}");
+    }
+}
+
+#[test]
 fn hs256_needs_its_key() {
     assert_eq!(faulty(&[("HALLPASS_JWT_ALGORITHM", "HS256")]), ["HALLPASS_JWT_SECRET"]);
 }

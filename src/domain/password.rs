@@ -8,7 +8,11 @@ use super::{Email, Fault};
 ///
 /// It has no `Display` and tells nothing in `Debug`.
 #[derive(Clone)]
-pub struct PlainPassword(String);
+pub struct PlainPassword {
+    composed: String,
+    /// As it was received, where that is another text.
+    received: Option<String>,
+}
 
 impl PlainPassword {
     /// The most bytes that are looked at, in any request.
@@ -25,12 +29,21 @@ impl PlainPassword {
             return Err(Fault::TooLong);
         }
         let composed: String = text.nfc().collect();
-        if composed.len() > Self::MAX_BYTES { Err(Fault::TooLong) } else { Ok(Self(composed)) }
+        if composed.len() > Self::MAX_BYTES {
+            return Err(Fault::TooLong);
+        }
+        let received = (composed != text).then(|| text.to_owned());
+        Ok(Self { composed, received })
     }
 
     /// The text, for hashing.
     pub fn expose(&self) -> &str {
-        &self.0
+        &self.composed
+    }
+
+    /// Every text that may have been hashed elsewhere: as it was received, then composed.
+    pub fn forms(&self) -> impl Iterator<Item = &str> {
+        self.received.as_deref().into_iter().chain([self.composed.as_str()])
     }
 }
 
@@ -198,6 +211,13 @@ mod tests {
     fn composed_and_decomposed_text_are_one_password() {
         assert_eq!(password("Amélie\0 ").expose(), password("Ame\u{301}lie\0 ").expose());
         assert_eq!(password(" a ").expose(), " a ");
+    }
+
+    #[test]
+    fn the_text_as_it_was_received_is_kept_where_it_differs() {
+        let forms = |text| password(text).forms().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(forms("e\u{301}"), ["e\u{301}", "\u{e9}"]);
+        assert_eq!(forms("\u{e9}"), ["\u{e9}"]);
     }
 
     #[test]

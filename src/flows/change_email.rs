@@ -1,15 +1,17 @@
 //! Changing the address of an account. The new one is proven like that of a registration
 //! ([`super::verify_email`]); the old one is told, with a link that stops or undoes the change.
 
+use super::audit::scene;
 use super::notices::{Notice, order_notice};
 use super::reauthenticate::lock_unchanged;
 use super::register::order_proof;
 use super::{Claims, Error, Flows, Policy, Result, WaitingProof};
 use crate::domain::{
-    Counter, Device, Email, PlainPassword, PlainToken, Registration, RegistrationId, User, UtcTime,
+    Counter, Device, Email, EventKind, PlainPassword, PlainToken, Registration, RegistrationId,
+    User, UtcTime,
 };
-use crate::store::outbox::MailKind;
-use crate::store::{self, Conn, Unique, one_time_tokens, registrations, users};
+use crate::store::outbox::{self, MailKind};
+use crate::store::{self, Conn, Unique, events, one_time_tokens, registrations, users};
 
 impl Flows {
     /// Orders the proof of `email` for the holder's account. Whether somebody else has the address is
@@ -22,7 +24,7 @@ impl Flows {
         password: Option<&PlainPassword>,
         device: &Device,
     ) -> Result<WaitingProof> {
-        let user = self.reauthenticate(claims, password)?;
+        let user = self.reauthenticate(claims, password, device)?;
         self.reserve(Counter::of_mail(&email, device))?;
         let now = self.now();
         let registration_token = PlainToken::random(PlainToken::REGISTRATION_PREFIX);
@@ -39,8 +41,13 @@ impl Flows {
             proven_at: None,
             changes_email: true,
         };
-        let (id, policy) = (user.id, self.policy.clone());
-        self.db.write(move |conn| ask_for_proof(conn, &policy, &user, &change, now))?;
+        let (id, policy, session) = (user.id, self.policy.clone(), claims.session_id());
+        let scene = scene(claims, device, now);
+        self.db.write(move |conn| {
+            let user = lock_unchanged(conn, &user, &session)?;
+            events::record(conn, &scene, EventKind::EmailChangeRequested, "")?;
+            ask_for_proof(conn, &policy, &user, &change, now)
+        })?;
         self.mail_ordered.notify_one();
         tracing::info!(user_id = id.0, "change of address asked for");
         let expires_in = Registration::CHANGE_LIFETIME;
@@ -51,11 +58,10 @@ impl Flows {
 fn ask_for_proof(
     conn: &mut Conn,
     policy: &Policy,
-    seen: &User,
+    user: &User,
     change: &Registration,
     now: UtcTime,
 ) -> Result<()> {
-    let user = lock_unchanged(conn, seen)?;
     // The newest wish counts.
     registrations::delete_changes(conn, user.id)?;
     registrations::insert_registration(conn, change, now)?;
@@ -65,7 +71,7 @@ fn ask_for_proof(
         detail: change.email.as_str(),
         brings_back: user.email.as_ref(),
     };
-    order_notice(conn, policy, &user, user.email.as_ref(), &notice, now)
+    order_notice(conn, policy, user, user.email.as_ref(), &notice, now)
 }
 
 /// The proof is there: the account has the new address. Mails that went to the old one let nobody
@@ -97,6 +103,9 @@ pub(super) fn tell_old_address(
     let old = before.email.as_ref();
     if old.map(Email::normalised) == after.email.as_ref().map(Email::normalised) {
         return Ok(());
+    }
+    if let Some(old) = old {
+        outbox::claim(conn, before.id, old)?;
     }
     let notice =
         Notice { kind: MailKind::EmailChanged, detail: after.email_text(), brings_back: old };

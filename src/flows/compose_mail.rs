@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::reauthenticate::lock_active;
+use super::register::order_proof;
 use super::reset_password::reset_token;
 use super::{Flows, Result};
 use crate::domain::{
@@ -225,7 +226,12 @@ fn reset_for(
     code: Option<&TokenHash>,
     now: UtcTime,
 ) -> Result<Option<OneTimeToken>> {
-    let Some(user) = lock_active(conn, user.id)? else { return Ok(None) };
+    // The account may have got another address while this waited for it: then the mail would hand the
+    // account to whoever has the old one.
+    let is_still_theirs = |user: &User| {
+        user.email.as_ref().map(Email::normalised) == Some(order.recipient.normalised())
+    };
+    let Some(user) = lock_active(conn, user.id)?.filter(is_still_theirs) else { return Ok(None) };
     let token = reset_token(conn, OneTimeId(order.id.0.clone()), &user, now)?;
     one_time_tokens::set_mail_secrets(conn, &token.id, link, code)?;
     Ok(Some(token))
@@ -250,8 +256,8 @@ fn remind(conn: &mut Conn, order: &QueuedMail, now: UtcTime) -> Result<()> {
         registrations::insert_registration(conn, &renewed, now)?;
         waiting.push(renewed);
     }
-    for Registration { id, email, locale, .. } in &waiting {
-        outbox::enqueue(conn, MailKind::Registration, email, locale, id.as_str(), now)?;
+    for registration in &waiting {
+        order_proof(conn, registration, now)?;
     }
     Ok(())
 }

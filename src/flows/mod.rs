@@ -3,6 +3,7 @@
 //! as one variant of [`Error`].
 
 mod administration;
+mod audit;
 mod breached;
 mod change_email;
 mod change_password;
@@ -13,6 +14,8 @@ mod disavow;
 mod django;
 mod error;
 mod export;
+mod import_django;
+mod keys;
 mod limits;
 mod log_in;
 mod log_out;
@@ -37,6 +40,7 @@ use tokio::sync::Notify;
 
 pub use crate::security::access_token::Claims;
 pub use crate::security::revocations::Ended;
+pub use crate::store::events::EventPage;
 pub use crate::store::outbox::MailLine;
 pub use crate::store::users::{UserFilter, UserPage};
 pub use administration::{AccountChanges, NewAccount};
@@ -45,12 +49,18 @@ pub use create_superuser::NewSuperuser;
 pub use django::{AccountFields, DjangoTokenError, Taken};
 pub use error::{Error, Field, FieldFault};
 pub use export::Export;
+pub use import_django::{
+    Collision, Conflict, ImportChoices, ImportReport, Place, Shared, import_django,
+};
+pub(crate) use keys::sealed_key;
+pub use keys::{NoKeys, NotRotated, Rotation};
 pub use limits::Entrance;
 pub use log_in::LoggedIn;
 pub use profile::{MetadataChange, ProfileChanges};
 pub use register::{RegisterRequest, Registered, WaitingProof};
 pub use reset_password::ResetProof;
 pub use tokens::TokenPair;
+pub use upkeep::Backlog;
 pub use verify_email::{Opening, Proof, VerifiedEmail};
 
 use crate::clock::Clock;
@@ -108,6 +118,10 @@ pub struct Policy {
     pub reauth_window: Duration,
     /// Whether people are told by mail what happens to their accounts.
     pub security_notices: bool,
+    /// How long it is remembered what happened to accounts.
+    pub event_retention: Duration,
+    /// How long a key signs before the next one takes over; `None`: until an operator says so.
+    pub key_rotation: Option<Duration>,
     /// The links of mails.
     pub links: Links,
 }
@@ -162,8 +176,8 @@ impl Flows {
     }
 
     /// The keys that access tokens are checked with, the one that signs first.
-    pub fn public_keys(&self) -> Vec<&serde_json::Value> {
-        self.gate.public_keys()
+    pub fn public_keys(&self) -> Vec<serde_json::Value> {
+        self.gate.public_keys(self.now())
     }
 
     fn now(&self) -> UtcTime {

@@ -39,6 +39,7 @@ pub(super) fn order_notice(
         used_at: None,
     };
     one_time_tokens::insert_token(conn, &token, 0)?;
-    outbox::enqueue(conn, notice.kind, to, &user.locale, token.id.as_str(), now)?;
+    let (id, about) = (token.id.as_str(), Some(user.id));
+    outbox::enqueue(conn, notice.kind, to, &user.locale, id, about, now)?;
     Ok(())
 }

@@ -1,7 +1,9 @@
 //! Proving once more who one is, before something that a thief of the session must not do.
 
+use super::audit::scene;
 use super::{Claims, Error, Flows, Result};
-use crate::domain::{PlainPassword, User, UserId, UtcTime};
+use crate::domain::{Device, PlainPassword, SessionId, User, UserId, UtcTime};
+use crate::store::{Conn, sessions, users};
 
 impl Flows {
     /// The account of the token's holder, if `password` is its password or, where none is given, if
@@ -10,6 +12,7 @@ impl Flows {
         &self,
         claims: &Claims,
         password: Option<&PlainPassword>,
+        device: &Device,
     ) -> Result<User> {
         let id = claims.user_id();
         let Some(password) = password else {
@@ -20,22 +23,34 @@ impl Flows {
             return self.own_profile(id);
         };
         let user = self.own_profile(id)?;
-        self.attempt_again(id, || {
+        self.attempt_again(id, scene(claims, device, self.now()), || {
             let verdict = self.hasher.verify(password, Some(&user.password_hash))?;
-            if verdict.matches { Ok(user) } else { Err(Error::InvalidCredentials) }
+            if verdict.matches {
+                return Ok(user);
+            }
+            tracing::info!(user_id = id.0, "wrong password within a session");
+            Err(Error::InvalidCredentials)
         })
     }
 }
 
-/// The account as it was when it proved itself: still there, active, with the same password.
-/// Held until the transaction is over.
-pub(super) fn lock_unchanged(conn: &mut crate::store::Conn, seen: &User) -> Result<User> {
-    lock_active(conn, seen.id)?
-        .filter(|user| user.password_hash == seen.password_hash)
-        .ok_or(Error::InvalidCredentials)
+/// The account as it was when it proved itself: still there, active, with the same password, and
+/// `session` still open. Held until the transaction is over.
+pub(super) fn lock_unchanged(conn: &mut Conn, seen: &User, session: &SessionId) -> Result<User> {
+    let user = lock_for(conn, seen.id, session)?;
+    if user.password_hash == seen.password_hash { Ok(user) } else { Err(Error::InvalidCredentials) }
+}
+
+/// The account for something that `session` asks for, held until the transaction is over. Comparing
+/// a password takes a while, in which the owner may have ended a thief's session.
+pub(super) fn lock_for(conn: &mut Conn, id: UserId, session: &SessionId) -> Result<User> {
+    let user = lock_active(conn, id)?.ok_or(Error::TokenRevoked)?;
+    let session = sessions::find_session(conn, session)?;
+    let is_open = session.is_some_and(|session| session.ended_at.is_none());
+    if is_open { Ok(user) } else { Err(Error::TokenRevoked) }
 }
 
 /// The account, if it is active, held until the transaction is over.
-pub(super) fn lock_active(conn: &mut crate::store::Conn, id: UserId) -> Result<Option<User>> {
-    Ok(crate::store::users::lock_user(conn, id)?.filter(|user| user.is_active))
+pub(super) fn lock_active(conn: &mut Conn, id: UserId) -> Result<Option<User>> {
+    Ok(users::lock_user(conn, id)?.filter(|user| user.is_active))
 }

@@ -11,10 +11,11 @@ impl Flows {
         self.reserve(Counter::of_mail(&email, device))?;
         let now = self.now();
         self.db.write(move |conn| {
-            outbox::enqueue(conn, MailKind::RegistrationAgain, &email, &locale, "", now)
+            outbox::enqueue(conn, MailKind::RegistrationAgain, &email, &locale, "", None, now)
                 .map_err(Error::from)
         })?;
         self.mail_ordered.notify_one();
+        tracing::info!("mail of a registration asked for again");
         Ok(())
     }
 }

@@ -1,11 +1,13 @@
-//! What has to happen by itself: learning what other instances ended, forgetting what is over.
+//! What has to happen by itself: learning what other instances did, forgetting what is over.
 
 use std::time::Duration;
 
 use super::{Error, Flows, Result};
 use crate::domain::OneTimeToken;
 use crate::security::access_token::Refusal;
-use crate::store::{limits, one_time_tokens, outbox, registrations, sessions};
+use crate::store::{
+    Conn, events, limits, one_time_tokens, outbox, registrations, sessions, signing_keys,
+};
 
 /// How long the trace of a registration says "expired" rather than "unknown".
 const REMEMBER_REGISTRATIONS: Duration = Duration::from_hours(7 * 24);
@@ -13,14 +15,31 @@ const REMEMBER_REGISTRATIONS: Duration = Duration::from_hours(7 * 24);
 const REMEMBER_SESSIONS: Duration = Duration::from_hours(30 * 24);
 /// How long a sent mail can be looked up.
 const REMEMBER_MAIL: Duration = Duration::from_hours(30 * 24);
+/// How many events one transaction forgets.
+const EVENTS_AT_ONCE: u32 = 1_000;
+
+/// What waits, and how far this instance is behind.
+#[derive(Clone, Copy, Debug)]
+pub struct Backlog {
+    /// Mails that wait to be sent.
+    pub mails_waiting: i64,
+    /// Mails that were given up.
+    pub mails_dead: i64,
+    /// How long ago the ended sessions were read.
+    pub revocations_age: Duration,
+}
 
 impl Flows {
-    /// Brings the set of ended sessions in step with the database.
-    pub fn sync_revocations(&self) -> Result<()> {
+    /// Brings the set of ended sessions and the signing keys in step with the database.
+    pub fn sync(&self) -> Result<()> {
         let now = self.now();
         let since = self.gate.revocations.unseen_since(now);
-        let ended = self.db.read(|conn| sessions::list_ended_since(conn, since))?;
+        let (ended, keys) = self.db.read(|conn| {
+            let ended = sessions::list_ended_since(conn, since)?;
+            Ok::<_, Error>((ended, signing_keys::list_keys(conn)?))
+        })?;
         self.gate.revocations.sync(&ended, now);
+        self.take_keys(keys);
         Ok(())
     }
 
@@ -34,6 +53,13 @@ impl Flows {
         }
     }
 
+    /// What operators watch.
+    pub fn backlog(&self) -> Result<Backlog> {
+        let (mails_waiting, mails_dead) = self.db.read(outbox::count_open)?;
+        let revocations_age = self.gate.revocations.age(self.now());
+        Ok(Backlog { mails_waiting, mails_dead, revocations_age })
+    }
+
     /// Forgets what is over.
     pub fn purge(&self) -> Result<()> {
         let now = self.now();
@@ -45,6 +71,11 @@ impl Flows {
             limits::purge(conn, now)?;
             outbox::purge(conn, now.before(REMEMBER_MAIL))?;
             Ok::<_, Error>(())
-        })
+        })?;
+        let forget_before = now.before(self.policy.event_retention);
+        let purge = move |conn: &mut Conn| events::purge(conn, forget_before, EVENTS_AT_ONCE);
+        // The writers of others come between.
+        while self.db.write(purge)? {}
+        Ok(())
     }
 }

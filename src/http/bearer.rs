@@ -26,7 +26,11 @@ impl FromRequest for Bearer {
 /// The claims of the request's token, if it counts.
 pub fn check(request: &HttpRequest) -> Result<Claims, ApiError> {
     let state = request.app_data::<web::Data<State>>().ok_or(Code::InternalError)?;
-    let header = request.headers().get(AUTHORIZATION).ok_or(Code::AuthenticationRequired)?;
+    let mut headers = request.headers().get_all(AUTHORIZATION);
+    // Of two nobody knows which is meant; what stands behind may take the other.
+    let (Some(header), None) = (headers.next(), headers.next()) else {
+        return Err(Code::AuthenticationRequired.into());
+    };
     let (scheme, token) = header
         .to_str()
         .ok()

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::browsers::Browsers;
 use super::code::Code;
 use super::error::ApiError;
+use super::metrics::Metrics;
 use crate::flows::{Error, Flows};
 
 /// More requests than this wait for the database or for a hash only if something is wrong; the
@@ -31,6 +32,8 @@ pub struct State {
     pub browsers: Arc<Browsers>,
     /// Networks whose `X-Forwarded-For` counts.
     pub trusted_proxies: Arc<[IpNet]>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     waiting: Arc<Semaphore>,
 }
 
@@ -47,6 +50,7 @@ impl State {
             service_name: service_name.into(),
             browsers: Arc::new(browsers),
             trusted_proxies: trusted_proxies.into(),
+            metrics: Arc::new(Metrics::new()),
             waiting: Arc::new(Semaphore::new(MAX_WAITING)),
         }
     }

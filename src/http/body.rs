@@ -12,6 +12,7 @@ use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, web};
 use futures_util::StreamExt as _;
 use serde_json::{Map, Value};
+use tokio::sync::Semaphore;
 
 use super::blocking::State;
 use super::code::Code;
@@ -26,6 +27,10 @@ const MAX_UNKNOWN_TOLD: usize = 20;
 /// The largest body.
 pub const MAX_BODY: usize = 16 * 1024;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What bodies larger than [`MAX_BODY`], which only the Django face takes, may hold together while
+/// they arrive: clients that send a megabyte and never its end must not fill the memory.
+static LARGE_BODIES: Semaphore = Semaphore::const_new(64 * 1024 * 1024);
 
 /// A request body: its fields, read and checked.
 pub trait Body: Sized {
@@ -229,10 +234,18 @@ pub async fn collect(payload: Payload, limit: usize) -> Result<web::BytesMut, Ap
 
 async fn collect_all(mut payload: Payload, limit: usize) -> Result<web::BytesMut, ApiError> {
     let mut bytes = web::BytesMut::new();
+    let mut places = Vec::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| Code::MalformedRequest)?;
-        if bytes.len() + chunk.len() > limit {
+        let length = bytes.len() + chunk.len();
+        if length > limit {
             return Err(Code::PayloadTooLarge.into());
+        }
+        let beyond = length.saturating_sub(bytes.len().max(MAX_BODY));
+        if beyond > 0 {
+            let beyond = u32::try_from(beyond).map_err(|_| Code::PayloadTooLarge)?;
+            let place = LARGE_BODIES.try_acquire_many(beyond).map_err(|_| Code::Overloaded)?;
+            places.push(place);
         }
         bytes.extend_from_slice(&chunk);
     }

@@ -13,12 +13,12 @@ use crate::flows::TokenPair;
 
 /// The cookie with the refresh token. The prefix makes browsers see to it that it is Secure and of this
 /// host alone (RFC 6265bis section 4.1.3).
-pub const REFRESH_COOKIE: &str = "__Host-hallpass_refresh";
+const REFRESH_COOKIE: &str = "__Host-hallpass_refresh";
 /// The cookie with the access token, for `forward-auth` only.
-pub const ACCESS_COOKIE: &str = "__Host-hallpass_access";
+const ACCESS_COOKIE: &str = "__Host-hallpass_access";
 
 /// The cookie by which a device is known again.
-pub const DEVICE_COOKIE: &str = "__Host-hallpass_device";
+const DEVICE_COOKIE: &str = "__Host-hallpass_device";
 /// How long that is.
 const DEVICE_COOKIE_LIFE: Duration = Duration::days(365);
 
@@ -113,12 +113,27 @@ fn fetch_site(headers: &HeaderMap) -> Option<&str> {
 
 /// The refresh token of a request's cookie.
 pub fn refresh_cookie(request: &HttpRequest) -> Option<PlainToken> {
-    request.cookie(REFRESH_COOKIE).map(|cookie| PlainToken::presented(cookie.value()))
+    only_cookie(request, REFRESH_COOKIE).map(PlainToken::presented)
+}
+
+/// The access token of a request's cookie.
+pub fn access_cookie(request: &HttpRequest) -> Option<String> {
+    only_cookie(request, ACCESS_COOKIE)
+}
+
+/// The value of the one cookie of that name. No browser sends two; which of them is meant nobody knows.
+fn only_cookie(request: &HttpRequest, name: &str) -> Option<String> {
+    let cookies = request.cookies().ok()?;
+    let mut same = cookies.iter().filter(|cookie| cookie.name() == name);
+    match (same.next(), same.next()) {
+        (Some(cookie), None) => Some(cookie.value().to_owned()),
+        _ => None,
+    }
 }
 
 /// The device token of a request's cookie.
 pub fn device_cookie(request: &HttpRequest) -> Option<PlainToken> {
-    request.cookie(DEVICE_COOKIE).map(|cookie| PlainToken::presented(cookie.value()))
+    only_cookie(request, DEVICE_COOKIE).map(PlainToken::presented)
 }
 
 #[cfg(test)]

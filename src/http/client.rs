@@ -24,10 +24,16 @@ impl FromRequest for Client {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let headers = request.headers();
         let user_agent = headers.get(USER_AGENT).and_then(|it| it.to_str().ok()).unwrap_or("");
-        let proxies = request.app_data::<web::Data<State>>().map(|state| &*state.trusted_proxies);
+        let state = request.app_data::<web::Data<State>>();
+        let proxies = state.map(|state| &*state.trusted_proxies).unwrap_or_default();
         let peer = request.peer_addr().map(|peer| peer.ip().to_canonical());
-        let address = peer.map(|peer| client_address(peer, headers, proxies.unwrap_or_default()));
-        ready(Ok(Self(Device::of(user_agent, address))))
+        let address = peer.map(|peer| client_address(peer, headers, proxies));
+        let device = Device::of(user_agent, address);
+        if let Some(state) = state {
+            let is_ignored = headers.contains_key(X_FORWARDED_FOR) && address == peer;
+            state.metrics.count_client(&device.network, is_ignored);
+        }
+        ready(Ok(Self(device)))
     }
 }
 

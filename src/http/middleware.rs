@@ -3,25 +3,28 @@
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use actix_cors::CorsError;
-use actix_web::Error;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
+use actix_web::http::Method;
 use actix_web::http::header::{
     CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
     X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::middleware::Next;
+use actix_web::{Error, HttpRequest, web};
 use futures_util::FutureExt as _;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
+use super::blocking::State;
 use super::code::Code;
 use super::error::ApiError;
+use super::metrics::Metrics;
 use super::{openapi, request_id, routes};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -37,10 +40,11 @@ pub async fn surround(
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let id = Uuid::new_v4().to_string();
     let https = request.app_data::<Https>().is_some_and(|https| https.0);
+    let metrics = request.app_data::<web::Data<State>>().map(|state| Arc::clone(&state.metrics));
     let started = Instant::now();
     // The request must not be cloned before it is routed, so what has no response of its own goes
     // out as an error that brings one.
-    let span = tracing::info_span!("request", id);
+    let span = tracing::info_span!("request", request_id = id);
     let answer = request_id::scope(id.clone(), next.call(request).instrument(span.clone()));
     let answer = AssertUnwindSafe(answer);
     let lost = match answer.catch_unwind().await {
@@ -53,6 +57,9 @@ pub async fn surround(
                 log_undocumented(&response);
                 log(&response, started);
             });
+            if let Some(metrics) = metrics {
+                count(&metrics, &response, started);
+            }
             add_headers(response.headers_mut(), &id, https);
             return Ok(response);
         }
@@ -83,14 +90,22 @@ static DOCUMENTED: LazyLock<HashMap<(String, String), Vec<Code>>> = LazyLock::ne
 /// An error that the document does not promise for this operation is a fault of ours. The client
 /// gets it all the same; the tests hold every answer against the document.
 fn log_undocumented<B>(response: &ServiceResponse<B>) {
-    let error = response.response().error().and_then(|error| error.as_error::<ApiError>());
-    let Some(code) = error.map(|error| error.code) else { return };
-    let request = response.request();
-    let Some(pattern) = request.match_pattern() else { return };
-    let operation = (request.method().to_string(), pattern.trim_end_matches('/').to_owned());
+    let Some(code) = api_error(response).map(|error| error.code) else { return };
+    let operation = operation(response.request());
     if DOCUMENTED.get(&operation).is_some_and(|codes| !codes.contains(&code)) {
         tracing::error!(code = code.name(), ?operation, "undocumented error code");
     }
+}
+
+fn api_error<B>(response: &ServiceResponse<B>) -> Option<&ApiError> {
+    response.response().error().and_then(|error| error.as_error())
+}
+
+/// Method and path as the document names them. Whoever asks for the headers alone gets them as GET does.
+fn operation(request: &HttpRequest) -> (String, String) {
+    let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
+    let pattern = request.match_pattern().unwrap_or_default();
+    (method.to_string(), pattern.trim_end_matches('/').to_owned())
 }
 
 fn add_headers(headers: &mut HeaderMap, id: &str, https: bool) {
@@ -108,6 +123,11 @@ fn add_headers(headers: &mut HeaderMap, id: &str, https: bool) {
     if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert(X_REQUEST_ID, id);
     }
+}
+
+fn count<B>(metrics: &Metrics, response: &ServiceResponse<B>, started: Instant) {
+    let code = api_error(response).map(|error| error.code);
+    metrics.count(&operation(response.request()), response.status(), code, started.elapsed());
 }
 
 /// One line a request: the pattern of the path, never the query or the body.

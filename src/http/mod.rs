@@ -13,6 +13,7 @@ pub mod django;
 #[cfg(feature = "docs-ui")]
 mod docs;
 pub mod error;
+pub mod metrics;
 pub mod middleware;
 pub mod openapi;
 pub mod pages;

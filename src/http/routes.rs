@@ -73,6 +73,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         list_sessions,
         end_session,
         end_other_sessions,
+        list_my_events,
         not_me,
         list_users,
         create_user,
@@ -80,12 +81,14 @@ pub fn endpoints() -> Vec<Endpoint> {
         update_user,
         delete_user,
         end_user_sessions,
+        list_user_events,
         forward_auth,
         revocations,
         jwks,
         config,
         healthz,
         readyz,
+        metrics,
         openapi_json,
     ]
 }

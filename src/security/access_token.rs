@@ -1,15 +1,17 @@
 //! The one gate for access tokens (RFC 9068, RFC 8725): everything that signs one or believes one
 //! goes through here.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::Header;
 use serde::{Deserialize, Serialize};
 
-use super::keys::{KeyError, SigningKey};
+use super::key_ring::KeyRing;
+use super::keys::KeyError;
 use super::revocations::Revocations;
 use crate::domain::{SessionId, UserId, UtcTime};
 
@@ -96,24 +98,30 @@ struct KnownHeader {
 pub struct Gate {
     issuer: String,
     lifetime: Duration,
-    active: String,
-    keys: HashMap<String, SigningKey>,
+    keys: ArcSwap<KeyRing>,
     /// What was ended within the life of an access token.
     pub revocations: Revocations,
 }
 
 impl Gate {
-    /// A gate that signs with `active` and believes that key and `retired` ones.
+    /// A gate that signs with the active key of `keys` and believes that key and the others.
     pub fn new(
         issuer: String,
         lifetime: Duration,
-        active: SigningKey,
-        retired: Vec<SigningKey>,
+        keys: KeyRing,
         revocations: Revocations,
     ) -> Self {
-        let active_kid = active.kid.clone();
-        let keys = retired.into_iter().chain([active]).map(|key| (key.kid.clone(), key)).collect();
-        Self { issuer, lifetime, active: active_kid, keys, revocations }
+        Self { issuer, lifetime, keys: ArcSwap::from_pointee(keys), revocations }
+    }
+
+    /// The keys it has.
+    pub fn keys(&self) -> Arc<KeyRing> {
+        self.keys.load_full()
+    }
+
+    /// Takes other keys, from the next token on.
+    pub fn set_keys(&self, keys: KeyRing) {
+        self.keys.store(Arc::new(keys));
     }
 
     /// How long an access token counts.
@@ -127,15 +135,14 @@ impl Gate {
     }
 
     /// The public keys, the active one first.
-    pub fn public_keys(&self) -> Vec<&serde_json::Value> {
-        let mut keys: Vec<_> = self.keys.values().collect();
-        keys.sort_by_key(|key| (key.kid != self.active, key.kid.as_str()));
-        keys.into_iter().filter_map(|key| key.public_jwk.as_ref()).collect()
+    pub fn public_keys(&self, now: UtcTime) -> Vec<serde_json::Value> {
+        self.keys.load().public_keys(now)
     }
 
-    /// Signs `claims`.
-    pub fn sign(&self, claims: &Claims) -> Result<String, KeyError> {
-        let key = self.keys.get(&self.active).ok_or(KeyError::Crypto)?;
+    /// Signs `claims` with the key that is active at `now`.
+    pub fn sign(&self, claims: &Claims, now: UtcTime) -> Result<String, KeyError> {
+        let keys = self.keys.load();
+        let key = keys.active(now).ok_or(KeyError::Missing)?;
         let mut header = Header::new(key.algorithm.jws());
         header.typ = Some(TOKEN_TYPE.to_owned());
         header.kid = Some(key.kid.clone());
@@ -144,7 +151,7 @@ impl Gate {
 
     /// Checks a token: form, header, signature, claims, time, revocation, in this order.
     pub fn check(&self, token: &str, now: UtcTime) -> Result<Claims, Refusal> {
-        let claims = self.check_signature(token).ok_or(Refusal::Invalid)?;
+        let claims = self.check_signature(token, now).ok_or(Refusal::Invalid)?;
         let leeway = i64::try_from(LEEWAY.as_secs()).unwrap_or(0);
         let longest = i64::try_from(MAX_LIFETIME.as_secs()).unwrap_or(0);
         let lifetime = claims.exp.checked_sub(claims.iat).ok_or(Refusal::Invalid)?;
@@ -166,14 +173,15 @@ impl Gate {
         }
     }
 
-    fn check_signature(&self, token: &str) -> Option<Claims> {
+    fn check_signature(&self, token: &str, now: UtcTime) -> Option<Claims> {
         if token.len() > MAX_LENGTH {
             return None;
         }
         let (message, signature) = token.rsplit_once('.')?;
         let (header, claims) = message.split_once('.')?;
         let header: KnownHeader = decode_part(header)?;
-        let key = self.keys.get(&header.kid)?;
+        let keys = self.keys.load();
+        let key = keys.find(&header.kid, now)?;
         if header.alg != key.algorithm.name() || header.typ != TOKEN_TYPE {
             return None;
         }

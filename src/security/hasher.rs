@@ -4,7 +4,7 @@
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::password_format;
+use super::{foreign_hashes, password_format};
 use crate::domain::{PasswordHash, PlainPassword};
 
 /// A cost-12 hash takes a quarter of a second, so a full queue is a wait of about four seconds.
@@ -32,6 +32,11 @@ pub struct Verdict {
     pub matches: bool,
     /// Whether the stored hash should be replaced by one made today.
     pub is_outdated: bool,
+}
+
+/// Whether some password can match `stored`: a hash of our own form, or of one that imports bring.
+pub fn is_usable(stored: &PasswordHash) -> bool {
+    password_format::is_known(stored) || foreign_hashes::is_known(stored)
 }
 
 type Task = Box<dyn FnOnce() + Send>;
@@ -76,7 +81,8 @@ impl Hasher {
         let (stored, dummy) = (stored.cloned(), self.dummy.clone());
         self.run(move || {
             let known = stored.and_then(|stored| {
-                let matches = password_format::verify(&password, &stored)?;
+                let matches = password_format::verify(&password, &stored)
+                    .or_else(|| foreign_hashes::verify(&password, &stored))?;
                 let is_outdated = password_format::is_outdated(&stored, cost);
                 Some(Verdict { matches, is_outdated })
             });

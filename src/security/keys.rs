@@ -11,7 +11,9 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::jwk::{Jwk, PublicKeyUse, ThumbprintHash};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
 
+use super::key_life::KeyDates;
 use super::sealing;
+use crate::domain::UtcTime;
 
 /// How access tokens are signed (RFC 7518, RFC 8037).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,18 +72,26 @@ pub enum KeyError {
     /// The JSON or algorithm in the database is not known to this version.
     #[error("the signing key {0} in the database is not known to this version")]
     Unknown(String),
+    /// Nothing to sign with.
+    #[error("there is no signing key")]
+    Missing,
 }
 
 /// A key pair that can be kept in a database.
+#[derive(Clone)]
 pub struct SealedKey {
     /// Its name: the thumbprint of the public key (RFC 7638).
     pub kid: String,
-    /// What it is for.
-    pub algorithm: SigningAlgorithm,
+    /// Its algorithm by name; a newer version may know more of them.
+    pub algorithm: String,
     /// The private key under the sealing key.
     pub sealed_private_key: Vec<u8>,
     /// The public key as JSON.
     pub public_jwk: String,
+    /// When it was made, and so is published.
+    pub created_at: UtcTime,
+    /// Since when it signs.
+    pub signs_from: UtcTime,
 }
 
 /// A key ready for use.
@@ -96,7 +106,12 @@ pub struct SigningKey {
 
 impl SealedKey {
     /// Makes a new key pair.
-    pub fn generate(algorithm: SigningAlgorithm, sealing_key: &[u8; 32]) -> Result<Self, KeyError> {
+    pub fn generate(
+        algorithm: SigningAlgorithm,
+        sealing_key: &[u8; 32],
+        created_at: UtcTime,
+        signs_from: UtcTime,
+    ) -> Result<Self, KeyError> {
         let private = generate_private_key(algorithm)?;
         let encoding = encoding_key(algorithm, &private)?;
         let mut jwk =
@@ -105,24 +120,37 @@ impl SealedKey {
         jwk.common.key_id = Some(kid.clone());
         jwk.common.public_key_use = Some(PublicKeyUse::Signature);
         Ok(Self {
-            algorithm,
+            algorithm: algorithm.name().to_owned(),
             sealed_private_key: sealing::seal(sealing_key, &kid, &private)
                 .map_err(|_| KeyError::Crypto)?,
             public_jwk: serde_json::to_string(&jwk).map_err(|_| KeyError::Crypto)?,
             kid,
+            created_at,
+            signs_from,
         })
+    }
+
+    /// Its name, kind and times.
+    pub fn dates(&self) -> KeyDates {
+        KeyDates {
+            kid: self.kid.clone(),
+            algorithm: self.algorithm.clone(),
+            created_at: self.created_at,
+            signs_from: self.signs_from,
+        }
     }
 
     /// Opens it with the sealing key.
     pub fn open(&self, sealing_key: &[u8; 32]) -> Result<SigningKey, KeyError> {
         let unknown = || KeyError::Unknown(self.kid.clone());
+        let algorithm = SigningAlgorithm::from_name(&self.algorithm).ok_or_else(unknown)?;
         let private = sealing::open(sealing_key, &self.kid, &self.sealed_private_key)
             .map_err(|_| KeyError::WrongSecret)?;
         let jwk: Jwk = serde_json::from_str(&self.public_jwk).map_err(|_| unknown())?;
         Ok(SigningKey {
             kid: self.kid.clone(),
-            algorithm: self.algorithm,
-            encoding: encoding_key(self.algorithm, &private)?,
+            algorithm,
+            encoding: encoding_key(algorithm, &private)?,
             decoding: DecodingKey::from_jwk(&jwk).map_err(|_| unknown())?,
             public_jwk: serde_json::from_str(&self.public_jwk).ok(),
         })

@@ -4,7 +4,10 @@
 pub mod access_token;
 pub mod breached;
 pub mod django_token;
+mod foreign_hashes;
 pub mod hasher;
+pub mod key_life;
+pub mod key_ring;
 pub mod keys;
 mod password_format;
 pub mod revocations;

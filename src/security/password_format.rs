@@ -14,7 +14,7 @@ const SALT_LENGTH: usize = 22;
 const DIGEST_LENGTH: usize = 31;
 
 /// The highest cost that is verified: at 16 a hash takes some four seconds.
-const MAX_COST: u32 = 16;
+pub(super) const MAX_COST: u32 = 16;
 
 struct Stored<'a> {
     cost: u32,
@@ -58,6 +58,11 @@ pub fn dummy(cost: u32) -> PasswordHash {
 pub fn verify(password: &PlainPassword, hash: &PasswordHash) -> Option<bool> {
     let Stored { cost, salt, digest } = parse(hash)?;
     bcrypt::verify(prehash(password, salt), &format!("$2b${cost:02}${salt}{digest}")).ok()
+}
+
+/// Whether [`verify`] has an answer for `hash`.
+pub fn is_known(hash: &PasswordHash) -> bool {
+    parse(hash).is_some()
 }
 
 /// Whether `hash` was made otherwise than [`hash`] makes it today.

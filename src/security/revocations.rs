@@ -15,6 +15,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::domain::{EndReason, EndedSession, UserId, UtcTime};
 
 const OVERLAP: Duration = Duration::from_secs(60);
+/// A clock that goes back further than this was set. What the set forgot while the clock was ahead
+/// counts again then.
+const CLOCK_STEP: Duration = Duration::from_secs(5);
 
 /// Ended sessions by their id, as they stood at one moment.
 #[derive(Default)]
@@ -92,7 +95,13 @@ impl Revocations {
 
     /// Whether the last look at the database is recent enough.
     pub fn is_current(&self, now: UtcTime) -> bool {
-        now <= self.synced_at().after(self.max_staleness)
+        let synced_at = self.synced_at();
+        now <= synced_at.after(self.max_staleness) && now >= synced_at.before(CLOCK_STEP)
+    }
+
+    /// How long ago the database was looked at.
+    pub fn age(&self, now: UtcTime) -> Duration {
+        now.remaining(self.synced_at())
     }
 
     fn synced_at(&self) -> UtcTime {
@@ -112,9 +121,13 @@ impl Revocations {
 
     /// Since when the database must be asked for ends: all that matter at first, then those that
     /// are new. Clocks of instances may differ a little, and a transaction that ended a session
-    /// takes a moment to commit.
+    /// takes a moment to commit. All again after the clock went back.
     pub fn unseen_since(&self, now: UtcTime) -> UtcTime {
-        self.horizon(now).max(self.synced_at().before(OVERLAP))
+        let synced_at = self.synced_at();
+        if now < synced_at {
+            return self.horizon(now);
+        }
+        self.horizon(now).max(synced_at.before(OVERLAP))
     }
 
     fn horizon(&self, now: UtcTime) -> UtcTime {
@@ -165,6 +178,19 @@ mod tests {
         set.sync(&[ended("b", 2, EndReason::AccountDisabled)], at(3));
         assert_eq!(set.all(at(3)).unwrap().tag(), second.tag());
         assert!(set.all(at(14)).is_none());
+    }
+
+    #[test]
+    fn what_was_forgotten_while_the_clock_was_ahead_is_learned_again_when_it_is_set_back() {
+        let set = Revocations::new(Duration::from_secs(300), Duration::from_secs(10));
+        let logged_out = ended("a", 1000, EndReason::LoggedOut);
+        set.sync(std::slice::from_ref(&logged_out), at(1000));
+        set.sync(&[], at(4600));
+        assert_eq!(set.contains("a", at(4600)), Some(false), "its tokens have expired");
+        assert_eq!(set.contains("a", at(1100)), None, "it may not be believed again");
+        assert!(set.unseen_since(at(1100)) <= at(1000));
+        set.sync(&[logged_out], at(1100));
+        assert_eq!(set.contains("a", at(1101)), Some(true));
     }
 
     #[test]

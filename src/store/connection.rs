@@ -3,13 +3,16 @@
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
+use diesel::RunQueryDsl as _;
 use diesel::connection::{
     AnsiTransactionManager, Connection, SimpleConnection, TransactionManager,
 };
 use diesel::pg::PgConnection;
 use diesel::sqlite::SqliteConnection;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{Error, Result};
+use crate::domain::UtcTime;
 
 /// A connection to either database.
 ///
@@ -37,6 +40,9 @@ impl DatabaseUrl {
     /// scheme would silently make a file of that name.
     pub fn parse(text: &str) -> std::result::Result<Self, &'static str> {
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            if !is_percent_encoded(text) {
+                return Err("has a % that encodes nothing: a % in a password is written %25");
+            }
             return Ok(Self::Postgres(text.to_owned()));
         }
         let path = text.strip_prefix("sqlite://").or_else(|| text.strip_prefix("sqlite:"));
@@ -58,6 +64,14 @@ impl DatabaseUrl {
             },
         }
     }
+}
+
+/// Whether libpq can decode `text`. If not, it would say so with the password in its message.
+fn is_percent_encoded(text: &str) -> bool {
+    text.split('%').skip(1).all(|after| {
+        let digits = after.as_bytes().first_chunk::<2>();
+        digits.is_some_and(|it| it.iter().all(u8::is_ascii_hexdigit) && it != b"00")
+    })
 }
 
 impl std::fmt::Debug for DatabaseUrl {
@@ -104,6 +118,23 @@ impl Manager {
         }
         Ok(Conn::Sqlite(conn))
     }
+}
+
+/// What a path cannot hold inside of an URI. SQLite has no other way to open a file for reading only.
+const NOT_IN_A_URI: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/');
+
+/// Opens a database that exists, and changes nothing there: no file is made, no journal turned to WAL,
+/// nothing moved from it into the file.
+pub(super) fn open_to_look(url: &DatabaseUrl) -> Result<Conn> {
+    let DatabaseUrl::Sqlite(path) = url else {
+        return Manager::new(url.clone(), ReadOnly(true)).open();
+    };
+    let path = path.canonicalize().map_err(|error| Error::Unavailable(error.to_string()))?;
+    let path = path.to_str().ok_or_else(|| Error::Internal("path is not UTF-8".into()))?;
+    let uri = format!("file:{}?mode=ro", utf8_percent_encode(path, NOT_IN_A_URI));
+    let mut conn = SqliteConnection::establish(&uri)?;
+    conn.batch_execute("PRAGMA busy_timeout = 5000;")?;
+    Ok(Conn::Sqlite(conn))
 }
 
 /// libpq waits without end for a server that takes the connection and says nothing, and a quarter
@@ -155,6 +186,23 @@ pub(super) fn ping(conn: &mut Conn) -> Result<()> {
     Ok(conn.batch_execute("SELECT 1")?)
 }
 
+/// A server has a clock of its own; a file goes by that of this machine.
+pub(super) fn clock(conn: &mut Conn) -> Result<Option<UtcTime>> {
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = diesel::sql_types::BigInt)]
+        micros: i64,
+    }
+    match conn {
+        Conn::Sqlite(_) => Ok(None),
+        Conn::Postgres(postgres) => {
+            let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS micros";
+            let row: Row = diesel::sql_query(sql).get_result(postgres)?;
+            Ok(Some(UtcTime::from_micros(row.micros)))
+        }
+    }
+}
+
 /// Begins a transaction that may write. SQLite must take the write lock at once: a transaction
 /// that reads first and writes later fails as soon as somebody else has written in between.
 pub(super) fn begin(conn: &mut Conn) -> Result<()> {
@@ -163,6 +211,18 @@ pub(super) fn begin(conn: &mut Conn) -> Result<()> {
             AnsiTransactionManager::begin_transaction_sql(sqlite, "BEGIN IMMEDIATE")?;
         }
         Conn::Postgres(_) => <Conn as Connection>::TransactionManager::begin_transaction(conn)?,
+    }
+    Ok(())
+}
+
+/// Begins a transaction that looks at one state of the database, whatever others do meanwhile.
+pub(super) fn begin_snapshot(conn: &mut Conn) -> Result<()> {
+    match conn {
+        Conn::Sqlite(sqlite) => AnsiTransactionManager::begin_transaction_sql(sqlite, "BEGIN")?,
+        Conn::Postgres(postgres) => AnsiTransactionManager::begin_transaction_sql(
+            postgres,
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        )?,
     }
     Ok(())
 }
@@ -213,12 +273,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_scheme_alone_chooses_the_database() {
+    fn the_scheme_chooses_the_database_and_what_cannot_be_read_is_refused() {
         for (text, good) in [
             ("sqlite://data/a.db", true),
             ("sqlite:/tmp/a.db", true),
             ("postgres://u:p@h/d", true),
             ("postgresql:///d?host=/run", true),
+            ("postgres://u:50%25@h/d", true),
+            ("postgres://u:50%@h/d", false),
+            ("postgres://u:%zz@h/d", false),
+            ("postgres://u:%00@h/d", false),
             ("postgers://u:p@h/d", false),
             ("sqlite::memory:", false),
             ("data/a.db", false),

@@ -1,5 +1,7 @@
 //! Counters of attempts, shared by all instances.
 
+use std::time::Duration;
+
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
@@ -24,6 +26,10 @@ struct UsedRow {
     resets_at: i64,
 }
 
+/// A window or a wait that ends so much later than any that begins now is from before the clock was set
+/// back. (The clocks of instances differ by less.)
+const CLOCK_STEP: Duration = Duration::from_mins(1);
+
 /// Counts a use, in a new window if the last one is over. `Err` where uses have to wait, with the moment
 /// until when. Until the transaction ends, nobody else counts on the same counter.
 pub fn use_counter(
@@ -36,14 +42,17 @@ pub fn use_counter(
     let used = diesel::sql_query(
         "INSERT INTO limits (name, uses, resets_at, waits_until) VALUES ($1, 1, $2, 0) \
          ON CONFLICT (name) DO UPDATE SET \
-             uses = CASE WHEN limits.resets_at <= $3 THEN 1 ELSE limits.uses + 1 END, \
-             resets_at = CASE WHEN limits.resets_at <= $3 THEN $2 ELSE limits.resets_at END \
-         WHERE limits.waits_until <= $3 \
+             uses = CASE WHEN limits.resets_at <= $3 OR limits.resets_at > $4 THEN 1 ELSE limits.uses + 1 END, \
+             resets_at = CASE WHEN limits.resets_at <= $3 OR limits.resets_at > $4 THEN $2 \
+                 ELSE limits.resets_at END, \
+             waits_until = 0 \
+         WHERE limits.waits_until <= $3 OR limits.waits_until > $4 \
          RETURNING uses, resets_at",
     )
     .bind::<Text, _>(name)
     .bind::<BigInt, _>(window_ends.micros())
     .bind::<BigInt, _>(now.micros())
+    .bind::<BigInt, _>(window_ends.after(CLOCK_STEP).micros())
     .get_result::<UsedRow>(conn)
     .optional()?;
     if let Some(UsedRow { uses, resets_at }) = used {

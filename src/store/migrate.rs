@@ -4,7 +4,10 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use diesel::connection::SimpleConnection;
+use diesel::backend::Backend;
+use diesel::connection::{Connection as _, SimpleConnection};
+use diesel::migration::Migration;
+use diesel::sqlite::SqliteConnection;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::connection::{Manager, ReadOnly};
@@ -33,6 +36,35 @@ pub fn run(url: &DatabaseUrl) -> Result<Vec<String>> {
     };
     let done = done.map_err(|error| Error::Internal(format!("migration failed: {error}")))?;
     Ok(done.iter().map(ToString::to_string).collect())
+}
+
+/// The names of what is pending. Nothing is made but the table that counts them, and no file.
+pub fn pending(url: &DatabaseUrl) -> Result<Vec<String>> {
+    if let DatabaseUrl::Sqlite(path) = url
+        && !path.exists()
+    {
+        return Err(Error::Unavailable("the file does not exist yet".to_owned()));
+    }
+    let mut conn = Manager::new(url.clone(), ReadOnly(false)).open()?;
+    let pending = match &mut conn {
+        Conn::Sqlite(sqlite) => names(sqlite.pending_migrations(SQLITE)),
+        Conn::Postgres(postgres) => names(postgres.pending_migrations(POSTGRES)),
+    };
+    pending.map_err(|error| Error::Internal(format!("migrations: {error}")))
+}
+
+fn names<DB: Backend>(
+    pending: diesel::migration::Result<Vec<Box<dyn Migration<DB>>>>,
+) -> diesel::migration::Result<Vec<String>> {
+    Ok(pending?.iter().map(|migration| migration.name().to_string()).collect())
+}
+
+/// A database in memory that has the newest tables.
+pub(super) fn scratch() -> Result<Conn> {
+    let mut sqlite = SqliteConnection::establish(":memory:")?;
+    let done = sqlite.run_pending_migrations(SQLITE);
+    done.map_err(|error| Error::Internal(format!("migration failed: {error}")))?;
+    Ok(Conn::Sqlite(sqlite))
 }
 
 /// SQLite's own locks do not help on a new file: two connections that turn it to WAL at the same

@@ -2,12 +2,17 @@
 //! table family. Functions say their effect (`find_`, `insert_`, `consume_`, `end_`), take `now`
 //! as an argument and never decide what a result means.
 
+mod backup;
 mod connection;
 mod error;
 mod migrate;
 mod schema;
 mod writer;
 
+pub mod copy;
+pub mod django_source;
+pub mod events;
+pub mod import;
 pub mod known_devices;
 pub mod limits;
 pub mod one_time_tokens;
@@ -20,12 +25,15 @@ pub mod users;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use backup::{BackupError, backup};
 pub use connection::{Conn, DatabaseUrl};
 pub use error::{Error, Result, Unique};
-pub use migrate::run as migrate;
+pub use migrate::{pending, run as migrate};
 
 use connection::{Manager, ReadOnly};
 use writer::Writer;
+
+use crate::domain::UtcTime;
 
 /// A handle to the database, cheap to clone.
 #[derive(Clone)]
@@ -107,11 +115,20 @@ impl Db {
         E: From<Error> + Send + 'static,
     {
         match &self.shape {
-            Shape::Sqlite { writer, .. } => writer.run(work),
+            // What the work logs belongs to the request that it is done for.
+            Shape::Sqlite { writer, .. } => {
+                let span = tracing::Span::current();
+                writer.run(move |conn| span.in_scope(|| work(conn)))
+            }
             Shape::Postgres { pool } => {
                 connection::in_transaction(&mut *pool.get().map_err(Error::from)?, work)
             }
         }
+    }
+
+    /// What time it is for the database, if it has a clock of its own.
+    pub fn clock(&self) -> Result<Option<UtcTime>> {
+        self.read(connection::clock)
     }
 
     /// Whether the database answers.

@@ -177,13 +177,13 @@ pub fn delete_password_tokens(conn: &mut Conn, user: UserId) -> Result<()> {
     Ok(())
 }
 
-/// Removes the links of a person's other notices.
-pub fn delete_other_disavowals(conn: &mut Conn, user: UserId, keep: &OneTimeId) -> Result<()> {
+/// Removes the links of a person's notices that came after `token`'s.
+pub fn delete_newer_disavowals(conn: &mut Conn, token: &OneTimeToken) -> Result<()> {
     diesel::delete(
         one_time_tokens::table
-            .filter(one_time_tokens::user_id.eq(user.0))
+            .filter(one_time_tokens::user_id.eq(token.user_id.0))
             .filter(one_time_tokens::purpose.eq(Purpose::Disavow.name()))
-            .filter(one_time_tokens::id.ne(keep.as_str())),
+            .filter(one_time_tokens::created_at.gt(token.created_at.micros())),
     )
     .execute(conn)?;
     Ok(())

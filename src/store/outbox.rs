@@ -5,7 +5,13 @@ use diesel::sql_types::{BigInt, Integer, Text};
 
 use super::schema::outbox;
 use super::{Conn, Result};
-use crate::domain::{Email, Locale, MailId, UtcTime};
+use crate::domain::{Email, Locale, MailId, UserId, UtcTime};
+
+#[diesel::declare_sql_function]
+extern "SQL" {
+    /// The text in lower case.
+    fn lower(text: Text) -> Text;
+}
 
 /// What a mail is about. What it says is decided when it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,13 +157,14 @@ const LINE: Line = (
     outbox::last_error,
 );
 
-/// Orders a mail, to be sent at once.
+/// Orders a mail, to be sent at once. `about` is the account that it is about, where that is known.
 pub fn enqueue(
     conn: &mut Conn,
     kind: MailKind,
     recipient: &Email,
     locale: &Locale,
     subject_id: &str,
+    about: Option<UserId>,
     now: UtcTime,
 ) -> Result<()> {
     diesel::insert_into(outbox::table)
@@ -171,6 +178,7 @@ pub fn enqueue(
             outbox::attempts.eq(0),
             outbox::next_attempt_at.eq(now.micros()),
             outbox::created_at.eq(now.micros()),
+            outbox::user_id.eq(about.map(|user| user.0)),
         ))
         .execute(conn)?;
     Ok(())
@@ -322,19 +330,44 @@ pub fn put_back(
     Ok(returned == 1)
 }
 
-/// Every order to an address, the oldest first.
-pub fn list_to(conn: &mut Conn, recipient: &Email) -> Result<Vec<MailLine>> {
+/// How many mails wait, and how many were given up.
+pub fn count_open(conn: &mut Conn) -> Result<(i64, i64)> {
+    let count = |conn: &mut Conn, status: MailStatus| {
+        outbox::table.filter(outbox::status.eq(status.name())).count().get_result(conn)
+    };
+    Ok((count(conn, MailStatus::Queued)?, count(conn, MailStatus::Dead)?))
+}
+
+/// Notes that the mail to an address was about the account that has it, before the account gets
+/// another.
+pub fn claim(conn: &mut Conn, user: UserId, recipient: &Email) -> Result<()> {
+    let unclaimed = outbox::table
+        .filter(lower(outbox::recipient).eq(recipient.normalised()))
+        .filter(outbox::user_id.is_null());
+    diesel::update(unclaimed).set(outbox::user_id.eq(user.0)).execute(conn)?;
+    Ok(())
+}
+
+/// Every order about an account or to its address, the oldest first.
+pub fn list_of(conn: &mut Conn, user: UserId, address: Option<&Email>) -> Result<Vec<MailLine>> {
     Ok(outbox::table
-        .filter(outbox::recipient.eq(recipient.as_str()))
+        .filter(outbox::user_id.eq(user.0).or(is_to(address)))
         .order((outbox::created_at, outbox::id))
         .select(LINE)
         .load(conn)?)
 }
 
-/// Removes every order to an address, sent or not.
-pub fn erase_recipient(conn: &mut Conn, recipient: &Email) -> Result<()> {
-    diesel::delete(outbox::table.filter(outbox::recipient.eq(recipient.as_str()))).execute(conn)?;
+/// Removes every order about an account or to its address, sent or not.
+pub fn erase_of(conn: &mut Conn, user: UserId, address: Option<&Email>) -> Result<()> {
+    diesel::delete(outbox::table.filter(outbox::user_id.eq(user.0).or(is_to(address))))
+        .execute(conn)?;
     Ok(())
+}
+
+#[diesel::dsl::auto_type(no_type_alias)]
+fn is_to<'a>(address: Option<&'a Email>) -> _ {
+    let normalised: &'a str = address.map_or("", Email::normalised);
+    lower(outbox::recipient).nullable().eq(normalised)
 }
 
 /// Orders that are not finished well: queued and dead ones, the oldest first.

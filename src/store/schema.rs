@@ -98,6 +98,7 @@ diesel::table! {
         created_at -> BigInt,
         finished_at -> Nullable<BigInt>,
         last_error -> Nullable<Text>,
+        user_id -> Nullable<BigInt>,
     }
 }
 
@@ -108,6 +109,7 @@ diesel::table! {
         sealed_private_key -> Binary,
         public_jwk -> Text,
         created_at -> BigInt,
+        signs_from -> BigInt,
     }
 }
 
@@ -129,6 +131,20 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    events (id) {
+        id -> Text,
+        user_id -> Nullable<BigInt>,
+        actor_id -> Nullable<BigInt>,
+        kind -> Text,
+        session_id -> Nullable<Text>,
+        device -> Text,
+        network -> Text,
+        detail -> Text,
+        at -> BigInt,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     users,
     sessions,
@@ -139,4 +155,5 @@ diesel::allow_tables_to_appear_in_same_query!(
     signing_keys,
     limits,
     known_devices,
+    events,
 );

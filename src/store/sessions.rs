@@ -1,5 +1,7 @@
 //! Sessions and their refresh tokens.
 
+use std::collections::HashMap;
+
 use diesel::prelude::*;
 
 use super::schema::{refresh_tokens, sessions};
@@ -167,12 +169,18 @@ pub fn end_oldest_sessions(
     Ok(ended.into_iter().map(SessionId).collect())
 }
 
-/// The sessions of a person that are open, the one used last first.
+/// The sessions of a person that are open, the one used last first. One whose refresh token has expired
+/// unused goes on for nobody.
 pub fn list_open(conn: &mut Conn, user: UserId, now: UtcTime) -> Result<Vec<Session>> {
+    let refreshable = refresh_tokens::table
+        .filter(refresh_tokens::session_id.eq(sessions::id))
+        .filter(refresh_tokens::used_at.is_null())
+        .filter(refresh_tokens::expires_at.gt(now.micros()));
     let rows = sessions::table
         .filter(sessions::user_id.eq(user.0))
         .filter(sessions::ended_at.is_null())
         .filter(sessions::expires_at.gt(now.micros()))
+        .filter(diesel::dsl::exists(refreshable))
         .order((sessions::last_seen_at.desc(), sessions::id.desc()))
         .load::<Row>(conn)?;
     Ok(rows.into_iter().map(Session::from).collect())
@@ -197,6 +205,40 @@ pub fn knows_device(conn: &mut Conn, user: UserId, device: &Device) -> Result<Op
         .filter(sessions::device.eq(&device.label))
         .filter(sessions::network.eq(&device.network));
     Ok(Some(same.first::<String>(conn).optional()?.is_some()))
+}
+
+/// The network that most of the newest log-ins came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BusiestNetwork {
+    /// The network.
+    pub network: String,
+    /// How many of them came from there.
+    pub sessions: i64,
+    /// How many were looked at.
+    pub of: i64,
+}
+
+/// How many of the newest log-ins are looked at for that.
+const NEWEST: i64 = 1_000;
+
+/// The network that most of the newest log-ins came from, if there were any.
+pub fn busiest_network(conn: &mut Conn) -> Result<Option<BusiestNetwork>> {
+    let networks: Vec<String> = sessions::table
+        .filter(sessions::network.ne(""))
+        .order(sessions::id.desc())
+        .limit(NEWEST)
+        .select(sessions::network)
+        .load(conn)?;
+    let mut counts: HashMap<&str, i64> = HashMap::new();
+    for network in &networks {
+        *counts.entry(network).or_default() += 1;
+    }
+    let busiest = counts.into_iter().max_by_key(|(_, sessions)| *sessions);
+    Ok(busiest.map(|(network, sessions)| BusiestNetwork {
+        network: network.to_owned(),
+        sessions,
+        of: i64::try_from(networks.len()).unwrap_or(i64::MAX),
+    }))
 }
 
 /// Wipes off the sessions of a person who is gone what tells about them. The rows stay a while:

@@ -7,7 +7,8 @@ use super::{Conn, Result};
 use crate::domain::UtcTime;
 
 /// A signing key as it is stored: the private part sealed under the service's secret.
-#[derive(Clone, Debug, Queryable)]
+#[derive(Clone, Debug, Queryable, Insertable)]
+#[diesel(table_name = signing_keys)]
 pub struct StoredKey {
     /// Its name in token headers.
     pub kid: String,
@@ -19,6 +20,8 @@ pub struct StoredKey {
     pub public_jwk: String,
     /// When it was made, in microseconds since the epoch.
     pub created_at: i64,
+    /// Since when it signs, in microseconds since the epoch.
+    pub signs_from: i64,
 }
 
 /// All keys, the newest last.
@@ -26,27 +29,52 @@ pub fn list_keys(conn: &mut Conn) -> Result<Vec<StoredKey>> {
     Ok(signing_keys::table.order((signing_keys::created_at, signing_keys::kid)).load(conn)?)
 }
 
-/// Keeps `key` unless there is one of its algorithm already. Instances that start at the same
-/// time agree on one.
-pub fn insert_first_key(conn: &mut Conn, key: &StoredKey, now: UtcTime) -> Result<()> {
-    if let Conn::Postgres(postgres) = conn {
-        // SQLite has one writer anyway.
-        diesel::sql_query("LOCK TABLE signing_keys IN EXCLUSIVE MODE").execute(postgres)?;
-    }
-    let known: i64 = signing_keys::table
+/// Keeps `key` unless there is one of its algorithm that takes over later than `after`: of
+/// instances that want a new key at the same time, one gets it. Tells whether it was kept.
+pub fn insert_key_after(conn: &mut Conn, after: UtcTime, key: &StoredKey) -> Result<bool> {
+    one_at_a_time(conn)?;
+    let newer: i64 = signing_keys::table
         .filter(signing_keys::algorithm.eq(&key.algorithm))
+        .filter(
+            signing_keys::signs_from
+                .gt(after.micros())
+                .or(signing_keys::created_at.gt(after.micros())),
+        )
         .count()
         .get_result(conn)?;
-    if known == 0 {
-        diesel::insert_into(signing_keys::table)
-            .values((
-                signing_keys::kid.eq(&key.kid),
-                signing_keys::algorithm.eq(&key.algorithm),
-                signing_keys::sealed_private_key.eq(&key.sealed_private_key),
-                signing_keys::public_jwk.eq(&key.public_jwk),
-                signing_keys::created_at.eq(now.micros()),
-            ))
-            .execute(conn)?;
+    if newer > 0 {
+        return Ok(false);
+    }
+    diesel::insert_into(signing_keys::table).values(key).execute(conn)?;
+    Ok(true)
+}
+
+/// Lets a key that waits take over at `signs_from`, unless that would be later.
+pub fn bring_forward(conn: &mut Conn, kid: &str, signs_from: UtcTime) -> Result<()> {
+    let waiting =
+        signing_keys::table.find(kid).filter(signing_keys::signs_from.gt(signs_from.micros()));
+    diesel::update(waiting).set(signing_keys::signs_from.eq(signs_from.micros())).execute(conn)?;
+    Ok(())
+}
+
+/// Keeps `key` and no other.
+pub fn replace_all_keys(conn: &mut Conn, key: &StoredKey) -> Result<()> {
+    one_at_a_time(conn)?;
+    diesel::delete(signing_keys::table).execute(conn)?;
+    diesel::insert_into(signing_keys::table).values(key).execute(conn)?;
+    Ok(())
+}
+
+/// Removes these keys.
+pub fn delete_keys(conn: &mut Conn, kids: &[String]) -> Result<()> {
+    diesel::delete(signing_keys::table.filter(signing_keys::kid.eq_any(kids))).execute(conn)?;
+    Ok(())
+}
+
+/// Until the transaction ends, nobody else changes the keys. SQLite has one writer anyway.
+fn one_at_a_time(conn: &mut Conn) -> Result<()> {
+    if let Conn::Postgres(postgres) = conn {
+        diesel::sql_query("LOCK TABLE signing_keys IN EXCLUSIVE MODE").execute(postgres)?;
     }
     Ok(())
 }

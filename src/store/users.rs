@@ -270,10 +270,11 @@ pub fn lock_superusers(conn: &mut Conn) -> Result<()> {
     Ok(())
 }
 
-/// Whether there is an active superuser besides `id`.
+/// Whether there is another besides `id` who may manage superusers: an active superuser who is staff.
 pub fn is_other_superuser(conn: &mut Conn, id: UserId) -> Result<bool> {
     let other = users::table
         .filter(users::is_superuser.eq(true))
+        .filter(users::is_staff.eq(true))
         .filter(users::is_active.eq(true))
         .filter(users::id.ne(id.0))
         .select(users::id);
@@ -314,6 +315,10 @@ pub fn list_page(
     after: UserId,
     limit: usize,
 ) -> Result<UserPage> {
+    // Postgres refuses a statement that holds NUL, and no name or address does.
+    if filter.search.as_ref().is_some_and(|search| search.contains('\0')) {
+        return Ok(UserPage { users: Vec::new(), next: None });
+    }
     let mut query = users::table.filter(users::id.gt(after.0)).order(users::id).into_boxed();
     if let Some(search) = filter.search.as_deref() {
         let name = users::username_norm.like(containing(&Username::normalise(search))).escape('\\');
@@ -337,7 +342,7 @@ pub fn list_page(
 /// A pattern for texts that contain `part` as it is.
 fn containing(part: &str) -> String {
     let mut pattern = String::from("%");
-    for c in part.chars().filter(|c| *c != '\0') {
+    for c in part.chars() {
         if matches!(c, '%' | '_' | '\\') {
             pattern.push('\\');
         }
@@ -370,8 +375,8 @@ pub fn change_password(
 /// [`super::Error::Duplicate`] where somebody else has it; the transaction around it goes on.
 pub fn change_email(conn: &mut Conn, user: &User, email: &Email, now: UtcTime) -> Result<User> {
     super::connection::in_transaction(conn, |conn| {
-        let own = user.email.as_ref().map(Username::of_address);
-        let username = if own.as_ref() == Some(&user.username) {
+        let own = user.email.as_ref().map(Email::normalised);
+        let username = if own == Some(user.username.normalised()) {
             Username::of_address(email)
         } else {
             user.username.clone()

@@ -171,7 +171,12 @@ on_both! {
         let app = world.app();
         let tokens = mina(&world, &app);
         let good = format!("Bearer {}", tokens.access);
-        let headers = [("authorization", "Bearer nonsense"), ("authorization", good.as_str())];
-        assert_eq!(app.send("GET", "/v1/me", &headers, "").status, 401);
+        for [first, second] in [["Bearer nonsense", &good], [&good, "Bearer nonsense"]] {
+            let headers = [("authorization", first), ("authorization", second)];
+            for path in ["/v1/me", "/v1/forward-auth"] {
+                let answer = app.send("GET", path, &headers, "");
+                answer.refused(401, "authentication_required");
+            }
+        }
     }
 }

@@ -51,12 +51,12 @@ fn at_the_django_face(app: &TestApp, token: &str) -> Vec<(&'static str, Answer)>
     let json = [("content-type", "application/json")];
     let body = json!({"token": token}).to_string();
     let mut answers: Vec<_> = ["/api-token-verify/", "/api-token-refresh/"]
-        .map(|path| (path, app.send_elsewhere("POST", path, &json, body.clone())))
+        .map(|path| (path, app.send_undocumented("POST", path, &json, body.clone())))
         .into();
     if token.bytes().all(|byte| (b' '..0x7f).contains(&byte)) && token.len() < 8000 {
         let header = format!("JWT {token}");
         let header = [("authorization", header.as_str())];
-        answers.push(("/restricted/", app.send_elsewhere("GET", "/restricted/", &header, "")));
+        answers.push(("/restricted/", app.send_undocumented("GET", "/restricted/", &header, "")));
     }
     answers
 }
@@ -175,7 +175,7 @@ impl Held {
         let json = [("content-type", "application/json")];
         let login = json!({"username": MINA, "password": PASSWORD}).to_string();
         let django =
-            app.send_elsewhere("POST", "/api-token-auth/", &json, login).is(200).text("token");
+            app.send_undocumented("POST", "/api-token-auth/", &json, login).is(200).text("token");
         app.post("/v1/password-reset", &json!({"email": MINA})).is(202);
         let reset = link_token(
             world.mails_to(MINA, 2).iter().find(|it| it.text.contains("reset")).unwrap(),
@@ -236,7 +236,7 @@ on_both! {
             let app = &app;
             move |token: &str| {
                 let header = format!("{scheme} {token}");
-                app.send_elsewhere(method, path, &[("authorization", header.as_str())], "")
+                app.send_undocumented(method, path, &[("authorization", header.as_str())], "")
             }
         };
         assert_eq!(taken(&held, &[200], |it| app.token_verify(it)), ["access"]);
@@ -257,7 +257,7 @@ on_both! {
             let app = &app;
             move |token: &str| {
                 let json = [("content-type", "application/json")];
-                app.send_elsewhere("POST", path, &json, body(token).to_string())
+                app.send_undocumented("POST", path, &json, body(token).to_string())
             }
         };
         for path in ["/api-token-verify/", "/api-token-refresh/"] {

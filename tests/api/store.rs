@@ -24,7 +24,7 @@ fn order_mails(db: &Db, count: usize) {
         for number in 0..count {
             let email = Email::parse(&format!("p{number}@example.com")).unwrap();
             let kind = MailKind::Registration;
-            outbox::enqueue(conn, kind, &email, &Locale::default(), "x", at(0))?;
+            outbox::enqueue(conn, kind, &email, &Locale::default(), "x", None, at(0))?;
         }
         Ok::<_, Error>(())
     })
@@ -157,7 +157,7 @@ on_both! {
             db.write(move |conn| {
                 let email = Email::parse(&format!("p{second}@example.com")).unwrap();
                 let (kind, locale) = (MailKind::Registration, Locale::default());
-                outbox::enqueue(conn, kind, &email, &locale, "x", at(second))
+                outbox::enqueue(conn, kind, &email, &locale, "x", None, at(second))
             }).unwrap();
         }
         assert!(!db.read(|conn| outbox::is_any_due(conn, at(9))).unwrap());
@@ -254,8 +254,11 @@ fn insert_key(conn: &mut Conn, kid: &str) -> Result<()> {
         Conn::Postgres(_) => "''::bytea",
         Conn::Sqlite(_) => "x''",
     };
-    sql_query(format!("INSERT INTO signing_keys VALUES ('{kid}', 'none', {empty}, '{{}}', 0)"))
-        .execute(conn)?;
+    sql_query(format!(
+        "INSERT INTO signing_keys (kid, algorithm, sealed_private_key, public_jwk, created_at) \
+         VALUES ('{kid}', 'none', {empty}, '{{}}', 0)"
+    ))
+    .execute(conn)?;
     Ok(())
 }
 

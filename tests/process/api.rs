@@ -64,6 +64,13 @@ impl Api {
         Ok(answer(response, started))
     }
 
+    /// What somebody who is logged in asks.
+    pub fn send(&self, method: &str, path: &str, token: &str, body: &Value) -> Answer {
+        let started = Instant::now();
+        let request = self.http.request(method.parse().unwrap(), format!("{}{path}", self.base));
+        answer(request.bearer_auth(token).json(body).send().unwrap(), started)
+    }
+
     pub fn try_register(&self, email: &str) -> reqwest::Result<Answer> {
         self.try_post("/v1/register", &json!({"email": email, "password": PASSWORD}))
     }
@@ -85,6 +92,14 @@ impl Api {
 
     pub fn verify_token(&self, token: &str) -> Answer {
         self.post("/v1/token-verify", &json!({"token": token}))
+    }
+
+    pub fn refresh(&self, token: &str) -> Answer {
+        self.try_refresh(token).unwrap()
+    }
+
+    pub fn try_refresh(&self, token: &str) -> reqwest::Result<Answer> {
+        self.try_post("/v1/token-refresh", &json!({"refresh_token": token}))
     }
 
     pub fn log_in(&self, username: &str, password: &str) -> Answer {

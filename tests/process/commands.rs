@@ -111,9 +111,20 @@ fn help_lists_the_commands_and_a_typo_is_told() {
     let setup = Setup::bare();
     let help = setup.run(&["--help"]);
     assert!(help.success);
-    for command in
-        ["serve", "migrate", "create-superuser", "openapi", "env-example", "mail", "healthcheck"]
-    {
+    for command in [
+        "serve",
+        "migrate",
+        "create-superuser",
+        "import-django",
+        "openapi",
+        "env-example",
+        "keys",
+        "mail",
+        "doctor",
+        "copy-database",
+        "backup",
+        "healthcheck",
+    ] {
         let listed = help.stdout.lines().any(|line| line.trim_start().starts_with(command));
         assert!(listed, "no {command} in:\n{}", help.stdout);
     }

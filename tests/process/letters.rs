@@ -34,12 +34,12 @@ impl Mailbox {
             Self::Folder(folder) => {
                 for text in sources(folder) {
                     let to = text.lines().find_map(|line| line.strip_prefix("To: ")).unwrap();
-                    codes.entry(to.to_owned()).or_default().push(code_in(&text));
+                    codes.entry(to.to_owned()).or_default().extend(code_in(&text));
                 }
             }
             Self::Server(server) => {
                 for mail in server.mails() {
-                    codes.entry(mail.to[0].clone()).or_default().push(code_in(&mail.text));
+                    codes.entry(mail.to[0].clone()).or_default().extend(code_in(&mail.text));
                 }
             }
         }
@@ -94,8 +94,8 @@ fn sources(folder: &Path) -> Vec<String> {
     files.iter().map(|file| fs::read_to_string(file).unwrap()).collect()
 }
 
-/// The code stands in a line of its own.
-fn code_in(text: &str) -> String {
+/// The code stands in a line of its own. A notice has none.
+fn code_in(text: &str) -> Option<String> {
     let is_code = |line: &&str| line.len() == 6 && line.bytes().all(|byte| byte.is_ascii_digit());
-    text.lines().map(str::trim).find(is_code).expect("a code in the mail").to_owned()
+    text.lines().map(str::trim).find(is_code).map(str::to_owned)
 }

@@ -9,16 +9,23 @@ mod postgres;
 mod smtp;
 
 mod api;
+mod database;
+mod django_site;
 mod letters;
 mod service;
+mod sql;
 
+mod backup;
 mod cold_start;
 mod commands;
-mod connections;
-mod crash;
+mod copy_database;
+mod copy_refusals;
+mod doctor;
+mod faults;
+mod import_django;
+mod keys;
+mod logs;
 mod mail_delivery;
-mod outage;
 mod settings;
-mod shutdown;
 mod side_by_side;
 mod start;

@@ -55,15 +55,41 @@ impl Setup {
     }
 
     /// With this setting instead of what it was.
-    pub fn with(mut self, name: &str, value: &str) -> Self {
+    pub fn with(self, name: &str, value: &str) -> Self {
+        let mut setup = self.without(name);
+        setup.settings.push((name.to_owned(), value.to_owned()));
+        setup
+    }
+
+    /// Without that setting.
+    pub fn without(mut self, name: &str) -> Self {
         self.settings.retain(|(known, _)| known != name);
-        self.settings.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// What a setting is.
+    pub fn setting(&self, name: &str) -> &str {
+        let found = self.settings.iter().find(|(known, _)| known == name);
+        &found.unwrap_or_else(|| panic!("{name} is not set")).1
+    }
+
+    /// Whether that setting is there.
+    pub fn has(&self, name: &str) -> bool {
+        self.settings.iter().any(|(known, _)| known == name)
     }
 
     /// The working folder.
     pub fn folder(&self) -> PathBuf {
         self.folder.path().join("work")
+    }
+
+    /// Where its database is.
+    pub fn database_url(&self) -> String {
+        let chosen = self.settings.iter().find(|(name, _)| name == "DATABASE_URL");
+        chosen.map_or_else(
+            || format!("sqlite://{}", self.folder().join("data/hallpass.db").display()),
+            |(_, url)| url.clone(),
+        )
     }
 
     /// A file in the working folder.
@@ -91,10 +117,18 @@ impl Setup {
 
     /// The same with something on standard input.
     pub fn run_with_input(&self, arguments: &[&str], input: &str) -> Finished {
+        self.finish(&mut self.command(arguments), input)
+    }
+
+    /// The same with one more setting.
+    pub fn run_with(&self, name: &str, value: &str, arguments: &[&str]) -> Finished {
+        self.finish(self.command(arguments).env(name, value), "")
+    }
+
+    fn finish(&self, command: &mut Command, input: &str) -> Finished {
         let (stdout, stderr) = (self.output_file(), self.output_file());
         let started = Instant::now();
-        let mut child = self
-            .command(arguments)
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(File::create(&stdout).unwrap())
             .stderr(File::create(&stderr).unwrap())
@@ -103,13 +137,33 @@ impl Setup {
         // A command that reads nothing may have ended before.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         let status = wait(&mut child, PATIENCE)
-            .unwrap_or_else(|| panic!("{arguments:?} does not end:\n{}", read(&stderr)));
+            .unwrap_or_else(|| panic!("{command:?} does not end:\n{}", read(&stderr)));
         Finished {
             success: status.success(),
             stdout: read(&stdout),
             stderr: read(&stderr),
             took: started.elapsed(),
         }
+    }
+
+    /// Kills a command as soon as `text` stands in its standard error.
+    pub fn kill_when_it_says(&self, arguments: &[&str], text: &str) {
+        let stderr = self.output_file();
+        let mut child = self
+            .command(arguments)
+            .stdout(Stdio::null())
+            .stderr(File::create(&stderr).unwrap())
+            .spawn()
+            .unwrap();
+        let started = Instant::now();
+        while !read(&stderr).contains(text) {
+            let ended = child.try_wait().unwrap();
+            let waits = ended.is_none() && started.elapsed() < PATIENCE;
+            assert!(waits, "{arguments:?} ({ended:?}) does not say {text}:\n{}", read(&stderr));
+            thread::sleep(Duration::from_millis(1));
+        }
+        child.kill().unwrap();
+        assert!(!child.wait().unwrap().success(), "it had ended before it was killed");
     }
 
     /// Serves, and is there when this returns.
@@ -164,7 +218,9 @@ impl Service {
         let log = self.log();
         let (_, rest) = log.split_once(" on http://")?;
         // A line that is only half written has no end yet.
-        rest.split_once('\n')?.0.trim().parse().ok()
+        let line = rest.split_once('\n')?.0;
+        // In JSON a quote follows.
+        line.split('"').next()?.trim().parse().ok()
     }
 
     /// Where it listens.
@@ -180,6 +236,13 @@ impl Service {
     /// What it logged so far.
     pub fn log(&self) -> String {
         read(&self.log)
+    }
+
+    /// The memory it holds, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
     /// Waits until `text` stands in the log so many times.
@@ -215,6 +278,13 @@ impl Service {
         self.terminate();
         let (status, _) = self.wait(PATIENCE);
         assert!(status.success(), "{status}");
+    }
+
+    /// The same; returns all that it logged.
+    pub fn stop_for_log(self) -> String {
+        let log = self.log.clone();
+        self.stop();
+        read(&log)
     }
 }
 

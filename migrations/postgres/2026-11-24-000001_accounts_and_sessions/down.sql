@@ -1,3 +1,6 @@
+DROP INDEX outbox_by_recipient;
+DROP INDEX outbox_by_user;
+ALTER TABLE outbox DROP COLUMN user_id;
 DROP TABLE one_time_tokens;
 ALTER TABLE registrations DROP COLUMN changes_email;
 ALTER TABLE sessions DROP COLUMN end_reason;

@@ -27,3 +27,9 @@ CREATE TABLE one_time_tokens (
 );
 CREATE INDEX one_time_tokens_by_user ON one_time_tokens (user_id, purpose);
 CREATE INDEX one_time_tokens_by_expiry ON one_time_tokens (expires_at);
+
+-- Whose account a mail is about, as far as the order knows: it goes with the account, whatever address
+-- it went to.
+ALTER TABLE outbox ADD COLUMN user_id BIGINT;
+CREATE INDEX outbox_by_user ON outbox (user_id);
+CREATE INDEX outbox_by_recipient ON outbox (lower(recipient));

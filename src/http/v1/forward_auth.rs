@@ -7,7 +7,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use crate::flows::Claims;
 use crate::http::bearer;
 use crate::http::blocking::State;
-use crate::http::browsers::ACCESS_COOKIE;
+use crate::http::browsers::access_cookie;
 use crate::http::code::Code;
 use crate::http::error::ApiError;
 
@@ -48,9 +48,9 @@ fn holder(state: &State, request: &HttpRequest) -> Result<Claims, ApiError> {
     if request.headers().contains_key(AUTHORIZATION) {
         return bearer::check(request);
     }
-    let cookie = request.cookie(ACCESS_COOKIE).ok_or(Code::AuthenticationRequired)?;
+    let cookie = access_cookie(request).ok_or(Code::AuthenticationRequired)?;
     if !state.browsers.may_forward(request.headers()) {
         return Err(Code::OriginRejected.into());
     }
-    Ok(state.flows.verify_token(cookie.value())?)
+    Ok(state.flows.verify_token(&cookie)?)
 }

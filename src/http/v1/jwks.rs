@@ -64,11 +64,12 @@ pub struct Jwk {
     operation_id = "jwks",
     tag = "token",
     summary = "Public keys",
-    description = "For services that check access tokens themselves.",
+    description = "For services that check access tokens themselves: the key that signs, the next \
+                   one before it signs, and those before until their last token has expired.",
     responses((status = 200, description = "The keys.", body = JwkSet))
 )]
 /// Tells the public keys.
 pub async fn handle(state: web::Data<State>) -> HttpResponse {
-    let keys: Vec<serde_json::Value> = state.flows.public_keys().into_iter().cloned().collect();
+    let keys = state.flows.public_keys();
     HttpResponse::Ok().insert_header((CACHE_CONTROL, "public, max-age=300")).json(JwkSet { keys })
 }

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::security::keys::{SealedKey, SigningAlgorithm};
+use crate::security::keys::{SealedKey, SigningAlgorithm, SigningKey};
 
 const NOW: i64 = 1_800_000_000;
 const ISSUER: &str = "https://auth.example";
@@ -24,23 +24,22 @@ struct Siege {
 
 impl Siege {
     fn begin() -> Self {
-        let (mut keys, mut copies) = (Vec::new(), Vec::new());
-        for algorithm in SigningAlgorithm::ALL {
-            if algorithm == SigningAlgorithm::Hs256 {
-                let shared = || SigningKey::shared(b"a shared secret of at least 32 bytes");
-                keys.push(shared());
-                copies.push(shared());
-            } else {
-                let sealed = SealedKey::generate(algorithm, &[7; 32]).unwrap();
-                keys.push(sealed.open(&[7; 32]).unwrap());
-                copies.push(sealed.open(&[7; 32]).unwrap());
-            }
-        }
+        let now = UtcTime::from_seconds(NOW);
+        let shared = b"a shared secret of at least 32 bytes";
+        let stored: Vec<SealedKey> =
+            [SigningAlgorithm::Es256, SigningAlgorithm::EdDsa, SigningAlgorithm::Rs256]
+                .map(|algorithm| SealedKey::generate(algorithm, &[7; 32], now, now).unwrap())
+                .into();
+        let mut keys: Vec<SigningKey> =
+            stored.iter().map(|sealed| sealed.open(&[7; 32]).unwrap()).collect();
+        keys.push(SigningKey::shared(shared));
+        let (ring, faults) = KeyRing::empty(SigningAlgorithm::Es256).renewed(&stored, &[7; 32]);
+        assert!(faults.is_empty());
         let lifetime = Duration::from_secs(300);
         let revocations = Revocations::new(lifetime, Duration::from_secs(60));
-        revocations.sync(&[], UtcTime::from_seconds(NOW));
-        let active = copies.remove(0);
-        Self { gate: Gate::new(ISSUER.into(), lifetime, active, copies, revocations), keys }
+        revocations.sync(&[], now);
+        let ring = ring.with_shared(shared);
+        Self { gate: Gate::new(ISSUER.into(), lifetime, ring, revocations), keys }
     }
 
     fn key(&self, algorithm: SigningAlgorithm) -> &SigningKey {

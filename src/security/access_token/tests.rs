@@ -4,20 +4,23 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::{EndReason, EndedSession};
-use crate::security::keys::{SealedKey, SigningAlgorithm};
+use crate::security::keys::{SealedKey, SigningAlgorithm, SigningKey};
 
 const NOW: i64 = 1_800_000_000;
 const ISSUER: &str = "https://auth.example";
 
 fn gate(algorithm: SigningAlgorithm) -> Gate {
-    let key = match algorithm {
-        SigningAlgorithm::Hs256 => SigningKey::shared(b"a shared secret of at least 32 bytes"),
-        other => SealedKey::generate(other, &[7; 32]).unwrap().open(&[7; 32]).unwrap(),
+    let keys = match algorithm {
+        SigningAlgorithm::Hs256 => KeyRing::shared(b"a shared secret of at least 32 bytes"),
+        other => {
+            let key = SealedKey::generate(other, &[7; 32], at(NOW), at(NOW)).unwrap();
+            KeyRing::empty(other).renewed(&[key], &[7; 32]).0
+        }
     };
     let lifetime = Duration::from_secs(300);
     let revocations = Revocations::new(lifetime, Duration::from_secs(60));
     revocations.sync(&[], at(NOW));
-    Gate::new(ISSUER.into(), lifetime, key, Vec::new(), revocations)
+    Gate::new(ISSUER.into(), lifetime, keys, revocations)
 }
 
 fn at(seconds: i64) -> UtcTime {
@@ -32,18 +35,22 @@ fn claims() -> Value {
     })
 }
 
+/// What `use_it` makes of the key that signs.
+fn with_key<T>(gate: &Gate, use_it: impl FnOnce(&SigningKey) -> T) -> T {
+    use_it(gate.keys().active(at(NOW)).unwrap())
+}
+
 fn header(gate: &Gate) -> Value {
-    let key = &gate.keys[&gate.active];
-    json!({"alg": key.algorithm.name(), "typ": "at+jwt", "kid": key.kid})
+    with_key(gate, |key| json!({"alg": key.algorithm.name(), "typ": "at+jwt", "kid": key.kid}))
 }
 
 /// Signs whatever it is given, as an attacker with the key could.
 fn token(gate: &Gate, header: &Value, claims: &Value) -> String {
-    let key = &gate.keys[&gate.active];
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let message = format!("{}.{}", part(header), part(claims));
-    let signature =
-        jsonwebtoken::crypto::sign(message.as_bytes(), &key.encoding, key.algorithm.jws()).unwrap();
+    let signature = with_key(gate, |key| {
+        jsonwebtoken::crypto::sign(message.as_bytes(), &key.encoding, key.algorithm.jws()).unwrap()
+    });
     format!("{message}.{signature}")
 }
 
@@ -51,9 +58,9 @@ fn token(gate: &Gate, header: &Value, claims: &Value) -> String {
 fn every_algorithm_signs_what_it_believes() {
     for algorithm in SigningAlgorithm::ALL {
         let gate = gate(algorithm);
-        let signed = gate.sign(&serde_json::from_value(claims()).unwrap()).unwrap();
+        let signed = gate.sign(&serde_json::from_value(claims()).unwrap(), at(NOW)).unwrap();
         assert_eq!(gate.check(&signed, at(NOW)).unwrap().sub, "7", "{algorithm:?}");
-        assert_eq!(gate.public_keys().is_empty(), algorithm == SigningAlgorithm::Hs256);
+        assert_eq!(gate.public_keys(at(NOW)).is_empty(), algorithm == SigningAlgorithm::Hs256);
     }
 }
 
@@ -178,6 +185,6 @@ fn a_token_of_another_key_is_refused() {
     let (ours, theirs) = (gate(SigningAlgorithm::Es256), gate(SigningAlgorithm::Es256));
     let mut header = header(&theirs);
     assert!(ours.check(&token(&theirs, &header, &claims()), at(NOW)).is_err());
-    header["kid"] = json!(ours.active);
+    header["kid"] = with_key(&ours, |key| json!(key.kid));
     assert!(ours.check(&token(&theirs, &header, &claims()), at(NOW)).is_err());
 }

@@ -6,6 +6,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hallpass::app::App;
 use hallpass::clock::ManualClock;
 use hallpass::config::Config;
@@ -53,7 +55,7 @@ impl TestApp {
         Self { address, handle, thread: Some(thread) }
     }
 
-    /// Sends any request.
+    /// Sends any request and holds the answer against the document.
     pub fn send(
         &self,
         method: &str,
@@ -61,13 +63,18 @@ impl TestApp {
         headers: &[(&str, &str)],
         body: impl Into<Vec<u8>>,
     ) -> Answer {
-        let answer = self.send_elsewhere(method, path, headers, body);
-        contract::check(method, path, &answer);
+        let answer = self.send_undocumented(method, path, headers, body);
+        let asks_beforehand = |(name, _): &(&str, &str)| *name == "access-control-request-method";
+        if method == "OPTIONS" && headers.iter().any(asks_beforehand) {
+            contract::check_preflight(path, &answer);
+        } else {
+            contract::check(method, path, &answer);
+        }
         answer
     }
 
-    /// Sends a request to what the document does not describe: the Django face.
-    pub fn send_elsewhere(
+    /// Sends any request, to what is not in the document: the Django face.
+    pub fn send_undocumented(
         &self,
         method: &str,
         path: &str,
@@ -156,11 +163,60 @@ impl TestApp {
         let bearer = format!("Bearer {token}");
         settled(|| self.send("GET", "/v1/me", &[("authorization", &bearer)], ""))
     }
+
+    /// A request of the token's holder, with a JSON body unless it is null.
+    pub fn ask_as(&self, token: &str, method: &str, path: &str, body: &Value) -> Answer {
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        let (headers, body) = if body.is_null() {
+            (&headers[..1], String::new())
+        } else {
+            (&headers[..], body.to_string())
+        };
+        self.send(method, path, headers, body)
+    }
+
+    pub fn get_as(&self, token: &str, path: &str) -> Answer {
+        settled(|| self.ask_as(token, "GET", path, &Value::Null))
+    }
+
+    pub fn delete_as(&self, token: &str, path: &str) -> Answer {
+        self.ask_as(token, "DELETE", path, &Value::Null)
+    }
+
+    /// Somebody who may manage others, just logged in.
+    pub fn staff(&self, world: &World, email: &str) -> Tokens {
+        self.raised(world, email, "is_staff = TRUE")
+    }
+
+    /// Somebody who may manage staff too, just logged in.
+    pub fn superuser(&self, world: &World, email: &str) -> Tokens {
+        self.raised(world, email, "is_staff = TRUE, is_superuser = TRUE")
+    }
+
+    fn raised(&self, world: &World, email: &str, rights: &str) -> Tokens {
+        self.person(world, email);
+        world.execute(&format!("UPDATE users SET {rights} WHERE email = '{email}'"));
+        self.log_in(email, PASSWORD).is(200).tokens()
+    }
+}
+
+impl Tokens {
+    /// The number of the account that the token is about.
+    pub fn user_id(&self) -> i64 {
+        self.claims()["user_id"].as_i64().expect("a number")
+    }
+
+    /// What the access token says.
+    pub fn claims(&self) -> Value {
+        let claims = self.access.split('.').nth(1).expect("a JWT");
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap()
+    }
 }
 
 /// A test that moves the clock by hours makes the list of revocations look old until the service
 /// has looked again, which it does every (real) second.
-fn settled(mut ask: impl FnMut() -> Answer) -> Answer {
+pub(super) fn settled(mut ask: impl FnMut() -> Answer) -> Answer {
     wait_for("a service that knows what was revoked", || Some(ask()).filter(|it| it.status != 503))
 }
 

@@ -1,18 +1,21 @@
 //! What the stories are told with: a world (database, clock, mailbox), services that run in it,
 //! and clients that look at every answer twice.
 
+pub mod account;
 mod answer;
 mod app;
 mod contract;
+pub mod cookies;
 mod mail;
 #[path = "../../support/postgres.rs"]
 pub mod postgres;
 pub mod raw;
+mod tables;
 mod world;
 
 pub use answer::Answer;
 pub use app::{TestApp, Tokens};
-pub use mail::{link_token, proof_in};
+pub use mail::{Proof, link_token, proof_in};
 pub use world::World;
 
 /// A password that the policy takes.

@@ -23,6 +23,13 @@ impl Raw {
         self.0.write_all(bytes.as_ref()).is_ok()
     }
 
+    /// Reads to the end of the connection, be it closed or reset.
+    pub fn rest(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let _ = self.0.read_to_end(&mut bytes);
+        bytes
+    }
+
     /// Reads one answer (with a `Content-Length`, as all are that this is used for).
     pub fn answer(&mut self) -> Option<Answer> {
         let mut bytes = Vec::new();

@@ -115,6 +115,14 @@ impl World {
         assert!(changed.unwrap() > 0, "no row was changed: {sql}");
     }
 
+    /// Changes the tables themselves.
+    pub fn alter(&self, sql: &str) {
+        let text = sql.to_owned();
+        let changed =
+            self.db().write(move |conn| sql_query(text).execute(conn).map_err(Error::from));
+        changed.unwrap();
+    }
+
     /// How many rows there are.
     pub fn count(&self, from: &str) -> i64 {
         let sql = format!("SELECT count(*) AS n FROM {from}");

@@ -81,3 +81,73 @@ fn kill_9_loses_no_acknowledged_registration_on_postgres_with_smtp() {
     let Some((setup, mailbox)) = Mailbox::server(setup, Mode::PLAIN) else { return };
     no_acknowledged_registration_is_lost(&setup, &mailbox);
 }
+
+const SUPERUSER: [&str; 6] =
+    ["create-superuser", "--username", "admin", "--password", "admin", "--allow-weak-password"];
+const EXCHANGES: usize = 150;
+
+/// Logs in and refreshes again and again; returns the last refresh token that was handed out, if any.
+fn refresh_until_it_breaks(api: &Api, count: &AtomicUsize) -> Option<String> {
+    let body = serde_json::json!({"username": "admin", "password": "admin"});
+    let mut last = api.try_post("/v1/token-auth", &body).ok()?.text("refresh_token");
+    while let Ok(answer) = api.try_refresh(&last) {
+        assert_eq!(answer.status, 200, "{answer:?}");
+        last = answer.text("refresh_token");
+        count.fetch_add(1, Ordering::SeqCst);
+    }
+    Some(last)
+}
+
+/// Logs in again and again; returns the refresh tokens that were handed out.
+fn log_in_until_it_breaks(api: &Api) -> Vec<String> {
+    let body = serde_json::json!({"username": "admin", "password": "admin"});
+    let mut handed_out = Vec::new();
+    while handed_out.len() < 40
+        && let Ok(answer) = api.try_post("/v1/token-auth", &body)
+    {
+        assert_eq!(answer.status, 200, "{answer:?}");
+        handed_out.push(answer.text("refresh_token"));
+    }
+    handed_out
+}
+
+fn no_acknowledged_refresh_or_log_in_is_lost(setup: Setup) {
+    let setup = setup.with("HALLPASS_SESSIONS_PER_USER", "100");
+    let made = setup.run(&SUPERUSER);
+    assert!(made.success, "{}", made.stderr);
+    let service = setup.start();
+    let (api, count) = (service.api(), AtomicUsize::new(0));
+    let handed_out: Vec<String> = thread::scope(|scope| {
+        let refreshing: Vec<_> =
+            (0..CLIENTS).map(|_| scope.spawn(|| refresh_until_it_breaks(&api, &count))).collect();
+        let logging_in = scope.spawn(|| log_in_until_it_breaks(&api));
+        while count.load(Ordering::SeqCst) < EXCHANGES {
+            thread::sleep(Duration::from_millis(1));
+        }
+        service.kill();
+        let mut tokens = logging_in.join().unwrap();
+        tokens.extend(refreshing.into_iter().filter_map(|client| client.join().unwrap()));
+        tokens
+    });
+    assert!(handed_out.len() > CLIENTS, "nobody logged in");
+
+    let again = setup.start();
+    let api = again.api();
+    for token in &handed_out {
+        let answer = api.refresh(token);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(api.verify_token(&answer.text("access_token")).status, 200);
+    }
+    println!("{} refresh tokens out at the kill, all good after it", handed_out.len());
+}
+
+#[test]
+fn kill_9_loses_no_acknowledged_refresh_or_log_in_on_sqlite() {
+    no_acknowledged_refresh_or_log_in_is_lost(Setup::on_sqlite());
+}
+
+#[test]
+fn kill_9_loses_no_acknowledged_refresh_or_log_in_on_postgres() {
+    let Some(setup) = Setup::on_postgres() else { return };
+    no_acknowledged_refresh_or_log_in_is_lost(setup);
+}

@@ -1,0 +1,181 @@
+//! `hallpass doctor`: looks at everything that the service needs and says what it found.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Outcome, print};
+use crate::app::{build_flows, transport_of};
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::Config;
+use crate::domain::{PasswordPolicy, UtcTime};
+use crate::store::{self, Db, PoolSettings, sessions};
+
+/// What a check found.
+enum Finding {
+    Good(String),
+    Doubtful(String),
+    Bad(String),
+}
+
+use Finding::{Bad, Doubtful, Good};
+
+type Check = fn(&Config) -> Finding;
+
+/// Clocks that are further apart make tokens count too early or too late.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
+/// So many log-ins must be looked at before their networks say anything.
+const ENOUGH_SESSIONS: i64 = 20;
+
+pub(super) fn run(config: &Config) -> Outcome {
+    let checks: [(&str, Check); 8] = [
+        ("settings", settings),
+        ("public URL", public_url),
+        ("passwords", passwords),
+        ("database", database),
+        ("keys", keys),
+        ("mail", mail),
+        ("browsers", browsers),
+        ("proxies", proxies),
+    ];
+    let mut faults = 0;
+    for (name, check) in checks {
+        let (mark, text) = match check(config) {
+            Good(text) => ("ok  ", text),
+            Doubtful(text) => ("look", text),
+            Bad(text) => {
+                faults += 1;
+                ("BAD ", text)
+            }
+        };
+        print(&format!("{mark} {name}: {text}\n"))?;
+    }
+    if faults == 0 { Ok(()) } else { Err(format!("{faults} of these need attention")) }
+}
+
+fn settings(config: &Config) -> Finding {
+    let mode = if config.development { "development" } else { "production" };
+    if config.warnings.is_empty() {
+        return Good(format!("all readable; {mode} mode"));
+    }
+    Doubtful(format!("{mode} mode; {}", config.warnings.join("; ")))
+}
+
+fn public_url(config: &Config) -> Finding {
+    let url = &config.public_url;
+    if url.starts_with("https:") {
+        Good(format!("{url} is the issuer of tokens and the start of links"))
+    } else {
+        Doubtful(format!("{url} is not https: fine on this machine, refused in production"))
+    }
+}
+
+fn passwords(config: &Config) -> Finding {
+    let (shortest, cost) = (config.password_policy.min_length, config.bcrypt_cost);
+    let recommended = PasswordPolicy::RECOMMENDED_LENGTH;
+    if cost < 10 {
+        return Bad(format!("HALLPASS_BCRYPT_COST={cost} is for tests only"));
+    }
+    if shortest < recommended {
+        return Doubtful(format!(
+            "from {shortest} characters, cost {cost}; NIST recommends {recommended} where the \
+             password is the only factor (HALLPASS_PASSWORD_MIN_LENGTH)"
+        ));
+    }
+    Good(format!("from {shortest} characters, cost {cost}"))
+}
+
+fn open(config: &Config) -> store::Result<Db> {
+    let settings = PoolSettings { size: 1, wait: Duration::from_secs(5) };
+    Db::open_as_is(&config.database, settings)
+}
+
+fn database(config: &Config) -> Finding {
+    let place = config.database.redacted();
+    let pending = match store::pending(&config.database) {
+        Ok(pending) => pending,
+        Err(error) => return Bad(format!("{place} cannot be opened: {error}")),
+    };
+    if !pending.is_empty() {
+        let pending = pending.join(", ");
+        return Doubtful(format!(
+            "{place} lacks {pending}; `hallpass migrate` or the next start brings it up to date"
+        ));
+    }
+    match open(config).and_then(|db| db.clock()) {
+        Ok(None) => Good(format!("{place} is up to date")),
+        Ok(Some(its_clock)) => clock(&place, its_clock),
+        Err(error) => Bad(format!("{place} does not answer: {error}")),
+    }
+}
+
+fn clock(place: &str, its_clock: UtcTime) -> Finding {
+    let own = SystemClock.now();
+    let apart = its_clock.remaining(own).max(own.remaining(its_clock));
+    let shown = humantime::format_duration(Duration::from_millis(
+        u64::try_from(apart.as_millis()).unwrap_or(u64::MAX),
+    ));
+    if apart <= CLOCK_TOLERANCE {
+        return Good(format!("{place} is up to date; its clock and ours are {shown} apart"));
+    }
+    Bad(format!("the clocks of {place} and this machine are {shown} apart: keep them with NTP"))
+}
+
+fn keys(config: &Config) -> Finding {
+    match store::pending(&config.database) {
+        Ok(pending) if pending.is_empty() => {}
+        _ => return Doubtful("not looked at: see the database".to_owned()),
+    }
+    match build_flows(config, Arc::new(SystemClock)) {
+        Ok(flows) => {
+            Good(format!("they open with the secret; {} published", flows.public_keys().len()))
+        }
+        Err(error) => Bad(error.to_string()),
+    }
+}
+
+fn mail(config: &Config) -> Finding {
+    let way = match &config.smtp {
+        Some(smtp) => format!("through {}", smtp.host()),
+        None => format!("as files in {}", config.mail_dir.display()),
+    };
+    let checked = transport_of(config).and_then(|transport| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| error.to_string())?;
+        runtime.block_on(transport.check()).map_err(|error| error.to_string())
+    });
+    match checked {
+        Ok(()) if config.smtp.is_none() && !config.development => {
+            Doubtful(format!("{way}, which reach nobody: set HALLPASS_SMTP_URL"))
+        }
+        Ok(()) => Good(format!("{way}; it answers")),
+        Err(error) => Bad(format!("{way}: {error}")),
+    }
+}
+
+fn browsers(config: &Config) -> Finding {
+    let own = &config.public_url;
+    match config.browsers.origins.as_slice() {
+        [] => Good(format!("pages of {own} only; others need HALLPASS_CORS_ORIGINS")),
+        others => Good(format!("pages of {own} and of {}", others.join(", "))),
+    }
+}
+
+fn proxies(config: &Config) -> Finding {
+    let networks: Vec<String> = config.trusted_proxies.iter().map(ToString::to_string).collect();
+    let setting = if networks.is_empty() {
+        "none is trusted; the peer of the connection counts as the client".to_owned()
+    } else {
+        format!("X-Forwarded-For counts from {}", networks.join(", "))
+    };
+    let shares = open(config).and_then(|db| db.read(sessions::busiest_network));
+    match shares {
+        Ok(Some(busiest)) if busiest.of >= ENOUGH_SESSIONS && 2 * busiest.sessions > busiest.of => {
+            Doubtful(format!(
+                "{setting}. {} of the last {} log-ins came from {}: if that is your proxy, name it in \
+                 HALLPASS_TRUSTED_PROXIES, or all people share its limits",
+                busiest.sessions, busiest.of, busiest.network
+            ))
+        }
+        _ => Good(setting),
+    }
+}

@@ -1,0 +1,121 @@
+//! `hallpass import-django`
+
+use std::fmt::Write as _;
+
+use super::{Outcome, masked, print};
+use crate::app::open_database;
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::{Config, database_url};
+use crate::domain::UserId;
+use crate::flows::{self, Collision, Conflict, ImportChoices, ImportReport, Place, Shared};
+use crate::store::django_source;
+
+/// Progress is told after so many accounts, so that small imports are silent.
+const STEP: usize = 10_000;
+
+/// From where, and what to do about conflicts.
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// The site's database, `sqlite:///PATH` or `postgres://USER@HOST/DATABASE`. It is only read.
+    /// Others on this machine can see what stands here: a password can come from `PGPASSWORD`.
+    #[arg(long, value_name = "URL")]
+    from: String,
+    /// Tell what would happen, and write nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Import the accounts that collide with nothing, where the others would stop them too.
+    #[arg(long)]
+    skip_conflicts: bool,
+    /// Where several accounts have one address, let them come without, except the one that is in
+    /// Hallpass already or is the only one to have proven it.
+    #[arg(long)]
+    drop_shared_emails: bool,
+}
+
+pub(super) fn run(config: &Config, arguments: &Arguments) -> Outcome {
+    let source = database_url(&arguments.from).map_err(|advice| format!("--from: {advice}"))?;
+    let accounts = django_source::read_accounts(&source, |count| tell("read", count))
+        .map_err(|error| format!("{}: {error}", source.redacted()))?
+        .ok_or_else(|| {
+            format!("{}: there is no table auth_user of a Django site", source.redacted())
+        })?;
+    let choices = ImportChoices {
+        dry_run: arguments.dry_run,
+        skip_conflicts: arguments.skip_conflicts,
+        drop_shared_emails: arguments.drop_shared_emails,
+    };
+    let db = open_database(config).map_err(|error| error.to_string())?;
+    let now = SystemClock.now();
+    let report = flows::import_django(&db, accounts, choices, now, |count| tell("written", count))
+        .map_err(|error| {
+            format!("{}: {error}; nothing was imported", config.database.redacted())
+        })?;
+    print(&shown(&report, choices))?;
+    match report.conflicts.len() {
+        count if count > 0 && !choices.skip_conflicts => Err(format!(
+            "{count} accounts collide, so nothing {} (--skip-conflicts imports the others)",
+            if choices.dry_run { "would be imported" } else { "was imported" },
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn tell(done: &str, count: usize) {
+    if count >= STEP && count.is_multiple_of(STEP) {
+        eprintln!("{count} accounts {done}");
+    }
+}
+
+fn shown(report: &ImportReport, choices: ImportChoices) -> String {
+    let mut text = String::new();
+    for conflict in &report.conflicts {
+        text.push_str(&shown_conflict(conflict));
+    }
+    let mut line = |what: &str, count: usize, ids: &[UserId]| {
+        // To write into a text cannot fail.
+        let _ = match (count, ids) {
+            (0, _) => Ok(()),
+            (_, []) => writeln!(text, "{what}: {count}"),
+            _ => writeln!(text, "{what}: {count} (numbers {})", listed(ids)),
+        };
+    };
+    line("here already, left as they are", report.already_here, &[]);
+    line("collide", report.conflicts.len(), &[]);
+    let without = &report.without_shared_email;
+    line("without the address that another has too", without.len(), without);
+    line("further addresses, left behind", report.further_emails, &[]);
+    line("without a password", report.without_password, &[]);
+    let unknown = &report.unknown_hashes;
+    line("with a password that cannot be checked here", unknown.len(), unknown);
+    let verb = if choices.dry_run { "would be imported" } else { "imported" };
+    let _ = writeln!(text, "{verb}: {}", report.imported);
+    text
+}
+
+fn listed(ids: &[UserId]) -> String {
+    ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn shown_conflict(conflict: &Conflict) -> String {
+    let mut text = String::new();
+    for Collision { shared, place, others } in &conflict.collisions {
+        let what = match shared {
+            Shared::Number => "number".to_owned(),
+            Shared::Name => "name".to_owned(),
+            Shared::Address(address) => format!("address {}", masked(address).escape_debug()),
+        };
+        let place = match place {
+            Place::Django => "in Django",
+            Place::Hallpass => "in Hallpass",
+        };
+        let (id, name, others) = (conflict.id, shown_name(&conflict.username), listed(others));
+        let _ = writeln!(text, "{id} {name}: the {what} is that of {others} {place}");
+    }
+    text
+}
+
+/// The name, masked where it is an address, and without what a terminal would obey.
+fn shown_name(name: &str) -> String {
+    let name = if name.contains('@') { masked(name) } else { name.to_owned() };
+    name.escape_debug().to_string()
+}

@@ -1,0 +1,93 @@
+//! `hallpass keys list` and `hallpass keys rotate`
+
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::{Outcome, print};
+use crate::app::{build_flows, open_database};
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::Config;
+use crate::domain::UtcTime;
+use crate::flows::{Rotation, sealed_key};
+use crate::security::key_life::{KeyDates, KeyLife};
+use crate::security::keys::SigningAlgorithm;
+use crate::store::signing_keys;
+
+const SHARED_SECRET: &str = "access tokens are signed with HALLPASS_JWT_SECRET (HS256), which is \
+     yours to change; keys of the database are not used\n";
+
+#[derive(clap::Subcommand)]
+pub(super) enum Command {
+    /// List the keys with their state and times, the oldest first.
+    List,
+    /// Make a key that takes over in 20 minutes, when everybody who checks tokens knows it.
+    /// Running instances see it by themselves, and nobody is logged out.
+    Rotate {
+        /// For keys that somebody else may have: the new one signs at once, and all others stop to
+        /// count at once. Every access token is void; people stay logged in and get new ones by
+        /// their refresh tokens.
+        #[arg(long)]
+        now: bool,
+    },
+}
+
+pub(super) fn run(config: &Config, command: &Command) -> Outcome {
+    match command {
+        Command::List => list(config),
+        Command::Rotate { now } => rotate(config, *now),
+    }
+}
+
+fn list(config: &Config) -> Outcome {
+    if config.jwt_algorithm == SigningAlgorithm::Hs256 {
+        print(SHARED_SECRET)?;
+    }
+    let db = open_database(config).map_err(|error| error.to_string())?;
+    let keys: Vec<KeyDates> = db
+        .read(signing_keys::list_keys)
+        .map_err(|error| error.to_string())?
+        .into_iter()
+        .map(|key| sealed_key(key).dates())
+        .collect();
+    if keys.is_empty() {
+        return print(&format!("no keys in {}\n", config.database.redacted()));
+    }
+    let now = SystemClock.now();
+    keys.iter().try_for_each(|key| {
+        let life = KeyLife::of(key, &keys, config.jwt_algorithm.name());
+        print(&shown(key, life, now))
+    })
+}
+
+fn shown(key: &KeyDates, life: KeyLife, now: UtcTime) -> String {
+    let (kid, algorithm, state) = (&key.kid, &key.algorithm, life.state(now).name());
+    let (made, begins) = (date(key.created_at), date(life.begins_at));
+    let until = |word: &str, at: Option<UtcTime>| {
+        at.map(|at| format!("  {word} {}", date(at))).unwrap_or_default()
+    };
+    let (signs, counts) = (until("to", life.replaced_at), until("counts until", life.ends_at));
+    format!("{kid}  {algorithm}  {state}  made {made}  signs from {begins}{signs}{counts}\n")
+}
+
+fn rotate(config: &Config, at_once: bool) -> Outcome {
+    let flows = build_flows(config, Arc::new(SystemClock)).map_err(|error| error.to_string())?;
+    let rotated = if at_once { flows.replace_keys() } else { flows.rotate_keys() };
+    let Rotation { kid, signs_from } = rotated.map_err(|error| error.to_string())?;
+    let algorithm = config.jwt_algorithm.name();
+    if at_once {
+        return print(&format!(
+            "{kid} ({algorithm}) signs now and is the only key; running instances see it within a \
+             second. Services that check tokens themselves believe the old keys until they fetch \
+             /.well-known/jwks.json again: restart them\n"
+        ));
+    }
+    print(&format!(
+        "{kid} ({algorithm}) is published and signs from {}; running instances see it by themselves\n",
+        date(signs_from)
+    ))
+}
+
+fn date(at: UtcTime) -> String {
+    let since_epoch = Duration::from_micros(u64::try_from(at.micros()).unwrap_or(0));
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + since_epoch).to_string()
+}

@@ -1,0 +1,206 @@
+//! Signing keys over time: the first one, the next one, those that are over. All that instances
+//! need to know of them is in the rows, so none has to tell another.
+
+use std::time::Duration;
+
+use super::{Error, Flows, Result};
+use crate::domain::UtcTime;
+use crate::security::key_ring::DueKey;
+use crate::security::keys::{KeyError, SealedKey, SigningAlgorithm};
+use crate::store;
+use crate::store::signing_keys::{self, StoredKey};
+
+/// How long a key that an operator asks for is published before it signs. A shared cache keeps the
+/// JWKS for 5 minutes, and services that check tokens keep what they got from there for 10.
+const PUBLISHED_BEFORE: Duration = Duration::from_mins(20);
+
+/// Why there are no keys at the start.
+#[derive(Debug, thiserror::Error)]
+pub enum NoKeys {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The keys in it.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+/// Why an operator's rotation did nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum NotRotated {
+    /// The key is a setting.
+    #[error(
+        "access tokens are signed with HALLPASS_JWT_SECRET (HS256), which is yours to change: give \
+         all instances and all services that check tokens a new one and restart them; people stay \
+         logged in, their access tokens are refreshed"
+    )]
+    SharedSecret,
+    /// Something else.
+    #[error(transparent)]
+    Failed(#[from] Error),
+}
+
+/// What an operator's rotation did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rotation {
+    /// The key that takes over.
+    pub kid: String,
+    /// When it does.
+    pub signs_from: UtcTime,
+}
+
+impl Flows {
+    /// Opens the keys; makes the first one of the algorithm that is set.
+    pub(crate) fn open_keys(&self) -> std::result::Result<(), NoKeys> {
+        let keys = self.gate.keys();
+        let Some(algorithm) = keys.stored_algorithm() else { return Ok(()) };
+        let mut stored = self.db.read(signing_keys::list_keys)?;
+        if !stored.iter().any(|key| key.algorithm == algorithm.name()) {
+            let now = self.now();
+            self.make_key(algorithm, DueKey::first(now), now)?;
+            stored = self.db.read(signing_keys::list_keys)?;
+        }
+        let stored: Vec<SealedKey> = stored.into_iter().map(sealed_key).collect();
+        let (renewed, faults) = keys.renewed(&stored, self.secrets.sealing_key());
+        for fault in faults {
+            match fault {
+                // Of a newer version, whose tokens are not for this one to check.
+                KeyError::Unknown(_) => tracing::warn!("{fault}"),
+                fault => return Err(fault.into()),
+            }
+        }
+        if renewed.is_empty() {
+            return Err(KeyError::Missing.into());
+        }
+        self.gate.set_keys(renewed);
+        Ok(())
+    }
+
+    /// Goes on with the keys that the database has, if they are others than before. Whatever is
+    /// wrong with them, what is known stays.
+    pub(super) fn take_keys(&self, stored: Vec<StoredKey>) {
+        let keys = self.gate.keys();
+        let stored: Vec<SealedKey> = stored.into_iter().map(sealed_key).collect();
+        if keys.stored_algorithm().is_none() || keys.is_of(&stored) {
+            return;
+        }
+        let (renewed, faults) = keys.renewed(&stored, self.secrets.sealing_key());
+        for fault in faults {
+            tracing::error!("a signing key of the database is not used: {fault}");
+        }
+        self.gate.set_keys(renewed);
+    }
+
+    /// Makes the next key when the schedule says so, and forgets those that are over.
+    pub fn tend_keys(&self) -> Result<()> {
+        let (keys, now) = (self.gate.keys(), self.now());
+        let Some(algorithm) = keys.stored_algorithm() else { return Ok(()) };
+        let due = keys.due_key(self.policy.key_rotation, now);
+        let forgotten = keys.forgotten(now);
+        if due.is_none() && forgotten.is_empty() {
+            return Ok(());
+        }
+        if let Some(due) = due {
+            self.make_key(algorithm, due, now)?;
+        }
+        if !forgotten.is_empty() {
+            self.db.write(move |conn| signing_keys::delete_keys(conn, &forgotten))?;
+        }
+        self.reload_keys()
+    }
+
+    /// Makes a key that takes over as soon as everybody knows it. One that waits already takes over
+    /// then at the latest.
+    pub fn rotate_keys(&self) -> std::result::Result<Rotation, NotRotated> {
+        let algorithm = self.gate.keys().stored_algorithm().ok_or(NotRotated::SharedSecret)?;
+        let now = self.now();
+        let signs_from = now.after(PUBLISHED_BEFORE);
+        self.reload_keys()?;
+        let keys = self.gate.keys();
+        if let Some(waiting) = keys.waiting(now) {
+            let kid = waiting.kid.clone();
+            self.db
+                .write(move |conn| signing_keys::bring_forward(conn, &kid, signs_from))
+                .map_err(Error::from)?;
+        } else {
+            self.make_key(algorithm, keys.wanted_key(signs_from, now), now).map_err(Error::from)?;
+        }
+        self.reload_keys()?;
+        let keys = self.gate.keys();
+        let next = keys.waiting(now).ok_or(KeyError::Missing).map_err(Error::from)?;
+        Ok(Rotation { kid: next.kid.clone(), signs_from: next.begins_at() })
+    }
+
+    /// Makes a key that signs at once, and believes no other any more: for keys that somebody else
+    /// may have. Every access token is void; refresh tokens are not signed and go on.
+    pub fn replace_keys(&self) -> std::result::Result<Rotation, NotRotated> {
+        let algorithm = self.gate.keys().stored_algorithm().ok_or(NotRotated::SharedSecret)?;
+        let now = self.now();
+        let only = self.new_key(algorithm, now, now).map_err(Error::from)?;
+        let rotation = Rotation { kid: only.kid.clone(), signs_from: now };
+        self.db
+            .write(move |conn| signing_keys::replace_all_keys(conn, &only))
+            .map_err(Error::from)?;
+        tracing::warn!(kid = rotation.kid, "every signing key was replaced");
+        self.reload_keys()?;
+        Ok(rotation)
+    }
+
+    fn reload_keys(&self) -> Result<()> {
+        self.take_keys(self.db.read(signing_keys::list_keys)?);
+        Ok(())
+    }
+
+    /// Makes and publishes a key, unless another instance was faster.
+    fn make_key(
+        &self,
+        algorithm: SigningAlgorithm,
+        due: DueKey,
+        now: UtcTime,
+    ) -> std::result::Result<(), NoKeys> {
+        let key = self.new_key(algorithm, now, due.signs_from)?;
+        let (kid, starts_in) = (key.kid.clone(), due.signs_from.remaining(now));
+        if self.db.write(move |conn| signing_keys::insert_key_after(conn, due.after, &key))? {
+            tracing::info!(kid, ?starts_in, "a new signing key is published");
+        }
+        Ok(())
+    }
+
+    fn new_key(
+        &self,
+        algorithm: SigningAlgorithm,
+        now: UtcTime,
+        signs_from: UtcTime,
+    ) -> std::result::Result<StoredKey, KeyError> {
+        let key = SealedKey::generate(algorithm, self.secrets.sealing_key(), now, signs_from)?;
+        Ok(StoredKey {
+            kid: key.kid,
+            algorithm: key.algorithm,
+            sealed_private_key: key.sealed_private_key,
+            public_jwk: key.public_jwk,
+            created_at: key.created_at.micros(),
+            signs_from: key.signs_from.micros(),
+        })
+    }
+}
+
+impl From<NoKeys> for Error {
+    fn from(error: NoKeys) -> Self {
+        match error {
+            NoKeys::Store(error) => error.into(),
+            NoKeys::Key(error) => error.into(),
+        }
+    }
+}
+
+/// The same without the database's way to write times.
+pub(crate) fn sealed_key(stored: StoredKey) -> SealedKey {
+    SealedKey {
+        kid: stored.kid,
+        algorithm: stored.algorithm,
+        sealed_private_key: stored.sealed_private_key,
+        public_jwk: stored.public_jwk,
+        created_at: UtcTime::from_micros(stored.created_at),
+        signs_from: UtcTime::from_micros(stored.signs_from),
+    }
+}

@@ -1,0 +1,262 @@
+//! What operators count, in the text format of Prometheus. Counting is a few additions to atomics: the
+//! requests that are checked in memory meet no lock here either.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+
+use super::code::Code;
+use super::{openapi, routes};
+
+/// Upper bounds of the buckets of durations, in seconds.
+const BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+/// The statuses that there are; anything else counts as the last one.
+const STATUSES: [u16; 19] =
+    [200, 201, 202, 204, 304, 308, 400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 429, 503, 500];
+/// The name of requests to what is no documented endpoint.
+const OTHER: &str = "other";
+
+/// Method and path of an endpoint.
+type Name = (String, String);
+
+/// The counters of one instance.
+pub struct Metrics {
+    endpoints: BTreeMap<Name, Endpoint>,
+    other: Endpoint,
+    errors: Vec<AtomicU64>,
+    ignored_forwarded_for: AtomicU64,
+    networks: Majority,
+}
+
+#[derive(Default)]
+struct Endpoint {
+    statuses: [AtomicU64; STATUSES.len()],
+    buckets: [AtomicU64; BUCKETS.len()],
+    micros: AtomicU64,
+}
+
+/// What is looked up when somebody asks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Gauges {
+    /// Mails that wait to be sent.
+    pub mails_waiting: i64,
+    /// Mails that were given up.
+    pub mails_dead: i64,
+    /// How long ago the ended sessions were read.
+    pub revocations_age: Duration,
+}
+
+impl Metrics {
+    /// Counters for every documented endpoint.
+    pub fn new() -> Self {
+        let names = routes::endpoints().into_iter().map(|endpoint| {
+            let method = openapi::method_name(&endpoint).to_uppercase();
+            ((method, endpoint.path), Endpoint::default())
+        });
+        Self {
+            endpoints: names.collect(),
+            other: Endpoint::default(),
+            errors: Code::ALL.iter().map(|_| AtomicU64::new(0)).collect(),
+            ignored_forwarded_for: AtomicU64::new(0),
+            networks: Majority::default(),
+        }
+    }
+
+    /// Counts a request that was answered.
+    pub fn count(&self, name: &Name, status: StatusCode, code: Option<Code>, took: Duration) {
+        let endpoint = self.endpoints.get(name).unwrap_or(&self.other);
+        let known = STATUSES.iter().position(|known| *known == status.as_u16());
+        endpoint.statuses[known.unwrap_or(STATUSES.len() - 1)].fetch_add(1, Relaxed);
+        let seconds = took.as_secs_f64();
+        if let Some(bucket) = BUCKETS.iter().position(|bound| seconds <= *bound) {
+            endpoint.buckets[bucket].fetch_add(1, Relaxed);
+        }
+        endpoint.micros.fetch_add(u64::try_from(took.as_micros()).unwrap_or(0), Relaxed);
+        if let Some(at) = code.and_then(|code| Code::ALL.iter().position(|it| *it == code)) {
+            self.errors[at].fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Counts where somebody came from, and whether a proxy that is not configured says otherwise.
+    pub fn count_client(&self, network: &str, is_forwarded_for_ignored: bool) {
+        self.networks.vote(network);
+        if is_forwarded_for_ignored {
+            self.ignored_forwarded_for.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Everything, as Prometheus reads it.
+    pub fn text(&self, gauges: Gauges) -> String {
+        let mut text = Text::default();
+        text.head("hallpass_info", "gauge", "The running version.");
+        text.line("hallpass_info", &format!("version=\"{}\"", env!("CARGO_PKG_VERSION")), 1);
+        self.write_requests(&mut text);
+        text.head("hallpass_errors_total", "counter", "Refusals by their code.");
+        for (code, count) in Code::ALL.iter().zip(&self.errors) {
+            let label = format!("code=\"{}\"", code.name());
+            text.line("hallpass_errors_total", &label, count.load(Relaxed));
+        }
+        let (waiting, dead) = (gauges.mails_waiting, gauges.mails_dead);
+        text.single("hallpass_mails_waiting", "gauge", "Mails that wait to be sent.", waiting);
+        text.single("hallpass_mails_dead", "gauge", "Mails that were given up.", dead);
+        let age = gauges.revocations_age.as_secs_f64();
+        let help = "How long ago the ended sessions were read from the database.";
+        text.single("hallpass_revocations_age_seconds", "gauge", help, age);
+        let help = "Requests whose X-Forwarded-For came from no configured proxy.";
+        let ignored = self.ignored_forwarded_for.load(Relaxed);
+        text.single("hallpass_forwarded_for_ignored_total", "counter", help, ignored);
+        let help = "By how much log-ins and the like from one network outnumber all others, 0 to 1. \
+                    Near 1 with many people: HALLPASS_TRUSTED_PROXIES is missing.";
+        text.single("hallpass_network_lead_ratio", "gauge", help, self.networks.lead());
+        text.0
+    }
+
+    fn write_requests(&self, text: &mut Text) {
+        let other = (OTHER.to_owned(), OTHER.to_owned());
+        let endpoints = || self.endpoints.iter().chain([(&other, &self.other)]);
+        let requests = "hallpass_http_requests_total";
+        text.head(requests, "counter", "Requests by endpoint and status.");
+        for ((method, path), endpoint) in endpoints() {
+            for (status, count) in STATUSES.iter().zip(&endpoint.statuses) {
+                let count = count.load(Relaxed);
+                if count > 0 {
+                    let labels = format!("method=\"{method}\",path=\"{path}\",status=\"{status}\"");
+                    text.line(requests, &labels, count);
+                }
+            }
+        }
+        let durations = "hallpass_http_request_duration_seconds";
+        text.head(durations, "histogram", "Time to the answer, by endpoint.");
+        for ((method, path), endpoint) in endpoints() {
+            let total: u64 = endpoint.statuses.iter().map(|count| count.load(Relaxed)).sum();
+            if total > 0 {
+                let labels = format!("method=\"{method}\",path=\"{path}\"");
+                endpoint.write_durations(text, durations, &labels, total);
+            }
+        }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Endpoint {
+    fn write_durations(&self, text: &mut Text, name: &str, labels: &str, total: u64) {
+        let mut below = 0;
+        let (bucket, sum, count) =
+            (format!("{name}_bucket"), format!("{name}_sum"), format!("{name}_count"));
+        for (bound, count) in BUCKETS.iter().zip(&self.buckets) {
+            below += count.load(Relaxed);
+            text.line(&bucket, &format!("{labels},le=\"{bound}\""), below);
+        }
+        text.line(&bucket, &format!("{labels},le=\"+Inf\""), total);
+        let micros = Duration::from_micros(self.micros.load(Relaxed));
+        text.line(&sum, labels, micros.as_secs_f64());
+        text.line(&count, labels, total);
+    }
+}
+
+/// Lines of the text format.
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn line(&mut self, name: &str, labels: &str, value: impl std::fmt::Display) {
+        let _ = writeln!(self.0, "{name}{{{labels}}} {value}");
+    }
+
+    fn single(&mut self, name: &str, kind: &str, help: &str, value: impl std::fmt::Display) {
+        self.head(name, kind, help);
+        let _ = writeln!(self.0, "{name} {value}");
+    }
+}
+
+/// The vote of Boyer and Moore: finds the network that has the majority, if one has it, in constant space.
+/// Threads that vote at the same moment may lose a vote; nobody minds.
+#[derive(Default)]
+struct Majority {
+    candidate: AtomicU64,
+    lead: AtomicI64,
+    votes: AtomicI64,
+}
+
+/// After so many votes older ones count half.
+const MEMORY: i64 = 10_000;
+
+impl Majority {
+    fn vote(&self, network: &str) {
+        let mut hasher = DefaultHasher::new();
+        network.hash(&mut hasher);
+        let voted = hasher.finish();
+        if self.candidate.load(Relaxed) == voted {
+            self.lead.fetch_add(1, Relaxed);
+        } else if self.lead.fetch_sub(1, Relaxed) <= 0 {
+            self.candidate.store(voted, Relaxed);
+            self.lead.store(1, Relaxed);
+        }
+        if self.votes.fetch_add(1, Relaxed) >= MEMORY {
+            self.votes.store(MEMORY / 2, Relaxed);
+            self.lead.store(self.lead.load(Relaxed) / 2, Relaxed);
+        }
+    }
+
+    fn lead(&self) -> f64 {
+        let (lead, votes) = (self.lead.load(Relaxed).max(0), self.votes.load(Relaxed).max(1));
+        #[expect(clippy::cast_precision_loss, reason = "both stay far below 2^52")]
+        let ratio = lead as f64 / votes as f64;
+        ratio.min(1.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_that_most_come_from_is_noticed() {
+        let networks = Majority::default();
+        for number in 0..1000 {
+            networks.vote(&format!("10.0.{}.0/24", if number % 10 == 0 { number } else { 0 }));
+        }
+        assert!(networks.lead() > 0.7, "{}", networks.lead());
+        let networks = Majority::default();
+        for number in 0..100_000 {
+            networks.vote(&format!("10.0.{}.0/24", number % 50));
+        }
+        assert!(networks.lead() < 0.01, "{}", networks.lead());
+    }
+
+    #[test]
+    fn the_text_adds_up() {
+        let metrics = Metrics::new();
+        let name = ("GET".to_owned(), "/healthz".to_owned());
+        for millis in [1, 3, 700, 9000] {
+            metrics.count(&name, StatusCode::OK, None, Duration::from_millis(millis));
+        }
+        let took = Duration::ZERO;
+        metrics.count(&name, StatusCode::IM_A_TEAPOT, Some(Code::RateLimited), took);
+        let text = metrics.text(Gauges::default());
+        for line in [
+            r#"hallpass_http_requests_total{method="GET",path="/healthz",status="200"} 4"#,
+            r#"hallpass_http_requests_total{method="GET",path="/healthz",status="500"} 1"#,
+            r#"hallpass_http_request_duration_seconds_bucket{method="GET",path="/healthz",le="0.005"} 3"#,
+            r#"hallpass_http_request_duration_seconds_bucket{method="GET",path="/healthz",le="+Inf"} 5"#,
+            r#"hallpass_http_request_duration_seconds_sum{method="GET",path="/healthz"} 9.704"#,
+            r#"hallpass_errors_total{code="rate_limited"} 1"#,
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line} is not in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Copies a whole database into an empty one, of either kind.
+//!
+//! The source is read in one snapshot and never written to. Everything written to the target is one
+//! transaction, and what stands there is read back and compared before it is committed: a copy is
+//! complete and equal, or it is not there.
+
+mod counter;
+mod insert;
+mod rows;
+mod tables;
+
+use std::path::Path;
+
+use diesel::connection::SimpleConnection as _;
+
+use super::connection::{Manager, ReadOnly, begin, begin_snapshot, commit, open_to_look};
+use super::{Conn, DatabaseUrl, Error, migrate};
+use counter::{continue_after, last_number};
+use insert::insert;
+pub use rows::Summary;
+use rows::{count, for_each_row, summarise};
+use tables::{Table, applied_migrations, names_of_tables, of_this_version, same_database};
+
+/// Why nothing was copied.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// The source has no tables of Hallpass.
+    #[error("the source ({0}) is no database of Hallpass")]
+    Foreign(String),
+    /// The source was made by an older version.
+    #[error(
+        "the tables of the source ({0}) are older than this version: \
+         run `hallpass migrate` with it as DATABASE_URL first"
+    )]
+    Older(String),
+    /// The source was made by a newer version.
+    #[error("the tables of the source ({0}) are newer than this version: use the newer hallpass")]
+    Newer(String),
+    /// There is nothing to copy to.
+    #[error("source and target are the same database")]
+    Same,
+    /// Rows would be mixed with others.
+    #[error("the target ({0}) is not empty, it has rows: {1}")]
+    Occupied(String, String),
+    /// The source failed.
+    #[error("the source ({0}): {1}")]
+    Source(String, Error),
+    /// The target failed.
+    #[error("the target ({0}): {1}")]
+    Target(String, Error),
+}
+
+/// How far the work is.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress<'a> {
+    /// What is being done.
+    pub step: Step,
+    /// The table it is done to.
+    pub table: &'a str,
+    /// How many rows are done.
+    pub rows: u64,
+    /// How many there are.
+    pub total: u64,
+}
+
+/// What a copy does to each table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Reads and writes it.
+    Copy,
+    /// Reads it again on both sides.
+    Compare,
+}
+
+/// What was read of one table on both sides.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    /// The name of the table.
+    pub table: String,
+    /// What the source has.
+    pub source: Summary,
+    /// What the target has.
+    pub target: Summary,
+}
+
+impl Comparison {
+    /// Whether both sides have the same rows.
+    pub fn is_equal(&self) -> bool {
+        self.source == self.target
+    }
+}
+
+/// How many rows are read or written between two reports of progress.
+const ROWS_AT_ONCE: usize = 1000;
+
+/// A database at one moment.
+pub struct Source {
+    url: DatabaseUrl,
+    conn: Conn,
+    tables: Vec<Table>,
+}
+
+impl Source {
+    /// Takes the snapshot. It lasts until this is dropped.
+    pub fn open(url: &DatabaseUrl) -> Result<Self, CopyError> {
+        let fault = source_fault(url);
+        let (tables, newest) = of_this_version().map_err(fault)?;
+        let mut conn = open_to_look(url).map_err(fault)?;
+        begin_snapshot(&mut conn).map_err(fault)?;
+        let Some(applied) = applied_migrations(&mut conn).map_err(fault)? else {
+            return Err(CopyError::Foreign(url.redacted()));
+        };
+        if !applied.is_subset(&newest) {
+            return Err(CopyError::Newer(url.redacted()));
+        }
+        if applied != newest {
+            return Err(CopyError::Older(url.redacted()));
+        }
+        Ok(Self { url: url.clone(), conn, tables })
+    }
+
+    /// Copies everything into `to`, whose tables are made if they are not there. Nothing is kept of it
+    /// unless all comparisons turn out equal.
+    pub fn copy_into(
+        mut self,
+        to: &DatabaseUrl,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<Vec<Comparison>, CopyError> {
+        let fault = target_fault(to);
+        self.refuse_same(to)?;
+        // Tables that hold something are not even migrated.
+        let manager = Manager::new(to.clone(), ReadOnly(false));
+        refuse_occupied(&mut manager.open().map_err(fault)?, &self.tables, to)?;
+        migrate(to).map_err(fault)?;
+        let mut target = manager.open().map_err(fault)?;
+        begin_alone(&mut target, &self.tables).map_err(fault)?;
+        refuse_occupied(&mut target, &self.tables, to)?;
+
+        let mut comparisons = Vec::new();
+        for step in [Step::Copy, Step::Compare] {
+            for table in &self.tables {
+                let total = count(&mut self.conn, table).map_err(source_fault(&self.url))?;
+                let mut tell = |rows| progress(Progress { step, table: &table.name, rows, total });
+                let mut sides =
+                    Sides { source: &mut self.conn, from: &self.url, target: &mut target, to };
+                match step {
+                    Step::Copy => sides.copy(table, &mut tell)?,
+                    Step::Compare => comparisons.push(sides.compare(table, &mut tell)?),
+                }
+            }
+        }
+        // Dropped, a connection takes back all it did.
+        if comparisons.iter().all(Comparison::is_equal) {
+            commit(&mut target).map_err(fault)?;
+        }
+        Ok(comparisons)
+    }
+
+    fn refuse_same(&mut self, to: &DatabaseUrl) -> Result<(), CopyError> {
+        let same = match (&self.url, to) {
+            (DatabaseUrl::Sqlite(from), DatabaseUrl::Sqlite(to)) => {
+                let real = |path: &Path| path.canonicalize().ok();
+                real(from).is_some_and(|from| real(to) == Some(from))
+            }
+            (DatabaseUrl::Postgres(_), DatabaseUrl::Postgres(_)) => {
+                let fault = target_fault(to);
+                let mut conn = open_to_look(to).map_err(fault)?;
+                same_database(&mut self.conn, &mut conn).map_err(fault)?
+            }
+            _ => false,
+        };
+        if same { Err(CopyError::Same) } else { Ok(()) }
+    }
+}
+
+/// The two connections of a copy under way.
+struct Sides<'a> {
+    source: &'a mut Conn,
+    from: &'a DatabaseUrl,
+    target: &'a mut Conn,
+    to: &'a DatabaseUrl,
+}
+
+impl Sides<'_> {
+    fn copy(&mut self, table: &Table, tell: &mut dyn FnMut(u64)) -> Result<(), CopyError> {
+        let (source_fault, target_fault) = (source_fault(self.from), target_fault(self.to));
+        let mut done = 0;
+        let mut waiting = Vec::with_capacity(ROWS_AT_ONCE);
+        let mut write = |rows: &mut Vec<_>| {
+            insert(self.target, table, rows).map_err(target_fault)?;
+            done += rows.len() as u64;
+            rows.clear();
+            tell(done);
+            Ok::<_, CopyError>(())
+        };
+        for_each_row(self.source, table, source_fault, |row| {
+            if waiting.len() == ROWS_AT_ONCE {
+                write(&mut waiting)?;
+            }
+            waiting.push(row);
+            Ok(())
+        })?;
+        write(&mut waiting)?;
+        if let Some(column) = &table.counter {
+            let last = last_number(self.source, table, column).map_err(source_fault)?;
+            continue_after(self.target, table, column, last).map_err(target_fault)?;
+        }
+        Ok(())
+    }
+
+    fn compare(
+        &mut self,
+        table: &Table,
+        tell: &mut dyn FnMut(u64),
+    ) -> Result<Comparison, CopyError> {
+        let source = summarise(self.source, table, source_fault(self.from))?;
+        let target = summarise(self.target, table, target_fault(self.to))?;
+        tell(target.rows);
+        Ok(Comparison { table: table.name.clone(), source, target })
+    }
+}
+
+fn source_fault(url: &DatabaseUrl) -> impl Fn(Error) -> CopyError + Copy {
+    |error| CopyError::Source(url.redacted(), error)
+}
+
+fn target_fault(url: &DatabaseUrl) -> impl Fn(Error) -> CopyError + Copy {
+    |error| CopyError::Target(url.redacted(), error)
+}
+
+/// Begins the one transaction. Nobody else writes to the target until it ends.
+fn begin_alone(conn: &mut Conn, tables: &[Table]) -> Result<(), Error> {
+    begin(conn)?;
+    if let Conn::Postgres(postgres) = conn {
+        let names: Vec<String> = tables.iter().map(|table| format!("\"{}\"", table.name)).collect();
+        postgres.batch_execute(&format!(
+            "SET LOCAL lock_timeout = '5s'; LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE",
+            names.join(", ")
+        ))?;
+    }
+    Ok(())
+}
+
+fn refuse_occupied(conn: &mut Conn, tables: &[Table], to: &DatabaseUrl) -> Result<(), CopyError> {
+    let fault = target_fault(to);
+    let present = names_of_tables(conn).map_err(fault)?;
+    let mut occupied = Vec::new();
+    for table in tables.iter().filter(|table| present.contains(&table.name)) {
+        match count(conn, table).map_err(fault)? {
+            0 => {}
+            rows => occupied.push(format!("{rows} in {}", table.name)),
+        }
+    }
+    if occupied.is_empty() {
+        return Ok(());
+    }
+    Err(CopyError::Occupied(to.redacted(), occupied.join(", ")))
+}

@@ -1,0 +1,149 @@
+//! Which tables and columns there are: those that the migrations make. Nobody has to keep a list, so
+//! none can be forgotten.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use diesel::QueryableByName;
+use diesel::prelude::*;
+use diesel::sql_types::{Bool, Nullable, Text};
+
+use crate::store::migrate::scratch;
+use crate::store::{Conn, Error, Result};
+
+/// A table and what has to be known to copy it.
+pub(super) struct Table {
+    pub name: String,
+    pub columns: Vec<Column>,
+    /// The column whose numbers the database counts up by itself.
+    pub counter: Option<String>,
+}
+
+pub(super) struct Column {
+    pub name: String,
+    pub kind: Kind,
+}
+
+/// What a column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Integer,
+    Bool,
+    Text,
+    Bytes,
+}
+
+#[derive(QueryableByName)]
+struct Name {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+#[derive(QueryableByName)]
+struct ColumnRow {
+    #[diesel(sql_type = Text)]
+    table_name: String,
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = Text)]
+    kind: String,
+    #[diesel(sql_type = Bool)]
+    counts_up: bool,
+    #[diesel(sql_type = Nullable<Text>)]
+    refers_to: Option<String>,
+}
+
+/// The newest tables, each after those it refers to, and the migrations that make them.
+pub(super) fn of_this_version() -> Result<(Vec<Table>, BTreeSet<String>)> {
+    let mut conn = scratch()?;
+    let mut tables = BTreeMap::new();
+    let mut references: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for row in columns(&mut conn)? {
+        let table = tables.entry(row.table_name.clone()).or_insert_with(|| Table {
+            name: row.table_name.clone(),
+            columns: Vec::new(),
+            counter: None,
+        });
+        let known = references.entry(row.table_name.clone()).or_default();
+        known.extend(row.refers_to.filter(|other| *other != row.table_name));
+        if row.counts_up {
+            table.counter = Some(row.name.clone());
+        }
+        table.columns.push(Column { kind: kind(&row.kind)?, name: row.name });
+    }
+    let newest = applied_migrations(&mut conn)?.unwrap_or_default();
+    Ok((in_order(tables, &references)?, newest))
+}
+
+fn columns(conn: &mut Conn) -> Result<Vec<ColumnRow>> {
+    let sql = "SELECT t.name AS table_name, c.name AS name, upper(c.type) AS kind, \
+               c.pk > 0 AND t.sql LIKE '%AUTOINCREMENT%' AS counts_up, f.\"table\" AS refers_to \
+               FROM sqlite_schema t JOIN pragma_table_info(t.name) c \
+               LEFT JOIN pragma_foreign_key_list(t.name) f ON f.\"from\" = c.name \
+               WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
+               AND t.name <> '__diesel_schema_migrations' ORDER BY t.name, c.cid";
+    Ok(diesel::sql_query(sql).load(conn)?)
+}
+
+fn kind(name: &str) -> Result<Kind> {
+    match name {
+        "INTEGER" | "BIGINT" => Ok(Kind::Integer),
+        "BOOLEAN" => Ok(Kind::Bool),
+        "TEXT" => Ok(Kind::Text),
+        "BLOB" => Ok(Kind::Bytes),
+        other => Err(Error::Internal(format!("columns of the type {other} cannot be copied"))),
+    }
+}
+
+fn in_order(
+    mut tables: BTreeMap<String, Table>,
+    references: &BTreeMap<String, BTreeSet<String>>,
+) -> Result<Vec<Table>> {
+    let mut ordered = Vec::with_capacity(tables.len());
+    while !tables.is_empty() {
+        let waits = |name: &String| references[name].iter().any(|other| tables.contains_key(other));
+        let next = tables.keys().find(|name| !waits(name)).cloned();
+        let next = next.and_then(|name| tables.remove(&name));
+        ordered.push(next.ok_or_else(|| Error::Internal("tables refer in a circle".into()))?);
+    }
+    Ok(ordered)
+}
+
+/// The migrations that a database has had; `None` where there never were any.
+pub(super) fn applied_migrations(conn: &mut Conn) -> Result<Option<BTreeSet<String>>> {
+    if !names_of_tables(conn)?.contains("__diesel_schema_migrations") {
+        return Ok(None);
+    }
+    names(conn, "SELECT version AS name FROM __diesel_schema_migrations").map(Some)
+}
+
+pub(super) fn names_of_tables(conn: &mut Conn) -> Result<BTreeSet<String>> {
+    let sql = match conn {
+        Conn::Sqlite(_) => "SELECT name FROM sqlite_schema WHERE type = 'table'",
+        Conn::Postgres(_) => {
+            "SELECT tablename::text AS name FROM pg_tables WHERE schemaname = current_schema()"
+        }
+    };
+    names(conn, sql)
+}
+
+fn names(conn: &mut Conn, sql: &str) -> Result<BTreeSet<String>> {
+    let rows = diesel::sql_query(sql).load::<Name>(conn)?;
+    Ok(rows.into_iter().map(|row| row.name).collect())
+}
+
+/// Whether two connections to Postgres lead to the same tables, by whatever URLs.
+pub(super) fn same_database(one: &mut Conn, other: &mut Conn) -> Result<bool> {
+    // No two servers were started at the same microsecond.
+    let sql = "SELECT concat_ws(' ', extract(epoch FROM pg_postmaster_start_time()), \
+               current_database(), current_schema()) AS name";
+    Ok(names(one, sql)? == names(other, sql)?)
+}
+
+impl Table {
+    /// The columns for a statement, quoted.
+    pub(super) fn column_list(&self) -> String {
+        let quoted: Vec<String> =
+            self.columns.iter().map(|column| format!("\"{}\"", column.name)).collect();
+        quoted.join(", ")
+    }
+}

@@ -1,0 +1,218 @@
+//! Three instances on one database: what one ended it refuses at once, and the others within a second.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::support::{
+    PASSWORD, SECOND, TestApp, Tokens, World, link_token, on_both, proof_in, wait_for,
+};
+
+const ADMIN: &str = "admin@example.com";
+const OTHER_PASSWORD: &str = "pear tree at dawn";
+/// The promised second, and what a busy machine takes besides.
+const SOON: Duration = Duration::from_millis(2_500);
+
+/// Three instances and somebody who has two sessions.
+struct Scene {
+    world: World,
+    apps: [TestApp; 3],
+    victim: Tokens,
+    other: Tokens,
+    email: String,
+}
+
+impl Scene {
+    fn new(world: World) -> Self {
+        let apps = [world.app(), world.app(), world.app()];
+        let email = "mina@example.com".to_owned();
+        let victim = apps[0].person(&world, &email);
+        let other = apps[1].log_in(&email, PASSWORD).is(200).tokens();
+        for app in &apps {
+            for tokens in [&victim, &other] {
+                app.token_verify(&tokens.access).is(200);
+                app.me(&tokens.access).is(200);
+            }
+        }
+        Self { world, apps, victim, other, email }
+    }
+
+    /// The one that acts refuses the tokens at once, the others soon, whichever way they are asked.
+    fn all_refuse(&self, tokens: &[&Tokens]) {
+        let done = Instant::now();
+        for tokens in tokens {
+            self.apps[0].token_verify(&tokens.access).refused(401, "token_revoked");
+            self.apps[0].me(&tokens.access).refused(401, "token_revoked");
+        }
+        for app in &self.apps {
+            for tokens in tokens {
+                wait_for("every instance to refuse", || {
+                    Some(app.token_verify(&tokens.access)).filter(|it| it.code() == "token_revoked")
+                });
+                assert!(done.elapsed() < SOON, "{:?}", done.elapsed());
+                let bearer = format!("Bearer {}", tokens.access);
+                let headers = [("authorization", bearer.as_str())];
+                app.send("GET", "/v1/forward-auth", &headers, "").refused(401, "token_revoked");
+                app.me(&tokens.access).refused(401, "token_revoked");
+                let list = app.get("/v1/revocations").is(200).json();
+                let listed = |it: &serde_json::Value| it["session_id"] == tokens.session.as_str();
+                assert!(list["sessions"].as_array().unwrap().iter().any(listed), "{list}");
+                app.refresh(&tokens.refresh).refused(401, "refresh_token_revoked");
+            }
+        }
+    }
+
+    fn both_are_over(&self) {
+        self.all_refuse(&[&self.victim, &self.other]);
+    }
+
+    fn only_the_other_is_over(&self) {
+        self.all_refuse(&[&self.other]);
+        for app in &self.apps {
+            app.me(&self.victim.access).is(200);
+        }
+    }
+
+    /// The list names the account on every instance.
+    fn the_account_is_listed(&self) {
+        for app in &self.apps {
+            let users = app.get("/v1/revocations").is(200).json()["users"].clone();
+            assert_eq!(users[0]["user_id"], self.victim.user_id());
+            assert_eq!(users[0]["revoked_at"], self.world.now());
+        }
+    }
+
+    fn path(&self) -> String {
+        format!("/v1/users/{}", self.victim.user_id())
+    }
+}
+
+on_both! {
+    fn a_log_out(world) {
+        let scene = Scene::new(world);
+        scene.apps[0].revoke(&scene.other.refresh).is(204);
+        scene.only_the_other_is_over();
+    }
+
+    fn one_session_ended_from_another(world) {
+        let scene = Scene::new(world);
+        let path = format!("/v1/me/sessions/{}", scene.other.session);
+        scene.apps[0].delete_as(&scene.victim.access, &path).is(204);
+        scene.only_the_other_is_over();
+    }
+
+    fn the_other_sessions_ended(world) {
+        let scene = Scene::new(world);
+        scene.apps[0].delete_as(&scene.victim.access, "/v1/me/sessions").is(204);
+        scene.only_the_other_is_over();
+    }
+
+    fn a_change_of_the_password(world) {
+        let scene = Scene::new(world);
+        let body = json!({"current_password": PASSWORD, "new_password": OTHER_PASSWORD});
+        scene.apps[0].ask_as(&scene.victim.access, "POST", "/v1/password-change", &body).is(204);
+        scene.only_the_other_is_over();
+        scene.apps[2].log_in(&scene.email, PASSWORD).refused(401, "invalid_credentials");
+        scene.apps[2].log_in(&scene.email, OTHER_PASSWORD).is(200);
+    }
+
+    fn a_reset_of_the_password(world) {
+        let scene = Scene::new(world);
+        scene.apps[1].post("/v1/password-reset", &json!({"email": scene.email})).is(202);
+        let mail = scene.world.mails_to(&scene.email, 2).swap_remove(1);
+        let token = proof_in(&mail).unwrap().link_token;
+        let body = json!({"token": token, "new_password": OTHER_PASSWORD});
+        scene.apps[0].post("/v1/password-reset/confirm", &body).is(204);
+        scene.both_are_over();
+    }
+
+    fn a_word_that_it_was_somebody_else(world) {
+        let scene = Scene::new(world);
+        let body = json!({"username": scene.email, "password": PASSWORD});
+        let headers = [("user-agent", "curl/8.5.0")];
+        let thief =
+            scene.apps[1].post_with("/v1/token-auth", &headers, &body).is(200).tokens();
+        let notice = scene.world.mails_to(&scene.email, 2).swap_remove(1);
+        let body = json!({"token": link_token(&notice)});
+        scene.apps[0].post("/v1/not-me", &body).is(204);
+        scene.all_refuse(&[&thief, &scene.victim, &scene.other]);
+    }
+
+    fn all_sessions_ended_by_staff(world) {
+        let scene = Scene::new(world);
+        let admin = scene.apps[2].staff(&scene.world, ADMIN);
+        let path = format!("{}/sessions", scene.path());
+        scene.apps[0].delete_as(&admin.access, &path).is(204);
+        scene.both_are_over();
+        scene.apps[1].me(&admin.access).is(200);
+    }
+
+    fn an_account_switched_off(world) {
+        let scene = Scene::new(world);
+        let admin = scene.apps[2].staff(&scene.world, ADMIN);
+        let off = json!({"is_active": false});
+        scene.apps[0].ask_as(&admin.access, "PATCH", &scene.path(), &off).is(200);
+        scene.both_are_over();
+        scene.the_account_is_listed();
+        for app in &scene.apps {
+            app.log_in(&scene.email, PASSWORD).refused(403, "account_disabled");
+        }
+    }
+
+    fn an_account_removed_by_staff(world) {
+        let scene = Scene::new(world);
+        let admin = scene.apps[2].staff(&scene.world, ADMIN);
+        scene.apps[0].delete_as(&admin.access, &scene.path()).is(204);
+        scene.both_are_over();
+        scene.the_account_is_listed();
+    }
+
+    fn an_account_removed_by_its_owner(world) {
+        let scene = Scene::new(world);
+        let body = json!({"password": PASSWORD});
+        scene.apps[0].ask_as(&scene.victim.access, "DELETE", "/v1/me", &body).is(204);
+        scene.both_are_over();
+        scene.the_account_is_listed();
+    }
+
+    fn an_account_removed_on_the_django_face(world) {
+        let scene = Scene::new(world);
+        scene.apps[2].staff(&scene.world, ADMIN);
+        let headers = [("content-type", "application/json")];
+        let body = json!({"username": ADMIN, "password": PASSWORD}).to_string();
+        let app = &scene.apps[0];
+        let answer = app.send_undocumented("POST", "/api-token-auth/", &headers, body).is(200);
+        let token = format!("JWT {}", answer.text("token"));
+        let path = format!("/users/{}/", scene.victim.user_id());
+        app.send_undocumented("DELETE", &path, &[("authorization", &token)], "").is(204);
+        scene.both_are_over();
+        scene.the_account_is_listed();
+    }
+
+    fn a_session_that_had_to_make_room(world) {
+        let few = [("HALLPASS_SESSIONS_PER_USER", "2")];
+        let apps = [world.app_with(&few), world.app_with(&few), world.app_with(&few)];
+        let email = "mina@example.com".to_owned();
+        let oldest = apps[0].person(&world, &email);
+        world.advance(SECOND);
+        let victim = apps[1].log_in(&email, PASSWORD).is(200).tokens();
+        let third = apps[0].log_in(&email, PASSWORD).is(200).tokens();
+        let scene = Scene { world, apps, victim, other: oldest, email };
+        scene.only_the_other_is_over();
+        scene.apps[2].me(&third.access).is(200);
+    }
+
+    fn a_stolen_refresh_token(world) {
+        let scene = Scene::new(world);
+        let stolen = &scene.other;
+        let next = scene.apps[1].refresh(&stolen.refresh).is(200).tokens();
+        scene.world.advance(SECOND * 31);
+        // So far moved that each has to look again first.
+        for app in &scene.apps {
+            app.me(&scene.victim.access).is(200);
+        }
+        scene.apps[0].refresh(&stolen.refresh).refused(401, "refresh_token_reused");
+        scene.all_refuse(&[&next]);
+        scene.apps[2].me(&scene.victim.access).is(200);
+    }
+}

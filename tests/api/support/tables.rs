@@ -1,0 +1,57 @@
+//! Everything that lies in the database, whatever the tables are called.
+
+use diesel::{QueryableByName, RunQueryDsl as _, sql_query, sql_types::Text};
+use hallpass::store::{Conn, Error};
+
+use super::World;
+
+#[derive(QueryableByName)]
+struct Line {
+    #[diesel(sql_type = Text)]
+    line: String,
+}
+
+impl World {
+    /// The rows of all tables that contain `text` in any letter case, each behind its table's name.
+    pub fn rows_with(&self, text: &str) -> Vec<String> {
+        let tables = self.lines(if self.is_postgres() {
+            "SELECT tablename::text AS line FROM pg_tables WHERE schemaname = current_schema()"
+        } else {
+            "SELECT name AS line FROM sqlite_master WHERE type = 'table'"
+        });
+        assert!(tables.len() > 6, "{tables:?}");
+        let wanted = text.to_lowercase();
+        let rows = tables.iter().flat_map(|table| {
+            let rows = self.lines(&self.whole_rows(table));
+            rows.into_iter().map(move |row| format!("{table}: {row}"))
+        });
+        rows.filter(|row| row.to_lowercase().contains(&wanted)).collect()
+    }
+
+    fn is_postgres(&self) -> bool {
+        self.database_url.starts_with("postgres")
+    }
+
+    /// A query for each row of a table as one text.
+    fn whole_rows(&self, table: &str) -> String {
+        if self.is_postgres() {
+            return format!("SELECT t::text AS line FROM {table} t");
+        }
+        let columns = self.lines(&format!("SELECT name AS line FROM pragma_table_info('{table}')"));
+        let texts: Vec<String> =
+            columns.iter().map(|name| format!("coalesce(CAST(\"{name}\" AS TEXT), '')")).collect();
+        // A hash is bytes, not text; as text it may be no UTF-8.
+        format!("SELECT {} AS line FROM {table}", texts.join(" || '|' || "))
+            .replace("CAST(\"token_hash\" AS TEXT)", "hex(token_hash)")
+            .replace("CAST(\"link_hash\" AS TEXT)", "hex(link_hash)")
+            .replace("CAST(\"code_hash\" AS TEXT)", "hex(code_hash)")
+            .replace("CAST(\"sealed_private_key\" AS TEXT)", "hex(sealed_private_key)")
+    }
+
+    fn lines(&self, sql: &str) -> Vec<String> {
+        let lines = self
+            .db()
+            .read(|conn: &mut Conn| sql_query(sql).load::<Line>(conn).map_err(Error::from));
+        lines.unwrap().into_iter().map(|it| it.line).collect()
+    }
+}

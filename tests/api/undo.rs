@@ -1,0 +1,151 @@
+//! A thief changes the address; its owner takes it back with a link that went to the old one.
+
+use serde_json::json;
+
+use crate::support::account::{CHANGE_REQUESTED, CONFIRM, EMAIL_CHANGED, RESET};
+use crate::support::{DAY, PASSWORD, SECOND, TestApp, Tokens, on_both, shortly_before};
+
+const MINA: &str = "mina@example.com";
+const THIEF: &str = "thief@evil.example";
+const HIDEOUT: &str = "hideout@evil.example";
+const NEW: &str = "pear tree at dawn";
+
+fn email_of(app: &TestApp, tokens: &Tokens) -> String {
+    app.me(&tokens.access).is(200).text("email")
+}
+
+on_both! {
+    fn the_link_of_either_notice_brings_the_old_address_back(world) {
+        let app = world.app();
+        for (round, about) in [CHANGE_REQUESTED, EMAIL_CHANGED].into_iter().enumerate() {
+            let owner = format!("owner{round}@example.com");
+            let thief = format!("thief{round}@evil.example");
+            let tokens = app.person(&world, &owner);
+            let stolen = app.move_to(&world, &tokens.access, &thief);
+            let link = world.link_about(&owner, about, 1);
+            app.not_me(&link).is(204);
+            for tokens in [&tokens, &stolen] {
+                app.me(&tokens.access).refused(401, "token_revoked");
+                app.refresh(&tokens.refresh).refused(401, "refresh_token_revoked");
+            }
+            app.log_in(&thief, PASSWORD).refused(401, "invalid_credentials");
+            let reset = world.link_about(&owner, RESET, 1);
+            app.reset_by_link(&reset, NEW).is(204);
+            let back = app.log_in(&owner, NEW).is(200).tokens();
+            let me = app.me(&back.access).json();
+            assert_eq!((&me["email"], &me["username"]), (&json!(owner), &json!(owner)));
+            assert!(world.mails_about(&thief, RESET).is_empty());
+        }
+    }
+
+    fn the_link_stops_a_change_that_is_not_proven_yet(world) {
+        let app = world.app();
+        let tokens = app.person(&world, MINA);
+        let waiting = app.change_email(&tokens.access, THIEF).is(202).text("registration_token");
+        let proof = world.proof_about(THIEF, CONFIRM, 1);
+        app.not_me(&world.link_about(MINA, CHANGE_REQUESTED, 1)).is(204);
+        app.verify_code(&waiting, &proof.code).refused(401, "code_invalid");
+        app.verify_link(&proof.link_token, &waiting).refused(401, "one_time_token_invalid");
+        app.verify_password(&proof.link_token, PASSWORD).refused(401, "one_time_token_invalid");
+        assert_eq!(email_of(&app, &app.log_in(MINA, PASSWORD).is(200).tokens()), MINA);
+    }
+
+    fn the_old_address_may_be_brought_back_for_seven_days(world) {
+        let app = world.app();
+        let tokens = app.person(&world, MINA);
+        app.move_to(&world, &tokens.access, THIEF);
+        let link = world.link_about(MINA, EMAIL_CHANGED, 1);
+        world.advance(shortly_before(DAY * 7));
+        app.not_me(&link).is(204);
+        app.log_in(MINA, PASSWORD).is(200);
+        let tokens = app.log_in(MINA, PASSWORD).tokens();
+        app.move_to(&world, &tokens.access, HIDEOUT);
+        let link = world.link_about(MINA, EMAIL_CHANGED, 2);
+        world.advance(DAY * 7);
+        app.not_me(&link).refused(401, "one_time_token_expired");
+        app.log_in(HIDEOUT, PASSWORD).is(200);
+    }
+
+    fn what_the_thief_was_mailed_cannot_undo_the_undo(world) {
+        let app = world.app();
+        let tokens = app.person(&world, MINA);
+        let stolen = app.move_to(&world, &tokens.access, THIEF);
+        world.advance(SECOND);
+        let hidden = app.move_to(&world, &stolen.access, HIDEOUT);
+        world.advance(SECOND);
+        app.log_in_on("curl/8.5.0", HIDEOUT).is(200);
+        let theirs = [
+            world.link_about(THIEF, CHANGE_REQUESTED, 1),
+            world.link_about(THIEF, EMAIL_CHANGED, 1),
+            world.link_about(HIDEOUT, "new login", 1),
+        ];
+        app.ask_reset(HIDEOUT).is(202);
+        let reset = world.link_about(HIDEOUT, RESET, 1);
+        app.not_me(&world.link_about(MINA, EMAIL_CHANGED, 1)).is(204);
+        app.me(&hidden.access).refused(401, "token_revoked");
+        let back = app.log_in(MINA, PASSWORD).is(200).tokens();
+        for link in &theirs {
+            app.not_me(link).refused(401, "one_time_token_invalid");
+        }
+        app.reset_by_link(&reset, NEW).refused(401, "one_time_token_invalid");
+        assert_eq!(email_of(&app, &back), MINA);
+        app.log_in(THIEF, PASSWORD).refused(401, "invalid_credentials");
+        app.log_in(HIDEOUT, PASSWORD).refused(401, "invalid_credentials");
+    }
+
+    fn a_thief_who_says_not_me_does_not_take_the_owners_link_away(world) {
+        let app = world.app();
+        let tokens = app.person(&world, MINA);
+        let stolen = app.move_to(&world, &tokens.access, THIEF);
+        world.advance(SECOND);
+        // A wish for yet another address mails the thief a link that "brings back" the thief's.
+        app.change_email(&stolen.access, HIDEOUT).is(202);
+        app.not_me(&world.link_about(THIEF, CHANGE_REQUESTED, 1)).is(204);
+        app.reset_by_link(&world.link_about(THIEF, RESET, 1), NEW).is(204);
+        let stolen = app.log_in(THIEF, NEW).is(200).tokens();
+        // The same after a change that went through.
+        world.advance(SECOND);
+        let waiting =
+            app.as_holder("POST", "/v1/me/email", &stolen.access, &json!({"new_email": HIDEOUT}));
+        let code = world.proof_about(HIDEOUT, CONFIRM, 2).code;
+        app.verify_code(&waiting.is(202).text("registration_token"), &code).is(200);
+        app.not_me(&world.link_about(THIEF, EMAIL_CHANGED, 1)).is(204);
+        app.log_in(THIEF, NEW).is(200);
+
+        app.not_me(&world.link_about(MINA, CHANGE_REQUESTED, 1)).is(204);
+        app.log_in(THIEF, NEW).refused(401, "invalid_credentials");
+        assert_eq!(email_of(&app, &app.log_in(MINA, NEW).is(200).tokens()), MINA);
+        app.reset_by_link(&world.link_about(MINA, RESET, 1), "chosen by the owner").is(204);
+        app.log_in(MINA, "chosen by the owner").is(200);
+    }
+
+    fn whoever_registers_the_old_address_keeps_it(world) {
+        let app = world.app();
+        let tokens = app.person(&world, MINA);
+        app.move_to(&world, &tokens.access, THIEF);
+        let link = world.link_about(MINA, EMAIL_CHANGED, 1);
+        let heir = app.person_again(&world, MINA, 2);
+        let moved = app.log_in(THIEF, PASSWORD).is(200).tokens();
+        app.not_me(&link).is(204);
+        // It still ends the sessions of the account it was about, and of no other.
+        app.me(&moved.access).refused(401, "token_revoked");
+        assert_eq!(email_of(&app, &heir), MINA);
+        assert_eq!(email_of(&app, &app.log_in(THIEF, PASSWORD).is(200).tokens()), THIEF);
+        assert_eq!(world.count("users"), 2);
+        app.not_me(&link).is(204);
+        app.me(&heir.access).is(200);
+    }
+
+    fn the_proof_of_a_change_that_was_undone_opens_no_door(world) {
+        let app = world.app();
+        let tokens = app.person(&world, MINA);
+        let waiting = app.change_email(&tokens.access, THIEF).is(202).text("registration_token");
+        let proof = world.proof_about(THIEF, CONFIRM, 1);
+        app.verify_code(&waiting, &proof.code).is(200);
+        app.not_me(&world.link_about(MINA, EMAIL_CHANGED, 1)).is(204);
+        app.verify_code(&waiting, &proof.code).refused(401, "code_invalid");
+        app.verify_link(&proof.link_token, &waiting).refused(401, "one_time_token_invalid");
+        app.verify_password(&proof.link_token, PASSWORD).refused(401, "one_time_token_invalid");
+        assert_eq!(world.count("sessions WHERE ended_at IS NULL"), 0);
+    }
+}

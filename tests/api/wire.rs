@@ -1,0 +1,256 @@
+//! Below the API: what is no HTTP, what is strange HTTP, strange paths, broken chunks, monstrous
+//! JSON. docs/adr/0013-the-edge.md says who answers which.
+
+use std::time::{Duration, Instant};
+
+use crate::support::raw::{Raw, post};
+use crate::support::{Answer, TestApp, World, contract_of};
+
+const JSON: &str = "Content-Type: application/json\r\n";
+
+fn app() -> TestApp {
+    World::sqlite().app()
+}
+
+/// Sends this and returns all that comes until the service closes the connection.
+fn closed_after(app: &TestApp, bytes: &[u8]) -> String {
+    let mut raw = Raw::to(app);
+    raw.send(bytes);
+    String::from_utf8(raw.rest()).unwrap()
+}
+
+/// A request for `target` with no body.
+fn ask(app: &TestApp, method: &str, target: &str, headers: &str) -> Answer {
+    let mut raw = Raw::to(app);
+    raw.send(format!("{method} {target} HTTP/1.1\r\nHost: a\r\n{headers}\r\n"));
+    raw.answer().expect("an answer")
+}
+
+/// What is sent to a head that cannot be read: the HTTP library's own answer, and nothing of what
+/// was received.
+fn assert_bare(answer: &str, status: &str) {
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{answer:?}"));
+    let mut lines = head.lines();
+    assert_eq!(lines.next(), Some(format!("HTTP/1.1 {status}").as_str()));
+    let mut names: Vec<&str> = lines.map(|line| line.split_once(':').unwrap().0).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["connection", "content-length", "date"], "{answer}");
+    assert!(head.contains("connection: close"), "{answer}");
+    assert_eq!(body, "", "{answer}");
+}
+
+#[test]
+fn a_head_that_cannot_be_read_gets_a_bare_answer_and_the_end_of_the_connection() {
+    let app = app();
+    let posted = |headers: &str| format!("POST /v1/token-verify HTTP/1.1\r\n{headers}\r\n{{}}");
+    let host = "Host: a\r\n";
+    for request in [
+        "\x16\x03\x01\r\n\r\n".to_owned(),
+        "GET /healthz\r\n\r\n".to_owned(),
+        "GET /healthz HTTP/9.9\r\nHost: a\r\n\r\n".to_owned(),
+        // The preface of HTTP/2.
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(),
+        "GET /healthz HTTP/1.1\r\n\r\n".to_owned(),
+        "GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n".to_owned(),
+        "GET /healthz HTTP/1.1\r\nHost : a\r\n\r\n".to_owned(),
+        "GET /healthz HTTP/1.1\r\nHost: a\r\nX: a\r\n folded\r\n\r\n".to_owned(),
+        "GET /healthz HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n".to_owned(),
+        "GET /straße HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
+        format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(70_000)),
+        "POST /v1/token-verify HTTP/1.0\r\nHost: a\r\n\r\n{}".to_owned(),
+        posted(&format!("{host}Content-Length: -1\r\n")),
+        posted(&format!("{host}Content-Length: +2\r\n")),
+        posted(&format!("{host}Content-Length: 99999999999999999999999999\r\n")),
+        posted(&format!("{host}Content-Length: 2\r\nContent-Length: 2\r\n")),
+        posted(&format!("{host}Content-Length: 2\r\nTransfer-Encoding: chunked\r\n")),
+        posted(&format!("{host}Transfer-Encoding: gzip\r\n")),
+        posted(&format!("{host}Transfer-Encoding: xchunked\r\n")),
+        posted(&format!("{host}Transfer-Encoding: gzip, chunked, chunked\r\n")),
+    ] {
+        println!("{request:.60?}");
+        assert_bare(&closed_after(&app, request.as_bytes()), "400 Bad Request");
+    }
+    let many = "X-A: b\r\n".repeat(100);
+    let head = format!("GET /healthz HTTP/1.1\r\nHost: a\r\n{many}\r\n");
+    assert_bare(&closed_after(&app, head.as_bytes()), "431 Request Header Fields Too Large");
+    // 96 fields and 100 KB are read.
+    let many = "X-A: b\r\n".repeat(94);
+    assert_eq!(ask(&app, "GET", "/healthz", &many).status, 200);
+    let long = format!("X-A: {}\r\n", "b".repeat(100_000));
+    assert_eq!(ask(&app, "GET", "/healthz", &long).status, 200);
+}
+
+#[test]
+fn a_head_without_an_end_is_refused_when_it_fills_its_buffer() {
+    let app = app();
+    let mut raw = Raw::to(&app);
+    raw.send("GET /healthz HTTP/1.1\r\nHost: a\r\nX-A: ");
+    let started = Instant::now();
+    // What is sent after the refusal is thrown away for a moment, so that the answer arrives.
+    while raw.send("b".repeat(10_000)) {
+        assert!(started.elapsed() < Duration::from_secs(4), "it is still taken");
+    }
+    // It may be lost with the connection all the same.
+    let status = raw.answer().map(|it| it.status);
+    assert!(status.is_none_or(|it| it == 431), "{status:?}");
+}
+
+#[test]
+fn a_slow_head_gets_a_bare_408_after_five_seconds() {
+    let app = app();
+    let started = Instant::now();
+    assert_bare(&closed_after(&app, b"GET /healthz HTTP/1.1\r\nHost:"), "408 Request Timeout");
+    let waited = started.elapsed();
+    assert!(waited > Duration::from_secs(3) && waited < Duration::from_secs(9), "{waited:?}");
+}
+
+#[test]
+fn strange_but_legal_requests_are_answered_like_others() {
+    let app = app();
+    // The host in an absolute form is no one's business here.
+    assert_eq!(ask(&app, "GET", "http://evil.example/healthz", "").status, 200);
+    ask(&app, "GET", "http://evil.example/none", "").refused(404, "not_found");
+    ask(&app, "OPTIONS", "*", "").refused(404, "not_found");
+    ask(&app, "CONNECT", "evil.example:443", "").refused(404, "not_found");
+    ask(&app, "get", "/healthz", "").refused(405, "method_not_allowed");
+    for (target, status) in [("/healthz", 405), ("/none", 404)] {
+        let answer = ask(&app, "TRACE", target, "X-Secret: canary\r\n");
+        assert_eq!(answer.status, status);
+        assert!(!answer.shown().contains("canary"), "{}", answer.shown());
+    }
+    let upgrade = "Connection: Upgrade\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAAAA\r\n";
+    assert_eq!(ask(&app, "GET", "/healthz", upgrade).status, 200);
+    let answer = closed_after(&app, b"GET /healthz HTTP/1.0\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.0 200 OK\r\n") && answer.ends_with("{\"status\":\"ok\"}"));
+}
+
+#[test]
+fn whoever_expects_100_continue_is_told_to_go_on() {
+    let app = app();
+    let mut raw = Raw::to(&app);
+    raw.send(format!(
+        "POST /v1/token-verify HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n{JSON}\
+         Content-Length: 13\r\n\r\n"
+    ));
+    assert_eq!(raw.answer().unwrap().status, 100);
+    raw.send("{\"token\":\"a\"}");
+    contract_of("POST", "/v1/token-verify", raw.answer().unwrap()).refused(401, "token_invalid");
+}
+
+#[test]
+fn sixteen_and_more_requests_at_once_get_as_many_answers_in_their_order() {
+    let app = app();
+    let mut raw = Raw::to(&app);
+    let pair = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\nGET /none HTTP/1.1\r\nHost: a\r\n\r\n";
+    raw.send(pair.repeat(100));
+    for _ in 0..100 {
+        assert_eq!(raw.answer().unwrap().status, 200);
+        raw.answer().unwrap().refused(404, "not_found");
+    }
+}
+
+#[test]
+fn a_path_is_what_it_says_and_nothing_else() {
+    let app = app();
+    for path in [
+        "/v1%2Fconfig",
+        "/v1%2fconfig",
+        "/v1/config%00",
+        "/v1/config%0d%0aX-A:%20b",
+        "/%",
+        "/%z",
+        "/%zz",
+        "/%ff%fe",
+        "//v1/config",
+        "/v1//config",
+        "/v1/./config",
+        "/v1/x/../config",
+        "/v1/config;a=b",
+        "/v1/config%20",
+        "/docs/..%2f..%2fetc%2fpasswd",
+        "/docs/%ff",
+        "/docs/../v1/config",
+    ] {
+        let answer = contract_of("GET", path, ask(&app, "GET", path, ""));
+        answer.refused(404, "not_found");
+    }
+    // A letter and its escape are the same (RFC 3986 section 6.2.2).
+    assert_eq!(ask(&app, "GET", "/v1/%63onfig", "").status, 200);
+    for path in ["/v1/users/%ff", "/v1/users/%00", "/v1/users/1%2f2"] {
+        ask(&app, "GET", path, "").refused(401, "authentication_required");
+    }
+    ask(&app, "GET", "/v1/me", "Authorization: Bearer %ff\r\n").refused(401, "token_invalid");
+}
+
+#[test]
+fn chunks_that_are_none_are_malformed() {
+    let app = app();
+    let head = format!(
+        "POST /v1/token-verify HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n{JSON}\r\n"
+    );
+    let answer_to = |chunks: &str| {
+        let mut raw = Raw::to(&app);
+        raw.send(format!("{head}{chunks}"));
+        contract_of("POST", "/v1/token-verify", raw.answer().expect("an answer"))
+    };
+    for chunks in [
+        "zz\r\n{}\r\n0\r\n\r\n",
+        "-1\r\n{}\r\n0\r\n\r\n",
+        "ffffffffffffffffff\r\n{}\r\n0\r\n\r\n",
+        "2\r\n{}0\r\n\r\n",
+        "\r\n{}\r\n0\r\n\r\n",
+    ] {
+        answer_to(chunks).refused(400, "malformed_request");
+    }
+    // A name for the chunk and a trailer are legal, and mean nothing here.
+    for chunks in ["2;a=b\r\n{}\r\n0\r\n\r\n", "2\r\n{}\r\n0\r\nX-Trailer: a\r\n\r\n"] {
+        answer_to(chunks).refused(422, "validation_failed");
+    }
+}
+
+#[test]
+fn chunks_that_trickle_are_given_up_after_ten_seconds() {
+    let app = app();
+    let mut raw = Raw::to(&app);
+    raw.send(format!(
+        "POST /v1/token-verify HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n{JSON}\r\n"
+    ));
+    let started = Instant::now();
+    let answer = std::thread::scope(|scope| {
+        let mut feeder = Raw(raw.0.try_clone().unwrap());
+        scope.spawn(move || {
+            while started.elapsed() < Duration::from_secs(9) && feeder.send("1\r\n \r\n") {
+                std::thread::sleep(Duration::from_millis(300));
+            }
+        });
+        raw.answer()
+    });
+    contract_of("POST", "/v1/token-verify", answer.unwrap()).refused(408, "request_timeout");
+    let waited = started.elapsed();
+    assert!(waited > Duration::from_secs(9) && waited < Duration::from_secs(13), "{waited:?}");
+}
+
+#[test]
+fn json_that_is_meant_to_hurt_is_answered_soon() {
+    let app = app();
+    let keys: Vec<String> = (0..1_700).map(|number| format!("\"{number:x}\":1")).collect();
+    let escaped = "\\u0041".repeat(2_600);
+    let monsters = [
+        (format!("{{\"token\":{}}}", "9".repeat(10_000)), 400, "malformed_request"),
+        (format!("{{\"token\":0.{}}}", "9".repeat(10_000)), 422, "validation_failed"),
+        ("{\"token\":1e999999999}".to_owned(), 400, "malformed_request"),
+        (format!("{{\"token\":{}", "[".repeat(16_000)), 400, "malformed_request"),
+        (format!("{{\"token\":[{}[]]}}", "[],".repeat(5_000)), 422, "validation_failed"),
+        (format!("{{{}}}", keys.join(",")), 422, "validation_failed"),
+        (format!("{{\"token\":\"{escaped}\"}}"), 401, "token_invalid"),
+        ("{\"\\u0074oken\":\"a\",\"token\":\"b\"}".to_owned(), 400, "malformed_request"),
+        ("{\"token\":\"\\u0000\\ud83d\\ude00\"}".to_owned(), 401, "token_invalid"),
+        (format!("{}{{}}", "\n".repeat(16_000)), 422, "validation_failed"),
+    ];
+    for (body, status, code) in monsters {
+        let started = Instant::now();
+        let answer = post(&app, "/v1/token-verify", JSON, body.as_bytes()).refused(status, code);
+        assert!(started.elapsed() < Duration::from_secs(1), "{body:.60}");
+        assert!(answer.body.len() < 4_096, "an answer of {} bytes", answer.body.len());
+    }
+}

@@ -1,0 +1,255 @@
+//! A service that outgrows its file: everything goes to Postgres, and back.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::api::{Api, PASSWORD};
+use crate::letters::Mailbox;
+use crate::postgres;
+use crate::postgres::free_port;
+use crate::service::{Finished, Setup};
+use crate::sql;
+
+const NEW_PASSWORD: &str = "a lantern on the pier";
+
+/// The file of a service without settings.
+fn file(setup: &Setup) -> PathBuf {
+    setup.folder().join("data/hallpass.db")
+}
+
+fn sqlite_url(path: &Path) -> String {
+    format!("sqlite://{}", path.display())
+}
+
+fn copy(setup: &Setup, from: &str, to: &str) -> Finished {
+    setup.run(&["copy-database", "--from", from, "--to", to])
+}
+
+fn copied(setup: &Setup, from: &str, to: &str) -> Finished {
+    let finished = copy(setup, from, to);
+    assert!(finished.success, "{}\n{}", finished.stdout, finished.stderr);
+    finished
+}
+
+/// A service whose tokens stay good wherever its data is.
+fn setup() -> Setup {
+    Setup::on_sqlite()
+        .with("HALLPASS_SECRET", "the same in every place, 32 bytes and more")
+        .with("HALLPASS_PUBLIC_URL", "http://localhost:8000")
+}
+
+/// What people hold in their hands.
+struct Held {
+    access_token: String,
+    refresh_token: String,
+    reset_code: String,
+    deleted_user: u64,
+}
+
+fn registered(api: &Api, mailbox: &Mailbox, address: &str) -> String {
+    let token = api.register(address);
+    api.verify(&token, &mailbox.code_for(address))
+}
+
+fn user_id(api: &Api, token: &str) -> u64 {
+    api.verify_token(token).text("sub").parse().unwrap()
+}
+
+/// Fills the file by use: accounts, sessions, a refresh, a reset, a proof and a mail that wait.
+fn use_it(setup: Setup, mailbox: &Mailbox) -> (Setup, Held) {
+    let service = setup.start();
+    let api = service.api();
+    for address in ["mina@example.com", "noa@example.com"] {
+        let token = registered(&api, mailbox, address);
+        let profile = json!({"metadata": {"이름": "민아 \u{1F511} \"x\" \\ \t"}});
+        let answer = api.send("PATCH", "/v1/me", &token, &profile);
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    let session = api.log_in("mina@example.com", PASSWORD);
+    let refresh = json!({"refresh_token": session.text("refresh_token")});
+    let session = api.post("/v1/token-refresh", &refresh);
+
+    let gone = registered(&api, mailbox, "gone@example.com");
+    let deleted_user = user_id(&api, &gone);
+    let deleted = api.send("DELETE", "/v1/me", &gone, &json!({"password": PASSWORD}));
+    assert_eq!(deleted.status, 204, "{deleted:?}");
+
+    api.post("/v1/password-reset", &json!({"email": "noa@example.com"}));
+    let reset_code = loop {
+        if let [_, code] = mailbox.codes()["noa@example.com"].as_slice() {
+            break code.clone();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let access_token = session.text("access_token");
+    let refresh_token = session.text("refresh_token");
+    service.stop();
+
+    // The mail server is away, and then the power.
+    let nobody = format!("smtp://127.0.0.1:{}", free_port());
+    let setup =
+        setup.with("HALLPASS_SMTP_URL", &nobody).with("HALLPASS_MAIL_FROM", "a@example.com");
+    let service = setup.start();
+    service.api().register("late@example.com");
+    service.kill();
+    let setup = setup.without("HALLPASS_SMTP_URL").without("HALLPASS_MAIL_FROM");
+    (setup, Held { access_token, refresh_token, reset_code, deleted_user })
+}
+
+/// Everything that was good before is good here.
+fn goes_on(setup: &Setup, mailbox: &Mailbox, held: &Held) {
+    let service = setup.start();
+    let api = service.api();
+    let answer = api.verify_token(&held.access_token);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let refresh = json!({"refresh_token": held.refresh_token});
+    let refreshed = api.post("/v1/token-refresh", &refresh);
+    assert_eq!(refreshed.status, 200, "{refreshed:?}");
+    let profile = api.send("GET", "/v1/me", &refreshed.text("access_token"), &json!({}));
+    assert_eq!(profile.body["metadata"]["이름"], "민아 \u{1F511} \"x\" \\ \t");
+
+    let reset = json!({
+        "email": "noa@example.com", "code": held.reset_code, "new_password": NEW_PASSWORD,
+    });
+    let answer = api.post("/v1/password-reset/confirm", &reset);
+    assert_eq!(answer.status, 204, "{answer:?}");
+    assert_eq!(api.log_in("noa@example.com", NEW_PASSWORD).status, 200);
+    assert_eq!(api.log_in("noa@example.com", PASSWORD).status, 401);
+    assert_eq!(api.log_in("gone@example.com", PASSWORD).status, 401);
+
+    // The mail that waited goes out, and the number of somebody who is gone is not given again.
+    mailbox.wait_for(["late@example.com"], Duration::from_secs(30));
+    let next = registered(&api, mailbox, "next@example.com");
+    assert_eq!(user_id(&api, &next), held.deleted_user + 1);
+    service.stop();
+}
+
+#[test]
+fn a_service_goes_on_in_postgres_where_it_was_in_sqlite() {
+    let Some(postgres) = postgres::fresh_schema() else { return };
+    let setup = setup();
+    let mailbox = Mailbox::folder(&setup);
+    let (setup, held) = use_it(setup, &mailbox);
+    let before = sql::everything(&file(&setup));
+    for table in
+        ["users", "sessions", "refresh_tokens", "registrations", "one_time_tokens", "outbox"]
+    {
+        assert!(!before[table].is_empty(), "nothing in {table}");
+    }
+    let finished = copied(&setup, &sqlite_url(&file(&setup)), &postgres);
+    assert_eq!(finished.stdout.matches("equal").count(), before.len(), "{}", finished.stdout);
+    assert!(finished.stderr.contains("copied users: 2 of 2"), "{}", finished.stderr);
+    assert_eq!(sql::everything(&file(&setup)), before, "the source was changed");
+
+    let back = setup.folder().join("new folder/back?.db");
+    copied(&setup, &postgres, &sqlite_url(&back));
+    assert_eq!(sql::everything(&back), before);
+
+    goes_on(&setup.with("DATABASE_URL", &postgres), &mailbox, &held);
+}
+
+#[test]
+fn a_service_goes_on_in_sqlite_where_it_was_in_postgres() {
+    let Some(postgres) = postgres::fresh_schema() else { return };
+    let setup = setup().with("DATABASE_URL", &postgres);
+    let mailbox = Mailbox::folder(&setup);
+    let (setup, held) = use_it(setup, &mailbox);
+    copied(&setup, &postgres, &sqlite_url(&file(&setup)));
+    goes_on(&setup.without("DATABASE_URL"), &mailbox, &held);
+}
+
+#[test]
+fn every_column_of_every_table_arrives() {
+    let Some(postgres) = postgres::fresh_schema() else { return };
+    let setup = Setup::on_sqlite();
+    assert!(setup.run(&["migrate"]).success);
+    sql::fill_every_column(&file(&setup));
+    let before = sql::everything(&file(&setup));
+    let back = setup.folder().join("back.db");
+    copied(&setup, &sqlite_url(&file(&setup)), &postgres);
+    copied(&setup, &postgres, &sqlite_url(&back));
+    assert_eq!(sql::everything(&back), before);
+    let beside = setup.folder().join("beside.db");
+    copied(&setup, &sqlite_url(&back), &sqlite_url(&beside));
+    assert_eq!(sql::everything(&beside), before);
+    let Some(other) = postgres::fresh_schema() else { return };
+    let finished = copied(&setup, &postgres, &other);
+    assert_eq!(finished.stdout.matches("equal").count(), before.len(), "{}", finished.stdout);
+}
+
+#[test]
+fn a_copy_is_of_one_moment_while_the_service_goes_on() {
+    let Some(postgres) = postgres::fresh_schema() else { return };
+    for setup in [Setup::on_sqlite(), Setup::on_sqlite().with("DATABASE_URL", &postgres)] {
+        let service = setup.start();
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let (api, done) = (service.api(), &done);
+            scope.spawn(move || {
+                for number in 0.. {
+                    if done.load(std::sync::atomic::Ordering::SeqCst) {
+                        break;
+                    }
+                    api.register(&format!("person-{number}@example.com"));
+                }
+            });
+            let from = if setup.has("DATABASE_URL") {
+                postgres.clone()
+            } else {
+                sqlite_url(&file(&setup))
+            };
+            let copies: Vec<PathBuf> =
+                (0..5).map(|number| setup.folder().join(format!("copy-{number}.db"))).collect();
+            let outcomes: Vec<Finished> =
+                copies.iter().map(|to| copy(&setup, &from, &sqlite_url(to))).collect();
+            done.store(true, std::sync::atomic::Ordering::SeqCst);
+            for (to, outcome) in copies.iter().zip(outcomes) {
+                assert!(outcome.success, "{}\n{}", outcome.stdout, outcome.stderr);
+                // A registration and its mail are written together.
+                let alone = "registrations r WHERE NOT EXISTS \
+                             (SELECT 1 FROM outbox o WHERE o.subject_id = r.id)";
+                assert_eq!(sql::count_sqlite(to, alone), 0);
+            }
+        });
+        assert_eq!(service.log().matches(" WARN ").count(), 0, "{}", service.log());
+    }
+}
+
+/// Enough accounts that a copy takes a while.
+fn with_many_users() -> Setup {
+    let setup = Setup::on_sqlite();
+    assert!(setup.run(&["migrate"]).success);
+    sql::change_sqlite(
+        &file(&setup),
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 120000)
+         INSERT INTO users (username, username_norm, email_verified, password_hash, is_active,
+             is_staff, is_superuser, locale, created_at, updated_at)
+         SELECT 'p' || i, 'p' || i, 0, 'x', 1, 0, 0, 'en', i, i FROM n",
+    );
+    setup
+}
+
+const HALF_WAY: &str = "copied users: 100000 of 120000";
+
+#[test]
+fn kill_9_in_the_middle_leaves_an_empty_postgres() {
+    let Some(postgres) = postgres::fresh_schema() else { return };
+    let setup = with_many_users();
+    let from = sqlite_url(&file(&setup));
+    let arguments = ["copy-database", "--from", &from, "--to", &postgres];
+    setup.kill_when_it_says(&arguments, HALF_WAY);
+    assert_eq!(sql::count_postgres(&postgres, "users"), 0);
+}
+
+#[test]
+fn kill_9_in_the_middle_leaves_an_empty_file() {
+    let setup = with_many_users();
+    let (from, to) = (sqlite_url(&file(&setup)), setup.folder().join("target.db"));
+    let arguments = ["copy-database", "--from", &from, "--to", &sqlite_url(&to)];
+    setup.kill_when_it_says(&arguments, HALF_WAY);
+    assert_eq!(sql::count_sqlite(&to, "users"), 0);
+    copied(&setup, &from, &sqlite_url(&to));
+    assert_eq!(sql::count_sqlite(&to, "users"), 120_000);
+}

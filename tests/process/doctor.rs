@@ -1,0 +1,64 @@
+//! `hallpass doctor`: what is right, what deserves a look, what is wrong.
+
+use crate::postgres::free_port;
+use crate::service::Setup;
+
+fn line<'a>(output: &'a str, name: &str) -> &'a str {
+    let found = output.lines().find(|line| line.get(5..).is_some_and(|it| it.starts_with(name)));
+    found.unwrap_or_else(|| panic!("no {name} in:\n{output}"))
+}
+
+fn is_well(setup: &Setup) {
+    let before = setup.run(&["doctor"]);
+    assert!(!before.stdout.contains("ok   database"), "{}", before.stdout);
+    assert!(setup.run(&["migrate"]).success);
+    let report = setup.run(&["doctor"]);
+    assert!(report.success, "{}{}", report.stdout, report.stderr);
+    for name in ["settings", "database", "keys", "mail", "browsers", "proxies"] {
+        assert!(line(&report.stdout, name).starts_with("ok   "), "{}", report.stdout);
+    }
+    assert!(line(&report.stdout, "public URL").starts_with("look "), "{}", report.stdout);
+}
+
+#[test]
+fn a_service_on_sqlite_is_well() {
+    is_well(&Setup::on_sqlite().with("HALLPASS_BCRYPT_COST", "10"));
+}
+
+#[test]
+fn a_service_on_postgres_is_well() {
+    let Some(setup) = Setup::on_postgres() else { return };
+    let setup = setup.with("HALLPASS_BCRYPT_COST", "10");
+    is_well(&setup);
+    assert!(setup.run(&["doctor"]).stdout.contains("its clock and ours are"));
+}
+
+#[test]
+fn each_fault_is_explained() {
+    let setup =
+        Setup::on_sqlite().with("HALLPASS_SMTP_URL", &format!("smtp://127.0.0.1:{}", free_port()));
+    assert!(setup.run(&["migrate"]).success);
+    setup.start().stop();
+    let report = setup.with("HALLPASS_SECRET", "another secret than before").run(&["doctor"]);
+    assert!(!report.success);
+    for name in ["passwords", "keys", "mail"] {
+        assert!(line(&report.stdout, name).starts_with("BAD  "), "{}", report.stdout);
+    }
+    assert!(report.stdout.contains("another HALLPASS_SECRET"), "{}", report.stdout);
+    assert!(report.stderr.contains("3 of these"), "{}", report.stderr);
+}
+
+#[test]
+fn log_ins_that_all_seem_to_come_from_one_place_deserve_a_look() {
+    let setup = Setup::on_sqlite();
+    let admin = ["create-superuser", "--username", "admin", "--password", "plum tree at dusk"];
+    assert!(setup.run(&admin).success);
+    let service = setup.start();
+    for _ in 0..20 {
+        assert_eq!(service.api().log_in("admin", "plum tree at dusk").status, 200);
+    }
+    service.stop();
+    let report = setup.run(&["doctor"]).stdout;
+    assert!(line(&report, "proxies").starts_with("look "), "{report}");
+    assert!(report.contains("20 of the last 20 log-ins came from 127.0.0.0/24"), "{report}");
+}

@@ -1,0 +1,139 @@
+//! The machine's clock is set, by an hour back and an hour ahead, under the real binary: libfaketime
+//! (Debian: faketime) moves what the process takes for the time. Its timers stay, as in reality.
+
+use std::fs;
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::skip;
+use crate::api::{Answer, Api, PASSWORD};
+use crate::letters::Mailbox;
+use crate::service::Setup;
+
+const MINA: &str = "mina@example.com";
+/// The service looks for ended sessions twice a second.
+const SYNC: Duration = Duration::from_millis(1500);
+
+struct Clock(PathBuf);
+
+impl Clock {
+    /// The clock of services made with this setup.
+    fn of(setup: Setup) -> Option<(Setup, Self)> {
+        let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+        let library = folders
+            .map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"))
+            .find(|library| library.exists());
+        let Some(library) = library else {
+            skip("there is no libfaketime on this machine (Debian: apt-get install faketime)");
+            return None;
+        };
+        let clock = Self(setup.folder().join("clock"));
+        clock.set("+0");
+        let setup = setup
+            .with("LD_PRELOAD", library.to_str().unwrap())
+            .with("FAKETIME_TIMESTAMP_FILE", clock.0.to_str().unwrap())
+            .with("FAKETIME_NO_CACHE", "1")
+            .with("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+            .with("DONT_FAKE_MONOTONIC", "1");
+        Some((setup, clock))
+    }
+
+    /// So many seconds beside the true time. Never an empty file in between.
+    fn set(&self, offset: &str) {
+        let new = self.0.with_extension("new");
+        fs::write(&new, format!("{offset}\n")).unwrap();
+        fs::rename(new, &self.0).unwrap();
+    }
+}
+
+#[derive(Clone)]
+struct Tokens {
+    access: String,
+    refresh: String,
+}
+
+fn tokens(answer: &Answer) -> Tokens {
+    assert_eq!(answer.status, 200, "{answer:?}");
+    Tokens { access: answer.text("access_token"), refresh: answer.text("refresh_token") }
+}
+
+/// For a while nobody takes `token` for a good one.
+fn never_believed(api: &Api, token: &str) -> Answer {
+    let started = Instant::now();
+    loop {
+        let answer = api.verify_token(token);
+        assert_ne!(answer.status, 200, "a revoked token is believed");
+        if started.elapsed() > SYNC {
+            return answer;
+        }
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_brings_no_revoked_token_back_and_logs_nobody_out() {
+    let Some((setup, clock)) = Clock::of(Setup::on_sqlite()) else { return };
+    let service = setup.start();
+    let (api, mailbox) = (service.api(), Mailbox::folder(&setup));
+    let registration_token = api.register(MINA);
+    api.verify(&registration_token, &mailbox.code_for(MINA));
+    let ended = tokens(&api.log_in(MINA, PASSWORD));
+    let mut kept = tokens(&api.log_in(MINA, PASSWORD));
+    let answer = api.post("/v1/token-revoke", &json!({"refresh_token": ended.refresh}));
+    assert_eq!(answer.status, 204, "{answer:?}");
+    assert_eq!(never_believed(&api, &ended.access).body["code"], "token_revoked");
+
+    clock.set("-3600");
+    never_believed(&api, &ended.access);
+    assert_eq!(api.refresh(&ended.refresh).body["code"], "refresh_token_revoked");
+    // Tokens from the future are not believed; that is why a client refreshes.
+    assert_eq!(api.verify_token(&kept.access).body["code"], "token_invalid");
+    kept = tokens(&api.refresh(&kept.refresh));
+    assert_eq!(api.verify_token(&kept.access).status, 200);
+    // Mail that is ordered now goes out now.
+    let registration_token = api.register("noah@example.com");
+    api.verify(&registration_token, &mailbox.code_for("noah@example.com"));
+
+    clock.set("+0");
+    assert_eq!(never_believed(&api, &ended.access).body["code"], "token_revoked");
+    kept = tokens(&api.refresh(&kept.refresh));
+
+    clock.set("+3600");
+    assert_eq!(never_believed(&api, &ended.access).body["code"], "token_expired");
+    assert_eq!(api.verify_token(&kept.access).body["code"], "token_expired");
+    kept = tokens(&api.refresh(&kept.refresh));
+    assert_eq!(api.verify_token(&kept.access).status, 200);
+
+    // Ahead, the service has forgotten the log-out: its tokens had expired. Now they have not.
+    clock.set("+0");
+    assert_eq!(never_believed(&api, &ended.access).body["code"], "token_revoked");
+    tokens(&api.refresh(&kept.refresh));
+    assert!(!service.log().contains("panic"), "{}", service.log());
+}
+
+#[test]
+fn a_clock_that_is_set_keeps_nobody_waiting_longer_than_the_limits_say() {
+    for limited_on in [Some(Setup::on_sqlite()), Setup::on_postgres()].into_iter().flatten() {
+        let Some((setup, clock)) = Clock::of(limited_on.with("HALLPASS_LIMITS", "on")) else {
+            return;
+        };
+        let service = setup.start();
+        let api = service.api();
+        let exhaust = || {
+            for _ in 0..5 {
+                assert_eq!(api.log_in("nobody", "wrong").status, 401);
+            }
+            let refused = api.log_in("nobody", "wrong");
+            assert_eq!(refused.status, 429, "{refused:?}");
+            assert!(refused.retry_after.is_some_and(|seconds| seconds <= 900), "{refused:?}");
+        };
+        exhaust();
+        for offset in ["-3600", "+0", "+3600", "+0"] {
+            clock.set(offset);
+            thread::sleep(Duration::from_millis(50));
+            exhaust();
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The disk of the SQLite database is full: on a small one of its own, which only root can make.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::skip;
+use crate::api::{Answer, Api, PASSWORD};
+use crate::letters::Mailbox;
+use crate::service::Setup;
+use crate::sql;
+
+const MINA: &str = "mina@example.com";
+
+/// A mounted tmpfs. Gone when dropped.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(folder: PathBuf) -> Option<Self> {
+        if !rustix::process::geteuid().is_root() {
+            // CI runs as root or not; where it does not, this cannot be had.
+            eprintln!("SKIPPED: only root can mount a small disk");
+            return None;
+        }
+        std::fs::create_dir(&folder).unwrap();
+        let done = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=4m,mode=700", "hallpass-test"])
+            .arg(&folder)
+            .status();
+        if !done.is_ok_and(|status| status.success()) {
+            skip("a tmpfs cannot be mounted");
+            return None;
+        }
+        Some(Self(folder))
+    }
+
+    /// Leaves so much room.
+    fn fill_but(&self, room: u64) {
+        let mut filler = File::create(self.filler()).unwrap();
+        for size in [64 * 1024, 4096, 1] {
+            while filler.write_all(&vec![0; size]).is_ok() {}
+        }
+        let length = filler.metadata().unwrap().len();
+        filler.set_len(length - room).unwrap();
+    }
+
+    fn empty(&self) {
+        std::fs::remove_file(self.filler()).unwrap();
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.0.join("filler")
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+fn assert_unavailable(answer: &Answer) {
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert_eq!(answer.body["code"], "unavailable", "{answer:?}");
+    assert!(answer.retry_after.is_some(), "{answer:?}");
+}
+
+/// Registers people until there is no more room, and a little on. Returns those who were told that
+/// it worked.
+fn register_until_full(api: &Api) -> Vec<(String, String)> {
+    let mut acknowledged = Vec::new();
+    let mut refused = 0;
+    for number in 0.. {
+        let email = format!("person-{number}@example.com");
+        let answer = api.try_register(&email).unwrap();
+        if answer.status == 202 {
+            acknowledged.push((email, answer.text("registration_token")));
+        } else {
+            assert_unavailable(&answer);
+            refused += 1;
+        }
+        if refused == 20 {
+            break;
+        }
+        assert!(number < 5_000, "the disk is not full");
+    }
+    acknowledged
+}
+
+#[test]
+fn a_full_disk_costs_503_for_writes_and_loses_nothing() {
+    let setup = Setup::on_sqlite();
+    let Some(disk) = SmallDisk::mount(setup.folder().join("disk")) else { return };
+    let mails = setup.folder().join("mails");
+    let setup = setup
+        .with("DATABASE_URL", "sqlite://disk/hallpass.db")
+        .with("HALLPASS_MAIL_DIR", mails.to_str().unwrap());
+    let mailbox = Mailbox::Folder(mails);
+    let service = setup.start();
+    let api = service.api();
+    let registration_token = api.register(MINA);
+    let access = api.verify(&registration_token, &mailbox.code_for(MINA));
+    let refresh = api.log_in(MINA, PASSWORD).text("refresh_token");
+
+    disk.fill_but(256 * 1024);
+    let acknowledged = register_until_full(&api);
+    assert!(!acknowledged.is_empty(), "nothing was written before the disk was full");
+    disk.fill_but(0);
+    for _ in 0..10 {
+        // Whether a write finds room may change; what it answers may not.
+        for answer in [api.log_in(MINA, PASSWORD), api.try_register("noah@example.com").unwrap()] {
+            assert!([200, 202, 503].contains(&answer.status), "{answer:?}");
+        }
+        assert_eq!(api.verify_token(&access).status, 200);
+        assert_eq!(api.get("/healthz").status, 200);
+    }
+    let refreshed = api.refresh(&refresh);
+    assert!([200, 503].contains(&refreshed.status), "{refreshed:?}");
+
+    disk.empty();
+    let started = Instant::now();
+    while api.log_in(MINA, PASSWORD).status != 200 {
+        assert!(started.elapsed() < Duration::from_secs(10), "{}", service.log());
+        thread::sleep(Duration::from_millis(50));
+    }
+    println!(
+        "{} acknowledged on a full disk; written again {:?} after there was room",
+        acknowledged.len(),
+        started.elapsed()
+    );
+    let refreshed = api.refresh(&refresh);
+    assert_eq!(refreshed.status, 200, "{refreshed:?}");
+    let addresses = acknowledged.iter().map(|(email, _)| email.as_str());
+    let (codes, _) = mailbox.wait_for(addresses, Duration::from_secs(60));
+    for (email, token) in &acknowledged {
+        api.verify(token, codes[email].last().unwrap());
+    }
+    let log = service.log();
+    assert!(!log.contains("panic") && !log.contains("internal error"), "{log}");
+    service.stop();
+    let mut file = sql::sqlite(&disk.0.join("hallpass.db"));
+    let check = "SELECT integrity_check AS line FROM pragma_integrity_check";
+    assert_eq!(sql::lines(&mut file, check), ["ok"]);
+}

@@ -1,0 +1,148 @@
+//! Every connection to the database is taken, or somebody else holds what must be written.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use diesel::connection::SimpleConnection as _;
+use diesel::{Connection as _, PgConnection, SqliteConnection};
+use serde_json::json;
+
+use super::connections::allow_many_connections;
+use crate::api::{Answer, Api, PASSWORD};
+use crate::letters::Mailbox;
+use crate::service::{Service, Setup};
+
+const MINA: &str = "mina@example.com";
+/// Waits of 3 seconds for a connection, 5 for SQLite's lock, and a busy machine.
+const ANSWER_LIMIT: Duration = Duration::from_secs(9);
+/// When a request that has the connection is given up.
+const HELD_LIMIT: Duration = Duration::from_secs(20);
+
+fn assert_refused(answer: &Answer, limit: Duration) {
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert_eq!(answer.content_type, "application/problem+json");
+    assert!(answer.retry_after.is_some(), "{answer:?}");
+    assert!(answer.took < limit, "it took {:?}", answer.took);
+}
+
+/// A service with one person; her access token.
+fn with_mina(setup: &Setup) -> (Service, String) {
+    let service = setup.start();
+    let registration_token = service.api().register(MINA);
+    let code = Mailbox::folder(setup).code_for(MINA);
+    let token = service.api().verify(&registration_token, &code);
+    (service, token)
+}
+
+fn tokens_are_checked_for(span: Duration, api: &Api, token: &str) {
+    let started = Instant::now();
+    while started.elapsed() < span {
+        let answer = api.verify_token(token);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert!(answer.took < Duration::from_secs(1), "it took {:?}", answer.took);
+        assert_eq!(api.get("/healthz").status, 200);
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn wait_until_served(api: &Api) {
+    let started = Instant::now();
+    while api.log_in(MINA, PASSWORD).status != 200 {
+        assert!(started.elapsed() < Duration::from_secs(10), "still refused");
+        thread::sleep(Duration::from_millis(50));
+    }
+    println!("served {:?} after the connections were free", started.elapsed());
+}
+
+#[test]
+fn a_pool_whose_only_connection_waits_costs_503_and_nothing_else() {
+    let Some(setup) = Setup::on_postgres() else { return };
+    let setup = setup.with("HALLPASS_DATABASE_POOL", "1");
+    let (service, token) = with_mina(&setup);
+    let api = service.api();
+    let mut other = PgConnection::establish(&setup.database_url()).unwrap();
+    other.batch_execute("BEGIN; LOCK TABLE users IN ACCESS EXCLUSIVE MODE").unwrap();
+    thread::scope(|scope| {
+        let holder = scope.spawn(|| api.log_in(MINA, PASSWORD));
+        thread::sleep(Duration::from_millis(300));
+        let waiting: Vec<_> = (0..20).map(|_| scope.spawn(|| api.log_in(MINA, PASSWORD))).collect();
+        tokens_are_checked_for(Duration::from_secs(4), &api, &token);
+        for client in waiting {
+            assert_refused(&client.join().unwrap(), ANSWER_LIMIT);
+        }
+        assert_refused(&api.get("/readyz"), ANSWER_LIMIT);
+        assert_refused(&holder.join().unwrap(), HELD_LIMIT);
+    });
+    other.batch_execute("ROLLBACK").unwrap();
+    wait_until_served(&api);
+    assert_eq!(api.verify_token(&token).status, 200);
+    assert!(!service.log().contains("panic"), "{}", service.log());
+}
+
+#[test]
+fn a_file_that_somebody_else_writes_costs_503_for_writes_and_nothing_else() {
+    let setup = Setup::on_sqlite();
+    let (service, token) = with_mina(&setup);
+    let api = service.api();
+    let path = setup.folder().join("data/hallpass.db");
+    let mut other = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+    other.batch_execute("BEGIN IMMEDIATE").unwrap();
+    thread::scope(|scope| {
+        let waiting: Vec<_> = (0..8).map(|_| scope.spawn(|| api.log_in(MINA, PASSWORD))).collect();
+        tokens_are_checked_for(Duration::from_secs(4), &api, &token);
+        assert_eq!(api.get("/readyz").status, 200);
+        for client in waiting {
+            assert_refused(&client.join().unwrap(), HELD_LIMIT);
+        }
+    });
+    other.batch_execute("ROLLBACK").unwrap();
+    wait_until_served(&api);
+    assert!(!service.log().contains("panic"), "{}", service.log());
+}
+
+/// All that comes until the connection is closed.
+fn outcome(mut stream: TcpStream) -> String {
+    stream.set_read_timeout(Some(HELD_LIMIT)).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn beyond_what_may_wait_everybody_is_told_at_once() {
+    allow_many_connections();
+    let Some(setup) = Setup::on_postgres() else { return };
+    let setup = setup.with("HALLPASS_DATABASE_POOL", "1");
+    let (service, token) = with_mina(&setup);
+    let api = service.api();
+    let before = service.resident_kib();
+    let mut other = PgConnection::establish(&setup.database_url()).unwrap();
+    other.batch_execute("BEGIN; LOCK TABLE users IN ACCESS EXCLUSIVE MODE").unwrap();
+    let body = json!({"username": MINA, "password": PASSWORD}).to_string();
+    let request = format!(
+        "POST /v1/token-auth HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    // Connected first, so that all requests come in one burst, before the first is given up.
+    let mut waiting: Vec<TcpStream> =
+        (0..700).map(|_| TcpStream::connect(service.address()).unwrap()).collect();
+    for stream in &mut waiting {
+        stream.write_all(request.as_bytes()).unwrap();
+    }
+    tokens_are_checked_for(Duration::from_secs(1), &api, &token);
+    let grown = service.resident_kib().saturating_sub(before);
+    other.batch_execute("ROLLBACK").unwrap();
+    let answers: Vec<String> = waiting.into_iter().map(outcome).collect();
+    let count = |word: &str| answers.iter().filter(|it| it.contains(word)).count();
+    let (overloaded, unavailable) = (count("overloaded"), count("unavailable"));
+    println!("{overloaded} overloaded, {unavailable} unavailable, {grown} KiB more");
+    assert!(overloaded > 0, "all of them waited");
+    let known = ["overloaded", "unavailable", "access_token"];
+    let strange = answers.iter().find(|it| !known.iter().any(|word| it.contains(word)));
+    assert_eq!(strange, None);
+    assert!(grown < 128 * 1024, "{grown} KiB more");
+    wait_until_served(&api);
+}

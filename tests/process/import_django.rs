@@ -1,0 +1,322 @@
+//! `hallpass import-django`, from databases that a real Django made.
+
+use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
+
+use crate::django_site::{Site, Tables, accounts};
+use crate::postgres;
+use crate::service::{Finished, Setup};
+use crate::sql::sqlite;
+
+/// 2019-03-01 12:00:00.654321 UTC, when account 0 would have joined; the others a day later each.
+const FIRST_JOINED: i64 = 1_551_441_600_654_321;
+const DAY: i64 = 86_400_000_000;
+
+/// A Hallpass that accounts come to.
+struct Target {
+    setup: Setup,
+    postgres: Option<String>,
+}
+
+/// An account as Hallpass has it.
+#[derive(Debug, QueryableByName)]
+struct Stored {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+    #[diesel(sql_type = Text)]
+    username: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    email: Option<String>,
+    #[diesel(sql_type = Bool)]
+    email_verified: bool,
+    #[diesel(sql_type = Text)]
+    password_hash: String,
+    #[diesel(sql_type = Bool)]
+    is_active: bool,
+    #[diesel(sql_type = Bool)]
+    is_staff: bool,
+    #[diesel(sql_type = Bool)]
+    is_superuser: bool,
+    #[diesel(sql_type = BigInt)]
+    created_at: i64,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    last_login_at: Option<i64>,
+}
+
+impl Target {
+    fn on_sqlite() -> Self {
+        Self { setup: Setup::on_sqlite(), postgres: None }
+    }
+
+    fn on_postgres() -> Option<Self> {
+        let url = postgres::fresh_schema()?;
+        let setup = Setup::on_sqlite().with("DATABASE_URL", &url);
+        Some(Self { setup, postgres: Some(url) })
+    }
+
+    fn import(&self, site: &Site, options: &[&str]) -> Finished {
+        self.setup.run(&[&["import-django", "--from", &site.url], options].concat())
+    }
+
+    /// The same where nothing hinders it: what it says.
+    fn import_all(&self, site: &Site, options: &[&str]) -> String {
+        let finished = self.import(site, options);
+        assert!(finished.success, "{}{}", finished.stdout, finished.stderr);
+        assert_eq!(finished.stderr, "");
+        finished.stdout
+    }
+
+    fn stored(&self) -> Vec<Stored> {
+        let query = sql_query("SELECT * FROM users ORDER BY id");
+        if let Some(url) = &self.postgres {
+            query.load(&mut PgConnection::establish(url).unwrap()).unwrap()
+        } else {
+            let file = self.setup.folder().join("data/hallpass.db");
+            query.load(&mut sqlite(&file)).unwrap()
+        }
+    }
+
+    fn one(&self, id: i64) -> Stored {
+        self.stored().into_iter().find(|user| user.id == id).unwrap()
+    }
+
+    fn make_superuser(&self, username: &str, email: Option<&str>) -> String {
+        let mut arguments =
+            vec!["create-superuser", "--username", username, "--password", "plum tree at dusk"];
+        arguments.extend(email.iter().flat_map(|email| ["--email", email]));
+        let made = self.setup.run(&arguments);
+        assert!(made.success, "{}", made.stderr);
+        made.stdout
+    }
+}
+
+fn everything_is_kept(target: &Target) {
+    let stored = target.stored();
+    let expected = accounts();
+    assert_eq!(stored.len(), expected.len());
+    for (user, account) in stored.iter().zip(&expected) {
+        assert_eq!(user.id, account.id);
+        assert_eq!(user.username, account.username);
+        let email = account.primary.as_ref().or(Some(&account.email)).filter(|it| !it.is_empty());
+        assert_eq!(user.email.as_ref(), email);
+        assert_eq!(user.email_verified, account.verified || account.primary.is_some(), "{user:?}");
+        assert_eq!(
+            (user.is_active, user.is_staff, user.is_superuser),
+            (account.is_active, account.is_staff, account.is_superuser)
+        );
+        assert_eq!(user.created_at, FIRST_JOINED + account.id * DAY);
+        let last_login = (account.id == 3).then_some(1_764_547_199_123_456);
+        assert_eq!(user.last_login_at, last_login, "{user:?}");
+    }
+}
+
+fn everybody_logs_in_with_the_old_password(target: &Target) {
+    let service = target.setup.start();
+    let api = service.api();
+    for account in accounts() {
+        let before = target.one(account.id).password_hash;
+        let password = account.password.as_deref().unwrap_or("unusable");
+        let expected = match (&account.password, account.is_active) {
+            (None, _) => (401, "invalid_credentials"),
+            (_, false) => (403, "account_disabled"),
+            _ => (200, ""),
+        };
+        let wrong = api.log_in(&account.username, &format!("{password}x"));
+        assert_eq!(wrong.status, 401, "{}", account.username);
+        let first = api.log_in(&account.username, password);
+        assert_eq!(
+            (first.status, first.body["code"].as_str().unwrap_or_default()),
+            expected,
+            "{}",
+            account.username
+        );
+        let after = target.one(account.id).password_hash;
+        if first.status != 200 {
+            assert_eq!(after, before);
+            continue;
+        }
+        let verified = api.verify_token(&first.text("access_token"));
+        assert_eq!(verified.body["sub"], account.id.to_string(), "{verified:?}");
+        assert!(after.starts_with("$bcrypt-sha256$"), "{}: {after}", account.username);
+        assert_eq!(api.log_in(&account.username, password).status, 200, "{}", account.username);
+    }
+    // By address too, the primary one.
+    assert_eq!(api.log_in("bcrypt@example.com", "plum tree at dusk").status, 200);
+    assert_eq!(api.log_in("new@example.com", "double river stone").status, 200);
+    assert_eq!(api.log_in("old@example.com", "double river stone").status, 401);
+}
+
+fn a_whole_site_comes_over(site: &Site, target: &Target) {
+    let before = site.bytes();
+    let summary = "further addresses, left behind: 1\nwithout a password: 1\n";
+    let dry = target.import_all(site, &["--dry-run"]);
+    assert_eq!(dry, format!("{summary}would be imported: 12\n"));
+    assert!(target.stored().is_empty());
+    assert_eq!(target.import_all(site, &[]), format!("{summary}imported: 12\n"));
+    everything_is_kept(target);
+    // Who comes next gets the next number.
+    assert_eq!(target.make_superuser("next", None), "superuser next has number 21\n");
+    everybody_logs_in_with_the_old_password(target);
+    assert!(site.bytes() == before, "the site's database was touched");
+}
+
+#[test]
+fn a_site_on_sqlite_comes_over_to_sqlite() {
+    a_whole_site_comes_over(&Site::on_sqlite(Tables::WithAllauth), &Target::on_sqlite());
+}
+
+#[test]
+fn a_site_on_sqlite_comes_over_to_postgres() {
+    let Some(target) = Target::on_postgres() else { return };
+    a_whole_site_comes_over(&Site::on_sqlite(Tables::WithAllauth), &target);
+}
+
+#[test]
+fn a_site_on_postgres_comes_over_to_sqlite() {
+    let Some(site) = Site::on_postgres(Tables::WithAllauth) else { return };
+    a_whole_site_comes_over(&site, &Target::on_sqlite());
+}
+
+#[test]
+fn a_site_on_postgres_comes_over_to_postgres() {
+    let Some(site) = Site::on_postgres(Tables::WithAllauth) else { return };
+    a_whole_site_comes_over(&site, &Target::on_postgres().unwrap());
+}
+
+/// Where the site has no table that says what was proven.
+fn no_address_counts_as_proven(site: &Site, target: &Target) {
+    assert_eq!(target.import_all(site, &[]), "without a password: 1\nimported: 12\n");
+    for (user, account) in target.stored().iter().zip(&accounts()) {
+        assert_eq!(user.email.as_deref().unwrap_or_default(), account.email);
+        assert!(!user.email_verified, "{user:?}");
+    }
+}
+
+#[test]
+fn no_address_of_a_site_without_allauth_counts_as_proven() {
+    no_address_counts_as_proven(&Site::on_sqlite(Tables::Plain), &Target::on_sqlite());
+}
+
+#[test]
+fn no_address_of_a_postgres_site_without_allauth_counts_as_proven() {
+    let Some(site) = Site::on_postgres(Tables::Plain) else { return };
+    no_address_counts_as_proven(&site, &Target::on_postgres().unwrap());
+}
+
+fn a_second_run_adds_what_is_new(target: &Target) {
+    let site = Site::on_sqlite(Tables::WithAllauth);
+    target.import_all(&site, &[]);
+    let service = target.setup.start();
+    assert_eq!(service.api().log_in("pbkdf2", "quiet river stone").status, 200);
+    service.stop();
+    let renewed = target.one(3);
+    // What has changed on the site since does not come over, not even a name.
+    site.execute("UPDATE auth_user SET email = 'else@example.com', password = '!' WHERE id = 3");
+    site.execute("UPDATE auth_user SET username = 'renamed' WHERE id = 4");
+    site.add(40, "new", "new.one@example.com", "md5$salt$5f4dcc3b5aa765d61d8327deb882cf99");
+    let second = target.import_all(&site, &[]);
+    let unknown = "with a password that cannot be checked here: 1 (numbers 40)";
+    let here = "here already, left as they are";
+    assert_eq!(second, format!("{here}: 12\n{unknown}\nimported: 1\n"));
+    let kept = target.one(3);
+    assert_eq!(kept.email, renewed.email);
+    assert_eq!(kept.password_hash, renewed.password_hash);
+    assert_eq!(target.one(4).username, "pbkdf2-sha1");
+    assert_eq!(target.one(40).created_at, 1_582_938_123_000_000);
+    let third = target.import_all(&site, &[]);
+    assert_eq!(third, format!("{here}: 13\nimported: 0\n"));
+    assert_eq!(target.make_superuser("next", None), "superuser next has number 41\n");
+}
+
+#[test]
+fn a_second_run_adds_only_what_is_new_on_sqlite() {
+    a_second_run_adds_what_is_new(&Target::on_sqlite());
+}
+
+#[test]
+fn a_second_run_adds_only_what_is_new_on_postgres() {
+    let Some(target) = Target::on_postgres() else { return };
+    a_second_run_adds_what_is_new(&target);
+}
+
+const CONFLICTS: &str = "\
+3 pbkdf2: the number is that of 3 in Hallpass
+3 pbkdf2: the name is that of 30 in Django
+5 bcrypt: the address B***@Example.com is that of 2 in Hallpass
+8 argon2: the name is that of 3 in Hallpass
+9 scrypt: the address s***@example.com is that of 31 in Django
+30 PBKDF2: the name is that of 3 in Django
+31 s***@else.example: the address S***@Example.com is that of 9 in Django
+";
+
+fn conflicts_are_listed_and_nothing_is_half_done(target: &Target) {
+    let site = Site::on_sqlite(Tables::WithAllauth);
+    site.add(30, "PBKDF2", "", "!");
+    site.add(31, "second@else.example", "Scrypt@Example.com", "!");
+    target.make_superuser("keeper", None);
+    target.make_superuser("other", Some("bcrypt@example.com"));
+    target.make_superuser("ARGON2", None);
+
+    for (options, was, imported) in
+        [(&["--dry-run"][..], "would be", "would be imported"), (&[][..], "was", "imported")]
+    {
+        let refused = target.import(&site, options);
+        assert!(!refused.success);
+        let summary = "collide: 6\nfurther addresses, left behind: 1\nwithout a password: 1\n";
+        assert_eq!(refused.stdout, format!("{CONFLICTS}{summary}{imported}: 0\n"));
+        let told = format!("6 accounts collide, so nothing {was} imported");
+        assert!(refused.stderr.contains(&told), "{}", refused.stderr);
+        assert_eq!(target.stored().len(), 3);
+    }
+
+    let drop = ["--skip-conflicts", "--drop-shared-emails", "--dry-run"];
+    let without = target.import_all(&site, &drop);
+    let dropped = "without the address that another has too: 2 (numbers 5, 31)";
+    assert!(without.contains(&format!("\ncollide: 3\n{dropped}\n")), "{without}");
+    assert!(without.ends_with("\nwould be imported: 11\n"), "{without}");
+
+    let skipped = target.import_all(&site, &["--skip-conflicts"]);
+    assert!(skipped.starts_with(CONFLICTS), "{skipped}");
+    assert!(skipped.ends_with("\nimported: 8\n"), "{skipped}");
+    let ids: Vec<i64> = target.stored().iter().map(|user| user.id).collect();
+    assert_eq!(ids, [1, 2, 3, 4, 6, 10, 11, 12, 13, 14, 20]);
+
+    // What is mended on the site comes over next time.
+    site.execute("DELETE FROM auth_user WHERE id IN (30, 31)");
+    let mended = target.import_all(&site, &["--skip-conflicts", "--drop-shared-emails"]);
+    assert!(mended.ends_with("\nimported: 2\n"), "{mended}");
+    assert_eq!(target.one(5).email, None);
+    assert!(!target.one(5).email_verified);
+    assert!(target.one(9).email_verified);
+}
+
+#[test]
+fn conflicts_are_listed_and_nothing_is_half_done_on_sqlite() {
+    conflicts_are_listed_and_nothing_is_half_done(&Target::on_sqlite());
+}
+
+#[test]
+fn conflicts_are_listed_and_nothing_is_half_done_on_postgres() {
+    let Some(target) = Target::on_postgres() else { return };
+    conflicts_are_listed_and_nothing_is_half_done(&target);
+}
+
+#[test]
+fn a_database_of_something_else_is_told_and_none_is_made() {
+    let target = Target::on_sqlite();
+    let file = target.setup.folder().join("nothing.sqlite3");
+    let from = format!("sqlite://{}", file.display());
+    let missing = target.setup.run(&["import-django", "--from", &from]);
+    assert!(!missing.success);
+    assert!(missing.stderr.contains("No such file"), "{}", missing.stderr);
+    assert!(!file.exists());
+
+    std::fs::write(&file, "").unwrap();
+    let empty = target.setup.run(&["import-django", "--from", &from]);
+    assert!(!empty.success);
+    assert!(empty.stderr.contains("no table auth_user"), "{}", empty.stderr);
+
+    let secret = ["import-django", "--from", "postgres://u:secret@db.example/site"];
+    let remote = target.setup.run(&secret);
+    assert!(!remote.success && !remote.stderr.contains("secret"), "{}", remote.stderr);
+}

@@ -1,0 +1,103 @@
+//! `hallpass keys`, beside services that run.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::api::Api;
+use crate::letters::Mailbox;
+use crate::service::Setup;
+
+fn lines(setup: &Setup) -> Vec<String> {
+    let listed = setup.run(&["keys", "list"]);
+    assert!(listed.success, "{}", listed.stderr);
+    listed.stdout.lines().map(str::to_owned).collect()
+}
+
+fn published(api: &Api) -> usize {
+    api.get("/.well-known/jwks.json").body["keys"].as_array().unwrap().len()
+}
+
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < Duration::from_secs(10), "in vain: waited for {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn keys_are_listed_and_rotated(setup: &Setup) {
+    assert!(lines(setup)[0].starts_with("no keys in "));
+    let (one, other) = (setup.start(), setup.start());
+    let registration_token = one.api().register("mina@example.com");
+    let code = Mailbox::folder(setup).code_for("mina@example.com");
+    let token = one.api().verify(&registration_token, &code);
+
+    let first = lines(setup);
+    assert_eq!(first.len(), 1);
+    assert!(first[0].contains("  ES256  active  made 20"), "{first:?}");
+    let kid = first[0].split_once("  ").unwrap().0;
+
+    let rotated = setup.run(&["keys", "rotate"]);
+    assert!(rotated.success, "{}", rotated.stderr);
+    assert!(rotated.stdout.contains("is published and signs from 20"), "{}", rotated.stdout);
+    let listed = lines(setup);
+    assert_eq!(listed.len(), 2);
+    assert!(listed[0].starts_with(kid) && listed[0].contains("  active  "), "{listed:?}");
+    assert!(listed[0].contains("  counts until 20"), "{listed:?}");
+    assert!(listed[1].contains("  ES256  next  "), "{listed:?}");
+    for service in [&one, &other] {
+        wait_until("the next key", || published(&service.api()) == 2);
+        assert_eq!(service.api().verify_token(&token).status, 200);
+    }
+
+    let replaced = setup.run(&["keys", "rotate", "--now"]);
+    assert!(replaced.success, "{}", replaced.stderr);
+    assert!(replaced.stdout.contains("is the only key"), "{}", replaced.stdout);
+    let listed = lines(setup);
+    assert_eq!(listed.len(), 1);
+    assert!(!listed[0].starts_with(kid) && listed[0].contains("  active  "), "{listed:?}");
+    for service in [&one, &other] {
+        wait_until("the only key", || published(&service.api()) == 1);
+        assert_eq!(service.api().verify_token(&token).status, 401);
+        assert!(!service.log().contains("ERROR"), "{}", service.log());
+    }
+}
+
+#[test]
+fn keys_are_listed_and_rotated_on_sqlite() {
+    keys_are_listed_and_rotated(&Setup::on_sqlite());
+}
+
+#[test]
+fn keys_are_listed_and_rotated_on_postgres() {
+    let Some(setup) = Setup::on_postgres() else { return };
+    keys_are_listed_and_rotated(&setup);
+}
+
+#[test]
+fn a_command_with_another_secret_changes_no_key() {
+    let setup = Setup::on_sqlite();
+    let service = setup.start();
+    let before = lines(&setup);
+    let wrong = setup.with("HALLPASS_SECRET", "hunter2-hunter2-hunter2-hunter2-hunter2");
+    for arguments in [&["keys", "rotate"][..], &["keys", "rotate", "--now"]] {
+        let refused = wrong.run(arguments);
+        assert!(!refused.success);
+        assert!(refused.stderr.contains("under another HALLPASS_SECRET"), "{}", refused.stderr);
+    }
+    assert_eq!(lines(&wrong), before);
+    service.stop();
+}
+
+#[test]
+fn a_shared_secret_is_left_to_the_operator() {
+    let setup = Setup::on_sqlite()
+        .with("HALLPASS_JWT_ALGORITHM", "HS256")
+        .with("HALLPASS_JWT_SECRET", "hunter2-hunter2-hunter2-hunter2-hunter2");
+    let refused = setup.run(&["keys", "rotate"]);
+    assert!(!refused.success);
+    assert!(refused.stderr.contains("HALLPASS_JWT_SECRET"), "{}", refused.stderr);
+    assert!(!refused.stderr.contains("hunter2"), "{}", refused.stderr);
+    let listed = lines(&setup);
+    assert!(listed[0].contains("yours to change"), "{listed:?}");
+}
