@@ -95,9 +95,11 @@ fn warn_of_gap(noted: store::Result<()>) {
 }
 
 /// The scene, if its account is still there; it stays until the transaction is over. Otherwise a deletion
-/// at the same moment could be followed by a row that has a device again.
+/// at the same moment could be followed by a row that has a device again. Where nobody is meant, the first
+/// account is held for as long: that takes the same time.
 fn while_it_lasts(conn: &mut Conn, scene: Scene) -> store::Result<Scene> {
-    let is_there = users::lock_user(conn, scene.user_id.unwrap_or(NOBODY))?.is_some();
+    let held = users::hold_from(conn, scene.user_id.unwrap_or(NOBODY))?;
+    let is_there = held.is_some() && held == scene.user_id;
     Ok(if is_there { scene } else { Scene::of(None, scene.at) })
 }
 

@@ -171,13 +171,11 @@ impl Arrival {
     }
 }
 
-/// Reads the account, if there is such a one. Otherwise another is read for nothing: that takes time too,
-/// by which known and unknown could be told apart.
+/// Reads the account, if there is such a one. Otherwise the first of all is read for nothing, by the same
+/// statement: reading takes time too, by which known and unknown could be told apart.
 fn read_alike(conn: &mut Conn, id: Option<UserId>) -> store::Result<Option<User>> {
-    match id {
-        Some(id) => users::find_by_id(conn, id),
-        None => users::find_any(conn).map(|_| None),
-    }
+    let read = users::find_from(conn, id.unwrap_or(UserId(0)))?;
+    Ok(read.filter(|user| Some(user.id) == id))
 }
 
 /// The account that is meant by what somebody typed: the name in any letter case, or the address.

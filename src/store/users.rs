@@ -143,9 +143,10 @@ pub fn find_by_id(conn: &mut Conn, id: UserId) -> Result<Option<User>> {
     Ok(users::table.find(id.0).first::<Row>(conn).optional()?.map(User::from))
 }
 
-/// Some account, if there is one.
-pub fn find_any(conn: &mut Conn) -> Result<Option<User>> {
-    Ok(users::table.order(users::id).first::<Row>(conn).optional()?.map(User::from))
+/// The account with that number, or the next one that there is.
+pub fn find_from(conn: &mut Conn, id: UserId) -> Result<Option<User>> {
+    let accounts = users::table.filter(users::id.ge(id.0)).order(users::id);
+    Ok(accounts.first::<Row>(conn).optional()?.map(User::from))
 }
 
 /// The number of the account of that name, without regard to case.
@@ -258,6 +259,19 @@ pub fn lock_user(conn: &mut Conn, id: UserId) -> Result<Option<User>> {
         Conn::Sqlite(sqlite) => users::table.find(id.0).first::<Row>(sqlite).optional()?,
     };
     Ok(row.map(User::from))
+}
+
+/// The number of the account with that number, or of the next one that there is, which nobody deletes
+/// until the transaction is over.
+pub fn hold_from(conn: &mut Conn, id: UserId) -> Result<Option<UserId>> {
+    let numbers =
+        users::table.filter(users::id.ge(id.0)).order(users::id).limit(1).select(users::id);
+    let held: Option<i64> = match conn {
+        Conn::Postgres(postgres) => numbers.for_key_share().get_result(postgres).optional()?,
+        // SQLite has one writer anyway.
+        Conn::Sqlite(sqlite) => numbers.get_result(sqlite).optional()?,
+    };
+    Ok(held.map(UserId))
 }
 
 /// Lets one transaction at a time take rights from superusers: two that each leave the other in place
