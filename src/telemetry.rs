@@ -21,7 +21,8 @@ pub fn init(config: &Config) {
         .with_ansi(std::io::stderr().is_terminal());
     match config.log_format {
         LogFormat::Text => builder.with_target(false).init(),
-        LogFormat::Json => builder.json().flatten_event(true).init(),
+        // Each line has the request it belongs to as `span.request_id`.
+        LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).init(),
     }
     log_panics();
 }

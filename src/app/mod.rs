@@ -248,6 +248,7 @@ fn policy(config: &Config) -> Policy {
         limits: config.limits,
         reauth_window: config.lifetimes.reauth_window,
         security_notices: config.security_notices,
+        event_retention: config.event_retention,
         key_rotation: config.key_rotation,
         links: Links {
             verify_email: link(&config.pages.verify_email, pages::VERIFY_EMAIL),

@@ -169,6 +169,8 @@ pub struct Config {
     pub mail_from: String,
     /// Folder for mail as files.
     pub mail_dir: PathBuf,
+    /// How long it is remembered what happened to accounts.
+    pub event_retention: Duration,
     /// Folder with templates of the operator.
     pub mail_templates: Option<PathBuf>,
     /// Whether the paths of the Django stack are there.
@@ -257,6 +259,7 @@ impl Config {
             mail_dir: s
                 .text("HALLPASS_MAIL_DIR")
                 .map_or_else(|| data_dir.join("mail"), PathBuf::from),
+            event_retention: s.duration("HALLPASS_EVENT_RETENTION", 90 * DAY, DAY, 2 * YEAR),
             mail_templates: s.text("HALLPASS_MAIL_TEMPLATES").map(PathBuf::from),
             drf_jwt: s.choice("HALLPASS_DRF_JWT", true, &[("on", true), ("off", false)]),
             workers: s.number(

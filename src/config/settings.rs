@@ -225,6 +225,11 @@ pub const SETTINGS: &[Setting] = &[
         "10000",
         "Mails that can be ordered in a day in all, 10 to 10000000.",
     ),
+    setting(
+        "HALLPASS_EVENT_RETENTION",
+        "90d",
+        "How long the audit trail remembers what happened to accounts, 1d to 2y.",
+    ),
     setting("HALLPASS_DRF_JWT", "on", "on or off: the paths of django-rest-framework-jwt."),
     setting(
         "HALLPASS_WORKERS",

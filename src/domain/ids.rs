@@ -1,5 +1,7 @@
 //! Identifiers. User ids count up and survive an import; the others are UUIDs as text.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use uuid::{Builder, Uuid};
 
 use super::UtcTime;
@@ -14,18 +16,9 @@ impl std::fmt::Display for UserId {
     }
 }
 
-macro_rules! uuid_id {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-        pub struct $name(pub String);
-
+macro_rules! uuid_text {
+    ($name:ident) => {
         impl $name {
-            /// A new `UUIDv7` (RFC 9562): sorts by the time it was made.
-            pub fn new(now: UtcTime) -> Self {
-                Self(uuid_v7(now).to_string())
-            }
-
             /// An id as a client sent it; `None` if it is none.
             pub fn parse(text: &str) -> Option<Self> {
                 Uuid::parse_str(text).ok().map(|id| Self(id.to_string()))
@@ -36,6 +29,24 @@ macro_rules! uuid_id {
                 &self.0
             }
         }
+    };
+}
+
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+        pub struct $name(pub String);
+
+        impl $name {
+            /// A new `UUIDv7` (RFC 9562): sorts by the time it was made.
+            pub fn new(now: UtcTime) -> Self {
+                Self(uuid_v7(now, &random_tail()).to_string())
+            }
+
+        }
+
+        uuid_text!($name);
 
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -71,12 +82,34 @@ uuid_id!(
     LeaseId
 );
 
-fn uuid_v7(now: UtcTime) -> Uuid {
+/// One line of the audit trail. Ids that one process makes in the same millisecond sort in the order in
+/// which they were made: what one transaction notes reads in the order in which it happened.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct EventId(pub String);
+
+uuid_text!(EventId);
+
+impl EventId {
+    /// A new `UUIDv7` with a counter behind the time (RFC 9562 section 6.2, method 1).
+    pub fn new(now: UtcTime) -> Self {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let mut tail = random_tail();
+        // 18 bits: what the version and the variant leave of the first three bytes.
+        let count = MADE.fetch_add(1, Ordering::Relaxed);
+        let [_, _, high, low] = ((count >> 6) & 0x0fff).to_be_bytes();
+        let [.., last] = (count & 0x3f).to_be_bytes();
+        tail[..3].copy_from_slice(&[high, low, last]);
+        Self(uuid_v7(now, &tail).to_string())
+    }
+}
+
+fn uuid_v7(now: UtcTime, tail: &[u8; 10]) -> Uuid {
     let millis = u64::try_from(now.micros() / 1000).unwrap_or(0);
-    let random: [u8; 16] = super::token::random_bytes();
-    let mut tail = [0; 10];
-    tail.copy_from_slice(&random[..10]);
-    Builder::from_unix_timestamp_millis(millis, &tail).into_uuid()
+    Builder::from_unix_timestamp_millis(millis, tail).into_uuid()
+}
+
+fn random_tail() -> [u8; 10] {
+    super::token::random_bytes()
 }
 
 #[cfg(test)]
@@ -89,5 +122,13 @@ mod tests {
         let later = SessionId::new(UtcTime::from_seconds(1_700_000_001));
         assert!(earlier.as_str() < later.as_str());
         assert_eq!(Uuid::parse_str(later.as_str()).unwrap().get_version_num(), 7);
+    }
+
+    #[test]
+    fn events_of_one_moment_sort_in_the_order_in_which_they_were_made() {
+        let now = UtcTime::from_seconds(1_700_000_000);
+        let ids: Vec<EventId> = (0..10_000).map(|_| EventId::new(now)).collect();
+        assert!(ids.is_sorted_by(|earlier, later| earlier.as_str() < later.as_str()));
+        assert_eq!(Uuid::parse_str(ids[9_999].as_str()).unwrap().get_version_num(), 7);
     }
 }

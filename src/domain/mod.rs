@@ -3,6 +3,7 @@
 
 pub mod device;
 pub mod email;
+pub mod event;
 pub mod fault;
 pub mod ids;
 pub mod language;
@@ -20,8 +21,9 @@ pub mod username;
 
 pub use device::Device;
 pub use email::Email;
+pub use event::{Event, EventKind, Scene};
 pub use fault::Fault;
-pub use ids::{LeaseId, MailId, OneTimeId, RegistrationId, SessionId, TokenId, UserId};
+pub use ids::{EventId, LeaseId, MailId, OneTimeId, RegistrationId, SessionId, TokenId, UserId};
 pub use language::Language;
 pub use limit::{Counted, Counter, Limits, Rate};
 pub use locale::Locale;

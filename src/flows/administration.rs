@@ -1,16 +1,17 @@
 //! What staff do with the accounts of others. Whoever is not staff learns nothing, not even whether
 //! an account exists. Superusers are changed by superusers only, and one always stays.
 
+use super::audit::record_changes;
 use super::change_password::forget_pending;
 use super::delete_account::{delete_account, keep_one_superuser, lock_for_staff};
 use super::{Claims, Error, Flows, Result};
 use crate::domain::{
-    Email, EndReason, Locale, OneTimeId, OneTimeToken, PasswordHash, PlainPassword, Purpose,
-    SessionId, User, UserId, Username, UtcTime,
+    Email, EndReason, EventKind, Locale, OneTimeId, OneTimeToken, PasswordHash, PlainPassword,
+    Purpose, Scene, SessionId, User, UserId, Username, UtcTime,
 };
 use crate::store::outbox::{self, MailKind};
 use crate::store::users::{self, NewUser, UserChanges, UserFilter, UserPage};
-use crate::store::{self, Conn, Unique, one_time_tokens, sessions};
+use crate::store::{self, Conn, Unique, events, one_time_tokens, sessions};
 
 /// An account that staff make.
 #[derive(Debug)]
@@ -44,7 +45,7 @@ pub struct AccountChanges {
 
 impl Flows {
     /// The staff member who holds the token. What the token says of that may be minutes old.
-    fn staff(&self, claims: &Claims) -> Result<User> {
+    pub(super) fn staff(&self, claims: &Claims) -> Result<User> {
         let user = self.own_profile(claims.user_id())?;
         if user.is_staff { Ok(user) } else { Err(Error::PermissionDenied) }
     }
@@ -93,7 +94,8 @@ impl Flows {
             locale: new.locale,
         };
         let now = self.now();
-        let user = self.db.write(move |conn| make(conn, &account, is_invited, now))?;
+        let by = staff.id;
+        let user = self.db.write(move |conn| make(conn, &account, by, is_invited, now))?;
         self.mail_ordered.notify_one();
         tracing::info!(by = staff.id.0, user_id = user.id.0, is_invited, "account made by staff");
         Ok(user)
@@ -111,7 +113,7 @@ impl Flows {
         let (user, ended) = self.db.write(move |conn| {
             let seen = lock_for_staff(conn, id)?;
             may_touch(conn, &staff, &seen)?;
-            change(conn, &seen, changes, now)
+            change(conn, &seen, by, changes, now)
         })?;
         self.note_ended(id, ended, EndReason::AccountDisabled, now);
         tracing::info!(by = by.0, user_id = id.0, "account changed by staff");
@@ -125,7 +127,7 @@ impl Flows {
         let ended = self.db.write(move |conn| {
             let seen = lock_for_staff(conn, id)?;
             may_touch(conn, &staff, &seen)?;
-            delete_account(conn, &seen, now)
+            delete_account(conn, &seen, Some(by), now)
         })?;
         self.note_ended(id, ended, EndReason::AccountDeleted, now);
         tracing::info!(by = by.0, user_id = id.0, "account removed by staff");
@@ -139,6 +141,7 @@ impl Flows {
         let ended = self.db.write(move |conn| {
             let seen = lock_for_staff(conn, id)?;
             may_touch(conn, &staff, &seen)?;
+            events::record(conn, &Scene::of(id, now).by(by), EventKind::SessionsEndedByStaff, "")?;
             forget_pending(conn, &seen)?;
             Ok::<_, Error>(sessions::end_all_sessions(conn, id, None, reason, now)?)
         })?;
@@ -162,12 +165,21 @@ pub(super) fn may_touch(conn: &mut Conn, staff: &User, other: &User) -> Result<(
     }
 }
 
-fn make(conn: &mut Conn, account: &NewUser, is_invited: bool, now: UtcTime) -> Result<User> {
+fn make(
+    conn: &mut Conn,
+    account: &NewUser,
+    by: UserId,
+    is_invited: bool,
+    now: UtcTime,
+) -> Result<User> {
     let user = users::insert_user(conn, account, now).map_err(|error| match error {
         // Only the address can be the name of somebody who chose none.
         store::Error::Duplicate(Unique::Username) if account.chose_no_name() => Error::EmailTaken,
         other => other.into(),
     })?;
+    let how = if is_invited { "invited" } else { "" };
+    let scene = Scene::of(user.id, now).by(by);
+    events::record(conn, &scene, EventKind::AccountCreatedByStaff, how)?;
     if let (true, Some(email)) = (is_invited, &user.email) {
         let token = OneTimeToken {
             id: OneTimeId::new(now),
@@ -191,6 +203,7 @@ fn make(conn: &mut Conn, account: &NewUser, is_invited: bool, now: UtcTime) -> R
 fn change(
     conn: &mut Conn,
     user: &User,
+    by: UserId,
     wanted: AccountChanges,
     now: UtcTime,
 ) -> Result<(User, Vec<SessionId>)> {
@@ -212,6 +225,7 @@ fn change(
         ..UserChanges::default()
     };
     let changed = users::update_user(conn, user.id, &new, now)?.ok_or(Error::NotFound)?;
+    record_changes(conn, &Scene::of(user.id, now).by(by), user, &changed)?;
     if !switched_off {
         return Ok((changed, Vec::new()));
     }

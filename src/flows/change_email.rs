@@ -1,15 +1,17 @@
 //! Changing the address of an account. The new one is proven like that of a registration
 //! ([`super::verify_email`]); the old one is told, with a link that stops or undoes the change.
 
+use super::audit::scene;
 use super::notices::{Notice, order_notice};
 use super::reauthenticate::lock_unchanged;
 use super::register::order_proof;
 use super::{Claims, Error, Flows, Policy, Result, WaitingProof};
 use crate::domain::{
-    Counter, Device, Email, PlainPassword, PlainToken, Registration, RegistrationId, User, UtcTime,
+    Counter, Device, Email, EventKind, PlainPassword, PlainToken, Registration, RegistrationId,
+    User, UtcTime,
 };
 use crate::store::outbox::{self, MailKind};
-use crate::store::{self, Conn, Unique, one_time_tokens, registrations, users};
+use crate::store::{self, Conn, Unique, events, one_time_tokens, registrations, users};
 
 impl Flows {
     /// Orders the proof of `email` for the holder's account. Whether somebody else has the address is
@@ -22,7 +24,7 @@ impl Flows {
         password: Option<&PlainPassword>,
         device: &Device,
     ) -> Result<WaitingProof> {
-        let user = self.reauthenticate(claims, password)?;
+        let user = self.reauthenticate(claims, password, device)?;
         self.reserve(Counter::of_mail(&email, device))?;
         let now = self.now();
         let registration_token = PlainToken::random(PlainToken::REGISTRATION_PREFIX);
@@ -40,8 +42,10 @@ impl Flows {
             changes_email: true,
         };
         let (id, policy, session) = (user.id, self.policy.clone(), claims.session_id());
+        let scene = scene(claims, device, now);
         self.db.write(move |conn| {
             let user = lock_unchanged(conn, &user, &session)?;
+            events::record(conn, &scene, EventKind::EmailChangeRequested, "")?;
             ask_for_proof(conn, &policy, &user, &change, now)
         })?;
         self.mail_ordered.notify_one();

@@ -1,11 +1,14 @@
 //! Changing one's own password. The session that asks goes on; the others end.
 
+use super::audit::scene;
 use super::notices::{Notice, order_notice};
 use super::reauthenticate::lock_for;
 use super::{Claims, Error, Flows, Policy, Result};
-use crate::domain::{EndReason, PasswordHash, PlainPassword, SessionId, User, Username, UtcTime};
+use crate::domain::{
+    Device, EndReason, EventKind, PasswordHash, PlainPassword, SessionId, User, Username, UtcTime,
+};
 use crate::store::outbox::MailKind;
-use crate::store::{Conn, known_devices, one_time_tokens, registrations, sessions, users};
+use crate::store::{Conn, events, known_devices, one_time_tokens, registrations, sessions, users};
 
 /// A log-in may bring the stored hash up to date while the password is compared: then it is compared
 /// once more.
@@ -18,18 +21,23 @@ impl Flows {
         claims: &Claims,
         current: Option<&PlainPassword>,
         new: &PlainPassword,
+        device: &Device,
     ) -> Result<()> {
         for _ in 0..MAX_COMPARISONS {
-            let user = self.reauthenticate(claims, current)?;
+            let user = self.reauthenticate(claims, current, device)?;
             self.check_password_of(&user, new)?;
             self.refuse_breached("new_password", new)?;
             let hash = self.hasher.hash(new)?;
             let (policy, session, now) = (self.policy.clone(), claims.session_id(), self.now());
-            let id = user.id;
+            let (id, scene) = (user.id, scene(claims, device, now));
             let changed = self.db.write(move |conn| {
                 lock_for(conn, id, &session)?;
-                let keep = Some(&session);
-                replace(conn, &policy, &user, &hash, keep, EndReason::PasswordChanged, now)
+                let (keep, reason) = (Some(&session), EndReason::PasswordChanged);
+                let replaced = replace(conn, &policy, &user, &hash, keep, reason, now)?;
+                if replaced.is_some() {
+                    events::record(conn, &scene, EventKind::PasswordChanged, "")?;
+                }
+                Ok::<_, Error>(replaced)
             })?;
             if let Some(ended) = changed {
                 self.note_ended(id, ended, EndReason::PasswordChanged, now);

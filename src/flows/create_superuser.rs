@@ -1,9 +1,9 @@
 //! The operator makes the first account from the command line.
 
 use super::{Error, Flows, Result};
-use crate::domain::{Email, Locale, PlainPassword, User, Username};
-use crate::store::users;
-use crate::store::users::NewUser;
+use crate::domain::{Email, EventKind, Locale, PlainPassword, Scene, User, Username};
+use crate::store::events;
+use crate::store::users::{self, NewUser};
 
 /// Who shall be made.
 #[derive(Debug)]
@@ -39,6 +39,11 @@ impl Flows {
             locale: Locale::default(),
         };
         let now = self.now();
-        self.db.write(move |conn| users::insert_user(conn, &account, now).map_err(Error::from))
+        self.db.write(move |conn| {
+            let user = users::insert_user(conn, &account, now)?;
+            let scene = Scene::of(user.id, now);
+            events::record(conn, &scene, EventKind::Registered, "command_line")?;
+            Ok::<_, Error>(user)
+        })
     }
 }

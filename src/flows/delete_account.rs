@@ -3,8 +3,10 @@
 
 use super::reauthenticate::lock_unchanged;
 use super::{Claims, Error, Flows, Result};
-use crate::domain::{EndReason, PlainPassword, SessionId, User, UserId, UtcTime};
-use crate::store::{Conn, outbox, registrations, sessions, users};
+use crate::domain::{
+    Device, EndReason, EventKind, PlainPassword, Scene, SessionId, User, UserId, UtcTime,
+};
+use crate::store::{Conn, events, outbox, registrations, sessions, users};
 
 impl Flows {
     /// Removes the holder's account. `password` may be missing right after a log-in.
@@ -12,13 +14,14 @@ impl Flows {
         &self,
         claims: &Claims,
         password: Option<&PlainPassword>,
+        device: &Device,
     ) -> Result<()> {
-        let user = self.reauthenticate(claims, password)?;
+        let user = self.reauthenticate(claims, password, device)?;
         let (id, session, now) = (user.id, claims.session_id(), self.now());
         let ended = self.db.write(move |conn| {
             lock_superusers_for(conn, &user)?;
             let user = lock_unchanged(conn, &user, &session)?;
-            delete_account(conn, &user, now)
+            delete_account(conn, &user, None, now)
         })?;
         self.note_ended(id, ended, EndReason::AccountDeleted, now);
         tracing::info!(user_id = id.0, "account deleted by its owner");
@@ -26,12 +29,21 @@ impl Flows {
     }
 }
 
-/// Removes a locked account and all that belongs to it. Returns the sessions that this ended.
-pub(super) fn delete_account(conn: &mut Conn, user: &User, now: UtcTime) -> Result<Vec<SessionId>> {
+/// Removes a locked account and all that belongs to it. Returns the sessions that this ended. `by` is the
+/// staff member who does it; whoever removes the own account is named by nothing.
+pub(super) fn delete_account(
+    conn: &mut Conn,
+    user: &User,
+    by: Option<UserId>,
+    now: UtcTime,
+) -> Result<Vec<SessionId>> {
     keep_one_superuser(conn, user)?;
     let reason = EndReason::AccountDeleted;
     let ended = sessions::end_all_sessions(conn, user.id, None, reason, now)?;
     sessions::erase_devices(conn, user.id)?;
+    events::erase_details(conn, user.id)?;
+    let scene = Scene { actor_id: by, ..Scene::of(user.id, now) };
+    events::record(conn, &scene, EventKind::AccountDeleted, "")?;
     outbox::erase_of(conn, user.id, user.email.as_ref())?;
     if let Some(email) = &user.email {
         registrations::delete_of_address(conn, email)?;

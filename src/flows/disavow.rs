@@ -1,21 +1,22 @@
 //! "This was not me": the link of a security notice. It ends every session, stops what waits for a
 //! click, brings back an address that was replaced, and offers a new password.
 
+use super::audit::record_changes;
 use super::change_password::forget_pending;
 use super::reauthenticate::lock_active;
 use super::{Error, Flows, Result};
 use crate::domain::{
-    Email, EndReason, OneTimeToken, PlainToken, Purpose, SessionId, TokenHash, User, UserId,
-    UtcTime,
+    Device, Email, EndReason, EventKind, OneTimeToken, PlainToken, Purpose, Scene, SessionId,
+    TokenHash, User, UserId, UtcTime,
 };
 use crate::store::outbox::{self, MailKind};
-use crate::store::{self, Conn, Unique, known_devices, one_time_tokens, sessions, users};
+use crate::store::{self, Conn, Unique, events, known_devices, one_time_tokens, sessions, users};
 
 impl Flows {
     /// Does what the link says, once. Opened again, it is answered as the first time.
-    pub fn disavow(&self, token: &PlainToken) -> Result<()> {
-        let (link, now) = (token.hash(), self.now());
-        let Some((id, ended)) = self.db.write(move |conn| undo(conn, &link, now))? else {
+    pub fn disavow(&self, token: &PlainToken, device: &Device) -> Result<()> {
+        let (link, device, now) = (token.hash(), device.clone(), self.now());
+        let Some((id, ended)) = self.db.write(move |conn| undo(conn, &link, &device, now))? else {
             return Ok(());
         };
         self.note_ended(id, ended, EndReason::Disavowed, now);
@@ -28,6 +29,7 @@ impl Flows {
 fn undo(
     conn: &mut Conn,
     link: &TokenHash,
+    device: &Device,
     now: UtcTime,
 ) -> Result<Option<(UserId, Vec<SessionId>)>> {
     let token = one_time_tokens::find_by_link(conn, link)?
@@ -40,9 +42,13 @@ fn undo(
     if !one_time_tokens::consume_token(conn, &token.id, now)? {
         return Ok(None);
     }
+    let scene = Scene::of(user.id, now).on(device);
+    events::record(conn, &scene, EventKind::Disavowed, "")?;
     forget_pending(conn, &user)?;
     known_devices::forget_all(conn, user.id)?;
+    let before = user.clone();
     let user = bring_back(conn, user, &token, now)?;
+    record_changes(conn, &scene, &before, &user)?;
     if let Some(email) = user.email.as_ref().filter(|email| email.is_reachable()) {
         let kind = MailKind::PasswordReset;
         let (subject, about) = (email.normalised(), Some(user.id));

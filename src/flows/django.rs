@@ -2,16 +2,18 @@
 //! `/v1`; what differs is the kind of token and that staff manage accounts without further proof.
 
 use super::administration::may_touch;
+use super::audit::record_changes;
 use super::change_email::tell_old_address;
 use super::change_password::forget_pending;
 use super::delete_account::{delete_account, keep_one_superuser, lock_for_staff};
 use super::{Entrance, Error, Flows, Result};
 use crate::domain::{
-    Email, EmailChange, EndReason, Locale, PasswordHash, PlainPassword, User, UserId, Username,
+    Email, EmailChange, EndReason, EventKind, Locale, PasswordHash, PlainPassword, Scene, User,
+    UserId, Username, UtcTime,
 };
 use crate::security::django_token::{Claims, Origin, RefreshRefusal, Refusal};
 use crate::store::users::{self, NewUser, UserChanges};
-use crate::store::{self, Conn};
+use crate::store::{self, Conn, events};
 
 /// Why a token of this face is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -99,7 +101,11 @@ impl Flows {
     ) -> Result<String> {
         let find = |conn: &mut Conn| users::find_id_by_username(conn, username);
         let open = || {
-            let entered = self.with_password(find, password, |_, _| Ok(()));
+            let (device, now) = (entrance.device.clone(), self.now());
+            let entered = self.with_password(find, password, move |conn, user| {
+                let scene = Scene::of(user.id, now).on(&device);
+                Ok(events::record(conn, &scene, EventKind::LoggedIn, "django")?)
+            });
             entered.map_err(disabled_as_unknown)
         };
         let (user, ()) = self.attempt(username, entrance, find, open)?;
@@ -161,7 +167,7 @@ impl Flows {
     }
 
     /// Makes an active account without a password.
-    pub fn django_create_user(&self, fields: AccountFields) -> Result<User> {
+    pub fn django_create_user(&self, by: &User, fields: AccountFields) -> Result<User> {
         let username = fields.username.ok_or_else(|| Error::Internal("no username".to_owned()))?;
         let new = NewUser {
             username,
@@ -175,9 +181,13 @@ impl Flows {
             is_superuser: false,
             locale: Locale::default(),
         };
-        let now = self.now();
-        let user =
-            self.db.write(move |conn| users::insert_user(conn, &new, now).map_err(Error::from))?;
+        let (by, now) = (by.id, self.now());
+        let user = self.db.write(move |conn| {
+            let user = users::insert_user(conn, &new, now)?;
+            let scene = Scene::of(user.id, now).by(by);
+            events::record(conn, &scene, EventKind::AccountCreatedByStaff, "")?;
+            Ok::<_, Error>(user)
+        })?;
         tracing::info!(user_id = user.id.0, "account made on the Django face");
         Ok(user)
     }
@@ -208,6 +218,7 @@ impl Flows {
                 keep_one_superuser(conn, &before)?;
             }
             let Some(after) = users::update_user(conn, id, &changes, now)? else { return Ok(None) };
+            record_changes(conn, &scene_of(id, &by, now), &before, &after)?;
             if before.email != after.email {
                 forget_pending(conn, &before)?;
             }
@@ -227,7 +238,8 @@ impl Flows {
         let (existed, ended) = self.db.write(move |conn| match lock_for_staff(conn, id) {
             Ok(user) => {
                 may_touch_other(conn, &by, &user)?;
-                Ok((true, delete_account(conn, &user, now)?))
+                let by = (by.id != user.id).then_some(by.id);
+                Ok((true, delete_account(conn, &user, by, now)?))
             }
             Err(Error::NotFound) => Ok((false, Vec::new())),
             Err(error) => Err(error),
@@ -243,6 +255,11 @@ impl Flows {
 /// Oneself everybody may change here; others as under `/v1`.
 fn may_touch_other(conn: &mut Conn, by: &User, user: &User) -> Result<()> {
     if by.id == user.id { Ok(()) } else { may_touch(conn, by, user) }
+}
+
+/// A change of that account by the person or by staff.
+fn scene_of(id: UserId, by: &User, now: UtcTime) -> Scene {
+    Scene { actor_id: (by.id != id).then_some(by.id), ..Scene::of(id, now) }
 }
 
 fn disabled_as_unknown(error: Error) -> Error {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Error, Flows, Result};
 use crate::domain::token::Secrets;
 use crate::domain::{
-    Counted, Counter, Device, Limits, PlainToken, TokenHash, User, UserId, Username, UtcTime,
+    Counted, Counter, Device, Limits, PlainToken, Scene, TokenHash, User, UserId, Username, UtcTime,
 };
 use crate::store::{self, Conn, known_devices, limits};
 
@@ -21,9 +21,9 @@ pub struct Entrance {
 }
 
 impl Flows {
-    /// Counts one use on each counter, or refuses.
-    pub(super) fn reserve(&self, counters: Vec<Counter>) -> Result<()> {
-        let Some(bounds) = self.policy.limits else { return Ok(()) };
+    /// Counts one use on each counter, or refuses. Returns what nobody may do again for a while.
+    pub(super) fn reserve(&self, counters: Vec<Counter>) -> Result<Vec<Counted>> {
+        let Some(bounds) = self.policy.limits else { return Ok(Vec::new()) };
         let (secrets, now) = (self.secrets.clone(), self.now());
         self.db.write(move |conn| reserve(conn, &secrets, &bounds, counters, now))
     }
@@ -34,20 +34,25 @@ impl Flows {
         &self,
         name: &str,
         entrance: &Entrance,
-        owner: impl FnOnce(&mut Conn) -> store::Result<Option<UserId>>,
+        owner: impl Fn(&mut Conn) -> store::Result<Option<UserId>>,
         work: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
-        if self.policy.limits.is_none() {
-            return work();
-        }
         let device = entrance.device_token.as_ref().map(PlainToken::hash);
-        let known = self.db.read(|conn| known_device(conn, device, owner))?;
+        let known = self.db.read(|conn| known_device(conn, device, &owner))?;
         let guesses = guesses_of(name, &entrance.device, known.as_ref());
         let network = Counter::new(Counted::AttemptsOfNetwork, &entrance.device.network);
-        self.reserve(guesses.iter().cloned().chain([network]).collect())?;
+        let mut reached = self.reserve(guesses.iter().cloned().chain([network]).collect())?;
+        reached.retain(|counted| guesses.iter().any(|guess| guess.counted == *counted));
         let outcome = work();
-        if !matches!(outcome, Err(Error::InvalidCredentials)) {
-            self.forgive(guesses);
+        match outcome {
+            Err(Error::InvalidCredentials) => {
+                self.note_wrong_password(owner, &entrance.device, reached);
+            }
+            Err(Error::AccountDisabled) => {
+                self.note_disabled(owner, &entrance.device);
+                self.forgive(guesses);
+            }
+            _ => self.forgive(guesses),
         }
         outcome
     }
@@ -56,12 +61,15 @@ impl Flows {
     pub(super) fn attempt_again<T>(
         &self,
         id: UserId,
+        scene: Scene,
         work: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
         let guesses = vec![Counter::new(Counted::LoginHere, format!("user:{id}"))];
-        self.reserve(guesses.clone())?;
+        let reached = self.reserve(guesses.clone())?;
         let outcome = work();
-        if !matches!(outcome, Err(Error::InvalidCredentials)) {
+        if matches!(outcome, Err(Error::InvalidCredentials)) {
+            self.note_failed_reauthentication(scene, reached);
+        } else {
             self.forgive(guesses);
         }
         outcome
@@ -108,16 +116,18 @@ fn guesses_of(name: &str, device: &Device, known: Option<&TokenHash>) -> Vec<Cou
     }
 }
 
-/// Counts one use on each counter, or refuses and counts none: the refusal undoes the transaction.
+/// Counts one use on each counter, or refuses and counts none: the refusal undoes the transaction. Returns
+/// what nobody may do again for a while.
 pub(super) fn reserve(
     conn: &mut Conn,
     secrets: &Secrets,
     bounds: &Limits,
     mut counters: Vec<Counter>,
     now: UtcTime,
-) -> Result<()> {
+) -> Result<Vec<Counted>> {
     // Always in the same order: two that each hold what the other waits for would wait for ever.
     counters.sort();
+    let mut reached = Vec::new();
     for counter in counters {
         let (counted, name) = (counter.counted, secrets.counter_name(&counter));
         let window_ends = now.after(bounds.rate(counted).window);
@@ -126,6 +136,7 @@ pub(super) fn reserve(
                 let wait = bounds.wait_after(counted, used.uses, used.resets_at.remaining(now));
                 if !wait.is_zero() {
                     limits::set_wait(conn, &name, now.after(wait))?;
+                    reached.push(counted);
                 }
             }
             Err(_) if counted == Counted::LoginInARow => return Err(Error::ProofRequired),
@@ -135,7 +146,7 @@ pub(super) fn reserve(
             }
         }
     }
-    Ok(())
+    Ok(reached)
 }
 
 fn forgive(conn: &mut Conn, secrets: &Secrets, guesses: &[Counter]) -> store::Result<()> {

@@ -111,8 +111,9 @@ impl Flows {
         })?;
         let verdict =
             self.hasher.verify(password, user.as_ref().map(|user| &user.password_hash))?;
+        let user_id = user.as_ref().map(|user| user.id.0);
         let Some(user) = user.filter(|_| verdict.matches) else {
-            tracing::info!("log-in refused: wrong name or password");
+            tracing::info!(user_id, "log-in refused: wrong name or password");
             return Err(Error::InvalidCredentials);
         };
         if user.is_active {

@@ -1,19 +1,23 @@
 //! Ending the session of a refresh token (RFC 7009: an unknown token is no error).
 
 use super::{Error, Flows, Result};
-use crate::domain::{EndReason, PlainToken};
-use crate::store::sessions;
+use crate::domain::{Device, EndReason, EventKind, PlainToken, Scene};
+use crate::store::{events, sessions};
 
 impl Flows {
     /// Ends the session that `token` belongs to, if there is one. A token that was replaced
     /// already still names its session.
-    pub fn log_out(&self, token: &PlainToken) -> Result<()> {
-        let (hash, now) = (token.hash(), self.now());
+    pub fn log_out(&self, token: &PlainToken, device: &Device) -> Result<()> {
+        let (hash, device, now) = (token.hash(), device.clone(), self.now());
         let ended = self.db.write(move |conn| {
             let Some((_, session)) = sessions::find_refresh_token(conn, &hash)? else {
                 return Ok(None);
             };
             let ended = sessions::end_session(conn, &session.id, EndReason::LoggedOut, now)?;
+            if ended {
+                let scene = Scene::of(session.user_id, now).in_session(&session.id).on(&device);
+                events::record(conn, &scene, EventKind::LoggedOut, "")?;
+            }
             Ok::<_, Error>(ended.then_some(session))
         })?;
         if let Some(session) = ended {

@@ -3,6 +3,7 @@
 //! as one variant of [`Error`].
 
 mod administration;
+mod audit;
 mod breached;
 mod change_email;
 mod change_password;
@@ -39,6 +40,7 @@ use tokio::sync::Notify;
 
 pub use crate::security::access_token::Claims;
 pub use crate::security::revocations::Ended;
+pub use crate::store::events::EventPage;
 pub use crate::store::outbox::MailLine;
 pub use crate::store::users::{UserFilter, UserPage};
 pub use administration::{AccountChanges, NewAccount};
@@ -116,6 +118,8 @@ pub struct Policy {
     pub reauth_window: Duration,
     /// Whether people are told by mail what happens to their accounts.
     pub security_notices: bool,
+    /// How long it is remembered what happened to accounts.
+    pub event_retention: Duration,
     /// How long a key signs before the next one takes over; `None`: until an operator says so.
     pub key_rotation: Option<Duration>,
     /// The links of mails.

@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value};
 
+use super::audit::{record_changes, scene};
 use super::reauthenticate::lock_active;
 use super::{Claims, Error, Flows, Result};
-use crate::domain::{Fault, Locale, Metadata, User, UserId, Username};
+use crate::domain::{Device, Fault, Locale, Metadata, User, UserId, Username};
 use crate::store::Conn;
 use crate::store::users::{self, UserChanges};
 
@@ -39,13 +40,23 @@ impl Flows {
     }
 
     /// Changes the holder's account.
-    pub fn update_profile(&self, claims: &Claims, changes: ProfileChanges) -> Result<User> {
+    pub fn update_profile(
+        &self,
+        claims: &Claims,
+        changes: ProfileChanges,
+        device: &Device,
+    ) -> Result<User> {
         let (id, now) = (claims.user_id(), self.now());
-        self.db.write(move |conn| {
-            let user = lock_active(conn, id)?.ok_or(Error::TokenRevoked)?;
-            let changes = applied(conn, &user, changes)?;
-            users::update_user(conn, id, &changes, now)?.ok_or(Error::TokenRevoked)
-        })
+        let scene = scene(claims, device, now);
+        let user = self.db.write(move |conn| {
+            let before = lock_active(conn, id)?.ok_or(Error::TokenRevoked)?;
+            let changes = applied(conn, &before, changes)?;
+            let after = users::update_user(conn, id, &changes, now)?.ok_or(Error::TokenRevoked)?;
+            record_changes(conn, &scene, &before, &after)?;
+            Ok::<_, Error>(after)
+        })?;
+        tracing::info!(user_id = id.0, "profile changed by its owner");
+        Ok(user)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Proving once more who one is, before something that a thief of the session must not do.
 
+use super::audit::scene;
 use super::{Claims, Error, Flows, Result};
-use crate::domain::{PlainPassword, SessionId, User, UserId, UtcTime};
+use crate::domain::{Device, PlainPassword, SessionId, User, UserId, UtcTime};
 use crate::store::{Conn, sessions, users};
 
 impl Flows {
@@ -11,6 +12,7 @@ impl Flows {
         &self,
         claims: &Claims,
         password: Option<&PlainPassword>,
+        device: &Device,
     ) -> Result<User> {
         let id = claims.user_id();
         let Some(password) = password else {
@@ -21,9 +23,13 @@ impl Flows {
             return self.own_profile(id);
         };
         let user = self.own_profile(id)?;
-        self.attempt_again(id, || {
+        self.attempt_again(id, scene(claims, device, self.now()), || {
             let verdict = self.hasher.verify(password, Some(&user.password_hash))?;
-            if verdict.matches { Ok(user) } else { Err(Error::InvalidCredentials) }
+            if verdict.matches {
+                return Ok(user);
+            }
+            tracing::info!(user_id = id.0, "wrong password within a session");
+            Err(Error::InvalidCredentials)
         })
     }
 }

@@ -9,11 +9,11 @@ use super::notices::{Notice, order_notice};
 use super::tokens::refresh_expiry;
 use super::{Error, Flows, Policy, Result, TokenPair};
 use crate::domain::{
-    Counted, Counter, Device, EndReason, PlainToken, RefreshState, Session, TokenHash, User,
-    UtcTime,
+    Counted, Counter, Device, EndReason, EventKind, PlainToken, RefreshState, Scene, Session,
+    TokenHash, User, UtcTime,
 };
 use crate::store::outbox::MailKind;
-use crate::store::{Conn, sessions, users};
+use crate::store::{Conn, events, sessions, users};
 
 /// What became of a presented token.
 enum Outcome {
@@ -30,12 +30,12 @@ impl Flows {
         let successor = self.secrets.refresh_successor(presented);
         let (hash, next, policy) = (presented.hash(), successor.hash(), self.policy.clone());
         let network = Counter::new(Counted::RefreshesOfNetwork, &device.network);
-        let secrets = self.secrets.clone();
+        let (secrets, device) = (self.secrets.clone(), device.clone());
         let outcome = self.db.write(move |conn| {
             if let Some(bounds) = &policy.limits {
                 reserve(conn, &secrets, bounds, vec![network], now)?;
             }
-            exchange(conn, &policy, &hash, &next, now)
+            exchange(conn, &policy, &hash, &next, &device, now)
         })?;
         match outcome {
             Outcome::Granted(user, session, expires_at) => {
@@ -63,6 +63,7 @@ fn exchange(
     policy: &Policy,
     presented: &TokenHash,
     successor: &TokenHash,
+    device: &Device,
     now: UtcTime,
 ) -> Result<Outcome> {
     if let Some(session) = sessions::consume_refresh_token(conn, presented, now)? {
@@ -84,7 +85,7 @@ fn exchange(
             granted(conn, session, expires_at)
         }
         RefreshState::Superseded => Ok(Outcome::Refused(Error::RefreshTokenSuperseded, None)),
-        RefreshState::Reused => end_stolen_session(conn, policy, session, now),
+        RefreshState::Reused => end_stolen_session(conn, policy, session, device, now),
         RefreshState::Revoked => Ok(Outcome::Refused(Error::RefreshTokenRevoked, None)),
         // What could be exchanged was exchanged above, unless its time ran out in between.
         RefreshState::Expired | RefreshState::Current => {
@@ -104,11 +105,14 @@ fn end_stolen_session(
     conn: &mut Conn,
     policy: &Policy,
     session: Session,
+    device: &Device,
     now: UtcTime,
 ) -> Result<Outcome> {
     if sessions::end_session(conn, &session.id, EndReason::TokenReused, now)?
         && let Some(user) = users::find_by_id(conn, session.user_id)?
     {
+        let scene = Scene::of(user.id, now).in_session(&session.id).on(device);
+        events::record(conn, &scene, EventKind::RefreshTokenReused, "")?;
         let kind = MailKind::RefreshTokenReused;
         let notice = Notice { kind, detail: &session.device.label, brings_back: None };
         order_notice(conn, policy, &user, user.email.as_ref(), &notice, now)?;

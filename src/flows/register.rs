@@ -7,12 +7,12 @@ use std::time::Duration;
 use super::tokens::open_session;
 use super::{EmailVerification, Error, Flows, Result, TokenPair, log_in::AMR_PASSWORD};
 use crate::domain::{
-    Counter, Device, Email, Locale, PlainPassword, PlainToken, Registration, RegistrationId, User,
-    Username, UtcTime,
+    Counter, Device, Email, EventKind, Locale, PlainPassword, PlainToken, Registration,
+    RegistrationId, Scene, User, Username, UtcTime,
 };
 use crate::store::outbox::{self, MailKind};
 use crate::store::users::NewUser;
-use crate::store::{self, Conn, Unique, registrations, users};
+use crate::store::{self, Conn, Unique, events, registrations, users};
 
 /// What somebody typed.
 #[derive(Debug)]
@@ -78,6 +78,7 @@ impl Flows {
             EmailVerification::Mandatory => {
                 self.db.write(move |conn| keep_waiting(conn, &registration, now))?;
                 self.mail_ordered.notify_one();
+                tracing::info!("registration waits for its proof");
                 let expires_in = Registration::LIFETIME;
                 let waiting = WaitingProof { registration_token, expires_in };
                 Ok(Registered::VerificationSent(waiting))
@@ -113,6 +114,8 @@ impl Flows {
         let (hash, policy) = (refresh_token.hash(), self.policy.clone());
         let (user, opened) = self.db.write(move |conn| {
             let user = make_account(conn, registration, with_mail, now)?;
+            let scene = Scene::of(user.id, now).on(&device);
+            events::record(conn, &scene, EventKind::Registered, "")?;
             let opened = open_session(conn, &policy, &user, AMR_PASSWORD, &device, &hash, now)?;
             Ok::<_, Error>((user, opened))
         })?;

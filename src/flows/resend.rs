@@ -15,6 +15,7 @@ impl Flows {
                 .map_err(Error::from)
         })?;
         self.mail_ordered.notify_one();
+        tracing::info!("mail of a registration asked for again");
         Ok(())
     }
 }

@@ -6,11 +6,11 @@ use super::limits::forgive_owner;
 use super::{Error, Flows, Result};
 use crate::domain::token::Secrets;
 use crate::domain::{
-    Counted, Counter, Device, Email, EndReason, Locale, OneTimeId, OneTimeToken, PlainPassword,
-    PlainToken, Purpose, User, UtcTime,
+    Counted, Counter, Device, Email, EndReason, EventKind, Locale, OneTimeId, OneTimeToken,
+    PlainPassword, PlainToken, Purpose, Scene, User, UtcTime,
 };
 use crate::store::outbox::{self, MailKind};
-use crate::store::{self, Conn, one_time_tokens, users};
+use crate::store::{self, Conn, events, one_time_tokens, users};
 
 /// What somebody shows who wants to choose a new password.
 #[derive(Clone, Debug)]
@@ -42,6 +42,7 @@ impl Flows {
                 .map_err(Error::from)
         })?;
         self.mail_ordered.notify_one();
+        tracing::info!("password reset asked for");
         Ok(())
     }
 
@@ -72,12 +73,18 @@ impl Flows {
         self.refuse_breached("new_password", new)?;
         let hash = self.hasher.hash(new)?;
         let (id, policy, secrets) = (user.id, self.policy.clone(), self.secrets.clone());
+        let scene = Scene::of(id, now).on(device);
         let ended = self.db.write(move |conn| {
             let user = still_due(conn, &token, now)?.ok_or(refusal)?;
+            let how = if token.purpose == Purpose::Invitation { "invitation" } else { "" };
+            events::record(conn, &scene, EventKind::PasswordReset, how)?;
             let ended = replace(conn, &policy, &user, &hash, None, EndReason::PasswordReset, now)?;
             // What came with a mail to the address proves it.
             if let Some(email) = &user.email {
                 users::mark_email_verified(conn, user.id, email, now)?;
+                if !user.email_verified {
+                    events::record(conn, &scene, EventKind::AddressProven, "")?;
+                }
             }
             forgive_owner(conn, &secrets, &user)?;
             ended.ok_or_else(|| Error::Internal("a locked account changed".to_owned()))
@@ -174,5 +181,7 @@ pub(super) fn reset_token(
         used_at: None,
     };
     one_time_tokens::insert_token(conn, &token, wrong_codes)?;
+    let scene = Scene::of(user.id, now);
+    events::record(conn, &scene, EventKind::PasswordResetRequested, "")?;
     Ok(token)
 }

@@ -1,8 +1,8 @@
 //! The sessions of a person, to look at and to end.
 
 use super::{Claims, Error, Flows, Result};
-use crate::domain::{EndReason, Session, SessionId};
-use crate::store::{registrations, sessions};
+use crate::domain::{Device, EndReason, EventKind, Scene, Session, SessionId};
+use crate::store::{events, registrations, sessions};
 
 impl Flows {
     /// The holder's open sessions, the one used last first.
@@ -12,12 +12,17 @@ impl Flows {
     }
 
     /// Ends one of the holder's sessions.
-    pub fn end_session(&self, claims: &Claims, session: SessionId) -> Result<()> {
+    pub fn end_session(&self, claims: &Claims, session: SessionId, device: &Device) -> Result<()> {
         let (id, now) = (claims.user_id(), self.now());
+        let scene = Scene::of(id, now).in_session(&session).on(device);
         let reason = EndReason::LoggedOut;
         let ended = session.clone();
         let found = self.db.write(move |conn| {
-            sessions::end_session_of(conn, id, &session, reason, now).map_err(Error::from)
+            let found = sessions::end_session_of(conn, id, &session, reason, now)?;
+            if found {
+                events::record(conn, &scene, EventKind::SessionEnded, "")?;
+            }
+            Ok::<_, Error>(found)
         })?;
         if !found {
             return Err(Error::NotFound);
@@ -28,13 +33,18 @@ impl Flows {
     }
 
     /// Ends the holder's sessions besides the one that asks.
-    pub fn end_other_sessions(&self, claims: &Claims) -> Result<()> {
+    pub fn end_other_sessions(&self, claims: &Claims, device: &Device) -> Result<()> {
         let (id, keep, now) = (claims.user_id(), claims.session_id(), self.now());
-        let reason = EndReason::LoggedOut;
+        let (reason, scene) = (EndReason::LoggedOut, Scene::of(id, now).on(device));
         let ended = self.db.write(move |conn| {
             // Whoever is thrown out may have asked for another address.
             registrations::delete_changes(conn, id)?;
-            Ok::<_, Error>(sessions::end_all_sessions(conn, id, Some(&keep), reason, now)?)
+            let ended = sessions::end_all_sessions(conn, id, Some(&keep), reason, now)?;
+            for session in &ended {
+                let scene = scene.clone().in_session(session);
+                events::record(conn, &scene, EventKind::SessionEnded, "")?;
+            }
+            Ok::<_, Error>(ended)
         })?;
         tracing::info!(user_id = id.0, count = ended.len(), "other sessions ended by their owner");
         self.note_ended(id, ended, reason, now);

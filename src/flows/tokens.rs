@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::{Flows, Policy, Result};
 use crate::domain::{
-    Device, EndReason, EndedSession, PlainToken, Session, SessionId, TokenHash, TokenId, User,
-    UserId, UtcTime,
+    Device, EndReason, EndedSession, EventKind, PlainToken, Scene, Session, SessionId, TokenHash,
+    TokenId, User, UserId, UtcTime,
 };
 use crate::security::access_token::Claims;
-use crate::store::{self, Conn, sessions};
+use crate::store::{self, Conn, events, sessions};
 
 /// The tokens a client gets (names of RFC 6749).
 #[derive(Debug)]
@@ -56,6 +56,12 @@ pub(super) fn open_session(
     sessions::insert_refresh_token(conn, refresh_token, &session.id, expires_at)?;
     let keep = i64::from(policy.sessions_per_user);
     let ended = sessions::end_oldest_sessions(conn, user.id, keep, now)?;
+    let scene = Scene::of(user.id, now).on(device);
+    events::record(conn, &scene.clone().in_session(&session.id), EventKind::LoggedIn, amr)?;
+    for session in &ended {
+        let scene = scene.clone().in_session(session);
+        events::record(conn, &scene, EventKind::SessionEnded, EndReason::TooMany.name())?;
+    }
     Ok(OpenedSession { session, ended })
 }
 

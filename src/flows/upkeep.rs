@@ -5,7 +5,9 @@ use std::time::Duration;
 use super::{Error, Flows, Result};
 use crate::domain::OneTimeToken;
 use crate::security::access_token::Refusal;
-use crate::store::{limits, one_time_tokens, outbox, registrations, sessions, signing_keys};
+use crate::store::{
+    Conn, events, limits, one_time_tokens, outbox, registrations, sessions, signing_keys,
+};
 
 /// How long the trace of a registration says "expired" rather than "unknown".
 const REMEMBER_REGISTRATIONS: Duration = Duration::from_hours(7 * 24);
@@ -13,6 +15,8 @@ const REMEMBER_REGISTRATIONS: Duration = Duration::from_hours(7 * 24);
 const REMEMBER_SESSIONS: Duration = Duration::from_hours(30 * 24);
 /// How long a sent mail can be looked up.
 const REMEMBER_MAIL: Duration = Duration::from_hours(30 * 24);
+/// How many events one transaction forgets.
+const EVENTS_AT_ONCE: u32 = 1_000;
 
 /// What waits, and how far this instance is behind.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +71,11 @@ impl Flows {
             limits::purge(conn, now)?;
             outbox::purge(conn, now.before(REMEMBER_MAIL))?;
             Ok::<_, Error>(())
-        })
+        })?;
+        let forget_before = now.before(self.policy.event_retention);
+        let purge = move |conn: &mut Conn| events::purge(conn, forget_before, EVENTS_AT_ONCE);
+        // The writers of others come between.
+        while self.db.write(purge)? {}
+        Ok(())
     }
 }

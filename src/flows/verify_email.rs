@@ -4,6 +4,7 @@
 //! The same proof answers the same success again: mail programs and impatient people open a link
 //! twice.
 
+use super::audit::record_changes;
 use super::change_email::take_address;
 use super::log_in::AMR_PASSWORD;
 use super::reauthenticate::lock_active;
@@ -12,11 +13,11 @@ use super::tokens::open_session;
 use super::{Error, Flows, Policy, Result, TokenPair, VerifyEmailProof};
 use crate::domain::token::Secrets;
 use crate::domain::{
-    Counted, Counter, Device, Email, EndReason, PlainPassword, PlainToken, Registration, Session,
-    SessionId, TokenHash, User, UtcTime,
+    Counted, Counter, Device, Email, EndReason, EventKind, PlainPassword, PlainToken, Registration,
+    Scene, Session, SessionId, TokenHash, User, UtcTime,
 };
 use crate::store::registrations::{self, Found};
-use crate::store::{self, Conn, Unique, sessions, users};
+use crate::store::{self, Conn, Unique, events, sessions, users};
 
 /// How codes and links of mails appear in `amr` (RFC 8176).
 const AMR_ONE_TIME: &str = "otp";
@@ -91,7 +92,8 @@ impl Flows {
         let (hash, policy, email, device) =
             (refresh_token.hash(), self.policy.clone(), registration.email.clone(), device.clone());
         let proven = self.db.write(move |conn| {
-            let user = prove(conn, &policy, &registration, now)?;
+            let scene = Scene { device: device.clone(), ..Scene::of(None, now) };
+            let user = prove(conn, &policy, &registration, scene)?;
             match opening {
                 Opening::Session => log_in(conn, &policy, user, amr, &device, &hash, now),
                 Opening::Nothing => Ok(Proven { user, log_in: None }),
@@ -210,8 +212,9 @@ fn prove(
     conn: &mut Conn,
     policy: &Policy,
     registration: &Registration,
-    now: UtcTime,
+    scene: Scene,
 ) -> Result<User> {
+    let now = scene.at;
     registrations::lock_address(conn, &registration.email)?;
     // Before its registrations: whoever changes the account and then removes them comes this way too.
     let account = match registration.user_id {
@@ -219,14 +222,25 @@ fn prove(
         None => None,
     };
     if registrations::consume_proof(conn, &registration.id, now)? {
-        let user = match account {
+        let user = match &account {
             Some(user) if registration.changes_email => {
-                take_address(conn, policy, &user, &registration.email, now)?
+                take_address(conn, policy, user, &registration.email, now)?
             }
             Some(user) => users::mark_email_verified(conn, user.id, &registration.email, now)?
                 .ok_or(Error::OneTimeTokenInvalid)?,
             None => make_account(conn, registration, now)?,
         };
+        let scene = Scene { user_id: Some(user.id), ..scene };
+        match &account {
+            Some(before) if registration.changes_email => {
+                record_changes(conn, &scene, before, &user)?;
+            }
+            Some(_) => events::record(conn, &scene, EventKind::AddressProven, "")?,
+            None => {
+                events::record(conn, &scene, EventKind::Registered, "")?;
+                events::record(conn, &scene, EventKind::AddressProven, "")?;
+            }
+        }
         registrations::set_owner(conn, &registration.id, user.id)?;
         registrations::delete_others(conn, &registration.email, &registration.id)?;
         return Ok(user);

@@ -44,7 +44,7 @@ pub async fn surround(
     let started = Instant::now();
     // The request must not be cloned before it is routed, so what has no response of its own goes
     // out as an error that brings one.
-    let span = tracing::info_span!("request", id);
+    let span = tracing::info_span!("request", request_id = id);
     let answer = request_id::scope(id.clone(), next.call(request).instrument(span.clone()));
     let answer = AssertUnwindSafe(answer);
     let lost = match answer.catch_unwind().await {

@@ -11,6 +11,7 @@ mod writer;
 
 pub mod copy;
 pub mod django_source;
+pub mod events;
 pub mod import;
 pub mod known_devices;
 pub mod limits;
@@ -114,7 +115,11 @@ impl Db {
         E: From<Error> + Send + 'static,
     {
         match &self.shape {
-            Shape::Sqlite { writer, .. } => writer.run(work),
+            // What the work logs belongs to the request that it is done for.
+            Shape::Sqlite { writer, .. } => {
+                let span = tracing::Span::current();
+                writer.run(move |conn| span.in_scope(|| work(conn)))
+            }
             Shape::Postgres { pool } => {
                 connection::in_transaction(&mut *pool.get().map_err(Error::from)?, work)
             }

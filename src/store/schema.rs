@@ -131,6 +131,20 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    events (id) {
+        id -> Text,
+        user_id -> Nullable<BigInt>,
+        actor_id -> Nullable<BigInt>,
+        kind -> Text,
+        session_id -> Nullable<Text>,
+        device -> Text,
+        network -> Text,
+        detail -> Text,
+        at -> BigInt,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     users,
     sessions,
@@ -141,4 +155,5 @@ diesel::allow_tables_to_appear_in_same_query!(
     signing_keys,
     limits,
     known_devices,
+    events,
 );

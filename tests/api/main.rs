@@ -22,6 +22,7 @@ mod cookies;
 mod cors;
 mod delete_account;
 mod edge;
+mod events;
 mod export;
 mod forward_auth;
 mod hostile_tokens;

@@ -24,6 +24,7 @@ mod doctor;
 mod faults;
 mod import_django;
 mod keys;
+mod logs;
 mod mail_delivery;
 mod settings;
 mod side_by_side;

@@ -67,6 +67,12 @@ impl Setup {
         self
     }
 
+    /// What a setting is.
+    pub fn setting(&self, name: &str) -> &str {
+        let found = self.settings.iter().find(|(known, _)| known == name);
+        &found.unwrap_or_else(|| panic!("{name} is not set")).1
+    }
+
     /// Whether that setting is there.
     pub fn has(&self, name: &str) -> bool {
         self.settings.iter().any(|(known, _)| known == name)
@@ -212,7 +218,9 @@ impl Service {
         let log = self.log();
         let (_, rest) = log.split_once(" on http://")?;
         // A line that is only half written has no end yet.
-        rest.split_once('\n')?.0.trim().parse().ok()
+        let line = rest.split_once('\n')?.0;
+        // In JSON a quote follows.
+        line.split('"').next()?.trim().parse().ok()
     }
 
     /// Where it listens.
@@ -270,6 +278,13 @@ impl Service {
         self.terminate();
         let (status, _) = self.wait(PATIENCE);
         assert!(status.success(), "{status}");
+    }
+
+    /// The same; returns all that it logged.
+    pub fn stop_for_log(self) -> String {
+        let log = self.log.clone();
+        self.stop();
+        read(&log)
     }
 }
 

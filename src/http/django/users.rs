@@ -30,7 +30,7 @@ pub fn answer_list(flows: &Flows, request: &Request, caller: &User) -> Result<An
         "POST" if !caller.is_staff => Err(Answer::forbidden()),
         "POST" => {
             let wanted = read_account(flows, &read_fields(request)?, false, None)?;
-            let user = flows.django_create_user(wanted).map_err(clash)?;
+            let user = flows.django_create_user(caller, wanted).map_err(clash)?;
             let shown = shown(&user, request);
             Ok(Answer::created(shown, url(user.id, request)))
         }

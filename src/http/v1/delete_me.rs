@@ -7,6 +7,7 @@ use crate::domain::PlainPassword;
 use crate::http::bearer::Bearer;
 use crate::http::blocking::State;
 use crate::http::body::{Body, Fields, Json};
+use crate::http::client::Client;
 use crate::http::error::ApiError;
 
 /// Proof that it is the owner who asks.
@@ -40,8 +41,9 @@ impl Body for DeleteMeRequest {
 pub async fn handle(
     state: web::Data<State>,
     Bearer(claims): Bearer,
+    Client(device): Client,
     Json(DeleteMeRequest { password }): Json<DeleteMeRequest>,
 ) -> Result<HttpResponse, ApiError> {
-    state.run(move |flows| flows.delete_own_account(&claims, password.as_ref())).await?;
+    state.run(move |flows| flows.delete_own_account(&claims, password.as_ref(), &device)).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -4,6 +4,7 @@ use actix_web::{HttpResponse, web};
 
 use crate::http::bearer::Bearer;
 use crate::http::blocking::State;
+use crate::http::client::Client;
 use crate::http::error::ApiError;
 
 #[utoipa::path(
@@ -20,7 +21,8 @@ use crate::http::error::ApiError;
 pub async fn handle(
     state: web::Data<State>,
     Bearer(claims): Bearer,
+    Client(device): Client,
 ) -> Result<HttpResponse, ApiError> {
-    state.run(move |flows| flows.end_other_sessions(&claims)).await?;
+    state.run(move |flows| flows.end_other_sessions(&claims, &device)).await?;
     Ok(HttpResponse::NoContent().finish())
 }

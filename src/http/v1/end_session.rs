@@ -5,6 +5,7 @@ use actix_web::{HttpResponse, web};
 use crate::domain::SessionId;
 use crate::http::bearer::Bearer;
 use crate::http::blocking::State;
+use crate::http::client::Client;
 use crate::http::code::Code;
 use crate::http::error::ApiError;
 
@@ -24,9 +25,10 @@ use crate::http::error::ApiError;
 pub async fn handle(
     state: web::Data<State>,
     Bearer(claims): Bearer,
+    Client(device): Client,
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     let id = SessionId::parse(&id).ok_or(Code::NotFound)?;
-    state.run(move |flows| flows.end_session(&claims, id)).await?;
+    state.run(move |flows| flows.end_session(&claims, id, &device)).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -6,12 +6,14 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::account::Account;
+use super::event::Event;
 use super::me::Profile;
 use super::time::rfc3339;
 use crate::domain::{self, OneTimeToken, Registration, UtcTime};
 use crate::flows::{self, MailLine};
 use crate::http::bearer::Bearer;
 use crate::http::blocking::State;
+use crate::http::client::Client;
 use crate::http::error::ApiError;
 
 /// Everything that is stored about a person, besides hashes of secrets.
@@ -29,6 +31,8 @@ pub struct Export {
     one_time_tokens: Vec<ExportedToken>,
     /// Mail about the account or to its address.
     mails: Vec<ExportedMail>,
+    /// What happened to the account, the newest first.
+    events: Vec<Event>,
 }
 
 /// One log-in on one device.
@@ -123,6 +127,7 @@ impl From<flows::Export> for Export {
             registrations: export.registrations.into_iter().map(registration).collect(),
             one_time_tokens: export.one_time_tokens.into_iter().map(token).collect(),
             mails: export.mails.into_iter().map(mail).collect(),
+            events: export.events.into_iter().map(Event::for_owner).collect(),
         }
     }
 }
@@ -180,8 +185,9 @@ fn mail(mail: MailLine) -> ExportedMail {
 pub async fn handle(
     state: web::Data<State>,
     Bearer(claims): Bearer,
+    Client(device): Client,
 ) -> Result<HttpResponse, ApiError> {
-    let export = state.run(move |flows| flows.export(&claims)).await?;
+    let export = state.run(move |flows| flows.export(&claims, &device)).await?;
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_DISPOSITION, "attachment; filename=\"account.json\""))
         .json(Export::from(export)))

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use crate::domain::PlainToken;
 use crate::http::blocking::State;
 use crate::http::body::{Body, Fields, Json};
+use crate::http::client::Client;
 use crate::http::error::ApiError;
 
 /// The link of a security notice.
@@ -37,8 +38,9 @@ impl Body for NotMeRequest {
 /// Undoes what somebody else did.
 pub async fn handle(
     state: web::Data<State>,
+    Client(device): Client,
     Json(NotMeRequest { token }): Json<NotMeRequest>,
 ) -> Result<HttpResponse, ApiError> {
-    state.run(move |flows| flows.disavow(&token)).await?;
+    state.run(move |flows| flows.disavow(&token, &device)).await?;
     Ok(HttpResponse::NoContent().finish())
 }

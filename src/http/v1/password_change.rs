@@ -8,6 +8,7 @@ use crate::flows::Flows;
 use crate::http::bearer::Bearer;
 use crate::http::blocking::State;
 use crate::http::body::{Body, Fields, Json};
+use crate::http::client::Client;
 use crate::http::error::ApiError;
 use crate::http::schema::NewPassword;
 
@@ -47,10 +48,11 @@ impl Body for ChangePasswordRequest {
 pub async fn handle(
     state: web::Data<State>,
     Bearer(claims): Bearer,
+    Client(device): Client,
     Json(ChangePasswordRequest { current_password, new_password }): Json<ChangePasswordRequest>,
 ) -> Result<HttpResponse, ApiError> {
     let flow = move |flows: &Flows| {
-        flows.change_password(&claims, current_password.as_ref(), &new_password)
+        flows.change_password(&claims, current_password.as_ref(), &new_password, &device)
     };
     state.run(flow).await?;
     Ok(HttpResponse::NoContent().finish())

@@ -6,6 +6,7 @@ use super::refresh_token::{RefreshTokenBody, RefreshTokenRequest};
 use super::token_pair::Transport;
 use crate::http::blocking::State;
 use crate::http::body::Json;
+use crate::http::client::Client;
 use crate::http::error::ApiError;
 
 #[utoipa::path(
@@ -23,11 +24,12 @@ use crate::http::error::ApiError;
 pub async fn handle(
     state: web::Data<State>,
     request: HttpRequest,
+    Client(device): Client,
     Json(body): Json<RefreshTokenBody>,
 ) -> Result<HttpResponse, ApiError> {
     let (token, transport) = body.presented(&request, &state.browsers)?;
     if let Some(token) = token {
-        state.run(move |flows| flows.log_out(&token)).await?;
+        state.run(move |flows| flows.log_out(&token, &device)).await?;
     }
     let mut answer = HttpResponse::NoContent();
     if transport == Transport::Cookie {

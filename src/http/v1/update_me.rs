@@ -10,6 +10,7 @@ use crate::flows::{MetadataChange, ProfileChanges};
 use crate::http::bearer::Bearer;
 use crate::http::blocking::State;
 use crate::http::body::{Body, Fields, Json};
+use crate::http::client::Client;
 use crate::http::error::ApiError;
 use crate::http::schema::{ChosenUsername, LocaleTag};
 
@@ -70,8 +71,9 @@ impl Body for ProfileChanges {
 pub async fn handle(
     state: web::Data<State>,
     Bearer(claims): Bearer,
+    Client(device): Client,
     Json(changes): Json<ProfileChanges>,
 ) -> Result<web::Json<Profile>, ApiError> {
-    let user = state.run(move |flows| flows.update_profile(&claims, changes)).await?;
+    let user = state.run(move |flows| flows.update_profile(&claims, changes, &device)).await?;
     Ok(web::Json(user.into()))
 }

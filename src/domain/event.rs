@@ -1,0 +1,155 @@
+//! What happens to accounts, as it is remembered: who, what, from where, when. No secret, no address and
+//! no value of a field is ever part of it.
+
+use super::{Device, EventId, SessionId, UserId, UtcTime};
+
+macro_rules! kinds {
+    ($($(#[doc = $doc:literal])* $variant:ident, $name:literal;)*) => {
+        /// What happened.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum EventKind {
+            $($(#[doc = $doc])* $variant,)*
+        }
+
+        impl EventKind {
+            /// Every kind.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The name, as stored and sent.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// What it means, for the document.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc),*).trim_ascii(),)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// The person made the account, or the operator did from the command line (`command_line`).
+    Registered, "registered";
+    /// Staff made the account; with `invited`, by an invitation.
+    AccountCreatedByStaff, "account_created_by_staff";
+    /// The person proved to own the address.
+    AddressProven, "address_proven";
+    /// Somebody logged in; the detail says how (`pwd`, `otp`, `django`).
+    LoggedIn, "logged_in";
+    /// A wrong password, or the right one of an account that is disabled (`account_disabled`).
+    LogInFailed, "log_in_failed";
+    /// A wrong password by somebody who is logged in and was asked for it once more.
+    ReauthenticationFailed, "reauthentication_failed";
+    /// So many wrong passwords that the next ones have to wait; the detail names the limit.
+    RateLimited, "rate_limited";
+    /// The session was ended by whoever held its tokens.
+    LoggedOut, "logged_out";
+    /// The session was ended from another one, or because there were too many (`too_many`).
+    SessionEnded, "session_ended";
+    /// Staff ended every session.
+    SessionsEndedByStaff, "sessions_ended_by_staff";
+    /// A refresh token that had been replaced came again: the session was ended.
+    RefreshTokenReused, "refresh_token_reused";
+    /// The person changed the password; the other sessions were ended.
+    PasswordChanged, "password_changed";
+    /// A mail was written that lets the owner of the address choose a new password.
+    PasswordResetRequested, "password_reset_requested";
+    /// A new password was chosen by mail (with `invitation`, the first one); every session was ended.
+    PasswordReset, "password_reset";
+    /// The person asked for another address.
+    EmailChangeRequested, "email_change_requested";
+    /// The account has another address.
+    EmailChanged, "email_changed";
+    /// The owner said "this was not me": every session was ended.
+    Disavowed, "disavowed";
+    /// Fields of the profile were changed; the detail names them.
+    ProfileChanged, "profile_changed";
+    /// The account was switched off; every session was ended.
+    AccountDisabled, "account_disabled";
+    /// The account was switched on again.
+    AccountEnabled, "account_enabled";
+    /// The account may manage others from now on.
+    StaffGranted, "staff_granted";
+    /// The account may not manage others any more.
+    StaffRevoked, "staff_revoked";
+    /// The person took a copy of everything that is stored.
+    Exported, "exported";
+    /// The account was removed. What was known of devices and networks went with it.
+    AccountDeleted, "account_deleted";
+}
+
+impl EventKind {
+    /// The kind of that name; a newer version may know more.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.name() == name)
+    }
+}
+
+/// Whose account it is about, who did it, from where, and when.
+#[derive(Clone, Debug)]
+pub struct Scene {
+    /// Whose account; nobody's where somebody tried a name that no account has.
+    pub user_id: Option<UserId>,
+    /// Who did it, if that was staff.
+    pub actor_id: Option<UserId>,
+    /// In which session.
+    pub session_id: Option<SessionId>,
+    /// On what device. Of staff it is not remembered: the person reads this.
+    pub device: Device,
+    /// When.
+    pub at: UtcTime,
+}
+
+impl Scene {
+    /// Something about that account.
+    pub fn of(user_id: impl Into<Option<UserId>>, at: UtcTime) -> Self {
+        let user_id = user_id.into();
+        Self { user_id, actor_id: None, session_id: None, device: Device::default(), at }
+    }
+
+    /// Done by staff.
+    #[must_use]
+    pub fn by(self, staff: UserId) -> Self {
+        Self { actor_id: Some(staff), ..self }
+    }
+
+    /// In that session.
+    #[must_use]
+    pub fn in_session(self, session: &SessionId) -> Self {
+        Self { session_id: Some(session.clone()), ..self }
+    }
+
+    /// On that device.
+    #[must_use]
+    pub fn on(self, device: &Device) -> Self {
+        Self { device: device.clone(), ..self }
+    }
+}
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Its id: those of later events sort later.
+    pub id: EventId,
+    /// What happened.
+    pub kind: EventKind,
+    /// Whose account, who, where, when.
+    pub scene: Scene,
+    /// What the kind leaves open: words of the service, never of a client.
+    pub detail: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_found_by_their_names() {
+        for kind in EventKind::ALL {
+            assert_eq!(EventKind::from_name(kind.name()), Some(*kind));
+            assert!(kind.meaning().ends_with('.'), "{}", kind.meaning());
+        }
+        assert_eq!(EventKind::from_name("teleported"), None);
+    }
+}

@@ -1,0 +1,139 @@
+//! A line of the audit trail, and the parameters of a page of them.
+
+use serde::Serialize;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
+
+use super::time::rfc3339;
+use crate::domain::{self, EventId, EventKind, Fault, UserId};
+use crate::flows::EventPage;
+use crate::http::body::{Body, Fields};
+
+const DEFAULT_LIMIT: usize = 50;
+const MAX_LIMIT: usize = 200;
+
+/// How many events, and from where on.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes what `Page` is read from")]
+pub struct EventsQuery {
+    /// How many at the most.
+    #[param(minimum = 1, maximum = 200, default = 50, required = false)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    #[param(required = false, format = "uuid")]
+    cursor: Option<String>,
+}
+
+/// The parameters, read.
+pub struct Page {
+    /// How many at the most.
+    pub limit: usize,
+    /// Only older ones than this.
+    pub before: Option<EventId>,
+}
+
+impl Body for Page {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let limit = fields.optional("limit", |text| match text.parse() {
+            Ok(limit @ 1..=MAX_LIMIT) => Ok(limit),
+            _ => Err(Fault::InvalidFormat),
+        });
+        let cursor = |text: &str| EventId::parse(text).ok_or(Fault::InvalidFormat);
+        let before = fields.optional("cursor", cursor);
+        Some(Self { limit: limit.unwrap_or(DEFAULT_LIMIT), before })
+    }
+}
+
+/// The kinds of events, as a type of the document.
+pub struct EventName;
+
+impl PartialSchema for EventName {
+    fn schema() -> RefOr<Schema> {
+        let line = |kind: &EventKind| format!("\n- `{}`: {}", kind.name(), kind.meaning());
+        let lines: String = EventKind::ALL.iter().map(line).collect();
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(EventKind::ALL.iter().map(|kind| kind.name())))
+            .description(Some(format!("What happened. More kinds may come.\n{lines}")))
+            .into()
+    }
+}
+
+impl ToSchema for EventName {}
+
+/// Something that happened to an account.
+#[derive(Serialize, ToSchema)]
+pub struct Event {
+    /// Its id; those of later events sort later.
+    #[schema(example = "0199d2a0-7a1e-7c43-9d5b-0f4f6f1f2a10")]
+    id: String,
+    /// What happened.
+    #[schema(value_type = EventName, example = "logged_in")]
+    kind: &'static str,
+    /// When (RFC 3339, UTC).
+    #[schema(format = "date-time", example = "2026-11-24T08:00:00.000000Z")]
+    at: String,
+    /// The session in which it happened, or that it is about.
+    #[schema(example = "0199d2a0-7a1e-7c43-9d5b-0f4f6f1f2a10")]
+    session_id: Option<String>,
+    /// Browser and system, as far as they said; empty if that is not known or not the person's own.
+    #[schema(example = "Firefox on Windows")]
+    device: String,
+    /// The network it came from; empty if that is not known or not the person's own.
+    #[schema(example = "192.0.2.0/24")]
+    network: String,
+    /// Whether staff did it.
+    #[schema(example = false)]
+    by_staff: bool,
+    /// The staff member who did it; told to staff only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false, value_type = i64, example = 1)]
+    actor_id: Option<i64>,
+    /// What the kind leaves open; see there. May be empty.
+    #[schema(example = "pwd")]
+    detail: String,
+}
+
+impl Event {
+    /// `event` as staff see it.
+    pub fn for_staff(event: domain::Event) -> Self {
+        let domain::Event { id, kind, scene, detail } = event;
+        Self {
+            id: id.0,
+            kind: kind.name(),
+            at: rfc3339(scene.at),
+            session_id: scene.session_id.map(|id| id.0),
+            device: scene.device.label,
+            network: scene.device.network,
+            by_staff: scene.actor_id.is_some(),
+            actor_id: scene.actor_id.map(|UserId(id)| id),
+            detail,
+        }
+    }
+
+    /// `event` as the person sees it: that it was staff, not who.
+    pub fn for_owner(event: domain::Event) -> Self {
+        Self { actor_id: None, ..Self::for_staff(event) }
+    }
+}
+
+/// What happened to an account.
+#[derive(Serialize, ToSchema)]
+pub struct Events {
+    /// The newest first.
+    events: Vec<Event>,
+    /// Where the next page begins; null on the last one.
+    next_cursor: Option<String>,
+}
+
+impl Events {
+    /// A page, each event shown by `show`.
+    pub fn of(page: EventPage, show: fn(domain::Event) -> Event) -> Self {
+        Self {
+            events: page.events.into_iter().map(show).collect(),
+            next_cursor: page.next.map(|last| last.0),
+        }
+    }
+}
