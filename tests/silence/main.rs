@@ -56,7 +56,7 @@ fn measure(world: &World, question: Question, added: Duration) -> Measured {
     let mut connection = Connection::to(world.address());
     let mut measured = Measured::default();
     for (arm, number) in verdict::shuffled(REQUESTS + WARM_UP) {
-        let request = world.request(round, question, arm, number);
+        let request = World::request(round, question, arm, number);
         let delay = if arm == Arm::Known { added } else { Duration::ZERO };
         let answer = connection.ask(&request, delay);
         measured.looks_alike(arm, &answer);

@@ -82,7 +82,7 @@ impl World {
 
     /// What is sent to ask about the `number`th person of an arm. Nobody is unknown after the first
     /// question, so the unknown of each `round` are others.
-    pub fn request(&self, round: usize, question: Question, arm: Arm, number: usize) -> Vec<u8> {
+    pub fn request(round: usize, question: Question, arm: Arm, number: usize) -> Vec<u8> {
         let email = match (arm, question) {
             (Arm::Known, Question::Resend) => waiting(number),
             (Arm::Known, _) => known(number),

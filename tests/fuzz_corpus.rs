@@ -1,0 +1,54 @@
+//! The corpus of the fuzzer through the functions that it calls, without it: every file as it is, cut short
+//! at every length, and with every byte changed.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a corpus that cannot be read is a failure"
+)]
+
+use std::fs;
+use std::path::Path;
+
+#[path = "../fuzz/src/lib.rs"]
+mod readers;
+
+type Reader = fn(&[u8]);
+
+const READERS: [(&str, Reader); 9] = [
+    ("access_token", readers::access_token),
+    ("django_token", readers::django_token),
+    ("json_body", readers::json_body),
+    ("django_body", readers::django_body),
+    ("names", readers::names),
+    ("accept_language", readers::accept_language),
+    ("smtp_url", readers::smtp_url),
+    ("forwarded_for", readers::forwarded_for),
+    ("browsers", readers::browsers),
+];
+
+#[test]
+fn no_reader_stumbles_over_the_corpus_or_what_is_near_it() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    assert_eq!(fs::read_dir(&corpus).unwrap().count(), READERS.len(), "a folder for each");
+    for (name, reader) in READERS {
+        let files: Vec<_> = fs::read_dir(corpus.join(name)).unwrap().collect();
+        assert!(files.len() > 10, "{name} has {} files", files.len());
+        for file in files {
+            let data = fs::read(file.unwrap().path()).unwrap();
+            reader(&data);
+            for place in 0..data.len() {
+                reader(&data[..place]);
+                let mut changed = data.clone();
+                changed[place] ^= 1 << (place % 8);
+                reader(&changed);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_corpus_reaches_behind_the_gate() {
+    let genuine = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/access_token/00");
+    assert!(readers::admits(&fs::read(genuine).unwrap()), "the first file is a token that counts");
+}
