@@ -176,8 +176,15 @@ fn megabytes_that_never_end_cost_bounded_memory() {
     println!("{} bodies of 1 MiB: {grown} KiB more, slowest {slowest:?}", streams.len());
     assert!(grown < 160 * 1024, "{grown} KiB more");
     let mut answer = [0; 12];
-    let _ = streams.last_mut().unwrap().read(&mut answer).unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 503");
+    let mut refused = 0;
+    for stream in &mut streams {
+        // A connection may be reset with its answer unread.
+        if stream.read_exact(&mut answer).is_ok() {
+            assert!([b"HTTP/1.1 503", b"HTTP/1.1 408"].contains(&&answer), "{answer:?}");
+            refused += usize::from(&answer == b"HTTP/1.1 503");
+        }
+    }
+    assert!(refused > 0, "all of them were taken");
     drop(streams);
     let whole = head_of_post("/api-token-auth/", 100_000) + &" ".repeat(100_000);
     let started = Instant::now();

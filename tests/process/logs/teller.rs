@@ -181,7 +181,12 @@ impl Teller {
 
     /// The token of the newest mail to that person with such a link.
     pub fn mail(&self, name: &str, link: &str) -> String {
-        self.wait_for(name, link, |text| token_after(text, link))
+        self.mail_about(name, link, "")
+    }
+
+    /// The same, of a mail that says `word`.
+    pub fn mail_about(&self, name: &str, link: &str, word: &str) -> String {
+        self.wait_for(name, link, |text| token_after(text, link).filter(|_| text.contains(word)))
     }
 
     fn proof_with(&self, name: &str, link: &str) -> Proof {
