@@ -91,6 +91,9 @@ fn open(config: &Config) -> store::Result<Db> {
 
 fn database(config: &Config) -> Finding {
     let place = config.database.redacted();
+    if !config.database.is_there() {
+        return Doubtful(format!("{place} does not exist; the first start makes it"));
+    }
     let pending = match store::pending(&config.database) {
         Ok(pending) => pending,
         Err(error) => return Bad(format!("{place} cannot be opened: {error}")),
@@ -121,9 +124,8 @@ fn clock(place: &str, its_clock: UtcTime) -> Finding {
 }
 
 fn keys(config: &Config) -> Finding {
-    match store::pending(&config.database) {
-        Ok(pending) if pending.is_empty() => {}
-        _ => return Doubtful("not looked at: see the database".to_owned()),
+    if !is_up_to_date(config) {
+        return Doubtful("not looked at: see the database".to_owned());
     }
     match build_flows(config, Arc::new(SystemClock)) {
         Ok(flows) => {
@@ -131,6 +133,11 @@ fn keys(config: &Config) -> Finding {
         }
         Err(error) => Bad(error.to_string()),
     }
+}
+
+fn is_up_to_date(config: &Config) -> bool {
+    config.database.is_there()
+        && store::pending(&config.database).is_ok_and(|pending| pending.is_empty())
 }
 
 fn mail(config: &Config) -> Finding {
@@ -167,6 +174,20 @@ fn proxies(config: &Config) -> Finding {
     } else {
         format!("X-Forwarded-For counts from {}", networks.join(", "))
     };
+    if config.trusted_proxies.iter().any(|network| network.prefix_len() == 0) {
+        return Bad(format!(
+            "{setting}: that is everybody, who can choose their address themselves"
+        ));
+    }
+    if networks.is_empty() && !config.development {
+        return Doubtful(format!(
+            "{setting}. Behind a proxy that is the proxy, and all people share its limits: name it in \
+             HALLPASS_TRUSTED_PROXIES"
+        ));
+    }
+    if !is_up_to_date(config) {
+        return Good(setting);
+    }
     let shares = open(config).and_then(|db| db.read(sessions::busiest_network));
     match shares {
         Ok(Some(busiest)) if busiest.of >= ENOUGH_SESSIONS && 2 * busiest.sessions > busiest.of => {

@@ -44,7 +44,9 @@ impl Source {
                         Ok((name, value)) => drop(values.insert(name, value)),
                         Err(_) => faults.push(ConfigFault {
                             name: ".env".into(),
-                            advice: "holds a line that is not NAME=value".into(),
+                            advice: "holds a line that is not NAME=value (a value with spaces stands in \
+                                     quotes)"
+                                .into(),
                         }),
                     }
                 }

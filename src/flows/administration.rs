@@ -95,7 +95,10 @@ impl Flows {
         };
         let now = self.now();
         let by = staff.id;
-        let user = self.db.write(move |conn| make(conn, &account, by, is_invited, now))?;
+        let user = self.db.write(move |conn| {
+            staff_now(conn, by)?;
+            make(conn, &account, by, is_invited, now)
+        })?;
         self.mail_ordered.notify_one();
         tracing::info!(by = staff.id.0, user_id = user.id.0, is_invited, "account made by staff");
         Ok(user)
@@ -153,16 +156,15 @@ impl Flows {
 
 /// Whether the caller, as the account is at this moment, may change the other one.
 pub(super) fn may_touch(conn: &mut Conn, staff: &User, other: &User) -> Result<()> {
-    let current = if staff.id == other.id {
-        Some(other.clone()).filter(|user| user.is_active)
-    } else {
-        users::find_by_id(conn, staff.id)?.filter(|user| user.is_active)
-    };
-    match current {
-        Some(user) if user.is_staff && (user.is_superuser || !other.is_superuser) => Ok(()),
-        Some(_) => Err(Error::PermissionDenied),
-        None => Err(Error::TokenRevoked),
-    }
+    let staff = staff_now(conn, staff.id)?;
+    if staff.is_superuser || !other.is_superuser { Ok(()) } else { Err(Error::PermissionDenied) }
+}
+
+/// The staff member as the account is at this moment: hashing takes a while, in which rights may go.
+fn staff_now(conn: &mut Conn, id: UserId) -> Result<User> {
+    let user = users::find_by_id(conn, id)?.filter(|user| user.is_active);
+    let user = user.ok_or(Error::TokenRevoked)?;
+    if user.is_staff { Ok(user) } else { Err(Error::PermissionDenied) }
 }
 
 fn make(
@@ -214,6 +216,7 @@ fn change(
     let disabled_reason = match wanted.is_active {
         // A reason says why an account is off.
         Some(true) => Some(None),
+        None if user.is_active => None,
         _ => wanted.disabled_reason.map(Some),
     };
     let new = UserChanges {

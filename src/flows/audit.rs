@@ -97,7 +97,7 @@ fn warn_of_gap(noted: store::Result<()>) {
 /// The scene, if its account is still there; it stays until the transaction is over. Otherwise a deletion
 /// at the same moment could be followed by a row that has a device again.
 fn while_it_lasts(conn: &mut Conn, scene: Scene) -> store::Result<Scene> {
-    let is_there = users::lock_user(conn, scene.user_id.unwrap_or(NOBODY))?.is_some();
+    let is_there = users::hold_user(conn, scene.user_id.unwrap_or(NOBODY))?;
     Ok(if is_there { scene } else { Scene::of(None, scene.at) })
 }
 

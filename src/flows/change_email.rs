@@ -69,7 +69,7 @@ fn ask_for_proof(
     let notice = Notice {
         kind: MailKind::EmailChangeRequested,
         detail: change.email.as_str(),
-        brings_back: user.email.as_ref(),
+        brings_back: proven_address(&user),
     };
     order_notice(conn, policy, user, user.email.as_ref(), &notice, now)
 }
@@ -92,6 +92,11 @@ pub(super) fn take_address(
     Ok(changed)
 }
 
+/// The address that a notice may bring back. One that was never proven may be anybody's.
+fn proven_address(user: &User) -> Option<&Email> {
+    user.email.as_ref().filter(|_| user.email_verified)
+}
+
 /// Tells the address that an account had that it has another one now.
 pub(super) fn tell_old_address(
     conn: &mut Conn,
@@ -107,7 +112,10 @@ pub(super) fn tell_old_address(
     if let Some(old) = old {
         outbox::claim(conn, before.id, old)?;
     }
-    let notice =
-        Notice { kind: MailKind::EmailChanged, detail: after.email_text(), brings_back: old };
+    let notice = Notice {
+        kind: MailKind::EmailChanged,
+        detail: after.email_text(),
+        brings_back: proven_address(before),
+    };
     order_notice(conn, policy, before, old, &notice, now)
 }

@@ -29,9 +29,13 @@ impl Flows {
             self.refuse_breached("new_password", new)?;
             let hash = self.hasher.hash(new)?;
             let (policy, session, now) = (self.policy.clone(), claims.session_id(), self.now());
-            let (id, scene) = (user.id, scene(claims, device, now));
+            let (id, seen, scene) = (user.id, user.password_hash, scene(claims, device, now));
             let changed = self.db.write(move |conn| {
-                lock_for(conn, id, &session)?;
+                // As it is now: the address may have changed while the password was hashed.
+                let user = lock_for(conn, id, &session)?;
+                if user.password_hash != seen {
+                    return Ok(None);
+                }
                 let (keep, reason) = (Some(&session), EndReason::PasswordChanged);
                 let replaced = replace(conn, &policy, &user, &hash, keep, reason, now)?;
                 if replaced.is_some() {

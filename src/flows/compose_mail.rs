@@ -232,6 +232,11 @@ fn reset_for(
         user.email.as_ref().map(Email::normalised) == Some(order.recipient.normalised())
     };
     let Some(user) = lock_active(conn, user.id)?.filter(is_still_theirs) else { return Ok(None) };
+    // An address that took the place of a proven one without proof (the Django face lets it): as long as
+    // the owner can undo that, nobody gets the account by it.
+    if !user.email_verified && one_time_tokens::is_change_undoable(conn, user.id, now)? {
+        return Ok(None);
+    }
     let token = reset_token(conn, OneTimeId(order.id.0.clone()), &user, now)?;
     one_time_tokens::set_mail_secrets(conn, &token.id, link, code)?;
     Ok(Some(token))

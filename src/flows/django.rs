@@ -200,7 +200,7 @@ impl Flows {
         fields: AccountFields,
     ) -> Result<Option<User>> {
         let now = self.now();
-        let changes = UserChanges {
+        let mut changes = UserChanges {
             username: fields.username,
             email: fields.email,
             is_staff: fields.is_staff,
@@ -214,6 +214,9 @@ impl Flows {
                 Err(error) => return Err(error),
             };
             may_touch_other(conn, &by, &before)?;
+            if !by.is_staff {
+                let_name_follow(&before, &mut changes);
+            }
             if changes.is_staff == Some(false) {
                 keep_one_superuser(conn, &before)?;
             }
@@ -255,6 +258,22 @@ impl Flows {
 /// Oneself everybody may change here; others as under `/v1`.
 fn may_touch_other(conn: &mut Conn, by: &User, user: &User) -> Result<()> {
     if by.id == user.id { Ok(()) } else { may_touch(conn, by, user) }
+}
+
+/// A name that is an address is one's own: it does not stay behind to keep the address from its owner.
+fn let_name_follow(before: &User, changes: &mut UserChanges) {
+    let name = changes.username.as_ref().unwrap_or(&before.username);
+    let email = match &changes.email {
+        EmailChange::Keep => before.email.as_ref(),
+        EmailChange::Set(email) => Some(email),
+        EmailChange::Remove => None,
+    };
+    if let Some(email) = email
+        && name.as_str().contains('@')
+        && *name != Username::of_address(email)
+    {
+        changes.username = Some(Username::of_address(email));
+    }
 }
 
 /// A change of that account by the person or by staff.

@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::{Error, Flows, Result};
 use crate::domain::token::Secrets;
 use crate::domain::{
-    Counted, Counter, Device, Limits, PlainToken, Scene, TokenHash, User, UserId, Username, UtcTime,
+    Counted, Counter, Device, Email, Limits, PlainToken, Scene, SessionId, TokenHash, User, UserId,
+    Username, UtcTime,
 };
 use crate::store::{self, Conn, known_devices, limits};
 
@@ -52,7 +53,9 @@ impl Flows {
                 self.note_disabled(owner, &entrance.device);
                 self.forgive(guesses);
             }
-            _ => self.forgive(guesses),
+            Ok(_) => self.forgive(guesses),
+            // It was not compared: neither a wrong guess nor a right one.
+            Err(_) => self.give_back(guesses),
         }
         outcome
     }
@@ -61,18 +64,38 @@ impl Flows {
     pub(super) fn attempt_again<T>(
         &self,
         id: UserId,
+        session: &SessionId,
         scene: Scene,
         work: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
-        let guesses = vec![Counter::new(Counted::LoginHere, format!("user:{id}"))];
+        // By session: a thief's guesses must not keep the owner from changing the password.
+        let subject = format!("user:{id}:{}", session.as_str());
+        let guesses = vec![Counter::new(Counted::LoginHere, subject)];
         let reached = self.reserve(guesses.clone())?;
         let outcome = work();
-        if matches!(outcome, Err(Error::InvalidCredentials)) {
-            self.note_failed_reauthentication(scene, reached);
-        } else {
-            self.forgive(guesses);
+        match outcome {
+            Err(Error::InvalidCredentials) => self.note_failed_reauthentication(scene, reached),
+            Ok(_) => self.forgive(guesses),
+            Err(_) => self.give_back(guesses),
         }
         outcome
+    }
+
+    /// Takes back what was counted of an attempt that came to nothing.
+    fn give_back(&self, guesses: Vec<Counter>) {
+        if self.policy.limits.is_none() {
+            return;
+        }
+        let secrets = self.secrets.clone();
+        let given_back = self.db.write(move |conn| {
+            for guess in &guesses {
+                limits::return_use(conn, &secrets.counter_name(guess))?;
+            }
+            Ok::<_, Error>(())
+        });
+        if let Err(error) = given_back {
+            tracing::warn!(%error, "an attempt stays counted though it was none");
+        }
     }
 
     /// Takes back what was counted as a guess. If that fails, somebody waits a little.
@@ -101,9 +124,18 @@ fn known_device(
     Ok(held_by.filter(|id| asked_for == Some(*id)).map(|_| token))
 }
 
+/// One spelling for all that lead to the same account: an address is found in its normalised form, in
+/// which an internationalised domain has many spellings.
+fn one_spelling(name: &str) -> String {
+    match Email::parse(name) {
+        Ok(email) => email.normalised().to_owned(),
+        Err(_) => Username::normalise(name),
+    }
+}
+
 /// The counters of a guess. What is submitted counts, whether there is such an account or not.
 fn guesses_of(name: &str, device: &Device, known: Option<&TokenHash>) -> Vec<Counter> {
-    let name = Username::normalise(name);
+    let name = one_spelling(name);
     match known {
         Some(token) => {
             vec![Counter::new(Counted::LoginHere, format!("{name}\0device:{}", token.to_text()))]
@@ -163,7 +195,7 @@ fn forgive(conn: &mut Conn, secrets: &Secrets, guesses: &[Counter]) -> store::Re
 /// Somebody has proven by mail to be the owner: the guesses of others count no longer.
 pub(super) fn forgive_owner(conn: &mut Conn, secrets: &Secrets, user: &User) -> store::Result<()> {
     for name in [user.username.as_str(), user.email_text()] {
-        let name = Username::normalise(name);
+        let name = one_spelling(name);
         for counted in [Counted::LoginInARow, Counted::LoginAnywhere] {
             limits::clear(conn, &secrets.counter_name(&Counter::new(counted, &name)))?;
         }

@@ -24,7 +24,9 @@ pub(super) fn order_notice(
     notice: &Notice<'_>,
     now: UtcTime,
 ) -> Result<()> {
-    let Some(to) = to.filter(|to| policy.security_notices && to.is_reachable()) else {
+    // An address that was never proven may be a stranger's.
+    let is_wanted = policy.security_notices && user.email_verified;
+    let Some(to) = to.filter(|to| is_wanted && to.is_reachable()) else {
         return Ok(());
     };
     let token = OneTimeToken {

@@ -23,7 +23,8 @@ impl Flows {
             return self.own_profile(id);
         };
         let user = self.own_profile(id)?;
-        self.attempt_again(id, scene(claims, device, self.now()), || {
+        let scene = scene(claims, device, self.now());
+        self.attempt_again(id, &claims.session_id(), scene, || {
             let verdict = self.hasher.verify(password, Some(&user.password_hash))?;
             if verdict.matches {
                 return Ok(user);
@@ -41,7 +42,8 @@ pub(super) fn lock_unchanged(conn: &mut Conn, seen: &User, session: &SessionId) 
     if user.password_hash == seen.password_hash { Ok(user) } else { Err(Error::InvalidCredentials) }
 }
 
-/// The account for something that `session` asks for, held until the transaction is over. Comparing
+/// The account for something that `session` asks for, held until the transaction is over. Whoever locks
+/// both takes the account first and sessions then, or two of them would wait for each other. Comparing
 /// a password takes a while, in which the owner may have ended a thief's session.
 pub(super) fn lock_for(conn: &mut Conn, id: UserId, session: &SessionId) -> Result<User> {
     let user = lock_active(conn, id)?.ok_or(Error::TokenRevoked)?;

@@ -108,8 +108,10 @@ fn end_stolen_session(
     device: &Device,
     now: UtcTime,
 ) -> Result<Outcome> {
+    // The account before its sessions, as everywhere: see `lock_for`.
+    let owner = users::lock_user(conn, session.user_id)?;
     if sessions::end_session(conn, &session.id, EndReason::TokenReused, now)?
-        && let Some(user) = users::find_by_id(conn, session.user_id)?
+        && let Some(user) = owner
     {
         let scene = Scene::of(user.id, now).in_session(&session.id).on(device);
         events::record(conn, &scene, EventKind::RefreshTokenReused, "")?;

@@ -1,5 +1,6 @@
 //! The sessions of a person, to look at and to end.
 
+use super::reauthenticate::lock_for;
 use super::{Claims, Error, Flows, Result};
 use crate::domain::{Device, EndReason, EventKind, Scene, Session, SessionId};
 use crate::store::{events, registrations, sessions};
@@ -16,10 +17,14 @@ impl Flows {
         let (id, now) = (claims.user_id(), self.now());
         let scene = Scene::of(id, now).in_session(&session).on(device);
         let reason = EndReason::LoggedOut;
-        let ended = session.clone();
+        let (ended, own) = (session.clone(), claims.session_id());
         let found = self.db.write(move |conn| {
+            lock_for(conn, id, &own)?;
             let found = sessions::end_session_of(conn, id, &session, reason, now)?;
             if found {
+                if session != own {
+                    registrations::delete_changes(conn, id)?;
+                }
                 events::record(conn, &scene, EventKind::SessionEnded, "")?;
             }
             Ok::<_, Error>(found)
@@ -37,8 +42,9 @@ impl Flows {
         let (id, keep, now) = (claims.user_id(), claims.session_id(), self.now());
         let (reason, scene) = (EndReason::LoggedOut, Scene::of(id, now).on(device));
         let ended = self.db.write(move |conn| {
-            // Whoever is thrown out may have asked for another address.
-            registrations::delete_changes(conn, id)?;
+            lock_for(conn, id, &keep)?;
+            // Whoever is thrown out may have asked for another address, or hold an old proof.
+            registrations::delete_of_user(conn, id)?;
             let ended = sessions::end_all_sessions(conn, id, Some(&keep), reason, now)?;
             for session in &ended {
                 let scene = scene.clone().in_session(session);

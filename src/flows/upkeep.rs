@@ -63,15 +63,18 @@ impl Flows {
     /// Forgets what is over.
     pub fn purge(&self) -> Result<()> {
         let now = self.now();
-        self.db.write(move |conn| {
-            registrations::purge(conn, now, now.before(REMEMBER_REGISTRATIONS))?;
-            // Wrong codes are remembered beyond the token they were tried on.
-            one_time_tokens::purge(conn, now.before(OneTimeToken::MEMORY))?;
-            sessions::purge(conn, now.before(REMEMBER_SESSIONS))?;
-            limits::purge(conn, now)?;
-            outbox::purge(conn, now.before(REMEMBER_MAIL))?;
-            Ok::<_, Error>(())
-        })?;
+        // Each by itself: a transaction that holds rows of several tables can meet others that take them in
+        // another order.
+        let over = now.before(REMEMBER_REGISTRATIONS);
+        self.db.write(move |conn| registrations::purge(conn, now, over))?;
+        // Wrong codes are remembered beyond the token they were tried on.
+        let over = now.before(OneTimeToken::MEMORY);
+        self.db.write(move |conn| one_time_tokens::purge(conn, over))?;
+        let over = now.before(REMEMBER_SESSIONS);
+        self.db.write(move |conn| sessions::purge(conn, over))?;
+        self.db.write(move |conn| limits::purge(conn, now))?;
+        let over = now.before(REMEMBER_MAIL);
+        self.db.write(move |conn| outbox::purge(conn, over))?;
         let forget_before = now.before(self.policy.event_retention);
         let purge = move |conn: &mut Conn| events::purge(conn, forget_before, EVENTS_AT_ONCE);
         // The writers of others come between.

@@ -57,8 +57,8 @@ pub async fn surround(
                 log_undocumented(&response);
                 log(&response, started);
             });
-            if let Some(metrics) = metrics {
-                count(&metrics, &response, started);
+            if let Some(metrics) = &metrics {
+                count(metrics, &response, started);
             }
             add_headers(response.headers_mut(), &id, https);
             return Ok(response);
@@ -68,6 +68,10 @@ pub async fn surround(
     };
     let mut response = request_id::scope(id.clone(), async { lost.error_response() }).await;
     span.in_scope(|| tracing::warn!(status = response.status().as_u16(), "request failed"));
+    if let Some(metrics) = metrics {
+        let code = lost.as_error::<ApiError>().map(|error| error.code);
+        metrics.count(&Default::default(), response.status(), code, started.elapsed());
+    }
     add_headers(response.headers_mut(), &id, https);
     Err(InternalError::from_response(lost, response).into())
 }

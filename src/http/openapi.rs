@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
+use utoipa::openapi::path::HttpMethod;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
@@ -73,14 +74,44 @@ pub fn document() -> String {
         for response in operation["responses"].as_object_mut().into_iter().flatten() {
             link_tokens(response.1);
         }
+        if endpoint.method == HttpMethod::Delete && operation.get("requestBody").is_some() {
+            operation["requestBody"]["required"] = false.into();
+        }
         operation[ERROR_CODES] = codes.iter().map(|code| code.name()).collect();
         for (status, codes) in by_status(&codes) {
             operation["responses"][status.to_string()] = error_response(&codes);
         }
     }
+    list_words(&mut document);
     let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
     text.push('\n');
     text
+}
+
+/// Texts of which there are a few only are written as patterns at their fields; generated clients want to
+/// switch on them.
+fn list_words(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            if let Some(words) = members.get("pattern").and_then(Value::as_str).and_then(words_of) {
+                members.insert("enum".to_owned(), words.into());
+                members.remove("pattern");
+            }
+            members.values_mut().for_each(list_words);
+        }
+        Value::Array(items) => items.iter_mut().for_each(list_words),
+        _ => {}
+    }
+}
+
+/// The words of `^word$` or `^(one|other)$`; `None` for any other pattern.
+fn words_of(pattern: &str) -> Option<Vec<String>> {
+    let inner = pattern.strip_prefix('^')?.strip_suffix('$')?;
+    let inner = inner.strip_prefix('(').and_then(|it| it.strip_suffix(')')).unwrap_or(inner);
+    let is_word = |word: &str| {
+        !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_')
+    };
+    inner.split('|').map(|word| is_word(word).then(|| word.to_owned())).collect()
 }
 
 /// The method of an endpoint, as documents spell it.

@@ -52,6 +52,14 @@ impl DatabaseUrl {
         }
     }
 
+    /// Whether there is anything to open: a file that does not exist would be made.
+    pub fn is_there(&self) -> bool {
+        match self {
+            Self::Sqlite(path) => path.exists(),
+            Self::Postgres(_) => true,
+        }
+    }
+
     /// A description for logs, without user and password.
     pub fn redacted(&self) -> String {
         match self {

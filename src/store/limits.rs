@@ -86,11 +86,16 @@ pub fn clear(conn: &mut Conn, name: &str) -> Result<()> {
 
 /// Removes the counters whose window and wait are over.
 pub fn purge(conn: &mut Conn, now: UtcTime) -> Result<()> {
-    diesel::delete(
-        limits::table
-            .filter(limits::resets_at.le(now.micros()))
-            .filter(limits::waits_until.le(now.micros())),
-    )
+    // Attempts take their counters in an order of their own: what one of them holds is left for later.
+    let skip_locked = match conn {
+        Conn::Postgres(_) => "FOR UPDATE SKIP LOCKED",
+        Conn::Sqlite(_) => "",
+    };
+    diesel::sql_query(format!(
+        "DELETE FROM limits WHERE name IN ( \
+             SELECT name FROM limits WHERE resets_at <= $1 AND waits_until <= $1 {skip_locked})"
+    ))
+    .bind::<BigInt, _>(now.micros())
     .execute(conn)?;
     Ok(())
 }

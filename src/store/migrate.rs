@@ -40,9 +40,7 @@ pub fn run(url: &DatabaseUrl) -> Result<Vec<String>> {
 
 /// The names of what is pending. Nothing is made but the table that counts them, and no file.
 pub fn pending(url: &DatabaseUrl) -> Result<Vec<String>> {
-    if let DatabaseUrl::Sqlite(path) = url
-        && !path.exists()
-    {
+    if !url.is_there() {
         return Err(Error::Unavailable("the file does not exist yet".to_owned()));
     }
     let mut conn = Manager::new(url.clone(), ReadOnly(false)).open()?;

@@ -260,6 +260,17 @@ pub fn lock_user(conn: &mut Conn, id: UserId) -> Result<Option<User>> {
     Ok(row.map(User::from))
 }
 
+/// Whether there is an account with that number, which nobody changes or removes until the transaction is
+/// over. Nothing of it is read: it takes as long for none.
+pub fn hold_user(conn: &mut Conn, id: UserId) -> Result<bool> {
+    let own = users::table.find(id.0).select(users::id);
+    let found = match conn {
+        Conn::Postgres(postgres) => own.for_share().first::<i64>(postgres).optional()?,
+        Conn::Sqlite(sqlite) => own.first::<i64>(sqlite).optional()?,
+    };
+    Ok(found.is_some())
+}
+
 /// Lets one transaction at a time take rights from superusers: two that each leave the other in place
 /// would together leave none.
 pub fn lock_superusers(conn: &mut Conn) -> Result<()> {

@@ -74,7 +74,7 @@ impl View {
         match code {
             Code::OneTimeTokenExpired => Self("expired", code.status()),
             Code::OneTimeTokenInvalid => Self("invalid", code.status()),
-            _ => Self("try_again", StatusCode::SERVICE_UNAVAILABLE),
+            _ => Self("try_again", code.status()),
         }
     }
 }

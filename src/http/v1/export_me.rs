@@ -48,8 +48,8 @@ pub struct ExportedSession {
     #[schema(example = "192.0.2.0/24")]
     network: String,
     /// How the person proved who they are (RFC 8176).
-    #[schema(example = "pwd")]
-    amr: String,
+    #[schema(example = json!(["pwd"]))]
+    amr: Vec<String>,
     /// When the person logged in (RFC 3339, UTC).
     #[schema(format = "date-time")]
     first_seen_at: String,
@@ -137,7 +137,7 @@ fn session(session: domain::Session) -> ExportedSession {
         id: session.id.0,
         device: session.device.label,
         network: session.device.network,
-        amr: session.amr,
+        amr: vec![session.amr],
         first_seen_at: rfc3339(session.created_at),
         last_seen_at: rfc3339(session.last_seen_at),
         expires_at: rfc3339(session.expires_at),
