@@ -69,7 +69,7 @@ fn ask_for_proof(
     let notice = Notice {
         kind: MailKind::EmailChangeRequested,
         detail: change.email.as_str(),
-        brings_back: proven_address(&user),
+        brings_back: proven_address(user),
     };
     order_notice(conn, policy, user, user.email.as_ref(), &notice, now)
 }

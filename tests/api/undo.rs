@@ -47,7 +47,7 @@ on_both! {
         app.ask_reset("victim@example.com").is(202);
         std::thread::sleep(std::time::Duration::from_millis(1_200));
         assert!(world.mails_so_far("victim@example.com").is_empty());
-        world.advance(crate::support::DAY * 7);
+        world.advance(DAY * 7);
         app.ask_reset("victim@example.com").is(202);
         world.mails_to("victim@example.com", 1);
     }
