@@ -187,6 +187,21 @@ on_both! {
         ask("q@one.example".into(), "192.0.99.1").refused(429, "rate_limited");
     }
 
+    fn all_spellings_of_one_address_are_counted_as_one(world) {
+        let app = limited(&world);
+        app.person(&world, MINA);
+        let spellings = [
+            "mina@example.com", "MINA@EXAMPLE.COM", "mina@exam\u{ad}ple.com",
+            "mina@exa\u{ad}\u{ad}mple.com", "mina@example\u{3002}com",
+        ];
+        for name in spellings {
+            log_in_from(&app, ELSEWHERE, name, "wrong").refused(401, "invalid_credentials");
+        }
+        for name in spellings {
+            log_in_from(&app, ELSEWHERE, name, PASSWORD).refused(429, "rate_limited");
+        }
+    }
+
     fn what_is_counted_tells_nobody_whom(world) {
         let app = limited(&world);
         log_in_from(&app, ELSEWHERE, MINA, "wrong").refused(401, "invalid_credentials");

@@ -29,7 +29,7 @@ on_both! {
         ] {
             assert_eq!(register(&app, password).faults(), faults(&[("password", code)]), "{code}");
         }
-        for password in ["eight 88", "é".repeat(256).as_str(), "plum tree\0at dusk", "        x"] {
+        for password in ["8 quinzy", "é".repeat(256).as_str(), "plum tree\0at dusk", "        x"] {
             register(&app, password).is(202);
         }
     }

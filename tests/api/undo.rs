@@ -15,6 +15,43 @@ fn email_of(app: &TestApp, tokens: &Tokens) -> String {
 }
 
 on_both! {
+    fn an_address_that_was_never_proven_gets_nothing_to_undo(world) {
+        let app = world.app_with(&[("HALLPASS_EMAIL_VERIFICATION", "optional")]);
+        let typo = "typo@example.com";
+        let body = json!({"email": typo, "password": PASSWORD});
+        let tokens = app.post("/v1/register", &body).is(201).tokens();
+        world.mails_to(typo, 1);
+        let wish = json!({"new_email": "right@example.com", "password": PASSWORD});
+        let wish = app.as_holder("POST", "/v1/me/email", &tokens.access, &wish).is(202);
+        let code = world.proof("right@example.com", 1).code;
+        app.verify_code(&wish.text("registration_token"), &code).is(200);
+        std::thread::sleep(std::time::Duration::from_millis(1_200));
+        assert_eq!(world.mails_so_far(typo).len(), 1, "only the mail of the registration");
+    }
+
+    fn an_address_without_proof_on_the_django_face_opens_nothing_while_the_change_can_be_undone(world) {
+        let app = world.app();
+        let attacker = app.person(&world, "attacker@example.com");
+        let credentials = json!({"username": "attacker@example.com", "password": PASSWORD});
+        let json_type = ("content-type", "application/json");
+        let token = app
+            .send_undocumented("POST", "/api-token-auth/", &[json_type], credentials.to_string())
+            .is(200)
+            .text("token");
+        let (path, header) = (format!("/users/{}/", attacker.user_id()), format!("JWT {token}"));
+        let change = json!({"email": "victim@example.com"}).to_string();
+        let headers = [json_type, ("authorization", header.as_str())];
+        let changed = app.send_undocumented("PATCH", &path, &headers, change).is(200).json();
+        // A name that is an address does not stay behind, nor run ahead.
+        assert_eq!(changed["username"], "victim@example.com");
+        app.ask_reset("victim@example.com").is(202);
+        std::thread::sleep(std::time::Duration::from_millis(1_200));
+        assert!(world.mails_so_far("victim@example.com").is_empty());
+        world.advance(DAY * 7);
+        app.ask_reset("victim@example.com").is(202);
+        world.mails_to("victim@example.com", 1);
+    }
+
     fn the_link_of_either_notice_brings_the_old_address_back(world) {
         let app = world.app();
         for (round, about) in [CHANGE_REQUESTED, EMAIL_CHANGED].into_iter().enumerate() {
