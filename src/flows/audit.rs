@@ -36,9 +36,8 @@ impl Flows {
     ) -> Result<EventPage> {
         self.staff(claims)?;
         let page = self.events_of(id, before, limit)?;
-        let is_known = before.is_some()
-            || !page.events.is_empty()
-            || self.db.read(|conn| users::find_by_id(conn, id))?.is_some();
+        let is_known =
+            !page.events.is_empty() || self.db.read(|conn| users::find_by_id(conn, id))?.is_some();
         if is_known { Ok(page) } else { Err(Error::NotFound) }
     }
 
