@@ -7,6 +7,7 @@ import { World, databases } from "./support/world.mjs";
 const TIMEOUT = { timeout: 120_000 };
 const REFRESH_COOKIE = "__Host-hallpass_refresh";
 const ACCESS_COOKIE = "__Host-hallpass_access";
+const DEVICE_COOKIE = "__Host-hallpass_device";
 
 for (const database of databases) {
   describe(`scripts and strangers, on ${database.name}`, () => {
@@ -30,7 +31,7 @@ for (const database of databases) {
       const cookies = await mina.context.cookies();
       const refresh = cookies.find(({ name }) => name === REFRESH_COOKIE);
       assert.match(refresh.value, /^hpr_/);
-      assert.deepEqual(cookies.map(({ name }) => name).sort(), [ACCESS_COOKIE, REFRESH_COOKIE]);
+      assert.deepEqual(cookies.map(({ name }) => name).sort(), [ACCESS_COOKIE, DEVICE_COOKIE, REFRESH_COOKIE]);
       for (const { httpOnly, secure, sameSite, path } of cookies) {
         assert.deepEqual([httpOnly, secure, sameSite, path], [true, true, "Strict", "/"]);
       }
