@@ -88,6 +88,7 @@ fn shown(report: &ImportReport, choices: ImportChoices) -> String {
     let unknown = &report.unknown_hashes;
     line("with a password that cannot be checked here", unknown.len(), unknown);
     let verb = if choices.dry_run { "would be imported" } else { "imported" };
+    // Nor can this.
     let _ = writeln!(text, "{verb}: {}", report.imported);
     text
 }
@@ -109,6 +110,7 @@ fn shown_conflict(conflict: &Conflict) -> String {
             Place::Hallpass => "in Hallpass",
         };
         let (id, name, others) = (conflict.id, shown_name(&conflict.username), listed(others));
+        // To write into a text cannot fail.
         let _ = writeln!(text, "{id} {name}: the {what} is that of {others} {place}");
     }
     text

@@ -4,6 +4,7 @@
 use super::audit::record_changes;
 use super::change_password::forget_pending;
 use super::delete_account::{delete_account, keep_one_superuser, lock_for_staff};
+use super::register::insert_account;
 use super::{Claims, Error, Flows, Result};
 use crate::domain::{
     Email, EndReason, EventKind, Locale, OneTimeId, OneTimeToken, PasswordHash, PlainPassword,
@@ -11,7 +12,7 @@ use crate::domain::{
 };
 use crate::store::outbox::{self, MailKind};
 use crate::store::users::{self, NewUser, UserChanges, UserFilter, UserPage};
-use crate::store::{self, Conn, Unique, events, one_time_tokens, sessions};
+use crate::store::{Conn, events, one_time_tokens, sessions};
 
 /// An account that staff make.
 #[derive(Debug)]
@@ -174,11 +175,7 @@ fn make(
     is_invited: bool,
     now: UtcTime,
 ) -> Result<User> {
-    let user = users::insert_user(conn, account, now).map_err(|error| match error {
-        // Only the address can be the name of somebody who chose none.
-        store::Error::Duplicate(Unique::Username) if account.chose_no_name() => Error::EmailTaken,
-        other => other.into(),
-    })?;
+    let user = insert_account(conn, account, now)?;
     let how = if is_invited { "invited" } else { "" };
     let scene = Scene::of(user.id, now).by(by);
     events::record(conn, &scene, EventKind::AccountCreatedByStaff, how)?;

@@ -1,6 +1,7 @@
 //! Changing one's own password. The session that asks goes on; the others end.
 
 use super::audit::scene;
+use super::log_in::MAX_COMPARISONS;
 use super::notices::{Notice, order_notice};
 use super::reauthenticate::lock_for;
 use super::{Claims, Error, Flows, Policy, Result};
@@ -9,10 +10,6 @@ use crate::domain::{
 };
 use crate::store::outbox::MailKind;
 use crate::store::{Conn, events, known_devices, one_time_tokens, registrations, sessions, users};
-
-/// A log-in may bring the stored hash up to date while the password is compared: then it is compared
-/// once more.
-const MAX_COMPARISONS: usize = 3;
 
 impl Flows {
     /// Puts `new` in the place of the holder's password. `current` may be missing right after a log-in.

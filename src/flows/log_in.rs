@@ -23,7 +23,7 @@ pub struct LoggedIn {
 }
 
 /// Log-ins that bring an outdated hash up to date at the same moment meet once, hardly twice.
-const MAX_COMPARISONS: usize = 3;
+pub(super) const MAX_COMPARISONS: usize = 3;
 
 impl Flows {
     /// Opens a session for whoever knows the password. An unknown name does the same work and gets

@@ -141,6 +141,14 @@ pub(super) fn order_proof(
     outbox::enqueue(conn, MailKind::Registration, email, locale, id.as_str(), *user_id, now)
 }
 
+/// Makes an account. Of somebody without a chosen name, what is taken is the address.
+pub(super) fn insert_account(conn: &mut Conn, new: &NewUser, now: UtcTime) -> Result<User> {
+    users::insert_user(conn, new, now).map_err(|error| match error {
+        store::Error::Duplicate(Unique::Username) if new.chose_no_name() => Error::EmailTaken,
+        other => other.into(),
+    })
+}
+
 fn make_account(
     conn: &mut Conn,
     mut registration: Registration,
@@ -149,11 +157,7 @@ fn make_account(
 ) -> Result<User> {
     refuse_taken_username(conn, &registration)?;
     let new = new_user(&registration, registration.username.clone(), false);
-    let user = users::insert_user(conn, &new, now).map_err(|error| match error {
-        // Only the address can be the name of somebody who chose none.
-        store::Error::Duplicate(Unique::Username) if new.chose_no_name() => Error::EmailTaken,
-        other => other.into(),
-    })?;
+    let user = insert_account(conn, &new, now)?;
     if with_mail {
         registration.user_id = Some(user.id);
         registrations::insert_registration(conn, &registration, now)?;

@@ -163,13 +163,12 @@ impl Endpoint {
     }
 }
 
-/// Lines of the text format.
+/// Lines of the text format. To write into a String cannot fail.
 #[derive(Default)]
 struct Text(String);
 
 impl Text {
     fn head(&mut self, name: &str, kind: &str, help: &str) {
-        // Writing to a String cannot fail.
         let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
 

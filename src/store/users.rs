@@ -149,13 +149,15 @@ pub fn find_from(conn: &mut Conn, id: UserId) -> Result<Option<User>> {
     Ok(accounts.first::<Row>(conn).optional()?.map(User::from))
 }
 
+/// What a name is looked up by. Postgres refuses a statement that holds NUL, and no name does.
+fn key_of_name(name: &str) -> Option<String> {
+    (!name.contains('\0')).then(|| Username::normalise(name))
+}
+
 /// The number of the account of that name, without regard to case.
 pub fn find_id_by_username(conn: &mut Conn, name: &str) -> Result<Option<UserId>> {
-    // Postgres refuses a statement that holds NUL, and no name does.
-    if name.contains('\0') {
-        return Ok(None);
-    }
-    let named = users::table.filter(users::username_norm.eq(Username::normalise(name)));
+    let Some(norm) = key_of_name(name) else { return Ok(None) };
+    let named = users::table.filter(users::username_norm.eq(norm));
     Ok(named.select(users::id).first(conn).optional()?.map(UserId))
 }
 
@@ -172,11 +174,7 @@ pub fn find_by_exact_username(conn: &mut Conn, name: &str) -> Result<Option<User
 
 /// The account of that name, without regard to case.
 pub fn find_by_username(conn: &mut Conn, name: &str) -> Result<Option<User>> {
-    // Postgres refuses a statement that holds NUL, and no name does.
-    if name.contains('\0') {
-        return Ok(None);
-    }
-    let norm = Username::normalise(name);
+    let Some(norm) = key_of_name(name) else { return Ok(None) };
     let row = users::table.filter(users::username_norm.eq(norm)).first::<Row>(conn).optional()?;
     Ok(row.map(User::from))
 }
