@@ -13,7 +13,7 @@ use std::time::Duration;
 use actix_web::cookie::SameSite;
 use actix_web::dev::Server;
 use actix_web::middleware::{Condition, from_fn};
-use actix_web::{App as ActixApp, HttpServer, web};
+use actix_web::{App as ActixApp, web};
 use tokio::sync::{Notify, watch};
 
 use self::background::{StopSignals, supervised};
@@ -25,7 +25,7 @@ use crate::http::blocking::State;
 use crate::http::browsers::Browsers;
 use crate::http::django::Face;
 use crate::http::middleware::{Https, surround};
-use crate::http::{self, cors, pages};
+use crate::http::{self, cors, pages, server};
 use crate::mail::messages::Messages;
 use crate::mail::transport::Transport;
 use crate::mail::worker::Worker;
@@ -40,8 +40,6 @@ use crate::store::{self, DatabaseUrl, Db, PoolSettings};
 
 /// How long a request waits for a connection to the database.
 const POOL_WAIT: Duration = Duration::from_secs(3);
-/// A head that takes longer is cut off.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why the service does not start.
 #[derive(Debug, thiserror::Error)]
@@ -308,20 +306,19 @@ fn start_server(config: &Config, listener: TcpListener, flows: &Arc<Flows>) -> i
     let origins = config.browsers.origins.clone();
     let face = config.drf_jwt.then(|| web::Data::new(Face::new(&config.public_url)));
     let https = Https(config.public_url.starts_with("https:"));
-    let server = HttpServer::new(move || {
+    let metrics = Arc::clone(&state.metrics);
+    let settings = server::Settings {
+        workers: config.workers,
+        max_connections: config.max_connections,
+        shutdown_timeout: config.shutdown_timeout,
+        https,
+    };
+    server::start(settings, listener, metrics, move || {
         ActixApp::new()
             .app_data(state.clone())
             .app_data(https)
             .wrap(Condition::new(!origins.is_empty(), cors::allow(&origins)))
             .wrap(from_fn(surround))
             .configure(|app| http::configure(app, face.clone()))
-    });
-    Ok(server
-        .workers(config.workers)
-        .max_connections((config.max_connections / config.workers).max(1))
-        .disable_signals()
-        .client_request_timeout(HEAD_TIMEOUT)
-        .shutdown_timeout(config.shutdown_timeout.as_secs())
-        .listen(listener)?
-        .run())
+    })
 }

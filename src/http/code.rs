@@ -33,7 +33,7 @@ macro_rules! codes {
 }
 
 codes! {
-    MalformedRequest, "malformed_request", BAD_REQUEST, "The body is not a JSON object that can be read.";
+    MalformedRequest, "malformed_request", BAD_REQUEST, "The request, or the JSON object in its body, cannot be read.";
     InvalidCredentials, "invalid_credentials", UNAUTHORIZED, "The name or the password is wrong.";
     AuthenticationRequired, "authentication_required", UNAUTHORIZED, "An access token is required.";
     TokenInvalid, "token_invalid", UNAUTHORIZED, "The access token is not valid.";
@@ -54,11 +54,12 @@ codes! {
     OriginRejected, "origin_rejected", FORBIDDEN, "A page of this origin may not do that.";
     NotFound, "not_found", NOT_FOUND, "There is nothing at this address.";
     MethodNotAllowed, "method_not_allowed", METHOD_NOT_ALLOWED, "This address does not take this method.";
-    RequestTimeout, "request_timeout", REQUEST_TIMEOUT, "The body did not arrive in time.";
+    RequestTimeout, "request_timeout", REQUEST_TIMEOUT, "The request did not arrive in time.";
     UsernameTaken, "username_taken", CONFLICT, "The username is taken.";
     EmailTaken, "email_taken", CONFLICT, "The e-mail address is taken.";
     LastSuperuser, "last_superuser", CONFLICT, "Without this account nobody could manage the others.";
     PayloadTooLarge, "payload_too_large", PAYLOAD_TOO_LARGE, "The body is too large.";
+    HeaderFieldsTooLarge, "header_fields_too_large", REQUEST_HEADER_FIELDS_TOO_LARGE, "The header fields are too many or too large.";
     UnsupportedMediaType, "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body must be application/json in UTF-8.";
     ValidationFailed, "validation_failed", UNPROCESSABLE_ENTITY, "Some fields are not acceptable.";
     RateLimited, "rate_limited", TOO_MANY_REQUESTS, "Too many attempts; try again later.";

@@ -15,8 +15,10 @@ use super::{openapi, routes};
 /// Upper bounds of the buckets of durations, in seconds.
 const BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 /// The statuses that there are; anything else counts as the last one.
-const STATUSES: [u16; 19] =
-    [200, 201, 202, 204, 304, 308, 400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 429, 503, 500];
+const STATUSES: [u16; 20] = [
+    200, 201, 202, 204, 304, 308, 400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 429, 431, 503,
+    500,
+];
 /// The name of requests to what is no documented endpoint.
 const OTHER: &str = "other";
 

@@ -10,15 +10,15 @@ use actix_cors::CorsError;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
-use actix_web::http::Method;
 use actix_web::http::header::{
     CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
     X_CONTENT_TYPE_OPTIONS,
 };
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpRequest, web};
+use actix_web::{Error, HttpRequest, HttpResponse, web};
 use futures_util::FutureExt as _;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
 use super::blocking::State;
@@ -38,42 +38,84 @@ pub async fn surround(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let id = Uuid::new_v4().to_string();
-    let https = request.app_data::<Https>().is_some_and(|https| https.0);
+    let https = request.app_data::<Https>().copied().unwrap_or(Https(false));
+    let around = Surroundings::new(https);
     let metrics = request.app_data::<web::Data<State>>().map(|state| Arc::clone(&state.metrics));
-    let started = Instant::now();
     // The request must not be cloned before it is routed, so what has no response of its own goes
     // out as an error that brings one.
-    let span = tracing::info_span!("request", request_id = id);
-    let answer = request_id::scope(id.clone(), next.call(request).instrument(span.clone()));
-    let answer = AssertUnwindSafe(answer);
+    let answer = next.call(request).instrument(around.span.clone());
+    let answer = AssertUnwindSafe(request_id::scope(around.id.clone(), answer));
     let lost = match answer.catch_unwind().await {
         // What a browser asks beforehand is answered before there is a route.
         Ok(Ok(response)) if is_cors_refusal(&response) => {
             ApiError::from(Code::OriginRejected).into()
         }
         Ok(Ok(mut response)) => {
-            span.in_scope(|| {
+            around.span.in_scope(|| {
                 log_undocumented(&response);
-                log(&response, started);
+                // The pattern of the path, never the query or the body.
+                let path = response.request().match_pattern();
+                let method = response.request().method().as_str();
+                log(method, path.as_deref().unwrap_or("-"), response.status(), around.started);
             });
             if let Some(metrics) = &metrics {
-                count(metrics, &response, started);
+                count(metrics, &response, around.started);
             }
-            add_headers(response.headers_mut(), &id, https);
+            around.add_headers(response.headers_mut());
             return Ok(response);
         }
         Ok(Err(error)) => error,
         Err(_panic) => ApiError::from(Code::InternalError).into(),
     };
-    let mut response = request_id::scope(id.clone(), async { lost.error_response() }).await;
-    span.in_scope(|| tracing::warn!(status = response.status().as_u16(), "request failed"));
-    if let Some(metrics) = metrics {
-        let code = lost.as_error::<ApiError>().map(|error| error.code);
-        metrics.count(&Default::default(), response.status(), code, started.elapsed());
-    }
-    add_headers(response.headers_mut(), &id, https);
+    let response = around.refusal(&lost, metrics.as_deref());
     Err(InternalError::from_response(lost, response).into())
+}
+
+/// What every answer has around it.
+pub struct Surroundings {
+    id: String,
+    span: Span,
+    started: Instant,
+    https: Https,
+}
+
+impl Surroundings {
+    /// Those of a new request.
+    pub fn new(https: Https) -> Self {
+        let id = Uuid::new_v4().to_string();
+        let span = tracing::info_span!("request", request_id = id);
+        Self { id, span, started: Instant::now(), https }
+    }
+
+    /// The answer to what came to no endpoint.
+    pub fn refusal(&self, error: &Error, metrics: Option<&Metrics>) -> HttpResponse {
+        let mut response = request_id::scope_sync(self.id.clone(), || error.error_response());
+        let status = response.status();
+        self.span.in_scope(|| log("-", "-", status, self.started));
+        if let Some(metrics) = metrics {
+            let code = error.as_error::<ApiError>().map(|error| error.code);
+            metrics.count(&Default::default(), status, code, self.started.elapsed());
+        }
+        self.add_headers(response.headers_mut());
+        response
+    }
+
+    fn add_headers(&self, headers: &mut HeaderMap) {
+        let mut default = |name: HeaderName, value: &'static str| {
+            if !headers.contains_key(&name) {
+                headers.insert(name, HeaderValue::from_static(value));
+            }
+        };
+        default(X_CONTENT_TYPE_OPTIONS, "nosniff");
+        default(REFERRER_POLICY, "no-referrer");
+        default(CACHE_CONTROL, "no-store");
+        if self.https.0 {
+            default(STRICT_TRANSPORT_SECURITY, "max-age=31536000");
+        }
+        if let Ok(id) = HeaderValue::from_str(&self.id) {
+            headers.insert(X_REQUEST_ID, id);
+        }
+    }
 }
 
 fn is_cors_refusal<B>(response: &ServiceResponse<B>) -> bool {
@@ -112,35 +154,16 @@ fn operation(request: &HttpRequest) -> (String, String) {
     (method.to_string(), pattern.trim_end_matches('/').to_owned())
 }
 
-fn add_headers(headers: &mut HeaderMap, id: &str, https: bool) {
-    let mut default = |name: HeaderName, value: &'static str| {
-        if !headers.contains_key(&name) {
-            headers.insert(name, HeaderValue::from_static(value));
-        }
-    };
-    default(X_CONTENT_TYPE_OPTIONS, "nosniff");
-    default(REFERRER_POLICY, "no-referrer");
-    default(CACHE_CONTROL, "no-store");
-    if https {
-        default(STRICT_TRANSPORT_SECURITY, "max-age=31536000");
-    }
-    if let Ok(id) = HeaderValue::from_str(id) {
-        headers.insert(X_REQUEST_ID, id);
-    }
-}
-
 fn count<B>(metrics: &Metrics, response: &ServiceResponse<B>, started: Instant) {
     let code = api_error(response).map(|error| error.code);
     metrics.count(&operation(response.request()), response.status(), code, started.elapsed());
 }
 
-/// One line a request: the pattern of the path, never the query or the body.
-fn log<B>(response: &ServiceResponse<B>, started: Instant) {
-    let request = response.request();
-    let path = request.match_pattern().unwrap_or_else(|| "-".to_owned());
-    let (method, status) = (request.method().as_str(), response.status().as_u16());
+/// One line a request.
+fn log(method: &str, path: &str, status: StatusCode, started: Instant) {
     let micros = started.elapsed().as_micros();
-    if status >= 500 {
+    let (status, is_ours) = (status.as_u16(), status.is_server_error());
+    if is_ours {
         tracing::warn!(method, path, status, micros, "request failed");
     } else {
         tracing::debug!(method, path, status, micros, "request");

@@ -20,6 +20,7 @@ pub mod pages;
 mod request_id;
 pub mod routes;
 pub mod schema;
+pub mod server;
 pub mod strict_json;
 pub mod v1;
 

@@ -183,7 +183,9 @@ fn base(endpoints: &[Endpoint]) -> utoipa::openapi::OpenApi {
 
 const DESCRIPTION: &str = "A headless auth service: register, prove the e-mail address, log in \
 for a JWT, refresh it, check it, end it.\n\nEvery error is `application/problem+json` (RFC 9457) \
-with a stable `code`; `x-error-codes` of an operation lists those it can send. Paths are \
+with a stable `code`; `x-error-codes` of an operation lists those it can send. What is no HTTP/1.1, or \
+comes too slowly, is refused before it is known what it is for: `malformed_request`, \
+`header_fields_too_large`, `request_timeout`. Paths are \
 answered with and without a final slash. Fields that a request does not have are refused by name.";
 
 /// What can be done next with the tokens of an answer (OpenAPI link objects).

@@ -15,3 +15,8 @@ pub fn current() -> String {
 pub async fn scope<F: Future>(id: String, work: F) -> F::Output {
     CURRENT.scope(id, work).await
 }
+
+/// The same for what needs no waiting.
+pub fn scope_sync<T>(id: String, work: impl FnOnce() -> T) -> T {
+    CURRENT.sync_scope(id, work)
+}

@@ -4,6 +4,7 @@
 
 use serde_json::json;
 
+use crate::support::raw::Raw;
 use crate::support::{PASSWORD, SECOND, TestApp, on_both};
 
 const MINA: &str = "mina@example.com";
@@ -31,6 +32,16 @@ on_both! {
         assert_eq!(metric(&app, count), 4.0);
         app.get("/nowhere").is(404);
         assert!(metric(&app, r#"hallpass_http_requests_total{method="other",path="other",status="404"}"#) >= 1.0);
+    }
+
+    fn heads_that_cannot_be_read_are_counted(world) {
+        let app = world.app();
+        let mut raw = Raw::to(&app);
+        raw.send("GET /v1/config HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n");
+        raw.rest();
+        assert_eq!(metric(&app, r#"hallpass_errors_total{code="malformed_request"}"#), 1.0);
+        let other = r#"hallpass_http_requests_total{method="other",path="other",status="400"}"#;
+        assert_eq!(metric(&app, other), 1.0);
     }
 
     fn the_age_of_what_is_known_of_ended_sessions_is_told(world) {

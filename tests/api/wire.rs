@@ -1,7 +1,10 @@
 //! Below the API: what is no HTTP, what is strange HTTP, strange paths, broken chunks, monstrous
 //! JSON. docs/adr/0013-the-edge.md says who answers which.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
+
+use serde_json::Value;
 
 use crate::support::raw::{Raw, post};
 use crate::support::{Answer, TestApp, World, contract_of};
@@ -26,21 +29,30 @@ fn ask(app: &TestApp, method: &str, target: &str, headers: &str) -> Answer {
     raw.answer().expect("an answer")
 }
 
-/// What is sent to a head that cannot be read: the HTTP library's own answer, and nothing of what
-/// was received.
-fn assert_bare(answer: &str, status: &str) {
+/// What is sent to a head that cannot be read: a problem like any other, and nothing of what was
+/// received.
+fn assert_refused(answer: &str, status: u16, code: &str) {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{answer:?}"));
-    let mut lines = head.lines();
-    assert_eq!(lines.next(), Some(format!("HTTP/1.1 {status}").as_str()));
-    let mut names: Vec<&str> = lines.map(|line| line.split_once(':').unwrap().0).collect();
-    names.sort_unstable();
-    assert_eq!(names, ["connection", "content-length", "date"], "{answer}");
-    assert!(head.contains("connection: close"), "{answer}");
-    assert_eq!(body, "", "{answer}");
+    assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    let fields: HashMap<&str, &str> =
+        head.lines().skip(1).map(|line| line.split_once(": ").unwrap()).collect();
+    assert_eq!(fields["connection"], "close");
+    assert_eq!(fields["content-length"], body.len().to_string());
+    assert_eq!(fields["content-type"], "application/problem+json");
+    assert_eq!(fields["cache-control"], "no-store");
+    assert_eq!(fields["x-content-type-options"], "nosniff");
+    assert_eq!(fields["referrer-policy"], "no-referrer");
+    assert!(fields["date"].ends_with(" GMT"), "{answer}");
+    assert_eq!(fields.len(), 8, "{answer}");
+    let problem: Value = serde_json::from_str(body).unwrap();
+    assert_eq!(problem["status"], status);
+    assert_eq!(problem["code"], code);
+    assert_eq!(problem["type"], format!("urn:hallpass:error:{code}"));
+    assert_eq!(problem["request_id"], fields["x-request-id"]);
 }
 
 #[test]
-fn a_head_that_cannot_be_read_gets_a_bare_answer_and_the_end_of_the_connection() {
+fn a_head_that_cannot_be_read_gets_a_problem_and_the_end_of_the_connection() {
     let app = app();
     let posted = |headers: &str| format!("POST /v1/token-verify HTTP/1.1\r\n{headers}\r\n{{}}");
     let host = "Host: a\r\n";
@@ -68,11 +80,11 @@ fn a_head_that_cannot_be_read_gets_a_bare_answer_and_the_end_of_the_connection()
         posted(&format!("{host}Transfer-Encoding: gzip, chunked, chunked\r\n")),
     ] {
         println!("{request:.60?}");
-        assert_bare(&closed_after(&app, request.as_bytes()), "400 Bad Request");
+        assert_refused(&closed_after(&app, request.as_bytes()), 400, "malformed_request");
     }
     let many = "X-A: b\r\n".repeat(100);
     let head = format!("GET /healthz HTTP/1.1\r\nHost: a\r\n{many}\r\n");
-    assert_bare(&closed_after(&app, head.as_bytes()), "431 Request Header Fields Too Large");
+    assert_refused(&closed_after(&app, head.as_bytes()), 431, "header_fields_too_large");
     // 96 fields and 100 KB are read.
     let many = "X-A: b\r\n".repeat(94);
     assert_eq!(ask(&app, "GET", "/healthz", &many).status, 200);
@@ -96,12 +108,27 @@ fn a_head_without_an_end_is_refused_when_it_fills_its_buffer() {
 }
 
 #[test]
-fn a_slow_head_gets_a_bare_408_after_five_seconds() {
+fn a_slow_head_gets_a_408_after_five_seconds() {
     let app = app();
     let started = Instant::now();
-    assert_bare(&closed_after(&app, b"GET /healthz HTTP/1.1\r\nHost:"), "408 Request Timeout");
+    let answer = closed_after(&app, b"GET /healthz HTTP/1.1\r\nHost:");
+    assert_refused(&answer, 408, "request_timeout");
     let waited = started.elapsed();
     assert!(waited > Duration::from_secs(3) && waited < Duration::from_secs(9), "{waited:?}");
+}
+
+#[test]
+fn a_head_that_cannot_be_read_behind_others_is_refused_after_their_answers() {
+    let app = app();
+    let good = "GET /v1/config HTTP/1.1\r\nHost: a\r\n\r\n";
+    for count in [1, 2, 15] {
+        let mut raw = Raw::to(&app);
+        raw.send(format!("{}GET /canary HTTP/1.1\r\n\r\n{good}", good.repeat(count)));
+        for _ in 0..count {
+            assert_eq!(raw.answer().unwrap().status, 200);
+        }
+        assert_refused(&String::from_utf8(raw.rest()).unwrap(), 400, "malformed_request");
+    }
 }
 
 #[test]
