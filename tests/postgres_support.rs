@@ -2,6 +2,8 @@
 
 #![allow(clippy::expect_used, reason = "a test that cannot go on has failed")]
 
+#[path = "support/missing.rs"]
+mod missing;
 #[path = "support/postgres.rs"]
 mod postgres;
 

@@ -3,6 +3,8 @@
 #![cfg(feature = "postgres-tls")]
 #![allow(clippy::expect_used, reason = "a test that cannot go on has failed")]
 
+#[path = "support/missing.rs"]
+mod missing;
 #[path = "support/postgres.rs"]
 mod postgres;
 

@@ -300,6 +300,21 @@ mod tests {
         }
     }
 
+    /// What is acknowledged waits for the disk. No test can cut the power.
+    #[test]
+    fn a_file_is_written_through_to_the_disk() {
+        #[derive(diesel::QueryableByName)]
+        struct Setting {
+            #[diesel(sql_type = diesel::sql_types::Integer)]
+            synchronous: i32,
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::Sqlite(folder.path().join("a.db"));
+        let mut conn = Manager::new(url, ReadOnly(false)).open().unwrap();
+        let full = diesel::sql_query("PRAGMA synchronous").get_result::<Setting>(&mut conn);
+        assert_eq!(full.unwrap().synchronous, 2);
+    }
+
     #[test]
     fn time_limits_of_the_operator_stay() {
         let limited = with_time_limits("postgres://u@h/d");

@@ -1,10 +1,10 @@
 //! The list of accounts: finding, filtering, turning pages.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 
+use crate::enough::Enough;
 use crate::support::{TestApp, Tokens, World, on_both};
 
 const ADMIN: &str = "admin@example.com";
@@ -158,11 +158,12 @@ on_both! {
                 expected.insert(name);
             }
         }
-        let is_over = AtomicBool::new(false);
+        let enough = Enough::default();
         std::thread::scope(|scope| {
+            let reading = enough.beside();
             scope.spawn(|| {
                 for number in 0.. {
-                    if is_over.load(Ordering::Relaxed) {
+                    if enough.is_told() {
                         return;
                     }
                     insert(&world, &format!("new{number}"), &format!("new{number}@seoul.kr"));
@@ -178,7 +179,7 @@ on_both! {
                 assert_eq!(once.len(), seen.len(), "shown twice: {seen:?}");
                 assert!(once.is_superset(&expected), "left out: {seen:?}");
             }
-            is_over.store(true, Ordering::Relaxed);
+            drop(reading);
         });
     }
 }

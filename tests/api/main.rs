@@ -7,6 +7,10 @@
     reason = "a test that does not find what it needs has failed"
 )]
 
+#[path = "../support/enough.rs"]
+mod enough;
+#[path = "../support/missing.rs"]
+mod missing;
 mod support;
 
 mod access;

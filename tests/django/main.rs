@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a surprise ends the test")]
 
 mod corpus;
+#[path = "../support/missing.rs"]
+mod missing;
 mod own_rules;
 #[path = "../support/postgres.rs"]
 mod postgres;

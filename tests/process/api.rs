@@ -18,7 +18,7 @@ pub struct Api {
 }
 
 /// What came back.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Answer {
     pub status: u16,
     pub content_type: String,
@@ -66,9 +66,20 @@ impl Api {
 
     /// What somebody who is logged in asks.
     pub fn send(&self, method: &str, path: &str, token: &str, body: &Value) -> Answer {
+        self.try_send(method, path, token, body).unwrap()
+    }
+
+    /// An error means that there was no answer.
+    pub fn try_send(
+        &self,
+        method: &str,
+        path: &str,
+        token: &str,
+        body: &Value,
+    ) -> reqwest::Result<Answer> {
         let started = Instant::now();
         let request = self.http.request(method.parse().unwrap(), format!("{}{path}", self.base));
-        answer(request.bearer_auth(token).json(body).send().unwrap(), started)
+        Ok(answer(request.bearer_auth(token).json(body).send()?, started))
     }
 
     pub fn try_register(&self, email: &str) -> reqwest::Result<Answer> {

@@ -5,10 +5,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use crate::api::{Api, PASSWORD};
+use crate::enough::Enough;
 use crate::letters::Mailbox;
 use crate::service::Setup;
 use crate::sql;
@@ -16,9 +16,9 @@ use crate::sql;
 const CLIENTS: usize = 8;
 const BACKUPS: usize = 5;
 
-fn register_until(done: &AtomicBool, api: &Api, client: usize, acknowledged: &Mutex<Vec<String>>) {
+fn register_until(enough: &Enough, api: &Api, client: usize, acknowledged: &Mutex<Vec<String>>) {
     for number in 0.. {
-        if done.load(Ordering::SeqCst) {
+        if enough.is_told() {
             break;
         }
         let email = format!("person-{client}-{number}@example.com");
@@ -52,11 +52,12 @@ fn backups_under_load_are_whole_and_have_all_that_was_acknowledged() {
     let token = service.api().register("mina@example.com");
     service.api().verify(&token, &mailbox.code_for("mina@example.com"));
 
-    let (done, acknowledged) = (AtomicBool::new(false), Mutex::new(Vec::new()));
+    let (enough, acknowledged) = (Enough::default(), Mutex::new(Vec::new()));
     thread::scope(|scope| {
+        let backing_up = enough.beside();
         for client in 0..CLIENTS {
-            let (api, done, acknowledged) = (service.api(), &done, &acknowledged);
-            scope.spawn(move || register_until(done, &api, client, acknowledged));
+            let (api, enough, acknowledged) = (service.api(), &enough, &acknowledged);
+            scope.spawn(move || register_until(enough, &api, client, acknowledged));
         }
         let backups: Vec<_> = (0..BACKUPS)
             .map(|number| {
@@ -65,7 +66,7 @@ fn backups_under_load_are_whole_and_have_all_that_was_acknowledged() {
                 (setup.run(&["backup", &file]), setup.folder().join(file), before)
             })
             .collect();
-        done.store(true, Ordering::SeqCst);
+        drop(backing_up);
         for (finished, file, before) in backups {
             assert!(finished.success, "{}", finished.stderr);
             println!("{} registrations before, {:?}", before.len(), finished.took);

@@ -1,16 +1,19 @@
 //! A service that outgrows its file: everything goes to Postgres, and back.
 
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
 
 use crate::api::{Api, PASSWORD};
+use crate::enough::Enough;
 use crate::letters::Mailbox;
 use crate::postgres;
 use crate::postgres::free_port;
 use crate::service::{Finished, Setup};
 use crate::sql;
+use crate::waiting::wait_until;
 
 const NEW_PASSWORD: &str = "a lantern on the pier";
 
@@ -77,17 +80,14 @@ fn use_it(setup: Setup, mailbox: &Mailbox) -> (Setup, Held) {
     assert_eq!(deleted.status, 204, "{deleted:?}");
 
     api.post("/v1/password-reset", &json!({"email": "noa@example.com"}));
-    let reset_code = loop {
-        if let [_, code] = mailbox.codes()["noa@example.com"].as_slice() {
-            break code.clone();
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    };
+    let codes_of_noa = || mailbox.codes().remove("noa@example.com").unwrap();
+    wait_until("the code for a reset", || codes_of_noa().len() == 2);
+    let reset_code = codes_of_noa().remove(1);
     let access_token = session.text("access_token");
     let refresh_token = session.text("refresh_token");
     service.stop();
 
-    // The mail server is away, and then the power.
+    // The mail server is away, and then the service is killed.
     let nobody = format!("smtp://127.0.0.1:{}", free_port());
     let setup =
         setup.with("HALLPASS_SMTP_URL", &nobody).with("HALLPASS_MAIL_FROM", "a@example.com");
@@ -184,12 +184,13 @@ fn a_copy_is_of_one_moment_while_the_service_goes_on() {
     let Some(postgres) = postgres::fresh_schema() else { return };
     for setup in [Setup::on_sqlite(), Setup::on_sqlite().with("DATABASE_URL", &postgres)] {
         let service = setup.start();
-        let done = std::sync::atomic::AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            let (api, done) = (service.api(), &done);
+        let enough = Enough::default();
+        thread::scope(|scope| {
+            let copying = enough.beside();
+            let (api, enough) = (service.api(), &enough);
             scope.spawn(move || {
                 for number in 0.. {
-                    if done.load(std::sync::atomic::Ordering::SeqCst) {
+                    if enough.is_told() {
                         break;
                     }
                     api.register(&format!("person-{number}@example.com"));
@@ -204,7 +205,7 @@ fn a_copy_is_of_one_moment_while_the_service_goes_on() {
                 (0..5).map(|number| setup.folder().join(format!("copy-{number}.db"))).collect();
             let outcomes: Vec<Finished> =
                 copies.iter().map(|to| copy(&setup, &from, &sqlite_url(to))).collect();
-            done.store(true, std::sync::atomic::Ordering::SeqCst);
+            drop(copying);
             for (to, outcome) in copies.iter().zip(outcomes) {
                 assert!(outcome.success, "{}\n{}", outcome.stdout, outcome.stderr);
                 // A registration and its mail are written together.

@@ -73,11 +73,7 @@ impl Site {
 
     /// `None` (said aloud) where there is no Postgres.
     pub fn on_postgres(tables: Tables) -> Option<Self> {
-        let Some(url) = postgres::fresh_schema() else {
-            eprintln!("SKIPPED: no Postgres on this machine");
-            return None;
-        };
-        let site = Self { url, file: None };
+        let site = Self { url: postgres::fresh_schema()?, file: None };
         site.fill("postgres", tables);
         Some(site)
     }

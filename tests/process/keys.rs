@@ -1,11 +1,9 @@
 //! `hallpass keys`, beside services that run.
 
-use std::thread;
-use std::time::{Duration, Instant};
-
 use crate::api::Api;
 use crate::letters::Mailbox;
 use crate::service::Setup;
+use crate::waiting::wait_until;
 
 fn lines(setup: &Setup) -> Vec<String> {
     let listed = setup.run(&["keys", "list"]);
@@ -15,14 +13,6 @@ fn lines(setup: &Setup) -> Vec<String> {
 
 fn published(api: &Api) -> usize {
     api.get("/.well-known/jwks.json").body["keys"].as_array().unwrap().len()
-}
-
-fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    let started = Instant::now();
-    while !is_so() {
-        assert!(started.elapsed() < Duration::from_secs(10), "in vain: waited for {what}");
-        thread::sleep(Duration::from_millis(20));
-    }
 }
 
 fn keys_are_listed_and_rotated(setup: &Setup) {

@@ -3,17 +3,23 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a surprise ends the test")]
 
+#[path = "../support/enough.rs"]
+mod enough;
+#[path = "../support/missing.rs"]
+mod missing;
 #[path = "../support/postgres.rs"]
 mod postgres;
 #[path = "../support/smtp.rs"]
 mod smtp;
 
 mod api;
+mod both;
 mod database;
 mod django_site;
 mod letters;
 mod service;
 mod sql;
+mod waiting;
 
 mod backup;
 mod cold_start;

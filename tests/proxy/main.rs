@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a surprise ends the test")]
 
+#[path = "../support/missing.rs"]
+mod missing;
 #[path = "../support/postgres.rs"]
 mod postgres;
 

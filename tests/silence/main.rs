@@ -15,6 +15,8 @@
 #[path = "../process/api.rs"]
 mod api;
 mod connection;
+#[path = "../support/missing.rs"]
+mod missing;
 #[path = "../support/postgres.rs"]
 mod postgres;
 #[path = "../process/service.rs"]

@@ -3,7 +3,8 @@
 //! In order: the server named by `HALLPASS_TEST_POSTGRES_URL` (a database to throw away: schemas
 //! are made there and stay); else a private cluster made with the server programs of this machine,
 //! shared by all tests of one test binary. Where there is neither, [`fresh_schema`] says `None` and
-//! the test ends early, except under `CI=true`, where a missing Postgres is a failure.
+//! the test ends early, as `missing.rs` says. Tests that stop or restart a server, or speak TLS to it,
+//! need the programs in any case.
 //!
 //! A private cluster lives exactly as long as the test process: a watchdog holds the other end of
 //! a pipe, and when that closes (normal end, panic or `kill -9` alike) it stops the server and
@@ -22,10 +23,14 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 
 use diesel::{Connection, PgConnection, connection::SimpleConnection};
 
-/// The URL of an empty schema of its own on the shared server, or `None` where there is no
-/// Postgres and nobody insists (`CI` is not `true`).
+use crate::missing::needs;
+
+const SERVER_PROGRAMS: &str = "Postgres server (Debian: apt-get install postgresql)";
+
+/// The URL of an empty schema of its own on the shared server, or `None` (said aloud) where there is no
+/// Postgres.
 pub fn fresh_schema() -> Option<String> {
-    shared_server().map(schema_on)
+    needs(SERVER_PROGRAMS, shared_server()).map(schema_on)
 }
 
 /// The same for whoever brings the server: makes a schema there and returns its URL.
@@ -57,7 +62,7 @@ fn shared_server() -> Option<&'static str> {
         if let Some(url) = std::env::var_os("HALLPASS_TEST_POSTGRES_URL") {
             return Some(Server::Outside(url.into_string().expect("the URL is UTF-8")));
         }
-        let cluster = Cluster::start_new()?;
+        let cluster = Cluster::create(server_programs()?, false);
         let url = cluster.url();
         Some(Server::Private(cluster, url))
     });
@@ -86,13 +91,13 @@ struct Account {
 impl Cluster {
     /// A running server without TLS; `None` as with [`fresh_schema`].
     pub fn start_new() -> Option<Self> {
-        Some(Self::create(server_programs()?, false))
+        needs(SERVER_PROGRAMS, server_programs()).map(|programs| Self::create(programs, false))
     }
 
     /// A running server that takes TLS only, with a certificate for `localhost` from a CA of its
     /// own ([`Cluster::ca_file`]).
     pub fn start_new_with_tls() -> Option<Self> {
-        Some(Self::create(server_programs()?, true))
+        needs(SERVER_PROGRAMS, server_programs()).map(|programs| Self::create(programs, true))
     }
 
     fn create(programs: PathBuf, tls: bool) -> Self {
@@ -102,11 +107,9 @@ impl Cluster {
             .expect("a temporary folder")
             .keep();
         let account = account_for(&folder);
-        if let Some(Account { uid, gid }) = account {
-            chown(&folder, Some(uid), Some(gid)).expect("give the folder to the Postgres account");
-        }
         let watchdog = watch_over(&folder);
         let mut cluster = Self { folder, port: free_port(), programs, account, tls, watchdog };
+        cluster.give(&cluster.folder);
         cluster.initialise();
         // Another process may take the port between the look and the start.
         for _ in 0..5 {
@@ -185,6 +188,18 @@ impl Cluster {
     /// The URL of an empty schema of its own on this server (one without TLS).
     pub fn fresh_schema(&self) -> String {
         schema_on(&self.url())
+    }
+
+    /// Where all of the server is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Hands a folder to the account of the server.
+    pub fn give(&self, folder: &Path) {
+        if let Some(Account { uid, gid }) = self.account {
+            chown(folder, Some(uid), Some(gid)).expect("give the folder to the Postgres account");
+        }
     }
 
     /// The certificate of the CA that signed the server's.
@@ -318,7 +333,7 @@ fn watch_over(folder: &Path) -> Child {
         .expect("start the watchdog")
 }
 
-/// Where `initdb` and `pg_ctl` are; `None` if nowhere and a run without Postgres is accepted.
+/// Where `initdb` and `pg_ctl` are.
 fn server_programs() -> Option<PathBuf> {
     let on_path = std::env::var_os("PATH")
         .map(|path| std::env::split_paths(&path).collect::<Vec<_>>())
@@ -334,17 +349,10 @@ fn server_programs() -> Option<PathBuf> {
         })
         .collect();
     packaged.sort_unstable();
-    let found = on_path
+    on_path
         .into_iter()
         .chain(packaged.into_iter().rev().map(|(_, folder)| folder))
-        .find(|folder| folder.join("initdb").exists() && folder.join("pg_ctl").exists());
-    let insisted = std::env::var_os("CI").is_some_and(|value| value == "true");
-    assert!(
-        found.is_some() || !insisted,
-        "CI=true, but there is no Postgres to test with: set HALLPASS_TEST_POSTGRES_URL or install \
-         the server (Debian: apt-get install postgresql)"
-    );
-    found
+        .find(|folder| folder.join("initdb").exists() && folder.join("pg_ctl").exists())
 }
 
 /// `None` when this process may run Postgres itself, that is, when it is not root.

@@ -1,7 +1,6 @@
 //! Starts `smtp_server.py`, a real SMTP server with real TLS, for one test.
 //!
-//! Needs Python 3 with aiosmtpd (Debian: `python3-aiosmtpd`) and the `openssl` command. Without
-//! them a test says so and passes, unless `CI` is set: there it fails.
+//! Needs Python 3 with aiosmtpd and the `openssl` command; `missing.rs` says what happens without.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a surprise ends the test")]
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
@@ -18,6 +17,8 @@ use std::{
 
 use serde::Deserialize;
 use tempfile::TempDir;
+
+use crate::missing::needs;
 
 /// What protects the connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -80,25 +81,25 @@ pub struct SmtpServer {
 }
 
 impl SmtpServer {
-    /// Starts a server, or says what is missing.
+    /// Starts a server; `None` (said aloud) where a program for it is missing.
     pub fn start(mode: Mode) -> Option<Self> {
         Self::start_on(0, mode)
     }
 
     /// The same at a given port of 127.0.0.1, for a server that is down before or comes back.
     pub fn start_on(port: u16, mode: Mode) -> Option<Self> {
-        let Some(python) = python_with_aiosmtpd() else {
-            return missing("Python 3 with aiosmtpd (Debian: python3-aiosmtpd)");
-        };
+        let python = needs(
+            "Python 3 with aiosmtpd (Debian: apt-get install python3-aiosmtpd)",
+            python_with_aiosmtpd(),
+        )?;
         let folder = tempfile::tempdir().unwrap();
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/smtp_server.py");
         let mut command = Command::new(python);
         command.args(["-W", "ignore"]).arg(script).arg("--folder").arg(folder.path());
         command.args(["--port", &port.to_string()]);
         if mode.protection != Protection::Plain {
-            if !make_certificates(folder.path()) {
-                return missing("the openssl command");
-            }
+            let certificates = make_certificates(folder.path()).then_some(());
+            needs("openssl command (Debian: apt-get install openssl)", certificates)?;
             command.args([
                 "--tls",
                 if mode.protection == Protection::StartTls { "starttls" } else { "implicit" },
@@ -198,12 +199,6 @@ impl Drop for SmtpServer {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
-}
-
-fn missing(what: &str) -> Option<SmtpServer> {
-    assert!(std::env::var_os("CI").is_none(), "{what} is missing, and CI must have it");
-    eprintln!("SKIPPED: {what} is missing");
-    None
 }
 
 fn python_with_aiosmtpd() -> Option<&'static str> {

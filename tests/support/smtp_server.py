@@ -21,7 +21,7 @@ FAULTS = (
     "silent",  # accepts the connection and never says a word
     "silent-recipient",  # never answers RCPT
     "silent-content",  # never answers the end of the message
-    "slow-content",  # answers the end of the message after a second
+    "slow-content",  # answers the end of the message after three seconds
     "busy-once",  # answers 450 to the first RCPT, 250 to the next
     "reject-recipient",
     "reject-sender",
@@ -96,7 +96,7 @@ class Handler:
         if ARGUMENTS.fault == "silent-content":
             await asyncio.sleep(3600)
         if ARGUMENTS.fault == "slow-content":
-            await asyncio.sleep(1)
+            await asyncio.sleep(3)
         if ARGUMENTS.fault == "reject-content":
             return f"554 5.6.0 not for {envelope.rcpt_tos[0]}"
         self.store(envelope)

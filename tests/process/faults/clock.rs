@@ -2,15 +2,15 @@
 //! (Debian: faketime) moves what the process takes for the time. Its timers stay, as in reality.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::skip;
 use crate::api::{Answer, Api, PASSWORD};
 use crate::letters::Mailbox;
+use crate::missing::needs;
 use crate::service::Setup;
 
 const MINA: &str = "mina@example.com";
@@ -26,10 +26,7 @@ impl Clock {
         let library = folders
             .map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"))
             .find(|library| library.exists());
-        let Some(library) = library else {
-            skip("there is no libfaketime on this machine (Debian: apt-get install faketime)");
-            return None;
-        };
+        let library = needs("libfaketime (Debian: apt-get install faketime)", library)?;
         let clock = Self(setup.folder().join("clock"));
         clock.set("+0");
         let setup = setup
@@ -46,6 +43,20 @@ impl Clock {
         let new = self.0.with_extension("new");
         fs::write(&new, format!("{offset}\n")).unwrap();
         fs::rename(new, &self.0).unwrap();
+    }
+}
+
+impl Drop for Clock {
+    /// A process that is killed leaves what libfaketime shares among processes, under its id.
+    fn drop(&mut self) {
+        for entry in fs::read_dir("/dev/shm").into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let of_process = name.rsplit_once('_').filter(|(kind, _)| kind.contains("faketime_"));
+            if of_process.is_some_and(|(_, id)| !Path::new("/proc").join(id).exists()) {
+                // Another clock may have removed it.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
     }
 }
 

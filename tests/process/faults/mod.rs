@@ -10,9 +10,3 @@ mod outage;
 mod pool;
 mod shutdown;
 mod versions;
-
-/// What a test needs is not on this machine: said aloud, and under `CI=true` a failure.
-fn skip(why: &str) {
-    assert!(std::env::var_os("CI").is_none_or(|value| value != "true"), "{why}");
-    eprintln!("SKIPPED: {why}");
-}
