@@ -9,8 +9,9 @@ use crate::examples::{Example, for_each_language, refused};
 use crate::issuer::{Issuer, Key, message, now};
 
 const PATIENT: Duration = Duration::from_secs(60);
-/// The examples ask once a second.
-const SOON: Duration = Duration::from_secs(3);
+const MAX_STALENESS: Duration = Duration::from_secs(4);
+/// The examples ask once a second; the rest is for a busy machine.
+const SOON: Duration = Duration::from_secs(8);
 
 /// Waits until the example says this about the token.
 fn wait_for(example: &Example, token: &str, verdict: &(u16, String), limit: Duration) {
@@ -137,12 +138,12 @@ for_each_language! {
     fn a_poll_says_what_it_knows_already(language) {
         let key = Key::new("first");
         let issuer = Issuer::start(&key);
-        let Some(example) = language.start(&issuer.url, SOON) else { return };
+        let Some(example) = language.start(&issuer.url, MAX_STALENESS) else { return };
         let token = key.sign(&key.header(), &issuer.claims());
         assert_eq!(example.judge_when_ready(&token).0, 200);
         let started = Instant::now();
         // Longer than it believes an old list: 304 makes it new.
-        while started.elapsed() < SOON + SOON {
+        while started.elapsed() < 2 * MAX_STALENESS {
             thread::sleep(Duration::from_millis(200));
             assert_eq!(example.judge(&token).0, 200);
         }
@@ -153,16 +154,15 @@ for_each_language! {
         let key = Key::new("first");
         let issuer = Issuer::start(&key);
         issuer.lose_revocations();
-        let Some(example) = language.start(&issuer.url, SOON) else { return };
+        let Some(example) = language.start(&issuer.url, MAX_STALENESS) else { return };
         let token = key.sign(&key.header(), &issuer.claims());
         thread::sleep(Duration::from_secs(2));
         assert_eq!(example.judge(&token), refused("unavailable"), "never asked with success");
         issuer.revoke(&json!([{"session_id": "another", "revoked_at": 0}]), &json!([]));
         wait_for(&example, &token, &(200, "ada".to_owned()), SOON);
         issuer.lose_revocations();
-        thread::sleep(Duration::from_secs(1));
-        assert_eq!(example.judge(&token).0, 200, "not for so long yet");
-        wait_for(&example, &token, &refused("unavailable"), SOON);
+        assert_eq!(example.judge(&token).0, 200, "it knew a moment ago");
+        wait_for(&example, &token, &refused("unavailable"), MAX_STALENESS + SOON);
         // What it has heard of stays true.
         let ended = with(issuer.claims(), "sid", json!("another"));
         assert_eq!(example.judge(&key.sign(&key.header(), &ended)), refused("token_revoked"));

@@ -13,6 +13,8 @@ use crate::postgres;
 use crate::service::{Service, Setup};
 
 const MAX_STALENESS: Duration = Duration::from_secs(4);
+/// The examples ask once a second; the rest is for a busy machine.
+const SOON: Duration = Duration::from_secs(8);
 
 /// A service with one account.
 fn with_ada(setup: Setup) -> (Setup, Service) {
@@ -61,7 +63,7 @@ for_each_language! {
             assert_eq!(service.api().post("/v1/token-revoke", &body).status, 204);
             let since = Instant::now();
             while example.judge(&token) != refused("token_revoked") {
-                assert!(since.elapsed() < Duration::from_secs(2), "still taken");
+                assert!(since.elapsed() < SOON, "still taken");
                 thread::sleep(Duration::from_millis(50));
             }
             assert_eq!(example.judge(&other.text("access_token")).0, 200, "the other session");
@@ -78,7 +80,7 @@ for_each_language! {
         assert_eq!(example.judge(&token).0, 200, "known to be good a moment ago");
         let since = Instant::now();
         while example.judge(&token) != refused("unavailable") {
-            assert!(since.elapsed() < MAX_STALENESS + Duration::from_secs(1), "still taken");
+            assert!(since.elapsed() < MAX_STALENESS + SOON, "still taken");
             thread::sleep(Duration::from_millis(50));
         }
     }
@@ -91,7 +93,7 @@ for_each_language! {
         assert_eq!(example.judge_when_ready(&token).0, 200);
         let since = Instant::now();
         while example.judge(&token) != refused("token_expired") {
-            assert!(since.elapsed() < Duration::from_secs(9), "still taken");
+            assert!(since.elapsed() < Duration::from_secs(6) + SOON, "still taken");
             thread::sleep(Duration::from_millis(100));
         }
         assert!(since.elapsed() > Duration::from_secs(4), "clocks may differ by 5 seconds");
