@@ -13,7 +13,8 @@ use std::path::Path;
 #[path = "../fuzz/src/lib.rs"]
 mod readers;
 
-type Reader = fn(&[u8]);
+/// Says whether it accepted anything.
+type Reader = fn(&[u8]) -> bool;
 
 const READERS: [(&str, Reader); 9] = [
     ("access_token", readers::access_token),
@@ -34,9 +35,10 @@ fn no_reader_stumbles_over_the_corpus_or_what_is_near_it() {
     for (name, reader) in READERS {
         let files: Vec<_> = fs::read_dir(corpus.join(name)).unwrap().collect();
         assert!(files.len() > 10, "{name} has {} files", files.len());
+        let mut accepted = 0;
         for file in files {
             let data = fs::read(file.unwrap().path()).unwrap();
-            reader(&data);
+            accepted += usize::from(reader(&data));
             for place in 0..data.len() {
                 reader(&data[..place]);
                 let mut changed = data.clone();
@@ -44,11 +46,6 @@ fn no_reader_stumbles_over_the_corpus_or_what_is_near_it() {
                 reader(&changed);
             }
         }
+        assert!(accepted > 0, "{name} refuses every file: what is behind it is not reached");
     }
-}
-
-#[test]
-fn the_corpus_reaches_behind_the_gate() {
-    let genuine = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/access_token/00");
-    assert!(readers::admits(&fs::read(genuine).unwrap()), "the first file is a token that counts");
 }

@@ -1,5 +1,5 @@
 //! What is fuzzed: everything that reads what a stranger wrote. Each function takes any bytes, may not
-//! panic, and holds what was accepted against what the reader promises.
+//! panic, holds what was accepted against what the reader promises, and says whether anything was.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -54,19 +54,14 @@ fn object(part: &str) -> Value {
     value
 }
 
-/// Whether the gate lets that header and those claims pass.
-pub fn admits(data: &[u8]) -> bool {
-    GATE.check(&signed(data), UtcTime::from_seconds(NOW)).is_ok()
-}
-
 /// A token as it came, and a header and claims with a right signature.
-pub fn access_token(data: &[u8]) {
+pub fn access_token(data: &[u8]) -> bool {
     let now = UtcTime::from_seconds(NOW);
     if let Ok(text) = std::str::from_utf8(data) {
         assert!(GATE.check(text, now).is_err(), "a forged token");
     }
     let token = signed(data);
-    let Ok(claims) = GATE.check(&token, now) else { return };
+    let Ok(claims) = GATE.check(&token, now) else { return false };
     assert!(token.len() <= 4096);
     let mut parts = token.split('.');
     let header = object(parts.next().unwrap_or_default());
@@ -81,49 +76,54 @@ pub fn access_token(data: &[u8]) {
     }
     assert_eq!((claims.iss.as_str(), claims.aud.as_str()), (ISSUER, ISSUER));
     assert!(claims.exp + 5 > NOW && claims.iat <= NOW + 5 && claims.exp - claims.iat <= 900);
+    true
 }
 
 /// The same for the Django face.
-pub fn django_token(data: &[u8]) {
+pub fn django_token(data: &[u8]) -> bool {
     let now = UtcTime::from_seconds(NOW);
     if let Ok(text) = std::str::from_utf8(data) {
         assert!(DJANGO.check(text, now).is_err(), "a forged token");
     }
     let token = signed(data);
-    let Ok(claims) = DJANGO.check(&token, now) else { return };
+    let Ok(claims) = DJANGO.check(&token, now) else { return false };
     let mut parts = token.split('.');
     assert_eq!(object(parts.next().unwrap_or_default())["alg"], "HS256");
     let written = object(parts.next().unwrap_or_default());
     assert!(written.get("aud").is_none() && written.get("exp").is_some(), "{written}");
     let _name = claims.username();
     let _origin = claims.origin(now);
+    true
 }
 
 /// The body of a request to `/v1`.
-pub fn json_body(data: &[u8]) {
-    let Some(read) = strict_json::parse_object(data) else { return };
+pub fn json_body(data: &[u8]) -> bool {
+    let Some(read) = strict_json::parse_object(data) else { return false };
     let lenient = serde_json::from_slice::<serde::de::IgnoredAny>(data);
     assert!(lenient.is_ok(), "what is strict is JSON");
     let again = serde_json::to_vec(&read).expect("JSON is written");
     assert!(strict_json::parse_object(&again).is_some(), "and read once more");
+    true
 }
 
 /// A `Content-Type`, a line break, and a body of the Django face; and the first line once more as
 /// `Authorization`.
-pub fn django_body(data: &[u8]) {
+pub fn django_body(data: &[u8]) -> bool {
     let line = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
     let (head, body) = (&data[..line], data.get(line + 1..).unwrap_or_default());
-    let _submitted = django::body::read(body, &String::from_utf8_lossy(head));
+    let submitted = django::body::read(body, &String::from_utf8_lossy(head));
     for takes_basic in [true, false] {
         let _credentials = django::authentication::read(Some(head), takes_basic);
     }
     let _indent = django::negotiation::negotiate(std::str::from_utf8(head).ok(), None);
+    submitted.is_ok()
 }
 
 /// What a person types.
-pub fn names(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
-    if let Ok(email) = Email::parse(text) {
+pub fn names(data: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(data) else { return false };
+    let email = Email::parse(text);
+    if let Ok(email) = &email {
         let shown = email.as_str();
         assert!(shown.is_ascii() && shown.len() <= 254, "{shown}");
         assert!(
@@ -147,26 +147,28 @@ pub fn names(data: &[u8]) {
         assert!(password.expose().len() <= PlainPassword::MAX_BYTES);
         let _verdict = PasswordPolicy::default().check(&password, None, Some(text));
     }
+    email.is_ok()
 }
 
 /// A header.
-pub fn accept_language(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
+pub fn accept_language(data: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(data) else { return false };
     let locale = Locale::from_accept_language(text);
     assert!(Locale::parse(locale.as_str()).is_ok());
+    locale != Locale::default()
 }
 
 /// A setting, which an operator wrote, and whose fault is shown.
-pub fn smtp_url(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
-    if let Err(advice) = SmtpSettings::parse(text) {
-        // The password of some files of the corpus.
-        assert!(!advice.contains("canary"), "{advice}");
-    }
+pub fn smtp_url(data: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(data) else { return false };
+    let Err(advice) = SmtpSettings::parse(text) else { return true };
+    // The password of some files of the corpus.
+    assert!(!advice.contains("canary"), "{advice}");
+    false
 }
 
 /// Lines of `X-Forwarded-For`.
-pub fn forwarded_for(data: &[u8]) {
+pub fn forwarded_for(data: &[u8]) -> bool {
     let mut headers = HeaderMap::new();
     for line in data.split(|byte| *byte == b'\n') {
         if let Ok(value) = HeaderValue::from_bytes(line) {
@@ -176,12 +178,12 @@ pub fn forwarded_for(data: &[u8]) {
     let proxies: [IpNet; 2] = ["10.0.0.0/8", "::1/128"].map(|it| it.parse().expect("a network"));
     let (proxy, stranger) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([192, 0, 2, 7]));
     assert_eq!(client::client_address(stranger, &headers, &proxies), stranger);
-    let _believed = client::client_address(proxy, &headers, &proxies);
     assert_eq!(client::client_address(proxy, &headers, &[]), proxy);
+    client::client_address(proxy, &headers, &proxies) != proxy
 }
 
 /// Lines `name: value` of a request with cookies.
-pub fn browsers(data: &[u8]) {
+pub fn browsers(data: &[u8]) -> bool {
     let own = "https://auth.example.com";
     let allowed = "https://app.example.com";
     let browsers = Browsers {
@@ -212,4 +214,5 @@ pub fn browsers(data: &[u8]) {
         hallpass::http::browsers::refresh_cookie(&request),
         hallpass::http::browsers::device_cookie(&request),
     );
+    is_known && browsers.check(&request, true).is_ok()
 }
