@@ -14,6 +14,7 @@ const CHANGING: [&str; 2] = ["date", "x-request-id"];
 pub struct Connection(TcpStream);
 
 pub struct Answer {
+    pub status: u16,
     /// Status, headers and body, without what is random.
     pub look: String,
     pub took: Duration,
@@ -45,7 +46,8 @@ impl Connection {
             }
         };
         let took = started.elapsed();
-        Answer { look: look(&head, &body), took }
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Answer { status, look: look(&head, &body), took }
     }
 }
 

@@ -16,8 +16,8 @@ pub enum Arm {
 /// The times of both arms, and what all answers looked like.
 #[derive(Default)]
 pub struct Measured {
-    pub known: Vec<Duration>,
-    pub unknown: Vec<Duration>,
+    known: Vec<Duration>,
+    unknown: Vec<Duration>,
     look: Option<String>,
 }
 
@@ -35,6 +35,11 @@ impl Measured {
         assert_eq!(*first, answer.look, "{arm:?}");
     }
 
+    /// How likely a time of a known one is longer than one of an unknown one.
+    pub fn auc(&self) -> f64 {
+        auc(&self.known, &self.unknown)
+    }
+
     pub fn medians(&self) -> String {
         let median = |times: &[Duration]| {
             let mut times = times.to_vec();
@@ -46,7 +51,7 @@ impl Measured {
 }
 
 /// How likely a time of `one` is longer than a time of `other`; 0.5 where they cannot be told apart.
-pub fn auc(one: &[Duration], other: &[Duration]) -> f64 {
+fn auc(one: &[Duration], other: &[Duration]) -> f64 {
     let halves: u32 = one
         .iter()
         .flat_map(|a| other.iter().map(move |b| 1 + u32::from(a > b) - u32::from(a < b)))
@@ -57,6 +62,11 @@ pub fn auc(one: &[Duration], other: &[Duration]) -> f64 {
 
 pub fn is_silent(auc: f64) -> bool {
     (0.45..=0.55).contains(&auc)
+}
+
+pub fn median_of_three(mut aucs: [f64; 3]) -> f64 {
+    aucs.sort_unstable_by(f64::total_cmp);
+    aucs[1]
 }
 
 /// The numbers below `count` for both arms, in an order that nobody can guess.
@@ -81,5 +91,6 @@ fn samples_are_told_apart_by_their_order() {
     is(&times(10, 20), &times(0, 10), 1.0);
     is(&times(0, 10), &times(10, 20), 0.0);
     is(&times(0, 2), &times(1, 3), 0.125);
+    assert!((median_of_three([0.7, 0.4, 0.6]) - 0.6).abs() < 1e-9);
     assert!(is_silent(0.5) && !is_silent(0.56) && !is_silent(0.44));
 }

@@ -1,22 +1,39 @@
 //! A service with its own binary, and people that it knows.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use hallpass::clock::{Clock as _, SystemClock};
-use hallpass::domain::{Email, Locale, PlainPassword, Username};
+use hallpass::domain::{
+    Email, Locale, OneTimeId, OneTimeToken, PasswordHash, PlainPassword, PlainToken, Purpose, User,
+    Username, UtcTime,
+};
 use hallpass::security::hasher::Hasher;
+use hallpass::store::one_time_tokens::{insert_token, set_mail_secrets};
 use hallpass::store::users::{NewUser, insert_user};
-use hallpass::store::{DatabaseUrl, Db, Error, PoolSettings};
+use hallpass::store::{Conn, DatabaseUrl, Db, Error, PoolSettings, Result};
 use serde_json::{Value, json};
 
 use super::connection::Connection;
 use super::service::{Service, Setup};
 use super::verdict::Arm;
-use super::{Question, REQUESTS, WARM_UP, postgres, slow_smtp};
+use super::{Question, postgres, slow_smtp};
 
 const PASSWORD: &str = "plum tree at dusk";
 const BCRYPT_COST: u32 = 4;
+/// Everything is counted, as in production, and nobody is refused.
+const LIMITS: [(&str, &str); 9] = [
+    ("HALLPASS_LIMITS", "on"),
+    ("HALLPASS_LIMIT_LOGIN_HERE", "20/15m"),
+    ("HALLPASS_LIMIT_LOGIN_ANYWHERE", "100/1h"),
+    ("HALLPASS_LIMIT_NETWORK", "10000/1m"),
+    ("HALLPASS_LIMIT_MAIL_HOURLY", "20"),
+    ("HALLPASS_LIMIT_MAIL_DAILY", "100"),
+    ("HALLPASS_LIMIT_MAIL_NETWORK", "10000"),
+    ("HALLPASS_LIMIT_MAIL_DOMAIN", "10000000"),
+    ("HALLPASS_LIMIT_MAIL_TOTAL", "10000000"),
+];
 
 /// How mail fares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,23 +56,22 @@ impl Mail {
 
 pub struct World {
     service: Service,
+    db: Db,
+    hash: PasswordHash,
+    rounds: Cell<u8>,
     _setup: Setup,
 }
 
 impl World {
     pub fn on_sqlite(mail: Mail) -> Self {
         let setup = Setup::on_sqlite();
-        let url = format!("sqlite://{}", setup.folder().join("test.db").display());
+        let url = setup.database_url();
         Self::begin(setup, &url, mail)
     }
 
     /// `None` (said aloud) where there is no Postgres.
     pub fn on_postgres(mail: Mail) -> Option<Self> {
-        let Some(url) = postgres::fresh_schema() else {
-            eprintln!("SKIPPED: no Postgres on this machine");
-            return None;
-        };
-        Some(Self::begin(Setup::on_sqlite(), &url, mail))
+        Some(Self::begin(Setup::on_sqlite(), &postgres::fresh_schema()?, mail))
     }
 
     fn begin(setup: Setup, database: &str, mail: Mail) -> Self {
@@ -64,83 +80,127 @@ impl World {
             .with("HALLPASS_BCRYPT_COST", &BCRYPT_COST.to_string())
             .with("HALLPASS_SMTP_URL", &mail.url())
             .with("HALLPASS_LOG", "warn,hallpass::cli=info")
+            .with("HALLPASS_PUBLIC_URL", "http://auth.test")
+            .with("HALLPASS_TRUSTED_PROXIES", "127.0.0.1")
             .with("HALLPASS_WORKERS", "1");
-        add_people(database);
-        let world = Self { service: setup.start(), _setup: setup };
-        // Of them it is known only that they wait for their mail.
-        let mut connection = Connection::to(world.address());
-        for number in 0..REQUESTS + WARM_UP {
-            let body = json!({"email": waiting(number), "password": PASSWORD});
-            connection.ask(&post("/v1/register", &body), Duration::ZERO);
-        }
-        world
+        let setup = LIMITS.iter().fold(setup, |setup, (name, value)| setup.with(name, value));
+        let service = setup.start();
+        let settings = PoolSettings { size: 1, wait: Duration::from_secs(10) };
+        let db = Db::open_as_is(&DatabaseUrl::parse(database).unwrap(), settings).unwrap();
+        let hasher = Hasher::start(1, BCRYPT_COST).unwrap();
+        let hash = hasher.hash(&PlainPassword::parse("the right password").unwrap()).unwrap();
+        Self { service, db, hash, rounds: Cell::new(0), _setup: setup }
     }
 
     pub fn address(&self) -> SocketAddr {
         self.service.address()
     }
 
-    /// What is sent to ask about the `number`th person of an arm. Nobody is unknown after the first
-    /// question, so the unknown of each `round` are others.
-    pub fn request(round: usize, question: Question, arm: Arm, number: usize) -> Vec<u8> {
-        let email = match (arm, question) {
-            (Arm::Known, Question::Resend) => waiting(number),
-            (Arm::Known, _) => known(number),
-            (Arm::Unknown, _) => format!("nobo{round:02}-{number:04}@example.com"),
-        };
-        match question {
-            Question::LogIn => {
-                let body = json!({"username": email, "password": "not the right one"});
-                post("/v1/token-auth", &body)
+    /// A number that no round had yet.
+    pub fn next_round(&self) -> u8 {
+        let round = self.rounds.get();
+        self.rounds.set(round + 1);
+        round
+    }
+
+    /// Makes the known ones of a round known, as far as the question is about.
+    pub fn meet(&self, round: u8, question: Question, count: usize) {
+        if question == Question::Resend {
+            // Of them it is known only that they wait for their mail.
+            let mut connection = Connection::to(self.address());
+            for number in 0..count {
+                let registration = Self::request(round, Question::Register, Arm::Known, number);
+                let answer = connection.ask(&registration, Duration::ZERO);
+                assert_eq!(answer.status, Question::Register.answered_with(), "{}", answer.look);
             }
-            Question::Register => {
-                post("/v1/register", &json!({"email": email, "password": PASSWORD}))
-            }
-            Question::Resend => post("/v1/verify-email/resend", &json!({"email": email})),
-            Question::Reset => post("/v1/password-reset", &json!({"email": email})),
+            return;
         }
+        let (hash, now) = (self.hash.clone(), SystemClock.now());
+        let met = self.db.write(move |conn| {
+            for number in 0..count {
+                let user = add_user(conn, &name_of(round, Arm::Known, number), &hash, now)?;
+                if question == Question::ConfirmReset {
+                    add_reset(conn, &user, now)?;
+                }
+            }
+            Ok::<_, Error>(())
+        });
+        met.unwrap();
+    }
+
+    /// What is sent to ask about the `number`th person of an arm. Whoever was asked about is counted, so
+    /// those of each `round` are others.
+    pub fn request(round: u8, question: Question, arm: Arm, number: usize) -> Vec<u8> {
+        let name = name_of(round, arm, number);
+        let email = address_of(&name);
+        let (path, body) = match question {
+            Question::LogInByAddress | Question::LogInByName => {
+                let name = if question == Question::LogInByName { name } else { email };
+                ("/v1/token-auth", json!({"username": name, "password": "not the right one"}))
+            }
+            Question::Register => ("/v1/register", json!({"email": email, "password": PASSWORD})),
+            Question::Resend | Question::ResendToAccount => {
+                ("/v1/verify-email/resend", json!({"email": email}))
+            }
+            Question::Reset => ("/v1/password-reset", json!({"email": email})),
+            Question::ConfirmReset => (
+                "/v1/password-reset/confirm",
+                json!({"email": email, "code": "000000", "new_password": PASSWORD}),
+            ),
+        };
+        post(path, round, &body)
     }
 }
 
-/// Addresses of one length.
-fn known(number: usize) -> String {
-    format!("person-{number:04}@example.com")
+/// Names of one length.
+fn name_of(round: u8, arm: Arm, number: usize) -> String {
+    let name = if arm == Arm::Known { "person" } else { "nobody" };
+    format!("{name}-{round:03}-{number:04}")
 }
 
-fn waiting(number: usize) -> String {
-    format!("waiter-{number:04}@example.com")
+fn address_of(name: &str) -> String {
+    format!("{name}@example.com")
 }
 
-fn post(path: &str, body: &Value) -> Vec<u8> {
+/// Each round comes from a network of its own.
+fn post(path: &str, round: u8, body: &Value) -> Vec<u8> {
     let body = body.to_string();
     let head = format!(
-        "POST {path} HTTP/1.1\r\nHost: auth.test\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        "POST {path} HTTP/1.1\r\nHost: auth.test\r\nX-Forwarded-For: 198.51.{round}.7\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
     (head + &body).into_bytes()
 }
 
-fn add_people(database: &str) {
-    let settings = PoolSettings { size: 2, wait: Duration::from_secs(10) };
-    let db = Db::open(&DatabaseUrl::parse(database).unwrap(), settings).unwrap();
-    let hasher = Hasher::start(1, BCRYPT_COST).unwrap();
-    let hash = hasher.hash(&PlainPassword::parse("the right password").unwrap()).unwrap();
-    let now = SystemClock.now();
-    db.write(move |conn| {
-        for number in 0..REQUESTS + WARM_UP {
-            let email = Email::parse(&known(number)).expect("an address");
-            let new = NewUser {
-                username: Username::of_address(&email),
-                email: Some(email),
-                email_verified: true,
-                password_hash: hash.clone(),
-                is_staff: false,
-                is_superuser: false,
-                locale: Locale::default(),
-            };
-            insert_user(conn, &new, now)?;
-        }
-        Ok::<_, Error>(())
-    })
-    .unwrap();
+fn add_user(conn: &mut Conn, name: &str, hash: &PasswordHash, now: UtcTime) -> Result<User> {
+    let new = NewUser {
+        username: Username::parse(name).expect("a name"),
+        email: Some(Email::parse(&address_of(name)).expect("an address")),
+        email_verified: true,
+        password_hash: hash.clone(),
+        is_staff: false,
+        is_superuser: false,
+        locale: Locale::default(),
+    };
+    insert_user(conn, &new, now)
+}
+
+/// What is there once a mail with a code has been written.
+fn add_reset(conn: &mut Conn, user: &User, now: UtcTime) -> Result<()> {
+    let purpose = Purpose::ResetPassword;
+    let token = OneTimeToken {
+        id: OneTimeId::new(now),
+        user_id: user.id,
+        purpose,
+        email: user.email.clone(),
+        detail: String::new(),
+        code_hash: None,
+        created_at: now,
+        expires_at: now.after(purpose.lifetime()),
+        used_at: None,
+    };
+    insert_token(conn, &token, 0)?;
+    let secret = || PlainToken::random("").hash();
+    set_mail_secrets(conn, &token.id, &secret(), Some(&secret()))
 }
