@@ -1,5 +1,6 @@
 //! The commands beside `serve`.
 
+use crate::both::on_both;
 use crate::postgres::free_port;
 use crate::service::Setup;
 
@@ -40,25 +41,16 @@ fn the_password_of_a_superuser_can_come_from_standard_input() {
     assert!(empty.stderr.contains("password"), "{}", empty.stderr);
 }
 
-fn migrates_and_says_so(setup: &Setup) {
-    let first = setup.run(&["migrate"]);
-    assert!(first.success, "{}", first.stderr);
-    assert!(first.stdout.starts_with("applied "), "{}", first.stdout);
-    let second = setup.run(&["migrate"]);
-    assert!(second.success, "{}", second.stderr);
-    assert!(second.stdout.ends_with(": up to date\n"), "{}", second.stdout);
-    assert_eq!(setup.start().api().get("/readyz").status, 200);
-}
-
-#[test]
-fn migrate_brings_sqlite_up_to_date_and_then_has_nothing_to_do() {
-    migrates_and_says_so(&Setup::on_sqlite());
-}
-
-#[test]
-fn migrate_brings_postgres_up_to_date_and_then_has_nothing_to_do() {
-    let Some(setup) = Setup::on_postgres() else { return };
-    migrates_and_says_so(&setup);
+on_both! {
+    fn migrate_brings_a_database_up_to_date_and_then_has_nothing_to_do(setup) {
+        let first = setup.run(&["migrate"]);
+        assert!(first.success, "{}", first.stderr);
+        assert!(first.stdout.starts_with("applied "), "{}", first.stdout);
+        let second = setup.run(&["migrate"]);
+        assert!(second.success, "{}", second.stderr);
+        assert!(second.stdout.ends_with(": up to date\n"), "{}", second.stdout);
+        assert_eq!(setup.start().api().get("/readyz").status, 200);
+    }
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! A service that outgrows its file: everything goes to Postgres, and back.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
 
 use crate::api::{Api, PASSWORD};
+use crate::copying::{copy, file, sqlite_url};
 use crate::enough::Enough;
 use crate::letters::Mailbox;
 use crate::postgres;
@@ -16,19 +17,6 @@ use crate::sql;
 use crate::waiting::wait_until;
 
 const NEW_PASSWORD: &str = "a lantern on the pier";
-
-/// The file of a service without settings.
-fn file(setup: &Setup) -> PathBuf {
-    setup.folder().join("data/hallpass.db")
-}
-
-fn sqlite_url(path: &Path) -> String {
-    format!("sqlite://{}", path.display())
-}
-
-fn copy(setup: &Setup, from: &str, to: &str) -> Finished {
-    setup.run(&["copy-database", "--from", from, "--to", to])
-}
 
 fn copied(setup: &Setup, from: &str, to: &str) -> Finished {
     let finished = copy(setup, from, to);
@@ -51,11 +39,6 @@ struct Held {
     deleted_user: u64,
 }
 
-fn registered(api: &Api, mailbox: &Mailbox, address: &str) -> String {
-    let token = api.register(address);
-    api.verify(&token, &mailbox.code_for(address))
-}
-
 fn user_id(api: &Api, token: &str) -> u64 {
     api.verify_token(token).text("sub").parse().unwrap()
 }
@@ -65,7 +48,7 @@ fn use_it(setup: Setup, mailbox: &Mailbox) -> (Setup, Held) {
     let service = setup.start();
     let api = service.api();
     for address in ["mina@example.com", "noa@example.com"] {
-        let token = registered(&api, mailbox, address);
+        let token = mailbox.new_account(&api, address);
         let profile = json!({"metadata": {"이름": "민아 \u{1F511} \"x\" \\ \t"}});
         let answer = api.send("PATCH", "/v1/me", &token, &profile);
         assert_eq!(answer.status, 200, "{answer:?}");
@@ -74,7 +57,7 @@ fn use_it(setup: Setup, mailbox: &Mailbox) -> (Setup, Held) {
     let refresh = json!({"refresh_token": session.text("refresh_token")});
     let session = api.post("/v1/token-refresh", &refresh);
 
-    let gone = registered(&api, mailbox, "gone@example.com");
+    let gone = mailbox.new_account(&api, "gone@example.com");
     let deleted_user = user_id(&api, &gone);
     let deleted = api.send("DELETE", "/v1/me", &gone, &json!({"password": PASSWORD}));
     assert_eq!(deleted.status, 204, "{deleted:?}");
@@ -121,7 +104,7 @@ fn goes_on(setup: &Setup, mailbox: &Mailbox, held: &Held) {
 
     // The mail that waited goes out, and the number of somebody who is gone is not given again.
     mailbox.wait_for(["late@example.com"], Duration::from_secs(30));
-    let next = registered(&api, mailbox, "next@example.com");
+    let next = mailbox.new_account(&api, "next@example.com");
     assert_eq!(user_id(&api, &next), held.deleted_user + 1);
     service.stop();
 }

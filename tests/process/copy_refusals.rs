@@ -1,19 +1,11 @@
 //! What `copy-database` does not do, and says why.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
+use crate::copying::{copy, file, sqlite_url};
 use crate::postgres;
 use crate::service::{Finished, Setup};
 use crate::sql;
-
-fn file(setup: &Setup) -> PathBuf {
-    setup.folder().join("data/hallpass.db")
-}
-
-fn sqlite_url(path: &Path) -> String {
-    format!("sqlite://{}", path.display())
-}
 
 /// A migrated file with one account.
 fn with_an_account() -> Setup {
@@ -22,10 +14,6 @@ fn with_an_account() -> Setup {
     let made = setup.run(&[&admin[..], &["--allow-weak-password"]].concat());
     assert!(made.success, "{}", made.stderr);
     setup
-}
-
-fn copy(setup: &Setup, from: &str, to: &str) -> Finished {
-    setup.run(&["copy-database", "--from", from, "--to", to])
 }
 
 /// Fails, and says `why`.

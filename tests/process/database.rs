@@ -3,17 +3,13 @@
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection as _;
-use diesel::{QueryableByName, RunQueryDsl as _, sql_query, sql_types};
+use diesel::{RunQueryDsl as _, sql_query};
 use hallpass::store::{Conn, DatabaseUrl, Db, Error, PoolSettings};
+
+use crate::sql::Line;
 
 /// A way in for SQL.
 pub struct Database(Db);
-
-#[derive(QueryableByName)]
-struct Line {
-    #[diesel(sql_type = sql_types::Text)]
-    line: String,
-}
 
 impl Database {
     /// The database as it is, which on SQLite may be not there yet.

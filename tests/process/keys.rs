@@ -1,6 +1,7 @@
 //! `hallpass keys`, beside services that run.
 
 use crate::api::Api;
+use crate::both::on_both;
 use crate::letters::Mailbox;
 use crate::service::Setup;
 use crate::waiting::wait_until;
@@ -15,53 +16,42 @@ fn published(api: &Api) -> usize {
     api.get("/.well-known/jwks.json").body["keys"].as_array().unwrap().len()
 }
 
-fn keys_are_listed_and_rotated(setup: &Setup) {
-    assert!(lines(setup)[0].starts_with("no keys in "));
-    let (one, other) = (setup.start(), setup.start());
-    let registration_token = one.api().register("mina@example.com");
-    let code = Mailbox::folder(setup).code_for("mina@example.com");
-    let token = one.api().verify(&registration_token, &code);
+on_both! {
+    fn keys_are_listed_and_rotated(setup) {
+        assert!(lines(&setup)[0].starts_with("no keys in "));
+        let (one, other) = (setup.start(), setup.start());
+        let token = Mailbox::folder(&setup).new_account(&one.api(), "mina@example.com");
 
-    let first = lines(setup);
-    assert_eq!(first.len(), 1);
-    assert!(first[0].contains("  ES256  active  made 20"), "{first:?}");
-    let kid = first[0].split_once("  ").unwrap().0;
+        let first = lines(&setup);
+        assert_eq!(first.len(), 1);
+        assert!(first[0].contains("  ES256  active  made 20"), "{first:?}");
+        let kid = first[0].split_once("  ").unwrap().0;
 
-    let rotated = setup.run(&["keys", "rotate"]);
-    assert!(rotated.success, "{}", rotated.stderr);
-    assert!(rotated.stdout.contains("is published and signs from 20"), "{}", rotated.stdout);
-    let listed = lines(setup);
-    assert_eq!(listed.len(), 2);
-    assert!(listed[0].starts_with(kid) && listed[0].contains("  active  "), "{listed:?}");
-    assert!(listed[0].contains("  counts until 20"), "{listed:?}");
-    assert!(listed[1].contains("  ES256  next  "), "{listed:?}");
-    for service in [&one, &other] {
-        wait_until("the next key", || published(&service.api()) == 2);
-        assert_eq!(service.api().verify_token(&token).status, 200);
+        let rotated = setup.run(&["keys", "rotate"]);
+        assert!(rotated.success, "{}", rotated.stderr);
+        assert!(rotated.stdout.contains("is published and signs from 20"), "{}", rotated.stdout);
+        let listed = lines(&setup);
+        assert_eq!(listed.len(), 2);
+        assert!(listed[0].starts_with(kid) && listed[0].contains("  active  "), "{listed:?}");
+        assert!(listed[0].contains("  counts until 20"), "{listed:?}");
+        assert!(listed[1].contains("  ES256  next  "), "{listed:?}");
+        for service in [&one, &other] {
+            wait_until("the next key", || published(&service.api()) == 2);
+            assert_eq!(service.api().verify_token(&token).status, 200);
+        }
+
+        let replaced = setup.run(&["keys", "rotate", "--now"]);
+        assert!(replaced.success, "{}", replaced.stderr);
+        assert!(replaced.stdout.contains("is the only key"), "{}", replaced.stdout);
+        let listed = lines(&setup);
+        assert_eq!(listed.len(), 1);
+        assert!(!listed[0].starts_with(kid) && listed[0].contains("  active  "), "{listed:?}");
+        for service in [&one, &other] {
+            wait_until("the only key", || published(&service.api()) == 1);
+            assert_eq!(service.api().verify_token(&token).status, 401);
+            assert!(!service.log().contains("ERROR"), "{}", service.log());
+        }
     }
-
-    let replaced = setup.run(&["keys", "rotate", "--now"]);
-    assert!(replaced.success, "{}", replaced.stderr);
-    assert!(replaced.stdout.contains("is the only key"), "{}", replaced.stdout);
-    let listed = lines(setup);
-    assert_eq!(listed.len(), 1);
-    assert!(!listed[0].starts_with(kid) && listed[0].contains("  active  "), "{listed:?}");
-    for service in [&one, &other] {
-        wait_until("the only key", || published(&service.api()) == 1);
-        assert_eq!(service.api().verify_token(&token).status, 401);
-        assert!(!service.log().contains("ERROR"), "{}", service.log());
-    }
-}
-
-#[test]
-fn keys_are_listed_and_rotated_on_sqlite() {
-    keys_are_listed_and_rotated(&Setup::on_sqlite());
-}
-
-#[test]
-fn keys_are_listed_and_rotated_on_postgres() {
-    let Some(setup) = Setup::on_postgres() else { return };
-    keys_are_listed_and_rotated(&setup);
 }
 
 #[test]

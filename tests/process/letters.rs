@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::api::Api;
 use crate::service::Setup;
 use crate::smtp::{Mode, SmtpServer};
 
@@ -67,6 +68,12 @@ impl Mailbox {
             );
             thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Registers somebody and proves the address; returns the access token.
+    pub fn new_account(&self, api: &Api, address: &str) -> String {
+        let registration_token = api.register(address);
+        api.verify(&registration_token, &self.code_for(address))
     }
 
     /// Waits until a client has sent this to the mail server.

@@ -14,6 +14,7 @@ mod smtp;
 
 mod api;
 mod both;
+mod copying;
 mod database;
 mod django_site;
 mod letters;

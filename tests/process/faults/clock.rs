@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::api::{Answer, Api, PASSWORD};
+use crate::both::on_both;
 use crate::letters::Mailbox;
 use crate::missing::needs;
 use crate::service::Setup;
@@ -88,8 +89,7 @@ fn a_clock_that_is_set_brings_no_revoked_token_back_and_logs_nobody_out() {
     let Some((setup, clock)) = Clock::of(Setup::on_sqlite()) else { return };
     let service = setup.start();
     let (api, mailbox) = (service.api(), Mailbox::folder(&setup));
-    let registration_token = api.register(MINA);
-    api.verify(&registration_token, &mailbox.code_for(MINA));
+    mailbox.new_account(&api, MINA);
     let ended = tokens(&api.log_in(MINA, PASSWORD));
     let mut kept = tokens(&api.log_in(MINA, PASSWORD));
     let answer = api.post("/v1/token-revoke", &json!({"refresh_token": ended.refresh}));
@@ -104,8 +104,7 @@ fn a_clock_that_is_set_brings_no_revoked_token_back_and_logs_nobody_out() {
     kept = tokens(&api.refresh(&kept.refresh));
     assert_eq!(api.verify_token(&kept.access).status, 200);
     // Mail that is ordered now goes out now.
-    let registration_token = api.register("noah@example.com");
-    api.verify(&registration_token, &mailbox.code_for("noah@example.com"));
+    mailbox.new_account(&api, "noah@example.com");
 
     clock.set("+0");
     assert_eq!(never_believed(&api, &ended.access).body["code"], "token_revoked");
@@ -124,12 +123,9 @@ fn a_clock_that_is_set_brings_no_revoked_token_back_and_logs_nobody_out() {
     assert!(!service.log().contains("panic"), "{}", service.log());
 }
 
-#[test]
-fn a_clock_that_is_set_keeps_nobody_waiting_longer_than_the_limits_say() {
-    for limited_on in [Some(Setup::on_sqlite()), Setup::on_postgres()].into_iter().flatten() {
-        let Some((setup, clock)) = Clock::of(limited_on.with("HALLPASS_LIMITS", "on")) else {
-            return;
-        };
+on_both! {
+    fn a_clock_that_is_set_keeps_nobody_waiting_longer_than_the_limits_say(setup) {
+        let Some((setup, clock)) = Clock::of(setup.with("HALLPASS_LIMITS", "on")) else { return };
         let service = setup.start();
         let api = service.api();
         let exhaust = || {

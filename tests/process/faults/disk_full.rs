@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::api::{Answer, Api, PASSWORD};
+use super::assert_unavailable;
+use crate::api::{Api, PASSWORD};
 use crate::letters::Mailbox;
 use crate::missing::needs;
 use crate::postgres::Cluster;
@@ -56,12 +57,6 @@ impl Drop for SmallDisk {
     }
 }
 
-fn assert_unavailable(answer: &Answer) {
-    assert_eq!(answer.status, 503, "{answer:?}");
-    assert_eq!(answer.body["code"], "unavailable", "{answer:?}");
-    assert!(answer.retry_after.is_some(), "{answer:?}");
-}
-
 /// Registers people until there is no more room, and a little on. Returns those who were told that
 /// it worked.
 fn register_until_full(api: &Api) -> Vec<(String, String)> {
@@ -73,7 +68,7 @@ fn register_until_full(api: &Api) -> Vec<(String, String)> {
         if answer.status == 202 {
             acknowledged.push((email, answer.text("registration_token")));
         } else {
-            assert_unavailable(&answer);
+            assert_unavailable(&answer, Duration::from_secs(20));
             refused += 1;
         }
         if refused == 20 {
@@ -88,8 +83,7 @@ fn a_full_disk_costs_503_for_writes_and_loses_nothing(setup: &Setup, disk: &Smal
     let mailbox = Mailbox::folder(setup);
     let service = setup.start();
     let api = service.api();
-    let registration_token = api.register(MINA);
-    let access = api.verify(&registration_token, &mailbox.code_for(MINA));
+    let access = mailbox.new_account(&api, MINA);
     let refresh = api.log_in(MINA, PASSWORD).text("refresh_token");
 
     disk.fill_but(256 * 1024);

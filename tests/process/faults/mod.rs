@@ -10,3 +10,18 @@ mod outage;
 mod pool;
 mod shutdown;
 mod versions;
+
+use std::time::Duration;
+
+use crate::api::Answer;
+
+/// Whoever cannot be served is told so in time, how to go on, and nothing else.
+fn assert_unavailable(answer: &Answer, limit: Duration) {
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert_eq!(answer.content_type, "application/problem+json");
+    assert_eq!(answer.body["code"], "unavailable", "{answer:?}");
+    assert!(answer.retry_after.is_some(), "{answer:?}");
+    assert!(answer.took < limit, "it took {:?}", answer.took);
+    let body = answer.body.to_string();
+    assert!(!body.contains("127.0.0.1") && !body.contains("postgres"), "{body}");
+}

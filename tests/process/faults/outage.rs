@@ -3,29 +3,19 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::api::{Answer, Api, PASSWORD};
+use super::assert_unavailable;
+use crate::api::{Api, PASSWORD};
 use crate::enough::Enough;
 use crate::letters::Mailbox;
 use crate::postgres::Cluster;
 use crate::service::Setup;
 use crate::smtp::Mode;
 
+const MINA: &str = "mina@example.com";
 /// A request waits three seconds for a connection; the rest is for a busy machine.
 const ANSWER_LIMIT: Duration = Duration::from_secs(9);
-
-fn assert_unavailable(answer: &Answer) {
-    assert_unavailable_within(answer, ANSWER_LIMIT);
-}
-
-fn assert_unavailable_within(answer: &Answer, limit: Duration) {
-    assert_eq!(answer.status, 503, "{answer:?}");
-    assert_eq!(answer.content_type, "application/problem+json");
-    assert_eq!(answer.body["code"], "unavailable");
-    assert!(answer.retry_after.is_some(), "{answer:?}");
-    assert!(answer.took < limit, "it took {:?}", answer.took);
-    let body = answer.body.to_string();
-    assert!(!body.contains("127.0.0.1") && !body.contains("postgres"), "{body}");
-}
+/// The same for one whose connection gives no answer.
+const HANGS_LIMIT: Duration = Duration::from_secs(20);
 
 /// Registers all the time; returns who was told that it worked, with their tokens.
 fn register_until(enough: &Enough, api: &Api, client: usize) -> Vec<(String, String)> {
@@ -38,7 +28,7 @@ fn register_until(enough: &Enough, api: &Api, client: usize) -> Vec<(String, Str
         let answer = api.try_register(&email).unwrap();
         match answer.status {
             202 => acknowledged.push((email, answer.text("registration_token"))),
-            _ => assert_unavailable(&answer),
+            _ => assert_unavailable(&answer, ANSWER_LIMIT),
         }
         thread::sleep(Duration::from_millis(20));
     }
@@ -60,8 +50,7 @@ fn a_postgres_that_goes_and_comes_back_costs_503_and_nothing_else() {
     let setup = Setup::on_sqlite().with("DATABASE_URL", &cluster.fresh_schema());
     let service = setup.start();
     let (api, mailbox) = (service.api(), Mailbox::folder(&setup));
-    let registration_token = api.register("mina@example.com");
-    let token = api.verify(&registration_token, &mailbox.code_for("mina@example.com"));
+    let token = mailbox.new_account(&api, MINA);
 
     let enough = Enough::default();
     let acknowledged: Vec<(String, String)> = thread::scope(|scope| {
@@ -80,8 +69,8 @@ fn a_postgres_that_goes_and_comes_back_costs_503_and_nothing_else() {
             assert_eq!(verified.status, 200, "{verified:?}");
             assert!(verified.took < Duration::from_secs(1), "it took {:?}", verified.took);
             assert_eq!(api.get("/healthz").status, 200);
-            assert_unavailable(&api.get("/readyz"));
-            assert_unavailable(&api.log_in("mina@example.com", PASSWORD));
+            assert_unavailable(&api.get("/readyz"), ANSWER_LIMIT);
+            assert_unavailable(&api.log_in(MINA, PASSWORD), ANSWER_LIMIT);
         }
         cluster.start();
         println!("ready {:?} after Postgres was back", wait_until_ready(&api));
@@ -90,7 +79,7 @@ fn a_postgres_that_goes_and_comes_back_costs_503_and_nothing_else() {
         clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
     });
 
-    assert_eq!(api.log_in("mina@example.com", PASSWORD).status, 200);
+    assert_eq!(api.log_in(MINA, PASSWORD).status, 200);
     assert_eq!(api.verify_token(&token).status, 200);
     assert!(!acknowledged.is_empty(), "nobody was registered");
     let addresses = acknowledged.iter().map(|(email, _)| email.as_str());
@@ -113,7 +102,7 @@ fn hallpass_ends_in_time_while_postgres_is_away_and_a_mail_cannot_be_noted() {
     let mode = Mode::PLAIN.fault("slow-content");
     let Some((setup, mailbox)) = Mailbox::server(setup, mode) else { return };
     let service = setup.start();
-    service.api().register("mina@example.com");
+    service.api().register(MINA);
     mailbox.wait_for_text("Subject:");
     cluster.stop();
     service.wait_for_log("cannot note what became of a mail", 1);
@@ -131,8 +120,7 @@ fn a_postgres_that_hangs_costs_503_and_nothing_else() {
         .with("HALLPASS_SHUTDOWN_TIMEOUT", "2s");
     let service = setup.start();
     let (api, mailbox) = (service.api(), Mailbox::folder(&setup));
-    let registration_token = api.register("mina@example.com");
-    let token = api.verify(&registration_token, &mailbox.code_for("mina@example.com"));
+    let token = mailbox.new_account(&api, MINA);
 
     cluster.freeze();
     let (waiting, slow) = (api.clone(), api.clone());
@@ -143,11 +131,11 @@ fn a_postgres_that_hangs_costs_503_and_nothing_else() {
     assert_eq!(verified.status, 200, "{verified:?}");
     for answer in [waiting, slow].map(|answer| answer.join().unwrap()) {
         println!("503 after {:?}", answer.took);
-        assert_unavailable_within(&answer, Duration::from_secs(20));
+        assert_unavailable(&answer, HANGS_LIMIT);
     }
     cluster.thaw();
     println!("ready {:?} after Postgres went on", wait_until_ready(&api));
-    assert_eq!(api.log_in("mina@example.com", PASSWORD).status, 200);
+    assert_eq!(api.log_in(MINA, PASSWORD).status, 200);
 
     cluster.freeze();
     thread::sleep(Duration::from_millis(1500));

@@ -9,8 +9,9 @@ use diesel::connection::SimpleConnection as _;
 use diesel::{Connection as _, PgConnection, SqliteConnection};
 use serde_json::json;
 
+use super::assert_unavailable;
 use super::connections::allow_many_connections;
-use crate::api::{Answer, Api, PASSWORD};
+use crate::api::{Api, PASSWORD};
 use crate::letters::Mailbox;
 use crate::service::{Service, Setup};
 
@@ -20,19 +21,10 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(9);
 /// When a request that has the connection is given up.
 const HELD_LIMIT: Duration = Duration::from_secs(20);
 
-fn assert_refused(answer: &Answer, limit: Duration) {
-    assert_eq!(answer.status, 503, "{answer:?}");
-    assert_eq!(answer.content_type, "application/problem+json");
-    assert!(answer.retry_after.is_some(), "{answer:?}");
-    assert!(answer.took < limit, "it took {:?}", answer.took);
-}
-
 /// A service with one person; her access token.
 fn with_mina(setup: &Setup) -> (Service, String) {
     let service = setup.start();
-    let registration_token = service.api().register(MINA);
-    let code = Mailbox::folder(setup).code_for(MINA);
-    let token = service.api().verify(&registration_token, &code);
+    let token = Mailbox::folder(setup).new_account(&service.api(), MINA);
     (service, token)
 }
 
@@ -70,10 +62,10 @@ fn a_pool_whose_only_connection_waits_costs_503_and_nothing_else() {
         let waiting: Vec<_> = (0..20).map(|_| scope.spawn(|| api.log_in(MINA, PASSWORD))).collect();
         tokens_are_checked_for(Duration::from_secs(4), &api, &token);
         for client in waiting {
-            assert_refused(&client.join().unwrap(), ANSWER_LIMIT);
+            assert_unavailable(&client.join().unwrap(), ANSWER_LIMIT);
         }
-        assert_refused(&api.get("/readyz"), ANSWER_LIMIT);
-        assert_refused(&holder.join().unwrap(), HELD_LIMIT);
+        assert_unavailable(&api.get("/readyz"), ANSWER_LIMIT);
+        assert_unavailable(&holder.join().unwrap(), HELD_LIMIT);
     });
     other.batch_execute("ROLLBACK").unwrap();
     wait_until_served(&api);
@@ -94,7 +86,7 @@ fn a_file_that_somebody_else_writes_costs_503_for_writes_and_nothing_else() {
         tokens_are_checked_for(Duration::from_secs(4), &api, &token);
         assert_eq!(api.get("/readyz").status, 200);
         for client in waiting {
-            assert_refused(&client.join().unwrap(), HELD_LIMIT);
+            assert_unavailable(&client.join().unwrap(), HELD_LIMIT);
         }
     });
     other.batch_execute("ROLLBACK").unwrap();
