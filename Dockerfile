@@ -1,9 +1,9 @@
 # syntax=docker/dockerfile:1
 
 FROM rust:1.95-slim-bookworm AS build
-# For the vendored OpenSSL of the feature postgres-tls.
+# For the vendored OpenSSL of the feature postgres-tls, and for scripts/licences.
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends make perl \
+    && apt-get install --yes --no-install-recommends make perl python3 \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
@@ -11,11 +11,14 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     cargo build --release --locked --features postgres-tls \
     && install -D target/release/hallpass /out/usr/local/bin/hallpass \
+    && install -D -m 644 -t /out/usr/share/doc/hallpass LICENSE-APACHE LICENSE-MIT NOTICE \
+    && scripts/licences /out/usr/share/doc/hallpass/licences.txt \
     && mkdir /out/data
 
 # libc and libgcc, no shell, no package manager; the user is 65532.
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /out/usr/local/bin/hallpass /usr/local/bin/hallpass
+COPY --from=build /out/usr/share/doc/hallpass /usr/share/doc/hallpass
 COPY --from=build --chown=65532:65532 /out/data /data
 ENV HALLPASS_BIND=0.0.0.0:8000 \
     HALLPASS_DATA_DIR=/data
