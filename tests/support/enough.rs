@@ -26,3 +26,13 @@ impl Drop for Beside<'_> {
         self.0.0.store(true, Ordering::SeqCst);
     }
 }
+
+#[test]
+fn clients_are_told_also_where_the_story_fails() {
+    let enough = Enough::default();
+    let failed = std::panic::catch_unwind(|| {
+        let _story = enough.beside();
+        assert!(enough.is_told(), "not yet");
+    });
+    assert!(failed.is_err() && enough.is_told());
+}
