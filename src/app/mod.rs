@@ -28,7 +28,7 @@ use crate::http::middleware::{Https, surround};
 use crate::http::{self, cors, pages, server};
 use crate::mail::messages::Messages;
 use crate::mail::transport::Transport;
-use crate::mail::worker::Worker;
+use crate::mail::worker::{Composed, Worker};
 use crate::security::access_token::{Gate, LEEWAY, MAX_LIFETIME};
 use crate::security::breached::BreachedPasswords;
 use crate::security::django_token::DjangoTokens;
@@ -275,9 +275,13 @@ fn build_worker(
         sender: config.mail_from.parse().map_err(StartError::Mail)?,
         service_name: config.service_name.clone(),
         ordered: Arc::clone(&flows.mail_ordered),
-        compose: Arc::new(move |order| {
-            let letter = flows.compose_mail(order).map_err(|error| error.to_string())?;
-            Ok(letter.map(|Letter { message, language }| (message, language)))
+        compose: Arc::new(move |order| match flows.compose_mail(order) {
+            Ok(Some(Letter { message, language })) => {
+                Ok(Composed::Letter(Box::new(message), language))
+            }
+            Ok(None) => Ok(Composed::Nothing),
+            Err(flows::Error::RateLimited(wait)) => Ok(Composed::Later(wait)),
+            Err(error) => Err(error.to_string()),
         }),
     })
 }

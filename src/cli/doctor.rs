@@ -179,24 +179,20 @@ fn proxies(config: &Config) -> Finding {
             "{setting}: that is everybody, who can choose their address themselves"
         ));
     }
-    if networks.is_empty() && !config.development {
-        return Doubtful(format!(
-            "{setting}. Behind a proxy that is the proxy, and all people share its limits: name it in \
-             HALLPASS_TRUSTED_PROXIES"
-        ));
-    }
-    if !is_up_to_date(config) {
-        return Good(setting);
-    }
-    let shares = open(config).and_then(|db| db.read(sessions::busiest_network));
-    match shares {
-        Ok(Some(busiest)) if busiest.of >= ENOUGH_SESSIONS && 2 * busiest.sessions > busiest.of => {
+    let busiest = is_up_to_date(config)
+        .then(|| open(config).and_then(|db| db.read(sessions::busiest_network)).ok().flatten());
+    match busiest.flatten() {
+        Some(busiest) if busiest.of >= ENOUGH_SESSIONS && 2 * busiest.sessions > busiest.of => {
             Doubtful(format!(
                 "{setting}. {} of the last {} log-ins came from {}: if that is your proxy, name it in \
                  HALLPASS_TRUSTED_PROXIES, or all people share its limits",
                 busiest.sessions, busiest.of, busiest.network
             ))
         }
+        _ if networks.is_empty() && !config.development => Doubtful(format!(
+            "{setting}. Behind a proxy that is the proxy, and all people share its limits: name it in \
+             HALLPASS_TRUSTED_PROXIES"
+        )),
         _ => Good(setting),
     }
 }

@@ -250,7 +250,12 @@ pub(super) fn read_limits(s: &mut Source, development: bool) -> Option<Limits> {
             1,
             100,
         ),
-        mails_of_network: s.number("HALLPASS_LIMIT_MAIL_NETWORK", base.mails_of_network, 1, 10_000),
+        orders_of_network: s.number(
+            "HALLPASS_LIMIT_MAIL_NETWORK",
+            base.orders_of_network,
+            1,
+            10_000,
+        ),
         mails_to_domain: s.number(
             "HALLPASS_LIMIT_MAIL_DOMAIN",
             base.mails_to_domain,

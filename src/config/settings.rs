@@ -197,7 +197,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "HALLPASS_LIMIT_NETWORK",
         "30/1m",
-        "Log-ins, codes and links from one network (/24 for IPv4, /64 for IPv6), 10 to 10000 in 1m to 1h. Raise it where many people share an address.",
+        "Log-ins from one network (/24 for IPv4, /64 for IPv6), and as many codes and links, 10 to 10000 in 1m to 1h. Raise it where many people share an address.",
     ),
     setting(
         "HALLPASS_LIMIT_REFRESH",
@@ -207,7 +207,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "HALLPASS_LIMIT_MAIL_HOURLY",
         "3",
-        "Mails that anybody can order to one address in an hour, 1 to 20.",
+        "Mails that anybody can order to one address in an hour, 1 to 20. Those from one network are refused beyond it, those from many wait.",
     ),
     setting("HALLPASS_LIMIT_MAIL_DAILY", "10", "The same in a day, 1 to 100."),
     setting(
@@ -218,13 +218,9 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "HALLPASS_LIMIT_MAIL_DOMAIN",
         "2000",
-        "Mails to the addresses of one domain in a day, 10 to 10000000.",
+        "Mails that anybody can order to the addresses of one domain in a day, 10 to 10000000. Those beyond it wait.",
     ),
-    setting(
-        "HALLPASS_LIMIT_MAIL_TOTAL",
-        "10000",
-        "Mails that can be ordered in a day in all, 10 to 10000000.",
-    ),
+    setting("HALLPASS_LIMIT_MAIL_TOTAL", "10000", "The same in all, 10 to 10000000."),
     setting(
         "HALLPASS_EVENT_RETENTION",
         "90d",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Device, Email};
+use super::{Device, Email, UtcTime};
 
 /// So many uses in a window of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,19 +31,25 @@ pub enum Counted {
     LoginAnywhere,
     /// Failed log-ins under one name on one known device, or from one network.
     LoginHere,
-    /// Log-ins, codes and links from one network, right or wrong.
+    /// Log-ins from one network, or on one known device, right or wrong.
     AttemptsOfNetwork,
+    /// Codes and links from one network, right or wrong.
+    ProofsOfNetwork,
     /// Refreshes from one network.
     RefreshesOfNetwork,
-    /// Mails to one address in an hour.
-    MailsToAddressHourly,
-    /// Mails to one address in a day.
-    MailsToAddressDaily,
+    /// Mails to one address that one network asks for in an hour.
+    OrdersHourly,
+    /// Mails to one address that one network asks for in a day.
+    OrdersDaily,
     /// Mails that one network asks for.
-    MailsOfNetwork,
-    /// Mails to the addresses of one domain.
+    OrdersOfNetwork,
+    /// Mails that go to one address in an hour.
+    MailsToAddressHourly,
+    /// Mails that go to one address in a day.
+    MailsToAddressDaily,
+    /// Mails that go to the addresses of one domain.
     MailsToDomain,
-    /// Mails in all.
+    /// Mails that go out in all.
     MailsInAll,
 }
 
@@ -55,13 +61,21 @@ impl Counted {
             Self::LoginAnywhere => "login_anywhere",
             Self::LoginHere => "login_here",
             Self::AttemptsOfNetwork => "attempts_of_network",
+            Self::ProofsOfNetwork => "proofs_of_network",
             Self::RefreshesOfNetwork => "refreshes_of_network",
+            Self::OrdersHourly => "orders_hourly",
+            Self::OrdersDaily => "orders_daily",
+            Self::OrdersOfNetwork => "orders_of_network",
             Self::MailsToAddressHourly => "mails_to_address_hourly",
             Self::MailsToAddressDaily => "mails_to_address_daily",
-            Self::MailsOfNetwork => "mails_of_network",
             Self::MailsToDomain => "mails_to_domain",
             Self::MailsInAll => "mails_in_all",
         }
+    }
+
+    /// Whether uses are guesses: known to be wrong, and held against somebody, only afterwards.
+    pub const fn is_guess(self) -> bool {
+        matches!(self, Self::LoginInARow | Self::LoginAnywhere | Self::LoginHere)
     }
 }
 
@@ -70,6 +84,15 @@ const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 /// So long that only a success or a proof by mail ends a row of failures.
 const UNTIL_SUCCESS: Duration = Duration::from_hours(365 * 24);
+/// What is left of that when a row of few failures is forgotten, a week after it began.
+const LEFT_AFTER_A_WEEK: Duration = Duration::from_hours(358 * 24);
+
+/// Fewer failures in a row than this are forgotten after a week: everything that was ever typed as a name
+/// would stay for a year.
+pub const FEW_FAILURES: i64 = 10;
+
+/// So long others wait while a guess that reached a bound is compared. Longer than that takes.
+const COMPARING: Duration = Duration::from_secs(20);
 
 /// The first wait beyond [`Counted::LoginAnywhere`]; each further one is twice as long.
 const FIRST_WAIT: Duration = MINUTE;
@@ -85,16 +108,16 @@ pub struct Limits {
     pub login_anywhere: Rate,
     /// For [`Counted::LoginInARow`].
     pub login_in_a_row: i64,
-    /// For [`Counted::AttemptsOfNetwork`].
+    /// For [`Counted::AttemptsOfNetwork`] and [`Counted::ProofsOfNetwork`].
     pub attempts_of_network: Rate,
     /// For [`Counted::RefreshesOfNetwork`].
     pub refreshes_of_network: Rate,
-    /// For [`Counted::MailsToAddressHourly`].
+    /// For [`Counted::OrdersHourly`] and [`Counted::MailsToAddressHourly`].
     pub mails_to_address_hourly: i64,
-    /// For [`Counted::MailsToAddressDaily`].
+    /// For [`Counted::OrdersDaily`] and [`Counted::MailsToAddressDaily`].
     pub mails_to_address_daily: i64,
-    /// For [`Counted::MailsOfNetwork`].
-    pub mails_of_network: i64,
+    /// For [`Counted::OrdersOfNetwork`].
+    pub orders_of_network: i64,
     /// For [`Counted::MailsToDomain`].
     pub mails_to_domain: i64,
     /// For [`Counted::MailsInAll`].
@@ -111,7 +134,7 @@ impl Default for Limits {
             refreshes_of_network: Rate::new(1_200, MINUTE),
             mails_to_address_hourly: 3,
             mails_to_address_daily: 10,
-            mails_of_network: 20,
+            orders_of_network: 20,
             mails_to_domain: 2_000,
             mails_in_all: 10_000,
         }
@@ -125,14 +148,28 @@ impl Limits {
             Counted::LoginInARow => Rate::new(self.login_in_a_row, UNTIL_SUCCESS),
             Counted::LoginAnywhere => self.login_anywhere,
             Counted::LoginHere => self.login_here,
-            Counted::AttemptsOfNetwork => self.attempts_of_network,
+            Counted::AttemptsOfNetwork | Counted::ProofsOfNetwork => self.attempts_of_network,
             Counted::RefreshesOfNetwork => self.refreshes_of_network,
-            Counted::MailsToAddressHourly => Rate::new(self.mails_to_address_hourly, HOUR),
-            Counted::MailsToAddressDaily => Rate::new(self.mails_to_address_daily, DAY),
-            Counted::MailsOfNetwork => Rate::new(self.mails_of_network, HOUR),
+            Counted::OrdersHourly | Counted::MailsToAddressHourly => {
+                Rate::new(self.mails_to_address_hourly, HOUR)
+            }
+            Counted::OrdersDaily | Counted::MailsToAddressDaily => {
+                Rate::new(self.mails_to_address_daily, DAY)
+            }
+            Counted::OrdersOfNetwork => Rate::new(self.orders_of_network, HOUR),
             Counted::MailsToDomain => Rate::new(self.mails_to_domain, DAY),
             Counted::MailsInAll => Rate::new(self.mails_in_all, DAY),
         }
+    }
+
+    /// Up to when the window of a row of few failures ends that is forgotten `now`.
+    pub fn few_failures_end(now: UtcTime) -> UtcTime {
+        now.after(LEFT_AFTER_A_WEEK)
+    }
+
+    /// How long others wait while it is not yet known whether a use was one to be held against somebody.
+    pub fn wait_meanwhile(counted: Counted, wait: Duration) -> Duration {
+        if counted.is_guess() { wait.min(COMPARING) } else { wait }
     }
 
     /// How long the uses after the `uses`th have to wait, in a window that ends after `left`.
@@ -164,18 +201,39 @@ impl Counter {
         Self { counted, subject: subject.into() }
     }
 
-    /// The counters that a mail to `email` takes, asked for from `device`.
-    pub fn of_mail(email: &Email, device: &Device) -> Vec<Self> {
-        let address = email.normalised();
-        let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
+    /// What somebody at `device` takes who asks for a mail to `email`, whether one is sent or not.
+    pub fn of_mail_order(email: &Email, device: &Device) -> Vec<Self> {
+        let here = format!("{}\0{}", email.normalised(), device.network);
         vec![
-            Self::new(Counted::MailsToAddressHourly, address),
-            Self::new(Counted::MailsToAddressDaily, address),
-            Self::new(Counted::MailsOfNetwork, &device.network),
+            Self::new(Counted::OrdersHourly, &here),
+            Self::new(Counted::OrdersDaily, &here),
+            Self::new(Counted::OrdersOfNetwork, &device.network),
+        ]
+    }
+
+    /// What a mail to `email` takes that is sent because anybody asked for it.
+    pub fn of_mail(email: &Email) -> Vec<Self> {
+        let address = email.normalised();
+        let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
+        // With most providers all that follows a plus leads to the same mailbox.
+        let mailbox = local.split_once('+').map_or(local, |(mailbox, _)| mailbox);
+        let mailbox = format!("{mailbox}@{domain}");
+        vec![
+            Self::new(Counted::MailsToAddressHourly, &mailbox),
+            Self::new(Counted::MailsToAddressDaily, &mailbox),
             Self::new(Counted::MailsToDomain, domain),
             Self::new(Counted::MailsInAll, ""),
         ]
     }
+}
+
+/// A bound that a use has reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reached {
+    /// Of which counter.
+    pub counter: Counter,
+    /// Until when there may be no further use, if this one is to be held against somebody.
+    pub waits_until: UtcTime,
 }
 
 #[cfg(test)]

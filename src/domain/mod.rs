@@ -25,7 +25,7 @@ pub use event::{Event, EventKind, Scene};
 pub use fault::Fault;
 pub use ids::{EventId, LeaseId, MailId, OneTimeId, RegistrationId, SessionId, TokenId, UserId};
 pub use language::Language;
-pub use limit::{Counted, Counter, Limits, Rate};
+pub use limit::{Counted, Counter, FEW_FAILURES, Limits, Rate, Reached};
 pub use locale::Locale;
 pub use metadata::Metadata;
 pub use one_time::{OneTimeToken, Purpose};

@@ -3,17 +3,16 @@
 
 use std::time::Duration;
 
+use super::limits::hold_against;
 use super::{Claims, Error, Flows, Result};
-use crate::domain::{Counted, Device, EventId, EventKind, Scene, User, UserId, UtcTime};
+use crate::domain::token::Secrets;
+use crate::domain::{Device, EventId, EventKind, Reached, Scene, User, UserId, UtcTime};
 use crate::store::events::{self, EventPage};
 use crate::store::{self, Conn, users};
 
 /// What a person can do again and again at no cost is noted once in so much time: nobody can fill the
 /// table, or drown in it what they did.
 const ONCE_IN: Duration = Duration::from_mins(15);
-
-/// No account has this number.
-const NOBODY: UserId = UserId(0);
 
 impl Flows {
     /// What happened to the holder's account, the newest first.
@@ -46,26 +45,29 @@ impl Flows {
         Ok(self.db.read(|conn| events::list_page(conn, id, since, before, limit))?)
     }
 
-    /// Notes a wrong password, and the limits that it reached. Nobody learns from the time that this takes
+    /// Notes a wrong password, and the limits that it reached, which hold from now on. Nobody learns from the time that this takes
     /// whether there is such an account: what was tried on no account is looked up and written like the
     /// rest, as a row of nobody that upkeep removes. If this fails, the answer is the same.
     pub(super) fn note_wrong_password(
         &self,
         owner: impl FnOnce(&mut Conn) -> store::Result<Option<UserId>>,
         device: &Device,
-        reached: Vec<Counted>,
+        reached: Vec<Reached>,
     ) {
-        let (now, device) = (self.now(), device.clone());
+        let (now, device, secrets) = (self.now(), device.clone(), self.secrets.clone());
         warn_of_gap(self.db.read(owner).and_then(|owner| {
             let scene = Scene::of(owner, now).on(&device);
-            self.db.write(move |conn| record_failure(conn, scene, EventKind::LogInFailed, &reached))
+            let kind = EventKind::LogInFailed;
+            self.db.write(move |conn| record_failure(conn, &secrets, scene, kind, &reached))
         }));
     }
 
     /// Notes a wrong password of somebody who is logged in.
-    pub(super) fn note_failed_reauthentication(&self, scene: Scene, reached: Vec<Counted>) {
-        let kind = EventKind::ReauthenticationFailed;
-        warn_of_gap(self.db.write(move |conn| record_failure(conn, scene, kind, &reached)));
+    pub(super) fn note_failed_reauthentication(&self, scene: Scene, reached: Vec<Reached>) {
+        let (kind, secrets) = (EventKind::ReauthenticationFailed, self.secrets.clone());
+        warn_of_gap(
+            self.db.write(move |conn| record_failure(conn, &secrets, scene, kind, &reached)),
+        );
     }
 
     /// Notes that the right password did not help: the account is switched off.
@@ -97,22 +99,24 @@ fn warn_of_gap(noted: store::Result<()>) {
 /// at the same moment could be followed by a row that has a device again. Where nobody is meant, the first
 /// account is held for as long: that takes the same time.
 fn while_it_lasts(conn: &mut Conn, scene: Scene) -> store::Result<Scene> {
-    let held = users::hold_from(conn, scene.user_id.unwrap_or(NOBODY))?;
+    let held = users::hold_from(conn, scene.user_id.unwrap_or(UserId::NOBODY))?;
     let is_there = held.is_some() && held == scene.user_id;
     Ok(if is_there { scene } else { Scene::of(None, scene.at) })
 }
 
 fn record_failure(
     conn: &mut Conn,
+    secrets: &Secrets,
     scene: Scene,
     kind: EventKind,
-    reached: &[Counted],
+    reached: &[Reached],
 ) -> store::Result<()> {
     let scene = while_it_lasts(conn, scene)?;
     events::record(conn, &scene, kind, "")?;
-    for counted in reached {
-        events::record(conn, &scene, EventKind::RateLimited, counted.name())?;
+    for Reached { counter, .. } in reached {
+        events::record(conn, &scene, EventKind::RateLimited, counter.counted.name())?;
     }
+    hold_against(conn, secrets, reached)?;
     Ok(())
 }
 

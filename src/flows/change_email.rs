@@ -7,8 +7,8 @@ use super::reauthenticate::lock_unchanged;
 use super::register::order_proof;
 use super::{Claims, Error, Flows, Policy, Result, WaitingProof};
 use crate::domain::{
-    Counter, Device, Email, EventKind, PlainPassword, PlainToken, Registration, RegistrationId,
-    User, UtcTime,
+    Device, Email, EventKind, PlainPassword, PlainToken, Registration, RegistrationId, User,
+    UtcTime,
 };
 use crate::store::outbox::{self, MailKind};
 use crate::store::{self, Conn, Unique, events, one_time_tokens, registrations, users};
@@ -25,7 +25,17 @@ impl Flows {
         device: &Device,
     ) -> Result<WaitingProof> {
         let user = self.reauthenticate(claims, password, device)?;
-        self.reserve(Counter::of_mail(&email, device))?;
+        let address = email.clone();
+        self.order_mail(&address, device, || self.ask_for_change(claims, &user, email, device))
+    }
+
+    fn ask_for_change(
+        &self,
+        claims: &Claims,
+        user: &User,
+        email: Email,
+        device: &Device,
+    ) -> Result<WaitingProof> {
         let now = self.now();
         let registration_token = PlainToken::random(PlainToken::REGISTRATION_PREFIX);
         let change = Registration {
@@ -41,7 +51,8 @@ impl Flows {
             proven_at: None,
             changes_email: true,
         };
-        let (id, policy, session) = (user.id, self.policy.clone(), claims.session_id());
+        let (id, user, policy, session) =
+            (user.id, user.clone(), self.policy.clone(), claims.session_id());
         let scene = scene(claims, device, now);
         self.db.write(move |conn| {
             let user = lock_unchanged(conn, &user, &session)?;

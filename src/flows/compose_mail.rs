@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::reauthenticate::lock_active;
 use super::register::order_proof;
-use super::reset_password::reset_token;
+use super::reset_password::make_reset_token;
 use super::{Flows, Result};
 use crate::domain::{
     Email, Language, OneTimeId, OneTimeToken, PlainToken, Registration, RegistrationId, TokenHash,
@@ -32,7 +32,8 @@ pub struct Letter {
 }
 
 impl Flows {
-    /// The letter that an order is about; `None` when there is nothing to be sent (any more).
+    /// The letter that an order is about; `None` when there is nothing to be sent (any more). A letter that
+    /// anybody can order may have to wait ([`super::Error::RateLimited`]).
     pub fn compose_mail(&self, order: &QueuedMail) -> Result<Option<Letter>> {
         let now = self.now();
         match order.kind {
@@ -59,8 +60,9 @@ impl Flows {
             code: self.secrets.mail_code(order.id.as_str()),
         };
         let code_hash = self.secrets.code_hash(&order.subject_id, &secrets.code);
-        let (link_hash, order) = (secrets.token.hash(), order.clone());
-        let due = self.db.write(move |conn| due(conn, &order, &link_hash, &code_hash, now))?;
+        let hashes = (secrets.token.hash(), code_hash);
+        let (order, budget) = (order.clone(), self.mail_budget(&order.recipient));
+        let due = self.db.write(move |conn| due(conn, &order, &hashes, &budget, now))?;
         Ok(due.map(|due| match due {
             Due::Verification(registration) => Letter {
                 language: registration.locale.language(),
@@ -84,7 +86,8 @@ impl Flows {
             code: self.secrets.mail_code(order.id.as_str()),
         };
         let code_hash = self.secrets.code_hash(order.id.as_str(), &secrets.code);
-        let (link_hash, order) = (secrets.token.hash(), order.clone());
+        let link_hash = secrets.token.hash();
+        let (order, budget) = (order.clone(), self.mail_budget(&order.recipient));
         let due = self.db.write(move |conn| {
             if outbox::is_outdone(conn, &order)? {
                 return Ok(None);
@@ -92,8 +95,14 @@ impl Flows {
             let Some(user) = users::find_by_email(conn, &order.recipient)? else {
                 return Ok(None);
             };
-            let token = reset_for(conn, &order, &user, &link_hash, Some(&code_hash), now)?;
-            Ok::<_, super::Error>(token.map(|token| (user, token)))
+            let Some((token, is_new)) = reset_for(conn, &order, &user, now)? else {
+                return Ok(None);
+            };
+            if is_new {
+                budget(conn)?;
+            }
+            one_time_tokens::set_mail_secrets(conn, &token.id, &link_hash, Some(&code_hash))?;
+            Ok::<_, super::Error>(Some((user, token)))
         })?;
         Ok(due.map(|(user, token)| Letter {
             language: user.locale.language(),
@@ -188,12 +197,13 @@ enum Due {
     AlreadyRegistered(Box<User>, Option<OneTimeToken>),
 }
 
-/// Finds out what is to be sent, and makes the secrets of this mail the ones that count.
+/// Finds out what is to be sent, and makes the secrets of this mail, `link` and `code`, the ones that count.
+/// A mail takes of the `budget` when it is written first, not when it has to be sent again.
 fn due(
     conn: &mut Conn,
     order: &QueuedMail,
-    link: &TokenHash,
-    code: &TokenHash,
+    (link, code): &(TokenHash, TokenHash),
+    budget: impl Fn(&mut Conn) -> Result<()>,
     now: UtcTime,
 ) -> Result<Option<Due>> {
     // The secrets of the mail that is with the person must stay.
@@ -207,25 +217,34 @@ fn due(
     // Whoever has an account is offered a new password, and nothing of what somebody else typed.
     match users::find_by_email(conn, &registration.email)? {
         Some(owner) if registration.user_id != Some(owner.id) => {
-            let reset = reset_for(conn, order, &owner, link, None, now)?;
+            let reset = reset_for(conn, order, &owner, now)?;
+            if reset.as_ref().is_none_or(|(_, is_new)| *is_new) {
+                budget(conn)?;
+            }
+            if let Some((token, _)) = &reset {
+                one_time_tokens::set_mail_secrets(conn, &token.id, link, None)?;
+            }
+            let reset = reset.map(|(token, _)| token);
             Ok(Some(Due::AlreadyRegistered(Box::new(owner), reset)))
         }
         _ => {
+            if registration.code_hash.as_ref() != Some(code) {
+                budget(conn)?;
+            }
             registrations::set_mail_secrets(conn, &id, link, code)?;
             Ok(Some(Due::Verification(Box::new(registration))))
         }
     }
 }
 
-/// The right to choose a new password that goes out with this mail, if the account may have one.
+/// The right to choose a new password that goes out with this mail, if the account may have one, and whether
+/// it is written for the first time.
 fn reset_for(
     conn: &mut Conn,
     order: &QueuedMail,
     user: &User,
-    link: &TokenHash,
-    code: Option<&TokenHash>,
     now: UtcTime,
-) -> Result<Option<OneTimeToken>> {
+) -> Result<Option<(OneTimeToken, bool)>> {
     // The account may have got another address while this waited for it: then the mail would hand the
     // account to whoever has the old one.
     let is_still_theirs = |user: &User| {
@@ -237,9 +256,11 @@ fn reset_for(
     if !user.email_verified && one_time_tokens::is_change_undoable(conn, user.id, now)? {
         return Ok(None);
     }
-    let token = reset_token(conn, OneTimeId(order.id.0.clone()), &user, now)?;
-    one_time_tokens::set_mail_secrets(conn, &token.id, link, code)?;
-    Ok(Some(token))
+    let id = OneTimeId(order.id.0.clone());
+    if let Some(token) = one_time_tokens::find_by_id(conn, &id)? {
+        return Ok(Some((token, false)));
+    }
+    Ok(Some((make_reset_token(conn, id, &user, now)?, true)))
 }
 
 /// Orders the mail of each registration that waits for the address. Whoever has an account already

@@ -8,8 +8,8 @@ use super::change_password::forget_pending;
 use super::delete_account::{delete_account, keep_one_superuser, lock_for_staff};
 use super::{Entrance, Error, Flows, Result};
 use crate::domain::{
-    Email, EmailChange, EndReason, EventKind, Locale, PasswordHash, PlainPassword, Scene, User,
-    UserId, Username, UtcTime,
+    Counted, Counter, Device, Email, EmailChange, EndReason, EventKind, Locale, PasswordHash,
+    PlainPassword, Scene, User, UserId, Username, UtcTime,
 };
 use crate::security::django_token::{Claims, Origin, RefreshRefusal, Refusal};
 use crate::store::users::{self, NewUser, UserChanges};
@@ -133,7 +133,8 @@ impl Flows {
     }
 
     /// A new token for the holder of a good one. The moment of the log-in goes with it.
-    pub fn django_refresh(&self, token: &str) -> TokenResult<String> {
+    pub fn django_refresh(&self, token: &str, device: &Device) -> TokenResult<String> {
+        self.reserve(vec![Counter::new(Counted::RefreshesOfNetwork, &device.network)])?;
         let (claims, user) = self.django_believe(token)?;
         let now = self.now();
         let origin = claims.origin(now)?;

@@ -1,14 +1,14 @@
 //! How often something may be tried. Uses are counted before the work that they cost, in the database, for
 //! all instances together. Nothing here keeps a person out for good: failures of others make waits that
-//! end, known devices have counters of their own, and sessions and resets are not counted with log-ins.
+//! end, known devices have counters of their own, and sessions and proofs by mail are not counted with log-ins.
 
 use std::time::Duration;
 
 use super::{Error, Flows, Result};
 use crate::domain::token::Secrets;
 use crate::domain::{
-    Counted, Counter, Device, Email, Limits, PlainToken, Scene, SessionId, TokenHash, User, UserId,
-    Username, UtcTime,
+    Counted, Counter, Device, Email, Limits, PlainToken, Reached, Scene, SessionId, TokenHash,
+    User, UserId, Username, UtcTime,
 };
 use crate::store::{self, Conn, known_devices, limits};
 
@@ -22,8 +22,8 @@ pub struct Entrance {
 }
 
 impl Flows {
-    /// Counts one use on each counter, or refuses. Returns what nobody may do again for a while.
-    pub(super) fn reserve(&self, counters: Vec<Counter>) -> Result<Vec<Counted>> {
+    /// Counts one use on each counter, or refuses. Returns the bounds that were reached.
+    pub(super) fn reserve(&self, counters: Vec<Counter>) -> Result<Vec<Reached>> {
         let Some(bounds) = self.policy.limits else { return Ok(Vec::new()) };
         let (secrets, now) = (self.secrets.clone(), self.now());
         self.db.write(move |conn| reserve(conn, &secrets, &bounds, counters, now))
@@ -41,9 +41,14 @@ impl Flows {
         let device = entrance.device_token.as_ref().map(PlainToken::hash);
         let known = self.db.read(|conn| known_device(conn, device, &owner))?;
         let guesses = guesses_of(name, &entrance.device, known.as_ref());
-        let network = Counter::new(Counted::AttemptsOfNetwork, &entrance.device.network);
-        let mut reached = self.reserve(guesses.iter().cloned().chain([network]).collect())?;
-        reached.retain(|counted| guesses.iter().any(|guess| guess.counted == *counted));
+        let place = known.as_ref().map_or_else(
+            || entrance.device.network.clone(),
+            // Nobody else in its network can use this up.
+            |token| format!("device:{}", token.to_text()),
+        );
+        let attempt = Counter::new(Counted::AttemptsOfNetwork, place);
+        let mut reached = self.reserve(guesses.iter().cloned().chain([attempt]).collect())?;
+        reached.retain(|reached| reached.counter.counted.is_guess());
         let outcome = work();
         match outcome {
             Err(Error::InvalidCredentials) => {
@@ -81,36 +86,72 @@ impl Flows {
         outcome
     }
 
-    /// Takes back what was counted of an attempt that came to nothing.
-    fn give_back(&self, guesses: Vec<Counter>) {
-        if self.policy.limits.is_none() {
-            return;
+    /// Does `work`, which is about a mail that somebody at `device` asks for. If that comes to nothing, only
+    /// the network has used up what it may ask for.
+    pub(super) fn order_mail<T>(
+        &self,
+        email: &Email,
+        device: &Device,
+        work: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        let mut counters = Counter::of_mail_order(email, device);
+        self.reserve(counters.clone())?;
+        let outcome = work();
+        if outcome.is_err() {
+            counters.retain(|counter| counter.counted != Counted::OrdersOfNetwork);
+            self.give_back(counters);
         }
-        let secrets = self.secrets.clone();
-        let given_back = self.db.write(move |conn| {
-            for guess in &guesses {
-                limits::return_use(conn, &secrets.counter_name(guess))?;
+        outcome
+    }
+
+    /// Counts a mail that goes out because anybody asked for it, or refuses: it has to wait.
+    pub(super) fn mail_budget(
+        &self,
+        email: &Email,
+    ) -> impl Fn(&mut Conn) -> Result<()> + Send + 'static {
+        let (limits, secrets, now) = (self.policy.limits, self.secrets.clone(), self.now());
+        let counters = Counter::of_mail(email);
+        move |conn| {
+            if let Some(bounds) = &limits {
+                reserve(conn, &secrets, bounds, counters.clone(), now)?;
             }
-            Ok::<_, Error>(())
-        });
-        if let Err(error) = given_back {
-            tracing::warn!(%error, "an attempt stays counted though it was none");
+            Ok(())
         }
     }
 
-    /// Takes back what was counted as a guess. If that fails, somebody waits a little.
+    /// Takes back what was counted of an attempt that came to nothing.
+    fn give_back(&self, counters: Vec<Counter>) {
+        self.take_back(counters, |_| limits::return_use);
+    }
+
+    /// Takes back what was counted as a guess and was none.
     fn forgive(&self, guesses: Vec<Counter>) {
+        self.take_back(guesses, |counted| match counted {
+            Counted::LoginAnywhere => limits::return_use,
+            _ => limits::clear,
+        });
+    }
+
+    /// If this fails, somebody waits a little.
+    fn take_back(&self, counters: Vec<Counter>, how: fn(Counted) -> TakeBack) {
         if self.policy.limits.is_none() {
             return;
         }
         let secrets = self.secrets.clone();
-        let forgiven =
-            self.db.write(move |conn| forgive(conn, &secrets, &guesses).map_err(Error::from));
-        if let Err(error) = forgiven {
+        let taken_back = self.db.write(move |conn| {
+            for counter in &counters {
+                how(counter.counted)(conn, &secrets.counter_name(counter))?;
+            }
+            Ok::<_, Error>(())
+        });
+        if let Err(error) = taken_back {
             tracing::warn!(%error, "an attempt stays counted though it was none");
         }
     }
 }
+
+/// How a counter takes something back.
+type TakeBack = fn(&mut Conn, &str) -> store::Result<()>;
 
 /// The device's token, if the person that is asked for is its owner. The same look-ups for all.
 fn known_device(
@@ -124,8 +165,8 @@ fn known_device(
     Ok(held_by.filter(|id| asked_for == Some(*id)).map(|_| token))
 }
 
-/// One spelling for all that lead to the same account: an address is found in its normalised form, in
-/// which an internationalised domain has many spellings.
+/// One spelling for all of a name or an address: that is found in its normalised form, in which an
+/// internationalised domain has many spellings.
 fn one_spelling(name: &str) -> String {
     match Email::parse(name) {
         Ok(email) => email.normalised().to_owned(),
@@ -149,14 +190,14 @@ fn guesses_of(name: &str, device: &Device, known: Option<&TokenHash>) -> Vec<Cou
 }
 
 /// Counts one use on each counter, or refuses and counts none: the refusal undoes the transaction. Returns
-/// what nobody may do again for a while.
+/// the bounds that were reached.
 pub(super) fn reserve(
     conn: &mut Conn,
     secrets: &Secrets,
     bounds: &Limits,
     mut counters: Vec<Counter>,
     now: UtcTime,
-) -> Result<Vec<Counted>> {
+) -> Result<Vec<Reached>> {
     // Always in the same order: two that each hold what the other waits for would wait for ever.
     counters.sort();
     let mut reached = Vec::new();
@@ -167,8 +208,9 @@ pub(super) fn reserve(
             Ok(used) => {
                 let wait = bounds.wait_after(counted, used.uses, used.resets_at.remaining(now));
                 if !wait.is_zero() {
-                    limits::set_wait(conn, &name, now.after(wait))?;
-                    reached.push(counted);
+                    let meanwhile = Limits::wait_meanwhile(counted, wait);
+                    limits::set_wait(conn, &name, now.after(meanwhile))?;
+                    reached.push(Reached { counter, waits_until: now.after(wait) });
                 }
             }
             Err(_) if counted == Counted::LoginInARow => return Err(Error::ProofRequired),
@@ -181,23 +223,29 @@ pub(super) fn reserve(
     Ok(reached)
 }
 
-fn forgive(conn: &mut Conn, secrets: &Secrets, guesses: &[Counter]) -> store::Result<()> {
-    for guess in guesses {
-        let name = secrets.counter_name(guess);
-        match guess.counted {
-            Counted::LoginAnywhere => limits::return_use(conn, &name)?,
-            _ => limits::clear(conn, &name)?,
-        }
+/// The guess was wrong: the bounds that it reached hold.
+pub(super) fn hold_against(
+    conn: &mut Conn,
+    secrets: &Secrets,
+    reached: &[Reached],
+) -> store::Result<()> {
+    for Reached { counter, waits_until } in reached {
+        limits::set_wait(conn, &secrets.counter_name(counter), *waits_until)?;
     }
     Ok(())
 }
 
-/// Somebody has proven by mail to be the owner: the guesses of others count no longer.
-pub(super) fn forgive_owner(conn: &mut Conn, secrets: &Secrets, user: &User) -> store::Result<()> {
+/// Somebody at `device` has proven by mail to be the owner: guesses, the own ones from there included, count
+/// no longer.
+pub(super) fn forgive_owner(
+    conn: &mut Conn,
+    secrets: &Secrets,
+    user: &User,
+    device: &Device,
+) -> store::Result<()> {
     for name in [user.username.as_str(), user.email_text()] {
-        let name = one_spelling(name);
-        for counted in [Counted::LoginInARow, Counted::LoginAnywhere] {
-            limits::clear(conn, &secrets.counter_name(&Counter::new(counted, &name)))?;
+        for guess in guesses_of(name, device, None) {
+            limits::clear(conn, &secrets.counter_name(&guess))?;
         }
     }
     Ok(())

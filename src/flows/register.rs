@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::tokens::open_session;
 use super::{EmailVerification, Error, Flows, Result, TokenPair, log_in::AMR_PASSWORD};
 use crate::domain::{
-    Counter, Device, Email, EventKind, Locale, PlainPassword, PlainToken, Registration,
-    RegistrationId, Scene, User, Username, UtcTime,
+    Device, Email, EventKind, Locale, PlainPassword, PlainToken, Registration, RegistrationId,
+    Scene, User, Username, UtcTime,
 };
 use crate::store::outbox::{self, MailKind};
 use crate::store::users::NewUser;
@@ -56,7 +56,11 @@ impl Flows {
     /// Registers somebody.
     pub fn register(&self, request: RegisterRequest) -> Result<Registered> {
         self.check_new_password(&request)?;
-        self.reserve(Counter::of_mail(&request.email, &request.device))?;
+        let (email, device) = (request.email.clone(), request.device.clone());
+        self.order_mail(&email, &device, || self.keep_or_admit(request))
+    }
+
+    fn keep_or_admit(&self, request: RegisterRequest) -> Result<Registered> {
         self.refuse_breached("password", &request.password)?;
         let password_hash = self.hasher.hash(&request.password)?;
         let (now, device) = (self.now(), request.device);

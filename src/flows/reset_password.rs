@@ -2,12 +2,12 @@
 //! found out when the mail is written, so asking tells nothing.
 
 use super::change_password::replace;
-use super::limits::forgive_owner;
+use super::limits::{forgive_owner, reserve};
 use super::{Error, Flows, Result};
 use crate::domain::token::Secrets;
 use crate::domain::{
     Counted, Counter, Device, Email, EndReason, EventKind, Locale, OneTimeId, OneTimeToken,
-    PlainPassword, PlainToken, Purpose, Scene, User, UtcTime,
+    PlainPassword, PlainToken, Purpose, Scene, User, UserId, UtcTime,
 };
 use crate::store::outbox::{self, MailKind};
 use crate::store::{self, Conn, events, one_time_tokens, users};
@@ -34,12 +34,13 @@ impl Flows {
         locale: Locale,
         device: &Device,
     ) -> Result<()> {
-        self.reserve(Counter::of_mail(&email, device))?;
-        let now = self.now();
-        self.db.write(move |conn| {
-            let subject = email.normalised();
-            outbox::enqueue(conn, MailKind::PasswordReset, &email, &locale, subject, None, now)
-                .map_err(Error::from)
+        let (now, address) = (self.now(), email.clone());
+        self.order_mail(&address, device, || {
+            self.db.write(move |conn| {
+                let subject = email.normalised();
+                outbox::enqueue(conn, MailKind::PasswordReset, &email, &locale, subject, None, now)
+                    .map_err(Error::from)
+            })
         })?;
         self.mail_ordered.notify_one();
         tracing::info!("password reset asked for");
@@ -53,15 +54,19 @@ impl Flows {
         new: &PlainPassword,
         device: &Device,
     ) -> Result<()> {
-        self.reserve(vec![Counter::new(Counted::AttemptsOfNetwork, &device.network)])?;
         let now = self.now();
         let refusal = match &proof {
             ResetProof::Link(_) => Error::OneTimeTokenInvalid,
             ResetProof::Code { .. } => Error::CodeInvalid,
         };
-        let secrets = self.secrets.clone();
-        // A wrong code must be counted, so the refusal is not an error of the transaction.
+        let (secrets, limits) = (self.secrets.clone(), self.policy.limits);
+        let proofs = Counter::new(Counted::ProofsOfNetwork, &device.network);
+        // A wrong code must be counted, so the refusal is not an error of the transaction. The use of the
+        // limit is part of it: whatever is known of the address, one transaction that writes is waited for.
         let (token, user) = self.db.write(move |conn| {
+            if let Some(bounds) = &limits {
+                reserve(conn, &secrets, bounds, vec![proofs], now)?;
+            }
             Ok::<_, Error>(match proof {
                 ResetProof::Link(link) => find_by_link(conn, &link, now)?,
                 ResetProof::Code { email, code } => {
@@ -73,7 +78,7 @@ impl Flows {
         self.refuse_breached("new_password", new)?;
         let hash = self.hasher.hash(new)?;
         let (id, policy, secrets) = (user.id, self.policy.clone(), self.secrets.clone());
-        let scene = Scene::of(id, now).on(device);
+        let (scene, place) = (Scene::of(id, now).on(device), device.clone());
         let ended = self.db.write(move |conn| {
             let user = still_due(conn, &token, now)?.ok_or(refusal)?;
             let how = if token.purpose == Purpose::Invitation { "invitation" } else { "" };
@@ -86,7 +91,7 @@ impl Flows {
                     events::record(conn, &scene, EventKind::AddressProven, "")?;
                 }
             }
-            forgive_owner(conn, &secrets, &user)?;
+            forgive_owner(conn, &secrets, &user, &place)?;
             ended.ok_or_else(|| Error::Internal("a locked account changed".to_owned()))
         })?;
         self.note_ended(id, ended, EndReason::PasswordReset, now);
@@ -112,7 +117,8 @@ fn find_by_link(conn: &mut Conn, link: &PlainToken, now: UtcTime) -> store::Resu
 }
 
 /// Takes a try, compares, and gives the try back if the code is right: guesses that come in
-/// parallel are counted like those that come one after the other.
+/// parallel are counted like those that come one after the other. The database is asked the same
+/// whatever is known of the address.
 fn find_by_code(
     conn: &mut Conn,
     secrets: &Secrets,
@@ -120,23 +126,23 @@ fn find_by_code(
     code: &PlainToken,
     now: UtcTime,
 ) -> store::Result<Result<Due>> {
-    let Some(user) = users::find_by_email(conn, email)?.filter(|user| user.is_active) else {
-        return Ok(Err(Error::CodeInvalid));
-    };
-    let newest = one_time_tokens::find_newest(conn, user.id, Purpose::ResetPassword)?;
-    let Some(token) = newest.filter(|it| it.used_at.is_none() && !it.has_expired(now)) else {
-        return Ok(Err(Error::CodeInvalid));
-    };
-    let (id, tries, in_all) = (&token.id, OneTimeToken::CODE_TRIES, OneTimeToken::WRONG_CODES);
-    if !one_time_tokens::reserve_code_try(conn, id, tries, in_all)? {
-        return Ok(Err(Error::CodeInvalid));
-    }
+    let user = users::find_by_email(conn, email)?.filter(|user| user.is_active);
+    let owner = user.as_ref().map_or(UserId::NOBODY, |user| user.id);
+    let token = one_time_tokens::find_newest(conn, owner, Purpose::ResetPassword)?
+        .filter(|it| it.used_at.is_none() && !it.has_expired(now));
+    let id = token.as_ref().map_or_else(|| OneTimeId::new(now), |token| token.id.clone());
+    let (tries, in_all) = (OneTimeToken::CODE_TRIES, OneTimeToken::WRONG_CODES);
+    let has_tries = one_time_tokens::reserve_code_try(conn, &id, tries, in_all)?;
     let given = secrets.code_hash(id.as_str(), code);
-    if token.code_hash.as_ref().is_some_and(|expected| expected.matches(&given)) {
-        one_time_tokens::return_code_try(conn, id)?;
-        Ok(Ok((token, user)))
-    } else {
-        Ok(Err(Error::CodeInvalid))
+    let is_right = |token: &OneTimeToken| {
+        has_tries && token.code_hash.as_ref().is_some_and(|expected| expected.matches(&given))
+    };
+    match (user, token) {
+        (Some(user), Some(token)) if is_right(&token) => {
+            one_time_tokens::return_code_try(conn, &id)?;
+            Ok(Ok((token, user)))
+        }
+        _ => Ok(Err(Error::CodeInvalid)),
     }
 }
 
@@ -155,17 +161,13 @@ fn still_due(conn: &mut Conn, token: &OneTimeToken, now: UtcTime) -> store::Resu
     Ok(if one_time_tokens::consume_token(conn, &token.id, now)? { owner } else { None })
 }
 
-/// The token of a mail that lets its owner choose a new password. The same mail, written again, finds
-/// the same token; another mail's counts no longer.
-pub(super) fn reset_token(
+/// Makes the token of a mail that lets its owner choose a new password; another mail's counts no longer.
+pub(super) fn make_reset_token(
     conn: &mut Conn,
     id: OneTimeId,
     user: &User,
     now: UtcTime,
 ) -> store::Result<OneTimeToken> {
-    if let Some(token) = one_time_tokens::find_by_id(conn, &id)? {
-        return Ok(token);
-    }
     let purpose = Purpose::ResetPassword;
     let remember_from = now.before(OneTimeToken::MEMORY);
     let wrong_codes = one_time_tokens::supersede(conn, user.id, purpose, remember_from)?;

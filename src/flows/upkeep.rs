@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Error, Flows, Result};
-use crate::domain::OneTimeToken;
+use crate::domain::{Counted, FEW_FAILURES, Limits, OneTimeToken};
 use crate::security::access_token::Refusal;
 use crate::store::{
     Conn, events, limits, one_time_tokens, outbox, registrations, sessions, signing_keys,
@@ -15,8 +15,8 @@ const REMEMBER_REGISTRATIONS: Duration = Duration::from_hours(7 * 24);
 const REMEMBER_SESSIONS: Duration = Duration::from_hours(30 * 24);
 /// How long a sent mail can be looked up.
 const REMEMBER_MAIL: Duration = Duration::from_hours(30 * 24);
-/// How many events one transaction forgets.
-const EVENTS_AT_ONCE: u32 = 1_000;
+/// How many rows one transaction forgets, where strangers can make many.
+const ROWS_AT_ONCE: u32 = 1_000;
 
 /// What waits, and how far this instance is behind.
 #[derive(Clone, Copy, Debug)]
@@ -72,12 +72,17 @@ impl Flows {
         self.db.write(move |conn| one_time_tokens::purge(conn, over))?;
         let over = now.before(REMEMBER_SESSIONS);
         self.db.write(move |conn| sessions::purge(conn, over))?;
-        self.db.write(move |conn| limits::purge(conn, now))?;
+        let few_end = Limits::few_failures_end(now);
+        let purge = move |conn: &mut Conn| {
+            let counted = Counted::LoginInARow;
+            limits::purge(conn, now, counted, FEW_FAILURES, few_end, ROWS_AT_ONCE)
+        };
+        // The writers of others come between.
+        while self.db.write(purge)? {}
         let over = now.before(REMEMBER_MAIL);
         self.db.write(move |conn| outbox::purge(conn, over))?;
         let forget_before = now.before(self.policy.event_retention);
-        let purge = move |conn: &mut Conn| events::purge(conn, forget_before, EVENTS_AT_ONCE);
-        // The writers of others come between.
+        let purge = move |conn: &mut Conn| events::purge(conn, forget_before, ROWS_AT_ONCE);
         while self.db.write(purge)? {}
         Ok(())
     }

@@ -79,7 +79,7 @@ impl Flows {
         opening: Opening,
         device: &Device,
     ) -> Result<VerifiedEmail> {
-        self.reserve(vec![Counter::new(Counted::AttemptsOfNetwork, &device.network)])?;
+        self.reserve(vec![Counter::new(Counted::ProofsOfNetwork, &device.network)])?;
         let now = self.now();
         let amr = match &proof {
             Proof::LinkWithPassword { .. } => AMR_PASSWORD,

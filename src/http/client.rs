@@ -42,10 +42,10 @@ impl FromRequest for Client {
 pub fn client_address(peer: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {
     let is_proxy = |address: &IpAddr| proxies.iter().any(|network| network.contains(address));
     let mut client = peer;
-    let hops: Vec<&str> = headers
+    // Bytes: a hop that is no text must not take the others with it.
+    let hops: Vec<&[u8]> = headers
         .get_all(X_FORWARDED_FOR)
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
         .collect();
     let mut hops = hops.into_iter().rev();
     while is_proxy(&client) {
@@ -58,8 +58,8 @@ pub fn client_address(peer: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> I
 }
 
 /// `192.0.2.7`, `2001:db8::7`, and both with a port, as some proxies write them.
-fn hop_address(hop: &str) -> Option<IpAddr> {
-    let hop = hop.trim();
+fn hop_address(hop: &[u8]) -> Option<IpAddr> {
+    let hop = std::str::from_utf8(hop).ok()?.trim();
     let address = hop.parse::<IpAddr>().ok();
     let with_port = || hop.parse::<SocketAddr>().ok().map(|address| address.ip());
     address.or_else(with_port).map(|address| address.to_canonical())
@@ -82,12 +82,15 @@ mod tests {
             ("10.0.0.1", vec!["203.0.113.9:4711"], "203.0.113.9"),
             ("10.0.0.1", vec!["[2001:db8::1]:4711"], "2001:db8::1"),
             ("10.0.0.1", vec!["203.0.113.9, nonsense"], "10.0.0.1"),
+            ("10.0.0.1", vec!["\u{e9}, 203.0.113.9"], "203.0.113.9"),
+            ("10.0.0.1", vec!["1.1.1.1", "\u{e9}, 203.0.113.9"], "203.0.113.9"),
+            ("10.0.0.1", vec!["203.0.113.9, \u{e9}"], "10.0.0.1"),
             ("10.0.0.1", vec![], "10.0.0.1"),
             ("::1", vec!["::ffff:203.0.113.9"], "203.0.113.9"),
         ] {
             let mut headers = HeaderMap::new();
             for value in &forwarded {
-                headers.append(X_FORWARDED_FOR, HeaderValue::from_str(value).unwrap());
+                headers.append(X_FORWARDED_FOR, HeaderValue::from_bytes(value.as_bytes()).unwrap());
             }
             let client = client_address(peer.parse().unwrap(), &headers, &proxies);
             assert_eq!(client.to_string(), expected, "{peer} {forwarded:?}");

@@ -1,13 +1,16 @@
 //! Swagger UI at `/docs/`, from files inside the binary.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use actix_web::http::header::{CONTENT_SECURITY_POLICY, LOCATION};
+use actix_web::web::Bytes;
 use actix_web::{FromRequest, Handler, HttpResponse, Responder, guard, web};
 use utoipa_swagger_ui::Config;
 
 use super::code::Code;
 use super::error::ApiError;
+use super::slices;
 
 /// Swagger UI sets styles on elements; scripts come from its files only.
 const CSP: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
@@ -39,12 +42,20 @@ where
         }))
 }
 
+/// Files that are inside the binary need no copy.
+fn shared(bytes: Cow<'static, [u8]>) -> Bytes {
+    match bytes {
+        Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+        Cow::Owned(bytes) => bytes.into(),
+    }
+}
+
 fn serve(file: &str, config: Arc<Config<'static>>) -> Result<HttpResponse, ApiError> {
     match utoipa_swagger_ui::serve(file, config) {
         Ok(Some(file)) => Ok(HttpResponse::Ok()
             .insert_header((CONTENT_SECURITY_POLICY, CSP))
             .content_type(file.content_type)
-            .body(file.bytes.into_owned())),
+            .body(slices::of(shared(file.bytes)))),
         Ok(None) => Err(Code::NotFound.into()),
         Err(error) => {
             tracing::error!(%error, "cannot serve the API documentation");

@@ -21,6 +21,7 @@ mod request_id;
 pub mod routes;
 pub mod schema;
 pub mod server;
+mod slices;
 pub mod strict_json;
 pub mod v1;
 

@@ -22,14 +22,19 @@ use actix_web::dev::AppConfig;
 use actix_web::http::header::CONTENT_LENGTH;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::code::Code;
 use super::error::ApiError;
 use super::metrics::Metrics;
 use super::middleware::{Https, Surroundings};
 
-/// A head that takes longer is cut off.
+/// The first head of a connection that takes longer is cut off.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// From one answer to the next, or from one full buffer of an answer to the next: longer than a head, a
+/// body and the work on it may take together. actix-http lets later heads, bodies that nobody wants
+/// any more and answers that nobody reads take for ever.
+const PATIENCE: Duration = Duration::from_secs(35);
 
 /// How the service listens.
 #[derive(Clone, Copy, Debug)]
@@ -80,7 +85,7 @@ where
         fn_service(move |socket: TcpStream| {
             let peer = socket.peer_addr().ok();
             let metrics = Arc::clone(&metrics);
-            let connection = Connection { socket, metrics, https: settings.https, refusal: None };
+            let connection = Connection::of(socket, metrics, settings.https);
             async move { Ok((connection, Protocol::Http1, peer)) }
         })
         .and_then(service)
@@ -93,6 +98,7 @@ struct Connection {
     socket: TcpStream,
     metrics: Arc<Metrics>,
     https: Https,
+    deadline: Pin<Box<Sleep>>,
     refusal: Option<Refusal>,
 }
 
@@ -102,12 +108,46 @@ struct Refusal {
     sent: usize,
 }
 
+impl Connection {
+    fn of(socket: TcpStream, metrics: Arc<Metrics>, https: Https) -> Self {
+        Self { socket, metrics, https, deadline: Box::pin(sleep(PATIENCE)), refusal: None }
+    }
+
+    fn check_deadline(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        match self.deadline.as_mut().poll(context) {
+            Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    /// Sends a refusal in place of `bare`, however often it has to be begun.
+    fn poll_refuse(
+        &mut self,
+        context: &mut Context<'_>,
+        bare: &BareAnswer<'_>,
+    ) -> Poll<io::Result<()>> {
+        let (https, metrics) = (self.https, &self.metrics);
+        let refusal = self
+            .refusal
+            .get_or_insert_with(|| Refusal { bytes: bare.explained(https, metrics), sent: 0 });
+        while refusal.sent < refusal.bytes.len() {
+            let rest = &refusal.bytes[refusal.sent..];
+            match ready!(Pin::new(&mut self.socket).poll_write(context, rest))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                count => refusal.sent += count,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl AsyncRead for Connection {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        self.check_deadline(context)?;
         Pin::new(&mut self.socket).poll_read(context, buffer)
     }
 }
@@ -116,27 +156,22 @@ impl AsyncWrite for Connection {
     /// A bare answer is the last that actix-http writes and is written whole, so it can only be the
     /// end of `bytes`. What comes before it goes out first.
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let Self { socket, metrics, https, refusal } = self.get_mut();
-        let Some(bare) = BareAnswer::at_the_end_of(bytes) else {
-            return Pin::new(socket).poll_write(context, bytes);
-        };
-        if bare.start > 0 {
-            return Pin::new(socket).poll_write(context, &bytes[..bare.start]);
+        self.check_deadline(context)?;
+        let bare = BareAnswer::at_the_end_of(bytes);
+        let before = bare.as_ref().map_or(bytes.len(), |bare| bare.start);
+        if let Some(bare) = bare.filter(|bare| bare.start == 0) {
+            ready!(self.poll_refuse(context, &bare))?;
+            return Poll::Ready(Ok(bytes.len()));
         }
-        let refusal = refusal
-            .get_or_insert_with(|| Refusal { bytes: bare.explained(*https, metrics), sent: 0 });
-        while refusal.sent < refusal.bytes.len() {
-            let rest = &refusal.bytes[refusal.sent..];
-            match ready!(Pin::new(&mut *socket).poll_write(context, rest))? {
-                0 => return Poll::Ready(Ok(0)),
-                count => refusal.sent += count,
-            }
+        let count = ready!(Pin::new(&mut self.socket).poll_write(context, &bytes[..before]))?;
+        if count == before {
+            self.deadline.as_mut().reset(Instant::now() + PATIENCE);
         }
-        Poll::Ready(Ok(bytes.len()))
+        Poll::Ready(Ok(count))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

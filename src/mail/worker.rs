@@ -30,9 +30,21 @@ const LONGEST_DELAY: Duration = Duration::from_hours(1);
 /// About three days: whoever registered has long given up by then, and the one-time secrets are void.
 const MAX_ATTEMPTS: i32 = 80;
 
-/// Decides what a mail says and in which language; `None` when it is no longer needed.
-pub type Compose =
-    Arc<dyn Fn(&QueuedMail) -> Result<Option<(Message, Language)>, String> + Send + Sync>;
+/// What `hallpass mail list` says of a mail that waits for a limit.
+const OVER_BUDGET: &str = "too many mails to this address, this domain or in all; it waits";
+
+/// Decides what a mail says.
+pub type Compose = Arc<dyn Fn(&QueuedMail) -> Result<Composed, String> + Send + Sync>;
+
+/// What is to become of an order.
+pub enum Composed {
+    /// A mail that says this in this language.
+    Letter(Box<Message>, Language),
+    /// Nothing: it is no longer needed.
+    Nothing,
+    /// Nothing before so much time has passed: too many mails were ordered.
+    Later(Duration),
+}
 
 /// What sending takes.
 #[derive(Clone)]
@@ -59,6 +71,7 @@ pub struct Worker {
 enum Outcome {
     Sent,
     NotNeeded,
+    Postponed(Duration),
     Failed(SendError),
 }
 
@@ -119,8 +132,9 @@ impl Worker {
         let (compose, order) = (Arc::clone(&self.compose), queued.clone());
         let composed = tokio::task::spawn_blocking(move || compose(&order)).await;
         let (message, language) = match composed {
-            Ok(Ok(Some(letter))) => letter,
-            Ok(Ok(None)) => return Outcome::NotNeeded,
+            Ok(Ok(Composed::Letter(message, language))) => (message, language),
+            Ok(Ok(Composed::Nothing)) => return Outcome::NotNeeded,
+            Ok(Ok(Composed::Later(wait))) => return Outcome::Postponed(wait),
             Ok(Err(cause)) => return Outcome::Failed(SendError::Temporary(cause)),
             Err(panic) => return Outcome::Failed(SendError::Temporary(panic.to_string())),
         };
@@ -206,6 +220,7 @@ impl Note {
         match outcome {
             Outcome::Sent => Self::Finished(MailStatus::Sent, None),
             Outcome::NotNeeded => Self::Finished(MailStatus::Dropped, None),
+            Outcome::Postponed(wait) => Self::TryAgain(now.after(wait), OVER_BUDGET.to_owned()),
             Outcome::Failed(SendError::Permanent(cause)) => {
                 Self::Finished(MailStatus::Dead, Some(cause))
             }

@@ -7,7 +7,7 @@ use diesel::sql_types::{BigInt, Text};
 
 use super::schema::limits;
 use super::{Conn, Result};
-use crate::domain::UtcTime;
+use crate::domain::{Counted, UtcTime};
 
 /// What a counter says after a use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,9 +72,12 @@ pub fn set_wait(conn: &mut Conn, name: &str, waits_until: UtcTime) -> Result<()>
 
 /// Takes a use back: it was none of those that are counted.
 pub fn return_use(conn: &mut Conn, name: &str) -> Result<()> {
-    diesel::update(limits::table.find(name).filter(limits::uses.gt(0)))
-        .set((limits::uses.eq(limits::uses - 1), limits::waits_until.eq(0)))
-        .execute(conn)?;
+    let last = diesel::delete(limits::table.find(name).filter(limits::uses.le(1))).execute(conn)?;
+    if last == 0 {
+        diesel::update(limits::table.find(name))
+            .set((limits::uses.eq(limits::uses - 1), limits::waits_until.eq(0)))
+            .execute(conn)?;
+    }
     Ok(())
 }
 
@@ -84,18 +87,32 @@ pub fn clear(conn: &mut Conn, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Removes the counters whose window and wait are over.
-pub fn purge(conn: &mut Conn, now: UtcTime) -> Result<()> {
+/// Removes up to `at_once` counters whose window and wait are over, and those of `counted` with fewer uses
+/// than `few` whose window ends before `few_end`. Tells whether there may be more.
+pub fn purge(
+    conn: &mut Conn,
+    now: UtcTime,
+    counted: Counted,
+    few: i64,
+    few_end: UtcTime,
+    at_once: u32,
+) -> Result<bool> {
     // Attempts take their counters in an order of their own: what one of them holds is left for later.
     let skip_locked = match conn {
         Conn::Postgres(_) => "FOR UPDATE SKIP LOCKED",
         Conn::Sqlite(_) => "",
     };
-    diesel::sql_query(format!(
+    let removed = diesel::sql_query(format!(
         "DELETE FROM limits WHERE name IN ( \
-             SELECT name FROM limits WHERE resets_at <= $1 AND waits_until <= $1 {skip_locked})"
+             SELECT name FROM limits WHERE waits_until <= $1 AND (resets_at <= $1 OR \
+                 (resets_at <= $2 AND uses < $3 AND name LIKE $4)) \
+             LIMIT $5 {skip_locked})"
     ))
     .bind::<BigInt, _>(now.micros())
+    .bind::<BigInt, _>(few_end.micros())
+    .bind::<BigInt, _>(few)
+    .bind::<Text, _>(format!("{}:%", counted.name()))
+    .bind::<BigInt, _>(i64::from(at_once))
     .execute(conn)?;
-    Ok(())
+    Ok(removed == usize::try_from(at_once).unwrap_or(usize::MAX))
 }

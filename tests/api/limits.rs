@@ -1,19 +1,20 @@
-//! Bounds on attempts: what they stop, and whom they must not hurt.
+//! Bounds on attempts: what they stop, and whom they must not hurt. Those on mail are in `mail_budgets`.
 
 use serde_json::json;
 
-use crate::support::{HOUR, PASSWORD, SECOND, TestApp, World, at_once, on_both};
+use crate::support::account::RESET;
+use crate::support::{DAY, HOUR, PASSWORD, SECOND, TestApp, World, at_once, on_both};
 
 const MINA: &str = "mina@example.com";
-const ELSEWHERE: &str = "198.51.100.7";
-const HOME: &str = "203.0.113.9";
+pub const ELSEWHERE: &str = "198.51.100.7";
+pub const HOME: &str = "203.0.113.9";
 
 /// A service behind a proxy on this machine, so that tests can come from anywhere.
-fn limited(world: &World) -> TestApp {
+pub fn limited(world: &World) -> TestApp {
     limited_with(world, &[])
 }
 
-fn limited_with(world: &World, settings: &[(&str, &str)]) -> TestApp {
+pub fn limited_with(world: &World, settings: &[(&str, &str)]) -> TestApp {
     let base = [("HALLPASS_LIMITS", "on"), ("HALLPASS_TRUSTED_PROXIES", "127.0.0.1")];
     world.app_with(&[&base[..], settings].concat())
 }
@@ -86,7 +87,8 @@ on_both! {
         app.post_with("/v1/token-auth", &[("x-forwarded-for", "198.51.7.7")], &body).is(200);
         // Its sessions go on, and a reset is possible.
         app.refresh(&session.refresh).is(200);
-        app.post("/v1/password-reset", &json!({"email": MINA})).is(202);
+        app.ask_reset(MINA).is(202);
+        app.reset_by_link(&world.link_about(MINA, RESET, 1), "chosen after the siege").is(204);
     }
 
     fn a_hundred_failures_in_a_row_ask_strangers_for_a_proof_by_mail(world) {
@@ -139,54 +141,6 @@ on_both! {
         log_in_from(&app, ELSEWHERE, "x@example.com", "wrong").refused(401, "invalid_credentials");
     }
 
-    fn nobody_can_be_flooded_with_mail(world) {
-        let app = limited(&world);
-        app.person(&world, MINA);
-        world.advance(HOUR);
-        let ask = |path: &str, email: &str, from: &str| {
-            app.post_with(path, &[("x-forwarded-for", from)], &json!({"email": email}))
-        };
-        for email in [MINA, "nobody@example.com"] {
-            for (number, path) in
-                ["/v1/password-reset", "/v1/verify-email/resend", "/v1/password-reset"]
-                    .into_iter()
-                    .enumerate()
-            {
-                ask(path, email, &format!("198.51.{number}.1")).is(202);
-            }
-            let refused = ask("/v1/password-reset", email, "192.0.2.1").refused(429, "rate_limited");
-            assert_eq!(refused.header("retry-after"), Some("3600"));
-            let body = json!({"email": email, "password": PASSWORD});
-            let register = app.post_with("/v1/register", &[("x-forwarded-for", "192.0.3.1")], &body);
-            register.refused(429, "rate_limited");
-        }
-        world.advance(HOUR);
-        ask("/v1/password-reset", MINA, "192.0.2.1").is(202);
-    }
-
-    fn one_network_and_one_domain_and_all_have_budgets(world) {
-        let app = limited_with(&world, &[
-            ("HALLPASS_LIMIT_MAIL_DOMAIN", "10"),
-            ("HALLPASS_LIMIT_MAIL_TOTAL", "22"),
-        ]);
-        let ask = |email: String, from: &str| {
-            app.post_with("/v1/password-reset", &[("x-forwarded-for", from)], &json!({"email": email}))
-        };
-        for number in 0..20 {
-            ask(format!("a{number}@d{number}.example"), HOME).is(202);
-        }
-        ask("a@last.example".into(), HOME).refused(429, "rate_limited");
-        ask("a@last.example".into(), ELSEWHERE).is(202);
-        ask("b@last.example".into(), ELSEWHERE).is(202);
-        let all = ask("c@last.example".into(), "192.0.2.1").refused(429, "rate_limited");
-        assert_eq!(all.header("retry-after"), Some("86400"));
-        world.advance(HOUR * 24);
-        for number in 0..10 {
-            ask(format!("p{number}@one.example"), &format!("192.0.{number}.1")).is(202);
-        }
-        ask("q@one.example".into(), "192.0.99.1").refused(429, "rate_limited");
-    }
-
     fn all_spellings_of_one_address_are_counted_as_one(world) {
         let app = limited(&world);
         app.person(&world, MINA);
@@ -200,6 +154,154 @@ on_both! {
         for name in spellings {
             log_in_from(&app, ELSEWHERE, name, PASSWORD).refused(429, "rate_limited");
         }
+    }
+
+    fn failures_in_the_own_network_stop_neither_a_known_device_nor_a_proof_by_mail(world) {
+        let app = limited(&world);
+        app.person(&world, MINA);
+        let device = log_in_from(&app, HOME, MINA, PASSWORD).is(200).text("device_token");
+        app.ask_reset(MINA).is(202);
+        let link = world.link_about(MINA, RESET, 1);
+        for number in 0..30 {
+            let answer = log_in_from(&app, HOME, &format!("nobody{number}@example.com"), "wrong");
+            assert!(answer.status == 401 || number == 29, "{}", answer.shown());
+        }
+        log_in_from(&app, HOME, MINA, PASSWORD).refused(429, "rate_limited");
+        let body = json!({"username": MINA, "password": PASSWORD, "device_token": device});
+        app.post_with("/v1/token-auth", &[("x-forwarded-for", HOME)], &body).is(200);
+        let body = json!({"token": link, "new_password": "chosen in the office"});
+        app.post_with("/v1/password-reset/confirm", &[("x-forwarded-for", HOME)], &body).is(204);
+    }
+
+    fn whoever_forgot_the_password_is_let_in_after_the_reset(world) {
+        let app = limited(&world);
+        app.person(&world, MINA);
+        for _ in 0..5 {
+            log_in_from(&app, HOME, MINA, "forgotten").refused(401, "invalid_credentials");
+        }
+        log_in_from(&app, HOME, MINA, "forgotten").refused(429, "rate_limited");
+        app.ask_reset(MINA).is(202);
+        let body = json!({"token": world.link_about(MINA, RESET, 1), "new_password": "a new one to keep"});
+        app.post_with("/v1/password-reset/confirm", &[("x-forwarded-for", HOME)], &body).is(204);
+        log_in_from(&app, HOME, MINA, "a new one to keep").is(200);
+    }
+
+    fn right_passwords_at_once_do_not_lock_their_owner_out(world) {
+        let app = limited(&world);
+        app.person(&world, MINA);
+        for answer in at_once(12, |_| log_in_from(&app, HOME, MINA, PASSWORD)) {
+            if answer.status != 200 {
+                let wait = answer.header("retry-after").unwrap().parse::<u32>().unwrap();
+                assert!(wait <= 20, "{wait} seconds for a right password");
+                answer.refused(429, "rate_limited");
+            }
+        }
+        log_in_from(&app, HOME, MINA, PASSWORD).is(200);
+    }
+
+    fn a_known_device_has_its_own_bound_and_is_known_for_its_owner_only(world) {
+        let app = limited(&world);
+        app.person(&world, MINA);
+        app.person(&world, "thief@example.com");
+        let device_of = |name: &str| log_in_from(&app, HOME, name, PASSWORD).is(200).text("device_token");
+        let (own, thiefs) = (device_of(MINA), device_of("thief@example.com"));
+        let guess = |device: &str, from: &str, password: &str| {
+            let body = json!({"username": MINA, "password": password, "device_token": device});
+            app.post_with("/v1/token-auth", &[("x-forwarded-for", from)], &body)
+        };
+        for _ in 0..5 {
+            guess(&thiefs, ELSEWHERE, "wrong").refused(401, "invalid_credentials");
+        }
+        guess(&thiefs, ELSEWHERE, "wrong").refused(429, "rate_limited");
+        log_in_from(&app, ELSEWHERE, MINA, PASSWORD).refused(429, "rate_limited");
+        for number in 0..5 {
+            guess(&own, &format!("192.0.{number}.1"), "wrong").refused(401, "invalid_credentials");
+        }
+        guess(&own, "192.0.7.1", PASSWORD).refused(429, "rate_limited");
+        log_in_from(&app, HOME, MINA, PASSWORD).is(200);
+    }
+
+    fn a_network_is_24_bits_of_ipv4_and_64_of_ipv6(world) {
+        let app = limited(&world);
+        app.person(&world, MINA);
+        for (inside, outside) in [
+            (["192.0.2.1", "192.0.2.255"], "192.0.3.1"),
+            (["2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff"], "2001:db8:1:3::1"),
+        ] {
+            for _ in 0..5 {
+                log_in_from(&app, inside[0], MINA, "wrong").refused(401, "invalid_credentials");
+            }
+            log_in_from(&app, inside[1], MINA, PASSWORD).refused(429, "rate_limited");
+            log_in_from(&app, outside, MINA, PASSWORD).is(200);
+        }
+    }
+
+    fn codes_and_links_from_one_network_are_bounded_together(world) {
+        let app = limited(&world);
+        let ask = |number: i32, from: &str| {
+            let (path, body) = match number % 3 {
+                0 => ("/v1/verify-email", json!({"registration_token": "hpv_none", "code": "123456"})),
+                1 => ("/v1/password-reset/confirm", json!({"token": "none", "new_password": PASSWORD})),
+                _ => ("/v1/password-reset/confirm",
+                      json!({"email": MINA, "code": "123456", "new_password": PASSWORD})),
+            };
+            app.post_with(path, &[("x-forwarded-for", from)], &body)
+        };
+        for number in 0..30 {
+            assert_eq!(ask(number, HOME).status, 401);
+        }
+        for number in 0..3 {
+            ask(number, HOME).refused(429, "rate_limited");
+            assert_eq!(ask(number, ELSEWHERE).status, 401);
+        }
+        world.advance(SECOND * 60);
+        assert_eq!(ask(0, HOME).status, 401);
+    }
+
+    fn refreshes_of_one_network_are_bounded_on_both_faces(world) {
+        let app = limited_with(&world, &[("HALLPASS_LIMIT_REFRESH", "60/1m")]);
+        let refresh = || {
+            let body = json!({"refresh_token": "hpr_none"});
+            app.post_with("/v1/token-refresh", &[("x-forwarded-for", HOME)], &body)
+        };
+        let on_the_django_face = || {
+            let headers = [("content-type", "application/json"), ("x-forwarded-for", HOME)];
+            let body = json!({"token": "none"}).to_string();
+            app.send_undocumented("POST", "/api-token-refresh/", &headers, body)
+        };
+        for _ in 0..30 {
+            refresh().refused(401, "refresh_token_unknown");
+            assert_eq!(on_the_django_face().status, 400);
+        }
+        refresh().refused(429, "rate_limited");
+        assert_eq!(on_the_django_face().status, 429);
+    }
+
+    fn what_was_typed_as_a_name_is_not_kept_for_a_year(world) {
+        let app = limited(&world);
+        let guess = |number: i32| {
+            let from = format!("198.51.{number}.1");
+            log_in_from(&app, &from, &format!("typo{number}@example.com"), "wrong").status
+        };
+        for number in 0..5 {
+            assert_eq!(guess(number), 401);
+        }
+        // Ten failures are more than a few.
+        for number in 0..10 {
+            world.advance(SECOND * 16 * 60);
+            log_in_from(&app, &format!("192.0.{number}.1"), MINA, "wrong").refused(401, "invalid_credentials");
+        }
+        let purge = || {
+            let clock = std::sync::Arc::new(world.clock.clone());
+            hallpass::app::build_flows(&world.config(&[]), clock).unwrap().purge().unwrap();
+            world.count("limits")
+        };
+        world.advance(DAY * 6);
+        assert_eq!(purge(), 6);
+        world.advance(DAY * 2);
+        assert_eq!(purge(), 1);
+        world.advance(DAY * 365);
+        assert_eq!(purge(), 0);
     }
 
     fn what_is_counted_tells_nobody_whom(world) {

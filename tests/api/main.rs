@@ -35,6 +35,7 @@ mod key_rotation;
 mod language;
 mod limits;
 mod log_in;
+mod mail_budgets;
 mod metrics;
 mod notices;
 mod origins;

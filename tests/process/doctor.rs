@@ -61,4 +61,15 @@ fn log_ins_that_all_seem_to_come_from_one_place_deserve_a_look() {
     let report = setup.run(&["doctor"]).stdout;
     assert!(line(&report, "proxies").starts_with("look "), "{report}");
     assert!(report.contains("20 of the last 20 log-ins came from 127.0.0.0/24"), "{report}");
+    // Where it matters most: the database of a service that is in production.
+    let secret = std::fs::read_to_string(setup.folder().join("data/secret")).unwrap();
+    let report = setup
+        .with("HALLPASS_ENV", "production")
+        .with("HALLPASS_SECRET", secret.trim())
+        .with("HALLPASS_PUBLIC_URL", "https://auth.example.com")
+        .with("HALLPASS_LIMITS", "on")
+        .with("HALLPASS_BCRYPT_COST", "10")
+        .run(&["doctor"])
+        .stdout;
+    assert!(report.contains("20 of the last 20 log-ins came from 127.0.0.0/24"), "{report}");
 }

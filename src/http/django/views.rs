@@ -97,7 +97,10 @@ fn answer_token_page(flows: &Flows, request: &Request) -> Result<Answer, Answer>
     let fields = read_fields(request)?;
     let token = match request.page {
         Page::ObtainToken => obtain_token(flows, request, &fields)?,
-        Page::RefreshToken => flows.django_refresh(&read_token(&fields)?).map_err(body_refusal)?,
+        Page::RefreshToken => {
+            let device = &request.entrance.device;
+            flows.django_refresh(&read_token(&fields)?, device).map_err(body_refusal)?
+        }
         _ => {
             let token = read_token(&fields)?;
             flows.django_user_by_token(&token).map_err(body_refusal)?;

@@ -3,8 +3,9 @@
 use std::sync::LazyLock;
 
 use actix_web::HttpResponse;
+use actix_web::web::Bytes;
 
-use crate::http::openapi;
+use crate::http::{openapi, slices};
 
 /// Made when somebody asks for the first time: a start need not wait for it.
 static DOCUMENT: LazyLock<String> = LazyLock::new(openapi::document);
@@ -20,5 +21,7 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(openapi::document);
 )]
 /// Sends the document.
 pub async fn handle() -> HttpResponse {
-    HttpResponse::Ok().content_type("application/json").body(DOCUMENT.as_str())
+    HttpResponse::Ok()
+        .content_type("application/json")
+        .body(slices::of(Bytes::from_static(DOCUMENT.as_bytes())))
 }

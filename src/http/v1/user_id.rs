@@ -8,9 +8,6 @@ use actix_web::{FromRequest, HttpRequest};
 
 use crate::domain::UserId;
 
-/// No account has this number.
-const NOBODY: UserId = UserId(0);
-
 /// `{id}` of a path. What is no number is the number of no account, so that whoever may not ask for
 /// accounts is told that, whatever stands in the path.
 pub struct UserIdInPath(pub UserId);
@@ -21,6 +18,6 @@ impl FromRequest for UserIdInPath {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let number = request.match_info().get("id").and_then(|id| id.parse().ok());
-        ready(Ok(Self(number.map_or(NOBODY, UserId))))
+        ready(Ok(Self(number.map_or(UserId::NOBODY, UserId))))
     }
 }

@@ -5,6 +5,7 @@ mod clock;
 mod connections;
 mod crash;
 mod disk_full;
+mod held_connections;
 mod mail_black_hole;
 mod outage;
 mod pool;

@@ -1,0 +1,90 @@
+//! Connections that had their answer, or do not take it, and stay.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::service::Setup;
+
+/// Longer than the service waits between two answers, on a busy machine.
+const CLOSED_BY: Duration = Duration::from_secs(50);
+const NOT_READING: usize = 60;
+
+fn connect(address: std::net::SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(CLOSED_BY)).unwrap();
+    stream
+}
+
+/// Reads to the end of the connection and returns how much came. It fails if there is no end.
+fn read_to_the_end(mut stream: TcpStream) -> usize {
+    let (mut buffer, mut count) = (vec![0; 64 * 1024], 0);
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(0) => return count,
+            Ok(more) => count += more,
+            Err(error) if error.raw_os_error() == Some(104) => return count,
+            Err(error) => panic!("still open after {CLOSED_BY:?}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn a_connection_that_had_an_answer_is_not_held_for_what_never_comes() {
+    let setup = Setup::on_sqlite();
+    let service = setup.start();
+    let whole = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
+    let chunked = "HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n";
+    thread::scope(|scope| {
+        for (what, bytes, later) in [
+            ("half a second head", whole.to_owned(), "GET /healthz HTTP/1.1\r\nHost:"),
+            ("a body that nobody wants", format!("POST /v1/register {chunked}\r\n"), "2\r\n{}\r\n"),
+            ("a body where none belongs", format!("GET /healthz {chunked}\r\n"), "2\r\n{}\r\n"),
+        ] {
+            let address = service.address();
+            scope.spawn(move || {
+                let mut stream = connect(address);
+                stream.write_all(bytes.as_bytes()).unwrap();
+                let started = Instant::now();
+                thread::sleep(Duration::from_millis(500));
+                stream.write_all(later.as_bytes()).unwrap();
+                let count = read_to_the_end(stream);
+                println!("{what}: {count} bytes, closed after {:?}", started.elapsed());
+                assert!(count > 0, "{what}: no answer");
+                assert!(started.elapsed() < CLOSED_BY, "{what}");
+            });
+        }
+    });
+}
+
+#[test]
+fn answers_that_nobody_reads_cost_little_and_end() {
+    let setup = Setup::on_sqlite();
+    let service = setup.start();
+    let large = "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: a\r\n\r\n";
+    let document = "GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n";
+    // Both are made once, when they are asked for.
+    for path in ["/docs/swagger-ui-bundle.js", "/openapi.json"] {
+        assert_eq!(service.api().get(path).status, 200);
+    }
+    let before = service.resident_kib();
+    let streams: Vec<TcpStream> = (0..NOT_READING)
+        .map(|number| {
+            let mut stream = connect(service.address());
+            let asked = if number % 2 == 0 { large } else { document };
+            stream.write_all(asked.repeat(16).as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    thread::sleep(Duration::from_secs(3));
+    let more = service.resident_kib().saturating_sub(before);
+    println!("{NOT_READING} connections that do not read: {more} KiB");
+    assert!(more < 10 * 1024, "{more} KiB");
+    assert_eq!(service.api().get("/healthz").status, 200);
+    thread::sleep(CLOSED_BY);
+    for stream in streams {
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        read_to_the_end(stream);
+    }
+}
