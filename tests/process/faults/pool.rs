@@ -118,11 +118,16 @@ fn beyond_what_may_wait_everybody_is_told_at_once() {
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
-    // Connected first, so that all requests come in one burst, before the first is given up.
-    let mut waiting: Vec<TcpStream> =
-        (0..700).map(|_| TcpStream::connect(service.address()).unwrap()).collect();
+    let (begin, end) = request.split_at(request.len() - 1);
+    // The ends come in one burst, before the first request is given up. A head must come soon.
+    let connected = |_| {
+        let mut stream = TcpStream::connect(service.address()).unwrap();
+        stream.write_all(begin.as_bytes()).unwrap();
+        stream
+    };
+    let mut waiting: Vec<TcpStream> = (0..700).map(connected).collect();
     for stream in &mut waiting {
-        stream.write_all(request.as_bytes()).unwrap();
+        stream.write_all(end.as_bytes()).unwrap();
     }
     tokens_are_checked_for(Duration::from_secs(1), &api, &token);
     let grown = service.resident_kib().saturating_sub(before);
