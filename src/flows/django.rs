@@ -111,7 +111,7 @@ impl Flows {
         let (user, ()) = self.attempt(username, entrance, find, open)?;
         tracing::info!(user_id = user.id.0, "logged in on the Django face");
         let now = self.now();
-        Ok(self.django_tokens.issue(&user, &Origin::at(now), now))
+        Ok(self.django_tokens.issue(&user, &Origin::of(&user, now), now))
     }
 
     /// The active account of that name and password, for a single request.
@@ -149,7 +149,14 @@ impl Flows {
             .read(|conn| users::find_by_exact_username(conn, &name))
             .map_err(Error::from)?
             .ok_or(DjangoTokenError::UnknownAccount)?;
-        if user.is_active { Ok((claims, user)) } else { Err(DjangoTokenError::AccountDisabled) }
+        if !user.is_active {
+            return Err(DjangoTokenError::AccountDisabled);
+        }
+        // Its sessions were ended, or the name was somebody else's.
+        if claims.is_from_before(user.tokens_from) {
+            return Err(DjangoTokenError::Expired);
+        }
+        Ok((claims, user))
     }
 
     /// Every account, by number.

@@ -21,6 +21,7 @@ mod client_address;
 mod cookies;
 mod cors;
 mod delete_account;
+mod django_tokens;
 mod edge;
 mod events;
 mod export;

@@ -98,7 +98,11 @@ impl Setup {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hallpass"));
+        self.command_of(Path::new(env!("CARGO_BIN_EXE_hallpass")), arguments)
+    }
+
+    fn command_of(&self, program: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command.args(arguments).current_dir(self.folder());
         command.env_clear().envs(self.settings.iter().cloned()).stdin(Stdio::null());
         command
@@ -169,6 +173,11 @@ impl Setup {
     /// Serves, and is there when this returns.
     pub fn start(&self) -> Service {
         self.start_with(self.command(&[]))
+    }
+
+    /// The same with another program: that of another version.
+    pub fn start_program(&self, program: &Path) -> Service {
+        self.start_with(self.command_of(program, &[]))
     }
 
     /// The same with the few open files that service managers allow at first.

@@ -10,6 +10,7 @@ mod mail_black_hole;
 mod outage;
 mod pool;
 mod shutdown;
+mod two_versions;
 mod versions;
 
 /// What a test needs is not on this machine: said aloud, and under `CI=true` a failure.
