@@ -20,7 +20,11 @@ const OFF: &[(&str, &str)] = &[("HALLPASS_KEY_ROTATION", "off")];
 
 /// An instance whose background work the test does itself.
 fn instance(world: &World, settings: &[(&str, &str)]) -> Flows {
-    hallpass::app::build_flows(&world.config(settings), Arc::new(world.clock.clone())).unwrap()
+    let clock = Arc::new(world.clock.clone());
+    let flows = hallpass::app::build_flows(&world.config(settings), clock).unwrap();
+    // What a service does at its start: where there is no key yet, it makes the first.
+    flows.tend_keys().unwrap();
+    flows
 }
 
 fn kids(app: &TestApp) -> Vec<String> {
