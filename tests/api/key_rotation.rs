@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hallpass::clock::ManualClock;
+use hallpass::domain::UtcTime;
 use hallpass::flows::{Flows, NotRotated};
 use jsonwebtoken::decode_header;
 
@@ -87,7 +89,11 @@ on_both! {
         world.advance(SECOND);
         assert_eq!(kids(&app), [new.as_str()]);
         app.me(&last_of_old).refused(401, "token_invalid");
-        world.advance(MINUTE);
+        world.advance(shortly_before(DAY));
+        scheduler.sync().unwrap();
+        scheduler.tend_keys().unwrap();
+        assert_eq!(world.count("signing_keys"), 2);
+        world.advance(SECOND);
         wait_for("the old key to be removed", || (world.count("signing_keys") == 1).then_some(()));
         tokens = app.refresh(&tokens.refresh).is(200).tokens();
         app.me(&tokens.access).is(200);
@@ -220,6 +226,11 @@ on_both! {
         let refused = refused.err().expect("no start").to_string();
         assert!(refused.contains("HALLPASS_SECRET"), "{refused}");
 
+        // It stands for none, so the key that signs is not over.
+        world.advance(2 * DAY);
+        let_it_look();
+        assert_eq!(world.count("signing_keys"), 2);
+
         // With none left that it could use, it signs with those it has, and makes another.
         world.execute("DELETE FROM signing_keys");
         let made = wait_for("a new key", || Some(kids(&app)).filter(|kids| *kids != known));
@@ -259,6 +270,21 @@ on_both! {
         assert_eq!(kids(&eddsa), [kid_of(&new.access), kid_of(&old.access)]);
         world.advance(SECOND);
         assert_eq!(kids(&eddsa), [kid_of(&new.access)]);
+    }
+
+    fn an_instance_whose_clock_is_ahead_takes_no_key_away(world) {
+        let app = world.app_with(OFF);
+        let hasty_clock = ManualClock::at(UtcTime::from_seconds(world.now() + 2 * 60 * 60));
+        let hasty = hallpass::app::build_flows(&world.config(OFF), Arc::new(hasty_clock)).unwrap();
+        let tokens = app.person(&world, MINA);
+        instance(&world, OFF).rotate_keys().unwrap();
+        hasty.sync().unwrap();
+        hasty.tend_keys().unwrap();
+        assert_eq!(world.count("signing_keys"), 2);
+        let_it_look();
+        app.me(&tokens.access).is(200);
+        let next = app.refresh(&tokens.refresh).is(200).tokens();
+        assert_eq!(kid_of(&next.access), kid_of(&tokens.access));
     }
 
     fn keys_of_every_algorithm_take_over(world) {
