@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Error, Flows, Result};
 use crate::domain::UtcTime;
+use crate::security::key_life::KeyDates;
 use crate::security::key_ring::DueKey;
 use crate::security::keys::{KeyError, SealedKey, SigningAlgorithm};
 use crate::store;
@@ -129,12 +130,14 @@ impl Flows {
         let now = self.now();
         let signs_from = now.after(PUBLISHED_BEFORE);
         self.reload_keys()?;
+        // It signs already, since there is no other before it: what is asked for is one after it.
+        if let Some(ahead) = self.gate.keys().first_if_ahead(now) {
+            self.bring_forward(ahead, now, now)?;
+            self.reload_keys()?;
+        }
         let keys = self.gate.keys();
         if let Some(waiting) = keys.waiting(now) {
-            let kid = waiting.kid.clone();
-            self.db
-                .write(move |conn| signing_keys::bring_forward(conn, &kid, signs_from))
-                .map_err(Error::from)?;
+            self.bring_forward(waiting, signs_from, now)?;
         } else {
             self.make_key(algorithm, keys.wanted_key(signs_from, now), now).map_err(Error::from)?;
         }
@@ -164,6 +167,12 @@ impl Flows {
         let keys = self.gate.keys();
         let algorithm = keys.stored_algorithm().ok_or(NotRotated::SharedSecret)?;
         if keys.is_empty() { Err(NotRotated::NoKey(algorithm.name())) } else { Ok(algorithm) }
+    }
+
+    fn bring_forward(&self, key: &KeyDates, signs_from: UtcTime, now: UtcTime) -> Result<()> {
+        let kid = key.kid.clone();
+        self.db.write(move |conn| signing_keys::bring_forward(conn, &kid, signs_from, now))?;
+        Ok(())
     }
 
     fn reload_keys(&self) -> Result<()> {

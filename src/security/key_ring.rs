@@ -122,9 +122,18 @@ impl KeyRing {
         self.newest().filter(|newest| newest.begins_at() > now)
     }
 
+    /// The first row of the algorithm that is set, if it was made by a clock that was ahead.
+    pub fn first_if_ahead(&self, now: UtcTime) -> Option<&KeyDates> {
+        let first = self.own_rows().min_by_key(|row| row.order());
+        first.filter(|first| first.begins_at() > now)
+    }
+
     fn newest(&self) -> Option<&KeyDates> {
-        let own = self.rows.iter().filter(|row| row.algorithm == self.algorithm.name());
-        own.max_by_key(|row| row.order())
+        self.own_rows().max_by_key(|row| row.order())
+    }
+
+    fn own_rows(&self) -> impl Iterator<Item = &KeyDates> {
+        self.rows.iter().filter(|row| row.algorithm == self.algorithm.name())
     }
 
     /// The key that signs.

@@ -29,6 +29,13 @@ fn instance(world: &World, settings: &[(&str, &str)]) -> Flows {
     flows
 }
 
+/// One whose clock is ahead by so much, and which has done nothing yet.
+fn instance_ahead(world: &World, span: Duration) -> Flows {
+    let clock = ManualClock::at(UtcTime::from_seconds(world.now()));
+    clock.advance(span);
+    hallpass::app::build_flows(&world.config(OFF), Arc::new(clock)).unwrap()
+}
+
 fn kids(app: &TestApp) -> Vec<String> {
     let keys = app.get("/.well-known/jwks.json").is(200).json();
     let kid = |key: &serde_json::Value| key["kid"].as_str().unwrap().to_owned();
@@ -274,8 +281,7 @@ on_both! {
 
     fn an_instance_whose_clock_is_ahead_takes_no_key_away(world) {
         let app = world.app_with(OFF);
-        let hasty_clock = ManualClock::at(UtcTime::from_seconds(world.now() + 2 * 60 * 60));
-        let hasty = hallpass::app::build_flows(&world.config(OFF), Arc::new(hasty_clock)).unwrap();
+        let hasty = instance_ahead(&world, 120 * MINUTE);
         let tokens = app.person(&world, MINA);
         instance(&world, OFF).rotate_keys().unwrap();
         hasty.sync().unwrap();
@@ -285,6 +291,21 @@ on_both! {
         app.me(&tokens.access).is(200);
         let next = app.refresh(&tokens.refresh).is(200).tokens();
         assert_eq!(kid_of(&next.access), kid_of(&tokens.access));
+    }
+
+    fn a_first_key_that_a_clock_ahead_has_made_is_replaced_in_twenty_minutes_all_the_same(world) {
+        instance_ahead(&world, DAY).tend_keys().unwrap();
+        let app = world.app_with(OFF);
+        let early = app.person(&world, MINA);
+        let operator = instance(&world, OFF);
+        let rotation = operator.rotate_keys().unwrap();
+        assert_eq!(rotation.signs_from.seconds(), world.now() + 20 * 60);
+        assert_ne!(rotation.kid, kid_of(&early.access));
+        assert_eq!(operator.rotate_keys().unwrap(), rotation);
+        assert_eq!(wait_for_keys(&app, 2), [kid_of(&early.access), rotation.kid.clone()]);
+        world.advance(20 * MINUTE);
+        let next = app.log_in(MINA, PASSWORD).is(200).tokens();
+        assert_eq!(kid_of(&next.access), rotation.kid);
     }
 
     fn keys_of_every_algorithm_take_over(world) {
