@@ -135,6 +135,29 @@ fn a_secret_can_come_from_a_file_but_not_from_two_places() {
 }
 
 #[test]
+fn every_secret_can_come_from_a_file() {
+    let told = |name: &str, value: &str| {
+        let config = read(&[(name, value)]).unwrap();
+        let secrets = [&config.secret, &config.jwt_secret];
+        let secrets = secrets.map(|it| it.as_ref().map(|it| it.expose().to_vec()));
+        format!("{config:?} {secrets:?}")
+    };
+    let folder = tempfile::tempdir().unwrap();
+    for name in SETTINGS.iter().filter(|setting| setting.secret).map(|setting| setting.name) {
+        let value = match name {
+            "DATABASE_URL" => "sqlite://elsewhere.db",
+            "HALLPASS_SMTP_URL" => "smtps://u:p@mail.example.com",
+            _ => "a secret that is long enough for all",
+        };
+        let path = folder.path().join(name);
+        std::fs::write(&path, format!("{value}\n")).unwrap();
+        let from_file = told(&format!("{name}_FILE"), path.to_str().unwrap());
+        assert_eq!(from_file, told(name, value), "{name}");
+        assert_ne!(from_file, told(name, ""), "{name}");
+    }
+}
+
+#[test]
 fn secrets_do_not_print() {
     let config = read(&[
         ("HALLPASS_SECRET", "canary-secret"),
