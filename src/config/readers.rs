@@ -17,7 +17,7 @@ use crate::security::breached::BreachedPasswordsSettings;
 use crate::store::DatabaseUrl;
 
 /// The shortest secret outside development, in bytes.
-const MIN_SECRET_LENGTH: usize = 32;
+pub(super) const MIN_SECRET_LENGTH: usize = 32;
 
 pub(super) fn read_database(s: &mut Source, data_dir: &std::path::Path) -> DatabaseUrl {
     let file = DatabaseUrl::Sqlite(data_dir.join("hallpass.db"));
@@ -68,11 +68,12 @@ fn leaves_the_machine_in_clear(text: &str) -> bool {
     !stays && parameter("sslmode").as_deref() != Some("disable")
 }
 
-pub(super) fn read_secret(s: &mut Source, name: &str, development: bool) -> Option<SecretText> {
+/// A secret, of at least [`MIN_SECRET_LENGTH`] bytes where `is_to_be_long`.
+pub(super) fn read_secret(s: &mut Source, name: &str, is_to_be_long: bool) -> Option<SecretText> {
     let secret = s.secret(name)?;
     if secret.is_empty() {
         s.fault(name, "is empty");
-    } else if !development && secret.len() < MIN_SECRET_LENGTH {
+    } else if is_to_be_long && secret.len() < MIN_SECRET_LENGTH {
         s.fault(name, format!("must have at least {MIN_SECRET_LENGTH} bytes outside development"));
     }
     Some(secret.into())

@@ -88,7 +88,6 @@ fn a_public_address_makes_unsafe_settings_faults() {
         ("HALLPASS_SECRET", "short"),
         ("HALLPASS_BCRYPT_COST", "9"),
         ("HALLPASS_LIMITS", "off"),
-        ("HALLPASS_JWT_SECRET", "short"),
     ] {
         let mut values = PRODUCTION.to_vec();
         values.retain(|(other, _)| *other != name);
@@ -117,6 +116,23 @@ fn keys_rotate_every_month_unless_something_else_is_set() {
 #[test]
 fn hs256_needs_its_key() {
     assert_eq!(faulty(&[("HALLPASS_JWT_ALGORITHM", "HS256")]), ["HALLPASS_JWT_SECRET"]);
+}
+
+#[test]
+fn the_key_of_all_tokens_is_long_and_that_of_a_django_site_as_long_as_it_is() {
+    let short = [&PRODUCTION[..], &[("HALLPASS_JWT_SECRET", "short")]].concat();
+    let with = |name, value| [&short[..], &[(name, value)]].concat();
+    assert_eq!(faulty(&with("HALLPASS_JWT_ALGORITHM", "HS256")), ["HALLPASS_JWT_SECRET"]);
+    let warned = |values: &[(&str, &str)]| {
+        let warnings = read(values).unwrap().warnings;
+        warnings
+            .iter()
+            .any(|warning| warning.contains("HALLPASS_JWT_SECRET has fewer than 32 bytes"))
+    };
+    assert!(warned(&short));
+    assert!(!warned(&with("HALLPASS_DRF_JWT", "off")));
+    let development = [("HALLPASS_JWT_ALGORITHM", "HS256"), ("HALLPASS_JWT_SECRET", "short")];
+    assert!(!warned(&development));
 }
 
 #[test]
