@@ -324,6 +324,22 @@ on_both! {
         }
     }
 
+    fn to_a_shared_secret_and_back_access_tokens_are_void_and_people_stay_logged_in(world) {
+        let shared = [
+            ("HALLPASS_JWT_ALGORITHM", "HS256"),
+            ("HALLPASS_JWT_SECRET", "shared with the services that check tokens"),
+        ];
+        let mut tokens = world.app_with(OFF).person(&world, MINA);
+        for settings in [&shared[..], OFF] {
+            let app = world.app_with(settings);
+            app.me(&tokens.access).refused(401, "token_invalid");
+            let next = app.refresh(&tokens.refresh).is(200).tokens();
+            assert_eq!(next.session, tokens.session);
+            app.me(&next.access).is(200);
+            tokens = next;
+        }
+    }
+
     fn a_shared_secret_is_the_operators_to_rotate(world) {
         let settings = [
             ("HALLPASS_JWT_ALGORITHM", "HS256"),
