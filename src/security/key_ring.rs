@@ -64,7 +64,6 @@ impl KeyRing {
 
     /// Believes a shared secret besides, as no setting makes it: for a gate that is attacked with keys of
     /// every kind.
-    #[cfg(test)]
     #[must_use]
     pub fn with_shared(mut self, secret: &[u8]) -> Self {
         self.keys.extend(Self::shared(secret).keys);
