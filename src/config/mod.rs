@@ -14,9 +14,9 @@ use ipnet::IpNet;
 
 pub use readers::database_url;
 use readers::{
-    MIN_SECRET_LENGTH, read_breached_passwords, read_browsers, read_database, read_key_rotation,
-    read_lifetimes, read_limits, read_networks, read_pages, read_public_url, read_secret,
-    read_smtp,
+    MIN_SECRET_LENGTH, read_breached_passwords, read_browsers, read_database, read_jwt_algorithm,
+    read_key_rotation, read_lifetimes, read_limits, read_networks, read_pages, read_public_url,
+    read_secret, read_smtp,
 };
 pub use settings::{SETTINGS, example};
 pub use source::{ConfigFault, Source};
@@ -207,10 +207,7 @@ impl Config {
             s.choice("HALLPASS_ENV", on_loopback, &[("development", true), ("production", false)]);
         let data_dir = PathBuf::from(s.text("HALLPASS_DATA_DIR").unwrap_or("./data".into()));
         let breached_passwords = read_breached_passwords(s);
-        let jwt_algorithm = s.parsed("HALLPASS_JWT_ALGORITHM", SigningAlgorithm::Es256, |text| {
-            SigningAlgorithm::from_name(text)
-                .ok_or_else(|| "must be one of: ES256, EdDSA, RS256, HS256".to_owned())
-        });
+        let jwt_algorithm = read_jwt_algorithm(s);
         // With another algorithm it is the SECRET_KEY of a Django site, as long as it is.
         let jwt_secret_signs = jwt_algorithm == SigningAlgorithm::Hs256;
         let config = Self {

@@ -14,6 +14,7 @@ use super::{
 use crate::domain::{Limits, Rate};
 use crate::mail::smtp_url::SmtpSettings;
 use crate::security::breached::BreachedPasswordsSettings;
+use crate::security::keys::SigningAlgorithm;
 use crate::store::DatabaseUrl;
 
 /// The shortest secret outside development, in bytes.
@@ -167,6 +168,13 @@ pub(super) fn read_lifetimes(s: &mut Source) -> Lifetimes {
             5 * MINUTE,
         ),
     }
+}
+
+pub(super) fn read_jwt_algorithm(s: &mut Source) -> SigningAlgorithm {
+    s.parsed("HALLPASS_JWT_ALGORITHM", SigningAlgorithm::Es256, |text| {
+        SigningAlgorithm::from_name(text)
+            .ok_or_else(|| "must be one of: ES256, EdDSA, RS256, HS256".to_owned())
+    })
 }
 
 /// How long a key signs. At the least a day, as that is how long the next one is published before.
