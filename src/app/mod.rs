@@ -88,6 +88,7 @@ impl App {
         transport: Option<Transport>,
     ) -> Result<Self, StartError> {
         let flows = Arc::new(build_flows(config, Arc::clone(&clock))?);
+        flows.make_first_key().map_err(|error| without_keys(config, error))?;
         // Before the first request: a token that was revoked before a restart stays revoked.
         flows.sync().map_err(StartError::Revocations)?;
         let worker = build_worker(config, clock, transport, Arc::clone(&flows))?;
@@ -180,11 +181,15 @@ pub fn build_flows(config: &Config, clock: Arc<dyn Clock>) -> Result<Flows, Star
         policy: policy(config),
         mail_ordered: Arc::new(Notify::new()),
     };
-    flows.open_keys().map_err(|error| match error {
+    flows.open_keys().map_err(|error| without_keys(config, error))?;
+    Ok(flows)
+}
+
+fn without_keys(config: &Config, error: NoKeys) -> StartError {
+    match error {
         NoKeys::Store(error) => StartError::Database(config.database.redacted(), error),
         NoKeys::Key(error) => StartError::Keys(error),
-    })?;
-    Ok(flows)
+    }
 }
 
 /// The configured database, its tables up to date.
@@ -201,6 +206,11 @@ pub fn prepare_folder(database: &DatabaseUrl) -> Result<(), StartError> {
     let folder = path.parent().unwrap_or(Path::new(""));
     secret_file::create_folder(folder)
         .map_err(|error| StartError::DataDir(folder.display().to_string(), error))
+}
+
+/// Whether there is a secret: one is made only where somebody serves or changes something.
+pub fn has_secret(config: &Config) -> bool {
+    config.secret.is_some() || secret_file::is_there(&config.data_dir)
 }
 
 fn service_secret(config: &Config) -> Result<SecretText, StartError> {

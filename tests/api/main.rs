@@ -7,6 +7,8 @@
     reason = "a test that does not find what it needs has failed"
 )]
 
+#[path = "../support/smtp.rs"]
+mod smtp;
 mod support;
 
 mod access;

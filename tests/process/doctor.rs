@@ -1,5 +1,7 @@
 //! `hallpass doctor`: what is right, what deserves a look, what is wrong.
 
+use std::fs;
+
 use crate::postgres::free_port;
 use crate::service::Setup;
 
@@ -18,6 +20,18 @@ fn is_well(setup: &Setup) {
         assert!(line(&report.stdout, name).starts_with("ok   "), "{}", report.stdout);
     }
     assert!(line(&report.stdout, "public URL").starts_with("look "), "{}", report.stdout);
+    assert!(!setup.folder().join("data/secret").exists(), "it looks, and makes nothing");
+}
+
+#[test]
+fn keys_that_no_secret_here_can_open_are_told() {
+    let setup = Setup::on_sqlite();
+    setup.start().stop();
+    fs::remove_file(setup.folder().join("data/secret")).unwrap();
+    let report = setup.run(&["doctor"]);
+    assert!(!report.success);
+    assert!(line(&report.stdout, "keys").starts_with("BAD  "), "{}", report.stdout);
+    assert!(!setup.folder().join("data/secret").exists());
 }
 
 #[test]
