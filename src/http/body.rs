@@ -22,7 +22,7 @@ use crate::domain::{Email, Fault, PasswordPolicy, PlainPassword};
 use crate::flows::FieldFault;
 
 /// Enough to find a typo; an answer must not be many times the request.
-const MAX_UNKNOWN_TOLD: usize = 20;
+const MAX_FAULTS_TOLD: usize = 20;
 
 /// The largest body.
 pub const MAX_BODY: usize = 16 * 1024;
@@ -131,8 +131,9 @@ impl Fields {
 
     /// What is left was never asked for.
     fn finish<T>(mut self, read: Option<T>) -> Result<T, ApiError> {
-        let unknown = self.object.keys().take(MAX_UNKNOWN_TOLD);
+        let unknown = self.object.keys().take(MAX_FAULTS_TOLD);
         self.faults.extend(unknown.map(|name| FieldFault::new(shown(name), Fault::UnknownField)));
+        self.faults.truncate(MAX_FAULTS_TOLD);
         match read {
             Some(body) if self.faults.is_empty() => Ok(body),
             _ => Err(ApiError::invalid(self.faults)),

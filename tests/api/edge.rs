@@ -89,6 +89,19 @@ fn a_body_is_json_in_utf_8_or_not_taken() {
 }
 
 #[test]
+fn a_query_of_nothing_but_faults_is_answered_in_few_words() {
+    let world = World::sqlite();
+    let app = world.app();
+    let access = app.person(&world, "mina@example.com").access;
+    let distinct: Vec<String> = (0..6_000).map(|number| format!("{number:x}")).collect();
+    for query in ["a&".repeat(32_000), distinct.join("&"), distinct.join("&").repeat(2)] {
+        let answer = app.get_as(&access, &format!("/v1/me/events?{query}"));
+        assert!(answer.body.len() < 4_096, "an answer of {} bytes", answer.body.len());
+        assert_eq!(answer.faults().len(), 20);
+    }
+}
+
+#[test]
 fn a_large_body_is_refused_before_it_is_sent() {
     let app = app();
     for path in PATHS {
