@@ -162,7 +162,7 @@ pub fn no_answer(code: Code) -> Answer {
             StatusCode::PAYLOAD_TOO_LARGE,
             "Request body exceeded settings.DATA_UPLOAD_MAX_MEMORY_SIZE.",
         ),
-        Code::Overloaded => Answer::unavailable(code.retry_after()),
+        Code::Overloaded | Code::Unavailable => Answer::unavailable(code.retry_after()),
         Code::InternalError => Answer::internal_error(),
         other => Answer::detail(other.status(), other.title()),
     }
@@ -177,7 +177,7 @@ pub fn failure(error: Error) -> Answer {
         Error::Overloaded => no_answer(Code::Overloaded),
         Error::Unavailable(cause) => {
             tracing::warn!(cause, "unavailable");
-            Answer::unavailable(None)
+            no_answer(Code::Unavailable)
         }
         other => {
             tracing::error!(error = %other, "the Django face failed");
