@@ -123,11 +123,14 @@ fn obtain_token(flows: &Flows, request: &Request, fields: &Fields) -> Result<Str
             return Err(faults([("username", username.err()), ("password", password.err())]));
         }
     };
-    // A password too long for any account is wrong for each.
-    let password =
-        PlainPassword::parse(&password).map_err(|_| Answer::non_field_error(CANNOT_LOG_IN))?;
+    let wrong = || Answer::non_field_error(CANNOT_LOG_IN);
+    // A name or a password too long for any account is wrong for each.
+    if username.chars().count() > fields::MAX_EMAIL {
+        return Err(wrong());
+    }
+    let password = PlainPassword::parse(&password).map_err(|_| wrong())?;
     flows.django_log_in(&username, &password, &request.entrance).map_err(|error| match error {
-        Error::InvalidCredentials => Answer::non_field_error(CANNOT_LOG_IN),
+        Error::InvalidCredentials => wrong(),
         other => failure(other),
     })
 }
