@@ -273,7 +273,7 @@ pub fn browsers(data: &[u8]) {
         assert!(!browsers.may_forward(request.headers()));
     }
     let _tokens = (
-        hallpass::http::browsers::refresh_cookie(&request),
+        hallpass::http::browsers::refresh_cookies(&request),
         hallpass::http::browsers::device_cookie(&request),
     );
 }

@@ -24,7 +24,7 @@ use crate::flows::{self, Flows, Letter, Links, NoKeys, Policy};
 use crate::http::blocking::State;
 use crate::http::browsers::Browsers;
 use crate::http::django::Face;
-use crate::http::middleware::{Https, surround};
+use crate::http::middleware::{Https, catch_panic, surround};
 use crate::http::{self, cors, pages, server};
 use crate::mail::messages::Messages;
 use crate::mail::transport::Transport;
@@ -331,6 +331,7 @@ fn start_server(config: &Config, listener: TcpListener, flows: &Arc<Flows>) -> i
         ActixApp::new()
             .app_data(state.clone())
             .app_data(https)
+            .wrap(from_fn(catch_panic))
             .wrap(Condition::new(!origins.is_empty(), cors::allow(&origins)))
             .wrap(from_fn(surround))
             .configure(|app| http::configure(app, face.clone()))

@@ -61,7 +61,7 @@ on_both! {
         let answer = world.app().post("/v1/token-verify", &fields.into());
         let faults = answer.faults();
         assert!(faults.contains(&("token".into(), "required".into())));
-        assert_eq!(faults.len(), 21);
+        assert_eq!(faults.len(), 20);
     }
 
     fn all_faulty_fields_are_told_at_once(world) {
