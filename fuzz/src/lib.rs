@@ -15,35 +15,86 @@ use hallpass::domain::{Email, Locale, PasswordPolicy, PlainPassword, Username, U
 use hallpass::http::browsers::Browsers;
 use hallpass::http::{client, django, strict_json};
 use hallpass::mail::smtp_url::SmtpSettings;
-use hallpass::security::access_token::Gate;
+use hallpass::security::access_token::{Claims, Gate};
 use hallpass::security::django_token::DjangoTokens;
 use hallpass::security::key_ring::KeyRing;
+use hallpass::security::keys::{SealedKey, SigningAlgorithm};
 use hallpass::security::revocations::Revocations;
+use hallpass::security::sealing;
 use ipnet::IpNet;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::Value;
 
 const SECRET: &[u8] = b"a secret of the fuzzer, of 32 bytes and more";
+const SEALING_KEY: [u8; 32] = [7; 32];
 const ISSUER: &str = "https://auth.example";
 const NOW: i64 = 1_800_000_000;
 
-static GATE: LazyLock<Gate> = LazyLock::new(|| {
+/// What the files of the corpus name: the algorithm and the key of [`SECRET`].
+const SHARED_ALGORITHM: &str = "HS256";
+const SHARED_KID: &str = "i-NhvnGsIylt";
+
+/// A key that the gate believes, in the hands of the fuzzer.
+struct Key {
+    algorithm: Algorithm,
+    name_of_algorithm: &'static str,
+    kid: String,
+    encoding: EncodingKey,
+}
+
+/// A gate that believes keys of several kinds, and these keys, the shared secret first.
+static SIEGE: LazyLock<(Gate, Vec<Key>)> = LazyLock::new(|| {
     let (lifetime, now) = (Duration::from_secs(300), UtcTime::from_seconds(NOW));
+    let stored = [SigningAlgorithm::Es256, SigningAlgorithm::EdDsa].map(|algorithm| {
+        SealedKey::generate(algorithm, &SEALING_KEY, now, now).expect("a key is made")
+    });
+    let (ring, _) = KeyRing::empty(SigningAlgorithm::Es256).renewed(&stored, &SEALING_KEY);
+    let private = stored.each_ref().map(|key| {
+        sealing::open(&SEALING_KEY, &key.kid, &key.sealed_private_key).expect("it opens")
+    });
+    let [es256, eddsa] = stored;
+    let keys = vec![
+        Key {
+            algorithm: Algorithm::HS256,
+            name_of_algorithm: SHARED_ALGORITHM,
+            kid: SHARED_KID.to_owned(),
+            encoding: EncodingKey::from_secret(SECRET),
+        },
+        Key {
+            algorithm: Algorithm::ES256,
+            name_of_algorithm: "ES256",
+            kid: es256.kid,
+            encoding: EncodingKey::from_ec_der(&private[0]),
+        },
+        Key {
+            algorithm: Algorithm::EdDSA,
+            name_of_algorithm: "EdDSA",
+            kid: eddsa.kid,
+            encoding: EncodingKey::from_ed_der(&private[1]),
+        },
+    ];
     let revocations = Revocations::new(lifetime, lifetime);
     revocations.sync(&[], now);
-    Gate::new(ISSUER.to_owned(), lifetime, KeyRing::shared(SECRET), revocations)
+    (Gate::new(ISSUER.to_owned(), lifetime, ring.with_shared(SECRET), revocations), keys)
 });
 
 static DJANGO: LazyLock<DjangoTokens> = LazyLock::new(|| DjangoTokens::new(SECRET));
 
-/// The two parts, a line each, rightly signed.
-fn signed(data: &[u8]) -> String {
+/// The two parts, a line each, signed by one key and with the name of a key, perhaps another one.
+fn signed(data: &[u8], named: &Key, signer: &Key) -> String {
     let line = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
     let (header, claims) = (&data[..line], data.get(line + 1..).unwrap_or_default());
+    let header = match std::str::from_utf8(header) {
+        Ok(text) => text
+            .replace(SHARED_KID, &named.kid)
+            .replace(SHARED_ALGORITHM, named.name_of_algorithm)
+            .into_bytes(),
+        Err(_) => header.to_owned(),
+    };
     let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
-    let key = EncodingKey::from_secret(SECRET);
     let signature =
-        jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::HS256).expect("HMAC signs");
+        jsonwebtoken::crypto::sign(message.as_bytes(), &signer.encoding, signer.algorithm)
+            .expect("a key signs");
     format!("{message}.{signature}")
 }
 
@@ -54,29 +105,43 @@ fn object(part: &str) -> Value {
     value
 }
 
-/// A token as it came, and a header and claims with a right signature.
+/// A token as it came, and a header and claims with signatures, right and of another key. Accepted is what
+/// every key can sign.
 pub fn access_token(data: &[u8]) -> bool {
+    let (gate, keys) = &*SIEGE;
     let now = UtcTime::from_seconds(NOW);
     if let Ok(text) = std::str::from_utf8(data) {
-        assert!(GATE.check(text, now).is_err(), "a forged token");
+        assert!(gate.check(text, now).is_err(), "a forged token");
     }
-    let token = signed(data);
-    let Ok(claims) = GATE.check(&token, now) else { return false };
+    let mut accepted = 0;
+    for named in keys {
+        for signer in keys {
+            let token = signed(data, named, signer);
+            let Ok(claims) = gate.check(&token, now) else { continue };
+            assert_eq!(named.kid, signer.kid, "a token that another key has signed");
+            keeps_what_the_gate_promises(&token, &claims, named);
+            accepted += 1;
+        }
+    }
+    accepted == keys.len()
+}
+
+fn keeps_what_the_gate_promises(token: &str, claims: &Claims, key: &Key) {
     assert!(token.len() <= 4096);
     let mut parts = token.split('.');
     let header = object(parts.next().unwrap_or_default());
     let names: Vec<&String> = header.as_object().expect("an object").keys().collect();
     assert_eq!(names.len(), 3, "{header}");
-    assert_eq!((&header["alg"], &header["typ"]), (&"HS256".into(), &"at+jwt".into()));
+    assert_eq!((&header["alg"], &header["typ"]), (&key.name_of_algorithm.into(), &"at+jwt".into()));
+    assert_eq!(header["kid"], key.kid.as_str());
     let written = object(parts.next().unwrap_or_default());
     for (name, value) in
-        serde_json::to_value(&claims).expect("claims are JSON").as_object().expect("claims")
+        serde_json::to_value(claims).expect("claims are JSON").as_object().expect("claims")
     {
         assert_eq!(&written[name], value, "{name} is read as it stands");
     }
     assert_eq!((claims.iss.as_str(), claims.aud.as_str()), (ISSUER, ISSUER));
     assert!(claims.exp + 5 > NOW && claims.iat <= NOW + 5 && claims.exp - claims.iat <= 900);
-    true
 }
 
 /// The same for the Django face.
@@ -85,7 +150,8 @@ pub fn django_token(data: &[u8]) -> bool {
     if let Ok(text) = std::str::from_utf8(data) {
         assert!(DJANGO.check(text, now).is_err(), "a forged token");
     }
-    let token = signed(data);
+    let shared = &SIEGE.1[0];
+    let token = signed(data, shared, shared);
     let Ok(claims) = DJANGO.check(&token, now) else { return false };
     let mut parts = token.split('.');
     assert_eq!(object(parts.next().unwrap_or_default())["alg"], "HS256");
@@ -211,7 +277,7 @@ pub fn browsers(data: &[u8]) -> bool {
         assert!(!browsers.may_forward(request.headers()));
     }
     let _tokens = (
-        hallpass::http::browsers::refresh_cookie(&request),
+        hallpass::http::browsers::refresh_cookies(&request),
         hallpass::http::browsers::device_cookie(&request),
     );
     is_known && browsers.check(&request, true).is_ok()

@@ -24,7 +24,7 @@ use crate::flows::{self, Flows, Letter, Links, NoKeys, Policy};
 use crate::http::blocking::State;
 use crate::http::browsers::Browsers;
 use crate::http::django::Face;
-use crate::http::middleware::{Https, surround};
+use crate::http::middleware::{Https, catch_panic, surround};
 use crate::http::{self, cors, pages, server};
 use crate::mail::messages::Messages;
 use crate::mail::transport::Transport;
@@ -88,6 +88,7 @@ impl App {
         transport: Option<Transport>,
     ) -> Result<Self, StartError> {
         let flows = Arc::new(build_flows(config, Arc::clone(&clock))?);
+        flows.make_first_key().map_err(|error| without_keys(config, error))?;
         // Before the first request: a token that was revoked before a restart stays revoked.
         flows.sync().map_err(StartError::Revocations)?;
         let worker = build_worker(config, clock, transport, Arc::clone(&flows))?;
@@ -180,11 +181,15 @@ pub fn build_flows(config: &Config, clock: Arc<dyn Clock>) -> Result<Flows, Star
         policy: policy(config),
         mail_ordered: Arc::new(Notify::new()),
     };
-    flows.open_keys().map_err(|error| match error {
+    flows.open_keys().map_err(|error| without_keys(config, error))?;
+    Ok(flows)
+}
+
+fn without_keys(config: &Config, error: NoKeys) -> StartError {
+    match error {
         NoKeys::Store(error) => StartError::Database(config.database.redacted(), error),
         NoKeys::Key(error) => StartError::Keys(error),
-    })?;
-    Ok(flows)
+    }
 }
 
 /// The configured database, its tables up to date.
@@ -201,6 +206,11 @@ pub fn prepare_folder(database: &DatabaseUrl) -> Result<(), StartError> {
     let folder = path.parent().unwrap_or(Path::new(""));
     secret_file::create_folder(folder)
         .map_err(|error| StartError::DataDir(folder.display().to_string(), error))
+}
+
+/// Whether there is a secret: one is made only where somebody serves or changes something.
+pub fn has_secret(config: &Config) -> bool {
+    config.secret.is_some() || secret_file::is_there(&config.data_dir)
 }
 
 fn service_secret(config: &Config) -> Result<SecretText, StartError> {
@@ -321,6 +331,7 @@ fn start_server(config: &Config, listener: TcpListener, flows: &Arc<Flows>) -> i
         ActixApp::new()
             .app_data(state.clone())
             .app_data(https)
+            .wrap(from_fn(catch_panic))
             .wrap(Condition::new(!origins.is_empty(), cors::allow(&origins)))
             .wrap(from_fn(surround))
             .configure(|app| http::configure(app, face.clone()))

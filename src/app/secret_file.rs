@@ -21,6 +21,11 @@ pub fn create_folder(folder: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
+/// Whether `folder` has a secret.
+pub fn is_there(folder: &Path) -> bool {
+    folder.join(NAME).exists()
+}
+
 /// The secret of `folder`; made if there is none.
 pub fn load_or_create(folder: &Path) -> io::Result<SecretText> {
     create_folder(folder)?;

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Outcome, print};
-use crate::app::{build_flows, transport_of};
+use crate::app::{build_flows, has_secret, transport_of};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::domain::{PasswordPolicy, UtcTime};
-use crate::store::{self, Db, PoolSettings, sessions};
+use crate::security::keys::{KeyError, SigningAlgorithm};
+use crate::store::{self, Db, PoolSettings, sessions, signing_keys};
 
 /// What a check found.
 enum Finding {
@@ -127,10 +128,25 @@ fn keys(config: &Config) -> Finding {
     if !is_up_to_date(config) {
         return Doubtful("not looked at: see the database".to_owned());
     }
-    match build_flows(config, Arc::new(SystemClock)) {
-        Ok(flows) => {
-            Good(format!("they open with the secret; {} published", flows.public_keys().len()))
-        }
+    if !has_secret(config) {
+        return without_secret(config);
+    }
+    let flows = match build_flows(config, Arc::new(SystemClock)) {
+        Ok(flows) => flows,
+        Err(error) => return Bad(error.to_string()),
+    };
+    let algorithm = config.jwt_algorithm.name();
+    match (config.jwt_algorithm, flows.public_keys().len()) {
+        (SigningAlgorithm::Hs256, _) => Good("HALLPASS_JWT_SECRET signs (HS256)".to_owned()),
+        (_, 0) => Good(format!("none of {algorithm} yet; the next start makes it")),
+        (_, published) => Good(format!("they open with the secret; {published} published")),
+    }
+}
+
+fn without_secret(config: &Config) -> Finding {
+    match open(config).and_then(|db| db.read(signing_keys::list_keys)) {
+        Ok(keys) if keys.is_empty() => Good("the first start makes secret and key".to_owned()),
+        Ok(_) => Bad(KeyError::WrongSecret.to_string()),
         Err(error) => Bad(error.to_string()),
     }
 }

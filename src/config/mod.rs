@@ -14,8 +14,9 @@ use ipnet::IpNet;
 
 pub use readers::database_url;
 use readers::{
-    read_breached_passwords, read_browsers, read_database, read_key_rotation, read_lifetimes,
-    read_limits, read_networks, read_pages, read_public_url, read_secret, read_smtp,
+    MIN_SECRET_LENGTH, read_breached_passwords, read_browsers, read_database, read_jwt_algorithm,
+    read_key_rotation, read_lifetimes, read_limits, read_networks, read_pages, read_public_url,
+    read_secret, read_smtp,
 };
 pub use settings::{SETTINGS, example};
 pub use source::{ConfigFault, Source};
@@ -206,17 +207,17 @@ impl Config {
             s.choice("HALLPASS_ENV", on_loopback, &[("development", true), ("production", false)]);
         let data_dir = PathBuf::from(s.text("HALLPASS_DATA_DIR").unwrap_or("./data".into()));
         let breached_passwords = read_breached_passwords(s);
+        let jwt_algorithm = read_jwt_algorithm(s);
+        // With another algorithm it is the SECRET_KEY of a Django site, as long as it is.
+        let jwt_secret_signs = jwt_algorithm == SigningAlgorithm::Hs256;
         let config = Self {
             database: read_database(s, &data_dir),
             database_pool: s.number("HALLPASS_DATABASE_POOL", 10, 1, 200),
             public_url: read_public_url(s, bind, development),
-            secret: read_secret(s, "HALLPASS_SECRET", development),
+            secret: read_secret(s, "HALLPASS_SECRET", !development),
             service_name: s.text("HALLPASS_SERVICE_NAME").unwrap_or("Hallpass".into()),
-            jwt_algorithm: s.parsed("HALLPASS_JWT_ALGORITHM", SigningAlgorithm::Es256, |text| {
-                SigningAlgorithm::from_name(text)
-                    .ok_or_else(|| "must be one of: ES256, EdDSA, RS256, HS256".to_owned())
-            }),
-            jwt_secret: read_secret(s, "HALLPASS_JWT_SECRET", development),
+            jwt_algorithm,
+            jwt_secret: read_secret(s, "HALLPASS_JWT_SECRET", !development && jwt_secret_signs),
             key_rotation: read_key_rotation(s),
             lifetimes: read_lifetimes(s),
             sessions_per_user: s.number("HALLPASS_SESSIONS_PER_USER", 20, 1, 100),
@@ -340,6 +341,13 @@ impl Config {
                 "the public URL is https, but this is development: set HALLPASS_ENV=production"
                     .into(),
             );
+        }
+        let is_short = |secret: &SecretText| secret.expose().len() < MIN_SECRET_LENGTH;
+        if !self.development && self.drf_jwt && self.jwt_secret.as_ref().is_some_and(is_short) {
+            warnings.push(format!(
+                "HALLPASS_JWT_SECRET has fewer than {MIN_SECRET_LENGTH} bytes: whoever guesses it makes \
+                 tokens of the Django face for anybody"
+            ));
         }
         if !self.development && self.smtp.is_none() {
             warnings

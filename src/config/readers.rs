@@ -14,10 +14,11 @@ use super::{
 use crate::domain::{Limits, Rate};
 use crate::mail::smtp_url::SmtpSettings;
 use crate::security::breached::BreachedPasswordsSettings;
+use crate::security::keys::SigningAlgorithm;
 use crate::store::DatabaseUrl;
 
 /// The shortest secret outside development, in bytes.
-const MIN_SECRET_LENGTH: usize = 32;
+pub(super) const MIN_SECRET_LENGTH: usize = 32;
 
 pub(super) fn read_database(s: &mut Source, data_dir: &std::path::Path) -> DatabaseUrl {
     let file = DatabaseUrl::Sqlite(data_dir.join("hallpass.db"));
@@ -68,11 +69,12 @@ fn leaves_the_machine_in_clear(text: &str) -> bool {
     !stays && parameter("sslmode").as_deref() != Some("disable")
 }
 
-pub(super) fn read_secret(s: &mut Source, name: &str, development: bool) -> Option<SecretText> {
+/// A secret, of at least [`MIN_SECRET_LENGTH`] bytes where `is_to_be_long`.
+pub(super) fn read_secret(s: &mut Source, name: &str, is_to_be_long: bool) -> Option<SecretText> {
     let secret = s.secret(name)?;
     if secret.is_empty() {
         s.fault(name, "is empty");
-    } else if !development && secret.len() < MIN_SECRET_LENGTH {
+    } else if is_to_be_long && secret.len() < MIN_SECRET_LENGTH {
         s.fault(name, format!("must have at least {MIN_SECRET_LENGTH} bytes outside development"));
     }
     Some(secret.into())
@@ -166,6 +168,13 @@ pub(super) fn read_lifetimes(s: &mut Source) -> Lifetimes {
             5 * MINUTE,
         ),
     }
+}
+
+pub(super) fn read_jwt_algorithm(s: &mut Source) -> SigningAlgorithm {
+    s.parsed("HALLPASS_JWT_ALGORITHM", SigningAlgorithm::Es256, |text| {
+        SigningAlgorithm::from_name(text)
+            .ok_or_else(|| "must be one of: ES256, EdDSA, RS256, HS256".to_owned())
+    })
 }
 
 /// How long a key signs. At the least a day, as that is how long the next one is published before.

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Display;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
@@ -16,6 +17,12 @@ pub struct ConfigFault {
     pub name: String,
     /// What would be right.
     pub advice: String,
+}
+
+impl ConfigFault {
+    fn new(name: &str, advice: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), advice: advice.into() }
+    }
 }
 
 impl Display for ConfigFault {
@@ -35,27 +42,11 @@ pub struct Source {
 impl Source {
     /// The environment of the process, and `.env` in the working folder for what it lacks.
     pub fn from_environment() -> Self {
-        let mut faults = Vec::new();
-        let mut values = HashMap::new();
-        match dotenvy::from_path_iter(".env") {
-            Ok(lines) => {
-                for line in lines {
-                    match line {
-                        Ok((name, value)) => drop(values.insert(name, value)),
-                        Err(_) => faults.push(ConfigFault {
-                            name: ".env".into(),
-                            advice: "holds a line that is not NAME=value (a value with spaces stands in \
-                                     quotes)"
-                                .into(),
-                        }),
-                    }
-                }
-            }
-            Err(error) if error.not_found() => {}
-            Err(_) => {
-                faults.push(ConfigFault { name: ".env".into(), advice: "cannot be read".into() });
-            }
-        }
+        let (mut values, faults) = match std::fs::read_to_string(".env") {
+            Ok(text) => read_dot_env(&text),
+            Err(error) if error.kind() == ErrorKind::NotFound => <_>::default(),
+            Err(_) => (HashMap::new(), vec![ConfigFault::new(".env", "cannot be read")]),
+        };
         #[expect(clippy::disallowed_methods, reason = "this is the one home of settings")]
         let environment = std::env::vars_os();
         values.extend(environment.filter_map(|(name, value)| {
@@ -71,12 +62,7 @@ impl Source {
         let mut unknown: Vec<String> = values
             .keys()
             .filter(|name| name.starts_with("HALLPASS_") && !name.starts_with("HALLPASS_TEST_"))
-            .filter(|name| {
-                !SETTINGS.iter().any(|setting| {
-                    **name == setting.name
-                        || (setting.secret && name.strip_suffix("_FILE") == Some(setting.name))
-                })
-            })
+            .filter(|name| !is_setting(name))
             .cloned()
             .collect();
         unknown.sort();
@@ -84,7 +70,7 @@ impl Source {
     }
 
     pub(super) fn fault(&mut self, name: &str, advice: impl Into<String>) {
-        self.faults.push(ConfigFault { name: name.to_owned(), advice: advice.into() });
+        self.faults.push(ConfigFault::new(name, advice));
     }
 
     /// The value, if it is set and not empty.
@@ -168,5 +154,85 @@ impl Source {
                 format!("must be one of: {}", words.join(", "))
             })
         })
+    }
+}
+
+/// Whether that is the name of a setting, or of the file that holds a secret one.
+fn is_setting(name: &str) -> bool {
+    SETTINGS.iter().any(|setting| {
+        name == setting.name || (setting.secret && name.strip_suffix("_FILE") == Some(setting.name))
+    })
+}
+
+/// Stands in for `$` where a file is read as it is written: for private use, so that no setting has it.
+const DOLLAR: &str = "\u{f8ff}";
+
+/// The values of a `.env` file. In some of its quotes the reader takes `$NAME` for a variable, and a
+/// password with a `$` would silently become another one: where that changes a setting, it is a fault.
+fn read_dot_env(text: &str) -> (HashMap<String, String>, Vec<ConfigFault>) {
+    let as_written = text.replace('$', DOLLAR);
+    let lines = dotenvy::from_read_iter(text.as_bytes());
+    let (mut values, mut faults) = (HashMap::new(), Vec::new());
+    for (line, as_written) in lines.zip(dotenvy::from_read_iter(as_written.as_bytes())) {
+        match (line, as_written) {
+            (Ok((name, value)), Ok((_, written))) if value == written.replace(DOLLAR, "$") => {
+                values.insert(name, value);
+            }
+            (Ok((name, _)), _) | (Err(_), Ok((name, _))) if is_setting(&name) => {
+                faults.push(ConfigFault::new(
+                    &name,
+                    "has a `$` in .env, where it begins the name of a variable: put the value as it is \
+                     meant into single quotes",
+                ));
+            }
+            (Err(_), Err(_)) => faults.push(ConfigFault::new(
+                ".env",
+                "holds a line that is not NAME=value (a value with spaces stands in quotes)",
+            )),
+            // Not ours.
+            _ => {}
+        }
+    }
+    (values, faults)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dollar_sign_stands_for_itself_or_is_a_fault() {
+        let secret = "HALLPASS_SECRET";
+        for (written, value) in [
+            ("'pa$$word $HOME ${X}'", Some("pa$$word $HOME ${X}")),
+            ("plain # costs $5", Some("plain")),
+            ("\"plain\"", Some("plain")),
+            ("pa$word", None),
+            ("pa$$word", None),
+            ("password$", None),
+            ("${HOME}", None),
+            ("\"pa$word\"", None),
+            ("\"pa$word yes\"", None),
+            ("pa\\$word", None),
+            ("pa\\$wo$rd", None),
+            ("'a'$b", None),
+        ] {
+            let text = format!("# $5\nA=1\n{secret}={written}\nexport HALLPASS_BIND='$'\n");
+            let (values, faults) = read_dot_env(&text);
+            assert_eq!(values.get(secret).map(String::as_str), value, "{written}");
+            assert_eq!(values["HALLPASS_BIND"], "$");
+            let names: Vec<&str> = faults.iter().map(|fault| fault.name.as_str()).collect();
+            assert_eq!(names.is_empty(), value.is_some(), "{written}");
+            assert!(names.iter().all(|name| *name == secret), "{names:?}");
+        }
+    }
+
+    #[test]
+    fn other_programs_may_use_variables_in_the_same_file() {
+        let (values, faults) = read_dot_env("URL=http://$HOST\nHALLPASS_LOG=info\n");
+        assert!(faults.is_empty());
+        assert_eq!(values["HALLPASS_LOG"], "info");
+        let (_, faults) = read_dot_env("no setting\nHALLPASS_LOG='\n");
+        assert!(faults.iter().all(|fault| fault.name == ".env") && faults.len() == 2, "{faults:?}");
     }
 }

@@ -88,7 +88,6 @@ fn a_public_address_makes_unsafe_settings_faults() {
         ("HALLPASS_SECRET", "short"),
         ("HALLPASS_BCRYPT_COST", "9"),
         ("HALLPASS_LIMITS", "off"),
-        ("HALLPASS_JWT_SECRET", "short"),
     ] {
         let mut values = PRODUCTION.to_vec();
         values.retain(|(other, _)| *other != name);
@@ -120,6 +119,23 @@ fn hs256_needs_its_key() {
 }
 
 #[test]
+fn the_key_of_all_tokens_is_long_and_that_of_a_django_site_as_long_as_it_is() {
+    let short = [&PRODUCTION[..], &[("HALLPASS_JWT_SECRET", "short")]].concat();
+    let with = |name, value| [&short[..], &[(name, value)]].concat();
+    assert_eq!(faulty(&with("HALLPASS_JWT_ALGORITHM", "HS256")), ["HALLPASS_JWT_SECRET"]);
+    let warned = |values: &[(&str, &str)]| {
+        let warnings = read(values).unwrap().warnings;
+        warnings
+            .iter()
+            .any(|warning| warning.contains("HALLPASS_JWT_SECRET has fewer than 32 bytes"))
+    };
+    assert!(warned(&short));
+    assert!(!warned(&with("HALLPASS_DRF_JWT", "off")));
+    let development = [("HALLPASS_JWT_ALGORITHM", "HS256"), ("HALLPASS_JWT_SECRET", "short")];
+    assert!(!warned(&development));
+}
+
+#[test]
 fn a_secret_can_come_from_a_file_but_not_from_two_places() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("secret");
@@ -132,6 +148,29 @@ fn a_secret_can_come_from_a_file_but_not_from_two_places() {
         ["HALLPASS_SECRET"]
     );
     assert_eq!(faulty(&[("HALLPASS_SECRET_FILE", "/nowhere")]), ["HALLPASS_SECRET_FILE"]);
+}
+
+#[test]
+fn every_secret_can_come_from_a_file() {
+    let told = |name: &str, value: &str| {
+        let config = read(&[(name, value)]).unwrap();
+        let secrets = [&config.secret, &config.jwt_secret];
+        let secrets = secrets.map(|it| it.as_ref().map(|it| it.expose().to_vec()));
+        format!("{config:?} {secrets:?}")
+    };
+    let folder = tempfile::tempdir().unwrap();
+    for name in SETTINGS.iter().filter(|setting| setting.secret).map(|setting| setting.name) {
+        let value = match name {
+            "DATABASE_URL" => "sqlite://elsewhere.db",
+            "HALLPASS_SMTP_URL" => "smtps://u:p@mail.example.com",
+            _ => "a secret that is long enough for all",
+        };
+        let path = folder.path().join(name);
+        std::fs::write(&path, format!("{value}\n")).unwrap();
+        let from_file = told(&format!("{name}_FILE"), path.to_str().unwrap());
+        assert_eq!(from_file, told(name, value), "{name}");
+        assert_ne!(from_file, told(name, ""), "{name}");
+    }
 }
 
 #[test]

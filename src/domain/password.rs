@@ -96,7 +96,7 @@ pub struct PasswordPolicy {
 impl PasswordPolicy {
     /// The length that the documentation recommends.
     pub const RECOMMENDED_LENGTH: usize = 15;
-    /// Names shorter than this are no clue to a password that contains them.
+    /// Parts of names shorter than this are no clue to a password that contains them.
     const SHORTEST_NAME: usize = 4;
 
     /// Whether `password` is too short or too long.
@@ -121,11 +121,12 @@ impl PasswordPolicy {
         if is_common(&lower) {
             return Err(Fault::TooCommon);
         }
-        let names = [email.map(Email::local_part).map(compared_form), username.map(compared_form)];
-        let similar = names
-            .iter()
-            .flatten()
-            .any(|name| name.chars().count() >= Self::SHORTEST_NAME && lower.contains(name));
+        let similar = email
+            .map(Email::normalised)
+            .into_iter()
+            .chain(username)
+            .flat_map(parts_of_name)
+            .any(|part| part.chars().count() >= Self::SHORTEST_NAME && lower.contains(&part));
         if similar { Err(Fault::TooSimilar) } else { Ok(()) }
     }
 }
@@ -140,6 +141,18 @@ impl Default for PasswordPolicy {
 /// of any width and style (NFKC).
 fn compared_form(text: &str) -> String {
     text.nfkc().collect::<String>().to_lowercase()
+}
+
+/// What a guesser makes of an address or a name: the whole, the pieces between its separators, and
+/// these without separators. Of an address only the part before the `@` has pieces: the domain is
+/// that of many.
+fn parts_of_name(name: &str) -> Vec<String> {
+    let whole = compared_form(name);
+    let own = whole.rsplit_once('@').map_or(whole.as_str(), |(local, _)| local).to_owned();
+    let pieces: Vec<String> =
+        own.split(|c: char| !c.is_alphanumeric()).map(str::to_owned).collect();
+    let joined = pieces.concat();
+    pieces.into_iter().chain([joined, own, whole]).collect()
 }
 
 /// Sorted, in the form that is compared, one a line: 200 KiB of the binary, of which a search reads
@@ -232,5 +245,30 @@ mod tests {
         assert_eq!(check("xxMARIANNExx"), Err(Fault::TooSimilar));
         assert_eq!(check("the-zorro99-rides"), Err(Fault::TooSimilar));
         assert_eq!(check("plum tree at dusk"), Ok(()));
+    }
+
+    #[test]
+    fn parts_of_an_address_or_a_name_are_refused_from_four_characters() {
+        let policy = PasswordPolicy::default();
+        for (email, username, text, similar) in [
+            ("bob@example.com", "bob@example.com", "bob@example.com", true),
+            ("bob@example.com", "bob@example.com", "my BOB@Example.com!", true),
+            ("bob@example.com", "bob@example.com", "bob at example.com", false),
+            ("marianne.dupont@example.com", "zorro", "marianne1987", true),
+            ("marianne.dupont@example.com", "zorro", "xx-Dupont-xx", true),
+            ("marianne.dupont@example.com", "zorro", "mariannedupont", true),
+            ("ann.lee+shop@example.com", "zorro", "annleeshop", true),
+            ("ann.lee@example.com", "zorro", "annlee1987", true),
+            ("ann.lee@example.com", "zorro", "ann and lee", false),
+            ("a.b.c.d@example.com", "zorro", "xxa.b.c.dxx", true),
+            ("a@example.com", "Don_Diego", "diego-1987", true),
+            ("a@example.com", "Don_Diego", "dondiego87", true),
+            ("a@example.com", "김-민준서윤", "나는 민준서윤입니다", true),
+        ] {
+            let email = Email::parse(email).unwrap();
+            let checked = policy.check(&password(text), Some(&email), Some(username));
+            let expected = if similar { Err(Fault::TooSimilar) } else { Ok(()) };
+            assert_eq!(checked, expected, "{text} of {email:?}, {username}");
+        }
     }
 }

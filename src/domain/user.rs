@@ -33,6 +33,9 @@ pub struct User {
     pub metadata: Metadata,
     /// Why staff switched it off.
     pub disabled_reason: Option<String>,
+    /// Tokens of the Django face from log-ins before this count no longer. They are in no table, and name
+    /// the account by a name that may have been somebody else's.
+    pub tokens_from: UtcTime,
 }
 
 /// What becomes of the address of an account.

@@ -125,13 +125,16 @@ pub(super) fn scene(claims: &Claims, device: &Device, now: UtcTime) -> Scene {
     Scene::of(claims.user_id(), now).in_session(&claims.session_id()).on(device)
 }
 
-/// Notes what anybody can do again and again.
+/// Notes what anybody can do again and again. What staff do is noted each time: they answer for it.
 pub(super) fn record_once(
     conn: &mut Conn,
     scene: &Scene,
     kind: EventKind,
     detail: &str,
 ) -> store::Result<()> {
+    if scene.actor_id.is_some() {
+        return events::record(conn, scene, kind, detail);
+    }
     events::record_once(conn, scene, kind, detail, scene.at.before(ONCE_IN))
 }
 

@@ -111,7 +111,7 @@ impl Flows {
         let (user, ()) = self.attempt(username, entrance, find, open)?;
         tracing::info!(user_id = user.id.0, "logged in on the Django face");
         let now = self.now();
-        Ok(self.django_tokens.issue(&user, &Origin::at(now), now))
+        Ok(self.django_tokens.issue(&user, &Origin::of(&user, now), now))
     }
 
     /// The active account of that name and password, for a single request.
@@ -149,7 +149,14 @@ impl Flows {
             .read(|conn| users::find_by_exact_username(conn, &name))
             .map_err(Error::from)?
             .ok_or(DjangoTokenError::UnknownAccount)?;
-        if user.is_active { Ok((claims, user)) } else { Err(DjangoTokenError::AccountDisabled) }
+        if !user.is_active {
+            return Err(DjangoTokenError::AccountDisabled);
+        }
+        // Its sessions were ended, or the name was somebody else's.
+        if claims.is_from_before(user.tokens_from) {
+            return Err(DjangoTokenError::Expired);
+        }
+        Ok((claims, user))
     }
 
     /// Every account, by number.
@@ -193,12 +200,13 @@ impl Flows {
         Ok(user)
     }
 
-    /// Changes an account for `by`; `None` when it is gone.
+    /// Changes an account for `by`, who sits at `device`; `None` when it is gone.
     pub fn django_update_user(
         &self,
         by: &User,
         id: UserId,
         fields: AccountFields,
+        device: &Device,
     ) -> Result<Option<User>> {
         let now = self.now();
         let mut changes = UserChanges {
@@ -207,7 +215,7 @@ impl Flows {
             is_staff: fields.is_staff,
             ..UserChanges::default()
         };
-        let (policy, by) = (self.policy.clone(), by.clone());
+        let (policy, by, device) = (self.policy.clone(), by.clone(), device.clone());
         let user = self.db.write(move |conn| {
             let before = match lock_for_staff(conn, id) {
                 Ok(user) => user,
@@ -222,7 +230,7 @@ impl Flows {
                 keep_one_superuser(conn, &before)?;
             }
             let Some(after) = users::update_user(conn, id, &changes, now)? else { return Ok(None) };
-            record_changes(conn, &scene_of(id, &by, now), &before, &after)?;
+            record_changes(conn, &scene_of(id, &by, &device, now), &before, &after)?;
             if before.email != after.email {
                 forget_pending(conn, &before)?;
             }
@@ -278,8 +286,9 @@ fn let_name_follow(before: &User, changes: &mut UserChanges) {
 }
 
 /// A change of that account by the person or by staff.
-fn scene_of(id: UserId, by: &User, now: UtcTime) -> Scene {
-    Scene { actor_id: (by.id != id).then_some(by.id), ..Scene::of(id, now) }
+fn scene_of(id: UserId, by: &User, device: &Device, now: UtcTime) -> Scene {
+    let scene = Scene::of(id, now);
+    if by.id == id { scene.on(device) } else { scene.by(by.id) }
 }
 
 fn disabled_as_unknown(error: Error) -> Error {

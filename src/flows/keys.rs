@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Error, Flows, Result};
 use crate::domain::UtcTime;
+use crate::security::key_life::KeyDates;
 use crate::security::key_ring::DueKey;
 use crate::security::keys::{KeyError, SealedKey, SigningAlgorithm};
 use crate::store;
@@ -35,6 +36,12 @@ pub enum NotRotated {
          logged in, their access tokens are refreshed"
     )]
     SharedSecret,
+    /// Nobody signs with keys of the algorithm that is set.
+    #[error(
+        "the database has no key of HALLPASS_JWT_ALGORITHM={0}: set what the services have. (They \
+         make the first key of an algorithm when they start.)"
+    )]
+    NoKey(&'static str),
     /// Something else.
     #[error(transparent)]
     Failed(#[from] Error),
@@ -50,16 +57,14 @@ pub struct Rotation {
 }
 
 impl Flows {
-    /// Opens the keys; makes the first one of the algorithm that is set.
+    /// Opens the keys that are there and makes none: whoever has another secret or another algorithm
+    /// than the services leaves nothing behind that they would stumble over.
     pub(crate) fn open_keys(&self) -> std::result::Result<(), NoKeys> {
         let keys = self.gate.keys();
-        let Some(algorithm) = keys.stored_algorithm() else { return Ok(()) };
-        let mut stored = self.db.read(signing_keys::list_keys)?;
-        if !stored.iter().any(|key| key.algorithm == algorithm.name()) {
-            let now = self.now();
-            self.make_key(algorithm, DueKey::first(now), now)?;
-            stored = self.db.read(signing_keys::list_keys)?;
+        if keys.stored_algorithm().is_none() {
+            return Ok(());
         }
+        let stored = self.db.read(signing_keys::list_keys)?;
         let stored: Vec<SealedKey> = stored.into_iter().map(sealed_key).collect();
         let (renewed, faults) = keys.renewed(&stored, self.secrets.sealing_key());
         for fault in faults {
@@ -69,11 +74,20 @@ impl Flows {
                 fault => return Err(fault.into()),
             }
         }
-        if renewed.is_empty() {
-            return Err(KeyError::Missing.into());
-        }
         self.gate.set_keys(renewed);
         Ok(())
+    }
+
+    /// Makes the first key of the algorithm that is set, if there is none: for a service, which is
+    /// about to sign. The keys have been opened before.
+    pub(crate) fn make_first_key(&self) -> std::result::Result<(), NoKeys> {
+        let (keys, now) = (self.gate.keys(), self.now());
+        if let (Some(algorithm), Some(due)) = (keys.stored_algorithm(), keys.due_key(None, now)) {
+            self.make_key(algorithm, due, now)?;
+            // Another instance may have been faster, with another secret.
+            self.open_keys()?;
+        }
+        if self.gate.keys().is_empty() { Err(KeyError::Missing.into()) } else { Ok(()) }
     }
 
     /// Goes on with the keys that the database has, if they are others than before. Whatever is
@@ -112,16 +126,18 @@ impl Flows {
     /// Makes a key that takes over as soon as everybody knows it. One that waits already takes over
     /// then at the latest.
     pub fn rotate_keys(&self) -> std::result::Result<Rotation, NotRotated> {
-        let algorithm = self.gate.keys().stored_algorithm().ok_or(NotRotated::SharedSecret)?;
+        let algorithm = self.rotated_algorithm()?;
         let now = self.now();
         let signs_from = now.after(PUBLISHED_BEFORE);
         self.reload_keys()?;
+        // It signs already, since there is no other before it: what is asked for is one after it.
+        if let Some(ahead) = self.gate.keys().first_if_ahead(now) {
+            self.bring_forward(ahead, now, now)?;
+            self.reload_keys()?;
+        }
         let keys = self.gate.keys();
         if let Some(waiting) = keys.waiting(now) {
-            let kid = waiting.kid.clone();
-            self.db
-                .write(move |conn| signing_keys::bring_forward(conn, &kid, signs_from))
-                .map_err(Error::from)?;
+            self.bring_forward(waiting, signs_from, now)?;
         } else {
             self.make_key(algorithm, keys.wanted_key(signs_from, now), now).map_err(Error::from)?;
         }
@@ -134,7 +150,7 @@ impl Flows {
     /// Makes a key that signs at once, and believes no other any more: for keys that somebody else
     /// may have. Every access token is void; refresh tokens are not signed and go on.
     pub fn replace_keys(&self) -> std::result::Result<Rotation, NotRotated> {
-        let algorithm = self.gate.keys().stored_algorithm().ok_or(NotRotated::SharedSecret)?;
+        let algorithm = self.rotated_algorithm()?;
         let now = self.now();
         let only = self.new_key(algorithm, now, now).map_err(Error::from)?;
         let rotation = Rotation { kid: only.kid.clone(), signs_from: now };
@@ -144,6 +160,19 @@ impl Flows {
         tracing::warn!(kid = rotation.kid, "every signing key was replaced");
         self.reload_keys()?;
         Ok(rotation)
+    }
+
+    /// What the services sign with.
+    fn rotated_algorithm(&self) -> std::result::Result<SigningAlgorithm, NotRotated> {
+        let keys = self.gate.keys();
+        let algorithm = keys.stored_algorithm().ok_or(NotRotated::SharedSecret)?;
+        if keys.is_empty() { Err(NotRotated::NoKey(algorithm.name())) } else { Ok(algorithm) }
+    }
+
+    fn bring_forward(&self, key: &KeyDates, signs_from: UtcTime, now: UtcTime) -> Result<()> {
+        let kid = key.kid.clone();
+        self.db.write(move |conn| signing_keys::bring_forward(conn, &kid, signs_from, now))?;
+        Ok(())
     }
 
     fn reload_keys(&self) -> Result<()> {

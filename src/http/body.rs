@@ -12,7 +12,7 @@ use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, web};
 use futures_util::StreamExt as _;
 use serde_json::{Map, Value};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::blocking::State;
 use super::code::Code;
@@ -22,15 +22,16 @@ use crate::domain::{Email, Fault, PasswordPolicy, PlainPassword};
 use crate::flows::FieldFault;
 
 /// Enough to find a typo; an answer must not be many times the request.
-const MAX_UNKNOWN_TOLD: usize = 20;
+const MAX_FAULTS_TOLD: usize = 20;
 
 /// The largest body.
 pub const MAX_BODY: usize = 16 * 1024;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What bodies larger than [`MAX_BODY`], which only the Django face takes, may hold together while
-/// they arrive: clients that send a megabyte and never its end must not fill the memory.
-static LARGE_BODIES: Semaphore = Semaphore::const_new(64 * 1024 * 1024);
+/// What bodies larger than [`MAX_BODY`], which only the Django face takes, may hold together until they
+/// are answered: clients that send a megabyte, and perhaps never its end, must not fill the memory. What
+/// is read takes up to eight times as much: a byte of an old charset may be three in UTF-8.
+static LARGE_BODIES: Semaphore = Semaphore::const_new(16 * 1024 * 1024);
 
 /// A request body: its fields, read and checked.
 pub trait Body: Sized {
@@ -131,8 +132,9 @@ impl Fields {
 
     /// What is left was never asked for.
     fn finish<T>(mut self, read: Option<T>) -> Result<T, ApiError> {
-        let unknown = self.object.keys().take(MAX_UNKNOWN_TOLD);
+        let unknown = self.object.keys().take(MAX_FAULTS_TOLD);
         self.faults.extend(unknown.map(|name| FieldFault::new(shown(name), Fault::UnknownField)));
+        self.faults.truncate(MAX_FAULTS_TOLD);
         match read {
             Some(body) if self.faults.is_empty() => Ok(body),
             _ => Err(ApiError::invalid(self.faults)),
@@ -168,11 +170,11 @@ impl<T: Body> FromRequest for Json<T> {
             if too_large {
                 return Err(Code::PayloadTooLarge.into());
             }
-            let bytes = collect(payload, MAX_BODY).await?;
-            let object = if bytes.is_empty() && may_be_empty {
+            let body = collect(payload, MAX_BODY).await?;
+            let object = if body.bytes.is_empty() && may_be_empty {
                 Map::new()
             } else if is_json {
-                strict_json::parse_object(&bytes).ok_or(Code::MalformedRequest)?
+                strict_json::parse_object(&body.bytes).ok_or(Code::MalformedRequest)?
             } else {
                 return Err(Code::UnsupportedMediaType.into());
             };
@@ -225,29 +227,45 @@ fn is_json(request: &HttpRequest) -> bool {
     is_json && !request.headers().contains_key("content-encoding")
 }
 
+/// A body as it came.
+#[derive(Debug, Default)]
+pub struct Collected {
+    /// Its bytes.
+    pub bytes: web::BytesMut,
+    /// What it takes of [`LARGE_BODIES`], for as long as it is held.
+    place: Option<SemaphorePermit<'static>>,
+}
+
+impl Collected {
+    fn add(&mut self, chunk: &[u8]) -> Result<(), Code> {
+        let length = self.bytes.len() + chunk.len();
+        let beyond = length.saturating_sub(self.bytes.len().max(MAX_BODY));
+        let beyond = u32::try_from(beyond).map_err(|_| Code::PayloadTooLarge)?;
+        let more = LARGE_BODIES.try_acquire_many(beyond).map_err(|_| Code::Overloaded)?;
+        match &mut self.place {
+            Some(place) => place.merge(more),
+            None => self.place = Some(more),
+        }
+        self.bytes.extend_from_slice(chunk);
+        Ok(())
+    }
+}
+
 /// Reads a body of at most `limit` bytes, if it comes in time.
-pub async fn collect(payload: Payload, limit: usize) -> Result<web::BytesMut, ApiError> {
+pub async fn collect(payload: Payload, limit: usize) -> Result<Collected, ApiError> {
     tokio::time::timeout(BODY_TIMEOUT, collect_all(payload, limit))
         .await
         .map_err(|_| Code::RequestTimeout)?
 }
 
-async fn collect_all(mut payload: Payload, limit: usize) -> Result<web::BytesMut, ApiError> {
-    let mut bytes = web::BytesMut::new();
-    let mut places = Vec::new();
+async fn collect_all(mut payload: Payload, limit: usize) -> Result<Collected, ApiError> {
+    let mut body = Collected::default();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| Code::MalformedRequest)?;
-        let length = bytes.len() + chunk.len();
-        if length > limit {
+        if body.bytes.len() + chunk.len() > limit {
             return Err(Code::PayloadTooLarge.into());
         }
-        let beyond = length.saturating_sub(bytes.len().max(MAX_BODY));
-        if beyond > 0 {
-            let beyond = u32::try_from(beyond).map_err(|_| Code::PayloadTooLarge)?;
-            let place = LARGE_BODIES.try_acquire_many(beyond).map_err(|_| Code::Overloaded)?;
-            places.push(place);
-        }
-        bytes.extend_from_slice(&chunk);
+        body.add(&chunk)?;
     }
-    Ok(bytes)
+    Ok(body)
 }

@@ -4,7 +4,7 @@
 use actix_web::HttpRequest;
 use actix_web::cookie::time::Duration;
 use actix_web::cookie::{Cookie, SameSite};
-use actix_web::http::header::{HeaderMap, HeaderName, ORIGIN};
+use actix_web::http::header::{COOKIE, HeaderMap, HeaderName, ORIGIN};
 
 use super::code::Code;
 use super::error::ApiError;
@@ -21,6 +21,9 @@ const ACCESS_COOKIE: &str = "__Host-hallpass_access";
 const DEVICE_COOKIE: &str = "__Host-hallpass_device";
 /// How long that is.
 const DEVICE_COOKIE_LIFE: Duration = Duration::days(365);
+
+/// So many cookies of one name are looked at; a head has room for thousands.
+const MAX_OF_ONE_NAME: usize = 8;
 
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -40,7 +43,8 @@ impl Browsers {
     /// Refuses what a page of a foreign origin made the browser send. Only asked about requests that
     /// carry the cookie or want it: others prove themselves by what they send.
     pub fn check(&self, request: &HttpRequest, wants_cookie: bool) -> Result<(), ApiError> {
-        let concerned = wants_cookie || request.cookie(REFRESH_COOKIE).is_some();
+        let is_sent = values(request.headers(), REFRESH_COOKIE).next().is_some();
+        let concerned = wants_cookie || is_sent;
         if !concerned || self.is_from_allowed_page(request.headers()) {
             Ok(())
         } else {
@@ -111,29 +115,38 @@ fn fetch_site(headers: &HeaderMap) -> Option<&str> {
     headers.get(SEC_FETCH_SITE).map(|site| site.to_str().unwrap_or("unreadable"))
 }
 
-/// The refresh token of a request's cookie.
-pub fn refresh_cookie(request: &HttpRequest) -> Option<PlainToken> {
-    only_cookie(request, REFRESH_COOKIE).map(PlainToken::presented)
+/// The refresh tokens of a request's cookies. No browser sends two.
+pub fn refresh_cookies(request: &HttpRequest) -> Vec<PlainToken> {
+    let values = values(request.headers(), REFRESH_COOKIE).take(MAX_OF_ONE_NAME);
+    values.map(PlainToken::presented).collect()
 }
 
 /// The access token of a request's cookie.
 pub fn access_cookie(request: &HttpRequest) -> Option<String> {
-    only_cookie(request, ACCESS_COOKIE)
-}
-
-/// The value of the one cookie of that name. No browser sends two; which of them is meant nobody knows.
-fn only_cookie(request: &HttpRequest, name: &str) -> Option<String> {
-    let cookies = request.cookies().ok()?;
-    let mut same = cookies.iter().filter(|cookie| cookie.name() == name);
-    match (same.next(), same.next()) {
-        (Some(cookie), None) => Some(cookie.value().to_owned()),
-        _ => None,
-    }
+    only_value(request, ACCESS_COOKIE)
 }
 
 /// The device token of a request's cookie.
 pub fn device_cookie(request: &HttpRequest) -> Option<PlainToken> {
-    only_cookie(request, DEVICE_COOKIE).map(PlainToken::presented)
+    only_value(request, DEVICE_COOKIE).map(PlainToken::presented)
+}
+
+/// The value of the one cookie of that name. Which of two is meant nobody knows.
+fn only_value(request: &HttpRequest, name: &str) -> Option<String> {
+    let mut values = values(request.headers(), name);
+    values.next().filter(|_| values.next().is_none())
+}
+
+/// The values of the cookies of that name, byte for byte as it was sent. actix decodes escapes and trims
+/// every blank of Unicode; browsers do neither, so they let any host beside this one set
+/// `__%48ost-hallpass_refresh`, which would then pass for a cookie of ours.
+fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = String> + 'a {
+    headers
+        .get_all(COOKIE)
+        .flat_map(|header| header.as_bytes().split(|byte| *byte == b';'))
+        // Of the blanks of ASCII a header field can only have space and tab.
+        .filter_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+        .map(|value| String::from_utf8_lossy(value).into_owned())
 }
 
 #[cfg(test)]

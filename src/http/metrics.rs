@@ -14,12 +14,12 @@ use super::{openapi, routes};
 
 /// Upper bounds of the buckets of durations, in seconds.
 const BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
-/// The statuses that there are; anything else counts as the last one.
-const STATUSES: [u16; 20] = [
-    200, 201, 202, 204, 304, 308, 400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 429, 431, 503,
-    500,
+/// The statuses that are counted each by itself.
+const STATUSES: [u16; 21] = [
+    200, 201, 202, 204, 304, 308, 400, 401, 403, 404, 405, 406, 408, 409, 413, 415, 422, 429, 431,
+    500, 503,
 ];
-/// The name of requests to what is no documented endpoint.
+/// The name of requests to what is no documented endpoint, and of all other statuses.
 const OTHER: &str = "other";
 
 /// Method and path of an endpoint.
@@ -37,6 +37,7 @@ pub struct Metrics {
 #[derive(Default)]
 struct Endpoint {
     statuses: [AtomicU64; STATUSES.len()],
+    other_statuses: AtomicU64,
     buckets: [AtomicU64; BUCKETS.len()],
     micros: AtomicU64,
 }
@@ -71,8 +72,7 @@ impl Metrics {
     /// Counts a request that was answered.
     pub fn count(&self, name: &Name, status: StatusCode, code: Option<Code>, took: Duration) {
         let endpoint = self.endpoints.get(name).unwrap_or(&self.other);
-        let known = STATUSES.iter().position(|known| *known == status.as_u16());
-        endpoint.statuses[known.unwrap_or(STATUSES.len() - 1)].fetch_add(1, Relaxed);
+        endpoint.of_status(status).fetch_add(1, Relaxed);
         let seconds = took.as_secs_f64();
         if let Some(bucket) = BUCKETS.iter().position(|bound| seconds <= *bound) {
             endpoint.buckets[bucket].fetch_add(1, Relaxed);
@@ -123,8 +123,7 @@ impl Metrics {
         let requests = "hallpass_http_requests_total";
         text.head(requests, "counter", "Requests by endpoint and status.");
         for ((method, path), endpoint) in endpoints() {
-            for (status, count) in STATUSES.iter().zip(&endpoint.statuses) {
-                let count = count.load(Relaxed);
+            for (status, count) in endpoint.by_status() {
                 if count > 0 {
                     let labels = format!("method=\"{method}\",path=\"{path}\",status=\"{status}\"");
                     text.line(requests, &labels, count);
@@ -134,7 +133,7 @@ impl Metrics {
         let durations = "hallpass_http_request_duration_seconds";
         text.head(durations, "histogram", "Time to the answer, by endpoint.");
         for ((method, path), endpoint) in endpoints() {
-            let total: u64 = endpoint.statuses.iter().map(|count| count.load(Relaxed)).sum();
+            let total: u64 = endpoint.by_status().map(|(_, count)| count).sum();
             if total > 0 {
                 let labels = format!("method=\"{method}\",path=\"{path}\"");
                 endpoint.write_durations(text, durations, &labels, total);
@@ -150,6 +149,18 @@ impl Default for Metrics {
 }
 
 impl Endpoint {
+    fn of_status(&self, status: StatusCode) -> &AtomicU64 {
+        let at = STATUSES.iter().position(|known| *known == status.as_u16());
+        at.map_or(&self.other_statuses, |at| &self.statuses[at])
+    }
+
+    /// How often which status was answered.
+    fn by_status(&self) -> impl Iterator<Item = (String, u64)> {
+        let known = STATUSES.iter().map(u16::to_string).zip(&self.statuses);
+        let all = known.chain([(OTHER.to_owned(), &self.other_statuses)]);
+        all.map(|(status, count)| (status, count.load(Relaxed)))
+    }
+
     fn write_durations(&self, text: &mut Text, name: &str, labels: &str, total: u64) {
         let mut below = 0;
         let (bucket, sum, count) =
@@ -251,7 +262,7 @@ mod tests {
         let text = metrics.text(Gauges::default());
         for line in [
             r#"hallpass_http_requests_total{method="GET",path="/healthz",status="200"} 4"#,
-            r#"hallpass_http_requests_total{method="GET",path="/healthz",status="500"} 1"#,
+            r#"hallpass_http_requests_total{method="GET",path="/healthz",status="other"} 1"#,
             r#"hallpass_http_request_duration_seconds_bucket{method="GET",path="/healthz",le="0.005"} 3"#,
             r#"hallpass_http_request_duration_seconds_bucket{method="GET",path="/healthz",le="+Inf"} 5"#,
             r#"hallpass_http_request_duration_seconds_sum{method="GET",path="/healthz"} 9.704"#,

@@ -1,5 +1,5 @@
-//! What happens around every request: an id, security headers, a line in the log, and an answer even
-//! to a panic.
+//! What happens around every request: an answer even to a panic, an id, security headers, a line in the
+//! log.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -33,6 +33,17 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Clone, Copy, Debug)]
 pub struct Https(pub bool);
 
+/// Makes an error of a panic. This has to stand within CORS, or the pages that may call could not read the
+/// answer.
+pub async fn catch_panic(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let answer = AssertUnwindSafe(next.call(request)).catch_unwind().await;
+    // The hook has logged where.
+    answer.unwrap_or_else(|_| Err(ApiError::from(Code::InternalError).into()))
+}
+
 /// Wraps every request.
 pub async fn surround(
     request: ServiceRequest,
@@ -44,13 +55,10 @@ pub async fn surround(
     // The request must not be cloned before it is routed, so what has no response of its own goes
     // out as an error that brings one.
     let answer = next.call(request).instrument(around.span.clone());
-    let answer = AssertUnwindSafe(request_id::scope(around.id.clone(), answer));
-    let lost = match answer.catch_unwind().await {
+    let lost = match request_id::scope(around.id.clone(), answer).await {
         // What a browser asks beforehand is answered before there is a route.
-        Ok(Ok(response)) if is_cors_refusal(&response) => {
-            ApiError::from(Code::OriginRejected).into()
-        }
-        Ok(Ok(mut response)) => {
+        Ok(response) if is_cors_refusal(&response) => ApiError::from(Code::OriginRejected).into(),
+        Ok(mut response) => {
             around.span.in_scope(|| {
                 log_undocumented(&response);
                 // The pattern of the path, never the query or the body.
@@ -64,8 +72,7 @@ pub async fn surround(
             around.add_headers(response.headers_mut());
             return Ok(response);
         }
-        Ok(Err(error)) => error,
-        Err(_panic) => ApiError::from(Code::InternalError).into(),
+        Err(error) => error,
     };
     let response = around.refusal(&lost, metrics.as_deref());
     Err(InternalError::from_response(lost, response).into())

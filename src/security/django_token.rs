@@ -51,9 +51,11 @@ pub struct Claims(Map<String, Value>);
 pub struct Origin(Number);
 
 impl Origin {
-    /// A log-in at this moment.
-    pub fn at(now: UtcTime) -> Self {
-        Self(now.seconds().into())
+    /// A log-in of `user` at this moment. Whole seconds are all that a token tells: after the sessions
+    /// were ended within this second, it tells the next.
+    pub fn of(user: &User, now: UtcTime) -> Self {
+        let ended = user.tokens_from.after(Duration::from_micros(999_999)).seconds();
+        Self(now.seconds().max(ended).into())
     }
 }
 
@@ -67,6 +69,16 @@ impl Claims {
             // A list or an object reads as a name that no account can have.
             other => Some(other.to_string()),
         }
+    }
+
+    /// Whether the log-in was before `moment`. A token that does not tell is as old as it can be.
+    pub fn is_from_before(&self, moment: UtcTime) -> bool {
+        let told = self.0.get("orig_iat").filter(|value| !is_empty(value)).and_then(whole_seconds);
+        let issued = || {
+            let end = self.0.get("exp").and_then(whole_seconds).unwrap_or_default();
+            UtcTime::from_seconds(end).before(LIFETIME).seconds()
+        };
+        UtcTime::from_seconds(told.unwrap_or_else(issued).max(0)) < moment
     }
 
     /// When the person logged in, if that is recent enough to go on.

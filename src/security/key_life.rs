@@ -10,10 +10,11 @@ use crate::domain::UtcTime;
 const OVERLAP: Duration = MAX_LIFETIME.saturating_add(LEEWAY);
 
 /// How long instances with the setting before may go on signing after the algorithm was changed.
-const CHANGE_OF_ALGORITHM: Duration = Duration::from_hours(24);
+pub(super) const CHANGE_OF_ALGORITHM: Duration = Duration::from_hours(24);
 
-/// A row is kept a little longer than it counts, for instances whose clock is behind.
-const FORGET_AFTER: Duration = Duration::from_mins(1);
+/// A row is kept longer than it counts, so that an instance whose clock is ahead does not take away
+/// what the others sign with.
+const FORGET_AFTER: Duration = Duration::from_hours(24);
 
 /// What a key is at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,8 +160,8 @@ mod tests {
             assert_eq!(states(&keys, "ES256", now), expected, "{now}");
         }
         let life = KeyLife::of(&keys[0], &keys, "ES256");
-        assert!(!life.is_forgotten(at(2_000 + 964)));
-        assert!(life.is_forgotten(at(2_000 + 965)));
+        assert!(!life.is_forgotten(at(2_000 + 905 + DAY - 1)));
+        assert!(life.is_forgotten(at(2_000 + 905 + DAY)));
         assert!(!KeyLife::of(&keys[1], &keys, "ES256").is_forgotten(at(i64::MAX)));
     }
 

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::key_life::{KeyDates, KeyLife, KeyState};
+use super::key_life::{CHANGE_OF_ALGORITHM, KeyDates, KeyLife, KeyState};
 use super::keys::{KeyError, SealedKey, SigningAlgorithm, SigningKey};
 use crate::domain::UtcTime;
 
@@ -64,7 +64,6 @@ impl KeyRing {
 
     /// Believes a shared secret besides, as no setting makes it: for a gate that is attacked with keys of
     /// every kind.
-    #[cfg(test)]
     #[must_use]
     pub fn with_shared(mut self, secret: &[u8]) -> Self {
         self.keys.extend(Self::shared(secret).keys);
@@ -122,9 +121,18 @@ impl KeyRing {
         self.newest().filter(|newest| newest.begins_at() > now)
     }
 
+    /// The first row of the algorithm that is set, if it was made by a clock that was ahead.
+    pub fn first_if_ahead(&self, now: UtcTime) -> Option<&KeyDates> {
+        let first = self.own_rows().min_by_key(|row| row.order());
+        first.filter(|first| first.begins_at() > now)
+    }
+
     fn newest(&self) -> Option<&KeyDates> {
-        let own = self.rows.iter().filter(|row| row.algorithm == self.algorithm.name());
-        own.max_by_key(|row| row.order())
+        self.own_rows().max_by_key(|row| row.order())
+    }
+
+    fn own_rows(&self) -> impl Iterator<Item = &KeyDates> {
+        self.rows.iter().filter(|row| row.algorithm == self.algorithm.name())
     }
 
     /// The key that signs.
@@ -159,21 +167,37 @@ impl KeyRing {
 
     /// The key to make now, if each shall sign for `period`; if there is none, whatever that is.
     pub fn due_key(&self, period: Option<Duration>, now: UtcTime) -> Option<DueKey> {
-        let Some(newest) = self.newest().map(KeyDates::begins_at) else {
+        let Some(newest) = self.newest() else {
             return self.stored_algorithm().map(|_| DueKey::first(now));
         };
-        let due_at = newest.after(period?);
-        let is_due = newest <= now && due_at.before(PUBLISHED_BEFORE) <= now;
-        is_due
-            .then(|| DueKey { after: newest, signs_from: due_at.max(now.after(PUBLISHED_BEFORE)) })
+        let after = newest.begins_at();
+        let earliest = now.after(PUBLISHED_BEFORE);
+        if self.has_come_back(newest, now) {
+            return Some(DueKey { after, signs_from: earliest });
+        }
+        let due_at = after.after(period?);
+        let is_due = after <= now && due_at.before(PUBLISHED_BEFORE) <= now;
+        is_due.then(|| DueKey { after, signs_from: due_at.max(earliest) })
     }
 
-    /// The names of keys that are of no use to anybody.
+    /// Whether the algorithm was changed to another one and back: keys of the other one are believed
+    /// until a newer one of this takes over.
+    fn has_come_back(&self, newest: &KeyDates, now: UtcTime) -> bool {
+        self.rows.iter().any(|row| {
+            row.algorithm != newest.algorithm
+                && row.order() > newest.order()
+                && row.begins_at().after(CHANGE_OF_ALGORITHM) <= now
+        })
+    }
+
+    /// The names of keys that are of no use to anybody: of those that were opened, as a key that stays
+    /// closed here replaces none.
     pub fn forgotten(&self, now: UtcTime) -> Vec<String> {
-        self.rows
+        let is_forgotten = |key: &RingKey| key.life.is_some_and(|life| life.is_forgotten(now));
+        self.keys
             .iter()
-            .filter(|row| KeyLife::of(row, &self.rows, self.algorithm.name()).is_forgotten(now))
-            .map(|row| row.kid.clone())
+            .filter(|key| is_forgotten(key) && self.rows.iter().any(|row| row.kid == key.key.kid))
+            .map(|key| key.key.kid.clone())
             .collect()
     }
 }

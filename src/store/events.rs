@@ -64,7 +64,8 @@ pub fn record(conn: &mut Conn, scene: &Scene, kind: EventKind, detail: &str) -> 
     Ok(())
 }
 
-/// The same, unless it was noted with the same words since `since`.
+/// The same of what a person does to the own account, unless it was noted in the same session and with
+/// the same words since `since`.
 pub fn record_once(
     conn: &mut Conn,
     scene: &Scene,
@@ -74,15 +75,17 @@ pub fn record_once(
 ) -> Result<()> {
     let mut noted = events::table
         .filter(events::user_id.eq(scene.user_id.map(|id| id.0)))
+        .filter(events::actor_id.is_null())
         .filter(events::at.gt(since.micros()))
         .filter(events::kind.eq(kind.name()))
         .filter(events::network.eq(&scene.device.network))
         .filter(events::detail.eq(detail))
         .select(events::id)
         .into_boxed();
-    if let Some(session) = &scene.session_id {
-        noted = noted.filter(events::session_id.eq(session.as_str()));
-    }
+    noted = match &scene.session_id {
+        Some(session) => noted.filter(events::session_id.eq(session.as_str())),
+        None => noted.filter(events::session_id.is_null()),
+    };
     match noted.first::<String>(conn).optional()? {
         Some(_) => Ok(()),
         None => record(conn, scene, kind, detail),

@@ -18,6 +18,7 @@ diesel::table! {
         last_login_at -> Nullable<BigInt>,
         metadata -> Text,
         disabled_reason -> Nullable<Text>,
+        tokens_from -> BigInt,
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use diesel::prelude::*;
 
-use super::schema::{refresh_tokens, sessions};
+use super::schema::{refresh_tokens, sessions, users};
 use super::{Conn, Result};
 use crate::domain::{
     Device, EndReason, EndedSession, RefreshToken, Session, SessionId, TokenHash, UserId, UtcTime,
@@ -120,7 +120,8 @@ pub fn end_session_of(
     Ok(ended == 1)
 }
 
-/// Ends every session of a person but `keep`, and returns those that were open.
+/// Ends every session of a person but `keep`, and returns those that were open. Tokens of the Django face are
+/// sessions too.
 pub fn end_all_sessions(
     conn: &mut Conn,
     user: UserId,
@@ -137,6 +138,9 @@ pub fn end_all_sessions(
         .set((sessions::ended_at.eq(now.micros()), sessions::end_reason.eq(reason.name())))
         .returning(sessions::id)
         .get_results(conn)?;
+    diesel::update(users::table.find(user.0))
+        .set(users::tokens_from.eq(now.micros()))
+        .execute(conn)?;
     Ok(ended.into_iter().map(SessionId).collect())
 }
 

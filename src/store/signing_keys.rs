@@ -49,11 +49,14 @@ pub fn insert_key_after(conn: &mut Conn, after: UtcTime, key: &StoredKey) -> Res
     Ok(true)
 }
 
-/// Lets a key that waits take over at `signs_from`, unless that would be later.
-pub fn bring_forward(conn: &mut Conn, kid: &str, signs_from: UtcTime) -> Result<()> {
-    let waiting =
-        signing_keys::table.find(kid).filter(signing_keys::signs_from.gt(signs_from.micros()));
-    diesel::update(waiting).set(signing_keys::signs_from.eq(signs_from.micros())).execute(conn)?;
+/// Lets a key take over at `signs_from`, unless that would be later. None was made later than `now`,
+/// whatever the clock of its maker said.
+pub fn bring_forward(conn: &mut Conn, kid: &str, signs_from: UtcTime, now: UtcTime) -> Result<()> {
+    let (signs_from, now) = (signs_from.micros(), now.micros());
+    let later = signing_keys::table.find(kid).filter(signing_keys::signs_from.gt(signs_from));
+    diesel::update(later).set(signing_keys::signs_from.eq(signs_from)).execute(conn)?;
+    let ahead = signing_keys::table.find(kid).filter(signing_keys::created_at.gt(now));
+    diesel::update(ahead).set(signing_keys::created_at.eq(now)).execute(conn)?;
     Ok(())
 }
 

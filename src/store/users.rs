@@ -26,6 +26,7 @@ struct Row {
     last_login_at: Option<i64>,
     metadata: String,
     disabled_reason: Option<String>,
+    tokens_from: i64,
 }
 
 impl From<Row> for User {
@@ -45,6 +46,7 @@ impl From<Row> for User {
             last_login_at: row.last_login_at.map(UtcTime::from_micros),
             metadata: Metadata::known(&row.metadata),
             disabled_reason: row.disabled_reason,
+            tokens_from: UtcTime::from_micros(row.tokens_from),
         }
     }
 }
@@ -131,6 +133,7 @@ pub fn insert_user(conn: &mut Conn, new: &NewUser, now: UtcTime) -> Result<User>
                 users::locale.eq(new.locale.as_str()),
                 users::created_at.eq(now.micros()),
                 users::updated_at.eq(now.micros()),
+                users::tokens_from.eq(now.micros()),
             ))
             .returning(users::all_columns)
             .get_result(conn)?;
@@ -211,6 +214,9 @@ pub fn update_user(
         if let Some(email) = email {
             forget_proof_of_other_address(conn, id, email)?;
         }
+        if let Some(username) = &changes.username {
+            end_tokens_of_other_name(conn, id, username, now)?;
+        }
         let text =
             |form: fn(&Email) -> &str| email.map(|email| email.map(|it| form(it).to_owned()));
         let row: Option<Row> = diesel::update(users::table.find(id.0))
@@ -243,6 +249,20 @@ fn forget_proof_of_other_address(conn: &mut Conn, id: UserId, email: Option<&Ema
         }
         None => account.execute(conn)?,
     };
+    Ok(())
+}
+
+/// Tokens of the Django face name the account: whoever takes the name that it had must not be opened by
+/// them.
+fn end_tokens_of_other_name(
+    conn: &mut Conn,
+    id: UserId,
+    username: &Username,
+    now: UtcTime,
+) -> Result<()> {
+    diesel::update(users::table.find(id.0).filter(users::username.ne(username.as_str())))
+        .set(users::tokens_from.eq(now.micros()))
+        .execute(conn)?;
     Ok(())
 }
 
@@ -393,6 +413,7 @@ pub fn change_email(conn: &mut Conn, user: &User, email: &Email, now: UtcTime) -
         } else {
             user.username.clone()
         };
+        end_tokens_of_other_name(conn, user.id, &username, now)?;
         let row: Row = diesel::update(users::table.find(user.id.0))
             .set((
                 users::email.eq(email.as_str()),

@@ -1,12 +1,21 @@
 //! Passwords that are known from breaches: asked by range, of a real server of this test.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use hallpass::domain::PlainPassword;
+use hallpass::security::breached::{BreachedPasswords, BreachedPasswordsSettings};
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::json;
 
+use crate::missing::needs;
+use crate::smtp::make_certificates;
 use crate::support::{PASSWORD, TestApp, World, link_token, on_both};
 
 /// What the collection holds: long enough, and not in the list of common passwords.
@@ -81,7 +90,8 @@ fn answer(mut stream: TcpStream, manner: Manner, heads: &Mutex<Vec<Vec<String>>>
         Manner::Garbage => ("200 OK", "<html>Welcome to the hotel's network</html>".to_owned()),
         Manner::Flood => ("200 OK", listed(42).repeat(10_000)),
         Manner::Unavailable => ("503 Service Unavailable", listed(42)),
-        Manner::Redirect => ("302 Found\r\nLocation: http://127.0.0.1:9/", String::new()),
+        // To itself, where it would be asked once more.
+        Manner::Redirect => ("302 Found\r\nLocation: /range/00000", String::new()),
         Manner::Silence => return std::thread::sleep(Duration::from_secs(5)),
         Manner::Trickle => {
             let _gone = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n");
@@ -107,6 +117,44 @@ fn suffix(password: &str) -> String {
 
 fn breached(field: &str) -> Vec<(String, String)> {
     vec![(field.to_owned(), "breached".to_owned())]
+}
+
+/// A server over TLS whose certificate nobody vouches for, and what comes of the one connection that it
+/// takes: whether anything was read. `None` (said aloud) without the `openssl` command.
+fn start_with_a_certificate_of_its_own() -> Option<(SocketAddr, Receiver<bool>)> {
+    let folder = tempfile::tempdir().unwrap();
+    let made = make_certificates(folder.path()).then_some(());
+    needs("openssl command (Debian: apt-get install openssl)", made)?;
+    let (certificate, key) = (folder.path().join("server.pem"), folder.path().join("server.key"));
+    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![CertificateDer::from_pem_file(&certificate).unwrap()],
+            PrivateKeyDer::from_pem_file(&key).unwrap(),
+        )
+        .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (tell, told) = channel();
+    std::thread::spawn(move || {
+        let connection = ServerConnection::new(Arc::new(config)).unwrap();
+        let mut stream = StreamOwned::new(connection, listener.accept().unwrap().0);
+        tell.send(stream.read(&mut [0; 1]).is_ok_and(|length| length > 0)).unwrap();
+    });
+    Some((address, told))
+}
+
+#[test]
+fn a_collection_that_cannot_prove_its_name_is_told_nothing() {
+    let Some((address, was_read)) = start_with_a_certificate_of_its_own() else { return };
+    let url = format!("https://localhost:{}/range", address.port());
+    let settings = BreachedPasswordsSettings { url, timeout: Duration::from_secs(5) };
+    let password = PlainPassword::parse(BREACHED).unwrap();
+    let refused = BreachedPasswords::at(&settings).contain(&password).unwrap_err().to_string();
+    assert!(refused.contains("UnknownIssuer"), "{refused}");
+    assert!(!was_read.recv().unwrap(), "the digits went to a stranger");
 }
 
 on_both! {

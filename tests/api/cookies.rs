@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use crate::support::cookies::{Cookies, FRONT_END, SETTINGS};
-use crate::support::{Answer, DAY, PASSWORD, SECOND, TestApp, on_both};
+use crate::support::raw::Raw;
+use crate::support::{Answer, DAY, PASSWORD, SECOND, TestApp, contract_of, on_both};
 
 const MINA: &str = "mina@example.com";
 
@@ -222,6 +223,56 @@ on_both! {
         }
         app.refresh_page(&one).is(200);
         app.refresh_page(&two).is(200);
+    }
+
+    fn of_two_cookies_of_one_name_a_log_out_ends_both(world) {
+        let app = world.app_with(&SETTINGS);
+        app.person(&world, MINA);
+        let (one, two) = (app.log_in_page(MINA).cookies(), app.log_in_page(MINA).cookies());
+        let cookie = format!("{}; {}; __Host-hallpass_refresh=x", one.header(), two.header());
+        let headers = [("origin", FRONT_END), ("cookie", cookie.as_str())];
+        app.post_with("/v1/token-revoke", &headers, &json!({})).is(204);
+        for cookies in [one, two] {
+            app.me(&cookies.access).refused(401, "token_revoked");
+        }
+    }
+
+    fn another_spelling_of_a_name_is_another_cookie(world) {
+        let app = world.app_with(&SETTINGS);
+        app.person(&world, MINA);
+        // Browsers let any host of the same domain set these.
+        for (prefix, word) in [
+            ("__%48ost-hallpass", "_"), ("%5f%5fHost-hallpass", "_"), ("__Host-hallpass", "%5f"),
+            ("\u{a0}__Host-hallpass", "_"), ("\u{2000}__Host-hallpass", "_"),
+            ("__host-hallpass", "_"), ("\"__Host-hallpass", "_"), ("$__Host-hallpass", "_"),
+        ] {
+            let (theirs, own) = (app.log_in_page(MINA).cookies(), app.log_in_page(MINA).cookies());
+            let planted = |name: &str, value: &str| format!("{prefix}{word}{name}={value}");
+            let refresh = planted("refresh", &theirs.refresh);
+            refresh_with(&app, &refresh).refused(401, "refresh_token_unknown");
+            let access = planted("access", &theirs.access);
+            app.send("GET", "/v1/forward-auth", &[("cookie", &access)], "")
+                .refused(401, "authentication_required");
+            // Nor does it stand in the way of the real one.
+            let both = format!("{access}; {refresh}; {}; {refresh}; {access}", own.header());
+            app.send("GET", "/v1/forward-auth", &[("cookie", &both)], "").is(200);
+            let next = refresh_with(&app, &both).is(200).cookies();
+            let both = format!("{refresh}; {}", next.header());
+            let headers = [("origin", FRONT_END), ("cookie", both.as_str())];
+            app.post_with("/v1/token-revoke", &headers, &json!({})).is(204);
+            app.me(&next.access).refused(401, "token_revoked");
+            app.me(&theirs.access).is(200);
+        }
+    }
+
+    fn a_cookie_that_is_not_utf_8_does_not_hide_the_others(world) {
+        let app = world.app_with(&SETTINGS);
+        app.person(&world, MINA);
+        let own = app.log_in_page(MINA).is(200).cookies();
+        let mut raw = Raw::to(&app);
+        raw.send(b"GET /v1/forward-auth HTTP/1.1\r\nHost: a\r\nCookie: q=\xe9; \xe9; ");
+        raw.send(format!("{}\r\n\r\n", own.header()));
+        contract_of("GET", "/v1/forward-auth", raw.answer().unwrap()).is(200);
     }
 
     fn cookies_of_others_on_the_same_host_do_no_harm(world) {

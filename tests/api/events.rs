@@ -353,6 +353,47 @@ on_both! {
         assert!(events.iter().all(|it| it.get("actor_id").is_none()), "{events:#?}");
     }
 
+    fn each_of_two_staff_is_noted_with_the_same_change(world) {
+        let app = world.app();
+        let (staff, other) = (staff(&app, &world), app.superuser(&world, "noa@example.com"));
+        let id = user_id(&app, &app.person(&world, MINA));
+        let path = format!("/v1/users/{id}");
+        for (by, name) in [(&staff, "mina1"), (&other, "mina2"), (&other, "mina3")] {
+            as_holder(&app, by, "PATCH", &path, &json!({"username": name})).is(200);
+        }
+        let (staff_id, other_id) = (user_id(&app, &staff), user_id(&app, &other));
+        let events = of(&app, &staff, id);
+        assert_eq!(kinds(&events, 3), ["profile_changed: username"; 3]);
+        let actors = events[..3].iter().map(|it| it["actor_id"].as_i64().unwrap());
+        assert_eq!(actors.collect::<Vec<_>>(), [other_id, other_id, staff_id]);
+    }
+
+    fn what_people_change_on_the_django_face_is_noted_with_network_and_device(world) {
+        let app = world.app();
+        let mina = app.person(&world, MINA);
+        let path = format!("/users/{}/", user_id(&app, &mina));
+        let django = |user: &str, body: &Value| {
+            let basic = base64(&format!("{user}:{PASSWORD}"));
+            let headers =
+                [("authorization", basic.as_str()), ("content-type", "application/json"), FIREFOX];
+            app.send_undocumented("PATCH", &path, &headers, body.to_string()).is(200);
+        };
+        // There is no session on this face: a change in one does not stand for a change here.
+        as_holder(&app, &mina, "PATCH", "/v1/me", &json!({"username": "mina1"})).is(200);
+        django("mina1", &json!({"username": "mina2"}));
+        django("mina2", &json!({"username": "mina3"}));
+        django("mina3", &json!({"email": "mina@new.example"}));
+        let events = own(&app, &mina);
+        let expected =
+            ["email_changed", "profile_changed: username", "profile_changed: username", "logged_in: otp"];
+        assert_eq!(kinds(&events, 4), expected);
+        for event in &events[..2] {
+            assert_eq!((&event["session_id"], &event["by_staff"]), (&Value::Null, &json!(false)));
+            assert_eq!(event["network"], "127.0.0.0/24");
+            assert_eq!(event["device"], "Firefox on Windows");
+        }
+    }
+
     fn an_invitation_is_noted_until_it_is_taken(world) {
         let app = world.app();
         let staff = staff(&app, &world);

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hallpass::clock::ManualClock;
+use hallpass::domain::UtcTime;
 use hallpass::flows::{Flows, NotRotated};
 use jsonwebtoken::decode_header;
 
@@ -20,7 +22,18 @@ const OFF: &[(&str, &str)] = &[("HALLPASS_KEY_ROTATION", "off")];
 
 /// An instance whose background work the test does itself.
 fn instance(world: &World, settings: &[(&str, &str)]) -> Flows {
-    hallpass::app::build_flows(&world.config(settings), Arc::new(world.clock.clone())).unwrap()
+    let clock = Arc::new(world.clock.clone());
+    let flows = hallpass::app::build_flows(&world.config(settings), clock).unwrap();
+    // What a service does at its start: where there is no key yet, it makes the first.
+    flows.tend_keys().unwrap();
+    flows
+}
+
+/// One whose clock is ahead by so much, and which has done nothing yet.
+fn instance_ahead(world: &World, span: Duration) -> Flows {
+    let clock = ManualClock::at(UtcTime::from_seconds(world.now()));
+    clock.advance(span);
+    hallpass::app::build_flows(&world.config(OFF), Arc::new(clock)).unwrap()
 }
 
 fn kids(app: &TestApp) -> Vec<String> {
@@ -83,7 +96,11 @@ on_both! {
         world.advance(SECOND);
         assert_eq!(kids(&app), [new.as_str()]);
         app.me(&last_of_old).refused(401, "token_invalid");
-        world.advance(MINUTE);
+        world.advance(shortly_before(DAY));
+        scheduler.sync().unwrap();
+        scheduler.tend_keys().unwrap();
+        assert_eq!(world.count("signing_keys"), 2);
+        world.advance(SECOND);
         wait_for("the old key to be removed", || (world.count("signing_keys") == 1).then_some(()));
         tokens = app.refresh(&tokens.refresh).is(200).tokens();
         app.me(&tokens.access).is(200);
@@ -216,6 +233,11 @@ on_both! {
         let refused = refused.err().expect("no start").to_string();
         assert!(refused.contains("HALLPASS_SECRET"), "{refused}");
 
+        // It stands for none, so the key that signs is not over.
+        world.advance(2 * DAY);
+        let_it_look();
+        assert_eq!(world.count("signing_keys"), 2);
+
         // With none left that it could use, it signs with those it has, and makes another.
         world.execute("DELETE FROM signing_keys");
         let made = wait_for("a new key", || Some(kids(&app)).filter(|kids| *kids != known));
@@ -257,6 +279,35 @@ on_both! {
         assert_eq!(kids(&eddsa), [kid_of(&new.access)]);
     }
 
+    fn an_instance_whose_clock_is_ahead_takes_no_key_away(world) {
+        let app = world.app_with(OFF);
+        let hasty = instance_ahead(&world, 120 * MINUTE);
+        let tokens = app.person(&world, MINA);
+        instance(&world, OFF).rotate_keys().unwrap();
+        hasty.sync().unwrap();
+        hasty.tend_keys().unwrap();
+        assert_eq!(world.count("signing_keys"), 2);
+        let_it_look();
+        app.me(&tokens.access).is(200);
+        let next = app.refresh(&tokens.refresh).is(200).tokens();
+        assert_eq!(kid_of(&next.access), kid_of(&tokens.access));
+    }
+
+    fn a_first_key_that_a_clock_ahead_has_made_is_replaced_in_twenty_minutes_all_the_same(world) {
+        instance_ahead(&world, DAY).tend_keys().unwrap();
+        let app = world.app_with(OFF);
+        let early = app.person(&world, MINA);
+        let operator = instance(&world, OFF);
+        let rotation = operator.rotate_keys().unwrap();
+        assert_eq!(rotation.signs_from.seconds(), world.now() + 20 * 60);
+        assert_ne!(rotation.kid, kid_of(&early.access));
+        assert_eq!(operator.rotate_keys().unwrap(), rotation);
+        assert_eq!(wait_for_keys(&app, 2), [kid_of(&early.access), rotation.kid.clone()]);
+        world.advance(20 * MINUTE);
+        let next = app.log_in(MINA, PASSWORD).is(200).tokens();
+        assert_eq!(kid_of(&next.access), rotation.kid);
+    }
+
     fn keys_of_every_algorithm_take_over(world) {
         for algorithm in ["ES256", "EdDSA", "RS256"] {
             let settings = [OFF, &[("HALLPASS_JWT_ALGORITHM", algorithm)]].concat();
@@ -270,6 +321,22 @@ on_both! {
             assert_eq!(header.kid, Some(rotation.kid));
             assert_eq!(format!("{:?}", header.alg), algorithm);
             app.me(&next.access).is(200);
+        }
+    }
+
+    fn to_a_shared_secret_and_back_access_tokens_are_void_and_people_stay_logged_in(world) {
+        let shared = [
+            ("HALLPASS_JWT_ALGORITHM", "HS256"),
+            ("HALLPASS_JWT_SECRET", "shared with the services that check tokens"),
+        ];
+        let mut tokens = world.app_with(OFF).person(&world, MINA);
+        for settings in [&shared[..], OFF] {
+            let app = world.app_with(settings);
+            app.me(&tokens.access).refused(401, "token_invalid");
+            let next = app.refresh(&tokens.refresh).is(200).tokens();
+            assert_eq!(next.session, tokens.session);
+            app.me(&next.access).is(200);
+            tokens = next;
         }
     }
 

@@ -11,6 +11,8 @@
 mod enough;
 #[path = "../support/missing.rs"]
 mod missing;
+#[path = "../support/smtp.rs"]
+mod smtp;
 mod support;
 
 mod access;
@@ -25,6 +27,7 @@ mod client_address;
 mod cookies;
 mod cors;
 mod delete_account;
+mod django_tokens;
 mod edge;
 mod events;
 mod export;

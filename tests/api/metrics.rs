@@ -34,6 +34,14 @@ on_both! {
         assert!(metric(&app, r#"hallpass_http_requests_total{method="other",path="other",status="404"}"#) >= 1.0);
     }
 
+    fn a_refusal_of_the_django_face_is_counted_as_what_it_is(world) {
+        let app = world.app();
+        app.send_undocumented("GET", "/users/", &[("accept", "image/png")], "").is(406);
+        let other = r#"hallpass_http_requests_total{method="other",path="other",status="#;
+        assert_eq!(metric(&app, &format!("{other}\"406\"}}")), 1.0);
+        assert_eq!(metric(&app, &format!("{other}\"500\"}}")), 0.0);
+    }
+
     fn heads_that_cannot_be_read_are_counted(world) {
         let app = world.app();
         let mut raw = Raw::to(&app);

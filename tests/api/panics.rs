@@ -11,8 +11,10 @@ use hallpass::app::build_flows;
 use hallpass::clock::SystemClock;
 use hallpass::http::blocking::State;
 use hallpass::http::browsers::Browsers;
-use hallpass::http::middleware::{Https, surround};
+use hallpass::http::cors;
+use hallpass::http::middleware::{Https, catch_panic, surround};
 
+use crate::support::cookies::FRONT_END;
 use crate::support::raw::Raw;
 use crate::support::{Answer, World};
 
@@ -35,6 +37,8 @@ fn with_a_service_that_panics(test: impl FnOnce(SocketAddr)) {
                 App::new()
                     .app_data(state.clone())
                     .app_data(Https(false))
+                    .wrap(from_fn(catch_panic))
+                    .wrap(cors::allow(&[FRONT_END.to_owned()]))
                     .wrap(from_fn(surround))
                     .route("/fine", web::get().to(HttpResponse::NoContent))
                     .route("/handler", web::get().to(panics_at_once))
@@ -61,7 +65,7 @@ async fn panics_while_waiting(state: web::Data<State>) -> actix_web::Result<Http
 }
 
 fn ask(raw: &mut Raw, path: &str) -> Answer {
-    raw.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+    raw.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\nOrigin: {FRONT_END}\r\n\r\n"));
     raw.answer().expect("an answer")
 }
 
@@ -76,6 +80,9 @@ fn a_panic_is_a_500_that_tells_nothing_and_the_connection_goes_on() {
                 let answer = ask(&mut raw, path).refused(500, "internal_error");
                 assert_eq!(answer.header("content-type"), Some("application/problem+json"));
                 assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+                // A page of a front end elsewhere can read it.
+                assert_eq!(answer.header("access-control-allow-origin"), Some(FRONT_END));
+                assert_eq!(answer.header("access-control-allow-credentials"), Some("true"));
                 let id = answer.header("x-request-id").expect("an id").to_owned();
                 assert_eq!(answer.text("request_id"), id);
                 assert!(!answer.shown().contains("canary"), "{}", answer.shown());

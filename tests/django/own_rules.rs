@@ -55,6 +55,7 @@ fn a_failing_database_is_never_told_as_a_wrong_password() {
         let reply = send(&service, method, target, &headers, body);
         assert_eq!(reply.status, 503, "{method} {target}: {}", reply.body);
         assert_eq!(json(&reply), json!({"detail": "Service temporarily unavailable."}));
+        assert_eq!(reply.header("retry-after"), Some("2"), "{method} {target}");
     }
 }
 

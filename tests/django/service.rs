@@ -8,9 +8,9 @@ use std::thread::JoinHandle;
 
 use actix_web::dev::ServerHandle;
 use hallpass::app::{self, App};
-use hallpass::clock::{Clock as _, SystemClock};
+use hallpass::clock::SystemClock;
 use hallpass::config::{Config, Source};
-use hallpass::domain::{Email, Locale, PlainPassword, Username};
+use hallpass::domain::{Email, Locale, PlainPassword, Username, UtcTime};
 use hallpass::security::hasher::Hasher;
 use hallpass::store::Error;
 use hallpass::store::users::{self, NewUser, UserChanges};
@@ -85,7 +85,8 @@ fn add_accounts(config: &Config) {
             is_superuser: is_staff,
             locale: Locale::default(),
         };
-        let now = SystemClock.now();
+        // Tokens of every age are from after that, like those of a site that was moved.
+        let now = UtcTime::from_seconds(0);
         let inactive = UserChanges { is_active: Some(false), ..UserChanges::default() };
         db.write(move |conn| {
             let user = users::insert_user(conn, &new, now)?;

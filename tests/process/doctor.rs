@@ -1,5 +1,7 @@
 //! `hallpass doctor`: what is right, what deserves a look, what is wrong.
 
+use std::fs;
+
 use crate::postgres::free_port;
 use crate::service::Setup;
 
@@ -18,6 +20,18 @@ fn is_well(setup: &Setup) {
         assert!(line(&report.stdout, name).starts_with("ok   "), "{}", report.stdout);
     }
     assert!(line(&report.stdout, "public URL").starts_with("look "), "{}", report.stdout);
+    assert!(!setup.folder().join("data/secret").exists(), "it looks, and makes nothing");
+}
+
+#[test]
+fn keys_that_no_secret_here_can_open_are_told() {
+    let setup = Setup::on_sqlite();
+    setup.start().stop();
+    fs::remove_file(setup.folder().join("data/secret")).unwrap();
+    let report = setup.run(&["doctor"]);
+    assert!(!report.success);
+    assert!(line(&report.stdout, "keys").starts_with("BAD  "), "{}", report.stdout);
+    assert!(!setup.folder().join("data/secret").exists());
 }
 
 #[test]
@@ -62,7 +76,7 @@ fn log_ins_that_all_seem_to_come_from_one_place_deserve_a_look() {
     assert!(line(&report, "proxies").starts_with("look "), "{report}");
     assert!(report.contains("20 of the last 20 log-ins came from 127.0.0.0/24"), "{report}");
     // Where it matters most: the database of a service that is in production.
-    let secret = std::fs::read_to_string(setup.folder().join("data/secret")).unwrap();
+    let secret = fs::read_to_string(setup.folder().join("data/secret")).unwrap();
     let report = setup
         .with("HALLPASS_ENV", "production")
         .with("HALLPASS_SECRET", secret.trim())

@@ -86,6 +86,19 @@ impl Mailbox {
         }
     }
 
+    /// Waits until so many mails with a code came to an address and returns the codes, the oldest first.
+    pub fn codes_for(&self, address: &str, count: usize) -> Vec<String> {
+        let started = Instant::now();
+        loop {
+            let codes = self.codes().remove(address).unwrap_or_default();
+            if codes.len() >= count {
+                return codes;
+            }
+            assert!(started.elapsed() < Duration::from_secs(20), "{address} has {codes:?}");
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     /// Waits for the mail to one address and returns its code.
     pub fn code_for(&self, address: &str) -> String {
         let (mut codes, _) = self.wait_for([address], Duration::from_secs(20));

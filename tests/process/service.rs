@@ -94,7 +94,11 @@ impl Setup {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hallpass"));
+        self.command_of(Path::new(env!("CARGO_BIN_EXE_hallpass")), arguments)
+    }
+
+    fn command_of(&self, program: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command.args(arguments).current_dir(self.folder());
         command.env_clear().envs(self.settings.iter().cloned()).stdin(Stdio::null());
         command
@@ -167,6 +171,11 @@ impl Setup {
         self.start_with(self.command(&[]))
     }
 
+    /// The same with another program: that of another version.
+    pub fn start_program(&self, program: &Path) -> Service {
+        self.start_with(self.command_of(program, &[]))
+    }
+
     /// The same with the few open files that service managers allow at first.
     pub fn start_with_few_files(&self) -> Service {
         let mut command = Command::new("sh");
@@ -236,8 +245,17 @@ impl Service {
 
     /// The memory it holds, in KiB.
     pub fn resident_kib(&self) -> u64 {
+        self.memory_kib("VmRSS:")
+    }
+
+    /// The most that it ever held.
+    pub fn peak_resident_kib(&self) -> u64 {
+        self.memory_kib("VmHWM:")
+    }
+
+    fn memory_kib(&self, measure: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(measure)).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 

@@ -69,6 +69,21 @@ fn a_dot_env_file_is_read_and_the_environment_wins() {
 }
 
 #[test]
+fn a_dollar_sign_in_a_dot_env_file_does_not_make_another_secret() {
+    let setup = Setup::on_sqlite();
+    setup.write(".env", "HALLPASS_SECRET=a$hunter2-hunter2-hunter2-hunter2-hunter2\n");
+    let finished = setup.run(&["serve"]);
+    assert!(!finished.success);
+    assert!(finished.stderr.contains("HALLPASS_SECRET: has a `$`"), "{}", finished.stderr);
+    assert!(!finished.stderr.contains("hunter2"), "{}", finished.stderr);
+    setup.write(".env", "HALLPASS_SECRET='a$hunter2-hunter2-hunter2-hunter2-hunter2'\n");
+    setup.start().stop();
+    // The environment has no such quotes: the keys open, so it is the same secret.
+    fs::remove_file(setup.folder().join(".env")).unwrap();
+    setup.with("HALLPASS_SECRET", "a$hunter2-hunter2-hunter2-hunter2-hunter2").start().stop();
+}
+
+#[test]
 fn secrets_come_from_files_too() {
     let setup = Setup::on_sqlite()
         .with("HALLPASS_SECRET_FILE", "secret.txt")
@@ -81,9 +96,11 @@ fn secrets_come_from_files_too() {
     service.stop();
     // The same secret by the other way opens the same keys: the line end did not count.
     let same = "hunter2-hunter2-hunter2-hunter2-hunter2";
-    let finished = setup.with("HALLPASS_SECRET", same).run(&["serve"]);
-    assert!(!finished.success);
-    assert!(finished.stderr.contains("HALLPASS_SECRET: is set twice"), "{}", finished.stderr);
+    let setup = setup.with("HALLPASS_SECRET", same);
+    let twice = setup.run(&["serve"]);
+    assert!(!twice.success);
+    assert!(twice.stderr.contains("HALLPASS_SECRET: is set twice"), "{}", twice.stderr);
+    setup.without("HALLPASS_SECRET_FILE").start().stop();
 }
 
 #[test]

@@ -73,6 +73,8 @@ fn account(django: DjangoUser, addresses: &[DjangoAddress], now: UtcTime) -> Use
         last_login_at: django.last_login,
         metadata: Metadata::default(),
         disabled_reason: None,
+        // The site's own tokens go on.
+        tokens_from: UtcTime::from_micros(0),
     }
 }
 

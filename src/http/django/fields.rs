@@ -212,10 +212,12 @@ fn is_literal(domain: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::django::value::Number;
+    use crate::http::django::value::{Number, Values};
 
     fn json(name: &str, value: Value) -> Fields {
-        Fields { values: [(name.to_owned(), value)].into(), from_form: false }
+        let mut values = Values::default();
+        values.insert(name, value);
+        Fields { values, from_form: false }
     }
 
     fn form(name: &str, value: &str) -> Fields {
@@ -223,12 +225,12 @@ mod tests {
     }
 
     fn text(value: Value) -> Result<String, Faults> {
-        required_text(&json("x", value), "x")
+        required_text(&json("token", value), "token")
     }
 
     #[test]
     fn a_text_field_refuses_what_is_no_text() {
-        assert_eq!(required_text(&Fields::default(), "x"), Err(one(REQUIRED)));
+        assert_eq!(required_text(&Fields::default(), "token"), Err(one(REQUIRED)));
         assert_eq!(text(Value::Null), Err(one(NULL)));
         assert_eq!(text(Value::text(" \u{1c}\u{3000} ")), Err(one(BLANK)));
         assert_eq!(text(Value::Bool(true)), Err(one(NO_STRING)));
@@ -302,7 +304,7 @@ mod tests {
 
     #[test]
     fn a_flag_takes_the_words_of_forms() {
-        let check = |value| flag(&json("f", value), "f", false);
+        let check = |value| flag(&json("is_staff", value), "is_staff", false);
         assert_eq!(check(Value::text("Yes")), Ok(Some(true)));
         assert_eq!(check(Value::Number(Number::from_json("0.0"))), Ok(Some(false)));
         for bad in [Value::text("yEs"), Value::text(""), Value::Composite] {
@@ -313,9 +315,9 @@ mod tests {
 
     #[test]
     fn a_form_without_a_flag_means_false_unless_it_is_partial() {
-        assert_eq!(flag(&form("x", ""), "f", false), Ok(Some(false)));
-        assert_eq!(flag(&form("x", ""), "f", true), Ok(None));
-        assert_eq!(flag(&form("f", ""), "f", false), Ok(None));
-        assert_eq!(flag(&json("x", Value::Null), "f", false), Ok(None));
+        assert_eq!(flag(&form("token", ""), "is_staff", false), Ok(Some(false)));
+        assert_eq!(flag(&form("token", ""), "is_staff", true), Ok(None));
+        assert_eq!(flag(&form("is_staff", ""), "is_staff", false), Ok(None));
+        assert_eq!(flag(&json("token", Value::Null), "is_staff", false), Ok(None));
     }
 }

@@ -11,7 +11,7 @@ use base64::{
 use super::{
     charset::{self, Charset},
     header::Parametrised,
-    value::{Value, strip},
+    value::{Value, Values, strip},
 };
 
 /// Django looks for the headers of a part in this many bytes.
@@ -19,9 +19,13 @@ const MAX_PART_HEADERS: usize = 1024;
 const MAX_BOUNDARY: usize = 201;
 
 /// `a=1&b=2`, the last of equal names.
-pub fn urlencoded(body: &[u8], charset: Charset) -> HashMap<String, Value> {
+pub fn urlencoded(body: &[u8], charset: Charset) -> Values {
     let text = charset.decode(body).unwrap_or_else(|_| charset::latin1(body));
-    pairs(&text, charset).map(|(name, value)| (name, Value::text(value))).collect()
+    let mut values = Values::default();
+    for (name, value) in pairs(&text, charset) {
+        values.insert(&name, Value::text(value));
+    }
+    values
 }
 
 /// The last value of `name` in a query string.
@@ -58,11 +62,7 @@ fn unquote(text: &str, charset: Charset) -> String {
 /// The fields of a multipart body; a file stands for a value no field takes.
 ///
 /// The error is the text the reference gives. Whatever else is broken is skipped, as it does.
-pub fn multipart(
-    body: &[u8],
-    content_type: &str,
-    charset: Charset,
-) -> Result<HashMap<String, Value>, String> {
+pub fn multipart(body: &[u8], content_type: &str, charset: Charset) -> Result<Values, String> {
     if !content_type.starts_with("multipart/") {
         return Err(format!("Invalid Content-Type: {content_type}"));
     }
@@ -74,15 +74,15 @@ pub fn multipart(
         Some(boundary) if is_boundary(boundary) => boundary,
         other => return Err(format!("Invalid boundary in multipart: {}", other.unwrap_or("None"))),
     };
-    let mut texts = HashMap::new();
-    let mut files = HashMap::new();
+    let mut values = Values::default();
     for part in parts(body, format!("--{boundary}").as_bytes()) {
         let Some((name, value)) = field(part, charset) else { continue };
-        let kind = if value == Value::Composite { &mut files } else { &mut texts };
-        kind.insert(name, value);
+        // A file wins over texts of the same name, whichever comes first.
+        if values.get(&name) != Some(&Value::Composite) {
+            values.insert(&name, value);
+        }
     }
-    texts.extend(files);
-    Ok(texts)
+    Ok(values)
 }
 
 fn is_boundary(boundary: &str) -> bool {
@@ -92,17 +92,16 @@ fn is_boundary(boundary: &str) -> bool {
 }
 
 /// What stands between the boundaries, without the line break before each.
-fn parts<'body>(body: &'body [u8], boundary: &[u8]) -> Vec<&'body [u8]> {
-    let mut parts = Vec::new();
-    let mut rest = body;
-    while let Some(end) = find(rest, boundary) {
-        let part = &rest[..end];
+fn parts<'body>(body: &'body [u8], boundary: &[u8]) -> impl Iterator<Item = &'body [u8]> {
+    let mut rest = Some(body);
+    std::iter::from_fn(move || {
+        let body = rest?;
+        let Some(end) = find(body, boundary) else { return rest.take() };
+        rest = Some(&body[end + boundary.len()..]);
+        let part = &body[..end];
         let part = part.strip_suffix(b"\n").unwrap_or(part);
-        parts.push(part.strip_suffix(b"\r").unwrap_or(part));
-        rest = &rest[end + boundary.len()..];
-    }
-    parts.push(rest);
-    parts
+        Some(part.strip_suffix(b"\r").unwrap_or(part))
+    })
 }
 
 fn field(part: &[u8], charset: Charset) -> Option<(String, Value)> {
@@ -171,22 +170,29 @@ pub fn lenient_base64(text: &[u8]) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
-    fn form(body: &[u8]) -> HashMap<String, Value> {
+    #[track_caller]
+    fn text(values: &Values, name: &str) -> String {
+        match values.get(name) {
+            Some(Value::Text(text)) => text.content.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn form(body: &[u8]) -> Values {
         urlencoded(body, Charset::Utf8)
     }
 
     #[test]
     fn names_and_values_are_decoded_and_the_last_of_equal_names_wins() {
-        let fields = form("a=x&%61=%ed%95%9c+é%zz&b&&=n".as_bytes());
-        assert_eq!(fields["a"], Value::text("한 é%zz"));
-        assert_eq!(fields["b"], Value::text(""));
-        assert_eq!(fields[""], Value::text("n"));
+        let values = form("token=x&%74oken=%ed%95%9c+é%zz&email&&=n".as_bytes());
+        assert_eq!(text(&values, "token"), "한 é%zz");
+        assert_eq!(text(&values, "email"), "");
     }
 
     #[test]
     fn escapes_are_in_the_declared_charset() {
-        assert_eq!(urlencoded(b"a=%e9", Charset::Latin1)["a"], Value::text("é"));
-        assert_eq!(form(b"a=%e9")["a"], Value::text("\u{fffd}"));
+        assert_eq!(text(&urlencoded(b"token=%e9", Charset::Latin1), "token"), "é");
+        assert_eq!(text(&form(b"token=%e9"), "token"), "\u{fffd}");
     }
 
     #[test]
@@ -195,27 +201,28 @@ mod tests {
         assert_eq!(query_value("x=format", "format"), None);
     }
 
-    fn multi(body: &str) -> HashMap<String, Value> {
+    fn multi(body: &str) -> Values {
         multipart(body.as_bytes(), "multipart/form-data; boundary=B", Charset::Utf8).unwrap()
     }
 
     #[test]
     fn the_fields_of_a_multipart_body_are_found() {
-        let body = "x\r\n--B\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n\
+        let body = "x\r\n--B\r\nContent-Disposition: form-data; name=\"token\"\r\n\r\n1\r\n\
                     --B\r\nother: x\r\n\r\nskipped\r\n\
-                    --B\r\ncontent-disposition: form-data; name=b\r\n\
+                    --B\r\ncontent-disposition: form-data; name=email\r\n\
                     Content-Transfer-Encoding: base64\r\n\r\nYg==\r\n--B--\r\n";
-        let fields = multi(body);
-        assert_eq!(fields.len(), 2);
-        assert_eq!(fields["a"], Value::text("1"));
-        assert_eq!(fields["b"], Value::text("b"));
+        let values = multi(body);
+        assert_eq!(text(&values, "token"), "1");
+        assert_eq!(text(&values, "email"), "b");
     }
 
     #[test]
     fn a_file_wins_over_a_text_of_the_same_name() {
-        let file = "--B\r\nContent-Disposition: form-data; name=a; filename=x\r\n\r\n1\r\n";
-        let text = "--B\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--B--";
-        assert_eq!(multi(&format!("{file}{text}"))["a"], Value::Composite);
+        let file = "--B\r\nContent-Disposition: form-data; name=token; filename=x\r\n\r\n1\r\n";
+        let text = "--B\r\nContent-Disposition: form-data; name=token\r\n\r\n1\r\n";
+        for body in [format!("{file}{text}--B--"), format!("{text}{file}--B--")] {
+            assert_eq!(multi(&body).get("token"), Some(&Value::Composite));
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::header;
-use actix_web::web::{BytesMut, Payload};
+use actix_web::web::Payload;
 
 use super::{
     body::{self, Unreadable},
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::domain::Device;
 use crate::flows::Entrance;
-use crate::http::body::collect;
+use crate::http::body::{Collected, collect};
 use crate::http::code::Code;
 
 /// A request of this face.
@@ -33,7 +33,7 @@ pub struct Request {
     /// Where links in the answer begin, as `http://host`.
     pub origin: String,
     content_type: String,
-    body: Result<BytesMut, Code>,
+    body: Result<Collected, Code>,
 }
 
 /// Why a request has no fields to look at.
@@ -63,7 +63,7 @@ impl Request {
         let method = request.method().as_str().to_owned();
         let body = match method.as_str() {
             "POST" | "PUT" | "PATCH" => collect(payload.into_inner(), body::MAX_BYTES).await,
-            _ => Ok(BytesMut::new()),
+            _ => Ok(Collected::default()),
         };
         Self {
             method,
@@ -81,7 +81,7 @@ impl Request {
     /// Reads the fields.
     pub fn fields(&self) -> Result<super::value::Fields, NoFields> {
         let body = self.body.as_ref().map_err(|code| NoFields::NotReceived(*code))?;
-        match body::read(body, &self.content_type).map_err(NoFields::Unreadable)? {
+        match body::read(&body.bytes, &self.content_type).map_err(NoFields::Unreadable)? {
             Submitted::Fields(fields) => Ok(fields),
             Submitted::Null => Err(NoFields::Null),
             Submitted::Other(name) => Err(NoFields::NoObject(name)),

@@ -85,7 +85,8 @@ fn change(
             return Err(faults([("username", Some(one(BAD_USERNAME)))]));
         }
     }
-    let changed = flows.django_update_user(caller, user.id, wanted).map_err(clash)?;
+    let device = &request.entrance.device;
+    let changed = flows.django_update_user(caller, user.id, wanted, device).map_err(clash)?;
     changed.map(|user| Answer::ok(shown(&user, request))).ok_or_else(Answer::not_found)
 }
 

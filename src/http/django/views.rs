@@ -123,11 +123,14 @@ fn obtain_token(flows: &Flows, request: &Request, fields: &Fields) -> Result<Str
             return Err(faults([("username", username.err()), ("password", password.err())]));
         }
     };
-    // A password too long for any account is wrong for each.
-    let password =
-        PlainPassword::parse(&password).map_err(|_| Answer::non_field_error(CANNOT_LOG_IN))?;
+    let wrong = || Answer::non_field_error(CANNOT_LOG_IN);
+    // A name or a password too long for any account is wrong for each.
+    if username.chars().count() > fields::MAX_EMAIL {
+        return Err(wrong());
+    }
+    let password = PlainPassword::parse(&password).map_err(|_| wrong())?;
     flows.django_log_in(&username, &password, &request.entrance).map_err(|error| match error {
-        Error::InvalidCredentials => Answer::non_field_error(CANNOT_LOG_IN),
+        Error::InvalidCredentials => wrong(),
         other => failure(other),
     })
 }
@@ -162,7 +165,7 @@ pub fn no_answer(code: Code) -> Answer {
             StatusCode::PAYLOAD_TOO_LARGE,
             "Request body exceeded settings.DATA_UPLOAD_MAX_MEMORY_SIZE.",
         ),
-        Code::Overloaded => Answer::unavailable(code.retry_after()),
+        Code::Overloaded | Code::Unavailable => Answer::unavailable(code.retry_after()),
         Code::InternalError => Answer::internal_error(),
         other => Answer::detail(other.status(), other.title()),
     }
@@ -177,7 +180,7 @@ pub fn failure(error: Error) -> Answer {
         Error::Overloaded => no_answer(Code::Overloaded),
         Error::Unavailable(cause) => {
             tracing::warn!(cause, "unavailable");
-            Answer::unavailable(None)
+            no_answer(Code::Unavailable)
         }
         other => {
             tracing::error!(error = %other, "the Django face failed");

@@ -96,7 +96,7 @@ where
                        Client(device): Client,
                        payload: web::Payload| async move {
         let body = collect(payload.into_inner(), MAX_BODY).await?;
-        let form = Form { device, ..read_form(&body) };
+        let form = Form { device, ..read_form(&body.bytes) };
         let token = form.token.clone();
         let view = act(state.clone(), form).await;
         render(&state, &request, path, view, token.expose())

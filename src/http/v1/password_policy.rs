@@ -26,7 +26,8 @@ pub struct PublicPolicy {
     /// Passwords that attackers try first are refused (`too_common`).
     #[schema(example = true)]
     refuses_common: bool,
-    /// Passwords that contain the person's own address or name are refused (`too_similar`).
+    /// Passwords that contain the person's own address or name, or a part of either of at least 4
+    /// characters, are refused (`too_similar`). The domain of the address alone is none.
     #[schema(example = true)]
     refuses_own_name: bool,
     /// Passwords known from breaches of other services are refused (`breached`).

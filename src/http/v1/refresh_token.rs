@@ -7,7 +7,7 @@ use super::token_pair::Transport;
 use crate::domain::{Fault, PlainToken};
 use crate::flows::FieldFault;
 use crate::http::body::{Body, Fields};
-use crate::http::browsers::{Browsers, refresh_cookie};
+use crate::http::browsers::{Browsers, refresh_cookies};
 use crate::http::error::ApiError;
 use crate::http::schema::{No, Yes};
 
@@ -59,22 +59,23 @@ impl Body for RefreshTokenBody {
 }
 
 impl RefreshTokenBody {
-    /// The token and where it came from; none where the cookie was to have it and is not there. A token
-    /// that came one way is never answered the other way.
+    /// The token and where it came from; none where the cookie was to have it and is not there, several
+    /// where there are several cookies of that name. A token that came one way is never answered the
+    /// other way.
     pub fn presented(
         self,
         request: &HttpRequest,
         browsers: &Browsers,
-    ) -> Result<(Option<PlainToken>, Transport), ApiError> {
+    ) -> Result<(Vec<PlainToken>, Transport), ApiError> {
         let wants_cookie = self.use_cookie == Some(true);
         browsers.check(request, wants_cookie)?;
         let fault = |fault| ApiError::invalid(vec![FieldFault::new("refresh_token", fault)]);
-        match (self.refresh_token, refresh_cookie(request)) {
-            (Some(_), _) if wants_cookie => Err(fault(Fault::InvalidFormat)),
-            (Some(token), _) => Ok((Some(token), Transport::Body)),
-            (None, Some(token)) => Ok((Some(token), Transport::Cookie)),
-            (None, None) if wants_cookie => Ok((None, Transport::Cookie)),
-            (None, None) => Err(fault(Fault::Required)),
+        let in_cookies = refresh_cookies(request);
+        match self.refresh_token {
+            Some(_) if wants_cookie => Err(fault(Fault::InvalidFormat)),
+            Some(token) => Ok((vec![token], Transport::Body)),
+            None if in_cookies.is_empty() && !wants_cookie => Err(fault(Fault::Required)),
+            None => Ok((in_cookies, Transport::Cookie)),
         }
     }
 }

@@ -28,8 +28,9 @@ pub async fn handle(
     Client(device): Client,
     Json(body): Json<RefreshTokenBody>,
 ) -> Result<HttpResponse, ApiError> {
-    let (token, transport) = body.presented(&request, &state.browsers)?;
-    let token = token.ok_or(Code::RefreshTokenUnknown)?;
+    let (tokens, transport) = body.presented(&request, &state.browsers)?;
+    // Which of two cookies is meant nobody knows.
+    let [token] = <[_; 1]>::try_from(tokens).map_err(|_| Code::RefreshTokenUnknown)?;
     let pair = state.run(move |flows| flows.refresh(&token, &device)).await?;
     let mut answer = HttpResponse::Ok();
     let pair = transport.deliver(pair, &state.browsers, &mut answer);

@@ -27,10 +27,9 @@ pub async fn handle(
     Client(device): Client,
     Json(body): Json<RefreshTokenBody>,
 ) -> Result<HttpResponse, ApiError> {
-    let (token, transport) = body.presented(&request, &state.browsers)?;
-    if let Some(token) = token {
-        state.run(move |flows| flows.log_out(&token, &device)).await?;
-    }
+    let (tokens, transport) = body.presented(&request, &state.browsers)?;
+    // Of several cookies one may be the session that is to end; whoever has its token may end each.
+    state.run(move |flows| tokens.iter().try_for_each(|it| flows.log_out(it, &device))).await?;
     let mut answer = HttpResponse::NoContent();
     if transport == Transport::Cookie {
         for cookie in state.browsers.no_cookies() {

@@ -48,12 +48,13 @@ fn user() -> User {
         last_login_at: None,
         metadata: Metadata::default(),
         disabled_reason: None,
+        tokens_from: UtcTime::from_micros(0),
     }
 }
 
 #[test]
 fn an_issued_token_has_the_claims_of_the_reference() {
-    let token = tokens().issue(&user(), &Origin::at(now()), now());
+    let token = tokens().issue(&user(), &Origin::of(&user(), now()), now());
     let mut parts = token.split('.');
     let header = decode(parts.next().unwrap()).unwrap();
     assert_eq!(Value::Object(header), json!({"typ": "JWT", "alg": "HS256"}));
@@ -70,7 +71,7 @@ fn an_issued_token_has_the_claims_of_the_reference() {
     );
     let claims = tokens().check(&token, now()).unwrap();
     assert_eq!(claims.username().as_deref(), Some("김 \"x\""));
-    assert_eq!(claims.origin(now()), Ok(Origin::at(now())));
+    assert_eq!(claims.origin(now()), Ok(Origin::of(&user(), now())));
 }
 
 #[test]

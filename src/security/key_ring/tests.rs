@@ -75,6 +75,7 @@ fn a_key_that_cannot_be_opened_replaces_none_that_can() {
     assert!(matches!(faults[..], [KeyError::WrongSecret, KeyError::Unknown(_)]), "{faults:?}");
     assert_eq!(published(&ring, 5_000), [good.kid.as_str()]);
     assert_eq!(active(&ring, 5_000), good.kid);
+    assert!(ring.forgotten(at(1_000_000)).is_empty());
     // It is looked at once, not at every look at the database.
     assert!(ring.is_of(&all));
     // That somebody else has made it is enough to make none.
@@ -121,13 +122,33 @@ fn a_missing_key_is_made_whatever_the_schedule_and_a_shared_secret_never() {
 }
 
 #[test]
-fn keys_that_are_over_are_forgotten_a_little_later() {
+fn keys_that_are_over_are_forgotten_a_day_later() {
     let keys = [es256(0, 0), es256(0, 1_000), sealed(SigningAlgorithm::EdDsa, 500, 500)];
     let ring = ring(&keys);
-    assert!(ring.forgotten(at(1_964)).is_empty());
-    assert_eq!(ring.forgotten(at(1_965)), [keys[0].kid.clone()]);
-    let algorithm_changed_at = 1_000 + 86_400;
-    assert_eq!(ring.forgotten(at(algorithm_changed_at + 59)).len(), 1);
-    let forgotten = ring.forgotten(at(algorithm_changed_at + 60));
+    let replaced_for_a_day = 1_905 + 86_400;
+    assert!(ring.forgotten(at(replaced_for_a_day - 1)).is_empty());
+    assert_eq!(ring.forgotten(at(replaced_for_a_day)), [keys[0].kid.clone()]);
+    let algorithm_changed_two_days_ago = 1_000 + 2 * 86_400;
+    assert_eq!(ring.forgotten(at(algorithm_changed_two_days_ago - 1)).len(), 1);
+    let forgotten = ring.forgotten(at(algorithm_changed_two_days_ago));
     assert_eq!(forgotten, [keys[0].kid.clone(), keys[2].kid.clone()]);
+    // What is not there any more is not forgotten again and again.
+    let (ring, _) = ring.renewed(&[], &SECRET);
+    assert!(ring.forgotten(at(algorithm_changed_two_days_ago)).is_empty());
+}
+
+#[test]
+fn an_algorithm_that_comes_back_gets_a_new_key_so_that_the_other_ones_end() {
+    let keys = [es256(0, 0), sealed(SigningAlgorithm::EdDsa, 1_000, 1_000)];
+    let ring = ring(&keys);
+    let day_after = 1_000 + 86_400;
+    assert_eq!(ring.due_key(None, at(day_after - 1)), None);
+    let due = DueKey { after: at(0), signs_from: at(day_after + 86_400) };
+    assert_eq!(ring.due_key(None, at(day_after)), Some(due));
+    let next = es256(day_after, day_after + 86_400);
+    let [first, other] = keys;
+    let (ring, _) = ring.renewed(&[first, other.clone(), next], &SECRET);
+    assert_eq!(ring.due_key(None, at(day_after)), None);
+    assert!(ring.find(&other.kid, at(day_after + 2 * 86_400 - 1)).is_some());
+    assert!(ring.find(&other.kid, at(day_after + 2 * 86_400)).is_none());
 }

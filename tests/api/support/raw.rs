@@ -1,6 +1,6 @@
 //! Bytes as no proper client sends them.
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -23,10 +23,12 @@ impl Raw {
         self.0.write_all(bytes.as_ref()).is_ok()
     }
 
-    /// Reads to the end of the connection, be it closed or reset.
+    /// Reads to the end of the connection, be it closed or reset. One that is held is a failure.
     pub fn rest(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        let _ = self.0.read_to_end(&mut bytes);
+        if let Err(error) = self.0.read_to_end(&mut bytes) {
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset, "the connection is held");
+        }
         bytes
     }
 

@@ -10,6 +10,7 @@ mod mail_black_hole;
 mod outage;
 mod pool;
 mod shutdown;
+mod two_versions;
 mod versions;
 
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! A client that keeps every secret that it sends or gets, to look for them in the log.
 
 use std::cell::{Ref, RefCell};
+use std::collections::HashSet;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -9,52 +10,9 @@ use reqwest::blocking::{Client, Response};
 use reqwest::{Method, redirect};
 use serde_json::{Value, json};
 
-use super::PASSWORD;
+use super::canaries::Canaries;
+use super::flows::PASSWORD;
 use crate::smtp::SmtpServer;
-
-/// What must not be in a log.
-#[derive(Clone, Default)]
-pub struct Canaries {
-    words: Vec<(String, String)>,
-    codes: Vec<(String, String)>,
-}
-
-impl Canaries {
-    pub fn add(&mut self, what: &str, secret: &str) {
-        assert!(secret.len() >= 6, "{what} is too short to be looked for: {secret}");
-        self.words.push((what.to_owned(), secret.to_lowercase()));
-    }
-
-    /// Six digits, which times have as well.
-    pub fn add_code(&mut self, what: &str, code: &str) {
-        self.codes.push((what.to_owned(), code.to_owned()));
-    }
-
-    pub fn assert_absent_in(&self, log: &str) {
-        for line in log.lines() {
-            let lower = line.to_lowercase();
-            for (what, secret) in &self.words {
-                assert!(!lower.contains(secret), "{what} is in the log: {line}");
-            }
-            let timeless = without_times(line);
-            for (what, code) in &self.codes {
-                let mut words = timeless.split(|c: char| !c.is_ascii_alphanumeric());
-                assert!(words.all(|word| word != code), "{what} is in the log: {line}");
-            }
-        }
-    }
-}
-
-fn without_times(line: &str) -> String {
-    match serde_json::from_str::<Value>(line) {
-        Ok(Value::Object(mut event)) => {
-            event.remove("timestamp");
-            event.remove("micros");
-            Value::Object(event).to_string()
-        }
-        _ => line.to_owned(),
-    }
-}
 
 /// The tokens of a log-in.
 pub struct Tokens {
@@ -76,6 +34,8 @@ pub struct Teller {
     server: SmtpServer,
     canaries: RefCell<Canaries>,
     request_ids: RefCell<Vec<String>>,
+    /// Method and path of what succeeded.
+    done: RefCell<HashSet<(String, String)>>,
 }
 
 /// The same client with headers of its own.
@@ -94,11 +54,33 @@ impl Teller {
             .unwrap();
         let base = format!("http://{address}");
         let (canaries, request_ids) = (RefCell::new(canaries), RefCell::default());
-        Self { http, base, address, server, canaries, request_ids }
+        let done = RefCell::default();
+        Self { http, base, address, server, canaries, request_ids, done }
     }
 
     pub fn canaries(&self) -> Ref<'_, Canaries> {
         self.canaries.borrow()
+    }
+
+    pub fn add_canary(&self, what: &str, secret: &str) {
+        self.canaries.borrow_mut().add(what, secret);
+    }
+
+    /// The operations of the document that did not succeed once.
+    pub fn never_done(&self) -> Vec<String> {
+        let document = self.with(&[]).get("/openapi.json");
+        let mut operations = Vec::new();
+        for (path, methods) in document["paths"].as_object().unwrap() {
+            operations.extend(methods.as_object().unwrap().keys().map(|it| (it, path)));
+        }
+        assert!(operations.len() > 30, "{operations:?}");
+        let done = self.done.borrow();
+        operations.retain(|(method, template)| {
+            !done.iter().any(|(known, path)| {
+                known.eq_ignore_ascii_case(method) && is_path_of(path, template)
+            })
+        });
+        operations.into_iter().map(|(method, path)| format!("{method} {path}")).collect()
     }
 
     pub fn request_ids(&self) -> Vec<String> {
@@ -217,6 +199,7 @@ impl Teller {
         }
     }
 
+    /// Sends a request that the service is able to answer. Gives status, body and cookies.
     fn send(
         &self,
         method: &str,
@@ -224,8 +207,20 @@ impl Teller {
         headers: &[(String, String)],
         body: &str,
     ) -> (u16, String, Vec<String>) {
-        let method = Method::from_bytes(method.as_bytes()).unwrap();
-        let mut request = self.http.request(method, format!("{}{path}", self.base));
+        let answer = self.exchange(method, path, headers, body);
+        assert!(answer.0 < 500, "{path}: {}", answer.0);
+        answer
+    }
+
+    fn exchange(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(String, String)],
+        body: &str,
+    ) -> (u16, String, Vec<String>) {
+        let verb = Method::from_bytes(method.as_bytes()).unwrap();
+        let mut request = self.http.request(verb, format!("{}{path}", self.base));
         for (name, value) in headers {
             request = request.header(name, value);
         }
@@ -235,8 +230,11 @@ impl Teller {
             .body(body.to_owned());
         let response = request.send().unwrap();
         let (status, cookies) = (response.status().as_u16(), self.note_headers(&response));
-        assert!(status < 500, "{path}: {status}");
         let text = response.text().unwrap();
+        if status < 400 {
+            let path = path.split('?').next().unwrap();
+            self.done.borrow_mut().insert((method.to_owned(), path.to_owned()));
+        }
         self.note_tokens(&serde_json::from_str(&text).unwrap_or_default());
         (status, text, cookies)
     }
@@ -279,14 +277,19 @@ impl Holder<'_> {
     }
 
     fn answer(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
-        let mut headers = self.headers.clone();
-        let mut text = String::new();
-        if !body.is_null() {
-            headers.push(("content-type".into(), "application/json".into()));
-            text = body.to_string();
-        }
+        let (headers, text) = self.request(body);
         let (status, text, _) = self.teller.send(method, path, &headers, &text);
         (status, serde_json::from_str(&text).unwrap_or_default())
+    }
+
+    /// Headers and body.
+    fn request(&self, body: &Value) -> (Vec<(String, String)>, String) {
+        let mut headers = self.headers.clone();
+        if body.is_null() {
+            return (headers, String::new());
+        }
+        headers.push(("content-type".into(), "application/json".into()));
+        (headers, body.to_string())
     }
 
     pub fn call(&self, method: &str, path: &str, body: &Value) -> Value {
@@ -303,10 +306,24 @@ impl Holder<'_> {
         self.call("POST", path, body)
     }
 
+    /// Sends JSON and is told that the service cannot do it.
+    pub fn fails(&self, expected: u16, method: &str, path: &str, body: &Value) {
+        let (headers, text) = self.request(body);
+        let (status, answer, _) = self.teller.exchange(method, path, &headers, &text);
+        assert_eq!(status, expected, "{method} {path}: {answer}");
+    }
+
     pub fn refused(&self, method: &str, path: &str, body: &Value) {
         let (status, answer) = self.answer(method, path, body);
         assert!((400..500).contains(&status), "{method} {path}: {status} {answer}");
     }
+}
+
+/// Whether a path is one of those that the document describes by this template.
+fn is_path_of(path: &str, template: &str) -> bool {
+    let is_one = |(part, known): (&str, &str)| part == known || known.starts_with('{');
+    path.split('/').count() == template.split('/').count()
+        && path.split('/').zip(template.split('/')).all(is_one)
 }
 
 /// A form, as browsers send it.
