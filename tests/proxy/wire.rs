@@ -40,8 +40,9 @@ pub fn send(
         request += "\r\n";
     }
     request += "\r\n";
-    stream.write_all(request.as_bytes()).unwrap();
-    stream.write_all(body).unwrap();
+    // In one piece: a proxy that refuses by the head alone may close before a body that comes later, and
+    // what it had answered would be lost with the connection.
+    stream.write_all(&[request.as_bytes(), body].concat()).unwrap();
     let mut received = Vec::new();
     stream.read_to_end(&mut received).unwrap();
     parse(&String::from_utf8(received).unwrap())
