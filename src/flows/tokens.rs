@@ -50,6 +50,7 @@ pub(super) fn open_session(
         last_seen_at: now,
         expires_at: now.after(policy.session_lifetime),
         ended_at: None,
+        end_reason: None,
     };
     sessions::insert_session(conn, &session)?;
     let expires_at = refresh_expiry(policy, &session, now);
