@@ -192,6 +192,8 @@ impl std::fmt::Debug for Secrets {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
@@ -203,6 +205,21 @@ mod tests {
         assert_ne!(successor.expose(), token.expose());
         let other = Secrets::derive(b"another secret of enough length..");
         assert_ne!(successor.expose(), other.refresh_successor(&token).expose());
+    }
+
+    #[test]
+    fn tokens_have_32_bytes_and_no_two_are_alike() {
+        let secrets = Secrets::derive(b"one secret of sufficient length..");
+        let bytes = |token: &str| URL_SAFE_NO_PAD.decode(token).unwrap();
+        let random = |_| {
+            let token = PlainToken::random(PlainToken::REFRESH_PREFIX);
+            bytes(token.expose().strip_prefix(PlainToken::REFRESH_PREFIX).unwrap())
+        };
+        let derived = |number| bytes(secrets.mail_token(&format!("mail-{number}")).expose());
+        let tokens: HashSet<Vec<u8>> =
+            (0..1_000).map(random).chain((0..1_000).map(derived)).collect();
+        assert_eq!(tokens.len(), 2_000);
+        assert!(tokens.iter().all(|token| token.len() == 32));
     }
 
     #[test]

@@ -78,6 +78,25 @@ on_both! {
         app.post_from_page("/v1/token-auth", None, &body).refused(422, "validation_failed");
     }
 
+    fn the_longest_names_fit_into_a_cookie(world) {
+        // Of all algorithms RS256 has the longest signatures.
+        let app = world.app_with(&[SETTINGS[0], ("HALLPASS_JWT_ALGORITHM", "RS256")]);
+        let [local, one, two, three] =
+            [("a", 64), ("b", 63), ("c", 63), ("d", 57)].map(|(letter, times)| letter.repeat(times));
+        let email = format!("{local}@{one}.{two}.{three}.com");
+        assert_eq!(email.len(), 254);
+        let name = "한".repeat(150);
+        let token = app
+            .register_with(&json!({"email": email, "password": PASSWORD, "username": name}));
+        app.verify_code(&token, &world.proof(&email, 1).code).is(200);
+        let answer = app.log_in_page(&email).is(200);
+        assert_eq!(app.me(&answer.cookies().access).json()["username"], name);
+        for cookie in answer.set_cookies() {
+            assert!(cookie.len() < 4096, "{}: {cookie}", cookie.len());
+        }
+        app.refresh_page(&answer.cookies()).is(200);
+    }
+
     fn a_registration_without_proof_sets_them_too(world) {
         for verification in ["optional", "none"] {
             let app = world.app_with(&[SETTINGS[0], ("HALLPASS_EMAIL_VERIFICATION", verification)]);

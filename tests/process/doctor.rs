@@ -76,7 +76,7 @@ fn log_ins_that_all_seem_to_come_from_one_place_deserve_a_look() {
     assert!(line(&report, "proxies").starts_with("look "), "{report}");
     assert!(report.contains("20 of the last 20 log-ins came from 127.0.0.0/24"), "{report}");
     // Where it matters most: the database of a service that is in production.
-    let secret = std::fs::read_to_string(setup.folder().join("data/secret")).unwrap();
+    let secret = fs::read_to_string(setup.folder().join("data/secret")).unwrap();
     let report = setup
         .with("HALLPASS_ENV", "production")
         .with("HALLPASS_SECRET", secret.trim())
