@@ -134,10 +134,14 @@ impl Flows {
         let registration = unexpired(found, Error::OneTimeTokenInvalid, now)?;
         match holder {
             Holder::Browser(token) if token.matches(&registration.token_hash) => Ok(registration),
-            Holder::Password(password) => {
+            Holder::Password(password) => self.attempt_with_link(&registration.id, || {
                 let verdict = self.hasher.verify(&password, Some(&registration.password_hash))?;
-                if verdict.matches { Ok(registration) } else { Err(Error::InvalidCredentials) }
-            }
+                if verdict.matches {
+                    Ok(registration.clone())
+                } else {
+                    Err(Error::InvalidCredentials)
+                }
+            }),
             Holder::Unproven if self.policy.verify_email_proof == VerifyEmailProof::Link => {
                 Ok(registration)
             }

@@ -236,6 +236,25 @@ on_both! {
         }
     }
 
+    fn the_link_of_a_change_of_address_is_no_way_to_guess_the_password(world) {
+        let app = limited(&world);
+        let mina = app.person(&world, MINA);
+        app.change_email(&mina.access, "thief@example.com").is(202);
+        let link = world.proof("thief@example.com", 1).link_token;
+        let guess = |number: i32, password: &str| {
+            let body = json!({"token": link, "password": password});
+            let from = format!("192.0.{number}.1");
+            app.post_with("/v1/verify-email", &[("x-forwarded-for", &from)], &body)
+        };
+        for number in 0..5 {
+            guess(number, "wrong").refused(401, "invalid_credentials");
+        }
+        guess(5, PASSWORD).refused(429, "rate_limited");
+        log_in_from(&app, HOME, MINA, PASSWORD).is(200);
+        world.advance(SECOND * 15 * 60);
+        guess(6, PASSWORD).is(200);
+    }
+
     fn codes_and_links_from_one_network_are_bounded_together(world) {
         let app = limited(&world);
         let ask = |number: i32, from: &str| {
