@@ -145,6 +145,12 @@ impl Secrets {
         PlainToken::encode(PlainToken::REFRESH_PREFIX, tag.as_ref())
     }
 
+    /// What the device holds from then on that such a session was opened on.
+    pub fn registration_device_token(&self, registration: &str) -> PlainToken {
+        let tag = hmac::sign(&self.first_refresh, format!("device:{registration}").as_bytes());
+        PlainToken::encode(PlainToken::DEVICE_PREFIX, tag.as_ref())
+    }
+
     /// The one-time token in the mail `mail_id`: a mail that is sent again carries the same one.
     pub fn mail_token(&self, mail_id: &str) -> PlainToken {
         PlainToken::encode("", hmac::sign(&self.one_time, mail_id.as_bytes()).as_ref())

@@ -51,14 +51,14 @@ fn refresh_with(app: &TestApp, cookie: &str) -> Answer {
 }
 
 on_both! {
-    fn a_log_in_sets_two_cookies_that_scripts_cannot_read(world) {
+    fn a_log_in_sets_cookies_that_scripts_cannot_read(world) {
         let app = world.app_with(&SETTINGS);
         let token = app.register(MINA);
         let code = world.proof(MINA, 1).code;
         let body = json!({"registration_token": token, "code": code, "use_cookie": true});
         let verified = app.post_from_page("/v1/verify-email", None, &body).is(200);
         let log_in = app.log_in_page(MINA).is(200);
-        assert_eq!(attributes(&verified), expected("Strict", 300, 604_800));
+        assert_eq!(attributes(&verified), expected_of_log_in("Strict"));
         assert_eq!(attributes(&log_in), expected_of_log_in("Strict"));
         for answer in [verified, log_in] {
             let cookies = answer.cookies();
@@ -103,7 +103,7 @@ on_both! {
             let email = format!("{verification}@example.com");
             let body = json!({"email": email, "password": PASSWORD, "use_cookie": true});
             let answer = app.post_from_page("/v1/register", None, &body).is(201);
-            assert_eq!(attributes(&answer), expected("Strict", 300, 604_800));
+            assert_eq!(attributes(&answer), expected_of_log_in("Strict"));
             app.refresh_page(&answer.cookies()).is(200);
         }
         let app = world.app_with(&SETTINGS);

@@ -221,6 +221,27 @@ on_both! {
         log_in_from(&app, HOME, MINA, PASSWORD).is(200);
     }
 
+    fn whoever_just_registered_is_on_a_known_device(world) {
+        let app = limited(&world);
+        let registration_token = app.register(MINA);
+        let proven = app.verify_code(&registration_token, &world.proof(MINA, 1).code).is(200);
+        let again = app.verify_code(&registration_token, &world.proof(MINA, 1).code).is(200);
+        assert_eq!(proven.text("device_token"), again.text("device_token"));
+        let at_once = limited_with(&world, &[("HALLPASS_EMAIL_VERIFICATION", "none")]);
+        let body = json!({"email": "ola@example.com", "password": PASSWORD});
+        let ola = at_once.post("/v1/register", &body).is(201);
+        for (name, device) in [(MINA, &proven), ("ola@example.com", &ola)] {
+            for number in 0..20 {
+                let from = format!("198.51.{number}.1");
+                log_in_from(&app, &from, name, "wrong").refused(401, "invalid_credentials");
+            }
+            log_in_from(&app, HOME, name, PASSWORD).refused(429, "rate_limited");
+            let device = device.text("device_token");
+            let body = json!({"username": name, "password": PASSWORD, "device_token": device});
+            app.post_with("/v1/token-auth", &[("x-forwarded-for", HOME)], &body).is(200);
+        }
+    }
+
     fn a_network_is_24_bits_of_ipv4_and_64_of_ipv6(world) {
         let app = limited(&world);
         app.person(&world, MINA);
