@@ -11,10 +11,14 @@ use crate::config::{Config, LogFormat};
 /// lets any client fill the log with errors. `HALLPASS_LOG` can ask for both.
 const QUIET: &str = "actix_server=warn,actix_http=off";
 
+/// Below `info` these print the path that is asked for at the list of breached passwords: five digits of
+/// a digest.
+const SILENT: &str = "ureq=info,ureq_proto=info";
+
 /// Logs to standard error from now on.
 pub fn init(config: &Config) {
     // The filter was checked with the other settings.
-    let filter = EnvFilter::try_new(format!("{QUIET},{}", config.log)).unwrap_or_default();
+    let filter = EnvFilter::try_new(format!("{QUIET},{},{SILENT}", config.log)).unwrap_or_default();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

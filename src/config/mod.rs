@@ -15,7 +15,7 @@ use ipnet::IpNet;
 pub use readers::database_url;
 use readers::{
     MIN_SECRET_LENGTH, read_breached_passwords, read_browsers, read_database, read_jwt_algorithm,
-    read_key_rotation, read_lifetimes, read_limits, read_networks, read_pages, read_public_url,
+    read_key_rotation, read_lifetimes, read_limits, read_pages, read_proxies, read_public_url,
     read_secret, read_smtp,
 };
 pub use settings::{SETTINGS, example};
@@ -242,7 +242,7 @@ impl Config {
                 VerifyEmailProof::Required,
                 &[("required", VerifyEmailProof::Required), ("link", VerifyEmailProof::Link)],
             ),
-            pages: read_pages(s),
+            pages: read_pages(s, development),
             security_notices: s.choice(
                 "HALLPASS_SECURITY_NOTICES",
                 true,
@@ -250,7 +250,7 @@ impl Config {
             ),
             browsers: read_browsers(s, development),
             limits: read_limits(s, development),
-            trusted_proxies: read_networks(s, "HALLPASS_TRUSTED_PROXIES"),
+            trusted_proxies: read_proxies(s, development),
             smtp: read_smtp(s),
             mail_from: s.parsed(
                 "HALLPASS_MAIL_FROM",
@@ -336,6 +336,13 @@ impl Config {
             .into_iter()
             .map(|name| format!("{name} is not a setting; it is ignored"))
             .collect();
+        if self.development && !self.bind.ip().is_loopback() {
+            warnings.push(format!(
+                "this is development on {}, which others may reach, and unsafe settings are let \
+                 through: set HALLPASS_ENV=production",
+                self.bind
+            ));
+        }
         if self.development && self.public_url.starts_with("https:") {
             warnings.push(
                 "the public URL is https, but this is development: set HALLPASS_ENV=production"

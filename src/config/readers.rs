@@ -32,41 +32,53 @@ pub(super) fn read_database(s: &mut Source, data_dir: &std::path::Path) -> Datab
     }
 }
 
-/// A database that this binary may talk to; else what would be right.
+/// A database that may be talked to over the way that its URL names; else what would be right.
 pub fn database_url(text: &str) -> Result<DatabaseUrl, &'static str> {
     let url = DatabaseUrl::parse(text)?;
-    if !cfg!(feature = "postgres-tls") && leaves_the_machine_in_clear(text) {
-        return Err(
+    let has_tls = cfg!(feature = "postgres-tls");
+    match sslmode_over_the_network(text).as_deref() {
+        None | Some("disable") => Ok(url),
+        // The other modes take any certificate, or none, and libpq's default is one of them.
+        Some("verify-full") if has_tls => Ok(url),
+        Some(_) if has_tls => Err(
+            "names a server on another machine: add ?sslmode=verify-full, so that its certificate is \
+             checked, or ?sslmode=disable if the network may be trusted",
+        ),
+        Some(_) => Err(
             "names a server on another machine, and this binary was built without TLS: build with \
              --features postgres-tls, or add ?sslmode=disable if the network may be trusted",
-        );
+        ),
     }
-    Ok(url)
 }
 
-/// Whether a Postgres URL leads to another machine without saying that clear text is fine.
-fn leaves_the_machine_in_clear(text: &str) -> bool {
+/// What a Postgres URL that leads to another machine says about TLS, which may be nothing; `None` where
+/// it stays on this one.
+fn sslmode_over_the_network(text: &str) -> Option<String> {
     if !text.starts_with("postgres") {
-        return false;
+        return None;
     }
-    // Several hosts, say: what cannot be read here may lead anywhere.
-    let Ok(url) = Url::parse(text) else { return true };
+    let query = text.split_once('?').map_or("", |(_, query)| query);
+    // Of two values libpq takes the last.
     let parameter = |name: &str| {
-        url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+        let pairs = form_urlencoded::parse(query.as_bytes());
+        pairs.filter(|(key, _)| key == name).last().map(|(_, value)| value.into_owned())
     };
-    let hosts = parameter("hostaddr")
-        .or_else(|| parameter("host"))
-        .or_else(|| url.host_str().map(str::to_owned))
-        .unwrap_or_default();
-    let stays = hosts.split(',').all(|host| {
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let host = percent_encoding::percent_decode_str(host).decode_utf8_lossy();
-        host.is_empty()
-            || host.starts_with('/')
-            || host == "localhost"
-            || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    let hosts = parameter("hostaddr").or_else(|| parameter("host")).or_else(|| {
+        // Several hosts, say: what cannot be read here may lead anywhere.
+        Url::parse(text).ok().map(|url| url.host_str().unwrap_or_default().to_owned())
     });
-    !stays && parameter("sslmode").as_deref() != Some("disable")
+    let stays = hosts.is_some_and(|hosts| {
+        hosts.split(',').all(|host| {
+            let host = percent_encoding::percent_decode_str(host).decode_utf8_lossy();
+            host.is_empty() || host.starts_with('/') || is_this_machine(&host)
+        })
+    });
+    if stays { None } else { Some(parameter("sslmode").unwrap_or_default()) }
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// A secret, of at least [`MIN_SECRET_LENGTH`] bytes where `is_to_be_long`.
@@ -122,22 +134,30 @@ pub(super) fn read_breached_passwords(s: &mut Source) -> Option<BreachedPassword
 }
 
 /// The address of a page of the front end; `{token}` is where the token goes.
-fn read_page(s: &mut Source, name: &str) -> Option<String> {
+fn read_page(s: &mut Source, name: &str, development: bool) -> Option<String> {
     let text = s.text(name)?;
-    let fits = text.matches("{token}").count() == 1
-        && Url::parse(&text.replace("{token}", "t"))
-            .is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
-    if !fits {
-        s.fault(name, "must be an URL with {token}: https://app.example.com/verify#{token}");
+    let url = Url::parse(&text.replace("{token}", "t"));
+    let url = url.ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    match url.filter(|_| text.matches("{token}").count() == 1) {
+        None => {
+            s.fault(name, "must be an URL with {token}: https://app.example.com/verify#{token}");
+        }
+        Some(url) => {
+            let stays = url.host_str().is_some_and(is_this_machine);
+            if url.scheme() == "http" && !stays && !development {
+                s.fault(name, "must be https outside development: the token opens an account");
+            }
+        }
     }
     Some(text)
 }
 
-pub(super) fn read_pages(s: &mut Source) -> FrontEndPages {
+pub(super) fn read_pages(s: &mut Source, development: bool) -> FrontEndPages {
+    let mut page = |name| read_page(s, name, development);
     FrontEndPages {
-        verify_email: read_page(s, "HALLPASS_VERIFY_EMAIL_URL"),
-        password_reset: read_page(s, "HALLPASS_PASSWORD_RESET_URL"),
-        not_me: read_page(s, "HALLPASS_NOT_ME_URL"),
+        verify_email: page("HALLPASS_VERIFY_EMAIL_URL"),
+        password_reset: page("HALLPASS_PASSWORD_RESET_URL"),
+        not_me: page("HALLPASS_NOT_ME_URL"),
     }
 }
 
@@ -194,15 +214,20 @@ pub(super) fn read_smtp(s: &mut Source) -> Option<SmtpSettings> {
 }
 
 /// Addresses or networks, separated by commas.
-pub(super) fn read_networks(s: &mut Source, name: &str) -> Vec<IpNet> {
+pub(super) fn read_proxies(s: &mut Source, development: bool) -> Vec<IpNet> {
+    let name = "HALLPASS_TRUSTED_PROXIES";
     let network = |part: &str| {
         part.parse::<IpNet>().ok().or_else(|| part.parse::<IpAddr>().ok().map(IpNet::from))
     };
-    s.parsed(name, Vec::new(), |text| {
+    let networks = s.parsed(name, Vec::new(), |text| {
         let networks: Option<Vec<IpNet>> = text.split(',').map(str::trim).map(network).collect();
         networks
             .ok_or_else(|| "must be networks separated by commas: 10.0.0.0/8, 192.0.2.7".to_owned())
-    })
+    });
+    if !development && networks.iter().any(|network| network.prefix_len() == 0) {
+        s.fault(name, "must not be everybody, who could then choose their address themselves");
+    }
+    networks
 }
 
 /// Origins as browsers spell them, separated by commas. What could stand for more than one origin,

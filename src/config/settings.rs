@@ -30,7 +30,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     secret(
         "DATABASE_URL",
-        "postgres://USER:PASSWORD@HOST/DATABASE or sqlite://PATH. Not set: hallpass.db in the data folder.",
+        "postgres://USER:PASSWORD@HOST/DATABASE or sqlite://PATH. A host that is another machine needs ?sslmode=verify-full, or disable where the network may be trusted. Not set: hallpass.db in the data folder.",
     ),
     setting("HALLPASS_DATABASE_POOL", "10", "Connections to the database, 1 to 200."),
     setting(
@@ -65,14 +65,14 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "HALLPASS_ACCESS_TOKEN_TTL",
         "5m",
-        "Life of an access token, up to 15m. It is taken for 5 seconds more, as clocks differ.",
+        "Life of an access token, 1s to 15m. It is taken for 5 seconds more, as clocks differ.",
     ),
     setting(
         "HALLPASS_REFRESH_TOKEN_TTL",
         "7d",
-        "Life of a refresh token that nobody uses, up to 30d.",
+        "Life of a refresh token that nobody uses, 1s to 30d.",
     ),
-    setting("HALLPASS_SESSION_TTL", "30d", "Life of a session however much it is used, up to 30d."),
+    setting("HALLPASS_SESSION_TTL", "30d", "Life of a session however much it is used, 1s to 30d."),
     setting(
         "HALLPASS_REFRESH_GRACE",
         "30s",
@@ -107,7 +107,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "HALLPASS_BCRYPT_COST",
         "12",
-        "Cost of password hashes, 10 to 16 (from 4 in development).",
+        "Cost of password hashes, 10 to 16 (4 to 16 in development).",
     ),
     setting(
         "HALLPASS_EMAIL_VERIFICATION",
@@ -137,7 +137,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "HALLPASS_SECURITY_NOTICES",
         "on",
-        "on or off: mail about log-ins on new devices, changes of password and address, and stolen tokens.",
+        "on or off: mail about log-ins on new devices, changes of password and address, and stolen tokens. off: nobody can undo a change of the address.",
     ),
     setting(
         "HALLPASS_REAUTH_WINDOW",
@@ -172,7 +172,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "HALLPASS_TRUSTED_PROXIES",
         "",
-        "Networks of reverse proxies, separated by commas: only from these does X-Forwarded-For count.",
+        "Networks of reverse proxies, separated by commas: only from these does X-Forwarded-For count. Never everybody (0.0.0.0/0) in production.",
     ),
     setting(
         "HALLPASS_LIMITS",
@@ -241,7 +241,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "HALLPASS_SHUTDOWN_TIMEOUT",
         "10s",
-        "How long requests in progress may take after SIGTERM, up to 5m.",
+        "How long requests in progress may take after SIGTERM, 0s to 5m.",
     ),
     setting("HALLPASS_LOG", "info", "What is logged, in the filter syntax of tracing."),
     setting("HALLPASS_LOG_FORMAT", "text", "text or json."),

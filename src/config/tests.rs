@@ -40,6 +40,72 @@ fn the_defaults_in_the_table_are_the_defaults_in_the_code() {
     assert_eq!(format!("{:?}", read(&listed).unwrap()), format!("{:?}", read(&[]).unwrap()));
 }
 
+/// Settings with a range: what their help says of it, a value below it, both ends, a value above it.
+const RANGES: [(&str, &str, [&str; 4]); 31] = [
+    ("HALLPASS_DATABASE_POOL", "1 to 200", ["0", "1", "200", "201"]),
+    ("HALLPASS_KEY_ROTATION", "1d to 1y", ["23h", "1d", "1y", "1y 1s"]),
+    ("HALLPASS_ACCESS_TOKEN_TTL", "1s to 15m", ["999ms", "1s", "15m", "15m 1s"]),
+    ("HALLPASS_REFRESH_TOKEN_TTL", "1s to 30d", ["0s", "1s", "30d", "30d 1s"]),
+    ("HALLPASS_SESSION_TTL", "1s to 30d", ["0s", "1s", "30d", "30d 1s"]),
+    ("HALLPASS_REFRESH_GRACE", "0s to 30s", ["-1s", "0s", "30s", "31s"]),
+    ("HALLPASS_SESSIONS_PER_USER", "1 to 100", ["0", "1", "100", "101"]),
+    ("HALLPASS_REVOCATIONS_MAX_AGE", "2s to 5m", ["1s", "2s", "5m", "5m 1s"]),
+    ("HALLPASS_PASSWORD_MIN_LENGTH", "8 to 64", ["7", "8", "64", "65"]),
+    ("HALLPASS_PASSWORD_MAX_LENGTH", "64 to 256", ["63", "64", "256", "257"]),
+    ("HALLPASS_BREACHED_PASSWORDS_TIMEOUT", "100ms to 5s", ["99ms", "100ms", "5s", "5s 1ms"]),
+    ("HALLPASS_BCRYPT_COST", "4 to 16", ["3", "4", "16", "17"]),
+    ("HALLPASS_REAUTH_WINDOW", "0s to 15m", ["-1s", "0s", "15m", "15m 1s"]),
+    ("HALLPASS_LIMIT_LOGIN_HERE", "3 to 20", ["2/15m", "3/15m", "20/15m", "21/15m"]),
+    ("HALLPASS_LIMIT_LOGIN_HERE", "1m to 1h", ["5/59s", "5/1m", "5/1h", "5/61m"]),
+    ("HALLPASS_LIMIT_LOGIN_ANYWHERE", "5 to 100", ["4/1h", "5/1h", "100/1h", "101/1h"]),
+    ("HALLPASS_LIMIT_LOGIN_ANYWHERE", "1m to 1h", ["20/59s", "20/1m", "20/1h", "20/61m"]),
+    ("HALLPASS_LIMIT_LOGIN_IN_A_ROW", "20 to 100", ["19", "20", "100", "101"]),
+    ("HALLPASS_LIMIT_NETWORK", "10 to 10000", ["9/1m", "10/1m", "10000/1m", "10001/1m"]),
+    ("HALLPASS_LIMIT_NETWORK", "1m to 1h", ["30/59s", "30/1m", "30/1h", "30/61m"]),
+    ("HALLPASS_LIMIT_REFRESH", "60 to 100000", ["59/1m", "60/1m", "100000/1m", "100001/1m"]),
+    ("HALLPASS_LIMIT_REFRESH", "1m to 1h", ["60/59s", "60/1m", "60/1h", "60/61m"]),
+    ("HALLPASS_LIMIT_MAIL_HOURLY", "1 to 20", ["0", "1", "20", "21"]),
+    ("HALLPASS_LIMIT_MAIL_DAILY", "1 to 100", ["0", "1", "100", "101"]),
+    ("HALLPASS_LIMIT_MAIL_NETWORK", "1 to 10000", ["0", "1", "10000", "10001"]),
+    ("HALLPASS_LIMIT_MAIL_DOMAIN", "10 to 10000000", ["9", "10", "10000000", "10000001"]),
+    ("HALLPASS_LIMIT_MAIL_TOTAL", "10 to 10000000", ["9", "10", "10000000", "10000001"]),
+    ("HALLPASS_EVENT_RETENTION", "1d to 2y", ["23h", "1d", "2y", "2y 1s"]),
+    ("HALLPASS_WORKERS", "1 to 256", ["0", "1", "256", "257"]),
+    ("HALLPASS_MAX_CONNECTIONS", "16 to 100000", ["15", "16", "100000", "100001"]),
+    ("HALLPASS_SHUTDOWN_TIMEOUT", "0s to 5m", ["-1s", "0s", "5m", "5m 1s"]),
+];
+
+#[test]
+fn a_value_outside_its_range_is_a_fault() {
+    for (name, range, [below, lowest, highest, above]) in RANGES {
+        for good in [lowest, highest] {
+            assert_eq!(faulty(&[(name, good)]), Vec::<String>::new(), "{name}={good}");
+        }
+        for bad in [below, above] {
+            assert_eq!(faulty(&[(name, bad)]), [name], "{name}={bad}");
+        }
+        let setting = SETTINGS.iter().find(|setting| setting.name == name).unwrap();
+        assert!(setting.help.contains(range), "{name} does not say {range}: {}", setting.help);
+    }
+}
+
+#[test]
+fn every_range_that_is_told_is_tried() {
+    let is_number = |word: Option<&str>| {
+        word.is_some_and(|word| word.starts_with(|first: char| first.is_ascii_digit()))
+    };
+    let tells_a_range = |help: &str| {
+        let parts: Vec<&str> = help.split(" to ").collect();
+        parts.windows(2).any(|pair| {
+            is_number(pair[0].split(' ').next_back()) && is_number(pair[1].split(' ').next())
+        })
+    };
+    for setting in SETTINGS {
+        let is_tried = RANGES.iter().any(|(name, ..)| *name == setting.name);
+        assert_eq!(tells_a_range(setting.help), is_tried, "{}", setting.name);
+    }
+}
+
 #[test]
 fn every_fault_is_told_at_once() {
     let mut names = faulty(&[
@@ -88,6 +154,11 @@ fn a_public_address_makes_unsafe_settings_faults() {
         ("HALLPASS_SECRET", "short"),
         ("HALLPASS_BCRYPT_COST", "9"),
         ("HALLPASS_LIMITS", "off"),
+        ("HALLPASS_TRUSTED_PROXIES", "10.0.0.0/8,0.0.0.0/0"),
+        ("HALLPASS_TRUSTED_PROXIES", "::/0"),
+        ("HALLPASS_VERIFY_EMAIL_URL", "http://app.example.com/verify#{token}"),
+        ("HALLPASS_PASSWORD_RESET_URL", "http://192.0.2.7/reset#{token}"),
+        ("HALLPASS_NOT_ME_URL", "http://localhost.example.com/not-me#{token}"),
     ] {
         let mut values = PRODUCTION.to_vec();
         values.retain(|(other, _)| *other != name);
@@ -96,6 +167,30 @@ fn a_public_address_makes_unsafe_settings_faults() {
         values.push(("HALLPASS_ENV", "development"));
         values.retain(|pair| *pair != ("HALLPASS_ENV", "production"));
         assert_eq!(faulty(&values), Vec::<String>::new(), "{name} is fine in development");
+    }
+}
+
+#[test]
+fn a_page_on_this_machine_needs_no_https() {
+    for page in
+        ["https://app.example.com/{token}", "http://localhost:3000/{token}", "http://[::1]/{token}"]
+    {
+        let mut values = PRODUCTION.to_vec();
+        values.push(("HALLPASS_VERIFY_EMAIL_URL", page));
+        assert_eq!(faulty(&values), Vec::<String>::new(), "{page}");
+    }
+}
+
+#[test]
+fn development_that_others_may_reach_is_warned_about() {
+    let warnings = |bind| {
+        let values = [("HALLPASS_ENV", "development"), ("HALLPASS_BIND", bind)];
+        read(&values).unwrap().warnings
+    };
+    assert_eq!(warnings("127.0.0.1:8000"), Vec::<String>::new());
+    for bind in ["0.0.0.0:8000", "192.0.2.7:8000", "[::]:8000"] {
+        let warnings = warnings(bind);
+        assert!(warnings.len() == 1 && warnings[0].contains(bind), "{warnings:?}");
     }
 }
 
@@ -229,9 +324,10 @@ fn mail_that_leaves_the_machine_needs_a_sender() {
     assert_eq!(faulty(&values), Vec::<String>::new());
 }
 
-#[cfg(not(feature = "postgres-tls"))]
 #[test]
-fn without_tls_a_remote_postgres_must_be_trusted_in_words() {
+fn a_postgres_elsewhere_is_checked_or_trusted_in_words() {
+    // What a build without TLS cannot check it does not take.
+    let checked = cfg!(feature = "postgres-tls");
     for (url, fine) in [
         ("postgres://u@localhost/d", true),
         ("postgres://u@127.0.0.1:5433/d", true),
@@ -239,11 +335,19 @@ fn without_tls_a_remote_postgres_must_be_trusted_in_words() {
         ("postgres:///d?host=/var/run/postgresql", true),
         ("postgres://u@%2Fvar%2Frun%2Fpostgresql/d", true),
         ("postgres://u@db.example.com/d?sslmode=disable", true),
+        ("postgres://u@db.example.com/d?sslmode=verify-full", checked),
+        ("postgres://u@db.example.com/d?sslmode=verify-full&sslmode=disable", true),
+        ("postgres://u@db.example.com/d?sslmode=disable&sslmode=require", false),
         ("postgres://u@db.example.com/d", false),
+        ("postgres://u@db.example.com/d?sslmode=allow", false),
+        ("postgres://u@db.example.com/d?sslmode=prefer", false),
+        ("postgres://u@db.example.com/d?sslmode=require", false),
+        ("postgres://u@db.example.com/d?sslmode=verify-ca", false),
         ("postgres://u@127.0.0.1:5432,db.example.com:5432/d", false),
+        ("postgres://u@a.example.com,b.example.com/d?sslmode=disable", true),
+        ("postgres://u@a.example.com,b.example.com/d?sslmode=verify-full", checked),
         ("postgres://u@localhost/d?host=db.example.com", false),
         ("postgres://u@localhost/d?hostaddr=192.0.2.1", false),
-        ("postgres://u@db.example.com/d?sslmode=verify-full", false),
     ] {
         assert_eq!(faulty(&[("DATABASE_URL", url)]).is_empty(), fine, "{url}");
     }

@@ -3,6 +3,8 @@
 
 use std::net::IpAddr;
 
+use super::UtcTime;
+
 /// A device as its requests describe it. Nothing of it is proof of anything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Device {
@@ -10,6 +12,15 @@ pub struct Device {
     pub label: String,
     /// The network it came from: /24 for IPv4, /64 for IPv6; empty if that is not known.
     pub network: String,
+}
+
+/// A device that proves by a token that somebody logged in on it. What it is is not stored.
+#[derive(Clone, Copy, Debug)]
+pub struct KnownDevice {
+    /// When it got the token.
+    pub created_at: UtcTime,
+    /// When it was last logged in on with it.
+    pub last_seen_at: UtcTime,
 }
 
 /// What a `User-Agent` contains, and what people call it. The first that fits counts: most browsers

@@ -19,7 +19,7 @@ pub mod token;
 pub mod user;
 pub mod username;
 
-pub use device::Device;
+pub use device::{Device, KnownDevice};
 pub use email::Email;
 pub use event::{Event, EventKind, Scene};
 pub use fault::Fault;

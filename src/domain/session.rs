@@ -23,6 +23,8 @@ pub struct Session {
     pub expires_at: UtcTime,
     /// When it was ended: log-out, reset, theft.
     pub ended_at: Option<UtcTime>,
+    /// Why; `None` where it was not, or a newer version knows why.
+    pub end_reason: Option<EndReason>,
 }
 
 /// Why a session was ended before its time.
@@ -174,6 +176,7 @@ mod tests {
             last_seen_at: at(0),
             expires_at: at(1000),
             ended_at,
+            end_reason: None,
         }
     }
 

@@ -145,6 +145,12 @@ impl Secrets {
         PlainToken::encode(PlainToken::REFRESH_PREFIX, tag.as_ref())
     }
 
+    /// What the device holds from then on that such a session was opened on.
+    pub fn registration_device_token(&self, registration: &str) -> PlainToken {
+        let tag = hmac::sign(&self.first_refresh, format!("device:{registration}").as_bytes());
+        PlainToken::encode(PlainToken::DEVICE_PREFIX, tag.as_ref())
+    }
+
     /// The one-time token in the mail `mail_id`: a mail that is sent again carries the same one.
     pub fn mail_token(&self, mail_id: &str) -> PlainToken {
         PlainToken::encode("", hmac::sign(&self.one_time, mail_id.as_bytes()).as_ref())
@@ -192,6 +198,8 @@ impl std::fmt::Debug for Secrets {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
@@ -203,6 +211,21 @@ mod tests {
         assert_ne!(successor.expose(), token.expose());
         let other = Secrets::derive(b"another secret of enough length..");
         assert_ne!(successor.expose(), other.refresh_successor(&token).expose());
+    }
+
+    #[test]
+    fn tokens_have_32_bytes_and_no_two_are_alike() {
+        let secrets = Secrets::derive(b"one secret of sufficient length..");
+        let bytes = |token: &str| URL_SAFE_NO_PAD.decode(token).unwrap();
+        let random = |_| {
+            let token = PlainToken::random(PlainToken::REFRESH_PREFIX);
+            bytes(token.expose().strip_prefix(PlainToken::REFRESH_PREFIX).unwrap())
+        };
+        let derived = |number| bytes(secrets.mail_token(&format!("mail-{number}")).expose());
+        let tokens: HashSet<Vec<u8>> =
+            (0..1_000).map(random).chain((0..1_000).map(derived)).collect();
+        assert_eq!(tokens.len(), 2_000);
+        assert!(tokens.iter().all(|token| token.len() == 32));
     }
 
     #[test]

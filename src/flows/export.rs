@@ -3,9 +3,11 @@
 use super::audit::{record_once, scene};
 use super::reauthenticate::lock_active;
 use super::{Claims, Error, Flows, Result};
-use crate::domain::{Device, Event, EventKind, OneTimeToken, Registration, Session, User, UtcTime};
+use crate::domain::{
+    Device, Event, EventKind, KnownDevice, OneTimeToken, Registration, Session, User, UtcTime,
+};
 use crate::store::outbox::{self, MailLine};
-use crate::store::{self, Conn, events, one_time_tokens, registrations, sessions};
+use crate::store::{self, Conn, events, known_devices, one_time_tokens, registrations, sessions};
 
 /// More events than anybody has.
 const ALL: usize = 1_000_000;
@@ -18,6 +20,8 @@ pub struct Export {
     pub user: User,
     /// Every session that is remembered.
     pub sessions: Vec<Session>,
+    /// Every device that is known by a token.
+    pub known_devices: Vec<KnownDevice>,
     /// Registrations and changes of the address.
     pub registrations: Vec<Registration>,
     /// One-time tokens of mails.
@@ -47,6 +51,7 @@ impl Flows {
 fn gather(conn: &mut Conn, user: User, since: UtcTime) -> store::Result<Export> {
     Ok(Export {
         sessions: sessions::list_all(conn, user.id)?,
+        known_devices: known_devices::list_all(conn, user.id)?,
         registrations: registrations::list_of_user(conn, user.id)?,
         one_time_tokens: one_time_tokens::list_all(conn, user.id)?,
         mails: outbox::list_of(conn, user.id, user.email.as_ref())?,

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::{Error, Flows, Result};
 use crate::domain::token::Secrets;
 use crate::domain::{
-    Counted, Counter, Device, Email, Limits, PlainToken, Reached, Scene, SessionId, TokenHash,
-    User, UserId, Username, UtcTime,
+    Counted, Counter, Device, Email, Limits, PlainToken, Reached, RegistrationId, Scene, SessionId,
+    TokenHash, User, UserId, Username, UtcTime,
 };
 use crate::store::{self, Conn, known_devices, limits};
 
@@ -47,20 +47,11 @@ impl Flows {
             |token| format!("device:{}", token.to_text()),
         );
         let attempt = Counter::new(Counted::AttemptsOfNetwork, place);
-        let mut reached = self.reserve(guesses.iter().cloned().chain([attempt]).collect())?;
-        reached.retain(|reached| reached.counter.counted.is_guess());
-        let outcome = work();
-        match outcome {
-            Err(Error::InvalidCredentials) => {
-                self.note_wrong_password(owner, &entrance.device, reached);
-            }
-            Err(Error::AccountDisabled) => {
-                self.note_disabled(owner, &entrance.device);
-                self.forgive(guesses);
-            }
-            Ok(_) => self.forgive(guesses),
-            // It was not compared: neither a wrong guess nor a right one.
-            Err(_) => self.give_back(guesses),
+        let outcome = self.guess(guesses, Some(attempt), work, |reached| {
+            self.note_wrong_password(&owner, &entrance.device, reached);
+        });
+        if matches!(outcome, Err(Error::AccountDisabled)) {
+            self.note_disabled(owner, &entrance.device);
         }
         outcome
     }
@@ -76,11 +67,42 @@ impl Flows {
         // By session: a thief's guesses must not keep the owner from changing the password.
         let subject = format!("user:{id}:{}", session.as_str());
         let guesses = vec![Counter::new(Counted::LoginHere, subject)];
-        let reached = self.reserve(guesses.clone())?;
+        self.guess(guesses, None, work, |reached| self.note_failed_reauthentication(scene, reached))
+    }
+
+    /// The same for the password that goes with the link of a mail.
+    pub(super) fn attempt_with_link<T>(
+        &self,
+        registration: &RegistrationId,
+        work: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        // By link: whoever has it may be a thief of the account, and the owner must not wait for that.
+        let subject = format!("link:{}", registration.as_str());
+        let guesses = vec![Counter::new(Counted::LoginHere, subject)];
+        self.guess(guesses, None, work, |reached| {
+            let secrets = self.secrets.clone();
+            if let Err(error) = self.db.write(move |conn| hold_against(conn, &secrets, &reached)) {
+                tracing::warn!(%error, "a wrong password does not count");
+            }
+        })
+    }
+
+    /// Does `work`, which compares a guess, and takes back what was counted of it unless it was wrong: then
+    /// `note` is told the bounds that it reached.
+    fn guess<T>(
+        &self,
+        guesses: Vec<Counter>,
+        attempt: Option<Counter>,
+        work: impl FnOnce() -> Result<T>,
+        note: impl FnOnce(Vec<Reached>),
+    ) -> Result<T> {
+        let mut reached = self.reserve(guesses.iter().cloned().chain(attempt).collect())?;
+        reached.retain(|reached| reached.counter.counted.is_guess());
         let outcome = work();
         match outcome {
-            Err(Error::InvalidCredentials) => self.note_failed_reauthentication(scene, reached),
-            Ok(_) => self.forgive(guesses),
+            Err(Error::InvalidCredentials) => note(reached),
+            Ok(_) | Err(Error::AccountDisabled) => self.forgive(guesses),
+            // It was not compared: neither a wrong guess nor a right one.
             Err(_) => self.give_back(guesses),
         }
         outcome

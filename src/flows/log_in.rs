@@ -11,9 +11,9 @@ use crate::store::{self, Conn, known_devices, sessions, users};
 pub(super) const AMR_PASSWORD: &str = "pwd";
 
 /// Devices that are remembered of a person.
-const KNOWN_DEVICES: i64 = 20;
+pub(super) const KNOWN_DEVICES: i64 = 20;
 
-/// A log-in.
+/// A session that was opened on a device.
 #[derive(Debug)]
 pub struct LoggedIn {
     /// The tokens.

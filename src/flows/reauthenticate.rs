@@ -17,7 +17,7 @@ impl Flows {
         let id = claims.user_id();
         let Some(password) = password else {
             let logged_in_at = UtcTime::from_seconds(claims.auth_time);
-            if self.now() > logged_in_at.after(self.policy.reauth_window) {
+            if self.now() >= logged_in_at.after(self.policy.reauth_window) {
                 return Err(Error::ReauthRequired);
             }
             return self.own_profile(id);

@@ -4,15 +4,16 @@
 
 use std::time::Duration;
 
+use super::log_in::{AMR_PASSWORD, KNOWN_DEVICES};
 use super::tokens::open_session;
-use super::{EmailVerification, Error, Flows, Result, TokenPair, log_in::AMR_PASSWORD};
+use super::{EmailVerification, Error, Flows, LoggedIn, Result};
 use crate::domain::{
     Device, Email, EventKind, Locale, PlainPassword, PlainToken, Registration, RegistrationId,
     Scene, User, Username, UtcTime,
 };
 use crate::store::outbox::{self, MailKind};
 use crate::store::users::NewUser;
-use crate::store::{self, Conn, Unique, events, registrations, users};
+use crate::store::{self, Conn, Unique, events, known_devices, registrations, users};
 
 /// What somebody typed.
 #[derive(Debug)]
@@ -45,8 +46,8 @@ pub enum Registered {
     VerificationSent(WaitingProof),
     /// There is an account, and the person is logged in.
     LoggedIn {
-        /// The tokens.
-        tokens: TokenPair,
+        /// The session.
+        log_in: LoggedIn,
         /// What this client proves the address with, where that is wanted.
         registration_token: Option<PlainToken>,
     },
@@ -88,13 +89,13 @@ impl Flows {
                 Ok(Registered::VerificationSent(waiting))
             }
             EmailVerification::Optional => {
-                let tokens = self.log_in_at_once(registration, true, device, now)?;
+                let log_in = self.log_in_at_once(registration, true, device, now)?;
                 self.mail_ordered.notify_one();
-                Ok(Registered::LoggedIn { tokens, registration_token: Some(registration_token) })
+                Ok(Registered::LoggedIn { log_in, registration_token: Some(registration_token) })
             }
             EmailVerification::None => {
-                let tokens = self.log_in_at_once(registration, false, device, now)?;
-                Ok(Registered::LoggedIn { tokens, registration_token: None })
+                let log_in = self.log_in_at_once(registration, false, device, now)?;
+                Ok(Registered::LoggedIn { log_in, registration_token: None })
             }
         }
     }
@@ -113,18 +114,22 @@ impl Flows {
         with_mail: bool,
         device: Device,
         now: UtcTime,
-    ) -> Result<TokenPair> {
+    ) -> Result<LoggedIn> {
         let refresh_token = PlainToken::random(PlainToken::REFRESH_PREFIX);
+        let device_token = PlainToken::random(PlainToken::DEVICE_PREFIX);
         let (hash, policy) = (refresh_token.hash(), self.policy.clone());
+        let device_hash = device_token.hash();
         let (user, opened) = self.db.write(move |conn| {
             let user = make_account(conn, registration, with_mail, now)?;
             let scene = Scene::of(user.id, now).on(&device);
             events::record(conn, &scene, EventKind::Registered, "")?;
+            known_devices::remember(conn, user.id, &device_hash, KNOWN_DEVICES, now)?;
             let opened = open_session(conn, &policy, &user, AMR_PASSWORD, &device, &hash, now)?;
             Ok::<_, Error>((user, opened))
         })?;
         tracing::info!(user_id = user.id.0, "registered");
-        self.first_pair(&user, &opened, refresh_token, now)
+        let tokens = self.first_pair(&user, &opened, refresh_token, now)?;
+        Ok(LoggedIn { tokens, device_token })
     }
 }
 

@@ -50,6 +50,7 @@ pub(super) fn open_session(
         last_seen_at: now,
         expires_at: now.after(policy.session_lifetime),
         ended_at: None,
+        end_reason: None,
     };
     sessions::insert_session(conn, &session)?;
     let expires_at = refresh_expiry(policy, &session, now);
@@ -86,6 +87,7 @@ impl Flows {
             aud: self.gate.issuer().to_owned(),
             sub: user.id.to_string(),
             iat: now.seconds(),
+            nbf: now.seconds(),
             exp: now.after(lifetime).seconds(),
             jti: TokenId::new(now).0,
             sid: session.id.0.clone(),

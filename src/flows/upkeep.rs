@@ -13,7 +13,7 @@ use crate::store::{
 const REMEMBER_REGISTRATIONS: Duration = Duration::from_hours(7 * 24);
 /// How long a refresh token of an ended session says "revoked" or "expired" rather than "unknown".
 const REMEMBER_SESSIONS: Duration = Duration::from_hours(30 * 24);
-/// How long a sent mail can be looked up.
+/// How long a mail that was sent or given up can be looked up, and with it the address.
 const REMEMBER_MAIL: Duration = Duration::from_hours(30 * 24);
 /// How many rows one transaction forgets, where strangers can make many.
 const ROWS_AT_ONCE: u32 = 1_000;

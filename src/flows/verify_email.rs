@@ -6,18 +6,18 @@
 
 use super::audit::record_changes;
 use super::change_email::take_address;
-use super::log_in::AMR_PASSWORD;
+use super::log_in::{AMR_PASSWORD, KNOWN_DEVICES};
 use super::reauthenticate::lock_active;
 use super::register::new_user;
 use super::tokens::open_session;
-use super::{Error, Flows, Policy, Result, TokenPair, VerifyEmailProof};
+use super::{Error, Flows, LoggedIn, Policy, Result, VerifyEmailProof};
 use crate::domain::token::Secrets;
 use crate::domain::{
     Counted, Counter, Device, Email, EndReason, EventKind, PlainPassword, PlainToken, Registration,
     Scene, Session, SessionId, TokenHash, User, UtcTime,
 };
 use crate::store::registrations::{self, Found};
-use crate::store::{self, Conn, Unique, events, sessions, users};
+use crate::store::{self, Conn, Unique, events, known_devices, sessions, users};
 
 /// How codes and links of mails appear in `amr` (RFC 8176).
 const AMR_ONE_TIME: &str = "otp";
@@ -67,8 +67,8 @@ pub enum Opening {
 pub struct VerifiedEmail {
     /// The address.
     pub email: Email,
-    /// The tokens, where a session was opened.
-    pub tokens: Option<TokenPair>,
+    /// The session, where one was opened.
+    pub log_in: Option<LoggedIn>,
 }
 
 impl Flows {
@@ -89,28 +89,35 @@ impl Flows {
         };
         let registration = self.proven_registration(proof, now)?;
         let refresh_token = self.secrets.registration_refresh_token(registration.id.as_str());
-        let (hash, policy, email, device) =
-            (refresh_token.hash(), self.policy.clone(), registration.email.clone(), device.clone());
+        let device_token = self.secrets.registration_device_token(registration.id.as_str());
+        let (hash, device_hash) = (refresh_token.hash(), device_token.hash());
+        let (policy, email, device) =
+            (self.policy.clone(), registration.email.clone(), device.clone());
         let proven = self.db.write(move |conn| {
             let scene = Scene { device: device.clone(), ..Scene::of(None, now) };
             let user = prove(conn, &policy, &registration, scene)?;
             match opening {
-                Opening::Session => log_in(conn, &policy, user, amr, &device, &hash, now),
+                Opening::Session => {
+                    known_devices::remember(conn, user.id, &device_hash, KNOWN_DEVICES, now)?;
+                    log_in(conn, &policy, user, amr, &device, &hash, now)
+                }
                 Opening::Nothing => Ok(Proven { user, log_in: None }),
             }
         })?;
         // The old address is told of a change.
         self.mail_ordered.notify_one();
-        let tokens = match proven.log_in {
+        let log_in = match proven.log_in {
             None => None,
             Some(LogIn { session, refresh_expires_at, another, ended }) => {
                 self.note_ended(proven.user.id, ended, EndReason::TooMany, now);
                 let token = another.unwrap_or(refresh_token);
-                Some(self.token_pair(&proven.user, &session, token, refresh_expires_at, now)?)
+                let tokens =
+                    self.token_pair(&proven.user, &session, token, refresh_expires_at, now)?;
+                Some(LoggedIn { tokens, device_token })
             }
         };
         tracing::info!(user_id = proven.user.id.0, "address proven");
-        Ok(VerifiedEmail { email, tokens })
+        Ok(VerifiedEmail { email, log_in })
     }
 
     /// The registration that `proof` is good for.
@@ -134,10 +141,14 @@ impl Flows {
         let registration = unexpired(found, Error::OneTimeTokenInvalid, now)?;
         match holder {
             Holder::Browser(token) if token.matches(&registration.token_hash) => Ok(registration),
-            Holder::Password(password) => {
+            Holder::Password(password) => self.attempt_with_link(&registration.id, || {
                 let verdict = self.hasher.verify(&password, Some(&registration.password_hash))?;
-                if verdict.matches { Ok(registration) } else { Err(Error::InvalidCredentials) }
-            }
+                if verdict.matches {
+                    Ok(registration.clone())
+                } else {
+                    Err(Error::InvalidCredentials)
+                }
+            }),
             Holder::Unproven if self.policy.verify_email_proof == VerifyEmailProof::Link => {
                 Ok(registration)
             }

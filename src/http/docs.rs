@@ -50,11 +50,15 @@ fn shared(bytes: Cow<'static, [u8]>) -> Bytes {
     }
 }
 
+fn with_charset(kind: String) -> String {
+    if kind.starts_with("text/") { kind + "; charset=utf-8" } else { kind }
+}
+
 fn serve(file: &str, config: Arc<Config<'static>>) -> Result<HttpResponse, ApiError> {
     match utoipa_swagger_ui::serve(file, config) {
         Ok(Some(file)) => Ok(HttpResponse::Ok()
             .insert_header((CONTENT_SECURITY_POLICY, CSP))
-            .content_type(file.content_type)
+            .content_type(with_charset(file.content_type))
             .body(slices::of(shared(file.bytes)))),
         Ok(None) => Err(Code::NotFound.into()),
         Err(error) => {

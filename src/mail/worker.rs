@@ -27,7 +27,7 @@ const PARALLEL_SENDS: usize = 16;
 
 const FIRST_DELAY: Duration = Duration::from_secs(5);
 const LONGEST_DELAY: Duration = Duration::from_hours(1);
-/// About three days: whoever registered has long given up by then, and the one-time secrets are void.
+/// About two and a half days: whoever registered has long given up by then, and the one-time secrets are void.
 const MAX_ATTEMPTS: i32 = 80;
 
 /// What `hallpass mail list` says of a mail that waits for a limit.

@@ -26,7 +26,7 @@ pub const MAX_LIFETIME: Duration = Duration::from_mins(15);
 /// How far clocks of instances may be apart.
 pub const LEEWAY: Duration = Duration::from_secs(5);
 
-/// What an access token says. All of it is required, with the right JSON type.
+/// What an access token says. All of it but `nbf` is required, with the right JSON type.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Claims {
     /// Who issued it: the public URL of the service.
@@ -37,6 +37,9 @@ pub struct Claims {
     pub sub: String,
     /// When it was issued, in seconds since the epoch.
     pub iat: i64,
+    /// From when it counts. Ours say nothing of it; one that does is held to it (RFC 7519 section 4.1.5).
+    #[serde(default, skip_serializing)]
+    pub nbf: i64,
     /// When it stops counting, in seconds since the epoch.
     pub exp: i64,
     /// Its own id.
@@ -158,7 +161,7 @@ impl Gate {
         let plausible = claims.iss == self.issuer
             && claims.aud == self.issuer
             && claims.sub == claims.user_id.to_string()
-            && claims.iat <= now.seconds() + leeway
+            && claims.iat.max(claims.nbf) <= now.seconds() + leeway
             && (0..=longest).contains(&lifetime);
         if !plausible {
             return Err(Refusal::Invalid);

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 
 use super::schema::known_devices;
 use super::{Conn, Result};
-use crate::domain::{TokenHash, UserId, UtcTime};
+use crate::domain::{KnownDevice, TokenHash, UserId, UtcTime};
 
 /// Whose device it is that holds this token.
 pub fn find_owner(conn: &mut Conn, token: &TokenHash) -> Result<Option<UserId>> {
@@ -44,6 +44,20 @@ pub fn remember(
     diesel::delete(known_devices::table.filter(known_devices::token_hash.eq_any(surplus)))
         .execute(conn)?;
     Ok(())
+}
+
+/// Every device of a person, the oldest first.
+pub fn list_all(conn: &mut Conn, user: UserId) -> Result<Vec<KnownDevice>> {
+    let rows: Vec<(i64, i64)> = known_devices::table
+        .filter(known_devices::user_id.eq(user.0))
+        .order((known_devices::created_at, known_devices::token_hash))
+        .select((known_devices::created_at, known_devices::last_seen_at))
+        .load(conn)?;
+    let device = |(created_at, last_seen_at)| KnownDevice {
+        created_at: UtcTime::from_micros(created_at),
+        last_seen_at: UtcTime::from_micros(last_seen_at),
+    };
+    Ok(rows.into_iter().map(device).collect())
 }
 
 /// Forgets every device of a person.

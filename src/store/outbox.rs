@@ -407,11 +407,12 @@ pub fn retry(conn: &mut Conn, id: Option<&str>, now: UtcTime) -> Result<usize> {
         .execute(conn)?)
 }
 
-/// Forgets orders that were sent or dropped before `forget_before`. Dead ones stay.
+/// Forgets orders that were sent, dropped or given up before `forget_before`.
 pub fn purge(conn: &mut Conn, forget_before: UtcTime) -> Result<()> {
+    let finished = [MailStatus::Sent, MailStatus::Dropped, MailStatus::Dead].map(MailStatus::name);
     diesel::delete(
         outbox::table
-            .filter(outbox::status.eq_any([MailStatus::Sent.name(), MailStatus::Dropped.name()]))
+            .filter(outbox::status.eq_any(finished))
             .filter(outbox::finished_at.lt(forget_before.micros())),
     )
     .execute(conn)?;

@@ -21,7 +21,7 @@ struct Row {
     ended_at: Option<i64>,
     device: String,
     network: String,
-    _end_reason: Option<String>,
+    end_reason: Option<String>,
 }
 
 impl From<Row> for Session {
@@ -35,6 +35,7 @@ impl From<Row> for Session {
             last_seen_at: UtcTime::from_micros(row.last_seen_at),
             expires_at: UtcTime::from_micros(row.expires_at),
             ended_at: row.ended_at.map(UtcTime::from_micros),
+            end_reason: row.end_reason.as_deref().and_then(EndReason::from_name),
         }
     }
 }

@@ -93,7 +93,7 @@ on_both! {
         assert_eq!(world.count("registrations WHERE changes_email"), 0);
         world.advance(SECOND * 290);
         let tokens = app.refresh(&tokens.refresh).is(200).tokens();
-        world.advance(SECOND * 10);
+        world.advance(SECOND * 9);
         ask(&tokens.access, json!({"new_email": NEW})).is(202);
         world.advance(SECOND);
         ask(&tokens.access, json!({"new_email": NEW})).refused(403, "reauth_required");

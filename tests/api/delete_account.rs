@@ -115,13 +115,13 @@ on_both! {
             let tokens = app.person(&world, &format!("{name}@example.com"));
             world.advance(SECOND * 290);
             let tokens = app.refresh(&tokens.refresh).is(200).tokens();
-            world.advance(SECOND * 10);
+            world.advance(SECOND * 9);
             delete(&app, &tokens, &body).is(204);
         }
         let tokens = app.person(&world, MINA);
         world.advance(SECOND * 290);
         let tokens = app.refresh(&tokens.refresh).is(200).tokens();
-        world.advance(SECOND * 11);
+        world.advance(SECOND * 10);
         delete(&app, &tokens, &Value::Null).refused(403, "reauth_required");
         delete(&app, &tokens, &json!({})).refused(403, "reauth_required");
         delete(&app, &tokens, &with_password()).is(204);

@@ -91,12 +91,6 @@ fn reset(app: &TestApp, token: &str) -> Answer {
     app.post("/v1/password-reset/confirm", &json!({"token": token, "new_password": NEW_PASSWORD}))
 }
 
-/// Forgets what is over, as the service does every minute.
-fn upkeep(world: &World) {
-    let clock = Arc::new(world.clock.clone());
-    build_flows(&world.config(&[]), clock).unwrap().purge().unwrap();
-}
-
 on_both! {
     fn a_registration_and_each_log_in_are_noted_with_device_and_session(world) {
         let app = world.app();
@@ -140,7 +134,7 @@ on_both! {
             (&json!("Firefox on Windows"), &json!("127.0.0.0/24"), &Value::Null));
         // The same was written for the unknown name, and it is gone at the next upkeep.
         assert_eq!(world.count("events WHERE kind = 'log_in_failed'"), 2);
-        upkeep(&world);
+        world.upkeep();
         assert_eq!(world.count("events WHERE kind = 'log_in_failed'"), 1);
         assert_eq!(world.count("events WHERE user_id IS NULL"), 0);
         newest(&own(&app, &tokens), "log_in_failed");
@@ -552,7 +546,7 @@ on_both! {
              INSERT INTO events (id, user_id, kind, device, network, detail, at) \
              SELECT 'old-' || n, 1, 'logged_in', '', '', '', n FROM n",
         );
-        upkeep(&world);
+        world.upkeep();
         assert_eq!(world.count("events"), 3);
         assert_eq!(own(&app, &tokens).len(), 3);
     }

@@ -95,6 +95,30 @@ on_both! {
         }
     }
 
+    fn it_holds_the_known_devices_and_why_sessions_ended(world) {
+        let app = world.app();
+        let tokens = app.person(&world, MINA);
+        let log_in = app.log_in(MINA, PASSWORD).is(200);
+        world.advance(SECOND);
+        let again = json!({
+            "username": MINA, "password": PASSWORD, "device_token": log_in.text("device_token"),
+        });
+        let last = app.post("/v1/token-auth", &again).is(200).tokens();
+        app.revoke(&last.refresh).is(204);
+        let export =
+            app.as_holder("GET", "/v1/me/export", &tokens.access, &Value::Null).is(200).json();
+        let begin = "2027-01-15T08:00:00.000000Z";
+        assert_eq!(
+            export["known_devices"],
+            // That of the registration, and that of the log-ins.
+            json!([
+                {"created_at": begin, "last_seen_at": begin},
+                {"created_at": begin, "last_seen_at": "2027-01-15T08:00:01.000000Z"},
+            ])
+        );
+        assert_eq!(texts(&export["sessions"], "end_reason"), ["", "", "logged_out"]);
+    }
+
     fn it_holds_nothing_of_others(world) {
         let app = world.app();
         let mina = app.person(&world, MINA);

@@ -221,6 +221,27 @@ on_both! {
         log_in_from(&app, HOME, MINA, PASSWORD).is(200);
     }
 
+    fn whoever_just_registered_is_on_a_known_device(world) {
+        let app = limited(&world);
+        let registration_token = app.register(MINA);
+        let proven = app.verify_code(&registration_token, &world.proof(MINA, 1).code).is(200);
+        let again = app.verify_code(&registration_token, &world.proof(MINA, 1).code).is(200);
+        assert_eq!(proven.text("device_token"), again.text("device_token"));
+        let at_once = limited_with(&world, &[("HALLPASS_EMAIL_VERIFICATION", "none")]);
+        let body = json!({"email": "ola@example.com", "password": PASSWORD});
+        let ola = at_once.post("/v1/register", &body).is(201);
+        for (name, device) in [(MINA, &proven), ("ola@example.com", &ola)] {
+            for number in 0..20 {
+                let from = format!("198.51.{number}.1");
+                log_in_from(&app, &from, name, "wrong").refused(401, "invalid_credentials");
+            }
+            log_in_from(&app, HOME, name, PASSWORD).refused(429, "rate_limited");
+            let device = device.text("device_token");
+            let body = json!({"username": name, "password": PASSWORD, "device_token": device});
+            app.post_with("/v1/token-auth", &[("x-forwarded-for", HOME)], &body).is(200);
+        }
+    }
+
     fn a_network_is_24_bits_of_ipv4_and_64_of_ipv6(world) {
         let app = limited(&world);
         app.person(&world, MINA);
@@ -234,6 +255,25 @@ on_both! {
             log_in_from(&app, inside[1], MINA, PASSWORD).refused(429, "rate_limited");
             log_in_from(&app, outside, MINA, PASSWORD).is(200);
         }
+    }
+
+    fn the_link_of_a_change_of_address_is_no_way_to_guess_the_password(world) {
+        let app = limited(&world);
+        let mina = app.person(&world, MINA);
+        app.change_email(&mina.access, "thief@example.com").is(202);
+        let link = world.proof("thief@example.com", 1).link_token;
+        let guess = |number: i32, password: &str| {
+            let body = json!({"token": link, "password": password});
+            let from = format!("192.0.{number}.1");
+            app.post_with("/v1/verify-email", &[("x-forwarded-for", &from)], &body)
+        };
+        for number in 0..5 {
+            guess(number, "wrong").refused(401, "invalid_credentials");
+        }
+        guess(5, PASSWORD).refused(429, "rate_limited");
+        log_in_from(&app, HOME, MINA, PASSWORD).is(200);
+        world.advance(SECOND * 15 * 60);
+        guess(6, PASSWORD).is(200);
     }
 
     fn codes_and_links_from_one_network_are_bounded_together(world) {

@@ -6,7 +6,7 @@ use reqwest::blocking::Client;
 use serde_json::{Value, json};
 
 use crate::support::account::{CONFIRM, PASSWORD_CHANGED, RESET};
-use crate::support::{Answer, PASSWORD, SECOND, TestApp, on_both};
+use crate::support::{Answer, PASSWORD, SECOND, TestApp, on_both, shortly_before};
 
 const MINA: &str = "mina@example.com";
 const NEW: &str = "pear tree at dawn";
@@ -82,7 +82,7 @@ on_both! {
         let tokens = app.person(&world, MINA);
         world.advance(SECOND * 290);
         let tokens = app.refresh(&tokens.refresh).is(200).tokens();
-        world.advance(SECOND * 10);
+        world.advance(SECOND * 9);
         app.change_password(&tokens.access, None, NEW).is(204);
         // Neither the change nor a refresh is a log-in.
         world.advance(SECOND);
@@ -97,10 +97,17 @@ on_both! {
     fn the_window_is_the_operators_choice(world) {
         let app = world.app_with(&[("HALLPASS_REAUTH_WINDOW", "1m")]);
         let tokens = app.person(&world, MINA);
-        world.advance(Duration::from_mins(1));
+        world.advance(shortly_before(Duration::from_mins(1)));
         app.change_password(&tokens.access, None, NEW).is(204);
         world.advance(SECOND);
         app.change_password(&tokens.access, None, PASSWORD).refused(403, "reauth_required");
+    }
+
+    fn without_a_window_the_password_is_always_asked_for(world) {
+        let app = world.app_with(&[("HALLPASS_REAUTH_WINDOW", "0s")]);
+        let tokens = app.person(&world, MINA);
+        app.change_password(&tokens.access, None, NEW).refused(403, "reauth_required");
+        app.change_password(&tokens.access, Some(PASSWORD), NEW).is(204);
     }
 
     fn the_policy_holds_for_the_new_password(world) {
@@ -139,7 +146,7 @@ on_both! {
         world.execute("UPDATE users SET password_hash = '!none'");
         world.advance(SECOND * 290);
         let tokens = app.refresh(&tokens.refresh).is(200).tokens();
-        world.advance(SECOND * 11);
+        world.advance(SECOND * 10);
         app.change_password(&tokens.access, None, PASSWORD).refused(403, "reauth_required");
         app.change_password(&tokens.access, Some(NEW), PASSWORD)
             .refused(401, "invalid_credentials");

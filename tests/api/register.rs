@@ -304,6 +304,28 @@ on_both! {
         app.log_in("b@example.com", PASSWORD).refused(401, "invalid_credentials");
     }
 
+    fn nothing_is_left_of_an_address_that_was_never_proven(world) {
+        let app = world.app();
+        app.register(MINA);
+        world.mails_to(MINA, 1);
+        world.settle_mail();
+        app.register("MINA@example.com");
+        world.mails_to("MINA@example.com", 1);
+        world.settle_mail();
+        world.execute("UPDATE outbox SET status = 'dead' WHERE recipient = 'MINA@example.com'");
+        world.advance(DAY);
+        world.upkeep();
+        assert_eq!(world.count("registrations"), 2);
+        assert_eq!(world.count("registrations WHERE password_hash = '' AND email = ''"), 2);
+        let outbox: Vec<String> = world.rows_with(MINA);
+        assert_eq!(outbox.len(), 2, "{outbox:?}");
+        assert!(outbox.iter().all(|row| row.starts_with("outbox: ")), "{outbox:?}");
+        world.advance(DAY * 30);
+        world.upkeep();
+        assert_eq!(world.rows_with(MINA), Vec::<String>::new());
+        assert_eq!(world.count("registrations"), 0);
+    }
+
     fn a_mail_that_is_asked_for_after_the_end_is_not_sent(world) {
         let app = world.app();
         app.register(MINA);

@@ -84,9 +84,17 @@ fn assert_guarded(place: &str, answer: &Answer, https: bool) {
     }
     if header("content-type").starts_with("text/html") {
         let policy = header("content-security-policy");
-        let (scripts, frames) =
-            (policy.contains("default-src"), policy.contains("frame-ancestors"));
-        assert!(scripts && frames, "{place}: {policy:?}");
+        let directives: Vec<&str> = policy.split("; ").collect();
+        // Swagger UI is made of files; it is all that may be loaded, and from here only.
+        let loads =
+            if place.contains("/docs") { "default-src 'self'" } else { "default-src 'none'" };
+        for wanted in [loads, "frame-ancestors 'none'", "base-uri 'none'"] {
+            assert!(directives.contains(&wanted), "{place}: no {wanted} in {policy:?}");
+        }
+        // Without one of their own, objects and scripts fall back to the default.
+        for absent in ["object-src", "script-src"] {
+            assert!(!policy.contains(absent), "{place}: {policy:?}");
+        }
     }
     if answer.status >= 400 && answer.header("content-type") == Some("application/problem+json") {
         assert_eq!(header("cache-control"), "no-store", "{place}");
@@ -139,4 +147,26 @@ fn a_success_with_tokens_is_not_stored_anywhere() {
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     let answer = app.me(&tokens.access).is(200);
     assert_eq!(answer.header("cache-control"), Some("no-store"));
+}
+
+#[test]
+fn what_somebody_logged_in_reads_is_not_stored_anywhere() {
+    let world = World::sqlite();
+    let app = world.app();
+    let staff = app.staff(&world, "staff@example.com");
+    let document: Value = serde_json::from_str(&hallpass::http::openapi::document()).unwrap();
+    let paths = document["paths"].as_object().unwrap();
+    let readable = paths.iter().filter(|(_, operations)| operations.get("get").is_some());
+    let id = staff.user_id().to_string();
+    for (path, _) in readable {
+        let answer = app.get_as(&staff.access, &path.replace("{id}", &id));
+        assert!((200..300).contains(&answer.status), "{path}: {}", answer.shown());
+        // Keys, and ids of sessions that count no more, are nobody's secret.
+        let expected = match path.as_str() {
+            "/.well-known/jwks.json" => "public, max-age=300",
+            "/v1/revocations" => "no-cache",
+            _ => "no-store",
+        };
+        assert_eq!(answer.header("cache-control"), Some(expected), "{path}");
+    }
 }

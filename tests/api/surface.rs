@@ -4,6 +4,9 @@ use serde_json::{Value, json};
 
 use crate::support::{PASSWORD, World, on_both};
 
+const METHODS: [&str; 9] =
+    ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"];
+
 fn document() -> Value {
     serde_json::from_str(&hallpass::http::openapi::document()).unwrap()
 }
@@ -35,7 +38,7 @@ on_both! {
         for (path, operations) in document()["paths"].as_object().unwrap() {
             let allowed: Vec<String> =
                 operations.as_object().unwrap().keys().map(|it| it.to_uppercase()).collect();
-            for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW"] {
+            for method in METHODS {
                 let is_allowed = allowed.iter().any(|it| it == method)
                     || (method == "HEAD" && allowed.iter().any(|it| it == "GET"));
                 if is_allowed {
@@ -145,5 +148,8 @@ fn the_documentation_is_served_from_inside_the_binary() {
     assert!(page.contains("swagger-ui"));
     // Nothing is fetched from elsewhere.
     assert!(!page.contains("://"), "{page}");
+    for file in ["index.html", "swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"] {
+        app.get(&format!("/docs/{file}")).is(200);
+    }
     app.get("/docs/nothing").refused(404, "not_found");
 }

@@ -1,13 +1,18 @@
 //! Two instances on one Postgres.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
 
 use crate::letters::Mailbox;
 use crate::service::Setup;
 use crate::smtp::Mode;
 
 const REGISTRATIONS: usize = 100;
+const LOG_OUTS: usize = 20;
+/// The promised second, and what a busy machine takes besides.
+const BUSY: Duration = Duration::from_millis(2_500);
 
 #[test]
 fn two_instances_send_each_mail_once() {
@@ -46,4 +51,31 @@ fn two_instances_send_each_mail_once() {
     // What one instance registered, the other verifies, and the first believes the token.
     let token = other.api().verify(&tokens[0], &codes[&addresses[0]][0]);
     assert_eq!(one.api().verify_token(&token).status, 200);
+}
+
+#[test]
+fn a_log_out_is_seen_by_the_other_instance_within_a_second() {
+    let Some(setup) = Setup::on_postgres() else { return };
+    let admin = ["create-superuser", "--username", "admin", "--password", "plum tree at dusk"];
+    assert!(setup.run(&admin).success);
+    let services = [setup.start(), setup.start()];
+    let [one, other] = [services[0].api(), services[1].api()];
+    let mut waits: Vec<Duration> = (0..LOG_OUTS)
+        .map(|_| {
+            let tokens = one.log_in("admin", "plum tree at dusk");
+            let access = tokens.text("access_token");
+            assert_eq!(other.verify_token(&access).status, 200);
+            let body = json!({"refresh_token": tokens.text("refresh_token")});
+            assert_eq!(one.post("/v1/token-revoke", &body).status, 204);
+            let ended = Instant::now();
+            while other.verify_token(&access).status == 200 {
+                assert!(ended.elapsed() < BUSY, "{:?}", ended.elapsed());
+                thread::sleep(Duration::from_millis(10));
+            }
+            ended.elapsed()
+        })
+        .collect();
+    waits.sort();
+    println!("a log-out was seen elsewhere after {waits:?}");
+    assert!(waits[LOG_OUTS / 2] < Duration::from_secs(1), "{waits:?}");
 }

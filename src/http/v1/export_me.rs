@@ -9,7 +9,7 @@ use super::account::Account;
 use super::event::Event;
 use super::me::Profile;
 use super::time::rfc3339;
-use crate::domain::{self, OneTimeToken, Registration, UtcTime};
+use crate::domain::{self, EndReason, KnownDevice, OneTimeToken, Registration, UtcTime};
 use crate::flows::{self, MailLine};
 use crate::http::bearer::Bearer;
 use crate::http::blocking::State;
@@ -25,6 +25,8 @@ pub struct Export {
     account: Account,
     /// Every session that is remembered, the oldest first.
     sessions: Vec<ExportedSession>,
+    /// Every device that is known by its `device_token`, the oldest first.
+    known_devices: Vec<ExportedDevice>,
     /// Registrations and changes of the address.
     registrations: Vec<ExportedRegistration>,
     /// Links and codes that were mailed.
@@ -62,6 +64,21 @@ pub struct ExportedSession {
     /// When it was ended before that (RFC 3339, UTC).
     #[schema(format = "date-time")]
     ended_at: Option<String>,
+    /// Why it was ended: `logged_out`, `too_many`, `token_reused`, `password_changed`, `password_reset`,
+    /// `disavowed`, `ended_by_staff` or `account_disabled`.
+    #[schema(example = "logged_out")]
+    end_reason: Option<&'static str>,
+}
+
+/// A device whose log-ins are not slowed by failures elsewhere. What it is is not stored.
+#[derive(Serialize, ToSchema)]
+pub struct ExportedDevice {
+    /// When it got its `device_token` (RFC 3339, UTC).
+    #[schema(format = "date-time")]
+    created_at: String,
+    /// When the person last logged in with it (RFC 3339, UTC).
+    #[schema(format = "date-time")]
+    last_seen_at: String,
 }
 
 /// A registration, or a change of the address.
@@ -124,6 +141,7 @@ impl From<flows::Export> for Export {
             profile: export.user.clone().into(),
             account: export.user.into(),
             sessions: export.sessions.into_iter().map(session).collect(),
+            known_devices: export.known_devices.into_iter().map(known_device).collect(),
             registrations: export.registrations.into_iter().map(registration).collect(),
             one_time_tokens: export.one_time_tokens.into_iter().map(token).collect(),
             mails: export.mails.into_iter().map(mail).collect(),
@@ -142,6 +160,14 @@ fn session(session: domain::Session) -> ExportedSession {
         last_seen_at: rfc3339(session.last_seen_at),
         expires_at: rfc3339(session.expires_at),
         ended_at: session.ended_at.map(rfc3339),
+        end_reason: session.end_reason.map(EndReason::name),
+    }
+}
+
+fn known_device(device: KnownDevice) -> ExportedDevice {
+    ExportedDevice {
+        created_at: rfc3339(device.created_at),
+        last_seen_at: rfc3339(device.last_seen_at),
     }
 }
 

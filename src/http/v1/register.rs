@@ -118,9 +118,9 @@ pub async fn handle(
         flows::Registered::VerificationSent(waiting) => {
             HttpResponse::Accepted().json(VerificationSent::from(waiting))
         }
-        flows::Registered::LoggedIn { tokens, registration_token } => {
+        flows::Registered::LoggedIn { log_in, registration_token } => {
             let mut answer = HttpResponse::Created();
-            let tokens = transport.deliver(tokens, &state.browsers, &mut answer);
+            let tokens = transport.deliver_log_in(log_in, &state.browsers, &mut answer);
             let registration_token = registration_token.map(|token| token.expose().to_owned());
             answer.json(LoggedIn { tokens, registration_token })
         }

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::token_pair::{TokenPair, Transport};
 use crate::domain::{Fault, PlainPassword, PlainToken};
-use crate::flows::{Entrance, LoggedIn};
+use crate::flows::Entrance;
 use crate::http::blocking::State;
 use crate::http::body::{Body, Fields, Json};
 use crate::http::browsers::device_cookie;
@@ -71,13 +71,8 @@ pub async fn handle(
     state.browsers.check(&request, transport == Transport::Cookie)?;
     let device_token = device_token.or_else(|| device_cookie(&request));
     let entrance = Entrance { device, device_token };
-    let LoggedIn { tokens, device_token } =
-        state.run(move |flows| flows.log_in(&username, &password, &entrance)).await?;
+    let log_in = state.run(move |flows| flows.log_in(&username, &password, &entrance)).await?;
     let mut answer = HttpResponse::Ok();
-    let mut pair = transport.deliver(tokens, &state.browsers, &mut answer);
-    match transport {
-        Transport::Cookie => drop(answer.cookie(state.browsers.device_cookie(&device_token))),
-        Transport::Body => pair.device_token = Some(device_token.expose().to_owned()),
-    }
+    let pair = transport.deliver_log_in(log_in, &state.browsers, &mut answer);
     Ok(answer.json(pair))
 }

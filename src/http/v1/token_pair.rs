@@ -4,7 +4,7 @@ use actix_web::HttpResponseBuilder;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::flows;
+use crate::flows::{self, LoggedIn};
 use crate::http::browsers::Browsers;
 
 /// An access token and what the next one is got with.
@@ -31,7 +31,7 @@ pub struct TokenPair {
     /// Life of the refresh token in seconds, if nobody uses it.
     #[schema(example = 604_800)]
     pub refresh_expires_in: u64,
-    /// After a log-in: send it along at the next one on this device. It opens nothing; it spares the person
+    /// After a log-in or a registration: send it along at the next log-in on this device. It opens nothing; it spares the person
     /// the waits that others cause. In cookie mode it is in a cookie.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(
@@ -60,7 +60,22 @@ impl Transport {
         if use_cookie == Some(true) { Self::Cookie } else { Self::Body }
     }
 
-    /// Puts the pair into an answer: the cookies into `response`, the rest is for its body.
+    /// Puts a new session into an answer: the cookies into `response`, the rest is for its body.
+    pub fn deliver_log_in(
+        self,
+        LoggedIn { tokens, device_token }: LoggedIn,
+        browsers: &Browsers,
+        response: &mut HttpResponseBuilder,
+    ) -> TokenPair {
+        let mut pair = self.deliver(tokens, browsers, response);
+        match self {
+            Self::Cookie => drop(response.cookie(browsers.device_cookie(&device_token))),
+            Self::Body => pair.device_token = Some(device_token.expose().to_owned()),
+        }
+        pair
+    }
+
+    /// The same of a pair.
     pub fn deliver(
         self,
         pair: flows::TokenPair,

@@ -156,8 +156,8 @@ pub async fn handle(
     let verified =
         state.run(move |flows| flows.verify_email(proof, Opening::Session, &device)).await?;
     let mut answer = HttpResponse::Ok();
-    let tokens = verified.tokens.ok_or(Code::InternalError)?;
-    let tokens = transport.deliver(tokens, &state.browsers, &mut answer);
+    let log_in = verified.log_in.ok_or(Code::InternalError)?;
+    let tokens = transport.deliver_log_in(log_in, &state.browsers, &mut answer);
     let email = verified.email.as_str().to_owned();
     Ok(answer.json(EmailVerified { status: "verified", email, tokens }))
 }

@@ -406,6 +406,24 @@ fn every_claim_is_there_once_and_of_its_type() {
 }
 
 #[test]
+fn a_token_of_tomorrow_does_not_count_today() {
+    let siege = Siege::begin();
+    for key in &siege.keys {
+        let with = |nbf: Value| {
+            let mut claims = claims();
+            claims["nbf"] = nbf;
+            signed(key, header(key), claims.to_string())
+        };
+        for past in [NOW, NOW - 3600, 0] {
+            siege.admits(&with(past.into()));
+        }
+        for hostile in [json!(NOW + 3600), json!(i64::MAX), json!("x"), json!(null), json!([NOW])] {
+            siege.repels(&with(hostile.clone()), hostile);
+        }
+    }
+}
+
+#[test]
 fn a_token_has_one_size_and_one_spelling() {
     let siege = Siege::begin();
     for key in &siege.keys {

@@ -115,11 +115,20 @@ fn check_problem(place: &str, method: &str, answer: &Answer) {
     validate(place, "/components/schemas/Problem", &problem);
 }
 
-/// What is no endpoint of the API is a page or nothing.
+/// What is no endpoint of the API is a page, a part of one, or nothing.
 fn check_undocumented(place: &str, path: &str, answer: &Answer) {
     let is_a_page = ["/verify-email", "/password-reset", "/not-me"].contains(&path)
         || path.starts_with("/docs");
     assert!(is_a_page || answer.status == 404, "{place}");
+    let expected = match path.rsplit_once('.') {
+        _ if answer.status == 308 => None,
+        _ if answer.status >= 400 && !is_page(answer) => Some("application/problem+json"),
+        Some((_, "css")) => Some("text/css; charset=utf-8"),
+        Some((_, "js")) => Some("text/javascript; charset=utf-8"),
+        Some((_, "png")) => Some("image/png"),
+        _ => Some("text/html; charset=utf-8"),
+    };
+    assert_eq!(answer.header("content-type"), expected, "{place}");
 }
 
 fn check_operation(place: &str, method: &str, path: &str, operation: &Value, answer: &Answer) {
@@ -213,6 +222,8 @@ fn an_answer_that_the_document_does_not_have_is_noticed() {
         let headers = headers(status, "application/json");
         Answer { status, headers, body: body.as_bytes().to_vec() }
     };
+    let page =
+        |kind: &str| Answer { status: 200, headers: headers(200, kind), body: b"<p>".to_vec() };
     let passes = |path: &str, answer: Answer| {
         let checked = std::panic::AssertUnwindSafe(|| check("GET", path, &answer));
         std::panic::catch_unwind(checked).is_ok()
@@ -225,4 +236,7 @@ fn an_answer_that_the_document_does_not_have_is_noticed() {
     assert!(!passes("/v1/me", problem(401, "code_invalid")));
     assert!(!passes("/v1/me", problem(403, "permission_denied")));
     assert!(!passes("/nothing", success(200, "{}")));
+    assert!(passes("/verify-email", page("text/html; charset=utf-8")));
+    assert!(!passes("/verify-email", page("text/plain")));
+    assert!(!passes("/docs/swagger-ui.css", page("text/html; charset=utf-8")));
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::{QueryableByName, RunQueryDsl as _, sql_query, sql_types};
+use hallpass::app::build_flows;
 use hallpass::clock::{Clock as _, ManualClock};
 use hallpass::config::{Config, Source};
 use hallpass::domain::UtcTime;
@@ -89,6 +90,12 @@ impl World {
     /// Moves the clock.
     pub fn advance(&self, span: Duration) {
         self.clock.advance(span);
+    }
+
+    /// Forgets what is over, as the service does every minute.
+    pub fn upkeep(&self) {
+        let clock = Arc::new(self.clock.clone());
+        build_flows(&self.config(&[]), clock).unwrap().purge().unwrap();
     }
 
     /// What the clock shows, in seconds since the epoch.

@@ -15,7 +15,7 @@ impl Canaries {
         self.words.push((what.to_owned(), secret.to_lowercase()));
     }
 
-    /// Six digits, which times have as well.
+    /// A few digits, which times have as well.
     pub fn add_code(&mut self, what: &str, code: &str) {
         self.codes.push((what.to_owned(), code.to_owned()));
     }
