@@ -29,7 +29,8 @@ pub enum Counted {
     /// Failed log-ins under one name on all devices that are not known together. Beyond the bound waits
     /// grow, but end.
     LoginAnywhere,
-    /// Failed log-ins under one name on one known device, or from one network.
+    /// Failed log-ins under one name on one known device, or from one network; wrong passwords in one
+    /// session, or with one link of a mail.
     LoginHere,
     /// Log-ins from one network, or on one known device, right or wrong.
     AttemptsOfNetwork,
@@ -211,18 +212,21 @@ impl Counter {
         ]
     }
 
-    /// What a mail to `email` takes that is sent because anybody asked for it.
-    pub fn of_mail(email: &Email) -> Vec<Self> {
+    /// What a mail to `email` takes that is sent because anybody asked for it. Mails to those who have an
+    /// account have budgets of their own by domain and in all: registrations of invented addresses must not
+    /// use those up.
+    pub fn of_mail(email: &Email, has_account: bool) -> Vec<Self> {
         let address = email.normalised();
         let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
         // With most providers all that follows a plus leads to the same mailbox.
         let mailbox = local.split_once('+').map_or(local, |(mailbox, _)| mailbox);
         let mailbox = format!("{mailbox}@{domain}");
+        let whom = if has_account { "accounts" } else { "strangers" };
         vec![
             Self::new(Counted::MailsToAddressHourly, &mailbox),
             Self::new(Counted::MailsToAddressDaily, &mailbox),
-            Self::new(Counted::MailsToDomain, domain),
-            Self::new(Counted::MailsInAll, ""),
+            Self::new(Counted::MailsToDomain, format!("{whom}\0{domain}")),
+            Self::new(Counted::MailsInAll, whom),
         ]
     }
 }

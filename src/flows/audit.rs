@@ -45,9 +45,10 @@ impl Flows {
         Ok(self.db.read(|conn| events::list_page(conn, id, since, before, limit))?)
     }
 
-    /// Notes a wrong password, and the limits that it reached, which hold from now on. Nobody learns from the time that this takes
-    /// whether there is such an account: what was tried on no account is looked up and written like the
-    /// rest, as a row of nobody that upkeep removes. If this fails, the answer is the same.
+    /// Notes a wrong password, and the limits that it reached, which hold from now on. Nobody learns from
+    /// the time that this takes whether there is such an account: what was tried on no account is looked up
+    /// and written like the rest, as a row of nobody that upkeep removes. If this fails, the answer is the
+    /// same.
     pub(super) fn note_wrong_password(
         &self,
         owner: impl FnOnce(&mut Conn) -> store::Result<Option<UserId>>,

@@ -4,9 +4,10 @@
 
 use std::time::Duration;
 
+use super::limits::HasAccount;
 use super::reauthenticate::lock_active;
 use super::register::order_proof;
-use super::reset_password::make_reset_token;
+use super::reset_password::reset_token;
 use super::{Flows, Result};
 use crate::domain::{
     Email, Language, OneTimeId, OneTimeToken, PlainToken, Registration, RegistrationId, TokenHash,
@@ -61,7 +62,7 @@ impl Flows {
         };
         let code_hash = self.secrets.code_hash(&order.subject_id, &secrets.code);
         let hashes = (secrets.token.hash(), code_hash);
-        let (order, budget) = (order.clone(), self.mail_budget(&order.recipient));
+        let (order, budget) = (order.clone(), self.mail_budget(order));
         let due = self.db.write(move |conn| due(conn, &order, &hashes, &budget, now))?;
         Ok(due.map(|due| match due {
             Due::Verification(registration) => Letter {
@@ -87,7 +88,7 @@ impl Flows {
         };
         let code_hash = self.secrets.code_hash(order.id.as_str(), &secrets.code);
         let link_hash = secrets.token.hash();
-        let (order, budget) = (order.clone(), self.mail_budget(&order.recipient));
+        let (order, budget) = (order.clone(), self.mail_budget(order));
         let due = self.db.write(move |conn| {
             if outbox::is_outdone(conn, &order)? {
                 return Ok(None);
@@ -95,12 +96,10 @@ impl Flows {
             let Some(user) = users::find_by_email(conn, &order.recipient)? else {
                 return Ok(None);
             };
-            let Some((token, is_new)) = reset_for(conn, &order, &user, now)? else {
+            let Some(token) = reset_for(conn, &order, &user, now)? else {
                 return Ok(None);
             };
-            if is_new {
-                budget(conn)?;
-            }
+            budget(conn, HasAccount(true))?;
             one_time_tokens::set_mail_secrets(conn, &token.id, &link_hash, Some(&code_hash))?;
             Ok::<_, super::Error>(Some((user, token)))
         })?;
@@ -198,12 +197,11 @@ enum Due {
 }
 
 /// Finds out what is to be sent, and makes the secrets of this mail, `link` and `code`, the ones that count.
-/// A mail takes of the `budget` when it is written first, not when it has to be sent again.
 fn due(
     conn: &mut Conn,
     order: &QueuedMail,
     (link, code): &(TokenHash, TokenHash),
-    budget: impl Fn(&mut Conn) -> Result<()>,
+    budget: impl Fn(&mut Conn, HasAccount) -> Result<()>,
     now: UtcTime,
 ) -> Result<Option<Due>> {
     // The secrets of the mail that is with the person must stay.
@@ -218,33 +216,27 @@ fn due(
     match users::find_by_email(conn, &registration.email)? {
         Some(owner) if registration.user_id != Some(owner.id) => {
             let reset = reset_for(conn, order, &owner, now)?;
-            if reset.as_ref().is_none_or(|(_, is_new)| *is_new) {
-                budget(conn)?;
-            }
-            if let Some((token, _)) = &reset {
+            budget(conn, HasAccount(true))?;
+            if let Some(token) = &reset {
                 one_time_tokens::set_mail_secrets(conn, &token.id, link, None)?;
             }
-            let reset = reset.map(|(token, _)| token);
             Ok(Some(Due::AlreadyRegistered(Box::new(owner), reset)))
         }
         _ => {
-            if registration.code_hash.as_ref() != Some(code) {
-                budget(conn)?;
-            }
+            budget(conn, HasAccount(false))?;
             registrations::set_mail_secrets(conn, &id, link, code)?;
             Ok(Some(Due::Verification(Box::new(registration))))
         }
     }
 }
 
-/// The right to choose a new password that goes out with this mail, if the account may have one, and whether
-/// it is written for the first time.
+/// The right to choose a new password that goes out with this mail, if the account may have one.
 fn reset_for(
     conn: &mut Conn,
     order: &QueuedMail,
     user: &User,
     now: UtcTime,
-) -> Result<Option<(OneTimeToken, bool)>> {
+) -> Result<Option<OneTimeToken>> {
     // The account may have got another address while this waited for it: then the mail would hand the
     // account to whoever has the old one.
     let is_still_theirs = |user: &User| {
@@ -256,11 +248,7 @@ fn reset_for(
     if !user.email_verified && one_time_tokens::is_change_undoable(conn, user.id, now)? {
         return Ok(None);
     }
-    let id = OneTimeId(order.id.0.clone());
-    if let Some(token) = one_time_tokens::find_by_id(conn, &id)? {
-        return Ok(Some((token, false)));
-    }
-    Ok(Some((make_reset_token(conn, id, &user, now)?, true)))
+    Ok(Some(reset_token(conn, OneTimeId(order.id.0.clone()), &user, now)?))
 }
 
 /// Orders the mail of each registration that waits for the address. Whoever has an account already

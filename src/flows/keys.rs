@@ -78,8 +78,8 @@ impl Flows {
         Ok(())
     }
 
-    /// Makes the first key of the algorithm that is set, if there is none: for a service, which is
-    /// about to sign. The keys have been opened before.
+    /// Makes the first key of the algorithm that is set, if there is none (or the next one, if the
+    /// algorithm has come back): for a service, which is about to sign. The keys have been opened before.
     pub(crate) fn make_first_key(&self) -> std::result::Result<(), NoKeys> {
         let (keys, now) = (self.gate.keys(), self.now());
         if let (Some(algorithm), Some(due)) = (keys.stored_algorithm(), keys.due_key(None, now)) {

@@ -10,6 +10,7 @@ use crate::domain::{
     Counted, Counter, Device, Email, Limits, PlainToken, Reached, RegistrationId, Scene, SessionId,
     TokenHash, User, UserId, Username, UtcTime,
 };
+use crate::store::outbox::QueuedMail;
 use crate::store::{self, Conn, known_devices, limits};
 
 /// Where somebody tries to get in.
@@ -126,16 +127,19 @@ impl Flows {
         outcome
     }
 
-    /// Counts a mail that goes out because anybody asked for it, or refuses: it has to wait.
+    /// Counts a mail, or refuses: it has to wait. Only what anybody can order is counted, and only when it
+    /// is to be sent for the first time.
     pub(super) fn mail_budget(
         &self,
-        email: &Email,
-    ) -> impl Fn(&mut Conn) -> Result<()> + Send + 'static {
-        let (limits, secrets, now) = (self.policy.limits, self.secrets.clone(), self.now());
-        let counters = Counter::of_mail(email);
-        move |conn| {
-            if let Some(bounds) = &limits {
-                reserve(conn, &secrets, bounds, counters.clone(), now)?;
+        order: &QueuedMail,
+    ) -> impl Fn(&mut Conn, HasAccount) -> Result<()> + Send + 'static {
+        let (secrets, now) = (self.secrets.clone(), self.now());
+        let bounds = self.policy.limits.filter(|_| order.about.is_none() && order.attempts == 0);
+        let email = order.recipient.clone();
+        move |conn, HasAccount(has_account)| {
+            if let Some(bounds) = &bounds {
+                let counters = Counter::of_mail(&email, has_account);
+                reserve(conn, &secrets, bounds, counters, now)?;
             }
             Ok(())
         }
@@ -171,6 +175,9 @@ impl Flows {
         }
     }
 }
+
+/// Whether a mail goes to somebody who has an account.
+pub(super) struct HasAccount(pub bool);
 
 /// How a counter takes something back.
 type TakeBack = fn(&mut Conn, &str) -> store::Result<()>;

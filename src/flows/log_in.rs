@@ -11,7 +11,7 @@ use crate::store::{self, Conn, known_devices, sessions, users};
 pub(super) const AMR_PASSWORD: &str = "pwd";
 
 /// Devices that are remembered of a person.
-pub(super) const KNOWN_DEVICES: i64 = 20;
+const KNOWN_DEVICES: i64 = 20;
 
 /// A session that was opened on a device.
 #[derive(Debug)]
@@ -164,11 +164,21 @@ impl Arrival {
             order_notice(conn, policy, user, user.email.as_ref(), &notice, *now)?;
         }
         let device_token = own.unwrap_or(&self.new_device_token);
-        known_devices::remember(conn, user.id, device_token, KNOWN_DEVICES, *now)?;
+        remember_device(conn, user, device_token, *now)?;
         let token = &self.refresh_token;
         let opened = open_session(conn, policy, user, AMR_PASSWORD, device, token, *now)?;
         Ok((opened, own.is_some()))
     }
+}
+
+/// Makes the device a known one that holds `token`, or notes that it was used again.
+pub(super) fn remember_device(
+    conn: &mut Conn,
+    user: &User,
+    token: &TokenHash,
+    now: UtcTime,
+) -> store::Result<()> {
+    known_devices::remember(conn, user.id, token, KNOWN_DEVICES, now)
 }
 
 /// Reads the account, if there is such a one. Otherwise the first of all is read for nothing, by the same

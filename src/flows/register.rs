@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::log_in::{AMR_PASSWORD, KNOWN_DEVICES};
+use super::log_in::{AMR_PASSWORD, remember_device};
 use super::tokens::open_session;
 use super::{EmailVerification, Error, Flows, LoggedIn, Result};
 use crate::domain::{
@@ -13,7 +13,7 @@ use crate::domain::{
 };
 use crate::store::outbox::{self, MailKind};
 use crate::store::users::NewUser;
-use crate::store::{self, Conn, Unique, events, known_devices, registrations, users};
+use crate::store::{self, Conn, Unique, events, registrations, users};
 
 /// What somebody typed.
 #[derive(Debug)]
@@ -123,7 +123,7 @@ impl Flows {
             let user = make_account(conn, registration, with_mail, now)?;
             let scene = Scene::of(user.id, now).on(&device);
             events::record(conn, &scene, EventKind::Registered, "")?;
-            known_devices::remember(conn, user.id, &device_hash, KNOWN_DEVICES, now)?;
+            remember_device(conn, &user, &device_hash, now)?;
             let opened = open_session(conn, &policy, &user, AMR_PASSWORD, &device, &hash, now)?;
             Ok::<_, Error>((user, opened))
         })?;

@@ -161,13 +161,17 @@ fn still_due(conn: &mut Conn, token: &OneTimeToken, now: UtcTime) -> store::Resu
     Ok(if one_time_tokens::consume_token(conn, &token.id, now)? { owner } else { None })
 }
 
-/// Makes the token of a mail that lets its owner choose a new password; another mail's counts no longer.
-pub(super) fn make_reset_token(
+/// The token of a mail that lets its owner choose a new password. The same mail, written again, finds
+/// the same token; another mail's counts no longer.
+pub(super) fn reset_token(
     conn: &mut Conn,
     id: OneTimeId,
     user: &User,
     now: UtcTime,
 ) -> store::Result<OneTimeToken> {
+    if let Some(token) = one_time_tokens::find_by_id(conn, &id)? {
+        return Ok(token);
+    }
     let purpose = Purpose::ResetPassword;
     let remember_from = now.before(OneTimeToken::MEMORY);
     let wrong_codes = one_time_tokens::supersede(conn, user.id, purpose, remember_from)?;

@@ -87,7 +87,7 @@ impl Flows {
             aud: self.gate.issuer().to_owned(),
             sub: user.id.to_string(),
             iat: now.seconds(),
-            nbf: now.seconds(),
+            nbf: 0,
             exp: now.after(lifetime).seconds(),
             jti: TokenId::new(now).0,
             sid: session.id.0.clone(),

@@ -6,7 +6,7 @@
 
 use super::audit::record_changes;
 use super::change_email::take_address;
-use super::log_in::{AMR_PASSWORD, KNOWN_DEVICES};
+use super::log_in::{AMR_PASSWORD, remember_device};
 use super::reauthenticate::lock_active;
 use super::register::new_user;
 use super::tokens::open_session;
@@ -17,7 +17,7 @@ use crate::domain::{
     Scene, Session, SessionId, TokenHash, User, UtcTime,
 };
 use crate::store::registrations::{self, Found};
-use crate::store::{self, Conn, Unique, events, known_devices, sessions, users};
+use crate::store::{self, Conn, Unique, events, sessions, users};
 
 /// How codes and links of mails appear in `amr` (RFC 8176).
 const AMR_ONE_TIME: &str = "otp";
@@ -98,7 +98,7 @@ impl Flows {
             let user = prove(conn, &policy, &registration, scene)?;
             match opening {
                 Opening::Session => {
-                    known_devices::remember(conn, user.id, &device_hash, KNOWN_DEVICES, now)?;
+                    remember_device(conn, &user, &device_hash, now)?;
                     log_in(conn, &policy, user, amr, &device, &hash, now)
                 }
                 Opening::Nothing => Ok(Proven { user, log_in: None }),

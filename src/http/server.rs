@@ -31,6 +31,8 @@ use super::middleware::{Https, Surroundings};
 
 /// The first head of a connection that takes longer is cut off.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// So long a body is still taken, and thrown away, whose refusal the client shall read.
+const LINGER: Duration = Duration::from_secs(1);
 /// From one answer to the next, or from one full buffer of an answer to the next: longer than a head, a
 /// body and the work on it may take together. actix-http lets later heads, bodies that nobody wants
 /// any more and answers that nobody reads take for ever.
@@ -81,6 +83,7 @@ where
                 async move { stopping.notified().await }
             })
             .client_request_timeout(HEAD_TIMEOUT)
+            .client_disconnect_timeout(LINGER)
             .finish(map_config(app, |()| AppConfig::default()));
         fn_service(move |socket: TcpStream| {
             let peer = socket.peer_addr().ok();

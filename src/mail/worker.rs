@@ -213,6 +213,7 @@ impl Worker {
 enum Note {
     Finished(MailStatus, Option<String>),
     TryAgain(UtcTime, String),
+    Postponed(UtcTime),
 }
 
 impl Note {
@@ -220,7 +221,7 @@ impl Note {
         match outcome {
             Outcome::Sent => Self::Finished(MailStatus::Sent, None),
             Outcome::NotNeeded => Self::Finished(MailStatus::Dropped, None),
-            Outcome::Postponed(wait) => Self::TryAgain(now.after(wait), OVER_BUDGET.to_owned()),
+            Outcome::Postponed(wait) => Self::Postponed(now.after(wait)),
             Outcome::Failed(SendError::Permanent(cause)) => {
                 Self::Finished(MailStatus::Dead, Some(cause))
             }
@@ -242,6 +243,7 @@ impl Note {
             Self::Finished(_, Some(error)) => {
                 tracing::error!(%mail_id, kind, attempt, error, "mail not sent; it is given up");
             }
+            Self::Postponed(_) => tracing::info!(%mail_id, kind, "mail waits for a limit"),
             Self::TryAgain(_, error) => {
                 tracing::warn!(%mail_id, kind, attempt, error, "mail not sent; it is tried again");
             }
@@ -259,7 +261,8 @@ impl Note {
             Self::Finished(status, error) => {
                 outbox::finish(conn, id, lease, *status, error.as_deref(), now)
             }
-            Self::TryAgain(next, error) => outbox::put_back(conn, id, lease, error, *next),
+            Self::TryAgain(next, error) => outbox::put_back(conn, id, lease, error, *next, 1),
+            Self::Postponed(until) => outbox::put_back(conn, id, lease, OVER_BUDGET, *until, 0),
         }
     }
 }

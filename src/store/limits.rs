@@ -103,10 +103,11 @@ pub fn purge(
         Conn::Sqlite(_) => "",
     };
     let removed = diesel::sql_query(format!(
-        "DELETE FROM limits WHERE name IN ( \
+        "WITH over AS MATERIALIZED ( \
              SELECT name FROM limits WHERE waits_until <= $1 AND (resets_at <= $1 OR \
                  (resets_at <= $2 AND uses < $3 AND name LIKE $4)) \
-             LIMIT $5 {skip_locked})"
+             LIMIT $5 {skip_locked}) \
+         DELETE FROM limits WHERE name IN (SELECT name FROM over)"
     ))
     .bind::<BigInt, _>(now.micros())
     .bind::<BigInt, _>(few_end.micros())

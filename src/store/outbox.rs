@@ -1,7 +1,7 @@
 //! The outbox: orders to send mail, committed together with what they tell about.
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Integer, Text};
+use diesel::sql_types::{BigInt, Integer, Nullable, Text};
 
 use super::schema::outbox;
 use super::{Conn, Result};
@@ -108,8 +108,12 @@ pub struct QueuedMail {
     pub locale: Locale,
     /// The id of what it tells about.
     pub subject_id: String,
+    /// The account that it is about, where the order knows it.
+    pub about: Option<UserId>,
     /// How often sending was tried before.
     pub attempts: i32,
+    /// Whether it had to wait, for another try or for a limit.
+    pub was_put_back: bool,
     /// When it was ordered.
     pub created_at: UtcTime,
 }
@@ -196,8 +200,12 @@ struct LeasedRow {
     locale: String,
     #[diesel(sql_type = Text)]
     subject_id: String,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    user_id: Option<i64>,
     #[diesel(sql_type = Integer)]
     attempts: i32,
+    #[diesel(sql_type = BigInt)]
+    next_attempt_at: i64,
     #[diesel(sql_type = BigInt)]
     created_at: i64,
 }
@@ -234,7 +242,7 @@ pub fn lease_due(
              AND next_attempt_at <= $1 AND (lease_until IS NULL OR lease_until <= $1) \
              ORDER BY next_attempt_at, id LIMIT $2 {skip_locked}) \
          UPDATE outbox SET lease_token = $3, lease_until = $4 WHERE id IN (SELECT id FROM due) \
-         RETURNING id, kind, recipient, locale, subject_id, attempts, created_at"
+         RETURNING id, kind, recipient, locale, subject_id, user_id, attempts, next_attempt_at, created_at"
     ))
     .bind::<BigInt, _>(now.micros())
     .bind::<BigInt, _>(limit)
@@ -251,7 +259,9 @@ fn queued_mail(row: LeasedRow) -> Option<QueuedMail> {
         locale: Locale::parse(&row.locale).unwrap_or_default(),
         id: MailId(row.id),
         subject_id: row.subject_id,
+        about: row.user_id.map(UserId),
         attempts: row.attempts,
+        was_put_back: row.next_attempt_at > row.created_at,
         created_at: UtcTime::from_micros(row.created_at),
     })
 }
@@ -274,7 +284,7 @@ pub fn drop_order(conn: &mut Conn, id: &MailId, now: UtcTime) -> Result<bool> {
     Ok(dropped == 1)
 }
 
-/// Whether, while this mail had to be tried again, another about the same subject went out: that one
+/// Whether, while this mail had to wait, another about the same subject went out: that one
 /// is with the person now.
 pub fn is_outdone(conn: &mut Conn, mail: &QueuedMail) -> Result<bool> {
     let sent_since = outbox::table
@@ -282,7 +292,7 @@ pub fn is_outdone(conn: &mut Conn, mail: &QueuedMail) -> Result<bool> {
         .filter(outbox::subject_id.eq(&mail.subject_id))
         .filter(outbox::status.eq(MailStatus::Sent.name()))
         .filter(outbox::finished_at.gt(mail.created_at.micros()));
-    Ok(mail.attempts > 0
+    Ok(mail.was_put_back
         && sent_since.select(outbox::id).first::<String>(conn).optional()?.is_some())
 }
 
@@ -309,18 +319,19 @@ pub fn finish(
     Ok(finished == 1)
 }
 
-/// Gives an order back to be tried again at `next_attempt_at`.
+/// Gives an order back to be looked at again at `next_attempt_at`. It was tried so many `times`.
 pub fn put_back(
     conn: &mut Conn,
     id: &MailId,
     lease: &str,
     error: &str,
     next_attempt_at: UtcTime,
+    times: i32,
 ) -> Result<bool> {
     let returned =
         diesel::update(outbox::table.find(id.as_str()).filter(outbox::lease_token.eq(lease)))
             .set((
-                outbox::attempts.eq(outbox::attempts + 1),
+                outbox::attempts.eq(outbox::attempts + times),
                 outbox::lease_token.eq(None::<String>),
                 outbox::lease_until.eq(None::<i64>),
                 outbox::next_attempt_at.eq(next_attempt_at.micros()),

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::limits::{ELSEWHERE, HOME, limited, limited_with};
-use crate::support::account::RESET;
+use crate::support::account::{NEW_DEVICE, RESET};
 use crate::support::{Answer, DAY, HOUR, PASSWORD, TestApp, World, on_both, wait_for};
 
 const MINA: &str = "mina@example.com";
@@ -129,6 +129,32 @@ on_both! {
             looked_at_all(&world);
         }
         assert_eq!(world.mails_so_far(MINA).len(), 6);
+    }
+
+    fn what_this_was_not_me_sends_waits_for_no_budget(world) {
+        let app = limited(&world);
+        app.person(&world, MINA);
+        app.log_in_on("a browser of somebody", MINA).is(200);
+        let not_me = world.link_about(MINA, NEW_DEVICE, 1);
+        for number in 0..6 {
+            ask(&app, ASK_RESET, MINA, &stranger(number)).is(202);
+        }
+        looked_at_all(&world);
+        let before = world.mails_about(MINA, RESET).len();
+        app.not_me(&not_me).is(204);
+        world.mail_about(MINA, RESET, before + 1);
+    }
+
+    fn registrations_of_strangers_do_not_use_up_what_accounts_have(world) {
+        let app = limited_with(&world, &[("HALLPASS_LIMIT_MAIL_TOTAL", "10")]);
+        app.person(&world, MINA);
+        for number in 0..15 {
+            register(&app, &format!("invented{number}@example.com"), &stranger(number)).is(202);
+        }
+        looked_at_all(&world);
+        assert!(world.count("outbox WHERE status = 'queued'") > 0);
+        ask(&app, ASK_RESET, MINA, HOME).is(202);
+        world.mail_about(MINA, RESET, 1);
     }
 
     fn what_follows_a_plus_is_the_same_mailbox(world) {

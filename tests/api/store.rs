@@ -44,7 +44,7 @@ fn finish(db: &Db, id: &MailId, token: &str, status: MailStatus) -> bool {
 
 fn put_back(db: &Db, id: &MailId, token: &str, next: i64) -> bool {
     let (id, token) = (id.clone(), token.to_owned());
-    db.write(move |conn| outbox::put_back(conn, &id, &token, "later", at(next))).unwrap()
+    db.write(move |conn| outbox::put_back(conn, &id, &token, "later", at(next), 1)).unwrap()
 }
 
 fn retry(db: &Db, id: Option<&MailId>, now: i64) -> usize {

@@ -3,6 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::database::Database;
 use crate::letters::Mailbox;
 use crate::postgres::free_port;
 use crate::service::Setup;
@@ -72,6 +73,21 @@ fn mail_goes_out_by_itself_when_the_server_comes_up_later() {
     for (address, token) in addresses.iter().zip(&tokens) {
         service.api().verify(token, &codes[*address][0]);
     }
+}
+
+#[test]
+fn trying_again_takes_nothing_more_of_the_budget_of_an_address() {
+    let (setup, _) = with_mail_server_to_come();
+    let setup = setup.with("HALLPASS_LIMITS", "on");
+    let service = setup.start();
+    service.api().register("mina@example.com");
+    let resend = serde_json::json!({"email": "mina@example.com"});
+    assert_eq!(service.api().post("/v1/verify-email/resend", &resend).status, 202);
+    // Two orders, each tried twice at least.
+    service.wait_for_log("mail not sent", 4);
+    let hourly =
+        "SELECT CAST(uses AS TEXT) AS line FROM limits WHERE name LIKE 'mails_to_address_hourly:%'";
+    assert_eq!(Database::at(&setup.database_url()).lines(hourly), ["2"]);
 }
 
 /// What `mail list` says once `text` is part of it.

@@ -8,6 +8,7 @@ use serde::Serialize as _;
 use serde_json::{Value, json};
 
 use super::{fields::Faults, negotiation::Indent, pages::Page};
+use crate::http::slices;
 
 /// The text for a caller who showed no credentials.
 pub const NOT_AUTHENTICATED: &str = "Authentication credentials were not provided.";
@@ -119,7 +120,10 @@ impl Answer {
             response.insert_header((header::RETRY_AFTER, seconds));
         }
         match self.body {
-            Some(body) => response.content_type("application/json").body(render(&body, indent)),
+            Some(body) => {
+                let text = render(&body, indent);
+                response.content_type("application/json").body(slices::of(text.into()))
+            }
             None => response.finish(),
         }
     }

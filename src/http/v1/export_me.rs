@@ -14,7 +14,9 @@ use crate::flows::{self, MailLine};
 use crate::http::bearer::Bearer;
 use crate::http::blocking::State;
 use crate::http::client::Client;
+use crate::http::code::Code;
 use crate::http::error::ApiError;
+use crate::http::slices;
 
 /// Everything that is stored about a person, besides hashes of secrets.
 #[derive(Serialize, ToSchema)]
@@ -214,7 +216,9 @@ pub async fn handle(
     Client(device): Client,
 ) -> Result<HttpResponse, ApiError> {
     let export = state.run(move |flows| flows.export(&claims, &device)).await?;
+    let export = serde_json::to_vec(&Export::from(export)).map_err(|_| Code::InternalError)?;
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_DISPOSITION, "attachment; filename=\"account.json\""))
-        .json(Export::from(export)))
+        .content_type("application/json")
+        .body(slices::of(export.into())))
 }

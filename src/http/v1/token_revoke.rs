@@ -29,7 +29,9 @@ pub async fn handle(
 ) -> Result<HttpResponse, ApiError> {
     let (tokens, transport) = body.presented(&request, &state.browsers)?;
     // Of several cookies one may be the session that is to end; whoever has its token may end each.
-    state.run(move |flows| tokens.iter().try_for_each(|it| flows.log_out(it, &device))).await?;
+    if !tokens.is_empty() {
+        state.run(move |flows| tokens.iter().try_for_each(|it| flows.log_out(it, &device))).await?;
+    }
     let mut answer = HttpResponse::NoContent();
     if transport == Transport::Cookie {
         for cookie in state.browsers.no_cookies() {
