@@ -3,6 +3,7 @@
 
 use super::change_password::replace;
 use super::limits::{forgive_owner, reserve};
+use super::log_in::read_alike;
 use super::{Error, Flows, Result};
 use crate::domain::token::Secrets;
 use crate::domain::{
@@ -117,8 +118,9 @@ fn find_by_link(conn: &mut Conn, link: &PlainToken, now: UtcTime) -> store::Resu
 }
 
 /// Takes a try, compares, and gives the try back if the code is right: guesses that come in
-/// parallel are counted like those that come one after the other. The database is asked the same
-/// whatever is known of the address.
+/// parallel are counted like those that come one after the other. Where nobody is meant, or no code was
+/// sent, another account and another token are read, and the token is written as it is: that takes the same
+/// time.
 fn find_by_code(
     conn: &mut Conn,
     secrets: &Secrets,
@@ -126,23 +128,28 @@ fn find_by_code(
     code: &PlainToken,
     now: UtcTime,
 ) -> store::Result<Result<Due>> {
-    let user = users::find_by_email(conn, email)?.filter(|user| user.is_active);
-    let owner = user.as_ref().map_or(UserId::NOBODY, |user| user.id);
-    let token = one_time_tokens::find_newest(conn, owner, Purpose::ResetPassword)?
-        .filter(|it| it.used_at.is_none() && !it.has_expired(now));
-    let id = token.as_ref().map_or_else(|| OneTimeId::new(now), |token| token.id.clone());
-    let (tries, in_all) = (OneTimeToken::CODE_TRIES, OneTimeToken::WRONG_CODES);
-    let has_tries = one_time_tokens::reserve_code_try(conn, &id, tries, in_all)?;
-    let given = secrets.code_hash(id.as_str(), code);
-    let is_right = |token: &OneTimeToken| {
-        has_tries && token.code_hash.as_ref().is_some_and(|expected| expected.matches(&given))
+    let owner = users::find_id_by_email(conn, email)?;
+    let user = read_alike(conn, owner)?.filter(|user| user.is_active);
+    let from = owner.unwrap_or(UserId::NOBODY);
+    let Some(token) = one_time_tokens::find_newest_or_other(conn, from, Purpose::ResetPassword)?
+    else {
+        return Ok(Err(Error::CodeInvalid));
     };
-    match (user, token) {
-        (Some(user), Some(token)) if is_right(&token) => {
-            one_time_tokens::return_code_try(conn, &id)?;
+    let is_meant = user.as_ref().is_some_and(|user| user.id == token.user_id)
+        && token.purpose == Purpose::ResetPassword
+        && token.used_at.is_none()
+        && !token.has_expired(now);
+    let (tries, in_all) = (OneTimeToken::CODE_TRIES, OneTimeToken::WRONG_CODES);
+    let count = i32::from(is_meant);
+    let has_tries = one_time_tokens::reserve_code_try(conn, &token.id, tries, in_all, count)?;
+    let given = secrets.code_hash(token.id.as_str(), code);
+    let is_right = token.code_hash.as_ref().is_some_and(|expected| expected.matches(&given));
+    match user.filter(|_| is_meant && has_tries && is_right) {
+        Some(user) => {
+            one_time_tokens::return_code_try(conn, &token.id)?;
             Ok(Ok((token, user)))
         }
-        _ => Ok(Err(Error::CodeInvalid)),
+        None => Ok(Err(Error::CodeInvalid)),
     }
 }
 
