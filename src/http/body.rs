@@ -17,6 +17,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::blocking::State;
 use super::code::Code;
 use super::error::ApiError;
+use super::intake::Intake;
 use super::strict_json;
 use crate::domain::{Email, Fault, PasswordPolicy, PlainPassword};
 use crate::flows::FieldFault;
@@ -159,7 +160,7 @@ impl<T: Body> FromRequest for Json<T> {
         let may_be_empty = request.method() == Method::DELETE;
         let password_policy = password_policy(request);
         let announced = request.headers().get(CONTENT_LENGTH).cloned();
-        let payload = payload.take();
+        let (intake, payload) = (Intake::of(request), payload.take());
         Box::pin(async move {
             if !is_json && !may_be_empty {
                 return Err(Code::UnsupportedMediaType.into());
@@ -170,7 +171,7 @@ impl<T: Body> FromRequest for Json<T> {
             if too_large {
                 return Err(Code::PayloadTooLarge.into());
             }
-            let body = collect(payload, MAX_BODY).await?;
+            let body = collect(&intake, payload, MAX_BODY).await?;
             let object = if body.bytes.is_empty() && may_be_empty {
                 Map::new()
             } else if is_json {
@@ -252,7 +253,12 @@ impl Collected {
 }
 
 /// Reads a body of at most `limit` bytes, if it comes in time.
-pub async fn collect(payload: Payload, limit: usize) -> Result<Collected, ApiError> {
+pub async fn collect(
+    intake: &Intake,
+    payload: Payload,
+    limit: usize,
+) -> Result<Collected, ApiError> {
+    let _reading = intake.reading_body();
     tokio::time::timeout(BODY_TIMEOUT, collect_all(payload, limit))
         .await
         .map_err(|_| Code::RequestTimeout)?

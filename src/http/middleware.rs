@@ -24,6 +24,7 @@ use uuid::Uuid;
 use super::blocking::State;
 use super::code::Code;
 use super::error::ApiError;
+use super::intake::{AnswerBody, Intake};
 use super::metrics::Metrics;
 use super::{openapi, request_id, routes};
 
@@ -52,6 +53,7 @@ pub async fn surround(
     let https = request.app_data::<Https>().copied().unwrap_or(Https(false));
     let around = Surroundings::new(https);
     let metrics = request.app_data::<web::Data<State>>().map(|state| Arc::clone(&state.metrics));
+    let answering = Intake::of(request.request()).answering();
     // The request must not be cloned before it is routed, so what has no response of its own goes
     // out as an error that brings one.
     let answer = next.call(request).instrument(around.span.clone());
@@ -70,7 +72,7 @@ pub async fn surround(
                 count(metrics, &response, around.started);
             }
             around.add_headers(response.headers_mut());
-            return Ok(response);
+            return Ok(response.map_body(|_, body| AnswerBody::new(body.boxed(), answering)));
         }
         Err(error) => error,
     };

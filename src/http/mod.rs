@@ -13,6 +13,7 @@ pub mod django;
 #[cfg(feature = "docs-ui")]
 mod docs;
 pub mod error;
+mod intake;
 pub mod metrics;
 pub mod middleware;
 pub mod openapi;

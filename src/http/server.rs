@@ -8,7 +8,7 @@ use std::io;
 use std::net::TcpListener;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use actix_http::{HttpService, Protocol, Request, Response};
@@ -26,6 +26,7 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::code::Code;
 use super::error::ApiError;
+use super::intake::Intake;
 use super::metrics::Metrics;
 use super::middleware::{Https, Surroundings};
 
@@ -37,6 +38,9 @@ const LINGER: Duration = Duration::from_secs(1);
 /// body and the work on it may take together. actix-http lets later heads, bodies that nobody wants
 /// any more and answers that nobody reads take for ever.
 const PATIENCE: Duration = Duration::from_secs(35);
+
+/// So much is read at once: some forty of the shortest requests.
+const PORTION: usize = 1024;
 
 /// How the service listens.
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +88,9 @@ where
             })
             .client_request_timeout(HEAD_TIMEOUT)
             .client_disconnect_timeout(LINGER)
+            .on_connect_ext(|connection: &Connection, data| {
+                data.insert(connection.intake.clone());
+            })
             .finish(map_config(app, |()| AppConfig::default()));
         fn_service(move |socket: TcpStream| {
             let peer = socket.peer_addr().ok();
@@ -103,6 +110,12 @@ struct Connection {
     https: Https,
     deadline: Pin<Box<Sleep>>,
     refusal: Option<Refusal>,
+    intake: Intake,
+    /// The kernel took less than was written, and the reader waits until it has taken the rest.
+    is_write_waiting: bool,
+    reader: Option<Waker>,
+    /// A whole portion was read just now: what it holds comes first.
+    had_portion: bool,
 }
 
 /// What is sent in place of a bare answer.
@@ -113,7 +126,17 @@ struct Refusal {
 
 impl Connection {
     fn of(socket: TcpStream, metrics: Arc<Metrics>, https: Https) -> Self {
-        Self { socket, metrics, https, deadline: Box::pin(sleep(PATIENCE)), refusal: None }
+        Self {
+            socket,
+            metrics,
+            https,
+            deadline: Box::pin(sleep(PATIENCE)),
+            refusal: None,
+            intake: Intake::default(),
+            is_write_waiting: false,
+            reader: None,
+            had_portion: false,
+        }
     }
 
     fn check_deadline(&mut self, context: &mut Context<'_>) -> io::Result<()> {
@@ -151,7 +174,24 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.check_deadline(context)?;
-        Pin::new(&mut self.socket).poll_read(context, buffer)
+        if self.is_write_waiting {
+            self.reader = Some(context.waker().clone());
+            return Poll::Pending;
+        }
+        if !self.intake.is_open(context) {
+            return Poll::Pending;
+        }
+        if std::mem::take(&mut self.had_portion) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let mut bytes = [0; PORTION];
+        let size = buffer.remaining().min(PORTION);
+        let mut portion = ReadBuf::new(&mut bytes[..size]);
+        ready!(Pin::new(&mut self.socket).poll_read(context, &mut portion))?;
+        buffer.put_slice(portion.filled());
+        self.had_portion = portion.remaining() == 0;
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -170,8 +210,13 @@ impl AsyncWrite for Connection {
             ready!(self.poll_refuse(context, &bare))?;
             return Poll::Ready(Ok(bytes.len()));
         }
+        self.is_write_waiting = true;
         let count = ready!(Pin::new(&mut self.socket).poll_write(context, &bytes[..before]))?;
         if count == before {
+            self.is_write_waiting = false;
+            if let Some(reader) = self.reader.take() {
+                reader.wake();
+            }
             self.deadline.as_mut().reset(Instant::now() + PATIENCE);
         }
         Poll::Ready(Ok(count))

@@ -14,6 +14,7 @@ use crate::domain::Device;
 use crate::flows::Entrance;
 use crate::http::body::{Collected, collect};
 use crate::http::code::Code;
+use crate::http::intake::Intake;
 
 /// A request of this face.
 #[derive(Debug)]
@@ -62,7 +63,9 @@ impl Request {
     ) -> Self {
         let method = request.method().as_str().to_owned();
         let body = match method.as_str() {
-            "POST" | "PUT" | "PATCH" => collect(payload.into_inner(), body::MAX_BYTES).await,
+            "POST" | "PUT" | "PATCH" => {
+                collect(&Intake::of(request), payload.into_inner(), body::MAX_BYTES).await
+            }
             _ => Ok(Collected::default()),
         };
         Self {

@@ -18,6 +18,7 @@ use super::body::{MAX_BODY, collect};
 use super::client::Client;
 use super::code::Code;
 use super::error::ApiError;
+use super::intake::Intake;
 use crate::domain::{Device, Language, Locale, PlainToken};
 use crate::flows::VerifyEmailProof;
 
@@ -95,7 +96,7 @@ where
                        request: HttpRequest,
                        Client(device): Client,
                        payload: web::Payload| async move {
-        let body = collect(payload.into_inner(), MAX_BODY).await?;
+        let body = collect(&Intake::of(&request), payload.into_inner(), MAX_BODY).await?;
         let form = Form { device, ..read_form(&body.bytes) };
         let token = form.token.clone();
         let view = act(state.clone(), form).await;

@@ -10,6 +10,8 @@ use crate::service::Setup;
 /// Longer than the service waits between two answers, on a busy machine.
 const CLOSED_BY: Duration = Duration::from_secs(50);
 const NOT_READING: usize = 60;
+/// For each of the paths.
+const PIPELINING: usize = 15;
 
 fn connect(address: std::net::SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
@@ -87,4 +89,28 @@ fn answers_that_nobody_reads_cost_little_and_end() {
         stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         read_to_the_end(stream);
     }
+}
+
+#[test]
+fn requests_that_come_in_thousands_and_wait_for_no_answer_cost_little() {
+    let setup = Setup::on_sqlite();
+    let service = setup.start();
+    assert_eq!(service.api().get("/openapi.json").status, 200);
+    let before = service.resident_kib();
+    let mut streams = Vec::new();
+    for path in ["/openapi.json", "/healthz", "/v1/config", "/nowhere"] {
+        for _ in 0..PIPELINING {
+            let mut stream = connect(service.address());
+            stream.set_nonblocking(true).unwrap();
+            // As much as the sockets take.
+            let requests = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").repeat(5_000);
+            let _ = stream.write(requests.as_bytes());
+            streams.push(stream);
+        }
+    }
+    thread::sleep(Duration::from_secs(4));
+    let more = service.resident_kib().saturating_sub(before);
+    println!("{} connections with thousands of requests: {more} KiB", streams.len());
+    assert!(more < 20 * 1024, "{more} KiB");
+    assert_eq!(service.api().get("/healthz").status, 200);
 }
