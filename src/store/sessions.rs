@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use diesel::prelude::*;
 
-use super::schema::{refresh_tokens, sessions, users};
-use super::{Conn, Result};
+use super::schema::{refresh_tokens, sessions};
+use super::{Conn, Result, users};
 use crate::domain::{
     Device, EndReason, EndedSession, RefreshToken, Session, SessionId, TokenHash, UserId, UtcTime,
 };
@@ -139,9 +139,7 @@ pub fn end_all_sessions(
         .set((sessions::ended_at.eq(now.micros()), sessions::end_reason.eq(reason.name())))
         .returning(sessions::id)
         .get_results(conn)?;
-    diesel::update(users::table.find(user.0))
-        .set(users::tokens_from.eq(now.micros()))
-        .execute(conn)?;
+    users::end_tokens(conn, user, now)?;
     Ok(ended.into_iter().map(SessionId).collect())
 }
 

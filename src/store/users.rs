@@ -1,6 +1,7 @@
 //! Accounts.
 
 use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 
 use super::schema::users;
 use super::{Conn, Result};
@@ -260,9 +261,26 @@ fn end_tokens_of_other_name(
     username: &Username,
     now: UtcTime,
 ) -> Result<()> {
-    diesel::update(users::table.find(id.0).filter(users::username.ne(username.as_str())))
-        .set(users::tokens_from.eq(now.micros()))
-        .execute(conn)?;
+    let named = users::table.find(id.0).select(users::username).first::<String>(conn).optional()?;
+    if named.is_some_and(|name| name != username.as_str()) {
+        end_tokens(conn, id, now)?;
+    }
+    Ok(())
+}
+
+/// Ends the tokens of the Django face that a person has. They tell whole seconds, so one that was issued
+/// after an end within this very second tells the next: that ends too.
+pub fn end_tokens(conn: &mut Conn, id: UserId, now: UtcTime) -> Result<()> {
+    // SQLite numbers `$n` by the order in which they first appear, whatever n is.
+    diesel::sql_query(
+        "UPDATE users SET tokens_from = CASE \
+             WHEN tokens_from > $1 - 1000000 AND tokens_from <= $1 + 5000000 \
+             THEN (tokens_from + 999999) / 1000000 * 1000000 + 1 ELSE $1 END \
+         WHERE id = $2",
+    )
+    .bind::<BigInt, _>(now.micros())
+    .bind::<BigInt, _>(id.0)
+    .execute(conn)?;
     Ok(())
 }
 

@@ -106,6 +106,18 @@ on_both! {
         });
     }
 
+    fn an_end_in_the_second_of_the_log_in_reaches_its_token(world) {
+        let app = world.app();
+        let session = app.person(&world, MINA);
+        for _ in 0..2 {
+            let token = log_in(&app, MINA, PASSWORD);
+            is_taken(&app, &token);
+            app.delete_as(&session.access, "/v1/me/sessions").is(204);
+            has_expired(&app, &token);
+        }
+        is_taken(&app, &log_in(&app, MINA, PASSWORD));
+    }
+
     fn a_log_out_of_one_session_and_another_profile_leave_them(world) {
         let app = world.app();
         let session = app.person(&world, MINA);

@@ -98,6 +98,7 @@ on_both! {
     fn it_holds_the_known_devices_and_why_sessions_ended(world) {
         let app = world.app();
         let tokens = app.person(&world, MINA);
+        world.advance(SECOND);
         let log_in = app.log_in(MINA, PASSWORD).is(200);
         world.advance(SECOND);
         let again = json!({
@@ -107,13 +108,13 @@ on_both! {
         app.revoke(&last.refresh).is(204);
         let export =
             app.as_holder("GET", "/v1/me/export", &tokens.access, &Value::Null).is(200).json();
-        let begin = "2027-01-15T08:00:00.000000Z";
+        let [begin, later, last] = [0, 1, 2].map(|it| format!("2027-01-15T08:00:0{it}.000000Z"));
         assert_eq!(
             export["known_devices"],
             // That of the registration, and that of the log-ins.
             json!([
                 {"created_at": begin, "last_seen_at": begin},
-                {"created_at": begin, "last_seen_at": "2027-01-15T08:00:01.000000Z"},
+                {"created_at": later, "last_seen_at": last},
             ])
         );
         assert_eq!(texts(&export["sessions"], "end_reason"), ["", "", "logged_out"]);

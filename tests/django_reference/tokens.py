@@ -56,8 +56,8 @@ def alg(value):
 
 GOOD = {
     "good": recipe(claims(more=WITH_ORIGIN)),
-    # Of the next second: alice is renamed within this one, and Hallpass ends the tokens of before.
-    "good for alice": recipe(claims('"alice"', more='"orig_iat":{{now+1}}')),
+    # Of a later second: alice is renamed within this one, twice, and Hallpass ends the tokens of before.
+    "good for alice": recipe(claims('"alice"', more='"orig_iat":{{now+3}}')),
     "no orig_iat": recipe(claims()),
     "of the tutorial's year": recipe(
         '{"username":"admin","user_id":1,"email":"admin@naver.com","exp":{{now+300}}}',
