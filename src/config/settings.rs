@@ -251,7 +251,7 @@ pub const SETTINGS: &[Setting] = &[
 pub fn example() -> String {
     let head = "# Every setting of Hallpass with its default. All are optional on a machine of your own.\n\
                 # A secret can come from a file: set NAME_FILE to its path instead of NAME.\n\
-                # A value with spaces stands in quotes, one with a $ in single quotes: NAME='pa$$word'\n";
+                # A value with spaces stands in quotes, one with a $ or a \\ in single quotes: NAME='pa$$word'\n";
     SETTINGS.iter().fold(head.to_owned(), |text, setting| text + &example_of(setting))
 }
 

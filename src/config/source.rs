@@ -42,16 +42,24 @@ pub struct Source {
 impl Source {
     /// The environment of the process, and `.env` in the working folder for what it lacks.
     pub fn from_environment() -> Self {
-        let (mut values, faults) = match std::fs::read_to_string(".env") {
+        let (mut values, mut faults) = match std::fs::read_to_string(".env") {
             Ok(text) => read_dot_env(&text),
             Err(error) if error.kind() == ErrorKind::NotFound => <_>::default(),
             Err(_) => (HashMap::new(), vec![ConfigFault::new(".env", "cannot be read")]),
         };
         #[expect(clippy::disallowed_methods, reason = "this is the one home of settings")]
         let environment = std::env::vars_os();
-        values.extend(environment.filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        }));
+        for (name, value) in environment {
+            let Ok(name) = name.into_string() else { continue };
+            match value.into_string() {
+                Ok(value) => drop(values.insert(name, value)),
+                Err(_) if is_setting(&name) => {
+                    faults.push(ConfigFault::new(&name, "must be text in UTF-8"));
+                }
+                // Not ours.
+                Err(_) => {}
+            }
+        }
         Self { faults, ..Self::from_values(values) }
     }
 
@@ -164,24 +172,34 @@ fn is_setting(name: &str) -> bool {
     })
 }
 
-/// Stands in for `$` where a file is read as it is written: for private use, so that no setting has it.
-const DOLLAR: &str = "\u{f8ff}";
+/// What the reader of `.env` files takes for something else, with what stands in for it where a file is read
+/// as it is written: for private use, so that no setting has it.
+const SPECIAL: [(char, char); 2] = [('$', '\u{f8ff}'), ('\\', '\u{f8fe}')];
 
-/// The values of a `.env` file. In some of its quotes the reader takes `$NAME` for a variable, and a
-/// password with a `$` would silently become another one: where that changes a setting, it is a fault.
+/// The values of a `.env` file. In some of its quotes `$NAME` is a variable and `\n` a line feed, and a
+/// password with one would silently become another: where that changes a setting, it is a fault.
 fn read_dot_env(text: &str) -> (HashMap<String, String>, Vec<ConfigFault>) {
-    let as_written = text.replace('$', DOLLAR);
+    // Some editors begin a file with this.
+    let text = text.trim_start_matches('\u{feff}');
+    let as_written = SPECIAL.iter().fold(text.to_owned(), |text, (special, stand_in)| {
+        text.replace(*special, &stand_in.to_string())
+    });
+    let meant = |written: String| {
+        SPECIAL.iter().fold(written, |text, (special, stand_in)| {
+            text.replace(*stand_in, &special.to_string())
+        })
+    };
     let lines = dotenvy::from_read_iter(text.as_bytes());
     let (mut values, mut faults) = (HashMap::new(), Vec::new());
     for (line, as_written) in lines.zip(dotenvy::from_read_iter(as_written.as_bytes())) {
         match (line, as_written) {
-            (Ok((name, value)), Ok((_, written))) if value == written.replace(DOLLAR, "$") => {
+            (Ok((name, value)), Ok((_, written))) if value == meant(written.clone()) => {
                 values.insert(name, value);
             }
             (Ok((name, _)), _) | (Err(_), Ok((name, _))) if is_setting(&name) => {
                 faults.push(ConfigFault::new(
                     &name,
-                    "has a `$` in .env, where it begins the name of a variable: put the value as it is \
+                    "has a `$` or a `\\` in .env, which mean something else there: put the value as it is \
                      meant into single quotes",
                 ));
             }
@@ -201,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_dollar_sign_stands_for_itself_or_is_a_fault() {
+    fn what_is_special_stands_for_itself_or_is_a_fault() {
         let secret = "HALLPASS_SECRET";
         for (written, value) in [
             ("'pa$$word $HOME ${X}'", Some("pa$$word $HOME ${X}")),
@@ -214,6 +232,10 @@ mod tests {
             ("\"pa$word\"", None),
             ("\"pa$word yes\"", None),
             ("pa\\$word", None),
+            ("pa\\nword", None),
+            ("\"pa\\\\word\"", None),
+            ("pa\\dword", None),
+            ("'pa\\word\\n'", Some("pa\\word\\n")),
             ("pa\\$wo$rd", None),
             ("'a'$b", None),
         ] {

@@ -1,8 +1,10 @@
 //! Starts the binary with an environment of its own, reads its log, stops it.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Write;
 use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -123,6 +125,11 @@ impl Setup {
     /// The same with one more setting.
     pub fn run_with(&self, name: &str, value: &str, arguments: &[&str]) -> Finished {
         self.finish(self.command(arguments).env(name, value), "")
+    }
+
+    /// Serves with one more setting, of any bytes.
+    pub fn run_with_bytes(&self, name: &str, value: &[u8]) -> Finished {
+        self.finish(self.command(&["serve"]).env(name, OsStr::from_bytes(value)), "")
     }
 
     fn finish(&self, command: &mut Command, input: &str) -> Finished {

@@ -74,13 +74,28 @@ fn a_dollar_sign_in_a_dot_env_file_does_not_make_another_secret() {
     setup.write(".env", "HALLPASS_SECRET=a$hunter2-hunter2-hunter2-hunter2-hunter2\n");
     let finished = setup.run(&["serve"]);
     assert!(!finished.success);
-    assert!(finished.stderr.contains("HALLPASS_SECRET: has a `$`"), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("HALLPASS_SECRET: has a `$` or a `\\`"),
+        "{}",
+        finished.stderr
+    );
     assert!(!finished.stderr.contains("hunter2"), "{}", finished.stderr);
     setup.write(".env", "HALLPASS_SECRET='a$hunter2-hunter2-hunter2-hunter2-hunter2'\n");
     setup.start().stop();
     // The environment has no such quotes: the keys open, so it is the same secret.
     fs::remove_file(setup.folder().join(".env")).unwrap();
     setup.with("HALLPASS_SECRET", "a$hunter2-hunter2-hunter2-hunter2-hunter2").start().stop();
+}
+
+#[test]
+fn a_setting_that_is_no_text_stops_the_start() {
+    let finished = Setup::on_sqlite().run_with_bytes("HALLPASS_DRF_JWT", b"off\xa0");
+    assert!(!finished.success);
+    assert!(
+        finished.stderr.contains("HALLPASS_DRF_JWT: must be text in UTF-8"),
+        "{}",
+        finished.stderr
+    );
 }
 
 #[test]
