@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::disavow::undo_of_unproven;
 use super::limits::HasAccount;
 use super::reauthenticate::lock_active;
 use super::register::order_proof;
@@ -212,22 +213,26 @@ fn due(
     let waiting = registrations::find_by_id(conn, &id)?
         .filter(|it| it.proven_at.is_none() && !it.has_expired(now));
     let Some(registration) = waiting else { return Ok(None) };
-    // Whoever has an account is offered a new password, and nothing of what somebody else typed.
-    match users::find_by_email(conn, &registration.email)? {
-        Some(owner) if registration.user_id != Some(owner.id) => {
-            let reset = reset_for(conn, order, &owner, now)?;
-            budget(conn, HasAccount(true))?;
-            if let Some(token) = &reset {
-                one_time_tokens::set_mail_secrets(conn, &token.id, link, None)?;
-            }
-            Ok(Some(Due::AlreadyRegistered(Box::new(owner), reset)))
-        }
-        _ => {
-            budget(conn, HasAccount(false))?;
-            registrations::set_mail_secrets(conn, &id, link, code)?;
-            Ok(Some(Due::Verification(Box::new(registration))))
-        }
+    let mut owner = users::find_by_email(conn, &registration.email)?
+        .filter(|owner| registration.user_id != Some(owner.id));
+    // An account that has the address without proof does not stand in the way of the proof.
+    if let Some(holder) = &owner
+        && undo_of_unproven(conn, holder, now)?.is_some()
+    {
+        owner = None;
     }
+    // Whoever has an account is offered a new password, and nothing of what somebody else typed.
+    if let Some(owner) = owner {
+        let reset = reset_for(conn, order, &owner, now)?;
+        budget(conn, HasAccount(true))?;
+        if let Some(token) = &reset {
+            one_time_tokens::set_mail_secrets(conn, &token.id, link, None)?;
+        }
+        return Ok(Some(Due::AlreadyRegistered(Box::new(owner), reset)));
+    }
+    budget(conn, HasAccount(false))?;
+    registrations::set_mail_secrets(conn, &id, link, code)?;
+    Ok(Some(Due::Verification(Box::new(registration))))
 }
 
 /// The right to choose a new password that goes out with this mail, if the account may have one.
@@ -243,9 +248,8 @@ fn reset_for(
         user.email.as_ref().map(Email::normalised) == Some(order.recipient.normalised())
     };
     let Some(user) = lock_active(conn, user.id)?.filter(is_still_theirs) else { return Ok(None) };
-    // An address that took the place of a proven one without proof (the Django face lets it): as long as
-    // the owner can undo that, nobody gets the account by it.
-    if !user.email_verified && one_time_tokens::is_change_undoable(conn, user.id, now)? {
+    // As long as the owner can undo that, nobody gets the account by an address without proof.
+    if undo_of_unproven(conn, &user, now)?.is_some() {
         return Ok(None);
     }
     Ok(Some(reset_token(conn, OneTimeId(order.id.0.clone()), &user, now)?))

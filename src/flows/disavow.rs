@@ -58,6 +58,27 @@ fn undo(
     Ok(Some((user.id, ended)))
 }
 
+/// The notice that can undo it, if the account has an address without proof in the place of a proven one (the
+/// Django face lets it).
+pub(super) fn undo_of_unproven(
+    conn: &mut Conn,
+    user: &User,
+    now: UtcTime,
+) -> store::Result<Option<OneTimeToken>> {
+    if user.email_verified { Ok(None) } else { one_time_tokens::find_undo(conn, user.id, now) }
+}
+
+/// Takes an address that somebody else is about to prove from an account that has it without proof. That one
+/// gets back what it had.
+pub(super) fn free_address(conn: &mut Conn, email: &Email, now: UtcTime) -> Result<()> {
+    let Some(holder) = users::find_by_email(conn, email)? else { return Ok(()) };
+    let Some(holder) = lock_active(conn, holder.id)? else { return Ok(()) };
+    let Some(undo) = undo_of_unproven(conn, &holder, now)? else { return Ok(()) };
+    let after = bring_back(conn, holder.clone(), &undo, now)?;
+    record_changes(conn, &Scene::of(holder.id, now), &holder, &after)?;
+    Ok(())
+}
+
 /// Gives the account back the address that the notice went to, if it was about a change. Whoever
 /// holds a later address could undo this with the notices that went there: they count no longer. The
 /// earlier ones stay, or a thief would get rid of the owner's by a notice of their own.

@@ -169,8 +169,20 @@ impl Flows {
         Ok(self.db.read(|conn| users::find_by_id(conn, id))?)
     }
 
-    /// Which of `wanted` another account than `own` has.
-    pub fn django_taken(&self, wanted: &AccountFields, own: Option<UserId>) -> Result<Taken> {
+    /// Which of `wanted` another account than `own` has. That an address is taken is told, so those who are
+    /// not staff may ask about as many addresses as they may order mails to.
+    pub fn django_taken(
+        &self,
+        by: &User,
+        wanted: &AccountFields,
+        own: Option<UserId>,
+        device: &Device,
+    ) -> Result<Taken> {
+        if !by.is_staff {
+            for email in other_addresses(by, wanted) {
+                self.reserve(Counter::of_mail_order(&email, device))?;
+            }
+        }
         Ok(self.db.read(|conn| taken(conn, wanted, own))?)
     }
 
@@ -296,6 +308,18 @@ fn disabled_as_unknown(error: Error) -> Error {
         Error::AccountDisabled => Error::InvalidCredentials,
         other => other,
     }
+}
+
+/// The addresses among `wanted` that are not those of `user`.
+fn other_addresses(user: &User, wanted: &AccountFields) -> Vec<Email> {
+    let other_name = wanted.username.as_ref().filter(|name| **name != user.username);
+    let named = other_name.and_then(|name| Email::parse(name.as_str()).ok());
+    let mailed = match &wanted.email {
+        EmailChange::Set(email) => Some(email.clone()),
+        EmailChange::Keep | EmailChange::Remove => None,
+    };
+    let own = user.email.as_ref().map(Email::normalised);
+    [named, mailed].into_iter().flatten().filter(|it| Some(it.normalised()) != own).collect()
 }
 
 fn taken(conn: &mut Conn, wanted: &AccountFields, own: Option<UserId>) -> store::Result<Taken> {

@@ -6,6 +6,7 @@
 
 use super::audit::record_changes;
 use super::change_email::take_address;
+use super::disavow::free_address;
 use super::log_in::{AMR_PASSWORD, remember_device};
 use super::reauthenticate::lock_active;
 use super::register::new_user;
@@ -233,6 +234,9 @@ fn prove(
         None => None,
     };
     if registrations::consume_proof(conn, &registration.id, now)? {
+        if account.is_none() || registration.changes_email {
+            free_address(conn, &registration.email, now)?;
+        }
         let user = match &account {
             Some(user) if registration.changes_email => {
                 take_address(conn, policy, user, &registration.email, now)?

@@ -3,7 +3,10 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
+use diesel::PgConnection;
 use diesel::backend::Backend;
 use diesel::connection::{Connection as _, SimpleConnection};
 use diesel::migration::Migration;
@@ -19,6 +22,11 @@ const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 /// Any number will do, as long as every version uses the same.
 const LOCK: i64 = 0x4841_4c4c_5041_5353;
 
+/// How long a migration waits for a table. Shorter than `deadlock_timeout`, a second.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(300);
+/// How long a migration is tried again.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// Runs what is pending and returns the names of it.
 pub fn run(url: &DatabaseUrl) -> Result<Vec<String>> {
     let _one_at_a_time = match url {
@@ -27,15 +35,36 @@ pub fn run(url: &DatabaseUrl) -> Result<Vec<String>> {
     };
     let mut conn = Manager::new(url.clone(), ReadOnly(false)).open()?;
     let done = match &mut conn {
-        Conn::Sqlite(sqlite) => sqlite.run_pending_migrations(SQLITE),
+        Conn::Sqlite(sqlite) => {
+            let done = sqlite.run_pending_migrations(SQLITE);
+            done.map(|done| done.iter().map(ToString::to_string).collect())
+        }
         Conn::Postgres(postgres) => {
             // The lock is the session's: it ends with this connection, whatever happens.
             postgres.batch_execute(&format!("SELECT pg_advisory_lock({LOCK})"))?;
-            postgres.run_pending_migrations(POSTGRES)
+            run_beside_others(postgres)
         }
     };
-    let done = done.map_err(|error| Error::Internal(format!("migration failed: {error}")))?;
-    Ok(done.iter().map(ToString::to_string).collect())
+    done.map_err(|error| Error::Internal(format!("migration failed: {error}")))
+}
+
+/// Instances of the version before go on meanwhile. A change of several tables and a request can each hold
+/// what the other waits for; then Postgres refuses one of them after a second, and that must not be the
+/// request. So the change gives up sooner, and is tried again.
+fn run_beside_others(postgres: &mut PgConnection) -> diesel::migration::Result<Vec<String>> {
+    let all = names(postgres.pending_migrations(POSTGRES))?;
+    postgres.batch_execute(&format!("SET lock_timeout = {}", LOCK_TIMEOUT.as_millis()))?;
+    let began = Instant::now();
+    loop {
+        match postgres.run_pending_migrations(POSTGRES).map(drop) {
+            Ok(()) => return Ok(all),
+            Err(error) if began.elapsed() > PATIENCE => return Err(error),
+            Err(error) => {
+                tracing::info!(%error, "the tables are in use; the migration is tried again");
+                thread::sleep(LOCK_TIMEOUT);
+            }
+        }
+    }
 }
 
 /// The names of what is pending. Nothing is made but the table that counts them, and no file.

@@ -206,15 +206,18 @@ pub fn delete_newer_disavowals(conn: &mut Conn, token: &OneTimeToken) -> Result<
     Ok(())
 }
 
-/// Whether a notice can still bring an address back.
-pub fn is_change_undoable(conn: &mut Conn, user: UserId, now: UtcTime) -> Result<bool> {
-    let undoable = one_time_tokens::table
+/// The newest notice that can still bring an address back.
+pub fn find_undo(conn: &mut Conn, user: UserId, now: UtcTime) -> Result<Option<OneTimeToken>> {
+    let row = one_time_tokens::table
         .filter(one_time_tokens::user_id.eq(user.0))
         .filter(one_time_tokens::purpose.eq(Purpose::Disavow.name()))
         .filter(one_time_tokens::email.is_not_null())
         .filter(one_time_tokens::used_at.is_null())
-        .filter(one_time_tokens::expires_at.gt(now.micros()));
-    Ok(undoable.select(one_time_tokens::id).first::<String>(conn).optional()?.is_some())
+        .filter(one_time_tokens::expires_at.gt(now.micros()))
+        .order((one_time_tokens::created_at.desc(), one_time_tokens::id.desc()))
+        .first::<Row>(conn)
+        .optional()?;
+    Ok(row.and_then(token))
 }
 
 /// Everything that is kept for a person, the oldest first.

@@ -3,7 +3,9 @@
 use serde_json::json;
 
 use crate::support::account::{CHANGE_REQUESTED, CONFIRM, EMAIL_CHANGED, RESET};
-use crate::support::{DAY, PASSWORD, SECOND, TestApp, Tokens, on_both, shortly_before};
+use crate::support::{
+    Answer, DAY, HOUR, PASSWORD, SECOND, TestApp, Tokens, on_both, shortly_before,
+};
 
 const MINA: &str = "mina@example.com";
 const THIEF: &str = "thief@evil.example";
@@ -12,6 +14,21 @@ const NEW: &str = "pear tree at dawn";
 
 fn email_of(app: &TestApp, tokens: &Tokens) -> String {
     app.me(&tokens.access).is(200).text("email")
+}
+
+/// What somebody sends about the own account; the name to log in with is told.
+fn patch_on_the_django_face(app: &TestApp, person: &Tokens, name: &str, body: &str) -> Answer {
+    let json_type = ("content-type", "application/json");
+    let credentials = json!({"username": name, "password": PASSWORD}).to_string();
+    let log_in = app.send_undocumented("POST", "/api-token-auth/", &[json_type], credentials);
+    let header = format!("JWT {}", log_in.is(200).text("token"));
+    let path = format!("/users/{}/", person.user_id());
+    let headers = [json_type, ("authorization", header.as_str())];
+    app.send_undocumented("PATCH", &path, &headers, body.to_owned())
+}
+
+fn change_on_the_django_face(app: &TestApp, person: &Tokens, name: &str, email: &str) -> Answer {
+    patch_on_the_django_face(app, person, name, &json!({"email": email}).to_string())
 }
 
 on_both! {
@@ -27,6 +44,45 @@ on_both! {
         app.verify_code(&wish.text("registration_token"), &code).is(200);
         std::thread::sleep(std::time::Duration::from_millis(1_200));
         assert_eq!(world.mails_so_far(typo).len(), 1, "only the mail of the registration");
+    }
+
+    fn whoever_proves_an_address_gets_it_from_an_account_that_has_it_without_proof(world) {
+        let app = world.app();
+        let squatter = app.person(&world, THIEF);
+        let change = |email: &str| change_on_the_django_face(&app, &squatter, THIEF, email);
+        assert_eq!(change(MINA).status, 200);
+        assert_eq!(email_of(&app, &app.refresh(&squatter.refresh).tokens()), MINA);
+        // Her registration goes on as if nobody had it.
+        let mina = app.person(&world, MINA);
+        assert_eq!(email_of(&app, &mina), MINA);
+        assert_ne!(mina.user_id(), squatter.user_id());
+        let back = app.log_in(THIEF, PASSWORD).is(200).tokens();
+        assert_eq!((back.user_id(), email_of(&app, &back)), (squatter.user_id(), THIEF.to_owned()));
+        assert_eq!(change(MINA).status, 400, "it is proven now");
+        // And so does a change of address.
+        let olas = "ola@example.com";
+        assert_eq!(change(olas).status, 200);
+        let moved = app.move_to(&world, &mina.access, olas);
+        assert_eq!(email_of(&app, &moved), olas);
+        app.log_in(THIEF, PASSWORD).is(200);
+    }
+
+    fn people_ask_the_django_face_about_a_few_addresses_an_hour(world) {
+        let app = world.app_with(&[("HALLPASS_LIMITS", "on")]);
+        let eve = app.person(&world, THIEF);
+        app.person(&world, MINA);
+        world.advance(HOUR);
+        let change = |email: &str| change_on_the_django_face(&app, &eve, THIEF, email).status;
+        for _ in 0..3 {
+            assert_eq!(change(MINA), 400);
+        }
+        assert_eq!(change(MINA), 429);
+        // The own one is nobody's secret.
+        for _ in 0..5 {
+            assert_eq!(change(THIEF), 200);
+        }
+        let name = json!({"username": MINA}).to_string();
+        assert_eq!(patch_on_the_django_face(&app, &eve, THIEF, &name).status, 429);
     }
 
     fn an_address_without_proof_on_the_django_face_opens_nothing_while_the_change_can_be_undone(world) {

@@ -8,7 +8,6 @@ use super::{
     pages::user_number,
     request::Request,
     respond::Answer,
-    value::Fields,
     views::{failure, faults, read_fields},
 };
 use crate::domain::{Email, EmailChange, User, UserId, Username};
@@ -29,7 +28,7 @@ pub fn answer_list(flows: &Flows, request: &Request, caller: &User) -> Result<An
         "OPTIONS" => Ok(Answer::ok(request.page.description(caller.is_staff))),
         "POST" if !caller.is_staff => Err(Answer::forbidden()),
         "POST" => {
-            let wanted = read_account(flows, &read_fields(request)?, false, None)?;
+            let wanted = read_account(flows, request, caller, false, None)?;
             let user = flows.django_create_user(caller, wanted).map_err(clash)?;
             let shown = shown(&user, request);
             Ok(Answer::created(shown, url(user.id, request)))
@@ -78,7 +77,7 @@ fn change(
     caller: &User,
     partial: bool,
 ) -> Result<Answer, Answer> {
-    let mut wanted = read_account(flows, &read_fields(request)?, partial, Some(user.id))?;
+    let mut wanted = read_account(flows, request, caller, partial, Some(user.id))?;
     if !caller.is_staff {
         wanted.is_staff = None;
         if wanted.username.as_ref().is_some_and(|name| !user.may_take_name(name)) {
@@ -93,10 +92,12 @@ fn change(
 /// Reads the fields of an account. With `partial` an absent field is no fault and no default.
 fn read_account(
     flows: &Flows,
-    fields: &Fields,
+    request: &Request,
+    caller: &User,
     partial: bool,
     own: Option<UserId>,
 ) -> Result<AccountFields, Answer> {
+    let fields = &read_fields(request)?;
     let username = fields::username(fields).and_then(|name| match name {
         None if !partial => Err(one(REQUIRED)),
         name => Ok(name.map(|name| Username::known(&name))),
@@ -113,7 +114,8 @@ fn read_account(
         is_staff: is_staff.clone().unwrap_or_default(),
     };
     // Whether a name is taken is told together with the faults of the other fields.
-    let taken = flows.django_taken(&good, own).map_err(failure)?;
+    let device = &request.entrance.device;
+    let taken = flows.django_taken(caller, &good, own, device).map_err(failure)?;
     let username_faults = username.err().or_else(|| taken.username.then(|| one(USERNAME_TAKEN)));
     let email_faults = email.err().or_else(|| taken.email.then(|| one(EMAIL_TAKEN)));
     let is_staff_faults = is_staff.err();
