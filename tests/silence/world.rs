@@ -109,7 +109,9 @@ impl World {
             // Of them it is known only that they wait for their mail.
             let mut connection = Connection::to(self.address());
             for number in 0..count {
-                let registration = Self::request(round, Question::Register, Arm::Known, number);
+                // From elsewhere: whoever asks later has counters of an own.
+                let registration =
+                    Self::request_from("203.0", round, Question::Register, Arm::Known, number);
                 let answer = connection.ask(&registration, Duration::ZERO);
                 assert_eq!(answer.status, Question::Register.answered_with(), "{}", answer.look);
             }
@@ -131,6 +133,16 @@ impl World {
     /// What is sent to ask about the `number`th person of an arm. Whoever was asked about is counted, so
     /// those of each `round` are others.
     pub fn request(round: u8, question: Question, arm: Arm, number: usize) -> Vec<u8> {
+        Self::request_from("198.51", round, question, arm, number)
+    }
+
+    fn request_from(
+        region: &str,
+        round: u8,
+        question: Question,
+        arm: Arm,
+        number: usize,
+    ) -> Vec<u8> {
         let name = name_of(round, arm, number);
         let email = address_of(&name);
         let (path, body) = match question {
@@ -148,7 +160,7 @@ impl World {
                 json!({"email": email, "code": "000000", "new_password": PASSWORD}),
             ),
         };
-        post(path, round, &body)
+        post(path, &format!("{region}.{round}.7"), &body)
     }
 }
 
@@ -163,10 +175,10 @@ fn address_of(name: &str) -> String {
 }
 
 /// Each round comes from a network of its own.
-fn post(path: &str, round: u8, body: &Value) -> Vec<u8> {
+fn post(path: &str, from: &str, body: &Value) -> Vec<u8> {
     let body = body.to_string();
     let head = format!(
-        "POST {path} HTTP/1.1\r\nHost: auth.test\r\nX-Forwarded-For: 198.51.{round}.7\r\n\
+        "POST {path} HTTP/1.1\r\nHost: auth.test\r\nX-Forwarded-For: {from}\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
