@@ -117,8 +117,7 @@ fn record_failure(
     for Reached { counter, .. } in reached {
         events::record(conn, &scene, EventKind::RateLimited, counter.counted.name())?;
     }
-    hold_against(conn, secrets, reached)?;
-    Ok(())
+    hold_against(conn, secrets, reached)
 }
 
 /// Something that the holder of `claims` does.

@@ -100,7 +100,10 @@ impl Flows {
             let Some(token) = reset_for(conn, &order, &user, now)? else {
                 return Ok(None);
             };
-            budget(conn, HasAccount(true))?;
+            // What follows from "this was not me" is no stranger's order.
+            if order.about.is_none() {
+                budget(conn, HasAccount(true))?;
+            }
             one_time_tokens::set_mail_secrets(conn, &token.id, &link_hash, Some(&code_hash))?;
             Ok::<_, super::Error>(Some((user, token)))
         })?;

@@ -127,14 +127,14 @@ impl Flows {
         outcome
     }
 
-    /// Counts a mail, or refuses: it has to wait. Only what anybody can order is counted, and only when it
-    /// is to be sent for the first time.
+    /// Counts a mail that anybody can order, or refuses: it has to wait. It counts when it is to be sent for
+    /// the first time.
     pub(super) fn mail_budget(
         &self,
         order: &QueuedMail,
     ) -> impl Fn(&mut Conn, HasAccount) -> Result<()> + Send + 'static {
         let (secrets, now) = (self.secrets.clone(), self.now());
-        let bounds = self.policy.limits.filter(|_| order.about.is_none() && order.attempts == 0);
+        let bounds = self.policy.limits.filter(|_| order.attempts == 0);
         let email = order.recipient.clone();
         move |conn, HasAccount(has_account)| {
             if let Some(bounds) = &bounds {

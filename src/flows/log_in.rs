@@ -184,7 +184,7 @@ pub(super) fn remember_device(
 /// Reads the account, if there is such a one. Otherwise the first of all is read for nothing, by the same
 /// statement: reading takes time too, by which known and unknown could be told apart.
 pub(super) fn read_alike(conn: &mut Conn, id: Option<UserId>) -> store::Result<Option<User>> {
-    let read = users::find_from(conn, id.unwrap_or(UserId(0)))?;
+    let read = users::find_from(conn, id.unwrap_or(UserId::NOBODY))?;
     Ok(read.filter(|user| Some(user.id) == id))
 }
 

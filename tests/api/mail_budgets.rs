@@ -145,6 +145,30 @@ on_both! {
         world.mail_about(MINA, RESET, before + 1);
     }
 
+    fn neither_an_account_without_proof_nor_a_change_of_address_is_a_way_around(world) {
+        let app = limited_with(&world, &[("HALLPASS_EMAIL_VERIFICATION", "optional")]);
+        let body = json!({"email": MINA, "password": PASSWORD});
+        app.post_with("/v1/register", &[("x-forwarded-for", HOME)], &body).is(201);
+        for number in 0..8 {
+            ask(&app, RESEND, MINA, &stranger(number)).is(202);
+        }
+        looked_at_all(&world);
+        assert_eq!(world.mails_so_far(MINA).len(), 3);
+
+        let body = json!({"email": "thief@example.com", "password": PASSWORD});
+        let thief = app.post("/v1/register", &body).is(201).tokens();
+        let victim = "victim@example.com";
+        for number in 0..8 {
+            let from = stranger(number);
+            let bearer = format!("Bearer {}", thief.access);
+            let headers = [("x-forwarded-for", from.as_str()), ("authorization", bearer.as_str())];
+            let wish = json!({"new_email": victim, "password": PASSWORD});
+            app.post_with("/v1/me/email", &headers, &wish).is(202);
+            looked_at_all(&world);
+        }
+        assert_eq!(world.mails_so_far(victim).len(), 3);
+    }
+
     fn registrations_of_strangers_do_not_use_up_what_accounts_have(world) {
         let app = limited_with(&world, &[("HALLPASS_LIMIT_MAIL_TOTAL", "10")]);
         app.person(&world, MINA);
