@@ -1,6 +1,7 @@
 //! How far a connection is read ahead. actix-http makes requests of all that it has read, and would keep
 //! thousands of them for one client that sends on and on and waits for no answer. So a connection is read
-//! while no request of it is being answered, or while one is waiting for its body.
+//! while no request of it is being answered, or while one is waiting for its body; and not while the client
+//! does not take what was written.
 
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
@@ -19,6 +20,7 @@ pub struct Intake(Rc<Counts>);
 struct Counts {
     answers: Cell<usize>,
     bodies: Cell<usize>,
+    is_write_waiting: Cell<bool>,
     reader: RefCell<Option<Waker>>,
 }
 
@@ -30,11 +32,27 @@ impl Intake {
 
     /// Whether more may be read. If not, the task is woken when that may have changed.
     pub fn is_open(&self, context: &Context<'_>) -> bool {
-        if self.0.answers.get() == 0 || self.0.bodies.get() > 0 {
+        let wants_more = self.0.answers.get() == 0 || self.0.bodies.get() > 0;
+        if wants_more && !self.0.is_write_waiting.get() {
             return true;
         }
         *self.0.reader.borrow_mut() = Some(context.waker().clone());
         false
+    }
+
+    /// Notes whether the client has still to take some of what was written.
+    pub fn set_write_waiting(&self, is_waiting: bool) {
+        self.0.is_write_waiting.set(is_waiting);
+        if !is_waiting {
+            self.wake_reader();
+        }
+    }
+
+    fn wake_reader(&self) {
+        let reader = self.0.reader.borrow_mut().take();
+        if let Some(reader) = reader {
+            reader.wake();
+        }
     }
 
     /// A request is being answered for as long as this is held.
@@ -64,10 +82,7 @@ impl Held {
     fn change(&self, by: impl Fn(usize) -> usize) {
         let count = (self.count)(&self.intake.0);
         count.set(by(count.get()));
-        let reader = self.intake.0.reader.borrow_mut().take();
-        if let Some(reader) = reader {
-            reader.wake();
-        }
+        self.intake.wake_reader();
     }
 }
 

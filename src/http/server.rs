@@ -8,7 +8,7 @@ use std::io;
 use std::net::TcpListener;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use actix_http::{HttpService, Protocol, Request, Response};
@@ -111,9 +111,6 @@ struct Connection {
     deadline: Pin<Box<Sleep>>,
     refusal: Option<Refusal>,
     intake: Intake,
-    /// The kernel took less than was written, and the reader waits until it has taken the rest.
-    is_write_waiting: bool,
-    reader: Option<Waker>,
     /// A whole portion was read just now: what it holds comes first.
     had_portion: bool,
 }
@@ -133,8 +130,6 @@ impl Connection {
             deadline: Box::pin(sleep(PATIENCE)),
             refusal: None,
             intake: Intake::default(),
-            is_write_waiting: false,
-            reader: None,
             had_portion: false,
         }
     }
@@ -174,10 +169,6 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.check_deadline(context)?;
-        if self.is_write_waiting {
-            self.reader = Some(context.waker().clone());
-            return Poll::Pending;
-        }
         if !self.intake.is_open(context) {
             return Poll::Pending;
         }
@@ -210,13 +201,10 @@ impl AsyncWrite for Connection {
             ready!(self.poll_refuse(context, &bare))?;
             return Poll::Ready(Ok(bytes.len()));
         }
-        self.is_write_waiting = true;
+        self.intake.set_write_waiting(true);
         let count = ready!(Pin::new(&mut self.socket).poll_write(context, &bytes[..before]))?;
         if count == before {
-            self.is_write_waiting = false;
-            if let Some(reader) = self.reader.take() {
-                reader.wake();
-            }
+            self.intake.set_write_waiting(false);
             self.deadline.as_mut().reset(Instant::now() + PATIENCE);
         }
         Poll::Ready(Ok(count))
