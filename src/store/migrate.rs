@@ -35,10 +35,8 @@ pub fn run(url: &DatabaseUrl) -> Result<Vec<String>> {
     };
     let mut conn = Manager::new(url.clone(), ReadOnly(false)).open()?;
     let done = match &mut conn {
-        Conn::Sqlite(sqlite) => {
-            let done = sqlite.run_pending_migrations(SQLITE);
-            done.map(|done| done.iter().map(ToString::to_string).collect())
-        }
+        Conn::Sqlite(sqlite) => names(sqlite.pending_migrations(SQLITE))
+            .and_then(|all| sqlite.run_pending_migrations(SQLITE).map(|_| all)),
         Conn::Postgres(postgres) => {
             // The lock is the session's: it ends with this connection, whatever happens.
             postgres.batch_execute(&format!("SELECT pg_advisory_lock({LOCK})"))?;
