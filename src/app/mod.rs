@@ -248,7 +248,7 @@ fn policy(config: &Config) -> Policy {
     Policy {
         email_verification: config.email_verification,
         verify_email_proof: config.verify_email_proof,
-        password: config.password_policy,
+        password: config.password_policy.clone(),
         refresh_idle: config.lifetimes.refresh_token,
         session_lifetime: config.lifetimes.session,
         refresh_grace: config.lifetimes.refresh_grace,

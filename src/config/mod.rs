@@ -206,6 +206,7 @@ impl Config {
         let development =
             s.choice("HALLPASS_ENV", on_loopback, &[("development", true), ("production", false)]);
         let data_dir = PathBuf::from(s.text("HALLPASS_DATA_DIR").unwrap_or("./data".into()));
+        let service_name = s.text("HALLPASS_SERVICE_NAME").unwrap_or("Hallpass".into());
         let breached_passwords = read_breached_passwords(s);
         let jwt_algorithm = read_jwt_algorithm(s);
         // With another algorithm it is the SECRET_KEY of a Django site, as long as it is.
@@ -215,7 +216,7 @@ impl Config {
             database_pool: s.number("HALLPASS_DATABASE_POOL", 10, 1, 200),
             public_url: read_public_url(s, bind, development),
             secret: read_secret(s, "HALLPASS_SECRET", !development),
-            service_name: s.text("HALLPASS_SERVICE_NAME").unwrap_or("Hallpass".into()),
+            service_name: service_name.clone(),
             jwt_algorithm,
             jwt_secret: read_secret(s, "HALLPASS_JWT_SECRET", !development && jwt_secret_signs),
             key_rotation: read_key_rotation(s),
@@ -225,6 +226,7 @@ impl Config {
                 min_length: s.number("HALLPASS_PASSWORD_MIN_LENGTH", 8, 8, 64),
                 max_length: s.number("HALLPASS_PASSWORD_MAX_LENGTH", 256, 64, 256),
                 refuses_breached: breached_passwords.is_some(),
+                service_name: service_name.into(),
             },
             breached_passwords,
             bcrypt_cost: s.number("HALLPASS_BCRYPT_COST", 12, if development { 4 } else { 10 }, 16),

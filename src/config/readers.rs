@@ -224,7 +224,9 @@ pub(super) fn read_proxies(s: &mut Source, development: bool) -> Vec<IpNet> {
         networks
             .ok_or_else(|| "must be networks separated by commas: 10.0.0.0/8, 192.0.2.7".to_owned())
     });
-    if !development && networks.iter().any(|network| network.prefix_len() == 0) {
+    // Two halves are everybody too.
+    let is_everybody = IpNet::aggregate(&networks).iter().any(|network| network.prefix_len() == 0);
+    if !development && is_everybody {
         s.fault(name, "must not be everybody, who could then choose their address themselves");
     }
     networks

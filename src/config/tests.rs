@@ -156,6 +156,7 @@ fn a_public_address_makes_unsafe_settings_faults() {
         ("HALLPASS_LIMITS", "off"),
         ("HALLPASS_TRUSTED_PROXIES", "10.0.0.0/8,0.0.0.0/0"),
         ("HALLPASS_TRUSTED_PROXIES", "::/0"),
+        ("HALLPASS_TRUSTED_PROXIES", "0.0.0.0/1,10.0.0.0/8,128.0.0.0/1"),
         ("HALLPASS_VERIFY_EMAIL_URL", "http://app.example.com/verify#{token}"),
         ("HALLPASS_PASSWORD_RESET_URL", "http://192.0.2.7/reset#{token}"),
         ("HALLPASS_NOT_ME_URL", "http://localhost.example.com/not-me#{token}"),

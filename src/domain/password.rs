@@ -1,5 +1,7 @@
 //! Passwords as people type them and as they are kept.
 
+use std::sync::Arc;
+
 use unicode_normalization::UnicodeNormalization as _;
 
 use super::{Email, Fault};
@@ -82,8 +84,8 @@ impl std::fmt::Debug for PasswordHash {
 }
 
 /// The rules for a new password, after NIST SP 800-63B-4 and ASVS 5.0 V6.2: length, a blocklist,
-/// nothing of one's own name; no rules of composition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// nothing of one's own name, more than the service's; no rules of composition.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PasswordPolicy {
     /// The fewest code points.
     pub min_length: usize,
@@ -91,6 +93,8 @@ pub struct PasswordPolicy {
     pub max_length: usize,
     /// Whether those known from breaches are refused. [`Self::check`] cannot tell; flows ask.
     pub refuses_breached: bool,
+    /// What mail and pages call the service.
+    pub service_name: Arc<str>,
 }
 
 impl PasswordPolicy {
@@ -118,7 +122,7 @@ impl PasswordPolicy {
     ) -> Result<(), Fault> {
         self.check_length(password)?;
         let lower = compared_form(password.expose());
-        if is_common(&lower) {
+        if is_common(&lower) || self.is_service_name(&lower) {
             return Err(Fault::TooCommon);
         }
         let similar = email
@@ -129,11 +133,23 @@ impl PasswordPolicy {
             .any(|part| part.chars().count() >= Self::SHORTEST_NAME && lower.contains(&part));
         if similar { Err(Fault::TooSimilar) } else { Ok(()) }
     }
+
+    /// Whether nothing but digits and signs, which guessers add, makes it another text than the service's name.
+    fn is_service_name(&self, lower: &str) -> bool {
+        let letters = |text: &str| text.chars().filter(|c| c.is_alphabetic()).collect::<String>();
+        let name = letters(&compared_form(&self.service_name));
+        !name.is_empty() && letters(lower) == name
+    }
 }
 
 impl Default for PasswordPolicy {
     fn default() -> Self {
-        Self { min_length: 8, max_length: 256, refuses_breached: false }
+        Self {
+            min_length: 8,
+            max_length: 256,
+            refuses_breached: false,
+            service_name: "Hallpass".into(),
+        }
     }
 }
 
@@ -245,6 +261,20 @@ mod tests {
         assert_eq!(check("xxMARIANNExx"), Err(Fault::TooSimilar));
         assert_eq!(check("the-zorro99-rides"), Err(Fault::TooSimilar));
         assert_eq!(check("plum tree at dusk"), Ok(()));
+    }
+
+    #[test]
+    fn the_name_of_the_service_is_refused_with_whatever_is_no_letter() {
+        let check = |service: &str, text: &str| {
+            let policy =
+                PasswordPolicy { service_name: service.into(), ..PasswordPolicy::default() };
+            policy.check(&password(text), None, None)
+        };
+        for text in ["AcmeLogin", "acme-login", "1234 ACME login!", "ＡｃｍｅＬｏｇｉｎ"] {
+            assert_eq!(check("Acme Login", text), Err(Fault::TooCommon), "{text}");
+        }
+        assert_eq!(check("Acme Login", "my acme login"), Ok(()));
+        assert_eq!(check("42", "7391 5524"), Ok(()));
     }
 
     #[test]

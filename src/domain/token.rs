@@ -4,7 +4,7 @@ use aws_lc_rs::{constant_time, digest, hkdf, hmac, rand};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::Counter;
+use super::{Counter, Username};
 
 /// Bytes from the operating system's generator.
 ///
@@ -93,6 +93,7 @@ pub struct Secrets {
     one_time: hmac::Key,
     code: hmac::Key,
     counters: hmac::Key,
+    stand_ins: hmac::Key,
     sealing: [u8; 32],
     django: [u8; 32],
 }
@@ -127,6 +128,7 @@ impl Secrets {
             one_time: mac("one-time token of a mail"),
             code: mac("code of a mail"),
             counters: mac("names of counters"),
+            stand_ins: mac("stand-ins for nobody"),
             sealing: key("sealing of signing keys"),
             django: key("tokens of the Django face"),
         }
@@ -159,10 +161,8 @@ impl Secrets {
     /// The six digits in the mail `mail_id`.
     pub fn mail_code(&self, mail_id: &str) -> PlainToken {
         let tag = hmac::sign(&self.code, format!("digits:{mail_id}").as_bytes());
-        let mut first = [0; 8];
-        first.copy_from_slice(&tag.as_ref()[..8]);
         // 2^64 is so much larger than 10^6 that the bias of the remainder cannot be used.
-        PlainToken(format!("{:06}", u64::from_be_bytes(first) % 1_000_000))
+        PlainToken(format!("{:06}", first_number(&tag) % 1_000_000))
     }
 
     /// What is stored of a code. Six digits have no entropy to speak of: keyed, and bound to
@@ -179,6 +179,14 @@ impl Secrets {
         format!("{kind}:{}", URL_SAFE_NO_PAD.encode(&tag.as_ref()[..16]))
     }
 
+    /// What decides which account stands in for nobody of that name: see [`Flows::check_password`].
+    ///
+    /// [`Flows::check_password`]: crate::flows::Flows::check_password
+    pub fn stand_in_key(&self, name: &str) -> u64 {
+        let tag = hmac::sign(&self.stand_ins, Username::normalise(name).as_bytes());
+        first_number(&tag)
+    }
+
     /// The key that seals private signing keys at rest.
     pub fn sealing_key(&self) -> &[u8; 32] {
         &self.sealing
@@ -188,6 +196,12 @@ impl Secrets {
     pub fn django_key(&self) -> &[u8; 32] {
         &self.django
     }
+}
+
+fn first_number(tag: &hmac::Tag) -> u64 {
+    let mut first = [0; 8];
+    first.copy_from_slice(&tag.as_ref()[..8]);
+    u64::from_be_bytes(first)
 }
 
 impl std::fmt::Debug for Secrets {

@@ -56,6 +56,7 @@ impl Flows {
         };
         let now = arrival.now;
         let (user, (opened, is_known)) = self.with_password(
+            name,
             |conn| find_by_login(conn, name),
             password,
             move |conn, user| arrival.enter(conn, user),
@@ -67,10 +68,11 @@ impl Flows {
         Ok(LoggedIn { tokens, device_token })
     }
 
-    /// Does `work` for the active account that `find` finds, if `password` is its password, in the
+    /// Does `work` for the active account that `find` finds by `name`, if `password` is its password, in the
     /// transaction that notes the log-in. Then the hash is brought up to date where it is not.
     pub(super) fn with_password<T: Send + 'static>(
         &self,
+        name: &str,
         find: impl Fn(&mut Conn) -> store::Result<Option<UserId>>,
         password: &PlainPassword,
         work: impl FnOnce(&mut Conn, &User) -> Result<T> + Clone + Send + 'static,
@@ -78,7 +80,7 @@ impl Flows {
         // The hash may be brought up to date by another log-in while this one computes: then the
         // password is compared once more, with what is stored now.
         for _ in 0..MAX_COMPARISONS {
-            let (checked, is_outdated) = self.check_password(&find, password)?;
+            let (checked, is_outdated) = self.check_password(name, &find, password)?;
             let (id, hash, now, work) =
                 (checked.id, checked.password_hash, self.now(), work.clone());
             let noted = self.db.write(move |conn| {
@@ -98,19 +100,28 @@ impl Flows {
         Err(Error::InvalidCredentials)
     }
 
-    /// The active account that `find` finds, if `password` is its password, and whether its hash is
+    /// The active account that `find` finds by `name`, if `password` is its password, and whether its hash is
     /// outdated.
+    ///
+    /// Where there is none, another account is read and its hash compared in vain: hashes of other sites and
+    /// other times take longer or shorter than those of today, and a name that nobody has must not take
+    /// another time than those that somebody has. For one name it is always the same account, as it would be
+    /// if there were one.
     pub(super) fn check_password(
         &self,
+        name: &str,
         find: impl FnOnce(&mut Conn) -> store::Result<Option<UserId>>,
         password: &PlainPassword,
     ) -> Result<(User, bool)> {
-        let user = self.db.read(|conn| {
-            let id = find(conn)?;
-            read_alike(conn, id)
+        let stand_in = self.secrets.stand_in_key(name);
+        let (meant, read) = self.db.read(|conn| {
+            let meant = find(conn)?;
+            let read = users::find_or_stand_in(conn, meant, stand_in)?;
+            Ok::<_, store::Error>((meant, read))
         })?;
         let verdict =
-            self.hasher.verify(password, user.as_ref().map(|user| &user.password_hash))?;
+            self.hasher.verify(password, read.as_ref().map(|user| &user.password_hash))?;
+        let user = read.filter(|user| Some(user.id) == meant);
         let user_id = user.as_ref().map(|user| user.id.0);
         let Some(user) = user.filter(|_| verdict.matches) else {
             tracing::info!(user_id, "log-in refused: wrong name or password");
@@ -179,13 +190,6 @@ pub(super) fn remember_device(
     now: UtcTime,
 ) -> store::Result<()> {
     known_devices::remember(conn, user.id, token, KNOWN_DEVICES, now)
-}
-
-/// Reads the account, if there is such a one. Otherwise the first of all is read for nothing, by the same
-/// statement: reading takes time too, by which known and unknown could be told apart.
-pub(super) fn read_alike(conn: &mut Conn, id: Option<UserId>) -> store::Result<Option<User>> {
-    let read = users::find_from(conn, id.unwrap_or(UserId::NOBODY))?;
-    Ok(read.filter(|user| Some(user.id) == id))
 }
 
 /// The account that is meant by what somebody typed: the name in any letter case, or the address.

@@ -3,12 +3,11 @@
 
 use super::change_password::replace;
 use super::limits::{forgive_owner, reserve};
-use super::log_in::read_alike;
 use super::{Error, Flows, Result};
 use crate::domain::token::Secrets;
 use crate::domain::{
     Counted, Counter, Device, Email, EndReason, EventKind, Locale, OneTimeId, OneTimeToken,
-    PlainPassword, PlainToken, Purpose, Scene, User, UserId, UtcTime,
+    PlainPassword, PlainToken, Purpose, Scene, User, UtcTime,
 };
 use crate::store::outbox::{self, MailKind};
 use crate::store::{self, Conn, events, one_time_tokens, users};
@@ -71,7 +70,7 @@ impl Flows {
             Ok::<_, Error>(match proof {
                 ResetProof::Link(link) => find_by_link(conn, &link, now)?,
                 ResetProof::Code { email, code } => {
-                    find_by_code(conn, &secrets, &email, &code, now)?
+                    find_by_code(conn, &secrets, &email, &code, now)?.ok_or(Error::CodeInvalid)
                 }
             })
         })??;
@@ -118,39 +117,29 @@ fn find_by_link(conn: &mut Conn, link: &PlainToken, now: UtcTime) -> store::Resu
 }
 
 /// Takes a try, compares, and gives the try back if the code is right: guesses that come in
-/// parallel are counted like those that come one after the other. Where nobody is meant, or no code was
-/// sent, another account and another token are read, and the token is written as it is: that takes the same
-/// time.
+/// parallel are counted like those that come one after the other. How long that took tells whether there is
+/// such a code, so a refusal must not be answered at once.
 fn find_by_code(
     conn: &mut Conn,
     secrets: &Secrets,
     email: &Email,
     code: &PlainToken,
     now: UtcTime,
-) -> store::Result<Result<Due>> {
-    let owner = users::find_id_by_email(conn, email)?;
-    let user = read_alike(conn, owner)?.filter(|user| user.is_active);
-    let from = owner.unwrap_or(UserId::NOBODY);
-    let Some(token) = one_time_tokens::find_newest_or_other(conn, from, Purpose::ResetPassword)?
-    else {
-        return Ok(Err(Error::CodeInvalid));
-    };
-    let is_meant = user.as_ref().is_some_and(|user| user.id == token.user_id)
-        && token.purpose == Purpose::ResetPassword
-        && token.used_at.is_none()
-        && !token.has_expired(now);
+) -> store::Result<Option<Due>> {
+    let owner = users::find_by_email(conn, email)?.filter(|user| user.is_active);
+    let Some(user) = owner else { return Ok(None) };
+    let newest = one_time_tokens::find_newest(conn, user.id, Purpose::ResetPassword)?;
+    let due = newest.filter(|token| token.used_at.is_none() && !token.has_expired(now));
+    let Some(token) = due else { return Ok(None) };
     let (tries, in_all) = (OneTimeToken::CODE_TRIES, OneTimeToken::WRONG_CODES);
-    let count = i32::from(is_meant);
-    let has_tries = one_time_tokens::reserve_code_try(conn, &token.id, tries, in_all, count)?;
+    let has_tries = one_time_tokens::reserve_code_try(conn, &token.id, tries, in_all)?;
     let given = secrets.code_hash(token.id.as_str(), code);
     let is_right = token.code_hash.as_ref().is_some_and(|expected| expected.matches(&given));
-    match user.filter(|_| is_meant && has_tries && is_right) {
-        Some(user) => {
-            one_time_tokens::return_code_try(conn, &token.id)?;
-            Ok(Ok((token, user)))
-        }
-        None => Ok(Err(Error::CodeInvalid)),
+    if !(has_tries && is_right) {
+        return Ok(None);
     }
+    one_time_tokens::return_code_try(conn, &token.id)?;
+    Ok(Some((token, user)))
 }
 
 /// The active account that a token is about, if it still has the address that the mail went to.

@@ -105,7 +105,7 @@ impl Fields {
         name: &'static str,
         email: Option<&Email>,
     ) -> Option<PlainPassword> {
-        let policy = self.password_policy;
+        let policy = self.password_policy.clone();
         self.required(name, |text| {
             let password = PlainPassword::parse(text)?;
             policy.check(&password, email, None)?;
@@ -210,7 +210,7 @@ impl<T: Body> FromRequest for Query<T> {
 
 fn password_policy(request: &HttpRequest) -> PasswordPolicy {
     let state = request.app_data::<web::Data<State>>();
-    state.map(|state| state.flows.policy().password).unwrap_or_default()
+    state.map(|state| state.flows.policy().password.clone()).unwrap_or_default()
 }
 
 /// `application/json`, in UTF-8 if it says so at all. A change may also call itself a merge patch (RFC

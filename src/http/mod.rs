@@ -17,6 +17,7 @@ mod intake;
 pub mod metrics;
 pub mod middleware;
 pub mod openapi;
+pub mod pace;
 pub mod pages;
 mod request_id;
 pub mod routes;

@@ -58,7 +58,7 @@ fn run_beside_others(postgres: &mut PgConnection) -> diesel::migration::Result<V
             Ok(()) => return Ok(all),
             Err(error) if began.elapsed() > PATIENCE => return Err(error),
             Err(error) => {
-                tracing::info!(%error, "the tables are in use; the migration is tried again");
+                tracing::info!(%error, "the tables may be in use; the migration is tried again");
                 thread::sleep(LOCK_TIMEOUT);
             }
         }

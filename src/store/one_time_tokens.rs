@@ -1,7 +1,6 @@
 //! One-time tokens of accounts.
 
 use diesel::prelude::*;
-use diesel::sql_types::{Integer, Text};
 
 use super::schema::one_time_tokens;
 use super::{Conn, Result};
@@ -87,21 +86,16 @@ pub fn find_by_link(conn: &mut Conn, link: &TokenHash) -> Result<Option<OneTimeT
     Ok(row.and_then(token))
 }
 
-/// The newest token of a person for that purpose; where there is none, any other of theirs or of the next
-/// person who has one.
-pub fn find_newest_or_other(
+/// The newest token of a person for that purpose.
+pub fn find_newest(
     conn: &mut Conn,
     user: UserId,
     purpose: Purpose,
 ) -> Result<Option<OneTimeToken>> {
     let row = one_time_tokens::table
-        .filter(one_time_tokens::user_id.ge(user.0))
-        .order((
-            one_time_tokens::user_id,
-            one_time_tokens::purpose.ne(purpose.name()),
-            one_time_tokens::created_at.desc(),
-            one_time_tokens::id.desc(),
-        ))
+        .filter(one_time_tokens::user_id.eq(user.0))
+        .filter(one_time_tokens::purpose.eq(purpose.name()))
+        .order((one_time_tokens::created_at.desc(), one_time_tokens::id.desc()))
         .first::<Row>(conn)
         .optional()?;
     Ok(row.and_then(token))
@@ -139,36 +133,25 @@ pub fn consume_token(conn: &mut Conn, id: &OneTimeId, now: UtcTime) -> Result<bo
     Ok(consumed == 1)
 }
 
-/// Takes `count` of the tries that a code and its person have; `false` when none was left. A row is written
-/// in any case, also where `count` is none.
+/// Takes one of the tries that a code and its person have; `false` when none is left.
 pub fn reserve_code_try(
     conn: &mut Conn,
     id: &OneTimeId,
     of_code: i32,
     of_person: i32,
-    count: i32,
 ) -> Result<bool> {
-    // SQLite numbers `$n` by the order in which they first appear, whatever n is.
-    let tries = diesel::sql_query(
-        "UPDATE one_time_tokens SET \
-             wrong_codes = wrong_codes + CASE WHEN code_tries < $1 THEN $2 ELSE 0 END, \
-             code_tries = code_tries + $2 \
-         WHERE id = $3 RETURNING code_tries, wrong_codes",
+    let reserved = diesel::update(
+        one_time_tokens::table
+            .find(id.as_str())
+            .filter(one_time_tokens::code_tries.lt(of_code))
+            .filter(one_time_tokens::wrong_codes.lt(of_person)),
     )
-    .bind::<Integer, _>(of_code)
-    .bind::<Integer, _>(count)
-    .bind::<Text, _>(id.as_str())
-    .get_result::<Tries>(conn)
-    .optional()?;
-    Ok(tries.is_some_and(|it| it.code_tries <= of_code && it.wrong_codes <= of_person))
-}
-
-#[derive(QueryableByName)]
-struct Tries {
-    #[diesel(sql_type = Integer)]
-    code_tries: i32,
-    #[diesel(sql_type = Integer)]
-    wrong_codes: i32,
+    .set((
+        one_time_tokens::code_tries.eq(one_time_tokens::code_tries + 1),
+        one_time_tokens::wrong_codes.eq(one_time_tokens::wrong_codes + 1),
+    ))
+    .execute(conn)?;
+    Ok(reserved == 1)
 }
 
 /// Gives a try back: the code was right.

@@ -1,5 +1,6 @@
 //! Accounts.
 
+use diesel::dsl::max;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
@@ -147,10 +148,23 @@ pub fn find_by_id(conn: &mut Conn, id: UserId) -> Result<Option<User>> {
     Ok(users::table.find(id.0).first::<Row>(conn).optional()?.map(User::from))
 }
 
-/// The account with that number, or the next one that there is.
-pub fn find_from(conn: &mut Conn, id: UserId) -> Result<Option<User>> {
-    let accounts = users::table.filter(users::id.ge(id.0)).order(users::id);
+/// The account with that number; where nobody is meant another one, read by the same statements: which one
+/// depends on `key`.
+pub fn find_or_stand_in(conn: &mut Conn, id: Option<UserId>, key: u64) -> Result<Option<User>> {
+    let newest: Option<i64> = users::table.select(max(users::id)).first(conn)?;
+    let from = id.map_or_else(|| stand_in(key, newest.unwrap_or(0)), |id| id.0);
+    let accounts = users::table.filter(users::id.ge(from)).order(users::id);
     Ok(accounts.first::<Row>(conn).optional()?.map(User::from))
+}
+
+/// Any of the numbers from 1 to `newest`. For one `key` it is always the same, except that those who join
+/// take over an even share (linear hashing): a stand-in that kept changing would tell that it is none.
+fn stand_in(key: u64, newest: i64) -> i64 {
+    let newest = newest.max(1).unsigned_abs();
+    let all = newest.next_power_of_two();
+    let number = key % all;
+    let number = if number < newest { number } else { number % (all / 2) };
+    i64::try_from(number + 1).unwrap_or(1)
 }
 
 /// What a name is looked up by. Postgres refuses a statement that holds NUL, and no name does.
@@ -499,4 +513,26 @@ pub fn mark_email_verified(
         .get_result::<Row>(conn)
         .optional()?;
     Ok(row.map(User::from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::stand_in;
+
+    const KEYS: std::ops::Range<u64> = 0..10_000;
+
+    #[test]
+    fn anybody_may_stand_in_and_goes_on_when_others_join() {
+        let mut before: Vec<i64> = KEYS.map(|key| stand_in(key, 0)).collect();
+        for newest in 1..200 {
+            let after: Vec<i64> = KEYS.map(|key| stand_in(key, newest)).collect();
+            let stays = |(old, new): (&i64, &i64)| new == old || *new == newest;
+            assert!(before.iter().zip(&after).all(stays), "{newest}");
+            for id in 1..=newest {
+                assert!(after.contains(&id), "{id} of {newest}");
+            }
+            before = after;
+        }
+        assert!(stand_in(u64::MAX, i64::MAX) > 0);
+    }
 }

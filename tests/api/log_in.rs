@@ -34,6 +34,7 @@ on_both! {
         };
         let wrong = shown(MINA, "not that one");
         assert_eq!(wrong, shown("nobody@example.com", "not that one"));
+        // Where nobody is meant another account is compared with, and here is only hers.
         assert_eq!(wrong, shown("nobody", PASSWORD));
         assert_eq!(wrong, shown(MINA, &PASSWORD.to_uppercase()));
         assert_eq!(wrong, shown(MINA, &format!("{PASSWORD} ")));

@@ -24,6 +24,7 @@ on_both! {
             ("x".repeat(1025).as_str(), "too_long"),
             ("password", "too_common"),
             ("PASSWORD1", "too_common"),
+            ("Hallpass-2026!", "too_common"),
             ("I am Marianne!", "too_similar"),
             ("the-ZORRO99-rides", "too_similar"),
         ] {

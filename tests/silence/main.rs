@@ -73,15 +73,6 @@ impl Question {
     }
 }
 
-impl Question {
-    /// How far from 0.5 the AUC may be. A row that was just written for somebody is not read and written
-    /// like one that is in use all the time: some 20 microseconds of a wrong code remain
-    /// (docs/security.md, 6.3.8).
-    fn bound(self) -> f64 {
-        if self == Self::ConfirmReset { 0.12 } else { 0.05 }
-    }
-}
-
 /// Asks in random order about people of both arms; `added` goes into the time of the known ones.
 fn measure(world: &World, question: Question, requests: usize, added: Duration) -> Measured {
     let warm_up = requests / 8;
@@ -110,16 +101,15 @@ fn is_told_apart(world: &World, question: Question, name: &str) -> bool {
         println!("{name}, {question:?}: AUC {:.3}, {}", measured.auc(), measured.medians());
         measured.auc()
     };
-    let (first, bound) = (look(), question.bound());
-    !is_silent(first, bound)
-        && !is_silent(median_of_five([first, look(), look(), look(), look()]), bound)
+    let first = look();
+    !is_silent(first) && !is_silent(median_of_five([first, look(), look(), look(), look()]))
 }
 
 /// Whether an answer that comes a little later would not be noticed here.
 fn is_not_heard(world: &World, question: Question, name: &str) -> bool {
     let measured = measure(world, question, REQUESTS_OF_CONTROL, ADDED);
     println!("{name}, {question:?}, control of 5 ms: AUC {:.3}", measured.auc());
-    is_silent(measured.auc(), question.bound())
+    is_silent(measured.auc())
 }
 
 fn known_and_unknown_are_alike(database: &str, mail: Mail, world: &World) {

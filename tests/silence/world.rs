@@ -22,6 +22,11 @@ use super::{Question, postgres, slow_smtp};
 
 const PASSWORD: &str = "plum tree at dusk";
 const BCRYPT_COST: u32 = 4;
+/// Of so many people one came with an import and has not logged in since.
+const IMPORTED: usize = 4;
+/// What the site that they come from wrote. It takes several times as long.
+const IMPORTED_HASH: &str =
+    "pbkdf2_sha256$30000$seasalt$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 /// Everything is counted, as in production, and nobody is refused.
 const LIMITS: [(&str, &str); 9] = [
     ("HALLPASS_LIMITS", "on"),
@@ -117,10 +122,12 @@ impl World {
             }
             return;
         }
-        let (hash, now) = (self.hash.clone(), SystemClock.now());
+        let (own, now) = (self.hash.clone(), SystemClock.now());
+        let imported = PasswordHash::stored(IMPORTED_HASH);
         let met = self.db.write(move |conn| {
             for number in 0..count {
-                let user = add_user(conn, &name_of(round, Arm::Known, number), &hash, now)?;
+                let hash = if number % IMPORTED == 0 { &imported } else { &own };
+                let user = add_user(conn, &name_of(round, Arm::Known, number), hash, now)?;
                 if question == Question::ConfirmReset {
                     add_reset(conn, &user, now)?;
                 }

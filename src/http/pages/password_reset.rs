@@ -10,7 +10,7 @@ use crate::http::blocking::State;
 
 pub(super) async fn act(state: web::Data<State>, form: Form) -> View {
     let Form { token, password, device } = form;
-    let policy = state.flows.policy().password;
+    let policy = &state.flows.policy().password;
     let password = PlainPassword::parse(&password)
         .and_then(|password| policy.check(&password, None, None).map(|()| password));
     let password = match password {

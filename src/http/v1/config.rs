@@ -85,7 +85,7 @@ pub async fn handle(state: web::Data<State>) -> web::Json<PublicConfig> {
             VerifyEmailProof::Required => "required",
             VerifyEmailProof::Link => "link",
         },
-        password_policy: policy.password.into(),
+        password_policy: (&policy.password).into(),
         access_token_expires_in: state.flows.access_token_lifetime().as_secs(),
         refresh_token_expires_in: policy.refresh_idle.as_secs(),
         session_expires_in: policy.session_lifetime.as_secs(),

@@ -23,7 +23,7 @@ pub struct PublicPolicy {
     /// What a form should recommend.
     #[schema(example = 15)]
     recommended_length: usize,
-    /// Passwords that attackers try first are refused (`too_common`).
+    /// Passwords that attackers try first, the name of the service among them, are refused (`too_common`).
     #[schema(example = true)]
     refuses_common: bool,
     /// Passwords that contain the person's own address or name, or a part of either of at least 4
@@ -35,8 +35,8 @@ pub struct PublicPolicy {
     refuses_breached: bool,
 }
 
-impl From<PasswordPolicy> for PublicPolicy {
-    fn from(policy: PasswordPolicy) -> Self {
+impl From<&PasswordPolicy> for PublicPolicy {
+    fn from(policy: &PasswordPolicy) -> Self {
         Self {
             min_length: policy.min_length,
             max_length: policy.max_length,
@@ -60,5 +60,5 @@ impl From<PasswordPolicy> for PublicPolicy {
 )]
 /// Tells the rules.
 pub async fn handle(state: web::Data<State>) -> web::Json<PublicPolicy> {
-    web::Json(state.flows.policy().password.into())
+    web::Json((&state.flows.policy().password).into())
 }

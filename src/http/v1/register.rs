@@ -41,7 +41,7 @@ impl Body for RegisterRequest {
         let username =
             fields.optional("username", |text| Username::parse_beside(text, email.as_ref()));
         let username = username.flatten();
-        let policy = fields.password_policy;
+        let policy = fields.password_policy.clone();
         let password = fields.required("password", |text| {
             let password = PlainPassword::parse(text)?;
             policy.check(&password, email.as_ref(), username.as_ref().map(Username::as_str))?;
