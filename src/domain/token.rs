@@ -4,7 +4,7 @@ use aws_lc_rs::{constant_time, digest, hkdf, hmac, rand};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::{Counter, Username};
+use super::Counter;
 
 /// Bytes from the operating system's generator.
 ///
@@ -179,12 +179,9 @@ impl Secrets {
         format!("{kind}:{}", URL_SAFE_NO_PAD.encode(&tag.as_ref()[..16]))
     }
 
-    /// What decides which account stands in for nobody of that name: see [`Flows::check_password`].
-    ///
-    /// [`Flows::check_password`]: crate::flows::Flows::check_password
+    /// What decides which account stands in for nobody of that name.
     pub fn stand_in_key(&self, name: &str) -> u64 {
-        let tag = hmac::sign(&self.stand_ins, Username::normalise(name).as_bytes());
-        first_number(&tag)
+        first_number(&hmac::sign(&self.stand_ins, name.as_bytes()))
     }
 
     /// The key that seals private signing keys at rest.

@@ -196,7 +196,7 @@ fn known_device(
 
 /// One spelling for all of a name or an address: that is found in its normalised form, in which an
 /// internationalised domain has many spellings.
-fn one_spelling(name: &str) -> String {
+pub(super) fn one_spelling(name: &str) -> String {
     match Email::parse(name) {
         Ok(email) => email.normalised().to_owned(),
         Err(_) => Username::normalise(name),

@@ -1,5 +1,6 @@
 //! Logging in with a name or address and a password.
 
+use super::limits::one_spelling;
 use super::notices::{Notice, order_notice};
 use super::tokens::{OpenedSession, open_session};
 use super::{Entrance, Error, Flows, Policy, Result, TokenPair};
@@ -56,7 +57,7 @@ impl Flows {
         };
         let now = arrival.now;
         let (user, (opened, is_known)) = self.with_password(
-            name,
+            &one_spelling(name),
             |conn| find_by_login(conn, name),
             password,
             move |conn, user| arrival.enter(conn, user),
@@ -106,7 +107,8 @@ impl Flows {
     /// Where there is none, another account is read and its hash compared in vain: hashes of other sites and
     /// other times take longer or shorter than those of today, and a name that nobody has must not take
     /// another time than those that somebody has. For one name it is always the same account, as it would be
-    /// if there were one.
+    /// if there were one. So `name` must be the same for all spellings of which `find` makes no difference, and
+    /// for no others.
     pub(super) fn check_password(
         &self,
         name: &str,

@@ -141,6 +141,17 @@ on_both! {
         log_in_from(&app, ELSEWHERE, "x@example.com", "wrong").refused(401, "invalid_credentials");
     }
 
+    fn a_success_takes_nothing_back_of_what_its_network_tried(world) {
+        let app = limited(&world);
+        app.person(&world, MINA);
+        for number in 0..29 {
+            let name = format!("nobody{number}@example.com");
+            log_in_from(&app, HOME, &name, "wrong").refused(401, "invalid_credentials");
+        }
+        log_in_from(&app, HOME, MINA, PASSWORD).is(200);
+        log_in_from(&app, HOME, "x@example.com", "wrong").refused(429, "rate_limited");
+    }
+
     fn all_spellings_of_one_address_are_counted_as_one(world) {
         let app = limited(&world);
         app.person(&world, MINA);

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use crate::both::on_both;
 use crate::postgres::free_port;
 use crate::service::Setup;
 
@@ -62,28 +63,28 @@ fn each_fault_is_explained() {
     assert!(report.stderr.contains("3 of these"), "{}", report.stderr);
 }
 
-#[test]
-fn log_ins_that_all_seem_to_come_from_one_place_deserve_a_look() {
-    let setup = Setup::on_sqlite();
-    let admin = ["create-superuser", "--username", "admin", "--password", "plum tree at dusk"];
-    assert!(setup.run(&admin).success);
-    let service = setup.start();
-    for _ in 0..20 {
-        assert_eq!(service.api().log_in("admin", "plum tree at dusk").status, 200);
+on_both! {
+    fn log_ins_that_all_seem_to_come_from_one_place_deserve_a_look(setup) {
+        let admin = ["create-superuser", "--username", "admin", "--password", "plum tree at dusk"];
+        assert!(setup.run(&admin).success);
+        let service = setup.start();
+        for _ in 0..20 {
+            assert_eq!(service.api().log_in("admin", "plum tree at dusk").status, 200);
+        }
+        service.stop();
+        let report = setup.run(&["doctor"]).stdout;
+        assert!(line(&report, "proxies").starts_with("look "), "{report}");
+        assert!(report.contains("20 of the last 20 log-ins came from 127.0.0.0/24"), "{report}");
+        // Where it matters most: the database of a service that is in production.
+        let secret = fs::read_to_string(setup.folder().join("data/secret")).unwrap();
+        let report = setup
+            .with("HALLPASS_ENV", "production")
+            .with("HALLPASS_SECRET", secret.trim())
+            .with("HALLPASS_PUBLIC_URL", "https://auth.example.com")
+            .with("HALLPASS_LIMITS", "on")
+            .with("HALLPASS_BCRYPT_COST", "10")
+            .run(&["doctor"])
+            .stdout;
+        assert!(report.contains("20 of the last 20 log-ins came from 127.0.0.0/24"), "{report}");
     }
-    service.stop();
-    let report = setup.run(&["doctor"]).stdout;
-    assert!(line(&report, "proxies").starts_with("look "), "{report}");
-    assert!(report.contains("20 of the last 20 log-ins came from 127.0.0.0/24"), "{report}");
-    // Where it matters most: the database of a service that is in production.
-    let secret = fs::read_to_string(setup.folder().join("data/secret")).unwrap();
-    let report = setup
-        .with("HALLPASS_ENV", "production")
-        .with("HALLPASS_SECRET", secret.trim())
-        .with("HALLPASS_PUBLIC_URL", "https://auth.example.com")
-        .with("HALLPASS_LIMITS", "on")
-        .with("HALLPASS_BCRYPT_COST", "10")
-        .run(&["doctor"])
-        .stdout;
-    assert!(report.contains("20 of the last 20 log-ins came from 127.0.0.0/24"), "{report}");
 }

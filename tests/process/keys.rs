@@ -54,52 +54,47 @@ on_both! {
             assert!(!service.log().contains("ERROR"), "{}", service.log());
         }
     }
-}
-
-#[test]
-fn a_command_with_another_secret_changes_no_key() {
-    let setup = Setup::on_sqlite();
-    setup.start().stop();
-    let before = lines(&setup);
-    let secret = fs::read_to_string(setup.folder().join("data/secret")).unwrap();
-    let mut wrong = setup.with("HALLPASS_SECRET", "hunter2-hunter2-hunter2-hunter2-hunter2");
-    let admin = ["create-superuser", "--username", "admin", "--password", "plum tree at dusk"];
-    for algorithm in ["ES256", "EdDSA"] {
-        wrong = wrong.with("HALLPASS_JWT_ALGORITHM", algorithm);
-        for arguments in [&["keys", "rotate"][..], &["keys", "rotate", "--now"], &admin, &[]] {
-            let refused = wrong.run(arguments);
-            assert!(!refused.success);
-            assert!(refused.stderr.contains("under another HALLPASS_SECRET"), "{}", refused.stderr);
+    fn a_command_with_another_secret_changes_no_key(setup) {
+        setup.start().stop();
+        let before = lines(&setup);
+        let secret = fs::read_to_string(setup.folder().join("data/secret")).unwrap();
+        let mut wrong = setup.with("HALLPASS_SECRET", "hunter2-hunter2-hunter2-hunter2-hunter2");
+        let admin = ["create-superuser", "--username", "admin", "--password", "plum tree at dusk"];
+        for algorithm in ["ES256", "EdDSA"] {
+            wrong = wrong.with("HALLPASS_JWT_ALGORITHM", algorithm);
+            for arguments in [&["keys", "rotate"][..], &["keys", "rotate", "--now"], &admin, &[]] {
+                let refused = wrong.run(arguments);
+                assert!(!refused.success);
+                assert!(refused.stderr.contains("under another HALLPASS_SECRET"), "{}", refused.stderr);
+            }
+            let report = wrong.run(&["doctor"]);
+            assert!(report.stdout.contains("under another HALLPASS_SECRET"), "{}", report.stdout);
         }
-        let report = wrong.run(&["doctor"]);
-        assert!(report.stdout.contains("under another HALLPASS_SECRET"), "{}", report.stdout);
+        let right = wrong.without("HALLPASS_JWT_ALGORITHM").with("HALLPASS_SECRET", secret.trim());
+        assert_eq!(lines(&right), before);
+        right.start().stop();
     }
-    let right = wrong.without("HALLPASS_JWT_ALGORITHM").with("HALLPASS_SECRET", secret.trim());
-    assert_eq!(lines(&right), before);
-    right.start().stop();
-}
 
-#[test]
-fn a_command_with_another_algorithm_changes_no_key() {
-    let setup = Setup::on_sqlite();
-    let none_yet = setup.run(&["keys", "rotate"]);
-    assert!(!none_yet.success);
-    setup.start().stop();
-    let before = lines(&setup);
-    let other = setup.with("HALLPASS_JWT_ALGORITHM", "EdDSA");
-    for arguments in [&["keys", "rotate"][..], &["keys", "rotate", "--now"]] {
-        let refused = other.run(arguments);
-        assert!(!refused.success);
-        assert!(
-            refused.stderr.contains("no key of HALLPASS_JWT_ALGORITHM=EdDSA"),
-            "{}",
-            refused.stderr
-        );
+    fn a_command_with_another_algorithm_changes_no_key(setup) {
+        let none_yet = setup.run(&["keys", "rotate"]);
+        assert!(!none_yet.success);
+        setup.start().stop();
+        let before = lines(&setup);
+        let other = setup.with("HALLPASS_JWT_ALGORITHM", "EdDSA");
+        for arguments in [&["keys", "rotate"][..], &["keys", "rotate", "--now"]] {
+            let refused = other.run(arguments);
+            assert!(!refused.success);
+            assert!(
+                refused.stderr.contains("no key of HALLPASS_JWT_ALGORITHM=EdDSA"),
+                "{}",
+                refused.stderr
+            );
+        }
+        assert!(other.run(&["doctor"]).stdout.contains("none of EdDSA yet"));
+        let admin = ["create-superuser", "--username", "admin", "--password", "plum tree at dusk"];
+        assert!(other.run(&admin).success);
+        assert_eq!(lines(&other.without("HALLPASS_JWT_ALGORITHM")), before);
     }
-    assert!(other.run(&["doctor"]).stdout.contains("none of EdDSA yet"));
-    let admin = ["create-superuser", "--username", "admin", "--password", "plum tree at dusk"];
-    assert!(other.run(&admin).success);
-    assert_eq!(lines(&other.without("HALLPASS_JWT_ALGORITHM")), before);
 }
 
 #[test]

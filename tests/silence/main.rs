@@ -43,6 +43,7 @@ const ADDED: Duration = Duration::from_millis(5);
 enum Question {
     LogInByAddress,
     LogInByName,
+    LogInOnDjangoFace,
     Register,
     /// Known are those who wait for the mail of their registration.
     Resend,
@@ -53,9 +54,10 @@ enum Question {
     ConfirmReset,
 }
 
-const QUESTIONS: [Question; 7] = [
+const QUESTIONS: [Question; 8] = [
     Question::LogInByAddress,
     Question::LogInByName,
+    Question::LogInOnDjangoFace,
     Question::Register,
     Question::Resend,
     Question::ResendToAccount,
@@ -68,6 +70,7 @@ impl Question {
     fn answered_with(self) -> u16 {
         match self {
             Self::LogInByAddress | Self::LogInByName | Self::ConfirmReset => 401,
+            Self::LogInOnDjangoFace => 400,
             Self::Register | Self::Resend | Self::ResendToAccount | Self::Reset => 202,
         }
     }
@@ -109,7 +112,8 @@ fn is_told_apart(world: &World, question: Question, name: &str) -> bool {
 fn is_not_heard(world: &World, question: Question, name: &str) -> bool {
     let measured = measure(world, question, REQUESTS_OF_CONTROL, ADDED);
     println!("{name}, {question:?}, control of 5 ms: AUC {:.3}", measured.auc());
-    is_silent(measured.auc())
+    // Chance alone makes less of so few requests that are alike.
+    measured.auc() < 0.65
 }
 
 fn known_and_unknown_are_alike(database: &str, mail: Mail, world: &World) {

@@ -157,6 +157,9 @@ impl World {
                 let name = if question == Question::LogInByName { name } else { email };
                 ("/v1/token-auth", json!({"username": name, "password": "not the right one"}))
             }
+            Question::LogInOnDjangoFace => {
+                ("/api-token-auth/", json!({"username": name, "password": "not the right one"}))
+            }
             Question::Register => ("/v1/register", json!({"email": email, "password": PASSWORD})),
             Question::Resend | Question::ResendToAccount => {
                 ("/v1/verify-email/resend", json!({"email": email}))

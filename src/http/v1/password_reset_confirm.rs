@@ -1,17 +1,17 @@
 //! `POST /v1/password-reset/confirm`
 #![expect(dead_code, reason = "the two forms describe what `Confirmation` reads")]
 
+use std::time::Instant;
+
 use actix_web::{HttpResponse, web};
-use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use super::verify_email::read_code;
 use crate::domain::{Email, PlainPassword, PlainToken};
-use crate::flows::ResetProof;
+use crate::flows::{Error, Flows, ResetProof};
 use crate::http::blocking::State;
 use crate::http::body::{Body, Fields, Json};
 use crate::http::client::Client;
-use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::pace;
 use crate::http::schema::{EmailAddress, NewPassword};
@@ -96,11 +96,14 @@ pub async fn handle(
     Json(Confirmation { proof, new_password }): Json<Confirmation>,
 ) -> Result<HttpResponse, ApiError> {
     let arrived = Instant::now();
-    let reset = state.run(move |flows| flows.reset_password(proof, &new_password, &device)).await;
-    // A code that is compared and counted takes longer than none.
-    if reset.as_ref().is_err_and(|refused| refused.code == Code::CodeInvalid) {
-        pace::until_next_step(arrived).await;
-    }
-    reset?;
+    let reset = move |flows: &Flows| {
+        let outcome = flows.reset_password(proof, &new_password, &device);
+        // A code that is compared and counted takes longer than none.
+        if matches!(outcome, Err(Error::CodeInvalid)) {
+            pace::until_next_step(arrived);
+        }
+        outcome
+    };
+    state.run(reset).await?;
     Ok(HttpResponse::NoContent().finish())
 }

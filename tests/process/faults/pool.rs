@@ -137,6 +137,13 @@ fn beyond_what_may_wait_everybody_is_told_at_once() {
     let (overloaded, unavailable) = (count("overloaded"), count("unavailable"));
     println!("{overloaded} overloaded, {unavailable} unavailable, {grown} KiB more");
     assert!(overloaded > 0, "all of them waited");
+    for told in answers.iter().filter(|it| it.contains("overloaded")) {
+        let told = told.to_lowercase();
+        assert!(told.starts_with("http/1.1 503 "), "{told}");
+        for header in ["content-type: application/problem+json", "retry-after: "] {
+            assert!(told.contains(header), "{told}");
+        }
+    }
     let known = ["overloaded", "unavailable", "access_token"];
     let strange = answers.iter().find(|it| !known.iter().any(|word| it.contains(word)));
     assert_eq!(strange, None);
