@@ -161,8 +161,10 @@ impl Secrets {
     /// The six digits in the mail `mail_id`.
     pub fn mail_code(&self, mail_id: &str) -> PlainToken {
         let tag = hmac::sign(&self.code, format!("digits:{mail_id}").as_bytes());
+        let mut first = [0; 8];
+        first.copy_from_slice(&tag.as_ref()[..8]);
         // 2^64 is so much larger than 10^6 that the bias of the remainder cannot be used.
-        PlainToken(format!("{:06}", first_number(&tag) % 1_000_000))
+        PlainToken(format!("{:06}", u64::from_be_bytes(first) % 1_000_000))
     }
 
     /// What is stored of a code. Six digits have no entropy to speak of: keyed, and bound to
@@ -180,8 +182,11 @@ impl Secrets {
     }
 
     /// What decides which account stands in for nobody of that name.
-    pub fn stand_in_key(&self, name: &str) -> u64 {
-        first_number(&hmac::sign(&self.stand_ins, name.as_bytes()))
+    pub fn stand_in_key(&self, name: &str) -> u32 {
+        let tag = hmac::sign(&self.stand_ins, name.as_bytes());
+        let mut first = [0; 4];
+        first.copy_from_slice(&tag.as_ref()[..4]);
+        u32::from_be_bytes(first)
     }
 
     /// The key that seals private signing keys at rest.
@@ -193,12 +198,6 @@ impl Secrets {
     pub fn django_key(&self) -> &[u8; 32] {
         &self.django
     }
-}
-
-fn first_number(tag: &hmac::Tag) -> u64 {
-    let mut first = [0; 8];
-    first.copy_from_slice(&tag.as_ref()[..8]);
-    u64::from_be_bytes(first)
 }
 
 impl std::fmt::Debug for Secrets {

@@ -102,8 +102,7 @@ impl Flows {
         let find = |conn: &mut Conn| users::find_id_by_username(conn, username);
         let open = || {
             let (device, now) = (entrance.device.clone(), self.now());
-            let name = Username::normalise(username);
-            let entered = self.with_password(&name, find, password, move |conn, user| {
+            let entered = self.with_password(username, find, password, move |conn, user| {
                 let scene = Scene::of(user.id, now).on(&device);
                 Ok(events::record(conn, &scene, EventKind::LoggedIn, "django")?)
             });
@@ -123,8 +122,7 @@ impl Flows {
         entrance: &Entrance,
     ) -> Result<User> {
         let find = |conn: &mut Conn| users::find_id_by_username(conn, username);
-        let name = Username::normalise(username);
-        let check = || self.check_password(&name, find, password).map_err(disabled_as_unknown);
+        let check = || self.check_password(username, find, password).map_err(disabled_as_unknown);
         let (user, _) = self.attempt(username, entrance, find, check)?;
         Ok(user)
     }

@@ -57,7 +57,7 @@ impl Flows {
         };
         let now = arrival.now;
         let (user, (opened, is_known)) = self.with_password(
-            &one_spelling(name),
+            name,
             |conn| find_by_login(conn, name),
             password,
             move |conn, user| arrival.enter(conn, user),
@@ -104,22 +104,24 @@ impl Flows {
     /// The active account that `find` finds by `name`, if `password` is its password, and whether its hash is
     /// outdated.
     ///
-    /// Where there is none, another account is read and its hash compared in vain: hashes of other sites and
+    /// Where there is none, the hash of another account is compared with, in vain: hashes of other sites and
     /// other times take longer or shorter than those of today, and a name that nobody has must not take
-    /// another time than those that somebody has. For one name it is always the same account, as it would be
-    /// if there were one. So `name` must be the same for all spellings of which `find` makes no difference, and
-    /// for no others.
+    /// another time than those that somebody has. It is the same account for all spellings of a name and at
+    /// both faces, as it would be if there were one.
     pub(super) fn check_password(
         &self,
         name: &str,
         find: impl FnOnce(&mut Conn) -> store::Result<Option<UserId>>,
         password: &PlainPassword,
     ) -> Result<(User, bool)> {
-        let stand_in = self.secrets.stand_in_key(name);
+        let key = self.secrets.stand_in_key(&one_spelling(name));
         let (meant, read) = self.db.read(|conn| {
             let meant = find(conn)?;
-            let read = users::find_or_stand_in(conn, meant, stand_in)?;
-            Ok::<_, store::Error>((meant, read))
+            // The other face may know somebody by it.
+            let namesake = find_by_login(conn, name)?;
+            let anybody = users::find_stand_in(conn, key)?;
+            let compared = meant.or(namesake).or(anybody).unwrap_or(UserId::NOBODY);
+            Ok::<_, store::Error>((meant, users::find_by_id(conn, compared)?))
         })?;
         let verdict =
             self.hasher.verify(password, read.as_ref().map(|user| &user.password_hash))?;

@@ -7,10 +7,10 @@ use super::{Error, Flows, Result};
 use crate::domain::token::Secrets;
 use crate::domain::{
     Counted, Counter, Device, Email, EndReason, EventKind, Locale, OneTimeId, OneTimeToken,
-    PlainPassword, PlainToken, Purpose, Scene, User, UtcTime,
+    PlainPassword, PlainToken, Purpose, Scene, User, UserId, UtcTime,
 };
 use crate::store::outbox::{self, MailKind};
-use crate::store::{self, Conn, events, one_time_tokens, users};
+use crate::store::{self, Conn, events, one_time_tokens, registrations, users};
 
 /// What somebody shows who wants to choose a new password.
 #[derive(Clone, Debug)]
@@ -117,8 +117,9 @@ fn find_by_link(conn: &mut Conn, link: &PlainToken, now: UtcTime) -> store::Resu
 }
 
 /// Takes a try, compares, and gives the try back if the code is right: guesses that come in
-/// parallel are counted like those that come one after the other. How long that took tells whether there is
-/// such a code, so a refusal must not be answered at once.
+/// parallel are counted like those that come one after the other. The database is asked the same whatever is
+/// known of the address, but only where there is a code it has something to write, and that takes longer: so a
+/// refusal must not be answered at once.
 fn find_by_code(
     conn: &mut Conn,
     secrets: &Secrets,
@@ -126,20 +127,26 @@ fn find_by_code(
     code: &PlainToken,
     now: UtcTime,
 ) -> store::Result<Option<Due>> {
-    let owner = users::find_by_email(conn, email)?.filter(|user| user.is_active);
-    let Some(user) = owner else { return Ok(None) };
-    let newest = one_time_tokens::find_newest(conn, user.id, Purpose::ResetPassword)?;
-    let due = newest.filter(|token| token.used_at.is_none() && !token.has_expired(now));
-    let Some(token) = due else { return Ok(None) };
+    // One after the other also where there is no code whose row they would wait for.
+    registrations::lock_address(conn, email)?;
+    let user = users::find_by_email(conn, email)?.filter(|user| user.is_active);
+    let owner = user.as_ref().map_or(UserId::NOBODY, |user| user.id);
+    let token = one_time_tokens::find_newest(conn, owner, Purpose::ResetPassword)?
+        .filter(|token| token.used_at.is_none() && !token.has_expired(now));
+    let id = token.as_ref().map_or_else(|| OneTimeId::new(now), |token| token.id.clone());
     let (tries, in_all) = (OneTimeToken::CODE_TRIES, OneTimeToken::WRONG_CODES);
-    let has_tries = one_time_tokens::reserve_code_try(conn, &token.id, tries, in_all)?;
-    let given = secrets.code_hash(token.id.as_str(), code);
-    let is_right = token.code_hash.as_ref().is_some_and(|expected| expected.matches(&given));
-    if !(has_tries && is_right) {
-        return Ok(None);
+    let has_tries = one_time_tokens::reserve_code_try(conn, &id, tries, in_all)?;
+    let given = secrets.code_hash(id.as_str(), code);
+    let is_right = |token: &OneTimeToken| {
+        has_tries && token.code_hash.as_ref().is_some_and(|expected| expected.matches(&given))
+    };
+    match (user, token) {
+        (Some(user), Some(token)) if is_right(&token) => {
+            one_time_tokens::return_code_try(conn, &id)?;
+            Ok(Some((token, user)))
+        }
+        _ => Ok(None),
     }
-    one_time_tokens::return_code_try(conn, &token.id)?;
-    Ok(Some((token, user)))
 }
 
 /// The active account that a token is about, if it still has the address that the mail went to.

@@ -227,6 +227,7 @@ fn prove(
     scene: Scene,
 ) -> Result<User> {
     let now = scene.at;
+    // Each of several would change its own row and then wait for the other's.
     registrations::lock_address(conn, &registration.email)?;
     // Before its registrations: whoever changes the account and then removes them comes this way too.
     let account = match registration.user_id {

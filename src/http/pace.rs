@@ -3,11 +3,12 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Far more than what takes longer for some than for others, and too short for a person to notice.
+/// Far more than what takes longer for some than for others (a row more is written, in a transaction that writes in any
+/// case), and too short for a person to notice.
 const STEP: Duration = Duration::from_millis(20);
 
-/// Waits for the next whole number of steps since `arrived`. A difference of work that is a hundredth of a step
-/// can then be seen in one of a hundred answers at most, however busy the service is; mostly in none.
+/// Waits for the next whole number of steps since `arrived`. Where the work is over well before the first step, its time
+/// cannot be seen. On a busy service a difference of a hundredth of a step is seen in about one of a hundred answers.
 ///
 /// For threads that may wait: timers of the async runtime count whole milliseconds from when they are set, and so
 /// tell how long the work took.

@@ -174,8 +174,7 @@ pub fn return_code_try(conn: &mut Conn, id: &RegistrationId) -> Result<()> {
     Ok(())
 }
 
-/// Lets one transaction at a time prove registrations of `email`. Each would change its own row and
-/// then wait for the other's.
+/// Lets one transaction at a time deal with what was proven, or is to be, about `email`.
 pub fn lock_address(conn: &mut Conn, email: &Email) -> Result<()> {
     if let Conn::Postgres(postgres) = conn {
         // SQLite has one writer anyway.

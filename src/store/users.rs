@@ -1,6 +1,6 @@
 //! Accounts.
 
-use diesel::dsl::max;
+use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
@@ -148,23 +148,21 @@ pub fn find_by_id(conn: &mut Conn, id: UserId) -> Result<Option<User>> {
     Ok(users::table.find(id.0).first::<Row>(conn).optional()?.map(User::from))
 }
 
-/// The account with that number; where nobody is meant another one, read by the same statements: which one
-/// depends on `key`.
-pub fn find_or_stand_in(conn: &mut Conn, id: Option<UserId>, key: u64) -> Result<Option<User>> {
-    let newest: Option<i64> = users::table.select(max(users::id)).first(conn)?;
-    let from = id.map_or_else(|| stand_in(key, newest.unwrap_or(0)), |id| id.0);
-    let accounts = users::table.filter(users::id.ge(from)).order(users::id);
-    Ok(accounts.first::<Row>(conn).optional()?.map(User::from))
-}
+/// Where accounts stand on a ring of 2^31 - 1 places, spread as if by lot. There is an index of it.
+const PLACE: &str =
+    "((id % 2147483647) * (id % 2147483647) % 2147483647 * 1103515245) % 2147483647";
 
-/// Any of the numbers from 1 to `newest`. For one `key` it is always the same, except that those who join
-/// take over an even share (linear hashing): a stand-in that kept changing would tell that it is none.
-fn stand_in(key: u64, newest: i64) -> i64 {
-    let newest = newest.max(1).unsigned_abs();
-    let all = newest.next_power_of_two();
-    let number = key % all;
-    let number = if number < newest { number } else { number % (all / 2) };
-    i64::try_from(number + 1).unwrap_or(1)
+/// The account at the place `key`, or the next one on the ring. Any is as likely as any other, whatever
+/// gaps the numbers have. One that joins takes over from a single other one, and so does one when another goes.
+pub fn find_stand_in(conn: &mut Conn, key: u32) -> Result<Option<UserId>> {
+    let place = || sql::<BigInt>(PLACE);
+    let ring = || users::table.order(place()).select(users::id);
+    let next = ring().filter(place().ge(i64::from(key >> 1))).first(conn).optional()?;
+    let found = match next {
+        Some(id) => Some(id),
+        None => ring().first(conn).optional()?,
+    };
+    Ok(found.map(UserId))
 }
 
 /// What a name is looked up by. Postgres refuses a statement that holds NUL, and no name does.
@@ -517,22 +515,15 @@ pub fn mark_email_verified(
 
 #[cfg(test)]
 mod tests {
-    use super::stand_in;
-
-    const KEYS: std::ops::Range<u64> = 0..10_000;
+    use super::PLACE;
 
     #[test]
-    fn anybody_may_stand_in_and_goes_on_when_others_join() {
-        let mut before: Vec<i64> = KEYS.map(|key| stand_in(key, 0)).collect();
-        for newest in 1..200 {
-            let after: Vec<i64> = KEYS.map(|key| stand_in(key, newest)).collect();
-            let stays = |(old, new): (&i64, &i64)| new == old || *new == newest;
-            assert!(before.iter().zip(&after).all(stays), "{newest}");
-            for id in 1..=newest {
-                assert!(after.contains(&id), "{id} of {newest}");
-            }
-            before = after;
+    fn the_index_is_of_the_places_that_are_asked_for() {
+        for migration in [
+            include_str!("../../migrations/sqlite/2026-11-25-000001_stand_ins/up.sql"),
+            include_str!("../../migrations/postgres/2026-11-25-000001_stand_ins/up.sql"),
+        ] {
+            assert!(migration.contains(&format!("({PLACE})")), "{migration}");
         }
-        assert!(stand_in(u64::MAX, i64::MAX) > 0);
     }
 }

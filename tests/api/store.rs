@@ -1,11 +1,13 @@
 //! The store's contract, the same on both databases: the tables, the outbox, the writer.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
 use std::time::Duration;
 
 use diesel::{QueryableByName, RunQueryDsl as _, sql_query, sql_types};
-use hallpass::domain::{Email, Locale, MailId, UtcTime};
+use hallpass::domain::{Email, Locale, MailId, PasswordHash, UserId, Username, UtcTime};
 use hallpass::store::outbox::{self, MailKind, MailStatus, QueuedMail};
+use hallpass::store::users::{NewUser, find_stand_in, insert_user};
 use hallpass::store::{Conn, DatabaseUrl, Db, Error, PoolSettings, Result, migrate};
 
 use crate::support::{World, at_once, on_both};
@@ -52,7 +54,59 @@ fn retry(db: &Db, id: Option<&MailId>, now: i64) -> usize {
     db.write(move |conn| outbox::retry(conn, id.as_deref(), at(now))).unwrap()
 }
 
+fn add_people(db: &Db, numbers: Range<i32>) {
+    db.write(move |conn| {
+        for number in numbers {
+            let new = NewUser {
+                username: Username::parse(&format!("person-{number}")).unwrap(),
+                email: None,
+                email_verified: false,
+                password_hash: PasswordHash::unusable(),
+                is_staff: false,
+                is_superuser: false,
+                locale: Locale::default(),
+            };
+            insert_user(conn, &new, at(0))?;
+        }
+        Ok::<_, Error>(())
+    })
+    .unwrap();
+}
+
+/// Who stands in for 4,096 names.
+fn stand_ins(db: &Db) -> Vec<Option<UserId>> {
+    let keys = (0..=u32::MAX).step_by(1 << 20);
+    db.read(|conn| keys.map(|key| find_stand_in(conn, key)).collect()).unwrap()
+}
+
 on_both! {
+    fn anybody_may_stand_in_and_goes_on_when_others_join(world) {
+        let db = database(&world);
+        assert_eq!(db.read(|conn| find_stand_in(conn, 7)).unwrap(), None);
+        // Half of them came with an import, and between their numbers and the others' is a gap.
+        add_people(&db, 0..600);
+        world.execute("DELETE FROM users WHERE id <= 100 OR id BETWEEN 301 AND 400");
+        world.execute("UPDATE users SET id = id + 5000000000 WHERE id > 400");
+        let before = stand_ins(&db);
+        let imported = before.iter().filter(|id| id.is_some_and(|id| id.0 <= 300)).count();
+        assert!((1600..2500).contains(&imported), "{imported} of 4096");
+        let all: HashSet<i64> = before.iter().map(|id| id.unwrap().0).collect();
+        assert!(all.len() > 320, "{} of 400", all.len());
+        let most = all.iter().map(|id| before.iter().filter(|it| it.unwrap().0 == *id).count()).max();
+        assert!(most < Some(120), "{most:?} of 4096");
+
+        add_people(&db, 600..601);
+        let after = stand_ins(&db);
+        let differ: HashSet<_> = before.iter().zip(&after).filter(|(old, new)| old != new).collect();
+        assert_eq!(differ.len(), 1, "one gives something to who joined: {differ:?}");
+
+        let gone = before[0].unwrap().0;
+        world.execute(&format!("DELETE FROM users WHERE id = {gone}"));
+        let left = stand_ins(&db);
+        let differ: HashSet<_> = after.iter().zip(&left).filter(|(old, new)| old != new).collect();
+        assert_eq!(differ.len(), 1, "one takes over from who went: {differ:?}");
+    }
+
     fn a_mail_is_never_leased_twice(world) {
         let db = database(&world);
         order_mails(&db, 200);
