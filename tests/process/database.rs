@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use diesel::connection::SimpleConnection as _;
+use diesel::connection::{Connection as _, SimpleConnection as _};
+use diesel::sqlite::SqliteConnection;
 use diesel::{RunQueryDsl as _, sql_query};
 use hallpass::store::{Conn, DatabaseUrl, Db, Error, PoolSettings};
 
@@ -15,7 +16,13 @@ impl Database {
     /// The database as it is, which on SQLite may be not there yet.
     pub fn at(url: &str) -> Self {
         let settings = PoolSettings { size: 1, wait: Duration::from_secs(10) };
-        Self(Db::open_as_is(&DatabaseUrl::parse(url).unwrap(), settings).unwrap())
+        let url = DatabaseUrl::parse(url).unwrap();
+        if let DatabaseUrl::Sqlite(path) = &url {
+            // Two connections that turn a new file to WAL at the same moment refuse each other.
+            let mut first = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+            first.batch_execute("PRAGMA journal_mode = WAL").unwrap();
+        }
+        Self(Db::open_as_is(&url, settings).unwrap())
     }
 
     /// Runs statements in one transaction.
