@@ -197,9 +197,10 @@ fn known_device(
 /// One spelling for all of a name or an address: that is found in its normalised form, in which an
 /// internationalised domain has many spellings.
 pub(super) fn one_spelling(name: &str) -> String {
-    match Email::parse(name) {
+    let folded = Username::normalise(name);
+    match Email::parse(name).or_else(|_| Email::parse(&folded)) {
         Ok(email) => email.normalised().to_owned(),
-        Err(_) => Username::normalise(name),
+        Err(_) => folded,
     }
 }
 

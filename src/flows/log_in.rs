@@ -114,11 +114,12 @@ impl Flows {
         find: impl FnOnce(&mut Conn) -> store::Result<Option<UserId>>,
         password: &PlainPassword,
     ) -> Result<(User, bool)> {
-        let key = self.secrets.stand_in_key(&one_spelling(name));
+        let spelling = one_spelling(name);
+        let key = self.secrets.stand_in_key(&spelling);
         let (meant, read) = self.db.read(|conn| {
             let meant = find(conn)?;
-            // The other face may know somebody by it.
-            let namesake = find_by_login(conn, name)?;
+            // In another spelling or at the other face it may be somebody's.
+            let namesake = find_by_login(conn, &spelling)?;
             let anybody = users::find_stand_in(conn, key)?;
             let compared = meant.or(namesake).or(anybody).unwrap_or(UserId::NOBODY);
             Ok::<_, store::Error>((meant, users::find_by_id(conn, compared)?))

@@ -3,16 +3,33 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::flows::{Error, Flows};
+
 /// Far more than what takes longer for some than for others (a row more is written, in a transaction that writes in any
 /// case), and too short for a person to notice.
 const STEP: Duration = Duration::from_millis(20);
 
-/// Waits for the next whole number of steps since `arrived`. Where the work is over well before the first step, its time
-/// cannot be seen. On a busy service a difference of a hundredth of a step is seen in about one of a hundred answers.
+/// `flow`, which compares a code, but a refusal of the code comes after a whole number of steps from now: where there
+/// is a code its tries are counted, and where there is none there is nothing to count.
+pub fn even<T>(
+    flow: impl FnOnce(&Flows) -> Result<T, Error>,
+) -> impl FnOnce(&Flows) -> Result<T, Error> {
+    let arrived = Instant::now();
+    move |flows| {
+        let outcome = flow(flows);
+        if matches!(outcome, Err(Error::CodeInvalid)) {
+            sleep_until_next_step(arrived);
+        }
+        outcome
+    }
+}
+
+/// Where the work is over well before the first step, its time cannot be seen then. On a busy service a difference of
+/// a hundredth of a step is seen in about one of a hundred answers.
 ///
-/// For threads that may wait: timers of the async runtime count whole milliseconds from when they are set, and so
-/// tell how long the work took.
-pub fn until_next_step(arrived: Instant) {
+/// The thread sleeps: timers of the async runtime count whole milliseconds from when they are set, and so tell how long
+/// the work took.
+fn sleep_until_next_step(arrived: Instant) {
     let passed = arrived.elapsed();
     let steps = u32::try_from(passed.as_micros() / STEP.as_micros()).unwrap_or_default() + 1;
     thread::sleep((STEP * steps).saturating_sub(passed));

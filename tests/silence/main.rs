@@ -35,6 +35,8 @@ use world::{Mail, World};
 const REQUESTS: usize = 400;
 /// The same in the control, whose difference is great.
 const REQUESTS_OF_CONTROL: usize = 60;
+/// Whose spellings are tried.
+const PEOPLE: usize = 60;
 /// What the control adds.
 const ADDED: Duration = Duration::from_millis(5);
 
@@ -127,6 +129,26 @@ fn known_and_unknown_are_alike(database: &str, mail: Mail, world: &World) {
     assert!(loud.is_empty(), "{name}: {loud:?} tell by their time who is known");
 }
 
+/// All ways to name a person are compared with the same hash, whether there is such a person or not: the best of a few times
+/// of each shows with which.
+fn spellings_take_the_same_time(world: &World) {
+    let round = world.next_round();
+    world.meet(round, Question::LogInByAddress, PEOPLE);
+    let mut connection = Connection::to(world.address());
+    for arm in [Arm::Known, Arm::Unknown] {
+        let differ = |number: &usize| {
+            let best = |request: &Vec<u8>| {
+                (0..3).map(|_| connection.ask(request, Duration::ZERO).took).min().unwrap()
+            };
+            let times: Vec<_> = World::spellings(round, arm, *number).iter().map(best).collect();
+            *times.iter().max().unwrap() > *times.iter().min().unwrap() + ADDED
+        };
+        let count = (0..PEOPLE).filter(differ).count();
+        println!("{arm:?}: of {PEOPLE} people {count} take another time under another spelling");
+        assert!(count <= PEOPLE / 20, "{arm:?}: {count}");
+    }
+}
+
 fn on_sqlite(mail: Mail) {
     known_and_unknown_are_alike("SQLite", mail, &World::on_sqlite(mail));
 }
@@ -134,6 +156,20 @@ fn on_sqlite(mail: Mail) {
 fn on_postgres(mail: Mail) {
     if let Some(world) = World::on_postgres(mail) {
         known_and_unknown_are_alike("Postgres", mail, &world);
+    }
+}
+
+#[test]
+#[ignore = "measures time: alone, as the head of this file says"]
+fn spellings_of_an_address_take_the_same_time_on_sqlite() {
+    spellings_take_the_same_time(&World::on_sqlite(Mail::Works));
+}
+
+#[test]
+#[ignore = "measures time: alone, as the head of this file says"]
+fn spellings_of_an_address_take_the_same_time_on_postgres() {
+    if let Some(world) = World::on_postgres(Mail::Works) {
+        spellings_take_the_same_time(&world);
     }
 }
 

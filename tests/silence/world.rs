@@ -137,6 +137,24 @@ impl World {
         met.unwrap();
     }
 
+    /// Wrong passwords for one person, under the address in several spellings and at both faces.
+    pub fn spellings(round: u8, arm: Arm, number: usize) -> Vec<Vec<u8>> {
+        let email = address_of(&name_of(round, arm, number));
+        let full_width = email.replacen('o', "\u{ff4f}", 1);
+        let soft_hyphen = email.replace("example", "exam\u{ad}ple");
+        let both = full_width.replace("example", "exam\u{ad}ple");
+        let spellings = [&email, &email.to_uppercase(), &full_width, &soft_hyphen, &both];
+        // From two networks: each name may be tried so often from one.
+        [("/v1/token-auth", "192.0"), ("/api-token-auth/", "192.1")]
+            .into_iter()
+            .flat_map(|(path, region)| spellings.map(|name| (path, region, name)))
+            .map(|(path, region, name)| {
+                let body = json!({"username": name, "password": "wrong"});
+                post(path, &format!("{region}.{round}.7"), &body)
+            })
+            .collect()
+    }
+
     /// What is sent to ask about the `number`th person of an arm. Whoever was asked about is counted, so
     /// those of each `round` are others.
     pub fn request(round: u8, question: Question, arm: Arm, number: usize) -> Vec<u8> {

@@ -1,14 +1,12 @@
 //! `POST /v1/password-reset/confirm`
 #![expect(dead_code, reason = "the two forms describe what `Confirmation` reads")]
 
-use std::time::Instant;
-
 use actix_web::{HttpResponse, web};
 use utoipa::ToSchema;
 
 use super::verify_email::read_code;
 use crate::domain::{Email, PlainPassword, PlainToken};
-use crate::flows::{Error, Flows, ResetProof};
+use crate::flows::{Flows, ResetProof};
 use crate::http::blocking::State;
 use crate::http::body::{Body, Fields, Json};
 use crate::http::client::Client;
@@ -95,15 +93,7 @@ pub async fn handle(
     Client(device): Client,
     Json(Confirmation { proof, new_password }): Json<Confirmation>,
 ) -> Result<HttpResponse, ApiError> {
-    let arrived = Instant::now();
-    let reset = move |flows: &Flows| {
-        let outcome = flows.reset_password(proof, &new_password, &device);
-        // A code that is compared and counted takes longer than none.
-        if matches!(outcome, Err(Error::CodeInvalid)) {
-            pace::until_next_step(arrived);
-        }
-        outcome
-    };
-    state.run(reset).await?;
+    let reset = move |flows: &Flows| flows.reset_password(proof, &new_password, &device);
+    state.run(pace::even(reset)).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -6,12 +6,13 @@ use utoipa::ToSchema;
 
 use super::token_pair::{TokenPair, Transport};
 use crate::domain::{Fault, PlainPassword, PlainToken};
-use crate::flows::{Opening, Proof};
+use crate::flows::{Flows, Opening, Proof};
 use crate::http::blocking::State;
 use crate::http::body::{Body, Fields, Json};
 use crate::http::client::Client;
 use crate::http::code::Code;
 use crate::http::error::ApiError;
+use crate::http::pace;
 
 /// The digits of the mail, from the browser that registered.
 #[derive(ToSchema)]
@@ -153,8 +154,8 @@ pub async fn handle(
 ) -> Result<HttpResponse, ApiError> {
     let transport = Transport::wanted(use_cookie);
     state.browsers.check(&request, transport == Transport::Cookie)?;
-    let verified =
-        state.run(move |flows| flows.verify_email(proof, Opening::Session, &device)).await?;
+    let verify = move |flows: &Flows| flows.verify_email(proof, Opening::Session, &device);
+    let verified = state.run(pace::even(verify)).await?;
     let mut answer = HttpResponse::Ok();
     let log_in = verified.log_in.ok_or(Code::InternalError)?;
     let tokens = transport.deliver_log_in(log_in, &state.browsers, &mut answer);
