@@ -11,7 +11,8 @@ use crate::domain::{
     Purpose, Scene, SessionId, User, UserId, Username, UtcTime,
 };
 use crate::store::outbox::{self, MailKind};
-use crate::store::users::{self, NewUser, UserChanges, UserFilter, UserPage};
+use crate::store::user_search::{self, UserFilter, UserPage};
+use crate::store::users::{self, NewUser, UserChanges};
 use crate::store::{Conn, events, one_time_tokens, sessions};
 
 /// An account that staff make.
@@ -60,7 +61,7 @@ impl Flows {
         limit: usize,
     ) -> Result<UserPage> {
         self.staff(claims)?;
-        Ok(self.db.read(|conn| users::list_page(conn, filter, after, limit))?)
+        Ok(self.db.read(|conn| user_search::list_page(conn, filter, after, limit))?)
     }
 
     /// One account.

@@ -231,6 +231,9 @@ fn due(
         if let Some(token) = &reset {
             one_time_tokens::set_mail_secrets(conn, &token.id, link, None)?;
         }
+        // Whoever guesses must not see that there is nothing to guess: tries that are over are not counted,
+        // and what is not counted takes less time.
+        registrations::renew_code_tries(conn, &id)?;
         return Ok(Some(Due::AlreadyRegistered(Box::new(owner), reset)));
     }
     budget(conn, HasAccount(false))?;

@@ -194,8 +194,8 @@ fn known_device(
     Ok(held_by.filter(|id| asked_for == Some(*id)).map(|_| token))
 }
 
-/// One spelling for all of a name or an address: that is found in its normalised form, in which an
-/// internationalised domain has many spellings.
+/// One spelling for all of a name or an address, also for those that a log-in takes for another name: an
+/// internationalised domain has many, and so have letters of other widths and styles.
 pub(super) fn one_spelling(name: &str) -> String {
     let folded = Username::normalise(name);
     match Email::parse(name).or_else(|_| Email::parse(&folded)) {

@@ -6,7 +6,7 @@ use super::tokens::{OpenedSession, open_session};
 use super::{Entrance, Error, Flows, Policy, Result, TokenPair};
 use crate::domain::{Device, Email, PlainPassword, PlainToken, TokenHash, User, UserId, UtcTime};
 use crate::store::outbox::MailKind;
-use crate::store::{self, Conn, known_devices, sessions, users};
+use crate::store::{self, Conn, known_devices, sessions, stand_ins, users};
 
 /// How passwords appear in `amr` (RFC 8176).
 pub(super) const AMR_PASSWORD: &str = "pwd";
@@ -120,7 +120,7 @@ impl Flows {
             let meant = find(conn)?;
             // In another spelling or at the other face it may be somebody's.
             let namesake = find_by_login(conn, &spelling)?;
-            let anybody = users::find_stand_in(conn, key)?;
+            let anybody = stand_ins::find(conn, key)?;
             let compared = meant.or(namesake).or(anybody).unwrap_or(UserId::NOBODY);
             Ok::<_, store::Error>((meant, users::find_by_id(conn, compared)?))
         })?;

@@ -42,7 +42,7 @@ pub use crate::security::access_token::Claims;
 pub use crate::security::revocations::Ended;
 pub use crate::store::events::EventPage;
 pub use crate::store::outbox::MailLine;
-pub use crate::store::users::{UserFilter, UserPage};
+pub use crate::store::user_search::{UserFilter, UserPage};
 pub use administration::{AccountChanges, NewAccount};
 pub use compose_mail::Letter;
 pub use create_superuser::NewSuperuser;

@@ -5,12 +5,11 @@ use std::time::{Duration, Instant};
 
 use crate::flows::{Error, Flows};
 
-/// Far more than what takes longer for some than for others (a row more is written, in a transaction that writes in any
-/// case), and too short for a person to notice.
+/// Far more than it takes to write a row, and too short for a person to notice.
 const STEP: Duration = Duration::from_millis(20);
 
-/// `flow`, which compares a code, but a refusal of the code comes after a whole number of steps from now: where there
-/// is a code its tries are counted, and where there is none there is nothing to count.
+/// `flow`, which compares a code, but a refusal of the code comes after a whole number of steps from now: a try of a code
+/// is counted, and where there is no code, or no try is left, nothing may be there to count.
 pub fn even<T>(
     flow: impl FnOnce(&Flows) -> Result<T, Error>,
 ) -> impl FnOnce(&Flows) -> Result<T, Error> {

@@ -20,6 +20,8 @@ pub mod outbox;
 pub mod registrations;
 pub mod sessions;
 pub mod signing_keys;
+pub mod stand_ins;
+pub mod user_search;
 pub mod users;
 
 use std::sync::Arc;

@@ -142,6 +142,14 @@ pub fn set_mail_secrets(
     Ok(())
 }
 
+/// Gives new tries, as [`set_mail_secrets`] does, where the mail has no code to be tried.
+pub fn renew_code_tries(conn: &mut Conn, id: &RegistrationId) -> Result<()> {
+    diesel::update(registrations::table.find(id.as_str()))
+        .set(registrations::code_tries.eq(0))
+        .execute(conn)?;
+    Ok(())
+}
+
 /// Takes one of the tries that a code and its registration have; `false` when none is left.
 pub fn reserve_code_try(
     conn: &mut Conn,

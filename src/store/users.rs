@@ -1,6 +1,5 @@
 //! Accounts.
 
-use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
@@ -11,7 +10,7 @@ use crate::domain::{
 };
 
 #[derive(Queryable)]
-struct Row {
+pub(super) struct Row {
     id: i64,
     username: String,
     _username_norm: String,
@@ -146,23 +145,6 @@ pub fn insert_user(conn: &mut Conn, new: &NewUser, now: UtcTime) -> Result<User>
 /// The account with that number.
 pub fn find_by_id(conn: &mut Conn, id: UserId) -> Result<Option<User>> {
     Ok(users::table.find(id.0).first::<Row>(conn).optional()?.map(User::from))
-}
-
-/// Where accounts stand on a ring of 2^31 - 1 places, spread as if by lot. There is an index of it.
-const PLACE: &str =
-    "((id % 2147483647) * (id % 2147483647) % 2147483647 * 1103515245) % 2147483647";
-
-/// The account at the place `key`, or the next one on the ring. Any is as likely as any other, whatever
-/// gaps the numbers have. One that joins takes over from a single other one, and so does one when another goes.
-pub fn find_stand_in(conn: &mut Conn, key: u32) -> Result<Option<UserId>> {
-    let place = || sql::<BigInt>(PLACE);
-    let ring = || users::table.order(place()).select(users::id);
-    let next = ring().filter(place().ge(i64::from(key >> 1))).first(conn).optional()?;
-    let found = match next {
-        Some(id) => Some(id),
-        None => ring().first(conn).optional()?,
-    };
-    Ok(found.map(UserId))
 }
 
 /// What a name is looked up by. Postgres refuses a statement that holds NUL, and no name does.
@@ -349,71 +331,6 @@ pub fn delete_user(conn: &mut Conn, id: UserId) -> Result<bool> {
     Ok(diesel::delete(users::table.find(id.0)).execute(conn)? == 1)
 }
 
-/// Which accounts somebody looks for.
-#[derive(Clone, Debug, Default)]
-pub struct UserFilter {
-    /// What the name or the address contains, in any letter case.
-    pub search: Option<String>,
-    /// Whether they may log in.
-    pub is_active: Option<bool>,
-    /// Whether they may manage others.
-    pub is_staff: Option<bool>,
-}
-
-/// A page of accounts in the order of their numbers.
-#[derive(Debug)]
-pub struct UserPage {
-    /// The accounts.
-    pub users: Vec<User>,
-    /// The last number of this page, where there are more.
-    pub next: Option<UserId>,
-}
-
-/// Up to `limit` accounts with numbers above `after`. Numbers only count up, so a page stays right
-/// while accounts come and go.
-pub fn list_page(
-    conn: &mut Conn,
-    filter: &UserFilter,
-    after: UserId,
-    limit: usize,
-) -> Result<UserPage> {
-    // Postgres refuses a statement that holds NUL, and no name or address does.
-    if filter.search.as_ref().is_some_and(|search| search.contains('\0')) {
-        return Ok(UserPage { users: Vec::new(), next: None });
-    }
-    let mut query = users::table.filter(users::id.gt(after.0)).order(users::id).into_boxed();
-    if let Some(search) = filter.search.as_deref() {
-        let name = users::username_norm.like(containing(&Username::normalise(search))).escape('\\');
-        let address = users::email_norm.like(containing(&search.to_ascii_lowercase())).escape('\\');
-        query = query.filter(name.nullable().or(address));
-    }
-    if let Some(is_active) = filter.is_active {
-        query = query.filter(users::is_active.eq(is_active));
-    }
-    if let Some(is_staff) = filter.is_staff {
-        query = query.filter(users::is_staff.eq(is_staff));
-    }
-    let one_more = i64::try_from(limit).unwrap_or(i64::MAX - 1) + 1;
-    let rows = query.limit(one_more).load::<Row>(conn)?;
-    let more = rows.len() > limit;
-    let users: Vec<User> = rows.into_iter().take(limit).map(User::from).collect();
-    let next = users.last().map(|last| last.id).filter(|_| more);
-    Ok(UserPage { users, next })
-}
-
-/// A pattern for texts that contain `part` as it is.
-fn containing(part: &str) -> String {
-    let mut pattern = String::from("%");
-    for c in part.chars() {
-        if matches!(c, '%' | '_' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(c);
-    }
-    pattern.push('%');
-    pattern
-}
-
 /// Puts a new password in the place of `old`. `false` where the account is switched off or its password
 /// has changed meanwhile.
 pub fn change_password(
@@ -511,19 +428,4 @@ pub fn mark_email_verified(
         .get_result::<Row>(conn)
         .optional()?;
     Ok(row.map(User::from))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::PLACE;
-
-    #[test]
-    fn the_index_is_of_the_places_that_are_asked_for() {
-        for migration in [
-            include_str!("../../migrations/sqlite/2026-11-25-000001_stand_ins/up.sql"),
-            include_str!("../../migrations/postgres/2026-11-25-000001_stand_ins/up.sql"),
-        ] {
-            assert!(migration.contains(&format!("({PLACE})")), "{migration}");
-        }
-    }
 }

@@ -79,7 +79,7 @@ on_both! {
     }
 
     fn of_fifty_resets_with_one_mail_exactly_one_sets_the_password(world) {
-        // As many hashes at once as two instances would not queue on one core.
+        // Two would not queue so many hashes on a machine of one core.
         let apps = [world.app(), world.app(), world.app(), world.app()];
         let app = &apps[0];
         for round in 0..ROUNDS {

@@ -178,6 +178,27 @@ on_both! {
         app.log_in(MINA, "chosen by the owner").is(200);
     }
 
+    // A guess that is counted takes longer than one that is not.
+    fn a_mail_that_is_sent_again_gives_new_tries_whether_the_address_is_known_or_not(world) {
+        let app = world.app();
+        app.person(&world, MINA);
+        let tokens = [MINA, "newe@example.com"].map(|email| app.register(email));
+        world.settle_mail();
+        let registrations = |state: &str| world.count(&format!("registrations WHERE {state}"));
+        let guess = || {
+            for token in &tokens {
+                app.verify_code(token, "000000").refused(401, "code_invalid");
+            }
+        };
+        (0..6).for_each(|_| guess());
+        assert_eq!(registrations("code_tries = 5 AND wrong_codes = 5"), 2);
+        app.resend(&world, MINA);
+        app.resend(&world, "newe@example.com");
+        world.settle_mail();
+        guess();
+        assert_eq!(registrations("code_tries = 1 AND wrong_codes = 6"), 2);
+    }
+
     fn of_several_registrations_the_first_that_is_proven_wins(world) {
         let app = world.app();
         let passwords = ["first of three", "second of three", "third of three"];

@@ -7,8 +7,8 @@ use std::time::Duration;
 use diesel::{QueryableByName, RunQueryDsl as _, sql_query, sql_types};
 use hallpass::domain::{Email, Locale, MailId, PasswordHash, UserId, Username, UtcTime};
 use hallpass::store::outbox::{self, MailKind, MailStatus, QueuedMail};
-use hallpass::store::users::{NewUser, find_stand_in, insert_user};
-use hallpass::store::{Conn, DatabaseUrl, Db, Error, PoolSettings, Result, migrate};
+use hallpass::store::users::{NewUser, insert_user};
+use hallpass::store::{Conn, DatabaseUrl, Db, Error, PoolSettings, Result, migrate, stand_ins};
 
 use crate::support::{World, at_once, on_both};
 
@@ -74,20 +74,20 @@ fn add_people(db: &Db, numbers: Range<i32>) {
 }
 
 /// Who stands in for 4,096 names.
-fn stand_ins(db: &Db) -> Vec<Option<UserId>> {
+fn chosen(db: &Db) -> Vec<Option<UserId>> {
     let keys = (0..=u32::MAX).step_by(1 << 20);
-    db.read(|conn| keys.map(|key| find_stand_in(conn, key)).collect()).unwrap()
+    db.read(|conn| keys.map(|key| stand_ins::find(conn, key)).collect()).unwrap()
 }
 
 on_both! {
     fn anybody_may_stand_in_and_goes_on_when_others_join(world) {
         let db = database(&world);
-        assert_eq!(db.read(|conn| find_stand_in(conn, 7)).unwrap(), None);
+        assert_eq!(db.read(|conn| stand_ins::find(conn, 7)).unwrap(), None);
         // Half of them came with an import, and between their numbers and the others' is a gap.
         add_people(&db, 0..600);
         world.execute("DELETE FROM users WHERE id <= 100 OR id BETWEEN 301 AND 400");
         world.execute("UPDATE users SET id = id + 5000000000 WHERE id > 400");
-        let before = stand_ins(&db);
+        let before = chosen(&db);
         let imported = before.iter().filter(|id| id.is_some_and(|id| id.0 <= 300)).count();
         assert!((1600..2500).contains(&imported), "{imported} of 4096");
         let all: HashSet<i64> = before.iter().map(|id| id.unwrap().0).collect();
@@ -96,13 +96,13 @@ on_both! {
         assert!(most < Some(120), "{most:?} of 4096");
 
         add_people(&db, 600..601);
-        let after = stand_ins(&db);
+        let after = chosen(&db);
         let differ: HashSet<_> = before.iter().zip(&after).filter(|(old, new)| old != new).collect();
         assert_eq!(differ.len(), 1, "one gives something to who joined: {differ:?}");
 
         let gone = before[0].unwrap().0;
         world.execute(&format!("DELETE FROM users WHERE id = {gone}"));
-        let left = stand_ins(&db);
+        let left = chosen(&db);
         let differ: HashSet<_> = after.iter().zip(&left).filter(|(old, new)| old != new).collect();
         assert_eq!(differ.len(), 1, "one takes over from who went: {differ:?}");
     }

@@ -54,6 +54,7 @@ on_both! {
             assert!(!service.log().contains("ERROR"), "{}", service.log());
         }
     }
+
     fn a_command_with_another_secret_changes_no_key(setup) {
         setup.start().stop();
         let before = lines(&setup);

@@ -129,8 +129,8 @@ fn known_and_unknown_are_alike(database: &str, mail: Mail, world: &World) {
     assert!(loud.is_empty(), "{name}: {loud:?} tell by their time who is known");
 }
 
-/// All ways to name a person are compared with the same hash, whether there is such a person or not: the best of a few times
-/// of each shows with which.
+/// All ways to name a person are compared with the same hash, whether there is such a person or not: the
+/// best of a few times of each shows with which.
 fn spellings_take_the_same_time(world: &World) {
     let round = world.next_round();
     world.meet(round, Question::LogInByAddress, PEOPLE);
