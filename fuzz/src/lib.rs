@@ -75,7 +75,16 @@ static SIEGE: LazyLock<(Gate, Vec<Key>)> = LazyLock::new(|| {
     ];
     let revocations = Revocations::new(lifetime, lifetime);
     revocations.sync(&[], now);
-    (Gate::new(ISSUER.to_owned(), lifetime, ring.with_shared(SECRET), revocations), keys)
+    (
+        Gate::new(
+            ISSUER.to_owned(),
+            "hallpass".to_owned(),
+            lifetime,
+            ring.with_shared(SECRET),
+            revocations,
+        ),
+        keys,
+    )
 });
 
 static DJANGO: LazyLock<DjangoTokens> = LazyLock::new(|| DjangoTokens::new(SECRET));

@@ -234,6 +234,7 @@ fn build_gate(config: &Config) -> Result<Gate, StartError> {
     let keep = MAX_LIFETIME + 2 * LEEWAY;
     Ok(Gate::new(
         config.public_url.clone(),
+        config.client_id.clone(),
         config.lifetimes.access_token,
         keys,
         Revocations::new(keep, config.lifetimes.revocations_max_age),

@@ -14,9 +14,9 @@ use ipnet::IpNet;
 
 pub use readers::database_url;
 use readers::{
-    MIN_SECRET_LENGTH, read_breached_passwords, read_browsers, read_database, read_jwt_algorithm,
-    read_key_rotation, read_lifetimes, read_limits, read_pages, read_proxies, read_public_url,
-    read_secret, read_smtp,
+    MIN_SECRET_LENGTH, read_breached_passwords, read_browsers, read_client_id, read_database,
+    read_jwt_algorithm, read_key_rotation, read_lifetimes, read_limits, read_pages, read_proxies,
+    read_public_url, read_secret, read_smtp,
 };
 pub use settings::{SETTINGS, example};
 pub use source::{ConfigFault, Source};
@@ -134,6 +134,8 @@ pub struct Config {
     pub secret: Option<SecretText>,
     /// What mail and pages call the service.
     pub service_name: String,
+    /// The client that access tokens are issued to.
+    pub client_id: String,
     /// How access tokens are signed.
     pub jwt_algorithm: SigningAlgorithm,
     /// The key shared with services that check HMAC tokens.
@@ -217,6 +219,7 @@ impl Config {
             public_url: read_public_url(s, bind, development),
             secret: read_secret(s, "HALLPASS_SECRET", !development),
             service_name: service_name.clone(),
+            client_id: read_client_id(s),
             jwt_algorithm,
             jwt_secret: read_secret(s, "HALLPASS_JWT_SECRET", !development && jwt_secret_signs),
             key_rotation: read_key_rotation(s),

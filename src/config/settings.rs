@@ -49,6 +49,11 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("HALLPASS_SERVICE_NAME", "Hallpass", "What mail and pages call the service."),
     setting(
+        "HALLPASS_CLIENT_ID",
+        "hallpass",
+        "The `client_id` claim of access tokens, which RFC 9068 requires: the name of your front end as an OAuth client.",
+    ),
+    setting(
         "HALLPASS_JWT_ALGORITHM",
         "ES256",
         "How access tokens are signed: ES256, EdDSA, RS256 or HS256.",

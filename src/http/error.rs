@@ -210,7 +210,7 @@ impl ResponseError for ApiError {
             response.insert_header((RETRY_AFTER, seconds.to_string()));
         }
         if let Some(challenge) = code.challenge() {
-            response.insert_header((WWW_AUTHENTICATE, format!("Bearer error=\"{challenge}\"")));
+            response.insert_header((WWW_AUTHENTICATE, challenge));
         }
         if let Some(allow) = &self.allow {
             response.insert_header((ALLOW, allow.as_str()));

@@ -230,14 +230,14 @@ fn error_response(codes: &[Code]) -> Value {
         }}
     });
     let mut headers = Map::new();
-    if codes.iter().any(|code| code.challenge().is_some()) {
+    if let Some(challenge) = codes.iter().find_map(|code| code.challenge()) {
         headers.insert(
             "WWW-Authenticate".into(),
             json!({
-                "description": "The challenge of RFC 6750 section 3.",
+                "description": "The challenge of RFC 6750 section 3; with an error code only where an access token was sent.",
                 "required": true,
                 "schema": {"type": "string"},
-                "example": "Bearer error=\"invalid_token\""
+                "example": challenge
             }),
         );
     }

@@ -88,6 +88,15 @@ fn check_headers(place: &str, answer: &Answer) {
         answer.header("www-authenticate").is_some(),
         "{place}"
     );
+    // RFC 6750 section 3.1: an error code only where an access token was sent.
+    if let Some(challenge) = answer.header("www-authenticate")
+        && !answer.body.is_empty()
+    {
+        let is_about_access_token = answer.code().starts_with("token_");
+        let expected =
+            if is_about_access_token { "Bearer error=\"invalid_token\"" } else { "Bearer" };
+        assert_eq!(challenge, expected, "{place}");
+    }
     assert_eq!(
         [429, 503].contains(&answer.status) && !is_page(answer),
         answer.header("retry-after").is_some(),
