@@ -1,6 +1,7 @@
 //! From a failure to the answer that tells it: `application/problem+json` (RFC 9457). Causes are
 //! logged here, once, and never sent.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -54,7 +55,15 @@ pub struct FieldProblem {
     #[schema(value_type = FieldCode)]
     pub code: &'static str,
     /// What is wrong, for people. Not promised to stay.
-    pub message: &'static str,
+    pub message: Cow<'static, str>,
+    /// With `too_short`: the least length.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false, value_type = u32, example = 8)]
+    pub min: Option<usize>,
+    /// With `too_long`: the greatest length, in characters unless the message says bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false, value_type = u32, example = 256)]
+    pub max: Option<usize>,
 }
 
 /// The codes of errors, as a type of the document.
@@ -193,6 +202,8 @@ impl ResponseError for ApiError {
                 field: field.clone(),
                 code: fault.code(),
                 message: fault.message(),
+                min: fault.min(),
+                max: fault.max(),
             })
             .collect();
         let problem = Problem {

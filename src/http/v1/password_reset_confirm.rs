@@ -4,8 +4,7 @@
 use actix_web::{HttpResponse, web};
 use utoipa::ToSchema;
 
-use super::verify_email::read_code;
-use crate::domain::{Email, PlainPassword, PlainToken};
+use crate::domain::{Email, PlainPassword, PlainToken, parse_code};
 use crate::flows::{Flows, ResetProof};
 use crate::http::blocking::State;
 use crate::http::body::{Body, Fields, Json};
@@ -33,7 +32,8 @@ pub struct ResetByCode {
     /// The address that the mail went to.
     #[schema(value_type = EmailAddress)]
     email: String,
-    /// Six digits.
+    /// Six digits. Decimal digits of other scripts, hyphens and spaces are taken too; what cannot be a
+    /// code is a 422 and costs no attempt.
     #[schema(example = "123456")]
     code: String,
     /// The password from now on.
@@ -63,8 +63,8 @@ impl Body for Confirmation {
         let proof = if fields.has("token") {
             fields.required("token", any).map(ResetProof::Link)
         } else {
-            let email = fields.required("email", Email::parse);
-            let code = fields.required("code", read_code);
+            let email = fields.required("email", Email::parse_typed);
+            let code = fields.required("code", parse_code);
             email.zip(code).map(|(email, code)| ResetProof::Code { email, code })
         };
         let address = match &proof {

@@ -37,13 +37,13 @@ pub struct RegisterRequest {
 
 impl Body for RegisterRequest {
     fn read(fields: &mut Fields) -> Option<Self> {
-        let email = fields.required("email", Email::parse);
+        let email = fields.required("email", Email::parse_typed);
         let username =
             fields.optional("username", |text| Username::parse_beside(text, email.as_ref()));
         let username = username.flatten();
         let policy = fields.password_policy.clone();
         let password = fields.required("password", |text| {
-            let password = PlainPassword::parse(text)?;
+            let password = policy.parse(text)?;
             policy.check(&password, email.as_ref(), username.as_ref().map(Username::as_str))?;
             Ok(password)
         });
