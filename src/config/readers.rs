@@ -8,12 +8,13 @@ use ipnet::IpNet;
 use url::Url;
 
 use super::{
-    BrowserSettings, DAY, FrontEndPages, Lifetimes, MINUTE, SECOND, SameSite, SecretText, Source,
-    YEAR,
+    BrowserSettings, DAY, DrfPrefix, DrfSettings, FrontEndPages, Lifetimes, MINUTE, SECOND,
+    SameSite, SecretText, Source, YEAR,
 };
 use crate::domain::{Limits, Rate};
 use crate::mail::smtp_url::SmtpSettings;
 use crate::security::breached::BreachedPasswordsSettings;
+use crate::security::django_token::DjangoLifetimes;
 use crate::security::keys::SigningAlgorithm;
 use crate::store::DatabaseUrl;
 
@@ -204,6 +205,26 @@ pub(super) fn read_jwt_algorithm(s: &mut Source) -> SigningAlgorithm {
         SigningAlgorithm::from_name(text)
             .ok_or_else(|| "must be one of: ES256, EdDSA, RS256, HS256".to_owned())
     })
+}
+
+/// The Django stack's settings of the same meaning.
+pub(super) fn read_drf(s: &mut Source) -> Option<DrfSettings> {
+    let is_on = s.choice("HALLPASS_DRF_JWT", true, &[("on", true), ("off", false)]);
+    let prefix = s.parsed("HALLPASS_DRF_JWT_PREFIX", DrfPrefix::Jwt, |text| {
+        let names: Vec<String> = text.split(',').map(|it| it.trim().to_lowercase()).collect();
+        match names.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            ["jwt"] => Ok(DrfPrefix::Jwt),
+            ["bearer"] => Ok(DrfPrefix::Bearer),
+            ["both"] | ["jwt", "bearer"] | ["bearer", "jwt"] => Ok(DrfPrefix::Both),
+            _ => Err("must be JWT, Bearer or JWT,Bearer".to_owned()),
+        }
+    });
+    let base = DjangoLifetimes::default();
+    let lifetimes = DjangoLifetimes {
+        token: s.duration("HALLPASS_DRF_JWT_TTL", base.token, SECOND, 30 * DAY),
+        refresh: s.duration("HALLPASS_DRF_JWT_REFRESH_TTL", base.refresh, SECOND, YEAR),
+    };
+    is_on.then_some(DrfSettings { prefix, lifetimes })
 }
 
 /// How long a key signs. At the least a day, as that is how long the next one is published before.

@@ -233,6 +233,21 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("HALLPASS_DRF_JWT", "on", "on or off: the paths of django-rest-framework-jwt."),
     setting(
+        "HALLPASS_DRF_JWT_PREFIX",
+        "JWT",
+        "The scheme of the Authorization header on those paths, as JWT_AUTH_HEADER_PREFIX of the Django site: JWT, Bearer, or both (JWT,Bearer).",
+    ),
+    setting(
+        "HALLPASS_DRF_JWT_TTL",
+        "5m",
+        "Life of a token of those paths, as JWT_EXPIRATION_DELTA: 1s to 30d.",
+    ),
+    setting(
+        "HALLPASS_DRF_JWT_REFRESH_TTL",
+        "7d",
+        "How long after the log-in such a token can be refreshed, as JWT_REFRESH_EXPIRATION_DELTA: 1s to 1y.",
+    ),
+    setting(
         "HALLPASS_WORKERS",
         "",
         "Threads that answer requests, 1 to 256. Not set: one for each core.",

@@ -41,7 +41,7 @@ fn the_defaults_in_the_table_are_the_defaults_in_the_code() {
 }
 
 /// Settings with a range: what their help says of it, a value below it, both ends, a value above it.
-const RANGES: [(&str, &str, [&str; 4]); 31] = [
+const RANGES: [(&str, &str, [&str; 4]); 33] = [
     ("HALLPASS_DATABASE_POOL", "1 to 200", ["0", "1", "200", "201"]),
     ("HALLPASS_KEY_ROTATION", "1d to 1y", ["23h", "1d", "1y", "1y 1s"]),
     ("HALLPASS_ACCESS_TOKEN_TTL", "1s to 15m", ["999ms", "1s", "15m", "15m 1s"]),
@@ -70,6 +70,8 @@ const RANGES: [(&str, &str, [&str; 4]); 31] = [
     ("HALLPASS_LIMIT_MAIL_DOMAIN", "10 to 10000000", ["9", "10", "10000000", "10000001"]),
     ("HALLPASS_LIMIT_MAIL_TOTAL", "10 to 10000000", ["9", "10", "10000000", "10000001"]),
     ("HALLPASS_EVENT_RETENTION", "1d to 2y", ["23h", "1d", "2y", "2y 1s"]),
+    ("HALLPASS_DRF_JWT_TTL", "1s to 30d", ["0s", "1s", "30d", "30d 1s"]),
+    ("HALLPASS_DRF_JWT_REFRESH_TTL", "1s to 1y", ["0s", "1s", "1y", "1y 1s"]),
     ("HALLPASS_WORKERS", "1 to 256", ["0", "1", "256", "257"]),
     ("HALLPASS_MAX_CONNECTIONS", "16 to 100000", ["15", "16", "100000", "100001"]),
     ("HALLPASS_SHUTDOWN_TIMEOUT", "0s to 5m", ["-1s", "0s", "5m", "5m 1s"]),
