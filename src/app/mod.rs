@@ -320,7 +320,7 @@ fn start_server(config: &Config, listener: TcpListener, flows: &Arc<Flows>) -> i
     let state =
         State::new(Arc::clone(flows), &config.service_name, browsers, &config.trusted_proxies);
     let state = web::Data::new(state);
-    let origins = config.browsers.origins.clone();
+    let (origins, headers) = (config.browsers.origins.clone(), config.browsers.headers.clone());
     let face = config.drf_jwt.map(|drf| {
         let schemes = match drf.prefix {
             config::DrfPrefix::Jwt => Schemes::JWT,
@@ -342,7 +342,7 @@ fn start_server(config: &Config, listener: TcpListener, flows: &Arc<Flows>) -> i
             .app_data(state.clone())
             .app_data(https)
             .wrap(from_fn(catch_panic))
-            .wrap(Condition::new(!origins.is_empty(), cors::allow(&origins)))
+            .wrap(Condition::new(!origins.is_empty(), cors::allow(&origins, &headers)))
             .wrap(from_fn(surround))
             .configure(|app| http::configure(app, face.clone()))
     })

@@ -61,6 +61,8 @@ pub enum SameSite {
 pub struct BrowserSettings {
     /// Origins of front ends besides the service's own.
     pub origins: Vec<String>,
+    /// Request headers that their pages may send besides the usual ones.
+    pub headers: Vec<String>,
     /// With which requests of other sites the cookies are sent.
     pub same_site: SameSite,
 }

@@ -127,7 +127,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "HALLPASS_VERIFY_EMAIL_URL",
         "",
-        "Page of your front end for the link of the verification mail, with {token}. Not set: the built-in page.",
+        "Page of your front end for the link of the verification mail, with {token}; of an app: myapp://verify/{token}. Not set: the built-in page.",
     ),
     setting(
         "HALLPASS_PASSWORD_RESET_URL",
@@ -167,7 +167,12 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "HALLPASS_CORS_ORIGINS",
         "",
-        "Origins of browser front ends besides the service's own, separated by commas: https://app.example.com. Compared as a whole.",
+        "Origins of browser front ends besides the service's own, separated by commas: https://app.example.com. Those of installed apps too: tauri://localhost, capacitor://localhost. Compared as a whole.",
+    ),
+    setting(
+        "HALLPASS_CORS_HEADERS",
+        "",
+        "Request headers that pages of these origins may send besides the usual ones (content, conditions, tracing), separated by commas: x-client-version.",
     ),
     setting(
         "HALLPASS_COOKIE_SAMESITE",

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, PASSWORD, SECOND, TestApp, World, on_both};
+use crate::support::{Answer, PASSWORD, SECOND, TestApp, on_both};
 
 const MINA: &str = "mina@example.com";
 const SITE_KEY: &str = "the SECRET_KEY of a Django site, long enough";
