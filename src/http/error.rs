@@ -8,11 +8,12 @@ use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::Schema;
 use utoipa::{PartialSchema, ToSchema};
 
 use super::code::Code;
 use super::request_id;
+use super::schema::open_words;
 use crate::domain::Fault;
 use crate::flows::{Error, FieldFault};
 
@@ -30,7 +31,7 @@ pub struct Problem {
     pub status: u16,
     /// What it means here, for people. Not promised to stay.
     pub detail: String,
-    /// The stable code to switch on.
+    /// The stable code.
     #[schema(value_type = ErrorCode)]
     pub code: &'static str,
     /// Names this request in the service's log.
@@ -51,7 +52,7 @@ pub struct FieldProblem {
     /// The field's name in the request.
     #[schema(example = "password")]
     pub field: String,
-    /// The stable code to switch on.
+    /// The stable code.
     #[schema(value_type = FieldCode)]
     pub code: &'static str,
     /// What is wrong, for people. Not promised to stay.
@@ -72,7 +73,9 @@ pub struct ErrorCode;
 impl PartialSchema for ErrorCode {
     fn schema() -> RefOr<Schema> {
         let names = Code::ALL.iter().map(|code| code.name());
-        words(names, "A stable code to switch on; `x-error-codes` of an operation lists its own.")
+        let description = "A stable code to switch on; `x-error-codes` of an operation lists its own. More codes \
+                           may come: treat an unknown one by its status.";
+        open_words(names, description)
     }
 }
 
@@ -83,19 +86,13 @@ pub struct FieldCode;
 
 impl PartialSchema for FieldCode {
     fn schema() -> RefOr<Schema> {
-        words(Fault::ALL.map(Fault::code), "What is wrong with a field: stable, to switch on.")
+        let description =
+            "What is wrong with the field: stable, to switch on. More codes may come.";
+        open_words(Fault::ALL.map(Fault::code), description)
     }
 }
 
 impl ToSchema for FieldCode {}
-
-fn words(words: impl IntoIterator<Item = &'static str>, description: &str) -> RefOr<Schema> {
-    ObjectBuilder::new()
-        .schema_type(Type::String)
-        .enum_values(Some(words))
-        .description(Some(description))
-        .into()
-}
 
 /// A failure with its code, ready to be sent.
 #[derive(Debug)]
