@@ -119,6 +119,7 @@ impl Event {
 
 /// What happened to an account.
 #[derive(Serialize, ToSchema)]
+#[schema(as = EventList)]
 pub struct Events {
     /// The newest first.
     events: Vec<Event>,
