@@ -36,6 +36,15 @@ pub struct LocaleTag(String);
 #[schema(format = "password", min_length = 8, max_length = 256, example = "plum tree at dusk")]
 pub struct NewPassword(String);
 
+/// Six digits, with or without hyphens and spaces between them. Decimal digits of other scripts count
+/// too, and more of them than this pattern has; what cannot be a code is a 422 and costs no attempt.
+#[derive(ToSchema)]
+#[schema(
+    pattern = r"^[ \u00A0\u3000-]*([0-9\u0660-\u0669\u06F0-\u06F9\u0966-\u096F\uFF10-\uFF19][ \u00A0\u3000-]*){6}$",
+    example = "123456"
+)]
+pub struct MailCode(String);
+
 /// A text of which there are known values, and more to come. Not an `enum`: generated clients would
 /// fail at the first new one.
 pub fn open_words(

@@ -11,7 +11,7 @@ use crate::http::body::{Body, Fields, Json};
 use crate::http::client::Client;
 use crate::http::error::ApiError;
 use crate::http::pace;
-use crate::http::schema::{EmailAddress, NewPassword};
+use crate::http::schema::{EmailAddress, MailCode, NewPassword};
 
 /// The link of the mail.
 #[derive(ToSchema)]
@@ -32,9 +32,8 @@ pub struct ResetByCode {
     /// The address that the mail went to.
     #[schema(value_type = EmailAddress)]
     email: String,
-    /// Six digits. Decimal digits of other scripts, hyphens and spaces are taken too; what cannot be a
-    /// code is a 422 and costs no attempt.
-    #[schema(example = "123456")]
+    /// From the mail.
+    #[schema(value_type = MailCode)]
     code: String,
     /// The password from now on.
     #[schema(value_type = NewPassword)]

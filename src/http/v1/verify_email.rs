@@ -13,6 +13,7 @@ use crate::http::client::Client;
 use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::pace;
+use crate::http::schema::MailCode;
 
 /// The digits of the mail, from the browser that registered.
 #[derive(ToSchema)]
@@ -22,9 +23,8 @@ pub struct CodeProof {
     /// From the answer to `register`.
     #[schema(example = "hpg_0J4mC8bV2nX6zL1kS9dF3gH7jQ5wE0rT4yU8iO2pA6s")]
     registration_token: String,
-    /// Six digits. Decimal digits of other scripts, hyphens and spaces are taken too; what cannot be a
-    /// code is a 422 and costs no attempt.
-    #[schema(example = "123456")]
+    /// From the mail.
+    #[schema(value_type = MailCode)]
     code: String,
     /// Put the refresh token into a cookie, for browsers.
     #[schema(example = false)]
