@@ -24,7 +24,7 @@ async fn main() {
     let registered = client.register(&request).await.unwrap().into_inner();
     let proof = types::VerifyEmailRequest::CodeProof(types::CodeProof {
         registration_token: registered.registration_token.unwrap(),
-        code: code(),
+        code: code().parse().unwrap(),
         use_cookie: None,
     });
     assert_eq!(client.verify_email(&proof).await.unwrap().email, EMAIL);
