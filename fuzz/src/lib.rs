@@ -191,7 +191,7 @@ pub fn django_body(data: &[u8]) -> bool {
     let submitted = django::body::read(body, &String::from_utf8_lossy(head));
     for takes_basic in [true, false] {
         let _credentials =
-            django::authentication::read(Some(head), django::Schemes::BOTH, takes_basic);
+            django::authentication::read(Some(head), django::Schemes::Both, takes_basic);
     }
     let _indent = django::negotiation::negotiate(std::str::from_utf8(head).ok(), None);
     submitted.is_ok()

@@ -323,9 +323,9 @@ fn start_server(config: &Config, listener: TcpListener, flows: &Arc<Flows>) -> i
     let (origins, headers) = (config.browsers.origins.clone(), config.browsers.headers.clone());
     let face = config.drf_jwt.map(|drf| {
         let schemes = match drf.prefix {
-            config::DrfPrefix::Jwt => Schemes::JWT,
-            config::DrfPrefix::Bearer => Schemes::BEARER,
-            config::DrfPrefix::Both => Schemes::BOTH,
+            config::DrfPrefix::Jwt => Schemes::Jwt,
+            config::DrfPrefix::Bearer => Schemes::Bearer,
+            config::DrfPrefix::Both => Schemes::Both,
         };
         web::Data::new(Face::new(&config.public_url, schemes))
     });

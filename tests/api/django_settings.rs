@@ -119,7 +119,7 @@ on_both! {
         }));
         world.advance(SECOND);
         expired(verify(&first), "Signature has expired.");
-        world.advance(hour - SECOND);
+        world.advance(crate::support::shortly_before(hour));
         let third = refresh(&second).is(200).text("token");
         world.advance(SECOND);
         expired(refresh(&third), "Refresh has expired.");

@@ -3,24 +3,29 @@
 use super::form::lenient_base64;
 
 /// The schemes that stand before a token (`JWT_AUTH_HEADER_PREFIX` of the reference).
-#[derive(Clone, Copy, Debug)]
-pub struct Schemes(&'static [&'static str]);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Schemes {
+    /// `JWT <token>`
+    Jwt,
+    /// `Bearer <token>`. Access tokens of `/v1` have the same scheme, but are other tokens.
+    Bearer,
+    /// Either.
+    Both,
+}
 
 impl Schemes {
-    /// `JWT <token>`
-    pub const JWT: Self = Self(&["JWT"]);
-    /// `Bearer <token>`. Access tokens of `/v1` have the same scheme, but are other tokens.
-    pub const BEARER: Self = Self(&["Bearer"]);
-    /// Either.
-    pub const BOTH: Self = Self(&["JWT", "Bearer"]);
-
     /// The `WWW-Authenticate` header: a challenge for each scheme.
-    pub fn challenge(self) -> String {
-        self.0.iter().map(|scheme| format!("{scheme} realm=\"api\"")).collect::<Vec<_>>().join(", ")
+    pub const fn challenge(self) -> &'static str {
+        match self {
+            Self::Jwt => "JWT realm=\"api\"",
+            Self::Bearer => "Bearer realm=\"api\"",
+            Self::Both => "JWT realm=\"api\", Bearer realm=\"api\"",
+        }
     }
 
     fn contain(self, scheme: &[u8]) -> bool {
-        self.0.iter().any(|known| scheme.eq_ignore_ascii_case(known.as_bytes()))
+        (self != Self::Bearer && scheme.eq_ignore_ascii_case(b"jwt"))
+            || (self != Self::Jwt && scheme.eq_ignore_ascii_case(b"bearer"))
     }
 }
 
@@ -86,14 +91,14 @@ mod tests {
     use super::*;
 
     fn token(header: &str) -> Option<String> {
-        match read(Some(header.as_bytes()), Schemes::JWT, true) {
+        match read(Some(header.as_bytes()), Schemes::Jwt, true) {
             Ok(Some(Credentials::Token(token))) => Some(token),
             _ => None,
         }
     }
 
     fn error(header: &str) -> &'static str {
-        read(Some(header.as_bytes()), Schemes::JWT, true).err().unwrap()
+        read(Some(header.as_bytes()), Schemes::Jwt, true).err().unwrap()
     }
 
     #[test]
@@ -108,21 +113,21 @@ mod tests {
         for header in [None, Some(""), Some("  "), Some("Bearer x"), Some("a.b.c"), Some("JWTa b")]
         {
             assert!(
-                matches!(read(header.map(str::as_bytes), Schemes::JWT, true), Ok(None)),
+                matches!(read(header.map(str::as_bytes), Schemes::Jwt, true), Ok(None)),
                 "{header:?}"
             );
         }
-        assert!(matches!(read(Some(b"\xe9\xe9 x"), Schemes::JWT, true), Ok(None)));
-        assert!(matches!(read(Some(b"Basic eDp5"), Schemes::JWT, false), Ok(None)));
-        assert!(matches!(read(Some(b"Basic"), Schemes::JWT, false), Ok(None)));
+        assert!(matches!(read(Some(b"\xe9\xe9 x"), Schemes::Jwt, true), Ok(None)));
+        assert!(matches!(read(Some(b"Basic eDp5"), Schemes::Jwt, false), Ok(None)));
+        assert!(matches!(read(Some(b"Basic"), Schemes::Jwt, false), Ok(None)));
     }
 
     #[test]
     fn the_schemes_are_those_of_the_setting() {
         for (schemes, jwt, bearer, challenge) in [
-            (Schemes::JWT, true, false, r#"JWT realm="api""#),
-            (Schemes::BEARER, false, true, r#"Bearer realm="api""#),
-            (Schemes::BOTH, true, true, r#"JWT realm="api", Bearer realm="api""#),
+            (Schemes::Jwt, true, false, r#"JWT realm="api""#),
+            (Schemes::Bearer, false, true, r#"Bearer realm="api""#),
+            (Schemes::Both, true, true, r#"JWT realm="api", Bearer realm="api""#),
         ] {
             let is_read = |header: &[u8]| matches!(read(Some(header), schemes, true), Ok(Some(_)));
             assert_eq!((is_read(b"jwt a.b.c"), is_read(b"BEARER a.b.c")), (jwt, bearer));
@@ -157,7 +162,7 @@ mod tests {
             ("Basic !", "", ""),
         ] {
             let Ok(Some(Credentials::Basic { username, password })) =
-                read(Some(header.as_bytes()), Schemes::JWT, true)
+                read(Some(header.as_bytes()), Schemes::Jwt, true)
             else {
                 panic!("{header}")
             };

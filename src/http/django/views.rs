@@ -67,7 +67,7 @@ fn answer_page(flows: &Flows, request: &Request, schemes: Schemes) -> Result<Ans
         },
         Page::Restricted => {
             let (user, token) = log_in_by_token(flows, request, schemes)
-                .map_err(|refused| refused.with_challenge(schemes.challenge()))?;
+                .map_err(|refused| refused.with_challenge(schemes))?;
             match method {
                 "GET" | "HEAD" => Ok(Answer::ok(json!({
                     "id": user.id.0,
