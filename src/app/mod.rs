@@ -23,7 +23,7 @@ use crate::domain::token::Secrets;
 use crate::flows::{self, Flows, Letter, Links, NoKeys, Policy};
 use crate::http::blocking::State;
 use crate::http::browsers::Browsers;
-use crate::http::django::Face;
+use crate::http::django::{Face, Schemes};
 use crate::http::middleware::{Https, catch_panic, surround};
 use crate::http::{self, cors, pages, server};
 use crate::mail::messages::Messages;
@@ -169,7 +169,9 @@ pub fn build_flows(config: &Config, clock: Arc<dyn Clock>) -> Result<Flows, Star
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let hasher = Hasher::start(threads, config.bcrypt_cost).map_err(StartError::Threads)?;
     let shared_key = config.jwt_secret.as_ref().map(SecretText::expose);
-    let django_tokens = DjangoTokens::new(shared_key.unwrap_or(secrets.django_key()));
+    let django_lifetimes = config.drf_jwt.map(|drf| drf.lifetimes).unwrap_or_default();
+    let django_tokens =
+        DjangoTokens::new(shared_key.unwrap_or(secrets.django_key()), django_lifetimes);
     let flows = Flows {
         db,
         clock,
@@ -234,6 +236,7 @@ fn build_gate(config: &Config) -> Result<Gate, StartError> {
     let keep = MAX_LIFETIME + 2 * LEEWAY;
     Ok(Gate::new(
         config.public_url.clone(),
+        config.client_id.clone(),
         config.lifetimes.access_token,
         keys,
         Revocations::new(keep, config.lifetimes.revocations_max_age),
@@ -317,8 +320,15 @@ fn start_server(config: &Config, listener: TcpListener, flows: &Arc<Flows>) -> i
     let state =
         State::new(Arc::clone(flows), &config.service_name, browsers, &config.trusted_proxies);
     let state = web::Data::new(state);
-    let origins = config.browsers.origins.clone();
-    let face = config.drf_jwt.then(|| web::Data::new(Face::new(&config.public_url)));
+    let (origins, headers) = (config.browsers.origins.clone(), config.browsers.headers.clone());
+    let face = config.drf_jwt.map(|drf| {
+        let schemes = match drf.prefix {
+            config::DrfPrefix::Jwt => Schemes::Jwt,
+            config::DrfPrefix::Bearer => Schemes::Bearer,
+            config::DrfPrefix::Both => Schemes::Both,
+        };
+        web::Data::new(Face::new(&config.public_url, schemes))
+    });
     let https = Https(config.public_url.starts_with("https:"));
     let metrics = Arc::clone(&state.metrics);
     let settings = server::Settings {
@@ -332,7 +342,7 @@ fn start_server(config: &Config, listener: TcpListener, flows: &Arc<Flows>) -> i
             .app_data(state.clone())
             .app_data(https)
             .wrap(from_fn(catch_panic))
-            .wrap(Condition::new(!origins.is_empty(), cors::allow(&origins)))
+            .wrap(Condition::new(!origins.is_empty(), cors::allow(&origins, &headers)))
             .wrap(from_fn(surround))
             .configure(|app| http::configure(app, face.clone()))
     })

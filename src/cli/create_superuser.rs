@@ -52,7 +52,7 @@ pub(super) fn run(config: &Config, arguments: Arguments) -> Outcome {
     let new = NewSuperuser { username, email, password, allow_weak_password };
     let user = flows.create_superuser(new).map_err(|error| match error {
         Error::Invalid(faults) => {
-            let faults: Vec<&str> = faults.iter().map(|it| it.fault.message()).collect();
+            let faults: Vec<_> = faults.iter().map(|it| it.fault.message()).collect();
             format!("password: {} (--allow-weak-password takes it all the same)", faults.join(" "))
         }
         other => other.to_string(),

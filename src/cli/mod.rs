@@ -37,7 +37,11 @@ enum Command {
     /// Take over the accounts of a Django site, with their passwords.
     ImportDjango(import_django::Arguments),
     /// Print the OpenAPI document.
-    Openapi,
+    Openapi {
+        /// The version of OpenAPI: 3.0 is for generators that do not know 3.1.
+        #[arg(long, value_parser = ["3.0", "3.1"], default_value = "3.1")]
+        version: String,
+    },
     /// Print every setting with its default, as for .env.example.
     EnvExample,
     /// Look at the keys that sign access tokens, or let a new one take over.
@@ -64,7 +68,8 @@ pub fn main() -> ExitCode {
     // The data folder holds secrets and hashes: whatever is made there is the owner's only.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let outcome = match Arguments::parse().command.unwrap_or(Command::Serve) {
-        Command::Openapi => print(&openapi::document()),
+        Command::Openapi { version } if version == "3.0" => print(&openapi::document_3_0()),
+        Command::Openapi { .. } => print(&openapi::document()),
         Command::EnvExample => print(&config::example()),
         Command::CopyDatabase(arguments) => copy_database::run(&arguments),
         command => configured(command),
@@ -94,7 +99,7 @@ fn configured(command: Command) -> Outcome {
         Command::Doctor => doctor::run(&config),
         Command::Backup(arguments) => backup::run(&config, &arguments),
         Command::Healthcheck => healthcheck::run(&config),
-        Command::Openapi | Command::EnvExample | Command::CopyDatabase(_) => Ok(()),
+        Command::Openapi { .. } | Command::EnvExample | Command::CopyDatabase(_) => Ok(()),
     }
 }
 

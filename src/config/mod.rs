@@ -14,9 +14,9 @@ use ipnet::IpNet;
 
 pub use readers::database_url;
 use readers::{
-    MIN_SECRET_LENGTH, read_breached_passwords, read_browsers, read_database, read_jwt_algorithm,
-    read_key_rotation, read_lifetimes, read_limits, read_pages, read_proxies, read_public_url,
-    read_secret, read_smtp,
+    MIN_SECRET_LENGTH, read_breached_passwords, read_browsers, read_client_id, read_database,
+    read_drf, read_jwt_algorithm, read_key_rotation, read_lifetimes, read_limits, read_pages,
+    read_proxies, read_public_url, read_secret, read_smtp,
 };
 pub use settings::{SETTINGS, example};
 pub use source::{ConfigFault, Source};
@@ -26,6 +26,7 @@ use crate::flows::{EmailVerification, VerifyEmailProof};
 use crate::mail::smtp_url::SmtpSettings;
 use crate::mail::transport::Sender;
 use crate::security::breached::BreachedPasswordsSettings;
+use crate::security::django_token::DjangoLifetimes;
 use crate::security::keys::SigningAlgorithm;
 use crate::store::DatabaseUrl;
 
@@ -60,6 +61,8 @@ pub enum SameSite {
 pub struct BrowserSettings {
     /// Origins of front ends besides the service's own.
     pub origins: Vec<String>,
+    /// Request headers that their pages may send besides the usual ones.
+    pub headers: Vec<String>,
     /// With which requests of other sites the cookies are sent.
     pub same_site: SameSite,
 }
@@ -73,6 +76,26 @@ pub struct FrontEndPages {
     pub password_reset: Option<String>,
     /// For the "this was not me" link.
     pub not_me: Option<String>,
+}
+
+/// The schemes of the `Authorization` header on the paths of the Django stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DrfPrefix {
+    /// `JWT`, the default of djangorestframework-jwt.
+    Jwt,
+    /// `Bearer`, the default of its maintained fork.
+    Bearer,
+    /// Either.
+    Both,
+}
+
+/// The paths of the Django stack.
+#[derive(Clone, Copy, Debug)]
+pub struct DrfSettings {
+    /// The schemes that are accepted.
+    pub prefix: DrfPrefix,
+    /// How long their tokens count.
+    pub lifetimes: DjangoLifetimes,
 }
 
 /// How long tokens count.
@@ -134,6 +157,8 @@ pub struct Config {
     pub secret: Option<SecretText>,
     /// What mail and pages call the service.
     pub service_name: String,
+    /// The client that access tokens are issued to.
+    pub client_id: String,
     /// How access tokens are signed.
     pub jwt_algorithm: SigningAlgorithm,
     /// The key shared with services that check HMAC tokens.
@@ -174,8 +199,8 @@ pub struct Config {
     pub event_retention: Duration,
     /// Folder with templates of the operator.
     pub mail_templates: Option<PathBuf>,
-    /// Whether the paths of the Django stack are there.
-    pub drf_jwt: bool,
+    /// The paths of the Django stack; `None` where they are switched off.
+    pub drf_jwt: Option<DrfSettings>,
     /// Threads that answer requests.
     pub workers: usize,
     /// Connections that are held at once; the next ones wait.
@@ -217,6 +242,7 @@ impl Config {
             public_url: read_public_url(s, bind, development),
             secret: read_secret(s, "HALLPASS_SECRET", !development),
             service_name: service_name.clone(),
+            client_id: read_client_id(s),
             jwt_algorithm,
             jwt_secret: read_secret(s, "HALLPASS_JWT_SECRET", !development && jwt_secret_signs),
             key_rotation: read_key_rotation(s),
@@ -264,7 +290,7 @@ impl Config {
                 .map_or_else(|| data_dir.join("mail"), PathBuf::from),
             event_retention: s.duration("HALLPASS_EVENT_RETENTION", 90 * DAY, DAY, 2 * YEAR),
             mail_templates: s.text("HALLPASS_MAIL_TEMPLATES").map(PathBuf::from),
-            drf_jwt: s.choice("HALLPASS_DRF_JWT", true, &[("on", true), ("off", false)]),
+            drf_jwt: read_drf(s),
             workers: s.number(
                 "HALLPASS_WORKERS",
                 std::thread::available_parallelism().map_or(1, usize::from),
@@ -352,7 +378,10 @@ impl Config {
             );
         }
         let is_short = |secret: &SecretText| secret.expose().len() < MIN_SECRET_LENGTH;
-        if !self.development && self.drf_jwt && self.jwt_secret.as_ref().is_some_and(is_short) {
+        if !self.development
+            && self.drf_jwt.is_some()
+            && self.jwt_secret.as_ref().is_some_and(is_short)
+        {
             warnings.push(format!(
                 "HALLPASS_JWT_SECRET has fewer than {MIN_SECRET_LENGTH} bytes: whoever guesses it makes \
                  tokens of the Django face for anybody"

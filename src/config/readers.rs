@@ -8,12 +8,13 @@ use ipnet::IpNet;
 use url::Url;
 
 use super::{
-    BrowserSettings, DAY, FrontEndPages, Lifetimes, MINUTE, SECOND, SameSite, SecretText, Source,
-    YEAR,
+    BrowserSettings, DAY, DrfPrefix, DrfSettings, FrontEndPages, Lifetimes, MINUTE, SECOND,
+    SameSite, SecretText, Source, YEAR,
 };
 use crate::domain::{Limits, Rate};
 use crate::mail::smtp_url::SmtpSettings;
 use crate::security::breached::BreachedPasswordsSettings;
+use crate::security::django_token::DjangoLifetimes;
 use crate::security::keys::SigningAlgorithm;
 use crate::store::DatabaseUrl;
 
@@ -133,14 +134,61 @@ pub(super) fn read_breached_passwords(s: &mut Source) -> Option<BreachedPassword
     Some(BreachedPasswordsSettings { url, timeout })
 }
 
+/// Schemes that programs have a meaning of their own for; a page or an origin of one of these would
+/// run as a script, be local, or be anybody's.
+const RESERVED_SCHEMES: [&str; 22] = [
+    "about",
+    "blob",
+    "chrome",
+    "content",
+    "data",
+    "file",
+    "filesystem",
+    "ftp",
+    "http",
+    "https",
+    "intent",
+    "jar",
+    "javascript",
+    "mailto",
+    "null",
+    "resource",
+    "sms",
+    "tel",
+    "vbscript",
+    "view-source",
+    "ws",
+    "wss",
+];
+
+/// Whether a scheme is one that an installed app registers for itself, in the spelling of browsers.
+fn is_app_scheme(scheme: &str) -> bool {
+    let is_part =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);
+    scheme.starts_with(|first: char| first.is_ascii_lowercase())
+        && scheme.bytes().all(is_part)
+        && !RESERVED_SCHEMES.contains(&scheme)
+}
+
 /// The address of a page of the front end; `{token}` is where the token goes.
 fn read_page(s: &mut Source, name: &str, development: bool) -> Option<String> {
     let text = s.text(name)?;
-    let url = Url::parse(&text.replace("{token}", "t"));
-    let url = url.ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    // In the scheme the token would be no part of the address.
+    let is_page = |url: &Url| {
+        let rest = text.get(url.scheme().len()..).unwrap_or_default();
+        match url.scheme() {
+            "http" | "https" => true,
+            scheme => is_app_scheme(scheme) && rest.starts_with(":/"),
+        }
+    };
+    let url = Url::parse(&text.replace("{token}", "t")).ok().filter(is_page);
     match url.filter(|_| text.matches("{token}").count() == 1) {
         None => {
-            s.fault(name, "must be an URL with {token}: https://app.example.com/verify#{token}");
+            s.fault(
+                name,
+                "must be an URL with {token}: https://app.example.com/verify#{token}, or one of an app: \
+                 myapp://verify/{token}",
+            );
         }
         Some(url) => {
             let stays = url.host_str().is_some_and(is_this_machine);
@@ -164,6 +212,7 @@ pub(super) fn read_pages(s: &mut Source, development: bool) -> FrontEndPages {
 pub(super) fn read_browsers(s: &mut Source, development: bool) -> BrowserSettings {
     BrowserSettings {
         origins: read_origins(s, development),
+        headers: read_cors_headers(s),
         same_site: s.choice(
             "HALLPASS_COOKIE_SAMESITE",
             SameSite::Strict,
@@ -190,11 +239,40 @@ pub(super) fn read_lifetimes(s: &mut Source) -> Lifetimes {
     }
 }
 
+/// The `client_id` of access tokens: printable ASCII (RFC 6749 appendix A.1).
+pub(super) fn read_client_id(s: &mut Source) -> String {
+    s.parsed("HALLPASS_CLIENT_ID", "hallpass".to_owned(), |text| {
+        let is_valid = text.len() <= 255 && text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+        let advice = || "must be 1 to 255 printable ASCII characters".to_owned();
+        is_valid.then(|| text.to_owned()).ok_or_else(advice)
+    })
+}
+
 pub(super) fn read_jwt_algorithm(s: &mut Source) -> SigningAlgorithm {
     s.parsed("HALLPASS_JWT_ALGORITHM", SigningAlgorithm::Es256, |text| {
         SigningAlgorithm::from_name(text)
             .ok_or_else(|| "must be one of: ES256, EdDSA, RS256, HS256".to_owned())
     })
+}
+
+/// The Django stack's settings of the same meaning.
+pub(super) fn read_drf(s: &mut Source) -> Option<DrfSettings> {
+    let is_on = s.choice("HALLPASS_DRF_JWT", true, &[("on", true), ("off", false)]);
+    let prefix = s.parsed("HALLPASS_DRF_JWT_PREFIX", DrfPrefix::Jwt, |text| {
+        let names: Vec<String> = text.split(',').map(|it| it.trim().to_lowercase()).collect();
+        match names.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            ["jwt"] => Ok(DrfPrefix::Jwt),
+            ["bearer"] => Ok(DrfPrefix::Bearer),
+            ["both"] | ["jwt", "bearer"] | ["bearer", "jwt"] => Ok(DrfPrefix::Both),
+            _ => Err("must be JWT, Bearer or JWT,Bearer".to_owned()),
+        }
+    });
+    let base = DjangoLifetimes::default();
+    let lifetimes = DjangoLifetimes {
+        token: s.duration("HALLPASS_DRF_JWT_TTL", base.token, SECOND, 30 * DAY),
+        refresh: s.duration("HALLPASS_DRF_JWT_REFRESH_TTL", base.refresh, SECOND, YEAR),
+    };
+    is_on.then_some(DrfSettings { prefix, lifetimes })
 }
 
 /// How long a key signs. At the least a day, as that is how long the next one is published before.
@@ -235,20 +313,64 @@ pub(super) fn read_proxies(s: &mut Source, development: bool) -> Vec<IpNet> {
 /// Origins as browsers spell them, separated by commas. What could stand for more than one origin,
 /// or for none (`*`, `null`), is no origin.
 fn read_origins(s: &mut Source, development: bool) -> Vec<String> {
-    let origin = |part: &str| {
-        let same = |url: &Url| url.origin().ascii_serialization() == part && !part.contains('*');
-        Url::parse(part).ok().filter(same).map(|_| part.to_owned())
-    };
+    let is_origin = |text: &str| is_web_origin(text) || is_app_origin(text);
     let origins = s.parsed("HALLPASS_CORS_ORIGINS", Vec::new(), |text| {
-        let origins: Option<Vec<String>> = text.split(',').map(str::trim).map(origin).collect();
-        origins.ok_or_else(|| {
-            "must be origins separated by commas: https://app.example.com".to_owned()
-        })
+        let origins: Vec<String> = text.split(',').map(|part| part.trim().to_owned()).collect();
+        if origins.iter().all(|origin| is_origin(origin)) {
+            return Ok(origins);
+        }
+        Err("must be origins separated by commas: https://app.example.com, tauri://localhost"
+            .to_owned())
     });
-    if !development && origins.iter().any(|origin| !origin.starts_with("https://")) {
+    let is_safe = |origin: &String| !origin.starts_with("http://") || is_origin_of_webview(origin);
+    if !development && !origins.iter().all(is_safe) {
         s.fault("HALLPASS_CORS_ORIGINS", "must be https outside development");
     }
     origins
+}
+
+fn is_web_origin(text: &str) -> bool {
+    let same = |url: Url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.origin().ascii_serialization() == text
+            && !text.contains('*')
+    };
+    Url::parse(text).is_ok_and(same)
+}
+
+/// An origin of an installed app, such as `tauri://localhost` or `capacitor://localhost`.
+fn is_app_origin(text: &str) -> bool {
+    let is_host = |host: &str| {
+        !host.is_empty()
+            && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+    };
+    let is_authority = |authority: &str| match authority.split_once(':') {
+        Some((host, port)) => is_host(host) && port.parse::<u16>().is_ok(),
+        None => is_host(authority),
+    };
+    let parts = text.split_once("://");
+    parts.is_some_and(|(scheme, authority)| is_app_scheme(scheme) && is_authority(authority))
+}
+
+/// An http origin that never leaves the machine because the app's web view answers it itself:
+/// `http://localhost` (Capacitor), `http://tauri.localhost`. A development server has a port.
+fn is_origin_of_webview(origin: &str) -> bool {
+    let host = origin.strip_prefix("http://").unwrap_or_default();
+    host == "localhost" || (host.ends_with(".localhost") && !host.contains(':'))
+}
+
+/// Names of header fields in lower case, separated by commas. `*` is no name: with credentials
+/// browsers take it as one (Fetch standard, section 3.2.5).
+fn read_cors_headers(s: &mut Source) -> Vec<String> {
+    let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'+-.^_`|~".contains(&byte);
+    s.parsed("HALLPASS_CORS_HEADERS", Vec::new(), |text| {
+        let names: Vec<String> = text.split(',').map(|it| it.trim().to_ascii_lowercase()).collect();
+        if names.iter().all(|name| !name.is_empty() && name.bytes().all(is_name_byte)) {
+            return Ok(names);
+        }
+        Err("must be names of header fields separated by commas: x-client-version, x-tenant"
+            .to_owned())
+    })
 }
 
 /// How often something may be tried. Outside development there always is a bound.

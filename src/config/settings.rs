@@ -49,6 +49,11 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("HALLPASS_SERVICE_NAME", "Hallpass", "What mail and pages call the service."),
     setting(
+        "HALLPASS_CLIENT_ID",
+        "hallpass",
+        "The `client_id` claim of access tokens, which RFC 9068 requires: the name of your front end as an OAuth client.",
+    ),
+    setting(
         "HALLPASS_JWT_ALGORITHM",
         "ES256",
         "How access tokens are signed: ES256, EdDSA, RS256 or HS256.",
@@ -122,7 +127,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "HALLPASS_VERIFY_EMAIL_URL",
         "",
-        "Page of your front end for the link of the verification mail, with {token}. Not set: the built-in page.",
+        "Page of your front end for the link of the verification mail, with {token}; of an app: myapp://verify/{token}. Not set: the built-in page.",
     ),
     setting(
         "HALLPASS_PASSWORD_RESET_URL",
@@ -162,7 +167,12 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "HALLPASS_CORS_ORIGINS",
         "",
-        "Origins of browser front ends besides the service's own, separated by commas: https://app.example.com. Compared as a whole.",
+        "Origins of browser front ends besides the service's own, separated by commas: https://app.example.com. Those of installed apps too: tauri://localhost, capacitor://localhost. Compared as a whole.",
+    ),
+    setting(
+        "HALLPASS_CORS_HEADERS",
+        "",
+        "Request headers that pages of these origins may send besides the usual ones (content, conditions, tracing), separated by commas: x-client-version.",
     ),
     setting(
         "HALLPASS_COOKIE_SAMESITE",
@@ -227,6 +237,21 @@ pub const SETTINGS: &[Setting] = &[
         "How long the audit trail remembers what happened to accounts, 1d to 2y.",
     ),
     setting("HALLPASS_DRF_JWT", "on", "on or off: the paths of django-rest-framework-jwt."),
+    setting(
+        "HALLPASS_DRF_JWT_PREFIX",
+        "JWT",
+        "The scheme of the Authorization header on those paths, as JWT_AUTH_HEADER_PREFIX of the Django site: JWT, Bearer, or both (JWT,Bearer).",
+    ),
+    setting(
+        "HALLPASS_DRF_JWT_TTL",
+        "5m",
+        "Life of a token of those paths, as JWT_EXPIRATION_DELTA: 1s to 30d.",
+    ),
+    setting(
+        "HALLPASS_DRF_JWT_REFRESH_TTL",
+        "7d",
+        "How long after the log-in such a token can be refreshed, as JWT_REFRESH_EXPIRATION_DELTA: 1s to 1y.",
+    ),
     setting(
         "HALLPASS_WORKERS",
         "",

@@ -41,7 +41,7 @@ fn the_defaults_in_the_table_are_the_defaults_in_the_code() {
 }
 
 /// Settings with a range: what their help says of it, a value below it, both ends, a value above it.
-const RANGES: [(&str, &str, [&str; 4]); 31] = [
+const RANGES: [(&str, &str, [&str; 4]); 33] = [
     ("HALLPASS_DATABASE_POOL", "1 to 200", ["0", "1", "200", "201"]),
     ("HALLPASS_KEY_ROTATION", "1d to 1y", ["23h", "1d", "1y", "1y 1s"]),
     ("HALLPASS_ACCESS_TOKEN_TTL", "1s to 15m", ["999ms", "1s", "15m", "15m 1s"]),
@@ -70,6 +70,8 @@ const RANGES: [(&str, &str, [&str; 4]); 31] = [
     ("HALLPASS_LIMIT_MAIL_DOMAIN", "10 to 10000000", ["9", "10", "10000000", "10000001"]),
     ("HALLPASS_LIMIT_MAIL_TOTAL", "10 to 10000000", ["9", "10", "10000000", "10000001"]),
     ("HALLPASS_EVENT_RETENTION", "1d to 2y", ["23h", "1d", "2y", "2y 1s"]),
+    ("HALLPASS_DRF_JWT_TTL", "1s to 30d", ["0s", "1s", "30d", "30d 1s"]),
+    ("HALLPASS_DRF_JWT_REFRESH_TTL", "1s to 1y", ["0s", "1s", "1y", "1y 1s"]),
     ("HALLPASS_WORKERS", "1 to 256", ["0", "1", "256", "257"]),
     ("HALLPASS_MAX_CONNECTIONS", "16 to 100000", ["15", "16", "100000", "100001"]),
     ("HALLPASS_SHUTDOWN_TIMEOUT", "0s to 5m", ["-1s", "0s", "5m", "5m 1s"]),
@@ -303,9 +305,113 @@ fn origins_are_exact() {
     {
         assert!(origins(bad).is_err(), "{bad}");
     }
-    let mut values = PRODUCTION.to_vec();
-    values.push(("HALLPASS_CORS_ORIGINS", "https://a.example.com,http://b.example.com"));
-    assert_eq!(faulty(&values), ["HALLPASS_CORS_ORIGINS"]);
+    let in_production = |origin| {
+        let mut values = PRODUCTION.to_vec();
+        values.push(("HALLPASS_CORS_ORIGINS", origin));
+        faulty(&values)
+    };
+    for bad in
+        ["https://a.example.com,http://b.example.com", "http://localhost:5173", "http://127.0.0.1"]
+    {
+        assert_eq!(in_production(bad), ["HALLPASS_CORS_ORIGINS"], "{bad}");
+    }
+    for app in [
+        "tauri://localhost",
+        "capacitor://localhost",
+        "ionic://localhost",
+        "app://.",
+        "http://localhost",
+        "http://tauri.localhost",
+        "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+        "com.example.app://localhost:80,https://app.example.com",
+    ] {
+        assert_eq!(in_production(app), Vec::<String>::new(), "{app}");
+    }
+    for bad in [
+        "javascript://localhost",
+        "data://localhost",
+        "file://",
+        "file://localhost",
+        "blob://localhost",
+        "tauri://",
+        "tauri:localhost",
+        "tauri://localhost/",
+        "tauri://localhost?",
+        "tauri://localhost#",
+        "tauri://*",
+        "*://localhost",
+        "Tauri://localhost",
+        "tauri://user@localhost",
+        "tauri://a b",
+        "1tauri://localhost",
+        "://localhost",
+        "tauri://localhost:",
+        "tauri://localhost:99999",
+        "null://localhost",
+        "ws://localhost",
+        "about://blank",
+        "view-source://localhost",
+    ] {
+        assert_eq!(in_production(bad), ["HALLPASS_CORS_ORIGINS"], "{bad}");
+    }
+}
+
+#[test]
+fn headers_of_pages_are_names() {
+    let headers =
+        |text: &str| read(&[("HALLPASS_CORS_HEADERS", text)]).map(|it| it.browsers.headers);
+    assert_eq!(headers(" X-Tenant,x_1 ").unwrap(), ["x-tenant", "x_1"]);
+    for bad in ["*", "x-a,*", "x a", "x:", "x-a,,x-b", ",", "x\u{e9}", "a*"] {
+        assert!(headers(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn a_link_may_open_an_app_but_never_run_a_script() {
+    for name in ["HALLPASS_VERIFY_EMAIL_URL", "HALLPASS_PASSWORD_RESET_URL", "HALLPASS_NOT_ME_URL"]
+    {
+        let in_production = |page| {
+            let mut values = PRODUCTION.to_vec();
+            values.push((name, page));
+            faulty(&values)
+        };
+        for page in [
+            "myapp://verify/{token}",
+            "myapp://verify?token={token}",
+            "myapp:///verify#{token}",
+            "com.example.app:/verify/{token}",
+            "MyApp://verify/{token}",
+            "tauri://localhost/#/verify/{token}",
+        ] {
+            assert_eq!(in_production(page), Vec::<String>::new(), "{page}");
+        }
+        for page in [
+            "javascript:alert('{token}')",
+            "javascript://x/%0aalert('{token}')",
+            "JavaScript://x/{token}",
+            "java\tscript://x/{token}",
+            " javascript://x/{token}",
+            "\u{1}javascript://x/{token}",
+            "data:text/html,{token}",
+            "data://text/{token}",
+            "DATA://x/{token}",
+            "vbscript://x/{token}",
+            "file:///srv/{token}",
+            "blob://x/{token}",
+            "about:/{token}",
+            "mailto:{token}",
+            "ftp://x/{token}",
+            "view-source://x/{token}",
+            "myapp:{token}",
+            "{token}://x",
+            "my{token}://x",
+            "myapp://verify",
+            "//x/{token}",
+            "myapp://{token}/{token}",
+        ] {
+            assert_eq!(in_production(page), [name], "{page}");
+        }
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! E-mail addresses: what mail can safely be sent to.
 
-use super::Fault;
+use super::{Fault, Length};
 
 /// An address: a dot-atom of ASCII before the `@`, a domain name behind it (RFC 5321 without
 /// quoted local parts and IP literals). An internationalised domain is kept as its A-label.
@@ -14,11 +14,18 @@ impl Email {
     /// The longest address in octets (RFC 5321 section 4.5.3.1.3).
     pub const MAX_LENGTH: usize = 254;
     const MAX_LOCAL_LENGTH: usize = 64;
+    /// The fault of a longer one, which is nearly always ASCII.
+    const TOO_LONG: Fault = Fault::TooLong(Length::Characters(Self::MAX_LENGTH));
+
+    /// Reads an address that was typed: white space around it does not count.
+    pub fn parse_typed(text: &str) -> Result<Self, Fault> {
+        Self::parse(text.trim())
+    }
 
     /// Reads an address. Dots and `+tags` are kept: to fold them is the provider's business.
     pub fn parse(text: &str) -> Result<Self, Fault> {
         if text.len() > Self::MAX_LENGTH {
-            return Err(Fault::TooLong);
+            return Err(Self::TOO_LONG);
         }
         let (local, domain) = text.rsplit_once('@').ok_or(Fault::InvalidEmail)?;
         if local.len() > Self::MAX_LOCAL_LENGTH || !local.split('.').all(is_atom) {
@@ -27,7 +34,7 @@ impl Email {
         let domain = ascii_domain(domain).ok_or(Fault::InvalidEmail)?;
         let shown = format!("{local}@{domain}");
         if shown.len() > Self::MAX_LENGTH {
-            return Err(Fault::TooLong);
+            return Err(Self::TOO_LONG);
         }
         Ok(Self { normalised: shown.to_ascii_lowercase(), shown })
     }
@@ -145,6 +152,6 @@ mod tests {
             assert!(Email::parse(bad).is_err(), "{bad}");
         }
         assert!(Email::parse(&format!("{}@b.cc", "a".repeat(65))).is_err());
-        assert_eq!(Email::parse(&format!("a@{}.com", "b.".repeat(130))), Err(Fault::TooLong));
+        assert_eq!(Email::parse(&format!("a@{}.com", "b.".repeat(130))), Err(Email::TOO_LONG));
     }
 }

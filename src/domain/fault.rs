@@ -1,5 +1,33 @@
 //! What can be wrong with one field of a request.
 
+use std::borrow::Cow;
+
+/// A bound on the length of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// Unicode code points.
+    Characters(usize),
+    /// Bytes in UTF-8.
+    Bytes(usize),
+}
+
+impl Length {
+    /// The number alone.
+    pub const fn count(self) -> usize {
+        match self {
+            Self::Characters(count) | Self::Bytes(count) => count,
+        }
+    }
+
+    fn in_words(self) -> String {
+        let (count, unit) = match self {
+            Self::Characters(count) => (count, "character"),
+            Self::Bytes(count) => (count, "byte"),
+        };
+        format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+    }
+}
+
 /// A fault of one value. The code is part of the API and stable; the message is for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -9,10 +37,10 @@ pub enum Fault {
     UnknownField,
     /// The value has another JSON type than the field.
     WrongType,
-    /// Fewer characters than allowed.
-    TooShort,
-    /// More characters or bytes than allowed.
-    TooLong,
+    /// Shorter than this.
+    TooShort(Length),
+    /// Longer than this.
+    TooLong(Length),
     /// A password that attackers try first.
     TooCommon,
     /// A password that stands in a collection of breached ones.
@@ -35,8 +63,8 @@ impl Fault {
         Self::Required,
         Self::UnknownField,
         Self::WrongType,
-        Self::TooShort,
-        Self::TooLong,
+        Self::TooShort(Length::Characters(1)),
+        Self::TooLong(Length::Characters(1)),
         Self::TooCommon,
         Self::Breached,
         Self::TooSimilar,
@@ -52,8 +80,8 @@ impl Fault {
             Self::Required => "required",
             Self::UnknownField => "unknown_field",
             Self::WrongType => "wrong_type",
-            Self::TooShort => "too_short",
-            Self::TooLong => "too_long",
+            Self::TooShort(_) => "too_short",
+            Self::TooLong(_) => "too_long",
             Self::TooCommon => "too_common",
             Self::Breached => "breached",
             Self::TooSimilar => "too_similar",
@@ -64,14 +92,24 @@ impl Fault {
         }
     }
 
+    /// The least length, where the value is shorter.
+    pub fn min(self) -> Option<usize> {
+        if let Self::TooShort(least) = self { Some(least.count()) } else { None }
+    }
+
+    /// The greatest length, where the value is longer.
+    pub fn max(self) -> Option<usize> {
+        if let Self::TooLong(most) = self { Some(most.count()) } else { None }
+    }
+
     /// A sentence for people; it never repeats the value.
-    pub const fn message(self) -> &'static str {
-        match self {
+    pub fn message(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::TooShort(least) => return format!("Use at least {}.", least.in_words()).into(),
+            Self::TooLong(most) => return format!("Use at most {}.", most.in_words()).into(),
             Self::Required => "This field is required.",
             Self::UnknownField => "There is no such field here.",
             Self::WrongType => "The value has the wrong JSON type.",
-            Self::TooShort => "The value is too short.",
-            Self::TooLong => "The value is too long.",
             Self::TooCommon => "This password is among those that attackers try first.",
             Self::Breached => "This password is known from a breach of some service.",
             Self::TooSimilar => "The password contains your own address or name.",
@@ -79,6 +117,6 @@ impl Fault {
             Self::InvalidUsername => "Use 1 to 150 letters, digits and . + - _ only.",
             Self::InvalidLocale => "Use a language tag such as en or ko-KR.",
             Self::InvalidFormat => "The value does not have the expected form.",
-        }
+        })
     }
 }

@@ -1,6 +1,6 @@
 //! The locale a person asked for: a BCP 47 language tag.
 
-use super::{Fault, Language};
+use super::{Fault, Language, Length};
 
 /// A well-formed language tag such as `en` or `ko-KR`, kept as it was typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ impl Locale {
                 (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric())
             });
         if tag.len() > Self::MAX_LENGTH {
-            return Err(Fault::TooLong);
+            return Err(Fault::TooLong(Length::Characters(Self::MAX_LENGTH)));
         }
         if well_formed { Ok(Self(tag.to_owned())) } else { Err(Fault::InvalidLocale) }
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Fault;
+use super::{Fault, Length};
 
 /// A JSON object of at most [`Metadata::MAX_BYTES`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,7 +23,10 @@ impl Metadata {
         let mut merged = self.0.clone();
         merge(&mut merged, patch);
         let merged = Self(merged);
-        if merged.to_text().len() > Self::MAX_BYTES { Err(Fault::TooLong) } else { Ok(merged) }
+        if merged.to_text().len() > Self::MAX_BYTES {
+            return Err(Fault::TooLong(Length::Bytes(Self::MAX_BYTES)));
+        }
+        Ok(merged)
     }
 
     /// The members.
@@ -92,6 +95,9 @@ mod tests {
         let text = |n: usize| object(&json!({"a": "x".repeat(n)}));
         let around = r#"{"a":""}"#.len();
         assert!(Metadata::default().merged(&text(4096 - around)).is_ok());
-        assert_eq!(Metadata::default().merged(&text(4097 - around)), Err(Fault::TooLong));
+        assert_eq!(
+            Metadata::default().merged(&text(4097 - around)),
+            Err(Fault::TooLong(Length::Bytes(4096)))
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! The words of the trade: values that cannot be wrong once they exist, and predicates that take
 //! `now` as an argument. No I/O and no other room of the crate.
 
+pub mod code;
 pub mod device;
 pub mod email;
 pub mod event;
@@ -19,10 +20,11 @@ pub mod token;
 pub mod user;
 pub mod username;
 
+pub use code::parse_code;
 pub use device::{Device, KnownDevice};
 pub use email::Email;
 pub use event::{Event, EventKind, Scene};
-pub use fault::Fault;
+pub use fault::{Fault, Length};
 pub use ids::{EventId, LeaseId, MailId, OneTimeId, RegistrationId, SessionId, TokenId, UserId};
 pub use language::Language;
 pub use limit::{Counted, Counter, FEW_FAILURES, Limits, Rate, Reached};

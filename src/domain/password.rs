@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use unicode_normalization::UnicodeNormalization as _;
 
-use super::{Email, Fault};
+use super::{Email, Fault, Length};
 
 /// A password in clear, in NFC (NIST SP 800-63B-4 section 3.1.1.2), otherwise exactly as received.
 ///
@@ -19,6 +19,7 @@ pub struct PlainPassword {
 impl PlainPassword {
     /// The most bytes that are looked at, in any request.
     pub const MAX_BYTES: usize = 1024;
+    const TOO_LONG: Fault = Fault::TooLong(Length::Bytes(Self::MAX_BYTES));
 
     /// A password presented to log in: any length up to the maximum, since it may be older than
     /// today's policy.
@@ -28,11 +29,11 @@ impl PlainPassword {
         }
         // Composition can only shrink ASCII-free text by a constant, so the raw length bounds work.
         if text.len() > 4 * Self::MAX_BYTES {
-            return Err(Fault::TooLong);
+            return Err(Self::TOO_LONG);
         }
         let composed: String = text.nfc().collect();
         if composed.len() > Self::MAX_BYTES {
-            return Err(Fault::TooLong);
+            return Err(Self::TOO_LONG);
         }
         let received = (composed != text).then(|| text.to_owned());
         Ok(Self { composed, received })
@@ -103,11 +104,24 @@ impl PasswordPolicy {
     /// Parts of names shorter than this are no clue to a password that contains them.
     const SHORTEST_NAME: usize = 4;
 
+    fn too_long(&self) -> Fault {
+        Fault::TooLong(Length::Characters(self.max_length))
+    }
+
+    /// Reads a new password. The bound of one that is too long is that of the policy, which is the
+    /// tighter one.
+    pub fn parse(&self, text: &str) -> Result<PlainPassword, Fault> {
+        PlainPassword::parse(text).map_err(|fault| match fault {
+            Fault::TooLong(_) => self.too_long(),
+            other => other,
+        })
+    }
+
     /// Whether `password` is too short or too long.
     pub fn check_length(&self, password: &PlainPassword) -> Result<(), Fault> {
         match password.expose().chars().count() {
-            n if n < self.min_length => Err(Fault::TooShort),
-            n if n > self.max_length => Err(Fault::TooLong),
+            n if n < self.min_length => Err(Fault::TooShort(Length::Characters(self.min_length))),
+            n if n > self.max_length => Err(self.too_long()),
             _ => Ok(()),
         }
     }
@@ -228,10 +242,10 @@ mod tests {
     fn lengths_count_code_points_at_both_ends() {
         let policy = PasswordPolicy::default();
         let length = |n: usize| policy.check_length(&password(&"é".repeat(n)));
-        assert_eq!(length(7), Err(Fault::TooShort));
+        assert_eq!(length(7), Err(Fault::TooShort(Length::Characters(8))));
         assert_eq!(length(8), Ok(()));
         assert_eq!(length(256), Ok(()));
-        assert_eq!(length(257), Err(Fault::TooLong));
+        assert_eq!(length(257), Err(Fault::TooLong(Length::Characters(256))));
         assert!(PlainPassword::parse(&"a".repeat(1024)).is_ok());
         assert!(PlainPassword::parse(&"a".repeat(1025)).is_err());
     }

@@ -2,7 +2,7 @@
 
 use unicode_normalization::UnicodeNormalization as _;
 
-use super::{Email, Fault};
+use super::{Email, Fault, Length};
 
 /// The letters beyond ASCII that a chosen name may have: blocks of letters without gaps, so that the
 /// published pattern can say the same in any language's regular expressions.
@@ -50,7 +50,7 @@ impl Username {
     /// whether a name is taken may be told, whether an address is may not.
     pub fn parse_beside(text: &str, email: Option<&Email>) -> Result<Option<Self>, Fault> {
         match email {
-            Some(email) if text.eq_ignore_ascii_case(email.as_str()) => Ok(None),
+            Some(email) if text.trim().eq_ignore_ascii_case(email.as_str()) => Ok(None),
             _ => Self::parse(text).map(Some),
         }
     }
@@ -64,7 +64,7 @@ impl Username {
     pub fn parse_any(text: &str) -> Result<Self, Fault> {
         let text: String = text.nfc().collect();
         if text.chars().count() > Self::MAX_LENGTH {
-            return Err(Fault::TooLong);
+            return Err(Fault::TooLong(Length::Characters(Self::MAX_LENGTH)));
         }
         let allowed = |c: char| {
             c.is_ascii_alphanumeric()
@@ -118,7 +118,7 @@ mod tests {
         for bad in ["", "a b", "a@b.cc", "a/b", "a\0", "\u{202e}evil", "a\u{301}\u{302}", "😀"] {
             assert_eq!(Username::parse(bad), Err(Fault::InvalidUsername), "{bad}");
         }
-        assert_eq!(Username::parse(&"a".repeat(151)), Err(Fault::TooLong));
+        assert_eq!(Username::parse(&"a".repeat(151)), Err(Fault::TooLong(Length::Characters(150))));
         assert!(Username::parse_any("a@b.cc").is_ok());
     }
 }

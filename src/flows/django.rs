@@ -137,7 +137,7 @@ impl Flows {
         self.reserve(vec![Counter::new(Counted::RefreshesOfNetwork, &device.network)])?;
         let (claims, user) = self.django_believe(token)?;
         let now = self.now();
-        let origin = claims.origin(now)?;
+        let origin = self.django_tokens.origin(&claims, now)?;
         Ok(self.django_tokens.issue(&user, &origin, now))
     }
 
@@ -153,7 +153,7 @@ impl Flows {
             return Err(DjangoTokenError::AccountDisabled);
         }
         // Its sessions were ended, or the name was somebody else's.
-        if claims.is_from_before(user.tokens_from) {
+        if self.django_tokens.is_from_before(&claims, user.tokens_from) {
             return Err(DjangoTokenError::Expired);
         }
         Ok((claims, user))

@@ -86,6 +86,7 @@ impl Flows {
             iss: self.gate.issuer().to_owned(),
             aud: self.gate.issuer().to_owned(),
             sub: user.id.to_string(),
+            client_id: self.gate.client_id().to_owned(),
             iat: now.seconds(),
             nbf: 0,
             exp: now.after(lifetime).seconds(),

@@ -107,7 +107,7 @@ impl Fields {
     ) -> Option<PlainPassword> {
         let policy = self.password_policy.clone();
         self.required(name, |text| {
-            let password = PlainPassword::parse(text)?;
+            let password = policy.parse(text)?;
             policy.check(&password, email, None)?;
             Ok(password)
         })

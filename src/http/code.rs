@@ -84,13 +84,14 @@ impl Code {
         }
     }
 
-    /// The `error` of a `WWW-Authenticate` header (RFC 6750 section 3.1; `invalid_grant` is RFC
-    /// 6749's word for credentials that are not access tokens).
+    /// The `WWW-Authenticate` header of a 401. It carries an error code only where an access token
+    /// was sent (RFC 6750 section 3.1): a wrong password or refresh token is not a Bearer error.
     pub fn challenge(self) -> Option<&'static str> {
         match self {
-            Self::AuthenticationRequired => Some("invalid_request"),
-            Self::TokenInvalid | Self::TokenExpired | Self::TokenRevoked => Some("invalid_token"),
-            _ if self.status() == StatusCode::UNAUTHORIZED => Some("invalid_grant"),
+            Self::TokenInvalid | Self::TokenExpired | Self::TokenRevoked => {
+                Some("Bearer error=\"invalid_token\"")
+            }
+            _ if self.status() == StatusCode::UNAUTHORIZED => Some("Bearer"),
             _ => None,
         }
     }

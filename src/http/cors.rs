@@ -3,20 +3,63 @@
 
 use actix_cors::Cors;
 use actix_web::http::Method;
-use actix_web::http::header::{
-    ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, LOCATION,
-    RETRY_AFTER, WWW_AUTHENTICATE,
-};
+use actix_web::http::header::{ETAG, HeaderName, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 
 /// How long browsers may remember what is allowed, in seconds.
 const MAX_AGE: usize = 600;
 
-/// Lets pages of these origins call the service, with cookies. Pages of others get no header that would
-/// let them read an answer.
-pub fn allow(origins: &[String]) -> Cors {
+/// Request headers that pages may send: those the service reads, and those that libraries and
+/// tracing add to every request, which change nothing here.
+const HEADERS: [&str; 40] = [
+    "accept",
+    "accept-language",
+    "authorization",
+    "b3",
+    "baggage",
+    "cache-control",
+    "content-language",
+    "content-type",
+    "dnt",
+    "elastic-apm-traceparent",
+    "idempotency-key",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "newrelic",
+    "pragma",
+    "priority",
+    "request-context",
+    "request-id",
+    "sentry-trace",
+    "traceparent",
+    "tracestate",
+    "uber-trace-id",
+    "x-amzn-trace-id",
+    "x-b3-flags",
+    "x-b3-parentspanid",
+    "x-b3-sampled",
+    "x-b3-spanid",
+    "x-b3-traceid",
+    "x-client-data",
+    "x-cloud-trace-context",
+    "x-correlation-id",
+    "x-csrf-token",
+    "x-csrftoken",
+    "x-datadog-origin",
+    "x-datadog-parent-id",
+    "x-datadog-sampling-priority",
+    "x-datadog-trace-id",
+    "x-request-id",
+    "x-requested-with",
+];
+
+/// Lets pages of these origins call the service, with cookies and with these headers besides the
+/// usual ones. Pages of others get no header that would let them read an answer.
+pub fn allow(origins: &[String], headers: &[String]) -> Cors {
     let cors = Cors::default()
         .allowed_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
-        .allowed_headers([AUTHORIZATION, CONTENT_TYPE, ACCEPT_LANGUAGE, IF_NONE_MATCH])
+        .allowed_headers(HEADERS)
+        .allowed_headers(headers.iter().map(String::as_str))
         .expose_headers([
             ETAG,
             LOCATION,

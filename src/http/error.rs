@@ -1,17 +1,19 @@
 //! From a failure to the answer that tells it: `application/problem+json` (RFC 9457). Causes are
 //! logged here, once, and never sent.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::Schema;
 use utoipa::{PartialSchema, ToSchema};
 
 use super::code::Code;
 use super::request_id;
+use super::schema::open_words;
 use crate::domain::Fault;
 use crate::flows::{Error, FieldFault};
 
@@ -29,7 +31,7 @@ pub struct Problem {
     pub status: u16,
     /// What it means here, for people. Not promised to stay.
     pub detail: String,
-    /// The stable code to switch on.
+    /// The stable code.
     #[schema(value_type = ErrorCode)]
     pub code: &'static str,
     /// Names this request in the service's log.
@@ -50,11 +52,19 @@ pub struct FieldProblem {
     /// The field's name in the request.
     #[schema(example = "password")]
     pub field: String,
-    /// The stable code to switch on.
+    /// The stable code.
     #[schema(value_type = FieldCode)]
     pub code: &'static str,
     /// What is wrong, for people. Not promised to stay.
-    pub message: &'static str,
+    pub message: Cow<'static, str>,
+    /// With `too_short`: the least length.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false, value_type = u32, example = 8)]
+    pub min: Option<usize>,
+    /// With `too_long`: the greatest length, in characters unless the message says bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false, value_type = u32, example = 256)]
+    pub max: Option<usize>,
 }
 
 /// The codes of errors, as a type of the document.
@@ -63,7 +73,9 @@ pub struct ErrorCode;
 impl PartialSchema for ErrorCode {
     fn schema() -> RefOr<Schema> {
         let names = Code::ALL.iter().map(|code| code.name());
-        words(names, "A stable code to switch on; `x-error-codes` of an operation lists its own.")
+        let description = "A stable code to switch on; `x-error-codes` of an operation lists its own. More codes \
+                           may come: treat an unknown one by its status.";
+        open_words(names, description)
     }
 }
 
@@ -74,19 +86,13 @@ pub struct FieldCode;
 
 impl PartialSchema for FieldCode {
     fn schema() -> RefOr<Schema> {
-        words(Fault::ALL.map(Fault::code), "What is wrong with a field: stable, to switch on.")
+        let description =
+            "What is wrong with the field: stable, to switch on. More codes may come.";
+        open_words(Fault::ALL.map(Fault::code), description)
     }
 }
 
 impl ToSchema for FieldCode {}
-
-fn words(words: impl IntoIterator<Item = &'static str>, description: &str) -> RefOr<Schema> {
-    ObjectBuilder::new()
-        .schema_type(Type::String)
-        .enum_values(Some(words))
-        .description(Some(description))
-        .into()
-}
 
 /// A failure with its code, ready to be sent.
 #[derive(Debug)]
@@ -193,6 +199,8 @@ impl ResponseError for ApiError {
                 field: field.clone(),
                 code: fault.code(),
                 message: fault.message(),
+                min: fault.min(),
+                max: fault.max(),
             })
             .collect();
         let problem = Problem {
@@ -210,7 +218,7 @@ impl ResponseError for ApiError {
             response.insert_header((RETRY_AFTER, seconds.to_string()));
         }
         if let Some(challenge) = code.challenge() {
-            response.insert_header((WWW_AUTHENTICATE, format!("Bearer error=\"{challenge}\"")));
+            response.insert_header((WWW_AUTHENTICATE, challenge));
         }
         if let Some(allow) = &self.allow {
             response.insert_header((ALLOW, allow.as_str()));

@@ -11,8 +11,8 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
 use actix_web::http::header::{
-    CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
-    X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_REQUEST_METHOD, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue,
+    REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
@@ -26,6 +26,7 @@ use super::code::Code;
 use super::error::ApiError;
 use super::intake::{AnswerBody, Intake};
 use super::metrics::Metrics;
+use super::v1::forward_auth;
 use super::{openapi, request_id, routes};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -47,13 +48,17 @@ pub async fn catch_panic(
 
 /// Wraps every request.
 pub async fn surround(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let https = request.app_data::<Https>().copied().unwrap_or(Https(false));
     let around = Surroundings::new(https);
     let metrics = request.app_data::<web::Data<State>>().map(|state| Arc::clone(&state.metrics));
     let answering = Intake::of(request.request()).answering();
+    if forward_auth::is_asked_at(request.path()) {
+        // A preflight that a proxy asks about is no preflight of ours: CORS would let it pass.
+        request.headers_mut().remove(ACCESS_CONTROL_REQUEST_METHOD);
+    }
     // The request must not be cloned before it is routed, so what has no response of its own goes
     // out as an error that brings one.
     let answer = next.call(request).instrument(around.span.clone());
@@ -156,8 +161,11 @@ fn api_error<B>(response: &ServiceResponse<B>) -> Option<&ApiError> {
     response.response().error().and_then(|error| error.as_error())
 }
 
-/// Method and path as the document names them. Whoever asks for the headers alone gets them as GET does.
+/// Method and path as the document names them. HEAD is answered as GET is, a proxy's question too.
 fn operation(request: &HttpRequest) -> (String, String) {
+    if forward_auth::is_asked_at(request.path()) {
+        return (Method::GET.to_string(), forward_auth::PATH.to_owned());
+    }
     let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
     let pattern = request.match_pattern().unwrap_or_default();
     (method.to_string(), pattern.trim_end_matches('/').to_owned())

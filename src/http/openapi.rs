@@ -1,6 +1,9 @@
 //! The OpenAPI document, made from the table of routes. Every operation gets the answers for the
 //! error codes it names and for those that any request with a body can get.
 
+mod for_generators;
+mod version_3_0;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
@@ -61,6 +64,21 @@ pub fn error_codes(endpoint: &Endpoint) -> Vec<Code> {
 
 /// The document as pretty JSON, with a final newline: what is served, printed and committed.
 pub fn document() -> String {
+    pretty(&build())
+}
+
+/// The same in OpenAPI 3.0.
+pub fn document_3_0() -> String {
+    pretty(&version_3_0::derive(build()))
+}
+
+fn pretty(document: &Value) -> String {
+    let mut text = serde_json::to_string_pretty(document).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+fn build() -> Value {
     let endpoints = routes::endpoints();
     let mut document = serde_json::to_value(base(&endpoints)).unwrap_or_default();
     // Of the rules for passwords beyond length the one that a schema can say.
@@ -71,9 +89,6 @@ pub fn document() -> String {
         let method = method_name(endpoint);
         let operation = &mut document["paths"][&endpoint.path][method];
         let codes = error_codes(endpoint);
-        for response in operation["responses"].as_object_mut().into_iter().flatten() {
-            link_tokens(response.1);
-        }
         if endpoint.method == HttpMethod::Delete && operation.get("requestBody").is_some() {
             operation["requestBody"]["required"] = false.into();
         }
@@ -83,9 +98,8 @@ pub fn document() -> String {
         }
     }
     list_words(&mut document);
-    let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
-    text.push('\n');
-    text
+    for_generators::simplify(&mut document);
+    document
 }
 
 /// Texts of which there are a few only are written as patterns at their fields; generated clients want to
@@ -188,25 +202,6 @@ comes too slowly, is refused before it is known what it is for: `malformed_reque
 `header_fields_too_large`, `request_timeout`. Paths are \
 answered with and without a final slash. Fields that a request does not have are refused by name.";
 
-/// What can be done next with the tokens of an answer (OpenAPI link objects).
-fn link_tokens(response: &mut Value) {
-    const PAIRS: [&str; 3] = ["TokenPair", "EmailVerified", "LoggedIn"];
-    let schema = &response["content"]["application/json"]["schema"]["$ref"];
-    let name = schema.as_str().and_then(|reference| reference.rsplit('/').next());
-    if !name.is_some_and(|name| PAIRS.contains(&name)) {
-        return;
-    }
-    let link = |operation: &str, field: &str, token: &str| {
-        let body = json!({field: format!("$response.body#/{token}")});
-        json!({"operationId": operation, "requestBody": body})
-    };
-    response["links"] = json!({
-        "refresh": link("tokenRefresh", "refresh_token", "refresh_token"),
-        "verify": link("tokenVerify", "token", "access_token"),
-        "logOut": link("tokenRevoke", "refresh_token", "refresh_token"),
-    });
-}
-
 fn by_status(codes: &[Code]) -> BTreeMap<u16, Vec<Code>> {
     let mut groups: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
     for code in codes {
@@ -230,14 +225,14 @@ fn error_response(codes: &[Code]) -> Value {
         }}
     });
     let mut headers = Map::new();
-    if codes.iter().any(|code| code.challenge().is_some()) {
+    if let Some(challenge) = codes.iter().find_map(|code| code.challenge()) {
         headers.insert(
             "WWW-Authenticate".into(),
             json!({
-                "description": "The challenge of RFC 6750 section 3.",
+                "description": "The challenge of RFC 6750 section 3; with an error code only where an access token was sent.",
                 "required": true,
                 "schema": {"type": "string"},
-                "example": "Bearer error=\"invalid_token\""
+                "example": challenge
             }),
         );
     }

@@ -94,13 +94,18 @@ pub fn endpoints() -> Vec<Endpoint> {
 }
 
 /// Serves every endpoint, with and without a final slash. A method that a path does not take is
-/// answered with those it takes.
+/// answered with those it takes. What a proxy asks about has any method and path.
 pub fn configure(app: &mut web::ServiceConfig) {
     let mut by_path: BTreeMap<String, Vec<Endpoint>> = BTreeMap::new();
     for endpoint in endpoints() {
         by_path.entry(endpoint.path.clone()).or_default().push(endpoint);
     }
     for (path, endpoints) in by_path {
+        if v1::forward_auth::is_asked_at(&path) {
+            let resource = web::resource([path.clone(), format!("{path}/{{below:.*}}")]);
+            app.service(endpoints.into_iter().fold(resource, |it, one| it.route(one.route)));
+            continue;
+        }
         let mut allow: Vec<&str> = Vec::new();
         let mut resource = web::resource([path.clone(), format!("{path}/")]);
         for endpoint in endpoints {

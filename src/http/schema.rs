@@ -1,9 +1,10 @@
 //! Forms of values in the published document. The parsers in `domain` decide; these tell clients.
 #![expect(dead_code, reason = "these types stand for values in the document only")]
 
+use utoipa::ToSchema;
 use utoipa::openapi::RefOr;
+use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
-use utoipa::{PartialSchema, ToSchema};
 
 /// An e-mail address: a dot-atom, `@`, a domain name of two labels or more.
 #[derive(ToSchema)]
@@ -35,34 +36,33 @@ pub struct LocaleTag(String);
 #[schema(format = "password", min_length = 8, max_length = 256, example = "plum tree at dusk")]
 pub struct NewPassword(String);
 
-/// True and nothing else: what tells one form of a body from another.
-pub struct Yes;
+/// Six digits, with or without hyphens and spaces between them. Decimal digits of other scripts count
+/// too, and more of them than this pattern has; what cannot be a code is a 422 and costs no attempt.
+#[derive(ToSchema)]
+#[schema(
+    pattern = r"^[ \u00A0\u3000-]*([0-9\u0660-\u0669\u06F0-\u06F9\u0966-\u096F\uFF10-\uFF19][ \u00A0\u3000-]*){6}$",
+    example = "123456"
+)]
+pub struct MailCode(String);
 
-/// False and nothing else.
-pub struct No;
-
-fn only(value: bool) -> RefOr<Schema> {
-    ObjectBuilder::new().schema_type(Type::Boolean).enum_values(Some([value])).into()
+/// A text of which there are known values, and more to come. Not an `enum`: generated clients would
+/// fail at the first new one.
+pub fn open_words(
+    words: impl IntoIterator<Item = &'static str>,
+    description: &str,
+) -> RefOr<Schema> {
+    let words: Vec<&str> = words.into_iter().collect();
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some(description))
+        .extensions(Some(ExtensionsBuilder::new().add("x-known-values", words).build()))
+        .into()
 }
-
-impl PartialSchema for Yes {
-    fn schema() -> RefOr<Schema> {
-        only(true)
-    }
-}
-
-impl ToSchema for Yes {}
-
-impl PartialSchema for No {
-    fn schema() -> RefOr<Schema> {
-        only(false)
-    }
-}
-
-impl ToSchema for No {}
 
 #[cfg(test)]
 mod tests {
+    use utoipa::PartialSchema as _;
+
     use super::*;
     use crate::domain::username::LETTERS;
 

@@ -35,6 +35,10 @@ pub struct Claims {
     pub aud: String,
     /// The account's number as text.
     pub sub: String,
+    /// The client that the token was issued to (RFC 9068 section 2.2). Tokens of earlier versions lack it:
+    /// the gate fills it in, until the last of them has expired.
+    #[serde(default)]
+    pub client_id: String,
     /// When it was issued, in seconds since the epoch.
     pub iat: i64,
     /// From when it counts. Ours say nothing of it; one that does is held to it (RFC 7519 section 4.1.5).
@@ -100,6 +104,7 @@ struct KnownHeader {
 /// Signs and checks access tokens.
 pub struct Gate {
     issuer: String,
+    client_id: String,
     lifetime: Duration,
     keys: ArcSwap<KeyRing>,
     /// What was ended within the life of an access token.
@@ -110,11 +115,12 @@ impl Gate {
     /// A gate that signs with the active key of `keys` and believes that key and the others.
     pub fn new(
         issuer: String,
+        client_id: String,
         lifetime: Duration,
         keys: KeyRing,
         revocations: Revocations,
     ) -> Self {
-        Self { issuer, lifetime, keys: ArcSwap::from_pointee(keys), revocations }
+        Self { issuer, client_id, lifetime, keys: ArcSwap::from_pointee(keys), revocations }
     }
 
     /// The keys it has.
@@ -137,6 +143,11 @@ impl Gate {
         &self.issuer
     }
 
+    /// The client that tokens are issued to.
+    pub fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
     /// The public keys, the active one first.
     pub fn public_keys(&self, now: UtcTime) -> Vec<serde_json::Value> {
         self.keys.load().public_keys(now)
@@ -154,7 +165,10 @@ impl Gate {
 
     /// Checks a token: form, header, signature, claims, time, revocation, in this order.
     pub fn check(&self, token: &str, now: UtcTime) -> Result<Claims, Refusal> {
-        let claims = self.check_signature(token, now).ok_or(Refusal::Invalid)?;
+        let mut claims = self.check_signature(token, now).ok_or(Refusal::Invalid)?;
+        if claims.client_id.is_empty() {
+            claims.client_id.clone_from(&self.client_id);
+        }
         let leeway = i64::try_from(LEEWAY.as_secs()).unwrap_or(0);
         let longest = i64::try_from(MAX_LIFETIME.as_secs()).unwrap_or(0);
         let lifetime = claims.exp.checked_sub(claims.iat).ok_or(Refusal::Invalid)?;

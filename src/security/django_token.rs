@@ -12,10 +12,21 @@ use serde_json::{Map, Number, Value, json};
 use super::access_token::LEEWAY;
 use crate::domain::{User, UtcTime};
 
-/// How long a token counts.
-pub const LIFETIME: Duration = Duration::from_mins(5);
-/// How long after the log-in a token can be refreshed.
-pub const REFRESH_WINDOW: Duration = Duration::from_hours(7 * 24);
+/// How long these tokens count. What the Django site has set has to be set here too.
+#[derive(Clone, Copy, Debug)]
+pub struct DjangoLifetimes {
+    /// Of a token: `JWT_EXPIRATION_DELTA`.
+    pub token: Duration,
+    /// From the log-in until the last refresh: `JWT_REFRESH_EXPIRATION_DELTA`.
+    pub refresh: Duration,
+}
+
+impl Default for DjangoLifetimes {
+    /// Those of the reference.
+    fn default() -> Self {
+        Self { token: Duration::from_mins(5), refresh: Duration::from_hours(7 * 24) }
+    }
+}
 
 const HEADER: &str = r#"{"typ":"JWT","alg":"HS256"}"#;
 const MAX_LENGTH: usize = 4096;
@@ -70,45 +81,19 @@ impl Claims {
             other => Some(other.to_string()),
         }
     }
-
-    /// Whether the log-in was before `moment`. A token that does not tell is as old as it can be.
-    pub fn is_from_before(&self, moment: UtcTime) -> bool {
-        let told = self.0.get("orig_iat").filter(|value| !is_empty(value)).and_then(whole_seconds);
-        let issued = || {
-            let end = self.0.get("exp").and_then(whole_seconds).unwrap_or_default();
-            UtcTime::from_seconds(end).before(LIFETIME).seconds()
-        };
-        UtcTime::from_seconds(told.unwrap_or_else(issued).max(0)) < moment
-    }
-
-    /// When the person logged in, if that is recent enough to go on.
-    pub fn origin(&self, now: UtcTime) -> Result<Origin, RefreshRefusal> {
-        let claim = self.0.get("orig_iat").filter(|value| !is_empty(value));
-        let claim = claim.ok_or(RefreshRefusal::NoOrigin)?;
-        let seconds = whole_seconds(claim).ok_or(RefreshRefusal::Undecodable)?;
-        if is_future(seconds, now) {
-            return Err(RefreshRefusal::Undecodable);
-        }
-        if now.seconds() > UtcTime::from_seconds(seconds).after(REFRESH_WINDOW).seconds() {
-            return Err(RefreshRefusal::TooOld);
-        }
-        match claim {
-            Value::Number(number) => Ok(Origin(number.clone())),
-            _ => Err(RefreshRefusal::Undecodable),
-        }
-    }
 }
 
 /// Issues and checks these tokens.
 #[derive(Clone)]
 pub struct DjangoTokens {
     key: hmac::Key,
+    lifetimes: DjangoLifetimes,
 }
 
 impl DjangoTokens {
     /// With the bytes of the secret that signs.
-    pub fn new(secret: &[u8]) -> Self {
-        Self { key: hmac::Key::new(hmac::HMAC_SHA256, secret) }
+    pub fn new(secret: &[u8], lifetimes: DjangoLifetimes) -> Self {
+        Self { key: hmac::Key::new(hmac::HMAC_SHA256, secret), lifetimes }
     }
 
     /// A token for `user`, who logged in at `origin`.
@@ -116,7 +101,7 @@ impl DjangoTokens {
         let claims = json!({
             "user_id": user.id.0,
             "username": user.username.as_str(),
-            "exp": now.after(LIFETIME).seconds(),
+            "exp": now.after(self.lifetimes.token).seconds(),
             "email": user.email_text(),
             "orig_iat": origin.0,
         });
@@ -138,6 +123,34 @@ impl DjangoTokens {
             return Err(Refusal::Unacceptable);
         }
         Ok(Claims(parts.claims))
+    }
+
+    /// Whether the log-in was before `moment`. A token that does not tell is as old as it can be.
+    pub fn is_from_before(&self, claims: &Claims, moment: UtcTime) -> bool {
+        let told =
+            claims.0.get("orig_iat").filter(|value| !is_empty(value)).and_then(whole_seconds);
+        let issued = || {
+            let end = claims.0.get("exp").and_then(whole_seconds).unwrap_or_default();
+            UtcTime::from_seconds(end).before(self.lifetimes.token).seconds()
+        };
+        UtcTime::from_seconds(told.unwrap_or_else(issued).max(0)) < moment
+    }
+
+    /// When the person logged in, if that is recent enough to go on.
+    pub fn origin(&self, claims: &Claims, now: UtcTime) -> Result<Origin, RefreshRefusal> {
+        let claim = claims.0.get("orig_iat").filter(|value| !is_empty(value));
+        let claim = claim.ok_or(RefreshRefusal::NoOrigin)?;
+        let seconds = whole_seconds(claim).ok_or(RefreshRefusal::Undecodable)?;
+        if is_future(seconds, now) {
+            return Err(RefreshRefusal::Undecodable);
+        }
+        if now.seconds() > UtcTime::from_seconds(seconds).after(self.lifetimes.refresh).seconds() {
+            return Err(RefreshRefusal::TooOld);
+        }
+        match claim {
+            Value::Number(number) => Ok(Origin(number.clone())),
+            _ => Err(RefreshRefusal::Undecodable),
+        }
     }
 }
 

@@ -25,7 +25,7 @@ on_both! {
         let now = world.now();
         assert_eq!(claims, json!({
             "active": true, "token": tokens.access, "iss": "http://auth.test",
-            "aud": "http://auth.test", "sub": "1", "iat": now, "exp": now + 300, "jti": null,
+            "aud": "http://auth.test", "sub": "1", "client_id": "hallpass", "iat": now, "exp": now + 300, "jti": null,
             "sid": tokens.session, "user_id": 1, "username": "mina", "email": MINA,
             "email_verified": true, "is_staff": false, "amr": ["otp"], "auth_time": now,
         }));
@@ -155,9 +155,10 @@ on_both! {
         let tokens = mina(&world, &app);
         let me = |header: &str| app.send("GET", "/v1/me", &[("authorization", header)], "");
         let none = app.get("/v1/me").refused(401, "authentication_required");
-        assert!(none.header("www-authenticate").unwrap().starts_with("Bearer"));
+        assert_eq!(none.header("www-authenticate"), Some("Bearer"));
         for header in ["", "Bearer", "Basic bWluYTpw", &format!("JWT {}", tokens.access)] {
-            me(header).refused(401, "authentication_required");
+            let refused = me(header).refused(401, "authentication_required");
+            assert_eq!(refused.header("www-authenticate"), Some("Bearer"), "{header}");
         }
         for token in ["nonsense", &tokens.refresh] {
             let refused = me(&format!("Bearer {token}")).refused(401, "token_invalid");

@@ -39,7 +39,9 @@ fn told(answer: &Answer) -> [&str; 3] {
 #[track_caller]
 fn turned_away(answer: Answer, code: &str) {
     let answer = answer.refused(401, code);
-    assert!(answer.header("www-authenticate").unwrap().starts_with("Bearer error="));
+    let challenge = answer.header("www-authenticate").unwrap();
+    let was_sent = code.starts_with("token_");
+    assert_eq!(challenge, if was_sent { "Bearer error=\"invalid_token\"" } else { "Bearer" });
     for name in ["x-auth-user-id", "x-auth-username", "x-auth-email"] {
         assert_eq!(answer.header(name), None);
     }
@@ -60,9 +62,64 @@ on_both! {
         // What the client made up about itself is not repeated.
         let spoofed = [headers[0], ("x-auth-user-id", "999"), ("x-auth-email", "root@example.com")];
         assert_eq!(told(&app.send("GET", PATH, &spoofed, "")), ["1", "mina", MINA]);
-        for method in ["POST", "PUT", "PATCH", "DELETE"] {
-            app.send(method, PATH, &headers, "").refused(405, "method_not_allowed");
+    }
+
+    fn a_proxy_may_ask_with_any_method_and_path(world) {
+        let app = world.app_with(&SETTINGS);
+        let tokens = person(&world, &app, MINA, "mina");
+        let bearer = format!("Bearer {}", tokens.access);
+        let good = [("authorization", bearer.as_str())];
+        let cookie = format!("__Host-hallpass_access={}", tokens.access);
+        let foreign = [("cookie", cookie.as_str()), ("origin", "https://evil.test")];
+        for method in [
+            "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "REPORT", "PURGE",
+            "BREW", "M-SEARCH",
+        ] {
+            for below in [
+                "", "/", "/app", "/app/", "/v1/me", "/a//b/../c.php", "/%00/%ff%2F", "/김", "//",
+                "/api?access_token=x&a=%zz", "/.well-known/x", "/v1/forward-auth",
+            ] {
+                let path = format!("{PATH}{below}");
+                let ask = |headers: &[(&str, &str)]| app.send(method, &path, headers, "");
+                assert_eq!(told(&ask(&good)), ["1", "mina", MINA], "{method} {path}");
+                turned_away(ask(&[]), "authentication_required");
+                turned_away(ask(&[("authorization", "Bearer x")]), "token_invalid");
+                ask(&foreign).refused(403, "origin_rejected");
+            }
         }
+        assert_eq!(told(&app.send("HEAD", &format!("{PATH}/app"), &good, "")), ["1", "mina", MINA]);
+        // The body is the application's affair.
+        for body in ["{", "\0\u{1}", &"x".repeat(200_000)] {
+            let headers = [good[0], ("content-type", "text/x-whatever")];
+            assert_eq!(told(&app.send("POST", &format!("{PATH}/upload"), &headers, body))[1], "mina");
+        }
+        for other in ["/v1/forward-authx", "/v1/forward-auth.html", "/v1/forward-aut", "/V1/forward-auth"] {
+            app.send("GET", other, &good, "").refused(404, "not_found");
+        }
+    }
+
+    fn a_preflight_that_a_proxy_asks_about_is_a_request_like_any_other(world) {
+        let app = world.app_with(&SETTINGS);
+        let tokens = person(&world, &app, MINA, "mina");
+        let bearer = format!("Bearer {}", tokens.access);
+        for origin in [FRONT_END, "https://evil.test"] {
+            for path in [PATH.to_owned(), format!("{PATH}/app")] {
+                let headers = [("origin", origin), ("access-control-request-method", "DELETE")];
+                turned_away(app.send("OPTIONS", &path, &headers, ""), "authentication_required");
+                let headers = [&headers[..], &[("authorization", bearer.as_str())]].concat();
+                assert_eq!(told(&app.send("OPTIONS", &path, &headers, ""))[1], "mina");
+            }
+        }
+    }
+
+    fn the_questions_of_proxies_are_counted_as_one_endpoint(world) {
+        let app = world.app();
+        for (method, below) in [("GET", ""), ("POST", "/a"), ("BREW", "/b/c"), ("HEAD", "/")] {
+            app.send(method, &format!("{PATH}{below}"), &[], "").is(401);
+        }
+        let metrics = String::from_utf8(app.get("/metrics").is(200).body).unwrap();
+        let line = metrics.lines().find(|line| line.contains("forward-auth") && line.contains("401"));
+        assert!(line.is_some_and(|line| line.ends_with(" 4")), "{line:?}");
     }
 
     fn names_that_no_header_can_carry_are_escaped(world) {

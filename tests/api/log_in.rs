@@ -12,10 +12,10 @@ on_both! {
         let body = json!({"email": "Mina@Example.com", "username": "MiNa", "password": PASSWORD});
         let token = app.register_with(&body);
         app.verify_code(&token, &world.proof("Mina@Example.com", 1).code).is(200);
-        for name in ["MiNa", "mina", "MINA", "Mina@Example.com", "mina@example.com"] {
+        for name in ["MiNa", "mina", "MINA", "Mina@Example.com", "mina@example.com", "mina ", " mina"] {
             app.log_in(name, PASSWORD).is(200);
         }
-        for name in ["mina ", " mina", "mina@", "mina@example", "min", ""] {
+        for name in ["mi na", "mina@", "mina@example", "min", ""] {
             assert_ne!(app.log_in(name, PASSWORD).status, 200, "{name}");
         }
     }

@@ -141,7 +141,7 @@ on_both! {
         let token = app.register(MINA);
         let code = world.proof(MINA, 1).code;
         let body = json!({"registration_token": token, "code": code, "use_cookie": true});
-        let wrong = json!({"registration_token": token, "code": "x", "use_cookie": true});
+        let wrong = json!({"registration_token": token, "code": "000000", "use_cookie": true});
         for from in FOREIGN {
             rejected(ask(&app, "/v1/verify-email", from, None, &body), from);
             rejected(ask(&app, "/v1/verify-email", from, None, &wrong), from);

@@ -38,7 +38,7 @@ fn with_a_service_that_panics(test: impl FnOnce(SocketAddr)) {
                     .app_data(state.clone())
                     .app_data(Https(false))
                     .wrap(from_fn(catch_panic))
-                    .wrap(cors::allow(&[FRONT_END.to_owned()]))
+                    .wrap(cors::allow(&[FRONT_END.to_owned()], &[]))
                     .wrap(from_fn(surround))
                     .route("/fine", web::get().to(HttpResponse::NoContent))
                     .route("/handler", web::get().to(panics_at_once))

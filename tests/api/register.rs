@@ -111,7 +111,8 @@ on_both! {
         let app = world.app();
         let token = app.register(MINA);
         let code = world.proof(MINA, 1).code;
-        for wrong in ["", "1", "12345", "letters"] {
+        let wrong = if code == "000000" { "000001" } else { "000000" };
+        for _ in 0..4 {
             app.verify_code(&token, wrong).refused(401, "code_invalid");
         }
         app.verify_code(&token, &code).is(200);

@@ -21,8 +21,8 @@ on_both! {
         let app = world.app();
         app.person(&world, MINA);
         let proof = reset_mail(&world, &app, MINA, 1);
-        for guess in [wrong(&proof.code), "", "12345", "letters"] {
-            app.reset_by_code(MINA, guess, NEW).refused(401, "code_invalid");
+        for _ in 0..4 {
+            app.reset_by_code(MINA, wrong(&proof.code), NEW).refused(401, "code_invalid");
         }
         let next = reset_mail(&world, &app, MINA, 2);
         for _ in 0..5 {

@@ -56,10 +56,17 @@ on_both! {
 #[test]
 fn documents_are_printed_without_any_usable_setting() {
     let setup = Setup::bare().with("HALLPASS_BIND", "nonsense");
-    let document = setup.run(&["openapi"]);
-    assert!(document.success, "{}", document.stderr);
-    let document: serde_json::Value = serde_json::from_str(&document.stdout).unwrap();
-    assert_eq!(document["openapi"].as_str().unwrap().split('.').next(), Some("3"));
+    for (arguments, version) in [
+        (&["openapi"][..], "3.1."),
+        (&["openapi", "--version", "3.1"], "3.1."),
+        (&["openapi", "--version", "3.0"], "3.0."),
+    ] {
+        let document = setup.run(arguments);
+        assert!(document.success, "{}", document.stderr);
+        let document: serde_json::Value = serde_json::from_str(&document.stdout).unwrap();
+        assert!(document["openapi"].as_str().unwrap().starts_with(version), "{arguments:?}");
+    }
+    assert!(!setup.run(&["openapi", "--version", "2.0"]).success);
     let example = setup.run(&["env-example"]);
     assert!(example.success, "{}", example.stderr);
     assert_eq!(example.stdout, include_str!("../../.env.example"));

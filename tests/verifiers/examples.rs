@@ -139,8 +139,9 @@ impl Example {
         let request = self.http.get(format!("http://{}/", self.address)).bearer_auth(token);
         let response = request.send().unwrap();
         let status = response.status().as_u16();
-        let challenged = response.headers().contains_key("www-authenticate");
-        assert_eq!(challenged, status == 401, "{response:?}");
+        let challenge = response.headers().get("www-authenticate").map(|it| it.to_str().unwrap());
+        let expected = (status == 401).then_some("Bearer error=\"invalid_token\"");
+        assert_eq!(challenge, expected, "{response:?}");
         let body: Value = response.json().unwrap();
         let text = if status == 200 { &body["username"] } else { &body["code"] };
         (status, text.as_str().unwrap().to_owned())
@@ -150,10 +151,18 @@ impl Example {
     /// nothing of that, so this waits for as long as the look takes at most.
     fn wait_until_it_knows(&self) {
         let started = Instant::now();
-        while self.http.get(format!("http://{}/", self.address)).send().is_err() {
-            assert!(started.elapsed() < Duration::from_secs(20), "no answer");
+        let answer = loop {
+            match self.http.get(format!("http://{}/", self.address)).send() {
+                Ok(answer) => break answer,
+                Err(_) => assert!(started.elapsed() < Duration::from_secs(20), "no answer"),
+            }
             thread::sleep(Duration::from_millis(10));
-        }
+        };
+        // RFC 6750 section 3.1: no error code where no token was sent.
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["www-authenticate"]),
+            (401, &"Bearer".parse().unwrap())
+        );
     }
 
     /// The same as [`Example::judge`], once the example has had time for its first poll.

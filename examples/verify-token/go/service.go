@@ -32,7 +32,12 @@ func main() {
 		var refused Refused
 		switch {
 		case errors.As(err, &refused):
-			w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
+			// RFC 6750 section 3.1: an error code only where a token was sent.
+			challenge := `Bearer error="invalid_token"`
+			if refused == "authentication_required" {
+				challenge = "Bearer"
+			}
+			w.Header().Set("WWW-Authenticate", challenge)
 			answer(w, http.StatusUnauthorized, map[string]any{"code": refused})
 		case err != nil:
 			w.Header().Set("Retry-After", "1")

@@ -22,8 +22,10 @@ const server = createServer(async (request, response) => {
     answer(200, { user_id, username });
   } catch (error) {
     if (error instanceof Refused) {
-      const challenge = { "WWW-Authenticate": 'Bearer error="invalid_token"' };
-      answer(401, { code: error.code }, challenge);
+      // RFC 6750 section 3.1: an error code only where a token was sent.
+      const sent = error.code !== "authentication_required";
+      const challenge = sent ? 'Bearer error="invalid_token"' : "Bearer";
+      answer(401, { code: error.code }, { "WWW-Authenticate": challenge });
     } else if (error instanceof Unavailable) {
       answer(503, { code: "unavailable" }, { "Retry-After": "1" });
     } else {

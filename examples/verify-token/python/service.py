@@ -25,8 +25,10 @@ class Handler(BaseHTTPRequestHandler):
             claims = VERIFIER.verify(token)
             self.answer(200, {"user_id": claims["user_id"], "username": claims["username"]})
         except Refused as refused:
-            challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
-            self.answer(401, {"code": refused.code}, challenge)
+            # RFC 6750 section 3.1: an error code only where a token was sent.
+            sent = refused.code != "authentication_required"
+            challenge = 'Bearer error="invalid_token"' if sent else "Bearer"
+            self.answer(401, {"code": refused.code}, {"WWW-Authenticate": challenge})
         except Unavailable:
             self.answer(503, {"code": "unavailable"}, {"Retry-After": "1"})
 

@@ -45,7 +45,10 @@ fn bearer(request: &HttpRequest) -> Option<&str> {
 }
 
 fn refuse(code: &str) -> HttpResponse {
+    // RFC 6750 section 3.1: an error code only where a token was sent.
+    let was_sent = code != "authentication_required";
+    let challenge = if was_sent { "Bearer error=\"invalid_token\"" } else { "Bearer" };
     HttpResponse::Unauthorized()
-        .insert_header((WWW_AUTHENTICATE, "Bearer error=\"invalid_token\""))
+        .insert_header((WWW_AUTHENTICATE, challenge))
         .json(json!({"code": code}))
 }

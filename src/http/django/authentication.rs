@@ -2,10 +2,37 @@
 
 use super::form::lenient_base64;
 
+/// The schemes that stand before a token (`JWT_AUTH_HEADER_PREFIX` of the reference).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Schemes {
+    /// `JWT <token>`
+    Jwt,
+    /// `Bearer <token>`. Access tokens of `/v1` have the same scheme, but are other tokens.
+    Bearer,
+    /// Either.
+    Both,
+}
+
+impl Schemes {
+    /// The `WWW-Authenticate` header: a challenge for each scheme.
+    pub const fn challenge(self) -> &'static str {
+        match self {
+            Self::Jwt => "JWT realm=\"api\"",
+            Self::Bearer => "Bearer realm=\"api\"",
+            Self::Both => "JWT realm=\"api\", Bearer realm=\"api\"",
+        }
+    }
+
+    fn contain(self, scheme: &[u8]) -> bool {
+        (self != Self::Bearer && scheme.eq_ignore_ascii_case(b"jwt"))
+            || (self != Self::Jwt && scheme.eq_ignore_ascii_case(b"bearer"))
+    }
+}
+
 /// What a caller shows to prove who they are.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Credentials {
-    /// `JWT <token>`
+    /// A token behind one of the [`Schemes`].
     Token(String),
     /// `Basic <base64 of name:password>`
     Basic {
@@ -20,7 +47,11 @@ pub enum Credentials {
 ///
 /// # Errors
 /// The text for a header of a scheme that is taken, but misses its form.
-pub fn read(header: Option<&[u8]>, takes_basic: bool) -> Result<Option<Credentials>, &'static str> {
+pub fn read(
+    header: Option<&[u8]>,
+    schemes: Schemes,
+    takes_basic: bool,
+) -> Result<Option<Credentials>, &'static str> {
     let mut words = header
         .unwrap_or_default()
         .split(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c))
@@ -34,7 +65,7 @@ pub fn read(header: Option<&[u8]>, takes_basic: bool) -> Result<Option<Credentia
             _ => Err("Invalid basic header. Credentials string should not contain spaces."),
         };
     }
-    if scheme.eq_ignore_ascii_case(b"jwt") {
+    if schemes.contain(scheme) {
         return match (second, third) {
             (None, _) => Err("Invalid Authorization header. No credentials provided."),
             (Some(token), None) => {
@@ -60,14 +91,14 @@ mod tests {
     use super::*;
 
     fn token(header: &str) -> Option<String> {
-        match read(Some(header.as_bytes()), true) {
+        match read(Some(header.as_bytes()), Schemes::Jwt, true) {
             Ok(Some(Credentials::Token(token))) => Some(token),
             _ => None,
         }
     }
 
     fn error(header: &str) -> &'static str {
-        read(Some(header.as_bytes()), true).err().unwrap()
+        read(Some(header.as_bytes()), Schemes::Jwt, true).err().unwrap()
     }
 
     #[test]
@@ -81,11 +112,27 @@ mod tests {
     fn other_schemes_count_as_nothing() {
         for header in [None, Some(""), Some("  "), Some("Bearer x"), Some("a.b.c"), Some("JWTa b")]
         {
-            assert!(matches!(read(header.map(str::as_bytes), true), Ok(None)), "{header:?}");
+            assert!(
+                matches!(read(header.map(str::as_bytes), Schemes::Jwt, true), Ok(None)),
+                "{header:?}"
+            );
         }
-        assert!(matches!(read(Some(b"\xe9\xe9 x"), true), Ok(None)));
-        assert!(matches!(read(Some(b"Basic eDp5"), false), Ok(None)));
-        assert!(matches!(read(Some(b"Basic"), false), Ok(None)));
+        assert!(matches!(read(Some(b"\xe9\xe9 x"), Schemes::Jwt, true), Ok(None)));
+        assert!(matches!(read(Some(b"Basic eDp5"), Schemes::Jwt, false), Ok(None)));
+        assert!(matches!(read(Some(b"Basic"), Schemes::Jwt, false), Ok(None)));
+    }
+
+    #[test]
+    fn the_schemes_are_those_of_the_setting() {
+        for (schemes, jwt, bearer, challenge) in [
+            (Schemes::Jwt, true, false, r#"JWT realm="api""#),
+            (Schemes::Bearer, false, true, r#"Bearer realm="api""#),
+            (Schemes::Both, true, true, r#"JWT realm="api", Bearer realm="api""#),
+        ] {
+            let is_read = |header: &[u8]| matches!(read(Some(header), schemes, true), Ok(Some(_)));
+            assert_eq!((is_read(b"jwt a.b.c"), is_read(b"BEARER a.b.c")), (jwt, bearer));
+            assert_eq!(schemes.challenge(), challenge);
+        }
     }
 
     #[test]
@@ -115,7 +162,7 @@ mod tests {
             ("Basic !", "", ""),
         ] {
             let Ok(Some(Credentials::Basic { username, password })) =
-                read(Some(header.as_bytes()), true)
+                read(Some(header.as_bytes()), Schemes::Jwt, true)
             else {
                 panic!("{header}")
             };

@@ -6,6 +6,7 @@ use actix_web::web::{Data, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, guard, web};
 
 use super::{
+    authentication::Schemes,
     pages::{self, Found, Page},
     request::Request,
     respond::Answer,
@@ -31,12 +32,13 @@ const PATTERNS: [&str; 7] = [
 /// What the face knows beside the stories.
 pub struct Face {
     public_url: String,
+    schemes: Schemes,
 }
 
 impl Face {
-    /// The face of a service that is reached at `public_url`.
-    pub fn new(public_url: &str) -> Self {
-        Self { public_url: public_url.to_owned() }
+    /// The face of a service that is reached at `public_url`, for tokens behind these schemes.
+    pub fn new(public_url: &str, schemes: Schemes) -> Self {
+        Self { public_url: public_url.to_owned(), schemes }
     }
 }
 
@@ -70,7 +72,8 @@ async fn answer(
     }
     let received =
         Request::receive(&request, payload, page.clone(), format, device, &face.public_url).await;
-    match state.run(move |flows| Ok(views::answer(flows, &received))).await {
+    let schemes = face.schemes;
+    match state.run(move |flows| Ok(views::answer(flows, &received, schemes))).await {
         Ok(outcome) => outcome.answer.write(&page, outcome.authenticated, outcome.indent),
         Err(error) => views::no_answer(error.code).write(&page, false, None),
     }

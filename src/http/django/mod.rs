@@ -20,4 +20,5 @@ mod users;
 pub mod value;
 pub mod views;
 
+pub use authentication::Schemes;
 pub use face::{Face, configure};

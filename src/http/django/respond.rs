@@ -7,7 +7,7 @@ use actix_web::http::{StatusCode, header};
 use serde::Serialize as _;
 use serde_json::{Value, json};
 
-use super::{fields::Faults, negotiation::Indent, pages::Page};
+use super::{authentication::Schemes, fields::Faults, negotiation::Indent, pages::Page};
 use crate::http::slices;
 
 /// The text for a caller who showed no credentials.
@@ -21,6 +21,7 @@ pub struct Answer {
     body: Option<Value>,
     location: Option<String>,
     retry_after: Option<u32>,
+    challenge: Option<Schemes>,
 }
 
 impl Answer {
@@ -93,8 +94,15 @@ impl Answer {
         Self::detail(StatusCode::INTERNAL_SERVER_ERROR, "A server error occurred.")
     }
 
+    /// The same with a `WWW-Authenticate` header, if it is a 401.
+    #[must_use]
+    pub fn with_challenge(self, schemes: Schemes) -> Self {
+        let is_unauthorized = self.status == StatusCode::UNAUTHORIZED;
+        Self { challenge: is_unauthorized.then_some(schemes), ..self }
+    }
+
     fn new(status: StatusCode, body: Option<Value>) -> Self {
-        Self { status, body, location: None, retry_after: None }
+        Self { status, body, location: None, retry_after: None, challenge: None }
     }
 
     /// Writes the answer of `page`. `authenticated` says whether the check for a log-in was reached.
@@ -110,8 +118,8 @@ impl Answer {
         response.insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
         response.insert_header((header::REFERRER_POLICY, "same-origin"));
         response.insert_header((header::CACHE_CONTROL, "no-store"));
-        if self.status == StatusCode::UNAUTHORIZED {
-            response.insert_header((header::WWW_AUTHENTICATE, "JWT realm=\"api\""));
+        if let Some(schemes) = self.challenge {
+            response.insert_header((header::WWW_AUTHENTICATE, schemes.challenge()));
         }
         if let Some(location) = self.location {
             response.insert_header((header::LOCATION, location));

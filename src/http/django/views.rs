@@ -7,7 +7,7 @@ use actix_web::http::StatusCode;
 use serde_json::json;
 
 use super::{
-    authentication::{self, Credentials},
+    authentication::{self, Credentials, Schemes},
     body::Unreadable,
     fields::{self, Faults},
     negotiation::{Indent, Refusal, negotiate},
@@ -38,10 +38,10 @@ pub struct Outcome {
 }
 
 /// Answers a request. May wait for the database and for a hash.
-pub fn answer(flows: &Flows, request: &Request) -> Outcome {
+pub fn answer(flows: &Flows, request: &Request, schemes: Schemes) -> Outcome {
     match negotiate(request.accept.as_deref(), request.format.as_deref()) {
         Ok(indent) => {
-            let answer = answer_page(flows, request).unwrap_or_else(|refused| refused);
+            let answer = answer_page(flows, request, schemes).unwrap_or_else(|refused| refused);
             Outcome { answer, authenticated: true, indent }
         }
         Err(refusal) => {
@@ -57,7 +57,7 @@ pub fn answer(flows: &Flows, request: &Request) -> Outcome {
     }
 }
 
-fn answer_page(flows: &Flows, request: &Request) -> Result<Answer, Answer> {
+fn answer_page(flows: &Flows, request: &Request, schemes: Schemes) -> Result<Answer, Answer> {
     let method = request.method.as_str();
     match &request.page {
         Page::ObtainToken | Page::VerifyToken | Page::RefreshToken => match method {
@@ -66,7 +66,8 @@ fn answer_page(flows: &Flows, request: &Request) -> Result<Answer, Answer> {
             _ => Err(Answer::method_not_allowed(method)),
         },
         Page::Restricted => {
-            let (user, token) = log_in_by_token(flows, request)?;
+            let (user, token) = log_in_by_token(flows, request, schemes)
+                .map_err(|refused| refused.with_challenge(schemes))?;
             match method {
                 "GET" | "HEAD" => Ok(Answer::ok(json!({
                     "id": user.id.0,
@@ -78,7 +79,7 @@ fn answer_page(flows: &Flows, request: &Request) -> Result<Answer, Answer> {
             }
         }
         Page::Root => {
-            log_in(flows, request)?;
+            log_in(flows, request, schemes)?;
             match method {
                 "GET" | "HEAD" => {
                     Ok(Answer::ok(json!({ "users": format!("{}/users/", request.origin) })))
@@ -87,8 +88,10 @@ fn answer_page(flows: &Flows, request: &Request) -> Result<Answer, Answer> {
                 _ => Err(Answer::method_not_allowed(method)),
             }
         }
-        Page::UserList => users::answer_list(flows, request, &log_in(flows, request)?),
-        Page::User(key) => users::answer_one(flows, request, key, &log_in(flows, request)?),
+        Page::UserList => users::answer_list(flows, request, &log_in(flows, request, schemes)?),
+        Page::User(key) => {
+            users::answer_one(flows, request, key, &log_in(flows, request, schemes)?)
+        }
         Page::Missing => Err(Answer::not_found()),
     }
 }
@@ -203,9 +206,13 @@ fn body_refusal(error: DjangoTokenError) -> Answer {
 }
 
 /// The caller of `/restricted/`, where a token is the only way in.
-fn log_in_by_token(flows: &Flows, request: &Request) -> Result<(User, String), Answer> {
+fn log_in_by_token(
+    flows: &Flows,
+    request: &Request,
+    schemes: Schemes,
+) -> Result<(User, String), Answer> {
     let refuse = |text: &str| Answer::detail(StatusCode::UNAUTHORIZED, text);
-    match authentication::read(request.authorization.as_deref(), false).map_err(refuse)? {
+    match authentication::read(request.authorization.as_deref(), schemes, false).map_err(refuse)? {
         Some(Credentials::Token(token)) => {
             let user = flows.django_user_by_token(&token);
             Ok((user.map_err(|error| header_refusal(error, StatusCode::UNAUTHORIZED))?, token))
@@ -215,9 +222,9 @@ fn log_in_by_token(flows: &Flows, request: &Request) -> Result<(User, String), A
 }
 
 /// The caller of the other pages, by password or token.
-fn log_in(flows: &Flows, request: &Request) -> Result<User, Answer> {
+fn log_in(flows: &Flows, request: &Request, schemes: Schemes) -> Result<User, Answer> {
     let refuse = |text: &str| Answer::detail(StatusCode::FORBIDDEN, text);
-    match authentication::read(request.authorization.as_deref(), true).map_err(refuse)? {
+    match authentication::read(request.authorization.as_deref(), schemes, true).map_err(refuse)? {
         Some(Credentials::Token(token)) => flows
             .django_user_by_token(&token)
             .map_err(|error| header_refusal(error, StatusCode::FORBIDDEN)),

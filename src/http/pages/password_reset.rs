@@ -4,14 +4,15 @@ use actix_web::http::StatusCode;
 use actix_web::web;
 
 use super::{Form, View};
-use crate::domain::{Fault, PlainPassword};
+use crate::domain::Fault;
 use crate::flows::{Flows, ResetProof};
 use crate::http::blocking::State;
 
 pub(super) async fn act(state: web::Data<State>, form: Form) -> View {
     let Form { token, password, device } = form;
     let policy = &state.flows.policy().password;
-    let password = PlainPassword::parse(&password)
+    let password = policy
+        .parse(&password)
         .and_then(|password| policy.check(&password, None, None).map(|()| password));
     let password = match password {
         Ok(password) => password,

@@ -37,7 +37,7 @@ pub struct CreateUserRequest {
 
 impl Body for NewAccount {
     fn read(fields: &mut Fields) -> Option<Self> {
-        let email = fields.required("email", Email::parse);
+        let email = fields.required("email", Email::parse_typed);
         let username =
             fields.optional("username", |text| Username::parse_beside(text, email.as_ref()));
         let password = if fields.has("password") {

@@ -2,13 +2,14 @@
 
 use serde::Serialize;
 use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::Schema;
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use super::time::rfc3339;
 use crate::domain::{self, EventId, EventKind, Fault, UserId};
 use crate::flows::EventPage;
 use crate::http::body::{Body, Fields};
+use crate::http::schema::open_words;
 
 const DEFAULT_LIMIT: usize = 50;
 const MAX_LIMIT: usize = 200;
@@ -53,11 +54,8 @@ impl PartialSchema for EventName {
     fn schema() -> RefOr<Schema> {
         let line = |kind: &EventKind| format!("\n- `{}`: {}", kind.name(), kind.meaning());
         let lines: String = EventKind::ALL.iter().map(line).collect();
-        ObjectBuilder::new()
-            .schema_type(Type::String)
-            .enum_values(Some(EventKind::ALL.iter().map(|kind| kind.name())))
-            .description(Some(format!("What happened. More kinds may come.\n{lines}")))
-            .into()
+        let description = format!("What happened. More kinds may come.\n{lines}");
+        open_words(EventKind::ALL.iter().map(|kind| kind.name()), &description)
     }
 }
 
@@ -69,7 +67,7 @@ pub struct Event {
     /// Its id; those of later events sort later.
     #[schema(example = "0199d2a0-7a1e-7c43-9d5b-0f4f6f1f2a10")]
     id: String,
-    /// What happened.
+    /// Its kind.
     #[schema(value_type = EventName, example = "logged_in")]
     kind: &'static str,
     /// When (RFC 3339, UTC).
@@ -121,6 +119,7 @@ impl Event {
 
 /// What happened to an account.
 #[derive(Serialize, ToSchema)]
+#[schema(as = EventList)]
 pub struct Events {
     /// The newest first.
     events: Vec<Event>,

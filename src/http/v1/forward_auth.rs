@@ -11,6 +11,15 @@ use crate::http::browsers::access_cookie;
 use crate::http::code::Code;
 use crate::http::error::ApiError;
 
+/// Where proxies ask. Some (Envoy) ask with the method of the request and append its path, so every
+/// method and every path below is answered.
+pub const PATH: &str = "/v1/forward-auth";
+
+/// Whether a request to `path` is a proxy's question.
+pub fn is_asked_at(path: &str) -> bool {
+    path.strip_prefix(PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// What a header cannot carry safely, and the sign of the escape itself.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
 
@@ -20,7 +29,7 @@ const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
     operation_id = "forwardAuth",
     tag = "services",
     summary = "May this request pass?",
-    description = "For reverse proxies (`auth_request` of nginx, ForwardAuth of Traefik, `forward_auth` of Caddy). Takes the access token from `Authorization: Bearer`, or from the cookie that cookie mode sets. Answered from memory. `X-Auth-User-Id`, `X-Auth-Username` and `X-Auth-Email` tell who it is; bytes beyond printable ASCII, and `%`, are percent-encoded UTF-8.",
+    description = "For reverse proxies (`auth_request` of nginx, ForwardAuth of Traefik, `forward_auth` of Caddy, `ext_authz` of Envoy). Any method and any path below are answered alike. Takes the access token from `Authorization: Bearer`, or from the cookie that cookie mode sets. Answered from memory. `X-Auth-User-Id`, `X-Auth-Username` and `X-Auth-Email` tell who it is; bytes beyond printable ASCII, and `%`, are percent-encoded UTF-8.",
     responses((status = 200, description = "It may.", headers(
         ("X-Auth-User-Id" = String, description = "The account's number."),
         ("X-Auth-Username" = String, description = "The name to log in with."),

@@ -11,6 +11,7 @@ use crate::http::error::ApiError;
 
 /// The open sessions of a person.
 #[derive(Serialize, ToSchema)]
+#[schema(as = SessionList)]
 pub struct Sessions {
     /// The one used last first.
     sessions: Vec<Session>,

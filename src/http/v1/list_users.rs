@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::account::Account;
-use crate::domain::{Email, Fault, UserId};
+use crate::domain::{Email, Fault, Length, UserId};
 use crate::flows::UserFilter;
 use crate::http::bearer::Bearer;
 use crate::http::blocking::State;
@@ -48,9 +48,9 @@ pub struct Page {
 impl Body for Page {
     fn read(fields: &mut Fields) -> Option<Self> {
         let search = fields.optional("search", |text| match text.chars().count() {
-            0 => Err(Fault::TooShort),
+            0 => Err(Fault::TooShort(Length::Characters(1))),
             1..=Email::MAX_LENGTH => Ok(text.to_owned()),
-            _ => Err(Fault::TooLong),
+            _ => Err(Fault::TooLong(Length::Characters(Email::MAX_LENGTH))),
         });
         let truth = |text: &str| text.parse::<bool>().map_err(|_| Fault::WrongType);
         let is_active = fields.optional("is_active", truth);

@@ -23,7 +23,7 @@ pub struct PasswordResetRequest {
 
 impl Body for PasswordResetRequest {
     fn read(fields: &mut Fields) -> Option<Self> {
-        Some(Self { email: fields.required("email", Email::parse)? })
+        Some(Self { email: fields.required("email", Email::parse_typed)? })
     }
 }
 

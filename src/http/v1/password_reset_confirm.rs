@@ -4,15 +4,14 @@
 use actix_web::{HttpResponse, web};
 use utoipa::ToSchema;
 
-use super::verify_email::read_code;
-use crate::domain::{Email, PlainPassword, PlainToken};
+use crate::domain::{Email, PlainPassword, PlainToken, parse_code};
 use crate::flows::{Flows, ResetProof};
 use crate::http::blocking::State;
 use crate::http::body::{Body, Fields, Json};
 use crate::http::client::Client;
 use crate::http::error::ApiError;
 use crate::http::pace;
-use crate::http::schema::{EmailAddress, NewPassword};
+use crate::http::schema::{EmailAddress, MailCode, NewPassword};
 
 /// The link of the mail.
 #[derive(ToSchema)]
@@ -33,8 +32,8 @@ pub struct ResetByCode {
     /// The address that the mail went to.
     #[schema(value_type = EmailAddress)]
     email: String,
-    /// Six digits.
-    #[schema(example = "123456")]
+    /// From the mail.
+    #[schema(value_type = MailCode)]
     code: String,
     /// The password from now on.
     #[schema(value_type = NewPassword)]
@@ -63,8 +62,8 @@ impl Body for Confirmation {
         let proof = if fields.has("token") {
             fields.required("token", any).map(ResetProof::Link)
         } else {
-            let email = fields.required("email", Email::parse);
-            let code = fields.required("code", read_code);
+            let email = fields.required("email", Email::parse_typed);
+            let code = fields.required("code", parse_code);
             email.zip(code).map(|(email, code)| ResetProof::Code { email, code })
         };
         let address = match &proof {

@@ -9,42 +9,25 @@ use crate::flows::FieldFault;
 use crate::http::body::{Body, Fields};
 use crate::http::browsers::{Browsers, refresh_cookies};
 use crate::http::error::ApiError;
-use crate::http::schema::{No, Yes};
 
-/// A refresh token.
+/// Where the refresh token is: here, or in the cookie.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "describes one of the forms that `RefreshTokenBody` reads")]
-pub struct RefreshTokenInBody {
-    /// The newest refresh token of the session.
-    #[schema(example = "hpr_9iT1b5zJm4M0l3yq7nR2vXwK8sD6cF0gH1jL5pQ4eUo")]
-    refresh_token: String,
-    /// The token is not in the cookie.
-    #[schema(value_type = Option<No>)]
+#[expect(dead_code, reason = "describes what `RefreshTokenBody` is read from")]
+pub struct RefreshTokenRequest {
+    /// The newest refresh token of the session. Not given with `use_cookie`.
+    #[schema(
+        required = false,
+        nullable = false,
+        example = "hpr_9iT1b5zJm4M0l3yq7nR2vXwK8sD6cF0gH1jL5pQ4eUo"
+    )]
+    refresh_token: Option<String>,
+    /// The token is in the cookie, in cookie mode.
+    #[schema(example = false)]
     use_cookie: Option<bool>,
 }
 
-/// The word that the refresh token is in the cookie.
-#[derive(ToSchema)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "describes one of the forms that `RefreshTokenBody` reads")]
-pub struct RefreshTokenInCookie {
-    /// Always true.
-    #[schema(value_type = Yes)]
-    use_cookie: bool,
-}
-
-/// Where the refresh token is.
-#[derive(ToSchema)]
-#[serde(untagged)]
-pub enum RefreshTokenRequest {
-    /// In the body.
-    Body(RefreshTokenInBody),
-    /// In the cookie, in cookie mode.
-    Cookie(RefreshTokenInCookie),
-}
-
-/// Either form, read.
+/// The same, read.
 pub struct RefreshTokenBody {
     refresh_token: Option<PlainToken>,
     use_cookie: Option<bool>,

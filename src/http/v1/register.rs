@@ -37,13 +37,13 @@ pub struct RegisterRequest {
 
 impl Body for RegisterRequest {
     fn read(fields: &mut Fields) -> Option<Self> {
-        let email = fields.required("email", Email::parse);
+        let email = fields.required("email", Email::parse_typed);
         let username =
             fields.optional("username", |text| Username::parse_beside(text, email.as_ref()));
         let username = username.flatten();
         let policy = fields.password_policy.clone();
         let password = fields.required("password", |text| {
-            let password = PlainPassword::parse(text)?;
+            let password = policy.parse(text)?;
             policy.check(&password, email.as_ref(), username.as_ref().map(Username::as_str))?;
             Ok(password)
         });
@@ -77,15 +77,75 @@ impl From<WaitingProof> for VerificationSent {
     }
 }
 
-/// The person is logged in; the address is proven later or never.
-#[derive(Serialize, ToSchema)]
-pub struct LoggedIn {
-    #[serde(flatten)]
-    tokens: TokenPair,
-    /// With the code or link of the mail it proves the address, where that is wanted.
+/// What registering led to. One schema for both statuses, as generated clients have one type for an
+/// operation; `status` is there with 202, the tokens are there with 201.
+#[derive(Default, Serialize, ToSchema)]
+pub struct Registered {
+    /// With 202: `verification_sent`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(required = false, value_type = String, nullable = false)]
+    #[schema(required = false, nullable = false, value_type = String, example = "verification_sent")]
+    status: Option<&'static str>,
+    /// Keep it: with the code or link of the mail it proves the address. Missing where no mail is sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(
+        required = false,
+        nullable = false,
+        example = "hpg_0J4mC8bV2nX6zL1kS9dF3gH7jQ5wE0rT4yU8iO2pA6s"
+    )]
     registration_token: Option<String>,
+    /// With 202: how long the registration waits. With 201: life of the access token. In seconds.
+    #[schema(example = 86_400)]
+    expires_in: u64,
+    /// With 201: a JWT for `Authorization: Bearer`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false)]
+    access_token: Option<String>,
+    /// With 201: `Bearer`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false, value_type = String)]
+    token_type: Option<&'static str>,
+    /// With 201, not in cookie mode: for `token-refresh` and `token-revoke`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false)]
+    refresh_token: Option<String>,
+    /// With 201: life of the refresh token in seconds, if nobody uses it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false, value_type = u64)]
+    refresh_expires_in: Option<u64>,
+    /// With 201, not in cookie mode: send it along at the next log-in on this device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false)]
+    device_token: Option<String>,
+    /// With 201: the session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false)]
+    session_id: Option<String>,
+}
+
+impl From<VerificationSent> for Registered {
+    fn from(sent: VerificationSent) -> Self {
+        Self {
+            status: Some(sent.status),
+            registration_token: Some(sent.registration_token),
+            expires_in: sent.expires_in,
+            ..Self::default()
+        }
+    }
+}
+
+impl From<TokenPair> for Registered {
+    fn from(pair: TokenPair) -> Self {
+        Self {
+            expires_in: pair.expires_in,
+            access_token: Some(pair.access_token),
+            token_type: Some(pair.token_type),
+            refresh_token: pair.refresh_token,
+            refresh_expires_in: Some(pair.refresh_expires_in),
+            device_token: pair.device_token,
+            session_id: Some(pair.session_id),
+            ..Self::default()
+        }
+    }
 }
 
 #[utoipa::path(
@@ -97,8 +157,8 @@ pub struct LoggedIn {
     description = "Starts a registration and sends a mail to the address. The answer is the same whether the address is known or not. With the verification policies `optional` and `none` it answers 201 and the person is logged in.",
     request_body(content = RegisterRequest, example = json!({"email": "mina@example.com", "password": "plum tree at dusk", "username": "mina"})),
     responses(
-        (status = 202, description = "A mail is on its way.", body = VerificationSent),
-        (status = 201, description = "The person is logged in (verification `optional` or `none`).", body = LoggedIn),
+        (status = 202, description = "A mail is on its way.", body = Registered),
+        (status = 201, description = "The person is logged in (verification `optional` or `none`).", body = Registered),
     ),
     extensions(("x-error-codes" = json!(["username_taken", "email_taken", "origin_rejected", "rate_limited", "overloaded", "unavailable"])))
 )]
@@ -116,13 +176,13 @@ pub async fn handle(
     let order = flows::RegisterRequest { email, password, username, locale, device };
     Ok(match state.run(move |flows| flows.register(order)).await? {
         flows::Registered::VerificationSent(waiting) => {
-            HttpResponse::Accepted().json(VerificationSent::from(waiting))
+            HttpResponse::Accepted().json(Registered::from(VerificationSent::from(waiting)))
         }
         flows::Registered::LoggedIn { log_in, registration_token } => {
             let mut answer = HttpResponse::Created();
             let tokens = transport.deliver_log_in(log_in, &state.browsers, &mut answer);
             let registration_token = registration_token.map(|token| token.expose().to_owned());
-            answer.json(LoggedIn { tokens, registration_token })
+            answer.json(Registered { registration_token, ..tokens.into() })
         }
     })
 }

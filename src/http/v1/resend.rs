@@ -23,7 +23,7 @@ pub struct ResendRequest {
 
 impl Body for ResendRequest {
     fn read(fields: &mut Fields) -> Option<Self> {
-        Some(Self { email: fields.required("email", Email::parse)? })
+        Some(Self { email: fields.required("email", Email::parse_typed)? })
     }
 }
 

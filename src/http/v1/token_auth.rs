@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use utoipa::ToSchema;
 
 use super::token_pair::{TokenPair, Transport};
-use crate::domain::{Fault, PlainPassword, PlainToken};
+use crate::domain::{Fault, Length, PlainPassword, PlainToken};
 use crate::flows::Entrance;
 use crate::http::blocking::State;
 use crate::http::body::{Body, Fields, Json};
@@ -36,10 +36,13 @@ const MAX_NAME: usize = 254;
 
 impl Body for TokenAuthRequest {
     fn read(fields: &mut Fields) -> Option<Self> {
-        let username = fields.required("username", |text| match text.chars().count() {
-            0 => Err(Fault::Required),
-            1..=MAX_NAME => Ok(text.to_owned()),
-            _ => Err(Fault::TooLong),
+        let username = fields.required("username", |text| {
+            let name = text.trim();
+            match name.chars().count() {
+                0 => Err(Fault::Required),
+                1..=MAX_NAME => Ok(name.to_owned()),
+                _ => Err(Fault::TooLong(Length::Characters(MAX_NAME))),
+            }
         });
         let password = fields.required("password", PlainPassword::parse);
         let use_cookie = fields.flag("use_cookie");

@@ -51,6 +51,9 @@ pub struct AccessTokenClaims {
     /// The account's number as text.
     #[schema(example = "7")]
     sub: String,
+    /// The client that it was issued to (`HALLPASS_CLIENT_ID`).
+    #[schema(example = "hallpass")]
+    client_id: String,
     /// When it was issued, in seconds since the epoch.
     #[schema(example = 1_800_000_000)]
     iat: i64,

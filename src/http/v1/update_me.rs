@@ -58,11 +58,8 @@ impl Body for ProfileChanges {
     operation_id = "updateMe",
     tag = "account",
     summary = "Change one's own profile",
-    description = "Takes a JSON merge patch (RFC 7396), as `application/json` or `application/merge-patch+json`.",
-    request_body(content(
-        (UpdateMeRequest = "application/json", example = json!({"locale": "ko", "metadata": {"theme": "dark"}})),
-        (UpdateMeRequest = "application/merge-patch+json"),
-    )),
+    description = "Takes a JSON merge patch (RFC 7396), as `application/json`; `application/merge-patch+json` is taken too.",
+    request_body(content = UpdateMeRequest, example = json!({"locale": "ko", "metadata": {"theme": "dark"}})),
     responses((status = 200, description = "The account as it is now.", body = Profile)),
     security(("bearer" = [])),
     extensions(("x-error-codes" = json!(["username_taken"])))

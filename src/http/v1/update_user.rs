@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::account::Account;
 use super::user_id::UserIdInPath;
-use crate::domain::{Fault, Locale, Username};
+use crate::domain::{Fault, Length, Locale, Username};
 use crate::flows::AccountChanges;
 use crate::http::bearer::Bearer;
 use crate::http::blocking::State;
@@ -46,7 +46,7 @@ impl Body for AccountChanges {
                 match text.chars().count() {
                     0..=MAX_REASON if !text.contains('\0') => Ok(text.to_owned()),
                     0..=MAX_REASON => Err(Fault::InvalidFormat),
-                    _ => Err(Fault::TooLong),
+                    _ => Err(Fault::TooLong(Length::Characters(MAX_REASON))),
                 }
             }),
             is_staff: fields.flag("is_staff"),

@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::token_pair::{TokenPair, Transport};
-use crate::domain::{Fault, PlainPassword, PlainToken};
+use crate::domain::{PlainPassword, PlainToken, parse_code};
 use crate::flows::{Flows, Opening, Proof};
 use crate::http::blocking::State;
 use crate::http::body::{Body, Fields, Json};
@@ -13,6 +13,7 @@ use crate::http::client::Client;
 use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::pace;
+use crate::http::schema::MailCode;
 
 /// The digits of the mail, from the browser that registered.
 #[derive(ToSchema)]
@@ -22,8 +23,8 @@ pub struct CodeProof {
     /// From the answer to `register`.
     #[schema(example = "hpg_0J4mC8bV2nX6zL1kS9dF3gH7jQ5wE0rT4yU8iO2pA6s")]
     registration_token: String,
-    /// Six digits.
-    #[schema(example = "123456")]
+    /// From the mail.
+    #[schema(value_type = MailCode)]
     code: String,
     /// Put the refresh token into a cookie, for browsers.
     #[schema(example = false)]
@@ -101,7 +102,7 @@ fn read_proof(fields: &mut Fields) -> Option<Proof> {
     let any = |text: &str| Ok(PlainToken::presented(text));
     if !fields.has("token") {
         let registration_token = fields.required("registration_token", any);
-        let code = fields.required("code", read_code);
+        let code = fields.required("code", parse_code);
         return Some(Proof::Code { registration_token: registration_token?, code: code? });
     }
     let token = fields.required("token", any);
@@ -114,11 +115,6 @@ fn read_proof(fields: &mut Fields) -> Option<Proof> {
         Some(registration_token) => Proof::LinkInSameBrowser { token, registration_token },
         None => Proof::Link { token },
     })
-}
-
-/// People type codes with spaces in between.
-pub fn read_code(text: &str) -> Result<PlainToken, Fault> {
-    Ok(PlainToken::presented(text.split_whitespace().collect::<String>()))
 }
 
 /// The address is proven and the person logged in.

@@ -43,7 +43,11 @@ impl Siege {
         let revocations = Revocations::new(lifetime, Duration::from_secs(60));
         revocations.sync(&[], now);
         let ring = ring.with_shared(shared);
-        Self { gate: Gate::new(ISSUER.into(), lifetime, ring, revocations), keys, stored }
+        Self {
+            gate: Gate::new(ISSUER.into(), "hallpass".into(), lifetime, ring, revocations),
+            keys,
+            stored,
+        }
     }
 
     fn key(&self, algorithm: SigningAlgorithm) -> &SigningKey {

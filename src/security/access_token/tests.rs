@@ -20,7 +20,7 @@ fn gate(algorithm: SigningAlgorithm) -> Gate {
     let lifetime = Duration::from_secs(300);
     let revocations = Revocations::new(lifetime, Duration::from_secs(60));
     revocations.sync(&[], at(NOW));
-    Gate::new(ISSUER.into(), lifetime, keys, revocations)
+    Gate::new(ISSUER.into(), "hallpass".into(), lifetime, keys, revocations)
 }
 
 fn at(seconds: i64) -> UtcTime {
@@ -54,6 +54,24 @@ fn every_algorithm_signs_what_it_believes() {
         let signed = gate.sign(&serde_json::from_value(claims()).unwrap(), at(NOW)).unwrap();
         assert_eq!(gate.check(&signed, at(NOW)).unwrap().sub, "7", "{algorithm:?}");
         assert_eq!(gate.public_keys(at(NOW)).is_empty(), algorithm == SigningAlgorithm::Hs256);
+    }
+}
+
+#[test]
+fn a_token_names_its_client_and_one_of_the_version_before_need_not() {
+    let gate = gate(SigningAlgorithm::Es256);
+    let client_of =
+        |claims: &Value| gate.check(&token(&gate, claims), at(NOW)).map(|claims| claims.client_id);
+    assert_eq!(client_of(&claims()).unwrap(), "hallpass");
+    let with = |client_id: Value| {
+        let mut claims = claims();
+        claims["client_id"] = client_id;
+        client_of(&claims)
+    };
+    // Another instance may have another setting for a while.
+    assert_eq!(with("spa".into()).unwrap(), "spa");
+    for wrong in [json!(null), json!(7), json!(["hallpass"]), json!({}), json!(true)] {
+        assert_eq!(with(wrong.clone()).unwrap_err(), Refusal::Invalid, "{wrong}");
     }
 }
 

@@ -10,7 +10,7 @@ fn now() -> UtcTime {
 }
 
 fn tokens() -> DjangoTokens {
-    DjangoTokens::new(b"the secret of the site")
+    DjangoTokens::new(b"the secret of the site", DjangoLifetimes::default())
 }
 
 /// `{now-1}` and the like are filled in.
@@ -71,7 +71,7 @@ fn an_issued_token_has_the_claims_of_the_reference() {
     );
     let claims = tokens().check(&token, now()).unwrap();
     assert_eq!(claims.username().as_deref(), Some("김 \"x\""));
-    assert_eq!(claims.origin(now()), Ok(Origin::of(&user(), now())));
+    assert_eq!(tokens().origin(&claims, now()), Ok(Origin::of(&user(), now())));
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn the_form_is_checked_strictly() {
     ] {
         assert_eq!(tokens().check(&bad, now()), Err(Refusal::Undecodable), "{bad}");
     }
-    let other_key = DjangoTokens::new(b"another secret");
+    let other_key = DjangoTokens::new(b"another secret", DjangoLifetimes::default());
     assert_eq!(other_key.check(&good, now()), Err(Refusal::Undecodable));
 }
 
@@ -233,14 +233,14 @@ fn a_refresh_needs_a_log_in_within_a_week() {
         (r#""orig_iat":1e30"#, Some(Undecodable)),
     ] {
         let claims = check(HEADER, &format!(r#"{{"exp":{{now+60}},{claim}}}"#)).unwrap();
-        assert_eq!(claims.origin(now()).err(), outcome, "{claim}");
+        assert_eq!(tokens().origin(&claims, now()).err(), outcome, "{claim}");
     }
 }
 
 #[test]
 fn the_moment_of_the_log_in_is_copied_unchanged() {
     let claims = check(HEADER, r#"{"username":"a","exp":{now+60},"orig_iat":{now-1}.25}"#).unwrap();
-    let again = tokens().issue(&user(), &claims.origin(now()).unwrap(), now());
+    let again = tokens().issue(&user(), &tokens().origin(&claims, now()).unwrap(), now());
     let claims = tokens().check(&again, now()).unwrap();
     assert_eq!(claims.0["orig_iat"].to_string(), format!("{}.25", NOW - 1));
 }

@@ -6,6 +6,7 @@ use std::sync::{LazyLock, Mutex};
 
 use boon::{Compiler, SchemaIndex, Schemas};
 use hallpass::http::code::Code;
+use hallpass::http::v1::forward_auth;
 use serde_json::Value;
 
 use super::Answer;
@@ -32,9 +33,13 @@ pub fn check(method: &str, path: &str, answer: &Answer) {
     let Some((trimmed, operations)) = find_path(trimmed) else {
         return check_undocumented(&place, trimmed, answer);
     };
-    let method_in_document = if method == "HEAD" { "get" } else { &method.to_lowercase() };
+    let is_get = method == "HEAD" || forward_auth::is_asked_at(trimmed);
+    let method_in_document = if is_get { "get" } else { &method.to_lowercase() };
     match operations.get(method_in_document) {
-        Some(operation) => check_operation(&place, method, trimmed, operation, answer),
+        Some(operation) => {
+            let method = if is_get && method != "HEAD" { "GET" } else { method };
+            check_operation(&place, method, trimmed, operation, answer);
+        }
         None => assert_eq!((answer.status, answer.code().as_str()), not_allowed(method), "{place}"),
     }
 }
@@ -42,6 +47,9 @@ pub fn check(method: &str, path: &str, answer: &Answer) {
 /// A preflight (Fetch standard, section 3.3.4) is answered before there is a route, so the document does
 /// not have it.
 pub fn check_preflight(path: &str, answer: &Answer) {
+    if forward_auth::is_asked_at(path.split('?').next().unwrap_or_default()) {
+        return check("OPTIONS", path, answer);
+    }
     let place = format!("preflight of {path}: {}", answer.shown());
     check_headers(&place, answer);
     match answer.status {
@@ -58,6 +66,7 @@ pub fn check_preflight(path: &str, answer: &Answer) {
 
 /// The path of the document that `path` fits, parameters and all.
 fn find_path(path: &str) -> Option<(&'static str, &'static Value)> {
+    let path = if forward_auth::is_asked_at(path) { forward_auth::PATH } else { path };
     let fits = |pattern: &str| {
         let (mut wanted, mut given) = (pattern.split('/'), path.split('/'));
         loop {
@@ -88,6 +97,15 @@ fn check_headers(place: &str, answer: &Answer) {
         answer.header("www-authenticate").is_some(),
         "{place}"
     );
+    // RFC 6750 section 3.1: an error code only where an access token was sent.
+    if let Some(challenge) = answer.header("www-authenticate")
+        && !answer.body.is_empty()
+    {
+        let is_about_access_token = answer.code().starts_with("token_");
+        let expected =
+            if is_about_access_token { "Bearer error=\"invalid_token\"" } else { "Bearer" };
+        assert_eq!(challenge, expected, "{place}");
+    }
     assert_eq!(
         [429, 503].contains(&answer.status) && !is_page(answer),
         answer.header("retry-after").is_some(),
