@@ -166,6 +166,7 @@ on_both! {
         for (round, count) in [1, 7, 30].into_iter().enumerate() {
             world.advance(SECOND * 3600);
             let access = app.log_in(MINA, PASSWORD).is(200).tokens().access;
+            app.me(&access).is(200);
             app.ask_reset(MINA).is(202);
             let link = world.link_about(MINA, RESET, round + 1);
             for _ in 0..count {
