@@ -62,6 +62,7 @@ mod store;
 mod superusers;
 mod surface;
 mod thief_races;
+mod transport;
 mod typed_input;
 mod undo;
 mod wire;
