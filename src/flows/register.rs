@@ -169,7 +169,13 @@ fn make_account(
     now: UtcTime,
 ) -> Result<User> {
     refuse_taken_username(conn, &registration)?;
-    let new = new_user(&registration, registration.username.clone(), false);
+    let mut new = new_user(&registration, registration.username.clone(), false);
+    let is_address_free = users::find_id_by_email(conn, &registration.email)?.is_none();
+    let is_named_so = |conn| users::find_id_by_username(conn, new.username.as_str());
+    // The account that has the address as its user name gives way once the address is verified, not before.
+    if with_mail && new.chose_no_name() && is_address_free && is_named_so(conn)?.is_some() {
+        new.username = Username::known(&format!("user-{}", registration.id.as_str()));
+    }
     let user = insert_account(conn, &new, now)?;
     if with_mail {
         registration.user_id = Some(user.id);

@@ -10,6 +10,7 @@ use super::disavow::free_address;
 use super::log_in::{AMR_PASSWORD, remember_device};
 use super::reauthenticate::lock_active;
 use super::register::new_user;
+use super::release_username::release_username;
 use super::tokens::{FirstToken, open_session};
 use super::{Error, Flows, LoggedIn, Policy, Result, VerifyEmailProof};
 use crate::domain::token::Secrets;
@@ -237,8 +238,10 @@ fn prove(
     };
     if registrations::consume_proof(conn, &registration.id, now)? {
         if account.is_none() || registration.changes_email {
-            free_address(conn, &registration.email, now)?;
+            free_address(conn, policy, &registration.email, now)?;
         }
+        let verifies = registration.user_id;
+        release_username(conn, policy, &registration.email, verifies, now)?;
         let user = match &account {
             Some(user) if registration.changes_email => {
                 take_address(conn, policy, user, &registration.email, now)?

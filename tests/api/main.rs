@@ -18,6 +18,7 @@ mod support;
 mod access;
 mod account_pages;
 mod account_races;
+mod address_names;
 mod admin_lists;
 mod admin_races;
 mod administration;
