@@ -83,6 +83,8 @@ fn shown(report: &ImportReport, choices: ImportChoices) -> String {
     line("collide", report.conflicts.len(), &[]);
     let without = &report.without_shared_email;
     line("without the address that another has too", without.len(), without);
+    let foreign = &report.address_as_username;
+    line("with another e-mail address than their own as user name", foreign.len(), foreign);
     line("further addresses, left behind", report.further_emails, &[]);
     line("without a password", report.without_password, &[]);
     let unknown = &report.unknown_hashes;

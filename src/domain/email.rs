@@ -63,6 +63,11 @@ impl Email {
         &self.normalised
     }
 
+    /// Returns the normalised part after the `@`.
+    pub fn domain(&self) -> &str {
+        self.normalised.rsplit_once('@').map_or("", |(_, domain)| domain)
+    }
+
     /// The normalised part before the `@`.
     pub fn local_part(&self) -> &str {
         self.normalised.rsplit_once('@').map_or("", |(local, _)| local)

@@ -33,7 +33,7 @@ pub use metadata::Metadata;
 pub use one_time::{OneTimeToken, Purpose};
 pub use password::{PasswordHash, PasswordPolicy, PlainPassword};
 pub use registration::Registration;
-pub use session::{EndReason, EndedSession, RefreshState, RefreshToken, Session};
+pub use session::{EndReason, EndedSession, RefreshState, RefreshToken, Session, Transport};
 pub use time::UtcTime;
 pub use token::{PlainToken, TokenHash};
 pub use user::{EmailChange, User};

@@ -25,6 +25,40 @@ pub struct Session {
     pub ended_at: Option<UtcTime>,
     /// Why; `None` where it was not, or a newer version knows why.
     pub end_reason: Option<EndReason>,
+    /// How its refresh tokens travel; `None` until the first refresh of a session that an earlier version
+    /// opened.
+    pub transport: Option<Transport>,
+}
+
+impl Session {
+    /// Returns whether a refresh token of this session may come by `transport`.
+    pub fn accepts(&self, transport: Transport) -> bool {
+        self.transport.is_none_or(|bound| bound == transport)
+    }
+}
+
+/// How a client and the service hand refresh tokens to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// In the JSON body.
+    Body,
+    /// In a cookie that scripts cannot read.
+    Cookie,
+}
+
+impl Transport {
+    /// Returns the name, as stored.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Body => "body",
+            Self::Cookie => "cookie",
+        }
+    }
+
+    /// Returns the transport of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Body, Self::Cookie].into_iter().find(|transport| transport.name() == name)
+    }
 }
 
 /// Why a session was ended before its time.
@@ -177,6 +211,7 @@ mod tests {
             expires_at: at(1000),
             ended_at,
             end_reason: None,
+            transport: None,
         }
     }
 

@@ -33,8 +33,8 @@ pub struct User {
     pub metadata: Metadata,
     /// Why staff switched it off.
     pub disabled_reason: Option<String>,
-    /// Tokens of the Django face from log-ins before this count no longer. They are in no table, and name
-    /// the account by a name that may have been somebody else's.
+    /// The generation of the account's Django tokens: the time of their last revocation, strictly
+    /// increasing. A token of another generation is refused.
     pub tokens_from: UtcTime,
 }
 

@@ -60,6 +60,15 @@ impl Username {
         Self::known(email.as_str())
     }
 
+    /// Returns the user names that a log-in takes for `email`: the address, and the address with its
+    /// internationalised domain in letters instead of A-labels.
+    pub fn spellings_of(email: &Email) -> Vec<Self> {
+        let ascii = Self::known(email.normalised());
+        let (domain, _) = idna::domain_to_unicode(email.domain());
+        let letters = Self::known(&format!("{}@{domain}", email.local_part()));
+        if letters.normalised == ascii.normalised { vec![ascii] } else { vec![ascii, letters] }
+    }
+
     /// Reads a name that may contain `@`: an address as name, or one that staff gave.
     pub fn parse_any(text: &str) -> Result<Self, Fault> {
         let text: String = text.nfc().collect();

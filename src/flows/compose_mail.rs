@@ -14,7 +14,7 @@ use crate::domain::{
     Email, Language, OneTimeId, OneTimeToken, PlainToken, Registration, RegistrationId, TokenHash,
     User, UtcTime,
 };
-use crate::mail::messages::{Message, ResetLink};
+use crate::mail::messages::{Message, TimedLink};
 use crate::store::outbox::{self, MailKind, QueuedMail};
 use crate::store::{Conn, one_time_tokens, registrations, users};
 
@@ -52,6 +52,7 @@ impl Flows {
             | MailKind::PasswordChanged
             | MailKind::EmailChangeRequested
             | MailKind::EmailChanged
+            | MailKind::UsernameChanged
             | MailKind::RefreshTokenReused => self.compose_with_token(order, now),
         }
     }
@@ -73,7 +74,7 @@ impl Flows {
             Due::AlreadyRegistered(owner, reset) => Letter {
                 language: owner.locale.language(),
                 message: Message::AlreadyRegistered {
-                    reset: reset.map(|reset| ResetLink {
+                    reset: reset.map(|reset| TimedLink {
                         link: link(&self.policy.links.password_reset, &secrets.token),
                         lifetime: lifetime(reset.expires_at, now),
                     }),
@@ -142,7 +143,10 @@ impl Flows {
         now: UtcTime,
     ) -> Option<Message> {
         let (at, detail) = (order.created_at, stored.detail);
-        let not_me = link(&self.policy.links.not_me, token);
+        let not_me = TimedLink {
+            link: link(&self.policy.links.not_me, token),
+            lifetime: lifetime(stored.expires_at, now),
+        };
         Some(match order.kind {
             MailKind::Invitation => Message::Invitation {
                 link: link(&self.policy.links.password_reset, token),
@@ -154,9 +158,12 @@ impl Flows {
                 Message::EmailChangeRequested { at, new_email: detail, not_me }
             }
             MailKind::EmailChanged => Message::EmailChanged { at, new_email: detail, not_me },
-            MailKind::RefreshTokenReused => {
-                Message::RefreshTokenReused { at, not_me: Some(not_me) }
+            MailKind::UsernameChanged => {
+                let (old, new) = detail.split_once(' ')?;
+                let (old_username, new_username) = (old.to_owned(), new.to_owned());
+                Message::UsernameChanged { at, old_username, new_username, not_me }
             }
+            MailKind::RefreshTokenReused => Message::RefreshTokenReused { at, not_me },
             MailKind::Registration | MailKind::RegistrationAgain | MailKind::PasswordReset => {
                 return None;
             }

@@ -4,7 +4,8 @@
 use super::audit::record_changes;
 use super::change_password::forget_pending;
 use super::reauthenticate::lock_active;
-use super::{Error, Flows, Result};
+use super::release_username::release_username;
+use super::{Error, Flows, Policy, Result};
 use crate::domain::{
     Device, Email, EndReason, EventKind, OneTimeToken, PlainToken, Purpose, Scene, SessionId,
     TokenHash, User, UserId, UtcTime,
@@ -16,7 +17,9 @@ impl Flows {
     /// Does what the link says, once. Opened again, it is answered as the first time.
     pub fn disavow(&self, token: &PlainToken, device: &Device) -> Result<()> {
         let (link, device, now) = (token.hash(), device.clone(), self.now());
-        let Some((id, ended)) = self.db.write(move |conn| undo(conn, &link, &device, now))? else {
+        let policy = self.policy.clone();
+        let undone = self.db.write(move |conn| undo(conn, &policy, &link, &device, now))?;
+        let Some((id, ended)) = undone else {
             return Ok(());
         };
         self.note_ended(id, ended, EndReason::Disavowed, now);
@@ -28,6 +31,7 @@ impl Flows {
 
 fn undo(
     conn: &mut Conn,
+    policy: &Policy,
     link: &TokenHash,
     device: &Device,
     now: UtcTime,
@@ -47,7 +51,7 @@ fn undo(
     forget_pending(conn, &user)?;
     known_devices::forget_all(conn, user.id)?;
     let before = user.clone();
-    let user = bring_back(conn, user, &token, now)?;
+    let user = bring_back(conn, policy, user, &token, now)?;
     record_changes(conn, &scene, &before, &user)?;
     if let Some(email) = user.email.as_ref().filter(|email| email.is_reachable()) {
         let kind = MailKind::PasswordReset;
@@ -70,11 +74,16 @@ pub(super) fn undo_of_unproven(
 
 /// Takes an address that somebody else is about to prove from an account that has it without proof. That one
 /// gets back what it had.
-pub(super) fn free_address(conn: &mut Conn, email: &Email, now: UtcTime) -> Result<()> {
+pub(super) fn free_address(
+    conn: &mut Conn,
+    policy: &Policy,
+    email: &Email,
+    now: UtcTime,
+) -> Result<()> {
     let Some(holder) = users::find_by_email(conn, email)? else { return Ok(()) };
     let Some(holder) = lock_active(conn, holder.id)? else { return Ok(()) };
     let Some(undo) = undo_of_unproven(conn, &holder, now)? else { return Ok(()) };
-    let after = bring_back(conn, holder.clone(), &undo, now)?;
+    let after = bring_back(conn, policy, holder.clone(), &undo, now)?;
     record_changes(conn, &Scene::of(holder.id, now), &holder, &after)?;
     Ok(())
 }
@@ -82,12 +91,19 @@ pub(super) fn free_address(conn: &mut Conn, email: &Email, now: UtcTime) -> Resu
 /// Gives the account back the address that the notice went to, if it was about a change. Whoever
 /// holds a later address could undo this with the notices that went there: they count no longer. The
 /// earlier ones stay, or a thief would get rid of the owner's by a notice of their own.
-fn bring_back(conn: &mut Conn, user: User, token: &OneTimeToken, now: UtcTime) -> Result<User> {
+fn bring_back(
+    conn: &mut Conn,
+    policy: &Policy,
+    user: User,
+    token: &OneTimeToken,
+    now: UtcTime,
+) -> Result<User> {
     let Some(old) = &token.email else { return Ok(user) };
     one_time_tokens::delete_newer_disavowals(conn, token)?;
     if user.email.as_ref().map(Email::normalised) == Some(old.normalised()) {
         return Ok(user);
     }
+    release_username(conn, policy, old, Some(user.id), now)?;
     match users::change_email(conn, &user, old, now) {
         Ok(back) => {
             if let Some(left) = &user.email {

@@ -111,7 +111,7 @@ impl Flows {
         let (user, ()) = self.attempt(username, entrance, find, open)?;
         tracing::info!(user_id = user.id.0, "logged in on the Django face");
         let now = self.now();
-        Ok(self.django_tokens.issue(&user, &Origin::of(&user, now), now))
+        Ok(self.django_tokens.issue(&user, &Origin::at(now), now))
     }
 
     /// The active account of that name and password, for a single request.
@@ -152,8 +152,8 @@ impl Flows {
         if !user.is_active {
             return Err(DjangoTokenError::AccountDisabled);
         }
-        // Its sessions were ended, or the name was somebody else's.
-        if self.django_tokens.is_from_before(&claims, user.tokens_from) {
+        // Its tokens were revoked, or the name belonged to another account.
+        if !self.django_tokens.belongs_to(&claims, &user) {
             return Err(DjangoTokenError::Expired);
         }
         Ok((claims, user))

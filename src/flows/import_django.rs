@@ -33,6 +33,8 @@ pub struct ImportReport {
     pub conflicts: Vec<Conflict>,
     /// Accounts that come without their address, since another has it too.
     pub without_shared_email: Vec<UserId>,
+    /// Accounts whose user name is an e-mail address other than their own.
+    pub address_as_username: Vec<UserId>,
     /// Addresses beyond the first of an account, which stay behind.
     pub further_emails: usize,
     /// Accounts without a password, as their mark says.
@@ -117,6 +119,7 @@ fn report(plan: Plan, choices: ImportChoices) -> (ImportReport, Vec<User>) {
         imported: if stopped { 0 } else { plan.new.len() },
         already_here: plan.already_here,
         without_shared_email: plan.without_shared_email,
+        address_as_username: plan.address_as_username,
         further_emails: plan.further_emails,
         without_password: plan.new.iter().filter(|user| has_none(user)).count(),
         unknown_hashes: plan.new.iter().filter(is_unknown).map(|user| user.id).collect(),

@@ -2,9 +2,11 @@
 
 use super::limits::one_spelling;
 use super::notices::{Notice, order_notice};
-use super::tokens::{OpenedSession, open_session};
+use super::tokens::{FirstToken, OpenedSession, open_session};
 use super::{Entrance, Error, Flows, Policy, Result, TokenPair};
-use crate::domain::{Device, Email, PlainPassword, PlainToken, TokenHash, User, UserId, UtcTime};
+use crate::domain::{
+    Device, Email, PlainPassword, PlainToken, TokenHash, Transport, User, UserId, UtcTime,
+};
 use crate::store::outbox::MailKind;
 use crate::store::{self, Conn, known_devices, sessions, stand_ins, users};
 
@@ -34,9 +36,10 @@ impl Flows {
         name: &str,
         password: &PlainPassword,
         entrance: &Entrance,
+        transport: Transport,
     ) -> Result<LoggedIn> {
         let find = |conn: &mut Conn| find_by_login(conn, name);
-        self.attempt(name, entrance, find, || self.open_door(name, password, entrance))
+        self.attempt(name, entrance, find, || self.open_door(name, password, entrance, transport))
     }
 
     fn open_door(
@@ -44,6 +47,7 @@ impl Flows {
         name: &str,
         password: &PlainPassword,
         entrance: &Entrance,
+        transport: Transport,
     ) -> Result<LoggedIn> {
         let refresh_token = PlainToken::random(PlainToken::REFRESH_PREFIX);
         let new_token = PlainToken::random(PlainToken::DEVICE_PREFIX);
@@ -52,7 +56,7 @@ impl Flows {
             device: entrance.device.clone(),
             device_token: entrance.device_token.as_ref().map(PlainToken::hash),
             new_device_token: new_token.hash(),
-            refresh_token: refresh_token.hash(),
+            first_token: FirstToken { hash: refresh_token.hash(), transport },
             now: self.now(),
         };
         let now = arrival.now;
@@ -160,7 +164,7 @@ struct Arrival {
     device: Device,
     device_token: Option<TokenHash>,
     new_device_token: TokenHash,
-    refresh_token: TokenHash,
+    first_token: FirstToken,
     now: UtcTime,
 }
 
@@ -181,7 +185,7 @@ impl Arrival {
         }
         let device_token = own.unwrap_or(&self.new_device_token);
         remember_device(conn, user, device_token, *now)?;
-        let token = &self.refresh_token;
+        let token = &self.first_token;
         let opened = open_session(conn, policy, user, AMR_PASSWORD, device, token, *now)?;
         Ok((opened, own.is_some()))
     }

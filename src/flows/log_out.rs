@@ -1,16 +1,18 @@
 //! Ending the session of a refresh token (RFC 7009: an unknown token is no error).
 
 use super::{Error, Flows, Result};
-use crate::domain::{Device, EndReason, EventKind, PlainToken, Scene};
+use crate::domain::{Device, EndReason, EventKind, PlainToken, Scene, Transport};
 use crate::store::{events, sessions};
 
 impl Flows {
     /// Ends the session that `token` belongs to, if there is one. A token that was replaced
     /// already still names its session.
-    pub fn log_out(&self, token: &PlainToken, device: &Device) -> Result<()> {
+    /// A token that comes by another `transport` than it was issued by is unknown.
+    pub fn log_out(&self, token: &PlainToken, transport: Transport, device: &Device) -> Result<()> {
         let (hash, device, now) = (token.hash(), device.clone(), self.now());
         let ended = self.db.write(move |conn| {
-            let Some((_, session)) = sessions::find_refresh_token(conn, &hash)? else {
+            let found = sessions::find_refresh_token(conn, &hash)?;
+            let Some((_, session)) = found.filter(|(_, session)| session.accepts(transport)) else {
                 return Ok(None);
             };
             let ended = sessions::end_session(conn, &session.id, EndReason::LoggedOut, now)?;

@@ -24,6 +24,7 @@ mod profile;
 mod reauthenticate;
 mod refresh;
 mod register;
+mod release_username;
 mod resend;
 mod reset_password;
 mod revocations;

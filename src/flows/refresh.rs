@@ -10,7 +10,7 @@ use super::tokens::refresh_expiry;
 use super::{Error, Flows, Policy, Result, TokenPair};
 use crate::domain::{
     Counted, Counter, Device, EndReason, EventKind, PlainToken, RefreshState, Scene, Session,
-    TokenHash, User, UtcTime,
+    TokenHash, Transport, User, UtcTime,
 };
 use crate::store::outbox::MailKind;
 use crate::store::{Conn, events, sessions, users};
@@ -25,17 +25,26 @@ enum Outcome {
 
 impl Flows {
     /// The next pair, or the same next pair again.
-    pub fn refresh(&self, presented: &PlainToken, device: &Device) -> Result<TokenPair> {
+    ///
+    /// # Errors
+    /// A token that comes by another `transport` than it was issued by is unknown, and stays as it is.
+    pub fn refresh(
+        &self,
+        presented: &PlainToken,
+        transport: Transport,
+        device: &Device,
+    ) -> Result<TokenPair> {
         let now = self.now();
         let successor = self.secrets.refresh_successor(presented);
-        let (hash, next, policy) = (presented.hash(), successor.hash(), self.policy.clone());
+        let (next, policy) = (successor.hash(), self.policy.clone());
+        let presented = Presented { hash: presented.hash(), transport };
         let network = Counter::new(Counted::RefreshesOfNetwork, &device.network);
         let (secrets, device) = (self.secrets.clone(), device.clone());
         let outcome = self.db.write(move |conn| {
             if let Some(bounds) = &policy.limits {
                 reserve(conn, &secrets, bounds, vec![network], now)?;
             }
-            exchange(conn, &policy, &hash, &next, &device, now)
+            exchange(conn, &policy, &presented, &next, &device, now)
         })?;
         match outcome {
             Outcome::Granted(user, session, expires_at) => {
@@ -58,24 +67,32 @@ impl Flows {
     }
 }
 
+/// A refresh token as it came in.
+struct Presented {
+    hash: TokenHash,
+    transport: Transport,
+}
+
 fn exchange(
     conn: &mut Conn,
     policy: &Policy,
-    presented: &TokenHash,
+    presented: &Presented,
     successor: &TokenHash,
     device: &Device,
     now: UtcTime,
 ) -> Result<Outcome> {
-    if let Some(session) = sessions::consume_refresh_token(conn, presented, now)? {
+    let Presented { hash, transport } = presented;
+    if let Some(session) = sessions::consume_refresh_token(conn, hash, *transport, now)? {
         let expires_at = refresh_expiry(policy, &session, now);
         sessions::insert_refresh_token(conn, successor, &session.id, expires_at)?;
         // Somebody may have logged out since the token was looked at.
-        if !sessions::touch_session(conn, &session.id, now)? {
+        if !sessions::touch_session(conn, &session.id, *transport, now)? {
             return Err(Error::RefreshTokenRevoked);
         }
         return granted(conn, session, expires_at);
     }
-    let Some((token, session)) = sessions::find_refresh_token(conn, presented)? else {
+    let found = sessions::find_refresh_token(conn, hash)?;
+    let Some((token, session)) = found.filter(|(_, session)| session.accepts(*transport)) else {
         return Ok(Outcome::Refused(Error::RefreshTokenUnknown, None));
     };
     let next = sessions::find_refresh_token(conn, successor)?.map(|(token, _)| token);

@@ -5,11 +5,11 @@
 use std::time::Duration;
 
 use super::log_in::{AMR_PASSWORD, remember_device};
-use super::tokens::open_session;
+use super::tokens::{FirstToken, open_session};
 use super::{EmailVerification, Error, Flows, LoggedIn, Result};
 use crate::domain::{
     Device, Email, EventKind, Locale, PlainPassword, PlainToken, Registration, RegistrationId,
-    Scene, User, Username, UtcTime,
+    Scene, Transport, User, Username, UtcTime,
 };
 use crate::store::outbox::{self, MailKind};
 use crate::store::users::NewUser;
@@ -28,6 +28,8 @@ pub struct RegisterRequest {
     pub locale: Locale,
     /// Where they typed it.
     pub device: Device,
+    /// How the refresh token of a session opened at once travels.
+    pub transport: Transport,
 }
 
 /// The proof of an address that is waited for.
@@ -64,7 +66,7 @@ impl Flows {
     fn keep_or_admit(&self, request: RegisterRequest) -> Result<Registered> {
         self.refuse_breached("password", &request.password)?;
         let password_hash = self.hasher.hash(&request.password)?;
-        let (now, device) = (self.now(), request.device);
+        let (now, device, transport) = (self.now(), request.device, request.transport);
         let registration_token = PlainToken::random(PlainToken::REGISTRATION_PREFIX);
         let registration = Registration {
             id: RegistrationId::new(now),
@@ -89,12 +91,12 @@ impl Flows {
                 Ok(Registered::VerificationSent(waiting))
             }
             EmailVerification::Optional => {
-                let log_in = self.log_in_at_once(registration, true, device, now)?;
+                let log_in = self.log_in_at_once(registration, true, device, transport, now)?;
                 self.mail_ordered.notify_one();
                 Ok(Registered::LoggedIn { log_in, registration_token: Some(registration_token) })
             }
             EmailVerification::None => {
-                let log_in = self.log_in_at_once(registration, false, device, now)?;
+                let log_in = self.log_in_at_once(registration, false, device, transport, now)?;
                 Ok(Registered::LoggedIn { log_in, registration_token: None })
             }
         }
@@ -113,18 +115,20 @@ impl Flows {
         registration: Registration,
         with_mail: bool,
         device: Device,
+        transport: Transport,
         now: UtcTime,
     ) -> Result<LoggedIn> {
         let refresh_token = PlainToken::random(PlainToken::REFRESH_PREFIX);
         let device_token = PlainToken::random(PlainToken::DEVICE_PREFIX);
-        let (hash, policy) = (refresh_token.hash(), self.policy.clone());
+        let first = FirstToken { hash: refresh_token.hash(), transport };
+        let policy = self.policy.clone();
         let device_hash = device_token.hash();
         let (user, opened) = self.db.write(move |conn| {
             let user = make_account(conn, registration, with_mail, now)?;
             let scene = Scene::of(user.id, now).on(&device);
             events::record(conn, &scene, EventKind::Registered, "")?;
             remember_device(conn, &user, &device_hash, now)?;
-            let opened = open_session(conn, &policy, &user, AMR_PASSWORD, &device, &hash, now)?;
+            let opened = open_session(conn, &policy, &user, AMR_PASSWORD, &device, &first, now)?;
             Ok::<_, Error>((user, opened))
         })?;
         tracing::info!(user_id = user.id.0, "registered");
@@ -165,7 +169,13 @@ fn make_account(
     now: UtcTime,
 ) -> Result<User> {
     refuse_taken_username(conn, &registration)?;
-    let new = new_user(&registration, registration.username.clone(), false);
+    let mut new = new_user(&registration, registration.username.clone(), false);
+    let is_address_free = users::find_id_by_email(conn, &registration.email)?.is_none();
+    let is_named_so = |conn| users::find_id_by_username(conn, new.username.as_str());
+    // The account that has the address as its user name gives way once the address is verified, not before.
+    if with_mail && new.chose_no_name() && is_address_free && is_named_so(conn)?.is_some() {
+        new.username = Username::known(&format!("user-{}", registration.id.as_str()));
+    }
     let user = insert_account(conn, &new, now)?;
     if with_mail {
         registration.user_id = Some(user.id);

@@ -3,6 +3,7 @@
 
 use super::change_password::replace;
 use super::limits::{forgive_owner, reserve};
+use super::release_username::release_username;
 use super::{Error, Flows, Result};
 use crate::domain::token::Secrets;
 use crate::domain::{
@@ -86,6 +87,7 @@ impl Flows {
             let ended = replace(conn, &policy, &user, &hash, None, EndReason::PasswordReset, now)?;
             // What came with a mail to the address proves it.
             if let Some(email) = &user.email {
+                release_username(conn, &policy, email, Some(user.id), now)?;
                 users::mark_email_verified(conn, user.id, email, now)?;
                 if !user.email_verified {
                     events::record(conn, &scene, EventKind::AddressProven, "")?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Flows, Policy, Result};
 use crate::domain::{
     Device, EndReason, EndedSession, EventKind, PlainToken, Scene, Session, SessionId, TokenHash,
-    TokenId, User, UserId, UtcTime,
+    TokenId, Transport, User, UserId, UtcTime,
 };
 use crate::security::access_token::Claims;
 use crate::store::{self, Conn, events, sessions};
@@ -31,6 +31,13 @@ pub(super) struct OpenedSession {
     pub(super) ended: Vec<SessionId>,
 }
 
+/// The first refresh token of a session, and how it and its successors travel.
+#[derive(Clone)]
+pub(super) struct FirstToken {
+    pub(super) hash: TokenHash,
+    pub(super) transport: Transport,
+}
+
 /// Opens a session for `user`. Beyond the number a person may have, the oldest end.
 pub(super) fn open_session(
     conn: &mut Conn,
@@ -38,7 +45,7 @@ pub(super) fn open_session(
     user: &User,
     amr: &str,
     device: &Device,
-    refresh_token: &TokenHash,
+    first: &FirstToken,
     now: UtcTime,
 ) -> store::Result<OpenedSession> {
     let session = Session {
@@ -51,10 +58,11 @@ pub(super) fn open_session(
         expires_at: now.after(policy.session_lifetime),
         ended_at: None,
         end_reason: None,
+        transport: Some(first.transport),
     };
     sessions::insert_session(conn, &session)?;
     let expires_at = refresh_expiry(policy, &session, now);
-    sessions::insert_refresh_token(conn, refresh_token, &session.id, expires_at)?;
+    sessions::insert_refresh_token(conn, &first.hash, &session.id, expires_at)?;
     let keep = i64::from(policy.sessions_per_user);
     let ended = sessions::end_oldest_sessions(conn, user.id, keep, now)?;
     let scene = Scene::of(user.id, now).on(device);

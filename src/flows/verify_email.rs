@@ -10,12 +10,13 @@ use super::disavow::free_address;
 use super::log_in::{AMR_PASSWORD, remember_device};
 use super::reauthenticate::lock_active;
 use super::register::new_user;
-use super::tokens::open_session;
+use super::release_username::release_username;
+use super::tokens::{FirstToken, open_session};
 use super::{Error, Flows, LoggedIn, Policy, Result, VerifyEmailProof};
 use crate::domain::token::Secrets;
 use crate::domain::{
     Counted, Counter, Device, Email, EndReason, EventKind, PlainPassword, PlainToken, Registration,
-    Scene, Session, SessionId, TokenHash, User, UtcTime,
+    Scene, Session, SessionId, TokenHash, Transport, User, UtcTime,
 };
 use crate::store::registrations::{self, Found};
 use crate::store::{self, Conn, Unique, events, sessions, users};
@@ -57,8 +58,8 @@ pub enum Proof {
 /// Whether the proof also logs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opening {
-    /// Open a session.
-    Session,
+    /// Open a session, whose refresh tokens travel so.
+    Session(Transport),
     /// Only prove the address: the page that asks cannot keep tokens.
     Nothing,
 }
@@ -91,16 +92,17 @@ impl Flows {
         let registration = self.proven_registration(proof, now)?;
         let refresh_token = self.secrets.registration_refresh_token(registration.id.as_str());
         let device_token = self.secrets.registration_device_token(registration.id.as_str());
-        let (hash, device_hash) = (refresh_token.hash(), device_token.hash());
+        let (derived, device_hash) = (refresh_token.hash(), device_token.hash());
         let (policy, email, device) =
             (self.policy.clone(), registration.email.clone(), device.clone());
         let proven = self.db.write(move |conn| {
             let scene = Scene { device: device.clone(), ..Scene::of(None, now) };
             let user = prove(conn, &policy, &registration, scene)?;
             match opening {
-                Opening::Session => {
+                Opening::Session(transport) => {
                     remember_device(conn, &user, &device_hash, now)?;
-                    log_in(conn, &policy, user, amr, &device, &hash, now)
+                    let first = FirstToken { hash: derived, transport };
+                    log_in(conn, &policy, user, amr, &device, first, now)
                 }
                 Opening::Nothing => Ok(Proven { user, log_in: None }),
             }
@@ -236,8 +238,10 @@ fn prove(
     };
     if registrations::consume_proof(conn, &registration.id, now)? {
         if account.is_none() || registration.changes_email {
-            free_address(conn, &registration.email, now)?;
+            free_address(conn, policy, &registration.email, now)?;
         }
+        let verifies = registration.user_id;
+        release_username(conn, policy, &registration.email, verifies, now)?;
         let user = match &account {
             Some(user) if registration.changes_email => {
                 take_address(conn, policy, user, &registration.email, now)?
@@ -285,8 +289,8 @@ fn make_account(conn: &mut Conn, registration: &Registration, now: UtcTime) -> R
     })
 }
 
-/// The session of a proof: the first time a new one; then, as long as nobody has used its refresh
-/// token, the same one; later another. Once that first session was ended, the proof opens no door
+/// Opens the session of a proof: the first time a new one; then, as long as its refresh token is unused and
+/// travels the same way, the same one; later another. Once that first session was ended, the proof opens no door
 /// any more: whoever logs out is out.
 fn log_in(
     conn: &mut Conn,
@@ -294,16 +298,17 @@ fn log_in(
     user: User,
     amr: &str,
     device: &Device,
-    derived: &TokenHash,
+    mut first: FirstToken,
     now: UtcTime,
 ) -> Result<Proven> {
-    let earlier = sessions::find_refresh_token(conn, derived)?;
+    let earlier = sessions::find_refresh_token(conn, &first.hash)?;
     if earlier.as_ref().is_some_and(|(_, session)| session.ended_at.is_some()) {
         return Err(Error::OneTimeTokenInvalid);
     }
     if let Some((token, session)) = &earlier
         && token.used_at.is_none()
         && now < token.expires_at
+        && session.accepts(first.transport)
     {
         let log_in = LogIn {
             session: session.clone(),
@@ -314,8 +319,10 @@ fn log_in(
         return Ok(Proven { user, log_in: Some(log_in) });
     }
     let another = earlier.is_some().then(|| PlainToken::random(PlainToken::REFRESH_PREFIX));
-    let hash = another.as_ref().map_or_else(|| derived.clone(), PlainToken::hash);
-    let opened = open_session(conn, policy, &user, amr, device, &hash, now)?;
+    if let Some(another) = &another {
+        first.hash = another.hash();
+    }
+    let opened = open_session(conn, policy, &user, amr, device, &first, now)?;
     let log_in = LogIn {
         refresh_expires_at: super::tokens::refresh_expiry(policy, &opened.session, now),
         session: opened.session,

@@ -41,7 +41,7 @@ pub enum Message {
     /// Tells the owner of an account that somebody registers with its address, or wants it as new one.
     AlreadyRegistered {
         /// For those who registered because they forgot their password.
-        reset: Option<ResetLink>,
+        reset: Option<TimedLink>,
     },
     /// Lets somebody who forgot the password choose a new one.
     ResetPassword {
@@ -66,14 +66,14 @@ pub enum Message {
         /// What the device says it is; may be empty.
         device: String,
         /// Where to end all sessions.
-        not_me: String,
+        not_me: TimedLink,
     },
     /// Tells that the password was changed or reset.
     PasswordChanged {
         /// When it was.
         at: UtcTime,
         /// Where to end all sessions.
-        not_me: String,
+        not_me: TimedLink,
     },
     /// Tells the old address that somebody asked for a new one.
     EmailChangeRequested {
@@ -82,7 +82,7 @@ pub enum Message {
         /// The address to be.
         new_email: String,
         /// Where to stop the change and end all sessions.
-        not_me: String,
+        not_me: TimedLink,
     },
     /// Tells the old address that it is replaced.
     EmailChanged {
@@ -91,19 +91,30 @@ pub enum Message {
         /// The address of the account from now on.
         new_email: String,
         /// Where to bring the old address back and end all sessions.
-        not_me: String,
+        not_me: TimedLink,
+    },
+    /// Tells that the user name was changed, as it was an address that another user has verified.
+    UsernameChanged {
+        /// When it was.
+        at: UtcTime,
+        /// The user name before.
+        old_username: String,
+        /// The user name from now on.
+        new_username: String,
+        /// Where to end all sessions.
+        not_me: TimedLink,
     },
     /// Tells that a session was ended because a replaced refresh token came again.
     RefreshTokenReused {
         /// When it came.
         at: UtcTime,
         /// Where to end all the other sessions too.
-        not_me: Option<String>,
+        not_me: TimedLink,
     },
 }
 
-/// A way to a new password.
-pub struct ResetLink {
+/// A link that is valid for a time.
+pub struct TimedLink {
     /// Where the link leads, token and all.
     pub link: String,
     /// How long it is valid.
@@ -143,6 +154,7 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "password_changed",
     "email_change_requested",
     "email_changed",
+    "username_changed",
     "refresh_token_reused",
 ];
 
@@ -159,6 +171,7 @@ impl Message {
             Self::PasswordChanged { .. } => "password_changed",
             Self::EmailChangeRequested { .. } => "email_change_requested",
             Self::EmailChanged { .. } => "email_changed",
+            Self::UsernameChanged { .. } => "username_changed",
             Self::RefreshTokenReused { .. } => "refresh_token_reused",
         }
     }
@@ -179,15 +192,29 @@ impl Message {
                 context! { link, lifetime => span(language, *lifetime) }
             }
             Self::NewDevice { at, device, not_me } => {
-                context! { at => minute(*at), device => no_link(device), not_me }
+                context! { at => minute(*at), device => no_link(device), ..not_me.values(language) }
             }
-            Self::PasswordChanged { at, not_me } => context! { at => minute(*at), not_me },
             Self::EmailChangeRequested { at, new_email, not_me }
-            | Self::EmailChanged { at, new_email, not_me } => {
-                context! { at => minute(*at), new_email => mime::one_line(new_email), not_me }
+            | Self::EmailChanged { at, new_email, not_me } => context! {
+                at => minute(*at), new_email => mime::one_line(new_email), ..not_me.values(language)
+            },
+            Self::UsernameChanged { at, old_username, new_username, not_me } => context! {
+                at => minute(*at),
+                old_username => mime::one_line(old_username),
+                new_username => mime::one_line(new_username),
+                ..not_me.values(language)
+            },
+            Self::PasswordChanged { at, not_me } | Self::RefreshTokenReused { at, not_me } => {
+                context! { at => minute(*at), ..not_me.values(language) }
             }
-            Self::RefreshTokenReused { at, not_me } => context! { at => minute(*at), not_me },
         }
+    }
+}
+
+impl TimedLink {
+    /// What the templates of a notice use of the link that reports unauthorized activity.
+    fn values(&self, language: Language) -> Value {
+        context! { not_me => &self.link, lifetime => span(language, self.lifetime) }
     }
 }
 

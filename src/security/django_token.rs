@@ -10,7 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Number, Value, json};
 
 use super::access_token::LEEWAY;
-use crate::domain::{User, UtcTime};
+use crate::domain::{User, UserId, UtcTime};
 
 /// How long these tokens count. What the Django site has set has to be set here too.
 #[derive(Clone, Copy, Debug)]
@@ -57,21 +57,26 @@ pub enum RefreshRefusal {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Claims(Map<String, Value>);
 
-/// The moment of the log-in as a token tells it. It is copied from token to token unchanged.
+/// The time of the log-in in whole seconds, the claim `orig_iat`. It is copied from token to token
+/// unchanged.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Origin(Number);
 
 impl Origin {
-    /// A log-in of `user` at this moment. Whole seconds are all that a token tells: after the sessions
-    /// were ended within this second, it tells the next.
-    pub fn of(user: &User, now: UtcTime) -> Self {
-        let ended = user.tokens_from.after(Duration::from_micros(999_999)).seconds();
-        Self(now.seconds().max(ended).into())
+    /// Returns the origin of a log-in at `now`.
+    pub fn at(now: UtcTime) -> Self {
+        Self(now.seconds().into())
     }
 }
 
+/// The generation of imported accounts, whose tokens of the replaced stack go on.
+const NEVER: UtcTime = UtcTime::from_micros(0);
+
+/// The claim that holds the token generation of the account. Tokens of the replaced stack have none.
+const GENERATION: &str = "gen";
+
 impl Claims {
-    /// The name of the account. The token's other words about the account are never read.
+    /// Returns the user name of the account.
     pub fn username(&self) -> Option<String> {
         match self.0.get("username")? {
             value if is_empty(value) => None,
@@ -80,6 +85,11 @@ impl Claims {
             // A list or an object reads as a name that no account can have.
             other => Some(other.to_string()),
         }
+    }
+
+    /// Returns whether the token names the account of `id`, as far as it names a user id.
+    fn names(&self, id: UserId) -> bool {
+        self.0.get("user_id").is_none_or(|claim| claim.as_i64() == Some(id.0))
     }
 }
 
@@ -96,7 +106,7 @@ impl DjangoTokens {
         Self { key: hmac::Key::new(hmac::HMAC_SHA256, secret), lifetimes }
     }
 
-    /// A token for `user`, who logged in at `origin`.
+    /// Issues a token for `user`, who logged in at `origin`.
     pub fn issue(&self, user: &User, origin: &Origin, now: UtcTime) -> String {
         let claims = json!({
             "user_id": user.id.0,
@@ -104,6 +114,7 @@ impl DjangoTokens {
             "exp": now.after(self.lifetimes.token).seconds(),
             "email": user.email_text(),
             "orig_iat": origin.0,
+            GENERATION: user.tokens_from.micros(),
         });
         let message = format!("{}.{}", encode(HEADER), encode(&claims.to_string()));
         let signature = hmac::sign(&self.key, message.as_bytes());
@@ -125,15 +136,28 @@ impl DjangoTokens {
         Ok(Claims(parts.claims))
     }
 
-    /// Whether the log-in was before `moment`. A token that does not tell is as old as it can be.
-    pub fn is_from_before(&self, claims: &Claims, moment: UtcTime) -> bool {
-        let told =
-            claims.0.get("orig_iat").filter(|value| !is_empty(value)).and_then(whole_seconds);
-        let issued = || {
-            let end = claims.0.get("exp").and_then(whole_seconds).unwrap_or_default();
-            UtcTime::from_seconds(end).before(self.lifetimes.token).seconds()
+    /// Returns whether the token belongs to `user` as the account is now: its user id is the
+    /// account's, and the account's tokens were not revoked since. Our own tokens carry the generation
+    /// of the account's tokens, which no clock takes part in. Tokens of the replaced stack are as old
+    /// as their log-in or, without `orig_iat`, as their issue; the second of a revocation is revoked.
+    pub fn belongs_to(&self, claims: &Claims, user: &User) -> bool {
+        let is_current = match claims.0.get(GENERATION) {
+            Some(generation) => generation.as_i64() == Some(user.tokens_from.micros()),
+            None => {
+                let revoked = user.tokens_from;
+                revoked == NEVER || self.issued_at(claims) > revoked.seconds()
+            }
         };
-        UtcTime::from_seconds(told.unwrap_or_else(issued).max(0)) < moment
+        claims.names(user.id) && is_current
+    }
+
+    /// Returns the second of the log-in, or of the issue where the token does not tell it.
+    fn issued_at(&self, claims: &Claims) -> i64 {
+        let seconds = |name| claims.0.get(name).filter(|it| !is_empty(it)).and_then(whole_seconds);
+        seconds("orig_iat").unwrap_or_else(|| {
+            let end = UtcTime::from_seconds(seconds("exp").unwrap_or_default());
+            end.before(self.lifetimes.token).seconds()
+        })
     }
 
     /// When the person logged in, if that is recent enough to go on.

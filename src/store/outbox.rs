@@ -33,12 +33,14 @@ pub enum MailKind {
     EmailChangeRequested,
     /// The address was changed.
     EmailChanged,
+    /// The user name was changed, as another user verified the address that it was.
+    UsernameChanged,
     /// A refresh token was replayed and its session ended.
     RefreshTokenReused,
 }
 
 impl MailKind {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Registration,
         Self::RegistrationAgain,
         Self::PasswordReset,
@@ -47,6 +49,7 @@ impl MailKind {
         Self::PasswordChanged,
         Self::EmailChangeRequested,
         Self::EmailChanged,
+        Self::UsernameChanged,
         Self::RefreshTokenReused,
     ];
 
@@ -61,6 +64,7 @@ impl MailKind {
             Self::PasswordChanged => "password_changed",
             Self::EmailChangeRequested => "email_change_requested",
             Self::EmailChanged => "email_changed",
+            Self::UsernameChanged => "username_changed",
             Self::RefreshTokenReused => "refresh_token_reused",
         }
     }

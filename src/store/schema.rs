@@ -34,6 +34,7 @@ diesel::table! {
         device -> Text,
         network -> Text,
         end_reason -> Nullable<Text>,
+        transport -> Nullable<Text>,
     }
 }
 

@@ -7,7 +7,8 @@ use diesel::prelude::*;
 use super::schema::{refresh_tokens, sessions};
 use super::{Conn, Result, users};
 use crate::domain::{
-    Device, EndReason, EndedSession, RefreshToken, Session, SessionId, TokenHash, UserId, UtcTime,
+    Device, EndReason, EndedSession, RefreshToken, Session, SessionId, TokenHash, Transport,
+    UserId, UtcTime,
 };
 
 #[derive(Queryable)]
@@ -22,6 +23,7 @@ struct Row {
     device: String,
     network: String,
     end_reason: Option<String>,
+    transport: Option<String>,
 }
 
 impl From<Row> for Session {
@@ -36,6 +38,7 @@ impl From<Row> for Session {
             expires_at: UtcTime::from_micros(row.expires_at),
             ended_at: row.ended_at.map(UtcTime::from_micros),
             end_reason: row.end_reason.as_deref().and_then(EndReason::from_name),
+            transport: row.transport.as_deref().and_then(Transport::from_name),
         }
     }
 }
@@ -69,6 +72,7 @@ pub fn insert_session(conn: &mut Conn, session: &Session) -> Result<()> {
             sessions::expires_at.eq(session.expires_at.micros()),
             sessions::device.eq(&session.device.label),
             sessions::network.eq(&session.device.network),
+            sessions::transport.eq(session.transport.map(Transport::name)),
         ))
         .execute(conn)?;
     Ok(())
@@ -80,11 +84,18 @@ pub fn find_session(conn: &mut Conn, id: &SessionId) -> Result<Option<Session>> 
     Ok(row.map(Session::from))
 }
 
-/// Notes that a session is in use. Tells whether it still was open.
-pub fn touch_session(conn: &mut Conn, id: &SessionId, now: UtcTime) -> Result<bool> {
+/// Records a refresh and binds the session to the transport of its refresh tokens. Returns whether the
+/// session was open.
+pub fn touch_session(
+    conn: &mut Conn,
+    id: &SessionId,
+    transport: Transport,
+    now: UtcTime,
+) -> Result<bool> {
     let open = sessions::table.find(id.as_str()).filter(sessions::ended_at.is_null());
-    let touched =
-        diesel::update(open).set(sessions::last_seen_at.eq(now.micros())).execute(conn)?;
+    let touched = diesel::update(open)
+        .set((sessions::last_seen_at.eq(now.micros()), sessions::transport.eq(transport.name())))
+        .execute(conn)?;
     Ok(touched == 1)
 }
 
@@ -289,15 +300,17 @@ pub fn insert_refresh_token(
     Ok(())
 }
 
-/// Exchanges a refresh token that nobody has used and whose session is alive. Of many who try at
-/// once exactly one gets the session.
+/// Exchanges a refresh token that is unused, and whose session is alive and bound to `transport` or to
+/// none. Of many who try at once exactly one gets the session.
 pub fn consume_refresh_token(
     conn: &mut Conn,
     token: &TokenHash,
+    transport: Transport,
     now: UtcTime,
 ) -> Result<Option<Session>> {
     let alive = sessions::table
         .filter(sessions::ended_at.is_null())
+        .filter(sessions::transport.is_null().or(sessions::transport.eq(transport.name())))
         .filter(sessions::expires_at.gt(now.micros()))
         .select(sessions::id);
     let session: Option<String> = diesel::update(

@@ -262,14 +262,13 @@ fn end_tokens_of_other_name(
     Ok(())
 }
 
-/// Ends the tokens of the Django face that a person has. They tell whole seconds, so one that was issued
-/// after an end within this very second tells the next: that ends too.
+/// Revokes the Django tokens of an account: they carry the number that `tokens_from` is here moved
+/// on from. It is the time of the revocation too, and never moves back: tokens of the replaced stack
+/// are compared with it.
 pub fn end_tokens(conn: &mut Conn, id: UserId, now: UtcTime) -> Result<()> {
     // SQLite numbers `$n` by the order in which they first appear, whatever n is.
     diesel::sql_query(
-        "UPDATE users SET tokens_from = CASE \
-             WHEN tokens_from > $1 - 1000000 AND tokens_from <= $1 + 5000000 \
-             THEN (tokens_from + 999999) / 1000000 * 1000000 + 1 ELSE $1 END \
+        "UPDATE users SET tokens_from = CASE WHEN tokens_from >= $1 THEN tokens_from + 1 ELSE $1 END \
          WHERE id = $2",
     )
     .bind::<BigInt, _>(now.micros())

@@ -66,7 +66,7 @@ on_both! {
             assert_eq!(cookies.access, answer.text("access_token"));
             assert_eq!(answer.json()["refresh_expires_in"], 604_800);
             assert_eq!(answer.header("cache-control"), Some("no-store"));
-            app.refresh(&cookies.refresh).is(200);
+            app.refresh_page(&cookies).is(200);
         }
         for use_cookie in [json!(false), json!(null)] {
             let body = json!({"username": MINA, "password": PASSWORD, "use_cookie": use_cookie});

@@ -1,5 +1,8 @@
 //! Tokens of the Django face end with the sessions of their person, though they are in no table.
 
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::support::account::RESET;
@@ -155,4 +158,124 @@ on_both! {
         has_expired(&app, &token);
         is_taken(&app, &log_in(&app, "mina", PASSWORD));
     }
+
+    // However often and fast the generation was moved on before, a revocation reaches each token.
+    fn a_reset_reaches_a_token_after_any_number_of_revocations_in_its_second(world) {
+        let app = world.app();
+        app.person(&world, MINA);
+        for (round, count) in [1, 7, 30].into_iter().enumerate() {
+            world.advance(SECOND * 3600);
+            let access = app.log_in(MINA, PASSWORD).is(200).tokens().access;
+            app.me(&access).is(200);
+            app.ask_reset(MINA).is(202);
+            let link = world.link_about(MINA, RESET, round + 1);
+            for _ in 0..count {
+                app.delete_as(&access, "/v1/me/sessions").is(204);
+            }
+            let token = log_in(&app, MINA, PASSWORD);
+            is_taken(&app, &token);
+            app.reset_by_link(&link, PASSWORD).is(204);
+            has_expired(&app, &token);
+            world.advance(SECOND * 5);
+            has_expired(&app, &token);
+        }
+    }
+
+    // Nothing but a generation tells the tokens of one second apart, and it needs no common clock.
+    fn revocations_reach_tokens_between_instances_whose_clocks_differ(world) {
+        let here = world.app();
+        let ahead = world.app_ahead(SECOND * 2);
+        here.person(&world, MINA);
+        for _ in 0..5 {
+            for (issuing, revoking) in [(&here, &ahead), (&ahead, &here)] {
+                let token = log_in(issuing, MINA, PASSWORD);
+                is_taken(issuing, &token);
+                is_taken(revoking, &token);
+                let session = revoking.log_in(MINA, PASSWORD).is(200).tokens();
+                revoking.delete_as(&session.access, "/v1/me/sessions").is(204);
+                has_expired(issuing, &token);
+                has_expired(revoking, &token);
+                let after = log_in(issuing, MINA, PASSWORD);
+                is_taken(revoking, &after);
+            }
+        }
+    }
+
+    fn a_token_opens_no_account_that_takes_its_user_name_within_the_second(world) {
+        let app = world.app();
+        let mina = app.person(&world, MINA);
+        let eve = app.person(&world, "eve@example.com");
+        app.staff(&world, "staff@example.com");
+        let rename = |holder: &Tokens, name: &str| {
+            app.as_holder("PATCH", "/v1/me", &holder.access, &json!({"username": name})).is(200);
+        };
+        // A rename, and a swap back.
+        rename(&mina, "support");
+        for _ in 0..7 {
+            app.delete_as(&mina.access, "/v1/me/sessions").is(204);
+        }
+        let token = log_in(&app, "support", PASSWORD);
+        is_taken(&app, &token);
+        rename(&mina, "mina");
+        rename(&eve, "support");
+        has_expired(&app, &token);
+        let path = format!("/users/{}/", eve.user_id());
+        let patch = |token: &str| {
+            let headers = [("content-type", "application/json"), ("authorization", &format!("JWT {token}"))];
+            app.send_undocumented("PATCH", &path, &headers, r#"{"email": "thief@example.com"}"#)
+        };
+        patch(&token).is(403);
+        rename(&eve, "eve");
+        // A new registration.
+        let named = json!({"email": "new@example.com", "password": PASSWORD, "username": "support"});
+        let new = app.verify_code(&app.register_with(&named), &world.proof("new@example.com", 1).code);
+        let new = new.is(200).tokens();
+        has_expired(&app, &token);
+        rename(&new, "other");
+        // An account that staff make with more rights.
+        let headers = [("content-type", "application/json"), ("authorization", &format!("JWT {}", log_in(&app, "staff@example.com", PASSWORD)))];
+        let made = r#"{"username": "support", "email": "s@example.com", "is_staff": true}"#;
+        app.send_undocumented("POST", "/users/", &headers, made).is(201);
+        has_expired(&app, &token);
+        // The first account again: renaming revoked its own token too.
+        world.execute("DELETE FROM users WHERE username = 'support'");
+        rename(&mina, "support");
+        has_expired(&app, &token);
+        is_taken(&app, &log_in(&app, "support", PASSWORD));
+    }
+
+    // With the shared key the replaced stack goes on issuing tokens, without a generation.
+    fn tokens_of_the_replaced_stack_end_with_the_second_of_a_revocation(world) {
+        let secret = "the SECRET_KEY of the site, which both know";
+        let app = world.app_with(&[("HALLPASS_JWT_SECRET", secret)]);
+        let session = app.person(&world, MINA);
+        let id = session.user_id();
+        let foreign = |user_id: &Value, seconds: i64| {
+            let claims = json!({"user_id": user_id, "username": MINA, "exp": world.now() + 200, "email": MINA, "orig_iat": world.now() + seconds});
+            signed(secret, &claims)
+        };
+        world.advance(SECOND * 10);
+        is_taken(&app, &foreign(&id.into(), -5));
+        has_expired(&app, &foreign(&(id + 1).into(), -5));
+        has_expired(&app, &foreign(&id.to_string().into(), -5));
+        app.delete_as(&session.access, "/v1/me/sessions").is(204);
+        for (seconds, counts) in [(-1, false), (0, false), (1, true)] {
+            let token = foreign(&id.into(), seconds);
+            if counts { is_taken(&app, &token) } else { has_expired(&app, &token) }
+        }
+        // What it is exchanged for is ours.
+        let refreshed = post(&app, "/api-token-refresh/", &json!({"token": foreign(&id.into(), 1)})).is(200).text("token");
+        is_taken(&app, &refreshed);
+        app.delete_as(&session.access, "/v1/me/sessions").is(204);
+        has_expired(&app, &refreshed);
+    }
+}
+
+/// A token of the replaced stack.
+fn signed(secret: &str, claims: &Value) -> String {
+    let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
+    let message =
+        format!("{}.{}", encode(r#"{"typ":"JWT","alg":"HS256"}"#), encode(&claims.to_string()));
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    format!("{message}.{}", URL_SAFE_NO_PAD.encode(hmac::sign(&key, message.as_bytes())))
 }

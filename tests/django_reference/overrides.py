@@ -132,6 +132,10 @@ REFUSED_TEXTS = {
 }
 
 
+# The reference never reads the user id of a token.
+OTHER_ACCOUNT = ("user_id of somebody else", "user_id of nobody")
+
+
 def token(scenario, case):
     if scenario == "tokens_in_bodies":
         name = case["name"].partition(": ")[2]
@@ -144,6 +148,10 @@ def token(scenario, case):
         refusal = 401 if target == "/restricted/" else 403, detail(text)
     else:
         return None
+    if name in OTHER_ACCOUNT:
+        text = "Signature has expired."
+        body = non_field(text) if refusal[0] == 400 else detail(text)
+        return answer("user name and user id are those of one account", case, refusal[0], body)
     if case["reference"]["status"] == 500:
         return answer("section 7: refused, not broken", case, *refusal)
     if case["reference"]["status"] >= 400:

@@ -41,10 +41,10 @@ def mint(recipe, now, keys):
     return f"{signed}.{signature}{recipe.get('append', '')}"
 
 
-def claims(username='"admin"', exp="{{now+300}}", more=""):
+def claims(username='"admin"', exp="{{now+300}}", more="", user_id=1):
     name = "" if username is None else f'"username":{username},'
     end = "" if exp is None else f'"exp":{exp},'
-    return '{"user_id":1,' + name + end + '"email":"admin@naver.com"' + (more and "," + more) + "}"
+    return f'{{"user_id":{user_id},' + name + end + '"email":"admin@naver.com"' + (more and "," + more) + "}"
 
 
 WITH_ORIGIN = '"orig_iat":{{now}}'
@@ -56,8 +56,8 @@ def alg(value):
 
 GOOD = {
     "good": recipe(claims(more=WITH_ORIGIN)),
-    # Of a later second: alice is renamed within this one, twice, and Hallpass ends the tokens of before.
-    "good for alice": recipe(claims('"alice"', more='"orig_iat":{{now+3}}')),
+    # Of a later second: alice is renamed within this one, twice, which revokes earlier tokens in Hallpass.
+    "good for alice": recipe(claims('"alice"', more='"orig_iat":{{now+3}}', user_id=2)),
     "no orig_iat": recipe(claims()),
     "of the tutorial's year": recipe(
         '{"username":"admin","user_id":1,"email":"admin@naver.com","exp":{{now+300}}}',

@@ -16,6 +16,7 @@ pub(super) struct Plan {
     pub(super) conflicts: Vec<Conflict>,
     pub(super) without_shared_email: Vec<UserId>,
     pub(super) further_emails: usize,
+    pub(super) address_as_username: Vec<UserId>,
 }
 
 pub(super) fn make(
@@ -42,10 +43,11 @@ pub(super) fn make(
     let already_here = found - new.len();
     let without_shared_email =
         if choices.drop_shared_emails { drop_shared_emails(&mut new, present) } else { Vec::new() };
+    let address_as_username = foreign_addresses(&mut new, present);
     let conflicts = find_conflicts(&new, present);
     let colliding: HashSet<UserId> = conflicts.iter().map(|conflict| conflict.id).collect();
     new.retain(|user| !colliding.contains(&user.id));
-    Plan { new, already_here, conflicts, without_shared_email, further_emails }
+    Plan { new, already_here, conflicts, without_shared_email, further_emails, address_as_username }
 }
 
 /// Whether this account came over before. Name and address may have changed since; the time at which
@@ -120,6 +122,30 @@ fn drop_shared_emails(new: &mut [User], present: &Present) -> Vec<UserId> {
         }
     }
     without
+}
+
+/// Returns the accounts whose user name is an e-mail address other than their own. The owner of such an
+/// address gets it by verifying it. Where another account has it already, the user name gives way to one made
+/// of the user id.
+fn foreign_addresses(new: &mut [User], present: &Present) -> Vec<UserId> {
+    let verified: HashMap<String, UserId> = new
+        .iter()
+        .filter(|user| user.email_verified)
+        .filter_map(|user| Some((user.email.as_ref()?.normalised().to_owned(), user.id)))
+        .collect();
+    let mut found = Vec::new();
+    for user in new.iter_mut() {
+        let Ok(named) = Email::parse(user.username.as_str()) else { continue };
+        if user.email.as_ref().is_some_and(|own| own.normalised() == named.normalised()) {
+            continue;
+        }
+        found.push(user.id);
+        let owner = verified.get(named.normalised()).or(present.addresses.get(named.normalised()));
+        if owner.is_some_and(|id| *id != user.id) {
+            user.username = Username::known(&format!("user-{}", user.id));
+        }
+    }
+    found
 }
 
 fn find_conflicts(new: &[User], present: &Present) -> Vec<Conflict> {

@@ -32,7 +32,7 @@ const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
     description = "For reverse proxies (`auth_request` of nginx, ForwardAuth of Traefik, `forward_auth` of Caddy, `ext_authz` of Envoy). Any method and any path below are answered alike. Takes the access token from `Authorization: Bearer`, or from the cookie that cookie mode sets. Answered from memory. `X-Auth-User-Id`, `X-Auth-Username` and `X-Auth-Email` tell who it is; bytes beyond printable ASCII, and `%`, are percent-encoded UTF-8.",
     responses((status = 200, description = "It may.", headers(
         ("X-Auth-User-Id" = String, description = "The account's number."),
-        ("X-Auth-Username" = String, description = "The name to log in with."),
+        ("X-Auth-Username" = String, description = "The user name; `user-` and the user id where the user name is an e-mail address that the user has not verified."),
         ("X-Auth-Email" = String, description = "The address, empty if there is none."),
     ))),
     security(("bearer" = [])),
@@ -47,9 +47,19 @@ pub async fn handle(
     let shown = |text: &str| utf8_percent_encode(text, ESCAPED).to_string();
     Ok(HttpResponse::Ok()
         .insert_header(("X-Auth-User-Id", claims.user_id))
-        .insert_header(("X-Auth-Username", shown(&claims.username)))
+        .insert_header(("X-Auth-Username", shown(&username(&claims))))
         .insert_header(("X-Auth-Email", shown(&claims.email)))
         .finish())
+}
+
+/// Returns the user name, or one made of the user id where the user name is an e-mail address that the user
+/// has not verified: the application behind would take it for the owner of that address.
+fn username(claims: &Claims) -> String {
+    let is_own = claims.email_verified && claims.username.eq_ignore_ascii_case(&claims.email);
+    if claims.username.contains('@') && !is_own {
+        return format!("user-{}", claims.user_id);
+    }
+    claims.username.clone()
 }
 
 /// A token that is sent on purpose goes before the cookie, which the browser sends by itself.

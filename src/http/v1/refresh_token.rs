@@ -3,8 +3,7 @@
 use actix_web::HttpRequest;
 use utoipa::ToSchema;
 
-use super::token_pair::Transport;
-use crate::domain::{Fault, PlainToken};
+use crate::domain::{Fault, PlainToken, Transport};
 use crate::flows::FieldFault;
 use crate::http::body::{Body, Fields};
 use crate::http::browsers::{Browsers, refresh_cookies};

@@ -5,8 +5,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::token_pair::{TokenPair, Transport};
-use crate::domain::{Email, Locale, PlainPassword, Username};
+use super::token_pair::TokenPair;
+use crate::domain::{Email, Locale, PlainPassword, Transport, Username};
 use crate::flows::{self, WaitingProof};
 use crate::http::blocking::State;
 use crate::http::body::{Body, Fields, Json};
@@ -173,7 +173,7 @@ pub async fn handle(
     state.browsers.check(&request, transport == Transport::Cookie)?;
     let locale = body.locale.unwrap_or_else(|| accepted_locale(&request));
     let RegisterRequest { email, password, username, .. } = body;
-    let order = flows::RegisterRequest { email, password, username, locale, device };
+    let order = flows::RegisterRequest { email, password, username, locale, device, transport };
     Ok(match state.run(move |flows| flows.register(order)).await? {
         flows::Registered::VerificationSent(waiting) => {
             HttpResponse::Accepted().json(Registered::from(VerificationSent::from(waiting)))

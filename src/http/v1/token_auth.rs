@@ -3,8 +3,8 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use utoipa::ToSchema;
 
-use super::token_pair::{TokenPair, Transport};
-use crate::domain::{Fault, Length, PlainPassword, PlainToken};
+use super::token_pair::TokenPair;
+use crate::domain::{Fault, Length, PlainPassword, PlainToken, Transport};
 use crate::flows::Entrance;
 use crate::http::blocking::State;
 use crate::http::body::{Body, Fields, Json};
@@ -74,7 +74,8 @@ pub async fn handle(
     state.browsers.check(&request, transport == Transport::Cookie)?;
     let device_token = device_token.or_else(|| device_cookie(&request));
     let entrance = Entrance { device, device_token };
-    let log_in = state.run(move |flows| flows.log_in(&username, &password, &entrance)).await?;
+    let log_in =
+        state.run(move |flows| flows.log_in(&username, &password, &entrance, transport)).await?;
     let mut answer = HttpResponse::Ok();
     let pair = transport.deliver_log_in(log_in, &state.browsers, &mut answer);
     Ok(answer.json(pair))

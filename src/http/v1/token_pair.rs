@@ -4,6 +4,7 @@ use actix_web::HttpResponseBuilder;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::domain::Transport;
 use crate::flows::{self, LoggedIn};
 use crate::http::browsers::Browsers;
 
@@ -43,15 +44,6 @@ pub struct TokenPair {
     /// The session both belong to.
     #[schema(example = "0199d2a0-7a1e-7c43-9d5b-0f4f6f1f2a10")]
     pub session_id: String,
-}
-
-/// Where the refresh token goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// Into the body.
-    Body,
-    /// Into a cookie.
-    Cookie,
 }
 
 impl Transport {

@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::refresh_token::{RefreshTokenBody, RefreshTokenRequest};
-use super::token_pair::Transport;
+use crate::domain::Transport;
 use crate::http::blocking::State;
 use crate::http::body::Json;
 use crate::http::client::Client;
@@ -15,7 +15,7 @@ use crate::http::error::ApiError;
     operation_id = "tokenRevoke",
     tag = "token",
     summary = "Log out",
-    description = "Ends the session of the refresh token; its access tokens count no longer. An unknown token is no error (RFC 7009). In cookie mode the cookies are cleared.",
+    description = "Ends the session of the refresh token; its access tokens count no longer. An unknown token is no error (RFC 7009), nor is one that was issued in a cookie and comes in a body, or the reverse: it ends nothing. In cookie mode the cookies are cleared.",
     request_body(content = RefreshTokenRequest, example = json!({"refresh_token": "hpr_9iT1b5zJm4M0l3yq7nR2vXwK8sD6cF0gH1jL5pQ4eUo"})),
     responses((status = 204, description = "The session is over, or there was none.")),
     extensions(("x-error-codes" = json!(["origin_rejected", "overloaded", "unavailable"])))
@@ -30,7 +30,11 @@ pub async fn handle(
     let (tokens, transport) = body.presented(&request, &state.browsers)?;
     // Of several cookies one may be the session that is to end; whoever has its token may end each.
     if !tokens.is_empty() {
-        state.run(move |flows| tokens.iter().try_for_each(|it| flows.log_out(it, &device))).await?;
+        state
+            .run(move |flows| {
+                tokens.iter().try_for_each(|it| flows.log_out(it, transport, &device))
+            })
+            .await?;
     }
     let mut answer = HttpResponse::NoContent();
     if transport == Transport::Cookie {

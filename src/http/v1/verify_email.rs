@@ -4,8 +4,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::token_pair::{TokenPair, Transport};
-use crate::domain::{PlainPassword, PlainToken, parse_code};
+use super::token_pair::TokenPair;
+use crate::domain::{PlainPassword, PlainToken, Transport, parse_code};
 use crate::flows::{Flows, Opening, Proof};
 use crate::http::blocking::State;
 use crate::http::body::{Body, Fields, Json};
@@ -150,7 +150,8 @@ pub async fn handle(
 ) -> Result<HttpResponse, ApiError> {
     let transport = Transport::wanted(use_cookie);
     state.browsers.check(&request, transport == Transport::Cookie)?;
-    let verify = move |flows: &Flows| flows.verify_email(proof, Opening::Session, &device);
+    let verify =
+        move |flows: &Flows| flows.verify_email(proof, Opening::Session(transport), &device);
     let verified = state.run(pace::even(verify)).await?;
     let mut answer = HttpResponse::Ok();
     let log_in = verified.log_in.ok_or(Code::InternalError)?;

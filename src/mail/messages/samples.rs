@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Message, ResetLink};
+use super::{Message, TimedLink};
 use crate::domain::UtcTime;
 
 impl Message {
@@ -13,21 +13,27 @@ impl Message {
         let new_email = || "new@example.com".to_owned();
         let device = || "Firefox on Linux".to_owned();
         let lifetime = Duration::from_hours(24);
+        let not_me = || TimedLink { link: link(), lifetime };
         let at = UtcTime::from_seconds(1_767_225_600);
         vec![
             Self::VerifyEmail { link: link(), code: code(), lifetime },
             Self::VerifyNewEmail { link: link(), code: code(), lifetime },
-            Self::AlreadyRegistered { reset: Some(ResetLink { link: link(), lifetime }) },
+            Self::AlreadyRegistered { reset: Some(TimedLink { link: link(), lifetime }) },
             Self::AlreadyRegistered { reset: None },
             Self::ResetPassword { link: link(), code: code(), lifetime },
             Self::Invitation { link: link(), lifetime },
-            Self::NewDevice { at, device: device(), not_me: link() },
-            Self::NewDevice { at, device: String::new(), not_me: link() },
-            Self::PasswordChanged { at, not_me: link() },
-            Self::EmailChangeRequested { at, new_email: new_email(), not_me: link() },
-            Self::EmailChanged { at, new_email: new_email(), not_me: link() },
-            Self::RefreshTokenReused { at, not_me: Some(link()) },
-            Self::RefreshTokenReused { at, not_me: None },
+            Self::NewDevice { at, device: device(), not_me: not_me() },
+            Self::NewDevice { at, device: String::new(), not_me: not_me() },
+            Self::PasswordChanged { at, not_me: not_me() },
+            Self::EmailChangeRequested { at, new_email: new_email(), not_me: not_me() },
+            Self::EmailChanged { at, new_email: new_email(), not_me: not_me() },
+            Self::UsernameChanged {
+                at,
+                old_username: new_email(),
+                new_username: "user-7".to_owned(),
+                not_me: not_me(),
+            },
+            Self::RefreshTokenReused { at, not_me: not_me() },
         ]
     }
 }

@@ -123,7 +123,7 @@ fn the_notice_of_an_existing_account_offers_a_new_password_only_with_a_reset_lin
             let message = Message::AlreadyRegistered { reset };
             built_in().render(language, &message, "Acme").unwrap()
         };
-        let with = render(Some(ResetLink { link: LINK.to_owned(), lifetime }));
+        let with = render(Some(TimedLink { link: LINK.to_owned(), lifetime }));
         assert_shows_the_link(&with);
         assert!(with.text.contains(&span(language, lifetime)), "{}", with.text);
         assert!(with.html.contains(&span(language, lifetime)), "{}", with.html);
@@ -132,16 +132,22 @@ fn the_notice_of_an_existing_account_offers_a_new_password_only_with_a_reset_lin
 }
 
 /// Each notice to the owner of an account, with what strangers can put into it.
-fn notices(device: &str, new_email: &str) -> [Message; 5] {
+fn notices(device: &str, new_email: &str) -> [Message; 6] {
     let at = UtcTime::from_seconds(1_767_270_659);
-    let not_me = || LINK.to_owned();
+    let not_me = || TimedLink { link: LINK.to_owned(), lifetime: Duration::from_hours(7 * 24) };
     let (device, new_email) = (device.to_owned(), new_email.to_owned());
     [
         Message::NewDevice { at, device, not_me: not_me() },
         Message::PasswordChanged { at, not_me: not_me() },
         Message::EmailChangeRequested { at, new_email: new_email.clone(), not_me: not_me() },
-        Message::EmailChanged { at, new_email, not_me: not_me() },
-        Message::RefreshTokenReused { at, not_me: Some(not_me()) },
+        Message::EmailChanged { at, new_email: new_email.clone(), not_me: not_me() },
+        Message::RefreshTokenReused { at, not_me: not_me() },
+        Message::UsernameChanged {
+            at,
+            old_username: new_email,
+            new_username: "user-7".to_owned(),
+            not_me: not_me(),
+        },
     ]
 }
 
@@ -163,18 +169,9 @@ fn each_notice_says_when_and_has_a_link_for_whoever_it_was_not() {
 }
 
 #[test]
-fn the_notice_of_a_reused_token_has_a_link_only_where_there_is_one() {
-    let message =
-        Message::RefreshTokenReused { at: UtcTime::from_seconds(1_767_270_659), not_me: None };
-    for language in Language::ALL {
-        assert_has_no_link(&built_in().render(language, &message, "Acme").unwrap());
-    }
-}
-
-#[test]
 fn notices_show_the_device_and_the_new_address_escaped_in_the_html_and_on_one_line() {
     for language in Language::ALL {
-        let [device, _, requested, changed, _] =
+        let [device, _, requested, changed, _, renamed] =
             notices("<b>App</b>\r\n\nhttps://evil.example", "<b>\n\n@example.com");
         for (message, in_text, in_html) in [
             (
@@ -184,6 +181,7 @@ fn notices_show_the_device_and_the_new_address_escaped_in_the_html_and_on_one_li
             ),
             (requested, "<b> @example.com", "&lt;b&gt; @example.com"),
             (changed, "<b> @example.com", "&lt;b&gt; @example.com"),
+            (renamed, "<b> @example.com", "&lt;b&gt; @example.com"),
         ] {
             let mail = built_in().render(language, &message, "Acme").unwrap();
             assert!(mail.text.contains(in_text), "{}", mail.text);

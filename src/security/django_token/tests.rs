@@ -54,7 +54,7 @@ fn user() -> User {
 
 #[test]
 fn an_issued_token_has_the_claims_of_the_reference() {
-    let token = tokens().issue(&user(), &Origin::of(&user(), now()), now());
+    let token = tokens().issue(&user(), &Origin::at(now()), now());
     let mut parts = token.split('.');
     let header = decode(parts.next().unwrap()).unwrap();
     assert_eq!(Value::Object(header), json!({"typ": "JWT", "alg": "HS256"}));
@@ -67,11 +67,45 @@ fn an_issued_token_has_the_claims_of_the_reference() {
             "exp": NOW + 300,
             "email": "kim@example.com",
             "orig_iat": NOW,
+            // Our own addition.
+            "gen": 0,
         })
     );
     let claims = tokens().check(&token, now()).unwrap();
+    assert!(tokens().belongs_to(&claims, &user()));
     assert_eq!(claims.username().as_deref(), Some("김 \"x\""));
-    assert_eq!(tokens().origin(&claims, now()), Ok(Origin::of(&user(), now())));
+    assert_eq!(tokens().origin(&claims, now()), Ok(Origin::at(now())));
+}
+
+#[test]
+fn a_token_belongs_to_one_account_and_one_generation_of_its_tokens() {
+    let revoked = UtcTime::from_micros((NOW - 10) * 1_000_000 + 500_000);
+    let user = User { tokens_from: revoked, ..user() };
+    let micros = revoked.micros();
+    for (claims, belongs) in [
+        (json!({"user_id": 7, "gen": micros, "orig_iat": NOW - 99}), true),
+        (json!({"user_id": 7, "gen": micros - 1, "orig_iat": NOW}), false),
+        (json!({"user_id": 7, "gen": micros + 1, "orig_iat": NOW}), false),
+        (json!({"user_id": 7, "gen": micros.to_string(), "orig_iat": NOW}), false),
+        (json!({"user_id": 7, "gen": null, "orig_iat": NOW}), false),
+        (json!({"user_id": 8, "gen": micros, "orig_iat": NOW}), false),
+        (json!({"user_id": "7", "gen": micros, "orig_iat": NOW}), false),
+        (json!({"user_id": null, "gen": micros}), false),
+        // Tokens of the replaced stack.
+        (json!({"user_id": 7, "orig_iat": NOW - 9}), true),
+        (json!({"user_id": 7, "orig_iat": NOW - 10}), false),
+        (json!({"user_id": 7, "orig_iat": NOW - 11}), false),
+        (json!({"user_id": 7, "exp": NOW + 291}), true),
+        (json!({"user_id": 7, "exp": NOW + 290}), false),
+        (json!({"user_id": 7, "orig_iat": 0, "exp": NOW + 290}), false),
+        (json!({"user_id": 7, "orig_iat": "now", "exp": NOW + 290}), false),
+        (json!({"user_id": 8, "orig_iat": NOW}), false),
+        (json!({"orig_iat": NOW}), true),
+        (json!({"orig_iat": NOW - 10}), false),
+    ] {
+        let Value::Object(members) = claims.clone() else { unreachable!() };
+        assert_eq!(tokens().belongs_to(&Claims(members), &user), belongs, "{claims}");
+    }
 }
 
 #[test]

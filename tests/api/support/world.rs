@@ -64,6 +64,12 @@ impl World {
         TestApp::start(config, clock, self.transport.clone())
     }
 
+    /// A running service whose clock is `ahead` of the world's, and stands still there.
+    pub fn app_ahead(&self, ahead: Duration) -> TestApp {
+        let clock = ManualClock::at(self.clock.now().after(ahead));
+        TestApp::start(self.config(&[]), Arc::new(clock), self.transport.clone())
+    }
+
     /// The settings of this world's services.
     pub fn config(&self, settings: &[(&str, &str)]) -> Config {
         let folder = self.folder.path().display().to_string();
