@@ -121,6 +121,7 @@ impl Flows {
             change(conn, &seen, by, changes, now)
         })?;
         self.note_ended(id, ended, EndReason::AccountDisabled, now);
+        self.note_rights(&user);
         tracing::info!(by = by.0, user_id = id.0, "account changed by staff");
         Ok(user)
     }
@@ -167,6 +168,22 @@ fn staff_now(conn: &mut Conn, id: UserId) -> Result<User> {
     let user = users::find_by_id(conn, id)?.filter(|user| user.is_active);
     let user = user.ok_or(Error::TokenRevoked)?;
     if user.is_staff { Ok(user) } else { Err(Error::PermissionDenied) }
+}
+
+/// Begins a new generation of the account's rights where they changed: access tokens tell the rights that the
+/// account had when they were issued.
+pub(super) fn renew_rights(
+    conn: &mut Conn,
+    before: &User,
+    after: User,
+    now: UtcTime,
+) -> Result<User> {
+    let rights = |user: &User| (user.is_active, user.is_staff, user.is_superuser);
+    if rights(before) == rights(&after) {
+        return Ok(after);
+    }
+    let renewed = users::renew_rights(conn, after.id, now)?.ok_or(Error::NotFound)?;
+    Ok(User { rights_changed_at: renewed, ..after })
 }
 
 fn make(
@@ -227,6 +244,7 @@ fn change(
     };
     let changed = users::update_user(conn, user.id, &new, now)?.ok_or(Error::NotFound)?;
     record_changes(conn, &Scene::of(user.id, now).by(by), user, &changed)?;
+    let changed = renew_rights(conn, user, changed, now)?;
     if !switched_off {
         return Ok((changed, Vec::new()));
     }

@@ -1,7 +1,7 @@
 //! The stories of the Django face. The same accounts, the same hashing and the same rules as behind
 //! `/v1`; what differs is the kind of token and that staff manage accounts without further proof.
 
-use super::administration::may_touch;
+use super::administration::{may_touch, renew_rights};
 use super::audit::record_changes;
 use super::change_email::tell_old_address;
 use super::change_password::forget_pending;
@@ -243,6 +243,7 @@ impl Flows {
             }
             let Some(after) = users::update_user(conn, id, &changes, now)? else { return Ok(None) };
             record_changes(conn, &scene_of(id, &by, &device, now), &before, &after)?;
+            let after = renew_rights(conn, &before, after, now)?;
             if before.email != after.email {
                 forget_pending(conn, &before)?;
             }
@@ -251,6 +252,7 @@ impl Flows {
         })?;
         self.mail_ordered.notify_one();
         if let Some(user) = &user {
+            self.note_rights(user);
             tracing::info!(user_id = user.id.0, "account changed on the Django face");
         }
         Ok(user)

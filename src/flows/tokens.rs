@@ -107,6 +107,7 @@ impl Flows {
             is_staff: user.is_staff,
             amr: vec![session.amr.clone()],
             auth_time: session.created_at.seconds(),
+            rights: user.rights_changed_at.micros(),
         };
         Ok(TokenPair {
             access_token: self.gate.sign(&claims, now)?,
@@ -128,6 +129,12 @@ impl Flows {
     ) {
         let ended = |id| EndedSession { id, user_id, at, reason: Some(reason) };
         self.gate.revocations.add(sessions.into_iter().map(ended), at);
+    }
+
+    /// Makes this instance refuse the access tokens that tell earlier rights of `user`. The others learn of
+    /// it from the database.
+    pub(super) fn note_rights(&self, user: &User) {
+        self.gate.revocations.change_rights(user.id, user.rights_changed_at);
     }
 
     /// The pair of a session that was just opened.

@@ -6,7 +6,7 @@ use super::{Error, Flows, Result};
 use crate::domain::{Counted, FEW_FAILURES, Limits, OneTimeToken};
 use crate::security::access_token::Refusal;
 use crate::store::{
-    Conn, events, limits, one_time_tokens, outbox, registrations, sessions, signing_keys,
+    Conn, events, limits, one_time_tokens, outbox, registrations, sessions, signing_keys, users,
 };
 
 /// How long the trace of a registration says "expired" rather than "unknown".
@@ -34,11 +34,12 @@ impl Flows {
     pub fn sync(&self) -> Result<()> {
         let now = self.now();
         let since = self.gate.revocations.unseen_since(now);
-        let (ended, keys) = self.db.read(|conn| {
+        let (ended, rights, keys) = self.db.read(|conn| {
             let ended = sessions::list_ended_since(conn, since)?;
-            Ok::<_, Error>((ended, signing_keys::list_keys(conn)?))
+            let rights = users::list_rights_changed_since(conn, since)?;
+            Ok::<_, Error>((ended, rights, signing_keys::list_keys(conn)?))
         })?;
-        self.gate.revocations.sync(&ended, now);
+        self.gate.revocations.sync(&ended, &rights, now);
         self.take_keys(keys);
         Ok(())
     }

@@ -19,6 +19,7 @@ diesel::table! {
         metadata -> Text,
         disabled_reason -> Nullable<Text>,
         tokens_from -> BigInt,
+        rights_changed_at -> BigInt,
     }
 }
 

@@ -28,6 +28,7 @@ pub(super) struct Row {
     metadata: String,
     disabled_reason: Option<String>,
     tokens_from: i64,
+    rights_changed_at: i64,
 }
 
 impl From<Row> for User {
@@ -48,6 +49,7 @@ impl From<Row> for User {
             metadata: Metadata::known(&row.metadata),
             disabled_reason: row.disabled_reason,
             tokens_from: UtcTime::from_micros(row.tokens_from),
+            rights_changed_at: UtcTime::from_micros(row.rights_changed_at),
         }
     }
 }
@@ -275,6 +277,38 @@ pub fn end_tokens(conn: &mut Conn, id: UserId, now: UtcTime) -> Result<()> {
     .bind::<BigInt, _>(id.0)
     .execute(conn)?;
     Ok(())
+}
+
+/// Begins a new generation of an account's rights and returns it.
+pub fn renew_rights(conn: &mut Conn, id: UserId, now: UtcTime) -> Result<Option<UtcTime>> {
+    #[derive(QueryableByName)]
+    struct Renewed {
+        #[diesel(sql_type = BigInt)]
+        rights_changed_at: i64,
+    }
+    let renewed = diesel::sql_query(
+        "UPDATE users SET rights_changed_at = \
+             CASE WHEN rights_changed_at >= $1 THEN rights_changed_at + 1 ELSE $1 END \
+         WHERE id = $2 RETURNING rights_changed_at",
+    )
+    .bind::<BigInt, _>(now.micros())
+    .bind::<BigInt, _>(id.0)
+    .get_result::<Renewed>(conn)
+    .optional()?;
+    Ok(renewed.map(|it| UtcTime::from_micros(it.rights_changed_at)))
+}
+
+/// Lists the users whose rights changed since `since`, with the generation of their rights.
+pub fn list_rights_changed_since(
+    conn: &mut Conn,
+    since: UtcTime,
+) -> Result<Vec<(UserId, UtcTime)>> {
+    let rows: Vec<(i64, i64)> = users::table
+        .filter(users::rights_changed_at.gt(0))
+        .filter(users::rights_changed_at.ge(since.micros()))
+        .select((users::id, users::rights_changed_at))
+        .load(conn)?;
+    Ok(rows.into_iter().map(|(id, at)| (UserId(id), UtcTime::from_micros(at))).collect())
 }
 
 /// The account with that number, which nobody else changes until the transaction is over: what is

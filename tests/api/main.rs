@@ -56,6 +56,7 @@ mod refresh;
 mod register;
 mod reset_codes;
 mod revocations;
+mod rights;
 mod security_headers;
 mod sessions;
 mod several_instances;
