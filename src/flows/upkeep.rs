@@ -85,6 +85,6 @@ impl Flows {
         let forget_before = now.before(self.policy.event_retention);
         let purge = move |conn: &mut Conn| events::purge(conn, forget_before, ROWS_AT_ONCE);
         while self.db.write(purge)? {}
-        Ok(())
+        Ok(self.db.forget_deleted()?)
     }
 }

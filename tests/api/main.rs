@@ -28,6 +28,7 @@ mod client_address;
 mod cookies;
 mod cors;
 mod delete_account;
+mod deleted_data;
 mod django_settings;
 mod django_tokens;
 mod edge;
