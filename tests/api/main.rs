@@ -49,6 +49,7 @@ mod password_reset;
 mod passwords;
 mod policies;
 mod profile;
+mod query_plans;
 mod races;
 mod refresh;
 mod register;
