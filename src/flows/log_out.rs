@@ -1,5 +1,6 @@
 //! Ending the session of a refresh token (RFC 7009: an unknown token is no error).
 
+use super::tokens::find_by_successor;
 use super::{Error, Flows, Result};
 use crate::domain::{Device, EndReason, EventKind, PlainToken, Scene};
 use crate::store::{events, sessions};
@@ -8,11 +9,14 @@ impl Flows {
     /// Ends the session that `token` belongs to, if there is one. A token that was replaced
     /// already still names its session.
     pub fn log_out(&self, token: &PlainToken, device: &Device) -> Result<()> {
-        let (hash, device, now) = (token.hash(), device.clone(), self.now());
+        let (token, device, now) = (token.clone(), device.clone(), self.now());
+        let secrets = self.secrets.clone();
         let ended = self.db.write(move |conn| {
-            let Some((_, session)) = sessions::find_refresh_token(conn, &hash)? else {
-                return Ok(None);
+            let session = match sessions::find_refresh_token(conn, &token.hash())? {
+                Some((_, session)) => Some(session),
+                None => find_by_successor(conn, &secrets, &token)?,
             };
+            let Some(session) = session else { return Ok(None) };
             let ended = sessions::end_session(conn, &session.id, EndReason::LoggedOut, now)?;
             if ended {
                 let scene = Scene::of(session.user_id, now).in_session(&session.id).on(&device);

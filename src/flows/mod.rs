@@ -34,6 +34,7 @@ mod verify_email;
 mod verify_token;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -157,6 +158,8 @@ pub struct Flows {
     pub(crate) policy: Policy,
     /// Wakes the mail worker after something was put into the outbox.
     pub(crate) mail_ordered: Arc<Notify>,
+    /// Whether the service is about to end, so that purges end as well.
+    pub(crate) stopping: AtomicBool,
 }
 
 impl Flows {

@@ -6,11 +6,12 @@
 
 use super::limits::reserve;
 use super::notices::{Notice, order_notice};
-use super::tokens::refresh_expiry;
+use super::tokens::{find_by_successor, refresh_expiry};
 use super::{Error, Flows, Policy, Result, TokenPair};
+use crate::domain::token::Secrets;
 use crate::domain::{
-    Counted, Counter, Device, EndReason, EventKind, PlainToken, RefreshState, Scene, Session,
-    TokenHash, User, UtcTime,
+    Counted, Counter, Device, EndReason, EventKind, PlainToken, RefreshState, Scene, Session, User,
+    UtcTime,
 };
 use crate::store::outbox::MailKind;
 use crate::store::{Conn, events, sessions, users};
@@ -28,14 +29,14 @@ impl Flows {
     pub fn refresh(&self, presented: &PlainToken, device: &Device) -> Result<TokenPair> {
         let now = self.now();
         let successor = self.secrets.refresh_successor(presented);
-        let (hash, next, policy) = (presented.hash(), successor.hash(), self.policy.clone());
+        let (presented, policy) = (presented.clone(), self.policy.clone());
         let network = Counter::new(Counted::RefreshesOfNetwork, &device.network);
         let (secrets, device) = (self.secrets.clone(), device.clone());
         let outcome = self.db.write(move |conn| {
             if let Some(bounds) = &policy.limits {
                 reserve(conn, &secrets, bounds, vec![network], now)?;
             }
-            exchange(conn, &policy, &hash, &next, &device, now)
+            exchange(conn, &policy, &secrets, &presented, &device, now)
         })?;
         match outcome {
             Outcome::Granted(user, session, expires_at) => {
@@ -61,25 +62,34 @@ impl Flows {
 fn exchange(
     conn: &mut Conn,
     policy: &Policy,
-    presented: &TokenHash,
-    successor: &TokenHash,
+    secrets: &Secrets,
+    presented: &PlainToken,
     device: &Device,
     now: UtcTime,
 ) -> Result<Outcome> {
-    if let Some(session) = sessions::consume_refresh_token(conn, presented, now)? {
+    let (hash, successor) = (presented.hash(), secrets.refresh_successor(presented).hash());
+    if let Some((session, generation)) = sessions::consume_refresh_token(conn, &hash, now)? {
         let expires_at = refresh_expiry(policy, &session, now);
-        sessions::insert_refresh_token(conn, successor, &session.id, expires_at)?;
+        let generation = generation + 1;
+        sessions::insert_refresh_token(conn, &successor, &session.id, expires_at, generation)?;
         // Somebody may have logged out since the token was looked at.
         if !sessions::touch_session(conn, &session.id, now)? {
             return Err(Error::RefreshTokenRevoked);
         }
         return granted(conn, session, expires_at);
     }
-    let Some((token, session)) = sessions::find_refresh_token(conn, presented)? else {
-        return Ok(Outcome::Refused(Error::RefreshTokenUnknown, None));
+    let (state, session, next) = match sessions::find_refresh_token(conn, &hash)? {
+        Some((token, session)) => {
+            let next = sessions::find_refresh_token(conn, &successor)?.map(|(token, _)| token);
+            let grace = policy.refresh_grace;
+            (RefreshState::of(&token, &session, next.as_ref(), grace, now), session, next)
+        }
+        None => match find_by_successor(conn, secrets, presented)? {
+            Some(session) => (RefreshState::of_forgotten(&session, now), session, None),
+            None => return Ok(Outcome::Refused(Error::RefreshTokenUnknown, None)),
+        },
     };
-    let next = sessions::find_refresh_token(conn, successor)?.map(|(token, _)| token);
-    match RefreshState::of(&token, &session, next.as_ref(), policy.refresh_grace, now) {
+    match state {
         RefreshState::Repeated => {
             let expires_at = next.map_or(session.expires_at, |next| next.expires_at);
             granted(conn, session, expires_at)

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::{Flows, Policy, Result};
+use crate::domain::token::Secrets;
 use crate::domain::{
-    Device, EndReason, EndedSession, EventKind, PlainToken, Scene, Session, SessionId, TokenHash,
-    TokenId, User, UserId, UtcTime,
+    Device, EndReason, EndedSession, EventKind, PlainToken, RefreshToken, Scene, Session,
+    SessionId, TokenHash, TokenId, User, UserId, UtcTime,
 };
 use crate::security::access_token::Claims;
 use crate::store::{self, Conn, events, sessions};
@@ -54,7 +55,7 @@ pub(super) fn open_session(
     };
     sessions::insert_session(conn, &session)?;
     let expires_at = refresh_expiry(policy, &session, now);
-    sessions::insert_refresh_token(conn, refresh_token, &session.id, expires_at)?;
+    sessions::insert_refresh_token(conn, refresh_token, &session.id, expires_at, 0)?;
     let keep = i64::from(policy.sessions_per_user);
     let ended = sessions::end_oldest_sessions(conn, user.id, keep, now)?;
     let scene = Scene::of(user.id, now).on(device);
@@ -64,6 +65,18 @@ pub(super) fn open_session(
         events::record(conn, &scene, EventKind::SessionEnded, EndReason::TooMany.name())?;
     }
     Ok(OpenedSession { session, ended })
+}
+
+/// Finds the session of a refresh token that was replaced so long ago that only some of those after it are
+/// kept. It costs some 60 hashes, where nothing is known of `token` itself.
+pub(super) fn find_by_successor(
+    conn: &mut Conn,
+    secrets: &Secrets,
+    token: &PlainToken,
+) -> store::Result<Option<Session>> {
+    let successors = secrets.refresh_successors(token).take(RefreshToken::LANDMARK);
+    let hashes: Vec<TokenHash> = successors.map(|token| token.hash()).collect();
+    sessions::find_session_of_any(conn, &hashes)
 }
 
 /// A refresh token lasts until nobody has used it for a while, and never longer than its session.

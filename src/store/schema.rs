@@ -43,6 +43,7 @@ diesel::table! {
         session_id -> Text,
         expires_at -> BigInt,
         used_at -> Nullable<BigInt>,
+        generation -> BigInt,
     }
 }
 
@@ -146,6 +147,13 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    erasures (user_id) {
+        user_id -> BigInt,
+        requested_at -> BigInt,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     users,
     sessions,
@@ -157,4 +165,5 @@ diesel::allow_tables_to_appear_in_same_query!(
     limits,
     known_devices,
     events,
+    erasures,
 );

@@ -186,9 +186,13 @@ pub fn find_by_email(conn: &mut Conn, email: &Email) -> Result<Option<User>> {
     Ok(row.map(User::from))
 }
 
-/// Every account, by number.
-pub fn list_all(conn: &mut Conn) -> Result<Vec<User>> {
-    let rows = users::table.order(users::id).load::<Row>(conn)?;
+/// Returns up to `limit` users with ids above `after`, in the order of their ids.
+pub fn list_page(conn: &mut Conn, after: UserId, limit: i64) -> Result<Vec<User>> {
+    let rows = users::table
+        .filter(users::id.gt(after.0))
+        .order(users::id)
+        .limit(limit)
+        .load::<Row>(conn)?;
     Ok(rows.into_iter().map(User::from).collect())
 }
 
@@ -316,10 +320,11 @@ pub fn lock_superusers(conn: &mut Conn) -> Result<()> {
 
 /// Whether there is another besides `id` who may manage superusers: an active superuser who is staff.
 pub fn is_other_superuser(conn: &mut Conn, id: UserId) -> Result<bool> {
+    // The condition of the index `users_superusers`.
     let other = users::table
-        .filter(users::is_superuser.eq(true))
-        .filter(users::is_staff.eq(true))
-        .filter(users::is_active.eq(true))
+        .filter(users::is_superuser)
+        .filter(users::is_staff)
+        .filter(users::is_active)
         .filter(users::id.ne(id.0))
         .select(users::id);
     Ok(other.first::<i64>(conn).optional()?.is_some())

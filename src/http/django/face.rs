@@ -4,12 +4,14 @@ use actix_web::guard::GuardContext;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, guard, web};
+use futures_util::stream;
 
 use super::{
     pages::{self, Found, Page},
     request::Request,
     respond::Answer,
-    views,
+    users,
+    views::{self, Outcome},
 };
 use crate::http::blocking::State;
 use crate::http::client::Client;
@@ -70,8 +72,17 @@ async fn answer(
     }
     let received =
         Request::receive(&request, payload, page.clone(), format, device, &face.public_url).await;
+    let (origin, is_head) = (received.origin.clone(), received.method == "HEAD");
     match state.run(move |flows| Ok(views::answer(flows, &received))).await {
-        Ok(outcome) => outcome.answer.write(&page, outcome.authenticated, outcome.indent),
+        Ok(Outcome { answer, authenticated, indent }) => match answer.next() {
+            None => answer.write(&page, authenticated, indent),
+            // Nothing of it would be sent.
+            Some(_) if is_head => answer.write_list(&page, authenticated, indent, stream::empty()),
+            Some(next) => {
+                let rest = users::rest_of_list(state, next, origin);
+                answer.write_list(&page, authenticated, indent, rest)
+            }
+        },
         Err(error) => views::no_answer(error.code).write(&page, false, None),
     }
 }

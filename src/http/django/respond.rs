@@ -1,13 +1,17 @@
 //! Answers as the reference writes them: compact JSON and its headers.
 
+use std::io;
 use std::time::Duration;
 
-use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
+use actix_web::web::Bytes;
+use actix_web::{HttpResponse, HttpResponseBuilder};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize as _;
 use serde_json::{Value, json};
 
 use super::{fields::Faults, negotiation::Indent, pages::Page};
+use crate::domain::UserId;
 use crate::http::slices;
 
 /// The text for a caller who showed no credentials.
@@ -19,6 +23,8 @@ pub struct Answer {
     status: StatusCode,
     /// None: no body, and no word on its type.
     body: Option<Value>,
+    /// Where a list goes on that is too long to be held in memory.
+    next: Option<UserId>,
     location: Option<String>,
     retry_after: Option<u32>,
 }
@@ -27,6 +33,11 @@ impl Answer {
     /// 200 with this body.
     pub fn ok(body: Value) -> Self {
         Self::new(StatusCode::OK, Some(body))
+    }
+
+    /// 200 with a list, which goes on after the user `next`.
+    pub fn list(list: Vec<Value>, next: Option<UserId>) -> Self {
+        Self { next, ..Self::ok(Value::Array(list)) }
     }
 
     /// 201 with the object that was made and where it is.
@@ -94,11 +105,47 @@ impl Answer {
     }
 
     fn new(status: StatusCode, body: Option<Value>) -> Self {
-        Self { status, body, location: None, retry_after: None }
+        Self { status, body, next: None, location: None, retry_after: None }
+    }
+
+    /// Where a list goes on that this is only the beginning of.
+    pub fn next(&self) -> Option<UserId> {
+        self.next
     }
 
     /// Writes the answer of `page`. `authenticated` says whether the check for a log-in was reached.
     pub fn write(self, page: &Page, authenticated: bool, indent: Indent) -> HttpResponse {
+        let mut response = self.head(page, authenticated);
+        match self.body {
+            Some(body) => {
+                let text = render(&body, indent);
+                response.content_type("application/json").body(slices::of(text.into()))
+            }
+            None => response.finish(),
+        }
+    }
+
+    /// Writes a list that goes on with `rest`, which is read as the client takes it.
+    pub fn write_list(
+        self,
+        page: &Page,
+        authenticated: bool,
+        indent: Indent,
+        rest: impl Stream<Item = Result<Vec<Value>, io::Error>> + 'static,
+    ) -> HttpResponse {
+        let mut response = self.head(page, authenticated);
+        let mut list = ListText::new(indent);
+        let beginning = match &self.body {
+            Some(Value::Array(values)) => list.items(values),
+            _ => String::new(),
+        };
+        let rest = rest.map_ok(move |values| list.items(&values));
+        let end = ListText::end(indent);
+        let texts = stream::iter([Ok(beginning)]).chain(rest).chain(stream::iter([Ok(end)]));
+        response.content_type("application/json").streaming(texts.map_ok(Bytes::from))
+    }
+
+    fn head(&self, page: &Page, authenticated: bool) -> HttpResponseBuilder {
         let mut response = HttpResponse::build(self.status);
         if !page.methods().is_empty() {
             let cookies = authenticated && page.looks_at_cookies();
@@ -113,19 +160,45 @@ impl Answer {
         if self.status == StatusCode::UNAUTHORIZED {
             response.insert_header((header::WWW_AUTHENTICATE, "JWT realm=\"api\""));
         }
-        if let Some(location) = self.location {
-            response.insert_header((header::LOCATION, location));
+        if let Some(location) = &self.location {
+            response.insert_header((header::LOCATION, location.as_str()));
         }
         if let Some(seconds) = self.retry_after {
             response.insert_header((header::RETRY_AFTER, seconds));
         }
-        match self.body {
-            Some(body) => {
-                let text = render(&body, indent);
-                response.content_type("application/json").body(slices::of(text.into()))
-            }
-            None => response.finish(),
+        response
+    }
+}
+
+/// The text of a long list, as [`render`] would write it in one piece.
+struct ListText {
+    indent: Indent,
+    is_begun: bool,
+}
+
+impl ListText {
+    fn new(indent: Indent) -> Self {
+        Self { indent, is_begun: false }
+    }
+
+    /// The next items, with what stands before each.
+    fn items(&mut self, values: &[Value]) -> String {
+        let line = self.indent.map(|spaces| format!("\n{}", " ".repeat(spaces)));
+        let line = line.unwrap_or_default();
+        let mut text = String::new();
+        for value in values {
+            text.push(if self.is_begun { ',' } else { '[' });
+            self.is_begun = true;
+            text.push_str(&line);
+            // No text in JSON has a line break of its own.
+            text.push_str(&render(value, self.indent).replace('\n', &line));
         }
+        text
+    }
+
+    /// What stands behind the last item.
+    fn end(indent: Indent) -> String {
+        if indent.is_some() { "\n]".to_owned() } else { "]".to_owned() }
     }
 }
 
@@ -156,6 +229,16 @@ mod tests {
         let body = json!({"b": "한\u{2028}\n\u{1}", "a": []});
         assert_eq!(render(&body, None), "{\"b\":\"한\\u2028\\n\\u0001\",\"a\":[]}");
         assert_eq!(render(&json!({"a": [1]}), Some(2)), "{\n  \"a\": [\n    1\n  ]\n}");
+    }
+
+    #[test]
+    fn a_list_in_pieces_reads_as_one_in_one_piece() {
+        let items = [json!({"a": "x\ny", "b": []}), json!({"a": {"c": "\u{2028}"}}), json!(1)];
+        for indent in [None, Some(0), Some(1), Some(4)] {
+            let mut list = ListText::new(indent);
+            let pieces = [list.items(&items[..1]), list.items(&items[1..]), ListText::end(indent)];
+            assert_eq!(pieces.concat(), render(&json!(items), indent), "{indent:?}");
+        }
     }
 
     #[test]

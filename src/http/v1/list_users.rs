@@ -21,7 +21,9 @@ const MAX_LIMIT: usize = 200;
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "describes what `Page` is read from")]
 pub struct ListUsersQuery {
-    /// A part of the name or the address, in any letter case.
+    /// A part of the user name or the e-mail address, in any letter case. Users whose name or address begins
+    /// with it are on the first page, if they fit there. The others are looked for among 1,000 users for each
+    /// page, so a page may be short, or empty, and have a `next_cursor` all the same.
     #[param(min_length = 1, max_length = 254, required = false)]
     search: Option<String>,
     /// Only those that may log in, or may not.
@@ -42,7 +44,7 @@ pub struct ListUsersQuery {
 pub struct Page {
     filter: UserFilter,
     limit: usize,
-    after: UserId,
+    after: Option<UserId>,
 }
 
 impl Body for Page {
@@ -63,7 +65,7 @@ impl Body for Page {
         Some(Self {
             filter: UserFilter { search, is_active, is_staff },
             limit: limit.unwrap_or(DEFAULT_LIMIT),
-            after: after.unwrap_or(UserId(0)),
+            after,
         })
     }
 }
@@ -78,7 +80,7 @@ pub struct Accounts {
     next_cursor: Option<String>,
 }
 
-/// The number of the last account of a page. Clients need not know that.
+/// The id of the last user that a page looked at. Clients need not know that.
 fn read_cursor(text: &str) -> Option<UserId> {
     let is_number =
         (1..=18).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,7 +1,9 @@
 //! A call of every function of `store/`, with each shape that its statement can take.
 
+use std::time::Duration;
+
 use hallpass::domain::{
-    Counted, Device, Email, EmailChange, EndReason, EventId, EventKind, Locale, MailId, OneTimeId,
+    Counted, Device, Email, EmailChange, EndReason, EventId, EventKind, Locale, OneTimeId,
     OneTimeToken, PasswordHash, Purpose, Registration, RegistrationId, Scene, Session, SessionId,
     TokenHash, User, UserId, Username, UtcTime,
 };
@@ -10,8 +12,8 @@ use hallpass::store::signing_keys::StoredKey;
 use hallpass::store::user_search::UserFilter;
 use hallpass::store::users::{NewUser, UserChanges};
 use hallpass::store::{
-    Conn, events, import, known_devices, limits, one_time_tokens, outbox, registrations, sessions,
-    signing_keys, stand_ins, user_search, users,
+    Conn, erasures, events, import, known_devices, limits, one_time_tokens, outbox, registrations,
+    sessions, signing_keys, stand_ins, user_search, users,
 };
 
 use super::Recorder;
@@ -71,7 +73,7 @@ fn call_users(conn: &mut Conn, recorder: &Recorder) {
     call!(recorder, users::find_by_exact_username(conn, "user7"));
     call!(recorder, users::find_by_username(conn, "user7"));
     call!(recorder, users::find_by_email(conn, &email("p7")));
-    call!(recorder, users::list_all(conn));
+    call!(recorder, users::list_page(conn, USER, 100));
     for email in [EmailChange::Keep, EmailChange::Remove, EmailChange::Set(email("other"))] {
         let username = Some(Username::parse("somebody-else").unwrap());
         let changes =
@@ -95,7 +97,7 @@ fn call_users(conn: &mut Conn, recorder: &Recorder) {
         for is_active in [None, Some(true), Some(false)] {
             for is_staff in [None, Some(true), Some(false)] {
                 let filter = UserFilter { search: search.clone(), is_active, is_staff };
-                call!(recorder, user_search::list_page(conn, &filter, UserId(0), 50));
+                call!(recorder, user_search::list_page(conn, &filter, Some(USER), 50));
             }
         }
     }
@@ -132,15 +134,17 @@ fn call_sessions(conn: &mut Conn, recorder: &Recorder) {
     assert!(!ended.is_empty());
     call!(recorder, sessions::end_all_sessions(conn, UserId(8), Some(&session.id), reason, NOW));
     call!(recorder, sessions::list_ended_since(conn, NOW));
-    call!(recorder, sessions::erase_devices(conn, USER));
+    while call!(recorder, sessions::erase_devices(conn, USER, 2)) {}
 }
 
 fn call_refresh_tokens(conn: &mut Conn, recorder: &Recorder) {
     let session = SessionId("s10".into());
-    call!(recorder, sessions::insert_refresh_token(conn, &hash("new"), &session, LATER));
+    call!(recorder, sessions::insert_refresh_token(conn, &hash("new"), &session, LATER, 0));
     let consumed = call!(recorder, sessions::consume_refresh_token(conn, &hash("new"), NOW));
     assert!(consumed.is_some());
     call!(recorder, sessions::find_refresh_token(conn, &hash("new")));
+    let several = [hash("new"), hash("unknown")];
+    assert!(call!(recorder, sessions::find_session_of_any(conn, &several)).is_some());
 }
 
 fn call_registrations(conn: &mut Conn, recorder: &Recorder) {
@@ -208,23 +212,23 @@ fn call_outbox(conn: &mut Conn, recorder: &Recorder) {
     let (kind, recipient, locale) = (MailKind::Registration, email("p7"), Locale::default());
     call!(recorder, outbox::enqueue(conn, kind, &recipient, &locale, "r7", Some(USER), NOW));
     call!(recorder, outbox::is_any_due(conn, NOW));
-    let mail = call!(recorder, outbox::lease_due(conn, "lease", 10, NOW, LATER)).remove(0);
+    let mut mails = call!(recorder, outbox::lease_due(conn, "lease", 10, NOW, LATER));
+    let (mail, dead) = (mails.remove(0), mails.remove(0));
     call!(recorder, outbox::renew(conn, &mail.id, "lease", LATER));
     call!(recorder, outbox::put_back(conn, &mail.id, "lease", "later", LATER, 1));
     let waited = outbox::QueuedMail { was_put_back: true, ..mail.clone() };
     call!(recorder, outbox::is_outdone(conn, &waited));
-    call!(recorder, outbox::finish(conn, &mail.id, "lease", MailStatus::Dead, None, NOW));
-    call!(recorder, outbox::drop_order(conn, &mail.id, NOW));
+    call!(recorder, outbox::finish(conn, &dead.id, "lease", MailStatus::Dead, None, NOW));
     call!(recorder, outbox::count_open(conn));
     call!(recorder, outbox::claim(conn, USER, &recipient));
     call!(recorder, outbox::list_open(conn, 100));
-    call!(recorder, outbox::retry(conn, Some(mail.id.as_str()), NOW));
-    call!(recorder, outbox::retry(conn, None, NOW));
+    assert_eq!(call!(recorder, outbox::retry_dead(conn, LATER, 100)), 1);
+    assert!(call!(recorder, outbox::retry(conn, mail.id.as_str(), NOW)));
+    assert!(call!(recorder, outbox::drop_order(conn, &mail.id, NOW)));
     for address in [None, Some(&recipient)] {
         call!(recorder, outbox::list_of(conn, USER, address));
         call!(recorder, outbox::erase_of(conn, USER, address));
     }
-    let _: &MailId = &mail.id;
 }
 
 fn call_limits_and_devices(conn: &mut Conn, recorder: &Recorder) {
@@ -253,7 +257,10 @@ fn call_events(conn: &mut Conn, recorder: &Recorder) {
     for before in [None, Some(&EventId::new(NOW))] {
         call!(recorder, events::list_page(conn, USER, LONG_AGO, before, 50));
     }
-    call!(recorder, events::erase_details(conn, USER));
+    assert!(call!(recorder, events::erase_details(conn, USER, None, 100)).is_some());
+    call!(recorder, erasures::request(conn, USER, NOW));
+    call!(recorder, erasures::list_requested(conn, 100));
+    call!(recorder, erasures::finish(conn, USER));
 }
 
 fn call_keys(conn: &mut Conn, recorder: &Recorder) {
@@ -272,11 +279,18 @@ fn call_keys(conn: &mut Conn, recorder: &Recorder) {
     call!(recorder, signing_keys::delete_keys(conn, &["a".to_owned()]));
 }
 
+/// First those that find nothing, then those that find something.
 fn call_purges(conn: &mut Conn, recorder: &Recorder) {
-    call!(recorder, registrations::purge(conn, NOW, LONG_AGO));
-    call!(recorder, one_time_tokens::purge(conn, LONG_AGO));
-    call!(recorder, sessions::purge(conn, LONG_AGO));
-    call!(recorder, limits::purge(conn, NOW, Counted::LoginInARow, 10, LATER, 100));
-    call!(recorder, outbox::purge(conn, LONG_AGO));
-    call!(recorder, events::purge(conn, LONG_AGO, 100));
+    let (in_a_row, later) = (Counted::LoginInARow, LATER.after(Duration::from_hours(48)));
+    for now in [NOW, later] {
+        let before = if now == NOW { LONG_AGO } else { now };
+        call!(recorder, registrations::purge(conn, now, before, 2));
+        call!(recorder, registrations::purge(conn, now, LONG_AGO, 2));
+        call!(recorder, one_time_tokens::purge(conn, before, 2));
+        call!(recorder, sessions::purge_replaced(conn, before, before, 2));
+        call!(recorder, sessions::purge(conn, before, 2));
+        call!(recorder, limits::purge(conn, now, in_a_row, 10, now, 2));
+        call!(recorder, outbox::purge(conn, before, 2));
+        call!(recorder, events::purge(conn, before, 2));
+    }
 }
