@@ -1,3 +1,2 @@
-CREATE INDEX sessions_by_user ON sessions (user_id, last_seen_at);
 DROP INDEX sessions_by_device;
 DROP INDEX sessions_open;
