@@ -116,7 +116,7 @@ pub struct RefreshToken {
 impl RefreshToken {
     /// Every so many generations a replaced token is kept for as long as it could have been used. The
     /// successors of a token are derived from it, so those between lead to the next one that is kept.
-    pub const LANDMARK: usize = 64;
+    pub const LANDMARK: usize = 16;
     /// How long every replaced token is kept: longer than any grace.
     pub const REMEMBER_REPLACED: Duration = Duration::from_hours(1);
     /// How long the others are kept beyond their own time: the first token of a session tells whether the

@@ -1,6 +1,5 @@
 //! Ending the session of a refresh token (RFC 7009: an unknown token is no error).
 
-use super::tokens::find_by_successor;
 use super::{Error, Flows, Result};
 use crate::domain::{Device, EndReason, EventKind, PlainToken, Scene};
 use crate::store::{events, sessions};
@@ -9,14 +8,15 @@ impl Flows {
     /// Ends the session that `token` belongs to, if there is one. A token that was replaced
     /// already still names its session.
     pub fn log_out(&self, token: &PlainToken, device: &Device) -> Result<()> {
-        let (token, device, now) = (token.clone(), device.clone(), self.now());
-        let secrets = self.secrets.clone();
+        let found = self.db.read(|conn| sessions::find_refresh_token(conn, &token.hash()))?;
+        let id = match found {
+            Some((_, session)) => Some(session.id),
+            None => self.find_by_successor(token)?,
+        };
+        let Some(id) = id else { return Ok(()) };
+        let (device, now) = (device.clone(), self.now());
         let ended = self.db.write(move |conn| {
-            let session = match sessions::find_refresh_token(conn, &token.hash())? {
-                Some((_, session)) => Some(session),
-                None => find_by_successor(conn, &secrets, &token)?,
-            };
-            let Some(session) = session else { return Ok(None) };
+            let Some(session) = sessions::find_session(conn, &id)? else { return Ok(None) };
             let ended = sessions::end_session(conn, &session.id, EndReason::LoggedOut, now)?;
             if ended {
                 let scene = Scene::of(session.user_id, now).in_session(&session.id).on(&device);

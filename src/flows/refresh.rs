@@ -6,12 +6,11 @@
 
 use super::limits::reserve;
 use super::notices::{Notice, order_notice};
-use super::tokens::{find_by_successor, refresh_expiry};
+use super::tokens::refresh_expiry;
 use super::{Error, Flows, Policy, Result, TokenPair};
-use crate::domain::token::Secrets;
 use crate::domain::{
-    Counted, Counter, Device, EndReason, EventKind, PlainToken, RefreshState, Scene, Session, User,
-    UtcTime,
+    Counted, Counter, Device, EndReason, EventKind, PlainToken, RefreshState, Scene, Session,
+    TokenHash, User, UtcTime,
 };
 use crate::store::outbox::MailKind;
 use crate::store::{Conn, events, sessions, users};
@@ -29,15 +28,21 @@ impl Flows {
     pub fn refresh(&self, presented: &PlainToken, device: &Device) -> Result<TokenPair> {
         let now = self.now();
         let successor = self.secrets.refresh_successor(presented);
-        let (presented, policy) = (presented.clone(), self.policy.clone());
+        let (hash, next, policy) = (presented.hash(), successor.hash(), self.policy.clone());
         let network = Counter::new(Counted::RefreshesOfNetwork, &device.network);
-        let (secrets, device) = (self.secrets.clone(), device.clone());
-        let outcome = self.db.write(move |conn| {
+        let (secrets, client) = (self.secrets.clone(), device.clone());
+        let exchanged = self.db.write(move |conn| {
             if let Some(bounds) = &policy.limits {
                 reserve(conn, &secrets, bounds, vec![network], now)?;
             }
-            exchange(conn, &policy, &secrets, &presented, &device, now)
+            exchange(conn, &policy, &hash, &next, &client, now)
         })?;
+        let outcome = match exchanged {
+            Outcome::Refused(Error::RefreshTokenUnknown, None) => {
+                self.refuse_forgotten(presented, device, now)?
+            }
+            outcome => outcome,
+        };
         match outcome {
             Outcome::Granted(user, session, expires_at) => {
                 self.token_pair(&user, &session, successor, expires_at, now)
@@ -57,51 +62,76 @@ impl Flows {
             }
         }
     }
+
+    /// Refuses a token that has no row. It may have been replaced so long ago that only some of those after
+    /// it are kept.
+    fn refuse_forgotten(
+        &self,
+        presented: &PlainToken,
+        device: &Device,
+        now: UtcTime,
+    ) -> Result<Outcome> {
+        let Some(id) = self.find_by_successor(presented)? else {
+            return Ok(Outcome::Refused(Error::RefreshTokenUnknown, None));
+        };
+        let (policy, device) = (self.policy.clone(), device.clone());
+        self.db.write(move |conn| match sessions::find_session(conn, &id)? {
+            Some(session) => {
+                let state = RefreshState::of_forgotten(&session, now);
+                refused(conn, &policy, state, session, &device, now)
+            }
+            None => Ok(Outcome::Refused(Error::RefreshTokenUnknown, None)),
+        })
+    }
 }
 
 fn exchange(
     conn: &mut Conn,
     policy: &Policy,
-    secrets: &Secrets,
-    presented: &PlainToken,
+    presented: &TokenHash,
+    successor: &TokenHash,
     device: &Device,
     now: UtcTime,
 ) -> Result<Outcome> {
-    let (hash, successor) = (presented.hash(), secrets.refresh_successor(presented).hash());
-    if let Some((session, generation)) = sessions::consume_refresh_token(conn, &hash, now)? {
+    if let Some((session, generation)) = sessions::consume_refresh_token(conn, presented, now)? {
         let expires_at = refresh_expiry(policy, &session, now);
         let generation = generation + 1;
-        sessions::insert_refresh_token(conn, &successor, &session.id, expires_at, generation)?;
+        sessions::insert_refresh_token(conn, successor, &session.id, expires_at, generation)?;
         // Somebody may have logged out since the token was looked at.
         if !sessions::touch_session(conn, &session.id, now)? {
             return Err(Error::RefreshTokenRevoked);
         }
         return granted(conn, session, expires_at);
     }
-    let (state, session, next) = match sessions::find_refresh_token(conn, &hash)? {
-        Some((token, session)) => {
-            let next = sessions::find_refresh_token(conn, &successor)?.map(|(token, _)| token);
-            let grace = policy.refresh_grace;
-            (RefreshState::of(&token, &session, next.as_ref(), grace, now), session, next)
-        }
-        None => match find_by_successor(conn, secrets, presented)? {
-            Some(session) => (RefreshState::of_forgotten(&session, now), session, None),
-            None => return Ok(Outcome::Refused(Error::RefreshTokenUnknown, None)),
-        },
+    let Some((token, session)) = sessions::find_refresh_token(conn, presented)? else {
+        return Ok(Outcome::Refused(Error::RefreshTokenUnknown, None));
     };
-    match state {
+    let next = sessions::find_refresh_token(conn, successor)?.map(|(token, _)| token);
+    match RefreshState::of(&token, &session, next.as_ref(), policy.refresh_grace, now) {
         RefreshState::Repeated => {
             let expires_at = next.map_or(session.expires_at, |next| next.expires_at);
             granted(conn, session, expires_at)
         }
-        RefreshState::Superseded => Ok(Outcome::Refused(Error::RefreshTokenSuperseded, None)),
-        RefreshState::Reused => end_stolen_session(conn, policy, session, device, now),
-        RefreshState::Revoked => Ok(Outcome::Refused(Error::RefreshTokenRevoked, None)),
-        // What could be exchanged was exchanged above, unless its time ran out in between.
-        RefreshState::Expired | RefreshState::Current => {
-            Ok(Outcome::Refused(Error::RefreshTokenExpired, None))
-        }
+        state => refused(conn, policy, state, session, device, now),
     }
+}
+
+fn refused(
+    conn: &mut Conn,
+    policy: &Policy,
+    state: RefreshState,
+    session: Session,
+    device: &Device,
+    now: UtcTime,
+) -> Result<Outcome> {
+    let error = match state {
+        RefreshState::Reused => return end_stolen_session(conn, policy, session, device, now),
+        RefreshState::Repeated | RefreshState::Superseded => Error::RefreshTokenSuperseded,
+        RefreshState::Revoked => Error::RefreshTokenRevoked,
+        // What could be exchanged was exchanged before, unless its time ran out in between.
+        RefreshState::Expired | RefreshState::Current => Error::RefreshTokenExpired,
+    };
+    Ok(Outcome::Refused(error, None))
 }
 
 fn granted(conn: &mut Conn, session: Session, expires_at: UtcTime) -> Result<Outcome> {

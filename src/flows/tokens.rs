@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::{Flows, Policy, Result};
-use crate::domain::token::Secrets;
 use crate::domain::{
     Device, EndReason, EndedSession, EventKind, PlainToken, RefreshToken, Scene, Session,
     SessionId, TokenHash, TokenId, User, UserId, UtcTime,
@@ -67,24 +66,20 @@ pub(super) fn open_session(
     Ok(OpenedSession { session, ended })
 }
 
-/// Finds the session of a refresh token that was replaced so long ago that only some of those after it are
-/// kept. It costs some 60 hashes, where nothing is known of `token` itself.
-pub(super) fn find_by_successor(
-    conn: &mut Conn,
-    secrets: &Secrets,
-    token: &PlainToken,
-) -> store::Result<Option<Session>> {
-    let successors = secrets.refresh_successors(token).take(RefreshToken::LANDMARK);
-    let hashes: Vec<TokenHash> = successors.map(|token| token.hash()).collect();
-    sessions::find_session_of_any(conn, &hashes)
-}
-
 /// A refresh token lasts until nobody has used it for a while, and never longer than its session.
 pub(super) fn refresh_expiry(policy: &Policy, session: &Session, now: UtcTime) -> UtcTime {
     now.after(policy.refresh_idle).min(session.expires_at)
 }
 
 impl Flows {
+    /// Finds the session of a refresh token that was replaced so long ago that only some of those after it
+    /// are kept. For a token that was made up this reads several rows in vain, so it is no part of a write.
+    pub(super) fn find_by_successor(&self, token: &PlainToken) -> Result<Option<SessionId>> {
+        let successors = self.secrets.refresh_successors(token).take(RefreshToken::LANDMARK);
+        let hashes: Vec<TokenHash> = successors.map(|token| token.hash()).collect();
+        Ok(self.db.read(|conn| sessions::find_session_of_any(conn, &hashes))?)
+    }
+
     /// The pair for `session`, whose refresh token is `refresh_token`.
     pub(super) fn token_pair(
         &self,

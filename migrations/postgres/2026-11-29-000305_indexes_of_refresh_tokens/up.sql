@@ -2,4 +2,4 @@
 CREATE INDEX IF NOT EXISTS refresh_tokens_replaced ON refresh_tokens (expires_at)
     WHERE used_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS refresh_tokens_between ON refresh_tokens (used_at)
-    WHERE used_at IS NOT NULL AND generation % 64 <> 0;
+    WHERE used_at IS NOT NULL AND generation % 16 <> 0;
