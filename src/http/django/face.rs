@@ -4,7 +4,6 @@ use actix_web::guard::GuardContext;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, guard, web};
-use futures_util::stream;
 
 use super::{
     pages::{self, Found, Page},
@@ -74,13 +73,12 @@ async fn answer(
         Request::receive(&request, payload, page.clone(), format, device, &face.public_url).await;
     let (origin, is_head) = (received.origin.clone(), received.method == "HEAD");
     match state.run(move |flows| Ok(views::answer(flows, &received))).await {
-        Ok(Outcome { answer, authenticated, indent }) => match answer.next() {
+        // To HEAD nothing of the body is sent, so nothing more is read for it.
+        Ok(Outcome { answer, authenticated, indent }) => match answer.next().filter(|_| !is_head) {
             None => answer.write(&page, authenticated, indent),
-            // Nothing of it would be sent.
-            Some(_) if is_head => answer.write_list(&page, authenticated, indent, stream::empty()),
             Some(next) => {
                 let rest = users::rest_of_list(state, next, origin);
-                answer.write_list(&page, authenticated, indent, rest)
+                answer.write_with(&page, authenticated, indent, rest)
             }
         },
         Err(error) => views::no_answer(error.code).write(&page, false, None),

@@ -21,50 +21,59 @@ pub const NOT_AUTHENTICATED: &str = "Authentication credentials were not provide
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     status: StatusCode,
-    /// None: no body, and no word on its type.
-    body: Option<Value>,
-    /// Where a list goes on that is too long to be held in memory.
-    next: Option<UserId>,
+    body: Body,
     location: Option<String>,
     retry_after: Option<u32>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Body {
+    /// Neither a body nor a word on its type.
+    None,
+    Json(Value),
+    /// The beginning of a list that is too long to be held in memory. It goes on after that user.
+    List(Vec<Value>, UserId),
 }
 
 impl Answer {
     /// 200 with this body.
     pub fn ok(body: Value) -> Self {
-        Self::new(StatusCode::OK, Some(body))
+        Self::new(StatusCode::OK, Body::Json(body))
     }
 
     /// 200 with a list, which goes on after the user `next`.
     pub fn list(list: Vec<Value>, next: Option<UserId>) -> Self {
-        Self { next, ..Self::ok(Value::Array(list)) }
+        match next {
+            Some(next) => Self::new(StatusCode::OK, Body::List(list, next)),
+            None => Self::ok(Value::Array(list)),
+        }
     }
 
     /// 201 with the object that was made and where it is.
     pub fn created(body: Value, location: String) -> Self {
-        Self { location: Some(location), ..Self::new(StatusCode::CREATED, Some(body)) }
+        Self { location: Some(location), ..Self::new(StatusCode::CREATED, Body::Json(body)) }
     }
 
     /// 204.
     pub fn deleted() -> Self {
-        Self::new(StatusCode::NO_CONTENT, None)
+        Self::new(StatusCode::NO_CONTENT, Body::None)
     }
 
     /// An error with one text.
     pub fn detail(status: StatusCode, text: &str) -> Self {
-        Self::new(status, Some(json!({ "detail": text })))
+        Self::new(status, Body::Json(json!({ "detail": text })))
     }
 
     /// 400: a fault that belongs to no field.
     pub fn non_field_error(text: &str) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, Some(json!({ "non_field_errors": [text] })))
+        Self::new(StatusCode::BAD_REQUEST, Body::Json(json!({ "non_field_errors": [text] })))
     }
 
     /// 400: the faults of each field, in the order of the fields.
     pub fn field_errors(faults: impl IntoIterator<Item = (&'static str, Faults)>) -> Self {
         let body =
             faults.into_iter().map(|(name, texts)| (name.to_owned(), json!(texts))).collect();
-        Self::new(StatusCode::BAD_REQUEST, Some(Value::Object(body)))
+        Self::new(StatusCode::BAD_REQUEST, Body::Json(Value::Object(body)))
     }
 
     /// 404.
@@ -104,29 +113,25 @@ impl Answer {
         Self::detail(StatusCode::INTERNAL_SERVER_ERROR, "A server error occurred.")
     }
 
-    fn new(status: StatusCode, body: Option<Value>) -> Self {
-        Self { status, body, next: None, location: None, retry_after: None }
+    fn new(status: StatusCode, body: Body) -> Self {
+        Self { status, body, location: None, retry_after: None }
     }
 
     /// Where a list goes on that this is only the beginning of.
     pub fn next(&self) -> Option<UserId> {
-        self.next
+        match self.body {
+            Body::List(_, next) => Some(next),
+            Body::None | Body::Json(_) => None,
+        }
     }
 
     /// Writes the answer of `page`. `authenticated` says whether the check for a log-in was reached.
     pub fn write(self, page: &Page, authenticated: bool, indent: Indent) -> HttpResponse {
-        let mut response = self.head(page, authenticated);
-        match self.body {
-            Some(body) => {
-                let text = render(&body, indent);
-                response.content_type("application/json").body(slices::of(text.into()))
-            }
-            None => response.finish(),
-        }
+        self.write_with(page, authenticated, indent, stream::empty())
     }
 
-    /// Writes a list that goes on with `rest`, which is read as the client takes it.
-    pub fn write_list(
+    /// Writes an answer whose list goes on with `rest`, which is read as the client takes it.
+    pub fn write_with(
         self,
         page: &Page,
         authenticated: bool,
@@ -134,15 +139,22 @@ impl Answer {
         rest: impl Stream<Item = Result<Vec<Value>, io::Error>> + 'static,
     ) -> HttpResponse {
         let mut response = self.head(page, authenticated);
-        let mut list = ListText::new(indent);
-        let beginning = match &self.body {
-            Some(Value::Array(values)) => list.items(values),
-            _ => String::new(),
-        };
-        let rest = rest.map_ok(move |values| list.items(&values));
-        let end = ListText::end(indent);
-        let texts = stream::iter([Ok(beginning)]).chain(rest).chain(stream::iter([Ok(end)]));
-        response.content_type("application/json").streaming(texts.map_ok(Bytes::from))
+        match self.body {
+            Body::None => response.finish(),
+            Body::Json(body) => {
+                let text = render(&body, indent);
+                response.content_type("application/json").body(slices::of(text.into()))
+            }
+            Body::List(values, _) => {
+                let mut list = ListText::new(indent);
+                let beginning = list.items(&values);
+                let rest = rest.map_ok(move |values| list.items(&values));
+                let end = ListText::end(indent);
+                let texts =
+                    stream::iter([Ok(beginning)]).chain(rest).chain(stream::iter([Ok(end)]));
+                response.content_type("application/json").streaming(texts.map_ok(Bytes::from))
+            }
+        }
     }
 
     fn head(&self, page: &Page, authenticated: bool) -> HttpResponseBuilder {
@@ -244,6 +256,7 @@ mod tests {
     #[test]
     fn faults_stand_in_the_order_of_the_fields() {
         let answer = Answer::field_errors([("username", vec!["a".into()]), ("email", vec![])]);
-        assert_eq!(answer.body.unwrap().to_string(), r#"{"username":["a"],"email":[]}"#);
+        let Body::Json(body) = answer.body else { panic!("no body") };
+        assert_eq!(body.to_string(), r#"{"username":["a"],"email":[]}"#);
     }
 }
