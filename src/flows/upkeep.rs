@@ -1,6 +1,7 @@
 //! What has to happen by itself: learning what other instances did, forgetting what is over.
 
 use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{Error, Flows, Result};
@@ -19,9 +20,9 @@ const REMEMBER_SESSIONS: Duration = Duration::from_hours(30 * 24);
 const REMEMBER_MAIL: Duration = Duration::from_hours(30 * 24);
 /// How long one transaction of a purge works before it commits. With the commit it holds SQLite's one writer
 /// for less than 20 ms.
-const STEP: Duration = Duration::from_millis(5);
-/// How many rows a statement of a purge takes: so few that it is far shorter than a step.
-const ROWS: i64 = 25;
+const STEP: Duration = Duration::from_millis(3);
+/// How many rows a statement of a purge takes: so few that it is shorter than a step.
+const ROWS: i64 = 20;
 
 /// What waits, and how far this instance is behind.
 #[derive(Clone, Copy, Debug)]
@@ -133,7 +134,7 @@ impl Flows {
     }
 
     /// Does `work`, a few rows at a time, until it returns that nothing is left. A transaction takes as many
-    /// rows as fit into [`STEP`], so the writes of requests come in between.
+    /// rows as fit into [`STEP`], and the next one waits for as long: the writes of requests come in between.
     fn in_steps_while(
         &self,
         goes_on: impl Fn() -> bool,
@@ -144,6 +145,7 @@ impl Flows {
             && goes_on()
             && !self.is_stopping()
         {
+            let ordered = Instant::now();
             let (step, may_be_more) = self.db.write(move |conn| {
                 let began = Instant::now();
                 while step(conn)? {
@@ -154,6 +156,9 @@ impl Flows {
                 Ok::<_, Error>((step, false))
             })?;
             work = Some(step).filter(|_| may_be_more);
+            if may_be_more {
+                thread::sleep(ordered.elapsed());
+            }
         }
         Ok(())
     }
