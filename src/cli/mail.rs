@@ -9,7 +9,7 @@ use crate::store::{Db, Error};
 
 /// The most lines that are listed.
 const LIMIT: i64 = 1000;
-/// How many mails one transaction makes due: the service writes in between.
+/// The number of mails that one transaction makes due: the service writes in between.
 const AT_ONCE: i64 = 100;
 
 #[derive(clap::Subcommand)]

@@ -109,7 +109,7 @@ pub struct RefreshToken {
     pub expires_at: UtcTime,
     /// When it was exchanged for its successor.
     pub used_at: Option<UtcTime>,
-    /// How many tokens of its session came before it.
+    /// The number of tokens of its session that came before it.
     pub generation: i64,
 }
 
@@ -117,10 +117,10 @@ impl RefreshToken {
     /// Every so many generations a replaced token is kept for as long as it could have been used. The
     /// successors of a token are derived from it, so those between lead to the next one that is kept.
     pub const LANDMARK: usize = 16;
-    /// How long every replaced token is kept: longer than any grace.
+    /// The time for which every replaced token is kept, longer than any grace.
     pub const REMEMBER_REPLACED: Duration = Duration::from_hours(1);
-    /// How long the others are kept beyond their own time: the first token of a session tells whether the
-    /// verification that opened it may open another.
+    /// The time for which the others are kept beyond their own expiry: the first token of a session tells
+    /// whether the verification that opened it may open another.
     pub const REMEMBER_LANDMARKS: Duration = Duration::from_hours(25);
 }
 

@@ -10,7 +10,7 @@ use crate::domain::{
 };
 use crate::store::{Conn, erasures, events, outbox, registrations, sessions, users};
 
-/// How long the answer to a deletion waits for the erasure of sessions and events. It is enough for tens of
+/// The time that the answer to a deletion waits for the erasure of sessions and events. It is enough for tens of
 /// thousands of them.
 const ERASE_AT_ONCE: Duration = Duration::from_secs(1);
 

@@ -158,7 +158,7 @@ pub struct Flows {
     pub(crate) policy: Policy,
     /// Wakes the mail worker after something was put into the outbox.
     pub(crate) mail_ordered: Arc<Notify>,
-    /// Whether the service is about to end, so that purges end as well.
+    /// Set when the service is about to end, so that purges end as well.
     pub(crate) stopping: AtomicBool,
 }
 

@@ -18,10 +18,10 @@ const REMEMBER_REGISTRATIONS: Duration = Duration::from_hours(7 * 24);
 const REMEMBER_SESSIONS: Duration = Duration::from_hours(30 * 24);
 /// How long a mail that was sent or given up can be looked up, and with it the address.
 const REMEMBER_MAIL: Duration = Duration::from_hours(30 * 24);
-/// How long one transaction of a purge works before it commits. With the commit it holds SQLite's one writer
-/// for less than 20 ms.
+/// The time that one transaction of a purge works before it commits. With the commit it holds SQLite's one
+/// writer for less than 20 ms.
 const STEP: Duration = Duration::from_millis(3);
-/// How many rows a statement of a purge takes: so few that it is shorter than a step.
+/// The number of rows that a statement of a purge takes: so few that it is shorter than a step.
 const ROWS: i64 = 20;
 
 /// What waits, and how far this instance is behind.

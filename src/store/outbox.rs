@@ -342,7 +342,7 @@ pub fn put_back(
     Ok(returned == 1)
 }
 
-/// How many mails wait, and how many were given up.
+/// Counts the mails that wait and those that were given up.
 pub fn count_open(conn: &mut Conn) -> Result<(i64, i64)> {
     // Postgres knows how rare a status is only if the statement names it.
     let count = |conn: &mut Conn, status: &str| {

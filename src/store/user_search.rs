@@ -12,17 +12,17 @@ use super::users::Row;
 use super::{Conn, Result};
 use crate::domain::{User, UserId, Username};
 
-/// How many users one page of a search looks at besides those that are found by an index.
+/// The number of users that one page of a search looks at besides those that are found by an index.
 const LOOKED_AT: usize = 1_000;
 
-/// Which users are looked for.
+/// A filter of users. A field that is `None` lets all pass.
 #[derive(Clone, Debug, Default)]
 pub struct UserFilter {
     /// A part of the user name or the e-mail address, in any letter case.
     pub search: Option<String>,
-    /// Whether they may log in.
+    /// The value of `is_active`, that is, the user may log in.
     pub is_active: Option<bool>,
-    /// Whether they may manage others.
+    /// The value of `is_staff`, that is, the user may manage others.
     pub is_staff: Option<bool>,
 }
 
@@ -31,11 +31,11 @@ pub struct UserFilter {
 pub struct UserPage {
     /// The users.
     pub users: Vec<User>,
-    /// Where the next page begins, where there may be more.
+    /// The user after whom the next page begins, where there may be more.
     pub next: Option<UserId>,
 }
 
-/// What a search compares.
+/// The columns that a search compares.
 #[derive(Queryable)]
 struct Candidate {
     id: i64,
@@ -69,7 +69,7 @@ pub fn list_page(
     }
 }
 
-/// What is searched for, as names and as addresses are normalised.
+/// The search text, normalised as user names and as e-mail addresses are.
 struct Searched {
     name: String,
     address: String,

@@ -33,7 +33,7 @@ fn long_ago() -> UtcTime {
     UtcTime::from_seconds(1_700_000_000)
 }
 
-/// How long other connections are kept from writing, each time, while `is_done` is not.
+/// Measures for how long another connection is kept from writing, each time, until `is_done`.
 fn waits_of_a_writer(world: &World, is_done: impl Fn() -> bool) -> Vec<Duration> {
     let path = world.database_url.strip_prefix("sqlite://").unwrap();
     let mut conn = SqliteConnection::establish(path).unwrap();

@@ -234,7 +234,7 @@ fn plan_of(conn: &mut Conn, sql: &str) -> Vec<String> {
     }
 }
 
-/// Whether a step reads more than what an index leads to.
+/// Returns true for a step that reads more than what an index leads to.
 ///
 /// On SQLite `SCAN` reads a table or an index from one end to the other, and a list that is made beforehand
 /// holds what a subquery finds without regard to the row that is asked about. The scans of Postgres are

@@ -1,4 +1,4 @@
-//! What is kept of refresh tokens that were replaced, and what it still tells.
+//! Replaced refresh tokens: the rows that are kept, and the answers to those without a row.
 
 use std::time::Duration;
 

@@ -117,7 +117,7 @@ impl Answer {
         Self { status, body, location: None, retry_after: None }
     }
 
-    /// Where a list goes on that this is only the beginning of.
+    /// The user after whom the rest of a long list begins.
     pub fn next(&self) -> Option<UserId> {
         match self.body {
             Body::List(_, next) => Some(next),
@@ -208,7 +208,7 @@ impl ListText {
         text
     }
 
-    /// What stands behind the last item.
+    /// The text behind the last item.
     fn end(indent: Indent) -> String {
         if indent.is_some() { "\n]".to_owned() } else { "]".to_owned() }
     }

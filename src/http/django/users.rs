@@ -18,7 +18,7 @@ use crate::domain::{Email, EmailChange, User, UserId, Username};
 use crate::flows::{AccountFields, Error, Flows};
 use crate::http::blocking::State;
 
-/// How many users of the list are read at a time.
+/// The number of users of the list that are read at a time.
 const PAGE: i64 = 500;
 
 /// `/users/`
