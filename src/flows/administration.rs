@@ -57,7 +57,7 @@ impl Flows {
         &self,
         claims: &Claims,
         filter: &UserFilter,
-        after: UserId,
+        after: Option<UserId>,
         limit: usize,
     ) -> Result<UserPage> {
         self.staff(claims)?;
@@ -135,7 +135,7 @@ impl Flows {
             may_touch(conn, &staff, &seen)?;
             delete_account(conn, &seen, Some(by), now)
         })?;
-        self.note_ended(id, ended, EndReason::AccountDeleted, now);
+        self.note_deleted(id, ended, now);
         tracing::info!(by = by.0, user_id = id.0, "account removed by staff");
         Ok(())
     }

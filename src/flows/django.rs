@@ -8,8 +8,8 @@ use super::change_password::forget_pending;
 use super::delete_account::{delete_account, keep_one_superuser, lock_for_staff};
 use super::{Entrance, Error, Flows, Result};
 use crate::domain::{
-    Counted, Counter, Device, Email, EmailChange, EndReason, EventKind, Locale, PasswordHash,
-    PlainPassword, Scene, User, UserId, Username, UtcTime,
+    Counted, Counter, Device, Email, EmailChange, EventKind, Locale, PasswordHash, PlainPassword,
+    Scene, User, UserId, Username, UtcTime,
 };
 use crate::security::django_token::{Claims, Origin, RefreshRefusal, Refusal};
 use crate::store::users::{self, NewUser, UserChanges};
@@ -159,9 +159,9 @@ impl Flows {
         Ok((claims, user))
     }
 
-    /// Every account, by number.
-    pub fn django_list_users(&self) -> Result<Vec<User>> {
-        Ok(self.db.read(users::list_all)?)
+    /// Up to `limit` accounts with ids above `after`, in the order of their ids.
+    pub fn django_list_users(&self, after: UserId, limit: i64) -> Result<Vec<User>> {
+        Ok(self.db.read(|conn| users::list_page(conn, after, limit))?)
     }
 
     /// One account.
@@ -270,8 +270,8 @@ impl Flows {
             Err(Error::NotFound) => Ok((false, Vec::new())),
             Err(error) => Err(error),
         })?;
-        self.note_ended(id, ended, EndReason::AccountDeleted, now);
         if existed {
+            self.note_deleted(id, ended, now);
             tracing::info!(user_id = id.0, "account removed on the Django face");
         }
         Ok(existed)

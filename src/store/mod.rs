@@ -11,6 +11,7 @@ mod writer;
 
 pub mod copy;
 pub mod django_source;
+pub mod erasures;
 pub mod events;
 pub mod import;
 pub mod known_devices;

@@ -1,7 +1,8 @@
 //! Accounts.
 
+use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Bool};
 
 use super::schema::users;
 use super::{Conn, Result};
@@ -188,9 +189,13 @@ pub fn find_by_email(conn: &mut Conn, email: &Email) -> Result<Option<User>> {
     Ok(row.map(User::from))
 }
 
-/// Every account, by number.
-pub fn list_all(conn: &mut Conn) -> Result<Vec<User>> {
-    let rows = users::table.order(users::id).load::<Row>(conn)?;
+/// Returns up to `limit` users with ids above `after`, in the order of their ids.
+pub fn list_page(conn: &mut Conn, after: UserId, limit: i64) -> Result<Vec<User>> {
+    let rows = users::table
+        .filter(users::id.gt(after.0))
+        .order(users::id)
+        .limit(limit)
+        .load::<Row>(conn)?;
     Ok(rows.into_iter().map(User::from).collect())
 }
 
@@ -304,7 +309,8 @@ pub fn list_rights_changed_since(
     since: UtcTime,
 ) -> Result<Vec<(UserId, UtcTime)>> {
     let rows: Vec<(i64, i64)> = users::table
-        .filter(users::rights_changed_at.gt(0))
+        // Word for word the condition of the index `users_by_rights_change`.
+        .filter(sql::<Bool>("rights_changed_at > 0"))
         .filter(users::rights_changed_at.ge(since.micros()))
         .select((users::id, users::rights_changed_at))
         .load(conn)?;
@@ -349,10 +355,11 @@ pub fn lock_superusers(conn: &mut Conn) -> Result<()> {
 
 /// Whether there is another besides `id` who may manage superusers: an active superuser who is staff.
 pub fn is_other_superuser(conn: &mut Conn, id: UserId) -> Result<bool> {
+    // The condition of the index `users_superusers`.
     let other = users::table
-        .filter(users::is_superuser.eq(true))
-        .filter(users::is_staff.eq(true))
-        .filter(users::is_active.eq(true))
+        .filter(users::is_superuser)
+        .filter(users::is_staff)
+        .filter(users::is_active)
         .filter(users::id.ne(id.0))
         .select(users::id);
     Ok(other.first::<i64>(conn).optional()?.is_some())
