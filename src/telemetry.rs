@@ -1,10 +1,23 @@
 //! Logging. Secrets are types that cannot be printed; addresses, bodies and query strings are
 //! never logged.
 
-use std::io::IsTerminal as _;
+mod sampling;
 
-use tracing_subscriber::EnvFilter;
+use std::io::{self, IsTerminal as _, Write};
+use std::sync::LazyLock;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
 
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::filter::FilterExt as _;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, fmt};
+
+pub use self::sampling::REFUSALS;
+use self::sampling::{LeftOut, Sampling};
 use crate::config::{Config, LogFormat};
 
 /// What actix says at its start is of no use to an operator, and what it says of unreadable requests
@@ -15,20 +28,89 @@ const QUIET: &str = "actix_server=warn,actix_http=off";
 /// a digest.
 const SILENT: &str = "ureq=info,ureq_proto=info";
 
-/// Logs to standard error from now on.
-pub fn init(config: &Config) {
+/// The lines that may wait for the log to take them; about 2 MB. Further ones are dropped: a log that is
+/// slow never makes a request wait.
+const WAITING_LINES: usize = 8_192;
+
+/// The pause between two reports of lines that are missing in the log.
+const REPORT_EVERY: Duration = Duration::from_secs(60);
+
+static SAMPLING: LazyLock<Sampling> = LazyLock::new(Sampling::default);
+static UNWRITTEN: AtomicU64 = AtomicU64::new(0);
+static LEFT_OUT: AtomicU64 = AtomicU64::new(0);
+static OVERFLOWN: OnceLock<ErrorCounter> = OnceLock::new();
+
+/// Standard error. A line that it refuses is counted and forgotten.
+struct Log;
+
+impl Write for Log {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if io::stderr().write_all(line).is_err() {
+            UNWRITTEN.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Returns the number of lines that the log did not take: it was full, closed or too slow.
+pub fn dropped_lines() -> u64 {
+    let overflown = OVERFLOWN.get().map_or(0, ErrorCounter::dropped_lines);
+    u64::try_from(overflown).unwrap_or(u64::MAX).saturating_add(UNWRITTEN.load(Ordering::Relaxed))
+}
+
+/// Returns the number of repeated lines that were left out of the log.
+pub fn left_out_lines() -> u64 {
+    LEFT_OUT.load(Ordering::Relaxed)
+}
+
+/// Logs to standard error from now on. What waits is written when the guard is dropped.
+pub fn init(config: &Config) -> WorkerGuard {
     // The filter was checked with the other settings.
     let filter = EnvFilter::try_new(format!("{QUIET},{},{SILENT}", config.log)).unwrap_or_default();
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    match config.log_format {
-        LogFormat::Text => builder.with_target(false).init(),
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(WAITING_LINES)
+        .thread_name("log")
+        .finish(Log);
+    OVERFLOWN.get_or_init(|| writer.error_counter());
+    let lines = fmt::layer()
+        .with_writer(writer)
+        .with_ansi(io::stderr().is_terminal())
+        // It would say so on standard error, and panic where that is what failed.
+        .log_internal_errors(false);
+    let lines = match config.log_format {
+        LogFormat::Text => lines.with_target(false).boxed(),
         // Each line has the request it belongs to as `span.request_id`.
-        LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).init(),
-    }
+        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
+    };
+    let sampling: &'static Sampling = &SAMPLING;
+    tracing_subscriber::registry().with(lines.with_filter(filter.and(sampling))).init();
     log_panics();
+    guard
+}
+
+/// Starts to report the lines that are missing in the log.
+pub fn report_missing_lines() -> io::Result<()> {
+    let report = || {
+        let mut dropped = 0;
+        loop {
+            thread::sleep(REPORT_EVERY);
+            for LeftOut { place, lines } in SAMPLING.take_left_out() {
+                LEFT_OUT.fetch_add(lines, Ordering::Relaxed);
+                tracing::info!(place, lines, "repeated lines were left out of the log");
+            }
+            let now = dropped_lines();
+            if now > dropped {
+                tracing::warn!(lines = now - dropped, "the log did not take lines");
+                dropped = now;
+            }
+        }
+    };
+    thread::Builder::new().name("log-report".into()).spawn(report).map(drop)
 }
 
 /// A panic is one line in the log, without the values it may have seen.

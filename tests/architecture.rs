@@ -13,6 +13,10 @@ const WALLS: &[(&str, &[&str])] = &[
         "telemetry.rs",
         &["app", "cli", "clock", "domain", "flows", "http", "mail", "security", "store"],
     ),
+    (
+        "telemetry",
+        &["app", "cli", "clock", "config", "domain", "flows", "http", "mail", "security", "store"],
+    ),
     ("clock.rs", &["app", "cli", "config", "flows", "http", "mail", "security", "store"]),
     ("store", &["app", "cli", "clock", "config", "flows", "http", "mail", "security"]),
     ("security", &["app", "cli", "clock", "config", "flows", "http", "mail", "store"]),

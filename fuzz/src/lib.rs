@@ -74,7 +74,7 @@ static SIEGE: LazyLock<(Gate, Vec<Key>)> = LazyLock::new(|| {
         },
     ];
     let revocations = Revocations::new(lifetime, lifetime);
-    revocations.sync(&[], now);
+    revocations.sync(&[], &[], now);
     (
         Gate::new(
             ISSUER.to_owned(),

@@ -8,6 +8,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use actix_web::cookie::SameSite;
@@ -136,7 +137,7 @@ impl App {
             background::stop_of(stopped.clone()),
         ));
         let purge = tokio::spawn(background::repeat(
-            self.flows,
+            Arc::clone(&self.flows),
             background::PURGE_PERIOD,
             Flows::purge,
             background::stop_of(stopped),
@@ -145,6 +146,7 @@ impl App {
         let outcome = self.server.await;
         signals.abort();
         drop(stop);
+        self.flows.stop_upkeep();
         let finished = tokio::time::timeout(self.shutdown_timeout, async {
             for task in [mail, sync, keys, purge] {
                 if let Err(error) = task.await {
@@ -182,6 +184,7 @@ pub fn build_flows(config: &Config, clock: Arc<dyn Clock>) -> Result<Flows, Star
         django_tokens,
         policy: policy(config),
         mail_ordered: Arc::new(Notify::new()),
+        stopping: AtomicBool::new(false),
     };
     flows.open_keys().map_err(|error| without_keys(config, error))?;
     Ok(flows)

@@ -62,7 +62,7 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Outcome {
 
 fn tell(done: &str, count: usize) {
     if count >= STEP && count.is_multiple_of(STEP) {
-        eprintln!("{count} accounts {done}");
+        super::tell(&format!("{count} accounts {done}\n"));
     }
 }
 

@@ -5,9 +5,12 @@ use crate::app::open_database;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::store::outbox::{self, MailLine};
+use crate::store::{Db, Error};
 
 /// The most lines that are listed.
 const LIMIT: i64 = 1000;
+/// The number of mails that one transaction makes due: the service writes in between.
+const AT_ONCE: i64 = 100;
 
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
@@ -33,15 +36,26 @@ pub(super) fn run(config: &Config, command: &Command) -> Outcome {
             lines.iter().try_for_each(|line| print(&shown(line)))
         }
         Command::Retry { id } => {
-            let (chosen, now) = (id.clone(), SystemClock.now());
-            let count = db
-                .write(move |conn| outbox::retry(conn, chosen.as_deref(), now))
-                .map_err(|error| error.to_string())?;
-            match (count, id) {
+            match (retry(&db, id.as_deref()).map_err(|error| error.to_string())?, id) {
                 (0, Some(id)) => Err(format!("no mail with the id {id} waits or was given up")),
                 (0, None) => print("no mail was given up\n"),
                 (count, _) => print(&format!("{count} to be sent again\n")),
             }
+        }
+    }
+}
+
+/// Makes one mail due, or in short transactions all that were given up by now. Returns how many.
+fn retry(db: &Db, id: Option<&str>) -> Result<usize, Error> {
+    let now = SystemClock.now();
+    if let Some(id) = id.map(str::to_owned) {
+        return db.write(move |conn| outbox::retry(conn, &id, now)).map(usize::from);
+    }
+    let mut total = 0;
+    loop {
+        match db.write(move |conn| outbox::retry_dead(conn, now, AT_ONCE))? {
+            0 => return Ok(total),
+            count => total += count,
         }
     }
 }

@@ -77,7 +77,7 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
-            eprintln!("hallpass: {fault}");
+            tell(&format!("hallpass: {fault}\n"));
             ExitCode::FAILURE
         }
     }
@@ -88,7 +88,7 @@ fn configured(command: Command) -> Outcome {
         let lines: Vec<String> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
         format!("it cannot start with these settings:{}", lines.concat())
     })?;
-    telemetry::init(&config);
+    let _log = telemetry::init(&config);
     match command {
         Command::Serve => serve::run(&config),
         Command::Migrate => migrate(&config),
@@ -110,6 +110,12 @@ fn migrate(config: &Config) -> Outcome {
         return print(&format!("{}: up to date\n", config.database.redacted()));
     }
     applied.iter().try_for_each(|name| print(&format!("applied {name}\n")))
+}
+
+/// Writes to standard error, where it takes anything.
+fn tell(text: &str) {
+    use std::io::Write as _;
+    drop(std::io::stderr().write_all(text.as_bytes()));
 }
 
 /// Writes to standard output; a reader that has gone is not worth a panic.

@@ -9,6 +9,7 @@ use super::Outcome;
 use crate::app::App;
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::telemetry;
 
 /// How long threads may go on that wait for a database which does not answer.
 const LAST_THREADS: Duration = Duration::from_secs(1);
@@ -18,6 +19,7 @@ pub(super) fn run(config: &Config) -> Outcome {
         tracing::warn!("{warning}");
     }
     allow_many_connections();
+    telemetry::report_missing_lines().map_err(|error| error.to_string())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

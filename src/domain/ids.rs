@@ -106,6 +106,11 @@ impl EventId {
         tail[..3].copy_from_slice(&[high, low, last]);
         Self(uuid_v7(now, &tail).to_string())
     }
+
+    /// The lowest id that an event at `time` can have.
+    pub fn first_at(time: UtcTime) -> Self {
+        Self(uuid_v7(time, &[0; 10]).to_string())
+    }
 }
 
 fn uuid_v7(now: UtcTime, tail: &[u8; 10]) -> Uuid {
@@ -135,5 +140,8 @@ mod tests {
         let ids: Vec<EventId> = (0..10_000).map(|_| EventId::new(now)).collect();
         assert!(ids.is_sorted_by(|earlier, later| earlier.as_str() < later.as_str()));
         assert_eq!(Uuid::parse_str(ids[9_999].as_str()).unwrap().get_version_num(), 7);
+        assert!(ids.iter().all(|id| EventId::first_at(now).as_str() <= id.as_str()));
+        let next = EventId::first_at(UtcTime::from_micros(now.micros() + 1_000));
+        assert!(ids.iter().all(|id| id.as_str() < next.as_str()));
     }
 }

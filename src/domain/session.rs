@@ -143,6 +143,19 @@ pub struct RefreshToken {
     pub expires_at: UtcTime,
     /// When it was exchanged for its successor.
     pub used_at: Option<UtcTime>,
+    /// The number of tokens of its session that came before it.
+    pub generation: i64,
+}
+
+impl RefreshToken {
+    /// Every so many generations a replaced token is kept for as long as it could have been used. The
+    /// successors of a token are derived from it, so those between lead to the next one that is kept.
+    pub const LANDMARK: usize = 16;
+    /// The time for which every replaced token is kept, longer than any grace.
+    pub const REMEMBER_REPLACED: Duration = Duration::from_hours(1);
+    /// The time for which the others are kept beyond their own expiry: the first token of a session tells
+    /// whether the verification that opened it may open another.
+    pub const REMEMBER_LANDMARKS: Duration = Duration::from_hours(25);
 }
 
 /// What presenting a refresh token means.
@@ -188,6 +201,17 @@ impl RefreshState {
             _ => Self::Superseded,
         }
     }
+
+    /// The state of a token of `session` that was replaced so long ago that only its successors are kept.
+    pub fn of_forgotten(session: &Session, now: UtcTime) -> Self {
+        if session.ended_at.is_some() {
+            Self::Revoked
+        } else if now >= session.expires_at {
+            Self::Expired
+        } else {
+            Self::Reused
+        }
+    }
 }
 
 #[cfg(test)]
@@ -216,7 +240,7 @@ mod tests {
     }
 
     fn token(used_at: Option<i64>) -> RefreshToken {
-        RefreshToken { expires_at: at(500), used_at: used_at.map(at) }
+        RefreshToken { expires_at: at(500), used_at: used_at.map(at), generation: 0 }
     }
 
     #[test]
@@ -245,6 +269,16 @@ mod tests {
         for token in [token(None), token(Some(1))] {
             let state = RefreshState::of(&token, &session(Some(at(5))), None, GRACE, at(2000));
             assert_eq!(state, RefreshState::Revoked);
+        }
+    }
+
+    #[test]
+    fn a_forgotten_token_tells_of_theft_while_its_session_is_open() {
+        use RefreshState::{Expired, Reused, Revoked};
+        for (ended_at, now, expected) in
+            [(None, 999, Reused), (None, 1000, Expired), (Some(at(5)), 999, Revoked)]
+        {
+            assert_eq!(RefreshState::of_forgotten(&session(ended_at), at(now)), expected);
         }
     }
 }

@@ -141,6 +141,12 @@ impl Secrets {
         PlainToken::encode(PlainToken::REFRESH_PREFIX, tag.as_ref())
     }
 
+    /// The tokens that replace `presented`, one after the other.
+    pub fn refresh_successors(&self, presented: &PlainToken) -> impl Iterator<Item = PlainToken> {
+        let next = |token: &PlainToken| Some(self.refresh_successor(token));
+        std::iter::successors(next(presented), next)
+    }
+
     /// The first refresh token of a session that a proven registration opens.
     pub fn registration_refresh_token(&self, registration: &str) -> PlainToken {
         let tag = hmac::sign(&self.first_refresh, registration.as_bytes());

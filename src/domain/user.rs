@@ -36,6 +36,9 @@ pub struct User {
     /// The generation of the account's Django tokens: the time of their last revocation, strictly
     /// increasing. A token of another generation is refused.
     pub tokens_from: UtcTime,
+    /// The generation of the account's rights: the time of their last change, strictly increasing. Access
+    /// tokens of an earlier generation are refused.
+    pub rights_changed_at: UtcTime,
 }
 
 /// What becomes of the address of an account.

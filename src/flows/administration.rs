@@ -57,7 +57,7 @@ impl Flows {
         &self,
         claims: &Claims,
         filter: &UserFilter,
-        after: UserId,
+        after: Option<UserId>,
         limit: usize,
     ) -> Result<UserPage> {
         self.staff(claims)?;
@@ -121,6 +121,7 @@ impl Flows {
             change(conn, &seen, by, changes, now)
         })?;
         self.note_ended(id, ended, EndReason::AccountDisabled, now);
+        self.note_rights(&user);
         tracing::info!(by = by.0, user_id = id.0, "account changed by staff");
         Ok(user)
     }
@@ -134,7 +135,7 @@ impl Flows {
             may_touch(conn, &staff, &seen)?;
             delete_account(conn, &seen, Some(by), now)
         })?;
-        self.note_ended(id, ended, EndReason::AccountDeleted, now);
+        self.note_deleted(id, ended, now);
         tracing::info!(by = by.0, user_id = id.0, "account removed by staff");
         Ok(())
     }
@@ -167,6 +168,22 @@ fn staff_now(conn: &mut Conn, id: UserId) -> Result<User> {
     let user = users::find_by_id(conn, id)?.filter(|user| user.is_active);
     let user = user.ok_or(Error::TokenRevoked)?;
     if user.is_staff { Ok(user) } else { Err(Error::PermissionDenied) }
+}
+
+/// Begins a new generation of the account's rights where they changed: access tokens tell the rights that the
+/// account had when they were issued.
+pub(super) fn renew_rights(
+    conn: &mut Conn,
+    before: &User,
+    after: User,
+    now: UtcTime,
+) -> Result<User> {
+    let rights = |user: &User| (user.is_active, user.is_staff, user.is_superuser);
+    if rights(before) == rights(&after) {
+        return Ok(after);
+    }
+    let renewed = users::renew_rights(conn, after.id, now)?.ok_or(Error::NotFound)?;
+    Ok(User { rights_changed_at: renewed, ..after })
 }
 
 fn make(
@@ -227,6 +244,7 @@ fn change(
     };
     let changed = users::update_user(conn, user.id, &new, now)?.ok_or(Error::NotFound)?;
     record_changes(conn, &Scene::of(user.id, now).by(by), user, &changed)?;
+    let changed = renew_rights(conn, user, changed, now)?;
     if !switched_off {
         return Ok((changed, Vec::new()));
     }

@@ -1,12 +1,18 @@
 //! Removing an account, by its owner or by staff. Everything about the person goes. Of the sessions the
 //! bare ids stay for a while, so that other instances refuse their access tokens.
 
+use std::time::Duration;
+
 use super::reauthenticate::lock_unchanged;
 use super::{Claims, Error, Flows, Result};
 use crate::domain::{
     Device, EndReason, EventKind, PlainPassword, Scene, SessionId, User, UserId, UtcTime,
 };
-use crate::store::{Conn, events, outbox, registrations, sessions, users};
+use crate::store::{Conn, erasures, events, outbox, registrations, sessions, users};
+
+/// The time that the answer to a deletion waits for the erasure of sessions and events. It is enough for tens of
+/// thousands of them.
+const ERASE_AT_ONCE: Duration = Duration::from_secs(1);
 
 impl Flows {
     /// Removes the holder's account. `password` may be missing right after a log-in.
@@ -23,9 +29,18 @@ impl Flows {
             let user = lock_unchanged(conn, &user, &session)?;
             delete_account(conn, &user, None, now)
         })?;
-        self.note_ended(id, ended, EndReason::AccountDeleted, now);
+        self.note_deleted(id, ended, now);
         tracing::info!(user_id = id.0, "account deleted by its owner");
         Ok(())
+    }
+
+    /// Does what follows the commit of a deletion. The user is gone: if the rest of the details cannot be
+    /// erased now, the next purge does it.
+    pub(super) fn note_deleted(&self, id: UserId, ended: Vec<SessionId>, now: UtcTime) {
+        self.note_ended(id, ended, EndReason::AccountDeleted, now);
+        if let Err(error) = self.erase_deleted(ERASE_AT_ONCE) {
+            tracing::warn!(user_id = id.0, %error, "details of a deleted user are erased later");
+        }
     }
 }
 
@@ -40,8 +55,7 @@ pub(super) fn delete_account(
     keep_one_superuser(conn, user)?;
     let reason = EndReason::AccountDeleted;
     let ended = sessions::end_all_sessions(conn, user.id, None, reason, now)?;
-    sessions::erase_devices(conn, user.id)?;
-    events::erase_details(conn, user.id)?;
+    erasures::request(conn, user.id, now)?;
     let scene = Scene { actor_id: by, ..Scene::of(user.id, now) };
     events::record(conn, &scene, EventKind::AccountDeleted, "")?;
     outbox::erase_of(conn, user.id, user.email.as_ref())?;

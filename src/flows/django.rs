@@ -1,15 +1,15 @@
 //! The stories of the Django face. The same accounts, the same hashing and the same rules as behind
 //! `/v1`; what differs is the kind of token and that staff manage accounts without further proof.
 
-use super::administration::may_touch;
+use super::administration::{may_touch, renew_rights};
 use super::audit::record_changes;
 use super::change_email::tell_old_address;
 use super::change_password::forget_pending;
 use super::delete_account::{delete_account, keep_one_superuser, lock_for_staff};
 use super::{Entrance, Error, Flows, Result};
 use crate::domain::{
-    Counted, Counter, Device, Email, EmailChange, EndReason, EventKind, Locale, PasswordHash,
-    PlainPassword, Scene, User, UserId, Username, UtcTime,
+    Counted, Counter, Device, Email, EmailChange, EventKind, Locale, PasswordHash, PlainPassword,
+    Scene, User, UserId, Username, UtcTime,
 };
 use crate::security::django_token::{Claims, Origin, RefreshRefusal, Refusal};
 use crate::store::users::{self, NewUser, UserChanges};
@@ -159,9 +159,9 @@ impl Flows {
         Ok((claims, user))
     }
 
-    /// Every account, by number.
-    pub fn django_list_users(&self) -> Result<Vec<User>> {
-        Ok(self.db.read(users::list_all)?)
+    /// Up to `limit` accounts with ids above `after`, in the order of their ids.
+    pub fn django_list_users(&self, after: UserId, limit: i64) -> Result<Vec<User>> {
+        Ok(self.db.read(|conn| users::list_page(conn, after, limit))?)
     }
 
     /// One account.
@@ -243,6 +243,7 @@ impl Flows {
             }
             let Some(after) = users::update_user(conn, id, &changes, now)? else { return Ok(None) };
             record_changes(conn, &scene_of(id, &by, &device, now), &before, &after)?;
+            let after = renew_rights(conn, &before, after, now)?;
             if before.email != after.email {
                 forget_pending(conn, &before)?;
             }
@@ -251,6 +252,7 @@ impl Flows {
         })?;
         self.mail_ordered.notify_one();
         if let Some(user) = &user {
+            self.note_rights(user);
             tracing::info!(user_id = user.id.0, "account changed on the Django face");
         }
         Ok(user)
@@ -268,8 +270,8 @@ impl Flows {
             Err(Error::NotFound) => Ok((false, Vec::new())),
             Err(error) => Err(error),
         })?;
-        self.note_ended(id, ended, EndReason::AccountDeleted, now);
         if existed {
+            self.note_deleted(id, ended, now);
             tracing::info!(user_id = id.0, "account removed on the Django face");
         }
         Ok(existed)

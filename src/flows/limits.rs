@@ -12,6 +12,7 @@ use crate::domain::{
 };
 use crate::store::outbox::QueuedMail;
 use crate::store::{self, Conn, known_devices, limits};
+use crate::telemetry::REFUSALS;
 
 /// Where somebody tries to get in.
 #[derive(Clone, Debug, Default)]
@@ -245,7 +246,7 @@ pub(super) fn reserve(
             }
             Err(_) if counted == Counted::LoginInARow => return Err(Error::ProofRequired),
             Err(until) => {
-                tracing::info!(counted = counted.name(), "refused: over the limit");
+                tracing::info!(target: REFUSALS, counted = counted.name(), "refused: over the limit");
                 return Err(Error::RateLimited(until.remaining(now).max(Duration::from_secs(1))));
             }
         }

@@ -9,6 +9,7 @@ use crate::domain::{
 };
 use crate::store::outbox::MailKind;
 use crate::store::{self, Conn, known_devices, sessions, stand_ins, users};
+use crate::telemetry::REFUSALS;
 
 /// How passwords appear in `amr` (RFC 8176).
 pub(super) const AMR_PASSWORD: &str = "pwd";
@@ -133,13 +134,13 @@ impl Flows {
         let user = read.filter(|user| Some(user.id) == meant);
         let user_id = user.as_ref().map(|user| user.id.0);
         let Some(user) = user.filter(|_| verdict.matches) else {
-            tracing::info!(user_id, "log-in refused: wrong name or password");
+            tracing::info!(target: REFUSALS, user_id, "log-in refused: wrong name or password");
             return Err(Error::InvalidCredentials);
         };
         if user.is_active {
             return Ok((user, verdict.is_outdated));
         }
-        tracing::info!(user_id = user.id.0, "log-in refused: account disabled");
+        tracing::info!(target: REFUSALS, user_id = user.id.0, "log-in refused: account disabled");
         Err(Error::AccountDisabled)
     }
 

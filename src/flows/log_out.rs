@@ -9,10 +9,16 @@ impl Flows {
     /// already still names its session.
     /// A token that comes by another `transport` than it was issued by is unknown.
     pub fn log_out(&self, token: &PlainToken, transport: Transport, device: &Device) -> Result<()> {
-        let (hash, device, now) = (token.hash(), device.clone(), self.now());
+        let found = self.db.read(|conn| sessions::find_refresh_token(conn, &token.hash()))?;
+        let id = match found {
+            Some((_, session)) => Some(session.id),
+            None => self.find_by_successor(token)?,
+        };
+        let Some(id) = id else { return Ok(()) };
+        let (device, now) = (device.clone(), self.now());
         let ended = self.db.write(move |conn| {
-            let found = sessions::find_refresh_token(conn, &hash)?;
-            let Some((_, session)) = found.filter(|(_, session)| session.accepts(transport)) else {
+            let found = sessions::find_session(conn, &id)?;
+            let Some(session) = found.filter(|session| session.accepts(transport)) else {
                 return Ok(None);
             };
             let ended = sessions::end_session(conn, &session.id, EndReason::LoggedOut, now)?;

@@ -35,6 +35,7 @@ mod verify_email;
 mod verify_token;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -158,6 +159,8 @@ pub struct Flows {
     pub(crate) policy: Policy,
     /// Wakes the mail worker after something was put into the outbox.
     pub(crate) mail_ordered: Arc<Notify>,
+    /// Set when the service is about to end, so that purges end as well.
+    pub(crate) stopping: AtomicBool,
 }
 
 impl Flows {

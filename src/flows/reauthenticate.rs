@@ -4,6 +4,7 @@ use super::audit::scene;
 use super::{Claims, Error, Flows, Result};
 use crate::domain::{Device, PlainPassword, SessionId, User, UserId, UtcTime};
 use crate::store::{Conn, sessions, users};
+use crate::telemetry::REFUSALS;
 
 impl Flows {
     /// The account of the token's holder, if `password` is its password or, where none is given, if
@@ -29,7 +30,7 @@ impl Flows {
             if verdict.matches {
                 return Ok(user);
             }
-            tracing::info!(user_id = id.0, "wrong password within a session");
+            tracing::info!(target: REFUSALS, user_id = id.0, "wrong password within a session");
             Err(Error::InvalidCredentials)
         })
     }

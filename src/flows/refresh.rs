@@ -37,15 +37,21 @@ impl Flows {
         let now = self.now();
         let successor = self.secrets.refresh_successor(presented);
         let (next, policy) = (successor.hash(), self.policy.clone());
-        let presented = Presented { hash: presented.hash(), transport };
+        let sent = Presented { hash: presented.hash(), transport };
         let network = Counter::new(Counted::RefreshesOfNetwork, &device.network);
-        let (secrets, device) = (self.secrets.clone(), device.clone());
-        let outcome = self.db.write(move |conn| {
+        let (secrets, client) = (self.secrets.clone(), device.clone());
+        let exchanged = self.db.write(move |conn| {
             if let Some(bounds) = &policy.limits {
                 reserve(conn, &secrets, bounds, vec![network], now)?;
             }
-            exchange(conn, &policy, &presented, &next, &device, now)
+            exchange(conn, &policy, &sent, &next, &client, now)
         })?;
+        let outcome = match exchanged {
+            Outcome::Refused(Error::RefreshTokenUnknown, None) => {
+                self.refuse_forgotten(presented, transport, device, now)?
+            }
+            outcome => outcome,
+        };
         match outcome {
             Outcome::Granted(user, session, expires_at) => {
                 self.token_pair(&user, &session, successor, expires_at, now)
@@ -65,6 +71,28 @@ impl Flows {
             }
         }
     }
+
+    /// Refuses a token that has no row. It may have been replaced so long ago that only some of those after
+    /// it are kept.
+    fn refuse_forgotten(
+        &self,
+        presented: &PlainToken,
+        transport: Transport,
+        device: &Device,
+        now: UtcTime,
+    ) -> Result<Outcome> {
+        let Some(id) = self.find_by_successor(presented)? else {
+            return Ok(Outcome::Refused(Error::RefreshTokenUnknown, None));
+        };
+        let (policy, device) = (self.policy.clone(), device.clone());
+        self.db.write(move |conn| match sessions::find_session(conn, &id)? {
+            Some(session) if session.accepts(transport) => {
+                let state = RefreshState::of_forgotten(&session, now);
+                refused(conn, &policy, state, session, &device, now)
+            }
+            _ => Ok(Outcome::Refused(Error::RefreshTokenUnknown, None)),
+        })
+    }
 }
 
 /// A refresh token as it came in.
@@ -82,9 +110,11 @@ fn exchange(
     now: UtcTime,
 ) -> Result<Outcome> {
     let Presented { hash, transport } = presented;
-    if let Some(session) = sessions::consume_refresh_token(conn, hash, *transport, now)? {
+    let consumed = sessions::consume_refresh_token(conn, hash, *transport, now)?;
+    if let Some((session, generation)) = consumed {
         let expires_at = refresh_expiry(policy, &session, now);
-        sessions::insert_refresh_token(conn, successor, &session.id, expires_at)?;
+        let generation = generation + 1;
+        sessions::insert_refresh_token(conn, successor, &session.id, expires_at, generation)?;
         // Somebody may have logged out since the token was looked at.
         if !sessions::touch_session(conn, &session.id, *transport, now)? {
             return Err(Error::RefreshTokenRevoked);
@@ -101,14 +131,26 @@ fn exchange(
             let expires_at = next.map_or(session.expires_at, |next| next.expires_at);
             granted(conn, session, expires_at)
         }
-        RefreshState::Superseded => Ok(Outcome::Refused(Error::RefreshTokenSuperseded, None)),
-        RefreshState::Reused => end_stolen_session(conn, policy, session, device, now),
-        RefreshState::Revoked => Ok(Outcome::Refused(Error::RefreshTokenRevoked, None)),
-        // What could be exchanged was exchanged above, unless its time ran out in between.
-        RefreshState::Expired | RefreshState::Current => {
-            Ok(Outcome::Refused(Error::RefreshTokenExpired, None))
-        }
+        state => refused(conn, policy, state, session, device, now),
     }
+}
+
+fn refused(
+    conn: &mut Conn,
+    policy: &Policy,
+    state: RefreshState,
+    session: Session,
+    device: &Device,
+    now: UtcTime,
+) -> Result<Outcome> {
+    let error = match state {
+        RefreshState::Reused => return end_stolen_session(conn, policy, session, device, now),
+        RefreshState::Repeated | RefreshState::Superseded => Error::RefreshTokenSuperseded,
+        RefreshState::Revoked => Error::RefreshTokenRevoked,
+        // What could be exchanged was exchanged before, unless its time ran out in between.
+        RefreshState::Expired | RefreshState::Current => Error::RefreshTokenExpired,
+    };
+    Ok(Outcome::Refused(error, None))
 }
 
 fn granted(conn: &mut Conn, session: Session, expires_at: UtcTime) -> Result<Outcome> {

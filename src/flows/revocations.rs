@@ -4,14 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Flows, Result};
+use crate::domain::UtcTime;
 use crate::security::access_token::Refusal;
 use crate::security::revocations::Ended;
 
 impl Flows {
-    /// The sessions and accounts that were ended. Not a guess: when this instance cannot know, it
-    /// says so.
-    pub fn list_revocations(&self) -> Result<Arc<Ended>> {
-        let ended = self.gate.revocations.all(self.now());
+    /// Returns the sessions and users that were revoked, or those that were revoked at or after `since`.
+    ///
+    /// # Errors
+    /// [`super::Error::Unavailable`] when this instance cannot know.
+    pub fn list_revocations(&self, since: Option<UtcTime>) -> Result<Arc<Ended>> {
+        let ended = self.gate.revocations.list(since, self.now());
         ended.ok_or_else(|| Refusal::Unknowable.into())
     }
 

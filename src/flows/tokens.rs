@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{Flows, Policy, Result};
 use crate::domain::{
-    Device, EndReason, EndedSession, EventKind, PlainToken, Scene, Session, SessionId, TokenHash,
-    TokenId, Transport, User, UserId, UtcTime,
+    Device, EndReason, EndedSession, EventKind, PlainToken, RefreshToken, Scene, Session,
+    SessionId, TokenHash, TokenId, Transport, User, UserId, UtcTime,
 };
 use crate::security::access_token::Claims;
 use crate::store::{self, Conn, events, sessions};
@@ -62,7 +62,7 @@ pub(super) fn open_session(
     };
     sessions::insert_session(conn, &session)?;
     let expires_at = refresh_expiry(policy, &session, now);
-    sessions::insert_refresh_token(conn, &first.hash, &session.id, expires_at)?;
+    sessions::insert_refresh_token(conn, &first.hash, &session.id, expires_at, 0)?;
     let keep = i64::from(policy.sessions_per_user);
     let ended = sessions::end_oldest_sessions(conn, user.id, keep, now)?;
     let scene = Scene::of(user.id, now).on(device);
@@ -80,6 +80,14 @@ pub(super) fn refresh_expiry(policy: &Policy, session: &Session, now: UtcTime) -
 }
 
 impl Flows {
+    /// Finds the session of a refresh token that was replaced so long ago that only some of those after it
+    /// are kept. For a token that was made up this reads several rows in vain, so it is no part of a write.
+    pub(super) fn find_by_successor(&self, token: &PlainToken) -> Result<Option<SessionId>> {
+        let successors = self.secrets.refresh_successors(token).take(RefreshToken::LANDMARK);
+        let hashes: Vec<TokenHash> = successors.map(|token| token.hash()).collect();
+        Ok(self.db.read(|conn| sessions::find_session_of_any(conn, &hashes))?)
+    }
+
     /// The pair for `session`, whose refresh token is `refresh_token`.
     pub(super) fn token_pair(
         &self,
@@ -107,6 +115,7 @@ impl Flows {
             is_staff: user.is_staff,
             amr: vec![session.amr.clone()],
             auth_time: session.created_at.seconds(),
+            rights: user.rights_changed_at.micros(),
         };
         Ok(TokenPair {
             access_token: self.gate.sign(&claims, now)?,
@@ -128,6 +137,12 @@ impl Flows {
     ) {
         let ended = |id| EndedSession { id, user_id, at, reason: Some(reason) };
         self.gate.revocations.add(sessions.into_iter().map(ended), at);
+    }
+
+    /// Makes this instance refuse the access tokens that tell earlier rights of `user`. The others learn of
+    /// it from the database.
+    pub(super) fn note_rights(&self, user: &User) {
+        self.gate.revocations.change_rights(user.id, user.rights_changed_at);
     }
 
     /// The pair of a session that was just opened.

@@ -11,6 +11,7 @@ use actix_web::http::StatusCode;
 
 use super::code::Code;
 use super::{openapi, routes};
+use crate::telemetry;
 
 /// Upper bounds of the buckets of durations, in seconds.
 const BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
@@ -96,6 +97,20 @@ impl Metrics {
         let mut text = Text::default();
         text.head("hallpass_info", "gauge", "The running version.");
         text.line("hallpass_info", &format!("version=\"{}\"", env!("CARGO_PKG_VERSION")), 1);
+        let help = "Lines that the log did not take: it was full, closed or too slow.";
+        text.single(
+            "hallpass_log_lines_dropped_total",
+            "counter",
+            help,
+            telemetry::dropped_lines(),
+        );
+        let help = "Repeated lines that were left out of the log.";
+        text.single(
+            "hallpass_log_lines_left_out_total",
+            "counter",
+            help,
+            telemetry::left_out_lines(),
+        );
         self.write_requests(&mut text);
         text.head("hallpass_errors_total", "counter", "Refusals by their code.");
         for (code, count) in Code::ALL.iter().zip(&self.errors) {

@@ -64,6 +64,15 @@ pub struct Claims {
     pub amr: Vec<String>,
     /// When the person did, in seconds since the epoch.
     pub auth_time: i64,
+    /// The generation of the account's rights, where they ever changed.
+    #[serde(default, rename = "gen", skip_serializing_if = "is_first")]
+    pub rights: i64,
+}
+
+/// Returns whether rights of that generation never changed.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde calls")]
+fn is_first(rights: &i64) -> bool {
+    *rights == 0
 }
 
 impl Claims {
@@ -183,7 +192,7 @@ impl Gate {
         if now.seconds() >= claims.exp.saturating_add(leeway) {
             return Err(Refusal::Expired);
         }
-        match self.revocations.contains(&claims.sid, now) {
+        match self.revocations.revokes(&claims.sid, claims.user_id(), claims.rights, now) {
             Some(false) => Ok(claims),
             Some(true) => Err(Refusal::Revoked),
             None => Err(Refusal::Unknowable),

@@ -141,12 +141,11 @@ impl DjangoTokens {
     /// of the account's tokens, which no clock takes part in. Tokens of the replaced stack are as old
     /// as their log-in or, without `orig_iat`, as their issue; the second of a revocation is revoked.
     pub fn belongs_to(&self, claims: &Claims, user: &User) -> bool {
-        let is_current = match claims.0.get(GENERATION) {
-            Some(generation) => generation.as_i64() == Some(user.tokens_from.micros()),
-            None => {
-                let revoked = user.tokens_from;
-                revoked == NEVER || self.issued_at(claims) > revoked.seconds()
-            }
+        let revoked = user.tokens_from;
+        let is_current = if let Some(generation) = claims.0.get(GENERATION) {
+            generation.as_i64() == Some(revoked.micros())
+        } else {
+            revoked == NEVER || self.issued_at(claims) > revoked.seconds()
         };
         claims.names(user.id) && is_current
     }

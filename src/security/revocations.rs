@@ -1,29 +1,31 @@
-//! What was ended within the life of an access token, in memory: a look-up costs no database, no
-//! lock and no thread hop. Each instance adds what it ends itself at once and learns of the rest
-//! by polling.
+//! The sessions that ended and the users whose rights changed within the life of an access token, in
+//! memory: a look-up costs no database and no thread hop. Each instance adds what it changes itself at
+//! once and learns of the rest by polling.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::domain::{EndReason, EndedSession, UserId, UtcTime};
+use crate::domain::{EndReason, EndedSession, SessionId, UserId, UtcTime};
 
 const OVERLAP: Duration = Duration::from_secs(60);
 /// A clock that goes back further than this was set. What the set forgot while the clock was ahead
 /// counts again then.
 const CLOCK_STEP: Duration = Duration::from_secs(5);
+/// The entries that are dropped while the set is locked once: a fraction of a millisecond.
+const DROPPED_AT_ONCE: usize = 500;
 
-/// Ended sessions by their id, as they stood at one moment.
-#[derive(Default)]
+/// A list of what was revoked, as it stood at one moment.
 pub struct Ended {
-    sessions: HashMap<String, EndedSession>,
+    sessions: Vec<EndedSession>,
+    users: BTreeMap<UserId, UtcTime>,
     tag: String,
+    rendered: OnceLock<Arc<[u8]>>,
 }
 
 impl Ended {
@@ -33,35 +35,27 @@ impl Ended {
     }
 
     /// The sessions, the one that was ended last first.
-    pub fn sessions(&self) -> Vec<&EndedSession> {
-        let mut sessions: Vec<_> = self.sessions.values().collect();
-        sessions.sort_by(|a, b| (b.at, b.id.as_str()).cmp(&(a.at, a.id.as_str())));
-        sessions
+    pub fn sessions(&self) -> &[EndedSession] {
+        &self.sessions
     }
 
-    /// The accounts that were switched off or removed, and when.
-    pub fn users(&self) -> BTreeMap<UserId, UtcTime> {
-        let mut users = BTreeMap::new();
-        for session in self.sessions.values() {
-            if session.reason.is_some_and(EndReason::is_of_the_account) {
-                let at = users.entry(session.user_id).or_insert(session.at);
-                *at = (*at).max(session.at);
-            }
-        }
-        users
+    /// The accounts that were switched off or removed, or whose rights changed, and when.
+    pub fn users(&self) -> &BTreeMap<UserId, UtcTime> {
+        &self.users
     }
 
-    fn of(sessions: HashMap<String, EndedSession>) -> Self {
-        let mut ids: Vec<_> = sessions.keys().map(String::as_str).collect();
-        ids.sort_unstable();
-        let digest = digest::digest(&digest::SHA256, ids.concat().as_bytes());
-        Self { tag: URL_SAFE_NO_PAD.encode(&digest.as_ref()[..16]), sessions }
+    /// Returns the list as `render` writes it, which is called once.
+    pub fn rendered(&self, render: impl FnOnce(&Self) -> Vec<u8>) -> Arc<[u8]> {
+        Arc::clone(self.rendered.get_or_init(|| render(self).into()))
     }
 }
 
-/// The set of ended sessions, each with the moment of its end.
+/// The set of what was revoked. Adding an entry costs the same however many there are; a look-up takes a
+/// shared lock that no writer holds for longer than [`DROPPED_AT_ONCE`] entries take.
 pub struct Revocations {
-    ended: ArcSwap<Ended>,
+    set: RwLock<Set>,
+    /// The whole list, made on request once for each version of the set.
+    list: Mutex<Option<(u64, Arc<Ended>)>>,
     /// Entries older than this are of no use: their last access token has expired.
     keep: Duration,
     synced_at: AtomicI64,
@@ -69,10 +63,88 @@ pub struct Revocations {
     max_staleness: Duration,
 }
 
+#[derive(Default)]
+struct Set {
+    sessions: HashMap<Arc<str>, Entry>,
+    by_end: BTreeSet<(UtcTime, Arc<str>)>,
+    /// The generation of the rights of users whose rights changed.
+    rights: HashMap<UserId, UtcTime>,
+    /// Counts the changes of this set.
+    version: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    user_id: UserId,
+    reason: Option<EndReason>,
+}
+
+impl Set {
+    fn insert(&mut self, ended: &EndedSession) {
+        let id: Arc<str> = ended.id.as_str().into();
+        let entry = Entry { user_id: ended.user_id, reason: ended.reason };
+        if self.sessions.insert(Arc::clone(&id), entry).is_none() {
+            self.by_end.insert((ended.at, id));
+            self.version += 1;
+        }
+    }
+
+    fn set_rights(&mut self, user: UserId, generation: UtcTime) {
+        let known = self.rights.get(&user).copied().unwrap_or(UtcTime::from_micros(0));
+        if known < generation {
+            self.rights.insert(user, generation);
+            self.version += 1;
+        }
+    }
+
+    /// Drops a bounded number of entries from before `horizon`. Returns whether there may be more.
+    fn drop_before(&mut self, horizon: UtcTime) -> bool {
+        for _ in 0..DROPPED_AT_ONCE {
+            if self.by_end.first().is_none_or(|(at, _)| *at >= horizon) {
+                return false;
+            }
+            if let Some((_, id)) = self.by_end.pop_first() {
+                self.sessions.remove(&id);
+                self.version += 1;
+            }
+        }
+        true
+    }
+
+    /// Lists what was revoked at or after `since`.
+    fn list(&self, since: UtcTime) -> Ended {
+        let mut sessions = Vec::new();
+        let mut users: BTreeMap<UserId, UtcTime> =
+            self.rights.iter().map(|(user, at)| (*user, *at)).filter(|it| it.1 >= since).collect();
+        let mut digest = digest::Context::new(&digest::SHA256);
+        for (at, id) in self.by_end.range((since, Arc::from(""))..).rev() {
+            let Some(Entry { user_id, reason }) = self.sessions.get(id).copied() else { continue };
+            digest.update(id.as_bytes());
+            sessions.push(EndedSession { id: SessionId(id.to_string()), user_id, at: *at, reason });
+            if reason.is_some_and(EndReason::is_of_the_account) {
+                let last = users.entry(user_id).or_insert(*at);
+                *last = (*last).max(*at);
+            }
+        }
+        for (user, at) in &users {
+            digest.update(&user.0.to_be_bytes());
+            digest.update(&at.micros().to_be_bytes());
+        }
+        let tag = URL_SAFE_NO_PAD.encode(&digest.finish().as_ref()[..16]);
+        Ended { sessions, users, tag, rendered: OnceLock::new() }
+    }
+}
+
 impl Revocations {
     /// An empty set, of no use before it was in step with the database once.
     pub fn new(keep: Duration, max_staleness: Duration) -> Self {
-        Self { ended: ArcSwap::default(), keep, synced_at: AtomicI64::new(i64::MIN), max_staleness }
+        Self {
+            set: RwLock::default(),
+            list: Mutex::default(),
+            keep,
+            synced_at: AtomicI64::new(i64::MIN),
+            max_staleness,
+        }
     }
 
     /// How long an ended session stays in the set.
@@ -80,17 +152,36 @@ impl Revocations {
         self.keep
     }
 
-    /// Whether the session was ended; `None` when the set is too old to tell.
-    pub fn contains(&self, session: &str, now: UtcTime) -> Option<bool> {
-        if self.ended.load().sessions.contains_key(session) {
+    /// Returns whether a token is revoked: its session was ended, or the rights of its user are of a later
+    /// generation than `rights`. `None` when the set is too old to tell.
+    pub fn revokes(&self, session: &str, user: UserId, rights: i64, now: UtcTime) -> Option<bool> {
+        let set = self.read();
+        let is_outdated = |generation: &UtcTime| rights < generation.micros();
+        if set.sessions.contains_key(session) || set.rights.get(&user).is_some_and(is_outdated) {
             return Some(true);
         }
         self.is_current(now).then_some(false)
     }
 
-    /// Everything in it; `None` when it is too old to be relied on.
-    pub fn all(&self, now: UtcTime) -> Option<Arc<Ended>> {
-        self.is_current(now).then(|| self.ended.load_full())
+    /// Returns everything that was revoked, or what was revoked at or after `since`; `None` when the set is
+    /// too old to be relied on.
+    pub fn list(&self, since: Option<UtcTime>, now: UtcTime) -> Option<Arc<Ended>> {
+        if !self.is_current(now) {
+            return None;
+        }
+        if let Some(since) = since {
+            return Some(Arc::new(self.read().list(since)));
+        }
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        let set = self.read();
+        match &*list {
+            Some((version, known)) if *version == set.version => Some(Arc::clone(known)),
+            _ => {
+                let made = Arc::new(set.list(UtcTime::from_micros(0)));
+                *list = Some((set.version, Arc::clone(&made)));
+                Some(made)
+            }
+        }
     }
 
     /// Whether the last look at the database is recent enough.
@@ -113,9 +204,31 @@ impl Revocations {
         self.merge(&ended.into_iter().collect::<Vec<_>>(), now);
     }
 
+    /// Notes that the rights of a user changed.
+    pub fn change_rights(&self, user: UserId, generation: UtcTime) {
+        self.write().set_rights(user, generation);
+    }
+
     /// Adds what the database has, as of `now`.
-    pub fn sync(&self, ended: &[EndedSession], now: UtcTime) {
+    pub fn sync(&self, ended: &[EndedSession], rights: &[(UserId, UtcTime)], now: UtcTime) {
         self.merge(ended, now);
+        let horizon = self.horizon(now);
+        let is_new = |set: &Set, user: &UserId, at: &UtcTime| {
+            *at >= horizon && set.rights.get(user).is_none_or(|known| known < at)
+        };
+        let (has_new, has_old) = {
+            let set = self.read();
+            let has_new = rights.iter().any(|(user, at)| is_new(&set, user, at));
+            (has_new, set.rights.values().any(|at| *at < horizon))
+        };
+        if has_new || has_old {
+            let mut set = self.write();
+            for (user, at) in rights.iter().filter(|(_, at)| *at >= horizon) {
+                set.set_rights(*user, *at);
+            }
+            set.rights.retain(|_, at| *at >= horizon);
+            set.version += 1;
+        }
         self.synced_at.store(now.micros(), Ordering::Relaxed);
     }
 
@@ -134,17 +247,29 @@ impl Revocations {
         now.before(self.keep)
     }
 
-    fn merge(&self, new: &[EndedSession], now: UtcTime) {
+    fn merge(&self, ended: &[EndedSession], now: UtcTime) {
         let horizon = self.horizon(now);
-        let current = self.ended.load();
-        let nothing_new = new.iter().all(|it| current.sessions.contains_key(it.id.as_str()));
-        if nothing_new && current.sessions.values().all(|it| it.at >= horizon) {
-            return;
+        let unknown: Vec<&EndedSession> = {
+            let set = self.read();
+            let is_new =
+                |it: &&EndedSession| it.at >= horizon && !set.sessions.contains_key(it.id.as_str());
+            ended.iter().filter(is_new).collect()
+        };
+        for part in unknown.chunks(DROPPED_AT_ONCE) {
+            let mut set = self.write();
+            for ended in part {
+                set.insert(ended);
+            }
         }
-        self.ended.rcu(|current| {
-            let kept = current.sessions.values().chain(new).filter(|it| it.at >= horizon);
-            Ended::of(kept.map(|it| (it.id.0.clone(), it.clone())).collect())
-        });
+        while self.write().drop_before(horizon) {}
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Set> {
+        self.set.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Set> {
+        self.set.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -162,53 +287,96 @@ mod tests {
         EndedSession { id, user_id, at: at(seconds), reason: Some(reason) }
     }
 
+    fn contains(set: &Revocations, session: &str, now: UtcTime) -> Option<bool> {
+        set.revokes(session, UserId(7), 0, now)
+    }
+
+    #[test]
+    fn a_change_of_rights_revokes_tokens_of_earlier_generations_only() {
+        let set = Revocations::new(Duration::from_secs(300), Duration::from_secs(10));
+        let changed = UtcTime::from_micros(100_000_000);
+        set.sync(&[], &[(UserId(7), changed), (UserId(8), changed)], at(101));
+        for (rights, revoked) in
+            [(0, true), (99_999_999, true), (100_000_000, false), (100_000_001, false)]
+        {
+            assert_eq!(set.revokes("a", UserId(7), rights, at(101)), Some(revoked), "{rights}");
+        }
+        // What another instance knew earlier changes nothing.
+        set.change_rights(UserId(7), UtcTime::from_micros(50));
+        assert_eq!(set.revokes("a", UserId(7), 100_000_000, at(101)), Some(false));
+        assert_eq!(set.revokes("a", UserId(7), 60, at(101)), Some(true));
+        let listed = set.list(Some(at(100)), at(101)).unwrap();
+        assert_eq!(*listed.users(), BTreeMap::from([(UserId(7), at(100)), (UserId(8), at(100))]));
+        assert!(set.list(Some(at(101)), at(101)).unwrap().users().is_empty());
+        set.sync(&[], &[], at(401));
+        assert_eq!(set.revokes("a", UserId(7), 0, at(401)), Some(false), "the tokens have expired");
+    }
+
+    #[test]
+    fn a_list_since_a_time_has_what_is_new_and_the_whole_is_made_once() {
+        let set = Revocations::new(Duration::from_secs(900), Duration::from_secs(1000));
+        let many: Vec<_> =
+            (0..2000).map(|n| ended(&n.to_string(), n / 4, EndReason::LoggedOut)).collect();
+        set.sync(&many, &[], at(500));
+        let whole = set.list(None, at(500)).unwrap();
+        assert_eq!(whole.sessions().len(), 2000);
+        assert!(Arc::ptr_eq(&whole, &set.list(None, at(500)).unwrap()));
+        assert_eq!(set.list(Some(at(499)), at(500)).unwrap().sessions().len(), 4);
+        assert!(set.list(Some(at(500)), at(500)).unwrap().sessions().is_empty());
+        // Entries go with their tokens, whatever their number.
+        set.sync(&[], &[], at(1200));
+        assert_eq!(set.list(None, at(1200)).unwrap().sessions().len(), 800);
+        assert_eq!(contains(&set, "1199", at(1200)), Some(false));
+        assert_eq!(contains(&set, "1200", at(1200)), Some(true));
+    }
+
     #[test]
     fn what_is_listed_tells_accounts_from_sessions() {
         let set = Revocations::new(Duration::from_secs(300), Duration::from_secs(10));
-        assert!(set.all(at(0)).is_none());
-        set.sync(&[ended("a", 1, EndReason::LoggedOut)], at(1));
-        let first = set.all(at(1)).unwrap();
+        assert!(set.list(None, at(0)).is_none());
+        set.sync(&[ended("a", 1, EndReason::LoggedOut)], &[], at(1));
+        let first = set.list(None, at(1)).unwrap();
         assert!(first.users().is_empty());
         set.add([ended("b", 2, EndReason::AccountDisabled)], at(2));
-        let second = set.all(at(2)).unwrap();
-        assert_eq!(second.users(), BTreeMap::from([(UserId(7), at(2))]));
+        let second = set.list(None, at(2)).unwrap();
+        assert_eq!(*second.users(), BTreeMap::from([(UserId(7), at(2))]));
         let ids: Vec<&str> = second.sessions().iter().map(|it| it.id.as_str()).collect();
         assert_eq!(ids, ["b", "a"]);
         assert_ne!(first.tag(), second.tag());
-        set.sync(&[ended("b", 2, EndReason::AccountDisabled)], at(3));
-        assert_eq!(set.all(at(3)).unwrap().tag(), second.tag());
-        assert!(set.all(at(14)).is_none());
+        set.sync(&[ended("b", 2, EndReason::AccountDisabled)], &[], at(3));
+        assert_eq!(set.list(None, at(3)).unwrap().tag(), second.tag());
+        assert!(set.list(None, at(14)).is_none());
     }
 
     #[test]
     fn what_was_forgotten_while_the_clock_was_ahead_is_learned_again_when_it_is_set_back() {
         let set = Revocations::new(Duration::from_secs(300), Duration::from_secs(10));
         let logged_out = ended("a", 1000, EndReason::LoggedOut);
-        set.sync(std::slice::from_ref(&logged_out), at(1000));
-        set.sync(&[], at(4600));
-        assert_eq!(set.contains("a", at(4600)), Some(false), "its tokens have expired");
-        assert_eq!(set.contains("a", at(1100)), None, "it may not be believed again");
+        set.sync(std::slice::from_ref(&logged_out), &[], at(1000));
+        set.sync(&[], &[], at(4600));
+        assert_eq!(contains(&set, "a", at(4600)), Some(false), "its tokens have expired");
+        assert_eq!(contains(&set, "a", at(1100)), None, "it may not be believed again");
         assert!(set.unseen_since(at(1100)) <= at(1000));
-        set.sync(&[logged_out], at(1100));
-        assert_eq!(set.contains("a", at(1101)), Some(true));
+        set.sync(&[logged_out], &[], at(1100));
+        assert_eq!(contains(&set, "a", at(1101)), Some(true));
     }
 
     #[test]
     fn an_entry_lives_as_long_as_a_token_and_a_stale_set_does_not_guess() {
         let set = Revocations::new(Duration::from_secs(300), Duration::from_secs(10));
-        assert_eq!(set.contains("a", at(0)), None);
+        assert_eq!(contains(&set, "a", at(0)), None);
         assert_eq!(set.unseen_since(at(0)), at(-300));
-        set.sync(&[], at(0));
+        set.sync(&[], &[], at(0));
         assert_eq!(set.unseen_since(at(1)), at(-60));
         set.add([ended("a", 1, EndReason::LoggedOut)], at(1));
-        assert_eq!(set.contains("a", at(1)), Some(true));
-        assert_eq!(set.contains("b", at(10)), Some(false));
-        assert_eq!(set.contains("b", at(11)), None);
-        assert_eq!(set.contains("a", at(11)), Some(true));
-        set.sync(&[ended("b", 290, EndReason::LoggedOut)], at(301));
-        assert_eq!(set.contains("a", at(301)), Some(true));
-        set.sync(&[], at(302));
-        assert_eq!(set.contains("a", at(302)), Some(false));
-        assert_eq!(set.contains("b", at(302)), Some(true));
+        assert_eq!(contains(&set, "a", at(1)), Some(true));
+        assert_eq!(contains(&set, "b", at(10)), Some(false));
+        assert_eq!(contains(&set, "b", at(11)), None);
+        assert_eq!(contains(&set, "a", at(11)), Some(true));
+        set.sync(&[ended("b", 290, EndReason::LoggedOut)], &[], at(301));
+        assert_eq!(contains(&set, "a", at(301)), Some(true));
+        set.sync(&[], &[], at(302));
+        assert_eq!(contains(&set, "a", at(302)), Some(false));
+        assert_eq!(contains(&set, "b", at(302)), Some(true));
     }
 }

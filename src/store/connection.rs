@@ -116,10 +116,11 @@ impl Manager {
     fn open_sqlite(&self, path: &Path) -> Result<Conn> {
         let path = path.to_str().ok_or_else(|| Error::Internal("path is not UTF-8".into()))?;
         let mut conn = SqliteConnection::establish(path)?;
-        // FULL: an acknowledged write survives a power cut.
+        // synchronous: an acknowledged write survives a power cut. secure_delete: what is deleted is
+        // overwritten with zeros.
         conn.batch_execute(
             "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-             PRAGMA foreign_keys = ON;",
+             PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;",
         )?;
         if self.read_only.0 {
             conn.batch_execute("PRAGMA query_only = ON;")?;
@@ -188,6 +189,16 @@ impl r2d2::HandleError<Error> for LogFaults {
     fn handle_error(&self, error: Error) {
         tracing::warn!(%error, "cannot connect to the database");
     }
+}
+
+/// Writes SQLite's log into the file and empties it: both may hold what was deleted since. A log that is being
+/// read stays until the next call.
+pub(super) fn empty_log(manager: &Manager) -> Result<()> {
+    if let Conn::Sqlite(sqlite) = &mut manager.open()? {
+        // Writers wait meanwhile: not for long.
+        sqlite.batch_execute("PRAGMA busy_timeout = 20; PRAGMA wal_checkpoint(TRUNCATE);")?;
+    }
+    Ok(())
 }
 
 pub(super) fn ping(conn: &mut Conn) -> Result<()> {

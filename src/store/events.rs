@@ -75,6 +75,8 @@ pub fn record_once(
 ) -> Result<()> {
     let mut noted = events::table
         .filter(events::user_id.eq(scene.user_id.map(|id| id.0)))
+        // Ids begin with their time: this narrows the search to the newest of the user.
+        .filter(events::id.ge(EventId::first_at(since).0))
         .filter(events::actor_id.is_null())
         .filter(events::at.gt(since.micros()))
         .filter(events::kind.eq(kind.name()))
@@ -119,23 +121,44 @@ pub fn list_page(
     Ok(EventPage { events, next })
 }
 
-/// Wipes off the events of a person who is gone what tells about them. That something happened to the
-/// account of that number stays.
-pub fn erase_details(conn: &mut Conn, user: UserId) -> Result<()> {
-    diesel::update(events::table.filter(events::user_id.eq(user.0)))
+/// Erases device, network and detail of up to `limit` events of a deleted user that come after `after`.
+/// Returns the last of them, until there are no more. That something happened to the user of that id stays.
+pub fn erase_details(
+    conn: &mut Conn,
+    user: UserId,
+    after: Option<&EventId>,
+    limit: i64,
+) -> Result<Option<EventId>> {
+    let ids: Vec<String> = events::table
+        .filter(events::user_id.eq(user.0))
+        .filter(events::id.gt(after.map_or("", EventId::as_str)))
+        .order(events::id)
+        .select(events::id)
+        .limit(limit)
+        .load(conn)?;
+    let Some(last) = ids.last().cloned() else { return Ok(None) };
+    diesel::update(events::table.filter(events::id.eq_any(ids)))
         .set((events::device.eq(""), events::network.eq(""), events::detail.eq("")))
         .execute(conn)?;
-    Ok(())
+    Ok(Some(EventId(last)))
 }
 
-/// Removes up to `limit` events from before `forget_before` or of nobody. Tells whether there may be more.
-pub fn purge(conn: &mut Conn, forget_before: UtcTime, limit: u32) -> Result<bool> {
-    let over: Vec<String> = events::table
-        .filter(events::at.le(forget_before.micros()).nullable().or(events::user_id.is_null()))
+/// Removes up to `limit` events from before `forget_before` or of no user. Returns whether there may be
+/// more.
+pub fn purge(conn: &mut Conn, forget_before: UtcTime, limit: i64) -> Result<bool> {
+    let mut over: Vec<String> = events::table
+        .filter(events::at.le(forget_before.micros()))
+        .order(events::at)
         .select(events::id)
-        .limit(limit.into())
+        .limit(limit)
         .load(conn)?;
-    let more = u32::try_from(over.len()).is_ok_and(|found| found == limit);
+    if over.is_empty() {
+        let of_no_user = events::table.filter(events::user_id.is_null());
+        over = of_no_user.select(events::id).limit(limit).load(conn)?;
+    }
+    if over.is_empty() {
+        return Ok(false);
+    }
     diesel::delete(events::table.filter(events::id.eq_any(over))).execute(conn)?;
-    Ok(more)
+    Ok(true)
 }

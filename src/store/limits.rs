@@ -87,33 +87,57 @@ pub fn clear(conn: &mut Conn, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Removes up to `at_once` counters whose window and wait are over, and those of `counted` with fewer uses
-/// than `few` whose window ends before `few_end`. Tells whether there may be more.
+/// Removes up to `limit` counters whose window and wait are over, or up to `limit` of those of `counted` with
+/// fewer uses than `few` whose window ends before `few_end`. Returns whether there may be more.
 pub fn purge(
     conn: &mut Conn,
     now: UtcTime,
     counted: Counted,
     few: i64,
     few_end: UtcTime,
-    at_once: u32,
+    limit: i64,
 ) -> Result<bool> {
+    let mut over = find_over(conn, "", now, now, limit)?;
+    if over.is_empty() {
+        // Word for word the condition of the index `limits_of_few_failures`.
+        let name = format!("{}:", counted.name());
+        let few = format!("AND uses < {few} AND substr(name, 1, {}) = '{name}'", name.len());
+        over = find_over(conn, &few, few_end, now, limit)?;
+    }
+    if over.is_empty() {
+        return Ok(false);
+    }
+    let names = over.into_iter().map(|row| row.name);
+    diesel::delete(limits::table.filter(limits::name.eq_any(names))).execute(conn)?;
+    Ok(true)
+}
+
+#[derive(QueryableByName)]
+struct NameRow {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+/// Finds up to `limit` counters that are `such`, whose window ends by `end` and whose wait is over.
+fn find_over(
+    conn: &mut Conn,
+    such: &str,
+    end: UtcTime,
+    now: UtcTime,
+    limit: i64,
+) -> Result<Vec<NameRow>> {
     // Attempts take their counters in an order of their own: what one of them holds is left for later.
     let skip_locked = match conn {
         Conn::Postgres(_) => "FOR UPDATE SKIP LOCKED",
         Conn::Sqlite(_) => "",
     };
-    let removed = diesel::sql_query(format!(
-        "WITH over AS MATERIALIZED ( \
-             SELECT name FROM limits WHERE waits_until <= $1 AND (resets_at <= $1 OR \
-                 (resets_at <= $2 AND uses < $3 AND name LIKE $4)) \
-             LIMIT $5 {skip_locked}) \
-         DELETE FROM limits WHERE name IN (SELECT name FROM over)"
-    ))
-    .bind::<BigInt, _>(now.micros())
-    .bind::<BigInt, _>(few_end.micros())
-    .bind::<BigInt, _>(few)
-    .bind::<Text, _>(format!("{}:%", counted.name()))
-    .bind::<BigInt, _>(i64::from(at_once))
-    .execute(conn)?;
-    Ok(removed == usize::try_from(at_once).unwrap_or(usize::MAX))
+    let over = diesel::sql_query(format!(
+        "SELECT name FROM limits WHERE resets_at <= $1 AND waits_until <= $2 {such} \
+         ORDER BY resets_at LIMIT $3 {skip_locked}"
+    ));
+    Ok(over
+        .bind::<BigInt, _>(end.micros())
+        .bind::<BigInt, _>(now.micros())
+        .bind::<BigInt, _>(limit)
+        .load(conn)?)
 }

@@ -11,6 +11,7 @@ mod writer;
 
 pub mod copy;
 pub mod django_source;
+pub mod erasures;
 pub mod events;
 pub mod import;
 pub mod known_devices;
@@ -49,6 +50,7 @@ enum Shape {
     Sqlite {
         writer: Arc<Writer>,
         readers: r2d2::Pool<Manager>,
+        manager: Manager,
     },
     Postgres {
         pool: r2d2::Pool<Manager>,
@@ -87,6 +89,7 @@ impl Db {
             DatabaseUrl::Sqlite(_) => Shape::Sqlite {
                 writer: Arc::new(Writer::start(Manager::new(url.clone(), ReadOnly(false)))?),
                 readers: pool(ReadOnly(true)),
+                manager: Manager::new(url.clone(), ReadOnly(false)),
             },
             DatabaseUrl::Postgres(_) => Shape::Postgres { pool: pool(ReadOnly(false)) },
         };
@@ -125,6 +128,14 @@ impl Db {
             Shape::Postgres { pool } => {
                 connection::in_transaction(&mut *pool.get().map_err(Error::from)?, work)
             }
+        }
+    }
+
+    /// Makes what was deleted unreadable in the files of SQLite. A Postgres does so by itself, when it vacuums.
+    pub fn forget_deleted(&self) -> Result<()> {
+        match &self.shape {
+            Shape::Sqlite { manager, .. } => connection::empty_log(manager),
+            Shape::Postgres { .. } => Ok(()),
         }
     }
 

@@ -212,11 +212,18 @@ pub fn list_all(conn: &mut Conn, user: UserId) -> Result<Vec<OneTimeToken>> {
     Ok(rows.into_iter().filter_map(token).collect())
 }
 
-/// Removes the tokens that were over before `forget_before`.
-pub fn purge(conn: &mut Conn, forget_before: UtcTime) -> Result<()> {
-    diesel::delete(
-        one_time_tokens::table.filter(one_time_tokens::expires_at.lt(forget_before.micros())),
-    )
-    .execute(conn)?;
-    Ok(())
+/// Removes up to `limit` tokens that were over before `forget_before`. Returns whether there may be more.
+pub fn purge(conn: &mut Conn, forget_before: UtcTime, limit: i64) -> Result<bool> {
+    let over: Vec<String> = one_time_tokens::table
+        .filter(one_time_tokens::expires_at.lt(forget_before.micros()))
+        .order(one_time_tokens::expires_at)
+        .select(one_time_tokens::id)
+        .limit(limit)
+        .load(conn)?;
+    if over.is_empty() {
+        return Ok(false);
+    }
+    diesel::delete(one_time_tokens::table.filter(one_time_tokens::id.eq_any(over)))
+        .execute(conn)?;
+    Ok(true)
 }

@@ -1,7 +1,8 @@
 //! The outbox: orders to send mail, committed together with what they tell about.
 
+use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Integer, Nullable, Text};
+use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
 
 use super::schema::outbox;
 use super::{Conn, Result};
@@ -345,12 +346,13 @@ pub fn put_back(
     Ok(returned == 1)
 }
 
-/// How many mails wait, and how many were given up.
+/// Counts the mails that wait and those that were given up.
 pub fn count_open(conn: &mut Conn) -> Result<(i64, i64)> {
-    let count = |conn: &mut Conn, status: MailStatus| {
-        outbox::table.filter(outbox::status.eq(status.name())).count().get_result(conn)
+    // Postgres knows how rare a status is only if the statement names it.
+    let count = |conn: &mut Conn, status: &str| {
+        outbox::table.filter(sql::<Bool>(status)).count().get_result(conn)
     };
-    Ok((count(conn, MailStatus::Queued)?, count(conn, MailStatus::Dead)?))
+    Ok((count(conn, "status = 'queued'")?, count(conn, "status = 'dead'")?))
 }
 
 /// Notes that the mail to an address was about the account that has it, before the account gets
@@ -388,48 +390,64 @@ fn is_to<'a>(address: Option<&'a Email>) -> _ {
 /// Orders that are not finished well: queued and dead ones, the oldest first.
 pub fn list_open(conn: &mut Conn, limit: i64) -> Result<Vec<MailLine>> {
     Ok(outbox::table
-        .filter(outbox::status.eq_any([MailStatus::Queued.name(), MailStatus::Dead.name()]))
+        .filter(sql::<Bool>("status IN ('queued', 'dead')"))
         .order((outbox::created_at, outbox::id))
         .limit(limit)
         .select(LINE)
         .load(conn)?)
 }
 
-/// Makes orders due at once, as if they had never been tried: all dead ones, or the one with that
-/// id if it is dead or waits. Returns how many.
-pub fn retry(conn: &mut Conn, id: Option<&str>, now: UtcTime) -> Result<usize> {
-    let mut statuses = vec![MailStatus::Dead.name()];
-    if id.is_some() {
-        statuses.push(MailStatus::Queued.name());
-    }
-    let mut chosen = outbox::table
-        .filter(outbox::status.eq_any(statuses.clone()))
-        .select(outbox::id)
-        .into_boxed();
-    if let Some(id) = id {
-        chosen = chosen.filter(outbox::id.eq(id.to_owned()));
-    }
-    let ids: Vec<String> = chosen.load(conn)?;
-    let unchanged =
-        outbox::table.filter(outbox::id.eq_any(ids)).filter(outbox::status.eq_any(statuses));
-    Ok(diesel::update(unchanged)
-        .set((
-            outbox::status.eq(MailStatus::Queued.name()),
-            outbox::attempts.eq(0),
-            outbox::next_attempt_at.eq(now.micros()),
-            outbox::finished_at.eq(None::<i64>),
-        ))
-        .execute(conn)?)
+/// Makes an order due at once, as if it had never been tried, if it is dead or waits. Returns whether it
+/// is.
+pub fn retry(conn: &mut Conn, id: &str, now: UtcTime) -> Result<bool> {
+    let unfinished = [MailStatus::Dead.name(), MailStatus::Queued.name()];
+    let chosen = outbox::table.find(id).filter(outbox::status.eq_any(unfinished));
+    Ok(diesel::update(chosen).set(as_new(now)).execute(conn)? == 1)
 }
 
-/// Forgets orders that were sent, dropped or given up before `forget_before`.
-pub fn purge(conn: &mut Conn, forget_before: UtcTime) -> Result<()> {
-    let finished = [MailStatus::Sent, MailStatus::Dropped, MailStatus::Dead].map(MailStatus::name);
-    diesel::delete(
-        outbox::table
-            .filter(outbox::status.eq_any(finished))
-            .filter(outbox::finished_at.lt(forget_before.micros())),
+/// Makes up to `limit` dead orders due at once that were given up before `now`. Returns how many.
+pub fn retry_dead(conn: &mut Conn, now: UtcTime, limit: i64) -> Result<usize> {
+    let dead = || outbox::table.filter(sql::<Bool>("status = 'dead'"));
+    let given_up: Vec<String> = dead()
+        .filter(outbox::finished_at.lt(now.micros()))
+        .select(outbox::id)
+        .limit(limit)
+        .load(conn)?;
+    if given_up.is_empty() {
+        return Ok(0);
+    }
+    // Another command may have been faster.
+    let chosen = dead().filter(outbox::id.eq_any(given_up));
+    Ok(diesel::update(chosen).set(as_new(now)).execute(conn)?)
+}
+
+#[diesel::dsl::auto_type(no_type_alias)]
+fn as_new(now: UtcTime) -> _ {
+    let queued: &'static str = MailStatus::Queued.name();
+    let now: i64 = now.micros();
+    let open: Option<i64> = None;
+    (
+        outbox::status.eq(queued),
+        outbox::attempts.eq(0_i32),
+        outbox::next_attempt_at.eq(now),
+        outbox::finished_at.eq(open),
     )
-    .execute(conn)?;
-    Ok(())
+}
+
+/// Forgets up to `limit` orders that were sent, dropped or given up before `forget_before`. Returns whether
+/// there may be more.
+pub fn purge(conn: &mut Conn, forget_before: UtcTime, limit: i64) -> Result<bool> {
+    let over: Vec<String> = outbox::table
+        .filter(outbox::finished_at.lt(forget_before.micros()))
+        .order(outbox::finished_at)
+        .select(outbox::id)
+        .limit(limit)
+        .load(conn)?;
+    if over.is_empty() {
+        return Ok(false);
+    }
+    // A command may have made a dead one due again meanwhile.
+    let finished = outbox::table.filter(outbox::finished_at.is_not_null());
+    diesel::delete(finished.filter(outbox::id.eq_any(over))).execute(conn)?;
+    Ok(true)
 }

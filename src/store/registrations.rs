@@ -1,6 +1,8 @@
 //! Registrations that wait for the proof of their address.
 
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 
 use super::schema::registrations;
 use super::{Conn, Result};
@@ -259,24 +261,34 @@ pub fn list_of_user(conn: &mut Conn, user: UserId) -> Result<Vec<Registration>> 
     Ok(rows.into_iter().filter_map(registration).collect())
 }
 
-/// Wipes everything personal off the registrations whose time is over, and removes the traces
-/// that ended before `forget_before`.
-pub fn purge(conn: &mut Conn, now: UtcTime, forget_before: UtcTime) -> Result<()> {
-    diesel::delete(
-        registrations::table.filter(registrations::expires_at.le(forget_before.micros())),
-    )
-    .execute(conn)?;
-    diesel::update(
+/// Erases everything personal of up to `limit` registrations whose time is over, or removes up to `limit`
+/// traces that ended before `forget_before`. Returns whether there may be more.
+pub fn purge(conn: &mut Conn, now: UtcTime, forget_before: UtcTime, limit: i64) -> Result<bool> {
+    let over = |end: UtcTime| {
         registrations::table
-            .filter(registrations::expires_at.le(now.micros()))
-            .filter(registrations::email.ne("")),
-    )
-    .set((
-        registrations::email.eq(""),
-        registrations::email_norm.eq(""),
-        registrations::username.eq(None::<String>),
-        registrations::password_hash.eq(""),
-    ))
-    .execute(conn)?;
-    Ok(())
+            .filter(registrations::expires_at.le(end.micros()))
+            .order(registrations::expires_at)
+            .select(registrations::id)
+            .limit(limit)
+    };
+    let forgotten: Vec<String> = over(forget_before).load(conn)?;
+    if !forgotten.is_empty() {
+        diesel::delete(registrations::table.filter(registrations::id.eq_any(forgotten)))
+            .execute(conn)?;
+        return Ok(true);
+    }
+    // Word for word the condition of the index `registrations_to_erase`.
+    let expired: Vec<String> = over(now).filter(sql::<Bool>("email <> ''")).load(conn)?;
+    if expired.is_empty() {
+        return Ok(false);
+    }
+    diesel::update(registrations::table.filter(registrations::id.eq_any(expired)))
+        .set((
+            registrations::email.eq(""),
+            registrations::email_norm.eq(""),
+            registrations::username.eq(None::<String>),
+            registrations::password_hash.eq(""),
+        ))
+        .execute(conn)?;
+    Ok(true)
 }

@@ -19,6 +19,7 @@ diesel::table! {
         metadata -> Text,
         disabled_reason -> Nullable<Text>,
         tokens_from -> BigInt,
+        rights_changed_at -> BigInt,
     }
 }
 
@@ -44,6 +45,7 @@ diesel::table! {
         session_id -> Text,
         expires_at -> BigInt,
         used_at -> Nullable<BigInt>,
+        generation -> BigInt,
     }
 }
 
@@ -147,6 +149,13 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    erasures (user_id) {
+        user_id -> BigInt,
+        requested_at -> BigInt,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     users,
     sessions,
@@ -158,4 +167,5 @@ diesel::allow_tables_to_appear_in_same_query!(
     limits,
     known_devices,
     events,
+    erasures,
 );

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
+use diesel::dsl::{exists, sql};
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 
 use super::schema::{refresh_tokens, sessions};
 use super::{Conn, Result, users};
@@ -49,6 +51,7 @@ struct TokenRow {
     _session_id: String,
     expires_at: i64,
     used_at: Option<i64>,
+    generation: i64,
 }
 
 impl TokenRow {
@@ -56,6 +59,7 @@ impl TokenRow {
         RefreshToken {
             expires_at: UtcTime::from_micros(self.expires_at),
             used_at: self.used_at.map(UtcTime::from_micros),
+            generation: self.generation,
         }
     }
 }
@@ -194,7 +198,7 @@ pub fn list_open(conn: &mut Conn, user: UserId, now: UtcTime) -> Result<Vec<Sess
         .filter(sessions::user_id.eq(user.0))
         .filter(sessions::ended_at.is_null())
         .filter(sessions::expires_at.gt(now.micros()))
-        .filter(diesel::dsl::exists(refreshable))
+        .filter(exists(refreshable))
         .order((sessions::last_seen_at.desc(), sessions::id.desc()))
         .load::<Row>(conn)?;
     Ok(rows.into_iter().map(Session::from).collect())
@@ -235,14 +239,15 @@ pub struct BusiestNetwork {
 /// How many of the newest log-ins are looked at for that.
 const NEWEST: i64 = 1_000;
 
-/// The network that most of the newest log-ins came from, if there were any.
+/// The network that most of the newest log-ins came from, if there were any. Those of deleted users do not
+/// tell theirs.
 pub fn busiest_network(conn: &mut Conn) -> Result<Option<BusiestNetwork>> {
-    let networks: Vec<String> = sessions::table
-        .filter(sessions::network.ne(""))
+    let mut networks: Vec<String> = sessions::table
         .order(sessions::id.desc())
         .limit(NEWEST)
         .select(sessions::network)
         .load(conn)?;
+    networks.retain(|network| !network.is_empty());
     let mut counts: HashMap<&str, i64> = HashMap::new();
     for network in &networks {
         *counts.entry(network).or_default() += 1;
@@ -255,13 +260,24 @@ pub fn busiest_network(conn: &mut Conn) -> Result<Option<BusiestNetwork>> {
     }))
 }
 
-/// Wipes off the sessions of a person who is gone what tells about them. The rows stay a while:
-/// other instances have to learn of their end.
-pub fn erase_devices(conn: &mut Conn, user: UserId) -> Result<()> {
-    diesel::update(sessions::table.filter(sessions::user_id.eq(user.0)))
+/// Erases device and network of up to `limit` sessions of a deleted user. Returns whether there may be
+/// more. The rows stay a while: other instances have to learn of their end.
+pub fn erase_devices(conn: &mut Conn, user: UserId, limit: i64) -> Result<bool> {
+    let of_user = || sessions::table.filter(sessions::user_id.eq(user.0)).select(sessions::id);
+    let mut told: Vec<String> =
+        of_user().filter(sessions::device.gt("")).limit(limit).load(conn)?;
+    if told.is_empty() {
+        let network_only =
+            of_user().filter(sessions::device.eq("")).filter(sessions::network.gt(""));
+        told = network_only.limit(limit).load(conn)?;
+    }
+    if told.is_empty() {
+        return Ok(false);
+    }
+    diesel::update(sessions::table.filter(sessions::id.eq_any(told)))
         .set((sessions::device.eq(""), sessions::network.eq("")))
         .execute(conn)?;
-    Ok(())
+    Ok(true)
 }
 
 /// The sessions that were ended since `since`.
@@ -283,51 +299,53 @@ pub fn list_ended_since(conn: &mut Conn, since: UtcTime) -> Result<Vec<EndedSess
         .collect())
 }
 
-/// Keeps the hash of a refresh token.
+/// Keeps the hash of a refresh token that `generation` others of its session came before.
 pub fn insert_refresh_token(
     conn: &mut Conn,
     token: &TokenHash,
     session: &SessionId,
     expires_at: UtcTime,
+    generation: i64,
 ) -> Result<()> {
     diesel::insert_into(refresh_tokens::table)
         .values((
             refresh_tokens::token_hash.eq(&token.0),
             refresh_tokens::session_id.eq(session.as_str()),
             refresh_tokens::expires_at.eq(expires_at.micros()),
+            refresh_tokens::generation.eq(generation),
         ))
         .execute(conn)?;
     Ok(())
 }
 
 /// Exchanges a refresh token that is unused, and whose session is alive and bound to `transport` or to
-/// none. Of many who try at once exactly one gets the session.
+/// none. Of many who try at once exactly one gets the session, with the generation of the token.
 pub fn consume_refresh_token(
     conn: &mut Conn,
     token: &TokenHash,
     transport: Transport,
     now: UtcTime,
-) -> Result<Option<Session>> {
+) -> Result<Option<(Session, i64)>> {
+    // Correlated: SQLite makes a list of all rows of a subquery that does not depend on the token.
     let alive = sessions::table
+        .filter(sessions::id.eq(refresh_tokens::session_id))
         .filter(sessions::ended_at.is_null())
         .filter(sessions::transport.is_null().or(sessions::transport.eq(transport.name())))
-        .filter(sessions::expires_at.gt(now.micros()))
-        .select(sessions::id);
-    let session: Option<String> = diesel::update(
+        .filter(sessions::expires_at.gt(now.micros()));
+    let consumed: Option<(String, i64)> = diesel::update(
         refresh_tokens::table
             .find(&token.0)
             .filter(refresh_tokens::used_at.is_null())
             .filter(refresh_tokens::expires_at.gt(now.micros()))
-            .filter(refresh_tokens::session_id.eq_any(alive)),
+            .filter(exists(alive)),
     )
     .set(refresh_tokens::used_at.eq(now.micros()))
-    .returning(refresh_tokens::session_id)
+    .returning((refresh_tokens::session_id, refresh_tokens::generation))
     .get_result(conn)
     .optional()?;
-    match session {
-        Some(id) => find_session(conn, &SessionId(id)),
-        None => Ok(None),
-    }
+    let Some((id, generation)) = consumed else { return Ok(None) };
+    let session = find_session(conn, &SessionId(id))?;
+    Ok(session.map(|session| (session, generation)))
 }
 
 /// A refresh token and its session.
@@ -344,16 +362,81 @@ pub fn find_refresh_token(
     Ok(row.map(|(token, session)| (token.token(), session.into())))
 }
 
-/// Removes sessions, and with them their refresh tokens, that were over before `forget_before`.
-pub fn purge(conn: &mut Conn, forget_before: UtcTime) -> Result<()> {
-    diesel::delete(
-        sessions::table.filter(
-            sessions::expires_at
-                .lt(forget_before.micros())
-                .nullable()
-                .or(sessions::ended_at.lt(forget_before.micros())),
-        ),
-    )
-    .execute(conn)?;
-    Ok(())
+/// Returns a session that one of these refresh tokens belongs to.
+pub fn find_session_of_any(conn: &mut Conn, tokens: &[TokenHash]) -> Result<Option<SessionId>> {
+    let known = refresh_tokens::table
+        .filter(refresh_tokens::token_hash.eq_any(tokens.iter().map(|token| &token.0)));
+    Ok(known.select(refresh_tokens::session_id).first(conn).optional()?.map(SessionId))
+}
+
+/// Removes up to `limit` replaced refresh tokens: all but each [`RefreshToken::LANDMARK`]th of those that
+/// were replaced before `replaced_before`, and all that expired before `expired_before`. Returns whether
+/// there may be more.
+pub fn purge_replaced(
+    conn: &mut Conn,
+    replaced_before: UtcTime,
+    expired_before: UtcTime,
+    limit: i64,
+) -> Result<bool> {
+    let replaced = || {
+        refresh_tokens::table
+            .filter(refresh_tokens::used_at.is_not_null())
+            .select(refresh_tokens::token_hash)
+            .limit(limit)
+    };
+    // Word for word the condition of the index `refresh_tokens_between`.
+    let is_between = sql::<Bool>("generation % 16 <> 0");
+    let mut over: Vec<Vec<u8>> = replaced()
+        .filter(is_between)
+        .filter(refresh_tokens::used_at.lt(replaced_before.micros()))
+        .order(refresh_tokens::used_at)
+        .load(conn)?;
+    if over.is_empty() {
+        over = replaced()
+            .filter(refresh_tokens::expires_at.lt(expired_before.micros()))
+            .order(refresh_tokens::expires_at)
+            .load(conn)?;
+    }
+    if over.is_empty() {
+        return Ok(false);
+    }
+    diesel::delete(refresh_tokens::table.filter(refresh_tokens::token_hash.eq_any(over)))
+        .execute(conn)?;
+    Ok(true)
+}
+
+/// Removes up to `limit` sessions that were over before `forget_before`, or up to `limit` of their refresh
+/// tokens, which go first. Returns whether there may be more.
+pub fn purge(conn: &mut Conn, forget_before: UtcTime, limit: i64) -> Result<bool> {
+    let mut over: Vec<String> = sessions::table
+        .filter(sessions::ended_at.lt(forget_before.micros()))
+        .order(sessions::ended_at)
+        .select(sessions::id)
+        .limit(limit)
+        .load(conn)?;
+    if over.is_empty() {
+        over = sessions::table
+            .filter(sessions::expires_at.lt(forget_before.micros()))
+            .order(sessions::expires_at)
+            .select(sessions::id)
+            .limit(limit)
+            .load(conn)?;
+    }
+    if over.is_empty() {
+        return Ok(false);
+    }
+    let tokens: Vec<Vec<u8>> = refresh_tokens::table
+        .filter(refresh_tokens::session_id.eq_any(&over))
+        .select(refresh_tokens::token_hash)
+        .limit(limit)
+        .load(conn)?;
+    let are_all = i64::try_from(tokens.len()).is_ok_and(|found| found < limit);
+    if !tokens.is_empty() {
+        diesel::delete(refresh_tokens::table.filter(refresh_tokens::token_hash.eq_any(tokens)))
+            .execute(conn)?;
+    }
+    if are_all {
+        diesel::delete(sessions::table.filter(sessions::id.eq_any(over))).execute(conn)?;
+    }
+    Ok(true)
 }

@@ -1,73 +1,206 @@
-//! Looking for accounts, a page at a time.
+//! Looking for users, a page at a time, at a cost that does not depend on how many there are.
 
+use std::collections::HashSet;
+
+use diesel::dsl::sql;
+use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
+use diesel::sql_types::{Bool, Text};
 
 use super::schema::users;
 use super::users::Row;
 use super::{Conn, Result};
 use crate::domain::{User, UserId, Username};
 
-/// Which accounts somebody looks for.
+/// The number of users that one page of a search looks at besides those that are found by an index.
+const LOOKED_AT: usize = 1_000;
+
+/// A filter of users. A field that is `None` lets all pass.
 #[derive(Clone, Debug, Default)]
 pub struct UserFilter {
-    /// What the name or the address contains, in any letter case.
+    /// A part of the user name or the e-mail address, in any letter case.
     pub search: Option<String>,
-    /// Whether they may log in.
+    /// The value of `is_active`, that is, the user may log in.
     pub is_active: Option<bool>,
-    /// Whether they may manage others.
+    /// The value of `is_staff`, that is, the user may manage others.
     pub is_staff: Option<bool>,
 }
 
-/// A page of accounts in the order of their numbers.
+/// A page of users, in the order of their ids.
 #[derive(Debug)]
 pub struct UserPage {
-    /// The accounts.
+    /// The users.
     pub users: Vec<User>,
-    /// The last number of this page, where there are more.
+    /// The user after whom the next page begins, where there may be more.
     pub next: Option<UserId>,
 }
 
-/// Up to `limit` accounts with numbers above `after`. Numbers only count up, so a page stays right
-/// while accounts come and go.
+/// The columns that a search compares.
+#[derive(Queryable)]
+struct Candidate {
+    id: i64,
+    username_norm: String,
+    email_norm: Option<String>,
+}
+
+type CandidateColumns = (users::id, users::username_norm, users::email_norm);
+const CANDIDATE: CandidateColumns = (users::id, users::username_norm, users::email_norm);
+
+/// Returns up to `limit` users that follow `after`; the first page where that is `None`. Ids only count up,
+/// so pages stay right while users come and go.
 pub fn list_page(
     conn: &mut Conn,
     filter: &UserFilter,
-    after: UserId,
+    after: Option<UserId>,
     limit: usize,
 ) -> Result<UserPage> {
-    // Postgres refuses a statement that holds NUL, and no name or address does.
-    if filter.search.as_ref().is_some_and(|search| search.contains('\0')) {
-        return Ok(UserPage { users: Vec::new(), next: None });
+    match &filter.search {
+        // Postgres refuses a statement that holds NUL, and no name or address does.
+        Some(search) if search.contains('\0') => Ok(UserPage { users: Vec::new(), next: None }),
+        Some(search) => search_page(conn, filter, &Searched::new(search), after, limit),
+        None => {
+            let mut found = find_next(conn, filter, after, limit + 1)?;
+            let is_more = found.len() > limit;
+            found.truncate(limit);
+            let next = found.last().filter(|_| is_more).map(|last| UserId(last.id));
+            let users = load(conn, found.iter().map(|it| it.id))?;
+            Ok(UserPage { users, next })
+        }
     }
-    let mut query = users::table.filter(users::id.gt(after.0)).order(users::id).into_boxed();
-    if let Some(search) = filter.search.as_deref() {
-        let name = users::username_norm.like(containing(&Username::normalise(search))).escape('\\');
-        let address = users::email_norm.like(containing(&search.to_ascii_lowercase())).escape('\\');
-        query = query.filter(name.nullable().or(address));
-    }
-    if let Some(is_active) = filter.is_active {
-        query = query.filter(users::is_active.eq(is_active));
-    }
-    if let Some(is_staff) = filter.is_staff {
-        query = query.filter(users::is_staff.eq(is_staff));
-    }
-    let one_more = i64::try_from(limit).unwrap_or(i64::MAX - 1) + 1;
-    let rows = query.limit(one_more).load::<Row>(conn)?;
-    let more = rows.len() > limit;
-    let users: Vec<User> = rows.into_iter().take(limit).map(User::from).collect();
-    let next = users.last().map(|last| last.id).filter(|_| more);
-    Ok(UserPage { users, next })
 }
 
-/// A pattern for texts that contain `part` as it is.
-fn containing(part: &str) -> String {
-    let mut pattern = String::from("%");
-    for c in part.chars() {
-        if matches!(c, '%' | '_' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(c);
+/// The search text, normalised as user names and as e-mail addresses are.
+struct Searched {
+    name: String,
+    address: String,
+}
+
+impl Searched {
+    fn new(search: &str) -> Self {
+        Self { name: Username::normalise(search), address: search.to_ascii_lowercase() }
     }
-    pattern.push('%');
-    pattern
+
+    fn is_in(&self, candidate: &Candidate) -> bool {
+        let address = candidate.email_norm.as_ref();
+        candidate.username_norm.contains(&self.name)
+            || address.is_some_and(|address| address.contains(&self.address))
+    }
+}
+
+/// Users whose name or address begins with what is searched for are found by the indexes. If all of them
+/// fit into a page they are on the first one. The others are looked for in the order of the ids, among
+/// [`LOOKED_AT`] users for each page.
+fn search_page(
+    conn: &mut Conn,
+    filter: &UserFilter,
+    searched: &Searched,
+    after: Option<UserId>,
+    limit: usize,
+) -> Result<UserPage> {
+    let beginning = find_beginning(conn, filter, searched, limit)?;
+    let mut looked_at = find_next(conn, filter, after, LOOKED_AT + 1)?;
+    let is_more = looked_at.len() > LOOKED_AT;
+    looked_at.truncate(LOOKED_AT);
+    let mut next = looked_at.last().filter(|_| is_more).map(|last| UserId(last.id));
+
+    let mut ids = if after.is_none() { beginning.clone() } else { HashSet::new() };
+    let mut last = after.unwrap_or(UserId::NOBODY);
+    let others = looked_at.iter().filter(|it| !beginning.contains(&it.id) && searched.is_in(it));
+    for other in others {
+        if ids.len() == limit {
+            next = Some(last);
+            break;
+        }
+        ids.insert(other.id);
+        last = UserId(other.id);
+    }
+    Ok(UserPage { users: load(conn, ids)?, next })
+}
+
+/// Returns the users that follow `after` in the order of their ids.
+fn find_next(
+    conn: &mut Conn,
+    filter: &UserFilter,
+    after: Option<UserId>,
+    limit: usize,
+) -> Result<Vec<Candidate>> {
+    let after = after.unwrap_or(UserId::NOBODY).0;
+    let followers = || {
+        let followers = users::table.filter(users::id.gt(after)).order(users::id);
+        followers.select(CANDIDATE).limit(rows(limit))
+    };
+    if filter.is_staff.is_none() && filter.is_active.is_none() {
+        return Ok(followers().load(conn)?);
+    }
+    // Each combination of the two is one range of the index `users_by_rights`.
+    let wanted =
+        |choice: Option<bool>| [false, true].into_iter().filter(move |it| choice != Some(!it));
+    let mut found: Vec<Candidate> = Vec::new();
+    for is_staff in wanted(filter.is_staff) {
+        for is_active in wanted(filter.is_active) {
+            let followers = followers()
+                .filter(users::is_staff.eq(is_staff))
+                .filter(users::is_active.eq(is_active));
+            found.extend(followers.load::<Candidate>(conn)?);
+        }
+    }
+    found.sort_unstable_by_key(|it| it.id);
+    found.truncate(limit);
+    Ok(found)
+}
+
+/// Returns the users whose name or address begins with what is searched for, or none where they are more
+/// than `limit`.
+fn find_beginning(
+    conn: &mut Conn,
+    filter: &UserFilter,
+    searched: &Searched,
+    limit: usize,
+) -> Result<HashSet<i64>> {
+    // The order of bytes, whatever the order of texts is in this database.
+    let collation = match conn {
+        Conn::Postgres(_) => "\"C\"",
+        Conn::Sqlite(_) => "BINARY",
+    };
+    let mut found = HashSet::new();
+    for (column, beginning) in
+        [("username_norm", &searched.name), ("email_norm", &searched.address)]
+    {
+        let text = format!("{column} COLLATE {collation}");
+        // No text goes on with a higher character.
+        let end = format!("{beginning}{}", char::MAX);
+        let range = sql::<Bool>(&format!("{text} >= ")).bind::<Text, _>(beginning);
+        let range = range.sql(&format!(" AND {text} < ")).bind::<Text, _>(end);
+        let mut query = users::table.filter(range).select(users::id).into_boxed();
+        if let Some(is_staff) = filter.is_staff {
+            query = query.filter(without_index("is_staff", is_staff));
+        }
+        if let Some(is_active) = filter.is_active {
+            query = query.filter(without_index("is_active", is_active));
+        }
+        found.extend(query.limit(rows(limit + 1)).load::<i64>(conn)?);
+    }
+    if found.len() > limit {
+        found.clear();
+    }
+    Ok(found)
+}
+
+/// A condition for which SQLite, which knows nothing of the frequencies of values, takes no index.
+fn without_index(flag: &str, wanted: bool) -> SqlLiteral<Bool> {
+    let (then, otherwise) = if wanted { ("TRUE", "FALSE") } else { ("FALSE", "TRUE") };
+    sql(&format!("CASE WHEN {flag} THEN {then} ELSE {otherwise} END"))
+}
+
+fn load(conn: &mut Conn, ids: impl IntoIterator<Item = i64>) -> Result<Vec<User>> {
+    let ids: Vec<i64> = ids.into_iter().collect();
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let found = users::table.filter(users::id.eq_any(ids)).order(users::id);
+    Ok(found.load::<Row>(conn)?.into_iter().map(User::from).collect())
+}
+
+fn rows(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -1,7 +1,8 @@
 //! Accounts.
 
+use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Bool};
 
 use super::schema::users;
 use super::{Conn, Result};
@@ -28,6 +29,7 @@ pub(super) struct Row {
     metadata: String,
     disabled_reason: Option<String>,
     tokens_from: i64,
+    rights_changed_at: i64,
 }
 
 impl From<Row> for User {
@@ -48,6 +50,7 @@ impl From<Row> for User {
             metadata: Metadata::known(&row.metadata),
             disabled_reason: row.disabled_reason,
             tokens_from: UtcTime::from_micros(row.tokens_from),
+            rights_changed_at: UtcTime::from_micros(row.rights_changed_at),
         }
     }
 }
@@ -186,9 +189,13 @@ pub fn find_by_email(conn: &mut Conn, email: &Email) -> Result<Option<User>> {
     Ok(row.map(User::from))
 }
 
-/// Every account, by number.
-pub fn list_all(conn: &mut Conn) -> Result<Vec<User>> {
-    let rows = users::table.order(users::id).load::<Row>(conn)?;
+/// Returns up to `limit` users with ids above `after`, in the order of their ids.
+pub fn list_page(conn: &mut Conn, after: UserId, limit: i64) -> Result<Vec<User>> {
+    let rows = users::table
+        .filter(users::id.gt(after.0))
+        .order(users::id)
+        .limit(limit)
+        .load::<Row>(conn)?;
     Ok(rows.into_iter().map(User::from).collect())
 }
 
@@ -277,6 +284,39 @@ pub fn end_tokens(conn: &mut Conn, id: UserId, now: UtcTime) -> Result<()> {
     Ok(())
 }
 
+/// Begins a new generation of an account's rights and returns it.
+pub fn renew_rights(conn: &mut Conn, id: UserId, now: UtcTime) -> Result<Option<UtcTime>> {
+    #[derive(QueryableByName)]
+    struct Renewed {
+        #[diesel(sql_type = BigInt)]
+        rights_changed_at: i64,
+    }
+    let renewed = diesel::sql_query(
+        "UPDATE users SET rights_changed_at = \
+             CASE WHEN rights_changed_at >= $1 THEN rights_changed_at + 1 ELSE $1 END \
+         WHERE id = $2 RETURNING rights_changed_at",
+    )
+    .bind::<BigInt, _>(now.micros())
+    .bind::<BigInt, _>(id.0)
+    .get_result::<Renewed>(conn)
+    .optional()?;
+    Ok(renewed.map(|it| UtcTime::from_micros(it.rights_changed_at)))
+}
+
+/// Lists the users whose rights changed since `since`, with the generation of their rights.
+pub fn list_rights_changed_since(
+    conn: &mut Conn,
+    since: UtcTime,
+) -> Result<Vec<(UserId, UtcTime)>> {
+    let rows: Vec<(i64, i64)> = users::table
+        // Word for word the condition of the index `users_by_rights_change`.
+        .filter(sql::<Bool>("rights_changed_at > 0"))
+        .filter(users::rights_changed_at.ge(since.micros()))
+        .select((users::id, users::rights_changed_at))
+        .load(conn)?;
+    Ok(rows.into_iter().map(|(id, at)| (UserId(id), UtcTime::from_micros(at))).collect())
+}
+
 /// The account with that number, which nobody else changes until the transaction is over: what is
 /// decided about it stays true.
 pub fn lock_user(conn: &mut Conn, id: UserId) -> Result<Option<User>> {
@@ -315,10 +355,11 @@ pub fn lock_superusers(conn: &mut Conn) -> Result<()> {
 
 /// Whether there is another besides `id` who may manage superusers: an active superuser who is staff.
 pub fn is_other_superuser(conn: &mut Conn, id: UserId) -> Result<bool> {
+    // The condition of the index `users_superusers`.
     let other = users::table
-        .filter(users::is_superuser.eq(true))
-        .filter(users::is_staff.eq(true))
-        .filter(users::is_active.eq(true))
+        .filter(users::is_superuser)
+        .filter(users::is_staff)
+        .filter(users::is_active)
         .filter(users::id.ne(id.0))
         .select(users::id);
     Ok(other.first::<i64>(conn).optional()?.is_some())

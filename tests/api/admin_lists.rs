@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use crate::enough::Enough;
-use crate::support::{TestApp, Tokens, World, on_both};
+use crate::support::{TestApp, Tokens, World, crowd, on_both};
 
 const ADMIN: &str = "admin@example.com";
 
@@ -28,9 +28,20 @@ fn names(app: &TestApp, admin: &Tokens, query: &str) -> Vec<String> {
 
 /// Every page, one after the other; `between` happens before each but the first.
 fn all_pages(app: &TestApp, admin: &Tokens, limit: usize, between: impl Fn()) -> Vec<String> {
+    all_found(app, admin, "", limit, between)
+}
+
+/// The same of those that `query` finds.
+fn all_found(
+    app: &TestApp,
+    admin: &Tokens,
+    query: &str,
+    limit: usize,
+    between: impl Fn(),
+) -> Vec<String> {
     let (mut seen, mut cursor) = (Vec::new(), String::new());
     loop {
-        let path = format!("/v1/users?limit={limit}{cursor}");
+        let path = format!("/v1/users?limit={limit}{query}{cursor}");
         let page = app.get_as(&admin.access, &path).is(200).json();
         let users = page["users"].as_array().unwrap();
         assert!(users.len() <= limit);
@@ -77,6 +88,74 @@ on_both! {
             assert_eq!(names(&app, &admin, query), expected, "{query}");
         }
         assert_eq!(names(&app, &admin, "").len(), 10);
+    }
+
+    fn among_many_the_beginning_is_found_at_once_and_the_rest_page_by_page(world) {
+        let app = world.app();
+        let admin = app.staff(&world, ADMIN);
+        crowd::fill(&world, 3_000);
+        for (query, expected) in [
+            ("user2999", vec!["user2999"]),
+            ("USER2999", vec!["user2999"]),
+            ("p2999@", vec!["user2999"]),
+            ("p2999@example.com", vec!["user2999"]),
+            ("user299", vec![
+                "user299", "user2990", "user2991", "user2992", "user2993", "user2994", "user2995",
+                "user2996", "user2997", "user2998", "user2999",
+            ]),
+        ] {
+            assert_eq!(names(&app, &admin, &format!("search={query}")), expected, "{query}");
+        }
+        for (query, limit, expected) in [
+            ("ser2999", 50, 1),
+            ("user299", 50, 11),
+            // More than a page begin with it.
+            ("user299", 10, 11),
+            ("user", 200, 3_000),
+            ("example.com", 200, 3_001),
+            // It is in the addresses of 299, 1299 and 2299, and at the beginning of none.
+            ("299@", 1, 3),
+            ("nobody", 50, 0),
+        ] {
+            let found = all_found(&app, &admin, &format!("&search={query}"), limit, || ());
+            let once: BTreeSet<&String> = found.iter().collect();
+            assert_eq!((found.len(), once.len()), (expected, expected), "{query} by {limit}");
+        }
+    }
+
+    fn a_page_that_those_who_come_first_fill_leaves_the_others_to_the_next(world) {
+        let app = world.app();
+        let admin = app.staff(&world, ADMIN);
+        for name in ["joanna", "anna", "hanna", "annabel"] {
+            insert(&world, name, &format!("{name}@seoul.kr"));
+        }
+        let found = |limit| all_found(&app, &admin, "&search=anna", limit, || ());
+        assert_eq!(found(200), ["joanna", "anna", "hanna", "annabel"]);
+        assert_eq!(found(2), ["anna", "annabel", "joanna", "hanna"]);
+        assert_eq!(found(3), ["joanna", "anna", "annabel", "hanna"]);
+        assert_eq!(found(1), ["joanna", "anna", "hanna", "annabel"]);
+    }
+
+    fn filters_find_the_rare_among_many(world) {
+        let app = world.app();
+        let admin = app.staff(&world, ADMIN);
+        crowd::fill(&world, 3_000);
+        for (query, limit, expected) in [
+            ("&is_staff=true", 2, 4),
+            ("&is_active=false", 7, 60),
+            ("&is_staff=true&is_active=false", 50, 3),
+            ("&is_staff=true&is_active=true", 50, 1),
+            ("&is_staff=false&is_active=false", 50, 57),
+            ("&is_staff=false", 200, 2_997),
+            ("&is_active=true", 200, 2_941),
+            ("&is_staff=true&search=er2000", 50, 1),
+            ("&is_active=false&search=user", 50, 60),
+            ("&is_active=false&search=user2999", 50, 0),
+        ] {
+            let found = all_found(&app, &admin, query, limit, || ());
+            let once: BTreeSet<&String> = found.iter().collect();
+            assert_eq!((found.len(), once.len()), (expected, expected), "{query} by {limit}");
+        }
     }
 
     fn filters_narrow_the_list(world) {

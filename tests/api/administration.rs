@@ -88,11 +88,20 @@ on_both! {
         let (admin, other) = (app.staff(&world, ADMIN), app.staff(&world, "other@example.com"));
         assert_eq!(other.claims()["is_staff"], true);
         app.get_as(&other.access, "/v1/users").is(200);
-        change(&app, &admin, &other, &json!({"is_staff": false})).is(200);
+        // Past the API, so that the token goes on saying what it says.
+        let set = |is_staff: &str| {
+            world.execute(&format!("UPDATE users SET is_staff = {is_staff} WHERE id = {}", other.user_id()));
+        };
+        set("FALSE");
         app.get_as(&other.access, "/v1/users").refused(403, "permission_denied");
         change(&app, &other, &other, &json!({"is_staff": true})).refused(403, "permission_denied");
-        change(&app, &admin, &other, &json!({"is_staff": true})).is(200);
+        set("TRUE");
         app.get_as(&other.access, "/v1/users").is(200);
+        // A change by the API ends the token.
+        change(&app, &admin, &other, &json!({"is_staff": false})).is(200);
+        app.get_as(&other.access, "/v1/users").refused(401, "token_revoked");
+        let other = app.refresh(&other.refresh).is(200).tokens();
+        app.get_as(&other.access, "/v1/users").refused(403, "permission_denied");
         change(&app, &admin, &other, &json!({"is_active": false})).is(200);
         app.get_as(&other.access, "/v1/users").refused(401, "token_revoked");
     }

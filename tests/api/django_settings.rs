@@ -116,6 +116,7 @@ on_both! {
         let second = refresh(&first).is(200).text("token");
         assert_eq!(claims(&second), json!({
             "user_id": 1, "username": MINA, "email": MINA, "exp": begin + 14_400, "orig_iat": begin,
+            "gen": begin * 1_000_000,
         }));
         world.advance(SECOND);
         expired(verify(&first), "Signature has expired.");

@@ -220,11 +220,11 @@ on_both! {
         rename(&eve, "support");
         has_expired(&app, &token);
         let path = format!("/users/{}/", eve.user_id());
-        let patch = |token: &str| {
+        let change = |token: &str| {
             let headers = [("content-type", "application/json"), ("authorization", &format!("JWT {token}"))];
             app.send_undocumented("PATCH", &path, &headers, r#"{"email": "thief@example.com"}"#)
         };
-        patch(&token).is(403);
+        change(&token).is(403);
         rename(&eve, "eve");
         // A new registration.
         let named = json!({"email": "new@example.com", "password": PASSWORD, "username": "support"});

@@ -57,7 +57,9 @@ on_both! {
         assert_eq!(world.count(untouched), 1);
         // Superusers may.
         app.ask_as(&root.access, "PATCH", &path(&staff), &json!({"is_staff": false})).is(200);
-        app.delete_as(&staff.access, &path(&root)).refused(403, "permission_denied");
+        app.delete_as(&staff.access, &path(&root)).refused(401, "token_revoked");
+        let former = app.refresh(&staff.refresh).is(200).tokens();
+        app.delete_as(&former.access, &path(&root)).refused(403, "permission_denied");
     }
 
     fn the_last_superuser_stays_whoever_asks_and_how(world) {

@@ -53,6 +53,15 @@ impl Api {
         answer(response, started)
     }
 
+    /// The same service over connections that are kept.
+    pub fn kept_alive(self) -> Self {
+        Self { http: Client::builder().no_proxy().build().unwrap(), ..self }
+    }
+
+    pub fn get_text(&self, path: &str) -> String {
+        self.http.get(format!("{}{path}", self.base)).send().unwrap().text().unwrap()
+    }
+
     pub fn post(&self, path: &str, body: &Value) -> Answer {
         self.try_post(path, body).unwrap()
     }

@@ -262,7 +262,9 @@ fn conflicts_are_listed_and_nothing_is_half_done(target: &Target) {
     {
         let refused = target.import(&site, options);
         assert!(!refused.success);
-        let summary = "collide: 6\nfurther addresses, left behind: 1\nwithout a password: 1\n";
+        let summary = "collide: 6\n\
+            with another e-mail address than their own as user name: 1 (numbers 31)\n\
+            further addresses, left behind: 1\nwithout a password: 1\n";
         assert_eq!(refused.stdout, format!("{CONFLICTS}{summary}{imported}: 0\n"));
         let told = format!("6 accounts collide, so nothing {was} imported");
         assert!(refused.stderr.contains(&told), "{}", refused.stderr);

@@ -31,6 +31,7 @@ mod doctor;
 mod faults;
 mod import_django;
 mod keys;
+mod log_failures;
 mod logs;
 mod mail_delivery;
 mod settings;

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -153,6 +153,12 @@ impl Setup {
         }
     }
 
+    /// Runs a command to its end with its output going there.
+    pub fn run_into(&self, arguments: &[&str], stdout: Stdio, stderr: Stdio) -> ExitStatus {
+        let mut child = self.command(arguments).stdout(stdout).stderr(stderr).spawn().unwrap();
+        wait(&mut child, PATIENCE).unwrap_or_else(|| panic!("{arguments:?} does not end"))
+    }
+
     /// Kills a command as soon as `text` stands in its standard error.
     pub fn kill_when_it_says(&self, arguments: &[&str], text: &str) {
         let stderr = self.output_file();
@@ -189,6 +195,24 @@ impl Setup {
         command.args(["-c", "ulimit -S -n 256 && exec \"$0\"", env!("CARGO_BIN_EXE_hallpass")]);
         command.current_dir(self.folder()).env_clear().envs(self.settings.iter().cloned());
         self.start_with(command)
+    }
+
+    /// Serves at a free port with a log that nothing can be read from.
+    pub fn start_with_log(&self, log: Stdio) -> Service {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let mut command = self.command(&[]);
+        command.env("HALLPASS_BIND", address.to_string());
+        let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let mut service = Service { child, log: self.output_file(), address };
+        let started = Instant::now();
+        while TcpStream::connect(address).is_err() {
+            let ended = service.child.try_wait().unwrap();
+            assert!(ended.is_none() && started.elapsed() < PATIENCE, "not started ({ended:?})");
+            thread::sleep(Duration::from_millis(5));
+        }
+        service
     }
 
     fn start_with(&self, mut command: Command) -> Service {

@@ -77,6 +77,7 @@ fn account(django: DjangoUser, addresses: &[DjangoAddress], now: UtcTime) -> Use
         disabled_reason: None,
         // The site's own tokens go on.
         tokens_from: UtcTime::from_micros(0),
+        rights_changed_at: UtcTime::from_micros(0),
     }
 }
 

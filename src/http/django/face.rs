@@ -10,7 +10,8 @@ use super::{
     pages::{self, Found, Page},
     request::Request,
     respond::Answer,
-    views,
+    users,
+    views::{self, Outcome},
 };
 use crate::http::blocking::State;
 use crate::http::client::Client;
@@ -72,9 +73,17 @@ async fn answer(
     }
     let received =
         Request::receive(&request, payload, page.clone(), format, device, &face.public_url).await;
+    let (origin, is_head) = (received.origin.clone(), received.method == "HEAD");
     let schemes = face.schemes;
     match state.run(move |flows| Ok(views::answer(flows, &received, schemes))).await {
-        Ok(outcome) => outcome.answer.write(&page, outcome.authenticated, outcome.indent),
+        // To HEAD nothing of the body is sent, so nothing more is read for it.
+        Ok(Outcome { answer, authenticated, indent }) => match answer.next().filter(|_| !is_head) {
+            None => answer.write(&page, authenticated, indent),
+            Some(next) => {
+                let rest = users::rest_of_list(state, next, origin);
+                answer.write_with(&page, authenticated, indent, rest)
+            }
+        },
         Err(error) => views::no_answer(error.code).write(&page, false, None),
     }
 }

@@ -1,13 +1,17 @@
 //! Answers as the reference writes them: compact JSON and its headers.
 
+use std::io;
 use std::time::Duration;
 
-use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
+use actix_web::web::Bytes;
+use actix_web::{HttpResponse, HttpResponseBuilder};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize as _;
 use serde_json::{Value, json};
 
 use super::{authentication::Schemes, fields::Faults, negotiation::Indent, pages::Page};
+use crate::domain::UserId;
 use crate::http::slices;
 
 /// The text for a caller who showed no credentials.
@@ -17,44 +21,60 @@ pub const NOT_AUTHENTICATED: &str = "Authentication credentials were not provide
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     status: StatusCode,
-    /// None: no body, and no word on its type.
-    body: Option<Value>,
+    body: Body,
     location: Option<String>,
     retry_after: Option<u32>,
     challenge: Option<Schemes>,
 }
 
+#[derive(Debug, Clone, PartialEq)]
+enum Body {
+    /// Neither a body nor a word on its type.
+    None,
+    Json(Value),
+    /// The beginning of a list that is too long to be held in memory. It goes on after that user.
+    List(Vec<Value>, UserId),
+}
+
 impl Answer {
     /// 200 with this body.
     pub fn ok(body: Value) -> Self {
-        Self::new(StatusCode::OK, Some(body))
+        Self::new(StatusCode::OK, Body::Json(body))
+    }
+
+    /// 200 with a list, which goes on after the user `next`.
+    pub fn list(list: Vec<Value>, next: Option<UserId>) -> Self {
+        match next {
+            Some(next) => Self::new(StatusCode::OK, Body::List(list, next)),
+            None => Self::ok(Value::Array(list)),
+        }
     }
 
     /// 201 with the object that was made and where it is.
     pub fn created(body: Value, location: String) -> Self {
-        Self { location: Some(location), ..Self::new(StatusCode::CREATED, Some(body)) }
+        Self { location: Some(location), ..Self::new(StatusCode::CREATED, Body::Json(body)) }
     }
 
     /// 204.
     pub fn deleted() -> Self {
-        Self::new(StatusCode::NO_CONTENT, None)
+        Self::new(StatusCode::NO_CONTENT, Body::None)
     }
 
     /// An error with one text.
     pub fn detail(status: StatusCode, text: &str) -> Self {
-        Self::new(status, Some(json!({ "detail": text })))
+        Self::new(status, Body::Json(json!({ "detail": text })))
     }
 
     /// 400: a fault that belongs to no field.
     pub fn non_field_error(text: &str) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, Some(json!({ "non_field_errors": [text] })))
+        Self::new(StatusCode::BAD_REQUEST, Body::Json(json!({ "non_field_errors": [text] })))
     }
 
     /// 400: the faults of each field, in the order of the fields.
     pub fn field_errors(faults: impl IntoIterator<Item = (&'static str, Faults)>) -> Self {
         let body =
             faults.into_iter().map(|(name, texts)| (name.to_owned(), json!(texts))).collect();
-        Self::new(StatusCode::BAD_REQUEST, Some(Value::Object(body)))
+        Self::new(StatusCode::BAD_REQUEST, Body::Json(Value::Object(body)))
     }
 
     /// 404.
@@ -101,12 +121,51 @@ impl Answer {
         Self { challenge: is_unauthorized.then_some(schemes), ..self }
     }
 
-    fn new(status: StatusCode, body: Option<Value>) -> Self {
+    fn new(status: StatusCode, body: Body) -> Self {
         Self { status, body, location: None, retry_after: None, challenge: None }
+    }
+
+    /// The user after whom the rest of a long list begins.
+    pub fn next(&self) -> Option<UserId> {
+        match self.body {
+            Body::List(_, next) => Some(next),
+            Body::None | Body::Json(_) => None,
+        }
     }
 
     /// Writes the answer of `page`. `authenticated` says whether the check for a log-in was reached.
     pub fn write(self, page: &Page, authenticated: bool, indent: Indent) -> HttpResponse {
+        self.write_with(page, authenticated, indent, stream::empty())
+    }
+
+    /// Writes an answer whose list goes on with `rest`, which is read as the client takes it.
+    pub fn write_with(
+        self,
+        page: &Page,
+        authenticated: bool,
+        indent: Indent,
+        rest: impl Stream<Item = Result<Vec<Value>, io::Error>> + 'static,
+    ) -> HttpResponse {
+        let mut response = self.head(page, authenticated);
+        match self.body {
+            Body::None => response.finish(),
+            Body::Json(body) => {
+                let text = render(&body, indent);
+                response.content_type("application/json").body(slices::of(text.into()))
+            }
+            Body::List(values, _) => {
+                let mut list = ListText::new(indent);
+                let beginning = list.items(&values);
+                let rest = rest.map_ok(move |values| list.items(&values));
+                let end = ListText::end(indent);
+                let texts =
+                    stream::iter([Ok(beginning)]).chain(rest).chain(stream::iter([Ok(end)]));
+                response.content_type("application/json").streaming(texts.map_ok(Bytes::from))
+            }
+        }
+    }
+
+    fn head(&self, page: &Page, authenticated: bool) -> HttpResponseBuilder {
         let mut response = HttpResponse::build(self.status);
         if !page.methods().is_empty() {
             let cookies = authenticated && page.looks_at_cookies();
@@ -121,19 +180,45 @@ impl Answer {
         if let Some(schemes) = self.challenge {
             response.insert_header((header::WWW_AUTHENTICATE, schemes.challenge()));
         }
-        if let Some(location) = self.location {
-            response.insert_header((header::LOCATION, location));
+        if let Some(location) = &self.location {
+            response.insert_header((header::LOCATION, location.as_str()));
         }
         if let Some(seconds) = self.retry_after {
             response.insert_header((header::RETRY_AFTER, seconds));
         }
-        match self.body {
-            Some(body) => {
-                let text = render(&body, indent);
-                response.content_type("application/json").body(slices::of(text.into()))
-            }
-            None => response.finish(),
+        response
+    }
+}
+
+/// The text of a long list, as [`render`] would write it in one piece.
+struct ListText {
+    indent: Indent,
+    is_begun: bool,
+}
+
+impl ListText {
+    fn new(indent: Indent) -> Self {
+        Self { indent, is_begun: false }
+    }
+
+    /// The next items, with what stands before each.
+    fn items(&mut self, values: &[Value]) -> String {
+        let line = self.indent.map(|spaces| format!("\n{}", " ".repeat(spaces)));
+        let line = line.unwrap_or_default();
+        let mut text = String::new();
+        for value in values {
+            text.push(if self.is_begun { ',' } else { '[' });
+            self.is_begun = true;
+            text.push_str(&line);
+            // No text in JSON has a line break of its own.
+            text.push_str(&render(value, self.indent).replace('\n', &line));
         }
+        text
+    }
+
+    /// The text behind the last item.
+    fn end(indent: Indent) -> String {
+        if indent.is_some() { "\n]".to_owned() } else { "]".to_owned() }
     }
 }
 
@@ -167,8 +252,19 @@ mod tests {
     }
 
     #[test]
+    fn a_list_in_pieces_reads_as_one_in_one_piece() {
+        let items = [json!({"a": "x\ny", "b": []}), json!({"a": {"c": "\u{2028}"}}), json!(1)];
+        for indent in [None, Some(0), Some(1), Some(4)] {
+            let mut list = ListText::new(indent);
+            let pieces = [list.items(&items[..1]), list.items(&items[1..]), ListText::end(indent)];
+            assert_eq!(pieces.concat(), render(&json!(items), indent), "{indent:?}");
+        }
+    }
+
+    #[test]
     fn faults_stand_in_the_order_of_the_fields() {
         let answer = Answer::field_errors([("username", vec!["a".into()]), ("email", vec![])]);
-        assert_eq!(answer.body.unwrap().to_string(), r#"{"username":["a"],"email":[]}"#);
+        let Body::Json(body) = answer.body else { panic!("no body") };
+        assert_eq!(body.to_string(), r#"{"username":["a"],"email":[]}"#);
     }
 }

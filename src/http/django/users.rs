@@ -1,6 +1,10 @@
 //! `/users/`: accounts as the reference's serializer shows and takes them. Staff see and change all,
 //! everybody else only themselves, and never whether they are staff.
 
+use std::io;
+
+use actix_web::web::Data;
+use futures_util::{Stream, stream};
 use serde_json::{Value, json};
 
 use super::{
@@ -12,26 +16,29 @@ use super::{
 };
 use crate::domain::{Email, EmailChange, User, UserId, Username};
 use crate::flows::{AccountFields, Error, Flows};
+use crate::http::blocking::State;
+
+/// The number of users of the list that are read at a time.
+const PAGE: i64 = 500;
 
 /// `/users/`
 pub fn answer_list(flows: &Flows, request: &Request, caller: &User) -> Result<Answer, Answer> {
     match request.method.as_str() {
         "GET" | "HEAD" => {
-            let visible = if caller.is_staff {
-                flows.django_list_users().map_err(failure)?
-            } else {
-                vec![caller.clone()]
-            };
-            let list = visible.iter().map(|user| shown(user, request)).collect();
-            Ok(Answer::ok(Value::Array(list)))
+            if !caller.is_staff {
+                return Ok(Answer::ok(json!([shown(caller, &request.origin)])));
+            }
+            let (list, next) =
+                list_page(flows, UserId::NOBODY, &request.origin).map_err(failure)?;
+            Ok(Answer::list(list, next))
         }
         "OPTIONS" => Ok(Answer::ok(request.page.description(caller.is_staff))),
         "POST" if !caller.is_staff => Err(Answer::forbidden()),
         "POST" => {
             let wanted = read_account(flows, request, caller, false, None)?;
             let user = flows.django_create_user(caller, wanted).map_err(clash)?;
-            let shown = shown(&user, request);
-            Ok(Answer::created(shown, url(user.id, request)))
+            let shown = shown(&user, &request.origin);
+            Ok(Answer::created(shown, url(user.id, &request.origin)))
         }
         other => Err(Answer::method_not_allowed(other)),
     }
@@ -54,7 +61,7 @@ pub fn answer_one(
     };
     let existing = || find()?.ok_or_else(Answer::not_found);
     match request.method.as_str() {
-        "GET" | "HEAD" => Ok(Answer::ok(shown(&existing()?, request))),
+        "GET" | "HEAD" => Ok(Answer::ok(shown(&existing()?, &request.origin))),
         "OPTIONS" => Ok(Answer::ok(request.page.description(find()?.is_some()))),
         "PUT" => change(flows, request, &existing()?, caller, false),
         "PATCH" => change(flows, request, &existing()?, caller, true),
@@ -86,7 +93,7 @@ fn change(
     }
     let device = &request.entrance.device;
     let changed = flows.django_update_user(caller, user.id, wanted, device).map_err(clash)?;
-    changed.map(|user| Answer::ok(shown(&user, request))).ok_or_else(Answer::not_found)
+    changed.map(|user| Answer::ok(shown(&user, &request.origin))).ok_or_else(Answer::not_found)
 }
 
 /// Reads the fields of an account. With `partial` an absent field is no fault and no default.
@@ -139,13 +146,42 @@ fn clash(error: Error) -> Answer {
     }
 }
 
-fn url(id: UserId, request: &Request) -> String {
-    format!("{}/users/{id}/", request.origin)
+/// Some users with ids above `after`, and the last of these ids if there may be more.
+fn list_page(
+    flows: &Flows,
+    after: UserId,
+    origin: &str,
+) -> Result<(Vec<Value>, Option<UserId>), Error> {
+    let users = flows.django_list_users(after, PAGE)?;
+    let is_full = i64::try_from(users.len()).is_ok_and(|found| found == PAGE);
+    let next = users.last().filter(|_| is_full).map(|last| last.id);
+    Ok((users.iter().map(|user| shown(user, origin)).collect(), next))
 }
 
-fn shown(user: &User, request: &Request) -> Value {
+/// The list after the user `after`, read from the database as the client takes it. A fault breaks the
+/// answer off.
+pub fn rest_of_list(
+    state: Data<State>,
+    after: UserId,
+    origin: String,
+) -> impl Stream<Item = Result<Vec<Value>, io::Error>> {
+    stream::try_unfold(Some(after), move |after| {
+        let (state, origin) = (state.clone(), origin.clone());
+        async move {
+            let Some(after) = after else { return Ok(None) };
+            let page = state.run(move |flows| list_page(flows, after, &origin)).await;
+            page.map(Some).map_err(|error| io::Error::other(error.code.name()))
+        }
+    })
+}
+
+fn url(id: UserId, origin: &str) -> String {
+    format!("{origin}/users/{id}/")
+}
+
+fn shown(user: &User, origin: &str) -> Value {
     json!({
-        "url": url(user.id, request),
+        "url": url(user.id, origin),
         "username": user.username.as_str(),
         "email": user.email_text(),
         "is_staff": user.is_staff,

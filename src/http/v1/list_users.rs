@@ -21,7 +21,7 @@ const MAX_LIMIT: usize = 200;
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "describes what `Page` is read from")]
 pub struct ListUsersQuery {
-    /// A part of the name or the address, in any letter case.
+    /// A part of the user name or the e-mail address, in any letter case.
     #[param(min_length = 1, max_length = 254, required = false)]
     search: Option<String>,
     /// Only those that may log in, or may not.
@@ -42,7 +42,7 @@ pub struct ListUsersQuery {
 pub struct Page {
     filter: UserFilter,
     limit: usize,
-    after: UserId,
+    after: Option<UserId>,
 }
 
 impl Body for Page {
@@ -63,12 +63,12 @@ impl Body for Page {
         Some(Self {
             filter: UserFilter { search, is_active, is_staff },
             limit: limit.unwrap_or(DEFAULT_LIMIT),
-            after: after.unwrap_or(UserId(0)),
+            after,
         })
     }
 }
 
-/// Accounts in the order of their numbers.
+/// A page of users in the order of their ids.
 #[derive(Serialize, ToSchema)]
 pub struct Accounts {
     /// The accounts.
@@ -78,7 +78,7 @@ pub struct Accounts {
     next_cursor: Option<String>,
 }
 
-/// The number of the last account of a page. Clients need not know that.
+/// The id of the last user that a page looked at. Clients need not know that.
 fn read_cursor(text: &str) -> Option<UserId> {
     let is_number =
         (1..=18).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -91,7 +91,10 @@ fn read_cursor(text: &str) -> Option<UserId> {
     operation_id = "listUsers",
     tag = "users",
     summary = "Look for accounts",
-    description = "For staff. Pages stay right while accounts come and go: none is shown twice or left out.",
+    description = "For staff, in the order of their ids. Pages stay right while accounts come and go: none is shown twice or left out. \
+        A `search` puts those whose user name or e-mail address begins with it on the first page, if they fit there, and \
+        looks for the others among 1,000 users for each page: a page may be short or empty and have a `next_cursor` all \
+        the same. Follow it until it is null.",
     params(ListUsersQuery),
     responses((status = 200, description = "A page of accounts.", body = Accounts)),
     security(("bearer" = [])),

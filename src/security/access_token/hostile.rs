@@ -41,7 +41,7 @@ impl Siege {
         assert!(faults.is_empty());
         let lifetime = Duration::from_secs(300);
         let revocations = Revocations::new(lifetime, Duration::from_secs(60));
-        revocations.sync(&[], now);
+        revocations.sync(&[], &[], now);
         let ring = ring.with_shared(shared);
         Self {
             gate: Gate::new(ISSUER.into(), "hallpass".into(), lifetime, ring, revocations),

@@ -49,6 +49,7 @@ fn user() -> User {
         metadata: Metadata::default(),
         disabled_reason: None,
         tokens_from: UtcTime::from_micros(0),
+        rights_changed_at: UtcTime::from_micros(0),
     }
 }
 

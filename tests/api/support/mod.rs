@@ -6,6 +6,7 @@ mod answer;
 mod app;
 mod contract;
 pub mod cookies;
+pub mod crowd;
 mod mail;
 #[path = "../../support/postgres.rs"]
 pub mod postgres;

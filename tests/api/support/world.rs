@@ -28,6 +28,12 @@ pub struct World {
 }
 
 #[derive(QueryableByName)]
+struct Line {
+    #[diesel(sql_type = sql_types::Text)]
+    text: String,
+}
+
+#[derive(QueryableByName)]
 struct Count {
     #[diesel(sql_type = sql_types::BigInt)]
     n: i64,
@@ -130,6 +136,14 @@ impl World {
         let changed =
             self.db().write(move |conn| sql_query(text).execute(conn).map_err(Error::from));
         changed.unwrap();
+    }
+
+    /// A text of the database, which the statement calls `text`.
+    pub fn text(&self, sql: &str) -> String {
+        let text = self
+            .db()
+            .read(|conn: &mut Conn| sql_query(sql).get_result::<Line>(conn).map_err(Error::from));
+        text.unwrap().text
     }
 
     /// How many rows there are.

@@ -1,0 +1,2 @@
+DROP INDEX sessions_by_device;
+DROP INDEX sessions_open;

@@ -1,0 +1,2 @@
+DROP INDEX users_superusers;
+DROP INDEX users_by_rights;

@@ -1,0 +1,2 @@
+DROP INDEX refresh_tokens_between;
+DROP INDEX refresh_tokens_replaced;

@@ -1,0 +1,79 @@
+//! What is deleted cannot be read in the files of SQLite. (A Postgres removes it when it vacuums:
+//! docs/operations.md.)
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::support::{DAY, PASSWORD, TestApp, World, wait_for};
+
+const EMAIL: &str = "canary-address@example.com";
+
+/// The names of the canaries that stand in a file of the database.
+fn readable(world: &World, canaries: &[(&str, String)]) -> Vec<String> {
+    let path = PathBuf::from(world.database_url.trim_start_matches("sqlite://"));
+    let bytes = |ending: &str| fs::read(format!("{}{ending}", path.display())).unwrap_or_default();
+    let files = ["", "-wal", "-journal"].map(bytes);
+    let stands = |text: &str| {
+        files.iter().any(|file| file.windows(text.len()).any(|part| part == text.as_bytes()))
+    };
+    canaries.iter().filter(|(_, text)| stands(text)).map(|(name, _)| (*name).to_owned()).collect()
+}
+
+/// An account with something to read in each of its parts.
+fn account(world: &World, app: &TestApp) -> (String, Vec<(&'static str, String)>) {
+    let tokens = app.person(world, EMAIL);
+    let large: String = (0..150).map(|n| format!("canary-metadata-{n} ")).collect();
+    let body = json!({"username": "canary-username", "metadata": {"notes": large}});
+    app.as_holder("PATCH", "/v1/me", &tokens.access, &body).is(200);
+    let hash = world.text("SELECT password_hash AS text FROM users WHERE email LIKE 'canary%'");
+    let canaries = vec![
+        ("address", "canary-address".to_owned()),
+        ("user name", "canary-username".to_owned()),
+        ("metadata", "canary-metadata-77".to_owned()),
+        ("password hash", hash.rsplit('$').next().unwrap().to_owned()),
+    ];
+    let there = readable(world, &canaries);
+    assert_eq!(there.len(), canaries.len(), "the search finds nothing: {there:?}");
+    (tokens.access, canaries)
+}
+
+fn goes(world: &World, canaries: &[(&str, String)]) {
+    wait_for("what was deleted to go", || {
+        world.upkeep();
+        readable(world, canaries).is_empty().then_some(())
+    });
+}
+
+#[test]
+fn of_an_account_that_its_owner_deletes_nothing_is_left_in_the_file() {
+    let world = World::sqlite();
+    let app = world.app();
+    let (access, canaries) = account(&world, &app);
+    app.as_holder("DELETE", "/v1/me", &access, &json!({"password": PASSWORD})).is(204);
+    goes(&world, &canaries);
+}
+
+#[test]
+fn of_an_account_that_staff_delete_nothing_is_left_in_the_file() {
+    let world = World::sqlite();
+    let app = world.app();
+    let staff = app.superuser(&world, "root@example.com");
+    let (_, canaries) = account(&world, &app);
+    let id = world.count("users");
+    app.as_holder("DELETE", &format!("/v1/users/{id}"), &staff.access, &Value::Null).is(204);
+    goes(&world, &canaries);
+}
+
+#[test]
+fn of_a_registration_that_expired_nothing_is_left_in_the_file() {
+    let world = World::sqlite();
+    let app = world.app();
+    app.register(EMAIL);
+    world.proof(EMAIL, 1);
+    let canaries = [("address", "canary-address".to_owned())];
+    assert_eq!(readable(&world, &canaries).len(), 1);
+    world.advance(DAY * 40);
+    goes(&world, &canaries);
+}

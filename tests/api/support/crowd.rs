@@ -1,0 +1,88 @@
+//! A database with many users, written by a few statements past the service.
+
+use hallpass::store::DatabaseUrl;
+
+use super::World;
+use super::world::BEGINNING;
+
+/// Fills empty tables with `users` users and three sessions, six refresh tokens, three events and some
+/// rows of every other table for each. Nothing of it is due to be purged.
+pub fn fill(world: &World, users: u32) {
+    let is_postgres =
+        matches!(DatabaseUrl::parse(&world.database_url), Ok(DatabaseUrl::Postgres(_)));
+    let bytes = |text: &str| {
+        if is_postgres {
+            format!("convert_to({text}, 'UTF8')")
+        } else {
+            format!("CAST({text} AS BLOB)")
+        }
+    };
+    let numbers = |count: u32| {
+        format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})")
+    };
+    let now = BEGINNING * 1_000_000;
+    let (later, earlier) = (now + 86_400_000_000, now - 3_600_000_000);
+    let (one_each, two_each, three_each) = (numbers(users), numbers(2 * users), numbers(3 * users));
+    let owner = format!("i % {users} + 1");
+    for sql in [
+        format!(
+            "INSERT INTO users (username, username_norm, email, email_norm, email_verified, \
+             password_hash, is_active, is_staff, is_superuser, locale, created_at, updated_at) \
+             {one_each} SELECT 'user' || i, 'user' || i, 'p' || i || '@example.com', \
+             'p' || i || '@example.com', TRUE, '!', i % 50 <> 0, i % 1000 = 0, FALSE, 'en', {now}, {now} \
+             FROM n"
+        ),
+        format!(
+            "INSERT INTO sessions (id, user_id, amr, created_at, last_seen_at, expires_at, ended_at, \
+             device, network) {three_each} SELECT 's' || i, {owner}, 'pwd', {now}, {now}, {later}, \
+             CASE WHEN i % 3 = 0 THEN {earlier} END, 'Firefox on Linux', '10.0.0.0/24' FROM n"
+        ),
+        format!(
+            "INSERT INTO refresh_tokens (token_hash, session_id, expires_at, used_at) {three_each} \
+             SELECT {}, 's' || i, {later}, NULL FROM n",
+            bytes("'current' || i")
+        ),
+        format!(
+            "INSERT INTO refresh_tokens (token_hash, session_id, expires_at, used_at) {three_each} \
+             SELECT {}, 's' || i, {later}, {earlier} FROM n",
+            bytes("'replaced' || i")
+        ),
+        format!(
+            "INSERT INTO events (id, user_id, kind, device, network, detail, at) {three_each} \
+             SELECT 'e' || i, {owner}, 'logged_in', '', '', '', {now} FROM n"
+        ),
+        format!(
+            "INSERT INTO registrations (id, email, email_norm, password_hash, locale, token_hash, \
+             code_tries, wrong_codes, created_at, expires_at) {two_each} SELECT 'r' || i, \
+             CASE WHEN i % 2 = 0 THEN 'r' || i || '@example.com' ELSE '' END, \
+             CASE WHEN i % 2 = 0 THEN 'r' || i || '@example.com' ELSE '' END, '!', 'en', {}, 0, 0, {now}, \
+             CASE WHEN i % 2 = 0 THEN {later} ELSE {earlier} END FROM n",
+            bytes("'registration' || i")
+        ),
+        format!(
+            "INSERT INTO one_time_tokens (id, user_id, purpose, detail, code_tries, wrong_codes, \
+             created_at, expires_at) {one_each} SELECT 'o' || i, i, 'disavow', '', 0, 0, {now}, {later} \
+             FROM n"
+        ),
+        format!(
+            "INSERT INTO outbox (id, kind, recipient, locale, subject_id, status, attempts, \
+             next_attempt_at, created_at, finished_at) {two_each} SELECT 'm' || i, 'registration', \
+             'p' || i || '@example.com', 'en', 'r' || i, CASE WHEN i % 100 = 0 THEN 'queued' ELSE 'sent' END, \
+             1, {earlier}, {earlier}, CASE WHEN i % 100 <> 0 THEN {earlier} END FROM n"
+        ),
+        format!(
+            "INSERT INTO limits (name, uses, resets_at, waits_until) {two_each} SELECT \
+             CASE WHEN i % 2 = 0 THEN 'login_in_a_row:' ELSE 'login_here:' END || i, 20, {later}, 0 FROM n"
+        ),
+        format!(
+            "INSERT INTO known_devices (token_hash, user_id, created_at, last_seen_at) {one_each} \
+             SELECT {}, i, {now}, {now} FROM n",
+            bytes("'device' || i")
+        ),
+    ] {
+        world.execute(&sql);
+    }
+    if is_postgres {
+        world.alter("ANALYZE");
+    }
+}

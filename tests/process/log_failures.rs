@@ -1,0 +1,108 @@
+//! A log that takes nothing, or takes it slowly, stops no request and no command.
+
+use std::fs::OpenOptions;
+use std::io::pipe;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::service::{Service, Setup};
+
+/// Enough for a stalled pipe of 64 KiB to be full, and the lines that may wait with it.
+const MANY: usize = 12_000;
+
+fn noisy() -> Setup {
+    Setup::on_sqlite().with("HALLPASS_LOG", "debug")
+}
+
+fn metric(service: &Service, name: &str) -> u64 {
+    let text = service.api().get_text("/metrics");
+    let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
+    line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
+}
+
+fn serves(service: &Service) {
+    for number in 0..20 {
+        let body = json!({"username": format!("user-{number}"), "password": "wrong wrong wrong"});
+        let answer = service.api().post("/v1/token-auth", &body);
+        assert_eq!(answer.status, 401);
+        assert!(answer.took < Duration::from_secs(5), "{:?}", answer.took);
+    }
+}
+
+#[test]
+fn a_log_on_a_full_disk_stops_nothing_and_its_lines_are_counted() {
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let setup = noisy();
+    let service = setup.start_with_log(full.into());
+    serves(&service);
+    assert!(metric(&service, "hallpass_log_lines_dropped_total") > 20);
+    service.stop();
+}
+
+#[test]
+fn a_log_whose_reader_has_gone_stops_nothing() {
+    let (reader, writer) = pipe().unwrap();
+    drop(reader);
+    let setup = noisy();
+    let service = setup.start_with_log(writer.into());
+    serves(&service);
+    assert!(metric(&service, "hallpass_log_lines_dropped_total") > 20);
+    service.stop();
+}
+
+#[test]
+fn a_log_whose_reader_stalls_stops_nothing() {
+    let (reader, writer) = pipe().unwrap();
+    let setup = noisy();
+    let service = setup.start_with_log(writer.into());
+    let api = service.api().kept_alive();
+    for _ in 0..MANY {
+        assert_eq!(api.get("/v1/config").status, 200);
+    }
+    serves(&service);
+    assert!(metric(&service, "hallpass_log_lines_dropped_total") > 0);
+    service.stop();
+    drop(reader);
+}
+
+#[test]
+fn a_flood_of_refusals_is_sampled_and_counted_in_the_log() {
+    let setup = Setup::on_sqlite();
+    let service = setup.start();
+    for number in 0..100 {
+        let body = json!({"username": format!("user-{number}"), "password": "wrong wrong wrong"});
+        assert_eq!(service.api().post("/v1/token-auth", &body).status, 401);
+    }
+    let log = service.stop_for_log();
+    assert_eq!(log.matches("log-in refused").count(), 60, "{log}");
+}
+
+#[test]
+fn a_command_whose_reader_has_gone_does_not_panic() {
+    let setup = Setup::on_sqlite();
+    assert!(setup.run(&["migrate"]).success);
+    for arguments in
+        [&["openapi"][..], &["env-example"], &["mail", "list"], &["keys", "list"], &["migrate"]]
+    {
+        for stream in [Stdio::null, broken, full] {
+            let status = setup.run_into(arguments, stream(), stream());
+            assert_ne!(status.code(), Some(101), "{arguments:?} panicked");
+            assert!(status.code().is_some(), "{arguments:?} was killed: {status}");
+        }
+    }
+    // A failing start, too.
+    let status = setup.with("HALLPASS_BIND", "nowhere").run_into(&["serve"], broken(), broken());
+    assert_eq!(status.code(), Some(1));
+}
+
+fn broken() -> Stdio {
+    let (reader, writer) = pipe().unwrap();
+    drop(reader);
+    writer.into()
+}
+
+fn full() -> Stdio {
+    OpenOptions::new().write(true).open("/dev/full").unwrap().into()
+}
