@@ -24,7 +24,7 @@ fn readable(world: &World, canaries: &[(&str, String)]) -> Vec<String> {
 /// An account with something to read in each of its parts.
 fn account(world: &World, app: &TestApp) -> (String, Vec<(&'static str, String)>) {
     let tokens = app.person(world, EMAIL);
-    let large: String = (0..150).map(|n| format!("canary-metadata-{n} ")).collect();
+    let large = (0..150).map(|n| format!("canary-metadata-{n}")).collect::<Vec<_>>().join(" ");
     let body = json!({"username": "canary-username", "metadata": {"notes": large}});
     app.as_holder("PATCH", "/v1/me", &tokens.access, &body).is(200);
     let hash = world.text("SELECT password_hash AS text FROM users WHERE email LIKE 'canary%'");
