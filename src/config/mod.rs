@@ -321,9 +321,9 @@ impl Config {
 
     /// The settings with what the operator should hear about them, or everything that is wrong.
     fn unless_faulty(self, source: Source) -> Result<Self, Vec<ConfigFault>> {
-        let Source { mut faults, unknown, .. } = source;
+        let Source { mut faults, unknown, open_files, .. } = source;
         if faults.is_empty() {
-            let warnings = self.warnings(unknown);
+            let warnings = self.warnings(unknown, open_files);
             return Ok(Self { warnings, ..self });
         }
         // One of them may be what was meant.
@@ -348,7 +348,7 @@ impl Config {
         }
         if !self.development && self.secret.is_none() {
             let advice = "is required outside development: at least 32 random bytes, for example \
-                          from `openssl rand -hex 32`";
+                          from `openssl rand -base64 32`";
             s.fault("HALLPASS_SECRET", advice);
         }
         if tracing_subscriber::EnvFilter::try_new(&self.log).is_err() {
@@ -359,11 +359,18 @@ impl Config {
         }
     }
 
-    fn warnings(&self, unknown: Vec<String>) -> Vec<String> {
+    fn warnings(&self, unknown: Vec<String>, mut open_files: Vec<String>) -> Vec<String> {
         let mut warnings: Vec<String> = unknown
             .into_iter()
             .map(|name| format!("{name} is not a setting; it is ignored"))
             .collect();
+        let own = self.data_dir.join("secret");
+        if self.secret.is_none() && source::is_open(&own) {
+            open_files.push(own.display().to_string());
+        }
+        warnings.extend(open_files.into_iter().map(|file| {
+            format!("{file} can be read by others: a secret is its owner's only (chmod 600)")
+        }));
         if self.development && !self.bind.ip().is_loopback() {
             warnings.push(format!(
                 "this is development on {}, which others may reach, and unsafe settings are let \

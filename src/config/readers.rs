@@ -1,5 +1,6 @@
 //! Settings that take more than a parse: what each may be, and what would be right.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -82,6 +83,38 @@ fn is_this_machine(host: &str) -> bool {
     host == "localhost" || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
+/// The longest block whose repetition is refused as a secret.
+const MAX_BLOCK: usize = 15;
+/// The different bytes that a secret has at least. Sixty-four random hexadecimal digits have more.
+const MIN_DIFFERENT_BYTES: usize = 8;
+/// The longest run of bytes that count up or down.
+const MAX_RUN: usize = 20;
+/// Words of secrets that were to be replaced.
+const PLACEHOLDERS: [&str; 4] = ["changeme", "replaceme", "placeholder", "yoursecret"];
+
+/// Returns whether a secret of full length can be guessed all the same: it is a placeholder, repeats a
+/// short block, counts up or down, or has few different bytes.
+fn is_guessable(secret: &str) -> bool {
+    let bytes = secret.as_bytes();
+    let letters: String =
+        secret.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    let repeats = |block: usize| bytes.iter().zip(&bytes[block..]).all(|(a, b)| a == b);
+    let counts = |run: &[u8], up: bool| {
+        run.windows(2).all(|it| {
+            if up {
+                it[0].checked_add(1) == Some(it[1])
+            } else {
+                it[1].checked_add(1) == Some(it[0])
+            }
+        })
+    };
+    let different: HashSet<u8> = bytes.iter().copied().collect();
+    PLACEHOLDERS.iter().any(|word| letters.contains(word))
+        || (1..=MAX_BLOCK.min(bytes.len() - 1)).any(repeats)
+        || bytes.windows(MAX_RUN).any(|run| counts(run, true) || counts(run, false))
+        || different.len() < MIN_DIFFERENT_BYTES
+}
+
 /// A secret, of at least [`MIN_SECRET_LENGTH`] bytes where `is_to_be_long`.
 pub(super) fn read_secret(s: &mut Source, name: &str, is_to_be_long: bool) -> Option<SecretText> {
     let secret = s.secret(name)?;
@@ -89,6 +122,10 @@ pub(super) fn read_secret(s: &mut Source, name: &str, is_to_be_long: bool) -> Op
         s.fault(name, "is empty");
     } else if is_to_be_long && secret.len() < MIN_SECRET_LENGTH {
         s.fault(name, format!("must have at least {MIN_SECRET_LENGTH} bytes outside development"));
+    } else if is_to_be_long && is_guessable(&secret) {
+        let advice = "is a placeholder or repeats itself: set random bytes, for example from \
+                      `openssl rand -base64 32`";
+        s.fault(name, advice);
     }
     Some(secret.into())
 }

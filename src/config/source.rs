@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
@@ -37,6 +38,8 @@ pub struct Source {
     pub(super) faults: Vec<ConfigFault>,
     /// Names that look like settings but are none.
     pub(super) unknown: Vec<String>,
+    /// Files of secrets that others than their owner can read.
+    pub(super) open_files: Vec<String>,
 }
 
 impl Source {
@@ -74,7 +77,7 @@ impl Source {
             .cloned()
             .collect();
         unknown.sort();
-        Self { values, faults: Vec::new(), unknown }
+        Self { values, faults: Vec::new(), unknown, open_files: Vec::new() }
     }
 
     pub(super) fn fault(&mut self, name: &str, advice: impl Into<String>) {
@@ -99,7 +102,12 @@ impl Source {
             }
             (value, None) => value,
             (None, Some(path)) => match std::fs::read_to_string(Path::new(&path)) {
-                Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned()),
+                Ok(text) => {
+                    if is_open(Path::new(&path)) {
+                        self.open_files.push(format!("{file_name}: {path}"));
+                    }
+                    Some(text.trim_end_matches(['\r', '\n']).to_owned())
+                }
                 Err(error) => {
                     self.fault(&file_name, format!("the file cannot be read: {error}"));
                     None
@@ -163,6 +171,11 @@ impl Source {
             })
         })
     }
+}
+
+/// Returns whether others than the owner can read a file.
+pub(super) fn is_open(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.mode() & 0o044 != 0)
 }
 
 /// Whether that is the name of a setting, or of the file that holds a secret one.

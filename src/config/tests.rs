@@ -1,6 +1,8 @@
 //! Settings, good and bad.
 
 use std::collections::HashMap;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
 
@@ -265,6 +267,7 @@ fn every_secret_can_come_from_a_file() {
         };
         let path = folder.path().join(name);
         std::fs::write(&path, format!("{value}\n")).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
         let from_file = told(&format!("{name}_FILE"), path.to_str().unwrap());
         assert_eq!(from_file, told(name, value), "{name}");
         assert_ne!(from_file, told(name, ""), "{name}");
@@ -457,5 +460,75 @@ fn a_postgres_elsewhere_is_checked_or_trusted_in_words() {
         ("postgres://u@localhost/d?hostaddr=192.0.2.1", false),
     ] {
         assert_eq!(faulty(&[("DATABASE_URL", url)]).is_empty(), fine, "{url}");
+    }
+}
+
+#[test]
+fn a_secret_that_can_be_guessed_is_refused_in_production() {
+    let of = |secret: &str| {
+        let values = [&PRODUCTION[..], &[("HALLPASS_SECRET", secret)]].concat();
+        faulty(&values)
+    };
+    for guessable in [
+        &"changeme".repeat(4),
+        &"a".repeat(40),
+        &"password".repeat(5),
+        &"correct-horse".repeat(3)[..36],
+        &"0123456789".repeat(4),
+        "CHANGE-ME-to-something-long-enough-please",
+        "please-replace_me-with-32-random-bytes-or-more",
+        "your secret goes here, at least 32 bytes of it",
+        "abcdefghijklmnopqrstuvwxyz0123456789",
+        "ZYXWVUTSRQPONMLKJIHGFEDCBA9876543210",
+        "aaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbcccc",
+    ] {
+        assert_eq!(of(guessable), ["HALLPASS_SECRET"], "{guessable}");
+    }
+    for good in [
+        "c2f1b0a4de6398f7a1d25c4be09f63718d2a4bc5e6f708192a3b4c5d6e7f8091",
+        "q0N3iJ8b5Qm1Xz7LrT2vWk9sYpE4uAf6HcGdOa0BnUg=",
+        "a secret of tests, shared by all instances",
+    ] {
+        assert!(of(good).is_empty(), "{good}");
+    }
+    // In development it is the developer's own affair.
+    assert!(read(&[("HALLPASS_SECRET", "changemechangemechangemechangeme")]).is_ok());
+    let hs256 = [
+        &PRODUCTION[..],
+        &[
+            ("HALLPASS_JWT_ALGORITHM", "HS256"),
+            ("HALLPASS_JWT_SECRET", "abcabcabcabcabcabcabcabcabcabcabc"),
+        ],
+    ]
+    .concat();
+    assert_eq!(faulty(&hs256), ["HALLPASS_JWT_SECRET"]);
+}
+
+#[test]
+fn a_file_of_a_secret_that_others_can_read_is_warned_about() {
+    use std::fs::{set_permissions, write};
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("smtp");
+    let own = folder.path().join("secret");
+    for path in [&file, &own] {
+        write(path, "smtp://127.0.0.1:25\n").unwrap();
+    }
+    let warnings = |mode: u32| {
+        for path in [&file, &own] {
+            set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        }
+        let values = [
+            ("HALLPASS_SMTP_URL_FILE", file.to_str().unwrap()),
+            ("HALLPASS_DATA_DIR", folder.path().to_str().unwrap()),
+        ];
+        read(&values).unwrap().warnings
+    };
+    assert!(warnings(0o600).is_empty());
+    for mode in [0o640, 0o604, 0o644] {
+        let warnings = warnings(mode);
+        assert_eq!(warnings.len(), 2, "{warnings:?}");
+        assert!(warnings[0].contains("HALLPASS_SMTP_URL_FILE") && warnings[1].contains("secret"));
+        assert!(warnings.iter().all(|it| !it.contains("smtp://")));
     }
 }

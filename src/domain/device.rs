@@ -54,6 +54,14 @@ const SYSTEMS: [(&str, &str); 8] = [
 const MAX_LABEL: usize = 40;
 
 impl Device {
+    /// Returns the wider network of a site or a host: /24 for IPv4, /48 for IPv6, of which one customer
+    /// commonly has all.
+    pub fn wide_network(&self) -> String {
+        let narrow: Option<ipnet::Ipv6Net> = self.network.parse().ok();
+        let wide = narrow.and_then(|it| ipnet::Ipv6Net::new(it.addr(), 48).ok());
+        wide.map_or_else(|| self.network.clone(), |it| it.trunc().to_string())
+    }
+
     /// The device of a request with that `User-Agent` from that address.
     pub fn of(user_agent: &str, address: Option<IpAddr>) -> Self {
         Self { label: label(user_agent), network: address.map(network).unwrap_or_default() }

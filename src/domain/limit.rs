@@ -34,6 +34,10 @@ pub enum Counted {
     LoginHere,
     /// Log-ins from one network, or on one known device, right or wrong.
     AttemptsOfNetwork,
+    /// Requests of one user that have a password hashed.
+    HashesOfUser,
+    /// Requests of logged-in users in one network that have a password hashed.
+    HashesOfNetwork,
     /// Codes and links from one network, right or wrong.
     ProofsOfNetwork,
     /// Refreshes from one network.
@@ -62,6 +66,8 @@ impl Counted {
             Self::LoginAnywhere => "login_anywhere",
             Self::LoginHere => "login_here",
             Self::AttemptsOfNetwork => "attempts_of_network",
+            Self::HashesOfUser => "hashes_of_user",
+            Self::HashesOfNetwork => "hashes_of_network",
             Self::ProofsOfNetwork => "proofs_of_network",
             Self::RefreshesOfNetwork => "refreshes_of_network",
             Self::OrdersHourly => "orders_hourly",
@@ -91,6 +97,9 @@ const LEFT_AFTER_A_WEEK: Duration = Duration::from_hours(358 * 24);
 /// Fewer failures in a row than this are forgotten after a week: everything that was ever typed as a name
 /// would stay for a year.
 pub const FEW_FAILURES: i64 = 10;
+
+/// More than a user needs who changes the password or the address.
+const HASHES_OF_USER: Rate = Rate::new(20, HOUR);
 
 /// So long others wait while a guess that reached a bound is compared. Longer than that takes.
 const COMPARING: Duration = Duration::from_secs(20);
@@ -149,7 +158,10 @@ impl Limits {
             Counted::LoginInARow => Rate::new(self.login_in_a_row, UNTIL_SUCCESS),
             Counted::LoginAnywhere => self.login_anywhere,
             Counted::LoginHere => self.login_here,
-            Counted::AttemptsOfNetwork | Counted::ProofsOfNetwork => self.attempts_of_network,
+            Counted::HashesOfUser => HASHES_OF_USER,
+            Counted::AttemptsOfNetwork | Counted::HashesOfNetwork | Counted::ProofsOfNetwork => {
+                self.attempts_of_network
+            }
             Counted::RefreshesOfNetwork => self.refreshes_of_network,
             Counted::OrdersHourly | Counted::MailsToAddressHourly => {
                 Rate::new(self.mails_to_address_hourly, HOUR)

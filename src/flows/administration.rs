@@ -4,11 +4,12 @@
 use super::audit::record_changes;
 use super::change_password::forget_pending;
 use super::delete_account::{delete_account, keep_one_superuser, lock_for_staff};
+use super::limits::requester;
 use super::register::insert_account;
 use super::{Claims, Error, Flows, Result};
 use crate::domain::{
-    Email, EndReason, EventKind, Locale, OneTimeId, OneTimeToken, PasswordHash, PlainPassword,
-    Purpose, Scene, SessionId, User, UserId, Username, UtcTime,
+    Device, Email, EndReason, EventKind, Locale, OneTimeId, OneTimeToken, PasswordHash,
+    PlainPassword, Purpose, Scene, SessionId, User, UserId, Username, UtcTime,
 };
 use crate::store::outbox::{self, MailKind};
 use crate::store::user_search::{self, UserFilter, UserPage};
@@ -81,7 +82,8 @@ impl Flows {
                     .check(password, Some(&new.email), name)
                     .map_err(|fault| Error::invalid("password", fault))?;
                 self.refuse_breached("password", password)?;
-                self.hasher.hash(password)?
+                let whose = requester(staff.id.to_string(), &Device::default());
+                self.hasher.hash(whose, password)?
             }
             None => PasswordHash::unusable(),
         };

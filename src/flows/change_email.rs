@@ -24,9 +24,11 @@ impl Flows {
         password: Option<&PlainPassword>,
         device: &Device,
     ) -> Result<WaitingProof> {
-        let user = self.reauthenticate(claims, password, device)?;
         let address = email.clone();
-        self.order_mail(&address, device, || self.ask_for_change(claims, &user, email, device))
+        self.order_mail(&address, device, || {
+            let user = self.reauthenticate(claims, password, device)?;
+            self.ask_for_change(claims, &user, email, device)
+        })
     }
 
     fn ask_for_change(

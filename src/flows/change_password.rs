@@ -1,6 +1,7 @@
 //! Changing one's own password. The session that asks goes on; the others end.
 
 use super::audit::scene;
+use super::limits::requester;
 use super::log_in::MAX_COMPARISONS;
 use super::notices::{Notice, order_notice};
 use super::reauthenticate::lock_for;
@@ -20,34 +21,51 @@ impl Flows {
         new: &PlainPassword,
         device: &Device,
     ) -> Result<()> {
-        for _ in 0..MAX_COMPARISONS {
-            let user = self.reauthenticate(claims, current, device)?;
+        self.count_hashes(claims.user_id(), device, || {
+            let mut user = self.check_again(claims, current, device)?;
             self.check_password_of(&user, new)?;
             self.refuse_breached("new_password", new)?;
-            let hash = self.hasher.hash(new)?;
-            let (policy, session, now) = (self.policy.clone(), claims.session_id(), self.now());
-            let (id, seen, scene) = (user.id, user.password_hash, scene(claims, device, now));
-            let changed = self.db.write(move |conn| {
-                // As it is now: the address may have changed while the password was hashed.
-                let user = lock_for(conn, id, &session)?;
-                if user.password_hash != seen {
-                    return Ok(None);
+            let hash = self.hasher.hash(requester(user.id.to_string(), device), new)?;
+            for _ in 0..MAX_COMPARISONS {
+                if self.try_to_replace(claims, &user.password_hash, &hash, device)? {
+                    return Ok(());
                 }
-                let (keep, reason) = (Some(&session), EndReason::PasswordChanged);
-                let replaced = replace(conn, &policy, &user, &hash, keep, reason, now)?;
-                if replaced.is_some() {
-                    events::record(conn, &scene, EventKind::PasswordChanged, "")?;
-                }
-                Ok::<_, Error>(replaced)
-            })?;
-            if let Some(ended) = changed {
-                self.note_ended(id, ended, EndReason::PasswordChanged, now);
-                self.mail_ordered.notify_one();
-                tracing::info!(user_id = id.0, "password changed");
-                return Ok(());
+                // A log-in brought the hash up to date meanwhile, or the password is another by now.
+                user = self.check_again(claims, current, device)?;
             }
-        }
-        Err(Error::InvalidCredentials)
+            Err(Error::InvalidCredentials)
+        })
+    }
+
+    /// Puts `hash` in the place of the hash that was `seen`. Returns whether that was still there.
+    fn try_to_replace(
+        &self,
+        claims: &Claims,
+        seen: &PasswordHash,
+        hash: &PasswordHash,
+        device: &Device,
+    ) -> Result<bool> {
+        let (policy, session, now) = (self.policy.clone(), claims.session_id(), self.now());
+        let (id, seen, hash) = (claims.user_id(), seen.clone(), hash.clone());
+        let scene = scene(claims, device, now);
+        let changed = self.db.write(move |conn| {
+            // As it is now: the address may have changed while the password was hashed.
+            let user = lock_for(conn, id, &session)?;
+            if user.password_hash != seen {
+                return Ok(None);
+            }
+            let (keep, reason) = (Some(&session), EndReason::PasswordChanged);
+            let replaced = replace(conn, &policy, &user, &hash, keep, reason, now)?;
+            if replaced.is_some() {
+                events::record(conn, &scene, EventKind::PasswordChanged, "")?;
+            }
+            Ok::<_, Error>(replaced)
+        })?;
+        let Some(ended) = changed else { return Ok(false) };
+        self.note_ended(id, ended, EndReason::PasswordChanged, now);
+        self.mail_ordered.notify_one();
+        tracing::info!(user_id = id.0, "password changed");
+        Ok(true)
     }
 
     /// Whether the policy takes `password` for the account.

@@ -1,7 +1,8 @@
 //! The operator makes the first account from the command line.
 
+use super::limits::requester;
 use super::{Error, Flows, Result};
-use crate::domain::{Email, EventKind, Locale, PlainPassword, Scene, User, Username};
+use crate::domain::{Device, Email, EventKind, Locale, PlainPassword, Scene, User, Username};
 use crate::store::events;
 use crate::store::users::{self, NewUser};
 
@@ -29,11 +30,12 @@ impl Flows {
                 .map_err(|fault| Error::invalid("password", fault))?;
             self.refuse_breached("password", &new.password)?;
         }
+        let name = new.username.as_str().to_owned();
         let account = NewUser {
             username: new.username,
             email_verified: new.email.is_some(),
             email: new.email,
-            password_hash: self.hasher.hash(&new.password)?,
+            password_hash: self.hasher.hash(requester(name, &Device::default()), &new.password)?,
             is_staff: true,
             is_superuser: true,
             locale: Locale::default(),

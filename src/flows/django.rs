@@ -12,6 +12,7 @@ use crate::domain::{
     Scene, User, UserId, Username, UtcTime,
 };
 use crate::security::django_token::{Claims, Origin, RefreshRefusal, Refusal};
+use crate::security::hash_queue::Requester;
 use crate::store::users::{self, NewUser, UserChanges};
 use crate::store::{self, Conn, events};
 
@@ -100,12 +101,13 @@ impl Flows {
         entrance: &Entrance,
     ) -> Result<String> {
         let find = |conn: &mut Conn| users::find_id_by_username(conn, username);
-        let open = || {
+        let open = |requester: &Requester| {
             let (device, now) = (entrance.device.clone(), self.now());
-            let entered = self.with_password(username, find, password, move |conn, user| {
-                let scene = Scene::of(user.id, now).on(&device);
-                Ok(events::record(conn, &scene, EventKind::LoggedIn, "django")?)
-            });
+            let entered =
+                self.with_password(username, find, password, requester, move |conn, user| {
+                    let scene = Scene::of(user.id, now).on(&device);
+                    Ok(events::record(conn, &scene, EventKind::LoggedIn, "django")?)
+                });
             entered.map_err(disabled_as_unknown)
         };
         let (user, ()) = self.attempt(username, entrance, find, open)?;
@@ -122,7 +124,9 @@ impl Flows {
         entrance: &Entrance,
     ) -> Result<User> {
         let find = |conn: &mut Conn| users::find_id_by_username(conn, username);
-        let check = || self.check_password(username, find, password).map_err(disabled_as_unknown);
+        let check = |requester: &Requester| {
+            self.check_password(username, find, password, requester).map_err(disabled_as_unknown)
+        };
         let (user, _) = self.attempt(username, entrance, find, check)?;
         Ok(user)
     }

@@ -117,6 +117,13 @@ impl Error {
     }
 }
 
+impl Error {
+    /// Returns whether the service could not do its part: the same request may succeed later.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::Overloaded | Self::Unavailable(_) | Self::Internal(_))
+    }
+}
+
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         match error {

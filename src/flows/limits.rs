@@ -10,6 +10,7 @@ use crate::domain::{
     Counted, Counter, Device, Email, Limits, PlainToken, Reached, RegistrationId, Scene, SessionId,
     TokenHash, User, UserId, Username, UtcTime,
 };
+use crate::security::hash_queue::{Lane, Requester};
 use crate::store::outbox::QueuedMail;
 use crate::store::{self, Conn, known_devices, limits};
 use crate::telemetry::REFUSALS;
@@ -38,7 +39,7 @@ impl Flows {
         name: &str,
         entrance: &Entrance,
         owner: impl Fn(&mut Conn) -> store::Result<Option<UserId>>,
-        work: impl FnOnce() -> Result<T>,
+        work: impl FnOnce(&Requester) -> Result<T>,
     ) -> Result<T> {
         let device = entrance.device_token.as_ref().map(PlainToken::hash);
         let known = self.db.read(|conn| known_device(conn, device, &owner))?;
@@ -49,11 +50,40 @@ impl Flows {
             |token| format!("device:{}", token.to_text()),
         );
         let attempt = Counter::new(Counted::AttemptsOfNetwork, place);
-        let outcome = self.guess(guesses, Some(attempt), work, |reached| {
-            self.note_wrong_password(&owner, &entrance.device, reached);
-        });
+        let mut requester = requester(one_spelling(name), &entrance.device);
+        if known.is_some() {
+            requester.lane = Lane::KnownDevice;
+        }
+        let outcome = self.guess(
+            guesses,
+            vec![attempt],
+            || work(&requester),
+            |reached| {
+                self.note_wrong_password(&owner, &entrance.device, reached);
+            },
+        );
         if matches!(outcome, Err(Error::AccountDisabled)) {
             self.note_disabled(owner, &entrance.device);
+        }
+        outcome
+    }
+
+    /// Counts that a password is hashed for a logged-in user, and does `work`. What comes to nothing because the
+    /// service is overloaded is taken back.
+    pub(super) fn count_hashes<T>(
+        &self,
+        id: UserId,
+        device: &Device,
+        work: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        let counters = vec![
+            Counter::new(Counted::HashesOfUser, id.to_string()),
+            Counter::new(Counted::HashesOfNetwork, &device.network),
+        ];
+        self.reserve(counters.clone())?;
+        let outcome = work();
+        if outcome.as_ref().is_err_and(Error::is_temporary) {
+            self.give_back(counters);
         }
         outcome
     }
@@ -69,7 +99,9 @@ impl Flows {
         // By session: a thief's guesses must not keep the owner from changing the password.
         let subject = format!("user:{id}:{}", session.as_str());
         let guesses = vec![Counter::new(Counted::LoginHere, subject)];
-        self.guess(guesses, None, work, |reached| self.note_failed_reauthentication(scene, reached))
+        self.guess(guesses, Vec::new(), work, |reached| {
+            self.note_failed_reauthentication(scene, reached);
+        })
     }
 
     /// The same for the password that goes with the link of a mail.
@@ -81,7 +113,7 @@ impl Flows {
         // By link: whoever has it may be a thief of the account, and the owner must not wait for that.
         let subject = format!("link:{}", registration.as_str());
         let guesses = vec![Counter::new(Counted::LoginHere, subject)];
-        self.guess(guesses, None, work, |reached| {
+        self.guess(guesses, Vec::new(), work, |reached| {
             let secrets = self.secrets.clone();
             if let Err(error) = self.db.write(move |conn| hold_against(conn, &secrets, &reached)) {
                 tracing::warn!(%error, "a wrong password does not count");
@@ -94,18 +126,23 @@ impl Flows {
     fn guess<T>(
         &self,
         guesses: Vec<Counter>,
-        attempt: Option<Counter>,
+        attempts: Vec<Counter>,
         work: impl FnOnce() -> Result<T>,
         note: impl FnOnce(Vec<Reached>),
     ) -> Result<T> {
-        let mut reached = self.reserve(guesses.iter().cloned().chain(attempt).collect())?;
+        let counters = guesses.iter().chain(&attempts).cloned().collect();
+        let mut reached = self.reserve(counters)?;
         reached.retain(|reached| reached.counter.counted.is_guess());
         let outcome = work();
         match outcome {
             Err(Error::InvalidCredentials) => note(reached),
             Ok(_) | Err(Error::AccountDisabled) => self.forgive(guesses),
-            // It was not compared: neither a wrong guess nor a right one.
-            Err(_) => self.give_back(guesses),
+            // It was not compared: neither a wrong guess nor a right one. What the service could not do is no
+            // attempt either.
+            Err(ref error) => {
+                let attempts = Some(attempts).filter(|_| error.is_temporary()).unwrap_or_default();
+                self.give_back(guesses.into_iter().chain(attempts).collect());
+            }
         }
         outcome
     }
@@ -175,6 +212,11 @@ impl Flows {
             tracing::warn!(%error, "an attempt stays counted though it was none");
         }
     }
+}
+
+/// Returns the requester of a hash for `account`, at a device that is not known.
+pub(super) fn requester(account: String, device: &Device) -> Requester {
+    Requester { account, lane: Lane::Network(device.wide_network()) }
 }
 
 /// Whether a mail goes to somebody who has an account.

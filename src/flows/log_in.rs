@@ -7,6 +7,7 @@ use super::{Entrance, Error, Flows, Policy, Result, TokenPair};
 use crate::domain::{
     Device, Email, PlainPassword, PlainToken, TokenHash, Transport, User, UserId, UtcTime,
 };
+use crate::security::hash_queue::Requester;
 use crate::store::outbox::MailKind;
 use crate::store::{self, Conn, known_devices, sessions, stand_ins, users};
 use crate::telemetry::REFUSALS;
@@ -40,7 +41,9 @@ impl Flows {
         transport: Transport,
     ) -> Result<LoggedIn> {
         let find = |conn: &mut Conn| find_by_login(conn, name);
-        self.attempt(name, entrance, find, || self.open_door(name, password, entrance, transport))
+        self.attempt(name, entrance, find, |requester| {
+            self.open_door(name, password, entrance, transport, requester)
+        })
     }
 
     fn open_door(
@@ -49,6 +52,7 @@ impl Flows {
         password: &PlainPassword,
         entrance: &Entrance,
         transport: Transport,
+        requester: &Requester,
     ) -> Result<LoggedIn> {
         let refresh_token = PlainToken::random(PlainToken::REFRESH_PREFIX);
         let new_token = PlainToken::random(PlainToken::DEVICE_PREFIX);
@@ -65,6 +69,7 @@ impl Flows {
             name,
             |conn| find_by_login(conn, name),
             password,
+            requester,
             move |conn, user| arrival.enter(conn, user),
         )?;
         let device_token = entrance.device_token.clone().filter(|_| is_known).unwrap_or(new_token);
@@ -81,12 +86,13 @@ impl Flows {
         name: &str,
         find: impl Fn(&mut Conn) -> store::Result<Option<UserId>>,
         password: &PlainPassword,
+        requester: &Requester,
         work: impl FnOnce(&mut Conn, &User) -> Result<T> + Clone + Send + 'static,
     ) -> Result<(User, T)> {
         // The hash may be brought up to date by another log-in while this one computes: then the
         // password is compared once more, with what is stored now.
         for _ in 0..MAX_COMPARISONS {
-            let (checked, is_outdated) = self.check_password(name, &find, password)?;
+            let (checked, is_outdated) = self.check_password(name, &find, password, requester)?;
             let (id, hash, now, work) =
                 (checked.id, checked.password_hash, self.now(), work.clone());
             let noted = self.db.write(move |conn| {
@@ -98,7 +104,7 @@ impl Flows {
             })?;
             if let Some((user, outcome)) = noted {
                 if is_outdated {
-                    self.renew_password_hash(&user, password);
+                    self.renew_password_hash(&user, password, requester);
                 }
                 return Ok((user, outcome));
             }
@@ -118,6 +124,7 @@ impl Flows {
         name: &str,
         find: impl FnOnce(&mut Conn) -> store::Result<Option<UserId>>,
         password: &PlainPassword,
+        requester: &Requester,
     ) -> Result<(User, bool)> {
         let spelling = one_spelling(name);
         let key = self.secrets.stand_in_key(&spelling);
@@ -129,8 +136,8 @@ impl Flows {
             let compared = meant.or(namesake).or(anybody).unwrap_or(UserId::NOBODY);
             Ok::<_, store::Error>((meant, users::find_by_id(conn, compared)?))
         })?;
-        let verdict =
-            self.hasher.verify(password, read.as_ref().map(|user| &user.password_hash))?;
+        let stored = read.as_ref().map(|user| &user.password_hash);
+        let verdict = self.hasher.verify(requester.clone(), password, stored)?;
         let user = read.filter(|user| Some(user.id) == meant);
         let user_id = user.as_ref().map(|user| user.id.0);
         let Some(user) = user.filter(|_| verdict.matches) else {
@@ -145,9 +152,10 @@ impl Flows {
     }
 
     /// The person is in already: if this fails, the next log-in tries again.
-    fn renew_password_hash(&self, user: &User, password: &PlainPassword) {
+    fn renew_password_hash(&self, user: &User, password: &PlainPassword, requester: &Requester) {
         let (id, old, now) = (user.id, user.password_hash.clone(), self.now());
-        let renewed = self.hasher.hash(password).map_err(Error::from).and_then(|new| {
+        let hash = self.hasher.hash(requester.clone(), password);
+        let renewed = hash.map_err(Error::from).and_then(|new| {
             self.db.write(move |conn| {
                 users::replace_password_hash(conn, id, &old, &new, now).map_err(Error::from)
             })

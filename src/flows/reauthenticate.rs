@@ -1,6 +1,7 @@
 //! Proving once more who one is, before something that a thief of the session must not do.
 
 use super::audit::scene;
+use super::limits::requester;
 use super::{Claims, Error, Flows, Result};
 use crate::domain::{Device, PlainPassword, SessionId, User, UserId, UtcTime};
 use crate::store::{Conn, sessions, users};
@@ -8,8 +9,22 @@ use crate::telemetry::REFUSALS;
 
 impl Flows {
     /// The account of the token's holder, if `password` is its password or, where none is given, if
-    /// the log-in is recent.
+    /// the log-in is recent. A password is counted before it is hashed.
     pub(super) fn reauthenticate(
+        &self,
+        claims: &Claims,
+        password: Option<&PlainPassword>,
+        device: &Device,
+    ) -> Result<User> {
+        let check = || self.check_again(claims, password, device);
+        if password.is_none() {
+            return check();
+        }
+        self.count_hashes(claims.user_id(), device, check)
+    }
+
+    /// Does the same for a request that is counted already.
+    pub(super) fn check_again(
         &self,
         claims: &Claims,
         password: Option<&PlainPassword>,
@@ -26,7 +41,8 @@ impl Flows {
         let user = self.own_profile(id)?;
         let scene = scene(claims, device, self.now());
         self.attempt_again(id, &claims.session_id(), scene, || {
-            let verdict = self.hasher.verify(password, Some(&user.password_hash))?;
+            let whose = requester(id.to_string(), device);
+            let verdict = self.hasher.verify(whose, password, Some(&user.password_hash))?;
             if verdict.matches {
                 return Ok(user);
             }

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::limits::requester;
 use super::log_in::{AMR_PASSWORD, remember_device};
 use super::tokens::{FirstToken, open_session};
 use super::{EmailVerification, Error, Flows, LoggedIn, Result};
@@ -65,7 +66,8 @@ impl Flows {
 
     fn keep_or_admit(&self, request: RegisterRequest) -> Result<Registered> {
         self.refuse_breached("password", &request.password)?;
-        let password_hash = self.hasher.hash(&request.password)?;
+        let requester = requester(request.email.normalised().to_owned(), &request.device);
+        let password_hash = self.hasher.hash(requester, &request.password)?;
         let (now, device, transport) = (self.now(), request.device, request.transport);
         let registration_token = PlainToken::random(PlainToken::REGISTRATION_PREFIX);
         let registration = Registration {

@@ -2,7 +2,7 @@
 //! found out when the mail is written, so asking tells nothing.
 
 use super::change_password::replace;
-use super::limits::{forgive_owner, reserve};
+use super::limits::{forgive_owner, requester, reserve};
 use super::release_username::release_username;
 use super::{Error, Flows, Result};
 use crate::domain::token::Secrets;
@@ -77,7 +77,7 @@ impl Flows {
         })??;
         self.check_password_of(&user, new)?;
         self.refuse_breached("new_password", new)?;
-        let hash = self.hasher.hash(new)?;
+        let hash = self.hasher.hash(requester(user.id.to_string(), device), new)?;
         let (id, policy, secrets) = (user.id, self.policy.clone(), self.secrets.clone());
         let (scene, place) = (Scene::of(id, now).on(device), device.clone());
         let ended = self.db.write(move |conn| {

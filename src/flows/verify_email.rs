@@ -7,6 +7,7 @@
 use super::audit::record_changes;
 use super::change_email::take_address;
 use super::disavow::free_address;
+use super::limits::requester;
 use super::log_in::{AMR_PASSWORD, remember_device};
 use super::reauthenticate::lock_active;
 use super::register::new_user;
@@ -89,7 +90,7 @@ impl Flows {
                 AMR_ONE_TIME
             }
         };
-        let registration = self.proven_registration(proof, now)?;
+        let registration = self.proven_registration(proof, device, now)?;
         let refresh_token = self.secrets.registration_refresh_token(registration.id.as_str());
         let device_token = self.secrets.registration_device_token(registration.id.as_str());
         let (derived, device_hash) = (refresh_token.hash(), device_token.hash());
@@ -124,7 +125,12 @@ impl Flows {
     }
 
     /// The registration that `proof` is good for.
-    fn proven_registration(&self, proof: Proof, now: UtcTime) -> Result<Registration> {
+    fn proven_registration(
+        &self,
+        proof: Proof,
+        device: &Device,
+        now: UtcTime,
+    ) -> Result<Registration> {
         let (token, holder) = match proof {
             Proof::Code { registration_token, code } => {
                 let secrets = self.secrets.clone();
@@ -145,7 +151,9 @@ impl Flows {
         match holder {
             Holder::Browser(token) if token.matches(&registration.token_hash) => Ok(registration),
             Holder::Password(password) => self.attempt_with_link(&registration.id, || {
-                let verdict = self.hasher.verify(&password, Some(&registration.password_hash))?;
+                let requester = requester(registration.email.normalised().to_owned(), device);
+                let stored = Some(&registration.password_hash);
+                let verdict = self.hasher.verify(requester, &password, stored)?;
                 if verdict.matches {
                     Ok(registration.clone())
                 } else {

@@ -11,7 +11,7 @@ use lettre::{
     transport::smtp::{
         Error,
         authentication::{Credentials, DEFAULT_MECHANISMS},
-        client::{AsyncSmtpConnection, Certificate, TlsParameters},
+        client::{AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters},
         commands::{Data, Mail, Noop, Rcpt},
         extension::ClientId,
     },
@@ -158,7 +158,8 @@ fn tls_parameters(settings: &SmtpSettings) -> Result<TlsParameters, String> {
         }
         let ca = Certificate::from_pem(&pem)
             .map_err(|_| format!("{shown} holds a broken PEM certificate"))?;
-        builder = builder.add_root_certificate(ca);
+        // In place of the public authorities: each of those could vouch for another server.
+        builder = builder.certificate_store(CertificateStore::None).add_root_certificate(ca);
     }
     builder.build().map_err(|fault| format!("TLS to the mail server cannot be set up: {fault}"))
 }

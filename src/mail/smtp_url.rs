@@ -8,7 +8,7 @@
 //!
 //! Parameters: `?tls=required` asks for STARTTLS on loopback too, `?tls=none` allows plain text to
 //! another machine (without a user), `?ca=/path/ca.pem` trusts a private certificate authority
-//! beside the built-in ones.
+//! in place of the public ones.
 
 use std::{
     fmt,

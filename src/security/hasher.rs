@@ -1,14 +1,12 @@
 //! Password hashing on threads of its own: as many as there are cores, at low priority, behind a
 //! bounded queue. A flood of log-ins fills that queue and is told so; everything else goes on.
 
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 
+use super::hash_queue::{HashQueue, Job, Requester, Start};
 use super::{foreign_hashes, password_format};
 use crate::domain::{PasswordHash, PlainPassword};
-
-/// A cost-12 hash takes a quarter of a second, so a full queue is a wait of about four seconds.
-const QUEUE_PER_THREAD: usize = 16;
 
 /// Low enough that answering requests goes first, not so low that log-ins starve.
 const NICENESS: i32 = 10;
@@ -39,34 +37,45 @@ pub fn is_usable(stored: &PasswordHash) -> bool {
     password_format::is_known(stored) || foreign_hashes::is_known(stored)
 }
 
-type Task = Box<dyn FnOnce() + Send>;
-
 /// Hashes and verifies. Cheap to clone; the threads end with the last handle.
 #[derive(Clone)]
 pub struct Hasher {
-    queue: SyncSender<Task>,
+    queue: Arc<Handle>,
     cost: u32,
     dummy: PasswordHash,
+}
+
+/// The end of the queue that jobs are submitted at.
+struct Handle(Arc<HashQueue>);
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 impl Hasher {
     /// Starts `threads` threads for bcrypt of `cost`.
     pub fn start(threads: usize, cost: u32) -> std::io::Result<Self> {
-        let (queue, tasks) = sync_channel(threads * QUEUE_PER_THREAD);
-        let tasks = Arc::new(Mutex::new(tasks));
+        let queue = Arc::new(HashQueue::new(threads));
+        let handle = Arc::new(Handle(Arc::clone(&queue)));
         for number in 0..threads {
-            let tasks = Arc::clone(&tasks);
+            let queue = Arc::clone(&queue);
             std::thread::Builder::new()
                 .name(format!("hasher-{number}"))
-                .spawn(move || work(&tasks))?;
+                .spawn(move || work(&queue))?;
         }
-        Ok(Self { queue, cost, dummy: password_format::dummy(cost) })
+        Ok(Self { queue: handle, cost, dummy: password_format::dummy(cost) })
     }
 
     /// Hashes a new password.
-    pub fn hash(&self, password: &PlainPassword) -> Result<PasswordHash, HashError> {
+    pub fn hash(
+        &self,
+        requester: Requester,
+        password: &PlainPassword,
+    ) -> Result<PasswordHash, HashError> {
         let (password, cost) = (password.clone(), self.cost);
-        self.run(move || password_format::hash(&password, cost))?
+        self.run(requester, move || password_format::hash(&password, cost))?
             .map_err(|error| HashError::Failed(error.to_string()))
     }
 
@@ -74,12 +83,13 @@ impl Hasher {
     /// usable password) a dummy is verified, so that both arms take the same time.
     pub fn verify(
         &self,
+        requester: Requester,
         password: &PlainPassword,
         stored: Option<&PasswordHash>,
     ) -> Result<Verdict, HashError> {
         let (password, cost) = (password.clone(), self.cost);
         let (stored, dummy) = (stored.cloned(), self.dummy.clone());
-        self.run(move || {
+        self.run(requester, move || {
             let known = stored.and_then(|stored| {
                 let matches = password_format::verify(&password, &stored)
                     .or_else(|| foreign_hashes::verify(&password, &stored))?;
@@ -95,62 +105,50 @@ impl Hasher {
 
     fn run<T: Send + 'static>(
         &self,
+        requester: Requester,
         task: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, HashError> {
         let (reply, answer) = sync_channel(1);
-        let task: Task = Box::new(move || drop(reply.send(task())));
-        self.queue.try_send(task).map_err(|error| match error {
-            TrySendError::Full(_) => HashError::Overloaded,
-            TrySendError::Disconnected(_) => HashError::Failed("the threads have ended".into()),
-        })?;
-        answer.recv().map_err(|_| HashError::Failed("a hash did not finish".into()))
+        let job: Job = Box::new(move |start| {
+            // The caller waits for it.
+            drop(reply.send((start == Start::Run).then(task)));
+        });
+        self.queue.0.submit(requester, job);
+        let answer =
+            answer.recv().map_err(|_| HashError::Failed("a hash did not finish".into()))?;
+        answer.ok_or(HashError::Overloaded)
     }
 }
 
-fn work(tasks: &Mutex<Receiver<Task>>) {
+fn work(queue: &HashQueue) {
     // On Linux process 0 means the calling thread. To lower one's priority needs no rights; where
     // it fails all the same, hashing is only less polite.
     if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
         tracing::debug!(%error, "hashing threads keep the normal priority");
     }
-    loop {
-        let task = tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(task) = task else { return };
-        // A panic ends one task, not the thread; its caller is told by the closed channel.
-        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(task)).is_err() {
+    let run = |job: Job| {
+        // A panic ends one job, not the thread; its caller is told by the closed channel.
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(Start::Run))).is_err() {
             tracing::error!("a password hash panicked");
         }
-    }
+    };
+    while queue.run_next(run) {}
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::hash_queue::Lane;
     use super::*;
 
     #[test]
-    fn a_full_queue_is_told_and_passes() {
+    fn passwords_are_hashed_and_compared_and_what_cannot_match_takes_a_dummy() {
         let hasher = Hasher::start(1, 4).unwrap();
-        let (tell_start, started) = sync_channel::<()>(0);
-        let (block, blocked) = sync_channel::<()>(0);
-        let busy = move || {
-            tell_start.send(()).unwrap();
-            blocked.recv().unwrap();
-        };
-        hasher.queue.send(Box::new(busy)).unwrap();
-        // Only when the thread has taken this task does the queue stay full.
-        started.recv().unwrap();
-        while hasher.queue.try_send(Box::new(|| {})).is_ok() {}
+        let whose = || Requester { account: "mina".into(), lane: Lane::KnownDevice };
         let password = PlainPassword::parse("correct horse").unwrap();
-        assert!(matches!(hasher.hash(&password), Err(HashError::Overloaded)));
-        block.send(()).unwrap();
-        let hash = (0..1000)
-            .find_map(|_| {
-                std::thread::sleep(std::time::Duration::from_millis(1));
-                hasher.hash(&password).ok()
-            })
-            .expect("the queue empties");
-        assert!(hasher.verify(&password, Some(&hash)).unwrap().matches);
-        assert!(!hasher.verify(&password, None).unwrap().matches);
-        assert!(!hasher.verify(&password, Some(&PasswordHash::unusable())).unwrap().matches);
+        let hash = hasher.hash(whose(), &password).unwrap();
+        assert!(hasher.verify(whose(), &password, Some(&hash)).unwrap().matches);
+        assert!(!hasher.verify(whose(), &password, None).unwrap().matches);
+        let unusable = PasswordHash::unusable();
+        assert!(!hasher.verify(whose(), &password, Some(&unusable)).unwrap().matches);
     }
 }

@@ -5,6 +5,7 @@ pub mod access_token;
 pub mod breached;
 pub mod django_token;
 mod foreign_hashes;
+pub mod hash_queue;
 pub mod hasher;
 pub mod key_life;
 pub mod key_ring;

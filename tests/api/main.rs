@@ -36,6 +36,7 @@ mod edge;
 mod events;
 mod export;
 mod forward_auth;
+mod hash_floods;
 mod hostile_tokens;
 mod instances;
 mod key_rotation;

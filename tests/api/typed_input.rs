@@ -57,6 +57,15 @@ fn fault(answer: Answer, field: &str) -> Value {
 }
 
 on_both! {
+    fn a_name_to_log_in_with_that_is_white_space_is_missing(world) {
+        let app = world.app();
+        for name in ["", " ", "\t \n", "\u{3000}"] {
+            let body = json!({"username": name, "password": PASSWORD});
+            let refused = app.post("/v1/token-auth", &body).refused(422, "validation_failed");
+            assert_eq!(refused.json()["errors"][0]["code"], "required", "{name:?}");
+        }
+    }
+
     fn a_code_is_read_in_any_digits_and_with_hyphens(world) {
         let app = world.app();
         let token = app.register(MINA);

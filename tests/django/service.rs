@@ -11,6 +11,7 @@ use hallpass::app::{self, App};
 use hallpass::clock::SystemClock;
 use hallpass::config::{Config, Source};
 use hallpass::domain::{Email, Locale, PlainPassword, Username, UtcTime};
+use hallpass::security::hash_queue::{Lane, Requester};
 use hallpass::security::hasher::Hasher;
 use hallpass::store::Error;
 use hallpass::store::users::{self, NewUser, UserChanges};
@@ -80,7 +81,10 @@ fn add_accounts(config: &Config) {
             username: Username::known(name),
             email: Email::parse(email).ok(),
             email_verified: true,
-            password_hash: hasher.hash(&PlainPassword::parse(password).unwrap()).unwrap(),
+            password_hash: {
+                let whose = Requester { account: name.to_owned(), lane: Lane::KnownDevice };
+                hasher.hash(whose, &PlainPassword::parse(password).unwrap()).unwrap()
+            },
             is_staff,
             is_superuser: is_staff,
             locale: Locale::default(),

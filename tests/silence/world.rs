@@ -9,6 +9,7 @@ use hallpass::domain::{
     Email, Locale, OneTimeId, OneTimeToken, PasswordHash, PlainPassword, PlainToken, Purpose, User,
     Username, UtcTime,
 };
+use hallpass::security::hash_queue::{Lane, Requester};
 use hallpass::security::hasher::Hasher;
 use hallpass::store::one_time_tokens::{insert_token, set_mail_secrets};
 use hallpass::store::users::{NewUser, insert_user};
@@ -93,7 +94,9 @@ impl World {
         let settings = PoolSettings { size: 1, wait: Duration::from_secs(10) };
         let db = Db::open_as_is(&DatabaseUrl::parse(database).unwrap(), settings).unwrap();
         let hasher = Hasher::start(1, BCRYPT_COST).unwrap();
-        let hash = hasher.hash(&PlainPassword::parse("the right password").unwrap()).unwrap();
+        let whose = Requester { account: String::new(), lane: Lane::KnownDevice };
+        let hash =
+            hasher.hash(whose, &PlainPassword::parse("the right password").unwrap()).unwrap();
         Self { service, db, hash, rounds: Cell::new(0), _setup: setup }
     }
 

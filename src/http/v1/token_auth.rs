@@ -17,7 +17,7 @@ use crate::http::error::ApiError;
 #[serde(deny_unknown_fields)]
 pub struct TokenAuthRequest {
     /// The username, or the e-mail address.
-    #[schema(min_length = 1, max_length = 254, example = "mina@example.com")]
+    #[schema(min_length = 1, max_length = 254, pattern = r"\S", example = "mina@example.com")]
     username: String,
     /// The password.
     #[schema(value_type = String, format = "password", min_length = 1, max_length = 1024, example = "plum tree at dusk")]
