@@ -7,7 +7,9 @@ use crate::app::open_database;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, database_url};
 use crate::domain::UserId;
-use crate::flows::{self, Collision, Conflict, ImportChoices, ImportReport, Place, Shared};
+use crate::flows::{
+    self, Collision, Conflict, ImportChoices, ImportReport, LeftBehind, Place, Shared,
+};
 use crate::store::django_source;
 
 /// Progress is told after so many accounts, so that small imports are silent.
@@ -30,6 +32,10 @@ pub(super) struct Arguments {
     /// Hallpass already or is the only one to have proven it.
     #[arg(long)]
     drop_shared_emails: bool,
+    /// Import accounts with a second factor too. Second factors are not imported: their users log in with
+    /// the password alone.
+    #[arg(long)]
+    without_mfa: bool,
 }
 
 pub(super) fn run(config: &Config, arguments: &Arguments) -> Outcome {
@@ -43,6 +49,7 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Outcome {
         dry_run: arguments.dry_run,
         skip_conflicts: arguments.skip_conflicts,
         drop_shared_emails: arguments.drop_shared_emails,
+        without_mfa: arguments.without_mfa,
     };
     let db = open_database(config).map_err(|error| error.to_string())?;
     let now = SystemClock.now();
@@ -51,6 +58,14 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Outcome {
             format!("{}: {error}; nothing was imported", config.database.redacted())
         })?;
     print(&shown(&report, choices))?;
+    if report.is_stopped_by_second_factors {
+        let count = report.left_behind.second_factors.len();
+        let outcome = if choices.dry_run { "would be imported" } else { "was imported" };
+        return Err(format!(
+            "{count} accounts have a second factor, which is not imported: they could log in with the \
+             password alone, so nothing {outcome} (--without-mfa imports them all the same)"
+        ));
+    }
     match report.conflicts.len() {
         count if count > 0 && !choices.skip_conflicts => Err(format!(
             "{count} accounts collide, so nothing {} (--skip-conflicts imports the others)",
@@ -85,6 +100,13 @@ fn shown(report: &ImportReport, choices: ImportChoices) -> String {
     line("without the address that another has too", without.len(), without);
     let foreign = &report.address_as_username;
     line("with another e-mail address than their own as user name", foreign.len(), foreign);
+    let LeftBehind { second_factors, social_only, in_groups, with_permissions, with_names } =
+        &report.left_behind;
+    line("with a second factor, left behind", second_factors.len(), second_factors);
+    line("with a social account and no password", social_only.len(), social_only);
+    line("in groups, left behind", *in_groups, &[]);
+    line("with permissions of their own, left behind", *with_permissions, &[]);
+    line("with a first or last name, left behind", *with_names, &[]);
     line("further addresses, left behind", report.further_emails, &[]);
     line("without a password", report.without_password, &[]);
     let unknown = &report.unknown_hashes;

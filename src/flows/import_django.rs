@@ -2,11 +2,13 @@
 
 mod plan;
 
+use std::collections::HashSet;
+
 use super::Result;
 use crate::domain::{User, UserId, UtcTime};
 use crate::security::hasher;
 use crate::store::Db;
-use crate::store::django_source::DjangoAccounts;
+use crate::store::django_source::{DjangoAccounts, DjangoExtras};
 use crate::store::import;
 
 use plan::Plan;
@@ -20,6 +22,8 @@ pub struct ImportChoices {
     pub skip_conflicts: bool,
     /// Let accounts come without the address that another one has too.
     pub drop_shared_emails: bool,
+    /// Import accounts with a second factor, which then log in with the password alone.
+    pub without_mfa: bool,
 }
 
 /// What was done, or would be.
@@ -35,12 +39,54 @@ pub struct ImportReport {
     pub without_shared_email: Vec<UserId>,
     /// Accounts whose user name is an e-mail address other than their own.
     pub address_as_username: Vec<UserId>,
+    /// What belongs to the accounts and is not imported.
+    pub left_behind: LeftBehind,
+    /// Whether the second factors that would be lost stop the import.
+    pub is_stopped_by_second_factors: bool,
     /// Addresses beyond the first of an account, which stay behind.
     pub further_emails: usize,
     /// Accounts without a password, as their mark says.
     pub without_password: usize,
     /// Accounts whose password hash is of no form that can be verified.
     pub unknown_hashes: Vec<UserId>,
+}
+
+/// What belongs to accounts that are imported and has no place in Hallpass.
+#[derive(Clone, Debug, Default)]
+pub struct LeftBehind {
+    /// The users with a second factor: they could log in with the password alone.
+    pub second_factors: Vec<UserId>,
+    /// The users who can log in by a social account only.
+    pub social_only: Vec<UserId>,
+    /// The number of users in groups.
+    pub in_groups: usize,
+    /// The number of users with permissions of their own.
+    pub with_permissions: usize,
+    /// The number of users with a first or last name.
+    pub with_names: usize,
+}
+
+impl LeftBehind {
+    fn of(users: &[User], extras: &DjangoExtras) -> Self {
+        let ids = |of: &[i64]| {
+            let of: HashSet<UserId> = of.iter().copied().map(UserId).collect();
+            users.iter().filter(move |user| of.contains(&user.id))
+        };
+        let by_social_account = ids(&extras.social).filter(|user| has_no_password(user));
+        Self {
+            second_factors: ids(&extras.second_factors).map(|user| user.id).collect(),
+            social_only: by_social_account.map(|user| user.id).collect(),
+            in_groups: ids(&extras.in_groups).count(),
+            with_permissions: ids(&extras.with_permissions).count(),
+            with_names: ids(&extras.with_names).count(),
+        }
+    }
+}
+
+/// Returns whether the stored password matches nothing by Django's own mark.
+fn has_no_password(user: &User) -> bool {
+    let hash = user.password_hash.expose();
+    hash.is_empty() || hash.starts_with('!')
 }
 
 /// An account that cannot be here as it is.
@@ -109,19 +155,21 @@ pub fn import_django(
 
 /// What becomes of the plan: the accounts to be made, none where conflicts stop them.
 fn report(plan: Plan, choices: ImportChoices) -> (ImportReport, Vec<User>) {
-    let stopped = !plan.conflicts.is_empty() && !choices.skip_conflicts;
-    let has_none = |user: &User| {
-        let hash = user.password_hash.expose();
-        hash.is_empty() || hash.starts_with('!')
-    };
-    let is_unknown = |user: &&User| !has_none(user) && !hasher::is_usable(&user.password_hash);
+    let is_stopped_by_second_factors =
+        !plan.left_behind.second_factors.is_empty() && !choices.without_mfa;
+    let stopped =
+        is_stopped_by_second_factors || (!plan.conflicts.is_empty() && !choices.skip_conflicts);
+    let is_unknown =
+        |user: &&User| !has_no_password(user) && !hasher::is_usable(&user.password_hash);
     let report = ImportReport {
         imported: if stopped { 0 } else { plan.new.len() },
         already_here: plan.already_here,
         without_shared_email: plan.without_shared_email,
         address_as_username: plan.address_as_username,
+        left_behind: plan.left_behind,
+        is_stopped_by_second_factors,
         further_emails: plan.further_emails,
-        without_password: plan.new.iter().filter(|user| has_none(user)).count(),
+        without_password: plan.new.iter().filter(|user| has_no_password(user)).count(),
         unknown_hashes: plan.new.iter().filter(is_unknown).map(|user| user.id).collect(),
         conflicts: plan.conflicts,
     };

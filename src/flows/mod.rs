@@ -52,7 +52,7 @@ pub use django::{AccountFields, DjangoTokenError, Taken};
 pub use error::{Error, Field, FieldFault};
 pub use export::Export;
 pub use import_django::{
-    Collision, Conflict, ImportChoices, ImportReport, Place, Shared, import_django,
+    Collision, Conflict, ImportChoices, ImportReport, LeftBehind, Place, Shared, import_django,
 };
 pub(crate) use keys::sealed_key;
 pub use keys::{NoKeys, NotRotated, Rotation};

@@ -59,6 +59,41 @@ pub struct DjangoAccounts {
     pub users: Vec<DjangoUser>,
     /// By number of the person; `None` where the site has no such table.
     pub addresses: Option<Vec<DjangoAddress>>,
+    /// What belongs to the accounts and is not imported.
+    pub extras: DjangoExtras,
+}
+
+/// What belongs to the accounts of a site and has no place in Hallpass.
+#[derive(Clone, Debug, Default)]
+pub struct DjangoExtras {
+    /// The users with a second factor, of django-allauth or django-otp.
+    pub second_factors: Vec<i64>,
+    /// The users with an account of a social log-in.
+    pub social: Vec<i64>,
+    /// The users in groups.
+    pub in_groups: Vec<i64>,
+    /// The users with permissions of their own.
+    pub with_permissions: Vec<i64>,
+    /// The users with a first or last name.
+    pub with_names: Vec<i64>,
+}
+
+/// The tables of second factors, with the condition for one that is in use.
+const SECOND_FACTORS: [(&str, &str); 8] = [
+    ("mfa_authenticator", "TRUE"),
+    ("otp_totp_totpdevice", "confirmed"),
+    ("otp_hotp_hotpdevice", "confirmed"),
+    ("otp_static_staticdevice", "confirmed"),
+    ("otp_email_emaildevice", "confirmed"),
+    ("otp_webauthn_webauthncredential", "confirmed"),
+    ("two_factor_phonedevice", "confirmed"),
+    ("two_factor_webauthndevice", "confirmed"),
+];
+
+#[derive(QueryableByName)]
+struct Owner {
+    #[diesel(sql_type = BigInt)]
+    user_id: i64,
 }
 
 #[derive(QueryableByName)]
@@ -103,8 +138,9 @@ pub fn read_accounts(url: &DatabaseUrl, progress: fn(usize)) -> Result<Option<Dj
     } else {
         None
     };
+    let extras = read_extras(&mut conn)?;
     // The transaction ends with the connection: there is nothing to commit.
-    Ok(Some(DjangoAccounts { users, addresses }))
+    Ok(Some(DjangoAccounts { users, addresses, extras }))
 }
 
 /// Whether there is a table, or a view, of that name.
@@ -175,6 +211,64 @@ fn read_addresses(conn: &mut Conn) -> Result<Vec<DjangoAddress>> {
         Conn::Sqlite(sqlite) => sql_query(statement).load(sqlite)?,
         Conn::Postgres(postgres) => sql_query(statement).load(postgres)?,
     })
+}
+
+fn read_extras(conn: &mut Conn) -> Result<DjangoExtras> {
+    let mut second_factors = Vec::new();
+    for (table, condition) in SECOND_FACTORS {
+        second_factors.extend(owners(conn, table, "user_id", condition)?);
+    }
+    second_factors.sort_unstable();
+    second_factors.dedup();
+    let has_names =
+        has_column(conn, "auth_user", "first_name")? && has_column(conn, "auth_user", "last_name")?;
+    let with_names = if has_names {
+        owners(conn, "auth_user", "id", "first_name <> '' OR last_name <> ''")?
+    } else {
+        Vec::new()
+    };
+    Ok(DjangoExtras {
+        second_factors,
+        social: owners(conn, "socialaccount_socialaccount", "user_id", "TRUE")?,
+        in_groups: owners(conn, "auth_user_groups", "user_id", "TRUE")?,
+        with_permissions: owners(conn, "auth_user_user_permissions", "user_id", "TRUE")?,
+        with_names,
+    })
+}
+
+/// Lists the users with a row in a table, none where there is no such table.
+fn owners(conn: &mut Conn, table: &str, column: &str, condition: &str) -> Result<Vec<i64>> {
+    if !has_table(conn, table)? {
+        return Ok(Vec::new());
+    }
+    let statement = format!(
+        "SELECT DISTINCT CAST({column} AS BIGINT) AS user_id FROM {table} \
+         WHERE ({condition}) AND {column} IS NOT NULL ORDER BY 1"
+    );
+    let rows: Vec<Owner> = match conn {
+        Conn::Sqlite(sqlite) => sql_query(statement).load(sqlite)?,
+        Conn::Postgres(postgres) => sql_query(statement).load(postgres)?,
+    };
+    Ok(rows.into_iter().map(|row| row.user_id).collect())
+}
+
+fn has_column(conn: &mut Conn, table: &str, column: &str) -> Result<bool> {
+    let found = match conn {
+        Conn::Sqlite(sqlite) => {
+            sql_query("SELECT EXISTS (SELECT 1 FROM pragma_table_info(?) WHERE name = ?) AS there")
+                .bind::<Text, _>(table)
+                .bind::<Text, _>(column)
+                .get_result::<Exists>(sqlite)?
+        }
+        Conn::Postgres(postgres) => sql_query(
+            "SELECT EXISTS (SELECT 1 FROM pg_attribute \
+             WHERE attrelid = to_regclass($1) AND attname = $2 AND NOT attisdropped) AS there",
+        )
+        .bind::<Text, _>(table)
+        .bind::<Text, _>(column)
+        .get_result(postgres)?,
+    };
+    Ok(found.there)
 }
 
 impl TryFrom<Row> for DjangoUser {

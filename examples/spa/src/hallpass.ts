@@ -66,11 +66,11 @@ export class Hallpass {
 
   /** Whether the person is logged in now; mostly not, as the address has to be proven first. */
   async register(person: Registration): Promise<boolean> {
-    const answer = await this.#enter<Schemas["VerificationSent"] | Schemas["LoggedIn"]>("/v1/register", person);
+    const answer = await this.#enter<Schemas["Registered"]>("/v1/register", person);
     // The mail's link opens a new tab, so this is not for sessionStorage. It is worth nothing
     // without the code or the link.
     if (answer.registration_token) localStorage.setItem(REGISTRATION, answer.registration_token);
-    return "access_token" in answer;
+    return answer.access_token !== undefined;
   }
 
   /** With the six digits of the mail, in the browser that registered. */
@@ -129,7 +129,7 @@ export class Hallpass {
     }
   }
 
-  async #enter<T extends Partial<Pair>>(path: string, body: object): Promise<T> {
+  async #enter<T extends Partial<Pick<Pair, "access_token" | "session_id">>>(path: string, body: object): Promise<T> {
     return inTurn(async () => {
       const answer = await this.#send<T>("POST", path, { ...body, use_cookie: true });
       if (answer.access_token && answer.session_id) {
@@ -171,7 +171,7 @@ export class Hallpass {
   }
 
   async sessions(): Promise<Session[]> {
-    return (await this.#call<Schemas["Sessions"]>("GET", "/v1/me/sessions")).sessions;
+    return (await this.#call<Schemas["SessionList"]>("GET", "/v1/me/sessions")).sessions;
   }
 
   endSession(id: string): Promise<void> {

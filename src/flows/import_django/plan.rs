@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Collision, Conflict, ImportChoices, Place, Shared};
+use super::{Collision, Conflict, ImportChoices, LeftBehind, Place, Shared};
 use crate::domain::{Email, Locale, Metadata, PasswordHash, User, UserId, Username, UtcTime};
 use crate::store::django_source::{DjangoAccounts, DjangoAddress, DjangoUser};
 use crate::store::import::Present;
@@ -17,6 +17,7 @@ pub(super) struct Plan {
     pub(super) without_shared_email: Vec<UserId>,
     pub(super) further_emails: usize,
     pub(super) address_as_username: Vec<UserId>,
+    pub(super) left_behind: LeftBehind,
 }
 
 pub(super) fn make(
@@ -45,9 +46,18 @@ pub(super) fn make(
         if choices.drop_shared_emails { drop_shared_emails(&mut new, present) } else { Vec::new() };
     let address_as_username = foreign_addresses(&mut new, present);
     let conflicts = find_conflicts(&new, present);
+    let left_behind = LeftBehind::of(&new, &accounts.extras);
     let colliding: HashSet<UserId> = conflicts.iter().map(|conflict| conflict.id).collect();
     new.retain(|user| !colliding.contains(&user.id));
-    Plan { new, already_here, conflicts, without_shared_email, further_emails, address_as_username }
+    Plan {
+        new,
+        already_here,
+        conflicts,
+        without_shared_email,
+        further_emails,
+        address_as_username,
+        left_behind,
+    }
 }
 
 /// Whether this account came over before. Name and address may have changed since; the time at which
@@ -196,6 +206,7 @@ fn find_conflicts(new: &[User], present: &Present) -> Vec<Conflict> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::django_source::DjangoExtras;
 
     const NOW: UtcTime = UtcTime::from_seconds(1_700_000_000);
 
@@ -218,7 +229,8 @@ mod tests {
     }
 
     fn planned(users: Vec<DjangoUser>, addresses: Vec<DjangoAddress>, present: &Present) -> Plan {
-        let accounts = DjangoAccounts { users, addresses: Some(addresses) };
+        let accounts =
+            DjangoAccounts { users, addresses: Some(addresses), extras: DjangoExtras::default() };
         let choices = ImportChoices { drop_shared_emails: true, ..ImportChoices::default() };
         make(accounts, present, choices, NOW)
     }
