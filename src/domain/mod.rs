@@ -10,6 +10,7 @@ pub mod ids;
 pub mod language;
 pub mod limit;
 pub mod locale;
+pub mod mail_request;
 pub mod metadata;
 pub mod one_time;
 pub mod password;
@@ -29,6 +30,7 @@ pub use ids::{EventId, LeaseId, MailId, OneTimeId, RegistrationId, SessionId, To
 pub use language::Language;
 pub use limit::{Counted, Counter, FEW_FAILURES, Limits, Rate, Reached};
 pub use locale::Locale;
+pub use mail_request::{MailClass, MailRequest};
 pub use metadata::Metadata;
 pub use one_time::{OneTimeToken, Purpose};
 pub use password::{PasswordHash, PasswordPolicy, PlainPassword};
