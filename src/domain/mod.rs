@@ -6,6 +6,7 @@ pub mod device;
 pub mod email;
 pub mod event;
 pub mod fault;
+pub mod guessable;
 pub mod ids;
 pub mod language;
 pub mod limit;
