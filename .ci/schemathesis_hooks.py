@@ -1,13 +1,16 @@
 """What a JSON schema cannot say, for schemathesis: a new password may not contain one's own name, nor
-be one of the passwords that everybody tries; metadata has a size in bytes; a refresh token is in one place. And
+be a common password or a pattern; metadata has a size in bytes; a refresh token is in one place. And
 the account that asks must stay what it is, or the rest of the run would see 401 only."""
 
 import json
+import unicodedata
 from pathlib import Path
 
 import schemathesis
 
 COMMON = set(Path(__file__, "../../src/domain/common_passwords.txt").resolve().read_text().split("\n"))
+# Fewer distinct characters than this may be a pattern (src/domain/guessable.rs); random texts have more.
+DISTINCT = 7
 
 
 OWN_NAMES = ["mina"]
@@ -21,7 +24,8 @@ def filter_body(context, body):
     names = OWN_NAMES + [str(body.get("email", "")).rpartition("@")[0], str(body.get("username", ""))]
     own = any(len(name) >= 4 and name.lower() in password for name in names)
     large = len(json.dumps(body.get("metadata"), ensure_ascii=False).encode()) > 3000
-    return not own and not large and (not password or password not in COMMON)
+    guessable = password in COMMON or len(set(unicodedata.normalize("NFKC", password))) < DISTINCT
+    return not own and not large and not (password and guessable)
 
 
 @schemathesis.hook

@@ -433,24 +433,9 @@ pub(super) fn read_limits(s: &mut Source, development: bool) -> Option<Limits> {
             base.refreshes_of_network,
             60..=100_000,
         ),
-        mails_to_address_hourly: s.number(
-            "HALLPASS_LIMIT_MAIL_HOURLY",
-            base.mails_to_address_hourly,
-            1,
-            20,
-        ),
-        mails_to_address_daily: s.number(
-            "HALLPASS_LIMIT_MAIL_DAILY",
-            base.mails_to_address_daily,
-            1,
-            100,
-        ),
-        orders_of_network: s.number(
-            "HALLPASS_LIMIT_MAIL_NETWORK",
-            base.orders_of_network,
-            1,
-            10_000,
-        ),
+        mailbox_hourly: s.number("HALLPASS_LIMIT_MAIL_HOURLY", base.mailbox_hourly, 1, 20),
+        mailbox_daily: s.number("HALLPASS_LIMIT_MAIL_DAILY", base.mailbox_daily, 1, 100),
+        mail_of_network: s.number("HALLPASS_LIMIT_MAIL_NETWORK", base.mail_of_network, 1, 10_000),
         mails_to_domain: s.number(
             "HALLPASS_LIMIT_MAIL_DOMAIN",
             base.mails_to_domain,

@@ -217,18 +217,22 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "HALLPASS_LIMIT_MAIL_HOURLY",
         "3",
-        "Mails that anybody can order to one address in an hour, 1 to 20. Those from one network are refused beyond it, those from many wait.",
+        "Requests from one network (/24, /48) for mails to one mailbox in an hour, 1 to 20. What follows a + in an address does not count.",
     ),
-    setting("HALLPASS_LIMIT_MAIL_DAILY", "10", "The same in a day, 1 to 100."),
+    setting(
+        "HALLPASS_LIMIT_MAIL_DAILY",
+        "10",
+        "Requests for verification mails to one mailbox in a day, and as many for password resets, 1 to 100. One network gets half of it; the other half is kept for the first requests of other networks.",
+    ),
     setting(
         "HALLPASS_LIMIT_MAIL_NETWORK",
         "20",
-        "Mails that one network can order in an hour, 1 to 10000.",
+        "Requests from one network (/24, /64) for mails to any mailbox in an hour, 1 to 10000.",
     ),
     setting(
         "HALLPASS_LIMIT_MAIL_DOMAIN",
         "2000",
-        "Mails that anybody can order to the addresses of one domain in a day, 10 to 10000000. Those beyond it wait.",
+        "Verification mails to one domain in a day, and as many password resets, 10 to 10000000. Further requests are answered 429.",
     ),
     setting("HALLPASS_LIMIT_MAIL_TOTAL", "10000", "The same in all, 10 to 10000000."),
     setting(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Device, Email, UtcTime};
+use super::UtcTime;
 
 /// So many uses in a window of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,19 +42,19 @@ pub enum Counted {
     ProofsOfNetwork,
     /// Refreshes from one network.
     RefreshesOfNetwork,
-    /// Mails to one address that one network asks for in an hour.
-    OrdersHourly,
-    /// Mails to one address that one network asks for in a day.
-    OrdersDaily,
-    /// Mails that one network asks for.
-    OrdersOfNetwork,
-    /// Mails that go to one address in an hour.
-    MailsToAddressHourly,
-    /// Mails that go to one address in a day.
-    MailsToAddressDaily,
-    /// Mails that go to the addresses of one domain.
+    /// Requests from one network for mails to one mailbox, in an hour.
+    MailboxOfNetworkHourly,
+    /// Requests of one class from one network for mails to one mailbox, in a day.
+    MailboxOfNetworkDaily,
+    /// Requests from one network for mails to any mailbox.
+    MailOfNetwork,
+    /// Requests of one class for mails to one mailbox that are not the first of their network.
+    MailboxRepeats,
+    /// Requests of one class for mails to one mailbox.
+    MailboxDaily,
+    /// Mails of one class to one domain.
     MailsToDomain,
-    /// Mails that go out in all.
+    /// Mails of one class in all.
     MailsInAll,
 }
 
@@ -70,14 +70,19 @@ impl Counted {
             Self::HashesOfNetwork => "hashes_of_network",
             Self::ProofsOfNetwork => "proofs_of_network",
             Self::RefreshesOfNetwork => "refreshes_of_network",
-            Self::OrdersHourly => "orders_hourly",
-            Self::OrdersDaily => "orders_daily",
-            Self::OrdersOfNetwork => "orders_of_network",
-            Self::MailsToAddressHourly => "mails_to_address_hourly",
-            Self::MailsToAddressDaily => "mails_to_address_daily",
+            Self::MailboxOfNetworkHourly => "mailbox_of_network_hourly",
+            Self::MailboxOfNetworkDaily => "mailbox_of_network_daily",
+            Self::MailOfNetwork => "mail_of_network",
+            Self::MailboxRepeats => "mailbox_repeats",
+            Self::MailboxDaily => "mailbox_daily",
             Self::MailsToDomain => "mails_to_domain",
             Self::MailsInAll => "mails_in_all",
         }
+    }
+
+    /// Whether a failed request stays counted: it is the network's own doing.
+    pub const fn is_of_client(self) -> bool {
+        matches!(self, Self::MailOfNetwork)
     }
 
     /// Whether uses are guesses: known to be wrong, and held against somebody, only afterwards.
@@ -122,12 +127,13 @@ pub struct Limits {
     pub attempts_of_network: Rate,
     /// For [`Counted::RefreshesOfNetwork`].
     pub refreshes_of_network: Rate,
-    /// For [`Counted::OrdersHourly`] and [`Counted::MailsToAddressHourly`].
-    pub mails_to_address_hourly: i64,
-    /// For [`Counted::OrdersDaily`] and [`Counted::MailsToAddressDaily`].
-    pub mails_to_address_daily: i64,
-    /// For [`Counted::OrdersOfNetwork`].
-    pub orders_of_network: i64,
+    /// For [`Counted::MailboxOfNetworkHourly`].
+    pub mailbox_hourly: i64,
+    /// For [`Counted::MailboxDaily`]; half of it for [`Counted::MailboxOfNetworkDaily`] and
+    /// [`Counted::MailboxRepeats`].
+    pub mailbox_daily: i64,
+    /// For [`Counted::MailOfNetwork`].
+    pub mail_of_network: i64,
     /// For [`Counted::MailsToDomain`].
     pub mails_to_domain: i64,
     /// For [`Counted::MailsInAll`].
@@ -142,9 +148,9 @@ impl Default for Limits {
             login_in_a_row: 100,
             attempts_of_network: Rate::new(30, MINUTE),
             refreshes_of_network: Rate::new(1_200, MINUTE),
-            mails_to_address_hourly: 3,
-            mails_to_address_daily: 10,
-            orders_of_network: 20,
+            mailbox_hourly: 3,
+            mailbox_daily: 10,
+            mail_of_network: 20,
             mails_to_domain: 2_000,
             mails_in_all: 10_000,
         }
@@ -163,13 +169,14 @@ impl Limits {
                 self.attempts_of_network
             }
             Counted::RefreshesOfNetwork => self.refreshes_of_network,
-            Counted::OrdersHourly | Counted::MailsToAddressHourly => {
-                Rate::new(self.mails_to_address_hourly, HOUR)
+            Counted::MailboxOfNetworkHourly => Rate::new(self.mailbox_hourly, HOUR),
+            // One network gets half of a mailbox's budget at most, and the other half is kept for
+            // the first requests of others.
+            Counted::MailboxOfNetworkDaily | Counted::MailboxRepeats => {
+                Rate::new((self.mailbox_daily / 2).max(1), DAY)
             }
-            Counted::OrdersDaily | Counted::MailsToAddressDaily => {
-                Rate::new(self.mails_to_address_daily, DAY)
-            }
-            Counted::OrdersOfNetwork => Rate::new(self.orders_of_network, HOUR),
+            Counted::MailOfNetwork => Rate::new(self.mail_of_network, HOUR),
+            Counted::MailboxDaily => Rate::new(self.mailbox_daily, DAY),
             Counted::MailsToDomain => Rate::new(self.mails_to_domain, DAY),
             Counted::MailsInAll => Rate::new(self.mails_in_all, DAY),
         }
@@ -212,34 +219,6 @@ impl Counter {
     /// The counter of `counted` for `subject`.
     pub fn new(counted: Counted, subject: impl Into<String>) -> Self {
         Self { counted, subject: subject.into() }
-    }
-
-    /// What somebody at `device` takes who asks for a mail to `email`, whether one is sent or not.
-    pub fn of_mail_order(email: &Email, device: &Device) -> Vec<Self> {
-        let here = format!("{}\0{}", email.normalised(), device.network);
-        vec![
-            Self::new(Counted::OrdersHourly, &here),
-            Self::new(Counted::OrdersDaily, &here),
-            Self::new(Counted::OrdersOfNetwork, &device.network),
-        ]
-    }
-
-    /// What a mail to `email` takes that is sent because anybody asked for it. Mails to those who have an
-    /// account have budgets of their own by domain and in all: registrations of invented addresses must not
-    /// use those up.
-    pub fn of_mail(email: &Email, has_account: bool) -> Vec<Self> {
-        let address = email.normalised();
-        let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
-        // With most providers all that follows a plus leads to the same mailbox.
-        let mailbox = local.split_once('+').map_or(local, |(mailbox, _)| mailbox);
-        let mailbox = format!("{mailbox}@{domain}");
-        let whom = if has_account { "accounts" } else { "strangers" };
-        vec![
-            Self::new(Counted::MailsToAddressHourly, &mailbox),
-            Self::new(Counted::MailsToAddressDaily, &mailbox),
-            Self::new(Counted::MailsToDomain, format!("{whom}\0{domain}")),
-            Self::new(Counted::MailsInAll, whom),
-        ]
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use unicode_normalization::UnicodeNormalization as _;
 
+use super::guessable::{is_listed, is_pattern};
 use super::{Email, Fault, Length};
 
 /// A password in clear, in NFC (NIST SP 800-63B-4 section 3.1.1.2), otherwise exactly as received.
@@ -136,7 +137,7 @@ impl PasswordPolicy {
     ) -> Result<(), Fault> {
         self.check_length(password)?;
         let lower = compared_form(password.expose());
-        if is_common(&lower) || self.is_service_name(&lower) {
+        if is_listed(&lower) || self.is_service_name(&lower) {
             return Err(Fault::TooCommon);
         }
         let similar = email
@@ -145,7 +146,13 @@ impl PasswordPolicy {
             .chain(username)
             .flat_map(parts_of_name)
             .any(|part| part.chars().count() >= Self::SHORTEST_NAME && lower.contains(&part));
-        if similar { Err(Fault::TooSimilar) } else { Ok(()) }
+        if similar {
+            Err(Fault::TooSimilar)
+        } else if is_pattern(&lower) {
+            Err(Fault::TooCommon)
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether nothing but digits and signs, which guessers add, makes it another text than the service's name.
@@ -167,9 +174,9 @@ impl Default for PasswordPolicy {
     }
 }
 
-/// What a password is compared in: with guesses, which are tried in any letter case, and in letters
-/// of any width and style (NFKC).
-fn compared_form(text: &str) -> String {
+/// Returns the form in which passwords are compared with guesses: NFKC in lower case, since attackers try
+/// any letter case, width and style.
+pub fn compared_form(text: &str) -> String {
     text.nfkc().collect::<String>().to_lowercase()
 }
 
@@ -185,57 +192,12 @@ fn parts_of_name(name: &str) -> Vec<String> {
     pieces.into_iter().chain([joined, own, whole]).collect()
 }
 
-/// Sorted, in the form that is compared, one a line: 200 KiB of the binary, of which a search reads
-/// a few pages, and nothing on the heap. `scripts/common-passwords` makes it; `NOTICE` names its
-/// sources.
-static COMMON_PASSWORDS: &str = include_str!("common_passwords.txt");
-
-/// Those common passwords that are one character over and over, which tools that make up requests
-/// try first.
-pub fn common_repetitions() -> impl Iterator<Item = &'static str> {
-    let is_repetition = |text: &&str| text.bytes().all(|byte| text.as_bytes()[0] == byte);
-    COMMON_PASSWORDS.lines().filter(is_repetition)
-}
-
-fn is_common(lower: &str) -> bool {
-    // A binary search on the text itself: no table is built at start-up.
-    let text = COMMON_PASSWORDS;
-    let (mut low, mut high) = (0, text.len());
-    while low < high {
-        let middle = text.floor_char_boundary(usize::midpoint(low, high));
-        let start = text[low..middle].rfind('\n').map_or(low, |at| low + at + 1);
-        let end = text[middle..high].find('\n').map_or(high, |at| middle + at);
-        match text[start..end].cmp(lower) {
-            std::cmp::Ordering::Equal => return true,
-            std::cmp::Ordering::Less => low = end + 1,
-            std::cmp::Ordering::Greater => high = start.saturating_sub(1),
-        }
-    }
-    false
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn password(text: &str) -> PlainPassword {
         PlainPassword::parse(text).unwrap()
-    }
-
-    #[test]
-    fn the_list_is_sorted_and_each_entry_is_found() {
-        let entries: Vec<&str> = COMMON_PASSWORDS.lines().collect();
-        let shortest = PasswordPolicy::default().min_length;
-        assert!(entries.len() >= 20_000, "{}", entries.len());
-        assert!(entries.is_sorted_by(|a, b| a < b));
-        for entry in entries {
-            assert!(is_common(entry), "{entry}");
-            assert!(entry.chars().count() >= shortest, "{entry}");
-            assert_eq!(compared_form(entry), entry);
-        }
-        for other in ["", "a", "zzzzzzzzzzzzzzzzzz", "correct horse battery staple"] {
-            assert!(!is_common(other), "{other}");
-        }
     }
 
     #[test]

@@ -7,8 +7,8 @@ use super::reauthenticate::lock_unchanged;
 use super::register::order_proof;
 use super::{Claims, Error, Flows, Policy, Result, WaitingProof};
 use crate::domain::{
-    Device, Email, EventKind, PlainPassword, PlainToken, Registration, RegistrationId, User,
-    UtcTime,
+    Device, Email, EventKind, MailClass, MailRequest, PlainPassword, PlainToken, Registration,
+    RegistrationId, User, UtcTime,
 };
 use crate::store::outbox::{self, MailKind};
 use crate::store::{self, Conn, Unique, events, one_time_tokens, registrations, users};
@@ -24,8 +24,8 @@ impl Flows {
         password: Option<&PlainPassword>,
         device: &Device,
     ) -> Result<WaitingProof> {
-        let address = email.clone();
-        self.order_mail(&address, device, || {
+        let mail = MailRequest::new(MailClass::Verification, &email, device);
+        self.request_mail(&mail, || {
             let user = self.reauthenticate(claims, password, device)?;
             self.ask_for_change(claims, &user, email, device)
         })

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::disavow::undo_of_unproven;
-use super::limits::HasAccount;
+use super::mail_requests::MailBudget;
 use super::reauthenticate::lock_active;
 use super::register::order_proof;
 use super::reset_password::reset_token;
@@ -41,8 +41,8 @@ impl Flows {
         match order.kind {
             MailKind::Registration => self.compose_registration(order, now),
             MailKind::RegistrationAgain => {
-                let order = order.clone();
-                self.db.write(move |conn| remind(conn, &order, now))?;
+                let (order, budget) = (order.clone(), self.mail_budget(order));
+                self.db.write(move |conn| remind(conn, &order, &budget, now))?;
                 self.mail_ordered.notify_one();
                 Ok(None)
             }
@@ -64,8 +64,8 @@ impl Flows {
         };
         let code_hash = self.secrets.code_hash(&order.subject_id, &secrets.code);
         let hashes = (secrets.token.hash(), code_hash);
-        let (order, budget) = (order.clone(), self.mail_budget(order));
-        let due = self.db.write(move |conn| due(conn, &order, &hashes, &budget, now))?;
+        let order = order.clone();
+        let due = self.db.write(move |conn| due(conn, &order, &hashes, now))?;
         Ok(due.map(|due| match due {
             Due::Verification(registration) => Letter {
                 language: registration.locale.language(),
@@ -101,9 +101,9 @@ impl Flows {
             let Some(token) = reset_for(conn, &order, &user, now)? else {
                 return Ok(None);
             };
-            // What follows from "this was not me" is no stranger's order.
+            // What follows from "this was not me" is no stranger's request.
             if order.about.is_none() {
-                budget(conn, HasAccount(true))?;
+                budget.reserve_reset(conn, &order, now)?;
             }
             one_time_tokens::set_mail_secrets(conn, &token.id, &link_hash, Some(&code_hash))?;
             Ok::<_, super::Error>(Some((user, token)))
@@ -212,7 +212,6 @@ fn due(
     conn: &mut Conn,
     order: &QueuedMail,
     (link, code): &(TokenHash, TokenHash),
-    budget: impl Fn(&mut Conn, HasAccount) -> Result<()>,
     now: UtcTime,
 ) -> Result<Option<Due>> {
     // The secrets of the mail that is with the person must stay.
@@ -234,7 +233,6 @@ fn due(
     // Whoever has an account is offered a new password, and nothing of what somebody else typed.
     if let Some(owner) = owner {
         let reset = reset_for(conn, order, &owner, now)?;
-        budget(conn, HasAccount(true))?;
         if let Some(token) = &reset {
             one_time_tokens::set_mail_secrets(conn, &token.id, link, None)?;
         }
@@ -243,7 +241,6 @@ fn due(
         registrations::renew_code_tries(conn, &id)?;
         return Ok(Some(Due::AlreadyRegistered(Box::new(owner), reset)));
     }
-    budget(conn, HasAccount(false))?;
     registrations::set_mail_secrets(conn, &id, link, code)?;
     Ok(Some(Due::Verification(Box::new(registration))))
 }
@@ -270,7 +267,7 @@ fn reset_for(
 
 /// Orders the mail of each registration that waits for the address. Whoever has an account already
 /// is told so once.
-fn remind(conn: &mut Conn, order: &QueuedMail, now: UtcTime) -> Result<()> {
+fn remind(conn: &mut Conn, order: &QueuedMail, budget: &MailBudget, now: UtcTime) -> Result<()> {
     if !outbox::drop_order(conn, &order.id, now)? {
         return Ok(());
     }
@@ -287,7 +284,11 @@ fn remind(conn: &mut Conn, order: &QueuedMail, now: UtcTime) -> Result<()> {
         registrations::insert_registration(conn, &renewed, now)?;
         waiting.push(renewed);
     }
-    for registration in &waiting {
+    for (index, registration) in waiting.iter().enumerate() {
+        // The request itself was counted as one mail.
+        if index > 0 && !budget.reserve_repeat(conn, &order.recipient, now)? {
+            break;
+        }
         order_proof(conn, registration, now)?;
     }
     Ok(())

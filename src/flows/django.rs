@@ -8,8 +8,8 @@ use super::change_password::forget_pending;
 use super::delete_account::{delete_account, keep_one_superuser, lock_for_staff};
 use super::{Entrance, Error, Flows, Result};
 use crate::domain::{
-    Counted, Counter, Device, Email, EmailChange, EventKind, Locale, PasswordHash, PlainPassword,
-    Scene, User, UserId, Username, UtcTime,
+    Counted, Counter, Device, Email, EmailChange, EventKind, Locale, MailClass, MailRequest,
+    PasswordHash, PlainPassword, Scene, User, UserId, Username, UtcTime,
 };
 use crate::security::django_token::{Claims, Origin, RefreshRefusal, Refusal};
 use crate::security::hash_queue::Requester;
@@ -184,7 +184,8 @@ impl Flows {
     ) -> Result<Taken> {
         if !by.is_staff {
             for email in other_addresses(by, wanted) {
-                self.reserve(Counter::of_mail_order(&email, device))?;
+                let question = MailRequest::new(MailClass::Verification, &email, device);
+                self.reserve(question.of_network())?;
             }
         }
         Ok(self.db.read(|conn| taken(conn, wanted, own))?)

@@ -11,7 +11,6 @@ use crate::domain::{
     TokenHash, User, UserId, Username, UtcTime,
 };
 use crate::security::hash_queue::{Lane, Requester};
-use crate::store::outbox::QueuedMail;
 use crate::store::{self, Conn, known_devices, limits};
 use crate::telemetry::REFUSALS;
 
@@ -147,44 +146,8 @@ impl Flows {
         outcome
     }
 
-    /// Does `work`, which is about a mail that somebody at `device` asks for. If that comes to nothing, only
-    /// the network has used up what it may ask for.
-    pub(super) fn order_mail<T>(
-        &self,
-        email: &Email,
-        device: &Device,
-        work: impl FnOnce() -> Result<T>,
-    ) -> Result<T> {
-        let mut counters = Counter::of_mail_order(email, device);
-        self.reserve(counters.clone())?;
-        let outcome = work();
-        if outcome.is_err() {
-            counters.retain(|counter| counter.counted != Counted::OrdersOfNetwork);
-            self.give_back(counters);
-        }
-        outcome
-    }
-
-    /// Counts a mail that anybody can order, or refuses: it has to wait. It counts when it is to be sent for
-    /// the first time.
-    pub(super) fn mail_budget(
-        &self,
-        order: &QueuedMail,
-    ) -> impl Fn(&mut Conn, HasAccount) -> Result<()> + Send + 'static {
-        let (secrets, now) = (self.secrets.clone(), self.now());
-        let bounds = self.policy.limits.filter(|_| order.attempts == 0);
-        let email = order.recipient.clone();
-        move |conn, HasAccount(has_account)| {
-            if let Some(bounds) = &bounds {
-                let counters = Counter::of_mail(&email, has_account);
-                reserve(conn, &secrets, bounds, counters, now)?;
-            }
-            Ok(())
-        }
-    }
-
     /// Takes back what was counted of an attempt that came to nothing.
-    fn give_back(&self, counters: Vec<Counter>) {
+    pub(super) fn give_back(&self, counters: Vec<Counter>) {
         self.take_back(counters, |_| limits::return_use);
     }
 
@@ -218,9 +181,6 @@ impl Flows {
 pub(super) fn requester(account: String, device: &Device) -> Requester {
     Requester { account, lane: Lane::Network(device.wide_network()) }
 }
-
-/// Whether a mail goes to somebody who has an account.
-pub(super) struct HasAccount(pub bool);
 
 /// How a counter takes something back.
 type TakeBack = fn(&mut Conn, &str) -> store::Result<()>;
@@ -275,25 +235,40 @@ pub(super) fn reserve(
     counters.sort();
     let mut reached = Vec::new();
     for counter in counters {
-        let (counted, name) = (counter.counted, secrets.counter_name(&counter));
-        let window_ends = now.after(bounds.rate(counted).window);
-        match limits::use_counter(conn, &name, window_ends, now)? {
-            Ok(used) => {
-                let wait = bounds.wait_after(counted, used.uses, used.resets_at.remaining(now));
-                if !wait.is_zero() {
-                    let meanwhile = Limits::wait_meanwhile(counted, wait);
-                    limits::set_wait(conn, &name, now.after(meanwhile))?;
-                    reached.push(Reached { counter, waits_until: now.after(wait) });
-                }
-            }
-            Err(_) if counted == Counted::LoginInARow => return Err(Error::ProofRequired),
-            Err(until) => {
-                tracing::info!(target: REFUSALS, counted = counted.name(), "refused: over the limit");
-                return Err(Error::RateLimited(until.remaining(now).max(Duration::from_secs(1))));
-            }
-        }
+        let (_, bound) = reserve_one(conn, secrets, bounds, counter, now)?;
+        reached.extend(bound);
     }
     Ok(reached)
+}
+
+/// Counts one use, or refuses. Returns the number of uses in the window, and the bound if it was reached.
+pub(super) fn reserve_one(
+    conn: &mut Conn,
+    secrets: &Secrets,
+    bounds: &Limits,
+    counter: Counter,
+    now: UtcTime,
+) -> Result<(i64, Option<Reached>)> {
+    let (counted, name) = (counter.counted, secrets.counter_name(&counter));
+    let window_ends = now.after(bounds.rate(counted).window);
+    let used = match limits::use_counter(conn, &name, window_ends, now)? {
+        Ok(used) => used,
+        Err(_) if counted == Counted::LoginInARow => return Err(Error::ProofRequired),
+        Err(until) => return Err(over_the_limit(counted, until.remaining(now))),
+    };
+    let wait = bounds.wait_after(counted, used.uses, used.resets_at.remaining(now));
+    if wait.is_zero() {
+        return Ok((used.uses, None));
+    }
+    let meanwhile = Limits::wait_meanwhile(counted, wait);
+    limits::set_wait(conn, &name, now.after(meanwhile))?;
+    Ok((used.uses, Some(Reached { counter, waits_until: now.after(wait) })))
+}
+
+/// Returns the refusal of a use that has to wait.
+pub(super) fn over_the_limit(counted: Counted, wait: Duration) -> Error {
+    tracing::info!(target: REFUSALS, counted = counted.name(), "refused: over the limit");
+    Error::RateLimited(wait.max(Duration::from_secs(1)))
 }
 
 /// The guess was wrong: the bounds that it reached hold.

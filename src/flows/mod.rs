@@ -19,6 +19,7 @@ mod keys;
 mod limits;
 mod log_in;
 mod log_out;
+mod mail_requests;
 mod notices;
 mod profile;
 mod reauthenticate;

@@ -9,8 +9,8 @@ use super::log_in::{AMR_PASSWORD, remember_device};
 use super::tokens::{FirstToken, open_session};
 use super::{EmailVerification, Error, Flows, LoggedIn, Result};
 use crate::domain::{
-    Device, Email, EventKind, Locale, PlainPassword, PlainToken, Registration, RegistrationId,
-    Scene, Transport, User, Username, UtcTime,
+    Counted, Counter, Device, Email, EventKind, Locale, MailClass, MailRequest, PlainPassword,
+    PlainToken, Registration, RegistrationId, Scene, Transport, User, Username, UtcTime,
 };
 use crate::store::outbox::{self, MailKind};
 use crate::store::users::NewUser;
@@ -60,8 +60,13 @@ impl Flows {
     /// Registers somebody.
     pub fn register(&self, request: RegisterRequest) -> Result<Registered> {
         self.check_new_password(&request)?;
-        let (email, device) = (request.email.clone(), request.device.clone());
-        self.order_mail(&email, &device, || self.keep_or_admit(request))
+        if self.policy.email_verification == EmailVerification::None {
+            let network = Counter::new(Counted::MailOfNetwork, &request.device.network);
+            self.reserve(vec![network])?;
+            return self.keep_or_admit(request);
+        }
+        let mail = MailRequest::new(MailClass::Verification, &request.email, &request.device);
+        self.request_mail(&mail, || self.keep_or_admit(request))
     }
 
     fn keep_or_admit(&self, request: RegisterRequest) -> Result<Registered> {

@@ -1,15 +1,16 @@
 //! Asking for the mail of a registration once more.
 
 use super::{Error, Flows, Result};
-use crate::domain::{Device, Email, Locale};
+use crate::domain::{Device, Email, Locale, MailClass, MailRequest};
 use crate::store::outbox::{self, MailKind};
 
 impl Flows {
     /// Orders the mail again, whatever is known of the address: that is found out when it is
     /// written.
     pub fn resend_verification(&self, email: Email, locale: Locale, device: &Device) -> Result<()> {
-        let (now, address) = (self.now(), email.clone());
-        self.order_mail(&address, device, || {
+        let now = self.now();
+        let mail = MailRequest::new(MailClass::Verification, &email, device);
+        self.request_mail(&mail, || {
             self.db.write(move |conn| {
                 outbox::enqueue(conn, MailKind::RegistrationAgain, &email, &locale, "", None, now)
                     .map_err(Error::from)

@@ -7,8 +7,8 @@ use super::release_username::release_username;
 use super::{Error, Flows, Result};
 use crate::domain::token::Secrets;
 use crate::domain::{
-    Counted, Counter, Device, Email, EndReason, EventKind, Locale, OneTimeId, OneTimeToken,
-    PlainPassword, PlainToken, Purpose, Scene, User, UserId, UtcTime,
+    Counted, Counter, Device, Email, EndReason, EventKind, Locale, MailClass, MailRequest,
+    OneTimeId, OneTimeToken, PlainPassword, PlainToken, Purpose, Scene, User, UserId, UtcTime,
 };
 use crate::store::outbox::{self, MailKind};
 use crate::store::{self, Conn, events, one_time_tokens, registrations, users};
@@ -35,8 +35,9 @@ impl Flows {
         locale: Locale,
         device: &Device,
     ) -> Result<()> {
-        let (now, address) = (self.now(), email.clone());
-        self.order_mail(&address, device, || {
+        let now = self.now();
+        let mail = MailRequest::new(MailClass::Reset, &email, device);
+        self.request_mail(&mail, || {
             self.db.write(move |conn| {
                 let subject = email.normalised();
                 outbox::enqueue(conn, MailKind::PasswordReset, &email, &locale, subject, None, now)

@@ -4,7 +4,7 @@
 mod for_generators;
 mod version_3_0;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 use utoipa::openapi::path::HttpMethod;
@@ -19,7 +19,6 @@ use super::code::Code;
 use super::error::{ErrorCode, FieldCode, FieldProblem, Problem};
 use super::routes::{self, Endpoint};
 use super::v1::token_verify::AccessTokenClaims;
-use crate::domain::password::common_repetitions;
 
 const ERROR_CODES: &str = "x-error-codes";
 
@@ -81,10 +80,10 @@ fn pretty(document: &Value) -> String {
 fn build() -> Value {
     let endpoints = routes::endpoints();
     let mut document = serde_json::to_value(base(&endpoints)).unwrap_or_default();
-    // Of the rules for passwords beyond length the one that a schema can say.
-    let repetitions: BTreeSet<String> =
-        common_repetitions().flat_map(|text| [text.to_owned(), text.to_uppercase()]).collect();
-    document["components"]["schemas"]["NewPassword"]["not"] = json!({"enum": repetitions});
+    // The one rule for passwords beyond length that a schema can state: not one character repeated (up to
+    // 64 times).
+    document["components"]["schemas"]["NewPassword"]["not"] =
+        json!({"pattern": r"^([\s\S])\1{0,63}$"});
     for endpoint in &endpoints {
         let method = method_name(endpoint);
         let operation = &mut document["paths"][&endpoint.path][method];

@@ -31,7 +31,7 @@ const LONGEST_DELAY: Duration = Duration::from_hours(1);
 const MAX_ATTEMPTS: i32 = 80;
 
 /// What `hallpass mail list` says of a mail that waits for a limit.
-const OVER_BUDGET: &str = "too many mails to this address, this domain or in all; it waits";
+const OVER_BUDGET: &str = "too many mails to this domain or in all; it waits";
 
 /// Decides what a mail says.
 pub type Compose = Arc<dyn Fn(&QueuedMail) -> Result<Composed, String> + Send + Sync>;

@@ -62,6 +62,15 @@ pub fn use_counter(
     Ok(Err(UtcTime::from_micros(waits_until)))
 }
 
+/// Returns until when uses of the counter have to wait, if they have to.
+pub fn find_wait(conn: &mut Conn, name: &str, now: UtcTime) -> Result<Option<UtcTime>> {
+    let waits_until = limits::table
+        .find(name)
+        .filter(limits::waits_until.gt(now.micros()))
+        .select(limits::waits_until);
+    Ok(waits_until.first::<i64>(conn).optional()?.map(UtcTime::from_micros))
+}
+
 /// Makes the next uses wait.
 pub fn set_wait(conn: &mut Conn, name: &str, waits_until: UtcTime) -> Result<()> {
     diesel::update(limits::table.find(name))

@@ -24,13 +24,16 @@ on_both! {
             ("x".repeat(1025).as_str(), "too_long"),
             ("password", "too_common"),
             ("PASSWORD1", "too_common"),
+            ("é".repeat(64).as_str(), "too_common"),
+            ("123456789012345", "too_common"),
+            ("Password12345678", "too_common"),
             ("Hallpass-2026!", "too_common"),
             ("I am Marianne!", "too_similar"),
             ("the-ZORRO99-rides", "too_similar"),
         ] {
             assert_eq!(register(&app, password).faults(), faults(&[("password", code)]), "{code}");
         }
-        for password in ["8 quinzy", "é".repeat(256).as_str(), "plum tree\0at dusk", "        x"] {
+        for password in ["8 quinzy", "é".repeat(256).as_str(), "plum tree\0at dusk", "   8 quin"] {
             register(&app, password).is(202);
         }
     }

@@ -1,0 +1,111 @@
+//! Counters of mails that anyone can request by typing an e-mail address.
+
+use super::{Counted, Counter, Device, Email};
+
+/// Classes of mail with budgets of their own, so that registrations by strangers do not use up the
+/// password resets of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MailClass {
+    /// Verification of an e-mail address: registrations, repetitions of their mail, changes.
+    Verification,
+    /// Password resets.
+    Reset,
+}
+
+impl MailClass {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Verification => "verification",
+            Self::Reset => "reset",
+        }
+    }
+}
+
+/// A request from a client for a mail.
+#[derive(Clone, Debug)]
+pub struct MailRequest {
+    /// Budget that it is counted on.
+    pub class: MailClass,
+    mailbox: String,
+    domain: String,
+    network: String,
+    wide_network: String,
+}
+
+impl MailRequest {
+    /// Returns the request of `device` for a mail to `email`.
+    pub fn new(class: MailClass, email: &Email, device: &Device) -> Self {
+        let address = email.normalised();
+        let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
+        Self {
+            class,
+            mailbox: format!("{}@{domain}", mailbox_of(local)),
+            domain: domain.to_owned(),
+            network: device.network.clone(),
+            wide_network: device.wide_network(),
+        }
+    }
+
+    /// Returns the counter that tells whether this is the first request of its network for the mailbox in
+    /// a day.
+    pub fn of_network_daily(&self) -> Counter {
+        let Self { mailbox, wide_network, .. } = self;
+        let subject = format!("{}\0{mailbox}\0{wide_network}", self.class.name());
+        Counter::new(Counted::MailboxOfNetworkDaily, subject)
+    }
+
+    /// Returns the other counters of the network.
+    pub fn of_network(&self) -> Vec<Counter> {
+        let Self { mailbox, wide_network, network, .. } = self;
+        vec![
+            Counter::new(Counted::MailboxOfNetworkHourly, format!("{mailbox}\0{wide_network}")),
+            Counter::new(Counted::MailOfNetwork, network),
+        ]
+    }
+
+    /// Returns the counters of the mailbox, for a request that is the first of its network or a repeat.
+    pub fn of_mailbox(&self, is_first: bool) -> Vec<Counter> {
+        let subject = format!("{}\0{}", self.class.name(), self.mailbox);
+        let mut counters = vec![Counter::new(Counted::MailboxDaily, &subject)];
+        if !is_first {
+            counters.push(Counter::new(Counted::MailboxRepeats, subject));
+        }
+        counters
+    }
+
+    /// Returns the counters of what the service sends: to the domain and in all.
+    pub fn of_service(&self) -> Vec<Counter> {
+        let class = self.class.name();
+        vec![
+            Counter::new(Counted::MailsToDomain, format!("{class}\0{}", self.domain)),
+            Counter::new(Counted::MailsInAll, class),
+        ]
+    }
+}
+
+/// Returns the part of `local` that names the mailbox: most providers deliver `mina+tag@` to `mina@`.
+fn mailbox_of(local: &str) -> &str {
+    match local.split_once('+') {
+        Some((mailbox, _)) if !mailbox.is_empty() => mailbox,
+        _ => local,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_and_subnets_share_the_counters_of_a_mailbox() {
+        let request = |email: &str, address: &str| {
+            let device = Device::of("", address.parse().ok());
+            MailRequest::new(MailClass::Reset, &Email::parse(email).unwrap(), &device)
+                .of_network_daily()
+        };
+        let home = request("mina@example.com", "2001:db8:1:1::7");
+        assert_eq!(home, request("Mina+shop+2@example.com", "2001:db8:1:ffff::9"));
+        assert_ne!(home, request("mina@example.com", "2001:db8:2:1::7"));
+        assert_ne!(home, request("mina@example.net", "2001:db8:1:1::7"));
+        assert_ne!(request("+a@example.com", "::1"), request("+b@example.com", "::1"));
+    }
+}
