@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::account::RESET;
+use crate::support::account::{EMAIL_CHANGED, RESET};
 use crate::support::{PASSWORD, SECOND, TestApp, Tokens, World, on_both};
 
 const OWNER: &str = "owner@example.com";
@@ -52,6 +52,18 @@ on_both! {
         let token = app.as_holder("POST", "/v1/me/email", &mover.access, &body).is(202).text("registration_token");
         app.verify_code(&token, &world.proof(OWNER, 1).code).is(200);
         released(&world, &app, &holder, mover.user_id());
+    }
+
+    fn an_address_that_is_reverted_to_its_owner_is_released(world) {
+        let app = world.app();
+        let owner = app.person(&world, OWNER);
+        app.move_to(&world, &owner.access, "thief@evil.example");
+        let link = world.link_about(OWNER, EMAIL_CHANGED, 1);
+        // As staff leave it meanwhile: another account is called like the address.
+        let holder = holder(&world, &app, OWNER);
+        app.not_me(&link).is(204);
+        app.reset_by_link(&world.link_about(OWNER, RESET, 1), PASSWORD).is(204);
+        released(&world, &app, &holder, owner.user_id());
     }
 
     fn a_reset_that_verifies_the_address_gets_it_too(world) {

@@ -56,6 +56,19 @@ fn of_an_account_that_its_owner_deletes_nothing_is_left_in_the_file() {
 }
 
 #[test]
+fn of_an_address_that_was_changed_nothing_is_left_in_the_file() {
+    let world = World::sqlite();
+    let app = world.app();
+    let (access, canaries) = account(&world, &app);
+    let old = &canaries[..1];
+    app.move_to(&world, &access, "plain@example.net");
+    // Notices and the audit trail may name the old address until they expire.
+    world.advance(DAY * 120);
+    goes(&world, old);
+    assert_eq!(readable(&world, &canaries[1..]).len(), 3, "the account is still there");
+}
+
+#[test]
 fn of_an_account_that_staff_delete_nothing_is_left_in_the_file() {
     let world = World::sqlite();
     let app = world.app();

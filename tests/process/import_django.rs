@@ -379,3 +379,31 @@ fn second_factors_stop_an_import_from_postgres() {
     let Some(target) = Target::on_postgres() else { return };
     second_factors_stop(&target, &site);
 }
+
+/// A user name that is the address of another account gives way; one that is an address of no account stays until
+/// its owner verifies it.
+fn a_user_name_that_is_another_accounts_address_is_changed(target: &Target) {
+    let site = Site::on_sqlite(Tables::WithAllauth);
+    target.make_superuser("other", Some("Taken@example.com"));
+    site.execute("DELETE FROM auth_user WHERE id = 1");
+    site.add(40, "taken@EXAMPLE.com", "forty@example.com", "!");
+    site.add(41, "free@example.com", "forty-one@example.com", "!");
+    let listed = "with another e-mail address than their own as user name: 2 (numbers 40, 41)";
+    let dry = target.import_all(&site, &["--dry-run"]);
+    assert!(dry.contains(listed), "{dry}");
+    target.import_all(&site, &[]);
+    assert_eq!(target.one(40).username, "user-40");
+    assert_eq!(target.one(40).email.as_deref(), Some("forty@example.com"));
+    assert_eq!(target.one(41).username, "free@example.com");
+}
+
+#[test]
+fn a_user_name_that_is_another_accounts_address_is_changed_on_sqlite() {
+    a_user_name_that_is_another_accounts_address_is_changed(&Target::on_sqlite());
+}
+
+#[test]
+fn a_user_name_that_is_another_accounts_address_is_changed_on_postgres() {
+    let Some(target) = Target::on_postgres() else { return };
+    a_user_name_that_is_another_accounts_address_is_changed(&target);
+}
