@@ -36,6 +36,8 @@ pub enum Counted {
     AttemptsOfNetwork,
     /// Requests of one user that have a password hashed.
     HashesOfUser,
+    /// Accounts that one member of staff creates with a password.
+    HashesOfStaff,
     /// Requests of logged-in users in one network that have a password hashed.
     HashesOfNetwork,
     /// Codes and links from one network, right or wrong.
@@ -67,6 +69,7 @@ impl Counted {
             Self::LoginHere => "login_here",
             Self::AttemptsOfNetwork => "attempts_of_network",
             Self::HashesOfUser => "hashes_of_user",
+            Self::HashesOfStaff => "hashes_of_staff",
             Self::HashesOfNetwork => "hashes_of_network",
             Self::ProofsOfNetwork => "proofs_of_network",
             Self::RefreshesOfNetwork => "refreshes_of_network",
@@ -105,6 +108,9 @@ pub const FEW_FAILURES: i64 = 10;
 
 /// More than a user needs who changes the password or the address.
 const HASHES_OF_USER: Rate = Rate::new(20, HOUR);
+
+/// More than a script of staff creates; each takes a quarter of a second of one core.
+const HASHES_OF_STAFF: Rate = Rate::new(600, HOUR);
 
 /// So long others wait while a guess that reached a bound is compared. Longer than that takes.
 const COMPARING: Duration = Duration::from_secs(20);
@@ -165,6 +171,7 @@ impl Limits {
             Counted::LoginAnywhere => self.login_anywhere,
             Counted::LoginHere => self.login_here,
             Counted::HashesOfUser => HASHES_OF_USER,
+            Counted::HashesOfStaff => HASHES_OF_STAFF,
             Counted::AttemptsOfNetwork | Counted::HashesOfNetwork | Counted::ProofsOfNetwork => {
                 self.attempts_of_network
             }

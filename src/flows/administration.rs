@@ -8,7 +8,7 @@ use super::limits::requester;
 use super::register::insert_account;
 use super::{Claims, Error, Flows, Result};
 use crate::domain::{
-    Device, Email, EndReason, EventKind, Locale, OneTimeId, OneTimeToken, PasswordHash,
+    Counted, Device, Email, EndReason, EventKind, Locale, OneTimeId, OneTimeToken, PasswordHash,
     PlainPassword, Purpose, Scene, SessionId, User, UserId, Username, UtcTime,
 };
 use crate::store::outbox::{self, MailKind};
@@ -72,7 +72,12 @@ impl Flows {
     }
 
     /// Makes an account, or invites somebody to it.
-    pub fn create_account(&self, claims: &Claims, new: NewAccount) -> Result<User> {
+    pub fn create_account(
+        &self,
+        claims: &Claims,
+        new: NewAccount,
+        device: &Device,
+    ) -> Result<User> {
         let staff = self.staff(claims)?;
         let password_hash = match &new.password {
             Some(password) => {
@@ -82,8 +87,10 @@ impl Flows {
                     .check(password, Some(&new.email), name)
                     .map_err(|fault| Error::invalid("password", fault))?;
                 self.refuse_breached("password", password)?;
-                let whose = requester(staff.id.to_string(), &Device::default());
-                self.hasher.hash(whose, password)?
+                let whose = requester(staff.id.to_string(), device);
+                self.count_hashes(Counted::HashesOfStaff, staff.id, device, || {
+                    Ok(self.hasher.hash(whose, password)?)
+                })?
             }
             None => PasswordHash::unusable(),
         };

@@ -7,7 +7,8 @@ use super::notices::{Notice, order_notice};
 use super::reauthenticate::lock_for;
 use super::{Claims, Error, Flows, Policy, Result};
 use crate::domain::{
-    Device, EndReason, EventKind, PasswordHash, PlainPassword, SessionId, User, Username, UtcTime,
+    Counted, Device, EndReason, EventKind, PasswordHash, PlainPassword, SessionId, User, Username,
+    UtcTime,
 };
 use crate::store::outbox::MailKind;
 use crate::store::{Conn, events, known_devices, one_time_tokens, registrations, sessions, users};
@@ -21,7 +22,7 @@ impl Flows {
         new: &PlainPassword,
         device: &Device,
     ) -> Result<()> {
-        self.count_hashes(claims.user_id(), device, || {
+        self.count_hashes(Counted::HashesOfUser, claims.user_id(), device, || {
             let mut user = self.check_again(claims, current, device)?;
             self.check_password_of(&user, new)?;
             self.refuse_breached("new_password", new)?;

@@ -67,16 +67,17 @@ impl Flows {
         outcome
     }
 
-    /// Counts that a password is hashed for a logged-in user, and does `work`. What comes to nothing because the
-    /// service is overloaded is taken back.
+    /// Counts that a password is hashed for a logged-in user, as `counted` and by network, and does `work`. If
+    /// the service is overloaded, the uses are given back.
     pub(super) fn count_hashes<T>(
         &self,
+        counted: Counted,
         id: UserId,
         device: &Device,
         work: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
         let counters = vec![
-            Counter::new(Counted::HashesOfUser, id.to_string()),
+            Counter::new(counted, id.to_string()),
             Counter::new(Counted::HashesOfNetwork, &device.network),
         ];
         self.reserve(counters.clone())?;

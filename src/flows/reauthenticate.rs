@@ -3,7 +3,7 @@
 use super::audit::scene;
 use super::limits::requester;
 use super::{Claims, Error, Flows, Result};
-use crate::domain::{Device, PlainPassword, SessionId, User, UserId, UtcTime};
+use crate::domain::{Counted, Device, PlainPassword, SessionId, User, UserId, UtcTime};
 use crate::store::{Conn, sessions, users};
 use crate::telemetry::REFUSALS;
 
@@ -20,7 +20,7 @@ impl Flows {
         if password.is_none() {
             return check();
         }
-        self.count_hashes(claims.user_id(), device, check)
+        self.count_hashes(Counted::HashesOfUser, claims.user_id(), device, check)
     }
 
     /// Does the same for a request that is counted already.

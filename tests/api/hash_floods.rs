@@ -117,6 +117,23 @@ on_both! {
         app.change_password(&eve.access, None, PASSWORD).is(204);
     }
 
+    fn accounts_that_staff_create_with_a_password_are_counted(world) {
+        let app = limited_with(&world, &[("HALLPASS_LIMIT_NETWORK", "10/1m")]);
+        let staff = app.superuser(&world, "root@example.com");
+        let bearer = format!("Bearer {}", staff.access);
+        let create = |number: usize, password: Option<&str>| {
+            let headers = [("authorization", bearer.as_str()), ("x-forwarded-for", HOME)];
+            let body = json!({"email": format!("p{number}@example.com"), "password": password});
+            app.post_with("/v1/users", &headers, &body)
+        };
+        for number in 0..10 {
+            create(number, Some(PASSWORD)).is(201);
+        }
+        create(10, Some(PASSWORD)).refused(429, "rate_limited");
+        // An invitation hashes nothing.
+        create(10, None).is(201);
+    }
+
     fn attempts_that_the_service_had_no_time_for_are_given_back(world) {
         let app = costly(&world, &[("HALLPASS_LIMIT_NETWORK", "60/1m")]);
         let flood = |number: usize, round: usize| {

@@ -10,6 +10,7 @@ use crate::flows::NewAccount;
 use crate::http::bearer::Bearer;
 use crate::http::blocking::State;
 use crate::http::body::{Body, Fields, Json};
+use crate::http::client::Client;
 use crate::http::error::ApiError;
 use crate::http::schema::{ChosenUsername, EmailAddress, LocaleTag, NewPassword};
 
@@ -67,15 +68,16 @@ impl Body for NewAccount {
     request_body(content = CreateUserRequest, example = json!({"email": "mina@example.com"})),
     responses((status = 201, description = "The account.", body = Account, headers(("Location" = String, description = "Its path.")))),
     security(("bearer" = [])),
-    extensions(("x-error-codes" = json!(["permission_denied", "username_taken", "email_taken"])))
+    extensions(("x-error-codes" = json!(["permission_denied", "username_taken", "email_taken", "rate_limited"])))
 )]
 /// Makes an account.
 pub async fn handle(
     state: web::Data<State>,
     Bearer(claims): Bearer,
+    Client(device): Client,
     Json(new): Json<NewAccount>,
 ) -> Result<HttpResponse, ApiError> {
-    let user = state.run(move |flows| flows.create_account(&claims, new)).await?;
+    let user = state.run(move |flows| flows.create_account(&claims, new, &device)).await?;
     Ok(HttpResponse::Created()
         .insert_header((LOCATION, format!("/v1/users/{}", user.id)))
         .json(Account::from(user)))
