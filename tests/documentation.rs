@@ -60,3 +60,32 @@ fn what_the_page_on_security_calls_met_names_its_test_or_says_that_there_is_none
         assert!(holds, "{} names no test", cells[0]);
     }
 }
+
+#[test]
+fn the_benchmark_asks_every_endpoint() {
+    let requests = include_str!("../benches/scale/requests.rs");
+    let document = include_str!("../openapi/openapi.json");
+    let document: serde_json::Value = serde_json::from_str(document).unwrap();
+    let paths = document["paths"].as_object().unwrap().values();
+    let operations = paths.flat_map(|path| path.as_object().unwrap().values());
+    let ids: Vec<&str> =
+        operations.filter_map(|operation| operation["operationId"].as_str()).collect();
+    assert!(ids.len() > 30, "only {} operations", ids.len());
+    let django = [
+        "POST /api-token-auth/",
+        "POST /api-token-verify/",
+        "POST /api-token-refresh/",
+        "GET /restricted/",
+        "GET /",
+        "GET /users/ (own)",
+        "POST /users/",
+        "GET /users/N/",
+        "PUT /users/N/",
+        "PATCH /users/N/",
+        "DELETE /users/N/",
+    ];
+    for name in ids.into_iter().chain(django) {
+        let line = format!("\n    \"{name}\": |");
+        assert!(requests.contains(&line), "benches/scale/requests.rs does not ask {name}");
+    }
+}

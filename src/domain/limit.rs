@@ -40,6 +40,8 @@ pub enum Counted {
     HashesOfStaff,
     /// Requests of logged-in users in one network that have a password hashed.
     HashesOfNetwork,
+    /// Exports of one user.
+    ExportsOfUser,
     /// Codes and links from one network, right or wrong.
     ProofsOfNetwork,
     /// Refreshes from one network.
@@ -71,6 +73,7 @@ impl Counted {
             Self::HashesOfUser => "hashes_of_user",
             Self::HashesOfStaff => "hashes_of_staff",
             Self::HashesOfNetwork => "hashes_of_network",
+            Self::ExportsOfUser => "exports_of_user",
             Self::ProofsOfNetwork => "proofs_of_network",
             Self::RefreshesOfNetwork => "refreshes_of_network",
             Self::MailboxOfNetworkHourly => "mailbox_of_network_hourly",
@@ -111,6 +114,9 @@ const HASHES_OF_USER: Rate = Rate::new(20, HOUR);
 
 /// More than a script of staff creates; each takes a quarter of a second of one core.
 const HASHES_OF_STAFF: Rate = Rate::new(600, HOUR);
+
+/// An export reads all that is stored about a user.
+const EXPORTS_OF_USER: Rate = Rate::new(10, HOUR);
 
 /// So long others wait while a guess that reached a bound is compared. Longer than that takes.
 const COMPARING: Duration = Duration::from_secs(20);
@@ -172,6 +178,8 @@ impl Limits {
             Counted::LoginHere => self.login_here,
             Counted::HashesOfUser => HASHES_OF_USER,
             Counted::HashesOfStaff => HASHES_OF_STAFF,
+
+            Counted::ExportsOfUser => EXPORTS_OF_USER,
             Counted::AttemptsOfNetwork | Counted::HashesOfNetwork | Counted::ProofsOfNetwork => {
                 self.attempts_of_network
             }

@@ -51,7 +51,7 @@ pub use compose_mail::Letter;
 pub use create_superuser::NewSuperuser;
 pub use django::{AccountFields, DjangoTokenError, Taken};
 pub use error::{Error, Field, FieldFault};
-pub use export::Export;
+pub use export::{ExportEntries, ExportPage, ExportPosition};
 pub use import_django::{
     Collision, Conflict, ImportChoices, ImportReport, LeftBehind, Place, Shared, import_django,
 };

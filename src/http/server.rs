@@ -94,6 +94,9 @@ where
             .finish(map_config(app, |()| AppConfig::default()));
         fn_service(move |socket: TcpStream| {
             let peer = socket.peer_addr().ok();
+            // Each piece of a long answer would wait until the client acknowledges the one before, and clients
+            // take up to 40 ms for that. Of a connection that is gone already, reading tells.
+            let _ = socket.set_nodelay(true);
             let metrics = Arc::clone(&metrics);
             let connection = Connection::of(socket, metrics, settings.https);
             async move { Ok((connection, Protocol::Http1, peer)) }

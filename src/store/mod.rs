@@ -6,6 +6,7 @@ mod backup;
 mod connection;
 mod error;
 mod migrate;
+mod page;
 mod schema;
 mod writer;
 
@@ -32,6 +33,7 @@ pub use backup::{BackupError, backup};
 pub use connection::{Conn, DatabaseUrl};
 pub use error::{Error, Result, Unique};
 pub use migrate::{pending, run as migrate};
+pub use page::Page;
 
 use connection::{Manager, ReadOnly};
 use writer::Writer;

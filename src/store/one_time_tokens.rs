@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 
 use super::schema::one_time_tokens;
-use super::{Conn, Result};
+use super::{Conn, Page, Result, page};
 use crate::domain::{Email, OneTimeId, OneTimeToken, Purpose, TokenHash, UserId, UtcTime};
 
 #[derive(Queryable)]
@@ -203,13 +203,20 @@ pub fn find_undo(conn: &mut Conn, user: UserId, now: UtcTime) -> Result<Option<O
     Ok(row.and_then(token))
 }
 
-/// Everything that is kept for a person, the oldest first.
-pub fn list_all(conn: &mut Conn, user: UserId) -> Result<Vec<OneTimeToken>> {
+/// Returns up to `limit` tokens of a user with ids above `after`.
+pub fn list_page(
+    conn: &mut Conn,
+    user: UserId,
+    after: &str,
+    limit: usize,
+) -> Result<Page<OneTimeToken>> {
     let rows = one_time_tokens::table
         .filter(one_time_tokens::user_id.eq(user.0))
-        .order((one_time_tokens::created_at, one_time_tokens::id))
+        .filter(one_time_tokens::id.gt(after))
+        .order(one_time_tokens::id)
+        .limit(page::rows(limit))
         .load::<Row>(conn)?;
-    Ok(rows.into_iter().filter_map(token).collect())
+    Ok(Page::of(rows, limit, |row| &row.id, token))
 }
 
 /// Removes up to `limit` tokens that were over before `forget_before`. Returns whether there may be more.

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
 
 use super::schema::outbox;
-use super::{Conn, Result};
+use super::{Conn, Page, Result, page};
 use crate::domain::{Email, Locale, MailId, UserId, UtcTime};
 
 #[diesel::declare_sql_function]
@@ -365,13 +365,25 @@ pub fn claim(conn: &mut Conn, user: UserId, recipient: &Email) -> Result<()> {
     Ok(())
 }
 
-/// Every order about an account or to its address, the oldest first.
-pub fn list_of(conn: &mut Conn, user: UserId, address: Option<&Email>) -> Result<Vec<MailLine>> {
-    Ok(outbox::table
-        .filter(outbox::user_id.eq(user.0).or(is_to(address)))
-        .order((outbox::created_at, outbox::id))
-        .select(LINE)
-        .load(conn)?)
+/// Returns up to `limit` orders about a user or to the user's address, with ids above `after`.
+pub fn list_page(
+    conn: &mut Conn,
+    user: UserId,
+    address: Option<&Email>,
+    after: &str,
+    limit: usize,
+) -> Result<Page<MailLine>> {
+    let some = || {
+        let later = outbox::table.filter(outbox::id.gt(after));
+        later.order(outbox::id).limit(page::rows(limit)).select(LINE)
+    };
+    // One after the other: no index has the rows of both in the order of their ids.
+    let mut rows = some().filter(outbox::user_id.eq(user.0)).load::<MailLine>(conn)?;
+    rows.extend(some().filter(is_to(address)).load::<MailLine>(conn)?);
+    rows.sort_by(|one, other| one.id.cmp(&other.id));
+    rows.dedup_by(|one, other| one.id == other.id);
+    rows.truncate(limit);
+    Ok(Page::of(rows, limit, |row| &row.id, Some))
 }
 
 /// Removes every order about an account or to its address, sent or not.

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Bool;
 
 use super::schema::registrations;
-use super::{Conn, Result};
+use super::{Conn, Page, Result, page};
 use crate::domain::{
     Email, Locale, PasswordHash, Registration, RegistrationId, TokenHash, UserId, Username, UtcTime,
 };
@@ -252,13 +252,20 @@ pub fn delete_of_address(conn: &mut Conn, email: &Email) -> Result<()> {
     Ok(())
 }
 
-/// Every registration of an account, the oldest first.
-pub fn list_of_user(conn: &mut Conn, user: UserId) -> Result<Vec<Registration>> {
+/// Returns up to `limit` registrations of a user with ids above `after`.
+pub fn list_page(
+    conn: &mut Conn,
+    user: UserId,
+    after: &str,
+    limit: usize,
+) -> Result<Page<Registration>> {
     let rows = registrations::table
         .filter(registrations::user_id.eq(user.0))
-        .order((registrations::created_at, registrations::id))
+        .filter(registrations::id.gt(after))
+        .order(registrations::id)
+        .limit(page::rows(limit))
         .load::<Row>(conn)?;
-    Ok(rows.into_iter().filter_map(registration).collect())
+    Ok(Page::of(rows, limit, |row| &row.id, registration))
 }
 
 /// Erases everything personal of up to `limit` registrations whose time is over, or removes up to `limit`

@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Bool;
 
 use super::schema::{refresh_tokens, sessions};
-use super::{Conn, Result, users};
+use super::{Conn, Page, Result, page, users};
 use crate::domain::{
     Device, EndReason, EndedSession, RefreshToken, Session, SessionId, TokenHash, Transport,
     UserId, UtcTime,
@@ -204,13 +204,26 @@ pub fn list_open(conn: &mut Conn, user: UserId, now: UtcTime) -> Result<Vec<Sess
     Ok(rows.into_iter().map(Session::from).collect())
 }
 
-/// Every session of a person that is remembered, the oldest first.
-pub fn list_all(conn: &mut Conn, user: UserId) -> Result<Vec<Session>> {
-    let rows = sessions::table
-        .filter(sessions::user_id.eq(user.0))
-        .order((sessions::created_at, sessions::id))
-        .load::<Row>(conn)?;
-    Ok(rows.into_iter().map(Session::from).collect())
+/// Returns up to `limit` sessions of a user, open or ended, with ids above `after`.
+pub fn list_page(
+    conn: &mut Conn,
+    user: UserId,
+    after: &str,
+    limit: usize,
+) -> Result<Page<Session>> {
+    let some = || {
+        let of_user = sessions::table.filter(sessions::user_id.eq(user.0));
+        of_user.filter(sessions::id.gt(after)).order(sessions::id).limit(page::rows(limit))
+    };
+    // Few are open, by an index of their own. With one index for both, Postgres would look for the devices
+    // of a user there, among all sessions.
+    let mut rows = some().filter(sessions::ended_at.is_null()).load::<Row>(conn)?;
+    rows.extend(some().filter(sessions::ended_at.is_not_null()).load::<Row>(conn)?);
+    // In this order of statements a session that ends meanwhile is in both.
+    rows.sort_by(|one, other| one.id.cmp(&other.id));
+    rows.dedup_by(|one, other| one.id == other.id);
+    rows.truncate(limit);
+    Ok(Page::of(rows, limit, |row| &row.id, |row| Some(row.into())))
 }
 
 /// Whether a person logged in before at all, and whether on that device.

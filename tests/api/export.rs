@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
+use crate::limits::limited;
 use crate::support::account::{CONFIRM, NEW_DEVICE, RESET};
-use crate::support::{PASSWORD, SECOND, on_both};
+use crate::support::{HOUR, PASSWORD, SECOND, on_both};
 
 const MINA: &str = "mina@example.com";
 
@@ -147,5 +148,132 @@ on_both! {
         app.revoke(&tokens.refresh).is(204);
         app.as_holder("GET", "/v1/me/export", &tokens.access, &Value::Null)
             .refused(401, "token_revoked");
+    }
+
+    fn lists_of_several_pages_are_whole_and_in_order(world) {
+        let app = world.app();
+        let tokens = app.person(&world, MINA);
+        let (id, now) = (tokens.user_id(), world.now() * 1_000_000);
+        let later = now + 86_400_000_000;
+        let numbers =
+            "WITH RECURSIVE n(i) AS (SELECT 10001 UNION ALL SELECT i + 1 FROM n WHERE i < 10450)";
+        let hash = if world.database_url.starts_with("sqlite") {
+            "CAST('h' || i AS BLOB)"
+        } else {
+            "convert_to('h' || i, 'UTF8')"
+        };
+        for sql in [
+            format!(
+                "INSERT INTO sessions (id, user_id, amr, created_at, last_seen_at, expires_at, \
+                 ended_at, device, network) {numbers} SELECT 'a' || i, {id}, 'pwd', {now}, {now}, \
+                 {later}, {now}, '', '' FROM n"
+            ),
+            // The e-mail addresses of some were erased: the first page has no entry.
+            format!(
+                "INSERT INTO registrations (id, user_id, email, email_norm, password_hash, locale, \
+                 token_hash, code_tries, wrong_codes, created_at, expires_at) {numbers} SELECT \
+                 '0a' || i, {id}, CASE WHEN i > 10300 THEN 'a' || i || '@example.com' ELSE '' END, \
+                 '', '!', 'en', {hash}, 0, 0, {now}, {later} FROM n"
+            ),
+            format!(
+                "INSERT INTO one_time_tokens (id, user_id, purpose, detail, code_tries, wrong_codes, \
+                 created_at, expires_at) {numbers} SELECT 'a' || i, {id}, 'disavow', 'a' || i, 0, 0, \
+                 {now}, {later} FROM n"
+            ),
+            // About the user, to the user's address, or both.
+            format!(
+                "INSERT INTO outbox (id, kind, recipient, locale, subject_id, status, attempts, \
+                 next_attempt_at, created_at, finished_at, user_id) {numbers} SELECT 'a' || i, \
+                 'k' || i, CASE WHEN i % 2 = 0 THEN 'x@example.com' ELSE 'MINA@example.com' END, \
+                 'en', '', 'sent', 1, {now}, {now}, {now}, \
+                 CASE WHEN i % 3 = 0 OR i % 2 = 0 THEN {id} END FROM n"
+            ),
+            format!(
+                "INSERT INTO events (id, user_id, kind, device, network, detail, at) {numbers} \
+                 SELECT 'a' || i, {id}, 'logged_in', '', '', '', {now} FROM n"
+            ),
+        ] {
+            world.execute(&sql);
+        }
+        let export =
+            app.as_holder("GET", "/v1/me/export", &tokens.access, &Value::Null).is(200).json();
+        let inserted = |list: &str, field: &str, first: &str| -> Vec<String> {
+            let texts = texts(&export[list], field).into_iter();
+            texts.filter(|it| it.starts_with(first)).map(str::to_owned).collect()
+        };
+        let numbered = |first: &str, from: u32| -> Vec<String> {
+            (from..=10_450).map(|number| format!("{first}{number}")).collect()
+        };
+        assert_eq!(inserted("sessions", "id", "a1"), numbered("a", 10_001));
+        let emails = inserted("registrations", "email", "a1").join(" ").replace("@example.com", "");
+        assert_eq!(emails, numbered("a", 10_301).join(" "));
+        assert_eq!(inserted("one_time_tokens", "detail", "a1"), numbered("a", 10_001));
+        assert_eq!(inserted("mails", "kind", "k1"), numbered("k", 10_001));
+        let mut events = inserted("events", "id", "a1");
+        events.reverse();
+        assert_eq!(events, numbered("a", 10_001));
+    }
+
+    fn ten_exports_an_hour_are_answered_and_each_user_counts_alone(world) {
+        let apps = [limited(&world), limited(&world)];
+        let mina = apps[0].person(&world, MINA);
+        let other = apps[0].person(&world, "grace@other.example");
+        let export = |number: usize, access: &str| {
+            apps[number % 2].as_holder("GET", "/v1/me/export", access, &Value::Null)
+        };
+        for number in 0..10 {
+            export(number, &mina.access).is(200);
+            world.advance(SECOND);
+        }
+        for number in 0..2 {
+            let refused = export(number, &mina.access).refused(429, "rate_limited");
+            assert_eq!(refused.header("retry-after"), Some("3590"));
+        }
+        export(0, &other.access).is(200);
+        world.advance(HOUR);
+        let again = apps[0].refresh(&mina.refresh).is(200).tokens();
+        export(0, &again.access).is(200);
+    }
+
+    fn a_request_for_the_headers_alone_is_no_export(world) {
+        let app = limited(&world);
+        let tokens = app.person(&world, MINA);
+        let head = || app.as_holder("HEAD", "/v1/me/export", &tokens.access, &Value::Null).is(200);
+        for _ in 0..20 {
+            let answer = head();
+            assert!(answer.body.is_empty());
+            assert_eq!(answer.header("content-type"), Some("application/json"));
+            assert_eq!(answer.header("transfer-encoding"), Some("chunked"));
+        }
+        assert_eq!(world.count("events WHERE kind = 'exported'"), 0);
+        app.as_holder("GET", "/v1/me/export", &tokens.access, &Value::Null).is(200);
+        assert_eq!(world.count("events WHERE kind = 'exported'"), 1);
+        app.revoke(&tokens.refresh).is(204);
+        app.as_holder("HEAD", "/v1/me/export", &tokens.access, &Value::Null).is(401);
+    }
+
+    fn no_request_for_headers_changes_the_database(world) {
+        let app = limited(&world);
+        let staff = app.staff(&world, MINA);
+        world.settle_mail();
+        let document = app.get("/openapi.json").is(200).json();
+        let rows = || {
+            let tables = ["events", "limits", "sessions", "outbox", "one_time_tokens", "refresh_tokens"];
+            tables.map(|table| world.count(table))
+        };
+        let before = rows();
+        let paths = document["paths"].as_object().expect("paths");
+        let paths = paths.iter().filter(|(_, methods)| methods.get("get").is_some());
+        let mut asked = 0;
+        for (path, _) in paths {
+            let path = path.replace("{id}", &staff.user_id().to_string());
+            let headers = [("authorization", format!("Bearer {}", staff.access))];
+            let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+            let answer = app.send_undocumented("HEAD", &path, &headers, "");
+            assert!(answer.status < 300, "{path}: {answer:?}");
+            asked += 1;
+        }
+        assert!(asked > 10, "{asked} paths");
+        assert_eq!(rows(), before);
     }
 }

@@ -74,11 +74,11 @@ const EXCEPTIONS: [Exception; 6] = [
 ];
 
 /// Statements that must use a certain index, because another one would find too many rows.
-const NEEDED: [(&str, &str); 11] = [
+const NEEDED: [(&str, &str); 18] = [
     ("users::is_other_superuser", "users_superusers"),
-    ("sessions::list_open", "sessions_open"),
-    ("sessions::end_all_sessions", "sessions_open"),
-    ("sessions::end_oldest_sessions", "sessions_open"),
+    ("sessions::list_open", "sessions_open_of_user"),
+    ("sessions::end_all_sessions", "sessions_open_of_user"),
+    ("sessions::end_oldest_sessions", "sessions_open_of_user"),
     ("sessions::knows_device", "sessions_by_device"),
     ("sessions::purge_replaced", "refresh_tokens_between"),
     ("sessions::purge_replaced", "refresh_tokens_replaced"),
@@ -86,6 +86,13 @@ const NEEDED: [(&str, &str); 11] = [
     ("outbox::purge", "outbox_finished"),
     ("limits::purge", "limits_of_few_failures"),
     ("events::record_once", "events_by_user"),
+    ("events::list_page", "events_by_user"),
+    ("sessions::list_page", "sessions_open_of_user"),
+    ("sessions::list_page", "sessions_ended"),
+    ("registrations::list_page", "registrations_of_user"),
+    ("one_time_tokens::list_page", "one_time_tokens_of_user"),
+    ("outbox::list_page", "outbox_of_user"),
+    ("outbox::list_page", "outbox_to_recipient"),
 ];
 
 /// Files of `store/` without statements on the tables of a running service.

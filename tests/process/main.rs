@@ -28,6 +28,7 @@ mod commands;
 mod copy_database;
 mod copy_refusals;
 mod doctor;
+mod exports;
 mod faults;
 mod import_django;
 mod keys;

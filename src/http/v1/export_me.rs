@@ -1,7 +1,12 @@
 //! `GET /v1/me/export`
 
+use std::io;
+
+use actix_web::http::Method;
 use actix_web::http::header::CONTENT_DISPOSITION;
-use actix_web::{HttpResponse, web};
+use actix_web::web::Bytes;
+use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -9,17 +14,17 @@ use super::account::Account;
 use super::event::Event;
 use super::me::Profile;
 use super::time::rfc3339;
-use crate::domain::{self, EndReason, KnownDevice, OneTimeToken, Registration, UtcTime};
-use crate::flows::{self, MailLine};
+use crate::domain::{self, EndReason, KnownDevice, OneTimeToken, Registration, User, UtcTime};
+use crate::flows::{Claims, ExportEntries, ExportPage, ExportPosition, MailLine};
 use crate::http::bearer::Bearer;
 use crate::http::blocking::State;
 use crate::http::client::Client;
 use crate::http::code::Code;
 use crate::http::error::ApiError;
-use crate::http::slices;
 
 /// Everything that is stored about a person, besides hashes of secrets.
-#[derive(Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what is written in pieces")]
 pub struct Export {
     /// The profile.
     profile: Profile,
@@ -137,21 +142,6 @@ pub struct ExportedMail {
     created_at: String,
 }
 
-impl From<flows::Export> for Export {
-    fn from(export: flows::Export) -> Self {
-        Self {
-            profile: export.user.clone().into(),
-            account: export.user.into(),
-            sessions: export.sessions.into_iter().map(session).collect(),
-            known_devices: export.known_devices.into_iter().map(known_device).collect(),
-            registrations: export.registrations.into_iter().map(registration).collect(),
-            one_time_tokens: export.one_time_tokens.into_iter().map(token).collect(),
-            mails: export.mails.into_iter().map(mail).collect(),
-            events: export.events.into_iter().map(Event::for_owner).collect(),
-        }
-    }
-}
-
 fn session(session: domain::Session) -> ExportedSession {
     ExportedSession {
         id: session.id.0,
@@ -205,20 +195,126 @@ fn mail(mail: MailLine) -> ExportedMail {
     operation_id = "exportMe",
     tag = "account",
     summary = "Everything stored about oneself",
-    description = "All that the service keeps about the person, as JSON. Hashes of passwords and tokens are left out.",
+    description = "All that the service keeps about the person, as JSON. Hashes of passwords and tokens are left out. \
+        10 exports an hour are answered. The answer is sent while it is read from the database and may be large. If it cannot be \
+        completed, the connection is closed before the end of the document, also when the session is ended meanwhile.",
     responses((status = 200, description = "All of it.", body = Export)),
-    security(("bearer" = []))
+    security(("bearer" = [])),
+    extensions(("x-error-codes" = json!(["rate_limited"])))
 )]
-/// Exports what is stored.
+/// Exports what is stored. A HEAD request counts as no export: it reads nothing but the account.
 pub async fn handle(
+    request: HttpRequest,
     state: web::Data<State>,
     Bearer(claims): Bearer,
     Client(device): Client,
 ) -> Result<HttpResponse, ApiError> {
-    let export = state.run(move |flows| flows.export(&claims, &device)).await?;
-    let export = serde_json::to_vec(&Export::from(export)).map_err(|_| Code::InternalError)?;
-    Ok(HttpResponse::Ok()
+    let mut answer = HttpResponse::Ok();
+    answer
         .insert_header((CONTENT_DISPOSITION, "attachment; filename=\"account.json\""))
-        .content_type("application/json")
-        .body(slices::of(export.into())))
+        .content_type("application/json");
+    if request.method() == Method::HEAD {
+        state.run(move |flows| flows.own_profile(claims.user_id())).await?;
+        return Ok(answer.streaming(stream::empty::<io::Result<Bytes>>()));
+    }
+    let begun = claims.clone();
+    let user = state.run(move |flows| flows.begin_export(&begun, &device)).await?;
+    let beginning = beginning(user).map_err(|_| Code::InternalError)?;
+    let pieces = stream::iter([Ok(beginning)]).chain(lists(state, claims));
+    Ok(answer.streaming(pieces.map_ok(Bytes::from)))
+}
+
+/// Returns the text before the first list.
+fn beginning(user: User) -> serde_json::Result<String> {
+    let profile = serde_json::to_string(&Profile::from(user.clone()))?;
+    let account = serde_json::to_string(&Account::from(user))?;
+    Ok(format!("{{\"profile\":{profile},\"account\":{account},"))
+}
+
+/// Returns the text of all lists, and of the end. They are read as the client takes them. After an error the
+/// connection is closed without the end of the document.
+fn lists(
+    state: web::Data<State>,
+    claims: Claims,
+) -> impl Stream<Item = io::Result<String>> + 'static {
+    let start = Some((ExportPosition::START, false));
+    stream::try_unfold(start, move |place| {
+        let (state, claims) = (state.clone(), claims.clone());
+        async move {
+            let Some((position, follows_entry)) = place else { return Ok(None) };
+            let page = state.run(move |flows| flows.export_page(&claims, &position)).await;
+            let page = page.map_err(|error| io::Error::other(error.code.name()))?;
+            Ok(Some(page_text(page, follows_entry)?))
+        }
+    })
+}
+
+/// Returns the text of a page, and what is to be read next. `follows_entry` tells whether an entry of the same
+/// list was written before.
+fn page_text(
+    page: ExportPage,
+    follows_entry: bool,
+) -> serde_json::Result<(String, Option<(ExportPosition, bool)>)> {
+    let ExportPage { begins_list, entries, next } = page;
+    let (name, entries) = texts(entries)?;
+    let has_entries = follows_entry || !entries.is_empty();
+    let mut text = if begins_list { format!("\"{name}\":[") } else { String::new() };
+    if follows_entry && !entries.is_empty() {
+        text.push(',');
+    }
+    text.push_str(&entries);
+    let Some(next) = next else { return Ok((text + "]}", None)) };
+    let ends_list = next.begins_list();
+    if ends_list {
+        text.push_str("],");
+    }
+    Ok((text, Some((next, has_entries && !ends_list))))
+}
+
+/// Returns the name of the list and the text of its entries.
+fn texts(entries: ExportEntries) -> serde_json::Result<(&'static str, String)> {
+    Ok(match entries {
+        ExportEntries::Sessions(list) => ("sessions", joined(list, session)?),
+        ExportEntries::KnownDevices(list) => ("known_devices", joined(list, known_device)?),
+        ExportEntries::Registrations(list) => ("registrations", joined(list, registration)?),
+        ExportEntries::OneTimeTokens(list) => ("one_time_tokens", joined(list, token)?),
+        ExportEntries::Mails(list) => ("mails", joined(list, mail)?),
+        ExportEntries::Events(list) => ("events", joined(list, Event::for_owner)?),
+    })
+}
+
+fn joined<T, S: Serialize>(list: Vec<T>, shown: fn(T) -> S) -> serde_json::Result<String> {
+    let entries: Result<Vec<String>, _> =
+        list.into_iter().map(|entry| serde_json::to_string(&shown(entry))).collect();
+    Ok(entries?.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_without_entries_leave_the_json_valid() {
+        let event = || {
+            let at = UtcTime::from_seconds(1_800_000_000);
+            let scene = domain::Scene::of(domain::UserId(7), at);
+            let (id, kind) = (domain::EventId::new(at), domain::EventKind::LoggedIn);
+            domain::Event { id, kind, scene, detail: String::new() }
+        };
+        for sizes in [[0_usize, 0, 0], [0, 2, 1], [2, 0, 1], [1, 1, 0], [0, 0, 1]] {
+            let (mut text, mut follows_entry) = ("{".to_owned(), false);
+            for (number, size) in sizes.into_iter().enumerate() {
+                let entries = ExportEntries::Events((0..size).map(|_| event()).collect());
+                let is_last = number == 2;
+                let next = (!is_last).then(|| ExportPosition::START.behind("id"));
+                let page = ExportPage { begins_list: number == 0, entries, next };
+                let (more, next) = page_text(page, follows_entry).unwrap();
+                text.push_str(&more);
+                follows_entry = next.is_some_and(|(_, follows_entry)| follows_entry);
+            }
+            let export: serde_json::Value = serde_json::from_str(&text).unwrap();
+            let found = export["events"].as_array().map(Vec::len);
+            assert_eq!(found, Some(sizes.iter().sum::<usize>()), "{text}");
+        }
+    }
 }

@@ -128,7 +128,7 @@ fn call_sessions(conn: &mut Conn, recorder: &Recorder) {
     call!(recorder, sessions::find_session(conn, &session.id));
     call!(recorder, sessions::touch_session(conn, &session.id, Transport::Body, NOW));
     call!(recorder, sessions::list_open(conn, USER, NOW));
-    call!(recorder, sessions::list_all(conn, USER));
+    call!(recorder, sessions::list_page(conn, USER, "s1", 100));
     call!(recorder, sessions::knows_device(conn, USER, &device));
     call!(recorder, sessions::busiest_network(conn));
     call!(recorder, sessions::end_session(conn, &SessionId("s1".into()), reason, NOW));
@@ -177,7 +177,7 @@ fn call_registrations(conn: &mut Conn, recorder: &Recorder) {
     call!(recorder, registrations::lock_address(conn, &new.email));
     call!(recorder, registrations::consume_proof(conn, &new.id, NOW));
     call!(recorder, registrations::set_owner(conn, &new.id, USER));
-    call!(recorder, registrations::list_of_user(conn, USER));
+    call!(recorder, registrations::list_page(conn, USER, "r1", 100));
     call!(recorder, registrations::delete_others(conn, &new.email, &new.id));
     call!(recorder, registrations::delete_changes(conn, USER));
     call!(recorder, registrations::delete_of_user(conn, USER));
@@ -206,7 +206,7 @@ fn call_one_time_tokens(conn: &mut Conn, recorder: &Recorder) {
     call!(recorder, one_time_tokens::return_code_try(conn, &new.id));
     call!(recorder, one_time_tokens::consume_token(conn, &new.id, NOW));
     call!(recorder, one_time_tokens::find_undo(conn, USER, NOW));
-    call!(recorder, one_time_tokens::list_all(conn, USER));
+    call!(recorder, one_time_tokens::list_page(conn, USER, "o1", 100));
     call!(recorder, one_time_tokens::delete_newer_disavowals(conn, &new));
     call!(recorder, one_time_tokens::delete_password_tokens(conn, USER));
     call!(recorder, one_time_tokens::supersede(conn, USER, Purpose::Disavow, NOW));
@@ -230,7 +230,7 @@ fn call_outbox(conn: &mut Conn, recorder: &Recorder) {
     assert!(call!(recorder, outbox::retry(conn, mail.id.as_str(), NOW)));
     assert!(call!(recorder, outbox::drop_order(conn, &mail.id, NOW)));
     for address in [None, Some(&recipient)] {
-        call!(recorder, outbox::list_of(conn, USER, address));
+        call!(recorder, outbox::list_page(conn, USER, address, "m1", 100));
         call!(recorder, outbox::erase_of(conn, USER, address));
     }
 }

@@ -1,0 +1,283 @@
+//! What is asked: every operation of the OpenAPI document under its id, and the Django adapter.
+
+use serde_json::{Value, json};
+
+use crate::data;
+use crate::service::{PASSWORD, Service, text};
+
+const NEW_PASSWORD: &str = "pear tree at dawn";
+
+/// A kind of request.
+pub struct Operation {
+    /// Its id in the document.
+    pub name: &'static str,
+    /// Does what has to be done before, and returns the request.
+    pub prepare: fn(&mut Service) -> Call,
+}
+
+/// A request and the status of its answer.
+pub struct Call {
+    pub method: &'static str,
+    pub path: String,
+    pub body: Value,
+    pub authorization: Option<String>,
+    /// The IP address of the client.
+    pub from: String,
+    pub status: u16,
+}
+
+impl Call {
+    fn new(method: &'static str, path: impl Into<String>, body: Value, status: u16) -> Self {
+        let from = "10.0.0.1".to_owned();
+        Self { method, path: path.into(), body, authorization: None, from, status }
+    }
+
+    pub fn get(path: impl Into<String>) -> Self {
+        Self::new("GET", path, Value::Null, 200)
+    }
+
+    pub fn post(path: impl Into<String>, body: Value) -> Self {
+        Self::new("POST", path, body, 200)
+    }
+
+    pub fn log_in(username: &str) -> Self {
+        Self::post("/v1/token-auth", json!({"username": username, "password": PASSWORD}))
+    }
+
+    pub fn django_log_in(username: &str) -> Self {
+        Self::post("/api-token-auth/", json!({"username": username, "password": PASSWORD}))
+    }
+
+    fn patch(path: impl Into<String>, body: Value) -> Self {
+        Self::new("PATCH", path, body, 200)
+    }
+
+    fn delete(path: impl Into<String>) -> Self {
+        Self::new("DELETE", path, Value::Null, 204)
+    }
+
+    /// From where a user logged in before.
+    pub fn of(self, number: u32) -> Self {
+        Self { from: data::ip_address(number), ..self }
+    }
+
+    fn bearer(self, token: &str) -> Self {
+        Self { authorization: Some(format!("Bearer {token}")), ..self }
+    }
+
+    fn jwt(self, token: &str) -> Self {
+        Self { authorization: Some(format!("JWT {token}")), ..self }
+    }
+
+    fn answered(self, status: u16) -> Self {
+        Self { status, ..self }
+    }
+}
+
+macro_rules! operations {
+    ($($name:literal: |$service:ident| $prepare:expr;)*) => {
+        /// Every operation.
+        pub fn operations() -> Vec<Operation> {
+            vec![$(Operation { name: $name, prepare: |$service| $prepare }),*]
+        }
+    };
+}
+
+operations! {
+    "register": |service| register(&service.stranger());
+    "verifyEmail": |service| {
+        let address = service.stranger();
+        let registration = service.ask(&register(&address));
+        let code = code(&service.mail(&address, ""));
+        let token = text(&registration, "registration_token");
+        Call::post("/v1/verify-email", json!({"registration_token": token, "code": code}))
+    };
+    "resendVerification": |service| {
+        let address = service.stranger();
+        service.ask(&register(&address));
+        service.mail(&address, "");
+        Call::post("/v1/verify-email/resend", json!({"email": address})).answered(202)
+    };
+    "tokenAuth": |service| {
+        let number = service.person();
+        Call::log_in(&data::username(number)).of(number)
+    };
+    "tokenRefresh": |service| refresh_token(service, "/v1/token-refresh");
+    "tokenVerify": |service| {
+        let number = service.person();
+        Call::post("/v1/token-verify", json!({"token": service.access(number)}))
+    };
+    "tokenRevoke": |service| refresh_token(service, "/v1/token-revoke").answered(204);
+    "requestPasswordReset": |service| ask_reset(service.person());
+    "confirmPasswordReset": |service| {
+        let number = service.victim();
+        service.ask(&ask_reset(number));
+        let email = data::email(number);
+        let code = code(&service.mail(&email, "/password-reset?token="));
+        let body = json!({"email": email, "code": code, "new_password": NEW_PASSWORD});
+        Call::post("/v1/password-reset/confirm", body).of(number).answered(204)
+    };
+    "changePassword": |service| {
+        let number = service.victim();
+        let body = json!({"current_password": PASSWORD, "new_password": NEW_PASSWORD});
+        Call::post("/v1/password-change", body).of(number).bearer(&service.access(number)).answered(204)
+    };
+    "passwordPolicy": |_service| Call::get("/v1/password-policy");
+    "getMe": |service| as_person(service, Call::get("/v1/me"));
+    "updateMe": |service| as_person(service, Call::patch("/v1/me", json!({"locale": "ko"})));
+    "deleteMe": |service| {
+        let number = service.victim();
+        Call::delete("/v1/me").of(number).bearer(&service.access(number))
+    };
+    "exportMe": |service| as_person(service, Call::get("/v1/me/export"));
+    "changeEmail": |service| {
+        let body = json!({"new_email": service.stranger()});
+        as_person(service, Call::post("/v1/me/email", body).answered(202))
+    };
+    "listSessions": |service| as_person(service, Call::get("/v1/me/sessions"));
+    "endSession": |service| {
+        let number = service.person();
+        let other = text(&service.log_in(number), "session_id");
+        let access = service.access(number);
+        Call::delete(format!("/v1/me/sessions/{other}")).of(number).bearer(&access)
+    };
+    "endOtherSessions": |service| as_person(service, Call::delete("/v1/me/sessions"));
+    "listMyEvents": |service| as_person(service, Call::get("/v1/me/events"));
+    "reportNotMe": |service| {
+        let number = service.victim();
+        service.ask(&Call::log_in(&data::username(number)).of(number + 1));
+        let mail = service.mail(&data::email(number), "/not-me?token=");
+        let (_, rest) = mail.split_once("/not-me?token=").unwrap();
+        let token = rest.split_whitespace().next().unwrap();
+        Call::post("/v1/not-me", json!({"token": token})).answered(204)
+    };
+    "listUsers": |service| as_staff(service, Call::get("/v1/users"));
+    "listUsers by beginning": |service| {
+        let number = service.person();
+        as_staff(service, Call::get(format!("/v1/users?search={}", data::username(number))))
+    };
+    "createUser": |service| {
+        let body = json!({"email": service.stranger()});
+        as_staff(service, Call::post("/v1/users", body).answered(201))
+    };
+    "getUser": |service| {
+        let path = user_path(service.person());
+        as_staff(service, Call::get(path))
+    };
+    "updateUser": |service| {
+        let path = user_path(service.victim());
+        as_staff(service, Call::patch(path, json!({"is_active": false})))
+    };
+    "deleteUser": |service| {
+        let path = user_path(service.victim());
+        as_staff(service, Call::delete(path))
+    };
+    "endUserSessions": |service| {
+        let path = user_path(service.victim());
+        as_staff(service, Call::delete(format!("{path}/sessions")))
+    };
+    "listUserEvents": |service| {
+        let path = user_path(service.person());
+        as_staff(service, Call::get(format!("{path}/events")))
+    };
+    "forwardAuth": |service| as_person(service, Call::get("/v1/forward-auth"));
+    "listRevocations": |_service| Call::get("/v1/revocations");
+    "jwks": |_service| Call::get("/.well-known/jwks.json");
+    "publicConfig": |_service| Call::get("/v1/config");
+    "healthz": |_service| Call::get("/healthz");
+    "readyz": |_service| Call::get("/readyz");
+    "metrics": |_service| Call::get("/metrics");
+    "openapi": |_service| Call::get("/openapi.json");
+    "POST /api-token-auth/": |service| {
+        let number = service.person();
+        Call::django_log_in(&data::username(number)).of(number)
+    };
+    "POST /api-token-verify/": |service| django_token(service, "/api-token-verify/");
+    "POST /api-token-refresh/": |service| django_token(service, "/api-token-refresh/");
+    "GET /restricted/": |service| as_django_user(service, Call::get("/restricted/"));
+    "GET /": |service| as_django_user(service, Call::get("/"));
+    // To staff it lists all users, as the reference does.
+    "GET /users/ (own)": |service| as_django_user(service, Call::get("/users/"));
+    "POST /users/": |service| {
+        let email = service.stranger();
+        let username = email.split('@').next().unwrap();
+        let body = json!({"username": username, "email": email, "is_staff": false});
+        as_django_staff(service, Call::post("/users/", body).answered(201))
+    };
+    "GET /users/N/": |service| {
+        let path = django_path(service.person());
+        as_django_staff(service, Call::get(path))
+    };
+    "PUT /users/N/": |service| {
+        let number = service.victim();
+        let body = json!({
+            "username": data::username(number), "email": service.stranger(), "is_staff": false,
+        });
+        as_django_staff(service, Call::new("PUT", django_path(number), body, 200))
+    };
+    "PATCH /users/N/": |service| {
+        let path = django_path(service.victim());
+        let body = json!({"email": service.stranger()});
+        as_django_staff(service, Call::patch(path, body))
+    };
+    "DELETE /users/N/": |service| {
+        let path = django_path(service.victim());
+        as_django_staff(service, Call::delete(path))
+    };
+}
+
+fn register(address: &str) -> Call {
+    let body = json!({"email": address, "password": PASSWORD});
+    let mut call = Call::post("/v1/register", body).answered(202);
+    // One network may order few mails.
+    call.from = data::ip_address_of(address);
+    call
+}
+
+fn ask_reset(number: u32) -> Call {
+    let body = json!({"email": data::email(number)});
+    Call::post("/v1/password-reset", body).of(number).answered(202)
+}
+
+fn refresh_token(service: &mut Service, path: &str) -> Call {
+    let number = service.person();
+    let token = text(&service.log_in(number), "refresh_token");
+    Call::post(path, json!({"refresh_token": token})).of(number)
+}
+
+fn django_token(service: &mut Service, path: &str) -> Call {
+    let number = service.person();
+    Call::post(path, json!({"token": service.django(number)})).of(number)
+}
+
+fn as_person(service: &mut Service, call: Call) -> Call {
+    let number = service.person();
+    call.of(number).bearer(&service.access(number))
+}
+
+fn as_staff(service: &mut Service, call: Call) -> Call {
+    call.bearer(&service.staff().access)
+}
+
+fn as_django_user(service: &mut Service, call: Call) -> Call {
+    let number = service.person();
+    call.of(number).jwt(&service.django(number))
+}
+
+fn as_django_staff(service: &mut Service, call: Call) -> Call {
+    call.jwt(&service.staff().django)
+}
+
+fn user_path(number: u32) -> String {
+    format!("/v1/users/{}", data::user_id(number))
+}
+
+fn django_path(number: u32) -> String {
+    format!("/users/{}/", data::user_id(number))
+}
+
+/// Returns the code of a mail, which stands in a line of its own.
+fn code(mail: &str) -> String {
+    let is_code = |line: &&str| line.len() == 6 && line.bytes().all(|byte| byte.is_ascii_digit());
+    mail.lines().map(str::trim).find(is_code).expect("a code").to_owned()
+}

@@ -1,0 +1,239 @@
+//! A service of its own with its data, and what is known of it: users, their tokens, their mail.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use ureq::Agent;
+
+use crate::data;
+use crate::requests::{Call, Operation};
+
+/// The password of every user, accepted by the policy.
+pub const PASSWORD: &str = "plum tree at dusk";
+
+/// Longer than anything takes that is waited for.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Tokens last 15 minutes.
+const LOG_IN_AGAIN: Duration = Duration::from_mins(5);
+
+/// The tokens of a superuser.
+pub struct Staff {
+    since: Instant,
+    pub access: String,
+    /// For the Django adapter.
+    pub django: String,
+}
+
+/// A running service. It ends when dropped, and its data goes.
+pub struct Service {
+    base: String,
+    agent: Agent,
+    child: Child,
+    folder: TempDir,
+    users: u32,
+    /// How many users were taken so far, to be used once or again.
+    victims: u32,
+    persons: u32,
+    strangers: u32,
+    staff: Option<Staff>,
+}
+
+impl Service {
+    /// Starts a service with so many users, on SQLite unless there is a URL of an empty Postgres.
+    pub fn start(users: u32, postgres: Option<String>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let sqlite = format!("sqlite://{}", folder.path().join("data/hallpass.db").display());
+        let database = postgres.unwrap_or(sqlite);
+        let admin = ["create-superuser", "--username", "admin", "--password", PASSWORD];
+        let made = command(folder.path(), &database).args(admin).status().unwrap();
+        assert!(made.success(), "no superuser");
+        let started = Instant::now();
+        data::fill(&database, users);
+        eprintln!("{users} users in {:.0?}: {}", started.elapsed(), kind(&database));
+        let log = folder.path().join("log");
+        let child = command(folder.path(), &database).stderr(File::create(&log).unwrap()).spawn();
+        let agent = Agent::config_builder().http_status_as_error(false).build().into();
+        let mut service = Self {
+            base: String::new(),
+            agent,
+            child: child.unwrap(),
+            folder,
+            users,
+            victims: 0,
+            persons: 0,
+            strangers: 0,
+            staff: None,
+        };
+        service.base = service.wait_for("an address", || announced_address(&log));
+        service
+    }
+
+    /// Prepares a request and returns how long its answer took.
+    pub fn measure(&mut self, operation: &Operation) -> Duration {
+        let call = (operation.prepare)(self);
+        // An idle connection may have been closed.
+        self.get("/healthz");
+        let started = Instant::now();
+        let (status, body) = self.send(&call);
+        let took = started.elapsed();
+        assert_eq!(status, call.status, "{}: {body}", operation.name);
+        took
+    }
+
+    /// Returns the body of an answer.
+    pub fn get(&self, path: &str) -> String {
+        self.send(&Call::get(path)).1
+    }
+
+    /// Returns the answer of a call that is not measured.
+    pub fn ask(&self, call: &Call) -> Value {
+        let (status, body) = self.send(call);
+        assert_eq!(status, call.status, "{}: {body}", call.path);
+        serde_json::from_str(&body).unwrap_or_default()
+    }
+
+    fn send(&self, call: &Call) -> (u16, String) {
+        let mut request = ureq::http::Request::builder()
+            .method(call.method)
+            .uri(format!("{}{}", self.base, call.path))
+            .header("user-agent", data::USER_AGENT)
+            .header("x-forwarded-for", &call.from);
+        if let Some(authorization) = &call.authorization {
+            request = request.header("authorization", authorization);
+        }
+        let answer = if call.body.is_null() {
+            self.agent.run(request.body(()).unwrap())
+        } else {
+            let request = request.header("content-type", "application/json");
+            self.agent.run(request.body(call.body.to_string()).unwrap())
+        };
+        let mut answer = answer.unwrap();
+        let body = answer.body_mut().with_config().limit(u64::MAX).read_to_string().unwrap();
+        (answer.status().as_u16(), body)
+    }
+
+    /// Returns the number of a user, of the first half of all.
+    pub fn person(&mut self) -> u32 {
+        self.persons += 1;
+        1 + spread(self.persons, self.users / 2)
+    }
+
+    /// Returns the number of a user who was not taken before, of the second half of all.
+    pub fn victim(&mut self) -> u32 {
+        self.victims += 1;
+        assert!(self.victims <= self.users / 2, "too few users for so many rounds");
+        1 + self.users / 2 + spread(self.victims, self.users / 2)
+    }
+
+    /// Returns an e-mail address that has no account.
+    pub fn stranger(&mut self) -> String {
+        self.strangers += 1;
+        format!("stranger{}@example.org", self.strangers)
+    }
+
+    /// Logs a user in.
+    pub fn log_in(&self, number: u32) -> Value {
+        self.ask(&Call::log_in(&data::username(number)).of(number))
+    }
+
+    /// Returns an access token of a user.
+    pub fn access(&self, number: u32) -> String {
+        text(&self.log_in(number), "access_token")
+    }
+
+    /// Returns a token of a user for the Django adapter.
+    pub fn django(&self, number: u32) -> String {
+        text(&self.ask(&Call::django_log_in(&data::username(number)).of(number)), "token")
+    }
+
+    /// Returns the tokens of a superuser.
+    pub fn staff(&mut self) -> &Staff {
+        if self.staff.as_ref().is_none_or(|staff| staff.since.elapsed() > LOG_IN_AGAIN) {
+            let access = text(&self.ask(&Call::log_in("admin")), "access_token");
+            let django = text(&self.ask(&Call::django_log_in("admin")), "token");
+            self.staff = Some(Staff { since: Instant::now(), access, django });
+        }
+        self.staff.as_ref().unwrap()
+    }
+
+    /// Takes the next mail to `address` that contains `part`, and returns its text.
+    pub fn mail(&self, address: &str, part: &str) -> String {
+        let folder = self.folder.path().join("data/mail");
+        let to = format!("To: {address}");
+        self.wait_for("mail", || {
+            let files = fs::read_dir(&folder).ok()?.map(|entry| entry.unwrap().path());
+            let mut mails = files.filter(|file| file.extension().is_some_and(|it| it == "eml"));
+            mails.find_map(|file| {
+                let text = fs::read_to_string(&file).ok()?;
+                let is_it = text.lines().any(|line| line == to) && text.contains(part);
+                is_it.then(|| {
+                    fs::remove_file(&file).unwrap();
+                    text
+                })
+            })
+        })
+    }
+
+    fn wait_for<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+        let started = Instant::now();
+        loop {
+            if let Some(found) = look() {
+                return found;
+            }
+            let log = || fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+            assert!(started.elapsed() < PATIENCE, "no {what}:\n{}", log());
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Returns the text of a field.
+pub fn text(value: &Value, field: &str) -> String {
+    value[field].as_str().unwrap_or_else(|| panic!("no {field} in {value}")).to_owned()
+}
+
+/// Returns the `number`th of `of` numbers, which are far from each other and none of which comes twice.
+fn spread(number: u32, of: u32) -> u32 {
+    // A prime, so that it has no factor in common with a round number.
+    const STEP: u64 = 618_033_989;
+    u32::try_from(u64::from(number) * STEP % u64::from(of)).unwrap()
+}
+
+fn kind(database: &str) -> &str {
+    database.split(':').next().unwrap_or_default()
+}
+
+fn command(folder: &Path, database: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hallpass"));
+    command.current_dir(folder).env_clear().stdin(Stdio::null()).stdout(Stdio::null());
+    command.envs([
+        ("DATABASE_URL", database),
+        ("HALLPASS_BIND", "127.0.0.1:0"),
+        ("HALLPASS_BCRYPT_COST", "4"),
+        ("HALLPASS_ACCESS_TOKEN_TTL", "15m"),
+        ("HALLPASS_DRF_JWT_TTL", "15m"),
+        ("HALLPASS_TRUSTED_PROXIES", "127.0.0.1"),
+    ]);
+    command
+}
+
+fn announced_address(log: &Path) -> Option<String> {
+    let log = fs::read_to_string(log).ok()?;
+    let (_, rest) = log.split_once(" on http://")?;
+    let (address, _) = rest.split_once('\n')?;
+    Some(format!("http://{}", address.trim()))
+}

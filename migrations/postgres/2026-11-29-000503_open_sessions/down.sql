@@ -1,0 +1,2 @@
+ALTER TABLE sessions RESET (fillfactor);
+DROP INDEX sessions_open_of_user;

@@ -1,0 +1,117 @@
+//! `GET /v1/me/export` of a user with more events than should be held in memory.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
+use std::thread;
+use std::time::Duration;
+
+use hallpass::clock::{Clock as _, SystemClock};
+use serde_json::{Value, json};
+
+use crate::api::PASSWORD;
+use crate::both::on_both;
+use crate::service::{Service, Setup};
+use crate::sql;
+
+/// A service with a user, the user's tokens, and so many events of the user.
+fn with_events(setup: &Setup, count: usize) -> (Service, Value) {
+    let admin = ["create-superuser", "--username", "admin", "--password", PASSWORD];
+    assert!(setup.run(&admin).success);
+    let now = SystemClock.now().micros();
+    let events = format!(
+        "WITH RECURSIVE n(i) AS (SELECT 100000 UNION ALL SELECT i + 1 FROM n WHERE i < {}) \
+         INSERT INTO events (id, user_id, kind, session_id, device, network, detail, at) \
+         SELECT '01900000-0000-7000-8000-000000' || i, users.id, 'logged_in', \
+         '01900000-0000-7000-8000-000000' || i, 'Firefox on Windows', '192.0.2.0/24', 'pwd', {now} \
+         FROM n, users",
+        100_000 + count - 1
+    );
+    if setup.has("DATABASE_URL") {
+        sql::change_postgres(setup.setting("DATABASE_URL"), &events);
+    } else {
+        sql::change_sqlite(&setup.folder().join("data/hallpass.db"), &events);
+    }
+    let service = setup.start();
+    let tokens = service.api().log_in("admin", PASSWORD);
+    assert_eq!(tokens.status, 200, "{tokens:?}");
+    (service, tokens.body)
+}
+
+/// A connection on which the export was asked for and of which only the first bytes were read.
+fn begun(service: &Service, tokens: &Value) -> TcpStream {
+    let mut stream = TcpStream::connect(service.address()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let token = tokens["access_token"].as_str().unwrap();
+    let request = format!(
+        "GET /v1/me/export HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\
+         Authorization: Bearer {token}\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut first = [0; 15];
+    stream.read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200 OK");
+    stream
+}
+
+/// Everything else that comes.
+fn rest(mut stream: TcpStream) -> String {
+    let mut bytes = Vec::new();
+    if let Err(error) = stream.read_to_end(&mut bytes) {
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset, "the connection is held");
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+on_both! {
+    fn exports_are_whole_and_cost_little_memory(setup) {
+        const EVENTS: usize = 100_000;
+        // SQLite keeps 2 MB of the file for each connection.
+        let (service, tokens) = with_events(&setup.with("HALLPASS_DATABASE_POOL", "2"), EVENTS);
+        let token = tokens["access_token"].as_str().unwrap();
+        let api = service.api();
+        assert_eq!(api.send("GET", "/v1/me", token, &Value::Null).status, 200);
+        let before = service.peak_resident_kib();
+        let (export, others) = thread::scope(|scope| {
+            let other = || rest(begun(&service, &tokens));
+            let others: Vec<_> = (0..3).map(|_| scope.spawn(other)).collect();
+            let export = api.send("GET", "/v1/me/export", token, &Value::Null);
+            (export, others.into_iter().map(|it| it.join().unwrap()).collect::<Vec<_>>())
+        });
+        let grown = service.peak_resident_kib() - before;
+        println!("4 exports of {EVENTS} events at once: {grown} KiB more than {before}");
+        // What is not valid JSON is null here.
+        let events = export.body["events"].as_array().expect("a list");
+        let ids: Vec<&str> = events.iter().map(|it| it["id"].as_str().unwrap()).collect();
+        assert!(ids.is_sorted_by(|newer, older| newer > older));
+        assert_eq!(ids.iter().filter(|it| it.starts_with("01900000")).count(), EVENTS);
+        for other in others {
+            assert!(other.len() > EVENTS * 200, "{} bytes", other.len());
+            assert!(other.ends_with("]}\r\n0\r\n\r\n"));
+        }
+        assert!(grown < 16 * 1024, "{grown} KiB more");
+    }
+
+    fn clients_that_do_not_read_hold_no_database_connection(setup) {
+        let (service, tokens) = with_events(&setup.with("HALLPASS_DATABASE_POOL", "2"), 50_000);
+        let stalled: Vec<TcpStream> = (0..6).map(|_| begun(&service, &tokens)).collect();
+        let token = tokens["access_token"].as_str().unwrap();
+        for _ in 0..5 {
+            let answer = service.api().send("GET", "/v1/me", token, &Value::Null);
+            assert_eq!(answer.status, 200, "{answer:?}");
+            assert!(answer.took < Duration::from_secs(2), "{answer:?}");
+        }
+        drop(stalled);
+    }
+
+    fn an_export_that_cannot_go_on_breaks_the_connection(setup) {
+        let (service, tokens) = with_events(&setup, 50_000);
+        let whole = rest(begun(&service, &tokens));
+        assert!(whole.ends_with("]}\r\n0\r\n\r\n"), "{} bytes", whole.len());
+        let broken = begun(&service, &tokens);
+        let refresh = json!({"refresh_token": tokens["refresh_token"]});
+        assert_eq!(service.api().post("/v1/token-revoke", &refresh).status, 204);
+        let broken = rest(broken);
+        assert!(broken.len() < whole.len(), "{} of {} bytes", broken.len(), whole.len());
+        assert!(!broken.contains("]}") && !broken.ends_with("\r\n0\r\n\r\n"));
+    }
+}
