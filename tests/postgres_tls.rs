@@ -74,3 +74,39 @@ fn hallpass_migrates_a_database_over_verified_tls() {
     let mut connection = PgConnection::establish(&verified(&cluster, &cluster)).expect("connect");
     sql_query("SELECT count(*) FROM users").execute(&mut connection).expect("the table users");
 }
+
+/// Runs `hallpass migrate` where the machine trusts the authorities of a file.
+fn migrate_with_system_certificates(ca_of: &Cluster, url: &str) -> std::process::Output {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    Command::new(env!("CARGO_BIN_EXE_hallpass"))
+        .arg("migrate")
+        .current_dir(home.path())
+        .env("DATABASE_URL", url)
+        .env("SSL_CERT_FILE", ca_of.ca_file())
+        .output()
+        .expect("run hallpass migrate")
+}
+
+#[test]
+fn the_authorities_of_the_machine_are_asked_by_their_name() {
+    let Some((cluster, stranger)) =
+        Cluster::start_new_with_tls().zip(Cluster::start_new_with_tls())
+    else {
+        return;
+    };
+    for query in ["sslrootcert=system", "sslmode=verify-full&sslrootcert=system"] {
+        let url = format!("{}?{query}", cluster.url());
+        let done = migrate_with_system_certificates(&cluster, &url);
+        let told = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "{query}: {told}");
+
+        let done = migrate_with_system_certificates(&stranger, &url);
+        let told = String::from_utf8_lossy(&done.stderr);
+        assert!(told.contains("certificate verify failed"), "{query}: {told}");
+    }
+    // Such a certificate says who, and only verify-full asks for it.
+    let weak = format!("{}?sslmode=require&sslrootcert=system", cluster.url());
+    let done = migrate_with_system_certificates(&cluster, &weak);
+    let told = String::from_utf8_lossy(&done.stderr);
+    assert!(told.contains("verify-full"), "{told}");
+}

@@ -200,7 +200,11 @@ fn without_keys(config: &Config, error: NoKeys) -> StartError {
 /// The configured database, its tables up to date.
 pub fn open_database(config: &Config) -> Result<Db, StartError> {
     prepare_folder(&config.database)?;
-    let settings = PoolSettings { size: config.database_pool, wait: POOL_WAIT };
+    let settings = PoolSettings {
+        size: config.database_pool,
+        wait: POOL_WAIT,
+        prepared_statements: config.prepared_statements,
+    };
     Db::open(&config.database, settings)
         .map_err(|error| StartError::Database(config.database.redacted(), error))
 }

@@ -86,7 +86,8 @@ fn passwords(config: &Config) -> Finding {
 }
 
 fn open(config: &Config) -> store::Result<Db> {
-    let settings = PoolSettings { size: 1, wait: Duration::from_secs(5) };
+    let wait = Duration::from_secs(5);
+    let settings = PoolSettings { size: 1, wait, prepared_statements: false };
     Db::open_as_is(&config.database, settings)
 }
 
@@ -105,9 +106,18 @@ fn database(config: &Config) -> Finding {
             "{place} lacks {pending}; `hallpass migrate` or the next start brings it up to date"
         ));
     }
-    match open(config).and_then(|db| db.clock()) {
-        Ok(None) => Good(format!("{place} is up to date")),
-        Ok(Some(its_clock)) => clock(&place, its_clock),
+    let looked = open(config).and_then(|db| {
+        let its_clock = db.clock()?;
+        // An empty transaction shows whether there could be another.
+        db.write(|_| Ok::<_, store::Error>(()))?;
+        Ok((its_clock, db.can_write()))
+    });
+    match looked {
+        Ok((_, false)) => Bad(format!(
+            "{place} takes no writes: it is a standby, or read-only by default_transaction_read_only"
+        )),
+        Ok((None, true)) => Good(format!("{place} is up to date")),
+        Ok((Some(its_clock), true)) => clock(&place, its_clock),
         Err(error) => Bad(format!("{place} does not answer: {error}")),
     }
 }

@@ -10,7 +10,7 @@ use crate::domain::UserId;
 use crate::flows::{
     self, Collision, Conflict, ImportChoices, ImportReport, LeftBehind, Place, Shared,
 };
-use crate::store::django_source;
+use crate::store::django_source::{self, DjangoModel};
 
 /// Progress is told after so many accounts, so that small imports are silent.
 const STEP: usize = 10_000;
@@ -22,6 +22,14 @@ pub(super) struct Arguments {
     /// Others on this machine can see what stands here: a password can come from `PGPASSWORD`.
     #[arg(long, value_name = "URL")]
     from: String,
+    /// The table of the accounts, where it is not found by itself: that of the site's own user model.
+    #[arg(long, value_name = "NAME")]
+    table: Option<String>,
+    /// The column that holds a field of Django's own user model, such as `username=email`. Fields
+    /// are `id`, `username`, `email`, `password`, `is_active`, `is_staff`, `is_superuser`,
+    /// `date_joined` and `last_login`.
+    #[arg(long, value_name = "FIELD=NAME", value_parser = field_and_column)]
+    column: Vec<(String, String)>,
     /// Tell what would happen, and write nothing.
     #[arg(long)]
     dry_run: bool,
@@ -40,11 +48,12 @@ pub(super) struct Arguments {
 
 pub(super) fn run(config: &Config, arguments: &Arguments) -> Outcome {
     let source = database_url(&arguments.from).map_err(|advice| format!("--from: {advice}"))?;
-    let accounts = django_source::read_accounts(&source, |count| tell("read", count))
-        .map_err(|error| format!("{}: {error}", source.redacted()))?
-        .ok_or_else(|| {
-            format!("{}: there is no table auth_user of a Django site", source.redacted())
-        })?;
+    let model = DjangoModel { table: arguments.table.clone(), columns: arguments.column.clone() };
+    let accounts = django_source::read_accounts(&source, &model, |count| tell("read", count))
+        .map_err(|error| format!("{}: {error}", source.redacted()))?;
+    if accounts.table != "auth_user" {
+        print(&format!("accounts of {}\n", accounts.table))?;
+    }
     let choices = ImportChoices {
         dry_run: arguments.dry_run,
         skip_conflicts: arguments.skip_conflicts,
@@ -72,6 +81,13 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Outcome {
             if choices.dry_run { "would be imported" } else { "was imported" },
         )),
         _ => Ok(()),
+    }
+}
+
+fn field_and_column(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((field, column)) if !column.is_empty() => Ok((field.to_owned(), column.to_owned())),
+        _ => Err("must be FIELD=NAME, such as username=email".to_owned()),
     }
 }
 

@@ -149,6 +149,8 @@ pub struct Config {
     pub database: DatabaseUrl,
     /// Connections to it.
     pub database_pool: u32,
+    /// Whether they keep prepared statements.
+    pub prepared_statements: bool,
     /// Whether unsafe settings are let through.
     pub development: bool,
     /// The service's own address, without a final slash.
@@ -239,6 +241,7 @@ impl Config {
         let config = Self {
             database: read_database(s, &data_dir),
             database_pool: s.number("HALLPASS_DATABASE_POOL", 10, 1, 200),
+            prepared_statements: s.is_on("HALLPASS_DATABASE_PREPARED_STATEMENTS"),
             public_url: read_public_url(s, bind, development),
             secret: read_secret(s, "HALLPASS_SECRET", !development),
             service_name: service_name.clone(),
@@ -271,11 +274,7 @@ impl Config {
                 &[("required", VerifyEmailProof::Required), ("link", VerifyEmailProof::Link)],
             ),
             pages: read_pages(s, development),
-            security_notices: s.choice(
-                "HALLPASS_SECURITY_NOTICES",
-                true,
-                &[("on", true), ("off", false)],
-            ),
+            security_notices: s.is_on("HALLPASS_SECURITY_NOTICES"),
             browsers: read_browsers(s, development),
             limits: read_limits(s, development),
             trusted_proxies: read_proxies(s, development),
@@ -337,6 +336,9 @@ impl Config {
 
     /// What one setting says about another.
     fn check_together(&self, s: &mut Source) {
+        if !self.development {
+            s.refuse_empty();
+        }
         if self.jwt_algorithm == SigningAlgorithm::Hs256 && self.jwt_secret.is_none() {
             s.fault("HALLPASS_JWT_SECRET", "is required for HALLPASS_JWT_ALGORITHM=HS256");
         }
@@ -392,6 +394,13 @@ impl Config {
             warnings.push(format!(
                 "HALLPASS_JWT_SECRET has fewer than {MIN_SECRET_LENGTH} bytes: whoever guesses it makes \
                  tokens of the Django face for anybody"
+            ));
+        }
+        if !self.development && matches!(self.database, DatabaseUrl::Sqlite(_)) {
+            warnings.push(format!(
+                "the database is a file ({}), for one instance on this machine: set DATABASE_URL for \
+                 Postgres",
+                self.database.redacted()
             ));
         }
         if !self.development && self.smtp.is_none() {

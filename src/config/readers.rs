@@ -25,7 +25,7 @@ pub(super) const MIN_SECRET_LENGTH: usize = 32;
 pub(super) fn read_database(s: &mut Source, data_dir: &std::path::Path) -> DatabaseUrl {
     let file = DatabaseUrl::Sqlite(data_dir.join("hallpass.db"));
     let Some(text) = s.secret("DATABASE_URL") else { return file };
-    match database_url(&text) {
+    match database_url(text.trim()) {
         Ok(url) => url,
         Err(advice) => {
             s.fault("DATABASE_URL", advice);
@@ -42,13 +42,18 @@ pub fn database_url(text: &str) -> Result<DatabaseUrl, &'static str> {
         None | Some("disable") => Ok(url),
         // The other modes take any certificate, or none, and libpq's default is one of them.
         Some("verify-full") if has_tls => Ok(url),
+        Some("require") if has_tls => {
+            Err("has sslmode=require, which takes any certificate: use sslmode=verify-full, with \
+             sslrootcert=system or the file of your authority")
+        }
         Some(_) if has_tls => Err(
-            "names a server on another machine: add ?sslmode=verify-full, so that its certificate is \
-             checked, or ?sslmode=disable if the network may be trusted",
+            "names a server on another machine: add ?sslmode=verify-full&sslrootcert=system, so that its \
+             certificate is checked, or ?sslmode=disable if the network may be trusted",
         ),
         Some(_) => Err(
             "names a server on another machine, and this binary was built without TLS: build with \
-             --features postgres-tls, or add ?sslmode=disable if the network may be trusted",
+             --features postgres-tls and add ?sslmode=verify-full, or add ?sslmode=disable if the \
+             network may be trusted",
         ),
     }
 }
@@ -75,7 +80,10 @@ fn sslmode_over_the_network(text: &str) -> Option<String> {
             host.is_empty() || host.starts_with('/') || is_this_machine(&host)
         })
     });
-    if stays { None } else { Some(parameter("sslmode").unwrap_or_default()) }
+    // libpq's default where the authorities of the machine are asked.
+    let is_system = || parameter("sslrootcert").is_some_and(|it| it == "system");
+    let default = || if is_system() { "verify-full".to_owned() } else { String::new() };
+    if stays { None } else { Some(parameter("sslmode").unwrap_or_else(default)) }
 }
 
 fn is_this_machine(host: &str) -> bool {

@@ -30,9 +30,14 @@ pub const SETTINGS: &[Setting] = &[
     ),
     secret(
         "DATABASE_URL",
-        "postgres://USER:PASSWORD@HOST/DATABASE or sqlite://PATH. A host that is another machine needs ?sslmode=verify-full, or disable where the network may be trusted. Not set: hallpass.db in the data folder.",
+        "postgres://USER:PASSWORD@HOST/DATABASE or sqlite://PATH. In a password @ is written %40, / %2F, # %23, ? %3F, % %25. A host that is another machine needs ?sslmode=verify-full (with sslrootcert=system or a file), or disable where the network may be trusted. Not set: hallpass.db in the data folder.",
     ),
     setting("HALLPASS_DATABASE_POOL", "10", "Connections to the database, 1 to 200."),
+    setting(
+        "HALLPASS_DATABASE_PREPARED_STATEMENTS",
+        "on",
+        "on, or off behind a pooler in transaction mode (PgBouncer), which loses them between two transactions.",
+    ),
     setting(
         "HALLPASS_ENV",
         "",

@@ -90,6 +90,21 @@ impl Source {
         self.values.get(name).filter(|value| !value.is_empty()).cloned()
     }
 
+    /// Refuses settings that are present without a value, which may be a value that did not arrive.
+    pub(super) fn refuse_empty(&mut self) {
+        let is_empty = |(name, value): &(&String, &String)| {
+            let name = name.strip_suffix("_FILE").unwrap_or(name);
+            value.is_empty() && is_setting(name)
+        };
+        let mut names: Vec<String> =
+            self.values.iter().filter(is_empty).map(|(name, _)| name.clone()).collect();
+        names.sort();
+        names.retain(|name| self.faults.iter().all(|fault| fault.name != *name));
+        for name in names {
+            self.fault(&name, "is empty: give it a value, or leave it out");
+        }
+    }
+
     /// A secret: its value, or what stands in the file that its twin names.
     pub(super) fn secret(&mut self, name: &str) -> Option<String> {
         let file_name = format!("{name}_FILE");
@@ -160,6 +175,11 @@ impl Source {
                 humantime::format_duration(to)
             )),
         })
+    }
+
+    /// A switch that is on by default.
+    pub(super) fn is_on(&mut self, name: &str) -> bool {
+        self.choice(name, true, &[("on", true), ("off", false)])
     }
 
     /// One of some words.

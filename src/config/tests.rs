@@ -458,9 +458,37 @@ fn a_postgres_elsewhere_is_checked_or_trusted_in_words() {
         ("postgres://u@a.example.com,b.example.com/d?sslmode=verify-full", checked),
         ("postgres://u@localhost/d?host=db.example.com", false),
         ("postgres://u@localhost/d?hostaddr=192.0.2.1", false),
+        ("postgres://u@db.example.com/d?sslrootcert=system", checked),
+        ("postgres://u@db.example.com/d?sslrootcert=system&sslmode=require", false),
     ] {
         assert_eq!(faulty(&[("DATABASE_URL", url)]).is_empty(), fine, "{url}");
     }
+    for mode in ["", "?sslmode=require", "?sslmode=prefer"] {
+        let url = format!("postgres://u@db.example.com/d{mode}");
+        let faults = read(&[("DATABASE_URL", &url)]).unwrap_err();
+        assert!(faults[0].advice.contains("verify-full"), "{faults:?}");
+    }
+}
+
+#[test]
+fn a_setting_without_its_value_is_refused_in_production() {
+    for name in ["DATABASE_URL", "DATABASE_URL_FILE", "HALLPASS_LOG"] {
+        let values = [&PRODUCTION[..], &[(name, "")]].concat();
+        assert_eq!(faulty(&values), [name]);
+        assert!(read(&[(name, "")]).is_ok(), "{name}");
+    }
+    // Not ours.
+    let values = [&PRODUCTION[..], &[("HALLPASS_TEST_EMPTY", ""), ("PATH", "")]].concat();
+    assert!(faulty(&values).is_empty());
+}
+
+#[test]
+fn a_file_as_the_database_is_a_warning_in_production() {
+    let is_warned = |values: &[(&str, &str)]| {
+        read(values).unwrap().warnings.iter().any(|it| it.contains("the database is a file"))
+    };
+    let postgres = [&PRODUCTION[..], &[("DATABASE_URL", "postgres://u@localhost/d")]].concat();
+    assert!(is_warned(&PRODUCTION) && !is_warned(&postgres) && !is_warned(&[]));
 }
 
 #[test]

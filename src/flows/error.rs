@@ -128,11 +128,12 @@ impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         match error {
             store::Error::Unavailable(cause) => Self::Unavailable(cause),
+            store::Error::ReadOnly(_) => Self::Unavailable(error.to_string()),
             store::Error::Duplicate(store::Unique::Username) => Self::UsernameTaken,
             store::Error::Duplicate(store::Unique::Email) => Self::EmailTaken,
-            store::Error::Duplicate(store::Unique::Other) | store::Error::Internal(_) => {
-                Self::Internal(error.to_string())
-            }
+            store::Error::Duplicate(store::Unique::Other)
+            | store::Error::Unsuitable(_)
+            | store::Error::Internal(_) => Self::Internal(error.to_string()),
         }
     }
 }

@@ -144,7 +144,7 @@ pub fn import_django(
         let present = db.read(import::find_present)?;
         return Ok(report(plan::make(accounts, &present, choices, now), choices).0);
     }
-    db.write(move |conn| {
+    db.write_once(move |conn| {
         import::lock_users(conn)?;
         let present = import::find_present(conn)?;
         let (report, new) = report(plan::make(accounts, &present, choices, now), choices);

@@ -48,6 +48,7 @@ impl Flows {
 }
 
 /// Budget of a mail that is being written.
+#[derive(Clone)]
 pub(super) struct MailBudget {
     bounds: Option<Limits>,
     secrets: Secrets,

@@ -96,6 +96,7 @@ impl Flows {
 }
 
 /// A refresh token as it came in.
+#[derive(Clone)]
 struct Presented {
     hash: TokenHash,
     transport: Transport,

@@ -57,9 +57,9 @@ impl Flows {
         device: &Device,
     ) -> Result<()> {
         let now = self.now();
-        let refusal = match &proof {
-            ResetProof::Link(_) => Error::OneTimeTokenInvalid,
-            ResetProof::Code { .. } => Error::CodeInvalid,
+        let refusal: fn() -> Error = match &proof {
+            ResetProof::Link(_) => || Error::OneTimeTokenInvalid,
+            ResetProof::Code { .. } => || Error::CodeInvalid,
         };
         let (secrets, limits) = (self.secrets.clone(), self.policy.limits);
         let proofs = Counter::new(Counted::ProofsOfNetwork, &device.network);
@@ -82,7 +82,7 @@ impl Flows {
         let (id, policy, secrets) = (user.id, self.policy.clone(), self.secrets.clone());
         let (scene, place) = (Scene::of(id, now).on(device), device.clone());
         let ended = self.db.write(move |conn| {
-            let user = still_due(conn, &token, now)?.ok_or(refusal)?;
+            let user = still_due(conn, &token, now)?.ok_or_else(refusal)?;
             let how = if token.purpose == Purpose::Invitation { "invitation" } else { "" };
             events::record(conn, &scene, EventKind::PasswordReset, how)?;
             let ended = replace(conn, &policy, &user, &hash, None, EndReason::PasswordReset, now)?;

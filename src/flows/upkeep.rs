@@ -60,6 +60,11 @@ impl Flows {
         }
     }
 
+    /// Whether the database takes writes, as far as the last transactions showed.
+    pub fn can_write(&self) -> bool {
+        self.db.can_write()
+    }
+
     /// What operators watch.
     pub fn backlog(&self) -> Result<Backlog> {
         let (mails_waiting, mails_dead) = self.db.read(outbox::count_open)?;
@@ -130,7 +135,7 @@ impl Flows {
 
     fn in_steps(
         &self,
-        work: impl FnMut(&mut Conn) -> store::Result<bool> + Send + 'static,
+        work: impl FnMut(&mut Conn) -> store::Result<bool> + Clone + Send + 'static,
     ) -> Result<()> {
         self.in_steps_while(|| true, work)
     }
@@ -140,7 +145,7 @@ impl Flows {
     fn in_steps_while(
         &self,
         goes_on: impl Fn() -> bool,
-        work: impl FnMut(&mut Conn) -> store::Result<bool> + Send + 'static,
+        work: impl FnMut(&mut Conn) -> store::Result<bool> + Clone + Send + 'static,
     ) -> Result<()> {
         let mut work = Some(work);
         while let Some(mut step) = work.take()

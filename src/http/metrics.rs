@@ -52,6 +52,8 @@ pub struct Gauges {
     pub mails_dead: i64,
     /// How long ago the ended sessions were read.
     pub revocations_age: Duration,
+    /// Whether the database takes writes.
+    pub can_write: bool,
 }
 
 impl Metrics {
@@ -123,6 +125,9 @@ impl Metrics {
         let age = gauges.revocations_age.as_secs_f64();
         let help = "How long ago the ended sessions were read from the database.";
         text.single("hallpass_revocations_age_seconds", "gauge", help, age);
+        let help = "1 if the database takes writes, 0 if it is read-only.";
+        let can_write = u8::from(gauges.can_write);
+        text.single("hallpass_database_writable", "gauge", help, can_write);
         let help = "Requests whose X-Forwarded-For came from no configured proxy.";
         let ignored = self.ignored_forwarded_for.load(Relaxed);
         text.single("hallpass_forwarded_for_ignored_total", "counter", help, ignored);

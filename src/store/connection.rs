@@ -1,17 +1,20 @@
 //! One connection type over two databases, opened by the scheme of the URL.
 
 use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use diesel::RunQueryDsl as _;
 use diesel::connection::{
-    AnsiTransactionManager, Connection, SimpleConnection, TransactionManager,
+    AnsiTransactionManager, CacheSize, Connection, SimpleConnection, TransactionManager,
 };
 use diesel::pg::PgConnection;
 use diesel::sqlite::SqliteConnection;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{Error, Result};
+use super::certificates::with_system_certificates;
+use super::health::{Fault, Faults, WriteState};
+use super::{DatabaseUrl, Error, Result};
 use crate::domain::UtcTime;
 
 /// A connection to either database.
@@ -26,68 +29,6 @@ pub enum Conn {
     Sqlite(SqliteConnection),
 }
 
-/// Where the data is.
-#[derive(Clone, PartialEq, Eq)]
-pub enum DatabaseUrl {
-    /// A file.
-    Sqlite(PathBuf),
-    /// A server, as libpq understands the URL. It may hold a password.
-    Postgres(String),
-}
-
-impl DatabaseUrl {
-    /// Reads `sqlite://PATH` or `postgres://...`; anything else is refused, since a typo in the
-    /// scheme would silently make a file of that name.
-    pub fn parse(text: &str) -> std::result::Result<Self, &'static str> {
-        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            if !is_percent_encoded(text) {
-                return Err("has a % that encodes nothing: a % in a password is written %25");
-            }
-            return Ok(Self::Postgres(text.to_owned()));
-        }
-        let path = text.strip_prefix("sqlite://").or_else(|| text.strip_prefix("sqlite:"));
-        match path {
-            Some(path) if !path.is_empty() && path != ":memory:" => Ok(Self::Sqlite(path.into())),
-            _ => Err("must be postgres://USER:PASSWORD@HOST/DATABASE or sqlite://PATH"),
-        }
-    }
-
-    /// Whether there is anything to open: a file that does not exist would be made.
-    pub fn is_there(&self) -> bool {
-        match self {
-            Self::Sqlite(path) => path.exists(),
-            Self::Postgres(_) => true,
-        }
-    }
-
-    /// A description for logs, without user and password.
-    pub fn redacted(&self) -> String {
-        match self {
-            Self::Sqlite(path) => format!("SQLite, {}", path.display()),
-            Self::Postgres(text) => match url::Url::parse(text) {
-                Ok(url) => {
-                    format!("Postgres, {}{}", url.host_str().unwrap_or("local socket"), url.path())
-                }
-                Err(_) => "Postgres".to_owned(),
-            },
-        }
-    }
-}
-
-/// Whether libpq can decode `text`. If not, it would say so with the password in its message.
-fn is_percent_encoded(text: &str) -> bool {
-    text.split('%').skip(1).all(|after| {
-        let digits = after.as_bytes().first_chunk::<2>();
-        digits.is_some_and(|it| it.iter().all(u8::is_ascii_hexdigit) && it != b"00")
-    })
-}
-
-impl std::fmt::Debug for DatabaseUrl {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.redacted())
-    }
-}
-
 /// Whether a connection may only look.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReadOnly(pub bool);
@@ -97,17 +38,33 @@ pub(super) struct ReadOnly(pub bool);
 pub(super) struct Manager {
     url: DatabaseUrl,
     read_only: ReadOnly,
+    prepared_statements: bool,
+    writes: WriteState,
 }
 
 impl Manager {
+    /// A manager whose Postgres connections keep no prepared statements: none is used often enough.
     pub(super) fn new(url: DatabaseUrl, read_only: ReadOnly) -> Self {
-        Self { url, read_only }
+        Self { url, read_only, prepared_statements: false, writes: WriteState::default() }
+    }
+
+    /// The same for the connections of a pool.
+    pub(super) fn for_pool(self, prepared_statements: bool, writes: WriteState) -> Self {
+        Self { prepared_statements, writes, ..self }
+    }
+
+    pub(super) fn writes(&self) -> &WriteState {
+        &self.writes
     }
 
     pub(super) fn open(&self) -> Result<Conn> {
         match &self.url {
             DatabaseUrl::Postgres(url) => {
-                Ok(Conn::Postgres(PgConnection::establish(&with_time_limits(url))?))
+                let mut conn = PgConnection::establish(&connection_url(url)?)?;
+                if !self.prepared_statements {
+                    conn.set_prepared_statement_cache_size(CacheSize::Disabled);
+                }
+                Ok(Conn::Postgres(conn))
             }
             DatabaseUrl::Sqlite(path) => self.open_sqlite(path),
         }
@@ -146,6 +103,11 @@ pub(super) fn open_to_look(url: &DatabaseUrl) -> Result<Conn> {
     Ok(Conn::Sqlite(conn))
 }
 
+/// The URL for libpq, with what it does not do by itself.
+fn connection_url(url: &str) -> Result<String> {
+    Ok(with_time_limits(&with_system_certificates(url)?))
+}
+
 /// libpq waits without end for a server that takes the connection and says nothing, and a quarter
 /// of an hour for one whose machine has gone, unless the URL says otherwise.
 fn with_time_limits(url: &str) -> String {
@@ -159,25 +121,77 @@ fn with_time_limits(url: &str) -> String {
     url
 }
 
+/// A connection of a pool.
+pub(super) struct Pooled {
+    conn: Conn,
+    opened: Instant,
+    faults: Faults,
+}
+
+/// A connection to a server that has become read-only is replaced when it is this old: a new one may
+/// lead to the server that took over. One that is as new shows that none did.
+const READ_ONLY_FOR: Duration = Duration::from_secs(1);
+
+impl Pooled {
+    fn new(mut conn: Conn) -> Self {
+        let faults = Faults::default();
+        conn.set_instrumentation(faults.listener());
+        Self { conn, opened: Instant::now(), faults }
+    }
+
+    /// Runs `work` in a transaction, in which a lock is waited for no longer than `wait`.
+    pub(super) fn transact<T, E: From<Error>>(
+        &mut self,
+        access: ReadOnly,
+        wait: Duration,
+        work: impl FnOnce(&mut Conn) -> std::result::Result<T, E>,
+    ) -> std::result::Result<T, E> {
+        self.faults.clear();
+        begin_waiting(&mut self.conn, access, wait)?;
+        finish(&mut self.conn, work)
+    }
+
+    /// The connection itself, as it is.
+    pub(super) fn conn(&mut self) -> &mut Conn {
+        &mut self.conn
+    }
+
+    /// Why the transaction before failed.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        self.faults.first()
+    }
+
+    fn is_new(&self) -> bool {
+        self.opened.elapsed() < READ_ONLY_FOR
+    }
+}
+
 impl r2d2::ManageConnection for Manager {
-    type Connection = Conn;
+    type Connection = Pooled;
     type Error = Error;
 
-    fn connect(&self) -> Result<Conn> {
-        self.open()
+    fn connect(&self) -> Result<Pooled> {
+        self.open().map(Pooled::new)
     }
 
-    fn is_valid(&self, conn: &mut Conn) -> Result<()> {
-        match conn {
-            // A file does not go away between two requests.
-            Conn::Sqlite(_) => Ok(()),
-            Conn::Postgres(_) => ping(conn),
+    fn is_valid(&self, pooled: &mut Pooled) -> Result<()> {
+        // A file does not go away between two requests.
+        let Conn::Postgres(postgres) = &mut pooled.conn else { return Ok(()) };
+        let can_write = takes_writes(postgres)?;
+        if can_write || pooled.is_new() {
+            self.writes.note(can_write);
+            return Ok(());
         }
+        Err(Error::ReadOnly("the connection is replaced".to_owned()))
     }
 
-    fn has_broken(&self, conn: &mut Conn) -> bool {
+    fn has_broken(&self, pooled: &mut Pooled) -> bool {
         std::thread::panicking()
-            || <Conn as Connection>::TransactionManager::is_broken_transaction_manager(conn)
+            || pooled.fault() == Some(Fault::Connection)
+            || (pooled.fault() == Some(Fault::ReadOnly) && !pooled.is_new())
+            || <Conn as Connection>::TransactionManager::is_broken_transaction_manager(
+                &mut pooled.conn,
+            )
     }
 }
 
@@ -187,7 +201,10 @@ pub(super) struct LogFaults;
 
 impl r2d2::HandleError<Error> for LogFaults {
     fn handle_error(&self, error: Error) {
-        tracing::warn!(%error, "cannot connect to the database");
+        // Logged once, as a change of the state of writes.
+        if !matches!(error, Error::ReadOnly(_)) {
+            tracing::warn!(%error, "cannot connect to the database");
+        }
     }
 }
 
@@ -201,8 +218,18 @@ pub(super) fn empty_log(manager: &Manager) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn ping(conn: &mut Conn) -> Result<()> {
-    Ok(conn.batch_execute("SELECT 1")?)
+#[derive(diesel::QueryableByName)]
+struct TakesWrites {
+    #[diesel(sql_type = diesel::sql_types::Bool)]
+    takes_writes: bool,
+}
+
+/// Whether a transaction that begins now may write. A standby says no, and so does a server or role that
+/// is read-only by `default_transaction_read_only`.
+fn takes_writes(postgres: &mut PgConnection) -> Result<bool> {
+    let sql = "SELECT current_setting('transaction_read_only') = 'off' AS takes_writes";
+    let row: TakesWrites = diesel::sql_query(sql).get_result(postgres)?;
+    Ok(row.takes_writes)
 }
 
 /// A server has a clock of its own; a file goes by that of this machine.
@@ -229,7 +256,34 @@ pub(super) fn begin(conn: &mut Conn) -> Result<()> {
         Conn::Sqlite(sqlite) => {
             AnsiTransactionManager::begin_transaction_sql(sqlite, "BEGIN IMMEDIATE")?;
         }
-        Conn::Postgres(_) => <Conn as Connection>::TransactionManager::begin_transaction(conn)?,
+        Conn::Postgres(postgres) => {
+            // Said each time: the server's default may be another, and a setting of the session would go
+            // astray at a pooler.
+            AnsiTransactionManager::begin_transaction_sql(
+                postgres,
+                "BEGIN ISOLATION LEVEL READ COMMITTED",
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// Begins a transaction of a pool in which each lock is waited for no longer than `wait`. SQLite has
+/// its own limit, `busy_timeout`.
+fn begin_waiting(conn: &mut Conn, access: ReadOnly, wait: Duration) -> Result<()> {
+    match conn {
+        Conn::Sqlite(sqlite) => AnsiTransactionManager::begin_transaction_sql(sqlite, "BEGIN")?,
+        Conn::Postgres(postgres) => {
+            let access = if access.0 { " READ ONLY" } else { "" };
+            // Nought would be no limit.
+            let millis = wait.as_millis().max(1);
+            AnsiTransactionManager::begin_transaction_sql(
+                postgres,
+                &format!(
+                    "BEGIN ISOLATION LEVEL READ COMMITTED{access}; SET LOCAL lock_timeout = {millis}"
+                ),
+            )?;
+        }
     }
     Ok(())
 }
@@ -269,12 +323,38 @@ pub(super) fn roll_back_savepoints(conn: &mut Conn) -> Result<()> {
     Ok(())
 }
 
-/// Runs `work` in a transaction of its own, or in a savepoint inside one.
+/// Runs `work` in a savepoint of the transaction under way.
 pub(super) fn in_transaction<T, E: From<Error>>(
     conn: &mut Conn,
     work: impl FnOnce(&mut Conn) -> std::result::Result<T, E>,
 ) -> std::result::Result<T, E> {
     <Conn as Connection>::TransactionManager::begin_transaction(conn).map_err(Error::from)?;
+    finish(conn, work)
+}
+
+/// Runs `work` in a transaction of its own.
+pub(super) fn in_new_transaction<T, E: From<Error>>(
+    conn: &mut Conn,
+    work: impl FnOnce(&mut Conn) -> std::result::Result<T, E>,
+) -> std::result::Result<T, E> {
+    begin(conn)?;
+    finish(conn, work)
+}
+
+/// Runs `work`, which only looks, on one state of the database.
+pub(super) fn in_snapshot<T, E: From<Error>>(
+    conn: &mut Conn,
+    work: impl FnOnce(&mut Conn) -> std::result::Result<T, E>,
+) -> std::result::Result<T, E> {
+    begin_snapshot(conn)?;
+    finish(conn, work)
+}
+
+/// Runs `work` in the transaction that has begun, and ends it.
+fn finish<T, E: From<Error>>(
+    conn: &mut Conn,
+    work: impl FnOnce(&mut Conn) -> std::result::Result<T, E>,
+) -> std::result::Result<T, E> {
     match work(conn) {
         Ok(value) => {
             commit(conn)?;
@@ -290,26 +370,6 @@ pub(super) fn in_transaction<T, E: From<Error>>(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_scheme_chooses_the_database_and_what_cannot_be_read_is_refused() {
-        for (text, good) in [
-            ("sqlite://data/a.db", true),
-            ("sqlite:/tmp/a.db", true),
-            ("postgres://u:p@h/d", true),
-            ("postgresql:///d?host=/run", true),
-            ("postgres://u:50%25@h/d", true),
-            ("postgres://u:50%@h/d", false),
-            ("postgres://u:%zz@h/d", false),
-            ("postgres://u:%00@h/d", false),
-            ("postgers://u:p@h/d", false),
-            ("sqlite::memory:", false),
-            ("data/a.db", false),
-            ("", false),
-        ] {
-            assert_eq!(DatabaseUrl::parse(text).is_ok(), good, "{text}");
-        }
-    }
 
     /// What is acknowledged waits for the disk. No test can cut the power.
     #[test]
@@ -332,11 +392,5 @@ mod tests {
         assert_eq!(limited, "postgres://u@h/d?connect_timeout=5&tcp_user_timeout=10000");
         let limited = with_time_limits("postgres://u@h/d?connect_timeout=60");
         assert_eq!(limited, "postgres://u@h/d?connect_timeout=60&tcp_user_timeout=10000");
-    }
-
-    #[test]
-    fn a_password_in_the_url_is_not_shown() {
-        let url = DatabaseUrl::parse("postgres://user:secret@db.example/app").unwrap();
-        assert_eq!(format!("{url:?}"), "Postgres, db.example/app");
     }
 }

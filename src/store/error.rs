@@ -2,6 +2,8 @@
 
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
+use super::health::is_of_prepared_statement;
+
 /// The store's answer.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -35,6 +37,12 @@ pub enum Error {
     /// The database does not answer, is locked, full or shutting down: trying later may help.
     #[error("the database is not available: {0}")]
     Unavailable(String),
+    /// The database takes no writes, such as a standby.
+    #[error("the database is read-only: {0}")]
+    ReadOnly(String),
+    /// The database is none that Hallpass can work with.
+    #[error("{0}")]
+    Unsuitable(String),
     /// A fault in Hallpass or in the data.
     #[error("the database refused a statement: {0}")]
     Internal(String),
@@ -53,16 +61,28 @@ impl From<DieselError> for Error {
                 DatabaseErrorKind::ClosedConnection
                 | DatabaseErrorKind::UnableToSendCommand
                 | DatabaseErrorKind::SerializationFailure
-                | DatabaseErrorKind::ReadOnlyTransaction
                 | DatabaseErrorKind::Unknown,
                 info,
-            ) => Self::Unavailable(info.message().to_owned()),
+            ) => Self::Unavailable(with_advice(info.message())),
+            DieselError::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, info) => {
+                Self::ReadOnly(info.message().to_owned())
+            }
             DieselError::BrokenTransactionManager
             | DieselError::RollbackErrorOnCommit { .. }
             | DieselError::AlreadyInTransaction => Self::Unavailable(error.to_string()),
             other => Self::Internal(other.to_string()),
         }
     }
+}
+
+fn with_advice(message: &str) -> String {
+    if is_of_prepared_statement(message) {
+        return format!(
+            "{message}: behind a pooler in transaction mode set \
+             HALLPASS_DATABASE_PREPARED_STATEMENTS=off"
+        );
+    }
+    message.to_owned()
 }
 
 impl From<r2d2::Error> for Error {

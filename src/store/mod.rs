@@ -3,11 +3,16 @@
 //! as an argument and never decide what a result means.
 
 mod backup;
+mod certificates;
 mod connection;
 mod error;
+mod health;
 mod migrate;
+mod migrations;
 mod page;
 mod schema;
+mod suitable;
+mod url;
 mod writer;
 
 pub mod copy;
@@ -27,15 +32,18 @@ pub mod user_search;
 pub mod users;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 pub use backup::{BackupError, backup};
-pub use connection::{Conn, DatabaseUrl};
+pub use connection::Conn;
 pub use error::{Error, Result, Unique};
 pub use migrate::{pending, run as migrate};
 pub use page::Page;
+pub use url::DatabaseUrl;
 
 use connection::{Manager, ReadOnly};
+use health::{Fault, WriteState};
 use writer::Writer;
 
 use crate::domain::UtcTime;
@@ -44,6 +52,8 @@ use crate::domain::UtcTime;
 #[derive(Clone)]
 pub struct Db {
     shape: Shape,
+    writes: WriteState,
+    wait: Duration,
 }
 
 #[derive(Clone)]
@@ -64,9 +74,17 @@ enum Shape {
 pub struct PoolSettings {
     /// Connections to Postgres, or reading connections to SQLite.
     pub size: u32,
-    /// How long a caller waits for a free connection.
+    /// How long a caller waits for a free connection and, on Postgres, for a lock.
     pub wait: Duration,
+    /// Whether connections to Postgres keep prepared statements. A pooler that hands each transaction to
+    /// another server process loses them.
+    pub prepared_statements: bool,
 }
+
+/// How often a transaction is run before a conflict with others is an error.
+const ATTEMPTS: u32 = 4;
+/// The shortest time in which a lock is waited for, however long the connection was.
+const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 
 impl Db {
     /// Opens the database and brings its tables up to date.
@@ -77,6 +95,11 @@ impl Db {
 
     /// Opens the database as it is.
     pub fn open_as_is(url: &DatabaseUrl, settings: PoolSettings) -> Result<Self> {
+        let writes = WriteState::default();
+        let manager = |read_only| {
+            Manager::new(url.clone(), read_only)
+                .for_pool(settings.prepared_statements, writes.clone())
+        };
         let pool = |read_only| {
             r2d2::Pool::builder()
                 .max_size(settings.size)
@@ -85,17 +108,17 @@ impl Db {
                 .test_on_check_out(true)
                 .connection_timeout(settings.wait)
                 .error_handler(Box::new(connection::LogFaults))
-                .build_unchecked(Manager::new(url.clone(), read_only))
+                .build_unchecked(manager(read_only))
         };
         let shape = match url {
             DatabaseUrl::Sqlite(_) => Shape::Sqlite {
-                writer: Arc::new(Writer::start(Manager::new(url.clone(), ReadOnly(false)))?),
+                writer: Arc::new(Writer::start(manager(ReadOnly(false)))?),
                 readers: pool(ReadOnly(true)),
-                manager: Manager::new(url.clone(), ReadOnly(false)),
+                manager: manager(ReadOnly(false)),
             },
             DatabaseUrl::Postgres(_) => Shape::Postgres { pool: pool(ReadOnly(false)) },
         };
-        Ok(Self { shape })
+        Ok(Self { shape, writes, wait: settings.wait })
     }
 
     /// Runs `work` on a connection, for looking only.
@@ -103,17 +126,53 @@ impl Db {
         &self,
         work: impl FnOnce(&mut Conn) -> std::result::Result<T, E>,
     ) -> std::result::Result<T, E> {
-        let pool = match &self.shape {
-            Shape::Sqlite { readers, .. } => readers,
-            Shape::Postgres { pool } => pool,
-        };
-        work(&mut *pool.get().map_err(Error::from)?)
+        match &self.shape {
+            Shape::Sqlite { readers, .. } => work(readers.get().map_err(Error::from)?.conn()),
+            Shape::Postgres { pool } => {
+                let (mut pooled, wait) = self.check_out(pool)?;
+                pooled.transact(ReadOnly(true), wait, work)
+            }
+        }
     }
 
     /// Runs `work` in one transaction and answers after it is on disk. An error rolls it back.
     ///
-    /// `work` must be short: on SQLite all writers share one thread.
+    /// `work` must be short: on SQLite all writers share one thread. On Postgres it runs again where other
+    /// transactions were in its way, so it has no effect but on the database.
     pub fn write<T, E>(
+        &self,
+        work: impl FnOnce(&mut Conn) -> std::result::Result<T, E> + Clone + Send + 'static,
+    ) -> std::result::Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let Shape::Postgres { pool } = &self.shape else { return self.write_once(work) };
+        let mut attempt = 1;
+        loop {
+            let (mut pooled, wait) = self.check_out(pool)?;
+            let began = Instant::now();
+            let outcome = pooled.transact(ReadOnly(false), wait, work.clone());
+            let may_repeat = match pooled.fault() {
+                Some(Fault::Conflict) => true,
+                // Another connection may lead to the server that took over.
+                Some(Fault::ReadOnly) => self.can_write(),
+                // A lock that was not to be had in all this time is no conflict that has passed.
+                Some(Fault::Unknown) => began.elapsed() < wait,
+                Some(Fault::Connection) | None => false,
+            };
+            if outcome.is_ok() || !may_repeat || attempt == ATTEMPTS {
+                return outcome;
+            }
+            // The others that failed with it must not come back at the same moment.
+            drop(pooled);
+            thread::sleep(Duration::from_millis(jitter() * u64::from(attempt)));
+            attempt += 1;
+        }
+    }
+
+    /// The same for work that is too large to be kept for another attempt.
+    pub fn write_once<T, E>(
         &self,
         work: impl FnOnce(&mut Conn) -> std::result::Result<T, E> + Send + 'static,
     ) -> std::result::Result<T, E>
@@ -128,9 +187,25 @@ impl Db {
                 writer.run(move |conn| span.in_scope(|| work(conn)))
             }
             Shape::Postgres { pool } => {
-                connection::in_transaction(&mut *pool.get().map_err(Error::from)?, work)
+                let (mut pooled, wait) = self.check_out(pool)?;
+                pooled.transact(ReadOnly(false), wait, work)
             }
         }
+    }
+
+    /// A connection, and how long its statements may wait for a lock.
+    fn check_out(
+        &self,
+        pool: &r2d2::Pool<Manager>,
+    ) -> Result<(r2d2::PooledConnection<Manager>, Duration)> {
+        let began = Instant::now();
+        let pooled = pool.get()?;
+        Ok((pooled, self.wait.saturating_sub(began.elapsed()).max(SHORTEST_WAIT)))
+    }
+
+    /// Whether the database takes writes, as far as the last transactions showed.
+    pub fn can_write(&self) -> bool {
+        self.writes.can_write()
     }
 
     /// Makes what was deleted unreadable in the files of SQLite. A Postgres does so by itself, when it vacuums.
@@ -148,6 +223,11 @@ impl Db {
 
     /// Whether the database answers.
     pub fn ping(&self) -> Result<()> {
-        self.read(connection::ping)
+        self.read(|_| Ok(()))
     }
+}
+
+/// Some milliseconds, from 5 to 30.
+fn jitter() -> u64 {
+    5 + u64::from(uuid::Uuid::new_v4().as_bytes()[0]) / 10
 }

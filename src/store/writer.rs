@@ -88,6 +88,7 @@ fn write_until_closed(manager: &Manager, jobs: &Receiver<Box<dyn Job>>) {
         let mut batch = vec![first];
         batch.extend(jobs.try_iter().take(JOBS_PER_COMMIT - 1));
         let committed = open_and_commit(manager, &mut connection, &mut batch);
+        manager.writes().note(committed.is_ok());
         if let Err(error) = &committed {
             tracing::error!(%error, "cannot write to SQLite");
             // Whatever state the transaction is in, a new connection has none.

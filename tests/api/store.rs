@@ -18,7 +18,8 @@ fn at(seconds: i64) -> UtcTime {
 
 fn database(world: &World) -> Db {
     let url = DatabaseUrl::parse(&world.database_url).unwrap();
-    Db::open(&url, PoolSettings { size: 9, wait: Duration::from_secs(10) }).unwrap()
+    let wait = Duration::from_secs(10);
+    Db::open(&url, PoolSettings { size: 9, wait, prepared_statements: true }).unwrap()
 }
 
 fn order_mails(db: &Db, count: usize) {

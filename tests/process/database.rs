@@ -15,7 +15,8 @@ pub struct Database(Db);
 impl Database {
     /// The database as it is, which on SQLite may be not there yet.
     pub fn at(url: &str) -> Self {
-        let settings = PoolSettings { size: 1, wait: Duration::from_secs(10) };
+        let wait = Duration::from_secs(10);
+        let settings = PoolSettings { size: 1, wait, prepared_statements: true };
         let url = DatabaseUrl::parse(url).unwrap();
         if let DatabaseUrl::Sqlite(path) = &url {
             // Two connections that turn a new file to WAL at the same moment refuse each other.

@@ -93,6 +93,11 @@ impl Site {
         }
     }
 
+    /// Which of the two databases it has.
+    pub fn is_on_sqlite(&self) -> bool {
+        self.file.is_some()
+    }
+
     /// Changes something on the site.
     pub fn execute(&self, sql: &str) {
         match &self.file {

@@ -13,60 +13,60 @@ const FIRST_JOINED: i64 = 1_551_441_600_654_321;
 const DAY: i64 = 86_400_000_000;
 
 /// A Hallpass that accounts come to.
-struct Target {
+pub struct Target {
     setup: Setup,
     postgres: Option<String>,
 }
 
 /// An account as Hallpass has it.
 #[derive(Debug, QueryableByName)]
-struct Stored {
+pub struct Stored {
     #[diesel(sql_type = BigInt)]
-    id: i64,
+    pub id: i64,
     #[diesel(sql_type = Text)]
-    username: String,
+    pub username: String,
     #[diesel(sql_type = Nullable<Text>)]
-    email: Option<String>,
+    pub email: Option<String>,
     #[diesel(sql_type = Bool)]
-    email_verified: bool,
+    pub email_verified: bool,
     #[diesel(sql_type = Text)]
-    password_hash: String,
+    pub password_hash: String,
     #[diesel(sql_type = Bool)]
-    is_active: bool,
+    pub is_active: bool,
     #[diesel(sql_type = Bool)]
-    is_staff: bool,
+    pub is_staff: bool,
     #[diesel(sql_type = Bool)]
-    is_superuser: bool,
+    pub is_superuser: bool,
     #[diesel(sql_type = BigInt)]
-    created_at: i64,
+    pub created_at: i64,
     #[diesel(sql_type = Nullable<BigInt>)]
-    last_login_at: Option<i64>,
+    pub last_login_at: Option<i64>,
 }
 
 impl Target {
-    fn on_sqlite() -> Self {
+    pub fn on_sqlite() -> Self {
         Self { setup: Setup::on_sqlite(), postgres: None }
     }
 
-    fn on_postgres() -> Option<Self> {
+    pub fn on_postgres() -> Option<Self> {
         let url = postgres::fresh_schema()?;
         let setup = Setup::on_sqlite().with("DATABASE_URL", &url);
         Some(Self { setup, postgres: Some(url) })
     }
 
-    fn import(&self, site: &Site, options: &[&str]) -> Finished {
+    pub fn import(&self, site: &Site, options: &[&str]) -> Finished {
         self.setup.run(&[&["import-django", "--from", &site.url], options].concat())
     }
 
     /// The same where nothing hinders it: what it says.
-    fn import_all(&self, site: &Site, options: &[&str]) -> String {
+    pub fn import_all(&self, site: &Site, options: &[&str]) -> String {
         let finished = self.import(site, options);
         assert!(finished.success, "{}{}", finished.stdout, finished.stderr);
         assert_eq!(finished.stderr, "");
         finished.stdout
     }
 
-    fn stored(&self) -> Vec<Stored> {
+    pub fn stored(&self) -> Vec<Stored> {
         let query = sql_query("SELECT * FROM users ORDER BY id");
         if let Some(url) = &self.postgres {
             query.load(&mut PgConnection::establish(url).unwrap()).unwrap()
@@ -76,11 +76,11 @@ impl Target {
         }
     }
 
-    fn one(&self, id: i64) -> Stored {
+    pub fn one(&self, id: i64) -> Stored {
         self.stored().into_iter().find(|user| user.id == id).unwrap()
     }
 
-    fn make_superuser(&self, username: &str, email: Option<&str>) -> String {
+    pub fn make_superuser(&self, username: &str, email: Option<&str>) -> String {
         let mut arguments =
             vec!["create-superuser", "--username", username, "--password", "plum tree at dusk"];
         arguments.extend(email.iter().flat_map(|email| ["--email", email]));

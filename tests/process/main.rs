@@ -7,6 +7,8 @@
 mod enough;
 #[path = "../support/missing.rs"]
 mod missing;
+#[path = "../support/pgbouncer.rs"]
+mod pgbouncer;
 #[path = "../support/postgres.rs"]
 mod postgres;
 #[path = "../support/smtp.rs"]
@@ -31,10 +33,12 @@ mod doctor;
 mod exports;
 mod faults;
 mod import_django;
+mod import_models;
 mod keys;
 mod log_failures;
 mod logs;
 mod mail_delivery;
+mod pooler;
 mod settings;
 mod side_by_side;
 mod start;

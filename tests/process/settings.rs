@@ -124,3 +124,103 @@ fn a_secret_file_that_is_not_there_is_told_by_name() {
     assert!(!finished.success);
     assert!(finished.stderr.contains("HALLPASS_SECRET_FILE: "), "{}", finished.stderr);
 }
+
+const PRODUCTION: [(&str, &str); 3] = [
+    ("HALLPASS_ENV", "production"),
+    ("HALLPASS_PUBLIC_URL", "https://auth.example.com"),
+    ("HALLPASS_SECRET", "c2f1b0a4de6398f7a1d25c4be09f63718d2a4bc5e6f708192a3b4c5d6e7f8091"),
+];
+
+fn production() -> Setup {
+    PRODUCTION.iter().fold(Setup::bare(), |setup, (name, value)| setup.with(name, value))
+}
+
+#[test]
+fn a_setting_without_its_value_is_refused_in_production() {
+    for name in ["DATABASE_URL", "DATABASE_URL_FILE", "HALLPASS_SMTP_URL", "HALLPASS_CORS_ORIGINS"]
+    {
+        let finished = production().with(name, "").run(&["serve"]);
+        assert!(!finished.success, "{name}");
+        let told = format!("{name}: is empty");
+        assert!(finished.stderr.contains(&told), "{}", finished.stderr);
+        assert!(!production().folder().join("data").exists());
+    }
+    Setup::on_sqlite().with("DATABASE_URL", "").start().stop();
+}
+
+#[test]
+fn a_file_as_the_database_is_a_warning_in_production() {
+    let setup = production().with("HALLPASS_BCRYPT_COST", "10");
+    let log = setup.start().stop_for_log();
+    assert!(log.contains("the database is a file"), "{log}");
+    let log = Setup::on_sqlite().start().stop_for_log();
+    assert!(!log.contains("the database is a file"), "{log}");
+}
+
+#[test]
+fn a_file_that_was_not_meant_is_never_made() {
+    for url in [
+        "sqlite://~/a.db",
+        "sqlite://${HOME}/a.db",
+        "sqlite:///:memory:",
+        "sqlite://:memory:",
+        "sqlite://localhost/a.db",
+        "sqlite://a.db?mode=memory&cache=shared",
+        "sqlite://file:a.db",
+        "sqlite:a.db#b",
+    ] {
+        let setup = Setup::on_sqlite().with("DATABASE_URL", url);
+        let finished = setup.run(&["migrate"]);
+        assert!(!finished.success, "{url}");
+        assert!(finished.stderr.contains("DATABASE_URL: "), "{url}: {}", finished.stderr);
+        assert_eq!(fs::read_dir(setup.folder()).unwrap().count(), 0, "{url} made something");
+    }
+    for (url, file) in [
+        ("sqlite://a.db?mode=rwc", "a.db"),
+        ("sqlite://a%20folder/a.db", "a folder/a.db"),
+        (" sqlite://a.db\n", "a.db"),
+    ] {
+        let setup = Setup::on_sqlite().with("DATABASE_URL", url);
+        let finished = setup.run(&["migrate"]);
+        assert!(finished.success, "{url}: {}", finished.stderr);
+        assert!(setup.folder().join(file).is_file(), "{url}");
+        assert_eq!(fs::read_dir(setup.folder()).unwrap().count(), 1, "{url} made more");
+    }
+}
+
+#[test]
+fn no_part_of_a_url_that_cannot_be_read_is_shown() {
+    for url in [
+        "postgres://hp:hunt@er2@host/x",
+        "postgres://hp:hunt/er2@host/x",
+        "postgres://hp:hunt#er2@host/x",
+        "postgres://hp:hunt?er2@host/x",
+        "postgres://hp:hunt er2@host/x",
+        "postgres://hp:12/hunt@er2/x?y",
+        "postgres://hp@localhost:hunter2/x",
+        "postgres://hp@localhost/x?hunter2",
+        "postgres://hp@localhost/x?sslmode=hunter2",
+        "postgres://hp@localhost/x?connect_timeout=hunter2",
+        "postgres://hp@localhost/x?password=hunter2&passwordd=hunter2",
+        "postgres://hp:hunter2%@localhost/x",
+    ] {
+        let setup = Setup::on_sqlite().with("DATABASE_URL", url);
+        let ours = Setup::on_sqlite();
+        let target = ours.database_url();
+        for finished in [
+            setup.run(&["serve"]),
+            setup.run(&["doctor"]),
+            ours.run(&["import-django", "--from", url]),
+            ours.run(&["copy-database", "--from", url, "--to", &target]),
+        ] {
+            assert!(!finished.success, "{url}");
+            let told = format!("{}{}", finished.stdout, finished.stderr);
+            assert!(!told.contains("hunt") && !told.contains("er2"), "{url}: {told}");
+        }
+    }
+    let escaped = Setup::on_sqlite().with("DATABASE_URL", "postgres://hp:hunt@er2@host/x");
+    let told = escaped.run(&["serve"]).stderr;
+    for escape in ["%40 for @", "%2F for /", "%23 for #"] {
+        assert!(told.contains(escape), "{told}");
+    }
+}

@@ -91,7 +91,8 @@ impl World {
             .with("HALLPASS_WORKERS", "1");
         let setup = LIMITS.iter().fold(setup, |setup, (name, value)| setup.with(name, value));
         let service = setup.start();
-        let settings = PoolSettings { size: 1, wait: Duration::from_secs(10) };
+        let wait = Duration::from_secs(10);
+        let settings = PoolSettings { size: 1, wait, prepared_statements: true };
         let db = Db::open_as_is(&DatabaseUrl::parse(database).unwrap(), settings).unwrap();
         let hasher = Hasher::start(1, BCRYPT_COST).unwrap();
         let whose = Requester { account: String::new(), lane: Lane::KnownDevice };

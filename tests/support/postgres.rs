@@ -286,7 +286,8 @@ impl Cluster {
         self.as_account(self.programs.join(program))
     }
 
-    fn as_account(&self, program: impl AsRef<OsStr>) -> Command {
+    /// A program that runs as the account of the server.
+    pub fn as_account(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = match self.account {
             None => Command::new(program),
             Some(Account { uid, gid }) => {

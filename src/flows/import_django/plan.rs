@@ -229,8 +229,12 @@ mod tests {
     }
 
     fn planned(users: Vec<DjangoUser>, addresses: Vec<DjangoAddress>, present: &Present) -> Plan {
-        let accounts =
-            DjangoAccounts { users, addresses: Some(addresses), extras: DjangoExtras::default() };
+        let accounts = DjangoAccounts {
+            table: String::new(),
+            users,
+            addresses: Some(addresses),
+            extras: DjangoExtras::default(),
+        };
         let choices = ImportChoices { drop_shared_emails: true, ..ImportChoices::default() };
         make(accounts, present, choices, NOW)
     }

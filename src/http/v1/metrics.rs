@@ -23,6 +23,7 @@ const KIND: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Tells what was counted.
 pub async fn handle(state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let Backlog { mails_waiting, mails_dead, revocations_age } = state.run(Flows::backlog).await?;
-    let gauges = Gauges { mails_waiting, mails_dead, revocations_age };
+    let can_write = state.flows.can_write();
+    let gauges = Gauges { mails_waiting, mails_dead, revocations_age, can_write };
     Ok(HttpResponse::Ok().content_type(KIND).body(state.metrics.text(gauges)))
 }

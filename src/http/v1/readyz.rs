@@ -2,10 +2,23 @@
 
 use actix_web::web;
 
-use super::healthz::Health;
+use serde::Serialize;
+use utoipa::ToSchema;
+
 use crate::flows::Flows;
 use crate::http::blocking::State;
 use crate::http::error::ApiError;
+
+/// Whether the service can serve.
+#[derive(Serialize, ToSchema)]
+pub struct Readiness {
+    /// Always `ok`.
+    #[schema(example = "ok", pattern = "^ok$")]
+    pub status: &'static str,
+    /// `possible`, or `impossible` while the database takes none, such as a standby.
+    #[schema(example = "possible")]
+    pub writes: &'static str,
+}
 
 #[utoipa::path(
     get,
@@ -14,11 +27,12 @@ use crate::http::error::ApiError;
     tag = "operations",
     summary = "Can it serve?",
     description = "Asks the database, and whether ended sessions are known well enough to check tokens. SMTP is not asked: mail waits in the outbox.",
-    responses((status = 200, description = "It can.", body = Health)),
+    responses((status = 200, description = "It can.", body = Readiness)),
     extensions(("x-error-codes" = json!(["overloaded", "unavailable"])))
 )]
 /// Says whether the database answers.
-pub async fn handle(state: web::Data<State>) -> Result<web::Json<Health>, ApiError> {
+pub async fn handle(state: web::Data<State>) -> Result<web::Json<Readiness>, ApiError> {
     state.run(Flows::check_readiness).await?;
-    Ok(web::Json(Health { status: "ok" }))
+    let writes = if state.flows.can_write() { "possible" } else { "impossible" };
+    Ok(web::Json(Readiness { status: "ok", writes }))
 }

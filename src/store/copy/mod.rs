@@ -7,7 +7,7 @@
 mod counter;
 mod insert;
 mod rows;
-mod tables;
+pub(super) mod tables;
 
 use std::path::Path;
 

@@ -7,25 +7,25 @@ use diesel::QueryableByName;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Nullable, Text};
 
-use crate::store::migrate::scratch;
+use crate::store::migrations::scratch;
 use crate::store::{Conn, Error, Result};
 
 /// A table and what has to be known to copy it.
-pub(super) struct Table {
+pub(in crate::store) struct Table {
     pub name: String,
     pub columns: Vec<Column>,
     /// The column whose numbers the database counts up by itself.
     pub counter: Option<String>,
 }
 
-pub(super) struct Column {
+pub(in crate::store) struct Column {
     pub name: String,
     pub kind: Kind,
 }
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::store) enum Kind {
     Integer,
     Bool,
     Text,
@@ -53,7 +53,7 @@ struct ColumnRow {
 }
 
 /// The newest tables, each after those it refers to, and the migrations that make them.
-pub(super) fn of_this_version() -> Result<(Vec<Table>, BTreeSet<String>)> {
+pub(in crate::store) fn of_this_version() -> Result<(Vec<Table>, BTreeSet<String>)> {
     let mut conn = scratch()?;
     let mut tables = BTreeMap::new();
     let mut references: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -109,14 +109,14 @@ fn in_order(
 }
 
 /// The migrations that a database has had; `None` where there never were any.
-pub(super) fn applied_migrations(conn: &mut Conn) -> Result<Option<BTreeSet<String>>> {
+pub(in crate::store) fn applied_migrations(conn: &mut Conn) -> Result<Option<BTreeSet<String>>> {
     if !names_of_tables(conn)?.contains("__diesel_schema_migrations") {
         return Ok(None);
     }
     names(conn, "SELECT version AS name FROM __diesel_schema_migrations").map(Some)
 }
 
-pub(super) fn names_of_tables(conn: &mut Conn) -> Result<BTreeSet<String>> {
+pub(in crate::store) fn names_of_tables(conn: &mut Conn) -> Result<BTreeSet<String>> {
     let sql = match conn {
         Conn::Sqlite(_) => "SELECT name FROM sqlite_schema WHERE type = 'table'",
         Conn::Postgres(_) => {
@@ -126,13 +126,13 @@ pub(super) fn names_of_tables(conn: &mut Conn) -> Result<BTreeSet<String>> {
     names(conn, sql)
 }
 
-fn names(conn: &mut Conn, sql: &str) -> Result<BTreeSet<String>> {
+pub(in crate::store) fn names(conn: &mut Conn, sql: &str) -> Result<BTreeSet<String>> {
     let rows = diesel::sql_query(sql).load::<Name>(conn)?;
     Ok(rows.into_iter().map(|row| row.name).collect())
 }
 
 /// Whether two connections to Postgres lead to the same tables, by whatever URLs.
-pub(super) fn same_database(one: &mut Conn, other: &mut Conn) -> Result<bool> {
+pub(in crate::store) fn same_database(one: &mut Conn, other: &mut Conn) -> Result<bool> {
     // No two servers were started at the same microsecond.
     let sql = "SELECT concat_ws(' ', extract(epoch FROM pg_postmaster_start_time()), \
                current_database(), current_schema()) AS name";
@@ -141,7 +141,7 @@ pub(super) fn same_database(one: &mut Conn, other: &mut Conn) -> Result<bool> {
 
 impl Table {
     /// The columns for a statement, quoted.
-    pub(super) fn column_list(&self) -> String {
+    pub(in crate::store) fn column_list(&self) -> String {
         let quoted: Vec<String> =
             self.columns.iter().map(|column| format!("\"{}\"", column.name)).collect();
         quoted.join(", ")

@@ -118,7 +118,8 @@ impl World {
     /// The database, past the service.
     pub fn db(&self) -> Db {
         let url = DatabaseUrl::parse(&self.database_url).unwrap();
-        let settings = PoolSettings { size: 2, wait: Duration::from_secs(10) };
+        let wait = Duration::from_secs(10);
+        let settings = PoolSettings { size: 2, wait, prepared_statements: true };
         Db::open_as_is(&url, settings).unwrap()
     }
 

@@ -5,12 +5,15 @@ mod clock;
 mod connections;
 mod crash;
 mod disk_full;
+mod failover;
 mod held_connections;
+mod isolation;
 mod mail_black_hole;
 mod outage;
 mod pool;
 mod shutdown;
 mod two_versions;
+mod unsuitable;
 mod versions;
 
 use std::time::Duration;

@@ -18,6 +18,8 @@ use crate::service::{Service, Setup};
 const MINA: &str = "mina@example.com";
 /// Waits of 3 seconds for a connection, 5 for SQLite's lock, and a busy machine.
 const ANSWER_LIMIT: Duration = Duration::from_secs(9);
+/// A lock is waited for 3 seconds, by one statement of a request.
+const LOCK_LIMIT: Duration = Duration::from_millis(5_900);
 /// When a request that has the connection is given up.
 const HELD_LIMIT: Duration = Duration::from_secs(20);
 
@@ -64,13 +66,38 @@ fn a_pool_whose_only_connection_waits_costs_503_and_nothing_else() {
         for client in waiting {
             assert_unavailable(&client.join().unwrap(), ANSWER_LIMIT);
         }
-        assert_unavailable(&api.get("/readyz"), ANSWER_LIMIT);
-        assert_unavailable(&holder.join().unwrap(), HELD_LIMIT);
+        assert_unavailable(&holder.join().unwrap(), LOCK_LIMIT);
     });
     other.batch_execute("ROLLBACK").unwrap();
     wait_until_served(&api);
     assert_eq!(api.verify_token(&token).status, 200);
     assert!(!service.log().contains("panic"), "{}", service.log());
+}
+
+#[test]
+fn a_locked_table_costs_three_seconds_and_nothing_else() {
+    let Some(setup) = Setup::on_postgres() else { return };
+    let (service, token) = with_mina(&setup);
+    let api = service.api();
+    let mut other = PgConnection::establish(&setup.database_url()).unwrap();
+    for table in ["users", "sessions", "limits"] {
+        let lock = format!("BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE");
+        other.batch_execute(&lock).unwrap();
+        thread::scope(|scope| {
+            let log_in = scope.spawn(|| api.log_in(MINA, PASSWORD));
+            let me = scope.spawn(|| api.send("GET", "/v1/me", &token, &().into()));
+            let register = scope.spawn(|| api.try_register("noah@example.com").unwrap());
+            for answer in [log_in, me, register].map(|request| request.join().unwrap()) {
+                println!("{table}: {} after {:?}", answer.status, answer.took);
+                if answer.status == 503 {
+                    assert_unavailable(&answer, LOCK_LIMIT);
+                }
+                assert!(answer.took < LOCK_LIMIT, "{answer:?}");
+            }
+        });
+        other.batch_execute("ROLLBACK").unwrap();
+        wait_until_served(&api);
+    }
 }
 
 #[test]

@@ -21,13 +21,13 @@ fn on_both(story: impl Fn(Setup, bool)) {
     }
 }
 
-fn database(setup: &Setup) -> Database {
+pub(super) fn database(setup: &Setup) -> Database {
     fs::create_dir_all(setup.folder().join("data")).unwrap();
     Database::at(&setup.database_url())
 }
 
 /// The folders of the migrations, the oldest first.
-fn migrations(postgres: bool) -> Vec<PathBuf> {
+pub(super) fn migrations(postgres: bool) -> Vec<PathBuf> {
     let kind = if postgres { "postgres" } else { "sqlite" };
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(kind);
     let mut all: Vec<PathBuf> =
@@ -46,7 +46,7 @@ fn version_of(migration: &Path) -> String {
 }
 
 /// Brings the tables to where an older version left them.
-fn migrate_by_hand(database: &Database, migrations: &[PathBuf]) {
+pub(super) fn migrate_by_hand(database: &Database, migrations: &[PathBuf]) {
     database.execute(
         "CREATE TABLE __diesel_schema_migrations ( \
          version VARCHAR(50) PRIMARY KEY NOT NULL, \

@@ -1,0 +1,304 @@
+//! The accounts in the database of a Django site: the tables of `django.contrib.auth` and, where it is
+//! installed, of django-allauth. Only ever read.
+
+mod user_table;
+
+use diesel::connection::DefaultLoadingMode;
+use diesel::pg::PgRowByRowLoadingMode;
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+
+use super::connection::{begin_snapshot, open_to_look};
+use super::{Conn, DatabaseUrl, Error, Result};
+use crate::domain::UtcTime;
+pub use user_table::DjangoModel;
+use user_table::{Catalog, UserTable, quoted};
+
+/// An account as Django has it.
+#[derive(Clone, Debug)]
+pub struct DjangoUser {
+    /// Its number.
+    pub id: i64,
+    /// The name to log in with, unique in Django with regard to case.
+    pub username: String,
+    /// The address, not unique, empty where there is none.
+    pub email: String,
+    /// The stored password.
+    pub password: String,
+    /// Whether it may log in.
+    pub is_active: bool,
+    /// Whether it may use the site of administration.
+    pub is_staff: bool,
+    /// Whether it has every right.
+    pub is_superuser: bool,
+    /// When it was made.
+    pub date_joined: UtcTime,
+    /// When it last logged in.
+    pub last_login: Option<UtcTime>,
+}
+
+/// An address as django-allauth has it.
+#[derive(Clone, Debug, QueryableByName)]
+pub struct DjangoAddress {
+    /// Whose it is.
+    #[diesel(sql_type = BigInt)]
+    pub user_id: i64,
+    /// The address.
+    #[diesel(sql_type = Text)]
+    pub email: String,
+    /// Whether it was proven.
+    #[diesel(sql_type = Bool)]
+    pub verified: bool,
+    /// Whether mail goes there, which is so for one address a person.
+    #[diesel(sql_type = Bool)]
+    pub is_primary: bool,
+}
+
+/// What there is to import.
+#[derive(Debug)]
+pub struct DjangoAccounts {
+    /// The table they are in, with the columns that are named otherwise than in `auth_user`.
+    pub table: String,
+    /// By number.
+    pub users: Vec<DjangoUser>,
+    /// By number of the person; `None` where the site has no such table.
+    pub addresses: Option<Vec<DjangoAddress>>,
+    /// What belongs to the accounts and is not imported.
+    pub extras: DjangoExtras,
+}
+
+/// What belongs to the accounts of a site and has no place in Hallpass.
+#[derive(Clone, Debug, Default)]
+pub struct DjangoExtras {
+    /// The users with a second factor, of django-allauth or django-otp.
+    pub second_factors: Vec<i64>,
+    /// The users with an account of a social log-in.
+    pub social: Vec<i64>,
+    /// The users in groups.
+    pub in_groups: Vec<i64>,
+    /// The users with permissions of their own.
+    pub with_permissions: Vec<i64>,
+    /// The users with a first or last name.
+    pub with_names: Vec<i64>,
+}
+
+/// The tables of second factors, with the condition for one that is in use.
+const SECOND_FACTORS: [(&str, &str); 8] = [
+    ("mfa_authenticator", "TRUE"),
+    ("otp_totp_totpdevice", "confirmed"),
+    ("otp_hotp_hotpdevice", "confirmed"),
+    ("otp_static_staticdevice", "confirmed"),
+    ("otp_email_emaildevice", "confirmed"),
+    ("otp_webauthn_webauthncredential", "confirmed"),
+    ("two_factor_phonedevice", "confirmed"),
+    ("two_factor_webauthndevice", "confirmed"),
+];
+
+#[derive(QueryableByName)]
+struct Owner {
+    #[diesel(sql_type = BigInt)]
+    user_id: i64,
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = Nullable<Text>)]
+    id: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    username: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    email: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    password: Option<String>,
+    #[diesel(sql_type = Nullable<Bool>)]
+    is_active: Option<bool>,
+    #[diesel(sql_type = Nullable<Bool>)]
+    is_staff: Option<bool>,
+    #[diesel(sql_type = Nullable<Bool>)]
+    is_superuser: Option<bool>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    date_joined: Option<i64>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    last_login: Option<i64>,
+}
+
+/// Reads everything in one snapshot, and tells `progress` how many accounts there are so far.
+///
+/// # Errors
+///
+/// [`Error::Unsuitable`] where the accounts cannot be found, or one of them cannot be imported.
+pub fn read_accounts(
+    url: &DatabaseUrl,
+    model: &DjangoModel,
+    progress: fn(usize),
+) -> Result<DjangoAccounts> {
+    let mut conn = open_to_look(url)?;
+    begin_snapshot(&mut conn)?;
+    let catalog = Catalog::read(&mut conn)?;
+    let table = UserTable::find(&mut conn, &catalog, model)?;
+    let users = read_users(&mut conn, &table, progress)?;
+    let addresses = if catalog.has_table("account_emailaddress") {
+        Some(read_addresses(&mut conn)?)
+    } else {
+        None
+    };
+    let extras = read_extras(&mut conn, &catalog, &table)?;
+    let renamed: Vec<String> = table.renamed().collect();
+    let table = if renamed.is_empty() {
+        table.name
+    } else {
+        format!("{} ({})", table.name, renamed.join(", "))
+    };
+    // The transaction ends with the connection: there is nothing to commit.
+    Ok(DjangoAccounts { table, users, addresses, extras })
+}
+
+/// A time as microseconds since the epoch. On SQLite Django writes `2019-03-04 12:00:00.654321` in
+/// UTC, without the dot and what follows where that is nought.
+fn micros_in_sqlite(column: &str) -> String {
+    format!(
+        "CAST(strftime('%s', substr({column}, 1, 19)) AS INTEGER) * 1000000 \
+         + CAST(substr(substr({column}, 21, 6) || '000000', 1, 6) AS INTEGER)"
+    )
+}
+
+fn micros_in_postgres(column: &str) -> String {
+    format!("CAST(EXTRACT(EPOCH FROM {column}) * 1000000 AS BIGINT)")
+}
+
+/// Reads row by row: no key is needed to find the next ones, whatever its type.
+fn read_users(conn: &mut Conn, table: &UserTable, progress: fn(usize)) -> Result<Vec<DjangoUser>> {
+    let micros = match conn {
+        Conn::Sqlite(_) => micros_in_sqlite,
+        Conn::Postgres(_) => micros_in_postgres,
+    };
+    let or_else = |field, default: &str| table.column(field).unwrap_or(default.to_owned());
+    let time = |field| table.column(field).map_or("NULL".to_owned(), |it| micros(&it));
+    let statement = format!(
+        "SELECT CAST({} AS TEXT) AS id, CAST({} AS TEXT) AS username, CAST({} AS TEXT) AS email, \
+         CAST({} AS TEXT) AS password, {} AS is_active, {} AS is_staff, {} AS is_superuser, \
+         CAST({} AS BIGINT) AS date_joined, CAST({} AS BIGINT) AS last_login FROM {}",
+        or_else("id", "NULL"),
+        or_else("username", "NULL"),
+        or_else("email", "NULL"),
+        or_else("password", "NULL"),
+        or_else("is_active", "TRUE"),
+        or_else("is_staff", "FALSE"),
+        or_else("is_superuser", "FALSE"),
+        time("date_joined"),
+        time("last_login"),
+        quoted(&table.name),
+    );
+    let mut users: Vec<DjangoUser> = Vec::new();
+    let mut take = |row: QueryResult<Row>| {
+        users.push(user(row?, table, users.len() + 1)?);
+        progress(users.len());
+        Ok::<_, Error>(())
+    };
+    let query = sql_query(statement);
+    match conn {
+        Conn::Sqlite(sqlite) => {
+            query.load_iter::<Row, DefaultLoadingMode>(sqlite)?.try_for_each(&mut take)?;
+        }
+        Conn::Postgres(postgres) => {
+            query.load_iter::<Row, PgRowByRowLoadingMode>(postgres)?.try_for_each(&mut take)?;
+        }
+    }
+    users.sort_by_key(|user| user.id);
+    Ok(users)
+}
+
+/// The account in a row, or the cause why it cannot be imported.
+fn user(row: Row, table: &UserTable, position: usize) -> Result<DjangoUser> {
+    let fault = |place: &str, cause: &str| {
+        Err(Error::Unsuitable(format!("{}: {place} {cause}", table.name)))
+    };
+    let written = row.id.unwrap_or_default();
+    let Ok(id) = written.parse::<i64>() else {
+        return fault(
+            &format!("row {position}, key {written:?}"),
+            "is no number. Hallpass numbers users, and what other services store by user id would no \
+             longer be right: give the accounts a column with numbers, and name it with --column id=NAME",
+        );
+    };
+    let missing = |field: &str| fault(&format!("row {id}"), &format!("has no {field} (NULL)"));
+    let Some(username) = row.username else { return missing("username") };
+    let Some(is_active) = row.is_active else { return missing("is_active") };
+    let Some(is_staff) = row.is_staff else { return missing("is_staff") };
+    let Some(is_superuser) = row.is_superuser else { return missing("is_superuser") };
+    let date_joined = match (row.date_joined, table.column("date_joined")) {
+        (Some(micros), _) => UtcTime::from_micros(micros),
+        (None, None) => UtcTime::from_micros(0),
+        (None, Some(_)) => return fault(&format!("row {id}"), "has no date_joined that is a date"),
+    };
+    Ok(DjangoUser {
+        id,
+        username,
+        // Some sites have NULL where Django has an empty text.
+        email: row.email.unwrap_or_default(),
+        password: row.password.unwrap_or_default(),
+        is_active,
+        is_staff,
+        is_superuser,
+        date_joined,
+        last_login: row.last_login.map(UtcTime::from_micros),
+    })
+}
+
+fn read_addresses(conn: &mut Conn) -> Result<Vec<DjangoAddress>> {
+    let statement = "SELECT CAST(user_id AS BIGINT) AS user_id, COALESCE(email, '') AS email, verified, \
+                     \"primary\" AS is_primary FROM account_emailaddress \
+                     WHERE user_id IS NOT NULL ORDER BY user_id, id";
+    Ok(match conn {
+        Conn::Sqlite(sqlite) => sql_query(statement).load(sqlite)?,
+        Conn::Postgres(postgres) => sql_query(statement).load(postgres)?,
+    })
+}
+
+fn read_extras(conn: &mut Conn, catalog: &Catalog, users: &UserTable) -> Result<DjangoExtras> {
+    let mut owners = |table: &str, column: Option<&str>, condition: &str| match column {
+        Some(column) if catalog.has_column(table, column) => owners(conn, table, column, condition),
+        _ => Ok(Vec::new()),
+    };
+    let user_id = Some("user_id");
+    let mut second_factors = Vec::new();
+    for (table, condition) in SECOND_FACTORS {
+        second_factors.extend(owners(table, user_id, condition)?);
+    }
+    second_factors.sort_unstable();
+    second_factors.dedup();
+    let name = users.name.as_str();
+    let has_names = ["first_name", "last_name"].iter().all(|it| catalog.has_column(name, it));
+    let with_names = if has_names {
+        owners(name, users.key(), "first_name <> '' OR last_name <> ''")?
+    } else {
+        Vec::new()
+    };
+    let (groups, permissions) = (format!("{name}_groups"), format!("{name}_user_permissions"));
+    Ok(DjangoExtras {
+        second_factors,
+        social: owners("socialaccount_socialaccount", user_id, "TRUE")?,
+        in_groups: owners(&groups, catalog.owner_column(&groups, "group_id"), "TRUE")?,
+        with_permissions: owners(
+            &permissions,
+            catalog.owner_column(&permissions, "permission_id"),
+            "TRUE",
+        )?,
+        with_names,
+    })
+}
+
+/// Lists the users with a row in a table.
+fn owners(conn: &mut Conn, table: &str, column: &str, condition: &str) -> Result<Vec<i64>> {
+    let (table, column) = (quoted(table), quoted(column));
+    let statement = format!(
+        "SELECT DISTINCT CAST({column} AS BIGINT) AS user_id FROM {table} \
+         WHERE ({condition}) AND {column} IS NOT NULL ORDER BY 1"
+    );
+    let rows: Vec<Owner> = match conn {
+        Conn::Sqlite(sqlite) => sql_query(statement).load(sqlite)?,
+        Conn::Postgres(postgres) => sql_query(statement).load(postgres)?,
+    };
+    Ok(rows.into_iter().map(|row| row.user_id).collect())
+}

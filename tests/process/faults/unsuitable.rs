@@ -1,0 +1,108 @@
+//! Databases that Hallpass cannot work with: each is told at the start and by the doctor, at once.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use super::versions::{database, migrate_by_hand, migrations};
+use crate::both::on_both;
+use crate::postgres::Cluster;
+use crate::service::Setup;
+use crate::sql::change_postgres;
+
+/// A start waits for nothing here. The rest is for a busy machine.
+const AT_ONCE: Duration = Duration::from_secs(8);
+
+fn is_refused(setup: &Setup, because: &[&str]) {
+    for command in ["serve", "migrate", "doctor"] {
+        let finished = setup.run(&[command]);
+        let told = format!("{}{}", finished.stdout, finished.stderr);
+        assert!(!finished.success, "{command}: {told}");
+        assert!(finished.took < AT_ONCE, "{command} took {:?}", finished.took);
+        for word in because {
+            assert!(told.contains(word), "{command} does not say {word}: {told}");
+        }
+        assert!(!told.contains("panic"), "{told}");
+    }
+}
+
+#[test]
+fn a_database_in_another_encoding_than_utf8() {
+    let Some(cluster) = Cluster::start_new() else { return };
+    for encoding in ["LATIN1", "SQL_ASCII", "EUC_KR"] {
+        let name = encoding.to_lowercase();
+        let sql = format!(
+            "CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
+        );
+        change_postgres(&cluster.url(), &sql);
+        let url = cluster.url().replace("/postgres", &format!("/{name}"));
+        let setup = Setup::on_sqlite().with("DATABASE_URL", &url);
+        is_refused(&setup, &[encoding, "UTF8"]);
+    }
+}
+
+on_both! {
+    fn a_database_with_tables_of_another_program(setup) {
+        let database = database(&setup);
+        database.execute("CREATE TABLE users (id BIGINT); CREATE TABLE other (id BIGINT)");
+        is_refused(&setup, &["users", "did not make"]);
+        database.execute("DROP TABLE users; CREATE VIEW events AS SELECT 1 AS id");
+        is_refused(&setup, &["events", "did not make"]);
+        // The list of migrations of another program that was written with Diesel.
+        database.execute("DROP VIEW events; CREATE TABLE sessions (id BIGINT)");
+        migrate_by_hand(&database, &[]);
+        database.execute(
+            "INSERT INTO __diesel_schema_migrations (version) VALUES ('20200101000000')");
+        is_refused(&setup, &["sessions", "did not make"]);
+        database.execute("DROP TABLE sessions");
+        assert!(setup.run(&["migrate"]).success);
+        setup.start().stop();
+    }
+
+    fn a_table_of_another_program_in_the_way_of_a_later_migration(setup) {
+        let database = database(&setup);
+        migrate_by_hand(&database, &migrations(setup.has("DATABASE_URL"))[..1]);
+        database.execute("CREATE TABLE events (id BIGINT)");
+        is_refused(&setup, &["events", "did not make"]);
+    }
+
+    fn tables_of_a_later_version_than_the_next(setup) {
+        assert!(setup.run(&["migrate"]).success);
+        let database = database(&setup);
+        let later = "INSERT INTO __diesel_schema_migrations (version) VALUES ('20991231000001')";
+        database.execute(later);
+        // The next version.
+        set_level(&setup, 3);
+        setup.start().stop();
+        set_level(&setup, 4);
+        is_refused(&setup, &["later version", "20991231000001", "level 4"]);
+    }
+
+    fn tables_of_a_later_version_that_lack_a_column(setup) {
+        assert!(setup.run(&["migrate"]).success);
+        let database = database(&setup);
+        let later = "INSERT INTO __diesel_schema_migrations (version) VALUES ('20991231000001')";
+        database.execute(&format!("{later}; ALTER TABLE users RENAME COLUMN locale TO language"));
+        is_refused(&setup, &["later version", "users.locale is missing"]);
+    }
+}
+
+/// What a version with tables of that level records.
+fn set_level(setup: &Setup, level: u32) {
+    if setup.has("DATABASE_URL") {
+        let note =
+            format!("COMMENT ON TABLE __diesel_schema_migrations IS 'Hallpass, level {level}'");
+        change_postgres(&setup.database_url(), &note);
+    } else {
+        let file = setup.folder().join("data/hallpass.db");
+        crate::sql::change_sqlite(&file, &format!("PRAGMA user_version = {level}"));
+    }
+}
+
+#[test]
+fn a_file_that_is_no_database() {
+    let setup = Setup::on_sqlite();
+    fs::create_dir_all(setup.folder().join("data")).unwrap();
+    fs::write(Path::new(&setup.folder()).join("data/hallpass.db"), "x".repeat(5000)).unwrap();
+    is_refused(&setup, &["not a database"]);
+}
