@@ -40,6 +40,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("utoipa", &["http"]),
     ("utoipa_swagger_ui", &["http"]),
     ("lettre", &["mail"]),
+    ("tokio_rustls", &["mail"]),
+    ("webpki_roots", &["mail"]),
     ("bcrypt", &["security"]),
     ("argon2", &["security"]),
     ("scrypt", &["security"]),

@@ -61,6 +61,11 @@ impl Call {
         Self { from: data::ip_address(number), ..self }
     }
 
+    /// From a network of its own: one network may order few mails.
+    fn of_stranger(self, address: &str) -> Self {
+        Self { from: data::ip_address_of(address), ..self }
+    }
+
     fn bearer(self, token: &str) -> Self {
         Self { authorization: Some(format!("Bearer {token}")), ..self }
     }
@@ -90,13 +95,15 @@ operations! {
         let registration = service.ask(&register(&address));
         let code = code(&service.mail(&address, ""));
         let token = text(&registration, "registration_token");
-        Call::post("/v1/verify-email", json!({"registration_token": token, "code": code}))
+        let body = json!({"registration_token": token, "code": code});
+        Call::post("/v1/verify-email", body).of_stranger(&address)
     };
     "resendVerification": |service| {
         let address = service.stranger();
         service.ask(&register(&address));
         service.mail(&address, "");
-        Call::post("/v1/verify-email/resend", json!({"email": address})).answered(202)
+        let call = Call::post("/v1/verify-email/resend", json!({"email": address}));
+        call.of_stranger(&address).answered(202)
     };
     "tokenAuth": |service| {
         let number = service.person();
@@ -228,10 +235,7 @@ operations! {
 
 fn register(address: &str) -> Call {
     let body = json!({"email": address, "password": PASSWORD});
-    let mut call = Call::post("/v1/register", body).answered(202);
-    // One network may order few mails.
-    call.from = data::ip_address_of(address);
-    call
+    Call::post("/v1/register", body).of_stranger(address).answered(202)
 }
 
 fn ask_reset(number: u32) -> Call {

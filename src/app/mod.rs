@@ -296,8 +296,8 @@ fn build_worker(
         service_name: config.service_name.clone(),
         ordered: Arc::clone(&flows.mail_ordered),
         compose: Arc::new(move |order| match flows.compose_mail(order) {
-            Ok(Some(Letter { message, language })) => {
-                Ok(Composed::Letter(Box::new(message), language))
+            Ok(Some(Letter { message, language, recipient })) => {
+                Ok(Composed::Letter(Box::new(message), language, recipient))
             }
             Ok(None) => Ok(Composed::Nothing),
             Err(flows::Error::RateLimited(wait)) => Ok(Composed::Later(wait)),

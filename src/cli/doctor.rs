@@ -8,8 +8,9 @@ use crate::app::{build_flows, has_secret, transport_of};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::domain::{PasswordPolicy, UtcTime};
+use crate::mail::CONFIGURATION;
 use crate::security::keys::{KeyError, SigningAlgorithm};
-use crate::store::{self, Db, PoolSettings, sessions, signing_keys};
+use crate::store::{self, Db, PoolSettings, outbox, sessions, signing_keys};
 
 /// What a check found.
 enum Finding {
@@ -24,17 +25,20 @@ type Check = fn(&Config) -> Finding;
 
 /// Clocks that are further apart make tokens count too early or too late.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
+/// The number of different errors that are shown of the mail that waits.
+const ERRORS_SHOWN: i64 = 10;
 /// So many log-ins must be looked at before their networks say anything.
 const ENOUGH_SESSIONS: i64 = 20;
 
 pub(super) fn run(config: &Config) -> Outcome {
-    let checks: [(&str, Check); 8] = [
+    let checks: [(&str, Check); 9] = [
         ("settings", settings),
         ("public URL", public_url),
         ("passwords", passwords),
         ("database", database),
         ("keys", keys),
         ("mail", mail),
+        ("mail queue", mail_queue),
         ("browsers", browsers),
         ("proxies", proxies),
     ];
@@ -183,6 +187,29 @@ fn mail(config: &Config) -> Finding {
         Ok(()) => Good(format!("{way}; it answers")),
         Err(error) => Bad(format!("{way}: {error}")),
     }
+}
+
+/// What mail waits for: a refusal of this service at the recipient shows itself only there.
+fn mail_queue(config: &Config) -> Finding {
+    if !is_up_to_date(config) {
+        return Doubtful("not looked at: see the database".to_owned());
+    }
+    let read = open(config).and_then(|db| {
+        db.read(|conn| Ok((outbox::count_open(conn)?, outbox::waiting_for(conn, ERRORS_SHOWN)?)))
+    });
+    let ((queued, given_up), errors) = match read {
+        Ok(read) => read,
+        Err(error) => return Bad(error.to_string()),
+    };
+    let counts = format!("{queued} wait, {given_up} were given up");
+    if errors.is_empty() {
+        return Good(counts);
+    }
+    let is_ours = errors.iter().any(|waiting| waiting.error.starts_with(CONFIGURATION));
+    let errors: Vec<String> =
+        errors.iter().map(|waiting| format!("{}: {}", waiting.mails, waiting.error)).collect();
+    let text = format!("{counts}; {}", errors.join("; "));
+    if is_ours { Bad(text) } else { Doubtful(text) }
 }
 
 fn browsers(config: &Config) -> Finding {

@@ -4,56 +4,100 @@ use super::{Outcome, masked, print};
 use crate::app::open_database;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
-use crate::store::outbox::{self, MailLine};
+use crate::domain::{Email, UtcTime};
+use crate::store::outbox::{self, MailLine, Selection};
 use crate::store::{Db, Error};
 
-/// The most lines that are listed.
-const LIMIT: i64 = 1000;
 /// The number of mails that one transaction makes due: the service writes in between.
 const AT_ONCE: i64 = 100;
 
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
     /// List mail that waits to be sent or was given up, the oldest first.
-    List,
+    List(List),
     /// Send all mail again that was given up, or one mail that was given up or waits.
     Retry {
         /// The id of one mail, from `mail list`.
+        #[arg(conflicts_with = "waiting")]
         id: Option<String>,
+        /// Send what waits instead of what was given up.
+        #[arg(long)]
+        waiting: bool,
     },
+}
+
+#[derive(clap::Args)]
+pub(super) struct List {
+    /// List all mail to this address, whatever became of it, the newest first.
+    #[arg(long, value_name = "ADDRESS")]
+    to: Option<String>,
+    /// List mail that was sent, the newest first.
+    #[arg(long)]
+    sent: bool,
+    /// The most lines that are listed.
+    #[arg(long, value_name = "LINES", default_value_t = 1000)]
+    #[arg(value_parser = clap::value_parser!(i64).range(1..))]
+    limit: i64,
 }
 
 pub(super) fn run(config: &Config, command: &Command) -> Outcome {
     let db = open_database(config).map_err(|error| error.to_string())?;
     match command {
-        Command::List => {
-            let lines = db
-                .read(|conn| outbox::list_open(conn, LIMIT))
-                .map_err(|error| error.to_string())?;
-            if lines.is_empty() {
-                return print(&format!("no mail waits in {}\n", config.database.redacted()));
-            }
-            lines.iter().try_for_each(|line| print(&shown(line)))
-        }
-        Command::Retry { id } => {
-            match (retry(&db, id.as_deref()).map_err(|error| error.to_string())?, id) {
-                (0, Some(id)) => Err(format!("no mail with the id {id} waits or was given up")),
-                (0, None) => print("no mail was given up\n"),
-                (count, _) => print(&format!("{count} to be sent again\n")),
+        Command::List(arguments) => list(&db, &config.database.redacted(), arguments),
+        Command::Retry { id: Some(id), .. } => match retry_one(&db, id) {
+            Ok(true) => print("1 to be sent again\n"),
+            Ok(false) => Err(format!("no mail with the id {id} waits or was given up")),
+            Err(error) => Err(error.to_string()),
+        },
+        Command::Retry { id: None, waiting } => {
+            match retry_all(&db, *waiting).map_err(|error| error.to_string())? {
+                0 if *waiting => print("no mail waits\n"),
+                0 => print("no mail was given up\n"),
+                count => print(&format!("{count} to be sent again\n")),
             }
         }
     }
 }
 
-/// Makes one mail due, or in short transactions all that were given up by now. Returns how many.
-fn retry(db: &Db, id: Option<&str>) -> Result<usize, Error> {
-    let now = SystemClock.now();
-    if let Some(id) = id.map(str::to_owned) {
-        return db.write(move |conn| outbox::retry(conn, &id, now)).map(usize::from);
+fn list(db: &Db, database: &str, arguments: &List) -> Outcome {
+    let selection = match (&arguments.to, arguments.sent) {
+        (None, false) => Selection::Open,
+        (None, true) => Selection::Sent,
+        (Some(to), false) => Selection::To(Email::known(to.trim())),
+        (Some(to), true) => Selection::SentTo(Email::known(to.trim())),
+    };
+    let limit = arguments.limit;
+    let (lines, count) = db
+        .read(|conn| Ok((outbox::list(conn, &selection, limit)?, outbox::count(conn, &selection)?)))
+        .map_err(|error: Error| error.to_string())?;
+    if lines.is_empty() {
+        return print(&match selection {
+            Selection::Open => format!("no mail waits in {database}\n"),
+            Selection::Sent => format!("no mail was sent in {database}\n"),
+            Selection::To(_) => format!("no mail to this address in {database}\n"),
+            Selection::SentTo(_) => format!("no mail was sent to this address in {database}\n"),
+        });
     }
+    lines.iter().try_for_each(|line| print(&shown(line)))?;
+    match count - i64::try_from(lines.len()).unwrap_or(i64::MAX) {
+        more @ 1.. => print(&format!("and {more} more: --limit {count} lists all\n")),
+        _ => Ok(()),
+    }
+}
+
+/// Makes one mail due. Returns whether there is one that waits or was given up.
+fn retry_one(db: &Db, id: &str) -> Result<bool, Error> {
+    let (now, id) = (SystemClock.now(), id.to_owned());
+    db.write(move |conn| outbox::retry(conn, &id, now))
+}
+
+/// Makes all mails due, in short transactions, that wait or were given up by now. Returns how many.
+fn retry_all(db: &Db, waiting: bool) -> Result<usize, Error> {
+    let now = SystemClock.now();
+    let some = if waiting { outbox::retry_waiting } else { outbox::retry_dead };
     let mut total = 0;
     loop {
-        match db.write(move |conn| outbox::retry_dead(conn, now, AT_ONCE))? {
+        match db.write(move |conn| some(conn, now, AT_ONCE))? {
             0 => return Ok(total),
             count => total += count,
         }
@@ -61,10 +105,15 @@ fn retry(db: &Db, id: Option<&str>) -> Result<usize, Error> {
 }
 
 fn shown(line: &MailLine) -> String {
-    let next = u64::try_from(line.next_attempt_at).unwrap_or(0);
-    let next = std::time::UNIX_EPOCH + std::time::Duration::from_micros(next);
+    let at = |micros: Option<i64>| {
+        let time = UtcTime::from_micros(micros.unwrap_or_default());
+        let since = std::time::Duration::from_micros(u64::try_from(time.micros()).unwrap_or(0));
+        humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + since)
+    };
     let when = match line.status.as_str() {
-        "queued" => format!("next try {}", humantime::format_rfc3339_seconds(next)),
+        "queued" => format!("next try {}", at(Some(line.next_attempt_at))),
+        "sent" => format!("sent {}", at(line.finished_at)),
+        "dropped" => format!("not needed {}", at(line.finished_at)),
         _ => "given up".to_owned(),
     };
     let error = line.last_error.as_deref().unwrap_or("-");

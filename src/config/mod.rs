@@ -238,11 +238,13 @@ impl Config {
         let jwt_algorithm = read_jwt_algorithm(s);
         // With another algorithm it is the SECRET_KEY of a Django site, as long as it is.
         let jwt_secret_signs = jwt_algorithm == SigningAlgorithm::Hs256;
+        let public_url = read_public_url(s, bind, development);
         let config = Self {
             database: read_database(s, &data_dir),
             database_pool: s.number("HALLPASS_DATABASE_POOL", 10, 1, 200),
             prepared_statements: s.is_on("HALLPASS_DATABASE_PREPARED_STATEMENTS"),
-            public_url: read_public_url(s, bind, development),
+            smtp: read_smtp(s, &public_url),
+            public_url,
             secret: read_secret(s, "HALLPASS_SECRET", !development),
             service_name: service_name.clone(),
             client_id: read_client_id(s),
@@ -278,7 +280,6 @@ impl Config {
             browsers: read_browsers(s, development),
             limits: read_limits(s, development),
             trusted_proxies: read_proxies(s, development),
-            smtp: read_smtp(s),
             mail_from: s.parsed(
                 "HALLPASS_MAIL_FROM",
                 "Hallpass <hallpass@localhost>".into(),

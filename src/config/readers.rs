@@ -13,7 +13,7 @@ use super::{
     SameSite, SecretText, Source, YEAR,
 };
 use crate::domain::{Limits, Rate};
-use crate::mail::smtp_url::SmtpSettings;
+use crate::mail::smtp_url::{self, SmtpSettings};
 use crate::security::breached::BreachedPasswordsSettings;
 use crate::security::django_token::DjangoLifetimes;
 use crate::security::keys::SigningAlgorithm;
@@ -331,9 +331,32 @@ pub(super) fn read_key_rotation(s: &mut Source) -> Option<Duration> {
     })
 }
 
-pub(super) fn read_smtp(s: &mut Source) -> Option<SmtpSettings> {
+/// The mail server, if one is set. It is told the host of the public URL, unless another name is set.
+pub(super) fn read_smtp(s: &mut Source, public_url: &str) -> Option<SmtpSettings> {
+    let connections = s.number("HALLPASS_SMTP_CONNECTIONS", SmtpSettings::CONNECTIONS, 1, 100);
+    let timeout =
+        s.duration("HALLPASS_SMTP_TIMEOUT", SmtpSettings::COMMAND_TIMEOUT, SECOND, 10 * MINUTE);
+    let own_name = ehlo_name_of(public_url);
+    let ehlo_name = s.parsed("HALLPASS_SMTP_EHLO_NAME", own_name, |text| {
+        let advice = "must be a host name (mail.example.com) or an address ([192.0.2.1])";
+        smtp_url::ehlo_name(text).ok_or_else(|| advice.to_owned())
+    });
     let text = s.secret("HALLPASS_SMTP_URL")?;
-    SmtpSettings::parse(&text).map_err(|advice| s.fault("HALLPASS_SMTP_URL", advice)).ok()
+    let settings = SmtpSettings::parse(&text);
+    let settings = settings.map_err(|advice| s.fault("HALLPASS_SMTP_URL", advice)).ok()?;
+    let content_timeout = timeout.max(SmtpSettings::CONTENT_TIMEOUT);
+    Some(
+        settings
+            .with_connections(connections)
+            .with_timeouts(timeout, content_timeout)
+            .with_ehlo_name(ehlo_name),
+    )
+}
+
+fn ehlo_name_of(public_url: &str) -> String {
+    let url = Url::parse(public_url).ok();
+    let host = url.as_ref().and_then(Url::host_str).unwrap_or("localhost");
+    smtp_url::ehlo_name(host).unwrap_or_else(|| "localhost".to_owned())
 }
 
 /// Addresses or networks, separated by commas.

@@ -158,6 +158,21 @@ pub const SETTINGS: &[Setting] = &[
         "HALLPASS_SMTP_URL",
         "smtps://USER:PASSWORD@HOST (TLS, 465), smtp://USER:PASSWORD@HOST (STARTTLS, 587), smtp://localhost:1025 (plain, loopback only). Not set: mail becomes files.",
     ),
+    setting(
+        "HALLPASS_SMTP_EHLO_NAME",
+        "",
+        "Name by which the service greets the mail server, a host name or an IP address. Not set: the host of HALLPASS_PUBLIC_URL.",
+    ),
+    setting(
+        "HALLPASS_SMTP_CONNECTIONS",
+        "4",
+        "Connections of each instance to the mail server, 1 to 100. Each is used for many mails; mail to one domain leaves one of them to the others.",
+    ),
+    setting(
+        "HALLPASS_SMTP_TIMEOUT",
+        "90s",
+        "How long the mail server may take to greet and to answer a command, 1s to 10m. The answer to a message may take 10 minutes.",
+    ),
     setting("HALLPASS_MAIL_FROM", "Hallpass <hallpass@localhost>", "Sender of mail."),
     setting(
         "HALLPASS_MAIL_DIR",

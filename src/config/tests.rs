@@ -43,7 +43,7 @@ fn the_defaults_in_the_table_are_the_defaults_in_the_code() {
 }
 
 /// Settings with a range: what their help says of it, a value below it, both ends, a value above it.
-const RANGES: [(&str, &str, [&str; 4]); 33] = [
+const RANGES: [(&str, &str, [&str; 4]); 35] = [
     ("HALLPASS_DATABASE_POOL", "1 to 200", ["0", "1", "200", "201"]),
     ("HALLPASS_KEY_ROTATION", "1d to 1y", ["23h", "1d", "1y", "1y 1s"]),
     ("HALLPASS_ACCESS_TOKEN_TTL", "1s to 15m", ["999ms", "1s", "15m", "15m 1s"]),
@@ -71,6 +71,8 @@ const RANGES: [(&str, &str, [&str; 4]); 33] = [
     ("HALLPASS_LIMIT_MAIL_NETWORK", "1 to 10000", ["0", "1", "10000", "10001"]),
     ("HALLPASS_LIMIT_MAIL_DOMAIN", "10 to 10000000", ["9", "10", "10000000", "10000001"]),
     ("HALLPASS_LIMIT_MAIL_TOTAL", "10 to 10000000", ["9", "10", "10000000", "10000001"]),
+    ("HALLPASS_SMTP_CONNECTIONS", "1 to 100", ["0", "1", "100", "101"]),
+    ("HALLPASS_SMTP_TIMEOUT", "1s to 10m", ["999ms", "1s", "10m", "10m 1s"]),
     ("HALLPASS_EVENT_RETENTION", "1d to 2y", ["23h", "1d", "2y", "2y 1s"]),
     ("HALLPASS_DRF_JWT_TTL", "1s to 30d", ["0s", "1s", "30d", "30d 1s"]),
     ("HALLPASS_DRF_JWT_REFRESH_TTL", "1s to 1y", ["0s", "1s", "1y", "1y 1s"]),
@@ -120,6 +122,7 @@ fn every_fault_is_told_at_once() {
         ("HALLPASS_EMAIL_VERIFICATION", "maybe"),
         ("HALLPASS_VERIFY_EMAIL_URL", "https://app.example.com/verify"),
         ("HALLPASS_SMTP_URL", "mailto:x"),
+        ("HALLPASS_SMTP_EHLO_NAME", "two words"),
         ("HALLPASS_MAIL_FROM", "nobody"),
         ("HALLPASS_LOG", "a=b=c"),
         ("HALLPASS_PUBLIC_URL", "auth.example.com"),
@@ -140,6 +143,7 @@ fn every_fault_is_told_at_once() {
             "HALLPASS_LOG",
             "HALLPASS_MAIL_FROM",
             "HALLPASS_PUBLIC_URL",
+            "HALLPASS_SMTP_EHLO_NAME",
             "HALLPASS_SMTP_URL",
             "HALLPASS_VERIFY_EMAIL_URL",
         ]

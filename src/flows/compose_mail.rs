@@ -31,6 +31,9 @@ pub struct Letter {
     pub message: Message,
     /// In which language.
     pub language: Language,
+    /// The address that it goes to. Where an account is written to this is the stored one: a
+    /// request may spell it in another way, and there are servers that tell `Bob` from `bob`.
+    pub recipient: Email,
 }
 
 impl Flows {
@@ -64,15 +67,17 @@ impl Flows {
         };
         let code_hash = self.secrets.code_hash(&order.subject_id, &secrets.code);
         let hashes = (secrets.token.hash(), code_hash);
-        let order = order.clone();
+        let (registered, order) = (order.recipient.clone(), order.clone());
         let due = self.db.write(move |conn| due(conn, &order, &hashes, now))?;
         Ok(due.map(|due| match due {
             Due::Verification(registration) => Letter {
                 language: registration.locale.language(),
                 message: self.verification(&registration, &secrets, now),
+                recipient: registration.email,
             },
             Due::AlreadyRegistered(owner, reset) => Letter {
                 language: owner.locale.language(),
+                recipient: owner.email.unwrap_or(registered),
                 message: Message::AlreadyRegistered {
                     reset: reset.map(|reset| TimedLink {
                         link: link(&self.policy.links.password_reset, &secrets.token),
@@ -90,12 +95,15 @@ impl Flows {
         };
         let code_hash = self.secrets.code_hash(order.id.as_str(), &secrets.code);
         let link_hash = secrets.token.hash();
+        let requested = order.recipient.clone();
         let (order, budget) = (order.clone(), self.mail_budget(order));
         let due = self.db.write(move |conn| {
             if outbox::is_outdone(conn, &order)? {
                 return Ok(None);
             }
             let Some(user) = users::find_by_email(conn, &order.recipient)? else {
+                // A registration has no password to reset before its address is verified.
+                remind(conn, &order, &budget, now)?;
                 return Ok(None);
             };
             let Some(token) = reset_for(conn, &order, &user, now)? else {
@@ -108,8 +116,12 @@ impl Flows {
             one_time_tokens::set_mail_secrets(conn, &token.id, &link_hash, Some(&code_hash))?;
             Ok::<_, super::Error>(Some((user, token)))
         })?;
+        if due.is_none() {
+            self.mail_ordered.notify_one();
+        }
         Ok(due.map(|(user, token)| Letter {
             language: user.locale.language(),
+            recipient: user.email.unwrap_or(requested),
             message: Message::ResetPassword {
                 link: link(&self.policy.links.password_reset, &secrets.token),
                 code: secrets.code.expose().to_owned(),
@@ -132,7 +144,8 @@ impl Flows {
         // The account is gone, or the token was used up by something that happened meanwhile.
         let Some(stored) = stored else { return Ok(None) };
         let message = self.message_with(order, stored, &token, now);
-        Ok(message.map(|message| Letter { message, language: order.locale.language() }))
+        let (language, recipient) = (order.locale.language(), order.recipient.clone());
+        Ok(message.map(|message| Letter { message, language, recipient }))
     }
 
     fn message_with(

@@ -65,13 +65,14 @@ fn make(folder: &Path) -> io::Result<()> {
 async fn blocking(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> Result<(), SendError> {
     let outcome = tokio::task::spawn_blocking(work).await.map_err(io::Error::other).flatten();
     outcome.map_err(|fault| {
-        SendError::Temporary(format!("the mail folder cannot be written to: {fault}"))
+        SendError::temporary(format!("the mail folder cannot be written to: {fault}"))
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mail::transport::Verdict;
     use crate::{domain::UtcTime, mail::transport::Transport};
 
     fn mail() -> Mail {
@@ -119,7 +120,7 @@ mod tests {
     async fn a_folder_that_cannot_be_made_is_a_temporary_fault() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let transport = Transport::directory(file.path().join("mail"));
-        assert!(matches!(transport.send(&mail()).await, Err(SendError::Temporary(_))));
+        assert_eq!(transport.send(&mail()).await.unwrap_err().verdict, Verdict::Temporary);
         assert!(transport.check().await.is_err());
     }
 }

@@ -90,12 +90,13 @@ pub(super) fn one_line(text: &str) -> String {
 }
 
 fn permanent(text: &str) -> SendError {
-    SendError::Permanent(text.to_owned())
+    SendError::permanent(text.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mail::transport::Verdict;
 
     fn mail() -> Mail {
         Mail {
@@ -168,7 +169,7 @@ mod tests {
             "bob@exa mple.org",
         ] {
             let fault = compose(&Mail { to: to.to_owned(), ..mail() });
-            assert!(matches!(fault, Err(SendError::Permanent(_))), "{to}");
+            assert_eq!(fault.unwrap_err().verdict, Verdict::Permanent, "{to}");
         }
     }
 
@@ -176,7 +177,7 @@ mod tests {
     fn a_message_id_cannot_leave_its_header_or_its_folder() {
         for id in ["", "a b", "a>b", "../x", "a\r\nb", "a/b", "a@b"] {
             let fault = compose(&Mail { message_id: id.to_owned(), ..mail() });
-            assert!(matches!(fault, Err(SendError::Permanent(_))), "{id}");
+            assert_eq!(fault.unwrap_err().verdict, Verdict::Permanent, "{id}");
         }
     }
 

@@ -1,12 +1,13 @@
 //! Outgoing mail: how it is written and how it leaves.
 //!
-//! [`messages`] writes, [`transport`] sends, [`worker`] empties the outbox. [`smtp_url`] reads the one setting about SMTP.
+//! [`messages`] writes, [`transport`] sends, [`worker`] empties the outbox. [`smtp_url`] holds the settings of SMTP.
 
-mod clear_text;
 mod directory;
 mod html;
+mod lanes;
 pub mod messages;
 mod mime;
+mod note;
 mod overrides;
 mod smtp;
 pub mod smtp_url;
@@ -14,4 +15,5 @@ pub mod transport;
 pub mod worker;
 
 pub use directory::Directory;
+pub use note::CONFIGURATION;
 pub use smtp::Smtp;

@@ -1,4 +1,4 @@
-//! `HALLPASS_SMTP_URL`: one line that says how mail leaves.
+//! How mail leaves: `HALLPASS_SMTP_URL` and the settings beside it.
 //!
 //! | URL | meaning | default port |
 //! | --- | --- | --- |
@@ -53,8 +53,10 @@ pub struct SmtpSettings {
     pub(super) security: Security,
     pub(super) login: Option<Login>,
     pub(super) ca: Option<PathBuf>,
+    pub(super) ehlo_name: String,
+    pub(super) connections: usize,
     pub(super) command_timeout: Duration,
-    pub(super) send_timeout: Duration,
+    pub(super) content_timeout: Duration,
 }
 
 const FORMS: &str = "it must look like smtps://user:password@host, smtp://user:password@host or \
@@ -63,12 +65,14 @@ const ENCODE: &str = "special characters in user and password must be percent-en
                       / as %2F, # as %23, ? as %3F, % as %25)";
 
 impl SmtpSettings {
-    /// Longest wait for the answer to one SMTP command.
-    pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
-    /// Longest time for one mail from connecting to acceptance. Most of it belongs to the answer to
-    /// the message, for which RFC 5321 section 4.5.3.2.6 asks ten minutes: who gives up earlier
-    /// sends mail twice that a slow scanner had accepted.
-    pub const SEND_TIMEOUT: Duration = Duration::from_mins(10);
+    /// Number of connections of one instance.
+    pub const CONNECTIONS: usize = 4;
+    /// Longest wait for the answer to one SMTP command. Servers that let strangers wait take a
+    /// minute for the greeting; RFC 5321 section 4.5.3.2 allows five.
+    pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(90);
+    /// Longest wait for the answer to the message (RFC 5321 section 4.5.3.2.6): a client that gives
+    /// up earlier sends mail twice that a slow scanner had accepted.
+    pub const CONTENT_TIMEOUT: Duration = Duration::from_mins(10);
 
     /// Reads the URL. The error says what would be right and repeats nothing of the URL, for that
     /// may hold a password.
@@ -112,16 +116,33 @@ impl SmtpSettings {
             security,
             login,
             ca: parameters.ca,
+            ehlo_name: "localhost".to_owned(),
+            connections: Self::CONNECTIONS,
             command_timeout: Self::COMMAND_TIMEOUT,
-            send_timeout: Self::SEND_TIMEOUT,
+            content_timeout: Self::CONTENT_TIMEOUT,
         })
     }
 
-    /// The same settings with other limits: for one SMTP command, and for one mail in all.
+    /// The same settings with other limits of time: for the answer to a command, and for that to
+    /// the message.
     #[must_use]
-    pub fn with_timeouts(mut self, command: Duration, send: Duration) -> Self {
+    pub const fn with_timeouts(mut self, command: Duration, content: Duration) -> Self {
         self.command_timeout = command;
-        self.send_timeout = send;
+        self.content_timeout = content;
+        self
+    }
+
+    /// The same settings with another number of connections.
+    #[must_use]
+    pub const fn with_connections(mut self, connections: usize) -> Self {
+        self.connections = connections;
+        self
+    }
+
+    /// The same settings with another name in EHLO.
+    #[must_use]
+    pub fn with_ehlo_name(mut self, name: String) -> Self {
+        self.ehlo_name = name;
         self
     }
 
@@ -173,6 +194,21 @@ fn host(url: &Url) -> Result<String, String> {
         Ok(host) if !host.is_empty() && host.bytes().all(fits) => Ok(host),
         _ => Err(format!("the host name is missing or wrong: {FORMS}")),
     }
+}
+
+/// Returns a name for EHLO in the form of RFC 5321 section 4.1.1.1: a domain, or an address literal
+/// of a bare or bracketed IP address.
+pub fn ehlo_name(text: &str) -> Option<String> {
+    let inner = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let inner = inner.strip_prefix("IPv6:").unwrap_or(inner);
+    match inner.parse::<IpAddr>() {
+        Ok(IpAddr::V4(address)) => return Some(format!("[{address}]")),
+        Ok(IpAddr::V6(address)) => return Some(format!("[IPv6:{address}]")),
+        Err(_) => {}
+    }
+    let name = idna::domain_to_ascii(text).ok()?;
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    (!name.is_empty() && name.len() <= 255 && name.bytes().all(fits)).then_some(name)
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -326,6 +362,24 @@ mod tests {
             let fault = SmtpSettings::parse(url).expect_err(url);
             assert!(!fault.contains("hunter2"), "{url}: {fault}");
             assert!(!fault.is_empty(), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_name_for_ehlo_is_a_domain_or_an_address_literal() {
+        for (text, name) in [
+            ("auth.example.com", "auth.example.com"),
+            ("메일.example.com", "xn--h32bq4v.example.com"),
+            ("localhost", "localhost"),
+            ("192.0.2.1", "[192.0.2.1]"),
+            ("[192.0.2.1]", "[192.0.2.1]"),
+            ("[2001:db8::1]", "[IPv6:2001:db8::1]"),
+            ("[IPv6:2001:db8::1]", "[IPv6:2001:db8::1]"),
+        ] {
+            assert_eq!(ehlo_name(text).as_deref(), Some(name), "{text}");
+        }
+        for text in ["", "two words", "a\r\nMAIL", "<a>", "[192.0.2.1"] {
+            assert_eq!(ehlo_name(text), None, "{text}");
         }
     }
 

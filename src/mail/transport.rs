@@ -5,12 +5,16 @@ use std::{
     path::PathBuf,
     str::FromStr,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use lettre::{Address, message::Mailbox as NamedAddress};
 
 use super::{directory::Directory, mime, smtp::Smtp, smtp_url::SmtpSettings};
 use crate::domain::UtcTime;
+
+/// The number of mails that are written at once into a folder or into memory.
+const LOCAL_SENDS: usize = 16;
 
 /// The address that mail comes from, with or without a name: `Hallpass <auth@example.com>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,16 +61,55 @@ impl fmt::Debug for Mail {
     }
 }
 
-/// Why a mail did not leave. The texts hold no address and no password, so they can be stored and
+/// Why a mail did not leave. The text holds no address and no password, so it can be stored and
 /// logged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SendError {
-    /// Worth another attempt: nobody there, too slow, a 4xx answer, a fault in the configuration.
-    #[error("{0}")]
-    Temporary(String),
-    /// The server will not take this mail, however often it is asked.
-    #[error("{0}")]
-    Permanent(String),
+#[error("{text}")]
+pub struct SendError {
+    /// What becomes of the mail.
+    pub verdict: Verdict,
+    /// What else is affected.
+    pub affects: Affects,
+    /// What happened.
+    pub text: String,
+}
+
+impl SendError {
+    /// An error about this mail that another attempt may not have.
+    pub fn temporary(text: String) -> Self {
+        Self { verdict: Verdict::Temporary, affects: Affects::Mail, text }
+    }
+
+    /// An error that this mail has at every attempt.
+    pub fn permanent(text: String) -> Self {
+        Self { verdict: Verdict::Permanent, affects: Affects::Mail, text }
+    }
+}
+
+/// What becomes of a mail that did not leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is worth another attempt: the server is away, too slow, or answered 4xx.
+    Temporary,
+    /// The server will not accept this mail, however often it is asked.
+    Permanent,
+    /// The server will not accept it until the configuration is fixed, there or here.
+    Configuration,
+    /// The server may have accepted it: the connection was lost before the answer came.
+    Unconfirmed,
+}
+
+/// Which other mails an error tells about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Affects {
+    /// None: the server works, and others may leave.
+    Mail,
+    /// Those to the same domain.
+    Domain,
+    /// All of them.
+    Server,
+    /// The connection was lost, which tells nothing of the others.
+    Unknown,
 }
 
 /// A way out for mail.
@@ -108,6 +151,25 @@ impl Transport {
                 mailbox.put(mail.clone());
                 Ok(())
             }
+        }
+    }
+
+    /// The number of mails that can be under way at once, and how many of them to one domain.
+    pub(super) fn capacity(&self) -> (usize, usize) {
+        match self {
+            Self::Smtp(smtp) => {
+                let connections = smtp.connections();
+                // One is left to the others, whatever the mails to a domain wait for.
+                (connections, (connections - 1).max(1))
+            }
+            Self::Directory(_) | Self::Memory(_) => (LOCAL_SENDS, LOCAL_SENDS),
+        }
+    }
+
+    /// Ends the connections that no mail needed for so long.
+    pub(super) async fn close_idle(&self, unused_for: Duration) {
+        if let Self::Smtp(smtp) = self {
+            smtp.close_idle(unused_for).await;
         }
     }
 
@@ -177,7 +239,7 @@ mod tests {
         let wrong =
             Mail { to: "bob@example.org\r\nBcc: x@evil.example".to_owned(), ..mail("id-3") };
         transport.send(&first).await.unwrap();
-        assert!(matches!(transport.send(&wrong).await, Err(SendError::Permanent(_))));
+        assert_eq!(transport.send(&wrong).await.unwrap_err().verdict, Verdict::Permanent);
         transport.clone().send(&second).await.unwrap();
         assert_eq!(mailbox.all(), [first, second]);
     }

@@ -1,6 +1,7 @@
 //! The outbox: orders to send mail, committed together with what they tell about.
 
 use diesel::dsl::sql;
+use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
 
@@ -117,6 +118,8 @@ pub struct QueuedMail {
     pub about: Option<UserId>,
     /// How often sending was tried before.
     pub attempts: i32,
+    /// How often the server may have accepted it already.
+    pub unconfirmed: i32,
     /// Whether it had to wait, for another try or for a limit.
     pub was_put_back: bool,
     /// When it was ordered.
@@ -140,6 +143,8 @@ pub struct MailLine {
     pub next_attempt_at: i64,
     /// When it was ordered, in microseconds since the epoch.
     pub created_at: i64,
+    /// When it was sent, dropped or given up, in microseconds since the epoch.
+    pub finished_at: Option<i64>,
     /// What went wrong last.
     pub last_error: Option<String>,
 }
@@ -153,6 +158,7 @@ type Line = (
     outbox::attempts,
     outbox::next_attempt_at,
     outbox::created_at,
+    outbox::finished_at,
     outbox::last_error,
 );
 const LINE: Line = (
@@ -163,6 +169,7 @@ const LINE: Line = (
     outbox::attempts,
     outbox::next_attempt_at,
     outbox::created_at,
+    outbox::finished_at,
     outbox::last_error,
 );
 
@@ -209,50 +216,123 @@ struct LeasedRow {
     user_id: Option<i64>,
     #[diesel(sql_type = Integer)]
     attempts: i32,
+    #[diesel(sql_type = Integer)]
+    unconfirmed: i32,
     #[diesel(sql_type = BigInt)]
     next_attempt_at: i64,
     #[diesel(sql_type = BigInt)]
     created_at: i64,
 }
 
-/// Whether a mail is due that nobody is sending.
-pub fn is_any_due(conn: &mut Conn, now: UtcTime) -> Result<bool> {
-    let due = outbox::table
-        .filter(outbox::status.eq(MailStatus::Queued.name()))
-        .filter(outbox::kind.eq_any(MailKind::ALL.map(MailKind::name)))
-        .filter(outbox::next_attempt_at.le(now.micros()))
-        .filter(outbox::lease_until.is_null().or(outbox::lease_until.le(now.micros())));
-    Ok(due.select(outbox::id).first::<String>(conn).optional()?.is_some())
+/// A claim of mails that are due, for the holder of a lease.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The token of the lease.
+    pub lease: String,
+    /// The most mails that are claimed.
+    pub limit: i64,
+    /// Whether mails that had to wait go before those that did not.
+    pub is_for_waiting: bool,
+    /// Domains whose mails are left alone, in lower case.
+    pub without_domains: Vec<String>,
+    /// The current time.
+    pub now: UtcTime,
+    /// When the lease ends; if its holder dies, the mails are due again then.
+    pub until: UtcTime,
 }
 
-/// Takes up to `limit` mails that are due and that nobody else is sending. Kinds that only a newer
-/// version of the service knows are left to it. They are the holder's
-/// of `lease` until `lease_until`; if the holder dies, they are due again then.
-pub fn lease_due(
+/// Mails that were never put back, and their index.
+const IS_FRESH: (&str, &str) = ("next_attempt_at <= created_at", "outbox_fresh");
+/// Mails that had to wait, for another attempt or for a limit, and their index.
+const HAD_TO_WAIT: (&str, &str) = ("next_attempt_at > created_at", "outbox_waiting");
+
+/// The domain of the recipient between two `@`, in SQL.
+const fn domain_of_recipient(conn: &Conn) -> &'static str {
+    match conn {
+        Conn::Postgres(_) => "'@' || lower(split_part(recipient, '@', 2)) || '@'",
+        Conn::Sqlite(_) => "lower(substr(recipient, instr(recipient, '@'))) || '@'",
+    }
+}
+
+/// The function that looks for the second text in the first and returns 0 where it is not.
+const fn position(conn: &Conn) -> &'static str {
+    match conn {
+        Conn::Postgres(_) => "strpos",
+        Conn::Sqlite(_) => "instr",
+    }
+}
+
+/// The domains in one text, each between `@`.
+fn joined(domains: &[String]) -> String {
+    if domains.is_empty() { String::new() } else { format!("@{}@", domains.join("@")) }
+}
+
+#[derive(QueryableByName)]
+struct Found {
+    #[diesel(sql_type = Bool)]
+    found: bool,
+}
+
+/// Returns whether a mail is due that no instance is sending, to another domain than these.
+pub fn is_any_due(conn: &mut Conn, without_domains: &[String], now: UtcTime) -> Result<bool> {
+    let kinds = MailKind::ALL.map(|kind| format!("'{}'", kind.name())).join(", ");
+    let (position, domain) = (position(conn), domain_of_recipient(conn));
+    let due = diesel::sql_query(format!(
+        "SELECT EXISTS (SELECT 1 FROM outbox WHERE status = 'queued' AND next_attempt_at <= $1 \
+         AND kind IN ({kinds}) AND (lease_until IS NULL OR lease_until <= $1) \
+         AND {position}($2, {domain}) = 0) AS found"
+    ));
+    let due = due.bind::<BigInt, _>(now.micros()).bind::<Text, _>(joined(without_domains));
+    Ok(due.get_result::<Found>(conn)?.found)
+}
+
+/// Leases mails that are due and that no other instance is sending. Those that never had to wait
+/// go before those that did, each by the time when they were due. Kinds that only a newer version
+/// of the service knows are left to it.
+pub fn lease_due(conn: &mut Conn, claim: &Claim) -> Result<Vec<QueuedMail>> {
+    let mut order = [IS_FRESH, HAD_TO_WAIT];
+    if claim.is_for_waiting {
+        order.reverse();
+    }
+    let mut leased = Vec::new();
+    for those in order {
+        let limit = claim.limit - i64::try_from(leased.len()).unwrap_or(i64::MAX);
+        if limit > 0 {
+            leased.extend(lease_those(conn, claim, those, limit)?);
+        }
+    }
+    Ok(leased)
+}
+
+fn lease_those(
     conn: &mut Conn,
-    lease: &str,
+    claim: &Claim,
+    (condition, index): (&str, &str),
     limit: i64,
-    now: UtcTime,
-    lease_until: UtcTime,
 ) -> Result<Vec<QueuedMail>> {
-    let skip_locked = match conn {
-        Conn::Postgres(_) => "FOR UPDATE SKIP LOCKED",
-        Conn::Sqlite(_) => "",
+    // SQLite would choose the index of all that is queued.
+    let (indexed_by, skip_locked) = match conn {
+        Conn::Postgres(_) => (String::new(), "FOR UPDATE SKIP LOCKED"),
+        Conn::Sqlite(_) => (format!("INDEXED BY {index}"), ""),
     };
     let kinds = MailKind::ALL.map(|kind| format!("'{}'", kind.name())).join(", ");
+    let (position, domain) = (position(conn), domain_of_recipient(conn));
     // SQLite numbers `$n` by the order in which they first appear, whatever n is.
     let rows = diesel::sql_query(format!(
         "WITH due AS MATERIALIZED ( \
-             SELECT id FROM outbox WHERE status = 'queued' AND kind IN ({kinds}) \
-             AND next_attempt_at <= $1 AND (lease_until IS NULL OR lease_until <= $1) \
-             ORDER BY next_attempt_at, id LIMIT $2 {skip_locked}) \
-         UPDATE outbox SET lease_token = $3, lease_until = $4 WHERE id IN (SELECT id FROM due) \
-         RETURNING id, kind, recipient, locale, subject_id, user_id, attempts, next_attempt_at, created_at"
+             SELECT id FROM outbox {indexed_by} WHERE status = 'queued' AND {condition} \
+             AND next_attempt_at <= $1 AND kind IN ({kinds}) \
+             AND (lease_until IS NULL OR lease_until <= $1) AND {position}($2, {domain}) = 0 \
+             ORDER BY next_attempt_at, id LIMIT $3 {skip_locked}) \
+         UPDATE outbox SET lease_token = $4, lease_until = $5 WHERE id IN (SELECT id FROM due) \
+         RETURNING id, kind, recipient, locale, subject_id, user_id, attempts, unconfirmed, \
+         next_attempt_at, created_at"
     ))
-    .bind::<BigInt, _>(now.micros())
+    .bind::<BigInt, _>(claim.now.micros())
+    .bind::<Text, _>(joined(&claim.without_domains))
     .bind::<BigInt, _>(limit)
-    .bind::<Text, _>(lease)
-    .bind::<BigInt, _>(lease_until.micros())
+    .bind::<Text, _>(&claim.lease)
+    .bind::<BigInt, _>(claim.until.micros())
     .load::<LeasedRow>(conn)?;
     Ok(rows.into_iter().filter_map(queued_mail).collect())
 }
@@ -266,6 +346,7 @@ fn queued_mail(row: LeasedRow) -> Option<QueuedMail> {
         subject_id: row.subject_id,
         about: row.user_id.map(UserId),
         attempts: row.attempts,
+        unconfirmed: row.unconfirmed,
         was_put_back: row.next_attempt_at > row.created_at,
         created_at: UtcTime::from_micros(row.created_at),
     })
@@ -324,23 +405,30 @@ pub fn finish(
     Ok(finished == 1)
 }
 
-/// Gives an order back to be looked at again at `next_attempt_at`. It was tried so many `times`.
-pub fn put_back(
-    conn: &mut Conn,
-    id: &MailId,
-    lease: &str,
-    error: &str,
-    next_attempt_at: UtcTime,
-    times: i32,
-) -> Result<bool> {
+/// Why an order is given back, and what is counted.
+#[derive(Clone, Debug)]
+pub struct PutBack {
+    /// What went wrong.
+    pub error: String,
+    /// When it is looked at again.
+    pub next_attempt_at: UtcTime,
+    /// How many attempts are counted.
+    pub attempts: i32,
+    /// How many of them the server may have accepted.
+    pub unconfirmed: i32,
+}
+
+/// Gives an order back whose lease is still `lease`. Returns whether it was.
+pub fn put_back(conn: &mut Conn, id: &MailId, lease: &str, put_back: &PutBack) -> Result<bool> {
     let returned =
         diesel::update(outbox::table.find(id.as_str()).filter(outbox::lease_token.eq(lease)))
             .set((
-                outbox::attempts.eq(outbox::attempts + times),
+                outbox::attempts.eq(outbox::attempts + put_back.attempts),
+                outbox::unconfirmed.eq(outbox::unconfirmed + put_back.unconfirmed),
                 outbox::lease_token.eq(None::<String>),
                 outbox::lease_until.eq(None::<i64>),
-                outbox::next_attempt_at.eq(next_attempt_at.micros()),
-                outbox::last_error.eq(error),
+                outbox::next_attempt_at.eq(put_back.next_attempt_at.micros()),
+                outbox::last_error.eq(&put_back.error),
             ))
             .execute(conn)?;
     Ok(returned == 1)
@@ -348,7 +436,6 @@ pub fn put_back(
 
 /// Counts the mails that wait and those that were given up.
 pub fn count_open(conn: &mut Conn) -> Result<(i64, i64)> {
-    // Postgres knows how rare a status is only if the statement names it.
     let count = |conn: &mut Conn, status: &str| {
         outbox::table.filter(sql::<Bool>(status)).count().get_result(conn)
     };
@@ -399,18 +486,102 @@ fn is_to<'a>(address: Option<&'a Email>) -> _ {
     lower(outbox::recipient).nullable().eq(normalised)
 }
 
-/// Orders that are not finished well: queued and dead ones, the oldest first.
-pub fn list_open(conn: &mut Conn, limit: i64) -> Result<Vec<MailLine>> {
-    Ok(outbox::table
-        .filter(sql::<Bool>("status IN ('queued', 'dead')"))
-        .order((outbox::created_at, outbox::id))
-        .limit(limit)
-        .select(LINE)
-        .load(conn)?)
+/// A selection of `hallpass mail list`.
+#[derive(Clone, Debug)]
+pub enum Selection {
+    /// Those that wait or were given up, the oldest first.
+    Open,
+    /// Those that were sent, the newest first.
+    Sent,
+    /// Those to an address, whatever became of them, the newest first.
+    To(Email),
+    /// Those to an address that were sent, the newest first.
+    SentTo(Email),
 }
 
-/// Makes an order due at once, as if it had never been tried, if it is dead or waits. Returns whether it
-/// is.
+/// Returns up to `limit` orders of a selection.
+pub fn list(conn: &mut Conn, selection: &Selection, limit: i64) -> Result<Vec<MailLine>> {
+    let newest_first = (outbox::created_at.desc(), outbox::id.desc());
+    Ok(match selection {
+        Selection::Open => outbox::table
+            .filter(is_open())
+            .order((outbox::created_at, outbox::id))
+            .limit(limit)
+            .select(LINE)
+            .load(conn)?,
+        Selection::Sent => outbox::table
+            // In this form SQLite takes the index of the order.
+            .filter(sql::<Bool>("status || '' = 'sent'"))
+            .filter(outbox::finished_at.ge(0))
+            .order((outbox::finished_at.desc(), outbox::id.desc()))
+            .limit(limit)
+            .select(LINE)
+            .load(conn)?,
+        Selection::To(email) => outbox::table
+            .filter(is_to(Some(email)))
+            .order(newest_first)
+            .limit(limit)
+            .select(LINE)
+            .load(conn)?,
+        Selection::SentTo(email) => outbox::table
+            .filter(is_to(Some(email)))
+            .filter(is_sent())
+            .order(newest_first)
+            .limit(limit)
+            .select(LINE)
+            .load(conn)?,
+    })
+}
+
+/// Counts the orders of a selection.
+pub fn count(conn: &mut Conn, selection: &Selection) -> Result<i64> {
+    Ok(match selection {
+        Selection::Open => {
+            let (queued, dead) = count_open(conn)?;
+            queued + dead
+        }
+        Selection::Sent => outbox::table.filter(is_sent()).count().get_result(conn)?,
+        Selection::To(email) => {
+            outbox::table.filter(is_to(Some(email))).count().get_result(conn)?
+        }
+        Selection::SentTo(email) => {
+            let to = outbox::table.filter(is_to(Some(email)));
+            to.filter(is_sent()).count().get_result(conn)?
+        }
+    })
+}
+
+// Postgres knows how rare a status is only if the statement names it.
+fn is_open() -> SqlLiteral<Bool> {
+    sql("status IN ('queued', 'dead')")
+}
+
+fn is_sent() -> SqlLiteral<Bool> {
+    sql("status = 'sent'")
+}
+
+/// Why mails wait.
+#[derive(Clone, Debug, QueryableByName)]
+pub struct WaitingFor {
+    /// The error of their last attempt.
+    #[diesel(sql_type = Text)]
+    pub error: String,
+    /// How many they are.
+    #[diesel(sql_type = BigInt)]
+    pub mails: i64,
+}
+
+/// Returns up to `limit` errors that mails wait for, the most frequent first.
+pub fn waiting_for(conn: &mut Conn, limit: i64) -> Result<Vec<WaitingFor>> {
+    let errors = diesel::sql_query(
+        "SELECT last_error AS error, count(*) AS mails FROM outbox \
+         WHERE status = 'queued' AND last_error IS NOT NULL \
+         GROUP BY last_error ORDER BY count(*) DESC, last_error LIMIT $1",
+    );
+    Ok(errors.bind::<BigInt, _>(limit).load(conn)?)
+}
+
+/// Makes an order due at once, if it is dead or waits. Returns whether it is.
 pub fn retry(conn: &mut Conn, id: &str, now: UtcTime) -> Result<bool> {
     let unfinished = [MailStatus::Dead.name(), MailStatus::Queued.name()];
     let chosen = outbox::table.find(id).filter(outbox::status.eq_any(unfinished));
@@ -433,14 +604,33 @@ pub fn retry_dead(conn: &mut Conn, now: UtcTime, limit: i64) -> Result<usize> {
     Ok(diesel::update(chosen).set(as_new(now)).execute(conn)?)
 }
 
+/// Makes up to `limit` orders due at once that wait for a time after `now`. Returns how many.
+pub fn retry_waiting(conn: &mut Conn, now: UtcTime, limit: i64) -> Result<usize> {
+    let waiting = || {
+        let queued = outbox::table.filter(sql::<Bool>("status = 'queued'"));
+        queued.filter(outbox::next_attempt_at.gt(now.micros()))
+    };
+    let chosen: Vec<String> = waiting().select(outbox::id).limit(limit).load(conn)?;
+    if chosen.is_empty() {
+        return Ok(0);
+    }
+    Ok(diesel::update(waiting().filter(outbox::id.eq_any(chosen)))
+        .set(as_new(now))
+        .execute(conn)?)
+}
+
+/// Due at once, with the shortest delays again. What was tried before stays counted as tried: the
+/// limits of an address have counted it already.
 #[diesel::dsl::auto_type(no_type_alias)]
 fn as_new(now: UtcTime) -> _ {
     let queued: &'static str = MailStatus::Queued.name();
     let now: i64 = now.micros();
     let open: Option<i64> = None;
+    let once_at_most: SqlLiteral<Integer> = sql("CASE WHEN attempts > 0 THEN 1 ELSE 0 END");
     (
         outbox::status.eq(queued),
-        outbox::attempts.eq(0_i32),
+        outbox::attempts.eq(once_at_most),
+        outbox::unconfirmed.eq(0_i32),
         outbox::next_attempt_at.eq(now),
         outbox::finished_at.eq(open),
     )

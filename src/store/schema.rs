@@ -103,6 +103,7 @@ diesel::table! {
         finished_at -> Nullable<BigInt>,
         last_error -> Nullable<Text>,
         user_id -> Nullable<BigInt>,
+        unconfirmed -> Integer,
     }
 }
 

@@ -195,6 +195,17 @@ on_both! {
         assert_eq!(world.count("outbox WHERE status = 'queued'"), 0, "nothing waits");
     }
 
+    fn a_reset_for_a_registration_is_no_way_around_the_budget(world) {
+        let app = limited(&world);
+        register(&app, MINA, HOME).is(202);
+        looked_at_all(&world);
+        for number in 0..6 {
+            ask(&app, ASK_RESET, MINA, &stranger(number)).is(202);
+            looked_at_all(&world);
+        }
+        assert_eq!(world.mails_so_far(MINA).len(), 3);
+    }
+
     fn what_this_was_not_me_sends_waits_for_no_budget(world) {
         let app = limited(&world);
         app.person(&world, MINA);

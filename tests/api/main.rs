@@ -11,6 +11,8 @@
 mod enough;
 #[path = "../support/missing.rs"]
 mod missing;
+#[path = "../support/scripted_smtp.rs"]
+mod scripted_smtp;
 #[path = "../support/smtp.rs"]
 mod smtp;
 mod support;
@@ -44,6 +46,7 @@ mod language;
 mod limits;
 mod log_in;
 mod mail_budgets;
+mod mail_delivery;
 mod metrics;
 mod notices;
 mod origins;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::account::{CONFIRM, PASSWORD_CHANGED, RESET};
+use crate::support::account::{CONFIRM, PASSWORD_CHANGED, RESET, VERIFY};
 use crate::support::{
     Answer, PASSWORD, Proof, SECOND, TestApp, World, on_both, proof_in, shortly_before,
 };
@@ -75,6 +75,38 @@ on_both! {
         for email in people {
             app.reset_by_code(email, "000000", NEW).refused(401, "code_invalid");
         }
+    }
+
+    fn the_mail_goes_to_the_stored_address_however_the_request_spells_it(world) {
+        let app = world.app();
+        app.person(&world, "Mina.Kim@example.com");
+        app.ask_reset("MINA.KIM@EXAMPLE.COM").is(202);
+        let proof = world.proof_about("Mina.Kim@example.com", RESET, 1);
+        app.reset_by_link(&proof.link_token, NEW).is(204);
+        app.register("mina.kim@example.com");
+        world.mail_about("Mina.Kim@example.com", "already have an account", 1);
+        world.settle_mail();
+        for other in ["MINA.KIM@EXAMPLE.COM", "MINA.KIM@example.com", "mina.kim@example.com"] {
+            assert!(world.mails_so_far(other).is_empty(), "{other}");
+        }
+    }
+
+    fn who_has_not_verified_the_address_yet_gets_the_verification_again(world) {
+        let app = world.app();
+        let token = app.register("Wait@example.com");
+        world.proof("Wait@example.com", 1);
+        world.advance(SECOND);
+        let known = app.ask_reset("wait@EXAMPLE.com").is(202);
+        let unknown = app.ask_reset("none@example.com").is(202);
+        assert_eq!(known.body, unknown.body);
+        let proof = world.proof_about("Wait@example.com", VERIFY, 2);
+        world.settle_mail();
+        assert_eq!(world.mails_so_far("Wait@example.com").len(), 2);
+        assert!(world.mails_so_far("wait@example.com").is_empty());
+        app.verify_code(&token, &proof.code).is(200);
+        // From then on there is a password to reset.
+        app.ask_reset("wait@example.com").is(202);
+        world.mail_about("Wait@example.com", RESET, 1);
     }
 
     fn a_mail_counts_for_half_an_hour_to_the_second(world) {

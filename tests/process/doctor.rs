@@ -17,7 +17,7 @@ fn is_well(setup: &Setup) {
     assert!(setup.run(&["migrate"]).success);
     let report = setup.run(&["doctor"]);
     assert!(report.success, "{}{}", report.stdout, report.stderr);
-    for name in ["settings", "database", "keys", "mail", "browsers", "proxies"] {
+    for name in ["settings", "database", "keys", "mail", "mail queue", "browsers", "proxies"] {
         assert!(line(&report.stdout, name).starts_with("ok   "), "{}", report.stdout);
     }
     assert!(line(&report.stdout, "public URL").starts_with("look "), "{}", report.stdout);

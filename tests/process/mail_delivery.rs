@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::database::Database;
 use crate::letters::Mailbox;
 use crate::postgres::free_port;
-use crate::service::Setup;
+use crate::service::{Service, Setup};
 use crate::smtp::{Mode, SmtpServer};
 use crate::waiting::wait_until;
 
@@ -144,4 +144,69 @@ fn a_refused_mail_is_kept_for_the_operator_who_can_send_it_again() {
     let nothing = setup.run(&["mail", "retry", &id]);
     assert!(!nothing.success);
     assert!(nothing.stderr.contains(&id), "{}", nothing.stderr);
+}
+
+/// The lines of the log about mail that was not sent for the configuration.
+fn told(service: &Service) -> usize {
+    service.log().lines().filter(|line| line.contains("until the configuration is fixed")).count()
+}
+
+#[test]
+fn a_fault_in_the_configuration_is_told_once_and_shown_by_doctor() {
+    let (setup, port) = with_mail_server_to_come();
+    let setup = setup.with("HALLPASS_BCRYPT_COST", "10");
+    let Some(refusing) = SmtpServer::start_on(port, Mode::PLAIN.fault("relay-denied")) else {
+        return;
+    };
+    let service = setup.start();
+    let addresses = ["one@example.com", "two@example.com", "three@example.com"];
+    for address in addresses {
+        service.api().register(address);
+    }
+    let listed = wait_for_list(&setup, "configuration: ");
+    assert!(listed.contains("530 5.7.0"), "{listed}");
+    // The domain is asked again, in vain.
+    wait_until("another attempt", || refusing.sent().matches("RCPT TO").count() > 1);
+    assert_eq!(told(&service), 1, "{}", service.log());
+    let report = setup.run(&["doctor"]).stdout;
+    let queue = report.lines().find(|line| line.contains("mail queue")).unwrap();
+    assert!(queue.starts_with("BAD  mail queue: 3 wait"), "{queue}");
+    assert!(queue.contains("530 5.7.0") && queue.contains("HALLPASS_SMTP_URL"), "{queue}");
+
+    drop(refusing);
+    let Some(server) = SmtpServer::start_on(port, Mode::PLAIN) else { return };
+    Mailbox::Server(server).wait_for(addresses, Duration::from_secs(60));
+    assert_eq!(told(&service), 1);
+    assert!(setup.run(&["doctor"]).stdout.contains("ok   mail queue: 0 wait, 0 were given up"));
+}
+
+#[test]
+fn mail_can_be_looked_for_and_all_that_waits_sent_at_once() {
+    let (setup, port) = with_mail_server_to_come();
+    let service = setup.start();
+    for address in ["mina@example.com", "noa@example.com", "noa@example.org"] {
+        service.api().register(address);
+    }
+    service.wait_for_log("mail not sent", 3);
+    let listed = setup.run(&["mail", "list", "--limit", "2"]).stdout;
+    assert_eq!(listed.lines().count(), 3, "{listed}");
+    assert!(listed.ends_with("and 1 more: --limit 3 lists all\n"), "{listed}");
+    let noa = setup.run(&["mail", "list", "--to", "NOA@example.com"]).stdout;
+    assert!(noa.lines().count() == 1 && noa.contains("n***@example.com"), "{noa}");
+    let nothing = setup.run(&["mail", "list", "--sent"]).stdout;
+    assert!(nothing.starts_with("no mail was sent"), "{nothing}");
+    let unknown = setup.run(&["mail", "list", "--to", "who@example.com"]).stdout;
+    assert!(unknown.starts_with("no mail to this address"), "{unknown}");
+
+    let Some(server) = SmtpServer::start_on(port, Mode::PLAIN) else { return };
+    let retried = setup.run(&["mail", "retry", "--waiting"]);
+    assert!(retried.stdout.ends_with(" to be sent again\n"), "{}", retried.stdout);
+    server.wait_for(3, RETRIES);
+    wait_for_list(&setup, "no mail waits");
+    assert_eq!(setup.run(&["mail", "retry", "--waiting"]).stdout, "no mail waits\n");
+    let sent = setup.run(&["mail", "list", "--sent"]).stdout;
+    assert!(sent.lines().count() == 3 && sent.contains("  sent 20"), "{sent}");
+    let to_noa = setup.run(&["mail", "list", "--sent", "--to", "noa@example.com"]).stdout;
+    assert_eq!(to_noa.lines().count(), 1, "{to_noa}");
+    assert!(!setup.run(&["mail", "retry", "--waiting", "an-id"]).success);
 }

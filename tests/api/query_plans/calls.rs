@@ -7,7 +7,7 @@ use hallpass::domain::{
     OneTimeToken, PasswordHash, Purpose, Registration, RegistrationId, Scene, Session, SessionId,
     TokenHash, Transport, User, UserId, Username, UtcTime,
 };
-use hallpass::store::outbox::{MailKind, MailStatus};
+use hallpass::store::outbox::{MailKind, MailStatus, Selection};
 use hallpass::store::signing_keys::StoredKey;
 use hallpass::store::user_search::UserFilter;
 use hallpass::store::users::{NewUser, UserChanges};
@@ -215,17 +215,41 @@ fn call_one_time_tokens(conn: &mut Conn, recorder: &Recorder) {
 fn call_outbox(conn: &mut Conn, recorder: &Recorder) {
     let (kind, recipient, locale) = (MailKind::Registration, email("p7"), Locale::default());
     call!(recorder, outbox::enqueue(conn, kind, &recipient, &locale, "r7", Some(USER), NOW));
-    call!(recorder, outbox::is_any_due(conn, NOW));
-    let mut mails = call!(recorder, outbox::lease_due(conn, "lease", 10, NOW, LATER));
+    call!(recorder, outbox::is_any_due(conn, &["example.org".to_owned()], NOW));
+    let claim = outbox::Claim {
+        lease: "lease".to_owned(),
+        limit: 10,
+        is_for_waiting: true,
+        without_domains: vec!["example.org".to_owned()],
+        now: NOW,
+        until: LATER,
+    };
+    let mut mails = call!(recorder, outbox::lease_due(conn, &claim));
     let (mail, dead) = (mails.remove(0), mails.remove(0));
     call!(recorder, outbox::renew(conn, &mail.id, "lease", LATER));
-    call!(recorder, outbox::put_back(conn, &mail.id, "lease", "later", LATER, 1));
+    let put_back = outbox::PutBack {
+        error: "later".to_owned(),
+        next_attempt_at: LATER,
+        attempts: 1,
+        unconfirmed: 0,
+    };
+    call!(recorder, outbox::put_back(conn, &mail.id, "lease", &put_back));
     let waited = outbox::QueuedMail { was_put_back: true, ..mail.clone() };
     call!(recorder, outbox::is_outdone(conn, &waited));
     call!(recorder, outbox::finish(conn, &dead.id, "lease", MailStatus::Dead, None, NOW));
     call!(recorder, outbox::count_open(conn));
     call!(recorder, outbox::claim(conn, USER, &recipient));
-    call!(recorder, outbox::list_open(conn, 100));
+    for selection in [
+        Selection::Open,
+        Selection::Sent,
+        Selection::To(recipient.clone()),
+        Selection::SentTo(recipient.clone()),
+    ] {
+        call!(recorder, outbox::list(conn, &selection, 100));
+        call!(recorder, outbox::count(conn, &selection));
+    }
+    assert_eq!(call!(recorder, outbox::waiting_for(conn, 5)).len(), 1);
+    assert_eq!(call!(recorder, outbox::retry_waiting(conn, NOW, 100)), 1);
     assert_eq!(call!(recorder, outbox::retry_dead(conn, LATER, 100)), 1);
     assert!(call!(recorder, outbox::retry(conn, mail.id.as_str(), NOW)));
     assert!(call!(recorder, outbox::drop_order(conn, &mail.id, NOW)));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::{QueryableByName, RunQueryDsl as _, sql_query, sql_types};
-use hallpass::app::build_flows;
+use hallpass::app::{build_flows, transport_of};
 use hallpass::clock::{Clock as _, ManualClock};
 use hallpass::config::{Config, Source};
 use hallpass::domain::UtcTime;
@@ -68,6 +68,13 @@ impl World {
         let config = self.config(settings);
         let clock = Arc::new(self.clock.clone());
         TestApp::start(config, clock, self.transport.clone())
+    }
+
+    /// A running service that sends its mail to this server.
+    pub fn app_over_smtp(&self, url: &str, settings: &[(&str, &str)]) -> TestApp {
+        let config = self.config(&[&[("HALLPASS_SMTP_URL", url)], settings].concat());
+        let transport = transport_of(&config).unwrap();
+        TestApp::start(config, Arc::new(self.clock.clone()), transport)
     }
 
     /// A running service whose clock is `ahead` of the world's, and stands still there.

@@ -1,0 +1,229 @@
+//! What is written down about an attempt to send a mail, and when the next one is made.
+
+use std::time::Duration;
+
+use super::lanes::less_by_chance;
+use super::transport::{Affects, SendError, Verdict};
+use super::worker::Outcome;
+use crate::domain::{MailId, UtcTime};
+use crate::store::outbox::{self, MailStatus, PutBack, QueuedMail};
+use crate::store::{Conn, Result};
+
+const FIRST_DELAY: Duration = Duration::from_secs(5);
+const LONGEST_DELAY: Duration = Duration::from_hours(1);
+/// About two and a half days: a person who registered has long given up by then, and the one-time
+/// secrets are void.
+const MAX_ATTEMPTS: i32 = 80;
+
+/// The delays after an attempt that the server may have accepted: each further one may be a copy.
+const UNCONFIRMED_DELAYS: [Duration; 3] =
+    [Duration::from_mins(10), Duration::from_mins(30), Duration::from_mins(90)];
+
+/// What `hallpass mail list` says of a mail that waits for a limit.
+const OVER_BUDGET: &str = "too many mails to this domain or in all; it waits";
+
+/// What the error of a mail begins with that waits for the configuration to be fixed.
+pub const CONFIGURATION: &str = "configuration: ";
+
+/// A note about an attempt.
+#[derive(Clone, Debug)]
+pub(super) enum Note {
+    Finished(MailStatus, Option<String>),
+    PutBack(Cause, PutBack),
+}
+
+/// Why a mail is put back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    Limit,
+    Failure,
+    Configuration,
+    Busy,
+}
+
+impl Note {
+    /// The note about an outcome. `next_at` is when its lane opens again.
+    pub(super) fn of(
+        mail: &QueuedMail,
+        outcome: &Outcome,
+        now: UtcTime,
+        next_at: Option<UtcTime>,
+    ) -> Self {
+        match outcome {
+            Outcome::Sent => Self::Finished(MailStatus::Sent, None),
+            Outcome::NotNeeded => Self::Finished(MailStatus::Dropped, None),
+            Outcome::Postponed(wait) => {
+                let (error, next_attempt_at) = (OVER_BUDGET.to_owned(), now.after(*wait));
+                let counts = PutBack { error, next_attempt_at, attempts: 0, unconfirmed: 0 };
+                Self::PutBack(Cause::Limit, counts)
+            }
+            Outcome::Unwritten(text) => Self::failed(mail, text, now),
+            Outcome::Refused(error) => Self::of_error(mail, error, now, next_at.unwrap_or(now)),
+        }
+    }
+
+    fn of_error(mail: &QueuedMail, error: &SendError, now: UtcTime, next_at: UtcTime) -> Self {
+        let text = error.text.clone();
+        // The first attempt is counted, as the limits of the address were; those after it say
+        // nothing of the mail, which must not be given up for them.
+        let attempts = i32::from(mail.attempts == 0);
+        let waiting = |cause, error| {
+            let next_attempt_at = next_at.max(now.after(less_by_chance(FIRST_DELAY)));
+            let counts = PutBack { error, next_attempt_at, attempts, unconfirmed: 0 };
+            Self::PutBack(cause, counts)
+        };
+        match (error.verdict, error.affects) {
+            (Verdict::Permanent, _) => Self::Finished(MailStatus::Dead, Some(text)),
+            (Verdict::Configuration, _) => {
+                waiting(Cause::Configuration, format!("{CONFIGURATION}{text}"))
+            }
+            (Verdict::Unconfirmed, _) => Self::unconfirmed(mail, text, now),
+            (Verdict::Temporary, Affects::Server) => waiting(Cause::Busy, text),
+            (Verdict::Temporary, _) => Self::failed(mail, &text, now),
+        }
+    }
+
+    fn failed(mail: &QueuedMail, text: &str, now: UtcTime) -> Self {
+        if mail.attempts + 1 >= MAX_ATTEMPTS {
+            return Self::Finished(MailStatus::Dead, Some(text.to_owned()));
+        }
+        let next_attempt_at = now.after(delay_after(mail.attempts));
+        let counts =
+            PutBack { error: text.to_owned(), next_attempt_at, attempts: 1, unconfirmed: 0 };
+        Self::PutBack(Cause::Failure, counts)
+    }
+
+    fn unconfirmed(mail: &QueuedMail, error: String, now: UtcTime) -> Self {
+        let before = usize::try_from(mail.unconfirmed).unwrap_or(0);
+        match UNCONFIRMED_DELAYS.get(before) {
+            Some(delay) => {
+                let next_attempt_at = now.after(*delay);
+                let counts = PutBack { error, next_attempt_at, attempts: 1, unconfirmed: 1 };
+                Self::PutBack(Cause::Failure, counts)
+            }
+            None => Self::Finished(MailStatus::Dead, Some(error)),
+        }
+    }
+
+    /// Logs the note. A fault in the configuration meets every mail: it is logged when it is news.
+    pub(super) fn log(&self, mail: &QueuedMail, is_news: bool) {
+        let (mail_id, kind, attempt) = (&mail.id, mail.kind.name(), mail.attempts + 1);
+        match self {
+            Self::Finished(MailStatus::Sent, _) => tracing::info!(%mail_id, kind, "mail sent"),
+            Self::Finished(_, None) => tracing::debug!(%mail_id, kind, "mail no longer needed"),
+            Self::Finished(_, Some(error)) => {
+                tracing::error!(%mail_id, kind, attempt, error, "mail not sent; it is given up");
+            }
+            Self::PutBack(Cause::Limit, _) => {
+                tracing::info!(%mail_id, kind, "mail waits for a limit");
+            }
+            Self::PutBack(Cause::Configuration, PutBack { error, .. }) if is_news => {
+                tracing::error!(
+                    %mail_id, kind, error,
+                    "mail not sent; mail waits until the configuration is fixed, which is told once"
+                );
+            }
+            Self::PutBack(Cause::Configuration, PutBack { error, .. }) => {
+                tracing::debug!(%mail_id, kind, error, "mail waits for the configuration");
+            }
+            Self::PutBack(Cause::Busy, PutBack { error, .. }) => {
+                tracing::info!(%mail_id, kind, error, "mail not sent; the mail server is busy");
+            }
+            Self::PutBack(Cause::Failure, PutBack { error, .. }) => {
+                tracing::warn!(%mail_id, kind, attempt, error, "mail not sent; it is tried again");
+            }
+        }
+    }
+
+    /// Writes the note. Returns whether the lease still held.
+    pub(super) fn write(
+        &self,
+        conn: &mut Conn,
+        id: &MailId,
+        lease: &str,
+        now: UtcTime,
+    ) -> Result<bool> {
+        match self {
+            Self::Finished(status, error) => {
+                outbox::finish(conn, id, lease, *status, error.as_deref(), now)
+            }
+            Self::PutBack(_, counts) => outbox::put_back(conn, id, lease, counts),
+        }
+    }
+}
+
+/// Doubling, up to an hour.
+fn delay_after(attempts: i32) -> Duration {
+    let doublings = u32::try_from(attempts).unwrap_or(0).min(16);
+    less_by_chance(FIRST_DELAY.saturating_mul(1 << doublings).min(LONGEST_DELAY))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Email, Locale};
+    use crate::store::outbox::MailKind;
+
+    #[test]
+    fn delays_grow_to_an_hour_and_never_beyond() {
+        assert!(delay_after(0) <= FIRST_DELAY && delay_after(0) > FIRST_DELAY / 2);
+        for attempts in [0, 1, 5, 20, i32::MAX] {
+            let delay = delay_after(attempts);
+            assert!(
+                delay >= FIRST_DELAY * 3 / 4 && delay <= LONGEST_DELAY,
+                "{attempts}: {delay:?}"
+            );
+        }
+        assert!(delay_after(12) >= LONGEST_DELAY * 3 / 4);
+    }
+
+    fn note(attempts: i32, unconfirmed: i32, verdict: Verdict, affects: Affects) -> Note {
+        let mail = QueuedMail {
+            id: MailId("m".to_owned()),
+            kind: MailKind::Registration,
+            recipient: Email::known("bob@example.org"),
+            locale: Locale::default(),
+            subject_id: String::new(),
+            about: None,
+            attempts,
+            unconfirmed,
+            was_put_back: attempts > 0,
+            created_at: UtcTime::from_seconds(0),
+        };
+        let outcome = Outcome::Refused(SendError { verdict, affects, text: "no".to_owned() });
+        Note::of(&mail, &outcome, UtcTime::from_seconds(0), None)
+    }
+
+    #[test]
+    fn a_mail_that_may_have_been_accepted_is_sent_three_times_more_at_most() {
+        let mut waited = Duration::ZERO;
+        for unconfirmed in 0..3 {
+            let note = note(unconfirmed, unconfirmed, Verdict::Unconfirmed, Affects::Unknown);
+            let Note::PutBack(_, counts) = note else { panic!("{note:?}") };
+            assert_eq!(counts.unconfirmed, 1);
+            let delay = counts.next_attempt_at.remaining(UtcTime::from_seconds(0));
+            assert!(delay >= Duration::from_mins(10) && delay > waited, "{delay:?}");
+            waited = delay;
+        }
+        let last = note(3, 3, Verdict::Unconfirmed, Affects::Unknown);
+        assert!(matches!(last, Note::Finished(MailStatus::Dead, Some(_))), "{last:?}");
+    }
+
+    #[test]
+    fn a_mail_is_never_given_up_for_the_configuration_or_the_load_of_the_server() {
+        for (verdict, affects) in [
+            (Verdict::Configuration, Affects::Server),
+            (Verdict::Configuration, Affects::Domain),
+            (Verdict::Temporary, Affects::Server),
+        ] {
+            for attempts in [0, 1, MAX_ATTEMPTS] {
+                let Note::PutBack(_, counts) = note(attempts, 0, verdict, affects) else {
+                    panic!("{verdict:?} after {attempts}");
+                };
+                assert_eq!(counts.attempts, i32::from(attempts == 0));
+            }
+        }
+        let tried = note(MAX_ATTEMPTS - 1, 0, Verdict::Temporary, Affects::Unknown);
+        assert!(matches!(tried, Note::Finished(MailStatus::Dead, _)), "{tried:?}");
+    }
+}

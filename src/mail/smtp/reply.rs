@@ -1,0 +1,157 @@
+//! SMTP replies (RFC 5321 section 4.2): three digits decide, the text is for people.
+//!
+//! Servers say what they like behind the digits, in any encoding or not at all. A reply that is not
+//! understood counts as a failure, and a mail whose acceptance is not understood is sent again.
+
+use std::io;
+
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
+
+/// Longest reply in bytes, all lines together.
+const LONGEST: u64 = 64 * 1024;
+
+/// A complete reply.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Reply {
+    /// The three digits of the last line.
+    pub code: u16,
+    /// The text of each line, without digits and line end.
+    pub lines: Vec<String>,
+}
+
+/// Why there is no reply.
+#[derive(Debug)]
+pub(super) enum ReplyError {
+    /// The connection ended or broke.
+    Lost(io::Error),
+    /// The line does not begin with three digits, or there is no end of lines.
+    Garbled,
+}
+
+impl Reply {
+    /// Reads lines up to the one that has no `-` behind its digits.
+    pub(super) async fn read(stream: &mut (impl AsyncBufRead + Unpin)) -> Result<Self, ReplyError> {
+        let mut stream = stream.take(LONGEST);
+        let mut lines = Vec::new();
+        loop {
+            let mut line = Vec::new();
+            stream.read_until(b'\n', &mut line).await.map_err(ReplyError::Lost)?;
+            if line.last() != Some(&b'\n') {
+                return Err(match stream.limit() {
+                    0 => ReplyError::Garbled,
+                    _ => ReplyError::Lost(io::ErrorKind::UnexpectedEof.into()),
+                });
+            }
+            let (code, is_last, text) = parse_line(&line).ok_or(ReplyError::Garbled)?;
+            lines.push(text);
+            if is_last {
+                return Ok(Self { code, lines });
+            }
+        }
+    }
+
+    /// Returns true for 2yz, positive completion.
+    pub(super) const fn is_positive(&self) -> bool {
+        self.code / 100 == 2
+    }
+
+    /// Returns true for 5yz, permanent negative completion.
+    pub(super) const fn is_permanent(&self) -> bool {
+        self.code / 100 == 5
+    }
+
+    /// The subject and detail of an enhanced status code (RFC 3463): 1 and 1 of `5.1.1`.
+    pub(super) fn enhanced(&self) -> Option<(u16, u16)> {
+        let word = self.lines.last()?.split_whitespace().next()?;
+        let mut numbers = word.splitn(3, '.').map(|part| {
+            let is_number =
+                (1..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+            is_number.then(|| part.parse::<u16>().ok()).flatten()
+        });
+        let (class, subject, detail) = (numbers.next()??, numbers.next()??, numbers.next()??);
+        matches!(class, 2 | 4 | 5).then_some((subject, detail))
+    }
+
+    /// The reply without its text, which often repeats the address: `550 5.1.1`.
+    pub(super) fn shown(&self) -> String {
+        match self.enhanced() {
+            Some((subject, detail)) => format!("{} {}.{subject}.{detail}", self.code, self.class()),
+            None => self.code.to_string(),
+        }
+    }
+
+    fn class(&self) -> &str {
+        self.lines.last().and_then(|line| line.trim_start().get(..1)).unwrap_or_default()
+    }
+
+    /// The text in lower case, to look for words in. E-mail addresses are left out: their owners
+    /// choose the words in them.
+    pub(super) fn text(&self) -> String {
+        let words = self.lines.iter().flat_map(|line| line.split_whitespace());
+        let words: Vec<String> =
+            words.filter(|word| !word.contains('@')).map(str::to_lowercase).collect();
+        words.join(" ")
+    }
+}
+
+/// Digits, whether the line is the last, and text.
+fn parse_line(line: &[u8]) -> Option<(u16, bool, String)> {
+    let line = line.trim_ascii_end();
+    let (digits, rest) = line.split_at_checked(3)?;
+    let is_code = matches!(digits[0], b'2'..=b'5') && digits.iter().all(u8::is_ascii_digit);
+    if !is_code || rest.first().is_some_and(u8::is_ascii_alphanumeric) {
+        return None;
+    }
+    let code = digits.iter().fold(0, |code, digit| code * 10 + u16::from(digit - b'0'));
+    let text = String::from_utf8_lossy(rest.get(1..).unwrap_or_default()).into_owned();
+    Some((code, rest.first() != Some(&b'-'), text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn read(bytes: &[u8]) -> Result<Reply, ReplyError> {
+        Reply::read(&mut &*bytes).await
+    }
+
+    #[tokio::test]
+    async fn three_digits_decide_whatever_follows_them() {
+        for bytes in [
+            &b"250\r\n"[..],
+            b"250 \r\n",
+            b"250\n",
+            b"250 2.0.0 Nachricht \xfcbernommen\r\n",
+            b"250 2.0.0 \x00\xff\xfe\r\n",
+            b"250-one\r\n250-\xe9\r\n250 three\r\n",
+            b"250-\r\n250\r\n",
+        ] {
+            let reply = read(bytes).await.unwrap();
+            assert!(reply.code == 250 && reply.is_positive(), "{reply:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_does_not_begin_with_three_digits_is_no_reply() {
+        for bytes in [&b"SSH-2.0\r\n"[..], b"\r\n", b"25\r\n", b"2500 x\r\n", b"999 x\r\n"] {
+            assert!(matches!(read(bytes).await, Err(ReplyError::Garbled)), "{bytes:?}");
+        }
+        for bytes in [&b""[..], b"250 cut", b"250-more\r\n"] {
+            assert!(matches!(read(bytes).await, Err(ReplyError::Lost(_))), "{bytes:?}");
+        }
+        let endless = b"220-more and more\r\n".repeat(10_000);
+        assert!(matches!(read(&endless).await, Err(ReplyError::Garbled)));
+    }
+
+    #[tokio::test]
+    async fn what_is_shown_of_a_reply_names_no_address() {
+        for (line, shown) in [
+            ("550 5.1.1 <bob@example.org>: no such user\r\n", "550 5.1.1"),
+            ("550 bob@example.org unknown\r\n", "550"),
+            ("553 10.0.0.1 is not welcome\r\n", "553"),
+            ("554\r\n", "554"),
+        ] {
+            assert_eq!(read(line.as_bytes()).await.unwrap().shown(), shown);
+        }
+    }
+}
