@@ -97,7 +97,7 @@ fn assert_complete(service: &Service) {
 
 fn print_table(few: u32, many: u32, chosen: &[Operation], times: Vec<Vec<Vec<Duration>>>) {
     println!("Medians in milliseconds with {few} and {many} users.\n");
-    println!("| request | SQLite | | ratio | Postgres | | ratio |");
+    println!("| request | SQLite, few | many | ratio | Postgres, few | many | ratio |");
     println!("| --- | --- | --- | --- | --- | --- | --- |");
     let mut beyond = 0;
     for (operation, times) in chosen.iter().zip(times) {

@@ -229,28 +229,90 @@ mod tests {
         assert_ne!(successor.expose(), other.refresh_successor(&token).expose());
     }
 
+    /// Whether each bit of equally long texts is set in about half of them.
+    fn bits_are_even(tokens: &HashSet<Vec<u8>>) -> bool {
+        let bits = tokens.iter().next().map_or(0, Vec::len) * 8;
+        (0..bits).all(|bit| {
+            let set = tokens.iter().filter(|it| it[bit / 8] >> (bit % 8) & 1 == 1).count();
+            (tokens.len() * 2 / 5..tokens.len() * 3 / 5).contains(&set)
+        })
+    }
+
     #[test]
     fn tokens_have_32_bytes_and_no_two_are_alike() {
         let secrets = Secrets::derive(b"one secret of sufficient length..");
-        let bytes = |token: &str| URL_SAFE_NO_PAD.decode(token).unwrap();
-        let random = |_| {
-            let token = PlainToken::random(PlainToken::REFRESH_PREFIX);
-            bytes(token.expose().strip_prefix(PlainToken::REFRESH_PREFIX).unwrap())
+        let bytes = |token: &PlainToken, prefix: &str| {
+            URL_SAFE_NO_PAD.decode(token.expose().strip_prefix(prefix).unwrap()).unwrap()
         };
-        let derived = |number| bytes(secrets.mail_token(&format!("mail-{number}")).expose());
-        let tokens: HashSet<Vec<u8>> =
-            (0..1_000).map(random).chain((0..1_000).map(derived)).collect();
-        assert_eq!(tokens.len(), 2_000);
-        assert!(tokens.iter().all(|token| token.len() == 32));
+        let refresh = PlainToken::REFRESH_PREFIX;
+        let first = PlainToken::random(refresh);
+        let kinds: [Vec<Vec<u8>>; 5] = [
+            (0..1_000).map(|_| bytes(&PlainToken::random(refresh), refresh)).collect(),
+            (0..1_000).map(|it| bytes(&secrets.mail_token(&format!("mail-{it}")), "")).collect(),
+            secrets.refresh_successors(&first).take(1_000).map(|it| bytes(&it, refresh)).collect(),
+            (0..1_000)
+                .map(|it| bytes(&secrets.registration_refresh_token(&format!("r-{it}")), refresh))
+                .collect(),
+            (0..1_000)
+                .map(|it| {
+                    let token = secrets.registration_device_token(&format!("r-{it}"));
+                    bytes(&token, PlainToken::DEVICE_PREFIX)
+                })
+                .collect(),
+        ];
+        let mut all = HashSet::new();
+        for tokens in kinds {
+            let tokens: HashSet<Vec<u8>> = tokens.into_iter().collect();
+            assert_eq!(tokens.len(), 1_000);
+            assert!(tokens.iter().all(|token| token.len() == 32));
+            assert!(bits_are_even(&tokens), "a bit is more often one thing than the other");
+            all.extend(tokens);
+        }
+        assert_eq!(all.len(), 5_000, "one kind gives what another gives");
     }
 
     #[test]
     fn codes_have_six_digits_and_are_bound() {
         let secrets = Secrets::derive(b"one secret of sufficient length..");
-        let code = secrets.mail_code("mail-1");
-        assert_eq!(code.expose().len(), 6);
-        assert!(code.expose().bytes().all(|b| b.is_ascii_digit()));
-        assert!(!secrets.code_hash("a", &code).matches(&secrets.code_hash("b", &code)));
+        let others = Secrets::derive(b"another secret of enough length..");
+        let ids: Vec<String> = (0..2_000).map(|number| format!("mail-{number}")).collect();
+        let codes: Vec<String> =
+            ids.iter().map(|id| secrets.mail_code(id).expose().to_owned()).collect();
+        assert!(codes.iter().all(|it| it.len() == 6 && it.bytes().all(|b| b.is_ascii_digit())));
+        // Of a million codes 2,000 draws hit two alike about twice.
+        let distinct: HashSet<&String> = codes.iter().collect();
+        assert!(distinct.len() > 1_980, "{} different codes of 2,000", distinct.len());
+        for place in 0..6 {
+            for digit in b'0'..=b'9' {
+                let times = codes.iter().filter(|code| code.as_bytes()[place] == digit).count();
+                assert!((130..270).contains(&times), "{times} times {digit} at {place}");
+            }
+        }
+        // A mail that is sent again has the same code. No code follows from the mail's id alone.
+        assert!(ids.iter().zip(&codes).all(|(id, code)| secrets.mail_code(id).expose() == code));
+        let same =
+            ids.iter().zip(&codes).filter(|(id, code)| others.mail_code(id).expose() == *code);
+        assert!(same.count() < 5);
+    }
+
+    #[test]
+    fn of_a_code_only_a_keyed_hash_that_is_bound_is_stored() {
+        let secrets = Secrets::derive(b"one secret of sufficient length..");
+        let others = Secrets::derive(b"another secret of enough length..");
+        let code = PlainToken::presented("123456");
+        let hash = secrets.code_hash("a", &code);
+        assert!(hash.matches(&secrets.code_hash("a", &code)));
+        for other in [
+            secrets.code_hash("b", &code),
+            secrets.code_hash("a", &PlainToken::presented("123457")),
+            others.code_hash("a", &code),
+            code.hash(),
+            PlainToken::presented("a:123456").hash(),
+            TokenHash(b"123456".to_vec()),
+        ] {
+            assert!(!hash.matches(&other));
+        }
+        assert_eq!(hash.0.len(), 32);
     }
 
     #[test]

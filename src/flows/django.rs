@@ -213,7 +213,7 @@ impl Flows {
             events::record(conn, &scene, EventKind::AccountCreatedByStaff, "")?;
             Ok::<_, Error>(user)
         })?;
-        tracing::info!(user_id = user.id.0, "account made on the Django face");
+        tracing::info!(by = by.0, user_id = user.id.0, "account made on the Django face");
         Ok(user)
     }
 
@@ -232,7 +232,8 @@ impl Flows {
             is_staff: fields.is_staff,
             ..UserChanges::default()
         };
-        let (policy, by, device) = (self.policy.clone(), by.clone(), device.clone());
+        let (actor, policy) = (by.id, self.policy.clone());
+        let (by, device) = (by.clone(), device.clone());
         let user = self.db.write(move |conn| {
             let before = match lock_for_staff(conn, id) {
                 Ok(user) => user,
@@ -258,14 +259,14 @@ impl Flows {
         self.mail_ordered.notify_one();
         if let Some(user) = &user {
             self.note_rights(user);
-            tracing::info!(user_id = user.id.0, "account changed on the Django face");
+            tracing::info!(by = actor.0, user_id = user.id.0, "account changed on the Django face");
         }
         Ok(user)
     }
 
     /// Removes an account for `by` and ends what it has open. Tells whether it was there.
     pub fn django_delete_user(&self, by: &User, id: UserId) -> Result<bool> {
-        let (now, by) = (self.now(), by.clone());
+        let (now, actor, by) = (self.now(), by.id, by.clone());
         let (existed, ended) = self.db.write(move |conn| match lock_for_staff(conn, id) {
             Ok(user) => {
                 may_touch_other(conn, &by, &user)?;
@@ -277,7 +278,7 @@ impl Flows {
         })?;
         if existed {
             self.note_deleted(id, ended, now);
-            tracing::info!(user_id = id.0, "account removed on the Django face");
+            tracing::info!(by = actor.0, user_id = id.0, "account removed on the Django face");
         }
         Ok(existed)
     }

@@ -178,7 +178,8 @@ fn count<B>(metrics: &Metrics, response: &ServiceResponse<B>, started: Instant) 
 
 /// One line a request.
 fn log(method: &str, path: &str, status: StatusCode, started: Instant) {
-    let micros = started.elapsed().as_micros();
+    // The log has no numbers of 128 bits: they become text.
+    let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
     let (status, is_ours) = (status.as_u16(), status.is_server_error());
     if is_ours {
         tracing::warn!(method, path, status, micros, "request failed");

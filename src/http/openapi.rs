@@ -275,6 +275,34 @@ fn example(code: Code) -> Value {
 mod tests {
     use super::*;
 
+    /// Opaque texts: whether one is any good is seen when it is looked up.
+    const OPAQUE: [&str; 4] = ["token", "registration_token", "refresh_token", "device_token"];
+
+    #[test]
+    fn every_text_that_a_request_takes_has_its_bounds_in_the_document() {
+        let document: Value = serde_json::from_str(&document()).unwrap();
+        let schemas = document["components"]["schemas"].as_object().unwrap();
+        let is_taken = |name: &str| {
+            name.ends_with("Request") || name.ends_with("Proof") || name.starts_with("ResetBy")
+        };
+        let mut texts = 0;
+        for (name, schema) in schemas.iter().filter(|(name, _)| is_taken(name)) {
+            let is_one_of = schema.get("oneOf").is_some() || schema.get("anyOf").is_some();
+            assert!(is_one_of || schema["additionalProperties"] == false, "{name} takes any field");
+            for (field, value) in schema["properties"].as_object().into_iter().flatten() {
+                let kinds = value["type"].to_string();
+                assert_ne!(kinds, "null", "{name}.{field} has no type");
+                if !kinds.contains("string") || OPAQUE.contains(&field.as_str()) {
+                    continue;
+                }
+                let is_bounded = value["maxLength"].is_u64() || value["pattern"].is_string();
+                assert!(is_bounded, "{name}.{field} has no bound");
+                texts += 1;
+            }
+        }
+        assert!(texts > 20, "{texts}");
+    }
+
     #[test]
     fn the_committed_document_is_the_one_that_is_served() {
         let committed = include_str!("../../openapi/openapi.json");

@@ -38,6 +38,8 @@ pub fn open(sealing_key: &[u8; 32], name: &str, sealed: &[u8]) -> Result<Vec<u8>
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
@@ -47,5 +49,23 @@ mod tests {
         assert!(open(&[2; 32], "a", &sealed).is_err());
         assert!(open(&[1; 32], "b", &sealed).is_err());
         assert!(open(&[1; 32], "a", &sealed[..5]).is_err());
+        for place in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[place] ^= 1;
+            assert!(open(&[1; 32], "a", &changed).is_err(), "byte {place} may change");
+            assert!(open(&[1; 32], "a", &sealed[..place]).is_err(), "{place} bytes are enough");
+        }
+    }
+
+    #[test]
+    fn no_two_seals_share_a_nonce_and_none_shows_what_it_holds() {
+        let seals: Vec<Vec<u8>> =
+            (0..1_000).map(|_| seal(&[1; 32], "a", b"private").unwrap()).collect();
+        let nonces: HashSet<&[u8]> = seals.iter().map(|it| &it[..NONCE_LEN]).collect();
+        let texts: HashSet<&[u8]> = seals.iter().map(|it| &it[NONCE_LEN..]).collect();
+        assert_eq!((nonces.len(), texts.len()), (1_000, 1_000));
+        assert!(seals.iter().all(|it| !it.windows(7).any(|part| part == b"private")));
+        // Nonce, text, and a tag of 128 bits.
+        assert!(seals.iter().all(|it| it.len() == NONCE_LEN + 7 + 16));
     }
 }

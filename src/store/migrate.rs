@@ -7,10 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection as _;
-use diesel::migration::Migration;
-use diesel::pg::Pg;
 use diesel::sql_types::{Bool, Integer};
-use diesel::{PgConnection, QueryableByName, RunQueryDsl as _, sql_query};
+use diesel::{QueryableByName, RunQueryDsl as _, sql_query};
 use diesel_migrations::MigrationHarness;
 
 use super::connection::{Manager, ReadOnly, in_new_transaction};
@@ -58,9 +56,9 @@ fn run_on_sqlite(conn: &mut Conn) -> Result<Vec<String>> {
     Ok(done)
 }
 
-/// What became of one migration.
+/// What became of an attempt.
 enum Step {
-    Ran(String),
+    Ran(Vec<String>),
     /// Another instance is at it.
     Waits,
     NothingLeft,
@@ -77,8 +75,8 @@ fn run_beside_others(conn: &mut Conn) -> Result<Vec<String>> {
         let tried = Instant::now();
         match in_new_transaction(conn, run_next) {
             Ok(Step::NothingLeft) => return Ok(done),
-            Ok(Step::Ran(name)) => {
-                done.push(name);
+            Ok(Step::Ran(names)) => {
+                done.extend(names);
                 began = Instant::now();
             }
             Ok(Step::Waits) => waits.for_others(|| holder(conn))?,
@@ -100,8 +98,9 @@ struct IsLocked {
     is_locked: bool,
 }
 
-/// Runs the oldest migration that is pending. The lock ends with the transaction: one of a session would
-/// stay with the connection of a pooler.
+/// Runs the oldest migration that is pending, so that no table is locked for longer than its own change
+/// takes; in an empty database, where nothing waits, all of them. The lock ends with the transaction: one of
+/// a session would stay with the connection of a pooler.
 fn run_next(conn: &mut Conn) -> Result<Step> {
     let Conn::Postgres(postgres) = conn else { return Ok(Step::NothingLeft) };
     postgres.batch_execute(&format!("SET LOCAL lock_timeout = {}", LOCK_TIMEOUT.as_millis()))?;
@@ -110,17 +109,18 @@ fn run_next(conn: &mut Conn) -> Result<Step> {
         return Ok(Step::Waits);
     }
     let pending = postgres.pending_migrations(POSTGRES).map_err(fault)?;
-    let Some(next) = pending.first() else { return Ok(Step::NothingLeft) };
-    let name = run_one(postgres, next.as_ref())?;
-    if pending.len() == 1 {
+    if pending.is_empty() {
+        return Ok(Step::NothingLeft);
+    }
+    let is_empty = postgres.applied_migrations().map_err(fault)?.is_empty();
+    let due = if is_empty { &pending[..] } else { &pending[..1] };
+    for migration in due {
+        postgres.run_migration(migration).map_err(fault)?;
+    }
+    if due.len() == pending.len() {
         record_level(conn)?;
     }
-    Ok(Step::Ran(name))
-}
-
-fn run_one(postgres: &mut PgConnection, migration: &dyn Migration<Pg>) -> Result<String> {
-    postgres.run_migration(migration).map_err(fault)?;
-    Ok(migration.name().to_string())
+    Ok(Step::Ran(due.iter().map(|it| it.name().to_string()).collect()))
 }
 
 #[derive(QueryableByName)]

@@ -158,7 +158,7 @@ impl Db {
                 // Another connection may lead to the server that took over.
                 Some(Fault::ReadOnly) => self.can_write(),
                 // A lock that was not to be had in all this time is no conflict that has passed.
-                Some(Fault::Unknown) => began.elapsed() < wait,
+                Some(Fault::Unknown) => began.elapsed().as_millis() < wait.as_millis(),
                 Some(Fault::Connection) | None => false,
             };
             if outcome.is_ok() || !may_repeat || attempt == ATTEMPTS {

@@ -142,7 +142,12 @@ fn sqlite_path(text: &str) -> Result<PathBuf, Advice> {
     if Path::new(text).is_file() {
         return Ok(text.into());
     }
-    let (path, query) = text.split_once('?').unwrap_or((text, "mode=rwc"));
+    // Parameters have values; a file may be called `what?.db`.
+    let is_name = |rest: &str| rest.contains('.') && !rest.contains('=');
+    let (path, query) = match text.split_once('?') {
+        Some((path, query)) if !is_name(query) => (path, query),
+        _ => (text, "mode=rwc"),
+    };
     if query != "mode=rwc" {
         return Err("takes no parameter but mode=rwc; a ? in the path is written %3F");
     }
@@ -288,6 +293,8 @@ mod tests {
             ("sqlite:///srv/my%20data/a.db", "/srv/my data/a.db"),
             ("sqlite://100%25.db", "100%.db"),
             ("sqlite://./a.db", "./a.db"),
+            ("sqlite://what?.db", "what?.db"),
+            ("sqlite://what%3F.db?mode=rwc", "what?.db"),
             ("sqlite:////srv/a.db", "//srv/a.db"),
         ] {
             assert!(DatabaseUrl::parse(text) == Ok(DatabaseUrl::Sqlite(path.into())), "{text}");

@@ -157,3 +157,28 @@ fn nothing_of_a_link_becomes_markup() {
         }
     }
 }
+
+#[test]
+fn passwords_are_masked_and_password_managers_may_fill_them_in() {
+    let world = World::sqlite();
+    let app = world.app();
+    app.register("waiting@example.com");
+    let proof = world.proof("waiting@example.com", 1).link_token;
+    app.person(&world, MINA);
+    let reset = reset_link(&world, &app, 1);
+    for (path, purpose) in [
+        (format!("/verify-email?token={proof}"), "current-password"),
+        (format!("/password-reset?token={reset}"), "new-password"),
+    ] {
+        let page = html(&app.get(&path).is(200));
+        let inputs: Vec<&str> = page.split("<input ").skip(1).collect();
+        let asked: Vec<&&str> =
+            inputs.iter().filter(|it| it.contains("name=\"password\"")).collect();
+        assert_eq!(asked.len(), 1, "{page}");
+        assert!(asked[0].contains("type=\"password\""), "{page}");
+        assert!(asked[0].contains(&format!("autocomplete=\"{purpose}\"")), "{page}");
+        assert!(!asked[0].contains("maxlength"), "a long password is cut in the browser: {page}");
+        // Without scripts nothing stands in the way of pasting.
+        assert!(!page.contains("<script") && !page.contains(" on"), "{page}");
+    }
+}

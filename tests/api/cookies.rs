@@ -1,6 +1,6 @@
 //! Cookie mode: where the refresh token goes, and where it never goes.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::cookies::{Cookies, FRONT_END, SETTINGS};
 use crate::support::raw::Raw;
@@ -208,13 +208,26 @@ on_both! {
         app.person(&world, MINA);
         let cookies = app.log_in_page(MINA).is(200).cookies();
         let swapped = Cookies { refresh: cookies.access.clone(), access: cookies.refresh.clone() };
+        let document: Value =
+            serde_json::from_str(&hallpass::http::openapi::document()).unwrap();
+        let mut wanting_a_token = Vec::new();
+        for (path, operations) in document["paths"].as_object().unwrap() {
+            let operations = operations.as_object().unwrap().iter();
+            let operations = operations.filter(|(_, it)| it.get("security").is_some());
+            let path = path.replace("{id}", "1");
+            wanting_a_token.extend(operations.map(|it| (it.0.to_uppercase(), path.clone())));
+        }
+        // This one takes the cookie of the access token.
+        wanting_a_token.retain(|(_, path)| path != "/v1/forward-auth");
+        assert!(wanting_a_token.len() > 15, "{wanting_a_token:?}");
         for cookie in [cookies.header(), swapped.header()] {
             let headers = [("origin", FRONT_END), ("cookie", cookie.as_str())];
-            for (method, path) in [
-                ("GET", "/v1/me"), ("GET", "/v1/me/sessions"), ("DELETE", "/v1/me/sessions"),
-                ("DELETE", "/v1/me"), ("GET", "/v1/users"), ("GET", "/v1/me/export"),
-            ] {
+            for (method, path) in &wanting_a_token {
                 app.send(method, path, &headers, "").refused(401, "authentication_required");
+            }
+            for path in ["/", "/users/", "/users/1/", "/restricted/"] {
+                let status = app.send_undocumented("GET", path, &headers, "").status;
+                assert!([401, 403].contains(&status), "{path}: {status}");
             }
         }
         app.refresh_page(&swapped).refused(401, "refresh_token_unknown");

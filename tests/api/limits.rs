@@ -381,4 +381,98 @@ on_both! {
         assert_eq!(refused.json(), json!({"detail": text}));
         log_in_from(&app, ELSEWHERE, MINA, PASSWORD).refused(429, "rate_limited");
     }
+
+    fn every_request_that_hashes_or_mails_or_guesses_is_bounded(world) {
+        let few = [
+            ("HALLPASS_LIMIT_NETWORK", "10/1m"), ("HALLPASS_LIMIT_REFRESH", "60/1m"),
+            ("HALLPASS_LIMIT_MAIL_NETWORK", "10"),
+        ];
+        let app = limited_with(&world, &few);
+        let user = app.person(&world, MINA);
+        let document: serde_json::Value =
+            serde_json::from_str(&hallpass::http::openapi::document()).unwrap();
+        for (path, operations) in document["paths"].as_object().unwrap() {
+            for method in operations.as_object().unwrap().keys() {
+                let operation = format!("{} {path}", method.to_uppercase());
+                if NOT_BOUNDED.contains(&operation.as_str()) {
+                    continue;
+                }
+                let is_bounded = (0..=60).any(|number| {
+                    let body = body_that_costs(&operation, number);
+                    app.ask_as(&user.access, &method.to_uppercase(), path, &body).status == 429
+                });
+                // Whoever adds a request decides whether it belongs into the list.
+                assert!(is_bounded, "{operation} is answered without a bound");
+            }
+        }
+    }
+
+    fn every_log_in_and_refresh_of_the_django_adapter_is_bounded(world) {
+        let few = [("HALLPASS_LIMIT_NETWORK", "10/1m"), ("HALLPASS_LIMIT_REFRESH", "60/1m")];
+        let app = limited_with(&world, &few);
+        let json = ("content-type", "application/json");
+        let basic = ("authorization", "Basic YWxpY2U6YWxpY2UtcGFzcw==");
+        let log_in = json!({"username": "alice", "password": "wrong"}).to_string();
+        let refresh = json!({"token": "none"}).to_string();
+        for (method, path, headers, body) in [
+            ("POST", "/api-token-auth/", [json, json], log_in.as_str()),
+            ("POST", "/api-token-refresh/", [json, json], &refresh),
+            ("GET", "/users/", [basic, json], ""),
+            ("GET", "/", [basic, json], ""),
+        ] {
+            let is_bounded = (0..=60).any(|_| {
+                app.send_undocumented(method, path, &headers[..1], body).status == 429
+            });
+            assert!(is_bounded, "{method} {path} is answered without a bound");
+        }
+    }
+}
+
+/// Requests that hash nothing, send nothing and cannot be guessed at, and those of staff.
+const NOT_BOUNDED: [&str; 26] = [
+    "GET /.well-known/jwks.json",
+    "GET /healthz",
+    "GET /metrics",
+    "GET /openapi.json",
+    "GET /readyz",
+    "GET /v1/config",
+    "GET /v1/forward-auth",
+    "GET /v1/me",
+    "PATCH /v1/me",
+    "GET /v1/me/events",
+    "GET /v1/me/export",
+    "GET /v1/me/sessions",
+    "DELETE /v1/me/sessions",
+    "DELETE /v1/me/sessions/{id}",
+    "POST /v1/not-me",
+    "GET /v1/password-policy",
+    "GET /v1/revocations",
+    "POST /v1/token-revoke",
+    "POST /v1/token-verify",
+    "GET /v1/users",
+    "POST /v1/users",
+    "GET /v1/users/{id}",
+    "PATCH /v1/users/{id}",
+    "DELETE /v1/users/{id}",
+    "GET /v1/users/{id}/events",
+    "DELETE /v1/users/{id}/sessions",
+];
+
+/// What makes the service do the dearest thing that it does for this request.
+fn body_that_costs(operation: &str, number: usize) -> serde_json::Value {
+    let email = format!("person{number}@example.com");
+    match operation {
+        "POST /v1/register" => json!({"email": email, "password": PASSWORD}),
+        "POST /v1/verify-email" => json!({"registration_token": "hpg_none", "code": "123456"}),
+        "POST /v1/verify-email/resend" | "POST /v1/password-reset" => json!({"email": email}),
+        "POST /v1/password-reset/confirm" => json!({"token": "none", "new_password": PASSWORD}),
+        "POST /v1/token-auth" => json!({"username": email, "password": "wrong"}),
+        "POST /v1/token-refresh" => json!({"refresh_token": "hpr_none"}),
+        "DELETE /v1/me" => json!({"password": "wrong"}),
+        "POST /v1/me/email" => json!({"new_email": email, "password": PASSWORD}),
+        "POST /v1/password-change" => {
+            json!({"current_password": "wrong", "new_password": "short pear"})
+        }
+        _ => serde_json::Value::Null,
+    }
 }

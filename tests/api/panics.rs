@@ -14,6 +14,7 @@ use hallpass::http::browsers::Browsers;
 use hallpass::http::cors;
 use hallpass::http::middleware::{Https, catch_panic, surround};
 
+use crate::security_headers::assert_guarded;
 use crate::support::cookies::FRONT_END;
 use crate::support::raw::Raw;
 use crate::support::{Answer, World};
@@ -36,7 +37,7 @@ fn with_a_service_that_panics(test: impl FnOnce(SocketAddr)) {
             let server = HttpServer::new(move || {
                 App::new()
                     .app_data(state.clone())
-                    .app_data(Https(false))
+                    .app_data(Https(true))
                     .wrap(from_fn(catch_panic))
                     .wrap(cors::allow(&[FRONT_END.to_owned()], &[]))
                     .wrap(from_fn(surround))
@@ -79,7 +80,7 @@ fn a_panic_is_a_500_that_tells_nothing_and_the_connection_goes_on() {
             for path in ["/handler", "/flow"] {
                 let answer = ask(&mut raw, path).refused(500, "internal_error");
                 assert_eq!(answer.header("content-type"), Some("application/problem+json"));
-                assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+                assert_guarded(&format!("GET {path}"), &answer, true);
                 // A page of a front end elsewhere can read it.
                 assert_eq!(answer.header("access-control-allow-origin"), Some(FRONT_END));
                 assert_eq!(answer.header("access-control-allow-credentials"), Some("true"));

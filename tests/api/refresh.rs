@@ -23,14 +23,6 @@ on_both! {
         app.me(&second.access).is(200);
     }
 
-    fn no_token_is_stored_in_clear(world) {
-        let app = world.app();
-        let tokens = app.person(&world, MINA);
-        app.refresh(&tokens.refresh).is(200);
-        assert_eq!(world.count("refresh_tokens WHERE length(token_hash) = 32"), 2);
-        assert_eq!(world.count("refresh_tokens"), 2);
-    }
-
     fn two_tabs_get_the_same_successor_for_thirty_seconds(world) {
         let app = world.app();
         let first = app.person(&world, MINA);

@@ -1,10 +1,11 @@
 //! One walk over everything that is answered: what a browser must be told stands in every answer.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, TestApp, World};
+use crate::support::raw::Raw;
+use crate::support::{Answer, PASSWORD, TestApp, Tokens, World, on_both};
 
 const ORIGIN: &str = "https://app.example";
 const HTTPS: [(&str, &str); 5] = [
@@ -68,7 +69,8 @@ fn walk(app: &TestApp) -> Vec<(String, Answer)> {
 const DJANGO_FACE: [&str; 5] =
     ["/api-token-auth/", "/api-token-refresh/", "/api-token-verify/", "/users/", "/restricted/"];
 
-fn assert_guarded(place: &str, answer: &Answer, https: bool) {
+/// Holds an answer to what a browser must be told with each one.
+pub fn assert_guarded(place: &str, answer: &Answer, https: bool) {
     let header = |name: &str| answer.header(name).unwrap_or_default().to_owned();
     assert_eq!(header("x-content-type-options"), "nosniff", "{place}");
     let id = header("x-request-id");
@@ -100,7 +102,6 @@ fn assert_guarded(place: &str, answer: &Answer, https: bool) {
     if answer.status >= 400 && answer.header("content-type") == Some("application/problem+json") {
         assert_eq!(header("cache-control"), "no-store", "{place}");
     }
-    assert_ne!(answer.status, 500, "{place}");
 }
 
 #[test]
@@ -111,12 +112,45 @@ fn every_answer_tells_browsers_what_they_must_not_do() {
         let answers = walk(&app);
         for (place, answer) in &answers {
             assert_guarded(place, answer, https);
+            assert_ne!(answer.status, 500, "{place}");
+            // Nobody is sent elsewhere: neither to https, nor where a request says.
+            let is_docs = place.split(' ').nth(1) == Some("/docs");
+            assert!(!(300..400).contains(&answer.status) || is_docs, "{place}");
+            let elsewhere = answer.header("location").is_some_and(|it| it != "docs/");
+            assert!(!elsewhere || answer.status == 201, "{place}");
         }
         let statuses: BTreeSet<u16> = answers.iter().map(|(_, answer)| answer.status).collect();
         for status in [200, 308, 400, 401, 404, 405, 415, 422] {
             assert!(statuses.contains(&status), "no {status} among {statuses:?}");
         }
     }
+}
+
+#[test]
+fn development_tells_no_more_of_a_fault_than_production() {
+    let faults = |env: &str| -> Vec<(String, u16, Value)> {
+        let world = World::sqlite();
+        let mut settings = HTTPS;
+        settings[1].1 = env;
+        let app = world.app_with(&settings);
+        let mut answers = walk(&app);
+        let log_in = json!({"username": "mina", "password": "wrong"}).to_string();
+        world.alter("ALTER TABLE limits RENAME TO lost");
+        let place = "POST /v1/token-auth without a database".to_owned();
+        answers.push((place, app.send("POST", "/v1/token-auth", &[JSON], log_in)));
+        let problems = answers.into_iter().filter(|(_, answer)| answer.status >= 400);
+        let told = problems.map(|(place, answer)| {
+            let mut body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+            if let Some(id) = body.get_mut("request_id") {
+                id.take();
+            }
+            (place, answer.status, body)
+        });
+        told.collect()
+    };
+    let (development, production) = (faults("development"), faults("production"));
+    assert!(production.len() > 100 && production.iter().any(|it| it.1 == 503));
+    assert_eq!(development, production);
 }
 
 #[test]
@@ -138,16 +172,209 @@ fn what_cors_answers_by_itself_is_guarded_as_well() {
     }
 }
 
-#[test]
-fn a_success_with_tokens_is_not_stored_anywhere() {
-    let world = World::sqlite();
-    let app = world.app();
-    let tokens = app.person(&world, "mina@example.com");
-    let answer = app.post("/v1/token-refresh", &json!({"refresh_token": tokens.refresh})).is(200);
-    assert_guarded("refresh", &answer, false);
-    assert_eq!(answer.header("cache-control"), Some("no-store"));
-    let answer = app.me(&tokens.access).is(200);
-    assert_eq!(answer.header("cache-control"), Some("no-store"));
+/// The statuses that each face has to be seen with, whatever makes it answer so. 500 is a story of
+/// its own.
+const FACES: [(&str, &[u16]); 3] = [
+    ("api", &[200, 201, 202, 204, 304, 400, 401, 403, 404, 405, 409, 413, 415, 422, 429, 431, 503]),
+    ("adapter", &[200, 201, 204, 400, 401, 403, 404, 405, 406, 413, 415, 429, 503]),
+    ("pages", &[200, 401, 405, 413, 422, 429, 503]),
+];
+
+/// Asks one service for every status and holds each answer.
+struct Asker<'a> {
+    app: &'a TestApp,
+    https: bool,
+    seen: BTreeMap<&'static str, BTreeSet<u16>>,
+}
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+
+impl Asker<'_> {
+    fn see(&mut self, face: &'static str, place: &str, answer: &Answer) {
+        assert_guarded(place, answer, self.https);
+        self.seen.entry(face).or_default().insert(answer.status);
+    }
+
+    fn ask(
+        &mut self,
+        face: &'static str,
+        asked: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
+        let (method, path) = asked.split_once(' ').unwrap();
+        let answer = self.app.send_undocumented(method, path, headers, body);
+        self.see(face, &format!("{asked} {body:.40}"), &answer);
+        answer
+    }
+
+    fn raw(&mut self, face: &'static str, asked: &str, headers: &str) {
+        let mut raw = Raw::to(self.app);
+        raw.send(format!("{asked} HTTP/1.1\r\nHost: a\r\n{headers}\r\n"));
+        self.see(face, asked, &raw.answer().expect("an answer"));
+    }
+
+    fn api(&mut self, user: &Tokens, staff: &Tokens) {
+        let bearer = |tokens: &Tokens| format!("Bearer {}", tokens.access);
+        let (user, as_staff) = (bearer(user), bearer(staff));
+        let (user, as_staff) =
+            (("authorization", user.as_str()), ("authorization", as_staff.as_str()));
+        let long = json!({"token": "x".repeat(20_000)}).to_string();
+        let made = r#"{"email":"made@example.com","is_staff":false}"#;
+        for (asked, headers, body) in [
+            ("GET /v1/me", &[user][..], ""),
+            ("POST /v1/users", &[as_staff, JSON], made),
+            ("POST /v1/users", &[as_staff, JSON], made),
+            ("POST /v1/password-reset", &[JSON], r#"{"email":"none@example.com"}"#),
+            ("POST /v1/token-revoke", &[JSON], r#"{"refresh_token":"hpr_none"}"#),
+            ("GET /v1/revocations", &[("if-none-match", "*")], ""),
+            ("POST /v1/token-verify", &[JSON], "{"),
+            ("POST /v1/token-verify", &[JSON], r#"{"token":"none"}"#),
+            ("POST /v1/token-verify", &[JSON], &long),
+            ("POST /v1/token-verify", &[FORM], "token=none"),
+            ("POST /v1/token-verify", &[JSON], "{}"),
+            ("GET /v1/users", &[user], ""),
+            (
+                "POST /v1/token-auth",
+                &[JSON, ("origin", "https://evil.example")],
+                r#"{"username":"a","password":"b","use_cookie":true}"#,
+            ),
+            ("GET /v1/users/999", &[as_staff], ""),
+            ("PUT /v1/me", &[user], ""),
+        ] {
+            self.ask("api", asked, headers, body);
+        }
+        self.raw("api", "GET /healthz", &"X-A: b\r\n".repeat(100));
+        self.raw("api", "GET /healthz", "X : b\r\n");
+    }
+
+    fn adapter(&mut self, user: &str, staff: &str) {
+        let header = |token: &str| format!("JWT {token}");
+        let (user, staff) = (header(user), header(staff));
+        let (user, staff) = (("authorization", user.as_str()), ("authorization", staff.as_str()));
+        let long = json!({"token": "x".repeat(1_100_000)}).to_string();
+        let made = r#"{"username":"made"}"#;
+        let answer = self.ask("adapter", "POST /users/", &[staff, JSON], made).is(201).json();
+        let url = url::Url::parse(answer["url"].as_str().unwrap()).unwrap();
+        self.ask("adapter", &format!("DELETE {}", url.path()), &[staff], "");
+        for (asked, headers, body) in [
+            ("GET /users/", &[user][..], ""),
+            ("POST /users/", &[user, JSON], made),
+            ("POST /users/", &[staff, JSON], "{}"),
+            ("GET /restricted/", &[], ""),
+            ("GET /users/999/", &[staff], ""),
+            ("DELETE /users/", &[staff], ""),
+            ("GET /users/", &[staff, ("accept", "image/png")], ""),
+            ("POST /api-token-verify/", &[JSON], &long),
+            ("POST /api-token-verify/", &[("content-type", "text/plain")], "x"),
+        ] {
+            self.ask("adapter", asked, headers, body);
+        }
+    }
+
+    fn pages(&mut self, link: &str) {
+        let long = "x".repeat(20_000);
+        let short = format!("token={link}&password=short");
+        for (asked, headers, body) in [
+            ("GET /password-reset?token=none", &[][..], ""),
+            (&format!("GET /password-reset?token={link}"), &[], ""),
+            ("POST /password-reset", &[FORM], &short),
+            ("POST /password-reset", &[FORM], "token=none&password=plum+tree+at+dusk"),
+            ("POST /password-reset", &[FORM], "\0=%ff&token"),
+            ("POST /password-reset", &[FORM], &long),
+            ("POST /password-reset", &[JSON], "{}"),
+            ("DELETE /password-reset", &[], ""),
+        ] {
+            self.ask("pages", asked, headers, body);
+        }
+    }
+
+    /// Goes beyond the bounds of one name and of one network.
+    fn beyond_the_limits(&mut self) {
+        let body = r#"{"username":"nobody@example.com","password":"wrong"}"#;
+        while self.ask("api", "POST /v1/token-auth", &[JSON], body).status == 401 {}
+        self.ask("adapter", "POST /api-token-auth/", &[JSON], body);
+        let form = "token=none&password=plum+tree+at+dusk";
+        while self.ask("pages", "POST /verify-email", &[FORM], form).status == 401 {}
+    }
+
+    fn without_a_database(&mut self) {
+        let body = r#"{"username":"nobody@example.com","password":"wrong"}"#;
+        self.ask("api", "POST /v1/token-auth", &[JSON], body);
+        self.ask("adapter", "POST /api-token-auth/", &[JSON], body);
+        let form = "token=none&password=plum+tree+at+dusk";
+        self.ask("pages", "POST /verify-email", &[FORM], form);
+    }
+}
+
+on_both! {
+    fn every_refusal_of_every_face_is_guarded(world) {
+        let app = world.app_with(&HTTPS);
+        let user = app.person(&world, "mina@example.com");
+        let staff = app.staff(&world, "staff@example.com");
+        app.ask_reset("mina@example.com").is(202);
+        let link = world.link_about("mina@example.com", crate::support::account::RESET, 1);
+        let django = |name: &str| {
+            let body = json!({"username": name, "password": PASSWORD}).to_string();
+            app.send_undocumented("POST", "/api-token-auth/", &[JSON], body).is(200).text("token")
+        };
+        let (of_user, of_staff) = (django("mina@example.com"), django("staff@example.com"));
+        let mut asker = Asker { app: &app, https: true, seen: BTreeMap::new() };
+        asker.api(&user, &staff);
+        asker.adapter(&of_user, &of_staff);
+        asker.pages(&link);
+        asker.beyond_the_limits();
+        world.alter("ALTER TABLE limits RENAME TO lost");
+        asker.without_a_database();
+        for (face, statuses) in FACES {
+            let seen = &asker.seen[face];
+            let missing: Vec<u16> =
+                statuses.iter().copied().filter(|it| !seen.contains(it)).collect();
+            assert_eq!(missing, [0; 0], "of {face} only {seen:?}");
+        }
+    }
+
+    fn a_success_with_tokens_is_not_stored_anywhere(world) {
+        let app = world.app_with(&[("HALLPASS_CORS_ORIGINS", ORIGIN)]);
+        let registration = app.register("mina@example.com");
+        let code = world.proof("mina@example.com", 1).code;
+        let verified = app.verify_code(&registration, &code).is(200);
+        let tokens = verified.tokens();
+        let by_name = |body: Value| {
+            let mut body = body;
+            body["username"] = "mina@example.com".into();
+            body["password"] = PASSWORD.into();
+            body
+        };
+        let page = [("origin", ORIGIN)];
+        let adapter = |path: &str, body: &Value| {
+            app.send_undocumented("POST", path, &[JSON], body.to_string()).is(200)
+        };
+        let log_in = |body: Value| app.post_with("/v1/token-auth", &page, &by_name(body)).is(200);
+        let django = adapter("/api-token-auth/", &by_name(json!({})));
+        let again = json!({"token": django.text("token")});
+        let other = json!({"email": "b@example.com", "password": PASSWORD});
+        for (place, answer) in [
+            ("POST /v1/verify-email", verified),
+            ("POST /v1/register", app.post("/v1/register", &other).is(202)),
+            ("POST /v1/token-auth", log_in(json!({}))),
+            ("POST /v1/token-auth by cookie", log_in(json!({"use_cookie": true}))),
+            ("POST /v1/token-refresh", app.refresh(&tokens.refresh).is(200)),
+            ("POST /v1/token-verify", app.token_verify(&tokens.access).is(200)),
+            ("POST /v1/me/email", app.change_email(&tokens.access, "new@example.com").is(202)),
+            ("POST /api-token-refresh/", adapter("/api-token-refresh/", &again)),
+            ("POST /api-token-verify/", adapter("/api-token-verify/", &again)),
+            ("POST /api-token-auth/", django),
+        ] {
+            assert_guarded(place, &answer, false);
+            assert_eq!(answer.header("cache-control"), Some("no-store"), "{place}");
+        }
+        let optional = world.app_with(&[("HALLPASS_EMAIL_VERIFICATION", "optional")]);
+        let body = json!({"email": "c@example.com", "password": PASSWORD});
+        let answer = optional.post("/v1/register", &body).is(201);
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+    }
 }
 
 #[test]

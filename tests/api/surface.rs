@@ -77,10 +77,17 @@ on_both! {
             "/", "/v1", "/v1/", "/v2/register", "/v1/register/x", "/V1/register", "/v1//register",
             "/v1/register//", "/%00", "/v1/%72egister%2f", "/../etc/passwd",
             "/api-token-auth/", "/users/", "/restricted/",
+            // What lies in the working folder, in the data folder, and where debuggers are found.
+            "/.git/config", "/.git/HEAD", "/.env", "/Cargo.toml", "/src/main.rs",
+            "/hallpass.db", "/data/hallpass.db", "/test.db", "/secret", "/data/secret",
+            "/debug", "/debug/pprof/", "/actuator", "/server-status", "/trace", "/admin",
         ] {
             for method in ["GET", "POST", "DELETE"] {
                 app.send(method, path, &[], "").refused(404, "not_found");
             }
+        }
+        for file in ["..%2fCargo.toml", "%2e%2e%2fCargo.toml", ".git/config", "%2fetc%2fpasswd"] {
+            app.get(&format!("/docs/{file}")).refused(404, "not_found");
         }
     }
 
@@ -111,6 +118,38 @@ on_both! {
         assert_eq!((&pair["expires_in"], &pair["refresh_expires_in"]), (&json!(120), &json!(86_400)));
         let mail = world.mails_to("mina@example.com", 1).swap_remove(0);
         assert!(mail.subject.contains("Plum"), "{}", mail.subject);
+    }
+}
+
+on_both! {
+    fn no_request_that_is_safe_changes_what_is_stored(world) {
+        let app = world.app();
+        let staff = app.staff(&world, "staff@example.com");
+        let id = staff.user_id().to_string();
+        let stored = || {
+            let mut rows = world.rows_with("");
+            // That somebody took the export is noted.
+            rows.retain(|row| !(row.starts_with("events: ") && row.contains("export")));
+            rows.sort();
+            rows
+        };
+        let link = |path: &str| format!("{path}?token=none");
+        let document = document();
+        let paths = document["paths"].as_object().unwrap().iter();
+        let documented = paths.filter(|(_, operations)| operations.get("get").is_some());
+        let documented = documented.map(|(path, _)| path.replace("{id}", &id));
+        let pages = ["/verify-email", "/password-reset", "/not-me"].map(link);
+        let paths: Vec<String> = documented.chain(pages).chain(["/docs/".to_owned()]).collect();
+        assert!(paths.len() >= 20, "{paths:?}");
+        world.settle_mail();
+        let before = stored();
+        for path in &paths {
+            for method in ["GET", "HEAD", "OPTIONS"] {
+                let bearer = format!("Bearer {}", staff.access);
+                app.send_undocumented(method, path, &[("authorization", &bearer)], "");
+                assert_eq!(stored(), before, "{method} {path}");
+            }
+        }
     }
 }
 
@@ -152,6 +191,9 @@ fn the_documentation_is_served_from_inside_the_binary() {
     assert!(page.contains("swagger-ui"));
     // Nothing is fetched from elsewhere.
     assert!(!page.contains("://"), "{page}");
+    let named = page.split(['"', '\'']).skip(1).step_by(2);
+    assert!(!named.clone().any(|it| it.starts_with("//")), "{page}");
+    assert!(named.filter(|it| it.starts_with("./")).count() >= 3, "{page}");
     for file in ["index.html", "swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"] {
         app.get(&format!("/docs/{file}")).is(200);
     }

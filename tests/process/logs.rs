@@ -6,17 +6,18 @@ mod flows;
 mod ranges;
 mod teller;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
+use hallpass::clock::{Clock as _, SystemClock};
 use hallpass::domain::EventKind;
 use serde_json::Value;
 
 use self::canaries::Canaries;
 use self::flows::ROOT_PASSWORD;
 use self::ranges::Ranges;
-use self::teller::Teller;
+use self::teller::{Answered, Teller};
 use crate::database::Database;
 use crate::django_site::{Site, Tables};
 use crate::letters::Mailbox;
@@ -86,6 +87,7 @@ fn every_flow(setup: Setup) {
     assert!(superuser.success, "{}", superuser.stderr);
     let site = Site::on_sqlite(Tables::WithAllauth);
     let mut said = what_is_said(&setup, &["import-django", "--from", &site.url]);
+    let began = seconds_now();
     let service = setup.start();
     let teller = Teller::new(service.address(), server, canaries_of_settings());
     flows::registrations(&teller);
@@ -106,11 +108,12 @@ fn every_flow(setup: Setup) {
     assert!(missing.is_empty(), "not every flow was run: {missing:?}");
     assert_eq!(teller.never_done(), [""; 0], "not every operation was called");
     flows::a_database_that_fails(&teller, &Database::at(&setup.database_url()));
-    let log = service.stop_for_log() + &superuser.stderr;
+    let log = service.stop_for_log();
     let copy = format!("sqlite://{}", setup.folder().join("copy.db").display());
     let copying = ["copy-database", "--from", &setup.database_url(), "--to", &copy];
     said += &what_is_said(&setup, &copying);
-    check_form(&log, &teller);
+    check_form(&log, &teller, began);
+    said += &superuser.stderr;
     let mut canaries = teller.canaries().clone();
     let asked: HashSet<String> = ranges.asked().into_iter().collect();
     assert!(asked.len() > 2, "{asked:?}");
@@ -121,6 +124,10 @@ fn every_flow(setup: Setup) {
     canaries.assert_absent_in(&said);
 }
 
+fn seconds_now() -> u64 {
+    SystemClock.now().seconds().try_into().unwrap()
+}
+
 /// All that a command tells the operator.
 fn what_is_said(setup: &Setup, arguments: &[&str]) -> String {
     let finished = setup.run(arguments);
@@ -128,30 +135,114 @@ fn what_is_said(setup: &Setup, arguments: &[&str]) -> String {
     finished.stdout + &finished.stderr
 }
 
-/// Each line is an object; what a request makes names the request, and each request has its line.
-fn check_form(log: &str, teller: &Teller) {
-    let mut seen = HashSet::new();
+/// Each line is an object that says when in UTC; what a request makes names the request, what is
+/// done to an account names it and who did it, and each request has one line that says how it was
+/// answered.
+fn check_form(log: &str, teller: &Teller, began: u64) {
+    let mut seen = HashMap::new();
+    let mut last = began;
     for line in log.lines() {
         let event: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"));
-        for field in ["timestamp", "level", "target"] {
-            assert!(event[field].is_string(), "{line}");
-        }
-        let target = event["target"].as_str().unwrap();
-        let id = event["span"]["request_id"].as_str();
+        let text =
+            |field: &str| event[field].as_str().unwrap_or_else(|| panic!("no {field}: {line}"));
+        assert!(["ERROR", "WARN", "INFO", "DEBUG", "TRACE"].contains(&text("level")), "{line}");
+        assert!(text("timestamp").ends_with('Z'), "{line}");
+        let at = humantime::parse_rfc3339(text("timestamp")).unwrap();
+        let at = at.duration_since(UNIX_EPOCH).unwrap().as_secs();
+        // Threads may write their lines in another order than they made them.
+        assert!(at + 1 >= last && at <= seconds_now(), "{line}");
+        last = last.max(at);
+        let target = text("target");
         let is_asked_for =
             target.starts_with("hallpass::http") || target.starts_with("hallpass::flows");
         if is_asked_for && target != HAPPENS_BY_ITSELF {
-            assert!(event["message"].is_string(), "{line}");
+            let message = text("message");
+            let id = event["span"]["request_id"].as_str();
             let id = id.unwrap_or_else(|| panic!("no request id: {line}"));
-            if event["message"] == "request" || event["message"] == "request failed" {
-                seen.insert(id.to_owned());
+            if message == "request" || message == "request failed" {
+                let told = (text("method").to_owned(), event["status"].as_u64().unwrap());
+                assert!(event["micros"].is_u64(), "{line}");
+                assert!(seen.insert(id.to_owned(), told).is_none(), "twice: {line}");
+            }
+            for (words, who) in WHO {
+                assert!(!message.ends_with(words) || event[who].is_i64(), "no {who}: {line}");
             }
         }
     }
-    let unseen: Vec<String> =
-        teller.request_ids().into_iter().filter(|id| !seen.contains(id)).collect();
-    assert!(unseen.is_empty(), "{} of {} requests are not in the log", unseen.len(), seen.len());
+    for Answered { request_id, method, status } in teller.answered() {
+        let told = seen.get(&request_id).unwrap_or_else(|| panic!("{method} is not in the log"));
+        let is_preflight = told.0 == "-";
+        assert!(is_preflight || told.0 == method, "{request_id}: {told:?}, not {method}");
+        assert_eq!(told.1, u64::from(status), "{request_id}");
+    }
     assert!(seen.len() > 100, "{}", seen.len());
+    for words in WHO.iter().map(|it| it.0).chain(WHAT_WENT_WRONG) {
+        assert!(log.contains(words), "no line says {words}");
+    }
+}
+
+/// What has to be in the log: refusals of log-ins, limits, faults of our own.
+const WHAT_WENT_WRONG: [&str; 6] = [
+    "log-in refused: wrong name or password",
+    "log-in refused: account disabled",
+    "wrong password within a session",
+    "refused: over the limit",
+    "unavailable",
+    "request failed",
+];
+
+/// The lines that have to name somebody, and as what.
+const WHO: [(&str, &str); 11] = [
+    ("logged in", "user_id"),
+    ("logged out", "user_id"),
+    ("address proven", "user_id"),
+    ("password changed", "user_id"),
+    ("password reset", "user_id"),
+    ("by its owner", "user_id"),
+    ("by staff", "user_id"),
+    ("by staff", "by"),
+    ("account made on the Django face", "by"),
+    ("account changed on the Django face", "by"),
+    ("account removed on the Django face", "by"),
+];
+
+/// In the text form too, which is the default, no request writes a line or a control sequence of its
+/// own.
+#[test]
+fn no_request_forges_a_line_of_the_text_form() {
+    let setup =
+        Setup::on_sqlite().with("HALLPASS_LOG", "trace").with("HALLPASS_LOG_FORMAT", "text");
+    let setup = setup.with("HALLPASS_TRUSTED_PROXIES", "127.0.0.1");
+    let service = setup.start();
+    let forged = "x\n2026-11-24T08:00:00.000000Z  INFO forged by a client\r\u{1b}[2K\u{1b}[31m";
+    let encoded: String = form_urlencoded::byte_serialize(forged.as_bytes()).collect();
+    let client = reqwest::blocking::Client::new();
+    let base = format!("http://{}", service.address());
+    let header = "x\t2026-11-24T08:00:00.000000Z  INFO forged by a client";
+    for (method, path) in [
+        ("GET", format!("/{encoded}")),
+        ("GET", format!("/v1/users/{encoded}?search={encoded}")),
+        ("GET", format!("/verify-email?token={encoded}")),
+        ("POST", "/v1/token-auth".to_owned()),
+        ("POST", "/v1/register".to_owned()),
+        ("POST", "/api-token-auth/".to_owned()),
+        ("FORGED", "/users/".to_owned()),
+    ] {
+        let body = serde_json::json!({"username": forged, "email": forged, "password": forged});
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let request = client.request(method, format!("{base}{path}")).json(&body);
+        let request = request.header("user-agent", header).header("x-forwarded-for", header);
+        let answer = request.header("x-request-id", header).header("authorization", header).send();
+        assert!(answer.unwrap().status().as_u16() < 500, "{path}");
+    }
+    let log = service.stop_for_log();
+    assert!(log.lines().count() > 20, "{log}");
+    for line in log.lines() {
+        let (time, _) = line.split_once(' ').unwrap_or((line, ""));
+        assert!(humantime::parse_rfc3339(time).is_ok(), "a line without its time: {line:?}");
+        assert!(!line.contains(|c: char| c.is_control()), "{line:?}");
+        assert!(!line.contains("forged"), "{line:?}");
+    }
 }
 
 #[test]

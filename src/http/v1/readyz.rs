@@ -15,9 +15,10 @@ pub struct Readiness {
     /// Always `ok`.
     #[schema(example = "ok", pattern = "^ok$")]
     pub status: &'static str,
-    /// `possible`, or `impossible` while the database takes none, such as a standby.
-    #[schema(example = "possible")]
-    pub writes: &'static str,
+    /// `impossible` while the database takes none, such as a standby; else missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "impossible", nullable = false)]
+    pub writes: Option<&'static str>,
 }
 
 #[utoipa::path(
@@ -33,6 +34,6 @@ pub struct Readiness {
 /// Says whether the database answers.
 pub async fn handle(state: web::Data<State>) -> Result<web::Json<Readiness>, ApiError> {
     state.run(Flows::check_readiness).await?;
-    let writes = if state.flows.can_write() { "possible" } else { "impossible" };
+    let writes = (!state.flows.can_write()).then_some("impossible");
     Ok(web::Json(Readiness { status: "ok", writes }))
 }

@@ -48,6 +48,27 @@ fn token(gate: &Gate, claims: &Value) -> String {
 }
 
 #[test]
+fn keys_and_signatures_have_the_length_of_their_algorithm() {
+    let bytes = |value: &Value| URL_SAFE_NO_PAD.decode(value.as_str().unwrap()).unwrap().len();
+    for algorithm in SigningAlgorithm::ALL {
+        let gate = gate(algorithm);
+        let signed = gate.sign(&serde_json::from_value(claims()).unwrap(), at(NOW)).unwrap();
+        let signature = bytes(&json!(signed.rsplit_once('.').unwrap().1));
+        let keys = gate.public_keys(at(NOW));
+        let parts = |names: &[&str]| -> Vec<usize> {
+            names.iter().map(|name| bytes(&keys[0][*name])).collect()
+        };
+        let (expected, found) = match algorithm {
+            SigningAlgorithm::Es256 => ((64, vec![32, 32]), parts(&["x", "y"])),
+            SigningAlgorithm::EdDsa => ((64, vec![32]), parts(&["x"])),
+            SigningAlgorithm::Rs256 => ((256, vec![256, 3]), parts(&["n", "e"])),
+            SigningAlgorithm::Hs256 => ((32, Vec::new()), Vec::new()),
+        };
+        assert_eq!((signature, found), expected, "{algorithm:?}");
+    }
+}
+
+#[test]
 fn every_algorithm_signs_what_it_believes() {
     for algorithm in SigningAlgorithm::ALL {
         let gate = gate(algorithm);

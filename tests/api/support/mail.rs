@@ -39,6 +39,14 @@ pub fn proof_in(mail: &Mail) -> Option<Proof> {
     Some(Proof { code, link_token: token_in(mail)? })
 }
 
+/// Orders mails until the code of one differs from `first`: two of a million can be alike, five
+/// cannot.
+#[track_caller]
+pub fn with_another_code(first: &Proof, order: impl FnMut(usize) -> Proof) -> Proof {
+    let mut mails = (2..7).map(order);
+    mails.find(|it| it.code != first.code).expect("codes that differ from mail to mail")
+}
+
 /// The token of the mail's link.
 #[track_caller]
 pub fn link_token(mail: &Mail) -> String {

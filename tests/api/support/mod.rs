@@ -16,7 +16,7 @@ mod world;
 
 pub use answer::Answer;
 pub use app::{TestApp, Tokens};
-pub use mail::{Proof, link_token, proof_in};
+pub use mail::{Proof, link_token, proof_in, with_another_code};
 pub use world::World;
 
 /// A password that the policy takes.

@@ -125,7 +125,8 @@ impl World {
     /// The database, past the service.
     pub fn db(&self) -> Db {
         let url = DatabaseUrl::parse(&self.database_url).unwrap();
-        let wait = Duration::from_secs(10);
+        // A machine that is far too busy fills tables for longer than anything waits in service.
+        let wait = Duration::from_secs(60);
         let settings = PoolSettings { size: 2, wait, prepared_statements: true };
         Db::open_as_is(&url, settings).unwrap()
     }

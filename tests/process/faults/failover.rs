@@ -28,7 +28,7 @@ fn served(cluster: &Cluster) -> (Setup, Service, String) {
     let setup = Setup::on_sqlite().with("DATABASE_URL", &cluster.url());
     let service = setup.start();
     let token = Mailbox::folder(&setup).new_account(&service.api(), MINA);
-    assert_eq!(service.api().get("/readyz").body["writes"], "possible");
+    assert!(service.api().get("/readyz").body["writes"].is_null());
     assert_eq!(metric(&service.api(), "hallpass_database_writable"), "1");
     (setup, service, token)
 }
@@ -51,7 +51,7 @@ fn writes_are_possible_again(api: &Api) {
         assert!(started.elapsed() < Duration::from_secs(10), "still refused");
     }
     println!("served {:?} after the server took writes again", started.elapsed());
-    wait_until("the state", || api.get("/readyz").body["writes"] == "possible");
+    wait_until("the state", || api.get("/readyz").body["writes"].is_null());
     assert_eq!(metric(api, "hallpass_database_writable"), "1");
 }
 

@@ -77,6 +77,7 @@ fn a_pool_whose_only_connection_waits_costs_503_and_nothing_else() {
 #[test]
 fn a_locked_table_costs_three_seconds_and_nothing_else() {
     let Some(setup) = Setup::on_postgres() else { return };
+    let setup = setup.with("HALLPASS_LIMITS", "on");
     let (service, token) = with_mina(&setup);
     let api = service.api();
     let mut other = PgConnection::establish(&setup.database_url()).unwrap();

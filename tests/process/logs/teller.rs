@@ -27,13 +27,21 @@ pub struct Proof {
     pub token: String,
 }
 
+/// A request as its answer names it.
+#[derive(Clone, Debug)]
+pub struct Answered {
+    pub request_id: String,
+    pub method: String,
+    pub status: u16,
+}
+
 pub struct Teller {
     http: Client,
     base: String,
     address: SocketAddr,
     server: SmtpServer,
     canaries: RefCell<Canaries>,
-    request_ids: RefCell<Vec<String>>,
+    answered: RefCell<Vec<Answered>>,
     /// Method and path of what succeeded.
     done: RefCell<HashSet<(String, String)>>,
 }
@@ -53,9 +61,9 @@ impl Teller {
             .build()
             .unwrap();
         let base = format!("http://{address}");
-        let (canaries, request_ids) = (RefCell::new(canaries), RefCell::default());
+        let (canaries, answered) = (RefCell::new(canaries), RefCell::default());
         let done = RefCell::default();
-        Self { http, base, address, server, canaries, request_ids, done }
+        Self { http, base, address, server, canaries, answered, done }
     }
 
     pub fn canaries(&self) -> Ref<'_, Canaries> {
@@ -83,8 +91,8 @@ impl Teller {
         operations.into_iter().map(|(method, path)| format!("{method} {path}")).collect()
     }
 
-    pub fn request_ids(&self) -> Vec<String> {
-        self.request_ids.borrow().clone()
+    pub fn answered(&self) -> Vec<Answered> {
+        self.answered.borrow().clone()
     }
 
     pub fn with(&self, headers: &[(&str, &str)]) -> Holder<'_> {
@@ -229,7 +237,7 @@ impl Teller {
             .header("user-agent", "canary-agent/1.0")
             .body(body.to_owned());
         let response = request.send().unwrap();
-        let (status, cookies) = (response.status().as_u16(), self.note_headers(&response));
+        let (status, cookies) = (response.status().as_u16(), self.note_headers(method, &response));
         let text = response.text().unwrap();
         if status < 400 {
             let path = path.split('?').next().unwrap();
@@ -239,9 +247,12 @@ impl Teller {
         (status, text, cookies)
     }
 
-    fn note_headers(&self, response: &Response) -> Vec<String> {
-        let id = response.headers()["x-request-id"].to_str().unwrap();
-        self.request_ids.borrow_mut().push(id.to_owned());
+    fn note_headers(&self, method: &str, response: &Response) -> Vec<String> {
+        self.answered.borrow_mut().push(Answered {
+            request_id: response.headers()["x-request-id"].to_str().unwrap().to_owned(),
+            method: method.to_owned(),
+            status: response.status().as_u16(),
+        });
         let cookies = response.headers().get_all("set-cookie").iter();
         let cookies = cookies.map(|it| it.to_str().unwrap().split(';').next().unwrap().to_owned());
         let cookies: Vec<String> = cookies.filter(|cookie| !cookie.ends_with('=')).collect();
