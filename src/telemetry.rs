@@ -1,6 +1,8 @@
 //! Logging. Secrets are types that cannot be printed; addresses, bodies and query strings are
 //! never logged.
 
+pub mod counters;
+mod process;
 mod sampling;
 
 use std::io::{self, IsTerminal as _, Write};
@@ -8,7 +10,7 @@ use std::sync::LazyLock;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::FilterExt as _;
@@ -16,6 +18,7 @@ use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, fmt};
 
+pub use self::process::{ProcessUse, process_use};
 pub use self::sampling::REFUSALS;
 use self::sampling::{LeftOut, Sampling};
 use crate::config::{Config, LogFormat};
@@ -111,6 +114,21 @@ pub fn report_missing_lines() -> io::Result<()> {
         }
     };
     thread::Builder::new().name("log-report".into()).spawn(report).map(drop)
+}
+
+/// The line on standard error of a command that failed: in the format of the log, which is read by programs.
+pub fn failure_line(format: LogFormat, fault: &str) -> String {
+    match format {
+        LogFormat::Text => format!("hallpass: {fault}\n"),
+        LogFormat::Json => {
+            #[expect(clippy::disallowed_methods, reason = "a log tells the time of the machine")]
+            let now = humantime::format_rfc3339_micros(SystemTime::now()).to_string();
+            let line = serde_json::json!({
+                "timestamp": now, "level": "ERROR", "message": fault, "target": "hallpass"
+            });
+            format!("{line}\n")
+        }
+    }
 }
 
 /// A panic is one line in the log, without the values it may have seen.

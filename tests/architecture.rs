@@ -36,7 +36,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("actix_server", &["http"]),
     ("actix_service", &["http"]),
     // Through flows it passes unread: what people keep with their accounts, and public keys.
-    ("serde_json", &["http", "security", "domain", "flows"]),
+    ("serde_json", &["http", "security", "domain", "flows", "telemetry.rs"]),
     ("utoipa", &["http"]),
     ("utoipa_swagger_ui", &["http"]),
     ("lettre", &["mail"]),

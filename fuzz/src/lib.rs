@@ -48,7 +48,7 @@ static SIEGE: LazyLock<(Gate, Vec<Key>)> = LazyLock::new(|| {
     let stored = [SigningAlgorithm::Es256, SigningAlgorithm::EdDsa].map(|algorithm| {
         SealedKey::generate(algorithm, &SEALING_KEY, now, now).expect("a key is made")
     });
-    let (ring, _) = KeyRing::empty(SigningAlgorithm::Es256).renewed(&stored, &SEALING_KEY);
+    let (ring, _) = KeyRing::empty(SigningAlgorithm::Es256).renewed(&stored, &[&SEALING_KEY]);
     let private = stored.each_ref().map(|key| {
         sealing::open(&SEALING_KEY, &key.kid, &key.sealed_private_key).expect("it opens")
     });
@@ -88,7 +88,7 @@ static SIEGE: LazyLock<(Gate, Vec<Key>)> = LazyLock::new(|| {
 });
 
 static DJANGO: LazyLock<DjangoTokens> =
-    LazyLock::new(|| DjangoTokens::new(SECRET, DjangoLifetimes::default()));
+    LazyLock::new(|| DjangoTokens::new(&[SECRET], DjangoLifetimes::default()));
 
 /// The two parts, a line each, signed by one key and with the name of a key, perhaps another one.
 fn signed(data: &[u8], named: &Key, signer: &Key) -> String {

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::flows::{self, Flows};
+use crate::http::drain::{self, Draining, SETTLE_TIME};
 
 /// What one instance ended, and keys that are new or withdrawn, are known to the others within a
 /// second.
@@ -18,28 +20,60 @@ pub const SYNC_PERIOD: Duration = Duration::from_millis(500);
 pub const KEYS_PERIOD: Duration = Duration::from_secs(1);
 /// How often what is over is forgotten.
 pub const PURGE_PERIOD: Duration = Duration::from_mins(1);
+/// The pause between two looks at the clock of the database.
+pub const CLOCK_PERIOD: Duration = Duration::from_secs(30);
 const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(1);
 
-/// SIGTERM and SIGINT, heard from the moment this exists.
+/// SIGTERM, SIGHUP and SIGINT, heard from the moment this exists.
 pub struct StopSignals {
     terminate: Signal,
+    hang_up: Signal,
     interrupt: Signal,
+}
+
+/// What is done between a signal and the end.
+pub struct Shutdown {
+    /// Told that the service is about to stop.
+    pub draining: Draining,
+    /// The socket that new connections come to.
+    pub listener: TcpListener,
+    /// The time for which requests are served meanwhile.
+    pub delay: Duration,
 }
 
 impl StopSignals {
     /// Begins to listen.
     pub fn listen() -> io::Result<Self> {
-        let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
-        Ok(Self { terminate: signal(terminate)?, interrupt: signal(interrupt)? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
 
-    /// Waits for one of them and stops the server, once the requests in progress are answered.
-    pub async fn stop(mut self, server: ServerHandle) {
+    /// Waits for one of them, goes on for the delay, and stops the server once the requests in progress
+    /// are answered. SIGINT during the delay ends it: an operator at a terminal does not want to wait.
+    pub async fn stop(mut self, server: ServerHandle, shutdown: Shutdown) {
         tokio::select! {
             _ = self.terminate.recv() => {}
+            _ = self.hang_up.recv() => {}
             _ = self.interrupt.recv() => {}
         }
-        tracing::info!("stopping");
+        let Shutdown { draining, listener, delay } = shutdown;
+        draining.begin();
+        if delay.is_zero() {
+            tracing::info!("stopping");
+        } else {
+            tracing::info!(?delay, "stopping: requests are served until load balancers know");
+            tokio::select! {
+                () = tokio::time::sleep(delay) => {}
+                _ = self.interrupt.recv() => {}
+            }
+            drain::ignore_new_connections(&listener);
+            tokio::time::sleep(SETTLE_TIME).await;
+        }
+        // The socket closes with its last handle.
+        drop(listener);
         server.stop(true).await;
     }
 }

@@ -17,14 +17,15 @@ use actix_web::middleware::{Condition, from_fn};
 use actix_web::{App as ActixApp, web};
 use tokio::sync::{Notify, watch};
 
-use self::background::{StopSignals, supervised};
+use self::background::{Shutdown, StopSignals, supervised};
 use crate::clock::Clock;
 use crate::config::{self, Config, SecretText};
 use crate::domain::token::Secrets;
-use crate::flows::{self, Flows, Letter, Links, NoKeys, Policy};
+use crate::flows::{self, DatabaseHealth, Flows, Letter, Links, NoKeys, Policy};
 use crate::http::blocking::State;
 use crate::http::browsers::Browsers;
 use crate::http::django::{Face, Schemes};
+use crate::http::drain::Draining;
 use crate::http::middleware::{Https, catch_panic, surround};
 use crate::http::{self, cors, pages, server};
 use crate::mail::messages::Messages;
@@ -38,6 +39,7 @@ use crate::security::key_ring::KeyRing;
 use crate::security::keys::{KeyError, SigningAlgorithm};
 use crate::security::revocations::Revocations;
 use crate::store::{self, DatabaseUrl, Db, PoolSettings};
+use crate::telemetry::counters::Counters;
 
 /// How long a request waits for a connection to the database.
 const POOL_WAIT: Duration = Duration::from_secs(3);
@@ -54,6 +56,9 @@ pub enum StartError {
     /// The sessions that were ended while nobody was looking.
     #[error("the ended sessions cannot be read: {0}")]
     Revocations(flows::Error),
+    /// The seals of the signing keys.
+    #[error("the signing keys cannot be sealed with HALLPASS_SECRET: {0}")]
+    Seal(flows::Error),
     /// The signing keys.
     #[error("{0}")]
     Keys(#[from] KeyError),
@@ -78,6 +83,7 @@ pub struct App {
     flows: Arc<Flows>,
     address: SocketAddr,
     stop_signals: StopSignals,
+    shutdown: Shutdown,
     shutdown_timeout: Duration,
 }
 
@@ -90,6 +96,7 @@ impl App {
     ) -> Result<Self, StartError> {
         let flows = Arc::new(build_flows(config, Arc::clone(&clock))?);
         flows.make_first_key().map_err(|error| without_keys(config, error))?;
+        flows.seal_keys_anew().map_err(StartError::Seal)?;
         // Before the first request: a token that was revoked before a restart stays revoked.
         flows.sync().map_err(StartError::Revocations)?;
         let worker = build_worker(config, clock, transport, Arc::clone(&flows))?;
@@ -97,12 +104,17 @@ impl App {
             TcpListener::bind(config.bind).map_err(|error| StartError::Bind(config.bind, error))?;
         let address =
             listener.local_addr().map_err(|error| StartError::Bind(config.bind, error))?;
-        let server = start_server(config, listener, &flows)
+        let shutdown = Shutdown {
+            draining: Draining::default(),
+            listener: listener.try_clone().map_err(|error| StartError::Bind(config.bind, error))?,
+            delay: config.shutdown_delay,
+        };
+        let server = start_server(config, listener, &flows, &shutdown.draining)
             .map_err(|error| StartError::Bind(config.bind, error))?;
         // From here on a signal is not lost, so nothing may be announced before.
         let stop_signals = StopSignals::listen().map_err(StartError::Threads)?;
         let shutdown_timeout = config.shutdown_timeout;
-        Ok(Self { server, worker, flows, address, stop_signals, shutdown_timeout })
+        Ok(Self { server, worker, flows, address, stop_signals, shutdown, shutdown_timeout })
     }
 
     /// The address that was bound.
@@ -115,7 +127,7 @@ impl App {
         self.server.handle()
     }
 
-    /// Serves until SIGTERM, SIGINT or [`Self::handle`] say stop; then finishes what is under way:
+    /// Serves until SIGTERM, SIGHUP, SIGINT or [`Self::handle`] say stop; then finishes what is under way:
     /// requests first, then mail, each for as long as the shutdown timeout lets it.
     pub async fn run(self) -> io::Result<()> {
         let (stop, stopped) = watch::channel(());
@@ -140,15 +152,21 @@ impl App {
             Arc::clone(&self.flows),
             background::PURGE_PERIOD,
             Flows::purge,
+            background::stop_of(stopped.clone()),
+        ));
+        let clock = tokio::spawn(background::repeat(
+            Arc::clone(&self.flows),
+            background::CLOCK_PERIOD,
+            Flows::check_clock,
             background::stop_of(stopped),
         ));
-        let signals = tokio::spawn(self.stop_signals.stop(self.server.handle()));
+        let signals = tokio::spawn(self.stop_signals.stop(self.server.handle(), self.shutdown));
         let outcome = self.server.await;
         signals.abort();
         drop(stop);
         self.flows.stop_upkeep();
         let finished = tokio::time::timeout(self.shutdown_timeout, async {
-            for task in [mail, sync, keys, purge] {
+            for task in [mail, sync, keys, purge, clock] {
                 if let Err(error) = task.await {
                     tracing::error!(%error, "a background task failed");
                 }
@@ -165,15 +183,18 @@ impl App {
 /// The user stories over the configured database, without a server: what commands work with.
 pub fn build_flows(config: &Config, clock: Arc<dyn Clock>) -> Result<Flows, StartError> {
     let secret = service_secret(config)?;
-    let secrets = Secrets::derive(secret.expose());
+    let mut secrets = Secrets::derive(secret.expose());
+    if let Some(previous) = &config.secret_previous {
+        secrets = secrets.accepting(previous.expose());
+    }
     let db = open_database(config)?;
     let gate = build_gate(config)?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let hasher = Hasher::start(threads, config.bcrypt_cost).map_err(StartError::Threads)?;
     let shared_key = config.jwt_secret.as_ref().map(SecretText::expose);
+    let django_keys = shared_key.map_or_else(|| secrets.django_keys(), |key| vec![key]);
     let django_lifetimes = config.drf_jwt.map(|drf| drf.lifetimes).unwrap_or_default();
-    let django_tokens =
-        DjangoTokens::new(shared_key.unwrap_or(secrets.django_key()), django_lifetimes);
+    let django_tokens = DjangoTokens::new(&django_keys, django_lifetimes);
     let flows = Flows {
         db,
         clock,
@@ -183,6 +204,9 @@ pub fn build_flows(config: &Config, clock: Arc<dyn Clock>) -> Result<Flows, Star
         gate,
         django_tokens,
         policy: policy(config),
+        health: DatabaseHealth::default(),
+        log_ins: Counters::new(flows::LOG_INS),
+        mails: Arc::default(),
         mail_ordered: Arc::new(Notify::new()),
         stopping: AtomicBool::new(false),
     };
@@ -295,6 +319,7 @@ fn build_worker(
         sender: config.mail_from.parse().map_err(StartError::Mail)?,
         service_name: config.service_name.clone(),
         ordered: Arc::clone(&flows.mail_ordered),
+        outcomes: Arc::clone(&flows.mails),
         compose: Arc::new(move |order| match flows.compose_mail(order) {
             Ok(Some(Letter { message, language, recipient })) => {
                 Ok(Composed::Letter(Box::new(message), language, recipient))
@@ -314,7 +339,12 @@ pub fn transport_of(config: &Config) -> Result<Transport, String> {
     }
 }
 
-fn start_server(config: &Config, listener: TcpListener, flows: &Arc<Flows>) -> io::Result<Server> {
+fn start_server(
+    config: &Config,
+    listener: TcpListener,
+    flows: &Arc<Flows>,
+    draining: &Draining,
+) -> io::Result<Server> {
     let browsers = Browsers {
         own_origin: config.public_url.clone(),
         other_origins: config.browsers.origins.clone(),
@@ -324,8 +354,9 @@ fn start_server(config: &Config, listener: TcpListener, flows: &Arc<Flows>) -> i
             config::SameSite::None => SameSite::None,
         },
     };
-    let state =
+    let mut state =
         State::new(Arc::clone(flows), &config.service_name, browsers, &config.trusted_proxies);
+    state.draining = draining.clone();
     let state = web::Data::new(state);
     let (origins, headers) = (config.browsers.origins.clone(), config.browsers.headers.clone());
     let face = config.drf_jwt.map(|drf| {
@@ -341,6 +372,7 @@ fn start_server(config: &Config, listener: TcpListener, flows: &Arc<Flows>) -> i
     let settings = server::Settings {
         workers: config.workers,
         max_connections: config.max_connections,
+        keep_alive: config.keep_alive,
         shutdown_timeout: config.shutdown_timeout,
         https,
     };

@@ -1,13 +1,16 @@
 //! `hallpass doctor`: looks at everything that the service needs and says what it found.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::{Outcome, print};
 use crate::app::{build_flows, has_secret, transport_of};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::domain::{PasswordPolicy, UtcTime};
+use crate::flows::Flows;
 use crate::mail::CONFIGURATION;
 use crate::security::keys::{KeyError, SigningAlgorithm};
 use crate::store::{self, Db, PoolSettings, outbox, sessions, signing_keys};
@@ -23,6 +26,11 @@ use Finding::{Bad, Doubtful, Good};
 
 type Check = fn(&Config) -> Finding;
 
+/// The time that one check has. A connection attempt to a Postgres may take 5 seconds, a word of an SMTP
+/// server 10.
+const CHECK_LIMIT: Duration = Duration::from_secs(15);
+/// The time that all have together.
+const TOTAL_LIMIT: Duration = Duration::from_secs(30);
 /// Clocks that are further apart make tokens count too early or too late.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
 /// The number of different errors that are shown of the mail that waits.
@@ -43,8 +51,10 @@ pub(super) fn run(config: &Config) -> Outcome {
         ("proxies", proxies),
     ];
     let mut faults = 0;
+    let began = Instant::now();
     for (name, check) in checks {
-        let (mark, text) = match check(config) {
+        let left = TOTAL_LIMIT.saturating_sub(began.elapsed());
+        let (mark, text) = match limited(check, config, CHECK_LIMIT.min(left)) {
             Good(text) => ("ok  ", text),
             Doubtful(text) => ("look", text),
             Bad(text) => {
@@ -55,6 +65,30 @@ pub(super) fn run(config: &Config) -> Outcome {
         print(&format!("{mark} {name}: {text}\n"))?;
     }
     if faults == 0 { Ok(()) } else { Err(format!("{faults} of these need attention")) }
+}
+
+/// What a check finds within `limit`. One that takes longer goes on beside the others until the command ends.
+fn limited(check: Check, config: &Config, limit: Duration) -> Finding {
+    if limit.is_zero() {
+        let total = humantime::format_duration(TOTAL_LIMIT);
+        return Bad(format!("not looked at: the checks before took {total}"));
+    }
+    let (tell, told) = mpsc::sync_channel(1);
+    let config = config.clone();
+    // Nobody listens any more when it is late.
+    let work = move || drop(tell.send(check(&config)));
+    match thread::Builder::new().name("check".into()).spawn(work) {
+        Ok(_) => {}
+        Err(error) => return Bad(format!("cannot be looked at: {error}")),
+    }
+    match told.recv_timeout(limit) {
+        Ok(finding) => finding,
+        Err(RecvTimeoutError::Timeout) => {
+            let limit = humantime::format_duration(Duration::from_secs(limit.as_secs().max(1)));
+            Bad(format!("no answer within {limit}"))
+        }
+        Err(RecvTimeoutError::Disconnected) => Bad("the check failed; the log says where".into()),
+    }
 }
 
 fn settings(config: &Config) -> Finding {
@@ -153,7 +187,18 @@ fn keys(config: &Config) -> Finding {
     match (config.jwt_algorithm, flows.public_keys().len()) {
         (SigningAlgorithm::Hs256, _) => Good("HALLPASS_JWT_SECRET signs (HS256)".to_owned()),
         (_, 0) => Good(format!("none of {algorithm} yet; the next start makes it")),
-        (_, published) => Good(format!("they open with the secret; {published} published")),
+        (_, published) => seals(&flows, published),
+    }
+}
+
+fn seals(flows: &Flows, published: usize) -> Finding {
+    match flows.count_keys_under_previous_secret() {
+        Ok(0) => Good(format!("they open with the secret; {published} published")),
+        Ok(old) => Doubtful(format!(
+            "{old} open with HALLPASS_SECRET_PREVIOUS only: keep it until a service that has both secrets \
+             has sealed them anew"
+        )),
+        Err(error) => Bad(error.to_string()),
     }
 }
 
@@ -197,11 +242,11 @@ fn mail_queue(config: &Config) -> Finding {
     let read = open(config).and_then(|db| {
         db.read(|conn| Ok((outbox::count_open(conn)?, outbox::waiting_for(conn, ERRORS_SHOWN)?)))
     });
-    let ((queued, given_up), errors) = match read {
+    let (open, errors) = match read {
         Ok(read) => read,
         Err(error) => return Bad(error.to_string()),
     };
-    let counts = format!("{queued} wait, {given_up} were given up");
+    let counts = format!("{} wait, {} were given up", open.waiting, open.dead);
     if errors.is_empty() {
         return Good(counts);
     }

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::Config;
+use crate::config::{Config, LogFormat, Source};
 use crate::http::openapi;
 use crate::{config, store, telemetry};
 
@@ -67,24 +67,33 @@ type Outcome = Result<(), String>;
 pub fn main() -> ExitCode {
     // The data folder holds secrets and hashes: whatever is made there is the owner's only.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-    let outcome = match Arguments::parse().command.unwrap_or(Command::Serve) {
-        Command::Openapi { version } if version == "3.0" => print(&openapi::document_3_0()),
-        Command::Openapi { .. } => print(&openapi::document()),
-        Command::EnvExample => print(&config::example()),
-        Command::CopyDatabase(arguments) => copy_database::run(&arguments),
-        command => configured(command),
+    let (outcome, log_format) = match Arguments::parse().command.unwrap_or(Command::Serve) {
+        Command::Openapi { version } if version == "3.0" => plain(print(&openapi::document_3_0())),
+        Command::Openapi { .. } => plain(print(&openapi::document())),
+        Command::EnvExample => plain(print(&config::example())),
+        Command::CopyDatabase(arguments) => plain(copy_database::run(&arguments)),
+        command => {
+            let source = Source::from_environment();
+            let log_format = source.log_format();
+            (configured(command, source), log_format)
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
-            tell(&format!("hallpass: {fault}\n"));
+            tell(&telemetry::failure_line(log_format, &fault));
             ExitCode::FAILURE
         }
     }
 }
 
-fn configured(command: Command) -> Outcome {
-    let config = Config::from_environment().map_err(|faults| {
+/// The outcome of a command without settings, which has no log.
+fn plain(outcome: Outcome) -> (Outcome, LogFormat) {
+    (outcome, LogFormat::Text)
+}
+
+fn configured(command: Command, source: Source) -> Outcome {
+    let config = Config::read(source).map_err(|faults| {
         let lines: Vec<String> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
         format!("it cannot start with these settings:{}", lines.concat())
     })?;

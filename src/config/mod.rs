@@ -15,8 +15,8 @@ use ipnet::IpNet;
 pub use readers::database_url;
 use readers::{
     MIN_SECRET_LENGTH, read_breached_passwords, read_browsers, read_client_id, read_database,
-    read_drf, read_jwt_algorithm, read_key_rotation, read_lifetimes, read_limits, read_pages,
-    read_proxies, read_public_url, read_secret, read_smtp,
+    read_drf, read_jwt_algorithm, read_key_rotation, read_lifetimes, read_limits, read_log,
+    read_pages, read_proxies, read_public_url, read_secret, read_shutdown_delay, read_smtp,
 };
 pub use settings::{SETTINGS, example};
 pub use source::{ConfigFault, Source};
@@ -157,6 +157,8 @@ pub struct Config {
     pub public_url: String,
     /// The service's secret; `None` in development, where it is made.
     pub secret: Option<SecretText>,
+    /// Another secret whose seals and tokens count as well, while instances change from one to the other.
+    pub secret_previous: Option<SecretText>,
     /// What mail and pages call the service.
     pub service_name: String,
     /// The client that access tokens are issued to.
@@ -207,6 +209,10 @@ pub struct Config {
     pub workers: usize,
     /// Connections that are held at once; the next ones wait.
     pub max_connections: usize,
+    /// The time that an idle connection is kept open for the next request.
+    pub keep_alive: Duration,
+    /// The time from the signal to stop until new connections are refused.
+    pub shutdown_delay: Duration,
     /// How long requests in progress may take at the end.
     pub shutdown_timeout: Duration,
     /// What is logged.
@@ -218,11 +224,6 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads the environment and `.env`.
-    pub fn from_environment() -> Result<Self, Vec<ConfigFault>> {
-        Self::read(Source::from_environment())
-    }
-
     /// Reads all settings, or tells all that is wrong with them.
     pub fn read(mut source: Source) -> Result<Self, Vec<ConfigFault>> {
         let s = &mut source;
@@ -246,6 +247,8 @@ impl Config {
             smtp: read_smtp(s, &public_url),
             public_url,
             secret: read_secret(s, "HALLPASS_SECRET", !development),
+            // It may be one that would be refused today: that is a reason to replace it.
+            secret_previous: read_secret(s, "HALLPASS_SECRET_PREVIOUS", false),
             service_name: service_name.clone(),
             client_id: read_client_id(s),
             jwt_algorithm,
@@ -298,13 +301,15 @@ impl Config {
                 256,
             ),
             max_connections: s.number("HALLPASS_MAX_CONNECTIONS", 8192, 16, 100_000),
+            keep_alive: s.duration("HALLPASS_KEEP_ALIVE", 75 * SECOND, SECOND, 10 * MINUTE),
+            shutdown_delay: read_shutdown_delay(s, development),
             shutdown_timeout: s.duration(
                 "HALLPASS_SHUTDOWN_TIMEOUT",
                 10 * SECOND,
                 Duration::ZERO,
                 5 * MINUTE,
             ),
-            log: s.text("HALLPASS_LOG").unwrap_or("info".into()),
+            log: read_log(s),
             log_format: s.choice(
                 "HALLPASS_LOG_FORMAT",
                 LogFormat::Text,
@@ -321,9 +326,10 @@ impl Config {
 
     /// The settings with what the operator should hear about them, or everything that is wrong.
     fn unless_faulty(self, source: Source) -> Result<Self, Vec<ConfigFault>> {
-        let Source { mut faults, unknown, open_files, .. } = source;
+        let Source { mut faults, unknown, open_files, notes, .. } = source;
         if faults.is_empty() {
-            let warnings = self.warnings(unknown, open_files);
+            let mut warnings = self.warnings(unknown, open_files);
+            warnings.extend(notes);
             return Ok(Self { warnings, ..self });
         }
         // One of them may be what was meant.
@@ -354,11 +360,8 @@ impl Config {
                           from `openssl rand -base64 32`";
             s.fault("HALLPASS_SECRET", advice);
         }
-        if tracing_subscriber::EnvFilter::try_new(&self.log).is_err() {
-            s.fault(
-                "HALLPASS_LOG",
-                "must be a level (info) or a filter (info,hallpass::http=debug)",
-            );
+        if self.secret_previous.is_some() && self.secret_previous == self.secret {
+            s.fault("HALLPASS_SECRET_PREVIOUS", "is the same as HALLPASS_SECRET");
         }
     }
 

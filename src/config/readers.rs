@@ -365,10 +365,20 @@ pub(super) fn read_proxies(s: &mut Source, development: bool) -> Vec<IpNet> {
     let network = |part: &str| {
         part.parse::<IpNet>().ok().or_else(|| part.parse::<IpAddr>().ok().map(IpNet::from))
     };
+    if !development && s.text(name).is_none() {
+        s.notes.push(format!(
+            "{name} is not set: behind a reverse proxy all clients share the limits of its address. Name its \
+             networks, or `none` where clients connect directly"
+        ));
+    }
     let networks = s.parsed(name, Vec::new(), |text| {
+        if text == "none" {
+            return Ok(Vec::new());
+        }
         let networks: Option<Vec<IpNet>> = text.split(',').map(str::trim).map(network).collect();
-        networks
-            .ok_or_else(|| "must be networks separated by commas: 10.0.0.0/8, 192.0.2.7".to_owned())
+        networks.ok_or_else(|| {
+            "must be networks separated by commas (10.0.0.0/8, 192.0.2.7), or none".to_owned()
+        })
     });
     // Two halves are everybody too.
     let is_everybody = IpNet::aggregate(&networks).iter().any(|network| network.prefix_len() == 0);
@@ -441,6 +451,12 @@ fn read_cors_headers(s: &mut Source) -> Vec<String> {
     })
 }
 
+/// The time that load balancers have to notice the end: none on the machine of a developer.
+pub(super) fn read_shutdown_delay(s: &mut Source, development: bool) -> Duration {
+    let default = if development { Duration::ZERO } else { 5 * SECOND };
+    s.duration("HALLPASS_SHUTDOWN_DELAY", default, Duration::ZERO, 5 * MINUTE)
+}
+
 /// How often something may be tried. Outside development there always is a bound.
 pub(super) fn read_limits(s: &mut Source, development: bool) -> Option<Limits> {
     let are_on = s.choice("HALLPASS_LIMITS", true, &[("on", true), ("off", false)]);
@@ -499,5 +515,54 @@ fn read_rate(s: &mut Source, name: &str, default: Rate, uses: RangeInclusive<i64
             .filter(|window| (MINUTE..=60 * MINUTE).contains(window))
             .ok_or_else(|| advice.clone())?;
         Ok(Rate::new(count, window))
+    })
+}
+
+/// The levels of `HALLPASS_LOG`.
+const LOG_LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+/// Levels of other programs.
+const OTHER_LEVELS: [(&str, &str); 11] = [
+    ("warning", "warn"),
+    ("err", "error"),
+    ("critical", "error"),
+    ("fatal", "error"),
+    ("notice", "info"),
+    ("information", "info"),
+    ("verbose", "debug"),
+    ("all", "trace"),
+    ("none", "off"),
+    ("quiet", "off"),
+    ("disabled", "off"),
+];
+
+/// The filter of the log. `tracing` takes a word that it does not know for the name of a module, logs that
+/// module and nothing else: here each part has a level.
+pub(super) fn read_log(s: &mut Source) -> String {
+    s.parsed("HALLPASS_LOG", "info".to_owned(), |text| {
+        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        let parts = parts.map(|part| check_log_part(part).map(|()| part));
+        let filter = parts.collect::<Result<Vec<&str>, String>>()?.join(",");
+        match tracing_subscriber::EnvFilter::try_new(&filter) {
+            Ok(_) if !filter.is_empty() => Ok(filter),
+            _ => Err("must be a level (info) or a filter (info,hallpass::http=debug)".to_owned()),
+        }
+    })
+}
+
+fn check_log_part(part: &str) -> Result<(), String> {
+    let level = part.rsplit_once('=').map_or(part, |(_, level)| level);
+    let lower = level.to_ascii_lowercase();
+    let is_one_part = part.contains('[') || !part.contains(char::is_whitespace);
+    if is_one_part && LOG_LEVELS.contains(&lower.as_str()) {
+        return Ok(());
+    }
+    let meant = OTHER_LEVELS.iter().find(|(other, _)| *other == lower).map(|(_, level)| *level);
+    Err(match meant {
+        Some(meant) => format!("has the unknown level `{level}`: did you mean {meant}?"),
+        None => format!(
+            "has `{part}`, which has no known level ({}): must be a level (info) or a filter \
+             (info,hallpass::http=debug)",
+            LOG_LEVELS.join(", ")
+        ),
     })
 }

@@ -52,6 +52,10 @@ pub const SETTINGS: &[Setting] = &[
         "HALLPASS_SECRET",
         "At least 32 bytes, the same for all instances. Seals the signing keys; everything else is derived from it. Required in production; in development it is made in the data folder.",
     ),
+    secret(
+        "HALLPASS_SECRET_PREVIOUS",
+        "Another secret that counts as well, while HALLPASS_SECRET is being replaced: the one before, or the next one. docs/operations.md says in which order.",
+    ),
     setting("HALLPASS_SERVICE_NAME", "Hallpass", "What mail and pages call the service."),
     setting(
         "HALLPASS_CLIENT_ID",
@@ -202,7 +206,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "HALLPASS_TRUSTED_PROXIES",
         "",
-        "Networks of reverse proxies, separated by commas: only from these does X-Forwarded-For count. Never everybody (0.0.0.0/0) in production.",
+        "Networks of reverse proxies, separated by commas: only from these do X-Forwarded-For, X-Request-Id and traceparent count. none: there is no proxy. Never everybody (0.0.0.0/0) in production.",
     ),
     setting(
         "HALLPASS_LIMITS",
@@ -288,11 +292,25 @@ pub const SETTINGS: &[Setting] = &[
          one 130.",
     ),
     setting(
+        "HALLPASS_KEEP_ALIVE",
+        "75s",
+        "How long an idle connection is kept open, 1s to 10m. Longer than the reverse proxy keeps it, so that the proxy closes it first.",
+    ),
+    setting(
+        "HALLPASS_SHUTDOWN_DELAY",
+        "",
+        "How long the service goes on after SIGTERM or SIGHUP, with /readyz at 503, so that load balancers stop sending requests: 0s to 5m. Not set: 5s in production, 0s in development.",
+    ),
+    setting(
         "HALLPASS_SHUTDOWN_TIMEOUT",
         "10s",
-        "How long requests in progress may take after SIGTERM, 0s to 5m.",
+        "How long requests in progress may take after that, 0s to 5m.",
     ),
-    setting("HALLPASS_LOG", "info", "What is logged, in the filter syntax of tracing."),
+    setting(
+        "HALLPASS_LOG",
+        "info",
+        "What is logged: off, error, warn, info, debug or trace, or a filter of tracing that names a level for each target (info,hallpass::http=debug).",
+    ),
     setting("HALLPASS_LOG_FORMAT", "text", "text or json."),
 ];
 

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::LogFormat;
 use super::settings::SETTINGS;
 
 /// A setting that cannot be used.
@@ -40,6 +41,8 @@ pub struct Source {
     pub(super) unknown: Vec<String>,
     /// Files of secrets that others than their owner can read.
     pub(super) open_files: Vec<String>,
+    /// What the operator should hear about single settings.
+    pub(super) notes: Vec<String>,
 }
 
 impl Source {
@@ -77,7 +80,15 @@ impl Source {
             .cloned()
             .collect();
         unknown.sort();
-        Self { values, faults: Vec::new(), unknown, open_files: Vec::new() }
+        Self { values, faults: Vec::new(), unknown, open_files: Vec::new(), notes: Vec::new() }
+    }
+
+    /// The format of the log, for faults that are told before all settings could be read.
+    pub fn log_format(&self) -> LogFormat {
+        match self.values.get("HALLPASS_LOG_FORMAT").map(|it| it.trim()) {
+            Some("json") => LogFormat::Json,
+            _ => LogFormat::Text,
+        }
     }
 
     pub(super) fn fault(&mut self, name: &str, advice: impl Into<String>) {

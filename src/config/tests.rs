@@ -43,7 +43,9 @@ fn the_defaults_in_the_table_are_the_defaults_in_the_code() {
 }
 
 /// Settings with a range: what their help says of it, a value below it, both ends, a value above it.
-const RANGES: [(&str, &str, [&str; 4]); 35] = [
+const RANGES: [(&str, &str, [&str; 4]); 37] = [
+    ("HALLPASS_KEEP_ALIVE", "1s to 10m", ["999ms", "1s", "10m", "10m 1s"]),
+    ("HALLPASS_SHUTDOWN_DELAY", "0s to 5m", ["-1s", "0s", "5m", "5m 1s"]),
     ("HALLPASS_DATABASE_POOL", "1 to 200", ["0", "1", "200", "201"]),
     ("HALLPASS_KEY_ROTATION", "1d to 1y", ["23h", "1d", "1y", "1y 1s"]),
     ("HALLPASS_ACCESS_TOKEN_TTL", "1s to 15m", ["999ms", "1s", "15m", "15m 1s"]),
@@ -258,7 +260,7 @@ fn a_secret_can_come_from_a_file_but_not_from_two_places() {
 fn every_secret_can_come_from_a_file() {
     let told = |name: &str, value: &str| {
         let config = read(&[(name, value)]).unwrap();
-        let secrets = [&config.secret, &config.jwt_secret];
+        let secrets = [&config.secret, &config.secret_previous, &config.jwt_secret];
         let secrets = secrets.map(|it| it.as_ref().map(|it| it.expose().to_vec()));
         format!("{config:?} {secrets:?}")
     };
@@ -563,4 +565,56 @@ fn a_file_of_a_secret_that_others_can_read_is_warned_about() {
         assert!(warnings[0].contains("HALLPASS_SMTP_URL_FILE") && warnings[1].contains("secret"));
         assert!(warnings.iter().all(|it| !it.contains("smtp://")));
     }
+}
+
+#[test]
+fn each_part_of_the_log_filter_has_a_known_level() {
+    let log = |text: &str| read(&[("HALLPASS_LOG", text)]).map(|config| config.log);
+    for good in [
+        "warn",
+        "WARN",
+        "off",
+        "info,hallpass::http=debug",
+        "info,hallpass[request{request_id=a}]=trace",
+        "hallpass=info,hallpass::mail=off",
+    ] {
+        assert_eq!(log(good).as_deref().ok(), Some(good), "{good}");
+    }
+    assert_eq!(log(" info, hallpass=debug ,").as_deref().ok(), Some("info,hallpass=debug"));
+    assert_eq!(log("").as_deref().ok(), Some("info"));
+    for (bad, meant) in [
+        ("warning", "warn"),
+        ("Warning", "warn"),
+        ("fatal", "error"),
+        ("info,hallpass=verbose", "debug"),
+        ("all", "trace"),
+        ("none", "off"),
+    ] {
+        let faults = log(bad).unwrap_err();
+        assert_eq!(faults[0].name, "HALLPASS_LOG");
+        assert!(faults[0].advice.contains(&format!("did you mean {meant}?")), "{}", faults[0]);
+    }
+    for bad in
+        ["inof", "hallpass", "hallpass::http", "info hallpass=debug", "=", "===", ",", "a=b=c"]
+    {
+        assert_eq!(faulty(&[("HALLPASS_LOG", bad)]), ["HALLPASS_LOG"], "{bad}");
+    }
+}
+
+#[test]
+fn a_service_waits_before_its_end_in_production() {
+    let delay = |values: &[(&str, &str)]| read(values).unwrap().shutdown_delay;
+    assert_eq!(delay(&PRODUCTION), 5 * SECOND);
+    assert_eq!(delay(&[]), Duration::ZERO);
+    assert_eq!(delay(&[("HALLPASS_SHUTDOWN_DELAY", "90s")]), 90 * SECOND);
+    assert_eq!(read(&[]).unwrap().keep_alive, 75 * SECOND);
+    assert_eq!(faulty(&[("HALLPASS_KEEP_ALIVE", "0s")]), ["HALLPASS_KEEP_ALIVE"]);
+}
+
+#[test]
+fn the_secret_before_may_be_one_that_is_refused_now_but_is_another_one() {
+    let with = |previous| [&PRODUCTION[..], &[("HALLPASS_SECRET_PREVIOUS", previous)]].concat();
+    assert_eq!(faulty(&with("changemechangemechangemechangeme")), Vec::<String>::new());
+    let (_, secret) = PRODUCTION.iter().find(|(name, _)| *name == "HALLPASS_SECRET").unwrap();
+    assert_eq!(faulty(&with(secret)), ["HALLPASS_SECRET_PREVIOUS"]);
 }

@@ -1,5 +1,7 @@
 //! Random and derived secrets that a person or a client holds, and what is kept of them.
 
+use std::sync::Arc;
+
 use aws_lc_rs::{constant_time, digest, hkdf, hmac, rand};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -82,12 +84,20 @@ impl std::fmt::Debug for TokenHash {
     }
 }
 
-/// The service's own secret and everything that is derived from it.
+/// The service's own secret and everything that is derived from it, and the same of another secret while one
+/// replaces the other (`HALLPASS_SECRET_PREVIOUS`). What is made comes from the first; what was made from either
+/// counts.
+#[derive(Clone)]
+pub struct Secrets {
+    current: Arc<Derived>,
+    previous: Option<Arc<Derived>>,
+}
+
+/// What is derived from one secret.
 ///
 /// Each purpose has its own key (HKDF-SHA-256, RFC 5869), so what is made for one never serves
 /// another. All instances share the secret, so all derive the same.
-#[derive(Clone)]
-pub struct Secrets {
+struct Derived {
     refresh: hmac::Key,
     first_refresh: hmac::Key,
     one_time: hmac::Key,
@@ -106,12 +116,12 @@ impl hkdf::KeyType for KeyLength {
     }
 }
 
-impl Secrets {
-    /// Derives all keys from `HALLPASS_SECRET`.
+impl Derived {
+    /// Derives all keys from a secret.
     ///
     /// # Panics
     /// Never: 32 bytes are within what HKDF gives.
-    pub fn derive(secret: &[u8]) -> Self {
+    fn of(secret: &[u8]) -> Self {
         let root = hkdf::Salt::new(hkdf::HKDF_SHA256, b"hallpass v1").extract(secret);
         let key = |purpose: &str| {
             let mut bytes = [0; 32];
@@ -134,39 +144,103 @@ impl Secrets {
         }
     }
 
-    /// The refresh token that replaces `presented`: always the same one, so that whoever asks
-    /// twice within the grace gets the same answer while only hashes are stored.
-    pub fn refresh_successor(&self, presented: &PlainToken) -> PlainToken {
+    fn successor(&self, presented: &PlainToken) -> PlainToken {
         let tag = hmac::sign(&self.refresh, presented.expose().as_bytes());
         PlainToken::encode(PlainToken::REFRESH_PREFIX, tag.as_ref())
     }
 
     /// The tokens that replace `presented`, one after the other.
-    pub fn refresh_successors(&self, presented: &PlainToken) -> impl Iterator<Item = PlainToken> {
-        let next = |token: &PlainToken| Some(self.refresh_successor(token));
+    fn successors(&self, presented: &PlainToken) -> impl Iterator<Item = PlainToken> {
+        let next = |token: &PlainToken| Some(self.successor(token));
         std::iter::successors(next(presented), next)
     }
 
-    /// The first refresh token of a session that a proven registration opens.
-    pub fn registration_refresh_token(&self, registration: &str) -> PlainToken {
-        let tag = hmac::sign(&self.first_refresh, registration.as_bytes());
-        PlainToken::encode(PlainToken::REFRESH_PREFIX, tag.as_ref())
+    fn first_tokens(&self, registration: &str) -> FirstTokens {
+        let sign = |text: &str| hmac::sign(&self.first_refresh, text.as_bytes());
+        let (refresh, device) = (sign(registration), sign(&format!("device:{registration}")));
+        FirstTokens {
+            refresh: PlainToken::encode(PlainToken::REFRESH_PREFIX, refresh.as_ref()),
+            device: PlainToken::encode(PlainToken::DEVICE_PREFIX, device.as_ref()),
+        }
     }
 
-    /// What the device holds from then on that such a session was opened on.
-    pub fn registration_device_token(&self, registration: &str) -> PlainToken {
-        let tag = hmac::sign(&self.first_refresh, format!("device:{registration}").as_bytes());
-        PlainToken::encode(PlainToken::DEVICE_PREFIX, tag.as_ref())
+    fn code_hash(&self, bound_to: &str, code: &PlainToken) -> TokenHash {
+        let tag = hmac::sign(&self.code, format!("hash:{bound_to}:{}", code.expose()).as_bytes());
+        TokenHash(tag.as_ref().to_vec())
+    }
+}
+
+/// The tokens of the session that a proven registration opens.
+#[derive(Clone, Debug)]
+pub struct FirstTokens {
+    /// The first refresh token.
+    pub refresh: PlainToken,
+    /// What the device holds from then on.
+    pub device: PlainToken,
+}
+
+impl Secrets {
+    /// Derives all keys from `HALLPASS_SECRET`.
+    pub fn derive(secret: &[u8]) -> Self {
+        Self { current: Arc::new(Derived::of(secret)), previous: None }
+    }
+
+    /// The same, where what was made from `previous` counts as well.
+    #[must_use]
+    pub fn accepting(self, previous: &[u8]) -> Self {
+        Self { previous: Some(Arc::new(Derived::of(previous))), ..self }
+    }
+
+    /// What is derived from each secret, the one that makes new things first.
+    fn all(&self) -> impl Iterator<Item = &Derived> {
+        std::iter::once(&self.current).chain(&self.previous).map(Arc::as_ref)
+    }
+
+    /// Returns whether there is a second secret.
+    pub fn has_previous(&self) -> bool {
+        self.previous.is_some()
+    }
+
+    /// The refresh token that replaces `presented`: always the same one, so that whoever asks
+    /// twice within the grace gets the same answer while only hashes are stored. An instance with the
+    /// other secret may have replaced it, so there is one for each; new ones are the first.
+    pub fn refresh_successors(&self, presented: &PlainToken) -> Vec<PlainToken> {
+        self.all().map(|derived| derived.successor(presented)).collect()
+    }
+
+    /// The tokens that can be one of the next `steps` after `presented`. The secret may have changed once
+    /// on the way, in either direction.
+    pub fn later_refresh_tokens(&self, presented: &PlainToken, steps: usize) -> Vec<PlainToken> {
+        let Some(previous) = &self.previous else {
+            return self.current.successors(presented).take(steps).collect();
+        };
+        let changing = |before: &Derived, after: &Derived| -> Vec<PlainToken> {
+            let start = std::iter::once(presented.clone());
+            let unchanged: Vec<PlainToken> =
+                start.chain(before.successors(presented)).take(steps + 1).collect();
+            let changed = unchanged
+                .iter()
+                .enumerate()
+                .flat_map(|(step, token)| after.successors(token).take(steps - step));
+            let changed: Vec<PlainToken> = changed.collect();
+            unchanged.into_iter().skip(1).chain(changed).collect()
+        };
+        [changing(previous, &self.current), changing(&self.current, previous)].concat()
+    }
+
+    /// The tokens of the session that a proven registration opens, for each secret; new ones are the first.
+    pub fn first_tokens(&self, registration: &str) -> Vec<FirstTokens> {
+        self.all().map(|derived| derived.first_tokens(registration)).collect()
     }
 
     /// The one-time token in the mail `mail_id`: a mail that is sent again carries the same one.
     pub fn mail_token(&self, mail_id: &str) -> PlainToken {
-        PlainToken::encode("", hmac::sign(&self.one_time, mail_id.as_bytes()).as_ref())
+        PlainToken::encode("", hmac::sign(&self.current.one_time, mail_id.as_bytes()).as_ref())
     }
 
     /// The six digits in the mail `mail_id`.
     pub fn mail_code(&self, mail_id: &str) -> PlainToken {
-        let tag = hmac::sign(&self.code, format!("digits:{mail_id}").as_bytes());
+        let tag = hmac::sign(&self.current.code, format!("digits:{mail_id}").as_bytes());
         let mut first = [0; 8];
         first.copy_from_slice(&tag.as_ref()[..8]);
         // 2^64 is so much larger than 10^6 that the bias of the remainder cannot be used.
@@ -176,33 +250,39 @@ impl Secrets {
     /// What is stored of a code. Six digits have no entropy to speak of: keyed, and bound to
     /// what they prove, they cannot be guessed from the database alone.
     pub fn code_hash(&self, bound_to: &str, code: &PlainToken) -> TokenHash {
-        let tag = hmac::sign(&self.code, format!("hash:{bound_to}:{}", code.expose()).as_bytes());
-        TokenHash(tag.as_ref().to_vec())
+        self.current.code_hash(bound_to, code)
+    }
+
+    /// Returns whether `stored` is what is stored of a code.
+    pub fn is_code(&self, bound_to: &str, code: &PlainToken, stored: &TokenHash) -> bool {
+        self.all().any(|derived| derived.code_hash(bound_to, code).matches(stored))
     }
 
     /// The name under which a counter is stored: whoever reads the table learns no address.
     pub fn counter_name(&self, counter: &Counter) -> String {
         let kind = counter.counted.name();
-        let tag = hmac::sign(&self.counters, format!("{kind}:{}", counter.subject).as_bytes());
+        let tag =
+            hmac::sign(&self.current.counters, format!("{kind}:{}", counter.subject).as_bytes());
         format!("{kind}:{}", URL_SAFE_NO_PAD.encode(&tag.as_ref()[..16]))
     }
 
     /// What decides which account stands in for nobody of that name.
     pub fn stand_in_key(&self, name: &str) -> u32 {
-        let tag = hmac::sign(&self.stand_ins, name.as_bytes());
+        let tag = hmac::sign(&self.current.stand_ins, name.as_bytes());
         let mut first = [0; 4];
         first.copy_from_slice(&tag.as_ref()[..4]);
         u32::from_be_bytes(first)
     }
 
-    /// The key that seals private signing keys at rest.
-    pub fn sealing_key(&self) -> &[u8; 32] {
-        &self.sealing
+    /// The keys that open private signing keys, of which the first one seals them.
+    pub fn sealing_keys(&self) -> Vec<&[u8; 32]> {
+        self.all().map(|derived| &derived.sealing).collect()
     }
 
-    /// The key of Django-face tokens where no shared `HALLPASS_JWT_SECRET` is set.
-    pub fn django_key(&self) -> &[u8; 32] {
-        &self.django
+    /// The keys of Django-face tokens where no shared `HALLPASS_JWT_SECRET` is set, of which the first one
+    /// signs.
+    pub fn django_keys(&self) -> Vec<&[u8]> {
+        self.all().map(|derived| derived.django.as_slice()).collect()
     }
 }
 
@@ -222,11 +302,63 @@ mod tests {
     fn a_successor_is_the_same_every_time_and_differs_by_secret() {
         let secrets = Secrets::derive(b"one secret of sufficient length..");
         let token = PlainToken::random(PlainToken::REFRESH_PREFIX);
-        let successor = secrets.refresh_successor(&token);
-        assert_eq!(successor.expose(), secrets.refresh_successor(&token).expose());
-        assert_ne!(successor.expose(), token.expose());
+        let successor = |secrets: &Secrets| secrets.refresh_successors(&token).remove(0);
+        assert_eq!(successor(&secrets).expose(), successor(&secrets).expose());
+        assert_ne!(successor(&secrets).expose(), token.expose());
         let other = Secrets::derive(b"another secret of enough length..");
-        assert_ne!(successor.expose(), other.refresh_successor(&token).expose());
+        assert_ne!(successor(&secrets).expose(), successor(&other).expose());
+    }
+
+    #[test]
+    fn with_two_secrets_new_things_come_from_the_first_and_both_count() {
+        let old = Secrets::derive(b"one secret of sufficient length..");
+        let new = Secrets::derive(b"another secret of enough length..");
+        let both = new.clone().accepting(b"one secret of sufficient length..");
+        let token = PlainToken::random(PlainToken::REFRESH_PREFIX);
+        let texts = |tokens: Vec<PlainToken>| -> Vec<String> {
+            tokens.iter().map(|token| token.expose().to_owned()).collect()
+        };
+        let next =
+            |secrets: &Secrets, token: &PlainToken| secrets.refresh_successors(token).remove(0);
+        assert_eq!(
+            texts(both.refresh_successors(&token)),
+            texts(vec![next(&new, &token), next(&old, &token)])
+        );
+        assert_eq!(both.sealing_keys(), [new.sealing_keys(), old.sealing_keys()].concat());
+        assert_eq!(both.django_keys(), [new.django_keys(), old.django_keys()].concat());
+        for maker in [&old, &new] {
+            let code = maker.mail_code("mail-1");
+            assert!(both.is_code("mail-1", &code, &maker.code_hash("mail-1", &code)));
+        }
+        let stranger = Secrets::derive(b"a third secret of enough length..");
+        let code = stranger.mail_code("mail-1");
+        assert!(!both.is_code("mail-1", &code, &stranger.code_hash("mail-1", &code)));
+    }
+
+    #[test]
+    fn a_chain_of_tokens_is_followed_over_one_change_of_the_secret() {
+        let secrets = ["one secret of sufficient length..", "another secret of enough length.."];
+        let made = secrets.map(|secret| Secrets::derive(secret.as_bytes()));
+        let both = made[1].clone().accepting(secrets[0].as_bytes());
+        let token = PlainToken::random(PlainToken::REFRESH_PREFIX);
+        let found: HashSet<String> = both
+            .later_refresh_tokens(&token, 5)
+            .iter()
+            .map(|token| token.expose().to_owned())
+            .collect();
+        for (before, after) in [(0, 1), (1, 0)] {
+            for change in 0..=5 {
+                let mut last = token.clone();
+                for step in 0..5 {
+                    let maker = if step < change { before } else { after };
+                    last = made[maker].refresh_successors(&last).remove(0);
+                    assert!(found.contains(last.expose()), "{change} {step}");
+                }
+                let beyond = made[after].refresh_successors(&last).remove(0);
+                assert!(!found.contains(beyond.expose()));
+            }
+        }
+        assert_eq!(made[0].later_refresh_tokens(&token, 5).len(), 5);
     }
 
     /// Whether each bit of equally long texts is set in about half of them.
@@ -246,19 +378,17 @@ mod tests {
         };
         let refresh = PlainToken::REFRESH_PREFIX;
         let first = PlainToken::random(refresh);
+        let registered = |it: usize| secrets.first_tokens(&format!("r-{it}")).remove(0);
         let kinds: [Vec<Vec<u8>>; 5] = [
             (0..1_000).map(|_| bytes(&PlainToken::random(refresh), refresh)).collect(),
             (0..1_000).map(|it| bytes(&secrets.mail_token(&format!("mail-{it}")), "")).collect(),
-            secrets.refresh_successors(&first).take(1_000).map(|it| bytes(&it, refresh)).collect(),
-            (0..1_000)
-                .map(|it| bytes(&secrets.registration_refresh_token(&format!("r-{it}")), refresh))
+            secrets
+                .later_refresh_tokens(&first, 1_000)
+                .iter()
+                .map(|it| bytes(it, refresh))
                 .collect(),
-            (0..1_000)
-                .map(|it| {
-                    let token = secrets.registration_device_token(&format!("r-{it}"));
-                    bytes(&token, PlainToken::DEVICE_PREFIX)
-                })
-                .collect(),
+            (0..1_000).map(|it| bytes(&registered(it).refresh, refresh)).collect(),
+            (0..1_000).map(|it| bytes(&registered(it).device, PlainToken::DEVICE_PREFIX)).collect(),
         ];
         let mut all = HashSet::new();
         for tokens in kinds {

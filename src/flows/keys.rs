@@ -66,7 +66,7 @@ impl Flows {
         }
         let stored = self.db.read(signing_keys::list_keys)?;
         let stored: Vec<SealedKey> = stored.into_iter().map(sealed_key).collect();
-        let (renewed, faults) = keys.renewed(&stored, self.secrets.sealing_key());
+        let (renewed, faults) = keys.renewed(&stored, &self.secrets.sealing_keys());
         for fault in faults {
             match fault {
                 // Of a newer version, whose tokens are not for this one to check.
@@ -98,11 +98,45 @@ impl Flows {
         if keys.stored_algorithm().is_none() || keys.is_of(&stored) {
             return;
         }
-        let (renewed, faults) = keys.renewed(&stored, self.secrets.sealing_key());
+        let (renewed, faults) = keys.renewed(&stored, &self.secrets.sealing_keys());
         for fault in faults {
             tracing::error!("a signing key of the database is not used: {fault}");
         }
         self.gate.set_keys(renewed);
+    }
+
+    /// Seals the signing keys with `HALLPASS_SECRET` that were sealed with `HALLPASS_SECRET_PREVIOUS`. Keys that
+    /// neither opens stay as they are.
+    pub(crate) fn seal_keys_anew(&self) -> Result<()> {
+        for (key, sealed) in self.keys_under_previous_secret()? {
+            let kid = key.kid.clone();
+            let sealed_anew = self.db.write(move |conn| {
+                signing_keys::replace_seal(conn, &key.kid, &key.sealed_private_key, &sealed)
+            })?;
+            if sealed_anew {
+                tracing::info!(kid, "a signing key was sealed with the new secret");
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns how many signing keys are sealed with `HALLPASS_SECRET_PREVIOUS`.
+    pub(crate) fn count_keys_under_previous_secret(&self) -> Result<usize> {
+        Ok(self.keys_under_previous_secret()?.len())
+    }
+
+    /// The keys that are sealed with `HALLPASS_SECRET_PREVIOUS`, each with the seal it should have.
+    fn keys_under_previous_secret(&self) -> Result<Vec<(SealedKey, Vec<u8>)>> {
+        if !self.secrets.has_previous() {
+            return Ok(Vec::new());
+        }
+        let sealing_keys = self.secrets.sealing_keys();
+        let stored = self.db.read(signing_keys::list_keys)?;
+        let keys = stored.into_iter().map(sealed_key).filter_map(|key| {
+            let sealed = key.sealed_anew(&sealing_keys).ok().flatten()?;
+            Some((key, sealed))
+        });
+        Ok(keys.collect())
     }
 
     /// Makes the next key when the schedule says so, and forgets those that are over.
@@ -201,7 +235,8 @@ impl Flows {
         now: UtcTime,
         signs_from: UtcTime,
     ) -> std::result::Result<StoredKey, KeyError> {
-        let key = SealedKey::generate(algorithm, self.secrets.sealing_key(), now, signs_from)?;
+        let sealing_key = self.secrets.sealing_keys()[0];
+        let key = SealedKey::generate(algorithm, sealing_key, now, signs_from)?;
         Ok(StoredKey {
             kid: key.kid,
             algorithm: key.algorithm,

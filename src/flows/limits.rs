@@ -64,6 +64,15 @@ impl Flows {
         if matches!(outcome, Err(Error::AccountDisabled)) {
             self.note_disabled(owner, &entrance.device);
         }
+        self.log_ins.count(match &outcome {
+            Ok(_) => "succeeded",
+            Err(Error::InvalidCredentials) => "wrong_password",
+            Err(Error::AccountDisabled) => "account_disabled",
+            Err(Error::RateLimited(_)) => "rate_limited",
+            Err(Error::ProofRequired) => "proof_required",
+            Err(Error::Overloaded) => "overloaded",
+            Err(_) => "failed",
+        });
         outcome
     }
 

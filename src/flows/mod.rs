@@ -14,6 +14,7 @@ mod disavow;
 mod django;
 mod error;
 mod export;
+mod health;
 mod import_django;
 mod keys;
 mod limits;
@@ -52,6 +53,8 @@ pub use create_superuser::NewSuperuser;
 pub use django::{AccountFields, DjangoTokenError, Taken};
 pub use error::{Error, Field, FieldFault};
 pub use export::{ExportEntries, ExportPage, ExportPosition};
+pub(crate) use health::DatabaseHealth;
+pub use health::{Backlog, Gauges, Readiness};
 pub use import_django::{
     Collision, Conflict, ImportChoices, ImportReport, LeftBehind, Place, Shared, import_django,
 };
@@ -63,17 +66,29 @@ pub use profile::{MetadataChange, ProfileChanges};
 pub use register::{RegisterRequest, Registered, WaitingProof};
 pub use reset_password::ResetProof;
 pub use tokens::TokenPair;
-pub use upkeep::Backlog;
 pub use verify_email::{Opening, Proof, VerifiedEmail};
 
 use crate::clock::Clock;
 use crate::domain::token::Secrets;
 use crate::domain::{Limits, PasswordPolicy, UtcTime};
+use crate::mail::worker::MailOutcomes;
 use crate::security::access_token::Gate;
 use crate::security::breached::BreachedPasswords;
 use crate::security::django_token::DjangoTokens;
 use crate::security::hasher::Hasher;
 use crate::store::Db;
+use crate::telemetry::counters::Counters;
+
+/// The outcomes of log-ins, as they are counted.
+pub(crate) const LOG_INS: [&str; 7] = [
+    "succeeded",
+    "wrong_password",
+    "account_disabled",
+    "rate_limited",
+    "proof_required",
+    "overloaded",
+    "failed",
+];
 
 /// A flow's answer.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -158,6 +173,12 @@ pub struct Flows {
     pub(crate) django_tokens: DjangoTokens,
     /// The operator's choices.
     pub(crate) policy: Policy,
+    /// What the last looks at the database said.
+    pub(crate) health: DatabaseHealth,
+    /// Log-ins by outcome.
+    pub(crate) log_ins: Counters<{ LOG_INS.len() }>,
+    /// Attempts to send mail by outcome.
+    pub(crate) mails: Arc<MailOutcomes>,
     /// Wakes the mail worker after something was put into the outbox.
     pub(crate) mail_ordered: Arc<Notify>,
     /// Set when the service is about to end, so that purges end as well.

@@ -9,16 +9,16 @@ use super::notices::{Notice, order_notice};
 use super::tokens::refresh_expiry;
 use super::{Error, Flows, Policy, Result, TokenPair};
 use crate::domain::{
-    Counted, Counter, Device, EndReason, EventKind, PlainToken, RefreshState, Scene, Session,
-    TokenHash, Transport, User, UtcTime,
+    Counted, Counter, Device, EndReason, EventKind, PlainToken, RefreshState, RefreshToken, Scene,
+    Session, TokenHash, Transport, User, UtcTime,
 };
 use crate::store::outbox::MailKind;
 use crate::store::{Conn, events, sessions, users};
 
 /// What became of a presented token.
 enum Outcome {
-    /// The pair of this session is due, with the successor that expires then.
-    Granted(Box<User>, Session, UtcTime),
+    /// The pair of this session is due, with this successor.
+    Granted(Box<User>, Session, Successor),
     /// No pair; the session was ended just now if it is named.
     Refused(Error, Option<Session>),
 }
@@ -35,16 +35,20 @@ impl Flows {
         device: &Device,
     ) -> Result<TokenPair> {
         let now = self.now();
-        let successor = self.secrets.refresh_successor(presented);
-        let (next, policy) = (successor.hash(), self.policy.clone());
-        let sent = Presented { hash: presented.hash(), transport };
+        let successors = self.secrets.refresh_successors(presented);
+        let policy = self.policy.clone();
+        let sent = Presented {
+            hash: presented.hash(),
+            successors: successors.iter().map(PlainToken::hash).collect(),
+            transport,
+        };
         let network = Counter::new(Counted::RefreshesOfNetwork, &device.network);
         let (secrets, client) = (self.secrets.clone(), device.clone());
         let exchanged = self.db.write(move |conn| {
             if let Some(bounds) = &policy.limits {
                 reserve(conn, &secrets, bounds, vec![network], now)?;
             }
-            exchange(conn, &policy, &sent, &next, &client, now)
+            exchange(conn, &policy, &sent, &client, now)
         })?;
         let outcome = match exchanged {
             Outcome::Refused(Error::RefreshTokenUnknown, None) => {
@@ -53,8 +57,10 @@ impl Flows {
             outcome => outcome,
         };
         match outcome {
-            Outcome::Granted(user, session, expires_at) => {
-                self.token_pair(&user, &session, successor, expires_at, now)
+            Outcome::Granted(user, session, next) => {
+                let token = successors.into_iter().nth(next.number);
+                let token = token.ok_or_else(|| Error::Internal("no such successor".to_owned()))?;
+                self.token_pair(&user, &session, token, next.expires_at, now)
             }
             Outcome::Refused(error, ended) => {
                 if let Some(session) = ended {
@@ -99,41 +105,63 @@ impl Flows {
 #[derive(Clone)]
 struct Presented {
     hash: TokenHash,
+    /// What can replace it, what does so now first.
+    successors: Vec<TokenHash>,
     transport: Transport,
+}
+
+/// The token that replaces another.
+struct Successor {
+    /// Its place among those that can.
+    number: usize,
+    expires_at: UtcTime,
 }
 
 fn exchange(
     conn: &mut Conn,
     policy: &Policy,
     presented: &Presented,
-    successor: &TokenHash,
     device: &Device,
     now: UtcTime,
 ) -> Result<Outcome> {
-    let Presented { hash, transport } = presented;
+    let Presented { hash, successors, transport } = presented;
     let consumed = sessions::consume_refresh_token(conn, hash, *transport, now)?;
     if let Some((session, generation)) = consumed {
         let expires_at = refresh_expiry(policy, &session, now);
         let generation = generation + 1;
-        sessions::insert_refresh_token(conn, successor, &session.id, expires_at, generation)?;
+        sessions::insert_refresh_token(conn, &successors[0], &session.id, expires_at, generation)?;
         // Somebody may have logged out since the token was looked at.
         if !sessions::touch_session(conn, &session.id, *transport, now)? {
             return Err(Error::RefreshTokenRevoked);
         }
-        return granted(conn, session, expires_at);
+        return granted(conn, session, Successor { number: 0, expires_at });
     }
     let found = sessions::find_refresh_token(conn, hash)?;
     let Some((token, session)) = found.filter(|(_, session)| session.accepts(*transport)) else {
         return Ok(Outcome::Refused(Error::RefreshTokenUnknown, None));
     };
-    let next = sessions::find_refresh_token(conn, successor)?.map(|(token, _)| token);
+    let next = find_successor(conn, successors)?;
+    let (number, next) = next.map_or((0, None), |(number, token)| (number, Some(token)));
     match RefreshState::of(&token, &session, next.as_ref(), policy.refresh_grace, now) {
         RefreshState::Repeated => {
             let expires_at = next.map_or(session.expires_at, |next| next.expires_at);
-            granted(conn, session, expires_at)
+            granted(conn, session, Successor { number, expires_at })
         }
         state => refused(conn, policy, state, session, device, now),
     }
+}
+
+/// The token that has replaced another one, with its place among those that can have.
+fn find_successor(
+    conn: &mut Conn,
+    successors: &[TokenHash],
+) -> Result<Option<(usize, RefreshToken)>> {
+    for (number, hash) in successors.iter().enumerate() {
+        if let Some((token, _)) = sessions::find_refresh_token(conn, hash)? {
+            return Ok(Some((number, token)));
+        }
+    }
+    Ok(None)
 }
 
 fn refused(
@@ -154,9 +182,9 @@ fn refused(
     Ok(Outcome::Refused(error, None))
 }
 
-fn granted(conn: &mut Conn, session: Session, expires_at: UtcTime) -> Result<Outcome> {
+fn granted(conn: &mut Conn, session: Session, next: Successor) -> Result<Outcome> {
     match users::find_by_id(conn, session.user_id)?.filter(|user| user.is_active) {
-        Some(user) => Ok(Outcome::Granted(Box::new(user), session, expires_at)),
+        Some(user) => Ok(Outcome::Granted(Box::new(user), session, next)),
         None => Err(Error::RefreshTokenRevoked),
     }
 }

@@ -8,7 +8,8 @@ use super::{Error, Flows, Result};
 use crate::domain::token::Secrets;
 use crate::domain::{
     Counted, Counter, Device, Email, EndReason, EventKind, Locale, MailClass, MailRequest,
-    OneTimeId, OneTimeToken, PlainPassword, PlainToken, Purpose, Scene, User, UserId, UtcTime,
+    OneTimeId, OneTimeToken, PlainPassword, PlainToken, Purpose, Scene, TokenHash, User, UserId,
+    UtcTime,
 };
 use crate::store::outbox::{self, MailKind};
 use crate::store::{self, Conn, events, one_time_tokens, registrations, users};
@@ -139,10 +140,9 @@ fn find_by_code(
     let id = token.as_ref().map_or_else(|| OneTimeId::new(now), |token| token.id.clone());
     let (tries, in_all) = (OneTimeToken::CODE_TRIES, OneTimeToken::WRONG_CODES);
     let has_tries = one_time_tokens::reserve_code_try(conn, &id, tries, in_all)?;
-    let given = secrets.code_hash(id.as_str(), code);
-    let is_right = |token: &OneTimeToken| {
-        has_tries && token.code_hash.as_ref().is_some_and(|expected| expected.matches(&given))
-    };
+    let is_code = |stored: &TokenHash| secrets.is_code(id.as_str(), code, stored);
+    let is_right =
+        |token: &OneTimeToken| has_tries && token.code_hash.as_ref().is_some_and(is_code);
     match (user, token) {
         (Some(user), Some(token)) if is_right(&token) => {
             one_time_tokens::return_code_try(conn, &id)?;

@@ -83,8 +83,8 @@ impl Flows {
     /// Finds the session of a refresh token that was replaced so long ago that only some of those after it
     /// are kept. For a token that was made up this reads several rows in vain, so it is no part of a write.
     pub(super) fn find_by_successor(&self, token: &PlainToken) -> Result<Option<SessionId>> {
-        let successors = self.secrets.refresh_successors(token).take(RefreshToken::LANDMARK);
-        let hashes: Vec<TokenHash> = successors.map(|token| token.hash()).collect();
+        let later = self.secrets.later_refresh_tokens(token, RefreshToken::LANDMARK);
+        let hashes: Vec<TokenHash> = later.iter().map(PlainToken::hash).collect();
         Ok(self.db.read(|conn| sessions::find_session_of_any(conn, &hashes))?)
     }
 

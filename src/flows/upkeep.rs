@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use super::{Error, Flows, Result};
 use crate::domain::{Counted, FEW_FAILURES, Limits, OneTimeToken, RefreshToken};
-use crate::security::access_token::Refusal;
 use crate::store::{
     self, Conn, erasures, events, limits, one_time_tokens, outbox, registrations, sessions,
     signing_keys, users,
@@ -24,20 +23,15 @@ const STEP: Duration = Duration::from_millis(3);
 /// The number of rows that a statement of a purge takes: so few that it is shorter than a step.
 const ROWS: i64 = 20;
 
-/// What waits, and how far this instance is behind.
-#[derive(Clone, Copy, Debug)]
-pub struct Backlog {
-    /// Mails that wait to be sent.
-    pub mails_waiting: i64,
-    /// Mails that were given up.
-    pub mails_dead: i64,
-    /// How long ago the ended sessions were read.
-    pub revocations_age: Duration,
-}
-
 impl Flows {
     /// Brings the set of ended sessions and the signing keys in step with the database.
     pub fn sync(&self) -> Result<()> {
+        let outcome = self.sync_with_database();
+        self.health.note(&outcome);
+        outcome
+    }
+
+    fn sync_with_database(&self) -> Result<()> {
         let now = self.now();
         let since = self.gate.revocations.unseen_since(now);
         let (ended, rights, keys) = self.db.read(|conn| {
@@ -50,31 +44,10 @@ impl Flows {
         Ok(())
     }
 
-    /// Whether requests can be served: the database answers, and access tokens can be checked.
-    pub fn check_readiness(&self) -> Result<()> {
-        self.db.ping()?;
-        if self.gate.revocations.is_current(self.now()) {
-            Ok(())
-        } else {
-            Err(Refusal::Unknowable.into())
-        }
-    }
-
-    /// Whether the database takes writes, as far as the last transactions showed.
-    pub fn can_write(&self) -> bool {
-        self.db.can_write()
-    }
-
-    /// What operators watch.
-    pub fn backlog(&self) -> Result<Backlog> {
-        let (mails_waiting, mails_dead) = self.db.read(outbox::count_open)?;
-        let revocations_age = self.gate.revocations.age(self.now());
-        Ok(Backlog { mails_waiting, mails_dead, revocations_age })
-    }
-
     /// Forgets what is over.
     pub fn purge(&self) -> Result<()> {
         let now = self.now();
+        self.seal_keys_anew()?;
         self.erase_deleted(Duration::MAX)?;
         let over = now.before(REMEMBER_REGISTRATIONS);
         self.in_steps(move |conn| registrations::purge(conn, now, over, ROWS))?;

@@ -14,7 +14,7 @@ use super::register::new_user;
 use super::release_username::release_username;
 use super::tokens::{FirstToken, open_session};
 use super::{Error, Flows, LoggedIn, Policy, Result, VerifyEmailProof};
-use crate::domain::token::Secrets;
+use crate::domain::token::{FirstTokens, Secrets};
 use crate::domain::{
     Counted, Counter, Device, Email, EndReason, EventKind, PlainPassword, PlainToken, Registration,
     Scene, Session, SessionId, TokenHash, Transport, User, UtcTime,
@@ -91,9 +91,7 @@ impl Flows {
             }
         };
         let registration = self.proven_registration(proof, device, now)?;
-        let refresh_token = self.secrets.registration_refresh_token(registration.id.as_str());
-        let device_token = self.secrets.registration_device_token(registration.id.as_str());
-        let (derived, device_hash) = (refresh_token.hash(), device_token.hash());
+        let first_tokens = self.secrets.first_tokens(registration.id.as_str());
         let (policy, email, device) =
             (self.policy.clone(), registration.email.clone(), device.clone());
         let proven = self.db.write(move |conn| {
@@ -101,9 +99,9 @@ impl Flows {
             let user = prove(conn, &policy, &registration, scene)?;
             match opening {
                 Opening::Session(transport) => {
-                    remember_device(conn, &user, &device_hash, now)?;
-                    let first = FirstToken { hash: derived, transport };
-                    log_in(conn, &policy, user, amr, &device, first, now)
+                    let first = earlier_or_first(conn, first_tokens)?;
+                    remember_device(conn, &user, &first.device.hash(), now)?;
+                    log_in(conn, &policy, user, amr, &device, (first, transport), now)
                 }
                 Opening::Nothing => Ok(Proven { user, log_in: None }),
             }
@@ -112,12 +110,12 @@ impl Flows {
         self.mail_ordered.notify_one();
         let log_in = match proven.log_in {
             None => None,
-            Some(LogIn { session, refresh_expires_at, another, ended }) => {
+            Some(LogIn { session, refresh_expires_at, first, ended }) => {
                 self.note_ended(proven.user.id, ended, EndReason::TooMany, now);
-                let token = another.unwrap_or(refresh_token);
+                let user = &proven.user;
                 let tokens =
-                    self.token_pair(&proven.user, &session, token, refresh_expires_at, now)?;
-                Some(LoggedIn { tokens, device_token })
+                    self.token_pair(user, &session, first.refresh, refresh_expires_at, now)?;
+                Some(LoggedIn { tokens, device_token: first.device })
             }
         };
         tracing::info!(user_id = proven.user.id.0, "address proven");
@@ -206,8 +204,8 @@ fn check_code(
     )? {
         return Ok(Err(Error::CodeInvalid));
     }
-    let given = secrets.code_hash(id.as_str(), code);
-    if registration.code_hash.as_ref().is_some_and(|expected| expected.matches(&given)) {
+    let is_code = |stored: &TokenHash| secrets.is_code(id.as_str(), code, stored);
+    if registration.code_hash.as_ref().is_some_and(is_code) {
         registrations::return_code_try(conn, id)?;
         Ok(Ok(registration))
     } else {
@@ -224,8 +222,8 @@ struct Proven {
 struct LogIn {
     session: Session,
     refresh_expires_at: UtcTime,
-    /// A refresh token other than the derived one.
-    another: Option<PlainToken>,
+    /// What the client gets.
+    first: FirstTokens,
     ended: Vec<SessionId>,
 }
 
@@ -297,6 +295,17 @@ fn make_account(conn: &mut Conn, registration: &Registration, now: UtcTime) -> R
     })
 }
 
+/// Of the tokens that a proof can open a session with, those of the session that it opened, or else the first.
+fn earlier_or_first(conn: &mut Conn, tokens: Vec<FirstTokens>) -> Result<FirstTokens> {
+    for token in tokens.iter().skip(1) {
+        if sessions::find_refresh_token(conn, &token.refresh.hash())?.is_some() {
+            return Ok(token.clone());
+        }
+    }
+    let first = tokens.into_iter().next();
+    first.ok_or_else(|| Error::Internal("no secret to derive tokens from".to_owned()))
+}
+
 /// Opens the session of a proof: the first time a new one; then, as long as its refresh token is unused and
 /// travels the same way, the same one; later another. Once that first session was ended, the proof opens no door
 /// any more: whoever logs out is out.
@@ -306,35 +315,35 @@ fn log_in(
     user: User,
     amr: &str,
     device: &Device,
-    mut first: FirstToken,
+    (mut first, transport): (FirstTokens, Transport),
     now: UtcTime,
 ) -> Result<Proven> {
-    let earlier = sessions::find_refresh_token(conn, &first.hash)?;
+    let earlier = sessions::find_refresh_token(conn, &first.refresh.hash())?;
     if earlier.as_ref().is_some_and(|(_, session)| session.ended_at.is_some()) {
         return Err(Error::OneTimeTokenInvalid);
     }
     if let Some((token, session)) = &earlier
         && token.used_at.is_none()
         && now < token.expires_at
-        && session.accepts(first.transport)
+        && session.accepts(transport)
     {
         let log_in = LogIn {
             session: session.clone(),
             refresh_expires_at: token.expires_at,
-            another: None,
+            first,
             ended: Vec::new(),
         };
         return Ok(Proven { user, log_in: Some(log_in) });
     }
-    let another = earlier.is_some().then(|| PlainToken::random(PlainToken::REFRESH_PREFIX));
-    if let Some(another) = &another {
-        first.hash = another.hash();
+    if earlier.is_some() {
+        first.refresh = PlainToken::random(PlainToken::REFRESH_PREFIX);
     }
-    let opened = open_session(conn, policy, &user, amr, device, &first, now)?;
+    let token = FirstToken { hash: first.refresh.hash(), transport };
+    let opened = open_session(conn, policy, &user, amr, device, &token, now)?;
     let log_in = LogIn {
         refresh_expires_at: super::tokens::refresh_expiry(policy, &opened.session, now),
         session: opened.session,
-        another,
+        first,
         ended: opened.ended,
     };
     Ok(Proven { user, log_in: Some(log_in) })

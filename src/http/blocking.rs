@@ -1,6 +1,8 @@
 //! The one bridge from the threads that answer requests to those that may wait.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::web;
@@ -10,6 +12,7 @@ use tokio::time::timeout;
 
 use super::browsers::Browsers;
 use super::code::Code;
+use super::drain::Draining;
 use super::error::ApiError;
 use super::metrics::Metrics;
 use crate::flows::{Error, Flows};
@@ -34,7 +37,10 @@ pub struct State {
     pub trusted_proxies: Arc<[IpNet]>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Whether the service is about to stop.
+    pub draining: Draining,
     waiting: Arc<Semaphore>,
+    has_ignored_header: Arc<AtomicBool>,
 }
 
 impl State {
@@ -51,8 +57,20 @@ impl State {
             browsers: Arc::new(browsers),
             trusted_proxies: trusted_proxies.into(),
             metrics: Arc::new(Metrics::new()),
+            draining: Draining::default(),
             waiting: Arc::new(Semaphore::new(MAX_WAITING)),
+            has_ignored_header: Arc::default(),
         }
+    }
+
+    /// Returns whether `peer` is a reverse proxy of the operator.
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|network| network.contains(&peer))
+    }
+
+    /// Returns `true` once.
+    pub fn is_first_ignored_header(&self) -> bool {
+        !self.has_ignored_header.swap(true, Ordering::Relaxed)
     }
 
     /// Runs a flow on a thread that may wait. It goes on to its end even if the client leaves or

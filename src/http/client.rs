@@ -5,14 +5,18 @@ use std::future::{Ready, ready};
 use std::net::{IpAddr, SocketAddr};
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{HeaderMap, HeaderName, USER_AGENT};
+use actix_web::http::header::{FORWARDED, HeaderMap, HeaderName, USER_AGENT};
 use actix_web::{FromRequest, HttpRequest, web};
 use ipnet::IpNet;
+use tracing::Span;
 
 use super::blocking::State;
 use crate::domain::Device;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// Headers by which reverse proxies name the client. Only the first is read.
+const FORWARDING: [HeaderName; 3] =
+    [X_FORWARDED_FOR, FORWARDED, HeaderName::from_static("x-real-ip")];
 
 /// The device that a request comes from.
 pub struct Client(pub Device);
@@ -29,12 +33,18 @@ impl FromRequest for Client {
         let peer = request.peer_addr().map(|peer| peer.ip().to_canonical());
         let address = peer.map(|peer| client_address(peer, headers, proxies));
         let device = Device::of(user_agent, address);
+        Span::current().record("network", &device.network);
         if let Some(state) = state {
             let is_ignored = headers.contains_key(X_FORWARDED_FOR) && address == peer;
             state.metrics.count_client(&device.network, is_ignored);
         }
         ready(Ok(Self(device)))
     }
+}
+
+/// Returns the header by which a reverse proxy names the client, if there is one.
+pub fn forwarding_header(headers: &HeaderMap) -> Option<HeaderName> {
+    FORWARDING.into_iter().find(|name| headers.contains_key(name))
 }
 
 /// The right-most hop that is no configured proxy. What stands left of it in `X-Forwarded-For` anybody

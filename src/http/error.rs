@@ -12,7 +12,7 @@ use utoipa::openapi::schema::Schema;
 use utoipa::{PartialSchema, ToSchema};
 
 use super::code::Code;
-use super::request_id;
+use super::request_id::{self, RequestIds};
 use super::schema::open_words;
 use crate::domain::Fault;
 use crate::flows::{Error, FieldFault};
@@ -36,6 +36,10 @@ pub struct Problem {
     pub code: &'static str,
     /// Names this request in the service's log.
     pub request_id: String,
+    /// The trace that a trusted reverse proxy says this request is a part of (W3C Trace Context).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false, value_type = String)]
+    pub trace_id: Option<String>,
     /// What is wrong with which field; all of them at once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
@@ -44,6 +48,30 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false, value_type = u32)]
     pub retry_after: Option<u32>,
+    /// Of `/readyz`: the parts that requests need.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false, value_type = Components)]
+    pub components: Option<Components>,
+}
+
+/// The parts of an instance that requests need. More may come.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub struct Components {
+    /// `serving`, or `stopping` once it was told to stop.
+    #[schema(example = "serving")]
+    pub service: &'static str,
+    /// `up` while it answers, else `down`.
+    #[schema(example = "up")]
+    pub database: &'static str,
+    /// `impossible` while the database is read-only, such as a standby, else `possible`.
+    #[schema(example = "possible")]
+    pub writes: &'static str,
+    /// The list of ended sessions: `current`, or `stale` when it is too old to check tokens.
+    #[schema(example = "current")]
+    pub revocations: &'static str,
+    /// The keys of access tokens: `loaded` or `missing`.
+    #[schema(example = "loaded")]
+    pub keys: &'static str,
 }
 
 /// What is wrong with one field.
@@ -102,12 +130,18 @@ pub struct ApiError {
     errors: Vec<FieldFault>,
     allow: Option<String>,
     retry_after: Option<u32>,
+    components: Option<Box<Components>>,
 }
 
 impl ApiError {
     /// A 405 that names the methods there are.
     pub fn method_not_allowed(allow: String) -> Self {
         Self { allow: Some(allow), ..Self::from(Code::MethodNotAllowed) }
+    }
+
+    /// A 503 that says which part is missing.
+    pub fn not_ready(components: Components) -> Self {
+        Self { components: Some(Box::new(components)), ..Self::from(Code::Unavailable) }
     }
 
     /// A 429 that says how long to wait, in whole seconds.
@@ -135,7 +169,13 @@ impl ApiError {
 
 impl From<Code> for ApiError {
     fn from(code: Code) -> Self {
-        Self { code, errors: Vec::new(), allow: None, retry_after: code.retry_after() }
+        Self {
+            code,
+            errors: Vec::new(),
+            allow: None,
+            retry_after: code.retry_after(),
+            components: None,
+        }
     }
 }
 
@@ -203,15 +243,18 @@ impl ResponseError for ApiError {
                 max: fault.max(),
             })
             .collect();
+        let RequestIds { request_id, trace_id } = request_id::current();
         let problem = Problem {
             kind: format!("urn:hallpass:error:{}", code.name()),
             title: code.title(),
             status: code.status().as_u16(),
             detail: detail(code, &errors),
             code: code.name(),
-            request_id: request_id::current(),
+            request_id,
+            trace_id,
             errors,
             retry_after: self.retry_after,
+            components: self.components.as_deref().copied(),
         };
         let mut response = HttpResponse::build(code.status());
         if let Some(seconds) = self.retry_after {

@@ -2,16 +2,20 @@
 //! requests that are checked in memory meet no lock here either.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
 
+use self::text::Text;
 use super::code::Code;
 use super::{openapi, routes};
+use crate::flows::{Backlog, Gauges};
 use crate::telemetry;
+
+mod gauges;
+mod text;
 
 /// Upper bounds of the buckets of durations, in seconds.
 const BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
@@ -41,19 +45,6 @@ struct Endpoint {
     other_statuses: AtomicU64,
     buckets: [AtomicU64; BUCKETS.len()],
     micros: AtomicU64,
-}
-
-/// What is looked up when somebody asks.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Gauges {
-    /// Mails that wait to be sent.
-    pub mails_waiting: i64,
-    /// Mails that were given up.
-    pub mails_dead: i64,
-    /// How long ago the ended sessions were read.
-    pub revocations_age: Duration,
-    /// Whether the database takes writes.
-    pub can_write: bool,
 }
 
 impl Metrics {
@@ -95,7 +86,9 @@ impl Metrics {
     }
 
     /// Everything, as Prometheus reads it.
-    pub fn text(&self, gauges: Gauges) -> String {
+    ///
+    /// Without `backlog`, which only the database knows, its lines are left out.
+    pub fn text(&self, gauges: &Gauges, backlog: Option<Backlog>) -> String {
         let mut text = Text::default();
         text.head("hallpass_info", "gauge", "The running version.");
         text.line("hallpass_info", &format!("version=\"{}\"", env!("CARGO_PKG_VERSION")), 1);
@@ -114,27 +107,29 @@ impl Metrics {
             telemetry::left_out_lines(),
         );
         self.write_requests(&mut text);
-        text.head("hallpass_errors_total", "counter", "Refusals by their code.");
-        for (code, count) in Code::ALL.iter().zip(&self.errors) {
-            let label = format!("code=\"{}\"", code.name());
-            text.line("hallpass_errors_total", &label, count.load(Relaxed));
+        self.write_errors(&mut text);
+        gauges::write(&mut text, gauges);
+        if let Some(backlog) = backlog {
+            gauges::write_backlog(&mut text, backlog);
         }
-        let (waiting, dead) = (gauges.mails_waiting, gauges.mails_dead);
-        text.single("hallpass_mails_waiting", "gauge", "Mails that wait to be sent.", waiting);
-        text.single("hallpass_mails_dead", "gauge", "Mails that were given up.", dead);
-        let age = gauges.revocations_age.as_secs_f64();
-        let help = "How long ago the ended sessions were read from the database.";
-        text.single("hallpass_revocations_age_seconds", "gauge", help, age);
-        let help = "1 if the database takes writes, 0 if it is read-only.";
-        let can_write = u8::from(gauges.can_write);
-        text.single("hallpass_database_writable", "gauge", help, can_write);
+        if let Some(process) = telemetry::process_use() {
+            gauges::write_process(&mut text, process);
+        }
         let help = "Requests whose X-Forwarded-For came from no configured proxy.";
         let ignored = self.ignored_forwarded_for.load(Relaxed);
         text.single("hallpass_forwarded_for_ignored_total", "counter", help, ignored);
         let help = "By how much log-ins and the like from one network outnumber all others, 0 to 1. \
                     Near 1 with many people: HALLPASS_TRUSTED_PROXIES is missing.";
         text.single("hallpass_network_lead_ratio", "gauge", help, self.networks.lead());
-        text.0
+        text.into_string()
+    }
+
+    fn write_errors(&self, text: &mut Text) {
+        text.head("hallpass_errors_total", "counter", "Refusals by their code.");
+        for (code, count) in Code::ALL.iter().zip(&self.errors) {
+            let label = format!("code=\"{}\"", code.name());
+            text.line("hallpass_errors_total", &label, count.load(Relaxed));
+        }
     }
 
     fn write_requests(&self, text: &mut Text) {
@@ -193,25 +188,6 @@ impl Endpoint {
         let micros = Duration::from_micros(self.micros.load(Relaxed));
         text.line(&sum, labels, micros.as_secs_f64());
         text.line(&count, labels, total);
-    }
-}
-
-/// Lines of the text format. To write into a String cannot fail.
-#[derive(Default)]
-struct Text(String);
-
-impl Text {
-    fn head(&mut self, name: &str, kind: &str, help: &str) {
-        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
-    }
-
-    fn line(&mut self, name: &str, labels: &str, value: impl std::fmt::Display) {
-        let _ = writeln!(self.0, "{name}{{{labels}}} {value}");
-    }
-
-    fn single(&mut self, name: &str, kind: &str, help: &str, value: impl std::fmt::Display) {
-        self.head(name, kind, help);
-        let _ = writeln!(self.0, "{name} {value}");
     }
 }
 
@@ -279,7 +255,10 @@ mod tests {
         }
         let took = Duration::ZERO;
         metrics.count(&name, StatusCode::IM_A_TEAPOT, Some(Code::RateLimited), took);
-        let text = metrics.text(Gauges::default());
+        let mut text = Text::default();
+        metrics.write_requests(&mut text);
+        metrics.write_errors(&mut text);
+        let text = text.into_string();
         for line in [
             r#"hallpass_http_requests_total{method="GET",path="/healthz",status="200"} 4"#,
             r#"hallpass_http_requests_total{method="GET",path="/healthz",status="other"} 1"#,

@@ -2,6 +2,7 @@
 //! log.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
@@ -14,22 +15,23 @@ use actix_web::http::header::{
     ACCESS_CONTROL_REQUEST_METHOD, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue,
     REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
 };
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpRequest, HttpResponse, web};
 use futures_util::FutureExt as _;
 use tracing::{Instrument as _, Span};
-use uuid::Uuid;
 
 use super::blocking::State;
+use super::client;
 use super::code::Code;
 use super::error::ApiError;
 use super::intake::{AnswerBody, Intake};
 use super::metrics::Metrics;
+use super::request_id::{self, RequestIds, X_REQUEST_ID};
 use super::v1::forward_auth;
-use super::{openapi, request_id, routes};
-
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+use super::{openapi, routes};
+use crate::domain::Device;
+use crate::telemetry::REFUSALS;
 
 /// Whether clients reach the service over TLS.
 #[derive(Clone, Copy, Debug)]
@@ -52,8 +54,9 @@ pub async fn surround(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let https = request.app_data::<Https>().copied().unwrap_or(Https(false));
-    let around = Surroundings::new(https);
-    let metrics = request.app_data::<web::Data<State>>().map(|state| Arc::clone(&state.metrics));
+    let state = request.app_data::<web::Data<State>>().cloned();
+    let around = Surroundings::of(&request, state.as_ref().map(web::Data::get_ref), https);
+    let metrics = state.as_ref().map(|state| Arc::clone(&state.metrics));
     let answering = Intake::of(request.request()).answering();
     if forward_auth::is_asked_at(request.path()) {
         // A preflight that a proxy asks about is no preflight of ours: CORS would let it pass.
@@ -62,7 +65,8 @@ pub async fn surround(
     // The request must not be cloned before it is routed, so what has no response of its own goes
     // out as an error that brings one.
     let answer = next.call(request).instrument(around.span.clone());
-    let lost = match request_id::scope(around.id.clone(), answer).await {
+    let is_last = || state.as_ref().is_some_and(|state| state.draining.has_begun());
+    let lost = match request_id::scope(around.ids.clone(), answer).await {
         // What a browser asks beforehand is answered before there is a route.
         Ok(response) if is_cors_refusal(&response) => ApiError::from(Code::OriginRejected).into(),
         Ok(mut response) => {
@@ -71,8 +75,13 @@ pub async fn surround(
                 // The pattern of the path, never the query or the body.
                 let path = response.request().match_pattern();
                 let method = response.request().method().as_str();
-                log(method, path.as_deref().unwrap_or("-"), response.status(), around.started);
+                let code = api_error(&response).map(|error| error.code);
+                let path = path.as_deref().unwrap_or("-");
+                log(method, path, response.status(), code, around.started);
             });
+            if is_last() {
+                response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+            }
             if let Some(metrics) = &metrics {
                 count(metrics, &response, around.started);
             }
@@ -81,33 +90,58 @@ pub async fn surround(
         }
         Err(error) => error,
     };
-    let response = around.refusal(&lost, metrics.as_deref());
+    let mut response = around.refusal(&lost, metrics.as_deref());
+    if is_last() {
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
     Err(InternalError::from_response(lost, response).into())
 }
 
 /// What every answer has around it.
 pub struct Surroundings {
-    id: String,
+    ids: RequestIds,
     span: Span,
     started: Instant,
     https: Https,
 }
 
 impl Surroundings {
-    /// Those of a new request.
+    /// Those of what never became a request.
     pub fn new(https: Https) -> Self {
-        let id = Uuid::new_v4().to_string();
-        let span = tracing::info_span!("request", request_id = id);
-        Self { id, span, started: Instant::now(), https }
+        Self::with(RequestIds::random(), https)
+    }
+
+    /// Those of a request, with the ids that a trusted proxy gave it.
+    fn of(request: &ServiceRequest, state: Option<&State>, https: Https) -> Self {
+        let peer = request.peer_addr().map(|peer| peer.ip().to_canonical());
+        let is_of_proxy = state.zip(peer).is_some_and(|(state, peer)| state.trusts(peer));
+        if is_of_proxy {
+            return Self::with(RequestIds::of_proxy(request.headers()), https);
+        }
+        if let Some((state, peer)) = state.zip(peer) {
+            warn_of_ignored_header(state, peer, request.headers());
+        }
+        Self::new(https)
+    }
+
+    fn with(ids: RequestIds, https: Https) -> Self {
+        let span = tracing::info_span!(
+            "request",
+            request_id = ids.request_id,
+            trace_id = ids.trace_id,
+            // Known once somebody asks who the client is.
+            network = tracing::field::Empty
+        );
+        Self { ids, span, started: Instant::now(), https }
     }
 
     /// The answer to what came to no endpoint.
     pub fn refusal(&self, error: &Error, metrics: Option<&Metrics>) -> HttpResponse {
-        let mut response = request_id::scope_sync(self.id.clone(), || error.error_response());
+        let mut response = request_id::scope_sync(self.ids.clone(), || error.error_response());
         let status = response.status();
-        self.span.in_scope(|| log("-", "-", status, self.started));
+        let code = error.as_error::<ApiError>().map(|error| error.code);
+        self.span.in_scope(|| log("-", "-", status, code, self.started));
         if let Some(metrics) = metrics {
-            let code = error.as_error::<ApiError>().map(|error| error.code);
             metrics.count(&Default::default(), status, code, self.started.elapsed());
         }
         self.add_headers(response.headers_mut());
@@ -126,7 +160,7 @@ impl Surroundings {
         if self.https.0 {
             default(STRICT_TRANSPORT_SECURITY, "max-age=31536000");
         }
-        if let Ok(id) = HeaderValue::from_str(&self.id) {
+        if let Ok(id) = HeaderValue::from_str(&self.ids.request_id) {
             headers.insert(X_REQUEST_ID, id);
         }
     }
@@ -176,14 +210,34 @@ fn count<B>(metrics: &Metrics, response: &ServiceResponse<B>, started: Instant) 
     metrics.count(&operation(response.request()), response.status(), code, started.elapsed());
 }
 
-/// One line a request.
-fn log(method: &str, path: &str, status: StatusCode, started: Instant) {
+/// One line a request. Refusals have theirs without being asked for: their answers carry the request id,
+/// which people quote to the operator.
+fn log(method: &str, path: &str, status: StatusCode, code: Option<Code>, started: Instant) {
     // The log has no numbers of 128 bits: they become text.
     let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-    let (status, is_ours) = (status.as_u16(), status.is_server_error());
-    if is_ours {
-        tracing::warn!(method, path, status, micros, "request failed");
+    let code = code.map(Code::name);
+    let number = status.as_u16();
+    if status.is_server_error() {
+        tracing::warn!(method, path, status = number, code, micros, "request failed");
+    } else if status.is_client_error() {
+        tracing::info!(target: REFUSALS, method, path, status = number, code, micros, "request refused");
     } else {
-        tracing::debug!(method, path, status, micros, "request");
+        tracing::debug!(method, path, status = number, micros, "request");
+    }
+}
+
+/// Says once that a proxy is not believed: without its setting all clients share the limits of one address,
+/// and nothing else tells.
+fn warn_of_ignored_header(state: &State, peer: IpAddr, headers: &HeaderMap) {
+    if let Some(header) = client::forwarding_header(headers)
+        && state.is_first_ignored_header()
+    {
+        let network = Device::of("", Some(peer)).network;
+        tracing::warn!(
+            header = header.as_str(),
+            peer = network,
+            "a forwarded header is ignored: HALLPASS_TRUSTED_PROXIES does not name the peer that sent \
+             it. If that is your reverse proxy, all clients share the limits of its address"
+        );
     }
 }

@@ -12,6 +12,7 @@ pub mod cors;
 pub mod django;
 #[cfg(feature = "docs-ui")]
 mod docs;
+pub mod drain;
 pub mod error;
 mod intake;
 pub mod metrics;

@@ -16,7 +16,7 @@ use utoipa::openapi::{
 use utoipa::{PartialSchema as _, ToSchema as _};
 
 use super::code::Code;
-use super::error::{ErrorCode, FieldCode, FieldProblem, Problem};
+use super::error::{Components, ErrorCode, FieldCode, FieldProblem, Problem};
 use super::routes::{self, Endpoint};
 use super::v1::token_verify::AccessTokenClaims;
 
@@ -144,6 +144,7 @@ fn base(endpoints: &[Endpoint]) -> utoipa::openapi::OpenApi {
         .flat_map(|endpoint| endpoint.schemas.clone())
         .chain([
             (Problem::name().into_owned(), Problem::schema()),
+            (Components::name().into_owned(), Components::schema()),
             (FieldProblem::name().into_owned(), FieldProblem::schema()),
             (FieldCode::name().into_owned(), FieldCode::schema()),
             (ErrorCode::name().into_owned(), ErrorCode::schema()),

@@ -1,22 +1,136 @@
-//! Every request has an id: in the answer's `X-Request-Id`, in its errors, in the log.
+//! Every request has an id: in the answer's `X-Request-Id`, in its errors, in the log. A trusted proxy may
+//! name it, and the trace that it belongs to (W3C Trace Context).
 
 use std::future::Future;
 
+use actix_web::http::header::{HeaderMap, HeaderName};
+use uuid::Uuid;
+
+/// The header of the id.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// The longest id that is taken from a proxy.
+const MAX_LENGTH: usize = 128;
+
 tokio::task_local! {
-    static CURRENT: String;
+    static CURRENT: RequestIds;
 }
 
-/// The id of the request that this task answers; empty outside one.
-pub fn current() -> String {
+/// The names of a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RequestIds {
+    /// Its own.
+    pub request_id: String,
+    /// That of the trace which it is a part of.
+    pub trace_id: Option<String>,
+}
+
+impl RequestIds {
+    /// A new id, and no trace.
+    pub fn random() -> Self {
+        Self { request_id: Uuid::new_v4().to_string(), trace_id: None }
+    }
+
+    /// Reads what a trusted proxy says. What is malformed, or there twice, is ignored.
+    pub fn of_proxy(headers: &HeaderMap) -> Self {
+        let only = |name: &HeaderName| {
+            let mut values = headers.get_all(name);
+            let value = values.next().filter(|_| values.next().is_none());
+            value.and_then(|value| value.to_str().ok())
+        };
+        let trace_id = only(&TRACEPARENT).and_then(trace_id).map(str::to_owned);
+        match only(&X_REQUEST_ID).filter(|id| is_request_id(id)) {
+            Some(id) => Self { request_id: id.to_owned(), trace_id },
+            None => Self { trace_id, ..Self::random() },
+        }
+    }
+}
+
+/// Letters, digits and signs that need no quotes in a log line: UUIDs, hexadecimal digits, and the ids of
+/// common proxies (`1-67891233-abcdef`, `Root=1-67891233-abcdef`).
+fn is_request_id(id: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:=+/@".contains(&byte);
+    (1..=MAX_LENGTH).contains(&id.len()) && id.bytes().all(is_allowed)
+}
+
+/// The `trace-id` of a `traceparent` (W3C Trace Context, section 3.2). Later versions may append fields.
+fn trace_id(traceparent: &str) -> Option<&str> {
+    let is_hex = |text: &str, length: usize| {
+        text.len() == length
+            && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    };
+    let is_id = |text: &str, length| is_hex(text, length) && text.bytes().any(|byte| byte != b'0');
+    let mut parts = traceparent.split('-');
+    let (version, trace, parent) = (parts.next()?, parts.next()?, parts.next()?);
+    let flags = parts.next()?;
+    let is_whole = version != "00" || parts.next().is_none();
+    let is_valid = is_hex(version, 2)
+        && version != "ff"
+        && is_id(trace, 32)
+        && is_id(parent, 16)
+        && is_hex(flags, 2)
+        && is_whole
+        && traceparent.len() <= MAX_LENGTH;
+    is_valid.then_some(trace)
+}
+
+/// The ids of the request that this task answers; empty outside one.
+pub fn current() -> RequestIds {
     CURRENT.try_with(Clone::clone).unwrap_or_default()
 }
 
-/// Runs `work` as part of the request `id`.
-pub async fn scope<F: Future>(id: String, work: F) -> F::Output {
-    CURRENT.scope(id, work).await
+/// Runs `work` as part of the request `ids`.
+pub async fn scope<F: Future>(ids: RequestIds, work: F) -> F::Output {
+    CURRENT.scope(ids, work).await
 }
 
 /// The same for what needs no waiting.
-pub fn scope_sync<T>(id: String, work: impl FnOnce() -> T) -> T {
-    CURRENT.sync_scope(id, work)
+pub fn scope_sync<T>(ids: RequestIds, work: impl FnOnce() -> T) -> T {
+    CURRENT.sync_scope(ids, work)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_traceparent_is_whole_or_ignored() {
+        let trace = "0af7651916cd43dd8448eb211c80319c";
+        for (header, expected) in [
+            (format!("00-{trace}-b7ad6b7169203331-01"), true),
+            (format!("01-{trace}-b7ad6b7169203331-01"), true),
+            (format!("01-{trace}-b7ad6b7169203331-01-more"), true),
+            (format!("00-{trace}-b7ad6b7169203331-01-more"), false),
+            (format!("ff-{trace}-b7ad6b7169203331-01"), false),
+            (format!("00-{}-b7ad6b7169203331-01", trace.to_uppercase()), false),
+            (format!("00-{}-b7ad6b7169203331-01", "0".repeat(32)), false),
+            (format!("00-{trace}-{}-01", "0".repeat(16)), false),
+            (format!("00-{trace}-b7ad6b7169203331"), false),
+            (format!("00-{trace}-b7ad6b716920333-01"), false),
+            (format!("0-{trace}-b7ad6b7169203331-01"), false),
+            (format!("01-{trace}-b7ad6b7169203331-01-{}", "x".repeat(200)), false),
+            (String::new(), false),
+        ] {
+            assert_eq!(trace_id(&header), expected.then_some(trace), "{header}");
+        }
+    }
+
+    #[test]
+    fn an_id_of_a_proxy_is_short_and_needs_no_quotes() {
+        for (id, expected) in [
+            ("018f0c3e-5a5b-7c3d-8e9f-0123456789ab", true),
+            ("Root=1-67891233-abcdef012345678912345678", true),
+            ("a", true),
+            ("", false),
+            ("a b", false),
+            ("a\"b", false),
+            ("a\\nb", false),
+            ("<script>", false),
+            ("\u{e9}", false),
+        ] {
+            assert_eq!(is_request_id(id), expected, "{id}");
+        }
+        assert!(is_request_id(&"a".repeat(128)) && !is_request_id(&"a".repeat(129)));
+    }
 }

@@ -34,9 +34,9 @@ use super::middleware::{Https, Surroundings};
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// So long a body is still taken, and thrown away, whose refusal the client shall read.
 const LINGER: Duration = Duration::from_secs(1);
-/// From one answer to the next, or from one full buffer of an answer to the next: longer than a head, a
-/// body and the work on it may take together. actix-http lets later heads, bodies that nobody wants
-/// any more and answers that nobody reads take for ever.
+/// From the first byte of a request to its answer, and from one full buffer of an answer to the next:
+/// longer than a head, a body and the work on it may take together. actix-http lets later heads, bodies
+/// that nobody wants any more and answers that nobody reads take for ever.
 const PATIENCE: Duration = Duration::from_secs(35);
 
 /// So much is read at once: some forty of the shortest requests.
@@ -49,6 +49,8 @@ pub struct Settings {
     pub workers: usize,
     /// How many connections are held at once, over all workers.
     pub max_connections: usize,
+    /// The time that an idle connection is kept open.
+    pub keep_alive: Duration,
     /// How long requests under way may take after the signal to stop.
     pub shutdown_timeout: Duration,
     /// Whether clients reach the service over TLS.
@@ -86,6 +88,7 @@ where
                 let stopping = stopping.clone();
                 async move { stopping.notified().await }
             })
+            .keep_alive(settings.keep_alive)
             .client_request_timeout(HEAD_TIMEOUT)
             .client_disconnect_timeout(LINGER)
             .on_connect_ext(|connection: &Connection, data| {
@@ -98,7 +101,7 @@ where
             // take up to 40 ms for that. Of a connection that is gone already, reading tells.
             let _ = socket.set_nodelay(true);
             let metrics = Arc::clone(&metrics);
-            let connection = Connection::of(socket, metrics, settings.https);
+            let connection = Connection::of(socket, metrics, settings);
             async move { Ok((connection, Protocol::Http1, peer)) }
         })
         .and_then(service)
@@ -111,7 +114,10 @@ struct Connection {
     socket: TcpStream,
     metrics: Arc<Metrics>,
     https: Https,
+    keep_alive: Duration,
     deadline: Pin<Box<Sleep>>,
+    /// Nothing came since the last answer: the deadline is that of an idle connection.
+    is_idle: bool,
     refusal: Option<Refusal>,
     intake: Intake,
     /// A whole portion was read just now: what it holds comes first.
@@ -125,12 +131,14 @@ struct Refusal {
 }
 
 impl Connection {
-    fn of(socket: TcpStream, metrics: Arc<Metrics>, https: Https) -> Self {
+    fn of(socket: TcpStream, metrics: Arc<Metrics>, settings: Settings) -> Self {
         Self {
             socket,
             metrics,
-            https,
+            https: settings.https,
+            keep_alive: settings.keep_alive,
             deadline: Box::pin(sleep(PATIENCE)),
+            is_idle: false,
             refusal: None,
             intake: Intake::default(),
             had_portion: false,
@@ -142,6 +150,20 @@ impl Connection {
             Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
             Poll::Pending => Ok(()),
         }
+    }
+
+    /// Starts the time limit of a request that begins, or of a part of its answer.
+    fn end_idleness(&mut self) {
+        if std::mem::take(&mut self.is_idle) {
+            self.deadline.as_mut().reset(Instant::now() + PATIENCE);
+        }
+    }
+
+    /// Lets the connection wait for the next request. Half a head that came with the last request does not
+    /// show here, so there is a deadline all the same; that of actix-http comes first.
+    fn begin_idleness(&mut self) {
+        self.is_idle = true;
+        self.deadline.as_mut().reset(Instant::now() + self.keep_alive + PATIENCE);
     }
 
     /// Sends a refusal in place of `bare`, however often it has to be begun.
@@ -185,6 +207,7 @@ impl AsyncRead for Connection {
         ready!(Pin::new(&mut self.socket).poll_read(context, &mut portion))?;
         buffer.put_slice(portion.filled());
         self.had_portion = portion.remaining() == 0;
+        self.end_idleness();
         Poll::Ready(Ok(()))
     }
 }
@@ -197,6 +220,7 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.end_idleness();
         self.check_deadline(context)?;
         let bare = BareAnswer::at_the_end_of(bytes);
         let before = bare.as_ref().map_or(bytes.len(), |bare| bare.start);
@@ -208,7 +232,7 @@ impl AsyncWrite for Connection {
         let count = ready!(Pin::new(&mut self.socket).poll_write(context, &bytes[..before]))?;
         if count == before {
             self.intake.set_write_waiting(false);
-            self.deadline.as_mut().reset(Instant::now() + PATIENCE);
+            self.begin_idleness();
         }
         Poll::Ready(Ok(count))
     }

@@ -105,6 +105,17 @@ impl Note {
         }
     }
 
+    /// Returns the outcome, as it is counted.
+    pub(super) fn outcome(&self) -> &'static str {
+        match self {
+            Self::Finished(MailStatus::Sent, _) => "accepted",
+            Self::Finished(_, None) => "not_needed",
+            Self::Finished(_, Some(_)) => "failed",
+            Self::PutBack(Cause::Limit, _) => "over_budget",
+            Self::PutBack(..) => "deferred",
+        }
+    }
+
     /// Logs the note. A fault in the configuration meets every mail: it is logged when it is news.
     pub(super) fn log(&self, mail: &QueuedMail, is_news: bool) {
         let (mail_id, kind, attempt) = (&mail.id, mail.kind.name(), mail.attempts + 1);

@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::domain::{Email, Language, LeaseId, UtcTime};
 use crate::store::outbox::{self, Claim, QueuedMail};
 use crate::store::{self, Db};
+use crate::telemetry::counters::Counters;
 
 /// A look at the queue even if nobody called: for retries, and for what other instances left.
 const POLL: Duration = Duration::from_secs(1);
@@ -29,6 +30,25 @@ const IDLE: Duration = Duration::from_secs(10);
 /// Of so many claims one begins with the mails that had to wait, so that they get on while new ones
 /// keep coming.
 const WAITING_EVERY: usize = 4;
+
+/// The outcomes of attempts to send, as they are counted.
+const OUTCOMES: [&str; 5] = ["accepted", "deferred", "failed", "not_needed", "over_budget"];
+
+/// Counters of attempts to send.
+pub struct MailOutcomes(Counters<{ OUTCOMES.len() }>);
+
+impl Default for MailOutcomes {
+    fn default() -> Self {
+        Self(Counters::new(OUTCOMES))
+    }
+}
+
+impl MailOutcomes {
+    /// Returns each outcome and how often there was one.
+    pub fn totals(&self) -> Vec<(&'static str, u64)> {
+        self.0.totals()
+    }
+}
 
 /// Decides what a mail says.
 pub type Compose = Arc<dyn Fn(&QueuedMail) -> Result<Composed, String> + Send + Sync>;
@@ -62,6 +82,8 @@ pub struct Worker {
     pub ordered: Arc<Notify>,
     /// What a mail says.
     pub compose: Compose,
+    /// Counts the attempts.
+    pub outcomes: Arc<MailOutcomes>,
 }
 
 /// What became of one attempt.
@@ -82,9 +104,7 @@ impl Worker {
         let mut claims = 0;
         tokio::pin!(stop);
         loop {
-            for (mail, lease, lane) in self.claim(&lanes, &mut claims).await {
-                sends.spawn(self.clone().attempt(mail, lease, lane));
-            }
+            self.begin(&mut sends, &lanes, &mut claims).await;
             let is_free = lanes.lock().free(self.clock.now()) > 0;
             tokio::select! {
                 () = &mut stop => break,
@@ -97,30 +117,25 @@ impl Worker {
         self.transport.close_idle(Duration::ZERO).await;
     }
 
-    /// Leases as many mails as may begin, and begins them.
-    async fn claim(
-        &self,
-        lanes: &SharedLanes,
-        claims: &mut usize,
-    ) -> Vec<(QueuedMail, String, LaneGuard)> {
+    /// Leases as many mails as may begin, and begins each at once: a lease is short.
+    async fn begin(&self, sends: &mut JoinSet<()>, lanes: &SharedLanes, claims: &mut usize) {
         let now = self.clock.now();
-        let claim = |number: usize, without_domains| Claim {
-            lease: LeaseId::new(now).0,
-            limit: 1,
-            is_for_waiting: number.is_multiple_of(WAITING_EVERY),
-            without_domains,
-            now,
-            until: now.after(LEASE),
-        };
-        let mut begun = Vec::new();
-        while lanes.lock().free(now) > 0 {
+        let free = lanes.lock().free(now);
+        for _ in 0..free {
             *claims += 1;
-            let claim = claim(*claims, lanes.lock().closed_domains(now));
-            let Some(mail) = self.lease(claim.clone()).await else { break };
+            let claim = Claim {
+                lease: LeaseId::new(now).0,
+                limit: 1,
+                is_for_waiting: claims.is_multiple_of(WAITING_EVERY),
+                without_domains: lanes.lock().closed_domains(now),
+                now,
+                until: now.after(LEASE),
+            };
+            let lease = claim.lease.clone();
+            let Some(mail) = self.lease(claim).await else { break };
             let lane = lanes.begin(mail.recipient.domain());
-            begun.push((mail, claim.lease, lane));
+            sends.spawn(self.clone().attempt(mail, lease, lane));
         }
-        begun
     }
 
     async fn lease(&self, claim: Claim) -> Option<QueuedMail> {
@@ -208,6 +223,7 @@ impl Worker {
     /// Notes the outcome. A database that is away for a moment must not make a sent mail go out
     /// again, so the note is tried until it is made.
     async fn record(&self, mail: &QueuedMail, lease: String, note: Note, now: UtcTime) {
+        self.outcomes.0.count(note.outcome());
         loop {
             let (id, lease, note) = (mail.id.clone(), lease.clone(), note.clone());
             let recorded = self

@@ -96,14 +96,16 @@ impl Claims {
 /// Issues and checks these tokens.
 #[derive(Clone)]
 pub struct DjangoTokens {
-    key: hmac::Key,
+    /// The first one signs, all are accepted.
+    keys: Vec<hmac::Key>,
     lifetimes: DjangoLifetimes,
 }
 
 impl DjangoTokens {
-    /// With the bytes of the secret that signs.
-    pub fn new(secret: &[u8], lifetimes: DjangoLifetimes) -> Self {
-        Self { key: hmac::Key::new(hmac::HMAC_SHA256, secret), lifetimes }
+    /// With the bytes of the secrets that are accepted, of which the first one signs.
+    pub fn new(secrets: &[&[u8]], lifetimes: DjangoLifetimes) -> Self {
+        let key = |secret: &&[u8]| hmac::Key::new(hmac::HMAC_SHA256, secret);
+        Self { keys: secrets.iter().map(key).collect(), lifetimes }
     }
 
     /// Issues a token for `user`, who logged in at `origin`.
@@ -117,7 +119,7 @@ impl DjangoTokens {
             GENERATION: user.tokens_from.micros(),
         });
         let message = format!("{}.{}", encode(HEADER), encode(&claims.to_string()));
-        let signature = hmac::sign(&self.key, message.as_bytes());
+        let signature = hmac::sign(&self.keys[0], message.as_bytes());
         format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
@@ -127,8 +129,11 @@ impl DjangoTokens {
         if parts.header.get("alg") != Some(&json!("HS256")) || parts.header.contains_key("crit") {
             return Err(Refusal::Unacceptable);
         }
-        hmac::verify(&self.key, parts.message.as_bytes(), &parts.signature)
-            .map_err(|_| Refusal::Undecodable)?;
+        let is_signed_with =
+            |key: &hmac::Key| hmac::verify(key, parts.message.as_bytes(), &parts.signature).is_ok();
+        if !self.keys.iter().any(is_signed_with) {
+            return Err(Refusal::Undecodable);
+        }
         check_times(&parts.claims, now)?;
         if parts.claims.contains_key("aud") {
             return Err(Refusal::Unacceptable);

@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// The jobs of networks that wait for each thread. A cost-12 hash takes a quarter of a second, so a full
 /// queue is a wait of about four seconds.
@@ -29,6 +30,23 @@ pub enum Lane {
     Network(String),
 }
 
+/// The load of the queue.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HashLoad {
+    /// Jobs of known devices that wait.
+    pub known_devices: usize,
+    /// Jobs of networks that wait.
+    pub networks: usize,
+    /// Jobs that run.
+    pub running: usize,
+    /// Jobs that had no place.
+    pub refused: u64,
+    /// Jobs that were begun.
+    pub begun: u64,
+    /// The time that those waited, together.
+    pub waited: Duration,
+}
+
 /// A job. It is told to run, or that there is no place for it.
 pub(super) type Job = Box<dyn FnOnce(Start) + Send>;
 
@@ -47,16 +65,26 @@ pub(super) struct HashQueue {
     reserved: usize,
 }
 
+/// A job with its account and the time it was submitted at.
+struct Waiting {
+    account: String,
+    job: Job,
+    since: Instant,
+}
+
 #[derive(Default)]
 struct State {
-    known: VecDeque<(String, Job)>,
-    networks: HashMap<String, VecDeque<(String, Job)>>,
+    known: VecDeque<Waiting>,
+    networks: HashMap<String, VecDeque<Waiting>>,
     /// The networks with jobs, the one whose turn it is first.
     turns: VecDeque<String>,
     /// The number of jobs of networks.
     waiting: usize,
     /// The accounts whose hashes are being computed.
     busy: HashSet<String>,
+    refused: u64,
+    begun: u64,
+    waited: Duration,
     is_closed: bool,
 }
 
@@ -72,7 +100,12 @@ impl HashQueue {
 
     /// Lets a job wait for its turn, or refuses it or another one.
     pub(super) fn submit(&self, requester: Requester, job: Job) {
-        let refused = self.lock().admit(requester, job, self.jobs, self.reserved);
+        let refused = {
+            let mut state = self.lock();
+            let refused = state.admit(requester, job, self.jobs, self.reserved);
+            state.refused += u64::from(refused.is_some());
+            refused
+        };
         match refused {
             Some(job) => job(Start::Refused),
             None => self.changed.notify_one(),
@@ -81,13 +114,15 @@ impl HashQueue {
 
     /// Waits for the next job and runs it with `run`; `false` when the queue is closed.
     pub(super) fn run_next(&self, run: impl FnOnce(Job)) -> bool {
-        let (account, job) = {
+        let Waiting { account, job, .. } = {
             let mut state = self.lock();
             loop {
                 if state.is_closed {
                     return false;
                 }
                 if let Some(next) = state.next() {
+                    state.begun += 1;
+                    state.waited += next.since.elapsed();
                     break next;
                 }
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -98,6 +133,19 @@ impl HashQueue {
         // A job of the same account may have waited for this one.
         self.changed.notify_all();
         true
+    }
+
+    /// Returns how much there is to do.
+    pub(super) fn load(&self) -> HashLoad {
+        let state = self.lock();
+        HashLoad {
+            known_devices: state.known.len(),
+            networks: state.waiting,
+            running: state.busy.len(),
+            refused: state.refused,
+            begun: state.begun,
+            waited: state.waited,
+        }
     }
 
     /// Ends the threads after the jobs that they have begun.
@@ -124,7 +172,7 @@ impl State {
         let network = match lane {
             Lane::KnownDevice if self.known.len() >= reserved => return Some(job),
             Lane::KnownDevice => {
-                self.known.push_back((account, job));
+                self.known.push_back(Waiting { account, job, since: Instant::now() });
                 return None;
             }
             Lane::Network(network) => network,
@@ -134,7 +182,7 @@ impl State {
             let own = self.networks.get(&network).map_or(0, VecDeque::len);
             let longest = self.networks.iter_mut().max_by_key(|(_, lane)| lane.len());
             match longest.filter(|(_, lane)| lane.len() > own + 1) {
-                Some((_, lane)) => refused = lane.pop_back().map(|(_, job)| job),
+                Some((_, lane)) => refused = lane.pop_back().map(|it| it.job),
                 None => return Some(job),
             }
             self.waiting -= 1;
@@ -143,15 +191,15 @@ impl State {
         if lane.is_empty() {
             self.turns.push_back(network);
         }
-        lane.push_back((account, job));
+        lane.push_back(Waiting { account, job, since: Instant::now() });
         self.waiting += 1;
         refused
     }
 
     /// Takes the next job whose account has none that is being computed.
-    fn next(&mut self) -> Option<(String, Job)> {
+    fn next(&mut self) -> Option<Waiting> {
         if let Some(next) = take_idle(&mut self.known, &self.busy) {
-            self.busy.insert(next.0.clone());
+            self.busy.insert(next.account.clone());
             return Some(next);
         }
         for _ in 0..self.turns.len() {
@@ -165,7 +213,7 @@ impl State {
             }
             if let Some(next) = next {
                 self.waiting -= 1;
-                self.busy.insert(next.0.clone());
+                self.busy.insert(next.account.clone());
                 return Some(next);
             }
         }
@@ -173,8 +221,8 @@ impl State {
     }
 }
 
-fn take_idle(lane: &mut VecDeque<(String, Job)>, busy: &HashSet<String>) -> Option<(String, Job)> {
-    let at = lane.iter().position(|(account, _)| !busy.contains(account))?;
+fn take_idle(lane: &mut VecDeque<Waiting>, busy: &HashSet<String>) -> Option<Waiting> {
+    let at = lane.iter().position(|it| !busy.contains(&it.account))?;
     lane.remove(at)
 }
 

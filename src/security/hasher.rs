@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
-use super::hash_queue::{HashQueue, Job, Requester, Start};
+use super::hash_queue::{HashLoad, HashQueue, Job, Requester, Start};
 use super::{foreign_hashes, password_format};
 use crate::domain::{PasswordHash, PlainPassword};
 
@@ -101,6 +101,11 @@ impl Hasher {
                 Verdict { matches: false, is_outdated: false }
             })
         })
+    }
+
+    /// Returns how much there is to hash.
+    pub fn load(&self) -> HashLoad {
+        self.queue.0.load()
     }
 
     fn run<T: Send + 'static>(

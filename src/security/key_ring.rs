@@ -34,6 +34,19 @@ impl RingKey {
     }
 }
 
+/// A signing key, for operators.
+#[derive(Clone, Debug)]
+pub struct KeyAge {
+    /// Its name.
+    pub kid: String,
+    /// Its algorithm.
+    pub algorithm: &'static str,
+    /// Its state.
+    pub state: KeyState,
+    /// The time since it was made; `None` for a shared secret, whose age only the operator knows.
+    pub age: Option<Duration>,
+}
+
 /// A key to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DueKey {
@@ -83,14 +96,18 @@ impl KeyRing {
 
     /// The ring of what the database has now, and why some of it is of no use. Where nothing is left
     /// to sign with, the keys of this ring go on.
-    pub fn renewed(&self, stored: &[SealedKey], sealing_key: &[u8; 32]) -> (Self, Vec<KeyError>) {
+    pub fn renewed(
+        &self,
+        stored: &[SealedKey],
+        sealing_keys: &[&[u8; 32]],
+    ) -> (Self, Vec<KeyError>) {
         let mut open = Vec::new();
         let mut faults = Vec::new();
         for sealed in stored {
             let known = self.keys.iter().find(|known| known.key.kid == sealed.kid);
             let opened = match known {
                 Some(known) => Ok(Arc::clone(&known.key)),
-                None => sealed.open(sealing_key).map(Arc::new),
+                None => sealed.open(sealing_keys).map(Arc::new),
             };
             match opened {
                 Ok(key) => open.push((key, sealed.dates())),
@@ -157,6 +174,19 @@ impl KeyRing {
             (key.state(now) != KeyState::Active, Reverse(begins_at), key.key.kid.as_str())
         });
         keys.into_iter().filter_map(|key| key.key.public_jwk.clone()).collect()
+    }
+
+    /// Returns the keys with their state and age at `now`.
+    pub fn ages(&self, now: UtcTime) -> Vec<KeyAge> {
+        let created_at =
+            |kid: &str| self.rows.iter().find(|row| row.kid == kid).map(|row| row.created_at);
+        let age = |key: &RingKey| KeyAge {
+            kid: key.key.kid.clone(),
+            algorithm: key.key.algorithm.name(),
+            state: key.state(now),
+            age: created_at(&key.key.kid).map(|at| now.remaining(at)),
+        };
+        self.keys.iter().map(age).collect()
     }
 
     /// The key to make if an operator asks for one that takes over at `signs_from`.

@@ -140,12 +140,11 @@ impl SealedKey {
         }
     }
 
-    /// Opens it with the sealing key.
-    pub fn open(&self, sealing_key: &[u8; 32]) -> Result<SigningKey, KeyError> {
+    /// Opens it with one of the sealing keys.
+    pub fn open(&self, sealing_keys: &[&[u8; 32]]) -> Result<SigningKey, KeyError> {
         let unknown = || KeyError::Unknown(self.kid.clone());
         let algorithm = SigningAlgorithm::from_name(&self.algorithm).ok_or_else(unknown)?;
-        let private = sealing::open(sealing_key, &self.kid, &self.sealed_private_key)
-            .map_err(|_| KeyError::WrongSecret)?;
+        let private = self.private_key(sealing_keys)?;
         let jwk: Jwk = serde_json::from_str(&self.public_jwk).map_err(|_| unknown())?;
         Ok(SigningKey {
             kid: self.kid.clone(),
@@ -154,6 +153,24 @@ impl SealedKey {
             decoding: DecodingKey::from_jwk(&jwk).map_err(|_| unknown())?,
             public_jwk: serde_json::from_str(&self.public_jwk).ok(),
         })
+    }
+}
+
+impl SealedKey {
+    fn private_key(&self, sealing_keys: &[&[u8; 32]]) -> Result<Vec<u8>, KeyError> {
+        let open = |key: &&[u8; 32]| sealing::open(key, &self.kid, &self.sealed_private_key).ok();
+        sealing_keys.iter().find_map(open).ok_or(KeyError::WrongSecret)
+    }
+
+    /// Returns the private key sealed anew with the first of the sealing keys; `None` if that is the one it
+    /// is sealed with.
+    pub fn sealed_anew(&self, sealing_keys: &[&[u8; 32]]) -> Result<Option<Vec<u8>>, KeyError> {
+        let (first, _) = sealing_keys.split_first().ok_or(KeyError::WrongSecret)?;
+        if self.private_key(&[*first]).is_ok() {
+            return Ok(None);
+        }
+        let private = self.private_key(sealing_keys)?;
+        sealing::seal(first, &self.kid, &private).map(Some).map_err(|_| KeyError::Crypto)
     }
 }
 

@@ -32,6 +32,7 @@ pub mod user_search;
 pub mod users;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -54,6 +55,21 @@ pub struct Db {
     shape: Shape,
     writes: WriteState,
     wait: Duration,
+    /// Callers that wait for a connection of the pool.
+    waiting: Arc<AtomicUsize>,
+}
+
+/// The use of the connection pool.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolUse {
+    /// The connections there may be.
+    pub max: u32,
+    /// The connections there are.
+    pub open: u32,
+    /// Those that nobody uses.
+    pub idle: u32,
+    /// The callers that wait for one.
+    pub waiting: usize,
 }
 
 #[derive(Clone)]
@@ -118,7 +134,7 @@ impl Db {
             },
             DatabaseUrl::Postgres(_) => Shape::Postgres { pool: pool(ReadOnly(false)) },
         };
-        Ok(Self { shape, writes, wait: settings.wait })
+        Ok(Self { shape, writes, wait: settings.wait, waiting: Arc::default() })
     }
 
     /// Runs `work` on a connection, for looking only.
@@ -127,7 +143,7 @@ impl Db {
         work: impl FnOnce(&mut Conn) -> std::result::Result<T, E>,
     ) -> std::result::Result<T, E> {
         match &self.shape {
-            Shape::Sqlite { readers, .. } => work(readers.get().map_err(Error::from)?.conn()),
+            Shape::Sqlite { readers, .. } => work(self.connection(readers)?.conn()),
             Shape::Postgres { pool } => {
                 let (mut pooled, wait) = self.check_out(pool)?;
                 pooled.transact(ReadOnly(true), wait, work)
@@ -199,13 +215,39 @@ impl Db {
         pool: &r2d2::Pool<Manager>,
     ) -> Result<(r2d2::PooledConnection<Manager>, Duration)> {
         let began = Instant::now();
-        let pooled = pool.get()?;
+        let pooled = self.connection(pool)?;
         Ok((pooled, self.wait.saturating_sub(began.elapsed()).max(SHORTEST_WAIT)))
     }
 
     /// Whether the database takes writes, as far as the last transactions showed.
     pub fn can_write(&self) -> bool {
         self.writes.can_write()
+    }
+
+    /// Returns how much of the connection pool is in use.
+    pub fn pool_use(&self) -> PoolUse {
+        let pool = self.pool();
+        let state = pool.state();
+        PoolUse {
+            max: pool.max_size(),
+            open: state.connections,
+            idle: state.idle_connections,
+            waiting: self.waiting.load(Ordering::Relaxed),
+        }
+    }
+
+    fn pool(&self) -> &r2d2::Pool<Manager> {
+        match &self.shape {
+            Shape::Sqlite { readers, .. } => readers,
+            Shape::Postgres { pool } => pool,
+        }
+    }
+
+    fn connection(&self, pool: &r2d2::Pool<Manager>) -> Result<r2d2::PooledConnection<Manager>> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let connection = pool.get();
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        Ok(connection?)
     }
 
     /// Makes what was deleted unreadable in the files of SQLite. A Postgres does so by itself, when it vacuums.
@@ -219,11 +261,6 @@ impl Db {
     /// What time it is for the database, if it has a clock of its own.
     pub fn clock(&self) -> Result<Option<UtcTime>> {
         self.read(connection::clock)
-    }
-
-    /// Whether the database answers.
-    pub fn ping(&self) -> Result<()> {
-        self.read(|_| Ok(()))
     }
 }
 

@@ -434,12 +434,34 @@ pub fn put_back(conn: &mut Conn, id: &MailId, lease: &str, put_back: &PutBack) -
     Ok(returned == 1)
 }
 
+/// The orders that are not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenMails {
+    /// Those to be sent.
+    pub waiting: i64,
+    /// Those that were given up.
+    pub dead: i64,
+    /// The time of the oldest one to be sent.
+    pub oldest: Option<UtcTime>,
+}
+
 /// Counts the mails that wait and those that were given up.
-pub fn count_open(conn: &mut Conn) -> Result<(i64, i64)> {
+pub fn count_open(conn: &mut Conn) -> Result<OpenMails> {
+    // Postgres knows how rare a status is only if the statement names it.
     let count = |conn: &mut Conn, status: &str| {
         outbox::table.filter(sql::<Bool>(status)).count().get_result(conn)
     };
-    Ok((count(conn, "status = 'queued'")?, count(conn, "status = 'dead'")?))
+    let oldest: Option<i64> = outbox::table
+        .filter(sql::<Bool>("status = 'queued'"))
+        .select(outbox::created_at)
+        .order(outbox::created_at)
+        .first(conn)
+        .optional()?;
+    Ok(OpenMails {
+        waiting: count(conn, "status = 'queued'")?,
+        dead: count(conn, "status = 'dead'")?,
+        oldest: oldest.map(UtcTime::from_micros),
+    })
 }
 
 /// Notes that the mail to an address was about the account that has it, before the account gets
@@ -537,8 +559,8 @@ pub fn list(conn: &mut Conn, selection: &Selection, limit: i64) -> Result<Vec<Ma
 pub fn count(conn: &mut Conn, selection: &Selection) -> Result<i64> {
     Ok(match selection {
         Selection::Open => {
-            let (queued, dead) = count_open(conn)?;
-            queued + dead
+            let open = count_open(conn)?;
+            open.waiting + open.dead
         }
         Selection::Sent => outbox::table.filter(is_sent()).count().get_result(conn)?,
         Selection::To(email) => {

@@ -60,6 +60,14 @@ pub fn bring_forward(conn: &mut Conn, kid: &str, signs_from: UtcTime, now: UtcTi
     Ok(())
 }
 
+/// Replaces the seal of a key, unless it has another one than `old` by now. Returns whether it was replaced.
+pub fn replace_seal(conn: &mut Conn, kid: &str, old: &[u8], new: &[u8]) -> Result<bool> {
+    let sealed = signing_keys::table.find(kid).filter(signing_keys::sealed_private_key.eq(old));
+    let replaced =
+        diesel::update(sealed).set(signing_keys::sealed_private_key.eq(new)).execute(conn)?;
+    Ok(replaced > 0)
+}
+
 /// Keeps `key` and no other.
 pub fn replace_all_keys(conn: &mut Conn, key: &StoredKey) -> Result<()> {
     one_at_a_time(conn)?;

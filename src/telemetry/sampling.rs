@@ -2,10 +2,13 @@
 //! fill the disk. The first lines of each minute are written, by place in the source; the rest is counted.
 
 use std::collections::HashMap;
+use std::fmt;
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tracing::callsite::Identifier;
+use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata};
 use tracing_subscriber::layer::{Context, Filter};
 
@@ -16,10 +19,33 @@ pub const REFUSALS: &str = "hallpass::refusals";
 const LINES: u32 = 60;
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// Lets through the first lines of each place in each window: refusals, warnings and errors.
+/// Lets through the first lines of each place in each window: refusals, warnings and errors. Refusals with
+/// different codes are told apart, so that a flood of one does not hide the others.
 #[derive(Default)]
 pub(super) struct Sampling {
-    places: Mutex<HashMap<Identifier, Place>>,
+    places: Mutex<HashMap<(Identifier, Code), Place>>,
+}
+
+/// A digest of the field `code`, which has few values; 0 without one.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+struct Code(u64);
+
+impl Code {
+    fn of(event: &Event<'_>) -> Self {
+        let mut code = Self::default();
+        event.record(&mut code);
+        code
+    }
+}
+
+impl Visit for Code {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "code" {
+            self.0 = BuildHasherDefault::<DefaultHasher>::default().hash_one(value);
+        }
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
 }
 
 struct Place {
@@ -51,9 +77,9 @@ impl Sampling {
             .collect()
     }
 
-    fn may_write(&self, metadata: &'static Metadata<'static>, now: Instant) -> bool {
+    fn may_write(&self, metadata: &'static Metadata<'static>, code: Code, now: Instant) -> bool {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = places.entry(metadata.callsite()).or_insert_with(|| Place {
+        let place = places.entry((metadata.callsite(), code)).or_insert_with(|| Place {
             source: metadata.file().unwrap_or_default(),
             line: metadata.line().unwrap_or_default(),
             began: now,
@@ -78,7 +104,7 @@ impl<S> Filter<S> for &'static Sampling {
     fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
         let metadata = event.metadata();
         let is_sampled = *metadata.level() <= Level::WARN || metadata.target() == REFUSALS;
-        !is_sampled || self.may_write(metadata, Instant::now())
+        !is_sampled || self.may_write(metadata, Code::of(event), Instant::now())
     }
 }
 
@@ -96,11 +122,18 @@ mod tests {
         };
         let metadata = place.metadata();
         let began = Instant::now();
-        let written = |at: Instant| (0..1000).filter(|_| sampling.may_write(metadata, at)).count();
+        let written_of = |code: Code, at: Instant| {
+            (0..1000).filter(|_| sampling.may_write(metadata, code, at)).count()
+        };
+        let written = |at| written_of(Code(0), at);
         assert_eq!(written(began), 60);
         assert_eq!(written(began + WINDOW / 2), 0);
+        // Another code has lines of its own.
+        assert_eq!(written_of(Code(1), began), 60);
         let left_out = sampling.take_left_out();
-        assert_eq!((left_out.len(), left_out[0].lines), (1, 1940));
+        let mut lines: Vec<u64> = left_out.iter().map(|it| it.lines).collect();
+        lines.sort_unstable();
+        assert_eq!(lines, [940, 1940]);
         assert!(left_out[0].place.contains("sampling.rs:"), "{}", left_out[0].place);
         assert!(sampling.take_left_out().is_empty());
         assert_eq!(written(began + WINDOW), 60);

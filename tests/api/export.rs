@@ -32,7 +32,7 @@ on_both! {
         world.mail_about(MINA, NEW_DEVICE, 1);
         app.revoke(&second.refresh).is(204);
         app.ask_reset("MINA@example.com").is(202);
-        let reset = world.proof_about("MINA@example.com", RESET, 1);
+        let reset = world.proof_about(MINA, RESET, 1);
         let waiting =
             app.change_email(&tokens.access, "new@example.com").is(202).text("registration_token");
         let change = world.proof_about("new@example.com", CONFIRM, 1);

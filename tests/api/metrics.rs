@@ -87,4 +87,91 @@ on_both! {
         assert_eq!(metric(&app, "hallpass_mails_waiting"), 1.0);
         assert_eq!(metric(&app, "hallpass_mails_dead"), 1.0);
     }
+    fn the_oldest_waiting_mail_has_an_age(world) {
+        let app = world.app();
+        let age = "hallpass_mails_oldest_waiting_seconds";
+        assert_eq!(metric(&app, age), 0.0);
+        let columns = "(id, kind, recipient, locale, subject_id, status, attempts, next_attempt_at, created_at)";
+        let now = world.now() * 1_000_000;
+        for (id, status, created) in [("a", "queued", 90), ("b", "dead", 500), ("c", "queued", 10)] {
+            world.execute(&format!(
+                "INSERT INTO outbox {columns} VALUES \
+                 ('{id}', 'of_a_newer_version', 'x', 'en', '', '{status}', 0, 0, {})",
+                now - created * 1_000_000
+            ));
+        }
+        assert_eq!(metric(&app, age), 90.0);
+    }
+
+    fn log_ins_and_mails_are_counted_by_outcome(world) {
+        let app = world.app_with(&[
+            ("HALLPASS_LIMITS", "on"), ("HALLPASS_LIMIT_NETWORK", "1000/1m"),
+        ]);
+        app.person(&world, MINA);
+        app.log_in(MINA, PASSWORD).is(200);
+        for _ in 0..5 {
+            app.log_in("nobody@example.com", "wrong").refused(401, "invalid_credentials");
+        }
+        app.log_in("nobody@example.com", "wrong").refused(429, "rate_limited");
+        world.execute("UPDATE users SET is_active = FALSE");
+        app.log_in(MINA, PASSWORD).refused(403, "account_disabled");
+        for (outcome, count) in [
+            ("succeeded", 1.0), ("wrong_password", 5.0), ("rate_limited", 1.0),
+            ("account_disabled", 1.0), ("overloaded", 0.0),
+        ] {
+            let line = format!("hallpass_log_ins_total{{outcome=\"{outcome}\"}}");
+            assert_eq!(metric(&app, &line), count, "{outcome}");
+        }
+        let accepted = r#"hallpass_mail_attempts_total{outcome="accepted"}"#;
+        crate::support::wait_for("the note", || (metric(&app, accepted) >= 1.0).then_some(()));
+        assert_eq!(metric(&app, r#"hallpass_mail_attempts_total{outcome="failed"}"#), 0.0);
+        // Registration, log-ins, and the dummy of each unknown name are hashes.
+        assert!(metric(&app, "hallpass_hash_wait_seconds_count") >= 8.0);
+    }
+
+    fn keys_pool_and_process_are_told(world) {
+        let app = world.app();
+        world.advance(SECOND * 100);
+        let text = String::from_utf8(app.get("/metrics").is(200).body).unwrap();
+        let find = |start: &str| text.lines().find(|it| it.starts_with(start));
+        assert!(find(r#"hallpass_signing_keys{state="active"} 1"#).is_some(), "{text}");
+        let key = find("hallpass_signing_key_age_seconds{kid=").expect("the age of a key");
+        assert!(key.contains(r#"algorithm="ES256",state="active"} 100"#), "{key}");
+        assert!(find("hallpass_database_up 1").is_some(), "{text}");
+        assert!(find("hallpass_database_pool_max_connections 3").is_some(), "{text}");
+        for name in [
+            "hallpass_database_pool_connections ", "hallpass_database_pool_idle_connections ",
+            "hallpass_database_pool_waiting ", r#"hallpass_hash_queue_jobs{lane="network"} 0"#,
+            r#"hallpass_hash_queue_jobs{lane="known_device"} 0"#, "hallpass_hashes_running 0",
+            "process_cpu_seconds_total ", "process_resident_memory_bytes ", "process_open_fds ",
+            "process_max_fds ", "process_start_time_seconds ", "process_virtual_memory_bytes ",
+        ] {
+            assert!(find(name).is_some(), "no {name} in\n{text}");
+        }
+    }
+
+    fn the_clock_of_a_server_is_compared_with_ours(world) {
+        let app = world.app();
+        let difference = "hallpass_database_clock_difference_seconds";
+        if world.database_url.starts_with("sqlite") {
+            assert_eq!(metric(&app, difference), 0.0, "a file has no clock");
+            return;
+        }
+        // The clock of this world stands still in another year.
+        let told = crate::support::wait_for("the first look", || {
+            Some(metric(&app, difference)).filter(|it| *it != 0.0)
+        });
+        #[expect(clippy::disallowed_methods, reason = "the database has the clock of the machine")]
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        #[expect(clippy::cast_precision_loss, reason = "seconds are far below 2^52")]
+        let expected = now.as_secs_f64() - world.now() as f64;
+        assert!((told - expected).abs() < 60.0, "{told} is not {expected}");
+    }
+
+    fn without_the_queue_of_mail_the_rest_is_told(world) {
+        let app = world.app();
+        world.alter("ALTER TABLE outbox RENAME TO hidden");
+        let text = String::from_utf8(app.get("/metrics").is(200).body).unwrap();
+        assert!(text.contains("hallpass_http_requests_total") && !text.contains("hallpass_mails_"));
+    }
 }

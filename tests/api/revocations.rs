@@ -145,7 +145,8 @@ on_both! {
         app.get(LIST).refused(503, "unavailable");
         unless(&app, &known).refused(503, "unavailable");
         unless(&app, "*").refused(503, "unavailable");
-        app.get("/readyz").refused(503, "unavailable");
+        let unready = app.get("/readyz").refused(503, "unavailable").json();
+        assert_eq!(unready["components"]["revocations"], "stale");
         verify(&tokens.access).refused(503, "unavailable");
         for path in ["/v1/forward-auth", "/v1/me", "/v1/me/sessions", "/v1/users"] {
             ask(path).refused(503, "unavailable");

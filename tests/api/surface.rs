@@ -16,7 +16,12 @@ on_both! {
     fn the_service_is_alive_and_ready(world) {
         let app = world.app();
         assert_eq!(app.get("/healthz").is(200).json(), json!({"status": "ok"}));
-        assert_eq!(app.get("/readyz").is(200).json(), json!({"status": "ok"}));
+        let components = json!({
+            "service": "serving", "database": "up", "writes": "possible",
+            "revocations": "current", "keys": "loaded",
+        });
+        let ready = app.get("/readyz").is(200).json();
+        assert_eq!(ready, json!({"status": "ok", "components": components}));
     }
 
     fn every_path_is_answered_with_and_without_a_final_slash(world) {

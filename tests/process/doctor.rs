@@ -1,6 +1,8 @@
 //! `hallpass doctor`: what is right, what deserves a look, what is wrong.
 
 use std::fs;
+use std::net::TcpListener;
+use std::time::Duration;
 
 use crate::both::on_both;
 use crate::postgres::free_port;
@@ -86,5 +88,33 @@ on_both! {
             .run(&["doctor"])
             .stdout;
         assert!(report.contains("20 of the last 20 log-ins came from 127.0.0.0/24"), "{report}");
+    }
+}
+
+/// Takes connections and never says a word.
+fn silent() -> (TcpListener, u16) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (listener, port)
+}
+
+#[test]
+fn servers_that_say_nothing_are_not_waited_for_without_end() {
+    let ((_postgres, database), (_smtp, mail)) = (silent(), silent());
+    // With a limit of its own libpq waits for longer than the doctor does.
+    let url = format!("postgres://u@127.0.0.1:{database}/d?connect_timeout=300");
+    let setup = Setup::on_sqlite()
+        .with("DATABASE_URL", &url)
+        .with("HALLPASS_SMTP_URL", &format!("smtp://127.0.0.1:{mail}"));
+    let report = setup.run_within(&["doctor"], Duration::from_secs(60));
+    assert!(!report.success);
+    assert!(report.took < Duration::from_secs(40), "it took {:?}", report.took);
+    for name in ["database", "mail"] {
+        assert!(line(&report.stdout, name).starts_with("BAD  "), "{}", report.stdout);
+    }
+    assert!(line(&report.stdout, "database").contains("no answer within"), "{}", report.stdout);
+    // What was not reached is told as well.
+    for name in ["settings", "keys", "browsers", "proxies"] {
+        line(&report.stdout, name);
     }
 }

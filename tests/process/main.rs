@@ -36,6 +36,7 @@ mod import_django;
 mod import_models;
 mod keys;
 mod log_failures;
+mod log_lines;
 mod logs;
 mod mail_delivery;
 mod pooler;

@@ -132,7 +132,16 @@ impl Setup {
         self.finish(self.command(&["serve"]).env(name, OsStr::from_bytes(value)), "")
     }
 
+    /// Runs a command that may take so long.
+    pub fn run_within(&self, arguments: &[&str], limit: Duration) -> Finished {
+        self.finish_within(&mut self.command(arguments), "", limit)
+    }
+
     fn finish(&self, command: &mut Command, input: &str) -> Finished {
+        self.finish_within(command, input, PATIENCE)
+    }
+
+    fn finish_within(&self, command: &mut Command, input: &str, limit: Duration) -> Finished {
         let (stdout, stderr) = (self.output_file(), self.output_file());
         let started = Instant::now();
         let mut child = command
@@ -143,7 +152,7 @@ impl Setup {
             .unwrap();
         // A command that reads nothing may have ended before.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-        let status = wait(&mut child, PATIENCE)
+        let status = wait(&mut child, limit)
             .unwrap_or_else(|| panic!("{command:?} does not end:\n{}", read(&stderr)));
         Finished {
             success: status.success(),
@@ -308,6 +317,27 @@ impl Service {
     /// Asks it to end.
     pub fn terminate(&self) {
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+    }
+
+    /// What a terminal that is closed does.
+    pub fn hang_up(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::HUP).unwrap();
+    }
+
+    /// What Ctrl-C does.
+    pub fn interrupt(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::INT).unwrap();
+    }
+
+    /// Lets it do nothing until [`Self::resume`], as a busy machine does.
+    #[allow(dead_code, reason = "for the stories of proxies")]
+    pub fn pause(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::STOP).unwrap();
+    }
+
+    #[allow(dead_code, reason = "for the stories of proxies")]
+    pub fn resume(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::CONT).unwrap();
     }
 
     /// How it ended, and how long that took from now.

@@ -24,4 +24,5 @@ mod wire;
 mod cookies;
 mod outages;
 mod requests;
+mod restarts;
 mod spoofing;

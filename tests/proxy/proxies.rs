@@ -78,6 +78,22 @@ fn example(name: &str, replacements: &[(&str, String)]) -> String {
     text
 }
 
+/// nginx before two instances of Hallpass.
+pub fn start_before_instances(proxy: SocketAddr, instances: [SocketAddr; 2]) -> Proxy {
+    let folder = tempfile::tempdir().unwrap();
+    let conf = example(
+        "nginx-instances.conf",
+        &[
+            ("127.0.0.1:8001", instances[0].to_string()),
+            ("127.0.0.1:8002", instances[1].to_string()),
+            ("listen 443 ssl", format!("listen {proxy}")),
+            ("ssl_certificate", "# ssl_certificate".to_owned()),
+        ],
+    );
+    let command = nginx_with(folder.path(), &conf);
+    Proxy { process: spawn(command, folder.path()), folder }.wait_for(proxy)
+}
+
 fn nginx(folder: &Path, places: &Places) -> Command {
     // Without a certificate: whether nginx can do TLS is not the question here.
     let conf = example(
@@ -89,6 +105,10 @@ fn nginx(folder: &Path, places: &Places) -> Command {
             ("ssl_certificate", "# ssl_certificate".to_owned()),
         ],
     );
+    nginx_with(folder, &conf)
+}
+
+fn nginx_with(folder: &Path, conf: &str) -> Command {
     fs::write(folder.join("hallpass.conf"), conf).unwrap();
     // What Debian's /etc/nginx/nginx.conf does around it, with all files in this folder.
     let paths: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
@@ -154,5 +174,9 @@ impl Drop for Proxy {
         // It may have ended by itself.
         let _ = self.process.kill();
         let _ = self.process.wait();
+        if thread::panicking() {
+            let log = fs::read_to_string(log_in(self.folder.path())).unwrap_or_default();
+            println!("the proxy said:\n{log}");
+        }
     }
 }

@@ -100,6 +100,15 @@ impl Setting {
         self.hallpass.take().unwrap().kill();
     }
 
+    /// Lets Hallpass do nothing, as a busy machine does.
+    pub fn pause_hallpass(&self) {
+        self.hallpass.as_ref().unwrap().pause();
+    }
+
+    pub fn resume_hallpass(&self) {
+        self.hallpass.as_ref().unwrap().resume();
+    }
+
     /// Nobody may get in with this, and nothing may reach the application.
     pub fn assert_refused(&self, answer: &Answer, status: u16, code: &str) {
         assert_eq!(answer.status, status, "{answer:?}");

@@ -1,24 +1,21 @@
 //! `GET /readyz`
 
 use actix_web::web;
-
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::flows::Flows;
+use crate::flows::Readiness;
 use crate::http::blocking::State;
-use crate::http::error::ApiError;
+use crate::http::error::{ApiError, Components};
 
-/// Whether the service can serve.
+/// What the service can do.
 #[derive(Serialize, ToSchema)]
-pub struct Readiness {
+pub struct Ready {
     /// Always `ok`.
     #[schema(example = "ok", pattern = "^ok$")]
     pub status: &'static str,
-    /// `impossible` while the database takes none, such as a standby; else missing.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "impossible", nullable = false)]
-    pub writes: Option<&'static str>,
+    /// The parts that requests need.
+    pub components: Components,
 }
 
 #[utoipa::path(
@@ -26,14 +23,29 @@ pub struct Readiness {
     path = "/readyz",
     operation_id = "readyz",
     tag = "operations",
-    summary = "Can it serve?",
-    description = "Asks the database, and whether ended sessions are known well enough to check tokens. SMTP is not asked: mail waits in the outbox.",
-    responses((status = 200, description = "It can.", body = Readiness)),
-    extensions(("x-error-codes" = json!(["overloaded", "unavailable"])))
+    summary = "Can it check tokens?",
+    description = "200 while this instance can check access tokens: it has keys, its list of ended sessions is recent enough, and it is not about to stop. That takes no database, whose state is a component of the body: without it, requests that need it get 503 from every instance, so taking one out of a load balancer would help nobody. The body of a 503 has the components too. Answered from memory.",
+    responses((status = 200, description = "It can.", body = Ready)),
+    extensions(("x-error-codes" = json!(["unavailable"])))
 )]
-/// Says whether the database answers.
-pub async fn handle(state: web::Data<State>) -> Result<web::Json<Readiness>, ApiError> {
-    state.run(Flows::check_readiness).await?;
-    let writes = (!state.flows.can_write()).then_some("impossible");
-    Ok(web::Json(Readiness { status: "ok", writes }))
+/// Says whether this instance can check tokens.
+pub async fn handle(state: web::Data<State>) -> Result<web::Json<Ready>, ApiError> {
+    let readiness = state.flows.readiness();
+    let is_stopping = state.draining.has_begun();
+    let components = components(readiness, is_stopping);
+    if readiness.can_check_tokens() && !is_stopping {
+        Ok(web::Json(Ready { status: "ok", components }))
+    } else {
+        Err(ApiError::not_ready(components))
+    }
+}
+
+fn components(readiness: Readiness, is_stopping: bool) -> Components {
+    Components {
+        service: if is_stopping { "stopping" } else { "serving" },
+        database: if readiness.has_database { "up" } else { "down" },
+        writes: if readiness.can_write { "possible" } else { "impossible" },
+        revocations: if readiness.knows_revocations { "current" } else { "stale" },
+        keys: if readiness.has_key { "loaded" } else { "missing" },
+    }
 }

@@ -154,9 +154,7 @@ impl Pool {
     pub(super) async fn close_idle(&self, unused_for: Duration) {
         let is_over = |pooled: &mut Pooled| pooled.connection.idle_since.elapsed() >= unused_for;
         let over: Vec<Pooled> = self.state().idle.extract_if(.., is_over).collect();
-        for pooled in over {
-            pooled.end().await;
-        }
+        futures_util::future::join_all(over.into_iter().map(Pooled::end)).await;
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

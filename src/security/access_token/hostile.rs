@@ -35,9 +35,10 @@ impl Siege {
                 .map(|algorithm| SealedKey::generate(algorithm, &SEALING_KEY, now, now).unwrap())
                 .into();
         let mut keys: Vec<SigningKey> =
-            stored.iter().map(|sealed| sealed.open(&SEALING_KEY).unwrap()).collect();
+            stored.iter().map(|sealed| sealed.open(&[&SEALING_KEY]).unwrap()).collect();
         keys.push(SigningKey::shared(shared));
-        let (ring, faults) = KeyRing::empty(SigningAlgorithm::Es256).renewed(&stored, &SEALING_KEY);
+        let (ring, faults) =
+            KeyRing::empty(SigningAlgorithm::Es256).renewed(&stored, &[&SEALING_KEY]);
         assert!(faults.is_empty());
         let lifetime = Duration::from_secs(300);
         let revocations = Revocations::new(lifetime, Duration::from_secs(60));

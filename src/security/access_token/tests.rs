@@ -14,7 +14,7 @@ fn gate(algorithm: SigningAlgorithm) -> Gate {
         SigningAlgorithm::Hs256 => KeyRing::shared(b"a shared secret of at least 32 bytes"),
         other => {
             let key = SealedKey::generate(other, &[7; 32], at(NOW), at(NOW)).unwrap();
-            KeyRing::empty(other).renewed(&[key], &[7; 32]).0
+            KeyRing::empty(other).renewed(&[key], &[&[7; 32]]).0
         }
     };
     let lifetime = Duration::from_secs(300);

@@ -10,7 +10,7 @@ fn now() -> UtcTime {
 }
 
 fn tokens() -> DjangoTokens {
-    DjangoTokens::new(b"the secret of the site", DjangoLifetimes::default())
+    DjangoTokens::new(&[b"the secret of the site"], DjangoLifetimes::default())
 }
 
 /// `{now-1}` and the like are filled in.
@@ -24,7 +24,7 @@ fn filled(text: &str) -> String {
 
 fn signed(header: &str, claims: &str) -> String {
     let message = format!("{}.{}", encode(header), encode(&filled(claims)));
-    let signature = hmac::sign(&tokens().key, message.as_bytes());
+    let signature = hmac::sign(&tokens().keys[0], message.as_bytes());
     format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 
@@ -144,7 +144,7 @@ fn the_form_is_checked_strictly() {
     ] {
         assert_eq!(tokens().check(&bad, now()), Err(Refusal::Undecodable), "{bad}");
     }
-    let other_key = DjangoTokens::new(b"another secret", DjangoLifetimes::default());
+    let other_key = DjangoTokens::new(&[b"another secret"], DjangoLifetimes::default());
     assert_eq!(other_key.check(&good, now()), Err(Refusal::Undecodable));
 }
 
@@ -282,7 +282,7 @@ fn the_moment_of_the_log_in_is_copied_unchanged() {
 
 /// Rightly signed, whatever it is.
 fn sealed(message: &str) -> String {
-    let signature = hmac::sign(&tokens().key, message.as_bytes());
+    let signature = hmac::sign(&tokens().keys[0], message.as_bytes());
     format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 

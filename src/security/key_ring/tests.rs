@@ -18,7 +18,7 @@ fn es256(created_at: i64, signs_from: i64) -> SealedKey {
 }
 
 fn ring(keys: &[SealedKey]) -> KeyRing {
-    let (ring, faults) = KeyRing::empty(SigningAlgorithm::Es256).renewed(keys, &SECRET);
+    let (ring, faults) = KeyRing::empty(SigningAlgorithm::Es256).renewed(keys, &[&SECRET]);
     assert!(faults.is_empty(), "{faults:?}");
     ring
 }
@@ -71,7 +71,7 @@ fn a_key_that_cannot_be_opened_replaces_none_that_can() {
     let unknown = SealedKey { algorithm: "ML-DSA-44".to_owned(), ..es256(0, 1_000) };
     let ring = ring(std::slice::from_ref(&good));
     let all = [good.clone(), foreign, unknown];
-    let (ring, faults) = ring.renewed(&all, &SECRET);
+    let (ring, faults) = ring.renewed(&all, &[&SECRET]);
     assert!(matches!(faults[..], [KeyError::WrongSecret, KeyError::Unknown(_)]), "{faults:?}");
     assert_eq!(published(&ring, 5_000), [good.kid.as_str()]);
     assert_eq!(active(&ring, 5_000), good.kid);
@@ -89,7 +89,7 @@ fn where_nothing_is_left_to_sign_with_the_known_keys_go_on() {
     let foreign = SealedKey::generate(SigningAlgorithm::Es256, &[8; 32], at(0), at(0)).unwrap();
     let other = sealed(SigningAlgorithm::EdDsa, 0, 0);
     for rows in [vec![], vec![foreign], vec![other]] {
-        let (ring, _) = ring.renewed(&rows, &SECRET);
+        let (ring, _) = ring.renewed(&rows, &[&SECRET]);
         assert_eq!(active(&ring, 10), good.kid);
         assert!(ring.is_of(&rows));
     }
@@ -108,7 +108,7 @@ fn the_next_key_is_due_a_day_before_it_signs_and_once() {
     let late = DueKey { after: at(begin), signs_from: at(end + 86_400) };
     assert_eq!(ring.due_key(Some(period), at(end)), Some(late));
     assert_eq!(ring.due_key(None, at(end)), None);
-    let (ring, _) = ring.renewed(&[first, es256(end - 86_400, end)], &SECRET);
+    let (ring, _) = ring.renewed(&[first, es256(end - 86_400, end)], &[&SECRET]);
     assert_eq!(ring.due_key(Some(period), at(end - 1)), None);
     assert_eq!(ring.waiting(at(end - 1)).unwrap().begins_at(), at(end));
     assert_eq!(ring.waiting(at(end)), None);
@@ -133,7 +133,7 @@ fn keys_that_are_over_are_forgotten_a_day_later() {
     let forgotten = ring.forgotten(at(algorithm_changed_two_days_ago));
     assert_eq!(forgotten, [keys[0].kid.clone(), keys[2].kid.clone()]);
     // What is not there any more is not forgotten again and again.
-    let (ring, _) = ring.renewed(&[], &SECRET);
+    let (ring, _) = ring.renewed(&[], &[&SECRET]);
     assert!(ring.forgotten(at(algorithm_changed_two_days_ago)).is_empty());
 }
 
@@ -147,7 +147,7 @@ fn an_algorithm_that_comes_back_gets_a_new_key_so_that_the_other_ones_end() {
     assert_eq!(ring.due_key(None, at(day_after)), Some(due));
     let next = es256(day_after, day_after + 86_400);
     let [first, other] = keys;
-    let (ring, _) = ring.renewed(&[first, other.clone(), next], &SECRET);
+    let (ring, _) = ring.renewed(&[first, other.clone(), next], &[&SECRET]);
     assert_eq!(ring.due_key(None, at(day_after)), None);
     assert!(ring.find(&other.kid, at(day_after + 2 * 86_400 - 1)).is_some());
     assert!(ring.find(&other.kid, at(day_after + 2 * 86_400)).is_none());

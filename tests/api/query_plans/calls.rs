@@ -304,6 +304,7 @@ fn call_keys(conn: &mut Conn, recorder: &Recorder) {
     call!(recorder, signing_keys::list_keys(conn));
     call!(recorder, signing_keys::insert_key_after(conn, NOW, &key));
     call!(recorder, signing_keys::bring_forward(conn, "a", LONG_AGO, NOW));
+    call!(recorder, signing_keys::replace_seal(conn, "a", &[], &[1]));
     call!(recorder, signing_keys::replace_all_keys(conn, &key));
     call!(recorder, signing_keys::delete_keys(conn, &["a".to_owned()]));
 }

@@ -88,7 +88,8 @@ fn not_allowed(method: &str) -> (u16, &'static str) {
 
 fn check_headers(place: &str, answer: &Answer) {
     let id = answer.header("x-request-id").unwrap_or_else(|| panic!("no X-Request-Id: {place}"));
-    assert!(uuid::Uuid::parse_str(id).is_ok(), "{place}");
+    // A trusted proxy may choose it.
+    assert!((1..=128).contains(&id.len()), "{place}");
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{place}");
     assert_eq!(answer.header("referrer-policy"), Some("no-referrer"), "{place}");
     assert!(answer.header("cache-control").is_some(), "{place}");

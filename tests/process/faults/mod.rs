@@ -8,6 +8,7 @@ mod disk_full;
 mod failover;
 mod held_connections;
 mod isolation;
+mod keep_alive;
 mod mail_black_hole;
 mod outage;
 mod pool;

@@ -10,6 +10,7 @@ use crate::letters::Mailbox;
 use crate::postgres::Cluster;
 use crate::service::Setup;
 use crate::smtp::Mode;
+use crate::waiting::wait_until;
 
 const MINA: &str = "mina@example.com";
 /// A request waits three seconds for a connection; the rest is for a busy machine.
@@ -35,9 +36,31 @@ fn register_until(enough: &Enough, api: &Api, client: usize) -> Vec<(String, Str
     acknowledged
 }
 
+fn database_of(api: &Api) -> String {
+    let answer = api.get("/readyz");
+    answer.body["components"]["database"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{answer:?}"))
+        .to_owned()
+}
+
+fn without_its_database_it_is_still_watched(api: &Api) {
+    let started = Instant::now();
+    let metrics = api.get_text("/metrics");
+    assert!(started.elapsed() < Duration::from_secs(1), "it took {:?}", started.elapsed());
+    let has = |line: &str| metrics.lines().any(|it| it.starts_with(line));
+    assert!(has("hallpass_database_up 0"), "{metrics}");
+    for name in ["hallpass_http_requests_total{", "hallpass_revocations_age_seconds ", "process_"] {
+        assert!(has(name), "no {name} in:\n{metrics}");
+    }
+    for name in ["hallpass_mails_waiting", "hallpass_mails_dead", "hallpass_mails_oldest"] {
+        assert!(!has(name), "{name} in:\n{metrics}");
+    }
+}
+
 fn wait_until_ready(api: &Api) -> Duration {
     let started = Instant::now();
-    while api.get("/readyz").status != 200 {
+    while database_of(api) != "up" {
         assert!(started.elapsed() < Duration::from_secs(20), "not ready again");
         thread::sleep(Duration::from_millis(50));
     }
@@ -69,9 +92,12 @@ fn a_postgres_that_goes_and_comes_back_costs_503_and_nothing_else() {
             assert_eq!(verified.status, 200, "{verified:?}");
             assert!(verified.took < Duration::from_secs(1), "it took {:?}", verified.took);
             assert_eq!(api.get("/healthz").status, 200);
-            assert_unavailable(&api.get("/readyz"), ANSWER_LIMIT);
+            // Another instance has no database either: taking this one out would end checks too.
+            assert_eq!(api.get("/readyz").status, 200);
             assert_unavailable(&api.log_in(MINA, PASSWORD), ANSWER_LIMIT);
         }
+        assert_eq!(database_of(&api), "down");
+        without_its_database_it_is_still_watched(&api);
         cluster.start();
         println!("ready {:?} after Postgres was back", wait_until_ready(&api));
         thread::sleep(Duration::from_millis(500));
@@ -125,10 +151,16 @@ fn a_postgres_that_hangs_costs_503_and_nothing_else() {
     cluster.freeze();
     let (waiting, slow) = (api.clone(), api.clone());
     let waiting = thread::spawn(move || waiting.try_register("noah@example.com").unwrap());
-    let slow = thread::spawn(move || slow.get("/readyz"));
+    let slow = thread::spawn(move || slow.log_in(MINA, PASSWORD));
     thread::sleep(Duration::from_millis(500));
     let verified = api.verify_token(&token);
     assert_eq!(verified.status, 200, "{verified:?}");
+    for path in ["/readyz", "/metrics"] {
+        let watched = api.get(path);
+        assert_eq!(watched.status, 200, "{watched:?}");
+        assert!(watched.took < Duration::from_secs(4), "{path} took {:?}", watched.took);
+    }
+    wait_until("the end of patience with it", || database_of(&api) == "down");
     for answer in [waiting, slow].map(|answer| answer.join().unwrap()) {
         println!("503 after {:?}", answer.took);
         assert_unavailable(&answer, HANGS_LIMIT);
@@ -144,4 +176,25 @@ fn a_postgres_that_hangs_costs_503_and_nothing_else() {
     assert!(status.success(), "{status}");
     println!("ended {took:?} after SIGTERM with a Postgres that hangs");
     cluster.thaw();
+}
+
+#[test]
+fn an_instance_that_can_no_longer_check_tokens_is_not_ready() {
+    let Some(cluster) = Cluster::start_new() else { return };
+    let setup = Setup::on_sqlite()
+        .with("DATABASE_URL", &cluster.fresh_schema())
+        .with("HALLPASS_REVOCATIONS_MAX_AGE", "2s");
+    let service = setup.start();
+    let api = service.api();
+    assert_eq!(api.get("/readyz").status, 200);
+    cluster.stop();
+    wait_until("the end of readiness", || api.get("/readyz").status == 503);
+    wait_until("the loss of the database", || database_of(&api) == "down");
+    let answer = api.get("/readyz");
+    assert_unavailable(&answer, Duration::from_secs(1));
+    assert_eq!(answer.body["components"]["revocations"], "stale", "{answer:?}");
+    assert_eq!(answer.body["components"]["database"], "down", "{answer:?}");
+    assert_eq!(api.get("/healthz").status, 200);
+    cluster.start();
+    wait_until("readiness", || api.get("/readyz").status == 200);
 }

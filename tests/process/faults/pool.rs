@@ -66,6 +66,8 @@ fn a_pool_whose_only_connection_waits_costs_503_and_nothing_else() {
         for client in waiting {
             assert_unavailable(&client.join().unwrap(), ANSWER_LIMIT);
         }
+        // It can check tokens.
+        assert_eq!(api.get("/readyz").status, 200);
         assert_unavailable(&holder.join().unwrap(), LOCK_LIMIT);
     });
     other.batch_execute("ROLLBACK").unwrap();

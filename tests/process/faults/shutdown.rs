@@ -2,14 +2,14 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::api::PASSWORD;
 use crate::both::on_both;
 use crate::letters::Mailbox;
-use crate::service::Setup;
+use crate::service::{Service, Setup};
 use crate::smtp::Mode;
 use crate::waiting::wait_until;
 
@@ -100,4 +100,77 @@ fn a_mail_server_that_hangs_does_not_hold_up_the_end_and_its_mail_stays() {
     println!("ended {took:?} after SIGTERM with a hanging mail server");
     let listed = setup.run(&["mail", "list"]);
     assert!(listed.stdout.contains("m***@example.com  0 tries"), "{}", listed.stdout);
+}
+
+/// Sends a request on a connection that is kept, and returns the head of its answer.
+fn ask(stream: &mut TcpStream, path: &str) -> String {
+    write!(stream, "HEAD {path} HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    let mut byte = [0];
+    while !answer.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).unwrap();
+        answer.push(byte[0]);
+    }
+    String::from_utf8(answer).unwrap().to_lowercase()
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream
+}
+
+fn drains(end: fn(&Service)) {
+    let setup = Setup::on_sqlite().with("HALLPASS_SHUTDOWN_DELAY", "2s");
+    let service = setup.start();
+    let (address, api) = (service.address(), service.api());
+    let (mut kept, mut failing) = (connect(address), connect(address));
+    assert!(!ask(&mut kept, "/readyz").contains("connection: close"));
+    let started = Instant::now();
+    end(&service);
+    wait_until("the load balancer to be told", || api.get("/readyz").status == 503);
+    // New connections are served, and those that are kept for one more request.
+    let answer = api.get("/readyz");
+    assert_eq!(answer.body["components"]["service"], "stopping", "{answer:?}");
+    assert_eq!(answer.body["components"]["database"], "up", "{answer:?}");
+    assert_eq!(api.get("/healthz").status, 200);
+    assert_eq!(api.get("/v1/config").status, 200);
+    let head = ask(&mut kept, "/v1/config");
+    assert!(head.starts_with("http/1.1 200 ") && head.contains("connection: close"), "{head}");
+    let head = ask(&mut failing, "/v1/me");
+    assert!(head.starts_with("http/1.1 401 ") && head.contains("connection: close"), "{head}");
+    let (status, _) = service.wait(Duration::from_secs(12));
+    assert!(status.success(), "{status}");
+    assert!(started.elapsed() > Duration::from_secs(2), "it took {:?}", started.elapsed());
+    assert!(TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn sigterm_lets_load_balancers_know_first() {
+    drains(Service::terminate);
+}
+
+#[test]
+fn sighup_does_the_same() {
+    drains(Service::hang_up);
+}
+
+#[test]
+fn an_operator_who_asks_twice_does_not_wait() {
+    let setup = Setup::on_sqlite().with("HALLPASS_SHUTDOWN_DELAY", "60s");
+    let service = setup.start();
+    service.interrupt();
+    service.wait_for_log("stopping", 1);
+    service.interrupt();
+    let (status, _) = service.wait(Duration::from_secs(12));
+    assert!(status.success(), "{status}");
+}
+
+#[test]
+fn development_does_not_wait() {
+    let setup = Setup::on_sqlite();
+    let service = setup.start();
+    service.hang_up();
+    let (status, took) = service.wait(Duration::from_secs(12));
+    assert!(status.success() && took < Duration::from_secs(3), "{status} {took:?}");
 }

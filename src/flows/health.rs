@@ -1,0 +1,212 @@
+//! Readiness, and what operators watch.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::{Error, Flows, Result};
+use crate::domain::UtcTime;
+use crate::security::hash_queue::HashLoad;
+use crate::security::key_ring::KeyAge;
+use crate::store::PoolUse;
+use crate::store::outbox::{self, OpenMails};
+
+/// A database that has not answered for so long is down. The service asks it twice a second, and a refused
+/// connection shows only after the pool has tried for some seconds.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
+/// Clocks that are further apart are worth a warning: tokens would begin or end too early or too late.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
+
+/// What the last looks at the database said. Times are of the monotonic clock: setting the clock of the
+/// machine changes nothing here.
+pub(crate) struct DatabaseHealth {
+    since: Instant,
+    /// The last answer, in milliseconds after `since`.
+    answered_at: AtomicU64,
+    has_failed: AtomicBool,
+    /// The clock of the database minus ours, in microseconds; [`UNKNOWN`] without one.
+    clock_difference: AtomicI64,
+}
+
+const UNKNOWN: i64 = i64::MIN;
+
+impl Default for DatabaseHealth {
+    fn default() -> Self {
+        Self {
+            since: Instant::now(),
+            answered_at: AtomicU64::new(0),
+            has_failed: AtomicBool::new(false),
+            clock_difference: AtomicI64::new(UNKNOWN),
+        }
+    }
+}
+
+impl DatabaseHealth {
+    /// Notes the outcome of a look at the database. A statement that it refused is an answer.
+    pub(super) fn note<T>(&self, outcome: &Result<T>) {
+        let has_failed = matches!(outcome, Err(Error::Unavailable(_)));
+        if !has_failed {
+            let now = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.answered_at.store(now, Ordering::Relaxed);
+        }
+        self.has_failed.store(has_failed, Ordering::Relaxed);
+    }
+
+    fn is_up(&self) -> bool {
+        let answered = Duration::from_millis(self.answered_at.load(Ordering::Relaxed));
+        !self.has_failed.load(Ordering::Relaxed)
+            && self.since.elapsed().saturating_sub(answered) < ANSWERS_WITHIN
+    }
+
+    fn clock_difference(&self) -> Option<i64> {
+        Some(self.clock_difference.load(Ordering::Relaxed)).filter(|it| *it != UNKNOWN)
+    }
+}
+
+/// The parts that requests need.
+#[derive(Clone, Copy, Debug)]
+pub struct Readiness {
+    /// The database answers: what changes something can be served.
+    pub has_database: bool,
+    /// The database takes writes, as far as the last transactions showed.
+    pub can_write: bool,
+    /// The revocation list is recent enough to check tokens.
+    pub knows_revocations: bool,
+    /// There is a key to check tokens with.
+    pub has_key: bool,
+}
+
+impl Readiness {
+    /// Returns whether access tokens can be checked. That takes no database.
+    pub fn can_check_tokens(&self) -> bool {
+        self.knows_revocations && self.has_key
+    }
+}
+
+/// What is known without asking the database.
+#[derive(Clone, Debug)]
+pub struct Gauges {
+    /// The database answers.
+    pub database_is_up: bool,
+    /// The database takes writes, as far as the last transactions showed.
+    pub can_write: bool,
+    /// The clock of the database minus that of this instance, in microseconds; `None` where it has none
+    /// of its own, or did not tell yet.
+    pub clock_difference: Option<i64>,
+    /// The time since the revocation list was read.
+    pub revocations_age: Duration,
+    /// The use of the connection pool.
+    pub pool: PoolUse,
+    /// The hash queue.
+    pub hashes: HashLoad,
+    /// Log-ins by outcome.
+    pub log_ins: Vec<(&'static str, u64)>,
+    /// Attempts to send mail by outcome.
+    pub mails: Vec<(&'static str, u64)>,
+    /// The signing keys.
+    pub keys: Vec<KeyAge>,
+}
+
+/// The mail that waits or was given up.
+#[derive(Clone, Copy, Debug)]
+pub struct Backlog {
+    /// Mails that wait to be sent.
+    pub mails_waiting: i64,
+    /// Mails that were given up.
+    pub mails_dead: i64,
+    /// The age of the oldest mail that waits; nothing without one.
+    pub oldest_mail_age: Duration,
+}
+
+impl Flows {
+    /// Returns what this instance can do, without asking the database: a health check must not wait for it.
+    pub fn readiness(&self) -> Readiness {
+        Readiness {
+            has_database: self.health.is_up(),
+            can_write: self.db.can_write(),
+            knows_revocations: self.gate.revocations.is_current(self.now()),
+            has_key: !self.gate.keys().is_empty(),
+        }
+    }
+
+    /// Returns what is known without asking the database.
+    pub fn gauges(&self) -> Gauges {
+        let now = self.now();
+        Gauges {
+            database_is_up: self.health.is_up(),
+            can_write: self.db.can_write(),
+            clock_difference: self.health.clock_difference(),
+            revocations_age: self.gate.revocations.age(now),
+            pool: self.db.pool_use(),
+            hashes: self.hasher.load(),
+            log_ins: self.log_ins.totals(),
+            mails: self.mails.totals(),
+            keys: self.gate.keys().ages(now),
+        }
+    }
+
+    /// Returns what the database knows of mail.
+    pub fn backlog(&self) -> Result<Backlog> {
+        let OpenMails { waiting, dead, oldest } = self.db.read(outbox::count_open)?;
+        let now = self.now();
+        let oldest_mail_age = oldest.map_or(Duration::ZERO, |oldest| now.remaining(oldest));
+        Ok(Backlog { mails_waiting: waiting, mails_dead: dead, oldest_mail_age })
+    }
+
+    /// Compares the clock of the database with ours.
+    pub fn check_clock(&self) -> Result<()> {
+        let asked = self.now();
+        let Some(theirs) = self.db.clock()? else { return Ok(()) };
+        let answered = self.now();
+        let difference = clock_difference(asked, theirs, answered);
+        self.health.clock_difference.store(difference, Ordering::Relaxed);
+        let apart = Duration::from_micros(difference.unsigned_abs());
+        if apart > CLOCK_TOLERANCE + answered.remaining(asked) / 2 {
+            tracing::warn!(
+                ?apart,
+                "the clocks of the database and this machine differ: keep both with NTP"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The database's time minus ours in the middle of the question, in microseconds.
+fn clock_difference(asked: UtcTime, theirs: UtcTime, answered: UtcTime) -> i64 {
+    let middle = asked.micros() + (answered.micros() - asked.micros()) / 2;
+    theirs.micros().saturating_sub(middle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store;
+
+    #[test]
+    fn a_database_is_up_while_it_answers_whatever_it_says() {
+        let health = DatabaseHealth::default();
+        assert!(health.is_up());
+        health.note::<()>(&Err(store::Error::Unavailable("refused".into()).into()));
+        assert!(!health.is_up());
+        health.note::<()>(&Err(store::Error::Internal("no such column".into()).into()));
+        assert!(health.is_up());
+        health.note(&Ok(()));
+        assert!(health.is_up());
+    }
+
+    #[test]
+    fn a_database_that_says_nothing_is_down() {
+        let long_ago = Instant::now().checked_sub(ANSWERS_WITHIN * 2).unwrap();
+        let health = DatabaseHealth { since: long_ago, ..DatabaseHealth::default() };
+        assert!(!health.is_up());
+        health.note(&Ok(()));
+        assert!(health.is_up());
+    }
+
+    #[test]
+    fn the_time_of_a_question_is_no_difference() {
+        let at = UtcTime::from_micros;
+        assert_eq!(clock_difference(at(100), at(200), at(300)), 0);
+        assert_eq!(clock_difference(at(100), at(5_000_200), at(300)), 5_000_000);
+        assert_eq!(clock_difference(at(5_000_000), at(0), at(5_000_000)), -5_000_000);
+    }
+}

@@ -1,0 +1,53 @@
+//! The time between the signal to stop and the end: load balancers learn that this instance goes, and no
+//! request is lost on the way.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// The time in which every connection that the kernel has completed is accepted and its request read.
+pub const SETTLE_TIME: Duration = Duration::from_millis(200);
+
+/// Whether the service is about to stop. Requests are served meanwhile, the last one of each connection.
+#[derive(Clone, Debug, Default)]
+pub struct Draining(Arc<AtomicBool>);
+
+impl Draining {
+    /// Begins to drain.
+    pub fn begin(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether the service is about to stop.
+    pub fn has_begun(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Makes the kernel ignore attempts to connect to `listener`, which is about to be closed: a client that
+/// tries again a second later is refused and goes elsewhere. Closing the listener at once would reset
+/// the connections that wait to be accepted, whose requests may be on their way. Without this system call
+/// that is what happens.
+#[cfg(target_os = "linux")]
+pub fn ignore_new_connections(listener: &TcpListener) {
+    use socket2::{SockFilter, SockRef};
+
+    // Classic BPF over the TCP header (RFC 9293 section 3.1): load the byte of the flags, drop the
+    // segment if it has SYN, else accept it whole.
+    const FLAGS: u32 = 13;
+    const SYN: u32 = 0x02;
+    let program = [
+        SockFilter::new(0x30, 0, 0, FLAGS),
+        SockFilter::new(0x45, 0, 1, SYN),
+        SockFilter::new(0x06, 0, 0, 0),
+        SockFilter::new(0x06, 0, 0, u32::MAX),
+    ];
+    if let Err(error) = SockRef::from(listener).attach_filter(&program) {
+        tracing::debug!(%error, "new connections cannot be ignored");
+    }
+}
+
+/// Does nothing: only Linux can do this.
+#[cfg(not(target_os = "linux"))]
+pub fn ignore_new_connections(_: &TcpListener) {}
