@@ -101,7 +101,7 @@ pub fn is_listed(text: &str) -> bool {
 /// Returns whether a short or guessable unit over and over makes the whole.
 fn is_repeated(text: &[char]) -> bool {
     let repeats = |unit: usize| text.chunks(unit).all(|chunk| chunk == &text[..unit]);
-    let divisors = (1..=text.len() / 2).filter(|unit| text.len() % unit == 0);
+    let divisors = (1..=text.len() / 2).filter(|unit| text.len().is_multiple_of(*unit));
     divisors.into_iter().find(|unit| repeats(*unit)).is_some_and(|unit| {
         let repeated: String = text[..unit].iter().collect();
         unit < SHORTEST_UNIT || is_listed(&repeated) || is_pattern(&repeated)

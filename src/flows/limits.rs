@@ -259,18 +259,18 @@ pub(super) fn reserve_one(
     counter: Counter,
     now: UtcTime,
 ) -> Result<(i64, Option<Reached>)> {
-    let (counted, name) = (counter.counted, secrets.counter_name(&counter));
-    let window_ends = now.after(bounds.rate(counted).window);
+    let (what, name) = (counter.counted, secrets.counter_name(&counter));
+    let window_ends = now.after(bounds.rate(what).window);
     let used = match limits::use_counter(conn, &name, window_ends, now)? {
         Ok(used) => used,
-        Err(_) if counted == Counted::LoginInARow => return Err(Error::ProofRequired),
-        Err(until) => return Err(over_the_limit(counted, until.remaining(now))),
+        Err(_) if what == Counted::LoginInARow => return Err(Error::ProofRequired),
+        Err(until) => return Err(over_the_limit(what, until.remaining(now))),
     };
-    let wait = bounds.wait_after(counted, used.uses, used.resets_at.remaining(now));
+    let wait = bounds.wait_after(what, used.uses, used.resets_at.remaining(now));
     if wait.is_zero() {
         return Ok((used.uses, None));
     }
-    let meanwhile = Limits::wait_meanwhile(counted, wait);
+    let meanwhile = Limits::wait_meanwhile(what, wait);
     limits::set_wait(conn, &name, now.after(meanwhile))?;
     Ok((used.uses, Some(Reached { counter, waits_until: now.after(wait) })))
 }

@@ -104,9 +104,9 @@ fn reserve_request(
     let mut used = request.of_network();
     reserve(conn, secrets, bounds, used.clone(), now)?;
     let of_network_daily = request.of_network_daily();
-    let (uses, _) = reserve_one(conn, secrets, bounds, of_network_daily.clone(), now)?;
+    let (requests, _) = reserve_one(conn, secrets, bounds, of_network_daily.clone(), now)?;
     used.push(of_network_daily);
-    let mut of_mailbox = request.of_mailbox(uses == 1);
+    let mut of_mailbox = request.of_mailbox(requests == 1);
     match request.class {
         // Each of these requests has a mail sent.
         MailClass::Verification => of_mailbox.extend(request.of_service()),

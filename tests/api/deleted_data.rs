@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use crate::support::account::EMAIL_CHANGED;
 use crate::support::{DAY, PASSWORD, TestApp, World, wait_for};
 
 const EMAIL: &str = "canary-address@example.com";
@@ -62,6 +63,7 @@ fn of_an_address_that_was_changed_nothing_is_left_in_the_file() {
     let (access, canaries) = account(&world, &app);
     let old = &canaries[..1];
     app.move_to(&world, &access, "plain@example.net");
+    world.mail_about(EMAIL, EMAIL_CHANGED, 1);
     // Notices and the audit trail may name the old address until they expire.
     world.advance(DAY * 120);
     goes(&world, old);

@@ -288,7 +288,7 @@ on_both! {
         let unknown = ask(&app, ASK_RESET, "nobody@one.example", HOME).refused(429, "rate_limited");
         assert_eq!(look(&refused), look(&unknown));
         // Shortly before the next day a reset waits for it.
-        world.advance(DAY - HOUR / 3);
+        world.advance(HOUR * 23 + HOUR * 2 / 3);
         ask(&app, ASK_RESET, &person(0), HOME).is(202);
         looked_at_all(&world);
         assert_eq!(world.mails_about(&person(0), RESET).len(), 1);

@@ -85,9 +85,8 @@ fn trying_again_takes_nothing_more_of_the_budget_of_an_address() {
     assert_eq!(service.api().post("/v1/verify-email/resend", &resend).status, 202);
     // Two orders, each tried twice at least.
     service.wait_for_log("mail not sent", 4);
-    let hourly =
-        "SELECT CAST(uses AS TEXT) AS line FROM limits WHERE name LIKE 'mails_to_address_hourly:%'";
-    assert_eq!(Database::at(&setup.database_url()).lines(hourly), ["2"]);
+    let daily = "SELECT CAST(uses AS TEXT) AS line FROM limits WHERE name LIKE 'mailbox_daily:%'";
+    assert_eq!(Database::at(&setup.database_url()).lines(daily), ["2"]);
 }
 
 /// What `mail list` says once `text` is part of it.

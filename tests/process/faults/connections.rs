@@ -151,7 +151,8 @@ fn assert_room_again(service: &Service) {
 
 #[test]
 fn megabytes_that_end_cost_bounded_memory() {
-    let setup = Setup::on_sqlite();
+    // Each connection is read to its end.
+    let setup = Setup::on_sqlite().with("HALLPASS_KEEP_ALIVE", "1s");
     let service = setup.start();
     served_beside(&service, "warm");
     let before = service.resident_kib();
