@@ -141,7 +141,9 @@ fn spellings_take_the_same_time(world: &World) {
                 (0..3).map(|_| connection.ask(request, Duration::ZERO).took).min().unwrap()
             };
             let times: Vec<_> = World::spellings(round, arm, *number).iter().map(best).collect();
-            *times.iter().max().unwrap() > *times.iter().min().unwrap() + ADDED
+            let (slowest, fastest) = (*times.iter().max().unwrap(), *times.iter().min().unwrap());
+            // Another hash takes several times as long; one hash, on a busy machine, up to 1.5 times.
+            slowest > fastest + ADDED && slowest > fastest * 7 / 4
         };
         let count = (0..PEOPLE).filter(differ).count();
         println!("{arm:?}: of {PEOPLE} people {count} take another time under another spelling");
