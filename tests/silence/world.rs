@@ -28,6 +28,9 @@ const IMPORTED: usize = 4;
 /// What the site that they come from wrote. It takes several times as long.
 const IMPORTED_HASH: &str =
     "pbkdf2_sha256$30000$seasalt$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+/// A costlier one, whose difference to an own hash exceeds the noise of a busy machine.
+const COSTLY_IMPORTED_HASH: &str =
+    "pbkdf2_sha256$60000$seasalt$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 /// Everything is counted, as in production, and nobody is refused.
 const LIMITS: [(&str, &str); 9] = [
     ("HALLPASS_LIMITS", "on"),
@@ -126,19 +129,28 @@ impl World {
             }
             return;
         }
+        self.add_users(round, count, IMPORTED_HASH, question == Question::ConfirmReset);
+    }
+
+    /// Makes users known whose imported hashes take much longer than their own.
+    pub fn meet_costly(&self, round: u8, count: usize) {
+        self.add_users(round, count, COSTLY_IMPORTED_HASH, false);
+    }
+
+    fn add_users(&self, round: u8, count: usize, imported: &str, with_reset: bool) {
         let (own, now) = (self.hash.clone(), SystemClock.now());
-        let imported = PasswordHash::stored(IMPORTED_HASH);
-        let met = self.db.write(move |conn| {
+        let imported = PasswordHash::stored(imported);
+        let added = self.db.write(move |conn| {
             for number in 0..count {
                 let hash = if number % IMPORTED == 0 { &imported } else { &own };
                 let user = add_user(conn, &name_of(round, Arm::Known, number), hash, now)?;
-                if question == Question::ConfirmReset {
+                if with_reset {
                     add_reset(conn, &user, now)?;
                 }
             }
             Ok::<_, Error>(())
         });
-        met.unwrap();
+        added.unwrap();
     }
 
     /// Wrong passwords for one person, under the address in several spellings and at both faces.
