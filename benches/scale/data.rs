@@ -5,7 +5,7 @@ use diesel::connection::{Connection as _, SimpleConnection as _};
 use diesel::{PgConnection, SqliteConnection};
 use hallpass::clock::{Clock as _, SystemClock};
 
-/// What every client calls itself, and the label of that.
+/// `User-Agent` of every client, and the device label made of it.
 pub const USER_AGENT: &str =
     "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0";
 const DEVICE: &str = "Firefox on Linux";
@@ -33,7 +33,7 @@ pub fn ip_address(number: u32) -> String {
     format!("{}.{}.{}.7", 11 + number / 65_536, number / 256 % 256, number % 256)
 }
 
-/// Returns the IP address of somebody without an account.
+/// Returns the IP address of a client without an account.
 pub fn ip_address_of(address: &str) -> String {
     let sum = address.bytes().fold(0, |sum: u32, byte| sum.wrapping_mul(31) + u32::from(byte));
     format!("100.{}.{}.7", sum / 256 % 256, sum % 256)
@@ -60,7 +60,7 @@ pub fn fill(database_url: &str, users: u32) {
     }
 }
 
-/// What the databases say in different ways.
+/// SQL expressions that differ between the databases.
 struct Dialect {
     /// 32 random bytes.
     hash: &'static str,

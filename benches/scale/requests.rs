@@ -1,4 +1,4 @@
-//! What is asked: every operation of the OpenAPI document under its id, and the Django adapter.
+//! Requests of the benchmark: every operation of the OpenAPI document under its id, and the Django adapter.
 
 use serde_json::{Value, json};
 

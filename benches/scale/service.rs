@@ -37,7 +37,7 @@ pub struct Service {
     child: Child,
     folder: TempDir,
     users: u32,
-    /// How many users were taken so far, to be used once or again.
+    /// Numbers of users taken so far, for requests that use a user up and for those that do not.
     victims: u32,
     persons: u32,
     strangers: u32,

@@ -149,9 +149,9 @@ pub struct Config {
     pub database: DatabaseUrl,
     /// Connections to it.
     pub database_pool: u32,
-    /// Whether they keep prepared statements.
+    /// True if they keep prepared statements.
     pub prepared_statements: bool,
-    /// Whether unsafe settings are let through.
+    /// True if unsafe settings are let through.
     pub development: bool,
     /// The service's own address, without a final slash.
     pub public_url: String,
@@ -185,7 +185,7 @@ pub struct Config {
     pub verify_email_proof: VerifyEmailProof,
     /// The front end's pages for the links of mails.
     pub pages: FrontEndPages,
-    /// Whether people are told by mail what happens to their accounts.
+    /// True if people are told by mail what happens to their accounts.
     pub security_notices: bool,
     /// What browsers may do.
     pub browsers: BrowserSettings,

@@ -353,6 +353,8 @@ pub(super) fn read_smtp(s: &mut Source, public_url: &str) -> Option<SmtpSettings
     )
 }
 
+/// Returns the host of the public URL as a name for EHLO. A URL that cannot be parsed is a fault of its own
+/// setting, reported there.
 fn ehlo_name_of(public_url: &str) -> String {
     let url = Url::parse(public_url).ok();
     let host = url.as_ref().and_then(Url::host_str).unwrap_or("localhost");

@@ -16,7 +16,7 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 /// Clocks that are further apart are worth a warning: tokens would begin or end too early or too late.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
 
-/// What the last looks at the database said. Times are of the monotonic clock: setting the clock of the
+/// State of the database at the last requests to it. Times are of the monotonic clock: setting the clock of the
 /// machine changes nothing here.
 pub(crate) struct DatabaseHealth {
     since: Instant,
@@ -82,7 +82,7 @@ impl Readiness {
     }
 }
 
-/// What is known without asking the database.
+/// Gauges that need no database.
 #[derive(Clone, Debug)]
 pub struct Gauges {
     /// The database answers.

@@ -9,7 +9,7 @@ use std::time::Duration;
 /// The time in which every connection that the kernel has completed is accepted and its request read.
 pub const SETTLE_TIME: Duration = Duration::from_millis(200);
 
-/// Whether the service is about to stop. Requests are served meanwhile, the last one of each connection.
+/// Flag of a service that is about to stop. Requests are served meanwhile, the last one of each connection.
 #[derive(Clone, Debug, Default)]
 pub struct Draining(Arc<AtomicBool>);
 

@@ -14,7 +14,7 @@ use crate::domain::token::random_bytes;
 
 /// The most domains that a claim leaves out. Those beyond are asked for nothing.
 const MOST_CLOSED: usize = 1_000;
-/// How long a pause is remembered that no mail has ended.
+/// Time after which a pause that no mail has ended is forgotten.
 const FORGET_AFTER: Duration = Duration::from_hours(1);
 
 /// The delays of a pause, doubled from the first to the longest.
@@ -79,7 +79,7 @@ struct Lane {
     pause: Pause,
 }
 
-/// Who may use the connections.
+/// The use of the connections, by recipient domain.
 pub(super) struct Lanes {
     connections: usize,
     per_domain: usize,

@@ -1,4 +1,4 @@
-//! What is written down about an attempt to send a mail, and when the next one is made.
+//! Record of an attempt to send a mail, and the time of the next one.
 
 use std::time::Duration;
 
@@ -19,10 +19,10 @@ const MAX_ATTEMPTS: i32 = 80;
 const UNCONFIRMED_DELAYS: [Duration; 3] =
     [Duration::from_mins(10), Duration::from_mins(30), Duration::from_mins(90)];
 
-/// What `hallpass mail list` says of a mail that waits for a limit.
+/// Text of `hallpass mail list` for a mail that waits for a limit.
 const OVER_BUDGET: &str = "too many mails to this domain or in all; it waits";
 
-/// What the error of a mail begins with that waits for the configuration to be fixed.
+/// Prefix of the error of a mail that waits for the configuration to be fixed.
 pub const CONFIGURATION: &str = "configuration: ";
 
 /// A note about an attempt.

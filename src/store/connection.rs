@@ -29,7 +29,7 @@ pub enum Conn {
     Sqlite(SqliteConnection),
 }
 
-/// Whether a connection may only look.
+/// Flag of a connection that may only read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReadOnly(pub bool);
 
@@ -224,7 +224,7 @@ struct TakesWrites {
     takes_writes: bool,
 }
 
-/// Whether a transaction that begins now may write. A standby says no, and so does a server or role that
+/// Returns whether a transaction that begins now may write. A standby says no, and so does a server or role that
 /// is read-only by `default_transaction_read_only`.
 fn takes_writes(postgres: &mut PgConnection) -> Result<bool> {
     let sql = "SELECT current_setting('transaction_read_only') = 'off' AS takes_writes";

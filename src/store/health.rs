@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use diesel::connection::InstrumentationEvent;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
-/// Whether the database takes writes, as far as is known. Shared by all connections of a pool.
+/// Last known state of writes: possible or not. Shared by all connections of a pool.
 #[derive(Clone, Debug)]
 pub(super) struct WriteState(Arc<AtomicBool>);
 
@@ -64,7 +64,7 @@ impl Fault {
     }
 }
 
-/// Whether a message is about a prepared statement that another connection made, or did not make:
+/// Returns whether a message is about a prepared statement that another connection made, or did not make:
 /// behind the connection stands a pooler that hands each transaction to another server process.
 pub(super) fn is_of_prepared_statement(message: &str) -> bool {
     message.contains("__diesel_stmt_")

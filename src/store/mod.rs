@@ -66,7 +66,7 @@ pub struct PoolUse {
     pub max: u32,
     /// The connections there are.
     pub open: u32,
-    /// Those that nobody uses.
+    /// The idle ones.
     pub idle: u32,
     /// The callers that wait for one.
     pub waiting: usize,
@@ -92,7 +92,7 @@ pub struct PoolSettings {
     pub size: u32,
     /// How long a caller waits for a free connection and, on Postgres, for a lock.
     pub wait: Duration,
-    /// Whether connections to Postgres keep prepared statements. A pooler that hands each transaction to
+    /// True if connections to Postgres keep prepared statements. A pooler that hands each transaction to
     /// another server process loses them.
     pub prepared_statements: bool,
 }
@@ -219,7 +219,7 @@ impl Db {
         Ok((pooled, self.wait.saturating_sub(began.elapsed()).max(SHORTEST_WAIT)))
     }
 
-    /// Whether the database takes writes, as far as the last transactions showed.
+    /// Returns whether the database takes writes, as far as the last transactions showed.
     pub fn can_write(&self) -> bool {
         self.writes.can_write()
     }

@@ -22,7 +22,7 @@ const ESCAPES: Advice = "cannot be read: in user, password and database these ch
 const PARAMETERS: Advice = "has a parameter that libpq does not know, or with a value that cannot \
                             be read; a ? or & in a password is written %3F or %26";
 
-/// What libpq knows to stand behind the question mark, and of which kind it is.
+/// Query parameters that libpq knows, and their kinds.
 const KNOWN_PARAMETERS: [(&str, Parameter); 43] = [
     ("application_name", Parameter::Text),
     ("channel_binding", Parameter::OneOf(&["disable", "prefer", "require"])),
@@ -107,7 +107,7 @@ impl DatabaseUrl {
         path.ok_or(FORMS).and_then(sqlite_path).map(Self::Sqlite)
     }
 
-    /// Whether there is anything to open: a file that does not exist would be made.
+    /// Returns whether there is anything to open: a file that does not exist would be made.
     pub fn is_there(&self) -> bool {
         match self {
             Self::Sqlite(path) => path.exists(),
@@ -201,7 +201,7 @@ fn check_postgres(rest: &str) -> Result<(), Advice> {
     }
 }
 
-/// Whether `text` is a name, an IP address or the encoded folder of a socket, with or without a port.
+/// Returns whether `text` is a name, an IP address or the encoded folder of a socket, with or without a port.
 fn is_host(text: &str) -> bool {
     let (host, port) = match text.strip_prefix('[').map(|rest| rest.split_once(']')) {
         Some(Some((host, port))) if host.parse::<std::net::Ipv6Addr>().is_ok() => ("", port),
@@ -216,7 +216,7 @@ fn is_port(text: &str) -> bool {
     text.is_empty() || text.parse::<u16>().is_ok()
 }
 
-/// Whether every `%` stands before two hexadecimal digits that are not the zero byte. If not, libpq
+/// Returns whether every `%` stands before two hexadecimal digits that are not the zero byte. If not, libpq
 /// would say so with the password in its message.
 fn is_percent_encoded(text: &str) -> bool {
     text.split('%').skip(1).all(|after| {

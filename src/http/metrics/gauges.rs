@@ -1,4 +1,4 @@
-//! What is looked up when somebody asks for the metrics.
+//! Gauges, read when the metrics are requested.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ fn write_pool(text: &mut Text, gauges: &Gauges) {
     for (name, help, value) in [
         ("max_connections", "Connections to the database that there may be.", pool.max),
         ("connections", "Connections to the database.", pool.open),
-        ("idle_connections", "Connections to the database that nobody uses.", pool.idle),
+        ("idle_connections", "Idle connections to the database.", pool.idle),
     ] {
         text.single(&format!("hallpass_database_pool_{name}"), "gauge", help, value);
     }

@@ -36,7 +36,7 @@ type Result<T> = std::result::Result<T, SendError>;
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// What the server says it can do (RFC 5321 section 4.1.1.1). Keywords have no case.
+/// Extensions that the server offers (RFC 5321 section 4.1.1.1). Keywords have no case.
 #[derive(Debug, Default)]
 struct Extensions {
     starttls: bool,
@@ -73,7 +73,7 @@ pub(super) struct Connection {
     extensions: Extensions,
     command_timeout: Duration,
     content_timeout: Duration,
-    /// Whether an answer is missing, so that nothing more can be said in order.
+    /// True if an answer is missing, so that nothing more can be said in order.
     is_broken: bool,
     /// The number of mails that the server accepted in this session.
     pub accepted: u32,

@@ -1,4 +1,4 @@
-//! What a negative reply means: for this mail, for its recipient's domain, or for all mail.
+//! Meaning of a negative reply: for this mail, for its recipient's domain, or for all mail.
 //!
 //! Only a reply about this recipient or this message is final. A mail that is given up for a fault
 //! in the configuration is lost; one that is tried again in vain costs a connection.

@@ -17,7 +17,7 @@ use crate::mail::transport::{SendError, Verdict};
 
 /// The number of mails after which a connection is replaced: servers bound it too.
 const MAILS_PER_CONNECTION: u32 = 100;
-/// How long a lower bound of the server is believed.
+/// Time after which a lower bound of the server is tried again.
 const CEILING_PERIOD: Duration = Duration::from_secs(60);
 
 /// The connections of one mail server.
@@ -38,7 +38,7 @@ struct State {
 /// A connection and its place in the count of those that are open.
 pub(super) struct Pooled {
     pub connection: Connection,
-    /// Whether mails went over it before this one.
+    /// True if mails went over it before this one.
     pub is_reused: bool,
     _place: Place,
 }

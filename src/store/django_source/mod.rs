@@ -26,11 +26,11 @@ pub struct DjangoUser {
     pub email: String,
     /// The stored password.
     pub password: String,
-    /// Whether it may log in.
+    /// True if it may log in.
     pub is_active: bool,
-    /// Whether it may use the site of administration.
+    /// True if it may use the site of administration.
     pub is_staff: bool,
-    /// Whether it has every right.
+    /// True if it has every right.
     pub is_superuser: bool,
     /// When it was made.
     pub date_joined: UtcTime,
@@ -47,10 +47,10 @@ pub struct DjangoAddress {
     /// The address.
     #[diesel(sql_type = Text)]
     pub email: String,
-    /// Whether it was proven.
+    /// True if it was proven.
     #[diesel(sql_type = Bool)]
     pub verified: bool,
-    /// Whether mail goes there, which is so for one address a person.
+    /// True if mail goes there, which is so for one address a person.
     #[diesel(sql_type = Bool)]
     pub is_primary: bool,
 }
