@@ -8,8 +8,8 @@ from pathlib import Path
 
 import schemathesis
 
-COMMON = set(Path(__file__, "../../src/domain/common_passwords.txt").resolve().read_text().split("\n"))
-# Fewer distinct characters than this may be a pattern (src/domain/guessable.rs); random texts have more.
+COMMON = set(Path(__file__, "../../src/domain/user/common_passwords.txt").resolve().read_text().split("\n"))
+# Fewer distinct characters than this may be a pattern (src/domain/user/guessable.rs); random texts have more.
 DISTINCT = 7
 
 

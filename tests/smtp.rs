@@ -18,13 +18,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hallpass::{
-    domain::UtcTime,
-    mail::{
-        smtp_url::SmtpSettings,
-        transport::{Mail, SendError, Transport, Verdict},
-    },
-};
+use hallpass::domain::UtcTime;
+use hallpass::mail::smtp::settings::SmtpSettings;
+use hallpass::mail::transport::{Mail, SendError, Transport, Verdict};
 use support::{Mode, SmtpServer, make_certificates};
 
 const USER: &str = "auth@example.com";

@@ -17,7 +17,7 @@ use crate::requests::{Call, Operation};
 pub const PASSWORD: &str = "plum tree at dusk";
 
 /// Longer than anything takes that is waited for.
-const PATIENCE: Duration = Duration::from_secs(20);
+const WRITE_PROGRESS_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Tokens last 15 minutes.
 const LOG_IN_AGAIN: Duration = Duration::from_mins(5);
@@ -187,7 +187,7 @@ impl Service {
                 return found;
             }
             let log = || fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-            assert!(started.elapsed() < PATIENCE, "no {what}:\n{}", log());
+            assert!(started.elapsed() < WRITE_PROGRESS_TIMEOUT, "no {what}:\n{}", log());
             thread::sleep(Duration::from_millis(2));
         }
     }

@@ -14,10 +14,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hallpass::domain::{Email, Locale, PasswordPolicy, PlainPassword, Username, UtcTime};
 use hallpass::http::browsers::Browsers;
 use hallpass::http::{client, django, strict_json};
-use hallpass::mail::smtp_url::SmtpSettings;
-use hallpass::security::access_token::{Claims, Gate};
+use hallpass::mail::smtp::settings::SmtpSettings;
+use hallpass::security::access_token::{AccessTokens, Claims};
 use hallpass::security::django_token::{DjangoLifetimes, DjangoTokens};
-use hallpass::security::key_ring::KeyRing;
+use hallpass::security::key_set::KeySet;
 use hallpass::security::keys::{SealedKey, SigningAlgorithm};
 use hallpass::security::revocations::Revocations;
 use hallpass::security::sealing;
@@ -43,12 +43,12 @@ struct Key {
 }
 
 /// A gate that believes keys of several kinds, and these keys, the shared secret first.
-static SIEGE: LazyLock<(Gate, Vec<Key>)> = LazyLock::new(|| {
+static SIEGE: LazyLock<(AccessTokens, Vec<Key>)> = LazyLock::new(|| {
     let (lifetime, now) = (Duration::from_secs(300), UtcTime::from_seconds(NOW));
     let stored = [SigningAlgorithm::Es256, SigningAlgorithm::EdDsa].map(|algorithm| {
         SealedKey::generate(algorithm, &SEALING_KEY, now, now).expect("a key is made")
     });
-    let (ring, _) = KeyRing::empty(SigningAlgorithm::Es256).renewed(&stored, &[&SEALING_KEY]);
+    let (ring, _) = KeySet::empty(SigningAlgorithm::Es256).renewed(&stored, &[&SEALING_KEY]);
     let private = stored.each_ref().map(|key| {
         sealing::open(&SEALING_KEY, &key.kid, &key.sealed_private_key).expect("it opens")
     });
@@ -76,7 +76,7 @@ static SIEGE: LazyLock<(Gate, Vec<Key>)> = LazyLock::new(|| {
     let revocations = Revocations::new(lifetime, lifetime);
     revocations.sync(&[], &[], now);
     (
-        Gate::new(
+        AccessTokens::new(
             ISSUER.to_owned(),
             "hallpass".to_owned(),
             lifetime,
@@ -118,16 +118,16 @@ fn object(part: &str) -> Value {
 /// A token as it came, and a header and claims with signatures, right and of another key. Accepted is what
 /// every key can sign.
 pub fn access_token(data: &[u8]) -> bool {
-    let (gate, keys) = &*SIEGE;
+    let (access_tokens, keys) = &*SIEGE;
     let now = UtcTime::from_seconds(NOW);
     if let Ok(text) = std::str::from_utf8(data) {
-        assert!(gate.check(text, now).is_err(), "a forged token");
+        assert!(access_tokens.check(text, now).is_err(), "a forged token");
     }
     let mut accepted = 0;
     for named in keys {
         for signer in keys {
             let token = signed(data, named, signer);
-            let Ok(claims) = gate.check(&token, now) else { continue };
+            let Ok(claims) = access_tokens.check(&token, now) else { continue };
             assert_eq!(named.kid, signer.kid, "a token that another key has signed");
             keeps_what_the_gate_promises(&token, &claims, named);
             accepted += 1;

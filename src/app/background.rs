@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::flows::{self, Flows};
-use crate::http::drain::{self, Draining, SETTLE_TIME};
+use crate::http::serving::drain::{self, Draining, SETTLE_TIME};
 
 /// What one instance ended, and keys that are new or withdrawn, are known to the others within a
 /// second.
@@ -106,8 +106,8 @@ pub async fn repeat(
         let flows = Arc::clone(&flows);
         match tokio::task::spawn_blocking(move || work(&flows)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "upkeep failed; it is tried again"),
-            Err(error) => tracing::error!(%error, "upkeep panicked; it is tried again"),
+            Ok(Err(error)) => tracing::warn!(%error, "maintenance failed; it is tried again"),
+            Err(error) => tracing::error!(%error, "maintenance panicked; it is tried again"),
         }
         tokio::select! {
             () = &mut stop => return,

@@ -21,21 +21,22 @@ use self::background::{Shutdown, StopSignals, supervised};
 use crate::clock::Clock;
 use crate::config::{self, Config, SecretText};
 use crate::domain::token::Secrets;
-use crate::flows::{self, DatabaseHealth, Flows, Letter, Links, NoKeys, Policy};
+use crate::flows::{self, ComposedEmail, DatabaseHealth, Flows, KeyLoadError, Links, Policy};
 use crate::http::blocking::State;
 use crate::http::browsers::Browsers;
 use crate::http::django::{Face, Schemes};
-use crate::http::drain::Draining;
-use crate::http::middleware::{Https, catch_panic, surround};
-use crate::http::{self, cors, pages, server};
+use crate::http::serving::drain::Draining;
+use crate::http::serving::middleware::{Https, catch_panic, surround};
+use crate::http::serving::{cors, server};
+use crate::http::{self, pages};
 use crate::mail::messages::Messages;
 use crate::mail::transport::Transport;
-use crate::mail::worker::{Composed, Worker};
-use crate::security::access_token::{Gate, LEEWAY, MAX_LIFETIME};
+use crate::mail::worker::{Composition, Worker};
+use crate::security::access_token::{AccessTokens, LEEWAY, MAX_LIFETIME};
 use crate::security::breached::BreachedPasswords;
 use crate::security::django_token::DjangoTokens;
 use crate::security::hasher::Hasher;
-use crate::security::key_ring::KeyRing;
+use crate::security::key_set::KeySet;
 use crate::security::keys::{KeyError, SigningAlgorithm};
 use crate::security::revocations::Revocations;
 use crate::store::{self, DatabaseUrl, Db, PoolSettings};
@@ -145,7 +146,7 @@ impl App {
         let keys = tokio::spawn(background::repeat(
             Arc::clone(&self.flows),
             background::KEYS_PERIOD,
-            Flows::tend_keys,
+            Flows::rotate_keys_if_due,
             background::stop_of(stopped.clone()),
         ));
         let purge = tokio::spawn(background::repeat(
@@ -188,7 +189,7 @@ pub fn build_flows(config: &Config, clock: Arc<dyn Clock>) -> Result<Flows, Star
         secrets = secrets.accepting(previous.expose());
     }
     let db = open_database(config)?;
-    let gate = build_gate(config)?;
+    let access_tokens = build_gate(config)?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let hasher = Hasher::start(threads, config.bcrypt_cost).map_err(StartError::Threads)?;
     let shared_key = config.jwt_secret.as_ref().map(SecretText::expose);
@@ -201,7 +202,7 @@ pub fn build_flows(config: &Config, clock: Arc<dyn Clock>) -> Result<Flows, Star
         hasher,
         breached_passwords: config.breached_passwords.as_ref().map(BreachedPasswords::at),
         secrets,
-        gate,
+        access_tokens,
         django_tokens,
         policy: policy(config),
         health: DatabaseHealth::default(),
@@ -214,10 +215,10 @@ pub fn build_flows(config: &Config, clock: Arc<dyn Clock>) -> Result<Flows, Star
     Ok(flows)
 }
 
-fn without_keys(config: &Config, error: NoKeys) -> StartError {
+fn without_keys(config: &Config, error: KeyLoadError) -> StartError {
     match error {
-        NoKeys::Store(error) => StartError::Database(config.database.redacted(), error),
-        NoKeys::Key(error) => StartError::Keys(error),
+        KeyLoadError::Store(error) => StartError::Database(config.database.redacted(), error),
+        KeyLoadError::Key(error) => StartError::Keys(error),
     }
 }
 
@@ -256,16 +257,16 @@ fn service_secret(config: &Config) -> Result<SecretText, StartError> {
 }
 
 /// A gate without keys yet, unless its key is a setting.
-fn build_gate(config: &Config) -> Result<Gate, StartError> {
+fn build_gate(config: &Config) -> Result<AccessTokens, StartError> {
     let keys = match (config.jwt_algorithm, &config.jwt_secret) {
-        (SigningAlgorithm::Hs256, Some(secret)) => KeyRing::shared(secret.expose()),
+        (SigningAlgorithm::Hs256, Some(secret)) => KeySet::shared(secret.expose()),
         (SigningAlgorithm::Hs256, None) => {
             return Err(StartError::Settings("HALLPASS_JWT_SECRET is required for HS256"));
         }
-        (algorithm, _) => KeyRing::empty(algorithm),
+        (algorithm, _) => KeySet::empty(algorithm),
     };
     let keep = MAX_LIFETIME + 2 * LEEWAY;
-    Ok(Gate::new(
+    Ok(AccessTokens::new(
         config.public_url.clone(),
         config.client_id.clone(),
         config.lifetimes.access_token,
@@ -321,11 +322,11 @@ fn build_worker(
         ordered: Arc::clone(&flows.mail_ordered),
         outcomes: Arc::clone(&flows.mails),
         compose: Arc::new(move |order| match flows.compose_mail(order) {
-            Ok(Some(Letter { message, language, recipient })) => {
-                Ok(Composed::Letter(Box::new(message), language, recipient))
+            Ok(Some(ComposedEmail { message, language, recipient })) => {
+                Ok(Composition::Send(Box::new(message), language, recipient))
             }
-            Ok(None) => Ok(Composed::Nothing),
-            Err(flows::Error::RateLimited(wait)) => Ok(Composed::Later(wait)),
+            Ok(None) => Ok(Composition::Skip),
+            Err(flows::Error::RateLimited(wait)) => Ok(Composition::Defer(wait)),
             Err(error) => Err(error.to_string()),
         }),
     })

@@ -9,7 +9,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::domain::UtcTime;
 use crate::flows::{Rotation, sealed_key};
-use crate::security::key_life::{KeyDates, KeyLife};
+use crate::security::key_schedule::{KeyDates, KeySchedule};
 use crate::security::keys::SigningAlgorithm;
 use crate::store::signing_keys;
 
@@ -54,12 +54,12 @@ fn list(config: &Config) -> Outcome {
     }
     let now = SystemClock.now();
     keys.iter().try_for_each(|key| {
-        let life = KeyLife::of(key, &keys, config.jwt_algorithm.name());
+        let life = KeySchedule::of(key, &keys, config.jwt_algorithm.name());
         print(&shown(key, life, now))
     })
 }
 
-fn shown(key: &KeyDates, life: KeyLife, now: UtcTime) -> String {
+fn shown(key: &KeyDates, life: KeySchedule, now: UtcTime) -> String {
     let (kid, algorithm, state) = (&key.kid, &key.algorithm, life.state(now).name());
     let (made, begins) = (date(key.created_at), date(life.begins_at));
     let until = |word: &str, at: Option<UtcTime>| {

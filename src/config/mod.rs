@@ -23,7 +23,7 @@ pub use source::{ConfigFault, Source};
 
 use crate::domain::{Limits, PasswordPolicy};
 use crate::flows::{EmailVerification, VerifyEmailProof};
-use crate::mail::smtp_url::SmtpSettings;
+use crate::mail::smtp::settings::SmtpSettings;
 use crate::mail::transport::Sender;
 use crate::security::breached::BreachedPasswordsSettings;
 use crate::security::django_token::DjangoLifetimes;

@@ -13,7 +13,7 @@ use super::{
     SameSite, SecretText, Source, YEAR,
 };
 use crate::domain::{Limits, Rate};
-use crate::mail::smtp_url::{self, SmtpSettings};
+use crate::mail::smtp::settings::{SmtpSettings, ehlo_name};
 use crate::security::breached::BreachedPasswordsSettings;
 use crate::security::django_token::DjangoLifetimes;
 use crate::security::keys::SigningAlgorithm;
@@ -339,7 +339,7 @@ pub(super) fn read_smtp(s: &mut Source, public_url: &str) -> Option<SmtpSettings
     let own_name = ehlo_name_of(public_url);
     let ehlo_name = s.parsed("HALLPASS_SMTP_EHLO_NAME", own_name, |text| {
         let advice = "must be a host name (mail.example.com) or an address ([192.0.2.1])";
-        smtp_url::ehlo_name(text).ok_or_else(|| advice.to_owned())
+        ehlo_name(text).ok_or_else(|| advice.to_owned())
     });
     let text = s.secret("HALLPASS_SMTP_URL")?;
     let settings = SmtpSettings::parse(&text);
@@ -358,7 +358,7 @@ pub(super) fn read_smtp(s: &mut Source, public_url: &str) -> Option<SmtpSettings
 fn ehlo_name_of(public_url: &str) -> String {
     let url = Url::parse(public_url).ok();
     let host = url.as_ref().and_then(Url::host_str).unwrap_or("localhost");
-    smtp_url::ehlo_name(host).unwrap_or_else(|| "localhost".to_owned())
+    ehlo_name(host).unwrap_or_else(|| "localhost".to_owned())
 }
 
 /// Addresses or networks, separated by commas.

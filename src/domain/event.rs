@@ -88,7 +88,7 @@ impl EventKind {
 
 /// Whose account it is about, who did it, from where, and when.
 #[derive(Clone, Debug)]
-pub struct Scene {
+pub struct EventContext {
     /// Whose account; nobody's where somebody tried a name that no account has.
     pub user_id: Option<UserId>,
     /// Who did it, if that was staff.
@@ -101,7 +101,7 @@ pub struct Scene {
     pub at: UtcTime,
 }
 
-impl Scene {
+impl EventContext {
     /// Something about that account.
     pub fn of(user_id: impl Into<Option<UserId>>, at: UtcTime) -> Self {
         let user_id = user_id.into();
@@ -135,7 +135,7 @@ pub struct Event {
     /// What happened.
     pub kind: EventKind,
     /// Whose account, who, where, when.
-    pub scene: Scene,
+    pub scene: EventContext,
     /// What the kind leaves open: words of the service, never of a client.
     pub detail: String,
 }

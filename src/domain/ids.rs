@@ -12,7 +12,7 @@ pub struct UserId(pub i64);
 
 impl UserId {
     /// No account has this number.
-    pub const NOBODY: Self = Self(0);
+    pub const NONE: Self = Self(0);
 }
 
 impl std::fmt::Display for UserId {

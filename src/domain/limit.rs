@@ -25,13 +25,13 @@ impl Rate {
 pub enum Counted {
     /// Failed log-ins under one name in a row, on devices that are not known. Beyond the bound only a
     /// proof by mail helps.
-    LoginInARow,
+    FailedLoginsInARow,
     /// Failed log-ins under one name on all devices that are not known together. Beyond the bound waits
     /// grow, but end.
-    LoginAnywhere,
+    FailedLoginsOfAccount,
     /// Failed log-ins under one name on one known device, or from one network; wrong passwords in one
     /// session, or with one link of a mail.
-    LoginHere,
+    FailedLoginsOfAccountInNetwork,
     /// Log-ins from one network, or on one known device, right or wrong.
     AttemptsOfNetwork,
     /// Requests of one user that have a password hashed.
@@ -66,9 +66,9 @@ impl Counted {
     /// The name, as stored.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::LoginInARow => "login_in_a_row",
-            Self::LoginAnywhere => "login_anywhere",
-            Self::LoginHere => "login_here",
+            Self::FailedLoginsInARow => "login_in_a_row",
+            Self::FailedLoginsOfAccount => "login_anywhere",
+            Self::FailedLoginsOfAccountInNetwork => "login_here",
             Self::AttemptsOfNetwork => "attempts_of_network",
             Self::HashesOfUser => "hashes_of_user",
             Self::HashesOfStaff => "hashes_of_staff",
@@ -93,7 +93,12 @@ impl Counted {
 
     /// Whether uses are guesses: known to be wrong, and held against somebody, only afterwards.
     pub const fn is_guess(self) -> bool {
-        matches!(self, Self::LoginInARow | Self::LoginAnywhere | Self::LoginHere)
+        matches!(
+            self,
+            Self::FailedLoginsInARow
+                | Self::FailedLoginsOfAccount
+                | Self::FailedLoginsOfAccountInNetwork
+        )
     }
 }
 
@@ -121,7 +126,7 @@ const EXPORTS_OF_USER: Rate = Rate::new(10, HOUR);
 /// So long others wait while a guess that reached a bound is compared. Longer than that takes.
 const COMPARING: Duration = Duration::from_secs(20);
 
-/// The first wait beyond [`Counted::LoginAnywhere`]; each further one is twice as long.
+/// The first wait beyond [`Counted::FailedLoginsOfAccount`]; each further one is twice as long.
 const FIRST_WAIT: Duration = MINUTE;
 /// No wait is longer: nobody is kept out for good.
 const LONGEST_WAIT: Duration = Duration::from_mins(15);
@@ -129,11 +134,11 @@ const LONGEST_WAIT: Duration = Duration::from_mins(15);
 /// The operator's bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// For [`Counted::LoginHere`].
+    /// For [`Counted::FailedLoginsOfAccountInNetwork`].
     pub login_here: Rate,
-    /// For [`Counted::LoginAnywhere`].
+    /// For [`Counted::FailedLoginsOfAccount`].
     pub login_anywhere: Rate,
-    /// For [`Counted::LoginInARow`].
+    /// For [`Counted::FailedLoginsInARow`].
     pub login_in_a_row: i64,
     /// For [`Counted::AttemptsOfNetwork`] and [`Counted::ProofsOfNetwork`].
     pub attempts_of_network: Rate,
@@ -173,9 +178,9 @@ impl Limits {
     /// The rate of what is counted.
     pub fn rate(&self, counted: Counted) -> Rate {
         match counted {
-            Counted::LoginInARow => Rate::new(self.login_in_a_row, UNTIL_SUCCESS),
-            Counted::LoginAnywhere => self.login_anywhere,
-            Counted::LoginHere => self.login_here,
+            Counted::FailedLoginsInARow => Rate::new(self.login_in_a_row, UNTIL_SUCCESS),
+            Counted::FailedLoginsOfAccount => self.login_anywhere,
+            Counted::FailedLoginsOfAccountInNetwork => self.login_here,
             Counted::HashesOfUser => HASHES_OF_USER,
             Counted::HashesOfStaff => HASHES_OF_STAFF,
 
@@ -212,7 +217,7 @@ impl Limits {
         let bound = self.rate(counted).uses;
         if uses < bound {
             Duration::ZERO
-        } else if counted == Counted::LoginAnywhere {
+        } else if counted == Counted::FailedLoginsOfAccount {
             let doublings = u32::try_from(uses - bound).unwrap_or(u32::MAX).min(10);
             FIRST_WAIT.saturating_mul(1 << doublings).min(LONGEST_WAIT)
         } else {
@@ -239,7 +244,7 @@ impl Counter {
 
 /// A bound that a use has reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reached {
+pub struct LimitHit {
     /// Of which counter.
     pub counter: Counter,
     /// Until when there may be no further use, if this one is to be held against somebody.
@@ -253,10 +258,14 @@ mod tests {
     #[test]
     fn waits_grow_and_end() {
         let limits = Limits::default();
-        let minutes = |uses| limits.wait_after(Counted::LoginAnywhere, uses, HOUR).as_secs() / 60;
+        let minutes =
+            |uses| limits.wait_after(Counted::FailedLoginsOfAccount, uses, HOUR).as_secs() / 60;
         assert_eq!([19, 20, 21, 22, 23, 24, 99].map(minutes), [0, 1, 2, 4, 8, 15, 15]);
         let left = Duration::from_secs(77);
-        assert_eq!(limits.wait_after(Counted::LoginHere, 4, left), Duration::ZERO);
-        assert_eq!(limits.wait_after(Counted::LoginHere, 5, left), left);
+        assert_eq!(
+            limits.wait_after(Counted::FailedLoginsOfAccountInNetwork, 4, left),
+            Duration::ZERO
+        );
+        assert_eq!(limits.wait_after(Counted::FailedLoginsOfAccountInNetwork, 5, left), left);
     }
 }

@@ -103,7 +103,7 @@ struct Derived {
     one_time: hmac::Key,
     code: hmac::Key,
     counters: hmac::Key,
-    stand_ins: hmac::Key,
+    decoy_users: hmac::Key,
     sealing: [u8; 32],
     django: [u8; 32],
 }
@@ -138,7 +138,7 @@ impl Derived {
             one_time: mac("one-time token of a mail"),
             code: mac("code of a mail"),
             counters: mac("names of counters"),
-            stand_ins: mac("stand-ins for nobody"),
+            decoy_users: mac("stand-ins for nobody"),
             sealing: key("sealing of signing keys"),
             django: key("tokens of the Django face"),
         }
@@ -267,8 +267,8 @@ impl Secrets {
     }
 
     /// What decides which account stands in for nobody of that name.
-    pub fn stand_in_key(&self, name: &str) -> u32 {
-        let tag = hmac::sign(&self.current.stand_ins, name.as_bytes());
+    pub fn decoy_key(&self, name: &str) -> u32 {
+        let tag = hmac::sign(&self.current.decoy_users, name.as_bytes());
         let mut first = [0; 4];
         first.copy_from_slice(&tag.as_ref()[..4]);
         u32::from_be_bytes(first)

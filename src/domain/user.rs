@@ -1,4 +1,9 @@
 //! Accounts.
+pub mod email;
+pub mod guessable;
+pub mod metadata;
+pub mod password;
+pub mod username;
 
 use super::{Email, Locale, Metadata, PasswordHash, UserId, Username, UtcTime};
 

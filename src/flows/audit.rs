@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use super::limits::hold_against;
+use super::limits::start_cooldown;
 use super::{Claims, Error, Flows, Result};
 use crate::domain::token::Secrets;
-use crate::domain::{Device, EventId, EventKind, Reached, Scene, User, UserId, UtcTime};
+use crate::domain::{Device, EventContext, EventId, EventKind, LimitHit, User, UserId, UtcTime};
 use crate::store::events::{self, EventPage};
 use crate::store::{self, Conn, users};
 
@@ -53,18 +53,18 @@ impl Flows {
         &self,
         owner: impl FnOnce(&mut Conn) -> store::Result<Option<UserId>>,
         device: &Device,
-        reached: Vec<Reached>,
+        reached: Vec<LimitHit>,
     ) {
         let (now, device, secrets) = (self.now(), device.clone(), self.secrets.clone());
         warn_of_gap(self.db.read(owner).and_then(|owner| {
-            let scene = Scene::of(owner, now).on(&device);
+            let scene = EventContext::of(owner, now).on(&device);
             let kind = EventKind::LogInFailed;
             self.db.write(move |conn| record_failure(conn, &secrets, scene, kind, &reached))
         }));
     }
 
     /// Notes a wrong password of somebody who is logged in.
-    pub(super) fn note_failed_reauthentication(&self, scene: Scene, reached: Vec<Reached>) {
+    pub(super) fn note_failed_reauthentication(&self, scene: EventContext, reached: Vec<LimitHit>) {
         let (kind, secrets) = (EventKind::ReauthenticationFailed, self.secrets.clone());
         warn_of_gap(
             self.db.write(move |conn| record_failure(conn, &secrets, scene, kind, &reached)),
@@ -79,10 +79,10 @@ impl Flows {
     ) {
         let (now, device) = (self.now(), device.clone());
         warn_of_gap(self.db.read(owner).and_then(|owner| {
-            let scene = Scene::of(owner, now).on(&device);
+            let scene = EventContext::of(owner, now).on(&device);
             let kind = EventKind::LogInFailed;
             self.db.write(move |conn| {
-                let scene = while_it_lasts(conn, scene)?;
+                let scene = lock_user_for_event(conn, scene)?;
                 record_once(conn, &scene, kind, "account_disabled")
             })
         }));
@@ -99,36 +99,36 @@ fn warn_of_gap(noted: store::Result<()>) {
 /// The scene, if its account is still there; it stays until the transaction is over. Otherwise a deletion
 /// at the same moment could be followed by a row that has a device again. Where nobody is meant, the first
 /// account is held for as long: that takes the same time.
-fn while_it_lasts(conn: &mut Conn, scene: Scene) -> store::Result<Scene> {
-    let held = users::hold_from(conn, scene.user_id.unwrap_or(UserId::NOBODY))?;
+fn lock_user_for_event(conn: &mut Conn, scene: EventContext) -> store::Result<EventContext> {
+    let held = users::hold_from(conn, scene.user_id.unwrap_or(UserId::NONE))?;
     let is_there = held.is_some() && held == scene.user_id;
-    Ok(if is_there { scene } else { Scene::of(None, scene.at) })
+    Ok(if is_there { scene } else { EventContext::of(None, scene.at) })
 }
 
 fn record_failure(
     conn: &mut Conn,
     secrets: &Secrets,
-    scene: Scene,
+    scene: EventContext,
     kind: EventKind,
-    reached: &[Reached],
+    reached: &[LimitHit],
 ) -> store::Result<()> {
-    let scene = while_it_lasts(conn, scene)?;
+    let scene = lock_user_for_event(conn, scene)?;
     events::record(conn, &scene, kind, "")?;
-    for Reached { counter, .. } in reached {
+    for LimitHit { counter, .. } in reached {
         events::record(conn, &scene, EventKind::RateLimited, counter.counted.name())?;
     }
-    hold_against(conn, secrets, reached)
+    start_cooldown(conn, secrets, reached)
 }
 
 /// Something that the holder of `claims` does.
-pub(super) fn scene(claims: &Claims, device: &Device, now: UtcTime) -> Scene {
-    Scene::of(claims.user_id(), now).in_session(&claims.session_id()).on(device)
+pub(super) fn scene(claims: &Claims, device: &Device, now: UtcTime) -> EventContext {
+    EventContext::of(claims.user_id(), now).in_session(&claims.session_id()).on(device)
 }
 
 /// Notes what anybody can do again and again. What staff do is noted each time: they answer for it.
 pub(super) fn record_once(
     conn: &mut Conn,
-    scene: &Scene,
+    scene: &EventContext,
     kind: EventKind,
     detail: &str,
 ) -> store::Result<()> {
@@ -141,7 +141,7 @@ pub(super) fn record_once(
 /// Notes in which ways an account is another than it was.
 pub(super) fn record_changes(
     conn: &mut Conn,
-    scene: &Scene,
+    scene: &EventContext,
     before: &User,
     after: &User,
 ) -> store::Result<()> {

@@ -1,17 +1,17 @@
 //! The stories of the Django face. The same accounts, the same hashing and the same rules as behind
 //! `/v1`; what differs is the kind of token and that staff manage accounts without further proof.
 
-use super::administration::{may_touch, renew_rights};
 use super::audit::record_changes;
-use super::change_email::tell_old_address;
-use super::change_password::forget_pending;
-use super::delete_account::{delete_account, keep_one_superuser, lock_for_staff};
-use super::{Entrance, Error, Flows, Result};
+use super::{Error, Flows, LoginContext, Result};
 use crate::domain::{
-    Counted, Counter, Device, Email, EmailChange, EventKind, Locale, MailClass, MailRequest,
-    PasswordHash, PlainPassword, Scene, User, UserId, Username, UtcTime,
+    Counted, Counter, Device, Email, EmailChange, EventContext, EventKind, Locale, MailClass,
+    MailRequest, PasswordHash, PlainPassword, User, UserId, Username, UtcTime,
 };
-use crate::security::django_token::{Claims, Origin, RefreshRefusal, Refusal};
+use crate::flows::account::change_email::tell_old_address;
+use crate::flows::account::delete::{delete_account, keep_one_superuser, lock_for_staff};
+use crate::flows::admin::users::{may_modify, renew_rights};
+use crate::flows::password::change::forget_pending;
+use crate::security::django_token::{Claims, Origin, RefreshError, TokenError};
 use crate::security::hash_queue::Requester;
 use crate::store::users::{self, NewUser, UserChanges};
 use crate::store::{self, Conn, events};
@@ -48,22 +48,22 @@ pub enum DjangoTokenError {
     Failed(#[from] Error),
 }
 
-impl From<Refusal> for DjangoTokenError {
-    fn from(refusal: Refusal) -> Self {
+impl From<TokenError> for DjangoTokenError {
+    fn from(refusal: TokenError) -> Self {
         match refusal {
-            Refusal::Undecodable => Self::Undecodable,
-            Refusal::Unacceptable => Self::Unacceptable,
-            Refusal::Expired => Self::Expired,
+            TokenError::Undecodable => Self::Undecodable,
+            TokenError::Unacceptable => Self::Unacceptable,
+            TokenError::Expired => Self::Expired,
         }
     }
 }
 
-impl From<RefreshRefusal> for DjangoTokenError {
-    fn from(refusal: RefreshRefusal) -> Self {
+impl From<RefreshError> for DjangoTokenError {
+    fn from(refusal: RefreshError) -> Self {
         match refusal {
-            RefreshRefusal::NoOrigin => Self::NoOrigin,
-            RefreshRefusal::TooOld => Self::OriginTooOld,
-            RefreshRefusal::Undecodable => Self::Undecodable,
+            RefreshError::NoOrigin => Self::NoOrigin,
+            RefreshError::TooOld => Self::OriginTooOld,
+            RefreshError::Undecodable => Self::Undecodable,
         }
     }
 }
@@ -98,14 +98,14 @@ impl Flows {
         &self,
         username: &str,
         password: &PlainPassword,
-        entrance: &Entrance,
+        entrance: &LoginContext,
     ) -> Result<String> {
         let find = |conn: &mut Conn| users::find_id_by_username(conn, username);
         let open = |requester: &Requester| {
             let (device, now) = (entrance.device.clone(), self.now());
             let entered =
                 self.with_password(username, find, password, requester, move |conn, user| {
-                    let scene = Scene::of(user.id, now).on(&device);
+                    let scene = EventContext::of(user.id, now).on(&device);
                     Ok(events::record(conn, &scene, EventKind::LoggedIn, "django")?)
                 });
             entered.map_err(disabled_as_unknown)
@@ -121,7 +121,7 @@ impl Flows {
         &self,
         username: &str,
         password: &PlainPassword,
-        entrance: &Entrance,
+        entrance: &LoginContext,
     ) -> Result<User> {
         let find = |conn: &mut Conn| users::find_id_by_username(conn, username);
         let check = |requester: &Requester| {
@@ -209,7 +209,7 @@ impl Flows {
         let (by, now) = (by.id, self.now());
         let user = self.db.write(move |conn| {
             let user = users::insert_user(conn, &new, now)?;
-            let scene = Scene::of(user.id, now).by(by);
+            let scene = EventContext::of(user.id, now).by(by);
             events::record(conn, &scene, EventKind::AccountCreatedByStaff, "")?;
             Ok::<_, Error>(user)
         })?;
@@ -286,7 +286,7 @@ impl Flows {
 
 /// Oneself everybody may change here; others as under `/v1`.
 fn may_touch_other(conn: &mut Conn, by: &User, user: &User) -> Result<()> {
-    if by.id == user.id { Ok(()) } else { may_touch(conn, by, user) }
+    if by.id == user.id { Ok(()) } else { may_modify(conn, by, user) }
 }
 
 /// A name that is an address is one's own: it does not stay behind to keep the address from its owner.
@@ -306,8 +306,8 @@ fn let_name_follow(before: &User, changes: &mut UserChanges) {
 }
 
 /// A change of that account by the person or by staff.
-fn scene_of(id: UserId, by: &User, device: &Device, now: UtcTime) -> Scene {
-    let scene = Scene::of(id, now);
+fn scene_of(id: UserId, by: &User, device: &Device, now: UtcTime) -> EventContext {
+    let scene = EventContext::of(id, now);
     if by.id == id { scene.on(device) } else { scene.by(by.id) }
 }
 

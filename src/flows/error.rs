@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::Fault;
-use crate::security::access_token::Refusal;
+use crate::security::access_token::TokenError;
 use crate::security::hasher::HashError;
 use crate::security::keys::KeyError;
 use crate::store;
@@ -153,13 +153,13 @@ impl From<KeyError> for Error {
     }
 }
 
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Self {
+impl From<TokenError> for Error {
+    fn from(refusal: TokenError) -> Self {
         match refusal {
-            Refusal::Invalid => Self::TokenInvalid,
-            Refusal::Expired => Self::TokenExpired,
-            Refusal::Revoked => Self::TokenRevoked,
-            Refusal::Unknowable => {
+            TokenError::Invalid => Self::TokenInvalid,
+            TokenError::Expired => Self::TokenExpired,
+            TokenError::Revoked => Self::TokenRevoked,
+            TokenError::RevocationsStale => {
                 Self::Unavailable("the list of revoked sessions is too old".to_owned())
             }
         }

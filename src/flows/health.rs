@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::{Error, Flows, Result};
 use crate::domain::UtcTime;
 use crate::security::hash_queue::HashLoad;
-use crate::security::key_ring::KeyAge;
+use crate::security::key_set::KeyAge;
 use crate::store::PoolUse;
 use crate::store::outbox::{self, OpenMails};
 
@@ -123,8 +123,8 @@ impl Flows {
         Readiness {
             has_database: self.health.is_up(),
             can_write: self.db.can_write(),
-            knows_revocations: self.gate.revocations.is_current(self.now()),
-            has_key: !self.gate.keys().is_empty(),
+            knows_revocations: self.access_tokens.revocations.is_current(self.now()),
+            has_key: !self.access_tokens.keys().is_empty(),
         }
     }
 
@@ -135,12 +135,12 @@ impl Flows {
             database_is_up: self.health.is_up(),
             can_write: self.db.can_write(),
             clock_difference: self.health.clock_difference(),
-            revocations_age: self.gate.revocations.age(now),
+            revocations_age: self.access_tokens.revocations.age(now),
             pool: self.db.pool_use(),
             hashes: self.hasher.load(),
             log_ins: self.log_ins.totals(),
             mails: self.mails.totals(),
-            keys: self.gate.keys().ages(now),
+            keys: self.access_tokens.keys().ages(now),
         }
     }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::{Error, Flows, Result};
 use crate::domain::UtcTime;
-use crate::security::key_life::KeyDates;
-use crate::security::key_ring::DueKey;
+use crate::security::key_schedule::KeyDates;
+use crate::security::key_set::DueKey;
 use crate::security::keys::{KeyError, SealedKey, SigningAlgorithm};
 use crate::store;
 use crate::store::signing_keys::{self, StoredKey};
@@ -17,7 +17,7 @@ const PUBLISHED_BEFORE: Duration = Duration::from_mins(20);
 
 /// Why there are no keys at the start.
 #[derive(Debug, thiserror::Error)]
-pub enum NoKeys {
+pub enum KeyLoadError {
     /// The database.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -28,7 +28,7 @@ pub enum NoKeys {
 
 /// Why an operator's rotation did nothing.
 #[derive(Debug, thiserror::Error)]
-pub enum NotRotated {
+pub enum RotateError {
     /// The key is a setting.
     #[error(
         "access tokens are signed with HALLPASS_JWT_SECRET (HS256), which is yours to change: give \
@@ -59,8 +59,8 @@ pub struct Rotation {
 impl Flows {
     /// Opens the keys that are there and makes none: whoever has another secret or another algorithm
     /// than the services leaves nothing behind that they would stumble over.
-    pub(crate) fn open_keys(&self) -> std::result::Result<(), NoKeys> {
-        let keys = self.gate.keys();
+    pub(crate) fn open_keys(&self) -> std::result::Result<(), KeyLoadError> {
+        let keys = self.access_tokens.keys();
         if keys.stored_algorithm().is_none() {
             return Ok(());
         }
@@ -74,26 +74,26 @@ impl Flows {
                 fault => return Err(fault.into()),
             }
         }
-        self.gate.set_keys(renewed);
+        self.access_tokens.set_keys(renewed);
         Ok(())
     }
 
     /// Makes the first key of the algorithm that is set, if there is none (or the next one, if the
     /// algorithm has come back): for a service, which is about to sign. The keys have been opened before.
-    pub(crate) fn make_first_key(&self) -> std::result::Result<(), NoKeys> {
-        let (keys, now) = (self.gate.keys(), self.now());
+    pub(crate) fn make_first_key(&self) -> std::result::Result<(), KeyLoadError> {
+        let (keys, now) = (self.access_tokens.keys(), self.now());
         if let (Some(algorithm), Some(due)) = (keys.stored_algorithm(), keys.due_key(None, now)) {
             self.make_key(algorithm, due, now)?;
             // Another instance may have been faster, with another secret.
             self.open_keys()?;
         }
-        if self.gate.keys().is_empty() { Err(KeyError::Missing.into()) } else { Ok(()) }
+        if self.access_tokens.keys().is_empty() { Err(KeyError::Missing.into()) } else { Ok(()) }
     }
 
     /// Goes on with the keys that the database has, if they are others than before. Whatever is
     /// wrong with them, what is known stays.
-    pub(super) fn take_keys(&self, stored: Vec<StoredKey>) {
-        let keys = self.gate.keys();
+    pub(super) fn install_keys(&self, stored: Vec<StoredKey>) {
+        let keys = self.access_tokens.keys();
         let stored: Vec<SealedKey> = stored.into_iter().map(sealed_key).collect();
         if keys.stored_algorithm().is_none() || keys.is_of(&stored) {
             return;
@@ -102,7 +102,7 @@ impl Flows {
         for fault in faults {
             tracing::error!("a signing key of the database is not used: {fault}");
         }
-        self.gate.set_keys(renewed);
+        self.access_tokens.set_keys(renewed);
     }
 
     /// Seals the signing keys with `HALLPASS_SECRET` that were sealed with `HALLPASS_SECRET_PREVIOUS`. Keys that
@@ -140,8 +140,8 @@ impl Flows {
     }
 
     /// Makes the next key when the schedule says so, and forgets those that are over.
-    pub fn tend_keys(&self) -> Result<()> {
-        let (keys, now) = (self.gate.keys(), self.now());
+    pub fn rotate_keys_if_due(&self) -> Result<()> {
+        let (keys, now) = (self.access_tokens.keys(), self.now());
         let Some(algorithm) = keys.stored_algorithm() else { return Ok(()) };
         let due = keys.due_key(self.policy.key_rotation, now);
         let forgotten = keys.forgotten(now);
@@ -159,31 +159,31 @@ impl Flows {
 
     /// Makes a key that takes over as soon as everybody knows it. One that waits already takes over
     /// then at the latest.
-    pub fn rotate_keys(&self) -> std::result::Result<Rotation, NotRotated> {
+    pub fn rotate_keys(&self) -> std::result::Result<Rotation, RotateError> {
         let algorithm = self.rotated_algorithm()?;
         let now = self.now();
         let signs_from = now.after(PUBLISHED_BEFORE);
         self.reload_keys()?;
         // It signs already, since there is no other before it: what is asked for is one after it.
-        if let Some(ahead) = self.gate.keys().first_if_ahead(now) {
+        if let Some(ahead) = self.access_tokens.keys().first_if_ahead(now) {
             self.bring_forward(ahead, now, now)?;
             self.reload_keys()?;
         }
-        let keys = self.gate.keys();
+        let keys = self.access_tokens.keys();
         if let Some(waiting) = keys.waiting(now) {
             self.bring_forward(waiting, signs_from, now)?;
         } else {
             self.make_key(algorithm, keys.wanted_key(signs_from, now), now).map_err(Error::from)?;
         }
         self.reload_keys()?;
-        let keys = self.gate.keys();
+        let keys = self.access_tokens.keys();
         let next = keys.waiting(now).ok_or(KeyError::Missing).map_err(Error::from)?;
         Ok(Rotation { kid: next.kid.clone(), signs_from: next.begins_at() })
     }
 
     /// Makes a key that signs at once, and believes no other any more: for keys that somebody else
     /// may have. Every access token is void; refresh tokens are not signed and go on.
-    pub fn replace_keys(&self) -> std::result::Result<Rotation, NotRotated> {
+    pub fn replace_keys(&self) -> std::result::Result<Rotation, RotateError> {
         let algorithm = self.rotated_algorithm()?;
         let now = self.now();
         let only = self.new_key(algorithm, now, now).map_err(Error::from)?;
@@ -197,10 +197,10 @@ impl Flows {
     }
 
     /// What the services sign with.
-    fn rotated_algorithm(&self) -> std::result::Result<SigningAlgorithm, NotRotated> {
-        let keys = self.gate.keys();
-        let algorithm = keys.stored_algorithm().ok_or(NotRotated::SharedSecret)?;
-        if keys.is_empty() { Err(NotRotated::NoKey(algorithm.name())) } else { Ok(algorithm) }
+    fn rotated_algorithm(&self) -> std::result::Result<SigningAlgorithm, RotateError> {
+        let keys = self.access_tokens.keys();
+        let algorithm = keys.stored_algorithm().ok_or(RotateError::SharedSecret)?;
+        if keys.is_empty() { Err(RotateError::NoKey(algorithm.name())) } else { Ok(algorithm) }
     }
 
     fn bring_forward(&self, key: &KeyDates, signs_from: UtcTime, now: UtcTime) -> Result<()> {
@@ -210,7 +210,7 @@ impl Flows {
     }
 
     fn reload_keys(&self) -> Result<()> {
-        self.take_keys(self.db.read(signing_keys::list_keys)?);
+        self.install_keys(self.db.read(signing_keys::list_keys)?);
         Ok(())
     }
 
@@ -220,7 +220,7 @@ impl Flows {
         algorithm: SigningAlgorithm,
         due: DueKey,
         now: UtcTime,
-    ) -> std::result::Result<(), NoKeys> {
+    ) -> std::result::Result<(), KeyLoadError> {
         let key = self.new_key(algorithm, now, due.signs_from)?;
         let (kid, starts_in) = (key.kid.clone(), due.signs_from.remaining(now));
         if self.db.write(move |conn| signing_keys::insert_key_after(conn, due.after, &key))? {
@@ -248,11 +248,11 @@ impl Flows {
     }
 }
 
-impl From<NoKeys> for Error {
-    fn from(error: NoKeys) -> Self {
+impl From<KeyLoadError> for Error {
+    fn from(error: KeyLoadError) -> Self {
         match error {
-            NoKeys::Store(error) => error.into(),
-            NoKeys::Key(error) => error.into(),
+            KeyLoadError::Store(error) => error.into(),
+            KeyLoadError::Key(error) => error.into(),
         }
     }
 }

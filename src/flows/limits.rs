@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::{Error, Flows, Result};
 use crate::domain::token::Secrets;
 use crate::domain::{
-    Counted, Counter, Device, Email, Limits, PlainToken, Reached, RegistrationId, Scene, SessionId,
-    TokenHash, User, UserId, Username, UtcTime,
+    Counted, Counter, Device, Email, EventContext, LimitHit, Limits, PlainToken, RegistrationId,
+    SessionId, TokenHash, User, UserId, Username, UtcTime,
 };
 use crate::security::hash_queue::{Lane, Requester};
 use crate::store::{self, Conn, known_devices, limits};
@@ -16,7 +16,7 @@ use crate::telemetry::REFUSALS;
 
 /// Where somebody tries to get in.
 #[derive(Clone, Debug, Default)]
-pub struct Entrance {
+pub struct LoginContext {
     /// The device as it describes itself.
     pub device: Device,
     /// What a device holds that the person has logged in on before.
@@ -25,7 +25,7 @@ pub struct Entrance {
 
 impl Flows {
     /// Counts one use on each counter, or refuses. Returns the bounds that were reached.
-    pub(super) fn reserve(&self, counters: Vec<Counter>) -> Result<Vec<Reached>> {
+    pub(super) fn reserve(&self, counters: Vec<Counter>) -> Result<Vec<LimitHit>> {
         let Some(bounds) = self.policy.limits else { return Ok(Vec::new()) };
         let (secrets, now) = (self.secrets.clone(), self.now());
         self.db.write(move |conn| reserve(conn, &secrets, &bounds, counters, now))
@@ -36,7 +36,7 @@ impl Flows {
     pub(super) fn attempt<T>(
         &self,
         name: &str,
-        entrance: &Entrance,
+        entrance: &LoginContext,
         owner: impl Fn(&mut Conn) -> store::Result<Option<UserId>>,
         work: impl FnOnce(&Requester) -> Result<T>,
     ) -> Result<T> {
@@ -49,7 +49,7 @@ impl Flows {
             |token| format!("device:{}", token.to_text()),
         );
         let attempt = Counter::new(Counted::AttemptsOfNetwork, place);
-        let mut requester = requester(one_spelling(name), &entrance.device);
+        let mut requester = requester(canonical_login_identifier(name), &entrance.device);
         if known.is_some() {
             requester.lane = Lane::KnownDevice;
         }
@@ -92,7 +92,7 @@ impl Flows {
         self.reserve(counters.clone())?;
         let outcome = work();
         if outcome.as_ref().is_err_and(Error::is_temporary) {
-            self.give_back(counters);
+            self.release(counters);
         }
         outcome
     }
@@ -102,12 +102,12 @@ impl Flows {
         &self,
         id: UserId,
         session: &SessionId,
-        scene: Scene,
+        scene: EventContext,
         work: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
         // By session: a thief's guesses must not keep the owner from changing the password.
         let subject = format!("user:{id}:{}", session.as_str());
-        let guesses = vec![Counter::new(Counted::LoginHere, subject)];
+        let guesses = vec![Counter::new(Counted::FailedLoginsOfAccountInNetwork, subject)];
         self.guess(guesses, Vec::new(), work, |reached| {
             self.note_failed_reauthentication(scene, reached);
         })
@@ -121,10 +121,11 @@ impl Flows {
     ) -> Result<T> {
         // By link: whoever has it may be a thief of the account, and the owner must not wait for that.
         let subject = format!("link:{}", registration.as_str());
-        let guesses = vec![Counter::new(Counted::LoginHere, subject)];
+        let guesses = vec![Counter::new(Counted::FailedLoginsOfAccountInNetwork, subject)];
         self.guess(guesses, Vec::new(), work, |reached| {
             let secrets = self.secrets.clone();
-            if let Err(error) = self.db.write(move |conn| hold_against(conn, &secrets, &reached)) {
+            if let Err(error) = self.db.write(move |conn| start_cooldown(conn, &secrets, &reached))
+            {
                 tracing::warn!(%error, "a wrong password does not count");
             }
         })
@@ -137,7 +138,7 @@ impl Flows {
         guesses: Vec<Counter>,
         attempts: Vec<Counter>,
         work: impl FnOnce() -> Result<T>,
-        note: impl FnOnce(Vec<Reached>),
+        note: impl FnOnce(Vec<LimitHit>),
     ) -> Result<T> {
         let counters = guesses.iter().chain(&attempts).cloned().collect();
         let mut reached = self.reserve(counters)?;
@@ -145,43 +146,43 @@ impl Flows {
         let outcome = work();
         match outcome {
             Err(Error::InvalidCredentials) => note(reached),
-            Ok(_) | Err(Error::AccountDisabled) => self.forgive(guesses),
+            Ok(_) | Err(Error::AccountDisabled) => self.reset_failures(guesses),
             // It was not compared: neither a wrong guess nor a right one. What the service could not do is no
             // attempt either.
             Err(ref error) => {
                 let attempts = Some(attempts).filter(|_| error.is_temporary()).unwrap_or_default();
-                self.give_back(guesses.into_iter().chain(attempts).collect());
+                self.release(guesses.into_iter().chain(attempts).collect());
             }
         }
         outcome
     }
 
     /// Takes back what was counted of an attempt that came to nothing.
-    pub(super) fn give_back(&self, counters: Vec<Counter>) {
-        self.take_back(counters, |_| limits::return_use);
+    pub(super) fn release(&self, counters: Vec<Counter>) {
+        self.release_or_reset(counters, |_| limits::return_use);
     }
 
     /// Takes back what was counted as a guess and was none.
-    fn forgive(&self, guesses: Vec<Counter>) {
-        self.take_back(guesses, |counted| match counted {
-            Counted::LoginAnywhere => limits::return_use,
+    fn reset_failures(&self, guesses: Vec<Counter>) {
+        self.release_or_reset(guesses, |counted| match counted {
+            Counted::FailedLoginsOfAccount => limits::return_use,
             _ => limits::clear,
         });
     }
 
     /// If this fails, somebody waits a little.
-    fn take_back(&self, counters: Vec<Counter>, how: fn(Counted) -> TakeBack) {
+    fn release_or_reset(&self, counters: Vec<Counter>, how: fn(Counted) -> ReleaseOrReset) {
         if self.policy.limits.is_none() {
             return;
         }
         let secrets = self.secrets.clone();
-        let taken_back = self.db.write(move |conn| {
+        let released = self.db.write(move |conn| {
             for counter in &counters {
                 how(counter.counted)(conn, &secrets.counter_name(counter))?;
             }
             Ok::<_, Error>(())
         });
-        if let Err(error) = taken_back {
+        if let Err(error) = released {
             tracing::warn!(%error, "an attempt stays counted though it was none");
         }
     }
@@ -193,7 +194,7 @@ pub(super) fn requester(account: String, device: &Device) -> Requester {
 }
 
 /// How a counter takes something back.
-type TakeBack = fn(&mut Conn, &str) -> store::Result<()>;
+type ReleaseOrReset = fn(&mut Conn, &str) -> store::Result<()>;
 
 /// The device's token, if the person that is asked for is its owner. The same look-ups for all.
 fn known_device(
@@ -209,7 +210,7 @@ fn known_device(
 
 /// One spelling for all of a name or an address, also for those that a log-in takes for another name: an
 /// internationalised domain has many, and so have letters of other widths and styles.
-pub(super) fn one_spelling(name: &str) -> String {
+pub(super) fn canonical_login_identifier(name: &str) -> String {
     let folded = Username::normalise(name);
     match Email::parse(name).or_else(|_| Email::parse(&folded)) {
         Ok(email) => email.normalised().to_owned(),
@@ -219,15 +220,21 @@ pub(super) fn one_spelling(name: &str) -> String {
 
 /// The counters of a guess. What is submitted counts, whether there is such an account or not.
 fn guesses_of(name: &str, device: &Device, known: Option<&TokenHash>) -> Vec<Counter> {
-    let name = one_spelling(name);
+    let name = canonical_login_identifier(name);
     match known {
         Some(token) => {
-            vec![Counter::new(Counted::LoginHere, format!("{name}\0device:{}", token.to_text()))]
+            vec![Counter::new(
+                Counted::FailedLoginsOfAccountInNetwork,
+                format!("{name}\0device:{}", token.to_text()),
+            )]
         }
         None => vec![
-            Counter::new(Counted::LoginInARow, &name),
-            Counter::new(Counted::LoginAnywhere, &name),
-            Counter::new(Counted::LoginHere, format!("{name}\0{}", device.network)),
+            Counter::new(Counted::FailedLoginsInARow, &name),
+            Counter::new(Counted::FailedLoginsOfAccount, &name),
+            Counter::new(
+                Counted::FailedLoginsOfAccountInNetwork,
+                format!("{name}\0{}", device.network),
+            ),
         ],
     }
 }
@@ -240,7 +247,7 @@ pub(super) fn reserve(
     bounds: &Limits,
     mut counters: Vec<Counter>,
     now: UtcTime,
-) -> Result<Vec<Reached>> {
+) -> Result<Vec<LimitHit>> {
     // Always in the same order: two that each hold what the other waits for would wait for ever.
     counters.sort();
     let mut reached = Vec::new();
@@ -258,12 +265,12 @@ pub(super) fn reserve_one(
     bounds: &Limits,
     counter: Counter,
     now: UtcTime,
-) -> Result<(i64, Option<Reached>)> {
+) -> Result<(i64, Option<LimitHit>)> {
     let (what, name) = (counter.counted, secrets.counter_name(&counter));
     let window_ends = now.after(bounds.rate(what).window);
     let used = match limits::use_counter(conn, &name, window_ends, now)? {
         Ok(used) => used,
-        Err(_) if what == Counted::LoginInARow => return Err(Error::ProofRequired),
+        Err(_) if what == Counted::FailedLoginsInARow => return Err(Error::ProofRequired),
         Err(until) => return Err(over_the_limit(what, until.remaining(now))),
     };
     let wait = bounds.wait_after(what, used.uses, used.resets_at.remaining(now));
@@ -272,7 +279,7 @@ pub(super) fn reserve_one(
     }
     let meanwhile = Limits::wait_meanwhile(what, wait);
     limits::set_wait(conn, &name, now.after(meanwhile))?;
-    Ok((used.uses, Some(Reached { counter, waits_until: now.after(wait) })))
+    Ok((used.uses, Some(LimitHit { counter, waits_until: now.after(wait) })))
 }
 
 /// Returns the refusal of a use that has to wait.
@@ -282,12 +289,12 @@ pub(super) fn over_the_limit(counted: Counted, wait: Duration) -> Error {
 }
 
 /// The guess was wrong: the bounds that it reached hold.
-pub(super) fn hold_against(
+pub(super) fn start_cooldown(
     conn: &mut Conn,
     secrets: &Secrets,
-    reached: &[Reached],
+    reached: &[LimitHit],
 ) -> store::Result<()> {
-    for Reached { counter, waits_until } in reached {
+    for LimitHit { counter, waits_until } in reached {
         limits::set_wait(conn, &secrets.counter_name(counter), *waits_until)?;
     }
     Ok(())
@@ -295,7 +302,7 @@ pub(super) fn hold_against(
 
 /// Somebody at `device` has proven by mail to be the owner: guesses, the own ones from there included, count
 /// no longer.
-pub(super) fn forgive_owner(
+pub(super) fn reset_failed_logins(
     conn: &mut Conn,
     secrets: &Secrets,
     user: &User,

@@ -2,39 +2,20 @@
 //! runs on a thread that may wait, never hashes while it holds a connection, and tells a failure
 //! as one variant of [`Error`].
 
-mod administration;
+mod account;
+mod admin;
 mod audit;
-mod breached;
-mod change_email;
-mod change_password;
-mod compose_mail;
-mod create_superuser;
-mod delete_account;
-mod disavow;
 mod django;
 mod error;
-mod export;
 mod health;
 mod import_django;
 mod keys;
 mod limits;
-mod log_in;
-mod log_out;
-mod mail_requests;
-mod notices;
-mod profile;
-mod reauthenticate;
-mod refresh;
-mod register;
-mod release_username;
-mod resend;
-mod reset_password;
-mod revocations;
-mod sessions;
-mod tokens;
-mod upkeep;
-mod verify_email;
-mod verify_token;
+pub(crate) mod maintenance;
+mod notify;
+mod password;
+mod session;
+pub(crate) mod sign_in;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -47,32 +28,32 @@ pub use crate::security::revocations::Ended;
 pub use crate::store::events::EventPage;
 pub use crate::store::outbox::MailLine;
 pub use crate::store::user_search::{UserFilter, UserPage};
-pub use administration::{AccountChanges, NewAccount};
-pub use compose_mail::Letter;
-pub use create_superuser::NewSuperuser;
+pub use account::export::{ExportEntries, ExportPage, ExportPosition};
+pub use account::profile::{MetadataChange, ProfileChanges};
+pub use account::register::{PendingVerification, RegisterRequest, Registered};
+pub use account::verify_email::{Opening, Proof, VerifiedEmail};
+pub use admin::create_superuser::NewSuperuser;
+pub use admin::users::{AccountChanges, NewAccount};
 pub use django::{AccountFields, DjangoTokenError, Taken};
 pub use error::{Error, Field, FieldFault};
-pub use export::{ExportEntries, ExportPage, ExportPosition};
 pub(crate) use health::DatabaseHealth;
 pub use health::{Backlog, Gauges, Readiness};
 pub use import_django::{
     Collision, Conflict, ImportChoices, ImportReport, LeftBehind, Place, Shared, import_django,
 };
 pub(crate) use keys::sealed_key;
-pub use keys::{NoKeys, NotRotated, Rotation};
-pub use limits::Entrance;
-pub use log_in::LoggedIn;
-pub use profile::{MetadataChange, ProfileChanges};
-pub use register::{RegisterRequest, Registered, WaitingProof};
-pub use reset_password::ResetProof;
-pub use tokens::TokenPair;
-pub use verify_email::{Opening, Proof, VerifiedEmail};
+pub use keys::{KeyLoadError, RotateError, Rotation};
+pub use limits::LoginContext;
+pub use notify::compose_mail::ComposedEmail;
+pub use password::reset::ResetProof;
+pub use session::log_in::LoggedIn;
+pub use sign_in::TokenPair;
 
 use crate::clock::Clock;
 use crate::domain::token::Secrets;
 use crate::domain::{Limits, PasswordPolicy, UtcTime};
 use crate::mail::worker::MailOutcomes;
-use crate::security::access_token::Gate;
+use crate::security::access_token::AccessTokens;
 use crate::security::breached::BreachedPasswords;
 use crate::security::django_token::DjangoTokens;
 use crate::security::hasher::Hasher;
@@ -168,7 +149,7 @@ pub struct Flows {
     /// Derived secrets.
     pub(crate) secrets: Secrets,
     /// Access tokens.
-    pub(crate) gate: Gate,
+    pub(crate) access_tokens: AccessTokens,
     /// Tokens of the Django face.
     pub(crate) django_tokens: DjangoTokens,
     /// The operator's choices.
@@ -193,17 +174,17 @@ impl Flows {
 
     /// The issuer and audience of access tokens.
     pub fn issuer(&self) -> &str {
-        self.gate.issuer()
+        self.access_tokens.issuer()
     }
 
     /// How long an access token counts.
     pub fn access_token_lifetime(&self) -> Duration {
-        self.gate.lifetime()
+        self.access_tokens.lifetime()
     }
 
     /// The keys that access tokens are checked with, the one that signs first.
     pub fn public_keys(&self) -> Vec<serde_json::Value> {
-        self.gate.public_keys(self.now())
+        self.access_tokens.public_keys(self.now())
     }
 
     fn now(&self) -> UtcTime {

@@ -12,10 +12,10 @@ use tokio::time::timeout;
 
 use super::browsers::Browsers;
 use super::code::Code;
-use super::drain::Draining;
 use super::error::ApiError;
 use super::metrics::Metrics;
 use crate::flows::{Error, Flows};
+use crate::http::serving::drain::Draining;
 
 /// More requests than this wait for the database or for a hash only if something is wrong; the
 /// next ones are told at once instead of piling up.

@@ -17,10 +17,10 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::blocking::State;
 use super::code::Code;
 use super::error::ApiError;
-use super::intake::Intake;
 use super::strict_json;
 use crate::domain::{Email, Fault, PasswordPolicy, PlainPassword};
 use crate::flows::FieldFault;
+use crate::http::serving::backpressure::Intake;
 
 /// Enough to find a typo; an answer must not be many times the request.
 const MAX_FAULTS_TOLD: usize = 20;
@@ -134,7 +134,9 @@ impl Fields {
     /// What is left was never asked for.
     fn finish<T>(mut self, read: Option<T>) -> Result<T, ApiError> {
         let unknown = self.object.keys().take(MAX_FAULTS_TOLD);
-        self.faults.extend(unknown.map(|name| FieldFault::new(shown(name), Fault::UnknownField)));
+        self.faults.extend(
+            unknown.map(|name| FieldFault::new(truncate_for_echo(name), Fault::UnknownField)),
+        );
         self.faults.truncate(MAX_FAULTS_TOLD);
         match read {
             Some(body) if self.faults.is_empty() => Ok(body),
@@ -144,7 +146,7 @@ impl Fields {
 }
 
 /// A name that the client made up, short enough to be sent back.
-fn shown(name: &str) -> String {
+fn truncate_for_echo(name: &str) -> String {
     name.chars().take(100).collect()
 }
 
@@ -198,7 +200,7 @@ impl<T: Body> FromRequest for Query<T> {
         let mut object = Map::new();
         for (name, value) in form_urlencoded::parse(request.query_string().as_bytes()) {
             if object.insert(name.to_string(), value.as_ref().into()).is_some() {
-                faults.push(FieldFault::new(shown(&name), Fault::InvalidFormat));
+                faults.push(FieldFault::new(truncate_for_echo(&name), Fault::InvalidFormat));
             }
         }
         let password_policy = password_policy(request);

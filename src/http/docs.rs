@@ -10,7 +10,7 @@ use utoipa_swagger_ui::Config;
 
 use super::code::Code;
 use super::error::ApiError;
-use super::slices;
+use crate::http::serving::slices;
 
 /// Swagger UI sets styles on elements; scripts come from its files only.
 const CSP: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \

@@ -12,10 +12,10 @@ use utoipa::openapi::schema::Schema;
 use utoipa::{PartialSchema, ToSchema};
 
 use super::code::Code;
-use super::request_id::{self, RequestIds};
 use super::schema::open_words;
 use crate::domain::Fault;
 use crate::flows::{Error, FieldFault};
+use crate::http::serving::request_id::{self, RequestIds};
 
 /// An error of the API, the same shape for all.
 #[derive(Debug, Serialize, ToSchema)]

@@ -8,24 +8,18 @@ pub mod body;
 pub mod browsers;
 pub mod client;
 pub mod code;
-pub mod cors;
 pub mod django;
 #[cfg(feature = "docs-ui")]
 mod docs;
-pub mod drain;
 pub mod error;
-mod intake;
 pub mod metrics;
-pub mod middleware;
 pub mod openapi;
-pub mod pace;
 pub mod pages;
-mod request_id;
 pub mod routes;
 pub mod schema;
-pub mod server;
-mod slices;
+pub mod serving;
 pub mod strict_json;
+pub mod timing;
 pub mod v1;
 
 use actix_web::{HttpRequest, web};

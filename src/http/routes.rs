@@ -27,20 +27,20 @@ pub struct Endpoint {
 }
 
 macro_rules! endpoints {
-    ($($module:ident),* $(,)?) => {
+    ($($tag:ident::$module:ident),* $(,)?) => {
         vec![$(Endpoint {
-            path: v1::$module::__path_handle::path(),
-            method: v1::$module::__path_handle::methods().remove(0),
+            path: v1::$tag::$module::__path_handle::path(),
+            method: v1::$tag::$module::__path_handle::methods().remove(0),
             operation: tagged(
-                v1::$module::__path_handle::operation(),
-                <v1::$module::__path_handle as utoipa::__dev::Tags>::tags(),
+                v1::$tag::$module::__path_handle::operation(),
+                <v1::$tag::$module::__path_handle as utoipa::__dev::Tags>::tags(),
             ),
             schemas: {
                 let mut schemas = Vec::new();
-                <v1::$module::__path_handle as utoipa::__dev::SchemaReferences>::schemas(&mut schemas);
+                <v1::$tag::$module::__path_handle as utoipa::__dev::SchemaReferences>::schemas(&mut schemas);
                 schemas
             },
-            route: web::route().to(v1::$module::handle),
+            route: web::route().to(v1::$tag::$module::handle),
         }),*]
     };
 }
@@ -54,42 +54,42 @@ fn tagged(mut operation: Operation, tags: Vec<&str>) -> Operation {
 /// Every endpoint of the API.
 pub fn endpoints() -> Vec<Endpoint> {
     endpoints![
-        register,
-        verify_email,
-        resend,
-        token_auth,
-        token_refresh,
-        token_verify,
-        token_revoke,
-        password_reset,
-        password_reset_confirm,
-        password_change,
-        password_policy,
-        me,
-        update_me,
-        delete_me,
-        export_me,
-        change_email,
-        list_sessions,
-        end_session,
-        end_other_sessions,
-        list_my_events,
-        not_me,
-        list_users,
-        create_user,
-        get_user,
-        update_user,
-        delete_user,
-        end_user_sessions,
-        list_user_events,
-        forward_auth,
-        revocations,
-        jwks,
-        config,
-        healthz,
-        readyz,
-        metrics,
-        openapi_json,
+        account::register,
+        account::verify_email,
+        account::resend,
+        token::token_auth,
+        token::token_refresh,
+        token::token_verify,
+        token::token_revoke,
+        password::password_reset,
+        password::password_reset_confirm,
+        password::password_change,
+        password::password_policy,
+        account::me,
+        account::update_me,
+        account::delete_me,
+        account::export_me,
+        account::change_email,
+        session::list_sessions,
+        session::end_session,
+        session::end_other_sessions,
+        account::list_my_events,
+        account::not_me,
+        users::list_users,
+        users::create_user,
+        users::get_user,
+        users::update_user,
+        users::delete_user,
+        users::end_user_sessions,
+        users::list_user_events,
+        services::forward_auth,
+        services::revocations,
+        services::jwks,
+        operations::config,
+        operations::healthz,
+        operations::readyz,
+        operations::metrics,
+        operations::openapi_json,
     ]
 }
 
@@ -101,7 +101,7 @@ pub fn configure(app: &mut web::ServiceConfig) {
         by_path.entry(endpoint.path.clone()).or_default().push(endpoint);
     }
     for (path, endpoints) in by_path {
-        if v1::forward_auth::is_asked_at(&path) {
+        if v1::services::forward_auth::is_asked_at(&path) {
             let resource = web::resource([path.clone(), format!("{path}/{{below:.*}}")]);
             app.service(endpoints.into_iter().fold(resource, |it, one| it.route(one.route)));
             continue;

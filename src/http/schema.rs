@@ -64,7 +64,7 @@ mod tests {
     use utoipa::PartialSchema as _;
 
     use super::*;
-    use crate::domain::username::LETTERS;
+    use crate::domain::user::username::LETTERS;
 
     #[test]
     fn the_pattern_of_names_is_the_rule_of_names() {

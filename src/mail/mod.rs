@@ -9,8 +9,7 @@ pub mod messages;
 mod mime;
 mod note;
 mod overrides;
-mod smtp;
-pub mod smtp_url;
+pub mod smtp;
 pub mod transport;
 pub mod worker;
 

@@ -158,7 +158,7 @@ impl Note {
             Self::Finished(status, error) => {
                 outbox::finish(conn, id, lease, *status, error.as_deref(), now)
             }
-            Self::PutBack(_, counts) => outbox::put_back(conn, id, lease, counts),
+            Self::PutBack(_, counts) => outbox::reschedule(conn, id, lease, counts),
         }
     }
 }

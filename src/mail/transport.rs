@@ -10,8 +10,11 @@ use std::{
 
 use lettre::{Address, message::Mailbox as NamedAddress};
 
-use super::{directory::Directory, mime, smtp::Smtp, smtp_url::SmtpSettings};
 use crate::domain::UtcTime;
+use crate::mail::directory::Directory;
+use crate::mail::mime;
+use crate::mail::smtp::Smtp;
+use crate::mail::smtp::settings::SmtpSettings;
 
 /// The number of mails that are written at once into a folder or into memory.
 const LOCAL_SENDS: usize = 16;

@@ -51,16 +51,16 @@ impl MailOutcomes {
 }
 
 /// Decides what a mail says.
-pub type Compose = Arc<dyn Fn(&QueuedMail) -> Result<Composed, String> + Send + Sync>;
+pub type Compose = Arc<dyn Fn(&QueuedMail) -> Result<Composition, String> + Send + Sync>;
 
 /// What is to become of an order.
-pub enum Composed {
+pub enum Composition {
     /// A mail that says this in this language, to this address.
-    Letter(Box<Message>, Language, Email),
-    /// Nothing: it is no longer needed.
-    Nothing,
-    /// Nothing before so much time has passed: too many mails were ordered.
-    Later(Duration),
+    Send(Box<Message>, Language, Email),
+    /// No mail: it is no longer needed.
+    Skip,
+    /// No mail before this time has passed: too many mails were requested.
+    Defer(Duration),
 }
 
 /// What sending takes.
@@ -178,11 +178,11 @@ impl Worker {
         let (compose, order) = (Arc::clone(&self.compose), queued.clone());
         let composed = tokio::task::spawn_blocking(move || compose(&order)).await;
         let (message, language, recipient) = match composed {
-            Ok(Ok(Composed::Letter(message, language, recipient))) => {
+            Ok(Ok(Composition::Send(message, language, recipient))) => {
                 (message, language, recipient)
             }
-            Ok(Ok(Composed::Nothing)) => return Outcome::NotNeeded,
-            Ok(Ok(Composed::Later(wait))) => return Outcome::Postponed(wait),
+            Ok(Ok(Composition::Skip)) => return Outcome::NotNeeded,
+            Ok(Ok(Composition::Defer(wait))) => return Outcome::Postponed(wait),
             Ok(Err(cause)) => return Outcome::Unwritten(cause),
             Err(panic) => return Outcome::Unwritten(panic.to_string()),
         };

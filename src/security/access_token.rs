@@ -10,7 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::Header;
 use serde::{Deserialize, Serialize};
 
-use super::key_ring::KeyRing;
+use super::key_set::KeySet;
 use super::keys::KeyError;
 use super::revocations::Revocations;
 use crate::domain::{SessionId, UserId, UtcTime};
@@ -89,7 +89,7 @@ impl Claims {
 
 /// Why a token is not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum TokenError {
     /// Not a token of this service.
     Invalid,
     /// Its time is over.
@@ -97,7 +97,7 @@ pub enum Refusal {
     /// Its session was ended.
     Revoked,
     /// Whether it was revoked cannot be told at the moment.
-    Unknowable,
+    RevocationsStale,
 }
 
 /// Only these fields may be in a header: `crit`, `jwk`, `jku`, `x5u` and the like are refused with
@@ -111,34 +111,34 @@ struct KnownHeader {
 }
 
 /// Signs and checks access tokens.
-pub struct Gate {
+pub struct AccessTokens {
     issuer: String,
     client_id: String,
     lifetime: Duration,
-    keys: ArcSwap<KeyRing>,
+    keys: ArcSwap<KeySet>,
     /// What was ended within the life of an access token.
     pub revocations: Revocations,
 }
 
-impl Gate {
+impl AccessTokens {
     /// A gate that signs with the active key of `keys` and believes that key and the others.
     pub fn new(
         issuer: String,
         client_id: String,
         lifetime: Duration,
-        keys: KeyRing,
+        keys: KeySet,
         revocations: Revocations,
     ) -> Self {
         Self { issuer, client_id, lifetime, keys: ArcSwap::from_pointee(keys), revocations }
     }
 
     /// The keys it has.
-    pub fn keys(&self) -> Arc<KeyRing> {
+    pub fn keys(&self) -> Arc<KeySet> {
         self.keys.load_full()
     }
 
     /// Takes other keys, from the next token on.
-    pub fn set_keys(&self, keys: KeyRing) {
+    pub fn set_keys(&self, keys: KeySet) {
         self.keys.store(Arc::new(keys));
     }
 
@@ -173,29 +173,29 @@ impl Gate {
     }
 
     /// Checks a token: form, header, signature, claims, time, revocation, in this order.
-    pub fn check(&self, token: &str, now: UtcTime) -> Result<Claims, Refusal> {
-        let mut claims = self.check_signature(token, now).ok_or(Refusal::Invalid)?;
+    pub fn check(&self, token: &str, now: UtcTime) -> Result<Claims, TokenError> {
+        let mut claims = self.check_signature(token, now).ok_or(TokenError::Invalid)?;
         if claims.client_id.is_empty() {
             claims.client_id.clone_from(&self.client_id);
         }
         let leeway = i64::try_from(LEEWAY.as_secs()).unwrap_or(0);
         let longest = i64::try_from(MAX_LIFETIME.as_secs()).unwrap_or(0);
-        let lifetime = claims.exp.checked_sub(claims.iat).ok_or(Refusal::Invalid)?;
+        let lifetime = claims.exp.checked_sub(claims.iat).ok_or(TokenError::Invalid)?;
         let plausible = claims.iss == self.issuer
             && claims.aud == self.issuer
             && claims.sub == claims.user_id.to_string()
             && claims.iat.max(claims.nbf) <= now.seconds() + leeway
             && (0..=longest).contains(&lifetime);
         if !plausible {
-            return Err(Refusal::Invalid);
+            return Err(TokenError::Invalid);
         }
         if now.seconds() >= claims.exp.saturating_add(leeway) {
-            return Err(Refusal::Expired);
+            return Err(TokenError::Expired);
         }
         match self.revocations.revokes(&claims.sid, claims.user_id(), claims.rights, now) {
             Some(false) => Ok(claims),
-            Some(true) => Err(Refusal::Revoked),
-            None => Err(Refusal::Unknowable),
+            Some(true) => Err(TokenError::Revoked),
+            None => Err(TokenError::RevocationsStale),
         }
     }
 

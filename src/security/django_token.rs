@@ -33,7 +33,7 @@ const MAX_LENGTH: usize = 4096;
 
 /// Why a token is not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum TokenError {
     /// It is malformed, or signed with another key.
     Undecodable,
     /// It could be read, but is not of a kind that counts here.
@@ -44,7 +44,7 @@ pub enum Refusal {
 
 /// Why a good token cannot be refreshed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RefreshRefusal {
+pub enum RefreshError {
     /// It does not say when the person logged in.
     NoOrigin,
     /// The person logged in too long ago.
@@ -124,19 +124,19 @@ impl DjangoTokens {
     }
 
     /// Checks form, header, signature and claims, in this order.
-    pub fn check(&self, token: &str, now: UtcTime) -> Result<Claims, Refusal> {
-        let parts = Parts::read(token).ok_or(Refusal::Undecodable)?;
+    pub fn check(&self, token: &str, now: UtcTime) -> Result<Claims, TokenError> {
+        let parts = Parts::read(token).ok_or(TokenError::Undecodable)?;
         if parts.header.get("alg") != Some(&json!("HS256")) || parts.header.contains_key("crit") {
-            return Err(Refusal::Unacceptable);
+            return Err(TokenError::Unacceptable);
         }
         let is_signed_with =
             |key: &hmac::Key| hmac::verify(key, parts.message.as_bytes(), &parts.signature).is_ok();
         if !self.keys.iter().any(is_signed_with) {
-            return Err(Refusal::Undecodable);
+            return Err(TokenError::Undecodable);
         }
         check_times(&parts.claims, now)?;
         if parts.claims.contains_key("aud") {
-            return Err(Refusal::Unacceptable);
+            return Err(TokenError::Unacceptable);
         }
         Ok(Claims(parts.claims))
     }
@@ -165,19 +165,19 @@ impl DjangoTokens {
     }
 
     /// When the person logged in, if that is recent enough to go on.
-    pub fn origin(&self, claims: &Claims, now: UtcTime) -> Result<Origin, RefreshRefusal> {
+    pub fn origin(&self, claims: &Claims, now: UtcTime) -> Result<Origin, RefreshError> {
         let claim = claims.0.get("orig_iat").filter(|value| !is_empty(value));
-        let claim = claim.ok_or(RefreshRefusal::NoOrigin)?;
-        let seconds = whole_seconds(claim).ok_or(RefreshRefusal::Undecodable)?;
+        let claim = claim.ok_or(RefreshError::NoOrigin)?;
+        let seconds = whole_seconds(claim).ok_or(RefreshError::Undecodable)?;
         if is_future(seconds, now) {
-            return Err(RefreshRefusal::Undecodable);
+            return Err(RefreshError::Undecodable);
         }
         if now.seconds() > UtcTime::from_seconds(seconds).after(self.lifetimes.refresh).seconds() {
-            return Err(RefreshRefusal::TooOld);
+            return Err(RefreshError::TooOld);
         }
         match claim {
             Value::Number(number) => Ok(Origin(number.clone())),
-            _ => Err(RefreshRefusal::Undecodable),
+            _ => Err(RefreshError::Undecodable),
         }
     }
 }
@@ -214,27 +214,28 @@ fn decode(part: &str) -> Option<Map<String, Value>> {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
 }
 
-fn check_times(claims: &Map<String, Value>, now: UtcTime) -> Result<(), Refusal> {
+fn check_times(claims: &Map<String, Value>, now: UtcTime) -> Result<(), TokenError> {
     if let Some(claim) = claims.get("iat") {
-        let issued = seconds_or_text(claim).ok_or(Refusal::Unacceptable)?;
+        let issued = seconds_or_text(claim).ok_or(TokenError::Unacceptable)?;
         if is_future(issued, now) {
-            return Err(Refusal::Unacceptable);
+            return Err(TokenError::Unacceptable);
         }
     }
     if let Some(claim) = claims.get("nbf") {
-        let unread = if claim.is_string() { Refusal::Undecodable } else { Refusal::Unacceptable };
+        let unread =
+            if claim.is_string() { TokenError::Undecodable } else { TokenError::Unacceptable };
         if seconds_or_text(claim).ok_or(unread)? > now.seconds() {
-            return Err(Refusal::Unacceptable);
+            return Err(TokenError::Unacceptable);
         }
     }
     match claims.get("exp") {
-        Some(Value::String(_)) => Err(Refusal::Undecodable),
+        Some(Value::String(_)) => Err(TokenError::Undecodable),
         Some(claim) => match whole_seconds(claim) {
-            None => Err(Refusal::Unacceptable),
-            Some(end) if end < now.seconds() => Err(Refusal::Expired),
+            None => Err(TokenError::Unacceptable),
+            Some(end) if end < now.seconds() => Err(TokenError::Expired),
             Some(_) => Ok(()),
         },
-        None => Err(Refusal::Unacceptable),
+        None => Err(TokenError::Unacceptable),
     }
 }
 

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::jwk::{Jwk, PublicKeyUse, ThumbprintHash};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
 
-use super::key_life::KeyDates;
+use super::key_schedule::KeyDates;
 use super::sealing;
 use crate::domain::UtcTime;
 

@@ -2,7 +2,7 @@
 
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
-use super::health::is_of_prepared_statement;
+use crate::store::engine::health::is_of_prepared_statement;
 
 /// The store's answer.
 pub type Result<T> = std::result::Result<T, Error>;

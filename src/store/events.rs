@@ -4,7 +4,7 @@ use diesel::prelude::*;
 
 use super::schema::events;
 use super::{Conn, Result};
-use crate::domain::{Device, Event, EventId, EventKind, Scene, SessionId, UserId, UtcTime};
+use crate::domain::{Device, Event, EventContext, EventId, EventKind, SessionId, UserId, UtcTime};
 
 #[derive(Queryable)]
 struct Row {
@@ -25,7 +25,7 @@ impl Row {
         Some(Event {
             id: EventId(self.id),
             kind: EventKind::from_name(&self.kind)?,
-            scene: Scene {
+            scene: EventContext {
                 user_id: self.user_id.map(UserId),
                 actor_id: self.actor_id.map(UserId),
                 session_id: self.session_id.map(SessionId),
@@ -47,7 +47,7 @@ pub struct EventPage {
 }
 
 /// Notes that something happened.
-pub fn record(conn: &mut Conn, scene: &Scene, kind: EventKind, detail: &str) -> Result<()> {
+pub fn record(conn: &mut Conn, scene: &EventContext, kind: EventKind, detail: &str) -> Result<()> {
     diesel::insert_into(events::table)
         .values((
             events::id.eq(EventId::new(scene.at).as_str()),
@@ -68,7 +68,7 @@ pub fn record(conn: &mut Conn, scene: &Scene, kind: EventKind, detail: &str) -> 
 /// the same words since `since`.
 pub fn record_once(
     conn: &mut Conn,
-    scene: &Scene,
+    scene: &EventContext,
     kind: EventKind,
     detail: &str,
     since: UtcTime,

@@ -2,20 +2,13 @@
 //! table family. Functions say their effect (`find_`, `insert_`, `consume_`, `end_`), take `now`
 //! as an argument and never decide what a result means.
 
-mod backup;
-mod certificates;
-mod connection;
+mod engine;
 mod error;
-mod health;
-mod migrate;
-mod migrations;
 mod page;
 mod schema;
-mod suitable;
-mod url;
-mod writer;
 
 pub mod copy;
+pub mod decoy_users;
 pub mod django_source;
 pub mod erasures;
 pub mod events;
@@ -27,7 +20,6 @@ pub mod outbox;
 pub mod registrations;
 pub mod sessions;
 pub mod signing_keys;
-pub mod stand_ins;
 pub mod user_search;
 pub mod users;
 
@@ -36,23 +28,23 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use backup::{BackupError, backup};
-pub use connection::Conn;
+pub use engine::backup::{BackupError, backup};
+pub use engine::connection::Conn;
+pub use engine::migrate::{pending, run as migrate};
+pub use engine::url::DatabaseUrl;
 pub use error::{Error, Result, Unique};
-pub use migrate::{pending, run as migrate};
 pub use page::Page;
-pub use url::DatabaseUrl;
 
-use connection::{Manager, ReadOnly};
-use health::{Fault, WriteState};
-use writer::Writer;
+use engine::connection::{Manager, ReadOnly};
+use engine::health::{Fault, WriteState};
+use engine::writer::Writer;
 
 use crate::domain::UtcTime;
 
 /// A handle to the database, cheap to clone.
 #[derive(Clone)]
 pub struct Db {
-    shape: Shape,
+    shape: Backend,
     writes: WriteState,
     wait: Duration,
     /// Callers that wait for a connection of the pool.
@@ -73,7 +65,7 @@ pub struct PoolUse {
 }
 
 #[derive(Clone)]
-enum Shape {
+enum Backend {
     /// SQLite takes one writer: a thread that commits many jobs at once. Readers never wait.
     Sqlite {
         writer: Arc<Writer>,
@@ -123,16 +115,16 @@ impl Db {
                 .min_idle(Some(1))
                 .test_on_check_out(true)
                 .connection_timeout(settings.wait)
-                .error_handler(Box::new(connection::LogFaults))
+                .error_handler(Box::new(engine::connection::LogFaults))
                 .build_unchecked(manager(read_only))
         };
         let shape = match url {
-            DatabaseUrl::Sqlite(_) => Shape::Sqlite {
+            DatabaseUrl::Sqlite(_) => Backend::Sqlite {
                 writer: Arc::new(Writer::start(manager(ReadOnly(false)))?),
                 readers: pool(ReadOnly(true)),
                 manager: manager(ReadOnly(false)),
             },
-            DatabaseUrl::Postgres(_) => Shape::Postgres { pool: pool(ReadOnly(false)) },
+            DatabaseUrl::Postgres(_) => Backend::Postgres { pool: pool(ReadOnly(false)) },
         };
         Ok(Self { shape, writes, wait: settings.wait, waiting: Arc::default() })
     }
@@ -143,8 +135,8 @@ impl Db {
         work: impl FnOnce(&mut Conn) -> std::result::Result<T, E>,
     ) -> std::result::Result<T, E> {
         match &self.shape {
-            Shape::Sqlite { readers, .. } => work(self.connection(readers)?.conn()),
-            Shape::Postgres { pool } => {
+            Backend::Sqlite { readers, .. } => work(self.connection(readers)?.conn()),
+            Backend::Postgres { pool } => {
                 let (mut pooled, wait) = self.check_out(pool)?;
                 pooled.transact(ReadOnly(true), wait, work)
             }
@@ -163,7 +155,7 @@ impl Db {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let Shape::Postgres { pool } = &self.shape else { return self.write_once(work) };
+        let Backend::Postgres { pool } = &self.shape else { return self.write_once(work) };
         let mut attempt = 1;
         loop {
             let (mut pooled, wait) = self.check_out(pool)?;
@@ -198,11 +190,11 @@ impl Db {
     {
         match &self.shape {
             // What the work logs belongs to the request that it is done for.
-            Shape::Sqlite { writer, .. } => {
+            Backend::Sqlite { writer, .. } => {
                 let span = tracing::Span::current();
                 writer.run(move |conn| span.in_scope(|| work(conn)))
             }
-            Shape::Postgres { pool } => {
+            Backend::Postgres { pool } => {
                 let (mut pooled, wait) = self.check_out(pool)?;
                 pooled.transact(ReadOnly(false), wait, work)
             }
@@ -238,8 +230,8 @@ impl Db {
 
     fn pool(&self) -> &r2d2::Pool<Manager> {
         match &self.shape {
-            Shape::Sqlite { readers, .. } => readers,
-            Shape::Postgres { pool } => pool,
+            Backend::Sqlite { readers, .. } => readers,
+            Backend::Postgres { pool } => pool,
         }
     }
 
@@ -253,14 +245,14 @@ impl Db {
     /// Makes what was deleted unreadable in the files of SQLite. A Postgres does so by itself, when it vacuums.
     pub fn forget_deleted(&self) -> Result<()> {
         match &self.shape {
-            Shape::Sqlite { manager, .. } => connection::empty_log(manager),
-            Shape::Postgres { .. } => Ok(()),
+            Backend::Sqlite { manager, .. } => engine::connection::empty_log(manager),
+            Backend::Postgres { .. } => Ok(()),
         }
     }
 
     /// What time it is for the database, if it has a clock of its own.
     pub fn clock(&self) -> Result<Option<UtcTime>> {
-        self.read(connection::clock)
+        self.read(engine::connection::clock)
     }
 }
 

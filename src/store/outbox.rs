@@ -372,7 +372,7 @@ pub fn drop_order(conn: &mut Conn, id: &MailId, now: UtcTime) -> Result<bool> {
 
 /// Whether, while this mail had to wait, another about the same subject went out: that one
 /// is with the person now.
-pub fn is_outdone(conn: &mut Conn, mail: &QueuedMail) -> Result<bool> {
+pub fn is_superseded(conn: &mut Conn, mail: &QueuedMail) -> Result<bool> {
     let sent_since = outbox::table
         .filter(outbox::kind.eq(mail.kind.name()))
         .filter(outbox::subject_id.eq(&mail.subject_id))
@@ -419,16 +419,16 @@ pub struct PutBack {
 }
 
 /// Gives an order back whose lease is still `lease`. Returns whether it was.
-pub fn put_back(conn: &mut Conn, id: &MailId, lease: &str, put_back: &PutBack) -> Result<bool> {
+pub fn reschedule(conn: &mut Conn, id: &MailId, lease: &str, reschedule: &PutBack) -> Result<bool> {
     let returned =
         diesel::update(outbox::table.find(id.as_str()).filter(outbox::lease_token.eq(lease)))
             .set((
-                outbox::attempts.eq(outbox::attempts + put_back.attempts),
-                outbox::unconfirmed.eq(outbox::unconfirmed + put_back.unconfirmed),
+                outbox::attempts.eq(outbox::attempts + reschedule.attempts),
+                outbox::unconfirmed.eq(outbox::unconfirmed + reschedule.unconfirmed),
                 outbox::lease_token.eq(None::<String>),
                 outbox::lease_until.eq(None::<i64>),
-                outbox::next_attempt_at.eq(put_back.next_attempt_at.micros()),
-                outbox::last_error.eq(&put_back.error),
+                outbox::next_attempt_at.eq(reschedule.next_attempt_at.micros()),
+                outbox::last_error.eq(&reschedule.error),
             ))
             .execute(conn)?;
     Ok(returned == 1)

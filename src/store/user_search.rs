@@ -104,7 +104,7 @@ fn search_page(
     let mut next = looked_at.last().filter(|_| is_more).map(|last| UserId(last.id));
 
     let mut ids = if after.is_none() { beginning.clone() } else { HashSet::new() };
-    let mut last = after.unwrap_or(UserId::NOBODY);
+    let mut last = after.unwrap_or(UserId::NONE);
     let others = looked_at.iter().filter(|it| !beginning.contains(&it.id) && searched.is_in(it));
     for other in others {
         if ids.len() == limit {
@@ -124,7 +124,7 @@ fn find_next(
     after: Option<UserId>,
     limit: usize,
 ) -> Result<Vec<Candidate>> {
-    let after = after.unwrap_or(UserId::NOBODY).0;
+    let after = after.unwrap_or(UserId::NONE).0;
     let followers = || {
         let followers = users::table.filter(users::id.gt(after)).order(users::id);
         followers.select(CANDIDATE).limit(rows(limit))

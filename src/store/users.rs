@@ -122,7 +122,7 @@ impl NewUser {
 /// Makes an active account. [`super::Error::Duplicate`] where the name or address is taken; the
 /// transaction around it goes on.
 pub fn insert_user(conn: &mut Conn, new: &NewUser, now: UtcTime) -> Result<User> {
-    super::connection::in_transaction(conn, |conn| {
+    crate::store::engine::connection::in_transaction(conn, |conn| {
         let row: Row = diesel::insert_into(users::table)
             .values((
                 users::username.eq(new.username.as_str()),
@@ -207,7 +207,7 @@ pub fn update_user(
     changes: &UserChanges,
     now: UtcTime,
 ) -> Result<Option<User>> {
-    super::connection::in_transaction(conn, |conn| {
+    crate::store::engine::connection::in_transaction(conn, |conn| {
         let email = match &changes.email {
             EmailChange::Keep => None,
             EmailChange::Remove => Some(None),
@@ -393,7 +393,7 @@ pub fn change_password(
 /// Gives an account a proven address, and the name with it where the old address was the name.
 /// [`super::Error::Duplicate`] where somebody else has it; the transaction around it goes on.
 pub fn change_email(conn: &mut Conn, user: &User, email: &Email, now: UtcTime) -> Result<User> {
-    super::connection::in_transaction(conn, |conn| {
+    crate::store::engine::connection::in_transaction(conn, |conn| {
         let own = user.email.as_ref().map(Email::normalised);
         let username = if own == Some(user.username.normalised()) {
             Username::of_address(email)

@@ -164,9 +164,9 @@ fn hostile(access: &str, django: &str) -> Vec<String> {
 }
 
 /// Every kind of secret that one person can hold at a time, by its name.
-struct Held(Vec<(&'static str, String)>);
+struct CountGuard(Vec<(&'static str, String)>);
 
-impl Held {
+impl CountGuard {
     fn by_mina(world: &World, app: &TestApp) -> Self {
         let registration = app.register(MINA);
         let mail = world.proof(MINA, 1);
@@ -201,7 +201,7 @@ impl Held {
 }
 
 /// The kinds that are taken at a place, where a success is one of these statuses.
-fn taken(held: &Held, statuses: &[u16], ask: impl Fn(&str) -> Answer) -> Vec<&'static str> {
+fn taken(held: &CountGuard, statuses: &[u16], ask: impl Fn(&str) -> Answer) -> Vec<&'static str> {
     let is_taken = |token: &str| {
         let answer = ask(token);
         assert!(answer.status < 500, "{}", answer.shown());
@@ -213,7 +213,7 @@ fn taken(held: &Held, statuses: &[u16], ask: impl Fn(&str) -> Answer) -> Vec<&'s
 on_both! {
     fn hostile_tokens_are_refused_at_every_place(world) {
         let app = app(&world);
-        let held = Held::by_mina(&world, &app);
+        let held = CountGuard::by_mina(&world, &app);
         let (access, django) = (held.of("access"), held.of("django"));
         for (place, answer) in at_the_gates(&app, access) {
             assert_eq!(answer.status, 200, "{place}");
@@ -231,7 +231,7 @@ on_both! {
 
     fn a_token_is_taken_at_the_place_of_its_kind_only(world) {
         let app = app(&world);
-        let held = Held::by_mina(&world, &app);
+        let held = CountGuard::by_mina(&world, &app);
         let bearer = |method: &'static str, path: &'static str, scheme: &'static str| {
             let app = &app;
             move |token: &str| {

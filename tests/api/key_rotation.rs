@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hallpass::clock::ManualClock;
 use hallpass::domain::UtcTime;
-use hallpass::flows::{Flows, NotRotated};
+use hallpass::flows::{Flows, RotateError};
 use jsonwebtoken::decode_header;
 
 use crate::support::{
@@ -25,7 +25,7 @@ fn instance(world: &World, settings: &[(&str, &str)]) -> Flows {
     let clock = Arc::new(world.clock.clone());
     let flows = hallpass::app::build_flows(&world.config(settings), clock).unwrap();
     // What a service does at its start: where there is no key yet, it makes the first.
-    flows.tend_keys().unwrap();
+    flows.rotate_keys_if_due().unwrap();
     flows
 }
 
@@ -65,11 +65,11 @@ on_both! {
         assert_eq!(kids(&app), [old.as_str()]);
 
         world.advance(shortly_before(2 * DAY));
-        scheduler.tend_keys().unwrap();
+        scheduler.rotate_keys_if_due().unwrap();
         assert_eq!(world.count("signing_keys"), 1);
         world.advance(SECOND);
-        scheduler.tend_keys().unwrap();
-        scheduler.tend_keys().unwrap();
+        scheduler.rotate_keys_if_due().unwrap();
+        scheduler.rotate_keys_if_due().unwrap();
         assert_eq!(world.count("signing_keys"), 2);
         let published = wait_for_keys(&app, 2);
         let new = published[1].clone();
@@ -98,7 +98,7 @@ on_both! {
         app.me(&last_of_old).refused(401, "token_invalid");
         world.advance(shortly_before(DAY));
         scheduler.sync().unwrap();
-        scheduler.tend_keys().unwrap();
+        scheduler.rotate_keys_if_due().unwrap();
         assert_eq!(world.count("signing_keys"), 2);
         world.advance(SECOND);
         wait_for("the old key to be removed", || (world.count("signing_keys") == 1).then_some(()));
@@ -124,7 +124,7 @@ on_both! {
         let instances = [(); 3].map(|()| instance(&world, &settings));
         world.advance(29 * DAY);
         for round in 0..20 {
-            at_once(3, |number| instances[number].tend_keys().unwrap());
+            at_once(3, |number| instances[number].rotate_keys_if_due().unwrap());
             let waiting = format!("signing_keys WHERE signs_from > {}", world.now() * 1_000_000);
             assert_eq!(world.count(&waiting), 1, "round {round}");
             at_once(3, |number| instances[number].sync().unwrap());
@@ -163,7 +163,7 @@ on_both! {
 
     fn an_operators_rotation_brings_the_next_key_forward_and_makes_no_second_one(world) {
         let scheduler = instance(&world, &[("HALLPASS_KEY_ROTATION", "1d")]);
-        scheduler.tend_keys().unwrap();
+        scheduler.rotate_keys_if_due().unwrap();
         assert_eq!(world.count("signing_keys"), 2);
         let first = scheduler.rotate_keys().unwrap();
         assert_eq!(first.signs_from.seconds(), world.now() + 20 * 60);
@@ -254,10 +254,10 @@ on_both! {
         let next = app.refresh(&tokens.refresh).is(200).tokens();
         assert_eq!(kid_of(&next.access), kid_of(&tokens.access));
         let scheduler = instance(&world, &[("HALLPASS_KEY_ROTATION", "30d")]);
-        scheduler.tend_keys().unwrap();
+        scheduler.rotate_keys_if_due().unwrap();
         assert_eq!(world.count("signing_keys"), 1);
         world.advance(27 * DAY);
-        scheduler.tend_keys().unwrap();
+        scheduler.rotate_keys_if_due().unwrap();
         assert_eq!(wait_for_keys(&app, 2)[0], kid_of(&tokens.access));
     }
 
@@ -285,7 +285,7 @@ on_both! {
         let tokens = app.person(&world, MINA);
         instance(&world, OFF).rotate_keys().unwrap();
         hasty.sync().unwrap();
-        hasty.tend_keys().unwrap();
+        hasty.rotate_keys_if_due().unwrap();
         assert_eq!(world.count("signing_keys"), 2);
         let_it_look();
         app.me(&tokens.access).is(200);
@@ -294,7 +294,7 @@ on_both! {
     }
 
     fn a_first_key_that_a_clock_ahead_has_made_is_replaced_in_twenty_minutes_all_the_same(world) {
-        instance_ahead(&world, DAY).tend_keys().unwrap();
+        instance_ahead(&world, DAY).rotate_keys_if_due().unwrap();
         let app = world.app_with(OFF);
         let early = app.person(&world, MINA);
         let operator = instance(&world, OFF);
@@ -346,9 +346,9 @@ on_both! {
             ("HALLPASS_JWT_SECRET", "shared with the services that check tokens"),
         ];
         let operator = instance(&world, &settings);
-        operator.tend_keys().unwrap();
+        operator.rotate_keys_if_due().unwrap();
         for refused in [operator.rotate_keys(), operator.replace_keys()] {
-            assert!(matches!(refused, Err(NotRotated::SharedSecret)), "{refused:?}");
+            assert!(matches!(refused, Err(RotateError::SharedSecret)), "{refused:?}");
         }
         assert_eq!(world.count("signing_keys"), 0);
         let tokens = world.app_with(&settings).person(&world, MINA);

@@ -11,8 +11,8 @@ use hallpass::app::build_flows;
 use hallpass::clock::SystemClock;
 use hallpass::http::blocking::State;
 use hallpass::http::browsers::Browsers;
-use hallpass::http::cors;
-use hallpass::http::middleware::{Https, catch_panic, surround};
+use hallpass::http::serving::cors;
+use hallpass::http::serving::middleware::{Https, catch_panic, surround};
 
 use crate::security_headers::assert_guarded;
 use crate::support::cookies::FRONT_END;

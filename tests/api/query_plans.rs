@@ -47,7 +47,7 @@ const EXCEPTIONS: [Exception; 7] = [
         reason: "an import compares with all users, once",
     },
     Exception {
-        function: "stand_ins::find",
+        function: "decoy_users::find",
         step: "users_place_idx",
         reason: "takes the first row in the order of the index",
     },

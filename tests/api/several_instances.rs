@@ -14,7 +14,7 @@ const OTHER_PASSWORD: &str = "pear tree at dawn";
 const SOON: Duration = Duration::from_millis(2_500);
 
 /// Three instances and somebody who has two sessions.
-struct Scene {
+struct EventContext {
     world: World,
     apps: [TestApp; 3],
     victim: Tokens,
@@ -22,7 +22,7 @@ struct Scene {
     email: String,
 }
 
-impl Scene {
+impl EventContext {
     fn new(world: World) -> Self {
         let apps = [world.app(), world.app(), world.app()];
         let email = "mina@example.com".to_owned();
@@ -89,26 +89,26 @@ impl Scene {
 
 on_both! {
     fn a_log_out(world) {
-        let scene = Scene::new(world);
+        let scene = EventContext::new(world);
         scene.apps[0].revoke(&scene.other.refresh).is(204);
         scene.only_the_other_is_over();
     }
 
     fn one_session_ended_from_another(world) {
-        let scene = Scene::new(world);
+        let scene = EventContext::new(world);
         let path = format!("/v1/me/sessions/{}", scene.other.session);
         scene.apps[0].delete_as(&scene.victim.access, &path).is(204);
         scene.only_the_other_is_over();
     }
 
     fn the_other_sessions_ended(world) {
-        let scene = Scene::new(world);
+        let scene = EventContext::new(world);
         scene.apps[0].delete_as(&scene.victim.access, "/v1/me/sessions").is(204);
         scene.only_the_other_is_over();
     }
 
     fn a_change_of_the_password(world) {
-        let scene = Scene::new(world);
+        let scene = EventContext::new(world);
         let body = json!({"current_password": PASSWORD, "new_password": OTHER_PASSWORD});
         scene.apps[0].ask_as(&scene.victim.access, "POST", "/v1/password-change", &body).is(204);
         scene.only_the_other_is_over();
@@ -117,7 +117,7 @@ on_both! {
     }
 
     fn a_reset_of_the_password(world) {
-        let scene = Scene::new(world);
+        let scene = EventContext::new(world);
         scene.apps[1].post("/v1/password-reset", &json!({"email": scene.email})).is(202);
         let mail = scene.world.mails_to(&scene.email, 2).swap_remove(1);
         let token = proof_in(&mail).unwrap().link_token;
@@ -127,7 +127,7 @@ on_both! {
     }
 
     fn a_word_that_it_was_somebody_else(world) {
-        let scene = Scene::new(world);
+        let scene = EventContext::new(world);
         let body = json!({"username": scene.email, "password": PASSWORD});
         let headers = [("user-agent", "curl/8.5.0")];
         let thief =
@@ -139,7 +139,7 @@ on_both! {
     }
 
     fn all_sessions_ended_by_staff(world) {
-        let scene = Scene::new(world);
+        let scene = EventContext::new(world);
         let admin = scene.apps[2].staff(&scene.world, ADMIN);
         let path = format!("{}/sessions", scene.path());
         scene.apps[0].delete_as(&admin.access, &path).is(204);
@@ -148,7 +148,7 @@ on_both! {
     }
 
     fn an_account_switched_off(world) {
-        let scene = Scene::new(world);
+        let scene = EventContext::new(world);
         let admin = scene.apps[2].staff(&scene.world, ADMIN);
         let off = json!({"is_active": false});
         scene.apps[0].ask_as(&admin.access, "PATCH", &scene.path(), &off).is(200);
@@ -160,7 +160,7 @@ on_both! {
     }
 
     fn an_account_removed_by_staff(world) {
-        let scene = Scene::new(world);
+        let scene = EventContext::new(world);
         let admin = scene.apps[2].staff(&scene.world, ADMIN);
         scene.apps[0].delete_as(&admin.access, &scene.path()).is(204);
         scene.both_are_over();
@@ -168,7 +168,7 @@ on_both! {
     }
 
     fn an_account_removed_by_its_owner(world) {
-        let scene = Scene::new(world);
+        let scene = EventContext::new(world);
         let body = json!({"password": PASSWORD});
         scene.apps[0].ask_as(&scene.victim.access, "DELETE", "/v1/me", &body).is(204);
         scene.both_are_over();
@@ -176,7 +176,7 @@ on_both! {
     }
 
     fn an_account_removed_on_the_django_face(world) {
-        let scene = Scene::new(world);
+        let scene = EventContext::new(world);
         scene.apps[2].staff(&scene.world, ADMIN);
         let headers = [("content-type", "application/json")];
         let body = json!({"username": ADMIN, "password": PASSWORD}).to_string();
@@ -197,13 +197,13 @@ on_both! {
         world.advance(SECOND);
         let victim = apps[1].log_in(&email, PASSWORD).is(200).tokens();
         let third = apps[0].log_in(&email, PASSWORD).is(200).tokens();
-        let scene = Scene { world, apps, victim, other: oldest, email };
+        let scene = EventContext { world, apps, victim, other: oldest, email };
         scene.only_the_other_is_over();
         scene.apps[2].me(&third.access).is(200);
     }
 
     fn a_stolen_refresh_token(world) {
-        let scene = Scene::new(world);
+        let scene = EventContext::new(world);
         let stolen = &scene.other;
         let next = scene.apps[1].refresh(&stolen.refresh).is(200).tokens();
         scene.world.advance(SECOND * 31);

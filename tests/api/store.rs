@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use diesel::{QueryableByName, RunQueryDsl as _, sql_query, sql_types};
 use hallpass::domain::{Email, Locale, MailId, PasswordHash, UserId, Username, UtcTime};
+use hallpass::store::migrate;
 use hallpass::store::outbox::{self, Claim, MailKind, MailStatus, PutBack, QueuedMail, Selection};
 use hallpass::store::users::{NewUser, insert_user};
-use hallpass::store::{Conn, DatabaseUrl, Db, Error, PoolSettings, Result, migrate, stand_ins};
+use hallpass::store::{Conn, DatabaseUrl, Db, Error, PoolSettings, Result, decoy_users};
 
 use crate::support::{World, at_once, on_both};
 
@@ -68,11 +69,11 @@ fn finish(db: &Db, id: &MailId, token: &str, status: MailStatus) -> bool {
     db.write(move |conn| outbox::finish(conn, &id, &token, status, None, at(1))).unwrap()
 }
 
-fn put_back(db: &Db, id: &MailId, token: &str, next: i64) -> bool {
+fn reschedule(db: &Db, id: &MailId, token: &str, next: i64) -> bool {
     let (id, token) = (id.clone(), token.to_owned());
     let error = "later".to_owned();
-    let put_back = PutBack { error, next_attempt_at: at(next), attempts: 1, unconfirmed: 0 };
-    db.write(move |conn| outbox::put_back(conn, &id, &token, &put_back)).unwrap()
+    let reschedule = PutBack { error, next_attempt_at: at(next), attempts: 1, unconfirmed: 0 };
+    db.write(move |conn| outbox::reschedule(conn, &id, &token, &reschedule)).unwrap()
 }
 
 fn retry(db: &Db, id: Option<&MailId>, now: i64) -> usize {
@@ -106,13 +107,13 @@ fn add_people(db: &Db, numbers: Range<i32>) {
 /// Who stands in for 4,096 names.
 fn chosen(db: &Db) -> Vec<Option<UserId>> {
     let keys = (0..=u32::MAX).step_by(1 << 20);
-    db.read(|conn| keys.map(|key| stand_ins::find(conn, key)).collect()).unwrap()
+    db.read(|conn| keys.map(|key| decoy_users::find(conn, key)).collect()).unwrap()
 }
 
 on_both! {
     fn anybody_may_stand_in_and_goes_on_when_others_join(world) {
         let db = database(&world);
-        assert_eq!(db.read(|conn| stand_ins::find(conn, 7)).unwrap(), None);
+        assert_eq!(db.read(|conn| decoy_users::find(conn, 7)).unwrap(), None);
         // Half of them came with an import, and between their numbers and the others' is a gap.
         add_people(&db, 0..600);
         world.execute("DELETE FROM users WHERE id <= 100 OR id BETWEEN 301 AND 400");
@@ -165,7 +166,7 @@ on_both! {
         assert!(lease(&db, "second", 10, 29, 40).is_empty());
         assert_eq!(lease(&db, "second", 10, 30, 50), std::slice::from_ref(&id));
         assert!(!finish(&db, &id, "first", MailStatus::Sent));
-        assert!(!put_back(&db, &id, "first", 40));
+        assert!(!reschedule(&db, &id, "first", 40));
         let (renewed, token) = (id.clone(), "first");
         db.write(move |conn| outbox::renew(conn, &renewed, token, at(90))).unwrap();
         assert_eq!(lease(&db, "third", 10, 50, 70), std::slice::from_ref(&id));
@@ -178,7 +179,7 @@ on_both! {
         let db = database(&world);
         order_mails(&db, 1);
         let id = lease(&db, "a", 10, 0, 20).remove(0);
-        assert!(put_back(&db, &id, "a", 60));
+        assert!(reschedule(&db, &id, "a", 60));
         assert!(lease(&db, "b", 10, 59, 80).is_empty());
         let mails = lease_mails(&db, claim("b", 10, 60, 80));
         assert_eq!((mails[0].attempts, mails[0].created_at), (1, at(0)));
@@ -211,12 +212,12 @@ on_both! {
         let leased = |token: &str, now: i64| lease_mails(&db, claim(token, 10, now, now + 20));
         let outdone = |mail: &QueuedMail| {
             let mail = mail.clone();
-            db.read(move |conn| outbox::is_outdone(conn, &mail)).unwrap()
+            db.read(move |conn| outbox::is_superseded(conn, &mail)).unwrap()
         };
         order_mails(&db, 2);
         let first = leased("a", 0);
         assert!(first.iter().all(|mail| !outdone(mail)), "nothing went out yet");
-        assert!(put_back(&db, &first[0].id, "a", 60));
+        assert!(reschedule(&db, &first[0].id, "a", 60));
         assert!(finish(&db, &first[1].id, "a", MailStatus::Sent));
         let again = leased("b", 60);
         assert_eq!(again.len(), 1);
@@ -228,7 +229,7 @@ on_both! {
         let db = database(&world);
         order_mails(&db, 1);
         let id = lease(&db, "a", 10, 0, 20).remove(0);
-        assert!(put_back(&db, &id, "a", 1_000));
+        assert!(reschedule(&db, &id, "a", 1_000));
         assert_eq!(retry(&db, None, 30), 0, "it was not given up");
         assert_eq!(retry(&db, Some(&id), 30), 1);
         assert_eq!(lease(&db, "b", 10, 30, 50), [id]);
@@ -253,7 +254,7 @@ on_both! {
         let db = database(&world);
         order_mails(&db, 3);
         for (number, id) in lease(&db, "a", 3, 0, 20).iter().enumerate() {
-            assert!(put_back(&db, id, "a", 60 + i64::try_from(number).unwrap()));
+            assert!(reschedule(&db, id, "a", 60 + i64::try_from(number).unwrap()));
         }
         let waited = ["b1", "b2", "b3"].map(|token| lease(&db, token, 1, 99, 100).remove(0));
         order_at(&db, "new@example.com", 150);

@@ -1,6 +1,6 @@
 //! What a client meets before anything happens: configuration, health, methods, paths, headers.
 
-use hallpass::http::v1::forward_auth;
+use hallpass::http::v1::services::forward_auth;
 use serde_json::{Value, json};
 
 use crate::support::{PASSWORD, World, on_both};

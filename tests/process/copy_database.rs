@@ -32,7 +32,7 @@ fn setup() -> Setup {
 }
 
 /// What people hold in their hands.
-struct Held {
+struct CountGuard {
     access_token: String,
     refresh_token: String,
     reset_code: String,
@@ -44,7 +44,7 @@ fn user_id(api: &Api, token: &str) -> u64 {
 }
 
 /// Fills the file by use: accounts, sessions, a refresh, a reset, a proof and a mail that wait.
-fn use_it(setup: Setup, mailbox: &Mailbox) -> (Setup, Held) {
+fn use_it(setup: Setup, mailbox: &Mailbox) -> (Setup, CountGuard) {
     let service = setup.start();
     let api = service.api();
     for address in ["mina@example.com", "noa@example.com"] {
@@ -78,11 +78,11 @@ fn use_it(setup: Setup, mailbox: &Mailbox) -> (Setup, Held) {
     service.api().register("late@example.com");
     service.kill();
     let setup = setup.without("HALLPASS_SMTP_URL").without("HALLPASS_MAIL_FROM");
-    (setup, Held { access_token, refresh_token, reset_code, deleted_user })
+    (setup, CountGuard { access_token, refresh_token, reset_code, deleted_user })
 }
 
 /// Everything that was good before is good here.
-fn goes_on(setup: &Setup, mailbox: &Mailbox, held: &Held) {
+fn goes_on(setup: &Setup, mailbox: &Mailbox, held: &CountGuard) {
     let service = setup.start();
     let api = service.api();
     let answer = api.verify_token(&held.access_token);

@@ -10,7 +10,7 @@ pub type Indent = Option<usize>;
 
 /// Why no answer can be written as the client wants it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
+pub enum NegotiationError {
     /// 406: `Accept` fits nothing that is offered.
     NotAcceptable,
     /// 404: no format of that name.
@@ -32,12 +32,12 @@ const OFFERS: [Offer; 2] = [
 const MAX_INDENT: i64 = 8;
 
 /// Chooses by the `Accept` header (none: anything) and the format named in the URL, if any.
-pub fn negotiate(accept: Option<&str>, format: Option<&str>) -> Result<Indent, Refusal> {
+pub fn negotiate(accept: Option<&str>, format: Option<&str>) -> Result<Indent, NegotiationError> {
     let format = format.filter(|name| !name.is_empty());
     let offers: Vec<Offer> =
         OFFERS.into_iter().filter(|offer| format.is_none_or(|name| name == offer.format)).collect();
     if offers.is_empty() {
-        return Err(Refusal::UnknownFormat);
+        return Err(NegotiationError::UnknownFormat);
     }
     let mut accepted: Vec<Parametrised> =
         accept.unwrap_or("*/*").split(',').map(Parametrised::parse).collect();
@@ -51,7 +51,7 @@ pub fn negotiate(accept: Option<&str>, format: Option<&str>) -> Result<Indent, R
             }
         }
     }
-    Err(Refusal::NotAcceptable)
+    Err(NegotiationError::NotAcceptable)
 }
 
 /// The more is said about a type, the earlier it is tried.
@@ -86,15 +86,22 @@ mod tests {
     #[test]
     fn other_types_are_not_acceptable() {
         for accept in ["", "*", "image/png", "text/plain", "application/json x", "/"] {
-            assert_eq!(negotiate(Some(accept), None), Err(Refusal::NotAcceptable), "{accept}");
+            assert_eq!(
+                negotiate(Some(accept), None),
+                Err(NegotiationError::NotAcceptable),
+                "{accept}"
+            );
         }
     }
 
     #[test]
     fn a_format_in_the_url_narrows_the_choice() {
         assert_eq!(negotiate(None, Some("json")), Ok(None));
-        assert_eq!(negotiate(None, Some("yaml")), Err(Refusal::UnknownFormat));
-        assert_eq!(negotiate(Some("text/html"), Some("json")), Err(Refusal::NotAcceptable));
+        assert_eq!(negotiate(None, Some("yaml")), Err(NegotiationError::UnknownFormat));
+        assert_eq!(
+            negotiate(Some("text/html"), Some("json")),
+            Err(NegotiationError::NotAcceptable)
+        );
     }
 
     #[test]

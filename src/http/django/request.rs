@@ -11,10 +11,10 @@ use super::{
     value::Submitted,
 };
 use crate::domain::Device;
-use crate::flows::Entrance;
+use crate::flows::LoginContext;
 use crate::http::body::{Collected, collect};
 use crate::http::code::Code;
-use crate::http::intake::Intake;
+use crate::http::serving::backpressure::Intake;
 
 /// A request of this face.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub struct Request {
     /// The `Authorization` header.
     pub authorization: Option<Vec<u8>>,
     /// Where it comes from, for the limits.
-    pub entrance: Entrance,
+    pub entrance: LoginContext,
     /// Where links in the answer begin, as `http://host`.
     pub origin: String,
     content_type: String,
@@ -74,7 +74,7 @@ impl Request {
             format: format.or_else(|| form::query_value(request.query_string(), "format")),
             accept: joined(request, &header::ACCEPT).map(|value| super::charset::latin1(&value)),
             authorization: joined(request, &header::AUTHORIZATION),
-            entrance: Entrance { device, device_token: None },
+            entrance: LoginContext { device, device_token: None },
             origin: origin(request, public_url),
             content_type: last(request, &header::CONTENT_TYPE),
             body: body.map_err(|error| error.code),

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{authentication::Schemes, fields::Faults, negotiation::Indent, pages::Page};
 use crate::domain::UserId;
-use crate::http::slices;
+use crate::http::serving::slices;
 
 /// The text for a caller who showed no credentials.
 pub const NOT_AUTHENTICATED: &str = "Authentication credentials were not provided.";

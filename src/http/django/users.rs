@@ -28,15 +28,14 @@ pub fn answer_list(flows: &Flows, request: &Request, caller: &User) -> Result<An
             if !caller.is_staff {
                 return Ok(Answer::ok(json!([shown(caller, &request.origin)])));
             }
-            let (list, next) =
-                list_page(flows, UserId::NOBODY, &request.origin).map_err(failure)?;
+            let (list, next) = list_page(flows, UserId::NONE, &request.origin).map_err(failure)?;
             Ok(Answer::list(list, next))
         }
         "OPTIONS" => Ok(Answer::ok(request.page.description(caller.is_staff))),
         "POST" if !caller.is_staff => Err(Answer::forbidden()),
         "POST" => {
             let wanted = read_account(flows, request, caller, false, None)?;
-            let user = flows.django_create_user(caller, wanted).map_err(clash)?;
+            let user = flows.django_create_user(caller, wanted).map_err(conflict_response)?;
             let shown = shown(&user, &request.origin);
             Ok(Answer::created(shown, url(user.id, &request.origin)))
         }
@@ -67,7 +66,7 @@ pub fn answer_one(
         "PATCH" => change(flows, request, &existing()?, caller, true),
         "DELETE" => {
             let user = existing()?;
-            if flows.django_delete_user(caller, user.id).map_err(clash)? {
+            if flows.django_delete_user(caller, user.id).map_err(conflict_response)? {
                 Ok(Answer::deleted())
             } else {
                 Err(Answer::not_found())
@@ -92,7 +91,8 @@ fn change(
         }
     }
     let device = &request.entrance.device;
-    let changed = flows.django_update_user(caller, user.id, wanted, device).map_err(clash)?;
+    let changed =
+        flows.django_update_user(caller, user.id, wanted, device).map_err(conflict_response)?;
     changed.map(|user| Answer::ok(shown(&user, &request.origin))).ok_or_else(Answer::not_found)
 }
 
@@ -137,7 +137,7 @@ fn read_account(
 }
 
 /// Somebody was faster, or superusers are concerned.
-fn clash(error: Error) -> Answer {
+fn conflict_response(error: Error) -> Answer {
     match error {
         Error::PermissionDenied | Error::LastSuperuser => Answer::forbidden(),
         Error::UsernameTaken => faults([("username", Some(one(USERNAME_TAKEN)))]),

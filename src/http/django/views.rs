@@ -10,7 +10,7 @@ use super::{
     authentication::{self, Credentials, Schemes},
     body::Unreadable,
     fields::{self, Faults},
-    negotiation::{Indent, Refusal, negotiate},
+    negotiation::{Indent, NegotiationError, negotiate},
     pages::Page,
     request::{NoFields, Request},
     respond::{Answer, NOT_AUTHENTICATED},
@@ -46,8 +46,8 @@ pub fn answer(flows: &Flows, request: &Request, schemes: Schemes) -> Outcome {
         }
         Err(refusal) => {
             let answer = match refusal {
-                Refusal::UnknownFormat => Answer::not_found(),
-                Refusal::NotAcceptable => Answer::detail(
+                NegotiationError::UnknownFormat => Answer::not_found(),
+                NegotiationError::NotAcceptable => Answer::detail(
                     StatusCode::NOT_ACCEPTABLE,
                     "Could not satisfy the request Accept header.",
                 ),

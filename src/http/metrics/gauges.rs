@@ -60,7 +60,7 @@ fn write_hashes(text: &mut Text, gauges: &Gauges) {
 
 fn write_keys(text: &mut Text, gauges: &Gauges) {
     let name = "hallpass_signing_keys";
-    let states = ["next", "active", "retiring", "over"]
+    let states = ["next", "active", "retiring", "expired"]
         .map(|state| (state, gauges.keys.iter().filter(|key| key.state.name() == state).count()));
     text.by_label(name, "gauge", "Signing keys by state.", ("state", &states));
     let name = "hallpass_signing_key_age_seconds";

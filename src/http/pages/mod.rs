@@ -18,9 +18,9 @@ use super::body::{MAX_BODY, collect};
 use super::client::Client;
 use super::code::Code;
 use super::error::ApiError;
-use super::intake::Intake;
 use crate::domain::{Device, Language, Locale, PlainToken};
 use crate::flows::VerifyEmailProof;
+use crate::http::serving::backpressure::Intake;
 
 /// The path of the page that proves an address; as with all pages, the mail's link adds `?token=`.
 pub const VERIFY_EMAIL: &str = "/verify-email";

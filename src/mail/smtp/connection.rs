@@ -20,7 +20,7 @@ use tokio_rustls::{
 
 use super::judgement::{Step, judge};
 use super::reply::{Reply, ReplyError};
-use crate::mail::smtp_url::{Login, Security, SmtpSettings};
+use crate::mail::smtp::settings::{Login, Security, SmtpSettings};
 use crate::mail::transport::{Affects, SendError, Verdict};
 
 /// Longest wait for one IP address of the host, so that another one gets its chance.

@@ -8,6 +8,7 @@ mod connection;
 mod judgement;
 mod pool;
 mod reply;
+pub mod settings;
 mod tls;
 
 use std::{sync::Arc, time::Duration};
@@ -15,7 +16,8 @@ use std::{sync::Arc, time::Duration};
 use lettre::Message;
 
 use self::{judgement::Step, pool::Pool};
-use super::{smtp_url::SmtpSettings, transport::SendError};
+use crate::mail::smtp::settings::SmtpSettings;
+use crate::mail::transport::SendError;
 
 /// A mail server and how to talk to it.
 #[derive(Clone)]
@@ -38,14 +40,14 @@ impl Smtp {
             let mut pooled = self.0.acquire().await?;
             match pooled.connection.deliver(envelope, &bytes).await {
                 Ok(()) => {
-                    self.0.give_back(pooled).await;
+                    self.0.release(pooled).await;
                     return Ok(());
                 }
                 // The server ended the session between two mails, or has had enough of it.
                 Err((Step::Sender, _)) if pooled.is_reused => pooled.end().await,
                 Err((_, error)) => {
                     if pooled.connection.reset().await {
-                        self.0.give_back(pooled).await;
+                        self.0.release(pooled).await;
                     } else {
                         pooled.end().await;
                     }

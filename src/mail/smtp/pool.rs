@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio_rustls::TlsConnector;
 
 use super::connection::Connection;
-use crate::mail::smtp_url::SmtpSettings;
+use crate::mail::smtp::settings::SmtpSettings;
 use crate::mail::transport::{SendError, Verdict};
 
 /// The number of mails after which a connection is replaced: servers bound it too.
@@ -141,7 +141,7 @@ impl Pool {
     }
 
     /// Keeps a connection for the next mail, or ends it when it has done its share.
-    pub(super) async fn give_back(&self, mut pooled: Pooled) {
+    pub(super) async fn release(&self, mut pooled: Pooled) {
         if pooled.connection.accepted >= MAILS_PER_CONNECTION {
             return pooled.end().await;
         }

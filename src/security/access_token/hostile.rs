@@ -21,7 +21,7 @@ const ORDER: [u8; 32] = [
 
 /// A gate, and its keys in the hands of an attacker.
 struct Siege {
-    gate: Gate,
+    access_tokens: AccessTokens,
     keys: Vec<SigningKey>,
     stored: Vec<SealedKey>,
 }
@@ -38,14 +38,20 @@ impl Siege {
             stored.iter().map(|sealed| sealed.open(&[&SEALING_KEY]).unwrap()).collect();
         keys.push(SigningKey::shared(shared));
         let (ring, faults) =
-            KeyRing::empty(SigningAlgorithm::Es256).renewed(&stored, &[&SEALING_KEY]);
+            KeySet::empty(SigningAlgorithm::Es256).renewed(&stored, &[&SEALING_KEY]);
         assert!(faults.is_empty());
         let lifetime = Duration::from_secs(300);
         let revocations = Revocations::new(lifetime, Duration::from_secs(60));
         revocations.sync(&[], &[], now);
         let ring = ring.with_shared(shared);
         Self {
-            gate: Gate::new(ISSUER.into(), "hallpass".into(), lifetime, ring, revocations),
+            access_tokens: AccessTokens::new(
+                ISSUER.into(),
+                "hallpass".into(),
+                lifetime,
+                ring,
+                revocations,
+            ),
             keys,
             stored,
         }
@@ -55,13 +61,13 @@ impl Siege {
         self.keys.iter().find(|key| key.algorithm == algorithm).unwrap()
     }
 
-    fn verdict(&self, token: &str) -> Result<Claims, Refusal> {
-        self.gate.check(token, UtcTime::from_seconds(NOW))
+    fn verdict(&self, token: &str) -> Result<Claims, TokenError> {
+        self.access_tokens.check(token, UtcTime::from_seconds(NOW))
     }
 
     #[track_caller]
     fn repels(&self, token: &str, what: impl std::fmt::Display) {
-        assert_eq!(self.verdict(token).err(), Some(Refusal::Invalid), "{what:.300}");
+        assert_eq!(self.verdict(token).err(), Some(TokenError::Invalid), "{what:.300}");
     }
 
     #[track_caller]
@@ -319,8 +325,8 @@ fn the_mirrored_signature_says_nothing_else() {
     let (now, id) = (UtcTime::from_seconds(NOW), SessionId("s".into()));
     let reason = Some(crate::domain::EndReason::LoggedOut);
     let ended = crate::domain::EndedSession { id, user_id: UserId(7), at: now, reason };
-    siege.gate.revocations.add([ended], now);
-    assert_eq!(siege.verdict(&mirrored).err(), Some(Refusal::Revoked));
+    siege.access_tokens.revocations.add([ended], now);
+    assert_eq!(siege.verdict(&mirrored).err(), Some(TokenError::Revoked));
 }
 
 #[test]

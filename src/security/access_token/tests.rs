@@ -9,18 +9,18 @@ use crate::security::keys::{SealedKey, SigningAlgorithm};
 const NOW: i64 = 1_800_000_000;
 const ISSUER: &str = "https://auth.example";
 
-fn gate(algorithm: SigningAlgorithm) -> Gate {
+fn access_tokens(algorithm: SigningAlgorithm) -> AccessTokens {
     let keys = match algorithm {
-        SigningAlgorithm::Hs256 => KeyRing::shared(b"a shared secret of at least 32 bytes"),
+        SigningAlgorithm::Hs256 => KeySet::shared(b"a shared secret of at least 32 bytes"),
         other => {
             let key = SealedKey::generate(other, &[7; 32], at(NOW), at(NOW)).unwrap();
-            KeyRing::empty(other).renewed(&[key], &[&[7; 32]]).0
+            KeySet::empty(other).renewed(&[key], &[&[7; 32]]).0
         }
     };
     let lifetime = Duration::from_secs(300);
     let revocations = Revocations::new(lifetime, Duration::from_secs(60));
     revocations.sync(&[], &[], at(NOW));
-    Gate::new(ISSUER.into(), "hallpass".into(), lifetime, keys, revocations)
+    AccessTokens::new(ISSUER.into(), "hallpass".into(), lifetime, keys, revocations)
 }
 
 fn at(seconds: i64) -> UtcTime {
@@ -36,8 +36,8 @@ fn claims() -> Value {
 }
 
 /// Signs whatever it is given, as an attacker with the key could.
-fn token(gate: &Gate, claims: &Value) -> String {
-    let keys = gate.keys();
+fn token(access_tokens: &AccessTokens, claims: &Value) -> String {
+    let keys = access_tokens.keys();
     let key = keys.active(at(NOW)).unwrap();
     let header = json!({"alg": key.algorithm.name(), "typ": "at+jwt", "kid": key.kid});
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
@@ -51,10 +51,11 @@ fn token(gate: &Gate, claims: &Value) -> String {
 fn keys_and_signatures_have_the_length_of_their_algorithm() {
     let bytes = |value: &Value| URL_SAFE_NO_PAD.decode(value.as_str().unwrap()).unwrap().len();
     for algorithm in SigningAlgorithm::ALL {
-        let gate = gate(algorithm);
-        let signed = gate.sign(&serde_json::from_value(claims()).unwrap(), at(NOW)).unwrap();
+        let access_tokens = access_tokens(algorithm);
+        let signed =
+            access_tokens.sign(&serde_json::from_value(claims()).unwrap(), at(NOW)).unwrap();
         let signature = bytes(&json!(signed.rsplit_once('.').unwrap().1));
-        let keys = gate.public_keys(at(NOW));
+        let keys = access_tokens.public_keys(at(NOW));
         let parts = |names: &[&str]| -> Vec<usize> {
             names.iter().map(|name| bytes(&keys[0][*name])).collect()
         };
@@ -71,18 +72,23 @@ fn keys_and_signatures_have_the_length_of_their_algorithm() {
 #[test]
 fn every_algorithm_signs_what_it_believes() {
     for algorithm in SigningAlgorithm::ALL {
-        let gate = gate(algorithm);
-        let signed = gate.sign(&serde_json::from_value(claims()).unwrap(), at(NOW)).unwrap();
-        assert_eq!(gate.check(&signed, at(NOW)).unwrap().sub, "7", "{algorithm:?}");
-        assert_eq!(gate.public_keys(at(NOW)).is_empty(), algorithm == SigningAlgorithm::Hs256);
+        let access_tokens = access_tokens(algorithm);
+        let signed =
+            access_tokens.sign(&serde_json::from_value(claims()).unwrap(), at(NOW)).unwrap();
+        assert_eq!(access_tokens.check(&signed, at(NOW)).unwrap().sub, "7", "{algorithm:?}");
+        assert_eq!(
+            access_tokens.public_keys(at(NOW)).is_empty(),
+            algorithm == SigningAlgorithm::Hs256
+        );
     }
 }
 
 #[test]
 fn a_token_names_its_client_and_one_of_the_version_before_need_not() {
-    let gate = gate(SigningAlgorithm::Es256);
-    let client_of =
-        |claims: &Value| gate.check(&token(&gate, claims), at(NOW)).map(|claims| claims.client_id);
+    let access_tokens = access_tokens(SigningAlgorithm::Es256);
+    let client_of = |claims: &Value| {
+        access_tokens.check(&token(&access_tokens, claims), at(NOW)).map(|claims| claims.client_id)
+    };
     assert_eq!(client_of(&claims()).unwrap(), "hallpass");
     let with = |client_id: Value| {
         let mut claims = claims();
@@ -92,36 +98,41 @@ fn a_token_names_its_client_and_one_of_the_version_before_need_not() {
     // Another instance may have another setting for a while.
     assert_eq!(with("spa".into()).unwrap(), "spa");
     for wrong in [json!(null), json!(7), json!(["hallpass"]), json!({}), json!(true)] {
-        assert_eq!(with(wrong.clone()).unwrap_err(), Refusal::Invalid, "{wrong}");
+        assert_eq!(with(wrong.clone()).unwrap_err(), TokenError::Invalid, "{wrong}");
     }
 }
 
 #[test]
 fn a_token_expires_to_the_second() {
-    let gate = gate(SigningAlgorithm::Es256);
-    let token = token(&gate, &claims());
-    gate.revocations.sync(&[], &[], at(NOW + 300));
-    assert!(gate.check(&token, at(NOW + 304)).is_ok());
-    assert_eq!(gate.check(&token, at(NOW + 305)).unwrap_err(), Refusal::Expired);
+    let access_tokens = access_tokens(SigningAlgorithm::Es256);
+    let token = token(&access_tokens, &claims());
+    access_tokens.revocations.sync(&[], &[], at(NOW + 300));
+    assert!(access_tokens.check(&token, at(NOW + 304)).is_ok());
+    assert_eq!(access_tokens.check(&token, at(NOW + 305)).unwrap_err(), TokenError::Expired);
     // A clock that is set back looks at the database again before anything else.
-    gate.revocations.sync(&[], &[], at(NOW - 5));
-    assert!(gate.check(&token, at(NOW - 5)).is_ok());
-    assert_eq!(gate.check(&token, at(NOW - 6)).unwrap_err(), Refusal::Invalid);
+    access_tokens.revocations.sync(&[], &[], at(NOW - 5));
+    assert!(access_tokens.check(&token, at(NOW - 5)).is_ok());
+    assert_eq!(access_tokens.check(&token, at(NOW - 6)).unwrap_err(), TokenError::Invalid);
 }
 
 #[test]
 fn an_ended_session_and_a_blind_gate_are_told_apart() {
-    let gate = gate(SigningAlgorithm::Es256);
-    let token = token(&gate, &claims());
-    assert_eq!(gate.check(&token, at(NOW + 61)).unwrap_err(), Refusal::Unknowable);
+    let access_tokens = access_tokens(SigningAlgorithm::Es256);
+    let token = token(&access_tokens, &claims());
+    assert_eq!(
+        access_tokens.check(&token, at(NOW + 61)).unwrap_err(),
+        TokenError::RevocationsStale
+    );
     let (id, reason) = (SessionId("s".into()), Some(EndReason::LoggedOut));
-    gate.revocations.add([EndedSession { id, user_id: UserId(7), at: at(NOW), reason }], at(NOW));
-    assert_eq!(gate.check(&token, at(NOW)).unwrap_err(), Refusal::Revoked);
+    access_tokens
+        .revocations
+        .add([EndedSession { id, user_id: UserId(7), at: at(NOW), reason }], at(NOW));
+    assert_eq!(access_tokens.check(&token, at(NOW)).unwrap_err(), TokenError::Revoked);
 }
 
 #[test]
 fn times_that_do_not_fit_are_refused() {
-    let gate = gate(SigningAlgorithm::Es256);
+    let access_tokens = access_tokens(SigningAlgorithm::Es256);
     for (field, seconds) in [
         ("iat", NOW + 6),
         ("iat", i64::MIN),
@@ -131,7 +142,11 @@ fn times_that_do_not_fit_are_refused() {
     ] {
         let mut hostile = claims();
         hostile[field] = seconds.into();
-        let token = token(&gate, &hostile);
-        assert_eq!(gate.check(&token, at(NOW)).unwrap_err(), Refusal::Invalid, "{hostile}");
+        let token = token(&access_tokens, &hostile);
+        assert_eq!(
+            access_tokens.check(&token, at(NOW)).unwrap_err(),
+            TokenError::Invalid,
+            "{hostile}"
+        );
     }
 }

@@ -28,7 +28,7 @@ fn signed(header: &str, claims: &str) -> String {
     format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 
-fn check(header: &str, claims: &str) -> Result<Claims, Refusal> {
+fn check(header: &str, claims: &str) -> Result<Claims, TokenError> {
     tokens().check(&signed(header, claims), now())
 }
 
@@ -142,20 +142,20 @@ fn the_form_is_checked_strictly() {
         format!("é.{good}"),
         "a".repeat(MAX_LENGTH + 1),
     ] {
-        assert_eq!(tokens().check(&bad, now()), Err(Refusal::Undecodable), "{bad}");
+        assert_eq!(tokens().check(&bad, now()), Err(TokenError::Undecodable), "{bad}");
     }
     let other_key = DjangoTokens::new(&[b"another secret"], DjangoLifetimes::default());
-    assert_eq!(other_key.check(&good, now()), Err(Refusal::Undecodable));
+    assert_eq!(other_key.check(&good, now()), Err(TokenError::Undecodable));
 }
 
 #[test]
 fn headers_and_claims_that_are_no_objects_cannot_be_decoded() {
     let good = r#"{"username":"a","exp":{now+300}}"#;
     for header in ["", "x", "[]", "\"HS256\"", "null"] {
-        assert_eq!(check(header, good), Err(Refusal::Undecodable), "{header}");
+        assert_eq!(check(header, good), Err(TokenError::Undecodable), "{header}");
     }
     for claims in ["", "{", "[]", "7", "null", r#"{"exp":NaN}"#, r#"{"exp":1e999}"#] {
-        assert_eq!(check(HEADER, claims), Err(Refusal::Undecodable), "{claims}");
+        assert_eq!(check(HEADER, claims), Err(TokenError::Undecodable), "{claims}");
     }
 }
 
@@ -172,7 +172,7 @@ fn the_header_decides_before_the_signature_does() {
         r#"{"alg":["HS256"]}"#,
         r#"{"alg":"HS256","crit":["b64"]}"#,
     ] {
-        assert_eq!(check(header, claims), Err(Refusal::Unacceptable), "{header}");
+        assert_eq!(check(header, claims), Err(TokenError::Unacceptable), "{header}");
     }
     let good = r#"{"username":"a","exp":{now+300}}"#;
     for header in [
@@ -186,7 +186,7 @@ fn the_header_decides_before_the_signature_does() {
 
 #[test]
 fn times_are_checked_in_the_order_of_the_reference() {
-    use Refusal::{Expired, Unacceptable, Undecodable};
+    use TokenError::{Expired, Unacceptable, Undecodable};
     for (times, outcome) in [
         (r#""exp":{now+1}"#, None),
         (r#""exp":{now}"#, None),
@@ -247,7 +247,7 @@ fn the_account_is_named_by_username_alone() {
 
 #[test]
 fn a_refresh_needs_a_log_in_within_a_week() {
-    use RefreshRefusal::{NoOrigin, TooOld, Undecodable};
+    use RefreshError::{NoOrigin, TooOld, Undecodable};
     for (claim, outcome) in [
         (r#""x":1"#, Some(NoOrigin)),
         (r#""orig_iat":null"#, Some(NoOrigin)),
@@ -311,7 +311,7 @@ fn a_token_has_one_spelling_though_the_signature_is_right() {
     ] {
         assert_eq!(
             tokens().check(&sealed(&message), now()),
-            Err(Refusal::Undecodable),
+            Err(TokenError::Undecodable),
             "{message}"
         );
     }
@@ -326,10 +326,10 @@ fn a_token_is_at_most_four_kibibytes_long() {
         .find(|padding| signed(HEADER, &claims(*padding)).len() > MAX_LENGTH)
         .unwrap();
     assert!(check(HEADER, &claims(shortest - 1)).is_ok());
-    assert_eq!(check(HEADER, &claims(shortest)), Err(Refusal::Undecodable));
+    assert_eq!(check(HEADER, &claims(shortest)), Err(TokenError::Undecodable));
     for dots in [4, MAX_LENGTH, 2_000_000] {
         let refused = tokens().check(&".".repeat(dots), now());
-        assert_eq!(refused, Err(Refusal::Undecodable));
+        assert_eq!(refused, Err(TokenError::Undecodable));
     }
 }
 
@@ -338,5 +338,5 @@ fn an_access_token_of_the_same_secret_is_none_of_these() {
     let claims =
         r#"{"username":"a","iat":{now},"exp":{now+60},"iss":"https://a","aud":"https://a"}"#;
     let header = r#"{"typ":"at+jwt","alg":"HS256","kid":"x"}"#;
-    assert_eq!(check(header, claims), Err(Refusal::Unacceptable));
+    assert_eq!(check(header, claims), Err(TokenError::Unacceptable));
 }

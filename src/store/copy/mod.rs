@@ -13,8 +13,10 @@ use std::path::Path;
 
 use diesel::connection::SimpleConnection as _;
 
-use super::connection::{Manager, ReadOnly, begin, begin_snapshot, commit, open_to_look};
-use super::{Conn, DatabaseUrl, Error, migrate};
+use crate::store::engine::connection::{
+    Manager, ReadOnly, begin, begin_snapshot, commit, open_to_look,
+};
+use crate::store::{self, Conn, DatabaseUrl, Error};
 use counter::{continue_after, last_number};
 use insert::insert;
 pub use rows::Summary;
@@ -131,7 +133,7 @@ impl Source {
         // Tables that hold something are not even migrated.
         let manager = Manager::new(to.clone(), ReadOnly(false));
         refuse_occupied(&mut manager.open().map_err(fault)?, &self.tables, to)?;
-        migrate(to).map_err(fault)?;
+        store::migrate(to).map_err(fault)?;
         let mut target = manager.open().map_err(fault)?;
         begin_alone(&mut target, &self.tables).map_err(fault)?;
         refuse_occupied(&mut target, &self.tables, to)?;

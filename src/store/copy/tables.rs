@@ -7,7 +7,7 @@ use diesel::QueryableByName;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Nullable, Text};
 
-use crate::store::migrations::scratch;
+use crate::store::engine::migrations::scratch;
 use crate::store::{Conn, Error, Result};
 
 /// A table and what has to be known to copy it.

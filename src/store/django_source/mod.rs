@@ -9,9 +9,9 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
-use super::connection::{begin_snapshot, open_to_look};
 use super::{Conn, DatabaseUrl, Error, Result};
 use crate::domain::UtcTime;
+use crate::store::engine::connection::{begin_snapshot, open_to_look};
 pub use user_table::DjangoModel;
 use user_table::{Catalog, UserTable, quoted};
 

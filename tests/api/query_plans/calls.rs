@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use hallpass::domain::{
-    Counted, Device, Email, EmailChange, EndReason, EventId, EventKind, Locale, OneTimeId,
-    OneTimeToken, PasswordHash, Purpose, Registration, RegistrationId, Scene, Session, SessionId,
-    TokenHash, Transport, User, UserId, Username, UtcTime,
+    Counted, Device, Email, EmailChange, EndReason, EventContext, EventId, EventKind, Locale,
+    OneTimeId, OneTimeToken, PasswordHash, Purpose, Registration, RegistrationId, Session,
+    SessionId, TokenHash, Transport, User, UserId, Username, UtcTime,
 };
 use hallpass::store::outbox::{MailKind, MailStatus, Selection};
 use hallpass::store::signing_keys::StoredKey;
 use hallpass::store::user_search::UserFilter;
 use hallpass::store::users::{NewUser, UserChanges};
 use hallpass::store::{
-    Conn, erasures, events, import, known_devices, limits, one_time_tokens, outbox, registrations,
-    sessions, signing_keys, stand_ins, user_search, users,
+    Conn, decoy_users, erasures, events, import, known_devices, limits, one_time_tokens, outbox,
+    registrations, sessions, signing_keys, user_search, users,
 };
 
 use super::Recorder;
@@ -94,7 +94,7 @@ fn call_users(conn: &mut Conn, recorder: &Recorder) {
     call!(recorder, users::replace_password_hash(conn, user.id, &unusable, &unusable, NOW));
     call!(recorder, users::mark_email_verified(conn, user.id, &email("third"), NOW));
     call!(recorder, users::delete_user(conn, user.id));
-    call!(recorder, stand_ins::find(conn, u32::MAX));
+    call!(recorder, decoy_users::find(conn, u32::MAX));
     for search in [None, Some("user7".to_owned()), Some("er7".to_owned())] {
         for is_active in [None, Some(true), Some(false)] {
             for is_staff in [None, Some(true), Some(false)] {
@@ -227,15 +227,15 @@ fn call_outbox(conn: &mut Conn, recorder: &Recorder) {
     let mut mails = call!(recorder, outbox::lease_due(conn, &claim));
     let (mail, dead) = (mails.remove(0), mails.remove(0));
     call!(recorder, outbox::renew(conn, &mail.id, "lease", LATER));
-    let put_back = outbox::PutBack {
+    let reschedule = outbox::PutBack {
         error: "later".to_owned(),
         next_attempt_at: LATER,
         attempts: 1,
         unconfirmed: 0,
     };
-    call!(recorder, outbox::put_back(conn, &mail.id, "lease", &put_back));
+    call!(recorder, outbox::reschedule(conn, &mail.id, "lease", &reschedule));
     let waited = outbox::QueuedMail { was_put_back: true, ..mail.clone() };
-    call!(recorder, outbox::is_outdone(conn, &waited));
+    call!(recorder, outbox::is_superseded(conn, &waited));
     call!(recorder, outbox::finish(conn, &dead.id, "lease", MailStatus::Dead, None, NOW));
     call!(recorder, outbox::count_open(conn));
     call!(recorder, outbox::claim(conn, USER, &recipient));
@@ -276,7 +276,7 @@ fn call_limits_and_devices(conn: &mut Conn, recorder: &Recorder) {
 }
 
 fn call_events(conn: &mut Conn, recorder: &Recorder) {
-    let scene = Scene::of(USER, NOW);
+    let scene = EventContext::of(USER, NOW);
     let in_session = scene.clone().in_session(&SessionId("s1".into()));
     let kind = EventKind::ProfileChanged;
     call!(recorder, events::record(conn, &scene, kind, ""));
@@ -311,7 +311,7 @@ fn call_keys(conn: &mut Conn, recorder: &Recorder) {
 
 /// First those that find nothing, then those that find something.
 fn call_purges(conn: &mut Conn, recorder: &Recorder) {
-    let (in_a_row, later) = (Counted::LoginInARow, LATER.after(Duration::from_hours(48)));
+    let (in_a_row, later) = (Counted::FailedLoginsInARow, LATER.after(Duration::from_hours(48)));
     for now in [NOW, later] {
         let before = if now == NOW { LONG_AGO } else { now };
         call!(recorder, registrations::purge(conn, now, before, 2));

@@ -6,7 +6,7 @@ use std::sync::{LazyLock, Mutex};
 
 use boon::{Compiler, SchemaIndex, Schemas};
 use hallpass::http::code::Code;
-use hallpass::http::v1::forward_auth;
+use hallpass::http::v1::services::forward_auth;
 use serde_json::Value;
 
 use super::Answer;

@@ -1,0 +1,280 @@
+//! Passwords as people type them and as they are kept.
+
+use std::sync::Arc;
+
+use unicode_normalization::UnicodeNormalization as _;
+
+use crate::domain::user::guessable::{is_listed, is_pattern};
+use crate::domain::{Email, Fault, Length};
+
+/// A password in clear, in NFC (NIST SP 800-63B-4 section 3.1.1.2), otherwise exactly as received.
+///
+/// It has no `Display` and tells nothing in `Debug`.
+#[derive(Clone)]
+pub struct PlainPassword {
+    composed: String,
+    /// As it was received, where that is another text.
+    received: Option<String>,
+}
+
+impl PlainPassword {
+    /// The most bytes that are looked at, in any request.
+    pub const MAX_BYTES: usize = 1024;
+    const TOO_LONG: Fault = Fault::TooLong(Length::Bytes(Self::MAX_BYTES));
+
+    /// A password presented to log in: any length up to the maximum, since it may be older than
+    /// today's policy.
+    pub fn parse(text: &str) -> Result<Self, Fault> {
+        if text.is_empty() {
+            return Err(Fault::Required);
+        }
+        // Composition can only shrink ASCII-free text by a constant, so the raw length bounds work.
+        if text.len() > 4 * Self::MAX_BYTES {
+            return Err(Self::TOO_LONG);
+        }
+        let composed: String = text.nfc().collect();
+        if composed.len() > Self::MAX_BYTES {
+            return Err(Self::TOO_LONG);
+        }
+        let received = (composed != text).then(|| text.to_owned());
+        Ok(Self { composed, received })
+    }
+
+    /// The text, for hashing.
+    pub fn expose(&self) -> &str {
+        &self.composed
+    }
+
+    /// Every text that may have been hashed elsewhere: as it was received, then composed.
+    pub fn forms(&self) -> impl Iterator<Item = &str> {
+        self.received.as_deref().into_iter().chain([self.composed.as_str()])
+    }
+}
+
+impl std::fmt::Debug for PlainPassword {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PlainPassword(..)")
+    }
+}
+
+/// A stored hash in the modular crypt format, or a text that no password matches (empty, or
+/// beginning with `!`, as Django marks accounts without a password).
+#[derive(Clone, PartialEq, Eq)]
+pub struct PasswordHash(String);
+
+impl PasswordHash {
+    /// From the hasher or the database.
+    pub fn stored(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The mark of an account that has no password.
+    pub fn unusable() -> Self {
+        Self("!".to_owned())
+    }
+
+    /// The text, for the database and for verification.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PasswordHash(..)")
+    }
+}
+
+/// The rules for a new password, after NIST SP 800-63B-4 and ASVS 5.0 V6.2: length, a blocklist,
+/// nothing of one's own name, more than the service's; no rules of composition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PasswordPolicy {
+    /// The fewest code points.
+    pub min_length: usize,
+    /// The most code points.
+    pub max_length: usize,
+    /// Whether those known from breaches are refused. [`Self::check`] cannot tell; flows ask.
+    pub refuses_breached: bool,
+    /// What mail and pages call the service.
+    pub service_name: Arc<str>,
+}
+
+impl PasswordPolicy {
+    /// The length that the documentation recommends.
+    pub const RECOMMENDED_LENGTH: usize = 15;
+    /// Parts of names shorter than this are no clue to a password that contains them.
+    const SHORTEST_NAME: usize = 4;
+
+    fn too_long(&self) -> Fault {
+        Fault::TooLong(Length::Characters(self.max_length))
+    }
+
+    /// Reads a new password. The bound of one that is too long is that of the policy, which is the
+    /// tighter one.
+    pub fn parse(&self, text: &str) -> Result<PlainPassword, Fault> {
+        PlainPassword::parse(text).map_err(|fault| match fault {
+            Fault::TooLong(_) => self.too_long(),
+            other => other,
+        })
+    }
+
+    /// Whether `password` is too short or too long.
+    pub fn check_length(&self, password: &PlainPassword) -> Result<(), Fault> {
+        match password.expose().chars().count() {
+            n if n < self.min_length => Err(Fault::TooShort(Length::Characters(self.min_length))),
+            n if n > self.max_length => Err(self.too_long()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether `password` is good for the person of that address and name. `username` is what
+    /// the person typed, checked or not.
+    pub fn check(
+        &self,
+        password: &PlainPassword,
+        email: Option<&Email>,
+        username: Option<&str>,
+    ) -> Result<(), Fault> {
+        self.check_length(password)?;
+        let lower = compared_form(password.expose());
+        if is_listed(&lower) || self.is_service_name(&lower) {
+            return Err(Fault::TooCommon);
+        }
+        let similar = email
+            .map(Email::normalised)
+            .into_iter()
+            .chain(username)
+            .flat_map(parts_of_name)
+            .any(|part| part.chars().count() >= Self::SHORTEST_NAME && lower.contains(&part));
+        if similar {
+            Err(Fault::TooSimilar)
+        } else if is_pattern(&lower) {
+            Err(Fault::TooCommon)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether nothing but digits and signs, which guessers add, makes it another text than the service's name.
+    fn is_service_name(&self, lower: &str) -> bool {
+        let letters = |text: &str| text.chars().filter(|c| c.is_alphabetic()).collect::<String>();
+        let name = letters(&compared_form(&self.service_name));
+        !name.is_empty() && letters(lower) == name
+    }
+}
+
+impl Default for PasswordPolicy {
+    fn default() -> Self {
+        Self {
+            min_length: 8,
+            max_length: 256,
+            refuses_breached: false,
+            service_name: "Hallpass".into(),
+        }
+    }
+}
+
+/// Returns the form in which passwords are compared with guesses: NFKC in lower case, since attackers try
+/// any letter case, width and style.
+pub fn compared_form(text: &str) -> String {
+    text.nfkc().collect::<String>().to_lowercase()
+}
+
+/// What a guesser makes of an address or a name: the whole, the pieces between its separators, and
+/// these without separators. Of an address only the part before the `@` has pieces: the domain is
+/// that of many.
+fn parts_of_name(name: &str) -> Vec<String> {
+    let whole = compared_form(name);
+    let own = whole.rsplit_once('@').map_or(whole.as_str(), |(local, _)| local).to_owned();
+    let pieces: Vec<String> =
+        own.split(|c: char| !c.is_alphanumeric()).map(str::to_owned).collect();
+    let joined = pieces.concat();
+    pieces.into_iter().chain([joined, own, whole]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn password(text: &str) -> PlainPassword {
+        PlainPassword::parse(text).unwrap()
+    }
+
+    #[test]
+    fn lengths_count_code_points_at_both_ends() {
+        let policy = PasswordPolicy::default();
+        let length = |n: usize| policy.check_length(&password(&"é".repeat(n)));
+        assert_eq!(length(7), Err(Fault::TooShort(Length::Characters(8))));
+        assert_eq!(length(8), Ok(()));
+        assert_eq!(length(256), Ok(()));
+        assert_eq!(length(257), Err(Fault::TooLong(Length::Characters(256))));
+        assert!(PlainPassword::parse(&"a".repeat(1024)).is_ok());
+        assert!(PlainPassword::parse(&"a".repeat(1025)).is_err());
+    }
+
+    #[test]
+    fn composed_and_decomposed_text_are_one_password() {
+        assert_eq!(password("Amélie\0 ").expose(), password("Ame\u{301}lie\0 ").expose());
+        assert_eq!(password(" a ").expose(), " a ");
+    }
+
+    #[test]
+    fn the_text_as_it_was_received_is_kept_where_it_differs() {
+        let forms = |text| password(text).forms().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(forms("e\u{301}"), ["e\u{301}", "\u{e9}"]);
+        assert_eq!(forms("\u{e9}"), ["\u{e9}"]);
+    }
+
+    #[test]
+    fn common_and_own_names_are_refused() {
+        let policy = PasswordPolicy::default();
+        let email = Email::parse("Marianne@example.com").unwrap();
+        let check = |text: &str| policy.check(&password(text), Some(&email), Some("Zorro99"));
+        assert_eq!(check("Password1"), Err(Fault::TooCommon));
+        assert_eq!(check("ＱｗｅｒｔｙＵｉｏｐ"), Err(Fault::TooCommon));
+        assert_eq!(check("𝐩𝐚𝐬𝐬𝐰𝐨𝐫𝐝"), Err(Fault::TooCommon));
+        assert_eq!(check("xxＭＡＲＩＡＮＮＥxx"), Err(Fault::TooSimilar));
+        assert_eq!(check("xxMARIANNExx"), Err(Fault::TooSimilar));
+        assert_eq!(check("the-zorro99-rides"), Err(Fault::TooSimilar));
+        assert_eq!(check("plum tree at dusk"), Ok(()));
+    }
+
+    #[test]
+    fn the_name_of_the_service_is_refused_with_whatever_is_no_letter() {
+        let check = |service: &str, text: &str| {
+            let policy =
+                PasswordPolicy { service_name: service.into(), ..PasswordPolicy::default() };
+            policy.check(&password(text), None, None)
+        };
+        for text in ["AcmeLogin", "acme-login", "1234 ACME login!", "ＡｃｍｅＬｏｇｉｎ"] {
+            assert_eq!(check("Acme Login", text), Err(Fault::TooCommon), "{text}");
+        }
+        assert_eq!(check("Acme Login", "my acme login"), Ok(()));
+        assert_eq!(check("42", "7391 5524"), Ok(()));
+    }
+
+    #[test]
+    fn parts_of_an_address_or_a_name_are_refused_from_four_characters() {
+        let policy = PasswordPolicy::default();
+        for (email, username, text, similar) in [
+            ("bob@example.com", "bob@example.com", "bob@example.com", true),
+            ("bob@example.com", "bob@example.com", "my BOB@Example.com!", true),
+            ("bob@example.com", "bob@example.com", "bob at example.com", false),
+            ("marianne.dupont@example.com", "zorro", "marianne1987", true),
+            ("marianne.dupont@example.com", "zorro", "xx-Dupont-xx", true),
+            ("marianne.dupont@example.com", "zorro", "mariannedupont", true),
+            ("ann.lee+shop@example.com", "zorro", "annleeshop", true),
+            ("ann.lee@example.com", "zorro", "annlee1987", true),
+            ("ann.lee@example.com", "zorro", "ann and lee", false),
+            ("a.b.c.d@example.com", "zorro", "xxa.b.c.dxx", true),
+            ("a@example.com", "Don_Diego", "diego-1987", true),
+            ("a@example.com", "Don_Diego", "dondiego87", true),
+            ("a@example.com", "김-민준서윤", "나는 민준서윤입니다", true),
+        ] {
+            let email = Email::parse(email).unwrap();
+            let checked = policy.check(&password(text), Some(&email), Some(username));
+            let expected = if similar { Err(Fault::TooSimilar) } else { Ok(()) };
+            assert_eq!(checked, expected, "{text} of {email:?}, {username}");
+        }
+    }
+}

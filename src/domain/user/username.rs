@@ -1,0 +1,133 @@
+//! Usernames: a second name to log in with.
+
+use unicode_normalization::UnicodeNormalization as _;
+
+use crate::domain::{Email, Fault, Length};
+
+/// The letters beyond ASCII that a chosen name may have: blocks of letters without gaps, so that the
+/// published pattern can say the same in any language's regular expressions.
+pub const LETTERS: [(char, char); 20] = [
+    ('\u{c0}', '\u{d6}'),
+    ('\u{d8}', '\u{f6}'),
+    ('\u{f8}', '\u{2c1}'),
+    ('\u{38e}', '\u{3a1}'),
+    ('\u{3a3}', '\u{3f5}'),
+    ('\u{400}', '\u{481}'),
+    ('\u{48a}', '\u{52f}'),
+    ('\u{531}', '\u{556}'),
+    ('\u{561}', '\u{587}'),
+    ('\u{5d0}', '\u{5ea}'),
+    ('\u{620}', '\u{64a}'),
+    ('\u{904}', '\u{939}'),
+    ('\u{e01}', '\u{e30}'),
+    ('\u{10d0}', '\u{10fa}'),
+    ('\u{1e00}', '\u{1f15}'),
+    ('\u{3041}', '\u{3096}'),
+    ('\u{30a1}', '\u{30fa}'),
+    ('\u{3400}', '\u{4dbf}'),
+    ('\u{4e00}', '\u{9fff}'),
+    ('\u{ac00}', '\u{d7a3}'),
+];
+
+/// A name of 1 to 150 letters, digits and `.+-_`, unique without regard to case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Username {
+    shown: String,
+    normalised: String,
+}
+
+impl Username {
+    /// The most characters, as in the stack that Hallpass replaces.
+    pub const MAX_LENGTH: usize = 150;
+
+    /// Reads a name that a person chose. It may not contain `@`: only addresses do, so no name
+    /// can pass for somebody's address.
+    pub fn parse(text: &str) -> Result<Self, Fault> {
+        if text.contains('@') { Err(Fault::InvalidUsername) } else { Self::parse_any(text) }
+    }
+
+    /// Reads the name that the owner of `email` chose. The address itself counts as none chosen:
+    /// whether a name is taken may be told, whether an address is may not.
+    pub fn parse_beside(text: &str, email: Option<&Email>) -> Result<Option<Self>, Fault> {
+        match email {
+            Some(email) if text.trim().eq_ignore_ascii_case(email.as_str()) => Ok(None),
+            _ => Self::parse(text).map(Some),
+        }
+    }
+
+    /// The name of somebody who chose none.
+    pub fn of_address(email: &Email) -> Self {
+        Self::known(email.as_str())
+    }
+
+    /// Returns the user names that a log-in takes for `email`: the address, and the address with its
+    /// internationalised domain in letters instead of A-labels.
+    pub fn spellings_of(email: &Email) -> Vec<Self> {
+        let ascii = Self::known(email.normalised());
+        let (domain, _) = idna::domain_to_unicode(email.domain());
+        let letters = Self::known(&format!("{}@{domain}", email.local_part()));
+        if letters.normalised == ascii.normalised { vec![ascii] } else { vec![ascii, letters] }
+    }
+
+    /// Reads a name that may contain `@`: an address as name, or one that staff gave.
+    pub fn parse_any(text: &str) -> Result<Self, Fault> {
+        let text: String = text.nfc().collect();
+        if text.chars().count() > Self::MAX_LENGTH {
+            return Err(Fault::TooLong(Length::Characters(Self::MAX_LENGTH)));
+        }
+        let allowed = |c: char| {
+            c.is_ascii_alphanumeric()
+                || "@.+-_".contains(c)
+                || LETTERS.iter().any(|(first, last)| (*first..=*last).contains(&c))
+        };
+        if text.is_empty() || !text.chars().all(allowed) {
+            return Err(Fault::InvalidUsername);
+        }
+        Ok(Self::known(&text))
+    }
+
+    /// A name that was checked before: from the database, or an address.
+    pub fn known(text: &str) -> Self {
+        Self { shown: text.to_owned(), normalised: Self::normalise(text) }
+    }
+
+    /// The form that is unique: compatibility composition, lower case.
+    pub fn normalise(text: &str) -> String {
+        text.nfkc().collect::<String>().to_lowercase()
+    }
+
+    /// The name as it was typed.
+    pub fn as_str(&self) -> &str {
+        &self.shown
+    }
+
+    /// The form that is unique.
+    pub fn normalised(&self) -> &str {
+        &self.normalised
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_of_many_scripts_pass_and_case_does_not_count() {
+        assert_eq!(Username::parse("김철수").unwrap().as_str(), "김철수");
+        assert_eq!(Username::parse("Alice_1.x+y-z").unwrap().normalised(), "alice_1.x+y-z");
+        assert_eq!(Username::parse("Ame\u{301}lie").unwrap().as_str(), "Amélie");
+        assert_eq!(Username::normalise("ＡＬＩＣＥ"), "alice");
+        for (first, last) in LETTERS {
+            assert!((first..=last).all(char::is_alphanumeric), "{first:?}");
+        }
+    }
+
+    #[test]
+    fn no_name_can_pass_for_an_address() {
+        for bad in ["", "a b", "a@b.cc", "a/b", "a\0", "\u{202e}evil", "a\u{301}\u{302}", "😀"] {
+            assert_eq!(Username::parse(bad), Err(Fault::InvalidUsername), "{bad}");
+        }
+        assert_eq!(Username::parse(&"a".repeat(151)), Err(Fault::TooLong(Length::Characters(150))));
+        assert!(Username::parse_any("a@b.cc").is_ok());
+    }
+}

@@ -1,0 +1,134 @@
+//! Changing the address of an account. The new one is proven like that of a registration
+//! ([`crate::flows::account::verify_email`]); the old one is told, with a link that stops or undoes the change.
+
+use crate::domain::{
+    Device, Email, EventKind, MailClass, MailRequest, PlainPassword, PlainToken, Registration,
+    RegistrationId, User, UtcTime,
+};
+use crate::flows::account::register::order_proof;
+use crate::flows::audit::scene;
+use crate::flows::notify::notices::{Notice, order_notice};
+use crate::flows::password::reauthenticate::lock_unchanged;
+use crate::flows::{Claims, Error, Flows, PendingVerification, Policy, Result};
+use crate::store::outbox::{self, MailKind};
+use crate::store::{self, Conn, Unique, events, one_time_tokens, registrations, users};
+
+impl Flows {
+    /// Orders the proof of `email` for the holder's account. Whether somebody else has the address is
+    /// found out when the mail is written, so the answer cannot tell. `password` may be missing right
+    /// after a log-in.
+    pub fn change_email(
+        &self,
+        claims: &Claims,
+        email: Email,
+        password: Option<&PlainPassword>,
+        device: &Device,
+    ) -> Result<PendingVerification> {
+        let mail = MailRequest::new(MailClass::Verification, &email, device);
+        self.request_mail(&mail, || {
+            let user = self.reauthenticate(claims, password, device)?;
+            self.ask_for_change(claims, &user, email, device)
+        })
+    }
+
+    fn ask_for_change(
+        &self,
+        claims: &Claims,
+        user: &User,
+        email: Email,
+        device: &Device,
+    ) -> Result<PendingVerification> {
+        let now = self.now();
+        let registration_token = PlainToken::random(PlainToken::REGISTRATION_PREFIX);
+        let change = Registration {
+            id: RegistrationId::new(now),
+            user_id: Some(user.id),
+            email,
+            username: None,
+            password_hash: user.password_hash.clone(),
+            locale: user.locale.clone(),
+            token_hash: registration_token.hash(),
+            code_hash: None,
+            expires_at: now.after(Registration::CHANGE_LIFETIME),
+            proven_at: None,
+            changes_email: true,
+        };
+        let (id, user, policy, session) =
+            (user.id, user.clone(), self.policy.clone(), claims.session_id());
+        let scene = scene(claims, device, now);
+        self.db.write(move |conn| {
+            let user = lock_unchanged(conn, &user, &session)?;
+            events::record(conn, &scene, EventKind::EmailChangeRequested, "")?;
+            ask_for_proof(conn, &policy, &user, &change, now)
+        })?;
+        self.mail_ordered.notify_one();
+        tracing::info!(user_id = id.0, "change of address asked for");
+        let expires_in = Registration::CHANGE_LIFETIME;
+        Ok(PendingVerification { registration_token, expires_in })
+    }
+}
+
+fn ask_for_proof(
+    conn: &mut Conn,
+    policy: &Policy,
+    user: &User,
+    change: &Registration,
+    now: UtcTime,
+) -> Result<()> {
+    // The newest wish counts.
+    registrations::delete_changes(conn, user.id)?;
+    registrations::insert_registration(conn, change, now)?;
+    order_proof(conn, change, now)?;
+    let notice = Notice {
+        kind: MailKind::EmailChangeRequested,
+        detail: change.email.as_str(),
+        brings_back: proven_address(user),
+    };
+    order_notice(conn, policy, user, user.email.as_ref(), &notice, now)
+}
+
+/// The proof is there: the account has the new address. Mails that went to the old one let nobody
+/// choose a password any more.
+pub(crate) fn take_address(
+    conn: &mut Conn,
+    policy: &Policy,
+    user: &User,
+    email: &Email,
+    now: UtcTime,
+) -> Result<User> {
+    let changed = users::change_email(conn, user, email, now).map_err(|error| match error {
+        store::Error::Duplicate(Unique::Email | Unique::Username) => Error::OneTimeTokenInvalid,
+        other => other.into(),
+    })?;
+    one_time_tokens::delete_password_tokens(conn, user.id)?;
+    tell_old_address(conn, policy, user, &changed, now)?;
+    Ok(changed)
+}
+
+/// The address that a notice may bring back. One that was never proven may be anybody's.
+fn proven_address(user: &User) -> Option<&Email> {
+    user.email.as_ref().filter(|_| user.email_verified)
+}
+
+/// Tells the address that an account had that it has another one now.
+pub(crate) fn tell_old_address(
+    conn: &mut Conn,
+    policy: &Policy,
+    before: &User,
+    after: &User,
+    now: UtcTime,
+) -> Result<()> {
+    let old = before.email.as_ref();
+    if old.map(Email::normalised) == after.email.as_ref().map(Email::normalised) {
+        return Ok(());
+    }
+    if let Some(old) = old {
+        outbox::claim(conn, before.id, old)?;
+    }
+    let notice = Notice {
+        kind: MailKind::EmailChanged,
+        detail: after.email_text(),
+        brings_back: proven_address(before),
+    };
+    order_notice(conn, policy, before, old, &notice, now)
+}

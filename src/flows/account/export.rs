@@ -1,0 +1,189 @@
+//! Everything that is stored about a user, for that user, in pages: an export may be larger than the
+//! memory, and takes as long as its reader does. Hashes of passwords and tokens are not part of it: they
+//! tell the user nothing and would help a thief.
+
+use crate::domain::{
+    Counted, Counter, Device, Event, EventId, EventKind, KnownDevice, OneTimeToken, Registration,
+    Session, User, UtcTime,
+};
+use crate::flows::audit::{record_once, scene};
+use crate::flows::limits::reserve;
+use crate::flows::password::reauthenticate::lock_for;
+use crate::flows::{Claims, Error, Flows, Result};
+use crate::store::events::EventPage;
+use crate::store::outbox::{self, MailLine};
+use crate::store::{
+    self, Conn, Page, events, known_devices, one_time_tokens, registrations, sessions, users,
+};
+
+/// The number of rows that are read at a time.
+const ROWS: usize = 200;
+
+/// The lists of an export, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum List {
+    Sessions,
+    KnownDevices,
+    Registrations,
+    OneTimeTokens,
+    Mails,
+    Events,
+}
+
+impl List {
+    const fn following(self) -> Option<Self> {
+        match self {
+            Self::Sessions => Some(Self::KnownDevices),
+            Self::KnownDevices => Some(Self::Registrations),
+            Self::Registrations => Some(Self::OneTimeTokens),
+            Self::OneTimeTokens => Some(Self::Mails),
+            Self::Mails => Some(Self::Events),
+            Self::Events => None,
+        }
+    }
+}
+
+/// A position between two pages of an export.
+#[derive(Clone, Debug)]
+pub struct ExportPosition {
+    list: List,
+    /// The id of the last row that was read; empty at the beginning of a list.
+    after: String,
+}
+
+impl ExportPosition {
+    /// The position before the first page.
+    pub const START: Self = Self { list: List::Sessions, after: String::new() };
+
+    /// Returns whether a list begins here.
+    pub fn begins_list(&self) -> bool {
+        self.after.is_empty()
+    }
+
+    /// Returns the position behind a row of the same list.
+    #[must_use]
+    pub fn behind(&self, id: &str) -> Self {
+        Self { list: self.list, after: id.to_owned() }
+    }
+
+    fn next_list(&self) -> Option<Self> {
+        self.list.following().map(|list| Self { list, after: String::new() })
+    }
+}
+
+/// Some entries of one list.
+#[derive(Debug)]
+pub enum ExportEntries {
+    /// Sessions, open and ended, the oldest first.
+    Sessions(Vec<Session>),
+    /// Devices that are known by a token, the oldest first.
+    KnownDevices(Vec<KnownDevice>),
+    /// Registrations and changes of the e-mail address, the oldest first.
+    Registrations(Vec<Registration>),
+    /// One-time tokens of mails, the oldest first.
+    OneTimeTokens(Vec<OneTimeToken>),
+    /// Mails about the account or to its address, the oldest first.
+    Mails(Vec<MailLine>),
+    /// Events of the account, the newest first.
+    Events(Vec<Event>),
+}
+
+/// A page of an export.
+#[derive(Debug)]
+pub struct ExportPage {
+    /// Whether it is the first one of its list.
+    pub begins_list: bool,
+    /// The entries.
+    pub entries: ExportEntries,
+    /// The position of the page that follows; `None` after the last one.
+    pub next: Option<ExportPosition>,
+}
+
+impl Flows {
+    /// Counts and records an export, and returns the user that it begins with.
+    ///
+    /// # Errors
+    /// [`Error::RateLimited`] after so many exports of the user; these are not recorded.
+    pub fn begin_export(&self, claims: &Claims, device: &Device) -> Result<User> {
+        let (id, now, bounds) = (claims.user_id(), self.now(), self.policy.limits);
+        let (scene, session) = (scene(claims, device, now), claims.session_id());
+        let secrets = self.secrets.clone();
+        let user = self.db.write(move |conn| {
+            let user = lock_for(conn, id, &session)?;
+            if let Some(bounds) = &bounds {
+                let counter = Counter::new(Counted::ExportsOfUser, id.to_string());
+                reserve(conn, &secrets, bounds, vec![counter], now)?;
+            }
+            record_once(conn, &scene, EventKind::Exported, "")?;
+            Ok::<_, Error>(user)
+        })?;
+        tracing::info!(user_id = id.0, "exported by its owner");
+        Ok(user)
+    }
+
+    /// Returns the page of an export that begins at `position`.
+    ///
+    /// # Errors
+    /// [`Error::TokenRevoked`] once the session or the account is no longer active: an export that has begun
+    /// ends there.
+    pub fn export_page(&self, claims: &Claims, position: &ExportPosition) -> Result<ExportPage> {
+        let since = self.now().before(self.policy.event_retention);
+        self.db.read(|conn| {
+            let user = require_open(conn, claims)?;
+            let (entries, next) = read_page(conn, &user, position, since)?;
+            let next = match next {
+                Some(last) => Some(position.behind(&last)),
+                None => position.next_list(),
+            };
+            Ok(ExportPage { begins_list: position.begins_list(), entries, next })
+        })
+    }
+}
+
+/// Returns the user of `claims`, if the user is active and the session open.
+fn require_open(conn: &mut Conn, claims: &Claims) -> Result<User> {
+    let user = users::find_by_id(conn, claims.user_id())?.filter(|user| user.is_active);
+    let session = sessions::find_session(conn, &claims.session_id())?;
+    let is_open = session.is_some_and(|session| session.ended_at.is_none());
+    user.filter(|_| is_open).ok_or(Error::TokenRevoked)
+}
+
+/// Reads some entries, and the id of the last row if there may be more in the list.
+fn read_page(
+    conn: &mut Conn,
+    user: &User,
+    position: &ExportPosition,
+    since: UtcTime,
+) -> store::Result<(ExportEntries, Option<String>)> {
+    let (id, after) = (user.id, position.after.as_str());
+    let entries = match position.list {
+        List::Sessions => {
+            let Page { items, next } = sessions::list_page(conn, id, after, ROWS)?;
+            (ExportEntries::Sessions(items), next)
+        }
+        // The log-in keeps few of them.
+        List::KnownDevices => {
+            (ExportEntries::KnownDevices(known_devices::list_all(conn, id)?), None)
+        }
+        List::Registrations => {
+            let Page { items, next } = registrations::list_page(conn, id, after, ROWS)?;
+            (ExportEntries::Registrations(items), next)
+        }
+        List::OneTimeTokens => {
+            let Page { items, next } = one_time_tokens::list_page(conn, id, after, ROWS)?;
+            (ExportEntries::OneTimeTokens(items), next)
+        }
+        List::Mails => {
+            let email = user.email.as_ref();
+            let Page { items, next } = outbox::list_page(conn, id, email, after, ROWS)?;
+            (ExportEntries::Mails(items), next)
+        }
+        List::Events => {
+            let before = Some(EventId(after.to_owned())).filter(|_| !position.begins_list());
+            let EventPage { events, next } =
+                events::list_page(conn, id, since, before.as_ref(), ROWS)?;
+            (ExportEntries::Events(events), next.map(|id| id.0))
+        }
+    };
+    Ok(entries)
+}

@@ -1,0 +1,90 @@
+//! A person's own account.
+
+use serde_json::{Map, Value};
+
+use crate::domain::{Device, Fault, Locale, Metadata, User, UserId, Username};
+use crate::flows::audit::{record_changes, scene};
+use crate::flows::password::reauthenticate::lock_active;
+use crate::flows::{Claims, Error, Flows, Result};
+use crate::store::Conn;
+use crate::store::users::{self, UserChanges};
+
+/// What shall be other than before. `None` leaves a thing as it is.
+#[derive(Clone, Debug, Default)]
+pub struct ProfileChanges {
+    /// The name to log in with; `Some(None)` gives it up for the address.
+    pub username: Option<Option<Username>>,
+    /// The language of mail.
+    pub locale: Option<Locale>,
+    /// A merge patch for the metadata.
+    pub metadata: Option<MetadataChange>,
+}
+
+/// What becomes of the metadata.
+#[derive(Clone, Debug)]
+pub enum MetadataChange {
+    /// It is emptied.
+    Empty,
+    /// A JSON merge patch is applied (RFC 7396).
+    Merge(Map<String, Value>),
+}
+
+impl Flows {
+    /// The account of a token's holder. A token of an account that is gone or switched off is
+    /// revoked, whatever its session says.
+    pub fn require_active_user(&self, id: UserId) -> Result<User> {
+        self.db
+            .read(|conn| users::find_by_id(conn, id))?
+            .filter(|user| user.is_active)
+            .ok_or(Error::TokenRevoked)
+    }
+
+    /// Changes the holder's account.
+    pub fn update_profile(
+        &self,
+        claims: &Claims,
+        changes: ProfileChanges,
+        device: &Device,
+    ) -> Result<User> {
+        let (id, now) = (claims.user_id(), self.now());
+        let scene = scene(claims, device, now);
+        let user = self.db.write(move |conn| {
+            let before = lock_active(conn, id)?.ok_or(Error::TokenRevoked)?;
+            let changes = applied(conn, &before, changes)?;
+            let after = users::update_user(conn, id, &changes, now)?.ok_or(Error::TokenRevoked)?;
+            record_changes(conn, &scene, &before, &after)?;
+            Ok::<_, Error>(after)
+        })?;
+        tracing::info!(user_id = id.0, "profile changed by its owner");
+        Ok(user)
+    }
+}
+
+fn applied(conn: &mut Conn, user: &User, changes: ProfileChanges) -> Result<UserChanges> {
+    let username = changes.username.map(|wanted| chosen_name(conn, user, wanted)).transpose()?;
+    let metadata = match changes.metadata {
+        None => None,
+        Some(MetadataChange::Empty) => Some(Metadata::default()),
+        Some(MetadataChange::Merge(patch)) => {
+            let merged = user.metadata.merged(&patch);
+            Some(merged.map_err(|fault| Error::invalid("metadata", fault))?)
+        }
+    };
+    Ok(UserChanges { username, locale: changes.locale, metadata, ..UserChanges::default() })
+}
+
+/// The name that the person may have. Whoever gives up a name is called by the address.
+fn chosen_name(conn: &mut Conn, user: &User, wanted: Option<Username>) -> Result<Username> {
+    let name = match (wanted, &user.email) {
+        (Some(name), _) => name,
+        (None, Some(email)) => Username::of_address(email),
+        (None, None) => return Err(Error::invalid("username", Fault::Required)),
+    };
+    if !user.may_take_name(&name) {
+        return Err(Error::invalid("username", Fault::InvalidUsername));
+    }
+    match users::find_by_username(conn, name.as_str())? {
+        Some(other) if other.id != user.id => Err(Error::UsernameTaken),
+        _ => Ok(name),
+    }
+}

@@ -1,0 +1,219 @@
+//! Registering. With verification `mandatory` a registration is not an account: it waits beside
+//! others for the same address until one of them is proven. Whether the address is known already
+//! is found out when the mail is written, so the answer cannot tell.
+
+use std::time::Duration;
+
+use crate::domain::{
+    Counted, Counter, Device, Email, EventContext, EventKind, Locale, MailClass, MailRequest,
+    PlainPassword, PlainToken, Registration, RegistrationId, Transport, User, Username, UtcTime,
+};
+use crate::flows::limits::requester;
+use crate::flows::session::log_in::{AMR_PASSWORD, remember_device};
+use crate::flows::sign_in::{FirstToken, open_session};
+use crate::flows::{EmailVerification, Error, Flows, LoggedIn, Result};
+use crate::store::outbox::{self, MailKind};
+use crate::store::users::NewUser;
+use crate::store::{self, Conn, Unique, events, registrations, users};
+
+/// What somebody typed.
+#[derive(Debug)]
+pub struct RegisterRequest {
+    /// The address.
+    pub email: Email,
+    /// The password.
+    pub password: PlainPassword,
+    /// The name to log in with, if it shall not be the address.
+    pub username: Option<Username>,
+    /// The language of mail.
+    pub locale: Locale,
+    /// Where they typed it.
+    pub device: Device,
+    /// How the refresh token of a session opened at once travels.
+    pub transport: Transport,
+}
+
+/// The proof of an address that is waited for.
+#[derive(Debug)]
+pub struct PendingVerification {
+    /// What the client holds that asked for it.
+    pub registration_token: PlainToken,
+    /// How long it is waited for.
+    pub expires_in: Duration,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub enum Registered {
+    /// A mail is on its way.
+    VerificationSent(PendingVerification),
+    /// There is an account, and the person is logged in.
+    LoggedIn {
+        /// The session.
+        log_in: LoggedIn,
+        /// What this client proves the address with, where that is wanted.
+        registration_token: Option<PlainToken>,
+    },
+}
+
+impl Flows {
+    /// Registers somebody.
+    pub fn register(&self, request: RegisterRequest) -> Result<Registered> {
+        self.check_new_password(&request)?;
+        if self.policy.email_verification == EmailVerification::None {
+            let network = Counter::new(Counted::MailOfNetwork, &request.device.network);
+            self.reserve(vec![network])?;
+            return self.create_registration_or_user(request);
+        }
+        let mail = MailRequest::new(MailClass::Verification, &request.email, &request.device);
+        self.request_mail(&mail, || self.create_registration_or_user(request))
+    }
+
+    fn create_registration_or_user(&self, request: RegisterRequest) -> Result<Registered> {
+        self.refuse_breached("password", &request.password)?;
+        let requester = requester(request.email.normalised().to_owned(), &request.device);
+        let password_hash = self.hasher.hash(requester, &request.password)?;
+        let (now, device, transport) = (self.now(), request.device, request.transport);
+        let registration_token = PlainToken::random(PlainToken::REGISTRATION_PREFIX);
+        let registration = Registration {
+            id: RegistrationId::new(now),
+            user_id: None,
+            email: request.email,
+            username: request.username,
+            password_hash,
+            locale: request.locale,
+            token_hash: registration_token.hash(),
+            code_hash: None,
+            expires_at: now.after(Registration::LIFETIME),
+            proven_at: None,
+            changes_email: false,
+        };
+        match self.policy.email_verification {
+            EmailVerification::Mandatory => {
+                self.db.write(move |conn| keep_waiting(conn, &registration, now))?;
+                self.mail_ordered.notify_one();
+                tracing::info!("registration waits for its proof");
+                let expires_in = Registration::LIFETIME;
+                let waiting = PendingVerification { registration_token, expires_in };
+                Ok(Registered::VerificationSent(waiting))
+            }
+            EmailVerification::Optional => {
+                let log_in = self.log_in_at_once(registration, true, device, transport, now)?;
+                self.mail_ordered.notify_one();
+                Ok(Registered::LoggedIn { log_in, registration_token: Some(registration_token) })
+            }
+            EmailVerification::None => {
+                let log_in = self.log_in_at_once(registration, false, device, transport, now)?;
+                Ok(Registered::LoggedIn { log_in, registration_token: None })
+            }
+        }
+    }
+
+    fn check_new_password(&self, request: &RegisterRequest) -> Result<()> {
+        let name = request.username.as_ref().map(Username::as_str);
+        self.policy
+            .password
+            .check(&request.password, Some(&request.email), name)
+            .map_err(|fault| Error::invalid("password", fault))
+    }
+
+    fn log_in_at_once(
+        &self,
+        registration: Registration,
+        with_mail: bool,
+        device: Device,
+        transport: Transport,
+        now: UtcTime,
+    ) -> Result<LoggedIn> {
+        let refresh_token = PlainToken::random(PlainToken::REFRESH_PREFIX);
+        let device_token = PlainToken::random(PlainToken::DEVICE_PREFIX);
+        let first = FirstToken { hash: refresh_token.hash(), transport };
+        let policy = self.policy.clone();
+        let device_hash = device_token.hash();
+        let (user, opened) = self.db.write(move |conn| {
+            let user = make_account(conn, registration, with_mail, now)?;
+            let scene = EventContext::of(user.id, now).on(&device);
+            events::record(conn, &scene, EventKind::Registered, "")?;
+            remember_device(conn, &user, &device_hash, now)?;
+            let opened = open_session(conn, &policy, &user, AMR_PASSWORD, &device, &first, now)?;
+            Ok::<_, Error>((user, opened))
+        })?;
+        tracing::info!(user_id = user.id.0, "registered");
+        let tokens = self.first_pair(&user, &opened, refresh_token, now)?;
+        Ok(LoggedIn { tokens, device_token })
+    }
+}
+
+fn keep_waiting(conn: &mut Conn, registration: &Registration, now: UtcTime) -> Result<()> {
+    refuse_taken_username(conn, registration)?;
+    registrations::insert_registration(conn, registration, now)?;
+    order_proof(conn, registration, now)?;
+    Ok(())
+}
+
+/// Orders the mail that asks for the proof of an address.
+pub(crate) fn order_proof(
+    conn: &mut Conn,
+    registration: &Registration,
+    now: UtcTime,
+) -> store::Result<()> {
+    let Registration { id, email, locale, user_id, .. } = registration;
+    outbox::enqueue(conn, MailKind::Registration, email, locale, id.as_str(), *user_id, now)
+}
+
+/// Makes an account. Of somebody without a chosen name, what is taken is the address.
+pub(crate) fn insert_account(conn: &mut Conn, new: &NewUser, now: UtcTime) -> Result<User> {
+    users::insert_user(conn, new, now).map_err(|error| match error {
+        store::Error::Duplicate(Unique::Username) if new.chose_no_name() => Error::EmailTaken,
+        other => other.into(),
+    })
+}
+
+fn make_account(
+    conn: &mut Conn,
+    mut registration: Registration,
+    with_mail: bool,
+    now: UtcTime,
+) -> Result<User> {
+    refuse_taken_username(conn, &registration)?;
+    let mut new = new_user(&registration, registration.username.clone(), false);
+    let is_address_free = users::find_id_by_email(conn, &registration.email)?.is_none();
+    let is_named_so = |conn| users::find_id_by_username(conn, new.username.as_str());
+    // The account that has the address as its user name gives way once the address is verified, not before.
+    if with_mail && new.chose_no_name() && is_address_free && is_named_so(conn)?.is_some() {
+        new.username = Username::known(&format!("user-{}", registration.id.as_str()));
+    }
+    let user = insert_account(conn, &new, now)?;
+    if with_mail {
+        registration.user_id = Some(user.id);
+        registrations::insert_registration(conn, &registration, now)?;
+        order_proof(conn, &registration, now)?;
+    }
+    Ok(user)
+}
+
+fn refuse_taken_username(conn: &mut Conn, registration: &Registration) -> Result<()> {
+    match &registration.username {
+        Some(name) if users::find_by_username(conn, name.as_str())?.is_some() => {
+            Err(Error::UsernameTaken)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The account that comes of a registration.
+pub(crate) fn new_user(
+    registration: &Registration,
+    username: Option<Username>,
+    email_verified: bool,
+) -> NewUser {
+    NewUser {
+        username: username.unwrap_or_else(|| Username::of_address(&registration.email)),
+        email: Some(registration.email.clone()),
+        email_verified,
+        password_hash: registration.password_hash.clone(),
+        is_staff: false,
+        is_superuser: false,
+        locale: registration.locale.clone(),
+    }
+}

@@ -1,0 +1,60 @@
+//! Releasing user names that are the e-mail address of another user. Such names come from an import, or from
+//! staff. The user who verifies an address gets it; the account that has it as its user name is renamed.
+
+use crate::domain::{Email, EventContext, User, UserId, Username, UtcTime};
+use crate::flows::audit::record_changes;
+use crate::flows::notify::notices::{Notice, order_notice};
+use crate::flows::{Error, Policy, Result};
+use crate::store::Conn;
+use crate::store::outbox::MailKind;
+use crate::store::users::{self, UserChanges};
+
+/// Takes `email`, which `owner` verifies, from every other account that has it as its user name. Each is named
+/// by its own verified address, or by its user id, and its owner is told.
+pub(crate) fn release_username(
+    conn: &mut Conn,
+    policy: &Policy,
+    email: &Email,
+    owner: Option<UserId>,
+    now: UtcTime,
+) -> Result<()> {
+    for name in Username::spellings_of(email) {
+        let Some(id) = users::find_id_by_username(conn, name.as_str())? else { continue };
+        if owner == Some(id) {
+            continue;
+        }
+        if let Some(holder) = users::lock_user(conn, id)? {
+            rename(conn, policy, &holder, now)?;
+        }
+    }
+    Ok(())
+}
+
+fn rename(conn: &mut Conn, policy: &Policy, holder: &User, now: UtcTime) -> Result<()> {
+    let name = free_username(conn, holder)?;
+    let changes = UserChanges { username: Some(name), ..UserChanges::default() };
+    let Some(renamed) = users::update_user(conn, holder.id, &changes, now)? else {
+        return Ok(());
+    };
+    record_changes(conn, &EventContext::of(holder.id, now), holder, &renamed)?;
+    let detail = format!("{} {}", holder.username.as_str(), renamed.username.as_str());
+    let notice = Notice { kind: MailKind::UsernameChanged, detail: &detail, brings_back: None };
+    order_notice(conn, policy, &renamed, renamed.email.as_ref(), &notice, now)?;
+    tracing::info!(user_id = holder.id.0, "renamed: another user verified the address");
+    Ok(())
+}
+
+fn free_username(conn: &mut Conn, holder: &User) -> Result<Username> {
+    let own = holder.email.as_ref().filter(|_| holder.email_verified).map(Username::of_address);
+    let numbered = (1..=100).map(|attempt| match attempt {
+        1 => format!("user-{}", holder.id),
+        _ => format!("user-{}-{attempt}", holder.id),
+    });
+    let names = own.into_iter().chain(numbered.map(|name| Username::known(&name)));
+    for name in names {
+        if users::find_id_by_username(conn, name.as_str())?.is_none() {
+            return Ok(name);
+        }
+    }
+    Err(Error::Internal(format!("no user name is free for user {}", holder.id)))
+}

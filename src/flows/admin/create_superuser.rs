@@ -1,0 +1,53 @@
+//! The operator makes the first account from the command line.
+
+use crate::domain::{
+    Device, Email, EventContext, EventKind, Locale, PlainPassword, User, Username,
+};
+use crate::flows::limits::requester;
+use crate::flows::{Error, Flows, Result};
+use crate::store::events;
+use crate::store::users::{self, NewUser};
+
+/// Who shall be made.
+#[derive(Debug)]
+pub struct NewSuperuser {
+    /// The name to log in with.
+    pub username: Username,
+    /// The address. The operator vouches for it.
+    pub email: Option<Email>,
+    /// The password.
+    pub password: PlainPassword,
+    /// Whether a password that the policy refuses is taken all the same.
+    pub allow_weak_password: bool,
+}
+
+impl Flows {
+    /// Makes an active account with every right.
+    pub fn create_superuser(&self, new: NewSuperuser) -> Result<User> {
+        if !new.allow_weak_password {
+            let name = Some(new.username.as_str());
+            self.policy
+                .password
+                .check(&new.password, new.email.as_ref(), name)
+                .map_err(|fault| Error::invalid("password", fault))?;
+            self.refuse_breached("password", &new.password)?;
+        }
+        let name = new.username.as_str().to_owned();
+        let account = NewUser {
+            username: new.username,
+            email_verified: new.email.is_some(),
+            email: new.email,
+            password_hash: self.hasher.hash(requester(name, &Device::default()), &new.password)?,
+            is_staff: true,
+            is_superuser: true,
+            locale: Locale::default(),
+        };
+        let now = self.now();
+        self.db.write(move |conn| {
+            let user = users::insert_user(conn, &account, now)?;
+            let scene = EventContext::of(user.id, now);
+            events::record(conn, &scene, EventKind::Registered, "command_line")?;
+            Ok::<_, Error>(user)
+        })
+    }
+}

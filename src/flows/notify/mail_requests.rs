@@ -1,0 +1,148 @@
+//! Budgets of mails that anyone can request by typing an e-mail address. A request is counted when it
+//! arrives, the same for known and unknown addresses: by network, and by mailbox and class of mail. Half of a
+//! mailbox's budget is kept for the first requests of other networks, so one network cannot use it up.
+
+use crate::domain::token::Secrets;
+use crate::domain::{Counter, Device, Email, Limits, MailClass, MailRequest, Purpose, UtcTime};
+use crate::flows::limits::{over_the_limit, reserve, reserve_one};
+use crate::flows::{Flows, Result};
+use crate::store::outbox::QueuedMail;
+use crate::store::{Conn, limits};
+
+impl Flows {
+    /// Counts a request for a mail and does `work`, which orders it. If that fails, only the network has
+    /// used something up; if the service is overloaded, nothing is.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::flows::Error::RateLimited`] if a budget is used up.
+    pub(crate) fn request_mail<T>(
+        &self,
+        request: &MailRequest,
+        work: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        let used = match self.policy.limits {
+            Some(bounds) => {
+                let (secrets, now, request) = (self.secrets.clone(), self.now(), request.clone());
+                self.db
+                    .write(move |conn| reserve_request(conn, &secrets, &bounds, &request, now))?
+            }
+            None => Vec::new(),
+        };
+        let outcome = work();
+        if let Err(error) = &outcome {
+            let is_temporary = error.is_temporary();
+            let undone = used.into_iter().filter(|it| is_temporary || !it.counted.is_of_client());
+            self.release(undone.collect());
+        }
+        outcome
+    }
+
+    /// Returns the budget of what is written now for `order`. A mail is counted at its first attempt only.
+    pub(crate) fn mail_budget(&self, order: &QueuedMail) -> MailBudget {
+        MailBudget {
+            bounds: self.policy.limits.filter(|_| order.attempts == 0),
+            secrets: self.secrets.clone(),
+        }
+    }
+}
+
+/// Budget of a mail that is being written.
+#[derive(Clone)]
+pub(crate) struct MailBudget {
+    bounds: Option<Limits>,
+    secrets: Secrets,
+}
+
+impl MailBudget {
+    /// Counts a password reset for its domain and in all. Requests for unknown addresses get no mail, so they
+    /// cannot use that budget up.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::flows::Error::RateLimited`] if it is used up: the mail has to wait.
+    pub(crate) fn reserve_reset(
+        &self,
+        conn: &mut Conn,
+        order: &QueuedMail,
+        now: UtcTime,
+    ) -> Result<()> {
+        let request = MailRequest::new(MailClass::Reset, &order.recipient, &Device::default());
+        if let Some(bounds) = &self.bounds {
+            reserve(conn, &self.secrets, bounds, request.of_service(), now)?;
+        }
+        Ok(())
+    }
+
+    /// Counts one more mail of the same request, as a repeat. Returns false if the budget is used up.
+    pub(crate) fn reserve_repeat(
+        &self,
+        conn: &mut Conn,
+        recipient: &Email,
+        now: UtcTime,
+    ) -> Result<bool> {
+        let Some(bounds) = &self.bounds else { return Ok(true) };
+        let request = MailRequest::new(MailClass::Verification, recipient, &Device::default());
+        let mut counters = request.of_mailbox(false);
+        counters.extend(request.of_service());
+        if find_wait(conn, &self.secrets, &counters, now)?.is_some() {
+            return Ok(false);
+        }
+        reserve(conn, &self.secrets, bounds, counters, now)?;
+        Ok(true)
+    }
+}
+
+/// Counts a request on all its counters, or refuses. Returns the counters.
+fn reserve_request(
+    conn: &mut Conn,
+    secrets: &Secrets,
+    bounds: &Limits,
+    request: &MailRequest,
+    now: UtcTime,
+) -> Result<Vec<Counter>> {
+    let mut used = request.of_network();
+    reserve(conn, secrets, bounds, used.clone(), now)?;
+    let of_network_daily = request.of_network_daily();
+    let (requests, _) = reserve_one(conn, secrets, bounds, of_network_daily.clone(), now)?;
+    used.push(of_network_daily);
+    let mut of_mailbox = request.of_mailbox(requests == 1);
+    match request.class {
+        // Each of these requests has a mail sent.
+        MailClass::Verification => of_mailbox.extend(request.of_service()),
+        MailClass::Reset => refuse_late_reset(conn, secrets, request, now)?,
+    }
+    reserve(conn, secrets, bounds, of_mailbox.clone(), now)?;
+    used.extend(of_mailbox);
+    Ok(used)
+}
+
+/// Refuses a reset whose mail would have to wait for longer than its link lives.
+fn refuse_late_reset(
+    conn: &mut Conn,
+    secrets: &Secrets,
+    request: &MailRequest,
+    now: UtcTime,
+) -> Result<()> {
+    match find_wait(conn, secrets, &request.of_service(), now)? {
+        Some((counter, until)) if until.remaining(now) >= Purpose::ResetPassword.lifetime() => {
+            Err(over_the_limit(counter.counted, until.remaining(now)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Returns the counter with the longest wait, if one is used up.
+fn find_wait<'a>(
+    conn: &mut Conn,
+    secrets: &Secrets,
+    counters: &'a [Counter],
+    now: UtcTime,
+) -> Result<Option<(&'a Counter, UtcTime)>> {
+    let mut longest = None;
+    for counter in counters {
+        let until = limits::find_wait(conn, &secrets.counter_name(counter), now)?;
+        longest = longest.max(until.map(|until| (until, counter)));
+    }
+    Ok(longest.map(|(until, counter)| (counter, until)))
+}

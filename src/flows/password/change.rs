@@ -1,0 +1,113 @@
+//! Changing one's own password. The session that asks goes on; the others end.
+
+use crate::domain::{
+    Counted, Device, EndReason, EventKind, PasswordHash, PlainPassword, SessionId, User, Username,
+    UtcTime,
+};
+use crate::flows::audit::scene;
+use crate::flows::limits::requester;
+use crate::flows::notify::notices::{Notice, order_notice};
+use crate::flows::password::reauthenticate::lock_for;
+use crate::flows::session::log_in::MAX_COMPARISONS;
+use crate::flows::{Claims, Error, Flows, Policy, Result};
+use crate::store::outbox::MailKind;
+use crate::store::{Conn, events, known_devices, one_time_tokens, registrations, sessions, users};
+
+impl Flows {
+    /// Puts `new` in the place of the holder's password. `current` may be missing right after a log-in.
+    pub fn change_password(
+        &self,
+        claims: &Claims,
+        current: Option<&PlainPassword>,
+        new: &PlainPassword,
+        device: &Device,
+    ) -> Result<()> {
+        self.count_hashes(Counted::HashesOfUser, claims.user_id(), device, || {
+            let mut user = self.check_again(claims, current, device)?;
+            self.check_password_of(&user, new)?;
+            self.refuse_breached("new_password", new)?;
+            let hash = self.hasher.hash(requester(user.id.to_string(), device), new)?;
+            for _ in 0..MAX_COMPARISONS {
+                if self.try_to_replace(claims, &user.password_hash, &hash, device)? {
+                    return Ok(());
+                }
+                // A log-in brought the hash up to date meanwhile, or the password is another by now.
+                user = self.check_again(claims, current, device)?;
+            }
+            Err(Error::InvalidCredentials)
+        })
+    }
+
+    /// Puts `hash` in the place of the hash that was `seen`. Returns whether that was still there.
+    fn try_to_replace(
+        &self,
+        claims: &Claims,
+        seen: &PasswordHash,
+        hash: &PasswordHash,
+        device: &Device,
+    ) -> Result<bool> {
+        let (policy, session, now) = (self.policy.clone(), claims.session_id(), self.now());
+        let (id, seen, hash) = (claims.user_id(), seen.clone(), hash.clone());
+        let scene = scene(claims, device, now);
+        let changed = self.db.write(move |conn| {
+            // As it is now: the address may have changed while the password was hashed.
+            let user = lock_for(conn, id, &session)?;
+            if user.password_hash != seen {
+                return Ok(None);
+            }
+            let (keep, reason) = (Some(&session), EndReason::PasswordChanged);
+            let replaced = replace(conn, &policy, &user, &hash, keep, reason, now)?;
+            if replaced.is_some() {
+                events::record(conn, &scene, EventKind::PasswordChanged, "")?;
+            }
+            Ok::<_, Error>(replaced)
+        })?;
+        let Some(ended) = changed else { return Ok(false) };
+        self.note_ended(id, ended, EndReason::PasswordChanged, now);
+        self.mail_ordered.notify_one();
+        tracing::info!(user_id = id.0, "password changed");
+        Ok(true)
+    }
+
+    /// Whether the policy takes `password` for the account.
+    pub(crate) fn check_password_of(&self, user: &User, password: &PlainPassword) -> Result<()> {
+        self.policy
+            .password
+            .check(password, user.email.as_ref(), Some(Username::as_str(&user.username)))
+            .map_err(|fault| Error::invalid("new_password", fault))
+    }
+}
+
+/// Puts `new` in the place of the password that `user` was seen with, ends the sessions besides `keep`
+/// and everything that waits for a click, and tells the owner. `None` where the password is another by
+/// now.
+pub(crate) fn replace(
+    conn: &mut Conn,
+    policy: &Policy,
+    user: &User,
+    new: &PasswordHash,
+    keep: Option<&SessionId>,
+    reason: EndReason,
+    now: UtcTime,
+) -> Result<Option<Vec<SessionId>>> {
+    if !users::change_password(conn, user.id, &user.password_hash, new, now)? {
+        return Ok(None);
+    }
+    forget_pending(conn, user)?;
+    // Whoever had the old password may have logged in with it.
+    known_devices::forget_all(conn, user.id)?;
+    let notice = Notice { kind: MailKind::PasswordChanged, detail: "", brings_back: None };
+    order_notice(conn, policy, user, user.email.as_ref(), &notice, now)?;
+    Ok(Some(sessions::end_all_sessions(conn, user.id, keep, reason, now)?))
+}
+
+/// Everything that could still change the account by a click: resets, changes of the address, and
+/// registrations of its address, proven ones included, for their link and old password log in.
+pub(crate) fn forget_pending(conn: &mut Conn, user: &User) -> Result<()> {
+    one_time_tokens::delete_password_tokens(conn, user.id)?;
+    registrations::delete_of_user(conn, user.id)?;
+    if let Some(email) = &user.email {
+        registrations::delete_of_address(conn, email)?;
+    }
+    Ok(())
+}

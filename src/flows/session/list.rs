@@ -1,0 +1,59 @@
+//! The sessions of a person, to look at and to end.
+
+use crate::domain::{Device, EndReason, EventContext, EventKind, Session, SessionId};
+use crate::flows::password::reauthenticate::lock_for;
+use crate::flows::{Claims, Error, Flows, Result};
+use crate::store::{events, registrations, sessions};
+
+impl Flows {
+    /// The holder's open sessions, the one used last first.
+    pub fn list_sessions(&self, claims: &Claims) -> Result<Vec<Session>> {
+        let (id, now) = (claims.user_id(), self.now());
+        Ok(self.db.read(|conn| sessions::list_open(conn, id, now))?)
+    }
+
+    /// Ends one of the holder's sessions.
+    pub fn end_session(&self, claims: &Claims, session: SessionId, device: &Device) -> Result<()> {
+        let (id, now) = (claims.user_id(), self.now());
+        let scene = EventContext::of(id, now).in_session(&session).on(device);
+        let reason = EndReason::LoggedOut;
+        let (ended, own) = (session.clone(), claims.session_id());
+        let found = self.db.write(move |conn| {
+            lock_for(conn, id, &own)?;
+            let found = sessions::end_session_of(conn, id, &session, reason, now)?;
+            if found {
+                if session != own {
+                    registrations::delete_changes(conn, id)?;
+                }
+                events::record(conn, &scene, EventKind::SessionEnded, "")?;
+            }
+            Ok::<_, Error>(found)
+        })?;
+        if !found {
+            return Err(Error::NotFound);
+        }
+        tracing::info!(user_id = id.0, session_id = %ended, "session ended by its owner");
+        self.note_ended(id, [ended], reason, now);
+        Ok(())
+    }
+
+    /// Ends the holder's sessions besides the one that asks.
+    pub fn end_other_sessions(&self, claims: &Claims, device: &Device) -> Result<()> {
+        let (id, keep, now) = (claims.user_id(), claims.session_id(), self.now());
+        let (reason, scene) = (EndReason::LoggedOut, EventContext::of(id, now).on(device));
+        let ended = self.db.write(move |conn| {
+            lock_for(conn, id, &keep)?;
+            // Whoever is thrown out may have asked for another address, or hold an old proof.
+            registrations::delete_of_user(conn, id)?;
+            let ended = sessions::end_all_sessions(conn, id, Some(&keep), reason, now)?;
+            for session in &ended {
+                let scene = scene.clone().in_session(session);
+                events::record(conn, &scene, EventKind::SessionEnded, "")?;
+            }
+            Ok::<_, Error>(ended)
+        })?;
+        tracing::info!(user_id = id.0, count = ended.len(), "other sessions ended by their owner");
+        self.note_ended(id, ended, reason, now);
+        Ok(())
+    }
+}

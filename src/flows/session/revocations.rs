@@ -1,0 +1,25 @@
+//! What was ended within the life of an access token, for services that check tokens themselves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::UtcTime;
+use crate::flows::{Flows, Result};
+use crate::security::access_token::TokenError;
+use crate::security::revocations::Ended;
+
+impl Flows {
+    /// Returns the sessions and users that were revoked, or those that were revoked at or after `since`.
+    ///
+    /// # Errors
+    /// [`crate::flows::Error::Unavailable`] when this instance cannot know.
+    pub fn list_revocations(&self, since: Option<UtcTime>) -> Result<Arc<Ended>> {
+        let ended = self.access_tokens.revocations.list(since, self.now());
+        ended.ok_or_else(|| TokenError::RevocationsStale.into())
+    }
+
+    /// How long what was ended stays listed.
+    pub fn revocation_window(&self) -> Duration {
+        self.access_tokens.revocations.keep()
+    }
+}

@@ -1,0 +1,121 @@
+//! How far a connection is read ahead. actix-http makes requests of all that it has read, and would keep
+//! thousands of them for one client that sends on and on and waits for no answer. So a connection is read
+//! while no request of it is being answered, or while one is waiting for its body; and not while the client
+//! does not take what was written.
+
+use std::cell::{Cell, RefCell};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use actix_web::HttpRequest;
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::web::Bytes;
+
+/// The state of one connection, shared with the requests that came on it.
+#[derive(Clone, Default)]
+pub struct Intake(Rc<Counts>);
+
+#[derive(Default)]
+struct Counts {
+    answers: Cell<usize>,
+    bodies: Cell<usize>,
+    is_write_waiting: Cell<bool>,
+    reader: RefCell<Option<Waker>>,
+}
+
+impl Intake {
+    /// That of the connection which brought `request`.
+    pub fn of(request: &HttpRequest) -> Self {
+        request.conn_data::<Self>().cloned().unwrap_or_default()
+    }
+
+    /// Whether more may be read. If not, the task is woken when that may have changed.
+    pub fn is_open(&self, context: &Context<'_>) -> bool {
+        let wants_more = self.0.answers.get() == 0 || self.0.bodies.get() > 0;
+        if wants_more && !self.0.is_write_waiting.get() {
+            return true;
+        }
+        *self.0.reader.borrow_mut() = Some(context.waker().clone());
+        false
+    }
+
+    /// Notes whether the client has still to take some of what was written.
+    pub fn set_write_waiting(&self, is_waiting: bool) {
+        self.0.is_write_waiting.set(is_waiting);
+        if !is_waiting {
+            self.wake_reader();
+        }
+    }
+
+    fn wake_reader(&self) {
+        let reader = self.0.reader.borrow_mut().take();
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+
+    /// A request is being answered for as long as this is held.
+    pub fn answering(&self) -> CountGuard {
+        CountGuard::on(self, |counts| &counts.answers)
+    }
+
+    /// A body is being read for as long as this is held.
+    pub fn reading_body(&self) -> CountGuard {
+        CountGuard::on(self, |counts| &counts.bodies)
+    }
+}
+
+/// Counts for as long as it is there.
+pub struct CountGuard {
+    intake: Intake,
+    count: fn(&Counts) -> &Cell<usize>,
+}
+
+impl CountGuard {
+    fn on(intake: &Intake, count: fn(&Counts) -> &Cell<usize>) -> Self {
+        let held = Self { intake: intake.clone(), count };
+        held.change(|count| count + 1);
+        held
+    }
+
+    fn change(&self, by: impl Fn(usize) -> usize) {
+        let count = (self.count)(&self.intake.0);
+        count.set(by(count.get()));
+        self.intake.wake_reader();
+    }
+}
+
+impl Drop for CountGuard {
+    fn drop(&mut self) {
+        self.change(|count| count - 1);
+    }
+}
+
+/// An answer is one until the last of it is on its way.
+pub struct AnswerBody {
+    body: BoxBody,
+    _answering: CountGuard,
+}
+
+impl AnswerBody {
+    /// This body, of the request that is answered.
+    pub fn new(body: BoxBody, answering: CountGuard) -> Self {
+        Self { body, _answering: answering }
+    }
+}
+
+impl MessageBody for AnswerBody {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Pin::new(&mut self.body).poll_next(context)
+    }
+}

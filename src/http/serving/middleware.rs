@@ -1,0 +1,243 @@
+//! What happens around every request: an answer even to a panic, an id, security headers, a line in the
+//! log.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, LazyLock};
+use std::time::Instant;
+
+use actix_cors::CorsError;
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::error::InternalError;
+use actix_web::http::header::{
+    ACCESS_CONTROL_REQUEST_METHOD, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue,
+    REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+};
+use actix_web::http::{ConnectionType, Method, StatusCode};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpRequest, HttpResponse, web};
+use futures_util::FutureExt as _;
+use tracing::{Instrument as _, Span};
+
+use crate::domain::Device;
+use crate::http::blocking::State;
+use crate::http::client;
+use crate::http::code::Code;
+use crate::http::error::ApiError;
+use crate::http::metrics::Metrics;
+use crate::http::serving::backpressure::{AnswerBody, Intake};
+use crate::http::serving::request_id::{self, RequestIds, X_REQUEST_ID};
+use crate::http::v1::services::forward_auth;
+use crate::http::{openapi, routes};
+use crate::telemetry::REFUSALS;
+
+/// Whether clients reach the service over TLS.
+#[derive(Clone, Copy, Debug)]
+pub struct Https(pub bool);
+
+/// Makes an error of a panic. This has to stand within CORS, or the pages that may call could not read the
+/// answer.
+pub async fn catch_panic(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let answer = AssertUnwindSafe(next.call(request)).catch_unwind().await;
+    // The hook has logged where.
+    answer.unwrap_or_else(|_| Err(ApiError::from(Code::InternalError).into()))
+}
+
+/// Wraps every request.
+pub async fn surround(
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let https = request.app_data::<Https>().copied().unwrap_or(Https(false));
+    let state = request.app_data::<web::Data<State>>().cloned();
+    let around = Surroundings::of(&request, state.as_ref().map(web::Data::get_ref), https);
+    let metrics = state.as_ref().map(|state| Arc::clone(&state.metrics));
+    let answering = Intake::of(request.request()).answering();
+    if forward_auth::is_asked_at(request.path()) {
+        // A preflight that a proxy asks about is no preflight of ours: CORS would let it pass.
+        request.headers_mut().remove(ACCESS_CONTROL_REQUEST_METHOD);
+    }
+    // The request must not be cloned before it is routed, so what has no response of its own goes
+    // out as an error that brings one.
+    let answer = next.call(request).instrument(around.span.clone());
+    let is_last = || state.as_ref().is_some_and(|state| state.draining.has_begun());
+    let lost = match request_id::scope(around.ids.clone(), answer).await {
+        // What a browser asks beforehand is answered before there is a route.
+        Ok(response) if is_cors_refusal(&response) => ApiError::from(Code::OriginRejected).into(),
+        Ok(mut response) => {
+            around.span.in_scope(|| {
+                log_undocumented(&response);
+                // The pattern of the path, never the query or the body.
+                let path = response.request().match_pattern();
+                let method = response.request().method().as_str();
+                let code = api_error(&response).map(|error| error.code);
+                let path = path.as_deref().unwrap_or("-");
+                log(method, path, response.status(), code, around.started);
+            });
+            if is_last() {
+                response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+            }
+            if let Some(metrics) = &metrics {
+                count(metrics, &response, around.started);
+            }
+            around.add_headers(response.headers_mut());
+            return Ok(response.map_body(|_, body| AnswerBody::new(body.boxed(), answering)));
+        }
+        Err(error) => error,
+    };
+    let mut response = around.refusal(&lost, metrics.as_deref());
+    if is_last() {
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
+    Err(InternalError::from_response(lost, response).into())
+}
+
+/// What every answer has around it.
+pub struct Surroundings {
+    ids: RequestIds,
+    span: Span,
+    started: Instant,
+    https: Https,
+}
+
+impl Surroundings {
+    /// Those of what never became a request.
+    pub fn new(https: Https) -> Self {
+        Self::with(RequestIds::random(), https)
+    }
+
+    /// Those of a request, with the ids that a trusted proxy gave it.
+    fn of(request: &ServiceRequest, state: Option<&State>, https: Https) -> Self {
+        let peer = request.peer_addr().map(|peer| peer.ip().to_canonical());
+        let is_of_proxy = state.zip(peer).is_some_and(|(state, peer)| state.trusts(peer));
+        if is_of_proxy {
+            return Self::with(RequestIds::of_proxy(request.headers()), https);
+        }
+        if let Some((state, peer)) = state.zip(peer) {
+            warn_of_ignored_header(state, peer, request.headers());
+        }
+        Self::new(https)
+    }
+
+    fn with(ids: RequestIds, https: Https) -> Self {
+        let span = tracing::info_span!(
+            "request",
+            request_id = ids.request_id,
+            trace_id = ids.trace_id,
+            // Known once somebody asks who the client is.
+            network = tracing::field::Empty
+        );
+        Self { ids, span, started: Instant::now(), https }
+    }
+
+    /// The answer to what came to no endpoint.
+    pub fn refusal(&self, error: &Error, metrics: Option<&Metrics>) -> HttpResponse {
+        let mut response = request_id::scope_sync(self.ids.clone(), || error.error_response());
+        let status = response.status();
+        let code = error.as_error::<ApiError>().map(|error| error.code);
+        self.span.in_scope(|| log("-", "-", status, code, self.started));
+        if let Some(metrics) = metrics {
+            metrics.count(&Default::default(), status, code, self.started.elapsed());
+        }
+        self.add_headers(response.headers_mut());
+        response
+    }
+
+    fn add_headers(&self, headers: &mut HeaderMap) {
+        let mut default = |name: HeaderName, value: &'static str| {
+            if !headers.contains_key(&name) {
+                headers.insert(name, HeaderValue::from_static(value));
+            }
+        };
+        default(X_CONTENT_TYPE_OPTIONS, "nosniff");
+        default(REFERRER_POLICY, "no-referrer");
+        default(CACHE_CONTROL, "no-store");
+        if self.https.0 {
+            default(STRICT_TRANSPORT_SECURITY, "max-age=31536000");
+        }
+        if let Ok(id) = HeaderValue::from_str(&self.ids.request_id) {
+            headers.insert(X_REQUEST_ID, id);
+        }
+    }
+}
+
+fn is_cors_refusal<B>(response: &ServiceResponse<B>) -> bool {
+    response.response().error().is_some_and(|error| error.as_error::<CorsError>().is_some())
+}
+
+/// The codes of each operation, by method and path pattern.
+static DOCUMENTED: LazyLock<HashMap<(String, String), Vec<Code>>> = LazyLock::new(|| {
+    routes::endpoints()
+        .iter()
+        .map(|endpoint| {
+            let method = openapi::method_name(endpoint).to_uppercase();
+            ((method, endpoint.path.clone()), openapi::error_codes(endpoint))
+        })
+        .collect()
+});
+
+/// An error that the document does not promise for this operation is a fault of ours. The client
+/// gets it all the same; the tests hold every answer against the document.
+fn log_undocumented<B>(response: &ServiceResponse<B>) {
+    let Some(code) = api_error(response).map(|error| error.code) else { return };
+    let operation = operation(response.request());
+    if DOCUMENTED.get(&operation).is_some_and(|codes| !codes.contains(&code)) {
+        tracing::error!(code = code.name(), ?operation, "undocumented error code");
+    }
+}
+
+fn api_error<B>(response: &ServiceResponse<B>) -> Option<&ApiError> {
+    response.response().error().and_then(|error| error.as_error())
+}
+
+/// Method and path as the document names them. HEAD is answered as GET is, a proxy's question too.
+fn operation(request: &HttpRequest) -> (String, String) {
+    if forward_auth::is_asked_at(request.path()) {
+        return (Method::GET.to_string(), forward_auth::PATH.to_owned());
+    }
+    let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
+    let pattern = request.match_pattern().unwrap_or_default();
+    (method.to_string(), pattern.trim_end_matches('/').to_owned())
+}
+
+fn count<B>(metrics: &Metrics, response: &ServiceResponse<B>, started: Instant) {
+    let code = api_error(response).map(|error| error.code);
+    metrics.count(&operation(response.request()), response.status(), code, started.elapsed());
+}
+
+/// One line a request. Refusals have theirs without being asked for: their answers carry the request id,
+/// which people quote to the operator.
+fn log(method: &str, path: &str, status: StatusCode, code: Option<Code>, started: Instant) {
+    // The log has no numbers of 128 bits: they become text.
+    let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let code = code.map(Code::name);
+    let number = status.as_u16();
+    if status.is_server_error() {
+        tracing::warn!(method, path, status = number, code, micros, "request failed");
+    } else if status.is_client_error() {
+        tracing::info!(target: REFUSALS, method, path, status = number, code, micros, "request refused");
+    } else {
+        tracing::debug!(method, path, status = number, micros, "request");
+    }
+}
+
+/// Says once that a proxy is not believed: without its setting all clients share the limits of one address,
+/// and nothing else tells.
+fn warn_of_ignored_header(state: &State, peer: IpAddr, headers: &HeaderMap) {
+    if let Some(header) = client::forwarding_header(headers)
+        && state.is_first_ignored_header()
+    {
+        let network = Device::of("", Some(peer)).network;
+        tracing::warn!(
+            header = header.as_str(),
+            peer = network,
+            "a forwarded header is ignored: HALLPASS_TRUSTED_PROXIES does not name the peer that sent \
+             it. If that is your reverse proxy, all clients share the limits of its address"
+        );
+    }
+}

@@ -1,0 +1,315 @@
+//! Listening, and the answers to what never became a request.
+//!
+//! actix-http reads the heads of requests, and makes the answer to one that it cannot read by
+//! itself: a bare status. There is no hook for that (docs/adr/0013-the-edge.md), so [`Connection`]
+//! stands between it and the socket and sends a problem of ours in its place.
+
+use std::io;
+use std::net::TcpListener;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use actix_http::{HttpService, Protocol, Request, Response};
+use actix_server::Server;
+use actix_service::{
+    IntoServiceFactory, ServiceFactory, ServiceFactoryExt as _, fn_service, map_config,
+};
+use actix_web::Error;
+use actix_web::body::MessageBody;
+use actix_web::dev::AppConfig;
+use actix_web::http::header::CONTENT_LENGTH;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep};
+
+use crate::http::code::Code;
+use crate::http::error::ApiError;
+use crate::http::metrics::Metrics;
+use crate::http::serving::backpressure::Intake;
+use crate::http::serving::middleware::{Https, Surroundings};
+
+/// The first head of a connection that takes longer is cut off.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// So long a body is still taken, and thrown away, whose refusal the client shall read.
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// From the first byte of a request to its answer, and from one full buffer of an answer to the next:
+/// longer than a head, a body and the work on it may take together. actix-http lets later heads, bodies
+/// that nobody wants any more and answers that nobody reads take for ever.
+const WRITE_PROGRESS_TIMEOUT: Duration = Duration::from_secs(35);
+
+/// So much is read at once: some forty of the shortest requests.
+const READ_CHUNK: usize = 1024;
+
+/// How the service listens.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Threads that answer.
+    pub workers: usize,
+    /// How many connections are held at once, over all workers.
+    pub max_connections: usize,
+    /// The time that an idle connection is kept open.
+    pub keep_alive: Duration,
+    /// How long requests under way may take after the signal to stop.
+    pub shutdown_timeout: Duration,
+    /// Whether clients reach the service over TLS.
+    pub https: Https,
+}
+
+/// Serves `app` on `listener`.
+pub fn start<F, I, S, B>(
+    settings: Settings,
+    listener: TcpListener,
+    metrics: Arc<Metrics>,
+    app: F,
+) -> io::Result<Server>
+where
+    F: Fn() -> I + Send + Clone + 'static,
+    I: IntoServiceFactory<S, Request>,
+    S: ServiceFactory<Request, Config = AppConfig> + 'static,
+    S::Error: Into<Error>,
+    S::InitError: std::fmt::Debug,
+    S::Response: Into<Response<B>>,
+    B: MessageBody + 'static,
+{
+    let server = Server::build()
+        .workers(settings.workers)
+        .max_concurrent_connections((settings.max_connections / settings.workers).max(1))
+        .disable_signals()
+        .shutdown_timeout(settings.shutdown_timeout.as_secs());
+    let stopping = server.graceful_shutdown_signal();
+    let server = server.listen("http", listener, move || {
+        let stopping = stopping.clone();
+        let metrics = Arc::clone(&metrics);
+        let app = app().into_factory().map_err(|error| error.into().error_response());
+        let service = HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .keep_alive(settings.keep_alive)
+            .client_request_timeout(HEAD_TIMEOUT)
+            .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+            .on_connect_ext(|connection: &Connection, data| {
+                data.insert(connection.intake.clone());
+            })
+            .finish(map_config(app, |()| AppConfig::default()));
+        fn_service(move |socket: TcpStream| {
+            let peer = socket.peer_addr().ok();
+            // Each piece of a long answer would wait until the client acknowledges the one before, and clients
+            // take up to 40 ms for that. Of a connection that is gone already, reading tells.
+            let _ = socket.set_nodelay(true);
+            let metrics = Arc::clone(&metrics);
+            let connection = Connection::of(socket, metrics, settings);
+            async move { Ok((connection, Protocol::Http1, peer)) }
+        })
+        .and_then(service)
+    })?;
+    Ok(server.run())
+}
+
+/// The socket of a client.
+struct Connection {
+    socket: TcpStream,
+    metrics: Arc<Metrics>,
+    https: Https,
+    keep_alive: Duration,
+    deadline: Pin<Box<Sleep>>,
+    /// Nothing came since the last answer: the deadline is that of an idle connection.
+    is_idle: bool,
+    refusal: Option<Refusal>,
+    intake: Intake,
+    /// A whole portion was read just now: what it holds comes first.
+    had_portion: bool,
+}
+
+/// What is sent in place of a bare answer.
+struct Refusal {
+    bytes: Vec<u8>,
+    sent: usize,
+}
+
+impl Connection {
+    fn of(socket: TcpStream, metrics: Arc<Metrics>, settings: Settings) -> Self {
+        Self {
+            socket,
+            metrics,
+            https: settings.https,
+            keep_alive: settings.keep_alive,
+            deadline: Box::pin(sleep(WRITE_PROGRESS_TIMEOUT)),
+            is_idle: false,
+            refusal: None,
+            intake: Intake::default(),
+            had_portion: false,
+        }
+    }
+
+    fn check_deadline(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        match self.deadline.as_mut().poll(context) {
+            Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    /// Starts the time limit of a request that begins, or of a part of its answer.
+    fn end_idleness(&mut self) {
+        if std::mem::take(&mut self.is_idle) {
+            self.deadline.as_mut().reset(Instant::now() + WRITE_PROGRESS_TIMEOUT);
+        }
+    }
+
+    /// Lets the connection wait for the next request. Half a head that came with the last request does not
+    /// show here, so there is a deadline all the same; that of actix-http comes first.
+    fn begin_idleness(&mut self) {
+        self.is_idle = true;
+        self.deadline.as_mut().reset(Instant::now() + self.keep_alive + WRITE_PROGRESS_TIMEOUT);
+    }
+
+    /// Sends a refusal in place of `bare`, however often it has to be begun.
+    fn poll_refuse(
+        &mut self,
+        context: &mut Context<'_>,
+        bare: &BareAnswer<'_>,
+    ) -> Poll<io::Result<()>> {
+        let (https, metrics) = (self.https, &self.metrics);
+        let refusal = self
+            .refusal
+            .get_or_insert_with(|| Refusal { bytes: bare.explained(https, metrics), sent: 0 });
+        while refusal.sent < refusal.bytes.len() {
+            let rest = &refusal.bytes[refusal.sent..];
+            match ready!(Pin::new(&mut self.socket).poll_write(context, rest))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                count => refusal.sent += count,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.check_deadline(context)?;
+        if !self.intake.is_open(context) {
+            return Poll::Pending;
+        }
+        if std::mem::take(&mut self.had_portion) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let mut bytes = [0; READ_CHUNK];
+        let size = buffer.remaining().min(READ_CHUNK);
+        let mut portion = ReadBuf::new(&mut bytes[..size]);
+        ready!(Pin::new(&mut self.socket).poll_read(context, &mut portion))?;
+        buffer.put_slice(portion.filled());
+        self.had_portion = portion.remaining() == 0;
+        self.end_idleness();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Connection {
+    /// A bare answer is the last that actix-http writes and is written whole, so it can only be the
+    /// end of `bytes`. What comes before it goes out first.
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.end_idleness();
+        self.check_deadline(context)?;
+        let bare = BareAnswer::at_the_end_of(bytes);
+        let before = bare.as_ref().map_or(bytes.len(), |bare| bare.start);
+        if let Some(bare) = bare.filter(|bare| bare.start == 0) {
+            ready!(self.poll_refuse(context, &bare))?;
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        self.intake.set_write_waiting(true);
+        let count = ready!(Pin::new(&mut self.socket).poll_write(context, &bytes[..before]))?;
+        if count == before {
+            self.intake.set_write_waiting(false);
+            self.begin_idleness();
+        }
+        Poll::Ready(Ok(count))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(context)
+    }
+}
+
+/// An answer of actix-http's own: a status and no body.
+struct BareAnswer<'a> {
+    /// Where it begins.
+    start: usize,
+    version: &'a str,
+    code: Code,
+    date: &'a str,
+}
+
+impl<'a> BareAnswer<'a> {
+    /// More than the longest has.
+    const MAX: usize = 160;
+    const STATUSES: [(&'static str, Code); 4] = [
+        (" 400 Bad Request", Code::MalformedRequest),
+        (" 408 Request Timeout", Code::RequestTimeout),
+        (" 431 Request Header Fields Too Large", Code::HeaderFieldsTooLarge),
+        (" 500 Internal Server Error", Code::InternalError),
+    ];
+
+    /// Nothing that a route sends ends like this: its head has more fields, and no body of ours has
+    /// a bare line feed and what looks like a head in it.
+    fn at_the_end_of(bytes: &'a [u8]) -> Option<Self> {
+        if !bytes.ends_with(b"\r\n\r\n") {
+            return None;
+        }
+        let end = &bytes[bytes.len().saturating_sub(Self::MAX)..];
+        let from = end.windows(7).rposition(|window| window == b"HTTP/1.")?;
+        let head = std::str::from_utf8(&end[from..]).ok()?;
+        let (version, rest) = head.split_at_checked("HTTP/1.1".len())?;
+        let (code, rest) = Self::STATUSES
+            .iter()
+            .find_map(|(status, code)| Some((*code, rest.strip_prefix(status)?)))?;
+        let rest = rest.strip_prefix("\r\ncontent-length: 0\r\n")?;
+        let rest = rest.strip_prefix("connection: close\r\n").unwrap_or(rest);
+        let rest = rest.strip_prefix("connection: keep-alive\r\n").unwrap_or(rest);
+        let date = rest.strip_prefix("date: ")?.strip_suffix("\r\n\r\n")?;
+        let start = bytes.len() - head.len();
+        (!date.contains('\r')).then_some(Self { start, version, code, date })
+    }
+
+    /// The answer as it is sent.
+    fn explained(&self, https: Https, metrics: &Metrics) -> Vec<u8> {
+        let error = Error::from(ApiError::from(self.code));
+        let response = Surroundings::new(https).refusal(&error, Some(metrics));
+        let (response, body) = response.into_parts();
+        let body = body.try_into_bytes().unwrap_or_default();
+        let status = response.status();
+        let mut head = format!(
+            "{} {} {}\r\nconnection: close\r\n{CONTENT_LENGTH}: {}\r\ndate: {}\r\n",
+            self.version,
+            status.as_str(),
+            status.canonical_reason().unwrap_or_default(),
+            body.len(),
+            self.date
+        )
+        .into_bytes();
+        for (name, value) in response.headers() {
+            head.extend_from_slice(name.as_str().as_bytes());
+            head.extend_from_slice(b": ");
+            head.extend_from_slice(value.as_bytes());
+            head.extend_from_slice(b"\r\n");
+        }
+        head.extend_from_slice(b"\r\n");
+        head.extend_from_slice(&body);
+        head
+    }
+}

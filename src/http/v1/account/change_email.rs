@@ -1,0 +1,59 @@
+//! `POST /v1/me/email`
+
+use actix_web::{HttpResponse, web};
+use utoipa::ToSchema;
+
+use crate::domain::{Email, PlainPassword};
+use crate::flows::Flows;
+use crate::http::bearer::Bearer;
+use crate::http::blocking::State;
+use crate::http::body::{Body, Fields, Json};
+use crate::http::client::Client;
+use crate::http::error::ApiError;
+use crate::http::schema::EmailAddress;
+use crate::http::v1::account::register::VerificationSent;
+
+/// The wish for another address.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeEmailRequest {
+    /// The address from now on, once it is proven.
+    #[schema(value_type = EmailAddress)]
+    new_email: Email,
+    /// The password. It may be missing right after a log-in.
+    #[schema(value_type = Option<String>, format = "password", min_length = 1, max_length = 1024, example = "plum tree at dusk")]
+    password: Option<PlainPassword>,
+}
+
+impl Body for ChangeEmailRequest {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let new_email = fields.required("new_email", Email::parse_typed);
+        let password = fields.optional("password", PlainPassword::parse);
+        Some(Self { new_email: new_email?, password })
+    }
+}
+
+#[utoipa::path(
+    post,
+    path = "/v1/me/email",
+    operation_id = "changeEmail",
+    tag = "account",
+    summary = "Change one's own address",
+    description = "Mails a code and a link to the new address, good for an hour: they are proven at `POST /v1/verify-email`, with the registration token of this answer or the password. The old address is told, with a link that stops or undoes the change for a week. The answer does not tell whether somebody has the address.",
+    request_body(content = ChangeEmailRequest, example = json!({"new_email": "mina@new.example", "password": "plum tree at dusk"})),
+    responses((status = 202, description = "A mail is on its way.", body = VerificationSent)),
+    security(("bearer" = [])),
+    extensions(("x-error-codes" = json!(["invalid_credentials", "reauth_required", "rate_limited"])))
+)]
+/// Orders the proof.
+pub async fn handle(
+    state: web::Data<State>,
+    Bearer(claims): Bearer,
+    Client(device): Client,
+    Json(ChangeEmailRequest { new_email, password }): Json<ChangeEmailRequest>,
+) -> Result<HttpResponse, ApiError> {
+    let flow =
+        move |flows: &Flows| flows.change_email(&claims, new_email, password.as_ref(), &device);
+    let waiting = state.run(flow).await?;
+    Ok(HttpResponse::Accepted().json(VerificationSent::from(waiting)))
+}

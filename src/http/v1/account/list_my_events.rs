@@ -1,0 +1,32 @@
+//! `GET /v1/me/events`
+
+use actix_web::web;
+
+use crate::http::bearer::Bearer;
+use crate::http::blocking::State;
+use crate::http::body::Query;
+use crate::http::error::ApiError;
+use crate::http::v1::event::{Event, Events, EventsQuery, Page};
+
+#[utoipa::path(
+    get,
+    path = "/v1/me/events",
+    operation_id = "listMyEvents",
+    tag = "account",
+    summary = "What happened to one's own account",
+    description = "Log-ins, wrong passwords, changes, and what staff did, the newest first, as far back as the operator keeps it. Pages stay right while more happens.",
+    params(EventsQuery),
+    responses((status = 200, description = "A page of events.", body = Events)),
+    security(("bearer" = [])),
+    extensions(("x-error-codes" = json!(["validation_failed"])))
+)]
+/// Lists the holder's events.
+pub async fn handle(
+    state: web::Data<State>,
+    Bearer(claims): Bearer,
+    Query(Page { limit, before }): Query<Page>,
+) -> Result<web::Json<Events>, ApiError> {
+    let page =
+        state.run(move |flows| flows.list_own_events(&claims, before.as_ref(), limit)).await?;
+    Ok(web::Json(Events::of(page, Event::for_owner)))
+}

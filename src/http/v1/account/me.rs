@@ -1,0 +1,79 @@
+//! `GET /v1/me`
+
+use actix_web::web;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::domain::User;
+use crate::http::bearer::Bearer;
+use crate::http::blocking::State;
+use crate::http::error::ApiError;
+use crate::http::v1::time::rfc3339;
+
+/// A person's own account.
+#[derive(Serialize, ToSchema)]
+pub struct Profile {
+    /// The account's number, the `sub` of its tokens.
+    #[schema(example = 7)]
+    user_id: i64,
+    /// The name to log in with; the address where none was chosen.
+    #[schema(example = "mina")]
+    username: String,
+    /// The address, empty if there is none.
+    #[schema(example = "mina@example.com")]
+    email: String,
+    /// Whether the address was proven.
+    #[schema(example = true)]
+    email_verified: bool,
+    /// Whether the account may manage others.
+    #[schema(example = false)]
+    is_staff: bool,
+    /// The language of mail, as a BCP 47 tag.
+    #[schema(example = "ko-KR")]
+    locale: String,
+    /// What the front end keeps with the account.
+    #[schema(value_type = Object, example = json!({"theme": "dark"}))]
+    metadata: Map<String, Value>,
+    /// When the account was made (RFC 3339, UTC).
+    #[schema(format = "date-time", example = "2026-11-23T08:00:00.000000Z")]
+    created_at: String,
+    /// When it last logged in with a password (RFC 3339, UTC).
+    #[schema(format = "date-time", example = "2026-11-23T08:00:00.000000Z")]
+    last_login_at: Option<String>,
+}
+
+impl From<User> for Profile {
+    fn from(user: User) -> Self {
+        Self {
+            user_id: user.id.0,
+            username: user.username.as_str().to_owned(),
+            email: user.email_text().to_owned(),
+            email_verified: user.email_verified,
+            is_staff: user.is_staff,
+            locale: user.locale.as_str().to_owned(),
+            metadata: user.metadata.members().clone(),
+            created_at: rfc3339(user.created_at),
+            last_login_at: user.last_login_at.map(rfc3339),
+        }
+    }
+}
+
+#[utoipa::path(
+    get,
+    path = "/v1/me",
+    operation_id = "getMe",
+    tag = "account",
+    summary = "Own profile",
+    description = "The account that the access token belongs to, as it is now.",
+    responses((status = 200, description = "The account.", body = Profile)),
+    security(("bearer" = []))
+)]
+/// Tells the holder of a token about the account.
+pub async fn handle(
+    state: web::Data<State>,
+    Bearer(claims): Bearer,
+) -> Result<web::Json<Profile>, ApiError> {
+    let user = state.run(move |flows| flows.require_active_user(claims.user_id())).await?;
+    Ok(web::Json(user.into()))
+}

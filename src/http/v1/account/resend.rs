@@ -1,0 +1,59 @@
+//! `POST /v1/verify-email/resend`
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::Email;
+use crate::http::blocking::State;
+use crate::http::body::{Body, Fields, Json};
+use crate::http::client::Client;
+use crate::http::error::ApiError;
+use crate::http::schema::EmailAddress;
+use crate::http::v1::account::register::accepted_locale;
+
+/// Somebody who waits for a mail.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResendRequest {
+    /// The address that was registered.
+    #[schema(value_type = EmailAddress)]
+    email: Email,
+}
+
+impl Body for ResendRequest {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        Some(Self { email: fields.required("email", Email::parse_typed)? })
+    }
+}
+
+/// A mail is on its way if there is anything to be proven.
+#[derive(Serialize, ToSchema)]
+pub struct VerificationResent {
+    /// Always `verification_sent`.
+    #[schema(example = "verification_sent", pattern = "^verification_sent$")]
+    status: &'static str,
+}
+
+#[utoipa::path(
+    post,
+    path = "/v1/verify-email/resend",
+    operation_id = "resendVerification",
+    tag = "account",
+    summary = "Send the verification mail again",
+    description = "The newest mail is the one that counts. The answer is always the same, whether anything waits for the address or not.",
+    request_body(content = ResendRequest, example = json!({"email": "mina@example.com"})),
+    responses((status = 202, description = "Noted.", body = VerificationResent)),
+    extensions(("x-error-codes" = json!(["rate_limited", "overloaded", "unavailable"])))
+)]
+/// Orders the mail again.
+pub async fn handle(
+    state: web::Data<State>,
+    request: HttpRequest,
+    Client(device): Client,
+    Json(ResendRequest { email }): Json<ResendRequest>,
+) -> Result<HttpResponse, ApiError> {
+    let locale = accepted_locale(&request);
+    state.run(move |flows| flows.resend_verification(email, locale, &device)).await?;
+    Ok(HttpResponse::Accepted().json(VerificationResent { status: "verification_sent" }))
+}

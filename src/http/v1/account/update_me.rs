@@ -1,0 +1,76 @@
+//! `PATCH /v1/me`
+
+use actix_web::web;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::domain::{Fault, Locale, Username};
+use crate::flows::{MetadataChange, ProfileChanges};
+use crate::http::bearer::Bearer;
+use crate::http::blocking::State;
+use crate::http::body::{Body, Fields, Json};
+use crate::http::client::Client;
+use crate::http::error::ApiError;
+use crate::http::schema::{ChosenUsername, LocaleTag};
+use crate::http::v1::account::me::Profile;
+
+/// What shall be other than before (a JSON merge patch, RFC 7396): what is missing stays, null
+/// removes.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "describes what `ProfileChanges` is read from")]
+pub struct UpdateMeRequest {
+    /// The name to log in with. Null: the address.
+    #[schema(value_type = Option<ChosenUsername>)]
+    username: Option<Username>,
+    /// The language of mail. Null: English.
+    #[schema(value_type = Option<LocaleTag>)]
+    locale: Option<Locale>,
+    /// What the front end keeps with the account, itself merged; at most 4096 bytes of JSON in all.
+    #[schema(value_type = Option<Object>, example = json!({"theme": "dark", "font": null}))]
+    metadata: Option<Value>,
+}
+
+impl Body for ProfileChanges {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let text = |value: Value| match value {
+            Value::String(text) => Ok(text),
+            _ => Err(Fault::WrongType),
+        };
+        // The own address as name is known to the flow only; any other with `@` it refuses.
+        let username = fields.patch("username", |value| Username::parse_any(&text(value)?));
+        let locale = fields.patch("locale", |value| Locale::parse(&text(value)?));
+        let metadata = fields.patch("metadata", |value| match value {
+            Value::Object(patch) => Ok(patch),
+            _ => Err(Fault::WrongType),
+        });
+        Some(Self {
+            username,
+            locale: locale.map(Option::unwrap_or_default),
+            metadata: metadata.map(|it| it.map_or(MetadataChange::Empty, MetadataChange::Merge)),
+        })
+    }
+}
+
+#[utoipa::path(
+    patch,
+    path = "/v1/me",
+    operation_id = "updateMe",
+    tag = "account",
+    summary = "Change one's own profile",
+    description = "Takes a JSON merge patch (RFC 7396), as `application/json`; `application/merge-patch+json` is taken too.",
+    request_body(content = UpdateMeRequest, example = json!({"locale": "ko", "metadata": {"theme": "dark"}})),
+    responses((status = 200, description = "The account as it is now.", body = Profile)),
+    security(("bearer" = [])),
+    extensions(("x-error-codes" = json!(["username_taken"])))
+)]
+/// Changes the profile.
+pub async fn handle(
+    state: web::Data<State>,
+    Bearer(claims): Bearer,
+    Client(device): Client,
+    Json(changes): Json<ProfileChanges>,
+) -> Result<web::Json<Profile>, ApiError> {
+    let user = state.run(move |flows| flows.update_profile(&claims, changes, &device)).await?;
+    Ok(web::Json(user.into()))
+}

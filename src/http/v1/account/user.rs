@@ -1,0 +1,62 @@
+//! An account, as staff see it.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::User;
+use crate::http::v1::time::rfc3339;
+
+/// Somebody's account.
+#[derive(Serialize, ToSchema)]
+pub struct Account {
+    /// The account's number, the `sub` of its tokens.
+    #[schema(example = 7)]
+    user_id: i64,
+    /// The name to log in with; the address where none was chosen.
+    #[schema(example = "mina")]
+    username: String,
+    /// The address, empty if there is none.
+    #[schema(example = "mina@example.com")]
+    email: String,
+    /// Whether the address was proven.
+    #[schema(example = true)]
+    email_verified: bool,
+    /// Whether it may log in.
+    #[schema(example = true)]
+    is_active: bool,
+    /// Why it may not, where staff said so.
+    disabled_reason: Option<String>,
+    /// Whether it may manage others.
+    #[schema(example = false)]
+    is_staff: bool,
+    /// Whether it may manage superusers, and is itself protected from other staff.
+    #[schema(example = false)]
+    is_superuser: bool,
+    /// The language of mail, as a BCP 47 tag.
+    #[schema(example = "ko-KR")]
+    locale: String,
+    /// When the account was made (RFC 3339, UTC).
+    #[schema(format = "date-time", example = "2026-11-23T08:00:00.000000Z")]
+    created_at: String,
+    /// When it last logged in with a password (RFC 3339, UTC).
+    #[schema(format = "date-time", example = "2026-11-23T08:00:00.000000Z")]
+    last_login_at: Option<String>,
+}
+
+impl From<User> for Account {
+    fn from(user: User) -> Self {
+        Self {
+            user_id: user.id.0,
+            username: user.username.as_str().to_owned(),
+            email: user.email_text().to_owned(),
+            email_verified: user.email_verified,
+            is_active: user.is_active,
+            is_staff: user.is_staff,
+            is_superuser: user.is_superuser,
+            locale: user.locale.as_str().to_owned(),
+            created_at: rfc3339(user.created_at),
+            last_login_at: user.last_login_at.map(rfc3339),
+            disabled_reason: user.disabled_reason,
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! `POST /v1/verify-email`
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::{PlainPassword, PlainToken, Transport, parse_code};
+use crate::flows::{Flows, Opening, Proof};
+use crate::http::blocking::State;
+use crate::http::body::{Body, Fields, Json};
+use crate::http::client::Client;
+use crate::http::code::Code;
+use crate::http::error::ApiError;
+use crate::http::schema::MailCode;
+use crate::http::timing;
+use crate::http::v1::token::token_pair::TokenPair;
+
+/// The digits of the mail, from the browser that registered.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "describes one of the forms that `VerifyEmailRequest` reads")]
+pub struct CodeProof {
+    /// From the answer to `register`.
+    #[schema(example = "hpg_0J4mC8bV2nX6zL1kS9dF3gH7jQ5wE0rT4yU8iO2pA6s")]
+    registration_token: String,
+    /// From the mail.
+    #[schema(value_type = MailCode)]
+    code: String,
+    /// Put the refresh token into a cookie, for browsers.
+    #[schema(example = false)]
+    use_cookie: Option<bool>,
+}
+
+/// The link of the mail, opened in the browser that registered.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "describes one of the forms that `VerifyEmailRequest` reads")]
+pub struct LinkProof {
+    /// From the link.
+    #[schema(example = "Zm9yIHRoZSBsb3ZlIG9mIGV4YW1wbGVzIG9ubHku")]
+    token: String,
+    /// From the answer to `register`. With neither this nor a password the answer is
+    /// `proof_required`.
+    #[schema(
+        required = false,
+        nullable = false,
+        example = "hpg_0J4mC8bV2nX6zL1kS9dF3gH7jQ5wE0rT4yU8iO2pA6s"
+    )]
+    registration_token: Option<String>,
+    /// Put the refresh token into a cookie, for browsers.
+    #[schema(example = false)]
+    use_cookie: Option<bool>,
+}
+
+/// The link of the mail, opened on another device by somebody who knows the password.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "describes one of the forms that `VerifyEmailRequest` reads")]
+pub struct PasswordProof {
+    /// From the link.
+    #[schema(example = "Zm9yIHRoZSBsb3ZlIG9mIGV4YW1wbGVzIG9ubHku")]
+    token: String,
+    /// The password that was given to `register`.
+    #[schema(
+        format = "password",
+        min_length = 1,
+        max_length = 1024,
+        example = "plum tree at dusk"
+    )]
+    password: String,
+    /// Put the refresh token into a cookie, for browsers.
+    #[schema(example = false)]
+    use_cookie: Option<bool>,
+}
+
+/// What proves an address.
+#[derive(ToSchema)]
+#[serde(untagged)]
+pub enum VerifyEmailRequest {
+    /// The digits of the mail.
+    Code(CodeProof),
+    /// The link, in the same browser.
+    Link(LinkProof),
+    /// The link, on another device.
+    Password(PasswordProof),
+}
+
+/// A proof as it was read.
+pub struct Proving {
+    proof: Proof,
+    use_cookie: Option<bool>,
+}
+
+impl Body for Proving {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let use_cookie = fields.flag("use_cookie");
+        Some(Self { proof: read_proof(fields)?, use_cookie })
+    }
+}
+
+fn read_proof(fields: &mut Fields) -> Option<Proof> {
+    let any = |text: &str| Ok(PlainToken::presented(text));
+    if !fields.has("token") {
+        let registration_token = fields.required("registration_token", any);
+        let code = fields.required("code", parse_code);
+        return Some(Proof::Code { registration_token: registration_token?, code: code? });
+    }
+    let token = fields.required("token", any);
+    if fields.has("password") {
+        let password = fields.required("password", PlainPassword::parse);
+        return Some(Proof::LinkWithPassword { token: token?, password: password? });
+    }
+    let token = token?;
+    Some(match fields.optional("registration_token", any) {
+        Some(registration_token) => Proof::LinkInSameBrowser { token, registration_token },
+        None => Proof::Link { token },
+    })
+}
+
+/// The address is proven and the person logged in.
+#[derive(Serialize, ToSchema)]
+pub struct EmailVerified {
+    /// Always `verified`.
+    #[schema(example = "verified", pattern = "^verified$")]
+    status: &'static str,
+    /// The address.
+    #[schema(example = "mina@example.com")]
+    email: String,
+    #[serde(flatten)]
+    tokens: TokenPair,
+}
+
+#[utoipa::path(
+    post,
+    path = "/v1/verify-email",
+    operation_id = "verifyEmail",
+    tag = "account",
+    summary = "Prove the e-mail address",
+    description = "Takes the six digits of the mail with the registration token, or the token of the mail's link with the registration token (same browser) or the password (other device). The same proof answers the same success again while the registration lasts. A change of address (`POST /v1/me/email`) is proven here too.",
+    request_body(content = VerifyEmailRequest, example = json!({"registration_token": "hpg_0J4mC8bV2nX6zL1kS9dF3gH7jQ5wE0rT4yU8iO2pA6s", "code": "123456"})),
+    responses((status = 200, description = "The address is proven; the person is logged in.", body = EmailVerified)),
+    extensions(("x-error-codes" = json!(["code_invalid", "one_time_token_invalid", "one_time_token_expired", "invalid_credentials", "proof_required", "origin_rejected", "rate_limited", "overloaded", "unavailable"])))
+)]
+/// Proves an address.
+pub async fn handle(
+    state: web::Data<State>,
+    request: HttpRequest,
+    Client(device): Client,
+    Json(Proving { proof, use_cookie }): Json<Proving>,
+) -> Result<HttpResponse, ApiError> {
+    let transport = Transport::wanted(use_cookie);
+    state.browsers.check(&request, transport == Transport::Cookie)?;
+    let verify =
+        move |flows: &Flows| flows.verify_email(proof, Opening::Session(transport), &device);
+    let verified = state.run(timing::even(verify)).await?;
+    let mut answer = HttpResponse::Ok();
+    let log_in = verified.log_in.ok_or(Code::InternalError)?;
+    let tokens = transport.deliver_log_in(log_in, &state.browsers, &mut answer);
+    let email = verified.email.as_str().to_owned();
+    Ok(answer.json(EmailVerified { status: "verified", email, tokens }))
+}

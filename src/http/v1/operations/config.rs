@@ -1,0 +1,101 @@
+//! `GET /v1/config`
+
+use actix_web::web;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::{Language, Metadata, Purpose, Registration};
+use crate::flows::{EmailVerification, VerifyEmailProof};
+use crate::http::blocking::State;
+use crate::http::v1::password::password_policy::PublicPolicy;
+
+/// What a front end needs to know about this installation.
+#[derive(Serialize, ToSchema)]
+pub struct PublicConfig {
+    /// What mail and pages call the service.
+    #[schema(example = "Hallpass")]
+    service_name: String,
+    /// The issuer and audience of access tokens.
+    #[schema(example = "http://127.0.0.1:8000")]
+    issuer: String,
+    /// When an address has to be proven: `mandatory`, `optional` or `none`.
+    #[schema(example = "mandatory", pattern = "^(mandatory|optional|none)$")]
+    email_verification: &'static str,
+    /// What besides the mail's link a proof takes: `required` or `link` (nothing).
+    #[schema(example = "required", pattern = "^(required|link)$")]
+    verify_email_proof: &'static str,
+    /// The rules for a new password.
+    password_policy: PublicPolicy,
+    /// Life of an access token in seconds.
+    #[schema(example = 300)]
+    access_token_expires_in: u64,
+    /// Life of a refresh token that nobody uses, in seconds.
+    #[schema(example = 604_800)]
+    refresh_token_expires_in: u64,
+    /// Life of a session in seconds, however much it is used.
+    #[schema(example = 2_592_000)]
+    session_expires_in: u64,
+    /// How long a replaced refresh token answers with its successor, in seconds.
+    #[schema(example = 30)]
+    refresh_grace: u64,
+    /// How long a registration waits for its proof, in seconds.
+    #[schema(example = 86_400)]
+    registration_expires_in: u64,
+    /// How long the link and code of a reset mail count, in seconds.
+    #[schema(example = 1_800)]
+    password_reset_expires_in: u64,
+    /// How long a change of address waits for its proof, in seconds.
+    #[schema(example = 3_600)]
+    email_change_expires_in: u64,
+    /// How recent a log-in must be to stand in for the password, in seconds.
+    #[schema(example = 300)]
+    reauth_window: u64,
+    /// Most bytes of an account's `metadata`.
+    #[schema(example = 4_096)]
+    metadata_max_bytes: usize,
+    /// Languages of mail, as BCP 47 tags.
+    #[schema(example = json!(["en", "ko"]))]
+    languages: Vec<&'static str>,
+    /// Providers of social log-in.
+    #[schema(example = json!([]))]
+    social_providers: Vec<String>,
+}
+
+#[utoipa::path(
+    get,
+    path = "/v1/config",
+    operation_id = "publicConfig",
+    tag = "configuration",
+    summary = "What a front end needs to know",
+    description = "Modes, rules and times of this installation. Nothing in it is secret.",
+    responses((status = 200, description = "The configuration.", body = PublicConfig))
+)]
+/// Tells the configuration.
+pub async fn handle(state: web::Data<State>) -> web::Json<PublicConfig> {
+    let policy = state.flows.policy();
+    web::Json(PublicConfig {
+        service_name: state.service_name.to_string(),
+        issuer: state.flows.issuer().to_owned(),
+        email_verification: match policy.email_verification {
+            EmailVerification::Mandatory => "mandatory",
+            EmailVerification::Optional => "optional",
+            EmailVerification::None => "none",
+        },
+        verify_email_proof: match policy.verify_email_proof {
+            VerifyEmailProof::Required => "required",
+            VerifyEmailProof::Link => "link",
+        },
+        password_policy: (&policy.password).into(),
+        access_token_expires_in: state.flows.access_token_lifetime().as_secs(),
+        refresh_token_expires_in: policy.refresh_idle.as_secs(),
+        session_expires_in: policy.session_lifetime.as_secs(),
+        refresh_grace: policy.refresh_grace.as_secs(),
+        registration_expires_in: Registration::LIFETIME.as_secs(),
+        password_reset_expires_in: Purpose::ResetPassword.lifetime().as_secs(),
+        email_change_expires_in: Registration::CHANGE_LIFETIME.as_secs(),
+        reauth_window: policy.reauth_window.as_secs(),
+        metadata_max_bytes: Metadata::MAX_BYTES,
+        languages: Language::ALL.map(Language::tag).to_vec(),
+        social_providers: Vec::new(),
+    })
+}

@@ -1,0 +1,7 @@
+//! Endpoints for operators: health, metrics, configuration, the document itself.
+
+pub mod config;
+pub mod healthz;
+pub mod metrics;
+pub mod openapi_json;
+pub mod readyz;

@@ -1,0 +1,59 @@
+//! `POST /v1/password-reset`
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::Email;
+use crate::http::blocking::State;
+use crate::http::body::{Body, Fields, Json};
+use crate::http::client::Client;
+use crate::http::error::ApiError;
+use crate::http::schema::EmailAddress;
+use crate::http::v1::account::register::accepted_locale;
+
+/// Somebody who forgot the password.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordResetRequest {
+    /// The address of the account.
+    #[schema(value_type = EmailAddress)]
+    email: Email,
+}
+
+impl Body for PasswordResetRequest {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        Some(Self { email: fields.required("email", Email::parse_typed)? })
+    }
+}
+
+/// A mail is on its way if there is an account.
+#[derive(Serialize, ToSchema)]
+pub struct PasswordResetSent {
+    /// Always `reset_sent`.
+    #[schema(example = "reset_sent", pattern = "^reset_sent$")]
+    status: &'static str,
+}
+
+#[utoipa::path(
+    post,
+    path = "/v1/password-reset",
+    operation_id = "requestPasswordReset",
+    tag = "password",
+    summary = "Ask for a new password",
+    description = "Mails a link and a code to the account's address, good for 30 minutes. The newest mail is the one that counts. The answer is always the same, whether there is an account or not.",
+    request_body(content = PasswordResetRequest, example = json!({"email": "mina@example.com"})),
+    responses((status = 202, description = "Noted.", body = PasswordResetSent)),
+    extensions(("x-error-codes" = json!(["rate_limited", "overloaded", "unavailable"])))
+)]
+/// Orders the mail.
+pub async fn handle(
+    state: web::Data<State>,
+    request: HttpRequest,
+    Client(device): Client,
+    Json(PasswordResetRequest { email }): Json<PasswordResetRequest>,
+) -> Result<HttpResponse, ApiError> {
+    let locale = accepted_locale(&request);
+    state.run(move |flows| flows.request_password_reset(email, locale, &device)).await?;
+    Ok(HttpResponse::Accepted().json(PasswordResetSent { status: "reset_sent" }))
+}

@@ -1,0 +1,118 @@
+//! `GET /v1/revocations`
+
+use actix_web::http::header::{CACHE_CONTROL, ContentType, ETAG, EntityTag, IfNoneMatch};
+use actix_web::web::Bytes;
+use actix_web::{HttpResponse, web};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::{EndedSession, Fault, UserId, UtcTime};
+use crate::flows::Ended;
+use crate::http::blocking::State;
+use crate::http::body::{Body, Fields, Query};
+use crate::http::error::ApiError;
+use crate::http::serving::slices;
+
+/// The query, read.
+pub struct Since(Option<UtcTime>);
+
+impl Body for Since {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let since = fields.optional("since", |text| match text.parse() {
+            Ok(seconds @ 0..=LAST_SECOND) => Ok(UtcTime::from_seconds(seconds)),
+            _ => Err(Fault::InvalidFormat),
+        });
+        Some(Self(since))
+    }
+}
+
+/// The end of the year 9999.
+const LAST_SECOND: i64 = 253_402_300_799;
+
+/// What was ended within the life of an access token.
+#[derive(Serialize, ToSchema)]
+pub struct RevocationList {
+    /// Every session that was ended: tokens with that `sid` are void. The one ended last comes first.
+    sessions: Vec<RevokedSession>,
+    /// Accounts that were disabled or deleted, or whose rights changed: tokens of theirs with
+    /// `iat <= revoked_at` are void.
+    users: Vec<RevokedUser>,
+    /// How far back the lists reach, in seconds. Older tokens have expired.
+    #[schema(example = 910)]
+    window: u64,
+}
+
+/// A session that was ended.
+#[derive(Serialize, ToSchema)]
+pub struct RevokedSession {
+    /// The `sid` of its tokens.
+    #[schema(example = "0199d2a0-7a1e-7c43-9d5b-0f4f6f1f2a10")]
+    session_id: String,
+    /// When, in seconds since the epoch.
+    #[schema(example = 1_800_000_000)]
+    revoked_at: i64,
+}
+
+/// An account that was disabled or deleted, or whose rights changed.
+#[derive(Serialize, ToSchema)]
+pub struct RevokedUser {
+    /// The `user_id` of its tokens.
+    #[schema(example = 7)]
+    user_id: i64,
+    /// When, in seconds since the epoch.
+    #[schema(example = 1_800_000_000)]
+    revoked_at: i64,
+}
+
+#[utoipa::path(
+    get,
+    path = "/v1/revocations",
+    operation_id = "listRevocations",
+    tag = "services",
+    summary = "What was ended just now",
+    description = "For services that check access tokens themselves. Answered from memory; ask once a second with `If-None-Match`, or for what is new with `since`: a revocation can become visible some seconds after its time, so ask from a minute before the last answer on. 503 says that this instance cannot know at the moment: then no token should be believed for longer than you can bear.",
+    params(("since" = Option<i64>, Query, description = "Only what was revoked at or after this time, in seconds since the epoch.", minimum = 0, maximum = 253_402_300_799_i64, example = 1_800_000_000), ("If-None-Match" = Option<String>, Header, description = "The `ETag` of the list that is known already.", example = "\"3q2-7wAAAAA\"")),
+    responses(
+        (status = 200, description = "The lists.", body = RevocationList, headers(("ETag" = String, description = "Names this content."))),
+        (status = 304, description = "Nothing has changed."),
+    ),
+    extensions(("x-error-codes" = json!(["validation_failed", "unavailable"])))
+)]
+/// Lists what was revoked.
+pub async fn handle(
+    state: web::Data<State>,
+    known: Option<web::Header<IfNoneMatch>>,
+    Query(Since(since)): Query<Since>,
+) -> Result<HttpResponse, ApiError> {
+    let revoked = state.flows.list_revocations(since)?;
+    let tag = EntityTag::new_strong(revoked.tag().to_owned());
+    let is_known = known.is_some_and(|web::Header(known)| match known {
+        IfNoneMatch::Any => true,
+        IfNoneMatch::Items(tags) => tags.iter().any(|known| known.weak_eq(&tag)),
+    });
+    let mut answer = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    answer.insert_header((ETAG, tag)).insert_header((CACHE_CONTROL, "no-cache"));
+    if is_known {
+        return Ok(answer.finish());
+    }
+    let window = state.flows.revocation_window().as_secs();
+    let body = revoked.rendered(|revoked| render(revoked, window));
+    answer.content_type(ContentType::json());
+    Ok(answer.body(slices::of(Bytes::from_owner(body))))
+}
+
+fn render(revoked: &Ended, window: u64) -> Vec<u8> {
+    let session = |it: &EndedSession| RevokedSession {
+        session_id: it.id.0.clone(),
+        revoked_at: it.at.seconds(),
+    };
+    let user =
+        |(id, at): (&UserId, &UtcTime)| RevokedUser { user_id: id.0, revoked_at: at.seconds() };
+    let list = RevocationList {
+        sessions: revoked.sessions().iter().map(session).collect(),
+        users: revoked.users().iter().map(user).collect(),
+        window,
+    };
+    // Numbers and texts can always be written.
+    serde_json::to_vec(&list).unwrap_or_default()
+}

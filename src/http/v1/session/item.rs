@@ -1,0 +1,44 @@
+//! A session, as its owner sees it.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::{self, SessionId};
+use crate::http::v1::time::rfc3339;
+
+/// One log-in on one device.
+#[derive(Serialize, ToSchema)]
+pub struct Session {
+    /// Its id, the `sid` of its tokens.
+    #[schema(example = "0199d2a0-7a1e-7c43-9d5b-0f4f6f1f2a10")]
+    id: String,
+    /// Browser and system, as far as they said; may be empty.
+    #[schema(example = "Firefox on Windows")]
+    device: String,
+    /// When the person logged in (RFC 3339, UTC).
+    #[schema(format = "date-time", example = "2026-11-23T08:00:00.000000Z")]
+    first_seen_at: String,
+    /// When it was last refreshed (RFC 3339, UTC).
+    #[schema(format = "date-time", example = "2026-11-24T08:00:00.000000Z")]
+    last_seen_at: String,
+    /// When it ends at the latest (RFC 3339, UTC).
+    #[schema(format = "date-time", example = "2026-12-23T08:00:00.000000Z")]
+    expires_at: String,
+    /// Whether it is the one that asks.
+    #[schema(example = true)]
+    current: bool,
+}
+
+impl Session {
+    /// `session` as the holder of `current` sees it.
+    pub fn of(session: domain::Session, current: &SessionId) -> Self {
+        Self {
+            current: session.id == *current,
+            id: session.id.0,
+            device: session.device.label,
+            first_seen_at: rfc3339(session.created_at),
+            last_seen_at: rfc3339(session.last_seen_at),
+            expires_at: rfc3339(session.expires_at),
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! `POST /v1/token-auth`
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use utoipa::ToSchema;
+
+use crate::domain::{Fault, Length, PlainPassword, PlainToken, Transport};
+use crate::flows::LoginContext;
+use crate::http::blocking::State;
+use crate::http::body::{Body, Fields, Json};
+use crate::http::browsers::device_cookie;
+use crate::http::client::Client;
+use crate::http::error::ApiError;
+use crate::http::v1::token::token_pair::TokenPair;
+
+/// Name and password.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TokenAuthRequest {
+    /// The username, or the e-mail address.
+    #[schema(min_length = 1, max_length = 254, pattern = r"\S", example = "mina@example.com")]
+    username: String,
+    /// The password.
+    #[schema(value_type = String, format = "password", min_length = 1, max_length = 1024, example = "plum tree at dusk")]
+    password: PlainPassword,
+    /// Put the refresh token into a cookie, for browsers.
+    #[schema(example = false)]
+    use_cookie: Option<bool>,
+    /// From the last log-in on this device, if there was one: wrong passwords that others try elsewhere
+    /// do not make it wait. In cookie mode it is in a cookie.
+    #[schema(value_type = Option<String>, example = "hpd_2kQ9wE0rT4yU8iO2pA6s0J4mC8bV2nX6zL1kS9dF3gH")]
+    device_token: Option<PlainToken>,
+}
+
+/// No name and no address is longer.
+const MAX_NAME: usize = 254;
+
+impl Body for TokenAuthRequest {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let username = fields.required("username", |text| {
+            let name = text.trim();
+            match name.chars().count() {
+                0 => Err(Fault::Required),
+                1..=MAX_NAME => Ok(name.to_owned()),
+                _ => Err(Fault::TooLong(Length::Characters(MAX_NAME))),
+            }
+        });
+        let password = fields.required("password", PlainPassword::parse);
+        let use_cookie = fields.flag("use_cookie");
+        let device_token = fields.optional("device_token", |text| Ok(PlainToken::presented(text)));
+        Some(Self { username: username?, password: password?, use_cookie, device_token })
+    }
+}
+
+#[utoipa::path(
+    post,
+    path = "/v1/token-auth",
+    operation_id = "tokenAuth",
+    tag = "token",
+    summary = "Log in",
+    description = "Opens a session for whoever knows the password. An unknown name is answered like a wrong password. With `use_cookie` (cookie mode) the refresh token comes in a `__Host-` cookie that scripts cannot read; such requests are taken from allowed origins only. Wrong passwords make waits (429) that grow, but end; after a hundred in a row a device that was never logged in on needs a password reset by mail first (`proof_required`).",
+    request_body(content = TokenAuthRequest, example = json!({"username": "mina@example.com", "password": "plum tree at dusk"})),
+    responses((status = 200, description = "Logged in.", body = TokenPair)),
+    extensions(("x-error-codes" = json!(["invalid_credentials", "account_disabled", "proof_required", "origin_rejected", "rate_limited", "overloaded", "unavailable"])))
+)]
+/// Logs in.
+pub async fn handle(
+    state: web::Data<State>,
+    request: HttpRequest,
+    Client(device): Client,
+    Json(body): Json<TokenAuthRequest>,
+) -> Result<HttpResponse, ApiError> {
+    let TokenAuthRequest { username, password, use_cookie, device_token } = body;
+    let transport = Transport::wanted(use_cookie);
+    state.browsers.check(&request, transport == Transport::Cookie)?;
+    let device_token = device_token.or_else(|| device_cookie(&request));
+    let entrance = LoginContext { device, device_token };
+    let log_in =
+        state.run(move |flows| flows.log_in(&username, &password, &entrance, transport)).await?;
+    let mut answer = HttpResponse::Ok();
+    let pair = transport.deliver_log_in(log_in, &state.browsers, &mut answer);
+    Ok(answer.json(pair))
+}

@@ -1,0 +1,38 @@
+//! `POST /v1/token-refresh`
+
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use crate::http::blocking::State;
+use crate::http::body::Json;
+use crate::http::client::Client;
+use crate::http::code::Code;
+use crate::http::error::ApiError;
+use crate::http::v1::token::refresh_token::{RefreshTokenBody, RefreshTokenRequest};
+use crate::http::v1::token::token_pair::TokenPair;
+
+#[utoipa::path(
+    post,
+    path = "/v1/token-refresh",
+    operation_id = "tokenRefresh",
+    tag = "token",
+    summary = "Exchange a refresh token",
+    description = "Replaces the refresh token by a new one. For 30 seconds the replaced token still answers with the same successor, so that tabs which refresh at the same moment stay logged in; used later, it ends the session. A token that was issued in a cookie is unknown in a body, and the reverse. In cookie mode the token is taken from the cookie and the next one put there; no refusal clears a cookie, for another tab may have a newer one.",
+    request_body(content = RefreshTokenRequest, example = json!({"refresh_token": "hpr_9iT1b5zJm4M0l3yq7nR2vXwK8sD6cF0gH1jL5pQ4eUo"})),
+    responses((status = 200, description = "The next pair.", body = TokenPair)),
+    extensions(("x-error-codes" = json!(["refresh_token_unknown", "refresh_token_expired", "refresh_token_revoked", "refresh_token_reused", "refresh_token_superseded", "origin_rejected", "rate_limited", "overloaded", "unavailable"])))
+)]
+/// Exchanges a refresh token.
+pub async fn handle(
+    state: web::Data<State>,
+    request: HttpRequest,
+    Client(device): Client,
+    Json(body): Json<RefreshTokenBody>,
+) -> Result<HttpResponse, ApiError> {
+    let (tokens, transport) = body.presented(&request, &state.browsers)?;
+    // Which of two cookies is meant nobody knows.
+    let [token] = <[_; 1]>::try_from(tokens).map_err(|_| Code::RefreshTokenUnknown)?;
+    let pair = state.run(move |flows| flows.refresh(&token, transport, &device)).await?;
+    let mut answer = HttpResponse::Ok();
+    let pair = transport.deliver(pair, &state.browsers, &mut answer);
+    Ok(answer.json(pair))
+}

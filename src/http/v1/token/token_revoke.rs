@@ -1,0 +1,46 @@
+//! `POST /v1/token-revoke`
+
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use crate::domain::Transport;
+use crate::http::blocking::State;
+use crate::http::body::Json;
+use crate::http::client::Client;
+use crate::http::error::ApiError;
+use crate::http::v1::token::refresh_token::{RefreshTokenBody, RefreshTokenRequest};
+
+#[utoipa::path(
+    post,
+    path = "/v1/token-revoke",
+    operation_id = "tokenRevoke",
+    tag = "token",
+    summary = "Log out",
+    description = "Ends the session of the refresh token; its access tokens count no longer. An unknown token is no error (RFC 7009), nor is one that was issued in a cookie and comes in a body, or the reverse: it ends nothing. In cookie mode the cookies are cleared.",
+    request_body(content = RefreshTokenRequest, example = json!({"refresh_token": "hpr_9iT1b5zJm4M0l3yq7nR2vXwK8sD6cF0gH1jL5pQ4eUo"})),
+    responses((status = 204, description = "The session is over, or there was none.")),
+    extensions(("x-error-codes" = json!(["origin_rejected", "overloaded", "unavailable"])))
+)]
+/// Logs out.
+pub async fn handle(
+    state: web::Data<State>,
+    request: HttpRequest,
+    Client(device): Client,
+    Json(body): Json<RefreshTokenBody>,
+) -> Result<HttpResponse, ApiError> {
+    let (tokens, transport) = body.presented(&request, &state.browsers)?;
+    // Of several cookies one may be the session that is to end; whoever has its token may end each.
+    if !tokens.is_empty() {
+        state
+            .run(move |flows| {
+                tokens.iter().try_for_each(|it| flows.log_out(it, transport, &device))
+            })
+            .await?;
+    }
+    let mut answer = HttpResponse::NoContent();
+    if transport == Transport::Cookie {
+        for cookie in state.browsers.no_cookies() {
+            answer.cookie(cookie);
+        }
+    }
+    Ok(answer.finish())
+}

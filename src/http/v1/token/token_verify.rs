@@ -1,0 +1,110 @@
+//! `POST /v1/token-verify`
+
+use actix_web::web;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::flows::Claims;
+use crate::http::blocking::State;
+use crate::http::body::{Body, Fields, Json};
+use crate::http::error::ApiError;
+
+/// An access token.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TokenVerifyRequest {
+    /// The token to check.
+    #[schema(example = "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFUzI1NiIsImtpZCI6Ii4uLiJ9.e30.c2ln")]
+    token: String,
+}
+
+impl Body for TokenVerifyRequest {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        Some(Self { token: fields.required("token", |text| Ok(text.to_owned()))? })
+    }
+}
+
+/// The token counts.
+#[derive(Serialize, ToSchema)]
+pub struct ActiveToken {
+    /// Always true: a token that does not count is answered with 401.
+    #[schema(example = true)]
+    active: bool,
+    /// The token that was sent.
+    #[schema(example = "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFUzI1NiIsImtpZCI6Ii4uLiJ9.e30.c2ln")]
+    token: String,
+    #[serde(flatten)]
+    #[schema(value_type = AccessTokenClaims)]
+    claims: Claims,
+}
+
+/// What an access token says.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the claims, which the access_tokens serialises")]
+pub struct AccessTokenClaims {
+    /// Who issued it.
+    #[schema(example = "http://127.0.0.1:8000")]
+    iss: String,
+    /// For whom.
+    #[schema(example = "http://127.0.0.1:8000")]
+    aud: String,
+    /// The account's number as text.
+    #[schema(example = "7")]
+    sub: String,
+    /// The client that it was issued to (`HALLPASS_CLIENT_ID`).
+    #[schema(example = "hallpass")]
+    client_id: String,
+    /// When it was issued, in seconds since the epoch.
+    #[schema(example = 1_800_000_000)]
+    iat: i64,
+    /// When it stops counting, in seconds since the epoch.
+    #[schema(example = 1_800_000_300)]
+    exp: i64,
+    /// Its own id.
+    #[schema(example = "0199d2a0-7a1e-7c43-9d5b-0f4f6f1f2a11")]
+    jti: String,
+    /// The session it belongs to.
+    #[schema(example = "0199d2a0-7a1e-7c43-9d5b-0f4f6f1f2a10")]
+    sid: String,
+    /// The account's number.
+    #[schema(example = 7)]
+    user_id: i64,
+    /// The name to log in with.
+    #[schema(example = "mina")]
+    username: String,
+    /// The address, empty if there is none.
+    #[schema(example = "mina@example.com")]
+    email: String,
+    /// Whether the address was proven.
+    #[schema(example = true)]
+    email_verified: bool,
+    /// Whether the account may manage others.
+    #[schema(example = false)]
+    is_staff: bool,
+    /// How the person proved who they are (RFC 8176).
+    #[schema(example = json!(["pwd"]))]
+    amr: Vec<String>,
+    /// When the person did, in seconds since the epoch.
+    #[schema(example = 1_800_000_000)]
+    auth_time: i64,
+}
+
+#[utoipa::path(
+    post,
+    path = "/v1/token-verify",
+    operation_id = "tokenVerify",
+    tag = "token",
+    summary = "Check an access token",
+    description = "Answers with the claims of a token that counts; otherwise 401 and the cause. It is answered from memory: signature, time (with 5 seconds of leeway), and whether the session was ended.",
+    request_body(content = TokenVerifyRequest, example = json!({"token": "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFUzI1NiIsImtpZCI6Ii4uLiJ9.e30.c2ln"})),
+    responses((status = 200, description = "The token counts.", body = ActiveToken)),
+    extensions(("x-error-codes" = json!(["token_invalid", "token_expired", "token_revoked", "unavailable"])))
+)]
+/// Checks a token.
+pub async fn handle(
+    state: web::Data<State>,
+    Json(TokenVerifyRequest { token }): Json<TokenVerifyRequest>,
+) -> Result<web::Json<ActiveToken>, ApiError> {
+    let claims = state.flows.verify_token(&token)?;
+    Ok(web::Json(ActiveToken { active: true, token, claims }))
+}

@@ -1,0 +1,30 @@
+//! `DELETE /v1/users/{id}`
+
+use actix_web::{HttpResponse, web};
+
+use crate::http::bearer::Bearer;
+use crate::http::blocking::State;
+use crate::http::error::ApiError;
+use crate::http::v1::users::user_id::UserIdInPath;
+
+#[utoipa::path(
+    delete,
+    path = "/v1/users/{id}",
+    operation_id = "deleteUser",
+    tag = "users",
+    summary = "Delete an account",
+    description = "For staff. Everything about the person goes, and every session ends.",
+    params(("id" = i64, Path, description = "The account's number.", example = 7)),
+    responses((status = 204, description = "The account is gone.")),
+    security(("bearer" = [])),
+    extensions(("x-error-codes" = json!(["permission_denied", "not_found", "last_superuser"])))
+)]
+/// Removes an account.
+pub async fn handle(
+    state: web::Data<State>,
+    Bearer(claims): Bearer,
+    UserIdInPath(id): UserIdInPath,
+) -> Result<HttpResponse, ApiError> {
+    state.run(move |flows| flows.remove_account(&claims, id)).await?;
+    Ok(HttpResponse::NoContent().finish())
+}

@@ -1,0 +1,31 @@
+//! `GET /v1/users/{id}`
+
+use actix_web::web;
+
+use crate::http::bearer::Bearer;
+use crate::http::blocking::State;
+use crate::http::error::ApiError;
+use crate::http::v1::account::user::Account;
+use crate::http::v1::users::user_id::UserIdInPath;
+
+#[utoipa::path(
+    get,
+    path = "/v1/users/{id}",
+    operation_id = "getUser",
+    tag = "users",
+    summary = "One account",
+    description = "For staff.",
+    params(("id" = i64, Path, description = "The account's number.", example = 7)),
+    responses((status = 200, description = "The account.", body = Account)),
+    security(("bearer" = [])),
+    extensions(("x-error-codes" = json!(["permission_denied", "not_found"])))
+)]
+/// Shows an account.
+pub async fn handle(
+    state: web::Data<State>,
+    Bearer(claims): Bearer,
+    UserIdInPath(id): UserIdInPath,
+) -> Result<web::Json<Account>, ApiError> {
+    let user = state.run(move |flows| flows.find_account(&claims, id)).await?;
+    Ok(web::Json(user.into()))
+}

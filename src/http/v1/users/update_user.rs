@@ -1,0 +1,81 @@
+//! `PATCH /v1/users/{id}`
+
+use actix_web::web;
+use utoipa::ToSchema;
+
+use crate::domain::{Fault, Length, Locale, Username};
+use crate::flows::AccountChanges;
+use crate::http::bearer::Bearer;
+use crate::http::blocking::State;
+use crate::http::body::{Body, Fields, Json};
+use crate::http::error::ApiError;
+use crate::http::schema::{ChosenUsername, LocaleTag};
+use crate::http::v1::account::user::Account;
+use crate::http::v1::users::user_id::UserIdInPath;
+
+/// The most characters of a reason.
+const MAX_REASON: usize = 500;
+
+/// What staff change; what is missing stays.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "describes what `AccountChanges` is read from")]
+pub struct UpdateUserRequest {
+    /// Whether it may log in. False ends its sessions.
+    #[schema(example = false)]
+    is_active: Option<bool>,
+    /// Why it may not; for other staff, and part of the person's own export.
+    #[schema(max_length = 500, example = "Asked for a pause")]
+    disabled_reason: Option<String>,
+    /// Whether it may manage others.
+    #[schema(example = false)]
+    is_staff: Option<bool>,
+    /// The name to log in with.
+    #[schema(value_type = Option<ChosenUsername>)]
+    username: Option<String>,
+    /// The language of mail.
+    #[schema(value_type = Option<LocaleTag>)]
+    locale: Option<String>,
+}
+
+impl Body for AccountChanges {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        Some(Self {
+            is_active: fields.flag("is_active"),
+            disabled_reason: fields.optional("disabled_reason", |text| {
+                match text.chars().count() {
+                    0..=MAX_REASON if !text.contains('\0') => Ok(text.to_owned()),
+                    0..=MAX_REASON => Err(Fault::InvalidFormat),
+                    _ => Err(Fault::TooLong(Length::Characters(MAX_REASON))),
+                }
+            }),
+            is_staff: fields.flag("is_staff"),
+            username: fields.optional("username", Username::parse),
+            locale: fields.optional("locale", Locale::parse),
+        })
+    }
+}
+
+#[utoipa::path(
+    patch,
+    path = "/v1/users/{id}",
+    operation_id = "updateUser",
+    tag = "users",
+    summary = "Change an account",
+    description = "For staff: switch an account off (its sessions end at once) or on again, make it staff, rename it. Superusers are changed by superusers only, and one active superuser always stays.",
+    params(("id" = i64, Path, description = "The account's number.", example = 7)),
+    request_body(content = UpdateUserRequest, example = json!({"is_active": false, "disabled_reason": "Asked for a pause"})),
+    responses((status = 200, description = "The account as it is now.", body = Account)),
+    security(("bearer" = [])),
+    extensions(("x-error-codes" = json!(["permission_denied", "not_found", "username_taken", "last_superuser"])))
+)]
+/// Changes an account.
+pub async fn handle(
+    state: web::Data<State>,
+    Bearer(claims): Bearer,
+    UserIdInPath(id): UserIdInPath,
+    Json(changes): Json<AccountChanges>,
+) -> Result<web::Json<Account>, ApiError> {
+    let user = state.run(move |flows| flows.update_account(&claims, id, changes)).await?;
+    Ok(web::Json(user.into()))
+}

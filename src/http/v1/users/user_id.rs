@@ -1,0 +1,23 @@
+//! The number of an account in a path.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest};
+
+use crate::domain::UserId;
+
+/// `{id}` of a path. What is no number is the number of no account, so that whoever may not ask for
+/// accounts is told that, whatever stands in the path.
+pub struct UserIdInPath(pub UserId);
+
+impl FromRequest for UserIdInPath {
+    type Error = Infallible;
+    type Future = Ready<Result<Self, Infallible>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let number = request.match_info().get("id").and_then(|id| id.parse().ok());
+        ready(Ok(Self(number.map_or(UserId::NONE, UserId))))
+    }
+}

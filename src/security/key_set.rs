@@ -1,0 +1,236 @@
+//! The keys that an instance knows at a moment. A ring does not change: what is new in the
+//! database makes a new ring, and the gate takes it while it runs.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::key_schedule::{CHANGE_OF_ALGORITHM, KeyDates, KeySchedule, KeyState};
+use super::keys::{KeyError, SealedKey, SigningAlgorithm, SigningKey};
+use crate::domain::UtcTime;
+
+/// How long before it signs a key of the schedule is published: longer than anybody keeps a JWKS,
+/// and long enough to replace instances of a version that reads the keys at its start only.
+pub const PUBLISHED_BEFORE: Duration = Duration::from_hours(24);
+
+/// The keys that sign and are believed.
+pub struct KeySet {
+    algorithm: SigningAlgorithm,
+    keys: Vec<RingKey>,
+    /// What the database had, whether it could be opened or not.
+    rows: Vec<KeyDates>,
+}
+
+#[derive(Clone)]
+struct RingKey {
+    key: Arc<SigningKey>,
+    /// A shared secret has none: it is a setting, and signs as long as it is set.
+    life: Option<KeySchedule>,
+}
+
+impl RingKey {
+    fn state(&self, now: UtcTime) -> KeyState {
+        self.life.map_or(KeyState::Active, |life| life.state(now))
+    }
+}
+
+/// A signing key, for operators.
+#[derive(Clone, Debug)]
+pub struct KeyAge {
+    /// Its name.
+    pub kid: String,
+    /// Its algorithm.
+    pub algorithm: &'static str,
+    /// Its state.
+    pub state: KeyState,
+    /// The time since it was made; `None` for a shared secret, whose age only the operator knows.
+    pub age: Option<Duration>,
+}
+
+/// A key to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DueKey {
+    /// When the newest key takes over that is there already.
+    pub after: UtcTime,
+    /// When the new one shall.
+    pub signs_from: UtcTime,
+}
+
+impl DueKey {
+    /// The first key of its algorithm.
+    pub fn first(now: UtcTime) -> Self {
+        Self { after: UtcTime::from_micros(i64::MIN), signs_from: now }
+    }
+}
+
+impl KeySet {
+    /// No keys yet, for an instance that signs with `algorithm`.
+    pub fn empty(algorithm: SigningAlgorithm) -> Self {
+        Self { algorithm, keys: Vec::new(), rows: Vec::new() }
+    }
+
+    /// The one key of a secret that is shared with the services that check tokens.
+    pub fn shared(secret: &[u8]) -> Self {
+        let key = RingKey { key: Arc::new(SigningKey::shared(secret)), life: None };
+        Self { algorithm: SigningAlgorithm::Hs256, keys: vec![key], rows: Vec::new() }
+    }
+
+    /// Believes a shared secret besides, as no setting makes it: for a gate that is attacked with keys of
+    /// every kind.
+    #[must_use]
+    pub fn with_shared(mut self, secret: &[u8]) -> Self {
+        self.keys.extend(Self::shared(secret).keys);
+        self
+    }
+
+    /// What it signs with; `None` where that is no key of the database but a shared secret.
+    pub fn stored_algorithm(&self) -> Option<SigningAlgorithm> {
+        (self.algorithm != SigningAlgorithm::Hs256).then_some(self.algorithm)
+    }
+
+    /// Whether `stored` is what this ring was made of.
+    pub fn is_of(&self, stored: &[SealedKey]) -> bool {
+        self.rows.len() == stored.len()
+            && self.rows.iter().zip(stored).all(|(row, key)| *row == key.dates())
+    }
+
+    /// The ring of what the database has now, and why some of it is of no use. Where nothing is left
+    /// to sign with, the keys of this ring go on.
+    pub fn renewed(
+        &self,
+        stored: &[SealedKey],
+        sealing_keys: &[&[u8; 32]],
+    ) -> (Self, Vec<KeyError>) {
+        let mut open = Vec::new();
+        let mut faults = Vec::new();
+        for sealed in stored {
+            let known = self.keys.iter().find(|known| known.key.kid == sealed.kid);
+            let opened = match known {
+                Some(known) => Ok(Arc::clone(&known.key)),
+                None => sealed.open(sealing_keys).map(Arc::new),
+            };
+            match opened {
+                Ok(key) => open.push((key, sealed.dates())),
+                Err(fault) => faults.push(fault),
+            }
+        }
+        // Of these alone: a key that stays closed here replaces none that can be used.
+        let dates: Vec<KeyDates> = open.iter().map(|(_, dates)| dates.clone()).collect();
+        let life = |key| Some(KeySchedule::of(key, &dates, self.algorithm.name()));
+        let keys = if open.iter().any(|(key, _)| key.algorithm == self.algorithm) {
+            open.iter()
+                .map(|(key, dates)| RingKey { key: Arc::clone(key), life: life(dates) })
+                .collect()
+        } else {
+            self.keys.clone()
+        };
+        let rows = stored.iter().map(SealedKey::dates).collect();
+        (Self { algorithm: self.algorithm, keys, rows }, faults)
+    }
+
+    /// Whether there is nothing to sign with.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Of the rows of the algorithm that is set, the one that takes over last, unless it has begun.
+    pub fn waiting(&self, now: UtcTime) -> Option<&KeyDates> {
+        self.newest().filter(|newest| newest.begins_at() > now)
+    }
+
+    /// The first row of the algorithm that is set, if it was made by a clock that was ahead.
+    pub fn first_if_ahead(&self, now: UtcTime) -> Option<&KeyDates> {
+        let first = self.own_rows().min_by_key(|row| row.order());
+        first.filter(|first| first.begins_at() > now)
+    }
+
+    fn newest(&self) -> Option<&KeyDates> {
+        self.own_rows().max_by_key(|row| row.order())
+    }
+
+    fn own_rows(&self) -> impl Iterator<Item = &KeyDates> {
+        self.rows.iter().filter(|row| row.algorithm == self.algorithm.name())
+    }
+
+    /// The key that signs.
+    pub(super) fn active(&self, now: UtcTime) -> Option<&SigningKey> {
+        let active = self.keys.iter().find(|key| key.state(now) == KeyState::Active);
+        active.map(|key| key.key.as_ref())
+    }
+
+    /// The key of that name, if tokens of it can count.
+    pub(super) fn find(&self, kid: &str, now: UtcTime) -> Option<&SigningKey> {
+        let named = self.keys.iter().find(|key| key.key.kid == kid)?;
+        (named.state(now) != KeyState::Expired).then_some(named.key.as_ref())
+    }
+
+    /// The public keys whose tokens can count now or soon: the one that signs first, then the
+    /// newer before the older.
+    pub(super) fn public_keys(&self, now: UtcTime) -> Vec<serde_json::Value> {
+        let mut keys: Vec<&RingKey> =
+            self.keys.iter().filter(|key| key.state(now) != KeyState::Expired).collect();
+        keys.sort_by_key(|key| {
+            let begins_at = key.life.map(|life| life.begins_at);
+            (key.state(now) != KeyState::Active, Reverse(begins_at), key.key.kid.as_str())
+        });
+        keys.into_iter().filter_map(|key| key.key.public_jwk.clone()).collect()
+    }
+
+    /// Returns the keys with their state and age at `now`.
+    pub fn ages(&self, now: UtcTime) -> Vec<KeyAge> {
+        let created_at =
+            |kid: &str| self.rows.iter().find(|row| row.kid == kid).map(|row| row.created_at);
+        let age = |key: &RingKey| KeyAge {
+            kid: key.key.kid.clone(),
+            algorithm: key.key.algorithm.name(),
+            state: key.state(now),
+            age: created_at(&key.key.kid).map(|at| now.remaining(at)),
+        };
+        self.keys.iter().map(age).collect()
+    }
+
+    /// The key to make if an operator asks for one that takes over at `signs_from`.
+    pub fn wanted_key(&self, signs_from: UtcTime, now: UtcTime) -> DueKey {
+        let newest = self.newest().map(KeyDates::begins_at);
+        newest.map_or_else(|| DueKey::first(now), |after| DueKey { after, signs_from })
+    }
+
+    /// The key to make now, if each shall sign for `period`; if there is none, whatever that is.
+    pub fn due_key(&self, period: Option<Duration>, now: UtcTime) -> Option<DueKey> {
+        let Some(newest) = self.newest() else {
+            return self.stored_algorithm().map(|_| DueKey::first(now));
+        };
+        let after = newest.begins_at();
+        let earliest = now.after(PUBLISHED_BEFORE);
+        if self.has_come_back(newest, now) {
+            return Some(DueKey { after, signs_from: earliest });
+        }
+        let due_at = after.after(period?);
+        let is_due = after <= now && due_at.before(PUBLISHED_BEFORE) <= now;
+        is_due.then(|| DueKey { after, signs_from: due_at.max(earliest) })
+    }
+
+    /// Whether the algorithm was changed to another one and back: keys of the other one are believed
+    /// until a newer one of this takes over.
+    fn has_come_back(&self, newest: &KeyDates, now: UtcTime) -> bool {
+        self.rows.iter().any(|row| {
+            row.algorithm != newest.algorithm
+                && row.order() > newest.order()
+                && row.begins_at().after(CHANGE_OF_ALGORITHM) <= now
+        })
+    }
+
+    /// The names of keys that are of no use to anybody: of those that were opened, as a key that stays
+    /// closed here replaces none.
+    pub fn forgotten(&self, now: UtcTime) -> Vec<String> {
+        let is_forgotten = |key: &RingKey| key.life.is_some_and(|life| life.is_forgotten(now));
+        self.keys
+            .iter()
+            .filter(|key| is_forgotten(key) && self.rows.iter().any(|row| row.kid == key.key.kid))
+            .map(|key| key.key.kid.clone())
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,40 @@
+//! `sslrootcert=system`: the certificate authorities that this machine trusts.
+
+use crate::store::Result;
+
+/// Names the machine's own file of certificates in the place of `system`. libpq would ask OpenSSL, and
+/// the one in this binary looks where it was built to look, not where the machine has them.
+#[cfg(feature = "postgres-tls")]
+pub(crate) fn with_system_certificates(url: &str) -> Result<String> {
+    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+    use crate::store::Error;
+
+    let Some((address, query)) = url.split_once('?') else { return Ok(url.to_owned()) };
+    let (system, mut pairs): (Vec<&str>, Vec<&str>) =
+        query.split('&').partition(|pair| *pair == "sslrootcert=system");
+    if system.is_empty() {
+        return Ok(url.to_owned());
+    }
+    let fault = |cause: &str| Error::Unavailable(format!("sslrootcert=system: {cause}"));
+    // As libpq has it: anyone can get a certificate of a public authority, for a name of their own.
+    if pairs.iter().any(|pair| pair.starts_with("sslmode=") && *pair != "sslmode=verify-full") {
+        return Err(fault("needs sslmode=verify-full"));
+    }
+    pairs.retain(|pair| !pair.starts_with("sslmode="));
+    let file = openssl_probe::probe().cert_file;
+    let file = file.as_deref().and_then(std::path::Path::to_str).ok_or_else(|| {
+        fault("this machine has no file of trusted certificates (Debian: ca-certificates)")
+    })?;
+    let file = utf8_percent_encode(file, NON_ALPHANUMERIC).to_string();
+    let own = [String::from("sslmode=verify-full"), format!("sslrootcert={file}")];
+    pairs.extend(own.iter().map(String::as_str));
+    Ok(format!("{address}?{}", pairs.join("&")))
+}
+
+/// Without TLS there are none; libpq says so.
+#[cfg(not(feature = "postgres-tls"))]
+#[expect(clippy::unnecessary_wraps, reason = "with TLS it can fail")]
+pub(crate) fn with_system_certificates(url: &str) -> Result<String> {
+    Ok(url.to_owned())
+}

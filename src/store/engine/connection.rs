@@ -1,0 +1,396 @@
+//! One connection type over two databases, opened by the scheme of the URL.
+
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use diesel::RunQueryDsl as _;
+use diesel::connection::{
+    AnsiTransactionManager, CacheSize, Connection, SimpleConnection, TransactionManager,
+};
+use diesel::pg::PgConnection;
+use diesel::sqlite::SqliteConnection;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::domain::UtcTime;
+use crate::store::engine::certificates::with_system_certificates;
+use crate::store::engine::health::{Fault, Faults, WriteState};
+use crate::store::{DatabaseUrl, Error, Result};
+
+/// A connection to either database.
+///
+/// The derive's own `establish` guesses the database and hides the true error, so connections
+/// are opened by [`Manager`] alone.
+#[derive(diesel::MultiConnection)]
+pub enum Conn {
+    /// Postgres.
+    Postgres(PgConnection),
+    /// SQLite.
+    Sqlite(SqliteConnection),
+}
+
+/// Flag of a connection that may only read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReadOnly(pub bool);
+
+/// Opens connections, for the pools and the writer thread.
+#[derive(Clone, Debug)]
+pub(crate) struct Manager {
+    url: DatabaseUrl,
+    read_only: ReadOnly,
+    prepared_statements: bool,
+    writes: WriteState,
+}
+
+impl Manager {
+    /// A manager whose Postgres connections keep no prepared statements: none is used often enough.
+    pub(crate) fn new(url: DatabaseUrl, read_only: ReadOnly) -> Self {
+        Self { url, read_only, prepared_statements: false, writes: WriteState::default() }
+    }
+
+    /// The same for the connections of a pool.
+    pub(crate) fn for_pool(self, prepared_statements: bool, writes: WriteState) -> Self {
+        Self { prepared_statements, writes, ..self }
+    }
+
+    pub(crate) fn writes(&self) -> &WriteState {
+        &self.writes
+    }
+
+    pub(crate) fn open(&self) -> Result<Conn> {
+        match &self.url {
+            DatabaseUrl::Postgres(url) => {
+                let mut conn = PgConnection::establish(&connection_url(url)?)?;
+                if !self.prepared_statements {
+                    conn.set_prepared_statement_cache_size(CacheSize::Disabled);
+                }
+                Ok(Conn::Postgres(conn))
+            }
+            DatabaseUrl::Sqlite(path) => self.open_sqlite(path),
+        }
+    }
+
+    fn open_sqlite(&self, path: &Path) -> Result<Conn> {
+        let path = path.to_str().ok_or_else(|| Error::Internal("path is not UTF-8".into()))?;
+        let mut conn = SqliteConnection::establish(path)?;
+        // synchronous: an acknowledged write survives a power cut. secure_delete: what is deleted is
+        // overwritten with zeros.
+        conn.batch_execute(
+            "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+             PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;",
+        )?;
+        if self.read_only.0 {
+            conn.batch_execute("PRAGMA query_only = ON;")?;
+        }
+        Ok(Conn::Sqlite(conn))
+    }
+}
+
+/// What a path cannot hold inside of an URI. SQLite has no other way to open a file for reading only.
+const NOT_IN_A_URI: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/');
+
+/// Opens a database that exists, and changes nothing there: no file is made, no journal turned to WAL,
+/// nothing moved from it into the file.
+pub(crate) fn open_to_look(url: &DatabaseUrl) -> Result<Conn> {
+    let DatabaseUrl::Sqlite(path) = url else {
+        return Manager::new(url.clone(), ReadOnly(true)).open();
+    };
+    let path = path.canonicalize().map_err(|error| Error::Unavailable(error.to_string()))?;
+    let path = path.to_str().ok_or_else(|| Error::Internal("path is not UTF-8".into()))?;
+    let uri = format!("file:{}?mode=ro", utf8_percent_encode(path, NOT_IN_A_URI));
+    let mut conn = SqliteConnection::establish(&uri)?;
+    conn.batch_execute("PRAGMA busy_timeout = 5000;")?;
+    Ok(Conn::Sqlite(conn))
+}
+
+/// The URL for libpq, with what it does not do by itself.
+fn connection_url(url: &str) -> Result<String> {
+    Ok(with_time_limits(&with_system_certificates(url)?))
+}
+
+/// libpq waits without end for a server that takes the connection and says nothing, and a quarter
+/// of an hour for one whose machine has gone, unless the URL says otherwise.
+fn with_time_limits(url: &str) -> String {
+    let mut url = url.to_owned();
+    for (name, value) in [("connect_timeout", "5"), ("tcp_user_timeout", "10000")] {
+        if !url.contains(&format!("{name}=")) {
+            let separator = if url.contains('?') { '&' } else { '?' };
+            url = format!("{url}{separator}{name}={value}");
+        }
+    }
+    url
+}
+
+/// A connection of a pool.
+pub(crate) struct Pooled {
+    conn: Conn,
+    opened: Instant,
+    faults: Faults,
+}
+
+/// A connection to a server that has become read-only is replaced when it is this old: a new one may
+/// lead to the server that took over. One that is as new shows that none did.
+const READ_ONLY_FOR: Duration = Duration::from_secs(1);
+
+impl Pooled {
+    fn new(mut conn: Conn) -> Self {
+        let faults = Faults::default();
+        conn.set_instrumentation(faults.listener());
+        Self { conn, opened: Instant::now(), faults }
+    }
+
+    /// Runs `work` in a transaction, in which a lock is waited for no longer than `wait`.
+    pub(crate) fn transact<T, E: From<Error>>(
+        &mut self,
+        access: ReadOnly,
+        wait: Duration,
+        work: impl FnOnce(&mut Conn) -> std::result::Result<T, E>,
+    ) -> std::result::Result<T, E> {
+        self.faults.clear();
+        begin_waiting(&mut self.conn, access, wait)?;
+        finish(&mut self.conn, work)
+    }
+
+    /// The connection itself, as it is.
+    pub(crate) fn conn(&mut self) -> &mut Conn {
+        &mut self.conn
+    }
+
+    /// Why the transaction before failed.
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        self.faults.first()
+    }
+
+    fn is_new(&self) -> bool {
+        self.opened.elapsed() < READ_ONLY_FOR
+    }
+}
+
+impl r2d2::ManageConnection for Manager {
+    type Connection = Pooled;
+    type Error = Error;
+
+    fn connect(&self) -> Result<Pooled> {
+        self.open().map(Pooled::new)
+    }
+
+    fn is_valid(&self, pooled: &mut Pooled) -> Result<()> {
+        // A file does not go away between two requests.
+        let Conn::Postgres(postgres) = &mut pooled.conn else { return Ok(()) };
+        let can_write = takes_writes(postgres)?;
+        if can_write || pooled.is_new() {
+            self.writes.note(can_write);
+            return Ok(());
+        }
+        Err(Error::ReadOnly("the connection is replaced".to_owned()))
+    }
+
+    fn has_broken(&self, pooled: &mut Pooled) -> bool {
+        std::thread::panicking()
+            || pooled.fault() == Some(Fault::Connection)
+            || (pooled.fault() == Some(Fault::ReadOnly) && !pooled.is_new())
+            || <Conn as Connection>::TransactionManager::is_broken_transaction_manager(
+                &mut pooled.conn,
+            )
+    }
+}
+
+/// The pool tries again by itself; its faults are worth a line, not an error to a caller.
+#[derive(Debug)]
+pub(crate) struct LogFaults;
+
+impl r2d2::HandleError<Error> for LogFaults {
+    fn handle_error(&self, error: Error) {
+        // Logged once, as a change of the state of writes.
+        if !matches!(error, Error::ReadOnly(_)) {
+            tracing::warn!(%error, "cannot connect to the database");
+        }
+    }
+}
+
+/// Writes SQLite's log into the file and empties it: both may hold what was deleted since. A log that is being
+/// read stays until the next call.
+pub(crate) fn empty_log(manager: &Manager) -> Result<()> {
+    if let Conn::Sqlite(sqlite) = &mut manager.open()? {
+        // Writers wait meanwhile: not for long.
+        sqlite.batch_execute("PRAGMA busy_timeout = 20; PRAGMA wal_checkpoint(TRUNCATE);")?;
+    }
+    Ok(())
+}
+
+#[derive(diesel::QueryableByName)]
+struct TakesWrites {
+    #[diesel(sql_type = diesel::sql_types::Bool)]
+    takes_writes: bool,
+}
+
+/// Returns whether a transaction that begins now may write. A standby says no, and so does a server or role that
+/// is read-only by `default_transaction_read_only`.
+fn takes_writes(postgres: &mut PgConnection) -> Result<bool> {
+    let sql = "SELECT current_setting('transaction_read_only') = 'off' AS takes_writes";
+    let row: TakesWrites = diesel::sql_query(sql).get_result(postgres)?;
+    Ok(row.takes_writes)
+}
+
+/// A server has a clock of its own; a file goes by that of this machine.
+pub(crate) fn clock(conn: &mut Conn) -> Result<Option<UtcTime>> {
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = diesel::sql_types::BigInt)]
+        micros: i64,
+    }
+    match conn {
+        Conn::Sqlite(_) => Ok(None),
+        Conn::Postgres(postgres) => {
+            let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS micros";
+            let row: Row = diesel::sql_query(sql).get_result(postgres)?;
+            Ok(Some(UtcTime::from_micros(row.micros)))
+        }
+    }
+}
+
+/// Begins a transaction that may write. SQLite must take the write lock at once: a transaction
+/// that reads first and writes later fails as soon as somebody else has written in between.
+pub(crate) fn begin(conn: &mut Conn) -> Result<()> {
+    match conn {
+        Conn::Sqlite(sqlite) => {
+            AnsiTransactionManager::begin_transaction_sql(sqlite, "BEGIN IMMEDIATE")?;
+        }
+        Conn::Postgres(postgres) => {
+            // Said each time: the server's default may be another, and a setting of the session would go
+            // astray at a pooler.
+            AnsiTransactionManager::begin_transaction_sql(
+                postgres,
+                "BEGIN ISOLATION LEVEL READ COMMITTED",
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// Begins a transaction of a pool in which each lock is waited for no longer than `wait`. SQLite has
+/// its own limit, `busy_timeout`.
+fn begin_waiting(conn: &mut Conn, access: ReadOnly, wait: Duration) -> Result<()> {
+    match conn {
+        Conn::Sqlite(sqlite) => AnsiTransactionManager::begin_transaction_sql(sqlite, "BEGIN")?,
+        Conn::Postgres(postgres) => {
+            let access = if access.0 { " READ ONLY" } else { "" };
+            // Nought would be no limit.
+            let millis = wait.as_millis().max(1);
+            AnsiTransactionManager::begin_transaction_sql(
+                postgres,
+                &format!(
+                    "BEGIN ISOLATION LEVEL READ COMMITTED{access}; SET LOCAL lock_timeout = {millis}"
+                ),
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// Begins a transaction that looks at one state of the database, whatever others do meanwhile.
+pub(crate) fn begin_snapshot(conn: &mut Conn) -> Result<()> {
+    match conn {
+        Conn::Sqlite(sqlite) => AnsiTransactionManager::begin_transaction_sql(sqlite, "BEGIN")?,
+        Conn::Postgres(postgres) => AnsiTransactionManager::begin_transaction_sql(
+            postgres,
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        )?,
+    }
+    Ok(())
+}
+
+pub(crate) fn commit(conn: &mut Conn) -> Result<()> {
+    Ok(<Conn as Connection>::TransactionManager::commit_transaction(conn)?)
+}
+
+fn rollback(conn: &mut Conn) {
+    if let Err(error) = <Conn as Connection>::TransactionManager::rollback_transaction(conn) {
+        tracing::warn!(%error, "cannot roll back; the connection is dropped");
+    }
+}
+
+/// Undoes everything that is open inside the outermost transaction.
+pub(crate) fn roll_back_savepoints(conn: &mut Conn) -> Result<()> {
+    type Transactions = <Conn as Connection>::TransactionManager;
+    let depth = |conn: &mut Conn| {
+        let status = Transactions::transaction_manager_status_mut(conn);
+        status.transaction_depth().map(|depth| depth.map_or(0, NonZeroU32::get))
+    };
+    while depth(conn)? > 1 {
+        Transactions::rollback_transaction(conn)?;
+    }
+    Ok(())
+}
+
+/// Runs `work` in a savepoint of the transaction under way.
+pub(crate) fn in_transaction<T, E: From<Error>>(
+    conn: &mut Conn,
+    work: impl FnOnce(&mut Conn) -> std::result::Result<T, E>,
+) -> std::result::Result<T, E> {
+    <Conn as Connection>::TransactionManager::begin_transaction(conn).map_err(Error::from)?;
+    finish(conn, work)
+}
+
+/// Runs `work` in a transaction of its own.
+pub(crate) fn in_new_transaction<T, E: From<Error>>(
+    conn: &mut Conn,
+    work: impl FnOnce(&mut Conn) -> std::result::Result<T, E>,
+) -> std::result::Result<T, E> {
+    begin(conn)?;
+    finish(conn, work)
+}
+
+/// Runs `work`, which only looks, on one state of the database.
+pub(crate) fn in_snapshot<T, E: From<Error>>(
+    conn: &mut Conn,
+    work: impl FnOnce(&mut Conn) -> std::result::Result<T, E>,
+) -> std::result::Result<T, E> {
+    begin_snapshot(conn)?;
+    finish(conn, work)
+}
+
+/// Runs `work` in the transaction that has begun, and ends it.
+fn finish<T, E: From<Error>>(
+    conn: &mut Conn,
+    work: impl FnOnce(&mut Conn) -> std::result::Result<T, E>,
+) -> std::result::Result<T, E> {
+    match work(conn) {
+        Ok(value) => {
+            commit(conn)?;
+            Ok(value)
+        }
+        Err(error) => {
+            rollback(conn);
+            Err(error)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is acknowledged waits for the disk. No test can cut the power.
+    #[test]
+    fn a_file_is_written_through_to_the_disk() {
+        #[derive(diesel::QueryableByName)]
+        struct Setting {
+            #[diesel(sql_type = diesel::sql_types::Integer)]
+            synchronous: i32,
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::Sqlite(folder.path().join("a.db"));
+        let mut conn = Manager::new(url, ReadOnly(false)).open().unwrap();
+        let full = diesel::sql_query("PRAGMA synchronous").get_result::<Setting>(&mut conn);
+        assert_eq!(full.unwrap().synchronous, 2);
+    }
+
+    #[test]
+    fn time_limits_of_the_operator_stay() {
+        let limited = with_time_limits("postgres://u@h/d");
+        assert_eq!(limited, "postgres://u@h/d?connect_timeout=5&tcp_user_timeout=10000");
+        let limited = with_time_limits("postgres://u@h/d?connect_timeout=60");
+        assert_eq!(limited, "postgres://u@h/d?connect_timeout=60&tcp_user_timeout=10000");
+    }
+}

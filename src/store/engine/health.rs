@@ -1,0 +1,101 @@
+//! What the statements of a connection tell about the database: whether it takes writes, and whether
+//! a transaction that failed may be repeated.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use diesel::connection::InstrumentationEvent;
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+
+/// Last known state of writes: possible or not. Shared by all connections of a pool.
+#[derive(Clone, Debug)]
+pub(crate) struct WriteState(Arc<AtomicBool>);
+
+impl Default for WriteState {
+    fn default() -> Self {
+        Self(Arc::new(AtomicBool::new(true)))
+    }
+}
+
+impl WriteState {
+    pub(crate) fn can_write(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Notes what was seen. A change is logged once.
+    pub(crate) fn note(&self, can_write: bool) {
+        match (self.0.swap(can_write, Ordering::Relaxed), can_write) {
+            (true, false) => tracing::error!("writes are impossible: the database takes none"),
+            (false, true) => tracing::info!("writes are possible again"),
+            _ => {}
+        }
+    }
+}
+
+/// A failed statement, by what can be done about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Other transactions were in the way (SQLSTATE 40001): the same transaction may succeed now.
+    Conflict,
+    /// Diesel does not tell which. A deadlock (40P01) and a lock that was waited for too long (55P03)
+    /// are among them, and messages come in the language of the server.
+    Unknown,
+    /// The server takes no writes (25006): it has become a standby, or an operator has closed it.
+    ReadOnly,
+    /// The connection, or its state at a pooler, is gone (57P01 to 57P03, class 08).
+    Connection,
+}
+
+impl Fault {
+    fn of(error: &DieselError) -> Option<Self> {
+        let DieselError::DatabaseError(kind, info) = error else { return None };
+        match kind {
+            DatabaseErrorKind::SerializationFailure => Some(Self::Conflict),
+            DatabaseErrorKind::ReadOnlyTransaction => Some(Self::ReadOnly),
+            DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand => {
+                Some(Self::Connection)
+            }
+            DatabaseErrorKind::Unknown if is_of_prepared_statement(info.message()) => {
+                Some(Self::Connection)
+            }
+            DatabaseErrorKind::Unknown => Some(Self::Unknown),
+            _ => None,
+        }
+    }
+}
+
+/// Returns whether a message is about a prepared statement that another connection made, or did not make:
+/// behind the connection stands a pooler that hands each transaction to another server process.
+pub(crate) fn is_of_prepared_statement(message: &str) -> bool {
+    message.contains("__diesel_stmt_")
+}
+
+/// The first fault of the transaction under way. Diesel reports every failed statement here, before
+/// anything makes another error of it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Faults(Arc<Mutex<Option<Fault>>>);
+
+impl Faults {
+    pub(crate) fn first(&self) -> Option<Fault> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn clear(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// What a connection is told to call.
+    pub(crate) fn listener(&self) -> impl FnMut(InstrumentationEvent<'_>) + Send + 'static {
+        let faults = self.clone();
+        move |event| {
+            let InstrumentationEvent::FinishQuery { error: Some(error), .. } = event else {
+                return;
+            };
+            if let Some(fault) = Fault::of(error) {
+                let mut first = faults.0.lock().unwrap_or_else(PoisonError::into_inner);
+                // What follows is only that the transaction is aborted.
+                first.get_or_insert(fault);
+            }
+        }
+    }
+}

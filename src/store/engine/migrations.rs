@@ -1,0 +1,67 @@
+//! The migrations of this version.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use diesel::connection::Connection as _;
+use diesel::migration::{Migration, MigrationSource as _};
+use diesel::sqlite::{Sqlite, SqliteConnection};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+use crate::store::{Conn, Error, Result};
+
+pub(crate) const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+pub(crate) const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+
+/// The level of the tables: one more with every release that changes them. A program works with tables of
+/// its own level and of the next one. 0.1.0 had level 1 and did not record it.
+pub(crate) const LEVEL: i32 = 2;
+
+fn fault(error: impl std::fmt::Display) -> Error {
+    Error::Internal(format!("migration failed: {error}"))
+}
+
+fn in_memory() -> Result<SqliteConnection> {
+    Ok(SqliteConnection::establish(":memory:")?)
+}
+
+/// A database in memory that has the newest tables.
+pub(crate) fn scratch() -> Result<Conn> {
+    let mut sqlite = in_memory()?;
+    sqlite.run_pending_migrations(SQLITE).map_err(fault)?;
+    Ok(Conn::Sqlite(sqlite))
+}
+
+/// The versions of all migrations with their names, the oldest first.
+pub(crate) fn known() -> Result<BTreeMap<String, String>> {
+    let all = in_order()?;
+    Ok(all.iter().map(|it| (it.name().version().to_string(), it.name().to_string())).collect())
+}
+
+fn in_order() -> Result<Vec<Box<dyn Migration<Sqlite>>>> {
+    let mut all: Vec<Box<dyn Migration<Sqlite>>> = SQLITE.migrations().map_err(fault)?;
+    all.sort_by(|one, other| one.name().version().cmp(&other.name().version()));
+    Ok(all)
+}
+
+/// The tables that the migrations of these versions make.
+pub(crate) fn tables_made_by(
+    versions: &BTreeMap<String, String>,
+    names_of_tables: fn(&mut Conn) -> Result<BTreeSet<String>>,
+) -> Result<BTreeSet<String>> {
+    let mut conn = Conn::Sqlite(in_memory()?);
+    let (mut made, mut before) = (BTreeSet::new(), BTreeSet::new());
+    for migration in in_order()? {
+        if let Conn::Sqlite(sqlite) = &mut conn {
+            // Makes the table of versions as well.
+            sqlite.applied_migrations().map_err(fault)?;
+            sqlite.run_migration(&migration).map_err(fault)?;
+        }
+        let after = names_of_tables(&mut conn)?;
+        if versions.contains_key(&migration.name().version().to_string()) {
+            made.extend(after.difference(&before).cloned());
+        }
+        before = after;
+    }
+    made.remove("__diesel_schema_migrations");
+    Ok(made)
+}

@@ -1,0 +1,11 @@
+//! The databases themselves: URLs, connections, the writer, migrations, health, backup.
+
+pub(crate) mod backup;
+pub(crate) mod certificates;
+pub(crate) mod connection;
+pub(crate) mod health;
+pub(crate) mod migrate;
+pub(crate) mod migrations;
+pub(crate) mod suitable;
+pub(crate) mod url;
+pub(crate) mod writer;

@@ -1,0 +1,176 @@
+//! Whether a database can be worked with at all: its encoding, what stands in it, and which version made
+//! its tables. Looks only, and takes no lock.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use diesel::prelude::*;
+use diesel::sql_types::{Bool, Integer, Nullable, Text};
+
+use crate::store::copy::tables::{applied_migrations, names, names_of_tables, of_this_version};
+use crate::store::engine::connection::in_snapshot;
+use crate::store::engine::migrations::{LEVEL, known, tables_made_by};
+use crate::store::{Conn, Error, Result};
+
+#[derive(QueryableByName)]
+struct Level {
+    #[diesel(sql_type = Nullable<Integer>)]
+    level: Option<i32>,
+}
+
+#[derive(QueryableByName)]
+struct Column {
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = Bool)]
+    needs_value: bool,
+}
+
+/// Returns the names of the migrations that are missing, the oldest first.
+///
+/// # Errors
+///
+/// [`Error::Unsuitable`], with what to do, where the service could not work with the database.
+pub(crate) fn find_missing(conn: &mut Conn) -> Result<Vec<String>> {
+    // Tables that another instance makes meanwhile would be seen without their migration.
+    in_snapshot(conn, look)
+}
+
+fn look(conn: &mut Conn) -> Result<Vec<String>> {
+    refuse_other_encodings(conn)?;
+    let mut missing = known()?;
+    let mut later = applied_migrations(conn)?.unwrap_or_default();
+    let all = missing.len();
+    missing.retain(|version, _| !later.remove(version));
+    if !missing.is_empty() {
+        refuse_foreign_tables(conn, &missing)?;
+    }
+    // Where none of ours is, the others are another program's.
+    if !later.is_empty() && missing.len() < all {
+        refuse_later_tables(conn, &later)?;
+    }
+    Ok(missing.into_values().collect())
+}
+
+/// Characters that a database cannot store would be refused one request at a time.
+fn refuse_other_encodings(conn: &mut Conn) -> Result<()> {
+    let Conn::Postgres(_) = conn else { return Ok(()) };
+    let found = names(conn, "SELECT current_setting('server_encoding') AS name")?;
+    match found.first() {
+        Some(encoding) if encoding != "UTF8" => Err(Error::Unsuitable(format!(
+            "the encoding of the database is {encoding}, which cannot hold every name: it must be \
+             UTF8 (CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0)"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Another program's table would fail a migration halfway, or be taken for ours.
+fn refuse_foreign_tables(conn: &mut Conn, missing: &BTreeMap<String, String>) -> Result<()> {
+    let to_be_made = tables_made_by(missing, names_of_tables)?;
+    let present = names(
+        conn,
+        match conn {
+            Conn::Sqlite(_) => "SELECT name FROM sqlite_schema",
+            Conn::Postgres(_) => {
+                "SELECT c.relname::text AS name FROM pg_class c \
+                 JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = current_schema()"
+            }
+        },
+    )?;
+    let foreign: Vec<&str> = to_be_made.intersection(&present).map(String::as_str).collect();
+    if foreign.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Unsuitable(format!(
+        "the database has {} that Hallpass did not make: give it a database or a schema of its own",
+        foreign.join(", ")
+    )))
+}
+
+/// The next version leaves the tables usable for this one; those after it need not.
+fn refuse_later_tables(conn: &mut Conn, later: &BTreeSet<String>) -> Result<()> {
+    let level = level(conn)?;
+    let later = later.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let refused = |cause: String| {
+        Err(Error::Unsuitable(format!(
+            "the tables were made by a later version of Hallpass (migrations {later}), {cause}: use \
+             the newer program"
+        )))
+    };
+    if level > LEVEL + 1 {
+        return refused(format!(
+            "they have level {level}, and this program works with {LEVEL} and {}",
+            LEVEL + 1
+        ));
+    }
+    if let Some(fault) = first_fault(conn)? {
+        return refused(fault);
+    }
+    tracing::warn!(migrations = later, "the tables are those of the next version");
+    Ok(())
+}
+
+/// What this version could not read or write in the tables, if anything.
+fn first_fault(conn: &mut Conn) -> Result<Option<String>> {
+    for table in of_this_version()?.0 {
+        let present = columns(conn, &table.name)?;
+        let own: BTreeSet<&str> = table.columns.iter().map(|it| it.name.as_str()).collect();
+        let missing = own.iter().find(|name| present.iter().all(|it| it.name != **name));
+        if let Some(name) = missing {
+            return Ok(Some(format!("{}.{name} is missing", table.name)));
+        }
+        let demanded = present.iter().find(|it| it.needs_value && !own.contains(it.name.as_str()));
+        if let Some(column) = demanded {
+            return Ok(Some(format!("{}.{} needs a value", table.name, column.name)));
+        }
+    }
+    Ok(None)
+}
+
+fn columns(conn: &mut Conn, table: &str) -> Result<Vec<Column>> {
+    Ok(match conn {
+        Conn::Sqlite(sqlite) => diesel::sql_query(
+            "SELECT name, \"notnull\" AND dflt_value IS NULL AND NOT pk AS needs_value \
+             FROM pragma_table_info(?)",
+        )
+        .bind::<Text, _>(table)
+        .load(sqlite)?,
+        Conn::Postgres(postgres) => diesel::sql_query(
+            "SELECT attname::text AS name, \
+             attnotnull AND NOT atthasdef AND attidentity = '' AS needs_value FROM pg_attribute \
+             WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped",
+        )
+        .bind::<Text, _>(table)
+        .load(postgres)?,
+    })
+}
+
+/// The recorded level of the tables, 0 where none is.
+fn level(conn: &mut Conn) -> Result<i32> {
+    let row: Level = match conn {
+        Conn::Sqlite(sqlite) => {
+            diesel::sql_query("SELECT user_version AS level FROM pragma_user_version")
+                .get_result(sqlite)?
+        }
+        Conn::Postgres(postgres) => diesel::sql_query(
+            "SELECT substring(obj_description(to_regclass('__diesel_schema_migrations'), 'pg_class') \
+             FROM '^Hallpass, level ([0-9]{1,6})$')::integer AS level",
+        )
+        .get_result(postgres)?,
+    };
+    Ok(row.level.unwrap_or_default())
+}
+
+/// Records the level of this version beside the migrations that were run.
+pub(crate) fn record_level(conn: &mut Conn) -> Result<()> {
+    if level(conn)? >= LEVEL {
+        return Ok(());
+    }
+    let sql = match conn {
+        Conn::Sqlite(_) => format!("PRAGMA user_version = {LEVEL}"),
+        Conn::Postgres(_) => {
+            format!("COMMENT ON TABLE __diesel_schema_migrations IS 'Hallpass, level {LEVEL}'")
+        }
+    };
+    Ok(diesel::connection::SimpleConnection::batch_execute(conn, &sql)?)
+}

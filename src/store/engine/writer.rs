@@ -1,0 +1,122 @@
+//! SQLite's one writer: a thread that takes jobs from a queue and commits up to 32 of them with
+//! one disk flush. A queue is fair and shares the flush among all who wait; a pool of writers
+//! polls for the lock and makes some wait for seconds.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+
+use crate::store::engine::connection::{
+    Manager, begin, commit, in_transaction, roll_back_savepoints,
+};
+use crate::store::{Conn, Error, Result};
+
+const QUEUE_LENGTH: usize = 1024;
+const JOBS_PER_COMMIT: usize = 32;
+
+pub(crate) struct Writer {
+    queue: SyncSender<Box<dyn Job>>,
+}
+
+/// A piece of work whose outcome is told only after the commit.
+trait Job: Send {
+    /// Does the work in a savepoint.
+    fn run(&mut self, conn: &mut Conn);
+    /// Tells the outcome; `committed` says whether the batch is on disk.
+    fn answer(self: Box<Self>, committed: &Result<()>);
+}
+
+struct TypedJob<T, E, F> {
+    work: Option<F>,
+    outcome: Option<std::result::Result<T, E>>,
+    reply: SyncSender<std::result::Result<T, E>>,
+}
+
+impl<T, E, F> Job for TypedJob<T, E, F>
+where
+    T: Send,
+    E: From<Error> + Send,
+    F: FnOnce(&mut Conn) -> std::result::Result<T, E> + Send,
+{
+    fn run(&mut self, conn: &mut Conn) {
+        if let Some(work) = self.work.take() {
+            self.outcome = Some(in_transaction(conn, work));
+        }
+    }
+
+    fn answer(self: Box<Self>, committed: &Result<()>) {
+        let outcome = match (self.outcome, committed) {
+            (Some(Ok(value)), Ok(())) => Ok(value),
+            (Some(Err(error)), _) => Err(error),
+            (Some(Ok(_)) | None, Err(error)) => Err(Error::Unavailable(error.to_string()).into()),
+            (None, Ok(())) => Err(Error::Internal("a database job did not run".into()).into()),
+        };
+        // Nobody waits any more when the caller has gone; the work is done all the same.
+        drop(self.reply.send(outcome));
+    }
+}
+
+impl Writer {
+    /// Starts the thread. It ends when the last handle is dropped.
+    pub(crate) fn start(manager: Manager) -> Result<Self> {
+        let (queue, jobs) = sync_channel(QUEUE_LENGTH);
+        std::thread::Builder::new()
+            .name("sqlite-writer".into())
+            .spawn(move || write_until_closed(&manager, &jobs))
+            .map_err(|error| Error::Internal(error.to_string()))?;
+        Ok(Self { queue })
+    }
+
+    pub(crate) fn run<T, E>(
+        &self,
+        work: impl FnOnce(&mut Conn) -> std::result::Result<T, E> + Send + 'static,
+    ) -> std::result::Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let (reply, outcome) = sync_channel(1);
+        let job = Box::new(TypedJob { work: Some(work), outcome: None, reply });
+        self.queue.try_send(job).map_err(|error| match error {
+            TrySendError::Full(_) => Error::Unavailable("the write queue is full".into()),
+            TrySendError::Disconnected(_) => Error::Internal("the writer has ended".into()),
+        })?;
+        outcome.recv().map_err(|_| Error::Internal("the writer has ended".into()))?
+    }
+}
+
+fn write_until_closed(manager: &Manager, jobs: &Receiver<Box<dyn Job>>) {
+    let mut connection = None;
+    while let Ok(first) = jobs.recv() {
+        let mut batch = vec![first];
+        batch.extend(jobs.try_iter().take(JOBS_PER_COMMIT - 1));
+        let committed = open_and_commit(manager, &mut connection, &mut batch);
+        manager.writes().note(committed.is_ok());
+        if let Err(error) = &committed {
+            tracing::error!(%error, "cannot write to SQLite");
+            // Whatever state the transaction is in, a new connection has none.
+            connection = None;
+        }
+        for job in batch {
+            job.answer(&committed);
+        }
+    }
+}
+
+fn open_and_commit(
+    manager: &Manager,
+    connection: &mut Option<Conn>,
+    batch: &mut [Box<dyn Job>],
+) -> Result<()> {
+    let conn = match connection {
+        Some(conn) => conn,
+        None => connection.insert(manager.open()?),
+    };
+    begin(conn)?;
+    for job in batch.iter_mut() {
+        // A panic is that job's own affair: what it left open is undone, the others go on.
+        if catch_unwind(AssertUnwindSafe(|| job.run(conn))).is_err() {
+            roll_back_savepoints(conn)?;
+        }
+    }
+    commit(conn)
+}
