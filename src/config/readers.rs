@@ -467,9 +467,24 @@ pub(super) fn read_limits(s: &mut Source, development: bool) -> Option<Limits> {
     }
     let base = Limits::default();
     let limits = Limits {
-        login_here: read_rate(s, "HALLPASS_LIMIT_LOGIN_HERE", base.login_here, 3..=20),
-        login_anywhere: read_rate(s, "HALLPASS_LIMIT_LOGIN_ANYWHERE", base.login_anywhere, 5..=100),
-        login_in_a_row: s.number("HALLPASS_LIMIT_LOGIN_IN_A_ROW", base.login_in_a_row, 20, 100),
+        failed_logins_per_network: read_rate(
+            s,
+            "HALLPASS_LIMIT_FAILED_LOGINS_PER_NETWORK",
+            base.failed_logins_per_network,
+            3..=20,
+        ),
+        failed_logins_per_account: read_rate(
+            s,
+            "HALLPASS_LIMIT_FAILED_LOGINS_PER_ACCOUNT",
+            base.failed_logins_per_account,
+            5..=100,
+        ),
+        failed_logins_consecutive: s.number(
+            "HALLPASS_LIMIT_FAILED_LOGINS_CONSECUTIVE",
+            base.failed_logins_consecutive,
+            20,
+            100,
+        ),
         attempts_of_network: read_rate(
             s,
             "HALLPASS_LIMIT_NETWORK",

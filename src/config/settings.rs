@@ -1,5 +1,12 @@
 //! The table of settings. `.env.example` is printed from it and a test holds the two together.
 
+/// Settings that were renamed, with their new names. A start with an old name fails.
+pub const RENAMED: &[(&str, &str)] = &[
+    ("HALLPASS_LIMIT_LOGIN_HERE", "HALLPASS_LIMIT_FAILED_LOGINS_PER_NETWORK"),
+    ("HALLPASS_LIMIT_LOGIN_ANYWHERE", "HALLPASS_LIMIT_FAILED_LOGINS_PER_ACCOUNT"),
+    ("HALLPASS_LIMIT_LOGIN_IN_A_ROW", "HALLPASS_LIMIT_FAILED_LOGINS_CONSECUTIVE"),
+];
+
 /// One setting.
 pub struct Setting {
     /// The environment variable.
@@ -214,17 +221,17 @@ pub const SETTINGS: &[Setting] = &[
         "on, or off in development: how often log-ins, mails and refreshes may be tried.",
     ),
     setting(
-        "HALLPASS_LIMIT_LOGIN_HERE",
+        "HALLPASS_LIMIT_FAILED_LOGINS_PER_NETWORK",
         "5/15m",
         "Wrong passwords for one name on one known device, or from one network: a number from 3 to 20 and a span from 1m to 1h.",
     ),
     setting(
-        "HALLPASS_LIMIT_LOGIN_ANYWHERE",
+        "HALLPASS_LIMIT_FAILED_LOGINS_PER_ACCOUNT",
         "20/1h",
         "Wrong passwords for one name on all unknown devices together, 5 to 100 in 1m to 1h. Beyond it waits grow from 1 to 15 minutes.",
     ),
     setting(
-        "HALLPASS_LIMIT_LOGIN_IN_A_ROW",
+        "HALLPASS_LIMIT_FAILED_LOGINS_CONSECUTIVE",
         "100",
         "Wrong passwords for one name in a row, 20 to 100, after which an unknown device needs a password reset by mail.",
     ),

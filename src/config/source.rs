@@ -10,7 +10,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::LogFormat;
-use super::settings::SETTINGS;
+use super::settings::{RENAMED, SETTINGS};
 
 /// A setting that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +66,9 @@ impl Source {
                 Err(_) => {}
             }
         }
-        Self { faults, ..Self::from_values(values) }
+        let mut source = Self::from_values(values);
+        source.faults.append(&mut faults);
+        source
     }
 
     /// Given values, for tests.
@@ -80,7 +82,12 @@ impl Source {
             .cloned()
             .collect();
         unknown.sort();
-        Self { values, faults: Vec::new(), unknown, open_files: Vec::new(), notes: Vec::new() }
+        let renamed = unknown.iter().filter_map(|old| Some((old, new_name(old)?)));
+        let faults: Vec<ConfigFault> = renamed
+            .map(|(old, new)| ConfigFault::new(old, &format!("was renamed: use {new}")))
+            .collect();
+        unknown.retain(|name| new_name(name).is_none());
+        Self { values, faults, unknown, open_files: Vec::new(), notes: Vec::new() }
     }
 
     /// The format of the log, for faults that are told before all settings could be read.
@@ -214,6 +221,11 @@ fn is_setting(name: &str) -> bool {
     SETTINGS.iter().any(|setting| {
         name == setting.name || (setting.secret && name.strip_suffix("_FILE") == Some(setting.name))
     })
+}
+
+/// Returns the new name of a setting that was renamed.
+fn new_name(name: &str) -> Option<&'static str> {
+    RENAMED.iter().find(|(old, _)| *old == name).map(|(_, new)| *new)
 }
 
 /// What the reader of `.env` files takes for something else, with what stands in for it where a file is read

@@ -59,11 +59,15 @@ const RANGES: [(&str, &str, [&str; 4]); 37] = [
     ("HALLPASS_BREACHED_PASSWORDS_TIMEOUT", "100ms to 5s", ["99ms", "100ms", "5s", "5s 1ms"]),
     ("HALLPASS_BCRYPT_COST", "4 to 16", ["3", "4", "16", "17"]),
     ("HALLPASS_REAUTH_WINDOW", "0s to 15m", ["-1s", "0s", "15m", "15m 1s"]),
-    ("HALLPASS_LIMIT_LOGIN_HERE", "3 to 20", ["2/15m", "3/15m", "20/15m", "21/15m"]),
-    ("HALLPASS_LIMIT_LOGIN_HERE", "1m to 1h", ["5/59s", "5/1m", "5/1h", "5/61m"]),
-    ("HALLPASS_LIMIT_LOGIN_ANYWHERE", "5 to 100", ["4/1h", "5/1h", "100/1h", "101/1h"]),
-    ("HALLPASS_LIMIT_LOGIN_ANYWHERE", "1m to 1h", ["20/59s", "20/1m", "20/1h", "20/61m"]),
-    ("HALLPASS_LIMIT_LOGIN_IN_A_ROW", "20 to 100", ["19", "20", "100", "101"]),
+    ("HALLPASS_LIMIT_FAILED_LOGINS_PER_NETWORK", "3 to 20", ["2/15m", "3/15m", "20/15m", "21/15m"]),
+    ("HALLPASS_LIMIT_FAILED_LOGINS_PER_NETWORK", "1m to 1h", ["5/59s", "5/1m", "5/1h", "5/61m"]),
+    ("HALLPASS_LIMIT_FAILED_LOGINS_PER_ACCOUNT", "5 to 100", ["4/1h", "5/1h", "100/1h", "101/1h"]),
+    (
+        "HALLPASS_LIMIT_FAILED_LOGINS_PER_ACCOUNT",
+        "1m to 1h",
+        ["20/59s", "20/1m", "20/1h", "20/61m"],
+    ),
+    ("HALLPASS_LIMIT_FAILED_LOGINS_CONSECUTIVE", "20 to 100", ["19", "20", "100", "101"]),
     ("HALLPASS_LIMIT_NETWORK", "10 to 10000", ["9/1m", "10/1m", "10000/1m", "10001/1m"]),
     ("HALLPASS_LIMIT_NETWORK", "1m to 1h", ["30/59s", "30/1m", "30/1h", "30/61m"]),
     ("HALLPASS_LIMIT_REFRESH", "60 to 100000", ["59/1m", "60/1m", "100000/1m", "100001/1m"]),
@@ -295,6 +299,14 @@ fn secrets_do_not_print() {
 fn unknown_names_are_warned_about() {
     let config = read(&[("HALLPASS_BCRYPT_COTS", "12"), ("HALLPASS_TEST_X", "1")]).unwrap();
     assert_eq!(config.warnings, ["HALLPASS_BCRYPT_COTS is not a setting; it is ignored"]);
+}
+
+#[test]
+fn a_renamed_setting_is_refused_with_its_new_name() {
+    for old in ["HERE", "ANYWHERE", "IN_A_ROW"] {
+        let faults = read(&[(&format!("HALLPASS_LIMIT_LOGIN_{old}"), "5/15m")]).unwrap_err();
+        assert!(faults[0].advice.contains("use HALLPASS_LIMIT_FAILED_LOGINS_"), "{faults:?}");
+    }
 }
 
 #[test]

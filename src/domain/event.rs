@@ -33,9 +33,9 @@ kinds! {
     Registered, "registered";
     /// Staff made the account; with `invited`, by an invitation.
     AccountCreatedByStaff, "account_created_by_staff";
-    /// The person proved to own the address.
-    AddressProven, "address_proven";
-    /// Somebody logged in; the detail says how (`pwd`, `otp`, `django`).
+    /// The e-mail address was verified.
+    EmailVerified, "email_verified";
+    /// Somebody logged in; the detail says how (`pwd`, `email`, `django`).
     LoggedIn, "logged_in";
     /// A wrong password, or the right one of an account that is disabled (`account_disabled`).
     LogInFailed, "log_in_failed";
@@ -61,8 +61,8 @@ kinds! {
     EmailChangeRequested, "email_change_requested";
     /// The account has another address.
     EmailChanged, "email_changed";
-    /// The owner said "this was not me": every session was ended.
-    Disavowed, "disavowed";
+    /// The user reported unauthorized activity ("this was not me"): every session was ended.
+    UnauthorizedReported, "unauthorized_reported";
     /// Fields of the profile were changed; the detail names them.
     ProfileChanged, "profile_changed";
     /// The account was switched off; every session was ended.
@@ -80,8 +80,14 @@ kinds! {
 }
 
 impl EventKind {
-    /// The kind of that name; a newer version may know more.
+    /// Returns the kind of that name; a later version may know more.
     pub fn from_name(name: &str) -> Option<Self> {
+        let name = match name {
+            // As earlier versions stored them.
+            "address_proven" => "email_verified",
+            "disavowed" => "unauthorized_reported",
+            name => name,
+        };
         Self::ALL.iter().copied().find(|kind| kind.name() == name)
     }
 }
@@ -150,6 +156,8 @@ mod tests {
             assert_eq!(EventKind::from_name(kind.name()), Some(*kind));
             assert!(kind.meaning().ends_with('.'), "{}", kind.meaning());
         }
+        assert_eq!(EventKind::from_name("address_proven"), Some(EventKind::EmailVerified));
+        assert_eq!(EventKind::from_name("disavowed"), Some(EventKind::UnauthorizedReported));
         assert_eq!(EventKind::from_name("teleported"), None);
     }
 }

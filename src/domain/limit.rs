@@ -25,13 +25,13 @@ impl Rate {
 pub enum Counted {
     /// Failed log-ins under one name in a row, on devices that are not known. Beyond the bound only a
     /// proof by mail helps.
-    FailedLoginsInARow,
+    ConsecutiveFailedLogins,
     /// Failed log-ins under one name on all devices that are not known together. Beyond the bound waits
     /// grow, but end.
-    FailedLoginsOfAccount,
+    FailedLoginsPerAccount,
     /// Failed log-ins under one name on one known device, or from one network; wrong passwords in one
     /// session, or with one link of a mail.
-    FailedLoginsOfAccountInNetwork,
+    FailedLoginsPerNetwork,
     /// Log-ins from one network, or on one known device, right or wrong.
     AttemptsOfNetwork,
     /// Requests of one user that have a password hashed.
@@ -66,9 +66,9 @@ impl Counted {
     /// The name, as stored.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::FailedLoginsInARow => "login_in_a_row",
-            Self::FailedLoginsOfAccount => "login_anywhere",
-            Self::FailedLoginsOfAccountInNetwork => "login_here",
+            Self::ConsecutiveFailedLogins => "failed_logins_consecutive",
+            Self::FailedLoginsPerAccount => "failed_logins_per_account",
+            Self::FailedLoginsPerNetwork => "failed_logins_per_network",
             Self::AttemptsOfNetwork => "attempts_of_network",
             Self::HashesOfUser => "hashes_of_user",
             Self::HashesOfStaff => "hashes_of_staff",
@@ -95,9 +95,9 @@ impl Counted {
     pub const fn is_guess(self) -> bool {
         matches!(
             self,
-            Self::FailedLoginsInARow
-                | Self::FailedLoginsOfAccount
-                | Self::FailedLoginsOfAccountInNetwork
+            Self::ConsecutiveFailedLogins
+                | Self::FailedLoginsPerAccount
+                | Self::FailedLoginsPerNetwork
         )
     }
 }
@@ -126,7 +126,7 @@ const EXPORTS_OF_USER: Rate = Rate::new(10, HOUR);
 /// So long others wait while a guess that reached a bound is compared. Longer than that takes.
 const COMPARING: Duration = Duration::from_secs(20);
 
-/// The first wait beyond [`Counted::FailedLoginsOfAccount`]; each further one is twice as long.
+/// The first wait beyond [`Counted::FailedLoginsPerAccount`]; each further one is twice as long.
 const FIRST_WAIT: Duration = MINUTE;
 /// No wait is longer: nobody is kept out for good.
 const LONGEST_WAIT: Duration = Duration::from_mins(15);
@@ -134,12 +134,12 @@ const LONGEST_WAIT: Duration = Duration::from_mins(15);
 /// The operator's bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// For [`Counted::FailedLoginsOfAccountInNetwork`].
-    pub login_here: Rate,
-    /// For [`Counted::FailedLoginsOfAccount`].
-    pub login_anywhere: Rate,
-    /// For [`Counted::FailedLoginsInARow`].
-    pub login_in_a_row: i64,
+    /// For [`Counted::FailedLoginsPerNetwork`].
+    pub failed_logins_per_network: Rate,
+    /// For [`Counted::FailedLoginsPerAccount`].
+    pub failed_logins_per_account: Rate,
+    /// For [`Counted::ConsecutiveFailedLogins`].
+    pub failed_logins_consecutive: i64,
     /// For [`Counted::AttemptsOfNetwork`] and [`Counted::ProofsOfNetwork`].
     pub attempts_of_network: Rate,
     /// For [`Counted::RefreshesOfNetwork`].
@@ -160,9 +160,9 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            login_here: Rate::new(5, 15 * MINUTE),
-            login_anywhere: Rate::new(20, HOUR),
-            login_in_a_row: 100,
+            failed_logins_per_network: Rate::new(5, 15 * MINUTE),
+            failed_logins_per_account: Rate::new(20, HOUR),
+            failed_logins_consecutive: 100,
             attempts_of_network: Rate::new(30, MINUTE),
             refreshes_of_network: Rate::new(1_200, MINUTE),
             mailbox_hourly: 3,
@@ -178,9 +178,11 @@ impl Limits {
     /// The rate of what is counted.
     pub fn rate(&self, counted: Counted) -> Rate {
         match counted {
-            Counted::FailedLoginsInARow => Rate::new(self.login_in_a_row, UNTIL_SUCCESS),
-            Counted::FailedLoginsOfAccount => self.login_anywhere,
-            Counted::FailedLoginsOfAccountInNetwork => self.login_here,
+            Counted::ConsecutiveFailedLogins => {
+                Rate::new(self.failed_logins_consecutive, UNTIL_SUCCESS)
+            }
+            Counted::FailedLoginsPerAccount => self.failed_logins_per_account,
+            Counted::FailedLoginsPerNetwork => self.failed_logins_per_network,
             Counted::HashesOfUser => HASHES_OF_USER,
             Counted::HashesOfStaff => HASHES_OF_STAFF,
 
@@ -217,7 +219,7 @@ impl Limits {
         let bound = self.rate(counted).uses;
         if uses < bound {
             Duration::ZERO
-        } else if counted == Counted::FailedLoginsOfAccount {
+        } else if counted == Counted::FailedLoginsPerAccount {
             let doublings = u32::try_from(uses - bound).unwrap_or(u32::MAX).min(10);
             FIRST_WAIT.saturating_mul(1 << doublings).min(LONGEST_WAIT)
         } else {
@@ -259,13 +261,10 @@ mod tests {
     fn waits_grow_and_end() {
         let limits = Limits::default();
         let minutes =
-            |uses| limits.wait_after(Counted::FailedLoginsOfAccount, uses, HOUR).as_secs() / 60;
+            |uses| limits.wait_after(Counted::FailedLoginsPerAccount, uses, HOUR).as_secs() / 60;
         assert_eq!([19, 20, 21, 22, 23, 24, 99].map(minutes), [0, 1, 2, 4, 8, 15, 15]);
         let left = Duration::from_secs(77);
-        assert_eq!(
-            limits.wait_after(Counted::FailedLoginsOfAccountInNetwork, 4, left),
-            Duration::ZERO
-        );
-        assert_eq!(limits.wait_after(Counted::FailedLoginsOfAccountInNetwork, 5, left), left);
+        assert_eq!(limits.wait_after(Counted::FailedLoginsPerNetwork, 4, left), Duration::ZERO);
+        assert_eq!(limits.wait_after(Counted::FailedLoginsPerNetwork, 5, left), left);
     }
 }

@@ -1,6 +1,7 @@
 //! The words of the trade: values that cannot be wrong once they exist, and predicates that take
 //! `now` as an argument. No I/O and no other room of the crate.
 
+pub mod amr;
 pub mod code;
 pub mod device;
 pub mod event;
@@ -17,6 +18,7 @@ pub mod time;
 pub mod token;
 pub mod user;
 
+pub use amr::Amr;
 pub use code::parse_code;
 pub use device::{Device, KnownDevice};
 pub use event::{Event, EventContext, EventKind};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Device, SessionId, UserId, UtcTime};
+use super::{Amr, Device, SessionId, UserId, UtcTime};
 
 /// One log-in on one device.
 #[derive(Clone, Debug)]
@@ -11,8 +11,8 @@ pub struct Session {
     pub id: SessionId,
     /// Whose it is.
     pub user_id: UserId,
-    /// How the person proved who they are, the `amr` of its tokens (RFC 8176).
-    pub amr: String,
+    /// Authentication methods of the sign-in, the `amr` of its tokens.
+    pub amr: Amr,
     /// On what device that was.
     pub device: Device,
     /// When that was, the `auth_time` of its tokens.
@@ -74,8 +74,8 @@ pub enum EndReason {
     PasswordChanged,
     /// The password was reset by mail.
     PasswordReset,
-    /// The person said that something was not them.
-    Disavowed,
+    /// The user reported unauthorized activity.
+    UnauthorizedReported,
     /// Staff ended it.
     EndedByStaff,
     /// The account was switched off.
@@ -91,7 +91,7 @@ impl EndReason {
         Self::TokenReused,
         Self::PasswordChanged,
         Self::PasswordReset,
-        Self::Disavowed,
+        Self::UnauthorizedReported,
         Self::EndedByStaff,
         Self::AccountDisabled,
         Self::AccountDeleted,
@@ -105,15 +105,17 @@ impl EndReason {
             Self::TokenReused => "token_reused",
             Self::PasswordChanged => "password_changed",
             Self::PasswordReset => "password_reset",
-            Self::Disavowed => "disavowed",
+            Self::UnauthorizedReported => "unauthorized_reported",
             Self::EndedByStaff => "ended_by_staff",
             Self::AccountDisabled => "account_disabled",
             Self::AccountDeleted => "account_deleted",
         }
     }
 
-    /// The reason of that name; a newer version may know more.
+    /// Returns the reason of that name; a later version may know more.
     pub fn from_name(name: &str) -> Option<Self> {
+        // As earlier versions stored it.
+        let name = if name == "disavowed" { "unauthorized_reported" } else { name };
         Self::ALL.into_iter().find(|reason| reason.name() == name)
     }
 
@@ -228,7 +230,7 @@ mod tests {
         Session {
             id: SessionId("s".into()),
             user_id: UserId(1),
-            amr: "pwd".into(),
+            amr: Amr::password(),
             device: Device::default(),
             created_at: at(0),
             last_seen_at: at(0),

@@ -170,13 +170,23 @@ impl Derived {
     }
 }
 
-/// The tokens of the session that a proven registration opens.
+/// The tokens that a client is handed when it signs in.
 #[derive(Clone, Debug)]
 pub struct FirstTokens {
-    /// The first refresh token.
+    /// The first refresh token of the session.
     pub refresh: PlainToken,
-    /// What the device holds from then on.
+    /// The device token, unless the client holds one of the user's already.
     pub device: PlainToken,
+}
+
+impl FirstTokens {
+    /// Generates random tokens.
+    pub fn random() -> Self {
+        Self {
+            refresh: PlainToken::random(PlainToken::REFRESH_PREFIX),
+            device: PlainToken::random(PlainToken::DEVICE_PREFIX),
+        }
+    }
 }
 
 impl Secrets {

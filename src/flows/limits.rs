@@ -107,7 +107,7 @@ impl Flows {
     ) -> Result<T> {
         // By session: a thief's guesses must not keep the owner from changing the password.
         let subject = format!("user:{id}:{}", session.as_str());
-        let guesses = vec![Counter::new(Counted::FailedLoginsOfAccountInNetwork, subject)];
+        let guesses = vec![Counter::new(Counted::FailedLoginsPerNetwork, subject)];
         self.guess(guesses, Vec::new(), work, |reached| {
             self.note_failed_reauthentication(scene, reached);
         })
@@ -121,7 +121,7 @@ impl Flows {
     ) -> Result<T> {
         // By link: whoever has it may be a thief of the account, and the owner must not wait for that.
         let subject = format!("link:{}", registration.as_str());
-        let guesses = vec![Counter::new(Counted::FailedLoginsOfAccountInNetwork, subject)];
+        let guesses = vec![Counter::new(Counted::FailedLoginsPerNetwork, subject)];
         self.guess(guesses, Vec::new(), work, |reached| {
             let secrets = self.secrets.clone();
             if let Err(error) = self.db.write(move |conn| start_cooldown(conn, &secrets, &reached))
@@ -165,7 +165,7 @@ impl Flows {
     /// Takes back what was counted as a guess and was none.
     fn reset_failures(&self, guesses: Vec<Counter>) {
         self.release_or_reset(guesses, |counted| match counted {
-            Counted::FailedLoginsOfAccount => limits::return_use,
+            Counted::FailedLoginsPerAccount => limits::return_use,
             _ => limits::clear,
         });
     }
@@ -224,17 +224,14 @@ fn guesses_of(name: &str, device: &Device, known: Option<&TokenHash>) -> Vec<Cou
     match known {
         Some(token) => {
             vec![Counter::new(
-                Counted::FailedLoginsOfAccountInNetwork,
+                Counted::FailedLoginsPerNetwork,
                 format!("{name}\0device:{}", token.to_text()),
             )]
         }
         None => vec![
-            Counter::new(Counted::FailedLoginsInARow, &name),
-            Counter::new(Counted::FailedLoginsOfAccount, &name),
-            Counter::new(
-                Counted::FailedLoginsOfAccountInNetwork,
-                format!("{name}\0{}", device.network),
-            ),
+            Counter::new(Counted::ConsecutiveFailedLogins, &name),
+            Counter::new(Counted::FailedLoginsPerAccount, &name),
+            Counter::new(Counted::FailedLoginsPerNetwork, format!("{name}\0{}", device.network)),
         ],
     }
 }
@@ -270,7 +267,7 @@ pub(super) fn reserve_one(
     let window_ends = now.after(bounds.rate(what).window);
     let used = match limits::use_counter(conn, &name, window_ends, now)? {
         Ok(used) => used,
-        Err(_) if what == Counted::FailedLoginsInARow => return Err(Error::ProofRequired),
+        Err(_) if what == Counted::ConsecutiveFailedLogins => return Err(Error::ProofRequired),
         Err(until) => return Err(over_the_limit(what, until.remaining(now))),
     };
     let wait = bounds.wait_after(what, used.uses, used.resets_at.remaining(now));

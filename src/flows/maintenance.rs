@@ -61,7 +61,7 @@ impl Flows {
         self.in_steps(move |conn| sessions::purge(conn, over, ROWS))?;
         let few_end = Limits::few_failures_end(now);
         self.in_steps(move |conn| {
-            limits::purge(conn, now, Counted::FailedLoginsInARow, FEW_FAILURES, few_end, ROWS)
+            limits::purge(conn, now, Counted::ConsecutiveFailedLogins, FEW_FAILURES, few_end, ROWS)
         })?;
         let over = now.before(REMEMBER_MAIL);
         self.in_steps(move |conn| outbox::purge(conn, over, ROWS))?;

@@ -46,8 +46,7 @@ pub use keys::{KeyLoadError, RotateError, Rotation};
 pub use limits::LoginContext;
 pub use notify::compose_mail::ComposedEmail;
 pub use password::reset::ResetProof;
-pub use session::log_in::LoggedIn;
-pub use sign_in::TokenPair;
+pub use sign_in::{LogInOutcome, LoggedIn, TokenPair};
 
 use crate::clock::Clock;
 use crate::domain::token::Secrets;

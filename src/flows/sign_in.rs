@@ -1,14 +1,20 @@
-//! What logging in comes down to: a session, a refresh token and an access token.
+//! Sign-in: the one place that opens sessions, with their refresh tokens and access tokens.
 
 use std::time::Duration;
 
+use super::notify::notices::{Notice, order_notice};
+use super::{Flows, LoginContext, Policy, Result};
+use crate::domain::token::FirstTokens;
 use crate::domain::{
-    Device, EndReason, EndedSession, EventContext, EventKind, PlainToken, RefreshToken, Session,
+    Amr, EndReason, EndedSession, EventContext, EventKind, PlainToken, RefreshToken, Session,
     SessionId, TokenHash, TokenId, Transport, User, UserId, UtcTime,
 };
-use crate::flows::{Flows, Policy, Result};
 use crate::security::access_token::Claims;
-use crate::store::{self, Conn, events, sessions};
+use crate::store::outbox::MailKind;
+use crate::store::{Conn, events, known_devices, sessions};
+
+/// Number of devices that are remembered of a user.
+const KNOWN_DEVICES: i64 = 20;
 
 /// The tokens a client gets (names of RFC 6749).
 #[derive(Debug)]
@@ -25,53 +31,117 @@ pub struct TokenPair {
     pub session_id: SessionId,
 }
 
-/// A session that was just opened, and those that had to make room for it.
-pub(super) struct OpenedSession {
+/// Tokens of a session, and the token of the device that it was opened on.
+#[derive(Debug)]
+pub struct LoggedIn {
+    /// The tokens.
+    pub tokens: TokenPair,
+    /// The token that makes the device a known one at the next log-in.
+    pub device_token: PlainToken,
+}
+
+/// Result of a log-in with the right password.
+#[derive(Debug)]
+pub enum LogInOutcome {
+    /// A session was opened.
+    LoggedIn(LoggedIn),
+    /// The user must show a second factor first.
+    SecondFactorRequired(SecondFactor),
+}
+
+/// Second factor that a log-in waits for. There is no kind yet, so no log-in can ask for one.
+#[derive(Debug)]
+pub enum SecondFactor {}
+
+/// A client's sign-in. [`SignIn::open`] is the one place that opens sessions.
+#[derive(Clone)]
+pub(super) struct SignIn {
+    /// Authentication methods that the user passed.
+    pub(super) amr: Amr,
+    /// The client.
+    pub(super) client: LoginContext,
+    /// Transport of the refresh token and its successors.
+    pub(super) transport: Transport,
+    /// Tokens that the client is handed.
+    pub(super) tokens: FirstTokens,
+    /// Time of the sign-in.
+    pub(super) now: UtcTime,
+}
+
+/// A session with what its client is handed.
+pub(super) struct SignedIn {
     pub(super) session: Session,
+    pub(super) refresh_token: PlainToken,
+    pub(super) refresh_expires_at: UtcTime,
+    pub(super) device_token: PlainToken,
+    /// Sessions that were ended because the user had too many.
     pub(super) ended: Vec<SessionId>,
 }
 
-/// The first refresh token of a session, and how it and its successors travel.
-#[derive(Clone)]
-pub(super) struct FirstToken {
-    pub(super) hash: TokenHash,
-    pub(super) transport: Transport,
+impl SignIn {
+    /// Opens a session of `user` in the caller's transaction: remembers the device, notifies the user of a
+    /// device that is not known, and ends the oldest sessions beyond the number that a user may have.
+    pub(super) fn open(self, conn: &mut Conn, policy: &Policy, user: &User) -> Result<SignedIn> {
+        let device_token = self.known_device_token(conn, user)?;
+        let is_known = device_token.is_some();
+        // The owner of the mailbox needs no second mail about a mail that was just used.
+        if !is_known && !self.amr.is_email_only() {
+            self.notify_of_new_device(conn, policy, user)?;
+        }
+        let device_token = device_token.unwrap_or(self.tokens.device);
+        let now = self.now;
+        known_devices::remember(conn, user.id, &device_token.hash(), KNOWN_DEVICES, now)?;
+        let session = Session {
+            id: SessionId::new(now),
+            user_id: user.id,
+            amr: self.amr,
+            device: self.client.device,
+            created_at: now,
+            last_seen_at: now,
+            expires_at: now.after(policy.session_lifetime),
+            ended_at: None,
+            end_reason: None,
+            transport: Some(self.transport),
+        };
+        sessions::insert_session(conn, &session)?;
+        let refresh_expires_at = refresh_expiry(policy, &session, now);
+        let refresh_token = self.tokens.refresh;
+        let hash = refresh_token.hash();
+        sessions::insert_refresh_token(conn, &hash, &session.id, refresh_expires_at, 0)?;
+        let keep = i64::from(policy.sessions_per_user);
+        let ended = sessions::end_oldest_sessions(conn, user.id, keep, now)?;
+        record_sign_in(conn, &session, &ended)?;
+        Ok(SignedIn { session, refresh_token, refresh_expires_at, device_token, ended })
+    }
+
+    /// Returns the device token that the client holds, if it is one of `user`: another may be another user's,
+    /// or made up.
+    fn known_device_token(&self, conn: &mut Conn, user: &User) -> Result<Option<PlainToken>> {
+        let Some(token) = &self.client.device_token else { return Ok(None) };
+        let owner = known_devices::find_owner(conn, &token.hash())?;
+        Ok((owner == Some(user.id)).then(|| token.clone()))
+    }
+
+    fn notify_of_new_device(&self, conn: &mut Conn, policy: &Policy, user: &User) -> Result<()> {
+        let device = &self.client.device;
+        if sessions::knows_device(conn, user.id, device)? == Some(false) {
+            let detail = &device.label;
+            let notice = Notice { kind: MailKind::NewDevice, detail, brings_back: None };
+            order_notice(conn, policy, user, user.email.as_ref(), &notice, self.now)?;
+        }
+        Ok(())
+    }
 }
 
-/// Opens a session for `user`. Beyond the number a person may have, the oldest end.
-pub(super) fn open_session(
-    conn: &mut Conn,
-    policy: &Policy,
-    user: &User,
-    amr: &str,
-    device: &Device,
-    first: &FirstToken,
-    now: UtcTime,
-) -> store::Result<OpenedSession> {
-    let session = Session {
-        id: SessionId::new(now),
-        user_id: user.id,
-        amr: amr.to_owned(),
-        device: device.clone(),
-        created_at: now,
-        last_seen_at: now,
-        expires_at: now.after(policy.session_lifetime),
-        ended_at: None,
-        end_reason: None,
-        transport: Some(first.transport),
-    };
-    sessions::insert_session(conn, &session)?;
-    let expires_at = refresh_expiry(policy, &session, now);
-    sessions::insert_refresh_token(conn, &first.hash, &session.id, expires_at, 0)?;
-    let keep = i64::from(policy.sessions_per_user);
-    let ended = sessions::end_oldest_sessions(conn, user.id, keep, now)?;
-    let scene = EventContext::of(user.id, now).on(device);
-    events::record(conn, &scene.clone().in_session(&session.id), EventKind::LoggedIn, amr)?;
-    for session in &ended {
-        let scene = scene.clone().in_session(session);
-        events::record(conn, &scene, EventKind::SessionEnded, EndReason::TooMany.name())?;
+fn record_sign_in(conn: &mut Conn, session: &Session, ended: &[SessionId]) -> Result<()> {
+    let context = EventContext::of(session.user_id, session.created_at).on(&session.device);
+    let opened = context.clone().in_session(&session.id);
+    events::record(conn, &opened, EventKind::LoggedIn, &session.amr.to_string())?;
+    for id in ended {
+        let context = context.clone().in_session(id);
+        events::record(conn, &context, EventKind::SessionEnded, EndReason::TooMany.name())?;
     }
-    Ok(OpenedSession { session, ended })
+    Ok(())
 }
 
 /// A refresh token lasts until nobody has used it for a while, and never longer than its session.
@@ -113,7 +183,7 @@ impl Flows {
             email: user.email_text().to_owned(),
             email_verified: user.email_verified,
             is_staff: user.is_staff,
-            amr: vec![session.amr.clone()],
+            amr: session.amr.names().to_vec(),
             auth_time: session.created_at.seconds(),
             rights: user.rights_changed_at.micros(),
         };
@@ -145,16 +215,17 @@ impl Flows {
         self.access_tokens.revocations.change_rights(user.id, user.rights_changed_at);
     }
 
-    /// The pair of a session that was just opened.
-    pub(super) fn first_pair(
+    /// Returns the tokens of a sign-in, and makes this instance refuse those of the sessions that it ended.
+    pub(super) fn complete(
         &self,
         user: &User,
-        opened: &OpenedSession,
-        refresh_token: PlainToken,
+        signed_in: SignedIn,
         now: UtcTime,
-    ) -> Result<TokenPair> {
-        self.note_ended(user.id, opened.ended.iter().cloned(), EndReason::TooMany, now);
-        let expires_at = refresh_expiry(&self.policy, &opened.session, now);
-        self.token_pair(user, &opened.session, refresh_token, expires_at, now)
+    ) -> Result<LoggedIn> {
+        let SignedIn { session, refresh_token, refresh_expires_at, device_token, ended } =
+            signed_in;
+        self.note_ended(user.id, ended, EndReason::TooMany, now);
+        let tokens = self.token_pair(user, &session, refresh_token, refresh_expires_at, now)?;
+        Ok(LoggedIn { tokens, device_token })
     }
 }

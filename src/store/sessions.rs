@@ -9,7 +9,7 @@ use diesel::sql_types::Bool;
 use super::schema::{refresh_tokens, sessions};
 use super::{Conn, Page, Result, page, users};
 use crate::domain::{
-    Device, EndReason, EndedSession, RefreshToken, Session, SessionId, TokenHash, Transport,
+    Amr, Device, EndReason, EndedSession, RefreshToken, Session, SessionId, TokenHash, Transport,
     UserId, UtcTime,
 };
 
@@ -33,7 +33,7 @@ impl From<Row> for Session {
         Self {
             id: SessionId(row.id),
             user_id: UserId(row.user_id),
-            amr: row.amr,
+            amr: Amr::from_stored(&row.amr),
             device: Device { label: row.device, network: row.network },
             created_at: UtcTime::from_micros(row.created_at),
             last_seen_at: UtcTime::from_micros(row.last_seen_at),
@@ -70,7 +70,7 @@ pub fn insert_session(conn: &mut Conn, session: &Session) -> Result<()> {
         .values((
             sessions::id.eq(session.id.as_str()),
             sessions::user_id.eq(session.user_id.0),
-            sessions::amr.eq(&session.amr),
+            sessions::amr.eq(session.amr.to_string()),
             sessions::created_at.eq(session.created_at.micros()),
             sessions::last_seen_at.eq(session.last_seen_at.micros()),
             sessions::expires_at.eq(session.expires_at.micros()),

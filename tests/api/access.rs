@@ -27,7 +27,7 @@ on_both! {
             "active": true, "token": tokens.access, "iss": "http://auth.test",
             "aud": "http://auth.test", "sub": "1", "client_id": "hallpass", "iat": now, "exp": now + 300, "jti": null,
             "sid": tokens.session, "user_id": 1, "username": "mina", "email": MINA,
-            "email_verified": true, "is_staff": false, "amr": ["otp"], "auth_time": now,
+            "email_verified": true, "is_staff": false, "amr": ["email"], "auth_time": now,
         }));
     }
 
@@ -45,7 +45,7 @@ on_both! {
         assert_eq!(amr(next), json!(["pwd"]));
         let token = app.register("b@example.com");
         let link = world.proof("b@example.com", 1).link_token;
-        assert_eq!(amr(app.verify_link(&link, &token)), json!(["otp"]));
+        assert_eq!(amr(app.verify_link(&link, &token)), json!(["email"]));
     }
 
     fn a_refreshed_token_keeps_the_time_of_the_log_in(world) {

@@ -96,7 +96,7 @@ on_both! {
         let app = world.app();
         let first = app.person(&world, MINA);
         let events = own(&app, &first);
-        assert_eq!(kinds(&events, 9), ["logged_in: otp", "address_proven", "registered"]);
+        assert_eq!(kinds(&events, 9), ["logged_in: email", "email_verified", "registered"]);
         assert_eq!(events[0]["session_id"], first.session);
         world.advance(SECOND);
         let body = json!({"username": MINA, "password": PASSWORD});
@@ -118,7 +118,7 @@ on_both! {
         assert_eq!(kinds(&own(&app, &tokens), 9), ["logged_in: pwd", "registered"]);
         let code = world.proof(MINA, 1).code;
         app.verify_code(&registered.text("registration_token"), &code).is(200);
-        let expected = ["logged_in: otp", "address_proven", "logged_in: pwd"];
+        let expected = ["logged_in: email", "email_verified", "logged_in: pwd"];
         assert_eq!(kinds(&own(&app, &tokens), 3), expected);
     }
 
@@ -150,7 +150,7 @@ on_both! {
             app.log_in(MINA, "wrong").refused(429, "rate_limited");
         }
         let events = own(&app, &tokens);
-        assert_eq!(kinds(&events, 3), ["rate_limited: login_here", "log_in_failed", "log_in_failed"]);
+        assert_eq!(kinds(&events, 3), ["rate_limited: failed_logins_per_network", "log_in_failed", "log_in_failed"]);
         assert_eq!(events.iter().filter(|it| it["kind"] == "rate_limited").count(), 1);
         assert_eq!(events.iter().filter(|it| it["kind"] == "log_in_failed").count(), 5);
     }
@@ -164,7 +164,7 @@ on_both! {
                 .refused(401, "invalid_credentials");
         }
         let events = own(&app, &tokens);
-        assert_eq!(kinds(&events, 2), ["rate_limited: login_here", "reauthentication_failed"]);
+        assert_eq!(kinds(&events, 2), ["rate_limited: failed_logins_per_network", "reauthentication_failed"]);
         assert_eq!(events[1]["session_id"], tokens.session);
         assert_eq!(events[1]["device"], "Firefox on Windows");
     }
@@ -216,7 +216,7 @@ on_both! {
         let after = app.log_in(MINA, PASSWORD).is(200).tokens();
         app.token_verify(&after.access).is(200);
         let events = own(&app, &after);
-        assert_eq!(kinds(&events, 3), ["logged_in: pwd", "refresh_token_reused", "logged_in: otp"]);
+        assert_eq!(kinds(&events, 3), ["logged_in: pwd", "refresh_token_reused", "logged_in: email"]);
         assert_eq!((&events[1]["session_id"], &events[1]["device"]),
             (&json!(tokens.session), &json!("Firefox on Windows")));
     }
@@ -260,7 +260,7 @@ on_both! {
         let tokens = app.verify_code(&asked.text("registration_token"), &code).is(200).tokens();
         // The name that follows the address is no change of its own.
         assert_eq!(kinds(&own(&app, &tokens), 3), [
-            "logged_in: otp", "email_changed", "email_change_requested",
+            "logged_in: email", "email_changed", "email_change_requested",
         ]);
         let notice = world.mails_to(MINA, 3).into_iter().find(|it| it.text.contains("/not-me?"));
         let link = link_token(&notice.unwrap());
@@ -271,8 +271,8 @@ on_both! {
         let events = of(&app, &staff, 1);
         let noted: Vec<String> = kinds(&events, 9).into_iter()
             .filter(|kind| kind != "password_reset_requested").collect();
-        assert_eq!(noted[..3], ["email_changed", "disavowed", "logged_in: otp"]);
-        let disavowed = events.iter().find(|it| it["kind"] == "disavowed").unwrap();
+        assert_eq!(noted[..3], ["email_changed", "unauthorized_reported", "logged_in: email"]);
+        let disavowed = events.iter().find(|it| it["kind"] == "unauthorized_reported").unwrap();
         assert_eq!(disavowed["device"], "Firefox on Windows");
         // No address is in the trail, neither the old nor the new.
         assert_eq!(world.count("events WHERE detail LIKE '%@%'"), 0);
@@ -294,7 +294,7 @@ on_both! {
         patch(json!({"locale": "ko"}));
         assert_eq!(kinds(&own(&app, &tokens), 4), [
             "profile_changed: locale", "profile_changed: metadata",
-            "profile_changed: username, metadata", "logged_in: otp",
+            "profile_changed: username, metadata", "logged_in: email",
         ]);
         let mut refresh = tokens.refresh.clone();
         for (span, noted) in [(shortly_before(15 * MINUTE), 1), (SECOND, 2)] {
@@ -379,7 +379,7 @@ on_both! {
         django("mina3", &json!({"email": "mina@new.example"}));
         let events = own(&app, &mina);
         let expected =
-            ["email_changed", "profile_changed: username", "profile_changed: username", "logged_in: otp"];
+            ["email_changed", "profile_changed: username", "profile_changed: username", "logged_in: email"];
         assert_eq!(kinds(&events, 4), expected);
         for event in &events[..2] {
             assert_eq!((&event["session_id"], &event["by_staff"]), (&Value::Null, &json!(false)));
@@ -395,7 +395,7 @@ on_both! {
         reset(&app, &link_token(&world.mails_to(MINA, 1)[0])).is(204);
         let events = of(&app, &staff, made.json()["user_id"].as_i64().unwrap());
         assert_eq!(kinds(&events, 9), [
-            "address_proven", "password_reset: invitation", "account_created_by_staff: invited",
+            "email_verified", "password_reset: invitation", "account_created_by_staff: invited",
         ]);
     }
 
@@ -559,7 +559,7 @@ on_both! {
              SELECT 'f' || id, user_id, 'teleported', '', '', '', at FROM events",
         );
         let page = page(&app, &tokens, "/v1/me/events?limit=3");
-        assert_eq!(kinds(&list(&page), 9), ["logged_in: otp", "address_proven", "registered"]);
+        assert_eq!(kinds(&list(&page), 9), ["logged_in: email", "email_verified", "registered"]);
         assert!(page["next_cursor"].is_null());
     }
 
@@ -572,7 +572,7 @@ on_both! {
         as_holder(&app, &mina, "DELETE", "/v1/me", &json!({"password": PASSWORD})).is(204);
         let events = of(&app, &staff, id);
         assert_eq!(kinds(&events, 9), [
-            "account_deleted", "profile_changed", "logged_in", "address_proven", "registered",
+            "account_deleted", "profile_changed", "logged_in", "email_verified", "registered",
         ]);
         for event in &events {
             assert_eq!((&event["device"], &event["network"]), (&json!(""), &json!("")), "{event}");
@@ -598,7 +598,7 @@ on_both! {
             let export = as_holder(&app, &tokens, "GET", "/v1/me/export", &Value::Null).is(200);
             let events = list(&export.json());
             assert_eq!(kinds(&events, 9), [
-                "exported", "logged_in: otp", "address_proven", "registered",
+                "exported", "logged_in: email", "email_verified", "registered",
             ]);
             assert_eq!(events, own(&app, &tokens));
         }

@@ -49,7 +49,7 @@ on_both! {
         assert_eq!(texts(&export["sessions"], "id"), [tokens.session.as_str(), &second.session]);
         assert_eq!(texts(&export["sessions"], "device"), ["", "Firefox on Windows"]);
         assert_eq!(texts(&export["sessions"], "network"), ["127.0.0.0/24"; 2]);
-        assert_eq!(export["sessions"][0]["amr"], json!(["otp"]));
+        assert_eq!(export["sessions"][0]["amr"], json!(["email"]));
         assert_eq!(export["sessions"][1]["amr"], json!(["pwd"]));
         assert!(export["sessions"][0]["ended_at"].is_null());
         assert_eq!(export["sessions"][1]["ended_at"], "2027-01-15T08:00:01.000000Z");

@@ -23,7 +23,7 @@ const PURGES: [(&str, Purge); 7] = [
     ("replaced tokens", |conn, _| sessions::purge_replaced(conn, long_ago(), long_ago(), 25)),
     ("sessions", |conn, _| sessions::purge(conn, long_ago(), 25)),
     ("limits", |conn, now| {
-        limits::purge(conn, now, Counted::FailedLoginsInARow, 10, now.after(DAY * 2), 25)
+        limits::purge(conn, now, Counted::ConsecutiveFailedLogins, 10, now.after(DAY * 2), 25)
     }),
     ("mails", |conn, _| outbox::purge(conn, long_ago(), 25)),
     ("events", |conn, _| events::purge(conn, long_ago(), 25)),

@@ -34,8 +34,8 @@ const COSTLY_IMPORTED_HASH: &str =
 /// Everything is counted, as in production, and nobody is refused.
 const LIMITS: [(&str, &str); 9] = [
     ("HALLPASS_LIMITS", "on"),
-    ("HALLPASS_LIMIT_LOGIN_HERE", "20/15m"),
-    ("HALLPASS_LIMIT_LOGIN_ANYWHERE", "100/1h"),
+    ("HALLPASS_LIMIT_FAILED_LOGINS_PER_NETWORK", "20/15m"),
+    ("HALLPASS_LIMIT_FAILED_LOGINS_PER_ACCOUNT", "100/1h"),
     ("HALLPASS_LIMIT_NETWORK", "10000/1m"),
     ("HALLPASS_LIMIT_MAIL_HOURLY", "20"),
     ("HALLPASS_LIMIT_MAIL_DAILY", "100"),

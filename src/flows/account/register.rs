@@ -4,14 +4,14 @@
 
 use std::time::Duration;
 
+use crate::domain::token::FirstTokens;
 use crate::domain::{
-    Counted, Counter, Device, Email, EventContext, EventKind, Locale, MailClass, MailRequest,
+    Amr, Counted, Counter, Device, Email, EventContext, EventKind, Locale, MailClass, MailRequest,
     PlainPassword, PlainToken, Registration, RegistrationId, Transport, User, Username, UtcTime,
 };
 use crate::flows::limits::requester;
-use crate::flows::session::log_in::{AMR_PASSWORD, remember_device};
-use crate::flows::sign_in::{FirstToken, open_session};
-use crate::flows::{EmailVerification, Error, Flows, LoggedIn, Result};
+use crate::flows::sign_in::SignIn;
+use crate::flows::{EmailVerification, Error, Flows, LoggedIn, LoginContext, Result};
 use crate::store::outbox::{self, MailKind};
 use crate::store::users::NewUser;
 use crate::store::{self, Conn, Unique, events, registrations, users};
@@ -125,22 +125,19 @@ impl Flows {
         transport: Transport,
         now: UtcTime,
     ) -> Result<LoggedIn> {
-        let refresh_token = PlainToken::random(PlainToken::REFRESH_PREFIX);
-        let device_token = PlainToken::random(PlainToken::DEVICE_PREFIX);
-        let first = FirstToken { hash: refresh_token.hash(), transport };
         let policy = self.policy.clone();
-        let device_hash = device_token.hash();
-        let (user, opened) = self.db.write(move |conn| {
+        let client = LoginContext { device, device_token: None };
+        let tokens = FirstTokens::random();
+        let sign_in = SignIn { amr: Amr::password(), client, transport, tokens, now };
+        let (user, signed_in) = self.db.write(move |conn| {
             let user = make_account(conn, registration, with_mail, now)?;
-            let scene = EventContext::of(user.id, now).on(&device);
+            let scene = EventContext::of(user.id, now).on(&sign_in.client.device);
             events::record(conn, &scene, EventKind::Registered, "")?;
-            remember_device(conn, &user, &device_hash, now)?;
-            let opened = open_session(conn, &policy, &user, AMR_PASSWORD, &device, &first, now)?;
-            Ok::<_, Error>((user, opened))
+            let signed_in = sign_in.open(conn, &policy, &user)?;
+            Ok::<_, Error>((user, signed_in))
         })?;
         tracing::info!(user_id = user.id.0, "registered");
-        let tokens = self.first_pair(&user, &opened, refresh_token, now)?;
-        Ok(LoggedIn { tokens, device_token })
+        self.complete(&user, signed_in, now)
     }
 }
 

@@ -22,9 +22,12 @@ impl Flows {
         let Some((id, ended)) = undone else {
             return Ok(());
         };
-        self.note_ended(id, ended, EndReason::Disavowed, now);
+        self.note_ended(id, ended, EndReason::UnauthorizedReported, now);
         self.mail_ordered.notify_one();
-        tracing::warn!(user_id = id.0, "disavowed; every session was ended");
+        tracing::warn!(
+            user_id = id.0,
+            "unauthorized activity was reported; every session was ended"
+        );
         Ok(())
     }
 }
@@ -47,7 +50,7 @@ fn undo(
         return Ok(None);
     }
     let scene = EventContext::of(user.id, now).on(device);
-    events::record(conn, &scene, EventKind::Disavowed, "")?;
+    events::record(conn, &scene, EventKind::UnauthorizedReported, "")?;
     forget_pending(conn, &user)?;
     known_devices::forget_all(conn, user.id)?;
     let before = user.clone();
@@ -58,7 +61,8 @@ fn undo(
         let (subject, about) = (email.normalised(), Some(user.id));
         outbox::enqueue(conn, kind, email, &user.locale, subject, about, now)?;
     }
-    let ended = sessions::end_all_sessions(conn, user.id, None, EndReason::Disavowed, now)?;
+    let ended =
+        sessions::end_all_sessions(conn, user.id, None, EndReason::UnauthorizedReported, now)?;
     Ok(Some((user.id, ended)))
 }
 

@@ -6,8 +6,8 @@
 
 use crate::domain::token::{FirstTokens, Secrets};
 use crate::domain::{
-    Counted, Counter, Device, Email, EndReason, EventContext, EventKind, PlainPassword, PlainToken,
-    Registration, Session, SessionId, TokenHash, Transport, User, UtcTime,
+    Amr, Counted, Counter, Device, Email, EventContext, EventKind, PlainPassword, PlainToken,
+    Registration, TokenHash, Transport, User, UtcTime,
 };
 use crate::flows::account::change_email::take_address;
 use crate::flows::account::register::new_user;
@@ -16,14 +16,10 @@ use crate::flows::account::report_unauthorized::free_address;
 use crate::flows::audit::record_changes;
 use crate::flows::limits::requester;
 use crate::flows::password::reauthenticate::lock_active;
-use crate::flows::session::log_in::{AMR_PASSWORD, remember_device};
-use crate::flows::sign_in::{FirstToken, open_session};
-use crate::flows::{Error, Flows, LoggedIn, Policy, Result, VerifyEmailProof};
+use crate::flows::sign_in::{SignIn, SignedIn};
+use crate::flows::{Error, Flows, LoggedIn, LoginContext, Policy, Result, VerifyEmailProof};
 use crate::store::registrations::{self, Found};
 use crate::store::{self, Conn, Unique, events, sessions, users};
-
-/// How codes and links of mails appear in `amr` (RFC 8176).
-const AMR_ONE_TIME: &str = "otp";
 
 /// What somebody proves an address with.
 #[derive(Debug)]
@@ -85,40 +81,29 @@ impl Flows {
         self.reserve(vec![Counter::new(Counted::ProofsOfNetwork, &device.network)])?;
         let now = self.now();
         let amr = match &proof {
-            Proof::LinkWithPassword { .. } => AMR_PASSWORD,
+            Proof::LinkWithPassword { .. } => Amr::password(),
             Proof::Code { .. } | Proof::LinkInSameBrowser { .. } | Proof::Link { .. } => {
-                AMR_ONE_TIME
+                Amr::email()
             }
         };
         let registration = self.proven_registration(proof, device, now)?;
         let first_tokens = self.secrets.first_tokens(registration.id.as_str());
         let (policy, email, device) =
             (self.policy.clone(), registration.email.clone(), device.clone());
-        let proven = self.db.write(move |conn| {
+        let (user, signed_in) = self.db.write(move |conn| {
             let scene = EventContext { device: device.clone(), ..EventContext::of(None, now) };
             let user = prove(conn, &policy, &registration, scene)?;
-            match opening {
-                Opening::Session(transport) => {
-                    let first = earlier_or_first(conn, first_tokens)?;
-                    remember_device(conn, &user, &first.device.hash(), now)?;
-                    log_in(conn, &policy, user, amr, &device, (first, transport), now)
-                }
-                Opening::Nothing => Ok(Proven { user, log_in: None }),
-            }
+            let Opening::Session(transport) = opening else { return Ok((user, None)) };
+            let tokens = earlier_or_first(conn, first_tokens)?;
+            let client = LoginContext { device, device_token: None };
+            let sign_in = SignIn { amr, client, transport, tokens, now };
+            let signed_in = sign_in_once(conn, &policy, &user, sign_in)?;
+            Ok::<_, Error>((user, Some(signed_in)))
         })?;
         // The old address is told of a change.
         self.mail_ordered.notify_one();
-        let log_in = match proven.log_in {
-            None => None,
-            Some(LogIn { session, refresh_expires_at, first, ended }) => {
-                self.note_ended(proven.user.id, ended, EndReason::TooMany, now);
-                let user = &proven.user;
-                let tokens =
-                    self.token_pair(user, &session, first.refresh, refresh_expires_at, now)?;
-                Some(LoggedIn { tokens, device_token: first.device })
-            }
-        };
-        tracing::info!(user_id = proven.user.id.0, "address proven");
+        let log_in = signed_in.map(|it| self.complete(&user, it, now)).transpose()?;
+        tracing::info!(user_id = user.id.0, "address proven");
         Ok(VerifiedEmail { email, log_in })
     }
 
@@ -213,20 +198,6 @@ fn check_code(
     }
 }
 
-/// What the transaction of a proof leaves to be answered.
-struct Proven {
-    user: User,
-    log_in: Option<LogIn>,
-}
-
-struct LogIn {
-    session: Session,
-    refresh_expires_at: UtcTime,
-    /// What the client gets.
-    first: FirstTokens,
-    ended: Vec<SessionId>,
-}
-
 /// The account of a proven address. Of many who prove it at once one makes it, the others find it.
 fn prove(
     conn: &mut Conn,
@@ -261,10 +232,10 @@ fn prove(
             Some(before) if registration.changes_email => {
                 record_changes(conn, &scene, before, &user)?;
             }
-            Some(_) => events::record(conn, &scene, EventKind::AddressProven, "")?,
+            Some(_) => events::record(conn, &scene, EventKind::EmailVerified, "")?,
             None => {
                 events::record(conn, &scene, EventKind::Registered, "")?;
-                events::record(conn, &scene, EventKind::AddressProven, "")?;
+                events::record(conn, &scene, EventKind::EmailVerified, "")?;
             }
         }
         registrations::set_owner(conn, &registration.id, user.id)?;
@@ -306,45 +277,30 @@ fn earlier_or_first(conn: &mut Conn, tokens: Vec<FirstTokens>) -> Result<FirstTo
     first.ok_or_else(|| Error::Internal("no secret to derive tokens from".to_owned()))
 }
 
-/// Opens the session of a proof: the first time a new one; then, as long as its refresh token is unused and
-/// travels the same way, the same one; later another. Once that first session was ended, the proof opens no door
-/// any more: whoever logs out is out.
-fn log_in(
+/// Opens the session of a verification. A repetition gets the same session as long as its refresh token is
+/// unused and travels the same way, and another one later. After the first session was ended, for example
+/// by a log-out, the verification opens none.
+fn sign_in_once(
     conn: &mut Conn,
     policy: &Policy,
-    user: User,
-    amr: &str,
-    device: &Device,
-    (mut first, transport): (FirstTokens, Transport),
-    now: UtcTime,
-) -> Result<Proven> {
-    let earlier = sessions::find_refresh_token(conn, &first.refresh.hash())?;
-    if earlier.as_ref().is_some_and(|(_, session)| session.ended_at.is_some()) {
+    user: &User,
+    mut sign_in: SignIn,
+) -> Result<SignedIn> {
+    let earlier = sessions::find_refresh_token(conn, &sign_in.tokens.refresh.hash())?;
+    let Some((token, session)) = earlier else { return sign_in.open(conn, policy, user) };
+    if session.ended_at.is_some() {
         return Err(Error::OneTimeTokenInvalid);
     }
-    if let Some((token, session)) = &earlier
-        && token.used_at.is_none()
-        && now < token.expires_at
-        && session.accepts(transport)
-    {
-        let log_in = LogIn {
-            session: session.clone(),
+    let is_unused = token.used_at.is_none() && sign_in.now < token.expires_at;
+    if is_unused && session.accepts(sign_in.transport) {
+        return Ok(SignedIn {
+            session,
+            refresh_token: sign_in.tokens.refresh,
             refresh_expires_at: token.expires_at,
-            first,
+            device_token: sign_in.tokens.device,
             ended: Vec::new(),
-        };
-        return Ok(Proven { user, log_in: Some(log_in) });
+        });
     }
-    if earlier.is_some() {
-        first.refresh = PlainToken::random(PlainToken::REFRESH_PREFIX);
-    }
-    let token = FirstToken { hash: first.refresh.hash(), transport };
-    let opened = open_session(conn, policy, &user, amr, device, &token, now)?;
-    let log_in = LogIn {
-        refresh_expires_at: crate::flows::sign_in::refresh_expiry(policy, &opened.session, now),
-        session: opened.session,
-        first,
-        ended: opened.ended,
-    };
-    Ok(Proven { user, log_in: Some(log_in) })
+    sign_in.tokens.refresh = PlainToken::random(PlainToken::REFRESH_PREFIX);
+    sign_in.open(conn, policy, user)
 }

@@ -92,7 +92,7 @@ impl Flows {
                 release_username(conn, &policy, email, Some(user.id), now)?;
                 users::mark_email_verified(conn, user.id, email, now)?;
                 if !user.email_verified {
-                    events::record(conn, &scene, EventKind::AddressProven, "")?;
+                    events::record(conn, &scene, EventKind::EmailVerified, "")?;
                 }
             }
             reset_failed_logins(conn, &secrets, &user, &place)?;

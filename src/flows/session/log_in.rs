@@ -1,82 +1,42 @@
 //! Logging in with a name or address and a password.
 
-use crate::domain::{
-    Device, Email, PlainPassword, PlainToken, TokenHash, Transport, User, UserId, UtcTime,
-};
+use crate::domain::token::FirstTokens;
+use crate::domain::{Amr, Email, PlainPassword, Transport, User, UserId};
 use crate::flows::limits::canonical_login_identifier;
-use crate::flows::notify::notices::{Notice, order_notice};
-use crate::flows::sign_in::{FirstToken, OpenedSession, open_session};
-use crate::flows::{Error, Flows, LoginContext, Policy, Result, TokenPair};
+use crate::flows::sign_in::SignIn;
+use crate::flows::{Error, Flows, LogInOutcome, LoginContext, Result};
 use crate::security::hash_queue::Requester;
-use crate::store::outbox::MailKind;
-use crate::store::{self, Conn, decoy_users, known_devices, sessions, users};
+use crate::store::{self, Conn, decoy_users, users};
 use crate::telemetry::REFUSALS;
-
-/// How passwords appear in `amr` (RFC 8176).
-pub(crate) const AMR_PASSWORD: &str = "pwd";
-
-/// Devices that are remembered of a person.
-const KNOWN_DEVICES: i64 = 20;
-
-/// A session that was opened on a device.
-#[derive(Debug)]
-pub struct LoggedIn {
-    /// The tokens.
-    pub tokens: TokenPair,
-    /// What makes the device a known one the next time.
-    pub device_token: PlainToken,
-}
 
 /// Log-ins that bring an outdated hash up to date at the same moment meet once, hardly twice.
 pub(crate) const MAX_COMPARISONS: usize = 3;
 
 impl Flows {
-    /// Opens a session for whoever knows the password. An unknown name does the same work and gets
-    /// the same answer as a wrong password.
+    /// Opens a session for a user who knows the password. An unknown name costs the same work and gets the
+    /// same answer as a wrong password.
     pub fn log_in(
         &self,
         name: &str,
         password: &PlainPassword,
-        entrance: &LoginContext,
+        client: &LoginContext,
         transport: Transport,
-    ) -> Result<LoggedIn> {
+    ) -> Result<LogInOutcome> {
         let find = |conn: &mut Conn| find_by_login(conn, name);
-        self.attempt(name, entrance, find, |requester| {
-            self.authenticate(name, password, entrance, transport, requester)
+        self.attempt(name, client, find, |requester| {
+            let (policy, now) = (self.policy.clone(), self.now());
+            let tokens = FirstTokens::random();
+            let client = client.clone();
+            let sign_in = SignIn { amr: Amr::password(), client, transport, tokens, now };
+            let (user, signed_in) =
+                self.with_password(name, find, password, requester, move |conn, user| {
+                    sign_in.open(conn, &policy, user)
+                })?;
+            self.mail_ordered.notify_one();
+            let session_id = &signed_in.session.id;
+            tracing::info!(user_id = user.id.0, %session_id, "logged in");
+            Ok(LogInOutcome::LoggedIn(self.complete(&user, signed_in, now)?))
         })
-    }
-
-    fn authenticate(
-        &self,
-        name: &str,
-        password: &PlainPassword,
-        entrance: &LoginContext,
-        transport: Transport,
-        requester: &Requester,
-    ) -> Result<LoggedIn> {
-        let refresh_token = PlainToken::random(PlainToken::REFRESH_PREFIX);
-        let new_token = PlainToken::random(PlainToken::DEVICE_PREFIX);
-        let arrival = Arrival {
-            policy: self.policy.clone(),
-            device: entrance.device.clone(),
-            device_token: entrance.device_token.as_ref().map(PlainToken::hash),
-            new_device_token: new_token.hash(),
-            first_token: FirstToken { hash: refresh_token.hash(), transport },
-            now: self.now(),
-        };
-        let now = arrival.now;
-        let (user, (opened, is_known)) = self.with_password(
-            name,
-            |conn| find_by_login(conn, name),
-            password,
-            requester,
-            move |conn, user| arrival.enter(conn, user),
-        )?;
-        let device_token = entrance.device_token.clone().filter(|_| is_known).unwrap_or(new_token);
-        self.mail_ordered.notify_one();
-        tracing::info!(user_id = user.id.0, session_id = %opened.session.id, "logged in");
-        let tokens = self.first_pair(&user, &opened, refresh_token, now)?;
-        Ok(LoggedIn { tokens, device_token })
     }
 
     /// Does `work` for the active account that `find` finds by `name`, if `password` is its password, in the
@@ -164,50 +124,6 @@ impl Flows {
             tracing::warn!(user_id = id.0, %error, "the password hash stays outdated for now");
         }
     }
-}
-
-/// Somebody with the right password.
-#[derive(Clone)]
-struct Arrival {
-    policy: Policy,
-    device: Device,
-    device_token: Option<TokenHash>,
-    new_device_token: TokenHash,
-    first_token: FirstToken,
-    now: UtcTime,
-}
-
-impl Arrival {
-    /// Opens a session, remembers the device, and tells the owner if it was not known. The second
-    /// answer says whether the device keeps the token it has. One that is not this person's is
-    /// replaced: it may be another person's, or made up.
-    fn enter(&self, conn: &mut Conn, user: &User) -> Result<(OpenedSession, bool)> {
-        let Self { policy, device, now, .. } = self;
-        let own = match &self.device_token {
-            Some(token) if known_devices::find_owner(conn, token)? == Some(user.id) => Some(token),
-            _ => None,
-        };
-        if own.is_none() && sessions::knows_device(conn, user.id, device)? == Some(false) {
-            let detail = &device.label;
-            let notice = Notice { kind: MailKind::NewDevice, detail, brings_back: None };
-            order_notice(conn, policy, user, user.email.as_ref(), &notice, *now)?;
-        }
-        let device_token = own.unwrap_or(&self.new_device_token);
-        remember_device(conn, user, device_token, *now)?;
-        let token = &self.first_token;
-        let opened = open_session(conn, policy, user, AMR_PASSWORD, device, token, *now)?;
-        Ok((opened, own.is_some()))
-    }
-}
-
-/// Makes the device a known one that holds `token`, or notes that it was used again.
-pub(crate) fn remember_device(
-    conn: &mut Conn,
-    user: &User,
-    token: &TokenHash,
-    now: UtcTime,
-) -> store::Result<()> {
-    known_devices::remember(conn, user.id, token, KNOWN_DEVICES, now)
 }
 
 /// The account that is meant by what somebody typed: the name in any letter case, or the address.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hallpass::domain::{
-    Counted, Device, Email, EmailChange, EndReason, EventContext, EventId, EventKind, Locale,
+    Amr, Counted, Device, Email, EmailChange, EndReason, EventContext, EventId, EventKind, Locale,
     OneTimeId, OneTimeToken, PasswordHash, Purpose, Registration, RegistrationId, Session,
     SessionId, TokenHash, Transport, User, UserId, Username, UtcTime,
 };
@@ -114,7 +114,7 @@ fn call_sessions(conn: &mut Conn, recorder: &Recorder) {
     let session = Session {
         id: SessionId::new(NOW),
         user_id: USER,
-        amr: "pwd".into(),
+        amr: Amr::password(),
         device: device.clone(),
         created_at: NOW,
         last_seen_at: NOW,
@@ -311,7 +311,8 @@ fn call_keys(conn: &mut Conn, recorder: &Recorder) {
 
 /// First those that find nothing, then those that find something.
 fn call_purges(conn: &mut Conn, recorder: &Recorder) {
-    let (in_a_row, later) = (Counted::FailedLoginsInARow, LATER.after(Duration::from_hours(48)));
+    let (in_a_row, later) =
+        (Counted::ConsecutiveFailedLogins, LATER.after(Duration::from_hours(48)));
     for now in [NOW, later] {
         let before = if now == NOW { LONG_AGO } else { now };
         call!(recorder, registrations::purge(conn, now, before, 2));

@@ -72,7 +72,7 @@ pub struct ExportedSession {
     #[schema(format = "date-time")]
     ended_at: Option<String>,
     /// Why it was ended: `logged_out`, `too_many`, `token_reused`, `password_changed`, `password_reset`,
-    /// `disavowed`, `ended_by_staff` or `account_disabled`.
+    /// `unauthorized_reported`, `ended_by_staff` or `account_disabled`.
     #[schema(example = "logged_out")]
     end_reason: Option<&'static str>,
 }
@@ -147,7 +147,7 @@ fn session(session: domain::Session) -> ExportedSession {
         id: session.id.0,
         device: session.device.label,
         network: session.device.network,
-        amr: vec![session.amr],
+        amr: session.amr.names().to_vec(),
         first_seen_at: rfc3339(session.created_at),
         last_seen_at: rfc3339(session.last_seen_at),
         expires_at: rfc3339(session.expires_at),

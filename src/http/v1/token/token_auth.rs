@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use utoipa::ToSchema;
 
 use crate::domain::{Fault, Length, PlainPassword, PlainToken, Transport};
-use crate::flows::LoginContext;
+use crate::flows::{Flows, LogInOutcome, LoginContext};
 use crate::http::blocking::State;
 use crate::http::body::{Body, Fields, Json};
 use crate::http::browsers::device_cookie;
@@ -74,8 +74,8 @@ pub async fn handle(
     state.browsers.check(&request, transport == Transport::Cookie)?;
     let device_token = device_token.or_else(|| device_cookie(&request));
     let entrance = LoginContext { device, device_token };
-    let log_in =
-        state.run(move |flows| flows.log_in(&username, &password, &entrance, transport)).await?;
+    let log_in = move |flows: &Flows| flows.log_in(&username, &password, &entrance, transport);
+    let LogInOutcome::LoggedIn(log_in) = state.run(log_in).await?;
     let mut answer = HttpResponse::Ok();
     let pair = transport.deliver_log_in(log_in, &state.browsers, &mut answer);
     Ok(answer.json(pair))
