@@ -17,7 +17,7 @@ import (
 )
 
 // This file checks Hallpass' access tokens where they arrive: signature and claims with the published
-// keys, log-outs with the list of revocations. docs/verifying-tokens.md says why each line is there.
+// keys, log-outs with the list of revocations. docs/checking-tokens.md says why each line is there.
 
 const (
 	// What HALLPASS_JWT_ALGORITHM says, and nothing else.

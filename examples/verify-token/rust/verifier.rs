@@ -1,5 +1,5 @@
 //! Checks Hallpass' access tokens where they arrive: signature and claims with the published keys,
-//! log-outs with the list of revocations. `docs/verifying-tokens.md` says why each line is there.
+//! log-outs with the list of revocations. `docs/checking-tokens.md` says why each line is there.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
