@@ -4,9 +4,9 @@
     readme.py commands SECTION print the `sh` blocks of a section
     readme.py links            check that every relative link in the project's *.md has a target
 
-For `run`, the first block of the first section starts the service in one shell. All further blocks run
-in a second shell. A `json` or `text` block after a block of commands is their expected output, where
-`…` matches anything. A command that fails ends the check.
+For `run`, the first block of the first section starts the service in one shell. All further blocks
+run in a second shell. A `json` or `text` block after a block of commands is their expected output,
+where `…` matches anything. A command that fails ends the check.
 """
 
 import os
