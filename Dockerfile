@@ -15,7 +15,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && scripts/licences /out/usr/share/doc/hallpass/licences.txt \
     && mkdir /out/data
 
-# libc and libgcc, no shell, no package manager; the user is 65532.
+# libc and libgcc, without shell and package manager. The user id is 65532.
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /out/usr/local/bin/hallpass /usr/local/bin/hallpass
 COPY --from=build /out/usr/share/doc/hallpass /usr/share/doc/hallpass

@@ -1,4 +1,4 @@
-"""compose.py FILE: what can be said about a compose file without Docker."""
+"""compose.py FILE: checks a compose file without Docker."""
 
 import re
 import sys

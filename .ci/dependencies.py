@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Holds the dependencies against deny.toml: licences, sources, what is denied, what is there twice.
+"""Checks the dependencies against deny.toml: licences, sources, bans and duplicates.
 
     python3 .ci/dependencies.py [Cargo.toml]
 

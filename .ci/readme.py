@@ -1,13 +1,12 @@
-"""Holds README.md to its word.
+"""Checks the commands and links of the documentation.
 
     readme.py run SECTION...   run the `sh` blocks of these sections, word for word, in this folder
     readme.py commands SECTION print the `sh` blocks of a section
-    readme.py links            check that every relative link in the project's *.md leads somewhere
+    readme.py links            check that every relative link in the project's *.md has a target
 
-For `run`, the first block of the first section is the first terminal: it starts the service and
-stays. All further blocks are typed into one shell, the second terminal. A `json` or `text` block
-after a block of commands is what those print, where `…` stands for anything. A command that fails
-ends the check.
+For `run`, the first block of the first section starts the service in one shell. All further blocks
+run in a second shell. A `json` or `text` block after a block of commands is their expected output,
+where `…` matches anything. A command that fails ends the check.
 """
 
 import os
@@ -39,7 +38,7 @@ def blocks(section):
 
 
 class Shell:
-    """A terminal: takes blocks of commands one after the other, keeps variables and functions."""
+    """A shell that runs blocks of commands in sequence and keeps variables and functions."""
 
     def __init__(self):
         self.process = subprocess.Popen(
@@ -119,7 +118,7 @@ def run(sections):
     finally:
         os.killpg(service.pid, signal.SIGTERM)
         service.wait(timeout=60)
-    print("README.md does what it says")
+    print("the commands of README.md work")
 
 
 def links():
@@ -132,8 +131,8 @@ def links():
             if not re.match(r"[a-z]+:", target) and not (page.parent / target).exists():
                 broken.append(f"{name}: {target}")
     if broken:
-        sys.exit("links that lead nowhere:\n" + "\n".join(broken))
-    print("all links lead somewhere")
+        sys.exit("broken links:\n" + "\n".join(broken))
+    print("no broken links")
 
 
 def main():

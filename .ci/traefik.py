@@ -1,4 +1,4 @@
-"""traefik.py STATIC DYNAMIC: what can be said about Traefik's files without Traefik."""
+"""traefik.py STATIC DYNAMIC: checks configuration files of Traefik without Traefik."""
 
 import re
 import sys

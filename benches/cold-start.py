@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How long from starting the program to its first answer, on a database that exists.
+"""Measures the time from program start to first response, on an existing database.
 
     benches/cold-start.py target/release/hallpass [RUNS]
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How long `hallpass copy-database` takes for 100,000 users with a session and a refresh token each,
+"""Measures `hallpass copy-database` for 100,000 users with a session and a refresh token each,
 from SQLite to an empty Postgres and from there to a new SQLite file; and what the program held.
 
     .ci/with-postgres benches/copy-database.py target/release/hallpass [USERS]

@@ -1,4 +1,5 @@
-//! Who stands in where a name is nobody's ([ADR 15](../../docs/adr/0015-silence.md)).
+//! Who stands in where a name is nobody's
+//! ([ADR 15](../../docs/adr/0015-constant-time-responses.md)).
 
 use diesel::dsl::sql;
 use diesel::prelude::*;

@@ -1,5 +1,5 @@
 //! Below the API: what is no HTTP, what is strange HTTP, strange paths, broken chunks, monstrous
-//! JSON. docs/adr/0013-the-edge.md says who answers which.
+//! JSON. docs/adr/0013-http-errors-and-resource-bounds.md says who answers which.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

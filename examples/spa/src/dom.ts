@@ -1,4 +1,4 @@
-/** The little that the pages need of the DOM. Text goes in as text, never as markup. */
+/** DOM helpers of the pages. They insert text as text, never as markup. */
 import { Refusal } from "./hallpass";
 
 export function find<T extends Element = HTMLElement>(selector: string, root: ParentNode = document): T {
@@ -7,7 +7,7 @@ export function find<T extends Element = HTMLElement>(selector: string, root: Pa
   return element;
 }
 
-/** A copy of a template of index.html; elements with `data-text` take the field that they name. */
+/** Returns a copy of a template of index.html; fills elements with `data-text`. */
 export function instance(template: string, texts: object = {}): DocumentFragment {
   const copy = find<HTMLTemplateElement>(`template#${template}`).content.cloneNode(true) as DocumentFragment;
   for (const element of copy.querySelectorAll<HTMLElement>("[data-text]")) {
@@ -27,7 +27,7 @@ export function notice(text: string): void {
 
 let farewell = "";
 
-/** To another page, which says `text`. A used link is not left behind in the history. */
+/** Goes to another page, which shows `text`. Removes a used link from the history. */
 export function go(path: string, text = ""): void {
   farewell = text;
   location.replace(`#${path}`);
@@ -41,7 +41,7 @@ export function onArrival(show: () => void): void {
   });
 }
 
-/** Runs `work` with the fields of the form; while it runs the form cannot be sent again. */
+/** Runs `work` with the fields of the form, and disables the form meanwhile. */
 export function onSubmit(form: HTMLFormElement, work: (fields: Record<string, string>) => Promise<unknown>): void {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -60,7 +60,7 @@ export function onSubmit(form: HTMLFormElement, work: (fields: Record<string, st
   });
 }
 
-/** Says beside the form what went wrong, and marks the fields that the service named. */
+/** Shows an error beside the form, and marks the invalid fields. */
 export function complain(form: HTMLFormElement, error?: unknown): void {
   const faults = (error instanceof Refusal && error.problem?.errors) || [];
   for (const input of form.querySelectorAll("input")) {

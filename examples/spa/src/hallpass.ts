@@ -1,10 +1,10 @@
 /**
- * The client: what a page has to know to live with Hallpass on another origin.
+ * Client of Hallpass for a page on another origin.
  *
- * - The refresh token is in a cookie that no script can read. The access token is in memory only, so
- *   a page that is loaded has none: it asks for one with the cookie.
- * - Only Hallpass's word (a 401) ends a log-in here. A network that is away and a server in trouble
- *   do not: the person tries again later and is still logged in.
+ * - The refresh token is in a cookie that scripts cannot read. The access token is in memory only,
+ *   so a page that was just loaded has none: it refreshes with the cookie.
+ * - Only a 401 of Hallpass logs the user out. Network and server errors do not: the user retries
+ *   later and is still logged in.
  */
 import type { components } from "./api";
 
@@ -15,13 +15,13 @@ export type Problem = Schemas["Problem"];
 export type Registration = Schemas["RegisterRequest"];
 export type ProfileChange = Schemas["UpdateMeRequest"];
 
-/** What a log-in answers in cookie mode. */
+/** Response of a log-in in cookie mode. */
 type Pair = Schemas["TokenPair"];
 
-/** Told to the other tabs. With the session's id, a message that comes late does no harm. */
+/** Message to the other tabs. The session id makes late messages harmless. */
 type News = { began: string } | { ended: string };
 
-/** An answer other than success. `code` is what to switch on (docs/errors.md). */
+/** An error response. Switch on `code` (docs/errors.md). */
 export class Refusal extends Error {
   readonly status: number;
   readonly problem: Problem | undefined;
@@ -37,9 +37,9 @@ export class Refusal extends Error {
   }
 }
 
-/** Where localStorage has the registration token. */
+/** Key of the registration token in localStorage. */
 const REGISTRATION = "hallpass.registration";
-/** Milliseconds. Without an end, a request that hangs would keep the other tabs waiting. */
+/** Milliseconds. Without a time-out, a hanging request would block the other tabs. */
 const PATIENCE = 10_000;
 
 export class Hallpass {
@@ -47,39 +47,39 @@ export class Hallpass {
   readonly #onChange: (loggedIn: boolean) => void;
   readonly #tabs = new BroadcastChannel("hallpass");
   #accessToken = "";
-  /** `undefined` until Hallpass has answered for the first time, `null` when logged out. */
+  /** `undefined` until the first response of Hallpass, `null` when logged out. */
   #session: string | null | undefined;
   #refreshing: Promise<void> | undefined;
 
-  /** `onChange` hears of every log-in, log-out and change of person, in this tab or another. */
+  /** `onChange` is called for every log-in, log-out and change of user, in this tab or another. */
   constructor(url: string, onChange: (loggedIn: boolean) => void) {
     this.#url = url;
     this.#onChange = onChange;
     this.#tabs.onmessage = ({ data }: MessageEvent<News>) => {
       if ("ended" in data && data.ended === this.#session) this.#become(null);
-      // Somebody logged in, perhaps somebody else: the cookie is theirs now.
+      // A log-in in another tab, maybe of another user: the cookie belongs to that session now.
       if ("began" in data && data.began !== this.#session) this.refresh().catch(() => undefined);
     };
   }
 
-  // --- coming and going -----------------------------------------------------------------------
+  // --- registration, log-in, log-out ----------------------------------------------------------
 
-  /** Whether the person is logged in now; mostly not, as the address has to be proven first. */
+  /** Returns whether the user is logged in now; usually not before the verification. */
   async register(person: Registration): Promise<boolean> {
     const answer = await this.#enter<Schemas["Registered"]>("/v1/register", person);
-    // The mail's link opens a new tab, so this is not for sessionStorage. It is worth nothing
+    // The mail's link opens a new tab, which cannot read sessionStorage. The token is useless
     // without the code or the link.
     if (answer.registration_token) localStorage.setItem(REGISTRATION, answer.registration_token);
     return answer.access_token !== undefined;
   }
 
-  /** With the six digits of the mail, in the browser that registered. */
+  /** Verifies with the code of the mail, in the browser that registered. */
   async verifyWithCode(code: string): Promise<void> {
     const registration_token = localStorage.getItem(REGISTRATION) ?? "";
     await this.#verify({ registration_token, code });
   }
 
-  /** With the mail's link. `proof_required`: not the browser that registered, so ask for the password. */
+  /** Verifies with the mail's link. `proof_required`: another browser, so ask for the password. */
   async verifyWithLink(token: string, password?: string): Promise<void> {
     const registration_token = localStorage.getItem(REGISTRATION);
     const proof = password ? { password } : registration_token && { registration_token };
@@ -95,7 +95,7 @@ export class Hallpass {
     await this.#enter("/v1/token-auth", { username, password });
   }
 
-  /** Throws when Hallpass was not reached: then the person is still logged in, and has to know. */
+  /** Throws if Hallpass is unreachable: the user is then still logged in, and must be told. */
   async logOut(): Promise<void> {
     await inTurn(async () => {
       await this.#send("POST", "/v1/token-revoke", { use_cookie: true });
@@ -104,11 +104,11 @@ export class Hallpass {
   }
 
   /**
-   * Fetches the next access token; on load, and whenever the old one is over. Afterwards the person
-   * is logged in or out. Throws when that is not known.
+   * Fetches the next access token, on load and after the old one has expired. Afterwards the user
+   * is logged in or out. Throws if that is unknown.
    */
   refresh(): Promise<void> {
-    // However many requests find the token expired: one refresh.
+    // One refresh for all requests that find the token expired.
     this.#refreshing ??= inTurn(() => this.#refresh()).finally(() => (this.#refreshing = undefined));
     return this.#refreshing;
   }
@@ -117,7 +117,7 @@ export class Hallpass {
     const next = () => this.#send<Pair>("POST", "/v1/token-refresh", { use_cookie: true });
     try {
       const pair = await next().catch((error: unknown) => {
-        // A page of another origin was faster: the browser has the newer cookie by now.
+        // A page of another origin has refreshed: the browser has the newer cookie by now.
         if (error instanceof Refusal && error.code === "refresh_token_superseded") return next();
         throw error;
       });
@@ -156,7 +156,7 @@ export class Hallpass {
     this.#tabs.postMessage(news);
   }
 
-  // --- the person's own account ---------------------------------------------------------------
+  // --- the user's account ---------------------------------------------------------------------
 
   profile(): Promise<Profile> {
     return this.#call("GET", "/v1/me");
@@ -182,7 +182,7 @@ export class Hallpass {
     return this.#call("DELETE", "/v1/me/sessions");
   }
 
-  // --- with a mail's link ---------------------------------------------------------------------
+  // --- links of mails -------------------------------------------------------------------------
 
   askForPasswordReset(email: string): Promise<void> {
     return this.#send("POST", "/v1/password-reset", { email });
@@ -190,7 +190,7 @@ export class Hallpass {
 
   async resetPassword(token: string, new_password: string): Promise<void> {
     await this.#send("POST", "/v1/password-reset/confirm", { token, new_password });
-    await this.refresh(); // it ended every session of the person: this one too?
+    await this.refresh(); // it ended every session of the user, maybe this one
   }
 
   async notMe(token: string): Promise<void> {
@@ -198,18 +198,18 @@ export class Hallpass {
     await this.refresh();
   }
 
-  // --- how requests are made ------------------------------------------------------------------
+  // --- requests -------------------------------------------------------------------------------
 
-  /** A request in the person's name; for an app's own endpoints as well. */
+  /** Sends a request with the user's access token; also for an app's own endpoints. */
   async #call<T>(method: string, path: string, body?: object): Promise<T> {
     const [session, accessToken] = [this.#session, this.#accessToken];
     try {
       return await this.#send<T>(method, path, body, accessToken);
     } catch (error) {
-      // token_expired, token_revoked, token_invalid: the refresh finds out which.
+      // token_expired, token_revoked, token_invalid: the refresh decides whether the session lives.
       if (!(error instanceof Refusal && error.code?.startsWith("token_"))) throw error;
       if (accessToken === this.#accessToken) await this.refresh();
-      // Never repeat one person's request in the name of the next.
+      // Never repeat a request of one user with the token of another.
       if (!session || session !== this.#session) throw error;
       return await this.#send<T>(method, path, body, this.#accessToken);
     }
@@ -223,19 +223,19 @@ export class Hallpass {
         ...(accessToken !== undefined && { Authorization: `Bearer ${accessToken}` }),
       },
       body: body ? JSON.stringify(body) : null,
-      // The cookie goes along only where it is the point of the request.
+      // The cookie is sent only with requests that need it.
       credentials: body && "use_cookie" in body ? "include" : "omit",
       signal: AbortSignal.timeout(PATIENCE),
     });
     if (answer.ok) return (answer.status === 204 ? undefined : await answer.json()) as T;
-    // Something in between, a proxy for instance, may answer in its own way.
+    // An intermediary, such as a proxy, may respond in another format.
     throw new Refusal(answer.status, await answer.json().catch(() => undefined));
   }
 }
 
 /**
- * Requests that change the cookie are made one after the other, over all tabs: else an answer that was
- * under way for long could put an old cookie in the place of a newer one.
+ * Serializes requests that change the cookie, across all tabs. Otherwise a late response could
+ * replace a newer cookie by an older one.
  */
 function inTurn<T>(work: () => Promise<T>): Promise<T> {
   return navigator.locks.request("hallpass", work) as Promise<T>;

@@ -1,9 +1,9 @@
-/** Which page is shown: it depends on the address and on whether somebody is logged in. */
+/** Chooses the page by the URL and by whether a user is logged in. */
 import { explanation, find, go, notice, onArrival } from "./dom";
 import { Hallpass } from "./hallpass";
 import * as pages from "./pages";
 
-/** For people who are logged in, and for the others. */
+/** Pages for logged-in users, and for others. */
 const account: Record<string, pages.Page> = {
   profile: pages.profile,
   sessions: pages.sessions,
@@ -15,14 +15,14 @@ const entrance: Record<string, pages.Page> = {
   verify: pages.verify,
   reset: pages.reset,
 };
-/** Where the links of mails lead, logged in or not: `#/verify/TOKEN`. */
+/** Pages that links of mails lead to, logged in or not: `#/verify/TOKEN`. */
 const links: Record<string, pages.Page> = {
   verify: pages.verifyLink,
   reset: pages.resetLink,
   "not-me": pages.notMe,
 };
 
-/** `undefined` until that is known. */
+/** `undefined` until known. */
 let loggedIn: boolean | undefined;
 let showing = 0;
 
@@ -54,7 +54,7 @@ async function show(): Promise<void> {
   const { page, token } = choose();
   try {
     const content = await page(hallpass, token);
-    // The person may have gone on, or have been logged out, while the page was fetched.
+    // The user may have navigated, or have been logged out, while the page was loading.
     if (turn !== showing) return;
     find("#page").replaceChildren(content);
     find("#page").focus();

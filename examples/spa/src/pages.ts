@@ -1,13 +1,13 @@
-/** One function a page: it fills a copy of its template and says what its form does. */
+/** One function per page: fills a copy of its template and handles its form. */
 import { complain, find, go, instance, notice, onSubmit } from "./dom";
 import { Refusal, type Hallpass, type Session } from "./hallpass";
 
-/** `token` is that of the mail's link, where a link leads to the page. */
+/** `token` is the one of the mail's link, on pages that a link leads to. */
 export type Page = (hallpass: Hallpass, token: string) => DocumentFragment | Promise<DocumentFragment>;
 
 type Work = (hallpass: Hallpass, fields: Record<string, string>, token: string) => Promise<unknown>;
 
-/** A page that is no more than a form. */
+/** A page that consists of a form. */
 const formPage =
   (template: string, work: Work): Page =>
   (hallpass, token) => {
@@ -30,7 +30,7 @@ export const register = formPage("register", async (hallpass, { email = "", pass
 
 export const verify = formPage("verify", (hallpass, { code = "" }) => hallpass.verifyWithCode(code));
 
-/** It waits for the button: programs that look into mails open links too. */
+/** Waits for the button, because mail scanners open links too. */
 export const verifyLink: Page = (hallpass, token) => {
   const page = instance("verify-link");
   const form = find<HTMLFormElement>("form", page);
@@ -41,7 +41,7 @@ export const verifyLink: Page = (hallpass, token) => {
       go("/profile", "Your email address is verified.");
     } catch (error) {
       if (!(error instanceof Refusal && error.code === "proof_required")) throw error;
-      // Not the browser that registered: whoever opened the mail has to know the password.
+      // Another browser than the one that registered: the password is required.
       label.hidden = false;
       find("input", label).focus();
       notice("Please enter the password you registered with.");
@@ -56,7 +56,7 @@ export const profile: Page = async (hallpass) => {
   find<HTMLInputElement>("[name=username]", page).value = person.username;
   find<HTMLInputElement>("[name=locale]", page).value = person.locale;
   onSubmit(find("form", page), async ({ username = "", locale = "" }) => {
-    // Only what was changed here: the other field may have been changed in another tab.
+    // Sends changed fields only: another tab may have changed the other one.
     const change = {
       ...(username !== person.username && { username }),
       ...(locale !== person.locale && { locale }),

@@ -1,4 +1,4 @@
-/** What a person does with an account, from the mail on. */
+/** Operations of a user on the account, from the verification on. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -198,7 +198,7 @@ for (const database of databases) {
       const mina = await world.member(t);
       const tabs = [mina.page, await mina.open(), await mina.open()];
       await Promise.all(tabs.map((tab) => mina.sees("Profile", tab)));
-      await sleep(8_000); // its life, and the five seconds that clocks may differ by
+      await sleep(8_000); // its lifetime and the leeway of five seconds
       const mark = world.wire.exchanges.length;
       await Promise.all(tabs.map((tab) => tab.getByRole("link", { name: "Sessions" }).click()));
       await Promise.all(tabs.map((tab) => mina.sees("Sessions", tab)));
@@ -211,7 +211,7 @@ for (const database of databases) {
   });
 }
 
-/** The same person, logged in with another browser. */
+/** The same user, logged in with another browser. */
 async function loggedInElsewhere(world, t, { email, password }) {
   const person = Object.assign(await world.person(t), { email, password });
   await person.logIn();

@@ -1,4 +1,4 @@
-/** Several tabs, reloads and bad networks: nobody is logged out who did not log out. */
+/** Several tabs, reloads and network errors: no user is logged out without a log-out. */
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -28,7 +28,7 @@ for (const database of databases) {
       assert.deepEqual(statuses, Array(3 * ROUNDS).fill(200));
     });
 
-    // The app's tabs take turns. Two apps on two origins cannot, and a browser without locks does not.
+    // The app's tabs take turns. Two apps on two origins cannot, nor can a browser without locks.
     test("three tabs that do not take turns stay logged in", TIMEOUT, async (t) => {
       const { mina, tabs } = await threeTabs(world, t);
       const mark = world.wire.exchanges.length;
@@ -97,7 +97,7 @@ for (const database of databases) {
 
     test("an answer to a refresh that is lost does no harm", TIMEOUT, async (t) => {
       const mina = await world.member(t);
-      // (Chromium sends it again by itself where the connection was a kept one.)
+      // (Chromium repeats it automatically on a reused connection.)
       let cut = false;
       world.wire.beforeAnswer = async () => {
         if (cut) throw new Error("the line is cut");
@@ -117,7 +117,7 @@ for (const database of databases) {
       await tabs[0].getByRole("button", { name: "Log out" }).click();
       await mina.sees("Log in", tabs[0]);
       await Promise.all(tabs.slice(1).map((tab) => mina.sees("Log in", tab, 2_000)));
-      // That the device is known is no log-in.
+      // A known device is not a log-in.
       const left = (await mina.context.cookies()).map(({ name }) => name);
       assert.deepEqual(left, ["__Host-hallpass_device"]);
     });
@@ -172,8 +172,8 @@ async function threeTabs(world, t) {
 }
 
 /**
- * Reloads without waiting for what was there to be complete. In the moment in which Chromium puts one document into the place of another
- * it takes no such order.
+ * Reloads without waiting for the page to be complete. Chromium refuses this while it replaces one
+ * document by another.
  */
 async function reloadAtOnce(tab) {
   for (;;) {
@@ -186,7 +186,7 @@ async function reloadAtOnce(tab) {
   }
 }
 
-/** `begun` is when the next refresh has come so far; it goes on with `letGo`. */
+/** `begun` resolves when the next refresh has reached this point; `letGo` continues it. */
 function holdFirstRefresh(wire, side) {
   let held = false;
   let letGo;
@@ -204,7 +204,7 @@ function holdFirstRefresh(wire, side) {
 
 const posts = (exchanges) => exchanges.filter(({ method }) => method === "POST");
 
-/** In the page: a refresh at this moment, and a second one where another was faster. */
+/** In the page: refreshes, and once more if another tab was faster. */
 async function refreshAt([url, start]) {
   const refresh = () =>
     fetch(`${url}/v1/token-refresh`, {

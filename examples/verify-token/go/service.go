@@ -1,4 +1,4 @@
-// A service that wants to know who calls it:
+// A service that authenticates its callers:
 //
 //	HALLPASS_PUBLIC_URL=http://127.0.0.1:8000 PORT=3000 go run .
 package main

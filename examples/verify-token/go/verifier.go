@@ -16,11 +16,11 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// This file checks Hallpass' access tokens where they arrive: signature and claims with the published
-// keys, log-outs with the list of revocations. docs/verifying-tokens.md says why each line is there.
+// This file checks Hallpass's access tokens locally: signature and claims with the public keys
+// (JWKS), log-outs with the revocation list. docs/checking-tokens.md gives the reasons.
 
 const (
-	// What HALLPASS_JWT_ALGORITHM says, and nothing else.
+	// The only accepted algorithm: that of HALLPASS_JWT_ALGORITHM.
 	algorithm            = "ES256"
 	leeway               = 5 * time.Second
 	keysMaxAge           = 10 * time.Minute
@@ -30,15 +30,15 @@ const (
 	timeout              = 2 * time.Second
 )
 
-// Refused is a token that does not count: 401. The text is one of Hallpass' own codes.
+// Refused is the error of an invalid token: 401. The text is one of Hallpass's codes.
 type Refused string
 
 func (code Refused) Error() string { return string(code) }
 
-// ErrUnavailable means that it cannot be told whether the token counts: 503.
+// ErrUnavailable means that keys or revocation list are out of date: 503.
 var ErrUnavailable = errors.New("unavailable")
 
-// Claims are what a service may want to know.
+// Claims are the claims that services use.
 type Claims struct {
 	jwt.RegisteredClaims
 	SessionID string `json:"sid"`
@@ -72,8 +72,8 @@ type revocations struct {
 	asOf     time.Time
 }
 
-// NewVerifier starts to ask for the list of revocations every second. The issuer is
-// HALLPASS_PUBLIC_URL; maxStaleness is how long a log-out may go unheard.
+// NewVerifier starts to poll the revocation list every second. The issuer is
+// HALLPASS_PUBLIC_URL; maxStaleness is how old the revocation list may be.
 func NewVerifier(issuer string, maxStaleness time.Duration) *Verifier {
 	v := &Verifier{
 		issuer:       issuer,
@@ -94,7 +94,7 @@ func NewVerifier(issuer string, maxStaleness time.Duration) *Verifier {
 	return v
 }
 
-// Verify returns the claims of a token that counts.
+// Verify returns the claims of a valid token.
 func (v *Verifier) Verify(token string) (*Claims, error) {
 	claims := &Claims{}
 	_, err := v.parser.ParseWithClaims(token, claims, v.keyOf)
@@ -106,7 +106,7 @@ func (v *Verifier) Verify(token string) (*Claims, error) {
 	case err != nil:
 		return nil, Refused("token_invalid")
 	}
-	// The rest of what must be there; the parser has asked for exp, iss and aud.
+	// The remaining required claims; the parser has checked exp, iss and aud.
 	if claims.Subject == "" || claims.ID == "" || claims.SessionID == "" || claims.UserID == 0 || claims.IssuedAt == nil {
 		return nil, Refused("token_invalid")
 	}
@@ -125,7 +125,7 @@ func (v *Verifier) checkRevocations(claims *Claims) error {
 	return nil
 }
 
-// keyOf finds the key that must have signed the token.
+// keyOf returns the key that the token names.
 func (v *Verifier) keyOf(token *jwt.Token) (interface{}, error) {
 	kid, isText := token.Header["kid"].(string)
 	if token.Header["typ"] != "at+jwt" || !isText {
@@ -142,15 +142,15 @@ func (v *Verifier) keyOf(token *jwt.Token) (interface{}, error) {
 	return key, nil
 }
 
-// keysWith are the published keys: fetched when first needed, again after ten minutes, and for an unknown
-// kid, but then not more often than the cooldown allows.
+// keysWith returns the public keys: fetched when first needed, again after ten minutes, and for an
+// unknown kid, but then not more often than the cooldown allows.
 func (v *Verifier) keysWith(kid string) (*keySet, error) {
 	if !v.keys.Load().has(kid) {
 		v.fetching.Lock()
 		if !v.keys.Load().has(kid) && time.Now().After(v.nextFetch) {
 			asked := time.Now()
 			v.nextFetch = asked.Add(cooldown)
-			// When it fails, what is there serves until it is too old.
+			// After a failure, the existing keys are used until they are too old.
 			if v.fetchKeys(asked) != nil {
 				v.nextFetch = asked.Add(cooldownAfterFailure)
 			}
@@ -193,14 +193,14 @@ func (v *Verifier) fetchKeys(asked time.Time) error {
 
 func (v *Verifier) pollForEver() {
 	for {
-		// The next one may succeed. Until then the list gets older, and its age is looked at.
+		// The next poll may succeed. Each check compares the age of the list with its limit.
 		_ = v.poll()
 		time.Sleep(pollEvery)
 	}
 }
 
 func (v *Verifier) poll() error {
-	// As of the question: what was ended after it may not be in the answer.
+	// Time of the request: later revocations may be missing from the response.
 	asked := time.Now()
 	known := v.revocations.Load()
 	var listed struct {
@@ -230,7 +230,7 @@ func (v *Verifier) poll() error {
 	return nil
 }
 
-// get reads JSON into body. Only 200, and 304 for an etag, are no error.
+// get reads JSON into body. Any status except 200, and 304 for an etag, is an error.
 func (v *Verifier) get(path, etag string, body interface{}) (int, string, error) {
 	request, err := http.NewRequest(http.MethodGet, v.issuer+path, nil)
 	if err != nil {

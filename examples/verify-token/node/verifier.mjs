@@ -1,15 +1,15 @@
-// Checks Hallpass' access tokens where they arrive: signature and claims with the published keys,
-// log-outs with the list of revocations. docs/verifying-tokens.md says why each line is there.
+// Checks Hallpass's access tokens locally: signature and claims with the public keys (JWKS),
+// log-outs with the revocation list. docs/checking-tokens.md gives the reasons.
 
 import { createRemoteJWKSet, errors, jwtVerify } from "jose";
 
-/** What HALLPASS_JWT_ALGORITHM says, and nothing else. */
+/** The only accepted algorithm: that of HALLPASS_JWT_ALGORITHM. */
 const ALGORITHM = "ES256";
 const REQUIRED = ["iss", "aud", "sub", "iat", "exp", "jti", "sid", "user_id"];
 const POLL_EVERY = 1_000;
 const TIMEOUT = 2_000;
 
-/** A token that does not count: 401. `code` is one of Hallpass' own. */
+/** An invalid token: 401. `code` is one of Hallpass's. */
 export class Refused extends Error {
   constructor(code) {
     super(code);
@@ -17,7 +17,7 @@ export class Refused extends Error {
   }
 }
 
-/** It cannot be told whether the token counts: 503. */
+/** Keys or revocation list are out of date, so validity is unknown: 503. */
 export class Unavailable extends Error {}
 
 export class Verifier {
@@ -25,7 +25,7 @@ export class Verifier {
   #keys;
   #revocations;
 
-  /** `issuer` is HALLPASS_PUBLIC_URL; `maxStaleness` is how long a log-out may go unheard, in ms. */
+  /** `issuer` is HALLPASS_PUBLIC_URL; `maxStaleness` the maximum age of the revocation list in ms. */
   constructor(issuer, { maxStaleness = 30_000 } = {}) {
     this.#issuer = issuer;
     // Fetched when first needed, again after ten minutes, and for an unknown `kid`, but then not
@@ -38,7 +38,7 @@ export class Verifier {
     this.#revocations = new Revocations(`${issuer}/v1/revocations`, maxStaleness);
   }
 
-  /** The claims of a token that counts. */
+  /** Returns the claims of a valid token. */
   async verify(token) {
     const claims = await this.#signed(token);
     this.#revocations.check(claims);
@@ -54,7 +54,7 @@ export class Verifier {
         audience: this.#issuer,
         clockTolerance: 5,
         requiredClaims: REQUIRED,
-        // The longest that can be set. With it, `iat` in the future is refused as well.
+        // The maximum lifetime. This also refuses `iat` in the future.
         maxTokenAge: "15m",
       });
       const texts = [payload.sub, payload.jti, payload.sid].every((it) => typeof it === "string");
@@ -69,14 +69,14 @@ export class Verifier {
 function asOutcome(error) {
   if (error instanceof Refused) return error;
   if (error instanceof errors.JWTExpired) return new Refused("token_expired");
-  // The keys could not be had: no answer, one that came too late, or one that is no set of keys.
+  // No usable key set: no response, a time-out, or an invalid key set.
   const keysAreMissing =
     !(error instanceof errors.JOSEError) ||
     ["ERR_JWKS_TIMEOUT", "ERR_JWKS_INVALID", "ERR_JOSE_GENERIC"].includes(error.code);
   return keysAreMissing ? new Unavailable("no keys", { cause: error }) : new Refused("token_invalid");
 }
 
-/** What was ended within the life of an access token, asked for every second. */
+/** The revocation list, polled every second. */
 class Revocations {
   #url;
   #maxStaleness;
@@ -104,13 +104,13 @@ class Revocations {
     try {
       await this.#poll();
     } catch {
-      // The next one may succeed. Until then the list gets older, and `check` looks at its age.
+      // The next poll may succeed. `check` compares the age of the list with its limit.
     }
     setTimeout(() => this.#pollForEver(), POLL_EVERY).unref();
   }
 
   async #poll() {
-    // As of the question: what was ended after it may not be in the answer.
+    // Time of the request: later revocations may be missing from the response.
     const asked = performance.now();
     const answer = await fetch(this.#url, {
       headers: this.#etag ? { "If-None-Match": this.#etag } : {},

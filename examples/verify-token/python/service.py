@@ -1,4 +1,4 @@
-"""A service that wants to know who calls it:
+"""A service that authenticates its callers:
 
     python3 -m venv .venv && .venv/bin/pip install -r requirements.txt
     HALLPASS_PUBLIC_URL=http://127.0.0.1:8000 PORT=3000 .venv/bin/python service.py

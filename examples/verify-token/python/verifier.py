@@ -1,5 +1,5 @@
-"""Checks Hallpass' access tokens where they arrive: signature and claims with the published keys,
-log-outs with the list of revocations. docs/verifying-tokens.md says why each line is there."""
+"""Checks Hallpass's access tokens locally: signature and claims with the public keys (JWKS),
+log-outs with the revocation list. docs/checking-tokens.md gives the reasons."""
 
 import json
 import threading
@@ -9,7 +9,7 @@ import urllib.request
 
 import jwt
 
-# What HALLPASS_JWT_ALGORITHM says, and nothing else.
+# The only accepted algorithm: that of HALLPASS_JWT_ALGORITHM.
 ALGORITHM = "ES256"
 REQUIRED = ["iss", "aud", "sub", "iat", "exp", "jti", "sid", "user_id"]
 POLL_EVERY = 1.0
@@ -17,7 +17,7 @@ TIMEOUT = 2.0
 
 
 class Refused(Exception):
-    """A token that does not count: 401. `code` is one of Hallpass' own."""
+    """An invalid token: 401. `code` is one of Hallpass's."""
 
     def __init__(self, code):
         super().__init__(code)
@@ -25,11 +25,11 @@ class Refused(Exception):
 
 
 class Unavailable(Exception):
-    """It cannot be told whether the token counts: 503."""
+    """Keys or revocation list are out of date, so validity is unknown: 503."""
 
 
 class Verifier:
-    """`issuer` is HALLPASS_PUBLIC_URL; `max_staleness` is how long a log-out may go unheard, in seconds."""
+    """`issuer` is HALLPASS_PUBLIC_URL; `max_staleness` the maximum age of the revocation list in s."""
 
     def __init__(self, issuer, max_staleness=30.0):
         self._issuer = issuer
@@ -37,7 +37,7 @@ class Verifier:
         self._revocations = Revocations(issuer + "/v1/revocations", max_staleness)
 
     def verify(self, token):
-        """The claims of a token that counts."""
+        """Returns the claims of a valid token."""
         claims = self._signed(token)
         self._revocations.check(claims)
         return claims
@@ -67,7 +67,7 @@ class Verifier:
 
 
 class Keys:
-    """The published keys: fetched when first needed, again after ten minutes, and for an unknown
+    """The public keys: fetched when first needed, again after ten minutes, and for an unknown
     `kid`, but then not more often than the cooldown allows. (PyJWT's own PyJWKClient has none:
     whoever sends made-up names makes it fetch each time.)"""
 
@@ -104,7 +104,7 @@ class Keys:
             with urllib.request.urlopen(self._url, timeout=TIMEOUT) as answer:
                 keys = jwt.PyJWKSet.from_dict(json.load(answer)).keys
         except (OSError, ValueError, jwt.PyJWTError):
-            # What is there serves until it is too old.
+            # The existing keys are used until they are too old.
             self._next_fetch = asked + self.COOLDOWN_AFTER_FAILURE
         else:
             self._known = ({key.key_id: key for key in keys}, asked)
@@ -112,7 +112,7 @@ class Keys:
 
 
 class Revocations:
-    """What was ended within the life of an access token, asked for every second."""
+    """The revocation list, polled every second."""
 
     def __init__(self, url, max_staleness):
         self._url = url
@@ -134,13 +134,12 @@ class Revocations:
             try:
                 self._poll()
             except (OSError, ValueError, LookupError, TypeError):
-                # The next one may succeed. Until then the list gets older, and `check` looks at
-                # its age.
+                # The next poll may succeed. `check` compares the age of the list with its limit.
                 pass
             time.sleep(POLL_EVERY)
 
     def _poll(self):
-        # As of the question: what was ended after it may not be in the answer.
+        # Time of the request: later revocations may be missing from the response.
         asked = time.monotonic()
         headers = {"If-None-Match": self._etag} if self._etag else {}
         request = urllib.request.Request(self._url, headers=headers)

@@ -1,11 +1,11 @@
-//! A service that wants to know who calls it. In this repository:
+//! A service that authenticates its callers. In this repository:
 //!
 //! ```console
 //! HALLPASS_PUBLIC_URL=http://127.0.0.1:8000 PORT=3000 cargo run --example verify-token
 //! ```
 //!
-//! Elsewhere `verifier.rs` needs `arc-swap`, `jsonwebtoken` (with `aws_lc_rs` or `rust_crypto`), `reqwest`
-//! (with `json` and a TLS of your choice), `serde` (with `derive`) and `tokio`.
+//! Elsewhere `verifier.rs` needs `arc-swap`, `jsonwebtoken` (with `aws_lc_rs` or `rust_crypto`),
+//! `reqwest` (with `json` and a TLS backend), `serde` (with `derive`) and `tokio`.
 
 mod service;
 mod verifier;

@@ -1,4 +1,4 @@
-//! The service itself: tells callers who they are.
+//! The service itself: returns the claims of its caller.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::verifier::{Refusal, Verifier};
 
-/// Serves until the process is asked to end.
+/// Serves until the process receives a signal to stop.
 pub async fn serve(
     listener: TcpListener,
     issuer: &str,

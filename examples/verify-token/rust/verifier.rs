@@ -1,5 +1,5 @@
-//! Checks Hallpass' access tokens where they arrive: signature and claims with the published keys,
-//! log-outs with the list of revocations. `docs/verifying-tokens.md` says why each line is there.
+//! Checks Hallpass's access tokens locally: signature and claims with the public keys (JWKS),
+//! log-outs with the revocation list. `docs/checking-tokens.md` gives the reasons.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
@@ -14,7 +14,7 @@ use reqwest::{Client, StatusCode};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
-/// What `HALLPASS_JWT_ALGORITHM` says, and nothing else.
+/// The only accepted algorithm: that of `HALLPASS_JWT_ALGORITHM`.
 const ALGORITHM: Algorithm = Algorithm::ES256;
 const LEEWAY: u64 = 5;
 const KEYS_MAX_AGE: Duration = Duration::from_mins(10);
@@ -23,9 +23,9 @@ const COOLDOWN_AFTER_FAILURE: Duration = Duration::from_secs(1);
 const POLL_EVERY: Duration = Duration::from_secs(1);
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What a service may want to know. All of it is required, with the right JSON type.
+/// Claims that services use. All are required, with the right JSON type.
 #[derive(Debug, Deserialize)]
-#[allow(dead_code, reason = "iss, aud, jti and the like are here to be required")]
+#[allow(dead_code, reason = "listing iss, aud, jti and others makes them required")]
 pub struct Claims {
     pub iss: String,
     pub aud: String,
@@ -38,16 +38,16 @@ pub struct Claims {
     pub username: String,
 }
 
-/// Why there are no claims.
+/// Reasons for the refusal of a token.
 #[derive(Debug)]
 pub enum Refusal {
-    /// A token that does not count: 401. The code is one of Hallpass' own.
+    /// An invalid token: 401. The code is one of Hallpass's.
     Refused(&'static str),
-    /// It cannot be told whether the token counts: 503.
+    /// Keys or revocation list are out of date, so validity is unknown: 503.
     Unavailable,
 }
 
-/// Keys and revocations, kept up to date.
+/// Validates tokens with keys and a revocation list that are kept up to date.
 pub struct Verifier {
     issuer: String,
     http: Client,
@@ -62,7 +62,7 @@ struct Keys {
     fetched: Instant,
 }
 
-/// The list of revocations, of a moment.
+/// A snapshot of the revocation list.
 #[derive(Default)]
 struct Revocations {
     ended: Arc<Ended>,
@@ -70,7 +70,7 @@ struct Revocations {
     as_of: Option<Instant>,
 }
 
-/// What was ended within the life of an access token.
+/// Sessions and users revoked within the lifetime of an access token.
 #[derive(Default)]
 struct Ended {
     sessions: HashSet<String>,
@@ -95,8 +95,8 @@ struct EndedUser {
 }
 
 impl Verifier {
-    /// `issuer` is `HALLPASS_PUBLIC_URL`; `max_staleness` is how long a log-out may go unheard. The
-    /// list is asked for every second until the last `Arc` is gone.
+    /// Starts to poll the revocation list every second, until the last `Arc` is dropped. `issuer` is
+    /// `HALLPASS_PUBLIC_URL`; `max_staleness` is the maximum age of the list.
     pub fn start(issuer: &str, max_staleness: Duration) -> reqwest::Result<Arc<Self>> {
         let verifier = Arc::new(Self {
             issuer: issuer.to_owned(),
@@ -110,7 +110,7 @@ impl Verifier {
         Ok(verifier)
     }
 
-    /// The claims of a token that counts.
+    /// Returns the claims of a valid token.
     pub async fn verify(&self, token: &str) -> Result<Claims, Refusal> {
         let claims = self.signed(token).await?;
         self.check_revocations(&claims)?;
@@ -136,14 +136,14 @@ impl Verifier {
                 _ => Refusal::Refused("token_invalid"),
             })?
             .claims;
-        // The library does not look at it.
+        // The library does not check it.
         if claims.iat > jsonwebtoken::get_current_timestamp() + LEEWAY {
             return Err(invalid);
         }
         Ok(claims)
     }
 
-    /// The published keys: fetched when first needed, again after ten minutes, and for an unknown
+    /// The public keys: fetched when first needed, again after ten minutes, and for an unknown
     /// `kid`, but then not more often than the cooldown allows.
     async fn keys_with(&self, kid: &str) -> Result<Arc<Keys>, Refusal> {
         if self.known_keys().is_none_or(|keys| !keys.by_kid.contains_key(kid)) {
@@ -151,7 +151,7 @@ impl Verifier {
             let known = self.known_keys().is_some_and(|keys| keys.by_kid.contains_key(kid));
             if !known && next_fetch.is_none_or(|at| at <= Instant::now()) {
                 let asked = Instant::now();
-                // When it fails, what is there serves until it is too old.
+                // After a failure, the existing keys are used until they are too old.
                 let cooldown = match self.fetch_keys(asked).await {
                     Ok(()) => COOLDOWN,
                     Err(_) => COOLDOWN_AFTER_FAILURE,
@@ -192,7 +192,7 @@ impl Verifier {
     }
 
     async fn poll(&self) -> reqwest::Result<()> {
-        // As of the question: what was ended after it may not be in the answer.
+        // Time of the request: later revocations may be missing from the response.
         let as_of = Some(Instant::now());
         let known = self.revocations.load_full();
         let mut request = self.http.get(format!("{}/v1/revocations", self.issuer));
@@ -222,7 +222,7 @@ impl From<Listed> for Ended {
 
 async fn poll_for_ever(verifier: Weak<Verifier>) {
     while let Some(verifier) = verifier.upgrade() {
-        // The next one may succeed. Until then the list gets older, and its age is looked at.
+        // The next poll may succeed. Each check compares the age of the list with its limit.
         let _ = verifier.poll().await;
         drop(verifier);
         tokio::time::sleep(POLL_EVERY).await;

@@ -1,8 +1,9 @@
 //! Listening, and the answers to what never became a request.
 //!
 //! actix-http reads the heads of requests, and makes the answer to one that it cannot read by
-//! itself: a bare status. There is no hook for that (docs/adr/0013-the-edge.md), so [`Connection`]
-//! stands between it and the socket and sends a problem of ours in its place.
+//! itself: a bare status. There is no hook for that
+//! (docs/adr/0013-http-errors-and-resource-bounds.md), so [`Connection`] stands between it
+//! and the socket and sends a problem of ours in its place.
 
 use std::io;
 use std::net::TcpListener;

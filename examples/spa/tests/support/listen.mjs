@@ -1,6 +1,6 @@
 import { createServer } from "node:net";
 
-/** Starts a server on a free port of this machine; its origin. */
+/** Starts a server on a free local port and returns its origin. */
 export function listen(server) {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
@@ -8,7 +8,7 @@ export function listen(server) {
   });
 }
 
-/** A port that was free a moment ago. */
+/** Returns a port that was just free. */
 export async function freePort() {
   const server = createServer();
   const { port } = new URL(await listen(server));

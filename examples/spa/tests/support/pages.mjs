@@ -1,4 +1,4 @@
-/** Servers of pages: the built app, and strangers. */
+/** Servers of pages: the built app, and attackers. */
 import { readFile } from "node:fs/promises";
 import http from "node:http";
 import { extname, join, normalize } from "node:path";
@@ -6,7 +6,7 @@ import { listen } from "./listen.mjs";
 
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css" };
 
-/** A server of the files of `folder`; without one, of an empty page. */
+/** Serves the files of `folder`, or an empty page without one. */
 export async function pageServer(folder) {
   const server = http.createServer(async (request, response) => {
     const path = normalize(new URL(request.url, "http://page").pathname);

@@ -1,19 +1,19 @@
 /**
- * A reverse proxy in front of Hallpass: it writes down what goes over the wire, makes it slow and
- * breaks it.
+ * A reverse proxy in front of Hallpass that records requests, delays them and breaks
+ * connections.
  */
 import http from "node:http";
 import { listen } from "./listen.mjs";
 
 export class Wire {
-  /** `{method, path, origin, cookie, status, headers, body}` of every request that was answered. */
+  /** `{method, path, origin, cookie, status, headers, body}` of every answered request. */
   exchanges = [];
-  /** Awaited before a request is passed on, and before its answer is. (Not for preflights.) */
+  /** Awaited before a request and before its response are passed on. (Not for preflights.) */
   beforeRequest = async () => undefined;
   beforeAnswer = async () => undefined;
-  /** "down" tears connections, "unwell" answers 502 as a proxy whose service is away. */
+  /** "down" breaks connections, "unwell" responds 502 like a proxy without an upstream. */
   trouble = undefined;
-  /** Lets every preflight pass, as a proxy does whose CORS settings are too kind. */
+  /** Accepts every preflight, like a proxy with lax CORS settings. */
   lenient = false;
 
   static async open(servicePort) {
@@ -26,7 +26,7 @@ export class Wire {
     return wire;
   }
 
-  /** What was answered since then. */
+  /** Requests answered since then. */
   since(mark, path = "") {
     return this.exchanges.slice(mark).filter((exchange) => exchange.path.startsWith(path));
   }

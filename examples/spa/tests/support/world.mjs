@@ -1,4 +1,4 @@
-/** A running Hallpass, the app built for it and served from another origin, strangers, and a browser. */
+/** A running Hallpass, the app on another origin, attackers' pages, and a browser. */
 import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -21,14 +21,14 @@ const CHROMIUM_ARGS = [
 ];
 export const PASSWORD = "engines weave algebra";
 
-/** Tests run on each: SQLite, and Postgres where `DATABASE_URL` names one. */
+/** Databases to test: SQLite, and Postgres where `DATABASE_URL` names one. */
 export const databases = [{ name: "SQLite", settings: {} }];
 if (process.env.DATABASE_URL) {
   databases.push({ name: "Postgres", settings: { DATABASE_URL: process.env.DATABASE_URL } });
 }
 
 export class World {
-  /** What is to be undone, the newest first. */
+  /** Clean-up functions, the newest first. */
   #undo = [];
 
   static async start(settings) {
@@ -58,7 +58,7 @@ export class World {
     await build({ root: APP, logLevel: "error", build: { outDir: dist, emptyOutDir: true } });
     this.app = (await this.#serve(dist)).origin;
     const stranger = new URL((await this.#serve()).origin);
-    /** Another port of the same host is another origin, but the same site: cookies are sent. */
+    /** Another port of the same host is another origin but the same site: cookies are sent. */
     this.sameSiteStranger = stranger.origin;
     this.otherSiteStranger = `http://localhost:${stranger.port}`;
 
@@ -81,7 +81,7 @@ export class World {
       HALLPASS_BIND: `127.0.0.1:${port}`,
       HALLPASS_PUBLIC_URL: this.wire.url,
       HALLPASS_DATA_DIR: data,
-      // The runs on Postgres share a database, and so must share the key of what is sealed in it.
+      // The runs on Postgres share a database, and therefore its secret.
       HALLPASS_SECRET: "only-for-the-tests-of-the-example-app",
       HALLPASS_BCRYPT_COST: "4",
       HALLPASS_LIMITS: "off",
@@ -114,7 +114,7 @@ export class World {
     throw new Error("Hallpass is not ready after 30 s");
   }
 
-  /** A browser of somebody: cookies of its own. It is closed when the test `t` is over. */
+  /** Opens a browser profile with its own cookies, closed at the end of the test `t`. */
   async person(t) {
     const context = await this.browser.newContext({ locale: "en-US" });
     context.setDefaultTimeout(15_000);
@@ -122,7 +122,7 @@ export class World {
     return new Person(this, context);
   }
 
-  /** The same, with an account, logged in in one tab. */
+  /** The same, with an account that is logged in in one tab. */
   async member(t) {
     const person = await this.person(t);
     await person.register();
@@ -133,7 +133,7 @@ export class World {
 
 let people = 0;
 
-/** Somebody in front of a browser. `page` is the tab in use. */
+/** A user with a browser. `page` is the tab in use. */
 export class Person {
   constructor(world, context) {
     Object.assign(this, { world, context, password: PASSWORD });
