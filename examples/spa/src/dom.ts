@@ -1,5 +1,5 @@
 /** The little that the pages need of the DOM. Text goes in as text, never as markup. */
-import { Refusal } from "./hallpass";
+import { HallpassError } from "hallpass-client";
 
 export function find<T extends Element = HTMLElement>(selector: string, root: ParentNode = document): T {
   const element = root.querySelector<T>(selector);
@@ -62,7 +62,7 @@ export function onSubmit(form: HTMLFormElement, work: (fields: Record<string, st
 
 /** Says beside the form what went wrong, and marks the fields that the service named. */
 export function complain(form: HTMLFormElement, error?: unknown): void {
-  const faults = (error instanceof Refusal && error.problem?.errors) || [];
+  const faults = (error instanceof HallpassError && error.problem?.errors) || [];
   for (const input of form.querySelectorAll("input")) {
     input.setAttribute("aria-invalid", String(faults.some((fault) => fault.field === input.name)));
   }
@@ -72,7 +72,7 @@ export function complain(form: HTMLFormElement, error?: unknown): void {
 
 export function explanation(error: unknown): string {
   if (error === undefined) return "";
-  if (error instanceof Refusal) return error.message;
+  if (error instanceof HallpassError) return error.message;
   console.error(error);
   return "The service cannot be reached. Please try again.";
 }

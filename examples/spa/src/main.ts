@@ -1,6 +1,6 @@
 /** Which page is shown: it depends on the address and on whether somebody is logged in. */
+import { hallpass } from "./account";
 import { explanation, find, go, notice, onArrival } from "./dom";
-import { Hallpass } from "./hallpass";
 import * as pages from "./pages";
 
 /** For people who are logged in, and for the others. */
@@ -22,14 +22,12 @@ const links: Record<string, pages.Page> = {
   "not-me": pages.notMe,
 };
 
-/** `undefined` until that is known. */
-let loggedIn: boolean | undefined;
 let showing = 0;
 
-const hallpass = new Hallpass(import.meta.env.VITE_HALLPASS_URL, (now) => {
-  loggedIn = now;
+// In this tab or another.
+hallpass.onChange((session) => {
   const { name, token } = address();
-  if (now && !token && name in entrance) go("/profile");
+  if (session && !token && name in entrance) go("/profile");
   else void show();
 });
 
@@ -42,18 +40,18 @@ function choose(): { page: pages.Page; token: string } {
   const { name, token } = address();
   const link = token ? links[name] : undefined;
   if (link) return { page: link, token };
-  if (loggedIn === undefined) return { page: pages.unreachable, token: "" };
-  const page = loggedIn ? (account[name] ?? pages.profile) : (entrance[name] ?? pages.login);
+  if (hallpass.session === undefined) return { page: pages.unreachable, token: "" };
+  const page = hallpass.session ? (account[name] ?? pages.profile) : (entrance[name] ?? pages.login);
   return { page, token: "" };
 }
 
 async function show(): Promise<void> {
   const turn = ++showing;
-  find("#nav-in").hidden = loggedIn !== true;
-  find("#nav-out").hidden = loggedIn !== false;
+  find("#nav-in").hidden = !hallpass.session;
+  find("#nav-out").hidden = hallpass.session !== null;
   const { page, token } = choose();
   try {
-    const content = await page(hallpass, token);
+    const content = await page(token);
     // The person may have gone on, or have been logged out, while the page was fetched.
     if (turn !== showing) return;
     find("#page").replaceChildren(content);
@@ -70,4 +68,7 @@ find("#log-out").addEventListener("click", () => {
   hallpass.logOut().catch((error: unknown) => notice(`You are still logged in. ${explanation(error)}`));
 });
 
-hallpass.refresh().catch(() => show());
+const start = () => hallpass.start().catch(() => show());
+// Where the app was opened without a network, it goes on as soon as there is one.
+window.addEventListener("online", () => void start());
+void start();

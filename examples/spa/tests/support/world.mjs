@@ -1,24 +1,17 @@
 /** A running Hallpass, the app built for it and served from another origin, strangers, and a browser. */
-import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { chromium } from "playwright-core";
 import { build } from "vite";
+import { launchChromium } from "./chromium.mjs";
 import { freePort } from "./listen.mjs";
 import { Mailbox } from "./mailbox.mjs";
 import { pageServer } from "./pages.mjs";
+import { startHallpass } from "./service.mjs";
 import { Wire } from "./wire.mjs";
 
 const APP = fileURLToPath(new URL("../..", import.meta.url));
-const HALLPASS = resolve(process.env.HALLPASS_BIN ?? join(APP, "../../target/debug/hallpass"));
-const CHROMIUM = process.env.CHROMIUM_BIN ?? "/usr/bin/chromium";
-const CHROMIUM_ARGS = [
-  "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-  "--disable-background-networking", "--disable-component-update", "--disable-sync",
-];
 export const PASSWORD = "engines weave algebra";
 
 /** Tests run on each: SQLite, and Postgres where `DATABASE_URL` names one. */
@@ -64,8 +57,16 @@ export class World {
 
     const data = join(folder, "data");
     this.mailbox = new Mailbox(join(data, "mail"));
-    await this.#startHallpass(port, data, settings);
-    this.browser = await chromium.launch({ executablePath: CHROMIUM, args: CHROMIUM_ARGS });
+    const stop = await startHallpass(port, data, {
+      HALLPASS_PUBLIC_URL: this.wire.url,
+      HALLPASS_CORS_ORIGINS: this.app,
+      HALLPASS_VERIFY_EMAIL_URL: `${this.app}/#/verify/{token}`,
+      HALLPASS_PASSWORD_RESET_URL: `${this.app}/#/reset/{token}`,
+      HALLPASS_NOT_ME_URL: `${this.app}/#/not-me/{token}`,
+      ...settings,
+    });
+    this.#undo.push(stop);
+    this.browser = await launchChromium();
     this.#undo.push(() => this.browser.close());
   }
 
@@ -73,45 +74,6 @@ export class World {
     const server = await pageServer(folder);
     this.#undo.push(() => server.close());
     return server;
-  }
-
-  async #startHallpass(port, data, settings) {
-    const env = {
-      ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(HALLPASS_|DATABASE_URL)/.test(name))),
-      HALLPASS_BIND: `127.0.0.1:${port}`,
-      HALLPASS_PUBLIC_URL: this.wire.url,
-      HALLPASS_DATA_DIR: data,
-      // The runs on Postgres share a database, and so must share the key of what is sealed in it.
-      HALLPASS_SECRET: "only-for-the-tests-of-the-example-app",
-      HALLPASS_BCRYPT_COST: "4",
-      HALLPASS_LIMITS: "off",
-      HALLPASS_LOG: "warn",
-      HALLPASS_CORS_ORIGINS: this.app,
-      HALLPASS_VERIFY_EMAIL_URL: `${this.app}/#/verify/{token}`,
-      HALLPASS_PASSWORD_RESET_URL: `${this.app}/#/reset/{token}`,
-      HALLPASS_NOT_ME_URL: `${this.app}/#/not-me/{token}`,
-      ...settings,
-    };
-    const service = spawn(HALLPASS, [], { cwd: APP, env, stdio: ["ignore", "inherit", "inherit"] });
-    const ended = new Promise((done) => service.once("exit", done).once("error", done));
-    const kill = () => service.kill("SIGKILL");
-    process.once("exit", kill);
-    this.#undo.push(async () => {
-      service.kill("SIGTERM");
-      await ended;
-      process.off("exit", kill);
-    });
-    const dead = ended.then((why) => { throw new Error(`${HALLPASS} ended: ${why}`); });
-    dead.catch(() => undefined);
-    await Promise.race([dead, this.#ready(port)]);
-  }
-
-  async #ready(port) {
-    for (const deadline = Date.now() + 30_000; Date.now() < deadline; await sleep(50)) {
-      const answer = await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => undefined);
-      if (answer?.ok) return;
-    }
-    throw new Error("Hallpass is not ready after 30 s");
   }
 
   /** A browser of somebody: cookies of its own. It is closed when the test `t` is over. */
