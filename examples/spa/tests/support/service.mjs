@@ -43,7 +43,8 @@ export async function startHallpass(port, data, settings) {
   return stop;
 }
 
-async function ready(port) {
+/** Waits until the service checks tokens: after a start, or a jump of its clock. */
+export async function ready(port) {
   for (const deadline = Date.now() + 30_000; Date.now() < deadline; await sleep(50)) {
     const answer = await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => undefined);
     if (answer?.ok) return;
