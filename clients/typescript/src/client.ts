@@ -1,7 +1,7 @@
 /** The session of one user, and requests in its name. */
 import createClient, { type Client } from "openapi-fetch";
 import type { components, paths } from "./api.js";
-import { asHallpassError, type ErrorCode, HallpassError, isProblem, type Result, unwrap } from "./errors.js";
+import { asHallpassError, HallpassError, isProblem, type Result, unwrap } from "./errors.js";
 import { type KeyValueStorage, MemoryStorage, pageStorage } from "./storage.js";
 import { Turns } from "./turns.js";
 
@@ -51,20 +51,12 @@ interface Access {
 /** Messages to the other tabs. With the session's id, a late one does no harm. */
 type News = Access | { ended: string };
 
-/** The only codes that end a session here. A service in trouble never does. */
-const ENDS: readonly ErrorCode[] = [
-  "refresh_token_unknown",
-  "refresh_token_expired",
-  "refresh_token_revoked",
-  "refresh_token_reused",
-];
-
 /** Milliseconds before the expiry from which on requests have the access token renewed. */
 const RENEWAL = 60_000;
 /** Milliseconds until a refresh without an answer is repeated. */
 const RETRY = 1_000;
 /** Milliseconds that another tab's news may be under way. */
-const NEWS = 100;
+const NEWS = 250;
 
 export class Hallpass {
   /** Requests to Hallpass, with the access token. */
@@ -208,9 +200,8 @@ export class Hallpass {
         return await this.#exchange(stored);
       } catch (error) {
         if (!(error instanceof HallpassError)) throw error;
-        const over = error.status === 401 && ENDS.includes(error.code);
-        if (over && (this.#cookie || stored === (await this.#storage?.getItem(this.#key)))) return this.#end();
-        const again = over || error.code === "refresh_token_superseded" || error.code === "unreachable";
+        if (error.endsSession && (await this.#isStored(stored))) return this.#end();
+        const again = error.endsSession || error.code === "refresh_token_superseded" || error.code === "unreachable";
         if (!first || !again) throw error;
         // The service repeats a lost answer for 30 seconds. Later, when the user is back for
         // instance, the old token would look stolen: so do not leave it to the next request.
@@ -225,9 +216,12 @@ export class Hallpass {
     const init = { ...this.#refreshToken(stored), keepalive: this.#cookie };
     const pair = await unwrap(this.#service.POST("/v1/token-refresh", init));
     if (!pair?.access_token) throw new HallpassError(0);
-    // A tab without locks may have been faster. Its token is the newer one.
-    const newest = this.#cookie || stored === (await this.#storage?.getItem(this.#key));
-    await this.#adopt(pair, begun, newest);
+    await this.#adopt(pair, begun, await this.#isStored(stored));
+  }
+
+  /** False where a tab without locks was faster: then the stored refresh token is newer. */
+  async #isStored(used: string | null | undefined): Promise<boolean> {
+    return this.#cookie || used === (await this.#storage?.getItem(this.#key));
   }
 
   /** Adds what makes the service use its cookies, in cookie mode. */

@@ -9,6 +9,14 @@ export type Problem = components["schemas"]["Problem"];
  */
 export type ErrorCode = Problem["code"] | "unreachable";
 
+/** The only codes that end a session. A service in trouble never does. */
+const ENDS: readonly ErrorCode[] = [
+  "refresh_token_unknown",
+  "refresh_token_expired",
+  "refresh_token_revoked",
+  "refresh_token_reused",
+];
+
 /** A request that did not succeed. Switch on `code`; `message` is for people and may change. */
 export class HallpassError extends Error {
   override readonly name = "HallpassError";
@@ -23,6 +31,11 @@ export class HallpassError extends Error {
     this.code = problem?.code ?? "unreachable";
     this.status = status;
     this.problem = problem;
+  }
+
+  /** Whether the answer to a refresh means that the user is logged out. */
+  get endsSession(): boolean {
+    return this.status === 401 && ENDS.includes(this.code);
   }
 }
 

@@ -138,6 +138,22 @@ describe("in Chromium", () => {
     assert.deepEqual(refreshes(mark), [200]);
   });
 
+  test("a tab that had to wait also waits for the news of the tab before it", TIMEOUT, async (t) => {
+    const tabs = await threeTabs(t, {
+      script: () => {
+        const post = BroadcastChannel.prototype.postMessage;
+        BroadcastChannel.prototype.postMessage = function (news) {
+          setTimeout(() => post.call(this, news), 50);
+        };
+      },
+    });
+    await world.advance(HOUR);
+    world.wire.beforeAnswer = () => sleep(2_000);
+    const mark = world.mark;
+    await all(tabs, me);
+    assert.deepEqual(refreshes(mark), [200]);
+  });
+
   test("three tabs that load on a slow network refresh once, and stay logged in", TIMEOUT, async (t) => {
     const tabs = await threeTabs(t);
     await all(tabs, load);

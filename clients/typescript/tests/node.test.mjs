@@ -263,12 +263,7 @@ describe("in Node", () => {
   });
 
   test("a storage keeps the session for the next start, and the device for the next log-in", TIMEOUT, async () => {
-    const values = new Map();
-    const storage = {
-      getItem: async (key) => values.get(key) ?? null,
-      setItem: async (key, value) => void values.set(key, value),
-      removeItem: async (key) => void values.delete(key),
-    };
+    const storage = mapStorage((value) => Promise.resolve(value));
     const user = await world.user();
     const first = client({ storage });
     await first.logIn(user);
@@ -290,25 +285,60 @@ describe("in Node", () => {
     assert.match(sent.device_token, /^hpd_/);
   });
 
-  test("two clients with one stored refresh token both end with a valid session", TIMEOUT, async (t) => {
-    const values = new Map();
-    const storage = {
-      getItem: (key) => values.get(key) ?? null,
-      setItem: (key, value) => void values.set(key, value),
-      removeItem: (key) => void values.delete(key),
-    };
-    // Without a channel and locks, as in two processes.
+  describe("two clients with one stored refresh token, as in two processes", () => {
     const channel = globalThis.BroadcastChannel;
-    globalThis.BroadcastChannel = undefined;
-    const clients = [client({ storage }), client({ storage })];
-    globalThis.BroadcastChannel = channel;
+    before(() => (globalThis.BroadcastChannel = undefined));
+    after(() => (globalThis.BroadcastChannel = channel));
 
-    await clients[0].logIn(await world.user());
-    for (let round = 0; round < 5; round++) {
-      await Promise.all(clients.map((one) => one.refresh()));
+    async function twoClients(intercept = (request) => fetch(request)) {
+      const storage = mapStorage();
+      const clients = [client({ storage, intercept }), client({ storage })];
+      await clients[0].logIn(await world.user());
+      await clients[1].start();
+      return clients;
+    }
+
+    test("both end with a valid session", TIMEOUT, async (t) => {
+      const clients = await twoClients();
+      for (let round = 0; round < 5; round++) {
+        await Promise.all(clients.map((one) => one.refresh()));
+        await pass(t, 600);
+        await Promise.all(clients.map(me));
+        t.mock.timers.reset();
+      }
+    });
+
+    test("an answer that comes late does not bring back an old token", TIMEOUT, async (t) => {
+      let letGo = () => undefined;
+      let begin = () => undefined;
+      const held = new Promise((done) => (letGo = done));
+      const begun = new Promise((done) => (begin = done));
+      const clients = await twoClients(async (request) => {
+        const answer = await fetch(request);
+        if (request.url.endsWith(REFRESH)) {
+          begin();
+          await held;
+        }
+        return answer;
+      });
+      const late = clients[0].refresh();
+      await begun;
+      await clients[1].refresh();
+      await clients[1].refresh();
+      letGo();
+      await late;
       await pass(t, 600);
       await Promise.all(clients.map(me));
-      t.mock.timers.reset();
-    }
+    });
   });
 });
+
+/** A storage in memory, without a promise around its answers or with one. */
+function mapStorage(answer = (value) => value) {
+  const values = new Map();
+  return {
+    getItem: (key) => answer(values.get(key) ?? null),
+    setItem: (key, value) => answer(void values.set(key, value)),
+    removeItem: (key) => answer(void values.delete(key)),
+  };
+}
