@@ -163,7 +163,7 @@ describe("in Chromium", () => {
     assert.deepEqual(refreshes(mark), [200]);
   });
 
-  test("a network too slow for the timeout logs nobody out", TIMEOUT, async (t) => {
+  test("a network too slow for the timeout keeps the session", TIMEOUT, async (t) => {
     const tabs = await threeTabs(t, { options: { timeout: 1_500 } });
     const session = await sessionOf(tabs[0]);
     world.wire.beforeAnswer = () => sleep(4_000);
