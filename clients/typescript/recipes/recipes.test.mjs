@@ -4,7 +4,7 @@ import http from "node:http";
 import { after, before, describe, test } from "node:test";
 import { Auth } from "@auth/core";
 import { Hallpass } from "hallpass-client";
-import { listen } from "../../../examples/spa/tests/support/listen.mjs";
+import { listen } from "../tests/support/listen.mjs";
 import { World } from "../tests/support/world.mjs";
 import { authConfig } from "./auth-js.mjs";
 import * as axios from "./axios.mjs";

@@ -6,8 +6,8 @@ import { after, before, beforeEach, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
-import { launchChromium } from "../../../examples/spa/tests/support/chromium.mjs";
-import { pageServer } from "../../../examples/spa/tests/support/pages.mjs";
+import { launchChromium } from "./support/chromium.mjs";
+import { pageServer } from "./support/pages.mjs";
 import { World } from "./support/world.mjs";
 
 const TIMEOUT = { timeout: 180_000 };

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import http from "node:http";
 import { after, before, describe, test } from "node:test";
 import { Hallpass, HallpassError, unwrap } from "hallpass-client";
-import { listen } from "../../../examples/spa/tests/support/listen.mjs";
+import { listen } from "./support/listen.mjs";
 import { World } from "./support/world.mjs";
 
 const TIMEOUT = { timeout: 120_000 };

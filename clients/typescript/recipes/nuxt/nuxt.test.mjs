@@ -4,8 +4,8 @@ import { spawn } from "node:child_process";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { launchChromium } from "../../../../examples/spa/tests/support/chromium.mjs";
-import { freePort } from "../../../../examples/spa/tests/support/listen.mjs";
+import { launchChromium } from "../../tests/support/chromium.mjs";
+import { freePort } from "../../tests/support/listen.mjs";
 import { World } from "../../tests/support/world.mjs";
 
 const TIMEOUT = { timeout: 120_000 };

@@ -2,9 +2,9 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { freePort } from "../../../../examples/spa/tests/support/listen.mjs";
-import { Clock, ready, startHallpass } from "../../../../examples/spa/tests/support/service.mjs";
-import { Wire } from "../../../../examples/spa/tests/support/wire.mjs";
+import { freePort } from "./listen.mjs";
+import { Clock, ready, startHallpass } from "./service.mjs";
+import { Wire } from "./wire.mjs";
 
 export const PASSWORD = "engines weave algebra";
 

@@ -4,12 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "vite";
-import { launchChromium } from "./chromium.mjs";
-import { freePort } from "./listen.mjs";
+import { launchChromium } from "../../../../clients/typescript/tests/support/chromium.mjs";
+import { freePort } from "../../../../clients/typescript/tests/support/listen.mjs";
 import { Mailbox } from "./mailbox.mjs";
-import { pageServer } from "./pages.mjs";
-import { startHallpass } from "./service.mjs";
-import { Wire } from "./wire.mjs";
+import { pageServer } from "../../../../clients/typescript/tests/support/pages.mjs";
+import { startHallpass } from "../../../../clients/typescript/tests/support/service.mjs";
+import { Wire } from "../../../../clients/typescript/tests/support/wire.mjs";
 
 const APP = fileURLToPath(new URL("../..", import.meta.url));
 export const PASSWORD = "engines weave algebra";

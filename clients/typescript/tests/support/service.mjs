@@ -16,7 +16,7 @@ export async function startHallpass(port, data, settings) {
     HALLPASS_BIND: `127.0.0.1:${port}`,
     HALLPASS_DATA_DIR: data,
     // The runs on Postgres share a database, and so must share the key of what is sealed in it.
-    HALLPASS_SECRET: "only-for-the-tests-of-the-example-app",
+    HALLPASS_SECRET: "only-for-tests-of-clients",
     HALLPASS_BCRYPT_COST: "4",
     HALLPASS_LIMITS: "off",
     HALLPASS_LOG: "warn",
