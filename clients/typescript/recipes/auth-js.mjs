@@ -41,7 +41,9 @@ export function authConfig(url, secret) {
     trustHost: true,
     // The idle time of Hallpass's sessions.
     session: { strategy: "jwt", maxAge: 7 * 24 * 3600 },
-    providers: [Credentials({ credentials: { username: {}, password: { type: "password" } }, authorize })],
+    providers: [
+      Credentials({ credentials: { username: {}, password: { type: "password" } }, authorize }),
+    ],
     callbacks: {
       jwt: ({ token, user }) => {
         if (user) return { ...token, ...tokens(user.pair) };
@@ -51,13 +53,18 @@ export function authConfig(url, secret) {
       session: ({ session, token }) => ({ ...session, accessToken: token.accessToken }),
     },
     events: {
-      signOut: ({ token }) => unwrap(api.POST("/v1/token-revoke", { body: { refresh_token: token.refreshToken } })),
+      signOut: ({ token }) =>
+        unwrap(api.POST("/v1/token-revoke", { body: { refresh_token: token.refreshToken } })),
     },
   };
 }
 
 function tokens(pair) {
-  return { accessToken: pair.access_token, refreshToken: pair.refresh_token, expiresAt: now() + pair.expires_in };
+  return {
+    accessToken: pair.access_token,
+    refreshToken: pair.refresh_token,
+    expiresAt: now() + pair.expires_in,
+  };
 }
 
 function now() {

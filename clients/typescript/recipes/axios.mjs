@@ -5,7 +5,7 @@ export function orders(hallpass, baseURL) {
   return axios.create({ baseURL, adapter: "fetch", env: { fetch: hallpass.fetch } });
 }
 
-/** The same for an adapter that must stay as it is: the token only. An expired one is renewed beforehand. */
+/** For another adapter: the token, renewed before it expires. No request is repeated. */
 export function ordersByInterceptor(hallpass, baseURL) {
   const instance = axios.create({ baseURL });
   instance.interceptors.request.use(async (config) => {

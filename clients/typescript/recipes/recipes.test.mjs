@@ -44,38 +44,50 @@ describe("recipes", () => {
     },
   };
   for (const [name, make] of Object.entries(clients)) {
-    test(`${name} sends the token, and sends the request again after the expiry`, TIMEOUT, async () => {
-      const { hallpass, username } = await member();
-      const order = make(hallpass);
-      assert.deepEqual(await order({ plums: 2 }), { customer: username, plums: 2 });
-      await world.advance(600);
-      assert.deepEqual(await order({ plums: 3 }), { customer: username, plums: 3 });
-      await hallpass.logOut();
-      await assert.rejects(order({ plums: 4 }), ({ response }) => response.status === 401);
-    });
+    test(
+      `${name} sends the token, and sends the request again after the expiry`,
+      TIMEOUT,
+      async () => {
+        const { hallpass, username } = await member();
+        const order = make(hallpass);
+        assert.deepEqual(await order({ plums: 2 }), { customer: username, plums: 2 });
+        await world.advance(600);
+        assert.deepEqual(await order({ plums: 3 }), { customer: username, plums: 3 });
+        await hallpass.logOut();
+        await assert.rejects(order({ plums: 4 }), ({ response }) => response.status === 401);
+      },
+    );
   }
 
-  test("axios with an interceptor sends the token, and renews it beforehand", TIMEOUT, async (t) => {
-    const { hallpass, username } = await member();
-    const orders = axios.ordersByInterceptor(hallpass, api);
-    assert.equal((await orders.post("/orders", {})).data.customer, username);
-    t.mock.timers.enable({ apis: ["Date"], now: Date.now() + 600_000 });
-    await world.advance(600);
-    assert.equal((await orders.post("/orders", {})).data.customer, username);
-  });
+  test(
+    "axios with an interceptor sends the token, and renews it beforehand",
+    TIMEOUT,
+    async (t) => {
+      const { hallpass, username } = await member();
+      const orders = axios.ordersByInterceptor(hallpass, api);
+      assert.equal((await orders.post("/orders", {})).data.customer, username);
+      t.mock.timers.enable({ apis: ["Date"], now: Date.now() + 600_000 });
+      await world.advance(600);
+      assert.equal((await orders.post("/orders", {})).data.customer, username);
+    },
+  );
 
-  test("TanStack Query loads, renews, and forgets the user's data after a log-out", TIMEOUT, async () => {
-    const { hallpass, username } = await member();
-    const queries = queryClient(hallpass);
-    assert.equal((await queries.fetchQuery(me(hallpass))).email, username);
-    await world.advance(600);
-    assert.equal((await queries.fetchQuery(me(hallpass))).email, username);
-    await hallpass.logOut();
-    assert.equal(queries.getQueryData(["me"]), undefined);
-    const mark = world.mark;
-    await assert.rejects(queries.fetchQuery(me(hallpass)), { code: "authentication_required" });
-    assert.equal(world.wire.since(mark).length, 1, "a refusal is not repeated");
-  });
+  test(
+    "TanStack Query loads, renews, and forgets the user's data after a log-out",
+    TIMEOUT,
+    async () => {
+      const { hallpass, username } = await member();
+      const queries = queryClient(hallpass);
+      assert.equal((await queries.fetchQuery(me(hallpass))).email, username);
+      await world.advance(600);
+      assert.equal((await queries.fetchQuery(me(hallpass))).email, username);
+      await hallpass.logOut();
+      assert.equal(queries.getQueryData(["me"]), undefined);
+      const mark = world.mark;
+      await assert.rejects(queries.fetchQuery(me(hallpass)), { code: "authentication_required" });
+      assert.equal(world.wire.since(mark).length, 1, "a refusal is not repeated");
+    },
+  );
 
   test("Auth.js logs in, renews, survives trouble, and logs out", TIMEOUT, async (t) => {
     const { username, password } = await world.user();
@@ -159,12 +171,20 @@ class AuthJs {
 
   async #post(path, fields) {
     const { csrfToken } = await (await this.#send("csrf")).json();
-    return this.#send(path, { method: "POST", body: new URLSearchParams({ ...fields, csrfToken }) });
+    return this.#send(path, {
+      method: "POST",
+      body: new URLSearchParams({ ...fields, csrfToken }),
+    });
   }
 
   async #send(path, init) {
-    const headers = { Cookie: [...this.#cookies].map(([name, value]) => `${name}=${value}`).join("; ") };
-    const answer = await Auth(new Request(`http://127.0.0.1/auth/${path}`, { ...init, headers }), this.config);
+    const headers = {
+      Cookie: [...this.#cookies].map(([name, value]) => `${name}=${value}`).join("; "),
+    };
+    const answer = await Auth(
+      new Request(`http://127.0.0.1/auth/${path}`, { ...init, headers }),
+      this.config,
+    );
     for (const cookie of answer.headers.getSetCookie()) {
       const [, name, value] = /^([^=]+)=([^;]*)/.exec(cookie);
       if (value) this.#cookies.set(name, value);

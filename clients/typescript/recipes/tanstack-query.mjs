@@ -4,7 +4,10 @@ import { HallpassError, unwrap } from "hallpass-client";
 
 /** Repeats what may succeed the next time, and nothing else. */
 function isPassing(error) {
-  return error instanceof HallpassError && ["unreachable", "unavailable", "overloaded"].includes(error.code);
+  return (
+    error instanceof HallpassError &&
+    ["unreachable", "unavailable", "overloaded"].includes(error.code)
+  );
 }
 
 export function queryClient(hallpass) {

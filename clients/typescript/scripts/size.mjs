@@ -6,7 +6,13 @@ const maximum = Number(process.argv[2]);
 
 async function measure(external) {
   const { outputFiles } = await build({
-    entryPoints: ["dist/index.js"], bundle: true, minify: true, format: "esm", target: "es2022", write: false, external,
+    entryPoints: ["dist/index.js"],
+    bundle: true,
+    minify: true,
+    format: "esm",
+    target: "es2022",
+    write: false,
+    external,
   });
   return gzipSync(outputFiles[0].contents, { level: 9 }).length;
 }

@@ -13,7 +13,9 @@ const { factory } = ts;
 
 /** `"a" | "b" | (string & {})` */
 function openUnion(values) {
-  const known = values.map((value) => factory.createLiteralTypeNode(factory.createStringLiteral(value)));
+  const known = values.map((value) =>
+    factory.createLiteralTypeNode(factory.createStringLiteral(value)),
+  );
   const text = factory.createKeywordTypeNode(ts.SyntaxKind.StringKeyword);
   const other = factory.createIntersectionTypeNode([text, factory.createTypeLiteralNode([])]);
   return factory.createUnionTypeNode([...known, factory.createParenthesizedType(other)]);
@@ -21,6 +23,7 @@ function openUnion(values) {
 
 const [document, output] = process.argv.slice(2);
 const ast = await openapiTypescript(pathToFileURL(document), {
-  transform: (schema) => (schema["x-known-values"] ? openUnion(schema["x-known-values"]) : undefined),
+  transform: (schema) =>
+    schema["x-known-values"] ? openUnion(schema["x-known-values"]) : undefined,
 });
 await writeFile(output, astToString(ast));

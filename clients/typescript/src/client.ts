@@ -2,7 +2,7 @@
 import createClient, { type Client } from "openapi-fetch";
 import type { components, paths } from "./api.js";
 import { asHallpassError, HallpassError, isProblem, type Result, unwrap } from "./errors.js";
-import { type KeyValueStorage, MemoryStorage, pageStorage } from "./storage.js";
+import { type KeyValueStorage, MemoryStorage, pageHint } from "./storage.js";
 import { Turns } from "./turns.js";
 
 type Schemas = components["schemas"];
@@ -67,7 +67,7 @@ export class Hallpass {
   readonly #origins: ReadonlySet<string>;
   /** Names the stored record, the lock and the channel. */
   readonly #key: string;
-  readonly #storage: KeyValueStorage | undefined;
+  readonly #storage: KeyValueStorage;
   readonly #timeout: number;
   readonly #send: (request: Request) => Promise<Response>;
   readonly #turns: Turns;
@@ -77,20 +77,32 @@ export class Hallpass {
   #refreshing: Promise<void> | undefined;
   #heard: () => void = () => undefined;
 
-  constructor({ url, mode = "cookie", origins = [], storage, timeout = 15_000, fetch }: HallpassOptions) {
+  constructor({
+    url,
+    mode = "cookie",
+    origins = [],
+    storage,
+    timeout = 15_000,
+    fetch,
+  }: HallpassOptions) {
     this.#cookie = mode === "cookie";
     this.#timeout = timeout;
     this.#send = fetch ?? ((request) => globalThis.fetch(request));
     // A page has a location, a worker has one, Node has none.
-    this.#origins = new Set([url, ...origins, globalThis.location?.href ?? url].map((of) => new URL(of).origin));
+    this.#origins = new Set(
+      [url, ...origins, globalThis.location?.href ?? url].map((of) => new URL(of).origin),
+    );
     this.#key = `hallpass:${mode}:${url}`;
     const shared = this.#cookie || storage !== undefined;
-    this.#storage = storage ?? (this.#cookie ? pageStorage() : new MemoryStorage());
+    this.#storage = storage ?? (this.#cookie ? pageHint : new MemoryStorage());
     this.#turns = new Turns(this.#key, shared, timeout);
     this.#channel = shared ? this.#listen() : undefined;
     const timed = (request: Request) => this.#timed(request);
     this.#service = createClient<paths>({ baseUrl: url, fetch: timed });
-    this.api = createClient<paths>({ baseUrl: url, fetch: (request) => this.#authorized(request, timed) });
+    this.api = createClient<paths>({
+      baseUrl: url,
+      fetch: (request) => this.#authorized(request, timed),
+    });
   }
 
   get session(): SessionState {
@@ -110,7 +122,7 @@ export class Hallpass {
    */
   async start(): Promise<boolean> {
     if (this.#access === undefined) {
-      const hint = await this.#storage?.getItem(this.#key);
+      const hint = await this.#storage.getItem(this.#key);
       // A log-in may have been faster than the storage.
       if (hint !== null) await this.refresh();
       else if (this.#access === undefined) this.#become(null);
@@ -120,9 +132,11 @@ export class Hallpass {
 
   // --- log-in and log-out -----------------------------------------------------------------------
 
-  logIn(credentials: Pick<Schemas["TokenAuthRequest"], "username" | "password">): Promise<Schemas["TokenPair"]> {
+  logIn(
+    credentials: Pick<Schemas["TokenAuthRequest"], "username" | "password">,
+  ): Promise<Schemas["TokenPair"]> {
     return this.enter(async (service) => {
-      const device_token = this.#cookie ? null : ((await this.#storage?.getItem(`${this.#key}:device`)) ?? null);
+      const device_token = this.#cookie ? null : await this.#storage.getItem(`${this.#key}:device`);
       const body = { ...credentials, ...(device_token && { device_token }) };
       return service.POST("/v1/token-auth", this.#with(body));
     });
@@ -150,13 +164,15 @@ export class Hallpass {
   /** @throws {HallpassError} when the service was not reached. The user is still logged in then. */
   logOut(): Promise<void> {
     return this.#turns.take(async () => {
-      const stored = await this.#storage?.getItem(this.#key);
-      if (this.#cookie || stored) await unwrap(this.#service.POST("/v1/token-revoke", this.#refreshToken(stored)));
+      const stored = await this.#storage.getItem(this.#key);
+      if (this.#cookie || stored) {
+        await unwrap(this.#service.POST("/v1/token-revoke", this.#refreshToken(stored)));
+      }
       await this.#end();
     });
   }
 
-  /** Releases the channel to the other tabs. */
+  /** Releases the channel to the other tabs. The client is of no use afterwards. */
   close(): void {
     this.#channel?.close();
   }
@@ -194,14 +210,17 @@ export class Hallpass {
 
   async #refresh(): Promise<void> {
     for (let first = true; ; first = false) {
-      const stored = await this.#storage?.getItem(this.#key);
+      const stored = await this.#storage.getItem(this.#key);
       if (!this.#cookie && !stored) return this.#end();
       try {
         return await this.#exchange(stored);
       } catch (error) {
         if (!(error instanceof HallpassError)) throw error;
         if (error.endsSession && (await this.#isStored(stored))) return this.#end();
-        const again = error.endsSession || error.code === "refresh_token_superseded" || error.code === "unreachable";
+        const again =
+          error.endsSession ||
+          error.code === "refresh_token_superseded" ||
+          error.code === "unreachable";
         if (!first || !again) throw error;
         // The service repeats a lost answer for 30 seconds. Later, when the user is back for
         // instance, the old token would look stolen: so do not leave it to the next request.
@@ -210,7 +229,7 @@ export class Hallpass {
     }
   }
 
-  async #exchange(stored: string | null | undefined): Promise<void> {
+  async #exchange(stored: string | null): Promise<void> {
     const begun = Date.now();
     // A tab that is closed now would lose the new cookie; with keepalive the browser gets it.
     const init = { ...this.#refreshToken(stored), keepalive: this.#cookie };
@@ -220,18 +239,20 @@ export class Hallpass {
   }
 
   /** False where a tab without locks was faster: then the stored refresh token is newer. */
-  async #isStored(used: string | null | undefined): Promise<boolean> {
-    return this.#cookie || used === (await this.#storage?.getItem(this.#key));
+  async #isStored(used: string | null): Promise<boolean> {
+    return this.#cookie || used === (await this.#storage.getItem(this.#key));
   }
 
   /** Adds what makes the service use its cookies, in cookie mode. */
-  #with<T extends object>(body: T): { body: T & { use_cookie?: true }; credentials: RequestCredentials } {
+  #with<T extends object>(
+    body: T,
+  ): { body: T & { use_cookie?: true }; credentials: RequestCredentials } {
     return this.#cookie
       ? { body: { ...body, use_cookie: true }, credentials: "include" }
       : { body, credentials: "omit" };
   }
 
-  #refreshToken(stored: string | null | undefined) {
+  #refreshToken(stored: string | null) {
     return this.#with(this.#cookie || !stored ? {} : { refresh_token: stored });
   }
 
@@ -240,17 +261,17 @@ export class Hallpass {
   async #adopt(pair: Entered, begun: number, store = true): Promise<void> {
     const { access_token: token, session_id: session, expires_in = 0, device_token } = pair;
     if (!token || !session) return;
-    const record = pair.refresh_token ?? session;
-    if (store) await this.#storage?.setItem(this.#key, record);
-    if (device_token) await this.#storage?.setItem(`${this.#key}:device`, device_token);
+    if (store) await this.#storage.setItem(this.#key, pair.refresh_token ?? session);
+    if (device_token) await this.#storage.setItem(`${this.#key}:device`, device_token);
     const life = expires_in * 1000;
     const expiresAt = begun + life;
-    this.#become({ session, token, expiresAt, renewAt: expiresAt - Math.min(RENEWAL, life / 4) });
-    this.#tell(this.#access);
+    const access = { session, token, expiresAt, renewAt: expiresAt - Math.min(RENEWAL, life / 4) };
+    this.#become(access);
+    this.#tell(access);
   }
 
   async #end(): Promise<void> {
-    await this.#storage?.removeItem(this.#key);
+    await this.#storage.removeItem(this.#key);
     if (this.#access) this.#tell({ ended: this.#access.session });
     this.#become(null);
   }
@@ -264,7 +285,7 @@ export class Hallpass {
     for (const listener of this.#listeners) queueMicrotask(() => listener(session));
   }
 
-  #tell(news: News | null | undefined): void {
+  #tell(news: News): void {
     this.#channel?.postMessage(news);
   }
 
@@ -294,11 +315,16 @@ export class Hallpass {
   readonly fetch = async (input: RequestInfo | URL, init?: RequestInit): Promise<Response> => {
     const request = new Request(input, init);
     const { origin } = new URL(request.url);
-    if (!this.#origins.has(origin)) throw new TypeError(`${origin} gets no token: it is not in \`origins\``);
+    if (!this.#origins.has(origin)) {
+      throw new TypeError(`${origin} gets no token: it is not in \`origins\``);
+    }
     return this.#authorized(request, this.#send);
   };
 
-  async #authorized(request: Request, send: (request: Request) => Promise<Response>): Promise<Response> {
+  async #authorized(
+    request: Request,
+    send: (request: Request) => Promise<Response>,
+  ): Promise<Response> {
     await this.token();
     const used = this.#access;
     if (!used) return send(request);

@@ -40,7 +40,9 @@ export class HallpassError extends Error {
 }
 
 export function isProblem(body: unknown): body is Problem {
-  return typeof body === "object" && body !== null && "code" in body && typeof body.code === "string";
+  return (
+    typeof body === "object" && body !== null && "code" in body && typeof body.code === "string"
+  );
 }
 
 /** An answer of an openapi-fetch client. */
@@ -65,6 +67,7 @@ export async function unwrap<T>(call: Promise<Result<T>>): Promise<T> {
 
 /** Leaves alone what the application aborted by itself. */
 export function asHallpassError(cause: unknown): unknown {
-  const own = cause instanceof HallpassError || (cause instanceof Error && cause.name === "AbortError");
+  const own =
+    cause instanceof HallpassError || (cause instanceof Error && cause.name === "AbortError");
   return own ? cause : new HallpassError(0, undefined, { cause });
 }

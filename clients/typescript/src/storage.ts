@@ -24,13 +24,20 @@ export class MemoryStorage implements KeyValueStorage {
 }
 
 /**
- * Returns the page's localStorage. `undefined` in workers, in Node, and where the browser's
- * settings forbid it (then reading the property throws).
+ * The page's localStorage, for the hint. Workers and Node have none, and a browser's settings may
+ * forbid it: then the hint is empty, which says that a session may exist.
  */
-export function pageStorage(): KeyValueStorage | undefined {
+export const pageHint: KeyValueStorage = {
+  getItem: (key) => attempt(() => localStorage.getItem(key)),
+  setItem: (key, value) => attempt(() => localStorage.setItem(key, value)),
+  removeItem: (key) => attempt(() => localStorage.removeItem(key)),
+};
+
+/** A full storage must not make a log-in fail: the session goes on until the page is closed. */
+function attempt<T>(work: () => T): T | "" {
   try {
-    return globalThis.localStorage;
+    return work();
   } catch {
-    return undefined;
+    return "";
   }
 }

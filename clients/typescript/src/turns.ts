@@ -38,7 +38,11 @@ export class Turns {
       return work(true);
     };
     try {
-      return await this.#locks.request(this.#name, { signal: AbortSignal.timeout(this.#patience) }, run);
+      return await this.#locks.request(
+        this.#name,
+        { signal: AbortSignal.timeout(this.#patience) },
+        run,
+      );
     } catch (error) {
       if (begun) throw error;
       // The holder is frozen (a background tab of a phone). The service gives two tabs that

@@ -21,9 +21,20 @@ describe("in Chromium", () => {
 
   before(async () => {
     world = await World.start(async ({ folder, undo }) => {
-      const files = ["page", "worker"].map((name) => fileURLToPath(new URL(`page/${name}.mjs`, import.meta.url)));
-      await build({ entryPoints: files, bundle: true, format: "esm", target: "es2022", outdir: folder });
-      await writeFile(join(folder, "index.html"), '<!doctype html><title>App</title><script type="module" src="/page.js"></script>');
+      const files = ["page", "worker"].map((name) =>
+        fileURLToPath(new URL(`page/${name}.mjs`, import.meta.url)),
+      );
+      await build({
+        entryPoints: files,
+        bundle: true,
+        format: "esm",
+        target: "es2022",
+        outdir: folder,
+      });
+      await writeFile(
+        join(folder, "index.html"),
+        '<!doctype html><title>App</title><script type="module" src="/page.js"></script>',
+      );
       const server = await pageServer(folder);
       undo.push(() => server.close());
       app = server.origin;
@@ -35,7 +46,11 @@ describe("in Chromium", () => {
   after(() => world?.stop());
   beforeEach(() => {
     const nothing = async () => undefined;
-    Object.assign(world.wire, { beforeRequest: nothing, beforeAnswer: nothing, trouble: undefined });
+    Object.assign(world.wire, {
+      beforeRequest: nothing,
+      beforeAnswer: nothing,
+      trouble: undefined,
+    });
   });
 
   /** A browser of its own; every page in it has `hallpass`, a client with these options. */
@@ -60,7 +75,10 @@ describe("in Chromium", () => {
     await page.waitForFunction(() => "Hallpass" in globalThis);
     await page.evaluate(({ storage, ...options }) => {
       globalThis.heard = [];
-      globalThis.hallpass = new Hallpass({ ...options, ...(storage && { storage: globalThis[storage] }) });
+      globalThis.hallpass = new Hallpass({
+        ...options,
+        ...(storage && { storage: globalThis[storage] }),
+      });
       hallpass.onChange((session) => heard.push(session));
     }, page.context().options);
   }
@@ -76,10 +94,16 @@ describe("in Chromium", () => {
 
   const logIn = (tab, user) => tab.evaluate((user) => hallpass.logIn(user), user);
   const sessionOf = (tab) => tab.evaluate(() => hallpass.session);
-  const becomes = (tab, session) => tab.waitForFunction((wanted) => hallpass.session === wanted, session);
+  const becomes = (tab, session) =>
+    tab.waitForFunction((wanted) => hallpass.session === wanted, session);
   /** The user's e-mail address, or the code of the error. */
   const me = (tab) =>
-    tab.evaluate(() => unwrap(hallpass.api.GET("/v1/me")).then(({ email }) => email, ({ code }) => code));
+    tab.evaluate(() =>
+      unwrap(hallpass.api.GET("/v1/me")).then(
+        ({ email }) => email,
+        ({ code }) => code,
+      ),
+    );
   const all = (tabs, does) => Promise.all(tabs.map(does));
   const refreshes = (mark) => world.posts(mark, REFRESH).map(({ status }) => status);
 
@@ -87,7 +111,10 @@ describe("in Chromium", () => {
     const mark = world.mark;
     const own = await context(t);
     const tabs = [await open(own), await open(own)];
-    assert.deepEqual(await all(tabs, (tab) => tab.evaluate(() => hallpass.start())), [false, false]);
+    assert.deepEqual(await all(tabs, (tab) => tab.evaluate(() => hallpass.start())), [
+      false,
+      false,
+    ]);
     await load(tabs[0]);
     assert.equal(await tabs[0].evaluate(() => hallpass.token()), undefined);
     assert.deepEqual(world.wire.since(mark), []);
@@ -108,8 +135,30 @@ describe("in Chromium", () => {
   test("the tokens are in no storage", TIMEOUT, async (t) => {
     const tab = await open(await context(t));
     await logIn(tab, await world.user());
-    assert.doesNotMatch(await tab.evaluate(() => JSON.stringify({ ...localStorage, ...sessionStorage })), /hpr_|eyJ/);
+    assert.doesNotMatch(
+      await tab.evaluate(() => JSON.stringify({ ...localStorage, ...sessionStorage })),
+      /hpr_|eyJ/,
+    );
   });
+
+  test(
+    "a storage that is full or forbidden does not keep a user from logging in",
+    TIMEOUT,
+    async (t) => {
+      const script = () =>
+        Object.defineProperty(globalThis, "localStorage", {
+          get: () => {
+            throw new DOMException("forbidden", "SecurityError");
+          },
+        });
+      const tab = await open(await context(t, { script }));
+      const user = await world.user();
+      await logIn(tab, user);
+      assert.equal(await me(tab), user.username);
+      await load(tab);
+      assert.equal(await tab.evaluate(() => hallpass.start()), true);
+    },
+  );
 
   test("a log-in and a log-out reach the other tabs", TIMEOUT, async (t) => {
     const tabs = await threeTabs(t);
@@ -138,30 +187,42 @@ describe("in Chromium", () => {
     assert.deepEqual(refreshes(mark), [200]);
   });
 
-  test("a tab that had to wait also waits for the news of the tab before it", TIMEOUT, async (t) => {
-    const tabs = await threeTabs(t, {
-      script: () => {
-        const post = BroadcastChannel.prototype.postMessage;
-        BroadcastChannel.prototype.postMessage = function (news) {
-          setTimeout(() => post.call(this, news), 50);
-        };
-      },
-    });
-    await world.advance(HOUR);
-    world.wire.beforeAnswer = () => sleep(2_000);
-    const mark = world.mark;
-    await all(tabs, me);
-    assert.deepEqual(refreshes(mark), [200]);
-  });
+  test(
+    "a tab that had to wait also waits for the news of the tab before it",
+    TIMEOUT,
+    async (t) => {
+      const tabs = await threeTabs(t, {
+        script: () => {
+          const post = BroadcastChannel.prototype.postMessage;
+          BroadcastChannel.prototype.postMessage = function (news) {
+            setTimeout(() => post.call(this, news), 50);
+          };
+        },
+      });
+      await world.advance(HOUR);
+      world.wire.beforeAnswer = () => sleep(2_000);
+      const mark = world.mark;
+      await all(tabs, me);
+      assert.deepEqual(refreshes(mark), [200]);
+    },
+  );
 
-  test("three tabs that load on a slow network refresh once, and stay logged in", TIMEOUT, async (t) => {
-    const tabs = await threeTabs(t);
-    await all(tabs, load);
-    world.wire.beforeAnswer = () => sleep(2_000);
-    const mark = world.mark;
-    assert.deepEqual(await all(tabs, (tab) => tab.evaluate(() => hallpass.start())), [true, true, true]);
-    assert.deepEqual(refreshes(mark), [200]);
-  });
+  test(
+    "three tabs that load on a slow network refresh once, and stay logged in",
+    TIMEOUT,
+    async (t) => {
+      const tabs = await threeTabs(t);
+      await all(tabs, load);
+      world.wire.beforeAnswer = () => sleep(2_000);
+      const mark = world.mark;
+      assert.deepEqual(await all(tabs, (tab) => tab.evaluate(() => hallpass.start())), [
+        true,
+        true,
+        true,
+      ]);
+      assert.deepEqual(refreshes(mark), [200]);
+    },
+  );
 
   test("a network too slow for the timeout keeps the session", TIMEOUT, async (t) => {
     const tabs = await threeTabs(t, { options: { timeout: 1_500 } });
@@ -174,43 +235,54 @@ describe("in Chromium", () => {
     assert.deepEqual(await all(tabs, sessionOf), [session, session, session]);
   });
 
-  test("a laptop that was asleep wakes up offline, and goes on when it is online", TIMEOUT, async (t) => {
-    const own = await context(t);
-    await own.clock.install();
-    const tabs = [await open(own), await open(own), await open(own)];
-    await logIn(tabs[0], await world.user());
-    await all(tabs, (tab) => tab.evaluate(() => hallpass.start()));
-    const session = await sessionOf(tabs[0]);
+  test(
+    "a laptop that was asleep wakes up offline, and goes on when it is online",
+    TIMEOUT,
+    async (t) => {
+      const own = await context(t);
+      await own.clock.install();
+      const tabs = [await open(own), await open(own), await open(own)];
+      await logIn(tabs[0], await world.user());
+      await all(tabs, (tab) => tab.evaluate(() => hallpass.start()));
+      const session = await sessionOf(tabs[0]);
 
-    await own.setOffline(true);
-    await world.advance(8 * HOUR);
-    await own.clock.fastForward(8 * HOUR * 1000);
-    assert.deepEqual(await all(tabs, me), Array(3).fill("unreachable"));
-    assert.deepEqual(await all(tabs, sessionOf), [session, session, session]);
+      await own.setOffline(true);
+      await world.advance(8 * HOUR);
+      await own.clock.fastForward(8 * HOUR * 1000);
+      assert.deepEqual(await all(tabs, me), Array(3).fill("unreachable"));
+      assert.deepEqual(await all(tabs, sessionOf), [session, session, session]);
 
-    await own.setOffline(false);
-    const mark = world.mark;
-    world.wire.beforeAnswer = () => sleep(1_000);
-    const names = await all(tabs, me);
-    assert.match(names[0], /@/);
-    assert.equal(new Set(names).size, 1);
-    assert.deepEqual(refreshes(mark), [200]);
-    // Refreshed before the first request, so none was refused.
-    assert.ok(world.wire.since(mark, "/v1/me").every(({ status }) => status === 200));
-  });
+      await own.setOffline(false);
+      const mark = world.mark;
+      world.wire.beforeAnswer = () => sleep(1_000);
+      const names = await all(tabs, me);
+      assert.match(names[0], /@/);
+      assert.equal(new Set(names).size, 1);
+      assert.deepEqual(refreshes(mark), [200]);
+      // Refreshed before the first request, so none was refused.
+      assert.ok(world.wire.since(mark, "/v1/me").every(({ status }) => status === 200));
+    },
+  );
 
-  test("a laptop that wakes up after the session's end is logged out, in all tabs", TIMEOUT, async (t) => {
-    const tabs = await threeTabs(t);
-    await world.advance(8 * 24 * HOUR);
-    assert.equal(await me(tabs[0]), "token_expired");
-    await all(tabs, (tab) => becomes(tab, null));
-  });
+  test(
+    "a laptop that wakes up after the session's end is logged out, in all tabs",
+    TIMEOUT,
+    async (t) => {
+      const tabs = await threeTabs(t);
+      await world.advance(8 * 24 * HOUR);
+      assert.equal(await me(tabs[0]), "token_expired");
+      await all(tabs, (tab) => becomes(tab, null));
+    },
+  );
 
   test("a page that is opened offline goes on when it is online", TIMEOUT, async (t) => {
     const [tab] = await threeTabs(t);
     await load(tab);
     world.wire.trouble = "down";
-    assert.equal(await tab.evaluate(() => hallpass.start().catch(({ code }) => code)), "unreachable");
+    assert.equal(
+      await tab.evaluate(() => hallpass.start().catch(({ code }) => code)),
+      "unreachable",
+    );
     assert.equal(await sessionOf(tab), undefined);
     world.wire.trouble = undefined;
     assert.equal(await tab.evaluate(() => hallpass.start()), true);
@@ -229,7 +301,8 @@ describe("in Chromium", () => {
     };
     tab.evaluate(() => hallpass.refresh()).catch(() => undefined);
     await begun;
-    const cookie = async () => (await own.cookies()).find(({ name }) => name.endsWith("refresh")).value;
+    const cookie = async () =>
+      (await own.cookies()).find(({ name }) => name.endsWith("refresh")).value;
     const old = await cookie();
     await tab.close();
     letGo();
@@ -246,7 +319,10 @@ describe("in Chromium", () => {
     const [frozen, tab] = await threeTabs(t, { options: { timeout: 1_500 } });
     await frozen.evaluate(async (url) => {
       await new Promise((held) => {
-        navigator.locks.request(`hallpass:cookie:${url}`, () => (held(), new Promise(() => undefined)));
+        navigator.locks.request(
+          `hallpass:cookie:${url}`,
+          () => (held(), new Promise(() => undefined)),
+        );
       });
     }, world.url);
     await tab.evaluate(() => hallpass.refresh());
@@ -254,23 +330,30 @@ describe("in Chromium", () => {
   });
 
   for (const missing of ["locks", "channel"]) {
-    test(`two tabs with one stored refresh token and no ${missing} end with a valid session`, TIMEOUT, async (t) => {
-      const script =
-        missing === "locks"
-          ? () => Object.defineProperty(Navigator.prototype, "locks", { value: undefined })
-          : () => void (globalThis.BroadcastChannel = undefined);
-      const own = await context(t, { options: { mode: "bearer", storage: "localStorage" }, script });
-      const tabs = [await open(own), await open(own)];
-      await logIn(tabs[0], await world.user());
-      await tabs[1].evaluate(() => hallpass.start());
-      for (let round = 0; round < 5; round++) {
-        await all(tabs, (tab) => tab.evaluate(() => hallpass.refresh()));
-        await world.advance(HOUR);
-        const names = await all(tabs, me);
-        assert.match(names[0], /@/);
-        assert.equal(names[1], names[0]);
-      }
-    });
+    test(
+      `two tabs with one stored refresh token and no ${missing} end with a valid session`,
+      TIMEOUT,
+      async (t) => {
+        const script =
+          missing === "locks"
+            ? () => Object.defineProperty(Navigator.prototype, "locks", { value: undefined })
+            : () => void (globalThis.BroadcastChannel = undefined);
+        const own = await context(t, {
+          options: { mode: "bearer", storage: "localStorage" },
+          script,
+        });
+        const tabs = [await open(own), await open(own)];
+        await logIn(tabs[0], await world.user());
+        await tabs[1].evaluate(() => hallpass.start());
+        for (let round = 0; round < 5; round++) {
+          await all(tabs, (tab) => tab.evaluate(() => hallpass.refresh()));
+          await world.advance(HOUR);
+          const names = await all(tabs, me);
+          assert.match(names[0], /@/);
+          assert.equal(names[1], names[0]);
+        }
+      },
+    );
   }
 
   test("bearer mode without a storage is a session of one tab", TIMEOUT, async (t) => {
@@ -279,7 +362,10 @@ describe("in Chromium", () => {
     const users = [await world.user(), await world.user()];
     await Promise.all(tabs.map((tab, index) => logIn(tab, users[index])));
     await all(tabs, (tab) => tab.evaluate(() => hallpass.refresh()));
-    assert.deepEqual(await all(tabs, me), users.map(({ username }) => username));
+    assert.deepEqual(
+      await all(tabs, me),
+      users.map(({ username }) => username),
+    );
     await tabs[0].evaluate(() => hallpass.logOut());
     assert.equal(await me(tabs[1]), users[1].username);
   });
@@ -291,7 +377,9 @@ describe("in Chromium", () => {
     const session = await sessionOf(tab);
     const ask = () =>
       tab.evaluate(async (url) => {
-        await navigator.serviceWorker.register(`/worker.js?service=${encodeURIComponent(url)}`, { type: "module" });
+        await navigator.serviceWorker.register(`/worker.js?service=${encodeURIComponent(url)}`, {
+          type: "module",
+        });
         const { active } = await navigator.serviceWorker.ready;
         return new Promise((answered) => {
           const { port1, port2 } = new MessageChannel();

@@ -59,17 +59,25 @@ describe("in Node", () => {
       assert.deepEqual([error.code, error.status], ["invalid_credentials", 401]);
       return true;
     });
-    await assert.rejects(hallpass.register({ email: "x@example.com", password: "short" }), (error) => {
-      assert.deepEqual([error.code, error.problem.errors[0].field], ["validation_failed", "password"]);
-      return true;
-    });
+    await assert.rejects(
+      hallpass.register({ email: "x@example.com", password: "short" }),
+      (error) => {
+        assert.deepEqual(
+          [error.code, error.problem.errors[0].field],
+          ["validation_failed", "password"],
+        );
+        return true;
+      },
+    );
   });
 
   test("a wrong password in a form causes no refresh", TIMEOUT, async () => {
     const hallpass = await member();
     const mark = world.mark;
     const body = { current_password: "wrong password", new_password: "clouds over quiet harbours" };
-    await assert.rejects(unwrap(hallpass.api.POST("/v1/password-change", { body })), { code: "invalid_credentials" });
+    await assert.rejects(unwrap(hallpass.api.POST("/v1/password-change", { body })), {
+      code: "invalid_credentials",
+    });
     assert.equal(world.posts(mark, REFRESH).length, 0);
   });
 
@@ -78,61 +86,89 @@ describe("in Node", () => {
     await pass(t, 600);
     const mark = world.mark;
     await Promise.all(Array.from({ length: 20 }, () => me(hallpass)));
-    assert.deepEqual(world.posts(mark, REFRESH).map(({ status }) => status), [200]);
-    assert.equal(world.wire.since(mark, "/v1/me").filter(({ status }) => status === 200).length, 20);
+    assert.deepEqual(
+      world.posts(mark, REFRESH).map(({ status }) => status),
+      [200],
+    );
+    assert.equal(
+      world.wire.since(mark, "/v1/me").filter(({ status }) => status === 200).length,
+      20,
+    );
   });
 
-  test("a clock that is wrong: one refresh, and each request is repeated once", TIMEOUT, async () => {
-    const hallpass = await member();
-    await world.advance(600);
-    const mark = world.mark;
-    await Promise.all(Array.from({ length: 10 }, () => me(hallpass)));
-    assert.equal(world.posts(mark, REFRESH).length, 1);
-    const statuses = world.wire.since(mark, "/v1/me").map(({ status }) => status);
-    assert.ok(statuses.filter((status) => status === 401).length <= 10);
-    assert.equal(statuses.filter((status) => status === 200).length, 10);
-  });
-
-  test("shortly before the expiry the token is renewed, and requests do not wait for it", TIMEOUT, async (t) => {
-    let letGo = () => undefined;
-    const held = new Promise((done) => (letGo = done));
-    const hallpass = await member({
-      intercept: async (request) => {
-        if (request.url.endsWith(REFRESH)) await held;
-        return fetch(request);
-      },
-    });
-    const old = await hallpass.token();
-    await pass(t, 250);
-    assert.equal(await hallpass.token(), old);
-    await me(hallpass);
-    letGo();
-    await hallpass.refresh();
-    assert.notEqual(await hallpass.token(), old);
-  });
-
-  test("an application's own API gets the token, and the repeated request its body", TIMEOUT, async () => {
-    const bodies = [];
-    const api = http.createServer(async (request, response) => {
-      const chunks = await request.toArray();
-      bodies.push(Buffer.concat(chunks).toString());
-      const token = request.headers.authorization?.slice(7) ?? "";
-      const checked = await fetch(`${world.url}/v1/token-verify`, {
-        method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ token }),
-      });
-      response.writeHead(checked.status, checked.ok ? {} : { "WWW-Authenticate": 'Bearer error="invalid_token"' }).end();
-    });
-    const origin = await listen(api);
-    try {
-      const hallpass = await member({ origins: [origin] });
+  test(
+    "a clock that is wrong: one refresh, and each request is repeated once",
+    TIMEOUT,
+    async () => {
+      const hallpass = await member();
       await world.advance(600);
-      const answer = await hallpass.fetch(`${origin}/orders`, { method: "POST", body: "two plums" });
-      assert.equal(answer.status, 200);
-      assert.deepEqual(bodies, ["two plums", "two plums"]);
-    } finally {
-      api.close();
-    }
-  });
+      const mark = world.mark;
+      await Promise.all(Array.from({ length: 10 }, () => me(hallpass)));
+      assert.equal(world.posts(mark, REFRESH).length, 1);
+      const statuses = world.wire.since(mark, "/v1/me").map(({ status }) => status);
+      assert.ok(statuses.filter((status) => status === 401).length <= 10);
+      assert.equal(statuses.filter((status) => status === 200).length, 10);
+    },
+  );
+
+  test(
+    "shortly before the expiry the token is renewed, and requests do not wait for it",
+    TIMEOUT,
+    async (t) => {
+      let letGo = () => undefined;
+      const held = new Promise((done) => (letGo = done));
+      const hallpass = await member({
+        intercept: async (request) => {
+          if (request.url.endsWith(REFRESH)) await held;
+          return fetch(request);
+        },
+      });
+      const old = await hallpass.token();
+      await pass(t, 250);
+      assert.equal(await hallpass.token(), old);
+      await me(hallpass);
+      letGo();
+      await hallpass.refresh();
+      assert.notEqual(await hallpass.token(), old);
+    },
+  );
+
+  test(
+    "an application's own API gets the token, and the repeated request its body",
+    TIMEOUT,
+    async () => {
+      const bodies = [];
+      const api = http.createServer(async (request, response) => {
+        const chunks = await request.toArray();
+        bodies.push(Buffer.concat(chunks).toString());
+        const token = request.headers.authorization?.slice(7) ?? "";
+        const checked = await fetch(`${world.url}/v1/token-verify`, {
+          method: "POST",
+          headers: { "Content-Type": "application/json" },
+          body: JSON.stringify({ token }),
+        });
+        response
+          .writeHead(
+            checked.status,
+            checked.ok ? {} : { "WWW-Authenticate": 'Bearer error="invalid_token"' },
+          )
+          .end();
+      });
+      const origin = await listen(api);
+      try {
+        const hallpass = await member({ origins: [origin] });
+        await world.advance(600);
+        const answer = await hallpass.fetch(`${origin}/orders`, {
+          method: "POST",
+          body: "two plums",
+        });
+        assert.equal(answer.status, 200);
+        assert.deepEqual(bodies, ["two plums", "two plums"]);
+      } finally {
+        api.close();
+      }
+    },
+  );
 
   test("no other origin gets the token", TIMEOUT, async () => {
     const hallpass = await member();
@@ -153,11 +189,15 @@ describe("in Node", () => {
 
   const problem = (status, code) => () => Response.json({ code, detail: code }, { status });
   const kept = {
-    "no network": () => { throw new TypeError("fetch failed"); },
-    "an answer that never comes": (request) => new Promise((_, reject) => {
-      request.signal.addEventListener("abort", () => reject(request.signal.reason));
-    }),
-    "a refresh that is cut off": () => new Response(new ReadableStream({ start: (body) => body.error(new TypeError()) })),
+    "no network": () => {
+      throw new TypeError("fetch failed");
+    },
+    "an answer that never comes": (request) =>
+      new Promise((_, reject) => {
+        request.signal.addEventListener("abort", () => reject(request.signal.reason));
+      }),
+    "a refresh that is cut off": () =>
+      new Response(new ReadableStream({ start: (body) => body.error(new TypeError()) })),
     "a proxy's 502": () => new Response("<h1>Bad Gateway</h1>", { status: 502 }),
     "a proxy's 401": () => new Response("<h1>Log in to the proxy</h1>", { status: 401 }),
     "a captive portal": () => new Response("<h1>Welcome to the hotel</h1>"),
@@ -175,7 +215,8 @@ describe("in Node", () => {
       let trouble = true;
       const hallpass = await member({
         timeout: 1_000,
-        intercept: async (request) => (trouble && request.url.endsWith(REFRESH) ? answer(request) : fetch(request)),
+        intercept: async (request) =>
+          trouble && request.url.endsWith(REFRESH) ? answer(request) : fetch(request),
       });
       const { session } = hallpass;
       await pass(t, 600);
@@ -187,7 +228,9 @@ describe("in Node", () => {
     });
   }
 
-  for (const code of ["unknown", "expired", "revoked", "reused"].map((why) => `refresh_token_${why}`)) {
+  for (const code of ["unknown", "expired", "revoked", "reused"].map(
+    (why) => `refresh_token_${why}`,
+  )) {
     test(`${code} ends the session`, TIMEOUT, async () => {
       const answer = problem(401, code);
       const hallpass = await member({
@@ -236,7 +279,8 @@ describe("in Node", () => {
 
   test("a log-out that did not reach the service is none", TIMEOUT, async () => {
     const hallpass = await member({
-      intercept: (request) => (request.url.endsWith("/v1/token-revoke") ? Response.error() : fetch(request)),
+      intercept: (request) =>
+        request.url.endsWith("/v1/token-revoke") ? Response.error() : fetch(request),
     });
     await assert.rejects(hallpass.logOut(), { code: "unreachable" });
     await me(hallpass);
@@ -258,32 +302,38 @@ describe("in Node", () => {
       await hallpass.logIn(second);
     };
     await world.advance(600);
-    await assert.rejects(unwrap(hallpass.api.PATCH("/v1/me", { body: { locale: "ko" } })), { code: "token_expired" });
+    await assert.rejects(unwrap(hallpass.api.PATCH("/v1/me", { body: { locale: "ko" } })), {
+      code: "token_expired",
+    });
     assert.notEqual((await me(hallpass)).locale, "ko");
   });
 
-  test("a storage keeps the session for the next start, and the device for the next log-in", TIMEOUT, async () => {
-    const storage = mapStorage((value) => Promise.resolve(value));
-    const user = await world.user();
-    const first = client({ storage });
-    await first.logIn(user);
-    const next = client({ storage });
-    assert.equal(await next.start(), true);
-    assert.equal(next.session, first.session);
-    await next.logOut();
-    assert.equal(await client({ storage }).start(), false);
+  test(
+    "a storage keeps the session for the next start, and the device for the next log-in",
+    TIMEOUT,
+    async () => {
+      const storage = mapStorage((value) => Promise.resolve(value));
+      const user = await world.user();
+      const first = client({ storage });
+      await first.logIn(user);
+      const next = client({ storage });
+      assert.equal(await next.start(), true);
+      assert.equal(next.session, first.session);
+      await next.logOut();
+      assert.equal(await client({ storage }).start(), false);
 
-    let sent;
-    const last = client({
-      storage,
-      intercept: async (request) => {
-        sent = await request.clone().json();
-        return fetch(request);
-      },
-    });
-    await last.logIn(user);
-    assert.match(sent.device_token, /^hpd_/);
-  });
+      let sent;
+      const last = client({
+        storage,
+        intercept: async (request) => {
+          sent = await request.clone().json();
+          return fetch(request);
+        },
+      });
+      await last.logIn(user);
+      assert.match(sent.device_token, /^hpd_/);
+    },
+  );
 
   describe("two clients with one stored refresh token, as in two processes", () => {
     const channel = globalThis.BroadcastChannel;

@@ -1,7 +1,8 @@
 /** What the compiler holds: `tsc --noEmit` is this file's test. */
 import { type components, Hallpass, HallpassError, unwrap } from "../src/index.js";
 
-type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+type Same<A, B> =
+  (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 const same = <A, B>(_same: Same<A, B>): void => undefined;
 
 export async function types(hallpass: Hallpass): Promise<void> {

@@ -154,6 +154,17 @@ for (const database of databases) {
       });
     }
 
+    test("a page that found no network goes on by itself when the browser is online", TIMEOUT, async (t) => {
+      const mina = await world.member(t);
+      world.wire.trouble = "down";
+      await mina.page.reload();
+      await mina.sees("The service cannot be reached");
+      await mina.context.setOffline(true);
+      world.wire.trouble = undefined;
+      await mina.context.setOffline(false);
+      await mina.sees("Profile");
+    });
+
     test("a log-out that did not reach the service is not shown as one", TIMEOUT, async (t) => {
       const mina = await world.member(t);
       world.wire.trouble = "down";

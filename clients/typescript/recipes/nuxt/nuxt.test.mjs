@@ -57,7 +57,9 @@ describe("Nuxt with @sidebase/nuxt-auth", () => {
       await page.getByText(user.username).waitFor();
       await hydrated(page);
       await world.advance(600);
-      const renewed = page.waitForResponse((answer) => answer.url().endsWith("/v1/me") && answer.ok());
+      const renewed = page.waitForResponse(
+        (answer) => answer.url().endsWith("/v1/me") && answer.ok(),
+      );
       await page.getByRole("button", { name: "Refresh" }).click();
       await renewed;
       await page.getByText(user.username).waitFor();
@@ -80,7 +82,10 @@ describe("Nuxt with @sidebase/nuxt-auth", () => {
     const mark = world.mark;
     await page.getByRole("button", { name: "Log out" }).click();
     await page.waitForURL(`${app}/login**`);
-    assert.deepEqual(world.posts(mark, "/v1/token-revoke").map(({ status }) => status), [204]);
+    assert.deepEqual(
+      world.posts(mark, "/v1/token-revoke").map(({ status }) => status),
+      [204],
+    );
     await page.goto(app);
     await page.waitForURL(`${app}/login**`);
   });
@@ -93,16 +98,31 @@ function hydrated(page) {
 
 async function startApp(hallpass, undo) {
   const port = await freePort();
-  const server = spawn(process.execPath, [fileURLToPath(new URL(".output/server/index.mjs", import.meta.url))], {
-    env: { ...process.env, HOST: "127.0.0.1", PORT: String(port), NUXT_PUBLIC_AUTH_BASE_URL: hallpass },
-    stdio: ["ignore", "inherit", "inherit"],
-  });
+  const server = spawn(
+    process.execPath,
+    [fileURLToPath(new URL(".output/server/index.mjs", import.meta.url))],
+    {
+      env: {
+        ...process.env,
+        HOST: "127.0.0.1",
+        PORT: String(port),
+        NUXT_PUBLIC_AUTH_BASE_URL: hallpass,
+      },
+      stdio: ["ignore", "inherit", "inherit"],
+    },
+  );
   const ended = new Promise((done) => server.once("exit", done));
   undo.push(() => (server.kill(), ended));
   const origin = `http://127.0.0.1:${port}`;
   for (const deadline = Date.now() + 60_000; Date.now() < deadline; await sleep(100)) {
     // Any answer will do: Hallpass is not there yet.
-    if (await fetch(`${origin}/login`).then(() => true, () => false)) return origin;
+    if (
+      await fetch(`${origin}/login`).then(
+        () => true,
+        () => false,
+      )
+    )
+      return origin;
   }
   throw new Error("the Nuxt application does not answer");
 }

@@ -6,13 +6,16 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 const HALLPASS = resolve(
-  process.env.HALLPASS_BIN ?? fileURLToPath(new URL("../../../../target/debug/hallpass", import.meta.url)),
+  process.env.HALLPASS_BIN ??
+    fileURLToPath(new URL("../../../../target/debug/hallpass", import.meta.url)),
 );
 
 /** Starts Hallpass with its data in `data`; returns a function that ends it. */
 export async function startHallpass(port, data, settings) {
   const env = {
-    ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(HALLPASS_|DATABASE_URL)/.test(name))),
+    ...Object.fromEntries(
+      Object.entries(process.env).filter(([name]) => !/^(HALLPASS_|DATABASE_URL)/.test(name)),
+    ),
     HALLPASS_BIND: `127.0.0.1:${port}`,
     HALLPASS_DATA_DIR: data,
     // The runs on Postgres share a database, and so must share the key of what is sealed in it.
@@ -23,7 +26,11 @@ export async function startHallpass(port, data, settings) {
     ...settings,
   };
   // Not the folder of the app, which has an `.env` of its own.
-  const service = spawn(HALLPASS, [], { cwd: resolve(data, ".."), env, stdio: ["ignore", "inherit", "inherit"] });
+  const service = spawn(HALLPASS, [], {
+    cwd: resolve(data, ".."),
+    env,
+    stdio: ["ignore", "inherit", "inherit"],
+  });
   const ended = new Promise((done) => service.once("exit", done).once("error", done));
   const kill = () => service.kill("SIGKILL");
   process.once("exit", kill);
@@ -32,7 +39,9 @@ export async function startHallpass(port, data, settings) {
     await ended;
     process.off("exit", kill);
   };
-  const dead = ended.then((why) => { throw new Error(`${HALLPASS} ended: ${why}`); });
+  const dead = ended.then((why) => {
+    throw new Error(`${HALLPASS} ended: ${why}`);
+  });
   dead.catch(() => undefined);
   try {
     await Promise.race([dead, ready(port)]);
@@ -59,7 +68,9 @@ export class Clock {
   constructor(folder) {
     this.file = join(folder, "faketime");
     this.#write();
-    const library = execFileSync("faketime", ["-f", "+0", "printenv", "LD_PRELOAD"], { encoding: "utf8" }).trim();
+    const library = execFileSync("faketime", ["-f", "+0", "printenv", "LD_PRELOAD"], {
+      encoding: "utf8",
+    }).trim();
     this.settings = {
       LD_PRELOAD: library,
       FAKETIME_TIMESTAMP_FILE: this.file,

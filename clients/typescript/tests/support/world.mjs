@@ -46,7 +46,7 @@ export class World {
     for (const undo of this.undo.reverse()) await undo();
   }
 
-  /** Moves the clock of the service, which then says "unavailable" until it has read the database. */
+  /** Moves the service's clock. The service is unavailable until it has read the revocations. */
   async advance(seconds) {
     this.clock.advance(seconds);
     await ready(this.port);
