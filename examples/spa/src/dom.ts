@@ -1,5 +1,5 @@
-/** DOM helpers of the pages. They insert text as text, never as markup. */
-import { Refusal } from "./hallpass";
+/** The little that the pages need of the DOM. Text goes in as text, never as markup. */
+import { HallpassError } from "hallpass-client";
 
 export function find<T extends Element = HTMLElement>(selector: string, root: ParentNode = document): T {
   const element = root.querySelector<T>(selector);
@@ -7,7 +7,7 @@ export function find<T extends Element = HTMLElement>(selector: string, root: Pa
   return element;
 }
 
-/** Returns a copy of a template of index.html; fills elements with `data-text`. */
+/** A copy of a template of index.html; elements with `data-text` take the field that they name. */
 export function instance(template: string, texts: object = {}): DocumentFragment {
   const copy = find<HTMLTemplateElement>(`template#${template}`).content.cloneNode(true) as DocumentFragment;
   for (const element of copy.querySelectorAll<HTMLElement>("[data-text]")) {
@@ -27,7 +27,7 @@ export function notice(text: string): void {
 
 let farewell = "";
 
-/** Goes to another page, which shows `text`. Removes a used link from the history. */
+/** To another page, which says `text`. A used link is not left behind in the history. */
 export function go(path: string, text = ""): void {
   farewell = text;
   location.replace(`#${path}`);
@@ -41,7 +41,7 @@ export function onArrival(show: () => void): void {
   });
 }
 
-/** Runs `work` with the fields of the form, and disables the form meanwhile. */
+/** Runs `work` with the fields of the form; while it runs the form cannot be sent again. */
 export function onSubmit(form: HTMLFormElement, work: (fields: Record<string, string>) => Promise<unknown>): void {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -60,9 +60,9 @@ export function onSubmit(form: HTMLFormElement, work: (fields: Record<string, st
   });
 }
 
-/** Shows an error beside the form, and marks the invalid fields. */
+/** Says beside the form what went wrong, and marks the fields that the service named. */
 export function complain(form: HTMLFormElement, error?: unknown): void {
-  const faults = (error instanceof Refusal && error.problem?.errors) || [];
+  const faults = (error instanceof HallpassError && error.problem?.errors) || [];
   for (const input of form.querySelectorAll("input")) {
     input.setAttribute("aria-invalid", String(faults.some((fault) => fault.field === input.name)));
   }
@@ -72,7 +72,7 @@ export function complain(form: HTMLFormElement, error?: unknown): void {
 
 export function explanation(error: unknown): string {
   if (error === undefined) return "";
-  if (error instanceof Refusal) return error.message;
+  if (error instanceof HallpassError) return error.message;
   console.error(error);
   return "The service cannot be reached. Please try again.";
 }

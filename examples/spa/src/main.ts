@@ -1,9 +1,9 @@
-/** Chooses the page by the URL and by whether a user is logged in. */
+/** Which page is shown: it depends on the address and on whether somebody is logged in. */
+import { hallpass } from "./account";
 import { explanation, find, go, notice, onArrival } from "./dom";
-import { Hallpass } from "./hallpass";
 import * as pages from "./pages";
 
-/** Pages for logged-in users, and for others. */
+/** For people who are logged in, and for the others. */
 const account: Record<string, pages.Page> = {
   profile: pages.profile,
   sessions: pages.sessions,
@@ -15,21 +15,19 @@ const entrance: Record<string, pages.Page> = {
   verify: pages.verify,
   reset: pages.reset,
 };
-/** Pages that links of mails lead to, logged in or not: `#/verify/TOKEN`. */
+/** Where the links of mails lead, logged in or not: `#/verify/TOKEN`. */
 const links: Record<string, pages.Page> = {
   verify: pages.verifyLink,
   reset: pages.resetLink,
   "not-me": pages.notMe,
 };
 
-/** `undefined` until known. */
-let loggedIn: boolean | undefined;
 let showing = 0;
 
-const hallpass = new Hallpass(import.meta.env.VITE_HALLPASS_URL, (now) => {
-  loggedIn = now;
+// In this tab or another.
+hallpass.onChange((session) => {
   const { name, token } = address();
-  if (now && !token && name in entrance) go("/profile");
+  if (session && !token && name in entrance) go("/profile");
   else void show();
 });
 
@@ -42,19 +40,19 @@ function choose(): { page: pages.Page; token: string } {
   const { name, token } = address();
   const link = token ? links[name] : undefined;
   if (link) return { page: link, token };
-  if (loggedIn === undefined) return { page: pages.unreachable, token: "" };
-  const page = loggedIn ? (account[name] ?? pages.profile) : (entrance[name] ?? pages.login);
+  if (hallpass.session === undefined) return { page: pages.unreachable, token: "" };
+  const page = hallpass.session ? (account[name] ?? pages.profile) : (entrance[name] ?? pages.login);
   return { page, token: "" };
 }
 
 async function show(): Promise<void> {
   const turn = ++showing;
-  find("#nav-in").hidden = loggedIn !== true;
-  find("#nav-out").hidden = loggedIn !== false;
+  find("#nav-in").hidden = !hallpass.session;
+  find("#nav-out").hidden = hallpass.session !== null;
   const { page, token } = choose();
   try {
-    const content = await page(hallpass, token);
-    // The user may have navigated, or have been logged out, while the page was loading.
+    const content = await page(token);
+    // The person may have gone on, or have been logged out, while the page was fetched.
     if (turn !== showing) return;
     find("#page").replaceChildren(content);
     find("#page").focus();
@@ -70,4 +68,7 @@ find("#log-out").addEventListener("click", () => {
   hallpass.logOut().catch((error: unknown) => notice(`You are still logged in. ${explanation(error)}`));
 });
 
-hallpass.refresh().catch(() => show());
+const start = () => hallpass.start().catch(() => show());
+// Where the app was opened without a network, it goes on as soon as there is one.
+window.addEventListener("online", () => void start());
+void start();

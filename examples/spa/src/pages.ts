@@ -1,47 +1,46 @@
-/** One function per page: fills a copy of its template and handles its form. */
+/** One function a page: it fills a copy of its template and says what its form does. */
+import { type components, HallpassError, unwrap } from "hallpass-client";
+import { hallpass, register as registerUser, verifyWithCode, verifyWithLink } from "./account";
 import { complain, find, go, instance, notice, onSubmit } from "./dom";
-import { Refusal, type Hallpass, type Session } from "./hallpass";
 
-/** `token` is the one of the mail's link, on pages that a link leads to. */
-export type Page = (hallpass: Hallpass, token: string) => DocumentFragment | Promise<DocumentFragment>;
+/** `token` is that of the mail's link, where a link leads to the page. */
+export type Page = (token: string) => DocumentFragment | Promise<DocumentFragment>;
 
-type Work = (hallpass: Hallpass, fields: Record<string, string>, token: string) => Promise<unknown>;
+type Work = (fields: Record<string, string>, token: string) => Promise<unknown>;
 
-/** A page that consists of a form. */
+/** A page that is no more than a form. */
 const formPage =
   (template: string, work: Work): Page =>
-  (hallpass, token) => {
+  (token) => {
     const page = instance(template);
-    onSubmit(find("form", page), (fields) => work(hallpass, fields, token));
+    onSubmit(find("form", page), (fields) => work(fields, token));
     return page;
   };
 
-export const unreachable = formPage("unreachable", (hallpass) => hallpass.refresh());
+export const unreachable = formPage("unreachable", () => hallpass.start());
 
-export const login = formPage("login", (hallpass, { username = "", password = "" }) =>
-  hallpass.logIn(username, password),
-);
+export const login = formPage("login", ({ username = "", password = "" }) => hallpass.logIn({ username, password }));
 
-export const register = formPage("register", async (hallpass, { email = "", password = "", username }) => {
+export const register = formPage("register", async ({ email = "", password = "", username }) => {
   const locale = navigator.language;
-  const loggedIn = await hallpass.register({ email, password, locale, ...(username && { username }) });
+  const loggedIn = await registerUser({ email, password, locale, ...(username && { username }) });
   if (!loggedIn) go("/verify");
 });
 
-export const verify = formPage("verify", (hallpass, { code = "" }) => hallpass.verifyWithCode(code));
+export const verify = formPage("verify", ({ code = "" }) => verifyWithCode(code));
 
-/** Waits for the button, because mail scanners open links too. */
-export const verifyLink: Page = (hallpass, token) => {
+/** It waits for the button: programs that look into mails open links too. */
+export const verifyLink: Page = (token) => {
   const page = instance("verify-link");
   const form = find<HTMLFormElement>("form", page);
   const label = find<HTMLLabelElement>("label", form);
   onSubmit(form, async ({ password }) => {
     try {
-      await hallpass.verifyWithLink(token, password);
+      await verifyWithLink(token, password);
       go("/profile", "Your email address is verified.");
     } catch (error) {
-      if (!(error instanceof Refusal && error.code === "proof_required")) throw error;
-      // Another browser than the one that registered: the password is required.
+      if (!(error instanceof HallpassError && error.code === "proof_required")) throw error;
+      // Not the browser that registered: whoever opened the mail has to know the password.
       label.hidden = false;
       find("input", label).focus();
       notice("Please enter the password you registered with.");
@@ -50,48 +49,48 @@ export const verifyLink: Page = (hallpass, token) => {
   return page;
 };
 
-export const profile: Page = async (hallpass) => {
-  const person = await hallpass.profile();
+export const profile: Page = async () => {
+  const person = await unwrap(hallpass.api.GET("/v1/me"));
   const page = instance("profile", person);
   find<HTMLInputElement>("[name=username]", page).value = person.username;
   find<HTMLInputElement>("[name=locale]", page).value = person.locale;
   onSubmit(find("form", page), async ({ username = "", locale = "" }) => {
-    // Sends changed fields only: another tab may have changed the other one.
+    // Only what was changed here: the other field may have been changed in another tab.
     const change = {
       ...(username !== person.username && { username }),
       ...(locale !== person.locale && { locale }),
     };
-    Object.assign(person, await hallpass.changeProfile(change));
+    Object.assign(person, await unwrap(hallpass.api.PATCH("/v1/me", { body: change })));
     notice("Saved.");
   });
   return page;
 };
 
-export const sessions: Page = async (hallpass) => {
+export const sessions: Page = async () => {
   const page = instance("sessions");
   const rows = find("tbody", page);
   const form = find<HTMLFormElement>("form", page);
   const show = async () => {
-    const list = await hallpass.sessions();
+    const { sessions: list } = await unwrap(hallpass.api.GET("/v1/me/sessions"));
     rows.replaceChildren(...list.map((session) => sessionRow(session, end)));
   };
   const end = async (id: string) => {
     try {
-      await hallpass.endSession(id);
+      await unwrap(hallpass.api.DELETE("/v1/me/sessions/{id}", { params: { path: { id } } }));
       await show();
     } catch (error) {
       complain(form, error);
     }
   };
   onSubmit(form, async () => {
-    await hallpass.endOtherSessions();
+    await unwrap(hallpass.api.DELETE("/v1/me/sessions"));
     await show();
   });
   await show();
   return page;
 };
 
-function sessionRow(session: Session, end: (id: string) => Promise<void>): DocumentFragment {
+function sessionRow(session: components["schemas"]["Session"], end: (id: string) => Promise<void>): DocumentFragment {
   const row = instance("session", session);
   const last = find("td:last-child", row);
   if (session.current) {
@@ -106,22 +105,29 @@ function sessionRow(session: Session, end: (id: string) => Promise<void>): Docum
   return row;
 }
 
-export const password = formPage("password", async (hallpass, { current_password = "", new_password = "" }) => {
-  await hallpass.changePassword(current_password, new_password);
+export const password = formPage("password", async ({ current_password = "", new_password = "" }) => {
+  await unwrap(hallpass.api.POST("/v1/password-change", { body: { current_password, new_password } }));
   go("/profile", "The password is changed. Your other sessions are ended.");
 });
 
-export const reset = formPage("reset", async (hallpass, { email = "" }) => {
-  await hallpass.askForPasswordReset(email);
+export const reset = formPage("reset", async ({ email = "" }) => {
+  await unwrap(hallpass.api.POST("/v1/password-reset", { body: { email } }));
   notice("If there is an account with this address, a mail is on its way.");
 });
 
-export const resetLink = formPage("reset-link", async (hallpass, { new_password = "" }, token) => {
-  await hallpass.resetPassword(token, new_password);
+export const resetLink = formPage("reset-link", async ({ new_password = "" }, token) => {
+  await unwrap(hallpass.api.POST("/v1/password-reset/confirm", { body: { token, new_password } }));
+  await endHereToo();
   go("/login", "The password is set. Log in with it.");
 });
 
-export const notMe = formPage("not-me", async (hallpass, _fields, token) => {
-  await hallpass.notMe(token);
+export const notMe = formPage("not-me", async (_fields, token) => {
+  await unwrap(hallpass.api.POST("/v1/not-me", { body: { token } }));
+  await endHereToo();
   go("/reset", "All sessions are ended. Choose a new password.");
 });
+
+/** The link ended every session of its user: perhaps this one too. */
+async function endHereToo(): Promise<void> {
+  if (hallpass.session) await hallpass.refresh();
+}

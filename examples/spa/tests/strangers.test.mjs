@@ -1,4 +1,4 @@
-/** Limits of scripts and of pages of other origins. */
+/** What scripts cannot read, and what pages of other origins cannot do. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -27,7 +27,7 @@ for (const database of databases) {
       await mina.sees("Log in");
       await mina.logIn();
 
-      // It exists, and the browser hides it from scripts.
+      // It is there, and the browser keeps it from scripts.
       const cookies = await mina.context.cookies();
       const refresh = cookies.find(({ name }) => name === REFRESH_COOKIE);
       assert.match(refresh.value, /^hpr_/);
@@ -39,7 +39,7 @@ for (const database of databases) {
         const { answers, kept } = await page.evaluate(whatScriptsCanRead);
         assert.ok(answers.some((answer) => answer.includes('"access_token"')), "the record is of the real answers");
         assert.doesNotMatch(answers.join("\n"), /hpr_|set-cookie/i);
-        // The access token is not stored either.
+        // Nor is the access token kept anywhere.
         assert.doesNotMatch(kept, /hpr_|eyJ|hallpass_/);
       }
       const bodies = world.wire.since(mark).map(({ body }) => body);
@@ -77,10 +77,10 @@ for (const database of databases) {
   });
 }
 
-/** The attacking page's own account, whose user name and password it knows. */
+/** Somebody whose name and password the attacking page knows: its own account. */
 async function attacker(world, t) {
   const eve = await world.person(t);
-  eve.password = "the harbour=at dusk"; // an equals sign, for the form that imitates JSON
+  eve.password = "the harbour=at dusk"; // an equals sign, for the form that is to look like JSON
   await eve.register();
   await eve.verifyWithCode();
   return { username: eve.email, password: eve.password };
@@ -88,7 +88,7 @@ async function attacker(world, t) {
 
 const PATHS = ["/v1/token-auth", "/v1/token-refresh", "/v1/token-revoke"];
 
-/** `mina` has the same cookies after the attack, and is still logged in to her account. */
+/** `mina` has the same cookies after the attack as before, and is still logged in as herself. */
 async function unharmedBy(world, mina, attacking, origin) {
   const cookies = async () => (await mina.context.cookies()).map(({ name, value }) => `${name}=${value}`).sort();
   const before = await cookies();
@@ -96,7 +96,7 @@ async function unharmedBy(world, mina, attacking, origin) {
   for (world.wire.lenient of [false, true]) {
     const mark = world.wire.exchanges.length;
     await attacking();
-    await sleep(500); // forms and beacons have no response to wait for
+    await sleep(500); // forms and beacons give no answer to wait for
     exchanges.push(...world.wire.since(mark, "/v1/").filter((exchange) => exchange.origin === origin));
   }
   world.wire.lenient = false;
@@ -106,8 +106,8 @@ async function unharmedBy(world, mina, attacking, origin) {
     assert.equal(headers["access-control-allow-origin"], undefined, `${method} ${path} can be read`);
     assert.ok(status >= 400 && status < 500, `${method} ${path}: ${status}`);
   }
-  // The requests reached the service, which refused them, for their origin only where they were
-  // otherwise valid.
+  // They came as far as the service: it is the service that refused them, and for their origin alone
+  // where nothing else was wrong with them.
   for (const path of PATHS) {
     const posts = exchanges.filter((exchange) => exchange.method === "POST" && exchange.path === path);
     assert.ok(posts.length > 10, `${posts.length} requests came to ${path}`);
@@ -120,7 +120,7 @@ async function unharmedBy(world, mina, attacking, origin) {
   await mina.reads(mina.email);
 }
 
-/** Everything that a page can send to another origin, with and without a CORS preflight. */
+/** Everything that a page can send elsewhere without being asked for leave, and what needs leave. */
 function attack(frame, url, eve) {
   const targets = [
     ["/v1/token-auth", { use_cookie: true, ...eve }],
@@ -153,7 +153,7 @@ function attack(frame, url, eve) {
         await send(path, { body: new Blob([body]), mode: "no-cors" });
         await send(path, { body: new Blob([body], { type: "application/json" }), mode: "no-cors" });
         navigator.sendBeacon(url + path, body);
-        // A form sends `name=value`: split at an equals sign, the body is valid JSON.
+        // A form sends `name=value`: cut at an equals sign, the JSON text comes out whole.
         const [name, value] = body.includes("=") ? body.split("=") : [`${body.slice(0, -1)},"x":"`, '"}'];
         await submit(path, "text/plain", [[name, value]]);
         await submit(path, "application/x-www-form-urlencoded", Object.entries(fields));
@@ -165,7 +165,7 @@ function attack(frame, url, eve) {
   );
 }
 
-/** In the page, before its own scripts: records the values that `fetch` shows them. */
+/** In the page, before its own scripts: writes down what `fetch` lets them see. */
 function recordAnswers() {
   const real = window.fetch;
   window.answers = [];

@@ -1,4 +1,4 @@
-/** Several tabs, reloads and network errors: no user is logged out without a log-out. */
+/** Several tabs, reloads and bad networks: nobody is logged out who did not log out. */
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -24,11 +24,13 @@ for (const database of databases) {
         await Promise.all(tabs.map((tab) => tab.reload()));
         await Promise.all(tabs.map((tab) => mina.sees("Profile", tab)));
       }
-      const statuses = posts(world.wire.since(mark, "/v1/token-refresh")).map(({ status }) => status);
-      assert.deepEqual(statuses, Array(3 * ROUNDS).fill(200));
+      // A tab that had to wait takes the token that the tab before it has got.
+      const refreshes = posts(world.wire.since(mark, "/v1/token-refresh"));
+      assert.ok(refreshes.length >= ROUNDS && refreshes.length <= 3 * ROUNDS, `${refreshes.length} refreshes`);
+      assert.deepEqual(refreshes.filter(({ status }) => status !== 200), []);
     });
 
-    // The app's tabs take turns. Two apps on two origins cannot, nor can a browser without locks.
+    // The app's tabs take turns. Two apps on two origins cannot, and a browser without locks does not.
     test("three tabs that do not take turns stay logged in", TIMEOUT, async (t) => {
       const { mina, tabs } = await threeTabs(world, t);
       const mark = world.wire.exchanges.length;
@@ -97,7 +99,7 @@ for (const database of databases) {
 
     test("an answer to a refresh that is lost does no harm", TIMEOUT, async (t) => {
       const mina = await world.member(t);
-      // (Chromium repeats it automatically on a reused connection.)
+      // (Chromium sends it again by itself where the connection was a kept one.)
       let cut = false;
       world.wire.beforeAnswer = async () => {
         if (cut) throw new Error("the line is cut");
@@ -117,7 +119,7 @@ for (const database of databases) {
       await tabs[0].getByRole("button", { name: "Log out" }).click();
       await mina.sees("Log in", tabs[0]);
       await Promise.all(tabs.slice(1).map((tab) => mina.sees("Log in", tab, 2_000)));
-      // A known device is not a log-in.
+      // That the device is known is no log-in.
       const left = (await mina.context.cookies()).map(({ name }) => name);
       assert.deepEqual(left, ["__Host-hallpass_device"]);
     });
@@ -152,6 +154,17 @@ for (const database of databases) {
       });
     }
 
+    test("a page that found no network goes on by itself when the browser is online", TIMEOUT, async (t) => {
+      const mina = await world.member(t);
+      world.wire.trouble = "down";
+      await mina.page.reload();
+      await mina.sees("The service cannot be reached");
+      await mina.context.setOffline(true);
+      world.wire.trouble = undefined;
+      await mina.context.setOffline(false);
+      await mina.sees("Profile");
+    });
+
     test("a log-out that did not reach the service is not shown as one", TIMEOUT, async (t) => {
       const mina = await world.member(t);
       world.wire.trouble = "down";
@@ -172,8 +185,8 @@ async function threeTabs(world, t) {
 }
 
 /**
- * Reloads without waiting for the page to be complete. Chromium refuses this while it replaces one
- * document by another.
+ * Reloads without waiting for what was there to be complete. In the moment in which Chromium puts one document into the place of another
+ * it takes no such order.
  */
 async function reloadAtOnce(tab) {
   for (;;) {
@@ -186,7 +199,7 @@ async function reloadAtOnce(tab) {
   }
 }
 
-/** `begun` resolves when the next refresh has reached this point; `letGo` continues it. */
+/** `begun` is when the next refresh has come so far; it goes on with `letGo`. */
 function holdFirstRefresh(wire, side) {
   let held = false;
   let letGo;
@@ -204,7 +217,7 @@ function holdFirstRefresh(wire, side) {
 
 const posts = (exchanges) => exchanges.filter(({ method }) => method === "POST");
 
-/** In the page: refreshes, and once more if another tab was faster. */
+/** In the page: a refresh at this moment, and a second one where another was faster. */
 async function refreshAt([url, start]) {
   const refresh = () =>
     fetch(`${url}/v1/token-refresh`, {

@@ -1,4 +1,4 @@
-/** The mail files of Hallpass. */
+/** The mail that Hallpass wrote as files. */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -10,7 +10,7 @@ export class Mailbox {
     this.folder = folder;
   }
 
-  /** Returns the first group of `pattern` in the newest mail to `address` that matches. */
+  /** The first group of `pattern` in the newest mail to `address` that has it. */
   async find(address, pattern) {
     for (const deadline = Date.now() + PATIENCE; Date.now() < deadline; await sleep(50)) {
       for (const mail of (await this.mails(address)).reverse()) {
@@ -25,7 +25,7 @@ export class Mailbox {
     return this.find(address, /^(\d{6})\r?$/m);
   }
 
-  /** Returns the link to this page of the app. */
+  /** The link that leads to this page of the app. */
   link(address, page) {
     return this.find(address, new RegExp(`^(http://\\S+#/${page}/\\S+?)\\r?$`, "m"));
   }

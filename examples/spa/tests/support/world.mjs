@@ -1,34 +1,27 @@
-/** A running Hallpass, the app on another origin, attackers' pages, and a browser. */
-import { spawn } from "node:child_process";
+/** A running Hallpass, the app built for it and served from another origin, strangers, and a browser. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { chromium } from "playwright-core";
 import { build } from "vite";
-import { freePort } from "./listen.mjs";
+import { launchChromium } from "../../../../clients/typescript/tests/support/chromium.mjs";
+import { freePort } from "../../../../clients/typescript/tests/support/listen.mjs";
 import { Mailbox } from "./mailbox.mjs";
-import { pageServer } from "./pages.mjs";
-import { Wire } from "./wire.mjs";
+import { pageServer } from "../../../../clients/typescript/tests/support/pages.mjs";
+import { startHallpass } from "../../../../clients/typescript/tests/support/service.mjs";
+import { Wire } from "../../../../clients/typescript/tests/support/wire.mjs";
 
 const APP = fileURLToPath(new URL("../..", import.meta.url));
-const HALLPASS = resolve(process.env.HALLPASS_BIN ?? join(APP, "../../target/debug/hallpass"));
-const CHROMIUM = process.env.CHROMIUM_BIN ?? "/usr/bin/chromium";
-const CHROMIUM_ARGS = [
-  "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-  "--disable-background-networking", "--disable-component-update", "--disable-sync",
-];
 export const PASSWORD = "engines weave algebra";
 
-/** Databases to test: SQLite, and Postgres where `DATABASE_URL` names one. */
+/** Tests run on each: SQLite, and Postgres where `DATABASE_URL` names one. */
 export const databases = [{ name: "SQLite", settings: {} }];
 if (process.env.DATABASE_URL) {
   databases.push({ name: "Postgres", settings: { DATABASE_URL: process.env.DATABASE_URL } });
 }
 
 export class World {
-  /** Clean-up functions, the newest first. */
+  /** What is to be undone, the newest first. */
   #undo = [];
 
   static async start(settings) {
@@ -58,14 +51,22 @@ export class World {
     await build({ root: APP, logLevel: "error", build: { outDir: dist, emptyOutDir: true } });
     this.app = (await this.#serve(dist)).origin;
     const stranger = new URL((await this.#serve()).origin);
-    /** Another port of the same host is another origin but the same site: cookies are sent. */
+    /** Another port of the same host is another origin, but the same site: cookies are sent. */
     this.sameSiteStranger = stranger.origin;
     this.otherSiteStranger = `http://localhost:${stranger.port}`;
 
     const data = join(folder, "data");
     this.mailbox = new Mailbox(join(data, "mail"));
-    await this.#startHallpass(port, data, settings);
-    this.browser = await chromium.launch({ executablePath: CHROMIUM, args: CHROMIUM_ARGS });
+    const stop = await startHallpass(port, data, {
+      HALLPASS_PUBLIC_URL: this.wire.url,
+      HALLPASS_CORS_ORIGINS: this.app,
+      HALLPASS_VERIFY_EMAIL_URL: `${this.app}/#/verify/{token}`,
+      HALLPASS_PASSWORD_RESET_URL: `${this.app}/#/reset/{token}`,
+      HALLPASS_NOT_ME_URL: `${this.app}/#/not-me/{token}`,
+      ...settings,
+    });
+    this.#undo.push(stop);
+    this.browser = await launchChromium();
     this.#undo.push(() => this.browser.close());
   }
 
@@ -75,46 +76,7 @@ export class World {
     return server;
   }
 
-  async #startHallpass(port, data, settings) {
-    const env = {
-      ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(HALLPASS_|DATABASE_URL)/.test(name))),
-      HALLPASS_BIND: `127.0.0.1:${port}`,
-      HALLPASS_PUBLIC_URL: this.wire.url,
-      HALLPASS_DATA_DIR: data,
-      // The runs on Postgres share a database, and therefore its secret.
-      HALLPASS_SECRET: "only-for-the-tests-of-the-example-app",
-      HALLPASS_BCRYPT_COST: "4",
-      HALLPASS_LIMITS: "off",
-      HALLPASS_LOG: "warn",
-      HALLPASS_CORS_ORIGINS: this.app,
-      HALLPASS_VERIFY_EMAIL_URL: `${this.app}/#/verify/{token}`,
-      HALLPASS_PASSWORD_RESET_URL: `${this.app}/#/reset/{token}`,
-      HALLPASS_NOT_ME_URL: `${this.app}/#/not-me/{token}`,
-      ...settings,
-    };
-    const service = spawn(HALLPASS, [], { cwd: APP, env, stdio: ["ignore", "inherit", "inherit"] });
-    const ended = new Promise((done) => service.once("exit", done).once("error", done));
-    const kill = () => service.kill("SIGKILL");
-    process.once("exit", kill);
-    this.#undo.push(async () => {
-      service.kill("SIGTERM");
-      await ended;
-      process.off("exit", kill);
-    });
-    const dead = ended.then((why) => { throw new Error(`${HALLPASS} ended: ${why}`); });
-    dead.catch(() => undefined);
-    await Promise.race([dead, this.#ready(port)]);
-  }
-
-  async #ready(port) {
-    for (const deadline = Date.now() + 30_000; Date.now() < deadline; await sleep(50)) {
-      const answer = await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => undefined);
-      if (answer?.ok) return;
-    }
-    throw new Error("Hallpass is not ready after 30 s");
-  }
-
-  /** Opens a browser profile with its own cookies, closed at the end of the test `t`. */
+  /** A browser of somebody: cookies of its own. It is closed when the test `t` is over. */
   async person(t) {
     const context = await this.browser.newContext({ locale: "en-US" });
     context.setDefaultTimeout(15_000);
@@ -122,7 +84,7 @@ export class World {
     return new Person(this, context);
   }
 
-  /** The same, with an account that is logged in in one tab. */
+  /** The same, with an account, logged in in one tab. */
   async member(t) {
     const person = await this.person(t);
     await person.register();
@@ -133,7 +95,7 @@ export class World {
 
 let people = 0;
 
-/** A user with a browser. `page` is the tab in use. */
+/** Somebody in front of a browser. `page` is the tab in use. */
 export class Person {
   constructor(world, context) {
     Object.assign(this, { world, context, password: PASSWORD });
