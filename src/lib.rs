@@ -9,6 +9,8 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;
+#[cfg(feature = "drf-jwt")]
+pub mod drf;
 pub mod flows;
 pub mod http;
 pub mod mail;

@@ -12,11 +12,12 @@ use actix_web::test::TestRequest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hallpass::domain::{Email, Locale, PasswordPolicy, PlainPassword, Username, UtcTime};
+use hallpass::drf::http as django;
+use hallpass::drf::token::{DrfTokens, Lifetimes};
 use hallpass::http::browsers::Browsers;
-use hallpass::http::{client, django, strict_json};
+use hallpass::http::{client, strict_json};
 use hallpass::mail::smtp::settings::SmtpSettings;
 use hallpass::security::access_token::{AccessTokens, Claims};
-use hallpass::security::django_token::{DjangoLifetimes, DjangoTokens};
 use hallpass::security::key_set::KeySet;
 use hallpass::security::keys::{SealedKey, SigningAlgorithm};
 use hallpass::security::revocations::Revocations;
@@ -87,8 +88,8 @@ static SIEGE: LazyLock<(AccessTokens, Vec<Key>)> = LazyLock::new(|| {
     )
 });
 
-static DJANGO: LazyLock<DjangoTokens> =
-    LazyLock::new(|| DjangoTokens::new(&[SECRET], DjangoLifetimes::default()));
+static DJANGO: LazyLock<DrfTokens> =
+    LazyLock::new(|| DrfTokens::new(&[SECRET], Lifetimes::default()));
 
 /// The two parts, a line each, signed by one key and with the name of a key, perhaps another one.
 fn signed(data: &[u8], named: &Key, signer: &Key) -> String {

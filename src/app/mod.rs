@@ -2,6 +2,7 @@
 //! object.
 
 mod background;
+mod drf;
 mod secret_file;
 
 use std::io;
@@ -24,7 +25,6 @@ use crate::domain::token::Secrets;
 use crate::flows::{self, ComposedEmail, DatabaseHealth, Flows, KeyLoadError, Links, Policy};
 use crate::http::blocking::State;
 use crate::http::browsers::Browsers;
-use crate::http::django::{Face, Schemes};
 use crate::http::serving::drain::Draining;
 use crate::http::serving::middleware::{Https, catch_panic, surround};
 use crate::http::serving::{cors, server};
@@ -34,7 +34,6 @@ use crate::mail::transport::Transport;
 use crate::mail::worker::{Composition, Worker};
 use crate::security::access_token::{AccessTokens, LEEWAY, MAX_LIFETIME};
 use crate::security::breached::BreachedPasswords;
-use crate::security::django_token::DjangoTokens;
 use crate::security::hasher::Hasher;
 use crate::security::key_set::KeySet;
 use crate::security::keys::{KeyError, SigningAlgorithm};
@@ -192,10 +191,6 @@ pub fn build_flows(config: &Config, clock: Arc<dyn Clock>) -> Result<Flows, Star
     let access_tokens = build_gate(config)?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let hasher = Hasher::start(threads, config.bcrypt_cost).map_err(StartError::Threads)?;
-    let shared_key = config.jwt_secret.as_ref().map(SecretText::expose);
-    let django_keys = shared_key.map_or_else(|| secrets.django_keys(), |key| vec![key]);
-    let django_lifetimes = config.drf_jwt.map(|drf| drf.lifetimes).unwrap_or_default();
-    let django_tokens = DjangoTokens::new(&django_keys, django_lifetimes);
     let flows = Flows {
         db,
         clock,
@@ -203,7 +198,6 @@ pub fn build_flows(config: &Config, clock: Arc<dyn Clock>) -> Result<Flows, Star
         breached_passwords: config.breached_passwords.as_ref().map(BreachedPasswords::at),
         secrets,
         access_tokens,
-        django_tokens,
         policy: policy(config),
         health: DatabaseHealth::default(),
         log_ins: Counters::new(flows::LOG_INS),
@@ -360,14 +354,7 @@ fn start_server(
     state.draining = draining.clone();
     let state = web::Data::new(state);
     let (origins, headers) = (config.browsers.origins.clone(), config.browsers.headers.clone());
-    let face = config.drf_jwt.map(|drf| {
-        let schemes = match drf.prefix {
-            config::DrfPrefix::Jwt => Schemes::Jwt,
-            config::DrfPrefix::Bearer => Schemes::Bearer,
-            config::DrfPrefix::Both => Schemes::Both,
-        };
-        web::Data::new(Face::new(&config.public_url, schemes))
-    });
+    let adapter = drf::routes(config, flows);
     let https = Https(config.public_url.starts_with("https:"));
     let metrics = Arc::clone(&state.metrics);
     let settings = server::Settings {
@@ -384,6 +371,6 @@ fn start_server(
             .wrap(from_fn(catch_panic))
             .wrap(Condition::new(!origins.is_empty(), cors::allow(&origins, &headers)))
             .wrap(from_fn(surround))
-            .configure(|app| http::configure(app, face.clone()))
+            .configure(|app| http::configure(app, &adapter))
     })
 }

@@ -26,7 +26,6 @@ use crate::flows::{EmailVerification, VerifyEmailProof};
 use crate::mail::smtp::settings::SmtpSettings;
 use crate::mail::transport::Sender;
 use crate::security::breached::BreachedPasswordsSettings;
-use crate::security::django_token::DjangoLifetimes;
 use crate::security::keys::SigningAlgorithm;
 use crate::store::DatabaseUrl;
 
@@ -94,8 +93,10 @@ pub enum DrfPrefix {
 pub struct DrfSettings {
     /// The schemes that are accepted.
     pub prefix: DrfPrefix,
-    /// How long their tokens count.
-    pub lifetimes: DjangoLifetimes,
+    /// Lifetime of a token.
+    pub token_ttl: Duration,
+    /// Time from a log-in until the last refresh.
+    pub refresh_ttl: Duration,
 }
 
 /// How long tokens count.
@@ -397,7 +398,7 @@ impl Config {
         {
             warnings.push(format!(
                 "HALLPASS_JWT_SECRET has fewer than {MIN_SECRET_LENGTH} bytes: whoever guesses it makes \
-                 tokens of the Django face for anybody"
+                 tokens of the Django REST adapter for anybody"
             ));
         }
         if !self.development && matches!(self.database, DatabaseUrl::Sqlite(_)) {

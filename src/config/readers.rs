@@ -15,7 +15,6 @@ use super::{
 use crate::domain::{Limits, Rate};
 use crate::mail::smtp::settings::{SmtpSettings, ehlo_name};
 use crate::security::breached::BreachedPasswordsSettings;
-use crate::security::django_token::DjangoLifetimes;
 use crate::security::keys::SigningAlgorithm;
 use crate::store::DatabaseUrl;
 
@@ -302,7 +301,8 @@ pub(super) fn read_jwt_algorithm(s: &mut Source) -> SigningAlgorithm {
 
 /// The Django stack's settings of the same meaning.
 pub(super) fn read_drf(s: &mut Source) -> Option<DrfSettings> {
-    let is_on = s.choice("HALLPASS_DRF_JWT", true, &[("on", true), ("off", false)]);
+    const IS_BUILT: bool = cfg!(feature = "drf-jwt");
+    let is_on = s.choice("HALLPASS_DRF_JWT", IS_BUILT, &[("on", true), ("off", false)]);
     let prefix = s.parsed("HALLPASS_DRF_JWT_PREFIX", DrfPrefix::Jwt, |text| {
         let names: Vec<String> = text.split(',').map(|it| it.trim().to_lowercase()).collect();
         match names.iter().map(String::as_str).collect::<Vec<_>>()[..] {
@@ -312,12 +312,13 @@ pub(super) fn read_drf(s: &mut Source) -> Option<DrfSettings> {
             _ => Err("must be JWT, Bearer or JWT,Bearer".to_owned()),
         }
     });
-    let base = DjangoLifetimes::default();
-    let lifetimes = DjangoLifetimes {
-        token: s.duration("HALLPASS_DRF_JWT_TTL", base.token, SECOND, 30 * DAY),
-        refresh: s.duration("HALLPASS_DRF_JWT_REFRESH_TTL", base.refresh, SECOND, YEAR),
-    };
-    is_on.then_some(DrfSettings { prefix, lifetimes })
+    // The defaults are those of djangorestframework-jwt.
+    let token_ttl = s.duration("HALLPASS_DRF_JWT_TTL", 5 * MINUTE, SECOND, 30 * DAY);
+    let refresh_ttl = s.duration("HALLPASS_DRF_JWT_REFRESH_TTL", 7 * DAY, SECOND, YEAR);
+    if is_on && !IS_BUILT {
+        s.fault("HALLPASS_DRF_JWT", "is on, but this build is without the feature drf-jwt");
+    }
+    is_on.then_some(DrfSettings { prefix, token_ttl, refresh_ttl })
 }
 
 /// How long a key signs. At the least a day, as that is how long the next one is published before.

@@ -291,7 +291,7 @@ impl Secrets {
 
     /// The keys of Django-face tokens where no shared `HALLPASS_JWT_SECRET` is set, of which the first one
     /// signs.
-    pub fn django_keys(&self) -> Vec<&[u8]> {
+    pub fn adapter_keys(&self) -> Vec<&[u8]> {
         self.all().map(|derived| derived.django.as_slice()).collect()
     }
 }
@@ -335,7 +335,7 @@ mod tests {
             texts(vec![next(&new, &token), next(&old, &token)])
         );
         assert_eq!(both.sealing_keys(), [new.sealing_keys(), old.sealing_keys()].concat());
-        assert_eq!(both.django_keys(), [new.django_keys(), old.django_keys()].concat());
+        assert_eq!(both.adapter_keys(), [new.adapter_keys(), old.adapter_keys()].concat());
         for maker in [&old, &new] {
             let code = maker.mail_code("mail-1");
             assert!(both.is_code("mail-1", &code, &maker.code_hash("mail-1", &code)));

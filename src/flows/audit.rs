@@ -139,7 +139,7 @@ pub(super) fn record_once(
 }
 
 /// Notes in which ways an account is another than it was.
-pub(super) fn record_changes(
+pub(crate) fn record_changes(
     conn: &mut Conn,
     scene: &EventContext,
     before: &User,

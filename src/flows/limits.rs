@@ -25,7 +25,7 @@ pub struct LoginContext {
 
 impl Flows {
     /// Counts one use on each counter, or refuses. Returns the bounds that were reached.
-    pub(super) fn reserve(&self, counters: Vec<Counter>) -> Result<Vec<LimitHit>> {
+    pub(crate) fn reserve(&self, counters: Vec<Counter>) -> Result<Vec<LimitHit>> {
         let Some(bounds) = self.policy.limits else { return Ok(Vec::new()) };
         let (secrets, now) = (self.secrets.clone(), self.now());
         self.db.write(move |conn| reserve(conn, &secrets, &bounds, counters, now))
@@ -33,7 +33,7 @@ impl Flows {
 
     /// Does `work`, which compares a password given for `name`. The attempt is counted beforehand; if it
     /// was no wrong guess, it is taken back.
-    pub(super) fn attempt<T>(
+    pub(crate) fn attempt<T>(
         &self,
         name: &str,
         entrance: &LoginContext,

@@ -2,19 +2,18 @@
 //! runs on a thread that may wait, never hashes while it holds a connection, and tells a failure
 //! as one variant of [`Error`].
 
-mod account;
-mod admin;
-mod audit;
-mod django;
+pub(crate) mod account;
+pub(crate) mod admin;
+pub(crate) mod audit;
 mod error;
 mod health;
 mod import_django;
 mod keys;
-mod limits;
+pub(crate) mod limits;
 pub(crate) mod maintenance;
-mod notify;
-mod password;
-mod session;
+pub(crate) mod notify;
+pub(crate) mod password;
+pub(crate) mod session;
 pub(crate) mod sign_in;
 
 use std::sync::Arc;
@@ -34,7 +33,6 @@ pub use account::register::{PendingVerification, RegisterRequest, Registered};
 pub use account::verify_email::{Opening, Proof, VerifiedEmail};
 pub use admin::create_superuser::NewSuperuser;
 pub use admin::users::{AccountChanges, NewAccount};
-pub use django::{AccountFields, DjangoTokenError, Taken};
 pub use error::{Error, Field, FieldFault};
 pub(crate) use health::DatabaseHealth;
 pub use health::{Backlog, Gauges, Readiness};
@@ -54,7 +52,6 @@ use crate::domain::{Limits, PasswordPolicy, UtcTime};
 use crate::mail::worker::MailOutcomes;
 use crate::security::access_token::AccessTokens;
 use crate::security::breached::BreachedPasswords;
-use crate::security::django_token::DjangoTokens;
 use crate::security::hasher::Hasher;
 use crate::store::Db;
 use crate::telemetry::counters::Counters;
@@ -149,8 +146,6 @@ pub struct Flows {
     pub(crate) secrets: Secrets,
     /// Access tokens.
     pub(crate) access_tokens: AccessTokens,
-    /// Tokens of the Django face.
-    pub(crate) django_tokens: DjangoTokens,
     /// The operator's choices.
     pub(crate) policy: Policy,
     /// What the last looks at the database said.
@@ -186,7 +181,7 @@ impl Flows {
         self.access_tokens.public_keys(self.now())
     }
 
-    fn now(&self) -> UtcTime {
+    pub(crate) fn now(&self) -> UtcTime {
         self.clock.now()
     }
 }

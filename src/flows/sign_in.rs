@@ -211,7 +211,7 @@ impl Flows {
 
     /// Makes this instance refuse the access tokens that tell earlier rights of `user`. The others learn of
     /// it from the database.
-    pub(super) fn note_rights(&self, user: &User) {
+    pub(crate) fn note_rights(&self, user: &User) {
         self.access_tokens.revocations.change_rights(user.id, user.rights_changed_at);
     }
 

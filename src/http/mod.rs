@@ -1,6 +1,5 @@
 //! The only room that knows actix, JSON and status codes. [`routes`] is the table of endpoints,
-//! [`v1`] holds one file for each, [`error`] turns failures into answers. [`django`] speaks another
-//! language about the same accounts.
+//! [`v1`] holds one file for each, [`error`] turns failures into answers.
 
 pub mod bearer;
 pub mod blocking;
@@ -8,7 +7,6 @@ pub mod body;
 pub mod browsers;
 pub mod client;
 pub mod code;
-pub mod django;
 #[cfg(feature = "docs-ui")]
 mod docs;
 pub mod error;
@@ -25,15 +23,12 @@ pub mod v1;
 use actix_web::{HttpRequest, web};
 
 use code::Code;
-use django::Face;
 use error::ApiError;
 
-/// Serves everything: API, pages, documentation, and the Django face where there is one.
-pub fn configure(app: &mut web::ServiceConfig, face: Option<web::Data<Face>>) {
+/// Serves the API, the paths that `adapter` adds, the pages and the documentation.
+pub fn configure(app: &mut web::ServiceConfig, adapter: impl FnOnce(&mut web::ServiceConfig)) {
     routes::configure(app);
-    if let Some(face) = face {
-        django::configure(app, face);
-    }
+    adapter(app);
     pages::configure(app);
     #[cfg(feature = "docs-ui")]
     docs::configure(app);

@@ -3,7 +3,6 @@
 
 pub mod access_token;
 pub mod breached;
-pub mod django_token;
 mod foreign_hashes;
 pub mod hash_queue;
 pub mod hasher;

@@ -9,19 +9,19 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Number, Value, json};
 
-use super::access_token::LEEWAY;
 use crate::domain::{User, UserId, UtcTime};
+use crate::security::access_token::LEEWAY;
 
 /// How long these tokens count. What the Django site has set has to be set here too.
 #[derive(Clone, Copy, Debug)]
-pub struct DjangoLifetimes {
+pub struct Lifetimes {
     /// Of a token: `JWT_EXPIRATION_DELTA`.
     pub token: Duration,
     /// From the log-in until the last refresh: `JWT_REFRESH_EXPIRATION_DELTA`.
     pub refresh: Duration,
 }
 
-impl Default for DjangoLifetimes {
+impl Default for Lifetimes {
     /// Those of the reference.
     fn default() -> Self {
         Self { token: Duration::from_mins(5), refresh: Duration::from_hours(7 * 24) }
@@ -95,15 +95,15 @@ impl Claims {
 
 /// Issues and checks these tokens.
 #[derive(Clone)]
-pub struct DjangoTokens {
+pub struct DrfTokens {
     /// The first one signs, all are accepted.
     keys: Vec<hmac::Key>,
-    lifetimes: DjangoLifetimes,
+    lifetimes: Lifetimes,
 }
 
-impl DjangoTokens {
+impl DrfTokens {
     /// With the bytes of the secrets that are accepted, of which the first one signs.
-    pub fn new(secrets: &[&[u8]], lifetimes: DjangoLifetimes) -> Self {
+    pub fn new(secrets: &[&[u8]], lifetimes: Lifetimes) -> Self {
         let key = |secret: &&[u8]| hmac::Key::new(hmac::HMAC_SHA256, secret);
         Self { keys: secrets.iter().map(key).collect(), lifetimes }
     }

@@ -1,24 +1,24 @@
-//! The stories of the Django face. The same accounts, the same hashing and the same rules as behind
-//! `/v1`; what differs is the kind of token and that staff manage accounts without further proof.
+//! Flows of the adapter: the same accounts, hashing and rules as behind `/v1`. What differs is the kind of
+//! token, and that staff manage accounts without confirming their password.
 
-use super::audit::record_changes;
-use super::{Error, Flows, LoginContext, Result};
 use crate::domain::{
     Counted, Counter, Device, Email, EmailChange, EventContext, EventKind, Locale, MailClass,
     MailRequest, PasswordHash, PlainPassword, User, UserId, Username, UtcTime,
 };
+use crate::drf::token::{Claims, DrfTokens, Origin, RefreshError, TokenError};
 use crate::flows::account::change_email::tell_old_address;
 use crate::flows::account::delete::{delete_account, keep_one_superuser, lock_for_staff};
 use crate::flows::admin::users::{may_modify, renew_rights};
+use crate::flows::audit::record_changes;
 use crate::flows::password::change::forget_pending;
-use crate::security::django_token::{Claims, Origin, RefreshError, TokenError};
+use crate::flows::{Error, Flows, LoginContext, Result};
 use crate::security::hash_queue::Requester;
 use crate::store::users::{self, NewUser, UserChanges};
 use crate::store::{self, Conn, events};
 
 /// Why a token of this face is not taken.
 #[derive(Debug, thiserror::Error)]
-pub enum DjangoTokenError {
+pub enum AccessError {
     /// It is malformed, or signed with another key.
     #[error("the token cannot be decoded")]
     Undecodable,
@@ -48,7 +48,7 @@ pub enum DjangoTokenError {
     Failed(#[from] Error),
 }
 
-impl From<TokenError> for DjangoTokenError {
+impl From<TokenError> for AccessError {
     fn from(refusal: TokenError) -> Self {
         match refusal {
             TokenError::Undecodable => Self::Undecodable,
@@ -58,7 +58,7 @@ impl From<TokenError> for DjangoTokenError {
     }
 }
 
-impl From<RefreshError> for DjangoTokenError {
+impl From<RefreshError> for AccessError {
     fn from(refusal: RefreshError) -> Self {
         match refusal {
             RefreshError::NoOrigin => Self::NoOrigin,
@@ -69,7 +69,7 @@ impl From<RefreshError> for DjangoTokenError {
 }
 
 /// The answer of a flow that takes a token.
-pub type TokenResult<T> = std::result::Result<T, DjangoTokenError>;
+pub type TokenResult<T> = std::result::Result<T, AccessError>;
 
 /// What an account looks like on this face. A field that is `None` stays as it is.
 #[derive(Clone, Debug, Default)]
@@ -91,10 +91,23 @@ pub struct Taken {
     pub email: bool,
 }
 
-impl Flows {
+/// The adapter's flows: those of the core, with the adapter's tokens.
+#[derive(Clone, Copy)]
+pub struct DrfFlows<'a> {
+    /// The core's flows.
+    pub(super) core: &'a Flows,
+    tokens: &'a DrfTokens,
+}
+
+impl<'a> DrfFlows<'a> {
+    /// Returns the flows over `core` that issue and check `tokens`.
+    pub fn new(core: &'a Flows, tokens: &'a DrfTokens) -> Self {
+        Self { core, tokens }
+    }
+
     /// A token for whoever knows the password. The address does not stand in for the name here, and
     /// an account that is switched off is not told apart from a wrong password.
-    pub fn django_log_in(
+    pub fn log_in(
         &self,
         username: &str,
         password: &PlainPassword,
@@ -102,22 +115,22 @@ impl Flows {
     ) -> Result<String> {
         let find = |conn: &mut Conn| users::find_id_by_username(conn, username);
         let open = |requester: &Requester| {
-            let (device, now) = (entrance.device.clone(), self.now());
+            let (device, now) = (entrance.device.clone(), self.core.now());
             let entered =
-                self.with_password(username, find, password, requester, move |conn, user| {
+                self.core.with_password(username, find, password, requester, move |conn, user| {
                     let scene = EventContext::of(user.id, now).on(&device);
                     Ok(events::record(conn, &scene, EventKind::LoggedIn, "django")?)
                 });
             entered.map_err(disabled_as_unknown)
         };
-        let (user, ()) = self.attempt(username, entrance, find, open)?;
+        let (user, ()) = self.core.attempt(username, entrance, find, open)?;
         tracing::info!(user_id = user.id.0, "logged in on the Django face");
-        let now = self.now();
-        Ok(self.django_tokens.issue(&user, &Origin::at(now), now))
+        let now = self.core.now();
+        Ok(self.tokens.issue(&user, &Origin::at(now), now))
     }
 
     /// The active account of that name and password, for a single request.
-    pub fn django_user_by_password(
+    pub fn user_by_password(
         &self,
         username: &str,
         password: &PlainPassword,
@@ -125,57 +138,55 @@ impl Flows {
     ) -> Result<User> {
         let find = |conn: &mut Conn| users::find_id_by_username(conn, username);
         let check = |requester: &Requester| {
-            self.check_password(username, find, password, requester).map_err(disabled_as_unknown)
+            self.core
+                .check_password(username, find, password, requester)
+                .map_err(disabled_as_unknown)
         };
-        let (user, _) = self.attempt(username, entrance, find, check)?;
+        let (user, _) = self.core.attempt(username, entrance, find, check)?;
         Ok(user)
     }
 
     /// The account that a good token names.
-    pub fn django_user_by_token(&self, token: &str) -> TokenResult<User> {
-        Ok(self.django_believe(token)?.1)
+    pub fn user_by_token(&self, token: &str) -> TokenResult<User> {
+        Ok(self.accept(token)?.1)
     }
 
     /// A new token for the holder of a good one. The moment of the log-in goes with it.
-    pub fn django_refresh(&self, token: &str, device: &Device) -> TokenResult<String> {
-        self.reserve(vec![Counter::new(Counted::RefreshesOfNetwork, &device.network)])?;
-        let (claims, user) = self.django_believe(token)?;
-        let now = self.now();
-        let origin = self.django_tokens.origin(&claims, now)?;
-        Ok(self.django_tokens.issue(&user, &origin, now))
+    pub fn refresh(&self, token: &str, device: &Device) -> TokenResult<String> {
+        self.core.reserve(vec![Counter::new(Counted::RefreshesOfNetwork, &device.network)])?;
+        let (claims, user) = self.accept(token)?;
+        let now = self.core.now();
+        let origin = self.tokens.origin(&claims, now)?;
+        Ok(self.tokens.issue(&user, &origin, now))
     }
 
-    fn django_believe(&self, token: &str) -> TokenResult<(Claims, User)> {
-        let claims = self.django_tokens.check(token, self.now())?;
-        let name = claims.username().ok_or(DjangoTokenError::Nameless)?;
+    fn accept(&self, token: &str) -> TokenResult<(Claims, User)> {
+        let claims = self.tokens.check(token, self.core.now())?;
+        let name = claims.username().ok_or(AccessError::Nameless)?;
         let user = self
+            .core
             .db
             .read(|conn| users::find_by_exact_username(conn, &name))
             .map_err(Error::from)?
-            .ok_or(DjangoTokenError::UnknownAccount)?;
+            .ok_or(AccessError::UnknownAccount)?;
         if !user.is_active {
-            return Err(DjangoTokenError::AccountDisabled);
+            return Err(AccessError::AccountDisabled);
         }
         // Its tokens were revoked, or the name belonged to another account.
-        if !self.django_tokens.belongs_to(&claims, &user) {
-            return Err(DjangoTokenError::Expired);
+        if !self.tokens.belongs_to(&claims, &user) {
+            return Err(AccessError::Expired);
         }
         Ok((claims, user))
     }
 
-    /// Up to `limit` accounts with ids above `after`, in the order of their ids.
-    pub fn django_list_users(&self, after: UserId, limit: i64) -> Result<Vec<User>> {
-        Ok(self.db.read(|conn| users::list_page(conn, after, limit))?)
-    }
-
     /// One account.
-    pub fn django_find_user(&self, id: UserId) -> Result<Option<User>> {
-        Ok(self.db.read(|conn| users::find_by_id(conn, id))?)
+    pub fn find_user(&self, id: UserId) -> Result<Option<User>> {
+        Ok(self.core.db.read(|conn| users::find_by_id(conn, id))?)
     }
 
     /// Which of `wanted` another account than `own` has. That an address is taken is told, so those who are
     /// not staff may ask about as many addresses as they may order mails to.
-    pub fn django_taken(
+    pub fn taken(
         &self,
         by: &User,
         wanted: &AccountFields,
@@ -185,14 +196,14 @@ impl Flows {
         if !by.is_staff {
             for email in other_addresses(by, wanted) {
                 let question = MailRequest::new(MailClass::Verification, &email, device);
-                self.reserve(question.of_network())?;
+                self.core.reserve(question.of_network())?;
             }
         }
-        Ok(self.db.read(|conn| taken(conn, wanted, own))?)
+        Ok(self.core.db.read(|conn| taken(conn, wanted, own))?)
     }
 
     /// Makes an active account without a password.
-    pub fn django_create_user(&self, by: &User, fields: AccountFields) -> Result<User> {
+    pub fn create_user(&self, by: &User, fields: AccountFields) -> Result<User> {
         let username = fields.username.ok_or_else(|| Error::Internal("no username".to_owned()))?;
         let new = NewUser {
             username,
@@ -206,8 +217,8 @@ impl Flows {
             is_superuser: false,
             locale: Locale::default(),
         };
-        let (by, now) = (by.id, self.now());
-        let user = self.db.write(move |conn| {
+        let (by, now) = (by.id, self.core.now());
+        let user = self.core.db.write(move |conn| {
             let user = users::insert_user(conn, &new, now)?;
             let scene = EventContext::of(user.id, now).by(by);
             events::record(conn, &scene, EventKind::AccountCreatedByStaff, "")?;
@@ -218,23 +229,23 @@ impl Flows {
     }
 
     /// Changes an account for `by`, who sits at `device`; `None` when it is gone.
-    pub fn django_update_user(
+    pub fn update_user(
         &self,
         by: &User,
         id: UserId,
         fields: AccountFields,
         device: &Device,
     ) -> Result<Option<User>> {
-        let now = self.now();
+        let now = self.core.now();
         let mut changes = UserChanges {
             username: fields.username,
             email: fields.email,
             is_staff: fields.is_staff,
             ..UserChanges::default()
         };
-        let (actor, policy) = (by.id, self.policy.clone());
+        let (actor, policy) = (by.id, self.core.policy.clone());
         let (by, device) = (by.clone(), device.clone());
-        let user = self.db.write(move |conn| {
+        let user = self.core.db.write(move |conn| {
             let before = match lock_for_staff(conn, id) {
                 Ok(user) => user,
                 Err(Error::NotFound) => return Ok(None),
@@ -256,18 +267,18 @@ impl Flows {
             tell_old_address(conn, &policy, &before, &after, now)?;
             Ok::<_, Error>(Some(after))
         })?;
-        self.mail_ordered.notify_one();
+        self.core.mail_ordered.notify_one();
         if let Some(user) = &user {
-            self.note_rights(user);
+            self.core.note_rights(user);
             tracing::info!(by = actor.0, user_id = user.id.0, "account changed on the Django face");
         }
         Ok(user)
     }
 
     /// Removes an account for `by` and ends what it has open. Tells whether it was there.
-    pub fn django_delete_user(&self, by: &User, id: UserId) -> Result<bool> {
-        let (now, actor, by) = (self.now(), by.id, by.clone());
-        let (existed, ended) = self.db.write(move |conn| match lock_for_staff(conn, id) {
+    pub fn delete_user(&self, by: &User, id: UserId) -> Result<bool> {
+        let (now, actor, by) = (self.core.now(), by.id, by.clone());
+        let (existed, ended) = self.core.db.write(move |conn| match lock_for_staff(conn, id) {
             Ok(user) => {
                 may_touch_other(conn, &by, &user)?;
                 let by = (by.id != user.id).then_some(by.id);
@@ -277,11 +288,16 @@ impl Flows {
             Err(error) => Err(error),
         })?;
         if existed {
-            self.note_deleted(id, ended, now);
+            self.core.note_deleted(id, ended, now);
             tracing::info!(by = actor.0, user_id = id.0, "account removed on the Django face");
         }
         Ok(existed)
     }
+}
+
+/// Returns up to `limit` users with ids above `after`, in the order of their ids.
+pub fn list_users(core: &Flows, after: UserId, limit: i64) -> Result<Vec<User>> {
+    Ok(core.db.read(|conn| users::list_page(conn, after, limit))?)
 }
 
 /// Oneself everybody may change here; others as under `/v1`.

@@ -1,25 +1,27 @@
-//! Where the face meets actix: which requests are its, and how an answer goes out.
+//! Where the adapter meets actix: which requests are its, and how an answer goes out.
 
 use actix_web::guard::GuardContext;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, guard, web};
 
-use super::{
-    authentication::Schemes,
-    pages::{self, Found, Page},
-    request::Request,
-    respond::Answer,
-    users,
-    views::{self, Outcome},
-};
+use crate::drf::flows::DrfFlows;
+use crate::drf::http::answers::no_answer;
+use crate::drf::http::authentication::Schemes;
+use crate::drf::http::pages::{self, Found, Page};
+use crate::drf::http::request::Request;
+use crate::drf::http::respond::Answer;
+use crate::drf::http::users;
+use crate::drf::http::views::{self, Outcome};
+use crate::drf::token::DrfTokens;
+use crate::flows::Flows;
 use crate::http::blocking::State;
 use crate::http::client::Client;
 
 /// The longest header field in bytes, as in the server the reference runs under.
 const MAX_HEADER_FIELD: usize = 8190;
 
-/// Where requests of the face can be; which they are, [`pages::find`] decides.
+/// Where requests of the adapter can be; which they are, [`pages::find`] decides.
 const PATTERNS: [&str; 7] = [
     "/",
     "/.{format}",
@@ -30,23 +32,24 @@ const PATTERNS: [&str; 7] = [
     "/users{rest:.*}",
 ];
 
-/// What the face knows beside the stories.
-pub struct Face {
+/// The adapter's settings and tokens.
+pub struct DrfAdapter {
     public_url: String,
     schemes: Schemes,
+    tokens: DrfTokens,
 }
 
-impl Face {
-    /// The face of a service that is reached at `public_url`, for tokens behind these schemes.
-    pub fn new(public_url: &str, schemes: Schemes) -> Self {
-        Self { public_url: public_url.to_owned(), schemes }
+impl DrfAdapter {
+    /// Returns the adapter of a service that is reached at `public_url`, for `tokens` behind these schemes.
+    pub fn new(public_url: &str, schemes: Schemes, tokens: DrfTokens) -> Self {
+        Self { public_url: public_url.to_owned(), schemes, tokens }
     }
 }
 
-/// Serves the pages of the face. Every method of a page comes here, so that the checks keep their
+/// Serves the pages of the adapter. Every method of a page comes here, so that the checks keep their
 /// order.
-pub fn configure(app: &mut ServiceConfig, face: Data<Face>) {
-    app.app_data(face);
+pub fn configure(app: &mut ServiceConfig, adapter: Data<DrfAdapter>) {
+    app.app_data(adapter);
     for pattern in PATTERNS {
         let page = web::resource(pattern).guard(guard::fn_guard(is_ours));
         app.service(page.route(web::route().to(answer)));
@@ -60,7 +63,7 @@ fn is_ours(context: &GuardContext<'_>) -> bool {
 async fn answer(
     request: HttpRequest,
     payload: Payload,
-    face: Data<Face>,
+    adapter: Data<DrfAdapter>,
     state: Data<State>,
     Client(device): Client,
 ) -> HttpResponse {
@@ -72,10 +75,15 @@ async fn answer(
         return answer.write(&page, false, None);
     }
     let received =
-        Request::receive(&request, payload, page.clone(), format, device, &face.public_url).await;
+        Request::receive(&request, payload, page.clone(), format, device, &adapter.public_url)
+            .await;
     let (origin, is_head) = (received.origin.clone(), received.method == "HEAD");
-    let schemes = face.schemes;
-    match state.run(move |flows| Ok(views::answer(flows, &received, schemes))).await {
+    let core_adapter = adapter.clone();
+    let answer = move |flows: &Flows| {
+        let flows = DrfFlows::new(flows, &core_adapter.tokens);
+        Ok(views::answer(flows, &received, core_adapter.schemes))
+    };
+    match state.run(answer).await {
         // To HEAD nothing of the body is sent, so nothing more is read for it.
         Ok(Outcome { answer, authenticated, indent }) => match answer.next().filter(|_| !is_head) {
             None => answer.write(&page, authenticated, indent),
@@ -84,7 +92,7 @@ async fn answer(
                 answer.write_with(&page, authenticated, indent, rest)
             }
         },
-        Err(error) => views::no_answer(error.code).write(&page, false, None),
+        Err(error) => no_answer(error.code).write(&page, false, None),
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use unicode_normalization::char::is_combining_mark;
 
-use super::value::{Fields, Text, Value, strip};
+use crate::drf::http::value::{Fields, Text, Value, strip};
 
 /// The text for a field that must be there and is not.
 pub const REQUIRED: &str = "This field is required.";
@@ -212,7 +212,7 @@ fn is_literal(domain: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::django::value::{Number, Values};
+    use crate::drf::http::value::{Number, Values};
 
     fn json(name: &str, value: Value) -> Fields {
         let mut values = Values::default();

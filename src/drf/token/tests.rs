@@ -1,7 +1,7 @@
 //! Tokens of the Django face: those that count and those that do not.
 
-use super::*;
 use crate::domain::{Email, Locale, Metadata, PasswordHash, UserId, Username};
+use crate::drf::token::*;
 
 const NOW: i64 = 1_800_000_000;
 
@@ -9,8 +9,8 @@ fn now() -> UtcTime {
     UtcTime::from_seconds(NOW)
 }
 
-fn tokens() -> DjangoTokens {
-    DjangoTokens::new(&[b"the secret of the site"], DjangoLifetimes::default())
+fn tokens() -> DrfTokens {
+    DrfTokens::new(&[b"the secret of the site"], Lifetimes::default())
 }
 
 /// `{now-1}` and the like are filled in.
@@ -144,7 +144,7 @@ fn the_form_is_checked_strictly() {
     ] {
         assert_eq!(tokens().check(&bad, now()), Err(TokenError::Undecodable), "{bad}");
     }
-    let other_key = DjangoTokens::new(&[b"another secret"], DjangoLifetimes::default());
+    let other_key = DrfTokens::new(&[b"another secret"], Lifetimes::default());
     assert_eq!(other_key.check(&good, now()), Err(TokenError::Undecodable));
 }
 

@@ -3,7 +3,7 @@
 //! The reference offers JSON and an HTML page. Hallpass sends JSON in place of the page, so a client
 //! that accepts HTML only is served too, and one that accepts neither gets 406.
 
-use super::header::Parametrised;
+use crate::drf::http::header::Parametrised;
 
 /// How to write an answer: on one line, or with this many spaces to indent.
 pub type Indent = Option<usize>;

@@ -89,7 +89,7 @@ fn is_format(text: &str) -> bool {
 
 /// The number in a user's URL.
 pub fn user_number(key: &str) -> Option<i64> {
-    super::value::strip(key).parse().ok()
+    crate::drf::http::value::strip(key).parse().ok()
 }
 
 impl Page {

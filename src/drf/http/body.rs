@@ -1,12 +1,9 @@
 //! Reading the body of a request: which parser its `Content-Type` asks for, and what came of it.
 
-use super::{
-    charset::Charset,
-    form,
-    header::Parametrised,
-    json,
-    value::{Fields, Submitted, Values},
-};
+use crate::drf::http::charset::Charset;
+use crate::drf::http::header::Parametrised;
+use crate::drf::http::value::{Fields, Submitted, Values};
+use crate::drf::http::{form, json};
 
 /// The longest body that is read, in bytes. A limit is ours, the reference had none; this one leaves
 /// room for everything a client of the reference has reason to send.

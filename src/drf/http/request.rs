@@ -4,13 +4,11 @@ use actix_web::HttpRequest;
 use actix_web::http::header;
 use actix_web::web::Payload;
 
-use super::{
-    body::{self, Unreadable},
-    form,
-    pages::Page,
-    value::Submitted,
-};
 use crate::domain::Device;
+use crate::drf::http::body::{self, Unreadable};
+use crate::drf::http::form;
+use crate::drf::http::pages::Page;
+use crate::drf::http::value::Submitted;
 use crate::flows::LoginContext;
 use crate::http::body::{Collected, collect};
 use crate::http::code::Code;
@@ -72,7 +70,8 @@ impl Request {
             method,
             page,
             format: format.or_else(|| form::query_value(request.query_string(), "format")),
-            accept: joined(request, &header::ACCEPT).map(|value| super::charset::latin1(&value)),
+            accept: joined(request, &header::ACCEPT)
+                .map(|value| crate::drf::http::charset::latin1(&value)),
             authorization: joined(request, &header::AUTHORIZATION),
             entrance: LoginContext { device, device_token: None },
             origin: origin(request, public_url),
@@ -82,7 +81,7 @@ impl Request {
     }
 
     /// Reads the fields.
-    pub fn fields(&self) -> Result<super::value::Fields, NoFields> {
+    pub fn fields(&self) -> Result<crate::drf::http::value::Fields, NoFields> {
         let body = self.body.as_ref().map_err(|code| NoFields::NotReceived(*code))?;
         match body::read(&body.bytes, &self.content_type).map_err(NoFields::Unreadable)? {
             Submitted::Fields(fields) => Ok(fields),
@@ -100,7 +99,7 @@ fn joined(request: &HttpRequest, name: &header::HeaderName) -> Option<Vec<u8>> {
 
 fn last(request: &HttpRequest, name: &header::HeaderName) -> String {
     let value = request.headers().get_all(name).last();
-    value.map(|value| super::charset::latin1(value.as_bytes())).unwrap_or_default()
+    value.map(|value| crate::drf::http::charset::latin1(value.as_bytes())).unwrap_or_default()
 }
 
 fn origin(request: &HttpRequest, public_url: &str) -> String {

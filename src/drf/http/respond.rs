@@ -10,8 +10,11 @@ use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize as _;
 use serde_json::{Value, json};
 
-use super::{authentication::Schemes, fields::Faults, negotiation::Indent, pages::Page};
 use crate::domain::UserId;
+use crate::drf::http::authentication::Schemes;
+use crate::drf::http::fields::Faults;
+use crate::drf::http::negotiation::Indent;
+use crate::drf::http::pages::Page;
 use crate::http::serving::slices;
 
 /// The text for a caller who showed no credentials.

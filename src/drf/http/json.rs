@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::value::{Fields, Number, Submitted, Text, Value, Values};
+use crate::drf::http::value::{Fields, Number, Submitted, Text, Value, Values};
 
 /// Python gives up near 1000, and not gracefully.
 const MAX_DEPTH: usize = 512;

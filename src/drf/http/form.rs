@@ -8,11 +8,9 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 
-use super::{
-    charset::{self, Charset},
-    header::Parametrised,
-    value::{Value, Values, strip},
-};
+use crate::drf::http::charset::{self, Charset};
+use crate::drf::http::header::Parametrised;
+use crate::drf::http::value::{Value, Values, strip};
 
 /// Django looks for the headers of a part in this many bytes.
 const MAX_PART_HEADERS: usize = 1024;

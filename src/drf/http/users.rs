@@ -7,35 +7,39 @@ use actix_web::web::Data;
 use futures_util::{Stream, stream};
 use serde_json::{Value, json};
 
-use super::{
-    fields::{self, BAD_USERNAME, EMAIL_TAKEN, REQUIRED, USERNAME_TAKEN, one},
-    pages::user_number,
-    request::Request,
-    respond::Answer,
-    views::{failure, faults, read_fields},
-};
 use crate::domain::{Email, EmailChange, User, UserId, Username};
-use crate::flows::{AccountFields, Error, Flows};
+use crate::drf::flows::{AccountFields, DrfFlows, list_users};
+use crate::drf::http::answers::{failure, faults, read_fields};
+use crate::drf::http::fields::{self, BAD_USERNAME, EMAIL_TAKEN, REQUIRED, USERNAME_TAKEN, one};
+use crate::drf::http::pages::user_number;
+use crate::drf::http::request::Request;
+use crate::drf::http::respond::Answer;
+use crate::flows::{Error, Flows};
 use crate::http::blocking::State;
 
 /// The number of users of the list that are read at a time.
 const PAGE: i64 = 500;
 
 /// `/users/`
-pub fn answer_list(flows: &Flows, request: &Request, caller: &User) -> Result<Answer, Answer> {
+pub fn answer_list(
+    flows: DrfFlows<'_>,
+    request: &Request,
+    caller: &User,
+) -> Result<Answer, Answer> {
     match request.method.as_str() {
         "GET" | "HEAD" => {
             if !caller.is_staff {
                 return Ok(Answer::ok(json!([shown(caller, &request.origin)])));
             }
-            let (list, next) = list_page(flows, UserId::NONE, &request.origin).map_err(failure)?;
+            let (list, next) =
+                list_page(flows.core, UserId::NONE, &request.origin).map_err(failure)?;
             Ok(Answer::list(list, next))
         }
         "OPTIONS" => Ok(Answer::ok(request.page.description(caller.is_staff))),
         "POST" if !caller.is_staff => Err(Answer::forbidden()),
         "POST" => {
             let wanted = read_account(flows, request, caller, false, None)?;
-            let user = flows.django_create_user(caller, wanted).map_err(conflict_response)?;
+            let user = flows.create_user(caller, wanted).map_err(conflict_response)?;
             let shown = shown(&user, &request.origin);
             Ok(Answer::created(shown, url(user.id, &request.origin)))
         }
@@ -45,7 +49,7 @@ pub fn answer_list(flows: &Flows, request: &Request, caller: &User) -> Result<An
 
 /// `/users/N/`
 pub fn answer_one(
-    flows: &Flows,
+    flows: DrfFlows<'_>,
     request: &Request,
     key: &str,
     caller: &User,
@@ -55,7 +59,7 @@ pub fn answer_one(
         return Err(Answer::forbidden());
     }
     let find = || match id {
-        Some(id) => flows.django_find_user(id).map_err(failure),
+        Some(id) => flows.find_user(id).map_err(failure),
         None => Ok(None),
     };
     let existing = || find()?.ok_or_else(Answer::not_found);
@@ -66,7 +70,7 @@ pub fn answer_one(
         "PATCH" => change(flows, request, &existing()?, caller, true),
         "DELETE" => {
             let user = existing()?;
-            if flows.django_delete_user(caller, user.id).map_err(conflict_response)? {
+            if flows.delete_user(caller, user.id).map_err(conflict_response)? {
                 Ok(Answer::deleted())
             } else {
                 Err(Answer::not_found())
@@ -77,7 +81,7 @@ pub fn answer_one(
 }
 
 fn change(
-    flows: &Flows,
+    flows: DrfFlows<'_>,
     request: &Request,
     user: &User,
     caller: &User,
@@ -91,14 +95,13 @@ fn change(
         }
     }
     let device = &request.entrance.device;
-    let changed =
-        flows.django_update_user(caller, user.id, wanted, device).map_err(conflict_response)?;
+    let changed = flows.update_user(caller, user.id, wanted, device).map_err(conflict_response)?;
     changed.map(|user| Answer::ok(shown(&user, &request.origin))).ok_or_else(Answer::not_found)
 }
 
 /// Reads the fields of an account. With `partial` an absent field is no fault and no default.
 fn read_account(
-    flows: &Flows,
+    flows: DrfFlows<'_>,
     request: &Request,
     caller: &User,
     partial: bool,
@@ -122,7 +125,7 @@ fn read_account(
     };
     // Whether a name is taken is told together with the faults of the other fields.
     let device = &request.entrance.device;
-    let taken = flows.django_taken(caller, &good, own, device).map_err(failure)?;
+    let taken = flows.taken(caller, &good, own, device).map_err(failure)?;
     let username_faults = username.err().or_else(|| taken.username.then(|| one(USERNAME_TAKEN)));
     let email_faults = email.err().or_else(|| taken.email.then(|| one(EMAIL_TAKEN)));
     let is_staff_faults = is_staff.err();
@@ -152,7 +155,7 @@ fn list_page(
     after: UserId,
     origin: &str,
 ) -> Result<(Vec<Value>, Option<UserId>), Error> {
-    let users = flows.django_list_users(after, PAGE)?;
+    let users = list_users(flows, after, PAGE)?;
     let is_full = i64::try_from(users.len()).is_ok_and(|found| found == PAGE);
     let next = users.last().filter(|_| is_full).map(|last| last.id);
     Ok((users.iter().map(|user| shown(user, origin)).collect(), next))
