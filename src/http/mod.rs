@@ -18,6 +18,7 @@ mod intake;
 pub mod metrics;
 pub mod middleware;
 pub mod openapi;
+pub mod operations;
 pub mod pace;
 pub mod pages;
 mod request_id;
@@ -36,7 +37,7 @@ use error::ApiError;
 
 /// Serves everything: API, pages, documentation, and the Django face where there is one.
 pub fn configure(app: &mut web::ServiceConfig, face: Option<web::Data<Face>>) {
-    routes::configure(app);
+    routes::configure(app, operations::OfPath::new);
     if let Some(face) = face {
         django::configure(app, face);
     }
