@@ -9,8 +9,8 @@ WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --release --locked --features postgres-tls \
-    && install -D target/release/hallpass /out/usr/local/bin/hallpass \
+    cargo build --profile dist --locked --features postgres-tls \
+    && install -D target/dist/hallpass /out/usr/local/bin/hallpass \
     && install -D -m 644 -t /out/usr/share/doc/hallpass LICENSE-APACHE LICENSE-MIT NOTICE \
     && scripts/licences /out/usr/share/doc/hallpass/licences.txt \
     && mkdir /out/data

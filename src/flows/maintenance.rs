@@ -47,6 +47,7 @@ impl Flows {
     /// Forgets what is over.
     pub fn purge(&self) -> Result<()> {
         let now = self.now();
+        self.access_tokens.drop_expired(now);
         self.seal_keys_anew()?;
         self.erase_deleted(Duration::MAX)?;
         let over = now.before(REMEMBER_REGISTRATIONS);

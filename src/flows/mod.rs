@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-pub use crate::security::access_token::Claims;
+pub use crate::security::access_token::{Claims, VerifiedToken};
 pub use crate::security::revocations::Ended;
 pub use crate::store::events::EventPage;
 pub use crate::store::outbox::MailLine;

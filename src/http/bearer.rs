@@ -1,6 +1,7 @@
 //! Who asks: the access token of `Authorization: Bearer` (RFC 6750).
 
 use std::future::{Ready, ready};
+use std::sync::Arc;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::AUTHORIZATION;
@@ -9,7 +10,7 @@ use actix_web::{FromRequest, HttpRequest, web};
 use super::blocking::State;
 use super::code::Code;
 use super::error::ApiError;
-use crate::flows::Claims;
+use crate::flows::{Claims, VerifiedToken};
 
 /// The holder of a token that counts.
 pub struct Bearer(pub Claims);
@@ -19,12 +20,12 @@ impl FromRequest for Bearer {
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(check(request).map(Bearer))
+        ready(check(request).map(|token| Bearer(token.claims.clone())))
     }
 }
 
-/// The claims of the request's token, if it counts.
-pub fn check(request: &HttpRequest) -> Result<Claims, ApiError> {
+/// The request's token, if it counts.
+pub fn check(request: &HttpRequest) -> Result<Arc<VerifiedToken>, ApiError> {
     let state = request.app_data::<web::Data<State>>().ok_or(Code::InternalError)?;
     let mut headers = request.headers().get_all(AUTHORIZATION);
     // Of two nobody knows which is meant; what stands behind may take the other.

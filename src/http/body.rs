@@ -38,6 +38,12 @@ static LARGE_BODIES: Semaphore = Semaphore::const_new(16 * 1024 * 1024);
 pub trait Body: Sized {
     /// Takes the fields; `None` if one that is needed was not acceptable.
     fn read(fields: &mut Fields) -> Option<Self>;
+
+    /// Reads a body without faults faster, and exactly as [`Self::read`] would; `None` if it has faults,
+    /// which are told then, or if there is no faster way.
+    fn read_typed(_: &[u8]) -> Option<Self> {
+        None
+    }
 }
 
 /// The fields of a JSON object, and what was wrong with those read so far.
@@ -160,7 +166,7 @@ impl<T: Body> FromRequest for Json<T> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let is_json = is_json(request);
         let may_be_empty = request.method() == Method::DELETE;
-        let password_policy = password_policy(request);
+        let state = request.app_data::<web::Data<State>>().cloned();
         let announced = request.headers().get(CONTENT_LENGTH).cloned();
         let (intake, payload) = (Intake::of(request), payload.take());
         Box::pin(async move {
@@ -174,6 +180,9 @@ impl<T: Body> FromRequest for Json<T> {
                 return Err(Code::PayloadTooLarge.into());
             }
             let body = collect(&intake, payload, MAX_BODY).await?;
+            if is_json && let Some(read) = T::read_typed(&body.bytes) {
+                return Ok(Self(read));
+            }
             let object = if body.bytes.is_empty() && may_be_empty {
                 Map::new()
             } else if is_json {
@@ -181,6 +190,7 @@ impl<T: Body> FromRequest for Json<T> {
             } else {
                 return Err(Code::UnsupportedMediaType.into());
             };
+            let password_policy = password_policy(state.as_ref());
             let mut fields = Fields { object, faults: Vec::new(), password_policy };
             let read = T::read(&mut fields);
             fields.finish(read).map(Json)
@@ -203,15 +213,14 @@ impl<T: Body> FromRequest for Query<T> {
                 faults.push(FieldFault::new(truncate_for_echo(&name), Fault::InvalidFormat));
             }
         }
-        let password_policy = password_policy(request);
+        let password_policy = password_policy(request.app_data());
         let mut fields = Fields { object, faults, password_policy };
         let read = T::read(&mut fields);
         ready(fields.finish(read).map(Query))
     }
 }
 
-fn password_policy(request: &HttpRequest) -> PasswordPolicy {
-    let state = request.app_data::<web::Data<State>>();
+fn password_policy(state: Option<&web::Data<State>>) -> PasswordPolicy {
     state.map(|state| state.flows.policy().password.clone()).unwrap_or_default()
 }
 

@@ -1,7 +1,6 @@
 //! What operators count, in the text format of Prometheus. Counting is a few additions to atomics: the
 //! requests that are checked in memory meet no lock here either.
 
-use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -10,7 +9,7 @@ use actix_web::http::StatusCode;
 
 use self::text::Text;
 use super::code::Code;
-use super::{openapi, routes};
+use super::operations::{self, Operation};
 use crate::flows::{Backlog, Gauges};
 use crate::telemetry;
 
@@ -27,12 +26,10 @@ const STATUSES: [u16; 21] = [
 /// The name of requests to what is no documented endpoint, and of all other statuses.
 const OTHER: &str = "other";
 
-/// Method and path of an endpoint.
-type Name = (String, String);
-
 /// The counters of one instance.
 pub struct Metrics {
-    endpoints: BTreeMap<Name, Endpoint>,
+    /// In the order of [`operations::ALL`].
+    endpoints: Vec<Endpoint>,
     other: Endpoint,
     errors: Vec<AtomicU64>,
     ignored_forwarded_for: AtomicU64,
@@ -50,12 +47,8 @@ struct Endpoint {
 impl Metrics {
     /// Counters for every documented endpoint.
     pub fn new() -> Self {
-        let names = routes::endpoints().into_iter().map(|endpoint| {
-            let method = openapi::method_name(&endpoint).to_uppercase();
-            ((method, endpoint.path), Endpoint::default())
-        });
         Self {
-            endpoints: names.collect(),
+            endpoints: operations::ALL.iter().map(|_| Endpoint::default()).collect(),
             other: Endpoint::default(),
             errors: Code::ALL.iter().map(|_| AtomicU64::new(0)).collect(),
             ignored_forwarded_for: AtomicU64::new(0),
@@ -64,8 +57,15 @@ impl Metrics {
     }
 
     /// Counts a request that was answered.
-    pub fn count(&self, name: &Name, status: StatusCode, code: Option<Code>, took: Duration) {
-        let endpoint = self.endpoints.get(name).unwrap_or(&self.other);
+    pub fn count(
+        &self,
+        operation: Option<&Operation>,
+        status: StatusCode,
+        code: Option<Code>,
+        took: Duration,
+    ) {
+        let endpoint = operation.and_then(|operation| self.endpoints.get(operation.index));
+        let endpoint = endpoint.unwrap_or(&self.other);
         endpoint.of_status(status).fetch_add(1, Relaxed);
         let seconds = took.as_secs_f64();
         if let Some(bucket) = BUCKETS.iter().position(|bound| seconds <= *bound) {
@@ -133,8 +133,9 @@ impl Metrics {
     }
 
     fn write_requests(&self, text: &mut Text) {
-        let other = (OTHER.to_owned(), OTHER.to_owned());
-        let endpoints = || self.endpoints.iter().chain([(&other, &self.other)]);
+        let names = operations::ALL.iter().map(|it| (it.method.as_str(), it.path.as_str()));
+        let documented = names.zip(&self.endpoints);
+        let endpoints = || documented.clone().chain([((OTHER, OTHER), &self.other)]);
         let requests = "hallpass_http_requests_total";
         text.head(requests, "counter", "Requests by endpoint and status.");
         for ((method, path), endpoint) in endpoints() {
@@ -249,12 +250,12 @@ mod tests {
     #[test]
     fn the_text_adds_up() {
         let metrics = Metrics::new();
-        let name = ("GET".to_owned(), "/healthz".to_owned());
+        let health = operations::ALL.iter().find(|it| it.path == "/healthz");
         for millis in [1, 3, 700, 9000] {
-            metrics.count(&name, StatusCode::OK, None, Duration::from_millis(millis));
+            metrics.count(health, StatusCode::OK, None, Duration::from_millis(millis));
         }
         let took = Duration::ZERO;
-        metrics.count(&name, StatusCode::IM_A_TEAPOT, Some(Code::RateLimited), took);
+        metrics.count(health, StatusCode::IM_A_TEAPOT, Some(Code::RateLimited), took);
         let mut text = Text::default();
         metrics.write_requests(&mut text);
         metrics.write_errors(&mut text);

@@ -12,6 +12,7 @@ mod docs;
 pub mod error;
 pub mod metrics;
 pub mod openapi;
+pub mod operations;
 pub mod pages;
 pub mod routes;
 pub mod schema;
@@ -27,7 +28,7 @@ use error::ApiError;
 
 /// Serves the API, the paths that `adapter` adds, the pages and the documentation.
 pub fn configure(app: &mut web::ServiceConfig, adapter: impl FnOnce(&mut web::ServiceConfig)) {
-    routes::configure(app);
+    routes::configure(app, operations::OfPath::new);
     adapter(app);
     pages::configure(app);
     #[cfg(feature = "docs-ui")]

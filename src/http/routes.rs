@@ -94,8 +94,9 @@ pub fn endpoints() -> Vec<Endpoint> {
 }
 
 /// Serves every endpoint, with and without a final slash. A method that a path does not take is
-/// answered with those it takes. What a proxy asks about has any method and path.
-pub fn configure(app: &mut web::ServiceConfig) {
+/// answered with those it takes. What a proxy asks about has any method and path. Each path carries its
+/// `data`.
+pub fn configure<D: 'static>(app: &mut web::ServiceConfig, data: impl Fn(&str) -> D) {
     let mut by_path: BTreeMap<String, Vec<Endpoint>> = BTreeMap::new();
     for endpoint in endpoints() {
         by_path.entry(endpoint.path.clone()).or_default().push(endpoint);
@@ -103,11 +104,12 @@ pub fn configure(app: &mut web::ServiceConfig) {
     for (path, endpoints) in by_path {
         if v1::services::forward_auth::is_asked_at(&path) {
             let resource = web::resource([path.clone(), format!("{path}/{{below:.*}}")]);
+            let resource = resource.app_data(data(&path));
             app.service(endpoints.into_iter().fold(resource, |it, one| it.route(one.route)));
             continue;
         }
         let mut allow: Vec<&str> = Vec::new();
-        let mut resource = web::resource([path.clone(), format!("{path}/")]);
+        let mut resource = web::resource([path.clone(), format!("{path}/")]).app_data(data(&path));
         for endpoint in endpoints {
             let (method, names) = served_methods(&endpoint.method);
             allow.extend(names);

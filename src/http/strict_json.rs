@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    DeserializeOwned, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor,
+};
 use serde_json::{Map, Value};
 
 const MAX_DEPTH: usize = 32;
@@ -16,6 +18,15 @@ pub fn parse_object(bytes: &[u8]) -> Option<Map<String, Value>> {
         Value::Object(object) => Some(object),
         _ => None,
     }
+}
+
+/// Reads an object straight into a struct; `None` if [`parse_object`] or the fields have anything to say
+/// against it. serde refuses a known name that stands twice; `T` has to deny unknown ones, and to have
+/// texts, numbers and flags only, which do not nest.
+pub fn parse_typed<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    // Of an array serde would make a struct as well.
+    let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+    if first == Some(&b'{') { serde_json::from_slice(bytes).ok() } else { None }
 }
 
 /// Reads a value that may nest `depth` levels deep.
@@ -94,6 +105,58 @@ impl<'de> Visitor<'de> for Strict {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Typed {
+        a: String,
+    }
+
+    /// What a struct is read from is what an object with that one text is.
+    #[test]
+    fn a_struct_is_read_from_what_passes_and_from_nothing_else() {
+        let long = format!("{{\"a\":\"{}\"}}", "x".repeat(10_000));
+        for good in [
+            "{\"a\":\"b\"}",
+            " \r\n\t{ \"a\" : \"b\" } ",
+            "{\"\\u0061\":\"\\u00e9\\n\"}",
+            "{\"a\":\"\"}",
+            &long,
+        ] {
+            let object = parse_object(good.as_bytes()).unwrap();
+            assert_eq!(parse_typed::<Typed>(good.as_bytes()).unwrap().a, object["a"], "{good}");
+        }
+        for bad in [
+            "",
+            " ",
+            "null",
+            "\"a\"",
+            "[\"b\"]",
+            " [\"b\"]",
+            "\u{b}{\"a\":\"b\"}",
+            "\u{c}{\"a\":\"b\"}",
+            "\u{feff}{\"a\":\"b\"}",
+            "{}",
+            "{\"a\":null}",
+            "{\"a\":1}",
+            "{\"a\":[\"b\"]}",
+            "{\"a\":{\"a\":\"b\"}}",
+            "{\"A\":\"b\"}",
+            "{\"a\":\"b\",\"a\":\"b\"}",
+            "{\"a\":\"b\",\"\\u0061\":\"b\"}",
+            "{\"a\":\"b\",\"c\":1}",
+            "{\"c\":[[[[]]]],\"a\":\"b\"}",
+            "{\"a\":\"b\"}x",
+            "{\"a\":\"b\"}{\"a\":\"b\"}",
+            "{\"a\":\"b\",}",
+            "{\"a\":\"\\ud800\"}",
+            "{\"a\":\"\n\"}",
+            "{'a':'b'}",
+        ] {
+            assert!(parse_typed::<Typed>(bad.as_bytes()).is_none(), "{bad}");
+        }
+        assert!(parse_typed::<Typed>(b"{\"a\":\"\xff\"}").is_none());
+    }
 
     #[test]
     fn only_plain_objects_pass() {

@@ -10,6 +10,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::Header;
 use serde::{Deserialize, Serialize};
 
+pub use self::cache::VerifiedToken;
+use self::cache::{TokenDigest, VerifiedTokens};
 use super::key_set::KeySet;
 use super::keys::KeyError;
 use super::revocations::Revocations;
@@ -116,6 +118,7 @@ pub struct AccessTokens {
     client_id: String,
     lifetime: Duration,
     keys: ArcSwap<KeySet>,
+    verified: VerifiedTokens,
     /// What was ended within the life of an access token.
     pub revocations: Revocations,
 }
@@ -129,7 +132,9 @@ impl AccessTokens {
         keys: KeySet,
         revocations: Revocations,
     ) -> Self {
-        Self { issuer, client_id, lifetime, keys: ArcSwap::from_pointee(keys), revocations }
+        let keys = ArcSwap::from_pointee(keys);
+        let verified = VerifiedTokens::new();
+        Self { issuer, client_id, lifetime, keys, verified, revocations }
     }
 
     /// The keys it has.
@@ -169,40 +174,70 @@ impl AccessTokens {
         let mut header = Header::new(key.algorithm.jws());
         header.typ = Some(TOKEN_TYPE.to_owned());
         header.kid = Some(key.kid.clone());
-        jsonwebtoken::encode(&header, claims, &key.encoding).map_err(|_| KeyError::Crypto)
+        let message = format!("{}.{}", encode_part(&header)?, encode_part(claims)?);
+        let signature = key.sign(message.as_bytes())?;
+        Ok(format!("{message}.{signature}"))
     }
 
-    /// Checks a token: form, header, signature, claims, time, revocation, in this order.
-    pub fn check(&self, token: &str, now: UtcTime) -> Result<Claims, TokenError> {
-        let mut claims = self.check_signature(token, now).ok_or(TokenError::Invalid)?;
-        if claims.client_id.is_empty() {
-            claims.client_id.clone_from(&self.client_id);
+    /// Checks a token: form, header, signature, claims, time, revocation, in this order. What can change
+    /// from one check to the next is looked at each time; the rest is looked at once, and cached.
+    pub fn check(&self, token: &str, now: UtcTime) -> Result<Arc<VerifiedToken>, TokenError> {
+        if token.len() > MAX_LENGTH {
+            return Err(TokenError::Invalid);
         }
+        let digest = TokenDigest::of(token);
+        if let Some(known) = self.verified.get(&digest) {
+            return self.check_now(&known, now).map(|()| known);
+        }
+        let verified = Arc::new(self.verify(token, now).ok_or(TokenError::Invalid)?);
+        self.check_now(&verified, now)?;
+        self.verified.insert(digest, Arc::clone(&verified));
+        Ok(verified)
+    }
+
+    /// Frees the memory that cached tokens take which have expired.
+    pub fn drop_expired(&self, now: UtcTime) {
+        self.verified.drop_expired(now.before(LEEWAY));
+    }
+
+    /// Checks what can change: the key, the time, revocations.
+    fn check_now(&self, token: &VerifiedToken, now: UtcTime) -> Result<(), TokenError> {
+        let claims = &token.claims;
         let leeway = i64::try_from(LEEWAY.as_secs()).unwrap_or(0);
-        let longest = i64::try_from(MAX_LIFETIME.as_secs()).unwrap_or(0);
-        let lifetime = claims.exp.checked_sub(claims.iat).ok_or(TokenError::Invalid)?;
-        let plausible = claims.iss == self.issuer
-            && claims.aud == self.issuer
-            && claims.sub == claims.user_id.to_string()
-            && claims.iat.max(claims.nbf) <= now.seconds() + leeway
-            && (0..=longest).contains(&lifetime);
-        if !plausible {
+        let has_begun = claims.iat.max(claims.nbf) <= now.seconds() + leeway;
+        if !has_begun || self.keys.load().find(&token.kid, now).is_none() {
             return Err(TokenError::Invalid);
         }
         if now.seconds() >= claims.exp.saturating_add(leeway) {
             return Err(TokenError::Expired);
         }
         match self.revocations.revokes(&claims.sid, claims.user_id(), claims.rights, now) {
-            Some(false) => Ok(claims),
+            Some(false) => Ok(()),
             Some(true) => Err(TokenError::Revoked),
             None => Err(TokenError::RevocationsStale),
         }
     }
 
-    fn check_signature(&self, token: &str, now: UtcTime) -> Option<Claims> {
-        if token.len() > MAX_LENGTH {
+    /// Checks what cannot change: the signature, and claims that do not depend on the time.
+    fn verify(&self, token: &str, now: UtcTime) -> Option<VerifiedToken> {
+        let (kid, mut claims) = self.check_signature(token, now)?;
+        if claims.client_id.is_empty() {
+            claims.client_id.clone_from(&self.client_id);
+        }
+        let longest = i64::try_from(MAX_LIFETIME.as_secs()).unwrap_or(0);
+        let lifetime = claims.exp.checked_sub(claims.iat)?;
+        let is_plausible = claims.iss == self.issuer
+            && claims.aud == self.issuer
+            && claims.sub == claims.user_id.to_string()
+            && (0..=longest).contains(&lifetime);
+        if !is_plausible {
             return None;
         }
+        let claims_json = serde_json::to_string(&claims).ok()?;
+        Some(VerifiedToken { claims, claims_json, kid })
+    }
+
+    fn check_signature(&self, token: &str, now: UtcTime) -> Option<(String, Claims)> {
         let (message, signature) = token.rsplit_once('.')?;
         let (header, claims) = message.split_once('.')?;
         let header: KnownHeader = decode_part(header)?;
@@ -219,8 +254,13 @@ impl AccessTokens {
             &key.decoding,
             key.algorithm.jws(),
         );
-        if genuine.ok()? { decode_part(claims) } else { None }
+        if genuine.ok()? { Some((header.kid, decode_part(claims)?)) } else { None }
     }
+}
+
+fn encode_part(part: &impl Serialize) -> Result<String, KeyError> {
+    let json = serde_json::to_vec(part).map_err(|_| KeyError::Crypto)?;
+    Ok(URL_SAFE_NO_PAD.encode(json))
 }
 
 /// A part that is a JSON object, as this service writes it. No known key stands twice: serde refuses
@@ -230,6 +270,7 @@ fn decode_part<T: for<'a> Deserialize<'a>>(part: &str) -> Option<T> {
     if json.first() == Some(&b'{') { serde_json::from_slice(&json).ok() } else { None }
 }
 
+mod cache;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use aws_lc_rs::digest;
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
+use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RsaKeyPair,
@@ -99,6 +100,8 @@ pub struct SigningKey {
     pub(super) kid: String,
     pub(super) algorithm: SigningAlgorithm,
     pub(super) encoding: EncodingKey,
+    /// The same, parsed once for all signatures; ES256 only.
+    key_pair: Option<EcdsaKeyPair>,
     pub(super) decoding: DecodingKey,
     /// The public half for the JWKS; a shared secret has none.
     pub public_jwk: Option<serde_json::Value>,
@@ -150,6 +153,7 @@ impl SealedKey {
             kid: self.kid.clone(),
             algorithm,
             encoding: encoding_key(algorithm, &private)?,
+            key_pair: key_pair(algorithm, &private)?,
             decoding: DecodingKey::from_jwk(&jwk).map_err(|_| unknown())?,
             public_jwk: serde_json::from_str(&self.public_jwk).ok(),
         })
@@ -182,10 +186,30 @@ impl SigningKey {
             kid: URL_SAFE_NO_PAD.encode(&name.as_ref()[..9]),
             algorithm: SigningAlgorithm::Hs256,
             encoding: EncodingKey::from_secret(secret),
+            key_pair: None,
             decoding: DecodingKey::from_secret(secret),
             public_jwk: None,
         }
     }
+
+    /// Signs the message of a JWS, and returns the signature as base64url.
+    pub(super) fn sign(&self, message: &[u8]) -> Result<String, KeyError> {
+        let Some(pair) = &self.key_pair else {
+            let signature =
+                jsonwebtoken::crypto::sign(message, &self.encoding, self.algorithm.jws());
+            return signature.map_err(|_| KeyError::Crypto);
+        };
+        let signature = pair.sign(&SystemRandom::new(), message).map_err(|_| KeyError::Crypto)?;
+        Ok(URL_SAFE_NO_PAD.encode(signature))
+    }
+}
+
+fn key_pair(algorithm: SigningAlgorithm, private: &[u8]) -> Result<Option<EcdsaKeyPair>, KeyError> {
+    if algorithm != SigningAlgorithm::Es256 {
+        return Ok(None);
+    }
+    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, private);
+    pair.map(Some).map_err(|_| KeyError::Crypto)
 }
 
 fn generate_private_key(algorithm: SigningAlgorithm) -> Result<Vec<u8>, KeyError> {

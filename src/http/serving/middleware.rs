@@ -1,10 +1,9 @@
 //! What happens around every request: an answer even to a panic, an id, security headers, a line in the
 //! log.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Instant;
 
 use actix_cors::CorsError;
@@ -15,11 +14,11 @@ use actix_web::http::header::{
     ACCESS_CONTROL_REQUEST_METHOD, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue,
     REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
 };
-use actix_web::http::{ConnectionType, Method, StatusCode};
+use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpRequest, HttpResponse, web};
 use futures_util::FutureExt as _;
-use tracing::{Instrument as _, Span};
+use tracing::{Instrument as _, Level, Span};
 
 use crate::domain::Device;
 use crate::http::blocking::State;
@@ -27,10 +26,10 @@ use crate::http::client;
 use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::metrics::Metrics;
+use crate::http::operations;
 use crate::http::serving::backpressure::{AnswerBody, Intake};
 use crate::http::serving::request_id::{self, RequestIds, X_REQUEST_ID};
 use crate::http::v1::services::forward_auth;
-use crate::http::{openapi, routes};
 use crate::telemetry::REFUSALS;
 
 /// Whether clients reach the service over TLS.
@@ -72,12 +71,8 @@ pub async fn surround(
         Ok(mut response) => {
             around.span.in_scope(|| {
                 log_undocumented(&response);
-                // The pattern of the path, never the query or the body.
-                let path = response.request().match_pattern();
-                let method = response.request().method().as_str();
                 let code = api_error(&response).map(|error| error.code);
-                let path = path.as_deref().unwrap_or("-");
-                log(method, path, response.status(), code, around.started);
+                log(Some(response.request()), response.status(), code, around.started);
             });
             if is_last() {
                 response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
@@ -140,9 +135,9 @@ impl Surroundings {
         let mut response = request_id::scope_sync(self.ids.clone(), || error.error_response());
         let status = response.status();
         let code = error.as_error::<ApiError>().map(|error| error.code);
-        self.span.in_scope(|| log("-", "-", status, code, self.started));
+        self.span.in_scope(|| log(None, status, code, self.started));
         if let Some(metrics) = metrics {
-            metrics.count(&Default::default(), status, code, self.started.elapsed());
+            metrics.count(None, status, code, self.started.elapsed());
         }
         self.add_headers(response.headers_mut());
         response
@@ -170,24 +165,14 @@ fn is_cors_refusal<B>(response: &ServiceResponse<B>) -> bool {
     response.response().error().is_some_and(|error| error.as_error::<CorsError>().is_some())
 }
 
-/// The codes of each operation, by method and path pattern.
-static DOCUMENTED: LazyLock<HashMap<(String, String), Vec<Code>>> = LazyLock::new(|| {
-    routes::endpoints()
-        .iter()
-        .map(|endpoint| {
-            let method = openapi::method_name(endpoint).to_uppercase();
-            ((method, endpoint.path.clone()), openapi::error_codes(endpoint))
-        })
-        .collect()
-});
-
 /// An error that the document does not promise for this operation is a fault of ours. The client
 /// gets it all the same; the tests hold every answer against the document.
 fn log_undocumented<B>(response: &ServiceResponse<B>) {
     let Some(code) = api_error(response).map(|error| error.code) else { return };
-    let operation = operation(response.request());
-    if DOCUMENTED.get(&operation).is_some_and(|codes| !codes.contains(&code)) {
-        tracing::error!(code = code.name(), ?operation, "undocumented error code");
+    let Some(operation) = operations::of_request(response.request()) else { return };
+    if !operation.codes.contains(&code) {
+        let (method, path) = (operation.method.as_str(), operation.path.as_str());
+        tracing::error!(code = code.name(), method, path, "undocumented error code");
     }
 }
 
@@ -195,24 +180,22 @@ fn api_error<B>(response: &ServiceResponse<B>) -> Option<&ApiError> {
     response.response().error().and_then(|error| error.as_error())
 }
 
-/// Method and path as the document names them. HEAD is answered as GET is, a proxy's question too.
-fn operation(request: &HttpRequest) -> (String, String) {
-    if forward_auth::is_asked_at(request.path()) {
-        return (Method::GET.to_string(), forward_auth::PATH.to_owned());
-    }
-    let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
-    let pattern = request.match_pattern().unwrap_or_default();
-    (method.to_string(), pattern.trim_end_matches('/').to_owned())
-}
-
 fn count<B>(metrics: &Metrics, response: &ServiceResponse<B>, started: Instant) {
     let code = api_error(response).map(|error| error.code);
-    metrics.count(&operation(response.request()), response.status(), code, started.elapsed());
+    let operation = operations::of_request(response.request());
+    metrics.count(operation, response.status(), code, started.elapsed());
 }
 
 /// One line a request. Refusals have theirs without being asked for: their answers carry the request id,
-/// which people quote to the operator.
-fn log(method: &str, path: &str, status: StatusCode, code: Option<Code>, started: Instant) {
+/// which people quote to the operator. The path is told as its pattern, never with the query.
+fn log(request: Option<&HttpRequest>, status: StatusCode, code: Option<Code>, started: Instant) {
+    let is_success = !status.is_client_error() && !status.is_server_error();
+    if is_success && !tracing::enabled!(Level::DEBUG) {
+        return;
+    }
+    let method = request.map_or("-", |request| request.method().as_str());
+    let pattern = request.and_then(HttpRequest::match_pattern);
+    let path = pattern.as_deref().unwrap_or("-");
     // The log has no numbers of 128 bits: they become text.
     let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
     let code = code.map(Code::name);

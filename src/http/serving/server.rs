@@ -116,7 +116,10 @@ struct Connection {
     metrics: Arc<Metrics>,
     https: Https,
     keep_alive: Duration,
-    deadline: Pin<Box<Sleep>>,
+    deadline: Instant,
+    /// Fires at the deadline or before. Most deadlines are put off before they come, and the timer is set
+    /// anew when it fires: to set it takes longer than to compare two times.
+    timer: Pin<Box<Sleep>>,
     /// Nothing came since the last answer: the deadline is that of an idle connection.
     is_idle: bool,
     refusal: Option<Refusal>,
@@ -133,12 +136,14 @@ struct Refusal {
 
 impl Connection {
     fn of(socket: TcpStream, metrics: Arc<Metrics>, settings: Settings) -> Self {
+        let timer = Box::pin(sleep(WRITE_PROGRESS_TIMEOUT));
         Self {
             socket,
             metrics,
             https: settings.https,
             keep_alive: settings.keep_alive,
-            deadline: Box::pin(sleep(WRITE_PROGRESS_TIMEOUT)),
+            deadline: timer.deadline(),
+            timer,
             is_idle: false,
             refusal: None,
             intake: Intake::default(),
@@ -147,16 +152,26 @@ impl Connection {
     }
 
     fn check_deadline(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        match self.deadline.as_mut().poll(context) {
-            Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
-            Poll::Pending => Ok(()),
+        while self.timer.as_mut().poll(context).is_ready() {
+            if Instant::now() >= self.deadline {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            self.timer.as_mut().reset(self.deadline);
+        }
+        Ok(())
+    }
+
+    fn set_deadline(&mut self, deadline: Instant) {
+        self.deadline = deadline;
+        if deadline < self.timer.deadline() {
+            self.timer.as_mut().reset(deadline);
         }
     }
 
     /// Starts the time limit of a request that begins, or of a part of its answer.
     fn end_idleness(&mut self) {
         if std::mem::take(&mut self.is_idle) {
-            self.deadline.as_mut().reset(Instant::now() + WRITE_PROGRESS_TIMEOUT);
+            self.set_deadline(Instant::now() + WRITE_PROGRESS_TIMEOUT);
         }
     }
 
@@ -164,7 +179,7 @@ impl Connection {
     /// show here, so there is a deadline all the same; that of actix-http comes first.
     fn begin_idleness(&mut self) {
         self.is_idle = true;
-        self.deadline.as_mut().reset(Instant::now() + self.keep_alive + WRITE_PROGRESS_TIMEOUT);
+        self.set_deadline(Instant::now() + self.keep_alive + WRITE_PROGRESS_TIMEOUT);
     }
 
     /// Sends a refusal in place of `bare`, however often it has to be begun.

@@ -1,10 +1,13 @@
 //! `GET /v1/forward-auth`
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::{HttpRequest, HttpResponse, web};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use crate::flows::Claims;
+use crate::flows::{Claims, VerifiedToken};
 use crate::http::bearer;
 use crate::http::blocking::State;
 use crate::http::browsers::access_cookie;
@@ -43,27 +46,28 @@ pub async fn handle(
     state: web::Data<State>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let claims = holder(&state, &request)?;
+    let token = holder(&state, &request)?;
+    let claims = &token.claims;
     let shown = |text: &str| utf8_percent_encode(text, ESCAPED).to_string();
     Ok(HttpResponse::Ok()
         .insert_header(("X-Auth-User-Id", claims.user_id))
-        .insert_header(("X-Auth-Username", shown(&username(&claims))))
+        .insert_header(("X-Auth-Username", shown(&username(claims))))
         .insert_header(("X-Auth-Email", shown(&claims.email)))
         .finish())
 }
 
 /// Returns the user name, or one made of the user id where the user name is an e-mail address that the user
 /// has not verified: the application behind would take it for the owner of that address.
-fn username(claims: &Claims) -> String {
+fn username(claims: &Claims) -> Cow<'_, str> {
     let is_own = claims.email_verified && claims.username.eq_ignore_ascii_case(&claims.email);
     if claims.username.contains('@') && !is_own {
-        return format!("user-{}", claims.user_id);
+        return format!("user-{}", claims.user_id).into();
     }
-    claims.username.clone()
+    claims.username.as_str().into()
 }
 
 /// A token that is sent on purpose goes before the cookie, which the browser sends by itself.
-fn holder(state: &State, request: &HttpRequest) -> Result<Claims, ApiError> {
+fn holder(state: &State, request: &HttpRequest) -> Result<Arc<VerifiedToken>, ApiError> {
     if request.headers().contains_key(AUTHORIZATION) {
         return bearer::check(request);
     }
