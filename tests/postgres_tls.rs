@@ -7,6 +7,8 @@
 mod missing;
 #[path = "support/postgres.rs"]
 mod postgres;
+#[path = "support/scratch.rs"]
+mod scratch;
 
 use std::process::Command;
 

@@ -15,6 +15,8 @@
 mod missing;
 #[path = "../../tests/support/postgres.rs"]
 mod postgres;
+#[path = "../../tests/support/scratch.rs"]
+mod scratch;
 
 mod data;
 mod requests;

@@ -13,11 +13,6 @@ use tokio::sync::watch;
 use crate::flows::{self, Flows};
 use crate::http::serving::drain::{self, Draining, SETTLE_TIME};
 
-/// What one instance ended, and keys that are new or withdrawn, are known to the others within a
-/// second.
-pub const SYNC_PERIOD: Duration = Duration::from_millis(500);
-/// How often is looked whether a new signing key is due. What is in memory tells.
-pub const KEYS_PERIOD: Duration = Duration::from_secs(1);
 /// How often what is over is forgotten.
 pub const PURGE_PERIOD: Duration = Duration::from_mins(1);
 /// The pause between two looks at the clock of the database.

@@ -20,7 +20,7 @@ use tokio::sync::{Notify, watch};
 
 use self::background::{Shutdown, StopSignals, supervised};
 use crate::clock::Clock;
-use crate::config::{self, Config, SecretText};
+use crate::config::{self, Config, SecretText, Timing};
 use crate::domain::token::Secrets;
 use crate::flows::{self, ComposedEmail, DatabaseHealth, Flows, KeyLoadError, Links, Policy};
 use crate::http::blocking::State;
@@ -40,9 +40,6 @@ use crate::security::keys::{KeyError, SigningAlgorithm};
 use crate::security::revocations::Revocations;
 use crate::store::{self, DatabaseUrl, Db, PoolSettings};
 use crate::telemetry::counters::Counters;
-
-/// How long a request waits for a connection to the database.
-const POOL_WAIT: Duration = Duration::from_secs(3);
 
 /// Why the service does not start.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +82,7 @@ pub struct App {
     stop_signals: StopSignals,
     shutdown: Shutdown,
     shutdown_timeout: Duration,
+    timing: Timing,
 }
 
 impl App {
@@ -113,8 +111,16 @@ impl App {
             .map_err(|error| StartError::Bind(config.bind, error))?;
         // From here on a signal is not lost, so nothing may be announced before.
         let stop_signals = StopSignals::listen().map_err(StartError::Threads)?;
-        let shutdown_timeout = config.shutdown_timeout;
-        Ok(Self { server, worker, flows, address, stop_signals, shutdown, shutdown_timeout })
+        Ok(Self {
+            server,
+            worker,
+            flows,
+            address,
+            stop_signals,
+            shutdown,
+            shutdown_timeout: config.shutdown_timeout,
+            timing: config.timing,
+        })
     }
 
     /// The address that was bound.
@@ -138,13 +144,13 @@ impl App {
         }));
         let sync = tokio::spawn(background::repeat(
             Arc::clone(&self.flows),
-            background::SYNC_PERIOD,
+            self.timing.sync_period,
             Flows::sync,
             background::stop_of(stopped.clone()),
         ));
         let keys = tokio::spawn(background::repeat(
             Arc::clone(&self.flows),
-            background::KEYS_PERIOD,
+            self.timing.keys_period,
             Flows::rotate_keys_if_due,
             background::stop_of(stopped.clone()),
         ));
@@ -221,7 +227,7 @@ pub fn open_database(config: &Config) -> Result<Db, StartError> {
     prepare_folder(&config.database)?;
     let settings = PoolSettings {
         size: config.database_pool,
-        wait: POOL_WAIT,
+        wait: config.timing.database_wait,
         prepared_statements: config.prepared_statements,
     };
     Db::open(&config.database, settings)
@@ -349,8 +355,13 @@ fn start_server(
             config::SameSite::None => SameSite::None,
         },
     };
-    let mut state =
-        State::new(Arc::clone(flows), &config.service_name, browsers, &config.trusted_proxies);
+    let mut state = State::new(
+        Arc::clone(flows),
+        &config.service_name,
+        browsers,
+        &config.trusted_proxies,
+        config.timing.answer_limit,
+    );
     state.draining = draining.clone();
     let state = web::Data::new(state);
     let (origins, headers) = (config.browsers.origins.clone(), config.browsers.headers.clone());

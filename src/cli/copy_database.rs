@@ -46,7 +46,7 @@ struct LastLine {
 }
 
 impl LastLine {
-    const ROWS_A_LINE: u64 = 100_000;
+    const ROWS_A_LINE: u64 = 10_000;
 
     fn show(&mut self, progress: Progress<'_>) {
         let Progress { step, table, rows, total } = progress;

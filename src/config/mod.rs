@@ -139,6 +139,31 @@ impl std::fmt::Debug for SecretText {
     }
 }
 
+/// Times that are part of what is promised, not settings: only tests choose others.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// The pause between two looks at what other instances ended, and at keys that are new or
+    /// withdrawn: both are known within a second.
+    pub sync_period: Duration,
+    /// The pause between two looks at whether a new signing key is due. What is in memory tells.
+    pub keys_period: Duration,
+    /// How long a request waits for a connection to the database and, on Postgres, for a lock.
+    pub database_wait: Duration,
+    /// How long a request waits for its answer.
+    pub answer_limit: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            sync_period: Duration::from_millis(500),
+            keys_period: SECOND,
+            database_wait: 3 * SECOND,
+            answer_limit: 15 * SECOND,
+        }
+    }
+}
+
 /// Everything that can be set.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -220,6 +245,8 @@ pub struct Config {
     pub log: String,
     /// How it looks.
     pub log_format: LogFormat,
+    /// How long things take that are no settings.
+    pub timing: Timing,
     /// What the operator should hear about these settings.
     pub warnings: Vec<String>,
 }
@@ -316,6 +343,7 @@ impl Config {
                 LogFormat::Text,
                 &[("text", LogFormat::Text), ("json", LogFormat::Json)],
             ),
+            timing: Timing::default(),
             warnings: Vec::new(),
             bind,
             development,

@@ -630,3 +630,9 @@ fn the_secret_before_may_be_one_that_is_refused_now_but_is_another_one() {
     let (_, secret) = PRODUCTION.iter().find(|(name, _)| *name == "HALLPASS_SECRET").unwrap();
     assert_eq!(faulty(&with(secret)), ["HALLPASS_SECRET_PREVIOUS"]);
 }
+
+#[test]
+fn an_instance_looks_twice_a_second_for_what_the_others_ended() {
+    let config = read(&[]).unwrap();
+    assert!(config.timing.sync_period <= Duration::from_millis(500));
+}

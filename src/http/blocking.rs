@@ -21,9 +21,6 @@ use crate::http::serving::drain::Draining;
 /// next ones are told at once instead of piling up.
 const MAX_WAITING: usize = 512;
 
-/// A database that hangs, or a machine that is far too busy: nobody waits longer for an answer.
-const ANSWER_LIMIT: Duration = Duration::from_secs(15);
-
 /// What every handler works with.
 #[derive(Clone)]
 pub struct State {
@@ -39,6 +36,8 @@ pub struct State {
     pub metrics: Arc<Metrics>,
     /// Whether the service is about to stop.
     pub draining: Draining,
+    /// How long an answer may take: the database may hang, or the machine be far too busy.
+    answer_limit: Duration,
     waiting: Arc<Semaphore>,
     has_ignored_header: Arc<AtomicBool>,
 }
@@ -50,6 +49,7 @@ impl State {
         service_name: &str,
         browsers: Browsers,
         trusted_proxies: &[IpNet],
+        answer_limit: Duration,
     ) -> Self {
         Self {
             flows,
@@ -58,6 +58,7 @@ impl State {
             trusted_proxies: trusted_proxies.into(),
             metrics: Arc::new(Metrics::new()),
             draining: Draining::default(),
+            answer_limit,
             waiting: Arc::new(Semaphore::new(MAX_WAITING)),
             has_ignored_header: Arc::default(),
         }
@@ -89,7 +90,7 @@ impl State {
             let _place = place;
             span.in_scope(|| flow(&flows))
         });
-        match timeout(ANSWER_LIMIT, answer).await {
+        match timeout(self.answer_limit, answer).await {
             Ok(Ok(answer)) => Ok(answer?),
             // The flow panicked; the hook has logged where.
             Ok(Err(_)) => Err(Code::InternalError.into()),

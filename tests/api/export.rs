@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::limits::limited;
+use crate::api::limits::limited;
 use crate::support::account::{CONFIRM, NEW_DEVICE, RESET};
 use crate::support::{HOUR, PASSWORD, SECOND, on_both};
 

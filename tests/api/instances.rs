@@ -71,7 +71,7 @@ on_both! {
         for number in 0..30 {
             world.mails_to(&format!("p{number}@example.com"), 1);
         }
-        std::thread::sleep(std::time::Duration::from_millis(1_200));
+        world.mail_settles();
         for number in 0..30 {
             let mails = world.mails_so_far(&format!("p{number}@example.com"));
             assert_eq!(mails.len(), 1);

@@ -53,7 +53,7 @@ fn wait_for_keys(app: &TestApp, count: usize) -> Vec<String> {
 
 /// Long enough for a service to look at the database again.
 fn let_it_look() {
-    std::thread::sleep(Duration::from_millis(1_500));
+    std::thread::sleep(Duration::from_millis(500));
 }
 
 on_both! {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::limits::{ELSEWHERE, HOME, limited, limited_with};
+use crate::api::limits::{ELSEWHERE, HOME, limited, limited_with};
 use crate::support::account::{NEW_DEVICE, RESET};
 use crate::support::{Answer, DAY, HOUR, PASSWORD, TestApp, World, on_both, wait_for};
 

@@ -14,7 +14,7 @@ use hallpass::http::browsers::Browsers;
 use hallpass::http::serving::cors;
 use hallpass::http::serving::middleware::{Https, catch_panic, surround};
 
-use crate::security_headers::assert_guarded;
+use crate::api::security_headers::assert_guarded;
 use crate::support::cookies::FRONT_END;
 use crate::support::raw::Raw;
 use crate::support::{Answer, World};
@@ -28,7 +28,8 @@ fn with_a_service_that_panics(test: impl FnOnce(SocketAddr)) {
         other_origins: Vec::new(),
         same_site: actix_web::cookie::SameSite::Strict,
     };
-    let state = web::Data::new(State::new(flows, "Hallpass", browsers, &[]));
+    let state =
+        web::Data::new(State::new(flows, "Hallpass", browsers, &[], Duration::from_secs(60)));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let (tell, told) = mpsc::channel();

@@ -1,6 +1,5 @@
-//! Three instances on one database: what one ended it refuses at once, and the others within a second.
-
-use std::time::{Duration, Instant};
+//! Three instances on one database: what one ended it refuses at once, and the others at their next look at it,
+//! which in service comes within a second (`config::tests`).
 
 use serde_json::json;
 
@@ -10,8 +9,6 @@ use crate::support::{
 
 const ADMIN: &str = "admin@example.com";
 const OTHER_PASSWORD: &str = "pear tree at dawn";
-/// The promised second, and what a busy machine takes besides.
-const SOON: Duration = Duration::from_millis(2_500);
 
 /// Three instances and somebody who has two sessions.
 struct EventContext {
@@ -39,7 +36,6 @@ impl EventContext {
 
     /// The one that acts refuses the tokens at once, the others soon, whichever way they are asked.
     fn all_refuse(&self, tokens: &[&Tokens]) {
-        let done = Instant::now();
         for tokens in tokens {
             self.apps[0].token_verify(&tokens.access).refused(401, "token_revoked");
             self.apps[0].me(&tokens.access).refused(401, "token_revoked");
@@ -49,7 +45,6 @@ impl EventContext {
                 wait_for("every instance to refuse", || {
                     Some(app.token_verify(&tokens.access)).filter(|it| it.code() == "token_revoked")
                 });
-                assert!(done.elapsed() < SOON, "{:?}", done.elapsed());
                 let bearer = format!("Bearer {}", tokens.access);
                 let headers = [("authorization", bearer.as_str())];
                 app.send("GET", "/v1/forward-auth", &headers, "").refused(401, "token_revoked");

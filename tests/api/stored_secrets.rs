@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::json;
 
-use crate::limits::limited;
+use crate::api::limits::limited;
 use crate::support::account::{CONFIRM, NEW_DEVICE, PASSWORD_CHANGED, RESET};
 use crate::support::{PASSWORD, TestApp, World, link_token, on_both};
 

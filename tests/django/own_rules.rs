@@ -5,9 +5,9 @@ use diesel::connection::SimpleConnection as _;
 use diesel::{Connection as _, SqliteConnection};
 use serde_json::{Value, json};
 
-use crate::corpus::Sent;
-use crate::service::{self, Service};
-use crate::wire::{self, Reply};
+use super::corpus::Sent;
+use super::service::{self, Service};
+use super::wire::{self, Reply};
 
 const STAFF: (&str, &str) = ("Authorization", "Basic YWRtaW46YWRtaW4=");
 const JSON: (&str, &str) = ("Content-Type", "application/json");

@@ -1,9 +1,10 @@
 //! The Django face against what the real stack answered: every exchange of `replay/*.json`,
 //! which `tests/django_reference/record.py` recorded, is sent again.
 
-use crate::corpus::{Corpus, Exchange, Expected};
-use crate::wire::{self, Reply};
-use crate::{postgres, service, tokens};
+use super::corpus::{Corpus, Exchange, Expected};
+use super::wire::{self, Reply};
+use super::{service, tokens};
+use crate::postgres;
 
 const HEADERS: [&str; 8] = [
     "content-type",

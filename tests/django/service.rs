@@ -16,6 +16,8 @@ use hallpass::security::hasher::Hasher;
 use hallpass::store::Error;
 use hallpass::store::users::{self, NewUser, UserChanges};
 
+use crate::scratch;
+
 pub struct Service {
     pub port: u16,
     /// The file of the database, where it is one.
@@ -27,7 +29,7 @@ pub struct Service {
 
 /// Starts it over SQLite, with settings of the test's own.
 pub fn start(own_settings: &[(&str, &str)]) -> Service {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = scratch::folder();
     let database = folder.path().join("hallpass.db");
     let sqlite = format!("sqlite://{}", database.display());
     let settings = [

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
-use crate::corpus::{Corpus, Issued, Recipe};
+use super::corpus::{Corpus, Issued, Recipe};
 
 /// How far an issued moment may be from the one of the recording, in seconds.
 const TOLERANCE: f64 = 5.0;

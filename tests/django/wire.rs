@@ -7,7 +7,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::corpus::Sent;
+use super::corpus::Sent;
 
 /// What came back.
 pub struct Reply {

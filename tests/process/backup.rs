@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
 
-use crate::api::{Api, PASSWORD};
+use crate::client::{Api, PASSWORD};
 use crate::enough::Enough;
 use crate::letters::Mailbox;
 use crate::service::Setup;

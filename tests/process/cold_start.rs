@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::api::Api;
+use crate::client::Api;
 use crate::postgres::free_port;
 use crate::service::Setup;
 

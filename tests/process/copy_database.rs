@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::api::{Api, PASSWORD};
+use crate::client::{Api, PASSWORD};
 use crate::copying::{copy, file, sqlite_url};
 use crate::enough::Enough;
 use crate::letters::Mailbox;
@@ -207,7 +207,7 @@ fn with_many_users() -> Setup {
     assert!(setup.run(&["migrate"]).success);
     sql::change_sqlite(
         &file(&setup),
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 120000)
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30000)
          INSERT INTO users (username, username_norm, email_verified, password_hash, is_active,
              is_staff, is_superuser, locale, created_at, updated_at)
          SELECT 'p' || i, 'p' || i, 0, 'x', 1, 0, 0, 'en', i, i FROM n",
@@ -215,7 +215,7 @@ fn with_many_users() -> Setup {
     setup
 }
 
-const HALF_WAY: &str = "copied users: 100000 of 120000";
+const HALF_WAY: &str = "copied users: 10000 of 30000";
 
 #[test]
 fn kill_9_in_the_middle_leaves_an_empty_postgres() {
@@ -235,5 +235,5 @@ fn kill_9_in_the_middle_leaves_an_empty_file() {
     setup.kill_when_it_says(&arguments, HALF_WAY);
     assert_eq!(sql::count_sqlite(&to, "users"), 0);
     copied(&setup, &from, &sqlite_url(&to));
-    assert_eq!(sql::count_sqlite(&to, "users"), 120_000);
+    assert_eq!(sql::count_sqlite(&to, "users"), 30_000);
 }

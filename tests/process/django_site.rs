@@ -8,8 +8,8 @@ use std::process::Command;
 use serde::Deserialize;
 use tempfile::TempDir;
 
-use crate::postgres;
 use crate::sql::{change_postgres, change_sqlite};
+use crate::{postgres, scratch};
 
 /// What belongs to the sites: the accounts, the scripts, the records.
 fn folder() -> PathBuf {
@@ -62,7 +62,7 @@ pub struct Site {
 
 impl Site {
     pub fn on_sqlite(tables: Tables) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = scratch::folder();
         // A name that means something else where it is taken for a URI.
         let file = folder.path().join("site 100%25.sqlite3");
         let url = format!("sqlite://{}", file.display());

@@ -8,8 +8,8 @@ use std::time::Duration;
 use hallpass::clock::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
-use crate::api::PASSWORD;
 use crate::both::on_both;
+use crate::client::PASSWORD;
 use crate::service::{Service, Setup};
 use crate::sql;
 

@@ -1,8 +1,8 @@
 //! `hallpass import-django` from sites with a user model of their own, or with rows that Django would not
 //! have written.
 
+use super::import_django::Target;
 use crate::django_site::{Site, Tables, accounts};
-use crate::import_django::Target;
 
 /// The content types as Django's own app makes them, for the models of a site.
 const CONTENT_TYPES: &str = "

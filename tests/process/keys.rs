@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use crate::api::Api;
 use crate::both::on_both;
+use crate::client::Api;
 use crate::letters::Mailbox;
 use crate::service::Setup;
 use crate::waiting::wait_until;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::api::Api;
+use crate::client::Api;
 use crate::service::Setup;
 use crate::smtp::{Mode, SmtpServer};
 

@@ -6,7 +6,7 @@ use diesel::connection::SimpleConnection as _;
 use diesel::{Connection as _, PgConnection, RunQueryDsl as _, sql_query};
 use serde_json::json;
 
-use crate::api::{Api, PASSWORD};
+use crate::client::{Api, PASSWORD};
 use crate::letters::Mailbox;
 use crate::pgbouncer::Pooler;
 use crate::postgres::Cluster;

@@ -1,6 +1,6 @@
 //! Browsers in cookie mode: the access token comes in a cookie, so it matters who sends it.
 
-use crate::setting::{bearer, behind_each_proxy};
+use crate::proxy::setting::{bearer, behind_each_proxy};
 
 behind_each_proxy! {
     fn the_cookie_is_as_good_as_a_bearer_token(setting) {

@@ -4,9 +4,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::postgres::Cluster;
-use crate::proxies::Kind;
+use crate::proxy::proxies::Kind;
+use crate::proxy::setting::{Setting, bearer, behind_each_proxy};
 use crate::service::Setup;
-use crate::setting::{Setting, bearer, behind_each_proxy};
 
 behind_each_proxy! {
     fn without_hallpass_the_application_is_closed(setting) {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::setting::{EMAIL, USERNAME_IN_HEADER, bearer, behind_each_proxy};
+use crate::proxy::setting::{EMAIL, USERNAME_IN_HEADER, bearer, behind_each_proxy};
 
 /// More than Hallpass takes itself: the question must not carry it.
 const BODY_LENGTH: usize = 1_000_000;

@@ -9,9 +9,9 @@ use reqwest::blocking::Client;
 use serde_json::{Value, json};
 
 use crate::postgres::free_port;
-use crate::proxies::{self, Kind};
+use crate::proxy::proxies::{self, Kind};
+use crate::proxy::setting::Setting;
 use crate::service::{Service, Setup};
-use crate::setting::Setting;
 
 const PASSWORD: &str = "plum tree at dusk";
 const CLIENTS: usize = 8;

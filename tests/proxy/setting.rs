@@ -3,11 +3,11 @@
 
 use serde_json::{Value, json};
 
-use crate::application::Application;
 use crate::postgres;
-use crate::proxies::{Kind, Places, Proxy};
+use crate::proxy::application::Application;
+use crate::proxy::proxies::{Kind, Places, Proxy};
+use crate::proxy::wire::{self, Answer};
 use crate::service::{Service, Setup};
-use crate::wire::{self, Answer};
 
 /// Percent-encoded in headers, which carry no such letters.
 pub const USERNAME: &str = "홍길동";
@@ -129,13 +129,13 @@ macro_rules! behind_each_proxy {
         mod $name {
             #[allow(unused_imports, reason = "not every story needs everything")]
             use super::*;
-            use crate::proxies::Kind;
+            use crate::proxy::proxies::Kind;
             use crate::service::Setup;
 
             fn story(kind: Kind, setup: Option<Setup>) {
                 let Some(setup) = setup else { return };
                 #[allow(unused_mut, reason = "only some stories stop something")]
-                let mut $setting = crate::setting::Setting::new(kind, setup);
+                let mut $setting = crate::proxy::setting::Setting::new(kind, setup);
                 $story
             }
 

@@ -1,6 +1,6 @@
 //! Nobody is who they say they are in a header.
 
-use crate::setting::{ANONYMOUS, EMAIL, USERNAME_IN_HEADER, bearer, behind_each_proxy};
+use crate::proxy::setting::{ANONYMOUS, EMAIL, USERNAME_IN_HEADER, bearer, behind_each_proxy};
 
 /// Names that reach some framework or other as `HTTP_X_AUTH_USER_ID` and the like, or have nothing
 /// to do with Hallpass yet.

@@ -12,14 +12,16 @@
     reason = "a surprise ends the test; the shared parts have more than is needed here"
 )]
 
-#[path = "../process/api.rs"]
-mod api;
+#[path = "../support/client.rs"]
+mod client;
 mod connection;
 #[path = "../support/missing.rs"]
 mod missing;
 #[path = "../support/postgres.rs"]
 mod postgres;
-#[path = "../process/service.rs"]
+#[path = "../support/scratch.rs"]
+mod scratch;
+#[path = "../support/service.rs"]
 mod service;
 mod slow_smtp;
 mod verdict;

@@ -3,7 +3,7 @@
 //! In order: the server named by `HALLPASS_TEST_POSTGRES_URL` (a database to throw away: schemas
 //! are made there and stay); else a private cluster made with the server programs of this machine,
 //! shared by all tests of one test binary. Where there is neither, [`fresh_schema`] says `None` and
-//! the test ends early, as `missing.rs` says. Tests that stop or restart a server, or speak TLS to it,
+//! the test ends early, as `missing.rs` says; likewise with `HALLPASS_TEST=sqlite`, for a quick look. Tests that stop or restart a server, or speak TLS to it,
 //! need the programs in any case.
 //!
 //! A private cluster lives exactly as long as the test process: a watchdog holds the other end of
@@ -24,8 +24,14 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use diesel::{Connection, PgConnection, connection::SimpleConnection};
 
 use crate::missing::needs;
+use crate::scratch;
 
-const SERVER_PROGRAMS: &str = "Postgres server (Debian: apt-get install postgresql)";
+const SERVER_PROGRAMS: &str =
+    "Postgres server (Debian: apt-get install postgresql; HALLPASS_TEST=sqlite leaves it out)";
+
+fn is_left_out() -> bool {
+    std::env::var_os("HALLPASS_TEST").is_some_and(|value| value == "sqlite")
+}
 
 /// The URL of an empty schema of its own on the shared server, or `None` (said aloud) where there is no
 /// Postgres.
@@ -59,6 +65,9 @@ fn shared_server() -> Option<&'static str> {
     }
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
     let server = SERVER.get_or_init(|| {
+        if is_left_out() {
+            return None;
+        }
         if let Some(url) = std::env::var_os("HALLPASS_TEST_POSTGRES_URL") {
             return Some(Server::Outside(url.into_string().expect("the URL is UTF-8")));
         }
@@ -101,11 +110,7 @@ impl Cluster {
     }
 
     fn create(programs: PathBuf, tls: bool) -> Self {
-        let folder = tempfile::Builder::new()
-            .prefix("hallpass-postgres-")
-            .tempdir()
-            .expect("a temporary folder")
-            .keep();
+        let folder = scratch::named("hallpass-postgres-").keep();
         let account = account_for(&folder);
         let watchdog = watch_over(&folder);
         let mut cluster = Self { folder, port: free_port(), programs, account, tls, watchdog };
@@ -142,7 +147,8 @@ impl Cluster {
     fn configure(&self) {
         let mut lines = format!(
             "listen_addresses = '127.0.0.1'\nport = {}\nunix_socket_directories = '{}'\n\
-             max_connections = 200\nfsync = off\nfull_page_writes = off\n",
+             max_connections = 200\nfsync = off\nfull_page_writes = off\n\
+             max_wal_size = 128MB\nmin_wal_size = 32MB\n",
             self.port,
             self.folder.display()
         );
@@ -336,6 +342,9 @@ fn watch_over(folder: &Path) -> Child {
 
 /// Where `initdb` and `pg_ctl` are.
 fn server_programs() -> Option<PathBuf> {
+    if is_left_out() {
+        return None;
+    }
     let on_path = std::env::var_os("PATH")
         .map(|path| std::env::split_paths(&path).collect::<Vec<_>>())
         .unwrap_or_default();

@@ -17,8 +17,8 @@ use reqwest::blocking::Client;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::rust_service;
 use crate::missing::needs;
-use crate::rust_service;
 
 /// In which language.
 #[derive(Clone, Copy, Debug)]
@@ -199,7 +199,7 @@ macro_rules! for_each_language {
         mod $name {
             #[allow(unused_imports, reason = "not every story needs everything")]
             use super::*;
-            use crate::examples::Language;
+            use crate::verifiers::examples::Language;
 
             fn story($language: Language) $story
 

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::examples::{Example, for_each_language, refused};
-use crate::issuer::{Issuer, Key, message, now};
+use crate::verifiers::examples::{Example, for_each_language, refused};
+use crate::verifiers::issuer::{Issuer, Key, message, now};
 
 const PATIENT: Duration = Duration::from_secs(60);
 const MAX_STALENESS: Duration = Duration::from_secs(4);

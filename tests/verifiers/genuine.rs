@@ -7,10 +7,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use crate::api::{Answer, PASSWORD};
-use crate::examples::{for_each_language, refused};
+use crate::client::{Answer, PASSWORD};
 use crate::postgres;
 use crate::service::{Service, Setup};
+use crate::verifiers::examples::{for_each_language, refused};
 
 const MAX_STALENESS: Duration = Duration::from_secs(4);
 /// The examples ask once a second; the rest is for a busy machine.

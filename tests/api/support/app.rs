@@ -20,7 +20,7 @@ use super::{Answer, PASSWORD, SECOND, World, contract, wait_for};
 
 static CLIENT: LazyLock<Client> = LazyLock::new(|| {
     Client::builder()
-        .timeout(Duration::from_secs(30))
+        .timeout(Duration::from_secs(90))
         .redirect(reqwest::redirect::Policy::none())
         .build()
         .unwrap()

@@ -25,6 +25,13 @@ impl World {
         self.mailbox.all().into_iter().filter(|mail| mail.to == person).collect()
     }
 
+    /// Waits until all mail that was ordered is sent, or was none.
+    pub fn mail_settles(&self) {
+        wait_for("the mail on its way", || {
+            (self.count("outbox WHERE finished_at IS NULL") == 0).then_some(())
+        });
+    }
+
     /// The proof in the `number`th mail to that person, counted from 1.
     pub fn proof(&self, person: &str, number: usize) -> Proof {
         let mail = self.mails_to(person, number).swap_remove(number - 1);

@@ -8,8 +8,6 @@ mod contract;
 pub mod cookies;
 pub mod crowd;
 mod mail;
-#[path = "../../support/postgres.rs"]
-pub mod postgres;
 pub mod raw;
 mod tables;
 mod world;
@@ -83,7 +81,7 @@ pub fn at_once<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T
 
 /// Asks again until there is an answer.
 pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let patience = std::time::Duration::from_secs(10);
+    let patience = std::time::Duration::from_secs(60);
     let started = std::time::Instant::now();
     loop {
         if let Some(found) = look() {

@@ -1,22 +1,41 @@
 //! A database, a clock and a mailbox, shared by all services of a test.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::fs;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use diesel::{QueryableByName, RunQueryDsl as _, sql_query, sql_types};
 use hallpass::app::{build_flows, transport_of};
 use hallpass::clock::{Clock as _, ManualClock};
-use hallpass::config::{Config, Source};
+use hallpass::config::{Config, Source, Timing};
 use hallpass::domain::UtcTime;
 use hallpass::mail::transport::{Mailbox, Transport};
-use hallpass::store::{Conn, DatabaseUrl, Db, Error, PoolSettings};
+use hallpass::store::{self, Conn, DatabaseUrl, Db, Error, PoolSettings};
 use tempfile::TempDir;
 
-use super::{TestApp, postgres};
+use super::TestApp;
+use crate::{postgres, scratch};
 
 /// When every story begins, in seconds since the epoch.
 pub const BEGINNING: i64 = 1_800_000_000;
+
+/// Other instances are looked at more often than in service: what they ended would be waited for. And a
+/// busy machine is no fault here: in service a request that waits for longer is told to come again.
+const TIMING: Timing = Timing {
+    sync_period: Duration::from_millis(100),
+    keys_period: Duration::from_millis(100),
+    database_wait: Duration::from_secs(60),
+    answer_limit: Duration::from_secs(60),
+};
+
+/// A database of SQLite with all tables and nothing in them, made once: every world begins with a copy.
+static EMPTY: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let folder = scratch::folder();
+    let file = folder.path().join("empty.db");
+    store::migrate(&DatabaseUrl::Sqlite(file.clone())).unwrap();
+    fs::read(file).unwrap()
+});
 
 /// Everything that outlives a service.
 pub struct World {
@@ -40,16 +59,17 @@ struct Count {
 }
 
 impl World {
-    /// On a fresh file.
+    /// On a file of its own.
     pub fn sqlite() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}", folder.path().join("test.db").display());
-        Self::new(folder, url)
+        let folder = scratch::folder();
+        let file = folder.path().join("test.db");
+        fs::write(&file, EMPTY.as_slice()).unwrap();
+        Self::new(folder, format!("sqlite://{}", file.display()))
     }
 
     /// On a fresh schema of Postgres; `None` (said aloud) where there is no server.
     pub fn postgres() -> Option<Self> {
-        Some(Self::new(tempfile::tempdir().unwrap(), postgres::fresh_schema()?))
+        Some(Self::new(scratch::folder(), postgres::fresh_schema()?))
     }
 
     fn new(folder: TempDir, database_url: String) -> Self {
@@ -103,7 +123,8 @@ impl World {
             .chain(settings)
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        Config::read(Source::from_values(values)).unwrap()
+        let config = Config::read(Source::from_values(values)).unwrap();
+        Config { timing: TIMING, ..config }
     }
 
     /// Moves the clock.
@@ -125,8 +146,7 @@ impl World {
     /// The database, past the service.
     pub fn db(&self) -> Db {
         let url = DatabaseUrl::parse(&self.database_url).unwrap();
-        // A machine that is far too busy fills tables for longer than anything waits in service.
-        let wait = Duration::from_secs(60);
+        let wait = TIMING.database_wait;
         let settings = PoolSettings { size: 2, wait, prepared_statements: true };
         Db::open_as_is(&url, settings).unwrap()
     }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::api::{Answer, Api, PASSWORD};
 use crate::both::on_both;
+use crate::client::{Answer, Api, PASSWORD};
 use crate::letters::Mailbox;
 use crate::missing::needs;
 use crate::service::Setup;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::api::{Answer, Api, PASSWORD};
 use crate::both::on_both;
+use crate::client::{Answer, Api, PASSWORD};
 use crate::letters::Mailbox;
 use crate::service::Setup;
 use crate::smtp::Mode;

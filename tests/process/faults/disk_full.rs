@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::assert_unavailable;
-use crate::api::{Api, PASSWORD};
+use crate::client::{Api, PASSWORD};
 use crate::letters::Mailbox;
 use crate::missing::needs;
 use crate::postgres::Cluster;

@@ -5,7 +5,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use super::assert_unavailable;
-use crate::api::{Api, PASSWORD};
+use crate::client::{Api, PASSWORD};
 use crate::letters::Mailbox;
 use crate::postgres::Cluster;
 use crate::service::{Service, Setup};

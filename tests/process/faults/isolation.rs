@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::assert_unavailable;
-use crate::api::PASSWORD;
+use crate::client::PASSWORD;
 use crate::letters::Mailbox;
 use crate::postgres::Cluster;
 use crate::service::Setup;

@@ -1,4 +1,4 @@
-//! What goes wrong around a service, done to the real binary: `cargo test --test process faults::`.
+//! What goes wrong around a service, done to the real binary: `cargo test --test it faults::`.
 //! docs/operations.md says for each what callers see and how it ends.
 
 mod clock;
@@ -19,7 +19,7 @@ mod versions;
 
 use std::time::Duration;
 
-use crate::api::Answer;
+use crate::client::Answer;
 
 /// Whoever cannot be served is told so in time, how to go on, and nothing else.
 fn assert_unavailable(answer: &Answer, limit: Duration) {

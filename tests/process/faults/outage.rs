@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::assert_unavailable;
-use crate::api::{Api, PASSWORD};
+use crate::client::{Api, PASSWORD};
 use crate::enough::Enough;
 use crate::letters::Mailbox;
 use crate::postgres::Cluster;

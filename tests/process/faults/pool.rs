@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::assert_unavailable;
 use super::connections::allow_many_connections;
-use crate::api::{Api, PASSWORD};
+use crate::client::{Api, PASSWORD};
 use crate::letters::Mailbox;
 use crate::service::{Service, Setup};
 

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::api::PASSWORD;
 use crate::both::on_both;
+use crate::client::PASSWORD;
 use crate::letters::Mailbox;
 use crate::service::{Service, Setup};
 use crate::smtp::Mode;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::api::{Api, PASSWORD};
+use crate::client::{Api, PASSWORD};
 use crate::letters::Mailbox;
 use crate::service::{Service, Setup};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::api::PASSWORD;
+use crate::client::PASSWORD;
 use crate::database::Database;
 use crate::letters::Mailbox;
 use crate::service::{Service, Setup};

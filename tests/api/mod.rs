@@ -1,21 +1,7 @@
 //! Black-box tests: each starts the service on a port of its own, speaks HTTP to it and reads its
 //! mail, once on SQLite and once on Postgres. Every answer is compared with the OpenAPI document.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test that does not find what it needs has failed"
-)]
-
-#[path = "../support/enough.rs"]
-mod enough;
-#[path = "../support/missing.rs"]
-mod missing;
-#[path = "../support/scripted_smtp.rs"]
-mod scripted_smtp;
-#[path = "../support/smtp.rs"]
-mod smtp;
-mod support;
+pub mod support;
 
 mod access;
 mod account_pages;

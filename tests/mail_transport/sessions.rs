@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use hallpass::mail::transport::{Affects, Mail, SendError, Transport, Verdict};
 
+use super::{mail, settings};
 use crate::scripted_smtp::{Act, Said, ScriptedServer};
-use crate::{mail, settings};
 
 /// Enough for a busy machine, little enough to wait for.
 const SHORT: Duration = Duration::from_millis(700);

@@ -1,15 +1,8 @@
 //! The test support for Postgres does what the other tests rely on.
 
-#![allow(clippy::expect_used, reason = "a test that cannot go on has failed")]
-
-#[path = "support/missing.rs"]
-mod missing;
-#[path = "support/postgres.rs"]
-mod postgres;
-
+use crate::postgres::{self, Cluster};
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query, sql_types};
-use postgres::Cluster;
 
 #[derive(QueryableByName)]
 struct Count {

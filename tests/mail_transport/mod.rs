@@ -1,15 +1,6 @@
 //! Mail over real SMTP servers, with real TLS, log-in and every fault a server can have.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a surprise ends the test")]
-
-#[path = "support/missing.rs"]
-mod missing;
-#[path = "support/scripted_smtp.rs"]
-mod scripted_smtp;
-#[path = "smtp/sessions.rs"]
 mod sessions;
-#[path = "support/smtp.rs"]
-mod support;
 
 use std::{
     io::{Read, Write},
@@ -18,10 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::smtp::{Mode, SmtpServer, make_certificates};
 use hallpass::domain::UtcTime;
 use hallpass::mail::smtp::settings::SmtpSettings;
 use hallpass::mail::transport::{Mail, SendError, Transport, Verdict};
-use support::{Mode, SmtpServer, make_certificates};
 
 const USER: &str = "auth@example.com";
 const PASSWORD: &str = "p@ss:w/rd #1%";

@@ -1,16 +1,10 @@
 //! The corpus of the fuzzer through the functions that it calls, without it: every file as it is, cut short
 //! at every length, and with every byte changed.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a corpus that cannot be read is a failure"
-)]
-
 use std::fs;
 use std::path::Path;
 
-#[path = "../fuzz/src/lib.rs"]
+#[path = "../../fuzz/src/lib.rs"]
 mod readers;
 
 /// Says whether it accepted anything.

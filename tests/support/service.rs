@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::api::Api;
-use crate::postgres;
+use crate::client::Api;
+use crate::{postgres, scratch};
 
 /// More than any start or command takes on a busy machine.
 const WRITE_PROGRESS_TIMEOUT: Duration = Duration::from_secs(20);
@@ -37,7 +37,7 @@ pub struct Finished {
 impl Setup {
     /// An empty folder, and only a port that is free.
     pub fn bare() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = scratch::folder();
         fs::create_dir(folder.path().join("work")).unwrap();
         Self { folder, settings: Vec::new() }.with("HALLPASS_BIND", "127.0.0.1:0")
     }

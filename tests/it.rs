@@ -1,0 +1,42 @@
+//! The service from outside, in one binary: it links once, and what waits in one story leaves the
+//! processor to the others. What measures times (`silence`) or reads only files has a binary of its own.
+//!
+//! A folder is a kind of story; `support` and the files named here are what several of them use.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that does not find what it needs has failed"
+)]
+
+mod api;
+mod django;
+mod fuzz_corpus;
+mod mail_transport;
+mod postgres_support;
+mod process;
+mod proxy;
+mod verifiers;
+
+#[path = "support/client.rs"]
+mod client;
+#[path = "support/enough.rs"]
+mod enough;
+#[path = "support/missing.rs"]
+mod missing;
+#[path = "support/pgbouncer.rs"]
+mod pgbouncer;
+#[path = "support/postgres.rs"]
+mod postgres;
+#[path = "support/scratch.rs"]
+mod scratch;
+#[path = "support/scripted_smtp.rs"]
+mod scripted_smtp;
+#[path = "support/service.rs"]
+mod service;
+#[path = "support/smtp.rs"]
+mod smtp;
+
+use api::support;
+use process::{both, copying, database, django_site, letters, sql, waiting};
+use verifiers::verifier;
