@@ -15,6 +15,13 @@ const LONGEST_DELAY: Duration = Duration::from_hours(1);
 /// secrets are void.
 const MAX_ATTEMPTS: i32 = 80;
 
+/// The delays after a refusal without a known cause: servers mind addresses that are tried often.
+const UNCLEAR_FIRST_DELAY: Duration = Duration::from_mins(10);
+const UNCLEAR_LONGEST_DELAY: Duration = Duration::from_hours(4);
+/// Such a mail is given up after so many attempts, and not before it is so old.
+const UNCLEAR_ATTEMPTS: i32 = 20;
+const UNCLEAR_AGE: Duration = Duration::from_hours(48);
+
 /// The delays after an attempt that the server may have accepted: each further one may be a copy.
 const UNCONFIRMED_DELAYS: [Duration; 3] =
     [Duration::from_mins(10), Duration::from_mins(30), Duration::from_mins(90)];
@@ -79,15 +86,25 @@ impl Note {
             }
             (Verdict::Unconfirmed, _) => Self::unconfirmed(mail, text, now),
             (Verdict::Temporary, Affects::Server) => waiting(Cause::Busy, text),
+            (Verdict::Unclear, _) => {
+                let is_old = mail.created_at.after(UNCLEAR_AGE) <= now;
+                let is_over = is_old && mail.attempts + 1 >= UNCLEAR_ATTEMPTS;
+                let delay = doubled(UNCLEAR_FIRST_DELAY, mail.attempts, UNCLEAR_LONGEST_DELAY);
+                Self::tried_again(mail, &text, is_over, now.after(delay))
+            }
             (Verdict::Temporary, _) => Self::failed(mail, &text, now),
         }
     }
 
     fn failed(mail: &QueuedMail, text: &str, now: UtcTime) -> Self {
-        if mail.attempts + 1 >= MAX_ATTEMPTS {
+        let delay = doubled(FIRST_DELAY, mail.attempts, LONGEST_DELAY);
+        Self::tried_again(mail, text, false, now.after(delay))
+    }
+
+    fn tried_again(mail: &QueuedMail, text: &str, is_over: bool, next_attempt_at: UtcTime) -> Self {
+        if is_over || mail.attempts + 1 >= MAX_ATTEMPTS {
             return Self::Finished(MailStatus::Dead, Some(text.to_owned()));
         }
-        let next_attempt_at = now.after(delay_after(mail.attempts));
         let counts =
             PutBack { error: text.to_owned(), next_attempt_at, attempts: 1, unconfirmed: 0 };
         Self::PutBack(Cause::Failure, counts)
@@ -163,10 +180,10 @@ impl Note {
     }
 }
 
-/// Doubling, up to an hour.
-fn delay_after(attempts: i32) -> Duration {
+/// Doubling, up to the longest.
+fn doubled(first: Duration, attempts: i32, longest: Duration) -> Duration {
     let doublings = u32::try_from(attempts).unwrap_or(0).min(16);
-    less_by_chance(FIRST_DELAY.saturating_mul(1 << doublings).min(LONGEST_DELAY))
+    less_by_chance(first.saturating_mul(1 << doublings).min(longest))
 }
 
 #[cfg(test)]
@@ -177,6 +194,7 @@ mod tests {
 
     #[test]
     fn delays_grow_to_an_hour_and_never_beyond() {
+        let delay_after = |attempts| doubled(FIRST_DELAY, attempts, LONGEST_DELAY);
         assert!(delay_after(0) <= FIRST_DELAY && delay_after(0) > FIRST_DELAY / 2);
         for attempts in [0, 1, 5, 20, i32::MAX] {
             let delay = delay_after(attempts);
@@ -188,7 +206,33 @@ mod tests {
         assert!(delay_after(12) >= LONGEST_DELAY * 3 / 4);
     }
 
+    #[test]
+    fn a_refusal_without_a_known_cause_is_repeated_slowly_and_not_for_ever() {
+        let mut now = UtcTime::from_seconds(0);
+        let mut attempts = 0;
+        loop {
+            let note = note_at(now, attempts, 0, Verdict::Unclear, Affects::Mail);
+            attempts += 1;
+            let Note::PutBack(_, counts) = note else { break };
+            assert!(counts.next_attempt_at.remaining(now) >= UNCLEAR_FIRST_DELAY / 2);
+            now = counts.next_attempt_at;
+        }
+        assert!((UNCLEAR_ATTEMPTS..=UNCLEAR_ATTEMPTS + 2).contains(&attempts), "{attempts}");
+        assert!(now >= UtcTime::from_seconds(0).after(UNCLEAR_AGE));
+        assert!(now <= UtcTime::from_seconds(0).after(UNCLEAR_AGE * 3 / 2));
+    }
+
     fn note(attempts: i32, unconfirmed: i32, verdict: Verdict, affects: Affects) -> Note {
+        note_at(UtcTime::from_seconds(0), attempts, unconfirmed, verdict, affects)
+    }
+
+    fn note_at(
+        now: UtcTime,
+        attempts: i32,
+        unconfirmed: i32,
+        verdict: Verdict,
+        affects: Affects,
+    ) -> Note {
         let mail = QueuedMail {
             id: MailId("m".to_owned()),
             kind: MailKind::Registration,
@@ -202,7 +246,7 @@ mod tests {
             created_at: UtcTime::from_seconds(0),
         };
         let outcome = Outcome::Refused(SendError { verdict, affects, text: "no".to_owned() });
-        Note::of(&mail, &outcome, UtcTime::from_seconds(0), None)
+        Note::of(&mail, &outcome, now, None)
     }
 
     #[test]
