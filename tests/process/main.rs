@@ -11,6 +11,8 @@ mod missing;
 mod pgbouncer;
 #[path = "../support/postgres.rs"]
 mod postgres;
+#[path = "../support/scripted_smtp.rs"]
+mod scripted_smtp;
 #[path = "../support/smtp.rs"]
 mod smtp;
 
