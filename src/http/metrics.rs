@@ -27,6 +27,11 @@ const STATUSES: [u16; 21] = [
 /// The name of requests to what is no documented endpoint, and of all other statuses.
 const OTHER: &str = "other";
 
+/// The endpoints of a Django REST framework site, which the document does not name.
+const DJANGO_PATHS: [&str; 5] =
+    ["/api-token-auth", "/api-token-verify", "/api-token-refresh", "/restricted", "/users"];
+const DJANGO_METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
 /// Method and path of an endpoint.
 type Name = (String, String);
 
@@ -48,14 +53,16 @@ struct Endpoint {
 }
 
 impl Metrics {
-    /// Counters for every documented endpoint.
+    /// Counters for every documented endpoint and for those of a Django site.
     pub fn new() -> Self {
-        let names = routes::endpoints().into_iter().map(|endpoint| {
-            let method = openapi::method_name(&endpoint).to_uppercase();
-            ((method, endpoint.path), Endpoint::default())
-        });
+        let documented = routes::endpoints()
+            .into_iter()
+            .map(|endpoint| (openapi::method_name(&endpoint).to_uppercase(), endpoint.path));
+        let django = DJANGO_PATHS
+            .into_iter()
+            .flat_map(|path| DJANGO_METHODS.map(|method| (method.to_owned(), path.to_owned())));
         Self {
-            endpoints: names.collect(),
+            endpoints: documented.chain(django).map(|name| (name, Endpoint::default())).collect(),
             other: Endpoint::default(),
             errors: Code::ALL.iter().map(|_| AtomicU64::new(0)).collect(),
             ignored_forwarded_for: AtomicU64::new(0),
@@ -115,7 +122,7 @@ impl Metrics {
         if let Some(process) = telemetry::process_use() {
             gauges::write_process(&mut text, process);
         }
-        let help = "Requests whose X-Forwarded-For came from no configured proxy.";
+        let help = "Requests whose X-Forwarded-For, Forwarded or X-Real-IP was ignored.";
         let ignored = self.ignored_forwarded_for.load(Relaxed);
         text.single("hallpass_forwarded_for_ignored_total", "counter", help, ignored);
         let help = "By how much log-ins and the like from one network outnumber all others, 0 to 1. \

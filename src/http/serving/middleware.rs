@@ -76,7 +76,7 @@ pub async fn surround(
                 let path = response.request().match_pattern();
                 let method = response.request().method().as_str();
                 let code = api_error(&response).map(|error| error.code);
-                let path = path.as_deref().unwrap_or("-");
+                let path = path.as_deref().map_or("-", without_rest);
                 log(method, path, response.status(), code, around.started);
             });
             if is_last() {
@@ -202,7 +202,12 @@ fn operation(request: &HttpRequest) -> (String, String) {
     }
     let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
     let pattern = request.match_pattern().unwrap_or_default();
-    (method.to_string(), pattern.trim_end_matches('/').to_owned())
+    (method.to_string(), without_rest(&pattern).trim_end_matches('/').to_owned())
+}
+
+/// The pattern of a path without the variable that takes whatever follows.
+fn without_rest(pattern: &str) -> &str {
+    pattern.strip_suffix("{rest:.*}").unwrap_or(pattern)
 }
 
 fn count<B>(metrics: &Metrics, response: &ServiceResponse<B>, started: Instant) {
