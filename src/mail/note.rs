@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::lanes::less_by_chance;
 use super::transport::{Affects, SendError, Verdict};
 use super::worker::Outcome;
-use crate::domain::{MailId, UtcTime};
+use crate::domain::{Email, MailId, UtcTime};
 use crate::store::outbox::{self, MailStatus, PutBack, QueuedMail};
 use crate::store::{Conn, Result};
 
@@ -35,6 +35,7 @@ pub const CONFIGURATION: &str = "configuration: ";
 /// A note about an attempt.
 #[derive(Clone, Debug)]
 pub(super) enum Note {
+    Sent(Email),
     Finished(MailStatus, Option<String>),
     PutBack(Cause, PutBack),
 }
@@ -57,7 +58,7 @@ impl Note {
         next_at: Option<UtcTime>,
     ) -> Self {
         match outcome {
-            Outcome::Sent => Self::Finished(MailStatus::Sent, None),
+            Outcome::Sent(to) => Self::Sent(to.clone()),
             Outcome::NotNeeded => Self::Finished(MailStatus::Dropped, None),
             Outcome::Postponed(wait) => {
                 let (error, next_attempt_at) = (OVER_BUDGET.to_owned(), now.after(*wait));
@@ -125,7 +126,7 @@ impl Note {
     /// Returns the outcome, as it is counted.
     pub(super) fn outcome(&self) -> &'static str {
         match self {
-            Self::Finished(MailStatus::Sent, _) => "accepted",
+            Self::Sent(_) => "accepted",
             Self::Finished(_, None) => "not_needed",
             Self::Finished(_, Some(_)) => "failed",
             Self::PutBack(Cause::Limit, _) => "over_budget",
@@ -137,7 +138,7 @@ impl Note {
     pub(super) fn log(&self, mail: &QueuedMail, is_news: bool) {
         let (mail_id, kind, attempt) = (&mail.id, mail.kind.name(), mail.attempts + 1);
         match self {
-            Self::Finished(MailStatus::Sent, _) => tracing::info!(%mail_id, kind, "mail sent"),
+            Self::Sent(_) => tracing::info!(%mail_id, kind, "mail sent"),
             Self::Finished(_, None) => tracing::debug!(%mail_id, kind, "mail no longer needed"),
             Self::Finished(_, Some(error)) => {
                 tracing::error!(%mail_id, kind, attempt, error, "mail not sent; it is given up");
@@ -172,6 +173,10 @@ impl Note {
         now: UtcTime,
     ) -> Result<bool> {
         match self {
+            Self::Sent(to) => {
+                outbox::set_recipient(conn, id, lease, to)?;
+                outbox::finish(conn, id, lease, MailStatus::Sent, None, now)
+            }
             Self::Finished(status, error) => {
                 outbox::finish(conn, id, lease, *status, error.as_deref(), now)
             }
@@ -189,7 +194,7 @@ fn doubled(first: Duration, attempts: i32, longest: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Email, Locale};
+    use crate::domain::Locale;
     use crate::store::outbox::MailKind;
 
     #[test]

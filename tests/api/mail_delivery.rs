@@ -120,6 +120,15 @@ on_both! {
         wait_for_accepted(&server, "example.com", 1);
     }
 
+    fn a_reset_is_noted_with_the_address_that_it_went_to(world) {
+        let app = world.app();
+        app.person(&world, "mina@example.com");
+        app.post(RESET, &json!({"email": "MINA@Example.COM"})).is(202);
+        let of_reset = "outbox WHERE kind = 'password_reset' AND status = 'sent'";
+        wait_for_rest(&world, of_reset, 1);
+        assert_eq!(world.count(&format!("{of_reset} AND recipient = 'mina@example.com'")), 1);
+    }
+
     fn a_refusal_of_one_domain_does_not_hold_up_another(world) {
         let server = ScriptedServer::start(|said| {
             at_recipient(said, "@refused.example", Act::Say(b"550 relay not permitted"))
