@@ -43,12 +43,38 @@ static UNWRITTEN: AtomicU64 = AtomicU64::new(0);
 static LEFT_OUT: AtomicU64 = AtomicU64::new(0);
 static OVERFLOWN: OnceLock<ErrorCounter> = OnceLock::new();
 
-/// Standard error. A line that it refuses is counted and forgotten.
-struct Log;
+/// Where the log goes. A line that it refuses is counted and forgotten.
+struct Log<W> {
+    out: W,
+    /// Whether the last line was written in part.
+    is_torn: bool,
+}
 
-impl Write for Log {
+impl<W: Write> Log<W> {
+    /// Writes as much of a line as is taken. The rest of a torn line is not joined with it.
+    fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
+        if self.is_torn {
+            self.out.write_all(b"\n")?;
+            self.is_torn = false;
+        }
+        let mut rest = line;
+        while !rest.is_empty() {
+            match self.out.write(rest) {
+                Ok(written) if written > 0 => rest = &rest[written..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                refused => {
+                    self.is_torn = rest.len() < line.len();
+                    return Err(refused.err().unwrap_or(io::ErrorKind::WriteZero.into()));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<W: Write> Write for Log<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if io::stderr().write_all(line).is_err() {
+        if self.write_line(line).is_err() {
             UNWRITTEN.fetch_add(1, Ordering::Relaxed);
         }
         Ok(line.len())
@@ -78,7 +104,7 @@ pub fn init(config: &Config) -> WorkerGuard {
         .lossy(true)
         .buffered_lines_limit(WAITING_LINES)
         .thread_name("log")
-        .finish(Log);
+        .finish(Log { out: io::stderr(), is_torn: false });
     OVERFLOWN.get_or_init(|| writer.error_counter());
     let lines = fmt::layer()
         .with_writer(writer)
@@ -137,4 +163,46 @@ fn log_panics() {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, "panic");
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes so many bytes until it is emptied.
+    struct Disk {
+        room: usize,
+        written: Vec<u8>,
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let taken = bytes.len().min(self.room);
+            if taken == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.room -= taken;
+            self.written.extend_from_slice(&bytes[..taken]);
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_after_a_torn_one_begins_on_a_line_of_its_own() {
+        for (room, expected) in
+            [(4, "one\nfour\n"), (6, "one\ntw\nfour\n"), (8, "one\ntwo\nfour\n")]
+        {
+            let mut log = Log { out: Disk { room, written: Vec::new() }, is_torn: false };
+            for line in ["one\n", "two\n", "three\n"] {
+                assert_eq!(log.write(line.as_bytes()).unwrap(), line.len());
+            }
+            log.out.room = 100;
+            log.write_all(b"four\n").unwrap();
+            assert_eq!(String::from_utf8(log.out.written).unwrap(), expected, "{room}");
+        }
+    }
 }

@@ -96,7 +96,7 @@ impl App {
         flows.make_first_key().map_err(|error| without_keys(config, error))?;
         flows.seal_keys_anew().map_err(StartError::Seal)?;
         // Before the first request: a token that was revoked before a restart stays revoked.
-        flows.sync().map_err(StartError::Revocations)?;
+        flows.first_sync().map_err(StartError::Revocations)?;
         let worker = build_worker(config, clock, transport, Arc::clone(&flows))?;
         let listener =
             TcpListener::bind(config.bind).map_err(|error| StartError::Bind(config.bind, error))?;

@@ -1,7 +1,7 @@
 //! `hallpass doctor`: looks at everything that the service needs and says what it found.
 
-use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::domain::{PasswordPolicy, UtcTime};
 use crate::flows::Flows;
 use crate::mail::CONFIGURATION;
+use crate::mail::transport::{Affects, SendError, Verdict};
 use crate::security::keys::{KeyError, SigningAlgorithm};
 use crate::store::{self, Db, PoolSettings, outbox, sessions, signing_keys};
 
@@ -24,7 +25,20 @@ enum Finding {
 
 use Finding::{Bad, Doubtful, Good};
 
-type Check = fn(&Config) -> Finding;
+/// What the checks look at.
+struct Site {
+    config: Config,
+    /// Whether the tables are those of this version; empty unless the database has answered.
+    is_up_to_date: OnceLock<bool>,
+}
+
+impl Site {
+    fn is_up_to_date(&self) -> bool {
+        self.is_up_to_date.get().is_some_and(|it| *it)
+    }
+}
+
+type Check = fn(&Site) -> Finding;
 
 /// The time that one check has. A connection attempt to a Postgres may take 5 seconds, a word of an SMTP
 /// server 10.
@@ -43,18 +57,20 @@ pub(super) fn run(config: &Config) -> Outcome {
         ("settings", settings),
         ("public URL", public_url),
         ("passwords", passwords),
-        ("database", database),
-        ("keys", keys),
-        ("mail", mail),
-        ("mail queue", mail_queue),
         ("browsers", browsers),
+        ("database", database),
+        // These ask a database only where it has answered.
+        ("keys", keys),
+        ("mail queue", mail_queue),
         ("proxies", proxies),
+        ("mail", mail),
     ];
+    let site = Arc::new(Site { config: config.clone(), is_up_to_date: OnceLock::new() });
     let mut faults = 0;
     let began = Instant::now();
     for (name, check) in checks {
         let left = TOTAL_LIMIT.saturating_sub(began.elapsed());
-        let (mark, text) = match limited(check, config, CHECK_LIMIT.min(left)) {
+        let (mark, text) = match limited(check, &site, CHECK_LIMIT.min(left)) {
             Good(text) => ("ok  ", text),
             Doubtful(text) => ("look", text),
             Bad(text) => {
@@ -68,15 +84,15 @@ pub(super) fn run(config: &Config) -> Outcome {
 }
 
 /// What a check finds within `limit`. One that takes longer goes on beside the others until the command ends.
-fn limited(check: Check, config: &Config, limit: Duration) -> Finding {
+fn limited(check: Check, site: &Arc<Site>, limit: Duration) -> Finding {
     if limit.is_zero() {
         let total = humantime::format_duration(TOTAL_LIMIT);
         return Bad(format!("not looked at: the checks before took {total}"));
     }
     let (tell, told) = mpsc::sync_channel(1);
-    let config = config.clone();
+    let site = Arc::clone(site);
     // Nobody listens any more when it is late.
-    let work = move || drop(tell.send(check(&config)));
+    let work = move || drop(tell.send(check(&site)));
     match thread::Builder::new().name("check".into()).spawn(work) {
         Ok(_) => {}
         Err(error) => return Bad(format!("cannot be looked at: {error}")),
@@ -91,7 +107,7 @@ fn limited(check: Check, config: &Config, limit: Duration) -> Finding {
     }
 }
 
-fn settings(config: &Config) -> Finding {
+fn settings(Site { config, .. }: &Site) -> Finding {
     let mode = if config.development { "development" } else { "production" };
     if config.warnings.is_empty() {
         return Good(format!("all readable; {mode} mode"));
@@ -99,7 +115,7 @@ fn settings(config: &Config) -> Finding {
     Doubtful(format!("{mode} mode; {}", config.warnings.join("; ")))
 }
 
-fn public_url(config: &Config) -> Finding {
+fn public_url(Site { config, .. }: &Site) -> Finding {
     let url = &config.public_url;
     if url.starts_with("https:") {
         Good(format!("{url} is the issuer of tokens and the start of links"))
@@ -108,7 +124,7 @@ fn public_url(config: &Config) -> Finding {
     }
 }
 
-fn passwords(config: &Config) -> Finding {
+fn passwords(Site { config, .. }: &Site) -> Finding {
     let (shortest, cost) = (config.password_policy.min_length, config.bcrypt_cost);
     let recommended = PasswordPolicy::RECOMMENDED_LENGTH;
     if cost < 10 {
@@ -129,7 +145,8 @@ fn open(config: &Config) -> store::Result<Db> {
     Db::open_as_is(&config.database, settings)
 }
 
-fn database(config: &Config) -> Finding {
+fn database(site: &Site) -> Finding {
+    let config = &site.config;
     let place = config.database.redacted();
     if !config.database.is_there() {
         return Doubtful(format!("{place} does not exist; the first start makes it"));
@@ -138,6 +155,7 @@ fn database(config: &Config) -> Finding {
         Ok(pending) => pending,
         Err(error) => return Bad(format!("{place} cannot be opened: {error}")),
     };
+    site.is_up_to_date.get_or_init(|| pending.is_empty());
     if !pending.is_empty() {
         let pending = pending.join(", ");
         return Doubtful(format!(
@@ -146,16 +164,15 @@ fn database(config: &Config) -> Finding {
     }
     let looked = open(config).and_then(|db| {
         let its_clock = db.clock()?;
-        // An empty transaction shows whether there could be another.
-        db.write(|_| Ok::<_, store::Error>(()))?;
-        Ok((its_clock, db.can_write()))
+        Ok((its_clock, db.try_write()))
     });
     match looked {
-        Ok((_, false)) => Bad(format!(
+        Ok((_, Err(store::Error::ReadOnly(_)))) => Bad(format!(
             "{place} takes no writes: it is a standby, or read-only by default_transaction_read_only"
         )),
-        Ok((None, true)) => Good(format!("{place} is up to date")),
-        Ok((Some(its_clock), true)) => clock(&place, its_clock),
+        Ok((_, Err(error))) => Bad(format!("{place} takes no writes: {error}")),
+        Ok((None, Ok(()))) => Good(format!("{place} is up to date")),
+        Ok((Some(its_clock), Ok(()))) => clock(&place, its_clock),
         Err(error) => Bad(format!("{place} does not answer: {error}")),
     }
 }
@@ -172,8 +189,9 @@ fn clock(place: &str, its_clock: UtcTime) -> Finding {
     Bad(format!("the clocks of {place} and this machine are {shown} apart: keep them with NTP"))
 }
 
-fn keys(config: &Config) -> Finding {
-    if !is_up_to_date(config) {
+fn keys(site: &Site) -> Finding {
+    let config = &site.config;
+    if !site.is_up_to_date() {
         return Doubtful("not looked at: see the database".to_owned());
     }
     if !has_secret(config) {
@@ -210,12 +228,7 @@ fn without_secret(config: &Config) -> Finding {
     }
 }
 
-fn is_up_to_date(config: &Config) -> bool {
-    config.database.is_there()
-        && store::pending(&config.database).is_ok_and(|pending| pending.is_empty())
-}
-
-fn mail(config: &Config) -> Finding {
+fn mail(Site { config, .. }: &Site) -> Finding {
     let way = match &config.smtp {
         Some(smtp) => format!("through {}", smtp.host()),
         None => format!("as files in {}", config.mail_dir.display()),
@@ -223,20 +236,29 @@ fn mail(config: &Config) -> Finding {
     let checked = transport_of(config).and_then(|transport| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| error.to_string())?;
-        runtime.block_on(transport.check()).map_err(|error| error.to_string())
+        Ok(runtime.block_on(transport.check()))
     });
     match checked {
-        Ok(()) if config.smtp.is_none() && !config.development => {
+        Ok(Ok(())) if config.smtp.is_none() && !config.development => {
             Doubtful(format!("{way}, which reach nobody: set HALLPASS_SMTP_URL"))
         }
-        Ok(()) => Good(format!("{way}; it answers")),
-        Err(error) => Bad(format!("{way}: {error}")),
+        Ok(Ok(())) => Good(format!("{way}; it answers")),
+        // It admits no further connection, such as beside those of the service.
+        Ok(Err(SendError { verdict: Verdict::Temporary, affects: Affects::Server, text })) => {
+            Doubtful(format!(
+                "{way}: {text}. If that is a limit of connections, set HALLPASS_SMTP_CONNECTIONS ({}) \
+                 below it",
+                config.smtp.as_ref().map_or(0, |smtp| smtp.connections)
+            ))
+        }
+        Ok(Err(SendError { text, .. })) | Err(text) => Bad(format!("{way}: {text}")),
     }
 }
 
 /// What mail waits for: a refusal of this service at the recipient shows itself only there.
-fn mail_queue(config: &Config) -> Finding {
-    if !is_up_to_date(config) {
+fn mail_queue(site: &Site) -> Finding {
+    let config = &site.config;
+    if !site.is_up_to_date() {
         return Doubtful("not looked at: see the database".to_owned());
     }
     let read = open(config).and_then(|db| {
@@ -257,7 +279,7 @@ fn mail_queue(config: &Config) -> Finding {
     if is_ours { Bad(text) } else { Doubtful(text) }
 }
 
-fn browsers(config: &Config) -> Finding {
+fn browsers(Site { config, .. }: &Site) -> Finding {
     let own = &config.public_url;
     match config.browsers.origins.as_slice() {
         [] => Good(format!("pages of {own} only; others need HALLPASS_CORS_ORIGINS")),
@@ -265,7 +287,8 @@ fn browsers(config: &Config) -> Finding {
     }
 }
 
-fn proxies(config: &Config) -> Finding {
+fn proxies(site: &Site) -> Finding {
+    let config = &site.config;
     let networks: Vec<String> = config.trusted_proxies.iter().map(ToString::to_string).collect();
     let setting = if networks.is_empty() {
         "none is trusted; the peer of the connection counts as the client".to_owned()
@@ -277,7 +300,8 @@ fn proxies(config: &Config) -> Finding {
             "{setting}: that is everybody, who can choose their address themselves"
         ));
     }
-    let busiest = is_up_to_date(config)
+    let busiest = site
+        .is_up_to_date()
         .then(|| open(config).and_then(|db| db.read(sessions::busiest_network)).ok().flatten());
     match busiest.flatten() {
         Some(busiest) if busiest.of >= ENOUGH_SESSIONS && 2 * busiest.sessions > busiest.of => {

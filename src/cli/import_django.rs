@@ -15,6 +15,9 @@ use crate::store::django_source::{self, DjangoModel};
 /// Progress is told after so many accounts, so that small imports are silent.
 const STEP: usize = 10_000;
 
+/// The user ids that a line shows.
+const IDS_SHOWN: usize = 20;
+
 /// From where, and what to do about conflicts.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -124,6 +127,10 @@ fn shown(report: &ImportReport, choices: ImportChoices) -> String {
     line("with permissions of their own, left behind", *with_permissions, &[]);
     line("with a first or last name, left behind", *with_names, &[]);
     line("further addresses, left behind", report.further_emails, &[]);
+    let unreachable = &report.unreachable_emails;
+    line("with an e-mail address that no mail can be sent to", unreachable.len(), unreachable);
+    let early = &report.before_1970;
+    line("joined or logged in before 1970, shown as 1970", early.len(), early);
     line("without a password", report.without_password, &[]);
     let unknown = &report.unknown_hashes;
     line("with a password that cannot be checked here", unknown.len(), unknown);
@@ -134,7 +141,11 @@ fn shown(report: &ImportReport, choices: ImportChoices) -> String {
 }
 
 fn listed(ids: &[UserId]) -> String {
-    ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    let shown: Vec<String> = ids.iter().take(IDS_SHOWN).map(ToString::to_string).collect();
+    match ids.len() - shown.len() {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
 }
 
 fn shown_conflict(conflict: &Conflict) -> String {

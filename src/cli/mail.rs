@@ -51,7 +51,10 @@ pub(super) fn run(config: &Config, command: &Command) -> Outcome {
         },
         Command::Retry { id: None, waiting } => {
             match retry_all(&db, *waiting).map_err(|error| error.to_string())? {
-                0 if *waiting => print("no mail waits\n"),
+                0 if *waiting => match waiting_mails(&db).map_err(|error| error.to_string())? {
+                    0 => print("no mail waits\n"),
+                    due => print(&format!("no mail waits for a later time; {due} due already\n")),
+                },
                 0 => print("no mail was given up\n"),
                 count => print(&format!("{count} to be sent again\n")),
             }
@@ -83,6 +86,10 @@ fn list(db: &Db, database: &str, arguments: &List) -> Outcome {
         more @ 1.. => print(&format!("and {more} more: --limit {count} lists all\n")),
         _ => Ok(()),
     }
+}
+
+fn waiting_mails(db: &Db) -> Result<i64, Error> {
+    db.read(|conn| Ok(outbox::count_open(conn)?.waiting))
 }
 
 /// Makes one mail due. Returns whether there is one that waits or was given up.

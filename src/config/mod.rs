@@ -14,9 +14,10 @@ use ipnet::IpNet;
 
 pub use readers::database_url;
 use readers::{
-    MIN_SECRET_LENGTH, read_breached_passwords, read_browsers, read_client_id, read_database,
-    read_drf, read_jwt_algorithm, read_key_rotation, read_lifetimes, read_limits, read_log,
-    read_pages, read_proxies, read_public_url, read_secret, read_shutdown_delay, read_smtp,
+    MIN_SECRET_LENGTH, is_weak, read_breached_passwords, read_browsers, read_client_id,
+    read_database, read_drf, read_jwt_algorithm, read_key_rotation, read_lifetimes, read_limits,
+    read_log, read_pages, read_proxies, read_public_url, read_secret, read_shutdown_delay,
+    read_smtp,
 };
 pub use settings::{SETTINGS, example};
 pub use source::{ConfigFault, Source};
@@ -416,6 +417,13 @@ impl Config {
         if self.development && self.public_url.starts_with("https:") {
             warnings.push(
                 "the public URL is https, but this is development: set HALLPASS_ENV=production"
+                    .into(),
+            );
+        }
+        if !self.development && self.secret_previous.as_ref().is_some_and(is_weak) {
+            warnings.push(
+                "HALLPASS_SECRET_PREVIOUS is short or can be guessed, and counts like HALLPASS_SECRET: remove \
+                 it as soon as `hallpass doctor` says that no key needs it"
                     .into(),
             );
         }

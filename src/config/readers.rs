@@ -16,7 +16,7 @@ use crate::domain::{Limits, Rate};
 use crate::mail::smtp::settings::{SmtpSettings, ehlo_name};
 use crate::security::breached::BreachedPasswordsSettings;
 use crate::security::keys::SigningAlgorithm;
-use crate::store::DatabaseUrl;
+use crate::store::{self, DatabaseUrl};
 
 /// The shortest secret outside development, in bytes.
 pub(super) const MIN_SECRET_LENGTH: usize = 32;
@@ -69,15 +69,14 @@ fn sslmode_over_the_network(text: &str) -> Option<String> {
         let pairs = form_urlencoded::parse(query.as_bytes());
         pairs.filter(|(key, _)| key == name).last().map(|(_, value)| value.into_owned())
     };
-    let hosts = parameter("hostaddr").or_else(|| parameter("host")).or_else(|| {
-        // Several hosts, say: what cannot be read here may lead anywhere.
-        Url::parse(text).ok().map(|url| url.host_str().unwrap_or_default().to_owned())
+    let hosts = parameter("hostaddr").or_else(|| parameter("host")).unwrap_or_else(|| {
+        let hosts: Vec<&str> = store::hosts(text).split(',').map(store::without_port).collect();
+        hosts.join(",")
     });
-    let stays = hosts.is_some_and(|hosts| {
-        hosts.split(',').all(|host| {
-            let host = percent_encoding::percent_decode_str(host).decode_utf8_lossy();
-            host.is_empty() || host.starts_with('/') || is_this_machine(&host)
-        })
+    // Each of several hosts counts: any of them may be the one that answers.
+    let stays = hosts.split(',').all(|host| {
+        let host = percent_encoding::percent_decode_str(host).decode_utf8_lossy();
+        host.is_empty() || host.starts_with('/') || is_this_machine(&host)
     });
     // libpq's default where the authorities of the machine are asked.
     let is_system = || parameter("sslrootcert").is_some_and(|it| it == "system");
@@ -98,6 +97,27 @@ const MIN_DIFFERENT_BYTES: usize = 8;
 const MAX_RUN: usize = 20;
 /// Words of secrets that were to be replaced.
 const PLACEHOLDERS: [&str; 4] = ["changeme", "replaceme", "placeholder", "yoursecret"];
+
+/// Returns whether a value is the name of one that some program was to put in its place.
+fn is_template(value: &str) -> bool {
+    let value = value.trim();
+    let is_name = |name: &str| {
+        name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    };
+    let between = |open: &str, close: &str| {
+        value.strip_prefix(open).is_some_and(|rest| rest.ends_with(close))
+    };
+    [("${", "}"), ("$(", ")"), ("{{", "}}"), ("<", ">")].iter().any(|(a, b)| between(a, b))
+        || value.strip_prefix('$').is_some_and(is_name)
+        || value.strip_prefix('%').and_then(|rest| rest.strip_suffix('%')).is_some_and(is_name)
+}
+
+/// Returns whether a secret is short or can be guessed.
+pub(super) fn is_weak(secret: &SecretText) -> bool {
+    let secret = secret.expose();
+    secret.len() < MIN_SECRET_LENGTH || std::str::from_utf8(secret).is_ok_and(is_guessable)
+}
 
 /// Returns whether a secret of full length can be guessed all the same: it is a placeholder, repeats a
 /// short block, counts up or down, or has few different bytes.
@@ -127,6 +147,8 @@ pub(super) fn read_secret(s: &mut Source, name: &str, is_to_be_long: bool) -> Op
     let secret = s.secret(name)?;
     if secret.is_empty() {
         s.fault(name, "is empty");
+    } else if is_template(&secret) {
+        s.fault(name, "is the name of a value, which was not put in its place");
     } else if is_to_be_long && secret.len() < MIN_SECRET_LENGTH {
         s.fault(name, format!("must have at least {MIN_SECRET_LENGTH} bytes outside development"));
     } else if is_to_be_long && is_guessable(&secret) {

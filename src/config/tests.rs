@@ -471,6 +471,8 @@ fn a_postgres_elsewhere_is_checked_or_trusted_in_words() {
         ("postgres://u@db.example.com/d?sslmode=prefer", false),
         ("postgres://u@db.example.com/d?sslmode=require", false),
         ("postgres://u@db.example.com/d?sslmode=verify-ca", false),
+        ("postgres://u@127.0.0.1:6543,127.0.0.1:6545/d?target_session_attrs=read-write", true),
+        ("postgres://u@localhost,[::1]:6545,%2Frun%2Fpostgresql/d", true),
         ("postgres://u@127.0.0.1:5432,db.example.com:5432/d", false),
         ("postgres://u@a.example.com,b.example.com/d?sslmode=disable", true),
         ("postgres://u@a.example.com,b.example.com/d?sslmode=verify-full", checked),
@@ -530,7 +532,21 @@ fn a_secret_that_can_be_guessed_is_refused_in_production() {
     ] {
         assert_eq!(of(guessable), ["HALLPASS_SECRET"], "{guessable}");
     }
+    for template in [
+        "${HALLPASS_SECRET_FROM_VAULT_0123456}",
+        "$HALLPASS_SECRET_FROM_VAULT_0123456",
+        "$(vault read -field=value secret/hallpass)",
+        "{{ lookup('env', 'HALLPASS_SECRET_OF_SITE') }}",
+        "%HALLPASS_SECRET_FROM_VAULT_0123456%",
+        "<put at least 32 random bytes here instead>",
+    ] {
+        assert_eq!(of(template), ["HALLPASS_SECRET"], "{template}");
+        for name in ["HALLPASS_SECRET_PREVIOUS", "HALLPASS_JWT_SECRET"] {
+            assert_eq!(faulty(&[&PRODUCTION[..], &[(name, template)]].concat()), [name]);
+        }
+    }
     for good in [
+        "${c2f1b0a4de6398f7a1d25c4be09f6371",
         "c2f1b0a4de6398f7a1d25c4be09f63718d2a4bc5e6f708192a3b4c5d6e7f8091",
         "q0N3iJ8b5Qm1Xz7LrT2vWk9sYpE4uAf6HcGdOa0BnUg=",
         "a secret of tests, shared by all instances",
@@ -627,6 +643,12 @@ fn a_service_waits_before_its_end_in_production() {
 fn the_secret_before_may_be_one_that_is_refused_now_but_is_another_one() {
     let with = |previous| [&PRODUCTION[..], &[("HALLPASS_SECRET_PREVIOUS", previous)]].concat();
     assert_eq!(faulty(&with("changemechangemechangemechangeme")), Vec::<String>::new());
+    let is_warned = |previous| {
+        let warnings = read(&with(previous)).unwrap().warnings;
+        warnings.iter().any(|it| it.contains("HALLPASS_SECRET_PREVIOUS"))
+    };
+    assert!(is_warned("short") && is_warned("changemechangemechangemechangeme"));
+    assert!(!is_warned("q0N3iJ8b5Qm1Xz7LrT2vWk9sYpE4uAf6HcGdOa0BnUg="));
     let (_, secret) = PRODUCTION.iter().find(|(name, _)| *name == "HALLPASS_SECRET").unwrap();
     assert_eq!(faulty(&with(secret)), ["HALLPASS_SECRET_PREVIOUS"]);
 }

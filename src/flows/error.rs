@@ -127,7 +127,9 @@ impl Error {
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         match error {
-            store::Error::Unavailable(cause) => Self::Unavailable(cause),
+            store::Error::Unavailable(cause) | store::Error::Locked(cause) => {
+                Self::Unavailable(cause)
+            }
             store::Error::ReadOnly(_) => Self::Unavailable(error.to_string()),
             store::Error::Duplicate(store::Unique::Username) => Self::UsernameTaken,
             store::Error::Duplicate(store::Unique::Email) => Self::EmailTaken,

@@ -3,12 +3,12 @@
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::{Error, Flows, Result};
+use super::{Flows, Result};
 use crate::domain::UtcTime;
 use crate::security::hash_queue::HashLoad;
 use crate::security::key_set::KeyAge;
-use crate::store::PoolUse;
 use crate::store::outbox::{self, OpenMails};
+use crate::store::{self, PoolUse};
 
 /// A database that has not answered for so long is down. The service asks it twice a second, and a refused
 /// connection shows only after the pool has tried for some seconds.
@@ -42,8 +42,8 @@ impl Default for DatabaseHealth {
 
 impl DatabaseHealth {
     /// Notes the outcome of a look at the database. A statement that it refused is an answer.
-    pub(super) fn note<T>(&self, outcome: &Result<T>) {
-        let has_failed = matches!(outcome, Err(Error::Unavailable(_)));
+    pub(super) fn note<T>(&self, outcome: &store::Result<T>) {
+        let has_failed = matches!(outcome, Err(store::Error::Unavailable(_)));
         if !has_failed {
             let now = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
             self.answered_at.store(now, Ordering::Relaxed);
@@ -67,8 +67,8 @@ impl DatabaseHealth {
 pub struct Readiness {
     /// The database answers: what changes something can be served.
     pub has_database: bool,
-    /// The database takes writes, as far as the last transactions showed.
-    pub can_write: bool,
+    /// The database takes writes, as far as the last transactions showed; `None` while it does not answer.
+    pub can_write: Option<bool>,
     /// The revocation list is recent enough to check tokens.
     pub knows_revocations: bool,
     /// There is a key to check tokens with.
@@ -87,8 +87,8 @@ impl Readiness {
 pub struct Gauges {
     /// The database answers.
     pub database_is_up: bool,
-    /// The database takes writes, as far as the last transactions showed.
-    pub can_write: bool,
+    /// The database takes writes, as far as the last transactions showed; `None` while it does not answer.
+    pub can_write: Option<bool>,
     /// The clock of the database minus that of this instance, in microseconds; `None` where it has none
     /// of its own, or did not tell yet.
     pub clock_difference: Option<i64>,
@@ -120,9 +120,10 @@ pub struct Backlog {
 impl Flows {
     /// Returns what this instance can do, without asking the database: a health check must not wait for it.
     pub fn readiness(&self) -> Readiness {
+        let has_database = self.health.is_up();
         Readiness {
-            has_database: self.health.is_up(),
-            can_write: self.db.can_write(),
+            has_database,
+            can_write: has_database.then(|| self.db.can_write()),
             knows_revocations: self.access_tokens.revocations.is_current(self.now()),
             has_key: !self.access_tokens.keys().is_empty(),
         }
@@ -131,9 +132,10 @@ impl Flows {
     /// Returns what is known without asking the database.
     pub fn gauges(&self) -> Gauges {
         let now = self.now();
+        let database_is_up = self.health.is_up();
         Gauges {
-            database_is_up: self.health.is_up(),
-            can_write: self.db.can_write(),
+            database_is_up,
+            can_write: database_is_up.then(|| self.db.can_write()),
             clock_difference: self.health.clock_difference(),
             revocations_age: self.access_tokens.revocations.age(now),
             pool: self.db.pool_use(),
@@ -179,16 +181,20 @@ fn clock_difference(asked: UtcTime, theirs: UtcTime, answered: UtcTime) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store;
 
     #[test]
     fn a_database_is_up_while_it_answers_whatever_it_says() {
         let health = DatabaseHealth::default();
         assert!(health.is_up());
-        health.note::<()>(&Err(store::Error::Unavailable("refused".into()).into()));
-        assert!(!health.is_up());
-        health.note::<()>(&Err(store::Error::Internal("no such column".into()).into()));
-        assert!(health.is_up());
+        for answer in [
+            store::Error::Internal("no such column".into()),
+            store::Error::Locked("lock timeout".into()),
+        ] {
+            health.note::<()>(&Err(store::Error::Unavailable("refused".into())));
+            assert!(!health.is_up());
+            health.note::<()>(&Err(answer));
+            assert!(health.is_up());
+        }
         health.note(&Ok(()));
         assert!(health.is_up());
     }

@@ -45,6 +45,10 @@ pub struct ImportReport {
     pub is_stopped_by_second_factors: bool,
     /// Addresses beyond the first of an account, which stay behind.
     pub further_emails: usize,
+    /// Accounts with an e-mail address that no mail can be sent to.
+    pub unreachable_emails: Vec<UserId>,
+    /// Accounts that joined or logged in before 1970, which answers show as 1970.
+    pub before_1970: Vec<UserId>,
     /// Accounts without a password, as their mark says.
     pub without_password: usize,
     /// Accounts whose password hash is of no form that can be verified.
@@ -153,6 +157,10 @@ pub fn import_django(
     })
 }
 
+fn last_login_micros(user: &User) -> i64 {
+    user.last_login_at.map_or(0, UtcTime::micros)
+}
+
 /// What becomes of the plan: the accounts to be made, none where conflicts stop them.
 fn report(plan: Plan, choices: ImportChoices) -> (ImportReport, Vec<User>) {
     let is_stopped_by_second_factors =
@@ -161,6 +169,11 @@ fn report(plan: Plan, choices: ImportChoices) -> (ImportReport, Vec<User>) {
         is_stopped_by_second_factors || (!plan.conflicts.is_empty() && !choices.skip_conflicts);
     let is_unknown =
         |user: &&User| !has_no_password(user) && !hasher::is_usable(&user.password_hash);
+    let is_unreachable = |user: &&User| user.email.as_ref().is_some_and(|it| !it.is_reachable());
+    let is_before_1970 = |user: &&User| user.created_at.micros().min(last_login_micros(user)) < 0;
+    let ids = |is_of: &dyn Fn(&&User) -> bool| -> Vec<UserId> {
+        plan.new.iter().filter(is_of).map(|user| user.id).collect()
+    };
     let report = ImportReport {
         imported: if stopped { 0 } else { plan.new.len() },
         already_here: plan.already_here,
@@ -170,7 +183,9 @@ fn report(plan: Plan, choices: ImportChoices) -> (ImportReport, Vec<User>) {
         is_stopped_by_second_factors,
         further_emails: plan.further_emails,
         without_password: plan.new.iter().filter(|user| has_no_password(user)).count(),
-        unknown_hashes: plan.new.iter().filter(is_unknown).map(|user| user.id).collect(),
+        unreachable_emails: ids(&is_unreachable),
+        before_1970: ids(&is_before_1970),
+        unknown_hashes: ids(&is_unknown),
         conflicts: plan.conflicts,
     };
     (report, if stopped { Vec::new() } else { plan.new })

@@ -17,6 +17,10 @@ const REMEMBER_REGISTRATIONS: Duration = Duration::from_hours(7 * 24);
 const REMEMBER_SESSIONS: Duration = Duration::from_hours(30 * 24);
 /// How long a mail that was sent or given up can be looked up, and with it the address.
 const REMEMBER_MAIL: Duration = Duration::from_hours(30 * 24);
+/// The time that a look at one table waits for a lock. All looks together are shorter than the time after which
+/// a database that says nothing is down.
+const LOCK_WAIT: Duration = Duration::from_millis(400);
+const FIRST_LOCK_WAIT: Duration = Duration::from_secs(3);
 /// The time that one transaction of a purge works before it commits. With the commit it holds SQLite's one
 /// writer for less than 20 ms.
 const STEP: Duration = Duration::from_millis(3);
@@ -24,24 +28,53 @@ const STEP: Duration = Duration::from_millis(3);
 const ROWS: i64 = 20;
 
 impl Flows {
-    /// Brings the set of ended sessions and the signing keys in step with the database.
+    /// Brings the signing keys and the set of what was revoked in step with the database. A table that
+    /// another program has locked does not keep the others from being read.
     pub fn sync(&self) -> Result<()> {
-        let outcome = self.sync_with_database();
-        self.health.note(&outcome);
-        outcome
+        self.sync_within(LOCK_WAIT)
     }
 
-    fn sync_with_database(&self) -> Result<()> {
+    /// The same at a start, which may wait for a lock for longer.
+    pub fn first_sync(&self) -> Result<()> {
+        self.sync_within(FIRST_LOCK_WAIT)
+    }
+
+    fn sync_within(&self, wait: Duration) -> Result<()> {
         let now = self.now();
-        let since = self.access_tokens.revocations.unseen_since(now);
-        let (ended, rights, keys) = self.db.read(|conn| {
-            let ended = sessions::list_ended_since(conn, since)?;
-            let rights = users::list_rights_changed_since(conn, since)?;
-            Ok::<_, Error>((ended, rights, signing_keys::list_keys(conn)?))
-        })?;
-        self.access_tokens.revocations.sync(&ended, &rights, now);
-        self.install_keys(keys);
-        Ok(())
+        let revocations = &self.access_tokens.revocations;
+        let since = revocations.unseen_since(now);
+        let keys = match self.look(wait, signing_keys::list_keys) {
+            Err(error @ store::Error::Unavailable(_)) => return Err(error.into()),
+            keys => keys.map(|keys| self.install_keys(keys)),
+        };
+        let ended = self.look(wait, |conn| sessions::list_ended_since(conn, since));
+        let rights = self.look(wait, |conn| users::list_rights_changed_since(conn, since));
+        // Only both together make the set current.
+        match (ended, rights) {
+            (Ok(ended), Ok(rights)) => revocations.sync(&ended, &rights, now),
+            (Ok(ended), Err(error)) => {
+                revocations.add(ended, now);
+                return Err(error.into());
+            }
+            (Err(error), rights) => {
+                for (user, generation) in rights.into_iter().flatten() {
+                    revocations.change_rights(user, generation);
+                }
+                return Err(error.into());
+            }
+        }
+        Ok(keys?)
+    }
+
+    /// Looks at one table, and notes whether the database answers.
+    fn look<T>(
+        &self,
+        wait: Duration,
+        work: impl FnOnce(&mut Conn) -> store::Result<T>,
+    ) -> store::Result<T> {
+        let outcome = self.db.read_soon(wait, work);
+        self.health.note(&outcome);
+        outcome
     }
 
     /// Forgets what is over.

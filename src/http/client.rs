@@ -35,7 +35,7 @@ impl FromRequest for Client {
         let device = Device::of(user_agent, address);
         Span::current().record("network", &device.network);
         if let Some(state) = state {
-            let is_ignored = headers.contains_key(X_FORWARDED_FOR) && address == peer;
+            let is_ignored = forwarding_header(headers).is_some() && address == peer;
             state.metrics.count_client(&device.network, is_ignored);
         }
         ready(Ok(Self(device)))

@@ -63,7 +63,8 @@ pub struct Components {
     /// `up` while it answers, else `down`.
     #[schema(example = "up")]
     pub database: &'static str,
-    /// `impossible` while the database is read-only, such as a standby, else `possible`.
+    /// `impossible` while the database is read-only, such as a standby, `unknown` while it does not answer,
+    /// else `possible`.
     #[schema(example = "possible")]
     pub writes: &'static str,
     /// The list of ended sessions: `current`, or `stale` when it is too old to check tokens.

@@ -45,7 +45,7 @@ struct Endpoint {
 }
 
 impl Metrics {
-    /// Counters for every documented endpoint.
+    /// Counters for every documented endpoint and for those of a Django site.
     pub fn new() -> Self {
         Self {
             endpoints: operations::ALL.iter().map(|_| Endpoint::default()).collect(),
@@ -115,7 +115,7 @@ impl Metrics {
         if let Some(process) = telemetry::process_use() {
             gauges::write_process(&mut text, process);
         }
-        let help = "Requests whose X-Forwarded-For came from no configured proxy.";
+        let help = "Requests whose X-Forwarded-For, Forwarded or X-Real-IP was ignored.";
         let ignored = self.ignored_forwarded_for.load(Relaxed);
         text.single("hallpass_forwarded_for_ignored_total", "counter", help, ignored);
         let help = "By how much log-ins and the like from one network outnumber all others, 0 to 1. \

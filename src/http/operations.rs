@@ -1,5 +1,5 @@
-//! The operations of the document, as requests meet them. A resource carries its own, so that counting a
-//! request takes no look-up by path.
+//! The operations that are counted: those of the document and those of the Django REST adapter. A resource
+//! carries its own, so that counting a request takes no look-up by path.
 
 use std::sync::LazyLock;
 
@@ -10,7 +10,7 @@ use super::code::Code;
 use super::{openapi, routes};
 use crate::http::v1::services::forward_auth;
 
-/// An operation of the OpenAPI document.
+/// A method of a path.
 pub struct Operation {
     /// Its place in [`ALL`].
     pub index: usize,
@@ -18,20 +18,30 @@ pub struct Operation {
     pub method: Method,
     /// Its path, without a final slash.
     pub path: String,
-    /// The codes of the errors that it promises.
-    pub codes: Vec<Code>,
+    /// The codes of the errors that the document promises; `None` if the document does not name it.
+    pub codes: Option<Vec<Code>>,
 }
 
-/// Every operation, in the order of the table of routes.
+/// The paths of the Django REST adapter, and the methods that are counted of each.
+const ADAPTER_PATHS: [&str; 5] =
+    ["/api-token-auth", "/api-token-verify", "/api-token-refresh", "/restricted", "/users"];
+const ADAPTER_METHODS: [Method; 6] =
+    [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+
+/// Every operation: those of the document in the order of the table of routes, then the adapter's.
 pub static ALL: LazyLock<Vec<Operation>> = LazyLock::new(|| {
-    let endpoints = routes::endpoints();
-    let operations = endpoints.iter().enumerate().map(|(index, endpoint)| Operation {
-        index,
-        method: openapi::method_name(endpoint).to_uppercase().parse().unwrap_or_default(),
-        path: endpoint.path.clone(),
-        codes: openapi::error_codes(endpoint),
+    let documented = routes::endpoints().into_iter().map(|endpoint| {
+        let method = openapi::method_name(&endpoint).to_uppercase().parse().unwrap_or_default();
+        let codes = openapi::error_codes(&endpoint);
+        (method, endpoint.path, Some(codes))
     });
-    operations.collect()
+    let of_adapter = ADAPTER_PATHS
+        .into_iter()
+        .flat_map(|path| ADAPTER_METHODS.map(|method| (method, path.to_owned(), None)));
+    let operations = documented.chain(of_adapter).enumerate();
+    operations
+        .map(|(index, (method, path, codes))| Operation { index, method, path, codes })
+        .collect()
 });
 
 /// The operations of one path.
@@ -51,7 +61,7 @@ impl OfPath {
     }
 }
 
-/// The operation that a routed request asks for; `None` if it is not documented.
+/// Returns the operation that a routed request asks for; `None` if it is not counted by itself.
 pub fn of_request(request: &HttpRequest) -> Option<&'static Operation> {
     request.app_data::<OfPath>()?.find(request.method())
 }

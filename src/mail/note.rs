@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::lanes::less_by_chance;
 use super::transport::{Affects, SendError, Verdict};
 use super::worker::Outcome;
-use crate::domain::{MailId, UtcTime};
+use crate::domain::{Email, MailId, UtcTime};
 use crate::store::outbox::{self, MailStatus, PutBack, QueuedMail};
 use crate::store::{Conn, Result};
 
@@ -14,6 +14,13 @@ const LONGEST_DELAY: Duration = Duration::from_hours(1);
 /// About two and a half days: a person who registered has long given up by then, and the one-time
 /// secrets are void.
 const MAX_ATTEMPTS: i32 = 80;
+
+/// The delays after a refusal without a known cause: servers mind addresses that are tried often.
+const UNCLEAR_FIRST_DELAY: Duration = Duration::from_mins(10);
+const UNCLEAR_LONGEST_DELAY: Duration = Duration::from_hours(4);
+/// Such a mail is given up after so many attempts, and not before it is so old.
+const UNCLEAR_ATTEMPTS: i32 = 20;
+const UNCLEAR_AGE: Duration = Duration::from_hours(48);
 
 /// The delays after an attempt that the server may have accepted: each further one may be a copy.
 const UNCONFIRMED_DELAYS: [Duration; 3] =
@@ -28,6 +35,7 @@ pub const CONFIGURATION: &str = "configuration: ";
 /// A note about an attempt.
 #[derive(Clone, Debug)]
 pub(super) enum Note {
+    Sent(Email),
     Finished(MailStatus, Option<String>),
     PutBack(Cause, PutBack),
 }
@@ -50,7 +58,7 @@ impl Note {
         next_at: Option<UtcTime>,
     ) -> Self {
         match outcome {
-            Outcome::Sent => Self::Finished(MailStatus::Sent, None),
+            Outcome::Sent(to) => Self::Sent(to.clone()),
             Outcome::NotNeeded => Self::Finished(MailStatus::Dropped, None),
             Outcome::Postponed(wait) => {
                 let (error, next_attempt_at) = (OVER_BUDGET.to_owned(), now.after(*wait));
@@ -79,15 +87,25 @@ impl Note {
             }
             (Verdict::Unconfirmed, _) => Self::unconfirmed(mail, text, now),
             (Verdict::Temporary, Affects::Server) => waiting(Cause::Busy, text),
+            (Verdict::Unclear, _) => {
+                let is_old = mail.created_at.after(UNCLEAR_AGE) <= now;
+                let is_over = is_old && mail.attempts + 1 >= UNCLEAR_ATTEMPTS;
+                let delay = doubled(UNCLEAR_FIRST_DELAY, mail.attempts, UNCLEAR_LONGEST_DELAY);
+                Self::tried_again(mail, &text, is_over, now.after(delay))
+            }
             (Verdict::Temporary, _) => Self::failed(mail, &text, now),
         }
     }
 
     fn failed(mail: &QueuedMail, text: &str, now: UtcTime) -> Self {
-        if mail.attempts + 1 >= MAX_ATTEMPTS {
+        let delay = doubled(FIRST_DELAY, mail.attempts, LONGEST_DELAY);
+        Self::tried_again(mail, text, false, now.after(delay))
+    }
+
+    fn tried_again(mail: &QueuedMail, text: &str, is_over: bool, next_attempt_at: UtcTime) -> Self {
+        if is_over || mail.attempts + 1 >= MAX_ATTEMPTS {
             return Self::Finished(MailStatus::Dead, Some(text.to_owned()));
         }
-        let next_attempt_at = now.after(delay_after(mail.attempts));
         let counts =
             PutBack { error: text.to_owned(), next_attempt_at, attempts: 1, unconfirmed: 0 };
         Self::PutBack(Cause::Failure, counts)
@@ -108,7 +126,7 @@ impl Note {
     /// Returns the outcome, as it is counted.
     pub(super) fn outcome(&self) -> &'static str {
         match self {
-            Self::Finished(MailStatus::Sent, _) => "accepted",
+            Self::Sent(_) => "accepted",
             Self::Finished(_, None) => "not_needed",
             Self::Finished(_, Some(_)) => "failed",
             Self::PutBack(Cause::Limit, _) => "over_budget",
@@ -120,7 +138,7 @@ impl Note {
     pub(super) fn log(&self, mail: &QueuedMail, is_news: bool) {
         let (mail_id, kind, attempt) = (&mail.id, mail.kind.name(), mail.attempts + 1);
         match self {
-            Self::Finished(MailStatus::Sent, _) => tracing::info!(%mail_id, kind, "mail sent"),
+            Self::Sent(_) => tracing::info!(%mail_id, kind, "mail sent"),
             Self::Finished(_, None) => tracing::debug!(%mail_id, kind, "mail no longer needed"),
             Self::Finished(_, Some(error)) => {
                 tracing::error!(%mail_id, kind, attempt, error, "mail not sent; it is given up");
@@ -155,6 +173,10 @@ impl Note {
         now: UtcTime,
     ) -> Result<bool> {
         match self {
+            Self::Sent(to) => {
+                outbox::set_recipient(conn, id, lease, to)?;
+                outbox::finish(conn, id, lease, MailStatus::Sent, None, now)
+            }
             Self::Finished(status, error) => {
                 outbox::finish(conn, id, lease, *status, error.as_deref(), now)
             }
@@ -163,20 +185,21 @@ impl Note {
     }
 }
 
-/// Doubling, up to an hour.
-fn delay_after(attempts: i32) -> Duration {
+/// Doubling, up to the longest.
+fn doubled(first: Duration, attempts: i32, longest: Duration) -> Duration {
     let doublings = u32::try_from(attempts).unwrap_or(0).min(16);
-    less_by_chance(FIRST_DELAY.saturating_mul(1 << doublings).min(LONGEST_DELAY))
+    less_by_chance(first.saturating_mul(1 << doublings).min(longest))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Email, Locale};
+    use crate::domain::Locale;
     use crate::store::outbox::MailKind;
 
     #[test]
     fn delays_grow_to_an_hour_and_never_beyond() {
+        let delay_after = |attempts| doubled(FIRST_DELAY, attempts, LONGEST_DELAY);
         assert!(delay_after(0) <= FIRST_DELAY && delay_after(0) > FIRST_DELAY / 2);
         for attempts in [0, 1, 5, 20, i32::MAX] {
             let delay = delay_after(attempts);
@@ -188,7 +211,33 @@ mod tests {
         assert!(delay_after(12) >= LONGEST_DELAY * 3 / 4);
     }
 
+    #[test]
+    fn a_refusal_without_a_known_cause_is_repeated_slowly_and_not_for_ever() {
+        let mut now = UtcTime::from_seconds(0);
+        let mut attempts = 0;
+        loop {
+            let note = note_at(now, attempts, 0, Verdict::Unclear, Affects::Mail);
+            attempts += 1;
+            let Note::PutBack(_, counts) = note else { break };
+            assert!(counts.next_attempt_at.remaining(now) >= UNCLEAR_FIRST_DELAY / 2);
+            now = counts.next_attempt_at;
+        }
+        assert!((UNCLEAR_ATTEMPTS..=UNCLEAR_ATTEMPTS + 2).contains(&attempts), "{attempts}");
+        assert!(now >= UtcTime::from_seconds(0).after(UNCLEAR_AGE));
+        assert!(now <= UtcTime::from_seconds(0).after(UNCLEAR_AGE * 3 / 2));
+    }
+
     fn note(attempts: i32, unconfirmed: i32, verdict: Verdict, affects: Affects) -> Note {
+        note_at(UtcTime::from_seconds(0), attempts, unconfirmed, verdict, affects)
+    }
+
+    fn note_at(
+        now: UtcTime,
+        attempts: i32,
+        unconfirmed: i32,
+        verdict: Verdict,
+        affects: Affects,
+    ) -> Note {
         let mail = QueuedMail {
             id: MailId("m".to_owned()),
             kind: MailKind::Registration,
@@ -202,7 +251,7 @@ mod tests {
             created_at: UtcTime::from_seconds(0),
         };
         let outcome = Outcome::Refused(SendError { verdict, affects, text: "no".to_owned() });
-        Note::of(&mail, &outcome, UtcTime::from_seconds(0), None)
+        Note::of(&mail, &outcome, now, None)
     }
 
     #[test]

@@ -98,6 +98,8 @@ pub enum Verdict {
     Permanent,
     /// The server will not accept it until the configuration is fixed, there or here.
     Configuration,
+    /// The server calls it refused for good, for a reason that need not be this mail's.
+    Unclear,
     /// The server may have accepted it: the connection was lost before the answer came.
     Unconfirmed,
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 
 use super::lanes::{LaneGuard, SharedLanes};
 use super::messages::{Message, Messages};
@@ -88,7 +89,8 @@ pub struct Worker {
 
 /// What became of one attempt.
 pub(super) enum Outcome {
-    Sent,
+    /// It went to this address.
+    Sent(Email),
     NotNeeded,
     Postponed(Duration),
     /// The mail could not be written.
@@ -102,6 +104,8 @@ impl Worker {
         let mut sends = JoinSet::new();
         let lanes = SharedLanes::new(self.transport.capacity());
         let mut claims = 0;
+        let mut polls = tokio::time::interval(POLL);
+        polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tokio::pin!(stop);
         loop {
             self.begin(&mut sends, &lanes, &mut claims).await;
@@ -110,7 +114,7 @@ impl Worker {
                 () = &mut stop => break,
                 Some(_) = sends.join_next() => {}
                 () = self.ordered.notified(), if is_free => {}
-                () = tokio::time::sleep(POLL) => self.transport.close_idle(IDLE).await,
+                _ = polls.tick() => self.transport.close_idle(IDLE).await,
             }
         }
         while sends.join_next().await.is_some() {}
@@ -165,7 +169,7 @@ impl Worker {
         };
         let now = self.clock.now();
         let (is_news, next_at) = match &outcome {
-            Outcome::Sent => lane.learn(Ok(()), now),
+            Outcome::Sent(_) => lane.learn(Ok(()), now),
             Outcome::Refused(error) => lane.learn(Err(error), now),
             Outcome::NotNeeded | Outcome::Postponed(_) | Outcome::Unwritten(_) => (false, None),
         };
@@ -200,7 +204,7 @@ impl Worker {
             date: queued.created_at,
         };
         match self.transport.send(&mail).await {
-            Ok(()) => Outcome::Sent,
+            Ok(()) => Outcome::Sent(recipient),
             Err(error) => Outcome::Refused(error),
         }
     }

@@ -37,6 +37,9 @@ pub enum Error {
     /// The database does not answer, is locked, full or shutting down: trying later may help.
     #[error("the database is not available: {0}")]
     Unavailable(String),
+    /// The database answers, and refuses the statement for now, such as for a lock that another holds.
+    #[error("the database is busy: {0}")]
+    Locked(String),
     /// The database takes no writes, such as a standby.
     #[error("the database is read-only: {0}")]
     ReadOnly(String),

@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 pub use engine::backup::{BackupError, backup};
 pub use engine::connection::Conn;
 pub use engine::migrate::{pending, run as migrate};
-pub use engine::url::DatabaseUrl;
+pub use engine::url::{DatabaseUrl, hosts, without_port};
 pub use error::{Error, Result, Unique};
 pub use page::Page;
 
@@ -139,6 +139,34 @@ impl Db {
             Backend::Postgres { pool } => {
                 let (mut pooled, wait) = self.check_out(pool)?;
                 pooled.transact(ReadOnly(true), wait, work)
+            }
+        }
+    }
+
+    /// The same, for a look that must not wait for others: on Postgres no longer than `wait` for each lock.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Locked`] where the server answers and only this look is refused.
+    pub fn read_soon<T>(
+        &self,
+        wait: Duration,
+        work: impl FnOnce(&mut Conn) -> Result<T>,
+    ) -> Result<T> {
+        let Backend::Postgres { pool } = &self.shape else { return self.read(work) };
+        let mut pooled = self.connection(pool)?;
+        match (pooled.transact(ReadOnly(true), wait, work), pooled.fault()) {
+            (Err(Error::Unavailable(cause)), Some(Fault::Unknown)) => Err(Error::Locked(cause)),
+            (outcome, _) => outcome,
+        }
+    }
+
+    /// Tries a write and rolls it back.
+    pub fn try_write(&self) -> Result<()> {
+        match &self.shape {
+            Backend::Sqlite { manager, .. } => engine::connection::try_write(&mut manager.open()?),
+            Backend::Postgres { pool } => {
+                engine::connection::try_write(self.connection(pool)?.conn())
             }
         }
     }

@@ -382,6 +382,14 @@ pub fn is_superseded(conn: &mut Conn, mail: &QueuedMail) -> Result<bool> {
         && sent_since.select(outbox::id).first::<String>(conn).optional()?.is_some())
 }
 
+/// Notes the address that a mail went to, where the lease is still `lease`: a request may have spelled it
+/// otherwise.
+pub fn set_recipient(conn: &mut Conn, id: &MailId, lease: &str, recipient: &Email) -> Result<()> {
+    let leased = outbox::table.find(id.as_str()).filter(outbox::lease_token.eq(lease));
+    diesel::update(leased).set(outbox::recipient.eq(recipient.as_str())).execute(conn)?;
+    Ok(())
+}
+
 /// Closes an order whose lease is still `lease`. Tells whether it was.
 pub fn finish(
     conn: &mut Conn,

@@ -62,6 +62,7 @@ on_both! {
         for reply in [
             &b"504 5.5.2 <localhost>: Helo command rejected: need fully-qualified hostname"[..],
             b"554 5.7.1 <p0@example.com>: Relay access denied",
+            b"550 5.7.1 sending quota exceeded for this account",
         ] {
             let server = ScriptedServer::start(move |said| at_recipient(said, "", Act::Say(reply)));
             let app = world.app_over_smtp(&server.url(), &[]);
@@ -77,6 +78,55 @@ on_both! {
             wait_for_accepted(&server, "example.com", 3);
             wait_for_rest(&world, "outbox WHERE status = 'queued'", 0);
         }
+    }
+
+    fn mail_waits_for_the_account_at_the_provider(world) {
+        for reply in [
+            &b"550 5.4.5 Daily user sending limit exceeded"[..],
+            b"550 5.1.90 Your message can't be sent because you've reached your daily limit",
+            b"554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException",
+            b"554 Message rejected: Email address is not verified.",
+            b"550 5.7.1 Account suspended",
+        ] {
+            let server = ScriptedServer::start(move |said| match said.line {
+                "." => Act::Say(reply),
+                _ => Act::Usual,
+            });
+            let app = world.app_over_smtp(&server.url(), &[]);
+            app.register("mina@example.com");
+            for _ in 0..3 {
+                wait_for_rest(&world, OURS, 1);
+                world.advance(HOUR);
+            }
+            server.change(usual);
+            world.advance(2 * MINUTE);
+            wait_for_accepted(&server, "example.com", 1);
+            wait_for_rest(&world, "outbox WHERE status = 'queued'", 0);
+        }
+    }
+
+    fn a_refusal_without_a_known_cause_is_tried_again_later(world) {
+        let server = ScriptedServer::start(|said| match said.line {
+            "." => Act::Say(b"554 Transaction failed"),
+            _ => Act::Usual,
+        });
+        let app = world.app_over_smtp(&server.url(), &[]);
+        app.register("mina@example.com");
+        wait_for_rest(&world, "outbox WHERE status = 'queued' AND last_error LIKE '%554%'", 1);
+        let soon = (world.now() + 5 * 60) * 1_000_000;
+        assert_eq!(world.count(&format!("outbox WHERE next_attempt_at < {soon}")), 0);
+        server.change(usual);
+        world.advance(HOUR);
+        wait_for_accepted(&server, "example.com", 1);
+    }
+
+    fn a_reset_is_noted_with_the_address_that_it_went_to(world) {
+        let app = world.app();
+        app.person(&world, "mina@example.com");
+        app.post(RESET, &json!({"email": "MINA@Example.COM"})).is(202);
+        let of_reset = "outbox WHERE kind = 'password_reset' AND status = 'sent'";
+        wait_for_rest(&world, of_reset, 1);
+        assert_eq!(world.count(&format!("{of_reset} AND recipient = 'mina@example.com'")), 1);
     }
 
     fn a_refusal_of_one_domain_does_not_hold_up_another(world) {

@@ -37,9 +37,12 @@ on_both! {
     fn a_refusal_of_the_django_face_is_counted_as_what_it_is(world) {
         let app = world.app();
         app.send_undocumented("GET", "/users/", &[("accept", "image/png")], "").is(406);
-        let other = r#"hallpass_http_requests_total{method="other",path="other",status="#;
-        assert_eq!(metric(&app, &format!("{other}\"406\"}}")), 1.0);
-        assert_eq!(metric(&app, &format!("{other}\"500\"}}")), 0.0);
+        let users = r#"hallpass_http_requests_total{method="GET",path="/users",status="#;
+        assert_eq!(metric(&app, &format!("{users}\"406\"}}")), 1.0);
+        assert_eq!(metric(&app, &format!("{users}\"500\"}}")), 0.0);
+        app.send_undocumented("POST", "/api-token-auth/", &[], "").is(400);
+        let log_in = r#"hallpass_http_requests_total{method="POST",path="/api-token-auth",status="400"}"#;
+        assert_eq!(metric(&app, log_in), 1.0);
     }
 
     fn heads_that_cannot_be_read_are_counted(world) {
@@ -71,6 +74,11 @@ on_both! {
         }
         assert_eq!(metric(&app, "hallpass_network_lead_ratio"), 1.0);
         assert_eq!(metric(&app, "hallpass_forwarded_for_ignored_total"), 50.0);
+        for header in [("forwarded", "for=198.51.100.1"), ("x-real-ip", "198.51.100.1")] {
+            let body = json!({"username": MINA, "password": "wrong"});
+            app.post_with("/v1/token-auth", &[header], &body);
+        }
+        assert_eq!(metric(&app, "hallpass_forwarded_for_ignored_total"), 52.0);
         let app = world.app_with(&[("HALLPASS_TRUSTED_PROXIES", "127.0.0.1")]);
         for number in 0..50 {
             log_in(&app, &format!("198.51.{number}.1"));

@@ -54,7 +54,7 @@ async fn three_digits_decide_at_every_step() {
 
 #[tokio::test]
 async fn refusals_in_any_encoding_are_understood() {
-    for reply in [&b"550 5.1.1 unbekannter Empf\xe4nger"[..], b"550", b"550-\xff\r\n550 5.1.1 x"] {
+    for reply in [&b"550 5.1.1 unbekannter Empf\xe4nger"[..], b"551", b"550-\xff\r\n550 5.1.1 x"] {
         let server = ScriptedServer::start(at("RCPT", reply));
         assert_eq!(send(&server).await.unwrap_err().verdict, Verdict::Permanent, "{reply:?}");
     }

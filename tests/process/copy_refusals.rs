@@ -100,7 +100,7 @@ fn what_cannot_be_reached_is_named_and_no_password_is_shown() {
     for (to, why) in [
         ("postgers://me:hunter2@127.0.0.1/x", "--to: must be postgres://"),
         ("postgres://me:hunter2%@127.0.0.1/x", "--to: has a % that encodes nothing"),
-        ("postgres://me:hunter2@127.0.0.1:1/x", "the target (Postgres, 127.0.0.1/x)"),
+        ("postgres://me:hunter2@127.0.0.1:1/x", "the target (Postgres, 127.0.0.1:1/x)"),
         #[cfg(not(feature = "postgres-tls"))]
         ("postgres://me:hunter2@db.example.com/x", "--to: names a server on another machine"),
     ] {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::both::on_both;
 use crate::postgres::free_port;
+use crate::scripted_smtp::{Act, ScriptedServer};
 use crate::service::Setup;
 
 fn line<'a>(output: &'a str, name: &str) -> &'a str {
@@ -113,8 +114,28 @@ fn servers_that_say_nothing_are_not_waited_for_without_end() {
         assert!(line(&report.stdout, name).starts_with("BAD  "), "{}", report.stdout);
     }
     assert!(line(&report.stdout, "database").contains("no answer within"), "{}", report.stdout);
-    // What was not reached is told as well.
-    for name in ["settings", "keys", "browsers", "proxies"] {
-        line(&report.stdout, name);
+    // What asks no server is looked at, and what was not reached is told as well.
+    for name in ["settings", "browsers", "proxies"] {
+        let line = line(&report.stdout, name);
+        assert!(!line.contains("not looked at"), "{line}");
     }
+    assert!(line(&report.stdout, "keys").contains("not looked at: see the database"));
+}
+
+#[test]
+fn a_mail_server_that_admits_no_further_connection_is_a_warning() {
+    let server = ScriptedServer::start(|said| match said.line {
+        "" => Act::Bye(b"421 4.7.0 Error: too many connections from 127.0.0.1"),
+        _ => Act::Usual,
+    });
+    let setup = Setup::on_sqlite()
+        .with("HALLPASS_BCRYPT_COST", "10")
+        .with("HALLPASS_SMTP_URL", &server.url())
+        .with("HALLPASS_SMTP_CONNECTIONS", "3");
+    assert!(setup.run(&["migrate"]).success);
+    let report = setup.run(&["doctor"]);
+    let mail = line(&report.stdout, "mail");
+    assert!(mail.starts_with("look ") && mail.contains("421"), "{mail}");
+    assert!(mail.contains("HALLPASS_SMTP_CONNECTIONS (3)"), "{mail}");
+    assert!(report.success, "{}", report.stdout);
 }

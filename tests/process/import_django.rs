@@ -407,3 +407,101 @@ fn a_user_name_that_is_another_accounts_address_is_changed_on_postgres() {
     let Some(target) = Target::on_postgres() else { return };
     a_user_name_that_is_another_accounts_address_is_changed(&target);
 }
+
+/// Above 2^53 - 1 an id is no exact JSON number, and the ids of new users would soon be used up.
+fn an_id_that_leaves_none_for_new_users_is_refused(target: &Target, site: &Site) {
+    for id in [i64::MAX, 1 << 53] {
+        site.execute("DELETE FROM auth_user WHERE username = 'last'");
+        site.add(id, "last", "last@example.com", "!");
+        let refused = target.import(site, &[]);
+        assert!(!refused.success);
+        assert!(
+            refused.stderr.contains(&format!("row {id} has an id above")),
+            "{}",
+            refused.stderr
+        );
+        assert!(target.stored().is_empty());
+    }
+    site.execute("DELETE FROM auth_user WHERE username = 'last'");
+    site.add((1 << 53) - 1, "last", "last@example.com", "!");
+    target.import_all(site, &[]);
+    assert!(target.make_superuser("next", None).contains("9007199254740992"));
+}
+
+#[test]
+fn an_id_that_leaves_none_for_new_users_is_refused_on_sqlite() {
+    let site = Site::on_sqlite(Tables::Plain);
+    an_id_that_leaves_none_for_new_users_is_refused(&Target::on_sqlite(), &site);
+}
+
+#[test]
+fn an_id_that_leaves_none_for_new_users_is_refused_on_postgres() {
+    let Some(site) = Site::on_postgres(Tables::Plain) else { return };
+    site.execute("ALTER TABLE auth_user ALTER COLUMN id TYPE bigint");
+    an_id_that_leaves_none_for_new_users_is_refused(&Target::on_postgres().unwrap(), &site);
+}
+
+fn what_is_odd_is_listed(target: &Target, site: &Site) {
+    site.add(40, "no-address", "not an address", "!");
+    site.add(41, "international", "한글@예시.한국", "!");
+    site.add(42, "early", "early@example.com", "!");
+    site.execute("UPDATE auth_user SET date_joined = '0001-01-01 00:00:00+00:00' WHERE id = 42");
+    for id in 100..150 {
+        site.add(id, &format!("user-{id}"), "", "md5$salt$5f4dcc3b5aa765d61d8327deb882cf99");
+    }
+    let told = target.import_all(site, &[]);
+    for line in [
+        "with an e-mail address that no mail can be sent to: 2 (numbers 40, 41)\n",
+        "joined or logged in before 1970, shown as 1970: 1 (numbers 42)\n",
+        "with a password that cannot be checked here: 50 (numbers 100, 101, ",
+        ", 118, 119 and 30 more)\n",
+    ] {
+        assert!(told.contains(line), "no {line} in:\n{told}");
+    }
+}
+
+#[test]
+fn what_is_odd_is_listed_on_sqlite() {
+    what_is_odd_is_listed(&Target::on_sqlite(), &Site::on_sqlite(Tables::Plain));
+}
+
+#[test]
+fn what_is_odd_is_listed_on_postgres() {
+    let Some(site) = Site::on_postgres(Tables::Plain) else { return };
+    what_is_odd_is_listed(&Target::on_postgres().unwrap(), &site);
+}
+
+#[test]
+fn times_in_a_sqlite_site_may_have_a_time_zone() {
+    let (target, site) = (Target::on_sqlite(), Site::on_sqlite(Tables::Plain));
+    let in_utc = 1_577_934_245_000_000;
+    for (id, text, micros) in [
+        (40, "2020-01-02 03:04:05+09:00", in_utc - 9 * 3_600_000_000),
+        (41, "2020-01-02 03:04:05.25+09:00", in_utc - 9 * 3_600_000_000 + 250_000),
+        (42, "2020-01-02T03:04:05.123456Z", in_utc + 123_456),
+        (43, "2020-01-02 03:04:05.654321", in_utc + 654_321),
+        (44, "2020-01-02 03:04:05", in_utc),
+    ] {
+        site.add(id, &format!("user-{id}"), "", "!");
+        site.execute(&format!("UPDATE auth_user SET date_joined = '{text}' WHERE id = {id}"));
+        target.import_all(&site, &[]);
+        assert_eq!(target.one(id).created_at, micros, "{text}");
+    }
+    site.add(45, "user-45", "", "!");
+    site.execute("UPDATE auth_user SET date_joined = '2020-01-02 03:04:05+0900' WHERE id = 45");
+    let refused = target.import(&site, &[]);
+    assert!(refused.stderr.contains("row 45 has no date_joined"), "{}", refused.stderr);
+}
+
+#[test]
+fn what_cannot_be_read_is_told_with_its_row_and_column() {
+    let (target, site) = (Target::on_sqlite(), Site::on_sqlite(Tables::Plain));
+    site.add(40, "broken", "", "!");
+    site.execute("UPDATE auth_user SET username = CAST(x'62ff72' AS TEXT) WHERE id = 40");
+    let refused = target.import(&site, &[]);
+    assert!(refused.stderr.contains("row 13 in the order of the table"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("username"), "{}", refused.stderr);
+    let schema = target.import(&site, &["--table", "shop.crm_member"]);
+    assert!(schema.stderr.contains("search_path%3Dshop"), "{}", schema.stderr);
+    assert!(schema.stderr.contains("--table crm_member"), "{}", schema.stderr);
+}

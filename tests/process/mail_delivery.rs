@@ -203,6 +203,13 @@ fn mail_can_be_looked_for_and_all_that_waits_sent_at_once() {
     server.wait_for(3, RETRIES);
     wait_for_list(&setup, "no mail waits");
     assert_eq!(setup.run(&["mail", "retry", "--waiting"]).stdout, "no mail waits\n");
+    let later =
+        "UPDATE outbox SET status = 'queued', kind = 'of_a_newer_version', next_attempt_at = 1";
+    Database::at(&setup.database_url()).execute(&format!("{later} WHERE recipient LIKE 'mina%'"));
+    let due = setup.run(&["mail", "retry", "--waiting"]).stdout;
+    assert_eq!(due, "no mail waits for a later time; 1 due already\n");
+    let undo = "UPDATE outbox SET status = 'sent', kind = 'registration' WHERE status = 'queued'";
+    Database::at(&setup.database_url()).execute(undo);
     let sent = setup.run(&["mail", "list", "--sent"]).stdout;
     assert!(sent.lines().count() == 3 && sent.contains("  sent 20"), "{sent}");
     let to_noa = setup.run(&["mail", "list", "--sent", "--to", "noa@example.com"]).stdout;

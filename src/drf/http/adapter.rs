@@ -17,6 +17,7 @@ use crate::drf::token::DrfTokens;
 use crate::flows::Flows;
 use crate::http::blocking::State;
 use crate::http::client::Client;
+use crate::http::operations::OfPath;
 
 /// The longest header field in bytes, as in the server the reference runs under.
 const MAX_HEADER_FIELD: usize = 8190;
@@ -51,7 +52,8 @@ impl DrfAdapter {
 pub fn configure(app: &mut ServiceConfig, adapter: Data<DrfAdapter>) {
     app.app_data(adapter);
     for pattern in PATTERNS {
-        let page = web::resource(pattern).guard(guard::fn_guard(is_ours));
+        let path = pattern.strip_suffix("{rest:.*}").unwrap_or(pattern);
+        let page = web::resource(pattern).app_data(OfPath::new(path)).guard(guard::fn_guard(is_ours));
         app.service(page.route(web::route().to(answer)));
     }
 }

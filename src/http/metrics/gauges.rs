@@ -10,8 +10,10 @@ use crate::telemetry::ProcessUse;
 pub(super) fn write(text: &mut Text, gauges: &Gauges) {
     let help = "1 while the database answers, else 0.";
     text.single("hallpass_database_up", "gauge", help, u8::from(gauges.database_is_up));
-    let help = "1 if the database takes writes, 0 if it is read-only.";
-    text.single("hallpass_database_writable", "gauge", help, u8::from(gauges.can_write));
+    if let Some(can_write) = gauges.can_write {
+        let help = "1 if the database takes writes, 0 if it is read-only.";
+        text.single("hallpass_database_writable", "gauge", help, u8::from(can_write));
+    }
     if let Some(micros) = gauges.clock_difference {
         let name = "hallpass_database_clock_difference_seconds";
         let seconds = Duration::from_micros(micros.unsigned_abs()).as_secs_f64();

@@ -170,7 +170,7 @@ fn is_cors_refusal<B>(response: &ServiceResponse<B>) -> bool {
 fn log_undocumented<B>(response: &ServiceResponse<B>) {
     let Some(code) = api_error(response).map(|error| error.code) else { return };
     let Some(operation) = operations::of_request(response.request()) else { return };
-    if !operation.codes.contains(&code) {
+    if operation.codes.as_ref().is_some_and(|codes| !codes.contains(&code)) {
         let (method, path) = (operation.method.as_str(), operation.path.as_str());
         tracing::error!(code = code.name(), method, path, "undocumented error code");
     }
@@ -195,7 +195,7 @@ fn log(request: Option<&HttpRequest>, status: StatusCode, code: Option<Code>, st
     }
     let method = request.map_or("-", |request| request.method().as_str());
     let pattern = request.and_then(HttpRequest::match_pattern);
-    let path = pattern.as_deref().unwrap_or("-");
+    let path = pattern.as_deref().map_or("-", |it| it.strip_suffix("{rest:.*}").unwrap_or(it));
     // The log has no numbers of 128 bits: they become text.
     let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
     let code = code.map(Code::name);

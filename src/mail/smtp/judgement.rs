@@ -1,7 +1,8 @@
 //! Meaning of a negative reply: for this mail, for its recipient's domain, or for all mail.
 //!
-//! Only a reply about this recipient or this message is final. A mail that is given up for a fault
-//! in the configuration is lost; one that is tried again in vain costs a connection.
+//! Only a reply that is positively about this recipient or this content is final. A mail that is given
+//! up for a fault in the configuration or for a quota is lost; one that is tried again in vain costs a
+//! connection. So a permanent refusal that names no known cause is tried again, with an end.
 
 use super::reply::Reply;
 use crate::mail::transport::{Affects, SendError, Verdict};
@@ -42,16 +43,17 @@ pub(super) fn judge(step: Step, reply: &Reply) -> SendError {
         Cause::Mail if reply.is_permanent() => Verdict::Permanent,
         // A fault of ours that the server calls temporary is tried for as long.
         Cause::Us(_) => Verdict::Configuration,
+        Cause::Unclear => Verdict::Unclear,
         Cause::Mail | Cause::Busy => Verdict::Temporary,
     };
     let affects = match cause {
         _ if step <= Step::Sender => Affects::Server,
-        Cause::Mail => Affects::Mail,
+        Cause::Mail | Cause::Unclear => Affects::Mail,
         Cause::Us(_) | Cause::Busy => Affects::Domain,
     };
     let advice = match cause {
         Cause::Us(setting) => format!(": see {setting}"),
-        Cause::Mail | Cause::Busy => String::new(),
+        Cause::Mail | Cause::Unclear | Cause::Busy => String::new(),
     };
     let text = format!("the mail server answered {} to {}{advice}", reply.shown(), step.name());
     SendError { verdict, affects, text }
@@ -61,8 +63,10 @@ pub(super) fn judge(step: Step, reply: &Reply) -> SendError {
 enum Cause {
     /// The recipient or the message.
     Mail,
-    /// How this service presents itself, with the setting to look at.
+    /// How this service presents itself or what its account may, with what to look at.
     Us(&'static str),
+    /// A permanent refusal that names no cause which is known.
+    Unclear,
     /// The load of the server.
     Busy,
 }
@@ -70,6 +74,8 @@ enum Cause {
 const URL: &str = "HALLPASS_SMTP_URL";
 const EHLO_NAME: &str = "HALLPASS_SMTP_EHLO_NAME";
 const MAIL_FROM: &str = "HALLPASS_MAIL_FROM";
+/// Its quota, its state, its permissions.
+const ACCOUNT: &str = "the account of HALLPASS_SMTP_URL at the provider";
 
 fn cause_of(step: Step, reply: &Reply) -> Cause {
     let text = reply.text();
@@ -89,32 +95,48 @@ fn cause_of(step: Step, reply: &Reply) -> Cause {
 }
 
 /// A permanent refusal once the recipient is named. The enhanced status code says what it is about;
-/// where it leaves that open, words do. The doubtful is held to be ours.
+/// where it leaves that open, words do. Providers put their quotas under codes of mailboxes and routes,
+/// so words about sending go before codes.
 fn about_the_mail(step: Step, reply: &Reply, text: &str) -> Cause {
     // RFC 4954: these ask for a (better) log-in or for encryption, wherever they come.
     if matches!(reply.code, 530 | 534 | 535 | 538) {
         return Cause::Us(URL);
     }
-    let by_words = || named_fault(text).or_else(|| is_about_us(text).then_some(URL));
+    if has_any(text, &SENDING_QUOTA) {
+        return Cause::Us(ACCOUNT);
+    }
     match (reply.enhanced(), reply.code) {
-        // Addresses, but for those of the sender; mailboxes; routes to the domain; content.
         (Some((1, 7 | 8)), _) => Cause::Us(MAIL_FROM),
-        (Some((1 | 2 | 4 | 6, _) | (3, 4) | (7, 2)), _) => Cause::Mail,
-        // Policies.
-        (Some((7, 0 | 1)), _) | (None, 554) if step == Step::Recipient => {
-            by_words().map_or_else(|| about_a_recipient(text), Cause::Us)
-        }
+        // Microsoft: the daily limit of recipients.
+        (Some((1, 90)), _) => Cause::Us(ACCOUNT),
+        // Addresses, mailboxes, domains without a route, the size and the content of the message.
+        (Some((1, 1..=4 | 6 | 10) | (2, 1..=4) | (3, 4) | (4, 4) | (6, _) | (7, 2)), _)
+        | (None, 551 | 556) => Cause::Mail,
         // Some servers say "protocol" (5.5.0) where they mean the mailbox.
-        (Some((7, 0 | 1)), _) | (Some((0 | 5, 0)), 550..=554) | (None, 550..=554 | 556) => {
-            by_words().map_or(Cause::Mail, Cause::Us)
+        (Some((1 | 2 | 4, _) | (0 | 5, 0) | (7, 0 | 1)), _) | (None, 550..=554) => {
+            by_words(step, reply, text)
         }
-        _ => Cause::Us(by_words().unwrap_or(if reply.code == 504 { EHLO_NAME } else { URL })),
+        _ => Cause::Us(about_us(text).unwrap_or(if reply.code == 504 { EHLO_NAME } else { URL })),
     }
 }
 
-fn about_a_recipient(text: &str) -> Cause {
-    let words = ["recipient", "mailbox", "user", "account", "list", "group"];
-    if words.iter().any(|word| text.contains(word)) { Cause::Mail } else { Cause::Us(URL) }
+fn by_words(step: Step, reply: &Reply, text: &str) -> Cause {
+    if let Some(setting) = about_us(text) {
+        return Cause::Us(setting);
+    }
+    let is_policy = matches!((reply.enhanced(), reply.code), (Some((7, _)), _) | (None, 554));
+    match step {
+        _ if has_any(text, &NO_SUCH_MAILBOX) => Cause::Mail,
+        _ if has_any(text, &ACCOUNT_AT_PROVIDER) => Cause::Us(ACCOUNT),
+        Step::Recipient if has_any(text, &RECIPIENT_REFUSED) => Cause::Mail,
+        Step::Recipient if is_policy => Cause::Us(URL),
+        Step::Content if has_any(text, &CONTENT_REFUSED) => Cause::Mail,
+        _ => Cause::Unclear,
+    }
+}
+
+fn about_us(text: &str) -> Option<&'static str> {
+    named_fault(text).or_else(|| is_about_us(text).then_some(URL))
 }
 
 /// The setting behind words that no server uses of a recipient.
@@ -122,11 +144,95 @@ fn named_fault(text: &str) -> Option<&'static str> {
     if text.contains("helo") || text.contains("ehlo") {
         return Some(EHLO_NAME);
     }
-    ["relay", "rcpthosts"].iter().any(|word| text.contains(word)).then_some(URL)
+    if has_any(text, &SENDING_QUOTA) {
+        return Some(ACCOUNT);
+    }
+    has_any(text, &["relay", "rcpthosts"]).then_some(URL)
 }
 
+fn has_any(text: &str, words: &[&str]) -> bool {
+    words.iter().any(|words| text.contains(words))
+}
+
+/// Quotas of sending, of Gmail, Microsoft, Amazon SES, Mailgun and others.
+const SENDING_QUOTA: [&str; 14] = [
+    "sending limit",
+    "sending quota",
+    "submission quota",
+    "submissionquota",
+    "message quota",
+    "daily quota",
+    "hourly quota",
+    "daily limit",
+    "hourly limit",
+    "monthly limit",
+    "your daily",
+    "your limit",
+    "your quota",
+    "maximum sending rate",
+];
+
+/// A mailbox or a domain that is not there or takes nothing.
+const NO_SUCH_MAILBOX: [&str; 23] = [
+    "no such user",
+    "no such recipient",
+    "no such mailbox",
+    "no such address",
+    "no such domain",
+    "unknown user",
+    "user unknown",
+    "unknown recipient",
+    "recipient unknown",
+    "unknown mailbox",
+    "unknown address",
+    "address unknown",
+    "invalid recipient",
+    "invalid mailbox",
+    "user not found",
+    "recipient not found",
+    "mailbox not found",
+    "mailbox unavailable",
+    "mailbox name not allowed",
+    "does not exist",
+    "no account",
+    "doesn't have a",
+    "unrouteable address",
+];
+
+/// The account at the provider, where a code leaves open whose account it is.
+const ACCOUNT_AT_PROVIDER: [&str; 13] = [
+    "account",
+    "not verified",
+    "unverified",
+    "sandbox",
+    "suspended",
+    "billing",
+    "subscription",
+    "credits",
+    "free plan",
+    "trial",
+    "limit exceeded",
+    "rate limit",
+    "limit reached",
+];
+
+/// A policy about this recipient.
+const RECIPIENT_REFUSED: [&str; 8] = [
+    "recipient address rejected",
+    "recipient rejected",
+    "recipient refused",
+    "mailbox",
+    "this user",
+    "this list",
+    "mailing list",
+    "group",
+];
+
+/// A policy about the content of this message.
+const CONTENT_REFUSED: [&str; 5] = ["spam", "content", "virus", "malware", "unsolicited"];
+
 fn is_about_us(text: &str) -> bool {
-    [
+    const WORDS: [&str; 19] = [
         "authenticat",
         "authoriz",
         "authoris",
@@ -141,12 +247,13 @@ fn is_about_us(text: &str) -> bool {
         "blocklist",
         "block list",
         "blocked using",
+        "spamhaus",
+        "dnsbl",
         "reputation",
         "reverse dns",
         "ptr record",
-    ]
-    .iter()
-    .any(|words| text.contains(words))
+    ];
+    has_any(text, &WORDS)
 }
 
 #[cfg(test)]
@@ -179,11 +286,14 @@ mod tests {
                 "550 5.5.0 Requested action not taken: mailbox unavailable",
                 "550 no such user here",
                 "550 no such user: relay-sender@b.example",
+                "550 5.1.2 we cannot find that domain",
+                "550 5.1.3 bad address",
+                "550 5.1.6 mailbox has moved",
+                "550 5.1.0 unknown user",
+                "550 5.2.1 the account of this user is suspended",
                 "551 user not local",
-                "552 too much mail stored",
                 "553 mailbox name not allowed",
                 "556 domain accepts no mail",
-                "550",
                 "554 5.7.1 <a@b.example>: Recipient address rejected: Access denied",
                 "554 delivery error: this user has no account here",
             ],
@@ -200,10 +310,69 @@ mod tests {
                 "552 5.3.4 message too big",
                 "554 5.7.1 this looks like spam",
                 "550 5.1.1 no such user",
-                "554 transaction failed",
-                "552 5.7.0 message blocked",
+                "552 5.7.0 blocked because its content presents a potential security issue",
+                "554 delivery error: This user doesn't have an example.com account",
             ],
         );
+    }
+
+    #[test]
+    fn refusals_without_a_known_cause_are_tried_again() {
+        for step in [Step::Recipient, Step::Content] {
+            all_are(
+                Verdict::Unclear,
+                step,
+                &[
+                    "550",
+                    "550 5.0.0",
+                    "550 5.1.0 address rejected",
+                    "550 5.2.0 STOREDRV",
+                    "552 too much mail stored",
+                    "550 5.4.6 routing loop",
+                    "550 5.5.0 requested action not taken",
+                    "552 quota exceeded",
+                    "553 not now",
+                ],
+            );
+        }
+        all_are(
+            Verdict::Unclear,
+            Step::Content,
+            &["554 transaction failed", "554 5.7.1", "550 5.7.0 no"],
+        );
+        all_are(Verdict::Unclear, Step::Data, &["554 no valid recipients"]);
+        let unclear = judged(Step::Content, "554 transaction failed");
+        assert_eq!(unclear.affects, Affects::Mail);
+    }
+
+    #[test]
+    fn refusals_of_the_account_are_about_the_configuration() {
+        for step in [Step::Recipient, Step::Content] {
+            all_are(
+                Verdict::Configuration,
+                step,
+                &[
+                    "550 5.4.5 Daily user sending limit exceeded. For more information visit",
+                    "550 5.1.90 Your message can't be sent because you've reached your daily limit",
+                    "550 5.1.90",
+                    "554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException",
+                    "550 5.2.2 Submission quota exceeded",
+                    "554 Message rejected: Email address is not verified. The following identities",
+                    "554 Message rejected: Sending suspended for this account.",
+                    "550 5.7.1 Sandbox subdomains are for test purposes only.",
+                    "550 5.7.1 Account suspended",
+                    "550 5.7.1 sending quota exceeded for this account",
+                    "550 5.7.1 <a@b.example>: Recipient address rejected: sending quota exceeded",
+                    "550 5.7.1 rate limit exceeded",
+                    "550 Unauthenticated senders not allowed",
+                    "550 The from address does not match a verified Sender Identity",
+                    "451 4.7.1 daily quota of messages exceeded",
+                    "454 4.7.0 Throttling failure: Maximum sending rate exceeded",
+                ],
+            );
+        }
+        let told = judged(Step::Content, "550 5.4.5 Daily user sending limit exceeded").text;
+        assert!(told.ends_with("see the account of HALLPASS_SMTP_URL at the provider"), "{told}");
     }
 
     #[test]

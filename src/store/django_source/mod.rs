@@ -95,6 +95,10 @@ const SECOND_FACTORS: [(&str, &str); 8] = [
     ("two_factor_webauthndevice", "confirmed"),
 ];
 
+/// The highest user id that is imported: JSON numbers are exact up to 2^53 - 1, and the ids of new users come
+/// above it.
+const MAX_ID: i64 = (1 << 53) - 1;
+
 #[derive(QueryableByName)]
 struct Owner {
     #[diesel(sql_type = BigInt)]
@@ -155,11 +159,13 @@ pub fn read_accounts(
 }
 
 /// A time as microseconds since the epoch. On SQLite Django writes `2019-03-04 12:00:00.654321` in
-/// UTC, without the dot and what follows where that is nought.
+/// UTC, without the dot and what follows where that is nought; other programs add a time zone.
 fn micros_in_sqlite(column: &str) -> String {
+    let zone = format!("ltrim(substr({column}, 20), '.0123456789')");
     format!(
-        "CAST(strftime('%s', substr({column}, 1, 19)) AS INTEGER) * 1000000 \
-         + CAST(substr(substr({column}, 21, 6) || '000000', 1, 6) AS INTEGER)"
+        "CAST(strftime('%s', substr({column}, 1, 19) || {zone}) AS INTEGER) * 1000000 \
+         + CASE WHEN substr({column}, 20, 1) = '.' \
+           THEN CAST(round(CAST('0' || substr({column}, 20) AS REAL) * 1000000) AS INTEGER) ELSE 0 END"
     )
 }
 
@@ -192,7 +198,9 @@ fn read_users(conn: &mut Conn, table: &UserTable, progress: fn(usize)) -> Result
     );
     let mut users: Vec<DjangoUser> = Vec::new();
     let mut take = |row: QueryResult<Row>| {
-        users.push(user(row?, table, users.len() + 1)?);
+        let position = users.len() + 1;
+        let row = row.map_err(|error| unreadable(error, table, position))?;
+        users.push(user(row, table, position)?);
         progress(users.len());
         Ok::<_, Error>(())
     };
@@ -209,6 +217,17 @@ fn read_users(conn: &mut Conn, table: &UserTable, progress: fn(usize)) -> Result
     Ok(users)
 }
 
+/// A value that is no text or of another type, with its column as far as the database's library tells it.
+fn unreadable(error: diesel::result::Error, table: &UserTable, position: usize) -> Error {
+    match error {
+        diesel::result::Error::DeserializationError(cause) => Error::Unsuitable(format!(
+            "{}: row {position} in the order of the table cannot be read: {cause}",
+            table.name
+        )),
+        other => other.into(),
+    }
+}
+
 /// The account in a row, or the cause why it cannot be imported.
 fn user(row: Row, table: &UserTable, position: usize) -> Result<DjangoUser> {
     let fault = |place: &str, cause: &str| {
@@ -222,6 +241,12 @@ fn user(row: Row, table: &UserTable, position: usize) -> Result<DjangoUser> {
              longer be right: give the accounts a column with numbers, and name it with --column id=NAME",
         );
     };
+    if id > MAX_ID {
+        return fault(
+            &format!("row {id}"),
+            &format!("has an id above {MAX_ID}, which leaves none for new users"),
+        );
+    }
     let missing = |field: &str| fault(&format!("row {id}"), &format!("has no {field} (NULL)"));
     let Some(username) = row.username else { return missing("username") };
     let Some(is_active) = row.is_active else { return missing("is_active") };

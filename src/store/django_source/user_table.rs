@@ -108,7 +108,7 @@ impl UserTable {
     pub(super) fn find(conn: &mut Conn, catalog: &Catalog, model: &DjangoModel) -> Result<Self> {
         let name = match &model.table {
             Some(name) if catalog.has_table(name) => name.clone(),
-            Some(name) => return Err(unsuitable(format!("there is no table {name}"))),
+            Some(name) => return Err(unsuitable(no_table(name))),
             None => detect(conn, catalog)?,
         };
         let columns = columns_of(catalog, &name, &model.columns)?;
@@ -131,6 +131,16 @@ impl UserTable {
             .iter()
             .filter(|(field, column)| *field != column)
             .map(|(field, column)| format!("{field}={column}"))
+    }
+}
+
+fn no_table(name: &str) -> String {
+    match name.split_once('.') {
+        Some((schema, table)) => format!(
+            "there is no table {name}: a schema is not part of the name; add \
+             ?options=-csearch_path%3D{schema} to the URL and use --table {table}"
+        ),
+        None => format!("there is no table {name}"),
     }
 }
 

@@ -218,6 +218,27 @@ pub(crate) fn empty_log(manager: &Manager) -> Result<()> {
     Ok(())
 }
 
+/// Writes a row and rolls it back. SQLite writes to the disk before a commit only what its cache cannot hold, so
+/// the row is larger than a cache that is made small first.
+pub(crate) fn try_write(conn: &mut Conn) -> Result<()> {
+    let name = match conn {
+        Conn::Sqlite(sqlite) => {
+            sqlite.batch_execute("PRAGMA cache_size = 4;")?;
+            "hex(zeroblob(32768))"
+        }
+        Conn::Postgres(_) => "'of the doctor'",
+    };
+    begin(conn)?;
+    let written = conn.batch_execute(&format!(
+        "INSERT INTO limits (name, uses, resets_at, waits_until) VALUES ({name}, 0, 0, 0)"
+    ));
+    // SQLite has rolled back by itself where the disk is full.
+    if written.is_ok() || matches!(conn, Conn::Postgres(_)) {
+        rollback(conn);
+    }
+    Ok(written?)
+}
+
 #[derive(diesel::QueryableByName)]
 struct TakesWrites {
     #[diesel(sql_type = diesel::sql_types::Bool)]

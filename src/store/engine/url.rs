@@ -19,6 +19,8 @@ type Advice = &'static str;
 const FORMS: Advice = "must be postgres://USER:PASSWORD@HOST/DATABASE or sqlite://PATH";
 const ESCAPES: Advice = "cannot be read: in user, password and database these characters are \
                          written %40 for @, %2F for /, %23 for #, %3F for ?, %3A for :, %25 for %";
+const HOSTS: Advice = "cannot be read: a host is a name, an IP address or an [IPv6 address], with or without \
+                       :PORT, and several are separated by commas; a user and a password stand before an @";
 const PARAMETERS: Advice = "has a parameter that libpq does not know, or with a value that cannot \
                             be read; a ? or & in a password is written %3F or %26";
 
@@ -119,13 +121,31 @@ impl DatabaseUrl {
     pub fn redacted(&self) -> String {
         match self {
             Self::Sqlite(path) => format!("SQLite, {}", path.display()),
-            Self::Postgres(text) => match url::Url::parse(text) {
-                Ok(url) => {
-                    format!("Postgres, {}{}", url.host_str().unwrap_or("local socket"), url.path())
-                }
-                Err(_) => "Postgres".to_owned(),
-            },
+            Self::Postgres(text) => {
+                let address = text.split_once('?').map_or(text.as_str(), |(address, _)| address);
+                let database = address.splitn(4, '/').nth(3).unwrap_or_default();
+                let hosts = match hosts(text) {
+                    "" => "local socket",
+                    hosts => hosts,
+                };
+                format!("Postgres, {hosts}/{database}")
+            }
         }
+    }
+}
+
+/// Returns the hosts of a Postgres URL that was read, as they stand there: `HOST[:PORT][,...]`.
+pub fn hosts(url: &str) -> &str {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    authority.split_once('@').map_or(authority, |(_, hosts)| hosts)
+}
+
+/// Returns the host without its port.
+pub fn without_port(host: &str) -> &str {
+    match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, _)) => address,
+        None => host.split_once(':').map_or(host, |(name, _)| name),
     }
 }
 
@@ -151,10 +171,10 @@ fn sqlite_path(text: &str) -> Result<PathBuf, Advice> {
     if query != "mode=rwc" {
         return Err("takes no parameter but mode=rwc; a ? in the path is written %3F");
     }
-    if path.starts_with('~') || path.contains('$') || path.contains('#') {
+    if path.starts_with('~') || path.contains(['$', '#', '{', '}', '<', '>']) {
         return Err(
-            "has a ~, $ or # in the path, which is not expanded: write out the whole path, or %7E, \
-             %24 and %23 where they belong to it",
+            "has a ~, $, #, {, }, < or > in the path, which is not expanded: write out the whole path, or \
+             %7E, %24, %23, %7B, %7D, %3C and %3E where they belong to it",
         );
     }
     if !is_percent_encoded(path) {
@@ -187,8 +207,11 @@ fn check_postgres(rest: &str) -> Result<(), Advice> {
     let (address, query) = rest.split_once('?').map_or((rest, None), |(a, q)| (a, Some(q)));
     let (authority, database) = address.split_once('/').unwrap_or((address, ""));
     let hosts = authority.split_once('@').map_or(authority, |(_, hosts)| hosts);
-    if database.contains(['/', '@', ':']) || !hosts.split(',').all(is_host) {
+    if database.contains(['/', '@', ':']) || hosts.contains('@') {
         return Err(ESCAPES);
+    }
+    if !hosts.split(',').all(is_host) {
+        return Err(HOSTS);
     }
     let is_known = |pair: &str| {
         let Some((name, value)) = pair.split_once('=') else { return false };
@@ -280,6 +303,9 @@ mod tests {
             let advice = DatabaseUrl::parse(bad).unwrap_err();
             assert!(!advice.contains("hunt") && !advice.contains("er2"), "{advice}");
         }
+        for host in ["localhost:65x43/x", "u:word@[::1/x", "u:word@h:99999/x", "u:word@a,b:x/x"] {
+            assert_eq!(DatabaseUrl::parse(&format!("postgres://{host}")), Err(HOSTS), "{host}");
+        }
         for escaped in ["%40", "%2F", "%23", "%25"] {
             assert!(ESCAPES.contains(escaped));
             assert!(is_good(&format!("postgres://hp:hunt{escaped}er2@host/x")), "{escaped}");
@@ -302,6 +328,8 @@ mod tests {
         for bad in [
             "sqlite://~/a.db",
             "sqlite://${HOME}/a.db",
+            "sqlite://{{db}}/a.db",
+            "sqlite:///srv/<site>/a.db",
             "sqlite:///srv/$HOME/a.db",
             "sqlite::memory:",
             "sqlite://:memory:",
@@ -339,5 +367,16 @@ mod tests {
     fn a_password_in_the_url_is_not_shown() {
         let url = DatabaseUrl::parse("postgres://user:secret@db.example/app").unwrap();
         assert_eq!(format!("{url:?}"), "Postgres, db.example/app");
+        for (text, shown) in [
+            (
+                "postgres://u:word@a.example:6543,[::1]:6545/app?x=1",
+                "a.example:6543,[::1]:6545/app",
+            ),
+            ("postgresql:///app?host=/run", "local socket/app"),
+            ("postgres://u:word@h", "h/"),
+        ] {
+            let url = DatabaseUrl::Postgres(text.to_owned());
+            assert_eq!(url.redacted(), format!("Postgres, {shown}"));
+        }
     }
 }

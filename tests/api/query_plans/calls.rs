@@ -236,6 +236,7 @@ fn call_outbox(conn: &mut Conn, recorder: &Recorder) {
     call!(recorder, outbox::reschedule(conn, &mail.id, "lease", &reschedule));
     let waited = outbox::QueuedMail { was_put_back: true, ..mail.clone() };
     call!(recorder, outbox::is_superseded(conn, &waited));
+    call!(recorder, outbox::set_recipient(conn, &dead.id, "lease", &recipient));
     call!(recorder, outbox::finish(conn, &dead.id, "lease", MailStatus::Dead, None, NOW));
     call!(recorder, outbox::count_open(conn));
     call!(recorder, outbox::claim(conn, USER, &recipient));

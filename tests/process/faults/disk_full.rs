@@ -101,6 +101,14 @@ fn a_full_disk_costs_503_for_writes_and_loses_nothing(setup: &Setup, disk: &Smal
     let refreshed = api.refresh(&refresh);
     assert!([200, 503].contains(&refreshed.status), "{refreshed:?}");
 
+    disk.fill_but(0);
+    let report = setup.run(&["doctor"]).stdout;
+    let database = report.lines().find(|line| line.contains(" database: ")).unwrap();
+    if setup.database_url().starts_with("sqlite") {
+        assert!(database.starts_with("BAD ") && database.contains("takes no writes"), "{report}");
+        assert!(!report.contains("writes are impossible"), "{report}");
+    }
+
     disk.empty();
     let started = Instant::now();
     while api.log_in(MINA, PASSWORD).status != 200 {

@@ -106,3 +106,23 @@ fn connections_that_the_server_ended_cost_no_request() {
         assert_eq!(answer.status, 200, "{answer:?}");
     }
 }
+
+#[test]
+fn a_url_with_several_hosts_leads_to_the_server_that_takes_writes() {
+    let (Some(first), Some(second)) = (Cluster::start_new(), Cluster::start_new()) else { return };
+    change_postgres(&first.url(), "ALTER DATABASE postgres SET default_transaction_read_only = on");
+    let url = second.url();
+    let own = format!("127.0.0.1:{}", second.port());
+    assert!(url.contains(&own), "{url}");
+    let both = url.replace(&own, &format!("127.0.0.1:{},{own}", first.port()));
+    let separator = if both.contains('?') { '&' } else { '?' };
+    let setup = Setup::on_sqlite()
+        .with("DATABASE_URL", &format!("{both}{separator}target_session_attrs=read-write"));
+    let service = setup.start();
+    Mailbox::folder(&setup).new_account(&service.api(), MINA);
+    assert!(
+        service.log().contains(&format!("127.0.0.1:{},{own}", first.port())),
+        "{}",
+        service.log()
+    );
+}

@@ -1,7 +1,10 @@
 //! Postgres goes away and comes back while Hallpass serves.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use diesel::connection::SimpleConnection as _;
+use diesel::{Connection as _, PgConnection};
 
 use super::assert_unavailable;
 use crate::client::{Api, PASSWORD};
@@ -10,6 +13,7 @@ use crate::letters::Mailbox;
 use crate::postgres::Cluster;
 use crate::service::Setup;
 use crate::smtp::Mode;
+use crate::sql::change_postgres;
 use crate::waiting::wait_until;
 
 const MINA: &str = "mina@example.com";
@@ -53,6 +57,9 @@ fn without_its_database_it_is_still_watched(api: &Api) {
     for name in ["hallpass_http_requests_total{", "hallpass_revocations_age_seconds ", "process_"] {
         assert!(has(name), "no {name} in:\n{metrics}");
     }
+    let components = &api.get("/readyz").body["components"];
+    assert_eq!(components["writes"], "unknown", "{components}");
+    assert!(!has("hallpass_database_writable"), "{metrics}");
     for name in ["hallpass_mails_waiting", "hallpass_mails_dead", "hallpass_mails_oldest"] {
         assert!(!has(name), "{name} in:\n{metrics}");
     }
@@ -197,4 +204,53 @@ fn an_instance_that_can_no_longer_check_tokens_is_not_ready() {
     assert_eq!(api.get("/healthz").status, 200);
     cluster.start();
     wait_until("readiness", || api.get("/readyz").status == 200);
+}
+
+#[test]
+fn a_locked_table_is_no_database_that_is_down() {
+    let Some(cluster) = Cluster::start_new() else { return };
+    let setup = Setup::on_sqlite().with("DATABASE_URL", &cluster.url());
+    let service = setup.start();
+    let api = service.api();
+    let token = Mailbox::folder(&setup).new_account(&api, MINA);
+    for table in ["users", "sessions", "signing_keys"] {
+        let mut other = PgConnection::establish(&cluster.url()).unwrap();
+        other
+            .batch_execute(&format!("BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"))
+            .unwrap();
+        let locked = Instant::now();
+        while locked.elapsed() < Duration::from_secs(4) {
+            assert_eq!(database_of(&api), "up", "{table} after {:?}", locked.elapsed());
+            assert_eq!(api.verify_token(&token).status, 200);
+            thread::sleep(Duration::from_millis(100));
+        }
+        let metrics = api.get_text("/metrics");
+        for name in ["hallpass_database_writable 1", "hallpass_mails_waiting 0"] {
+            assert!(metrics.lines().any(|line| line == name), "{table}: {metrics}");
+        }
+        other.batch_execute("ROLLBACK").unwrap();
+        wait_until("the set to be current", || {
+            let metrics = api.get_text("/metrics");
+            let age = metrics.lines().find_map(|line| {
+                line.strip_prefix("hallpass_revocations_age_seconds ")?.parse::<f64>().ok()
+            });
+            age.is_some_and(|age| age < 2.0)
+        });
+    }
+}
+
+#[test]
+fn a_log_out_is_known_to_other_instances_while_users_are_locked() {
+    let Some(cluster) = Cluster::start_new() else { return };
+    let setup = Setup::on_sqlite().with("DATABASE_URL", &cluster.url());
+    let service = setup.start();
+    let api = service.api();
+    let token = Mailbox::folder(&setup).new_account(&api, MINA);
+    let mut other = PgConnection::establish(&cluster.url()).unwrap();
+    other.batch_execute("BEGIN; LOCK TABLE users IN ACCESS EXCLUSIVE MODE").unwrap();
+    let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros());
+    let end = format!("UPDATE sessions SET ended_at = {}, end_reason = 'logged_out'", now.unwrap());
+    change_postgres(&cluster.url(), &end);
+    wait_until("the end of the session", || api.verify_token(&token).status == 401);
+    drop(other);
 }

@@ -44,7 +44,11 @@ fn components(readiness: Readiness, is_stopping: bool) -> Components {
     Components {
         service: if is_stopping { "stopping" } else { "serving" },
         database: if readiness.has_database { "up" } else { "down" },
-        writes: if readiness.can_write { "possible" } else { "impossible" },
+        writes: match readiness.can_write {
+            Some(true) => "possible",
+            Some(false) => "impossible",
+            None => "unknown",
+        },
         revocations: if readiness.knows_revocations { "current" } else { "stale" },
         keys: if readiness.has_key { "loaded" } else { "missing" },
     }
