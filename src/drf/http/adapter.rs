@@ -53,7 +53,8 @@ pub fn configure(app: &mut ServiceConfig, adapter: Data<DrfAdapter>) {
     app.app_data(adapter);
     for pattern in PATTERNS {
         let path = pattern.strip_suffix("{rest:.*}").unwrap_or(pattern);
-        let page = web::resource(pattern).app_data(OfPath::new(path)).guard(guard::fn_guard(is_ours));
+        let page =
+            web::resource(pattern).app_data(OfPath::new(path)).guard(guard::fn_guard(is_ours));
         app.service(page.route(web::route().to(answer)));
     }
 }
