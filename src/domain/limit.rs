@@ -32,8 +32,17 @@ pub enum Counted {
     /// Failed log-ins under one name on one known device, or from one network; wrong passwords in one
     /// session, or with one link of a mail.
     FailedLoginsOfAccountInNetwork,
+    /// Failed log-ins of one account from one network, under its user name and its e-mail address together.
+    /// Beyond the bound passwords are compared in vain: a refusal would tell which name and which address
+    /// are those of one account.
+    FailedLoginsOfUserInNetwork,
     /// Log-ins from one network, or on one known device, right or wrong.
     AttemptsOfNetwork,
+    /// Log-ins of one account on all its known devices, right or wrong.
+    AttemptsOfUser,
+    /// Log-ins on known devices in one network, right or wrong. Beyond the bound they wait for their turn like
+    /// those on other devices.
+    KnownDevicesOfNetwork,
     /// Requests of one user that have a password hashed.
     HashesOfUser,
     /// Accounts that one member of staff creates with a password.
@@ -69,7 +78,10 @@ impl Counted {
             Self::FailedLoginsInARow => "login_in_a_row",
             Self::FailedLoginsOfAccount => "login_anywhere",
             Self::FailedLoginsOfAccountInNetwork => "login_here",
+            Self::FailedLoginsOfUserInNetwork => "login_of_user_here",
             Self::AttemptsOfNetwork => "attempts_of_network",
+            Self::AttemptsOfUser => "attempts_of_user",
+            Self::KnownDevicesOfNetwork => "known_devices_of_network",
             Self::HashesOfUser => "hashes_of_user",
             Self::HashesOfStaff => "hashes_of_staff",
             Self::HashesOfNetwork => "hashes_of_network",
@@ -98,7 +110,13 @@ impl Counted {
             Self::FailedLoginsInARow
                 | Self::FailedLoginsOfAccount
                 | Self::FailedLoginsOfAccountInNetwork
+                | Self::FailedLoginsOfUserInNetwork
         )
+    }
+
+    /// Whether a use beyond the bound goes on, with less than others have, in the place of a refusal.
+    pub const fn is_lenient(self) -> bool {
+        matches!(self, Self::FailedLoginsOfUserInNetwork | Self::KnownDevicesOfNetwork)
     }
 }
 
@@ -113,6 +131,11 @@ const LEFT_AFTER_A_WEEK: Duration = Duration::from_hours(358 * 24);
 /// Fewer failures in a row than this are forgotten after a week: everything that was ever typed as a name
 /// would stay for a year.
 pub const FEW_FAILURES: i64 = 10;
+
+/// The log-ins of one account on its known devices, as a multiple of the attempts of one network.
+const ATTEMPTS_OF_USER: i64 = 2;
+/// The log-ins on known devices in one network, likewise: an office is one network.
+const KNOWN_DEVICES_OF_NETWORK: i64 = 4;
 
 /// More than a user needs who changes the password or the address.
 const HASHES_OF_USER: Rate = Rate::new(20, HOUR);
@@ -134,13 +157,14 @@ const LONGEST_WAIT: Duration = Duration::from_mins(15);
 /// The operator's bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// For [`Counted::FailedLoginsOfAccountInNetwork`].
+    /// For [`Counted::FailedLoginsOfAccountInNetwork`] and [`Counted::FailedLoginsOfUserInNetwork`].
     pub login_here: Rate,
     /// For [`Counted::FailedLoginsOfAccount`].
     pub login_anywhere: Rate,
     /// For [`Counted::FailedLoginsInARow`].
     pub login_in_a_row: i64,
-    /// For [`Counted::AttemptsOfNetwork`] and [`Counted::ProofsOfNetwork`].
+    /// For [`Counted::AttemptsOfNetwork`] and [`Counted::ProofsOfNetwork`]; multiples of it for
+    /// [`Counted::AttemptsOfUser`] and [`Counted::KnownDevicesOfNetwork`].
     pub attempts_of_network: Rate,
     /// For [`Counted::RefreshesOfNetwork`].
     pub refreshes_of_network: Rate,
@@ -180,7 +204,9 @@ impl Limits {
         match counted {
             Counted::FailedLoginsInARow => Rate::new(self.login_in_a_row, UNTIL_SUCCESS),
             Counted::FailedLoginsOfAccount => self.login_anywhere,
-            Counted::FailedLoginsOfAccountInNetwork => self.login_here,
+            Counted::FailedLoginsOfAccountInNetwork | Counted::FailedLoginsOfUserInNetwork => {
+                self.login_here
+            }
             Counted::HashesOfUser => HASHES_OF_USER,
             Counted::HashesOfStaff => HASHES_OF_STAFF,
 
@@ -188,6 +214,8 @@ impl Limits {
             Counted::AttemptsOfNetwork | Counted::HashesOfNetwork | Counted::ProofsOfNetwork => {
                 self.attempts_of_network
             }
+            Counted::AttemptsOfUser => self.attempts_times(ATTEMPTS_OF_USER),
+            Counted::KnownDevicesOfNetwork => self.attempts_times(KNOWN_DEVICES_OF_NETWORK),
             Counted::RefreshesOfNetwork => self.refreshes_of_network,
             Counted::MailboxOfNetworkHourly => Rate::new(self.mailbox_hourly, HOUR),
             // One network gets half of a mailbox's budget at most, and the other half is kept for
@@ -200,6 +228,11 @@ impl Limits {
             Counted::MailsToDomain => Rate::new(self.mails_to_domain, DAY),
             Counted::MailsInAll => Rate::new(self.mails_in_all, DAY),
         }
+    }
+
+    fn attempts_times(&self, factor: i64) -> Rate {
+        let Rate { uses, window } = self.attempts_of_network;
+        Rate::new(uses.saturating_mul(factor), window)
     }
 
     /// Up to when the window of a row of few failures ends that is forgotten `now`.

@@ -10,9 +10,9 @@ use crate::domain::{
 use crate::flows::account::change_email::tell_old_address;
 use crate::flows::account::delete::{delete_account, keep_one_superuser, lock_for_staff};
 use crate::flows::admin::users::{may_modify, renew_rights};
+use crate::flows::limits::Attempt;
 use crate::flows::password::change::forget_pending;
 use crate::security::django_token::{Claims, Origin, RefreshError, TokenError};
-use crate::security::hash_queue::Requester;
 use crate::store::users::{self, NewUser, UserChanges};
 use crate::store::{self, Conn, events};
 
@@ -101,13 +101,12 @@ impl Flows {
         entrance: &LoginContext,
     ) -> Result<String> {
         let find = |conn: &mut Conn| users::find_id_by_username(conn, username);
-        let open = |requester: &Requester| {
+        let open = |attempt: &Attempt| {
             let (device, now) = (entrance.device.clone(), self.now());
-            let entered =
-                self.with_password(username, find, password, requester, move |conn, user| {
-                    let scene = EventContext::of(user.id, now).on(&device);
-                    Ok(events::record(conn, &scene, EventKind::LoggedIn, "django")?)
-                });
+            let entered = self.with_password(username, password, attempt, move |conn, user| {
+                let scene = EventContext::of(user.id, now).on(&device);
+                Ok(events::record(conn, &scene, EventKind::LoggedIn, "django")?)
+            });
             entered.map_err(disabled_as_unknown)
         };
         let (user, ()) = self.attempt(username, entrance, find, open)?;
@@ -124,8 +123,8 @@ impl Flows {
         entrance: &LoginContext,
     ) -> Result<User> {
         let find = |conn: &mut Conn| users::find_id_by_username(conn, username);
-        let check = |requester: &Requester| {
-            self.check_password(username, find, password, requester).map_err(disabled_as_unknown)
+        let check = |attempt: &Attempt| {
+            self.check_password(username, password, attempt).map_err(disabled_as_unknown)
         };
         let (user, _) = self.attempt(username, entrance, find, check)?;
         Ok(user)

@@ -8,7 +8,7 @@ use crate::domain::{
     UserId, UtcTime,
 };
 use crate::flows::account::release_username::release_username;
-use crate::flows::limits::{requester, reserve, reset_failed_logins};
+use crate::flows::limits::{account_of, requester, reserve, reset_failed_logins};
 use crate::flows::password::change::replace;
 use crate::flows::{Error, Flows, Result};
 use crate::store::outbox::{self, MailKind};
@@ -79,7 +79,7 @@ impl Flows {
         })??;
         self.check_password_of(&user, new)?;
         self.refuse_breached("new_password", new)?;
-        let hash = self.hasher.hash(requester(user.id.to_string(), device), new)?;
+        let hash = self.hasher.hash(requester(account_of(user.id), device), new)?;
         let (id, policy, secrets) = (user.id, self.policy.clone(), self.secrets.clone());
         let (scene, place) = (EventContext::of(id, now).on(device), device.clone());
         let ended = self.db.write(move |conn| {

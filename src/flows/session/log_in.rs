@@ -3,7 +3,7 @@
 use crate::domain::{
     Device, Email, PlainPassword, PlainToken, TokenHash, Transport, User, UserId, UtcTime,
 };
-use crate::flows::limits::canonical_login_identifier;
+use crate::flows::limits::{Attempt, canonical_login_identifier};
 use crate::flows::notify::notices::{Notice, order_notice};
 use crate::flows::sign_in::{FirstToken, OpenedSession, open_session};
 use crate::flows::{Error, Flows, LoginContext, Policy, Result, TokenPair};
@@ -41,8 +41,8 @@ impl Flows {
         transport: Transport,
     ) -> Result<LoggedIn> {
         let find = |conn: &mut Conn| find_by_login(conn, name);
-        self.attempt(name, entrance, find, |requester| {
-            self.authenticate(name, password, entrance, transport, requester)
+        self.attempt(name, entrance, find, |attempt| {
+            self.authenticate(name, password, entrance, transport, attempt)
         })
     }
 
@@ -52,7 +52,7 @@ impl Flows {
         password: &PlainPassword,
         entrance: &LoginContext,
         transport: Transport,
-        requester: &Requester,
+        attempt: &Attempt,
     ) -> Result<LoggedIn> {
         let refresh_token = PlainToken::random(PlainToken::REFRESH_PREFIX);
         let new_token = PlainToken::random(PlainToken::DEVICE_PREFIX);
@@ -65,13 +65,10 @@ impl Flows {
             now: self.now(),
         };
         let now = arrival.now;
-        let (user, (opened, is_known)) = self.with_password(
-            name,
-            |conn| find_by_login(conn, name),
-            password,
-            requester,
-            move |conn, user| arrival.enter(conn, user),
-        )?;
+        let (user, (opened, is_known)) =
+            self.with_password(name, password, attempt, move |conn, user| {
+                arrival.enter(conn, user)
+            })?;
         let device_token = entrance.device_token.clone().filter(|_| is_known).unwrap_or(new_token);
         self.mail_ordered.notify_one();
         tracing::info!(user_id = user.id.0, session_id = %opened.session.id, "logged in");
@@ -79,20 +76,19 @@ impl Flows {
         Ok(LoggedIn { tokens, device_token })
     }
 
-    /// Does `work` for the active account that `find` finds by `name`, if `password` is its password, in the
+    /// Does `work` for the active account that `attempt` is about, if `password` is its password, in the
     /// transaction that notes the log-in. Then the hash is brought up to date where it is not.
     pub(crate) fn with_password<T: Send + 'static>(
         &self,
         name: &str,
-        find: impl Fn(&mut Conn) -> store::Result<Option<UserId>>,
         password: &PlainPassword,
-        requester: &Requester,
+        attempt: &Attempt,
         work: impl FnOnce(&mut Conn, &User) -> Result<T> + Clone + Send + 'static,
     ) -> Result<(User, T)> {
         // The hash may be brought up to date by another log-in while this one computes: then the
         // password is compared once more, with what is stored now.
         for _ in 0..MAX_COMPARISONS {
-            let (checked, is_outdated) = self.check_password(name, &find, password, requester)?;
+            let (checked, is_outdated) = self.check_password(name, password, attempt)?;
             let (id, hash, now, work) =
                 (checked.id, checked.password_hash, self.now(), work.clone());
             let noted = self.db.write(move |conn| {
@@ -104,7 +100,7 @@ impl Flows {
             })?;
             if let Some((user, outcome)) = noted {
                 if is_outdated {
-                    self.renew_password_hash(&user, password, requester);
+                    self.renew_password_hash(&user, password, &attempt.requester);
                 }
                 return Ok((user, outcome));
             }
@@ -112,7 +108,7 @@ impl Flows {
         Err(Error::InvalidCredentials)
     }
 
-    /// The active account that `find` finds by `name`, if `password` is its password, and whether its hash is
+    /// The active account that `attempt` is about, if `password` is its password, and whether its hash is
     /// outdated.
     ///
     /// Where there is none, the hash of another account is compared with, in vain: hashes of other sites and
@@ -122,22 +118,21 @@ impl Flows {
     pub(crate) fn check_password(
         &self,
         name: &str,
-        find: impl FnOnce(&mut Conn) -> store::Result<Option<UserId>>,
         password: &PlainPassword,
-        requester: &Requester,
+        attempt: &Attempt,
     ) -> Result<(User, bool)> {
         let spelling = canonical_login_identifier(name);
         let key = self.secrets.decoy_key(&spelling);
-        let (meant, read) = self.db.read(|conn| {
-            let meant = find(conn)?;
+        let meant = attempt.user;
+        let read = self.db.read(|conn| {
             // In another spelling or at the other face it may be somebody's.
             let namesake = find_by_login(conn, &spelling)?;
             let anybody = decoy_users::find(conn, key)?;
             let compared = meant.or(namesake).or(anybody).unwrap_or(UserId::NONE);
-            Ok::<_, store::Error>((meant, users::find_by_id(conn, compared)?))
+            users::find_by_id(conn, compared)
         })?;
         let stored = read.as_ref().map(|user| &user.password_hash);
-        let verdict = self.hasher.verify(requester.clone(), password, stored)?;
+        let verdict = self.hasher.verify(attempt.requester.clone(), password, stored)?;
         let user = read.filter(|user| Some(user.id) == meant);
         let user_id = user.as_ref().map(|user| user.id.0);
         let Some(user) = user.filter(|_| verdict.matches) else {
