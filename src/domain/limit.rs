@@ -55,7 +55,7 @@ pub enum Counted {
     ProofsOfNetwork,
     /// Refreshes from one network.
     RefreshesOfNetwork,
-    /// Requests from one network for mails to one mailbox, in an hour.
+    /// Requests of one class from one network for mails to one mailbox, in an hour.
     MailboxOfNetworkHourly,
     /// Requests of one class from one network for mails to one mailbox, in a day.
     MailboxOfNetworkDaily,
@@ -65,6 +65,8 @@ pub enum Counted {
     MailboxRepeats,
     /// Requests of one class for mails to one mailbox.
     MailboxDaily,
+    /// Those beyond [`Self::MailboxDaily`] of networks that request no other.
+    MailboxLate,
     /// Mails of one class to one domain.
     MailsToDomain,
     /// Mails of one class in all.
@@ -93,6 +95,7 @@ impl Counted {
             Self::MailOfNetwork => "mail_of_network",
             Self::MailboxRepeats => "mailbox_repeats",
             Self::MailboxDaily => "mailbox_daily",
+            Self::MailboxLate => "mailbox_late",
             Self::MailsToDomain => "mails_to_domain",
             Self::MailsInAll => "mails_in_all",
         }
@@ -142,6 +145,9 @@ const HASHES_OF_USER: Rate = Rate::new(20, HOUR);
 
 /// More than a script of staff creates; each takes a quarter of a second of one core.
 const HASHES_OF_STAFF: Rate = Rate::new(600, HOUR);
+
+/// Beyond the budget of a mailbox one mail is sent in this time: as long as the link of a reset lives.
+const MAILBOX_LATE: Duration = Duration::from_mins(30);
 
 /// An export reads all that is stored about a user.
 const EXPORTS_OF_USER: Rate = Rate::new(10, HOUR);
@@ -225,6 +231,7 @@ impl Limits {
             }
             Counted::MailOfNetwork => Rate::new(self.mail_of_network, HOUR),
             Counted::MailboxDaily => Rate::new(self.mailbox_daily, DAY),
+            Counted::MailboxLate => Rate::new(1, MAILBOX_LATE),
             Counted::MailsToDomain => Rate::new(self.mails_to_domain, DAY),
             Counted::MailsInAll => Rate::new(self.mails_in_all, DAY),
         }
@@ -241,8 +248,13 @@ impl Limits {
     }
 
     /// How long others wait while it is not yet known whether a use was one to be held against somebody.
+    /// Nobody's right password is compared in vain because of those that are being compared.
     pub fn wait_meanwhile(counted: Counted, wait: Duration) -> Duration {
-        if counted.is_guess() { wait.min(COMPARING) } else { wait }
+        match counted {
+            Counted::FailedLoginsOfUserInNetwork => Duration::ZERO,
+            _ if counted.is_guess() => wait.min(COMPARING),
+            _ => wait,
+        }
     }
 
     /// How long the uses after the `uses`th have to wait, in a window that ends after `left`.

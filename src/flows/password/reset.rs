@@ -38,7 +38,7 @@ impl Flows {
     ) -> Result<()> {
         let now = self.now();
         let mail = MailRequest::new(MailClass::Reset, &email, device);
-        self.request_mail(&mail, || {
+        self.request_reset(&mail, || {
             self.db.write(move |conn| {
                 let subject = email.normalised();
                 outbox::enqueue(conn, MailKind::PasswordReset, &email, &locale, subject, None, now)
@@ -99,6 +99,7 @@ impl Flows {
             ended.ok_or_else(|| Error::Internal("a locked account changed".to_owned()))
         })?;
         self.note_ended(id, ended, EndReason::PasswordReset, now);
+        self.learn_renewed_rights();
         self.mail_ordered.notify_one();
         tracing::info!(user_id = id.0, "password reset");
         Ok(())
