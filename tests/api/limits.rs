@@ -280,6 +280,15 @@ on_both! {
         log_in_from(&app, ELSEWHERE, "mina", PASSWORD).is(200);
     }
 
+    fn right_passwords_at_once_under_both_names_are_never_wrong(world) {
+        let app = limited(&world);
+        let named = json!({"email": MINA, "password": PASSWORD, "username": "mina"});
+        app.verify_code(&app.register_with(&named), &world.proof(MINA, 1).code).is(200);
+        for answer in at_once(12, |number| log_in_from(&app, HOME, ["mina", MINA][number % 2], PASSWORD)) {
+            assert!([200, 429].contains(&answer.status), "{}", answer.shown());
+        }
+    }
+
     fn whoever_just_registered_is_on_a_known_device(world) {
         let app = limited(&world);
         let registration_token = app.register(MINA);

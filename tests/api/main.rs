@@ -81,4 +81,5 @@ mod thief_races;
 mod transport;
 mod typed_input;
 mod undo;
+mod unverified_addresses;
 mod wire;
