@@ -156,7 +156,7 @@ impl Flows {
             return Err(DjangoTokenError::AccountDisabled);
         }
         // Its tokens were revoked, or the name belonged to another account.
-        if !self.django_tokens.belongs_to(&claims, &user) {
+        if !self.django_tokens.belongs_to(&claims, &user, self.now()) {
             return Err(DjangoTokenError::Expired);
         }
         Ok((claims, user))
