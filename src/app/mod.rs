@@ -182,6 +182,7 @@ impl App {
             // Nothing is lost: its lease runs out, and it is sent by another instance or the next.
             tracing::warn!("mail that is being sent took too long to wait for");
         }
+        self.flows.forget_deleted();
         outcome
     }
 }

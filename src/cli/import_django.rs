@@ -119,6 +119,8 @@ fn shown(report: &ImportReport, choices: ImportChoices) -> String {
     line("without the address that another has too", without.len(), without);
     let foreign = &report.address_as_username;
     line("with another e-mail address than their own as user name", foreign.len(), foreign);
+    let unusable = &report.unusable_usernames;
+    line("with a user name that cannot log in", unusable.len(), unusable);
     let LeftBehind { second_factors, social_only, in_groups, with_permissions, with_names } =
         &report.left_behind;
     line("with a second factor, left behind", second_factors.len(), second_factors);

@@ -14,10 +14,10 @@ use ipnet::IpNet;
 
 pub use readers::database_url;
 use readers::{
-    MIN_SECRET_LENGTH, is_weak, read_breached_passwords, read_browsers, read_client_id,
-    read_database, read_drf, read_jwt_algorithm, read_key_rotation, read_lifetimes, read_limits,
-    read_log, read_pages, read_proxies, read_public_url, read_secret, read_shutdown_delay,
-    read_smtp,
+    MIN_SECRET_LENGTH, MIN_SITE_KEY_LENGTH, is_weak, read_breached_passwords, read_browsers,
+    read_client_id, read_database, read_drf, read_jwt_algorithm, read_key_rotation, read_lifetimes,
+    read_limits, read_log, read_pages, read_proxies, read_public_url, read_secret,
+    read_shutdown_delay, read_smtp,
 };
 pub use settings::{SETTINGS, example};
 pub use source::{ConfigFault, Source};
@@ -267,6 +267,8 @@ impl Config {
         let breached_passwords = read_breached_passwords(s);
         let jwt_algorithm = read_jwt_algorithm(s);
         // With another algorithm it is the SECRET_KEY of a Django site, as long as it is.
+        let long_secret = Some(MIN_SECRET_LENGTH).filter(|_| !development);
+        let site_key = Some(MIN_SITE_KEY_LENGTH).filter(|_| !development);
         let jwt_secret_signs = jwt_algorithm == SigningAlgorithm::Hs256;
         let public_url = read_public_url(s, bind, development);
         let config = Self {
@@ -275,13 +277,17 @@ impl Config {
             prepared_statements: s.is_on("HALLPASS_DATABASE_PREPARED_STATEMENTS"),
             smtp: read_smtp(s, &public_url),
             public_url,
-            secret: read_secret(s, "HALLPASS_SECRET", !development),
+            secret: read_secret(s, "HALLPASS_SECRET", long_secret),
             // It may be one that would be refused today: that is a reason to replace it.
-            secret_previous: read_secret(s, "HALLPASS_SECRET_PREVIOUS", false),
+            secret_previous: read_secret(s, "HALLPASS_SECRET_PREVIOUS", None),
             service_name: service_name.clone(),
             client_id: read_client_id(s),
             jwt_algorithm,
-            jwt_secret: read_secret(s, "HALLPASS_JWT_SECRET", !development && jwt_secret_signs),
+            jwt_secret: read_secret(
+                s,
+                "HALLPASS_JWT_SECRET",
+                if jwt_secret_signs { long_secret } else { site_key },
+            ),
             key_rotation: read_key_rotation(s),
             lifetimes: read_lifetimes(s),
             sessions_per_user: s.number("HALLPASS_SESSIONS_PER_USER", 20, 1, 100),

@@ -1,17 +1,23 @@
 //! Settings that take more than a parse: what each may be, and what would be right.
 
 use std::collections::HashSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use ipnet::IpNet;
+use base64::Engine as _;
+use base64::prelude::{
+    BASE64_STANDARD_NO_PAD as STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD,
+};
+use ipnet::{IpNet, Ipv6Net};
 use url::Url;
 
 use super::{
     BrowserSettings, DAY, DrfPrefix, DrfSettings, FrontEndPages, Lifetimes, MINUTE, SECOND,
     SameSite, SecretText, Source, YEAR,
 };
+use crate::domain::user::guessable::count_unknown;
+use crate::domain::user::password::compared_form;
 use crate::domain::{Limits, Rate};
 use crate::mail::smtp::settings::{SmtpSettings, ehlo_name};
 use crate::security::breached::BreachedPasswordsSettings;
@@ -89,14 +95,72 @@ fn is_this_machine(host: &str) -> bool {
     host == "localhost" || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// The longest block whose repetition is refused as a secret.
-const MAX_BLOCK: usize = 15;
+/// The shortest key of a Django site outside development, in bytes: anyone can try keys on a token.
+pub(super) const MIN_SITE_KEY_LENGTH: usize = 16;
+/// The characters that a guesser has to find out at least: about 70 bits, or six random words.
+const MIN_UNKNOWN: usize = 12;
 /// The different bytes that a secret has at least. Sixty-four random hexadecimal digits have more.
 const MIN_DIFFERENT_BYTES: usize = 8;
-/// The longest run of bytes that count up or down.
-const MAX_RUN: usize = 20;
-/// Words of secrets that were to be replaced.
+/// Words of secrets that were to be replaced, and of texts about secrets.
 const PLACEHOLDERS: [&str; 4] = ["changeme", "replaceme", "placeholder", "yoursecret"];
+const WORDS_OF_TEMPLATES: [&str; 56] = [
+    "a",
+    "an",
+    "and",
+    "at",
+    "base64",
+    "before",
+    "byte",
+    "bytes",
+    "change",
+    "default",
+    "deploy",
+    "dev",
+    "django",
+    "dummy",
+    "example",
+    "for",
+    "from",
+    "generate",
+    "hallpass",
+    "here",
+    "hex",
+    "in",
+    "insecure",
+    "insert",
+    "is",
+    "it",
+    "jwt",
+    "key",
+    "launch",
+    "least",
+    "local",
+    "long",
+    "my",
+    "not",
+    "of",
+    "openssl",
+    "or",
+    "output",
+    "please",
+    "production",
+    "rand",
+    "random",
+    "real",
+    "secret",
+    "set",
+    "super",
+    "test",
+    "the",
+    "this",
+    "to",
+    "todo",
+    "use",
+    "value",
+    "very",
+    "with",
+    "your",
+];
 
 /// Returns whether a value is the name of one that some program was to put in its place.
 fn is_template(value: &str) -> bool {
@@ -119,42 +183,54 @@ pub(super) fn is_weak(secret: &SecretText) -> bool {
     secret.len() < MIN_SECRET_LENGTH || std::str::from_utf8(secret).is_ok_and(is_guessable)
 }
 
-/// Returns whether a secret of full length can be guessed all the same: it is a placeholder, repeats a
-/// short block, counts up or down, or has few different bytes.
+/// Returns whether a secret of full length can be guessed all the same: it is a placeholder, or made of words,
+/// series and repetitions, as it stands or as what it encodes.
 fn is_guessable(secret: &str) -> bool {
-    let bytes = secret.as_bytes();
-    let letters: String =
-        secret.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
-    let repeats = |block: usize| bytes.iter().zip(&bytes[block..]).all(|(a, b)| a == b);
-    let counts = |run: &[u8], up: bool| {
-        run.windows(2).all(|it| {
-            if up {
-                it[0].checked_add(1) == Some(it[1])
-            } else {
-                it[1].checked_add(1) == Some(it[0])
-            }
-        })
-    };
-    let different: HashSet<u8> = bytes.iter().copied().collect();
-    PLACEHOLDERS.iter().any(|word| letters.contains(word))
-        || (1..=MAX_BLOCK.min(bytes.len() - 1)).any(repeats)
-        || bytes.windows(MAX_RUN).any(|run| counts(run, true) || counts(run, false))
-        || different.len() < MIN_DIFFERENT_BYTES
+    is_guessable_text(secret)
+        || encoded_texts(secret).iter().any(|decoded| is_guessable_text(decoded))
 }
 
-/// A secret, of at least [`MIN_SECRET_LENGTH`] bytes where `is_to_be_long`.
-pub(super) fn read_secret(s: &mut Source, name: &str, is_to_be_long: bool) -> Option<SecretText> {
+fn is_guessable_text(text: &str) -> bool {
+    let lower = compared_form(text);
+    let letters: String = lower.chars().filter(char::is_ascii_alphanumeric).collect();
+    let different: HashSet<u8> = text.bytes().collect();
+    PLACEHOLDERS.iter().any(|word| letters.contains(word))
+        || different.len() < MIN_DIFFERENT_BYTES
+        || count_unknown(&lower, &WORDS_OF_TEMPLATES) < MIN_UNKNOWN
+}
+
+/// Returns the texts that a secret may be the base64 or the hexadecimal digits of. Random bytes are no text.
+fn encoded_texts(secret: &str) -> Vec<String> {
+    let bare = secret.trim_end_matches('=');
+    let digits = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok();
+    let decoded = [
+        STANDARD_NO_PAD.decode(bare).ok(),
+        URL_SAFE_NO_PAD.decode(bare).ok(),
+        secret.as_bytes().chunks(2).map(digits).collect::<Option<Vec<u8>>>(),
+    ];
+    let texts = decoded.into_iter().flatten().filter_map(|it| String::from_utf8(it).ok());
+    texts.filter(|text| !text.chars().any(char::is_control)).collect()
+}
+
+/// A secret, of at least `min_length` bytes and not guessable, if there is such a bound.
+pub(super) fn read_secret(
+    s: &mut Source,
+    name: &str,
+    min_length: Option<usize>,
+) -> Option<SecretText> {
     let secret = s.secret(name)?;
     if secret.is_empty() {
         s.fault(name, "is empty");
     } else if is_template(&secret) {
         s.fault(name, "is the name of a value, which was not put in its place");
-    } else if is_to_be_long && secret.len() < MIN_SECRET_LENGTH {
-        s.fault(name, format!("must have at least {MIN_SECRET_LENGTH} bytes outside development"));
-    } else if is_to_be_long && is_guessable(&secret) {
-        let advice = "is a placeholder or repeats itself: set random bytes, for example from \
-                      `openssl rand -base64 32`";
-        s.fault(name, advice);
+    } else if let Some(min_length) = min_length {
+        if secret.len() < min_length {
+            s.fault(name, format!("must have at least {min_length} bytes outside development"));
+        } else if is_guessable(&secret) {
+            let advice = "is a placeholder or made of words, series and repetitions: set random bytes, for \
+                          example from `openssl rand -base64 32`";
+            s.fault(name, advice);
+        }
     }
     Some(secret.into())
 }
@@ -405,12 +481,33 @@ pub(super) fn read_proxies(s: &mut Source, development: bool) -> Vec<IpNet> {
             "must be networks separated by commas (10.0.0.0/8, 192.0.2.7), or none".to_owned()
         })
     });
-    // Two halves are everybody too.
-    let is_everybody = IpNet::aggregate(&networks).iter().any(|network| network.prefix_len() == 0);
-    if !development && is_everybody {
-        s.fault(name, "must not be everybody, who could then choose their address themselves");
+    if !development && are_nearly_all(&networks) {
+        s.fault(
+            name,
+            "must not be all addresses, or a great part of them: clients could then choose their address \
+             themselves",
+        );
     }
     networks
+}
+
+/// Returns whether networks are an eighth of all IPv4 addresses, or of IPv6 more than a /16. Addresses of
+/// private networks are nobody's clients elsewhere.
+fn are_nearly_all(networks: &[IpNet]) -> bool {
+    let private: [Ipv6Net; 2] = [
+        Ipv6Net::new_assert(Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7),
+        Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10),
+    ];
+    let (mut of_v4, mut of_v6) = (0, 0);
+    for network in IpNet::aggregate(&networks.to_vec()) {
+        match network {
+            IpNet::V4(it) => of_v4 += 1_u64 << (32 - it.prefix_len()),
+            IpNet::V6(it) if private.iter().any(|private| private.contains(&it)) => {}
+            // In units of a /64, which all together are no more than fits.
+            IpNet::V6(it) => of_v6 += 1_u128 << 64_u8.saturating_sub(it.prefix_len()),
+        }
+    }
+    of_v4 >= 1 << 29 || of_v6 > 1 << (64 - 16)
 }
 
 /// Origins as browsers spell them, separated by commas. What could stand for more than one origin,

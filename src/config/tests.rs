@@ -19,7 +19,7 @@ fn faulty(values: &[(&str, &str)]) -> Vec<String> {
 
 const PRODUCTION: [(&str, &str); 3] = [
     ("HALLPASS_ENV", "production"),
-    ("HALLPASS_SECRET", "0123456789abcdef0123456789abcdef"),
+    ("HALLPASS_SECRET", "k3Jd8sLq0PzXvB7nMw2RtY5uGh1Ea9Cf"),
     ("HALLPASS_PUBLIC_URL", "https://auth.example.com"),
 ];
 
@@ -170,6 +170,11 @@ fn a_public_address_makes_unsafe_settings_faults() {
         ("HALLPASS_LIMITS", "off"),
         ("HALLPASS_TRUSTED_PROXIES", "10.0.0.0/8,0.0.0.0/0"),
         ("HALLPASS_TRUSTED_PROXIES", "::/0"),
+        ("HALLPASS_TRUSTED_PROXIES", "2000::/3"),
+        (
+            "HALLPASS_TRUSTED_PROXIES",
+            "1.0.0.0/8,2.0.0.0/7,4.0.0.0/6,8.0.0.0/5,16.0.0.0/4,32.0.0.0/3",
+        ),
         ("HALLPASS_TRUSTED_PROXIES", "0.0.0.0/1,10.0.0.0/8,128.0.0.0/1"),
         ("HALLPASS_VERIFY_EMAIL_URL", "http://app.example.com/verify#{token}"),
         ("HALLPASS_PASSWORD_RESET_URL", "http://192.0.2.7/reset#{token}"),
@@ -230,7 +235,7 @@ fn hs256_needs_its_key() {
 
 #[test]
 fn the_key_of_all_tokens_is_long_and_that_of_a_django_site_as_long_as_it_is() {
-    let short = [&PRODUCTION[..], &[("HALLPASS_JWT_SECRET", "short")]].concat();
+    let short = [&PRODUCTION[..], &[("HALLPASS_JWT_SECRET", "kV7wq2ZpL9xTb4Nd")]].concat();
     let with = |name, value| [&short[..], &[(name, value)]].concat();
     assert_eq!(faulty(&with("HALLPASS_JWT_ALGORITHM", "HS256")), ["HALLPASS_JWT_SECRET"]);
     let warned = |values: &[(&str, &str)]| {
@@ -241,6 +246,10 @@ fn the_key_of_all_tokens_is_long_and_that_of_a_django_site_as_long_as_it_is() {
     };
     assert!(warned(&short));
     assert!(!warned(&with("HALLPASS_DRF_JWT", "off")));
+    for guessable in ["x", "kV7wq2ZpL9xTb4N", "changeme-changeme-changeme"] {
+        let values = [&PRODUCTION[..], &[("HALLPASS_JWT_SECRET", guessable)]].concat();
+        assert_eq!(faulty(&values), ["HALLPASS_JWT_SECRET"], "{guessable}");
+    }
     let development = [("HALLPASS_JWT_ALGORITHM", "HS256"), ("HALLPASS_JWT_SECRET", "short")];
     assert!(!warned(&development));
 }
@@ -529,6 +538,19 @@ fn a_secret_that_can_be_guessed_is_refused_in_production() {
         "abcdefghijklmnopqrstuvwxyz0123456789",
         "ZYXWVUTSRQPONMLKJIHGFEDCBA9876543210",
         "aaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbcccc",
+        "thisisaverysecretkeyforproduction!",
+        "qwertyuiopasdfghjklzxcvbnm123456",
+        "0123456789abcdef0123456789abcdef",
+        "abcdefghijklmnopabcdefghijklmnop",
+        "insert-random-secret-here-32-bytes!!",
+        "django-insecure-aaaaaaaaaaaaaaaaaaaa",
+        "TODO: set a real secret before launch",
+        "<generate with openssl rand -hex 32>",
+        "${HALLPASS_SECRET}${HALLPASS_SECRET}",
+        "ChangeIt!ChangeThis!ChangeIt!ChangeThis!",
+        "Y2hhbmdlbWVjaGFuZ2VtZWNoYW5nZW1lY2hhbmdlbWU=",
+        "MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI=",
+        "6368616e67656d656368616e67656d656368616e67656d65",
     ] {
         assert_eq!(of(guessable), ["HALLPASS_SECRET"], "{guessable}");
     }
@@ -549,7 +571,8 @@ fn a_secret_that_can_be_guessed_is_refused_in_production() {
         "${c2f1b0a4de6398f7a1d25c4be09f6371",
         "c2f1b0a4de6398f7a1d25c4be09f63718d2a4bc5e6f708192a3b4c5d6e7f8091",
         "q0N3iJ8b5Qm1Xz7LrT2vWk9sYpE4uAf6HcGdOa0BnUg=",
-        "a secret of tests, shared by all instances",
+        "django-insecure-4h!k2v@x9m$t7q#w1z^c5n&b8j*r3y",
+        "wobbly-quartz-lantern-ninefold-umber-harbor-jasmine-kettle",
     ] {
         assert!(of(good).is_empty(), "{good}");
     }
@@ -657,4 +680,11 @@ fn the_secret_before_may_be_one_that_is_refused_now_but_is_another_one() {
 fn an_instance_looks_twice_a_second_for_what_the_others_ended() {
     let config = read(&[]).unwrap();
     assert!(config.timing.sync_period <= Duration::from_millis(500));
+}
+
+#[test]
+fn proxies_in_private_networks_and_of_a_cdn_are_trusted() {
+    let networks = "10.0.0.0/8,172.16.0.0/12,fc00::/7,fe80::/10,104.16.0.0/13,2400:cb00::/32";
+    let values = [&PRODUCTION[..], &[("HALLPASS_TRUSTED_PROXIES", networks)]].concat();
+    assert_eq!(read(&values).unwrap().trusted_proxies.len(), 6);
 }

@@ -34,6 +34,11 @@ pub enum Counted {
     FailedLoginsPerNetwork,
     /// Log-ins from one network, or on one known device, right or wrong.
     AttemptsOfNetwork,
+    /// Log-ins of one account on all its known devices, right or wrong.
+    AttemptsOfUser,
+    /// Log-ins on known devices in one network, right or wrong. Beyond the bound they wait for their turn like
+    /// those on other devices.
+    KnownDevicesOfNetwork,
     /// Requests of one user that have a password hashed.
     HashesOfUser,
     /// Accounts that one member of staff creates with a password.
@@ -46,7 +51,7 @@ pub enum Counted {
     ProofsOfNetwork,
     /// Refreshes from one network.
     RefreshesOfNetwork,
-    /// Requests from one network for mails to one mailbox, in an hour.
+    /// Requests of one class from one network for mails to one mailbox, in an hour.
     MailboxOfNetworkHourly,
     /// Requests of one class from one network for mails to one mailbox, in a day.
     MailboxOfNetworkDaily,
@@ -56,6 +61,8 @@ pub enum Counted {
     MailboxRepeats,
     /// Requests of one class for mails to one mailbox.
     MailboxDaily,
+    /// Those beyond [`Self::MailboxDaily`] of networks that request no other.
+    MailboxLate,
     /// Mails of one class to one domain.
     MailsToDomain,
     /// Mails of one class in all.
@@ -70,6 +77,8 @@ impl Counted {
             Self::FailedLoginsPerAccount => "failed_logins_per_account",
             Self::FailedLoginsPerNetwork => "failed_logins_per_network",
             Self::AttemptsOfNetwork => "attempts_of_network",
+            Self::AttemptsOfUser => "attempts_of_user",
+            Self::KnownDevicesOfNetwork => "known_devices_of_network",
             Self::HashesOfUser => "hashes_of_user",
             Self::HashesOfStaff => "hashes_of_staff",
             Self::HashesOfNetwork => "hashes_of_network",
@@ -81,6 +90,7 @@ impl Counted {
             Self::MailOfNetwork => "mail_of_network",
             Self::MailboxRepeats => "mailbox_repeats",
             Self::MailboxDaily => "mailbox_daily",
+            Self::MailboxLate => "mailbox_late",
             Self::MailsToDomain => "mails_to_domain",
             Self::MailsInAll => "mails_in_all",
         }
@@ -100,6 +110,11 @@ impl Counted {
                 | Self::FailedLoginsPerNetwork
         )
     }
+
+    /// Whether a use beyond the bound goes on, with less than others have, in the place of a refusal.
+    pub const fn is_lenient(self) -> bool {
+        matches!(self, Self::KnownDevicesOfNetwork)
+    }
 }
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -114,11 +129,19 @@ const LEFT_AFTER_A_WEEK: Duration = Duration::from_hours(358 * 24);
 /// would stay for a year.
 pub const FEW_FAILURES: i64 = 10;
 
+/// The log-ins of one account on its known devices, as a multiple of the attempts of one network.
+const ATTEMPTS_OF_USER: i64 = 2;
+/// The log-ins on known devices in one network, likewise: an office is one network.
+const KNOWN_DEVICES_OF_NETWORK: i64 = 4;
+
 /// More than a user needs who changes the password or the address.
 const HASHES_OF_USER: Rate = Rate::new(20, HOUR);
 
 /// More than a script of staff creates; each takes a quarter of a second of one core.
 const HASHES_OF_STAFF: Rate = Rate::new(600, HOUR);
+
+/// Beyond the budget of a mailbox one mail is sent in this time: as long as the link of a reset lives.
+const MAILBOX_LATE: Duration = Duration::from_mins(30);
 
 /// An export reads all that is stored about a user.
 const EXPORTS_OF_USER: Rate = Rate::new(10, HOUR);
@@ -140,7 +163,8 @@ pub struct Limits {
     pub failed_logins_per_account: Rate,
     /// For [`Counted::ConsecutiveFailedLogins`].
     pub failed_logins_consecutive: i64,
-    /// For [`Counted::AttemptsOfNetwork`] and [`Counted::ProofsOfNetwork`].
+    /// For [`Counted::AttemptsOfNetwork`] and [`Counted::ProofsOfNetwork`]; multiples of it for
+    /// [`Counted::AttemptsOfUser`] and [`Counted::KnownDevicesOfNetwork`].
     pub attempts_of_network: Rate,
     /// For [`Counted::RefreshesOfNetwork`].
     pub refreshes_of_network: Rate,
@@ -190,6 +214,8 @@ impl Limits {
             Counted::AttemptsOfNetwork | Counted::HashesOfNetwork | Counted::ProofsOfNetwork => {
                 self.attempts_of_network
             }
+            Counted::AttemptsOfUser => self.attempts_times(ATTEMPTS_OF_USER),
+            Counted::KnownDevicesOfNetwork => self.attempts_times(KNOWN_DEVICES_OF_NETWORK),
             Counted::RefreshesOfNetwork => self.refreshes_of_network,
             Counted::MailboxOfNetworkHourly => Rate::new(self.mailbox_hourly, HOUR),
             // One network gets half of a mailbox's budget at most, and the other half is kept for
@@ -199,9 +225,15 @@ impl Limits {
             }
             Counted::MailOfNetwork => Rate::new(self.mail_of_network, HOUR),
             Counted::MailboxDaily => Rate::new(self.mailbox_daily, DAY),
+            Counted::MailboxLate => Rate::new(1, MAILBOX_LATE),
             Counted::MailsToDomain => Rate::new(self.mails_to_domain, DAY),
             Counted::MailsInAll => Rate::new(self.mails_in_all, DAY),
         }
+    }
+
+    fn attempts_times(&self, factor: i64) -> Rate {
+        let Rate { uses, window } = self.attempts_of_network;
+        Rate::new(uses.saturating_mul(factor), window)
     }
 
     /// Up to when the window of a row of few failures ends that is forgotten `now`.
@@ -211,7 +243,10 @@ impl Limits {
 
     /// How long others wait while it is not yet known whether a use was one to be held against somebody.
     pub fn wait_meanwhile(counted: Counted, wait: Duration) -> Duration {
-        if counted.is_guess() { wait.min(COMPARING) } else { wait }
+        match counted {
+            _ if counted.is_guess() => wait.min(COMPARING),
+            _ => wait,
+        }
     }
 
     /// How long the uses after the `uses`th have to wait, in a window that ends after `left`.

@@ -26,6 +26,7 @@ impl MailClass {
 pub struct MailRequest {
     /// Budget that it is counted on.
     pub class: MailClass,
+    address: String,
     mailbox: String,
     domain: String,
     network: String,
@@ -39,7 +40,8 @@ impl MailRequest {
         let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
         Self {
             class,
-            mailbox: format!("{}@{domain}", mailbox_of(local)),
+            address: address.to_owned(),
+            mailbox: format!("{}@{domain}", mailbox_of(local, domain)),
             domain: domain.to_owned(),
             network: device.network.clone(),
             wide_network: device.wide_network(),
@@ -57,10 +59,21 @@ impl MailRequest {
     /// Returns the other counters of the network.
     pub fn of_network(&self) -> Vec<Counter> {
         let Self { mailbox, wide_network, network, .. } = self;
+        let subject = format!("{}\0{mailbox}\0{wide_network}", self.class.name());
         vec![
-            Counter::new(Counted::MailboxOfNetworkHourly, format!("{mailbox}\0{wide_network}")),
+            Counter::new(Counted::MailboxOfNetworkHourly, subject),
             Counter::new(Counted::MailOfNetwork, network),
         ]
+    }
+
+    /// Returns the counter of a request that is the first of its network when the budget of the mailbox is
+    /// used up. That of resets is of the address alone: a request for another tag sends nothing to it.
+    pub fn late(&self) -> Counter {
+        let place = match self.class {
+            MailClass::Verification => &self.mailbox,
+            MailClass::Reset => &self.address,
+        };
+        Counter::new(Counted::MailboxLate, format!("{}\0{place}", self.class.name()))
     }
 
     /// Returns the counters of the mailbox, for a request that is the first of its network or a repeat.
@@ -83,12 +96,17 @@ impl MailRequest {
     }
 }
 
-/// Returns the part of `local` that names the mailbox: most providers deliver `mina+tag@` to `mina@`.
-fn mailbox_of(local: &str) -> &str {
-    match local.split_once('+') {
+/// Domains of the provider that ignores dots.
+const DOTLESS: [&str; 2] = ["gmail.com", "googlemail.com"];
+
+/// Returns the part of `local` that names the mailbox: most providers deliver `mina+tag@` to `mina@`, and one
+/// `m.i.n.a@` too.
+fn mailbox_of(local: &str, domain: &str) -> String {
+    let mailbox = match local.split_once('+') {
         Some((mailbox, _)) if !mailbox.is_empty() => mailbox,
         _ => local,
-    }
+    };
+    if DOTLESS.contains(&domain) { mailbox.replace('.', "") } else { mailbox.to_owned() }
 }
 
 #[cfg(test)]
@@ -107,5 +125,7 @@ mod tests {
         assert_ne!(home, request("mina@example.com", "2001:db8:2:1::7"));
         assert_ne!(home, request("mina@example.net", "2001:db8:1:1::7"));
         assert_ne!(request("+a@example.com", "::1"), request("+b@example.com", "::1"));
+        assert_eq!(request("m.i.na+x@gmail.com", "::1"), request("Mi.na@gmail.com", "::1"));
+        assert_ne!(request("m.ina@example.com", "::1"), request("mina@example.com", "::1"));
     }
 }

@@ -10,9 +10,9 @@ use crate::flows::account::change_email::tell_old_address;
 use crate::flows::account::delete::{delete_account, keep_one_superuser, lock_for_staff};
 use crate::flows::admin::users::{may_modify, renew_rights};
 use crate::flows::audit::record_changes;
+use crate::flows::limits::Attempt;
 use crate::flows::password::change::forget_pending;
 use crate::flows::{Error, Flows, LoginContext, Result};
-use crate::security::hash_queue::Requester;
 use crate::store::users::{self, NewUser, UserChanges};
 use crate::store::{self, Conn, events};
 
@@ -114,10 +114,10 @@ impl<'a> DrfFlows<'a> {
         entrance: &LoginContext,
     ) -> Result<String> {
         let find = |conn: &mut Conn| users::find_id_by_username(conn, username);
-        let open = |requester: &Requester| {
+        let open = |attempt: &Attempt| {
             let (device, now) = (entrance.device.clone(), self.core.now());
             let entered =
-                self.core.with_password(username, find, password, requester, move |conn, user| {
+                self.core.with_password(username, password, attempt, move |conn, user| {
                     let scene = EventContext::of(user.id, now).on(&device);
                     Ok(events::record(conn, &scene, EventKind::LoggedIn, "django")?)
                 });
@@ -137,10 +137,8 @@ impl<'a> DrfFlows<'a> {
         entrance: &LoginContext,
     ) -> Result<User> {
         let find = |conn: &mut Conn| users::find_id_by_username(conn, username);
-        let check = |requester: &Requester| {
-            self.core
-                .check_password(username, find, password, requester)
-                .map_err(disabled_as_unknown)
+        let check = |attempt: &Attempt| {
+            self.core.check_password(username, password, attempt).map_err(disabled_as_unknown)
         };
         let (user, _) = self.core.attempt(username, entrance, find, check)?;
         Ok(user)
@@ -173,7 +171,7 @@ impl<'a> DrfFlows<'a> {
             return Err(AccessError::AccountDisabled);
         }
         // Its tokens were revoked, or the name belonged to another account.
-        if !self.tokens.belongs_to(&claims, &user) {
+        if !self.tokens.belongs_to(&claims, &user, self.core.now()) {
             return Err(AccessError::Expired);
         }
         Ok((claims, user))

@@ -91,6 +91,10 @@ impl Claims {
     fn names(&self, id: UserId) -> bool {
         self.0.get("user_id").is_none_or(|claim| claim.as_i64() == Some(id.0))
     }
+
+    fn has_user_id(&self) -> bool {
+        self.0.contains_key("user_id")
+    }
 }
 
 /// Issues and checks these tokens.
@@ -143,25 +147,21 @@ impl DrfTokens {
 
     /// Returns whether the token belongs to `user` as the account is now: its user id is the
     /// account's, and the account's tokens were not revoked since. Our own tokens carry the generation
-    /// of the account's tokens, which no clock takes part in. Tokens of the replaced stack are as old
-    /// as their log-in or, without `orig_iat`, as their issue; the second of a revocation is revoked.
-    pub fn belongs_to(&self, claims: &Claims, user: &User) -> bool {
+    /// of the account's tokens, which no clock takes part in. Tokens of the replaced stack count after a
+    /// revocation if they name the user id and tell that they were issued later, by more than clocks may
+    /// differ; none does that tells no such time, or one that is still to come.
+    pub fn belongs_to(&self, claims: &Claims, user: &User, now: UtcTime) -> bool {
         let revoked = user.tokens_from;
         let is_current = if let Some(generation) = claims.0.get(GENERATION) {
             generation.as_i64() == Some(revoked.micros())
         } else {
-            revoked == NEVER || self.issued_at(claims) > revoked.seconds()
+            let issued = issued_at(claims);
+            let is_later =
+                |it: i64| UtcTime::from_seconds(it).before(LEEWAY).seconds() > revoked.seconds();
+            let is_after = claims.has_user_id() && issued.is_some_and(is_later);
+            (revoked == NEVER || is_after) && !issued.is_some_and(|it| is_future(it, now))
         };
         claims.names(user.id) && is_current
-    }
-
-    /// Returns the second of the log-in, or of the issue where the token does not tell it.
-    fn issued_at(&self, claims: &Claims) -> i64 {
-        let seconds = |name| claims.0.get(name).filter(|it| !is_empty(it)).and_then(whole_seconds);
-        seconds("orig_iat").unwrap_or_else(|| {
-            let end = UtcTime::from_seconds(seconds("exp").unwrap_or_default());
-            end.before(self.lifetimes.token).seconds()
-        })
     }
 
     /// When the person logged in, if that is recent enough to go on.
@@ -180,6 +180,12 @@ impl DrfTokens {
             _ => Err(RefreshError::Undecodable),
         }
     }
+}
+
+/// Returns the second of the log-in, or of the issue where the token does not tell it.
+fn issued_at(claims: &Claims) -> Option<i64> {
+    let seconds = |name| claims.0.get(name).filter(|it| !is_empty(it)).and_then(whole_seconds);
+    seconds("orig_iat").or_else(|| seconds("iat"))
 }
 
 struct Parts<'token> {

@@ -114,7 +114,8 @@ fn record_failure(
 ) -> store::Result<()> {
     let scene = lock_user_for_event(conn, scene)?;
     events::record(conn, &scene, kind, "")?;
-    for LimitHit { counter, .. } in reached {
+    // A lenient bound refuses nothing that could be told.
+    for LimitHit { counter, .. } in reached.iter().filter(|it| !it.counter.counted.is_lenient()) {
         events::record(conn, &scene, EventKind::RateLimited, counter.counted.name())?;
     }
     start_cooldown(conn, secrets, reached)

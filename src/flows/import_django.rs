@@ -39,6 +39,8 @@ pub struct ImportReport {
     pub without_shared_email: Vec<UserId>,
     /// Accounts whose user name is an e-mail address other than their own.
     pub address_as_username: Vec<UserId>,
+    /// Accounts whose user name no log-in can name.
+    pub unusable_usernames: Vec<UserId>,
     /// What belongs to the accounts and is not imported.
     pub left_behind: LeftBehind,
     /// Whether the second factors that would be lost stop the import.
@@ -179,6 +181,7 @@ fn report(plan: Plan, choices: ImportChoices) -> (ImportReport, Vec<User>) {
         already_here: plan.already_here,
         without_shared_email: plan.without_shared_email,
         address_as_username: plan.address_as_username,
+        unusable_usernames: plan.unusable_usernames,
         left_behind: plan.left_behind,
         is_stopped_by_second_factors,
         further_emails: plan.further_emails,

@@ -26,9 +26,13 @@ pub struct LoginContext {
 impl Flows {
     /// Counts one use on each counter, or refuses. Returns the bounds that were reached.
     pub(crate) fn reserve(&self, counters: Vec<Counter>) -> Result<Vec<LimitHit>> {
-        let Some(bounds) = self.policy.limits else { return Ok(Vec::new()) };
+        Ok(self.reserve_leniently(counters)?.reached)
+    }
+
+    fn reserve_leniently(&self, counters: Vec<Counter>) -> Result<Reserved> {
+        let Some(bounds) = self.policy.limits else { return Ok(Reserved::default()) };
         let (secrets, now) = (self.secrets.clone(), self.now());
-        self.db.write(move |conn| reserve(conn, &secrets, &bounds, counters, now))
+        self.db.write(move |conn| reserve_all(conn, &secrets, &bounds, counters, now))
     }
 
     /// Does `work`, which compares a password given for `name`. The attempt is counted beforehand; if it
@@ -38,31 +42,30 @@ impl Flows {
         name: &str,
         entrance: &LoginContext,
         owner: impl Fn(&mut Conn) -> store::Result<Option<UserId>>,
-        work: impl FnOnce(&Requester) -> Result<T>,
+        work: impl FnOnce(&Attempt) -> Result<T>,
     ) -> Result<T> {
-        let device = entrance.device_token.as_ref().map(PlainToken::hash);
-        let known = self.db.read(|conn| known_device(conn, device, &owner))?;
-        let guesses = guesses_of(name, &entrance.device, known.as_ref());
-        let place = known.as_ref().map_or_else(
-            || entrance.device.network.clone(),
-            // Nobody else in its network can use this up.
-            |token| format!("device:{}", token.to_text()),
-        );
-        let attempt = Counter::new(Counted::AttemptsOfNetwork, place);
-        let mut requester = requester(canonical_login_identifier(name), &entrance.device);
-        if known.is_some() {
-            requester.lane = Lane::KnownDevice;
-        }
-        let outcome = self.guess(
-            guesses,
-            vec![attempt],
-            || work(&requester),
-            |reached| {
-                self.note_wrong_password(&owner, &entrance.device, reached);
-            },
-        );
+        let device = &entrance.device;
+        let token = entrance.device_token.as_ref().map(PlainToken::hash);
+        let (user, known) = self.db.read(|conn| meant(conn, token, &owner))?;
+        let (guesses, attempts) = match (user, &known) {
+            (Some(user), Some(token)) => counters_of_known(user, token, device),
+            _ => counters_of_other(name, device),
+        };
+        let compare = |exceeded: &[Counted]| {
+            let known = user.filter(|_| known.is_some());
+            let preferred = known.filter(|_| !exceeded.contains(&Counted::KnownDevicesOfNetwork));
+            let account = known.map_or_else(|| canonical_login_identifier(name), account_of);
+            let mut requester = requester(account, device);
+            if preferred.is_some() {
+                requester.lane = Lane::KnownDevice(device.wide_network());
+            }
+            work(&Attempt { user, requester })
+        };
+        let outcome = self.guess(guesses, attempts, compare, |reached| {
+            self.note_wrong_password(&owner, device, reached);
+        });
         if matches!(outcome, Err(Error::AccountDisabled)) {
-            self.note_disabled(owner, &entrance.device);
+            self.note_disabled(owner, device);
         }
         self.log_ins.count(match &outcome {
             Ok(_) => "succeeded",
@@ -108,9 +111,14 @@ impl Flows {
         // By session: a thief's guesses must not keep the owner from changing the password.
         let subject = format!("user:{id}:{}", session.as_str());
         let guesses = vec![Counter::new(Counted::FailedLoginsPerNetwork, subject)];
-        self.guess(guesses, Vec::new(), work, |reached| {
-            self.note_failed_reauthentication(scene, reached);
-        })
+        self.guess(
+            guesses,
+            Vec::new(),
+            |_| work(),
+            |reached| {
+                self.note_failed_reauthentication(scene, reached);
+            },
+        )
     }
 
     /// The same for the password that goes with the link of a mail.
@@ -122,28 +130,36 @@ impl Flows {
         // By link: whoever has it may be a thief of the account, and the owner must not wait for that.
         let subject = format!("link:{}", registration.as_str());
         let guesses = vec![Counter::new(Counted::FailedLoginsPerNetwork, subject)];
-        self.guess(guesses, Vec::new(), work, |reached| {
-            let secrets = self.secrets.clone();
-            if let Err(error) = self.db.write(move |conn| start_cooldown(conn, &secrets, &reached))
-            {
-                tracing::warn!(%error, "a wrong password does not count");
-            }
-        })
+        self.guess(
+            guesses,
+            Vec::new(),
+            |_| work(),
+            |reached| {
+                let secrets = self.secrets.clone();
+                if let Err(error) =
+                    self.db.write(move |conn| start_cooldown(conn, &secrets, &reached))
+                {
+                    tracing::warn!(%error, "a wrong password does not count");
+                }
+            },
+        )
     }
 
-    /// Does `work`, which compares a guess, and takes back what was counted of it unless it was wrong: then
-    /// `note` is told the bounds that it reached.
+    /// Does `work`, which compares a guess and is told which lenient bounds are exceeded, and takes back what
+    /// was counted of it unless it was wrong: then `note` is told the bounds that it reached.
     fn guess<T>(
         &self,
-        guesses: Vec<Counter>,
-        attempts: Vec<Counter>,
-        work: impl FnOnce() -> Result<T>,
+        mut guesses: Vec<Counter>,
+        mut attempts: Vec<Counter>,
+        work: impl FnOnce(&[Counted]) -> Result<T>,
         note: impl FnOnce(Vec<LimitHit>),
     ) -> Result<T> {
-        let counters = guesses.iter().chain(&attempts).cloned().collect();
-        let mut reached = self.reserve(counters)?;
+        let Reserved { mut reached, exceeded } =
+            self.reserve_leniently(guesses.iter().chain(&attempts).cloned().collect())?;
         reached.retain(|reached| reached.counter.counted.is_guess());
-        let outcome = work();
+        guesses.retain(|it| !exceeded.contains(&it.counted));
+        attempts.retain(|it| !exceeded.contains(&it.counted));
+        let outcome = work(&exceeded);
         match outcome {
             Err(Error::InvalidCredentials) => note(reached),
             Ok(_) | Err(Error::AccountDisabled) => self.reset_failures(guesses),
@@ -188,24 +204,49 @@ impl Flows {
     }
 }
 
+/// A log-in attempt that was counted.
+pub(crate) struct Attempt {
+    /// The user that the password may log in, if there is one.
+    pub(crate) user: Option<UserId>,
+    /// The place of its hash in the queue.
+    pub(crate) requester: Requester,
+}
+
+/// What came of counting uses.
+#[derive(Default)]
+struct Reserved {
+    /// The bounds that the uses reached.
+    reached: Vec<LimitHit>,
+    /// The lenient bounds that were reached before: these uses are not counted.
+    exceeded: Vec<Counted>,
+}
+
 /// Returns the requester of a hash for `account`, at a device that is not known.
 pub(super) fn requester(account: String, device: &Device) -> Requester {
     Requester { account, lane: Lane::Network(device.wide_network()) }
 }
 
+/// Returns the name of a user's account in the queue of hashes: no log-in name has a NUL.
+pub(super) fn account_of(id: UserId) -> String {
+    format!("\0{id}")
+}
+
 /// How a counter takes something back.
 type ReleaseOrReset = fn(&mut Conn, &str) -> store::Result<()>;
 
-/// The device's token, if the person that is asked for is its owner. The same look-ups for all.
-fn known_device(
+/// Returns the user that a log-in is about, and the device's token if it is that user's. The same look-ups
+/// for all.
+fn meant(
     conn: &mut Conn,
     token: Option<TokenHash>,
     owner: impl FnOnce(&mut Conn) -> store::Result<Option<UserId>>,
-) -> store::Result<Option<TokenHash>> {
-    let Some(token) = token else { return Ok(None) };
-    let held_by = known_devices::find_owner(conn, &token)?;
-    let asked_for = owner(conn)?;
-    Ok(held_by.filter(|id| asked_for == Some(*id)).map(|_| token))
+) -> store::Result<(Option<UserId>, Option<TokenHash>)> {
+    let held_by = match &token {
+        Some(token) => known_devices::find_owner(conn, token)?,
+        None => None,
+    };
+    let user = owner(conn)?;
+    Ok((user, token.filter(|_| held_by.is_some() && held_by == user)))
 }
 
 /// One spelling for all of a name or an address, also for those that a log-in takes for another name: an
@@ -218,22 +259,39 @@ pub(super) fn canonical_login_identifier(name: &str) -> String {
     }
 }
 
-/// The counters of a guess. What is submitted counts, whether there is such an account or not.
-fn guesses_of(name: &str, device: &Device, known: Option<&TokenHash>) -> Vec<Counter> {
+/// Returns the counters of the guesses and of the attempts on a known device. No other device can use up its
+/// own.
+fn counters_of_known(
+    user: UserId,
+    token: &TokenHash,
+    device: &Device,
+) -> (Vec<Counter>, Vec<Counter>) {
+    let token = format!("device:{}", token.to_text());
+    let subject = format!("user:{user}\0{token}");
+    let guesses = vec![Counter::new(Counted::FailedLoginsPerNetwork, subject)];
+    let attempts = vec![
+        Counter::new(Counted::AttemptsOfNetwork, token),
+        Counter::new(Counted::AttemptsOfUser, user.to_string()),
+        Counter::new(Counted::KnownDevicesOfNetwork, device.wide_network()),
+    ];
+    (guesses, attempts)
+}
+
+/// Returns the counters on another device.
+fn counters_of_other(name: &str, device: &Device) -> (Vec<Counter>, Vec<Counter>) {
+    let attempts = vec![Counter::new(Counted::AttemptsOfNetwork, &device.network)];
+    (guesses_of(name, device), attempts)
+}
+
+/// Returns the counters of a guess at `name`, whether there is such an account or not.
+fn guesses_of(name: &str, device: &Device) -> Vec<Counter> {
     let name = canonical_login_identifier(name);
-    match known {
-        Some(token) => {
-            vec![Counter::new(
-                Counted::FailedLoginsPerNetwork,
-                format!("{name}\0device:{}", token.to_text()),
-            )]
-        }
-        None => vec![
-            Counter::new(Counted::ConsecutiveFailedLogins, &name),
-            Counter::new(Counted::FailedLoginsPerAccount, &name),
-            Counter::new(Counted::FailedLoginsPerNetwork, format!("{name}\0{}", device.network)),
-        ],
-    }
+    let network = &device.network;
+    vec![
+        Counter::new(Counted::ConsecutiveFailedLogins, &name),
+        Counter::new(Counted::FailedLoginsPerAccount, &name),
+        Counter::new(Counted::FailedLoginsPerNetwork, format!("{name}\0{network}")),
+    ]
 }
 
 /// Counts one use on each counter, or refuses and counts none: the refusal undoes the transaction. Returns
@@ -242,17 +300,32 @@ pub(super) fn reserve(
     conn: &mut Conn,
     secrets: &Secrets,
     bounds: &Limits,
-    mut counters: Vec<Counter>,
+    counters: Vec<Counter>,
     now: UtcTime,
 ) -> Result<Vec<LimitHit>> {
+    Ok(reserve_all(conn, secrets, bounds, counters, now)?.reached)
+}
+
+/// The same, and tells the lenient bounds that are exceeded.
+fn reserve_all(
+    conn: &mut Conn,
+    secrets: &Secrets,
+    bounds: &Limits,
+    mut counters: Vec<Counter>,
+    now: UtcTime,
+) -> Result<Reserved> {
     // Always in the same order: two that each hold what the other waits for would wait for ever.
     counters.sort();
-    let mut reached = Vec::new();
+    let mut reserved = Reserved::default();
     for counter in counters {
-        let (_, bound) = reserve_one(conn, secrets, bounds, counter, now)?;
-        reached.extend(bound);
+        let counted = counter.counted;
+        match reserve_one(conn, secrets, bounds, counter, now) {
+            Ok((_, bound)) => reserved.reached.extend(bound),
+            Err(Error::RateLimited(_)) if counted.is_lenient() => reserved.exceeded.push(counted),
+            Err(error) => return Err(error),
+        }
     }
-    Ok(reached)
+    Ok(reserved)
 }
 
 /// Counts one use, or refuses. Returns the number of uses in the window, and the bound if it was reached.
@@ -306,7 +379,7 @@ pub(super) fn reset_failed_logins(
     device: &Device,
 ) -> store::Result<()> {
     for name in [user.username.as_str(), user.email_text()] {
-        for guess in guesses_of(name, device, None) {
+        for guess in guesses_of(name, device) {
             limits::clear(conn, &secrets.counter_name(&guess))?;
         }
     }

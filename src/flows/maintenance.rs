@@ -39,6 +39,14 @@ impl Flows {
         self.sync_within(FIRST_LOCK_WAIT)
     }
 
+    /// Learns at once which users besides the one that was asked for had their rights renewed, such as one
+    /// that lost its user name. If this fails, the next synchronisation tells.
+    pub(super) fn learn_renewed_rights(&self) {
+        if let Err(error) = self.sync() {
+            tracing::warn!(%error, "renewed rights are not known yet");
+        }
+    }
+
     fn sync_within(&self, wait: Duration) -> Result<()> {
         let now = self.now();
         let revocations = &self.access_tokens.revocations;
@@ -128,6 +136,13 @@ impl Flows {
                 }
                 self.db.write(move |conn| erasures::finish(conn, user))?;
             }
+        }
+    }
+
+    /// Makes what was deleted unreadable in the files of the database. If this fails, the next purge does it.
+    pub fn forget_deleted(&self) {
+        if let Err(error) = self.db.forget_deleted() {
+            tracing::warn!(%error, "deleted rows stay readable in the files of the database for now");
         }
     }
 

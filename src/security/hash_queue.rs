@@ -1,6 +1,7 @@
 //! The queue of passwords that wait to be hashed. No client can keep the others from theirs: one hash at a time
-//! for each account, known devices first, then the networks in turn. When the queue is full, a job of the
-//! network with the most jobs gives way to one of a network with fewer.
+//! for each account, a share of the work each for known devices and for the others, and in each share the
+//! networks in turn. When a share is full, a job of the network with the most jobs gives way to one of a network
+//! with fewer, or a job of the account with the most jobs to one of another account in the same network.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,11 +12,16 @@ use std::time::{Duration, Instant};
 const JOBS_PER_THREAD: usize = 16;
 /// The places for each thread that only known devices have.
 const RESERVED_PER_THREAD: usize = 8;
+/// The jobs of one account on known devices that wait. Twenty devices of one account are not twenty users.
+const PLACES_OF_ACCOUNT: usize = 3;
+/// The jobs of known devices that are begun in a row while others wait: two thirds of the work are theirs.
+const KNOWN_IN_A_ROW: u32 = 2;
 
 /// The client that a hash is computed for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Requester {
-    /// The account, as it was submitted. One hash of it is computed at a time.
+    /// The account: the user id where the client is known to the user, otherwise the log-in name as it was
+    /// submitted. One hash of it is computed at a time.
     pub account: String,
     /// The lane that the job waits in.
     pub lane: Lane,
@@ -24,9 +30,9 @@ pub struct Requester {
 /// A part of the queue.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Lane {
-    /// Devices that the user has logged in on before.
-    KnownDevice,
-    /// A network: an IPv4 /24 or an IPv6 /48.
+    /// Devices that the user has logged in on before, by network.
+    KnownDevice(String),
+    /// Other clients, by network: an IPv4 /24 or an IPv6 /48.
     Network(String),
 }
 
@@ -74,18 +80,26 @@ struct Waiting {
 
 #[derive(Default)]
 struct State {
-    known: VecDeque<Waiting>,
-    networks: HashMap<String, VecDeque<Waiting>>,
-    /// The networks with jobs, the one whose turn it is first.
-    turns: VecDeque<String>,
-    /// The number of jobs of networks.
-    waiting: usize,
+    known: Share,
+    networks: Share,
+    /// The number of jobs of known devices that were begun since the last one of another client.
+    known_in_a_row: u32,
     /// The accounts whose hashes are being computed.
     busy: HashSet<String>,
     refused: u64,
     begun: u64,
     waited: Duration,
     is_closed: bool,
+}
+
+/// The jobs that share a part of the places and of the work.
+#[derive(Default)]
+struct Share {
+    networks: HashMap<String, VecDeque<Waiting>>,
+    /// The networks with jobs, the one whose turn it is first.
+    turns: VecDeque<String>,
+    /// The number of jobs.
+    waiting: usize,
 }
 
 impl HashQueue {
@@ -139,8 +153,8 @@ impl HashQueue {
     pub(super) fn load(&self) -> HashLoad {
         let state = self.lock();
         HashLoad {
-            known_devices: state.known.len(),
-            networks: state.waiting,
+            known_devices: state.known.waiting,
+            networks: state.networks.waiting,
             running: state.busy.len(),
             refused: state.refused,
             begun: state.begun,
@@ -169,56 +183,89 @@ impl State {
         reserved: usize,
     ) -> Option<Job> {
         let Requester { account, lane } = requester;
-        let network = match lane {
-            Lane::KnownDevice if self.known.len() >= reserved => return Some(job),
-            Lane::KnownDevice => {
-                self.known.push_back(Waiting { account, job, since: Instant::now() });
-                return None;
+        let waiting = Waiting { account, job, since: Instant::now() };
+        match lane {
+            Lane::KnownDevice(_) if self.known.jobs_of(&waiting.account) >= PLACES_OF_ACCOUNT => {
+                Some(waiting.job)
             }
-            Lane::Network(network) => network,
-        };
+            Lane::KnownDevice(network) => self.known.admit(network, waiting, reserved),
+            Lane::Network(network) => self.networks.admit(network, waiting, jobs),
+        }
+    }
+
+    /// Takes the next job whose account has none that is being computed.
+    fn next(&mut self) -> Option<Waiting> {
+        let is_known_turn = self.known_in_a_row < KNOWN_IN_A_ROW;
+        let known = if is_known_turn { self.known.next(&self.busy) } else { None };
+        let other = if known.is_none() { self.networks.next(&self.busy) } else { None };
+        let is_known = other.is_none();
+        let next = known.or(other).or_else(|| self.known.next(&self.busy))?;
+        self.known_in_a_row = if is_known { self.known_in_a_row.saturating_add(1) } else { 0 };
+        self.busy.insert(next.account.clone());
+        Some(next)
+    }
+}
+
+impl Share {
+    /// Returns the job that has no place: there are `places`.
+    fn admit(&mut self, network: String, job: Waiting, places: usize) -> Option<Job> {
         let mut refused = None;
-        if self.waiting >= jobs {
-            let own = self.networks.get(&network).map_or(0, VecDeque::len);
-            let longest = self.networks.iter_mut().max_by_key(|(_, lane)| lane.len());
-            match longest.filter(|(_, lane)| lane.len() > own + 1) {
-                Some((_, lane)) => refused = lane.pop_back().map(|it| it.job),
-                None => return Some(job),
+        if self.waiting >= places {
+            match self.make_room(&network, &job.account) {
+                Some(other) => refused = Some(other.job),
+                None => return Some(job.job),
             }
-            self.waiting -= 1;
         }
         let lane = self.networks.entry(network.clone()).or_default();
         if lane.is_empty() {
             self.turns.push_back(network);
         }
-        lane.push_back(Waiting { account, job, since: Instant::now() });
+        lane.push_back(job);
         self.waiting += 1;
         refused
     }
 
-    /// Takes the next job whose account has none that is being computed.
-    fn next(&mut self) -> Option<Waiting> {
-        if let Some(next) = take_idle(&mut self.known, &self.busy) {
-            self.busy.insert(next.account.clone());
-            return Some(next);
-        }
+    /// Removes a job of the network with the most jobs, if `network` has fewer, or one of the account with the
+    /// most jobs in `network`, if `account` has fewer.
+    fn make_room(&mut self, network: &str, account: &str) -> Option<Waiting> {
+        let own = self.networks.get(network).map_or(0, VecDeque::len);
+        let longest = self.networks.values_mut().max_by_key(|lane| lane.len());
+        let removed = match longest.filter(|lane| lane.len() > own + 1) {
+            Some(lane) => lane.pop_back(),
+            None => remove_repeated(self.networks.get_mut(network)?, account),
+        };
+        self.waiting -= usize::from(removed.is_some());
+        removed
+    }
+
+    fn jobs_of(&self, account: &str) -> usize {
+        self.networks.values().flatten().filter(|it| it.account == account).count()
+    }
+
+    fn next(&mut self, busy: &HashSet<String>) -> Option<Waiting> {
         for _ in 0..self.turns.len() {
             let network = self.turns.pop_front()?;
             let lane = self.networks.get_mut(&network)?;
-            let next = take_idle(lane, &self.busy);
+            let next = take_idle(lane, busy);
             if lane.is_empty() {
                 self.networks.remove(&network);
             } else {
                 self.turns.push_back(network);
             }
-            if let Some(next) = next {
+            if next.is_some() {
                 self.waiting -= 1;
-                self.busy.insert(next.account.clone());
-                return Some(next);
+                return next;
             }
         }
         None
     }
+}
+
+/// Removes the last job of the account with the most jobs, if that has two more than `account`.
+fn remove_repeated(lane: &mut VecDeque<Waiting>, account: &str) -> Option<Waiting> {
+    let count = |name: &str| lane.iter().filter(|it| it.account == name).count();
+    let (jobs, at) = lane.iter().enumerate().map(|(at, it)| (count(&it.account), at)).max()?;
+    if jobs > count(account) + 1 { lane.remove(at) } else { None }
 }
 
 fn take_idle(lane: &mut VecDeque<Waiting>, busy: &HashSet<String>) -> Option<Waiting> {
@@ -236,8 +283,8 @@ mod tests {
         Requester { account: account.into(), lane: Lane::Network(network.into()) }
     }
 
-    fn known(account: &str) -> Requester {
-        Requester { account: account.into(), lane: Lane::KnownDevice }
+    fn known(account: &str, network: &str) -> Requester {
+        Requester { account: account.into(), lane: Lane::KnownDevice(network.into()) }
     }
 
     /// Submits jobs that say their name when they run or are refused; nothing takes them yet.
@@ -259,7 +306,7 @@ mod tests {
         }
 
         fn run_all(&self) -> Vec<String> {
-            while self.queue.lock().waiting > 0 || !self.queue.lock().known.is_empty() {
+            while self.queue.load().networks + self.queue.load().known_devices > 0 {
                 self.queue.run_next(|job| job(Start::Run));
             }
             self.told.try_iter().filter(|it| it.1 == Start::Run).map(|it| it.0).collect()
@@ -271,14 +318,16 @@ mod tests {
     }
 
     #[test]
-    fn known_devices_go_first_and_networks_take_turns() {
+    fn known_devices_have_two_thirds_of_the_work_and_networks_take_turns() {
         let bench = Bench::new();
         for number in 0..3 {
             bench.submit(&format!("a{number}"), from(&format!("a{number}"), "a"));
         }
         bench.submit("b0", from("b0", "b"));
-        bench.submit("k0", known("k0"));
-        assert_eq!(bench.run_all(), ["k0", "a0", "b0", "a1", "a2"]);
+        for number in 0..4 {
+            bench.submit(&format!("k{number}"), known(&format!("k{number}"), "a"));
+        }
+        assert_eq!(bench.run_all(), ["k0", "k1", "a0", "k2", "k3", "b0", "a1", "a2"]);
     }
 
     #[test]
@@ -291,12 +340,27 @@ mod tests {
         bench.submit("b0", from("b0", "b"));
         assert_eq!(bench.refused(), ["a15"]);
         for number in 0..9 {
-            bench.submit(&format!("k{number}"), known(&format!("k{number}")));
+            bench.submit(&format!("k{number}"), known(&format!("k{number}"), "a"));
         }
         assert_eq!(bench.refused(), ["k8"]);
-        let ran = bench.run_all();
-        assert_eq!(ran[8..10], ["a0", "b0"]);
-        assert_eq!(ran.len(), 24);
+        bench.submit("l0", known("l0", "b"));
+        assert_eq!(bench.refused(), ["k7"]);
+        assert_eq!(bench.run_all().len(), 24);
+    }
+
+    #[test]
+    fn one_account_has_few_places_and_gives_way_to_others_in_its_network() {
+        let bench = Bench::new();
+        for account in ["a", "b", "c"] {
+            for number in 0..4 {
+                bench.submit(&format!("{account}{number}"), known(account, "x"));
+            }
+        }
+        // Three places each, and eight in all.
+        assert_eq!(bench.refused(), ["a3", "b3", "c2", "c3"]);
+        bench.submit("d0", known("d", "x"));
+        assert_eq!(bench.refused(), ["b2"]);
+        assert_eq!(bench.run_all(), ["a0", "a1", "a2", "b0", "b1", "c0", "c1", "d0"]);
     }
 
     #[test]

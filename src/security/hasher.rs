@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn passwords_are_hashed_and_compared_and_what_cannot_match_takes_a_dummy() {
         let hasher = Hasher::start(1, 4).unwrap();
-        let whose = || Requester { account: "mina".into(), lane: Lane::KnownDevice };
+        let whose = || Requester { account: "mina".into(), lane: Lane::KnownDevice(String::new()) };
         let password = PlainPassword::parse("correct horse").unwrap();
         let hash = hasher.hash(whose(), &password).unwrap();
         assert!(hasher.verify(whose(), &password, Some(&hash)).unwrap().matches);

@@ -213,11 +213,9 @@ pub fn update_user(
             EmailChange::Remove => Some(None),
             EmailChange::Set(email) => Some(Some(email)),
         };
+        end_tokens_of_other_names(conn, id, changes.username.as_ref(), email, now)?;
         if let Some(email) = email {
             forget_proof_of_other_address(conn, id, email)?;
-        }
-        if let Some(username) = &changes.username {
-            end_tokens_of_other_name(conn, id, username, now)?;
         }
         let text =
             |form: fn(&Email) -> &str| email.map(|email| email.map(|it| form(it).to_owned()));
@@ -254,17 +252,25 @@ fn forget_proof_of_other_address(conn: &mut Conn, id: UserId, email: Option<&Ema
     Ok(())
 }
 
-/// Tokens of the Django face name the account: whoever takes the name that it had must not be opened by
-/// them.
-fn end_tokens_of_other_name(
+/// Ends the tokens that tell another user name or e-mail address than the account gets: access tokens tell
+/// both, and those of the Django face open the account that has the name. `None` leaves a thing as it is.
+fn end_tokens_of_other_names(
     conn: &mut Conn,
     id: UserId,
-    username: &Username,
+    username: Option<&Username>,
+    email: Option<Option<&Email>>,
     now: UtcTime,
 ) -> Result<()> {
-    let named = users::table.find(id.0).select(users::username).first::<String>(conn).optional()?;
-    if named.is_some_and(|name| name != username.as_str()) {
+    let told = users::table.find(id.0).select((users::username, users::email));
+    let told = told.first::<(String, Option<String>)>(conn).optional()?;
+    let Some((old_name, old_email)) = told else { return Ok(()) };
+    let is_renamed = username.is_some_and(|name| name.as_str() != old_name);
+    let is_moved = email.is_some_and(|email| email.map(Email::as_str) != old_email.as_deref());
+    if is_renamed {
         end_tokens(conn, id, now)?;
+    }
+    if is_renamed || is_moved {
+        renew_rights(conn, id, now)?;
     }
     Ok(())
 }
@@ -400,7 +406,7 @@ pub fn change_email(conn: &mut Conn, user: &User, email: &Email, now: UtcTime) -
         } else {
             user.username.clone()
         };
-        end_tokens_of_other_name(conn, user.id, &username, now)?;
+        end_tokens_of_other_names(conn, user.id, Some(&username), Some(Some(email)), now)?;
         let row: Row = diesel::update(users::table.find(user.id.0))
             .set((
                 users::email.eq(email.as_str()),

@@ -20,7 +20,13 @@ fn holder(world: &World, app: &TestApp, name: &str) -> Tokens {
 }
 
 fn username(app: &TestApp, holder: &Tokens) -> Value {
-    app.me(&holder.access).is(200).json()["username"].clone()
+    // A renaming ends the access tokens that tell the old name.
+    let told = app.me(&holder.access);
+    if told.status == 200 {
+        return told.json()["username"].clone();
+    }
+    told.refused(401, "token_revoked");
+    app.me(&app.refresh(&holder.refresh).is(200).tokens().access).is(200).json()["username"].clone()
 }
 
 /// The account was renamed and its owner told, and the owner of the address has it.

@@ -153,6 +153,7 @@ on_both! {
         let tokens = app.person(&world, MINA);
         app.as_holder("PATCH", "/v1/me", &tokens.access, &json!({"username": "MINA@example.com"}))
             .is(200);
+        let tokens = app.refresh(&tokens.refresh).is(200).tokens();
         let moved = app.move_to(&world, &tokens.access, NEW);
         assert_eq!(app.me(&moved.access).text("username"), NEW);
         // So the old address is free for whoever has it next.

@@ -30,6 +30,7 @@ on_both! {
         app.person(&world, "ada@example.com");
         let profile = json!({"username": "plumlover", "metadata": {"pet": "hedgehog"}});
         app.as_holder("PATCH", "/v1/me", &tokens.access, &profile).is(200);
+        let tokens = app.refresh(&tokens.refresh).is(200).tokens();
         app.log_in_on("Mozilla/5.0 (Windows NT 10.0) Firefox/143.0", MINA).is(200);
         app.log_in_on("special-client/1.0", MINA).is(200);
         app.ask_reset("MINA@Example.com").is(202);
@@ -154,6 +155,7 @@ on_both! {
         let registration = world.proof(MINA, 1);
         let tokens = app.verify_code(&registration_token, &registration.code).is(200).tokens();
         app.as_holder("PATCH", "/v1/me", &tokens.access, &json!({"username": "mina"})).is(200);
+        let tokens = app.refresh(&tokens.refresh).is(200).tokens();
         app.ask_reset(MINA).is(202);
         let reset = world.proof_about(MINA, RESET, 1);
         let waiting =

@@ -28,6 +28,7 @@ fn account(world: &World, app: &TestApp) -> (String, Vec<(&'static str, String)>
     let large = (0..150).map(|n| format!("canary-metadata-{n}")).collect::<Vec<_>>().join(" ");
     let body = json!({"username": "canary-username", "metadata": {"notes": large}});
     app.as_holder("PATCH", "/v1/me", &tokens.access, &body).is(200);
+    let tokens = app.refresh(&tokens.refresh).is(200).tokens();
     let hash = world.text("SELECT password_hash AS text FROM users WHERE email LIKE 'canary%'");
     let canaries = vec![
         ("address", "canary-address".to_owned()),

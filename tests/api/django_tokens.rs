@@ -203,21 +203,22 @@ on_both! {
 
     fn a_token_opens_no_account_that_takes_its_user_name_within_the_second(world) {
         let app = world.app();
-        let mina = app.person(&world, MINA);
-        let eve = app.person(&world, "eve@example.com");
+        let mut mina = app.person(&world, MINA);
+        let mut eve = app.person(&world, "eve@example.com");
         app.staff(&world, "staff@example.com");
-        let rename = |holder: &Tokens, name: &str| {
+        let rename = |holder: &mut Tokens, name: &str| {
             app.as_holder("PATCH", "/v1/me", &holder.access, &json!({"username": name})).is(200);
+            *holder = app.refresh(&holder.refresh).is(200).tokens();
         };
         // A rename, and a swap back.
-        rename(&mina, "support");
+        rename(&mut mina, "support");
         for _ in 0..7 {
             app.delete_as(&mina.access, "/v1/me/sessions").is(204);
         }
         let token = log_in(&app, "support", PASSWORD);
         is_taken(&app, &token);
-        rename(&mina, "mina");
-        rename(&eve, "support");
+        rename(&mut mina, "mina");
+        rename(&mut eve, "support");
         has_expired(&app, &token);
         let path = format!("/users/{}/", eve.user_id());
         let change = |token: &str| {
@@ -225,13 +226,13 @@ on_both! {
             app.send_undocumented("PATCH", &path, &headers, r#"{"email": "thief@example.com"}"#)
         };
         change(&token).is(403);
-        rename(&eve, "eve");
+        rename(&mut eve, "eve");
         // A new registration.
         let named = json!({"email": "new@example.com", "password": PASSWORD, "username": "support"});
         let new = app.verify_code(&app.register_with(&named), &world.proof("new@example.com", 1).code);
-        let new = new.is(200).tokens();
+        let mut new = new.is(200).tokens();
         has_expired(&app, &token);
-        rename(&new, "other");
+        rename(&mut new, "other");
         // An account that staff make with more rights.
         let headers = [("content-type", "application/json"), ("authorization", &format!("JWT {}", log_in(&app, "staff@example.com", PASSWORD)))];
         let made = r#"{"username": "support", "email": "s@example.com", "is_staff": true}"#;
@@ -239,7 +240,7 @@ on_both! {
         has_expired(&app, &token);
         // The first account again: renaming revoked its own token too.
         world.execute("DELETE FROM users WHERE username = 'support'");
-        rename(&mina, "support");
+        rename(&mut mina, "support");
         has_expired(&app, &token);
         is_taken(&app, &log_in(&app, "support", PASSWORD));
     }
@@ -254,15 +255,27 @@ on_both! {
             let claims = json!({"user_id": user_id, "username": MINA, "exp": world.now() + 200, "email": MINA, "orig_iat": world.now() + seconds});
             signed(secret, &claims)
         };
-        world.advance(SECOND * 10);
+        world.advance(SECOND * 20);
         is_taken(&app, &foreign(&id.into(), -5));
         has_expired(&app, &foreign(&(id + 1).into(), -5));
         has_expired(&app, &foreign(&id.to_string().into(), -5));
         app.delete_as(&session.access, "/v1/me/sessions").is(204);
-        for (seconds, counts) in [(-1, false), (0, false), (1, true)] {
+        // Clocks may differ, so what was issued seconds later may be of before.
+        for seconds in [-1, 0, 3, 5, 6, 3600] {
+            has_expired(&app, &foreign(&id.into(), seconds));
+        }
+        world.advance(SECOND * 6);
+        for (seconds, counts) in [(-1, false), (0, true), (5, true), (6, false)] {
             let token = foreign(&id.into(), seconds);
             if counts { is_taken(&app, &token) } else { has_expired(&app, &token) }
         }
+        // The lifetime may be longer there, and a name alone may be another's by now.
+        let mut claims = json!({"user_id": id, "username": MINA, "exp": world.now() + 86_400});
+        has_expired(&app, &signed(secret, &claims));
+        claims["orig_iat"] = world.now().into();
+        is_taken(&app, &signed(secret, &claims));
+        claims.as_object_mut().unwrap().remove("user_id");
+        has_expired(&app, &signed(secret, &claims));
         // What it is exchanged for is ours.
         let refreshed = post(&app, "/api-token-refresh/", &json!({"token": foreign(&id.into(), 1)})).is(200).text("token");
         is_taken(&app, &refreshed);

@@ -127,6 +127,7 @@ on_both! {
         let grace = app.person(&world, "grace@other.example");
         app.as_holder("PATCH", "/v1/me", &grace.access, &json!({"username": "gracehopper"}))
             .is(200);
+        let grace = app.refresh(&grace.refresh).is(200).tokens();
         app.log_in_on("special-client/1.0", "gracehopper").is(200);
         app.change_email(&grace.access, "grace@new.example").is(202);
         // Somebody else's wish for Mina's address is theirs, though its mail went to Mina.

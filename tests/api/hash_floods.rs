@@ -73,6 +73,31 @@ on_both! {
         });
     }
 
+    fn one_account_with_many_known_devices_keeps_no_other_from_logging_in(world) {
+        let app = costly(&world, &[("HALLPASS_LIMIT_NETWORK", "10000/1m")]);
+        app.verify_code(&app.register_with(&json!({"email": EVE, "password": PASSWORD, "username": "eve"})), &world.proof(EVE, 1).code).is(200);
+        app.person(&world, MINA);
+        let log_in_on = |name: &str, device: &str| {
+            let body = json!({"username": name, "password": PASSWORD, "device_token": device});
+            app.post_with("/v1/token-auth", &[("x-forwarded-for", HOME)], &body)
+        };
+        // With that of the registration these are all that are remembered.
+        let devices: Vec<String> = (0..19)
+            .map(|_| log_in_from(&app, HOME, EVE, PASSWORD).is(200).text("device_token"))
+            .collect();
+        let own = log_in_from(&app, HOME, MINA, PASSWORD).is(200).text("device_token");
+        let flood = |number: usize, round: usize| {
+            let answer = log_in_on([EVE, "eve"][number % 2], &devices[(number + 7 * round) % 19]);
+            assert!([200, 503].contains(&answer.status), "{answer:?}");
+        };
+        during(20, flood, || {
+            for _ in 0..10 {
+                log_in_on(MINA, &own).is(200);
+                log_in_from(&app, "192.0.2.1", MINA, PASSWORD).is(200);
+            }
+        });
+    }
+
     fn one_logged_in_user_keeps_no_other_from_logging_in(world) {
         let app = costly(&world, &[]);
         let eve = app.person(&world, EVE);

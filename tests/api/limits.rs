@@ -232,6 +232,43 @@ on_both! {
         log_in_from(&app, HOME, MINA, PASSWORD).is(200);
     }
 
+    fn an_account_has_a_bounded_number_of_log_ins_on_all_its_known_devices(world) {
+        let app = limited(&world);
+        let log_in_on = |name: &str, device: &str| {
+            let body = json!({"username": name, "password": PASSWORD, "device_token": device});
+            app.post_with("/v1/token-auth", &[("x-forwarded-for", HOME)], &body)
+        };
+        let emails = [MINA, "eve@example.com", "ola@example.com", "uma@example.com"];
+        let devices = emails.map(|email| {
+            app.person(&world, email);
+            log_in_from(&app, HOME, email, PASSWORD).is(200).text("device_token")
+        });
+        let more: Vec<String> = (0..3)
+            .map(|_| log_in_from(&app, HOME, "eve@example.com", PASSWORD).is(200).text("device_token"))
+            .collect();
+        for number in 0..60 {
+            log_in_on("eve@example.com", &more[number % 3]).is(200);
+        }
+        log_in_on("eve@example.com", &more[0]).refused(429, "rate_limited");
+        log_in_on("eve@example.com", &devices[1]).refused(429, "rate_limited");
+        // More than the network may have for known devices, which takes only their precedence.
+        for number in 0..60 {
+            log_in_on(emails[2 + number % 2], &devices[2 + number % 2]).is(200);
+        }
+        log_in_on(MINA, &devices[0]).is(200);
+        world.advance(SECOND * 60);
+        log_in_on("eve@example.com", &more[0]).is(200);
+    }
+
+    fn right_passwords_at_once_under_both_names_are_never_wrong(world) {
+        let app = limited(&world);
+        let named = json!({"email": MINA, "password": PASSWORD, "username": "mina"});
+        app.verify_code(&app.register_with(&named), &world.proof(MINA, 1).code).is(200);
+        for answer in at_once(12, |number| log_in_from(&app, HOME, ["mina", MINA][number % 2], PASSWORD)) {
+            assert!([200, 429].contains(&answer.status), "{}", answer.shown());
+        }
+    }
+
     fn whoever_just_registered_is_on_a_known_device(world) {
         let app = limited(&world);
         let registration_token = app.register(MINA);
@@ -358,7 +395,7 @@ on_both! {
     fn what_is_counted_tells_nobody_whom(world) {
         let app = limited(&world);
         log_in_from(&app, ELSEWHERE, MINA, "wrong").refused(401, "invalid_credentials");
-        assert_eq!(world.count("limits"), 4);
+        assert_eq!(world.count("limits"), 5);
         assert_eq!(world.count("limits WHERE name LIKE '%mina%' OR name LIKE '%198%'"), 0);
     }
 

@@ -67,5 +67,6 @@ mod thief_races;
 mod transport;
 mod typed_input;
 mod undo;
+mod unverified_addresses;
 mod warm_tokens;
 mod wire;

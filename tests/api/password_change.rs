@@ -114,6 +114,7 @@ on_both! {
         let app = world.app();
         let tokens = app.person(&world, MINA);
         app.as_holder("PATCH", "/v1/me", &tokens.access, &json!({"username": "Zorro99"})).is(200);
+        let tokens = app.refresh(&tokens.refresh).is(200).tokens();
         for (password, code) in [
             ("seven77", "too_short"),
             ("Password1", "too_common"),

@@ -84,7 +84,8 @@ fn add_accounts(config: &Config) {
             email: Email::parse(email).ok(),
             email_verified: true,
             password_hash: {
-                let whose = Requester { account: name.to_owned(), lane: Lane::KnownDevice };
+                let whose =
+                    Requester { account: name.to_owned(), lane: Lane::KnownDevice(String::new()) };
                 hasher.hash(whose, &PlainPassword::parse(password).unwrap()).unwrap()
             },
             is_staff,

@@ -98,7 +98,7 @@ impl World {
         let settings = PoolSettings { size: 1, wait, prepared_statements: true };
         let db = Db::open_as_is(&DatabaseUrl::parse(database).unwrap(), settings).unwrap();
         let hasher = Hasher::start(1, BCRYPT_COST).unwrap();
-        let whose = Requester { account: String::new(), lane: Lane::KnownDevice };
+        let whose = Requester { account: String::new(), lane: Lane::KnownDevice(String::new()) };
         let hash =
             hasher.hash(whose, &PlainPassword::parse("the right password").unwrap()).unwrap();
         Self { service, db, hash, rounds: Cell::new(0), _setup: setup }

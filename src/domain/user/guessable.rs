@@ -1,7 +1,7 @@
 //! Passwords that attackers try first: entries of a list from breaches, and patterns made of its words,
 //! sequences and repetitions.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::LazyLock;
 
 use unicode_normalization::UnicodeNormalization as _;
@@ -65,19 +65,138 @@ static SERIES: LazyLock<Vec<Vec<char>>> = LazyLock::new(|| {
 const SHORTEST_RUN: usize = 3;
 /// A password that repeats a shorter text than this is refused, whatever the text is.
 const SHORTEST_UNIT: usize = 8;
-/// Longer texts are not checked for patterns: guessing their length and pattern is work enough, and the
-/// check takes longer with each character.
-const LONGEST_PATTERN: usize = 64;
+/// A unit of digits is guessable up to this length: a date.
+const LONGEST_DATE: usize = 10;
+/// Longer texts are checked for repetitions and series only: to look for words takes longer with each
+/// character.
+const LONGEST_WITH_WORDS: usize = 64;
+/// The characters of a secret that are looked at.
+const LONGEST_SECRET: usize = 256;
+/// Series that take turns may have other characters from this length on.
+const LONG_INTERLEAVED: usize = 12;
+/// Words that are refused without separators: attackers combine as many.
+const COMBINED_WORDS: usize = 3;
 const WORD_LENGTHS: std::ops::RangeInclusive<usize> = 4..=32;
 /// A pattern with no more other characters than this is still a pattern.
 const OTHER_CHARACTERS: usize = 2;
 
-/// Returns whether `text`, in the compared form, is a pattern: a repetition, series, or one word of the list
-/// with nothing but these and at most two other characters.
+/// "Password" in other languages: the list is of mostly English texts.
+const PASSWORD_WORDS: [&str; 20] = [
+    "пароль",
+    "парола",
+    "hasło",
+    "hasło1",
+    "heslo",
+    "contraseña",
+    "contrasena",
+    "motdepasse",
+    "passwort",
+    "kennwort",
+    "wachtwoord",
+    "lozinka",
+    "jelszó",
+    "salasana",
+    "şifre",
+    "lösenord",
+    "adgangskode",
+    "비밀번호",
+    "パスワード",
+    "κωδικός",
+];
+
+/// Digits and phrases that people recite from the start.
+const RECITED: [&str; 5] = [
+    "3141592653589793238462643383279502884197169399375105820974944592",
+    "2718281828459045235360287471352662497757247093699959574966967627",
+    "1123581321345589144233377610987159725844181676510946",
+    "thequickbrownfoxjumpsoverthelazydog",
+    "correcthorsebatterystaple",
+];
+
+/// Returns whether `text`, in the compared form, is a pattern: a repetition, series, or few words of the list
+/// with nothing but these and at most two other characters. Separators between parts of one length, and
+/// doubled characters, make no other text of it.
 pub fn is_pattern(text: &str) -> bool {
     let chars: Vec<char> = text.chars().collect();
-    chars.len() <= LONGEST_PATTERN
-        && (is_repeated(&chars) || is_interleaved(&chars) || is_word_with_series(&chars))
+    is_plain_pattern(&chars)
+        || without_separators(&chars).is_some_and(|it| is_listed_or_pattern(&it))
+        || undoubled(&chars).is_some_and(|it| is_listed_or_pattern(&it))
+}
+
+fn is_listed_or_pattern(text: &[char]) -> bool {
+    is_word(text) || is_plain_pattern(text)
+}
+
+fn is_plain_pattern(text: &[char]) -> bool {
+    if text.len() > LONGEST_WITH_WORDS {
+        return is_repeated(text) || count_outside_series(text) <= OTHER_CHARACTERS;
+    }
+    is_repeated(text)
+        || is_interleaved(text)
+        || is_recited(text)
+        || is_word_with_series(text)
+        || is_combination(text)
+}
+
+fn is_recited(text: &[char]) -> bool {
+    let start: String = text.iter().collect();
+    text.len() >= SHORTEST_UNIT && RECITED.iter().any(|it| it.starts_with(&start))
+}
+
+fn is_word(text: &[char]) -> bool {
+    let text: String = text.iter().collect();
+    is_listed(&text) || PASSWORD_WORDS.contains(&text.as_str())
+}
+
+/// Returns `text` without what is between its letters and digits, if its parts are single characters or
+/// repeat each other.
+fn without_separators(text: &[char]) -> Option<Vec<char>> {
+    let parts: Vec<&[char]> =
+        text.split(|c| !c.is_alphanumeric()).filter(|part| !part.is_empty()).collect();
+    let different: HashSet<&[char]> = parts.iter().copied().collect();
+    let is_spaced_out = parts.iter().all(|part| part.len() == 1);
+    let is_repeated = different.len() <= 2 && different.len() < parts.len();
+    (parts.len() > 1 && (is_spaced_out || is_repeated)).then(|| parts.concat())
+}
+
+/// Returns every second character, if each is there twice.
+fn undoubled(text: &[char]) -> Option<Vec<char>> {
+    let is_doubled = text.len() >= SHORTEST_UNIT
+        && text.chunks(2).all(|pair| pair.len() == 2 && pair[0] == pair[1]);
+    is_doubled.then(|| text.iter().step_by(2).copied().collect())
+}
+
+/// Returns how much of `text` a guesser has to find out, in characters: a word of the list counts for two, a
+/// series and what was there before for one, a repeated separator and a word of `known` for none.
+pub fn count_unknown(text: &str, known: &[&str]) -> usize {
+    let text: Vec<char> = text.chars().take(LONGEST_SECRET).collect();
+    let mut fewest = vec![usize::MAX; text.len() + 1];
+    fewest[0] = 0;
+    for at in 0..text.len() {
+        let (before, rest) = text.split_at(at);
+        let is_separator = !rest[0].is_alphanumeric() && before.contains(&rest[0]);
+        let mut reach = |length: usize, cost: usize| {
+            fewest[at + length] = fewest[at + length].min(fewest[at] + cost);
+        };
+        reach(1, usize::from(!is_separator));
+        let run = longest_run(rest);
+        if run >= SHORTEST_RUN {
+            reach(run, 1);
+        }
+        for word in known.iter().map(|word| word.chars().collect::<Vec<char>>()) {
+            if rest.starts_with(&word) {
+                reach(word.len(), 0);
+            }
+        }
+        for length in *WORD_LENGTHS.start()..=rest.len().min(*WORD_LENGTHS.end()) {
+            if before.windows(length).any(|earlier| earlier == &rest[..length]) {
+                reach(length, 1);
+            } else if is_word(&rest[..length]) {
+                reach(length, 2);
+            }
+        }
+    }
+    fewest[text.len()]
 }
 
 /// Returns whether `text`, in the compared form, is on the list.
@@ -98,22 +217,61 @@ pub fn is_listed(text: &str) -> bool {
     false
 }
 
-/// Returns whether a short or guessable unit over and over makes the whole.
+/// Returns whether a short or guessable unit over and over makes the whole. The last one may be cut off; the
+/// unit is there one and a half times at least.
 fn is_repeated(text: &[char]) -> bool {
-    let repeats = |unit: usize| text.chunks(unit).all(|chunk| chunk == &text[..unit]);
-    let divisors = (1..=text.len() / 2).filter(|unit| text.len().is_multiple_of(*unit));
-    divisors.into_iter().find(|unit| repeats(*unit)).is_some_and(|unit| {
-        let repeated: String = text[..unit].iter().collect();
-        unit < SHORTEST_UNIT || is_listed(&repeated) || is_pattern(&repeated)
+    let repeats = |unit: &usize| text.chunks(*unit).all(|chunk| text.starts_with(chunk));
+    (1..=text.len() * 2 / 3).find(repeats).is_some_and(|unit| {
+        let repeated = &text[..unit];
+        let is_date = unit <= LONGEST_DATE && repeated.iter().all(char::is_ascii_digit);
+        unit < SHORTEST_UNIT || is_date || is_listed_or_pattern(repeated)
     })
 }
 
-/// Returns whether two series take turns, as in `q1w2e3r4t5`.
+/// Returns whether two series take turns, as in `q1w2e3r4t5`. Of a long text a quarter may be outside.
 fn is_interleaved(text: &[char]) -> bool {
     let every_second =
         |from: usize| -> Vec<char> { text.iter().skip(from).step_by(2).copied().collect() };
     let (even, odd) = (every_second(0), every_second(1));
-    odd.len() >= SHORTEST_RUN && count_outside_series(&even) == 0 && count_outside_series(&odd) == 0
+    let others = if text.len() < LONG_INTERLEAVED { 0 } else { text.len() / 4 };
+    odd.len() >= SHORTEST_RUN && count_outside_series(&even) + count_outside_series(&odd) <= others
+}
+
+/// Returns whether at most three words of the list follow each other and make the whole, or two with nothing
+/// but series and at most two other characters, without separators.
+fn is_combination(text: &[char]) -> bool {
+    if !text.iter().all(|c| c.is_alphanumeric()) {
+        return false;
+    }
+    // The fewest other characters of a beginning of the text, by its length and the number of its words.
+    let mut fewest = vec![[usize::MAX; COMBINED_WORDS + 1]; text.len() + 1];
+    fewest[0][0] = 0;
+    for at in 0..text.len() {
+        let here = fewest[at];
+        let run = longest_run(&text[at..]);
+        let mut reach = |end: usize, more_words: usize, more_others: usize| {
+            for (words, others) in here.iter().enumerate() {
+                if *others != usize::MAX && words + more_words <= COMBINED_WORDS {
+                    let best = &mut fewest[end][words + more_words];
+                    *best = (*best).min(others + more_others);
+                }
+            }
+        };
+        reach(at + 1, 0, 1);
+        if run >= SHORTEST_RUN {
+            reach(at + run, 0, 0);
+        }
+        let longest = (text.len() - at).min(*WORD_LENGTHS.end());
+        for length in *WORD_LENGTHS.start()..=longest {
+            let word = &text[at..at + length];
+            if is_word(word) {
+                let times = text[at..].chunks(length).take_while(|it| *it == word).count();
+                (1..=times).for_each(|times| reach(at + times * length, 1, 0));
+            }
+        }
+    }
+    let [_, one, two, three] = fewest[text.len()];
+    one.min(two) <= OTHER_CHARACTERS || three == 0
 }
 
 fn is_word_with_series(text: &[char]) -> bool {
@@ -127,7 +285,7 @@ fn is_word_with_series(text: &[char]) -> bool {
 fn listed_words(text: &[char]) -> BTreeSet<&[char]> {
     let lengths = *WORD_LENGTHS.start()..=text.len().min(*WORD_LENGTHS.end());
     let windows = lengths.flat_map(|length| text.windows(length));
-    windows.filter(|window| is_listed(&window.iter().collect::<String>())).collect()
+    windows.filter(|window| is_word(window)).collect()
 }
 
 /// Returns what is left of `text` without any occurrence of `word`.
@@ -254,6 +412,22 @@ mod tests {
             "aaaabbbbccccdddd",
             "qqwweerrttyyuuii",
             "asdfghjkl;'zxcvbnm",
+            "monkey-monkey-monkey",
+            "batmanbatmanbat",
+            "x7!qx7!qx7!",
+            "p a s s w o r d 1 2 3",
+            "p.a.s.s.w.o.r.d.1.2",
+            "monkeymonkeydragondragon",
+            "passwordmonkey123",
+            "monkeydragonmonkey",
+            "correcthorsebatterystaple",
+            "thequickbrownfox",
+            "пароль123456789",
+            "hasło12345678901",
+            "31415926535897932384",
+            "aa11bb22cc33dd44",
+            "q1w2e3r4t5y6q1w2",
+            "01011990010119900101",
         ] {
             assert!(is_guessable(&compared_form(text)), "{text}");
         }
@@ -274,14 +448,24 @@ mod tests {
             "secret-of-mina",
             "x7!q-x7!q-kk",
             "2026-11-29 at noon",
+            "engines weave algebra",
+            "quartzlanternpivotmosaic",
+            "wobblyzeppelinharborfjord",
+            "kx9vkx9wquartzbee",
+            "f3a9c07b5d21e8f4",
         ] {
             assert!(!is_guessable(&compared_form(text)), "{text}");
         }
     }
 
     #[test]
-    fn long_texts_are_not_checked_for_patterns() {
-        assert!(is_pattern(&"x".repeat(64)));
-        assert!(!is_pattern(&"x".repeat(65)));
+    fn long_texts_are_checked_for_repetitions_and_series_only() {
+        for text in ["x".repeat(65), "password".repeat(9), "ab".repeat(40), "qwertyuiop".repeat(20)]
+        {
+            assert!(is_pattern(&text), "{text}");
+        }
+        let long =
+            "a lantern on the pier, plum trees at dusk and 8 quinzy quartz mosaics ".repeat(2);
+        assert!(!is_pattern(&long));
     }
 }

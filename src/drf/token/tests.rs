@@ -73,7 +73,7 @@ fn an_issued_token_has_the_claims_of_the_reference() {
         })
     );
     let claims = tokens().check(&token, now()).unwrap();
-    assert!(tokens().belongs_to(&claims, &user()));
+    assert!(tokens().belongs_to(&claims, &user(), now()));
     assert_eq!(claims.username().as_deref(), Some("김 \"x\""));
     assert_eq!(tokens().origin(&claims, now()), Ok(Origin::at(now())));
 }
@@ -93,19 +93,33 @@ fn a_token_belongs_to_one_account_and_one_generation_of_its_tokens() {
         (json!({"user_id": "7", "gen": micros, "orig_iat": NOW}), false),
         (json!({"user_id": null, "gen": micros}), false),
         // Tokens of the replaced stack.
-        (json!({"user_id": 7, "orig_iat": NOW - 9}), true),
-        (json!({"user_id": 7, "orig_iat": NOW - 10}), false),
+        (json!({"user_id": 7, "orig_iat": NOW - 4}), true),
+        (json!({"user_id": 7, "orig_iat": NOW - 5}), false),
         (json!({"user_id": 7, "orig_iat": NOW - 11}), false),
-        (json!({"user_id": 7, "exp": NOW + 291}), true),
-        (json!({"user_id": 7, "exp": NOW + 290}), false),
+        (json!({"user_id": 7, "orig_iat": NOW + 5}), true),
+        (json!({"user_id": 7, "orig_iat": NOW + 6}), false),
+        // The lifetime may be longer there than here.
+        (json!({"user_id": 7, "exp": NOW + 86_400}), false),
+        (json!({"user_id": 7, "iat": NOW - 4, "exp": NOW + 86_400}), true),
+        (json!({"user_id": 7, "iat": NOW - 5, "exp": NOW + 86_400}), false),
         (json!({"user_id": 7, "orig_iat": 0, "exp": NOW + 290}), false),
         (json!({"user_id": 7, "orig_iat": "now", "exp": NOW + 290}), false),
         (json!({"user_id": 8, "orig_iat": NOW}), false),
-        (json!({"orig_iat": NOW}), true),
-        (json!({"orig_iat": NOW - 10}), false),
+        (json!({"orig_iat": NOW}), false),
     ] {
         let Value::Object(members) = claims.clone() else { unreachable!() };
-        assert_eq!(tokens().belongs_to(&Claims(members), &user), belongs, "{claims}");
+        assert_eq!(tokens().belongs_to(&Claims(members), &user, now()), belongs, "{claims}");
+    }
+    // Before the first revocation the name alone is enough.
+    let user = User { tokens_from: UtcTime::from_micros(0), ..user };
+    for (claims, belongs) in [
+        (json!({"exp": NOW + 86_400}), true),
+        (json!({"orig_iat": NOW + 5}), true),
+        (json!({"orig_iat": NOW + 6}), false),
+        (json!({"user_id": 8}), false),
+    ] {
+        let Value::Object(members) = claims.clone() else { unreachable!() };
+        assert_eq!(tokens().belongs_to(&Claims(members), &user, now()), belongs, "{claims}");
     }
 }
 

@@ -41,6 +41,7 @@ impl Flows {
         if let Err(error) = self.erase_deleted(ERASE_AT_ONCE) {
             tracing::warn!(user_id = id.0, %error, "details of a deleted user are erased later");
         }
+        self.forget_deleted();
     }
 }
 

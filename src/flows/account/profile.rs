@@ -55,6 +55,7 @@ impl Flows {
             record_changes(conn, &scene, &before, &after)?;
             Ok::<_, Error>(after)
         })?;
+        self.note_rights(&user);
         tracing::info!(user_id = id.0, "profile changed by its owner");
         Ok(user)
     }

@@ -2,8 +2,8 @@
 //! click, brings back an address that was replaced, and offers a new password.
 
 use crate::domain::{
-    Device, Email, EndReason, EventContext, EventKind, OneTimeToken, PlainToken, Purpose,
-    SessionId, TokenHash, User, UserId, UtcTime,
+    Device, Email, EmailChange, EndReason, EventContext, EventKind, OneTimeToken, PlainToken,
+    Purpose, SessionId, TokenHash, User, UserId, UtcTime,
 };
 use crate::flows::account::release_username::release_username;
 use crate::flows::audit::record_changes;
@@ -11,6 +11,7 @@ use crate::flows::password::change::forget_pending;
 use crate::flows::password::reauthenticate::lock_active;
 use crate::flows::{Error, Flows, Policy, Result};
 use crate::store::outbox::{self, MailKind};
+use crate::store::users::UserChanges;
 use crate::store::{self, Conn, Unique, events, known_devices, one_time_tokens, sessions, users};
 
 impl Flows {
@@ -23,6 +24,7 @@ impl Flows {
             return Ok(());
         };
         self.note_ended(id, ended, EndReason::UnauthorizedReported, now);
+        self.learn_renewed_rights();
         self.mail_ordered.notify_one();
         tracing::warn!(
             user_id = id.0,
@@ -76,20 +78,39 @@ pub(crate) fn undo_of_unproven(
     if user.email_verified { Ok(None) } else { one_time_tokens::find_undo(conn, user.id, now) }
 }
 
-/// Takes an address that somebody else is about to prove from an account that has it without proof. That one
-/// gets back what it had.
+/// Takes an address that `owner` verifies from another account that has not verified it. That one gets back
+/// the address that it had verified before, or has none.
 pub(crate) fn free_address(
     conn: &mut Conn,
     policy: &Policy,
     email: &Email,
+    owner: Option<UserId>,
     now: UtcTime,
 ) -> Result<()> {
     let Some(holder) = users::find_by_email(conn, email)? else { return Ok(()) };
-    let Some(holder) = lock_active(conn, holder.id)? else { return Ok(()) };
-    let Some(undo) = undo_of_unproven(conn, &holder, now)? else { return Ok(()) };
-    let after = bring_back(conn, policy, holder.clone(), &undo, now)?;
+    if owner == Some(holder.id) {
+        return Ok(());
+    }
+    let is_unverified = |it: &User| !it.email_verified && holds(it, email);
+    let Some(holder) = users::lock_user(conn, holder.id)?.filter(is_unverified) else {
+        return Ok(());
+    };
+    let mut after = match undo_of_unproven(conn, &holder, now)? {
+        Some(undo) => bring_back(conn, policy, holder.clone(), &undo, now)?,
+        None => holder.clone(),
+    };
+    if holds(&after, email) {
+        let changes = UserChanges { email: EmailChange::Remove, ..UserChanges::default() };
+        after = users::update_user(conn, holder.id, &changes, now)?.unwrap_or(after);
+    }
+    one_time_tokens::delete_password_tokens(conn, holder.id)?;
     record_changes(conn, &EventContext::of(holder.id, now), &holder, &after)?;
+    tracing::info!(user_id = holder.id.0, "lost its unverified address: another user verified it");
     Ok(())
+}
+
+fn holds(user: &User, email: &Email) -> bool {
+    user.email.as_ref().map(Email::normalised) == Some(email.normalised())
 }
 
 /// Gives the account back the address that the notice went to, if it was about a change. Whoever

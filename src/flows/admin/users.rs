@@ -8,7 +8,7 @@ use crate::domain::{
 use crate::flows::account::delete::{delete_account, keep_one_superuser, lock_for_staff};
 use crate::flows::account::register::insert_account;
 use crate::flows::audit::record_changes;
-use crate::flows::limits::requester;
+use crate::flows::limits::{account_of, requester};
 use crate::flows::password::change::forget_pending;
 use crate::flows::{Claims, Error, Flows, Result};
 use crate::store::outbox::{self, MailKind};
@@ -87,7 +87,7 @@ impl Flows {
                     .check(password, Some(&new.email), name)
                     .map_err(|fault| Error::invalid("password", fault))?;
                 self.refuse_breached("password", password)?;
-                let whose = requester(staff.id.to_string(), device);
+                let whose = requester(account_of(staff.id), device);
                 self.count_hashes(Counted::HashesOfStaff, staff.id, device, || {
                     Ok(self.hasher.hash(whose, password)?)
                 })?

@@ -17,8 +17,12 @@ pub(super) struct Plan {
     pub(super) without_shared_email: Vec<UserId>,
     pub(super) further_emails: usize,
     pub(super) address_as_username: Vec<UserId>,
+    pub(super) unusable_usernames: Vec<UserId>,
     pub(super) left_behind: LeftBehind,
 }
+
+/// The most characters of a name at a log-in.
+const LONGEST_LOGIN_NAME: usize = 254;
 
 pub(super) fn make(
     accounts: DjangoAccounts,
@@ -45,6 +49,7 @@ pub(super) fn make(
     let without_shared_email =
         if choices.drop_shared_emails { drop_shared_emails(&mut new, present) } else { Vec::new() };
     let address_as_username = foreign_addresses(&mut new, present);
+    let unusable_usernames = unusable_usernames(&new);
     let conflicts = find_conflicts(&new, present);
     let left_behind = LeftBehind::of(&new, &accounts.extras);
     let colliding: HashSet<UserId> = conflicts.iter().map(|conflict| conflict.id).collect();
@@ -56,6 +61,7 @@ pub(super) fn make(
         without_shared_email,
         further_emails,
         address_as_username,
+        unusable_usernames,
         left_behind,
     }
 }
@@ -146,7 +152,7 @@ fn foreign_addresses(new: &mut [User], present: &Present) -> Vec<UserId> {
         .collect();
     let mut found = Vec::new();
     for user in new.iter_mut() {
-        let Ok(named) = Email::parse(user.username.as_str()) else { continue };
+        let Some(named) = address_named(&user.username) else { continue };
         if user.email.as_ref().is_some_and(|own| own.normalised() == named.normalised()) {
             continue;
         }
@@ -157,6 +163,19 @@ fn foreign_addresses(new: &mut [User], present: &Present) -> Vec<UserId> {
         }
     }
     found
+}
+
+/// Returns the e-mail address that a log-in takes a user name for, in letters of any width and style.
+fn address_named(username: &Username) -> Option<Email> {
+    Email::parse(username.as_str()).or_else(|_| Email::parse(username.normalised())).ok()
+}
+
+/// Returns the accounts whose user name no log-in can name: it is empty, too long, or has blanks at an edge.
+fn unusable_usernames(new: &[User]) -> Vec<UserId> {
+    let is_unusable = |name: &str| {
+        name.is_empty() || name.trim() != name || name.chars().count() > LONGEST_LOGIN_NAME
+    };
+    new.iter().filter(|user| is_unusable(user.username.as_str())).map(|user| user.id).collect()
 }
 
 fn find_conflicts(new: &[User], present: &Present) -> Vec<Conflict> {
@@ -288,6 +307,25 @@ mod tests {
             addresses(&plan).into_iter().filter(|(_, address, _)| !address.is_empty()).collect();
         assert_eq!(kept, [(1, "one@example.com", true)]);
         assert_eq!(plan.without_shared_email, [2, 3, 4, 5, 6, 7, 8].map(UserId));
+    }
+
+    #[test]
+    fn user_names_that_are_addresses_or_no_use_are_listed() {
+        let long = "n".repeat(400);
+        let names = [
+            "\u{ff4f}\u{ff57}\u{ff4e}\u{ff45}\u{ff52}5@example.com",
+            "owner6\u{ff20}example.com",
+            "\u{212a}elvin@example.com",
+            " edge",
+            "edge ",
+            "",
+            &long,
+            "plain",
+        ];
+        let users = (1_i64..).zip(names).map(|(id, name)| django(id, name, "")).collect();
+        let plan = planned(users, Vec::new(), &Present::default());
+        assert_eq!(plan.address_as_username, [1, 2, 3].map(UserId));
+        assert_eq!(plan.unusable_usernames, [4, 5, 6, 7].map(UserId));
     }
 
     #[test]

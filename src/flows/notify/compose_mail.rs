@@ -244,14 +244,9 @@ fn due(
     let waiting = registrations::find_by_id(conn, &id)?
         .filter(|it| it.proven_at.is_none() && !it.has_expired(now));
     let Some(registration) = waiting else { return Ok(None) };
-    let mut owner = users::find_by_email(conn, &registration.email)?
-        .filter(|owner| registration.user_id != Some(owner.id));
-    // An account that has the address without proof does not stand in the way of the proof.
-    if let Some(holder) = &owner
-        && undo_of_unproven(conn, holder, now)?.is_some()
-    {
-        owner = None;
-    }
+    // An account that has not verified the address does not stand in the way of its owner.
+    let owner = users::find_by_email(conn, &registration.email)?
+        .filter(|owner| owner.email_verified && registration.user_id != Some(owner.id));
     // Whoever has an account is offered a new password, and nothing of what somebody else typed.
     if let Some(owner) = owner {
         let reset = reset_for(conn, order, &owner, now)?;
@@ -312,8 +307,9 @@ fn requeue_verification_emails(
         waiting.push(renewed);
     }
     for (index, registration) in waiting.iter().enumerate() {
-        // The request itself was counted as one mail.
-        if index > 0 && !budget.reserve_repeat(conn, &order.recipient, now)? {
+        // The request itself was counted as one mail, unless it was for a reset.
+        let is_counted = index == 0 && order.kind == MailKind::RegistrationAgain;
+        if !is_counted && !budget.reserve_repeat(conn, &order.recipient, now)? {
             break;
         }
         order_proof(conn, registration, now)?;

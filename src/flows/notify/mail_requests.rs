@@ -1,11 +1,14 @@
 //! Budgets of mails that anyone can request by typing an e-mail address. A request is counted when it
 //! arrives, the same for known and unknown addresses: by network, and by mailbox and class of mail. Half of a
-//! mailbox's budget is kept for the first requests of other networks, so one network cannot use it up.
+//! mailbox's budget is kept for the first requests of other networks, so one network cannot use it up. When
+//! many networks have, one mail in half an hour is sent all the same.
 
 use crate::domain::token::Secrets;
-use crate::domain::{Counter, Device, Email, Limits, MailClass, MailRequest, Purpose, UtcTime};
+use crate::domain::{
+    Counted, Counter, Device, Email, Limits, MailClass, MailRequest, Purpose, UtcTime,
+};
 use crate::flows::limits::{over_the_limit, reserve, reserve_one};
-use crate::flows::{Flows, Result};
+use crate::flows::{Error, Flows, Result};
 use crate::store::outbox::QueuedMail;
 use crate::store::{Conn, limits};
 
@@ -15,20 +18,45 @@ impl Flows {
     ///
     /// # Errors
     ///
-    /// [`crate::flows::Error::RateLimited`] if a budget is used up.
+    /// [`Error::RateLimited`] if a budget is used up.
     pub(crate) fn request_mail<T>(
         &self,
         request: &MailRequest,
         work: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
-        let used = match self.policy.limits {
-            Some(bounds) => {
-                let (secrets, now, request) = (self.secrets.clone(), self.now(), request.clone());
-                self.db
-                    .write(move |conn| reserve_request(conn, &secrets, &bounds, &request, now))?
+        let Some(bounds) = self.policy.limits else { return work() };
+        let (secrets, now, request) = (self.secrets.clone(), self.now(), request.clone());
+        let granted = self.db.write(move |conn| {
+            match reserve_request(conn, &secrets, &bounds, &request, now)? {
+                Granted::Mail(used) => Ok(used),
+                Granted::Late(error) => Err(error),
             }
-            None => Vec::new(),
-        };
+        })?;
+        self.release_unless_done(granted, work)
+    }
+
+    /// The same for a password reset. Beyond the budget of the mailbox the mail that is on its way is enough:
+    /// it was sent less than the lifetime of its link ago, and `work` is not done.
+    pub(crate) fn request_reset(
+        &self,
+        request: &MailRequest,
+        work: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        let Some(bounds) = self.policy.limits else { return work() };
+        let (secrets, now, request) = (self.secrets.clone(), self.now(), request.clone());
+        let granted =
+            self.db.write(move |conn| reserve_request(conn, &secrets, &bounds, &request, now))?;
+        match granted {
+            Granted::Mail(used) => self.release_unless_done(used, work),
+            Granted::Late(_) => Ok(()),
+        }
+    }
+
+    fn release_unless_done<T>(
+        &self,
+        used: Vec<Counter>,
+        work: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
         let outcome = work();
         if let Err(error) = &outcome {
             let is_temporary = error.is_temporary();
@@ -60,7 +88,7 @@ impl MailBudget {
     ///
     /// # Errors
     ///
-    /// [`crate::flows::Error::RateLimited`] if it is used up: the mail has to wait.
+    /// [`Error::RateLimited`] if it is used up: the mail has to wait.
     pub(crate) fn reserve_reset(
         &self,
         conn: &mut Conn,
@@ -93,28 +121,45 @@ impl MailBudget {
     }
 }
 
-/// Counts a request on all its counters, or refuses. Returns the counters.
+/// What a request for a mail may do.
+enum Granted {
+    /// Order the mail. These are the uses.
+    Mail(Vec<Counter>),
+    /// Order none: the budget of the mailbox is used up, and a mail was sent shortly before.
+    Late(Error),
+}
+
+/// Counts a request on all its counters, or refuses.
 fn reserve_request(
     conn: &mut Conn,
     secrets: &Secrets,
     bounds: &Limits,
     request: &MailRequest,
     now: UtcTime,
-) -> Result<Vec<Counter>> {
+) -> Result<Granted> {
     let mut used = request.of_network();
     reserve(conn, secrets, bounds, used.clone(), now)?;
     let of_network_daily = request.of_network_daily();
     let (requests, _) = reserve_one(conn, secrets, bounds, of_network_daily.clone(), now)?;
     used.push(of_network_daily);
-    let mut of_mailbox = request.of_mailbox(requests == 1);
+    let mut rest = request.of_mailbox(requests == 1);
+    // Strangers in many networks can use up the budget of a mailbox, but not keep its owner from a mail.
+    if find_wait(conn, secrets, &rest[..1], now)?.is_some() {
+        rest = vec![request.late()];
+    }
     match request.class {
         // Each of these requests has a mail sent.
-        MailClass::Verification => of_mailbox.extend(request.of_service()),
+        MailClass::Verification => rest.extend(request.of_service()),
         MailClass::Reset => refuse_late_reset(conn, secrets, request, now)?,
     }
-    reserve(conn, secrets, bounds, of_mailbox.clone(), now)?;
-    used.extend(of_mailbox);
-    Ok(used)
+    match reserve(conn, secrets, bounds, rest.clone(), now) {
+        Ok(_) => used.extend(rest),
+        Err(error @ Error::RateLimited(_)) if rest[0].counted == Counted::MailboxLate => {
+            return Ok(Granted::Late(error));
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(Granted::Mail(used))
 }
 
 /// Refuses a reset whose mail would have to wait for longer than its link lives.

@@ -5,7 +5,7 @@ use crate::domain::{
     UtcTime,
 };
 use crate::flows::audit::scene;
-use crate::flows::limits::requester;
+use crate::flows::limits::{account_of, requester};
 use crate::flows::notify::notices::{Notice, order_notice};
 use crate::flows::password::reauthenticate::lock_for;
 use crate::flows::session::log_in::MAX_COMPARISONS;
@@ -26,7 +26,7 @@ impl Flows {
             let mut user = self.check_again(claims, current, device)?;
             self.check_password_of(&user, new)?;
             self.refuse_breached("new_password", new)?;
-            let hash = self.hasher.hash(requester(user.id.to_string(), device), new)?;
+            let hash = self.hasher.hash(requester(account_of(user.id), device), new)?;
             for _ in 0..MAX_COMPARISONS {
                 if self.try_to_replace(claims, &user.password_hash, &hash, device)? {
                     return Ok(());

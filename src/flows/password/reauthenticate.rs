@@ -2,7 +2,7 @@
 
 use crate::domain::{Counted, Device, PlainPassword, SessionId, User, UserId, UtcTime};
 use crate::flows::audit::scene;
-use crate::flows::limits::requester;
+use crate::flows::limits::{account_of, requester};
 use crate::flows::{Claims, Error, Flows, Result};
 use crate::store::{Conn, sessions, users};
 use crate::telemetry::REFUSALS;
@@ -41,7 +41,7 @@ impl Flows {
         let user = self.require_active_user(id)?;
         let scene = scene(claims, device, self.now());
         self.attempt_again(id, &claims.session_id(), scene, || {
-            let whose = requester(id.to_string(), device);
+            let whose = requester(account_of(id), device);
             let verdict = self.hasher.verify(whose, password, Some(&user.password_hash))?;
             if verdict.matches {
                 return Ok(user);

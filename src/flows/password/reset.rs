@@ -8,7 +8,7 @@ use crate::domain::{
     UserId, UtcTime,
 };
 use crate::flows::account::release_username::release_username;
-use crate::flows::limits::{requester, reserve, reset_failed_logins};
+use crate::flows::limits::{account_of, requester, reserve, reset_failed_logins};
 use crate::flows::password::change::replace;
 use crate::flows::{Error, Flows, Result};
 use crate::store::outbox::{self, MailKind};
@@ -38,7 +38,7 @@ impl Flows {
     ) -> Result<()> {
         let now = self.now();
         let mail = MailRequest::new(MailClass::Reset, &email, device);
-        self.request_mail(&mail, || {
+        self.request_reset(&mail, || {
             self.db.write(move |conn| {
                 let subject = email.normalised();
                 outbox::enqueue(conn, MailKind::PasswordReset, &email, &locale, subject, None, now)
@@ -79,7 +79,7 @@ impl Flows {
         })??;
         self.check_password_of(&user, new)?;
         self.refuse_breached("new_password", new)?;
-        let hash = self.hasher.hash(requester(user.id.to_string(), device), new)?;
+        let hash = self.hasher.hash(requester(account_of(user.id), device), new)?;
         let (id, policy, secrets) = (user.id, self.policy.clone(), self.secrets.clone());
         let (scene, place) = (EventContext::of(id, now).on(device), device.clone());
         let ended = self.db.write(move |conn| {
@@ -99,6 +99,7 @@ impl Flows {
             ended.ok_or_else(|| Error::Internal("a locked account changed".to_owned()))
         })?;
         self.note_ended(id, ended, EndReason::PasswordReset, now);
+        self.learn_renewed_rights();
         self.mail_ordered.notify_one();
         tracing::info!(user_id = id.0, "password reset");
         Ok(())

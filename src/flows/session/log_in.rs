@@ -2,7 +2,7 @@
 
 use crate::domain::token::FirstTokens;
 use crate::domain::{Amr, Email, PlainPassword, Transport, User, UserId};
-use crate::flows::limits::canonical_login_identifier;
+use crate::flows::limits::{Attempt, canonical_login_identifier};
 use crate::flows::sign_in::SignIn;
 use crate::flows::{Error, Flows, LogInOutcome, LoginContext, Result};
 use crate::security::hash_queue::Requester;
@@ -23,13 +23,13 @@ impl Flows {
         transport: Transport,
     ) -> Result<LogInOutcome> {
         let find = |conn: &mut Conn| find_by_login(conn, name);
-        self.attempt(name, client, find, |requester| {
+        self.attempt(name, client, find, |attempt| {
             let (policy, now) = (self.policy.clone(), self.now());
             let tokens = FirstTokens::random();
             let client = client.clone();
             let sign_in = SignIn { amr: Amr::password(), client, transport, tokens, now };
             let (user, signed_in) =
-                self.with_password(name, find, password, requester, move |conn, user| {
+                self.with_password(name, password, attempt, move |conn, user| {
                     sign_in.open(conn, &policy, user)
                 })?;
             self.mail_ordered.notify_one();
@@ -44,15 +44,14 @@ impl Flows {
     pub(crate) fn with_password<T: Send + 'static>(
         &self,
         name: &str,
-        find: impl Fn(&mut Conn) -> store::Result<Option<UserId>>,
         password: &PlainPassword,
-        requester: &Requester,
+        attempt: &Attempt,
         work: impl FnOnce(&mut Conn, &User) -> Result<T> + Clone + Send + 'static,
     ) -> Result<(User, T)> {
         // The hash may be brought up to date by another log-in while this one computes: then the
         // password is compared once more, with what is stored now.
         for _ in 0..MAX_COMPARISONS {
-            let (checked, is_outdated) = self.check_password(name, &find, password, requester)?;
+            let (checked, is_outdated) = self.check_password(name, password, attempt)?;
             let (id, hash, now, work) =
                 (checked.id, checked.password_hash, self.now(), work.clone());
             let noted = self.db.write(move |conn| {
@@ -64,7 +63,7 @@ impl Flows {
             })?;
             if let Some((user, outcome)) = noted {
                 if is_outdated {
-                    self.renew_password_hash(&user, password, requester);
+                    self.renew_password_hash(&user, password, &attempt.requester);
                 }
                 return Ok((user, outcome));
             }
@@ -72,7 +71,7 @@ impl Flows {
         Err(Error::InvalidCredentials)
     }
 
-    /// The active account that `find` finds by `name`, if `password` is its password, and whether its hash is
+    /// The active account that `attempt` is about, if `password` is its password, and whether its hash is
     /// outdated.
     ///
     /// Where there is none, the hash of another account is compared with, in vain: hashes of other sites and
@@ -82,22 +81,21 @@ impl Flows {
     pub(crate) fn check_password(
         &self,
         name: &str,
-        find: impl FnOnce(&mut Conn) -> store::Result<Option<UserId>>,
         password: &PlainPassword,
-        requester: &Requester,
+        attempt: &Attempt,
     ) -> Result<(User, bool)> {
         let spelling = canonical_login_identifier(name);
         let key = self.secrets.decoy_key(&spelling);
-        let (meant, read) = self.db.read(|conn| {
-            let meant = find(conn)?;
+        let meant = attempt.user;
+        let read = self.db.read(|conn| {
             // In another spelling or at the other face it may be somebody's.
             let namesake = find_by_login(conn, &spelling)?;
             let anybody = decoy_users::find(conn, key)?;
             let compared = meant.or(namesake).or(anybody).unwrap_or(UserId::NONE);
-            Ok::<_, store::Error>((meant, users::find_by_id(conn, compared)?))
+            users::find_by_id(conn, compared)
         })?;
         let stored = read.as_ref().map(|user| &user.password_hash);
-        let verdict = self.hasher.verify(requester.clone(), password, stored)?;
+        let verdict = self.hasher.verify(attempt.requester.clone(), password, stored)?;
         let user = read.filter(|user| Some(user.id) == meant);
         let user_id = user.as_ref().map(|user| user.id.0);
         let Some(user) = user.filter(|_| verdict.matches) else {

@@ -15,6 +15,10 @@ use crate::store::engine::connection::{begin_snapshot, open_to_look};
 pub use user_table::DjangoModel;
 use user_table::{Catalog, UserTable, quoted};
 
+/// The highest user id that is imported: JSON numbers are exact up to 2^53 - 1, and the ids of new users come
+/// above it.
+const MAX_ID: i64 = (1 << 53) - 1;
+
 /// An account as Django has it.
 #[derive(Clone, Debug)]
 pub struct DjangoUser {
@@ -71,7 +75,7 @@ pub struct DjangoAccounts {
 /// What belongs to the accounts of a site and has no place in Hallpass.
 #[derive(Clone, Debug, Default)]
 pub struct DjangoExtras {
-    /// The users with a second factor, of django-allauth or django-otp.
+    /// The users with a second factor, of django-allauth, django-otp and others.
     pub second_factors: Vec<i64>,
     /// The users with an account of a social log-in.
     pub social: Vec<i64>,
@@ -82,22 +86,6 @@ pub struct DjangoExtras {
     /// The users with a first or last name.
     pub with_names: Vec<i64>,
 }
-
-/// The tables of second factors, with the condition for one that is in use.
-const SECOND_FACTORS: [(&str, &str); 8] = [
-    ("mfa_authenticator", "TRUE"),
-    ("otp_totp_totpdevice", "confirmed"),
-    ("otp_hotp_hotpdevice", "confirmed"),
-    ("otp_static_staticdevice", "confirmed"),
-    ("otp_email_emaildevice", "confirmed"),
-    ("otp_webauthn_webauthncredential", "confirmed"),
-    ("two_factor_phonedevice", "confirmed"),
-    ("two_factor_webauthndevice", "confirmed"),
-];
-
-/// The highest user id that is imported: JSON numbers are exact up to 2^53 - 1, and the ids of new users come
-/// above it.
-const MAX_ID: i64 = (1 << 53) - 1;
 
 #[derive(QueryableByName)]
 struct Owner {
@@ -247,6 +235,13 @@ fn user(row: Row, table: &UserTable, position: usize) -> Result<DjangoUser> {
             &format!("has an id above {MAX_ID}, which leaves none for new users"),
         );
     }
+    for (field, value) in
+        [("username", &row.username), ("email", &row.email), ("password", &row.password)]
+    {
+        if value.as_ref().is_some_and(|text| text.contains('\0')) {
+            return fault(&format!("row {id}"), &format!("has a NUL character in its {field}"));
+        }
+    }
     let missing = |field: &str| fault(&format!("row {id}"), &format!("has no {field} (NULL)"));
     let Some(username) = row.username else { return missing("username") };
     let Some(is_active) = row.is_active else { return missing("is_active") };
@@ -282,14 +277,18 @@ fn read_addresses(conn: &mut Conn) -> Result<Vec<DjangoAddress>> {
 }
 
 fn read_extras(conn: &mut Conn, catalog: &Catalog, users: &UserTable) -> Result<DjangoExtras> {
+    let mut second_factors = if catalog.has_column(MFA2_KEYS, "username") {
+        owners_of_mfa2_keys(conn, users)?
+    } else {
+        Vec::new()
+    };
     let mut owners = |table: &str, column: Option<&str>, condition: &str| match column {
         Some(column) if catalog.has_column(table, column) => owners(conn, table, column, condition),
         _ => Ok(Vec::new()),
     };
     let user_id = Some("user_id");
-    let mut second_factors = Vec::new();
-    for (table, condition) in SECOND_FACTORS {
-        second_factors.extend(owners(table, user_id, condition)?);
+    for (table, condition) in catalog.second_factors() {
+        second_factors.extend(owners(table, user_id, &condition)?);
     }
     second_factors.sort_unstable();
     second_factors.dedup();
@@ -312,6 +311,18 @@ fn read_extras(conn: &mut Conn, catalog: &Catalog, users: &UserTable) -> Result<
         )?,
         with_names,
     })
+}
+
+/// The second factors of django-mfa2, which name the user by user name.
+const MFA2_KEYS: &str = "mfa_user_keys";
+
+/// Lists the users with a second factor of django-mfa2.
+fn owners_of_mfa2_keys(conn: &mut Conn, users: &UserTable) -> Result<Vec<i64>> {
+    let (Some(key), Some(username)) = (users.key(), users.column("username")) else {
+        return Ok(Vec::new());
+    };
+    let username = format!("CAST({username} AS TEXT) IN (SELECT username FROM {MFA2_KEYS})");
+    owners(conn, &users.name, key, &username)
 }
 
 /// Lists the users with a row in a table.

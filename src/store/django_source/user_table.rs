@@ -34,6 +34,31 @@ pub struct DjangoModel {
     pub columns: Vec<(String, String)>,
 }
 
+/// The beginning of the tables of django-otp and its plug-ins: each kind of device has one.
+const OTP_TABLES: &str = "otp_";
+/// Tables of the second factors of other packages: django-allauth, django-two-factor-auth, django-trench,
+/// django-multifactor, django-mfa, kagi, django-u2f, deux.
+const OTHER_SECOND_FACTORS: [&str; 18] = [
+    "mfa_authenticator",
+    "two_factor_phonedevice",
+    "two_factor_webauthndevice",
+    "phonenumber_phonedevice",
+    "trench_mfamethod",
+    "multifactor_userkey",
+    "django_mfa_userotp",
+    "django_mfa_u2fkey",
+    "mfa_userotp",
+    "mfa_u2fkey",
+    "kagi_totpdevice",
+    "kagi_webauthnkey",
+    "kagi_backupcode",
+    "u2f_u2fkey",
+    "u2f_totpdevice",
+    "django_u2f_u2fkey",
+    "django_otp_webauthn_webauthncredential",
+    "deux_multifactorauth",
+];
+
 /// The tables and views of a site, with their columns.
 pub(super) struct Catalog {
     tables: BTreeMap<String, BTreeSet<String>>,
@@ -89,6 +114,22 @@ impl Catalog {
 
     pub(super) fn has_column(&self, table: &str, column: &str) -> bool {
         self.tables.get(table).is_some_and(|columns| columns.contains(column))
+    }
+
+    /// Returns the tables of second factors that name a user id, with the condition for one that is in use.
+    pub(super) fn second_factors(&self) -> impl Iterator<Item = (&str, String)> {
+        let is_one =
+            |table: &str| table.starts_with(OTP_TABLES) || OTHER_SECOND_FACTORS.contains(&table);
+        let tables = self
+            .tables
+            .iter()
+            .filter(move |(table, columns)| is_one(table) && columns.contains("user_id"));
+        tables.map(|(table, columns)| {
+            let marks = ["confirmed", "is_active", "enabled"];
+            let mark = marks.into_iter().find(|mark| columns.contains(*mark));
+            let condition = mark.map_or("TRUE".to_owned(), |it| format!("COALESCE({it}, TRUE)"));
+            (table.as_str(), condition)
+        })
     }
 
     /// The column of a table of pairs that says whose a pair is, beside the one that says what.
