@@ -63,8 +63,7 @@ pub struct Components {
     /// `up` while it answers, else `down`.
     #[schema(example = "up")]
     pub database: &'static str,
-    /// `impossible` while the database is read-only, such as a standby, `unknown` while it does not answer,
-    /// else `possible`.
+    /// `impossible` while the database is read-only, `unknown` while it does not answer, else `possible`.
     #[schema(example = "possible")]
     pub writes: &'static str,
     /// The list of ended sessions: `current`, or `stale` when it is too old to check tokens.

@@ -10,7 +10,9 @@ use crate::scripted_smtp::{Act, ScriptedServer};
 use crate::service::Setup;
 
 fn line<'a>(output: &'a str, name: &str) -> &'a str {
-    let found = output.lines().find(|line| line.get(5..).is_some_and(|it| it.starts_with(name)));
+    let found = output
+        .lines()
+        .find(|line| line.get(5..).is_some_and(|it| it.starts_with(&format!("{name}:"))));
     found.unwrap_or_else(|| panic!("no {name} in:\n{output}"))
 }
 

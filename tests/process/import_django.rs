@@ -428,7 +428,6 @@ fn an_id_that_leaves_none_for_new_users_is_refused(target: &Target, site: &Site)
             "{}",
             refused.stderr
         );
-        assert!(target.stored().is_empty());
     }
     site.execute("DELETE FROM auth_user WHERE username = 'last'");
     site.add((1 << 53) - 1, "last", "last@example.com", "!");
@@ -507,8 +506,8 @@ fn what_cannot_be_read_is_told_with_its_row_and_column() {
     site.add(40, "broken", "", "!");
     site.execute("UPDATE auth_user SET username = CAST(x'62ff72' AS TEXT) WHERE id = 40");
     let refused = target.import(&site, &[]);
-    assert!(refused.stderr.contains("row 13 in the order of the table"), "{}", refused.stderr);
-    assert!(refused.stderr.contains("username"), "{}", refused.stderr);
+    let told = "row 40 has a username that is no text";
+    assert!(refused.stderr.contains(told), "{}", refused.stderr);
     let schema = target.import(&site, &["--table", "shop.crm_member"]);
     assert!(schema.stderr.contains("search_path%3Dshop"), "{}", schema.stderr);
     assert!(schema.stderr.contains("--table crm_member"), "{}", schema.stderr);

@@ -3,7 +3,9 @@
 
 mod user_table;
 
+use diesel::backend::Backend;
 use diesel::connection::DefaultLoadingMode;
+use diesel::deserialize::{self, FromSql};
 use diesel::pg::PgRowByRowLoadingMode;
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -93,16 +95,28 @@ struct Owner {
     user_id: i64,
 }
 
+/// A text, or why it cannot be read: SQLite stores any bytes.
+struct Written(std::result::Result<String, String>);
+
+impl<DB: Backend> FromSql<Text, DB> for Written
+where
+    String: FromSql<Text, DB>,
+{
+    fn from_sql(bytes: DB::RawValue<'_>) -> deserialize::Result<Self> {
+        Ok(Self(<String as FromSql<Text, DB>>::from_sql(bytes).map_err(|error| error.to_string())))
+    }
+}
+
 #[derive(QueryableByName)]
 struct Row {
     #[diesel(sql_type = Nullable<Text>)]
-    id: Option<String>,
+    id: Option<Written>,
     #[diesel(sql_type = Nullable<Text>)]
-    username: Option<String>,
+    username: Option<Written>,
     #[diesel(sql_type = Nullable<Text>)]
-    email: Option<String>,
+    email: Option<Written>,
     #[diesel(sql_type = Nullable<Text>)]
-    password: Option<String>,
+    password: Option<Written>,
     #[diesel(sql_type = Nullable<Bool>)]
     is_active: Option<bool>,
     #[diesel(sql_type = Nullable<Bool>)]
@@ -218,46 +232,49 @@ fn unreadable(error: diesel::result::Error, table: &UserTable, position: usize) 
 
 /// The account in a row, or the cause why it cannot be imported.
 fn user(row: Row, table: &UserTable, position: usize) -> Result<DjangoUser> {
-    let fault = |place: &str, cause: &str| {
-        Err(Error::Unsuitable(format!("{}: {place} {cause}", table.name)))
+    let refuse =
+        |place: &str, cause: &str| Error::Unsuitable(format!("{}: {place} {cause}", table.name));
+    let read = |value: Option<Written>, place: &str, field: &str| match value {
+        Some(Written(Err(cause))) => {
+            Err(refuse(place, &format!("has a {field} that is no text: {cause}")))
+        }
+        Some(Written(Ok(text))) if text.contains('\0') => {
+            Err(refuse(place, &format!("has a NUL character in its {field}")))
+        }
+        Some(Written(Ok(text))) => Ok(Some(text)),
+        None => Ok(None),
     };
-    let written = row.id.unwrap_or_default();
+    let written = read(row.id, &format!("row {position}"), "id")?.unwrap_or_default();
     let Ok(id) = written.parse::<i64>() else {
-        return fault(
+        return Err(refuse(
             &format!("row {position}, key {written:?}"),
             "is no number. Hallpass numbers users, and what other services store by user id would no \
              longer be right: give the accounts a column with numbers, and name it with --column id=NAME",
-        );
+        ));
     };
+    let place = format!("row {id}");
     if id > MAX_ID {
-        return fault(
-            &format!("row {id}"),
-            &format!("has an id above {MAX_ID}, which leaves none for new users"),
-        );
+        let cause = format!("has an id above {MAX_ID}, which leaves none for new users");
+        return Err(refuse(&place, &cause));
     }
-    for (field, value) in
-        [("username", &row.username), ("email", &row.email), ("password", &row.password)]
-    {
-        if value.as_ref().is_some_and(|text| text.contains('\0')) {
-            return fault(&format!("row {id}"), &format!("has a NUL character in its {field}"));
-        }
-    }
-    let missing = |field: &str| fault(&format!("row {id}"), &format!("has no {field} (NULL)"));
-    let Some(username) = row.username else { return missing("username") };
+    let missing = |field: &str| Err(refuse(&place, &format!("has no {field} (NULL)")));
+    let Some(username) = read(row.username, &place, "username")? else {
+        return missing("username");
+    };
     let Some(is_active) = row.is_active else { return missing("is_active") };
     let Some(is_staff) = row.is_staff else { return missing("is_staff") };
     let Some(is_superuser) = row.is_superuser else { return missing("is_superuser") };
     let date_joined = match (row.date_joined, table.column("date_joined")) {
         (Some(micros), _) => UtcTime::from_micros(micros),
         (None, None) => UtcTime::from_micros(0),
-        (None, Some(_)) => return fault(&format!("row {id}"), "has no date_joined that is a date"),
+        (None, Some(_)) => return Err(refuse(&place, "has no date_joined that is a date")),
     };
     Ok(DjangoUser {
         id,
         username,
         // Some sites have NULL where Django has an empty text.
-        email: row.email.unwrap_or_default(),
-        password: row.password.unwrap_or_default(),
+        email: read(row.email, &place, "email")?.unwrap_or_default(),
+        password: read(row.password, &place, "password")?.unwrap_or_default(),
         is_active,
         is_staff,
         is_superuser,
