@@ -12,6 +12,8 @@ pub mod domain;
 pub mod flows;
 pub mod http;
 pub mod mail;
+pub mod outgoing;
 pub mod security;
+pub mod social;
 pub mod store;
 pub mod telemetry;

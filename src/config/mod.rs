@@ -21,6 +21,7 @@ use readers::{
 pub use settings::{SETTINGS, example};
 pub use source::{ConfigFault, Source};
 
+pub use crate::domain::SecretText;
 use crate::domain::{Limits, PasswordPolicy};
 use crate::flows::{EmailVerification, VerifyEmailProof};
 use crate::mail::smtp_url::SmtpSettings;
@@ -113,29 +114,6 @@ pub struct Lifetimes {
     pub reauth_window: Duration,
     /// How long the list of ended sessions is believed without a look at the database.
     pub revocations_max_age: Duration,
-}
-
-/// A secret setting. It does not print.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SecretText(String);
-
-impl SecretText {
-    /// The bytes, for the one place that needs them.
-    pub fn expose(&self) -> &[u8] {
-        self.0.as_bytes()
-    }
-}
-
-impl From<String> for SecretText {
-    fn from(text: String) -> Self {
-        Self(text)
-    }
-}
-
-impl std::fmt::Debug for SecretText {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SecretText(..)")
-    }
 }
 
 /// Everything that can be set.
