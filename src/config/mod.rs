@@ -2,6 +2,7 @@
 
 mod readers;
 mod settings;
+mod social;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ use crate::mail::transport::Sender;
 use crate::security::breached::BreachedPasswordsSettings;
 use crate::security::django_token::DjangoLifetimes;
 use crate::security::keys::SigningAlgorithm;
+use crate::social::SocialSettings;
 use crate::store::DatabaseUrl;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -169,6 +171,8 @@ pub struct Config {
     pub browsers: BrowserSettings,
     /// How often something may be tried; `None`: as often as anybody likes.
     pub limits: Option<Limits>,
+    /// Log-in at other services.
+    pub social: SocialSettings,
     /// Networks of reverse proxies whose `X-Forwarded-For` counts.
     pub trusted_proxies: Vec<IpNet>,
     /// The SMTP server, if mail leaves the machine.
@@ -260,6 +264,7 @@ impl Config {
             security_notices: s.is_on("HALLPASS_SECURITY_NOTICES"),
             browsers: read_browsers(s, development),
             limits: read_limits(s, development),
+            social: social::read(s, development),
             trusted_proxies: read_proxies(s, development),
             mail_from: s.parsed(
                 "HALLPASS_MAIL_FROM",

@@ -14,7 +14,7 @@ mod provider;
 mod settings;
 
 pub use error::{IdTokenError, ProviderError, ProviderErrorKind};
-pub use preset::{PRESETS, Preset};
+pub use preset::{Credential, PRESETS, Preset};
 pub use provider::{AuthorizationRequest, CodeResponse, Provider, Providers};
 pub use settings::{
     AppleKey, Callback, ClientSecret, EmailTrust, Endpoints, IssuerName, ProfileFormat,
