@@ -157,6 +157,14 @@ impl Preset {
         PRESETS.iter().find(|preset| preset.id == id)
     }
 
+    /// Returns the issuer of the identities that django-allauth stores under the name of a provider, where
+    /// its `uid` is what that issuer calls the subject: not for Microsoft (the `uid` is of the Graph API),
+    /// nor where the name does not tell the server (GitLab, OpenID Connect).
+    pub fn issuer_of_allauth(provider: &str) -> Option<&'static str> {
+        let is_known = ["google", "apple", "kakao", "naver", "facebook", "github", "discord"];
+        Self::find(provider).filter(|it| is_known.contains(&it.id)).map(|it| it.issuer)
+    }
+
     /// Returns whether the provider issues id tokens, which native apps can present.
     pub fn has_id_tokens(&self) -> bool {
         self.endpoints.is_none()

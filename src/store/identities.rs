@@ -1,5 +1,7 @@
 //! Identities at other services that are linked to accounts.
 
+use std::collections::HashSet;
+
 use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 
@@ -11,7 +13,7 @@ use crate::domain::{IdentityId, IdentityKey, LinkedIdentity, UserId, UtcTime};
 /// Rows in one statement.
 const ROWS: usize = 1000;
 
-#[derive(Queryable, Selectable, Insertable)]
+#[derive(Queryable, Selectable)]
 #[diesel(table_name = identities)]
 struct Row {
     id: String,
@@ -34,21 +36,6 @@ impl From<Row> for LinkedIdentity {
             email: row.email,
             created_at: UtcTime::from_micros(row.created_at),
             last_used_at: row.last_used_at.map(UtcTime::from_micros),
-        }
-    }
-}
-
-impl From<&LinkedIdentity> for Row {
-    fn from(identity: &LinkedIdentity) -> Self {
-        Self {
-            id: identity.id.0.clone(),
-            user_id: identity.user_id.0,
-            provider: identity.provider.clone(),
-            issuer: identity.key.issuer.clone(),
-            subject: identity.key.subject.clone(),
-            email: identity.email.clone(),
-            created_at: identity.created_at.micros(),
-            last_used_at: identity.last_used_at.map(UtcTime::micros),
         }
     }
 }
@@ -80,46 +67,52 @@ pub fn find_by_key(conn: &mut Conn, key: &IdentityKey) -> Result<Option<LinkedId
 /// # Errors
 /// `Duplicate(Unique::Identity)` if it is linked to this or another account already.
 pub fn insert(conn: &mut Conn, identity: &LinkedIdentity) -> Result<()> {
-    diesel::insert_into(identities::table).values(Row::from(identity)).execute(conn)?;
+    insert_all(conn, std::slice::from_ref(identity))
+}
+
+fn insert_all(conn: &mut Conn, all: &[LinkedIdentity]) -> Result<()> {
+    for chunk in all.chunks(ROWS) {
+        let row = |identity: &LinkedIdentity| {
+            (
+                identities::id.eq(identity.id.0.clone()),
+                identities::user_id.eq(identity.user_id.0),
+                identities::provider.eq(identity.provider.clone()),
+                identities::issuer.eq(identity.key.issuer.clone()),
+                identities::subject.eq(identity.key.subject.clone()),
+                identities::email.eq(identity.email.clone()),
+                identities::created_at.eq(identity.created_at.micros()),
+                identities::last_used_at.eq(identity.last_used_at.map(UtcTime::micros)),
+            )
+        };
+        let rows: Vec<_> = chunk.iter().map(row).collect();
+        // Batches of several databases at once have no type.
+        let statement = diesel::insert_into(identities::table).values(rows);
+        match conn {
+            Conn::Sqlite(sqlite) => statement.execute(sqlite)?,
+            Conn::Postgres(postgres) => statement.execute(postgres)?,
+        };
+    }
     Ok(())
 }
 
-/// Returns the owners of those identities that are linked, by identity.
-pub fn find_owners(
-    conn: &mut Conn,
-    keys: &[&IdentityKey],
-) -> Result<Vec<(IdentityKey, UserId)>> {
-    let mut found = Vec::new();
-    for chunk in keys.chunks(ROWS) {
-        let issuers: Vec<&str> = chunk.iter().map(|key| key.issuer.as_str()).collect();
-        let subjects: Vec<&str> = chunk.iter().map(|key| key.subject.as_str()).collect();
-        let rows: Vec<(String, String, i64)> = identities::table
+/// Links identities that are not linked yet, for an import. Returns their number.
+pub fn insert_missing(conn: &mut Conn, all: Vec<LinkedIdentity>) -> Result<usize> {
+    let mut present = HashSet::new();
+    for chunk in all.chunks(ROWS) {
+        let subjects = chunk.iter().map(|identity| identity.key.subject.as_str());
+        let issuers: HashSet<&str> =
+            chunk.iter().map(|identity| identity.key.issuer.as_str()).collect();
+        let rows: Vec<(String, String)> = identities::table
             .filter(identities::issuer.eq_any(issuers))
             .filter(identities::subject.eq_any(subjects))
-            .select((identities::issuer, identities::subject, identities::user_id))
+            .select((identities::issuer, identities::subject))
             .load(conn)?;
-        let owner = |(issuer, subject, id)| (IdentityKey { issuer, subject }, UserId(id));
-        found.extend(rows.into_iter().map(owner).filter(|(key, _)| chunk.contains(&key)));
+        present.extend(rows.into_iter().map(|(issuer, subject)| IdentityKey { issuer, subject }));
     }
-    Ok(found)
-}
-
-/// Links identities that are not linked yet, for an import. Returns their number.
-pub fn insert_missing(conn: &mut Conn, all: &[LinkedIdentity]) -> Result<usize> {
-    let mut inserted = 0;
-    for chunk in all.chunks(ROWS) {
-        let rows: Vec<Row> = chunk.iter().map(Row::from).collect();
-        let statement = diesel::insert_into(identities::table);
-        inserted += match conn {
-            Conn::Sqlite(sqlite) => {
-                statement.values(&rows).on_conflict_do_nothing().execute(sqlite)?
-            }
-            Conn::Postgres(postgres) => {
-                statement.values(&rows).on_conflict_do_nothing().execute(postgres)?
-            }
-        };
-    }
-    Ok(inserted)
+    let mut missing = all;
+    missing.retain(|identity| !present.contains(&identity.key));
+    insert_all(conn, &missing)?;
+    Ok(missing.len())
 }
 
 /// Lists the identities of an account, the oldest first.

@@ -19,6 +19,7 @@ pub mod copy;
 pub mod django_source;
 pub mod erasures;
 pub mod events;
+pub mod identities;
 pub mod import;
 pub mod known_devices;
 pub mod limits;

@@ -8,6 +8,7 @@ mod hostile_answers;
 mod hostile_tokens;
 #[path = "../support/missing.rs"]
 mod missing;
+mod real_provider;
 #[path = "../support/scripted_provider.rs"]
 mod scripted_provider;
 #[path = "../support/smtp.rs"]
