@@ -256,7 +256,9 @@ mod tests {
         listener.set_nonblocking(true).unwrap();
         let port = listener.local_addr().unwrap().port();
         let client = Client::new(Targets::Public, Duration::from_secs(2), 1024);
-        for host in ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "0x7f.1", "2130706433"] {
+        for host in
+            ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "0x7f.1", "2130706433"]
+        {
             let refused = client.get(&format!("https://{host}:{port}/"), &[]).unwrap_err();
             assert!(matches!(refused, OutgoingError::Transport(_)), "{refused}");
             let refused = client.get(&format!("http://{host}:{port}/"), &[]).unwrap_err();

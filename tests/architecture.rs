@@ -27,8 +27,8 @@ const WALLS: &[(&str, &[&str])] = &[
     (
         "outgoing.rs",
         &[
-            "app", "cli", "clock", "config", "domain", "flows", "http", "mail", "security", "social",
-            "store",
+            "app", "cli", "clock", "config", "domain", "flows", "http", "mail", "security",
+            "social", "store",
         ],
     ),
     ("social", &["app", "cli", "clock", "config", "flows", "http", "mail", "security", "store"]),

@@ -25,11 +25,8 @@ const GENERIC_ENDS: [&str; 8] = [
 ];
 
 pub(super) fn read(s: &mut Source, development: bool) -> SocialSettings {
-    let allow_private = s.choice(
-        "HALLPASS_SOCIAL_ALLOW_PRIVATE",
-        false,
-        &[("on", true), ("off", false)],
-    );
+    let allow_private =
+        s.choice("HALLPASS_SOCIAL_ALLOW_PRIVATE", false, &[("on", true), ("off", false)]);
     let presets = PRESETS.iter().filter_map(|preset| read_preset(s, preset));
     let mut providers: Vec<ProviderSettings> = presets.collect();
     for name in generic_names(s) {
@@ -98,11 +95,10 @@ fn read_generic(s: &mut Source, name: &str, allow_private: bool) -> Option<Provi
     }
     let client_id = required(s, &format!("{prefix}_CLIENT_ID"));
     let secret = optional_secret(s, &format!("{prefix}_CLIENT_SECRET"));
-    let trust =
-        s.parsed(&format!("{prefix}_TRUST_EMAIL"), EmailTrust::Nothing, |text| {
-            EmailTrust::parse(text)
-                .ok_or_else(|| "must be on, off, or domains separated by commas".to_owned())
-        });
+    let trust = s.parsed(&format!("{prefix}_TRUST_EMAIL"), EmailTrust::Nothing, |text| {
+        EmailTrust::parse(text)
+            .ok_or_else(|| "must be on, off, or domains separated by commas".to_owned())
+    });
     let native_client_ids = read_native_client_ids(s, &prefix, true);
     let display_name = s.text(&format!("{prefix}_DISPLAY_NAME"));
     let mut settings = Preset::generic(id, issuer?, client_id?, secret);
@@ -179,9 +175,8 @@ fn read_scopes(
     let name = format!("{prefix}_SCOPES");
     let Some(text) = s.text(&name) else { return };
     // RFC 6749 section 3.3.
-    let is_scope = |it: &&str| {
-        it.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'))
-    };
+    let is_scope =
+        |it: &&str| it.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'));
     let scopes: Vec<&str> = text.split_whitespace().collect();
     settings.scopes = scopes.join(" ");
     if !scopes.iter().all(|it| is_scope(it)) {
@@ -336,7 +331,8 @@ mod tests {
                 .chain(rest)
                 .map(|(name, value)| (format!("{prefix}{name}"), *value))
                 .collect();
-            let all: Vec<(&str, &str)> = all.iter().map(|(name, it)| (name.as_str(), *it)).collect();
+            let all: Vec<(&str, &str)> =
+                all.iter().map(|(name, it)| (name.as_str(), *it)).collect();
             faulty(&all)
         };
         assert_eq!(client("GITHUB", &[]), [""; 0]);

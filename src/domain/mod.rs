@@ -31,7 +31,9 @@ pub use email::Email;
 pub use event::{Event, EventKind, Scene};
 pub use fault::{Fault, Length};
 pub use identity::{Identity, IdentityKey, LinkedIdentity};
-pub use ids::{EventId, IdentityId, LeaseId, MailId, OneTimeId, RegistrationId, SessionId, TokenId, UserId};
+pub use ids::{
+    EventId, IdentityId, LeaseId, MailId, OneTimeId, RegistrationId, SessionId, TokenId, UserId,
+};
 pub use language::Language;
 pub use limit::{Counted, Counter, FEW_FAILURES, Limits, Rate, Reached};
 pub use locale::Locale;

@@ -163,7 +163,9 @@ fn check_issuer(
         IssuerName::Tenants { template, .. } => of_tenant(template).as_ref() == Some(&claims.iss),
     };
     let may_sign = match signer.issuer.as_deref() {
-        Some(template) if template.contains(TENANT) => of_tenant(template) == Some(claims.iss.clone()),
+        Some(template) if template.contains(TENANT) => {
+            of_tenant(template) == Some(claims.iss.clone())
+        }
         Some(issuer) => issuer == claims.iss,
         None => true,
     };

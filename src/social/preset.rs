@@ -1,9 +1,7 @@
 //! Well-known providers, as data.
 
 use super::id_token::TENANT;
-use super::{
-    ClientSecret, EmailTrust, Endpoints, IssuerName, ProfileFormat, ProviderSettings,
-};
+use super::{ClientSecret, EmailTrust, Endpoints, IssuerName, ProfileFormat, ProviderSettings};
 
 /// A provider that needs a client id and a secret only.
 #[derive(Debug)]
@@ -214,10 +212,9 @@ impl Preset {
         const CONSUMERS: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
         let of = |tenant: &str| TEMPLATE.replace(TENANT, tenant);
         match tenant {
-            "common" | "organizations" => Some(IssuerName::Tenants {
-                template: TEMPLATE.to_owned(),
-                discovery: of(tenant),
-            }),
+            "common" | "organizations" => {
+                Some(IssuerName::Tenants { template: TEMPLATE.to_owned(), discovery: of(tenant) })
+            }
             "consumers" => Some(IssuerName::Fixed(of(CONSUMERS))),
             _ => {
                 let id = uuid::Uuid::parse_str(tenant).ok()?;

@@ -48,7 +48,8 @@ impl EmailClaims {
             EmailTrust::Domains(domains) => verified && domains.iter().any(|it| it == domain),
             EmailTrust::Google => {
                 let is_gmail = matches!(domain, "gmail.com" | "googlemail.com");
-                verified && (is_gmail || self.hosted_domain.as_ref().is_some_and(|it| !it.is_empty()))
+                verified
+                    && (is_gmail || self.hosted_domain.as_ref().is_some_and(|it| !it.is_empty()))
             }
             EmailTrust::Microsoft => {
                 let flag = self.domain_owner_verified.as_ref();
@@ -212,8 +213,7 @@ impl NaverEnvelope {
         let user = self.response.filter(|_| self.resultcode == "00").ok_or_else(|| {
             ProviderError::malformed(PROFILE, format!("resultcode {:.16}", self.resultcode))
         })?;
-        let email =
-            EmailClaims { name: user.name, email: user.email, ..EmailClaims::default() };
+        let email = EmailClaims { name: user.name, email: user.email, ..EmailClaims::default() };
         Ok(Profile { subject: user.id, email })
     }
 }
@@ -227,8 +227,7 @@ struct FacebookUser {
 
 impl From<FacebookUser> for Profile {
     fn from(user: FacebookUser) -> Self {
-        let email =
-            EmailClaims { name: user.name, email: user.email, ..EmailClaims::default() };
+        let email = EmailClaims { name: user.name, email: user.email, ..EmailClaims::default() };
         Self { subject: user.id, email }
     }
 }
@@ -331,8 +330,9 @@ mod tests {
             hosted_domain: Some(domain.to_owned()),
             ..EmailClaims::default()
         };
-        let is_trusted =
-            |claims: &EmailClaims| claims.is_trusted(&claims.address().unwrap(), &EmailTrust::Google);
+        let is_trusted = |claims: &EmailClaims| {
+            claims.is_trusted(&claims.address().unwrap(), &EmailTrust::Google)
+        };
         assert!(is_trusted(&hosted("example.com")));
         assert!(!is_trusted(&hosted("")));
         assert!(trusted(&EmailTrust::Google, "a@gmail.com", json!(true)));
@@ -352,7 +352,8 @@ mod tests {
             claims.is_trusted(&claims.address().unwrap(), &EmailTrust::Microsoft)
         };
         assert!([json!(true), json!("true"), json!(1), json!("1")].map(Some).into_iter().all(said));
-        for flag in [None, Some(json!(false)), Some(json!("false")), Some(json!(0)), Some(json!("0"))]
+        for flag in
+            [None, Some(json!(false)), Some(json!("false")), Some(json!(0)), Some(json!("0"))]
         {
             assert!(!said(flag.clone()), "{flag:?}");
         }

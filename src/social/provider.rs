@@ -379,7 +379,8 @@ impl Provider {
 
 /// Returns the `Authorization` header of `client_secret_basic` (RFC 6749 section 2.3.1).
 fn basic_credentials(client_id: &str, secret: &str) -> String {
-    let encode = |text: &str| -> String { form_urlencoded::byte_serialize(text.as_bytes()).collect() };
+    let encode =
+        |text: &str| -> String { form_urlencoded::byte_serialize(text.as_bytes()).collect() };
     format!("Basic {}", STANDARD.encode(format!("{}:{}", encode(client_id), encode(secret))))
 }
 
@@ -409,10 +410,14 @@ fn refusal(error: &Value) -> ProviderError {
     let code: String = code.chars().filter(is_plain).take(MAX_ERROR_CODE).collect();
     match code.as_str() {
         // RFC 6749 section 5.2; GitHub; Facebook: "Error validating client secret" and "application".
-        "invalid_client" | "unauthorized_client" | "unsupported_grant_type" | "invalid_scope"
-        | "incorrect_client_credentials" | "redirect_uri_mismatch" | "1" | "101" => {
-            ProviderError::Client(code)
-        }
+        "invalid_client"
+        | "unauthorized_client"
+        | "unsupported_grant_type"
+        | "invalid_scope"
+        | "incorrect_client_credentials"
+        | "redirect_uri_mismatch"
+        | "1"
+        | "101" => ProviderError::Client(code),
         "temporarily_unavailable" | "server_error" => ProviderError::malformed(TOKEN, code),
         _ => ProviderError::Code(code),
     }

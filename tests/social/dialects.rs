@@ -44,10 +44,8 @@ fn the_authorization_request_has_pkce_state_and_nonce() {
     assert!(url.starts_with(&format!("{}/authorize?", provider.issuer())), "{url}");
     let query = parameters(&url);
     // RFC 7636 appendix B computes the challenge so.
-    let digest = aws_lc_rs::digest::digest(
-        &aws_lc_rs::digest::SHA256,
-        REQUEST.code_verifier.as_bytes(),
-    );
+    let digest =
+        aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, REQUEST.code_verifier.as_bytes());
     for (name, value) in [
         ("response_type", "code"),
         ("client_id", CLIENT),
@@ -105,9 +103,7 @@ fn github_is_known_by_number_and_its_primary_verified_address() {
     // The address of the profile is the public one, which is not the verified one.
     let user = json!({"login": "mina", "id": 583_231, "name": null, "email": "public@example.com"});
     provider.on("/user", Answer::json(&user));
-    let email = |address: &str, primary: bool, verified: bool| {
-        json!({"email": address, "primary": primary, "verified": verified, "visibility": null})
-    };
+    let email = |address: &str, primary: bool, verified: bool| json!({"email": address, "primary": primary, "verified": verified, "visibility": null});
     let emails = [email("old@example.com", false, true), email("mina@example.com", true, true)];
     provider.on("/user/emails", Answer::json(&json!(emails)));
     let identity = redeem(&client).unwrap();
@@ -176,7 +172,8 @@ fn naver_answers_in_an_envelope_and_wants_the_state_again() {
     let failed = json!({"resultcode": "024", "message": "Authentication failed"});
     provider.on("/v1/nid/me", Answer::json(&failed));
     assert_eq!(redeem(&client).unwrap_err().kind(), ProviderErrorKind::Unavailable);
-    let error = json!({"error": "invalid_request", "error_description": "no valid data in session"});
+    let error =
+        json!({"error": "invalid_request", "error_description": "no valid data in session"});
     provider.on("/oauth2.0/token", Answer::json(&error));
     assert_eq!(redeem(&client).unwrap_err().kind(), ProviderErrorKind::Refused);
 }

@@ -122,7 +122,10 @@ fn forged_and_foreign_tokens_are_refused() {
         (format!("{right}.{right}"), IdTokenError::Malformed),
         (String::new(), IdTokenError::Malformed),
         ("a.b.c".to_owned(), IdTokenError::Malformed),
-        (key.sign(&with(claims(&provider), "x", json!("x".repeat(16_384)))), IdTokenError::Malformed),
+        (
+            key.sign(&with(claims(&provider), "x", json!("x".repeat(16_384)))),
+            IdTokenError::Malformed,
+        ),
         (
             key.sign_parts(&key.header(), &text.replacen('{', "{\"sub\":\"victim\",", 1)),
             IdTokenError::Malformed,
@@ -207,8 +210,7 @@ fn microsoft_tenants_are_told_apart_by_issuer() {
     provider.publish(&[&key]);
     let metadata = with(provider.metadata(), "issuer", json!(template));
     provider.on("/common/v2.0/.well-known/openid-configuration", Answer::json(&metadata));
-    let mut settings =
-        Preset::find("microsoft").unwrap().settings(CLIENT.to_owned(), secret());
+    let mut settings = Preset::find("microsoft").unwrap().settings(CLIENT.to_owned(), secret());
     settings.issuer = IssuerName::Tenants {
         template: template.clone(),
         discovery: format!("{origin}/common/v2.0"),

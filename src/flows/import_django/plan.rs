@@ -8,9 +8,7 @@ use crate::domain::{
     Username, UtcTime,
 };
 use crate::social::Preset;
-use crate::store::django_source::{
-    DjangoAccounts, DjangoAddress, DjangoSocialAccount, DjangoUser,
-};
+use crate::store::django_source::{DjangoAccounts, DjangoAddress, DjangoSocialAccount, DjangoUser};
 use crate::store::import::Present;
 
 /// What is to be done.
@@ -71,11 +69,7 @@ pub(super) fn make(
 }
 
 /// The identities of new accounts whose issuer is known.
-fn identities(
-    new: &[User],
-    social: &[DjangoSocialAccount],
-    now: UtcTime,
-) -> Vec<LinkedIdentity> {
+fn identities(new: &[User], social: &[DjangoSocialAccount], now: UtcTime) -> Vec<LinkedIdentity> {
     let new: HashSet<UserId> = new.iter().map(|user| user.id).collect();
     let identity = |account: &DjangoSocialAccount| {
         let issuer = Preset::issuer_of_allauth(&account.provider)?;

@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use hallpass::domain::{
     Counted, Device, Email, EmailChange, EndReason, EventId, EventKind, IdentityId, IdentityKey,
-    LinkedIdentity, Locale, OneTimeId,
-    OneTimeToken, PasswordHash, Purpose, Registration, RegistrationId, Scene, Session, SessionId,
-    TokenHash, Transport, User, UserId, Username, UtcTime,
+    LinkedIdentity, Locale, OneTimeId, OneTimeToken, PasswordHash, Purpose, Registration,
+    RegistrationId, Scene, Session, SessionId, TokenHash, Transport, User, UserId, Username,
+    UtcTime,
 };
 use hallpass::store::outbox::{MailKind, MailStatus, Selection};
 use hallpass::store::signing_keys::StoredKey;
 use hallpass::store::user_search::UserFilter;
 use hallpass::store::users::{NewUser, UserChanges};
 use hallpass::store::{
-    Conn, erasures, events, identities, import, known_devices, limits, one_time_tokens, outbox, registrations,
-    sessions, signing_keys, stand_ins, user_search, users,
+    Conn, erasures, events, identities, import, known_devices, limits, one_time_tokens, outbox,
+    registrations, sessions, signing_keys, stand_ins, user_search, users,
 };
 
 use super::Recorder;
