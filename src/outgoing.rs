@@ -1,8 +1,8 @@
-//! The HTTP client of every outgoing call: one total time-out, a size limit, no redirects, no proxy, and
-//! TLS verified against the roots of the binary. A client for [`Targets::Public`] connects to no private,
-//! loopback or link-local address, whatever the host name resolves to (server-side request forgery,
-//! CWE-918). The addresses that were checked are those that are connected to: there is no second
-//! resolution.
+//! The HTTP client of every outgoing call: one total time-out, a size limit, no redirects, no
+//! proxy, and TLS verified against the roots of the binary. A client for [`Targets::Public`]
+//! connects to no private, loopback or link-local address, whatever the host name resolves to
+//! (server-side request forgery, CWE-918). The addresses that were checked are those that are
+//! connected to: there is no second resolution.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -61,16 +61,16 @@ pub struct Client {
 }
 
 impl Client {
-    /// Returns a client whose calls take at most `timeout`, from the look-up of the name to the last byte
-    /// of a body of at most `max_body` bytes.
+    /// Returns a client whose calls take at most `timeout`, from the look-up of the name to the
+    /// last byte of a body of at most `max_body` bytes.
     pub fn new(targets: Targets, timeout: Duration, max_body: u64) -> Self {
         let tls =
             TlsConfig::builder().unversioned_rustls_crypto_provider(Arc::new(default_provider()));
         let config = Agent::config_builder()
             .tls_config(tls.build())
             .timeout_global(Some(timeout))
-            // A request must not go elsewhere: to another URL, or through a proxy that the environment
-            // names but no setting.
+            // A request must not go elsewhere: to another URL, or through a proxy that the
+            // environment names but no setting.
             .max_redirects(0)
             .max_redirects_will_error(false)
             .proxy(None)

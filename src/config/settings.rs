@@ -272,8 +272,8 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting(
         "HALLPASS_SOCIAL_OIDC_<NAME>_TRUST_EMAIL",
-        "off",
-        "Which addresses of that provider count as verified where it says so: on (all), off (none), or domains separated by commas. Accounts are linked by them.",
+        "",
+        "Which addresses of that provider count as verified where it says so: on (all), off (none), or domains separated by commas. Accounts are linked by them. Not set: off.",
     ),
     setting(
         "HALLPASS_SOCIAL_OIDC_<NAME>_DISPLAY_NAME",

@@ -34,8 +34,8 @@ pub(super) fn read(s: &mut Source, development: bool) -> SocialSettings {
     }
     if allow_private && !development {
         s.notes.push(
-            "HALLPASS_SOCIAL_ALLOW_PRIVATE is on: a provider can make this service call addresses of its \
-             own network"
+            "HALLPASS_SOCIAL_ALLOW_PRIVATE is on: a provider can make this service call addresses of \
+             its own network"
                 .to_owned(),
         );
     }
@@ -55,7 +55,8 @@ pub(super) fn read(s: &mut Source, development: bool) -> SocialSettings {
 /// A provider of the table, if anything is set of it.
 fn read_preset(s: &mut Source, preset: &Preset) -> Option<ProviderSettings> {
     let prefix = format!("{PREFIX}{}", preset.id.to_ascii_uppercase());
-    if s.names_after(&format!("{prefix}_")).is_empty() {
+    // The tenant has a default, which may stand there by itself.
+    if s.names_after(&format!("{prefix}_")).iter().all(|name| name == "TENANT") {
         return None;
     }
     let client_id = required(s, &format!("{prefix}_CLIENT_ID"));
@@ -90,7 +91,8 @@ fn read_generic(s: &mut Source, name: &str, allow_private: bool) -> Option<Provi
     if issuer.as_deref().is_some_and(|issuer| !is_issuer(issuer, allow_private)) {
         s.fault(
             &issuer_name,
-            "must be an https URL without query and fragment (http with HALLPASS_SOCIAL_ALLOW_PRIVATE=on)",
+            "must be an https URL without query and fragment (or http, with \
+             HALLPASS_SOCIAL_ALLOW_PRIVATE=on)",
         );
     }
     let client_id = required(s, &format!("{prefix}_CLIENT_ID"));
@@ -231,8 +233,8 @@ fn read_return_urls(s: &mut Source, development: bool) -> Vec<String> {
         match urls.iter().find(|url| !is_page(url)) {
             None => Ok(urls),
             Some(url) => Err(format!(
-                "{url:?} is not a page that a log-in can return to: an https URL (http on this machine or in \
-                 development) or one of an app, without fragment"
+                "{url:?} is not a page that a log-in can return to: an https URL (http on this \
+                 machine or in development) or one of an app, without fragment"
             )),
         }
     })

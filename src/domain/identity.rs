@@ -2,8 +2,8 @@
 
 use super::{Email, IdentityId, UserId, UtcTime};
 
-/// An identity: a subject at an issuer (OpenID Connect Core section 5.7). An e-mail address or a user name
-/// is never one, because both can pass to other people.
+/// An identity: a subject at an issuer (OpenID Connect Core section 5.7). An e-mail address or a
+/// user name is never one, because both can pass to other people.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IdentityKey {
     /// The issuer, as in the `iss` claim; for a service without one, the URL of the service.
@@ -31,7 +31,8 @@ pub struct Identity {
     pub key: IdentityKey,
     /// The e-mail address, if the provider gave one that mail can be sent to.
     pub email: Option<Email>,
-    /// True if the provider says that the address is verified, and is trusted to say so for this address.
+    /// True if the provider says that the address is verified, and is trusted to say so for this
+    /// address.
     pub email_verified: bool,
     /// The name for display.
     pub name: Option<String>,

@@ -6,9 +6,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::{PlainToken, TokenHash};
 
-/// The token that the browser keeps from the start of a log-in at a provider to its end. `state`, `nonce`
-/// and the PKCE verifier are derived from it, so the database holds its hash and that of the `state` only,
-/// and a code is useless without the browser that started the flow (log-in CSRF, code injection).
+/// The token that the browser keeps from the start of a log-in at a provider to its end. `state`,
+/// `nonce` and the PKCE verifier are derived from it, so the database holds its hash and that of
+/// the `state` only, and a code is useless without the browser that started the flow (log-in CSRF,
+/// code injection).
 #[derive(Clone, Debug)]
 pub struct FlowToken(PlainToken);
 

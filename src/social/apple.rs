@@ -1,4 +1,5 @@
-//! The client secret of Sign in with Apple: a JWT that the client signs ("Creating a client secret").
+//! The client secret of Sign in with Apple: a JWT that the client signs ("Creating a client
+//! secret").
 
 use std::time::Duration;
 

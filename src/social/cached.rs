@@ -40,7 +40,8 @@ impl<T> State<T> {
     }
 }
 
-/// Returns whether `now` is less than `span` from `time`. A clock that was set back counts as elapsed.
+/// Returns whether `now` is less than `span` from `time`. A clock that was set back counts as
+/// elapsed.
 fn is_within(time: UtcTime, span: Duration, now: UtcTime) -> bool {
     let elapsed = now.micros().checked_sub(time.micros()).and_then(|it| u64::try_from(it).ok());
     elapsed.is_some_and(|elapsed| u128::from(elapsed) < span.as_micros())

@@ -70,8 +70,9 @@ impl Metadata {
         methods.is_none_or(|all| !all.iter().any(|it| it == "client_secret_post"))
     }
 
-    /// Returns whether a code challenge is sent: always, except to a provider that announces methods
-    /// without S256. One that announces nothing ignores the parameters (RFC 6749 section 3.1).
+    /// Returns whether a code challenge is sent: always, except to a provider that announces
+    /// methods without S256. One that announces nothing ignores the parameters (RFC 6749 section
+    /// 3.1).
     pub(super) fn takes_s256(&self) -> bool {
         let methods = self.code_challenge_methods_supported.as_deref();
         methods.is_none_or(|all| all.iter().any(|it| it == "S256"))
@@ -92,8 +93,8 @@ impl Metadata {
     }
 }
 
-/// Returns whether `text` is a URL that requests may go to: https, or http if that is allowed; without
-/// credentials and fragment.
+/// Returns whether `text` is a URL that requests may go to: https, or http if that is allowed;
+/// without credentials and fragment.
 pub(super) fn is_endpoint(text: &str, allows_http: bool) -> bool {
     Url::parse(text).is_ok_and(|url| {
         (url.scheme() == "https" || (allows_http && url.scheme() == "http"))

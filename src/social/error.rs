@@ -95,7 +95,8 @@ pub enum IdTokenError {
     /// The response has none.
     #[error("missing")]
     Missing,
-    /// Not three parts of base64url with JSON objects, or claims are missing or have the wrong type.
+    /// Not three parts of base64url with JSON objects, or claims are missing or have the wrong
+    /// type.
     #[error("malformed")]
     Malformed,
     /// Another algorithm than RS256, ES256 or EdDSA.

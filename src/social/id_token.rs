@@ -32,7 +32,8 @@ pub(super) struct VerifiedIdToken {
     pub email: EmailClaims,
 }
 
-/// The header. `jwk`, `jku`, `x5c` and `x5u` are ignored: keys come from the provider's key set only.
+/// The header. `jwk`, `jku`, `x5c` and `x5u` are ignored: keys come from the provider's key set
+/// only.
 #[derive(Deserialize)]
 struct Header {
     alg: String,

@@ -61,7 +61,8 @@ impl KeySet {
         Ok(Self(keys))
     }
 
-    /// Returns the keys for an algorithm that a `kid` may name. Without `kid`, the only one is meant.
+    /// Returns the keys for an algorithm that a `kid` may name. Without `kid`, the only one is
+    /// meant.
     pub(super) fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Vec<&ProviderKey> {
         let fits = |key: &&ProviderKey| {
             key.algorithm == algorithm && (kid.is_none() || key.kid.as_deref() == kid)
@@ -71,8 +72,8 @@ impl KeySet {
     }
 }
 
-/// Returns the key if its type determines an accepted algorithm and `alg` and `use` do not contradict
-/// (RFC 8725 section 3.1).
+/// Returns the key if its type determines an accepted algorithm and `alg` and `use` do not
+/// contradict (RFC 8725 section 3.1).
 fn provider_key(jwk: Jwk) -> Option<ProviderKey> {
     let (algorithm, decoding) = match (jwk.kty.as_str(), jwk.crv.as_deref()) {
         ("RSA", None) => {

@@ -1,6 +1,7 @@
-//! The client of other services at which users log in: OpenID Connect and the OAuth 2.0 dialects of the
-//! well-known ones. Makes authorization URLs, redeems codes, verifies id tokens and reads profiles; the
-//! result is an [`Identity`](crate::domain::Identity). Knows neither accounts nor a database.
+//! The client of other services at which users log in: OpenID Connect and the OAuth 2.0 dialects of
+//! the well-known ones. Makes authorization URLs, redeems codes, verifies id tokens and reads
+//! profiles; the result is an [`Identity`](crate::domain::Identity). Knows neither accounts nor a
+//! database.
 
 mod apple;
 mod cached;

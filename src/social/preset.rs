@@ -155,9 +155,10 @@ impl Preset {
         PRESETS.iter().find(|preset| preset.id == id)
     }
 
-    /// Returns the issuer of the identities that django-allauth stores under the name of a provider, where
-    /// its `uid` is what that issuer calls the subject: not for Microsoft (the `uid` is of the Graph API),
-    /// nor where the name does not tell the server (GitLab, OpenID Connect).
+    /// Returns the issuer of the identities that django-allauth stores under the name of a
+    /// provider, where its `uid` is what that issuer calls the subject: not for Microsoft (the
+    /// `uid` is of the Graph API), nor where the name does not tell the server (GitLab, OpenID
+    /// Connect).
     pub fn issuer_of_allauth(provider: &str) -> Option<&'static str> {
         let is_known = ["google", "apple", "kakao", "naver", "facebook", "github", "discord"];
         Self::find(provider).filter(|it| is_known.contains(&it.id)).map(|it| it.issuer)
@@ -204,8 +205,9 @@ impl Preset {
         ProviderSettings { id, display_name, issuer, email_trust, ..settings }
     }
 
-    /// Returns the issuer of Microsoft for a tenant: its id, or `common`, `organizations`, `consumers`.
-    /// `None` for anything else, such as the domain of a tenant, which is not what the issuer contains.
+    /// Returns the issuer of Microsoft for a tenant: its id, or `common`, `organizations`,
+    /// `consumers`. `None` for anything else, such as the domain of a tenant, which is not what the
+    /// issuer contains.
     pub fn microsoft_issuer(tenant: &str) -> Option<IssuerName> {
         const TEMPLATE: &str = "https://login.microsoftonline.com/{tenantid}/v2.0";
         /// The tenant of all personal accounts.

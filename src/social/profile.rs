@@ -1,4 +1,5 @@
-//! Profiles: the userinfo endpoint of OpenID Connect and the dialects of providers without id tokens.
+//! Profiles: the userinfo endpoint of OpenID Connect and the dialects of providers without id
+//! tokens.
 
 use aws_lc_rs::hmac;
 use serde::Deserialize;
@@ -13,8 +14,8 @@ use crate::outgoing::{Client, Reply};
 /// The name of the profile in errors.
 pub(super) const PROFILE: &str = "profile";
 
-/// What one document of a provider says about the e-mail address. The claims of two documents are never
-/// mixed: the flags are about the address beside them.
+/// What one document of a provider says about the e-mail address. The claims of two documents are
+/// never mixed: the flags are about the address beside them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct EmailClaims {
     pub name: Option<String>,
@@ -97,7 +98,8 @@ impl ProfileReader<'_> {
         }
     }
 
-    /// The profile of GitHub has the public address only; the verified ones have a list of their own.
+    /// The profile of GitHub has the public address only; the verified ones have a list of their
+    /// own.
     fn read_github(&self) -> Result<Profile, ProviderError> {
         let user: GitHubUser = self.get(self.url)?;
         let emails: Vec<GitHubEmail> = self.get(&format!("{}/emails", self.url))?;

@@ -174,8 +174,8 @@ impl Provider {
         Ok(url.into())
     }
 
-    /// Checks the `iss` parameter of an authorization response (RFC 9207): a mix-up of two providers is
-    /// noticed before the code goes to one of them.
+    /// Checks the `iss` parameter of an authorization response (RFC 9207): a mix-up of two
+    /// providers is noticed before the code goes to one of them.
     pub fn check_response_issuer(&self, issuer: Option<&str>, now: UtcTime) -> Result<()> {
         let is_required = self.settings.endpoints.is_none()
             && self.metadata(now)?.authorization_response_iss_parameter_supported;
@@ -187,8 +187,8 @@ impl Provider {
         if is_right { Ok(()) } else { Err(ProviderError::ResponseIssuer) }
     }
 
-    /// Exchanges a code and returns the identity of the user who gave it. Tokens of the provider are
-    /// dropped.
+    /// Exchanges a code and returns the identity of the user who gave it. Tokens of the provider
+    /// are dropped.
     pub fn redeem(&self, response: &CodeResponse<'_>, now: UtcTime) -> Result<Identity> {
         let _call = self.begin_call()?;
         let endpoints = self.endpoints(now)?;
@@ -222,8 +222,8 @@ impl Provider {
         Ok(self.identity(verified.key, claims))
     }
 
-    /// Verifies an id token that a native app presents. The nonce is the one that the app gave to the
-    /// provider.
+    /// Verifies an id token that a native app presents. The nonce is the one that the app gave to
+    /// the provider.
     pub fn verify_id_token(&self, id_token: &str, nonce: &str, now: UtcTime) -> Result<Identity> {
         let _call = self.begin_call()?;
         let verified = self.verify(id_token, &self.settings.native_client_ids, nonce, now)?;
@@ -409,7 +409,8 @@ fn refusal(error: &Value) -> ProviderError {
     let is_plain = |c: &char| c.is_ascii_alphanumeric() || "_-".contains(*c);
     let code: String = code.chars().filter(is_plain).take(MAX_ERROR_CODE).collect();
     match code.as_str() {
-        // RFC 6749 section 5.2; GitHub; Facebook: "Error validating client secret" and "application".
+        // RFC 6749 section 5.2; GitHub; Facebook: "Error validating client secret" and
+        // "application".
         "invalid_client"
         | "unauthorized_client"
         | "unsupported_grant_type"

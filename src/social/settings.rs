@@ -79,8 +79,8 @@ impl ProviderSettings {
 pub enum IssuerName {
     /// One issuer, whose metadata lie below it.
     Fixed(String),
-    /// Microsoft for several tenants: `{tenantid}` in the issuer stands for the claim `tid` of the id token.
-    /// The metadata lie below `discovery`.
+    /// Microsoft for several tenants: `{tenantid}` in the issuer stands for the claim `tid` of the
+    /// id token. The metadata lie below `discovery`.
     Tenants {
         /// The template, which is the `issuer` of the metadata.
         template: String,

@@ -125,8 +125,8 @@ pub fn list_of_user(conn: &mut Conn, user: UserId) -> Result<Vec<LinkedIdentity>
     Ok(rows.into_iter().map(LinkedIdentity::from).collect())
 }
 
-/// Records a log-in with an identity and the e-mail address that the provider gave. Returns false if it
-/// is not linked any more.
+/// Records a log-in with an identity and the e-mail address that the provider gave. Returns false
+/// if it is not linked any more.
 pub fn record_use(
     conn: &mut Conn,
     id: &IdentityId,
@@ -139,8 +139,8 @@ pub fn record_use(
     Ok(updated == 1)
 }
 
-/// Unlinks an identity of an account, unless the account has neither a password nor another identity.
-/// Locks the row of the user, so that two requests cannot unlink the last two.
+/// Unlinks an identity of an account, unless the account has neither a password nor another
+/// identity. Locks the row of the user, so that two requests cannot unlink the last two.
 pub fn unlink_unless_last(conn: &mut Conn, user: UserId, id: &IdentityId) -> Result<Unlinking> {
     let other = diesel::alias!(identities as other);
     if lock_user(conn, user)?.is_none() {

@@ -80,7 +80,8 @@ on_both! {
 
         let id = first.id.clone();
         let used = db.write(move |conn| {
-            identities::record_use(conn, &id, Some("new@example.com"), NOW.after(Duration::from_secs(1)))
+            let later = NOW.after(Duration::from_secs(1));
+            identities::record_use(conn, &id, Some("new@example.com"), later)
         });
         assert!(used.unwrap());
         let found = db.read(|conn| identities::find_by_key(conn, &first.key)).unwrap().unwrap();
@@ -99,7 +100,8 @@ on_both! {
 
     fn the_last_way_to_log_in_is_not_unlinked(world) {
         let db = database(&world);
-        for (name, password, last) in [("mina", "!", true), ("ravi", "", true), ("john", "$2b$x", false)] {
+        let users = [("mina", "!", true), ("ravi", "", true), ("john", "$2b$x", false)];
+        for (name, password, last) in users {
             let user = user(&db, name, password);
             let [first, second] = ["1", "2"].map(|number| {
                 let identity = identity(user, "https://a.example", &format!("{name}-{number}"));

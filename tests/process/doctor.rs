@@ -19,7 +19,16 @@ fn is_well(setup: &Setup) {
     assert!(setup.run(&["migrate"]).success);
     let report = setup.run(&["doctor"]);
     assert!(report.success, "{}{}", report.stdout, report.stderr);
-    for name in ["settings", "database", "keys", "mail", "mail queue", "browsers", "proxies"] {
+    for name in [
+        "settings",
+        "database",
+        "keys",
+        "mail",
+        "mail queue",
+        "browsers",
+        "proxies",
+        "social log-in",
+    ] {
         assert!(line(&report.stdout, name).starts_with("ok   "), "{}", report.stdout);
     }
     assert!(line(&report.stdout, "public URL").starts_with("look "), "{}", report.stdout);
@@ -48,6 +57,28 @@ fn a_service_on_postgres_is_well() {
     let setup = setup.with("HALLPASS_BCRYPT_COST", "10");
     is_well(&setup);
     assert!(setup.run(&["doctor"]).stdout.contains("its clock and ours are"));
+}
+
+#[test]
+fn a_provider_of_social_log_in_is_asked_and_its_redirect_uri_told() {
+    let issuer = format!("http://127.0.0.1:{}/realm", free_port());
+    let setup = Setup::on_sqlite()
+        .with("HALLPASS_SOCIAL_ALLOW_PRIVATE", "on")
+        .with("HALLPASS_SOCIAL_RETURN_URLS", "https://app.example.com/in")
+        .with("HALLPASS_SOCIAL_GITHUB_CLIENT_ID", "x")
+        .with("HALLPASS_SOCIAL_GITHUB_CLIENT_SECRET", "x");
+    let report = setup.run(&["doctor"]);
+    let told = line(&report.stdout, "social log-in");
+    assert!(told.starts_with("ok   "), "{}", report.stdout);
+    assert!(told.ends_with("/v1/social/github/callback"), "{told}");
+    let setup = setup
+        .with("HALLPASS_SOCIAL_OIDC_BIG_CO_ISSUER", &issuer)
+        .with("HALLPASS_SOCIAL_OIDC_BIG_CO_CLIENT_ID", "x");
+    let report = setup.run(&["doctor"]);
+    assert!(!report.success);
+    assert!(line(&report.stdout, "social log-in").starts_with("BAD  "), "{}", report.stdout);
+    let told = report.stdout.lines().find(|line| line.contains("big-co")).unwrap();
+    assert!(told.contains("/v1/social/big-co/callback; metadata: "), "{told}");
 }
 
 #[test]
@@ -114,7 +145,7 @@ fn servers_that_say_nothing_are_not_waited_for_without_end() {
     }
     assert!(line(&report.stdout, "database").contains("no answer within"), "{}", report.stdout);
     // What was not reached is told as well.
-    for name in ["settings", "keys", "browsers", "proxies"] {
+    for name in ["settings", "keys", "browsers", "proxies", "social log-in"] {
         line(&report.stdout, name);
     }
 }

@@ -1,5 +1,5 @@
-//! Stand-ins for providers that speak a dialect of their own: requests and answers have the shapes of
-//! their documentation. They are not the providers.
+//! Stand-ins for providers that speak a dialect of their own: requests and answers have the shapes
+//! of their documentation. They are not the providers.
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use base64::Engine as _;

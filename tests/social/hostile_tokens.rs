@@ -1,4 +1,5 @@
-//! Id tokens of a hostile provider or of an attacker (OpenID Connect Core section 3.1.3.7, RFC 8725).
+//! Id tokens of a hostile provider or of an attacker (OpenID Connect Core section 3.1.3.7, RFC
+//! 8725).
 
 use hallpass::social::{IdTokenError, IssuerName, ProviderErrorKind};
 

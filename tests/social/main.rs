@@ -74,8 +74,8 @@ fn client(settings: ProviderSettings) -> Provider {
 /// Claims as they should be.
 fn claims(provider: &ScriptedProvider) -> Value {
     json!({
-        "iss": provider.issuer(), "sub": "248289761001", "aud": CLIENT, "exp": NOW + 300, "iat": NOW,
-        "nonce": NONCE, "email": "mina@example.com", "email_verified": true, "name": "Mina",
+        "iss": provider.issuer(), "sub": "248289761001", "aud": CLIENT, "exp": NOW + 300,
+        "iat": NOW, "nonce": NONCE, "email": "mina@example.com", "email_verified": true, "name": "Mina",
     })
 }
 

@@ -1,5 +1,5 @@
-//! The flow at `oidc-provider`, a certified implementation of OpenID Connect that shares no code with this
-//! one. Needs Node.js and `npm ci` in `tests/social/provider`.
+//! The flow at `oidc-provider`, a certified implementation of OpenID Connect that shares no code
+//! with this one. Needs Node.js and `npm ci` in `tests/social/provider`.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! A provider of social log-in whose every answer is scripted: OpenID Connect metadata, keys and tokens,
-//! or the dialect of a provider without them. Each request is recorded.
+//! A provider of social log-in whose every answer is scripted: OpenID Connect metadata, keys and
+//! tokens, or the dialect of a provider without them. Each request is recorded.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a surprise ends the test")]
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
