@@ -66,12 +66,9 @@ fn read_preset(s: &mut Source, preset: &Preset) -> Option<ProviderSettings> {
         Credential::OptionalSecret => Some(optional_secret(s, &secret_name)),
         Credential::SignedSecret => read_apple_key(s, &prefix).map(ClientSecret::Apple),
     };
-    let issuer = match preset.id {
-        "microsoft" => read_tenant(s),
-        _ => Some(IssuerName::Fixed(preset.issuer.to_owned())),
-    };
+    let tenants = if preset.id == "microsoft" { read_tenant(s) } else { None };
     let mut settings = preset.settings(client_id?, client_secret?);
-    settings.issuer = issuer?;
+    settings.issuer = tenants.unwrap_or(settings.issuer);
     read_scopes(s, &prefix, &mut settings, |has_openid| {
         has_openid == preset.has_id_tokens() || (preset.works_without_openid && !has_openid)
     });
@@ -160,7 +157,7 @@ fn read_apple_key(s: &mut Source, prefix: &str) -> Option<AppleKey> {
 
 fn read_tenant(s: &mut Source) -> Option<IssuerName> {
     let name = "HALLPASS_SOCIAL_MICROSOFT_TENANT";
-    let tenant = s.text(name).unwrap_or_else(|| "common".to_owned());
+    let tenant = s.text(name).unwrap_or_else(|| Preset::DEFAULT_TENANT.to_owned());
     let issuer = Preset::microsoft_issuer(tenant.trim());
     if issuer.is_none() {
         s.fault(name, "must be the id of a tenant (a UUID), common, organizations or consumers");

@@ -53,6 +53,9 @@ const OPENID: Preset = Preset {
 /// An OAuth 2.0 provider without id tokens.
 const OAUTH: Preset = Preset { works_without_openid: true, ..OPENID };
 
+/// The issuer of Microsoft.
+const MICROSOFT: &str = "https://login.microsoftonline.com/{tenantid}/v2.0";
+
 /// The presets, in the order in which they are listed.
 pub static PRESETS: [Preset; 9] = [
     Preset {
@@ -66,7 +69,7 @@ pub static PRESETS: [Preset; 9] = [
     Preset {
         id: "microsoft",
         display_name: "Microsoft",
-        issuer: "https://login.microsoftonline.com/{tenantid}/v2.0",
+        issuer: MICROSOFT,
         email_trust: EmailTrust::Microsoft,
         ..OPENID
     },
@@ -150,6 +153,9 @@ pub static PRESETS: [Preset; 9] = [
 ];
 
 impl Preset {
+    /// The tenant of Microsoft, unless another is set.
+    pub const DEFAULT_TENANT: &str = "common";
+
     /// Returns the preset of that name.
     pub fn find(id: &str) -> Option<&'static Self> {
         PRESETS.iter().find(|preset| preset.id == id)
@@ -178,7 +184,7 @@ impl Preset {
         ProviderSettings {
             id: self.id.to_owned(),
             display_name: self.display_name.to_owned(),
-            issuer: IssuerName::Fixed(self.issuer.to_owned()),
+            issuer: self.issuer_name(),
             endpoints,
             profile: self.profile,
             profile_url: self.profile_url.map(str::to_owned),
@@ -189,6 +195,12 @@ impl Preset {
             email_trust: self.email_trust.clone(),
             response_mode: self.response_mode,
         }
+    }
+
+    fn issuer_name(&self) -> IssuerName {
+        let of_all_tenants = || Self::microsoft_issuer(Self::DEFAULT_TENANT);
+        let tenants = self.issuer.contains(TENANT).then(of_all_tenants).flatten();
+        tenants.unwrap_or_else(|| IssuerName::Fixed(self.issuer.to_owned()))
     }
 
     /// Returns the settings of a provider that is known by its issuer only.
@@ -209,13 +221,12 @@ impl Preset {
     /// `consumers`. `None` for anything else, such as the domain of a tenant, which is not what the
     /// issuer contains.
     pub fn microsoft_issuer(tenant: &str) -> Option<IssuerName> {
-        const TEMPLATE: &str = "https://login.microsoftonline.com/{tenantid}/v2.0";
         /// The tenant of all personal accounts.
         const CONSUMERS: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
-        let of = |tenant: &str| TEMPLATE.replace(TENANT, tenant);
+        let of = |tenant: &str| MICROSOFT.replace(TENANT, tenant);
         match tenant {
             "common" | "organizations" => {
-                Some(IssuerName::Tenants { template: TEMPLATE.to_owned(), discovery: of(tenant) })
+                Some(IssuerName::Tenants { template: MICROSOFT.to_owned(), discovery: of(tenant) })
             }
             "consumers" => Some(IssuerName::Fixed(of(CONSUMERS))),
             _ => {

@@ -102,7 +102,11 @@ impl ProfileReader<'_> {
     /// own.
     fn read_github(&self) -> Result<Profile, ProviderError> {
         let user: GitHubUser = self.get(self.url)?;
-        let emails: Vec<GitHubEmail> = self.get(&format!("{}/emails", self.url))?;
+        let emails: Vec<GitHubEmail> = match self.get(&format!("{}/emails", self.url)) {
+            // The scope `user:email` was not granted.
+            Err(ProviderError::Status { status: 403 | 404, .. }) => Vec::new(),
+            emails => emails?,
+        };
         let primary = emails.into_iter().find(|email| email.primary);
         let email = EmailClaims {
             name: user.name.or(Some(user.login)),

@@ -20,7 +20,7 @@ use super::{
     SocialSettings,
 };
 use crate::domain::{Identity, IdentityKey, UtcTime};
-use crate::outgoing::{Client, Headers, OutgoingError, Reply, Targets};
+use crate::outgoing::{Client, OutgoingError, Reply, Targets};
 
 /// The name of the token endpoint in errors.
 const TOKEN: &str = "token endpoint";
@@ -145,6 +145,7 @@ impl Provider {
         request: &AuthorizationRequest<'_>,
         now: UtcTime,
     ) -> Result<String> {
+        let _call = self.begin_call()?;
         let endpoints = self.endpoints(now)?;
         let mut url = Url::parse(&endpoints.authorization)
             .map_err(|error| ProviderError::malformed(METADATA, error.to_string()))?;
@@ -177,6 +178,7 @@ impl Provider {
     /// Checks the `iss` parameter of an authorization response (RFC 9207): a mix-up of two
     /// providers is noticed before the code goes to one of them.
     pub fn check_response_issuer(&self, issuer: Option<&str>, now: UtcTime) -> Result<()> {
+        let _call = self.begin_call()?;
         let is_required = self.settings.endpoints.is_none()
             && self.metadata(now)?.authorization_response_iss_parameter_supported;
         let is_right = match (issuer, &self.settings.issuer) {
@@ -353,16 +355,7 @@ impl Provider {
             fields.push(("client_id", client_id));
             fields.extend(secret.as_deref().map(|secret| ("client_secret", secret)));
         }
-        read_token_reply(self.post(&endpoints.token, &headers, &fields))
-    }
-
-    fn post(
-        &self,
-        url: &str,
-        headers: Headers<'_>,
-        fields: &[(&str, &str)],
-    ) -> std::result::Result<Reply, OutgoingError> {
-        self.client.post_form(url, headers, fields)
+        read_token_reply(self.client.post_form(&endpoints.token, &headers, &fields))
     }
 
     fn client_secret(&self, now: UtcTime) -> Result<Option<String>> {

@@ -119,6 +119,8 @@ fn github_is_known_by_number_and_its_primary_verified_address() {
     assert_email(&redeem(&client).unwrap(), Some("mina@example.com"), false);
     provider.on("/user/emails", Answer::json(&json!([])));
     assert_email(&redeem(&client).unwrap(), None, false);
+    provider.on("/user/emails", Answer::Reply(404, r#"{"message": "Not Found"}"#.to_owned()));
+    assert_email(&redeem(&client).unwrap(), None, false);
     // A user name that passed to another user is no identity.
     provider.on("/user", Answer::json(&with(user, "id", json!(1))));
     assert_eq!(redeem(&client).unwrap().key.subject, "1");
