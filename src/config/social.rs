@@ -241,7 +241,12 @@ fn read_return_urls(s: &mut Source, development: bool) -> Vec<String> {
 mod tests {
     use std::collections::HashMap;
 
+    use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
+    use crate::config::SETTINGS;
 
     fn read_values(values: &[(&str, &str)]) -> (SocialSettings, Source) {
         let values = values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -319,6 +324,43 @@ mod tests {
                 "HALLPASS_SOCIAL_RETURN_URLS",
             ]
         );
+    }
+
+    #[test]
+    fn every_secret_of_a_provider_can_come_from_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+        let der = STANDARD.encode(pair.to_pkcs8v1().unwrap());
+        let key = format!("-----BEGIN PRIVATE KEY-----\n{der}\n-----END PRIVATE KEY-----");
+        let secrets = SETTINGS.iter().filter(|setting| setting.secret);
+        let mut tried = 0;
+        for name in secrets.filter_map(|setting| setting.name.strip_prefix(PREFIX)) {
+            let name = name.replace("<NAME>", "X");
+            let secret = if name == "APPLE_PRIVATE_KEY" { key.as_str() } else { "from a file" };
+            std::fs::write(&path, format!("{secret}\n")).unwrap();
+            let provider = name.rsplitn(3, '_').last().unwrap();
+            let file = format!("{name}_FILE");
+            let mut values: HashMap<String, String> = ["CLIENT_ID", "TEAM_ID", "KEY_ID", "ISSUER"]
+                .iter()
+                .filter(|end| **end == "CLIENT_ID" || provider == "APPLE" || provider == "OIDC_X")
+                .map(|end| {
+                    (format!("{PREFIX}{provider}_{end}"), "https://id.example.com".to_owned())
+                })
+                .collect();
+            values.insert(format!("{PREFIX}{file}"), path.to_str().unwrap().to_owned());
+            let mut source = Source::from_values(values);
+            let settings = read(&mut source, false);
+            assert!(source.faults.is_empty(), "{name}: {:?}", source.faults);
+            let found = match &settings.providers[0].client_secret {
+                ClientSecret::Fixed(found) => found,
+                ClientSecret::Apple(key) => &key.private_key,
+                ClientSecret::None => panic!("{name} was not read"),
+            };
+            assert_eq!(found.expose_text(), secret, "{name}");
+            tried += 1;
+        }
+        assert_eq!(tried, PRESETS.len() + 1);
     }
 
     #[test]
