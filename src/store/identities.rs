@@ -1,6 +1,6 @@
 //! Identities at other services that are linked to accounts.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use diesel::dsl::{exists, not};
 use diesel::prelude::*;
@@ -97,17 +97,21 @@ fn insert_all(conn: &mut Conn, all: &[LinkedIdentity]) -> Result<()> {
 
 /// Links identities that are not linked yet, for an import. Returns their number.
 pub fn insert_missing(conn: &mut Conn, all: Vec<LinkedIdentity>) -> Result<usize> {
+    let mut subjects: HashMap<&str, Vec<&str>> = HashMap::new();
+    for identity in &all {
+        subjects.entry(&identity.key.issuer).or_default().push(&identity.key.subject);
+    }
     let mut present = HashSet::new();
-    for chunk in all.chunks(ROWS) {
-        let subjects = chunk.iter().map(|identity| identity.key.subject.as_str());
-        let issuers: HashSet<&str> =
-            chunk.iter().map(|identity| identity.key.issuer.as_str()).collect();
-        let rows: Vec<(String, String)> = identities::table
-            .filter(identities::issuer.eq_any(issuers))
-            .filter(identities::subject.eq_any(subjects))
-            .select((identities::issuer, identities::subject))
-            .load(conn)?;
-        present.extend(rows.into_iter().map(|(issuer, subject)| IdentityKey { issuer, subject }));
+    for (issuer, subjects) in subjects {
+        for chunk in subjects.chunks(ROWS) {
+            let found: Vec<String> = identities::table
+                .filter(identities::issuer.eq(issuer))
+                .filter(identities::subject.eq_any(chunk))
+                .select(identities::subject)
+                .load(conn)?;
+            let key = |subject| IdentityKey { issuer: issuer.to_owned(), subject };
+            present.extend(found.into_iter().map(key));
+        }
     }
     let mut missing = all;
     missing.retain(|identity| !present.contains(&identity.key));
