@@ -183,7 +183,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     match segments {
         // NAT64 (RFC 6052) leads to the IPv4 address in it.
         [0x64, 0xff9b, 0, 0, 0, 0, _, _] => is_public_v4(last_v4()),
-        [0x2001, 0x0db8, ..] | [0x2001, 0..=0x01ff, ..] | [0x2002 | 0x3fff, ..] => false,
+        [0x2001, 0x0db8 | 0..=0x01ff, ..] | [0x2002 | 0x3fff, ..] => false,
         [first, ..] => first & 0xe000 == 0x2000,
     }
 }

@@ -67,14 +67,14 @@ impl<T> Cached<T> {
         if let Some(value) = state.younger_than(MAX_AGE, now) {
             return Ok(value);
         }
-        let stale = state.younger_than(MAX_STALE, now);
+        let old = state.younger_than(MAX_STALE, now);
         if state.attempted_at.is_some_and(|at| is_within(at, RETRY_INTERVAL, now)) {
-            return stale.ok_or(ProviderError::Waiting { endpoint: self.endpoint });
+            return old.ok_or(ProviderError::Waiting { endpoint: self.endpoint });
         }
-        match (self.fetch(now, fetch), stale) {
-            (Err(error), Some(stale)) => {
+        match (self.fetch(now, fetch), old) {
+            (Err(error), Some(old)) => {
                 tracing::warn!(%error, "a provider's document is out of date");
-                Ok(stale)
+                Ok(old)
             }
             (outcome, _) => outcome,
         }
