@@ -1,6 +1,6 @@
 //! Hallpass: a headless JSON auth microservice.
 //!
-//! Six rooms, one direction: [`http`] calls [`flows`], flows use [`store`], [`security`] and
+//! Seven rooms, one direction: [`http`] calls [`flows`], flows use [`store`], [`security`], [`social`] and
 //! [`mail`], and all of them speak the words of [`domain`]. [`app`] wires them, [`cli`] starts
 //! them. `ARCHITECTURE.md` walks through three requests.
 
@@ -14,6 +14,8 @@ pub mod drf;
 pub mod flows;
 pub mod http;
 pub mod mail;
+pub mod outgoing;
 pub mod security;
+pub mod social;
 pub mod store;
 pub mod telemetry;

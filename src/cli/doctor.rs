@@ -14,6 +14,7 @@ use crate::flows::Flows;
 use crate::mail::CONFIGURATION;
 use crate::mail::transport::{Affects, SendError, Verdict};
 use crate::security::keys::{KeyError, SigningAlgorithm};
+use crate::social::{Callback, Provider, Providers, SocialSettings};
 use crate::store::{self, Db, PoolSettings, outbox, sessions, signing_keys};
 
 /// What a check found.
@@ -53,7 +54,7 @@ const ERRORS_SHOWN: i64 = 10;
 const ENOUGH_SESSIONS: i64 = 20;
 
 pub(super) fn run(config: &Config) -> Outcome {
-    let checks: [(&str, Check); 9] = [
+    let checks: [(&str, Check); 10] = [
         ("settings", settings),
         ("public URL", public_url),
         ("passwords", passwords),
@@ -64,6 +65,7 @@ pub(super) fn run(config: &Config) -> Outcome {
         ("mail queue", mail_queue),
         ("proxies", proxies),
         ("mail", mail),
+        ("social log-in", social),
     ];
     let site = Arc::new(Site { config: config.clone(), is_up_to_date: OnceLock::new() });
     let mut faults = 0;
@@ -72,10 +74,10 @@ pub(super) fn run(config: &Config) -> Outcome {
         let left = TOTAL_LIMIT.saturating_sub(began.elapsed());
         let (mark, text) = match limited(check, &site, CHECK_LIMIT.min(left)) {
             Good(text) => ("ok  ", text),
-            Doubtful(text) => ("look", text),
+            Doubtful(text) => ("warn", text),
             Bad(text) => {
                 faults += 1;
-                ("BAD ", text)
+                ("FAIL", text)
             }
         };
         print(&format!("{mark} {name}: {text}\n"))?;
@@ -316,5 +318,50 @@ fn proxies(site: &Site) -> Finding {
              HALLPASS_TRUSTED_PROXIES"
         )),
         _ => Good(setting),
+    }
+}
+
+/// Fetches metadata and keys of each provider. Tells the redirect URI as it is to be registered.
+fn social(Site { config, .. }: &Site) -> Finding {
+    let settings = &config.social;
+    if settings.providers.is_empty() {
+        return Good("no provider is set".to_owned());
+    }
+    let providers = Providers::new(settings);
+    let now = SystemClock.now();
+    // All at once, as each may take as long as the time-out.
+    let findings: Vec<Finding> = thread::scope(|scope| {
+        let checks: Vec<_> = providers
+            .list()
+            .iter()
+            .map(|provider| scope.spawn(move || social_provider(config, provider, now)))
+            .collect();
+        let failed = |_| Bad("the check failed; the log says where".to_owned());
+        checks.into_iter().map(|check| check.join().unwrap_or_else(failed)).collect()
+    });
+    let is_bad = findings.iter().any(|it| matches!(it, Bad(_)));
+    let is_doubtful = findings.iter().any(|it| matches!(it, Doubtful(_)));
+    let texts = findings.into_iter().map(|(Good(text) | Doubtful(text) | Bad(text))| text);
+    let text = texts.collect::<Vec<_>>().join("\n     ");
+    match (is_bad, is_doubtful || settings.return_urls.is_empty()) {
+        (true, _) => Bad(text),
+        (false, true) if settings.return_urls.is_empty() => {
+            Doubtful(format!("{text}\n     no page to return to: set HALLPASS_SOCIAL_RETURN_URLS"))
+        }
+        (false, true) => Doubtful(text),
+        (false, false) => Good(text),
+    }
+}
+
+fn social_provider(config: &Config, provider: &Provider, now: UtcTime) -> Finding {
+    let uri = match config.social.callback {
+        Callback::Service => SocialSettings::redirect_uri(&config.public_url, provider.id()),
+        Callback::FrontEnd => config.social.return_urls.join(" and "),
+    };
+    let text = format!("{}: the redirect URI is {uri}", provider.id());
+    match provider.diagnose(now) {
+        Ok(remarks) if remarks.is_empty() => Good(text),
+        Ok(remarks) => Doubtful(format!("{text}; it {}", remarks.join("; it "))),
+        Err(error) => Bad(format!("{text}; {error}")),
     }
 }

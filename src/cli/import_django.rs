@@ -121,10 +121,18 @@ fn shown(report: &ImportReport, choices: ImportChoices) -> String {
     line("with another e-mail address than their own as user name", foreign.len(), foreign);
     let unusable = &report.unusable_usernames;
     line("with a user name that cannot log in", unusable.len(), unusable);
-    let LeftBehind { second_factors, social_only, in_groups, with_permissions, with_names } =
-        &report.left_behind;
+    let LeftBehind {
+        second_factors,
+        social_only,
+        other_providers,
+        in_groups,
+        with_permissions,
+        with_names,
+    } = &report.left_behind;
     line("with a second factor, left behind", second_factors.len(), second_factors);
-    line("with a social account and no password", social_only.len(), social_only);
+    line("social accounts, imported as identities", report.identities, &[]);
+    line("with a social account of another provider, left behind", *other_providers, &[]);
+    line("with such an account and no password", social_only.len(), social_only);
     line("in groups, left behind", *in_groups, &[]);
     line("with permissions of their own, left behind", *with_permissions, &[]);
     line("with a first or last name, left behind", *with_names, &[]);

@@ -2,6 +2,7 @@
 
 mod readers;
 mod settings;
+mod social;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -22,12 +23,14 @@ use readers::{
 pub use settings::{SETTINGS, example};
 pub use source::{ConfigFault, Source};
 
+pub use crate::domain::SecretText;
 use crate::domain::{Limits, PasswordPolicy};
 use crate::flows::{EmailVerification, VerifyEmailProof};
 use crate::mail::smtp::settings::SmtpSettings;
 use crate::mail::transport::Sender;
 use crate::security::breached::BreachedPasswordsSettings;
 use crate::security::keys::SigningAlgorithm;
+use crate::social::SocialSettings;
 use crate::store::DatabaseUrl;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -117,29 +120,6 @@ pub struct Lifetimes {
     pub revocations_max_age: Duration,
 }
 
-/// A secret setting. It does not print.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SecretText(String);
-
-impl SecretText {
-    /// The bytes, for the one place that needs them.
-    pub fn expose(&self) -> &[u8] {
-        self.0.as_bytes()
-    }
-}
-
-impl From<String> for SecretText {
-    fn from(text: String) -> Self {
-        Self(text)
-    }
-}
-
-impl std::fmt::Debug for SecretText {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SecretText(..)")
-    }
-}
-
 /// Times that are part of what is promised, not settings: only tests choose others.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
@@ -218,6 +198,8 @@ pub struct Config {
     pub browsers: BrowserSettings,
     /// How often something may be tried; `None`: as often as anybody likes.
     pub limits: Option<Limits>,
+    /// Log-in at other services.
+    pub social: SocialSettings,
     /// Networks of reverse proxies whose `X-Forwarded-For` counts.
     pub trusted_proxies: Vec<IpNet>,
     /// The SMTP server, if mail leaves the machine.
@@ -317,6 +299,7 @@ impl Config {
             security_notices: s.is_on("HALLPASS_SECURITY_NOTICES"),
             browsers: read_browsers(s, development),
             limits: read_limits(s, development),
+            social: social::read(s, development),
             trusted_proxies: read_proxies(s, development),
             mail_from: s.parsed(
                 "HALLPASS_MAIL_FROM",

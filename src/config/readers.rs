@@ -90,7 +90,7 @@ fn sslmode_over_the_network(text: &str) -> Option<String> {
     if stays { None } else { Some(parameter("sslmode").unwrap_or_else(default)) }
 }
 
-fn is_this_machine(host: &str) -> bool {
+pub(super) fn is_this_machine(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
@@ -304,7 +304,7 @@ const RESERVED_SCHEMES: [&str; 22] = [
 ];
 
 /// Whether a scheme is one that an installed app registers for itself, in the spelling of browsers.
-fn is_app_scheme(scheme: &str) -> bool {
+pub(super) fn is_app_scheme(scheme: &str) -> bool {
     let is_part =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);
     scheme.starts_with(|first: char| first.is_ascii_lowercase())

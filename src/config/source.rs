@@ -104,8 +104,17 @@ impl Source {
 
     /// The value, if it is set and not empty.
     pub(super) fn text(&mut self, name: &str) -> Option<String> {
-        debug_assert!(SETTINGS.iter().any(|setting| setting.name == name), "{name} is not listed");
+        debug_assert!(is_setting(name), "{name} is not listed");
         self.values.get(name).filter(|value| !value.is_empty()).cloned()
+    }
+
+    /// Returns the names with that prefix that have a value, without the prefix.
+    pub(super) fn names_after(&self, prefix: &str) -> Vec<String> {
+        let set = self.values.iter().filter(|(_, value)| !value.is_empty());
+        let names = set.filter_map(|(name, _)| name.strip_prefix(prefix).map(str::to_owned));
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
     }
 
     /// Refuses settings that are present without a value, which may be a value that did not arrive.
@@ -219,7 +228,9 @@ pub(super) fn is_open(path: &Path) -> bool {
 /// Whether that is the name of a setting, or of the file that holds a secret one.
 fn is_setting(name: &str) -> bool {
     SETTINGS.iter().any(|setting| {
-        name == setting.name || (setting.secret && name.strip_suffix("_FILE") == Some(setting.name))
+        setting.is_named(name)
+            || (setting.secret
+                && name.strip_suffix("_FILE").is_some_and(|name| setting.is_named(name)))
     })
 }
 

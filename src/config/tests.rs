@@ -278,7 +278,10 @@ fn every_secret_can_come_from_a_file() {
         format!("{config:?} {secrets:?}")
     };
     let folder = tempfile::tempdir().unwrap();
-    for name in SETTINGS.iter().filter(|setting| setting.secret).map(|setting| setting.name) {
+    // Those of providers are of use together with others only: `social.rs` has a test of its own.
+    let is_alone = |name: &&str| !name.starts_with("HALLPASS_SOCIAL_");
+    let secrets = SETTINGS.iter().filter(|setting| setting.secret).map(|setting| setting.name);
+    for name in secrets.filter(is_alone) {
         let value = match name {
             "DATABASE_URL" => "sqlite://elsewhere.db",
             "HALLPASS_SMTP_URL" => "smtps://u:p@mail.example.com",

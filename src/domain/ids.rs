@@ -70,6 +70,10 @@ uuid_id!(
     RegistrationId
 );
 uuid_id!(
+    /// One identity at another service that is linked to an account.
+    IdentityId
+);
+uuid_id!(
     /// One mail to be sent.
     MailId
 );

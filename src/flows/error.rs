@@ -133,7 +133,7 @@ impl From<store::Error> for Error {
             store::Error::ReadOnly(_) => Self::Unavailable(error.to_string()),
             store::Error::Duplicate(store::Unique::Username) => Self::UsernameTaken,
             store::Error::Duplicate(store::Unique::Email) => Self::EmailTaken,
-            store::Error::Duplicate(store::Unique::Other)
+            store::Error::Duplicate(store::Unique::Identity | store::Unique::Other)
             | store::Error::Unsuitable(_)
             | store::Error::Internal(_) => Self::Internal(error.to_string()),
         }

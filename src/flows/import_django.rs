@@ -5,11 +5,11 @@ mod plan;
 use std::collections::HashSet;
 
 use super::Result;
-use crate::domain::{User, UserId, UtcTime};
+use crate::domain::{LinkedIdentity, User, UserId, UtcTime};
 use crate::security::hasher;
-use crate::store::Db;
-use crate::store::django_source::{DjangoAccounts, DjangoExtras};
-use crate::store::import;
+use crate::social::Preset;
+use crate::store::django_source::{DjangoAccounts, DjangoExtras, DjangoSocialAccount};
+use crate::store::{Db, identities, import};
 
 use plan::Plan;
 
@@ -41,6 +41,8 @@ pub struct ImportReport {
     pub address_as_username: Vec<UserId>,
     /// Accounts whose user name no log-in can name.
     pub unusable_usernames: Vec<UserId>,
+    /// Identities at other services that came with the accounts.
+    pub identities: usize,
     /// What belongs to the accounts and is not imported.
     pub left_behind: LeftBehind,
     /// Whether the second factors that would be lost stop the import.
@@ -62,8 +64,10 @@ pub struct ImportReport {
 pub struct LeftBehind {
     /// The users with a second factor: they could log in with the password alone.
     pub second_factors: Vec<UserId>,
-    /// The users who can log in by a social account only.
+    /// The users who can log in only by a social account that is not imported.
     pub social_only: Vec<UserId>,
+    /// The number of users with a social account that is not imported.
+    pub other_providers: usize,
     /// The number of users in groups.
     pub in_groups: usize,
     /// The number of users with permissions of their own.
@@ -78,10 +82,21 @@ impl LeftBehind {
             let of: HashSet<UserId> = of.iter().copied().map(UserId).collect();
             users.iter().filter(move |user| of.contains(&user.id))
         };
-        let by_social_account = ids(&extras.social).filter(|user| has_no_password(user));
+        let (known, unknown): (Vec<_>, Vec<_>) = extras
+            .social
+            .iter()
+            .partition(|account| Preset::issuer_of_allauth(&account.provider).is_some());
+        let owners = |accounts: &[&DjangoSocialAccount]| -> Vec<i64> {
+            accounts.iter().map(|account| account.user_id).collect()
+        };
+        let known: HashSet<i64> = owners(&known).into_iter().collect();
+        let mut lost = owners(&unknown);
+        lost.retain(|user| !known.contains(user));
+        let by_social_account = ids(&lost).filter(|user| has_no_password(user));
         Self {
             second_factors: ids(&extras.second_factors).map(|user| user.id).collect(),
             social_only: by_social_account.map(|user| user.id).collect(),
+            other_providers: ids(&owners(&unknown)).count(),
             in_groups: ids(&extras.in_groups).count(),
             with_permissions: ids(&extras.with_permissions).count(),
             with_names: ids(&extras.with_names).count(),
@@ -153,8 +168,9 @@ pub fn import_django(
     db.write_once(move |conn| {
         import::lock_users(conn)?;
         let present = import::find_present(conn)?;
-        let (report, new) = report(plan::make(accounts, &present, choices, now), choices);
-        import::insert_users(conn, &new, progress)?;
+        let (mut report, new) = report(plan::make(accounts, &present, choices, now), choices);
+        import::insert_users(conn, &new.users, progress)?;
+        report.identities = identities::insert_missing(conn, new.identities)?;
         Ok(report)
     })
 }
@@ -163,8 +179,15 @@ fn last_login_micros(user: &User) -> i64 {
     user.last_login_at.map_or(0, UtcTime::micros)
 }
 
+/// What is to be inserted.
+#[derive(Default)]
+struct NewRows {
+    users: Vec<User>,
+    identities: Vec<LinkedIdentity>,
+}
+
 /// What becomes of the plan: the accounts to be made, none where conflicts stop them.
-fn report(plan: Plan, choices: ImportChoices) -> (ImportReport, Vec<User>) {
+fn report(plan: Plan, choices: ImportChoices) -> (ImportReport, NewRows) {
     let is_stopped_by_second_factors =
         !plan.left_behind.second_factors.is_empty() && !choices.without_mfa;
     let stopped =
@@ -182,6 +205,7 @@ fn report(plan: Plan, choices: ImportChoices) -> (ImportReport, Vec<User>) {
         without_shared_email: plan.without_shared_email,
         address_as_username: plan.address_as_username,
         unusable_usernames: plan.unusable_usernames,
+        identities: if stopped { 0 } else { plan.identities.len() },
         left_behind: plan.left_behind,
         is_stopped_by_second_factors,
         further_emails: plan.further_emails,
@@ -191,5 +215,6 @@ fn report(plan: Plan, choices: ImportChoices) -> (ImportReport, Vec<User>) {
         unknown_hashes: ids(&is_unknown),
         conflicts: plan.conflicts,
     };
-    (report, if stopped { Vec::new() } else { plan.new })
+    let new = NewRows { users: plan.new, identities: plan.identities };
+    (report, if stopped { NewRows::default() } else { new })
 }

@@ -2,18 +2,15 @@
 //! range, as Have I Been Pwned does: it is told the first five digits of the SHA-1 digest and answers
 //! with every digest that begins so (k-anonymity), so it learns neither password nor person.
 //!
-//! The one file of this room that speaks to the network.
+//! The one file of this room that makes network calls.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
-use rustls::crypto::aws_lc_rs::default_provider;
-use ureq::Agent;
-use ureq::tls::TlsConfig;
 use url::Url;
 
 use crate::domain::PlainPassword;
+use crate::outgoing::{Client, OutgoingError, Targets};
 
 /// How many digits of the digest the service is told.
 const PREFIX_DIGITS: usize = 5;
@@ -57,7 +54,7 @@ impl BreachedPasswordsSettings {
 pub enum LookupError {
     /// It could not be asked, or not in time.
     #[error("{0}")]
-    Transport(#[from] Box<ureq::Error>),
+    Call(#[from] OutgoingError),
     /// It does not know what was asked for, or is out of order.
     #[error("the answer has the status {0}")]
     Status(u16),
@@ -68,42 +65,29 @@ pub enum LookupError {
 
 /// The collection.
 pub struct BreachedPasswords {
-    agent: Agent,
+    client: Client,
     url: String,
 }
 
 impl BreachedPasswords {
     /// The collection at that address. Nothing is asked yet.
     pub fn at(settings: &BreachedPasswordsSettings) -> Self {
-        let tls =
-            TlsConfig::builder().unversioned_rustls_crypto_provider(Arc::new(default_provider()));
-        let config = Agent::config_builder()
-            .tls_config(tls.build())
-            .timeout_global(Some(settings.timeout))
-            // What is asked must not go elsewhere: to another address, or through a proxy that the
-            // environment names but no setting.
-            .max_redirects(0)
-            .proxy(None)
-            .http_status_as_error(false)
-            .user_agent(concat!("hallpass/", env!("CARGO_PKG_VERSION")));
-        Self { agent: config.build().new_agent(), url: settings.url.clone() }
+        // The operator may run a mirror on a private network.
+        let client = Client::new(Targets::Any, settings.timeout, MAX_ANSWER);
+        Self { client, url: settings.url.clone() }
     }
 
     /// Whether the password is in it.
     pub fn contain(&self, password: &PlainPassword) -> Result<bool, LookupError> {
         let digest = sha1_hex(password);
         let (prefix, suffix) = digest.split_at(PREFIX_DIGITS);
-        let request = self
-            .agent
-            .get(format!("{}/{prefix}", self.url))
-            // So that the length of the answer, seen from outside, does not tell the range.
-            .header("Add-Padding", "true");
-        let mut answer = request.call().map_err(Box::new)?;
-        if answer.status() != 200 {
-            return Err(LookupError::Status(answer.status().as_u16()));
+        // The padding hides from observers, who see the length of the answer, which range it is.
+        let padding = [("Add-Padding", "true")];
+        let answer = self.client.get(&format!("{}/{prefix}", self.url), &padding)?;
+        if answer.status != 200 {
+            return Err(LookupError::Status(answer.status));
         }
-        let body = answer.body_mut().with_config().limit(MAX_ANSWER);
-        let range = body.read_to_string().map_err(Box::new)?;
+        let range = String::from_utf8(answer.body).map_err(|_| LookupError::NotARange)?;
         lists(&range, suffix).ok_or(LookupError::NotARange)
     }
 }

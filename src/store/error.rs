@@ -14,6 +14,8 @@ pub enum Unique {
     Username,
     /// The address of an account.
     Email,
+    /// Issuer and subject of an identity at another service.
+    Identity,
     /// A key that Hallpass makes up itself.
     Other,
 }
@@ -23,6 +25,8 @@ impl Unique {
         match subject {
             subject if subject.contains("username_norm") => Self::Username,
             subject if subject.contains("email_norm") => Self::Email,
+            subject if subject.contains("identities_by_subject") => Self::Identity,
+            subject if subject.contains("identities.subject") => Self::Identity,
             _ => Self::Other,
         }
     }

@@ -12,6 +12,7 @@ pub mod decoy_users;
 pub mod django_source;
 pub mod erasures;
 pub mod events;
+pub mod identities;
 pub mod import;
 pub mod known_devices;
 pub mod limits;

@@ -26,6 +26,7 @@ mod export;
 mod forward_auth;
 mod hash_floods;
 mod hostile_tokens;
+mod identities;
 mod injection;
 mod instances;
 mod key_rotation;

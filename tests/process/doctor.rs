@@ -22,10 +22,19 @@ fn is_well(setup: &Setup) {
     assert!(setup.run(&["migrate"]).success);
     let report = setup.run(&["doctor"]);
     assert!(report.success, "{}{}", report.stdout, report.stderr);
-    for name in ["settings", "database", "keys", "mail", "mail queue", "browsers", "proxies"] {
+    for name in [
+        "settings",
+        "database",
+        "keys",
+        "mail",
+        "mail queue",
+        "browsers",
+        "proxies",
+        "social log-in",
+    ] {
         assert!(line(&report.stdout, name).starts_with("ok   "), "{}", report.stdout);
     }
-    assert!(line(&report.stdout, "public URL").starts_with("look "), "{}", report.stdout);
+    assert!(line(&report.stdout, "public URL").starts_with("warn "), "{}", report.stdout);
     assert!(!setup.folder().join("data/secret").exists(), "it looks, and makes nothing");
 }
 
@@ -36,7 +45,7 @@ fn keys_that_no_secret_here_can_open_are_told() {
     fs::remove_file(setup.folder().join("data/secret")).unwrap();
     let report = setup.run(&["doctor"]);
     assert!(!report.success);
-    assert!(line(&report.stdout, "keys").starts_with("BAD  "), "{}", report.stdout);
+    assert!(line(&report.stdout, "keys").starts_with("FAIL "), "{}", report.stdout);
     assert!(!setup.folder().join("data/secret").exists());
 }
 
@@ -54,6 +63,28 @@ fn a_service_on_postgres_is_well() {
 }
 
 #[test]
+fn a_provider_of_social_log_in_is_asked_and_its_redirect_uri_told() {
+    let issuer = format!("http://127.0.0.1:{}/realm", free_port());
+    let setup = Setup::on_sqlite()
+        .with("HALLPASS_SOCIAL_ALLOW_PRIVATE", "on")
+        .with("HALLPASS_SOCIAL_RETURN_URLS", "https://app.example.com/in")
+        .with("HALLPASS_SOCIAL_GITHUB_CLIENT_ID", "x")
+        .with("HALLPASS_SOCIAL_GITHUB_CLIENT_SECRET", "x");
+    let report = setup.run(&["doctor"]);
+    let told = line(&report.stdout, "social log-in");
+    assert!(told.starts_with("ok   "), "{}", report.stdout);
+    assert!(told.ends_with("/v1/social/github/callback"), "{told}");
+    let setup = setup
+        .with("HALLPASS_SOCIAL_OIDC_BIG_CO_ISSUER", &issuer)
+        .with("HALLPASS_SOCIAL_OIDC_BIG_CO_CLIENT_ID", "x");
+    let report = setup.run(&["doctor"]);
+    assert!(!report.success);
+    assert!(line(&report.stdout, "social log-in").starts_with("FAIL "), "{}", report.stdout);
+    let told = report.stdout.lines().find(|line| line.contains("big-co")).unwrap();
+    assert!(told.contains("/v1/social/big-co/callback; metadata: "), "{told}");
+}
+
+#[test]
 fn each_fault_is_explained() {
     let setup =
         Setup::on_sqlite().with("HALLPASS_SMTP_URL", &format!("smtp://127.0.0.1:{}", free_port()));
@@ -62,7 +93,7 @@ fn each_fault_is_explained() {
     let report = setup.with("HALLPASS_SECRET", "another secret than before").run(&["doctor"]);
     assert!(!report.success);
     for name in ["passwords", "keys", "mail"] {
-        assert!(line(&report.stdout, name).starts_with("BAD  "), "{}", report.stdout);
+        assert!(line(&report.stdout, name).starts_with("FAIL "), "{}", report.stdout);
     }
     assert!(report.stdout.contains("another HALLPASS_SECRET"), "{}", report.stdout);
     assert!(report.stderr.contains("3 of these"), "{}", report.stderr);
@@ -78,7 +109,7 @@ on_both! {
         }
         service.stop();
         let report = setup.run(&["doctor"]).stdout;
-        assert!(line(&report, "proxies").starts_with("look "), "{report}");
+        assert!(line(&report, "proxies").starts_with("warn "), "{report}");
         assert!(report.contains("20 of the last 20 log-ins came from 127.0.0.0/24"), "{report}");
         // Where it matters most: the database of a service that is in production.
         let secret = fs::read_to_string(setup.folder().join("data/secret")).unwrap();
@@ -113,7 +144,7 @@ fn servers_that_say_nothing_are_not_waited_for_without_end() {
     assert!(!report.success);
     assert!(report.took < Duration::from_secs(40), "it took {:?}", report.took);
     for name in ["database", "mail"] {
-        assert!(line(&report.stdout, name).starts_with("BAD  "), "{}", report.stdout);
+        assert!(line(&report.stdout, name).starts_with("FAIL "), "{}", report.stdout);
     }
     assert!(line(&report.stdout, "database").contains("no answer within"), "{}", report.stdout);
     // What asks no server is looked at, and what was not reached is told as well.
@@ -137,7 +168,7 @@ fn a_mail_server_that_admits_no_further_connection_is_a_warning() {
     assert!(setup.run(&["migrate"]).success);
     let report = setup.run(&["doctor"]);
     let mail = line(&report.stdout, "mail");
-    assert!(mail.starts_with("look ") && mail.contains("421"), "{mail}");
+    assert!(mail.starts_with("warn ") && mail.contains("421"), "{mail}");
     assert!(mail.contains("HALLPASS_SMTP_CONNECTIONS (3)"), "{mail}");
     assert!(report.success, "{}", report.stdout);
 }

@@ -339,7 +339,7 @@ const EXTRAS: &str = "
     CREATE TABLE mfa_user_keys (id integer PRIMARY KEY, username varchar(50) NOT NULL);
     INSERT INTO mfa_user_keys VALUES (1, 'social');
     CREATE TABLE socialaccount_socialaccount (id integer PRIMARY KEY, provider varchar(200) NOT NULL, uid varchar(191) NOT NULL, user_id bigint NOT NULL);
-    INSERT INTO socialaccount_socialaccount VALUES (1, 'google', '1', 5), (2, 'kakao', '2', 40);
+    INSERT INTO socialaccount_socialaccount VALUES (1, 'google', '1', 5), (2, 'keycloak', '2', 40), (3, 'kakao', '3', 41), (4, 'microsoft', '4', 41);
     CREATE TABLE auth_user_groups (id bigint PRIMARY KEY, user_id bigint NOT NULL, group_id integer NOT NULL);
     INSERT INTO auth_user_groups VALUES (1, 3, 1), (2, 3, 2), (3, 8, 1);
     CREATE TABLE auth_user_user_permissions (id bigint PRIMARY KEY, user_id bigint NOT NULL, permission_id integer NOT NULL);
@@ -352,26 +352,30 @@ fn second_factors_stop(target: &Target, site: &Site) {
     site.execute("DROP TABLE IF EXISTS auth_user_groups");
     site.execute("DROP TABLE IF EXISTS auth_user_user_permissions");
     site.add(40, "social", "social@example.com", "!unusable");
+    site.add(41, "kakao", "kakao@example.com", "!unusable");
     for statement in EXTRAS.split(';').filter(|it| !it.trim().is_empty()) {
         site.execute(statement);
     }
     let told = "with a second factor, left behind: 5 (numbers 4, 5, 6, 8, 40)\n\
-        with a social account and no password: 1 (numbers 40)\n\
+        IDENTITIES\
+        with a social account of another provider, left behind: 2\n\
+        with such an account and no password: 1 (numbers 40)\n\
         in groups, left behind: 2\n\
         with permissions of their own, left behind: 1\n\
         with a first or last name, left behind: 2\n";
     for options in [&["--dry-run"][..], &[], &["--skip-conflicts"]] {
         let refused = target.import(site, options);
         assert!(!refused.success);
-        assert!(refused.stdout.contains(told), "{}", refused.stdout);
+        assert!(refused.stdout.contains(&told.replace("IDENTITIES", "")), "{}", refused.stdout);
         assert!(refused.stdout.ends_with("imported: 0\n"), "{}", refused.stdout);
         assert!(refused.stderr.contains("5 accounts have a second factor"), "{}", refused.stderr);
         assert!(refused.stderr.contains("--without-mfa"), "{}", refused.stderr);
         assert!(target.stored().is_empty());
     }
     let told_all = target.import_all(site, &["--without-mfa"]);
-    assert!(told_all.contains(told), "{told_all}");
-    assert_eq!(target.stored().len(), accounts().len() + 1);
+    let identities = "social accounts, imported as identities: 2\n";
+    assert!(told_all.contains(&told.replace("IDENTITIES", identities)), "{told_all}");
+    assert_eq!(target.stored().len(), accounts().len() + 2);
     // What came before stops nothing again.
     target.import_all(site, &[]);
 }

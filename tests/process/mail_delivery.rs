@@ -169,7 +169,7 @@ fn a_fault_in_the_configuration_is_told_once_and_shown_by_doctor() {
     assert_eq!(told(&service), 1, "{}", service.log());
     let report = setup.run(&["doctor"]).stdout;
     let queue = report.lines().find(|line| line.contains("mail queue")).unwrap();
-    assert!(queue.starts_with("BAD  mail queue: 3 wait"), "{queue}");
+    assert!(queue.starts_with("FAIL mail queue: 3 wait"), "{queue}");
     assert!(queue.contains("530 5.7.0") && queue.contains("HALLPASS_SMTP_URL"), "{queue}");
 
     drop(refusing);

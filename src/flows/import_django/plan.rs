@@ -3,8 +3,12 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Collision, Conflict, ImportChoices, LeftBehind, Place, Shared};
-use crate::domain::{Email, Locale, Metadata, PasswordHash, User, UserId, Username, UtcTime};
-use crate::store::django_source::{DjangoAccounts, DjangoAddress, DjangoUser};
+use crate::domain::{
+    Email, IdentityId, IdentityKey, LinkedIdentity, Locale, Metadata, PasswordHash, User, UserId,
+    Username, UtcTime,
+};
+use crate::social::Preset;
+use crate::store::django_source::{DjangoAccounts, DjangoAddress, DjangoSocialAccount, DjangoUser};
 use crate::store::import::Present;
 
 /// What is to be done.
@@ -12,6 +16,8 @@ use crate::store::import::Present;
 pub(super) struct Plan {
     /// Accounts to be made.
     pub(super) new: Vec<User>,
+    /// Their identities at other services.
+    pub(super) identities: Vec<LinkedIdentity>,
     pub(super) already_here: usize,
     pub(super) conflicts: Vec<Conflict>,
     pub(super) without_shared_email: Vec<UserId>,
@@ -54,8 +60,10 @@ pub(super) fn make(
     let left_behind = LeftBehind::of(&new, &accounts.extras);
     let colliding: HashSet<UserId> = conflicts.iter().map(|conflict| conflict.id).collect();
     new.retain(|user| !colliding.contains(&user.id));
+    let identities = identities(&new, &accounts.extras.social, now);
     Plan {
         new,
+        identities,
         already_here,
         conflicts,
         without_shared_email,
@@ -64,6 +72,25 @@ pub(super) fn make(
         unusable_usernames,
         left_behind,
     }
+}
+
+/// The identities of new accounts whose issuer is known.
+fn identities(new: &[User], social: &[DjangoSocialAccount], now: UtcTime) -> Vec<LinkedIdentity> {
+    let new: HashSet<UserId> = new.iter().map(|user| user.id).collect();
+    let identity = |account: &DjangoSocialAccount| {
+        let issuer = Preset::issuer_of_allauth(&account.provider)?;
+        Some(LinkedIdentity {
+            id: IdentityId::new(now),
+            user_id: UserId(account.user_id),
+            provider: account.provider.clone(),
+            key: IdentityKey::new(issuer, &account.uid)?,
+            email: None,
+            created_at: now,
+            last_used_at: None,
+        })
+    };
+    let own = social.iter().filter(|account| new.contains(&UserId(account.user_id)));
+    own.filter_map(identity).collect()
 }
 
 /// Whether this account came over before. Name and address may have changed since; the time at which

@@ -61,6 +61,20 @@ pub struct DjangoAddress {
     pub is_primary: bool,
 }
 
+/// An account at another service as django-allauth has it.
+#[derive(Clone, Debug, QueryableByName)]
+pub struct DjangoSocialAccount {
+    /// The user.
+    #[diesel(sql_type = BigInt)]
+    pub user_id: i64,
+    /// The name of the provider in django-allauth.
+    #[diesel(sql_type = Text)]
+    pub provider: String,
+    /// The user id there.
+    #[diesel(sql_type = Text)]
+    pub uid: String,
+}
+
 /// What there is to import.
 #[derive(Debug)]
 pub struct DjangoAccounts {
@@ -79,8 +93,8 @@ pub struct DjangoAccounts {
 pub struct DjangoExtras {
     /// The users with a second factor, of django-allauth, django-otp and others.
     pub second_factors: Vec<i64>,
-    /// The users with an account of a social log-in.
-    pub social: Vec<i64>,
+    /// Accounts of social log-ins.
+    pub social: Vec<DjangoSocialAccount>,
     /// The users in groups.
     pub in_groups: Vec<i64>,
     /// The users with permissions of their own.
@@ -317,9 +331,11 @@ fn read_extras(conn: &mut Conn, catalog: &Catalog, users: &UserTable) -> Result<
         Vec::new()
     };
     let (groups, permissions) = (format!("{name}_groups"), format!("{name}_user_permissions"));
+    let has_social = ["user_id", "provider", "uid"]
+        .iter()
+        .all(|it| catalog.has_column("socialaccount_socialaccount", it));
     Ok(DjangoExtras {
         second_factors,
-        social: owners("socialaccount_socialaccount", user_id, "TRUE")?,
         in_groups: owners(&groups, catalog.owner_column(&groups, "group_id"), "TRUE")?,
         with_permissions: owners(
             &permissions,
@@ -327,6 +343,16 @@ fn read_extras(conn: &mut Conn, catalog: &Catalog, users: &UserTable) -> Result<
             "TRUE",
         )?,
         with_names,
+        social: if has_social { read_social(conn)? } else { Vec::new() },
+    })
+}
+
+fn read_social(conn: &mut Conn) -> Result<Vec<DjangoSocialAccount>> {
+    let statement = "SELECT CAST(user_id AS BIGINT) AS user_id, provider, uid \
+                     FROM socialaccount_socialaccount WHERE user_id IS NOT NULL ORDER BY user_id, id";
+    Ok(match conn {
+        Conn::Sqlite(sqlite) => sql_query(statement).load(sqlite)?,
+        Conn::Postgres(postgres) => sql_query(statement).load(postgres)?,
     })
 }
 

@@ -3,17 +3,18 @@
 use std::time::Duration;
 
 use hallpass::domain::{
-    Amr, Counted, Device, Email, EmailChange, EndReason, EventContext, EventId, EventKind, Locale,
-    OneTimeId, OneTimeToken, PasswordHash, Purpose, Registration, RegistrationId, Session,
-    SessionId, TokenHash, Transport, User, UserId, Username, UtcTime,
+    Amr, Counted, Device, Email, EmailChange, EndReason, EventContext, EventId, EventKind,
+    IdentityId, IdentityKey, LinkedIdentity, Locale, OneTimeId, OneTimeToken, PasswordHash,
+    Purpose, Registration, RegistrationId, Session, SessionId, TokenHash, Transport, User, UserId,
+    Username, UtcTime,
 };
 use hallpass::store::outbox::{MailKind, MailStatus, Selection};
 use hallpass::store::signing_keys::StoredKey;
 use hallpass::store::user_search::UserFilter;
 use hallpass::store::users::{NewUser, UserChanges};
 use hallpass::store::{
-    Conn, decoy_users, erasures, events, import, known_devices, limits, one_time_tokens, outbox,
-    registrations, sessions, signing_keys, user_search, users,
+    Conn, decoy_users, erasures, events, identities, import, known_devices, limits,
+    one_time_tokens, outbox, registrations, sessions, signing_keys, user_search, users,
 };
 
 use super::Recorder;
@@ -41,6 +42,7 @@ pub fn call_everything(conn: &mut Conn, recorder: &Recorder) {
     call_outbox(conn, recorder);
     call_limits_and_devices(conn, recorder);
     call_events(conn, recorder);
+    call_identities(conn, recorder);
     call_keys(conn, recorder);
     call_purges(conn, recorder);
 }
@@ -291,6 +293,27 @@ fn call_events(conn: &mut Conn, recorder: &Recorder) {
     call!(recorder, erasures::request(conn, USER, NOW));
     call!(recorder, erasures::list_requested(conn, 100));
     call!(recorder, erasures::finish(conn, USER));
+}
+
+fn call_identities(conn: &mut Conn, recorder: &Recorder) {
+    let identity = |subject: &str| LinkedIdentity {
+        id: IdentityId::new(NOW),
+        user_id: USER,
+        provider: "google".into(),
+        key: IdentityKey::new("https://accounts.google.com", subject).unwrap(),
+        email: Some("p7@example.com".into()),
+        created_at: NOW,
+        last_used_at: None,
+    };
+    let (first, second) = (identity("new-1"), identity("new-2"));
+    call!(recorder, identities::insert(conn, &first));
+    assert_eq!(call!(recorder, identities::insert_missing(conn, vec![second, first.clone()])), 1);
+    assert_eq!(call!(recorder, identities::find_by_key(conn, &first.key)), Some(first.clone()));
+    call!(recorder, identities::list_of_user(conn, USER));
+    call!(recorder, identities::record_use(conn, &first.id, first.email.as_deref(), LATER));
+    for id in [&first.id, &IdentityId::new(LATER)] {
+        call!(recorder, identities::unlink_unless_last(conn, USER, id));
+    }
 }
 
 fn call_keys(conn: &mut Conn, recorder: &Recorder) {

@@ -79,6 +79,10 @@ pub fn fill(world: &World, users: u32) {
              SELECT {}, i, {now}, {now} FROM n",
             bytes("'device' || i")
         ),
+        format!(
+            "INSERT INTO identities (id, user_id, provider, issuer, subject, created_at) {one_each} \
+             SELECT 'i' || i, i, 'google', 'https://accounts.google.com', '' || i, {now} FROM n"
+        ),
     ] {
         world.execute(&sql);
     }

@@ -105,7 +105,7 @@ fn a_full_disk_costs_503_for_writes_and_loses_nothing(setup: &Setup, disk: &Smal
     let report = setup.run(&["doctor"]).stdout;
     let database = report.lines().find(|line| line.contains(" database: ")).unwrap();
     if setup.database_url().starts_with("sqlite") {
-        assert!(database.starts_with("BAD ") && database.contains("takes no writes"), "{report}");
+        assert!(database.starts_with("FAIL ") && database.contains("takes no writes"), "{report}");
         assert!(!report.contains("writes are impossible"), "{report}");
     }
 

@@ -1,0 +1,408 @@
+//! Settings of social log-in.
+
+use url::Url;
+
+use super::Source;
+use super::readers::{is_app_scheme, is_this_machine};
+use super::settings::is_provider_name;
+use crate::domain::SecretText;
+use crate::social::{
+    AppleKey, Callback, ClientSecret, Credential, EmailTrust, IssuerName, PRESETS, Preset,
+    ProviderSettings, SocialSettings,
+};
+
+const PREFIX: &str = "HALLPASS_SOCIAL_";
+/// The ends of the settings of a provider that is known by its issuer only.
+const GENERIC_ENDS: [&str; 8] = [
+    "_ISSUER",
+    "_CLIENT_ID",
+    "_CLIENT_SECRET",
+    "_CLIENT_SECRET_FILE",
+    "_SCOPES",
+    "_TRUST_EMAIL",
+    "_DISPLAY_NAME",
+    "_NATIVE_CLIENT_IDS",
+];
+
+pub(super) fn read(s: &mut Source, development: bool) -> SocialSettings {
+    let allow_private =
+        s.choice("HALLPASS_SOCIAL_ALLOW_PRIVATE", false, &[("on", true), ("off", false)]);
+    let presets = PRESETS.iter().filter_map(|preset| read_preset(s, preset));
+    let mut providers: Vec<ProviderSettings> = presets.collect();
+    for name in generic_names(s) {
+        providers.extend(read_generic(s, &name, allow_private));
+    }
+    if allow_private && !development {
+        s.notes.push(
+            "HALLPASS_SOCIAL_ALLOW_PRIVATE is on: a provider can make this service call addresses of \
+             its own network"
+                .to_owned(),
+        );
+    }
+    SocialSettings {
+        providers,
+        return_urls: read_return_urls(s, development),
+        callback: s.choice(
+            "HALLPASS_SOCIAL_CALLBACK",
+            Callback::Service,
+            &[("service", Callback::Service), ("front-end", Callback::FrontEnd)],
+        ),
+        allow_private,
+        timeout: SocialSettings::TIMEOUT,
+    }
+}
+
+/// A provider of the table, if anything is set of it.
+fn read_preset(s: &mut Source, preset: &Preset) -> Option<ProviderSettings> {
+    let prefix = format!("{PREFIX}{}", preset.id.to_ascii_uppercase());
+    // The tenant has a default, which may stand there by itself.
+    if s.names_after(&format!("{prefix}_")).iter().all(|name| name == "TENANT") {
+        return None;
+    }
+    let client_id = required(s, &format!("{prefix}_CLIENT_ID"));
+    let secret_name = format!("{prefix}_CLIENT_SECRET");
+    let client_secret = match preset.credential {
+        Credential::Secret => required_secret(s, &secret_name).map(ClientSecret::Fixed),
+        Credential::OptionalSecret => Some(optional_secret(s, &secret_name)),
+        Credential::SignedSecret => read_apple_key(s, &prefix).map(ClientSecret::Apple),
+    };
+    let tenants = if preset.id == "microsoft" { read_tenant(s) } else { None };
+    let mut settings = preset.settings(client_id?, client_secret?);
+    settings.issuer = tenants.unwrap_or(settings.issuer);
+    read_scopes(s, &prefix, &mut settings, |has_openid| {
+        has_openid == preset.has_id_tokens() || (preset.works_without_openid && !has_openid)
+    });
+    settings.native_client_ids = read_native_client_ids(s, &prefix, preset.has_id_tokens());
+    Some(settings)
+}
+
+/// A provider that is known by its issuer only.
+fn read_generic(s: &mut Source, name: &str, allow_private: bool) -> Option<ProviderSettings> {
+    let prefix = format!("{PREFIX}OIDC_{name}");
+    let id = name.to_ascii_lowercase().replace('_', "-");
+    if Preset::find(&id).is_some() {
+        s.fault(&format!("{prefix}_ISSUER"), "has the name of a built-in provider: choose another");
+    }
+    let issuer_name = format!("{prefix}_ISSUER");
+    let issuer = required(s, &issuer_name);
+    if issuer.as_deref().is_some_and(|issuer| !is_issuer(issuer, allow_private)) {
+        s.fault(
+            &issuer_name,
+            "must be an https URL without query and fragment (or http, with \
+             HALLPASS_SOCIAL_ALLOW_PRIVATE=on)",
+        );
+    }
+    let client_id = required(s, &format!("{prefix}_CLIENT_ID"));
+    let secret = optional_secret(s, &format!("{prefix}_CLIENT_SECRET"));
+    let trust = s.parsed(&format!("{prefix}_TRUST_EMAIL"), EmailTrust::Nothing, |text| {
+        EmailTrust::parse(text)
+            .ok_or_else(|| "must be on, off, or domains separated by commas".to_owned())
+    });
+    let native_client_ids = read_native_client_ids(s, &prefix, true);
+    let display_name = s.text(&format!("{prefix}_DISPLAY_NAME"));
+    let mut settings = Preset::generic(id, issuer?, client_id?, secret);
+    read_scopes(s, &prefix, &mut settings, |has_openid| has_openid);
+    settings.email_trust = trust;
+    settings.native_client_ids = native_client_ids;
+    settings.display_name = display_name.unwrap_or(settings.display_name);
+    Some(settings)
+}
+
+/// The names of providers between `HALLPASS_SOCIAL_OIDC_` and the end of a setting.
+fn generic_names(s: &Source) -> Vec<String> {
+    let set = s.names_after(&format!("{PREFIX}OIDC_"));
+    let name = |text: &String| {
+        let name = GENERIC_ENDS.iter().find_map(|end| text.strip_suffix(end))?;
+        is_provider_name(name).then(|| name.to_owned())
+    };
+    let mut names: Vec<String> = set.iter().filter_map(name).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn required(s: &mut Source, name: &str) -> Option<String> {
+    let text = s.text(name).map(|text| text.trim().to_owned());
+    if text.is_none() {
+        s.fault(name, "is required for this provider");
+    }
+    text
+}
+
+fn required_secret(s: &mut Source, name: &str) -> Option<SecretText> {
+    let before = s.faults.len();
+    let secret = s.secret(name).filter(|text| !text.is_empty());
+    if secret.is_none() && s.faults.len() == before {
+        s.fault(name, "is required for this provider");
+    }
+    secret.map(SecretText::from)
+}
+
+fn optional_secret(s: &mut Source, name: &str) -> ClientSecret {
+    let secret = s.secret(name).filter(|text| !text.is_empty());
+    secret.map_or(ClientSecret::None, |text| ClientSecret::Fixed(text.into()))
+}
+
+fn read_apple_key(s: &mut Source, prefix: &str) -> Option<AppleKey> {
+    let team_id = required(s, &format!("{prefix}_TEAM_ID"));
+    let key_id = required(s, &format!("{prefix}_KEY_ID"));
+    let name = format!("{prefix}_PRIVATE_KEY");
+    let private_key = required_secret(s, &name);
+    let key = AppleKey { team_id: team_id?, key_id: key_id?, private_key: private_key? };
+    if !key.is_usable() {
+        s.fault(&name, "must be the text of the .p8 file: a P-256 key in PEM (PKCS #8)");
+    }
+    Some(key)
+}
+
+fn read_tenant(s: &mut Source) -> Option<IssuerName> {
+    let name = "HALLPASS_SOCIAL_MICROSOFT_TENANT";
+    let tenant = s.text(name).unwrap_or_else(|| Preset::DEFAULT_TENANT.to_owned());
+    let issuer = Preset::microsoft_issuer(tenant.trim());
+    if issuer.is_none() {
+        s.fault(name, "must be the id of a tenant (a UUID), common, organizations or consumers");
+    }
+    issuer
+}
+
+fn read_scopes(
+    s: &mut Source,
+    prefix: &str,
+    settings: &mut ProviderSettings,
+    may_have_openid: impl Fn(bool) -> bool,
+) {
+    let name = format!("{prefix}_SCOPES");
+    let Some(text) = s.text(&name) else { return };
+    // RFC 6749 section 3.3.
+    let is_scope =
+        |it: &&str| it.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'));
+    let scopes: Vec<&str> = text.split_whitespace().collect();
+    settings.scopes = scopes.join(" ");
+    if !scopes.iter().all(|it| is_scope(it)) {
+        s.fault(&name, "must be scopes separated by spaces");
+    } else if !may_have_openid(settings.is_openid()) {
+        let advice = if settings.is_openid() {
+            "must not contain openid: this provider has no id tokens"
+        } else {
+            "must contain openid"
+        };
+        s.fault(&name, advice);
+    }
+}
+
+fn read_native_client_ids(s: &mut Source, prefix: &str, has_id_tokens: bool) -> Vec<String> {
+    let name = format!("{prefix}_NATIVE_CLIENT_IDS");
+    let Some(text) = s.text(&name) else { return Vec::new() };
+    let ids: Vec<String> = text.split(',').map(|part| part.trim().to_owned()).collect();
+    if ids.iter().any(String::is_empty) {
+        s.fault(&name, "must be client ids separated by commas");
+    } else if !has_id_tokens {
+        s.fault(&name, "is not for this provider, which has no id tokens");
+    }
+    ids
+}
+
+fn is_issuer(text: &str, allow_private: bool) -> bool {
+    Url::parse(text).is_ok_and(|url| {
+        (url.scheme() == "https" || (allow_private && url.scheme() == "http"))
+            && url.has_host()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none()
+    })
+}
+
+/// Pages that flows may return to. They get parameters, so they have no fragment.
+fn read_return_urls(s: &mut Source, development: bool) -> Vec<String> {
+    let is_page = |text: &str| {
+        Url::parse(text).is_ok_and(|url| {
+            let is_safe = match url.scheme() {
+                "https" => true,
+                "http" => development || url.host_str().is_some_and(is_this_machine),
+                scheme => is_app_scheme(scheme),
+            };
+            is_safe && url.fragment().is_none() && url.username().is_empty()
+        })
+    };
+    s.parsed("HALLPASS_SOCIAL_RETURN_URLS", Vec::new(), |text| {
+        let urls: Vec<String> = text.split(',').map(|part| part.trim().to_owned()).collect();
+        match urls.iter().find(|url| !is_page(url)) {
+            None => Ok(urls),
+            Some(url) => Err(format!(
+                "{url:?} is not a page that a log-in can return to: an https URL (http on this \
+                 machine or in development) or one of an app, without fragment"
+            )),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
+    use super::*;
+    use crate::config::SETTINGS;
+
+    fn read_values(values: &[(&str, &str)]) -> (SocialSettings, Source) {
+        let values = values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let mut source = Source::from_values(values.collect::<HashMap<_, _>>());
+        let settings = read(&mut source, false);
+        (settings, source)
+    }
+
+    fn faulty(values: &[(&str, &str)]) -> Vec<String> {
+        let mut names: Vec<String> =
+            read_values(values).1.faults.into_iter().map(|fault| fault.name).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn nothing_set_is_no_provider() {
+        let (settings, source) = read_values(&[]);
+        assert!(settings.providers.is_empty() && source.faults.is_empty());
+        assert!(!settings.allow_private);
+    }
+
+    #[test]
+    fn providers_are_read_with_what_belongs_to_them() {
+        let (settings, source) = read_values(&[
+            ("HALLPASS_SOCIAL_GOOGLE_CLIENT_ID", "google-client"),
+            ("HALLPASS_SOCIAL_GOOGLE_CLIENT_SECRET", "google-secret"),
+            ("HALLPASS_SOCIAL_GOOGLE_NATIVE_CLIENT_IDS", "ios-client, android-client"),
+            ("HALLPASS_SOCIAL_KAKAO_CLIENT_ID", "kakao-client"),
+            ("HALLPASS_SOCIAL_KAKAO_SCOPES", "account_email"),
+            ("HALLPASS_SOCIAL_OIDC_BIG_CO_ISSUER", "https://id.example.com/realms/x"),
+            ("HALLPASS_SOCIAL_OIDC_BIG_CO_CLIENT_ID", "hallpass"),
+            ("HALLPASS_SOCIAL_OIDC_BIG_CO_TRUST_EMAIL", "example.com"),
+            ("HALLPASS_SOCIAL_OIDC_BIG_CO_DISPLAY_NAME", "Big Co"),
+            ("HALLPASS_SOCIAL_RETURN_URLS", "https://app.example.com/in, myapp://in"),
+            ("HALLPASS_SOCIAL_CALLBACK", "front-end"),
+        ]);
+        assert!(source.faults.is_empty(), "{:?}", source.faults);
+        assert!(source.unknown.is_empty(), "{:?}", source.unknown);
+        let ids: Vec<&str> = settings.providers.iter().map(|it| it.id.as_str()).collect();
+        assert_eq!(ids, ["google", "kakao", "big-co"]);
+        assert_eq!(settings.providers[0].native_client_ids, ["ios-client", "android-client"]);
+        assert!(!settings.providers[1].is_openid());
+        assert_eq!(settings.providers[2].display_name, "Big Co");
+        let domains = EmailTrust::Domains(vec!["example.com".to_owned()]);
+        assert_eq!(settings.providers[2].email_trust, domains);
+        assert_eq!(settings.return_urls, ["https://app.example.com/in", "myapp://in"]);
+        assert_eq!(settings.callback, Callback::FrontEnd);
+        assert!(!format!("{settings:?}").contains("google-secret"));
+    }
+
+    #[test]
+    fn all_faults_are_reported_together() {
+        let names = faulty(&[
+            ("HALLPASS_SOCIAL_GOOGLE_CLIENT_SECRET", "secret"),
+            ("HALLPASS_SOCIAL_APPLE_CLIENT_ID", "com.example.web"),
+            ("HALLPASS_SOCIAL_MICROSOFT_CLIENT_ID", "x"),
+            ("HALLPASS_SOCIAL_MICROSOFT_CLIENT_SECRET", "x"),
+            ("HALLPASS_SOCIAL_MICROSOFT_TENANT", "contoso.com"),
+            ("HALLPASS_SOCIAL_OIDC_A_ISSUER", "http://id.example.com"),
+            ("HALLPASS_SOCIAL_OIDC_A_TRUST_EMAIL", "yes please"),
+            ("HALLPASS_SOCIAL_RETURN_URLS", "https://app.example.com/#in"),
+        ]);
+        assert_eq!(
+            names,
+            [
+                "HALLPASS_SOCIAL_APPLE_KEY_ID",
+                "HALLPASS_SOCIAL_APPLE_PRIVATE_KEY",
+                "HALLPASS_SOCIAL_APPLE_TEAM_ID",
+                "HALLPASS_SOCIAL_GOOGLE_CLIENT_ID",
+                "HALLPASS_SOCIAL_MICROSOFT_TENANT",
+                "HALLPASS_SOCIAL_OIDC_A_CLIENT_ID",
+                "HALLPASS_SOCIAL_OIDC_A_ISSUER",
+                "HALLPASS_SOCIAL_OIDC_A_TRUST_EMAIL",
+                "HALLPASS_SOCIAL_RETURN_URLS",
+            ]
+        );
+    }
+
+    #[test]
+    fn every_secret_of_a_provider_can_come_from_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+        let der = STANDARD.encode(pair.to_pkcs8v1().unwrap());
+        let key = format!("-----BEGIN PRIVATE KEY-----\n{der}\n-----END PRIVATE KEY-----");
+        let secrets = SETTINGS.iter().filter(|setting| setting.secret);
+        let mut tried = 0;
+        for name in secrets.filter_map(|setting| setting.name.strip_prefix(PREFIX)) {
+            let name = name.replace("<NAME>", "X");
+            let secret = if name == "APPLE_PRIVATE_KEY" { key.as_str() } else { "from a file" };
+            std::fs::write(&path, format!("{secret}\n")).unwrap();
+            let provider = name.rsplitn(3, '_').last().unwrap();
+            let file = format!("{name}_FILE");
+            let mut values: HashMap<String, String> = ["CLIENT_ID", "TEAM_ID", "KEY_ID", "ISSUER"]
+                .iter()
+                .filter(|end| **end == "CLIENT_ID" || provider == "APPLE" || provider == "OIDC_X")
+                .map(|end| {
+                    (format!("{PREFIX}{provider}_{end}"), "https://id.example.com".to_owned())
+                })
+                .collect();
+            values.insert(format!("{PREFIX}{file}"), path.to_str().unwrap().to_owned());
+            let mut source = Source::from_values(values);
+            let settings = read(&mut source, false);
+            assert!(source.faults.is_empty(), "{name}: {:?}", source.faults);
+            let found = match &settings.providers[0].client_secret {
+                ClientSecret::Fixed(found) => found,
+                ClientSecret::Apple(key) => &key.private_key,
+                ClientSecret::None => panic!("{name} was not read"),
+            };
+            assert_eq!(found.expose_text(), secret, "{name}");
+            tried += 1;
+        }
+        assert_eq!(tried, PRESETS.len() + 1);
+    }
+
+    #[test]
+    fn a_setting_that_cannot_be_meant_is_refused() {
+        let client = |provider: &str, rest: &[(&str, &str)]| {
+            let prefix = format!("HALLPASS_SOCIAL_{provider}_");
+            let all: Vec<(String, &str)> = [("CLIENT_ID", "x"), ("CLIENT_SECRET", "x")]
+                .iter()
+                .chain(rest)
+                .map(|(name, value)| (format!("{prefix}{name}"), *value))
+                .collect();
+            let all: Vec<(&str, &str)> =
+                all.iter().map(|(name, it)| (name.as_str(), *it)).collect();
+            faulty(&all)
+        };
+        assert_eq!(client("GITHUB", &[]), [""; 0]);
+        assert_eq!(client("GITHUB", &[("SCOPES", "openid")]), ["HALLPASS_SOCIAL_GITHUB_SCOPES"]);
+        assert_eq!(client("GOOGLE", &[("SCOPES", "email")]), ["HALLPASS_SOCIAL_GOOGLE_SCOPES"]);
+        assert_eq!(client("GOOGLE", &[("SCOPES", "openid")]), [""; 0]);
+        let native = "HALLPASS_SOCIAL_NAVER_NATIVE_CLIENT_IDS";
+        assert_eq!(client("NAVER", &[("NATIVE_CLIENT_IDS", "x")]), [native]);
+        let issuer = ("ISSUER", "https://id.example.com");
+        assert_eq!(client("OIDC_X", &[issuer]), [""; 0]);
+        assert_eq!(client("OIDC_GOOGLE", &[issuer]), ["HALLPASS_SOCIAL_OIDC_GOOGLE_ISSUER"]);
+        assert_eq!(faulty(&[("HALLPASS_SOCIAL_OIDC_X_SCOPES", "openid")]).len(), 2);
+    }
+
+    #[test]
+    fn a_return_url_is_a_page_of_https_or_of_an_app() {
+        for good in ["https://app.example.com/in?a=b", "http://localhost:5173/in", "myapp:/in"] {
+            assert_eq!(faulty(&[("HALLPASS_SOCIAL_RETURN_URLS", good)]), [""; 0], "{good}");
+        }
+        for bad in [
+            "http://app.example.com/in",
+            "/in",
+            "javascript:alert(1)",
+            "https://user@app.example.com/in",
+            "https://app.example.com/in#x",
+            "*",
+            "https://app.example.com/in,",
+        ] {
+            assert_eq!(faulty(&[("HALLPASS_SOCIAL_RETURN_URLS", bad)]).len(), 1, "{bad}");
+        }
+    }
+}

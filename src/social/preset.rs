@@ -1,0 +1,272 @@
+//! Well-known providers, as data.
+
+use super::id_token::TENANT;
+use super::{ClientSecret, EmailTrust, Endpoints, IssuerName, ProfileFormat, ProviderSettings};
+
+/// A provider that needs a client id and a secret only.
+#[derive(Debug)]
+pub struct Preset {
+    /// The name in paths; in settings in capitals.
+    pub id: &'static str,
+    display_name: &'static str,
+    /// The issuer of its identities, and where its metadata lie, if it has any.
+    pub issuer: &'static str,
+    /// Authorization and token endpoint of a provider without metadata.
+    endpoints: Option<(&'static str, &'static str)>,
+    profile: ProfileFormat,
+    profile_url: Option<&'static str>,
+    scopes: &'static str,
+    email_trust: EmailTrust,
+    response_mode: Option<&'static str>,
+    /// How the provider authenticates the client.
+    pub credential: Credential,
+    /// True if the scopes may lack `openid`.
+    pub works_without_openid: bool,
+}
+
+/// How a provider authenticates the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// By a secret.
+    Secret,
+    /// By a secret, if one is switched on in the provider's console.
+    OptionalSecret,
+    /// By a secret that the client signs (Apple).
+    SignedSecret,
+}
+
+/// An OpenID Connect provider with metadata.
+const OPENID: Preset = Preset {
+    id: "",
+    display_name: "",
+    issuer: "",
+    endpoints: None,
+    profile: ProfileFormat::OpenId,
+    profile_url: None,
+    scopes: "openid email profile",
+    email_trust: EmailTrust::Verified,
+    response_mode: None,
+    credential: Credential::Secret,
+    works_without_openid: false,
+};
+
+/// An OAuth 2.0 provider without id tokens.
+const OAUTH: Preset = Preset { works_without_openid: true, ..OPENID };
+
+/// The issuer of Microsoft.
+const MICROSOFT: &str = "https://login.microsoftonline.com/{tenantid}/v2.0";
+
+/// The presets, in the order in which they are listed.
+pub static PRESETS: [Preset; 9] = [
+    Preset {
+        id: "google",
+        display_name: "Google",
+        issuer: "https://accounts.google.com",
+        email_trust: EmailTrust::Google,
+        ..OPENID
+    },
+    // The issuer names the tenant; see `Preset::microsoft_issuer`.
+    Preset {
+        id: "microsoft",
+        display_name: "Microsoft",
+        issuer: MICROSOFT,
+        email_trust: EmailTrust::Microsoft,
+        ..OPENID
+    },
+    Preset {
+        id: "apple",
+        display_name: "Apple",
+        issuer: "https://appleid.apple.com",
+        scopes: "openid email name",
+        // Apple requires it for the scopes `email` and `name`.
+        response_mode: Some("form_post"),
+        credential: Credential::SignedSecret,
+        ..OPENID
+    },
+    Preset {
+        id: "kakao",
+        display_name: "Kakao",
+        issuer: "https://kauth.kakao.com",
+        profile: ProfileFormat::Kakao,
+        profile_url: Some("https://kapi.kakao.com/v2/user/me"),
+        scopes: "openid account_email profile_nickname",
+        credential: Credential::OptionalSecret,
+        works_without_openid: true,
+        ..OPENID
+    },
+    Preset {
+        id: "naver",
+        display_name: "Naver",
+        issuer: "https://nid.naver.com",
+        endpoints: Some((
+            "https://nid.naver.com/oauth2.0/authorize",
+            "https://nid.naver.com/oauth2.0/token",
+        )),
+        profile: ProfileFormat::Naver,
+        profile_url: Some("https://openapi.naver.com/v1/nid/me"),
+        // The console decides what is shared.
+        scopes: "",
+        email_trust: EmailTrust::Nothing,
+        ..OAUTH
+    },
+    Preset {
+        id: "facebook",
+        display_name: "Facebook",
+        issuer: "https://www.facebook.com",
+        endpoints: Some((
+            "https://www.facebook.com/v23.0/dialog/oauth",
+            "https://graph.facebook.com/v23.0/oauth/access_token",
+        )),
+        profile: ProfileFormat::Facebook,
+        profile_url: Some("https://graph.facebook.com/v23.0/me"),
+        scopes: "email public_profile",
+        email_trust: EmailTrust::Nothing,
+        ..OAUTH
+    },
+    Preset {
+        id: "github",
+        display_name: "GitHub",
+        issuer: "https://github.com",
+        endpoints: Some((
+            "https://github.com/login/oauth/authorize",
+            "https://github.com/login/oauth/access_token",
+        )),
+        profile: ProfileFormat::GitHub,
+        profile_url: Some("https://api.github.com/user"),
+        scopes: "read:user user:email",
+        ..OAUTH
+    },
+    Preset {
+        id: "discord",
+        display_name: "Discord",
+        issuer: "https://discord.com",
+        endpoints: Some((
+            "https://discord.com/oauth2/authorize",
+            "https://discord.com/api/oauth2/token",
+        )),
+        profile: ProfileFormat::Discord,
+        profile_url: Some("https://discord.com/api/users/@me"),
+        scopes: "identify email",
+        ..OAUTH
+    },
+    Preset { id: "gitlab", display_name: "GitLab", issuer: "https://gitlab.com", ..OPENID },
+];
+
+impl Preset {
+    /// The tenant of Microsoft, unless another is set.
+    pub const DEFAULT_TENANT: &str = "common";
+
+    /// Returns the preset of that name.
+    pub fn find(id: &str) -> Option<&'static Self> {
+        PRESETS.iter().find(|preset| preset.id == id)
+    }
+
+    /// Returns the issuer of the identities that django-allauth stores under the name of a
+    /// provider, where its `uid` is what that issuer calls the subject: not for Microsoft (the
+    /// `uid` is of the Graph API), nor where the name does not tell the server (GitLab, OpenID
+    /// Connect).
+    pub fn issuer_of_allauth(provider: &str) -> Option<&'static str> {
+        let is_known = ["google", "apple", "kakao", "naver", "facebook", "github", "discord"];
+        Self::find(provider).filter(|it| is_known.contains(&it.id)).map(|it| it.issuer)
+    }
+
+    /// Returns whether the provider issues id tokens, which native apps can present.
+    pub fn has_id_tokens(&self) -> bool {
+        self.endpoints.is_none()
+    }
+
+    /// Returns the settings of the provider for a client.
+    pub fn settings(&self, client_id: String, client_secret: ClientSecret) -> ProviderSettings {
+        let endpoints = self.endpoints.map(|(authorization, token)| Endpoints {
+            authorization: authorization.to_owned(),
+            token: token.to_owned(),
+        });
+        ProviderSettings {
+            id: self.id.to_owned(),
+            display_name: self.display_name.to_owned(),
+            issuer: self.issuer_name(),
+            endpoints,
+            profile: self.profile,
+            profile_url: self.profile_url.map(str::to_owned),
+            client_id,
+            client_secret,
+            native_client_ids: Vec::new(),
+            scopes: self.scopes.to_owned(),
+            email_trust: self.email_trust.clone(),
+            response_mode: self.response_mode,
+        }
+    }
+
+    fn issuer_name(&self) -> IssuerName {
+        let of_all_tenants = || Self::microsoft_issuer(Self::DEFAULT_TENANT);
+        let tenants = self.issuer.contains(TENANT).then(of_all_tenants).flatten();
+        tenants.unwrap_or_else(|| IssuerName::Fixed(self.issuer.to_owned()))
+    }
+
+    /// Returns the settings of a provider that is known by its issuer only.
+    pub fn generic(
+        id: String,
+        issuer: String,
+        client_id: String,
+        client_secret: ClientSecret,
+    ) -> ProviderSettings {
+        let issuer = IssuerName::Fixed(issuer);
+        let email_trust = EmailTrust::Nothing;
+        let display_name = id.clone();
+        let settings = OPENID.settings(client_id, client_secret);
+        ProviderSettings { id, display_name, issuer, email_trust, ..settings }
+    }
+
+    /// Returns the issuer of Microsoft for a tenant: its id, or `common`, `organizations`,
+    /// `consumers`. `None` for anything else, such as the domain of a tenant, which is not what the
+    /// issuer contains.
+    pub fn microsoft_issuer(tenant: &str) -> Option<IssuerName> {
+        /// The tenant of all personal accounts.
+        const CONSUMERS: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
+        let of = |tenant: &str| MICROSOFT.replace(TENANT, tenant);
+        match tenant {
+            "common" | "organizations" => {
+                Some(IssuerName::Tenants { template: MICROSOFT.to_owned(), discovery: of(tenant) })
+            }
+            "consumers" => Some(IssuerName::Fixed(of(CONSUMERS))),
+            _ => {
+                let id = uuid::Uuid::parse_str(tenant).ok()?;
+                Some(IssuerName::Fixed(of(&id.hyphenated().to_string())))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::social::discovery::is_endpoint;
+
+    #[test]
+    fn presets_are_complete_and_use_https() {
+        for preset in &PRESETS {
+            let settings = preset.settings("client".to_owned(), ClientSecret::None);
+            assert!(preset.id.bytes().all(|byte| byte.is_ascii_lowercase()), "{}", preset.id);
+            let endpoints = settings.endpoints.iter().flat_map(|it| [&it.authorization, &it.token]);
+            let urls = endpoints.chain(&settings.profile_url);
+            assert!(urls.into_iter().all(|url| is_endpoint(url, false)), "{}", preset.id);
+            assert!(is_endpoint(preset.issuer, false), "{}", preset.id);
+            // Without an id token the profile tells the subject.
+            assert!(settings.is_openid() || settings.profile_url.is_some(), "{}", preset.id);
+            assert_eq!(settings.is_openid(), preset.has_id_tokens(), "{}", preset.id);
+        }
+    }
+
+    #[test]
+    fn a_tenant_is_an_id_or_a_word_of_microsoft() {
+        let id = "72f988bf-86f1-41af-91ab-2d7cd011db47";
+        let fixed = format!("https://login.microsoftonline.com/{id}/v2.0");
+        assert_eq!(Preset::microsoft_issuer(&id.to_uppercase()), Some(IssuerName::Fixed(fixed)));
+        let common = Preset::microsoft_issuer("common").unwrap();
+        assert_eq!(common.discovery(), "https://login.microsoftonline.com/common/v2.0");
+        assert!(common.advertised().contains(TENANT));
+        for bad in ["", "contoso.onmicrosoft.com", "Common", "../common"] {
+            assert_eq!(Preset::microsoft_issuer(bad), None, "{bad}");
+        }
+    }
+}

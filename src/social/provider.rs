@@ -1,0 +1,418 @@
+//! One provider: the requests of the authorization code flow and what comes back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde::Deserialize;
+use serde_json::Value;
+use url::Url;
+
+use super::cached::Cached;
+use super::discovery::{METADATA, Metadata};
+use super::id_token::{Expected, IdToken, VerifiedIdToken};
+use super::key_set::{KEY_SET, KeySet};
+use super::profile::{EmailClaims, PROFILE, Profile, ProfileReader};
+use super::{
+    ClientSecret, IdTokenError, IssuerName, ProfileFormat, ProviderError, ProviderSettings,
+    SocialSettings,
+};
+use crate::domain::{Identity, IdentityKey, UtcTime};
+use crate::outgoing::{Client, OutgoingError, Reply, Targets};
+
+/// The name of the token endpoint in errors.
+const TOKEN: &str = "token endpoint";
+/// The longest body that is read.
+const MAX_BODY: u64 = 256 * 1024;
+/// Calls to one provider at once: a provider that does not answer holds no more threads than these.
+const MAX_CALLS: usize = 16;
+/// The longest error code of a provider that is logged.
+const MAX_ERROR_CODE: usize = 64;
+
+type Result<T> = std::result::Result<T, ProviderError>;
+
+/// The configured providers.
+pub struct Providers(Vec<Provider>);
+
+impl Providers {
+    /// Returns the providers. Makes no calls.
+    pub fn new(settings: &SocialSettings) -> Self {
+        Self(settings.providers.iter().map(|it| Provider::new(it.clone(), settings)).collect())
+    }
+
+    /// Returns the provider of that name.
+    pub fn find(&self, id: &str) -> Option<&Provider> {
+        self.0.iter().find(|provider| provider.id() == id)
+    }
+
+    /// Returns all providers in the order of the settings.
+    pub fn list(&self) -> &[Provider] {
+        &self.0
+    }
+}
+
+/// The parameters of an authorization request.
+#[derive(Clone, Copy)]
+pub struct AuthorizationRequest<'a> {
+    /// The redirect URI, as it is registered.
+    pub redirect_uri: &'a str,
+    /// The `state`.
+    pub state: &'a str,
+    /// The `nonce` of the id token.
+    pub nonce: &'a str,
+    /// The PKCE code verifier, of which the request has the challenge.
+    pub code_verifier: &'a str,
+}
+
+/// The response to an authorization request, with the secrets of its flow.
+#[derive(Clone, Copy)]
+pub struct CodeResponse<'a> {
+    /// The authorization code.
+    pub code: &'a str,
+    /// The request that it answers.
+    pub request: AuthorizationRequest<'a>,
+}
+
+/// A provider.
+pub struct Provider {
+    settings: ProviderSettings,
+    client: Client,
+    allows_http: bool,
+    metadata: Cached<Metadata>,
+    keys: Cached<KeySet>,
+    calls: AtomicUsize,
+}
+
+#[derive(Deserialize)]
+struct TokenReply {
+    access_token: Option<String>,
+    id_token: Option<String>,
+    error: Option<Value>,
+}
+
+/// The endpoints of a flow.
+struct Endpoints {
+    authorization: String,
+    token: String,
+    profile: Option<String>,
+    uses_basic: bool,
+    takes_s256: bool,
+}
+
+/// One of the calls in progress.
+struct CallGuard<'a>(&'a AtomicUsize);
+
+impl Drop for CallGuard<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Provider {
+    /// Returns a provider. Makes no calls.
+    pub fn new(settings: ProviderSettings, social: &SocialSettings) -> Self {
+        let targets = if social.allow_private { Targets::Any } else { Targets::Public };
+        Self {
+            settings,
+            client: Client::new(targets, social.timeout, MAX_BODY),
+            allows_http: social.allow_private,
+            metadata: Cached::new(METADATA),
+            keys: Cached::new(KEY_SET),
+            calls: AtomicUsize::new(0),
+        }
+    }
+
+    /// Returns the name in paths.
+    pub fn id(&self) -> &str {
+        &self.settings.id
+    }
+
+    /// Returns the name for display.
+    pub fn display_name(&self) -> &str {
+        &self.settings.display_name
+    }
+
+    /// Returns whether native apps may present id tokens.
+    pub fn accepts_id_tokens(&self) -> bool {
+        !self.settings.native_client_ids.is_empty()
+    }
+
+    /// Returns the URL that the browser is sent to.
+    pub fn authorization_url(
+        &self,
+        request: &AuthorizationRequest<'_>,
+        now: UtcTime,
+    ) -> Result<String> {
+        let _call = self.begin_call()?;
+        let endpoints = self.endpoints(now)?;
+        let mut url = Url::parse(&endpoints.authorization)
+            .map_err(|error| ProviderError::malformed(METADATA, error.to_string()))?;
+        {
+            let mut query = url.query_pairs_mut();
+            query
+                .append_pair("response_type", "code")
+                .append_pair("client_id", &self.settings.client_id)
+                .append_pair("redirect_uri", request.redirect_uri)
+                .append_pair("state", request.state);
+            if !self.settings.scopes.is_empty() {
+                query.append_pair("scope", &self.settings.scopes);
+            }
+            if self.settings.is_openid() {
+                query.append_pair("nonce", request.nonce);
+            }
+            if endpoints.takes_s256 {
+                let challenge = digest(&SHA256, request.code_verifier.as_bytes());
+                query
+                    .append_pair("code_challenge", &URL_SAFE_NO_PAD.encode(challenge))
+                    .append_pair("code_challenge_method", "S256");
+            }
+            if let Some(mode) = self.settings.response_mode {
+                query.append_pair("response_mode", mode);
+            }
+        }
+        Ok(url.into())
+    }
+
+    /// Checks the `iss` parameter of an authorization response (RFC 9207): a mix-up of two
+    /// providers is noticed before the code goes to one of them.
+    pub fn check_response_issuer(&self, issuer: Option<&str>, now: UtcTime) -> Result<()> {
+        let _call = self.begin_call()?;
+        let is_required = self.settings.endpoints.is_none()
+            && self.metadata(now)?.authorization_response_iss_parameter_supported;
+        let is_right = match (issuer, &self.settings.issuer) {
+            (Some(issuer), IssuerName::Fixed(own)) => issuer == own,
+            (Some(_), IssuerName::Tenants { .. }) => true,
+            (None, _) => !is_required,
+        };
+        if is_right { Ok(()) } else { Err(ProviderError::ResponseIssuer) }
+    }
+
+    /// Exchanges a code and returns the identity of the user who gave it. Tokens of the provider
+    /// are dropped.
+    pub fn redeem(&self, response: &CodeResponse<'_>, now: UtcTime) -> Result<Identity> {
+        let _call = self.begin_call()?;
+        let endpoints = self.endpoints(now)?;
+        let reply = self.exchange(response, &endpoints, now)?;
+        let access_token = reply.access_token.as_deref();
+        if !self.settings.is_openid() {
+            let profile = self.profile(&endpoints, access_token)?;
+            let key = IdentityKey::new(self.settings.issuer.advertised(), &profile.subject);
+            return Ok(self.identity(key.ok_or(ProviderError::Subject)?, &profile.email));
+        }
+        let id_token = reply.id_token.as_deref().ok_or(IdTokenError::Missing)?;
+        let audiences = std::slice::from_ref(&self.settings.client_id);
+        let verified = self.verify(id_token, audiences, response.request.nonce, now)?;
+        let needs_profile = self.settings.profile != ProfileFormat::OpenId
+            || verified.email.is_incomplete(&self.settings.email_trust);
+        if !needs_profile || endpoints.profile.is_none() {
+            return Ok(self.identity(verified.key, &verified.email));
+        }
+        let profile = match self.profile(&endpoints, access_token) {
+            // The scopes do not allow it: the id token has said who the user is.
+            Err(ProviderError::Status { status: 401 | 403, .. }) => {
+                return Ok(self.identity(verified.key, &verified.email));
+            }
+            profile => profile?,
+        };
+        // OpenID Connect Core section 5.3.2.
+        if profile.subject != verified.key.subject {
+            return Err(ProviderError::Subject);
+        }
+        let claims = if profile.email.email.is_some() { &profile.email } else { &verified.email };
+        Ok(self.identity(verified.key, claims))
+    }
+
+    /// Verifies an id token that a native app presents. The nonce is the one that the app gave to
+    /// the provider.
+    pub fn verify_id_token(&self, id_token: &str, nonce: &str, now: UtcTime) -> Result<Identity> {
+        let _call = self.begin_call()?;
+        let verified = self.verify(id_token, &self.settings.native_client_ids, nonce, now)?;
+        Ok(self.identity(verified.key, &verified.email))
+    }
+
+    /// Fetches metadata and keys and returns what an operator should know.
+    pub fn diagnose(&self, now: UtcTime) -> Result<Vec<String>> {
+        if self.settings.endpoints.is_some() {
+            return Ok(Vec::new());
+        }
+        let metadata = self.metadata(now)?;
+        self.keys.get(now, || self.fetch_keys(&metadata))?;
+        Ok(metadata.remarks())
+    }
+
+    fn begin_call(&self) -> Result<CallGuard<'_>> {
+        let before = self.calls.fetch_add(1, Ordering::Relaxed);
+        let guard = CallGuard(&self.calls);
+        if before < MAX_CALLS { Ok(guard) } else { Err(ProviderError::Busy) }
+    }
+
+    fn identity(&self, key: IdentityKey, claims: &EmailClaims) -> Identity {
+        let email = claims.address();
+        let email_verified =
+            email.as_ref().is_some_and(|it| claims.is_trusted(it, &self.settings.email_trust));
+        Identity { key, email, email_verified, name: claims.name.clone() }
+    }
+
+    fn verify(
+        &self,
+        id_token: &str,
+        audiences: &[String],
+        nonce: &str,
+        now: UtcTime,
+    ) -> Result<VerifiedIdToken> {
+        let token = IdToken::parse(id_token)?;
+        let metadata = self.metadata(now)?;
+        let mut keys = self.keys.get(now, || self.fetch_keys(&metadata))?;
+        if !token.is_known(&keys)
+            && let Some(newer) = self.keys.refresh(now, || self.fetch_keys(&metadata))
+        {
+            keys = newer;
+        }
+        let expected = Expected { issuer: &self.settings.issuer, audiences, nonce, now };
+        Ok(token.verify(&keys, &expected)?)
+    }
+
+    fn profile(&self, endpoints: &Endpoints, access_token: Option<&str>) -> Result<Profile> {
+        let missing = |what: &str| ProviderError::malformed(PROFILE, format!("no {what}"));
+        let reader = ProfileReader {
+            client: &self.client,
+            url: endpoints.profile.as_deref().ok_or_else(|| missing("endpoint"))?,
+            access_token: access_token.ok_or_else(|| missing("access token"))?,
+            client_secret: &self.settings.client_secret,
+        };
+        reader.read(self.settings.profile)
+    }
+
+    fn endpoints(&self, now: UtcTime) -> Result<Endpoints> {
+        let profile = self.settings.profile_url.clone();
+        if let Some(fixed) = &self.settings.endpoints {
+            return Ok(Endpoints {
+                authorization: fixed.authorization.clone(),
+                token: fixed.token.clone(),
+                profile,
+                uses_basic: false,
+                takes_s256: true,
+            });
+        }
+        let metadata = self.metadata(now)?;
+        Ok(Endpoints {
+            authorization: metadata.authorization_endpoint.clone(),
+            token: metadata.token_endpoint.clone(),
+            profile: profile.or_else(|| metadata.userinfo_endpoint.clone()),
+            uses_basic: metadata.uses_basic(),
+            takes_s256: metadata.takes_s256(),
+        })
+    }
+
+    fn metadata(&self, now: UtcTime) -> Result<Arc<Metadata>> {
+        let issuer = &self.settings.issuer;
+        self.metadata.get(now, || {
+            let body = self.get(METADATA, &Metadata::url(issuer))?;
+            Metadata::read(&body, issuer, self.allows_http)
+        })
+    }
+
+    fn fetch_keys(&self, metadata: &Metadata) -> Result<KeySet> {
+        KeySet::read(&self.get(KEY_SET, &metadata.jwks_uri)?)
+    }
+
+    fn get(&self, endpoint: &'static str, url: &str) -> Result<Vec<u8>> {
+        let reply = self.client.get(url, &[("Accept", "application/json")]);
+        match reply.map_err(|source| ProviderError::Call { endpoint, source })? {
+            Reply { status: 200, body } => Ok(body),
+            Reply { status, .. } => Err(ProviderError::Status { endpoint, status }),
+        }
+    }
+
+    fn exchange(
+        &self,
+        response: &CodeResponse<'_>,
+        endpoints: &Endpoints,
+        now: UtcTime,
+    ) -> Result<TokenReply> {
+        let request = &response.request;
+        let client_id = self.settings.client_id.as_str();
+        let secret = self.client_secret(now)?;
+        let mut fields = vec![
+            ("grant_type", "authorization_code"),
+            ("code", response.code),
+            ("redirect_uri", request.redirect_uri),
+        ];
+        if endpoints.takes_s256 {
+            fields.push(("code_verifier", request.code_verifier));
+        }
+        if self.settings.profile == ProfileFormat::Naver {
+            fields.push(("state", request.state));
+        }
+        let basic = secret.as_deref().filter(|_| endpoints.uses_basic);
+        let authorization = basic.map(|secret| basic_credentials(client_id, secret));
+        let mut headers = vec![("Accept", "application/json")];
+        if let Some(authorization) = &authorization {
+            headers.push(("Authorization", authorization));
+        } else {
+            fields.push(("client_id", client_id));
+            fields.extend(secret.as_deref().map(|secret| ("client_secret", secret)));
+        }
+        read_token_reply(self.client.post_form(&endpoints.token, &headers, &fields))
+    }
+
+    fn client_secret(&self, now: UtcTime) -> Result<Option<String>> {
+        match &self.settings.client_secret {
+            ClientSecret::None => Ok(None),
+            ClientSecret::Fixed(secret) => Ok(Some(secret.expose_text().to_owned())),
+            ClientSecret::Apple(key) => {
+                let issuer = self.settings.issuer.advertised();
+                key.client_secret(&self.settings.client_id, issuer, now).map(Some)
+            }
+        }
+    }
+}
+
+/// Returns the `Authorization` header of `client_secret_basic` (RFC 6749 section 2.3.1).
+fn basic_credentials(client_id: &str, secret: &str) -> String {
+    let encode =
+        |text: &str| -> String { form_urlencoded::byte_serialize(text.as_bytes()).collect() };
+    format!("Basic {}", STANDARD.encode(format!("{}:{}", encode(client_id), encode(secret))))
+}
+
+/// Reads the response of the token endpoint. Some providers send errors with status 200.
+fn read_token_reply(reply: std::result::Result<Reply, OutgoingError>) -> Result<TokenReply> {
+    let Reply { status, body } =
+        reply.map_err(|source| ProviderError::Call { endpoint: TOKEN, source })?;
+    if status >= 500 || status == 429 || (300..400).contains(&status) {
+        return Err(ProviderError::Status { endpoint: TOKEN, status });
+    }
+    let reply: TokenReply = serde_json::from_slice(&body)
+        .map_err(|error| ProviderError::malformed(TOKEN, error.to_string()))?;
+    match &reply.error {
+        Some(error) => Err(refusal(error)),
+        None if status != 200 => Err(ProviderError::Status { endpoint: TOKEN, status }),
+        None => Ok(reply),
+    }
+}
+
+/// Returns what an error of the token endpoint means. Facebook sends an object with a number.
+fn refusal(error: &Value) -> ProviderError {
+    let code = match error {
+        Value::String(code) => code.clone(),
+        error => error["code"].to_string(),
+    };
+    let is_plain = |c: &char| c.is_ascii_alphanumeric() || "_-".contains(*c);
+    let code: String = code.chars().filter(is_plain).take(MAX_ERROR_CODE).collect();
+    match code.as_str() {
+        // RFC 6749 section 5.2; GitHub; Facebook: "Error validating client secret" and
+        // "application".
+        "invalid_client"
+        | "unauthorized_client"
+        | "unsupported_grant_type"
+        | "invalid_scope"
+        | "incorrect_client_credentials"
+        | "redirect_uri_mismatch"
+        | "1"
+        | "101" => ProviderError::Client(code),
+        "temporarily_unavailable" | "server_error" => ProviderError::malformed(TOKEN, code),
+        _ => ProviderError::Code(code),
+    }
+}
