@@ -25,6 +25,8 @@ use crate::domain::token::Secrets;
 use crate::flows::{self, ComposedEmail, DatabaseHealth, Flows, KeyLoadError, Links, Policy};
 use crate::http::blocking::State;
 use crate::http::browsers::Browsers;
+use crate::http::metrics::Metrics;
+use crate::http::operations;
 use crate::http::serving::drain::Draining;
 use crate::http::serving::middleware::{Https, catch_panic, surround};
 use crate::http::serving::{cors, server};
@@ -32,12 +34,13 @@ use crate::http::{self, pages};
 use crate::mail::messages::Messages;
 use crate::mail::transport::Transport;
 use crate::mail::worker::{Composition, Worker};
-use crate::security::access_token::{AccessTokens, LEEWAY, MAX_LIFETIME};
+use crate::security::access_token::AccessTokens;
 use crate::security::breached::BreachedPasswords;
 use crate::security::hasher::Hasher;
 use crate::security::key_set::KeySet;
 use crate::security::keys::{KeyError, SigningAlgorithm};
 use crate::security::revocations::Revocations;
+use crate::security::token_times::{LEEWAY, MAX_LIFETIME};
 use crate::store::{self, DatabaseUrl, Db, PoolSettings};
 use crate::telemetry::counters::Counters;
 
@@ -362,6 +365,7 @@ fn start_server(
         browsers,
         &config.trusted_proxies,
         config.timing.answer_limit,
+        Metrics::new(operations::names()),
     );
     state.draining = draining.clone();
     let state = web::Data::new(state);

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::domain::{PasswordPolicy, UtcTime};
 use crate::flows::Flows;
 use crate::mail::CONFIGURATION;
-use crate::mail::transport::{Affects, SendError, Verdict};
+use crate::mail::outgoing::{Affects, SendError, Verdict};
 use crate::security::keys::{KeyError, SigningAlgorithm};
 use crate::social::{Callback, Provider, Providers, SocialSettings};
 use crate::store::{self, Db, PoolSettings, outbox, sessions, signing_keys};

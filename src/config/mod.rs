@@ -6,6 +6,7 @@ mod social;
 mod source;
 #[cfg(test)]
 mod tests;
+mod types;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -22,128 +23,20 @@ use readers::{
 };
 pub use settings::{SETTINGS, example};
 pub use source::{ConfigFault, Source};
+pub use types::{
+    BrowserSettings, DrfPrefix, DrfSettings, FrontEndPages, Lifetimes, LogFormat, SameSite, Timing,
+};
+use types::{DAY, MINUTE, SECOND, YEAR};
 
 pub use crate::domain::SecretText;
 use crate::domain::{Limits, PasswordPolicy};
 use crate::flows::{EmailVerification, VerifyEmailProof};
+use crate::mail::outgoing::Sender;
 use crate::mail::smtp::settings::SmtpSettings;
-use crate::mail::transport::Sender;
 use crate::security::breached::BreachedPasswordsSettings;
 use crate::security::keys::SigningAlgorithm;
 use crate::social::SocialSettings;
 use crate::store::DatabaseUrl;
-
-const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_mins(1);
-const DAY: Duration = Duration::from_hours(24);
-/// As `1y` is read.
-const YEAR: Duration = Duration::from_secs(31_557_600);
-
-/// How a log line looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// With which requests of other sites browsers send the cookies (RFC 6265bis section 5.6.7).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SameSite {
-    /// None.
-    Strict,
-    /// Those that open a page.
-    Lax,
-    /// All.
-    None,
-}
-
-/// What browsers may do.
-#[derive(Clone, Debug)]
-pub struct BrowserSettings {
-    /// Origins of front ends besides the service's own.
-    pub origins: Vec<String>,
-    /// Request headers that their pages may send besides the usual ones.
-    pub headers: Vec<String>,
-    /// With which requests of other sites the cookies are sent.
-    pub same_site: SameSite,
-}
-
-/// Pages of a front end, each with `{token}`; `None` where the built-in page serves.
-#[derive(Clone, Debug)]
-pub struct FrontEndPages {
-    /// For the verification link.
-    pub verify_email: Option<String>,
-    /// For the reset link.
-    pub password_reset: Option<String>,
-    /// For the "this was not me" link.
-    pub not_me: Option<String>,
-}
-
-/// The schemes of the `Authorization` header on the paths of the Django stack.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DrfPrefix {
-    /// `JWT`, the default of djangorestframework-jwt.
-    Jwt,
-    /// `Bearer`, the default of its maintained fork.
-    Bearer,
-    /// Either.
-    Both,
-}
-
-/// The paths of the Django stack.
-#[derive(Clone, Copy, Debug)]
-pub struct DrfSettings {
-    /// The schemes that are accepted.
-    pub prefix: DrfPrefix,
-    /// Lifetime of a token.
-    pub token_ttl: Duration,
-    /// Time from a log-in until the last refresh.
-    pub refresh_ttl: Duration,
-}
-
-/// How long tokens count.
-#[derive(Clone, Copy, Debug)]
-pub struct Lifetimes {
-    /// Of an access token.
-    pub access_token: Duration,
-    /// Of an unused refresh token.
-    pub refresh_token: Duration,
-    /// Of a session.
-    pub session: Duration,
-    /// How long a replaced refresh token answers with its successor.
-    pub refresh_grace: Duration,
-    /// How recent a log-in must be to stand in for the password.
-    pub reauth_window: Duration,
-    /// How long the list of ended sessions is believed without a look at the database.
-    pub revocations_max_age: Duration,
-}
-
-/// Times that are part of what is promised, not settings: only tests choose others.
-#[derive(Clone, Copy, Debug)]
-pub struct Timing {
-    /// The pause between two looks at what other instances ended, and at keys that are new or
-    /// withdrawn: both are known within a second.
-    pub sync_period: Duration,
-    /// The pause between two looks at whether a new signing key is due. What is in memory tells.
-    pub keys_period: Duration,
-    /// How long a request waits for a connection to the database and, on Postgres, for a lock.
-    pub database_wait: Duration,
-    /// How long a request waits for its answer.
-    pub answer_limit: Duration,
-}
-
-impl Default for Timing {
-    fn default() -> Self {
-        Self {
-            sync_period: Duration::from_millis(500),
-            keys_period: SECOND,
-            database_wait: 3 * SECOND,
-            answer_limit: 15 * SECOND,
-        }
-    }
-}
 
 /// Everything that can be set.
 #[derive(Clone, Debug)]
@@ -253,6 +146,7 @@ impl Config {
         let site_key = Some(MIN_SITE_KEY_LENGTH).filter(|_| !development);
         let jwt_secret_signs = jwt_algorithm == SigningAlgorithm::Hs256;
         let public_url = read_public_url(s, bind, development);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let config = Self {
             database: read_database(s, &data_dir),
             database_pool: s.number("HALLPASS_DATABASE_POOL", 10, 1, 200),
@@ -312,12 +206,7 @@ impl Config {
             event_retention: s.duration("HALLPASS_EVENT_RETENTION", 90 * DAY, DAY, 2 * YEAR),
             mail_templates: s.text("HALLPASS_MAIL_TEMPLATES").map(PathBuf::from),
             drf_jwt: read_drf(s),
-            workers: s.number(
-                "HALLPASS_WORKERS",
-                std::thread::available_parallelism().map_or(1, usize::from),
-                1,
-                256,
-            ),
+            workers: s.number("HALLPASS_WORKERS", cores, 1, 256),
             max_connections: s.number("HALLPASS_MAX_CONNECTIONS", 8192, 16, 100_000),
             keep_alive: s.duration("HALLPASS_KEEP_ALIVE", 75 * SECOND, SECOND, 10 * MINUTE),
             shutdown_delay: read_shutdown_delay(s, development),

@@ -12,13 +12,14 @@ use base64::prelude::{
 use ipnet::{IpNet, Ipv6Net};
 use url::Url;
 
-use super::{
+use super::source::Source;
+use super::types::{
     BrowserSettings, DAY, DrfPrefix, DrfSettings, FrontEndPages, Lifetimes, MINUTE, SECOND,
-    SameSite, SecretText, Source, YEAR,
+    SameSite, YEAR,
 };
 use crate::domain::user::guessable::count_unknown;
 use crate::domain::user::password::compared_form;
-use crate::domain::{Limits, Rate};
+use crate::domain::{Limits, Rate, SecretText};
 use crate::mail::smtp::settings::{SmtpSettings, ehlo_name};
 use crate::security::breached::BreachedPasswordsSettings;
 use crate::security::keys::SigningAlgorithm;

@@ -2,9 +2,9 @@
 
 use url::Url;
 
-use super::Source;
 use super::readers::{is_app_scheme, is_this_machine};
 use super::settings::is_provider_name;
+use super::source::Source;
 use crate::domain::SecretText;
 use crate::social::{
     AppleKey, Callback, ClientSecret, Credential, EmailTrust, IssuerName, PRESETS, Preset,
@@ -178,7 +178,7 @@ fn read_scopes(
         |it: &&str| it.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'));
     let scopes: Vec<&str> = text.split_whitespace().collect();
     settings.scopes = scopes.join(" ");
-    if !scopes.iter().all(|it| is_scope(it)) {
+    if !scopes.iter().all(is_scope) {
         s.fault(&name, "must be scopes separated by spaces");
     } else if !may_have_openid(settings.is_openid()) {
         let advice = if settings.is_openid() {

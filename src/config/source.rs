@@ -9,8 +9,8 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::LogFormat;
 use super::settings::{RENAMED, SETTINGS};
+use super::types::LogFormat;
 
 /// A setting that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +84,7 @@ impl Source {
         unknown.sort();
         let renamed = unknown.iter().filter_map(|old| Some((old, new_name(old)?)));
         let faults: Vec<ConfigFault> = renamed
-            .map(|(old, new)| ConfigFault::new(old, &format!("was renamed: use {new}")))
+            .map(|(old, new)| ConfigFault::new(old, format!("was renamed: use {new}")))
             .collect();
         unknown.retain(|name| new_name(name).is_none());
         Self { values, faults, unknown, open_files: Vec::new(), notes: Vec::new() }

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Number, Value, json};
 
 use crate::domain::{User, UserId, UtcTime};
-use crate::security::access_token::LEEWAY;
+use crate::security::token_times::LEEWAY;
 
 /// How long these tokens count. What the Django site has set has to be set here too.
 #[derive(Clone, Copy, Debug)]

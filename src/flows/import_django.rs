@@ -1,6 +1,7 @@
 //! The accounts of a Django site come over: all that are new, or none.
 
 mod plan;
+mod report;
 
 use std::collections::HashSet;
 
@@ -12,19 +13,7 @@ use crate::store::django_source::{DjangoAccounts, DjangoExtras, DjangoSocialAcco
 use crate::store::{Db, identities, import};
 
 use plan::Plan;
-
-/// What the operator wants.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ImportChoices {
-    /// Only look.
-    pub dry_run: bool,
-    /// Leave out what collides, instead of everything.
-    pub skip_conflicts: bool,
-    /// Let accounts come without the address that another one has too.
-    pub drop_shared_emails: bool,
-    /// Import accounts with a second factor, which then log in with the password alone.
-    pub without_mfa: bool,
-}
+pub use report::{Collision, Conflict, ImportChoices, LeftBehind, Place, Shared};
 
 /// What was done, or would be.
 #[derive(Debug, Default)]
@@ -59,23 +48,6 @@ pub struct ImportReport {
     pub unknown_hashes: Vec<UserId>,
 }
 
-/// What belongs to accounts that are imported and has no place in Hallpass.
-#[derive(Clone, Debug, Default)]
-pub struct LeftBehind {
-    /// The users with a second factor: they could log in with the password alone.
-    pub second_factors: Vec<UserId>,
-    /// The users who can log in only by a social account that is not imported.
-    pub social_only: Vec<UserId>,
-    /// The number of users with a social account that is not imported.
-    pub other_providers: usize,
-    /// The number of users in groups.
-    pub in_groups: usize,
-    /// The number of users with permissions of their own.
-    pub with_permissions: usize,
-    /// The number of users with a first or last name.
-    pub with_names: usize,
-}
-
 impl LeftBehind {
     fn of(users: &[User], extras: &DjangoExtras) -> Self {
         let ids = |of: &[i64]| {
@@ -108,48 +80,6 @@ impl LeftBehind {
 fn has_no_password(user: &User) -> bool {
     let hash = user.password_hash.expose();
     hash.is_empty() || hash.starts_with('!')
-}
-
-/// An account that cannot be here as it is.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Conflict {
-    /// Its number in Django.
-    pub id: UserId,
-    /// Its name in Django.
-    pub username: String,
-    /// All that it has in common with others.
-    pub collisions: Vec<Collision>,
-}
-
-/// Something that only one account can have.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Collision {
-    /// What it is.
-    pub shared: Shared,
-    /// Where the others are.
-    pub place: Place,
-    /// Who has it too.
-    pub others: Vec<UserId>,
-}
-
-/// What two accounts have in common.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Shared {
-    /// The number.
-    Number,
-    /// The name, without regard to case.
-    Name,
-    /// The address, without regard to case.
-    Address(String),
-}
-
-/// Where an account is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// In the Django database.
-    Django,
-    /// In that of Hallpass.
-    Hallpass,
 }
 
 /// Imports what is new of `accounts`, in one transaction, and tells `progress` how many accounts were

@@ -50,13 +50,14 @@ impl State {
         browsers: Browsers,
         trusted_proxies: &[IpNet],
         answer_limit: Duration,
+        metrics: Metrics,
     ) -> Self {
         Self {
             flows,
             service_name: service_name.into(),
             browsers: Arc::new(browsers),
             trusted_proxies: trusted_proxies.into(),
-            metrics: Arc::new(Metrics::new()),
+            metrics: Arc::new(metrics),
             draining: Draining::default(),
             answer_limit,
             waiting: Arc::new(Semaphore::new(MAX_WAITING)),

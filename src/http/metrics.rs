@@ -9,7 +9,6 @@ use actix_web::http::StatusCode;
 
 use self::text::Text;
 use super::code::Code;
-use super::operations::{self, Operation};
 use crate::flows::{Backlog, Gauges};
 use crate::telemetry;
 
@@ -26,10 +25,12 @@ const STATUSES: [u16; 21] = [
 /// The name of requests to what is no documented endpoint, and of all other statuses.
 const OTHER: &str = "other";
 
+/// Method and path of an operation.
+pub type Name = (String, String);
+
 /// The counters of one instance.
 pub struct Metrics {
-    /// In the order of [`operations::ALL`].
-    endpoints: Vec<Endpoint>,
+    endpoints: Vec<(Name, Endpoint)>,
     other: Endpoint,
     errors: Vec<AtomicU64>,
     ignored_forwarded_for: AtomicU64,
@@ -45,10 +46,10 @@ struct Endpoint {
 }
 
 impl Metrics {
-    /// Counters for every documented endpoint and for those of a Django site.
-    pub fn new() -> Self {
+    /// Returns counters for each of `operations`, which are counted by their place in the list.
+    pub fn new(operations: impl Iterator<Item = Name>) -> Self {
         Self {
-            endpoints: operations::ALL.iter().map(|_| Endpoint::default()).collect(),
+            endpoints: operations.map(|name| (name, Endpoint::default())).collect(),
             other: Endpoint::default(),
             errors: Code::ALL.iter().map(|_| AtomicU64::new(0)).collect(),
             ignored_forwarded_for: AtomicU64::new(0),
@@ -59,13 +60,13 @@ impl Metrics {
     /// Counts a request that was answered.
     pub fn count(
         &self,
-        operation: Option<&Operation>,
+        operation: Option<usize>,
         status: StatusCode,
         code: Option<Code>,
         took: Duration,
     ) {
-        let endpoint = operation.and_then(|operation| self.endpoints.get(operation.index));
-        let endpoint = endpoint.unwrap_or(&self.other);
+        let endpoint = operation.and_then(|at| self.endpoints.get(at));
+        let endpoint = endpoint.map_or(&self.other, |(_, endpoint)| endpoint);
         endpoint.of_status(status).fetch_add(1, Relaxed);
         let seconds = took.as_secs_f64();
         if let Some(bucket) = BUCKETS.iter().position(|bound| seconds <= *bound) {
@@ -133,8 +134,10 @@ impl Metrics {
     }
 
     fn write_requests(&self, text: &mut Text) {
-        let names = operations::ALL.iter().map(|it| (it.method.as_str(), it.path.as_str()));
-        let documented = names.zip(&self.endpoints);
+        let documented = self
+            .endpoints
+            .iter()
+            .map(|((method, path), endpoint)| ((method.as_str(), path.as_str()), endpoint));
         let endpoints = || documented.clone().chain([((OTHER, OTHER), &self.other)]);
         let requests = "hallpass_http_requests_total";
         text.head(requests, "counter", "Requests by endpoint and status.");
@@ -155,12 +158,6 @@ impl Metrics {
                 endpoint.write_durations(text, durations, &labels, total);
             }
         }
-    }
-}
-
-impl Default for Metrics {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -249,8 +246,9 @@ mod tests {
 
     #[test]
     fn the_text_adds_up() {
-        let metrics = Metrics::new();
-        let health = operations::ALL.iter().find(|it| it.path == "/healthz");
+        let name = ("GET".to_owned(), "/healthz".to_owned());
+        let metrics = Metrics::new(std::iter::once(name));
+        let health = Some(0);
         for millis in [1, 3, 700, 9000] {
             metrics.count(health, StatusCode::OK, None, Duration::from_millis(millis));
         }

@@ -18,7 +18,7 @@ use utoipa::{PartialSchema as _, ToSchema as _};
 use super::code::Code;
 use super::error::{Components, ErrorCode, FieldCode, FieldProblem, Problem};
 use super::routes::{self, Endpoint};
-use crate::http::v1::token::token_verify::AccessTokenClaims;
+use crate::http::schema::AccessTokenClaims;
 
 const ERROR_CODES: &str = "x-error-codes";
 

@@ -44,6 +44,11 @@ pub static ALL: LazyLock<Vec<Operation>> = LazyLock::new(|| {
         .collect()
 });
 
+/// Returns the names of [`ALL`], in their order.
+pub fn names() -> impl Iterator<Item = (String, String)> {
+    ALL.iter().map(|it| (it.method.to_string(), it.path.clone()))
+}
+
 /// The operations of one path.
 pub struct OfPath(Vec<&'static Operation>);
 

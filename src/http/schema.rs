@@ -74,3 +74,53 @@ mod tests {
         assert_eq!(schema["pattern"], format!("^[0-9A-Za-z.+_{letters}-]+$"));
     }
 }
+
+/// What an access token says.
+#[derive(ToSchema)]
+pub struct AccessTokenClaims {
+    /// Who issued it.
+    #[schema(example = "http://127.0.0.1:8000")]
+    iss: String,
+    /// For whom.
+    #[schema(example = "http://127.0.0.1:8000")]
+    aud: String,
+    /// The account's number as text.
+    #[schema(example = "7")]
+    sub: String,
+    /// The client that it was issued to (`HALLPASS_CLIENT_ID`).
+    #[schema(example = "hallpass")]
+    client_id: String,
+    /// When it was issued, in seconds since the epoch.
+    #[schema(example = 1_800_000_000)]
+    iat: i64,
+    /// When it stops counting, in seconds since the epoch.
+    #[schema(example = 1_800_000_300)]
+    exp: i64,
+    /// Its own id.
+    #[schema(example = "0199d2a0-7a1e-7c43-9d5b-0f4f6f1f2a11")]
+    jti: String,
+    /// The session it belongs to.
+    #[schema(example = "0199d2a0-7a1e-7c43-9d5b-0f4f6f1f2a10")]
+    sid: String,
+    /// The account's number.
+    #[schema(example = 7)]
+    user_id: i64,
+    /// The name to log in with.
+    #[schema(example = "mina")]
+    username: String,
+    /// The address, empty if there is none.
+    #[schema(example = "mina@example.com")]
+    email: String,
+    /// Whether the address was proven.
+    #[schema(example = true)]
+    email_verified: bool,
+    /// Whether the account may manage others.
+    #[schema(example = false)]
+    is_staff: bool,
+    /// How the person proved who they are (RFC 8176).
+    #[schema(example = json!(["pwd"]))]
+    amr: Vec<String>,
+    /// When the person did, in seconds since the epoch.
+    #[schema(example = 1_800_000_000)]
+    auth_time: i64,
+}

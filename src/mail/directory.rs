@@ -6,10 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{
-    mime,
-    transport::{Mail, SendError},
-};
+use super::mime;
+use super::outgoing::{Mail, SendError};
 
 /// A folder that takes mail.
 #[derive(Clone, Debug)]
@@ -72,7 +70,7 @@ async fn blocking(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mail::transport::Verdict;
+    use crate::mail::outgoing::Verdict;
     use crate::{domain::UtcTime, mail::transport::Transport};
 
     fn mail() -> Mail {

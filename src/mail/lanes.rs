@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::transport::{Affects, SendError, Verdict};
+use super::outgoing::{Affects, SendError, Verdict};
 use crate::domain::UtcTime;
 use crate::domain::token::random_bytes;
 

@@ -10,7 +10,7 @@ use lettre::{
     },
 };
 
-use super::transport::{Mail, SendError};
+use super::outgoing::{Mail, SendError, is_plain_address};
 use crate::domain::UtcTime;
 
 /// Last second that a four-digit year can name.
@@ -61,11 +61,6 @@ fn recipient(mail: &Mail) -> Result<Address, SendError> {
     address.ok_or_else(|| permanent("mail cannot be sent to the recipient's address"))
 }
 
-/// Whether an address needs no quoting in a header nor in a command.
-pub(super) fn is_plain_address(address: &str) -> bool {
-    address.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>(),;:\\".contains(&byte))
-}
-
 /// The local part of the Message-ID is a file name as well.
 pub(super) fn safe_message_id(mail: &Mail) -> Result<&str, SendError> {
     let id = mail.message_id.as_str();
@@ -96,7 +91,7 @@ fn permanent(text: &str) -> SendError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mail::transport::Verdict;
+    use crate::mail::outgoing::Verdict;
 
     fn mail() -> Mail {
         Mail {

@@ -8,6 +8,7 @@ mod lanes;
 pub mod messages;
 mod mime;
 mod note;
+pub mod outgoing;
 mod overrides;
 pub mod smtp;
 pub mod transport;

@@ -3,14 +3,24 @@
 use std::time::Duration;
 
 use super::lanes::less_by_chance;
-use super::transport::{Affects, SendError, Verdict};
-use super::worker::Outcome;
+use super::outgoing::{Affects, SendError, Verdict};
 use crate::domain::{Email, MailId, UtcTime};
 use crate::store::outbox::{self, MailStatus, PutBack, QueuedMail};
 use crate::store::{Conn, Result};
 
 const FIRST_DELAY: Duration = Duration::from_secs(5);
 const LONGEST_DELAY: Duration = Duration::from_hours(1);
+/// What became of one attempt.
+pub(super) enum Outcome {
+    /// It went to this address.
+    Sent(Email),
+    NotNeeded,
+    Postponed(Duration),
+    /// The mail could not be written.
+    Unwritten(String),
+    Refused(SendError),
+}
+
 /// About two and a half days: a person who registered has long given up by then, and the one-time
 /// secrets are void.
 const MAX_ATTEMPTS: i32 = 80;

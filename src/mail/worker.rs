@@ -13,8 +13,9 @@ use tokio::time::MissedTickBehavior;
 
 use super::lanes::{LaneGuard, SharedLanes};
 use super::messages::{Message, Messages};
-use super::note::Note;
-use super::transport::{Mail, SendError, Sender, Transport};
+use super::note::{Note, Outcome};
+use super::outgoing::{Mail, Sender};
+use super::transport::Transport;
 use crate::clock::Clock;
 use crate::domain::{Email, Language, LeaseId, UtcTime};
 use crate::store::outbox::{self, Claim, QueuedMail};
@@ -85,17 +86,6 @@ pub struct Worker {
     pub compose: Compose,
     /// Counts the attempts.
     pub outcomes: Arc<MailOutcomes>,
-}
-
-/// What became of one attempt.
-pub(super) enum Outcome {
-    /// It went to this address.
-    Sent(Email),
-    NotNeeded,
-    Postponed(Duration),
-    /// The mail could not be written.
-    Unwritten(String),
-    Refused(SendError),
 }
 
 impl Worker {

@@ -12,82 +12,16 @@ use serde::{Deserialize, Serialize};
 
 pub use self::cache::VerifiedToken;
 use self::cache::{TokenDigest, VerifiedTokens};
+pub use self::claims::Claims;
 use super::key_set::KeySet;
 use super::keys::KeyError;
 use super::revocations::Revocations;
-use crate::domain::{SessionId, UserId, UtcTime};
+use super::token_times::{LEEWAY, MAX_LIFETIME};
+use crate::domain::UtcTime;
 
 /// The `typ` header of an access token (RFC 9068 section 2.1).
 const TOKEN_TYPE: &str = "at+jwt";
 const MAX_LENGTH: usize = 4096;
-
-/// The longest life that can be set, and so the longest that is believed: instances may have
-/// different settings for a while.
-pub const MAX_LIFETIME: Duration = Duration::from_mins(15);
-
-/// How far clocks of instances may be apart.
-pub const LEEWAY: Duration = Duration::from_secs(5);
-
-/// What an access token says. All of it but `nbf` is required, with the right JSON type.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Claims {
-    /// Who issued it: the public URL of the service.
-    pub iss: String,
-    /// For whom.
-    pub aud: String,
-    /// The account's number as text.
-    pub sub: String,
-    /// The client that the token was issued to (RFC 9068 section 2.2). Tokens of earlier versions lack it:
-    /// the gate fills it in, until the last of them has expired.
-    #[serde(default)]
-    pub client_id: String,
-    /// When it was issued, in seconds since the epoch.
-    pub iat: i64,
-    /// From when it counts. Ours say nothing of it; one that does is held to it (RFC 7519 section 4.1.5).
-    #[serde(default, skip_serializing)]
-    pub nbf: i64,
-    /// When it stops counting, in seconds since the epoch.
-    pub exp: i64,
-    /// Its own id.
-    pub jti: String,
-    /// The session it belongs to.
-    pub sid: String,
-    /// The account's number.
-    pub user_id: i64,
-    /// The name to log in with.
-    pub username: String,
-    /// The address, empty if there is none.
-    pub email: String,
-    /// Whether the address was proven.
-    pub email_verified: bool,
-    /// Whether the account may manage others.
-    pub is_staff: bool,
-    /// How the person proved who they are (RFC 8176).
-    pub amr: Vec<String>,
-    /// When the person did, in seconds since the epoch.
-    pub auth_time: i64,
-    /// The generation of the account's rights, where they ever changed.
-    #[serde(default, rename = "gen", skip_serializing_if = "is_first")]
-    pub rights: i64,
-}
-
-/// Returns whether rights of that generation never changed.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde calls")]
-fn is_first(rights: &i64) -> bool {
-    *rights == 0
-}
-
-impl Claims {
-    /// The session as a typed id.
-    pub fn session_id(&self) -> SessionId {
-        SessionId(self.sid.clone())
-    }
-
-    /// The account as a typed id.
-    pub fn user_id(&self) -> UserId {
-        UserId(self.user_id)
-    }
-}
 
 /// Why a token is not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -271,6 +205,7 @@ fn decode_part<T: for<'a> Deserialize<'a>>(part: &str) -> Option<T> {
 }
 
 mod cache;
+mod claims;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]

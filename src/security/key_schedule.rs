@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::access_token::{LEEWAY, MAX_LIFETIME};
+use super::token_times::{LEEWAY, MAX_LIFETIME};
 use crate::domain::UtcTime;
 
 /// How long the last token of a key can count after the next key has taken over.

@@ -12,3 +12,4 @@ pub mod keys;
 mod password_format;
 pub mod revocations;
 pub mod sealing;
+pub mod token_times;

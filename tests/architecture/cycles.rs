@@ -16,13 +16,13 @@ struct Modules {
 
 impl Modules {
     fn read() -> Self {
-        let texts: BTreeMap<Module, String> =
-            sources().into_iter().map(|(_, path, text)| (module_of(&path), text)).collect();
+        let texts = sources().into_iter().map(|(_, path, text)| (module_of(&path), text));
+        let texts: BTreeMap<Module, String> = texts.filter(|(it, _)| !is_of_tests(it)).collect();
         let known: BTreeSet<Module> = texts.keys().cloned().collect();
         let mut modules = Self { names: BTreeMap::new(), reexports: BTreeMap::new() };
         for (module, text) in &texts {
             // What only tests import is no dependency.
-            let tests = text.find("#[cfg(test)]\nmod ").unwrap_or(text.len());
+            let tests = text.find("#[cfg(test)]\nmod tests {").unwrap_or(text.len());
             let names = modules.names.entry(module.clone()).or_default();
             for (_, line) in code_with_whole_uses(&text[..tests]) {
                 match line.split_once("use ").filter(|(before, _)| is_visibility(before)) {
@@ -73,6 +73,11 @@ impl Modules {
         };
         self.names.iter().map(imports).collect()
     }
+}
+
+/// Returns whether a module is compiled for tests only.
+fn is_of_tests(module: &Module) -> bool {
+    module.iter().any(|name| ["tests", "hostile", "samples"].contains(&name.as_str()))
 }
 
 fn module_of(path: &Path) -> Module {

@@ -11,8 +11,9 @@ use std::{
 
 use crate::smtp::{Mode, SmtpServer, make_certificates};
 use hallpass::domain::UtcTime;
+use hallpass::mail::outgoing::{Mail, SendError, Verdict};
 use hallpass::mail::smtp::settings::SmtpSettings;
-use hallpass::mail::transport::{Mail, SendError, Transport, Verdict};
+use hallpass::mail::transport::Transport;
 
 const USER: &str = "auth@example.com";
 const PASSWORD: &str = "p@ss:w/rd #1%";

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use hallpass::mail::transport::{Affects, Mail, SendError, Transport, Verdict};
+use hallpass::mail::outgoing::{Affects, Mail, SendError, Verdict};
+use hallpass::mail::transport::Transport;
 
 use super::{mail, settings};
 use crate::scripted_smtp::{Act, Said, ScriptedServer};

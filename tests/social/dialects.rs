@@ -32,7 +32,7 @@ fn bearer_token() -> Answer {
 
 #[track_caller]
 fn assert_email(identity: &Identity, email: Option<&str>, verified: bool) {
-    assert_eq!(identity.email.as_ref().map(|email| email.as_str()), email);
+    assert_eq!(identity.email.as_ref().map(hallpass::domain::Email::as_str), email);
     assert_eq!(identity.email_verified, verified);
 }
 

@@ -265,12 +265,12 @@ fn give_address(
         email: EmailChange::Set(email.clone()),
         ..UserChanges::default()
     };
-    let changed =
+    let updated =
         users::update_user(conn, user.id, &changes, now).map_err(|error| match error {
             store::Error::Duplicate(_) => Error::OneTimeTokenInvalid,
             other => other.into(),
         })?;
-    changed.ok_or(Error::OneTimeTokenInvalid)?;
+    updated.ok_or(Error::OneTimeTokenInvalid)?;
     let verified = users::mark_email_verified(conn, user.id, email, now)?;
     verified.ok_or(Error::OneTimeTokenInvalid)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Collision, Conflict, ImportChoices, LeftBehind, Place, Shared};
+use super::report::{Collision, Conflict, ImportChoices, LeftBehind, Place, Shared};
 use crate::domain::{
     Email, IdentityId, IdentityKey, LinkedIdentity, Locale, Metadata, PasswordHash, User, UserId,
     Username, UtcTime,

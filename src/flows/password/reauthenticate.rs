@@ -53,7 +53,7 @@ impl Flows {
 }
 
 /// The account as it was when it proved itself: still there, active, with the same password, and
-/// `session` still open. CountGuard until the transaction is over.
+/// `session` still open. Held until the transaction is over.
 pub(crate) fn lock_unchanged(conn: &mut Conn, seen: &User, session: &SessionId) -> Result<User> {
     let user = lock_for(conn, seen.id, session)?;
     if user.password_hash == seen.password_hash { Ok(user) } else { Err(Error::InvalidCredentials) }

@@ -182,7 +182,7 @@ fn api_error<B>(response: &ServiceResponse<B>) -> Option<&ApiError> {
 
 fn count<B>(metrics: &Metrics, response: &ServiceResponse<B>, started: Instant) {
     let code = api_error(response).map(|error| error.code);
-    let operation = operations::of_request(response.request());
+    let operation = operations::of_request(response.request()).map(|it| it.index);
     metrics.count(operation, response.status(), code, started.elapsed());
 }
 

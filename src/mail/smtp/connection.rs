@@ -20,8 +20,8 @@ use tokio_rustls::{
 
 use super::judgement::{Step, judge};
 use super::reply::{Reply, ReplyError};
+use crate::mail::outgoing::{Affects, SendError, Verdict};
 use crate::mail::smtp::settings::{Login, Security, SmtpSettings};
-use crate::mail::transport::{Affects, SendError, Verdict};
 
 /// Longest wait for one IP address of the host, so that another one gets its chance.
 const ADDRESS_TIMEOUT: Duration = Duration::from_secs(10);

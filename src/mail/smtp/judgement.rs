@@ -5,7 +5,7 @@
 //! connection. So a permanent refusal that names no known cause is tried again, with an end.
 
 use super::reply::Reply;
-use crate::mail::transport::{Affects, SendError, Verdict};
+use crate::mail::outgoing::{Affects, SendError, Verdict};
 
 /// A step of an SMTP session, in its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -110,7 +110,7 @@ fn about_the_mail(step: Step, reply: &Reply, text: &str) -> Cause {
         // Microsoft: the daily limit of recipients.
         (Some((1, 90)), _) => Cause::Us(ACCOUNT),
         // Addresses, mailboxes, domains without a route, the size and the content of the message.
-        (Some((1, 1..=4 | 6 | 10) | (2, 1..=4) | (3, 4) | (4, 4) | (6, _) | (7, 2)), _)
+        (Some((1, 1..=4 | 6 | 10) | (2, 1..=4) | (3 | 4, 4) | (6, _) | (7, 2)), _)
         | (None, 551 | 556) => Cause::Mail,
         // Some servers say "protocol" (5.5.0) where they mean the mailbox.
         (Some((1 | 2 | 4, _) | (0 | 5, 0) | (7, 0 | 1)), _) | (None, 550..=554) => {

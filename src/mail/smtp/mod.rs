@@ -16,8 +16,8 @@ use std::{sync::Arc, time::Duration};
 use lettre::Message;
 
 use self::{judgement::Step, pool::Pool};
+use crate::mail::outgoing::SendError;
 use crate::mail::smtp::settings::SmtpSettings;
-use crate::mail::transport::SendError;
 
 /// A mail server and how to talk to it.
 #[derive(Clone)]

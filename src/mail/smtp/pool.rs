@@ -12,8 +12,8 @@ use tokio::sync::Notify;
 use tokio_rustls::TlsConnector;
 
 use super::connection::Connection;
+use crate::mail::outgoing::{SendError, Verdict};
 use crate::mail::smtp::settings::SmtpSettings;
-use crate::mail::transport::{SendError, Verdict};
 
 /// The number of mails after which a connection is replaced: servers bound it too.
 const MAILS_PER_CONNECTION: u32 = 100;

@@ -7,7 +7,7 @@ use aws_lc_rs::digest;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use super::Claims;
+use super::claims::Claims;
 use crate::domain::UtcTime;
 
 /// What the tokens together may take: some 5,000 of them. Beyond, those go that are asked for least.

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::domain::{SessionId, UserId};
 use crate::security::keys::{SealedKey, SigningAlgorithm, SigningKey};
 
 /// What private keys are sealed under.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::{EndReason, EndedSession};
+use crate::domain::{EndReason, EndedSession, SessionId, UserId};
 use crate::security::keys::{SealedKey, SigningAlgorithm};
 
 const NOW: i64 = 1_800_000_000;

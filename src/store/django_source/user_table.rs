@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Bool, Text};
 
-use super::{Conn, Error, Result};
+use crate::store::{Conn, Error, Result};
 
 /// What an account has, by the names of `django.contrib.auth`.
 pub(super) const FIELDS: [&str; 9] = [

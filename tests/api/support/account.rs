@@ -1,6 +1,6 @@
 //! What a person does with the own account, in short words.
 
-use hallpass::mail::transport::Mail;
+use hallpass::mail::outgoing::Mail;
 use serde_json::{Value, json};
 
 use super::app::settled;

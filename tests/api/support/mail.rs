@@ -1,6 +1,6 @@
 //! The mail that a test reads.
 
-use hallpass::mail::transport::Mail;
+use hallpass::mail::outgoing::Mail;
 
 use super::{World, wait_for};
 
