@@ -16,11 +16,11 @@ struct Modules {
 
 impl Modules {
     fn read() -> Self {
-        let texts = sources().into_iter().map(|(_, path, text)| (module_of(&path), text));
-        let texts: BTreeMap<Module, String> = texts.filter(|(it, _)| !is_of_tests(it)).collect();
-        let known: BTreeSet<Module> = texts.keys().cloned().collect();
+        let files = sources().into_iter().map(|(_, path, text)| (module_of(&path), text));
+        let files: BTreeMap<Module, String> = files.filter(|(it, _)| !is_of_tests(it)).collect();
+        let known: BTreeSet<Module> = files.keys().cloned().collect();
         let mut modules = Self { names: BTreeMap::new(), reexports: BTreeMap::new() };
-        for (module, text) in &texts {
+        for (module, text) in &files {
             // What only tests import is no dependency.
             let tests = text.find("#[cfg(test)]\nmod tests {").unwrap_or(text.len());
             let names = modules.names.entry(module.clone()).or_default();
