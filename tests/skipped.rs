@@ -5,6 +5,7 @@
 mod missing;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::fs;
 
 /// The names of tests by what they lack.
@@ -37,9 +38,9 @@ fn summary(skipped: &Skipped) -> String {
     }
     let mut text = format!("SKIPPED: {total} tests (with CI=true they fail)\n");
     for (what, tests) in skipped {
-        text += &format!("  {} for want of: {what}\n", tests.len());
+        let _ = writeln!(text, "  {} for want of: {what}", tests.len());
         for (module, count) in by_module(tests) {
-            text += &format!("    {module} ({count})\n");
+            let _ = writeln!(text, "    {module} ({count})");
         }
     }
     text

@@ -213,7 +213,9 @@ pub fn update_user(
             EmailChange::Remove => Some(None),
             EmailChange::Set(email) => Some(Some(email)),
         };
-        end_tokens_of_other_names(conn, id, changes.username.as_ref(), &changes.email, now)?;
+        if let Some(username) = &changes.username {
+            end_tokens_of_other_name(conn, id, username, now)?;
+        }
         if let Some(email) = email {
             forget_proof_of_other_address(conn, id, email)?;
         }
@@ -252,29 +254,17 @@ fn forget_proof_of_other_address(conn: &mut Conn, id: UserId, email: Option<&Ema
     Ok(())
 }
 
-/// Revokes the tokens that contain another user name or e-mail address than the account gets: access tokens
-/// contain both, and those of the Django REST adapter open the account that has the name.
-fn end_tokens_of_other_names(
+/// Revokes the tokens of the Django REST adapter if the account gets another user name: they open the account
+/// that has the name.
+fn end_tokens_of_other_name(
     conn: &mut Conn,
     id: UserId,
-    username: Option<&Username>,
-    email: &EmailChange,
+    username: &Username,
     now: UtcTime,
 ) -> Result<()> {
-    let told = users::table.find(id.0).select((users::username, users::email));
-    let told = told.first::<(String, Option<String>)>(conn).optional()?;
-    let Some((old_name, old_email)) = told else { return Ok(()) };
-    let is_renamed = username.is_some_and(|name| name.as_str() != old_name);
-    let is_moved = match email {
-        EmailChange::Keep => false,
-        EmailChange::Remove => old_email.is_some(),
-        EmailChange::Set(email) => Some(email.as_str()) != old_email.as_deref(),
-    };
-    if is_renamed {
+    let named = users::table.find(id.0).select(users::username).first::<String>(conn).optional()?;
+    if named.is_some_and(|name| name != username.as_str()) {
         end_tokens(conn, id, now)?;
-    }
-    if is_renamed || is_moved {
-        renew_rights(conn, id, now)?;
     }
     Ok(())
 }
@@ -410,13 +400,7 @@ pub fn change_email(conn: &mut Conn, user: &User, email: &Email, now: UtcTime) -
         } else {
             user.username.clone()
         };
-        end_tokens_of_other_names(
-            conn,
-            user.id,
-            Some(&username),
-            &EmailChange::Set(email.clone()),
-            now,
-        )?;
+        end_tokens_of_other_name(conn, user.id, &username, now)?;
         let row: Row = diesel::update(users::table.find(user.id.0))
             .set((
                 users::email.eq(email.as_str()),

@@ -11,6 +11,7 @@ use hallpass::app::build_flows;
 use hallpass::clock::SystemClock;
 use hallpass::http::blocking::State;
 use hallpass::http::browsers::Browsers;
+use hallpass::http::metrics::Metrics;
 use hallpass::http::serving::cors;
 use hallpass::http::serving::middleware::{Https, catch_panic, surround};
 
@@ -28,8 +29,9 @@ fn with_a_service_that_panics(test: impl FnOnce(SocketAddr)) {
         other_origins: Vec::new(),
         same_site: actix_web::cookie::SameSite::Strict,
     };
-    let state =
-        web::Data::new(State::new(flows, "Hallpass", browsers, &[], Duration::from_secs(60)));
+    let metrics = Metrics::new(std::iter::empty());
+    let limit = Duration::from_secs(60);
+    let state = web::Data::new(State::new(flows, "Hallpass", browsers, &[], limit, metrics));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let (tell, told) = mpsc::channel();

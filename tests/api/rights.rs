@@ -80,49 +80,6 @@ on_both! {
         });
     }
 
-    fn another_user_name_ends_the_tokens_that_tell_the_old_one(world) {
-        let (here, there) = (world.app(), world.app());
-        let staff = here.superuser(&world, "root@example.com");
-        let (a, b) = (here.person(&world, MINA), here.person(&world, "other@example.com"));
-        here.as_holder("PATCH", "/v1/me", &a.access, &json!({"username": "mina"})).is(200);
-        is_revoked(&here, &a.access);
-        let a = refreshed(&here, &a, false);
-        // What is no name changes nothing.
-        here.as_holder("PATCH", "/v1/me", &a.access, &json!({"locale": "ko", "username": "mina"})).is(200);
-        here.token_verify(&a.access).is(200);
-        patch(&here, &staff, a.user_id(), &json!({"username": "ola"}));
-        is_revoked(&here, &a.access);
-        here.as_holder("PATCH", "/v1/me", &b.access, &json!({"username": "mina"})).is(200);
-        wait_for("the other instance to learn of it", || {
-            (there.token_verify(&a.access).status == 401).then_some(())
-        });
-        is_revoked(&there, &a.access);
-        assert_eq!(refreshed(&there, &a, false).claims()["username"], "ola");
-        assert_eq!(refreshed(&here, &b, false).claims()["username"], "mina");
-    }
-
-    fn another_address_ends_the_tokens_that_tell_the_old_one(world) {
-        let app = world.app();
-        let mina = app.person(&world, MINA);
-        let moved = app.move_to(&world, &mina.access, "new@example.com");
-        is_revoked(&app, &mina.access);
-        assert_eq!(app.token_verify(&moved.access).is(200).json()["email"], "new@example.com");
-        // The owner reverts it.
-        app.not_me(&world.link_about(MINA, crate::support::account::EMAIL_CHANGED, 1)).is(204);
-        app.token_verify(&moved.access).refused(401, "token_revoked");
-        // The adapter leaves the session open.
-        app.reset_by_link(&world.link_about(MINA, crate::support::account::RESET, 1), PASSWORD).is(204);
-        let mina = app.log_in(MINA, PASSWORD).is(200).tokens();
-        let log_in = json!({"username": MINA, "password": PASSWORD}).to_string();
-        let json = ("content-type", "application/json");
-        let token = app.send_undocumented("POST", "/api-token-auth/", &[json], log_in).is(200).text("token");
-        let headers = [json, ("authorization", &format!("JWT {token}"))];
-        let body = json!({"email": "elsewhere@example.com"}).to_string();
-        app.send_undocumented("PATCH", &format!("/users/{}/", mina.user_id()), &headers, body).is(200);
-        is_revoked(&app, &mina.access);
-        assert_eq!(refreshed(&app, &mina, false).claims()["email_verified"], false);
-    }
-
     fn a_released_user_name_ends_the_tokens_that_tell_it_at_once(world) {
         let app = world.app();
         let holder = app.person(&world, "old@example.com");
@@ -157,7 +114,7 @@ on_both! {
         let staff = app.superuser(&world, "root@example.com");
         let tokens = app.person(&world, MINA);
         let id = tokens.user_id();
-        for body in [json!({"locale": "ko"}), json!({"is_staff": false}), json!({"is_active": true})] {
+        for body in [json!({"locale": "ko"}), json!({"is_staff": false}), json!({"username": "mina"}), json!({"is_active": true})] {
             patch(&app, &staff, id, &body);
         }
         app.as_holder("PATCH", "/v1/me", &tokens.access, &json!({"metadata": {"a": 1}})).is(200);

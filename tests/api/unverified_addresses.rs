@@ -77,8 +77,8 @@ on_both! {
         let squatter = squatter(&world, &app);
         take_through_the_adapter(&app, &squatter);
         world.execute(&format!("UPDATE users SET is_active = FALSE WHERE id = {}", squatter.user_id()));
-        let mover = app.person(&world, "mover@example.com");
-        let moved = app.move_to(&world, &mover.access, OWNER);
+        let owner = app.person(&world, "mover@example.com");
+        let moved = app.move_to(&world, &owner.access, OWNER);
         assert_eq!(app.me(&moved.access).is(200).json()["email"], OWNER);
         assert_eq!(world.count(&format!("users WHERE email_norm = '{OWNER}'")), 1);
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 /// Passes on what was found. Where that is nothing the test is to end early: the reason is told once, the
 /// test is named in the summary (`tests/skipped.rs`), and with `CI=true` the test has failed.
@@ -19,7 +19,7 @@ pub fn needs<T>(what: &str, found: Option<T>) -> Option<T> {
 
 fn skip(what: &str) {
     static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
-    if TOLD.lock().expect("told").insert(what.to_owned()) {
+    if TOLD.lock().unwrap_or_else(PoisonError::into_inner).insert(what.to_owned()) {
         // Not eprintln!, which is kept for tests that fail.
         let _ = writeln!(std::io::stderr(), "SKIPPED from here on: what needs this: {what}");
     }

@@ -55,7 +55,6 @@ impl Flows {
             record_changes(conn, &scene, &before, &after)?;
             Ok::<_, Error>(after)
         })?;
-        self.note_rights(&user);
         tracing::info!(user_id = id.0, "profile changed by its owner");
         Ok(user)
     }

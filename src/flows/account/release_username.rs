@@ -36,6 +36,8 @@ fn rename(conn: &mut Conn, policy: &Policy, holder: &User, now: UtcTime) -> Resu
     let Some(renamed) = users::update_user(conn, holder.id, &changes, now)? else {
         return Ok(());
     };
+    // Access tokens that contain the name would pass for the user who has it now.
+    users::renew_rights(conn, holder.id, now)?;
     record_changes(conn, &EventContext::of(holder.id, now), holder, &renamed)?;
     let detail = format!("{} {}", holder.username.as_str(), renamed.username.as_str());
     let notice = Notice { kind: MailKind::UsernameChanged, detail: &detail, brings_back: None };

@@ -104,6 +104,7 @@ pub(crate) fn free_address(
         after = users::update_user(conn, holder.id, &changes, now)?.unwrap_or(after);
     }
     one_time_tokens::delete_password_tokens(conn, holder.id)?;
+    users::renew_rights(conn, holder.id, now)?;
     record_changes(conn, &EventContext::of(holder.id, now), &holder, &after)?;
     tracing::info!(user_id = holder.id.0, "lost its unverified address: another user verified it");
     Ok(())

@@ -1,7 +1,7 @@
 //! Postgres goes away and comes back while Hallpass serves.
 
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection as _;
 use diesel::{Connection as _, PgConnection};
@@ -248,8 +248,8 @@ fn a_log_out_is_known_to_other_instances_while_users_are_locked() {
     let token = Mailbox::folder(&setup).new_account(&api, MINA);
     let mut other = PgConnection::establish(&cluster.url()).unwrap();
     other.batch_execute("BEGIN; LOCK TABLE users IN ACCESS EXCLUSIVE MODE").unwrap();
-    let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros());
-    let end = format!("UPDATE sessions SET ended_at = {}, end_reason = 'logged_out'", now.unwrap());
+    let now = "(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint";
+    let end = format!("UPDATE sessions SET ended_at = {now}, end_reason = 'logged_out'");
     change_postgres(&cluster.url(), &end);
     wait_until("the end of the session", || api.verify_token(&token).status == 401);
     drop(other);
