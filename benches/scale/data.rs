@@ -174,7 +174,7 @@ fn statements(dialect: &Dialect, users: u32) -> Vec<String> {
         ),
         format!(
             "INSERT INTO limits (name, uses, resets_at, waits_until) \
-             SELECT 'failed_logins_per_network:' || {} || i, 1, {later}, 0 FROM {}",
+             SELECT 'login_here:' || {} || i, 1, {later}, 0 FROM {}",
             dialect.tail,
             dialect.numbers(ones)
         ),

@@ -464,7 +464,9 @@ pub fn example() -> String {
 fn example_of(Setting { name, default, secret, help }: &Setting) -> String {
     let twin = if *secret { format!(" Or {name}_FILE.") } else { String::new() };
     let quote = if default.contains(' ') { "\"" } else { "" };
-    format!("\n# {help}{twin}\n#{name}={quote}{default}{quote}\n")
+    // A pattern of names is no line to uncomment.
+    let mark = if name.contains('<') { "# " } else { "#" };
+    format!("\n# {help}{twin}\n{mark}{name}={quote}{default}{quote}\n")
 }
 
 #[cfg(test)]

@@ -73,9 +73,9 @@ impl Counted {
     /// The name, as stored.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::ConsecutiveFailedLogins => "failed_logins_consecutive",
-            Self::FailedLoginsPerAccount => "failed_logins_per_account",
-            Self::FailedLoginsPerNetwork => "failed_logins_per_network",
+            Self::ConsecutiveFailedLogins => "login_in_a_row",
+            Self::FailedLoginsPerAccount => "login_anywhere",
+            Self::FailedLoginsPerNetwork => "login_here",
             Self::AttemptsOfNetwork => "attempts_of_network",
             Self::AttemptsOfUser => "attempts_of_user",
             Self::KnownDevicesOfNetwork => "known_devices_of_network",

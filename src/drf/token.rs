@@ -158,8 +158,8 @@ impl DrfTokens {
             let issued = issued_at(claims);
             let is_later =
                 |it: i64| UtcTime::from_seconds(it).before(LEEWAY).seconds() > revoked.seconds();
-            let is_after = claims.has_user_id() && issued.is_some_and(is_later);
-            (revoked == NEVER || is_after) && !issued.is_some_and(|it| is_future(it, now))
+            let is_after = |it: i64| is_later(it) && !is_future(it, now) && claims.has_user_id();
+            revoked == NEVER || issued.is_some_and(is_after)
         };
         claims.names(user.id) && is_current
     }

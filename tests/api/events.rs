@@ -150,7 +150,7 @@ on_both! {
             app.log_in(MINA, "wrong").refused(429, "rate_limited");
         }
         let events = own(&app, &tokens);
-        assert_eq!(kinds(&events, 3), ["rate_limited: failed_logins_per_network", "log_in_failed", "log_in_failed"]);
+        assert_eq!(kinds(&events, 3), ["rate_limited: login_here", "log_in_failed", "log_in_failed"]);
         assert_eq!(events.iter().filter(|it| it["kind"] == "rate_limited").count(), 1);
         assert_eq!(events.iter().filter(|it| it["kind"] == "log_in_failed").count(), 5);
     }
@@ -164,7 +164,7 @@ on_both! {
                 .refused(401, "invalid_credentials");
         }
         let events = own(&app, &tokens);
-        assert_eq!(kinds(&events, 2), ["rate_limited: failed_logins_per_network", "reauthentication_failed"]);
+        assert_eq!(kinds(&events, 2), ["rate_limited: login_here", "reauthentication_failed"]);
         assert_eq!(events[1]["session_id"], tokens.session);
         assert_eq!(events[1]["device"], "Firefox on Windows");
     }

@@ -80,6 +80,7 @@ on_both! {
     }
 
     fn the_tables_are_made_once_by_whoever_comes_first(world) {
+        let world = world.without_tables();
         let url = hallpass::store::DatabaseUrl::parse(&world.database_url).unwrap();
         let made = at_once(8, |_| hallpass::store::migrate(&url).unwrap());
         assert_eq!(made.iter().filter(|names| !names.is_empty()).count(), 1, "{made:?}");
@@ -87,6 +88,7 @@ on_both! {
     }
 
     fn four_that_start_at_once_on_an_empty_database_agree(world) {
+        let world = world.without_tables();
         let apps = at_once(4, |_| world.app());
         let tokens = apps[0].person(&world, MINA);
         for app in &apps {

@@ -395,7 +395,7 @@ on_both! {
     fn what_is_counted_tells_nobody_whom(world) {
         let app = limited(&world);
         log_in_from(&app, ELSEWHERE, MINA, "wrong").refused(401, "invalid_credentials");
-        assert_eq!(world.count("limits"), 5);
+        assert_eq!(world.count("limits"), 4);
         assert_eq!(world.count("limits WHERE name LIKE '%mina%' OR name LIKE '%198%'"), 0);
     }
 

@@ -123,7 +123,7 @@ on_both! {
     fn a_reset_is_noted_with_the_address_that_it_went_to(world) {
         let app = world.app();
         app.person(&world, "mina@example.com");
-        app.post(RESET, &json!({"email": "MINA@Example.COM"})).is(202);
+        app.post("/v1/password-reset", &json!({"email": "MINA@Example.COM"})).is(202);
         let of_reset = "outbox WHERE kind = 'password_reset' AND status = 'sent'";
         wait_for_rest(&world, of_reset, 1);
         assert_eq!(world.count(&format!("{of_reset} AND recipient = 'mina@example.com'")), 1);

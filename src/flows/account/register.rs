@@ -174,15 +174,11 @@ fn make_account(
 ) -> Result<User> {
     refuse_taken_username(conn, &registration)?;
     let mut new = new_user(&registration, registration.username.clone(), false);
-    let holder = users::find_by_email(conn, &registration.email)?;
-    // Other accounts that have the address, unverified or as their user name, give way once it is verified, not
-    // before.
-    if with_mail && holder.as_ref().is_none_or(|holder| !holder.email_verified) {
-        let is_named_so = users::find_id_by_username(conn, new.username.as_str())?.is_some();
-        if new.chose_no_name() && (is_named_so || holder.is_some()) {
-            new.username = placeholder_name(&registration);
-        }
-        new.email = new.email.filter(|_| holder.is_none());
+    let is_address_free = users::find_id_by_email(conn, &registration.email)?.is_none();
+    let is_named_so = |conn| users::find_id_by_username(conn, new.username.as_str());
+    // The account that has the address as its user name gives way once the address is verified, not before.
+    if with_mail && new.chose_no_name() && is_address_free && is_named_so(conn)?.is_some() {
+        new.username = placeholder_name(&registration);
     }
     let user = insert_account(conn, &new, now)?;
     if with_mail {

@@ -129,6 +129,10 @@ fn bring_back(
     if user.email.as_ref().map(Email::normalised) == Some(old.normalised()) {
         return Ok(user);
     }
+    // Another user may have registered the address meanwhile; then it is theirs, with the user name.
+    if users::find_by_email(conn, old)?.is_some_and(|holder| holder.id != user.id) {
+        return Ok(user);
+    }
     release_username(conn, policy, old, Some(user.id), now)?;
     match users::change_email(conn, &user, old, now) {
         Ok(back) => {
@@ -137,7 +141,6 @@ fn bring_back(
             }
             Ok(back)
         }
-        // Somebody registered the address meanwhile; then it is theirs.
         Err(store::Error::Duplicate(Unique::Email | Unique::Username)) => Ok(user),
         Err(error) => Err(error.into()),
     }

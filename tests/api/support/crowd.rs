@@ -72,7 +72,7 @@ pub fn fill(world: &World, users: u32) {
         ),
         format!(
             "INSERT INTO limits (name, uses, resets_at, waits_until) {two_each} SELECT \
-             CASE WHEN i % 2 = 0 THEN 'failed_logins_consecutive:' ELSE 'failed_logins_per_network:' END || i, 20, {later}, 0 FROM n"
+             CASE WHEN i % 2 = 0 THEN 'login_in_a_row:' ELSE 'login_here:' END || i, 20, {later}, 0 FROM n"
         ),
         format!(
             "INSERT INTO known_devices (token_hash, user_id, created_at, last_seen_at) {one_each} \

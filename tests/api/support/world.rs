@@ -78,6 +78,14 @@ impl World {
         Self { folder, database_url, clock, transport, mailbox }
     }
 
+    /// The same before the first start of a service.
+    pub fn without_tables(self) -> Self {
+        if let Some(file) = self.database_url.strip_prefix("sqlite://") {
+            fs::remove_file(file).unwrap();
+        }
+        self
+    }
+
     /// A running service with the default settings.
     pub fn app(&self) -> TestApp {
         self.app_with(&[])
