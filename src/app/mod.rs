@@ -246,7 +246,7 @@ pub fn prepare_folder(database: &DatabaseUrl) -> Result<(), StartError> {
         .map_err(|error| StartError::DataDir(folder.display().to_string(), error))
 }
 
-/// Whether there is a secret: one is made only where somebody serves or changes something.
+/// Returns whether there is a secret: one is made only where a user serves or changes something.
 pub fn has_secret(config: &Config) -> bool {
     config.secret.is_some() || secret_file::is_there(&config.data_dir)
 }

@@ -21,7 +21,7 @@ pub fn create_folder(folder: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-/// Whether `folder` has a secret.
+/// Returns whether `folder` has a secret.
 pub fn is_there(folder: &Path) -> bool {
     folder.join(NAME).exists()
 }

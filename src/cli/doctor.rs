@@ -29,7 +29,7 @@ use Finding::{Bad, Doubtful, Good};
 /// What the checks look at.
 struct Site {
     config: Config,
-    /// Whether the tables are those of this version; empty unless the database has answered.
+    /// True if the tables are those of this version; empty unless the database has answered.
     is_up_to_date: OnceLock<bool>,
 }
 

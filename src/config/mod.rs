@@ -89,7 +89,7 @@ pub struct Config {
     pub security_notices: bool,
     /// What browsers may do.
     pub browsers: BrowserSettings,
-    /// How often something may be tried; `None`: as often as anybody likes.
+    /// How often something may be tried; `None`: without a bound.
     pub limits: Option<Limits>,
     /// Log-in at other services.
     pub social: SocialSettings,

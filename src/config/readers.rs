@@ -304,7 +304,7 @@ const RESERVED_SCHEMES: [&str; 22] = [
     "wss",
 ];
 
-/// Whether a scheme is one that an installed app registers for itself, in the spelling of browsers.
+/// Returns whether a scheme is one that an installed app registers for itself, in the spelling of browsers.
 pub(super) fn is_app_scheme(scheme: &str) -> bool {
     let is_part =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);

@@ -13,7 +13,7 @@ pub struct Setting {
     pub name: &'static str,
     /// What counts if it is not set, as shown to people.
     pub default: &'static str,
-    /// Whether it is secret; then `NAME_FILE` may name a file that holds it.
+    /// True if it is secret; then `NAME_FILE` may name a file that holds it.
     pub secret: bool,
     /// What it does.
     pub help: &'static str,

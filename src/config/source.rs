@@ -225,7 +225,7 @@ pub(super) fn is_open(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.mode() & 0o044 != 0)
 }
 
-/// Whether that is the name of a setting, or of the file that holds a secret one.
+/// Returns whether that is the name of a setting, or of the file that holds a secret one.
 fn is_setting(name: &str) -> bool {
     SETTINGS.iter().any(|setting| {
         setting.is_named(name)

@@ -14,7 +14,7 @@ pub struct Device {
     pub network: String,
 }
 
-/// A device that proves by a token that somebody logged in on it. What it is is not stored.
+/// A device that proves by a token that a user logged in on it. What it is is not stored.
 #[derive(Clone, Copy, Debug)]
 pub struct KnownDevice {
     /// When it got the token.

@@ -96,12 +96,12 @@ impl Counted {
         }
     }
 
-    /// Whether a failed request stays counted: it is the network's own doing.
+    /// Returns whether a failed request stays counted: it is the network's own doing.
     pub const fn is_of_client(self) -> bool {
         matches!(self, Self::MailOfNetwork)
     }
 
-    /// Whether uses are guesses: known to be wrong, and held against somebody, only afterwards.
+    /// Returns whether uses are guesses: known to be wrong, and held against a user, only afterwards.
     pub const fn is_guess(self) -> bool {
         matches!(
             self,
@@ -111,7 +111,7 @@ impl Counted {
         )
     }
 
-    /// Whether a use beyond the bound goes on, with less than others have, in the place of a refusal.
+    /// Returns whether a use beyond the bound goes on, with less than others have, in the place of a refusal.
     pub const fn is_lenient(self) -> bool {
         matches!(self, Self::KnownDevicesOfNetwork)
     }
@@ -151,7 +151,7 @@ const COMPARING: Duration = Duration::from_secs(20);
 
 /// The first wait beyond [`Counted::FailedLoginsPerAccount`]; each further one is twice as long.
 const FIRST_WAIT: Duration = MINUTE;
-/// No wait is longer: nobody is kept out for good.
+/// No wait is longer: no user is kept out for good.
 const LONGEST_WAIT: Duration = Duration::from_mins(15);
 
 /// The operator's bounds.
@@ -241,7 +241,7 @@ impl Limits {
         now.after(LEFT_AFTER_A_WEEK)
     }
 
-    /// How long others wait while it is not yet known whether a use was one to be held against somebody.
+    /// How long others wait while it is not yet known whether a use was one to be held against a user.
     pub fn wait_meanwhile(counted: Counted, wait: Duration) -> Duration {
         match counted {
             _ if counted.is_guess() => wait.min(COMPARING),
@@ -284,7 +284,7 @@ impl Counter {
 pub struct LimitHit {
     /// Of which counter.
     pub counter: Counter,
-    /// Until when there may be no further use, if this one is to be held against somebody.
+    /// Until when there may be no further use, if this one is to be held against a user.
     pub waits_until: UtcTime,
 }
 

@@ -73,7 +73,7 @@ impl OneTimeToken {
     /// How long wrong codes are remembered.
     pub const MEMORY: Duration = Duration::from_hours(24);
 
-    /// Whether its time is over.
+    /// Returns whether its time is over.
     pub fn has_expired(&self, now: UtcTime) -> bool {
         now >= self.expires_at
     }

@@ -2,7 +2,7 @@
 
 use super::{Email, Locale, PasswordHash, RegistrationId, TokenHash, UserId, Username, UtcTime};
 
-/// What somebody typed who may or may not own the address. Several stand beside each other for
+/// What a user typed who may or may not own the address. Several stand beside each other for
 /// one address; the first that is proven wins.
 #[derive(Clone, Debug)]
 pub struct Registration {
@@ -27,7 +27,7 @@ pub struct Registration {
     pub expires_at: UtcTime,
     /// When it was proven.
     pub proven_at: Option<UtcTime>,
-    /// Whether the proof gives its account this address in place of the old one.
+    /// True if the proof gives its account this address in place of the old one.
     pub changes_email: bool,
 }
 
@@ -39,10 +39,10 @@ impl Registration {
     /// Wrong codes that one mail forgives.
     pub const CODE_TRIES: i32 = 5;
     /// Wrong codes that all mails of a registration forgive together. After that only the link
-    /// counts: whoever registers a stranger's address must not guess on with ever new mails.
+    /// counts: an attacker who registers a stranger's address must not guess on with ever new mails.
     pub const WRONG_CODES: i32 = 15;
 
-    /// Whether its time is over.
+    /// Returns whether its time is over.
     pub fn has_expired(&self, now: UtcTime) -> bool {
         now >= self.expires_at
     }

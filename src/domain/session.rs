@@ -119,7 +119,7 @@ impl EndReason {
         Self::ALL.into_iter().find(|reason| reason.name() == name)
     }
 
-    /// Whether it went for every session that the account had, now and later.
+    /// Returns whether it went for every session that the account had, now and later.
     pub const fn is_of_the_account(self) -> bool {
         matches!(self, Self::AccountDisabled | Self::AccountDeleted)
     }
@@ -141,7 +141,7 @@ pub struct EndedSession {
 /// A refresh token as it is stored.
 #[derive(Clone, Copy, Debug)]
 pub struct RefreshToken {
-    /// When it is forgotten if nobody uses it.
+    /// When it is forgotten if it is not used.
     pub expires_at: UtcTime,
     /// When it was exchanged for its successor.
     pub used_at: Option<UtcTime>,
@@ -169,7 +169,7 @@ pub enum RefreshState {
     Repeated,
     /// Just exchanged, but the successor has been used as well.
     Superseded,
-    /// Exchanged long ago: somebody else holds a copy.
+    /// Exchanged long ago: another user holds a copy.
     Reused,
     /// Its time, or that of the session, is over.
     Expired,

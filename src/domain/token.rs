@@ -268,7 +268,7 @@ impl Secrets {
         self.all().any(|derived| derived.code_hash(bound_to, code).matches(stored))
     }
 
-    /// The name under which a counter is stored: whoever reads the table learns no address.
+    /// The name under which a counter is stored: a reader of the table learns no address.
     pub fn counter_name(&self, counter: &Counter) -> String {
         let kind = counter.counted.name();
         let tag =
@@ -371,7 +371,7 @@ mod tests {
         assert_eq!(made[0].later_refresh_tokens(&token, 5).len(), 5);
     }
 
-    /// Whether each bit of equally long texts is set in about half of them.
+    /// Returns whether each bit of equally long texts is set in about half of them.
     fn bits_are_even(tokens: &HashSet<Vec<u8>>) -> bool {
         let bits = tokens.iter().next().map_or(0, Vec::len) * 8;
         (0..bits).all(|bit| {

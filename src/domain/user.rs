@@ -7,7 +7,7 @@ pub mod username;
 
 use super::{Email, Locale, Metadata, PasswordHash, UserId, Username, UtcTime};
 
-/// An account: somebody whose address was proven, or whom an operator made.
+/// An account: a user whose address was proven, or whom an operator made.
 #[derive(Clone, Debug)]
 pub struct User {
     /// Its number.
@@ -16,15 +16,15 @@ pub struct User {
     pub username: Username,
     /// The address. Accounts made by an operator or imported may have none.
     pub email: Option<Email>,
-    /// Whether the address was proven.
+    /// True if the address was proven.
     pub email_verified: bool,
     /// The stored password.
     pub password_hash: PasswordHash,
-    /// Whether the account may log in.
+    /// True if the account may log in.
     pub is_active: bool,
-    /// Whether it may manage others.
+    /// True if it may manage others.
     pub is_staff: bool,
-    /// Whether it may manage staff.
+    /// True if it may manage staff.
     pub is_superuser: bool,
     /// The language of its mail.
     pub locale: Locale,
@@ -59,8 +59,8 @@ pub enum EmailChange {
 }
 
 impl User {
-    /// Whether this person may call themselves `name`. A name with `@` that is not their own
-    /// address could pass for somebody else's, who then could not register it.
+    /// Returns whether this person may call themselves `name`. A name with `@` that is not their own
+    /// address could pass for another user's, who then could not register it.
     pub fn may_take_name(&self, name: &Username) -> bool {
         !name.as_str().contains('@')
             || name == &self.username

@@ -78,11 +78,11 @@ pub struct AccountFields {
     pub username: Option<Username>,
     /// The address.
     pub email: EmailChange,
-    /// Whether it may manage others.
+    /// True if it may manage others.
     pub is_staff: Option<bool>,
 }
 
-/// Which of the wanted fields somebody else has already.
+/// Which of the wanted fields another user has already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Taken {
     /// The name.
@@ -105,7 +105,7 @@ impl<'a> DrfFlows<'a> {
         Self { core, tokens }
     }
 
-    /// A token for whoever knows the password. The address does not stand in for the name here, and
+    /// A token for a user who knows the password. The address does not stand in for the name here, and
     /// an account that is switched off is not told apart from a wrong password.
     pub fn log_in(
         &self,
@@ -349,7 +349,7 @@ fn taken(conn: &mut Conn, wanted: &AccountFields, own: Option<UserId>) -> store:
     let mut taken = Taken::default();
     if let Some(username) = &wanted.username {
         taken.username = is_another(users::find_by_username(conn, username.as_str())?);
-        // A name that is somebody else's address could pass for them.
+        // A name that is another user's address could pass for them.
         if let (false, Ok(email)) = (taken.username, Email::parse(username.as_str())) {
             taken.username = is_another(users::find_by_email(conn, &email)?);
         }

@@ -25,7 +25,7 @@ impl Flows {
         self.events_of(claims.user_id(), before, limit)
     }
 
-    /// What happened to somebody's account, for staff. The trail outlives the account.
+    /// What happened to a user's account, for staff. The trail outlives the account.
     pub fn list_events_of(
         &self,
         claims: &Claims,
@@ -63,7 +63,7 @@ impl Flows {
         }));
     }
 
-    /// Notes a wrong password of somebody who is logged in.
+    /// Notes a wrong password of a user who is logged in.
     pub(super) fn note_failed_reauthentication(&self, scene: EventContext, reached: Vec<LimitHit>) {
         let (kind, secrets) = (EventKind::ReauthenticationFailed, self.secrets.clone());
         warn_of_gap(
@@ -126,7 +126,7 @@ pub(super) fn scene(claims: &Claims, device: &Device, now: UtcTime) -> EventCont
     EventContext::of(claims.user_id(), now).in_session(&claims.session_id()).on(device)
 }
 
-/// Notes what anybody can do again and again. What staff do is noted each time: they answer for it.
+/// Notes what any user can do again and again. What staff do is noted each time: they answer for it.
 pub(super) fn record_once(
     conn: &mut Conn,
     scene: &EventContext,
@@ -150,7 +150,7 @@ pub(crate) fn record_changes(
     if has_new_address {
         events::record(conn, scene, EventKind::EmailChanged, "")?;
     }
-    // Whoever is called by the address is called by the new one: that is no change of its own.
+    // A user who is called by the address is called by the new one: that is no change of its own.
     let is_renamed = before.username.as_str() != after.username.as_str()
         && !(has_new_address && after.username.as_str() == after.email_text());
     let fields: Vec<&str> = [

@@ -87,10 +87,10 @@ pub enum Error {
     /// Without this account nobody could manage the others.
     #[error("the last active superuser stays")]
     LastSuperuser,
-    /// Somebody has that name.
+    /// A user has that name.
     #[error("the username is taken")]
     UsernameTaken,
-    /// Somebody has that address (told only where addresses need no proof).
+    /// A user has that address (told only where addresses need no proof).
     #[error("the address is taken")]
     EmailTaken,
     /// No such thing.

@@ -34,7 +34,7 @@ pub struct ImportReport {
     pub identities: usize,
     /// What belongs to the accounts and is not imported.
     pub left_behind: LeftBehind,
-    /// Whether the second factors that would be lost stop the import.
+    /// True if the second factors that would be lost stop the import.
     pub is_stopped_by_second_factors: bool,
     /// Addresses beyond the first of an account, which stay behind.
     pub further_emails: usize,

@@ -36,7 +36,7 @@ pub enum RotateError {
          logged in, their access tokens are refreshed"
     )]
     SharedSecret,
-    /// Nobody signs with keys of the algorithm that is set.
+    /// No instance signs with keys of the algorithm that is set.
     #[error(
         "the database has no key of HALLPASS_JWT_ALGORITHM={0}: set what the services have. (They \
          make the first key of an algorithm when they start.)"
@@ -57,7 +57,7 @@ pub struct Rotation {
 }
 
 impl Flows {
-    /// Opens the keys that are there and makes none: whoever has another secret or another algorithm
+    /// Opens the keys that are there and makes none: an instance with another secret or another algorithm
     /// than the services leaves nothing behind that they would stumble over.
     pub(crate) fn open_keys(&self) -> std::result::Result<(), KeyLoadError> {
         let keys = self.access_tokens.keys();
@@ -157,7 +157,7 @@ impl Flows {
         self.reload_keys()
     }
 
-    /// Makes a key that takes over as soon as everybody knows it. One that waits already takes over
+    /// Makes a key that takes over as soon as every service knows it. One that waits already takes over
     /// then at the latest.
     pub fn rotate_keys(&self) -> std::result::Result<Rotation, RotateError> {
         let algorithm = self.rotated_algorithm()?;
@@ -181,7 +181,7 @@ impl Flows {
         Ok(Rotation { kid: next.kid.clone(), signs_from: next.begins_at() })
     }
 
-    /// Makes a key that signs at once, and believes no other any more: for keys that somebody else
+    /// Makes a key that signs at once, and believes no other any more: for keys that another user
     /// may have. Every access token is void; refresh tokens are not signed and go on.
     pub fn replace_keys(&self) -> std::result::Result<Rotation, RotateError> {
         let algorithm = self.rotated_algorithm()?;

@@ -14,7 +14,7 @@ use crate::security::hash_queue::{Lane, Requester};
 use crate::store::{self, Conn, known_devices, limits};
 use crate::telemetry::REFUSALS;
 
-/// Where somebody tries to get in.
+/// Where a user tries to get in.
 #[derive(Clone, Debug, Default)]
 pub struct LoginContext {
     /// The device as it describes itself.
@@ -100,7 +100,7 @@ impl Flows {
         outcome
     }
 
-    /// The same for somebody who is logged in and proves once more who they are.
+    /// The same for a user who is logged in and proves once more who they are.
     pub(super) fn attempt_again<T>(
         &self,
         id: UserId,
@@ -186,7 +186,7 @@ impl Flows {
         });
     }
 
-    /// If this fails, somebody waits a little.
+    /// If this fails, a user waits a little.
     fn release_or_reset(&self, counters: Vec<Counter>, how: fn(Counted) -> ReleaseOrReset) {
         if self.policy.limits.is_none() {
             return;
@@ -370,7 +370,7 @@ pub(super) fn start_cooldown(
     Ok(())
 }
 
-/// Somebody at `device` has proven by mail to be the owner: guesses, the own ones from there included, count
+/// A user at `device` has proven by mail to be the owner: guesses, the own ones from there included, count
 /// no longer.
 pub(super) fn reset_failed_logins(
     conn: &mut Conn,

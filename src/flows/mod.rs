@@ -86,7 +86,7 @@ pub enum EmailVerification {
 pub enum VerifyEmailProof {
     /// The registration token of the same browser, or the password.
     Required,
-    /// Nothing: whoever opens the link switches on the password that somebody typed.
+    /// Nothing: the user who opens the link switches on the password that a user typed.
     Link,
 }
 
@@ -107,11 +107,11 @@ pub struct Policy {
     pub refresh_grace: Duration,
     /// How many sessions a person may have.
     pub sessions_per_user: u32,
-    /// How often something may be tried; `None`: as often as anybody likes.
+    /// How often something may be tried; `None`: without a bound.
     pub limits: Option<Limits>,
     /// How recent a log-in must be to stand in for the password.
     pub reauth_window: Duration,
-    /// Whether people are told by mail what happens to their accounts.
+    /// True if people are told by mail what happens to their accounts.
     pub security_notices: bool,
     /// How long it is remembered what happened to accounts.
     pub event_retention: Duration,

@@ -25,7 +25,7 @@ pub struct TokenPair {
     pub expires_in: Duration,
     /// What the next pair is got with.
     pub refresh_token: PlainToken,
-    /// How long the refresh token counts if nobody uses it.
+    /// How long the refresh token counts if it is not used.
     pub refresh_expires_in: Duration,
     /// The session both belong to.
     pub session_id: SessionId,
@@ -144,7 +144,7 @@ fn record_sign_in(conn: &mut Conn, session: &Session, ended: &[SessionId]) -> Re
     Ok(())
 }
 
-/// A refresh token lasts until nobody has used it for a while, and never longer than its session.
+/// A refresh token lasts until it was not used for a while, and never longer than its session.
 pub(super) fn refresh_expiry(policy: &Policy, session: &Session, now: UtcTime) -> UtcTime {
     now.after(policy.refresh_idle).min(session.expires_at)
 }

@@ -38,12 +38,12 @@ pub enum Message {
         /// How long both are valid.
         lifetime: Duration,
     },
-    /// Tells the owner of an account that somebody registers with its address, or wants it as new one.
+    /// Tells the owner of an account that a user registers with its address, or wants it as new one.
     AlreadyRegistered {
         /// For those who registered because they forgot their password.
         reset: Option<TimedLink>,
     },
-    /// Lets somebody who forgot the password choose a new one.
+    /// Lets a user who forgot the password choose a new one.
     ResetPassword {
         /// Where the link leads, token and all.
         link: String,
@@ -61,7 +61,7 @@ pub enum Message {
     },
     /// Tells of a log-in on a device not seen before.
     NewDevice {
-        /// When somebody logged in.
+        /// When a user logged in.
         at: UtcTime,
         /// What the device says it is; may be empty.
         device: String,
@@ -75,9 +75,9 @@ pub enum Message {
         /// Where to end all sessions.
         not_me: TimedLink,
     },
-    /// Tells the old address that somebody asked for a new one.
+    /// Tells the old address that a user asked for a new one.
     EmailChangeRequested {
-        /// When somebody asked.
+        /// When a user asked.
         at: UtcTime,
         /// The address to be.
         new_email: String,

@@ -106,7 +106,7 @@ pub enum Affects {
     Unknown,
 }
 
-/// Whether an address needs no quoting in a header nor in a command.
+/// Returns whether an address needs no quoting in a header nor in a command.
 pub(super) fn is_plain_address(address: &str) -> bool {
     address.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>(),;:\\".contains(&byte))
 }

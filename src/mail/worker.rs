@@ -1,4 +1,4 @@
-//! Sends what the outbox holds. Any number of instances share it: a mail belongs to whoever leased
+//! Sends what the outbox holds. Any number of instances share it: a mail belongs to the instance that leased
 //! it, for as long as the lease is renewed, so it is sent once unless an instance dies between
 //! the server's answer and the note of it.
 

@@ -27,7 +27,7 @@ pub struct BreachedPasswordsSettings {
 }
 
 impl BreachedPasswordsSettings {
-    /// Whether `text` is an address to ask at: https, or http on this machine.
+    /// Returns whether `text` is an address to ask at: https, or http on this machine.
     pub fn parse_url(text: &str) -> Result<String, &'static str> {
         let advice = "must be an https URL that the first digits can be put after, such as \
                       https://api.pwnedpasswords.com/range (http on loopback only)";
@@ -77,7 +77,7 @@ impl BreachedPasswords {
         Self { client, url: settings.url.clone() }
     }
 
-    /// Whether the password is in it.
+    /// Returns whether the password is in it.
     pub fn contain(&self, password: &PlainPassword) -> Result<bool, LookupError> {
         let digest = sha1_hex(password);
         let (prefix, suffix) = digest.split_at(PREFIX_DIGITS);
@@ -102,7 +102,7 @@ fn sha1_hex(password: &PlainPassword) -> String {
     })
 }
 
-/// Whether the suffix is among the lines `SUFFIX:COUNT`. Those with a count of 0 are padding.
+/// Returns whether the suffix is among the lines `SUFFIX:COUNT`. Those with a count of 0 are padding.
 /// `None` if a line is not of that form.
 fn lists(range: &str, suffix: &str) -> Option<bool> {
     let mut is_listed = false;

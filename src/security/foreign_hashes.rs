@@ -47,7 +47,7 @@ enum Foreign<'a> {
     },
 }
 
-/// Whether `password` is the one of `hash`; `None` where `hash` is of no known form or asks for too
+/// Returns whether `password` is the one of `hash`; `None` where `hash` is of no known form or asks for too
 /// much work. Django hashed what was typed, composed or not, so both forms of the text are tried.
 pub fn verify(password: &PlainPassword, hash: &PasswordHash) -> Option<bool> {
     let foreign = parse(hash.expose())?;
@@ -55,7 +55,7 @@ pub fn verify(password: &PlainPassword, hash: &PasswordHash) -> Option<bool> {
     Some(password.forms().fold(false, |any, form| foreign.matches(form.as_bytes()) | any))
 }
 
-/// Whether [`verify`] has an answer for `hash`.
+/// Returns whether [`verify`] has an answer for `hash`.
 pub fn is_known(hash: &PasswordHash) -> bool {
     parse(hash.expose()).is_some()
 }

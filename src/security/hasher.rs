@@ -26,13 +26,13 @@ pub enum HashError {
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// Whether it is the right one.
+    /// True if it is the right one.
     pub matches: bool,
-    /// Whether the stored hash should be replaced by one made today.
+    /// True if the stored hash should be replaced by one made today.
     pub is_outdated: bool,
 }
 
-/// Whether some password can match `stored`: a hash of our own form, or of one that imports bring.
+/// Returns whether some password can match `stored`: a hash of our own form, or of one that imports bring.
 pub fn is_usable(stored: &PasswordHash) -> bool {
     password_format::is_known(stored) || foreign_hashes::is_known(stored)
 }

@@ -19,7 +19,7 @@ const FORGET_AFTER: Duration = Duration::from_hours(24);
 /// What a key is at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyState {
-    /// Published, so that everybody knows it when it begins to sign.
+    /// Published, so that every service knows it when it begins to sign.
     Next,
     /// Signs.
     Active,
@@ -75,9 +75,9 @@ pub struct KeySchedule {
     pub replaced_at: Option<UtcTime>,
     /// When its last token has expired.
     pub ends_at: Option<UtcTime>,
-    /// Whether it is the first there is: then it signs whatever the clock says.
+    /// True if it is the first there is: then it signs whatever the clock says.
     is_first: bool,
-    /// Whether this instance signs with keys of this algorithm.
+    /// True if this instance signs with keys of this algorithm.
     is_own: bool,
 }
 
@@ -116,7 +116,7 @@ impl KeySchedule {
         }
     }
 
-    /// Whether its row is of no use to anybody.
+    /// Returns whether its row is of no use.
     pub fn is_forgotten(&self, now: UtcTime) -> bool {
         self.ends_at.is_some_and(|at| at.after(FORGET_AFTER) <= now)
     }

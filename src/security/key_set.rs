@@ -88,7 +88,7 @@ impl KeySet {
         (self.algorithm != SigningAlgorithm::Hs256).then_some(self.algorithm)
     }
 
-    /// Whether `stored` is what this ring was made of.
+    /// Returns whether `stored` is what this ring was made of.
     pub fn is_of(&self, stored: &[SealedKey]) -> bool {
         self.rows.len() == stored.len()
             && self.rows.iter().zip(stored).all(|(row, key)| *row == key.dates())
@@ -128,7 +128,7 @@ impl KeySet {
         (Self { algorithm: self.algorithm, keys, rows }, faults)
     }
 
-    /// Whether there is nothing to sign with.
+    /// Returns whether there is nothing to sign with.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
@@ -210,7 +210,7 @@ impl KeySet {
         is_due.then(|| DueKey { after, signs_from: due_at.max(earliest) })
     }
 
-    /// Whether the algorithm was changed to another one and back: keys of the other one are believed
+    /// Returns whether the algorithm was changed to another one and back: keys of the other one are believed
     /// until a newer one of this takes over.
     fn has_come_back(&self, newest: &KeyDates, now: UtcTime) -> bool {
         self.rows.iter().any(|row| {
@@ -220,7 +220,7 @@ impl KeySet {
         })
     }
 
-    /// The names of keys that are of no use to anybody: of those that were opened, as a key that stays
+    /// The names of keys that are of no use: of those that were opened, as a key that stays
     /// closed here replaces none.
     pub fn forgotten(&self, now: UtcTime) -> Vec<String> {
         let is_forgotten = |key: &RingKey| key.life.is_some_and(|life| life.is_forgotten(now));

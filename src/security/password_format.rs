@@ -54,18 +54,18 @@ pub fn dummy(cost: u32) -> PasswordHash {
     PasswordHash::stored(format!("$bcrypt-sha256$v=2,t=2b,r={cost}${salt}${digest}"))
 }
 
-/// Whether `password` is the one of `hash`; `None` where `hash` is of no known form.
+/// Returns whether `password` is the one of `hash`; `None` where `hash` is of no known form.
 pub fn verify(password: &PlainPassword, hash: &PasswordHash) -> Option<bool> {
     let Stored { cost, salt, digest } = parse(hash)?;
     bcrypt::verify(prehash(password, salt), &format!("$2b${cost:02}${salt}{digest}")).ok()
 }
 
-/// Whether [`verify`] has an answer for `hash`.
+/// Returns whether [`verify`] has an answer for `hash`.
 pub fn is_known(hash: &PasswordHash) -> bool {
     parse(hash).is_some()
 }
 
-/// Whether `hash` was made otherwise than [`hash`] makes it today.
+/// Returns whether `hash` was made otherwise than [`hash`] makes it today.
 pub fn is_outdated(hash: &PasswordHash, cost: u32) -> bool {
     parse(hash).is_none_or(|stored| stored.cost != cost)
 }

@@ -184,7 +184,7 @@ impl Revocations {
         }
     }
 
-    /// Whether the last look at the database is recent enough.
+    /// Returns whether the last look at the database is recent enough.
     pub fn is_current(&self, now: UtcTime) -> bool {
         let synced_at = self.synced_at();
         now <= synced_at.after(self.max_staleness) && now >= synced_at.before(CLOCK_STEP)

@@ -31,7 +31,7 @@ struct UsedRow {
 const CLOCK_STEP: Duration = Duration::from_mins(1);
 
 /// Counts a use, in a new window if the last one is over. `Err` where uses have to wait, with the moment
-/// until when. Until the transaction ends, nobody else counts on the same counter.
+/// until when. Until the transaction ends, no other transaction counts on the same counter.
 pub fn use_counter(
     conn: &mut Conn,
     name: &str,

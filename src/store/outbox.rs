@@ -18,13 +18,13 @@ extern "SQL" {
 /// What a mail is about. What it says is decided when it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MailKind {
-    /// Somebody registered an address. The subject is the registration.
+    /// A user registered an address. The subject is the registration.
     Registration,
-    /// Somebody asked for the mail of a registration once more. The subject is the address.
+    /// A user asked for the mail of a registration once more. The subject is the address.
     RegistrationAgain,
-    /// Somebody forgot the password. The subject is the address.
+    /// A user forgot the password. The subject is the address.
     PasswordReset,
-    /// Staff made an account for somebody. The subject is the one-time token.
+    /// Staff made an account for a user. The subject is the one-time token.
     Invitation,
     /// A log-in on a device that was not seen before. The subject is the one-time token of the
     /// link that disowns it, as with all notices.
@@ -120,7 +120,7 @@ pub struct QueuedMail {
     pub attempts: i32,
     /// How often the server may have accepted it already.
     pub unconfirmed: i32,
-    /// Whether it had to wait, for another try or for a limit.
+    /// True if it had to wait, for another try or for a limit.
     pub was_put_back: bool,
     /// When it was ordered.
     pub created_at: UtcTime,
@@ -231,7 +231,7 @@ pub struct Claim {
     pub lease: String,
     /// The most mails that are claimed.
     pub limit: i64,
-    /// Whether mails that had to wait go before those that did not.
+    /// True if mails that had to wait go before those that did not.
     pub is_for_waiting: bool,
     /// Domains whose mails are left alone, in lower case.
     pub without_domains: Vec<String>,

@@ -226,7 +226,7 @@ pub fn list_page(
     Ok(Page::of(rows, limit, |row| &row.id, |row| Some(row.into())))
 }
 
-/// Whether a person logged in before at all, and whether on that device.
+/// Returns whether a person logged in before at all, and whether on that device.
 pub fn knows_device(conn: &mut Conn, user: UserId, device: &Device) -> Result<Option<bool>> {
     let of_user = || sessions::table.filter(sessions::user_id.eq(user.0)).select(sessions::id);
     if of_user().first::<String>(conn).optional()?.is_none() {

@@ -82,7 +82,7 @@ pub fn delete_keys(conn: &mut Conn, kids: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Until the transaction ends, nobody else changes the keys. SQLite has one writer anyway.
+/// Until the transaction ends, no other transaction changes the keys. SQLite has one writer anyway.
 fn one_at_a_time(conn: &mut Conn) -> Result<()> {
     if let Conn::Postgres(postgres) = conn {
         diesel::sql_query("LOCK TABLE signing_keys IN EXCLUSIVE MODE").execute(postgres)?;

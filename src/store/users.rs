@@ -62,13 +62,13 @@ pub struct NewUser {
     pub username: Username,
     /// The address, if it has one.
     pub email: Option<Email>,
-    /// Whether the address is proven.
+    /// True if the address is proven.
     pub email_verified: bool,
     /// The stored password.
     pub password_hash: PasswordHash,
-    /// Whether it may manage others.
+    /// True if it may manage others.
     pub is_staff: bool,
-    /// Whether it may manage staff.
+    /// True if it may manage staff.
     pub is_superuser: bool,
     /// The language of its mail.
     pub locale: Locale,
@@ -81,9 +81,9 @@ pub struct UserChanges {
     pub username: Option<Username>,
     /// The address. Another one counts as not proven.
     pub email: EmailChange,
-    /// Whether it may log in.
+    /// True if it may log in.
     pub is_active: Option<bool>,
-    /// Whether it may manage others.
+    /// True if it may manage others.
     pub is_staff: Option<bool>,
     /// The language of its mail.
     pub locale: Option<Locale>,
@@ -113,7 +113,7 @@ struct Changeset<'a> {
 }
 
 impl NewUser {
-    /// Whether the address serves as the name.
+    /// Returns whether the address serves as the name.
     pub fn chose_no_name(&self) -> bool {
         self.email.as_ref().is_some_and(|email| self.username == Username::of_address(email))
     }
@@ -317,7 +317,7 @@ pub fn list_rights_changed_since(
     Ok(rows.into_iter().map(|(id, at)| (UserId(id), UtcTime::from_micros(at))).collect())
 }
 
-/// The account with that number, which nobody else changes until the transaction is over: what is
+/// The account with that number, which no other transaction changes until the transaction is over: what is
 /// decided about it stays true.
 pub fn lock_user(conn: &mut Conn, id: UserId) -> Result<Option<User>> {
     let row = match conn {
@@ -353,7 +353,7 @@ pub fn lock_superusers(conn: &mut Conn) -> Result<()> {
     Ok(())
 }
 
-/// Whether there is another besides `id` who may manage superusers: an active superuser who is staff.
+/// Returns whether there is another besides `id` who may manage superusers: an active superuser who is staff.
 pub fn is_other_superuser(conn: &mut Conn, id: UserId) -> Result<bool> {
     // The condition of the index `users_superusers`.
     let other = users::table
@@ -391,7 +391,7 @@ pub fn change_password(
 }
 
 /// Gives an account a proven address, and the name with it where the old address was the name.
-/// [`super::Error::Duplicate`] where somebody else has it; the transaction around it goes on.
+/// [`super::Error::Duplicate`] where another user has it; the transaction around it goes on.
 pub fn change_email(conn: &mut Conn, user: &User, email: &Email, now: UtcTime) -> Result<User> {
     crate::store::engine::connection::in_transaction(conn, |conn| {
         let own = user.email.as_ref().map(Email::normalised);

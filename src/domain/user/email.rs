@@ -48,7 +48,7 @@ impl Email {
         )
     }
 
-    /// Whether mail can safely be sent to it.
+    /// Returns whether mail can safely be sent to it.
     pub fn is_reachable(&self) -> bool {
         Self::parse(&self.shown).is_ok()
     }

@@ -93,7 +93,7 @@ pub struct PasswordPolicy {
     pub min_length: usize,
     /// The most code points.
     pub max_length: usize,
-    /// Whether those known from breaches are refused. [`Self::check`] cannot tell; flows ask.
+    /// True if those known from breaches are refused. [`Self::check`] cannot tell; flows ask.
     pub refuses_breached: bool,
     /// What mail and pages call the service.
     pub service_name: Arc<str>,
@@ -118,7 +118,7 @@ impl PasswordPolicy {
         })
     }
 
-    /// Whether `password` is too short or too long.
+    /// Returns whether `password` is too short or too long.
     pub fn check_length(&self, password: &PlainPassword) -> Result<(), Fault> {
         match password.expose().chars().count() {
             n if n < self.min_length => Err(Fault::TooShort(Length::Characters(self.min_length))),
@@ -127,7 +127,7 @@ impl PasswordPolicy {
         }
     }
 
-    /// Whether `password` is good for the person of that address and name. `username` is what
+    /// Returns whether `password` is good for the person of that address and name. `username` is what
     /// the person typed, checked or not.
     pub fn check(
         &self,
@@ -155,7 +155,8 @@ impl PasswordPolicy {
         }
     }
 
-    /// Whether nothing but digits and signs, which guessers add, makes it another text than the service's name.
+    /// Returns whether only digits and signs, which guessers add, make it differ from the service's
+    /// name.
     fn is_service_name(&self, lower: &str) -> bool {
         let letters = |text: &str| text.chars().filter(|c| c.is_alphabetic()).collect::<String>();
         let name = letters(&compared_form(&self.service_name));

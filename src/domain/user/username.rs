@@ -41,7 +41,7 @@ impl Username {
     pub const MAX_LENGTH: usize = 150;
 
     /// Reads a name that a person chose. It may not contain `@`: only addresses do, so no name
-    /// can pass for somebody's address.
+    /// can pass for a user's address.
     pub fn parse(text: &str) -> Result<Self, Fault> {
         if text.contains('@') { Err(Fault::InvalidUsername) } else { Self::parse_any(text) }
     }
@@ -55,7 +55,7 @@ impl Username {
         }
     }
 
-    /// The name of somebody who chose none.
+    /// The name of a user who chose none.
     pub fn of_address(email: &Email) -> Self {
         Self::known(email.as_str())
     }

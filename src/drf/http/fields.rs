@@ -10,9 +10,9 @@ use crate::drf::http::value::{Fields, Text, Value, strip};
 pub const REQUIRED: &str = "This field is required.";
 /// The text for an address that is none, or none that mail can safely be sent to.
 pub const BAD_EMAIL: &str = "Enter a valid email address.";
-/// The text for a name that somebody else has.
+/// The text for a name that another user has.
 pub const USERNAME_TAKEN: &str = "A user with that username already exists.";
-/// The text for an address that somebody else has.
+/// The text for an address that another user has.
 pub const EMAIL_TAKEN: &str = "A user with that email already exists.";
 
 const NULL: &str = "This field may not be null.";

@@ -36,7 +36,7 @@ impl Parametrised {
         self.value.split_once('/').unwrap_or((&self.value, ""))
     }
 
-    /// Whether this media type, perhaps with `*` in it, covers `main/sub`.
+    /// Returns whether this media type, perhaps with `*` in it, covers `main/sub`.
     pub fn covers(&self, main: &str, sub: &str) -> bool {
         let (own_main, own_sub) = self.media_type();
         (own_main == "*" || own_main == main) && (own_sub == "*" || own_sub == sub)

@@ -104,7 +104,7 @@ impl Page {
         }
     }
 
-    /// Whether a log-in by cookie was looked for here, which the answer then varies with.
+    /// Returns whether a log-in by cookie was looked for here, which the answer then varies with.
     pub fn looks_at_cookies(&self) -> bool {
         matches!(self, Self::Root | Self::UserList | Self::User(_))
     }

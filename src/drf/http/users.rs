@@ -139,7 +139,7 @@ fn read_account(
     ]))
 }
 
-/// Somebody was faster, or superusers are concerned.
+/// A user was faster, or superusers are concerned.
 fn conflict_response(error: Error) -> Answer {
     match error {
         Error::PermissionDenied | Error::LastSuperuser => Answer::forbidden(),

@@ -18,7 +18,7 @@ pub enum Submitted {
 pub struct Fields {
     /// The last value of each name.
     pub values: Values,
-    /// Whether they came as a form.
+    /// True if they came as a form.
     pub from_form: bool,
 }
 
@@ -112,7 +112,7 @@ impl Number {
         }
     }
 
-    /// Whether this equals one or zero, which Python takes for `True` and `False`.
+    /// Returns whether this equals one or zero, which Python takes for `True` and `False`.
     pub fn as_bool(&self) -> Option<bool> {
         match self.to_text().as_str() {
             "1" | "1.0" => Some(true),

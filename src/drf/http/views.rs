@@ -25,7 +25,7 @@ const UNDECODABLE: &str = "Error decoding signature.";
 pub struct Outcome {
     /// What to say.
     pub answer: Answer,
-    /// Whether the check for a log-in was reached.
+    /// True if the check for a log-in was reached.
     pub authenticated: bool,
     /// How to lay it out.
     pub indent: Indent,

@@ -14,7 +14,7 @@ use crate::store::outbox::{self, MailKind};
 use crate::store::{self, Conn, Unique, events, one_time_tokens, registrations, users};
 
 impl Flows {
-    /// Orders the proof of `email` for the holder's account. Whether somebody else has the address is
+    /// Orders the proof of `email` for the holder's account. Whether another user has the address is
     /// found out when the mail is written, so the answer cannot tell. `password` may be missing right
     /// after a log-in.
     pub fn change_email(
@@ -87,7 +87,7 @@ fn ask_for_proof(
     order_notice(conn, policy, user, user.email.as_ref(), &notice, now)
 }
 
-/// The proof is there: the account has the new address. Mails that went to the old one let nobody
+/// The proof is there: the account has the new address. Mails that went to the old one let no user
 /// choose a password any more.
 pub(crate) fn take_address(
     conn: &mut Conn,
@@ -105,7 +105,7 @@ pub(crate) fn take_address(
     Ok(changed)
 }
 
-/// The address that a notice may bring back. One that was never proven may be anybody's.
+/// The address that a notice may bring back. One that was never proven may be any user's.
 fn proven_address(user: &User) -> Option<&Email> {
     user.email.as_ref().filter(|_| user.email_verified)
 }

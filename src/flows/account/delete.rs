@@ -46,7 +46,7 @@ impl Flows {
 }
 
 /// Removes a locked account and all that belongs to it. Returns the sessions that this ended. `by` is the
-/// staff member who does it; whoever removes the own account is named by nothing.
+/// staff member who does it; a user who deletes the own account is named by nothing.
 pub(crate) fn delete_account(
     conn: &mut Conn,
     user: &User,

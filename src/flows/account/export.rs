@@ -91,7 +91,7 @@ pub enum ExportEntries {
 /// A page of an export.
 #[derive(Debug)]
 pub struct ExportPage {
-    /// Whether it is the first one of its list.
+    /// True if it is the first one of its list.
     pub begins_list: bool,
     /// The entries.
     pub entries: ExportEntries,

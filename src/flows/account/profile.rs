@@ -73,7 +73,7 @@ fn applied(conn: &mut Conn, user: &User, changes: ProfileChanges) -> Result<User
     Ok(UserChanges { username, locale: changes.locale, metadata, ..UserChanges::default() })
 }
 
-/// The name that the person may have. Whoever gives up a name is called by the address.
+/// The name that the person may have. A user who gives up a name is called by the address.
 fn chosen_name(conn: &mut Conn, user: &User, wanted: Option<Username>) -> Result<Username> {
     let name = match (wanted, &user.email) {
         (Some(name), _) => name,

@@ -16,7 +16,7 @@ use crate::store::outbox::{self, MailKind};
 use crate::store::users::NewUser;
 use crate::store::{self, Conn, Unique, events, registrations, users};
 
-/// What somebody typed.
+/// What a user typed.
 #[derive(Debug)]
 pub struct RegisterRequest {
     /// The address.
@@ -57,7 +57,7 @@ pub enum Registered {
 }
 
 impl Flows {
-    /// Registers somebody.
+    /// Registers a user.
     pub fn register(&self, request: RegisterRequest) -> Result<Registered> {
         self.check_new_password(&request)?;
         if self.policy.email_verification == EmailVerification::None {
@@ -158,7 +158,7 @@ pub(crate) fn order_proof(
     outbox::enqueue(conn, MailKind::Registration, email, locale, id.as_str(), *user_id, now)
 }
 
-/// Makes an account. Of somebody without a chosen name, what is taken is the address.
+/// Makes an account. Of a user without a chosen name, what is taken is the address.
 pub(crate) fn insert_account(conn: &mut Conn, new: &NewUser, now: UtcTime) -> Result<User> {
     users::insert_user(conn, new, now).map_err(|error| match error {
         store::Error::Duplicate(Unique::Username) if new.chose_no_name() => Error::EmailTaken,

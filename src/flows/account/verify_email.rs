@@ -22,7 +22,7 @@ use crate::store::registrations::{self, Found};
 use crate::store::users::UserChanges;
 use crate::store::{self, Conn, Unique, events, sessions, users};
 
-/// What somebody proves an address with.
+/// What a user proves an address with.
 #[derive(Debug)]
 pub enum Proof {
     /// The digits of the mail, by the browser that registered.
@@ -39,7 +39,7 @@ pub enum Proof {
         /// What that browser holds.
         registration_token: PlainToken,
     },
-    /// The link of the mail, opened elsewhere by somebody who knows the password.
+    /// The link of the mail, opened elsewhere by a user who knows the password.
     LinkWithPassword {
         /// The token of the link.
         token: PlainToken,
@@ -243,7 +243,7 @@ fn prove(
         registrations::delete_others(conn, &registration.email, &registration.id)?;
         return Ok(user);
     }
-    // Somebody was faster: the same proof, or another registration of the same address.
+    // A user was faster: the same proof, or another registration of the same address.
     let owner = registrations::find_by_id(conn, &registration.id)?.and_then(|it| it.user_id);
     let owner = owner.ok_or(Error::OneTimeTokenInvalid)?;
     users::find_by_id(conn, owner)?
@@ -278,7 +278,7 @@ fn give_address(
 fn make_account(conn: &mut Conn, registration: &Registration, now: UtcTime) -> Result<User> {
     let chosen = new_user(registration, registration.username.clone(), true);
     let made = match users::insert_user(conn, &chosen, now) {
-        // A name that somebody else took in the meantime must not make the proof worthless: the
+        // A name that another user took in the meantime must not make the proof worthless: the
         // address serves as name, as it does for those who chose none.
         Err(store::Error::Duplicate(Unique::Username)) => {
             users::insert_user(conn, &new_user(registration, None, true), now)

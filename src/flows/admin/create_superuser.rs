@@ -17,7 +17,7 @@ pub struct NewSuperuser {
     pub email: Option<Email>,
     /// The password.
     pub password: PlainPassword,
-    /// Whether a password that the policy refuses is taken all the same.
+    /// True if a password that the policy refuses is taken all the same.
     pub allow_weak_password: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What staff do with the accounts of others. Whoever is not staff learns nothing, not even whether
+//! What staff do with the accounts of others. A user who is not staff learns nothing, not even whether
 //! an account exists. Superusers are changed by superusers only, and one always stays.
 
 use crate::domain::{
@@ -27,7 +27,7 @@ pub struct NewAccount {
     pub password: Option<PlainPassword>,
     /// The language of mail.
     pub locale: Locale,
-    /// Whether it may manage others.
+    /// True if it may manage others.
     pub is_staff: bool,
 }
 
@@ -38,11 +38,11 @@ pub struct AccountChanges {
     pub username: Option<Username>,
     /// The language of mail.
     pub locale: Option<Locale>,
-    /// Whether it may log in.
+    /// True if it may log in.
     pub is_active: Option<bool>,
     /// Why it may not, for other staff.
     pub disabled_reason: Option<String>,
-    /// Whether it may manage others.
+    /// True if it may manage others.
     pub is_staff: Option<bool>,
 }
 
@@ -71,7 +71,7 @@ impl Flows {
         self.db.read(|conn| users::find_by_id(conn, id))?.ok_or(Error::NotFound)
     }
 
-    /// Makes an account, or invites somebody to it.
+    /// Makes an account, or invites a user to it.
     pub fn create_account(
         &self,
         claims: &Claims,
@@ -171,7 +171,7 @@ impl Flows {
     }
 }
 
-/// Whether the caller, as the account is at this moment, may change the other one.
+/// Returns whether the caller, as the account is at this moment, may change the other one.
 pub(crate) fn may_modify(conn: &mut Conn, staff: &User, other: &User) -> Result<()> {
     let staff = require_staff(conn, staff.id)?;
     if staff.is_superuser || !other.is_superuser { Ok(()) } else { Err(Error::PermissionDenied) }

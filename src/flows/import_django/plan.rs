@@ -93,7 +93,7 @@ fn identities(new: &[User], social: &[DjangoSocialAccount], now: UtcTime) -> Vec
     own.filter_map(identity).collect()
 }
 
-/// Whether this account came over before. Name and address may have changed since; the time at which
+/// Returns whether this account came over before. Name and address may have changed since; the time at which
 /// it was made does not.
 fn is_here(django: &DjangoUser, present: &Present) -> bool {
     present.accounts.get(&UserId(django.id)).is_some_and(|(name, created_at)| {

@@ -247,13 +247,13 @@ fn due(
     // An account that has not verified the address does not stand in the way of its owner.
     let owner = users::find_by_email(conn, &registration.email)?
         .filter(|owner| owner.email_verified && registration.user_id != Some(owner.id));
-    // Whoever has an account is offered a new password, and nothing of what somebody else typed.
+    // A user who has an account is offered a new password, and nothing of what another user typed.
     if let Some(owner) = owner {
         let reset = reset_for(conn, order, &owner, now)?;
         if let Some(token) = &reset {
             one_time_tokens::set_mail_secrets(conn, &token.id, link, None)?;
         }
-        // Whoever guesses must not see that there is nothing to guess: tries that are over are not counted,
+        // An attacker must not see that there is nothing to guess: tries that are over are not counted,
         // and what is not counted takes less time.
         registrations::renew_code_tries(conn, &id)?;
         return Ok(Some(Due::AlreadyRegistered(Box::new(owner), reset)));
@@ -282,7 +282,7 @@ fn reset_for(
     Ok(Some(reset_token(conn, OneTimeId(order.id.0.clone()), &user, now)?))
 }
 
-/// Orders the mail of each registration that waits for the address. Whoever has an account already
+/// Orders the mail of each registration that waits for the address. A user who has an account already
 /// is told so once.
 fn requeue_verification_emails(
     conn: &mut Conn,

@@ -69,7 +69,7 @@ impl Flows {
         Ok(true)
     }
 
-    /// Whether the policy takes `password` for the account.
+    /// Returns whether the policy takes `password` for the account.
     pub(crate) fn check_password_of(&self, user: &User, password: &PlainPassword) -> Result<()> {
         self.policy
             .password
@@ -94,7 +94,7 @@ pub(crate) fn replace(
         return Ok(None);
     }
     forget_pending(conn, user)?;
-    // Whoever had the old password may have logged in with it.
+    // A client with the old password may have logged in with it.
     known_devices::forget_all(conn, user.id)?;
     let notice = Notice { kind: MailKind::PasswordChanged, detail: "", brings_back: None };
     order_notice(conn, policy, user, user.email.as_ref(), &notice, now)?;

@@ -14,7 +14,7 @@ use crate::flows::{Error, Flows, Result};
 use crate::store::outbox::{self, MailKind};
 use crate::store::{self, Conn, events, one_time_tokens, registrations, users};
 
-/// What somebody shows who wants to choose a new password.
+/// What a user shows who wants to choose a new password.
 #[derive(Clone, Debug)]
 pub enum ResetProof {
     /// The token of the mail's link.

@@ -76,7 +76,7 @@ impl Flows {
     ///
     /// Where there is none, the hash of another account is compared with, in vain: hashes of other sites and
     /// other times take longer or shorter than those of today, and a name that nobody has must not take
-    /// another time than those that somebody has. It is the same account for all spellings of a name and at
+    /// another time than those that a user has. It is the same account for all spellings of a name and at
     /// both faces, as it would be if there were one.
     pub(crate) fn check_password(
         &self,
@@ -88,7 +88,7 @@ impl Flows {
         let key = self.secrets.decoy_key(&spelling);
         let meant = attempt.user;
         let read = self.db.read(|conn| {
-            // In another spelling or at the other face it may be somebody's.
+            // In another spelling or at the other face it may be a user's.
             let namesake = find_by_login(conn, &spelling)?;
             let anybody = decoy_users::find(conn, key)?;
             let compared = meant.or(namesake).or(anybody).unwrap_or(UserId::NONE);
@@ -124,7 +124,7 @@ impl Flows {
     }
 }
 
-/// The account that is meant by what somebody typed: the name in any letter case, or the address.
+/// The account that is meant by what a user typed: the name in any letter case, or the address.
 /// Both are always asked for, so that known and unknown take the same time.
 fn find_by_login(conn: &mut Conn, name: &str) -> store::Result<Option<UserId>> {
     let by_name = users::find_id_by_username(conn, name)?;

@@ -1,7 +1,7 @@
 //! Exchanging a refresh token for the next pair.
 //!
 //! The successor is derived from the token that is presented. So a second tab that presents the
-//! same token a moment later gets the same successor, and nobody is logged out. A token that was
+//! same token a moment later gets the same successor, and no user is logged out. A token that was
 //! replaced longer ago is in the hands of two parties: the session ends.
 
 use crate::domain::{
@@ -130,7 +130,7 @@ fn exchange(
         let expires_at = refresh_expiry(policy, &session, now);
         let generation = generation + 1;
         sessions::insert_refresh_token(conn, &successors[0], &session.id, expires_at, generation)?;
-        // Somebody may have logged out since the token was looked at.
+        // A user may have logged out since the token was looked at.
         if !sessions::touch_session(conn, &session.id, *transport, now)? {
             return Err(Error::RefreshTokenRevoked);
         }

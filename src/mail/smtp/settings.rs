@@ -161,7 +161,7 @@ impl SmtpSettings {
         self.security
     }
 
-    /// Whether Hallpass logs in to the mail server.
+    /// Returns whether Hallpass logs in to the mail server.
     pub const fn has_login(&self) -> bool {
         self.login.is_some()
     }

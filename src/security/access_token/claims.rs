@@ -34,9 +34,9 @@ pub struct Claims {
     pub username: String,
     /// The address, empty if there is none.
     pub email: String,
-    /// Whether the address was proven.
+    /// True if the address was proven.
     pub email_verified: bool,
-    /// Whether the account may manage others.
+    /// True if the account may manage others.
     pub is_staff: bool,
     /// How the person proved who they are (RFC 8176).
     pub amr: Vec<String>,

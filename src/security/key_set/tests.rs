@@ -78,7 +78,7 @@ fn a_key_that_cannot_be_opened_replaces_none_that_can() {
     assert!(ring.forgotten(at(1_000_000)).is_empty());
     // It is looked at once, not at every look at the database.
     assert!(ring.is_of(&all));
-    // That somebody else has made it is enough to make none.
+    // That another user has made it is enough to make none.
     assert_eq!(ring.due_key(Some(30 * DAY), at(5_000)), None);
 }
 

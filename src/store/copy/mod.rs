@@ -86,7 +86,7 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Whether both sides have the same rows.
+    /// Returns whether both sides have the same rows.
     pub fn is_equal(&self) -> bool {
         self.source == self.target
     }
@@ -230,7 +230,7 @@ fn target_fault(url: &DatabaseUrl) -> impl Fn(Error) -> CopyError + Copy {
     |error| CopyError::Target(url.redacted(), error)
 }
 
-/// Begins the one transaction. Nobody else writes to the target until it ends.
+/// Begins the one transaction. No other program writes to the target until it ends.
 fn begin_alone(conn: &mut Conn, tables: &[Table]) -> Result<(), Error> {
     begin(conn)?;
     if let Conn::Postgres(postgres) = conn {

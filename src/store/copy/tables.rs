@@ -131,7 +131,7 @@ pub(in crate::store) fn names(conn: &mut Conn, sql: &str) -> Result<BTreeSet<Str
     Ok(rows.into_iter().map(|row| row.name).collect())
 }
 
-/// Whether two connections to Postgres lead to the same tables, by whatever URLs.
+/// Returns whether two connections to Postgres lead to the same tables, by whatever URLs.
 pub(in crate::store) fn same_database(one: &mut Conn, other: &mut Conn) -> Result<bool> {
     // No two servers were started at the same microsecond.
     let sql = "SELECT concat_ws(' ', extract(epoch FROM pg_postmaster_start_time()), \

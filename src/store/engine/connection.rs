@@ -271,7 +271,7 @@ pub(crate) fn clock(conn: &mut Conn) -> Result<Option<UtcTime>> {
 }
 
 /// Begins a transaction that may write. SQLite must take the write lock at once: a transaction
-/// that reads first and writes later fails as soon as somebody else has written in between.
+/// that reads first and writes later fails as soon as another user has written in between.
 pub(crate) fn begin(conn: &mut Conn) -> Result<()> {
     match conn {
         Conn::Sqlite(sqlite) => {

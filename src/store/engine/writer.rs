@@ -50,7 +50,7 @@ where
             (Some(Ok(_)) | None, Err(error)) => Err(Error::Unavailable(error.to_string()).into()),
             (None, Ok(())) => Err(Error::Internal("a database job did not run".into()).into()),
         };
-        // Nobody waits any more when the caller has gone; the work is done all the same.
+        // The caller may have gone; the work is done all the same.
         drop(self.reply.send(outcome));
     }
 }
