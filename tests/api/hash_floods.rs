@@ -1,6 +1,7 @@
 //! Hashing passwords is the dearest thing that a client can ask for: no client can keep the others from theirs.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -24,12 +25,16 @@ fn log_in_from(app: &TestApp, from: &str, name: &str, password: &str) -> Answer 
     app.post_with("/v1/token-auth", &[("x-forwarded-for", from)], &body)
 }
 
+/// A flood takes the whole machine: at once, each test would find what the others leave.
+static FLOODS: Mutex<()> = Mutex::new(());
+
 /// Runs `flood` on so many threads, again and again, while `meanwhile` runs. Returns how often it ran.
 fn during<T>(
     threads: usize,
     flood: impl Fn(usize, usize) + Sync,
     meanwhile: impl FnOnce() -> T,
 ) -> (T, usize) {
+    let _flood = FLOODS.lock().unwrap_or_else(PoisonError::into_inner);
     let (is_over, count) = (AtomicBool::new(false), AtomicUsize::new(0));
     thread::scope(|scope| {
         for number in 0..threads {
