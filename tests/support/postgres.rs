@@ -147,7 +147,7 @@ impl Cluster {
     fn configure(&self) {
         let mut lines = format!(
             "listen_addresses = '127.0.0.1'\nport = {}\nunix_socket_directories = '{}'\n\
-             max_connections = 500\nfsync = off\nfull_page_writes = off\n\
+             max_connections = 500\nmax_locks_per_transaction = 512\nfsync = off\nfull_page_writes = off\n\
              max_wal_size = 128MB\nmin_wal_size = 32MB\n",
             self.port,
             self.folder.display()
