@@ -1,6 +1,7 @@
 //! The words of the trade: values that cannot be wrong once they exist, and predicates that take
 //! `now` as an argument. No I/O and no other room of the crate.
 
+pub mod challenge;
 pub mod code;
 pub mod device;
 pub mod event;
@@ -10,23 +11,22 @@ pub mod language;
 pub mod limit;
 pub mod locale;
 pub mod mail_request;
-pub mod one_time;
 pub mod registration;
 pub mod session;
 pub mod time;
 pub mod token;
 pub mod user;
 
+pub use challenge::{Challenge, ChallengeKind};
 pub use code::parse_code;
 pub use device::{Device, KnownDevice};
 pub use event::{Event, EventContext, EventKind};
 pub use fault::{Fault, Length};
-pub use ids::{EventId, LeaseId, MailId, OneTimeId, RegistrationId, SessionId, TokenId, UserId};
+pub use ids::{ChallengeId, EventId, LeaseId, MailId, SessionId, TokenId, UserId};
 pub use language::Language;
 pub use limit::{Counted, Counter, FEW_FAILURES, LimitHit, Limits, Rate};
 pub use locale::Locale;
 pub use mail_request::{MailClass, MailRequest};
-pub use one_time::{OneTimeToken, Purpose};
 pub use registration::Registration;
 pub use session::{EndReason, EndedSession, RefreshState, RefreshToken, Session, Transport};
 pub use time::UtcTime;

@@ -5,6 +5,7 @@
 mod account;
 mod admin;
 mod audit;
+mod challenges;
 mod django;
 mod error;
 mod health;

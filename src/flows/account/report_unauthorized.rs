@@ -2,7 +2,7 @@
 //! click, brings back an address that was replaced, and offers a new password.
 
 use crate::domain::{
-    Device, Email, EndReason, EventContext, EventKind, OneTimeToken, PlainToken, Purpose,
+    Challenge, ChallengeKind, Device, Email, EndReason, EventContext, EventKind, PlainToken,
     SessionId, TokenHash, User, UserId, UtcTime,
 };
 use crate::flows::account::release_username::release_username;
@@ -11,7 +11,7 @@ use crate::flows::password::change::forget_pending;
 use crate::flows::password::reauthenticate::lock_active;
 use crate::flows::{Error, Flows, Policy, Result};
 use crate::store::outbox::{self, MailKind};
-use crate::store::{self, Conn, Unique, events, known_devices, one_time_tokens, sessions, users};
+use crate::store::{self, Conn, Unique, challenges, events, known_devices, sessions, users};
 
 impl Flows {
     /// Does what the link says, once. Opened again, it is answered as the first time.
@@ -36,14 +36,15 @@ fn undo(
     device: &Device,
     now: UtcTime,
 ) -> Result<Option<(UserId, Vec<SessionId>)>> {
-    let token = one_time_tokens::find_by_link(conn, link)?
-        .filter(|token| token.purpose == Purpose::Disavow)
+    let notice = challenges::find_by_link(conn, link)?
+        .filter(|notice| notice.kind == ChallengeKind::Disavow)
         .ok_or(Error::OneTimeTokenInvalid)?;
-    if token.has_expired(now) {
+    if notice.has_expired(now) {
         return Err(Error::OneTimeTokenExpired);
     }
-    let user = lock_active(conn, token.user_id)?.ok_or(Error::OneTimeTokenInvalid)?;
-    if !one_time_tokens::consume_token(conn, &token.id, now)? {
+    let owner = notice.user_id.ok_or(Error::OneTimeTokenInvalid)?;
+    let user = lock_active(conn, owner)?.ok_or(Error::OneTimeTokenInvalid)?;
+    if !challenges::consume_challenge(conn, &notice.id, now)? {
         return Ok(None);
     }
     let scene = EventContext::of(user.id, now).on(device);
@@ -51,7 +52,7 @@ fn undo(
     forget_pending(conn, &user)?;
     known_devices::forget_all(conn, user.id)?;
     let before = user.clone();
-    let user = bring_back(conn, policy, user, &token, now)?;
+    let user = bring_back(conn, policy, user, &notice, now)?;
     record_changes(conn, &scene, &before, &user)?;
     if let Some(email) = user.email.as_ref().filter(|email| email.is_reachable()) {
         let kind = MailKind::PasswordReset;
@@ -68,8 +69,8 @@ pub(crate) fn undo_of_unproven(
     conn: &mut Conn,
     user: &User,
     now: UtcTime,
-) -> store::Result<Option<OneTimeToken>> {
-    if user.email_verified { Ok(None) } else { one_time_tokens::find_undo(conn, user.id, now) }
+) -> store::Result<Option<Challenge>> {
+    if user.email_verified { Ok(None) } else { challenges::find_undo(conn, user.id, now) }
 }
 
 /// Takes an address that somebody else is about to prove from an account that has it without proof. That one
@@ -95,11 +96,11 @@ fn bring_back(
     conn: &mut Conn,
     policy: &Policy,
     user: User,
-    token: &OneTimeToken,
+    notice: &Challenge,
     now: UtcTime,
 ) -> Result<User> {
-    let Some(old) = &token.email else { return Ok(user) };
-    one_time_tokens::delete_newer_disavowals(conn, token)?;
+    let Some(old) = &notice.email else { return Ok(user) };
+    challenges::delete_newer(conn, notice)?;
     if user.email.as_ref().map(Email::normalised) == Some(old.normalised()) {
         return Ok(user);
     }

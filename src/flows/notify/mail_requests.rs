@@ -3,7 +3,9 @@
 //! mailbox's budget is kept for the first requests of other networks, so one network cannot use it up.
 
 use crate::domain::token::Secrets;
-use crate::domain::{Counter, Device, Email, Limits, MailClass, MailRequest, Purpose, UtcTime};
+use crate::domain::{
+    ChallengeKind, Counter, Device, Email, Limits, MailClass, MailRequest, UtcTime,
+};
 use crate::flows::limits::{over_the_limit, reserve, reserve_one};
 use crate::flows::{Flows, Result};
 use crate::store::outbox::QueuedMail;
@@ -125,7 +127,9 @@ fn refuse_late_reset(
     now: UtcTime,
 ) -> Result<()> {
     match find_wait(conn, secrets, &request.of_service(), now)? {
-        Some((counter, until)) if until.remaining(now) >= Purpose::ResetPassword.lifetime() => {
+        Some((counter, until))
+            if until.remaining(now) >= ChallengeKind::ResetPassword.lifetime() =>
+        {
             Err(over_the_limit(counter.counted, until.remaining(now)))
         }
         _ => Ok(()),
