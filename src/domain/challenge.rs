@@ -1,4 +1,5 @@
-//! Challenges: what was asked of the recipient of a mail, and is answered with its link or its code.
+//! Challenges: what was asked of the recipient of a mail, and is answered with its link or its
+//! code.
 
 use std::time::Duration;
 
@@ -82,8 +83,8 @@ impl ChallengeKind {
     }
 }
 
-/// A challenge as it is stored. Its link and code are derived from its id, or from that of its mail;
-/// only their hashes are stored.
+/// A challenge as it is stored. Its link and code are derived from its id, or from that of its
+/// mail; only their hashes are stored.
 #[derive(Clone, Debug)]
 pub struct Challenge {
     /// Its id.
@@ -96,7 +97,8 @@ pub struct Challenge {
     pub email: Option<Email>,
     /// Text of its mail: a device, a new address.
     pub detail: String,
-    /// The hash of the token of the client that asked for it, where only that client may use the code.
+    /// The hash of the token of the client that asked for it, where only that client may use the
+    /// code.
     pub holder_hash: Option<TokenHash>,
     /// The keyed hash of the code of the newest mail.
     pub code_hash: Option<TokenHash>,

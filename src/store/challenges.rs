@@ -1,4 +1,5 @@
-//! Challenges of every kind: the secrets of their mails, the tries of their codes, and their single use.
+//! Challenges of every kind: the secrets of their mails, the tries of their codes, and their single
+//! use.
 
 use diesel::prelude::*;
 
@@ -112,7 +113,8 @@ pub fn find_undo(conn: &mut Conn, user: UserId, now: UtcTime) -> Result<Option<C
     Ok(row.and_then(challenge))
 }
 
-/// Puts the secrets of a new mail in the place of those of the last one, with new tries of its code.
+/// Puts the secrets of a new mail in the place of those of the last one, with new tries of its
+/// code.
 pub fn set_mail_secrets(
     conn: &mut Conn,
     id: &ChallengeId,
@@ -141,8 +143,8 @@ pub fn renew_code_tries(conn: &mut Conn, id: &ChallengeId) -> Result<()> {
     Ok(())
 }
 
-/// Takes one of the tries that a code has, and one of those that all codes have together. Returns false
-/// if none is left.
+/// Takes one of the tries that a code has, and one of those that all codes have together. Returns
+/// false if none is left.
 pub fn reserve_code_try(
     conn: &mut Conn,
     id: &ChallengeId,
@@ -195,8 +197,8 @@ pub fn set_owner(conn: &mut Conn, id: &ChallengeId, user: UserId) -> Result<()> 
     Ok(())
 }
 
-/// Removes the challenges of a user of that kind, because a newer one counts. Returns how many wrong
-/// codes were tried on those made since `remember_from`.
+/// Removes the challenges of a user of that kind, because a newer one counts. Returns how many
+/// wrong codes were tried on those made since `remember_from`.
 pub fn supersede(
     conn: &mut Conn,
     user: UserId,
@@ -293,8 +295,8 @@ pub fn list_page<const N: usize>(
     Ok(Page::of(rows, limit, |row| &row.id, challenge))
 }
 
-/// Removes up to `limit` challenges of a kind that expired before `forget_before`. Returns true if there
-/// may be more.
+/// Removes up to `limit` challenges of a kind that expired before `forget_before`. Returns true if
+/// there may be more.
 pub fn purge(
     conn: &mut Conn,
     kind: ChallengeKind,

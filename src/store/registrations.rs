@@ -1,5 +1,5 @@
-//! What a registration has beside its challenge: the user name, the password and the language of its
-//! account.
+//! What a registration has beside its challenge: the user name, the password and the language of
+//! its account.
 
 use diesel::prelude::*;
 
@@ -43,8 +43,8 @@ pub fn insert_registration(conn: &mut Conn, new: &Registration) -> Result<()> {
     Ok(())
 }
 
-/// Returns the registration of `challenge`; `None` if it has expired and was erased, or is of a kind that
-/// verifies no e-mail address.
+/// Returns the registration of `challenge`; `None` if it has expired and was erased, or is of a
+/// kind that verifies no e-mail address.
 pub fn find_of_challenge(conn: &mut Conn, challenge: Challenge) -> Result<Option<Registration>> {
     let details = registration_details::table
         .find(challenge.id.as_str())
@@ -91,8 +91,8 @@ pub fn list_page(
     Ok(Page::of(found, limit, |(row, _)| &row.id, known))
 }
 
-/// Erases the personal data of up to `limit` registrations that have expired. Returns true if there may be
-/// more.
+/// Erases the personal data of up to `limit` registrations that have expired. Returns true if there
+/// may be more.
 pub fn erase_expired(conn: &mut Conn, now: UtcTime, limit: i64) -> Result<bool> {
     let expired: Vec<String> = rows::table
         .filter(rows::expires_at.le(now.micros()))

@@ -1,5 +1,5 @@
--- One table for everything that a mail, an authenticator or a redirect answers: docs/adr/0020-challenges.md.
--- A migration of its own: it locks the users, if only for a moment.
+-- One table for everything that a mail, an authenticator or a redirect answers:
+-- docs/adr/0020-challenges.md. A migration of its own: it locks the users, if only for a moment.
 CREATE TABLE challenges (
     id TEXT PRIMARY KEY NOT NULL,
     kind TEXT NOT NULL,

@@ -1,8 +1,8 @@
 -- Copies what is pending into challenges (docs/adr/0020-challenges.md) and keeps it in step.
 --
--- Instances of the version before go on with registrations and one_time_tokens for a while. Triggers keep those
--- tables and these equal, in the transaction of each change; the next version drops them with the triggers.
--- No row may come or change between the copy and the triggers.
+-- Instances of the version before go on with registrations and one_time_tokens for a while.
+-- Triggers keep those tables and these equal, in the transaction of each change; the next version
+-- drops them with the triggers. No row may come or change between the copy and the triggers.
 LOCK TABLE registrations, one_time_tokens IN SHARE ROW EXCLUSIVE MODE;
 
 INSERT INTO challenges

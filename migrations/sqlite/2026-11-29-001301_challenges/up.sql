@@ -1,4 +1,5 @@
--- One table for everything that a mail, an authenticator or a redirect answers: docs/adr/0020-challenges.md.
+-- One table for everything that a mail, an authenticator or a redirect answers:
+-- docs/adr/0020-challenges.md.
 CREATE TABLE challenges (
     id TEXT PRIMARY KEY NOT NULL,
     kind TEXT NOT NULL,

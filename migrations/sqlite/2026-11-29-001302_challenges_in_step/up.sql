@@ -1,7 +1,8 @@
 -- Copies what is pending into challenges (docs/adr/0020-challenges.md) and keeps it in step.
 --
--- Instances of the version before go on with registrations and one_time_tokens for a while. Triggers keep those
--- tables and these equal, in the transaction of each change; the next version drops them with the triggers.
+-- Instances of the version before go on with registrations and one_time_tokens for a while.
+-- Triggers keep those tables and these equal, in the transaction of each change; the next version
+-- drops them with the triggers.
 
 INSERT INTO challenges
     SELECT id,
