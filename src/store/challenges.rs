@@ -78,12 +78,6 @@ pub fn find_by_link(conn: &mut Conn, link: &TokenHash) -> Result<Option<Challeng
     Ok(of_link.first::<Row>(conn).optional()?.and_then(challenge))
 }
 
-/// Returns the challenge that was asked for by the client with that token.
-pub fn find_by_holder(conn: &mut Conn, holder: &TokenHash) -> Result<Option<Challenge>> {
-    let of_holder = challenges::table.filter(challenges::holder_hash.eq(&holder.0));
-    Ok(of_holder.first::<Row>(conn).optional()?.and_then(challenge))
-}
-
 /// Returns the newest challenge of a user of that kind.
 pub fn find_newest(
     conn: &mut Conn,

@@ -7,7 +7,8 @@ use super::challenges::{self, challenge, names};
 use super::schema::{challenges as rows, registration_details};
 use super::{Conn, Page, Result, page};
 use crate::domain::{
-    Challenge, ChallengeKind, Email, Locale, PasswordHash, Registration, UserId, Username, UtcTime,
+    Challenge, ChallengeId, ChallengeKind, Email, Locale, PasswordHash, Registration, TokenHash,
+    UserId, Username, UtcTime,
 };
 
 #[derive(Queryable)]
@@ -43,14 +44,43 @@ pub fn insert_registration(conn: &mut Conn, new: &Registration) -> Result<()> {
     Ok(())
 }
 
-/// Returns the registration of `challenge`; `None` if it has expired and was erased, or is of a
-/// kind that verifies no e-mail address.
-pub fn find_of_challenge(conn: &mut Conn, challenge: Challenge) -> Result<Option<Registration>> {
-    let details = registration_details::table
-        .find(challenge.id.as_str())
-        .first::<Details>(conn)
-        .optional()?;
-    Ok(details.and_then(|details| registration(challenge, details)))
+/// A challenge that verifies an e-mail address, as a look-up by its token or link finds it.
+#[derive(Debug)]
+pub enum Found {
+    /// A registration, expired or not.
+    Registration(Box<Registration>),
+    /// Only the trace of an expired one, whose personal data was erased.
+    Erased,
+}
+
+/// Challenge and details are read by one statement: the registration may be removed meanwhile.
+fn found((row, details): (challenges::Row, Option<Details>)) -> Option<Found> {
+    let challenge = challenge(row).filter(|it| it.kind.verifies_address())?;
+    let registration = details.and_then(|details| registration(challenge, details));
+    Some(registration.map_or(Found::Erased, |it| Found::Registration(Box::new(it))))
+}
+
+/// Returns the registration whose newest mail carried that link.
+pub fn find_by_link(conn: &mut Conn, link: &TokenHash) -> Result<Option<Found>> {
+    let of_link =
+        rows::table.left_join(registration_details::table).filter(rows::link_hash.eq(&link.0));
+    Ok(of_link.first(conn).optional()?.and_then(found))
+}
+
+/// Returns the registration that was asked for by the client with that token.
+pub fn find_by_holder(conn: &mut Conn, holder: &TokenHash) -> Result<Option<Found>> {
+    let of_holder =
+        rows::table.left_join(registration_details::table).filter(rows::holder_hash.eq(&holder.0));
+    Ok(of_holder.first(conn).optional()?.and_then(found))
+}
+
+/// Returns the registration of the challenge with that id.
+pub fn find_by_id(conn: &mut Conn, id: &ChallengeId) -> Result<Option<Registration>> {
+    let of_id = rows::table.left_join(registration_details::table).filter(rows::id.eq(id.as_str()));
+    Ok(match of_id.first(conn).optional()?.and_then(found) {
+        Some(Found::Registration(registration)) => Some(*registration),
+        Some(Found::Erased) | None => None,
+    })
 }
 
 /// Returns the newest pending registrations of an e-mail address, at most `limit`.

@@ -6,7 +6,7 @@
 
 use crate::domain::token::{FirstTokens, Secrets};
 use crate::domain::{
-    Challenge, ChallengeKind, Counted, Counter, Device, Email, EndReason, EventContext, EventKind,
+    ChallengeKind, Counted, Counter, Device, Email, EndReason, EventContext, EventKind,
     PlainPassword, PlainToken, Registration, Session, SessionId, TokenHash, Transport, User,
     UtcTime,
 };
@@ -21,7 +21,8 @@ use crate::flows::password::reauthenticate::lock_active;
 use crate::flows::session::log_in::{AMR_PASSWORD, remember_device};
 use crate::flows::sign_in::{FirstToken, open_session};
 use crate::flows::{Error, Flows, LoggedIn, Policy, Result, VerifyEmailProof};
-use crate::store::{self, Conn, Unique, challenges, events, registrations, sessions, users};
+use crate::store::registrations::{self, Found};
+use crate::store::{self, Conn, Unique, challenges, events, sessions, users};
 
 /// How codes and links of mails appear in `amr` (RFC 8176).
 const AMR_ONE_TIME: &str = "otp";
@@ -154,10 +155,8 @@ impl Flows {
             Proof::Link { token } => (token, Holder::Unproven),
         };
         let link = token.hash();
-        let registration = self.db.read(|conn| {
-            let found = challenges::find_by_link(conn, &link)?;
-            unexpired(conn, found, Error::OneTimeTokenInvalid, now)
-        })??;
+        let found = self.db.read(|conn| registrations::find_by_link(conn, &link))?;
+        let registration = unexpired(found, Error::OneTimeTokenInvalid, now)?;
         let challenge = &registration.challenge;
         let asked_for_it = |token: &TokenHash| {
             challenge.holder_hash.as_ref().is_some_and(|holder| token.matches(holder))
@@ -189,22 +188,12 @@ enum Holder {
     Unproven,
 }
 
-/// Returns the registration of a challenge that was found, unless it has expired or there is none.
-fn unexpired(
-    conn: &mut Conn,
-    found: Option<Challenge>,
-    unknown: Error,
-    now: UtcTime,
-) -> store::Result<Result<Registration>> {
-    let Some(challenge) = found.filter(|it| it.kind.verifies_address()) else {
-        return Ok(Err(unknown));
-    };
-    if challenge.has_expired(now) {
-        return Ok(Err(Error::OneTimeTokenExpired));
+fn unexpired(found: Option<Found>, unknown: Error, now: UtcTime) -> Result<Registration> {
+    match found {
+        None => Err(unknown),
+        Some(Found::Registration(it)) if !it.challenge.has_expired(now) => Ok(*it),
+        Some(Found::Registration(_) | Found::Erased) => Err(Error::OneTimeTokenExpired),
     }
-    // Erased by an instance whose clock is ahead.
-    let registration = registrations::find_of_challenge(conn, challenge)?;
-    Ok(registration.ok_or(Error::OneTimeTokenExpired))
 }
 
 /// Returns the registration that the client with `registration_token` has the code of.
@@ -215,8 +204,8 @@ fn find_by_code(
     code: &PlainToken,
     now: UtcTime,
 ) -> store::Result<Result<Registration>> {
-    let found = challenges::find_by_holder(conn, &registration_token.hash())?;
-    let registration = match unexpired(conn, found, Error::CodeInvalid, now)? {
+    let found = registrations::find_by_holder(conn, &registration_token.hash())?;
+    let registration = match unexpired(found, Error::CodeInvalid, now) {
         Ok(registration) => registration,
         Err(refusal) => return Ok(Err(refusal)),
     };

@@ -241,11 +241,9 @@ fn due(
         return Ok(None);
     }
     let id = ChallengeId(order.subject_id.clone());
-    let pending = challenges::find_by_id(conn, &id)?
-        .filter(|it| it.used_at.is_none() && !it.has_expired(now));
-    let Some(challenge) = pending else { return Ok(None) };
-    let registration = registrations::find_of_challenge(conn, challenge)?;
-    let Some(registration) = registration else { return Ok(None) };
+    let pending = registrations::find_by_id(conn, &id)?
+        .filter(|it| it.challenge.used_at.is_none() && !it.challenge.has_expired(now));
+    let Some(registration) = pending else { return Ok(None) };
     let mut owner = users::find_by_email(conn, &registration.email)?
         .filter(|owner| registration.challenge.user_id != Some(owner.id));
     // An account that has the address without proof does not stand in the way of the proof.

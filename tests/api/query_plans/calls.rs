@@ -165,10 +165,11 @@ fn call_registrations(conn: &mut Conn, recorder: &Recorder) {
     };
     let challenge = &new.challenge;
     call!(recorder, registrations::insert_registration(conn, &new));
-    call!(recorder, registrations::find_of_challenge(conn, challenge.clone()));
+    call!(recorder, registrations::find_by_id(conn, &challenge.id));
+    call!(recorder, registrations::find_by_link(conn, &hash("link")));
     call!(recorder, registrations::find_pending(conn, &new.email, 10, NOW));
     call!(recorder, registrations::list_page(conn, USER, "r1", 100));
-    call!(recorder, challenges::find_by_holder(conn, &hash("a registration")));
+    call!(recorder, registrations::find_by_holder(conn, &hash("a registration")));
     call!(recorder, challenges::renew_code_tries(conn, &challenge.id));
     call!(recorder, challenges::lock_address(conn, &new.email));
     call!(recorder, challenges::set_owner(conn, &challenge.id, USER));

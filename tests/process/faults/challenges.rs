@@ -43,6 +43,13 @@ struct OldRegistration<'a> {
     user: Option<i64>,
     changes_email: bool,
     is_proven: bool,
+    expires_at: i64,
+}
+
+impl<'a> OldRegistration<'a> {
+    fn pending(name: &'a str, user: Option<i64>) -> Self {
+        Self { name, user, changes_email: false, is_proven: false, expires_at: LATER }
+    }
 }
 
 impl OldTables {
@@ -86,10 +93,11 @@ impl OldTables {
             "INSERT INTO registrations (id, user_id, email, email_norm, password_hash, locale, \
              token_hash, link_hash, code_hash, code_tries, wrong_codes, created_at, expires_at, \
              proven_at, changes_email) VALUES ('{name}', {user}, '{email}', '{email}', '!', 'en', \
-             {}, {}, {}, 0, 0, {EARLIER}, {LATER}, {proven_at}, {})",
+             {}, {}, {}, 0, 0, {EARLIER}, {}, {proven_at}, {})",
             self.hash(&format!("holder-{name}")),
             self.hash(&format!("link-{name}")),
             self.code_hash(name),
+            row.expires_at,
             row.changes_email
         ));
     }
@@ -177,8 +185,7 @@ fn refused(answer: &Answer, code: &str) {
 
 /// Whatever the version before can have mailed.
 fn insert_everything(old: &OldTables) {
-    let registration =
-        |name, user| OldRegistration { name, user, changes_email: false, is_proven: false };
+    let registration = OldRegistration::pending;
     for (id, name) in (1..).zip(["owner", "other", "reset", "code", "invited", "changed", "used"]) {
         old.insert_user(id, name, name != "other");
     }
@@ -191,13 +198,15 @@ fn insert_everything(old: &OldTables) {
         ..registration("wanted", Some(1))
     });
     old.insert_registration(&OldRegistration { is_proven: true, ..registration("used", Some(7)) });
-    old.insert_registration(&registration("expired", None));
-    old.database.execute(&format!(
+    old.insert_registration(&OldRegistration {
+        expires_at: an_hour_ago(),
+        ..registration("expired", None)
+    });
+    old.database.execute(
         "UPDATE registrations SET code_tries = 5, wrong_codes = 5 WHERE id = 'guessed'; \
-         UPDATE registrations SET expires_at = {}, email = '', email_norm = '', password_hash = '' \
+         UPDATE registrations SET email = '', email_norm = '', password_hash = '' \
          WHERE id = 'expired'",
-        an_hour_ago()
-    ));
+    );
     old.insert_token("reset", 3, "reset_password", LATER);
     old.insert_token("code", 4, "reset_password", LATER);
     old.insert_token("invited", 5, "invitation", LATER);
@@ -336,9 +345,7 @@ fn of_an_old_and_a_new_transaction_one_uses_a_challenge() {
         let mut won_by_old = 0;
         for round in 0..ROUNDS {
             let name = format!("round-{round}");
-            let row =
-                OldRegistration { name: &name, user: None, changes_email: false, is_proven: false };
-            old.insert_registration(&row);
+            old.insert_registration(&OldRegistration::pending(&name, None));
             let start = Barrier::new(2);
             let use_up = |database: &Database, table: &str, column: &str| {
                 start.wait();
