@@ -53,8 +53,10 @@ pub enum Found {
     Erased,
 }
 
-/// Challenge and details are read by one statement: the registration may be removed meanwhile.
-fn found((row, details): (challenges::Row, Option<Details>)) -> Option<Found> {
+/// A challenge with its details. One statement reads both: the registration may be removed meanwhile.
+type Joined = (challenges::Row, Option<Details>);
+
+fn found((row, details): Joined) -> Option<Found> {
     let challenge = challenge(row).filter(|it| it.kind.verifies_address())?;
     let registration = details.and_then(|details| registration(challenge, details));
     Some(registration.map_or(Found::Erased, |it| Found::Registration(Box::new(it))))
@@ -64,20 +66,20 @@ fn found((row, details): (challenges::Row, Option<Details>)) -> Option<Found> {
 pub fn find_by_link(conn: &mut Conn, link: &TokenHash) -> Result<Option<Found>> {
     let of_link =
         rows::table.left_join(registration_details::table).filter(rows::link_hash.eq(&link.0));
-    Ok(of_link.first(conn).optional()?.and_then(found))
+    Ok(of_link.first::<Joined>(conn).optional()?.and_then(found))
 }
 
 /// Returns the registration that was asked for by the client with that token.
 pub fn find_by_holder(conn: &mut Conn, holder: &TokenHash) -> Result<Option<Found>> {
     let of_holder =
         rows::table.left_join(registration_details::table).filter(rows::holder_hash.eq(&holder.0));
-    Ok(of_holder.first(conn).optional()?.and_then(found))
+    Ok(of_holder.first::<Joined>(conn).optional()?.and_then(found))
 }
 
 /// Returns the registration of the challenge with that id.
 pub fn find_by_id(conn: &mut Conn, id: &ChallengeId) -> Result<Option<Registration>> {
     let of_id = rows::table.left_join(registration_details::table).filter(rows::id.eq(id.as_str()));
-    Ok(match of_id.first(conn).optional()?.and_then(found) {
+    Ok(match of_id.first::<Joined>(conn).optional()?.and_then(found) {
         Some(Found::Registration(registration)) => Some(*registration),
         Some(Found::Erased) | None => None,
     })

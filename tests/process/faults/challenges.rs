@@ -183,21 +183,25 @@ fn refused(answer: &Answer, code: &str) {
     assert_eq!(answer.text("code"), code, "{answer:?}");
 }
 
-/// Whatever the version before can have mailed.
+/// Whatever the version before can have mailed. The ids are beyond those that Postgres gives next.
 fn insert_everything(old: &OldTables) {
     let registration = OldRegistration::pending;
-    for (id, name) in (1..).zip(["owner", "other", "reset", "code", "invited", "changed", "used"]) {
+    for (id, name) in (101..).zip(["owner", "other", "reset", "code", "invited", "changed", "used"])
+    {
         old.insert_user(id, name, name != "other");
     }
     old.insert_registration(&registration("first", None));
     old.insert_registration(&registration("second", None));
     old.insert_registration(&registration("guessed", None));
-    old.insert_registration(&registration("other", Some(2)));
+    old.insert_registration(&registration("other", Some(102)));
     old.insert_registration(&OldRegistration {
         changes_email: true,
-        ..registration("wanted", Some(1))
+        ..registration("wanted", Some(101))
     });
-    old.insert_registration(&OldRegistration { is_proven: true, ..registration("used", Some(7)) });
+    old.insert_registration(&OldRegistration {
+        is_proven: true,
+        ..registration("used", Some(107))
+    });
     old.insert_registration(&OldRegistration {
         expires_at: an_hour_ago(),
         ..registration("expired", None)
@@ -207,11 +211,11 @@ fn insert_everything(old: &OldTables) {
          UPDATE registrations SET email = '', email_norm = '', password_hash = '' \
          WHERE id = 'expired'",
     );
-    old.insert_token("reset", 3, "reset_password", LATER);
-    old.insert_token("code", 4, "reset_password", LATER);
-    old.insert_token("invited", 5, "invitation", LATER);
-    old.insert_token("before", 6, "disavow", LATER);
-    old.insert_token("late", 7, "reset_password", an_hour_ago());
+    old.insert_token("reset", 103, "reset_password", LATER);
+    old.insert_token("code", 104, "reset_password", LATER);
+    old.insert_token("invited", 105, "invitation", LATER);
+    old.insert_token("before", 106, "disavow", LATER);
+    old.insert_token("late", 107, "reset_password", an_hour_ago());
 }
 
 /// Each is answered once, with what the version before would have said.
@@ -246,7 +250,7 @@ fn check_outcomes(api: &Api, old: &OldTables) {
     for name in ["reset", "code", "invited"] {
         is(&api.log_in(&email(name), NEW_PASSWORD), 200);
     }
-    let emails = "SELECT email AS line FROM users WHERE id IN (1, 6) ORDER BY id";
+    let emails = "SELECT email AS line FROM users WHERE id IN (101, 106) ORDER BY id";
     assert_eq!(old.database.lines(emails), [email("wanted"), email("before")]);
     old.are_in_step();
 }
@@ -282,7 +286,7 @@ fn what_the_version_before_does_counts_for_this_one() {
         insert_everything(old);
         old.database.execute(
             "UPDATE registrations SET code_tries = code_tries + 5 WHERE id = 'first'; \
-             UPDATE registrations SET proven_at = 1, user_id = 1 WHERE id = 'second'; \
+             UPDATE registrations SET proven_at = 1, user_id = 101 WHERE id = 'second'; \
              DELETE FROM registrations WHERE id = 'wanted'; \
              UPDATE one_time_tokens SET used_at = 1 WHERE id IN ('reset', 'before'); \
              UPDATE one_time_tokens SET wrong_codes = 15 WHERE id = 'code'; \
@@ -298,9 +302,9 @@ fn what_the_version_before_does_counts_for_this_one() {
         }
         refused(&reset(&api, &json!({"email": email("code"), "code": CODE})), "code_invalid");
         is(&api.post("/v1/not-me", &json!({"token": link("before")})), 204);
-        let email = "SELECT email AS line FROM users WHERE id = 6";
+        let email = "SELECT email AS line FROM users WHERE id = 106";
         assert_eq!(old.database.lines(email), ["changed@example.com"], "it was used before");
-        old.database.execute("DELETE FROM users WHERE id IN (2, 4)");
+        old.database.execute("DELETE FROM users WHERE id IN (102, 104)");
         old.are_in_step();
     });
 }
