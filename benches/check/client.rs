@@ -41,7 +41,7 @@ impl Request {
     }
 }
 
-/// What drives the targets.
+/// The program that sends the requests.
 #[derive(Clone, Copy)]
 pub enum Client {
     Wrk,

@@ -1,4 +1,4 @@
-//! What the check of a token costs, compared with a bare route of actix-web that takes and gives as many bytes.
+//! Cost of a token check, compared with a bare route of actix-web that receives and sends as many bytes.
 //!
 //! ```console
 //! cargo bench --profile release --bench check -- [--rounds 5] [--seconds 3] [--connections 32]

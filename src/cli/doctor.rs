@@ -26,7 +26,7 @@ enum Finding {
 
 use Finding::{Bad, Doubtful, Good};
 
-/// What the checks look at.
+/// The service as the checks examine it.
 struct Site {
     config: Config,
     /// True if the tables are those of this version; empty unless the database has answered.

@@ -87,9 +87,9 @@ pub struct Config {
     pub pages: FrontEndPages,
     /// True if people are told by mail what happens to their accounts.
     pub security_notices: bool,
-    /// What browsers may do.
+    /// Settings for front ends in browsers.
     pub browsers: BrowserSettings,
-    /// How often something may be tried; `None`: without a bound.
+    /// Rate limits; `None` if they are off.
     pub limits: Option<Limits>,
     /// Log-in at other services.
     pub social: SocialSettings,
@@ -121,7 +121,7 @@ pub struct Config {
     pub log: String,
     /// How it looks.
     pub log_format: LogFormat,
-    /// How long things take that are no settings.
+    /// Times that are no settings.
     pub timing: Timing,
     /// What the operator should hear about these settings.
     pub warnings: Vec<String>,
@@ -311,8 +311,8 @@ impl Config {
             && self.jwt_secret.as_ref().is_some_and(is_short)
         {
             warnings.push(format!(
-                "HALLPASS_JWT_SECRET has fewer than {MIN_SECRET_LENGTH} bytes: whoever guesses it makes \
-                 tokens of the Django REST adapter for anybody"
+                "HALLPASS_JWT_SECRET has fewer than {MIN_SECRET_LENGTH} bytes: an attacker who guesses it \
+                 issues tokens of the Django REST adapter for any user"
             ));
         }
         if !self.development && matches!(self.database, DatabaseUrl::Sqlite(_)) {

@@ -492,8 +492,8 @@ pub(super) fn read_proxies(s: &mut Source, development: bool) -> Vec<IpNet> {
     networks
 }
 
-/// Returns whether networks are an eighth of all IPv4 addresses, or of IPv6 more than a /16. Addresses of
-/// private networks are nobody's clients elsewhere.
+/// Returns whether networks are an eighth of all IPv4 addresses, or of IPv6 more than a /16. Private
+/// networks are left aside.
 fn are_nearly_all(networks: &[IpNet]) -> bool {
     let private: [Ipv6Net; 2] = [
         Ipv6Net::new_assert(Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7),

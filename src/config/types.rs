@@ -8,7 +8,7 @@ pub(super) const DAY: Duration = Duration::from_hours(24);
 /// As `1y` is read.
 pub(super) const YEAR: Duration = Duration::from_secs(31_557_600);
 
-/// How a log line looks.
+/// Format of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people.
@@ -17,7 +17,8 @@ pub enum LogFormat {
     Json,
 }
 
-/// With which requests of other sites browsers send the cookies (RFC 6265bis section 5.6.7).
+/// `SameSite` attribute of the cookies: the cross-site requests that they are sent with (RFC 6265bis section
+/// 5.6.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SameSite {
     /// None.
@@ -28,14 +29,14 @@ pub enum SameSite {
     None,
 }
 
-/// What browsers may do.
+/// Settings for front ends in browsers.
 #[derive(Clone, Debug)]
 pub struct BrowserSettings {
     /// Origins of front ends besides the service's own.
     pub origins: Vec<String>,
     /// Request headers that their pages may send besides the usual ones.
     pub headers: Vec<String>,
-    /// With which requests of other sites the cookies are sent.
+    /// `SameSite` attribute of the cookies.
     pub same_site: SameSite,
 }
 

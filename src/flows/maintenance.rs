@@ -39,11 +39,17 @@ impl Flows {
         self.sync_within(FIRST_LOCK_WAIT)
     }
 
-    /// Learns at once which users besides the one that was asked for had their rights renewed, such as one
-    /// that lost its user name. If this fails, the next synchronisation tells.
+    /// Reads whose rights were renewed just now, such as those of a user who lost the user name to the owner of
+    /// the address, so that this instance refuses their access tokens at once. If this fails, the next
+    /// synchronisation does it.
     pub(super) fn learn_renewed_rights(&self) {
-        if let Err(error) = self.sync() {
-            tracing::warn!(%error, "renewed rights are not known yet");
+        let revocations = &self.access_tokens.revocations;
+        let since = revocations.unseen_since(self.now());
+        match self.db.read(|conn| users::list_rights_changed_since(conn, since)) {
+            Ok(rights) => rights
+                .into_iter()
+                .for_each(|(user, generation)| revocations.change_rights(user, generation)),
+            Err(error) => tracing::warn!(%error, "renewed rights are not known yet"),
         }
     }
 

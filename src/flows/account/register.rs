@@ -178,7 +178,7 @@ fn make_account(
     let is_named_so = |conn| users::find_id_by_username(conn, new.username.as_str());
     // The account that has the address as its user name gives way once the address is verified, not before.
     if with_mail && new.chose_no_name() && is_address_free && is_named_so(conn)?.is_some() {
-        new.username = placeholder_name(&registration);
+        new.username = Username::known(&format!("user-{}", registration.id.as_str()));
     }
     let user = insert_account(conn, &new, now)?;
     if with_mail {
@@ -187,11 +187,6 @@ fn make_account(
         order_proof(conn, &registration, now)?;
     }
     Ok(user)
-}
-
-/// Returns the user name of an account that shall have its address as user name once it is verified.
-pub(crate) fn placeholder_name(registration: &Registration) -> Username {
-    Username::known(&format!("user-{}", registration.id.as_str()))
 }
 
 fn refuse_taken_username(conn: &mut Conn, registration: &Registration) -> Result<()> {

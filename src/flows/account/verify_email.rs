@@ -6,11 +6,11 @@
 
 use crate::domain::token::{FirstTokens, Secrets};
 use crate::domain::{
-    Amr, Counted, Counter, Device, Email, EmailChange, EventContext, EventKind, PlainPassword,
-    PlainToken, Registration, TokenHash, Transport, User, Username, UtcTime,
+    Amr, Counted, Counter, Device, Email, EventContext, EventKind, PlainPassword, PlainToken,
+    Registration, TokenHash, Transport, User, UtcTime,
 };
 use crate::flows::account::change_email::take_address;
-use crate::flows::account::register::{new_user, placeholder_name};
+use crate::flows::account::register::new_user;
 use crate::flows::account::release_username::release_username;
 use crate::flows::account::report_unauthorized::free_address;
 use crate::flows::audit::record_changes;
@@ -19,7 +19,6 @@ use crate::flows::password::reauthenticate::lock_active;
 use crate::flows::sign_in::{SignIn, SignedIn};
 use crate::flows::{Error, Flows, LoggedIn, LoginContext, Policy, Result, VerifyEmailProof};
 use crate::store::registrations::{self, Found};
-use crate::store::users::UserChanges;
 use crate::store::{self, Conn, Unique, events, sessions, users};
 
 /// What a user proves an address with.
@@ -223,7 +222,6 @@ fn prove(
             Some(user) if registration.changes_email => {
                 take_address(conn, policy, user, &registration.email, now)?
             }
-            Some(user) if user.email.is_none() => give_address(conn, user, registration, now)?,
             Some(user) => users::mark_email_verified(conn, user.id, &registration.email, now)?
                 .ok_or(Error::OneTimeTokenInvalid)?,
             None => make_account(conn, registration, now)?,
@@ -249,30 +247,6 @@ fn prove(
     users::find_by_id(conn, owner)?
         .filter(|user| user.is_active && user.email.as_ref() == Some(&registration.email))
         .ok_or(Error::OneTimeTokenInvalid)
-}
-
-/// Gives an account the address that it was registered with: another one had it, unverified.
-fn give_address(
-    conn: &mut Conn,
-    user: &User,
-    registration: &Registration,
-    now: UtcTime,
-) -> Result<User> {
-    let email = &registration.email;
-    let is_placeholder = user.username == placeholder_name(registration);
-    let changes = UserChanges {
-        username: is_placeholder.then(|| Username::of_address(email)),
-        email: EmailChange::Set(email.clone()),
-        ..UserChanges::default()
-    };
-    let updated =
-        users::update_user(conn, user.id, &changes, now).map_err(|error| match error {
-            store::Error::Duplicate(_) => Error::OneTimeTokenInvalid,
-            other => other.into(),
-        })?;
-    updated.ok_or(Error::OneTimeTokenInvalid)?;
-    let verified = users::mark_email_verified(conn, user.id, email, now)?;
-    verified.ok_or(Error::OneTimeTokenInvalid)
 }
 
 fn make_account(conn: &mut Conn, registration: &Registration, now: UtcTime) -> Result<User> {

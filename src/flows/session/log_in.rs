@@ -39,8 +39,8 @@ impl Flows {
         })
     }
 
-    /// Does `work` for the active account that `find` finds by `name`, if `password` is its password, in the
-    /// transaction that notes the log-in. Then the hash is brought up to date where it is not.
+    /// Does `work` for the active user of `attempt`, if `password` is the user's, in the transaction that records
+    /// the log-in. Then replaces the hash if it is outdated.
     pub(crate) fn with_password<T: Send + 'static>(
         &self,
         name: &str,
@@ -71,13 +71,11 @@ impl Flows {
         Err(Error::InvalidCredentials)
     }
 
-    /// The active account that `attempt` is about, if `password` is its password, and whether its hash is
-    /// outdated.
+    /// Returns the active user of `attempt`, if `password` is the user's, and whether the hash is outdated.
     ///
-    /// Where there is none, the hash of another account is compared with, in vain: hashes of other sites and
-    /// other times take longer or shorter than those of today, and a name that nobody has must not take
-    /// another time than those that a user has. It is the same account for all spellings of a name and at
-    /// both faces, as it would be if there were one.
+    /// For an unknown user, verifies against the hash of a decoy user: imported hashes have other costs than
+    /// ours, so one fixed dummy hash would reveal which users exist. The decoy is the same for all spellings of
+    /// a name, also at the Django REST adapter.
     pub(crate) fn check_password(
         &self,
         name: &str,
@@ -88,10 +86,10 @@ impl Flows {
         let key = self.secrets.decoy_key(&spelling);
         let meant = attempt.user;
         let read = self.db.read(|conn| {
-            // In another spelling or at the other face it may be a user's.
-            let namesake = find_by_login(conn, &spelling)?;
-            let anybody = decoy_users::find(conn, key)?;
-            let compared = meant.or(namesake).or(anybody).unwrap_or(UserId::NONE);
+            // A user whom another spelling, or the adapter, finds by this name.
+            let same_spelling = find_by_login(conn, &spelling)?;
+            let decoy = decoy_users::find(conn, key)?;
+            let compared = meant.or(same_spelling).or(decoy).unwrap_or(UserId::NONE);
             users::find_by_id(conn, compared)
         })?;
         let stored = read.as_ref().map(|user| &user.password_hash);
