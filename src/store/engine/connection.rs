@@ -86,7 +86,7 @@ impl Manager {
     }
 }
 
-/// What a path cannot hold inside of an URI. SQLite has no other way to open a file for reading only.
+/// Characters to escape in a path inside a URI, the only way to open a file of SQLite for reading only.
 const NOT_IN_A_URI: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/');
 
 /// Opens a database that exists, and changes nothing there: no file is made, no journal turned to WAL,
@@ -156,7 +156,7 @@ impl Pooled {
         &mut self.conn
     }
 
-    /// Why the transaction before failed.
+    /// Returns the cause if the transaction before failed.
     pub(crate) fn fault(&self) -> Option<Fault> {
         self.faults.first()
     }
@@ -392,7 +392,7 @@ fn finish<T, E: From<Error>>(
 mod tests {
     use super::*;
 
-    /// What is acknowledged waits for the disk. No test can cut the power.
+    /// A write is acknowledged after it is on disk. No test can cut the power.
     #[test]
     fn a_file_is_written_through_to_the_disk() {
         #[derive(diesel::QueryableByName)]
