@@ -79,9 +79,12 @@ impl Manager {
             "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
              PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;",
         )?;
-        if self.read_only.0 {
-            conn.batch_execute("PRAGMA query_only = ON;")?;
-        }
+        // In KiB, for the writer: the inner pages of the indexes of a million users.
+        conn.batch_execute(if self.read_only.0 {
+            "PRAGMA query_only = ON;"
+        } else {
+            "PRAGMA cache_size = -8192;"
+        })?;
         Ok(Conn::Sqlite(conn))
     }
 }
