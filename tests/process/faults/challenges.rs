@@ -61,7 +61,7 @@ impl OldTables {
     }
 
     fn bytes(&self, bytes: &[u8]) -> String {
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
         if self.is_postgres { format!("'\\x{hex}'::bytea") } else { format!("x'{hex}'") }
     }
 
