@@ -7,6 +7,7 @@ mod error;
 mod page;
 mod schema;
 
+pub mod challenges;
 pub mod copy;
 pub mod decoy_users;
 pub mod django_source;
@@ -16,7 +17,6 @@ pub mod identities;
 pub mod import;
 pub mod known_devices;
 pub mod limits;
-pub mod one_time_tokens;
 pub mod outbox;
 pub mod registrations;
 pub mod sessions;

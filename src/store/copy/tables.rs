@@ -52,6 +52,10 @@ struct ColumnRow {
     refers_to: Option<String>,
 }
 
+/// Tables that only instances of the version before read. Triggers fill them from `challenges`, also in the
+/// target of a copy, and the next version drops them.
+const MIRRORS: [&str; 2] = ["registrations", "one_time_tokens"];
+
 /// The newest tables, each after those it refers to, and the migrations that make them.
 pub(in crate::store) fn of_this_version() -> Result<(Vec<Table>, BTreeSet<String>)> {
     let mut conn = scratch()?;
@@ -81,7 +85,9 @@ fn columns(conn: &mut Conn) -> Result<Vec<ColumnRow>> {
                LEFT JOIN pragma_foreign_key_list(t.name) f ON f.\"from\" = c.name \
                WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
                AND t.name <> '__diesel_schema_migrations' ORDER BY t.name, c.cid";
-    Ok(diesel::sql_query(sql).load(conn)?)
+    let mut rows: Vec<ColumnRow> = diesel::sql_query(sql).load(conn)?;
+    rows.retain(|row| !MIRRORS.contains(&row.table_name.as_str()));
+    Ok(rows)
 }
 
 fn kind(name: &str) -> Result<Kind> {
