@@ -39,7 +39,8 @@ impl Registration {
     /// Wrong codes that one mail forgives.
     pub const CODE_TRIES: i32 = 5;
     /// Wrong codes that all mails of a registration forgive together. After that only the link
-    /// counts: an attacker who registers a stranger's address must not guess on with ever new mails.
+    /// counts: an attacker who registers a stranger's address must not guess on with ever new
+    /// mails.
     pub const WRONG_CODES: i32 = 15;
 
     /// Returns whether its time is over.

@@ -1,5 +1,4 @@
-//! The one table of routes. An endpoint that stands here is served and documented; there is no
-//! other way to be either.
+//! The route table. An endpoint in it is served and documented; there is no other way to be either.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +12,7 @@ use utoipa::openapi::{RefOr, path};
 use super::error::ApiError;
 use super::v1;
 
-/// An endpoint: where it is, what it does, how it is documented.
+/// An endpoint: its route, handler and documentation.
 pub struct Endpoint {
     /// Its path, without a final slash.
     pub path: String,
@@ -93,8 +92,8 @@ pub fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-/// Serves every endpoint, with and without a final slash. A method that a path does not take is
-/// answered with those it takes. What a proxy asks about has any method and path. Each path carries its
+/// Serves every endpoint, with and without a final slash. Other methods of a path are answered with
+/// the allowed ones. Forward authentication takes any method and path. Each path carries its
 /// `data`.
 pub fn configure<D: 'static>(app: &mut web::ServiceConfig, data: impl Fn(&str) -> D) {
     let mut by_path: BTreeMap<String, Vec<Endpoint>> = BTreeMap::new();
@@ -126,7 +125,7 @@ pub fn configure<D: 'static>(app: &mut web::ServiceConfig, data: impl Fn(&str) -
     }
 }
 
-/// Whoever may GET may ask for the headers alone (RFC 9110 section 9.3.2).
+/// Returns the methods that an endpoint serves: GET includes HEAD (RFC 9110 section 9.3.2).
 fn served_methods(method: &HttpMethod) -> (Vec<Method>, Vec<&'static str>) {
     match method {
         HttpMethod::Get => (vec![Method::GET, Method::HEAD], vec!["GET", "HEAD"]),
@@ -138,7 +137,7 @@ fn served_methods(method: &HttpMethod) -> (Vec<Method>, Vec<&'static str>) {
     }
 }
 
-/// All endpoints as paths of an OpenAPI document.
+/// Returns all endpoints as paths of an OpenAPI document.
 pub fn paths(endpoints: &[Endpoint]) -> path::Paths {
     let mut paths = path::Paths::new();
     for endpoint in endpoints {

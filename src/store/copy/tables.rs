@@ -1,5 +1,5 @@
-//! Which tables and columns there are: those that the migrations make. Nobody has to keep a list, so
-//! none can be forgotten.
+//! Tables and columns of the migrations. They are read from the database, so no list has to be
+//! maintained.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +23,7 @@ pub(in crate::store) struct Column {
     pub kind: Kind,
 }
 
-/// What a column holds.
+/// Types of columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Kind {
     Integer,

@@ -1,5 +1,5 @@
-//! The accounts in the database of a Django site: the tables of `django.contrib.auth` and, where it is
-//! installed, of django-allauth. Only ever read.
+//! The accounts in the database of a Django site: the tables of `django.contrib.auth` and, where it
+//! is installed, of django-allauth. Only ever read.
 
 mod user_table;
 
@@ -17,8 +17,8 @@ use crate::store::engine::connection::{begin_snapshot, open_to_look};
 pub use user_table::DjangoModel;
 use user_table::{Catalog, UserTable, quoted};
 
-/// The highest user id that is imported: JSON numbers are exact up to 2^53 - 1, and the ids of new users come
-/// above it.
+/// The highest user id that is imported: JSON numbers are exact up to 2^53 - 1, and the ids of new
+/// users come above it.
 const MAX_ID: i64 = (1 << 53) - 1;
 
 /// An account as Django has it.
@@ -38,16 +38,16 @@ pub struct DjangoUser {
     pub is_staff: bool,
     /// True if it has every right.
     pub is_superuser: bool,
-    /// When it was made.
+    /// Time of creation.
     pub date_joined: UtcTime,
-    /// When it last logged in.
+    /// Time of the last log-in.
     pub last_login: Option<UtcTime>,
 }
 
 /// An address as django-allauth has it.
 #[derive(Clone, Debug, QueryableByName)]
 pub struct DjangoAddress {
-    /// Whose it is.
+    /// The user it belongs to.
     #[diesel(sql_type = BigInt)]
     pub user_id: i64,
     /// The address.
@@ -75,7 +75,7 @@ pub struct DjangoSocialAccount {
     pub uid: String,
 }
 
-/// What there is to import.
+/// Accounts to import.
 #[derive(Debug)]
 pub struct DjangoAccounts {
     /// The table they are in, with the columns that are named otherwise than in `auth_user`.
@@ -84,11 +84,11 @@ pub struct DjangoAccounts {
     pub users: Vec<DjangoUser>,
     /// By number of the person; `None` where the site has no such table.
     pub addresses: Option<Vec<DjangoAddress>>,
-    /// What belongs to the accounts and is not imported.
+    /// Data of the accounts that is not imported.
     pub extras: DjangoExtras,
 }
 
-/// What belongs to the accounts of a site and has no place in Hallpass.
+/// Data of a site's accounts that has no place in Hallpass.
 #[derive(Clone, Debug, Default)]
 pub struct DjangoExtras {
     /// The users with a second factor, of django-allauth, django-otp and others.
@@ -233,7 +233,8 @@ fn read_users(conn: &mut Conn, table: &UserTable, progress: fn(usize)) -> Result
     Ok(users)
 }
 
-/// A value that is no text or of another type, with its column as far as the database's library tells it.
+/// A value that is no text or of another type, with its column as far as the database's library
+/// tells it.
 fn unreadable(error: diesel::result::Error, table: &UserTable, position: usize) -> Error {
     match error {
         diesel::result::Error::DeserializationError(cause) => Error::Unsuitable(format!(
