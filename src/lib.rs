@@ -1,8 +1,8 @@
 //! Hallpass: a headless JSON auth microservice.
 //!
-//! Seven rooms, one direction: [`http`] calls [`flows`], flows use [`store`], [`security`], [`social`] and
-//! [`mail`], and all of them speak the words of [`domain`]. [`app`] wires them, [`cli`] starts
-//! them. `ARCHITECTURE.md` walks through three requests.
+//! Seven rooms, one direction: [`http`] calls [`flows`], flows use [`store`], [`security`],
+//! [`social`] and [`mail`], and all of them speak the words of [`domain`]. [`app`] wires them,
+//! [`cli`] starts them. `ARCHITECTURE.md` walks through three requests.
 
 pub mod app;
 pub mod cli;

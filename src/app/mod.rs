@@ -1,5 +1,5 @@
-//! The only wiring: settings in, a running service out. The binary and the tests start this same
-//! object.
+//! Wiring of the service: settings in, a running service out. The binary and the tests start this
+//! same object.
 
 mod background;
 mod drf;
@@ -26,7 +26,7 @@ use crate::flows::{self, ComposedEmail, DatabaseHealth, Flows, KeyLoadError, Lin
 use crate::http::blocking::State;
 use crate::http::browsers::Browsers;
 use crate::http::metrics::Metrics;
-use crate::http::operations;
+use crate::http::operations::{self, Operation};
 use crate::http::serving::drain::Draining;
 use crate::http::serving::middleware::{Https, catch_panic, surround};
 use crate::http::serving::{cors, server};
@@ -44,7 +44,7 @@ use crate::security::token_times::{LEEWAY, MAX_LIFETIME};
 use crate::store::{self, DatabaseUrl, Db, PoolSettings};
 use crate::telemetry::counters::Counters;
 
-/// Why the service does not start.
+/// Reasons why the service does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The data folder or the secret in it.
@@ -53,7 +53,7 @@ pub enum StartError {
     /// The database.
     #[error("{0}: {1}")]
     Database(String, store::Error),
-    /// The sessions that were ended while nobody was looking.
+    /// The sessions that ended before the start could not be read.
     #[error("the ended sessions cannot be read: {0}")]
     Revocations(flows::Error),
     /// The seals of the signing keys.
@@ -89,7 +89,7 @@ pub struct App {
 }
 
 impl App {
-    /// Opens everything. `transport` replaces the one of the settings, for tests.
+    /// Builds the service. `transport` replaces the one of the settings, for tests.
     pub fn build(
         config: &Config,
         clock: Arc<dyn Clock>,
@@ -131,13 +131,13 @@ impl App {
         self.address
     }
 
-    /// Stops the service from outside, as SIGTERM does.
+    /// Stops the service, as SIGTERM does.
     pub fn handle(&self) -> actix_web::dev::ServerHandle {
         self.server.handle()
     }
 
-    /// Serves until SIGTERM, SIGHUP, SIGINT or [`Self::handle`] say stop; then finishes what is under way:
-    /// requests first, then mail, each for as long as the shutdown timeout lets it.
+    /// Serves until SIGTERM, SIGHUP, SIGINT or [`Self::handle`] stop it; then finishes the work in
+    /// progress: requests first, then mail, each within the shutdown timeout.
     pub async fn run(self) -> io::Result<()> {
         let (stop, stopped) = watch::channel(());
         let worker = self.worker;
@@ -182,7 +182,7 @@ impl App {
             }
         });
         if finished.await.is_err() {
-            // Nothing is lost: its lease runs out, and it is sent by another instance or the next.
+            // No mail is lost: its lease expires, and another instance or the next start sends it.
             tracing::warn!("mail that is being sent took too long to wait for");
         }
         self.flows.forget_deleted();
@@ -190,7 +190,7 @@ impl App {
     }
 }
 
-/// The user stories over the configured database, without a server: what commands work with.
+/// Builds the flows over the configured database, without a server, for commands.
 pub fn build_flows(config: &Config, clock: Arc<dyn Clock>) -> Result<Flows, StartError> {
     let secret = service_secret(config)?;
     let mut secrets = Secrets::derive(secret.expose());
@@ -198,7 +198,7 @@ pub fn build_flows(config: &Config, clock: Arc<dyn Clock>) -> Result<Flows, Star
         secrets = secrets.accepting(previous.expose());
     }
     let db = open_database(config)?;
-    let access_tokens = build_gate(config)?;
+    let access_tokens = build_access_tokens(config)?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let hasher = Hasher::start(threads, config.bcrypt_cost).map_err(StartError::Threads)?;
     let flows = Flows {
@@ -226,7 +226,7 @@ fn without_keys(config: &Config, error: KeyLoadError) -> StartError {
     }
 }
 
-/// The configured database, its tables up to date.
+/// Opens the configured database and applies its migrations.
 pub fn open_database(config: &Config) -> Result<Db, StartError> {
     prepare_folder(&config.database)?;
     let settings = PoolSettings {
@@ -238,7 +238,7 @@ pub fn open_database(config: &Config) -> Result<Db, StartError> {
         .map_err(|error| StartError::Database(config.database.redacted(), error))
 }
 
-/// Makes the folder of a database that is a file.
+/// Creates the folder of a database that is a file.
 pub fn prepare_folder(database: &DatabaseUrl) -> Result<(), StartError> {
     let DatabaseUrl::Sqlite(path) = database else { return Ok(()) };
     let folder = path.parent().unwrap_or(Path::new(""));
@@ -246,7 +246,8 @@ pub fn prepare_folder(database: &DatabaseUrl) -> Result<(), StartError> {
         .map_err(|error| StartError::DataDir(folder.display().to_string(), error))
 }
 
-/// Returns whether there is a secret: one is made only where a user serves or changes something.
+/// Returns whether there is a secret: one is generated only by a command that serves or changes
+/// something.
 pub fn has_secret(config: &Config) -> bool {
     config.secret.is_some() || secret_file::is_there(&config.data_dir)
 }
@@ -260,8 +261,8 @@ fn service_secret(config: &Config) -> Result<SecretText, StartError> {
     }
 }
 
-/// A gate without keys yet, unless its key is a setting.
-fn build_gate(config: &Config) -> Result<AccessTokens, StartError> {
+/// Builds the access tokens without keys, unless the key is a setting.
+fn build_access_tokens(config: &Config) -> Result<AccessTokens, StartError> {
     let keys = match (config.jwt_algorithm, &config.jwt_secret) {
         (SigningAlgorithm::Hs256, Some(secret)) => KeySet::shared(secret.expose()),
         (SigningAlgorithm::Hs256, None) => {
@@ -336,7 +337,7 @@ fn build_worker(
     })
 }
 
-/// How mail leaves, by the settings.
+/// Returns the mail transport that the settings select.
 pub fn transport_of(config: &Config) -> Result<Transport, String> {
     match &config.smtp {
         Some(smtp) => Transport::smtp(smtp),
@@ -365,7 +366,7 @@ fn start_server(
         browsers,
         &config.trusted_proxies,
         config.timing.answer_limit,
-        Metrics::new(operations::names()),
+        Metrics::new(operations::DOCUMENTED.iter().chain(drf::operations()).map(Operation::name)),
     );
     state.draining = draining.clone();
     let state = web::Data::new(state);

@@ -1,4 +1,4 @@
-//! `hallpass doctor`: looks at everything that the service needs and says what it found.
+//! `hallpass doctor`: checks everything that the service needs and reports the results.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, OnceLock};
@@ -17,7 +17,7 @@ use crate::security::keys::{KeyError, SigningAlgorithm};
 use crate::social::{Callback, Provider, Providers, SocialSettings};
 use crate::store::{self, Db, PoolSettings, outbox, sessions, signing_keys};
 
-/// What a check found.
+/// Result of a check.
 enum Finding {
     Good(String),
     Doubtful(String),
@@ -41,16 +41,16 @@ impl Site {
 
 type Check = fn(&Site) -> Finding;
 
-/// The time that one check has. A connection attempt to a Postgres may take 5 seconds, a word of an SMTP
+/// Time-out of a check. A connection attempt to a Postgres may take 5 seconds, an answer of an SMTP
 /// server 10.
 const CHECK_LIMIT: Duration = Duration::from_secs(15);
 /// The time that all have together.
 const TOTAL_LIMIT: Duration = Duration::from_secs(30);
-/// Clocks that are further apart make tokens count too early or too late.
+/// Tolerated difference between clocks: beyond it, tokens become valid or expire at the wrong time.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
-/// The number of different errors that are shown of the mail that waits.
+/// Most different errors of queued mail that are listed.
 const ERRORS_SHOWN: i64 = 10;
-/// So many log-ins must be looked at before their networks say anything.
+/// Fewest log-ins whose networks are significant.
 const ENOUGH_SESSIONS: i64 = 20;
 
 pub(super) fn run(config: &Config) -> Outcome {
@@ -60,7 +60,7 @@ pub(super) fn run(config: &Config) -> Outcome {
         ("passwords", passwords),
         ("browsers", browsers),
         ("database", database),
-        // These ask a database only where it has answered.
+        // Checks of the database, which run only if it has answered.
         ("keys", keys),
         ("mail queue", mail_queue),
         ("proxies", proxies),
@@ -85,7 +85,7 @@ pub(super) fn run(config: &Config) -> Outcome {
     if faults == 0 { Ok(()) } else { Err(format!("{faults} of these need attention")) }
 }
 
-/// What a check finds within `limit`. One that takes longer goes on beside the others until the command ends.
+/// Runs a check for at most `limit`. A slower one goes on beside the others until the command ends.
 fn limited(check: Check, site: &Arc<Site>, limit: Duration) -> Finding {
     if limit.is_zero() {
         let total = humantime::format_duration(TOTAL_LIMIT);
@@ -93,7 +93,7 @@ fn limited(check: Check, site: &Arc<Site>, limit: Duration) -> Finding {
     }
     let (tell, told) = mpsc::sync_channel(1);
     let site = Arc::clone(site);
-    // Nobody listens any more when it is late.
+    // A late result has no receiver any more.
     let work = move || drop(tell.send(check(&site)));
     match thread::Builder::new().name("check".into()).spawn(work) {
         Ok(_) => {}
@@ -242,10 +242,10 @@ fn mail(Site { config, .. }: &Site) -> Finding {
     });
     match checked {
         Ok(Ok(())) if config.smtp.is_none() && !config.development => {
-            Doubtful(format!("{way}, which reach nobody: set HALLPASS_SMTP_URL"))
+            Doubtful(format!("{way}, which are not delivered: set HALLPASS_SMTP_URL"))
         }
         Ok(Ok(())) => Good(format!("{way}; it answers")),
-        // It admits no further connection, such as beside those of the service.
+        // The database admits no further connection, such as beside those of the service.
         Ok(Err(SendError { verdict: Verdict::Temporary, affects: Affects::Server, text })) => {
             Doubtful(format!(
                 "{way}: {text}. If that is a limit of connections, set HALLPASS_SMTP_CONNECTIONS ({}) \
@@ -257,7 +257,8 @@ fn mail(Site { config, .. }: &Site) -> Finding {
     }
 }
 
-/// What mail waits for: a refusal of this service at the recipient shows itself only there.
+/// Checks how long queued mail waits: a refusal by the recipient's mail server is visible only
+/// there.
 fn mail_queue(site: &Site) -> Finding {
     let config = &site.config;
     if !site.is_up_to_date() {
@@ -299,7 +300,7 @@ fn proxies(site: &Site) -> Finding {
     };
     if config.trusted_proxies.iter().any(|network| network.prefix_len() == 0) {
         return Bad(format!(
-            "{setting}: that is everybody, who can choose their address themselves"
+            "{setting}: that trusts all addresses, so clients can choose their IP address themselves"
         ));
     }
     let busiest = site
@@ -321,7 +322,7 @@ fn proxies(site: &Site) -> Finding {
     }
 }
 
-/// Fetches metadata and keys of each provider. Tells the redirect URI as it is to be registered.
+/// Fetches metadata and keys of each provider, and prints the redirect URI to register.
 fn social(Site { config, .. }: &Site) -> Finding {
     let settings = &config.social;
     if settings.providers.is_empty() {
@@ -329,7 +330,7 @@ fn social(Site { config, .. }: &Site) -> Finding {
     }
     let providers = Providers::new(settings);
     let now = SystemClock.now();
-    // All at once, as each may take as long as the time-out.
+    // Concurrently, as each may take as long as the time-out.
     let findings: Vec<Finding> = thread::scope(|scope| {
         let checks: Vec<_> = providers
             .list()

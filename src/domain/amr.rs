@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-/// Authentication method references: the methods that a sign-in used, the `amr` of its access tokens
-/// (RFC 8176).
+/// Authentication method references: the methods that a sign-in used, the `amr` of its access
+/// tokens (RFC 8176).
 ///
-/// Values in use are `pwd` (a password) and `email` (a code or link sent by mail; our own value, since
-/// RFC 8176 has none). `otp` is reserved for generators of one-time passwords, which never stand alone.
+/// Values in use are `pwd` (a password) and `email` (a code or link sent by mail; our own value,
+/// since RFC 8176 has none). `otp` is reserved for generators of one-time passwords, which never
+/// stand alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Amr(Vec<String>);
 
@@ -31,8 +32,9 @@ impl Amr {
         &self.0
     }
 
-    /// Reads the stored form: names separated by spaces. Unknown names are kept, since a later version may
-    /// have stored them. `otp` alone is what earlier versions stored for a sign-in by mail.
+    /// Reads the stored form: names separated by spaces. Unknown names are kept, since a later
+    /// version may have stored them. `otp` alone is what earlier versions stored for a sign-in by
+    /// mail.
     pub fn from_stored(text: &str) -> Self {
         match text {
             "otp" => Self::email(),

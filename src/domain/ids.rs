@@ -87,8 +87,9 @@ uuid_id!(
     LeaseId
 );
 
-/// One line of the audit trail. Ids that one process makes in the same millisecond sort in the order in
-/// which they were made: what one transaction notes reads in the order in which it happened.
+/// One line of the audit trail. Ids that one process makes in the same millisecond sort in the
+/// order in which they were made: what one transaction notes reads in the order in which it
+/// happened.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EventId(pub String);
 

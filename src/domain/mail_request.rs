@@ -2,7 +2,7 @@
 
 use super::{Counted, Counter, Device, Email};
 
-/// Classes of mail with budgets of their own, so that registrations by strangers do not use up the
+/// Classes of mail with budgets of their own, so that registrations by others do not use up the
 /// password resets of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MailClass {
@@ -48,8 +48,8 @@ impl MailRequest {
         }
     }
 
-    /// Returns the counter that tells whether this is the first request of its network for the mailbox in
-    /// a day.
+    /// Returns the counter that tells whether this is the first request of its network for the
+    /// mailbox in a day.
     pub fn of_network_daily(&self) -> Counter {
         let Self { mailbox, wide_network, .. } = self;
         let subject = format!("{}\0{mailbox}\0{wide_network}", self.class.name());
@@ -66,8 +66,9 @@ impl MailRequest {
         ]
     }
 
-    /// Returns the counter of a request that is the first of its network when the budget of the mailbox is
-    /// used up. That of resets is of the address alone: a request for another tag sends nothing to it.
+    /// Returns the counter of a request that is the first of its network when the budget of the
+    /// mailbox is used up. That of resets is of the address alone: a request for another tag sends
+    /// nothing to it.
     pub fn late(&self) -> Counter {
         let place = match self.class {
             MailClass::Verification => &self.mailbox,
@@ -76,7 +77,8 @@ impl MailRequest {
         Counter::new(Counted::MailboxLate, format!("{}\0{place}", self.class.name()))
     }
 
-    /// Returns the counters of the mailbox, for a request that is the first of its network or a repeat.
+    /// Returns the counters of the mailbox, for a request that is the first of its network or a
+    /// repeat.
     pub fn of_mailbox(&self, is_first: bool) -> Vec<Counter> {
         let subject = format!("{}\0{}", self.class.name(), self.mailbox);
         let mut counters = vec![Counter::new(Counted::MailboxDaily, &subject)];
@@ -99,8 +101,8 @@ impl MailRequest {
 /// Domains of the provider that ignores dots.
 const DOTLESS: [&str; 2] = ["gmail.com", "googlemail.com"];
 
-/// Returns the part of `local` that names the mailbox: most providers deliver `mina+tag@` to `mina@`, and one
-/// `m.i.n.a@` too.
+/// Returns the part of `local` that names the mailbox: most providers deliver `mina+tag@` to
+/// `mina@`, and one `m.i.n.a@` too.
 fn mailbox_of(local: &str, domain: &str) -> String {
     let mailbox = match local.split_once('+') {
         Some((mailbox, _)) if !mailbox.is_empty() => mailbox,

@@ -57,7 +57,7 @@ impl Flows {
         let since = revocations.unseen_since(now);
         let keys = match self.look(wait, signing_keys::list_keys) {
             Err(error @ store::Error::Unavailable(_)) => return Err(error.into()),
-            keys => keys.map(|keys| self.install_keys(keys)),
+            keys => keys.map(|keys| self.install_keys(&keys)),
         };
         let ended = self.look(wait, |conn| sessions::list_ended_since(conn, since));
         let rights = self.look(wait, |conn| users::list_rights_changed_since(conn, since));

@@ -40,7 +40,6 @@ pub use health::{Backlog, Gauges, Readiness};
 pub use import_django::{
     Collision, Conflict, ImportChoices, ImportReport, LeftBehind, Place, Shared, import_django,
 };
-pub(crate) use keys::sealed_key;
 pub use keys::{KeyLoadError, RotateError, Rotation};
 pub use limits::LoginContext;
 pub use notify::compose_mail::ComposedEmail;

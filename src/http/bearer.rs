@@ -1,4 +1,4 @@
-//! Who asks: the access token of `Authorization: Bearer` (RFC 6750).
+//! Bearer authentication: the access token of `Authorization: Bearer` (RFC 6750).
 
 use std::future::{Ready, ready};
 use std::sync::Arc;
@@ -28,7 +28,7 @@ impl FromRequest for Bearer {
 pub fn check(request: &HttpRequest) -> Result<Arc<VerifiedToken>, ApiError> {
     let state = request.app_data::<web::Data<State>>().ok_or(Code::InternalError)?;
     let mut headers = request.headers().get_all(AUTHORIZATION);
-    // Of two nobody knows which is meant; what stands behind may take the other.
+    // Rejects several `Authorization` headers: an upstream might use a different one.
     let (Some(header), None) = (headers.next(), headers.next()) else {
         return Err(Code::AuthenticationRequired.into());
     };

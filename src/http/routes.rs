@@ -1,5 +1,4 @@
-//! The one table of routes. An endpoint that stands here is served and documented; there is no
-//! other way to be either.
+//! The route table. An endpoint in it is served and documented; there is no other way to be either.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +12,7 @@ use utoipa::openapi::{RefOr, path};
 use super::error::ApiError;
 use super::v1;
 
-/// An endpoint: where it is, what it does, how it is documented.
+/// An endpoint: its route, handler and documentation.
 pub struct Endpoint {
     /// Its path, without a final slash.
     pub path: String,
@@ -154,7 +153,7 @@ fn served_methods(method: &HttpMethod) -> (Vec<Method>, Vec<&'static str>) {
     }
 }
 
-/// All endpoints as paths of an OpenAPI document.
+/// Returns all endpoints as paths of an OpenAPI document.
 pub fn paths(endpoints: &[Endpoint]) -> path::Paths {
     let mut paths = path::Paths::new();
     for endpoint in endpoints {

@@ -12,12 +12,12 @@ use super::{IdTokenError, IssuerName};
 use crate::domain::{IdentityKey, UtcTime};
 
 const MAX_LENGTH: usize = 16 * 1024;
-/// How far the clocks of provider and service may be apart, in seconds.
+/// Tolerated difference between the clocks of provider and service, in seconds.
 const LEEWAY: i64 = 60;
 /// The placeholder in the issuer of [`IssuerName::Tenants`].
 pub(super) const TENANT: &str = "{tenantid}";
 
-/// What an id token must say.
+/// Values that an id token must have.
 pub(super) struct Expected<'a> {
     pub issuer: &'a IssuerName,
     /// The client ids that it may be for.

@@ -1,4 +1,4 @@
-//! Errors of a database.
+//! Errors of the database.
 
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
@@ -7,7 +7,7 @@ use crate::store::engine::health::is_of_prepared_statement;
 /// The store's answer.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// A unique constraint.
+/// Columns that must be unique.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unique {
     /// The name of an account.
@@ -41,7 +41,8 @@ pub enum Error {
     /// The database does not answer, is locked, full or shutting down: trying later may help.
     #[error("the database is not available: {0}")]
     Unavailable(String),
-    /// The database answers, and refuses the statement for now, such as for a lock that another holds.
+    /// The database answers, and refuses the statement for now, such as for a lock that another
+    /// holds.
     #[error("the database is busy: {0}")]
     Locked(String),
     /// The database takes no writes, such as a standby.

@@ -78,19 +78,19 @@ enum Backend {
     },
 }
 
-/// Sizes and time-outs of the pools.
+/// Settings of the connection pools.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolSettings {
     /// Connections to Postgres, or reading connections to SQLite.
     pub size: u32,
-    /// Longest wait for a free connection and, on Postgres, for a lock.
+    /// Time-out of a caller for a free connection and, on Postgres, for a lock.
     pub wait: Duration,
-    /// True if connections to Postgres keep prepared statements. A pooler that hands each transaction to
-    /// another server process loses them.
+    /// True if connections to Postgres keep prepared statements. A pooler that hands each
+    /// transaction to another server process loses them.
     pub prepared_statements: bool,
 }
 
-/// Attempts at a transaction before a conflict with others is an error.
+/// Runs of a transaction before a conflict with others is an error.
 const ATTEMPTS: u32 = 4;
 /// The shortest time in which a lock is waited for, however long the connection was.
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
@@ -112,7 +112,7 @@ impl Db {
         let pool = |read_only| {
             r2d2::Pool::builder()
                 .max_size(settings.size)
-                // With none, a broken connection that callers wait for would not be replaced.
+                // With none, no thread replaces a broken connection that others are waiting for.
                 .min_idle(Some(1))
                 .test_on_check_out(true)
                 .connection_timeout(settings.wait)
@@ -174,8 +174,8 @@ impl Db {
 
     /// Runs `work` in one transaction and answers after it is on disk. An error rolls it back.
     ///
-    /// `work` must be short: on SQLite all writers share one thread. On Postgres it runs again where other
-    /// transactions were in its way, so it has no effect but on the database.
+    /// `work` must be short: on SQLite all writers share one thread. On Postgres it runs again
+    /// where other transactions were in its way, so it has no effect but on the database.
     pub fn write<T, E>(
         &self,
         work: impl FnOnce(&mut Conn) -> std::result::Result<T, E> + Clone + Send + 'static,
@@ -271,7 +271,8 @@ impl Db {
         Ok(connection?)
     }
 
-    /// Makes what was deleted unreadable in the files of SQLite. A Postgres does so by itself, when it vacuums.
+    /// Makes what was deleted unreadable in the files of SQLite. A Postgres does so by itself, when
+    /// it vacuums.
     pub fn forget_deleted(&self) -> Result<()> {
         match &self.shape {
             Backend::Sqlite { manager, .. } => engine::connection::empty_log(manager),

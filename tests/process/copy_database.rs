@@ -32,7 +32,7 @@ fn setup() -> Setup {
 }
 
 /// What people hold in their hands.
-struct CountGuard {
+struct BeforeCopy {
     access_token: String,
     refresh_token: String,
     reset_code: String,
@@ -44,7 +44,7 @@ fn user_id(api: &Api, token: &str) -> u64 {
 }
 
 /// Fills the file by use: accounts, sessions, a refresh, a reset, a proof and a mail that wait.
-fn use_it(setup: Setup, mailbox: &Mailbox) -> (Setup, CountGuard) {
+fn use_it(setup: Setup, mailbox: &Mailbox) -> (Setup, BeforeCopy) {
     let service = setup.start();
     let api = service.api();
     for address in ["mina@example.com", "noa@example.com"] {
@@ -78,11 +78,11 @@ fn use_it(setup: Setup, mailbox: &Mailbox) -> (Setup, CountGuard) {
     service.api().register("late@example.com");
     service.kill();
     let setup = setup.without("HALLPASS_SMTP_URL").without("HALLPASS_MAIL_FROM");
-    (setup, CountGuard { access_token, refresh_token, reset_code, deleted_user })
+    (setup, BeforeCopy { access_token, refresh_token, reset_code, deleted_user })
 }
 
 /// Everything that was good before is good here.
-fn goes_on(setup: &Setup, mailbox: &Mailbox, held: &CountGuard) {
+fn goes_on(setup: &Setup, mailbox: &Mailbox, held: &BeforeCopy) {
     let service = setup.start();
     let api = service.api();
     let answer = api.verify_token(&held.access_token);

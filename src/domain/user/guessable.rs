@@ -1,14 +1,14 @@
-//! Passwords that attackers try first: entries of a list from breaches, and patterns made of its words,
-//! sequences and repetitions.
+//! Passwords that attackers try first: entries of a list from breaches, and patterns made of its
+//! words, sequences and repetitions.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::LazyLock;
 
 use unicode_normalization::UnicodeNormalization as _;
 
-/// Common passwords and words in the compared form, sorted, one a line: a search reads a few pages of the
-/// binary and nothing is kept on the heap. `scripts/common-passwords` makes it; `NOTICE` names its
-/// sources.
+/// Common passwords and words in the compared form, sorted, one a line: a search reads a few pages
+/// of the binary and nothing is kept on the heap. `scripts/common-passwords` makes it; `NOTICE`
+/// names its sources.
 static COMMON_PASSWORDS: &str = include_str!("common_passwords.txt");
 
 /// Keys beside each other, and series that people recite. Each goes on at its start.
@@ -67,8 +67,8 @@ const SHORTEST_RUN: usize = 3;
 const SHORTEST_UNIT: usize = 8;
 /// A unit of digits is guessable up to this length: a date.
 const LONGEST_DATE: usize = 10;
-/// Longer texts are checked for repetitions and series only: to look for words takes longer with each
-/// character.
+/// Longer texts are checked for repetitions and series only: to look for words takes longer with
+/// each character.
 const LONGEST_WITH_WORDS: usize = 64;
 /// The characters of a secret that are looked at.
 const LONGEST_SECRET: usize = 256;
@@ -114,9 +114,9 @@ const RECITED: [&str; 5] = [
     "correcthorsebatterystaple",
 ];
 
-/// Returns whether `text`, in the compared form, is a pattern: a repetition, series, or few words of the list
-/// with nothing but these and at most two other characters. Separators between parts of one length, and
-/// doubled characters, make no other text of it.
+/// Returns whether `text`, in the compared form, is a pattern: a repetition, series, or few words
+/// of the list with nothing but these and at most two other characters. Separators between parts of
+/// one length, and doubled characters, make no other text of it.
 pub fn is_pattern(text: &str) -> bool {
     let chars: Vec<char> = text.chars().collect();
     is_plain_pattern(&chars)
@@ -149,8 +149,9 @@ fn is_word(text: &[char]) -> bool {
     is_listed(&text) || PASSWORD_WORDS.contains(&text.as_str())
 }
 
-/// Returns `text` without what is between its letters and digits, if its parts are single characters or
-/// repeat each other. More than two kinds of separators are no separators, but part of the secret.
+/// Returns `text` without what is between its letters and digits, if its parts are single
+/// characters or repeat each other. More than two kinds of separators are no separators, but part
+/// of the secret.
 fn without_separators(text: &[char]) -> Option<Vec<char>> {
     let separators: HashSet<char> = text.iter().copied().filter(|c| !c.is_alphanumeric()).collect();
     if separators.len() > SEPARATORS {
@@ -171,8 +172,9 @@ fn undoubled(text: &[char]) -> Option<Vec<char>> {
     is_doubled.then(|| text.iter().step_by(2).copied().collect())
 }
 
-/// Returns how much of `text` a guesser has to find out, in characters: a word of the list counts for two, a
-/// series and what was there before for one, a repeated separator and a word of `known` for none.
+/// Returns how much of `text` a guesser has to find out, in characters: a word of the list counts
+/// for two, a series and what was there before for one, a repeated separator and a word of `known`
+/// for none.
 pub fn count_unknown(text: &str, known: &[&str]) -> usize {
     let text: Vec<char> = text.chars().take(LONGEST_SECRET).collect();
     let mut fewest = vec![usize::MAX; text.len() + 1];
@@ -222,8 +224,8 @@ pub fn is_listed(text: &str) -> bool {
     false
 }
 
-/// Returns whether a short or guessable unit over and over makes the whole. The last one may be cut off; the
-/// unit is there one and a half times at least.
+/// Returns whether a short or guessable unit over and over makes the whole. The last one may be cut
+/// off; the unit is there one and a half times at least.
 fn is_repeated(text: &[char]) -> bool {
     let repeats = |unit: &usize| text.chunks(*unit).all(|chunk| text.starts_with(chunk));
     (1..=text.len() * 2 / 3).find(repeats).is_some_and(|unit| {
@@ -233,7 +235,8 @@ fn is_repeated(text: &[char]) -> bool {
     })
 }
 
-/// Returns whether two series take turns, as in `q1w2e3r4t5`. Of a long text a quarter may be outside.
+/// Returns whether two series take turns, as in `q1w2e3r4t5`. Of a long text a quarter may be
+/// outside.
 fn is_interleaved(text: &[char]) -> bool {
     let every_second =
         |from: usize| -> Vec<char> { text.iter().skip(from).step_by(2).copied().collect() };
@@ -242,13 +245,14 @@ fn is_interleaved(text: &[char]) -> bool {
     odd.len() >= SHORTEST_RUN && count_outside_series(&even) + count_outside_series(&odd) <= others
 }
 
-/// Returns whether at most three words of the list follow each other and make the whole, or two with nothing
-/// but series and at most two other characters, without separators.
+/// Returns whether at most three words of the list follow each other and make the whole, or two
+/// with nothing but series and at most two other characters, without separators.
 fn is_combination(text: &[char]) -> bool {
     if !text.iter().all(|c| c.is_alphanumeric()) {
         return false;
     }
-    // The fewest other characters of a beginning of the text, by its length and the number of its words.
+    // The fewest other characters of a beginning of the text, by its length and the number of its
+    // words.
     let mut fewest = vec![[usize::MAX; COMBINED_WORDS + 1]; text.len() + 1];
     fewest[0][0] = 0;
     for at in 0..text.len() {

@@ -4,8 +4,8 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use crate::domain::{Email, Fault, Length};
 
-/// The letters beyond ASCII that a chosen name may have: blocks of letters without gaps, so that the
-/// published pattern can say the same in any language's regular expressions.
+/// The letters beyond ASCII that a chosen name may have: blocks of letters without gaps, so that
+/// the published pattern can say the same in any language's regular expressions.
 pub const LETTERS: [(char, char); 20] = [
     ('\u{c0}', '\u{d6}'),
     ('\u{d8}', '\u{f6}'),
@@ -60,8 +60,8 @@ impl Username {
         Self::known(email.as_str())
     }
 
-    /// Returns the user names that a log-in takes for `email`: the address, and the address with its
-    /// internationalised domain in letters instead of A-labels.
+    /// Returns the user names that a log-in takes for `email`: the address, and the address with
+    /// its internationalised domain in letters instead of A-labels.
     pub fn spellings_of(email: &Email) -> Vec<Self> {
         let ascii = Self::known(email.normalised());
         let (domain, _) = idna::domain_to_unicode(email.domain());

@@ -70,7 +70,7 @@ fn undo(
 }
 
 /// The notice that can undo it, if the account has an address without proof in the place of a proven one (the
-/// Django face lets it).
+/// Django REST adapter lets it).
 pub(crate) fn undo_of_unproven(
     conn: &mut Conn,
     user: &User,

@@ -98,14 +98,14 @@ struct Number {
     number: Option<i64>,
 }
 
-/// Counts the rows of a table.
+/// Returns the number of rows of a table.
 pub(super) fn count(conn: &mut Conn, table: &Table) -> Result<u64> {
     let sql = format!("SELECT count(*) AS number FROM \"{}\"", table.name);
     let row: Number = diesel::sql_query(sql).get_result(conn)?;
     Ok(row.number.and_then(|number| number.try_into().ok()).unwrap_or(0))
 }
 
-/// Digest of a table: equal tables have equal ones, and it shows nothing of the rows.
+/// Checksum of a table, which tells two apart without showing their content.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Number of rows.

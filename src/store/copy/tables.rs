@@ -1,5 +1,5 @@
-//! Tables and columns of this version, read from a database that the migrations make: there is no list in
-//! which one could be missing.
+//! Tables and columns of the migrations. They are read from the database, so no list has to be
+//! maintained.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +23,7 @@ pub(in crate::store) struct Column {
     pub kind: Kind,
 }
 
-/// Type of a column.
+/// Types of columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Kind {
     Integer,

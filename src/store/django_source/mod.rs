@@ -1,5 +1,5 @@
-//! The accounts in the database of a Django site: the tables of `django.contrib.auth` and, where it is
-//! installed, of django-allauth. Only ever read.
+//! The accounts in the database of a Django site: the tables of `django.contrib.auth` and, where it
+//! is installed, of django-allauth. Only ever read.
 
 mod user_table;
 
@@ -17,8 +17,8 @@ use crate::store::engine::connection::{begin_snapshot, open_to_look};
 pub use user_table::DjangoModel;
 use user_table::{Catalog, UserTable, quoted};
 
-/// The highest user id that is imported: JSON numbers are exact up to 2^53 - 1, and the ids of new users come
-/// above it.
+/// The highest user id that is imported: JSON numbers are exact up to 2^53 - 1, and the ids of new
+/// users come above it.
 const MAX_ID: i64 = (1 << 53) - 1;
 
 /// An account as Django has it.
@@ -38,7 +38,7 @@ pub struct DjangoUser {
     pub is_staff: bool,
     /// True if it has every right.
     pub is_superuser: bool,
-    /// Time of registration.
+    /// Time of creation.
     pub date_joined: UtcTime,
     /// Time of the last log-in.
     pub last_login: Option<UtcTime>,
@@ -47,7 +47,7 @@ pub struct DjangoUser {
 /// An address as django-allauth has it.
 #[derive(Clone, Debug, QueryableByName)]
 pub struct DjangoAddress {
-    /// Number of the account.
+    /// The user it belongs to.
     #[diesel(sql_type = BigInt)]
     pub user_id: i64,
     /// The address.
@@ -75,7 +75,7 @@ pub struct DjangoSocialAccount {
     pub uid: String,
 }
 
-/// The accounts to import.
+/// Accounts to import.
 #[derive(Debug)]
 pub struct DjangoAccounts {
     /// The table they are in, with the columns that are named otherwise than in `auth_user`.
@@ -88,7 +88,7 @@ pub struct DjangoAccounts {
     pub extras: DjangoExtras,
 }
 
-/// Data of the accounts of a site that has no place in Hallpass.
+/// Data of a site's accounts that has no place in Hallpass.
 #[derive(Clone, Debug, Default)]
 pub struct DjangoExtras {
     /// The users with a second factor, of django-allauth, django-otp and others.
@@ -233,7 +233,8 @@ fn read_users(conn: &mut Conn, table: &UserTable, progress: fn(usize)) -> Result
     Ok(users)
 }
 
-/// A value that is no text or of another type, with its column as far as the database's library tells it.
+/// A value that is no text or of another type, with its column as far as the database's library
+/// tells it.
 fn unreadable(error: diesel::result::Error, table: &UserTable, position: usize) -> Error {
     match error {
         diesel::result::Error::DeserializationError(cause) => Error::Unsuitable(format!(

@@ -8,7 +8,7 @@ use diesel::sql_types::{Bool, Text};
 
 use crate::store::{Conn, Error, Result};
 
-/// Fields of an account, as `django.contrib.auth` names them.
+/// Fields of an account, by their names in `django.contrib.auth`.
 pub(super) const FIELDS: [&str; 9] = [
     "id",
     "username",
@@ -20,12 +20,12 @@ pub(super) const FIELDS: [&str; 9] = [
     "date_joined",
     "last_login",
 ];
-/// Fields without which no account can be imported.
+/// Fields that an account needs.
 const REQUIRED: [&str; 3] = ["id", "username", "password"];
 /// Columns of every user model (`AbstractBaseUser`).
 const SIGNATURE: [&str; 2] = ["password", "last_login"];
 
-/// The operator's description of the user model of a site.
+/// User model of a site, as far as the operator has described it.
 #[derive(Clone, Debug, Default)]
 pub struct DjangoModel {
     /// The table; found by itself where it is not named.
@@ -36,8 +36,8 @@ pub struct DjangoModel {
 
 /// The beginning of the tables of django-otp and its plug-ins: each kind of device has one.
 const OTP_TABLES: &str = "otp_";
-/// Tables of the second factors of other packages: django-allauth, django-two-factor-auth, django-trench,
-/// django-multifactor, django-mfa, kagi, django-u2f, deux.
+/// Tables of the second factors of other packages: django-allauth, django-two-factor-auth,
+/// django-trench, django-multifactor, django-mfa, kagi, django-u2f, deux.
 const OTHER_SECOND_FACTORS: [&str; 18] = [
     "mfa_authenticator",
     "two_factor_phonedevice",
@@ -116,7 +116,8 @@ impl Catalog {
         self.tables.get(table).is_some_and(|columns| columns.contains(column))
     }
 
-    /// Returns the tables of second factors that name a user id, with the condition for one that is in use.
+    /// Returns the tables of second factors that name a user id, with the condition for one that is
+    /// in use.
     pub(super) fn second_factors(&self) -> impl Iterator<Item = (&str, String)> {
         let is_one =
             |table: &str| table.starts_with(OTP_TABLES) || OTHER_SECOND_FACTORS.contains(&table);
@@ -139,7 +140,7 @@ impl Catalog {
     }
 }
 
-/// Table and columns that hold the accounts.
+/// Tables and columns of an account's fields.
 pub(super) struct UserTable {
     pub(super) name: String,
     columns: BTreeMap<&'static str, String>,
@@ -194,7 +195,8 @@ pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// Finds the table by its columns. The content types tell a model's table from others that look alike.
+/// Finds the table by its columns. The content types tell a model's table from others that look
+/// alike.
 fn detect(conn: &mut Conn, catalog: &Catalog) -> Result<String> {
     // Made for Hallpass by the operator.
     if catalog.views.contains("auth_user") {

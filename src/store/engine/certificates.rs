@@ -2,8 +2,8 @@
 
 use crate::store::Result;
 
-/// Names the machine's own file of certificates in the place of `system`. libpq would ask OpenSSL, and
-/// the one in this binary looks where it was built to look, not where the machine has them.
+/// Names the machine's own file of certificates in the place of `system`. libpq would ask OpenSSL,
+/// and the one in this binary looks where it was built to look, not where the machine has them.
 #[cfg(feature = "postgres-tls")]
 pub(crate) fn with_system_certificates(url: &str) -> Result<String> {
     use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use percent_encoding::percent_decode_str;
 
-/// Location of the data.
+/// Kind and place of the database.
 #[derive(Clone, PartialEq, Eq)]
 pub enum DatabaseUrl {
     /// A file.
@@ -13,7 +13,7 @@ pub enum DatabaseUrl {
     Postgres(String),
 }
 
-/// Reason why a URL is refused, without any part of the URL.
+/// Reason why a URL cannot be used. It holds nothing of the URL.
 type Advice = &'static str;
 
 const FORMS: Advice = "must be postgres://USER:PASSWORD@HOST/DATABASE or sqlite://PATH";
@@ -76,7 +76,7 @@ const PROTOCOL_VERSIONS: &[&str] = &["3.0", "3.2", "latest"];
 const SESSION_ATTRIBUTES: &[&str] =
     &["any", "read-write", "read-only", "primary", "standby", "prefer-standby"];
 
-/// Values of a parameter. They are checked here, since libpq prints a value that it cannot read.
+/// Values of a parameter. libpq shows a value that it cannot read.
 #[derive(Clone, Copy)]
 enum Parameter {
     Text,
@@ -196,7 +196,8 @@ fn sqlite_path(text: &str) -> Result<PathBuf, Advice> {
     }
 }
 
-/// Checks what follows the scheme: `[USER[:PASSWORD]@][HOST[:PORT][,...]][/DATABASE][?NAME=VALUE...]`.
+/// Checks what follows the scheme:
+/// `[USER[:PASSWORD]@][HOST[:PORT][,...]][/DATABASE][?NAME=VALUE...]`.
 fn check_postgres(rest: &str) -> Result<(), Advice> {
     if !is_percent_encoded(rest) {
         return Err("has a % that encodes nothing: a % in a password is written %25");
@@ -224,7 +225,8 @@ fn check_postgres(rest: &str) -> Result<(), Advice> {
     }
 }
 
-/// Returns whether `text` is a name, an IP address or the encoded folder of a socket, with or without a port.
+/// Returns whether `text` is a name, an IP address or the encoded folder of a socket, with or
+/// without a port.
 fn is_host(text: &str) -> bool {
     let (host, port) = match text.strip_prefix('[').map(|rest| rest.split_once(']')) {
         Some(Some((host, port))) if host.parse::<std::net::Ipv6Addr>().is_ok() => ("", port),
@@ -239,8 +241,8 @@ fn is_port(text: &str) -> bool {
     text.is_empty() || text.parse::<u16>().is_ok()
 }
 
-/// Returns whether every `%` stands before two hexadecimal digits that are not the zero byte. If not, libpq
-/// would say so with the password in its message.
+/// Returns whether every `%` stands before two hexadecimal digits that are not the zero byte. If
+/// not, libpq would say so with the password in its message.
 fn is_percent_encoded(text: &str) -> bool {
     text.split('%').skip(1).all(|after| {
         let digits = after.as_bytes().first_chunk::<2>();

@@ -6,39 +6,39 @@ use utoipa::ToSchema;
 use crate::domain::User;
 use crate::http::v1::time::rfc3339;
 
-/// Somebody's account.
+/// Account of a user.
 #[derive(Serialize, ToSchema)]
 pub struct Account {
-    /// The account's number, the `sub` of its tokens.
+    /// The user id, the `sub` of its tokens.
     #[schema(example = 7)]
     user_id: i64,
-    /// The name to log in with; the address where none was chosen.
+    /// The name to log in with; the e-mail address where none was chosen.
     #[schema(example = "mina")]
     username: String,
-    /// The address, empty if there is none.
+    /// The e-mail address, empty if there is none.
     #[schema(example = "mina@example.com")]
     email: String,
-    /// Whether the address was proven.
+    /// True if the e-mail address is verified.
     #[schema(example = true)]
     email_verified: bool,
-    /// Whether it may log in.
+    /// True if the account may log in.
     #[schema(example = true)]
     is_active: bool,
-    /// Why it may not, where staff said so.
+    /// Reason why it may not, where staff gave one.
     disabled_reason: Option<String>,
-    /// Whether it may manage others.
+    /// True if it may manage others.
     #[schema(example = false)]
     is_staff: bool,
-    /// Whether it may manage superusers, and is itself protected from other staff.
+    /// True if it may manage superusers, and is itself protected from other staff.
     #[schema(example = false)]
     is_superuser: bool,
     /// The language of mail, as a BCP 47 tag.
     #[schema(example = "ko-KR")]
     locale: String,
-    /// When the account was made (RFC 3339, UTC).
+    /// Time of creation (RFC 3339, UTC).
     #[schema(format = "date-time", example = "2026-11-23T08:00:00.000000Z")]
     created_at: String,
-    /// When it last logged in with a password (RFC 3339, UTC).
+    /// Time of the last log-in with a password (RFC 3339, UTC).
     #[schema(format = "date-time", example = "2026-11-23T08:00:00.000000Z")]
     last_login_at: Option<String>,
 }

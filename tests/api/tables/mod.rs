@@ -1,0 +1,5 @@
+//! The database: the contract of the store, its query plans, purges.
+
+mod purges;
+mod query_plans;
+mod store;
