@@ -28,7 +28,7 @@ pub use event::{Event, EventContext, EventKind};
 pub use fault::{Fault, Length};
 pub use identity::{Identity, IdentityKey, LinkedIdentity};
 pub use ids::{
-    EventId, IdentityId, LeaseId, MailId, OneTimeId, RegistrationId, SessionId, TokenId, UserId,
+    EventId, IdentityId, JobId, LeaseId, OneTimeId, RegistrationId, SessionId, TokenId, UserId,
 };
 pub use language::Language;
 pub use limit::{Counted, Counter, FEW_FAILURES, LimitHit, Limits, Rate};

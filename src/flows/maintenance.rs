@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use crate::domain::{Counted, FEW_FAILURES, Limits, OneTimeToken, RefreshToken};
 use crate::flows::{Error, Flows, Result};
+use crate::store::jobs::backlog;
 use crate::store::{
-    self, Conn, erasures, events, limits, one_time_tokens, outbox, registrations, sessions,
-    signing_keys, users,
+    self, Conn, erasures, events, limits, one_time_tokens, registrations, sessions, signing_keys,
+    users,
 };
 
 /// How long the trace of a registration says "expired" rather than "unknown".
@@ -112,7 +113,7 @@ impl Flows {
             limits::purge(conn, now, Counted::ConsecutiveFailedLogins, FEW_FAILURES, few_end, ROWS)
         })?;
         let over = now.before(REMEMBER_MAIL);
-        self.in_steps(move |conn| outbox::purge(conn, over, ROWS))?;
+        self.in_steps(move |conn| backlog::purge(conn, over, ROWS))?;
         let over = now.before(self.policy.event_retention);
         self.in_steps(move |conn| events::purge(conn, over, ROWS))?;
         Ok(self.db.forget_deleted()?)

@@ -29,6 +29,7 @@ mod hostile_tokens;
 mod identities;
 mod injection;
 mod instances;
+mod jobs;
 mod key_rotation;
 mod language;
 mod limits;

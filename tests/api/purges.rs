@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use diesel::connection::{Connection as _, SimpleConnection as _};
 use diesel::sqlite::SqliteConnection;
 use hallpass::domain::{Counted, UtcTime};
+use hallpass::store::jobs::backlog;
 use hallpass::store::{
-    Conn, Error, Result, events, limits, one_time_tokens, outbox, registrations, sessions,
+    Conn, Error, Result, events, limits, one_time_tokens, registrations, sessions,
 };
 use serde_json::json;
 
@@ -25,7 +26,7 @@ const PURGES: [(&str, Purge); 7] = [
     ("limits", |conn, now| {
         limits::purge(conn, now, Counted::ConsecutiveFailedLogins, 10, now.after(DAY * 2), 25)
     }),
-    ("mails", |conn, _| outbox::purge(conn, long_ago(), 25)),
+    ("mails", |conn, _| backlog::purge(conn, long_ago(), 25)),
     ("events", |conn, _| events::purge(conn, long_ago(), 25)),
 ];
 

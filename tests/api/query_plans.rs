@@ -68,14 +68,14 @@ const EXCEPTIONS: [Exception; 7] = [
         reason: "a command counts what was sent, once",
     },
     Exception {
-        function: "outbox::lease_due",
+        function: "jobs::claim_due",
         step: "LIST SUBQUERY",
-        reason: "the list has as many rows as mails are leased at once",
+        reason: "the list has as many rows as jobs are claimed at once",
     },
     Exception {
-        function: "outbox::lease_due",
+        function: "jobs::claim_due",
         step: "MATERIALIZE due",
-        reason: "the list has as many rows as mails are leased at once",
+        reason: "the list has as many rows as jobs are claimed at once",
     },
 ];
 
@@ -91,11 +91,11 @@ const NEEDED: [(&str, &str); 24] = [
     ("sessions::purge_replaced", "refresh_tokens_between"),
     ("sessions::purge_replaced", "refresh_tokens_replaced"),
     ("registrations::purge", "registrations_to_erase"),
-    ("outbox::purge", "outbox_finished"),
+    ("backlog::purge", "outbox_finished"),
     ("outbox::list", "outbox_finished"),
     ("outbox::list", "outbox_to_recipient"),
-    ("outbox::lease_due", "outbox_fresh"),
-    ("outbox::lease_due", "outbox_waiting"),
+    ("jobs::claim_due", "outbox_fresh"),
+    ("jobs::claim_due", "outbox_waiting"),
     ("limits::purge", "limits_of_few_failures"),
     ("events::record_once", "events_by_user"),
     ("events::list_page", "events_by_user"),
