@@ -66,8 +66,8 @@ uuid_id!(
     SessionId
 );
 uuid_id!(
-    /// One registration that waits for its address to be proven.
-    RegistrationId
+    /// One challenge, whose secrets are derived from it.
+    ChallengeId
 );
 uuid_id!(
     /// One identity at another service that is linked to an account.
@@ -80,10 +80,6 @@ uuid_id!(
 uuid_id!(
     /// One access token, its `jti`.
     TokenId
-);
-uuid_id!(
-    /// One one-time token, whose secrets are derived from it.
-    OneTimeId
 );
 uuid_id!(
     /// One claim of a worker on jobs.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Error, Flows, Result};
 use crate::domain::token::Secrets;
 use crate::domain::{
-    Counted, Counter, Device, Email, EventContext, LimitHit, Limits, PlainToken, RegistrationId,
+    ChallengeId, Counted, Counter, Device, Email, EventContext, LimitHit, Limits, PlainToken,
     SessionId, TokenHash, User, UserId, Username, UtcTime,
 };
 use crate::security::hash_queue::{Lane, Requester};
@@ -124,11 +124,11 @@ impl Flows {
     /// The same for the password that goes with the link of a mail.
     pub(super) fn attempt_with_link<T>(
         &self,
-        registration: &RegistrationId,
+        challenge: &ChallengeId,
         work: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
         // By link: whoever has it may be a thief of the account, and the owner must not wait for that.
-        let subject = format!("link:{}", registration.as_str());
+        let subject = format!("link:{}", challenge.as_str());
         let guesses = vec![Counter::new(Counted::FailedLoginsPerNetwork, subject)];
         self.guess(
             guesses,

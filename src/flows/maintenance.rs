@@ -4,16 +4,13 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::domain::{Counted, FEW_FAILURES, Limits, OneTimeToken, RefreshToken};
+use crate::domain::{ChallengeKind, Counted, FEW_FAILURES, Limits, RefreshToken};
 use crate::flows::{Error, Flows, Result};
 use crate::store::jobs::backlog;
 use crate::store::{
-    self, Conn, erasures, events, limits, one_time_tokens, registrations, sessions, signing_keys,
-    users,
+    self, Conn, challenges, erasures, events, limits, registrations, sessions, signing_keys, users,
 };
 
-/// How long the trace of a registration says "expired" rather than "unknown".
-const REMEMBER_REGISTRATIONS: Duration = Duration::from_hours(7 * 24);
 /// How long a refresh token of an ended session says "revoked" or "expired" rather than "unknown".
 const REMEMBER_SESSIONS: Duration = Duration::from_hours(30 * 24);
 /// How long a mail that was sent or given up can be looked up, and with it the address.
@@ -98,11 +95,11 @@ impl Flows {
         self.access_tokens.drop_expired(now);
         self.seal_keys_anew()?;
         self.erase_deleted(Duration::MAX)?;
-        let over = now.before(REMEMBER_REGISTRATIONS);
-        self.in_steps(move |conn| registrations::purge(conn, now, over, ROWS))?;
-        // Wrong codes are remembered beyond the token they were tried on.
-        let over = now.before(OneTimeToken::MEMORY);
-        self.in_steps(move |conn| one_time_tokens::purge(conn, over, ROWS))?;
+        self.in_steps(move |conn| registrations::erase_expired(conn, now, ROWS))?;
+        for kind in ChallengeKind::ALL {
+            let over = now.before(kind.remembered());
+            self.in_steps(move |conn| challenges::purge(conn, kind, over, ROWS))?;
+        }
         let replaced = now.before(RefreshToken::REMEMBER_REPLACED);
         let expired = now.before(RefreshToken::REMEMBER_LANDMARKS);
         self.in_steps(move |conn| sessions::purge_replaced(conn, replaced, expired, ROWS))?;

@@ -5,6 +5,7 @@
 pub(crate) mod account;
 pub(crate) mod admin;
 pub(crate) mod audit;
+mod challenges;
 mod error;
 mod health;
 mod import_django;

@@ -18,7 +18,6 @@ pub mod routes;
 pub mod schema;
 pub mod serving;
 pub mod strict_json;
-pub mod timing;
 pub mod v1;
 
 use actix_web::{HttpRequest, web};

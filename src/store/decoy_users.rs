@@ -1,4 +1,4 @@
-//! Who stands in where a name is nobody's
+//! Decoy accounts, whose hashes are compared where no account has the name that was given
 //! ([ADR 15](../../docs/adr/0015-constant-time-responses.md)).
 
 use diesel::dsl::sql;
@@ -9,7 +9,7 @@ use super::schema::users;
 use super::{Conn, Result};
 use crate::domain::UserId;
 
-/// Where accounts stand on a ring of 2^31 - 1 places, spread as if by lot. There is an index of it.
+/// Place of an account on a ring of 2^31 - 1 places, in pseudo-random order. It is indexed.
 const PLACE: &str =
     "((id % 2147483647) * (id % 2147483647) % 2147483647 * 1103515245) % 2147483647";
 

@@ -1,4 +1,4 @@
-//! What can go wrong with a database.
+//! Errors of a database.
 
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
@@ -7,7 +7,7 @@ use crate::store::engine::health::is_of_prepared_statement;
 /// The store's answer.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What must be unique.
+/// A unique constraint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unique {
     /// The name of an account.

@@ -12,7 +12,7 @@ use crate::domain::{Email, User, UserId, UtcTime};
 /// Rows in one statement: Postgres takes 65,535 values, SQLite half as many.
 const ROWS: usize = 1000;
 
-/// What accounts must not have in common, of those that are here.
+/// Values of the present accounts that an imported account must not have as well.
 #[derive(Debug, Default)]
 pub struct Present {
     /// Normalised name and time of making by number.

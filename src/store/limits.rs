@@ -9,12 +9,12 @@ use super::schema::limits;
 use super::{Conn, Result};
 use crate::domain::{Counted, UtcTime};
 
-/// What a counter says after a use.
+/// State of a counter after a use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Used {
     /// Uses in this window, this one included.
     pub uses: i64,
-    /// When the window ends.
+    /// End of the window.
     pub resets_at: UtcTime,
 }
 

@@ -7,6 +7,7 @@ mod error;
 mod page;
 mod schema;
 
+pub mod challenges;
 pub mod copy;
 pub mod decoy_users;
 pub mod django_source;
@@ -17,7 +18,6 @@ pub mod import;
 pub mod jobs;
 pub mod known_devices;
 pub mod limits;
-pub mod one_time_tokens;
 pub mod outbox;
 pub mod registrations;
 pub mod sessions;
@@ -83,19 +83,19 @@ enum Backend {
     },
 }
 
-/// How the pools are made.
+/// Sizes and time-outs of the pools.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolSettings {
     /// Connections to Postgres, or reading connections to SQLite.
     pub size: u32,
-    /// How long a caller waits for a free connection and, on Postgres, for a lock.
+    /// Longest wait for a free connection and, on Postgres, for a lock.
     pub wait: Duration,
     /// True if connections to Postgres keep prepared statements. A pooler that hands each transaction to
     /// another server process loses them.
     pub prepared_statements: bool,
 }
 
-/// How often a transaction is run before a conflict with others is an error.
+/// Attempts at a transaction before a conflict with others is an error.
 const ATTEMPTS: u32 = 4;
 /// The shortest time in which a lock is waited for, however long the connection was.
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
@@ -117,7 +117,7 @@ impl Db {
         let pool = |read_only| {
             r2d2::Pool::builder()
                 .max_size(settings.size)
-                // With none, nobody replaces a broken connection that others are waiting for.
+                // With none, a broken connection that callers wait for would not be replaced.
                 .min_idle(Some(1))
                 .test_on_check_out(true)
                 .connection_timeout(settings.wait)
@@ -301,7 +301,7 @@ impl Db {
         }
     }
 
-    /// What time it is for the database, if it has a clock of its own.
+    /// Returns the time of the database, if it has a clock of its own.
     pub fn clock(&self) -> Result<Option<UtcTime>> {
         self.read(engine::connection::clock)
     }

@@ -187,8 +187,8 @@ pub fn end_oldest_sessions(
     Ok(ended.into_iter().map(SessionId).collect())
 }
 
-/// The sessions of a person that are open, the one used last first. One whose refresh token has expired
-/// unused goes on for nobody.
+/// Lists the open sessions of a user, the one used last first. A session whose refresh token has expired
+/// unused is not open.
 pub fn list_open(conn: &mut Conn, user: UserId, now: UtcTime) -> Result<Vec<Session>> {
     let refreshable = refresh_tokens::table
         .filter(refresh_tokens::session_id.eq(sessions::id))
@@ -243,13 +243,13 @@ pub fn knows_device(conn: &mut Conn, user: UserId, device: &Device) -> Result<Op
 pub struct BusiestNetwork {
     /// The network.
     pub network: String,
-    /// How many of them came from there.
+    /// Sessions that came from there.
     pub sessions: i64,
-    /// How many were looked at.
+    /// Sessions that were looked at.
     pub of: i64,
 }
 
-/// How many of the newest log-ins are looked at for that.
+/// Newest log-ins that are looked at.
 const NEWEST: i64 = 1_000;
 
 /// The network that most of the newest log-ins came from, if there were any. Those of deleted users do not

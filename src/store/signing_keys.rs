@@ -18,9 +18,9 @@ pub struct StoredKey {
     pub sealed_private_key: Vec<u8>,
     /// The public key as a JWK (RFC 7517).
     pub public_jwk: String,
-    /// When it was made, in microseconds since the epoch.
+    /// Time of creation, in microseconds since the epoch.
     pub created_at: i64,
-    /// Since when it signs, in microseconds since the epoch.
+    /// Time from which it signs, in microseconds since the epoch.
     pub signs_from: i64,
 }
 

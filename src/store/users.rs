@@ -74,7 +74,7 @@ pub struct NewUser {
     pub locale: Locale,
 }
 
-/// What changes of an account. A field that is `None` stays as it is.
+/// Changes to an account. A field that is `None` stays as it is.
 #[derive(Clone, Debug, Default)]
 pub struct UserChanges {
     /// The name to log in with.
@@ -87,9 +87,9 @@ pub struct UserChanges {
     pub is_staff: Option<bool>,
     /// The language of its mail.
     pub locale: Option<Locale>,
-    /// What its front end keeps with it.
+    /// Data that the front end keeps with the account.
     pub metadata: Option<Metadata>,
-    /// Why it is switched off; `Some(None)` empties it.
+    /// Reason why it is disabled; `Some(None)` removes the reason.
     pub disabled_reason: Option<Option<String>>,
 }
 
@@ -150,7 +150,8 @@ pub fn find_by_id(conn: &mut Conn, id: UserId) -> Result<Option<User>> {
     Ok(users::table.find(id.0).first::<Row>(conn).optional()?.map(User::from))
 }
 
-/// What a name is looked up by. Postgres refuses a statement that holds NUL, and no name does.
+/// Returns the key by which a name is looked up, if it can be one: Postgres refuses statements that hold NUL,
+/// and no name does.
 fn key_of_name(name: &str) -> Option<String> {
     (!name.contains('\0')).then(|| Username::normalise(name))
 }
@@ -241,7 +242,7 @@ pub fn update_user(
     })
 }
 
-/// What was proven of one address says nothing about the next.
+/// Marks the address of an account as not verified if it is to be another one.
 fn forget_proof_of_other_address(conn: &mut Conn, id: UserId, email: Option<&Email>) -> Result<()> {
     let account = diesel::update(users::table.find(id.0)).set(users::email_verified.eq(false));
     match email.map(Email::normalised) {
@@ -330,7 +331,7 @@ pub fn lock_user(conn: &mut Conn, id: UserId) -> Result<Option<User>> {
     Ok(row.map(User::from))
 }
 
-/// The number of the account with that number, or of the next one that there is, which nobody deletes
+/// Returns the number of the account with that number, or of the next one that there is. It cannot be deleted
 /// until the transaction is over.
 pub fn hold_from(conn: &mut Conn, id: UserId) -> Result<Option<UserId>> {
     let numbers =

@@ -125,8 +125,8 @@ on_both! {
             for answer in answers {
                 answer.refused(401, "code_invalid");
             }
-            let spent = "purpose = 'reset_password' AND code_tries = 5 AND wrong_codes = 5";
-            assert_eq!(world.count(&format!("one_time_tokens WHERE {spent}")), 1);
+            let spent = "kind = 'reset_password' AND code_tries = 5 AND wrong_codes = 5";
+            assert_eq!(world.count(&format!("challenges WHERE {spent}")), 1);
             app.reset_by_code(&email, &proof.code, NEW).refused(401, "code_invalid");
             app.reset_by_link(&proof.link_token, NEW).is(204);
         }

@@ -250,8 +250,7 @@ on_both! {
         app.delete_as(&admin.access, &path(&mina)).refused(404, "not_found");
         for rest in [
             "users WHERE email_norm = 'mina@example.com' OR username_norm = 'mina@example.com'",
-            "registrations WHERE email_norm = 'mina@example.com'",
-            "one_time_tokens", "outbox WHERE recipient LIKE 'mina@%'",
+            "challenges WHERE user_id <> 1", "outbox WHERE recipient LIKE 'mina@%'",
             "outbox WHERE subject_id LIKE 'mina@%'",
             "sessions WHERE ended_at IS NULL AND device || network <> '' AND user_id <> 1",
         ] {

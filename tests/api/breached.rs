@@ -165,7 +165,7 @@ on_both! {
 
         let body = json!({"email": MINA, "password": BREACHED});
         assert_eq!(app.post("/v1/register", &body).faults(), breached("password"));
-        assert_eq!(world.count("registrations"), 0);
+        assert_eq!(world.count("registration_details"), 0);
         let tokens = app.person(&world, MINA);
 
         let bearer = format!("Bearer {}", tokens.access);

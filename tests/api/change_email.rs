@@ -90,7 +90,7 @@ on_both! {
         let faults = ask(&tokens.access, json!({"email": NEW})).faults();
         let expected = [("email", "unknown_field"), ("new_email", "required")];
         assert_eq!(faults, expected.map(|(field, code)| (field.to_owned(), code.to_owned())));
-        assert_eq!(world.count("registrations WHERE changes_email"), 0);
+        assert_eq!(world.count("challenges WHERE kind = 'change_email'"), 0);
         world.advance(SECOND * 290);
         let tokens = app.refresh(&tokens.refresh).is(200).tokens();
         world.advance(SECOND * 9);

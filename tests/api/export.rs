@@ -171,14 +171,18 @@ on_both! {
             ),
             // The e-mail addresses of some were erased: the first page has no entry.
             format!(
-                "INSERT INTO registrations (id, user_id, email, email_norm, password_hash, locale, \
-                 token_hash, code_tries, wrong_codes, created_at, expires_at) {numbers} SELECT \
-                 '0a' || i, {id}, CASE WHEN i > 10300 THEN 'a' || i || '@example.com' ELSE '' END, \
-                 '', '!', 'en', {hash}, 0, 0, {now}, {later} FROM n"
+                "INSERT INTO challenges (id, kind, user_id, email, detail, holder_hash, code_tries, \
+                 wrong_codes, created_at, expires_at) {numbers} SELECT '0a' || i, 'registration', {id}, \
+                 CASE WHEN i > 10300 THEN 'a' || i || '@example.com' END, '', {hash}, 0, 0, {now}, \
+                 {later} FROM n"
             ),
             format!(
-                "INSERT INTO one_time_tokens (id, user_id, purpose, detail, code_tries, wrong_codes, \
-                 created_at, expires_at) {numbers} SELECT 'a' || i, {id}, 'disavow', 'a' || i, 0, 0, \
+                "INSERT INTO registration_details (challenge_id, password_hash, locale) {numbers} \
+                 SELECT '0a' || i, '!', 'en' FROM n"
+            ),
+            format!(
+                "INSERT INTO challenges (id, kind, user_id, detail, code_tries, wrong_codes, \
+                 created_at, expires_at) {numbers} SELECT 'a' || i, 'disavow', {id}, 'a' || i, 0, 0, \
                  {now}, {later} FROM n"
             ),
             // About the user, to the user's address, or both.
@@ -259,7 +263,7 @@ on_both! {
         world.settle_mail();
         let document = app.get("/openapi.json").is(200).json();
         let rows = || {
-            let tables = ["events", "limits", "sessions", "outbox", "one_time_tokens", "refresh_tokens"];
+            let tables = ["events", "limits", "sessions", "outbox", "challenges", "refresh_tokens"];
             tables.map(|table| world.count(table))
         };
         let before = rows();

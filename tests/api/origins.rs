@@ -147,7 +147,7 @@ on_both! {
             rejected(ask(&app, "/v1/verify-email", from, None, &wrong), from);
         }
         assert_eq!(world.count("users"), 0);
-        assert_eq!(world.count("registrations WHERE code_tries > 0"), 0);
+        assert_eq!(world.count("challenges WHERE code_tries > 0"), 0);
         for from in ALLOWED {
             ask(&app, "/v1/verify-email", from, None, &body).is(200).cookies();
         }
@@ -158,11 +158,11 @@ on_both! {
             let app = world.app_with(&[SETTINGS[0], ("HALLPASS_EMAIL_VERIFICATION", verification)]);
             let email = format!("{verification}@example.com");
             let body = json!({"email": email, "password": PASSWORD, "use_cookie": true});
-            let before = (world.count("users"), world.count("registrations"), world.count("outbox"));
+            let before = (world.count("users"), world.count("challenges"), world.count("outbox"));
             for from in FOREIGN {
                 rejected(ask(&app, "/v1/register", from, None, &body), from);
             }
-            let after = (world.count("users"), world.count("registrations"), world.count("outbox"));
+            let after = (world.count("users"), world.count("challenges"), world.count("outbox"));
             assert_eq!(before, after);
             let status = if verification == "mandatory" { 202 } else { 201 };
             ask(&app, "/v1/register", ALLOWED[0], None, &body).is(status);

@@ -37,7 +37,7 @@ on_both! {
             app.send("HEAD", &path, &[], "").is(200);
         }
         assert_eq!(world.count("users"), 0);
-        assert_eq!(world.count("registrations WHERE proven_at IS NULL AND code_tries = 0"), 1);
+        assert_eq!(world.count("challenges WHERE used_at IS NULL AND code_tries = 0"), 1);
         app.verify_link(&link, &token).is(200);
     }
 

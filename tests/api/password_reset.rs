@@ -192,7 +192,7 @@ on_both! {
             .refused(401, "one_time_token_invalid");
         app.verify_code(&registration_token, &registration.code).refused(401, "code_invalid");
         app.verify_code(&stranger, "000000").refused(401, "code_invalid");
-        assert_eq!(world.count("registrations"), 0);
+        assert_eq!(world.count("registration_details"), 0);
         assert_eq!(app.me(&app.log_in(MINA, NEW).tokens().access).text("email"), MINA);
     }
 

@@ -183,7 +183,7 @@ on_both! {
         let long = format!("{}@example.com", "x".repeat(250));
         let answer = app.post("/v1/register", &json!({"email": long, "password": PASSWORD}));
         assert_eq!(answer.faults(), faults(&[("email", "too_long")]));
-        assert_eq!(world.count("registrations"), 0);
+        assert_eq!(world.count("registration_details"), 0);
     }
 }
 

@@ -4,11 +4,9 @@ use std::time::{Duration, Instant};
 
 use diesel::connection::{Connection as _, SimpleConnection as _};
 use diesel::sqlite::SqliteConnection;
-use hallpass::domain::{Counted, UtcTime};
+use hallpass::domain::{ChallengeKind, Counted, UtcTime};
 use hallpass::store::jobs::backlog;
-use hallpass::store::{
-    Conn, Error, Result, events, limits, one_time_tokens, registrations, sessions,
-};
+use hallpass::store::{Conn, Error, Result, challenges, events, limits, registrations, sessions};
 use serde_json::json;
 
 use crate::support::{DAY, HOUR, PASSWORD, World, crowd, on_both};
@@ -19,8 +17,8 @@ type Purge = fn(&mut Conn, UtcTime) -> Result<bool>;
 
 /// Each kind of purge, asked for what was over long before the world began.
 const PURGES: [(&str, Purge); 7] = [
-    ("registrations", |conn, now| registrations::purge(conn, now, long_ago(), 25)),
-    ("one-time tokens", |conn, _| one_time_tokens::purge(conn, long_ago(), 25)),
+    ("registrations", |conn, now| registrations::erase_expired(conn, now, 25)),
+    ("challenges", |conn, _| challenges::purge(conn, ChallengeKind::Registration, long_ago(), 25)),
     ("replaced tokens", |conn, _| sessions::purge_replaced(conn, long_ago(), long_ago(), 25)),
     ("sessions", |conn, _| sessions::purge(conn, long_ago(), 25)),
     ("limits", |conn, now| {
@@ -58,7 +56,11 @@ on_both! {
         crowd::fill(&world, 300);
         world.advance(400 * DAY);
         world.upkeep();
-        for table in ["sessions", "refresh_tokens", "registrations", "one_time_tokens", "events"] {
+        let of_people = [
+            "sessions", "refresh_tokens", "challenges", "registration_details", "registrations",
+            "one_time_tokens", "events",
+        ];
+        for table in of_people {
             assert_eq!(world.count(table), 0, "{table}");
         }
         assert_eq!(world.count("limits"), 0);

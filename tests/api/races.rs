@@ -171,7 +171,7 @@ on_both! {
         for answer in at_once(100, |_| app.verify_code(&token, wrong)) {
             answer.refused(401, "code_invalid");
         }
-        assert_eq!(world.count("registrations WHERE code_tries = 5"), 1);
+        assert_eq!(world.count("challenges WHERE code_tries = 5"), 1);
         app.verify_code(&token, &code).refused(401, "code_invalid");
         assert_eq!(world.count("users"), 0);
     }

@@ -116,8 +116,10 @@ on_both! {
                 assert!(!rows.iter().any(|row| row.contains(&form)), "{code} is stored as {form}");
             }
         }
-        assert!(world.count("registrations WHERE code_hash IS NOT NULL") > 0);
-        assert!(world.count("one_time_tokens WHERE code_hash IS NOT NULL") > 0);
+        for kind in ["registration", "reset_password"] {
+            let with_code = format!("challenges WHERE kind = '{kind}' AND code_hash IS NOT NULL");
+            assert!(world.count(&with_code) > 0, "{kind}");
+        }
     }
 
     fn no_password_is_stored_in_clear(world) {
@@ -134,7 +136,7 @@ on_both! {
         }
         let hashes = "password_hash LIKE '$bcrypt-sha256$v=2,t=2b,r=4$%'";
         assert_eq!(world.count(&format!("users WHERE {hashes}")), 1);
-        assert_eq!(world.count(&format!("registrations WHERE {hashes}")), 1);
+        assert_eq!(world.count(&format!("registration_details WHERE {hashes}")), 1);
     }
 
     fn of_the_address_of_a_client_the_network_is_stored(world) {

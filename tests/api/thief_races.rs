@@ -72,7 +72,7 @@ on_both! {
                         .refused(401, "one_time_token_invalid");
                 }
             }
-            assert_eq!(world.count("registrations WHERE changes_email"), 0);
+            assert_eq!(world.count("challenges WHERE kind = 'change_email'"), 0);
             app.log_in(&owner, PASSWORD).is(200);
         }
     }

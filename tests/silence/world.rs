@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use hallpass::clock::{Clock as _, SystemClock};
 use hallpass::domain::{
-    Email, Locale, OneTimeId, OneTimeToken, PasswordHash, PlainPassword, PlainToken, Purpose, User,
+    Challenge, ChallengeKind, Email, Locale, PasswordHash, PlainPassword, PlainToken, User,
     Username, UtcTime,
 };
 use hallpass::security::hash_queue::{Lane, Requester};
 use hallpass::security::hasher::Hasher;
-use hallpass::store::one_time_tokens::{insert_token, set_mail_secrets};
+use hallpass::store::challenges::{insert_challenge, set_mail_secrets};
 use hallpass::store::users::{NewUser, insert_user};
 use hallpass::store::{Conn, DatabaseUrl, Db, Error, PoolSettings, Result};
 use serde_json::{Value, json};
@@ -244,19 +244,10 @@ fn add_user(conn: &mut Conn, name: &str, hash: &PasswordHash, now: UtcTime) -> R
 
 /// What is there once a mail with a code has been written.
 fn add_reset(conn: &mut Conn, user: &User, now: UtcTime) -> Result<()> {
-    let purpose = Purpose::ResetPassword;
-    let token = OneTimeToken {
-        id: OneTimeId::new(now),
-        user_id: user.id,
-        purpose,
-        email: user.email.clone(),
-        detail: String::new(),
-        code_hash: None,
-        created_at: now,
-        expires_at: now.after(purpose.lifetime()),
-        used_at: None,
-    };
-    insert_token(conn, &token, 0)?;
+    let kind = ChallengeKind::ResetPassword;
+    let challenge =
+        Challenge { email: user.email.clone(), ..Challenge::new(kind, Some(user.id), now) };
+    insert_challenge(conn, &challenge, 0)?;
     let secret = || PlainToken::random("").hash();
-    set_mail_secrets(conn, &token.id, &secret(), Some(&secret()))
+    set_mail_secrets(conn, &challenge.id, &secret(), Some(&secret()))
 }

@@ -3,8 +3,8 @@
 //! tell the user nothing and would help a thief.
 
 use crate::domain::{
-    Counted, Counter, Device, Event, EventId, EventKind, KnownDevice, OneTimeToken, Registration,
-    Session, User, UtcTime,
+    Challenge, ChallengeKind, Counted, Counter, Device, Event, EventId, EventKind, KnownDevice,
+    Registration, Session, User, UtcTime,
 };
 use crate::flows::audit::{record_once, scene};
 use crate::flows::limits::reserve;
@@ -13,7 +13,7 @@ use crate::flows::{Claims, Error, Flows, Result};
 use crate::store::events::EventPage;
 use crate::store::outbox::{self, MailLine};
 use crate::store::{
-    self, Conn, Page, events, known_devices, one_time_tokens, registrations, sessions, users,
+    self, Conn, Page, challenges, events, known_devices, registrations, sessions, users,
 };
 
 /// The number of rows that are read at a time.
@@ -81,7 +81,7 @@ pub enum ExportEntries {
     /// Registrations and changes of the e-mail address, the oldest first.
     Registrations(Vec<Registration>),
     /// One-time tokens of mails, the oldest first.
-    OneTimeTokens(Vec<OneTimeToken>),
+    OneTimeTokens(Vec<Challenge>),
     /// Mails about the account or to its address, the oldest first.
     Mails(Vec<MailLine>),
     /// Events of the account, the newest first.
@@ -170,7 +170,8 @@ fn read_page(
             (ExportEntries::Registrations(items), next)
         }
         List::OneTimeTokens => {
-            let Page { items, next } = one_time_tokens::list_page(conn, id, after, ROWS)?;
+            let kinds = ChallengeKind::OF_ACCOUNT;
+            let Page { items, next } = challenges::list_page(conn, id, kinds, after, ROWS)?;
             (ExportEntries::OneTimeTokens(items), next)
         }
         List::Mails => {

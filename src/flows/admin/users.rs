@@ -2,8 +2,8 @@
 //! an account exists. Superusers are changed by superusers only, and one always stays.
 
 use crate::domain::{
-    Counted, Device, Email, EndReason, EventContext, EventKind, Locale, OneTimeId, OneTimeToken,
-    PasswordHash, PlainPassword, Purpose, SessionId, User, UserId, Username, UtcTime,
+    Challenge, ChallengeKind, Counted, Device, Email, EndReason, EventContext, EventKind, Locale,
+    PasswordHash, PlainPassword, SessionId, User, UserId, Username, UtcTime,
 };
 use crate::flows::account::delete::{delete_account, keep_one_superuser, lock_for_staff};
 use crate::flows::account::register::insert_account;
@@ -14,7 +14,7 @@ use crate::flows::{Claims, Error, Flows, Result};
 use crate::store::outbox::{self, MailKind};
 use crate::store::user_search::{self, UserFilter, UserPage};
 use crate::store::users::{self, NewUser, UserChanges};
-use crate::store::{Conn, events, one_time_tokens, sessions};
+use crate::store::{Conn, challenges, events, sessions};
 
 /// An account that staff make.
 #[derive(Debug)]
@@ -211,20 +211,13 @@ fn make(
     let scene = EventContext::of(user.id, now).by(by);
     events::record(conn, &scene, EventKind::AccountCreatedByStaff, how)?;
     if let (true, Some(email)) = (is_invited, &user.email) {
-        let token = OneTimeToken {
-            id: OneTimeId::new(now),
-            user_id: user.id,
-            purpose: Purpose::Invitation,
+        let challenge = Challenge {
             email: user.email.clone(),
-            detail: String::new(),
-            code_hash: None,
-            created_at: now,
-            expires_at: now.after(Purpose::Invitation.lifetime()),
-            used_at: None,
+            ..Challenge::new(ChallengeKind::Invitation, Some(user.id), now)
         };
-        one_time_tokens::insert_token(conn, &token, 0)?;
+        challenges::insert_challenge(conn, &challenge, 0)?;
         let kind = MailKind::Invitation;
-        let (id, about) = (token.id.as_str(), Some(user.id));
+        let (id, about) = (challenge.id.as_str(), Some(user.id));
         outbox::enqueue(conn, kind, email, &user.locale, id, about, now)?;
     }
     Ok(user)

@@ -5,7 +5,7 @@
 
 use crate::domain::token::Secrets;
 use crate::domain::{
-    Counted, Counter, Device, Email, Limits, MailClass, MailRequest, Purpose, UtcTime,
+    ChallengeKind, Counted, Counter, Device, Email, Limits, MailClass, MailRequest, UtcTime,
 };
 use crate::flows::limits::{over_the_limit, reserve, reserve_one};
 use crate::flows::{Error, Flows, Result};
@@ -170,7 +170,9 @@ fn refuse_late_reset(
     now: UtcTime,
 ) -> Result<()> {
     match find_wait(conn, secrets, &request.of_service(), now)? {
-        Some((counter, until)) if until.remaining(now) >= Purpose::ResetPassword.lifetime() => {
+        Some((counter, until))
+            if until.remaining(now) >= ChallengeKind::ResetPassword.lifetime() =>
+        {
             Err(over_the_limit(counter.counted, until.remaining(now)))
         }
         _ => Ok(()),

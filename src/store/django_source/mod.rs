@@ -38,16 +38,16 @@ pub struct DjangoUser {
     pub is_staff: bool,
     /// True if it has every right.
     pub is_superuser: bool,
-    /// When it was made.
+    /// Time of registration.
     pub date_joined: UtcTime,
-    /// When it last logged in.
+    /// Time of the last log-in.
     pub last_login: Option<UtcTime>,
 }
 
 /// An address as django-allauth has it.
 #[derive(Clone, Debug, QueryableByName)]
 pub struct DjangoAddress {
-    /// Whose it is.
+    /// Number of the account.
     #[diesel(sql_type = BigInt)]
     pub user_id: i64,
     /// The address.
@@ -75,7 +75,7 @@ pub struct DjangoSocialAccount {
     pub uid: String,
 }
 
-/// What there is to import.
+/// The accounts to import.
 #[derive(Debug)]
 pub struct DjangoAccounts {
     /// The table they are in, with the columns that are named otherwise than in `auth_user`.
@@ -84,11 +84,11 @@ pub struct DjangoAccounts {
     pub users: Vec<DjangoUser>,
     /// By number of the person; `None` where the site has no such table.
     pub addresses: Option<Vec<DjangoAddress>>,
-    /// What belongs to the accounts and is not imported.
+    /// Data of the accounts that is not imported.
     pub extras: DjangoExtras,
 }
 
-/// What belongs to the accounts of a site and has no place in Hallpass.
+/// Data of the accounts of a site that has no place in Hallpass.
 #[derive(Clone, Debug, Default)]
 pub struct DjangoExtras {
     /// The users with a second factor, of django-allauth, django-otp and others.

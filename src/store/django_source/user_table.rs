@@ -8,7 +8,7 @@ use diesel::sql_types::{Bool, Text};
 
 use crate::store::{Conn, Error, Result};
 
-/// What an account has, by the names of `django.contrib.auth`.
+/// Fields of an account, as `django.contrib.auth` names them.
 pub(super) const FIELDS: [&str; 9] = [
     "id",
     "username",
@@ -20,12 +20,12 @@ pub(super) const FIELDS: [&str; 9] = [
     "date_joined",
     "last_login",
 ];
-/// What it cannot be without.
+/// Fields without which no account can be imported.
 const REQUIRED: [&str; 3] = ["id", "username", "password"];
 /// Columns of every user model (`AbstractBaseUser`).
 const SIGNATURE: [&str; 2] = ["password", "last_login"];
 
-/// What the operator says about the user model of a site.
+/// The operator's description of the user model of a site.
 #[derive(Clone, Debug, Default)]
 pub struct DjangoModel {
     /// The table; found by itself where it is not named.
@@ -139,7 +139,7 @@ impl Catalog {
     }
 }
 
-/// Where an account's fields are.
+/// Table and columns that hold the accounts.
 pub(super) struct UserTable {
     pub(super) name: String,
     columns: BTreeMap<&'static str, String>,

@@ -17,7 +17,7 @@ pub(crate) fn with_system_certificates(url: &str) -> Result<String> {
         return Ok(url.to_owned());
     }
     let fault = |cause: &str| Error::Unavailable(format!("sslrootcert=system: {cause}"));
-    // As libpq has it: anyone can get a certificate of a public authority, for a name of their own.
+    // As in libpq: an attacker can have a certificate of a public authority for a name of their own.
     if pairs.iter().any(|pair| pair.starts_with("sslmode=") && *pair != "sslmode=verify-full") {
         return Err(fault("needs sslmode=verify-full"));
     }

@@ -1,5 +1,5 @@
-//! What the statements of a connection tell about the database: whether it takes writes, and whether
-//! a transaction that failed may be repeated.
+//! Health of the database, as the statements of its connections show it: whether it takes writes, and
+//! whether a transaction that failed may be repeated.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -84,7 +84,7 @@ impl Faults {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// What a connection is told to call.
+    /// Returns the function that a connection calls with each event.
     pub(crate) fn listener(&self) -> impl FnMut(InstrumentationEvent<'_>) + Send + 'static {
         let faults = self.clone();
         move |event| {

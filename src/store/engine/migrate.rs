@@ -19,13 +19,13 @@ use crate::store::{Conn, DatabaseUrl, Error, Result};
 /// Any number will do, as long as every version uses the same.
 const LOCK: i64 = 0x4841_4c4c_5041_5353;
 
-/// How long a migration waits for a table. Shorter than `deadlock_timeout`, a second.
+/// Longest wait of a migration for a table, shorter than `deadlock_timeout` (one second).
 const LOCK_TIMEOUT: Duration = Duration::from_millis(300);
-/// How long a migration is tried again whose tables are in use.
+/// Time during which a migration is tried again while its tables are in use.
 const WRITE_PROGRESS_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long another instance may take for its migrations.
+/// Longest wait for the migrations of another instance.
 const PATIENCE_WITH_OTHERS: Duration = Duration::from_secs(30);
-/// How often is looked whether it is done.
+/// Interval between two looks whether they are done.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Runs what is pending and returns the names of it.
@@ -56,7 +56,7 @@ fn run_on_sqlite(conn: &mut Conn) -> Result<Vec<String>> {
     Ok(done)
 }
 
-/// What became of an attempt.
+/// Result of an attempt.
 enum Step {
     Ran(Vec<String>),
     /// Another instance is at it.

@@ -1,5 +1,5 @@
-//! Whether a database can be worked with at all: its encoding, what stands in it, and which version made
-//! its tables. Looks only, and takes no lock.
+//! Checks that a database is suitable: its encoding, its tables and the version that made them. Reads
+//! only, and takes no lock.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -110,7 +110,7 @@ fn refuse_later_tables(conn: &mut Conn, later: &BTreeSet<String>) -> Result<()> 
     Ok(())
 }
 
-/// What this version could not read or write in the tables, if anything.
+/// Returns the first thing in the tables that this version could not read or write.
 fn first_fault(conn: &mut Conn) -> Result<Option<String>> {
     for table in of_this_version()?.0 {
         let present = columns(conn, &table.name)?;

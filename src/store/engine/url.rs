@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use percent_encoding::percent_decode_str;
 
-/// Where the data is.
+/// Location of the data.
 #[derive(Clone, PartialEq, Eq)]
 pub enum DatabaseUrl {
     /// A file.
@@ -13,7 +13,7 @@ pub enum DatabaseUrl {
     Postgres(String),
 }
 
-/// Why a URL cannot be used. It holds nothing of the URL.
+/// Reason why a URL is refused, without any part of the URL.
 type Advice = &'static str;
 
 const FORMS: Advice = "must be postgres://USER:PASSWORD@HOST/DATABASE or sqlite://PATH";
@@ -76,7 +76,7 @@ const PROTOCOL_VERSIONS: &[&str] = &["3.0", "3.2", "latest"];
 const SESSION_ATTRIBUTES: &[&str] =
     &["any", "read-write", "read-only", "primary", "standby", "prefer-standby"];
 
-/// What a parameter takes. libpq shows a value that it cannot read.
+/// Values of a parameter. They are checked here, since libpq prints a value that it cannot read.
 #[derive(Clone, Copy)]
 enum Parameter {
     Text,

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use hallpass::domain::{
-    Amr, Counted, Device, Email, EmailChange, EndReason, EventContext, EventId, EventKind,
-    IdentityId, IdentityKey, LeaseId, LinkedIdentity, Locale, OneTimeId, OneTimeToken,
-    PasswordHash, Purpose, Registration, RegistrationId, Session, SessionId, TokenHash, Transport,
-    User, UserId, Username, UtcTime,
+    Amr, Challenge, ChallengeKind, Counted, Device, Email, EmailChange, EndReason, EventContext,
+    EventId, EventKind, IdentityId, IdentityKey, LeaseId, LinkedIdentity, Locale, PasswordHash,
+    Registration, Session, SessionId, TokenHash, Transport, User, UserId, Username, UtcTime,
 };
 use hallpass::store::jobs::lease::{self, Conclusion, PutBack};
 use hallpass::store::jobs::{self, Claim, DueJobs, NewJob, backlog};
@@ -15,8 +14,8 @@ use hallpass::store::signing_keys::StoredKey;
 use hallpass::store::user_search::UserFilter;
 use hallpass::store::users::{NewUser, UserChanges};
 use hallpass::store::{
-    Conn, decoy_users, erasures, events, identities, import, known_devices, limits,
-    one_time_tokens, outbox, registrations, sessions, signing_keys, user_search, users,
+    Conn, challenges, decoy_users, erasures, events, identities, import, known_devices, limits,
+    outbox, registrations, sessions, signing_keys, user_search, users,
 };
 
 use super::Recorder;
@@ -40,7 +39,7 @@ pub fn call_everything(conn: &mut Conn, recorder: &Recorder) {
     call_sessions(conn, recorder);
     call_refresh_tokens(conn, recorder);
     call_registrations(conn, recorder);
-    call_one_time_tokens(conn, recorder);
+    call_challenges(conn, recorder);
     call_outbox(conn, recorder);
     call_limits_and_devices(conn, recorder);
     call_events(conn, recorder);
@@ -157,63 +156,47 @@ fn call_refresh_tokens(conn: &mut Conn, recorder: &Recorder) {
 
 fn call_registrations(conn: &mut Conn, recorder: &Recorder) {
     let new = Registration {
-        id: RegistrationId::new(NOW),
-        user_id: None,
+        challenge: Challenge {
+            email: Some(email("new")),
+            holder_hash: Some(hash("a registration")),
+            ..Challenge::new(ChallengeKind::Registration, None, NOW)
+        },
         email: email("new"),
         username: None,
         password_hash: PasswordHash::unusable(),
         locale: Locale::default(),
-        token_hash: hash("a registration"),
-        code_hash: None,
-        expires_at: LATER,
-        proven_at: None,
-        changes_email: false,
     };
-    call!(recorder, registrations::insert_registration(conn, &new, NOW));
-    call!(recorder, registrations::find_by_id(conn, &new.id));
-    call!(recorder, registrations::find_by_token(conn, &new.token_hash));
+    let challenge = &new.challenge;
+    call!(recorder, registrations::insert_registration(conn, &new));
+    call!(recorder, registrations::find_by_id(conn, &challenge.id));
     call!(recorder, registrations::find_by_link(conn, &hash("link")));
-    call!(recorder, registrations::find_waiting(conn, &new.email, 10, NOW));
-    call!(recorder, registrations::set_mail_secrets(conn, &new.id, &hash("link"), &hash("code")));
-    call!(recorder, registrations::renew_code_tries(conn, &new.id));
-    call!(recorder, registrations::reserve_code_try(conn, &new.id, 5, 15));
-    call!(recorder, registrations::return_code_try(conn, &new.id));
-    call!(recorder, registrations::lock_address(conn, &new.email));
-    call!(recorder, registrations::consume_proof(conn, &new.id, NOW));
-    call!(recorder, registrations::set_owner(conn, &new.id, USER));
+    call!(recorder, registrations::find_pending(conn, &new.email, 10, NOW));
     call!(recorder, registrations::list_page(conn, USER, "r1", 100));
-    call!(recorder, registrations::delete_others(conn, &new.email, &new.id));
-    call!(recorder, registrations::delete_changes(conn, USER));
-    call!(recorder, registrations::delete_of_user(conn, USER));
-    call!(recorder, registrations::delete_of_address(conn, &new.email));
+    call!(recorder, registrations::find_by_holder(conn, &hash("a registration")));
+    call!(recorder, challenges::renew_code_tries(conn, &challenge.id));
+    call!(recorder, challenges::lock_address(conn, &new.email));
+    call!(recorder, challenges::set_owner(conn, &challenge.id, USER));
+    call!(recorder, challenges::delete_changes(conn, USER));
+    call!(recorder, challenges::delete_of_address(conn, &new.email, Some(&challenge.id)));
 }
 
-fn call_one_time_tokens(conn: &mut Conn, recorder: &Recorder) {
-    let new = OneTimeToken {
-        id: OneTimeId::new(NOW),
-        user_id: USER,
-        purpose: Purpose::ResetPassword,
-        email: Some(email("p7")),
-        detail: String::new(),
-        code_hash: None,
-        created_at: NOW,
-        expires_at: LATER,
-        used_at: None,
-    };
-    call!(recorder, one_time_tokens::insert_token(conn, &new, 0));
+fn call_challenges(conn: &mut Conn, recorder: &Recorder) {
+    let kind = ChallengeKind::ResetPassword;
+    let new = Challenge { email: Some(email("p7")), ..Challenge::new(kind, Some(USER), NOW) };
     let code = hash("code");
-    call!(recorder, one_time_tokens::set_mail_secrets(conn, &new.id, &hash("reset"), Some(&code)));
-    call!(recorder, one_time_tokens::find_by_id(conn, &new.id));
-    call!(recorder, one_time_tokens::find_by_link(conn, &hash("reset")));
-    call!(recorder, one_time_tokens::find_newest(conn, USER, Purpose::ResetPassword));
-    call!(recorder, one_time_tokens::reserve_code_try(conn, &new.id, 5, 15));
-    call!(recorder, one_time_tokens::return_code_try(conn, &new.id));
-    call!(recorder, one_time_tokens::consume_token(conn, &new.id, NOW));
-    call!(recorder, one_time_tokens::find_undo(conn, USER, NOW));
-    call!(recorder, one_time_tokens::list_page(conn, USER, "o1", 100));
-    call!(recorder, one_time_tokens::delete_newer_disavowals(conn, &new));
-    call!(recorder, one_time_tokens::delete_password_tokens(conn, USER));
-    call!(recorder, one_time_tokens::supersede(conn, USER, Purpose::Disavow, NOW));
+    call!(recorder, challenges::insert_challenge(conn, &new, 0));
+    call!(recorder, challenges::set_mail_secrets(conn, &new.id, &hash("reset"), Some(&code)));
+    call!(recorder, challenges::find_by_id(conn, &new.id));
+    call!(recorder, challenges::find_by_link(conn, &hash("reset")));
+    call!(recorder, challenges::find_newest(conn, USER, kind));
+    call!(recorder, challenges::reserve_code_try(conn, &new.id, 5, 15));
+    call!(recorder, challenges::return_code_try(conn, &new.id));
+    call!(recorder, challenges::consume_challenge(conn, &new.id, NOW));
+    call!(recorder, challenges::find_undo(conn, USER, NOW));
+    call!(recorder, challenges::list_page(conn, USER, ChallengeKind::OF_ACCOUNT, "o1", 100));
+    call!(recorder, challenges::delete_newer(conn, &new));
+    call!(recorder, challenges::delete_of_kinds(conn, USER, ChallengeKind::OF_PASSWORD));
+    call!(recorder, challenges::supersede(conn, USER, ChallengeKind::Disavow, NOW));
 }
 
 fn call_outbox(conn: &mut Conn, recorder: &Recorder) {
@@ -353,9 +336,8 @@ fn call_purges(conn: &mut Conn, recorder: &Recorder) {
         (Counted::ConsecutiveFailedLogins, LATER.after(Duration::from_hours(48)));
     for now in [NOW, later] {
         let before = if now == NOW { LONG_AGO } else { now };
-        call!(recorder, registrations::purge(conn, now, before, 2));
-        call!(recorder, registrations::purge(conn, now, LONG_AGO, 2));
-        call!(recorder, one_time_tokens::purge(conn, before, 2));
+        call!(recorder, registrations::erase_expired(conn, now, 2));
+        call!(recorder, challenges::purge(conn, ChallengeKind::Registration, before, 2));
         call!(recorder, sessions::purge_replaced(conn, before, before, 2));
         call!(recorder, sessions::purge(conn, before, 2));
         call!(recorder, limits::purge(conn, now, in_a_row, 10, now, 2));

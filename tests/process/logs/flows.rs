@@ -287,7 +287,8 @@ pub fn every_kind(teller: &Teller) -> HashSet<String> {
 /// It refuses a statement, and then misses a table.
 pub fn a_database_that_fails(teller: &Teller, database: &Database) {
     let root = teller.log_in("canaryroot", ROOT_PASSWORD);
-    let index = "CREATE UNIQUE INDEX one_at_most ON registrations (locale) WHERE locale = 'ko'";
+    let index =
+        "CREATE UNIQUE INDEX one_at_most ON registration_details (locale) WHERE locale = 'ko'";
     database.execute(index);
     let registration = |name: &str| {
         let email = format!("{name}@example.com");

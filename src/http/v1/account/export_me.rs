@@ -10,7 +10,7 @@ use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::{self, EndReason, KnownDevice, OneTimeToken, Registration, User, UtcTime};
+use crate::domain::{self, Challenge, EndReason, KnownDevice, Registration, User, UtcTime};
 use crate::flows::{Claims, ExportEntries, ExportPage, ExportPosition, MailLine};
 use crate::http::bearer::Bearer;
 use crate::http::blocking::State;
@@ -168,14 +168,14 @@ fn registration(registration: Registration) -> ExportedRegistration {
         email: registration.email.as_str().to_owned(),
         username: registration.username.map(|name| name.as_str().to_owned()),
         locale: registration.locale.as_str().to_owned(),
-        expires_at: rfc3339(registration.expires_at),
-        proven_at: registration.proven_at.map(rfc3339),
+        expires_at: rfc3339(registration.challenge.expires_at),
+        proven_at: registration.challenge.used_at.map(rfc3339),
     }
 }
 
-fn token(token: OneTimeToken) -> ExportedToken {
+fn token(token: Challenge) -> ExportedToken {
     ExportedToken {
-        purpose: token.purpose.name(),
+        purpose: token.kind.name(),
         email: token.email.map(|email| email.as_str().to_owned()),
         detail: token.detail,
         created_at: rfc3339(token.created_at),

@@ -12,7 +12,6 @@ use crate::http::client::Client;
 use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::schema::MailCode;
-use crate::http::timing;
 use crate::http::v1::token::token_pair::TokenPair;
 
 /// The digits of the mail, from the browser that registered.
@@ -152,7 +151,7 @@ pub async fn handle(
     state.browsers.check(&request, transport == Transport::Cookie)?;
     let verify =
         move |flows: &Flows| flows.verify_email(proof, Opening::Session(transport), &device);
-    let verified = state.run(timing::even(verify)).await?;
+    let verified = state.run(verify).await?;
     let mut answer = HttpResponse::Ok();
     let log_in = verified.log_in.ok_or(Code::InternalError)?;
     let tokens = transport.deliver_log_in(log_in, &state.browsers, &mut answer);

@@ -4,7 +4,7 @@ use actix_web::web;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::{Language, Metadata, Purpose, Registration};
+use crate::domain::{ChallengeKind, Language, Metadata};
 use crate::flows::{EmailVerification, VerifyEmailProof};
 use crate::http::blocking::State;
 use crate::http::v1::password::password_policy::PublicPolicy;
@@ -90,9 +90,9 @@ pub async fn handle(state: web::Data<State>) -> web::Json<PublicConfig> {
         refresh_token_expires_in: policy.refresh_idle.as_secs(),
         session_expires_in: policy.session_lifetime.as_secs(),
         refresh_grace: policy.refresh_grace.as_secs(),
-        registration_expires_in: Registration::LIFETIME.as_secs(),
-        password_reset_expires_in: Purpose::ResetPassword.lifetime().as_secs(),
-        email_change_expires_in: Registration::CHANGE_LIFETIME.as_secs(),
+        registration_expires_in: ChallengeKind::Registration.lifetime().as_secs(),
+        password_reset_expires_in: ChallengeKind::ResetPassword.lifetime().as_secs(),
+        email_change_expires_in: ChallengeKind::ChangeEmail.lifetime().as_secs(),
         reauth_window: policy.reauth_window.as_secs(),
         metadata_max_bytes: Metadata::MAX_BYTES,
         languages: Language::ALL.map(Language::tag).to_vec(),
