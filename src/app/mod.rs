@@ -16,7 +16,7 @@ use actix_web::cookie::SameSite;
 use actix_web::dev::Server;
 use actix_web::middleware::{Condition, from_fn};
 use actix_web::{App as ActixApp, web};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use self::background::{Shutdown, StopSignals, supervised};
 use crate::clock::Clock;
@@ -31,9 +31,10 @@ use crate::http::serving::drain::Draining;
 use crate::http::serving::middleware::{Https, catch_panic, surround};
 use crate::http::serving::{cors, server};
 use crate::http::{self, pages};
+use crate::jobs::Worker;
+use crate::mail::handler::{Composition, MailHandler};
 use crate::mail::messages::Messages;
 use crate::mail::transport::Transport;
-use crate::mail::worker::{Composition, Worker};
 use crate::security::access_token::AccessTokens;
 use crate::security::breached::BreachedPasswords;
 use crate::security::hasher::Hasher;
@@ -79,7 +80,7 @@ pub enum StartError {
 /// A service that is ready to run.
 pub struct App {
     server: Server,
-    worker: Worker,
+    worker: Worker<MailHandler>,
     flows: Arc<Flows>,
     address: SocketAddr,
     stop_signals: StopSignals,
@@ -212,7 +213,6 @@ pub fn build_flows(config: &Config, clock: Arc<dyn Clock>) -> Result<Flows, Star
         health: DatabaseHealth::default(),
         log_ins: Counters::new(flows::LOG_INS),
         mails: Arc::default(),
-        mail_ordered: Arc::new(Notify::new()),
         stopping: AtomicBool::new(false),
     };
     flows.open_keys().map_err(|error| without_keys(config, error))?;
@@ -311,20 +311,19 @@ fn build_worker(
     clock: Arc<dyn Clock>,
     transport: Option<Transport>,
     flows: Arc<Flows>,
-) -> Result<Worker, StartError> {
+) -> Result<Worker<MailHandler>, StartError> {
     let transport = match transport {
         Some(transport) => transport,
         None => transport_of(config).map_err(StartError::Mail)?,
     };
     let messages = Messages::load(config.mail_templates.as_deref()).map_err(StartError::Mail)?;
-    Ok(Worker {
-        db: flows.db.clone(),
-        clock,
+    let db = flows.db.clone();
+    let handler = MailHandler {
+        clock: Arc::clone(&clock),
         transport,
         messages: Arc::new(messages),
         sender: config.mail_from.parse().map_err(StartError::Mail)?,
         service_name: config.service_name.clone(),
-        ordered: Arc::clone(&flows.mail_ordered),
         outcomes: Arc::clone(&flows.mails),
         compose: Arc::new(move |order| match flows.compose_mail(order) {
             Ok(Some(ComposedEmail { message, language, recipient })) => {
@@ -334,7 +333,8 @@ fn build_worker(
             Err(flows::Error::RateLimited(wait)) => Ok(Composition::Defer(wait)),
             Err(error) => Err(error.to_string()),
         }),
-    })
+    };
+    Ok(Worker { db, clock, handler })
 }
 
 /// Returns the mail transport that the settings select.

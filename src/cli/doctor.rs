@@ -15,7 +15,8 @@ use crate::mail::CONFIGURATION;
 use crate::mail::outgoing::{Affects, SendError, Verdict};
 use crate::security::keys::{KeyError, SigningAlgorithm};
 use crate::social::{Callback, Provider, Providers, SocialSettings};
-use crate::store::{self, Db, PoolSettings, outbox, sessions, signing_keys};
+use crate::store::jobs::backlog;
+use crate::store::{self, Db, PoolSettings, sessions, signing_keys};
 
 /// Result of a check.
 enum Finding {
@@ -265,7 +266,7 @@ fn mail_queue(site: &Site) -> Finding {
         return Doubtful("not looked at: see the database".to_owned());
     }
     let read = open(config).and_then(|db| {
-        db.read(|conn| Ok((outbox::count_open(conn)?, outbox::waiting_for(conn, ERRORS_SHOWN)?)))
+        db.read(|conn| Ok((backlog::count_open(conn)?, backlog::waiting_for(conn, ERRORS_SHOWN)?)))
     });
     let (open, errors) = match read {
         Ok(read) => read,
@@ -277,7 +278,7 @@ fn mail_queue(site: &Site) -> Finding {
     }
     let is_ours = errors.iter().any(|waiting| waiting.error.starts_with(CONFIGURATION));
     let errors: Vec<String> =
-        errors.iter().map(|waiting| format!("{}: {}", waiting.mails, waiting.error)).collect();
+        errors.iter().map(|waiting| format!("{}: {}", waiting.jobs, waiting.error)).collect();
     let text = format!("{counts}; {}", errors.join("; "));
     if is_ours { Bad(text) } else { Doubtful(text) }
 }

@@ -5,6 +5,7 @@ use crate::app::open_database;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::domain::{Email, UtcTime};
+use crate::store::jobs::backlog;
 use crate::store::outbox::{self, MailLine, Selection};
 use crate::store::{Db, Error};
 
@@ -89,20 +90,20 @@ fn list(db: &Db, database: &str, arguments: &List) -> Outcome {
 }
 
 fn waiting_mails(db: &Db) -> Result<i64, Error> {
-    db.read(|conn| Ok(outbox::count_open(conn)?.waiting))
+    db.read(|conn| Ok(backlog::count_open(conn)?.waiting))
 }
 
 /// Makes one mail due. Returns whether it is queued or undeliverable.
 fn retry_one(db: &Db, id: &str) -> Result<bool, Error> {
     let (now, id) = (SystemClock.now(), id.to_owned());
-    db.write(move |conn| outbox::retry(conn, &id, now))
+    db.write(move |conn| backlog::retry(conn, &id, now))
 }
 
 /// Makes all mails due, in short transactions, that are queued or undeliverable now. Returns their
 /// number.
 fn retry_all(db: &Db, waiting: bool) -> Result<usize, Error> {
     let now = SystemClock.now();
-    let some = if waiting { outbox::retry_waiting } else { outbox::retry_dead };
+    let some = if waiting { backlog::retry_waiting } else { backlog::retry_dead };
     let mut total = 0;
     loop {
         match db.write(move |conn| some(conn, now, AT_ONCE))? {

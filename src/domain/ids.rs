@@ -74,16 +74,15 @@ uuid_id!(
     IdentityId
 );
 uuid_id!(
-    /// One mail to be sent.
-    MailId
+    /// One job of the queue. That of a mail is also the local part of its `Message-ID`.
+    JobId
 );
-
 uuid_id!(
     /// One access token, its `jti`.
     TokenId
 );
 uuid_id!(
-    /// The right to send a mail, for a while.
+    /// One claim of a worker on jobs.
     LeaseId
 );
 

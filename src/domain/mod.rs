@@ -29,7 +29,7 @@ pub use device::{Device, KnownDevice};
 pub use event::{Event, EventContext, EventKind};
 pub use fault::{Fault, Length};
 pub use identity::{Identity, IdentityKey, LinkedIdentity};
-pub use ids::{ChallengeId, EventId, IdentityId, LeaseId, MailId, SessionId, TokenId, UserId};
+pub use ids::{ChallengeId, EventId, IdentityId, JobId, LeaseId, SessionId, TokenId, UserId};
 pub use language::Language;
 pub use limit::{Counted, Counter, FEW_FAILURES, LimitHit, Limits, Rate};
 pub use locale::Locale;

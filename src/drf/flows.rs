@@ -266,7 +266,6 @@ impl<'a> DrfFlows<'a> {
             tell_old_address(conn, &policy, &before, &after, now)?;
             Ok::<_, Error>(Some(after))
         })?;
-        self.core.mail_ordered.notify_one();
         if let Some(user) = &user {
             self.core.note_rights(user);
             tracing::info!(

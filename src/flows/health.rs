@@ -7,7 +7,7 @@ use super::{Flows, Result};
 use crate::domain::UtcTime;
 use crate::security::hash_queue::HashLoad;
 use crate::security::key_set::KeyAge;
-use crate::store::outbox::{self, OpenMails};
+use crate::store::jobs::backlog::{self, OpenJobs};
 use crate::store::{self, PoolUse};
 
 /// A database that has not answered for so long is down. The service asks it twice a second, and a refused
@@ -148,7 +148,7 @@ impl Flows {
 
     /// Returns what the database knows of mail.
     pub fn backlog(&self) -> Result<Backlog> {
-        let OpenMails { waiting, dead, oldest } = self.db.read(outbox::count_open)?;
+        let OpenJobs { waiting, dead, oldest } = self.db.read(backlog::count_open)?;
         let now = self.now();
         let oldest_mail_age = oldest.map_or(Duration::ZERO, |oldest| now.remaining(oldest));
         Ok(Backlog { mails_waiting: waiting, mails_dead: dead, oldest_mail_age })

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use crate::domain::{ChallengeKind, Counted, FEW_FAILURES, Limits, RefreshToken};
 use crate::flows::{Error, Flows, Result};
+use crate::store::jobs::backlog;
 use crate::store::{
-    self, Conn, challenges, erasures, events, limits, outbox, registrations, sessions,
-    signing_keys, users,
+    self, Conn, challenges, erasures, events, limits, registrations, sessions, signing_keys, users,
 };
 
 /// How long a refresh token of an ended session says "revoked" or "expired" rather than "unknown".
@@ -110,7 +110,7 @@ impl Flows {
             limits::purge(conn, now, Counted::ConsecutiveFailedLogins, FEW_FAILURES, few_end, ROWS)
         })?;
         let over = now.before(REMEMBER_MAIL);
-        self.in_steps(move |conn| outbox::purge(conn, over, ROWS))?;
+        self.in_steps(move |conn| backlog::purge(conn, over, ROWS))?;
         let over = now.before(self.policy.event_retention);
         self.in_steps(move |conn| events::purge(conn, over, ROWS))?;
         Ok(self.db.forget_deleted()?)

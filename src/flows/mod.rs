@@ -21,8 +21,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use tokio::sync::Notify;
-
 pub use crate::security::access_token::{Claims, VerifiedToken};
 pub use crate::security::revocations::Ended;
 pub use crate::store::events::EventPage;
@@ -49,7 +47,7 @@ pub use sign_in::{LogInOutcome, LoggedIn, TokenPair};
 use crate::clock::Clock;
 use crate::domain::token::Secrets;
 use crate::domain::{Limits, PasswordPolicy, UtcTime};
-use crate::mail::worker::MailOutcomes;
+use crate::mail::handler::MailOutcomes;
 use crate::security::access_token::AccessTokens;
 use crate::security::breached::BreachedPasswords;
 use crate::security::hasher::Hasher;
@@ -154,8 +152,6 @@ pub struct Flows {
     pub(crate) log_ins: Counters<{ LOG_INS.len() }>,
     /// Attempts to send mail by outcome.
     pub(crate) mails: Arc<MailOutcomes>,
-    /// Wakes the mail worker after something was put into the outbox.
-    pub(crate) mail_ordered: Arc<Notify>,
     /// Set when the service is about to end, so that purges end as well.
     pub(crate) stopping: AtomicBool,
 }

@@ -15,6 +15,7 @@ pub mod erasures;
 pub mod events;
 pub mod identities;
 pub mod import;
+pub mod jobs;
 pub mod known_devices;
 pub mod limits;
 pub mod outbox;
@@ -29,6 +30,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
+
 pub use engine::backup::{BackupError, backup};
 pub use engine::connection::Conn;
 pub use engine::migrate::{pending, run as migrate};
@@ -36,8 +39,9 @@ pub use engine::url::{DatabaseUrl, hosts, without_port};
 pub use error::{Error, Result, Unique};
 pub use page::Page;
 
-use engine::connection::{Manager, ReadOnly};
+use engine::connection::{Manager, Pooled, ReadOnly};
 use engine::health::{Fault, WriteState};
+use engine::wake_up::WakeUp;
 use engine::writer::Writer;
 
 use crate::domain::UtcTime;
@@ -47,6 +51,7 @@ use crate::domain::UtcTime;
 pub struct Db {
     shape: Backend,
     writes: WriteState,
+    wake_up: WakeUp,
     wait: Duration,
     /// Callers that wait for a connection of the pool.
     waiting: Arc<AtomicUsize>,
@@ -104,7 +109,7 @@ impl Db {
 
     /// Opens the database as it is.
     pub fn open_as_is(url: &DatabaseUrl, settings: PoolSettings) -> Result<Self> {
-        let writes = WriteState::default();
+        let (writes, wake_up) = (WriteState::default(), WakeUp::default());
         let manager = |read_only| {
             Manager::new(url.clone(), read_only)
                 .for_pool(settings.prepared_statements, writes.clone())
@@ -121,13 +126,13 @@ impl Db {
         };
         let shape = match url {
             DatabaseUrl::Sqlite(_) => Backend::Sqlite {
-                writer: Arc::new(Writer::start(manager(ReadOnly(false)))?),
+                writer: Arc::new(Writer::start(manager(ReadOnly(false)), wake_up.clone())?),
                 readers: pool(ReadOnly(true)),
                 manager: manager(ReadOnly(false)),
             },
             DatabaseUrl::Postgres(_) => Backend::Postgres { pool: pool(ReadOnly(false)) },
         };
-        Ok(Self { shape, writes, wait: settings.wait, waiting: Arc::default() })
+        Ok(Self { shape, writes, wake_up, wait: settings.wait, waiting: Arc::default() })
     }
 
     /// Runs `work` on a connection, for looking only.
@@ -189,7 +194,7 @@ impl Db {
         loop {
             let (mut pooled, wait) = self.check_out(pool)?;
             let began = Instant::now();
-            let outcome = pooled.transact(ReadOnly(false), wait, work.clone());
+            let outcome = self.transact(&mut pooled, wait, work.clone());
             let may_repeat = match pooled.fault() {
                 Some(Fault::Conflict) => true,
                 // Another connection may lead to the server that took over.
@@ -225,9 +230,26 @@ impl Db {
             }
             Backend::Postgres { pool } => {
                 let (mut pooled, wait) = self.check_out(pool)?;
-                pooled.transact(ReadOnly(false), wait, work)
+                self.transact(&mut pooled, wait, work)
             }
         }
+    }
+
+    /// Runs `work` in a transaction on Postgres that may write.
+    fn transact<T, E: From<Error>>(
+        &self,
+        pooled: &mut Pooled,
+        wait: Duration,
+        work: impl FnOnce(&mut Conn) -> std::result::Result<T, E>,
+    ) -> std::result::Result<T, E> {
+        let outcome = pooled.transact(ReadOnly(false), wait, work);
+        self.wake_up.end_transaction(outcome.is_ok());
+        outcome
+    }
+
+    /// Returns a receiver that changes after each commit of this process that enqueued a job.
+    pub fn enqueued(&self) -> watch::Receiver<()> {
+        self.wake_up.subscribe()
     }
 
     /// A connection, and how long its statements may wait for a lock.

@@ -60,7 +60,6 @@ impl Flows {
             events::record(conn, &scene, EventKind::EmailChangeRequested, "")?;
             ask_for_proof(conn, &policy, &user, &change, now)
         })?;
-        self.mail_ordered.notify_one();
         tracing::info!(user_id = id.0, "change of address asked for");
         Ok(PendingVerification { registration_token, expires_in: kind.lifetime() })
     }

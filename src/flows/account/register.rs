@@ -94,7 +94,6 @@ impl Flows {
         match self.policy.email_verification {
             EmailVerification::Mandatory => {
                 self.db.write(move |conn| keep_waiting(conn, &registration, now))?;
-                self.mail_ordered.notify_one();
                 tracing::info!("registration waits for its proof");
                 let expires_in = kind.lifetime();
                 let waiting = PendingVerification { registration_token, expires_in };
@@ -102,7 +101,6 @@ impl Flows {
             }
             EmailVerification::Optional => {
                 let log_in = self.log_in_at_once(registration, true, device, transport, now)?;
-                self.mail_ordered.notify_one();
                 Ok(Registered::LoggedIn { log_in, registration_token: Some(registration_token) })
             }
             EmailVerification::None => {

@@ -25,7 +25,6 @@ impl Flows {
         };
         self.note_ended(id, ended, EndReason::UnauthorizedReported, now);
         self.learn_renewed_rights();
-        self.mail_ordered.notify_one();
         tracing::warn!(
             user_id = id.0,
             "unauthorized activity was reported; every session was ended"

@@ -110,8 +110,6 @@ impl Flows {
             let signed_in = sign_in_once(conn, &policy, &user, sign_in)?;
             Ok::<_, Error>((user, Some(signed_in)))
         })?;
-        // The old address is told of a change.
-        self.mail_ordered.notify_one();
         self.learn_renewed_rights();
         let log_in = signed_in.map(|it| self.complete(&user, it, now)).transpose()?;
         tracing::info!(user_id = user.id.0, "address proven");

@@ -110,7 +110,6 @@ impl Flows {
             require_staff(conn, by)?;
             make(conn, &account, by, is_invited, now)
         })?;
-        self.mail_ordered.notify_one();
         tracing::info!(by = staff.id.0, user_id = user.id.0, is_invited, "account made by staff");
         Ok(user)
     }

@@ -47,7 +47,6 @@ impl Flows {
                 let (order, budget) = (order.clone(), self.mail_budget(order));
                 self.db
                     .write(move |conn| requeue_verification_emails(conn, &order, &budget, now))?;
-                self.mail_ordered.notify_one();
                 Ok(None)
             }
             MailKind::PasswordReset => self.compose_reset(order, now),
@@ -121,9 +120,6 @@ impl Flows {
             challenges::set_mail_secrets(conn, &challenge.id, &link_hash, Some(&code_hash))?;
             Ok::<_, crate::flows::Error>(Some((user, challenge)))
         })?;
-        if due.is_none() {
-            self.mail_ordered.notify_one();
-        }
         Ok(due.map(|(user, challenge)| ComposedEmail {
             language: user.locale.language(),
             recipient: user.email.unwrap_or(requested),

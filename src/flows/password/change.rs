@@ -64,7 +64,6 @@ impl Flows {
         })?;
         let Some(ended) = changed else { return Ok(false) };
         self.note_ended(id, ended, EndReason::PasswordChanged, now);
-        self.mail_ordered.notify_one();
         tracing::info!(user_id = id.0, "password changed");
         Ok(true)
     }

@@ -46,7 +46,6 @@ impl Flows {
                     .map_err(Error::from)
             })
         })?;
-        self.mail_ordered.notify_one();
         tracing::info!("password reset asked for");
         Ok(())
     }
@@ -105,7 +104,6 @@ impl Flows {
         })?;
         self.note_ended(id, ended, EndReason::PasswordReset, now);
         self.learn_renewed_rights();
-        self.mail_ordered.notify_one();
         tracing::info!(user_id = id.0, "password reset");
         Ok(())
     }

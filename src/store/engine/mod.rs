@@ -8,4 +8,5 @@ pub(crate) mod migrate;
 pub(crate) mod migrations;
 pub(crate) mod suitable;
 pub(crate) mod url;
+pub(crate) mod wake_up;
 pub(crate) mod writer;

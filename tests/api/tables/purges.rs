@@ -5,9 +5,8 @@ use std::time::{Duration, Instant};
 use diesel::connection::{Connection as _, SimpleConnection as _};
 use diesel::sqlite::SqliteConnection;
 use hallpass::domain::{ChallengeKind, Counted, UtcTime};
-use hallpass::store::{
-    Conn, Error, Result, challenges, events, limits, outbox, registrations, sessions,
-};
+use hallpass::store::jobs::backlog;
+use hallpass::store::{Conn, Error, Result, challenges, events, limits, registrations, sessions};
 use serde_json::json;
 
 use crate::support::{DAY, HOUR, PASSWORD, World, crowd, on_both};
@@ -25,7 +24,7 @@ const PURGES: [(&str, Purge); 7] = [
     ("limits", |conn, now| {
         limits::purge(conn, now, Counted::ConsecutiveFailedLogins, 10, now.after(DAY * 2), 25)
     }),
-    ("mails", |conn, _| outbox::purge(conn, long_ago(), 25)),
+    ("mails", |conn, _| backlog::purge(conn, long_ago(), 25)),
     ("events", |conn, _| events::purge(conn, long_ago(), 25)),
 ];
 

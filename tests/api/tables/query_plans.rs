@@ -71,14 +71,14 @@ const EXCEPTIONS: [Exception; 7] = [
         reason: "a command counts what was sent, once",
     },
     Exception {
-        function: "outbox::lease_due",
+        function: "jobs::claim_due",
         step: "LIST SUBQUERY",
-        reason: "the list has as many rows as mails are leased at once",
+        reason: "the list has as many rows as jobs are claimed at once",
     },
     Exception {
-        function: "outbox::lease_due",
+        function: "jobs::claim_due",
         step: "MATERIALIZE due",
-        reason: "the list has as many rows as mails are leased at once",
+        reason: "the list has as many rows as jobs are claimed at once",
     },
 ];
 
@@ -95,11 +95,11 @@ const NEEDED: [(&str, &str); 25] = [
     ("sessions::purge_replaced", "refresh_tokens_replaced"),
     ("registrations::erase_expired", "challenges_to_erase"),
     ("challenges::purge", "challenges_by_expiry"),
-    ("outbox::purge", "outbox_finished"),
+    ("backlog::purge", "outbox_finished"),
     ("outbox::list", "outbox_finished"),
     ("outbox::list", "outbox_to_recipient"),
-    ("outbox::lease_due", "outbox_fresh"),
-    ("outbox::lease_due", "outbox_waiting"),
+    ("jobs::claim_due", "outbox_fresh"),
+    ("jobs::claim_due", "outbox_waiting"),
     ("limits::purge", "limits_of_few_failures"),
     ("events::record_once", "events_by_user"),
     ("events::list_page", "events_by_user"),

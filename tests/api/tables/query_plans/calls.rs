@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use hallpass::domain::{
     Amr, Challenge, ChallengeKind, Counted, Device, Email, EmailChange, EndReason, EventContext,
-    EventId, EventKind, IdentityId, IdentityKey, LinkedIdentity, Locale, PasswordHash,
+    EventId, EventKind, IdentityId, IdentityKey, LeaseId, LinkedIdentity, Locale, PasswordHash,
     Registration, SealedKey, Session, SessionId, TokenHash, Transport, User, UserId, Username,
     UtcTime,
 };
-use hallpass::store::outbox::{MailKind, MailStatus, Selection};
+use hallpass::store::jobs::lease::{self, Conclusion, PutBack};
+use hallpass::store::jobs::{self, Claim, DueJobs, NewJob, backlog};
+use hallpass::store::outbox::{MailKind, QueuedMail, Selection};
 use hallpass::store::user_search::UserFilter;
 use hallpass::store::users::{NewUser, UserChanges};
 use hallpass::store::{
@@ -200,30 +202,6 @@ fn call_challenges(conn: &mut Conn, recorder: &Recorder) {
 fn call_outbox(conn: &mut Conn, recorder: &Recorder) {
     let (kind, recipient, locale) = (MailKind::Registration, email("p7"), Locale::default());
     call!(recorder, outbox::enqueue(conn, kind, &recipient, &locale, "r7", Some(USER), NOW));
-    call!(recorder, outbox::is_any_due(conn, &["example.org".to_owned()], NOW));
-    let claim = outbox::Claim {
-        lease: "lease".to_owned(),
-        limit: 10,
-        is_for_waiting: true,
-        without_domains: vec!["example.org".to_owned()],
-        now: NOW,
-        until: LATER,
-    };
-    let mut mails = call!(recorder, outbox::lease_due(conn, &claim));
-    let (mail, dead) = (mails.remove(0), mails.remove(0));
-    call!(recorder, outbox::renew(conn, &mail.id, "lease", LATER));
-    let reschedule = outbox::PutBack {
-        error: "later".to_owned(),
-        next_attempt_at: LATER,
-        attempts: 1,
-        unconfirmed: 0,
-    };
-    call!(recorder, outbox::reschedule(conn, &mail.id, "lease", &reschedule));
-    let waited = outbox::QueuedMail { was_put_back: true, ..mail.clone() };
-    call!(recorder, outbox::is_superseded(conn, &waited));
-    call!(recorder, outbox::set_recipient(conn, &dead.id, "lease", &recipient));
-    call!(recorder, outbox::finish(conn, &dead.id, "lease", MailStatus::Dead, None, NOW));
-    call!(recorder, outbox::count_open(conn));
     call!(recorder, outbox::claim(conn, USER, &recipient));
     for selection in [
         Selection::Open,
@@ -234,15 +212,51 @@ fn call_outbox(conn: &mut Conn, recorder: &Recorder) {
         call!(recorder, outbox::list(conn, &selection, 100));
         call!(recorder, outbox::count(conn, &selection));
     }
-    assert_eq!(call!(recorder, outbox::waiting_for(conn, 5)).len(), 1);
-    assert_eq!(call!(recorder, outbox::retry_waiting(conn, NOW, 100)), 1);
-    assert_eq!(call!(recorder, outbox::retry_dead(conn, LATER, 100)), 1);
-    assert!(call!(recorder, outbox::retry(conn, mail.id.as_str(), NOW)));
-    assert!(call!(recorder, outbox::drop_order(conn, &mail.id, NOW)));
+    let waited = call_jobs(conn, recorder);
+    call!(recorder, outbox::is_superseded(conn, &waited));
+    assert!(call!(recorder, outbox::drop_order(conn, &waited.id, NOW)));
     for address in [None, Some(&recipient)] {
         call!(recorder, outbox::list_page(conn, USER, address, "m1", 100));
         call!(recorder, outbox::erase_of(conn, USER, address));
     }
+}
+
+/// Returns a mail that waited and is due again.
+fn call_jobs(conn: &mut Conn, recorder: &Recorder) -> QueuedMail {
+    let job = NewJob {
+        kind: "registration",
+        target: "p7@example.com",
+        locale: "en",
+        subject_id: "r7",
+        about: Some(USER),
+    };
+    call!(recorder, jobs::enqueue(conn, &job, NOW));
+    let without_lanes = vec!["example.org".to_owned()];
+    let due = DueJobs { kinds: &MailKind::NAMES, without_lanes, now: NOW };
+    call!(recorder, jobs::is_any_due(conn, &due));
+    let lease = LeaseId("lease".to_owned());
+    let claim = Claim { due, lease, limit: 10, is_for_waiting: true, until: LATER };
+    let mut claimed = call!(recorder, jobs::claim_due(conn, &claim));
+    let (first, second, third) = (claimed.remove(0), claimed.remove(0), claimed.remove(0));
+    assert!(call!(recorder, lease::renew(conn, &first.lease.renewal(LATER))));
+    let put_back = Conclusion::PutBack(PutBack {
+        error: "later".to_owned(),
+        next_attempt_at: LATER,
+        attempts: 1,
+        unconfirmed: 0,
+    });
+    let done = Conclusion::Done { target: Some("P7@example.com".to_owned()) };
+    let dead = Conclusion::Dead("no".to_owned());
+    let ends = [(first.lease, put_back), (second.lease, dead), (third.lease, done)];
+    for (lease, conclusion) in ends {
+        assert!(call!(recorder, lease::complete(conn, &lease.conclude(conclusion, NOW))));
+    }
+    call!(recorder, backlog::count_open(conn));
+    assert_eq!(call!(recorder, backlog::waiting_for(conn, 5)).len(), 1);
+    assert_eq!(call!(recorder, backlog::retry_waiting(conn, NOW, 100)), 1);
+    assert_eq!(call!(recorder, backlog::retry_dead(conn, LATER, 100)), 1);
+    assert!(call!(recorder, backlog::retry(conn, first.job.id.as_str(), NOW)));
+    QueuedMail { was_put_back: true, ..QueuedMail::of(&first.job).unwrap() }
 }
 
 fn call_limits_and_devices(conn: &mut Conn, recorder: &Recorder) {
@@ -327,7 +341,7 @@ fn call_purges(conn: &mut Conn, recorder: &Recorder) {
         call!(recorder, sessions::purge_replaced(conn, before, before, 2));
         call!(recorder, sessions::purge(conn, before, 2));
         call!(recorder, limits::purge(conn, now, in_a_row, 10, now, 2));
-        call!(recorder, outbox::purge(conn, before, 2));
+        call!(recorder, backlog::purge(conn, before, 2));
         call!(recorder, events::purge(conn, before, 2));
     }
 }
