@@ -36,7 +36,7 @@ pub use mail_request::{MailClass, MailRequest};
 pub use registration::Registration;
 pub use secret_text::SecretText;
 pub use session::{EndReason, EndedSession, RefreshState, RefreshToken, Session, Transport};
-pub use social_flow::FlowToken;
+pub use social_flow::{FlowOutcome, FlowToken, PendingIdentity, SocialFlow};
 pub use time::UtcTime;
 pub use token::{PlainToken, TokenHash};
 pub use user::email::Email;

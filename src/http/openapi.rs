@@ -180,6 +180,7 @@ fn base(endpoints: &[Endpoint]) -> utoipa::openapi::OpenApi {
             tag("token", "Log in, refresh, check, log out."),
             tag("password", "Forgotten, changed, and what it must be."),
             tag("session", "Where one is logged in."),
+            tag("social", "Log-in at other services, and the identities of an account."),
             tag("users", "For staff: the accounts of others."),
             tag("services", "For services and proxies that stand behind the tokens."),
             tag("configuration", "What a front end needs to know."),
@@ -277,7 +278,8 @@ mod tests {
     use super::*;
 
     /// Opaque texts: whether one is any good is seen when it is looked up.
-    const OPAQUE: [&str; 4] = ["token", "registration_token", "refresh_token", "device_token"];
+    const OPAQUE: [&str; 5] =
+        ["token", "registration_token", "refresh_token", "device_token", "flow_token"];
 
     #[test]
     fn every_text_that_a_request_takes_has_its_bounds_in_the_document() {

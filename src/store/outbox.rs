@@ -39,10 +39,14 @@ pub enum MailKind {
     UsernameChanged,
     /// A refresh token was replayed and its session ended.
     RefreshTokenReused,
+    /// An identity at another service was linked.
+    IdentityLinked,
+    /// An identity at another service was unlinked.
+    IdentityUnlinked,
 }
 
 impl MailKind {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::Registration,
         Self::RegistrationAgain,
         Self::PasswordReset,
@@ -53,6 +57,8 @@ impl MailKind {
         Self::EmailChanged,
         Self::UsernameChanged,
         Self::RefreshTokenReused,
+        Self::IdentityLinked,
+        Self::IdentityUnlinked,
     ];
 
     /// The name, as stored.
@@ -68,6 +74,8 @@ impl MailKind {
             Self::EmailChanged => "email_changed",
             Self::UsernameChanged => "username_changed",
             Self::RefreshTokenReused => "refresh_token_reused",
+            Self::IdentityLinked => "identity_linked",
+            Self::IdentityUnlinked => "identity_unlinked",
         }
     }
 

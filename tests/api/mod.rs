@@ -60,6 +60,7 @@ mod rights;
 mod security_headers;
 mod sessions;
 mod several_instances;
+mod social;
 mod store;
 mod stored_secrets;
 mod superusers;

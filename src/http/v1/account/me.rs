@@ -38,7 +38,7 @@ pub struct Profile {
     /// When the account was made (RFC 3339, UTC).
     #[schema(format = "date-time", example = "2026-11-23T08:00:00.000000Z")]
     created_at: String,
-    /// When it last logged in with a password (RFC 3339, UTC).
+    /// When it last logged in (RFC 3339, UTC).
     #[schema(format = "date-time", example = "2026-11-23T08:00:00.000000Z")]
     last_login_at: Option<String>,
 }
