@@ -32,6 +32,8 @@ mod pgbouncer;
 mod postgres;
 #[path = "support/scratch.rs"]
 mod scratch;
+#[path = "support/scripted_provider.rs"]
+mod scripted_provider;
 #[path = "support/scripted_smtp.rs"]
 mod scripted_smtp;
 #[path = "support/service.rs"]

@@ -22,7 +22,9 @@ use self::background::{Shutdown, StopSignals, supervised};
 use crate::clock::Clock;
 use crate::config::{self, Config, SecretText, Timing};
 use crate::domain::token::Secrets;
-use crate::flows::{self, ComposedEmail, DatabaseHealth, Flows, KeyLoadError, Links, Policy};
+use crate::flows::{
+    self, ComposedEmail, DatabaseHealth, Flows, KeyLoadError, Links, Policy, SocialLogin,
+};
 use crate::http::blocking::State;
 use crate::http::browsers::Browsers;
 use crate::http::metrics::Metrics;
@@ -210,6 +212,7 @@ pub fn build_flows(config: &Config, clock: Arc<dyn Clock>) -> Result<Flows, Star
         secrets,
         access_tokens,
         policy: policy(config),
+        social: Arc::new(SocialLogin::new(&config.social, &config.public_url)),
         health: DatabaseHealth::default(),
         log_ins: Counters::new(flows::LOG_INS),
         mails: Arc::default(),

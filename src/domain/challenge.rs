@@ -20,17 +20,21 @@ pub enum ChallengeKind {
     Invitation,
     /// Reports unauthorized activity, and reverts a change of the e-mail address.
     Disavow,
+    /// Logs in at a provider, or links an identity. Its details are a
+    /// [`SocialFlow`](super::SocialFlow).
+    SocialLogin,
 }
 
 impl ChallengeKind {
     /// Every kind.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Registration,
         Self::VerifyEmail,
         Self::ChangeEmail,
         Self::ResetPassword,
         Self::Invitation,
         Self::Disavow,
+        Self::SocialLogin,
     ];
     /// The kinds that verify an e-mail address.
     pub const OF_ADDRESS: [Self; 3] = [Self::Registration, Self::VerifyEmail, Self::ChangeEmail];
@@ -48,6 +52,7 @@ impl ChallengeKind {
             Self::ResetPassword => "reset_password",
             Self::Invitation => "invitation",
             Self::Disavow => "disavow",
+            Self::SocialLogin => "social_login",
         }
     }
 
@@ -68,6 +73,7 @@ impl ChallengeKind {
             Self::ChangeEmail => Duration::from_hours(1),
             Self::ResetPassword => Duration::from_mins(30),
             Self::Invitation | Self::Disavow => Duration::from_hours(7 * 24),
+            Self::SocialLogin => Duration::from_mins(10),
         }
     }
 
@@ -79,6 +85,7 @@ impl ChallengeKind {
                 Duration::from_hours(7 * 24)
             }
             Self::ResetPassword | Self::Invitation | Self::Disavow => Challenge::MEMORY,
+            Self::SocialLogin => Duration::from_hours(1),
         }
     }
 }

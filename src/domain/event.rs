@@ -35,7 +35,7 @@ kinds! {
     AccountCreatedByStaff, "account_created_by_staff";
     /// The e-mail address was verified.
     EmailVerified, "email_verified";
-    /// A log-in; the detail is its method (`pwd`, `email`, `django`).
+    /// A log-in; the detail is its method (`pwd`, `email`, `fed`, `django`).
     LoggedIn, "logged_in";
     /// A wrong password, or the right one of an account that is disabled (`account_disabled`).
     LogInFailed, "log_in_failed";
@@ -74,6 +74,10 @@ kinds! {
     StaffGranted, "staff_granted";
     /// The account may not manage others any more.
     StaffRevoked, "staff_revoked";
+    /// An identity at another service was linked; the detail names the provider.
+    IdentityLinked, "identity_linked";
+    /// An identity at another service was unlinked; the detail names the provider.
+    IdentityUnlinked, "identity_unlinked";
     /// The person took a copy of everything that is stored.
     Exported, "exported";
     /// The account was removed. What was known of devices and networks went with it.

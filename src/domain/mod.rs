@@ -38,7 +38,7 @@ pub use registration::Registration;
 pub use secret_text::SecretText;
 pub use session::{EndReason, EndedSession, RefreshState, RefreshToken, Session, Transport};
 pub use signing_key::SealedKey;
-pub use social_flow::FlowToken;
+pub use social_flow::{FlowOutcome, FlowToken, PendingIdentity, SocialFlow};
 pub use time::UtcTime;
 pub use token::{PlainToken, TokenHash};
 pub use user::email::Email;

@@ -67,15 +67,7 @@ impl Flows {
         if matches!(outcome, Err(Error::AccountDisabled)) {
             self.note_disabled(owner, device);
         }
-        self.log_ins.count(match &outcome {
-            Ok(_) => "succeeded",
-            Err(Error::InvalidCredentials) => "wrong_password",
-            Err(Error::AccountDisabled) => "account_disabled",
-            Err(Error::RateLimited(_)) => "rate_limited",
-            Err(Error::ProofRequired) => "proof_required",
-            Err(Error::Overloaded) => "overloaded",
-            Err(_) => "failed",
-        });
+        self.log_ins.count(outcome_name(&outcome));
         outcome
     }
 
@@ -201,6 +193,19 @@ impl Flows {
         if let Err(error) = released {
             tracing::warn!(%error, "an attempt stays counted though it was none");
         }
+    }
+}
+
+/// Returns the name by which the outcome of a log-in is counted.
+pub(super) fn outcome_name<T>(outcome: &Result<T>) -> &'static str {
+    match outcome {
+        Ok(_) => "succeeded",
+        Err(Error::InvalidCredentials) => "wrong_password",
+        Err(Error::AccountDisabled) => "account_disabled",
+        Err(Error::RateLimited(_)) => "rate_limited",
+        Err(Error::ProofRequired) => "proof_required",
+        Err(Error::Overloaded) => "overloaded",
+        Err(_) => "failed",
     }
 }
 

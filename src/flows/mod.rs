@@ -16,6 +16,7 @@ pub(crate) mod notify;
 pub(crate) mod password;
 pub(crate) mod session;
 pub(crate) mod sign_in;
+pub(crate) mod social;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -43,6 +44,10 @@ pub use limits::LoginContext;
 pub use notify::compose_mail::ComposedEmail;
 pub use password::reset::ResetProof;
 pub use sign_in::{LogInOutcome, LoggedIn, TokenPair};
+pub use social::{
+    FinishRequest, FinishedFlow, IdTokenRequest, ListedProvider, ProviderResponse, SocialLogin,
+    StartRequest, StartedFlow,
+};
 
 use crate::clock::Clock;
 use crate::domain::token::Secrets;
@@ -146,6 +151,8 @@ pub struct Flows {
     pub(crate) access_tokens: AccessTokens,
     /// The operator's choices.
     pub(crate) policy: Policy,
+    /// Providers of social log-in.
+    pub(crate) social: Arc<SocialLogin>,
     /// What the last looks at the database said.
     pub(crate) health: DatabaseHealth,
     /// Log-ins by outcome.

@@ -15,6 +15,21 @@ use crate::flows::{Claims, VerifiedToken};
 /// The holder of a token that counts.
 pub struct Bearer(pub Claims);
 
+/// The holder of the token of a request that may have none.
+pub struct OptionalBearer(pub Option<Claims>);
+
+impl FromRequest for OptionalBearer {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        if !request.headers().contains_key(AUTHORIZATION) {
+            return ready(Ok(Self(None)));
+        }
+        ready(check(request).map(|token| Self(Some(token.claims.clone()))))
+    }
+}
+
 impl FromRequest for Bearer {
     type Error = ApiError;
     type Future = Ready<Result<Self, ApiError>>;

@@ -58,6 +58,8 @@ codes! {
     UsernameTaken, "username_taken", CONFLICT, "The username is taken.";
     EmailTaken, "email_taken", CONFLICT, "The e-mail address is taken.";
     LastSuperuser, "last_superuser", CONFLICT, "The last active superuser cannot be disabled, demoted or deleted.";
+    IdentityConflict, "identity_conflict", CONFLICT, "This identity or its e-mail address belongs to an account: log in to it with its password, then link the identity.";
+    LastLoginMethod, "last_login_method", CONFLICT, "This is the only way to log in to the account: link another identity, or set a password by a password reset, first.";
     PayloadTooLarge, "payload_too_large", PAYLOAD_TOO_LARGE, "The body is too large.";
     HeaderFieldsTooLarge, "header_fields_too_large", REQUEST_HEADER_FIELDS_TOO_LARGE, "The header fields are too many or too large.";
     UnsupportedMediaType, "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body must be application/json in UTF-8.";
@@ -65,6 +67,7 @@ codes! {
     RateLimited, "rate_limited", TOO_MANY_REQUESTS, "Too many attempts; try again later.";
     InternalError, "internal_error", INTERNAL_SERVER_ERROR, "Internal error.";
     Overloaded, "overloaded", SERVICE_UNAVAILABLE, "The service is overloaded; try again soon.";
+    ProviderUnavailable, "provider_unavailable", SERVICE_UNAVAILABLE, "The provider is unavailable or its answer is invalid; try again soon.";
     Unavailable, "unavailable", SERVICE_UNAVAILABLE, "The service is temporarily unavailable; try again soon.";
 }
 
@@ -78,7 +81,7 @@ impl Code {
     pub const fn retry_after(self) -> Option<u32> {
         match self {
             Self::RateLimited => Some(60),
-            Self::Overloaded => Some(5),
+            Self::Overloaded | Self::ProviderUnavailable => Some(5),
             Self::Unavailable => Some(2),
             _ => None,
         }

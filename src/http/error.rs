@@ -204,6 +204,12 @@ impl From<Error> for ApiError {
             Error::LastSuperuser => Code::LastSuperuser,
             Error::UsernameTaken => Code::UsernameTaken,
             Error::EmailTaken => Code::EmailTaken,
+            Error::IdentityConflict => Code::IdentityConflict,
+            Error::LastLoginMethod => Code::LastLoginMethod,
+            Error::ProviderUnavailable(cause) => {
+                tracing::warn!(cause, "a provider is not available");
+                Code::ProviderUnavailable
+            }
             Error::NotFound => Code::NotFound,
             Error::RateLimited(wait) => return Self::rate_limited(wait),
             Error::Overloaded => Code::Overloaded,

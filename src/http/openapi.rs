@@ -182,6 +182,7 @@ fn base(endpoints: &[Endpoint]) -> utoipa::openapi::OpenApi {
             tag("token", "Log in, refresh, check, log out."),
             tag("password", "Password reset, change of the password, and the password policy."),
             tag("session", "Sessions of the user."),
+            tag("social", "Log-in at other services, and the identities of an account."),
             tag("users", "Accounts of other users, for staff."),
             tag("services", "Endpoints for services and reverse proxies that check access tokens."),
             tag("configuration", "Settings that a front end needs."),
@@ -279,7 +280,8 @@ mod tests {
     use super::*;
 
     /// Opaque texts: they are looked up, so their form is not checked.
-    const OPAQUE: [&str; 4] = ["token", "registration_token", "refresh_token", "device_token"];
+    const OPAQUE: [&str; 5] =
+        ["token", "registration_token", "refresh_token", "device_token", "flow_token"];
 
     #[test]
     fn every_text_that_a_request_takes_has_its_bounds_in_the_document() {

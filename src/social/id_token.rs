@@ -30,6 +30,8 @@ pub(super) struct Expected<'a> {
 pub(super) struct VerifiedIdToken {
     pub key: IdentityKey,
     pub email: EmailClaims,
+    /// The end of its life, with the leeway.
+    pub accepted_until: UtcTime,
 }
 
 /// The header. `jwk`, `jku`, `x5c` and `x5u` are ignored: keys come from the provider's key set
@@ -140,7 +142,8 @@ impl<'a> IdToken<'a> {
             hosted_domain: claims.hd,
             domain_owner_verified: claims.xms_edov,
         };
-        Ok(VerifiedIdToken { key, email })
+        let accepted_until = UtcTime::from_seconds(claims.exp.saturating_add(LEEWAY));
+        Ok(VerifiedIdToken { key, email, accepted_until })
     }
 
     fn is_signed_by(&self, key: &ProviderKey) -> bool {

@@ -22,6 +22,7 @@ pub mod outbox;
 pub mod registrations;
 pub mod sessions;
 pub mod signing_keys;
+pub mod social_flows;
 pub mod user_search;
 pub mod users;
 

@@ -41,6 +41,10 @@ pub enum MailKind {
     UsernameChanged,
     /// A refresh token was replayed and its session ended.
     RefreshTokenReused,
+    /// An identity at another service was linked.
+    IdentityLinked,
+    /// An identity at another service was unlinked.
+    IdentityUnlinked,
 }
 
 impl MailKind {
@@ -55,7 +59,7 @@ impl MailKind {
         names
     };
 
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::Registration,
         Self::RegistrationAgain,
         Self::PasswordReset,
@@ -66,6 +70,8 @@ impl MailKind {
         Self::EmailChanged,
         Self::UsernameChanged,
         Self::RefreshTokenReused,
+        Self::IdentityLinked,
+        Self::IdentityUnlinked,
     ];
 
     /// The name, as stored.
@@ -81,6 +87,8 @@ impl MailKind {
             Self::EmailChanged => "email_changed",
             Self::UsernameChanged => "username_changed",
             Self::RefreshTokenReused => "refresh_token_reused",
+            Self::IdentityLinked => "identity_linked",
+            Self::IdentityUnlinked => "identity_unlinked",
         }
     }
 

@@ -4,7 +4,7 @@
 use diesel::prelude::*;
 
 use super::challenges::{self, challenge, names};
-use super::schema::{challenges as rows, registration_details};
+use super::schema::{challenges as rows, pending_identities, registration_details};
 use super::{Conn, Page, Result, page};
 use crate::domain::{
     Challenge, ChallengeId, ChallengeKind, Email, Locale, PasswordHash, Registration, TokenHash,
@@ -139,6 +139,10 @@ pub fn erase_expired(conn: &mut Conn, now: UtcTime, limit: i64) -> Result<bool> 
     }
     diesel::delete(
         registration_details::table.filter(registration_details::challenge_id.eq_any(&expired)),
+    )
+    .execute(conn)?;
+    diesel::delete(
+        pending_identities::table.filter(pending_identities::challenge_id.eq_any(&expired)),
     )
     .execute(conn)?;
     diesel::update(rows::table.filter(rows::id.eq_any(&expired)))

@@ -161,6 +161,26 @@ diesel::table! {
 }
 diesel::joinable!(registration_details -> challenges (challenge_id));
 
+diesel::table! {
+    social_flows (challenge_id) {
+        challenge_id -> Text,
+        provider -> Text,
+        return_to -> Text,
+        outcome -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    pending_identities (challenge_id) {
+        challenge_id -> Text,
+        provider -> Text,
+        issuer -> Text,
+        subject -> Text,
+    }
+}
+
+diesel::joinable!(social_flows -> challenges (challenge_id));
+
 diesel::allow_tables_to_appear_in_same_query!(
     users,
     sessions,
@@ -174,4 +194,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     events,
     erasures,
     identities,
+    social_flows,
+    pending_identities,
 );

@@ -13,5 +13,6 @@ mod limits;
 mod mail;
 mod password;
 mod session;
+mod social;
 mod tables;
 mod token;

@@ -7,7 +7,7 @@ pub(super) const SOCIAL: &[Setting] = &[
     setting(
         "HALLPASS_SOCIAL_RETURN_URLS",
         "",
-        "Log-in at providers is in preparation: no endpoint uses the settings HALLPASS_SOCIAL_* yet, hallpass doctor checks them. Pages of front ends that a log-in at a provider may return to, separated by commas, compared whole: https://app.example.com/signed-in. Of an app: myapp://signed-in.",
+        "Pages of front ends that a log-in at a provider may return to, separated by commas, compared whole: https://app.example.com/signed-in. Of an app: myapp://signed-in.",
     ),
     setting(
         "HALLPASS_SOCIAL_CALLBACK",

@@ -73,6 +73,11 @@ impl PasswordHash {
         Self("!".to_owned())
     }
 
+    /// Returns whether a password can match.
+    pub fn is_usable(&self) -> bool {
+        !self.0.is_empty() && !self.0.starts_with('!')
+    }
+
     /// The text, for the database and for verification.
     pub fn expose(&self) -> &str {
         &self.0

@@ -1,5 +1,6 @@
 //! "This was not me": the link of a security notice. It ends every session, stops what waits for a
-//! click, brings back an address that was replaced, and offers a new password.
+//! click, unlinks identities that were linked since, brings back an address that was replaced, and offers
+//! a new password.
 
 use crate::domain::{
     Challenge, ChallengeKind, Device, Email, EmailChange, EndReason, EventContext, EventKind,
@@ -12,7 +13,9 @@ use crate::flows::password::reauthenticate::lock_active;
 use crate::flows::{Error, Flows, Policy, Result};
 use crate::store::outbox::{self, MailKind};
 use crate::store::users::UserChanges;
-use crate::store::{self, Conn, Unique, challenges, events, known_devices, sessions, users};
+use crate::store::{
+    self, Conn, Unique, challenges, events, identities, known_devices, sessions, users,
+};
 
 impl Flows {
     /// Does what the link says, once. Opened again, it is answered as the first time.
@@ -55,6 +58,7 @@ fn undo(
     events::record(conn, &scene, EventKind::UnauthorizedReported, "")?;
     forget_pending(conn, &user)?;
     known_devices::forget_all(conn, user.id)?;
+    unlink_since(conn, &scene, user.id, notice.created_at)?;
     let before = user.clone();
     let user = bring_back(conn, policy, user, &notice, now)?;
     record_changes(conn, &scene, &before, &user)?;
@@ -66,6 +70,19 @@ fn undo(
     let ended =
         sessions::end_all_sessions(conn, user.id, None, EndReason::UnauthorizedReported, now)?;
     Ok(Some((user.id, ended)))
+}
+
+/// Unlinks the identities that were linked to an account since `since`: a thief would log in with one.
+fn unlink_since(
+    conn: &mut Conn,
+    scene: &EventContext,
+    user: UserId,
+    since: UtcTime,
+) -> store::Result<()> {
+    for identity in identities::unlink_since(conn, user, since)? {
+        events::record(conn, scene, EventKind::IdentityUnlinked, &identity.provider)?;
+    }
+    Ok(())
 }
 
 /// The notice that can undo it, if the account has an address without proof in the place of a proven one (the

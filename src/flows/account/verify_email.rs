@@ -4,7 +4,7 @@
 //! The same proof answers the same success again: mail programs and impatient people open a link
 //! twice.
 
-use crate::domain::token::{FirstTokens, Secrets};
+use crate::domain::token::Secrets;
 use crate::domain::{
     Amr, ChallengeKind, Counted, Counter, Device, Email, EventContext, EventKind, PlainPassword,
     PlainToken, Registration, TokenHash, Transport, User, UtcTime,
@@ -17,10 +17,11 @@ use crate::flows::audit::record_changes;
 use crate::flows::challenges::{check_code, pad_refusal};
 use crate::flows::limits::requester;
 use crate::flows::password::reauthenticate::lock_active;
-use crate::flows::sign_in::{SignIn, SignedIn};
+use crate::flows::sign_in::{SignIn, earlier_or_first, sign_in_once};
+use crate::flows::social::identities::link_identity;
 use crate::flows::{Error, Flows, LoggedIn, LoginContext, Policy, Result, VerifyEmailProof};
 use crate::store::registrations::{self, Found};
-use crate::store::{self, Conn, Unique, challenges, events, sessions, users};
+use crate::store::{self, Conn, Unique, challenges, events, social_flows, users};
 
 /// What a user proves an address with.
 #[derive(Debug)]
@@ -156,7 +157,12 @@ impl Flows {
                     Err(Error::InvalidCredentials)
                 }
             }),
-            Holder::Unproven if self.policy.verify_email_proof == VerifyEmailProof::Link => {
+            // Who opens the mail has not shown to own the identity of a social log-in, which the
+            // account would be opened with.
+            Holder::Unproven
+                if self.policy.verify_email_proof == VerifyEmailProof::Link
+                    && registration.password_hash.is_usable() =>
+            {
                 Ok(registration)
             }
             Holder::Browser(_) | Holder::Unproven => Err(Error::ProofRequired),
@@ -233,6 +239,16 @@ fn prove(
                 events::record(conn, &scene, EventKind::EmailVerified, "")?;
             }
         }
+        if account.is_none()
+            && let Some(identity) = social_flows::find_pending_identity(conn, &challenge.id)?
+        {
+            let linked = link_identity(conn, &scene, user.id, &identity, Some(&registration.email));
+            linked.map_err(|error| match error {
+                // Another registration with this identity was verified first.
+                Error::IdentityConflict => Error::OneTimeTokenInvalid,
+                other => other,
+            })?;
+        }
         challenges::set_owner(conn, &challenge.id, user.id)?;
         challenges::delete_of_address(conn, &registration.email, Some(&challenge.id))?;
         return Ok(user);
@@ -259,43 +275,4 @@ fn make_account(conn: &mut Conn, registration: &Registration, now: UtcTime) -> R
         store::Error::Duplicate(_) => Error::OneTimeTokenInvalid,
         other => other.into(),
     })
-}
-
-/// Of the tokens that a proof can open a session with, those of the session that it opened, or else the first.
-fn earlier_or_first(conn: &mut Conn, tokens: Vec<FirstTokens>) -> Result<FirstTokens> {
-    for token in tokens.iter().skip(1) {
-        if sessions::find_refresh_token(conn, &token.refresh.hash())?.is_some() {
-            return Ok(token.clone());
-        }
-    }
-    let first = tokens.into_iter().next();
-    first.ok_or_else(|| Error::Internal("no secret to derive tokens from".to_owned()))
-}
-
-/// Opens the session of a verification. A repetition gets the same session as long as its refresh token is
-/// unused and travels the same way, and another one later. After the first session was ended, for example
-/// by a log-out, the verification opens none.
-fn sign_in_once(
-    conn: &mut Conn,
-    policy: &Policy,
-    user: &User,
-    mut sign_in: SignIn,
-) -> Result<SignedIn> {
-    let earlier = sessions::find_refresh_token(conn, &sign_in.tokens.refresh.hash())?;
-    let Some((token, session)) = earlier else { return sign_in.open(conn, policy, user) };
-    if session.ended_at.is_some() {
-        return Err(Error::OneTimeTokenInvalid);
-    }
-    let is_unused = token.used_at.is_none() && sign_in.now < token.expires_at;
-    if is_unused && session.accepts(sign_in.transport) {
-        return Ok(SignedIn {
-            session,
-            refresh_token: sign_in.tokens.refresh,
-            refresh_expires_at: token.expires_at,
-            device_token: sign_in.tokens.device,
-            ended: Vec::new(),
-        });
-    }
-    sign_in.tokens.refresh = PlainToken::random(PlainToken::REFRESH_PREFIX);
-    sign_in.open(conn, policy, user)
 }

@@ -2,8 +2,9 @@
 //! an account exists. Superusers are changed by superusers only, and one always stays.
 
 use crate::domain::{
-    Challenge, ChallengeKind, Counted, Device, Email, EndReason, EventContext, EventKind, Locale,
-    PasswordHash, PlainPassword, SessionId, User, UserId, Username, UtcTime,
+    Challenge, ChallengeKind, Counted, Device, Email, EndReason, EventContext, EventKind,
+    LinkedIdentity, Locale, PasswordHash, PlainPassword, SessionId, User, UserId, Username,
+    UtcTime,
 };
 use crate::flows::account::delete::{delete_account, keep_one_superuser, lock_for_staff};
 use crate::flows::account::register::insert_account;
@@ -14,7 +15,7 @@ use crate::flows::{Claims, Error, Flows, Result};
 use crate::store::outbox::{self, MailKind};
 use crate::store::user_search::{self, UserFilter, UserPage};
 use crate::store::users::{self, NewUser, UserChanges};
-use crate::store::{Conn, challenges, events, sessions};
+use crate::store::{Conn, challenges, events, identities, sessions};
 
 /// An account that staff make.
 #[derive(Debug)]
@@ -65,10 +66,13 @@ impl Flows {
         Ok(self.db.read(|conn| user_search::list_page(conn, filter, after, limit))?)
     }
 
-    /// One account.
-    pub fn find_account(&self, claims: &Claims, id: UserId) -> Result<User> {
+    /// Returns an account with its identities.
+    pub fn find_account(&self, claims: &Claims, id: UserId) -> Result<(User, Vec<LinkedIdentity>)> {
         self.staff(claims)?;
-        self.db.read(|conn| users::find_by_id(conn, id))?.ok_or(Error::NotFound)
+        self.db.read(|conn| {
+            let user = users::find_by_id(conn, id)?.ok_or(Error::NotFound)?;
+            Ok((user, identities::list_of_user(conn, id)?))
+        })
     }
 
     /// Makes an account, or invites a user to it.

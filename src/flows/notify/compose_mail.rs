@@ -56,7 +56,9 @@ impl Flows {
             | MailKind::EmailChangeRequested
             | MailKind::EmailChanged
             | MailKind::UsernameChanged
-            | MailKind::RefreshTokenReused => self.compose_with_challenge(order, now),
+            | MailKind::RefreshTokenReused
+            | MailKind::IdentityLinked
+            | MailKind::IdentityUnlinked => self.compose_with_challenge(order, now),
         }
     }
 
@@ -182,6 +184,10 @@ impl Flows {
                 Message::UsernameChanged { at, old_username, new_username, not_me }
             }
             MailKind::RefreshTokenReused => Message::RefreshTokenReused { at, not_me },
+            MailKind::IdentityLinked => Message::IdentityLinked { at, provider: detail, not_me },
+            MailKind::IdentityUnlinked => {
+                Message::IdentityUnlinked { at, provider: detail, not_me }
+            }
             MailKind::Registration | MailKind::RegistrationAgain | MailKind::PasswordReset => {
                 return None;
             }

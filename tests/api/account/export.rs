@@ -275,7 +275,8 @@ on_both! {
             let headers = [("authorization", format!("Bearer {}", staff.access))];
             let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
             let answer = app.send_undocumented("HEAD", &path, &headers, "");
-            assert!(answer.status < 300, "{path}: {answer:?}");
+            let is_callback = path.contains("{provider}") && answer.status == 401;
+            assert!(answer.status < 300 || is_callback, "{path}: {answer:?}");
             asked += 1;
         }
         assert!(asked > 10, "{asked} paths");

@@ -86,6 +86,12 @@ pub fn fill(world: &World, users: u32) {
             "INSERT INTO identities (id, user_id, provider, issuer, subject, created_at) {one_each} \
              SELECT 'i' || i, i, 'google', 'https://accounts.google.com', '' || i, {now} FROM n"
         ),
+        "INSERT INTO social_flows (challenge_id, provider, return_to) \
+         SELECT id, 'google', 'https://app.test' FROM challenges"
+            .to_owned(),
+        "INSERT INTO pending_identities (challenge_id, provider, issuer, subject) \
+         SELECT id, 'google', 'https://accounts.google.com', id FROM challenges"
+            .to_owned(),
     ] {
         world.execute(&sql);
     }

@@ -20,6 +20,7 @@ use crate::http::error::ApiError;
 use crate::http::v1::account::me::Profile;
 use crate::http::v1::account::user::Account;
 use crate::http::v1::event::Event;
+use crate::http::v1::social::identity::Identity;
 use crate::http::v1::time::rfc3339;
 
 /// All data stored about a user, without hashes of secrets.
@@ -34,6 +35,8 @@ pub struct Export {
     sessions: Vec<ExportedSession>,
     /// Every known device, the oldest first.
     known_devices: Vec<ExportedDevice>,
+    /// Identities at other services, the oldest first.
+    identities: Vec<Identity>,
     /// Registrations and changes of the e-mail address.
     registrations: Vec<ExportedRegistration>,
     /// Links and codes that were mailed.
@@ -277,6 +280,7 @@ fn texts(entries: ExportEntries) -> serde_json::Result<(&'static str, String)> {
     Ok(match entries {
         ExportEntries::Sessions(list) => ("sessions", joined(list, session)?),
         ExportEntries::KnownDevices(list) => ("known_devices", joined(list, known_device)?),
+        ExportEntries::Identities(list) => ("identities", joined(list, Identity::from)?),
         ExportEntries::Registrations(list) => ("registrations", joined(list, registration)?),
         ExportEntries::OneTimeTokens(list) => ("one_time_tokens", joined(list, token)?),
         ExportEntries::Mails(list) => ("mails", joined(list, mail)?),

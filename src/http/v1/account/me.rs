@@ -38,7 +38,7 @@ pub struct Profile {
     /// Time of creation (RFC 3339, UTC).
     #[schema(format = "date-time", example = "2026-11-23T08:00:00.000000Z")]
     created_at: String,
-    /// Time of the last log-in with a password (RFC 3339, UTC).
+    /// Time of the last log-in (RFC 3339, UTC).
     #[schema(format = "date-time", example = "2026-11-23T08:00:00.000000Z")]
     last_login_at: Option<String>,
 }

@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::{Email, Locale, PlainPassword, Transport, Username};
+use crate::domain::{Email, Locale, PlainPassword, PlainToken, Transport, Username};
 use crate::flows::{self, PendingVerification};
 use crate::http::blocking::State;
 use crate::http::body::{Body, Fields, Json};
@@ -77,8 +77,9 @@ impl From<PendingVerification> for VerificationSent {
     }
 }
 
-/// Result of a registration. One schema for both statuses, as generated clients have one type for
-/// an operation; `status` is present with 202, the tokens are present with 201.
+/// Result of a registration, or of a log-in that may lead to one. One schema for all statuses, as
+/// generated clients have one type for an operation; `status` is present with 202, the tokens are
+/// present with 200 or 201.
 #[derive(Default, Serialize, ToSchema)]
 pub struct Registered {
     /// With 202: `verification_sent`.
@@ -94,30 +95,30 @@ pub struct Registered {
         example = "hpg_0J4mC8bV2nX6zL1kS9dF3gH7jQ5wE0rT4yU8iO2pA6s"
     )]
     registration_token: Option<String>,
-    /// With 202: lifetime of the registration. With 201: lifetime of the access token. In seconds.
+    /// With 202: lifetime of the registration. With 200 or 201: lifetime of the access token. In seconds.
     #[schema(example = 86_400)]
     expires_in: u64,
-    /// With 201: a JWT for `Authorization: Bearer`.
+    /// With 200 or 201: a JWT for `Authorization: Bearer`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false)]
     access_token: Option<String>,
-    /// With 201: `Bearer`.
+    /// With 200 or 201: `Bearer`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false, value_type = String)]
     token_type: Option<&'static str>,
-    /// With 201, not in cookie mode: for `token-refresh` and `token-revoke`.
+    /// With 200 or 201, not in cookie mode: for `token-refresh` and `token-revoke`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false)]
     refresh_token: Option<String>,
-    /// With 201: lifetime of an unused refresh token, in seconds.
+    /// With 200 or 201: lifetime of an unused refresh token, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false, value_type = u64)]
     refresh_expires_in: Option<u64>,
-    /// With 201, not in cookie mode: send it along at the next log-in on this device.
+    /// With 200 or 201, not in cookie mode: send it along at the next log-in on this device.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false)]
     device_token: Option<String>,
-    /// With 201: the session.
+    /// With 200 or 201: the session.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false)]
     session_id: Option<String>,
@@ -134,9 +135,11 @@ impl From<VerificationSent> for Registered {
     }
 }
 
-impl From<TokenPair> for Registered {
-    fn from(pair: TokenPair) -> Self {
+impl Registered {
+    /// Returns the body for a user who is logged in.
+    pub fn of(pair: TokenPair, registration_token: Option<PlainToken>) -> Self {
         Self {
+            registration_token: registration_token.map(|token| token.expose().to_owned()),
             expires_in: pair.expires_in,
             access_token: Some(pair.access_token),
             token_type: Some(pair.token_type),
@@ -182,8 +185,7 @@ pub async fn handle(
         flows::Registered::LoggedIn { log_in, registration_token } => {
             let mut answer = HttpResponse::Created();
             let tokens = transport.deliver_log_in(log_in, &state.browsers, &mut answer);
-            let registration_token = registration_token.map(|token| token.expose().to_owned());
-            answer.json(Registered { registration_token, ..tokens.into() })
+            answer.json(Registered::of(tokens, registration_token))
         }
     })
 }

@@ -3,7 +3,8 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::User;
+use crate::domain::{LinkedIdentity, User};
+use crate::http::v1::social::identity::Identity;
 use crate::http::v1::time::rfc3339;
 
 /// Account of a user.
@@ -38,9 +39,21 @@ pub struct Account {
     /// Time of creation (RFC 3339, UTC).
     #[schema(format = "date-time", example = "2026-11-23T08:00:00.000000Z")]
     created_at: String,
-    /// Time of the last log-in with a password (RFC 3339, UTC).
+    /// Time of the last log-in (RFC 3339, UTC).
     #[schema(format = "date-time", example = "2026-11-23T08:00:00.000000Z")]
     last_login_at: Option<String>,
+    /// Identities at other services that it can log in with; with `GET /v1/users/{id}` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false)]
+    identities: Option<Vec<Identity>>,
+}
+
+impl Account {
+    /// Returns the account with its identities.
+    pub fn with_identities(user: User, identities: Vec<LinkedIdentity>) -> Self {
+        let identities = identities.into_iter().map(Identity::from).collect();
+        Self { identities: Some(identities), ..Self::from(user) }
+    }
 }
 
 impl From<User> for Account {
@@ -57,6 +70,7 @@ impl From<User> for Account {
             created_at: rfc3339(user.created_at),
             last_login_at: user.last_login_at.map(rfc3339),
             disabled_reason: user.disabled_reason,
+            identities: None,
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::domain::{ChallengeKind, Language, Metadata};
 use crate::flows::{EmailVerification, VerifyEmailProof};
 use crate::http::blocking::State;
 use crate::http::v1::password::password_policy::PublicPolicy;
+use crate::http::v1::social::provider::SocialProvider;
 
 /// Settings of this installation that a front end needs.
 #[derive(Serialize, ToSchema)]
@@ -57,9 +58,8 @@ pub struct PublicConfig {
     /// Languages of mail, as BCP 47 tags.
     #[schema(example = json!(["en", "ko"]))]
     languages: Vec<&'static str>,
-    /// Providers of social log-in.
-    #[schema(example = json!([]))]
-    social_providers: Vec<String>,
+    /// Services at which users can log in, in the order in which they should be shown.
+    social_providers: Vec<SocialProvider>,
 }
 
 #[utoipa::path(
@@ -97,6 +97,11 @@ pub async fn handle(state: web::Data<State>) -> web::Json<PublicConfig> {
         reauth_window: policy.reauth_window.as_secs(),
         metadata_max_bytes: Metadata::MAX_BYTES,
         languages: Language::ALL.map(Language::tag).to_vec(),
-        social_providers: Vec::new(),
+        social_providers: state
+            .flows
+            .list_providers()
+            .into_iter()
+            .map(SocialProvider::from)
+            .collect(),
     })
 }

@@ -26,6 +26,6 @@ pub async fn handle(
     Bearer(claims): Bearer,
     UserIdInPath(id): UserIdInPath,
 ) -> Result<web::Json<Account>, ApiError> {
-    let user = state.run(move |flows| flows.find_account(&claims, id)).await?;
-    Ok(web::Json(user.into()))
+    let (user, identities) = state.run(move |flows| flows.find_account(&claims, id)).await?;
+    Ok(web::Json(Account::with_identities(user, identities)))
 }

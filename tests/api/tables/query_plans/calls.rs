@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use hallpass::domain::{
     Amr, Challenge, ChallengeKind, Counted, Device, Email, EmailChange, EndReason, EventContext,
-    EventId, EventKind, IdentityId, IdentityKey, LeaseId, LinkedIdentity, Locale, PasswordHash,
-    Registration, SealedKey, Session, SessionId, TokenHash, Transport, User, UserId, Username,
-    UtcTime,
+    EventId, EventKind, FlowOutcome, IdentityId, IdentityKey, LeaseId, LinkedIdentity, Locale,
+    PasswordHash, PendingIdentity, Registration, SealedKey, Session, SessionId, SocialFlow,
+    TokenHash, Transport, User, UserId, Username, UtcTime,
 };
 use hallpass::store::jobs::lease::{self, Conclusion, PutBack};
 use hallpass::store::jobs::{self, Claim, DueJobs, NewJob, backlog};
@@ -15,7 +15,7 @@ use hallpass::store::user_search::UserFilter;
 use hallpass::store::users::{NewUser, UserChanges};
 use hallpass::store::{
     Conn, challenges, decoy_users, erasures, events, identities, import, known_devices, limits,
-    outbox, registrations, sessions, signing_keys, user_search, users,
+    outbox, registrations, sessions, signing_keys, social_flows, user_search, users,
 };
 
 use super::Recorder;
@@ -44,6 +44,7 @@ pub fn call_everything(conn: &mut Conn, recorder: &Recorder) {
     call_limits_and_devices(conn, recorder);
     call_events(conn, recorder);
     call_identities(conn, recorder);
+    call_social_flows(conn, recorder);
     call_keys(conn, recorder);
     call_purges(conn, recorder);
 }
@@ -311,6 +312,29 @@ fn call_identities(conn: &mut Conn, recorder: &Recorder) {
     for id in [&first.id, &IdentityId::new(LATER)] {
         call!(recorder, identities::unlink_unless_last(conn, USER, id));
     }
+    call!(recorder, identities::unlink_since(conn, USER, LATER));
+}
+
+fn call_social_flows(conn: &mut Conn, recorder: &Recorder) {
+    let challenge = Challenge {
+        holder_hash: Some(hash("flow")),
+        ..Challenge::new(ChallengeKind::SocialLogin, None, NOW)
+    };
+    let (provider, return_to) = ("google".to_owned(), "https://app.test".to_owned());
+    let flow = SocialFlow { challenge, provider: provider.clone(), return_to, outcome: None };
+    let id = &flow.challenge.id;
+    call!(recorder, social_flows::insert_flow(conn, &flow, &hash("state")));
+    assert!(call!(recorder, social_flows::find_by_state(conn, &hash("state"))).is_some());
+    assert!(call!(recorder, social_flows::find_by_token(conn, &hash("flow"))).is_some());
+    assert!(call!(recorder, social_flows::claim_flow(conn, id, &hash("code"), NOW)));
+    call!(recorder, social_flows::release_claim(conn, id));
+    let outcome = FlowOutcome::LoggedIn;
+    assert!(call!(recorder, social_flows::finish_flow(conn, id, outcome, Some(USER))));
+    let key = IdentityKey::new("https://accounts.google.com", "new-3").unwrap();
+    let pending = PendingIdentity { provider, key };
+    call!(recorder, social_flows::insert_pending_identity(conn, id, &pending));
+    let found = call!(recorder, social_flows::find_pending_identity(conn, id));
+    assert_eq!(found, Some(pending));
 }
 
 fn call_keys(conn: &mut Conn, recorder: &Recorder) {
