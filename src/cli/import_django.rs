@@ -73,9 +73,10 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Outcome {
     if report.is_stopped_by_second_factors {
         let count = report.left_behind.second_factors.len();
         let outcome = if choices.dry_run { "would be imported" } else { "was imported" };
+        let tables = report.left_behind.second_factor_tables.join(", ");
         return Err(format!(
-            "{count} accounts have a second factor, which is not imported: they could log in with the \
-             password alone, so nothing {outcome} (--without-mfa imports them all the same)"
+            "{count} accounts have a second factor (in {tables}), which is not imported: they could log in \
+             with the password alone, so nothing {outcome} (--without-mfa imports them all the same)"
         ));
     }
     match report.conflicts.len() {
@@ -123,6 +124,7 @@ fn shown(report: &ImportReport, choices: ImportChoices) -> String {
     line("with a user name that cannot log in", unusable.len(), unusable);
     let LeftBehind {
         second_factors,
+        second_factor_tables: _,
         social_only,
         other_providers,
         in_groups,
