@@ -148,15 +148,17 @@ impl DrfTokens {
     /// Returns whether the token belongs to `user` as the account is now: its user id is the
     /// account's, and the account's tokens were not revoked since. Our own tokens carry the generation
     /// of the account's tokens, which no clock takes part in. Tokens of the replaced stack are accepted after a
-    /// revocation if they contain the user id and a second of issue that is later, but not in the future.
+    /// revocation if they contain the user id and a time of issue that no clock of an instance can have shown
+    /// before it, and that is not in the future.
     pub fn belongs_to(&self, claims: &Claims, user: &User, now: UtcTime) -> bool {
         let revoked = user.tokens_from;
         let is_current = if let Some(generation) = claims.0.get(GENERATION) {
             generation.as_i64() == Some(revoked.micros())
         } else {
             let issued = issued_at(claims);
+            let doubtful_until = revoked.after(LEEWAY).seconds();
             let is_after =
-                |it: i64| it > revoked.seconds() && !is_future(it, now) && claims.has_user_id();
+                |it: i64| it > doubtful_until && !is_future(it, now) && claims.has_user_id();
             revoked == NEVER || issued.is_some_and(is_after)
         };
         claims.names(user.id) && is_current

@@ -177,6 +177,10 @@ def account(scenario, case):
         return answer("section 7: no such account", case, 404, NOT_FOUND)
     if scenario == "users_change" and name == "DELETE oneself":
         return answer("the last active superuser stays", case, 403, FORBIDDEN)
+    if scenario == "users_change" and name == "alice still logs in":
+        # She was renamed within this second.
+        reason = "a token of the replaced stack of the five seconds after a revocation may be from before it"
+        return answer(reason, case, 401, detail("Signature has expired."))
     if scenario == "users_change" and name == "and one's token is lost":
         body = '{"id":1,"username":"admin","token":"{{token:good}}"}'
         return answer("the last active superuser stays", case, 200, body)

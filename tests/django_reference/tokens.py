@@ -56,7 +56,7 @@ def alg(value):
 
 GOOD = {
     "good": recipe(claims(more=WITH_ORIGIN)),
-    # Of a later second: alice is renamed within this one, twice, which revokes earlier tokens in Hallpass.
+    # Of a later second than the log-ins of the other tokens.
     "good for alice": recipe(claims('"alice"', more='"orig_iat":{{now+3}}', user_id=2)),
     "no orig_iat": recipe(claims()),
     "of the tutorial's year": recipe(
