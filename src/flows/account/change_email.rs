@@ -2,7 +2,7 @@
 //! ([`crate::flows::account::verify_email`]); the old one is told, with a link that stops or undoes the change.
 
 use crate::domain::{
-    Device, Email, EventKind, MailClass, MailRequest, PlainPassword, PlainToken, Registration,
+    Counted, Counter, Device, Email, EventKind, MailClass, MailRequest, PlainPassword, PlainToken, Registration,
     RegistrationId, User, UtcTime,
 };
 use crate::flows::account::register::order_proof;
@@ -24,6 +24,8 @@ impl Flows {
         password: Option<&PlainPassword>,
         device: &Device,
     ) -> Result<PendingVerification> {
+        let id = claims.user_id();
+        self.reserve(vec![Counter::new(Counted::AddressesOfUser, id.to_string())])?;
         let mail = MailRequest::new(MailClass::Verification, &email, device);
         self.request_mail(&mail, || {
             let user = self.reauthenticate(claims, password, device)?;
