@@ -6,10 +6,10 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Bool, Text};
 
+use super::accounts::{DjangoAddress, DjangoExtras, DjangoSocialAccount};
 use super::catalog::{Catalog, quoted};
 use super::second_factors::{self, Owner, SecondFactors};
 use super::user_table::UserTable;
-use super::{DjangoAddress, DjangoExtras, DjangoSocialAccount};
 use crate::store::{Conn, Error, Result};
 
 /// The accounts by the primary key of their table, to which other tables refer. The user ids may be in

@@ -5,9 +5,8 @@
 use super::catalog::{Catalog, quoted};
 
 /// Parts of the names of tables of second factors, anywhere in a name without underscores.
-const PARTS: [&str; 19] = [
+const PARTS: [&str; 18] = [
     "totp",
-    "hotp",
     "u2f",
     "webauthn",
     "fido",
