@@ -8,7 +8,9 @@ mod words;
 
 use std::collections::{BTreeSet, HashSet};
 
-use series::{SHORTEST_RUN, count_outside_series, is_interleaved, is_repeated, longest_run, unshifted};
+use series::{
+    SHORTEST_RUN, count_outside_series, is_interleaved, is_repeated, longest_run, unshifted,
+};
 pub use words::is_listed;
 use words::{is_of_word, is_short_word, is_word};
 
@@ -58,7 +60,8 @@ fn is_plain_pattern(text: &[char]) -> bool {
 fn is_sequence(text: &[char]) -> bool {
     let is_guessable = |unit: &[char]| {
         let is_date = unit.len() <= LONGEST_DATE && unit.iter().all(char::is_ascii_digit);
-        is_date || is_listed_or_pattern(unit)
+        let is_spaced = || without_separators(unit).is_some_and(|(it, _)| is_sequence(&it));
+        is_date || is_listed_or_pattern(unit) || is_spaced()
     };
     is_repeated(text, SHORTEST_UNIT, is_guessable)
         || is_interleaved(text)

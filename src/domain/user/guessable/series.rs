@@ -240,7 +240,8 @@ fn date_length(text: &[char]) -> usize {
     let is_year = |from| number(from, 4).is_some_and(|it| (1900..2100).contains(&it));
     let is_one_of = |from, last| number(from, 2).is_some_and(|it| (1..=last).contains(&it));
     let is_day_and_month = |from| {
-        is_one_of(from, 31) && is_one_of(from + 2, 12) || is_one_of(from, 12) && is_one_of(from + 2, 31)
+        is_one_of(from, 31) && is_one_of(from + 2, 12)
+            || is_one_of(from, 12) && is_one_of(from + 2, 31)
     };
     if is_year(0) && is_day_and_month(4) || is_day_and_month(0) && is_year(4) {
         8

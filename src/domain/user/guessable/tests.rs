@@ -12,13 +12,10 @@ fn the_list_is_sorted_and_each_entry_is_found() {
         assert!(is_listed(entry), "{entry}");
         assert_eq!(compared_form(entry), *entry);
     }
-    let at_least =
-        |length: usize| entries.iter().filter(|it| it.chars().count() >= length).count();
+    let at_least = |length: usize| entries.iter().filter(|it| it.chars().count() >= length).count();
     // The numbers that the documents state.
     assert_eq!((entries.len(), at_least(PasswordPolicy::RECOMMENDED_LENGTH)), (36_867, 9_755));
-    for known in
-        ["12345678", "password", "iloveyou", "princess", "football", "passwordpassword"]
-    {
+    for known in ["12345678", "password", "iloveyou", "princess", "football", "passwordpassword"] {
         assert!(is_listed(known), "{known}");
     }
     for other in ["", "a", "zzzzzzzzzzzzzzzzzz", "correct horse battery staple"] {

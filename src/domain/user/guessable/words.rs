@@ -16,10 +16,10 @@ static WORDS_OF_LANGUAGES: LazyLock<HashSet<&str>> = LazyLock::new(|| {
 
 /// Words that are too short for a list, in phrases.
 const SHORT_WORDS: [&str; 54] = [
-    "my", "mi", "me", "te", "tu", "je", "the", "mon", "ma", "mes", "eu", "ich", "du", "ist", "il", "la",
-    "le", "el", "los", "un", "una", "and", "und", "et", "of", "to", "is", "in", "at", "no", "you", "for",
-    "mój", "moj", "min", "nie", "wo", "ni", "mij", "ik", "van", "het", "der", "die", "das", "мой", "моя",
-    "мне", "и", "я", "ты", "내", "我", "的",
+    "my", "mi", "me", "te", "tu", "je", "the", "mon", "ma", "mes", "eu", "ich", "du", "ist", "il",
+    "la", "le", "el", "los", "un", "una", "and", "und", "et", "of", "to", "is", "in", "at", "no",
+    "you", "for", "mój", "moj", "min", "nie", "wo", "ni", "mij", "ik", "van", "het", "der", "die",
+    "das", "мой", "моя", "мне", "и", "я", "ты", "내", "我", "的",
 ];
 
 /// Returns whether `text`, in the compared form, is on the list.
@@ -48,9 +48,9 @@ pub(super) fn is_word(text: &[char]) -> bool {
         let has_letters = text.iter().any(|c| c.is_alphabetic());
         has_letters
             && text.iter().any(|c| letter_of(*c, 'i') != *c)
-            && ['i', 'l'].into_iter().any(|one| {
-                is_known(&text.iter().map(|c| letter_of(*c, one)).collect::<String>())
-            })
+            && ['i', 'l']
+                .into_iter()
+                .any(|one| is_known(&text.iter().map(|c| letter_of(*c, one)).collect::<String>()))
     };
     is_known(&plain) || is_written_otherwise()
 }
