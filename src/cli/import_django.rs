@@ -181,6 +181,7 @@ fn shown_conflict(conflict: &Conflict) -> String {
 
 /// The name, masked where it is an address, and without what a terminal would obey.
 fn shown_name(name: &str) -> String {
-    let name = if name.contains('@') { masked(name) } else { name.to_owned() };
+    let name =
+        if name.contains(['@', '\u{ff20}', '\u{fe6b}']) { masked(name) } else { name.to_owned() };
     name.escape_debug().to_string()
 }

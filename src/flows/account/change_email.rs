@@ -2,8 +2,8 @@
 //! ([`crate::flows::account::verify_email`]); the old one is told, with a link that stops or undoes the change.
 
 use crate::domain::{
-    Counted, Counter, Device, Email, EventKind, MailClass, MailRequest, PlainPassword, PlainToken, Registration,
-    RegistrationId, User, UtcTime,
+    Counted, Counter, Device, Email, EventKind, MailClass, MailRequest, PlainPassword, PlainToken,
+    Registration, RegistrationId, User, UtcTime,
 };
 use crate::flows::account::register::order_proof;
 use crate::flows::audit::scene;
