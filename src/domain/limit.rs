@@ -226,12 +226,12 @@ impl Limits {
             Counted::MailboxOfNetworkHourly => Rate::new(self.mailbox_hourly, HOUR),
             // One network gets half of a mailbox's budget at most, and the other half is kept for
             // the first requests of others.
-            Counted::MailboxOfNetworkDaily
-            | Counted::MailboxRepeats
-            | Counted::MailboxFurther => {
+            Counted::MailboxOfNetworkDaily | Counted::MailboxRepeats | Counted::MailboxFurther => {
                 Rate::new((self.mailbox_daily / 2).max(1), DAY)
             }
-            Counted::MailOfNetwork | Counted::AddressesOfUser => Rate::new(self.mail_of_network, HOUR),
+            Counted::MailOfNetwork | Counted::AddressesOfUser => {
+                Rate::new(self.mail_of_network, HOUR)
+            }
             Counted::MailboxDaily => Rate::new(self.mailbox_daily, DAY),
             Counted::MailboxLate => Rate::new(1, MAILBOX_LATE),
             Counted::MailsToDomain => Rate::new(self.mails_to_domain, DAY),
