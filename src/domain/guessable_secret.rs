@@ -228,7 +228,7 @@ mod tests {
         for number in 0..50_u8 {
             let random = digest(&SHA256, &[number, 77, number]);
             let random = random.as_ref();
-            let hex: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+            let hex = random.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
             for text in
                 [&STANDARD_NO_PAD.encode(random), &URL_SAFE_NO_PAD.encode(random), &hex, &hex[..32]]
             {

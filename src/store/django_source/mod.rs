@@ -20,9 +20,7 @@ use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use super::{Conn, DatabaseUrl, Error, Result};
 use crate::domain::UtcTime;
 use crate::store::engine::connection::{begin_snapshot, open_to_look};
-pub use accounts::{
-    DjangoAccounts, DjangoAddress, DjangoExtras, DjangoSocialAccount, DjangoUser,
-};
+pub use accounts::{DjangoAccounts, DjangoAddress, DjangoExtras, DjangoSocialAccount, DjangoUser};
 use catalog::{Catalog, quoted};
 use related::Owners;
 pub use user_table::DjangoModel;

@@ -76,7 +76,8 @@ pub(super) fn find<'a>(
         }
         let is_device = OTP_DEVICE.iter().all(|it| has(it));
         let has_secret = SECRETS.iter().any(|it| has(it));
-        if !is_device && !is_named_so(table) && !(table.ends_with("device") && has_secret) {
+        let keeps_a_secret = table.ends_with("device") && has_secret;
+        if !(is_device || is_named_so(table) || keeps_a_secret) {
             return None;
         }
         let owner = match catalog.user_column(table, users) {
