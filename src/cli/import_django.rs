@@ -74,9 +74,10 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Outcome {
     if report.is_stopped_by_second_factors {
         let count = report.left_behind.second_factors.len();
         let outcome = if choices.dry_run { "would be imported" } else { "was imported" };
+        let tables = report.left_behind.second_factor_tables.join(", ");
         return Err(format!(
-            "{count} accounts have a second factor, which is not imported: they could log in with the \
-             password alone, so nothing {outcome} (--without-mfa imports them all the same)"
+            "{count} accounts have a second factor (in {tables}), which is not imported: they could log in \
+             with the password alone, so nothing {outcome} (--without-mfa imports them all the same)"
         ));
     }
     match report.conflicts.len() {
@@ -124,6 +125,7 @@ fn shown(report: &ImportReport, choices: ImportChoices) -> String {
     line("with a user name that cannot log in", unusable.len(), unusable);
     let LeftBehind {
         second_factors,
+        second_factor_tables: _,
         social_only,
         other_providers,
         in_groups,
@@ -180,6 +182,7 @@ fn shown_conflict(conflict: &Conflict) -> String {
 
 /// Returns the name, masked if it is an e-mail address, and without control sequences.
 fn shown_name(name: &str) -> String {
-    let name = if name.contains('@') { masked(name) } else { name.to_owned() };
+    let name =
+        if name.contains(['@', '\u{ff20}', '\u{fe6b}']) { masked(name) } else { name.to_owned() };
     name.escape_debug().to_string()
 }

@@ -57,8 +57,12 @@ pub enum Counted {
     MailboxOfNetworkDaily,
     /// Requests from one network for mails to any mailbox.
     MailOfNetwork,
+    /// Requests of one user that send a mail to another e-mail address, or tell whether it is taken.
+    AddressesOfUser,
     /// Requests of one class for mails to one mailbox that are not the first of their network.
     MailboxRepeats,
+    /// Mails to one mailbox beyond the first of a request: each registration that waits for it has one.
+    MailboxFurther,
     /// Requests of one class for mails to one mailbox.
     MailboxDaily,
     /// Those beyond [`Self::MailboxDaily`] of networks that request no other.
@@ -88,7 +92,9 @@ impl Counted {
             Self::MailboxOfNetworkHourly => "mailbox_of_network_hourly",
             Self::MailboxOfNetworkDaily => "mailbox_of_network_daily",
             Self::MailOfNetwork => "mail_of_network",
+            Self::AddressesOfUser => "addresses_of_user",
             Self::MailboxRepeats => "mailbox_repeats",
+            Self::MailboxFurther => "mailbox_further",
             Self::MailboxDaily => "mailbox_daily",
             Self::MailboxLate => "mailbox_late",
             Self::MailsToDomain => "mails_to_domain",
@@ -174,10 +180,10 @@ pub struct Limits {
     pub refreshes_of_network: Rate,
     /// For [`Counted::MailboxOfNetworkHourly`].
     pub mailbox_hourly: i64,
-    /// For [`Counted::MailboxDaily`]; half of it for [`Counted::MailboxOfNetworkDaily`] and
-    /// [`Counted::MailboxRepeats`].
+    /// For [`Counted::MailboxDaily`]; half of it for [`Counted::MailboxOfNetworkDaily`],
+    /// [`Counted::MailboxRepeats`] and [`Counted::MailboxFurther`].
     pub mailbox_daily: i64,
-    /// For [`Counted::MailOfNetwork`].
+    /// For [`Counted::MailOfNetwork`] and [`Counted::AddressesOfUser`].
     pub mail_of_network: i64,
     /// For [`Counted::MailsToDomain`].
     pub mails_to_domain: i64,
@@ -224,10 +230,12 @@ impl Limits {
             Counted::MailboxOfNetworkHourly => Rate::new(self.mailbox_hourly, HOUR),
             // One network gets half of a mailbox's budget at most, and the other half is kept for
             // the first requests of others.
-            Counted::MailboxOfNetworkDaily | Counted::MailboxRepeats => {
+            Counted::MailboxOfNetworkDaily | Counted::MailboxRepeats | Counted::MailboxFurther => {
                 Rate::new((self.mailbox_daily / 2).max(1), DAY)
             }
-            Counted::MailOfNetwork => Rate::new(self.mail_of_network, HOUR),
+            Counted::MailOfNetwork | Counted::AddressesOfUser => {
+                Rate::new(self.mail_of_network, HOUR)
+            }
             Counted::MailboxDaily => Rate::new(self.mailbox_daily, DAY),
             Counted::MailboxLate => Rate::new(1, MAILBOX_LATE),
             Counted::MailsToDomain => Rate::new(self.mails_to_domain, DAY),

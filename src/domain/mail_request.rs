@@ -29,7 +29,6 @@ pub struct MailRequest {
     address: String,
     mailbox: String,
     domain: String,
-    network: String,
     wide_network: String,
 }
 
@@ -43,7 +42,6 @@ impl MailRequest {
             address: address.to_owned(),
             mailbox: format!("{}@{domain}", mailbox_of(local, domain)),
             domain: domain.to_owned(),
-            network: device.network.clone(),
             wide_network: device.wide_network(),
         }
     }
@@ -58,11 +56,11 @@ impl MailRequest {
 
     /// Returns the other counters of the network.
     pub fn of_network(&self) -> Vec<Counter> {
-        let Self { mailbox, wide_network, network, .. } = self;
+        let Self { mailbox, wide_network, .. } = self;
         let subject = format!("{}\0{mailbox}\0{wide_network}", self.class.name());
         vec![
             Counter::new(Counted::MailboxOfNetworkHourly, subject),
-            Counter::new(Counted::MailOfNetwork, network),
+            Counter::new(Counted::MailOfNetwork, wide_network),
         ]
     }
 
@@ -86,6 +84,12 @@ impl MailRequest {
             counters.push(Counter::new(Counted::MailboxRepeats, subject));
         }
         counters
+    }
+
+    /// Returns the counter of mails beyond the first of a request. No request waits for it, so a network that
+    /// uses it up takes nothing away from the requests of others.
+    pub fn further(&self) -> Counter {
+        Counter::new(Counted::MailboxFurther, format!("{}\0{}", self.class.name(), self.mailbox))
     }
 
     /// Returns the counters of what the service sends: to the domain and in all.
@@ -125,6 +129,12 @@ mod tests {
         let home = request("mina@example.com", "2001:db8:1:1::7");
         assert_eq!(home, request("Mina+shop+2@example.com", "2001:db8:1:ffff::9"));
         assert_ne!(home, request("mina@example.com", "2001:db8:2:1::7"));
+        let all = |address: &str| {
+            let email = Email::parse("mina@example.com").unwrap();
+            let device = Device::of("", address.parse().ok());
+            MailRequest::new(MailClass::Reset, &email, &device).of_network()
+        };
+        assert_eq!(all("2001:db8:1:1::7"), all("2001:db8:1:ffff::9"));
         assert_ne!(home, request("mina@example.net", "2001:db8:1:1::7"));
         assert_ne!(request("+a@example.com", "::1"), request("+b@example.com", "::1"));
         assert_eq!(request("m.i.na+x@gmail.com", "::1"), request("Mi.na@gmail.com", "::1"));

@@ -7,6 +7,7 @@ pub mod code;
 pub mod device;
 pub mod event;
 pub mod fault;
+pub mod guessable_secret;
 pub mod identity;
 pub mod ids;
 pub mod language;

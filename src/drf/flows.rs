@@ -195,7 +195,9 @@ impl<'a> DrfFlows<'a> {
         if !by.is_staff {
             for email in other_addresses(by, wanted) {
                 let question = MailRequest::new(MailClass::Verification, &email, device);
-                self.core.reserve(question.of_network())?;
+                let mut counters = question.of_network();
+                counters.push(Counter::new(Counted::AddressesOfUser, by.id.to_string()));
+                self.core.reserve(counters)?;
             }
         }
         Ok(self.core.db.read(|conn| taken(conn, wanted, own))?)

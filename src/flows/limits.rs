@@ -257,11 +257,9 @@ fn meant(
 /// One spelling for all of a name or an address, also for those that a log-in takes for another name: an
 /// internationalised domain has many, and so have letters of other widths and styles.
 pub(super) fn canonical_login_identifier(name: &str) -> String {
-    let folded = Username::normalise(name);
-    match Email::parse(name).or_else(|_| Email::parse(&folded)) {
-        Ok(email) => email.normalised().to_owned(),
-        Err(_) => folded,
-    }
+    let name = Username::known(name);
+    let email = name.named_address();
+    email.as_ref().map_or(name.normalised(), Email::normalised).to_owned()
 }
 
 /// Returns the counters of the guesses and of the attempts on a known device. No other device can use up its

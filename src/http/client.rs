@@ -67,10 +67,14 @@ pub fn client_address(peer: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> I
     client
 }
 
-/// Parses `192.0.2.7`, `2001:db8::7`, and both with a port, as some proxies write them.
+/// `192.0.2.7`, `2001:db8::7`, and both with a port or the latter in brackets, as some proxies write them.
 fn hop_address(hop: &[u8]) -> Option<IpAddr> {
     let hop = std::str::from_utf8(hop).ok()?.trim();
-    let address = hop.parse::<IpAddr>().ok();
+    let bare = hop.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let address = match bare {
+        Some(bare) => bare.parse().ok().map(IpAddr::V6),
+        None => hop.parse().ok(),
+    };
     let with_port = || hop.parse::<SocketAddr>().ok().map(|address| address.ip());
     address.or_else(with_port).map(|address| address.to_canonical())
 }
@@ -91,6 +95,9 @@ mod tests {
             ("10.0.0.1", vec!["1.1.1.1", "203.0.113.9, 10.0.0.2"], "203.0.113.9"),
             ("10.0.0.1", vec!["203.0.113.9:4711"], "203.0.113.9"),
             ("10.0.0.1", vec!["[2001:db8::1]:4711"], "2001:db8::1"),
+            ("10.0.0.1", vec!["[2001:db8::1]"], "2001:db8::1"),
+            ("10.0.0.1", vec!["1.1.1.1, [2001:db8::1]"], "2001:db8::1"),
+            ("10.0.0.1", vec!["[203.0.113.9]"], "10.0.0.1"),
             ("10.0.0.1", vec!["203.0.113.9, nonsense"], "10.0.0.1"),
             ("10.0.0.1", vec!["\u{e9}, 203.0.113.9"], "203.0.113.9"),
             ("10.0.0.1", vec!["1.1.1.1", "\u{e9}, 203.0.113.9"], "203.0.113.9"),

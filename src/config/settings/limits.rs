@@ -71,7 +71,7 @@ pub(super) const LIMITS: &[Setting] = &[
     setting(
         "HALLPASS_LIMIT_MAIL_NETWORK",
         "20",
-        "Requests from one network (/24, /64) for mails to any mailbox in an hour, 1 to 10000.",
+        "Requests from one network (/24, /48) for mails to any mailbox in an hour, and of one user, 1 to 10000.",
     ),
     setting(
         "HALLPASS_LIMIT_MAIL_DOMAIN",

@@ -2,8 +2,8 @@
 //! ([`crate::flows::account::verify_email`]); the old one is told, with a link that stops or undoes the change.
 
 use crate::domain::{
-    Challenge, ChallengeKind, Device, Email, EventKind, MailClass, MailRequest, PlainPassword,
-    PlainToken, Registration, User, UtcTime,
+    Challenge, ChallengeKind, Counted, Counter, Device, Email, EventKind, MailClass, MailRequest,
+    PlainPassword, PlainToken, Registration, User, UtcTime,
 };
 use crate::flows::account::register::order_proof;
 use crate::flows::audit::scene;
@@ -24,6 +24,8 @@ impl Flows {
         password: Option<&PlainPassword>,
         device: &Device,
     ) -> Result<PendingVerification> {
+        let id = claims.user_id();
+        self.reserve(vec![Counter::new(Counted::AddressesOfUser, id.to_string())])?;
         let mail = MailRequest::new(MailClass::Verification, &email, device);
         self.request_mail(&mail, || {
             let user = self.reauthenticate(claims, password, device)?;

@@ -309,9 +309,12 @@ fn requeue_verification_emails(
         waiting.push(renewed);
     }
     for (index, registration) in waiting.iter().enumerate() {
-        // The request itself was counted as one mail, unless it was for a reset.
-        let is_counted = index == 0 && order.kind == MailKind::RegistrationAgain;
-        if !is_counted && !budget.reserve_repeat(conn, &order.recipient, now)? {
+        // The request itself was counted as one mail of its class, with a share for each network.
+        if index == 0 {
+            if order.kind == MailKind::PasswordReset {
+                budget.reserve_reset(conn, order, now)?;
+            }
+        } else if !budget.reserve_further(conn, &order.recipient, now)? {
             break;
         }
         order_proof(conn, registration, now)?;

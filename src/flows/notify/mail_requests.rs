@@ -102,8 +102,8 @@ impl MailBudget {
         Ok(())
     }
 
-    /// Counts one more mail of the same request, as a repeat. Returns false if the budget is used up.
-    pub(crate) fn reserve_repeat(
+    /// Counts one more mail of the same request. Returns false if the budget is used up.
+    pub(crate) fn reserve_further(
         &self,
         conn: &mut Conn,
         recipient: &Email,
@@ -111,8 +111,8 @@ impl MailBudget {
     ) -> Result<bool> {
         let Some(bounds) = &self.bounds else { return Ok(true) };
         let request = MailRequest::new(MailClass::Verification, recipient, &Device::default());
-        let mut counters = request.of_mailbox(false);
-        counters.extend(request.of_service());
+        let mut counters = request.of_service();
+        counters.push(request.further());
         if find_wait(conn, &self.secrets, &counters, now)?.is_some() {
             return Ok(false);
         }

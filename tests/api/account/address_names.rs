@@ -1,5 +1,6 @@
 //! User names that are the e-mail address of another user: the one who verifies the address gets it.
 
+use hallpass::domain::Username;
 use serde_json::{Value, json};
 
 use crate::support::account::{EMAIL_CHANGED, RESET};
@@ -48,6 +49,31 @@ on_both! {
         let owner = app.person(&world, OWNER);
         assert_eq!(username(&app, &owner), OWNER);
         released(&world, &app, &holder, owner.user_id());
+    }
+
+    fn a_user_name_that_is_an_address_in_an_unusual_spelling_is_released(world) {
+        let app = world.app();
+        app.person(&world, OLD);
+        let address = "ada@b\u{fc}cher.example";
+        for (number, spelling) in [
+            "ada@b\u{fc}\u{ad}cher.example",
+            "ada@b\u{fc}cher\u{3002}example",
+            "ada@xn--bcher-kva.example",
+            "ada\u{ff20}b\u{fc}cher.example",
+            "ADA@B\u{dc}CHER.EXAMPLE",
+        ].into_iter().enumerate() {
+            let norm = Username::normalise(spelling);
+            world.execute(&format!("UPDATE users SET username = '{spelling}', username_norm = '{norm}' WHERE email = '{OLD}'"));
+            let holder = app.log_in(OLD, PASSWORD).is(200).tokens();
+            let bearer = format!("Bearer {}", holder.access);
+            let passed = app.send("GET", "/v1/forward-auth", &[("authorization", &bearer)], "").is(200);
+            let own_name = format!("user-{}", holder.user_id());
+            assert_eq!(passed.header("x-auth-username"), Some(own_name.as_str()), "{spelling}");
+            let registered = app.register_with(&json!({"email": address, "username": address, "password": PASSWORD}));
+            let owner = app.verify_code(&registered, &world.proof("ada@xn--bcher-kva.example", number + 1).code);
+            assert_eq!(username(&app, &holder), OLD, "{spelling}");
+            world.execute(&format!("DELETE FROM users WHERE id = {}", owner.is(200).tokens().user_id()));
+        }
     }
 
     fn a_change_of_the_address_gets_it_too(world) {

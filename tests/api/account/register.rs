@@ -107,6 +107,11 @@ on_both! {
         }));
         let proven = app.verify_code(&token, &world.proof("ada@example.com", 1).code).is(200);
         assert_eq!(app.me(&proven.tokens().access).json()["username"], "ada@example.com");
+        // In letters, in A-labels, and in letters of another width.
+        for username in ["ida@b\u{fc}cher.example", "IDA@XN--BCHER-KVA.example", "\u{ff49}da@B\u{dc}CHER.example"] {
+            let body = json!({"email": "ida@b\u{fc}cher.example", "username": username, "password": PASSWORD});
+            app.post("/v1/register", &body).is(202);
+        }
     }
 
     fn four_wrong_codes_are_forgiven(world) {

@@ -7,6 +7,7 @@ use actix_web::http::header::AUTHORIZATION;
 use actix_web::{HttpRequest, HttpResponse, web};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+use crate::domain::{Email, Username};
 use crate::flows::{Claims, VerifiedToken};
 use crate::http::bearer;
 use crate::http::blocking::State;
@@ -60,8 +61,10 @@ pub async fn handle(
 /// the user has not verified: an upstream application would take the user for the owner of that
 /// address.
 fn username(claims: &Claims) -> Cow<'_, str> {
-    let is_own = claims.email_verified && claims.username.eq_ignore_ascii_case(&claims.email);
-    if claims.username.contains('@') && !is_own {
+    // In letters of any width: the application may normalise it.
+    let name = Username::known(&claims.username);
+    let is_own = || claims.email_verified && name.is_address(&Email::known(&claims.email));
+    if name.normalised().contains('@') && !is_own() {
         return format!("user-{}", claims.user_id).into();
     }
     claims.username.as_str().into()
