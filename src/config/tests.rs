@@ -267,6 +267,10 @@ fn a_secret_can_come_from_a_file_but_not_from_two_places() {
         ["HALLPASS_SECRET"]
     );
     assert_eq!(faulty(&[("HALLPASS_SECRET_FILE", "/nowhere")]), ["HALLPASS_SECRET_FILE"]);
+    for (path, told) in [("/nowhere", "/nowhere"), ("hunter2", "relative path")] {
+        let fault = read(&[("HALLPASS_SECRET_FILE", path)]).unwrap_err()[0].to_string();
+        assert!(fault.contains(told) && !fault.contains("hunter2"), "{fault}");
+    }
 }
 
 #[test]
@@ -690,4 +694,14 @@ fn proxies_in_private_networks_and_of_a_cdn_are_trusted() {
     let networks = "10.0.0.0/8,172.16.0.0/12,fc00::/7,fe80::/10,104.16.0.0/13,2400:cb00::/32";
     let values = [&PRODUCTION[..], &[("HALLPASS_TRUSTED_PROXIES", networks)]].concat();
     assert_eq!(read(&values).unwrap().trusted_proxies.len(), 6);
+}
+
+#[cfg(not(feature = "postgres-tls"))]
+#[test]
+fn an_sslmode_that_this_binary_does_not_have_names_the_feature() {
+    for url in
+        ["postgres://localhost/d?sslmode=require", "postgres://db.example/d?sslmode=verify-full"]
+    {
+        assert!(database_url(url).unwrap_err().contains("postgres-tls"), "{url}");
+    }
 }
