@@ -46,7 +46,8 @@ pub fn database_url(text: &str) -> Result<DatabaseUrl, &'static str> {
     let has_tls = cfg!(feature = "postgres-tls");
     if !has_tls && url_parameter(text, "sslmode").is_some_and(|mode| needs_tls(&mode)) {
         return Err("asks for TLS, and this binary was built without it: build with \
-                    --features postgres-tls");
+                    --features postgres-tls and use sslmode=verify-full, or use sslmode=disable if the \
+                    network may be trusted");
     }
     match sslmode_over_the_network(text).as_deref() {
         None | Some("disable") => Ok(url),
