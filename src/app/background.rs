@@ -17,6 +17,8 @@ use crate::http::serving::drain::{self, Draining, SETTLE_TIME};
 pub const PURGE_PERIOD: Duration = Duration::from_mins(1);
 /// Interval of the checks of the database's clock.
 pub const CLOCK_PERIOD: Duration = Duration::from_secs(30);
+/// The pause between two trial writes while writes are impossible.
+pub const PROBE_PERIOD: Duration = Duration::from_secs(5);
 const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// SIGTERM, SIGHUP and SIGINT, received from the moment this exists.

@@ -170,6 +170,12 @@ impl App {
             Arc::clone(&self.flows),
             background::CLOCK_PERIOD,
             Flows::check_clock,
+            background::stop_of(stopped.clone()),
+        ));
+        let probe = tokio::spawn(background::repeat(
+            Arc::clone(&self.flows),
+            background::PROBE_PERIOD,
+            Flows::probe_writes,
             background::stop_of(stopped),
         ));
         let signals = tokio::spawn(self.stop_signals.stop(self.server.handle(), self.shutdown));
@@ -178,7 +184,7 @@ impl App {
         drop(stop);
         self.flows.stop_upkeep();
         let finished = tokio::time::timeout(self.shutdown_timeout, async {
-            for task in [mail, sync, keys, purge, clock] {
+            for task in [mail, sync, keys, purge, clock, probe] {
                 if let Err(error) = task.await {
                     tracing::error!(%error, "a background task failed");
                 }

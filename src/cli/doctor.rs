@@ -1,22 +1,28 @@
 //! `hallpass doctor`: checks everything that the service needs and reports the results.
 
+mod database;
+mod proxies;
+
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use uuid::Uuid;
+
 use super::{Outcome, print};
 use crate::app::{build_flows, has_secret, transport_of};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
-use crate::domain::{PasswordPolicy, UtcTime};
+use crate::domain::{PasswordPolicy, PlainPassword, UtcTime};
 use crate::flows::Flows;
 use crate::mail::CONFIGURATION;
 use crate::mail::outgoing::{Affects, SendError, Verdict};
+use crate::security::breached::BreachedPasswords;
 use crate::security::keys::{KeyError, SigningAlgorithm};
 use crate::social::{Callback, Provider, Providers, SocialSettings};
 use crate::store::jobs::backlog;
-use crate::store::{self, Db, PoolSettings, sessions, signing_keys};
+use crate::store::{self, Db, PoolSettings, signing_keys};
 
 /// Result of a check.
 enum Finding {
@@ -47,24 +53,23 @@ type Check = fn(&Site) -> Finding;
 const CHECK_LIMIT: Duration = Duration::from_secs(15);
 /// The time that all have together.
 const TOTAL_LIMIT: Duration = Duration::from_secs(30);
-/// Tolerated difference between clocks: beyond it, tokens become valid or expire at the wrong time.
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
+/// The time that a check has in any case: enough for one that asks no server.
+const LEAST: Duration = Duration::from_millis(200);
 /// Most different errors of queued mail that are listed.
 const ERRORS_SHOWN: i64 = 10;
-/// Fewest log-ins whose networks are significant.
-const ENOUGH_SESSIONS: i64 = 20;
 
 pub(super) fn run(config: &Config) -> Outcome {
-    let checks: [(&str, Check); 10] = [
+    let checks: [(&str, Check); 11] = [
         ("settings", settings),
         ("public URL", public_url),
         ("passwords", passwords),
         ("browsers", browsers),
-        ("database", database),
+        ("database", database::check),
         // Checks of the database, which run only if it has answered.
         ("keys", keys),
         ("mail queue", mail_queue),
-        ("proxies", proxies),
+        ("proxies", proxies::check),
+        ("breached passwords", breached_passwords),
         ("mail", mail),
         ("social log-in", social),
     ];
@@ -72,8 +77,8 @@ pub(super) fn run(config: &Config) -> Outcome {
     let mut faults = 0;
     let began = Instant::now();
     for (name, check) in checks {
-        let left = TOTAL_LIMIT.saturating_sub(began.elapsed());
-        let (mark, text) = match limited(check, &site, CHECK_LIMIT.min(left)) {
+        let left = TOTAL_LIMIT.saturating_sub(began.elapsed()).min(CHECK_LIMIT);
+        let (mark, text) = match limited(check, &site, left) {
             Good(text) => ("ok  ", text),
             Doubtful(text) => ("warn", text),
             Bad(text) => {
@@ -88,10 +93,6 @@ pub(super) fn run(config: &Config) -> Outcome {
 
 /// Runs a check for at most `limit`. A slower one goes on beside the others until the command ends.
 fn limited(check: Check, site: &Arc<Site>, limit: Duration) -> Finding {
-    if limit.is_zero() {
-        let total = humantime::format_duration(TOTAL_LIMIT);
-        return Bad(format!("not looked at: the checks before took {total}"));
-    }
     let (tell, told) = mpsc::sync_channel(1);
     let site = Arc::clone(site);
     // A late result has no receiver any more.
@@ -100,8 +101,12 @@ fn limited(check: Check, site: &Arc<Site>, limit: Duration) -> Finding {
         Ok(_) => {}
         Err(error) => return Bad(format!("cannot be looked at: {error}")),
     }
-    match told.recv_timeout(limit) {
+    match told.recv_timeout(limit.max(LEAST)) {
         Ok(finding) => finding,
+        Err(RecvTimeoutError::Timeout) if limit < LEAST => {
+            let total = humantime::format_duration(TOTAL_LIMIT);
+            Bad(format!("not looked at: the checks before took {total}"))
+        }
         Err(RecvTimeoutError::Timeout) => {
             let limit = humantime::format_duration(Duration::from_secs(limit.as_secs().max(1)));
             Bad(format!("no answer within {limit}"))
@@ -142,54 +147,27 @@ fn passwords(Site { config, .. }: &Site) -> Finding {
     Good(format!("from {shortest} characters, cost {cost}"))
 }
 
+/// Asks for the range of a random password. The service works without an answer.
+fn breached_passwords(Site { config, .. }: &Site) -> Finding {
+    let Some(settings) = &config.breached_passwords else {
+        return Good("not looked for: HALLPASS_BREACHED_PASSWORDS_URL is not set".to_owned());
+    };
+    let Ok(password) = PlainPassword::parse(&Uuid::new_v4().to_string()) else {
+        return Bad("cannot be asked about a random password".to_owned());
+    };
+    match BreachedPasswords::at(settings).contain(&password) {
+        Ok(_) => Good(format!("{} answers", settings.url)),
+        Err(error) => Doubtful(format!(
+            "{}: {error}; until it answers, breached passwords are accepted",
+            settings.url
+        )),
+    }
+}
+
 fn open(config: &Config) -> store::Result<Db> {
     let wait = Duration::from_secs(5);
     let settings = PoolSettings { size: 1, wait, prepared_statements: false };
     Db::open_as_is(&config.database, settings)
-}
-
-fn database(site: &Site) -> Finding {
-    let config = &site.config;
-    let place = config.database.redacted();
-    if !config.database.is_there() {
-        return Doubtful(format!("{place} does not exist; the first start makes it"));
-    }
-    let pending = match store::pending(&config.database) {
-        Ok(pending) => pending,
-        Err(error) => return Bad(format!("{place} cannot be opened: {error}")),
-    };
-    site.is_up_to_date.get_or_init(|| pending.is_empty());
-    if !pending.is_empty() {
-        let pending = pending.join(", ");
-        return Doubtful(format!(
-            "{place} lacks {pending}; `hallpass migrate` or the next start brings it up to date"
-        ));
-    }
-    let looked = open(config).and_then(|db| {
-        let its_clock = db.clock()?;
-        Ok((its_clock, db.try_write()))
-    });
-    match looked {
-        Ok((_, Err(store::Error::ReadOnly(_)))) => Bad(format!(
-            "{place} takes no writes: it is a standby, or read-only by default_transaction_read_only"
-        )),
-        Ok((_, Err(error))) => Bad(format!("{place} takes no writes: {error}")),
-        Ok((None, Ok(()))) => Good(format!("{place} is up to date")),
-        Ok((Some(its_clock), Ok(()))) => clock(&place, its_clock),
-        Err(error) => Bad(format!("{place} does not answer: {error}")),
-    }
-}
-
-fn clock(place: &str, its_clock: UtcTime) -> Finding {
-    let own = SystemClock.now();
-    let apart = its_clock.remaining(own).max(own.remaining(its_clock));
-    let shown = humantime::format_duration(Duration::from_millis(
-        u64::try_from(apart.as_millis()).unwrap_or(u64::MAX),
-    ));
-    if apart <= CLOCK_TOLERANCE {
-        return Good(format!("{place} is up to date; its clock and ours are {shown} apart"));
-    }
-    Bad(format!("the clocks of {place} and this machine are {shown} apart: keep them with NTP"))
 }
 
 fn keys(site: &Site) -> Finding {
@@ -288,38 +266,6 @@ fn browsers(Site { config, .. }: &Site) -> Finding {
     match config.browsers.origins.as_slice() {
         [] => Good(format!("pages of {own} only; others need HALLPASS_CORS_ORIGINS")),
         others => Good(format!("pages of {own} and of {}", others.join(", "))),
-    }
-}
-
-fn proxies(site: &Site) -> Finding {
-    let config = &site.config;
-    let networks: Vec<String> = config.trusted_proxies.iter().map(ToString::to_string).collect();
-    let setting = if networks.is_empty() {
-        "none is trusted; the peer of the connection counts as the client".to_owned()
-    } else {
-        format!("X-Forwarded-For counts from {}", networks.join(", "))
-    };
-    if config.trusted_proxies.iter().any(|network| network.prefix_len() == 0) {
-        return Bad(format!(
-            "{setting}: that trusts all addresses, so clients can choose their IP address themselves"
-        ));
-    }
-    let busiest = site
-        .is_up_to_date()
-        .then(|| open(config).and_then(|db| db.read(sessions::busiest_network)).ok().flatten());
-    match busiest.flatten() {
-        Some(busiest) if busiest.of >= ENOUGH_SESSIONS && 2 * busiest.sessions > busiest.of => {
-            Doubtful(format!(
-                "{setting}. {} of the last {} log-ins came from {}: if that is your proxy, name it in \
-                 HALLPASS_TRUSTED_PROXIES, or all people share its limits",
-                busiest.sessions, busiest.of, busiest.network
-            ))
-        }
-        _ if networks.is_empty() && !config.development => Doubtful(format!(
-            "{setting}. Behind a proxy that is the proxy, and all people share its limits: name it in \
-             HALLPASS_TRUSTED_PROXIES"
-        )),
-        _ => Good(setting),
     }
 }
 

@@ -151,7 +151,10 @@ impl Source {
                     Some(text.trim_end_matches(['\r', '\n']).to_owned())
                 }
                 Err(error) => {
-                    self.fault(&file_name, format!("the file cannot be read: {error}"));
+                    // A secret that was meant for the twin is not shown.
+                    let is_path = ["/", "./", "../"].iter().any(|it| path.starts_with(it));
+                    let file = if is_path { &path } else { "of that relative path" };
+                    self.fault(&file_name, format!("the file {file} cannot be read: {error}"));
                     None
                 }
             },

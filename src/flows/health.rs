@@ -90,7 +90,7 @@ pub struct Gauges {
     /// The database takes writes, as far as the last transactions showed; `None` while it does not answer.
     pub can_write: Option<bool>,
     /// The clock of the database minus that of this instance, in microseconds; `None` where it has none
-    /// of its own, or did not tell yet.
+    /// of its own, did not tell yet or does not answer.
     pub clock_difference: Option<i64>,
     /// The time since the revocation list was read.
     pub revocations_age: Duration,
@@ -136,7 +136,7 @@ impl Flows {
         Gauges {
             database_is_up,
             can_write: database_is_up.then(|| self.db.can_write()),
-            clock_difference: self.health.clock_difference(),
+            clock_difference: self.health.clock_difference().filter(|_| database_is_up),
             revocations_age: self.access_tokens.revocations.age(now),
             pool: self.db.pool_use(),
             hashes: self.hasher.load(),

@@ -116,6 +116,17 @@ impl Flows {
         Ok(self.db.forget_deleted()?)
     }
 
+    /// Tries a write while writes are impossible: without requests nothing else would show that they are
+    /// possible again, such as after a full disk.
+    pub fn probe_writes(&self) -> Result<()> {
+        if !self.db.can_write()
+            && let Err(error) = self.db.probe_writes()
+        {
+            tracing::debug!(%error, "writes are still impossible");
+        }
+        Ok(())
+    }
+
     /// Erases what sessions and events still tell about deleted users. What takes longer than `patience` is
     /// left for the next purge.
     pub(super) fn erase_deleted(&self, patience: Duration) -> Result<()> {

@@ -178,6 +178,17 @@ impl Db {
         }
     }
 
+    /// Tries a write on SQLite, rolls it back, and notes whether writes are possible. On Postgres each
+    /// connection that the pool hands out shows that.
+    pub fn probe_writes(&self) -> Result<()> {
+        if matches!(self.shape, Backend::Postgres { .. }) {
+            return Ok(());
+        }
+        let outcome = self.try_write();
+        self.writes.note(outcome.is_ok());
+        outcome
+    }
+
     /// Runs `work` in one transaction and answers after it is on disk. An error rolls it back.
     ///
     /// `work` must be short: on SQLite all writers share one thread. On Postgres it runs again
@@ -312,4 +323,20 @@ impl Db {
 /// Some milliseconds, from 5 to 30.
 fn jitter() -> u64 {
     5 + u64::from(uuid::Uuid::new_v4().as_bytes()[0]) / 10
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_probe_shows_that_writes_are_possible_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::Sqlite(folder.path().join("a.db"));
+        let wait = Duration::from_secs(1);
+        let db = Db::open(&url, PoolSettings { size: 1, wait, prepared_statements: true }).unwrap();
+        db.writes.note(false);
+        db.probe_writes().unwrap();
+        assert!(db.can_write());
+    }
 }

@@ -119,6 +119,25 @@ fn a_model_without_user_names_has_addresses_as_such() {
     });
 }
 
+#[test]
+fn a_model_without_user_names_whose_addresses_are_in_another_column() {
+    on_both(|site, target| {
+        without_related_tables(site);
+        site.execute("DELETE FROM auth_user WHERE email = ''");
+        for statement in [
+            "DROP TABLE IF EXISTS m2",
+            "CREATE TABLE m2 AS SELECT id, email AS mail, password, last_login FROM auth_user",
+        ] {
+            site.execute(statement);
+        }
+        let told = target.import_all(site, &["--table", "m2", "--column", "email=mail"]);
+        assert!(told.starts_with("accounts of m2 (email=mail, username=mail)\n"), "{told}");
+        let stored = target.stored();
+        assert!(!stored.is_empty());
+        assert!(stored.iter().all(|user| Some(&user.username) == user.email.as_ref()));
+    });
+}
+
 /// Accounts whose key is a UUID, more than are read at a time.
 const WITH_UUIDS: &str = "
     CREATE TABLE auth_user (id {key} PRIMARY KEY, password varchar(128) NOT NULL, last_login {time} NULL,

@@ -23,6 +23,11 @@ pub fn read_database(s: &mut Source, data_dir: &Path) -> DatabaseUrl {
 pub fn database_url(text: &str) -> Result<DatabaseUrl, &'static str> {
     let url = DatabaseUrl::parse(text)?;
     let has_tls = cfg!(feature = "postgres-tls");
+    if !has_tls && url_parameter(text, "sslmode").is_some_and(|mode| needs_tls(&mode)) {
+        return Err("asks for TLS, and this binary was built without it: build with \
+                    --features postgres-tls and use sslmode=verify-full, or use sslmode=disable if the \
+                    network may be trusted");
+    }
     match sslmode_over_the_network(text).as_deref() {
         None | Some("disable") => Ok(url),
         // The other modes accept any certificate, or none, and libpq's default is one of them.
@@ -49,12 +54,7 @@ fn sslmode_over_the_network(text: &str) -> Option<String> {
     if !text.starts_with("postgres") {
         return None;
     }
-    let query = text.split_once('?').map_or("", |(_, query)| query);
-    // Of two values libpq takes the last.
-    let parameter = |name: &str| {
-        let pairs = form_urlencoded::parse(query.as_bytes());
-        pairs.filter(|(key, _)| key == name).last().map(|(_, value)| value.into_owned())
-    };
+    let parameter = |name: &str| url_parameter(text, name);
     let hosts = parameter("hostaddr").or_else(|| parameter("host")).unwrap_or_else(|| {
         let hosts: Vec<&str> = store::hosts(text).split(',').map(store::without_port).collect();
         hosts.join(",")
@@ -68,4 +68,16 @@ fn sslmode_over_the_network(text: &str) -> Option<String> {
     let is_system = || parameter("sslrootcert").is_some_and(|it| it == "system");
     let default = || if is_system() { "verify-full".to_owned() } else { String::new() };
     if stays { None } else { Some(parameter("sslmode").unwrap_or_else(default)) }
+}
+
+/// Returns a parameter of a URL. Of two values libpq takes the last.
+fn url_parameter(url: &str, name: &str) -> Option<String> {
+    let (_, query) = url.split_once('?')?;
+    let pairs = form_urlencoded::parse(query.as_bytes());
+    pairs.filter(|(key, _)| key == name).last().map(|(_, value)| value.into_owned())
+}
+
+/// Returns whether libpq refuses the mode where it was built without TLS, wherever the server is.
+fn needs_tls(sslmode: &str) -> bool {
+    matches!(sslmode, "require" | "verify-ca" | "verify-full")
 }

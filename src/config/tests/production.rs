@@ -133,3 +133,13 @@ fn proxies_in_private_networks_and_of_a_cdn_are_trusted() {
     let values = [&PRODUCTION[..], &[("HALLPASS_TRUSTED_PROXIES", networks)]].concat();
     assert_eq!(read(&values).unwrap().trusted_proxies.len(), 6);
 }
+
+#[cfg(not(feature = "postgres-tls"))]
+#[test]
+fn an_sslmode_that_this_binary_does_not_have_names_the_feature() {
+    for url in
+        ["postgres://localhost/d?sslmode=require", "postgres://db.example/d?sslmode=verify-full"]
+    {
+        assert!(database_url(url).unwrap_err().contains("postgres-tls"), "{url}");
+    }
+}

@@ -44,6 +44,10 @@ fn a_secret_can_come_from_a_file_but_not_from_two_places() {
         ["HALLPASS_SECRET"]
     );
     assert_eq!(faulty(&[("HALLPASS_SECRET_FILE", "/nowhere")]), ["HALLPASS_SECRET_FILE"]);
+    for (path, told) in [("/nowhere", "/nowhere"), ("hunter2", "relative path")] {
+        let fault = read(&[("HALLPASS_SECRET_FILE", path)]).unwrap_err()[0].to_string();
+        assert!(fault.contains(told) && !fault.contains("hunter2"), "{fault}");
+    }
 }
 
 #[test]

@@ -156,14 +156,19 @@ fn columns_of(
             return Err(unsuitable(format!("{table} has no column {column}")));
         }
     }
-    let mut columns = BTreeMap::new();
-    for field in FIELDS {
+    let column_of = |field: &str| {
         let named =
             chosen.iter().rfind(|(name, _)| name == field).map(|(_, column)| column.clone());
-        // A model without a user name has USERNAME_FIELD = "email".
-        let own = [field, "email"].into_iter().take(if field == "username" { 2 } else { 1 });
-        let found = own.map(str::to_owned).find(|column| catalog.has_column(table, column));
-        match named.or(found) {
+        named.or_else(|| catalog.has_column(table, field).then(|| field.to_owned()))
+    };
+    let mut columns = BTreeMap::new();
+    for field in FIELDS {
+        let found = match field {
+            // A model without a user name has USERNAME_FIELD = "email".
+            "username" => column_of(field).or_else(|| column_of("email")),
+            _ => column_of(field),
+        };
+        match found {
             Some(column) => drop(columns.insert(field, column)),
             None if REQUIRED.contains(&field) => {
                 return Err(unsuitable(format!(

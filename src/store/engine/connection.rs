@@ -15,6 +15,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::domain::UtcTime;
 use crate::store::engine::certificates::with_system_certificates;
 use crate::store::engine::health::{Fault, Faults, WriteState};
+use crate::store::engine::locks;
 use crate::store::{DatabaseUrl, Error, Result};
 
 /// A connection to either database.
@@ -231,15 +232,17 @@ pub(crate) fn try_write(conn: &mut Conn) -> Result<()> {
         }
         Conn::Postgres(_) => "'of the doctor'",
     };
+    let began = Instant::now();
     begin(conn)?;
-    let written = conn.batch_execute(&format!(
-        "INSERT INTO limits (name, uses, resets_at, waits_until) VALUES ({name}, 0, 0, 0)"
-    ));
+    let insert =
+        format!("INSERT INTO limits (name, uses, resets_at, waits_until) VALUES ({name}, 0, 0, 0)");
+    let written =
+        locks::limit_waits(conn).and_then(|()| conn.batch_execute(&insert).map_err(Error::from));
     // SQLite has rolled back by itself where the disk is full.
     if written.is_ok() || matches!(conn, Conn::Postgres(_)) {
         rollback(conn);
     }
-    Ok(written?)
+    written.map_err(|error| locks::explain(conn, began, error))
 }
 
 #[derive(diesel::QueryableByName)]

@@ -38,10 +38,13 @@ pub fn run(url: &DatabaseUrl) -> Result<Vec<String>> {
     if find_missing(&mut conn)?.is_empty() {
         return Ok(Vec::new());
     }
-    match conn {
-        Conn::Sqlite(_) => run_on_sqlite(&mut conn),
-        Conn::Postgres(_) => run_beside_others(&mut conn),
-    }
+    let done = match conn {
+        Conn::Sqlite(_) => run_on_sqlite(&mut conn)?,
+        Conn::Postgres(_) => run_beside_others(&mut conn)?,
+    };
+    // The tables of earlier migrations may have been changed by something else.
+    find_missing(&mut conn)?;
+    Ok(done)
 }
 
 fn run_on_sqlite(conn: &mut Conn) -> Result<Vec<String>> {

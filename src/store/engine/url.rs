@@ -212,7 +212,8 @@ fn check_postgres(rest: &str) -> Result<(), Advice> {
         return Err(ESCAPES);
     }
     if !hosts.split(',').all(is_host) {
-        return Err(HOSTS);
+        // What follows an @ was meant as the host: the ? before it stands in a password.
+        return Err(if query.is_some_and(|query| query.contains('@')) { ESCAPES } else { HOSTS });
     }
     let is_known = |pair: &str| {
         let Some((name, value)) = pair.split_once('=') else { return false };
@@ -307,6 +308,9 @@ mod tests {
         }
         for host in ["localhost:65x43/x", "u:word@[::1/x", "u:word@h:99999/x", "u:word@a,b:x/x"] {
             assert_eq!(DatabaseUrl::parse(&format!("postgres://{host}")), Err(HOSTS), "{host}");
+        }
+        for text in ["hp:hu?nter2@host/x", "hp:hu?nt=er2@host"] {
+            assert_eq!(DatabaseUrl::parse(&format!("postgres://{text}")), Err(ESCAPES), "{text}");
         }
         for escaped in ["%40", "%2F", "%23", "%25"] {
             assert!(ESCAPES.contains(escaped));
