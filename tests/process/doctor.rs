@@ -192,8 +192,8 @@ fn a_file_that_the_first_start_cannot_make() {
     let setup = Setup::on_sqlite();
     assert!(line(&setup.run(&["doctor"]).stdout, "database").contains("the first start makes it"));
     assert!(!setup.folder().join("data/hallpass.db").exists());
-    let left = fs::read_dir(setup.folder()).unwrap().map(|it| it.unwrap().file_name());
-    assert!(!left.into_iter().any(|it| it.to_string_lossy().contains("doctor")));
+    let mut left = fs::read_dir(setup.folder()).unwrap().map(|it| it.unwrap().file_name());
+    assert!(!left.any(|it| it.to_string_lossy().contains("doctor")));
 }
 
 #[test]
