@@ -8,7 +8,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::Outcome;
 use crate::app::App;
 use crate::clock::SystemClock;
-use crate::config::Config;
+use crate::config::{Config, LimitMode};
+use crate::dev;
 use crate::telemetry;
 
 /// How long threads may go on that wait for a database which does not answer.
@@ -58,6 +59,23 @@ fn announce(config: &Config, app: &App) {
     } else {
         tracing::info!("mail: as files in {}", config.mail_dir.display());
     }
-    // Last, so that whoever waits for it has been told everything.
+    if config.is_local_development() {
+        tracing::info!("mail: shown at http://{address}{}", dev::MAILS);
+    }
+    if config.browsers.loopback_origins {
+        tracing::info!(
+            "CORS: pages of http://localhost and http://127.0.0.1 may call, on any port, until \
+             HALLPASS_CORS_ORIGINS is set"
+        );
+    }
+    if config.limit_mode == LimitMode::Report {
+        tracing::info!(
+            "limits: reported in the header X-Production-Limit; HALLPASS_LIMITS=on enforces them"
+        );
+    }
+    // After everything else, for programs that wait for it.
     tracing::info!("Hallpass {} ({mode}) on http://{address}", env!("CARGO_PKG_VERSION"));
+    if config.is_local_development() {
+        tracing::info!("open http://{address}/ in a browser");
+    }
 }

@@ -14,8 +14,8 @@ use url::Url;
 
 use super::source::Source;
 use super::types::{
-    BrowserSettings, DAY, DrfPrefix, DrfSettings, FrontEndPages, Lifetimes, MINUTE, SECOND,
-    SameSite, YEAR,
+    BrowserSettings, DAY, DrfPrefix, DrfSettings, FrontEndPages, Lifetimes, LimitMode, MINUTE,
+    SECOND, SameSite, YEAR,
 };
 use crate::domain::user::guessable::count_unknown;
 use crate::domain::user::password::compared_form;
@@ -24,6 +24,17 @@ use crate::mail::smtp::settings::{SmtpSettings, ehlo_name};
 use crate::security::breached::BreachedPasswordsSettings;
 use crate::security::keys::SigningAlgorithm;
 use crate::store::{self, DatabaseUrl};
+
+/// Who is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// A developer on this machine.
+    LocalDevelopment,
+    /// Developers; others may reach the service.
+    Development,
+    /// Users.
+    Production,
+}
 
 /// The shortest secret outside development, in bytes.
 pub(super) const MIN_SECRET_LENGTH: usize = 32;
@@ -352,8 +363,11 @@ pub(super) fn read_pages(s: &mut Source, development: bool) -> FrontEndPages {
     }
 }
 
-pub(super) fn read_browsers(s: &mut Source, development: bool) -> BrowserSettings {
+pub(super) fn read_browsers(s: &mut Source, mode: Mode) -> BrowserSettings {
+    let development = mode != Mode::Production;
     BrowserSettings {
+        loopback_origins: mode == Mode::LocalDevelopment
+            && s.text("HALLPASS_CORS_ORIGINS").is_none(),
         origins: read_origins(s, development),
         headers: read_cors_headers(s),
         same_site: s.choice(
@@ -580,11 +594,17 @@ pub(super) fn read_shutdown_delay(s: &mut Source, development: bool) -> Duration
     s.duration("HALLPASS_SHUTDOWN_DELAY", default, Duration::ZERO, 5 * MINUTE)
 }
 
-/// How often something may be tried. Outside development there always is a bound.
-pub(super) fn read_limits(s: &mut Source, development: bool) -> Option<Limits> {
-    let are_on = s.choice("HALLPASS_LIMITS", true, &[("on", true), ("off", false)]);
-    if !are_on && !development {
-        s.fault("HALLPASS_LIMITS", "may be off in development only");
+/// How often something may be tried, and what happens beyond. Outside development there always is a bound.
+pub(super) fn read_limits(s: &mut Source, mode: Mode) -> (Limits, LimitMode) {
+    let default = match mode {
+        Mode::LocalDevelopment => LimitMode::Report,
+        Mode::Development | Mode::Production => LimitMode::Enforce,
+    };
+    let words =
+        [("on", LimitMode::Enforce), ("off", LimitMode::Off), ("report", LimitMode::Report)];
+    let limit_mode = s.choice("HALLPASS_LIMITS", default, &words);
+    if limit_mode != LimitMode::Enforce && mode == Mode::Production {
+        s.fault("HALLPASS_LIMITS", "may be off or report in development only");
     }
     let base = Limits::default();
     let limits = Limits {
@@ -629,7 +649,7 @@ pub(super) fn read_limits(s: &mut Source, development: bool) -> Option<Limits> {
         ),
         mails_in_all: s.number("HALLPASS_LIMIT_MAIL_TOTAL", base.mails_in_all, 10, 10_000_000),
     };
-    are_on.then_some(limits)
+    (limits, limit_mode)
 }
 
 /// `5/15m`: five in fifteen minutes.

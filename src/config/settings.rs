@@ -330,7 +330,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "HALLPASS_CORS_ORIGINS",
         "",
-        "Origins of browser front ends besides the service's own, separated by commas: https://app.example.com. Those of installed apps too: tauri://localhost, capacitor://localhost. Compared as a whole.",
+        "Origins of browser front ends besides the service's own, separated by commas: https://app.example.com. Those of installed apps too: tauri://localhost, capacitor://localhost. Compared as a whole. Not set: none; in development on a loopback address, http://localhost and http://127.0.0.1 on any port.",
     ),
     setting(
         "HALLPASS_CORS_HEADERS",
@@ -349,8 +349,8 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting(
         "HALLPASS_LIMITS",
-        "on",
-        "on, or off in development: how often log-ins, mails and refreshes may be tried.",
+        "",
+        "on: the limits below hold. In development also report (requests beyond a limit are served, and the header X-Production-Limit says what would have been refused) and off. Not set: on; in development on a loopback address, report.",
     ),
     setting(
         "HALLPASS_LIMIT_FAILED_LOGINS_PER_NETWORK",

@@ -55,6 +55,9 @@ impl MailOutcomes {
 /// Decides what a mail says.
 pub type Compose = Arc<dyn Fn(&QueuedMail) -> Result<Composition, String> + Send + Sync>;
 
+/// Is told each mail that was sent, and what it says.
+pub type Observer = Arc<dyn Fn(&Mail, &Message) + Send + Sync>;
+
 /// What is to become of an order.
 pub enum Composition {
     /// A mail that says this in this language, to this address.
@@ -86,6 +89,8 @@ pub struct Worker {
     pub compose: Compose,
     /// Counts the attempts.
     pub outcomes: Arc<MailOutcomes>,
+    /// Is told what was sent, in development.
+    pub observer: Option<Observer>,
 }
 
 impl Worker {
@@ -194,7 +199,12 @@ impl Worker {
             date: queued.created_at,
         };
         match self.transport.send(&mail).await {
-            Ok(()) => Outcome::Sent(recipient),
+            Ok(()) => {
+                if let Some(observer) = &self.observer {
+                    observer(&mail, &message);
+                }
+                Outcome::Sent(recipient)
+            }
             Err(error) => Outcome::Refused(error),
         }
     }

@@ -17,6 +17,7 @@ mod cookies;
 mod cors;
 mod delete_account;
 mod deleted_data;
+mod development;
 mod django_list;
 mod django_settings;
 mod django_tokens;

@@ -40,7 +40,8 @@ const WALLS: &[(&str, &[&str])] = &[
         "security",
         &["app", "cli", "clock", "config", "drf", "flows", "http", "mail", "social", "store"],
     ),
-    ("mail", &["app", "cli", "config", "drf", "flows", "http", "security", "social"]),
+    ("mail", &["app", "cli", "config", "dev", "drf", "flows", "http", "security", "social"]),
+    ("dev", &["app", "cli", "clock", "config", "drf", "flows", "security", "social", "store"]),
     (
         "outgoing.rs",
         &[
@@ -52,10 +53,10 @@ const WALLS: &[(&str, &[&str])] = &[
         "social",
         &["app", "cli", "clock", "config", "drf", "flows", "http", "mail", "security", "store"],
     ),
-    ("flows", &["app", "cli", "config", "drf", "http"]),
-    ("http", &["app", "cli", "config", "drf", "mail", "security", "social", "store"]),
-    ("drf", &["app", "cli", "clock", "config", "mail", "social"]),
-    ("config", &["app", "cli", "drf", "http"]),
+    ("flows", &["app", "cli", "config", "dev", "drf", "http"]),
+    ("http", &["app", "cli", "config", "dev", "drf", "mail", "security", "social", "store"]),
+    ("drf", &["app", "cli", "clock", "config", "dev", "mail", "social"]),
+    ("config", &["app", "cli", "dev", "drf", "http"]),
     ("cli", &["drf"]),
 ];
 
@@ -64,7 +65,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("diesel", &["store"]),
     ("diesel_migrations", &["store"]),
     ("r2d2", &["store"]),
-    ("actix_web", &["http", "drf", "app", "cli"]),
+    ("actix_web", &["http", "dev", "drf", "app", "cli"]),
     ("actix_http", &["http"]),
     ("actix_server", &["http"]),
     ("actix_service", &["http"]),
@@ -83,6 +84,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("encoding_rs", &["drf"]),
     ("clap", &["cli"]),
     ("dotenvy", &["config"]),
+    ("strsim", &["config"]),
 ];
 
 /// What reaches outside of the process. Addresses are values, so `std::net` is not among them.

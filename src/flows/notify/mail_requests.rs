@@ -4,10 +4,9 @@
 //! many networks have, one mail in half an hour is sent all the same.
 
 use crate::domain::token::Secrets;
-use crate::domain::{
-    Counted, Counter, Device, Email, Limits, MailClass, MailRequest, Purpose, UtcTime,
-};
-use crate::flows::limits::{over_the_limit, reserve, reserve_one};
+use crate::domain::{Counted, Counter, Device, Email, MailClass, MailRequest, Purpose, UtcTime};
+use crate::flows::bounds::Bounds;
+use crate::flows::limits::{reserve, reserve_one};
 use crate::flows::{Error, Flows, Result};
 use crate::store::outbox::QueuedMail;
 use crate::store::{Conn, limits};
@@ -24,7 +23,7 @@ impl Flows {
         request: &MailRequest,
         work: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
-        let Some(bounds) = self.policy.limits else { return work() };
+        let Some(bounds) = self.bounds() else { return work() };
         let (secrets, now, request) = (self.secrets.clone(), self.now(), request.clone());
         let granted = self.db.write(move |conn| {
             match reserve_request(conn, &secrets, &bounds, &request, now)? {
@@ -42,7 +41,7 @@ impl Flows {
         request: &MailRequest,
         work: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
-        let Some(bounds) = self.policy.limits else { return work() };
+        let Some(bounds) = self.bounds() else { return work() };
         let (secrets, now, request) = (self.secrets.clone(), self.now(), request.clone());
         let granted =
             self.db.write(move |conn| reserve_request(conn, &secrets, &bounds, &request, now))?;
@@ -69,7 +68,7 @@ impl Flows {
     /// Returns the budget of what is written now for `order`. A mail is counted at its first attempt only.
     pub(crate) fn mail_budget(&self, order: &QueuedMail) -> MailBudget {
         MailBudget {
-            bounds: self.policy.limits.filter(|_| order.attempts == 0),
+            bounds: self.bounds().filter(|_| order.attempts == 0),
             secrets: self.secrets.clone(),
         }
     }
@@ -78,7 +77,7 @@ impl Flows {
 /// Budget of a mail that is being written.
 #[derive(Clone)]
 pub(crate) struct MailBudget {
-    bounds: Option<Limits>,
+    bounds: Option<Bounds>,
     secrets: Secrets,
 }
 
@@ -113,7 +112,7 @@ impl MailBudget {
         let request = MailRequest::new(MailClass::Verification, recipient, &Device::default());
         let mut counters = request.of_mailbox(false);
         counters.extend(request.of_service());
-        if find_wait(conn, &self.secrets, &counters, now)?.is_some() {
+        if !bounds.are_reported() && find_wait(conn, &self.secrets, &counters, now)?.is_some() {
             return Ok(false);
         }
         reserve(conn, &self.secrets, bounds, counters, now)?;
@@ -133,7 +132,7 @@ enum Granted {
 fn reserve_request(
     conn: &mut Conn,
     secrets: &Secrets,
-    bounds: &Limits,
+    bounds: &Bounds,
     request: &MailRequest,
     now: UtcTime,
 ) -> Result<Granted> {
@@ -150,7 +149,7 @@ fn reserve_request(
     match request.class {
         // Each of these requests has a mail sent.
         MailClass::Verification => rest.extend(request.of_service()),
-        MailClass::Reset => refuse_late_reset(conn, secrets, request, now)?,
+        MailClass::Reset => refuse_late_reset(conn, secrets, bounds, request, now)?,
     }
     match reserve(conn, secrets, bounds, rest.clone(), now) {
         Ok(_) => used.extend(rest),
@@ -166,12 +165,13 @@ fn reserve_request(
 fn refuse_late_reset(
     conn: &mut Conn,
     secrets: &Secrets,
+    bounds: &Bounds,
     request: &MailRequest,
     now: UtcTime,
 ) -> Result<()> {
     match find_wait(conn, secrets, &request.of_service(), now)? {
         Some((counter, until)) if until.remaining(now) >= Purpose::ResetPassword.lifetime() => {
-            Err(over_the_limit(counter.counted, until.remaining(now)))
+            bounds.refuse(counter.counted, until.remaining(now))
         }
         _ => Ok(()),
     }

@@ -229,6 +229,7 @@ pub fn what_anybody_may_read(teller: &Teller) {
         "/readyz",
         "/metrics",
         "/openapi.json",
+        "/openapi-3.0.json",
     ] {
         teller.with(&[]).get(path);
     }
