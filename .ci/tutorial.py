@@ -77,7 +77,7 @@ def main():
         os.environ["HALLPASS"] = str(ROOT)
         # One group for all that is started here.
         os.setpgid(0, 0)
-        subprocess.Popen([hallpass], cwd="service")
+        service = subprocess.Popen([hallpass], cwd="service")
         wait_for("127.0.0.1", 8000)
         try:
             walk(page, Shell())
@@ -87,7 +87,7 @@ def main():
         finally:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             os.killpg(0, signal.SIGTERM)
-            time.sleep(1)
+            service.wait(timeout=60)
 
 
 if __name__ == "__main__":
