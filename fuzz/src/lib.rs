@@ -14,7 +14,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hallpass::domain::{Email, Locale, PasswordPolicy, PlainPassword, Username, UtcTime};
 use hallpass::drf::http as django;
 use hallpass::drf::token::{DrfTokens, Lifetimes};
-use hallpass::http::browsers::Browsers;
+use hallpass::http::browsers::{Browsers, Origins};
 use hallpass::http::{client, strict_json};
 use hallpass::mail::smtp::settings::SmtpSettings;
 use hallpass::security::access_token::{AccessTokens, Claims};
@@ -267,7 +267,7 @@ pub fn browsers(data: &[u8]) -> bool {
     let allowed = "https://app.example.com";
     let browsers = Browsers {
         own_origin: own.to_owned(),
-        other_origins: vec![allowed.to_owned()],
+        other_origins: Origins { named: vec![allowed.to_owned()], loopback: false },
         same_site: SameSite::Strict,
     };
     let mut request = TestRequest::post();

@@ -19,7 +19,7 @@ use readers::{
     MIN_SECRET_LENGTH, MIN_SITE_KEY_LENGTH, Mode, is_weak, read_breached_passwords, read_browsers,
     read_client_id, read_database, read_drf, read_jwt_algorithm, read_key_rotation, read_lifetimes,
     read_limits, read_log, read_pages, read_proxies, read_public_url, read_secret,
-    read_shutdown_delay, read_smtp,
+    read_shutdown_delay, read_shutdown_timeout, read_smtp,
 };
 pub use settings::{SETTINGS, example};
 pub use source::{ConfigFault, Source};
@@ -140,11 +140,7 @@ impl Config {
         let on_loopback = bind.ip().is_loopback();
         let development =
             s.choice("HALLPASS_ENV", on_loopback, &[("development", true), ("production", false)]);
-        let mode = match (development, on_loopback) {
-            (true, true) => Mode::LocalDevelopment,
-            (true, false) => Mode::Development,
-            (false, _) => Mode::Production,
-        };
+        let mode = Mode::of(development, bind);
         let (limits, limit_mode) = read_limits(s, mode);
         let data_dir = PathBuf::from(s.text("HALLPASS_DATA_DIR").unwrap_or("./data".into()));
         let service_name = s.text("HALLPASS_SERVICE_NAME").unwrap_or("Hallpass".into());
@@ -220,12 +216,7 @@ impl Config {
             max_connections: s.number("HALLPASS_MAX_CONNECTIONS", 8192, 16, 100_000),
             keep_alive: s.duration("HALLPASS_KEEP_ALIVE", 75 * SECOND, SECOND, 10 * MINUTE),
             shutdown_delay: read_shutdown_delay(s, development),
-            shutdown_timeout: s.duration(
-                "HALLPASS_SHUTDOWN_TIMEOUT",
-                10 * SECOND,
-                Duration::ZERO,
-                5 * MINUTE,
-            ),
+            shutdown_timeout: read_shutdown_timeout(s),
             log: read_log(s),
             log_format: s.choice(
                 "HALLPASS_LOG_FORMAT",

@@ -36,6 +36,17 @@ pub(super) enum Mode {
     Production,
 }
 
+impl Mode {
+    /// The mode of a service that listens on `bind`.
+    pub(super) fn of(development: bool, bind: SocketAddr) -> Self {
+        match (development, bind.ip().is_loopback()) {
+            (true, true) => Self::LocalDevelopment,
+            (true, false) => Self::Development,
+            (false, _) => Self::Production,
+        }
+    }
+}
+
 /// The shortest secret outside development, in bytes.
 pub(super) const MIN_SECRET_LENGTH: usize = 32;
 
@@ -530,11 +541,15 @@ fn are_nearly_all(networks: &[IpNet]) -> bool {
 fn read_origins(s: &mut Source, development: bool) -> Vec<String> {
     let is_origin = |text: &str| is_web_origin(text) || is_app_origin(text);
     let origins = s.parsed("HALLPASS_CORS_ORIGINS", Vec::new(), |text| {
+        if text == "none" {
+            return Ok(Vec::new());
+        }
         let origins: Vec<String> = text.split(',').map(|part| part.trim().to_owned()).collect();
         if origins.iter().all(|origin| is_origin(origin)) {
             return Ok(origins);
         }
-        Err("must be origins separated by commas: https://app.example.com, tauri://localhost"
+        Err("must be origins separated by commas (https://app.example.com, tauri://localhost), or \
+             none"
             .to_owned())
     });
     let is_safe = |origin: &String| !origin.starts_with("http://") || is_origin_of_webview(origin);
@@ -592,6 +607,11 @@ fn read_cors_headers(s: &mut Source) -> Vec<String> {
 pub(super) fn read_shutdown_delay(s: &mut Source, development: bool) -> Duration {
     let default = if development { Duration::ZERO } else { 5 * SECOND };
     s.duration("HALLPASS_SHUTDOWN_DELAY", default, Duration::ZERO, 5 * MINUTE)
+}
+
+/// The time that requests in progress have at the end.
+pub(super) fn read_shutdown_timeout(s: &mut Source) -> Duration {
+    s.duration("HALLPASS_SHUTDOWN_TIMEOUT", 10 * SECOND, Duration::ZERO, 5 * MINUTE)
 }
 
 /// How often something may be tried, and what happens beyond. Outside development there always is a bound.

@@ -330,7 +330,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "HALLPASS_CORS_ORIGINS",
         "",
-        "Origins of browser front ends besides the service's own, separated by commas: https://app.example.com. Those of installed apps too: tauri://localhost, capacitor://localhost. Compared as a whole. Not set: none; in development on a loopback address, http://localhost and http://127.0.0.1 on any port.",
+        "Origins of browser front ends besides the service's own, separated by commas: https://app.example.com. Those of installed apps too: tauri://localhost, capacitor://localhost. Compared as a whole. none: no others. Not set: none; in development on a loopback address, http://localhost and http://127.0.0.1 on any port.",
     ),
     setting(
         "HALLPASS_CORS_HEADERS",

@@ -16,34 +16,29 @@ const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
 /// The page for a document.
 pub(super) fn render(document: &Value) -> String {
-    let mut page = HEAD.to_owned();
-    let tags = || document["tags"].as_array().into_iter().flatten();
-    page += "\n| operation | purpose |\n| --- | --- |\n";
-    for tag in tags() {
-        for Operation { method, path, operation } in operations(document, &tag["name"]) {
-            let (id, summary) = (text(&operation["operationId"]), text(&operation["summary"]));
-            page += &format!("| [`{method} {path}`](#{}) | {} |\n", anchor(id), cell(summary));
-        }
+    let tags: Vec<&Value> = document["tags"].as_array().into_iter().flatten().collect();
+    let mut page = vec![HEAD.to_owned(), "\n| operation | purpose |\n| --- | --- |\n".to_owned()];
+    for Operation { method, path, value } in tags.iter().flat_map(|it| operations(document, it)) {
+        let (id, summary) = (text(&value["operationId"]), text(&value["summary"]));
+        page.push(format!("| [`{method} {path}`](#{}) | {} |\n", anchor(id), cell(summary)));
     }
-    for tag in tags() {
-        page += &format!("\n## {}\n\n{}\n", text(&tag["name"]), text(&tag["description"]));
-        for operation in operations(document, &tag["name"]) {
-            page += &section_of(&operation);
-        }
+    for tag in tags {
+        let (name, about) = (text(&tag["name"]), text(&tag["description"]));
+        page.push(format!("\n## {name}\n\n{about}\n"));
+        page.extend(operations(document, tag).map(|operation| section_of(&operation)));
     }
-    page += "\n## Schemas\n";
+    page.push("\n## Schemas\n".to_owned());
     for (name, schema) in document["components"]["schemas"].as_object().into_iter().flatten() {
-        page += &format!("\n### {name}\n");
-        page += &paragraph(&schema["description"]);
-        page += &body_of(schema);
+        let about = paragraph(&schema["description"]);
+        page.push(format!("\n### {name} schema\n{about}{}", members_of(schema)));
     }
-    page
+    page.concat()
 }
 
 struct Operation<'a> {
     method: String,
     path: &'a str,
-    operation: &'a Value,
+    value: &'a Value,
 }
 
 /// The operations of a tag.
@@ -51,49 +46,50 @@ fn operations<'a>(document: &'a Value, tag: &'a Value) -> impl Iterator<Item = O
     let paths = document["paths"].as_object().into_iter().flatten();
     let all = paths.flat_map(|(path, methods)| {
         METHODS.iter().filter_map(move |method| {
-            let operation = methods.get(*method)?;
-            Some(Operation { method: method.to_uppercase(), path, operation })
+            Some(Operation { method: method.to_uppercase(), path, value: methods.get(*method)? })
         })
     });
-    all.filter(move |it| it.operation["tags"][0] == *tag)
+    all.filter(|it| it.value["tags"][0] == tag["name"])
 }
 
-fn section_of(Operation { method, path, operation }: &Operation<'_>) -> String {
-    let mut section = format!("\n### {}\n\n`{method} {path}`\n", text(&operation["operationId"]));
-    let summary = text(&operation["summary"]);
-    section += &format!("\n**{summary}.** {}\n", text(&operation["description"]));
-    if operation.get("security").is_some() {
-        section += "\nNeeds an access token: `Authorization: Bearer …`.\n";
+fn section_of(Operation { method, path, value }: &Operation<'_>) -> String {
+    let id = text(&value["operationId"]);
+    let (summary, about) = (text(&value["summary"]), text(&value["description"]));
+    let mut section = vec![format!("\n### {id}\n\n`{method} {path}`\n\n**{summary}.** {about}\n")];
+    if value.get("security").is_some() {
+        section.push("\nNeeds an access token: `Authorization: Bearer …`.\n".to_owned());
     }
-    let parameters: Vec<&Value> =
-        operation["parameters"].as_array().into_iter().flatten().collect();
-    if !parameters.is_empty() {
-        section += "\n| parameter | in | type | description |\n| --- | --- | --- | --- |\n";
-        for parameter in parameters {
-            let (name, place) = (text(&parameter["name"]), text(&parameter["in"]));
-            let kind = type_of(&parameter["schema"]);
-            let about = cell(text(&parameter["description"]));
-            section += &format!("| `{name}` | {place} | {} | {about} |\n", cell(&kind));
-        }
+    section.push(parameters_of(value));
+    for (kind, content) in value["requestBody"]["content"].as_object().into_iter().flatten() {
+        let body = type_of(&content["schema"]);
+        section.push(format!("\nRequest body (`{kind}`): {body}\n{}", example_of(content)));
     }
-    for (kind, content) in operation["requestBody"]["content"].as_object().into_iter().flatten() {
-        section += &format!("\nRequest body (`{kind}`): {}\n", type_of(&content["schema"]));
-        section += &example_of(content);
-    }
-    section += "\n| status | response |\n| --- | --- |\n";
-    for (status, response) in operation["responses"].as_object().into_iter().flatten() {
+    section.push("\n| status | response |\n| --- | --- |\n".to_owned());
+    for (status, response) in value["responses"].as_object().into_iter().flatten() {
         if !status.starts_with(['2', '3']) {
             continue;
         }
         let contents = response["content"].as_object().into_iter().flatten();
-        let bodies: Vec<String> =
-            contents.map(|(kind, it)| format!("{} (`{kind}`)", type_of(&it["schema"]))).collect();
-        let body =
-            if bodies.is_empty() { String::new() } else { format!(" {}", bodies.join(", ")) };
-        section += &format!("| {status} | {}{body} |\n", cell(text(&response["description"])));
+        let bodies = contents.map(|(kind, it)| format!(" {} (`{kind}`)", type_of(&it["schema"])));
+        let bodies: Vec<String> = bodies.collect();
+        let about = cell(text(&response["description"]));
+        section.push(format!("| {status} | {about}{} |\n", bodies.join(",")));
     }
-    section += &errors_of(operation);
-    section
+    section.push(errors_of(value));
+    section.concat()
+}
+
+fn parameters_of(operation: &Value) -> String {
+    let parameters = operation["parameters"].as_array().into_iter().flatten().map(|parameter| {
+        let (name, place) = (text(&parameter["name"]), text(&parameter["in"]));
+        let (kind, about) = (type_of(&parameter["schema"]), text(&parameter["description"]));
+        format!("| `{name}` | {place} | {} | {} |\n", cell(&kind), cell(about))
+    });
+    let rows: String = parameters.collect();
+    if rows.is_empty() {
+        return rows;
+    }
+    format!("\n| parameter | in | type | description |\n| --- | --- | --- | --- |\n{rows}")
 }
 
 /// The errors of an operation, by status.
@@ -117,29 +113,28 @@ fn example_of(content: &Value) -> String {
 }
 
 /// The members of an object, or the alternatives of another schema.
-fn body_of(schema: &Value) -> String {
+fn members_of(schema: &Value) -> String {
     let Some(properties) = schema["properties"].as_object() else {
         return format!("\n{}\n", type_of(schema));
     };
-    let required = |name: &str| {
+    let is_required = |name: &str| {
         let required = schema["required"].as_array();
         required.is_some_and(|them| them.iter().any(|it| it == name))
     };
-    let mut table =
-        "\n| member | type | required | description |\n| --- | --- | --- | --- |\n".to_owned();
-    for (name, value) in properties {
-        let is_required = if required(name) { "yes" } else { "" };
-        let (kind, about) = (type_of(value), cell(text(&value["description"])));
-        table += &format!("| `{name}` | {} | {is_required} | {about} |\n", cell(&kind));
-    }
-    table
+    let rows = properties.iter().map(|(name, value)| {
+        let required = if is_required(name) { "yes" } else { "" };
+        let (kind, about) = (type_of(value), text(&value["description"]));
+        format!("| `{name}` | {} | {required} | {} |\n", cell(&kind), cell(about))
+    });
+    let rows: String = rows.collect();
+    format!("\n| member | type | required | description |\n| --- | --- | --- | --- |\n{rows}")
 }
 
 /// The type of a schema in words, with links to the schemas that it names.
 fn type_of(schema: &Value) -> String {
     if let Some(reference) = schema["$ref"].as_str() {
         let name = reference.strip_prefix(SCHEMAS).unwrap_or(reference);
-        return format!("[{name}](#{})", anchor(name));
+        return format!("[{name}](#{}-schema)", anchor(name));
     }
     for several in ["oneOf", "anyOf"] {
         if let Some(them) = schema[several].as_array() {
@@ -162,10 +157,12 @@ fn type_of(schema: &Value) -> String {
         ["array"] => format!("array of {}", type_of(&schema["items"])),
         kinds => kinds.join(" or "),
     };
-    let bounds: Vec<String> = BOUNDS
-        .into_iter()
-        .filter_map(|(name, words)| Some(format!("{words}{}", schema.get(name).filter(is_shown)?)))
-        .collect();
+    let bounds = BOUNDS.into_iter().filter_map(|(name, words)| {
+        let bound = schema.get(name)?;
+        let is_shown = bound.is_number() || bound.is_boolean() || bound.is_string();
+        is_shown.then(|| format!("{words}{bound}"))
+    });
+    let bounds: Vec<String> = bounds.collect();
     if bounds.is_empty() { kind } else { format!("{kind} ({})", bounds.join(", ")) }
 }
 
@@ -178,10 +175,6 @@ const BOUNDS: [(&str, &str); 6] = [
     ("default", "default "),
     ("maxItems", "at most "),
 ];
-
-fn is_shown(bound: &&Value) -> bool {
-    bound.is_number() || bound.is_boolean() || bound.is_string()
-}
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
@@ -196,9 +189,9 @@ fn cell(text: &str) -> String {
     text.replace('|', "\\|").split_whitespace().collect::<Vec<&str>>().join(" ")
 }
 
-/// The anchor that Markdown renderers give to a heading of one word.
+/// The anchor that Markdown renderers give to a heading of words.
 fn anchor(heading: &str) -> String {
-    heading.to_lowercase()
+    heading.to_lowercase().replace(' ', "-")
 }
 
 #[cfg(test)]
@@ -237,7 +230,7 @@ mod tests {
             (json!({"type": "string", "maxLength": 9}), "string (at most 9)"),
             (json!({"type": ["integer", "null"], "minimum": 1}), "integer or null (from 1)"),
             (json!({"type": "array", "items": {"type": "string"}}), "array of string"),
-            (json!({"$ref": "#/components/schemas/Account"}), "[Account](#account)"),
+            (json!({"$ref": "#/components/schemas/Account"}), "[Account](#account-schema)"),
             (json!({"oneOf": [{"type": "null"}, {"enum": ["a", "b"]}]}), "null or `a` or `b`"),
             (json!({}), "any"),
         ] {
