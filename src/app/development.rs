@@ -2,7 +2,7 @@
 
 use crate::config::{Config, LimitMode};
 use crate::dev::{DevMailbox, Development, Facts};
-use crate::mail::worker::Observer;
+use crate::mail::handler::Observer;
 
 /// Returns the pages for this configuration; `None` outside development on a loopback address.
 pub(super) fn of(config: &Config) -> Option<Development> {
@@ -18,7 +18,7 @@ pub(super) fn of(config: &Config) -> Option<Development> {
     })
 }
 
-/// Returns what keeps each mail that is sent for the page of mails.
+/// Returns the observer that keeps each mail that was sent for the page of mails.
 pub(super) fn observer(development: &Development) -> Observer {
     let mailbox = development.mailbox.clone();
     std::sync::Arc::new(move |mail, message| mailbox.put(mail, message))

@@ -12,7 +12,7 @@ use crate::config::{Config, LimitMode};
 use crate::dev;
 use crate::telemetry;
 
-/// How long threads may go on that wait for a database which does not answer.
+/// Time for threads that still wait for a database which does not answer.
 const LAST_THREADS: Duration = Duration::from_secs(1);
 
 pub(super) fn run(config: &Config) -> Outcome {
@@ -37,8 +37,8 @@ pub(super) fn run(config: &Config) -> Outcome {
     outcome
 }
 
-/// Service managers start processes with 1024 open files at most, for the sake of programs that
-/// use `select`, and leave it to the others to take what they are allowed.
+/// Raises the limit of open files. Service managers start processes with 1024 at most, for programs
+/// that use `select`, and leave it to the others to raise it.
 fn allow_many_connections() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
@@ -46,7 +46,7 @@ fn allow_many_connections() {
     }
 }
 
-/// A few lines that tell where everything is.
+/// Logs URLs, database and mail transport.
 fn announce(config: &Config, app: &App) {
     let address = app.address();
     let mode = if config.development { "development" } else { "production" };
@@ -73,7 +73,7 @@ fn announce(config: &Config, app: &App) {
             "limits: reported in the header X-Production-Limit; HALLPASS_LIMITS=on enforces them"
         );
     }
-    // After everything else, for programs that wait for it.
+    // Logged after all others: a supervisor that waits for this line has them already.
     tracing::info!("Hallpass {} ({mode}) on http://{address}", env!("CARGO_PKG_VERSION"));
     if config.is_local_development() {
         tracing::info!("open http://{address}/ in a browser");

@@ -1,4 +1,4 @@
-//! Who asks: the access token of `Authorization: Bearer` (RFC 6750).
+//! Bearer authentication: the access token of `Authorization: Bearer` (RFC 6750).
 
 use std::future::{Ready, ready};
 use std::sync::Arc;
@@ -15,6 +15,21 @@ use crate::flows::{Claims, VerifiedToken};
 /// The holder of a token that counts.
 pub struct Bearer(pub Claims);
 
+/// The holder of the token of a request that may have none.
+pub struct OptionalBearer(pub Option<Claims>);
+
+impl FromRequest for OptionalBearer {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        if !request.headers().contains_key(AUTHORIZATION) {
+            return ready(Ok(Self(None)));
+        }
+        ready(check(request).map(|token| Self(Some(token.claims.clone()))))
+    }
+}
+
 impl FromRequest for Bearer {
     type Error = ApiError;
     type Future = Ready<Result<Self, ApiError>>;
@@ -28,7 +43,7 @@ impl FromRequest for Bearer {
 pub fn check(request: &HttpRequest) -> Result<Arc<VerifiedToken>, ApiError> {
     let state = request.app_data::<web::Data<State>>().ok_or(Code::InternalError)?;
     let mut headers = request.headers().get_all(AUTHORIZATION);
-    // Of two nobody knows which is meant; what stands behind may take the other.
+    // Rejects several `Authorization` headers: an upstream might use a different one.
     let (Some(header), None) = (headers.next(), headers.next()) else {
         return Err(Code::AuthenticationRequired.into());
     };

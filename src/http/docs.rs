@@ -13,7 +13,7 @@ use super::error::ApiError;
 use crate::http::serving::resource::readable;
 use crate::http::serving::slices;
 
-/// Swagger UI sets styles on elements; scripts come from its files only.
+/// Swagger UI sets styles on elements; scripts are loaded from its files only.
 const CSP: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                    frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 

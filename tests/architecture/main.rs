@@ -13,49 +13,76 @@ const WALLS: &[(&str, &[&str])] = &[
     (
         "domain",
         &[
-            "app", "cli", "clock", "config", "drf", "flows", "http", "mail", "security", "social",
-            "store",
-        ],
-    ),
-    (
-        "telemetry.rs",
-        &["app", "cli", "clock", "domain", "drf", "flows", "http", "mail", "security", "store"],
-    ),
-    (
-        "telemetry",
-        &[
-            "app", "cli", "clock", "config", "domain", "drf", "flows", "http", "mail", "security",
-            "store",
-        ],
-    ),
-    (
-        "clock.rs",
-        &["app", "cli", "config", "drf", "flows", "http", "mail", "security", "social", "store"],
-    ),
-    (
-        "store",
-        &["app", "cli", "clock", "config", "drf", "flows", "http", "mail", "security", "social"],
-    ),
-    (
-        "security",
-        &["app", "cli", "clock", "config", "drf", "flows", "http", "mail", "social", "store"],
-    ),
-    ("mail", &["app", "cli", "config", "dev", "drf", "flows", "http", "security", "social"]),
-    ("dev", &["app", "cli", "clock", "config", "drf", "flows", "security", "social", "store"]),
-    (
-        "outgoing.rs",
-        &[
-            "app", "cli", "clock", "config", "domain", "drf", "flows", "http", "mail", "security",
+            "app", "cli", "clock", "config", "drf", "flows", "http", "jobs", "mail", "security",
             "social", "store",
         ],
     ),
     (
-        "social",
-        &["app", "cli", "clock", "config", "drf", "flows", "http", "mail", "security", "store"],
+        "telemetry.rs",
+        &[
+            "app", "cli", "clock", "domain", "drf", "flows", "http", "jobs", "mail", "security",
+            "store",
+        ],
     ),
-    ("flows", &["app", "cli", "config", "dev", "drf", "http"]),
-    ("http", &["app", "cli", "config", "dev", "drf", "mail", "security", "social", "store"]),
-    ("drf", &["app", "cli", "clock", "config", "dev", "mail", "social"]),
+    (
+        "telemetry",
+        &[
+            "app", "cli", "clock", "config", "domain", "drf", "flows", "http", "jobs", "mail",
+            "security", "store",
+        ],
+    ),
+    (
+        "clock.rs",
+        &[
+            "app", "cli", "config", "drf", "flows", "http", "jobs", "mail", "security", "social",
+            "store",
+        ],
+    ),
+    (
+        "store",
+        &[
+            "app", "cli", "clock", "config", "drf", "flows", "http", "jobs", "mail", "security",
+            "social",
+        ],
+    ),
+    (
+        "security",
+        &[
+            "app", "cli", "clock", "config", "drf", "flows", "http", "jobs", "mail", "social",
+            "store",
+        ],
+    ),
+    (
+        "jobs",
+        &["app", "cli", "config", "dev", "drf", "flows", "http", "mail", "security", "social"],
+    ),
+    ("mail", &["app", "cli", "config", "dev", "drf", "flows", "http", "security", "social"]),
+    (
+        "dev",
+        &[
+            "app", "cli", "clock", "config", "drf", "flows", "jobs", "security", "social", "store",
+        ],
+    ),
+    (
+        "outgoing.rs",
+        &[
+            "app", "cli", "clock", "config", "domain", "drf", "flows", "http", "jobs", "mail",
+            "security", "social", "store",
+        ],
+    ),
+    (
+        "social",
+        &[
+            "app", "cli", "clock", "config", "drf", "flows", "http", "jobs", "mail", "security",
+            "store",
+        ],
+    ),
+    ("flows", &["app", "cli", "config", "dev", "drf", "http", "jobs"]),
+    (
+        "http",
+        &["app", "cli", "config", "dev", "drf", "jobs", "mail", "security", "social", "store"],
+    ),
+    ("drf", &["app", "cli", "clock", "config", "dev", "jobs", "mail", "social"]),
     ("config", &["app", "cli", "dev", "drf", "http"]),
     ("cli", &["drf"]),
 ];

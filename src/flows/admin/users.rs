@@ -2,8 +2,9 @@
 //! an account exists. Superusers are changed by superusers only, and one always stays.
 
 use crate::domain::{
-    Counted, Device, Email, EndReason, EventContext, EventKind, Locale, OneTimeId, OneTimeToken,
-    PasswordHash, PlainPassword, Purpose, SessionId, User, UserId, Username, UtcTime,
+    Challenge, ChallengeKind, Counted, Device, Email, EndReason, EventContext, EventKind,
+    LinkedIdentity, Locale, PasswordHash, PlainPassword, SessionId, User, UserId, Username,
+    UtcTime,
 };
 use crate::flows::account::delete::{delete_account, keep_one_superuser, lock_for_staff};
 use crate::flows::account::register::insert_account;
@@ -14,7 +15,7 @@ use crate::flows::{Claims, Error, Flows, Result};
 use crate::store::outbox::{self, MailKind};
 use crate::store::user_search::{self, UserFilter, UserPage};
 use crate::store::users::{self, NewUser, UserChanges};
-use crate::store::{Conn, events, one_time_tokens, sessions};
+use crate::store::{Conn, challenges, events, identities, sessions};
 
 /// An account that staff make.
 #[derive(Debug)]
@@ -65,10 +66,13 @@ impl Flows {
         Ok(self.db.read(|conn| user_search::list_page(conn, filter, after, limit))?)
     }
 
-    /// One account.
-    pub fn find_account(&self, claims: &Claims, id: UserId) -> Result<User> {
+    /// Returns an account with its identities.
+    pub fn find_account(&self, claims: &Claims, id: UserId) -> Result<(User, Vec<LinkedIdentity>)> {
         self.staff(claims)?;
-        self.db.read(|conn| users::find_by_id(conn, id))?.ok_or(Error::NotFound)
+        self.db.read(|conn| {
+            let user = users::find_by_id(conn, id)?.ok_or(Error::NotFound)?;
+            Ok((user, identities::list_of_user(conn, id)?))
+        })
     }
 
     /// Makes an account, or invites a user to it.
@@ -110,7 +114,6 @@ impl Flows {
             require_staff(conn, by)?;
             make(conn, &account, by, is_invited, now)
         })?;
-        self.mail_ordered.notify_one();
         tracing::info!(by = staff.id.0, user_id = user.id.0, is_invited, "account made by staff");
         Ok(user)
     }
@@ -212,20 +215,13 @@ fn make(
     let scene = EventContext::of(user.id, now).by(by);
     events::record(conn, &scene, EventKind::AccountCreatedByStaff, how)?;
     if let (true, Some(email)) = (is_invited, &user.email) {
-        let token = OneTimeToken {
-            id: OneTimeId::new(now),
-            user_id: user.id,
-            purpose: Purpose::Invitation,
+        let challenge = Challenge {
             email: user.email.clone(),
-            detail: String::new(),
-            code_hash: None,
-            created_at: now,
-            expires_at: now.after(Purpose::Invitation.lifetime()),
-            used_at: None,
+            ..Challenge::new(ChallengeKind::Invitation, Some(user.id), now)
         };
-        one_time_tokens::insert_token(conn, &token, 0)?;
+        challenges::insert_challenge(conn, &challenge, 0)?;
         let kind = MailKind::Invitation;
-        let (id, about) = (token.id.as_str(), Some(user.id));
+        let (id, about) = (challenge.id.as_str(), Some(user.id));
         outbox::enqueue(conn, kind, email, &user.locale, id, about, now)?;
     }
     Ok(user)

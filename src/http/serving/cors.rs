@@ -9,11 +9,11 @@ use crate::http::browsers::Origins;
 use crate::http::serving::production_limit::X_PRODUCTION_LIMIT;
 use crate::http::serving::request_id::X_REQUEST_ID;
 
-/// How long browsers may remember what is allowed, in seconds.
+/// Time for which browsers may cache the permissions, in seconds.
 const MAX_AGE: usize = 600;
 
-/// Request headers that pages may send: those the service reads, and those that libraries and
-/// tracing add to every request, which change nothing here.
+/// Request headers that pages may send: those that the service reads, and harmless ones that
+/// libraries and tracing add to every request.
 const HEADERS: [&str; 40] = [
     "accept",
     "accept-language",
@@ -57,8 +57,8 @@ const HEADERS: [&str; 40] = [
     "x-requested-with",
 ];
 
-/// Lets pages of these origins call the service, with cookies and with these headers besides the
-/// usual ones. Pages of others get no header that would let them read an answer.
+/// Allows pages of these origins to call the service, with cookies and with these headers besides
+/// the usual ones. Pages of other origins get no header that would let them read an answer.
 pub fn allow(origins: &Origins, headers: &[String]) -> Cors {
     let origins = origins.clone();
     Cors::default()

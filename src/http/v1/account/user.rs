@@ -3,44 +3,57 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::User;
+use crate::domain::{LinkedIdentity, User};
+use crate::http::v1::social::identity::Identity;
 use crate::http::v1::time::rfc3339;
 
-/// Somebody's account.
+/// Account of a user.
 #[derive(Serialize, ToSchema)]
 pub struct Account {
-    /// The account's number, the `sub` of its tokens.
+    /// The user id, the `sub` of its tokens.
     #[schema(example = 7)]
     user_id: i64,
-    /// The name to log in with; the address where none was chosen.
+    /// The name to log in with; the e-mail address where none was chosen.
     #[schema(example = "mina")]
     username: String,
-    /// The address, empty if there is none.
+    /// The e-mail address, empty if there is none.
     #[schema(example = "mina@example.com")]
     email: String,
-    /// Whether the address was proven.
+    /// True if the e-mail address is verified.
     #[schema(example = true)]
     email_verified: bool,
-    /// Whether it may log in.
+    /// True if the account may log in.
     #[schema(example = true)]
     is_active: bool,
-    /// Why it may not, where staff said so.
+    /// Reason why it may not, where staff gave one.
     disabled_reason: Option<String>,
-    /// Whether it may manage others.
+    /// True if it may manage others.
     #[schema(example = false)]
     is_staff: bool,
-    /// Whether it may manage superusers, and is itself protected from other staff.
+    /// True if it may manage superusers, and is itself protected from other staff.
     #[schema(example = false)]
     is_superuser: bool,
     /// The language of mail, as a BCP 47 tag.
     #[schema(example = "ko-KR")]
     locale: String,
-    /// When the account was made (RFC 3339, UTC).
+    /// Time of creation (RFC 3339, UTC).
     #[schema(format = "date-time", example = "2026-11-23T08:00:00.000000Z")]
     created_at: String,
-    /// When it last logged in with a password (RFC 3339, UTC).
+    /// Time of the last log-in (RFC 3339, UTC).
     #[schema(format = "date-time", example = "2026-11-23T08:00:00.000000Z")]
     last_login_at: Option<String>,
+    /// Identities at other services that it can log in with; with `GET /v1/users/{id}` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false)]
+    identities: Option<Vec<Identity>>,
+}
+
+impl Account {
+    /// Returns the account with its identities.
+    pub fn with_identities(user: User, identities: Vec<LinkedIdentity>) -> Self {
+        let identities = identities.into_iter().map(Identity::from).collect();
+        Self { identities: Some(identities), ..Self::from(user) }
+    }
 }
 
 impl From<User> for Account {
@@ -57,6 +70,7 @@ impl From<User> for Account {
             created_at: rfc3339(user.created_at),
             last_login_at: user.last_login_at.map(rfc3339),
             disabled_reason: user.disabled_reason,
+            identities: None,
         }
     }
 }

@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use crate::http::openapi;
 use crate::http::serving::compressed::Compressed;
 
-/// Made for the first request: a start need not wait for it.
+/// Built at the first request: a start need not wait for it.
 static DOCUMENT: LazyLock<Compressed> = LazyLock::new(|| Compressed::new(openapi::compact()));
 
 #[utoipa::path(

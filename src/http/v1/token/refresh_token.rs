@@ -1,4 +1,4 @@
-//! How a refresh token comes in: in the body, or in the cookie.
+//! Transport of a refresh token: the body or the cookie.
 
 use actix_web::HttpRequest;
 use utoipa::ToSchema;
@@ -9,7 +9,7 @@ use crate::http::body::{Body, Fields};
 use crate::http::browsers::{Browsers, refresh_cookies};
 use crate::http::error::ApiError;
 
-/// Where the refresh token is: here, or in the cookie.
+/// The refresh token, in the body or in the cookie.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes what `RefreshTokenBody` is read from")]
@@ -41,9 +41,8 @@ impl Body for RefreshTokenBody {
 }
 
 impl RefreshTokenBody {
-    /// The token and where it came from; none where the cookie was to have it and is not there, several
-    /// where there are several cookies of that name. A token that came one way is never answered the
-    /// other way.
+    /// The token and its transport; none if the cookie is missing, several if there are several
+    /// cookies of that name. A token of one transport is never answered in the other.
     pub fn presented(
         self,
         request: &HttpRequest,

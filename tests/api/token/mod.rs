@@ -1,0 +1,7 @@
+//! Access tokens: checking them here, in a reverse proxy and in other services.
+
+mod access;
+mod forward_auth;
+mod hostile_tokens;
+mod revocations;
+mod warm_tokens;
