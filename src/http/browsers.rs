@@ -106,8 +106,7 @@ impl Browsers {
         if headers.contains_key(ORIGIN) {
             return self.is_from_allowed_page(headers);
         }
-        let navigates = headers.get(SEC_FETCH_MODE).is_some_and(|mode| mode == "navigate");
-        navigates || matches!(fetch_site(headers), None | Some("same-origin" | "none"))
+        is_navigation(headers) || matches!(fetch_site(headers), None | Some("same-origin" | "none"))
     }
 
     fn allows(&self, origin: &str) -> bool {
@@ -116,10 +115,12 @@ impl Browsers {
 
     /// Returns the origin of a page that may not read answers, as text for the log; `None` for other
     /// requests. A page of the service itself is told apart by `Sec-Fetch-Site`: the service may be
-    /// reached by another name than its own.
+    /// reached by another name than its own. A navigation, such as the form of a provider, shows the
+    /// answer to the user and not to the page.
     pub fn foreign_origin(&self, headers: &HeaderMap) -> Option<String> {
         let origin = String::from_utf8_lossy(headers.get(ORIGIN)?.as_bytes());
-        if self.allows(&origin) || fetch_site(headers) == Some("same-origin") {
+        let is_same = fetch_site(headers) == Some("same-origin");
+        if self.allows(&origin) || is_same || is_navigation(headers) {
             return None;
         }
         let is_shown = |c: &char| c.is_ascii_graphic();
@@ -157,6 +158,10 @@ impl Browsers {
             .max_age(max_age)
             .finish()
     }
+}
+
+fn is_navigation(headers: &HeaderMap) -> bool {
+    headers.get(SEC_FETCH_MODE).is_some_and(|mode| mode == "navigate")
 }
 
 fn fetch_site(headers: &HeaderMap) -> Option<&str> {
@@ -236,6 +241,26 @@ mod tests {
             "",
         ] {
             assert!(!origins.allows(origin), "{origin}");
+        }
+    }
+
+    #[test]
+    fn a_foreign_origin_is_told_of_what_a_page_wants_to_read() {
+        let (evil, navigation) =
+            (("Origin", "https://evil.example"), ("Sec-Fetch-Mode", "navigate"));
+        for (headers, told) in [
+            (vec![evil], Some("https://evil.example")),
+            (vec![evil, ("Sec-Fetch-Mode", "cors")], Some("https://evil.example")),
+            (vec![evil, navigation], None),
+            (vec![evil, ("Sec-Fetch-Site", "same-origin")], None),
+            (vec![("Origin", "https://app.example.com")], None),
+            (vec![], None),
+        ] {
+            let request = TestRequest::post();
+            let request = headers.iter().fold(request, |it, header| it.append_header(*header));
+            let request = request.to_http_request();
+            let found = browsers().foreign_origin(request.headers());
+            assert_eq!(found.as_deref(), told, "{headers:?}");
         }
     }
 

@@ -59,9 +59,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("mail", &["app", "cli", "config", "dev", "drf", "flows", "http", "security", "social"]),
     (
         "dev",
-        &[
-            "app", "cli", "clock", "config", "drf", "flows", "jobs", "security", "social", "store",
-        ],
+        &["app", "cli", "clock", "config", "drf", "flows", "jobs", "security", "social", "store"],
     ),
     (
         "outgoing.rs",

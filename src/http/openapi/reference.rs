@@ -1,6 +1,6 @@
 //! The API reference: the OpenAPI document as one page of Markdown.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::for_generators::SCHEMAS;
 use super::responses::ERROR_CODES;
@@ -56,8 +56,10 @@ fn section_of(Operation { method, path, value }: &Operation<'_>) -> String {
     let id = text(&value["operationId"]);
     let (summary, about) = (text(&value["summary"]), text(&value["description"]));
     let mut section = vec![format!("\n### {id}\n\n`{method} {path}`\n\n**{summary}.** {about}\n")];
-    if value.get("security").is_some() {
-        section.push("\nNeeds an access token: `Authorization: Bearer …`.\n".to_owned());
+    if let Some(alternatives) = value["security"].as_array() {
+        let is_optional = alternatives.iter().any(|it| *it == json!({}));
+        let verb = if is_optional { "Takes" } else { "Needs" };
+        section.push(format!("\n{verb} an access token: `Authorization: Bearer …`.\n"));
     }
     section.push(parameters_of(value));
     for (kind, content) in value["requestBody"]["content"].as_object().into_iter().flatten() {
@@ -196,8 +198,6 @@ fn anchor(heading: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
