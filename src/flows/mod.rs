@@ -5,6 +5,7 @@
 pub(crate) mod account;
 pub(crate) mod admin;
 pub(crate) mod audit;
+mod bounds;
 mod challenges;
 mod error;
 mod health;
@@ -33,6 +34,7 @@ pub use account::register::{PendingVerification, RegisterRequest, Registered};
 pub use account::verify_email::{Opening, Proof, VerifiedEmail};
 pub use admin::create_superuser::NewSuperuser;
 pub use admin::users::{AccountChanges, NewAccount};
+pub use bounds::{LimitReport, Unenforced};
 pub use error::{Error, Field, FieldFault};
 pub(crate) use health::DatabaseHealth;
 pub use health::{Backlog, Gauges, Readiness};
@@ -112,6 +114,8 @@ pub struct Policy {
     pub sessions_per_user: u32,
     /// How often something may be tried; `None`: without a bound.
     pub limits: Option<Limits>,
+    /// True if requests beyond a limit are served, and the response says what would have been refused.
+    pub reports_limits: bool,
     /// How recent a log-in must be to stand in for the password.
     pub reauth_window: Duration,
     /// True if people are told by mail what happens to their accounts.

@@ -3,6 +3,7 @@
 mod browsers;
 mod database;
 mod limits;
+mod mode;
 mod process;
 mod proxies;
 mod secrets;
@@ -14,7 +15,8 @@ pub(super) use browsers::read_browsers;
 pub use database::database_url;
 pub(super) use database::read_database;
 pub(super) use limits::read_limits;
-pub(super) use process::{read_log, read_shutdown_delay};
+pub(super) use mode::Mode;
+pub(super) use process::{read_log, read_shutdown_delay, read_shutdown_timeout};
 pub(super) use proxies::read_proxies;
 pub(super) use secrets::{MIN_SECRET_LENGTH, MIN_SITE_KEY_LENGTH, is_weak, read_secret};
 pub(super) use services::{read_breached_passwords, read_smtp};
