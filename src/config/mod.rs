@@ -1,11 +1,13 @@
 //! Every setting, typed, read once at the start. All faults are reported together.
 
 mod readers;
+mod registration;
 mod settings;
 mod social;
 mod source;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod types;
 
 use std::net::SocketAddr;
@@ -17,9 +19,9 @@ use ipnet::IpNet;
 pub use readers::database_url;
 use readers::{
     MIN_SECRET_LENGTH, MIN_SITE_KEY_LENGTH, is_weak, read_breached_passwords, read_browsers,
-    read_client_id, read_database, read_drf, read_jwt_algorithm, read_key_rotation, read_lifetimes,
-    read_limits, read_log, read_pages, read_proxies, read_public_url, read_secret,
-    read_shutdown_delay, read_smtp,
+    read_database, read_drf, read_jwt_algorithm, read_key_rotation, read_lifetimes, read_limits,
+    read_log, read_pages, read_proxies, read_public_url, read_secret, read_shutdown_delay,
+    read_smtp,
 };
 pub use settings::{SETTINGS, example};
 pub use source::{ConfigFault, Source};
@@ -29,7 +31,7 @@ pub use types::{
 use types::{DAY, MINUTE, SECOND, YEAR};
 
 pub use crate::domain::SecretText;
-use crate::domain::{Limits, PasswordPolicy};
+use crate::domain::{ClaimMapping, Limits, PasswordPolicy, RegistrationRules};
 use crate::flows::{EmailVerification, VerifyEmailProof};
 use crate::mail::outgoing::Sender;
 use crate::mail::smtp::settings::SmtpSettings;
@@ -63,6 +65,10 @@ pub struct Config {
     pub service_name: String,
     /// The client that access tokens are issued to.
     pub client_id: String,
+    /// The audiences of access tokens; the public URL where there are none.
+    pub audience: Vec<String>,
+    /// Claims of access tokens from the metadata of accounts.
+    pub custom_claims: Vec<ClaimMapping>,
     /// How access tokens are signed.
     pub jwt_algorithm: SigningAlgorithm,
     /// The key shared with services that check HMAC tokens.
@@ -81,6 +87,8 @@ pub struct Config {
     pub bcrypt_cost: u32,
     /// When an address has to be proven.
     pub email_verification: EmailVerification,
+    /// The rules for registration.
+    pub registration: RegistrationRules,
     /// What besides the link a proof takes.
     pub verify_email_proof: VerifyEmailProof,
     /// The front end's pages for the links of mails.
@@ -157,7 +165,9 @@ impl Config {
             // It may be one that would be refused today: that is a reason to replace it.
             secret_previous: read_secret(s, "HALLPASS_SECRET_PREVIOUS", None),
             service_name: service_name.clone(),
-            client_id: read_client_id(s),
+            client_id: tokens::read_client_id(s),
+            audience: tokens::read_audience(s),
+            custom_claims: tokens::read_custom_claims(s),
             jwt_algorithm,
             jwt_secret: read_secret(
                 s,
@@ -175,15 +185,8 @@ impl Config {
             },
             breached_passwords,
             bcrypt_cost: s.number("HALLPASS_BCRYPT_COST", 12, if development { 4 } else { 10 }, 16),
-            email_verification: s.choice(
-                "HALLPASS_EMAIL_VERIFICATION",
-                EmailVerification::Mandatory,
-                &[
-                    ("mandatory", EmailVerification::Mandatory),
-                    ("optional", EmailVerification::Optional),
-                    ("none", EmailVerification::None),
-                ],
-            ),
+            email_verification: registration::read_email_verification(s),
+            registration: registration::read(s),
             verify_email_proof: s.choice(
                 "HALLPASS_VERIFY_EMAIL_PROOF",
                 VerifyEmailProof::Required,

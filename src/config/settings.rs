@@ -90,6 +90,16 @@ pub const SETTINGS: &[Setting] = &[
         "The `client_id` claim of access tokens, which RFC 9068 requires: the name of your front end as an OAuth client.",
     ),
     setting(
+        "HALLPASS_AUDIENCE",
+        "",
+        "The `aud` claim of access tokens: the names of the services that accept them, at most 8, separated by commas. Not set: HALLPASS_PUBLIC_URL.",
+    ),
+    setting(
+        "HALLPASS_CLAIMS",
+        "",
+        "Claims of access tokens from members of an account's metadata, separated by commas: plan=app_metadata.plan,https://hasura.io/jwt/claims=app_metadata.hasura. Staff and API keys write app_metadata, users write metadata. Names that tokens use already are refused.",
+    ),
+    setting(
         "HALLPASS_JWT_ALGORITHM",
         "ES256",
         "How access tokens are signed: ES256, EdDSA, RS256 or HS256.",
@@ -154,6 +164,21 @@ pub const SETTINGS: &[Setting] = &[
         "HALLPASS_EMAIL_VERIFICATION",
         "mandatory",
         "mandatory: no account before the address is proven. optional: an account at once, the token tells. none: no mail.",
+    ),
+    setting(
+        "HALLPASS_REGISTRATION",
+        "open",
+        "open: all may register. invited: POST /v1/register answers as ever, and only users whom staff invited get a mail. closed: it is refused. Invited users can always choose their password.",
+    ),
+    setting(
+        "HALLPASS_EMAIL_DOMAINS_ALLOWED",
+        "",
+        "Domains of the addresses that users may register and change to, separated by commas: example.com, *.example.org (all below it). Not set: all. Staff may invite others.",
+    ),
+    setting(
+        "HALLPASS_EMAIL_DOMAINS_DENIED",
+        "",
+        "Domains of addresses that users may not register or change to, in the same form. They go before the allowed ones.",
     ),
     setting(
         "HALLPASS_VERIFY_EMAIL_PROOF",

@@ -1,7 +1,7 @@
 //! What happens to accounts, as it is remembered: who, what, from where, when. No secret, no address and
 //! no value of a field is ever part of it.
 
-use super::{Device, EventId, SessionId, UserId, UtcTime};
+use super::{ApiKeyId, Device, EventId, SessionId, UserId, UtcTime};
 
 macro_rules! kinds {
     ($($(#[doc = $doc:literal])* $variant:ident, $name:literal;)*) => {
@@ -33,6 +33,8 @@ kinds! {
     Registered, "registered";
     /// Staff made the account; with `invited`, by an invitation.
     AccountCreatedByStaff, "account_created_by_staff";
+    /// Staff sent the invitation again.
+    InvitedAgain, "invited_again";
     /// The e-mail address was verified.
     EmailVerified, "email_verified";
     /// Somebody logged in; the detail says how (`pwd`, `email`, `django`).
@@ -67,12 +69,18 @@ kinds! {
     ProfileChanged, "profile_changed";
     /// The account was switched off; every session was ended.
     AccountDisabled, "account_disabled";
-    /// The account was switched on again.
+    /// The account was switched on again; with `date`, because the date came until which it was disabled.
     AccountEnabled, "account_enabled";
     /// The account may manage others from now on.
     StaffGranted, "staff_granted";
     /// The account may not manage others any more.
     StaffRevoked, "staff_revoked";
+    /// The account has other roles; its access tokens were revoked.
+    RolesChanged, "roles_changed";
+    /// The superuser created an API key; the detail is its id.
+    ApiKeyCreated, "api_key_created";
+    /// The superuser revoked an API key; the detail is its id.
+    ApiKeyRevoked, "api_key_revoked";
     /// The person took a copy of everything that is stored.
     Exported, "exported";
     /// The account was removed. What was known of devices and networks went with it.
@@ -99,6 +107,8 @@ pub struct EventContext {
     pub user_id: Option<UserId>,
     /// Who did it, if that was staff.
     pub actor_id: Option<UserId>,
+    /// The API key of the service that did it.
+    pub api_key: Option<ApiKeyId>,
     /// In which session.
     pub session_id: Option<SessionId>,
     /// On what device. Of staff it is not remembered: the person reads this.
@@ -111,13 +121,31 @@ impl EventContext {
     /// Something about that account.
     pub fn of(user_id: impl Into<Option<UserId>>, at: UtcTime) -> Self {
         let user_id = user_id.into();
-        Self { user_id, actor_id: None, session_id: None, device: Device::default(), at }
+        Self {
+            user_id,
+            actor_id: None,
+            api_key: None,
+            session_id: None,
+            device: Device::default(),
+            at,
+        }
     }
 
     /// Done by staff.
     #[must_use]
     pub fn by(self, staff: UserId) -> Self {
         Self { actor_id: Some(staff), ..self }
+    }
+
+    /// Done by the service that holds that key.
+    #[must_use]
+    pub fn by_key(self, key: &ApiKeyId) -> Self {
+        Self { api_key: Some(key.clone()), ..self }
+    }
+
+    /// Returns whether another than the user did it.
+    pub fn is_by_other(&self) -> bool {
+        self.actor_id.is_some() || self.api_key.is_some()
     }
 
     /// In that session.
@@ -144,6 +172,8 @@ pub struct Event {
     pub scene: EventContext,
     /// What the kind leaves open: words of the service, never of a client.
     pub detail: String,
+    /// The name of the API key of the scene.
+    pub api_key_name: Option<String>,
 }
 
 #[cfg(test)]

@@ -74,6 +74,10 @@ uuid_id!(
     IdentityId
 );
 uuid_id!(
+    /// One API key.
+    ApiKeyId
+);
+uuid_id!(
     /// One mail to be sent.
     MailId
 );

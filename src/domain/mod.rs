@@ -2,6 +2,8 @@
 //! `now` as an argument. No I/O and no other room of the crate.
 
 pub mod amr;
+pub mod api_key;
+pub mod claim_mapping;
 pub mod code;
 pub mod device;
 pub mod event;
@@ -14,6 +16,7 @@ pub mod locale;
 pub mod mail_request;
 pub mod one_time;
 pub mod registration;
+pub mod registration_rules;
 pub mod secret_text;
 pub mod session;
 pub mod social_flow;
@@ -22,13 +25,16 @@ pub mod token;
 pub mod user;
 
 pub use amr::Amr;
+pub use api_key::{ApiKey, ApiKeyState, Scope};
+pub use claim_mapping::ClaimMapping;
 pub use code::parse_code;
 pub use device::{Device, KnownDevice};
 pub use event::{Event, EventContext, EventKind};
 pub use fault::{Fault, Length};
 pub use identity::{Identity, IdentityKey, LinkedIdentity};
 pub use ids::{
-    EventId, IdentityId, LeaseId, MailId, OneTimeId, RegistrationId, SessionId, TokenId, UserId,
+    ApiKeyId, EventId, IdentityId, LeaseId, MailId, OneTimeId, RegistrationId, SessionId, TokenId,
+    UserId,
 };
 pub use language::Language;
 pub use limit::{Counted, Counter, FEW_FAILURES, LimitHit, Limits, Rate};
@@ -36,6 +42,7 @@ pub use locale::Locale;
 pub use mail_request::{MailClass, MailRequest};
 pub use one_time::{OneTimeToken, Purpose};
 pub use registration::Registration;
+pub use registration_rules::{DomainPattern, RegistrationMode, RegistrationRules};
 pub use secret_text::SecretText;
 pub use session::{EndReason, EndedSession, RefreshState, RefreshToken, Session, Transport};
 pub use social_flow::FlowToken;
@@ -44,5 +51,6 @@ pub use token::{PlainToken, TokenHash};
 pub use user::email::Email;
 pub use user::metadata::Metadata;
 pub use user::password::{PasswordHash, PasswordPolicy, PlainPassword};
+pub use user::roles::Roles;
 pub use user::username::Username;
 pub use user::{EmailChange, User};

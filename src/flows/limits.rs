@@ -2,6 +2,7 @@
 //! all instances together. Nothing here keeps a person out for good: failures of others make waits that
 //! end, known devices have counters of their own, and sessions and proofs by mail are not counted with log-ins.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use super::{Error, Flows, Result};
@@ -79,12 +80,12 @@ impl Flows {
         outcome
     }
 
-    /// Counts that a password is hashed for a logged-in user, as `counted` and by network, and does `work`. If
+    /// Counts that a password is hashed for the caller of that id, as `counted` and by network, and does `work`. If
     /// the service is overloaded, the uses are given back.
     pub(super) fn count_hashes<T>(
         &self,
         counted: Counted,
-        id: UserId,
+        id: impl Display,
         device: &Device,
         work: impl FnOnce() -> Result<T>,
     ) -> Result<T> {

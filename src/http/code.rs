@@ -50,6 +50,7 @@ codes! {
     AccountDisabled, "account_disabled", FORBIDDEN, "The account is disabled.";
     PermissionDenied, "permission_denied", FORBIDDEN, "This account may not do that.";
     ProofRequired, "proof_required", FORBIDDEN, "That is not proof enough: a link needs the registration token of its browser or the password; after too many wrong passwords a log-in on a new device needs a password reset by mail.";
+    RegistrationClosed, "registration_closed", FORBIDDEN, "Accounts are created by invitation only.";
     ReauthRequired, "reauth_required", FORBIDDEN, "The log-in is too long ago for this: send the password, or log in again.";
     OriginRejected, "origin_rejected", FORBIDDEN, "A page of this origin may not do that.";
     NotFound, "not_found", NOT_FOUND, "There is nothing at this address.";
@@ -60,7 +61,7 @@ codes! {
     LastSuperuser, "last_superuser", CONFLICT, "Without this account nobody could manage the others.";
     PayloadTooLarge, "payload_too_large", PAYLOAD_TOO_LARGE, "The body is too large.";
     HeaderFieldsTooLarge, "header_fields_too_large", REQUEST_HEADER_FIELDS_TOO_LARGE, "The header fields are too many or too large.";
-    UnsupportedMediaType, "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body must be application/json in UTF-8.";
+    UnsupportedMediaType, "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body is of a media type that this operation does not take.";
     ValidationFailed, "validation_failed", UNPROCESSABLE_ENTITY, "Some fields are not acceptable.";
     RateLimited, "rate_limited", TOO_MANY_REQUESTS, "Too many attempts; try again later.";
     InternalError, "internal_error", INTERNAL_SERVER_ERROR, "Something went wrong here.";

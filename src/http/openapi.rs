@@ -156,6 +156,15 @@ fn base(endpoints: &[Endpoint]) -> utoipa::openapi::OpenApi {
         .bearer_format("JWT")
         .description(Some("The access token of a token pair."))
         .build();
+    let api_key = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("API key")
+        .description(Some("An API key (`hpk_`), for services."))
+        .build();
+    let client_secret = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Basic)
+        .description(Some("Any client id, and an API key (`hpk_`) as the client secret."))
+        .build();
     OpenApiBuilder::new()
         .info(
             InfoBuilder::new()
@@ -181,6 +190,7 @@ fn base(endpoints: &[Endpoint]) -> utoipa::openapi::OpenApi {
             tag("password", "Forgotten, changed, and what it must be."),
             tag("session", "Where one is logged in."),
             tag("users", "For staff: the accounts of others."),
+            tag("api_keys", "For superusers: the credentials of services."),
             tag("services", "For services and proxies that stand behind the tokens."),
             tag("configuration", "What a front end needs to know."),
             tag("operations", "For those who run the service."),
@@ -190,6 +200,8 @@ fn base(endpoints: &[Endpoint]) -> utoipa::openapi::OpenApi {
             ComponentsBuilder::new()
                 .schemas_from_iter(schemas)
                 .security_scheme("bearer", SecurityScheme::Http(bearer))
+                .security_scheme("api_key", SecurityScheme::Http(api_key))
+                .security_scheme("client_secret", SecurityScheme::Http(client_secret))
                 .build(),
         ))
         .build()

@@ -466,14 +466,20 @@ on_both! {
 }
 
 /// Requests that hash nothing, send nothing and cannot be guessed at, and those of staff.
-const NOT_BOUNDED: [&str; 26] = [
+const NOT_BOUNDED: [&str; 33] = [
     "GET /.well-known/jwks.json",
+    "GET /.well-known/oauth-authorization-server",
+    "GET /.well-known/openid-configuration",
     "GET /healthz",
     "GET /metrics",
     "GET /openapi.json",
     "GET /readyz",
+    "GET /v1/api-keys",
+    "POST /v1/api-keys",
+    "DELETE /v1/api-keys/{id}",
     "GET /v1/config",
     "GET /v1/forward-auth",
+    "POST /v1/introspect",
     "GET /v1/me",
     "PATCH /v1/me",
     "GET /v1/me/events",
@@ -484,6 +490,7 @@ const NOT_BOUNDED: [&str; 26] = [
     "POST /v1/not-me",
     "GET /v1/password-policy",
     "GET /v1/revocations",
+    "POST /v1/revoke",
     "POST /v1/token-revoke",
     "POST /v1/token-verify",
     "GET /v1/users",

@@ -5,7 +5,9 @@ use std::ops::Range;
 use std::time::Duration;
 
 use diesel::{QueryableByName, RunQueryDsl as _, sql_query, sql_types};
-use hallpass::domain::{Email, Locale, MailId, PasswordHash, UserId, Username, UtcTime};
+use hallpass::domain::{
+    Email, Locale, MailId, Metadata, PasswordHash, Roles, UserId, Username, UtcTime,
+};
 use hallpass::store::migrate;
 use hallpass::store::outbox::{self, Claim, MailKind, MailStatus, PutBack, QueuedMail, Selection};
 use hallpass::store::users::{NewUser, insert_user};
@@ -96,6 +98,8 @@ fn add_people(db: &Db, numbers: Range<i32>) {
                 is_staff: false,
                 is_superuser: false,
                 locale: Locale::default(),
+                roles: Roles::default(),
+                app_metadata: Metadata::default(),
             };
             insert_user(conn, &new, at(0))?;
         }

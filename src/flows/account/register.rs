@@ -7,11 +7,12 @@ use std::time::Duration;
 use crate::domain::token::FirstTokens;
 use crate::domain::{
     Amr, Counted, Counter, Device, Email, EventContext, EventKind, Locale, MailClass, MailRequest,
-    PlainPassword, PlainToken, Registration, RegistrationId, Transport, User, Username, UtcTime,
+    Metadata, PlainPassword, PlainToken, Registration, RegistrationId, RegistrationMode, Roles,
+    Transport, User, Username, UtcTime,
 };
 use crate::flows::limits::requester;
 use crate::flows::sign_in::SignIn;
-use crate::flows::{EmailVerification, Error, Flows, LoggedIn, LoginContext, Result};
+use crate::flows::{EmailVerification, Error, FieldFault, Flows, LoggedIn, LoginContext, Result};
 use crate::store::outbox::{self, MailKind};
 use crate::store::users::NewUser;
 use crate::store::{self, Conn, Unique, events, registrations, users};
@@ -59,7 +60,14 @@ pub enum Registered {
 impl Flows {
     /// Registers a user.
     pub fn register(&self, request: RegisterRequest) -> Result<Registered> {
-        self.check_new_password(&request)?;
+        let mode = self.policy.registration.mode;
+        // Without a verification the account would be created here, for a user who was not invited.
+        let waits_for_mail = self.policy.email_verification == EmailVerification::Mandatory;
+        if mode == RegistrationMode::Closed || mode == RegistrationMode::Invited && !waits_for_mail
+        {
+            return Err(Error::RegistrationClosed);
+        }
+        self.check_fields(&request)?;
         if self.policy.email_verification == EmailVerification::None {
             let network = Counter::new(Counted::MailOfNetwork, &request.device.network);
             self.reserve(vec![network])?;
@@ -109,12 +117,17 @@ impl Flows {
         }
     }
 
-    fn check_new_password(&self, request: &RegisterRequest) -> Result<()> {
+    fn check_fields(&self, request: &RegisterRequest) -> Result<()> {
         let name = request.username.as_ref().map(Username::as_str);
-        self.policy
-            .password
-            .check(&request.password, Some(&request.email), name)
-            .map_err(|fault| Error::invalid("password", fault))
+        let (email, policy) = (&request.email, &self.policy);
+        let checks = [
+            ("email", policy.registration.check_domain(email)),
+            ("password", policy.password.check(&request.password, Some(email), name)),
+        ];
+        let faults =
+            checks.into_iter().filter_map(|(field, it)| Some(FieldFault::new(field, it.err()?)));
+        let faults: Vec<FieldFault> = faults.collect();
+        if faults.is_empty() { Ok(()) } else { Err(Error::Invalid(faults)) }
     }
 
     fn log_in_at_once(
@@ -212,5 +225,7 @@ pub(crate) fn new_user(
         is_staff: false,
         is_superuser: false,
         locale: registration.locale.clone(),
+        roles: Roles::default(),
+        app_metadata: Metadata::default(),
     }
 }
