@@ -34,6 +34,11 @@ impl ManualClock {
         Self(Arc::new(AtomicI64::new(now.micros())))
     }
 
+    /// Shows `now` from here on.
+    pub fn set(&self, now: UtcTime) {
+        self.0.store(now.micros(), Ordering::SeqCst);
+    }
+
     /// Moves it forward.
     pub fn advance(&self, span: Duration) {
         let micros = i64::try_from(span.as_micros()).unwrap_or(i64::MAX);

@@ -1,8 +1,8 @@
 //! Hallpass: a headless JSON auth microservice.
 //!
-//! Seven rooms, one direction: [`http`] calls [`flows`], flows use [`store`], [`security`], [`social`] and
-//! [`mail`], and all of them speak the words of [`domain`]. [`app`] wires them, [`cli`] starts
-//! them. `ARCHITECTURE.md` walks through three requests.
+//! Eight rooms, one direction: [`http`] calls [`flows`], flows use [`store`], [`security`],
+//! [`social`] and [`mail`], which is a handler of [`jobs`], and all of them speak the words of
+//! [`domain`]. [`app`] wires them, [`cli`] starts them. `ARCHITECTURE.md` walks through three requests.
 
 pub mod app;
 pub mod cli;
@@ -13,6 +13,7 @@ pub mod domain;
 pub mod drf;
 pub mod flows;
 pub mod http;
+pub mod jobs;
 pub mod mail;
 pub mod outgoing;
 pub mod security;

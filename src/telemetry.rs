@@ -23,19 +23,20 @@ pub use self::sampling::REFUSALS;
 use self::sampling::{LeftOut, Sampling};
 use crate::config::{Config, LogFormat};
 
-/// What actix says at its start is of no use to an operator, and what it says of unreadable requests
-/// lets any client fill the log with errors. `HALLPASS_LOG` can ask for both.
+/// Targets that are off by default: start messages of actix are of no use to an operator, and its
+/// messages on unreadable requests would let any client fill the log with errors. `HALLPASS_LOG`
+/// can switch both on.
 const QUIET: &str = "actix_server=warn,actix_http=off";
 
-/// Below `info` these print the path that is asked for at the list of breached passwords: five digits of
-/// a digest.
+/// Below `info` these print the path that is asked for at the list of breached passwords: five
+/// digits of a digest.
 const SILENT: &str = "ureq=info,ureq_proto=info";
 
-/// The lines that may wait for the log to take them; about 2 MB. Further ones are dropped: a log that is
-/// slow never makes a request wait.
+/// Most lines that wait for the log to take them; about 2 MB. Further ones are dropped: a slow log
+/// never makes a request wait.
 const WAITING_LINES: usize = 8_192;
 
-/// The pause between two reports of lines that are missing in the log.
+/// Interval of the reports of missing lines.
 const REPORT_EVERY: Duration = Duration::from_secs(60);
 
 static SAMPLING: LazyLock<Sampling> = LazyLock::new(Sampling::default);
@@ -43,10 +44,10 @@ static UNWRITTEN: AtomicU64 = AtomicU64::new(0);
 static LEFT_OUT: AtomicU64 = AtomicU64::new(0);
 static OVERFLOWN: OnceLock<ErrorCounter> = OnceLock::new();
 
-/// Where the log goes. A line that it refuses is counted and forgotten.
+/// Destination of the log. A line that it refuses is counted and dropped.
 struct Log<W> {
     out: W,
-    /// Whether the last line was written in part.
+    /// True if the last line was written in part.
     is_torn: bool,
 }
 
@@ -109,7 +110,7 @@ pub fn init(config: &Config) -> WorkerGuard {
     let lines = fmt::layer()
         .with_writer(writer)
         .with_ansi(io::stderr().is_terminal())
-        // It would say so on standard error, and panic where that is what failed.
+        // tracing would report it on standard error, and panic if that failed.
         .log_internal_errors(false);
     let lines = match config.log_format {
         LogFormat::Text => lines.with_target(false).boxed(),
@@ -142,7 +143,8 @@ pub fn report_missing_lines() -> io::Result<()> {
     thread::Builder::new().name("log-report".into()).spawn(report).map(drop)
 }
 
-/// The line on standard error of a command that failed: in the format of the log, which is read by programs.
+/// The line on standard error of a command that failed: in the format of the log, which is read by
+/// programs.
 pub fn failure_line(format: LogFormat, fault: &str) -> String {
     match format {
         LogFormat::Text => format!("hallpass: {fault}\n"),

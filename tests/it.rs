@@ -1,5 +1,5 @@
 //! The service from outside, in one binary: it links once, and what waits in one story leaves the
-//! processor to the others. What measures times (`silence`) or reads only files has a binary of its own.
+//! processor to the others. What measures times (`timing`) or reads only files has a binary of its own.
 //!
 //! A folder is a kind of story; `support` and the files named here are what several of them use.
 
@@ -10,7 +10,9 @@
 )]
 
 mod api;
+#[cfg(feature = "drf-jwt")]
 mod django;
+#[cfg(feature = "drf-jwt")]
 mod fuzz_corpus;
 mod mail_transport;
 mod postgres_support;
@@ -30,12 +32,19 @@ mod pgbouncer;
 mod postgres;
 #[path = "support/scratch.rs"]
 mod scratch;
+#[path = "support/scripted_provider.rs"]
+mod scripted_provider;
 #[path = "support/scripted_smtp.rs"]
 mod scripted_smtp;
 #[path = "support/service.rs"]
 mod service;
 #[path = "support/smtp.rs"]
 mod smtp;
+
+/// True if this build has the Django REST adapter.
+const HAS_DRF: bool = cfg!(feature = "drf-jwt");
+/// True if this build serves Swagger UI.
+const HAS_DOCS: bool = cfg!(feature = "docs-ui");
 
 use api::support;
 use process::{both, copying, database, django_site, letters, sql, waiting};

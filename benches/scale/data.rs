@@ -152,16 +152,19 @@ fn statements(dialect: &Dialect, users: u32) -> Vec<String> {
             dialect.numbers(fives)
         ),
         format!(
-            "INSERT INTO registrations (id, user_id, email, email_norm, password_hash, locale, \
-             token_hash, code_tries, wrong_codes, created_at, expires_at, proven_at) \
-             SELECT {}, i + 1, 'p' || i || '@example.com', 'p' || i || '@example.com', '!', 'en', \
-             {hash}, 0, 0, {now}, {later}, {now} FROM {}",
+            "INSERT INTO challenges (id, kind, user_id, email, email_norm, detail, holder_hash, \
+             code_tries, wrong_codes, created_at, expires_at, used_at) \
+             SELECT {}, 'registration', i + 1, 'p' || i || '@example.com', \
+             'p' || i || '@example.com', '', {hash}, 0, 0, {now}, {later}, {now} FROM {}",
             dialect.id(&now.to_string()),
             dialect.numbers(ones)
         ),
+        "INSERT INTO registration_details (challenge_id, password_hash, locale) \
+         SELECT id, '!', 'en' FROM challenges"
+            .to_owned(),
         format!(
-            "INSERT INTO one_time_tokens (id, user_id, purpose, detail, code_tries, wrong_codes, \
-             created_at, expires_at) SELECT {}, i + 1, 'disavow', '', 0, 0, {now}, {later} FROM {}",
+            "INSERT INTO challenges (id, kind, user_id, detail, code_tries, wrong_codes, created_at, \
+             expires_at) SELECT {}, 'disavow', i + 1, '', 0, 0, {now}, {later} FROM {}",
             dialect.id(&now.to_string()),
             dialect.numbers(ones)
         ),

@@ -146,6 +146,30 @@ operations! {
         let body = json!({"new_email": service.stranger()});
         as_person(service, Call::post("/v1/me/email", body).answered(202))
     };
+    "listProviders": |_service| Call::get("/v1/social/providers");
+    "startSocialLogin": |_service| {
+        let body = json!({"return_to": "https://app.example.com/in"});
+        Call::post("/v1/social/none/start", body).answered(404)
+    };
+    "socialCallback": |_service| {
+        Call::get("/v1/social/none/callback?state=none&code=none").answered(401)
+    };
+    "socialFormCallback": |_service| {
+        Call::post("/v1/social/none/callback", json!({})).answered(415)
+    };
+    "finishSocialLogin": |_service| {
+        let body = json!({"flow_token": "hps_none", "code": "none", "state": "none"});
+        Call::post("/v1/social/none/finish", body).answered(404)
+    };
+    "socialToken": |_service| {
+        let body = json!({"id_token": "none", "nonce": "none"});
+        Call::post("/v1/social/none/token", body).answered(404)
+    };
+    "listIdentities": |service| as_person(service, Call::get("/v1/me/identities"));
+    "unlinkIdentity": |service| {
+        let path = "/v1/me/identities/0199d2a0-7a1e-7c43-9d5b-0f4f6f1f2a10";
+        as_person(service, Call::delete(path).answered(404))
+    };
     "listSessions": |service| as_person(service, Call::get("/v1/me/sessions"));
     "endSession": |service| {
         let number = service.person();

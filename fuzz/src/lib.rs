@@ -11,7 +11,9 @@ use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, ORIGIN};
 use actix_web::test::TestRequest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hallpass::domain::{Email, Locale, PasswordPolicy, PlainPassword, Username, UtcTime};
+use hallpass::domain::{
+    Email, Locale, PasswordPolicy, PlainPassword, SealedKey, Username, UtcTime,
+};
 use hallpass::drf::http as django;
 use hallpass::drf::token::{DrfTokens, Lifetimes};
 use hallpass::http::browsers::Browsers;
@@ -19,7 +21,7 @@ use hallpass::http::{client, strict_json};
 use hallpass::mail::smtp::settings::SmtpSettings;
 use hallpass::security::access_token::{AccessTokens, Claims, TokenSettings};
 use hallpass::security::key_set::KeySet;
-use hallpass::security::keys::{SealedKey, SigningAlgorithm};
+use hallpass::security::keys::SigningAlgorithm;
 use hallpass::security::revocations::Revocations;
 use hallpass::security::sealing;
 use ipnet::IpNet;
@@ -157,7 +159,7 @@ fn keeps_what_the_gate_promises(token: &str, claims: &Claims, key: &Key) {
     assert!(claims.exp + 5 > NOW && claims.iat <= NOW + 5 && claims.exp - claims.iat <= 900);
 }
 
-/// The same for the Django face.
+/// The same for the Django REST adapter.
 pub fn django_token(data: &[u8]) -> bool {
     let now = UtcTime::from_seconds(NOW);
     if let Ok(text) = std::str::from_utf8(data) {
@@ -185,7 +187,7 @@ pub fn json_body(data: &[u8]) -> bool {
     true
 }
 
-/// A `Content-Type`, a line break, and a body of the Django face; and the first line once more as
+/// A `Content-Type`, a line break, and a body of the Django REST adapter; and the first line once more as
 /// `Authorization`.
 pub fn django_body(data: &[u8]) -> bool {
     let line = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());

@@ -1,4 +1,4 @@
-//! What runs beside the requests.
+//! Background tasks beside the requests.
 
 use std::future::Future;
 use std::io;
@@ -13,26 +13,28 @@ use tokio::sync::watch;
 use crate::flows::{self, Flows};
 use crate::http::serving::drain::{self, Draining, SETTLE_TIME};
 
-/// How often what is over is forgotten.
+/// Interval of the purge of expired rows.
 pub const PURGE_PERIOD: Duration = Duration::from_mins(1);
-/// The pause between two looks at the clock of the database.
+/// Interval of the checks of the database's clock.
 pub const CLOCK_PERIOD: Duration = Duration::from_secs(30);
+/// The pause between two trial writes while writes are impossible.
+pub const PROBE_PERIOD: Duration = Duration::from_secs(5);
 const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(1);
 
-/// SIGTERM, SIGHUP and SIGINT, heard from the moment this exists.
+/// SIGTERM, SIGHUP and SIGINT, received from the moment this exists.
 pub struct StopSignals {
     terminate: Signal,
     hang_up: Signal,
     interrupt: Signal,
 }
 
-/// What is done between a signal and the end.
+/// Steps between the signal to stop and the end.
 pub struct Shutdown {
-    /// Told that the service is about to stop.
+    /// Flag that tells handlers that the service is about to stop.
     pub draining: Draining,
-    /// The socket that new connections come to.
+    /// Socket of new connections.
     pub listener: TcpListener,
-    /// The time for which requests are served meanwhile.
+    /// Time for which requests are served meanwhile.
     pub delay: Duration,
 }
 
@@ -46,8 +48,9 @@ impl StopSignals {
         })
     }
 
-    /// Waits for one of them, goes on for the delay, and stops the server once the requests in progress
-    /// are answered. SIGINT during the delay ends it: an operator at a terminal does not want to wait.
+    /// Waits for one of them, continues for the delay, and stops the server once the requests in
+    /// progress are answered. SIGINT during the delay ends it: an operator at a terminal does not
+    /// want to wait.
     pub async fn stop(mut self, server: ServerHandle, shutdown: Shutdown) {
         tokio::select! {
             _ = self.terminate.recv() => {}
@@ -78,7 +81,7 @@ pub async fn stop_of(mut stopped: watch::Receiver<()>) {
     while stopped.changed().await.is_ok() {}
 }
 
-/// Starts a task again that panicked: a service without its mail must not look healthy.
+/// Restarts a task that panicked: a service that sends no mail must not look healthy.
 pub async fn supervised<F>(name: &'static str, task: impl Fn() -> F)
 where
     F: Future<Output = ()> + Send + 'static,
@@ -89,7 +92,7 @@ where
     }
 }
 
-/// Does `work` at once and then every `period`, on a thread that may wait.
+/// Runs `work` now and then every `period`, on a thread that may block.
 pub async fn repeat(
     flows: Arc<Flows>,
     period: Duration,

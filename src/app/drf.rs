@@ -1,9 +1,11 @@
-//! The routes of the Django REST adapter, where it is built in and switched on.
+//! Django REST adapter, where it is built in and switched on: its routes and what is counted of
+//! them.
 
 use actix_web::web::ServiceConfig;
 
 use crate::config::Config;
 use crate::flows::Flows;
+use crate::http::operations::Operation;
 
 /// Returns what adds the adapter's routes to an application.
 #[cfg(feature = "drf-jwt")]
@@ -40,4 +42,16 @@ pub(super) fn routes(
 #[cfg(not(feature = "drf-jwt"))]
 pub(super) fn routes(_: &Config, _: &Flows) -> impl Fn(&mut ServiceConfig) + Clone + use<> {
     |_| {}
+}
+
+/// Returns the operations of the adapter, which are counted besides the documented ones.
+#[cfg(feature = "drf-jwt")]
+pub(super) fn operations() -> &'static [Operation] {
+    &crate::drf::http::OPERATIONS
+}
+
+/// Returns none: the adapter is not built in.
+#[cfg(not(feature = "drf-jwt"))]
+pub(super) fn operations() -> &'static [Operation] {
+    &[]
 }

@@ -1,5 +1,5 @@
-//! The only wiring: settings in, a running service out. The binary and the tests start this same
-//! object.
+//! Wiring of the service: settings in, a running service out. The binary and the tests start this
+//! same object.
 
 mod background;
 mod drf;
@@ -16,24 +16,27 @@ use actix_web::cookie::SameSite;
 use actix_web::dev::Server;
 use actix_web::middleware::{Condition, from_fn};
 use actix_web::{App as ActixApp, web};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use self::background::{Shutdown, StopSignals, supervised};
 use crate::clock::Clock;
 use crate::config::{self, Config, SecretText, Timing};
 use crate::domain::token::Secrets;
-use crate::flows::{self, ComposedEmail, DatabaseHealth, Flows, KeyLoadError, Links, Policy};
+use crate::flows::{
+    self, ComposedEmail, DatabaseHealth, Flows, KeyLoadError, Links, Policy, SocialLogin,
+};
 use crate::http::blocking::State;
 use crate::http::browsers::Browsers;
 use crate::http::metrics::Metrics;
-use crate::http::operations;
+use crate::http::operations::{self, Operation};
 use crate::http::serving::drain::Draining;
 use crate::http::serving::middleware::{Https, catch_panic, surround};
 use crate::http::serving::{cors, server};
 use crate::http::{self, pages};
+use crate::jobs::Worker;
+use crate::mail::handler::{Composition, MailHandler};
 use crate::mail::messages::Messages;
 use crate::mail::transport::Transport;
-use crate::mail::worker::{Composition, Worker};
 use crate::security::access_token::{AccessTokens, TokenSettings};
 use crate::security::breached::BreachedPasswords;
 use crate::security::hasher::Hasher;
@@ -44,7 +47,7 @@ use crate::security::token_times::{LEEWAY, MAX_LIFETIME};
 use crate::store::{self, DatabaseUrl, Db, PoolSettings};
 use crate::telemetry::counters::Counters;
 
-/// Why the service does not start.
+/// Reasons why the service does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The data folder or the secret in it.
@@ -53,7 +56,7 @@ pub enum StartError {
     /// The database.
     #[error("{0}: {1}")]
     Database(String, store::Error),
-    /// The sessions that were ended while nobody was looking.
+    /// The sessions that ended before the start could not be read.
     #[error("the ended sessions cannot be read: {0}")]
     Revocations(flows::Error),
     /// The seals of the signing keys.
@@ -79,7 +82,7 @@ pub enum StartError {
 /// A service that is ready to run.
 pub struct App {
     server: Server,
-    worker: Worker,
+    worker: Worker<MailHandler>,
     flows: Arc<Flows>,
     address: SocketAddr,
     stop_signals: StopSignals,
@@ -89,7 +92,7 @@ pub struct App {
 }
 
 impl App {
-    /// Opens everything. `transport` replaces the one of the settings, for tests.
+    /// Builds the service. `transport` replaces the one of the settings, for tests.
     pub fn build(
         config: &Config,
         clock: Arc<dyn Clock>,
@@ -131,13 +134,13 @@ impl App {
         self.address
     }
 
-    /// Stops the service from outside, as SIGTERM does.
+    /// Stops the service, as SIGTERM does.
     pub fn handle(&self) -> actix_web::dev::ServerHandle {
         self.server.handle()
     }
 
-    /// Serves until SIGTERM, SIGHUP, SIGINT or [`Self::handle`] say stop; then finishes what is under way:
-    /// requests first, then mail, each for as long as the shutdown timeout lets it.
+    /// Serves until SIGTERM, SIGHUP, SIGINT or [`Self::handle`] stop it; then finishes the work in
+    /// progress: requests first, then mail, each within the shutdown timeout.
     pub async fn run(self) -> io::Result<()> {
         let (stop, stopped) = watch::channel(());
         let worker = self.worker;
@@ -167,6 +170,12 @@ impl App {
             Arc::clone(&self.flows),
             background::CLOCK_PERIOD,
             Flows::check_clock,
+            background::stop_of(stopped.clone()),
+        ));
+        let probe = tokio::spawn(background::repeat(
+            Arc::clone(&self.flows),
+            background::PROBE_PERIOD,
+            Flows::probe_writes,
             background::stop_of(stopped),
         ));
         let signals = tokio::spawn(self.stop_signals.stop(self.server.handle(), self.shutdown));
@@ -175,14 +184,14 @@ impl App {
         drop(stop);
         self.flows.stop_upkeep();
         let finished = tokio::time::timeout(self.shutdown_timeout, async {
-            for task in [mail, sync, keys, purge, clock] {
+            for task in [mail, sync, keys, purge, clock, probe] {
                 if let Err(error) = task.await {
                     tracing::error!(%error, "a background task failed");
                 }
             }
         });
         if finished.await.is_err() {
-            // Nothing is lost: its lease runs out, and it is sent by another instance or the next.
+            // No mail is lost: its lease expires, and another instance or the next start sends it.
             tracing::warn!("mail that is being sent took too long to wait for");
         }
         self.flows.forget_deleted();
@@ -190,7 +199,7 @@ impl App {
     }
 }
 
-/// The user stories over the configured database, without a server: what commands work with.
+/// Builds the flows over the configured database, without a server, for commands.
 pub fn build_flows(config: &Config, clock: Arc<dyn Clock>) -> Result<Flows, StartError> {
     let secret = service_secret(config)?;
     let mut secrets = Secrets::derive(secret.expose());
@@ -198,7 +207,7 @@ pub fn build_flows(config: &Config, clock: Arc<dyn Clock>) -> Result<Flows, Star
         secrets = secrets.accepting(previous.expose());
     }
     let db = open_database(config)?;
-    let access_tokens = build_gate(config)?;
+    let access_tokens = build_access_tokens(config)?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let hasher = Hasher::start(threads, config.bcrypt_cost).map_err(StartError::Threads)?;
     let flows = Flows {
@@ -209,10 +218,10 @@ pub fn build_flows(config: &Config, clock: Arc<dyn Clock>) -> Result<Flows, Star
         secrets,
         access_tokens,
         policy: policy(config),
+        social: Arc::new(SocialLogin::new(&config.social, &config.public_url)),
         health: DatabaseHealth::default(),
         log_ins: Counters::new(flows::LOG_INS),
         mails: Arc::default(),
-        mail_ordered: Arc::new(Notify::new()),
         stopping: AtomicBool::new(false),
     };
     flows.open_keys().map_err(|error| without_keys(config, error))?;
@@ -226,7 +235,7 @@ fn without_keys(config: &Config, error: KeyLoadError) -> StartError {
     }
 }
 
-/// The configured database, its tables up to date.
+/// Opens the configured database and applies its migrations.
 pub fn open_database(config: &Config) -> Result<Db, StartError> {
     prepare_folder(&config.database)?;
     let settings = PoolSettings {
@@ -238,7 +247,7 @@ pub fn open_database(config: &Config) -> Result<Db, StartError> {
         .map_err(|error| StartError::Database(config.database.redacted(), error))
 }
 
-/// Makes the folder of a database that is a file.
+/// Creates the folder of a database that is a file.
 pub fn prepare_folder(database: &DatabaseUrl) -> Result<(), StartError> {
     let DatabaseUrl::Sqlite(path) = database else { return Ok(()) };
     let folder = path.parent().unwrap_or(Path::new(""));
@@ -246,7 +255,8 @@ pub fn prepare_folder(database: &DatabaseUrl) -> Result<(), StartError> {
         .map_err(|error| StartError::DataDir(folder.display().to_string(), error))
 }
 
-/// Returns whether there is a secret: one is made only where a user serves or changes something.
+/// Returns whether there is a secret: one is generated only by a command that serves or changes
+/// something.
 pub fn has_secret(config: &Config) -> bool {
     config.secret.is_some() || secret_file::is_there(&config.data_dir)
 }
@@ -260,8 +270,8 @@ fn service_secret(config: &Config) -> Result<SecretText, StartError> {
     }
 }
 
-/// A gate without keys yet, unless its key is a setting.
-fn build_gate(config: &Config) -> Result<AccessTokens, StartError> {
+/// Builds the access tokens without keys, unless the key is a setting.
+fn build_access_tokens(config: &Config) -> Result<AccessTokens, StartError> {
     let keys = match (config.jwt_algorithm, &config.jwt_secret) {
         (SigningAlgorithm::Hs256, Some(secret)) => KeySet::shared(secret.expose()),
         (SigningAlgorithm::Hs256, None) => {
@@ -313,20 +323,19 @@ fn build_worker(
     clock: Arc<dyn Clock>,
     transport: Option<Transport>,
     flows: Arc<Flows>,
-) -> Result<Worker, StartError> {
+) -> Result<Worker<MailHandler>, StartError> {
     let transport = match transport {
         Some(transport) => transport,
         None => transport_of(config).map_err(StartError::Mail)?,
     };
     let messages = Messages::load(config.mail_templates.as_deref()).map_err(StartError::Mail)?;
-    Ok(Worker {
-        db: flows.db.clone(),
-        clock,
+    let db = flows.db.clone();
+    let handler = MailHandler {
+        clock: Arc::clone(&clock),
         transport,
         messages: Arc::new(messages),
         sender: config.mail_from.parse().map_err(StartError::Mail)?,
         service_name: config.service_name.clone(),
-        ordered: Arc::clone(&flows.mail_ordered),
         outcomes: Arc::clone(&flows.mails),
         compose: Arc::new(move |order| match flows.compose_mail(order) {
             Ok(Some(ComposedEmail { message, language, recipient })) => {
@@ -336,10 +345,11 @@ fn build_worker(
             Err(flows::Error::RateLimited(wait)) => Ok(Composition::Defer(wait)),
             Err(error) => Err(error.to_string()),
         }),
-    })
+    };
+    Ok(Worker { db, clock, handler })
 }
 
-/// How mail leaves, by the settings.
+/// Returns the mail transport that the settings select.
 pub fn transport_of(config: &Config) -> Result<Transport, String> {
     match &config.smtp {
         Some(smtp) => Transport::smtp(smtp),
@@ -368,7 +378,7 @@ fn start_server(
         browsers,
         &config.trusted_proxies,
         config.timing.answer_limit,
-        Metrics::new(operations::names()),
+        Metrics::new(operations::DOCUMENTED.iter().chain(drf::operations()).map(Operation::name)),
     );
     state.draining = draining.clone();
     let state = web::Data::new(state);

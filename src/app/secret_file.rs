@@ -1,4 +1,4 @@
-//! The secret that development makes for itself, readable by its owner only.
+//! The secret of development, generated at the first start and readable by its owner only.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -26,7 +26,7 @@ pub fn is_there(folder: &Path) -> bool {
     folder.join(NAME).exists()
 }
 
-/// The secret of `folder`; made if there is none.
+/// Returns the secret of `folder`; generated if there is none.
 pub fn load_or_create(folder: &Path) -> io::Result<SecretText> {
     create_folder(folder)?;
     let path = folder.join(NAME);
@@ -37,7 +37,7 @@ pub fn load_or_create(folder: &Path) -> io::Result<SecretText> {
         }
         other => return other.map(|text| text.trim().to_owned().into()),
     }
-    // Written beside its place and then linked into it: it is complete or not there, and of two
+    // Written to a temporary file and then linked to its name: it is complete or absent, and of two
     // instances that start together one wins.
     let secret = URL_SAFE_NO_PAD.encode(random_bytes::<32>());
     let draft = folder.join(format!("{NAME}.{}", URL_SAFE_NO_PAD.encode(random_bytes::<9>())));

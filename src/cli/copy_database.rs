@@ -7,14 +7,14 @@ use crate::app::prepare_folder;
 use crate::config::database_url;
 use crate::store::copy::{Comparison, Progress, Source, Step, Summary};
 
-/// The settings of the service do not matter here: only what these name.
+/// The settings of the service are not read here: the arguments name both databases.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// The database to copy, `sqlite://PATH` or `postgres://USER@HOST/DATABASE`. Others on this machine
-    /// can see a password here in the list of processes; libpq also finds it in ~/.pgpass.
+    /// The database to copy, `sqlite://PATH` or `postgres://USER@HOST/DATABASE`. Others on this
+    /// machine can see a password here in the list of processes; libpq also finds it in ~/.pgpass.
     #[arg(long, value_name = "URL")]
     from: String,
-    /// The database to copy to. It must be empty; the tables are made.
+    /// The database to copy to. It must be empty; its tables are created.
     #[arg(long, value_name = "URL")]
     to: String,
 }
@@ -38,8 +38,8 @@ fn nothing_copied(error: &dyn std::error::Error) -> String {
     format!("nothing was copied: {error}")
 }
 
-/// On a terminal one line a table that counts; elsewhere, say in a log, only what it ends with and
-/// a line now and then.
+/// On a terminal one line per table that counts up; elsewhere, such as in a log, its end and a line
+/// now and then.
 #[derive(Default)]
 struct LastLine {
     lines_told: u64,
@@ -57,7 +57,7 @@ impl LastLine {
         let line = format!("{step} {table}: {rows} of {total}");
         let complete = rows >= total;
         let lines = if complete { 0 } else { rows / Self::ROWS_A_LINE };
-        // Nobody is there to be told that nobody reads this.
+        // A failed write cannot be reported anywhere.
         drop(if std::io::stderr().is_terminal() {
             let end = if complete { "\n" } else { "" };
             write!(std::io::stderr(), "\r{line}{end}")

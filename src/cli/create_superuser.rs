@@ -10,13 +10,13 @@ use crate::config::Config;
 use crate::domain::{Email, Fault, PlainPassword, Username};
 use crate::flows::{Error, NewSuperuser};
 
-/// Who shall be made.
+/// The superuser to create.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// The name to log in with.
     #[arg(long)]
     username: String,
-    /// The e-mail address. It counts as proven.
+    /// The e-mail address. It counts as verified.
     #[arg(long)]
     email: Option<String>,
     /// The password. Others on this machine can see it in the list of processes: without this

@@ -1,23 +1,30 @@
-//! `hallpass doctor`: looks at everything that the service needs and says what it found.
+//! `hallpass doctor`: checks everything that the service needs and reports the results.
+
+mod database;
+mod proxies;
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use uuid::Uuid;
+
 use super::{Outcome, print};
 use crate::app::{build_flows, has_secret, transport_of};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
-use crate::domain::{PasswordPolicy, UtcTime};
+use crate::domain::{PasswordPolicy, PlainPassword, UtcTime};
 use crate::flows::Flows;
 use crate::mail::CONFIGURATION;
 use crate::mail::outgoing::{Affects, SendError, Verdict};
+use crate::security::breached::BreachedPasswords;
 use crate::security::keys::{KeyError, SigningAlgorithm};
 use crate::social::{Callback, Provider, Providers, SocialSettings};
-use crate::store::{self, Db, PoolSettings, outbox, sessions, signing_keys};
+use crate::store::jobs::backlog;
+use crate::store::{self, Db, PoolSettings, signing_keys};
 
-/// What a check found.
+/// Result of a check.
 enum Finding {
     Good(String),
     Doubtful(String),
@@ -41,29 +48,28 @@ impl Site {
 
 type Check = fn(&Site) -> Finding;
 
-/// The time that one check has. A connection attempt to a Postgres may take 5 seconds, a word of an SMTP
+/// Time-out of a check. A connection attempt to a Postgres may take 5 seconds, an answer of an SMTP
 /// server 10.
 const CHECK_LIMIT: Duration = Duration::from_secs(15);
 /// The time that all have together.
 const TOTAL_LIMIT: Duration = Duration::from_secs(30);
-/// Clocks that are further apart make tokens count too early or too late.
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
-/// The number of different errors that are shown of the mail that waits.
+/// The time that a check has in any case: enough for one that asks no server.
+const LEAST: Duration = Duration::from_millis(200);
+/// Most different errors of queued mail that are listed.
 const ERRORS_SHOWN: i64 = 10;
-/// So many log-ins must be looked at before their networks say anything.
-const ENOUGH_SESSIONS: i64 = 20;
 
 pub(super) fn run(config: &Config) -> Outcome {
-    let checks: [(&str, Check); 10] = [
+    let checks: [(&str, Check); 11] = [
         ("settings", settings),
         ("public URL", public_url),
         ("passwords", passwords),
         ("browsers", browsers),
-        ("database", database),
-        // These ask a database only where it has answered.
+        ("database", database::check),
+        // Checks of the database, which run only if it has answered.
         ("keys", keys),
         ("mail queue", mail_queue),
-        ("proxies", proxies),
+        ("proxies", proxies::check),
+        ("breached passwords", breached_passwords),
         ("mail", mail),
         ("social log-in", social),
     ];
@@ -71,8 +77,8 @@ pub(super) fn run(config: &Config) -> Outcome {
     let mut faults = 0;
     let began = Instant::now();
     for (name, check) in checks {
-        let left = TOTAL_LIMIT.saturating_sub(began.elapsed());
-        let (mark, text) = match limited(check, &site, CHECK_LIMIT.min(left)) {
+        let left = TOTAL_LIMIT.saturating_sub(began.elapsed()).min(CHECK_LIMIT);
+        let (mark, text) = match limited(check, &site, left) {
             Good(text) => ("ok  ", text),
             Doubtful(text) => ("warn", text),
             Bad(text) => {
@@ -85,22 +91,22 @@ pub(super) fn run(config: &Config) -> Outcome {
     if faults == 0 { Ok(()) } else { Err(format!("{faults} of these need attention")) }
 }
 
-/// What a check finds within `limit`. One that takes longer goes on beside the others until the command ends.
+/// Runs a check for at most `limit`. A slower one goes on beside the others until the command ends.
 fn limited(check: Check, site: &Arc<Site>, limit: Duration) -> Finding {
-    if limit.is_zero() {
-        let total = humantime::format_duration(TOTAL_LIMIT);
-        return Bad(format!("not looked at: the checks before took {total}"));
-    }
     let (tell, told) = mpsc::sync_channel(1);
     let site = Arc::clone(site);
-    // Nobody listens any more when it is late.
+    // A late result has no receiver any more.
     let work = move || drop(tell.send(check(&site)));
     match thread::Builder::new().name("check".into()).spawn(work) {
         Ok(_) => {}
         Err(error) => return Bad(format!("cannot be looked at: {error}")),
     }
-    match told.recv_timeout(limit) {
+    match told.recv_timeout(limit.max(LEAST)) {
         Ok(finding) => finding,
+        Err(RecvTimeoutError::Timeout) if limit < LEAST => {
+            let total = humantime::format_duration(TOTAL_LIMIT);
+            Bad(format!("not looked at: the checks before took {total}"))
+        }
         Err(RecvTimeoutError::Timeout) => {
             let limit = humantime::format_duration(Duration::from_secs(limit.as_secs().max(1)));
             Bad(format!("no answer within {limit}"))
@@ -141,54 +147,27 @@ fn passwords(Site { config, .. }: &Site) -> Finding {
     Good(format!("from {shortest} characters, cost {cost}"))
 }
 
+/// Asks for the range of a random password. The service works without an answer.
+fn breached_passwords(Site { config, .. }: &Site) -> Finding {
+    let Some(settings) = &config.breached_passwords else {
+        return Good("not looked for: HALLPASS_BREACHED_PASSWORDS_URL is not set".to_owned());
+    };
+    let Ok(password) = PlainPassword::parse(&Uuid::new_v4().to_string()) else {
+        return Bad("cannot be asked about a random password".to_owned());
+    };
+    match BreachedPasswords::at(settings).contain(&password) {
+        Ok(_) => Good(format!("{} answers", settings.url)),
+        Err(error) => Doubtful(format!(
+            "{}: {error}; until it answers, breached passwords are accepted",
+            settings.url
+        )),
+    }
+}
+
 fn open(config: &Config) -> store::Result<Db> {
     let wait = Duration::from_secs(5);
     let settings = PoolSettings { size: 1, wait, prepared_statements: false };
     Db::open_as_is(&config.database, settings)
-}
-
-fn database(site: &Site) -> Finding {
-    let config = &site.config;
-    let place = config.database.redacted();
-    if !config.database.is_there() {
-        return Doubtful(format!("{place} does not exist; the first start makes it"));
-    }
-    let pending = match store::pending(&config.database) {
-        Ok(pending) => pending,
-        Err(error) => return Bad(format!("{place} cannot be opened: {error}")),
-    };
-    site.is_up_to_date.get_or_init(|| pending.is_empty());
-    if !pending.is_empty() {
-        let pending = pending.join(", ");
-        return Doubtful(format!(
-            "{place} lacks {pending}; `hallpass migrate` or the next start brings it up to date"
-        ));
-    }
-    let looked = open(config).and_then(|db| {
-        let its_clock = db.clock()?;
-        Ok((its_clock, db.try_write()))
-    });
-    match looked {
-        Ok((_, Err(store::Error::ReadOnly(_)))) => Bad(format!(
-            "{place} takes no writes: it is a standby, or read-only by default_transaction_read_only"
-        )),
-        Ok((_, Err(error))) => Bad(format!("{place} takes no writes: {error}")),
-        Ok((None, Ok(()))) => Good(format!("{place} is up to date")),
-        Ok((Some(its_clock), Ok(()))) => clock(&place, its_clock),
-        Err(error) => Bad(format!("{place} does not answer: {error}")),
-    }
-}
-
-fn clock(place: &str, its_clock: UtcTime) -> Finding {
-    let own = SystemClock.now();
-    let apart = its_clock.remaining(own).max(own.remaining(its_clock));
-    let shown = humantime::format_duration(Duration::from_millis(
-        u64::try_from(apart.as_millis()).unwrap_or(u64::MAX),
-    ));
-    if apart <= CLOCK_TOLERANCE {
-        return Good(format!("{place} is up to date; its clock and ours are {shown} apart"));
-    }
-    Bad(format!("the clocks of {place} and this machine are {shown} apart: keep them with NTP"))
 }
 
 fn keys(site: &Site) -> Finding {
@@ -242,10 +221,10 @@ fn mail(Site { config, .. }: &Site) -> Finding {
     });
     match checked {
         Ok(Ok(())) if config.smtp.is_none() && !config.development => {
-            Doubtful(format!("{way}, which reach nobody: set HALLPASS_SMTP_URL"))
+            Doubtful(format!("{way}, which are not delivered: set HALLPASS_SMTP_URL"))
         }
         Ok(Ok(())) => Good(format!("{way}; it answers")),
-        // It admits no further connection, such as beside those of the service.
+        // The database admits no further connection, such as beside those of the service.
         Ok(Err(SendError { verdict: Verdict::Temporary, affects: Affects::Server, text })) => {
             Doubtful(format!(
                 "{way}: {text}. If that is a limit of connections, set HALLPASS_SMTP_CONNECTIONS ({}) \
@@ -257,14 +236,15 @@ fn mail(Site { config, .. }: &Site) -> Finding {
     }
 }
 
-/// What mail waits for: a refusal of this service at the recipient shows itself only there.
+/// Checks how long queued mail waits: a refusal by the recipient's mail server is visible only
+/// there.
 fn mail_queue(site: &Site) -> Finding {
     let config = &site.config;
     if !site.is_up_to_date() {
         return Doubtful("not looked at: see the database".to_owned());
     }
     let read = open(config).and_then(|db| {
-        db.read(|conn| Ok((outbox::count_open(conn)?, outbox::waiting_for(conn, ERRORS_SHOWN)?)))
+        db.read(|conn| Ok((backlog::count_open(conn)?, backlog::waiting_for(conn, ERRORS_SHOWN)?)))
     });
     let (open, errors) = match read {
         Ok(read) => read,
@@ -276,7 +256,7 @@ fn mail_queue(site: &Site) -> Finding {
     }
     let is_ours = errors.iter().any(|waiting| waiting.error.starts_with(CONFIGURATION));
     let errors: Vec<String> =
-        errors.iter().map(|waiting| format!("{}: {}", waiting.mails, waiting.error)).collect();
+        errors.iter().map(|waiting| format!("{}: {}", waiting.jobs, waiting.error)).collect();
     let text = format!("{counts}; {}", errors.join("; "));
     if is_ours { Bad(text) } else { Doubtful(text) }
 }
@@ -289,39 +269,7 @@ fn browsers(Site { config, .. }: &Site) -> Finding {
     }
 }
 
-fn proxies(site: &Site) -> Finding {
-    let config = &site.config;
-    let networks: Vec<String> = config.trusted_proxies.iter().map(ToString::to_string).collect();
-    let setting = if networks.is_empty() {
-        "none is trusted; the peer of the connection counts as the client".to_owned()
-    } else {
-        format!("X-Forwarded-For counts from {}", networks.join(", "))
-    };
-    if config.trusted_proxies.iter().any(|network| network.prefix_len() == 0) {
-        return Bad(format!(
-            "{setting}: that is everybody, who can choose their address themselves"
-        ));
-    }
-    let busiest = site
-        .is_up_to_date()
-        .then(|| open(config).and_then(|db| db.read(sessions::busiest_network)).ok().flatten());
-    match busiest.flatten() {
-        Some(busiest) if busiest.of >= ENOUGH_SESSIONS && 2 * busiest.sessions > busiest.of => {
-            Doubtful(format!(
-                "{setting}. {} of the last {} log-ins came from {}: if that is your proxy, name it in \
-                 HALLPASS_TRUSTED_PROXIES, or all people share its limits",
-                busiest.sessions, busiest.of, busiest.network
-            ))
-        }
-        _ if networks.is_empty() && !config.development => Doubtful(format!(
-            "{setting}. Behind a proxy that is the proxy, and all people share its limits: name it in \
-             HALLPASS_TRUSTED_PROXIES"
-        )),
-        _ => Good(setting),
-    }
-}
-
-/// Fetches metadata and keys of each provider. Tells the redirect URI as it is to be registered.
+/// Fetches metadata and keys of each provider, and prints the redirect URI to register.
 fn social(Site { config, .. }: &Site) -> Finding {
     let settings = &config.social;
     if settings.providers.is_empty() {
@@ -329,7 +277,7 @@ fn social(Site { config, .. }: &Site) -> Finding {
     }
     let providers = Providers::new(settings);
     let now = SystemClock.now();
-    // All at once, as each may take as long as the time-out.
+    // Concurrently, as each may take as long as the time-out.
     let findings: Vec<Finding> = thread::scope(|scope| {
         let checks: Vec<_> = providers
             .list()

@@ -12,20 +12,21 @@ use crate::flows::{
 };
 use crate::store::django_source::{self, DjangoModel};
 
-/// Progress is told after so many accounts, so that small imports are silent.
+/// Accounts between two reports of progress, so that small imports report none.
 const STEP: usize = 10_000;
 
 /// The user ids that a line shows.
 const IDS_SHOWN: usize = 20;
 
-/// From where, and what to do about conflicts.
+/// Source of an import, and choices about conflicts.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// The site's database, `sqlite:///PATH` or `postgres://USER@HOST/DATABASE`. It is only read.
     /// Others on this machine can see what stands here: a password can come from `PGPASSWORD`.
     #[arg(long, value_name = "URL")]
     from: String,
-    /// The table of the accounts, where it is not found by itself: that of the site's own user model.
+    /// The table of the accounts, where it is not found by itself: that of the site's own user
+    /// model.
     #[arg(long, value_name = "NAME")]
     table: Option<String>,
     /// The column that holds a field of Django's own user model, such as `username=email`. Fields
@@ -33,18 +34,18 @@ pub(super) struct Arguments {
     /// `date_joined` and `last_login`.
     #[arg(long, value_name = "FIELD=NAME", value_parser = field_and_column)]
     column: Vec<(String, String)>,
-    /// Tell what would happen, and write nothing.
+    /// Report the result without writing.
     #[arg(long)]
     dry_run: bool,
-    /// Import the accounts that collide with nothing, where the others would stop them too.
+    /// Import the accounts without a conflict, where those with one would stop them too.
     #[arg(long)]
     skip_conflicts: bool,
-    /// Where several accounts have one address, let them come without, except the one that is in
-    /// Hallpass already or is the only one to have proven it.
+    /// Import accounts that share an e-mail address without it, except the one that is in Hallpass
+    /// already or is the only one to have verified it.
     #[arg(long)]
     drop_shared_emails: bool,
-    /// Import accounts with a second factor too. Second factors are not imported: their users log in with
-    /// the password alone.
+    /// Import accounts with a second factor too. Second factors are not imported: their users log
+    /// in with the password alone.
     #[arg(long)]
     without_mfa: bool,
 }
@@ -73,9 +74,10 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Outcome {
     if report.is_stopped_by_second_factors {
         let count = report.left_behind.second_factors.len();
         let outcome = if choices.dry_run { "would be imported" } else { "was imported" };
+        let tables = report.left_behind.second_factor_tables.join(", ");
         return Err(format!(
-            "{count} accounts have a second factor, which is not imported: they could log in with the \
-             password alone, so nothing {outcome} (--without-mfa imports them all the same)"
+            "{count} accounts have a second factor (in {tables}), which is not imported: they could log in \
+             with the password alone, so nothing {outcome} (--without-mfa imports them all the same)"
         ));
     }
     match report.conflicts.len() {
@@ -123,6 +125,7 @@ fn shown(report: &ImportReport, choices: ImportChoices) -> String {
     line("with a user name that cannot log in", unusable.len(), unusable);
     let LeftBehind {
         second_factors,
+        second_factor_tables: _,
         social_only,
         other_providers,
         in_groups,
@@ -177,8 +180,9 @@ fn shown_conflict(conflict: &Conflict) -> String {
     text
 }
 
-/// The name, masked where it is an address, and without what a terminal would obey.
+/// Returns the name, masked if it is an e-mail address, and without control sequences.
 fn shown_name(name: &str) -> String {
-    let name = if name.contains('@') { masked(name) } else { name.to_owned() };
+    let name =
+        if name.contains(['@', '\u{ff20}', '\u{fe6b}']) { masked(name) } else { name.to_owned() };
     name.escape_debug().to_string()
 }

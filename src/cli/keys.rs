@@ -6,8 +6,8 @@ use super::{Outcome, print, time};
 use crate::app::{build_flows, open_database};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
-use crate::domain::UtcTime;
-use crate::flows::{Rotation, sealed_key};
+use crate::domain::{SealedKey, UtcTime};
+use crate::flows::Rotation;
 use crate::security::key_schedule::{KeyDates, KeySchedule};
 use crate::security::keys::SigningAlgorithm;
 use crate::store::signing_keys;
@@ -19,12 +19,12 @@ const SHARED_SECRET: &str = "access tokens are signed with HALLPASS_JWT_SECRET (
 pub(super) enum Command {
     /// List the keys with their state and times, the oldest first.
     List,
-    /// Make a key that takes over in 20 minutes, when everybody who checks tokens knows it.
-    /// Running instances see it by themselves, and nobody is logged out.
+    /// Create a key that takes over in 20 minutes, when every service that checks tokens knows it.
+    /// Running instances reload it, and sessions continue.
     Rotate {
-        /// For keys that somebody else may have: the new one signs at once, and all others stop to
-        /// count at once. Every access token is void; people stay logged in and get new ones by
-        /// their refresh tokens.
+        /// For compromised keys: the new key signs immediately and all others expire immediately.
+        /// Every access token becomes invalid; sessions continue, and clients get new access tokens
+        /// by their refresh tokens.
         #[arg(long)]
         now: bool,
     },
@@ -42,12 +42,8 @@ fn list(config: &Config) -> Outcome {
         print(SHARED_SECRET)?;
     }
     let db = open_database(config).map_err(|error| error.to_string())?;
-    let keys: Vec<KeyDates> = db
-        .read(signing_keys::list_keys)
-        .map_err(|error| error.to_string())?
-        .into_iter()
-        .map(|key| sealed_key(key).dates())
-        .collect();
+    let keys = db.read(signing_keys::list_keys).map_err(|error| error.to_string())?;
+    let keys: Vec<KeyDates> = keys.iter().map(SealedKey::dates).collect();
     if keys.is_empty() {
         return print(&format!("no keys in {}\n", config.database.redacted()));
     }
@@ -76,7 +72,7 @@ fn rotate(config: &Config, at_once: bool) -> Outcome {
     if at_once {
         return print(&format!(
             "{kid} ({algorithm}) signs now and is the only key; running instances see it within a \
-             second. Services that check tokens themselves believe the old keys until they fetch \
+             second. Services that check tokens themselves accept the old keys until they fetch \
              /.well-known/jwks.json again: restart them\n"
         ));
     }

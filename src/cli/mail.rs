@@ -5,22 +5,23 @@ use crate::app::open_database;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::domain::{Email, UtcTime};
+use crate::store::jobs::backlog;
 use crate::store::outbox::{self, MailLine, Selection};
 use crate::store::{Db, Error};
 
-/// The number of mails that one transaction makes due: the service writes in between.
+/// Mails that one transaction makes due: the service writes in between.
 const AT_ONCE: i64 = 100;
 
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
-    /// List mail that waits to be sent or was given up, the oldest first.
+    /// List queued and undeliverable mail, the oldest first.
     List(List),
-    /// Send all mail again that was given up, or one mail that was given up or waits.
+    /// Send all undeliverable mail again, or one mail.
     Retry {
         /// The id of one mail, from `mail list`.
         #[arg(conflicts_with = "waiting")]
         id: Option<String>,
-        /// Send what waits instead of what was given up.
+        /// Send queued mail instead of undeliverable mail.
         #[arg(long)]
         waiting: bool,
     },
@@ -28,7 +29,7 @@ pub(super) enum Command {
 
 #[derive(clap::Args)]
 pub(super) struct List {
-    /// List all mail to this address, whatever became of it, the newest first.
+    /// List all mail to this address, in any state, the newest first.
     #[arg(long, value_name = "ADDRESS")]
     to: Option<String>,
     /// List mail that was sent, the newest first.
@@ -89,19 +90,20 @@ fn list(db: &Db, database: &str, arguments: &List) -> Outcome {
 }
 
 fn waiting_mails(db: &Db) -> Result<i64, Error> {
-    db.read(|conn| Ok(outbox::count_open(conn)?.waiting))
+    db.read(|conn| Ok(backlog::count_open(conn)?.waiting))
 }
 
-/// Makes one mail due. Returns whether there is one that waits or was given up.
+/// Makes one mail due. Returns whether it is queued or undeliverable.
 fn retry_one(db: &Db, id: &str) -> Result<bool, Error> {
     let (now, id) = (SystemClock.now(), id.to_owned());
-    db.write(move |conn| outbox::retry(conn, &id, now))
+    db.write(move |conn| backlog::retry(conn, &id, now))
 }
 
-/// Makes all mails due, in short transactions, that wait or were given up by now. Returns how many.
+/// Makes all mails due, in short transactions, that are queued or undeliverable now. Returns their
+/// number.
 fn retry_all(db: &Db, waiting: bool) -> Result<usize, Error> {
     let now = SystemClock.now();
-    let some = if waiting { outbox::retry_waiting } else { outbox::retry_dead };
+    let some = if waiting { backlog::retry_waiting } else { backlog::retry_dead };
     let mut total = 0;
     loop {
         match db.write(move |conn| some(conn, now, AT_ONCE))? {

@@ -32,13 +32,13 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve (what happens without a command).
+    /// Run the service (the default).
     Serve,
-    /// Bring the tables of the database up to date; `serve` does it by itself.
+    /// Apply the database migrations; `serve` does so at its start.
     Migrate,
-    /// Make an account with every right.
+    /// Create a superuser.
     CreateSuperuser(create_superuser::Arguments),
-    /// Take over the accounts of a Django site, with their passwords.
+    /// Import the accounts of a Django site, with their passwords.
     ImportDjango(import_django::Arguments),
     /// Print the OpenAPI document.
     Openapi {
@@ -48,7 +48,7 @@ enum Command {
     },
     /// Print every setting with its default, as for .env.example.
     EnvExample,
-    /// Look at the keys that sign access tokens, or let a new one take over.
+    /// List the keys that sign access tokens, or rotate them.
     #[command(subcommand)]
     Keys(keys::Command),
     /// List, show, create, invite, change and delete accounts.
@@ -56,25 +56,25 @@ enum Command {
     /// Create, list and revoke the API keys of services.
     #[command(subcommand)]
     ApiKeys(api_keys::Command),
-    /// Look at the mail that waits or was given up, or send it again.
+    /// List queued and undeliverable mail, or send it again.
     #[command(subcommand)]
     Mail(mail::Command),
-    /// Look at settings, database, keys, mail, browsers and proxies, and explain each.
+    /// Check settings, database, keys, mail, browsers and proxies.
     Doctor,
-    /// Copy everything into an empty database: from SQLite to Postgres, or back.
+    /// Copy the database into an empty one: from SQLite to Postgres, or back.
     CopyDatabase(copy_database::Arguments),
-    /// Copy the SQLite file while it is in use.
+    /// Back up the SQLite file while it is in use.
     Backup(backup::Arguments),
-    /// Ask the service on this machine whether it is alive, for container health checks.
+    /// Check that the service on this machine responds, for container health checks.
     Healthcheck,
 }
 
-/// What a command that fails tells the operator.
+/// Result of a command; an error is its message to the operator.
 type Outcome = Result<(), String>;
 
 /// Runs what the command line asks for.
 pub fn main() -> ExitCode {
-    // The data folder holds secrets and hashes: whatever is made there is the owner's only.
+    // The data folder holds secrets and hashes: files in it belong to the owner only.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let (outcome, log_format) = match Arguments::parse().command.unwrap_or(Command::Serve) {
         Command::Openapi { version } if version == "3.0" => plain(print(&openapi::document_3_0())),
@@ -96,7 +96,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The outcome of a command without settings, which has no log.
+/// Returns the outcome of a command without settings, which has no log.
 fn plain(outcome: Outcome) -> (Outcome, LogFormat) {
     (outcome, LogFormat::Text)
 }
@@ -107,7 +107,7 @@ fn configured(command: Command, source: Source) -> Outcome {
         format!("it cannot start with these settings:{}", lines.concat())
     })?;
     let _log = telemetry::init(&match command {
-        // Its checks say by themselves whether the database takes writes.
+        // Its checks report by themselves whether the database accepts writes.
         Command::Doctor => Config {
             log: format!("{},hallpass::store::engine::health=off", config.log),
             ..config.clone()
@@ -139,13 +139,13 @@ fn migrate(config: &Config) -> Outcome {
     applied.iter().try_for_each(|name| print(&format!("applied {name}\n")))
 }
 
-/// Writes to standard error, where it takes anything.
+/// Writes to standard error, and ignores failures.
 fn tell(text: &str) {
     use std::io::Write as _;
     drop(std::io::stderr().write_all(text.as_bytes()));
 }
 
-/// Writes to standard output; a reader that has gone is not worth a panic.
+/// Writes to standard output; a closed pipe is no reason to panic.
 fn print(text: &str) -> Outcome {
     use std::io::Write as _;
     match std::io::stdout().write_all(text.as_bytes()) {
@@ -160,7 +160,7 @@ fn time(at: UtcTime) -> String {
     humantime::format_rfc3339_seconds(UNIX_EPOCH + since_epoch).to_string()
 }
 
-/// Enough of an address to tell whose mail it is, too little to write to.
+/// Masks an e-mail address: enough to recognise it, too little to write to it.
 fn masked(address: &str) -> String {
     match address.split_once('@') {
         Some((local, domain)) => {

@@ -11,7 +11,7 @@ use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::telemetry;
 
-/// How long threads may go on that wait for a database which does not answer.
+/// Time for threads that still wait for a database which does not answer.
 const LAST_THREADS: Duration = Duration::from_secs(1);
 
 pub(super) fn run(config: &Config) -> Outcome {
@@ -36,8 +36,8 @@ pub(super) fn run(config: &Config) -> Outcome {
     outcome
 }
 
-/// Service managers start processes with 1024 open files at most, for the sake of programs that
-/// use `select`, and leave it to the others to take what they are allowed.
+/// Raises the limit of open files. Service managers start processes with 1024 at most, for programs
+/// that use `select`, and leave it to the others to raise it.
 fn allow_many_connections() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
@@ -45,7 +45,7 @@ fn allow_many_connections() {
     }
 }
 
-/// A few lines that tell where everything is.
+/// Logs URLs, database and mail transport.
 fn announce(config: &Config, app: &App) {
     let address = app.address();
     let mode = if config.development { "development" } else { "production" };
@@ -58,6 +58,6 @@ fn announce(config: &Config, app: &App) {
     } else {
         tracing::info!("mail: as files in {}", config.mail_dir.display());
     }
-    // Last, so that whoever waits for it has been told everything.
+    // Logged last: a supervisor that waits for this line has all others already.
     tracing::info!("Hallpass {} ({mode}) on http://{address}", env!("CARGO_PKG_VERSION"));
 }

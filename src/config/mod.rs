@@ -1,13 +1,11 @@
-//! Every setting, typed, read once at the start. All faults are reported together.
+//! Settings, typed, read once at the start. All faults are reported together.
 
 mod readers;
-mod registration;
 mod settings;
 mod social;
 mod source;
 #[cfg(test)]
 mod tests;
-mod tokens;
 mod types;
 
 use std::net::SocketAddr;
@@ -18,12 +16,13 @@ use ipnet::IpNet;
 
 pub use readers::database_url;
 use readers::{
-    MIN_SECRET_LENGTH, MIN_SITE_KEY_LENGTH, is_weak, read_breached_passwords, read_browsers,
-    read_database, read_drf, read_jwt_algorithm, read_key_rotation, read_lifetimes, read_limits,
-    read_log, read_pages, read_proxies, read_public_url, read_secret, read_shutdown_delay,
-    read_smtp,
+    MIN_SECRET_LENGTH, MIN_SITE_KEY_LENGTH, is_weak, read_audience, read_breached_passwords,
+    read_browsers, read_client_id, read_custom_claims, read_database, read_drf,
+    read_email_verification, read_jwt_algorithm, read_key_rotation, read_lifetimes, read_limits,
+    read_log, read_pages, read_proxies, read_public_url, read_registration, read_secret,
+    read_shutdown_delay, read_smtp,
 };
-pub use settings::{SETTINGS, example};
+pub use settings::{example, settings};
 pub use source::{ConfigFault, Source};
 pub use types::{
     BrowserSettings, DrfPrefix, DrfSettings, FrontEndPages, Lifetimes, LogFormat, SameSite, Timing,
@@ -43,9 +42,9 @@ use crate::store::DatabaseUrl;
 /// Everything that can be set.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where to listen.
+    /// Address and port to listen on.
     pub bind: SocketAddr,
-    /// Where files go.
+    /// Folder of the files of this instance.
     pub data_dir: PathBuf,
     /// The database.
     pub database: DatabaseUrl,
@@ -53,15 +52,15 @@ pub struct Config {
     pub database_pool: u32,
     /// True if they keep prepared statements.
     pub prepared_statements: bool,
-    /// True if unsafe settings are let through.
+    /// True if unsafe settings are accepted.
     pub development: bool,
-    /// The service's own address, without a final slash.
+    /// The URL of the service, without a final slash.
     pub public_url: String,
-    /// The service's secret; `None` in development, where it is made.
+    /// The secret of the service; `None` in development, where it is generated.
     pub secret: Option<SecretText>,
-    /// Another secret whose seals and tokens count as well, while instances change from one to the other.
+    /// A second secret that is accepted, while instances change from one to the other.
     pub secret_previous: Option<SecretText>,
-    /// What mail and pages call the service.
+    /// Name of the service in mail and pages.
     pub service_name: String,
     /// The client that access tokens are issued to.
     pub client_id: String,
@@ -69,31 +68,32 @@ pub struct Config {
     pub audience: Vec<String>,
     /// Claims of access tokens from the metadata of accounts.
     pub custom_claims: Vec<ClaimMapping>,
-    /// How access tokens are signed.
+    /// Algorithm that signs access tokens.
     pub jwt_algorithm: SigningAlgorithm,
     /// The key shared with services that check HMAC tokens.
     pub jwt_secret: Option<SecretText>,
-    /// How long a key signs before the next one takes over; `None`: until an operator says so.
+    /// Time for which a key signs before the next one takes over; `None`: until an operator
+    /// rotates.
     pub key_rotation: Option<Duration>,
-    /// How long tokens count.
+    /// Lifetimes of tokens and sessions.
     pub lifetimes: Lifetimes,
     /// Sessions a person may have.
     pub sessions_per_user: u32,
     /// Rules for new passwords.
     pub password_policy: PasswordPolicy,
-    /// Where to ask whether a password was breached.
+    /// Service that knows breached passwords, if one is asked.
     pub breached_passwords: Option<BreachedPasswordsSettings>,
     /// Cost of password hashes.
     pub bcrypt_cost: u32,
-    /// When an address has to be proven.
+    /// Moment at which an e-mail address must be verified.
     pub email_verification: EmailVerification,
     /// The rules for registration.
     pub registration: RegistrationRules,
-    /// What besides the link a proof takes.
+    /// Evidence that a verification needs besides the link.
     pub verify_email_proof: VerifyEmailProof,
     /// The front end's pages for the links of mails.
     pub pages: FrontEndPages,
-    /// True if people are told by mail what happens to their accounts.
+    /// True if security notices are sent.
     pub security_notices: bool,
     /// Settings for front ends in browsers.
     pub browsers: BrowserSettings,
@@ -101,7 +101,7 @@ pub struct Config {
     pub limits: Option<Limits>,
     /// Log-in at other services.
     pub social: SocialSettings,
-    /// Networks of reverse proxies whose `X-Forwarded-For` counts.
+    /// Networks of reverse proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<IpNet>,
     /// The SMTP server, if mail leaves the machine.
     pub smtp: Option<SmtpSettings>,
@@ -109,34 +109,34 @@ pub struct Config {
     pub mail_from: String,
     /// Folder for mail as files.
     pub mail_dir: PathBuf,
-    /// How long it is remembered what happened to accounts.
+    /// Time for which events of accounts are kept.
     pub event_retention: Duration,
     /// Folder with templates of the operator.
     pub mail_templates: Option<PathBuf>,
-    /// The paths of the Django stack; `None` where they are switched off.
+    /// The Django REST adapter; `None` if it is off.
     pub drf_jwt: Option<DrfSettings>,
     /// Threads that answer requests.
     pub workers: usize,
-    /// Connections that are held at once; the next ones wait.
+    /// Most connections at once; the next ones wait.
     pub max_connections: usize,
-    /// The time that an idle connection is kept open for the next request.
+    /// Time-out of an idle connection.
     pub keep_alive: Duration,
-    /// The time from the signal to stop until new connections are refused.
+    /// Time from the signal to stop until new connections are refused.
     pub shutdown_delay: Duration,
-    /// How long requests in progress may take at the end.
+    /// Time for requests in progress after the signal to stop.
     pub shutdown_timeout: Duration,
-    /// What is logged.
+    /// Filter of the log.
     pub log: String,
-    /// How it looks.
+    /// Format of the log.
     pub log_format: LogFormat,
     /// Times that are no settings.
     pub timing: Timing,
-    /// What the operator should hear about these settings.
+    /// Warnings about these settings for the operator.
     pub warnings: Vec<String>,
 }
 
 impl Config {
-    /// Reads all settings, or tells all that is wrong with them.
+    /// Reads all settings, or returns all their faults.
     pub fn read(mut source: Source) -> Result<Self, Vec<ConfigFault>> {
         let s = &mut source;
         let bind = s.parsed("HALLPASS_BIND", SocketAddr::from(([127, 0, 0, 1], 8000)), |text| {
@@ -149,7 +149,7 @@ impl Config {
         let service_name = s.text("HALLPASS_SERVICE_NAME").unwrap_or("Hallpass".into());
         let breached_passwords = read_breached_passwords(s);
         let jwt_algorithm = read_jwt_algorithm(s);
-        // With another algorithm it is the SECRET_KEY of a Django site, as long as it is.
+        // With another algorithm it is the SECRET_KEY of a Django site, whose length is given.
         let long_secret = Some(MIN_SECRET_LENGTH).filter(|_| !development);
         let site_key = Some(MIN_SITE_KEY_LENGTH).filter(|_| !development);
         let jwt_secret_signs = jwt_algorithm == SigningAlgorithm::Hs256;
@@ -165,9 +165,9 @@ impl Config {
             // It may be one that would be refused today: that is a reason to replace it.
             secret_previous: read_secret(s, "HALLPASS_SECRET_PREVIOUS", None),
             service_name: service_name.clone(),
-            client_id: tokens::read_client_id(s),
-            audience: tokens::read_audience(s),
-            custom_claims: tokens::read_custom_claims(s),
+            client_id: read_client_id(s),
+            audience: read_audience(s),
+            custom_claims: read_custom_claims(s),
             jwt_algorithm,
             jwt_secret: read_secret(
                 s,
@@ -185,8 +185,8 @@ impl Config {
             },
             breached_passwords,
             bcrypt_cost: s.number("HALLPASS_BCRYPT_COST", 12, if development { 4 } else { 10 }, 16),
-            email_verification: registration::read_email_verification(s),
-            registration: registration::read(s),
+            email_verification: read_email_verification(s),
+            registration: read_registration(s),
             verify_email_proof: s.choice(
                 "HALLPASS_VERIFY_EMAIL_PROOF",
                 VerifyEmailProof::Required,
@@ -235,7 +235,7 @@ impl Config {
         config.unless_faulty(source)
     }
 
-    /// The settings with what the operator should hear about them, or everything that is wrong.
+    /// Returns the settings with their warnings, or all faults.
     fn unless_faulty(self, source: Source) -> Result<Self, Vec<ConfigFault>> {
         let Source { mut faults, unknown, open_files, notes, .. } = source;
         if faults.is_empty() {
@@ -252,7 +252,7 @@ impl Config {
         Err(faults)
     }
 
-    /// What one setting says about another.
+    /// Checks settings that depend on each other.
     fn check_together(&self, s: &mut Source) {
         if !self.development {
             s.refuse_empty();
@@ -326,8 +326,9 @@ impl Config {
             ));
         }
         if !self.development && self.smtp.is_none() {
-            warnings
-                .push("HALLPASS_SMTP_URL is not set: mail becomes files and reaches nobody".into());
+            warnings.push(
+                "HALLPASS_SMTP_URL is not set: mail is written to files and not delivered".into(),
+            );
         }
         warnings
     }

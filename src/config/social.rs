@@ -246,7 +246,7 @@ mod tests {
     use base64::engine::general_purpose::STANDARD;
 
     use super::*;
-    use crate::config::SETTINGS;
+    use crate::config::settings;
 
     fn read_values(values: &[(&str, &str)]) -> (SocialSettings, Source) {
         let values = values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -333,7 +333,7 @@ mod tests {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
         let der = STANDARD.encode(pair.to_pkcs8v1().unwrap());
         let key = format!("-----BEGIN PRIVATE KEY-----\n{der}\n-----END PRIVATE KEY-----");
-        let secrets = SETTINGS.iter().filter(|setting| setting.secret);
+        let secrets = settings().filter(|setting| setting.secret);
         let mut tried = 0;
         for name in secrets.filter_map(|setting| setting.name.strip_prefix(PREFIX)) {
             let name = name.replace("<NAME>", "X");

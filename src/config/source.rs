@@ -1,5 +1,5 @@
-//! Where settings come from: the environment, then a `.env` file; secrets also from files. Faults
-//! are gathered, so that all of them can be told at once.
+//! Sources of settings: the environment, then a `.env` file; secrets also from files. Faults are
+//! gathered and reported together.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -9,7 +9,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::settings::{RENAMED, SETTINGS};
+use super::settings::{RENAMED, settings};
 use super::types::LogFormat;
 
 /// A setting that cannot be used.
@@ -17,7 +17,7 @@ use super::types::LogFormat;
 pub struct ConfigFault {
     /// Its name.
     pub name: String,
-    /// What would be right.
+    /// Advice: a value that would be accepted.
     pub advice: String,
 }
 
@@ -41,12 +41,12 @@ pub struct Source {
     pub(super) unknown: Vec<String>,
     /// Files of secrets that others than their owner can read.
     pub(super) open_files: Vec<String>,
-    /// What the operator should hear about single settings.
+    /// Warnings about single settings for the operator.
     pub(super) notes: Vec<String>,
 }
 
 impl Source {
-    /// The environment of the process, and `.env` in the working folder for what it lacks.
+    /// Reads the environment of the process, and `.env` in the working folder for what it lacks.
     pub fn from_environment() -> Self {
         let (mut values, mut faults) = match std::fs::read_to_string(".env") {
             Ok(text) => read_dot_env(&text),
@@ -90,7 +90,7 @@ impl Source {
         Self { values, faults, unknown, open_files: Vec::new(), notes: Vec::new() }
     }
 
-    /// The format of the log, for faults that are told before all settings could be read.
+    /// Returns the format of the log, for faults that are reported before all settings are read.
     pub fn log_format(&self) -> LogFormat {
         match self.values.get("HALLPASS_LOG_FORMAT").map(|it| it.trim()) {
             Some("json") => LogFormat::Json,
@@ -132,7 +132,7 @@ impl Source {
         }
     }
 
-    /// A secret: its value, or what stands in the file that its twin names.
+    /// Returns a secret: its value, or the content of the file that its twin names.
     pub(super) fn secret(&mut self, name: &str) -> Option<String> {
         let file_name = format!("{name}_FILE");
         let path = self.values.get(&file_name).filter(|path| !path.is_empty()).cloned();
@@ -151,14 +151,17 @@ impl Source {
                     Some(text.trim_end_matches(['\r', '\n']).to_owned())
                 }
                 Err(error) => {
-                    self.fault(&file_name, format!("the file cannot be read: {error}"));
+                    // A secret that was meant for the twin is not shown.
+                    let is_path = ["/", "./", "../"].iter().any(|it| path.starts_with(it));
+                    let file = if is_path { &path } else { "of that relative path" };
+                    self.fault(&file_name, format!("the file {file} cannot be read: {error}"));
                     None
                 }
             },
         }
     }
 
-    /// A value that `parse` understands, or `default`.
+    /// Returns the value that `parse` reads, or `default`.
     pub(super) fn parsed<T>(
         &mut self,
         name: &str,
@@ -186,7 +189,7 @@ impl Source {
         })
     }
 
-    /// A duration such as `5m` or `7d` within a range.
+    /// Returns a duration such as `5m` or `7d` within a range.
     pub(super) fn duration(
         &mut self,
         name: &str,
@@ -227,7 +230,7 @@ pub(super) fn is_open(path: &Path) -> bool {
 
 /// Returns whether that is the name of a setting, or of the file that holds a secret one.
 fn is_setting(name: &str) -> bool {
-    SETTINGS.iter().any(|setting| {
+    settings().any(|setting| {
         setting.is_named(name)
             || (setting.secret
                 && name.strip_suffix("_FILE").is_some_and(|name| setting.is_named(name)))
@@ -239,12 +242,12 @@ fn new_name(name: &str) -> Option<&'static str> {
     RENAMED.iter().find(|(old, _)| *old == name).map(|(_, new)| *new)
 }
 
-/// What the reader of `.env` files takes for something else, with what stands in for it where a file is read
-/// as it is written: for private use, so that no setting has it.
+/// Special characters of `.env` files, with substitutes from the private use area, which no setting
+/// has: with them a file is read without variables and escapes.
 const SPECIAL: [(char, char); 2] = [('$', '\u{f8ff}'), ('\\', '\u{f8fe}')];
 
-/// The values of a `.env` file. In some of its quotes `$NAME` is a variable and `\n` a line feed, and a
-/// password with one would silently become another: where that changes a setting, it is a fault.
+/// Returns the values of a `.env` file. In some of its quotes `$NAME` is a variable and `\n` a line
+/// feed, and a password with one would become another: where that changes a setting, it is a fault.
 fn read_dot_env(text: &str) -> (HashMap<String, String>, Vec<ConfigFault>) {
     // Some editors begin a file with this.
     let text = text.trim_start_matches('\u{feff}');

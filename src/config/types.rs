@@ -17,8 +17,8 @@ pub enum LogFormat {
     Json,
 }
 
-/// `SameSite` attribute of the cookies: the cross-site requests that they are sent with (RFC 6265bis section
-/// 5.6.7).
+/// `SameSite` attribute of the cookies: the cross-site requests that they are sent with (RFC
+/// 6265bis section 5.6.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SameSite {
     /// None.
@@ -51,7 +51,7 @@ pub struct FrontEndPages {
     pub not_me: Option<String>,
 }
 
-/// The schemes of the `Authorization` header on the paths of the Django stack.
+/// Schemes of the `Authorization` header at the Django REST adapter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DrfPrefix {
     /// `JWT`, the default of djangorestframework-jwt.
@@ -73,7 +73,7 @@ pub struct DrfSettings {
     pub refresh_ttl: Duration,
 }
 
-/// How long tokens count.
+/// Lifetimes of tokens and sessions.
 #[derive(Clone, Copy, Debug)]
 pub struct Lifetimes {
     /// Of an access token.
@@ -82,25 +82,25 @@ pub struct Lifetimes {
     pub refresh_token: Duration,
     /// Of a session.
     pub session: Duration,
-    /// How long a replaced refresh token answers with its successor.
+    /// Grace period in which a replaced refresh token answers with its successor.
     pub refresh_grace: Duration,
-    /// How recent a log-in must be to stand in for the password.
+    /// Age up to which a log-in replaces the password in sensitive requests.
     pub reauth_window: Duration,
-    /// How long the list of ended sessions is believed without a look at the database.
+    /// Time for which the revocation list is accepted without a sync with the database.
     pub revocations_max_age: Duration,
 }
 
-/// Times that are part of what is promised, not settings: only tests choose others.
+/// Times that are part of the promises, not settings: only tests choose others.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
-    /// The pause between two looks at what other instances ended, and at keys that are new or
-    /// withdrawn: both are known within a second.
+    /// Interval of the syncs of revocations and signing keys of other instances: both take effect
+    /// within a second.
     pub sync_period: Duration,
-    /// The pause between two looks at whether a new signing key is due. What is in memory tells.
+    /// Interval of the checks whether a new signing key is due. They need no database.
     pub keys_period: Duration,
-    /// How long a request waits for a connection to the database and, on Postgres, for a lock.
+    /// Time-out of a request for a connection to the database and, on Postgres, for a lock.
     pub database_wait: Duration,
-    /// How long a request waits for its answer.
+    /// Time-out of a request for its answer.
     pub answer_limit: Duration,
 }
 

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-/// Authentication method references: the methods that a sign-in used, the `amr` of its access tokens
-/// (RFC 8176).
+/// Authentication method references: the methods that a sign-in used, the `amr` of its access
+/// tokens (RFC 8176).
 ///
-/// Values in use are `pwd` (a password) and `email` (a code or link sent by mail; our own value, since
-/// RFC 8176 has none). `otp` is reserved for generators of one-time passwords, which never stand alone.
+/// Values in use are `pwd` (a password), `email` (a code or link sent by mail) and `fed` (a log-in at
+/// another service); the last two are our own values, since RFC 8176 has none. `otp` is reserved for
+/// generators of one-time passwords, which never stand alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Amr(Vec<String>);
 
@@ -21,6 +22,11 @@ impl Amr {
         Self(vec!["email".to_owned()])
     }
 
+    /// Returns the methods of a log-in at another service.
+    pub fn federated() -> Self {
+        Self(vec!["fed".to_owned()])
+    }
+
     /// Returns whether a mail is all that the user showed.
     pub fn is_email_only(&self) -> bool {
         *self == Self::email()
@@ -31,8 +37,9 @@ impl Amr {
         &self.0
     }
 
-    /// Reads the stored form: names separated by spaces. Unknown names are kept, since a later version may
-    /// have stored them. `otp` alone is what earlier versions stored for a sign-in by mail.
+    /// Reads the stored form: names separated by spaces. Unknown names are kept, since a later
+    /// version may have stored them. `otp` alone is what earlier versions stored for a sign-in by
+    /// mail.
     pub fn from_stored(text: &str) -> Self {
         match text {
             "otp" => Self::email(),
@@ -54,7 +61,7 @@ mod tests {
 
     #[test]
     fn what_was_stored_is_read_back() {
-        for amr in [Amr::password(), Amr::email(), Amr::from_stored("pwd otp")] {
+        for amr in [Amr::password(), Amr::email(), Amr::federated(), Amr::from_stored("pwd otp")] {
             assert_eq!(Amr::from_stored(&amr.to_string()), amr);
         }
         assert_eq!(Amr::from_stored("pwd otp").names(), ["pwd", "otp"]);

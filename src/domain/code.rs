@@ -39,24 +39,37 @@ fn digit(character: char) -> Option<char> {
     char::from_digit(code_point - zero, 10)
 }
 
-/// White space, hyphens and dashes, and what mail programs add without showing it: soft hyphens,
-/// zero-width characters and marks of direction.
+/// Hyphens and dashes of every script (general category Pd of Unicode 17), minus signs, and what is typed in
+/// their place.
+#[rustfmt::skip]
+const DASHES: [(char, char); 24] = [
+    ('-', '-'), ('\u{58a}', '\u{58a}'), ('\u{5be}', '\u{5be}'), ('\u{1400}', '\u{1400}'),
+    ('\u{1806}', '\u{1806}'), ('\u{2010}', '\u{2015}'), ('\u{2043}', '\u{2043}'),
+    ('\u{207b}', '\u{207b}'), ('\u{208b}', '\u{208b}'), ('\u{2212}', '\u{2212}'),
+    ('\u{2e17}', '\u{2e17}'), ('\u{2e1a}', '\u{2e1a}'), ('\u{2e3a}', '\u{2e3b}'),
+    ('\u{2e40}', '\u{2e40}'), ('\u{2e5d}', '\u{2e5d}'), ('\u{301c}', '\u{301c}'),
+    ('\u{3030}', '\u{3030}'), ('\u{30a0}', '\u{30a0}'), ('\u{30fc}', '\u{30fc}'),
+    ('\u{fe31}', '\u{fe32}'), ('\u{fe58}', '\u{fe58}'), ('\u{fe63}', '\u{fe63}'),
+    ('\u{ff0d}', '\u{ff0d}'), ('\u{10ead}', '\u{10ead}'),
+];
+/// Characters that are not shown (`Default_Ignorable_Code_Point` of Unicode 17): soft hyphens, zero-width
+/// characters, marks of direction, variation selectors; and the key around a digit.
+#[rustfmt::skip]
+const IGNORED: [(char, char); 18] = [
+    ('\u{ad}', '\u{ad}'), ('\u{34f}', '\u{34f}'), ('\u{61c}', '\u{61c}'), ('\u{115f}', '\u{1160}'),
+    ('\u{17b4}', '\u{17b5}'), ('\u{180b}', '\u{180f}'), ('\u{200b}', '\u{200f}'),
+    ('\u{202a}', '\u{202e}'), ('\u{2060}', '\u{206f}'), ('\u{20e3}', '\u{20e3}'),
+    ('\u{3164}', '\u{3164}'), ('\u{fe00}', '\u{fe0f}'), ('\u{feff}', '\u{feff}'),
+    ('\u{ffa0}', '\u{ffa0}'), ('\u{fff0}', '\u{fff8}'), ('\u{1bca0}', '\u{1bca3}'),
+    ('\u{1d173}', '\u{1d17a}'), ('\u{e0000}', '\u{e0fff}'),
+];
+
+/// White space, hyphens and dashes, and what mail programs and keyboards add without showing it.
 fn is_separator(character: char) -> bool {
-    character.is_whitespace()
-        || matches!(
-            character,
-            '-' | '\u{ad}'
-                | '\u{2010}'..='\u{2015}'
-                | '\u{2212}'
-                | '\u{fe58}'
-                | '\u{fe63}'
-                | '\u{ff0d}'
-                | '\u{200b}'..='\u{200f}'
-                | '\u{202a}'..='\u{202e}'
-                | '\u{2060}'
-                | '\u{2066}'..='\u{2069}'
-                | '\u{feff}'
-        )
+    let is_of = |ranges: &[(char, char)]| {
+        ranges.iter().any(|(first, last)| (*first..=*last).contains(&character))
+    };
+    character.is_whitespace() || is_of(&DASHES) || is_of(&IGNORED)
 }
 
 #[cfg(test)]
@@ -94,6 +107,16 @@ mod tests {
             "\u{200e}123456\u{200f}",
             "\u{feff}123\u{ad}456",
             "𝟏𝟐𝟑𝟜𝟝𝟞",
+            "\u{61c}123456\u{61c}",
+            "1\u{fe0f}\u{20e3}2\u{fe0f}\u{20e3}3456",
+            "123\u{180e}456",
+            "123\u{2064}456",
+            "123\u{5be}456",
+            "123\u{58a}456",
+            "123\u{2043}456",
+            "１２３\u{301c}４５６",
+            "１２３\u{30fc}４５６",
+            "123\u{e0020}456\u{3164}",
         ] {
             assert_eq!(parse_code(text).unwrap().expose(), "123456", "{text:?}");
         }

@@ -1,11 +1,11 @@
-//! What is remembered of the device that a session was opened on: enough for its owner to
-//! recognise it, too little to follow them around.
+//! Description of the device that a session was opened on: enough for its owner to recognise it,
+//! too little to track them.
 
 use std::net::IpAddr;
 
 use super::UtcTime;
 
-/// A device as its requests describe it. Nothing of it is proof of anything.
+/// Description of a device by its requests. It is no evidence of anything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Device {
     /// Browser and system in words, such as `Firefox on Windows`; empty if it did not say.
@@ -14,16 +14,17 @@ pub struct Device {
     pub network: String,
 }
 
-/// A device that proves by a token that a user logged in on it. What it is is not stored.
+/// Evidence by a device token that a user logged in on the device before. The description is not
+/// stored.
 #[derive(Clone, Copy, Debug)]
 pub struct KnownDevice {
-    /// When it got the token.
+    /// Time at which it got the token.
     pub created_at: UtcTime,
-    /// When it was last logged in on with it.
+    /// Time of the last log-in with it.
     pub last_seen_at: UtcTime,
 }
 
-/// What a `User-Agent` contains, and what people call it. The first that fits counts: most browsers
+/// Parts of a `User-Agent` with the names that people use. The first match counts: most browsers
 /// name their ancestors too.
 const BROWSERS: [(&str, &str); 13] = [
     ("Edg", "Edge"),
@@ -54,8 +55,8 @@ const SYSTEMS: [(&str, &str); 8] = [
 const MAX_LABEL: usize = 40;
 
 impl Device {
-    /// Returns the wider network of a site or a host: /24 for IPv4, /48 for IPv6, of which one customer
-    /// commonly has all.
+    /// Returns the wider network of a site or a host: /24 for IPv4, /48 for IPv6, of which one
+    /// customer commonly has all.
     pub fn wide_network(&self) -> String {
         let narrow: Option<ipnet::Ipv6Net> = self.network.parse().ok();
         let wide = narrow.and_then(|it| ipnet::Ipv6Net::new(it.addr(), 48).ok());

@@ -1,11 +1,11 @@
-//! What happens to accounts, as it is remembered: who, what, from where, when. No secret, no address and
-//! no value of a field is ever part of it.
+//! Events of accounts in the audit trail: kind, account, actor, network, device and time. No
+//! secret, no e-mail address and no value of a field is ever part of one.
 
 use super::{ApiKeyId, Device, EventId, SessionId, UserId, UtcTime};
 
 macro_rules! kinds {
     ($($(#[doc = $doc:literal])* $variant:ident, $name:literal;)*) => {
-        /// What happened.
+        /// Kinds of events.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum EventKind {
             $($(#[doc = $doc])* $variant,)*
@@ -20,7 +20,7 @@ macro_rules! kinds {
                 match self { $(Self::$variant => $name,)* }
             }
 
-            /// What it means, for the document.
+            /// Returns the description of the kind in the OpenAPI document.
             pub const fn meaning(self) -> &'static str {
                 match self { $(Self::$variant => concat!($($doc),*).trim_ascii(),)* }
             }
@@ -37,15 +37,15 @@ kinds! {
     InvitedAgain, "invited_again";
     /// The e-mail address was verified.
     EmailVerified, "email_verified";
-    /// Somebody logged in; the detail says how (`pwd`, `email`, `django`).
+    /// A log-in; the detail is its method (`pwd`, `email`, `fed`, `django`).
     LoggedIn, "logged_in";
     /// A wrong password, or the right one of an account that is disabled (`account_disabled`).
     LogInFailed, "log_in_failed";
-    /// A wrong password by somebody who is logged in and was asked for it once more.
+    /// A wrong password in a re-authentication.
     ReauthenticationFailed, "reauthentication_failed";
     /// So many wrong passwords that the next ones have to wait; the detail names the limit.
     RateLimited, "rate_limited";
-    /// The session was ended by whoever held its tokens.
+    /// A log-out by the holder of the session's tokens.
     LoggedOut, "logged_out";
     /// The session was ended from another one, or because there were too many (`too_many`).
     SessionEnded, "session_ended";
@@ -57,7 +57,8 @@ kinds! {
     PasswordChanged, "password_changed";
     /// A mail was written that lets the owner of the address choose a new password.
     PasswordResetRequested, "password_reset_requested";
-    /// A new password was chosen by mail (with `invitation`, the first one); every session was ended.
+    /// A new password was chosen by mail (with `invitation`, the first one); every session was
+    /// ended.
     PasswordReset, "password_reset";
     /// The person asked for another address.
     EmailChangeRequested, "email_change_requested";
@@ -75,6 +76,10 @@ kinds! {
     StaffGranted, "staff_granted";
     /// The account may not manage others any more.
     StaffRevoked, "staff_revoked";
+    /// An identity at another service was linked; the detail names the provider.
+    IdentityLinked, "identity_linked";
+    /// An identity at another service was unlinked; the detail names the provider.
+    IdentityUnlinked, "identity_unlinked";
     /// The account has other roles; its access tokens were revoked.
     RolesChanged, "roles_changed";
     /// The superuser created an API key; the detail is its id.
@@ -100,12 +105,12 @@ impl EventKind {
     }
 }
 
-/// Whose account it is about, who did it, from where, and when.
+/// Account, actor, network, device and time of an event.
 #[derive(Clone, Debug)]
 pub struct EventContext {
-    /// Whose account; nobody's where somebody tried a name that no account has.
+    /// The account; `None` for a failed log-in with an unknown user name.
     pub user_id: Option<UserId>,
-    /// Who did it, if that was staff.
+    /// The member of staff who acted, if it was one.
     pub actor_id: Option<UserId>,
     /// The API key of the service that did it.
     pub api_key: Option<ApiKeyId>,
@@ -113,7 +118,7 @@ pub struct EventContext {
     pub session_id: Option<SessionId>,
     /// On what device. Of staff it is not remembered: the person reads this.
     pub device: Device,
-    /// When.
+    /// Time of the event.
     pub at: UtcTime,
 }
 
@@ -166,11 +171,11 @@ impl EventContext {
 pub struct Event {
     /// Its id: those of later events sort later.
     pub id: EventId,
-    /// What happened.
+    /// Kind of the event.
     pub kind: EventKind,
-    /// Whose account, who, where, when.
+    /// Account, actor, network, device and time.
     pub scene: EventContext,
-    /// What the kind leaves open: words of the service, never of a client.
+    /// Detail that depends on the kind: chosen by the service, never by a client.
     pub detail: String,
     /// The name of the API key of the scene.
     pub api_key_name: Option<String>,

@@ -1,4 +1,4 @@
-//! What can be wrong with one field of a request.
+//! Faults of one field of a request.
 
 use std::borrow::Cow;
 

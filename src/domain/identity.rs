@@ -51,9 +51,9 @@ pub struct LinkedIdentity {
     pub key: IdentityKey,
     /// The e-mail address that the provider gave last.
     pub email: Option<String>,
-    /// When it was linked.
+    /// Time of linking.
     pub created_at: UtcTime,
-    /// When it was last used to log in.
+    /// Time of the last log-in with it.
     pub last_used_at: Option<UtcTime>,
 }
 

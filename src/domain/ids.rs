@@ -66,8 +66,8 @@ uuid_id!(
     SessionId
 );
 uuid_id!(
-    /// One registration that waits for its address to be proven.
-    RegistrationId
+    /// One challenge, whose secrets are derived from it.
+    ChallengeId
 );
 uuid_id!(
     /// One identity at another service that is linked to an account.
@@ -78,25 +78,21 @@ uuid_id!(
     ApiKeyId
 );
 uuid_id!(
-    /// One mail to be sent.
-    MailId
+    /// One job of the queue. That of a mail is also the local part of its `Message-ID`.
+    JobId
 );
-
 uuid_id!(
     /// One access token, its `jti`.
     TokenId
 );
 uuid_id!(
-    /// One one-time token, whose secrets are derived from it.
-    OneTimeId
-);
-uuid_id!(
-    /// The right to send a mail, for a while.
+    /// One claim of a worker on jobs.
     LeaseId
 );
 
-/// One line of the audit trail. Ids that one process makes in the same millisecond sort in the order in
-/// which they were made: what one transaction notes reads in the order in which it happened.
+/// One line of the audit trail. Ids that one process makes in the same millisecond sort in the
+/// order in which they were made: what one transaction notes reads in the order in which it
+/// happened.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EventId(pub String);
 

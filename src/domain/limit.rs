@@ -1,4 +1,4 @@
-//! How often something may be tried, by whom and on whom.
+//! Rate limits: counters, their windows and the waits that they lead to.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use super::UtcTime;
 /// So many uses in a window of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// How many are let through in a window.
+    /// Uses that are allowed in a window.
     pub uses: i64,
-    /// How long a window lasts, from its first use.
+    /// Length of a window, from its first use.
     pub window: Duration,
 }
 
@@ -20,24 +20,24 @@ impl Rate {
     }
 }
 
-/// What is counted.
+/// Kinds of counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Counted {
-    /// Failed log-ins under one name in a row, on devices that are not known. Beyond the bound only a
-    /// proof by mail helps.
+    /// Consecutive failed log-ins under one name, on unknown devices. Beyond the bound only a
+    /// verification by mail helps.
     ConsecutiveFailedLogins,
-    /// Failed log-ins under one name on all devices that are not known together. Beyond the bound waits
-    /// grow, but end.
+    /// Failed log-ins under one name on all devices that are not known together. Beyond the bound
+    /// waits grow, but end.
     FailedLoginsPerAccount,
-    /// Failed log-ins under one name on one known device, or from one network; wrong passwords in one
-    /// session, or with one link of a mail.
+    /// Failed log-ins under one name on one known device, or from one network; wrong passwords in
+    /// one session, or with one link of a mail.
     FailedLoginsPerNetwork,
     /// Log-ins from one network, or on one known device, right or wrong.
     AttemptsOfNetwork,
     /// Log-ins of one account on all its known devices, right or wrong.
     AttemptsOfUser,
-    /// Log-ins on known devices in one network, right or wrong. Beyond the bound they wait for their turn like
-    /// those on other devices.
+    /// Log-ins on known devices in one network, right or wrong. Beyond the bound they wait for
+    /// their turn like those on other devices.
     KnownDevicesOfNetwork,
     /// Requests of one user that have a password hashed.
     HashesOfUser,
@@ -57,8 +57,12 @@ pub enum Counted {
     MailboxOfNetworkDaily,
     /// Requests from one network for mails to any mailbox.
     MailOfNetwork,
+    /// Requests of one user that send a mail to another e-mail address, or tell whether it is taken.
+    AddressesOfUser,
     /// Requests of one class for mails to one mailbox that are not the first of their network.
     MailboxRepeats,
+    /// Mails to one mailbox beyond the first of a request: each registration that waits for it has one.
+    MailboxFurther,
     /// Requests of one class for mails to one mailbox.
     MailboxDaily,
     /// Those beyond [`Self::MailboxDaily`] of networks that request no other.
@@ -88,7 +92,9 @@ impl Counted {
             Self::MailboxOfNetworkHourly => "mailbox_of_network_hourly",
             Self::MailboxOfNetworkDaily => "mailbox_of_network_daily",
             Self::MailOfNetwork => "mail_of_network",
+            Self::AddressesOfUser => "addresses_of_user",
             Self::MailboxRepeats => "mailbox_repeats",
+            Self::MailboxFurther => "mailbox_further",
             Self::MailboxDaily => "mailbox_daily",
             Self::MailboxLate => "mailbox_late",
             Self::MailsToDomain => "mails_to_domain",
@@ -101,7 +107,8 @@ impl Counted {
         matches!(self, Self::MailOfNetwork)
     }
 
-    /// Returns whether uses are guesses: known to be wrong, and held against a user, only afterwards.
+    /// Returns whether uses are guesses: known to be wrong, and held against a user, only
+    /// afterwards.
     pub const fn is_guess(self) -> bool {
         matches!(
             self,
@@ -111,7 +118,8 @@ impl Counted {
         )
     }
 
-    /// Returns whether a use beyond the bound goes on, with less than others have, in the place of a refusal.
+    /// Returns whether a use beyond the bound goes on, with less than others have, in the place of
+    /// a refusal.
     pub const fn is_lenient(self) -> bool {
         matches!(self, Self::KnownDevicesOfNetwork)
     }
@@ -120,13 +128,14 @@ impl Counted {
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
-/// So long that only a success or a proof by mail ends a row of failures.
+/// So long that only a success or a verification by mail ends consecutive failures.
 const UNTIL_SUCCESS: Duration = Duration::from_hours(365 * 24);
-/// What is left of that when a row of few failures is forgotten, a week after it began.
+/// Rest of that time when consecutive failures are forgotten because there were few, a week after
+/// the first.
 const LEFT_AFTER_A_WEEK: Duration = Duration::from_hours(358 * 24);
 
-/// Fewer failures in a row than this are forgotten after a week: everything that was ever typed as a name
-/// would stay for a year.
+/// Fewer failures in a row than this are forgotten after a week: everything that was ever typed as
+/// a name would stay for a year.
 pub const FEW_FAILURES: i64 = 10;
 
 /// The log-ins of one account on its known devices, as a multiple of the attempts of one network.
@@ -140,7 +149,8 @@ const HASHES_OF_USER: Rate = Rate::new(20, HOUR);
 /// More than a script of staff creates; each takes a quarter of a second of one core.
 const HASHES_OF_STAFF: Rate = Rate::new(600, HOUR);
 
-/// Beyond the budget of a mailbox one mail is sent in this time: as long as the link of a reset lives.
+/// Beyond the budget of a mailbox one mail is sent in this time: as long as the link of a reset
+/// lives.
 const MAILBOX_LATE: Duration = Duration::from_mins(30);
 
 /// An export reads all that is stored about a user.
@@ -170,10 +180,10 @@ pub struct Limits {
     pub refreshes_of_network: Rate,
     /// For [`Counted::MailboxOfNetworkHourly`].
     pub mailbox_hourly: i64,
-    /// For [`Counted::MailboxDaily`]; half of it for [`Counted::MailboxOfNetworkDaily`] and
-    /// [`Counted::MailboxRepeats`].
+    /// For [`Counted::MailboxDaily`]; half of it for [`Counted::MailboxOfNetworkDaily`],
+    /// [`Counted::MailboxRepeats`] and [`Counted::MailboxFurther`].
     pub mailbox_daily: i64,
-    /// For [`Counted::MailOfNetwork`].
+    /// For [`Counted::MailOfNetwork`] and [`Counted::AddressesOfUser`].
     pub mail_of_network: i64,
     /// For [`Counted::MailsToDomain`].
     pub mails_to_domain: i64,
@@ -220,10 +230,12 @@ impl Limits {
             Counted::MailboxOfNetworkHourly => Rate::new(self.mailbox_hourly, HOUR),
             // One network gets half of a mailbox's budget at most, and the other half is kept for
             // the first requests of others.
-            Counted::MailboxOfNetworkDaily | Counted::MailboxRepeats => {
+            Counted::MailboxOfNetworkDaily | Counted::MailboxRepeats | Counted::MailboxFurther => {
                 Rate::new((self.mailbox_daily / 2).max(1), DAY)
             }
-            Counted::MailOfNetwork => Rate::new(self.mail_of_network, HOUR),
+            Counted::MailOfNetwork | Counted::AddressesOfUser => {
+                Rate::new(self.mail_of_network, HOUR)
+            }
             Counted::MailboxDaily => Rate::new(self.mailbox_daily, DAY),
             Counted::MailboxLate => Rate::new(1, MAILBOX_LATE),
             Counted::MailsToDomain => Rate::new(self.mails_to_domain, DAY),
@@ -241,7 +253,8 @@ impl Limits {
         now.after(LEFT_AFTER_A_WEEK)
     }
 
-    /// How long others wait while it is not yet known whether a use was one to be held against a user.
+    /// Returns the wait of concurrent attempts while it is not yet known whether an attempt has
+    /// failed.
     pub fn wait_meanwhile(counted: Counted, wait: Duration) -> Duration {
         match counted {
             _ if counted.is_guess() => wait.min(COMPARING),
@@ -249,7 +262,7 @@ impl Limits {
         }
     }
 
-    /// How long the uses after the `uses`th have to wait, in a window that ends after `left`.
+    /// Returns the wait of the uses after the `uses`th, in a window that ends after `left`.
     pub fn wait_after(&self, counted: Counted, uses: i64, left: Duration) -> Duration {
         let bound = self.rate(counted).uses;
         if uses < bound {
@@ -266,7 +279,7 @@ impl Limits {
 /// One counter: what it counts, and for whom, as that was submitted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Counter {
-    /// What it counts.
+    /// Kind of the counter.
     pub counted: Counted,
     /// For whom. It is hashed with a key before it is stored.
     pub subject: String,

@@ -2,7 +2,7 @@
 
 use super::{Counted, Counter, Device, Email};
 
-/// Classes of mail with budgets of their own, so that registrations by strangers do not use up the
+/// Classes of mail with budgets of their own, so that registrations by others do not use up the
 /// password resets of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MailClass {
@@ -29,7 +29,6 @@ pub struct MailRequest {
     address: String,
     mailbox: String,
     domain: String,
-    network: String,
     wide_network: String,
 }
 
@@ -43,13 +42,12 @@ impl MailRequest {
             address: address.to_owned(),
             mailbox: format!("{}@{domain}", mailbox_of(local, domain)),
             domain: domain.to_owned(),
-            network: device.network.clone(),
             wide_network: device.wide_network(),
         }
     }
 
-    /// Returns the counter that tells whether this is the first request of its network for the mailbox in
-    /// a day.
+    /// Returns the counter that tells whether this is the first request of its network for the
+    /// mailbox in a day.
     pub fn of_network_daily(&self) -> Counter {
         let Self { mailbox, wide_network, .. } = self;
         let subject = format!("{}\0{mailbox}\0{wide_network}", self.class.name());
@@ -58,16 +56,17 @@ impl MailRequest {
 
     /// Returns the other counters of the network.
     pub fn of_network(&self) -> Vec<Counter> {
-        let Self { mailbox, wide_network, network, .. } = self;
+        let Self { mailbox, wide_network, .. } = self;
         let subject = format!("{}\0{mailbox}\0{wide_network}", self.class.name());
         vec![
             Counter::new(Counted::MailboxOfNetworkHourly, subject),
-            Counter::new(Counted::MailOfNetwork, network),
+            Counter::new(Counted::MailOfNetwork, wide_network),
         ]
     }
 
-    /// Returns the counter of a request that is the first of its network when the budget of the mailbox is
-    /// used up. That of resets is of the address alone: a request for another tag sends nothing to it.
+    /// Returns the counter of a request that is the first of its network when the budget of the
+    /// mailbox is used up. That of resets is of the address alone: a request for another tag sends
+    /// nothing to it.
     pub fn late(&self) -> Counter {
         let place = match self.class {
             MailClass::Verification => &self.mailbox,
@@ -76,7 +75,8 @@ impl MailRequest {
         Counter::new(Counted::MailboxLate, format!("{}\0{place}", self.class.name()))
     }
 
-    /// Returns the counters of the mailbox, for a request that is the first of its network or a repeat.
+    /// Returns the counters of the mailbox, for a request that is the first of its network or a
+    /// repeat.
     pub fn of_mailbox(&self, is_first: bool) -> Vec<Counter> {
         let subject = format!("{}\0{}", self.class.name(), self.mailbox);
         let mut counters = vec![Counter::new(Counted::MailboxDaily, &subject)];
@@ -84,6 +84,12 @@ impl MailRequest {
             counters.push(Counter::new(Counted::MailboxRepeats, subject));
         }
         counters
+    }
+
+    /// Returns the counter of mails beyond the first of a request. No request waits for it, so a network that
+    /// uses it up takes nothing away from the requests of others.
+    pub fn further(&self) -> Counter {
+        Counter::new(Counted::MailboxFurther, format!("{}\0{}", self.class.name(), self.mailbox))
     }
 
     /// Returns the counters of what the service sends: to the domain and in all.
@@ -99,8 +105,8 @@ impl MailRequest {
 /// Domains of the provider that ignores dots.
 const DOTLESS: [&str; 2] = ["gmail.com", "googlemail.com"];
 
-/// Returns the part of `local` that names the mailbox: most providers deliver `mina+tag@` to `mina@`, and one
-/// `m.i.n.a@` too.
+/// Returns the part of `local` that names the mailbox: most providers deliver `mina+tag@` to
+/// `mina@`, and one `m.i.n.a@` too.
 fn mailbox_of(local: &str, domain: &str) -> String {
     let mailbox = match local.split_once('+') {
         Some((mailbox, _)) if !mailbox.is_empty() => mailbox,
@@ -123,6 +129,12 @@ mod tests {
         let home = request("mina@example.com", "2001:db8:1:1::7");
         assert_eq!(home, request("Mina+shop+2@example.com", "2001:db8:1:ffff::9"));
         assert_ne!(home, request("mina@example.com", "2001:db8:2:1::7"));
+        let all = |address: &str| {
+            let email = Email::parse("mina@example.com").unwrap();
+            let device = Device::of("", address.parse().ok());
+            MailRequest::new(MailClass::Reset, &email, &device).of_network()
+        };
+        assert_eq!(all("2001:db8:1:1::7"), all("2001:db8:1:ffff::9"));
         assert_ne!(home, request("mina@example.net", "2001:db8:1:1::7"));
         assert_ne!(request("+a@example.com", "::1"), request("+b@example.com", "::1"));
         assert_eq!(request("m.i.na+x@gmail.com", "::1"), request("Mi.na@gmail.com", "::1"));

@@ -3,22 +3,24 @@
 
 pub mod amr;
 pub mod api_key;
+pub mod challenge;
 pub mod claim_mapping;
 pub mod code;
 pub mod device;
 pub mod event;
 pub mod fault;
+pub mod guessable_secret;
 pub mod identity;
 pub mod ids;
 pub mod language;
 pub mod limit;
 pub mod locale;
 pub mod mail_request;
-pub mod one_time;
 pub mod registration;
 pub mod registration_rules;
 pub mod secret_text;
 pub mod session;
+mod signing_key;
 pub mod social_flow;
 pub mod time;
 pub mod token;
@@ -26,6 +28,7 @@ pub mod user;
 
 pub use amr::Amr;
 pub use api_key::{ApiKey, ApiKeyState, Scope};
+pub use challenge::{Challenge, ChallengeKind};
 pub use claim_mapping::ClaimMapping;
 pub use code::parse_code;
 pub use device::{Device, KnownDevice};
@@ -33,19 +36,18 @@ pub use event::{Event, EventContext, EventKind};
 pub use fault::{Fault, Length};
 pub use identity::{Identity, IdentityKey, LinkedIdentity};
 pub use ids::{
-    ApiKeyId, EventId, IdentityId, LeaseId, MailId, OneTimeId, RegistrationId, SessionId, TokenId,
-    UserId,
+    ApiKeyId, ChallengeId, EventId, IdentityId, JobId, LeaseId, SessionId, TokenId, UserId,
 };
 pub use language::Language;
 pub use limit::{Counted, Counter, FEW_FAILURES, LimitHit, Limits, Rate};
 pub use locale::Locale;
 pub use mail_request::{MailClass, MailRequest};
-pub use one_time::{OneTimeToken, Purpose};
 pub use registration::Registration;
 pub use registration_rules::{DomainPattern, RegistrationMode, RegistrationRules};
 pub use secret_text::SecretText;
 pub use session::{EndReason, EndedSession, RefreshState, RefreshToken, Session, Transport};
-pub use social_flow::FlowToken;
+pub use signing_key::SealedKey;
+pub use social_flow::{FlowOutcome, FlowToken, PendingIdentity, SocialFlow};
 pub use time::UtcTime;
 pub use token::{PlainToken, TokenHash};
 pub use user::email::Email;

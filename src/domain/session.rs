@@ -9,24 +9,24 @@ use super::{Amr, Device, SessionId, UserId, UtcTime};
 pub struct Session {
     /// The `sid` of its tokens.
     pub id: SessionId,
-    /// Whose it is.
+    /// The user it belongs to.
     pub user_id: UserId,
     /// Authentication methods of the sign-in, the `amr` of its tokens.
     pub amr: Amr,
     /// On what device that was.
     pub device: Device,
-    /// When that was, the `auth_time` of its tokens.
+    /// Time of the log-in, the `auth_time` of its tokens.
     pub created_at: UtcTime,
-    /// When it was last refreshed.
+    /// Time of the last refresh.
     pub last_seen_at: UtcTime,
-    /// When it ends at the latest. This never moves.
+    /// Latest possible end. It never moves.
     pub expires_at: UtcTime,
-    /// When it was ended: log-out, reset, theft.
+    /// Time at which it was ended: log-out, reset, theft.
     pub ended_at: Option<UtcTime>,
-    /// Why; `None` where it was not, or a newer version knows why.
+    /// Reason of the end; `None` if it has not ended or the reason is one of a newer version.
     pub end_reason: Option<EndReason>,
-    /// How its refresh tokens travel; `None` until the first refresh of a session that an earlier version
-    /// opened.
+    /// Transport of its refresh tokens; `None` until the first refresh of a session that an earlier
+    /// version opened.
     pub transport: Option<Transport>,
 }
 
@@ -37,7 +37,7 @@ impl Session {
     }
 }
 
-/// How a client and the service hand refresh tokens to each other.
+/// Ways in which a client and the service exchange refresh tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// In the JSON body.
@@ -61,7 +61,7 @@ impl Transport {
     }
 }
 
-/// Why a session was ended before its time.
+/// Reasons for the end of a session before its expiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndReason {
     /// The person logged out, here or on the list of sessions.
@@ -130,37 +130,38 @@ impl EndReason {
 pub struct EndedSession {
     /// The `sid` of its tokens.
     pub id: SessionId,
-    /// Whose it was.
+    /// The user it belonged to.
     pub user_id: UserId,
-    /// When it was ended.
+    /// Time of the end.
     pub at: UtcTime,
-    /// Why; `None` where an older or newer version ended it.
+    /// Reason; `None` if an older or newer version ended it.
     pub reason: Option<EndReason>,
 }
 
 /// A refresh token as it is stored.
 #[derive(Clone, Copy, Debug)]
 pub struct RefreshToken {
-    /// When it is forgotten if it is not used.
+    /// Expiry of the unused token.
     pub expires_at: UtcTime,
-    /// When it was exchanged for its successor.
+    /// Time at which it was exchanged for its successor.
     pub used_at: Option<UtcTime>,
     /// The number of tokens of its session that came before it.
     pub generation: i64,
 }
 
 impl RefreshToken {
-    /// Every so many generations a replaced token is kept for as long as it could have been used. The
-    /// successors of a token are derived from it, so those between lead to the next one that is kept.
+    /// Every so many generations a replaced token is kept for as long as it could have been used.
+    /// The successors of a token are derived from it, so those between lead to the next one that is
+    /// kept.
     pub const LANDMARK: usize = 16;
     /// The time for which every replaced token is kept, longer than any grace.
     pub const REMEMBER_REPLACED: Duration = Duration::from_hours(1);
-    /// The time for which the others are kept beyond their own expiry: the first token of a session tells
-    /// whether the verification that opened it may open another.
+    /// The time for which the others are kept beyond their own expiry: the first token of a session
+    /// tells whether the verification that opened it may open another.
     pub const REMEMBER_LANDMARKS: Duration = Duration::from_hours(25);
 }
 
-/// What presenting a refresh token means.
+/// States of a presented refresh token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefreshState {
     /// The newest of its session: it may be exchanged.
@@ -204,7 +205,8 @@ impl RefreshState {
         }
     }
 
-    /// The state of a token of `session` that was replaced so long ago that only its successors are kept.
+    /// The state of a token of `session` that was replaced so long ago that only its successors are
+    /// kept.
     pub fn of_forgotten(session: &Session, now: UtcTime) -> Self {
         if session.ended_at.is_some() {
             Self::Revoked

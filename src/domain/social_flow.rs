@@ -4,7 +4,7 @@ use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::{PlainToken, TokenHash};
+use super::{Challenge, IdentityKey, PlainToken, TokenHash, Transport};
 
 /// The token that the browser keeps from the start of a log-in at a provider to its end. `state`,
 /// `nonce` and the PKCE verifier are derived from it, so the database holds its hash and that of
@@ -16,10 +16,15 @@ pub struct FlowToken(PlainToken);
 impl FlowToken {
     /// The first characters of a flow token, for secret scanners.
     pub const PREFIX: &'static str = "hps_";
+    /// The first characters of a flow token whose session uses cookies.
+    const COOKIE_PREFIX: &'static str = "hps_cookie_";
 
-    /// Returns a new token.
-    pub fn random() -> Self {
-        Self(PlainToken::random(Self::PREFIX))
+    /// Returns a new token of a flow whose refresh tokens travel by `transport`.
+    pub fn random(transport: Transport) -> Self {
+        Self(PlainToken::random(match transport {
+            Transport::Body => Self::PREFIX,
+            Transport::Cookie => Self::COOKIE_PREFIX,
+        }))
     }
 
     /// Returns a token as a client presented it.
@@ -30,6 +35,16 @@ impl FlowToken {
     /// Returns the text, for the one response that hands it out.
     pub fn expose(&self) -> &str {
         self.0.expose()
+    }
+
+    /// Returns the transport that the flow was started with. A client cannot change it: the token
+    /// would have another hash.
+    pub fn transport(&self) -> Transport {
+        if self.expose().starts_with(Self::COOKIE_PREFIX) {
+            Transport::Cookie
+        } else {
+            Transport::Body
+        }
     }
 
     /// Returns the hash by which the flow is stored.
@@ -52,10 +67,97 @@ impl FlowToken {
         self.derive("code verifier")
     }
 
+    /// Returns the token of the registration that the flow may lead to. It is derived, so that a
+    /// repeated request gets the same one.
+    pub fn registration_token(&self) -> PlainToken {
+        let derived = self.derive("registration");
+        PlainToken::presented(format!("{}{derived}", PlainToken::REGISTRATION_PREFIX))
+    }
+
     fn derive(&self, purpose: &str) -> String {
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.expose().as_bytes());
         URL_SAFE_NO_PAD.encode(hmac::sign(&key, purpose.as_bytes()))
     }
+}
+
+/// The result of a flow that is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlowOutcome {
+    /// A session of the user of the challenge.
+    LoggedIn,
+    /// A registration that waits for the verification of its e-mail address.
+    VerificationSent,
+    /// The identity was linked to the account of the challenge.
+    Linked,
+    /// The identity or its e-mail address belongs to another account.
+    IdentityConflict,
+    /// The account is disabled.
+    AccountDisabled,
+    /// The identity has no account, and users may not create one.
+    RegistrationClosed,
+    /// Any other refusal.
+    Refused,
+}
+
+impl FlowOutcome {
+    const ALL: [Self; 7] = [
+        Self::LoggedIn,
+        Self::VerificationSent,
+        Self::Linked,
+        Self::IdentityConflict,
+        Self::AccountDisabled,
+        Self::RegistrationClosed,
+        Self::Refused,
+    ];
+
+    /// Returns the name, as stored.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::LoggedIn => "logged_in",
+            Self::VerificationSent => "verification_sent",
+            Self::Linked => "linked",
+            Self::IdentityConflict => "identity_conflict",
+            Self::AccountDisabled => "account_disabled",
+            Self::RegistrationClosed => "registration_closed",
+            Self::Refused => "refused",
+        }
+    }
+
+    /// Reads the stored name. One that only a later version knows is a refusal.
+    pub fn from_stored(name: &str) -> Self {
+        Self::ALL.into_iter().find(|it| it.name() == name).unwrap_or(Self::Refused)
+    }
+}
+
+/// A log-in at a provider, from the redirect to the response. Its challenge has the hash of the
+/// flow token as holder, that of the `state` as link, and that of the authorization code as code
+/// once one was presented. A flow that links an identity has a user from the beginning.
+#[derive(Clone, Debug)]
+pub struct SocialFlow {
+    /// The challenge.
+    pub challenge: Challenge,
+    /// The name of the provider.
+    pub provider: String,
+    /// The page that the browser returns to.
+    pub return_to: String,
+    /// The result, once there is one.
+    pub outcome: Option<FlowOutcome>,
+}
+
+impl SocialFlow {
+    /// Returns whether the flow links an identity to an account, in the place of a log-in.
+    pub fn links(&self) -> bool {
+        self.challenge.user_id.is_some() && self.outcome != Some(FlowOutcome::LoggedIn)
+    }
+}
+
+/// An identity that the account of a registration gets when its e-mail address is verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PendingIdentity {
+    /// The name of the provider.
+    pub provider: String,
+    /// Issuer and subject.
+    pub key: IdentityKey,
 }
 
 #[cfg(test)]
@@ -64,13 +166,13 @@ mod tests {
 
     #[test]
     fn the_secrets_of_a_flow_differ_and_come_back_from_its_token() {
-        let token = FlowToken::random();
+        let token = FlowToken::random(Transport::Body);
         let again = FlowToken::presented(token.expose());
         let all = [
             token.state().expose().to_owned(),
             token.nonce(),
             token.code_verifier(),
-            FlowToken::random().nonce(),
+            FlowToken::random(Transport::Body).nonce(),
         ];
         assert_eq!(again.nonce(), token.nonce());
         assert_eq!(again.code_verifier(), token.code_verifier());
@@ -80,5 +182,22 @@ mod tests {
             assert_eq!(one.len(), 43);
             assert!(!all[..place].contains(one));
         }
+    }
+
+    #[test]
+    fn a_token_tells_the_transport_that_its_flow_was_started_with() {
+        for transport in [Transport::Body, Transport::Cookie] {
+            let token = FlowToken::random(transport);
+            assert_eq!(FlowToken::presented(token.expose()).transport(), transport);
+            assert!(token.expose().starts_with(FlowToken::PREFIX));
+        }
+    }
+
+    #[test]
+    fn outcomes_are_read_by_their_names() {
+        for outcome in FlowOutcome::ALL {
+            assert_eq!(FlowOutcome::from_stored(outcome.name()), outcome);
+        }
+        assert_eq!(FlowOutcome::from_stored("teleported"), FlowOutcome::Refused);
     }
 }

@@ -41,7 +41,7 @@ impl UtcTime {
         Self(self.0.saturating_sub(micros(span)))
     }
 
-    /// How long it is from `now` until this time; nothing when it has passed.
+    /// Returns the time from `now` until this one; zero when it has passed.
     #[must_use]
     pub fn remaining(self, now: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(now.0)).unwrap_or(0))

@@ -24,13 +24,13 @@ pub fn random_bytes<const N: usize>() -> [u8; N] {
 pub struct PlainToken(String);
 
 impl PlainToken {
-    /// How a refresh token begins, so that secret scanners can tell what they found.
+    /// Prefix of refresh tokens, by which secret scanners recognise them.
     pub const REFRESH_PREFIX: &'static str = "hpr_";
-    /// How the token of a known device begins.
+    /// Prefix of device tokens.
     pub const DEVICE_PREFIX: &'static str = "hpd_";
     /// How an API key begins.
     pub const API_KEY_PREFIX: &'static str = "hpk_";
-    /// How a registration token begins.
+    /// Prefix of registration tokens.
     pub const REGISTRATION_PREFIX: &'static str = "hpg_";
 
     /// A token as a client presented it.
@@ -47,7 +47,8 @@ impl PlainToken {
         Self(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes)))
     }
 
-    /// What is stored: SHA-256. The tokens have 256 random bits, so no slow hash is needed.
+    /// Returns the SHA-256 hash that is stored. The tokens have 256 random bits, so no slow hash is
+    /// needed.
     pub fn hash(&self) -> TokenHash {
         TokenHash(digest::digest(&digest::SHA256, self.0.as_bytes()).as_ref().to_vec())
     }
@@ -64,7 +65,7 @@ impl std::fmt::Debug for PlainToken {
     }
 }
 
-/// What is kept of a token. It can only come from a plain one or from the database.
+/// Stored hash of a token. It can only come from a plain one or from the database.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TokenHash(pub Vec<u8>);
 
@@ -86,19 +87,19 @@ impl std::fmt::Debug for TokenHash {
     }
 }
 
-/// The service's own secret and everything that is derived from it, and the same of another secret while one
-/// replaces the other (`HALLPASS_SECRET_PREVIOUS`). What is made comes from the first; what was made from either
-/// counts.
+/// The service's own secret and everything that is derived from it, and the same of another secret
+/// while one replaces the other (`HALLPASS_SECRET_PREVIOUS`). What is made comes from the first;
+/// what was made from either counts.
 #[derive(Clone)]
 pub struct Secrets {
     current: Arc<Derived>,
     previous: Option<Arc<Derived>>,
 }
 
-/// What is derived from one secret.
+/// Keys derived from one secret.
 ///
-/// Each purpose has its own key (HKDF-SHA-256, RFC 5869), so what is made for one never serves
-/// another. All instances share the secret, so all derive the same.
+/// Each purpose has its own key (HKDF-SHA-256, RFC 5869), so a value for one purpose is never valid
+/// for another. All instances share the secret and derive the same keys.
 struct Derived {
     refresh: hmac::Key,
     first_refresh: hmac::Key,
@@ -134,6 +135,7 @@ impl Derived {
             bytes
         };
         let mac = |purpose: &str| hmac::Key::new(hmac::HMAC_SHA256, &key(purpose));
+        // The labels are part of the keys: another label voids everything derived from it.
         Self {
             refresh: mac("refresh token successor"),
             first_refresh: mac("refresh token of a registration"),
@@ -203,7 +205,7 @@ impl Secrets {
         Self { previous: Some(Arc::new(Derived::of(previous))), ..self }
     }
 
-    /// What is derived from each secret, the one that makes new things first.
+    /// Returns the keys of each secret, first those that issue new values.
     fn all(&self) -> impl Iterator<Item = &Derived> {
         std::iter::once(&self.current).chain(&self.previous).map(Arc::as_ref)
     }
@@ -213,15 +215,16 @@ impl Secrets {
         self.previous.is_some()
     }
 
-    /// The refresh token that replaces `presented`: always the same one, so that whoever asks
-    /// twice within the grace gets the same answer while only hashes are stored. An instance with the
-    /// other secret may have replaced it, so there is one for each; new ones are the first.
+    /// Returns the refresh token that replaces `presented`: always the same one, so that repeated
+    /// requests within the grace period get the same answer while only hashes are stored. An
+    /// instance with the other secret may have replaced it, so there is one for each secret; the
+    /// first is for new rows.
     pub fn refresh_successors(&self, presented: &PlainToken) -> Vec<PlainToken> {
         self.all().map(|derived| derived.successor(presented)).collect()
     }
 
-    /// The tokens that can be one of the next `steps` after `presented`. The secret may have changed once
-    /// on the way, in either direction.
+    /// The tokens that can be one of the next `steps` after `presented`. The secret may have
+    /// changed once on the way, in either direction.
     pub fn later_refresh_tokens(&self, presented: &PlainToken, steps: usize) -> Vec<PlainToken> {
         let Some(previous) = &self.previous else {
             return self.current.successors(presented).take(steps).collect();
@@ -240,7 +243,8 @@ impl Secrets {
         [changing(previous, &self.current), changing(&self.current, previous)].concat()
     }
 
-    /// The tokens of the session that a proven registration opens, for each secret; new ones are the first.
+    /// Returns the tokens of the session that a verified registration opens, for each secret; the
+    /// first are for new rows.
     pub fn first_tokens(&self, registration: &str) -> Vec<FirstTokens> {
         self.all().map(|derived| derived.first_tokens(registration)).collect()
     }
@@ -259,8 +263,8 @@ impl Secrets {
         PlainToken(format!("{:06}", u64::from_be_bytes(first) % 1_000_000))
     }
 
-    /// What is stored of a code. Six digits have no entropy to speak of: keyed, and bound to
-    /// what they prove, they cannot be guessed from the database alone.
+    /// Returns the keyed hash of a code that is stored. Six digits have almost no entropy: keyed,
+    /// and bound to what they verify, they cannot be guessed from the database alone.
     pub fn code_hash(&self, bound_to: &str, code: &PlainToken) -> TokenHash {
         self.current.code_hash(bound_to, code)
     }
@@ -278,7 +282,7 @@ impl Secrets {
         format!("{kind}:{}", URL_SAFE_NO_PAD.encode(&tag.as_ref()[..16]))
     }
 
-    /// What decides which account stands in for nobody of that name.
+    /// Returns the key that selects the decoy user for an unknown name.
     pub fn decoy_key(&self, name: &str) -> u32 {
         let tag = hmac::sign(&self.current.decoy_users, name.as_bytes());
         let mut first = [0; 4];
@@ -291,8 +295,8 @@ impl Secrets {
         self.all().map(|derived| &derived.sealing).collect()
     }
 
-    /// The keys of Django-face tokens where no shared `HALLPASS_JWT_SECRET` is set, of which the first one
-    /// signs.
+    /// The keys of tokens of the Django REST adapter where no shared `HALLPASS_JWT_SECRET` is set,
+    /// of which the first one signs.
     pub fn adapter_keys(&self) -> Vec<&[u8]> {
         self.all().map(|derived| derived.django.as_slice()).collect()
     }

@@ -8,7 +8,7 @@ pub mod username;
 
 use super::{Email, Locale, Metadata, PasswordHash, Roles, UserId, Username, UtcTime};
 
-/// An account: a user whose address was proven, or whom an operator made.
+/// An account: a user with a verified e-mail address, or one that an operator made.
 #[derive(Clone, Debug)]
 pub struct User {
     /// Its number.
@@ -17,7 +17,7 @@ pub struct User {
     pub username: Username,
     /// The address. Accounts made by an operator or imported may have none.
     pub email: Option<Email>,
-    /// True if the address was proven.
+    /// True if the e-mail address is verified.
     pub email_verified: bool,
     /// The stored password.
     pub password_hash: PasswordHash,
@@ -29,31 +29,31 @@ pub struct User {
     pub is_superuser: bool,
     /// The language of its mail.
     pub locale: Locale,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: UtcTime,
-    /// When it last changed.
+    /// Time of the last change.
     pub updated_at: UtcTime,
-    /// When it last logged in.
+    /// Time of the last log-in.
     pub last_login_at: Option<UtcTime>,
-    /// What the person's front end keeps with it.
+    /// Data that the user's front end keeps with the account.
     pub metadata: Metadata,
     /// What staff and services keep with it. The user cannot change it.
     pub app_metadata: Metadata,
     /// Its roles in applications.
     pub roles: Roles,
-    /// Why staff switched it off.
+    /// Reason why staff disabled it.
     pub disabled_reason: Option<String>,
     /// When it may log in again, if it is switched off until then.
     pub disabled_until: Option<UtcTime>,
     /// The generation of the account's Django tokens: the time of their last revocation, strictly
     /// increasing. A token of another generation is refused.
     pub tokens_from: UtcTime,
-    /// The generation of the account's rights: the time of their last change, strictly increasing. Access
-    /// tokens of an earlier generation are refused.
+    /// The generation of the account's rights: the time of their last change, strictly increasing.
+    /// Access tokens of an earlier generation are refused.
     pub rights_changed_at: UtcTime,
 }
 
-/// What becomes of the address of an account.
+/// Effect of a change on the e-mail address of an account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum EmailChange {
     /// It stays as it is.
@@ -66,8 +66,8 @@ pub enum EmailChange {
 }
 
 impl User {
-    /// Returns whether this person may call themselves `name`. A name with `@` that is not their own
-    /// address could pass for another user's, who then could not register it.
+    /// Returns whether this person may call themselves `name`. A name with `@` that is not their
+    /// own address could pass for another user's, who then could not register it.
     pub fn may_take_name(&self, name: &Username) -> bool {
         !name.as_str().contains('@')
             || name == &self.username

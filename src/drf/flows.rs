@@ -1,5 +1,5 @@
-//! Flows of the adapter: the same accounts, hashing and rules as behind `/v1`. What differs is the kind of
-//! token, and that staff manage accounts without confirming their password.
+//! Flows of the adapter: the same accounts, hashing and rules as behind `/v1`. What differs is the
+//! kind of token, and that staff manage accounts without confirming their password.
 
 use crate::domain::{
     Counted, Counter, Device, Email, EmailChange, EventContext, EventKind, Locale, MailClass,
@@ -17,7 +17,7 @@ use crate::flows::{Error, Flows, LoginContext, Result};
 use crate::store::users::{self, NewUser, UserChanges};
 use crate::store::{self, Conn, events};
 
-/// Why a token of this face is not taken.
+/// Reasons to refuse a token of the adapter.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
     /// It is malformed, or signed with another key.
@@ -44,7 +44,7 @@ pub enum AccessError {
     /// The person logged in too long ago.
     #[error("the log-in is too long ago")]
     OriginTooOld,
-    /// Whether it counts could not be found out.
+    /// The check itself failed.
     #[error(transparent)]
     Failed(#[from] Error),
 }
@@ -72,7 +72,7 @@ impl From<RefreshError> for AccessError {
 /// The answer of a flow that takes a token.
 pub type TokenResult<T> = std::result::Result<T, AccessError>;
 
-/// What an account looks like on this face. A field that is `None` stays as it is.
+/// Fields of an account in the adapter. A field that is `None` stays as it is.
 #[derive(Clone, Debug, Default)]
 pub struct AccountFields {
     /// The name to log in with.
@@ -83,7 +83,7 @@ pub struct AccountFields {
     pub is_staff: Option<bool>,
 }
 
-/// Which of the wanted fields another user has already.
+/// Fields whose wanted value another user has already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Taken {
     /// The name.
@@ -106,8 +106,8 @@ impl<'a> DrfFlows<'a> {
         Self { core, tokens }
     }
 
-    /// A token for a user who knows the password. The address does not stand in for the name here, and
-    /// an account that is switched off is not told apart from a wrong password.
+    /// A token for a user who knows the password. The address does not stand in for the name here,
+    /// and an account that is switched off is not told apart from a wrong password.
     pub fn log_in(
         &self,
         username: &str,
@@ -125,7 +125,7 @@ impl<'a> DrfFlows<'a> {
             entered.map_err(disabled_as_unknown)
         };
         let (user, ()) = self.core.attempt(username, entrance, find, open)?;
-        tracing::info!(user_id = user.id.0, "logged in on the Django face");
+        tracing::info!(user_id = user.id.0, "logged in at the Django REST adapter");
         let now = self.core.now();
         Ok(self.tokens.issue(&user, &Origin::at(now), now))
     }
@@ -183,8 +183,9 @@ impl<'a> DrfFlows<'a> {
         Ok(self.core.db.read(|conn| users::find_by_id(conn, id))?)
     }
 
-    /// Which of `wanted` another account than `own` has. That an address is taken is told, so those who are
-    /// not staff may ask about as many addresses as they may order mails to.
+    /// Returns the fields of `wanted` that another account than `own` has. The answer reveals which
+    /// addresses are taken, so users who are not staff may ask about as many addresses as they may
+    /// request mails for.
     pub fn taken(
         &self,
         by: &User,
@@ -195,7 +196,9 @@ impl<'a> DrfFlows<'a> {
         if !by.is_staff {
             for email in other_addresses(by, wanted) {
                 let question = MailRequest::new(MailClass::Verification, &email, device);
-                self.core.reserve(question.of_network())?;
+                let mut counters = question.of_network();
+                counters.push(Counter::new(Counted::AddressesOfUser, by.id.to_string()));
+                self.core.reserve(counters)?;
             }
         }
         Ok(self.core.db.read(|conn| taken(conn, wanted, own))?)
@@ -225,7 +228,7 @@ impl<'a> DrfFlows<'a> {
             events::record(conn, &scene, EventKind::AccountCreatedByStaff, "")?;
             Ok::<_, Error>(user)
         })?;
-        tracing::info!(by = by.0, user_id = user.id.0, "account made on the Django face");
+        tracing::info!(by = by.0, user_id = user.id.0, "account made at the Django REST adapter");
         Ok(user)
     }
 
@@ -268,10 +271,13 @@ impl<'a> DrfFlows<'a> {
             tell_old_address(conn, &policy, &before, &after, now)?;
             Ok::<_, Error>(Some(after))
         })?;
-        self.core.mail_ordered.notify_one();
         if let Some(user) = &user {
             self.core.note_rights(user);
-            tracing::info!(by = actor.0, user_id = user.id.0, "account changed on the Django face");
+            tracing::info!(
+                by = actor.0,
+                user_id = user.id.0,
+                "account changed at the Django REST adapter"
+            );
         }
         Ok(user)
     }
@@ -291,7 +297,11 @@ impl<'a> DrfFlows<'a> {
         })?;
         if existed {
             self.core.note_deleted(id, ended, now);
-            tracing::info!(by = actor.0, user_id = id.0, "account removed on the Django face");
+            tracing::info!(
+                by = actor.0,
+                user_id = id.0,
+                "account removed at the Django REST adapter"
+            );
         }
         Ok(existed)
     }
@@ -302,12 +312,13 @@ pub fn list_users(core: &Flows, after: UserId, limit: i64) -> Result<Vec<User>> 
     Ok(core.db.read(|conn| users::list_page(conn, after, limit))?)
 }
 
-/// Oneself everybody may change here; others as under `/v1`.
+/// Every user may change the own account here; others as under `/v1`.
 fn may_touch_other(conn: &mut Conn, by: &User, user: &User) -> Result<()> {
     if by.id == user.id { Ok(()) } else { may_modify(conn, by, user) }
 }
 
-/// A name that is an address is one's own: it does not stay behind to keep the address from its owner.
+/// A name that is an address is one's own: it does not stay behind to keep the address from its
+/// owner.
 fn let_name_follow(before: &User, changes: &mut UserChanges) {
     let name = changes.username.as_ref().unwrap_or(&before.username);
     let email = match &changes.email {

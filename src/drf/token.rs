@@ -1,6 +1,6 @@
-//! Tokens of the Django face: HS256 JWTs (RFC 7515, RFC 7519) as `djangorestframework-jwt` issues and
-//! reads them, so that both can run on one shared secret. Where that library accepted what RFC 8725
-//! warns of, or broke, the token is refused.
+//! Tokens of the Django REST adapter: HS256 JWTs (RFC 7515, RFC 7519) as `djangorestframework-jwt`
+//! issues and reads them, so that both can run on one shared secret. Where that library accepted
+//! what RFC 8725 warns of, or broke, the token is refused.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use serde_json::{Map, Number, Value, json};
 use crate::domain::{User, UserId, UtcTime};
 use crate::security::token_times::LEEWAY;
 
-/// How long these tokens count. What the Django site has set has to be set here too.
+/// Lifetimes of these tokens. They must be those of the Django site.
 #[derive(Clone, Copy, Debug)]
 pub struct Lifetimes {
     /// Of a token: `JWT_EXPIRATION_DELTA`.
@@ -31,7 +31,7 @@ impl Default for Lifetimes {
 const HEADER: &str = r#"{"typ":"JWT","alg":"HS256"}"#;
 const MAX_LENGTH: usize = 4096;
 
-/// Why a token is not believed.
+/// Reasons to refuse a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenError {
     /// It is malformed, or signed with another key.
@@ -42,18 +42,18 @@ pub enum TokenError {
     Expired,
 }
 
-/// Why a good token cannot be refreshed.
+/// Reasons why a valid token cannot be refreshed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefreshError {
     /// It does not say when the person logged in.
     NoOrigin,
     /// The person logged in too long ago.
     TooOld,
-    /// What it says about the log-in makes no sense.
+    /// Its time of the log-in makes no sense.
     Undecodable,
 }
 
-/// What a token says that was found good.
+/// Claims of a valid token.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Claims(Map<String, Value>);
 
@@ -72,7 +72,8 @@ impl Origin {
 /// The generation of imported accounts, whose tokens of the replaced stack go on.
 const NEVER: UtcTime = UtcTime::from_micros(0);
 
-/// The claim that holds the token generation of the account. Tokens of the replaced stack have none.
+/// The claim that holds the token generation of the account. Tokens of the replaced stack have
+/// none.
 const GENERATION: &str = "gen";
 
 impl Claims {
@@ -146,9 +147,10 @@ impl DrfTokens {
     }
 
     /// Returns whether the token belongs to `user` as the account is now: its user id is the
-    /// account's, and the account's tokens were not revoked since. Our own tokens carry the generation
-    /// of the account's tokens, which no clock takes part in. Tokens of the replaced stack are accepted after a
-    /// revocation if they contain the user id and a second of issue that is later, but not in the future.
+    /// account's, and the account's tokens were not revoked since. Our own tokens carry the
+    /// generation of the account's tokens, which no clock takes part in. Tokens of the replaced
+    /// stack are accepted after a revocation if they contain the user id and a second of issue that
+    /// is later, but not in the future.
     pub fn belongs_to(&self, claims: &Claims, user: &User, now: UtcTime) -> bool {
         let revoked = user.tokens_from;
         let is_current = if let Some(generation) = claims.0.get(GENERATION) {
@@ -162,7 +164,7 @@ impl DrfTokens {
         claims.names(user.id) && is_current
     }
 
-    /// When the person logged in, if that is recent enough to go on.
+    /// Returns the time of the log-in, if it is recent enough for a refresh.
     pub fn origin(&self, claims: &Claims, now: UtcTime) -> Result<Origin, RefreshError> {
         let claim = claims.0.get("orig_iat").filter(|value| !is_empty(value));
         let claim = claim.ok_or(RefreshError::NoOrigin)?;
@@ -247,7 +249,7 @@ fn is_future(seconds: i64, now: UtcTime) -> bool {
     seconds > now.after(LEEWAY).seconds()
 }
 
-/// What Python takes for false.
+/// Returns whether Python takes the value for false.
 fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,

@@ -6,7 +6,9 @@ use crate::domain::Fault;
 use crate::security::access_token::TokenError;
 use crate::security::hasher::HashError;
 use crate::security::keys::KeyError;
+use crate::social::{ProviderError, ProviderErrorKind};
 use crate::store;
+use crate::telemetry::REFUSALS;
 
 /// A field of a request, by its name in JSON.
 pub type Field = &'static str;
@@ -96,6 +98,15 @@ pub enum Error {
     /// A user has that address (told only where addresses need no proof).
     #[error("the address is taken")]
     EmailTaken,
+    /// The identity, or its e-mail address, belongs to another account.
+    #[error("the identity belongs to another account")]
+    IdentityConflict,
+    /// Without this identity the account could not be logged in to.
+    #[error("the last way to log in stays")]
+    LastLoginMethod,
+    /// A provider of social log-in does not work at the moment.
+    #[error("the provider is not available: {0}")]
+    ProviderUnavailable(String),
     /// No such thing.
     #[error("not found")]
     NotFound,
@@ -123,7 +134,13 @@ impl Error {
 impl Error {
     /// Returns whether the service could not do its part: the same request may succeed later.
     pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::Overloaded | Self::Unavailable(_) | Self::Internal(_))
+        matches!(
+            self,
+            Self::Overloaded
+                | Self::Unavailable(_)
+                | Self::ProviderUnavailable(_)
+                | Self::Internal(_)
+        )
     }
 }
 
@@ -136,7 +153,8 @@ impl From<store::Error> for Error {
             store::Error::ReadOnly(_) => Self::Unavailable(error.to_string()),
             store::Error::Duplicate(store::Unique::Username) => Self::UsernameTaken,
             store::Error::Duplicate(store::Unique::Email) => Self::EmailTaken,
-            store::Error::Duplicate(store::Unique::Identity | store::Unique::Other)
+            store::Error::Duplicate(store::Unique::Identity) => Self::IdentityConflict,
+            store::Error::Duplicate(store::Unique::Other)
             | store::Error::Unsuitable(_)
             | store::Error::Internal(_) => Self::Internal(error.to_string()),
         }
@@ -148,6 +166,18 @@ impl From<HashError> for Error {
         match error {
             HashError::Overloaded => Self::Overloaded,
             HashError::Failed(cause) => Self::Internal(cause),
+        }
+    }
+}
+
+impl From<ProviderError> for Error {
+    fn from(error: ProviderError) -> Self {
+        match error.kind() {
+            ProviderErrorKind::Unavailable => Self::ProviderUnavailable(error.to_string()),
+            ProviderErrorKind::Refused => {
+                tracing::info!(target: REFUSALS, %error, "the response of a provider was refused");
+                Self::CodeInvalid
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{Flows, Result};
 use crate::domain::UtcTime;
 use crate::security::hash_queue::HashLoad;
 use crate::security::key_set::KeyAge;
-use crate::store::outbox::{self, OpenMails};
+use crate::store::jobs::backlog::{self, OpenJobs};
 use crate::store::{self, PoolUse};
 
 /// A database that has not answered for so long is down. The service asks it twice a second, and a refused
@@ -90,7 +90,7 @@ pub struct Gauges {
     /// The database takes writes, as far as the last transactions showed; `None` while it does not answer.
     pub can_write: Option<bool>,
     /// The clock of the database minus that of this instance, in microseconds; `None` where it has none
-    /// of its own, or did not tell yet.
+    /// of its own, did not tell yet or does not answer.
     pub clock_difference: Option<i64>,
     /// The time since the revocation list was read.
     pub revocations_age: Duration,
@@ -136,7 +136,7 @@ impl Flows {
         Gauges {
             database_is_up,
             can_write: database_is_up.then(|| self.db.can_write()),
-            clock_difference: self.health.clock_difference(),
+            clock_difference: self.health.clock_difference().filter(|_| database_is_up),
             revocations_age: self.access_tokens.revocations.age(now),
             pool: self.db.pool_use(),
             hashes: self.hasher.load(),
@@ -148,7 +148,7 @@ impl Flows {
 
     /// Returns what the database knows of mail.
     pub fn backlog(&self) -> Result<Backlog> {
-        let OpenMails { waiting, dead, oldest } = self.db.read(outbox::count_open)?;
+        let OpenJobs { waiting, dead, oldest } = self.db.read(backlog::count_open)?;
         let now = self.now();
         let oldest_mail_age = oldest.map_or(Duration::ZERO, |oldest| now.remaining(oldest));
         Ok(Backlog { mails_waiting: waiting, mails_dead: dead, oldest_mail_age })

@@ -67,6 +67,7 @@ impl LeftBehind {
         let by_social_account = ids(&lost).filter(|user| has_no_password(user));
         Self {
             second_factors: ids(&extras.second_factors).map(|user| user.id).collect(),
+            second_factor_tables: extras.second_factor_tables.clone(),
             social_only: by_social_account.map(|user| user.id).collect(),
             other_providers: ids(&owners(&unknown)).count(),
             in_groups: ids(&extras.in_groups).count(),

@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use super::{Error, Flows, Result};
-use crate::domain::UtcTime;
+use crate::domain::{SealedKey, UtcTime};
 use crate::security::key_schedule::KeyDates;
 use crate::security::key_set::DueKey;
-use crate::security::keys::{KeyError, SealedKey, SigningAlgorithm};
+use crate::security::keys::{KeyError, SigningAlgorithm};
 use crate::store;
-use crate::store::signing_keys::{self, StoredKey};
+use crate::store::signing_keys;
 
 /// How long a key that an operator asks for is published before it signs. A shared cache keeps the
 /// JWKS for 5 minutes, and services that check tokens keep what they got from there for 10.
@@ -65,7 +65,6 @@ impl Flows {
             return Ok(());
         }
         let stored = self.db.read(signing_keys::list_keys)?;
-        let stored: Vec<SealedKey> = stored.into_iter().map(sealed_key).collect();
         let (renewed, faults) = keys.renewed(&stored, &self.secrets.sealing_keys());
         for fault in faults {
             match fault {
@@ -92,13 +91,12 @@ impl Flows {
 
     /// Goes on with the keys that the database has, if they are others than before. Whatever is
     /// wrong with them, what is known stays.
-    pub(super) fn install_keys(&self, stored: Vec<StoredKey>) {
+    pub(super) fn install_keys(&self, stored: &[SealedKey]) {
         let keys = self.access_tokens.keys();
-        let stored: Vec<SealedKey> = stored.into_iter().map(sealed_key).collect();
-        if keys.stored_algorithm().is_none() || keys.is_of(&stored) {
+        if keys.stored_algorithm().is_none() || keys.is_of(stored) {
             return;
         }
-        let (renewed, faults) = keys.renewed(&stored, &self.secrets.sealing_keys());
+        let (renewed, faults) = keys.renewed(stored, &self.secrets.sealing_keys());
         for fault in faults {
             tracing::error!("a signing key of the database is not used: {fault}");
         }
@@ -132,7 +130,7 @@ impl Flows {
         }
         let sealing_keys = self.secrets.sealing_keys();
         let stored = self.db.read(signing_keys::list_keys)?;
-        let keys = stored.into_iter().map(sealed_key).filter_map(|key| {
+        let keys = stored.into_iter().filter_map(|key| {
             let sealed = key.sealed_anew(&sealing_keys).ok().flatten()?;
             Some((key, sealed))
         });
@@ -210,7 +208,7 @@ impl Flows {
     }
 
     fn reload_keys(&self) -> Result<()> {
-        self.install_keys(self.db.read(signing_keys::list_keys)?);
+        self.install_keys(&self.db.read(signing_keys::list_keys)?);
         Ok(())
     }
 
@@ -234,17 +232,8 @@ impl Flows {
         algorithm: SigningAlgorithm,
         now: UtcTime,
         signs_from: UtcTime,
-    ) -> std::result::Result<StoredKey, KeyError> {
-        let sealing_key = self.secrets.sealing_keys()[0];
-        let key = SealedKey::generate(algorithm, sealing_key, now, signs_from)?;
-        Ok(StoredKey {
-            kid: key.kid,
-            algorithm: key.algorithm,
-            sealed_private_key: key.sealed_private_key,
-            public_jwk: key.public_jwk,
-            created_at: key.created_at.micros(),
-            signs_from: key.signs_from.micros(),
-        })
+    ) -> std::result::Result<SealedKey, KeyError> {
+        SealedKey::generate(algorithm, self.secrets.sealing_keys()[0], now, signs_from)
     }
 }
 
@@ -254,17 +243,5 @@ impl From<KeyLoadError> for Error {
             KeyLoadError::Store(error) => error.into(),
             KeyLoadError::Key(error) => error.into(),
         }
-    }
-}
-
-/// The same without the database's way to write times.
-pub(crate) fn sealed_key(stored: StoredKey) -> SealedKey {
-    SealedKey {
-        kid: stored.kid,
-        algorithm: stored.algorithm,
-        sealed_private_key: stored.sealed_private_key,
-        public_jwk: stored.public_jwk,
-        created_at: UtcTime::from_micros(stored.created_at),
-        signs_from: UtcTime::from_micros(stored.signs_from),
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Error, Flows, Result};
 use crate::domain::token::Secrets;
 use crate::domain::{
-    Counted, Counter, Device, Email, EventContext, LimitHit, Limits, PlainToken, RegistrationId,
+    ChallengeId, Counted, Counter, Device, Email, EventContext, LimitHit, Limits, PlainToken,
     SessionId, TokenHash, User, UserId, Username, UtcTime,
 };
 use crate::security::hash_queue::{Lane, Requester};
@@ -68,15 +68,7 @@ impl Flows {
         if matches!(outcome, Err(Error::AccountDisabled)) {
             self.note_disabled(owner, device);
         }
-        self.log_ins.count(match &outcome {
-            Ok(_) => "succeeded",
-            Err(Error::InvalidCredentials) => "wrong_password",
-            Err(Error::AccountDisabled) => "account_disabled",
-            Err(Error::RateLimited(_)) => "rate_limited",
-            Err(Error::ProofRequired) => "proof_required",
-            Err(Error::Overloaded) => "overloaded",
-            Err(_) => "failed",
-        });
+        self.log_ins.count(outcome_name(&outcome));
         outcome
     }
 
@@ -125,11 +117,11 @@ impl Flows {
     /// The same for the password that goes with the link of a mail.
     pub(super) fn attempt_with_link<T>(
         &self,
-        registration: &RegistrationId,
+        challenge: &ChallengeId,
         work: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
         // By link: whoever has it may be a thief of the account, and the owner must not wait for that.
-        let subject = format!("link:{}", registration.as_str());
+        let subject = format!("link:{}", challenge.as_str());
         let guesses = vec![Counter::new(Counted::FailedLoginsPerNetwork, subject)];
         self.guess(
             guesses,
@@ -205,6 +197,19 @@ impl Flows {
     }
 }
 
+/// Returns the name by which the outcome of a log-in is counted.
+pub(super) fn outcome_name<T>(outcome: &Result<T>) -> &'static str {
+    match outcome {
+        Ok(_) => "succeeded",
+        Err(Error::InvalidCredentials) => "wrong_password",
+        Err(Error::AccountDisabled) => "account_disabled",
+        Err(Error::RateLimited(_)) => "rate_limited",
+        Err(Error::ProofRequired) => "proof_required",
+        Err(Error::Overloaded) => "overloaded",
+        Err(_) => "failed",
+    }
+}
+
 /// A log-in attempt that was counted.
 pub(crate) struct Attempt {
     /// The user that the password may log in, if there is one.
@@ -253,11 +258,9 @@ fn meant(
 /// One spelling for all of a name or an address, also for those that a log-in takes for another name: an
 /// internationalised domain has many, and so have letters of other widths and styles.
 pub(super) fn canonical_login_identifier(name: &str) -> String {
-    let folded = Username::normalise(name);
-    match Email::parse(name).or_else(|_| Email::parse(&folded)) {
-        Ok(email) => email.normalised().to_owned(),
-        Err(_) => folded,
-    }
+    let name = Username::known(name);
+    let email = name.named_address();
+    email.as_ref().map_or(name.normalised(), Email::normalised).to_owned()
 }
 
 /// Returns the counters of the guesses and of the attempts on a known device. No other device can use up its

@@ -5,16 +5,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::domain::{
-    Counted, EventContext, EventKind, FEW_FAILURES, Limits, OneTimeToken, RefreshToken, UtcTime,
+    ChallengeKind, Counted, EventContext, EventKind, FEW_FAILURES, Limits, RefreshToken, UtcTime,
 };
 use crate::flows::{Error, Flows, Result};
+use crate::store::jobs::backlog;
 use crate::store::{
-    self, Conn, erasures, events, limits, one_time_tokens, outbox, registrations, sessions,
-    signing_keys, users,
+    self, Conn, challenges, erasures, events, limits, registrations, sessions, signing_keys, users,
 };
 
-/// How long the trace of a registration says "expired" rather than "unknown".
-const REMEMBER_REGISTRATIONS: Duration = Duration::from_hours(7 * 24);
 /// How long a refresh token of an ended session says "revoked" or "expired" rather than "unknown".
 const REMEMBER_SESSIONS: Duration = Duration::from_hours(30 * 24);
 /// How long a mail that was sent or given up can be looked up, and with it the address.
@@ -61,7 +59,7 @@ impl Flows {
         let since = revocations.unseen_since(now);
         let keys = match self.look(wait, signing_keys::list_keys) {
             Err(error @ store::Error::Unavailable(_)) => return Err(error.into()),
-            keys => keys.map(|keys| self.install_keys(keys)),
+            keys => keys.map(|keys| self.install_keys(&keys)),
         };
         let ended = self.look(wait, |conn| sessions::list_ended_since(conn, since));
         let rights = self.look(wait, |conn| users::list_rights_changed_since(conn, since));
@@ -100,11 +98,11 @@ impl Flows {
         self.seal_keys_anew()?;
         self.erase_deleted(Duration::MAX)?;
         self.enable_due_accounts(now)?;
-        let over = now.before(REMEMBER_REGISTRATIONS);
-        self.in_steps(move |conn| registrations::purge(conn, now, over, ROWS))?;
-        // Wrong codes are remembered beyond the token they were tried on.
-        let over = now.before(OneTimeToken::MEMORY);
-        self.in_steps(move |conn| one_time_tokens::purge(conn, over, ROWS))?;
+        self.in_steps(move |conn| registrations::erase_expired(conn, now, ROWS))?;
+        for kind in ChallengeKind::ALL {
+            let over = now.before(kind.remembered());
+            self.in_steps(move |conn| challenges::purge(conn, kind, over, ROWS))?;
+        }
         let replaced = now.before(RefreshToken::REMEMBER_REPLACED);
         let expired = now.before(RefreshToken::REMEMBER_LANDMARKS);
         self.in_steps(move |conn| sessions::purge_replaced(conn, replaced, expired, ROWS))?;
@@ -115,7 +113,7 @@ impl Flows {
             limits::purge(conn, now, Counted::ConsecutiveFailedLogins, FEW_FAILURES, few_end, ROWS)
         })?;
         let over = now.before(REMEMBER_MAIL);
-        self.in_steps(move |conn| outbox::purge(conn, over, ROWS))?;
+        self.in_steps(move |conn| backlog::purge(conn, over, ROWS))?;
         let over = now.before(self.policy.event_retention);
         self.in_steps(move |conn| events::purge(conn, over, ROWS))?;
         Ok(self.db.forget_deleted()?)
@@ -133,6 +131,17 @@ impl Flows {
             }
             Ok(enabled.len() == usize::try_from(ROWS).unwrap_or(usize::MAX))
         })
+    }
+
+    /// Tries a write while writes are impossible: without requests nothing else would show that they are
+    /// possible again, such as after a full disk.
+    pub fn probe_writes(&self) -> Result<()> {
+        if !self.db.can_write()
+            && let Err(error) = self.db.probe_writes()
+        {
+            tracing::debug!(%error, "writes are still impossible");
+        }
+        Ok(())
     }
 
     /// Erases what sessions and events still tell about deleted users. What takes longer than `patience` is

@@ -6,6 +6,7 @@ pub(crate) mod access;
 pub(crate) mod account;
 pub(crate) mod admin;
 pub(crate) mod audit;
+mod challenges;
 mod error;
 mod health;
 mod import_django;
@@ -16,12 +17,11 @@ pub(crate) mod notify;
 pub(crate) mod password;
 pub(crate) mod session;
 pub(crate) mod sign_in;
+pub(crate) mod social;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-
-use tokio::sync::Notify;
 
 pub use crate::security::access_token::{Claims, VerifiedToken};
 pub use crate::security::revocations::Ended;
@@ -43,18 +43,21 @@ pub use health::{Backlog, Gauges, Readiness};
 pub use import_django::{
     Collision, Conflict, ImportChoices, ImportReport, LeftBehind, Place, Shared, import_django,
 };
-pub(crate) use keys::sealed_key;
 pub use keys::{KeyLoadError, RotateError, Rotation};
 pub use limits::LoginContext;
 pub use notify::compose_mail::ComposedEmail;
 pub use password::reset::ResetProof;
 pub use session::introspect::{ActiveRefreshToken, Introspection};
 pub use sign_in::{LogInOutcome, LoggedIn, TokenPair};
+pub use social::{
+    FinishRequest, FinishedFlow, IdTokenRequest, ListedProvider, ProviderResponse, SocialLogin,
+    StartRequest, StartedFlow,
+};
 
 use crate::clock::Clock;
 use crate::domain::token::Secrets;
 use crate::domain::{Limits, PasswordPolicy, RegistrationRules, UtcTime};
-use crate::mail::worker::MailOutcomes;
+use crate::mail::handler::MailOutcomes;
 use crate::security::access_token::AccessTokens;
 use crate::security::breached::BreachedPasswords;
 use crate::security::hasher::Hasher;
@@ -155,14 +158,14 @@ pub struct Flows {
     pub(crate) access_tokens: AccessTokens,
     /// The operator's choices.
     pub(crate) policy: Policy,
+    /// Providers of social log-in.
+    pub(crate) social: Arc<SocialLogin>,
     /// What the last looks at the database said.
     pub(crate) health: DatabaseHealth,
     /// Log-ins by outcome.
     pub(crate) log_ins: Counters<{ LOG_INS.len() }>,
     /// Attempts to send mail by outcome.
     pub(crate) mails: Arc<MailOutcomes>,
-    /// Wakes the mail worker after something was put into the outbox.
-    pub(crate) mail_ordered: Arc<Notify>,
     /// Set when the service is about to end, so that purges end as well.
     pub(crate) stopping: AtomicBool,
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::notify::notices::{Notice, order_notice};
-use super::{Flows, LoginContext, Policy, Result};
+use super::{Error, Flows, LoginContext, Policy, Result};
 use crate::domain::token::FirstTokens;
 use crate::domain::{
     Amr, EndReason, EndedSession, EventContext, EventKind, PlainToken, RefreshToken, Session,
@@ -131,6 +131,46 @@ impl SignIn {
         }
         Ok(())
     }
+}
+
+/// Of the tokens that a challenge can open a session with, those of the session that it opened, or else the
+/// first.
+pub(super) fn earlier_or_first(conn: &mut Conn, tokens: Vec<FirstTokens>) -> Result<FirstTokens> {
+    for token in tokens.iter().skip(1) {
+        if sessions::find_refresh_token(conn, &token.refresh.hash())?.is_some() {
+            return Ok(token.clone());
+        }
+    }
+    let first = tokens.into_iter().next();
+    first.ok_or_else(|| Error::Internal("no secret to derive tokens from".to_owned()))
+}
+
+/// Opens the session of a verification or a social log-in. A repetition gets the same session as long as its refresh token is
+/// unused and travels the same way, and another one later. After the first session was ended, for example
+/// by a log-out, it opens none.
+pub(super) fn sign_in_once(
+    conn: &mut Conn,
+    policy: &Policy,
+    user: &User,
+    mut sign_in: SignIn,
+) -> Result<SignedIn> {
+    let earlier = sessions::find_refresh_token(conn, &sign_in.tokens.refresh.hash())?;
+    let Some((token, session)) = earlier else { return sign_in.open(conn, policy, user) };
+    if session.ended_at.is_some() {
+        return Err(Error::OneTimeTokenInvalid);
+    }
+    let is_unused = token.used_at.is_none() && sign_in.now < token.expires_at;
+    if is_unused && session.accepts(sign_in.transport) {
+        return Ok(SignedIn {
+            session,
+            refresh_token: sign_in.tokens.refresh,
+            refresh_expires_at: token.expires_at,
+            device_token: sign_in.tokens.device,
+            ended: Vec::new(),
+        });
+    }
+    sign_in.tokens.refresh = PlainToken::random(PlainToken::REFRESH_PREFIX);
+    sign_in.open(conn, policy, user)
 }
 
 fn record_sign_in(conn: &mut Conn, session: &Session, ended: &[SessionId]) -> Result<()> {

@@ -1,4 +1,4 @@
-//! Who asks: the access token of `Authorization: Bearer` (RFC 6750).
+//! Bearer authentication: the access token of `Authorization: Bearer` (RFC 6750).
 
 use std::future::{Ready, ready};
 use std::sync::Arc;
@@ -15,6 +15,21 @@ use crate::flows::{Caller, Claims, VerifiedToken};
 
 /// The holder of a token that counts.
 pub struct Bearer(pub Claims);
+
+/// The holder of the token of a request that may have none.
+pub struct OptionalBearer(pub Option<Claims>);
+
+impl FromRequest for OptionalBearer {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        if !request.headers().contains_key(AUTHORIZATION) {
+            return ready(Ok(Self(None)));
+        }
+        ready(check(request).map(|token| Self(Some(token.claims.clone()))))
+    }
+}
 
 impl FromRequest for Bearer {
     type Error = ApiError;
@@ -63,7 +78,7 @@ fn credentials(request: &HttpRequest) -> Result<&str, ApiError> {
 /// The scheme and the credentials of the `Authorization` header.
 pub fn authorization(request: &HttpRequest) -> Result<(&str, &str), ApiError> {
     let mut headers = request.headers().get_all(AUTHORIZATION);
-    // Rejects several headers: an upstream might use a different one.
+    // Rejects several `Authorization` headers: an upstream might use a different one.
     let (Some(header), None) = (headers.next(), headers.next()) else {
         return Err(Code::AuthenticationRequired.into());
     };

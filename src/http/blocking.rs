@@ -1,4 +1,4 @@
-//! The one bridge from the threads that answer requests to those that may wait.
+//! Bridge from the async threads that answer requests to the threads that may block.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,26 +17,26 @@ use super::metrics::Metrics;
 use crate::flows::{Error, Flows};
 use crate::http::serving::drain::Draining;
 
-/// More requests than this wait for the database or for a hash only if something is wrong; the
-/// next ones are told at once instead of piling up.
+/// Most requests that wait for the database or a hash. More wait only if something is wrong; the
+/// next ones are refused immediately instead of piling up.
 const MAX_WAITING: usize = 512;
 
-/// What every handler works with.
+/// Application state of every handler.
 #[derive(Clone)]
 pub struct State {
     /// The user stories.
     pub flows: Arc<Flows>,
-    /// What mail and pages call the service.
+    /// Name of the service in mail and pages.
     pub service_name: Arc<str>,
-    /// Which browsers' pages may use cookies.
+    /// Browser origins that may use cookies.
     pub browsers: Arc<Browsers>,
-    /// Networks whose `X-Forwarded-For` counts.
+    /// Networks whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Arc<[IpNet]>,
-    /// What is counted.
+    /// Counters of `/metrics`.
     pub metrics: Arc<Metrics>,
-    /// Whether the service is about to stop.
+    /// True once the service is about to stop.
     pub draining: Draining,
-    /// How long an answer may take: the database may hang, or the machine be far too busy.
+    /// Upper bound of the time to an answer: the database may hang, or the machine be overloaded.
     answer_limit: Duration,
     waiting: Arc<Semaphore>,
     has_ignored_header: Arc<AtomicBool>,
@@ -75,8 +75,8 @@ impl State {
         !self.has_ignored_header.swap(true, Ordering::Relaxed)
     }
 
-    /// Runs a flow on a thread that may wait. It goes on to its end even if the client leaves or
-    /// has been told that it takes too long.
+    /// Runs a flow on a thread that may block. The flow continues to its end even if the client
+    /// disconnects or has already been answered because of the time limit.
     pub async fn run<T, F>(&self, flow: F) -> Result<T, ApiError>
     where
         T: Send + 'static,

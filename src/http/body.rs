@@ -1,6 +1,6 @@
-//! The strict JSON edge: `application/json` in UTF-8, one object, no key twice, no unknown field,
-//! bounded in size, depth and time. All faulty fields are told at once, and no answer repeats
-//! what was sent.
+//! Strict JSON bodies: `application/json` in UTF-8, one object, no duplicate key, no unknown field,
+//! bounded in size, depth and time. All invalid fields are reported together, and no answer repeats
+//! the input.
 
 use std::future::{Future, Ready, ready};
 use std::pin::Pin;
@@ -22,35 +22,36 @@ use crate::domain::{Email, Fault, PasswordPolicy, PlainPassword};
 use crate::flows::FieldFault;
 use crate::http::serving::backpressure::Intake;
 
-/// Enough to find a typo; an answer must not be many times the request.
+/// Most reported fields. Enough to find a typo; an answer must not be many times the request.
 const MAX_FAULTS_TOLD: usize = 20;
 
 /// The largest body.
 pub const MAX_BODY: usize = 16 * 1024;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What bodies larger than [`MAX_BODY`], which only the Django face takes, may hold together until they
-/// are answered: clients that send a megabyte, and perhaps never its end, must not fill the memory. What
-/// is read takes up to eight times as much: a byte of an old charset may be three in UTF-8.
+/// Memory in bytes for bodies larger than [`MAX_BODY`], which only the Django REST adapter accepts,
+/// until they are answered: clients that send a megabyte, and perhaps never its end, must not fill
+/// the memory. Parsing takes up to eight times the size: a byte of a legacy charset may be three in
+/// UTF-8.
 static LARGE_BODIES: Semaphore = Semaphore::const_new(16 * 1024 * 1024);
 
-/// A request body: its fields, read and checked.
+/// A request body: its fields, parsed and validated.
 pub trait Body: Sized {
-    /// Takes the fields; `None` if one that is needed was not acceptable.
+    /// Takes the fields; `None` if a required one is invalid.
     fn read(fields: &mut Fields) -> Option<Self>;
 
-    /// Reads a body without faults faster, and exactly as [`Self::read`] would; `None` if it has faults,
-    /// which are told then, or if there is no faster way.
+    /// Reads a valid body faster, with the same result as [`Self::read`]; `None` if it is invalid,
+    /// or if there is no faster way.
     fn read_typed(_: &[u8]) -> Option<Self> {
         None
     }
 }
 
-/// The fields of a JSON object, and what was wrong with those read so far.
+/// The fields of a JSON object, and the faults of those read so far.
 pub struct Fields {
     object: Map<String, Value>,
     faults: Vec<FieldFault>,
-    /// The rules for a new password, so that its faults are told together with the others.
+    /// The password policy, so that its faults are reported together with the others.
     pub password_policy: PasswordPolicy,
     /// Where the rules for addresses are.
     state: Option<web::Data<State>>,
@@ -66,7 +67,7 @@ impl Fields {
         Self { object, faults, password_policy: password_policy(state), state: state.cloned() }
     }
 
-    /// Whether the field is there and not null.
+    /// Returns whether the field is present and not null.
     pub fn has(&self, name: &str) -> bool {
         self.object.get(name).is_some_and(|value| !value.is_null())
     }
@@ -141,8 +142,8 @@ impl Fields {
         self.value(name, read).map(Some)
     }
 
-    /// A new password that must be there; `email` is the address of whoever chooses it, where that is
-    /// known at the door.
+    /// Reads a required new password; `email` is the user's e-mail address, where the request
+    /// itself has it.
     pub fn new_password(
         &mut self,
         name: &'static str,
@@ -174,7 +175,7 @@ impl Fields {
         }
     }
 
-    /// What is left was never asked for.
+    /// Refuses fields that were not read: they are unknown.
     fn finish<T>(mut self, read: Option<T>) -> Result<T, ApiError> {
         let unknown = self.object.keys().take(MAX_FAULTS_TOLD);
         self.faults.extend(
@@ -193,7 +194,7 @@ impl Fields {
     }
 }
 
-/// A name that the client made up, short enough to be sent back.
+/// Returns a name chosen by the client, truncated for the answer.
 fn truncate_for_echo(name: &str) -> String {
     name.chars().take(100).collect()
 }
@@ -257,8 +258,8 @@ fn password_policy(state: Option<&web::Data<State>>) -> PasswordPolicy {
     state.map(|state| state.flows.policy().password.clone()).unwrap_or_default()
 }
 
-/// `application/json`, in UTF-8 if it says so at all. A change may also call itself a merge patch (RFC
-/// 7396).
+/// `application/json`, in UTF-8 if it says so at all. A change may also call itself a merge patch
+/// (RFC 7396).
 fn is_json(request: &HttpRequest) -> bool {
     let is_patch = request.method() == Method::PATCH;
     let fits = |kind: &str| {
@@ -277,7 +278,7 @@ fn is_json(request: &HttpRequest) -> bool {
 pub struct Collected {
     /// Its bytes.
     pub bytes: web::BytesMut,
-    /// What it takes of [`LARGE_BODIES`], for as long as it is held.
+    /// Its share of [`LARGE_BODIES`], for as long as it is held.
     place: Option<SemaphorePermit<'static>>,
 }
 
@@ -314,7 +315,7 @@ pub fn collect_small(
     }
 }
 
-/// Reads a body of at most `limit` bytes, if it comes in time.
+/// Reads a body of at most `limit` bytes within the time limit.
 pub async fn collect(
     intake: &Intake,
     payload: Payload,

@@ -1,5 +1,5 @@
-//! Cookie mode: the refresh token in a cookie that JavaScript cannot read, and the defence that a
-//! cookie needs, for browsers send it whoever asks them to.
+//! Cookie mode: the refresh token in a cookie that JavaScript cannot read, and the defence against
+//! cross-site request forgery that a cookie needs.
 
 use actix_web::HttpRequest;
 use actix_web::cookie::time::Duration;
@@ -11,37 +11,37 @@ use super::error::ApiError;
 use crate::domain::PlainToken;
 use crate::flows::TokenPair;
 
-/// The cookie with the refresh token. The prefix makes browsers see to it that it is Secure and of this
-/// host alone (RFC 6265bis section 4.1.3).
+/// The cookie with the refresh token. Browsers accept the prefix only for cookies that are Secure
+/// and of this host alone (RFC 6265bis section 4.1.3).
 const REFRESH_COOKIE: &str = "__Host-hallpass_refresh";
 /// The cookie with the access token, for `forward-auth` only.
 const ACCESS_COOKIE: &str = "__Host-hallpass_access";
 
-/// The cookie by which a device is known again.
+/// The cookie with the device token.
 const DEVICE_COOKIE: &str = "__Host-hallpass_device";
-/// How long that is.
+/// Lifetime of the device cookie.
 const DEVICE_COOKIE_LIFE: Duration = Duration::days(365);
 
-/// So many cookies of one name are looked at; a head has room for thousands.
+/// Most cookies of one name that are read; a head has room for thousands.
 const MAX_OF_ONE_NAME: usize = 8;
 
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Which browsers' pages may use cookies.
+/// Browser origins that may use cookies, and the attributes of the cookies.
 #[derive(Clone, Debug)]
 pub struct Browsers {
     /// The service's own origin.
     pub own_origin: String,
     /// Those of front ends elsewhere.
     pub other_origins: Vec<String>,
-    /// With which requests of other sites the cookies are sent.
+    /// `SameSite` attribute of the cookies.
     pub same_site: SameSite,
 }
 
 impl Browsers {
-    /// Refuses what a page of a foreign origin made the browser send. Only asked about requests that
-    /// carry the cookie or want it: others prove themselves by what they send.
+    /// Refuses requests of a foreign origin's page. Only needed for requests that carry the cookie
+    /// or ask for one: others authenticate by a secret that the page itself has.
     pub fn check(&self, request: &HttpRequest, wants_cookie: bool) -> Result<(), ApiError> {
         let is_sent = values(request.headers(), REFRESH_COOKIE).next().is_some();
         let concerned = wants_cookie || is_sent;
@@ -52,8 +52,8 @@ impl Browsers {
         }
     }
 
-    /// Whether `Origin` is one of those allowed; without it, whether the browser says that the page is
-    /// of the same origin. A request that tells neither is not from a page.
+    /// Returns whether `Origin` is an allowed one or, without that header, whether `Sec-Fetch-Site`
+    /// says that the page is of the same origin. A request with neither is not from a page.
     fn is_from_allowed_page(&self, headers: &HeaderMap) -> bool {
         let mut origins = headers.get_all(ORIGIN);
         match (origins.next(), origins.next()) {
@@ -63,9 +63,10 @@ impl Browsers {
         }
     }
 
-    /// Whether the cookie of a request that is forwarded to an application counts. Without `Origin` it
-    /// is a GET, for browsers name the origin of everything else: somebody follows a link or types an
-    /// address, which `SameSite` lets through or not, or a page loads a part of itself.
+    /// Returns whether the cookie of a request that is forwarded to an application is accepted.
+    /// Without `Origin` it is a GET, as browsers name the origin of everything else: a user follows
+    /// a link or types an address, which `SameSite` lets through or not, or a page loads a part of
+    /// itself.
     pub fn may_forward(&self, headers: &HeaderMap) -> bool {
         if headers.contains_key(ORIGIN) {
             return self.is_from_allowed_page(headers);
@@ -95,7 +96,7 @@ impl Browsers {
         self.cookie(DEVICE_COOKIE, token.expose().to_owned(), DEVICE_COOKIE_LIFE)
     }
 
-    /// What makes browsers forget both.
+    /// Returns cookies that make browsers delete both.
     pub fn no_cookies(&self) -> [Cookie<'static>; 2] {
         [REFRESH_COOKIE, ACCESS_COOKIE].map(|name| self.cookie(name, String::new(), Duration::ZERO))
     }
@@ -115,7 +116,7 @@ fn fetch_site(headers: &HeaderMap) -> Option<&str> {
     headers.get(SEC_FETCH_SITE).map(|site| site.to_str().unwrap_or("unreadable"))
 }
 
-/// The refresh tokens of a request's cookies. No browser sends two.
+/// Returns the refresh tokens of a request's cookies. Browsers do not send two.
 pub fn refresh_cookies(request: &HttpRequest) -> Vec<PlainToken> {
     let values = values(request.headers(), REFRESH_COOKIE).take(MAX_OF_ONE_NAME);
     values.map(PlainToken::presented).collect()
@@ -131,20 +132,21 @@ pub fn device_cookie(request: &HttpRequest) -> Option<PlainToken> {
     only_value(request, DEVICE_COOKIE).map(PlainToken::presented)
 }
 
-/// The value of the one cookie of that name. Which of two is meant nobody knows.
+/// Returns the value of the only cookie of that name; `None` if there are several, as it is unknown
+/// which is meant.
 fn only_value(request: &HttpRequest, name: &str) -> Option<String> {
     let mut values = values(request.headers(), name);
     values.next().filter(|_| values.next().is_none())
 }
 
-/// The values of the cookies of that name, byte for byte as it was sent. actix decodes escapes and trims
-/// every blank of Unicode; browsers do neither, so they let any host beside this one set
-/// `__%48ost-hallpass_refresh`, which would then pass for a cookie of ours.
+/// Returns the values of the cookies of that name, byte for byte as sent. actix decodes escapes and
+/// trims all Unicode white space; browsers do neither, so they would let any neighbouring host set
+/// `__%48ost-hallpass_refresh`, which would then pass for a cookie of this service.
 fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = String> + 'a {
     headers
         .get_all(COOKIE)
         .flat_map(|header| header.as_bytes().split(|byte| *byte == b';'))
-        // Of the blanks of ASCII a header field can only have space and tab.
+        // Of the ASCII white space a header field can only have space and tab.
         .filter_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
         .map(|value| String::from_utf8_lossy(value).into_owned())
 }

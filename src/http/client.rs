@@ -1,4 +1,4 @@
-//! Who is at the other end: address and device of a request.
+//! Client of a request: IP address and device.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -34,9 +34,9 @@ impl FromRequest for Client {
         let address = peer.map(|peer| client_address(peer, headers, proxies));
         let device = Device::of(user_agent, address);
         Span::current().record("network", &device.network);
-        if let Some(state) = state {
-            let is_ignored = forwarding_header(headers).is_some() && address == peer;
-            state.metrics.count_client(&device.network, is_ignored);
+        let is_ignored = forwarding_header(headers).is_some() && address == peer;
+        if let Some(state) = state.filter(|_| is_ignored) {
+            state.metrics.count_ignored_forwarded_for();
         }
         ready(Ok(Self(device)))
     }
@@ -47,12 +47,12 @@ pub fn forwarding_header(headers: &HeaderMap) -> Option<HeaderName> {
     FORWARDING.into_iter().find(|name| headers.contains_key(name))
 }
 
-/// The right-most hop that is no configured proxy. What stands left of it in `X-Forwarded-For` anybody
-/// can have written. (actix has functions for this that believe the left-most.)
+/// Returns the right-most hop that is no configured proxy. Clients choose what stands left of it in
+/// `X-Forwarded-For`. (The functions of actix for this trust the left-most.)
 pub fn client_address(peer: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {
     let is_proxy = |address: &IpAddr| proxies.iter().any(|network| network.contains(address));
     let mut client = peer;
-    // Bytes: a hop that is no text must not take the others with it.
+    // Bytes: a hop that is no text must not invalidate the others.
     let hops: Vec<&[u8]> = headers
         .get_all(X_FORWARDED_FOR)
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
@@ -67,10 +67,14 @@ pub fn client_address(peer: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> I
     client
 }
 
-/// `192.0.2.7`, `2001:db8::7`, and both with a port, as some proxies write them.
+/// `192.0.2.7`, `2001:db8::7`, and both with a port or the latter in brackets, as some proxies write them.
 fn hop_address(hop: &[u8]) -> Option<IpAddr> {
     let hop = std::str::from_utf8(hop).ok()?.trim();
-    let address = hop.parse::<IpAddr>().ok();
+    let bare = hop.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let address = match bare {
+        Some(bare) => bare.parse().ok().map(IpAddr::V6),
+        None => hop.parse().ok(),
+    };
     let with_port = || hop.parse::<SocketAddr>().ok().map(|address| address.ip());
     address.or_else(with_port).map(|address| address.to_canonical())
 }
@@ -91,6 +95,9 @@ mod tests {
             ("10.0.0.1", vec!["1.1.1.1", "203.0.113.9, 10.0.0.2"], "203.0.113.9"),
             ("10.0.0.1", vec!["203.0.113.9:4711"], "203.0.113.9"),
             ("10.0.0.1", vec!["[2001:db8::1]:4711"], "2001:db8::1"),
+            ("10.0.0.1", vec!["[2001:db8::1]"], "2001:db8::1"),
+            ("10.0.0.1", vec!["1.1.1.1, [2001:db8::1]"], "2001:db8::1"),
+            ("10.0.0.1", vec!["[203.0.113.9]"], "10.0.0.1"),
             ("10.0.0.1", vec!["203.0.113.9, nonsense"], "10.0.0.1"),
             ("10.0.0.1", vec!["\u{e9}, 203.0.113.9"], "203.0.113.9"),
             ("10.0.0.1", vec!["1.1.1.1", "\u{e9}, 203.0.113.9"], "203.0.113.9"),

@@ -24,7 +24,7 @@ macro_rules! codes {
                 match self { $(Self::$variant => StatusCode::$status,)* }
             }
 
-            /// What it means, for people.
+            /// Title of the problem, for people.
             pub const fn title(self) -> &'static str {
                 match self { $(Self::$variant => $title,)* }
             }
@@ -34,39 +34,42 @@ macro_rules! codes {
 
 codes! {
     MalformedRequest, "malformed_request", BAD_REQUEST, "The request, or the JSON object in its body, cannot be read.";
-    InvalidCredentials, "invalid_credentials", UNAUTHORIZED, "The name or the password is wrong.";
+    InvalidCredentials, "invalid_credentials", UNAUTHORIZED, "The user name or the password is wrong.";
     AuthenticationRequired, "authentication_required", UNAUTHORIZED, "An access token is required.";
     TokenInvalid, "token_invalid", UNAUTHORIZED, "The access token is not valid.";
     TokenExpired, "token_expired", UNAUTHORIZED, "The access token has expired.";
     TokenRevoked, "token_revoked", UNAUTHORIZED, "The access token was revoked.";
     RefreshTokenUnknown, "refresh_token_unknown", UNAUTHORIZED, "The refresh token is unknown.";
     RefreshTokenExpired, "refresh_token_expired", UNAUTHORIZED, "The refresh token has expired.";
-    RefreshTokenRevoked, "refresh_token_revoked", UNAUTHORIZED, "The session of the refresh token was ended.";
-    RefreshTokenReused, "refresh_token_reused", UNAUTHORIZED, "The refresh token was used before; its session was ended.";
+    RefreshTokenRevoked, "refresh_token_revoked", UNAUTHORIZED, "The session of the refresh token has ended.";
+    RefreshTokenReused, "refresh_token_reused", UNAUTHORIZED, "The refresh token was used before; its session has ended.";
     RefreshTokenSuperseded, "refresh_token_superseded", UNAUTHORIZED, "The refresh token was just replaced and its successor is in use.";
-    CodeInvalid, "code_invalid", UNAUTHORIZED, "The code is wrong, used up or not for this.";
-    OneTimeTokenInvalid, "one_time_token_invalid", UNAUTHORIZED, "The token of the link is unknown or used up.";
-    OneTimeTokenExpired, "one_time_token_expired", UNAUTHORIZED, "The time of this link or code is over.";
+    CodeInvalid, "code_invalid", UNAUTHORIZED, "The code is wrong, was used, or is for another purpose.";
+    OneTimeTokenInvalid, "one_time_token_invalid", UNAUTHORIZED, "The token of the link is unknown or was used.";
+    OneTimeTokenExpired, "one_time_token_expired", UNAUTHORIZED, "The link or code has expired.";
     AccountDisabled, "account_disabled", FORBIDDEN, "The account is disabled.";
-    PermissionDenied, "permission_denied", FORBIDDEN, "This account may not do that.";
-    ProofRequired, "proof_required", FORBIDDEN, "That is not proof enough: a link needs the registration token of its browser or the password; after too many wrong passwords a log-in on a new device needs a password reset by mail.";
+    PermissionDenied, "permission_denied", FORBIDDEN, "The account does not have this permission.";
+    ProofRequired, "proof_required", FORBIDDEN, "More evidence is required: a link needs the registration token of its browser or the password; after too many failed log-ins an unknown device needs a password reset by mail.";
     RegistrationClosed, "registration_closed", FORBIDDEN, "Accounts are created by invitation only.";
-    ReauthRequired, "reauth_required", FORBIDDEN, "The log-in is too long ago for this: send the password, or log in again.";
-    OriginRejected, "origin_rejected", FORBIDDEN, "A page of this origin may not do that.";
-    NotFound, "not_found", NOT_FOUND, "There is nothing at this address.";
-    MethodNotAllowed, "method_not_allowed", METHOD_NOT_ALLOWED, "This address does not take this method.";
+    ReauthRequired, "reauth_required", FORBIDDEN, "Re-authentication is required: send the password, or log in again.";
+    OriginRejected, "origin_rejected", FORBIDDEN, "The origin of the page is not allowed.";
+    NotFound, "not_found", NOT_FOUND, "There is no such resource.";
+    MethodNotAllowed, "method_not_allowed", METHOD_NOT_ALLOWED, "The resource does not allow this method.";
     RequestTimeout, "request_timeout", REQUEST_TIMEOUT, "The request did not arrive in time.";
     UsernameTaken, "username_taken", CONFLICT, "The username is taken.";
     EmailTaken, "email_taken", CONFLICT, "The e-mail address is taken.";
-    LastSuperuser, "last_superuser", CONFLICT, "Without this account nobody could manage the others.";
+    LastSuperuser, "last_superuser", CONFLICT, "The last active superuser cannot be disabled, demoted or deleted.";
+    IdentityConflict, "identity_conflict", CONFLICT, "This identity or its e-mail address belongs to an account: log in to it with its password, then link the identity.";
+    LastLoginMethod, "last_login_method", CONFLICT, "This is the only way to log in to the account: link another identity, or set a password by a password reset, first.";
     PayloadTooLarge, "payload_too_large", PAYLOAD_TOO_LARGE, "The body is too large.";
     HeaderFieldsTooLarge, "header_fields_too_large", REQUEST_HEADER_FIELDS_TOO_LARGE, "The header fields are too many or too large.";
-    UnsupportedMediaType, "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body is of a media type that this operation does not take.";
-    ValidationFailed, "validation_failed", UNPROCESSABLE_ENTITY, "Some fields are not acceptable.";
+    UnsupportedMediaType, "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The operation does not accept this media type.";
+    ValidationFailed, "validation_failed", UNPROCESSABLE_ENTITY, "Some fields are invalid.";
     RateLimited, "rate_limited", TOO_MANY_REQUESTS, "Too many attempts; try again later.";
-    InternalError, "internal_error", INTERNAL_SERVER_ERROR, "Something went wrong here.";
-    Overloaded, "overloaded", SERVICE_UNAVAILABLE, "There is too much to do; try again soon.";
-    Unavailable, "unavailable", SERVICE_UNAVAILABLE, "Something that is needed does not answer; try again soon.";
+    InternalError, "internal_error", INTERNAL_SERVER_ERROR, "Internal error.";
+    Overloaded, "overloaded", SERVICE_UNAVAILABLE, "The service is overloaded; try again soon.";
+    ProviderUnavailable, "provider_unavailable", SERVICE_UNAVAILABLE, "The provider is unavailable or its answer is invalid; try again soon.";
+    Unavailable, "unavailable", SERVICE_UNAVAILABLE, "The service is temporarily unavailable; try again soon.";
 }
 
 impl Code {
@@ -75,11 +78,11 @@ impl Code {
         Self::ALL.iter().copied().find(|code| code.name() == name)
     }
 
-    /// After how many seconds it is worth trying again, where nobody knows better.
+    /// Seconds until a retry is worthwhile, where the error itself has no better value.
     pub const fn retry_after(self) -> Option<u32> {
         match self {
             Self::RateLimited => Some(60),
-            Self::Overloaded => Some(5),
+            Self::Overloaded | Self::ProviderUnavailable => Some(5),
             Self::Unavailable => Some(2),
             _ => None,
         }

@@ -12,7 +12,7 @@ use super::code::Code;
 use super::error::ApiError;
 use crate::http::serving::slices;
 
-/// Swagger UI sets styles on elements; scripts come from its files only.
+/// Swagger UI sets styles on elements; scripts are loaded from its files only.
 const CSP: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                    frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 

@@ -1,5 +1,5 @@
-//! From a failure to the answer that tells it: `application/problem+json` (RFC 9457). Causes are
-//! logged here, once, and never sent.
+//! Errors of the API as `application/problem+json` (RFC 9457). Causes are logged here, once, and
+//! never sent.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -20,41 +20,41 @@ use crate::http::serving::request_id::{self, RequestIds};
 /// An error of the API, the same shape for all.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Problem {
-    /// A name for this kind of problem: `urn:hallpass:error:` and the code.
+    /// Identifier of this kind of problem: `urn:hallpass:error:` and the code.
     #[serde(rename = "type")]
     #[schema(example = "urn:hallpass:error:validation_failed")]
     pub kind: String,
-    /// What it means, for people. Not promised to stay.
+    /// Title of the problem, for people. May change.
     pub title: &'static str,
     /// The HTTP status.
     #[schema(example = 422)]
     pub status: u16,
-    /// What it means here, for people. Not promised to stay.
+    /// Explanation of this occurrence, for people. May change.
     pub detail: String,
     /// The stable code.
     #[schema(value_type = ErrorCode)]
     pub code: &'static str,
-    /// Names this request in the service's log.
+    /// Id of this request in the log of the service.
     pub request_id: String,
-    /// The trace that a trusted reverse proxy says this request is a part of (W3C Trace Context).
+    /// Trace of the request according to a trusted reverse proxy (W3C Trace Context).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false, value_type = String)]
     pub trace_id: Option<String>,
-    /// What is wrong with which field; all of them at once.
+    /// All invalid fields, each with the problem.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub errors: Vec<FieldProblem>,
-    /// After how many seconds it is worth trying again.
+    /// Seconds until a retry is worthwhile.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false, value_type = u32)]
     pub retry_after: Option<u32>,
-    /// Of `/readyz`: the parts that requests need.
+    /// With `/readyz`: the components that requests need.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false, value_type = Components)]
     pub components: Option<Components>,
 }
 
-/// The parts of an instance that requests need. More may come.
+/// The components of an instance that requests need. More may be added.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct Components {
     /// `serving`, or `stopping` once it was told to stop.
@@ -63,10 +63,11 @@ pub struct Components {
     /// `up` while it answers, else `down`.
     #[schema(example = "up")]
     pub database: &'static str,
-    /// `impossible` while the database is read-only, `unknown` while it does not answer, else `possible`.
+    /// `impossible` while the database is read-only, `unknown` while it does not answer, else
+    /// `possible`.
     #[schema(example = "possible")]
     pub writes: &'static str,
-    /// The list of ended sessions: `current`, or `stale` when it is too old to check tokens.
+    /// The revocation list: `current`, or `stale` when it is too old to check tokens.
     #[schema(example = "current")]
     pub revocations: &'static str,
     /// The keys of access tokens: `loaded` or `missing`.
@@ -74,7 +75,7 @@ pub struct Components {
     pub keys: &'static str,
 }
 
-/// What is wrong with one field.
+/// Problem of one field.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct FieldProblem {
     /// The field's name in the request.
@@ -83,13 +84,13 @@ pub struct FieldProblem {
     /// The stable code.
     #[schema(value_type = FieldCode)]
     pub code: &'static str,
-    /// What is wrong, for people. Not promised to stay.
+    /// Explanation, for people. May change.
     pub message: Cow<'static, str>,
     /// With `too_short`: the least length.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false, value_type = u32, example = 8)]
     pub min: Option<usize>,
-    /// With `too_long`: the greatest length, in characters unless the message says bytes.
+    /// With `too_long`: the maximum length, in characters unless the message says bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false, value_type = u32, example = 256)]
     pub max: Option<usize>,
@@ -151,12 +152,12 @@ impl ApiError {
         Self { retry_after, ..Self::from(Code::RateLimited) }
     }
 
-    /// After how many seconds it is worth trying again.
+    /// Returns the seconds until a retry is worthwhile.
     pub fn retry_after(&self) -> Option<u32> {
         self.retry_after
     }
 
-    /// What is wrong with which field.
+    /// Returns the invalid fields, each with the problem.
     pub fn faults(&self) -> &[FieldFault] {
         &self.errors
     }
@@ -204,6 +205,12 @@ impl From<Error> for ApiError {
             Error::LastSuperuser => Code::LastSuperuser,
             Error::UsernameTaken => Code::UsernameTaken,
             Error::EmailTaken => Code::EmailTaken,
+            Error::IdentityConflict => Code::IdentityConflict,
+            Error::LastLoginMethod => Code::LastLoginMethod,
+            Error::ProviderUnavailable(cause) => {
+                tracing::warn!(cause, "a provider is not available");
+                Code::ProviderUnavailable
+            }
             Error::NotFound => Code::NotFound,
             Error::RateLimited(wait) => return Self::rate_limited(wait),
             Error::Overloaded => Code::Overloaded,

@@ -1,8 +1,7 @@
-//! What operators count, in the text format of Prometheus. Counting is a few additions to atomics: the
-//! requests that are checked in memory meet no lock here either.
+//! Metrics in the text format of Prometheus. Counting is a few additions to atomics: requests that
+//! are answered from memory take no lock here either.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -17,12 +16,12 @@ mod text;
 
 /// Upper bounds of the buckets of durations, in seconds.
 const BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
-/// The statuses that are counted each by itself.
+/// The statuses with counters of their own.
 const STATUSES: [u16; 21] = [
     200, 201, 202, 204, 304, 308, 400, 401, 403, 404, 405, 406, 408, 409, 413, 415, 422, 429, 431,
     500, 503,
 ];
-/// The name of requests to what is no documented endpoint, and of all other statuses.
+/// Label of requests without a documented endpoint, and of all other statuses.
 const OTHER: &str = "other";
 
 /// Method and path of an operation.
@@ -34,7 +33,6 @@ pub struct Metrics {
     other: Endpoint,
     errors: Vec<AtomicU64>,
     ignored_forwarded_for: AtomicU64,
-    networks: Majority,
 }
 
 #[derive(Default)]
@@ -46,14 +44,13 @@ struct Endpoint {
 }
 
 impl Metrics {
-    /// Returns counters for each of `operations`, which are counted by their place in the list.
+    /// Returns counters for each of `operations`, which are identified by their place in the list.
     pub fn new(operations: impl Iterator<Item = Name>) -> Self {
         Self {
             endpoints: operations.map(|name| (name, Endpoint::default())).collect(),
             other: Endpoint::default(),
             errors: Code::ALL.iter().map(|_| AtomicU64::new(0)).collect(),
             ignored_forwarded_for: AtomicU64::new(0),
-            networks: Majority::default(),
         }
     }
 
@@ -78,17 +75,14 @@ impl Metrics {
         }
     }
 
-    /// Counts where somebody came from, and whether a proxy that is not configured says otherwise.
-    pub fn count_client(&self, network: &str, is_forwarded_for_ignored: bool) {
-        self.networks.vote(network);
-        if is_forwarded_for_ignored {
-            self.ignored_forwarded_for.fetch_add(1, Relaxed);
-        }
+    /// Counts a request whose forwarding header was ignored.
+    pub fn count_ignored_forwarded_for(&self) {
+        self.ignored_forwarded_for.fetch_add(1, Relaxed);
     }
 
-    /// Everything, as Prometheus reads it.
+    /// Returns all metrics in the text format of Prometheus.
     ///
-    /// Without `backlog`, which only the database knows, its lines are left out.
+    /// Without `backlog`, which needs the database, its lines are left out.
     pub fn text(&self, gauges: &Gauges, backlog: Option<Backlog>) -> String {
         let mut text = Text::default();
         text.head("hallpass_info", "gauge", "The running version.");
@@ -119,9 +113,6 @@ impl Metrics {
         let help = "Requests whose X-Forwarded-For, Forwarded or X-Real-IP was ignored.";
         let ignored = self.ignored_forwarded_for.load(Relaxed);
         text.single("hallpass_forwarded_for_ignored_total", "counter", help, ignored);
-        let help = "By how much log-ins and the like from one network outnumber all others, 0 to 1. \
-                    Near 1 with many people: HALLPASS_TRUSTED_PROXIES is missing.";
-        text.single("hallpass_network_lead_ratio", "gauge", help, self.networks.lead());
         text.into_string()
     }
 
@@ -167,7 +158,7 @@ impl Endpoint {
         at.map_or(&self.other_statuses, |at| &self.statuses[at])
     }
 
-    /// How often which status was answered.
+    /// Returns the number of answers by status.
     fn by_status(&self) -> impl Iterator<Item = (String, u64)> {
         let known = STATUSES.iter().map(u16::to_string).zip(&self.statuses);
         let all = known.chain([(OTHER.to_owned(), &self.other_statuses)]);
@@ -189,60 +180,9 @@ impl Endpoint {
     }
 }
 
-/// The vote of Boyer and Moore: finds the network that has the majority, if one has it, in constant space.
-/// Threads that vote at the same moment may lose a vote; nobody minds.
-#[derive(Default)]
-struct Majority {
-    candidate: AtomicU64,
-    lead: AtomicI64,
-    votes: AtomicI64,
-}
-
-/// After so many votes older ones count half.
-const MEMORY: i64 = 10_000;
-
-impl Majority {
-    fn vote(&self, network: &str) {
-        let mut hasher = DefaultHasher::new();
-        network.hash(&mut hasher);
-        let voted = hasher.finish();
-        if self.candidate.load(Relaxed) == voted {
-            self.lead.fetch_add(1, Relaxed);
-        } else if self.lead.fetch_sub(1, Relaxed) <= 0 {
-            self.candidate.store(voted, Relaxed);
-            self.lead.store(1, Relaxed);
-        }
-        if self.votes.fetch_add(1, Relaxed) >= MEMORY {
-            self.votes.store(MEMORY / 2, Relaxed);
-            self.lead.store(self.lead.load(Relaxed) / 2, Relaxed);
-        }
-    }
-
-    fn lead(&self) -> f64 {
-        let (lead, votes) = (self.lead.load(Relaxed).max(0), self.votes.load(Relaxed).max(1));
-        #[expect(clippy::cast_precision_loss, reason = "both stay far below 2^52")]
-        let ratio = lead as f64 / votes as f64;
-        ratio.min(1.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_network_that_most_come_from_is_noticed() {
-        let networks = Majority::default();
-        for number in 0..1000 {
-            networks.vote(&format!("10.0.{}.0/24", if number % 10 == 0 { number } else { 0 }));
-        }
-        assert!(networks.lead() > 0.7, "{}", networks.lead());
-        let networks = Majority::default();
-        for number in 0..100_000 {
-            networks.vote(&format!("10.0.{}.0/24", number % 50));
-        }
-        assert!(networks.lead() < 0.01, "{}", networks.lead());
-    }
 
     #[test]
     fn the_text_adds_up() {

@@ -21,17 +21,17 @@ pub mod schema;
 pub mod service_credentials;
 pub mod serving;
 pub mod strict_json;
-pub mod timing;
 pub mod v1;
 
 use actix_web::{HttpRequest, web};
 
 use code::Code;
 use error::ApiError;
+use operations::OfPath;
 
 /// Serves the API, the paths that `adapter` adds, the pages and the documentation.
 pub fn configure(app: &mut web::ServiceConfig, adapter: impl FnOnce(&mut web::ServiceConfig)) {
-    routes::configure(app, operations::OfPath::new);
+    routes::configure(app, |path| OfPath::new(&operations::DOCUMENTED, path));
     adapter(app);
     pages::configure(app);
     #[cfg(feature = "docs-ui")]

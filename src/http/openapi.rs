@@ -1,5 +1,5 @@
-//! The OpenAPI document, made from the table of routes. Every operation gets the answers for the
-//! error codes it names and for those that any request with a body can get.
+//! The OpenAPI document, built from the route table. Every operation gets the answers for the error
+//! codes that it names and for those of any request with a body.
 
 mod for_generators;
 mod version_3_0;
@@ -22,7 +22,7 @@ use crate::http::schema::AccessTokenClaims;
 
 const ERROR_CODES: &str = "x-error-codes";
 
-/// What any request with a body can get.
+/// Errors of every request with a body.
 const BODY_CODES: [Code; 5] = [
     Code::MalformedRequest,
     Code::RequestTimeout,
@@ -31,7 +31,7 @@ const BODY_CODES: [Code; 5] = [
     Code::ValidationFailed,
 ];
 
-/// What any request with an access token can get.
+/// Errors of every request with an access token.
 const BEARER_CODES: [Code; 6] = [
     Code::AuthenticationRequired,
     Code::TokenInvalid,
@@ -80,8 +80,8 @@ fn pretty(document: &Value) -> String {
 fn build() -> Value {
     let endpoints = routes::endpoints();
     let mut document = serde_json::to_value(base(&endpoints)).unwrap_or_default();
-    // The one rule for passwords beyond length that a schema can state: not one character repeated (up to
-    // 64 times).
+    // The one rule for passwords beyond length that a schema can state: not one character repeated
+    // (up to 64 times).
     document["components"]["schemas"]["NewPassword"]["not"] =
         json!({"pattern": r"^([\s\S])\1{0,63}$"});
     for endpoint in &endpoints {
@@ -101,8 +101,7 @@ fn build() -> Value {
     document
 }
 
-/// Texts of which there are a few only are written as patterns at their fields; generated clients want to
-/// switch on them.
+/// Turns patterns of fixed words into enums, on which generated clients switch.
 fn list_words(value: &mut Value) {
     match value {
         Value::Object(members) => {
@@ -117,7 +116,7 @@ fn list_words(value: &mut Value) {
     }
 }
 
-/// The words of `^word$` or `^(one|other)$`; `None` for any other pattern.
+/// Returns the words of `^word$` or `^(one|other)$`; `None` for any other pattern.
 fn words_of(pattern: &str) -> Option<Vec<String>> {
     let inner = pattern.strip_prefix('^')?.strip_suffix('$')?;
     let inner = inner.strip_prefix('(').and_then(|it| it.strip_suffix(')')).unwrap_or(inner);
@@ -127,7 +126,7 @@ fn words_of(pattern: &str) -> Option<Vec<String>> {
     inner.split('|').map(|word| is_word(word).then(|| word.to_owned())).collect()
 }
 
-/// The method of an endpoint, as documents spell it.
+/// Returns the method of an endpoint, as OpenAPI spells it.
 pub fn method_name(endpoint: &Endpoint) -> String {
     serde_json::to_value(&endpoint.method)
         .ok()
@@ -185,15 +184,19 @@ fn base(endpoints: &[Endpoint]) -> utoipa::openapi::OpenApi {
             .description(Some("The server that sent this document"))
             .build()]))
         .tags(Some([
-            tag("account", "From registration to the proven address, and one's own profile."),
+            tag(
+                "account",
+                "Registration, verification of the e-mail address, and the own profile.",
+            ),
             tag("token", "Log in, refresh, check, log out."),
-            tag("password", "Forgotten, changed, and what it must be."),
-            tag("session", "Where one is logged in."),
-            tag("users", "For staff: the accounts of others."),
-            tag("api_keys", "For superusers: the credentials of services."),
-            tag("services", "For services and proxies that stand behind the tokens."),
-            tag("configuration", "What a front end needs to know."),
-            tag("operations", "For those who run the service."),
+            tag("password", "Password reset, change of the password, and the password policy."),
+            tag("session", "Sessions of the user."),
+            tag("social", "Log-in at other services, and the identities of an account."),
+            tag("users", "Accounts of other users, for staff."),
+            tag("api_keys", "API keys: the credentials of services, for superusers."),
+            tag("services", "Endpoints for services and reverse proxies that check access tokens."),
+            tag("configuration", "Settings that a front end needs."),
+            tag("operations", "Endpoints for the operator."),
         ]))
         .paths(routes::paths(endpoints))
         .components(Some(
@@ -207,12 +210,12 @@ fn base(endpoints: &[Endpoint]) -> utoipa::openapi::OpenApi {
         .build()
 }
 
-const DESCRIPTION: &str = "A headless auth service: register, prove the e-mail address, log in \
-for a JWT, refresh it, check it, end it.\n\nEvery error is `application/problem+json` (RFC 9457) \
-with a stable `code`; `x-error-codes` of an operation lists those it can send. What is no HTTP/1.1, or \
-comes too slowly, is refused before it is known what it is for: `malformed_request`, \
+const DESCRIPTION: &str = "A headless auth service: registration, verification of e-mail addresses, log-in \
+for a JWT, refresh, validation and log-out.\n\nEvery error is `application/problem+json` (RFC 9457) \
+with a stable `code`; `x-error-codes` of an operation lists those it can send. Requests that are not \
+HTTP/1.1, or that arrive too slowly, are refused before they are routed: `malformed_request`, \
 `header_fields_too_large`, `request_timeout`. Paths are \
-answered with and without a final slash. Fields that a request does not have are refused by name.";
+served with and without a final slash. Unknown fields are refused by name.";
 
 fn by_status(codes: &[Code]) -> BTreeMap<u16, Vec<Code>> {
     let mut groups: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
@@ -288,8 +291,9 @@ fn example(code: Code) -> Value {
 mod tests {
     use super::*;
 
-    /// Opaque texts: whether one is any good is seen when it is looked up.
-    const OPAQUE: [&str; 4] = ["token", "registration_token", "refresh_token", "device_token"];
+    /// Opaque texts: they are looked up, so their form is not checked.
+    const OPAQUE: [&str; 5] =
+        ["token", "registration_token", "refresh_token", "device_token", "flow_token"];
 
     #[test]
     fn every_text_that_a_request_takes_has_its_bounds_in_the_document() {

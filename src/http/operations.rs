@@ -1,5 +1,5 @@
-//! The operations that are counted: those of the document and those of the Django REST adapter. A resource
-//! carries its own, so that counting a request takes no look-up by path.
+//! Operations (a method of a path) that are counted by themselves. A resource carries its own, so
+//! that counting a request takes no look-up by path.
 
 use std::sync::LazyLock;
 
@@ -12,7 +12,7 @@ use crate::http::v1::services::forward_auth;
 
 /// A method of a path.
 pub struct Operation {
-    /// Its place in [`ALL`].
+    /// The place of its counters in the metrics.
     pub index: usize,
     /// Its method.
     pub method: Method,
@@ -22,44 +22,49 @@ pub struct Operation {
     pub codes: Option<Vec<Code>>,
 }
 
-/// The paths of the Django REST adapter, and the methods that are counted of each.
-const ADAPTER_PATHS: [&str; 5] =
-    ["/api-token-auth", "/api-token-verify", "/api-token-refresh", "/restricted", "/users"];
-const ADAPTER_METHODS: [Method; 6] =
-    [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+impl Operation {
+    /// Returns method and path, by which the metrics name it.
+    pub fn name(&self) -> (String, String) {
+        (self.method.to_string(), self.path.clone())
+    }
+}
 
-/// Every operation: those of the document in the order of the table of routes, then the adapter's.
-pub static ALL: LazyLock<Vec<Operation>> = LazyLock::new(|| {
-    let documented = routes::endpoints().into_iter().map(|endpoint| {
-        let method = openapi::method_name(&endpoint).to_uppercase().parse().unwrap_or_default();
-        let codes = openapi::error_codes(&endpoint);
-        (method, endpoint.path, Some(codes))
-    });
-    let of_adapter = ADAPTER_PATHS
-        .into_iter()
-        .filter(|_| cfg!(feature = "drf-jwt"))
-        .flat_map(|path| ADAPTER_METHODS.map(|method| (method, path.to_owned(), None)));
-    let operations = documented.chain(of_adapter).enumerate();
-    operations
-        .map(|(index, (method, path, codes))| Operation { index, method, path, codes })
-        .collect()
+/// The operations of the OpenAPI document, in the order of the route table.
+pub static DOCUMENTED: LazyLock<Vec<Operation>> = LazyLock::new(|| {
+    let operation = |(index, endpoint): (usize, routes::Endpoint)| Operation {
+        index,
+        method: openapi::method_name(&endpoint).to_uppercase().parse().unwrap_or_default(),
+        codes: Some(openapi::error_codes(&endpoint)),
+        path: endpoint.path,
+    };
+    routes::endpoints().into_iter().enumerate().map(operation).collect()
 });
 
-/// Returns the names of [`ALL`], in their order.
-pub fn names() -> impl Iterator<Item = (String, String)> {
-    ALL.iter().map(|it| (it.method.to_string(), it.path.clone()))
+/// Returns the operations of paths outside the document, whose counters follow those of
+/// [`DOCUMENTED`].
+pub fn undocumented(paths: &[&str], methods: &[Method]) -> Vec<Operation> {
+    let operations =
+        paths.iter().flat_map(|path| methods.iter().map(move |method| (*path, method.clone())));
+    let operation = |(index, (path, method)): (usize, (&str, Method))| Operation {
+        index,
+        method,
+        path: path.to_owned(),
+        codes: None,
+    };
+    (DOCUMENTED.len()..).zip(operations).map(operation).collect()
 }
 
 /// The operations of one path.
 pub struct OfPath(Vec<&'static Operation>);
 
 impl OfPath {
-    /// Those of `path`.
-    pub fn new(path: &str) -> Self {
-        Self(ALL.iter().filter(|operation| operation.path == path).collect())
+    /// Returns those of `all` that have this path.
+    pub fn new(all: &'static [Operation], path: &str) -> Self {
+        Self(all.iter().filter(|operation| operation.path == path).collect())
     }
 
-    /// HEAD is answered as GET is. A proxy asks with any method.
+    /// Returns the operation of a method. HEAD is answered as GET is; forward authentication takes
+    /// any method.
     fn find(&self, method: &Method) -> Option<&'static Operation> {
         let method = if method == Method::HEAD { &Method::GET } else { method };
         let is_asked = |it: &Operation| it.method == method || it.path == forward_auth::PATH;

@@ -1,4 +1,5 @@
-//! Forms of values in the published document. The parsers in `domain` decide; these tell clients.
+//! Schemas of values in the published document. The parsers in `domain` decide; these inform
+//! clients.
 #![expect(dead_code, reason = "these types stand for values in the document only")]
 
 use utoipa::ToSchema;
@@ -41,8 +42,9 @@ pub struct RoleName(String);
 #[schema(format = "password", min_length = 8, max_length = 256, example = "plum tree at dusk")]
 pub struct NewPassword(String);
 
-/// Six digits, with or without hyphens and spaces between them. Decimal digits of other scripts count
-/// too, and more of them than this pattern has; what cannot be a code is a 422 and costs no attempt.
+/// Six digits, with or without hyphens and spaces between them. Decimal digits of other scripts are
+/// accepted too, more of them than this pattern has; input that cannot be a code is a 422 and
+/// counts as no attempt.
 #[derive(ToSchema)]
 #[schema(
     pattern = r"^[ \u00A0\u3000-]*([0-9\u0660-\u0669\u06F0-\u06F9\u0966-\u096F\uFF10-\uFF19][ \u00A0\u3000-]*){6}$",
@@ -50,7 +52,7 @@ pub struct NewPassword(String);
 )]
 pub struct MailCode(String);
 
-/// A text of which there are known values, and more to come. Not an `enum`: generated clients would
+/// A text with known values, to which more may be added. Not an `enum`: generated clients would
 /// fail at the first new one.
 pub fn open_words(
     words: impl IntoIterator<Item = &'static str>,
@@ -80,10 +82,10 @@ mod tests {
     }
 }
 
-/// What an access token says.
+/// Claims of an access token.
 #[derive(ToSchema)]
 pub struct AccessTokenClaims {
-    /// Who issued it.
+    /// Issuer: the URL of the service.
     #[schema(example = "http://127.0.0.1:8000")]
     iss: String,
     /// For whom: a text, or an array of texts where `HALLPASS_AUDIENCE` has several.
@@ -95,10 +97,10 @@ pub struct AccessTokenClaims {
     /// The client that it was issued to (`HALLPASS_CLIENT_ID`).
     #[schema(example = "hallpass")]
     client_id: String,
-    /// When it was issued, in seconds since the epoch.
+    /// Time of issue, in seconds since the epoch.
     #[schema(example = 1_800_000_000)]
     iat: i64,
-    /// When it stops counting, in seconds since the epoch.
+    /// Expiry, in seconds since the epoch.
     #[schema(example = 1_800_000_300)]
     exp: i64,
     /// Its own id.
@@ -107,19 +109,19 @@ pub struct AccessTokenClaims {
     /// The session it belongs to.
     #[schema(example = "0199d2a0-7a1e-7c43-9d5b-0f4f6f1f2a10")]
     sid: String,
-    /// The account's number.
+    /// The user id.
     #[schema(example = 7)]
     user_id: i64,
     /// The name to log in with.
     #[schema(example = "mina")]
     username: String,
-    /// The address, empty if there is none.
+    /// The e-mail address, empty if there is none.
     #[schema(example = "mina@example.com")]
     email: String,
-    /// Whether the address was proven.
+    /// True if the e-mail address is verified.
     #[schema(example = true)]
     email_verified: bool,
-    /// Whether the account may manage others.
+    /// True if the account may manage others.
     #[schema(example = false)]
     is_staff: bool,
     /// The roles of the account.
@@ -128,10 +130,10 @@ pub struct AccessTokenClaims {
     /// The roles as one text (RFC 8693 section 4.2). Missing where there are none.
     #[schema(required = false, nullable = false, example = "editor")]
     scope: Option<String>,
-    /// How the person proved who they are (RFC 8176).
+    /// Authentication methods of the log-in (RFC 8176).
     #[schema(example = json!(["pwd"]))]
     amr: Vec<String>,
-    /// When the person did, in seconds since the epoch.
+    /// Time of the log-in, in seconds since the epoch.
     #[schema(example = 1_800_000_000)]
     auth_time: i64,
 }

@@ -1,4 +1,4 @@
-//! JSON without its loose ends: an object, no key twice at any level, at most 32 levels deep.
+//! Strict JSON: an object, no duplicate key at any level, at most 32 levels deep.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 const MAX_DEPTH: usize = 32;
 
-/// The object that `bytes` are, if they are one.
+/// Parses `bytes` as one object.
 pub fn parse_object(bytes: &[u8]) -> Option<Map<String, Value>> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = Strict { depth: MAX_DEPTH }.deserialize(&mut reader).ok()?;
@@ -20,11 +20,11 @@ pub fn parse_object(bytes: &[u8]) -> Option<Map<String, Value>> {
     }
 }
 
-/// Reads an object straight into a struct; `None` if [`parse_object`] or the fields have anything to say
-/// against it. serde refuses a known name that stands twice; `T` has to deny unknown ones, and to have
+/// Deserializes an object into a struct; `None` if [`parse_object`] or the fields would report a
+/// fault. serde refuses a known name that appears twice; `T` has to deny unknown ones, and to have
 /// texts, numbers and flags only, which do not nest.
 pub fn parse_typed<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
-    // Of an array serde would make a struct as well.
+    // serde would accept an array for a struct as well.
     let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
     if first == Some(&b'{') { serde_json::from_slice(bytes).ok() } else { None }
 }
@@ -112,7 +112,7 @@ mod tests {
         a: String,
     }
 
-    /// What a struct is read from is what an object with that one text is.
+    /// A struct is read from an object with exactly that text.
     #[test]
     fn a_struct_is_read_from_what_passes_and_from_nothing_else() {
         let long = format!("{{\"a\":\"{}\"}}", "x".repeat(10_000));

@@ -111,6 +111,24 @@ pub enum Message {
         /// Where to end all the other sessions too.
         not_me: TimedLink,
     },
+    /// Tells that an identity at a provider was linked to the account.
+    IdentityLinked {
+        /// When it was.
+        at: UtcTime,
+        /// The name of the provider.
+        provider: String,
+        /// Where to unlink it and end all sessions.
+        not_me: TimedLink,
+    },
+    /// Tells that an identity at a provider was unlinked from the account.
+    IdentityUnlinked {
+        /// When it was.
+        at: UtcTime,
+        /// The name of the provider.
+        provider: String,
+        /// Where to end all sessions.
+        not_me: TimedLink,
+    },
 }
 
 /// A link that is valid for a time.
@@ -156,6 +174,8 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "email_changed",
     "username_changed",
     "refresh_token_reused",
+    "identity_linked",
+    "identity_unlinked",
 ];
 
 impl Message {
@@ -173,6 +193,8 @@ impl Message {
             Self::EmailChanged { .. } => "email_changed",
             Self::UsernameChanged { .. } => "username_changed",
             Self::RefreshTokenReused { .. } => "refresh_token_reused",
+            Self::IdentityLinked { .. } => "identity_linked",
+            Self::IdentityUnlinked { .. } => "identity_unlinked",
         }
     }
 
@@ -203,6 +225,10 @@ impl Message {
                 old_username => mime::one_line(old_username),
                 new_username => mime::one_line(new_username),
                 ..not_me.values(language)
+            },
+            Self::IdentityLinked { at, provider, not_me }
+            | Self::IdentityUnlinked { at, provider, not_me } => context! {
+                at => minute(*at), provider => mime::one_line(provider), ..not_me.values(language)
             },
             Self::PasswordChanged { at, not_me } | Self::RefreshTokenReused { at, not_me } => {
                 context! { at => minute(*at), ..not_me.values(language) }

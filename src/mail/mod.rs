@@ -1,10 +1,10 @@
 //! Outgoing mail: how it is written and how it leaves.
 //!
-//! [`messages`] writes, [`transport`] sends, [`worker`] empties the outbox. [`smtp_url`] holds the settings of SMTP.
+//! [`messages`] writes, [`transport`] sends, [`handler`] does the mails of the job queue. [`smtp_url`] holds the settings of SMTP.
 
 mod directory;
+pub mod handler;
 mod html;
-mod lanes;
 pub mod messages;
 mod mime;
 mod note;
@@ -12,7 +12,6 @@ pub mod outgoing;
 mod overrides;
 pub mod smtp;
 pub mod transport;
-pub mod worker;
 
 pub use directory::Directory;
 pub use note::CONFIGURATION;

@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use super::lanes::less_by_chance;
 use super::outgoing::{Affects, SendError, Verdict};
-use crate::domain::{Email, MailId, UtcTime};
-use crate::store::outbox::{self, MailStatus, PutBack, QueuedMail};
-use crate::store::{Conn, Result};
+use crate::domain::{Email, UtcTime};
+use crate::jobs::Backoff;
+use crate::store::jobs::lease::{Conclusion, PutBack};
+use crate::store::outbox::QueuedMail;
 
-const FIRST_DELAY: Duration = Duration::from_secs(5);
-const LONGEST_DELAY: Duration = Duration::from_hours(1);
 /// What became of one attempt.
 pub(super) enum Outcome {
     /// It went to this address.
@@ -21,13 +19,14 @@ pub(super) enum Outcome {
     Refused(SendError),
 }
 
+/// The delays after a failed attempt.
+const FAILED: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_hours(1));
 /// About two and a half days: a person who registered has long given up by then, and the one-time
 /// secrets are void.
 const MAX_ATTEMPTS: i32 = 80;
 
 /// The delays after a refusal without a known cause: servers mind addresses that are tried often.
-const UNCLEAR_FIRST_DELAY: Duration = Duration::from_mins(10);
-const UNCLEAR_LONGEST_DELAY: Duration = Duration::from_hours(4);
+const UNCLEAR: Backoff = Backoff::new(Duration::from_mins(10), Duration::from_hours(4));
 /// Such a mail is given up after so many attempts, and not before it is so old.
 const UNCLEAR_ATTEMPTS: i32 = 20;
 const UNCLEAR_AGE: Duration = Duration::from_hours(48);
@@ -46,7 +45,8 @@ pub const CONFIGURATION: &str = "configuration: ";
 #[derive(Clone, Debug)]
 pub(super) enum Note {
     Sent(Email),
-    Finished(MailStatus, Option<String>),
+    NotNeeded,
+    GivenUp(String),
     PutBack(Cause, PutBack),
 }
 
@@ -69,7 +69,7 @@ impl Note {
     ) -> Self {
         match outcome {
             Outcome::Sent(to) => Self::Sent(to.clone()),
-            Outcome::NotNeeded => Self::Finished(MailStatus::Dropped, None),
+            Outcome::NotNeeded => Self::NotNeeded,
             Outcome::Postponed(wait) => {
                 let (error, next_attempt_at) = (OVER_BUDGET.to_owned(), now.after(*wait));
                 let counts = PutBack { error, next_attempt_at, attempts: 0, unconfirmed: 0 };
@@ -86,12 +86,12 @@ impl Note {
         // nothing of the mail, which must not be given up for them.
         let attempts = i32::from(mail.attempts == 0);
         let waiting = |cause, error| {
-            let next_attempt_at = next_at.max(now.after(less_by_chance(FIRST_DELAY)));
+            let next_attempt_at = next_at.max(now.after(FAILED.delay(0)));
             let counts = PutBack { error, next_attempt_at, attempts, unconfirmed: 0 };
             Self::PutBack(cause, counts)
         };
         match (error.verdict, error.affects) {
-            (Verdict::Permanent, _) => Self::Finished(MailStatus::Dead, Some(text)),
+            (Verdict::Permanent, _) => Self::GivenUp(text),
             (Verdict::Configuration, _) => {
                 waiting(Cause::Configuration, format!("{CONFIGURATION}{text}"))
             }
@@ -100,7 +100,7 @@ impl Note {
             (Verdict::Unclear, _) => {
                 let is_old = mail.created_at.after(UNCLEAR_AGE) <= now;
                 let is_over = is_old && mail.attempts + 1 >= UNCLEAR_ATTEMPTS;
-                let delay = doubled(UNCLEAR_FIRST_DELAY, mail.attempts, UNCLEAR_LONGEST_DELAY);
+                let delay = UNCLEAR.delay(attempts_before(mail));
                 Self::tried_again(mail, &text, is_over, now.after(delay))
             }
             (Verdict::Temporary, _) => Self::failed(mail, &text, now),
@@ -108,13 +108,13 @@ impl Note {
     }
 
     fn failed(mail: &QueuedMail, text: &str, now: UtcTime) -> Self {
-        let delay = doubled(FIRST_DELAY, mail.attempts, LONGEST_DELAY);
+        let delay = FAILED.delay(attempts_before(mail));
         Self::tried_again(mail, text, false, now.after(delay))
     }
 
     fn tried_again(mail: &QueuedMail, text: &str, is_over: bool, next_attempt_at: UtcTime) -> Self {
         if is_over || mail.attempts + 1 >= MAX_ATTEMPTS {
-            return Self::Finished(MailStatus::Dead, Some(text.to_owned()));
+            return Self::GivenUp(text.to_owned());
         }
         let counts =
             PutBack { error: text.to_owned(), next_attempt_at, attempts: 1, unconfirmed: 0 };
@@ -129,7 +129,7 @@ impl Note {
                 let counts = PutBack { error, next_attempt_at, attempts: 1, unconfirmed: 1 };
                 Self::PutBack(Cause::Failure, counts)
             }
-            None => Self::Finished(MailStatus::Dead, Some(error)),
+            None => Self::GivenUp(error),
         }
     }
 
@@ -137,8 +137,8 @@ impl Note {
     pub(super) fn outcome(&self) -> &'static str {
         match self {
             Self::Sent(_) => "accepted",
-            Self::Finished(_, None) => "not_needed",
-            Self::Finished(_, Some(_)) => "failed",
+            Self::NotNeeded => "not_needed",
+            Self::GivenUp(_) => "failed",
             Self::PutBack(Cause::Limit, _) => "over_budget",
             Self::PutBack(..) => "deferred",
         }
@@ -149,8 +149,8 @@ impl Note {
         let (mail_id, kind, attempt) = (&mail.id, mail.kind.name(), mail.attempts + 1);
         match self {
             Self::Sent(_) => tracing::info!(%mail_id, kind, "mail sent"),
-            Self::Finished(_, None) => tracing::debug!(%mail_id, kind, "mail no longer needed"),
-            Self::Finished(_, Some(error)) => {
+            Self::NotNeeded => tracing::debug!(%mail_id, kind, "mail no longer needed"),
+            Self::GivenUp(error) => {
                 tracing::error!(%mail_id, kind, attempt, error, "mail not sent; it is given up");
             }
             Self::PutBack(Cause::Limit, _) => {
@@ -174,52 +174,26 @@ impl Note {
         }
     }
 
-    /// Writes the note. Returns whether the lease still held.
-    pub(super) fn write(
-        &self,
-        conn: &mut Conn,
-        id: &MailId,
-        lease: &str,
-        now: UtcTime,
-    ) -> Result<bool> {
+    /// The note for the job queue.
+    pub(super) fn into_conclusion(self) -> Conclusion {
         match self {
-            Self::Sent(to) => {
-                outbox::set_recipient(conn, id, lease, to)?;
-                outbox::finish(conn, id, lease, MailStatus::Sent, None, now)
-            }
-            Self::Finished(status, error) => {
-                outbox::finish(conn, id, lease, *status, error.as_deref(), now)
-            }
-            Self::PutBack(_, counts) => outbox::reschedule(conn, id, lease, counts),
+            Self::Sent(to) => Conclusion::Done { target: Some(to.as_str().to_owned()) },
+            Self::NotNeeded => Conclusion::Dropped,
+            Self::GivenUp(error) => Conclusion::Dead(error),
+            Self::PutBack(_, counts) => Conclusion::PutBack(counts),
         }
     }
 }
 
-/// Doubling, up to the longest.
-fn doubled(first: Duration, attempts: i32, longest: Duration) -> Duration {
-    let doublings = u32::try_from(attempts).unwrap_or(0).min(16);
-    less_by_chance(first.saturating_mul(1 << doublings).min(longest))
+fn attempts_before(mail: &QueuedMail) -> u32 {
+    u32::try_from(mail.attempts).unwrap_or(0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Locale;
+    use crate::domain::{JobId, Locale};
     use crate::store::outbox::MailKind;
-
-    #[test]
-    fn delays_grow_to_an_hour_and_never_beyond() {
-        let delay_after = |attempts| doubled(FIRST_DELAY, attempts, LONGEST_DELAY);
-        assert!(delay_after(0) <= FIRST_DELAY && delay_after(0) > FIRST_DELAY / 2);
-        for attempts in [0, 1, 5, 20, i32::MAX] {
-            let delay = delay_after(attempts);
-            assert!(
-                delay >= FIRST_DELAY * 3 / 4 && delay <= LONGEST_DELAY,
-                "{attempts}: {delay:?}"
-            );
-        }
-        assert!(delay_after(12) >= LONGEST_DELAY * 3 / 4);
-    }
 
     #[test]
     fn a_refusal_without_a_known_cause_is_repeated_slowly_and_not_for_ever() {
@@ -229,7 +203,7 @@ mod tests {
             let note = note_at(now, attempts, 0, Verdict::Unclear, Affects::Mail);
             attempts += 1;
             let Note::PutBack(_, counts) = note else { break };
-            assert!(counts.next_attempt_at.remaining(now) >= UNCLEAR_FIRST_DELAY / 2);
+            assert!(counts.next_attempt_at.remaining(now) >= UNCLEAR.first / 2);
             now = counts.next_attempt_at;
         }
         assert!((UNCLEAR_ATTEMPTS..=UNCLEAR_ATTEMPTS + 2).contains(&attempts), "{attempts}");
@@ -249,7 +223,7 @@ mod tests {
         affects: Affects,
     ) -> Note {
         let mail = QueuedMail {
-            id: MailId("m".to_owned()),
+            id: JobId("m".to_owned()),
             kind: MailKind::Registration,
             recipient: Email::known("bob@example.org"),
             locale: Locale::default(),
@@ -276,7 +250,7 @@ mod tests {
             waited = delay;
         }
         let last = note(3, 3, Verdict::Unconfirmed, Affects::Unknown);
-        assert!(matches!(last, Note::Finished(MailStatus::Dead, Some(_))), "{last:?}");
+        assert!(matches!(last, Note::GivenUp(_)), "{last:?}");
     }
 
     #[test]
@@ -294,6 +268,6 @@ mod tests {
             }
         }
         let tried = note(MAX_ATTEMPTS - 1, 0, Verdict::Temporary, Affects::Unknown);
-        assert!(matches!(tried, Note::Finished(MailStatus::Dead, _)), "{tried:?}");
+        assert!(matches!(tried, Note::GivenUp(_)), "{tried:?}");
     }
 }

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use crate::jobs::Capacity;
 use crate::mail::directory::Directory;
 use crate::mail::mime;
 use crate::mail::outgoing::{Mail, SendError};
@@ -58,14 +59,16 @@ impl Transport {
     }
 
     /// The number of mails that can be under way at once, and how many of them to one domain.
-    pub(super) fn capacity(&self) -> (usize, usize) {
+    pub(super) fn capacity(&self) -> Capacity {
         match self {
             Self::Smtp(smtp) => {
                 let connections = smtp.connections();
                 // One is left to the others, whatever the mails to a domain wait for.
-                (connections, (connections - 1).max(1))
+                Capacity { total: connections, per_lane: (connections - 1).max(1) }
             }
-            Self::Directory(_) | Self::Memory(_) => (LOCAL_SENDS, LOCAL_SENDS),
+            Self::Directory(_) | Self::Memory(_) => {
+                Capacity { total: LOCAL_SENDS, per_lane: LOCAL_SENDS }
+            }
         }
     }
 

@@ -1,5 +1,4 @@
-//! The one gate for access tokens (RFC 9068, RFC 8725): everything that signs one or believes one
-//! goes through here.
+//! Access tokens (RFC 9068, RFC 8725): the one place that signs and validates them.
 
 use std::sync::Arc;
 
@@ -23,7 +22,7 @@ use crate::domain::UtcTime;
 const TOKEN_TYPE: &str = "at+jwt";
 const MAX_LENGTH: usize = 4096;
 
-/// Why a token is not believed.
+/// Reasons to refuse an access token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenError {
     /// Not a token of this service.
@@ -32,7 +31,7 @@ pub enum TokenError {
     Expired,
     /// Its session was ended.
     Revoked,
-    /// Whether it was revoked cannot be told at the moment.
+    /// The revocation list is stale, so the token cannot be checked.
     RevocationsStale,
 }
 
@@ -51,12 +50,13 @@ pub struct AccessTokens {
     settings: Arc<TokenSettings>,
     keys: ArcSwap<KeySet>,
     verified: VerifiedTokens,
-    /// What was ended within the life of an access token.
+    /// Sessions and users that were revoked within the lifetime of an access token.
     pub revocations: Revocations,
 }
 
 impl AccessTokens {
-    /// A gate that signs with the active key of `keys` and believes that key and the others.
+    /// Returns access tokens that are signed with the active key of `keys` and validated with all
+    /// of them.
     pub fn new(settings: TokenSettings, keys: KeySet, revocations: Revocations) -> Self {
         let keys = ArcSwap::from_pointee(keys);
         let verified = VerifiedTokens::new();
@@ -73,7 +73,7 @@ impl AccessTokens {
         self.keys.store(Arc::new(keys));
     }
 
-    /// The settings.
+    /// Returns the settings.
     pub fn settings(&self) -> &Arc<TokenSettings> {
         &self.settings
     }
@@ -99,8 +99,9 @@ impl AccessTokens {
         Ok(token)
     }
 
-    /// Checks a token: form, header, signature, claims, time, revocation, in this order. What can change
-    /// from one check to the next is looked at each time; the rest is looked at once, and cached.
+    /// Checks a token: form, header, signature, claims, time, revocation, in this order. What can
+    /// change from one check to the next is looked at each time; the rest is looked at once, and
+    /// cached.
     pub fn check(&self, token: &str, now: UtcTime) -> Result<Arc<VerifiedToken>, TokenError> {
         if token.len() > MAX_LENGTH {
             return Err(TokenError::Invalid);
@@ -183,8 +184,8 @@ fn encode_part(part: &impl Serialize) -> Result<String, KeyError> {
     Ok(URL_SAFE_NO_PAD.encode(json))
 }
 
-/// A part that is a JSON object, as this service writes it. No known key stands twice: serde refuses
-/// that for structs; but it would fill one from an array.
+/// A part that is a JSON object, as this service writes it. No known key stands twice: serde
+/// refuses that for structs; but it would fill one from an array.
 fn decode_part<T: for<'a> Deserialize<'a>>(part: &str) -> Option<T> {
     let json = URL_SAFE_NO_PAD.decode(part).ok()?;
     if json.first() == Some(&b'{') { serde_json::from_slice(&json).ok() } else { None }

@@ -1,6 +1,6 @@
-//! Whether a password stands in a collection of breached ones, asked of a service that answers by
-//! range, as Have I Been Pwned does: it is told the first five digits of the SHA-1 digest and answers
-//! with every digest that begins so (k-anonymity), so it learns neither password nor person.
+//! Look-up of breached passwords at a service that answers by range, as Have I Been Pwned does: it
+//! receives the first five digits of the SHA-1 digest and answers with every digest that begins so
+//! (k-anonymity), so it learns neither password nor user.
 //!
 //! The one file of this room that makes network calls.
 
@@ -12,15 +12,15 @@ use url::Url;
 use crate::domain::PlainPassword;
 use crate::outgoing::{Client, OutgoingError, Targets};
 
-/// How many digits of the digest the service is told.
+/// Digits of the digest that the service receives.
 const PREFIX_DIGITS: usize = 5;
 /// An answer has about a thousand lines of forty bytes.
 const MAX_ANSWER: u64 = 256 * 1024;
 
-/// Where to ask, and how long to wait.
+/// URL and time-out of the look-up.
 #[derive(Clone, Debug)]
 pub struct BreachedPasswordsSettings {
-    /// What the digits are put after, without a final slash.
+    /// URL before the digits, without a final slash.
     pub url: String,
     /// For everything from the look-up of the name to the last byte.
     pub timeout: Duration,
@@ -49,7 +49,7 @@ impl BreachedPasswordsSettings {
     }
 }
 
-/// Why there is no answer.
+/// Reasons for a look-up without a result.
 #[derive(Debug, thiserror::Error)]
 pub enum LookupError {
     /// It could not be asked, or not in time.
@@ -102,8 +102,8 @@ fn sha1_hex(password: &PlainPassword) -> String {
     })
 }
 
-/// Returns whether the suffix is among the lines `SUFFIX:COUNT`. Those with a count of 0 are padding.
-/// `None` if a line is not of that form.
+/// Returns whether the suffix is among the lines `SUFFIX:COUNT`. Those with a count of 0 are
+/// padding. `None` if a line is not of that form.
 fn lists(range: &str, suffix: &str) -> Option<bool> {
     let mut is_listed = false;
     for line in range.lines().filter(|line| !line.is_empty()) {

@@ -47,8 +47,9 @@ enum Foreign<'a> {
     },
 }
 
-/// Returns whether `password` is the one of `hash`; `None` where `hash` is of no known form or asks for too
-/// much work. Django hashed what was typed, composed or not, so both forms of the text are tried.
+/// Returns whether `password` is the one of `hash`; `None` where `hash` is of no known form or asks
+/// for too much work. Django hashed what was typed, composed or not, so both forms of the text are
+/// tried.
 pub fn verify(password: &PlainPassword, hash: &PasswordHash) -> Option<bool> {
     let foreign = parse(hash.expose())?;
     // Both in any case: the time must not tell that it was the first.
@@ -168,7 +169,7 @@ impl Foreign<'_> {
             Self::Bcrypt(text) => {
                 // The work is done in any case: how long it takes must not depend on the input.
                 let matches = bcrypt::verify(password, text).unwrap_or(false);
-                // What bcrypt would cut off, or take for an end, is no proof.
+                // bcrypt would cut such a password off, so a match is no evidence.
                 matches && password.len() <= BCRYPT_MAX_BYTES && !password.contains(&0)
             }
             Self::BcryptSha256(text) => {

@@ -1,27 +1,30 @@
-//! The queue of passwords that wait to be hashed. No client can keep the others from theirs: one hash at a time
-//! for each account, a share of the work each for known devices and for the others, and in each share the
-//! networks in turn. When a share is full, a job of the network with the most jobs gives way to one of a network
-//! with fewer, or a job of the account with the most jobs to one of another account in the same network.
+//! The queue of passwords that wait to be hashed. No client can keep the others from theirs: one
+//! hash at a time for each account, a share of the work each for known devices and for the others,
+//! and in each share the networks in turn. When a share is full, a job of the network with the most
+//! jobs gives way to one of a network with fewer, or a job of the account with the most jobs to one
+//! of another account in the same network.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The jobs of networks that wait for each thread. A cost-12 hash takes a quarter of a second, so a full
-/// queue is a wait of about four seconds.
+/// The jobs of networks that wait for each thread. A cost-12 hash takes a quarter of a second, so a
+/// full queue is a wait of about four seconds.
 const JOBS_PER_THREAD: usize = 16;
 /// The places for each thread that only known devices have.
 const RESERVED_PER_THREAD: usize = 8;
-/// The jobs of one account on known devices that wait. Twenty devices of one account are not twenty users.
+/// The jobs of one account on known devices that wait. Twenty devices of one account are not twenty
+/// users.
 const PLACES_OF_ACCOUNT: usize = 3;
-/// The jobs of known devices that are begun in a row while others wait: two thirds of the work are theirs.
+/// The jobs of known devices that are begun in a row while others wait: two thirds of the work are
+/// theirs.
 const KNOWN_IN_A_ROW: u32 = 2;
 
 /// The client that a hash is computed for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Requester {
-    /// The account: the user id where the client is known to the user, otherwise the log-in name as it was
-    /// submitted. One hash of it is computed at a time.
+    /// The account: the user id where the client is known to the user, otherwise the log-in name as
+    /// it was submitted. One hash of it is computed at a time.
     pub account: String,
     /// The lane that the job waits in.
     pub lane: Lane,
@@ -225,8 +228,8 @@ impl Share {
         refused
     }
 
-    /// Removes a job of the network with the most jobs, if `network` has fewer, or one of the account with the
-    /// most jobs in `network`, if `account` has fewer.
+    /// Removes a job of the network with the most jobs, if `network` has fewer, or one of the
+    /// account with the most jobs in `network`, if `account` has fewer.
     fn make_room(&mut self, network: &str, account: &str) -> Option<Waiting> {
         let own = self.networks.get(network).map_or(0, VecDeque::len);
         let longest = self.networks.values_mut().max_by_key(|lane| lane.len());

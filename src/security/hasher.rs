@@ -11,7 +11,7 @@ use crate::domain::{PasswordHash, PlainPassword};
 /// Low enough that answering requests goes first, not so low that log-ins starve.
 const NICENESS: i32 = 10;
 
-/// Why there is no answer.
+/// Reasons for a hash without a result.
 #[derive(Debug, thiserror::Error)]
 pub enum HashError {
     /// Too many hashes wait already.
@@ -32,7 +32,8 @@ pub struct Verdict {
     pub is_outdated: bool,
 }
 
-/// Returns whether some password can match `stored`: a hash of our own form, or of one that imports bring.
+/// Returns whether some password can match `stored`: a hash of our own form, or of one that imports
+/// bring.
 pub fn is_usable(stored: &PasswordHash) -> bool {
     password_format::is_known(stored) || foreign_hashes::is_known(stored)
 }

@@ -1,22 +1,23 @@
-//! When a signing key is what. It follows from the rows of the database and from `now` alone, so
-//! that instances agree without a word between them.
+//! Signing-key states. The state is a pure function of the `signing_keys` rows and the current
+//! time, so instances agree without coordination.
 
 use std::time::Duration;
 
 use super::token_times::{LEEWAY, MAX_LIFETIME};
 use crate::domain::UtcTime;
 
-/// How long the last token of a key can count after the next key has taken over.
+/// Longest validity of a token that a key issued just before the next one took over.
 const OVERLAP: Duration = MAX_LIFETIME.saturating_add(LEEWAY);
 
-/// How long instances with the setting before may go on signing after the algorithm was changed.
+/// Time for which instances with the setting before may go on signing after a change of the
+/// algorithm.
 pub(super) const CHANGE_OF_ALGORITHM: Duration = Duration::from_hours(24);
 
 /// A row is kept longer than it counts, so that an instance whose clock is ahead does not take away
 /// what the others sign with.
 const FORGET_AFTER: Duration = Duration::from_hours(24);
 
-/// What a key is at a moment.
+/// State of a signing key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyState {
     /// Published, so that every service knows it when it begins to sign.
@@ -41,21 +42,22 @@ impl KeyState {
     }
 }
 
-/// What has to be known of a key to tell its life.
+/// Dates that determine the states of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyDates {
     /// Its name.
     pub kid: String,
     /// Its algorithm by name.
     pub algorithm: String,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: UtcTime,
     /// Since when it signs.
     pub signs_from: UtcTime,
 }
 
 impl KeyDates {
-    /// When it takes over. Versions before rotation leave `signs_from` at zero and sign at once.
+    /// Returns the time at which it takes over. Versions before rotation leave `signs_from` at zero
+    /// and sign at once.
     pub fn begins_at(&self) -> UtcTime {
         self.signs_from.max(self.created_at)
     }
@@ -69,11 +71,11 @@ impl KeyDates {
 /// The moments of a key, as an instance with a certain algorithm sees them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeySchedule {
-    /// When it takes over.
+    /// Time at which it takes over.
     pub begins_at: UtcTime,
-    /// When it stops to sign.
+    /// Time at which it stops to sign.
     pub replaced_at: Option<UtcTime>,
-    /// When its last token has expired.
+    /// Time at which its last token has expired.
     pub ends_at: Option<UtcTime>,
     /// True if it is the first there is: then it signs whatever the clock says.
     is_first: bool,
@@ -103,7 +105,7 @@ impl KeySchedule {
         Self { begins_at: key.begins_at(), replaced_at, ends_at, is_first, is_own }
     }
 
-    /// What the key is at `now`.
+    /// Returns the state of the key at `now`.
     pub fn state(&self, now: UtcTime) -> KeyState {
         if self.ends_at.is_some_and(|at| at <= now) {
             KeyState::Expired
@@ -197,7 +199,7 @@ mod tests {
         let keys = [key("a", "ES256", 0, 0), key("b", "EdDSA", 1_000, 1_000)];
         assert_eq!(states(&keys, "EdDSA", 1_000 + DAY - 1), ["retiring", "active"]);
         assert_eq!(states(&keys, "EdDSA", 1_000 + DAY), ["expired", "active"]);
-        // An instance that still has the old setting signs with it meanwhile, and believes both.
+        // An instance that still has the old setting signs with it meanwhile, and accepts both.
         assert_eq!(states(&keys, "ES256", 1_000 + DAY), ["active", "retiring"]);
     }
 }

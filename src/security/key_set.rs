@@ -1,23 +1,23 @@
-//! The keys that an instance knows at a moment. A ring does not change: what is new in the
-//! database makes a new ring, and the gate takes it while it runs.
+//! Key set of an instance. A set is immutable: new keys in the database make a new set, which
+//! replaces the old one while the service runs.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::key_schedule::{CHANGE_OF_ALGORITHM, KeyDates, KeySchedule, KeyState};
-use super::keys::{KeyError, SealedKey, SigningAlgorithm, SigningKey};
-use crate::domain::UtcTime;
+use super::keys::{KeyError, SigningAlgorithm, SigningKey};
+use crate::domain::{SealedKey, UtcTime};
 
-/// How long before it signs a key of the schedule is published: longer than anybody keeps a JWKS,
-/// and long enough to replace instances of a version that reads the keys at its start only.
+/// Time from the publication of a scheduled key until it signs: longer than a JWKS is cached, and
+/// long enough to replace instances of a version that reads the keys at its start only.
 pub const PUBLISHED_BEFORE: Duration = Duration::from_hours(24);
 
-/// The keys that sign and are believed.
+/// The keys that sign and validate.
 pub struct KeySet {
     algorithm: SigningAlgorithm,
     keys: Vec<RingKey>,
-    /// What the database had, whether it could be opened or not.
+    /// Keys of the database, including those that could not be opened.
     rows: Vec<KeyDates>,
 }
 
@@ -50,9 +50,9 @@ pub struct KeyAge {
 /// A key to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DueKey {
-    /// When the newest key takes over that is there already.
+    /// Time at which the newest existing key takes over.
     pub after: UtcTime,
-    /// When the new one shall.
+    /// Time at which the new key shall sign.
     pub signs_from: UtcTime,
 }
 
@@ -75,15 +75,14 @@ impl KeySet {
         Self { algorithm: SigningAlgorithm::Hs256, keys: vec![key], rows: Vec::new() }
     }
 
-    /// Believes a shared secret besides, as no setting makes it: for a gate that is attacked with keys of
-    /// every kind.
+    /// Adds a shared secret that validates, as no setting does: for tests with keys of every kind.
     #[must_use]
     pub fn with_shared(mut self, secret: &[u8]) -> Self {
         self.keys.extend(Self::shared(secret).keys);
         self
     }
 
-    /// What it signs with; `None` where that is no key of the database but a shared secret.
+    /// Returns the algorithm of the keys in the database; `None` if a shared secret signs.
     pub fn stored_algorithm(&self) -> Option<SigningAlgorithm> {
         (self.algorithm != SigningAlgorithm::Hs256).then_some(self.algorithm)
     }
@@ -94,8 +93,8 @@ impl KeySet {
             && self.rows.iter().zip(stored).all(|(row, key)| *row == key.dates())
     }
 
-    /// The ring of what the database has now, and why some of it is of no use. Where nothing is left
-    /// to sign with, the keys of this ring go on.
+    /// The ring of what the database has now, and why some of it is of no use. Where nothing is
+    /// left to sign with, the keys of this ring go on.
     pub fn renewed(
         &self,
         stored: &[SealedKey],
@@ -210,8 +209,8 @@ impl KeySet {
         is_due.then(|| DueKey { after, signs_from: due_at.max(earliest) })
     }
 
-    /// Returns whether the algorithm was changed to another one and back: keys of the other one are believed
-    /// until a newer one of this takes over.
+    /// Returns whether the algorithm was changed to another one and back: keys of the other one are
+    /// accepted until a newer one of this takes over.
     fn has_come_back(&self, newest: &KeyDates, now: UtcTime) -> bool {
         self.rows.iter().any(|row| {
             row.algorithm != newest.algorithm

@@ -14,9 +14,9 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
 
 use super::key_schedule::KeyDates;
 use super::sealing;
-use crate::domain::UtcTime;
+use crate::domain::{SealedKey, UtcTime};
 
-/// How access tokens are signed (RFC 7518, RFC 8037).
+/// Algorithms that sign access tokens (RFC 7518, RFC 8037).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SigningAlgorithm {
     /// ECDSA with P-256, the default.
@@ -58,7 +58,7 @@ impl SigningAlgorithm {
     }
 }
 
-/// Why a key is of no use.
+/// Reasons why a key cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The crypto library refused.
@@ -87,23 +87,6 @@ pub enum KeyError {
         /// The length of the token.
         length: usize,
     },
-}
-
-/// A key pair that can be kept in a database.
-#[derive(Clone)]
-pub struct SealedKey {
-    /// Its name: the thumbprint of the public key (RFC 7638).
-    pub kid: String,
-    /// Its algorithm by name; a newer version may know more of them.
-    pub algorithm: String,
-    /// The private key under the sealing key.
-    pub sealed_private_key: Vec<u8>,
-    /// The public key as JSON.
-    pub public_jwk: String,
-    /// When it was made, and so is published.
-    pub created_at: UtcTime,
-    /// Since when it signs.
-    pub signs_from: UtcTime,
 }
 
 /// A key ready for use.
@@ -177,8 +160,8 @@ impl SealedKey {
         sealing_keys.iter().find_map(open).ok_or(KeyError::WrongSecret)
     }
 
-    /// Returns the private key sealed anew with the first of the sealing keys; `None` if that is the one it
-    /// is sealed with.
+    /// Returns the private key sealed anew with the first of the sealing keys; `None` if that is
+    /// the one it is sealed with.
     pub fn sealed_anew(&self, sealing_keys: &[&[u8; 32]]) -> Result<Option<Vec<u8>>, KeyError> {
         let (first, _) = sealing_keys.split_first().ok_or(KeyError::WrongSecret)?;
         if self.private_key(&[*first]).is_ok() {

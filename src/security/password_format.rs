@@ -1,4 +1,4 @@
-//! How passwords are stored: `$bcrypt-sha256$v=2,t=2b,r=12$SALT$DIGEST`, the second format of
+//! Format of stored passwords: `$bcrypt-sha256$v=2,t=2b,r=12$SALT$DIGEST`, the second format of
 //! passlib. bcrypt runs over base64(HMAC-SHA-256(key = the salt's text, password)), so that every
 //! byte of the password counts; bcrypt alone stops at 72 bytes.
 

@@ -1,6 +1,6 @@
-//! The sessions that ended and the users whose rights changed within the life of an access token, in
-//! memory: a look-up costs no database and no thread hop. Each instance adds what it changes itself at
-//! once and learns of the rest by polling.
+//! The sessions that ended and the users whose rights changed within the life of an access token,
+//! in memory: a look-up costs no database and no thread hop. Each instance adds what it changes
+//! itself at once and learns of the rest by polling.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -50,8 +50,8 @@ impl Ended {
     }
 }
 
-/// The set of what was revoked. Adding an entry costs the same however many there are; a look-up takes a
-/// shared lock that no writer holds for longer than [`DROPPED_AT_ONCE`] entries take.
+/// The set of what was revoked. Adding an entry costs the same however many there are; a look-up
+/// takes a shared lock that no writer holds for longer than [`DROPPED_AT_ONCE`] entries take.
 pub struct Revocations {
     set: RwLock<Set>,
     /// The whole list, made on request once for each version of the set.
@@ -59,7 +59,7 @@ pub struct Revocations {
     /// Entries older than this are of no use: their last access token has expired.
     keep: Duration,
     synced_at: AtomicI64,
-    /// How long the set may go without a look at the database before it is no longer believed.
+    /// Longest time without a sync with the database; later the set is stale.
     max_staleness: Duration,
 }
 
@@ -147,13 +147,13 @@ impl Revocations {
         }
     }
 
-    /// How long an ended session stays in the set.
+    /// Returns the time for which a revoked session stays in the set.
     pub fn keep(&self) -> Duration {
         self.keep
     }
 
-    /// Returns whether a token is revoked: its session was ended, or the rights of its user are of a later
-    /// generation than `rights`. `None` when the set is too old to tell.
+    /// Returns whether a token is revoked: its session was ended, or the rights of its user are of
+    /// a later generation than `rights`. `None` when the set is too old to tell.
     pub fn revokes(&self, session: &str, user: UserId, rights: i64, now: UtcTime) -> Option<bool> {
         let set = self.read();
         let is_outdated = |generation: &UtcTime| rights < generation.micros();
@@ -163,8 +163,8 @@ impl Revocations {
         self.is_current(now).then_some(false)
     }
 
-    /// Returns everything that was revoked, or what was revoked at or after `since`; `None` when the set is
-    /// too old to be relied on.
+    /// Returns everything that was revoked, or what was revoked at or after `since`; `None` when
+    /// the set is too old to be relied on.
     pub fn list(&self, since: Option<UtcTime>, now: UtcTime) -> Option<Arc<Ended>> {
         if !self.is_current(now) {
             return None;
@@ -190,7 +190,7 @@ impl Revocations {
         now <= synced_at.after(self.max_staleness) && now >= synced_at.before(CLOCK_STEP)
     }
 
-    /// How long ago the database was looked at.
+    /// Returns the time since the last sync with the database.
     pub fn age(&self, now: UtcTime) -> Duration {
         now.remaining(self.synced_at())
     }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-/// The longest life that can be set, and so the longest that is believed: instances may have
+/// The longest lifetime that can be set, and so the longest that is accepted: instances may have
 /// different settings for a while.
 pub const MAX_LIFETIME: Duration = Duration::from_mins(15);
 
-/// How far clocks of instances may be apart.
+/// Tolerated difference between the clocks of instances.
 pub const LEEWAY: Duration = Duration::from_secs(5);

@@ -9,7 +9,7 @@ use super::{IssuerName, ProviderError};
 pub(super) const METADATA: &str = "metadata";
 const WELL_KNOWN: &str = "/.well-known/openid-configuration";
 
-/// What of the metadata is used.
+/// Metadata of the provider, as far as it is used.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Metadata {
     issuer: String,

@@ -2,7 +2,7 @@
 
 use crate::outgoing::OutgoingError;
 
-/// What an error means for the client of the service.
+/// Meaning of an error for the client of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProviderErrorKind {
     /// The provider does not work at the moment, or the service is not set up for it: try later.
@@ -35,7 +35,7 @@ pub enum ProviderError {
     Malformed {
         /// The kind of endpoint.
         endpoint: &'static str,
-        /// What is wrong.
+        /// Explanation for the operator.
         fault: String,
     },
     /// A call failed a moment ago and is not repeated yet.

@@ -12,12 +12,12 @@ use super::{IdTokenError, IssuerName};
 use crate::domain::{IdentityKey, UtcTime};
 
 const MAX_LENGTH: usize = 16 * 1024;
-/// How far the clocks of provider and service may be apart, in seconds.
+/// Tolerated difference between the clocks of provider and service, in seconds.
 const LEEWAY: i64 = 60;
 /// The placeholder in the issuer of [`IssuerName::Tenants`].
 pub(super) const TENANT: &str = "{tenantid}";
 
-/// What an id token must say.
+/// Values that an id token must have.
 pub(super) struct Expected<'a> {
     pub issuer: &'a IssuerName,
     /// The client ids that it may be for.
@@ -30,6 +30,8 @@ pub(super) struct Expected<'a> {
 pub(super) struct VerifiedIdToken {
     pub key: IdentityKey,
     pub email: EmailClaims,
+    /// The end of its life, with the leeway.
+    pub accepted_until: UtcTime,
 }
 
 /// The header. `jwk`, `jku`, `x5c` and `x5u` are ignored: keys come from the provider's key set
@@ -140,7 +142,8 @@ impl<'a> IdToken<'a> {
             hosted_domain: claims.hd,
             domain_owner_verified: claims.xms_edov,
         };
-        Ok(VerifiedIdToken { key, email })
+        let accepted_until = UtcTime::from_seconds(claims.exp.saturating_add(LEEWAY));
+        Ok(VerifiedIdToken { key, email, accepted_until })
     }
 
     fn is_signed_by(&self, key: &ProviderKey) -> bool {

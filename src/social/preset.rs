@@ -18,13 +18,13 @@ pub struct Preset {
     scopes: &'static str,
     email_trust: EmailTrust,
     response_mode: Option<&'static str>,
-    /// How the provider authenticates the client.
+    /// Authentication of the client at the provider.
     pub credential: Credential,
     /// True if the scopes may lack `openid`.
     pub works_without_openid: bool,
 }
 
-/// How a provider authenticates the client.
+/// Authentication of a client at a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credential {
     /// By a secret.

@@ -14,8 +14,8 @@ use crate::outgoing::{Client, Reply};
 /// The name of the profile in errors.
 pub(super) const PROFILE: &str = "profile";
 
-/// What one document of a provider says about the e-mail address. The claims of two documents are
-/// never mixed: the flags are about the address beside them.
+/// Claims of one document of a provider about the e-mail address. The claims of two documents are
+/// never mixed: the flags belong to the address beside them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct EmailClaims {
     pub name: Option<String>,
@@ -117,7 +117,8 @@ impl ProfileReader<'_> {
         Ok(Profile { subject: user.id.to_string(), email })
     }
 
-    /// Calls of the Graph API carry a proof that the caller knows the app secret.
+    /// Calls of the Graph API carry a proof (`appsecret_proof`) that the caller knows the app
+    /// secret.
     fn facebook_url(&self) -> String {
         let fields = format!("{}?fields=id,name,email", self.url);
         let ClientSecret::Fixed(secret) = self.client_secret else { return fields };

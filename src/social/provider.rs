@@ -134,6 +134,11 @@ impl Provider {
         &self.settings.display_name
     }
 
+    /// Returns whether the provider issues id tokens.
+    pub fn is_openid(&self) -> bool {
+        self.settings.is_openid()
+    }
+
     /// Returns whether native apps may present id tokens.
     pub fn accepts_id_tokens(&self) -> bool {
         !self.settings.native_client_ids.is_empty()
@@ -225,11 +230,16 @@ impl Provider {
     }
 
     /// Verifies an id token that a native app presents. The nonce is the one that the app gave to
-    /// the provider.
-    pub fn verify_id_token(&self, id_token: &str, nonce: &str, now: UtcTime) -> Result<Identity> {
+    /// the provider. Returns the time too from which the token is not accepted any more.
+    pub fn verify_id_token(
+        &self,
+        id_token: &str,
+        nonce: &str,
+        now: UtcTime,
+    ) -> Result<(Identity, UtcTime)> {
         let _call = self.begin_call()?;
         let verified = self.verify(id_token, &self.settings.native_client_ids, nonce, now)?;
-        Ok(self.identity(verified.key, &verified.email))
+        Ok((self.identity(verified.key, &verified.email), verified.accepted_until))
     }
 
     /// Fetches metadata and keys and returns what an operator should know.

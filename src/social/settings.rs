@@ -1,4 +1,4 @@
-//! What is set about providers.
+//! Settings of providers.
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ pub struct ProviderSettings {
     pub native_client_ids: Vec<String>,
     /// Scopes, separated by spaces. With `openid` among them, an id token is required.
     pub scopes: String,
-    /// Which e-mail addresses of this provider count as verified.
+    /// E-mail addresses of this provider that count as verified.
     pub email_trust: EmailTrust,
     /// The `response_mode` of the authorization request, if not the default.
     pub response_mode: Option<&'static str>,
@@ -155,7 +155,7 @@ pub enum ProfileFormat {
     Discord,
 }
 
-/// Which e-mail addresses of a provider count as verified, where it says that they are.
+/// E-mail addresses of a provider that count as verified, where it says that they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EmailTrust {
     /// None.

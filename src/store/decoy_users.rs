@@ -1,5 +1,4 @@
-//! Who stands in where a name is nobody's
-//! ([ADR 15](../../docs/adr/0015-constant-time-responses.md)).
+//! Decoy users for unknown user names ([ADR 15](../../docs/adr/0015-constant-time-responses.md)).
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
@@ -9,12 +8,13 @@ use super::schema::users;
 use super::{Conn, Result};
 use crate::domain::UserId;
 
-/// Where accounts stand on a ring of 2^31 - 1 places, spread as if by lot. There is an index of it.
+/// Pseudo-random place of an account on a ring of 2^31 - 1 places. It is indexed.
 const PLACE: &str =
     "((id % 2147483647) * (id % 2147483647) % 2147483647 * 1103515245) % 2147483647";
 
-/// The account at the place `key`, or the next one on the ring. Any is as likely as any other, whatever
-/// gaps the numbers have. One that joins takes over from a single other one, and so does one when another goes.
+/// The account at the place `key`, or the next one on the ring. Any is as likely as any other,
+/// whatever gaps the numbers have. One that joins takes over from a single other one, and so does
+/// one when another goes.
 pub fn find(conn: &mut Conn, key: u32) -> Result<Option<UserId>> {
     let place = || sql::<BigInt>(PLACE);
     let ring = || users::table.order(place()).select(users::id);

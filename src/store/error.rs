@@ -1,4 +1,4 @@
-//! What can go wrong with a database.
+//! Errors of the database.
 
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
@@ -7,7 +7,7 @@ use crate::store::engine::health::is_of_prepared_statement;
 /// The store's answer.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What must be unique.
+/// Columns that must be unique.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unique {
     /// The name of an account.
@@ -41,7 +41,8 @@ pub enum Error {
     /// The database does not answer, is locked, full or shutting down: trying later may help.
     #[error("the database is not available: {0}")]
     Unavailable(String),
-    /// The database answers, and refuses the statement for now, such as for a lock that another holds.
+    /// The database answers, and refuses the statement for now, such as for a lock that another
+    /// holds.
     #[error("the database is busy: {0}")]
     Locked(String),
     /// The database takes no writes, such as a standby.
@@ -82,14 +83,20 @@ impl From<DieselError> for Error {
     }
 }
 
+/// Joins the lines of libpq, so that a log has one line for each error.
+fn in_one_line(text: &str) -> String {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
 fn with_advice(message: &str) -> String {
-    if is_of_prepared_statement(message) {
+    let message = in_one_line(message);
+    if is_of_prepared_statement(&message) {
         return format!(
             "{message}: behind a pooler in transaction mode set \
              HALLPASS_DATABASE_PREPARED_STATEMENTS=off"
         );
     }
-    message.to_owned()
+    message
 }
 
 impl From<r2d2::Error> for Error {
@@ -100,6 +107,23 @@ impl From<r2d2::Error> for Error {
 
 impl From<diesel::ConnectionError> for Error {
     fn from(error: diesel::ConnectionError) -> Self {
-        Self::Unavailable(error.to_string())
+        Self::Unavailable(in_one_line(&error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_lines_of_libpq_become_one() {
+        let text =
+            "connection to server at \"a\" failed: refused\n\tIs it running?\nat \"b\": no\n";
+        let error = Error::from(diesel::ConnectionError::BadConnection(text.to_owned()));
+        assert_eq!(
+            error.to_string(),
+            "the database is not available: connection to server at \"a\" failed: refused; \
+             Is it running?; at \"b\": no"
+        );
     }
 }

@@ -143,6 +143,16 @@ pub fn record_use(
     Ok(updated == 1)
 }
 
+/// Unlinks the identities that were linked to an account at `since` or later, and returns them.
+pub fn unlink_since(conn: &mut Conn, user: UserId, since: UtcTime) -> Result<Vec<LinkedIdentity>> {
+    let later = identities::table
+        .filter(identities::user_id.eq(user.0))
+        .filter(identities::created_at.ge(since.micros()));
+    let rows: Vec<Row> =
+        diesel::delete(later).returning(identities::all_columns).get_results(conn)?;
+    Ok(rows.into_iter().map(LinkedIdentity::from).collect())
+}
+
 /// Unlinks an identity of an account, unless the account has neither a password nor another
 /// identity. Locks the row of the user, so that two requests cannot unlink the last two.
 pub fn unlink_unless_last(conn: &mut Conn, user: UserId, id: &IdentityId) -> Result<Unlinking> {

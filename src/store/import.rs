@@ -12,7 +12,7 @@ use crate::domain::{Email, User, UserId, UtcTime};
 /// Rows in one statement: Postgres takes 65,535 values, SQLite half as many.
 const ROWS: usize = 1000;
 
-/// What accounts must not have in common, of those that are here.
+/// Values that accounts must not share, of those that exist here.
 #[derive(Debug, Default)]
 pub struct Present {
     /// Normalised name and time of making by number.
@@ -50,8 +50,8 @@ pub fn find_present(conn: &mut Conn) -> Result<Present> {
     Ok(present)
 }
 
-/// Makes accounts with the numbers they have, and tells `progress` how many so far. New accounts get
-/// numbers above all of them.
+/// Makes accounts with the numbers they have, and tells `progress` how many so far. New accounts
+/// get numbers above all of them.
 pub fn insert_users(conn: &mut Conn, accounts: &[User], progress: fn(usize)) -> Result<()> {
     let mut done = 0;
     for chunk in accounts.chunks(ROWS) {

@@ -6,13 +6,14 @@ use super::schema::known_devices;
 use super::{Conn, Result};
 use crate::domain::{KnownDevice, TokenHash, UserId, UtcTime};
 
-/// Whose device it is that holds this token.
+/// Returns the owner of the device that holds this token.
 pub fn find_owner(conn: &mut Conn, token: &TokenHash) -> Result<Option<UserId>> {
     let owner = known_devices::table.find(&token.0).select(known_devices::user_id);
     Ok(owner.first::<i64>(conn).optional()?.map(UserId))
 }
 
-/// Remembers a device, or that it was used again. Beyond the `keep` used last, the oldest are forgotten.
+/// Remembers a device, or that it was used again. Beyond the `keep` used last, the oldest are
+/// forgotten.
 pub fn remember(
     conn: &mut Conn,
     user: UserId,

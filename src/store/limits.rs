@@ -9,12 +9,12 @@ use super::schema::limits;
 use super::{Conn, Result};
 use crate::domain::{Counted, UtcTime};
 
-/// What a counter says after a use.
+/// State of a counter after a use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Used {
     /// Uses in this window, this one included.
     pub uses: i64,
-    /// When the window ends.
+    /// End of the window.
     pub resets_at: UtcTime,
 }
 
@@ -26,12 +26,12 @@ struct UsedRow {
     resets_at: i64,
 }
 
-/// A window or a wait that ends so much later than any that begins now is from before the clock was set
-/// back. (The clocks of instances differ by less.)
+/// A window or a wait that ends so much later than any that begins now is from before the clock was
+/// set back. (The clocks of instances differ by less.)
 const CLOCK_STEP: Duration = Duration::from_mins(1);
 
-/// Counts a use, in a new window if the last one is over. `Err` where uses have to wait, with the moment
-/// until when. Until the transaction ends, no other transaction counts on the same counter.
+/// Counts a use, in a new window if the last one is over. `Err` where uses have to wait, with the
+/// moment until when. Until the transaction ends, no other transaction counts on the same counter.
 pub fn use_counter(
     conn: &mut Conn,
     name: &str,
@@ -96,8 +96,9 @@ pub fn clear(conn: &mut Conn, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Removes up to `limit` counters whose window and wait are over, or up to `limit` of those of `counted` with
-/// fewer uses than `few` whose window ends before `few_end`. Returns whether there may be more.
+/// Removes up to `limit` counters whose window and wait are over, or up to `limit` of those of
+/// `counted` with fewer uses than `few` whose window ends before `few_end`. Returns whether there
+/// may be more.
 pub fn purge(
     conn: &mut Conn,
     now: UtcTime,
@@ -135,7 +136,8 @@ fn find_over(
     now: UtcTime,
     limit: i64,
 ) -> Result<Vec<NameRow>> {
-    // Attempts take their counters in an order of their own: what one of them holds is left for later.
+    // Attempts take their counters in an order of their own: what one of them holds is left for
+    // later.
     let skip_locked = match conn {
         Conn::Postgres(_) => "FOR UPDATE SKIP LOCKED",
         Conn::Sqlite(_) => "",

@@ -8,6 +8,7 @@ mod page;
 mod schema;
 
 pub mod api_keys;
+pub mod challenges;
 pub mod copy;
 pub mod decoy_users;
 pub mod django_source;
@@ -15,13 +16,14 @@ pub mod erasures;
 pub mod events;
 pub mod identities;
 pub mod import;
+pub mod jobs;
 pub mod known_devices;
 pub mod limits;
-pub mod one_time_tokens;
 pub mod outbox;
 pub mod registrations;
 pub mod sessions;
 pub mod signing_keys;
+pub mod social_flows;
 pub mod user_search;
 pub mod users;
 
@@ -30,6 +32,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
+
 pub use engine::backup::{BackupError, backup};
 pub use engine::connection::Conn;
 pub use engine::migrate::{pending, run as migrate};
@@ -37,8 +41,9 @@ pub use engine::url::{DatabaseUrl, hosts, without_port};
 pub use error::{Error, Result, Unique};
 pub use page::Page;
 
-use engine::connection::{Manager, ReadOnly};
+use engine::connection::{Manager, Pooled, ReadOnly};
 use engine::health::{Fault, WriteState};
+use engine::wake_up::WakeUp;
 use engine::writer::Writer;
 
 use crate::domain::UtcTime;
@@ -48,6 +53,7 @@ use crate::domain::UtcTime;
 pub struct Db {
     shape: Backend,
     writes: WriteState,
+    wake_up: WakeUp,
     wait: Duration,
     /// Callers that wait for a connection of the pool.
     waiting: Arc<AtomicUsize>,
@@ -79,19 +85,19 @@ enum Backend {
     },
 }
 
-/// How the pools are made.
+/// Settings of the connection pools.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolSettings {
     /// Connections to Postgres, or reading connections to SQLite.
     pub size: u32,
-    /// How long a caller waits for a free connection and, on Postgres, for a lock.
+    /// Time-out of a caller for a free connection and, on Postgres, for a lock.
     pub wait: Duration,
-    /// True if connections to Postgres keep prepared statements. A pooler that hands each transaction to
-    /// another server process loses them.
+    /// True if connections to Postgres keep prepared statements. A pooler that hands each
+    /// transaction to another server process loses them.
     pub prepared_statements: bool,
 }
 
-/// How often a transaction is run before a conflict with others is an error.
+/// Runs of a transaction before a conflict with others is an error.
 const ATTEMPTS: u32 = 4;
 /// The shortest time in which a lock is waited for, however long the connection was.
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
@@ -105,7 +111,7 @@ impl Db {
 
     /// Opens the database as it is.
     pub fn open_as_is(url: &DatabaseUrl, settings: PoolSettings) -> Result<Self> {
-        let writes = WriteState::default();
+        let (writes, wake_up) = (WriteState::default(), WakeUp::default());
         let manager = |read_only| {
             Manager::new(url.clone(), read_only)
                 .for_pool(settings.prepared_statements, writes.clone())
@@ -113,7 +119,7 @@ impl Db {
         let pool = |read_only| {
             r2d2::Pool::builder()
                 .max_size(settings.size)
-                // With none, nobody replaces a broken connection that others are waiting for.
+                // With none, no thread replaces a broken connection that others are waiting for.
                 .min_idle(Some(1))
                 .test_on_check_out(true)
                 .connection_timeout(settings.wait)
@@ -122,13 +128,13 @@ impl Db {
         };
         let shape = match url {
             DatabaseUrl::Sqlite(_) => Backend::Sqlite {
-                writer: Arc::new(Writer::start(manager(ReadOnly(false)))?),
+                writer: Arc::new(Writer::start(manager(ReadOnly(false)), wake_up.clone())?),
                 readers: pool(ReadOnly(true)),
                 manager: manager(ReadOnly(false)),
             },
             DatabaseUrl::Postgres(_) => Backend::Postgres { pool: pool(ReadOnly(false)) },
         };
-        Ok(Self { shape, writes, wait: settings.wait, waiting: Arc::default() })
+        Ok(Self { shape, writes, wake_up, wait: settings.wait, waiting: Arc::default() })
     }
 
     /// Runs `work` on a connection, for looking only.
@@ -173,10 +179,21 @@ impl Db {
         }
     }
 
+    /// Tries a write on SQLite, rolls it back, and notes whether writes are possible. On Postgres each
+    /// connection that the pool hands out shows that.
+    pub fn probe_writes(&self) -> Result<()> {
+        if matches!(self.shape, Backend::Postgres { .. }) {
+            return Ok(());
+        }
+        let outcome = self.try_write();
+        self.writes.note(outcome.is_ok());
+        outcome
+    }
+
     /// Runs `work` in one transaction and answers after it is on disk. An error rolls it back.
     ///
-    /// `work` must be short: on SQLite all writers share one thread. On Postgres it runs again where other
-    /// transactions were in its way, so it has no effect but on the database.
+    /// `work` must be short: on SQLite all writers share one thread. On Postgres it runs again
+    /// where other transactions were in its way, so it has no effect but on the database.
     pub fn write<T, E>(
         &self,
         work: impl FnOnce(&mut Conn) -> std::result::Result<T, E> + Clone + Send + 'static,
@@ -190,7 +207,7 @@ impl Db {
         loop {
             let (mut pooled, wait) = self.check_out(pool)?;
             let began = Instant::now();
-            let outcome = pooled.transact(ReadOnly(false), wait, work.clone());
+            let outcome = self.transact(&mut pooled, wait, work.clone());
             let may_repeat = match pooled.fault() {
                 Some(Fault::Conflict) => true,
                 // Another connection may lead to the server that took over.
@@ -226,9 +243,26 @@ impl Db {
             }
             Backend::Postgres { pool } => {
                 let (mut pooled, wait) = self.check_out(pool)?;
-                pooled.transact(ReadOnly(false), wait, work)
+                self.transact(&mut pooled, wait, work)
             }
         }
+    }
+
+    /// Runs `work` in a transaction on Postgres that may write.
+    fn transact<T, E: From<Error>>(
+        &self,
+        pooled: &mut Pooled,
+        wait: Duration,
+        work: impl FnOnce(&mut Conn) -> std::result::Result<T, E>,
+    ) -> std::result::Result<T, E> {
+        let outcome = pooled.transact(ReadOnly(false), wait, work);
+        self.wake_up.end_transaction(outcome.is_ok());
+        outcome
+    }
+
+    /// Returns a receiver that changes after each commit of this process that enqueued a job.
+    pub fn enqueued(&self) -> watch::Receiver<()> {
+        self.wake_up.subscribe()
     }
 
     /// A connection, and how long its statements may wait for a lock.
@@ -272,7 +306,8 @@ impl Db {
         Ok(connection?)
     }
 
-    /// Makes what was deleted unreadable in the files of SQLite. A Postgres does so by itself, when it vacuums.
+    /// Makes what was deleted unreadable in the files of SQLite. A Postgres does so by itself, when
+    /// it vacuums.
     pub fn forget_deleted(&self) -> Result<()> {
         match &self.shape {
             Backend::Sqlite { manager, .. } => engine::connection::empty_log(manager),
@@ -280,7 +315,7 @@ impl Db {
         }
     }
 
-    /// What time it is for the database, if it has a clock of its own.
+    /// Returns the time of the database, if it has a clock of its own.
     pub fn clock(&self) -> Result<Option<UtcTime>> {
         self.read(engine::connection::clock)
     }
@@ -289,4 +324,20 @@ impl Db {
 /// Some milliseconds, from 5 to 30.
 fn jitter() -> u64 {
     5 + u64::from(uuid::Uuid::new_v4().as_bytes()[0]) / 10
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_probe_shows_that_writes_are_possible_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::Sqlite(folder.path().join("a.db"));
+        let wait = Duration::from_secs(1);
+        let db = Db::open(&url, PoolSettings { size: 1, wait, prepared_statements: true }).unwrap();
+        db.writes.note(false);
+        db.probe_writes().unwrap();
+        assert!(db.can_write());
+    }
 }

@@ -3,11 +3,13 @@
 use diesel::dsl::sql;
 use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
+use diesel::sql_types::{Bool, Text};
 
+use super::jobs::lease::JobStatus;
+use super::jobs::{self, Job, NewJob, backlog};
 use super::schema::outbox;
 use super::{Conn, Page, Result, page};
-use crate::domain::{Email, Locale, MailId, UserId, UtcTime};
+use crate::domain::{Email, JobId, Locale, UserId, UtcTime};
 
 #[diesel::declare_sql_function]
 extern "SQL" {
@@ -39,10 +41,25 @@ pub enum MailKind {
     UsernameChanged,
     /// A refresh token was replayed and its session ended.
     RefreshTokenReused,
+    /// An identity at another service was linked.
+    IdentityLinked,
+    /// An identity at another service was unlinked.
+    IdentityUnlinked,
 }
 
 impl MailKind {
-    const ALL: [Self; 10] = [
+    /// The names of all kinds: the kinds of jobs that are mails.
+    pub const NAMES: [&'static str; Self::ALL.len()] = {
+        let mut names = [""; Self::ALL.len()];
+        let mut index = 0;
+        while index < names.len() {
+            names[index] = Self::ALL[index].name();
+            index += 1;
+        }
+        names
+    };
+
+    const ALL: [Self; 12] = [
         Self::Registration,
         Self::RegistrationAgain,
         Self::PasswordReset,
@@ -53,6 +70,8 @@ impl MailKind {
         Self::EmailChanged,
         Self::UsernameChanged,
         Self::RefreshTokenReused,
+        Self::IdentityLinked,
+        Self::IdentityUnlinked,
     ];
 
     /// The name, as stored.
@@ -68,6 +87,8 @@ impl MailKind {
             Self::EmailChanged => "email_changed",
             Self::UsernameChanged => "username_changed",
             Self::RefreshTokenReused => "refresh_token_reused",
+            Self::IdentityLinked => "identity_linked",
+            Self::IdentityUnlinked => "identity_unlinked",
         }
     }
 
@@ -76,36 +97,11 @@ impl MailKind {
     }
 }
 
-/// Where an order stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MailStatus {
-    /// To be sent.
-    Queued,
-    /// Sent.
-    Sent,
-    /// No longer needed when its turn came.
-    Dropped,
-    /// Given up: refused for good, or after too many tries.
-    Dead,
-}
-
-impl MailStatus {
-    /// The name, as stored.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Sent => "sent",
-            Self::Dropped => "dropped",
-            Self::Dead => "dead",
-        }
-    }
-}
-
 /// An order to send a mail.
 #[derive(Clone, Debug)]
 pub struct QueuedMail {
     /// Its id, also the local part of the `Message-ID`.
-    pub id: MailId,
+    pub id: JobId,
     /// What it is about.
     pub kind: MailKind,
     /// Whom it goes to.
@@ -173,6 +169,24 @@ const LINE: Line = (
     outbox::last_error,
 );
 
+impl QueuedMail {
+    /// Reads a job; `None` if it is no mail that this version knows.
+    pub fn of(job: &Job) -> Option<Self> {
+        Some(Self {
+            id: job.id.clone(),
+            kind: MailKind::from_name(&job.kind)?,
+            recipient: Email::known(&job.target),
+            locale: Locale::parse(&job.locale).unwrap_or_default(),
+            subject_id: job.subject_id.clone(),
+            about: job.about,
+            attempts: job.attempts,
+            unconfirmed: job.unconfirmed,
+            was_put_back: job.was_put_back,
+            created_at: job.created_at,
+        })
+    }
+}
+
 /// Orders a mail, to be sent at once. `about` is the account that it is about, where that is known.
 pub fn enqueue(
     conn: &mut Conn,
@@ -183,189 +197,16 @@ pub fn enqueue(
     about: Option<UserId>,
     now: UtcTime,
 ) -> Result<()> {
-    diesel::insert_into(outbox::table)
-        .values((
-            outbox::id.eq(MailId::new(now).as_str()),
-            outbox::kind.eq(kind.name()),
-            outbox::recipient.eq(recipient.as_str()),
-            outbox::locale.eq(locale.as_str()),
-            outbox::subject_id.eq(subject_id),
-            outbox::status.eq(MailStatus::Queued.name()),
-            outbox::attempts.eq(0),
-            outbox::next_attempt_at.eq(now.micros()),
-            outbox::created_at.eq(now.micros()),
-            outbox::user_id.eq(about.map(|user| user.0)),
-        ))
-        .execute(conn)?;
-    Ok(())
-}
-
-#[derive(QueryableByName)]
-struct LeasedRow {
-    #[diesel(sql_type = Text)]
-    id: String,
-    #[diesel(sql_type = Text)]
-    kind: String,
-    #[diesel(sql_type = Text)]
-    recipient: String,
-    #[diesel(sql_type = Text)]
-    locale: String,
-    #[diesel(sql_type = Text)]
-    subject_id: String,
-    #[diesel(sql_type = Nullable<BigInt>)]
-    user_id: Option<i64>,
-    #[diesel(sql_type = Integer)]
-    attempts: i32,
-    #[diesel(sql_type = Integer)]
-    unconfirmed: i32,
-    #[diesel(sql_type = BigInt)]
-    next_attempt_at: i64,
-    #[diesel(sql_type = BigInt)]
-    created_at: i64,
-}
-
-/// A claim of mails that are due, for the holder of a lease.
-#[derive(Clone, Debug)]
-pub struct Claim {
-    /// The token of the lease.
-    pub lease: String,
-    /// The most mails that are claimed.
-    pub limit: i64,
-    /// True if mails that had to wait go before those that did not.
-    pub is_for_waiting: bool,
-    /// Domains whose mails are left alone, in lower case.
-    pub without_domains: Vec<String>,
-    /// The current time.
-    pub now: UtcTime,
-    /// When the lease ends; if its holder dies, the mails are due again then.
-    pub until: UtcTime,
-}
-
-/// Mails that were never put back, and their index.
-const IS_FRESH: (&str, &str) = ("next_attempt_at <= created_at", "outbox_fresh");
-/// Mails that had to wait, for another attempt or for a limit, and their index.
-const HAD_TO_WAIT: (&str, &str) = ("next_attempt_at > created_at", "outbox_waiting");
-
-/// The domain of the recipient between two `@`, in SQL.
-const fn domain_of_recipient(conn: &Conn) -> &'static str {
-    match conn {
-        Conn::Postgres(_) => "'@' || lower(split_part(recipient, '@', 2)) || '@'",
-        Conn::Sqlite(_) => "lower(substr(recipient, instr(recipient, '@'))) || '@'",
-    }
-}
-
-/// The function that looks for the second text in the first and returns 0 where it is not.
-const fn position(conn: &Conn) -> &'static str {
-    match conn {
-        Conn::Postgres(_) => "strpos",
-        Conn::Sqlite(_) => "instr",
-    }
-}
-
-/// The domains in one text, each between `@`.
-fn joined(domains: &[String]) -> String {
-    if domains.is_empty() { String::new() } else { format!("@{}@", domains.join("@")) }
-}
-
-#[derive(QueryableByName)]
-struct Found {
-    #[diesel(sql_type = Bool)]
-    found: bool,
-}
-
-/// Returns whether a mail is due that no instance is sending, to another domain than these.
-pub fn is_any_due(conn: &mut Conn, without_domains: &[String], now: UtcTime) -> Result<bool> {
-    let kinds = MailKind::ALL.map(|kind| format!("'{}'", kind.name())).join(", ");
-    let (position, domain) = (position(conn), domain_of_recipient(conn));
-    let due = diesel::sql_query(format!(
-        "SELECT EXISTS (SELECT 1 FROM outbox WHERE status = 'queued' AND next_attempt_at <= $1 \
-         AND kind IN ({kinds}) AND (lease_until IS NULL OR lease_until <= $1) \
-         AND {position}($2, {domain}) = 0) AS found"
-    ));
-    let due = due.bind::<BigInt, _>(now.micros()).bind::<Text, _>(joined(without_domains));
-    Ok(due.get_result::<Found>(conn)?.found)
-}
-
-/// Leases mails that are due and that no other instance is sending. Those that never had to wait
-/// go before those that did, each by the time when they were due. Kinds that only a newer version
-/// of the service knows are left to it.
-pub fn lease_due(conn: &mut Conn, claim: &Claim) -> Result<Vec<QueuedMail>> {
-    let mut order = [IS_FRESH, HAD_TO_WAIT];
-    if claim.is_for_waiting {
-        order.reverse();
-    }
-    let mut leased = Vec::new();
-    for those in order {
-        let limit = claim.limit - i64::try_from(leased.len()).unwrap_or(i64::MAX);
-        if limit > 0 {
-            leased.extend(lease_those(conn, claim, those, limit)?);
-        }
-    }
-    Ok(leased)
-}
-
-fn lease_those(
-    conn: &mut Conn,
-    claim: &Claim,
-    (condition, index): (&str, &str),
-    limit: i64,
-) -> Result<Vec<QueuedMail>> {
-    // SQLite would choose the index of all that is queued.
-    let (indexed_by, skip_locked) = match conn {
-        Conn::Postgres(_) => (String::new(), "FOR UPDATE SKIP LOCKED"),
-        Conn::Sqlite(_) => (format!("INDEXED BY {index}"), ""),
-    };
-    let kinds = MailKind::ALL.map(|kind| format!("'{}'", kind.name())).join(", ");
-    let (position, domain) = (position(conn), domain_of_recipient(conn));
-    // SQLite numbers `$n` by the order in which they first appear, whatever n is.
-    let rows = diesel::sql_query(format!(
-        "WITH due AS MATERIALIZED ( \
-             SELECT id FROM outbox {indexed_by} WHERE status = 'queued' AND {condition} \
-             AND next_attempt_at <= $1 AND kind IN ({kinds}) \
-             AND (lease_until IS NULL OR lease_until <= $1) AND {position}($2, {domain}) = 0 \
-             ORDER BY next_attempt_at, id LIMIT $3 {skip_locked}) \
-         UPDATE outbox SET lease_token = $4, lease_until = $5 WHERE id IN (SELECT id FROM due) \
-         RETURNING id, kind, recipient, locale, subject_id, user_id, attempts, unconfirmed, \
-         next_attempt_at, created_at"
-    ))
-    .bind::<BigInt, _>(claim.now.micros())
-    .bind::<Text, _>(joined(&claim.without_domains))
-    .bind::<BigInt, _>(limit)
-    .bind::<Text, _>(&claim.lease)
-    .bind::<BigInt, _>(claim.until.micros())
-    .load::<LeasedRow>(conn)?;
-    Ok(rows.into_iter().filter_map(queued_mail).collect())
-}
-
-fn queued_mail(row: LeasedRow) -> Option<QueuedMail> {
-    Some(QueuedMail {
-        kind: MailKind::from_name(&row.kind)?,
-        recipient: Email::known(&row.recipient),
-        locale: Locale::parse(&row.locale).unwrap_or_default(),
-        id: MailId(row.id),
-        subject_id: row.subject_id,
-        about: row.user_id.map(UserId),
-        attempts: row.attempts,
-        unconfirmed: row.unconfirmed,
-        was_put_back: row.next_attempt_at > row.created_at,
-        created_at: UtcTime::from_micros(row.created_at),
-    })
-}
-
-/// Keeps a mail for the holder of `lease` until `lease_until`.
-pub fn renew(conn: &mut Conn, id: &MailId, lease: &str, lease_until: UtcTime) -> Result<()> {
-    diesel::update(outbox::table.find(id.as_str()).filter(outbox::lease_token.eq(lease)))
-        .set(outbox::lease_until.eq(lease_until.micros()))
-        .execute(conn)?;
-    Ok(())
+    let (kind, target, locale) = (kind.name(), recipient.as_str(), locale.as_str());
+    jobs::enqueue(conn, &NewJob { kind, target, locale, subject_id, about }, now)
 }
 
 /// Closes an order that became others, in the transaction that makes them. Tells whether it was
 /// open, so that it becomes others once.
-pub fn drop_order(conn: &mut Conn, id: &MailId, now: UtcTime) -> Result<bool> {
-    let open = outbox::table.find(id.as_str()).filter(outbox::status.eq(MailStatus::Queued.name()));
+pub fn drop_order(conn: &mut Conn, id: &JobId, now: UtcTime) -> Result<bool> {
+    let open = outbox::table.find(id.as_str()).filter(outbox::status.eq(JobStatus::Queued.name()));
     let dropped = diesel::update(open)
-        .set((outbox::status.eq(MailStatus::Dropped.name()), outbox::finished_at.eq(now.micros())))
+        .set((outbox::status.eq(JobStatus::Dropped.name()), outbox::finished_at.eq(now.micros())))
         .execute(conn)?;
     Ok(dropped == 1)
 }
@@ -376,100 +217,10 @@ pub fn is_superseded(conn: &mut Conn, mail: &QueuedMail) -> Result<bool> {
     let sent_since = outbox::table
         .filter(outbox::kind.eq(mail.kind.name()))
         .filter(outbox::subject_id.eq(&mail.subject_id))
-        .filter(outbox::status.eq(MailStatus::Sent.name()))
+        .filter(outbox::status.eq(JobStatus::Done.name()))
         .filter(outbox::finished_at.gt(mail.created_at.micros()));
     Ok(mail.was_put_back
         && sent_since.select(outbox::id).first::<String>(conn).optional()?.is_some())
-}
-
-/// Notes the address that a mail went to, where the lease is still `lease`: a request may have spelled it
-/// otherwise.
-pub fn set_recipient(conn: &mut Conn, id: &MailId, lease: &str, recipient: &Email) -> Result<()> {
-    let leased = outbox::table.find(id.as_str()).filter(outbox::lease_token.eq(lease));
-    diesel::update(leased).set(outbox::recipient.eq(recipient.as_str())).execute(conn)?;
-    Ok(())
-}
-
-/// Closes an order whose lease is still `lease`. Tells whether it was.
-pub fn finish(
-    conn: &mut Conn,
-    id: &MailId,
-    lease: &str,
-    status: MailStatus,
-    error: Option<&str>,
-    now: UtcTime,
-) -> Result<bool> {
-    let finished =
-        diesel::update(outbox::table.find(id.as_str()).filter(outbox::lease_token.eq(lease)))
-            .set((
-                outbox::status.eq(status.name()),
-                outbox::attempts.eq(outbox::attempts + 1),
-                outbox::lease_token.eq(None::<String>),
-                outbox::lease_until.eq(None::<i64>),
-                outbox::finished_at.eq(now.micros()),
-                outbox::last_error.eq(error),
-            ))
-            .execute(conn)?;
-    Ok(finished == 1)
-}
-
-/// Why an order is given back, and what is counted.
-#[derive(Clone, Debug)]
-pub struct PutBack {
-    /// What went wrong.
-    pub error: String,
-    /// When it is looked at again.
-    pub next_attempt_at: UtcTime,
-    /// How many attempts are counted.
-    pub attempts: i32,
-    /// How many of them the server may have accepted.
-    pub unconfirmed: i32,
-}
-
-/// Gives an order back whose lease is still `lease`. Returns whether it was.
-pub fn reschedule(conn: &mut Conn, id: &MailId, lease: &str, reschedule: &PutBack) -> Result<bool> {
-    let returned =
-        diesel::update(outbox::table.find(id.as_str()).filter(outbox::lease_token.eq(lease)))
-            .set((
-                outbox::attempts.eq(outbox::attempts + reschedule.attempts),
-                outbox::unconfirmed.eq(outbox::unconfirmed + reschedule.unconfirmed),
-                outbox::lease_token.eq(None::<String>),
-                outbox::lease_until.eq(None::<i64>),
-                outbox::next_attempt_at.eq(reschedule.next_attempt_at.micros()),
-                outbox::last_error.eq(&reschedule.error),
-            ))
-            .execute(conn)?;
-    Ok(returned == 1)
-}
-
-/// The orders that are not done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OpenMails {
-    /// Those to be sent.
-    pub waiting: i64,
-    /// Those that were given up.
-    pub dead: i64,
-    /// The time of the oldest one to be sent.
-    pub oldest: Option<UtcTime>,
-}
-
-/// Counts the mails that wait and those that were given up.
-pub fn count_open(conn: &mut Conn) -> Result<OpenMails> {
-    // Postgres knows how rare a status is only if the statement names it.
-    let count = |conn: &mut Conn, status: &str| {
-        outbox::table.filter(sql::<Bool>(status)).count().get_result(conn)
-    };
-    let oldest: Option<i64> = outbox::table
-        .filter(sql::<Bool>("status = 'queued'"))
-        .select(outbox::created_at)
-        .order(outbox::created_at)
-        .first(conn)
-        .optional()?;
-    Ok(OpenMails {
-        waiting: count(conn, "status = 'queued'")?,
-        dead: count(conn, "status = 'dead'")?,
-        oldest: oldest.map(UtcTime::from_micros),
-    })
 }
 
 /// Notes that the mail to an address was about the account that has it, before the account gets
@@ -567,7 +318,7 @@ pub fn list(conn: &mut Conn, selection: &Selection, limit: i64) -> Result<Vec<Ma
 pub fn count(conn: &mut Conn, selection: &Selection) -> Result<i64> {
     Ok(match selection {
         Selection::Open => {
-            let open = count_open(conn)?;
+            let open = backlog::count_open(conn)?;
             open.waiting + open.dead
         }
         Selection::Sent => outbox::table.filter(is_sent()).count().get_result(conn)?,
@@ -588,98 +339,4 @@ fn is_open() -> SqlLiteral<Bool> {
 
 fn is_sent() -> SqlLiteral<Bool> {
     sql("status = 'sent'")
-}
-
-/// Why mails wait.
-#[derive(Clone, Debug, QueryableByName)]
-pub struct WaitingFor {
-    /// The error of their last attempt.
-    #[diesel(sql_type = Text)]
-    pub error: String,
-    /// How many they are.
-    #[diesel(sql_type = BigInt)]
-    pub mails: i64,
-}
-
-/// Returns up to `limit` errors that mails wait for, the most frequent first.
-pub fn waiting_for(conn: &mut Conn, limit: i64) -> Result<Vec<WaitingFor>> {
-    let errors = diesel::sql_query(
-        "SELECT last_error AS error, count(*) AS mails FROM outbox \
-         WHERE status = 'queued' AND last_error IS NOT NULL \
-         GROUP BY last_error ORDER BY count(*) DESC, last_error LIMIT $1",
-    );
-    Ok(errors.bind::<BigInt, _>(limit).load(conn)?)
-}
-
-/// Makes an order due at once, if it is dead or waits. Returns whether it is.
-pub fn retry(conn: &mut Conn, id: &str, now: UtcTime) -> Result<bool> {
-    let unfinished = [MailStatus::Dead.name(), MailStatus::Queued.name()];
-    let chosen = outbox::table.find(id).filter(outbox::status.eq_any(unfinished));
-    Ok(diesel::update(chosen).set(as_new(now)).execute(conn)? == 1)
-}
-
-/// Makes up to `limit` dead orders due at once that were given up before `now`. Returns how many.
-pub fn retry_dead(conn: &mut Conn, now: UtcTime, limit: i64) -> Result<usize> {
-    let dead = || outbox::table.filter(sql::<Bool>("status = 'dead'"));
-    let given_up: Vec<String> = dead()
-        .filter(outbox::finished_at.lt(now.micros()))
-        .select(outbox::id)
-        .limit(limit)
-        .load(conn)?;
-    if given_up.is_empty() {
-        return Ok(0);
-    }
-    // Another command may have been faster.
-    let chosen = dead().filter(outbox::id.eq_any(given_up));
-    Ok(diesel::update(chosen).set(as_new(now)).execute(conn)?)
-}
-
-/// Makes up to `limit` orders due at once that wait for a time after `now`. Returns how many.
-pub fn retry_waiting(conn: &mut Conn, now: UtcTime, limit: i64) -> Result<usize> {
-    let waiting = || {
-        let queued = outbox::table.filter(sql::<Bool>("status = 'queued'"));
-        queued.filter(outbox::next_attempt_at.gt(now.micros()))
-    };
-    let chosen: Vec<String> = waiting().select(outbox::id).limit(limit).load(conn)?;
-    if chosen.is_empty() {
-        return Ok(0);
-    }
-    Ok(diesel::update(waiting().filter(outbox::id.eq_any(chosen)))
-        .set(as_new(now))
-        .execute(conn)?)
-}
-
-/// Due at once, with the shortest delays again. What was tried before stays counted as tried: the
-/// limits of an address have counted it already.
-#[diesel::dsl::auto_type(no_type_alias)]
-fn as_new(now: UtcTime) -> _ {
-    let queued: &'static str = MailStatus::Queued.name();
-    let now: i64 = now.micros();
-    let open: Option<i64> = None;
-    let once_at_most: SqlLiteral<Integer> = sql("CASE WHEN attempts > 0 THEN 1 ELSE 0 END");
-    (
-        outbox::status.eq(queued),
-        outbox::attempts.eq(once_at_most),
-        outbox::unconfirmed.eq(0_i32),
-        outbox::next_attempt_at.eq(now),
-        outbox::finished_at.eq(open),
-    )
-}
-
-/// Forgets up to `limit` orders that were sent, dropped or given up before `forget_before`. Returns whether
-/// there may be more.
-pub fn purge(conn: &mut Conn, forget_before: UtcTime, limit: i64) -> Result<bool> {
-    let over: Vec<String> = outbox::table
-        .filter(outbox::finished_at.lt(forget_before.micros()))
-        .order(outbox::finished_at)
-        .select(outbox::id)
-        .limit(limit)
-        .load(conn)?;
-    if over.is_empty() {
-        return Ok(false);
-    }
-    // A command may have made a dead one due again meanwhile.
-    let finished = outbox::table.filter(outbox::finished_at.is_not_null());
-    diesel::delete(finished.filter(outbox::id.eq_any(over))).execute(conn)?;
-    Ok(true)
 }

@@ -53,33 +53,14 @@ diesel::table! {
 }
 
 diesel::table! {
-    registrations (id) {
+    challenges (id) {
         id -> Text,
+        kind -> Text,
         user_id -> Nullable<BigInt>,
-        email -> Text,
-        email_norm -> Text,
-        username -> Nullable<Text>,
-        password_hash -> Text,
-        locale -> Text,
-        token_hash -> Binary,
-        link_hash -> Nullable<Binary>,
-        code_hash -> Nullable<Binary>,
-        code_tries -> Integer,
-        wrong_codes -> Integer,
-        created_at -> BigInt,
-        expires_at -> BigInt,
-        proven_at -> Nullable<BigInt>,
-        changes_email -> Bool,
-    }
-}
-
-diesel::table! {
-    one_time_tokens (id) {
-        id -> Text,
-        user_id -> BigInt,
-        purpose -> Text,
         email -> Nullable<Text>,
+        email_norm -> Nullable<Text>,
         detail -> Text,
+        holder_hash -> Nullable<Binary>,
         link_hash -> Nullable<Binary>,
         code_hash -> Nullable<Binary>,
         code_tries -> Integer,
@@ -87,6 +68,15 @@ diesel::table! {
         created_at -> BigInt,
         expires_at -> BigInt,
         used_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    registration_details (challenge_id) {
+        challenge_id -> Text,
+        username -> Nullable<Text>,
+        password_hash -> Text,
+        locale -> Text,
     }
 }
 
@@ -187,13 +177,34 @@ diesel::table! {
         last_used_at -> Nullable<BigInt>,
     }
 }
+diesel::joinable!(registration_details -> challenges (challenge_id));
+
+diesel::table! {
+    social_flows (challenge_id) {
+        challenge_id -> Text,
+        provider -> Text,
+        return_to -> Text,
+        outcome -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    pending_identities (challenge_id) {
+        challenge_id -> Text,
+        provider -> Text,
+        issuer -> Text,
+        subject -> Text,
+    }
+}
+
+diesel::joinable!(social_flows -> challenges (challenge_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     users,
     sessions,
     refresh_tokens,
-    registrations,
-    one_time_tokens,
+    challenges,
+    registration_details,
     outbox,
     signing_keys,
     limits,
@@ -201,5 +212,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     events,
     erasures,
     identities,
+    social_flows,
+    pending_identities,
     api_keys,
 );

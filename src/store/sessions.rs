@@ -88,8 +88,8 @@ pub fn find_session(conn: &mut Conn, id: &SessionId) -> Result<Option<Session>> 
     Ok(row.map(Session::from))
 }
 
-/// Records a refresh and binds the session to the transport of its refresh tokens. Returns whether the
-/// session was open.
+/// Records a refresh and binds the session to the transport of its refresh tokens. Returns whether
+/// the session was open.
 pub fn touch_session(
     conn: &mut Conn,
     id: &SessionId,
@@ -136,8 +136,8 @@ pub fn end_session_of(
     Ok(ended == 1)
 }
 
-/// Ends every session of a person but `keep`, and returns those that were open. Tokens of the Django face are
-/// sessions too.
+/// Ends every session of a person but `keep`, and returns those that were open. Tokens of the
+/// Django REST adapter are sessions too.
 pub fn end_all_sessions(
     conn: &mut Conn,
     user: UserId,
@@ -187,8 +187,8 @@ pub fn end_oldest_sessions(
     Ok(ended.into_iter().map(SessionId).collect())
 }
 
-/// The sessions of a person that are open, the one used last first. One whose refresh token has expired
-/// unused goes on for nobody.
+/// Returns the open sessions of a user, the one used last first. A session whose refresh token has
+/// expired unused is not open.
 pub fn list_open(conn: &mut Conn, user: UserId, now: UtcTime) -> Result<Vec<Session>> {
     let refreshable = refresh_tokens::table
         .filter(refresh_tokens::session_id.eq(sessions::id))
@@ -215,8 +215,8 @@ pub fn list_page(
         let of_user = sessions::table.filter(sessions::user_id.eq(user.0));
         of_user.filter(sessions::id.gt(after)).order(sessions::id).limit(page::rows(limit))
     };
-    // Few are open, by an index of their own. With one index for both, Postgres would look for the devices
-    // of a user there, among all sessions.
+    // Few are open, by an index of their own. With one index for both, Postgres would look for the
+    // devices of a user there, among all sessions.
     let mut rows = some().filter(sessions::ended_at.is_null()).load::<Row>(conn)?;
     rows.extend(some().filter(sessions::ended_at.is_not_null()).load::<Row>(conn)?);
     // In this order of statements a session that ends meanwhile is in both.
@@ -243,17 +243,17 @@ pub fn knows_device(conn: &mut Conn, user: UserId, device: &Device) -> Result<Op
 pub struct BusiestNetwork {
     /// The network.
     pub network: String,
-    /// How many of them came from there.
+    /// Number of them from there.
     pub sessions: i64,
-    /// How many were looked at.
+    /// Number of those that were examined.
     pub of: i64,
 }
 
-/// How many of the newest log-ins are looked at for that.
+/// Most recent log-ins that are examined.
 const NEWEST: i64 = 1_000;
 
-/// The network that most of the newest log-ins came from, if there were any. Those of deleted users do not
-/// tell theirs.
+/// The network that most of the newest log-ins came from, if there were any. Those of deleted users
+/// do not tell theirs.
 pub fn busiest_network(conn: &mut Conn) -> Result<Option<BusiestNetwork>> {
     let mut networks: Vec<String> = sessions::table
         .order(sessions::id.desc())
@@ -273,8 +273,8 @@ pub fn busiest_network(conn: &mut Conn) -> Result<Option<BusiestNetwork>> {
     }))
 }
 
-/// Erases device and network of up to `limit` sessions of a deleted user. Returns whether there may be
-/// more. The rows stay a while: other instances have to learn of their end.
+/// Erases device and network of up to `limit` sessions of a deleted user. Returns whether there may
+/// be more. The rows stay a while: other instances have to learn of their end.
 pub fn erase_devices(conn: &mut Conn, user: UserId, limit: i64) -> Result<bool> {
     let of_user = || sessions::table.filter(sessions::user_id.eq(user.0)).select(sessions::id);
     let mut told: Vec<String> =
@@ -331,8 +331,8 @@ pub fn insert_refresh_token(
     Ok(())
 }
 
-/// Exchanges a refresh token that is unused, and whose session is alive and bound to `transport` or to
-/// none. Of many who try at once exactly one gets the session, with the generation of the token.
+/// Exchanges a refresh token that is unused, and whose session is alive and bound to `transport` or
+/// to none. Of many who try at once exactly one gets the session, with the generation of the token.
 pub fn consume_refresh_token(
     conn: &mut Conn,
     token: &TokenHash,
@@ -382,9 +382,9 @@ pub fn find_session_of_any(conn: &mut Conn, tokens: &[TokenHash]) -> Result<Opti
     Ok(known.select(refresh_tokens::session_id).first(conn).optional()?.map(SessionId))
 }
 
-/// Removes up to `limit` replaced refresh tokens: all but each [`RefreshToken::LANDMARK`]th of those that
-/// were replaced before `replaced_before`, and all that expired before `expired_before`. Returns whether
-/// there may be more.
+/// Removes up to `limit` replaced refresh tokens: all but each [`RefreshToken::LANDMARK`]th of
+/// those that were replaced before `replaced_before`, and all that expired before `expired_before`.
+/// Returns whether there may be more.
 pub fn purge_replaced(
     conn: &mut Conn,
     replaced_before: UtcTime,
@@ -418,8 +418,8 @@ pub fn purge_replaced(
     Ok(true)
 }
 
-/// Removes up to `limit` sessions that were over before `forget_before`, or up to `limit` of their refresh
-/// tokens, which go first. Returns whether there may be more.
+/// Removes up to `limit` sessions that were over before `forget_before`, or up to `limit` of their
+/// refresh tokens, which go first. Returns whether there may be more.
 pub fn purge(conn: &mut Conn, forget_before: UtcTime, limit: i64) -> Result<bool> {
     let mut over: Vec<String> = sessions::table
         .filter(sessions::ended_at.lt(forget_before.micros()))

@@ -4,34 +4,38 @@ use diesel::prelude::*;
 
 use super::schema::signing_keys;
 use super::{Conn, Result};
-use crate::domain::UtcTime;
+use crate::domain::{SealedKey, UtcTime};
 
-/// A signing key as it is stored: the private part sealed under the service's secret.
-#[derive(Clone, Debug, Queryable, Insertable)]
-#[diesel(table_name = signing_keys)]
-pub struct StoredKey {
-    /// Its name in token headers.
-    pub kid: String,
-    /// Its JWS algorithm (RFC 7518).
-    pub algorithm: String,
-    /// The private key, sealed.
-    pub sealed_private_key: Vec<u8>,
-    /// The public key as a JWK (RFC 7517).
-    pub public_jwk: String,
-    /// When it was made, in microseconds since the epoch.
-    pub created_at: i64,
-    /// Since when it signs, in microseconds since the epoch.
-    pub signs_from: i64,
+/// The columns of a row, in their order.
+type Row = (String, String, Vec<u8>, String, i64, i64);
+
+/// Returns all keys, the newest last.
+pub fn list_keys(conn: &mut Conn) -> Result<Vec<SealedKey>> {
+    let rows = signing_keys::table.order((signing_keys::created_at, signing_keys::kid));
+    let key = |(kid, algorithm, sealed_private_key, public_jwk, created_at, signs_from): Row| {
+        let (created_at, signs_from) =
+            (UtcTime::from_micros(created_at), UtcTime::from_micros(signs_from));
+        SealedKey { kid, algorithm, sealed_private_key, public_jwk, created_at, signs_from }
+    };
+    Ok(rows.load::<Row>(conn)?.into_iter().map(key).collect())
 }
 
-/// All keys, the newest last.
-pub fn list_keys(conn: &mut Conn) -> Result<Vec<StoredKey>> {
-    Ok(signing_keys::table.order((signing_keys::created_at, signing_keys::kid)).load(conn)?)
+fn insert(conn: &mut Conn, key: &SealedKey) -> Result<()> {
+    let row = (
+        signing_keys::kid.eq(&key.kid),
+        signing_keys::algorithm.eq(&key.algorithm),
+        signing_keys::sealed_private_key.eq(&key.sealed_private_key),
+        signing_keys::public_jwk.eq(&key.public_jwk),
+        signing_keys::created_at.eq(key.created_at.micros()),
+        signing_keys::signs_from.eq(key.signs_from.micros()),
+    );
+    diesel::insert_into(signing_keys::table).values(row).execute(conn)?;
+    Ok(())
 }
 
 /// Keeps `key` unless there is one of its algorithm that takes over later than `after`: of
 /// instances that want a new key at the same time, one gets it. Tells whether it was kept.
-pub fn insert_key_after(conn: &mut Conn, after: UtcTime, key: &StoredKey) -> Result<bool> {
+pub fn insert_key_after(conn: &mut Conn, after: UtcTime, key: &SealedKey) -> Result<bool> {
     one_at_a_time(conn)?;
     let newer: i64 = signing_keys::table
         .filter(signing_keys::algorithm.eq(&key.algorithm))
@@ -45,12 +49,12 @@ pub fn insert_key_after(conn: &mut Conn, after: UtcTime, key: &StoredKey) -> Res
     if newer > 0 {
         return Ok(false);
     }
-    diesel::insert_into(signing_keys::table).values(key).execute(conn)?;
+    insert(conn, key)?;
     Ok(true)
 }
 
-/// Lets a key take over at `signs_from`, unless that would be later. None was made later than `now`,
-/// whatever the clock of its maker said.
+/// Lets a key take over at `signs_from`, unless that would be later. None was made later than
+/// `now`, whatever the clock of its maker said.
 pub fn bring_forward(conn: &mut Conn, kid: &str, signs_from: UtcTime, now: UtcTime) -> Result<()> {
     let (signs_from, now) = (signs_from.micros(), now.micros());
     let later = signing_keys::table.find(kid).filter(signing_keys::signs_from.gt(signs_from));
@@ -60,7 +64,8 @@ pub fn bring_forward(conn: &mut Conn, kid: &str, signs_from: UtcTime, now: UtcTi
     Ok(())
 }
 
-/// Replaces the seal of a key, unless it has another one than `old` by now. Returns whether it was replaced.
+/// Replaces the seal of a key, unless it has another one than `old` by now. Returns whether it was
+/// replaced.
 pub fn replace_seal(conn: &mut Conn, kid: &str, old: &[u8], new: &[u8]) -> Result<bool> {
     let sealed = signing_keys::table.find(kid).filter(signing_keys::sealed_private_key.eq(old));
     let replaced =
@@ -69,11 +74,10 @@ pub fn replace_seal(conn: &mut Conn, kid: &str, old: &[u8], new: &[u8]) -> Resul
 }
 
 /// Keeps `key` and no other.
-pub fn replace_all_keys(conn: &mut Conn, key: &StoredKey) -> Result<()> {
+pub fn replace_all_keys(conn: &mut Conn, key: &SealedKey) -> Result<()> {
     one_at_a_time(conn)?;
     diesel::delete(signing_keys::table).execute(conn)?;
-    diesel::insert_into(signing_keys::table).values(key).execute(conn)?;
-    Ok(())
+    insert(conn, key)
 }
 
 /// Removes these keys.

@@ -157,18 +157,12 @@ fn find_beginning(
     searched: &Searched,
     limit: usize,
 ) -> Result<HashSet<i64>> {
-    // The order of bytes, whatever the order of texts is in this database.
-    let collation = match conn {
-        Conn::Postgres(_) => "\"C\"",
-        Conn::Sqlite(_) => "BINARY",
-    };
     let mut found = HashSet::new();
     for (column, beginning) in
         [("username_norm", &searched.name), ("email_norm", &searched.address)]
     {
-        let text = format!("{column} COLLATE {collation}");
-        // No text goes on with a higher character.
-        let end = format!("{beginning}{}", char::MAX);
+        let text = in_order_of_bytes(conn, column);
+        let end = end_of(beginning);
         let range = sql::<Bool>(&format!("{text} >= ")).bind::<Text, _>(beginning);
         let range = range.sql(&format!(" AND {text} < ")).bind::<Text, _>(end);
         let mut query = users::table.filter(range).select(users::id).into_boxed();
@@ -184,6 +178,30 @@ fn find_beginning(
         found.clear();
     }
     Ok(found)
+}
+
+/// Returns the users whose normalised user name begins with `beginning`, with these names.
+pub fn find_usernames_from(conn: &mut Conn, beginning: &str) -> Result<Vec<(UserId, String)>> {
+    let text = in_order_of_bytes(conn, "username_norm");
+    let range = sql::<Bool>(&format!("{text} >= ")).bind::<Text, _>(beginning);
+    let range = range.sql(&format!(" AND {text} < ")).bind::<Text, _>(end_of(beginning));
+    let found = users::table.filter(range).select((users::id, users::username_norm));
+    let rows: Vec<(i64, String)> = found.order(users::id).load(conn)?;
+    Ok(rows.into_iter().map(|(id, name)| (UserId(id), name)).collect())
+}
+
+/// Returns `column` in the order of bytes, whatever the order of texts is in this database.
+fn in_order_of_bytes(conn: &Conn, column: &str) -> String {
+    let collation = match conn {
+        Conn::Postgres(_) => "\"C\"",
+        Conn::Sqlite(_) => "BINARY",
+    };
+    format!("{column} COLLATE {collation}")
+}
+
+/// Returns the end of the texts that begin with `beginning`: none goes on with a higher character.
+fn end_of(beginning: &str) -> String {
+    format!("{beginning}{}", char::MAX)
 }
 
 /// A condition for which SQLite, which knows nothing of the frequencies of values, takes no index.

@@ -84,7 +84,7 @@ pub struct NewUser {
     pub app_metadata: Metadata,
 }
 
-/// What changes of an account. A field that is `None` stays as it is.
+/// Changes of an account. A field that is `None` stays as it is.
 #[derive(Clone, Debug, Default)]
 pub struct UserChanges {
     /// The name to log in with.
@@ -97,13 +97,13 @@ pub struct UserChanges {
     pub is_staff: Option<bool>,
     /// The language of its mail.
     pub locale: Option<Locale>,
-    /// What its front end keeps with it.
+    /// Data that its front end keeps with it.
     pub metadata: Option<Metadata>,
     /// What staff and services keep with it.
     pub app_metadata: Option<Metadata>,
     /// Its roles.
     pub roles: Option<Roles>,
-    /// Why it is switched off; `Some(None)` empties it.
+    /// Reason why it is disabled; `Some(None)` empties it.
     pub disabled_reason: Option<Option<String>>,
     /// When it may log in again; `Some(None)` empties it.
     pub disabled_until: Option<Option<UtcTime>>,
@@ -171,7 +171,8 @@ pub fn find_by_id(conn: &mut Conn, id: UserId) -> Result<Option<User>> {
     Ok(users::table.find(id.0).first::<Row>(conn).optional()?.map(User::from))
 }
 
-/// What a name is looked up by. Postgres refuses a statement that holds NUL, and no name does.
+/// Returns the key under which a name is looked up. Postgres refuses a statement with NUL, and no
+/// name has one.
 fn key_of_name(name: &str) -> Option<String> {
     (!name.contains('\0')).then(|| Username::normalise(name))
 }
@@ -220,8 +221,8 @@ pub fn list_page(conn: &mut Conn, after: UserId, limit: i64) -> Result<Vec<User>
     Ok(rows.into_iter().map(User::from).collect())
 }
 
-/// Changes an account; `None` when it is gone. [`super::Error::Duplicate`] where the name or address
-/// is taken; the transaction around it goes on.
+/// Changes an account; `None` when it is gone. [`super::Error::Duplicate`] where the name or
+/// address is taken; the transaction around it goes on.
 pub fn update_user(
     conn: &mut Conn,
     id: UserId,
@@ -265,7 +266,7 @@ pub fn update_user(
     })
 }
 
-/// What was proven of one address says nothing about the next.
+/// Resets the verification: that of one e-mail address says nothing about the next.
 fn forget_proof_of_other_address(conn: &mut Conn, id: UserId, email: Option<&Email>) -> Result<()> {
     let account = diesel::update(users::table.find(id.0)).set(users::email_verified.eq(false));
     match email.map(Email::normalised) {
@@ -278,8 +279,8 @@ fn forget_proof_of_other_address(conn: &mut Conn, id: UserId, email: Option<&Ema
     Ok(())
 }
 
-/// Revokes the tokens of the Django REST adapter if the account gets another user name: they open the account
-/// that has the name.
+/// Revokes the tokens of the Django REST adapter if the account gets another user name: they open
+/// the account that has the name.
 fn end_tokens_of_other_name(
     conn: &mut Conn,
     id: UserId,
@@ -294,8 +295,8 @@ fn end_tokens_of_other_name(
 }
 
 /// Revokes the Django tokens of an account: they carry the number that `tokens_from` is here moved
-/// on from. It is the time of the revocation too, and never moves back: tokens of the replaced stack
-/// are compared with it.
+/// on from. It is the time of the revocation too, and never moves back: tokens of the replaced
+/// stack are compared with it.
 pub fn end_tokens(conn: &mut Conn, id: UserId, now: UtcTime) -> Result<()> {
     // SQLite numbers `$n` by the order in which they first appear, whatever n is.
     diesel::sql_query(
@@ -367,8 +368,8 @@ pub fn list_rights_changed_since(
     Ok(rows.into_iter().map(|(id, at)| (UserId(id), UtcTime::from_micros(at))).collect())
 }
 
-/// The account with that number, which no other transaction changes until the transaction is over: what is
-/// decided about it stays true.
+/// The account with that number, which no other transaction changes until the transaction is over:
+/// what is decided about it stays true.
 pub fn lock_user(conn: &mut Conn, id: UserId) -> Result<Option<User>> {
     let row = match conn {
         Conn::Postgres(postgres) => {
@@ -380,8 +381,8 @@ pub fn lock_user(conn: &mut Conn, id: UserId) -> Result<Option<User>> {
     Ok(row.map(User::from))
 }
 
-/// The number of the account with that number, or of the next one that there is, which nobody deletes
-/// until the transaction is over.
+/// Locks the account with that id, or the next one that exists, against deletion until the end of
+/// the transaction, and returns its id.
 pub fn hold_from(conn: &mut Conn, id: UserId) -> Result<Option<UserId>> {
     let numbers =
         users::table.filter(users::id.ge(id.0)).order(users::id).limit(1).select(users::id);
@@ -393,8 +394,8 @@ pub fn hold_from(conn: &mut Conn, id: UserId) -> Result<Option<UserId>> {
     Ok(held.map(UserId))
 }
 
-/// Lets one transaction at a time take rights from superusers: two that each leave the other in place
-/// would together leave none.
+/// Lets one transaction at a time take rights from superusers: two that each leave the other in
+/// place would together leave none.
 pub fn lock_superusers(conn: &mut Conn) -> Result<()> {
     if let Conn::Postgres(postgres) = conn {
         diesel::sql_query("SELECT pg_advisory_xact_lock(hashtextextended('superusers', 0))")
@@ -403,7 +404,8 @@ pub fn lock_superusers(conn: &mut Conn) -> Result<()> {
     Ok(())
 }
 
-/// Returns whether there is another besides `id` who may manage superusers: an active superuser who is staff.
+/// Returns whether there is another besides `id` who may manage superusers: an active superuser who
+/// is staff.
 pub fn is_other_superuser(conn: &mut Conn, id: UserId) -> Result<bool> {
     // The condition of the index `users_superusers`.
     let other = users::table
@@ -421,8 +423,8 @@ pub fn delete_user(conn: &mut Conn, id: UserId) -> Result<bool> {
     Ok(diesel::delete(users::table.find(id.0)).execute(conn)? == 1)
 }
 
-/// Puts a new password in the place of `old`. `false` where the account is switched off or its password
-/// has changed meanwhile.
+/// Puts a new password in the place of `old`. `false` where the account is switched off or its
+/// password has changed meanwhile.
 pub fn change_password(
     conn: &mut Conn,
     id: UserId,

@@ -1,4 +1,4 @@
-//! What the kernel says of this process, under the names that Prometheus clients have for it.
+//! Figures of the kernel about this process, under the names that Prometheus clients use.
 
 use std::fs;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

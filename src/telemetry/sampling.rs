@@ -1,5 +1,6 @@
-//! Sampling of repeated lines: a client that is refused again and again, or a database that is away, must not
-//! fill the disk. The first lines of each minute are written, by place in the source; the rest is counted.
+//! Sampling of repeated lines: a client that is refused again and again, or a database that is
+//! away, must not fill the disk. The first lines of each minute are written, by place in the
+//! source; the rest is counted.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,8 +20,8 @@ pub const REFUSALS: &str = "hallpass::refusals";
 const LINES: u32 = 60;
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// Lets through the first lines of each place in each window: refusals, warnings and errors. Refusals with
-/// different codes are told apart, so that a flood of one does not hide the others.
+/// Lets through the first lines of each place in each window: refusals, warnings and errors.
+/// Refusals with different codes are told apart, so that a flood of one does not hide the others.
 #[derive(Default)]
 pub(super) struct Sampling {
     places: Mutex<HashMap<(Identifier, Code), Place>>,

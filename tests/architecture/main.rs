@@ -13,48 +13,64 @@ const WALLS: &[(&str, &[&str])] = &[
     (
         "domain",
         &[
-            "app", "cli", "clock", "config", "drf", "flows", "http", "mail", "security", "social",
-            "store",
-        ],
-    ),
-    (
-        "telemetry.rs",
-        &["app", "cli", "clock", "domain", "drf", "flows", "http", "mail", "security", "store"],
-    ),
-    (
-        "telemetry",
-        &[
-            "app", "cli", "clock", "config", "domain", "drf", "flows", "http", "mail", "security",
-            "store",
-        ],
-    ),
-    (
-        "clock.rs",
-        &["app", "cli", "config", "drf", "flows", "http", "mail", "security", "social", "store"],
-    ),
-    (
-        "store",
-        &["app", "cli", "clock", "config", "drf", "flows", "http", "mail", "security", "social"],
-    ),
-    (
-        "security",
-        &["app", "cli", "clock", "config", "drf", "flows", "http", "mail", "social", "store"],
-    ),
-    ("mail", &["app", "cli", "config", "drf", "flows", "http", "security", "social"]),
-    (
-        "outgoing.rs",
-        &[
-            "app", "cli", "clock", "config", "domain", "drf", "flows", "http", "mail", "security",
+            "app", "cli", "clock", "config", "drf", "flows", "http", "jobs", "mail", "security",
             "social", "store",
         ],
     ),
     (
-        "social",
-        &["app", "cli", "clock", "config", "drf", "flows", "http", "mail", "security", "store"],
+        "telemetry.rs",
+        &[
+            "app", "cli", "clock", "domain", "drf", "flows", "http", "jobs", "mail", "security",
+            "store",
+        ],
     ),
-    ("flows", &["app", "cli", "config", "drf", "http"]),
-    ("http", &["app", "cli", "config", "drf", "mail", "security", "social", "store"]),
-    ("drf", &["app", "cli", "clock", "config", "mail", "social"]),
+    (
+        "telemetry",
+        &[
+            "app", "cli", "clock", "config", "domain", "drf", "flows", "http", "jobs", "mail",
+            "security", "store",
+        ],
+    ),
+    (
+        "clock.rs",
+        &[
+            "app", "cli", "config", "drf", "flows", "http", "jobs", "mail", "security", "social",
+            "store",
+        ],
+    ),
+    (
+        "store",
+        &[
+            "app", "cli", "clock", "config", "drf", "flows", "http", "jobs", "mail", "security",
+            "social",
+        ],
+    ),
+    (
+        "security",
+        &[
+            "app", "cli", "clock", "config", "drf", "flows", "http", "jobs", "mail", "social",
+            "store",
+        ],
+    ),
+    ("jobs", &["app", "cli", "config", "drf", "flows", "http", "mail", "security", "social"]),
+    ("mail", &["app", "cli", "config", "drf", "flows", "http", "security", "social"]),
+    (
+        "outgoing.rs",
+        &[
+            "app", "cli", "clock", "config", "domain", "drf", "flows", "http", "jobs", "mail",
+            "security", "social", "store",
+        ],
+    ),
+    (
+        "social",
+        &[
+            "app", "cli", "clock", "config", "drf", "flows", "http", "jobs", "mail", "security",
+            "store",
+        ],
+    ),
+    ("flows", &["app", "cli", "config", "drf", "http", "jobs"]),
+    ("http", &["app", "cli", "config", "drf", "jobs", "mail", "security", "social", "store"]),
+    ("drf", &["app", "cli", "clock", "config", "jobs", "mail", "social"]),
     ("config", &["app", "cli", "drf", "http"]),
     ("cli", &["drf"]),
 ];

@@ -1,4 +1,4 @@
-//! The Django face, over HTTP on a real port: against the recording of the real stack, and where
+//! The Django REST adapter, over HTTP on a real port: against the recording of the real stack, and where
 //! that stack has nothing to say.
 
 mod corpus;

@@ -137,7 +137,7 @@ fn an_account_that_is_removed_ends_its_sessions_elsewhere() {
 }
 
 #[test]
-fn tokens_of_the_two_faces_do_not_serve_each_other() {
+fn tokens_of_the_api_and_the_adapter_are_not_interchangeable() {
     for secret in [&[][..], &[("HALLPASS_JWT_SECRET", "one"), ("HALLPASS_JWT_ALGORITHM", "HS256")]]
     {
         let service = service::start(secret);

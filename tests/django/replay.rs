@@ -1,4 +1,4 @@
-//! The Django face against what the real stack answered: every exchange of `replay/*.json`,
+//! The Django REST adapter against what the real stack answered: every exchange of `replay/*.json`,
 //! which `tests/django_reference/record.py` recorded, is sent again.
 
 use super::corpus::{Corpus, Exchange, Expected};

@@ -34,6 +34,16 @@ impl Database {
         done.unwrap_or_else(|error| panic!("{error}: {sql}"));
     }
 
+    /// Runs a statement after another one, in one transaction. Returns how many rows it changed.
+    pub fn change(&self, before: &str, sql: &str) -> usize {
+        let (before, sql) = (before.to_owned(), sql.to_owned());
+        let changed = self.0.write(move |conn: &mut Conn| {
+            conn.batch_execute(&before)?;
+            sql_query(sql).execute(conn).map_err(Error::from)
+        });
+        changed.unwrap()
+    }
+
     /// What a query for a column `line` gives.
     pub fn lines(&self, sql: &str) -> Vec<String> {
         let rows =

@@ -111,6 +111,11 @@ on_both! {
         let report = setup.run(&["doctor"]).stdout;
         assert!(line(&report, "proxies").starts_with("warn "), "{report}");
         assert!(report.contains("20 of the last 20 log-ins came from 127.0.0.0/24"), "{report}");
+        // Trusted already: the same advice would lead nowhere.
+        let setup = setup.with("HALLPASS_TRUSTED_PROXIES", "127.0.0.1");
+        let report = setup.run(&["doctor"]).stdout;
+        assert!(line(&report, "proxies").contains("sends no X-Forwarded-For"), "{report}");
+        let setup = setup.without("HALLPASS_TRUSTED_PROXIES");
         // Where it matters most: the database of a service that is in production.
         let secret = fs::read_to_string(setup.folder().join("data/secret")).unwrap();
         let report = setup
@@ -148,7 +153,7 @@ fn servers_that_say_nothing_are_not_waited_for_without_end() {
     }
     assert!(line(&report.stdout, "database").contains("no answer within"), "{}", report.stdout);
     // What asks no server is looked at, and what was not reached is told as well.
-    for name in ["settings", "browsers", "proxies"] {
+    for name in ["settings", "browsers", "proxies", "social log-in"] {
         let line = line(&report.stdout, name);
         assert!(!line.contains("not looked at"), "{line}");
     }
@@ -171,4 +176,39 @@ fn a_mail_server_that_admits_no_further_connection_is_a_warning() {
     assert!(mail.starts_with("warn ") && mail.contains("421"), "{mail}");
     assert!(mail.contains("HALLPASS_SMTP_CONNECTIONS (3)"), "{mail}");
     assert!(report.success, "{}", report.stdout);
+}
+
+#[test]
+fn a_file_that_the_first_start_cannot_make() {
+    let setup = Setup::on_sqlite();
+    setup.write("data", "this is a file");
+    for setup in [setup, Setup::on_sqlite().with("DATABASE_URL", "sqlite:///proc/x/a.db")] {
+        let report = setup.run(&["doctor"]);
+        let database = line(&report.stdout, "database");
+        assert!(!report.success);
+        assert!(database.starts_with("FAIL ") && database.contains("cannot be made"), "{database}");
+        assert!(!setup.run(&["serve"]).success);
+    }
+    let setup = Setup::on_sqlite();
+    assert!(line(&setup.run(&["doctor"]).stdout, "database").contains("the first start makes it"));
+    assert!(!setup.folder().join("data/hallpass.db").exists());
+    let mut left = fs::read_dir(setup.folder()).unwrap().map(|it| it.unwrap().file_name());
+    assert!(!left.any(|it| it.to_string_lossy().contains("doctor")));
+}
+
+#[test]
+fn a_mail_server_without_tls_on_the_port_is_told() {
+    let server = ScriptedServer::start(|_| Act::Usual);
+    let url = server.url().replace("smtp://", "smtps://");
+    let report = Setup::on_sqlite().with("HALLPASS_SMTP_URL", &url).run(&["doctor"]);
+    let mail = line(&report.stdout, "mail");
+    assert!(mail.starts_with("FAIL ") && mail.contains("without TLS on this port"), "{mail}");
+}
+
+#[test]
+fn a_collection_of_breached_passwords_that_does_not_answer_is_a_warning() {
+    let url = format!("http://127.0.0.1:{}/range", free_port());
+    let report = Setup::on_sqlite().with("HALLPASS_BREACHED_PASSWORDS_URL", &url).run(&["doctor"]);
+    let told = line(&report.stdout, "breached passwords");
+    assert!(told.starts_with("warn ") && told.contains(&url), "{told}");
 }

@@ -119,6 +119,25 @@ fn a_model_without_user_names_has_addresses_as_such() {
     });
 }
 
+#[test]
+fn a_model_without_user_names_whose_addresses_are_in_another_column() {
+    on_both(|site, target| {
+        without_related_tables(site);
+        site.execute("DELETE FROM auth_user WHERE email = ''");
+        for statement in [
+            "DROP TABLE IF EXISTS m2",
+            "CREATE TABLE m2 AS SELECT id, email AS mail, password, last_login FROM auth_user",
+        ] {
+            site.execute(statement);
+        }
+        let told = target.import_all(site, &["--table", "m2", "--column", "email=mail"]);
+        assert!(told.starts_with("accounts of m2 (email=mail, username=mail)\n"), "{told}");
+        let stored = target.stored();
+        assert!(!stored.is_empty());
+        assert!(stored.iter().all(|user| Some(&user.username) == user.email.as_ref()));
+    });
+}
+
 /// Accounts whose key is a UUID, more than are read at a time.
 const WITH_UUIDS: &str = "
     CREATE TABLE auth_user (id {key} PRIMARY KEY, password varchar(128) NOT NULL, last_login {time} NULL,
@@ -206,5 +225,100 @@ fn what_is_null_is_empty_or_named_with_its_row() {
         assert_eq!(target.one(3).email, None);
         assert_eq!(target.one(8).email, None);
         assert_eq!(target.stored().len(), accounts().len());
+    });
+}
+
+/// Two accounts whose key is a UUID, with a column of numbers. The UUIDs begin with numbers of other accounts.
+const KEYS_AND_NUMBERS: &str = "
+    DROP TABLE auth_user;
+    CREATE TABLE accounts_user (id {key} PRIMARY KEY, number bigint NOT NULL, password varchar(128) NOT NULL,
+        last_login {time} NULL, is_superuser boolean NOT NULL, username varchar(150) NOT NULL,
+        email varchar(254) NOT NULL, is_staff boolean NOT NULL, is_active boolean NOT NULL,
+        date_joined {time} NOT NULL);
+    INSERT INTO accounts_user VALUES
+        ('5b0e0000-aaaa-4bbb-8ccc-dddddddddddd', 1, '!', NULL, FALSE, 'ada', '', FALSE, TRUE, '2020-01-01 00:00:00'),
+        ('7c0e0000-aaaa-4bbb-8ccc-dddddddddddd', 5, '!', NULL, FALSE, 'bob', '', FALSE, TRUE, '2020-01-02 00:00:00');
+    CREATE TABLE account_emailaddress (id integer PRIMARY KEY, email varchar(254) NOT NULL,
+        verified boolean NOT NULL, \"primary\" boolean NOT NULL, user_id {key} NOT NULL);
+    INSERT INTO account_emailaddress VALUES
+        (1, 'ada@example.com', TRUE, TRUE, '5b0e0000-aaaa-4bbb-8ccc-dddddddddddd');
+    CREATE TABLE mfa_authenticator (id integer PRIMARY KEY, user_id {key} NOT NULL);
+    INSERT INTO mfa_authenticator VALUES (1, '7c0e0000-aaaa-4bbb-8ccc-dddddddddddd');
+    CREATE TABLE socialaccount_socialaccount (id integer PRIMARY KEY, provider varchar(200) NOT NULL,
+        uid varchar(191) NOT NULL, user_id {key} NOT NULL);
+    INSERT INTO socialaccount_socialaccount VALUES
+        (1, 'google', 'of-ada', '5b0e0000-aaaa-4bbb-8ccc-dddddddddddd')
+";
+
+#[test]
+fn other_tables_are_joined_by_the_primary_key_where_ids_are_in_another_column() {
+    on_both(|site, target| {
+        without_related_tables(site);
+        let (key, time) =
+            if site.is_on_sqlite() { ("char(36)", "datetime") } else { ("uuid", "timestamptz") };
+        let statements = KEYS_AND_NUMBERS.replace("{key}", key).replace("{time}", time);
+        for statement in statements.split(';') {
+            site.execute(statement);
+        }
+        let told = target.import(site, &["--column", "id=number"]);
+        assert!(
+            told.stdout.contains("second factor, left behind: 1 (numbers 5)"),
+            "{}",
+            told.stdout
+        );
+        assert!(!told.success);
+        let told = target.import_all(site, &["--column", "id=number", "--without-mfa"]);
+        assert!(told.contains("social accounts, imported as identities: 1\n"), "{told}");
+        let (ada, bob) = (target.one(1), target.one(5));
+        assert_eq!((ada.email.as_deref(), ada.email_verified), (Some("ada@example.com"), true));
+        assert_eq!(bob.email, None);
+        assert_eq!(target.identities(), [(1, "of-ada".to_owned())]);
+    });
+}
+
+#[test]
+fn references_of_another_kind_than_the_keys_are_refused() {
+    on_both(|site, target| {
+        without_related_tables(site);
+        site.execute(
+            "CREATE TABLE mfa_authenticator (id integer PRIMARY KEY, user_id varchar(32))",
+        );
+        site.execute(
+            "INSERT INTO mfa_authenticator VALUES (1, '5b0e0000aaaa4bbb8cccdddddddddddd')",
+        );
+        let told = refused(target, site, &[]);
+        assert!(told.contains("mfa_authenticator refers to the user \"5b0e"), "{told}");
+    });
+}
+
+/// Second factors in tables of several packages, each of one user, and what is none of user 8.
+const SECOND_FACTORS: &str = "
+    CREATE TABLE mfa_mfakey (id integer PRIMARY KEY, user_id bigint, method text, secret text);
+    INSERT INTO mfa_mfakey VALUES (1, 9, 'TOTP', 'x');
+    CREATE TABLE django_fido_authenticator (id integer PRIMARY KEY, user_id bigint);
+    INSERT INTO django_fido_authenticator VALUES (1, 3);
+    CREATE TABLE passkeys_userpasskey (id integer PRIMARY KEY, user_id bigint, enabled boolean);
+    INSERT INTO passkeys_userpasskey VALUES (1, 4, TRUE), (2, 8, FALSE);
+    CREATE TABLE tickets_gate (id integer PRIMARY KEY, name text, confirmed boolean, user_id bigint);
+    INSERT INTO tickets_gate VALUES (1, 'phone', TRUE, 5), (2, 'phone', FALSE, 8);
+    CREATE TABLE auth_authenticator (id integer PRIMARY KEY, owner bigint REFERENCES auth_user (id));
+    INSERT INTO auth_authenticator VALUES (1, 6);
+    CREATE TABLE fcm_django_fcmdevice (id integer PRIMARY KEY, user_id bigint, name text, active boolean);
+    INSERT INTO fcm_django_fcmdevice VALUES (1, 8, 'phone', TRUE)
+";
+
+#[test]
+fn second_factors_of_any_package_stop_the_import() {
+    on_both(|site, target| {
+        for statement in SECOND_FACTORS.split(';') {
+            site.execute(statement);
+        }
+        let told = target.import(site, &["--dry-run"]);
+        let listed = "with a second factor, left behind: 5 (numbers 3, 4, 5, 6, 9)";
+        assert!(told.stdout.contains(listed), "{}", told.stdout);
+        let tables = "auth_authenticator, django_fido_authenticator, mfa_mfakey, passkeys_userpasskey, \
+                      tickets_gate";
+        assert!(told.stderr.contains(tables), "{}", told.stderr);
+        assert!(!told.success);
     });
 }

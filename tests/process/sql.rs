@@ -84,6 +84,9 @@ fn tables(connection: &mut SqliteConnection) -> BTreeMap<String, Vec<Column>> {
     tables
 }
 
+/// The tables that triggers fill, for instances of the version before.
+pub const MIRRORS: [&str; 2] = ["registrations", "one_time_tokens"];
+
 /// Everything in every table of a file.
 pub fn everything(path: &Path) -> BTreeMap<String, Vec<String>> {
     let mut connection = sqlite(path);
@@ -109,7 +112,7 @@ pub fn fill_every_column(path: &Path) {
         let column = tables[table].iter().find(|it| it.name == column).unwrap();
         column.kind.clone()
     };
-    for (table, columns) in &tables {
+    for (table, columns) in tables.iter().filter(|(table, _)| !MIRRORS.contains(&table.as_str())) {
         for row in [1, 2, 3] {
             let values: Vec<String> = columns
                 .iter()

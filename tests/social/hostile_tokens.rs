@@ -184,7 +184,11 @@ fn a_native_app_is_one_of_those_that_are_set() {
     let client = client(generic(&provider));
     let native = |claims: &Value| {
         let token = key.sign(claims);
-        verdict(client.verify_id_token(&token, NONCE, now()))
+        let verified = client.verify_id_token(&token, NONCE, now());
+        verdict(verified.map(|(identity, accepted_until)| {
+            assert_eq!(accepted_until, later(360), "its expiry and the leeway");
+            identity
+        }))
     };
     let ios = with(claims(&provider), "aud", json!("ios"));
     assert!(native(&ios).is_ok());

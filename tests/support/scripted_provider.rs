@@ -121,10 +121,14 @@ impl ScriptedProvider {
         self.on("/keys", Answer::json(&json!({ "keys": keys })));
     }
 
-    /// Answers the next code with an id token.
+    /// Answers each code with an id token.
     pub fn grant(&self, id_token: &str) {
-        let reply = json!({"access_token": "at-1", "token_type": "Bearer", "id_token": id_token});
-        self.on("/token", Answer::json(&reply));
+        self.on("/token", token_reply(id_token));
+    }
+
+    /// Answers one code with an id token.
+    pub fn grant_code(&self, code: &str, id_token: &str) {
+        self.on(&format!("/token {code}"), token_reply(id_token));
     }
 
     /// Sets the answer of a path.
@@ -138,6 +142,10 @@ impl ScriptedProvider {
         let is_to = |it: &&Recorded| path_of(&it.line) == path;
         requests.iter().filter(is_to).cloned().collect()
     }
+}
+
+fn token_reply(id_token: &str) -> Answer {
+    Answer::json(&json!({"access_token": "at-1", "token_type": "Bearer", "id_token": id_token}))
 }
 
 fn path_of(line: &str) -> &str {
@@ -166,7 +174,10 @@ fn answer(mut stream: TcpStream, script: &Mutex<Script>) {
     let Some(request) = read_request(&stream) else { return };
     let answer = {
         let mut script = script.lock().unwrap();
-        let answer = script.answers.get(path_of(&request.line)).cloned();
+        let path = path_of(&request.line);
+        let of_code = request.field("code").map(|code| format!("{path} {code}"));
+        let of_code = of_code.and_then(|key| script.answers.get(&key));
+        let answer = of_code.or_else(|| script.answers.get(path)).cloned();
         script.requests.push(request);
         answer
     };

@@ -18,7 +18,7 @@ use crate::client::Api;
 use crate::{postgres, scratch};
 
 /// More than any start or command takes on a busy machine.
-const WRITE_PROGRESS_TIMEOUT: Duration = Duration::from_secs(20);
+const PROCESS_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A folder to run in, and settings. Nothing else of the test's environment reaches the process.
 pub struct Setup {
@@ -138,7 +138,7 @@ impl Setup {
     }
 
     fn finish(&self, command: &mut Command, input: &str) -> Finished {
-        self.finish_within(command, input, WRITE_PROGRESS_TIMEOUT)
+        self.finish_within(command, input, PROCESS_TIMEOUT)
     }
 
     fn finish_within(&self, command: &mut Command, input: &str, limit: Duration) -> Finished {
@@ -165,8 +165,7 @@ impl Setup {
     /// Runs a command to its end with its output going there.
     pub fn run_into(&self, arguments: &[&str], stdout: Stdio, stderr: Stdio) -> ExitStatus {
         let mut child = self.command(arguments).stdout(stdout).stderr(stderr).spawn().unwrap();
-        wait(&mut child, WRITE_PROGRESS_TIMEOUT)
-            .unwrap_or_else(|| panic!("{arguments:?} does not end"))
+        wait(&mut child, PROCESS_TIMEOUT).unwrap_or_else(|| panic!("{arguments:?} does not end"))
     }
 
     /// Kills a command as soon as `text` stands in its standard error.
@@ -181,7 +180,7 @@ impl Setup {
         let started = Instant::now();
         while !read(&stderr).contains(text) {
             let ended = child.try_wait().unwrap();
-            let waits = ended.is_none() && started.elapsed() < WRITE_PROGRESS_TIMEOUT;
+            let waits = ended.is_none() && started.elapsed() < PROCESS_TIMEOUT;
             assert!(waits, "{arguments:?} ({ended:?}) does not say {text}:\n{}", read(&stderr));
             thread::sleep(Duration::from_millis(1));
         }
@@ -220,7 +219,7 @@ impl Setup {
         while TcpStream::connect(address).is_err() {
             let ended = service.child.try_wait().unwrap();
             assert!(
-                ended.is_none() && started.elapsed() < WRITE_PROGRESS_TIMEOUT,
+                ended.is_none() && started.elapsed() < PROCESS_TIMEOUT,
                 "not started ({ended:?})"
             );
             thread::sleep(Duration::from_millis(5));
@@ -245,7 +244,7 @@ impl Setup {
             }
             let ended = service.child.try_wait().unwrap();
             assert!(
-                ended.is_none() && started.elapsed() < WRITE_PROGRESS_TIMEOUT,
+                ended.is_none() && started.elapsed() < PROCESS_TIMEOUT,
                 "not started ({ended:?}):\n{}",
                 service.log()
             );
@@ -307,7 +306,7 @@ impl Service {
     pub fn wait_for_log(&self, text: &str, times: usize) {
         let started = Instant::now();
         while self.log().matches(text).count() < times {
-            assert!(started.elapsed() < WRITE_PROGRESS_TIMEOUT, "no {text:?} in:\n{}", self.log());
+            assert!(started.elapsed() < PROCESS_TIMEOUT, "no {text:?} in:\n{}", self.log());
             thread::sleep(Duration::from_millis(10));
         }
     }
@@ -355,7 +354,7 @@ impl Service {
     /// Asks it to end and expects that it does, well.
     pub fn stop(self) {
         self.terminate();
-        let (status, _) = self.wait(WRITE_PROGRESS_TIMEOUT);
+        let (status, _) = self.wait(PROCESS_TIMEOUT);
         assert!(status.success(), "{status}");
     }
 

@@ -12,8 +12,13 @@ const REGISTRATION = "hallpass.registration";
 /** Returns whether the user is logged in now; mostly not, as the address has to be verified first. */
 export async function register(user: components["schemas"]["RegisterRequest"]): Promise<boolean> {
   const answer = await hallpass.register(user);
-  if (answer.registration_token) localStorage.setItem(REGISTRATION, answer.registration_token);
+  keepRegistration(answer.registration_token);
   return answer.access_token !== undefined;
+}
+
+/** Until the address is verified. A log-in at a provider can lead to a registration too. */
+export function keepRegistration(token: string | undefined): void {
+  if (token) localStorage.setItem(REGISTRATION, token);
 }
 
 /** With the six digits of the mail, in the browser that registered. */

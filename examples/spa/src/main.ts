@@ -2,6 +2,7 @@
 import { hallpass } from "./account";
 import { explanation, find, go, notice, onArrival } from "./dom";
 import * as pages from "./pages";
+import { comeBack } from "./social";
 
 /** For people who are logged in, and for the others. */
 const account: Record<string, pages.Page> = {
@@ -68,7 +69,19 @@ find("#log-out").addEventListener("click", () => {
   hallpass.logOut().catch((error: unknown) => notice(`You are still logged in. ${explanation(error)}`));
 });
 
+/** What follows a flow that came back from a provider. */
+async function finishFlow(): Promise<void> {
+  try {
+    const outcome = await comeBack();
+    if (outcome === "verify") go("/verify");
+    if (outcome === "linked") go("/profile", "The account is linked.");
+    if (outcome === "refused") notice("The log-in was cancelled or refused.");
+  } catch (error) {
+    notice(explanation(error));
+  }
+}
+
 const start = () => hallpass.start().catch(() => show());
 // Where the app was opened without a network, it goes on as soon as there is one.
 window.addEventListener("online", () => void start());
-void start();
+void finishFlow().finally(start);

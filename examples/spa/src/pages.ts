@@ -2,6 +2,7 @@
 import { type components, HallpassError, unwrap } from "hallpass-client";
 import { hallpass, register as registerUser, verifyWithCode, verifyWithLink } from "./account";
 import { complain, find, go, instance, notice, onSubmit } from "./dom";
+import * as social from "./social";
 
 /** `token` is that of the mail's link, where a link leads to the page. */
 export type Page = (token: string) => DocumentFragment | Promise<DocumentFragment>;
@@ -19,7 +20,26 @@ const formPage =
 
 export const unreachable = formPage("unreachable", () => hallpass.start());
 
-export const login = formPage("login", ({ username = "", password = "" }) => hallpass.logIn({ username, password }));
+export const login: Page = async () => {
+  const page = instance("login");
+  const form = find<HTMLFormElement>("form", page);
+  onSubmit(form, ({ username = "", password = "" }) => hallpass.logIn({ username, password }));
+  await addProviders(page, form, "Log in with");
+  return page;
+};
+
+/** A button for each service that the user can log in at. The form works without them. */
+async function addProviders(page: ParentNode, form: HTMLFormElement, label: string): Promise<void> {
+  const list = await social.providers().catch(() => []);
+  const buttons = list.map((provider) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = `${label} ${provider.display_name}`;
+    button.addEventListener("click", () => social.goTo(provider.id).catch((error: unknown) => complain(form, error)));
+    return button;
+  });
+  find(".providers", page).replaceChildren(...buttons);
+}
 
 export const register = formPage("register", async ({ email = "", password = "", username }) => {
   const locale = navigator.language;
@@ -63,6 +83,7 @@ export const profile: Page = async () => {
     Object.assign(person, await unwrap(hallpass.api.PATCH("/v1/me", { body: change })));
     notice("Saved.");
   });
+  await addProviders(page, find<HTMLFormElement>("form", page), "Link");
   return page;
 };
 

@@ -1,4 +1,5 @@
-//! What a front end keeps with an account: a small JSON object that Hallpass does not read.
+//! Metadata that a front end keeps with an account: a small JSON object that Hallpass does not
+//! read.
 
 use serde_json::{Map, Value};
 
@@ -12,7 +13,7 @@ impl Metadata {
     /// The most bytes, written without spaces.
     pub const MAX_BYTES: usize = 4096;
 
-    /// What was stored; anything unreadable counts as nothing.
+    /// Returns the stored metadata; unreadable text counts as none.
     pub fn known(text: &str) -> Self {
         Self(serde_json::from_str(text).unwrap_or_default())
     }

@@ -73,6 +73,11 @@ impl PasswordHash {
         Self("!".to_owned())
     }
 
+    /// Returns whether a password can match.
+    pub fn is_usable(&self) -> bool {
+        !self.0.is_empty() && !self.0.starts_with('!')
+    }
+
     /// The text, for the database and for verification.
     pub fn expose(&self) -> &str {
         &self.0
@@ -95,7 +100,7 @@ pub struct PasswordPolicy {
     pub max_length: usize,
     /// True if those known from breaches are refused. [`Self::check`] cannot tell; flows ask.
     pub refuses_breached: bool,
-    /// What mail and pages call the service.
+    /// Name of the service in mail and pages.
     pub service_name: Arc<str>,
 }
 
@@ -127,8 +132,8 @@ impl PasswordPolicy {
         }
     }
 
-    /// Returns whether `password` is good for the person of that address and name. `username` is what
-    /// the person typed, checked or not.
+    /// Returns whether `password` is good for the person of that address and name. `username` is
+    /// what the person typed, checked or not.
     pub fn check(
         &self,
         password: &PlainPassword,
@@ -175,15 +180,15 @@ impl Default for PasswordPolicy {
     }
 }
 
-/// Returns the form in which passwords are compared with guesses: NFKC in lower case, since attackers try
-/// any letter case, width and style.
+/// Returns the form in which passwords are compared with guesses: NFKC in lower case, since
+/// attackers try any letter case, width and style.
 pub fn compared_form(text: &str) -> String {
     text.nfkc().collect::<String>().to_lowercase()
 }
 
-/// What a guesser makes of an address or a name: the whole, the pieces between its separators, and
-/// these without separators. Of an address only the part before the `@` has pieces: the domain is
-/// that of many.
+/// Returns the parts of an e-mail address or a name that an attacker would try: the whole, the
+/// pieces between its separators, and these without separators. Of an address only the local part
+/// has pieces: the domain is shared by many.
 fn parts_of_name(name: &str) -> Vec<String> {
     let whole = compared_form(name);
     let own = whole.rsplit_once('@').map_or(whole.as_str(), |(local, _)| local).to_owned();

@@ -4,8 +4,8 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use crate::domain::{Email, Fault, Length};
 
-/// The letters beyond ASCII that a chosen name may have: blocks of letters without gaps, so that the
-/// published pattern can say the same in any language's regular expressions.
+/// The letters beyond ASCII that a chosen name may have: blocks of letters without gaps, so that
+/// the published pattern can say the same in any language's regular expressions.
 pub const LETTERS: [(char, char); 20] = [
     ('\u{c0}', '\u{d6}'),
     ('\u{d8}', '\u{f6}'),
@@ -50,7 +50,7 @@ impl Username {
     /// whether a name is taken may be told, whether an address is may not.
     pub fn parse_beside(text: &str, email: Option<&Email>) -> Result<Option<Self>, Fault> {
         match email {
-            Some(email) if text.trim().eq_ignore_ascii_case(email.as_str()) => Ok(None),
+            Some(email) if Self::known(text.trim()).is_address(email) => Ok(None),
             _ => Self::parse(text).map(Some),
         }
     }
@@ -60,13 +60,16 @@ impl Username {
         Self::known(email.as_str())
     }
 
-    /// Returns the user names that a log-in takes for `email`: the address, and the address with its
-    /// internationalised domain in letters instead of A-labels.
-    pub fn spellings_of(email: &Email) -> Vec<Self> {
-        let ascii = Self::known(email.normalised());
-        let (domain, _) = idna::domain_to_unicode(email.domain());
-        let letters = Self::known(&format!("{}@{domain}", email.local_part()));
-        if letters.normalised == ascii.normalised { vec![ascii] } else { vec![ascii, letters] }
+    /// Returns the e-mail address that a log-in takes this name for: in letters of any width and style, with a
+    /// domain in letters or A-labels, with any dots and invisible characters that domains may have.
+    pub fn named_address(&self) -> Option<Email> {
+        Email::parse(&self.shown).or_else(|_| Email::parse(&self.normalised)).ok()
+    }
+
+    /// Returns whether a log-in takes this name for `email`.
+    pub fn is_address(&self, email: &Email) -> bool {
+        let named = self.named_address();
+        named.as_ref().map_or(self.normalised(), Email::normalised) == email.normalised()
     }
 
     /// Reads a name that may contain `@`: an address as name, or one that staff gave.
@@ -120,6 +123,27 @@ mod tests {
         for (first, last) in LETTERS {
             assert!((first..=last).all(char::is_alphanumeric), "{first:?}");
         }
+    }
+
+    #[test]
+    fn an_address_in_any_spelling_is_recognised() {
+        let email = Email::parse("ada@b\u{fc}cher.example").unwrap();
+        for spelling in [
+            "ada@xn--bcher-kva.example",
+            "ADA@B\u{dc}CHER.example",
+            "ada@b\u{fc}\u{ad}cher.example",
+            "ada@b\u{fc}cher\u{3002}example",
+            "ada\u{ff20}b\u{fc}cher.example",
+            "\u{ff41}da@bu\u{308}cher.example",
+            "ada@XN--BCHER-KVA.example",
+        ] {
+            assert!(Username::known(spelling).is_address(&email), "{spelling}");
+            assert_eq!(Username::parse_beside(spelling, Some(&email)), Ok(None), "{spelling}");
+        }
+        for other in ["ada", "ida@b\u{fc}cher.example", "ada@bucher.example"] {
+            assert!(!Username::known(other).is_address(&email), "{other}");
+        }
+        assert!(Username::known("Root@Localhost").is_address(&Email::known("root@localhost")));
     }
 
     #[test]

@@ -1,7 +1,9 @@
-//! Where the adapter meets actix: which requests are its, and how an answer goes out.
+//! Routes of the adapter in actix, and the writing of its answers.
+
+use std::sync::LazyLock;
 
 use actix_web::guard::GuardContext;
-use actix_web::http::StatusCode;
+use actix_web::http::{Method, StatusCode};
 use actix_web::web::{Data, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, guard, web};
 
@@ -17,12 +19,12 @@ use crate::drf::token::DrfTokens;
 use crate::flows::Flows;
 use crate::http::blocking::State;
 use crate::http::client::Client;
-use crate::http::operations::OfPath;
+use crate::http::operations::{self, OfPath, Operation};
 
 /// The longest header field in bytes, as in the server the reference runs under.
 const MAX_HEADER_FIELD: usize = 8190;
 
-/// Where requests of the adapter can be; which they are, [`pages::find`] decides.
+/// Patterns that may be pages of the adapter; [`pages::find`] decides.
 const PATTERNS: [&str; 7] = [
     "/",
     "/.{format}",
@@ -33,6 +35,16 @@ const PATTERNS: [&str; 7] = [
     "/users{rest:.*}",
 ];
 
+/// The paths and methods that are counted by themselves.
+const COUNTED_PATHS: [&str; 5] =
+    ["/api-token-auth", "/api-token-verify", "/api-token-refresh", "/restricted", "/users"];
+const COUNTED_METHODS: [Method; 6] =
+    [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+
+/// The operations of the adapter that are counted by themselves.
+pub static OPERATIONS: LazyLock<Vec<Operation>> =
+    LazyLock::new(|| operations::undocumented(&COUNTED_PATHS, &COUNTED_METHODS));
+
 /// The adapter's settings and tokens.
 pub struct DrfAdapter {
     public_url: String,
@@ -41,20 +53,21 @@ pub struct DrfAdapter {
 }
 
 impl DrfAdapter {
-    /// Returns the adapter of a service that is reached at `public_url`, for `tokens` behind these schemes.
+    /// Returns the adapter of a service that is reached at `public_url`, for `tokens` behind these
+    /// schemes.
     pub fn new(public_url: &str, schemes: Schemes, tokens: DrfTokens) -> Self {
         Self { public_url: public_url.to_owned(), schemes, tokens }
     }
 }
 
-/// Serves the pages of the adapter. Every method of a page comes here, so that the checks keep their
-/// order.
+/// Serves the pages of the adapter. Every method of a page comes here, so that the checks keep
+/// their order.
 pub fn configure(app: &mut ServiceConfig, adapter: Data<DrfAdapter>) {
     app.app_data(adapter);
     for pattern in PATTERNS {
         let path = pattern.strip_suffix("{rest:.*}").unwrap_or(pattern);
-        let page =
-            web::resource(pattern).app_data(OfPath::new(path)).guard(guard::fn_guard(is_ours));
+        let page = web::resource(pattern).guard(guard::fn_guard(is_ours));
+        let page = page.app_data(OfPath::new(&OPERATIONS, path));
         app.service(page.route(web::route().to(answer)));
     }
 }

@@ -29,7 +29,7 @@ impl Schemes {
     }
 }
 
-/// What a caller shows to prove who they are.
+/// Credentials of a request.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Credentials {
     /// A token behind one of the [`Schemes`].

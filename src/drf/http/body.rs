@@ -5,11 +5,11 @@ use crate::drf::http::header::Parametrised;
 use crate::drf::http::value::{Fields, Submitted, Values};
 use crate::drf::http::{form, json};
 
-/// The longest body that is read, in bytes. A limit is ours, the reference had none; this one leaves
-/// room for everything a client of the reference has reason to send.
+/// The longest body that is read, in bytes. A limit is ours, the reference had none; this one
+/// leaves room for everything a client of the reference has reason to send.
 pub const MAX_BYTES: usize = 1024 * 1024;
 
-/// Why a body could not be read.
+/// Reasons why a body cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unreadable {
     /// 415: no parser for this `Content-Type`, which is given as it came.
@@ -41,7 +41,7 @@ pub fn read(body: &[u8], content_type: &str) -> Result<Submitted, Unreadable> {
         let from_form = matches!(parser, Some(Parser::Urlencoded | Parser::Multipart));
         return Ok(Submitted::Fields(Fields { values: Values::default(), from_form }));
     }
-    // A charset nobody knows is not looked at.
+    // An unknown charset is ignored.
     let charset = parsed.parameter("charset").and_then(Charset::named).unwrap_or(Charset::Utf8);
     match parser {
         None => Err(Unreadable::MediaType(content_type.to_owned())),

@@ -2,7 +2,7 @@
 
 use encoding_rs::{DecoderResult, Encoding};
 
-/// How the bytes of a body stand for text.
+/// Encodings of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Charset {
     /// UTF-8, where a byte order mark is a character like any other.
@@ -15,13 +15,14 @@ pub enum Charset {
     Ascii,
     /// UTF-16; without an order said, by the mark, little-endian when there is none.
     Utf16(Option<ByteOrder>),
-    /// UTF-32, likewise.
-    Utf32(Option<ByteOrder>),
+    /// UTF-32, little-endian with or without a mark, as `"utf-32"` of Python encodes on most
+    /// machines.
+    Utf32,
     /// One of the older ones, by the WHATWG's table.
     Other(&'static Encoding),
 }
 
-/// Which byte of a number comes first.
+/// Byte orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ByteOrder {
     /// The least significant one.
@@ -31,21 +32,19 @@ pub enum ByteOrder {
 }
 
 impl Charset {
-    /// The charset of this name, in any letter case and with `_` or `-`.
+    /// Returns the charset of this name, in any letter case.
     pub fn named(name: &str) -> Option<Self> {
-        let name = name.trim().to_ascii_lowercase().replace(['_', ' '], "-");
+        let name = name.trim().to_ascii_lowercase();
         Some(match name.as_str() {
-            "utf-8" | "utf8" | "u8" | "utf" | "cp65001" => Self::Utf8,
+            "utf-8" | "utf8" => Self::Utf8,
             "utf-8-sig" => Self::Utf8WithMark,
-            "latin-1" | "latin1" | "latin" | "l1" | "iso-8859-1" | "iso8859-1" | "8859"
-            | "cp819" => Self::Latin1,
-            "ascii" | "us-ascii" | "646" => Self::Ascii,
-            "utf-16" | "utf16" | "u16" => Self::Utf16(None),
-            "utf-16le" | "utf-16-le" => Self::Utf16(Some(ByteOrder::Little)),
-            "utf-16be" | "utf-16-be" => Self::Utf16(Some(ByteOrder::Big)),
-            "utf-32" | "utf32" | "u32" => Self::Utf32(None),
-            "utf-32le" | "utf-32-le" => Self::Utf32(Some(ByteOrder::Little)),
-            "utf-32be" | "utf-32-be" => Self::Utf32(Some(ByteOrder::Big)),
+            // Not windows-1252, which the WHATWG means by these names.
+            "iso-8859-1" | "latin-1" | "latin1" => Self::Latin1,
+            "ascii" | "us-ascii" => Self::Ascii,
+            "utf-16" => Self::Utf16(None),
+            "utf-16le" => Self::Utf16(Some(ByteOrder::Little)),
+            "utf-16be" => Self::Utf16(Some(ByteOrder::Big)),
+            "utf-32" => Self::Utf32,
             other => Self::Other(Encoding::for_label(other.as_bytes())?),
         })
     }
@@ -59,7 +58,7 @@ impl Charset {
             Self::Ascii if bytes.is_ascii() => Ok(latin1(bytes)),
             Self::Ascii => Err("'ascii' codec can't decode: ordinal not in range(128)"),
             Self::Utf16(order) => utf16(bytes, order),
-            Self::Utf32(order) => utf32(bytes, order),
+            Self::Utf32 => utf32(bytes),
             Self::Other(encoding) => strictly(encoding, bytes),
         }
     }
@@ -102,20 +101,12 @@ fn utf16(bytes: &[u8], order: Option<ByteOrder>) -> Result<String, &'static str>
     char::decode_utf16(units).collect::<Result<_, _>>().map_err(|_| BROKEN)
 }
 
-fn utf32(bytes: &[u8], order: Option<ByteOrder>) -> Result<String, &'static str> {
+fn utf32(bytes: &[u8]) -> Result<String, &'static str> {
     const BROKEN: &str = "'utf-32' codec can't decode the body";
-    let (order, bytes) = match (order, bytes) {
-        (Some(order), _) => (order, bytes),
-        (None, [0, 0, 0xfe, 0xff, rest @ ..]) => (ByteOrder::Big, rest),
-        (None, [0xff, 0xfe, 0, 0, rest @ ..]) => (ByteOrder::Little, rest),
-        (None, _) => (ByteOrder::Little, bytes),
-    };
+    let bytes = bytes.strip_prefix(&[0xff, 0xfe, 0, 0]).unwrap_or(bytes);
     let (fours, []) = bytes.as_chunks::<4>() else { return Err(BROKEN) };
-    let code_points = fours.iter().map(|&four| match order {
-        ByteOrder::Little => u32::from_le_bytes(four),
-        ByteOrder::Big => u32::from_be_bytes(four),
-    });
-    code_points.map(char::from_u32).collect::<Option<_>>().ok_or(BROKEN)
+    let characters = fours.iter().map(|four| char::from_u32(u32::from_le_bytes(*four)));
+    characters.collect::<Option<_>>().ok_or(BROKEN)
 }
 
 fn strictly(encoding: &'static Encoding, bytes: &[u8]) -> Result<String, &'static str> {
@@ -141,7 +132,7 @@ mod tests {
     fn every_family_decodes() {
         for (name, bytes, text) in [
             ("UTF-8", &b"\xc3\xa9"[..], "é"),
-            ("utf_8_sig", b"\xef\xbb\xbfa", "a"),
+            ("utf-8-sig", b"\xef\xbb\xbfa", "a"),
             ("ISO-8859-1", b"\xe9\x80", "é\u{80}"),
             ("us-ascii", b"a", "a"),
             ("utf-16", b"\xff\xfea\0", "a"),

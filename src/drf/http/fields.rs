@@ -20,7 +20,7 @@ const BLANK: &str = "This field may not be blank.";
 const NO_STRING: &str = "Not a valid string.";
 const NO_BOOLEAN: &str = "Must be a valid boolean.";
 const NUL_INSIDE: &str = "Null characters are not allowed.";
-/// What Django says of a name with characters that no name has.
+/// Message of Django for a user name with invalid characters.
 pub const BAD_USERNAME: &str = "Enter a valid username. This value may contain only letters, numbers, \
                             and @/./+/-/_ characters.";
 
@@ -29,7 +29,7 @@ pub const MAX_USERNAME: usize = 150;
 /// The longest e-mail address, in characters.
 pub const MAX_EMAIL: usize = 254;
 
-/// What is wrong with a field, text by text.
+/// Messages about a field.
 pub type Faults = Vec<String>;
 
 /// A text that must be there: `username`, `password` and `token` of the token endpoints.

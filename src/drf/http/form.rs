@@ -89,7 +89,7 @@ fn is_boundary(boundary: &str) -> bool {
         && boundary.bytes().last().is_some_and(|last| last != b' ')
 }
 
-/// What stands between the boundaries, without the line break before each.
+/// Returns the parts between the boundaries, without the line break before each.
 fn parts<'body>(body: &'body [u8], boundary: &[u8]) -> impl Iterator<Item = &'body [u8]> {
     let mut rest = Some(body);
     std::iter::from_fn(move || {
@@ -132,8 +132,8 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack.windows(needle.len()).position(|window| window == needle)
 }
 
-/// Base64 as `base64.b64decode` of Python reads it: characters outside the alphabet are skipped, the
-/// padding is required, and what follows it is ignored.
+/// Base64 as `base64.b64decode` of Python reads it: characters outside the alphabet are skipped,
+/// the padding is required, and what follows it is ignored.
 pub fn lenient_base64(text: &[u8]) -> Option<Vec<u8>> {
     let mut digits = Vec::with_capacity(text.len());
     let mut padding = 0;

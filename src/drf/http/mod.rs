@@ -18,5 +18,5 @@ mod users;
 pub mod value;
 pub mod views;
 
-pub use adapter::{DrfAdapter, configure};
+pub use adapter::{DrfAdapter, OPERATIONS, configure};
 pub use authentication::Schemes;

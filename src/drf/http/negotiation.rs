@@ -1,14 +1,15 @@
-//! What a client accepts: the `Accept` header and `?format=`, read as Django REST framework reads them.
+//! Content negotiation: the `Accept` header and `?format=`, read as Django REST framework reads
+//! them.
 //!
-//! The reference offers JSON and an HTML page. Hallpass sends JSON in place of the page, so a client
-//! that accepts HTML only is served too, and one that accepts neither gets 406.
+//! The reference offers JSON and an HTML page. Hallpass sends JSON in place of the page, so a
+//! client that accepts HTML only is served too, and one that accepts neither gets 406.
 
 use crate::drf::http::header::Parametrised;
 
-/// How to write an answer: on one line, or with this many spaces to indent.
+/// Layout of an answer: on one line, or indented by this many spaces.
 pub type Indent = Option<usize>;
 
-/// Why no answer can be written as the client wants it.
+/// Reasons why no acceptable representation exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NegotiationError {
     /// 406: `Accept` fits nothing that is offered.

@@ -1,4 +1,4 @@
-//! The URLs of the face, and what each page says about itself.
+//! The URLs of the adapter, and what each page says about itself.
 
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ pub enum Page {
     Missing,
 }
 
-/// What a path leads to.
+/// Page of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     /// The page.
@@ -38,7 +38,7 @@ const TOKEN_PAGES: [(&str, Page); 3] = [
     ("api-token-refresh", Page::RefreshToken),
 ];
 
-/// Finds the page of a request's path; None when it is not one of this face. The final slash may
+/// Finds the page of a request's path; None when it is not one of the adapter. The final slash may
 /// be missing.
 pub fn find(path: &str) -> Option<Found> {
     let path = percent_encoding::percent_decode_str(path).decode_utf8_lossy();

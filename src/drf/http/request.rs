@@ -14,7 +14,7 @@ use crate::http::body::{Collected, collect};
 use crate::http::code::Code;
 use crate::http::serving::backpressure::Intake;
 
-/// A request of this face.
+/// A request of the adapter.
 #[derive(Debug)]
 pub struct Request {
     /// The method as it came.
@@ -27,15 +27,15 @@ pub struct Request {
     pub accept: Option<String>,
     /// The `Authorization` header.
     pub authorization: Option<Vec<u8>>,
-    /// Where it comes from, for the limits.
+    /// Network and device of the client, for the limits.
     pub entrance: LoginContext,
-    /// Where links in the answer begin, as `http://host`.
+    /// Prefix of links in the answer, as `http://host`.
     pub origin: String,
     content_type: String,
     body: Result<Collected, Code>,
 }
 
-/// Why a request has no fields to look at.
+/// Reasons why a request has no fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoFields {
     /// The body could not be read.
@@ -49,8 +49,8 @@ pub enum NoFields {
 }
 
 impl Request {
-    /// Takes what matters from a request and reads its body. `public_url` stands in for a `Host` that
-    /// cannot be one.
+    /// Takes what matters from a request and reads its body. `public_url` stands in for a `Host`
+    /// that cannot be one.
     pub async fn receive(
         request: &HttpRequest,
         payload: Payload,

@@ -20,7 +20,7 @@ use crate::http::serving::slices;
 /// The text for a caller who showed no credentials.
 pub const NOT_AUTHENTICATED: &str = "Authentication credentials were not provided.";
 
-/// What to answer, before it is written.
+/// Answer before it is written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     status: StatusCode,
@@ -136,7 +136,8 @@ impl Answer {
         }
     }
 
-    /// Writes the answer of `page`. `authenticated` says whether the check for a log-in was reached.
+    /// Writes the answer of `page`. `authenticated` says whether the check for a log-in was
+    /// reached.
     pub fn write(self, page: &Page, authenticated: bool, indent: Indent) -> HttpResponse {
         self.write_with(page, authenticated, indent, stream::empty())
     }

@@ -1,5 +1,5 @@
-//! `/users/`: accounts as the reference's serializer shows and takes them. Staff see and change all,
-//! everybody else only themselves, and never whether they are staff.
+//! `/users/`: accounts in the form of the reference's serializer. Staff see and change all
+//! accounts, other users only their own, and never their staff flag.
 
 use std::io;
 
@@ -161,8 +161,8 @@ fn list_page(
     Ok((users.iter().map(|user| shown(user, origin)).collect(), next))
 }
 
-/// The list after the user `after`, read from the database as the client takes it. A fault breaks the
-/// answer off.
+/// The list after the user `after`, read from the database as the client takes it. A fault breaks
+/// the answer off.
 pub fn rest_of_list(
     state: Data<State>,
     after: UserId,

@@ -1,4 +1,4 @@
-//! What came in a request, in the terms of the reference: values as Python holds and prints them.
+//! Values of a request in the terms of the reference: as Python holds and prints them.
 
 use std::collections::HashMap;
 
@@ -25,8 +25,8 @@ pub struct Fields {
 /// The names of the fields that there are.
 const NAMES: [&str; 5] = ["username", "password", "email", "is_staff", "token"];
 
-/// Values by the names of their fields. What has another name is forgotten, as no page looks at it: a
-/// megabyte has room for a hundred thousand, which would hold twenty times as much.
+/// Values by the names of their fields. What has another name is forgotten, as no page looks at it:
+/// a megabyte has room for a hundred thousand, which would hold twenty times as much.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Values(HashMap<&'static str, Value>);
 

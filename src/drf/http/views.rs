@@ -1,5 +1,5 @@
-//! What each page does, in the reference's order of checks: `Accept`, log-in, permission, method, body,
-//! fields.
+//! Handlers of the pages, in the reference's order of checks: `Accept`, log-in, permission, method,
+//! body, fields.
 
 use actix_web::http::StatusCode;
 use serde_json::json;
@@ -23,11 +23,11 @@ const UNDECODABLE: &str = "Error decoding signature.";
 /// An answer and how to write it.
 #[derive(Debug)]
 pub struct Outcome {
-    /// What to say.
+    /// The answer to write.
     pub answer: Answer,
     /// True if the check for a log-in was reached.
     pub authenticated: bool,
-    /// How to lay it out.
+    /// Its layout.
     pub indent: Indent,
 }
 

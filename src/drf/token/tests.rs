@@ -1,4 +1,4 @@
-//! Tokens of the Django face: those that count and those that do not.
+//! Tokens of the Django REST adapter: those that count and those that do not.
 
 use crate::domain::{Email, Locale, Metadata, PasswordHash, Roles, UserId, Username};
 use crate::drf::token::*;
@@ -113,7 +113,8 @@ fn a_token_belongs_to_one_account_and_one_generation_of_its_tokens() {
         let Value::Object(members) = claims.clone() else { unreachable!() };
         assert_eq!(tokens().belongs_to(&Claims(members), &user, now()), belongs, "{claims}");
     }
-    // Before the first revocation the name alone is enough, and a refresh looks at the time of the log-in.
+    // Before the first revocation the name alone is enough, and a refresh looks at the time of the
+    // log-in.
     let user = User { tokens_from: UtcTime::from_micros(0), ..user };
     for (claims, belongs) in [
         (json!({"exp": NOW + 86_400}), true),

@@ -2,8 +2,8 @@
 //! ([`crate::flows::account::verify_email`]); the old one is told, with a link that stops or undoes the change.
 
 use crate::domain::{
-    Device, Email, EventKind, MailClass, MailRequest, PlainPassword, PlainToken, Registration,
-    RegistrationId, User, UtcTime,
+    Challenge, ChallengeKind, Counted, Counter, Device, Email, EventKind, MailClass, MailRequest,
+    PlainPassword, PlainToken, Registration, User, UtcTime,
 };
 use crate::flows::account::register::order_proof;
 use crate::flows::audit::scene;
@@ -11,7 +11,7 @@ use crate::flows::notify::notices::{Notice, order_notice};
 use crate::flows::password::reauthenticate::lock_unchanged;
 use crate::flows::{Claims, Error, Flows, PendingVerification, Policy, Result};
 use crate::store::outbox::{self, MailKind};
-use crate::store::{self, Conn, Unique, events, one_time_tokens, registrations, users};
+use crate::store::{self, Conn, Unique, challenges, events, registrations, users};
 
 impl Flows {
     /// Orders the proof of `email` for the holder's account. Whether another user has the address is
@@ -26,6 +26,8 @@ impl Flows {
     ) -> Result<PendingVerification> {
         let allowed = self.policy.registration.check_domain(&email);
         allowed.map_err(|fault| Error::invalid("new_email", fault))?;
+        let id = claims.user_id();
+        self.reserve(vec![Counter::new(Counted::AddressesOfUser, id.to_string())])?;
         let mail = MailRequest::new(MailClass::Verification, &email, device);
         self.request_mail(&mail, || {
             let user = self.reauthenticate(claims, password, device)?;
@@ -42,18 +44,17 @@ impl Flows {
     ) -> Result<PendingVerification> {
         let now = self.now();
         let registration_token = PlainToken::random(PlainToken::REGISTRATION_PREFIX);
+        let kind = ChallengeKind::ChangeEmail;
         let change = Registration {
-            id: RegistrationId::new(now),
-            user_id: Some(user.id),
+            challenge: Challenge {
+                email: Some(email.clone()),
+                holder_hash: Some(registration_token.hash()),
+                ..Challenge::new(kind, Some(user.id), now)
+            },
             email,
             username: None,
             password_hash: user.password_hash.clone(),
             locale: user.locale.clone(),
-            token_hash: registration_token.hash(),
-            code_hash: None,
-            expires_at: now.after(Registration::CHANGE_LIFETIME),
-            proven_at: None,
-            changes_email: true,
         };
         let (id, user, policy, session) =
             (user.id, user.clone(), self.policy.clone(), claims.session_id());
@@ -63,10 +64,8 @@ impl Flows {
             events::record(conn, &scene, EventKind::EmailChangeRequested, "")?;
             ask_for_proof(conn, &policy, &user, &change, now)
         })?;
-        self.mail_ordered.notify_one();
         tracing::info!(user_id = id.0, "change of address asked for");
-        let expires_in = Registration::CHANGE_LIFETIME;
-        Ok(PendingVerification { registration_token, expires_in })
+        Ok(PendingVerification { registration_token, expires_in: kind.lifetime() })
     }
 }
 
@@ -78,8 +77,8 @@ fn ask_for_proof(
     now: UtcTime,
 ) -> Result<()> {
     // The newest wish counts.
-    registrations::delete_changes(conn, user.id)?;
-    registrations::insert_registration(conn, change, now)?;
+    challenges::delete_changes(conn, user.id)?;
+    registrations::insert_registration(conn, change)?;
     order_proof(conn, change, now)?;
     let notice = Notice {
         kind: MailKind::EmailChangeRequested,
@@ -102,7 +101,7 @@ pub(crate) fn take_address(
         store::Error::Duplicate(Unique::Email | Unique::Username) => Error::OneTimeTokenInvalid,
         other => other.into(),
     })?;
-    one_time_tokens::delete_password_tokens(conn, user.id)?;
+    challenges::delete_of_kinds(conn, user.id, ChallengeKind::OF_PASSWORD)?;
     tell_old_address(conn, policy, user, &changed, now)?;
     Ok(changed)
 }

@@ -8,7 +8,7 @@ use crate::domain::{
 };
 use crate::flows::password::reauthenticate::lock_unchanged;
 use crate::flows::{Claims, Error, Flows, Result};
-use crate::store::{Conn, erasures, events, outbox, registrations, sessions, users};
+use crate::store::{Conn, challenges, erasures, events, outbox, sessions, users};
 
 /// The time that the answer to a deletion waits for the erasure of sessions and events. It is enough for tens of
 /// thousands of them.
@@ -60,7 +60,7 @@ pub(crate) fn delete_account(
     events::record(conn, scene, EventKind::AccountDeleted, "")?;
     outbox::erase_of(conn, user.id, user.email.as_ref())?;
     if let Some(email) = &user.email {
-        registrations::delete_of_address(conn, email)?;
+        challenges::delete_of_address(conn, email, None)?;
     }
     users::delete_user(conn, user.id)?;
     Ok(ended)

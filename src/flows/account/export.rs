@@ -3,8 +3,8 @@
 //! tell the user nothing and would help a thief.
 
 use crate::domain::{
-    Counted, Counter, Device, Event, EventId, EventKind, KnownDevice, OneTimeToken, Registration,
-    Session, User, UtcTime,
+    Challenge, ChallengeKind, Counted, Counter, Device, Event, EventId, EventKind, KnownDevice,
+    LinkedIdentity, Registration, Session, User, UtcTime,
 };
 use crate::flows::audit::{record_once, scene};
 use crate::flows::limits::reserve;
@@ -13,7 +13,7 @@ use crate::flows::{Claims, Error, Flows, Result};
 use crate::store::events::EventPage;
 use crate::store::outbox::{self, MailLine};
 use crate::store::{
-    self, Conn, Page, events, known_devices, one_time_tokens, registrations, sessions, users,
+    self, Conn, Page, challenges, events, identities, known_devices, registrations, sessions, users,
 };
 
 /// The number of rows that are read at a time.
@@ -24,6 +24,7 @@ const ROWS: usize = 200;
 enum List {
     Sessions,
     KnownDevices,
+    Identities,
     Registrations,
     OneTimeTokens,
     Mails,
@@ -34,7 +35,8 @@ impl List {
     const fn following(self) -> Option<Self> {
         match self {
             Self::Sessions => Some(Self::KnownDevices),
-            Self::KnownDevices => Some(Self::Registrations),
+            Self::KnownDevices => Some(Self::Identities),
+            Self::Identities => Some(Self::Registrations),
             Self::Registrations => Some(Self::OneTimeTokens),
             Self::OneTimeTokens => Some(Self::Mails),
             Self::Mails => Some(Self::Events),
@@ -78,10 +80,12 @@ pub enum ExportEntries {
     Sessions(Vec<Session>),
     /// Devices that are known by a token, the oldest first.
     KnownDevices(Vec<KnownDevice>),
+    /// Identities at other services, the oldest first.
+    Identities(Vec<LinkedIdentity>),
     /// Registrations and changes of the e-mail address, the oldest first.
     Registrations(Vec<Registration>),
     /// One-time tokens of mails, the oldest first.
-    OneTimeTokens(Vec<OneTimeToken>),
+    OneTimeTokens(Vec<Challenge>),
     /// Mails about the account or to its address, the oldest first.
     Mails(Vec<MailLine>),
     /// Events of the account, the newest first.
@@ -165,12 +169,15 @@ fn read_page(
         List::KnownDevices => {
             (ExportEntries::KnownDevices(known_devices::list_all(conn, id)?), None)
         }
+        // An account has one or two.
+        List::Identities => (ExportEntries::Identities(identities::list_of_user(conn, id)?), None),
         List::Registrations => {
             let Page { items, next } = registrations::list_page(conn, id, after, ROWS)?;
             (ExportEntries::Registrations(items), next)
         }
         List::OneTimeTokens => {
-            let Page { items, next } = one_time_tokens::list_page(conn, id, after, ROWS)?;
+            let kinds = ChallengeKind::OF_ACCOUNT;
+            let Page { items, next } = challenges::list_page(conn, id, kinds, after, ROWS)?;
             (ExportEntries::OneTimeTokens(items), next)
         }
         List::Mails => {

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use crate::domain::token::FirstTokens;
 use crate::domain::{
-    Amr, Counted, Counter, Device, Email, EventContext, EventKind, Locale, MailClass, MailRequest,
-    Metadata, PlainPassword, PlainToken, Registration, RegistrationId, RegistrationMode, Roles,
-    Transport, User, Username, UtcTime,
+    Amr, Challenge, ChallengeKind, Counted, Counter, Device, Email, EventContext, EventKind,
+    Locale, MailClass, MailRequest, Metadata, PlainPassword, PlainToken, Registration,
+    RegistrationMode, Roles, Transport, User, Username, UtcTime,
 };
 use crate::flows::limits::requester;
 use crate::flows::sign_in::SignIn;
-use crate::flows::{EmailVerification, Error, FieldFault, Flows, LoggedIn, LoginContext, Result};
+use crate::flows::{
+    EmailVerification, Error, FieldFault, Flows, LoggedIn, LoginContext, Policy, Result,
+};
 use crate::store::outbox::{self, MailKind};
 use crate::store::users::NewUser;
 use crate::store::{self, Conn, Unique, events, registrations, users};
@@ -60,13 +62,7 @@ pub enum Registered {
 impl Flows {
     /// Registers a user.
     pub fn register(&self, request: RegisterRequest) -> Result<Registered> {
-        let mode = self.policy.registration.mode;
-        // Without a verification the account would be created here, for a user who was not invited.
-        let waits_for_mail = self.policy.email_verification == EmailVerification::Mandatory;
-        if mode == RegistrationMode::Closed || mode == RegistrationMode::Invited && !waits_for_mail
-        {
-            return Err(Error::RegistrationClosed);
-        }
+        require_registration(&self.policy)?;
         self.check_fields(&request)?;
         if self.policy.email_verification == EmailVerification::None {
             let network = Counter::new(Counted::MailOfNetwork, &request.device.network);
@@ -83,31 +79,31 @@ impl Flows {
         let password_hash = self.hasher.hash(requester, &request.password)?;
         let (now, device, transport) = (self.now(), request.device, request.transport);
         let registration_token = PlainToken::random(PlainToken::REGISTRATION_PREFIX);
+        let kind = match self.policy.email_verification {
+            EmailVerification::Optional => ChallengeKind::VerifyEmail,
+            EmailVerification::Mandatory | EmailVerification::None => ChallengeKind::Registration,
+        };
         let registration = Registration {
-            id: RegistrationId::new(now),
-            user_id: None,
+            challenge: Challenge {
+                email: Some(request.email.clone()),
+                holder_hash: Some(registration_token.hash()),
+                ..Challenge::new(kind, None, now)
+            },
             email: request.email,
             username: request.username,
             password_hash,
             locale: request.locale,
-            token_hash: registration_token.hash(),
-            code_hash: None,
-            expires_at: now.after(Registration::LIFETIME),
-            proven_at: None,
-            changes_email: false,
         };
         match self.policy.email_verification {
             EmailVerification::Mandatory => {
                 self.db.write(move |conn| keep_waiting(conn, &registration, now))?;
-                self.mail_ordered.notify_one();
                 tracing::info!("registration waits for its proof");
-                let expires_in = Registration::LIFETIME;
+                let expires_in = kind.lifetime();
                 let waiting = PendingVerification { registration_token, expires_in };
                 Ok(Registered::VerificationSent(waiting))
             }
             EmailVerification::Optional => {
                 let log_in = self.log_in_at_once(registration, true, device, transport, now)?;
-                self.mail_ordered.notify_one();
                 Ok(Registered::LoggedIn { log_in, registration_token: Some(registration_token) })
             }
             EmailVerification::None => {
@@ -154,9 +150,23 @@ impl Flows {
     }
 }
 
+/// Checks that a user may ask for an account, before the e-mail address is verified.
+///
+/// # Errors
+/// [`Error::RegistrationClosed`].
+pub(crate) fn require_registration(policy: &Policy) -> Result<()> {
+    // Without a verification the account would be created at once, for a user who was not invited.
+    let waits_for_mail = policy.email_verification == EmailVerification::Mandatory;
+    match policy.registration.mode {
+        RegistrationMode::Open => Ok(()),
+        RegistrationMode::Invited if waits_for_mail => Ok(()),
+        RegistrationMode::Invited | RegistrationMode::Closed => Err(Error::RegistrationClosed),
+    }
+}
+
 fn keep_waiting(conn: &mut Conn, registration: &Registration, now: UtcTime) -> Result<()> {
     refuse_taken_username(conn, registration)?;
-    registrations::insert_registration(conn, registration, now)?;
+    registrations::insert_registration(conn, registration)?;
     order_proof(conn, registration, now)?;
     Ok(())
 }
@@ -167,7 +177,7 @@ pub(crate) fn order_proof(
     registration: &Registration,
     now: UtcTime,
 ) -> store::Result<()> {
-    let Registration { id, email, locale, user_id, .. } = registration;
+    let Registration { challenge: Challenge { id, user_id, .. }, email, locale, .. } = registration;
     outbox::enqueue(conn, MailKind::Registration, email, locale, id.as_str(), *user_id, now)
 }
 
@@ -191,12 +201,12 @@ fn make_account(
     let is_named_so = |conn| users::find_id_by_username(conn, new.username.as_str());
     // The account that has the address as its user name gives way once the address is verified, not before.
     if with_mail && new.chose_no_name() && is_address_free && is_named_so(conn)?.is_some() {
-        new.username = Username::known(&format!("user-{}", registration.id.as_str()));
+        new.username = Username::known(&format!("user-{}", registration.challenge.id.as_str()));
     }
     let user = insert_account(conn, &new, now)?;
     if with_mail {
-        registration.user_id = Some(user.id);
-        registrations::insert_registration(conn, &registration, now)?;
+        registration.challenge.user_id = Some(user.id);
+        registrations::insert_registration(conn, &registration)?;
         order_proof(conn, &registration, now)?;
     }
     Ok(user)

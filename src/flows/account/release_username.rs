@@ -7,6 +7,7 @@ use crate::flows::notify::notices::{Notice, order_notice};
 use crate::flows::{Error, Policy, Result};
 use crate::store::Conn;
 use crate::store::outbox::MailKind;
+use crate::store::user_search;
 use crate::store::users::{self, UserChanges};
 
 /// Takes `email`, which `owner` verifies, from every other account that has it as its user name. Each is named
@@ -18,9 +19,10 @@ pub(crate) fn release_username(
     owner: Option<UserId>,
     now: UtcTime,
 ) -> Result<()> {
-    for name in Username::spellings_of(email) {
-        let Some(id) = users::find_id_by_username(conn, name.as_str())? else { continue };
-        if owner == Some(id) {
+    // All spellings of an address have the part before the `@` in common.
+    let beginning = format!("{}@", email.local_part());
+    for (id, name) in user_search::find_usernames_from(conn, &beginning)? {
+        if owner == Some(id) || !Username::known(&name).is_address(email) {
             continue;
         }
         if let Some(holder) = users::lock_user(conn, id)? {

@@ -1,9 +1,10 @@
 //! "This was not me": the link of a security notice. It ends every session, stops what waits for a
-//! click, brings back an address that was replaced, and offers a new password.
+//! click, unlinks identities that were linked since, brings back an address that was replaced, and offers
+//! a new password.
 
 use crate::domain::{
-    Device, Email, EmailChange, EndReason, EventContext, EventKind, OneTimeToken, PlainToken,
-    Purpose, SessionId, TokenHash, User, UserId, UtcTime,
+    Challenge, ChallengeKind, Device, Email, EmailChange, EndReason, EventContext, EventKind,
+    PlainToken, SessionId, TokenHash, User, UserId, UtcTime,
 };
 use crate::flows::account::release_username::release_username;
 use crate::flows::audit::record_changes;
@@ -12,7 +13,9 @@ use crate::flows::password::reauthenticate::lock_active;
 use crate::flows::{Error, Flows, Policy, Result};
 use crate::store::outbox::{self, MailKind};
 use crate::store::users::UserChanges;
-use crate::store::{self, Conn, Unique, events, known_devices, one_time_tokens, sessions, users};
+use crate::store::{
+    self, Conn, Unique, challenges, events, identities, known_devices, sessions, users,
+};
 
 impl Flows {
     /// Does what the link says, once. Opened again, it is answered as the first time.
@@ -25,7 +28,6 @@ impl Flows {
         };
         self.note_ended(id, ended, EndReason::UnauthorizedReported, now);
         self.learn_renewed_rights();
-        self.mail_ordered.notify_one();
         tracing::warn!(
             user_id = id.0,
             "unauthorized activity was reported; every session was ended"
@@ -41,22 +43,24 @@ fn undo(
     device: &Device,
     now: UtcTime,
 ) -> Result<Option<(UserId, Vec<SessionId>)>> {
-    let token = one_time_tokens::find_by_link(conn, link)?
-        .filter(|token| token.purpose == Purpose::Disavow)
+    let notice = challenges::find_by_link(conn, link)?
+        .filter(|notice| notice.kind == ChallengeKind::Disavow)
         .ok_or(Error::OneTimeTokenInvalid)?;
-    if token.has_expired(now) {
+    if notice.has_expired(now) {
         return Err(Error::OneTimeTokenExpired);
     }
-    let user = lock_active(conn, token.user_id)?.ok_or(Error::OneTimeTokenInvalid)?;
-    if !one_time_tokens::consume_token(conn, &token.id, now)? {
+    let owner = notice.user_id.ok_or(Error::OneTimeTokenInvalid)?;
+    let user = lock_active(conn, owner)?.ok_or(Error::OneTimeTokenInvalid)?;
+    if !challenges::consume_challenge(conn, &notice.id, now)? {
         return Ok(None);
     }
     let scene = EventContext::of(user.id, now).on(device);
     events::record(conn, &scene, EventKind::UnauthorizedReported, "")?;
     forget_pending(conn, &user)?;
     known_devices::forget_all(conn, user.id)?;
+    unlink_since(conn, &scene, user.id, notice.created_at)?;
     let before = user.clone();
-    let user = bring_back(conn, policy, user, &token, now)?;
+    let user = bring_back(conn, policy, user, &notice, now)?;
     record_changes(conn, &scene, &before, &user)?;
     if let Some(email) = user.email.as_ref().filter(|email| email.is_reachable()) {
         let kind = MailKind::PasswordReset;
@@ -68,14 +72,27 @@ fn undo(
     Ok(Some((user.id, ended)))
 }
 
+/// Unlinks the identities that were linked to an account since `since`: a thief would log in with one.
+fn unlink_since(
+    conn: &mut Conn,
+    scene: &EventContext,
+    user: UserId,
+    since: UtcTime,
+) -> store::Result<()> {
+    for identity in identities::unlink_since(conn, user, since)? {
+        events::record(conn, scene, EventKind::IdentityUnlinked, &identity.provider)?;
+    }
+    Ok(())
+}
+
 /// The notice that can undo it, if the account has an address without proof in the place of a proven one (the
-/// Django face lets it).
+/// Django REST adapter lets it).
 pub(crate) fn undo_of_unproven(
     conn: &mut Conn,
     user: &User,
     now: UtcTime,
-) -> store::Result<Option<OneTimeToken>> {
-    if user.email_verified { Ok(None) } else { one_time_tokens::find_undo(conn, user.id, now) }
+) -> store::Result<Option<Challenge>> {
+    if user.email_verified { Ok(None) } else { challenges::find_undo(conn, user.id, now) }
 }
 
 /// Takes an address that `owner` verifies from another account that has not verified it. That one gets back
@@ -103,7 +120,7 @@ pub(crate) fn free_address(
         let changes = UserChanges { email: EmailChange::Remove, ..UserChanges::default() };
         after = users::update_user(conn, holder.id, &changes, now)?.unwrap_or(after);
     }
-    one_time_tokens::delete_password_tokens(conn, holder.id)?;
+    challenges::delete_of_kinds(conn, holder.id, ChallengeKind::OF_PASSWORD)?;
     users::renew_rights(conn, holder.id, now)?;
     record_changes(conn, &EventContext::of(holder.id, now), &holder, &after)?;
     tracing::info!(user_id = holder.id.0, "lost its unverified address: another user verified it");
@@ -121,11 +138,11 @@ fn bring_back(
     conn: &mut Conn,
     policy: &Policy,
     user: User,
-    token: &OneTimeToken,
+    notice: &Challenge,
     now: UtcTime,
 ) -> Result<User> {
-    let Some(old) = &token.email else { return Ok(user) };
-    one_time_tokens::delete_newer_disavowals(conn, token)?;
+    let Some(old) = &notice.email else { return Ok(user) };
+    challenges::delete_newer(conn, notice)?;
     if user.email.as_ref().map(Email::normalised) == Some(old.normalised()) {
         return Ok(user);
     }

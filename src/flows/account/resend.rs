@@ -16,7 +16,6 @@ impl Flows {
                     .map_err(Error::from)
             })
         })?;
-        self.mail_ordered.notify_one();
         tracing::info!("mail of a registration asked for again");
         Ok(())
     }

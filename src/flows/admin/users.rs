@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use crate::domain::{
-    Counted, Device, Email, EndReason, EventContext, EventKind, Fault, Locale, Metadata, OneTimeId,
-    OneTimeToken, PasswordHash, PlainPassword, Purpose, Roles, Scope, SessionId, User, UserId,
-    Username, UtcTime,
+    Challenge, ChallengeKind, Counted, Device, Email, EndReason, EventContext, EventKind, Fault,
+    LinkedIdentity, Locale, Metadata, PasswordHash, PlainPassword, Roles, Scope, SessionId, User,
+    UserId, Username, UtcTime,
 };
 use crate::flows::access::Administrator;
 use crate::flows::account::delete::{delete_account, keep_one_superuser, lock_for_staff};
@@ -19,7 +19,7 @@ use crate::flows::{Caller, Error, Flows, Result};
 use crate::store::outbox::{self, MailKind};
 use crate::store::user_search::{self, UserFilter, UserPage};
 use crate::store::users::{self, NewUser, UserChanges};
-use crate::store::{Conn, events, one_time_tokens, sessions};
+use crate::store::{Conn, challenges, events, identities, sessions};
 
 /// An account that staff make.
 #[derive(Debug)]
@@ -83,10 +83,13 @@ impl Flows {
         Ok(self.db.read(|conn| user_search::list_page(conn, filter, after, limit))?)
     }
 
-    /// One account.
-    pub fn find_account(&self, caller: &Caller, id: UserId) -> Result<User> {
+    /// Returns an account with its identities.
+    pub fn find_account(&self, caller: &Caller, id: UserId) -> Result<(User, Vec<LinkedIdentity>)> {
         self.administrator(caller, Scope::UsersRead)?;
-        self.db.read(|conn| users::find_by_id(conn, id))?.ok_or(Error::NotFound)
+        self.db.read(|conn| {
+            let user = users::find_by_id(conn, id)?.ok_or(Error::NotFound)?;
+            Ok((user, identities::list_of_user(conn, id)?))
+        })
     }
 
     /// Makes an account, or invites a user to it. An invitation that was not accepted yet is sent again.
@@ -135,7 +138,6 @@ impl Flows {
             require_room_in_tokens(&tokens, &created.user, "app_metadata", now)?;
             Ok::<_, Error>(created)
         })?;
-        self.mail_ordered.notify_one();
         let (user_id, is_new) = (created.user.id.0, created.is_new);
         tracing::info!(%by, user_id, is_invited, is_new, "account made by staff");
         Ok(created)
@@ -208,32 +210,26 @@ impl Flows {
 /// Orders the mail that invites the owner of an account to choose the password. An earlier one counts no longer.
 fn order_invitation(conn: &mut Conn, user: &User, now: UtcTime) -> Result<()> {
     let Some(email) = &user.email else { return Ok(()) };
-    let purpose = Purpose::Invitation;
-    let remember_from = now.before(OneTimeToken::MEMORY);
-    let wrong_codes = one_time_tokens::supersede(conn, user.id, purpose, remember_from)?;
-    let token = OneTimeToken {
-        id: OneTimeId::new(now),
-        user_id: user.id,
-        purpose,
-        email: user.email.clone(),
-        detail: String::new(),
-        code_hash: None,
-        created_at: now,
-        expires_at: now.after(purpose.lifetime()),
-        used_at: None,
-    };
-    one_time_tokens::insert_token(conn, &token, wrong_codes)?;
-    let (id, about) = (token.id.as_str(), Some(user.id));
+    let kind = ChallengeKind::Invitation;
+    let remember_from = now.before(Challenge::MEMORY);
+    let wrong_codes = challenges::supersede(conn, user.id, kind, remember_from)?;
+    let challenge =
+        Challenge { email: user.email.clone(), ..Challenge::new(kind, Some(user.id), now) };
+    challenges::insert_challenge(conn, &challenge, wrong_codes)?;
+    let (id, about) = (challenge.id.as_str(), Some(user.id));
     Ok(outbox::enqueue(conn, MailKind::Invitation, email, &user.locale, id, about, now)?)
 }
 
 /// Finds the account of an invitation that was not accepted yet.
 fn find_invited(conn: &mut Conn, email: Option<&Email>) -> Result<Option<User>> {
     let Some(email) = email else { return Ok(None) };
-    let found = users::find_by_email(conn, email)?;
-    Ok(found.filter(|user| {
+    let found = users::find_by_email(conn, email)?.filter(|user| {
         user.is_active && !user.email_verified && user.password_hash == PasswordHash::unusable()
-    }))
+    });
+    let Some(user) = found else { return Ok(None) };
+    // An account of a social log-in has no password either, and its user may not own the address.
+    let has_identity = !identities::list_of_user(conn, user.id)?.is_empty();
+    Ok(Some(user).filter(|_| !has_identity))
 }
 
 /// Begins a new generation of the account's rights where they changed: access tokens tell the rights that the

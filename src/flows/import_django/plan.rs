@@ -182,7 +182,7 @@ fn foreign_addresses(new: &mut [User], present: &Present) -> Vec<UserId> {
         .collect();
     let mut found = Vec::new();
     for user in new.iter_mut() {
-        let Some(named) = address_named(&user.username) else { continue };
+        let Some(named) = user.username.named_address() else { continue };
         if user.email.as_ref().is_some_and(|own| own.normalised() == named.normalised()) {
             continue;
         }
@@ -193,11 +193,6 @@ fn foreign_addresses(new: &mut [User], present: &Present) -> Vec<UserId> {
         }
     }
     found
-}
-
-/// Returns the e-mail address that a log-in takes a user name for, in letters of any width and style.
-fn address_named(username: &Username) -> Option<Email> {
-    Email::parse(username.as_str()).or_else(|_| Email::parse(username.normalised())).ok()
 }
 
 /// Returns the accounts whose user name no log-in can name: it is empty, too long, or has blanks at an edge.

@@ -20,6 +20,8 @@ pub struct ImportChoices {
 pub struct LeftBehind {
     /// The users with a second factor: they could log in with the password alone.
     pub second_factors: Vec<UserId>,
+    /// The tables of the site that hold second factors.
+    pub second_factor_tables: Vec<String>,
     /// The users who can log in only by a social account that is not imported.
     pub social_only: Vec<UserId>,
     /// The number of users with a social account that is not imported.

@@ -5,18 +5,18 @@
 use std::time::Duration;
 
 use crate::domain::{
-    Email, Language, OneTimeId, OneTimeToken, PlainToken, Registration, RegistrationId,
+    Challenge, ChallengeId, ChallengeKind, Email, Language, PlainToken, Registration,
     RegistrationMode, TokenHash, User, UtcTime,
 };
 use crate::flows::account::register::order_proof;
 use crate::flows::account::report_unauthorized::undo_of_unproven;
 use crate::flows::notify::mail_requests::MailBudget;
 use crate::flows::password::reauthenticate::lock_active;
-use crate::flows::password::reset::reset_token;
+use crate::flows::password::reset::reset_challenge;
 use crate::flows::{Flows, Result};
 use crate::mail::messages::{Message, TimedLink};
 use crate::store::outbox::{self, MailKind, QueuedMail};
-use crate::store::{Conn, one_time_tokens, registrations, users};
+use crate::store::{Conn, challenges, registrations, users};
 
 /// More registrations than this for one address are not worth a mail each.
 const REGISTRATIONS_TO_REMIND: i64 = 3;
@@ -47,7 +47,6 @@ impl Flows {
                 let (order, budget) = (order.clone(), self.mail_budget(order));
                 self.db
                     .write(move |conn| requeue_verification_emails(conn, &order, &budget, now))?;
-                self.mail_ordered.notify_one();
                 Ok(None)
             }
             MailKind::PasswordReset => self.compose_reset(order, now),
@@ -57,7 +56,9 @@ impl Flows {
             | MailKind::EmailChangeRequested
             | MailKind::EmailChanged
             | MailKind::UsernameChanged
-            | MailKind::RefreshTokenReused => self.compose_with_token(order, now),
+            | MailKind::RefreshTokenReused
+            | MailKind::IdentityLinked
+            | MailKind::IdentityUnlinked => self.compose_with_challenge(order, now),
         }
     }
 
@@ -112,46 +113,43 @@ impl Flows {
                 requeue_verification_emails(conn, &order, &budget, now)?;
                 return Ok(None);
             };
-            let Some(token) = reset_for(conn, &order, &user, now)? else {
+            let Some(challenge) = reset_for(conn, &order, &user, now)? else {
                 return Ok(None);
             };
             // What follows from "this was not me" is no stranger's request.
             if order.about.is_none() {
                 budget.reserve_reset(conn, &order, now)?;
             }
-            one_time_tokens::set_mail_secrets(conn, &token.id, &link_hash, Some(&code_hash))?;
-            Ok::<_, crate::flows::Error>(Some((user, token)))
+            challenges::set_mail_secrets(conn, &challenge.id, &link_hash, Some(&code_hash))?;
+            Ok::<_, crate::flows::Error>(Some((user, challenge)))
         })?;
-        if due.is_none() {
-            self.mail_ordered.notify_one();
-        }
-        Ok(due.map(|(user, token)| ComposedEmail {
+        Ok(due.map(|(user, challenge)| ComposedEmail {
             language: user.locale.language(),
             recipient: user.email.unwrap_or(requested),
             message: Message::ResetPassword {
                 link: link(&self.policy.links.password_reset, &secrets.token),
                 code: secrets.code.expose().to_owned(),
-                lifetime: lifetime(token.expires_at, now),
+                lifetime: lifetime(challenge.expires_at, now),
             },
         }))
     }
 
-    /// A mail whose one-time token was made together with its order.
-    fn compose_with_token(
+    /// Composes a mail whose challenge was made together with its order.
+    fn compose_with_challenge(
         &self,
         order: &QueuedMail,
         now: UtcTime,
     ) -> Result<Option<ComposedEmail>> {
         let token = self.secrets.mail_token(&order.subject_id);
-        let (id, link_hash) = (OneTimeId(order.subject_id.clone()), token.hash());
+        let (id, link_hash) = (ChallengeId(order.subject_id.clone()), token.hash());
         let stored = self.db.write(move |conn| {
-            let stored = one_time_tokens::find_by_id(conn, &id)?.filter(|it| !it.has_expired(now));
+            let stored = challenges::find_by_id(conn, &id)?.filter(|it| !it.has_expired(now));
             if stored.is_some() {
-                one_time_tokens::set_mail_secrets(conn, &id, &link_hash, None)?;
+                challenges::set_mail_secrets(conn, &id, &link_hash, None)?;
             }
             Ok::<_, crate::flows::Error>(stored)
         })?;
-        // The account is gone, or the token was used up by something that happened meanwhile.
+        // The account is gone, or the challenge was removed by something that happened meanwhile.
         let Some(stored) = stored else { return Ok(None) };
         let message = self.message_with(order, stored, &token, now);
         let (language, recipient) = (order.locale.language(), order.recipient.clone());
@@ -161,7 +159,7 @@ impl Flows {
     fn message_with(
         &self,
         order: &QueuedMail,
-        stored: OneTimeToken,
+        stored: Challenge,
         token: &PlainToken,
         now: UtcTime,
     ) -> Option<Message> {
@@ -187,6 +185,10 @@ impl Flows {
                 Message::UsernameChanged { at, old_username, new_username, not_me }
             }
             MailKind::RefreshTokenReused => Message::RefreshTokenReused { at, not_me },
+            MailKind::IdentityLinked => Message::IdentityLinked { at, provider: detail, not_me },
+            MailKind::IdentityUnlinked => {
+                Message::IdentityUnlinked { at, provider: detail, not_me }
+            }
             MailKind::Registration | MailKind::RegistrationAgain | MailKind::PasswordReset => {
                 return None;
             }
@@ -201,8 +203,8 @@ impl Flows {
     ) -> Message {
         let link = link(&self.policy.links.verify_email, &secrets.token);
         let code = secrets.code.expose().to_owned();
-        let lifetime = lifetime(registration.expires_at, now);
-        if registration.changes_email {
+        let lifetime = lifetime(registration.challenge.expires_at, now);
+        if registration.challenge.kind == ChallengeKind::ChangeEmail {
             Message::VerifyNewEmail { link, code, lifetime }
         } else {
             Message::VerifyEmail { link, code, lifetime }
@@ -227,7 +229,7 @@ fn lifetime(expires_at: UtcTime, now: UtcTime) -> Duration {
 /// What the mail of a registration turns out to be.
 enum Due {
     Verification(Box<Registration>),
-    AlreadyRegistered(Box<User>, Option<OneTimeToken>),
+    AlreadyRegistered(Box<User>, Option<Challenge>),
 }
 
 /// Finds out what is to be sent, and makes the secrets of this mail, `link` and `code`, the ones that count.
@@ -242,32 +244,34 @@ fn due(
     if outbox::is_superseded(conn, order)? {
         return Ok(None);
     }
-    let id = RegistrationId(order.subject_id.clone());
-    let waiting = registrations::find_by_id(conn, &id)?
-        .filter(|it| it.proven_at.is_none() && !it.has_expired(now));
-    let Some(registration) = waiting else { return Ok(None) };
+    let id = ChallengeId(order.subject_id.clone());
+    let pending = registrations::find_by_id(conn, &id)?
+        .filter(|it| it.challenge.used_at.is_none() && !it.challenge.has_expired(now));
+    let Some(registration) = pending else { return Ok(None) };
     // Only users whom staff invited may have an account then, and they have one already.
-    let needs_invitation = mode != RegistrationMode::Open && registration.user_id.is_none();
+    let needs_invitation =
+        mode != RegistrationMode::Open && registration.challenge.user_id.is_none();
     // An account that has not verified the address does not stand in the way of its owner.
     let owner = users::find_by_email(conn, &registration.email)?.filter(|owner| {
-        (owner.email_verified || needs_invitation) && registration.user_id != Some(owner.id)
+        (owner.email_verified || needs_invitation)
+            && registration.challenge.user_id != Some(owner.id)
     });
     // A user who has an account is offered a new password, and nothing of what another user typed.
     if let Some(owner) = owner {
         let reset = reset_for(conn, order, &owner, now)?;
-        if let Some(token) = &reset {
-            one_time_tokens::set_mail_secrets(conn, &token.id, link, None)?;
+        if let Some(challenge) = &reset {
+            challenges::set_mail_secrets(conn, &challenge.id, link, None)?;
         }
         // An attacker must not see that there is nothing to guess: tries that are over are not counted,
         // and what is not counted takes less time.
-        registrations::renew_code_tries(conn, &id)?;
+        challenges::renew_code_tries(conn, &id)?;
         return Ok(Some(Due::AlreadyRegistered(Box::new(owner), reset)));
     }
     if needs_invitation {
-        registrations::renew_code_tries(conn, &id)?;
+        challenges::renew_code_tries(conn, &id)?;
         return Ok(None);
     }
-    registrations::set_mail_secrets(conn, &id, link, code)?;
+    challenges::set_mail_secrets(conn, &id, link, Some(code))?;
     Ok(Some(Due::Verification(Box::new(registration))))
 }
 
@@ -277,7 +281,7 @@ fn reset_for(
     order: &QueuedMail,
     user: &User,
     now: UtcTime,
-) -> Result<Option<OneTimeToken>> {
+) -> Result<Option<Challenge>> {
     // The account may have got another address while this waited for it: then the mail would hand the
     // account to whoever has the old one.
     let is_still_theirs = |user: &User| {
@@ -288,7 +292,7 @@ fn reset_for(
     if undo_of_unproven(conn, &user, now)?.is_some() {
         return Ok(None);
     }
-    Ok(Some(reset_token(conn, OneTimeId(order.id.0.clone()), &user, now)?))
+    Ok(Some(reset_challenge(conn, ChallengeId(order.id.0.clone()), &user, now)?))
 }
 
 /// Orders the mail of each registration that waits for the address. A user who has an account already
@@ -305,20 +309,23 @@ fn requeue_verification_emails(
     let owner = users::find_by_email(conn, &order.recipient)?;
     let is_known = owner.as_ref().is_some_and(|owner| owner.email_verified);
     let limit = if is_known { 1 } else { REGISTRATIONS_TO_REMIND };
-    let mut waiting = registrations::find_waiting(conn, &order.recipient, limit, now)?;
+    let mut waiting = registrations::find_pending(conn, &order.recipient, limit, now)?;
     if let (Some(owner), true) = (owner, waiting.is_empty())
         && !owner.email_verified
     {
         // Verification `optional`: the account outlives its registration. The new one can be
         // proven with the link and the password.
         let renewed = renewed_registration(owner, &order.recipient, now);
-        registrations::insert_registration(conn, &renewed, now)?;
+        registrations::insert_registration(conn, &renewed)?;
         waiting.push(renewed);
     }
     for (index, registration) in waiting.iter().enumerate() {
-        // The request itself was counted as one mail, unless it was for a reset.
-        let is_counted = index == 0 && order.kind == MailKind::RegistrationAgain;
-        if !is_counted && !budget.reserve_repeat(conn, &order.recipient, now)? {
+        // The request itself was counted as one mail of its class, with a share for each network.
+        if index == 0 {
+            if order.kind == MailKind::PasswordReset {
+                budget.reserve_reset(conn, order, now)?;
+            }
+        } else if !budget.reserve_further(conn, &order.recipient, now)? {
             break;
         }
         order_proof(conn, registration, now)?;
@@ -327,17 +334,17 @@ fn requeue_verification_emails(
 }
 
 fn renewed_registration(owner: User, email: &Email, now: UtcTime) -> Registration {
+    // No client has this token: the challenge is answered with its link and the password.
+    let holder = PlainToken::random(PlainToken::REGISTRATION_PREFIX);
     Registration {
-        id: RegistrationId::new(now),
-        user_id: Some(owner.id),
+        challenge: Challenge {
+            email: Some(email.clone()),
+            holder_hash: Some(holder.hash()),
+            ..Challenge::new(ChallengeKind::VerifyEmail, Some(owner.id), now)
+        },
         email: email.clone(),
         username: None,
         password_hash: owner.password_hash,
         locale: owner.locale,
-        token_hash: PlainToken::random(PlainToken::REGISTRATION_PREFIX).hash(),
-        code_hash: None,
-        expires_at: now.after(Registration::LIFETIME),
-        proven_at: None,
-        changes_email: false,
     }
 }

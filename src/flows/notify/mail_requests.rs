@@ -5,7 +5,7 @@
 
 use crate::domain::token::Secrets;
 use crate::domain::{
-    Counted, Counter, Device, Email, Limits, MailClass, MailRequest, Purpose, UtcTime,
+    ChallengeKind, Counted, Counter, Device, Email, Limits, MailClass, MailRequest, UtcTime,
 };
 use crate::flows::limits::{over_the_limit, reserve, reserve_one};
 use crate::flows::{Error, Flows, Result};
@@ -102,8 +102,8 @@ impl MailBudget {
         Ok(())
     }
 
-    /// Counts one more mail of the same request, as a repeat. Returns false if the budget is used up.
-    pub(crate) fn reserve_repeat(
+    /// Counts one more mail of the same request. Returns false if the budget is used up.
+    pub(crate) fn reserve_further(
         &self,
         conn: &mut Conn,
         recipient: &Email,
@@ -111,8 +111,8 @@ impl MailBudget {
     ) -> Result<bool> {
         let Some(bounds) = &self.bounds else { return Ok(true) };
         let request = MailRequest::new(MailClass::Verification, recipient, &Device::default());
-        let mut counters = request.of_mailbox(false);
-        counters.extend(request.of_service());
+        let mut counters = request.of_service();
+        counters.push(request.further());
         if find_wait(conn, &self.secrets, &counters, now)?.is_some() {
             return Ok(false);
         }
@@ -170,7 +170,9 @@ fn refuse_late_reset(
     now: UtcTime,
 ) -> Result<()> {
     match find_wait(conn, secrets, &request.of_service(), now)? {
-        Some((counter, until)) if until.remaining(now) >= Purpose::ResetPassword.lifetime() => {
+        Some((counter, until))
+            if until.remaining(now) >= ChallengeKind::ResetPassword.lifetime() =>
+        {
             Err(over_the_limit(counter.counted, until.remaining(now)))
         }
         _ => Ok(()),

@@ -1,10 +1,10 @@
 //! Security notices: what happened to an account, told to its owner with a link that says "this was
 //! not me".
 
-use crate::domain::{Email, OneTimeId, OneTimeToken, Purpose, User, UtcTime};
+use crate::domain::{Challenge, ChallengeKind, Email, User, UtcTime};
 use crate::flows::{Policy, Result};
 use crate::store::outbox::{self, MailKind};
-use crate::store::{Conn, one_time_tokens};
+use crate::store::{Conn, challenges};
 
 /// What a notice is about.
 pub(crate) struct Notice<'a> {
@@ -29,19 +29,13 @@ pub(crate) fn order_notice(
     let Some(to) = to.filter(|to| is_wanted && to.is_reachable()) else {
         return Ok(());
     };
-    let token = OneTimeToken {
-        id: OneTimeId::new(now),
-        user_id: user.id,
-        purpose: Purpose::Disavow,
+    let challenge = Challenge {
         email: notice.brings_back.cloned(),
         detail: notice.detail.to_owned(),
-        code_hash: None,
-        created_at: now,
-        expires_at: now.after(Purpose::Disavow.lifetime()),
-        used_at: None,
+        ..Challenge::new(ChallengeKind::Disavow, Some(user.id), now)
     };
-    one_time_tokens::insert_token(conn, &token, 0)?;
-    let (id, about) = (token.id.as_str(), Some(user.id));
+    challenges::insert_challenge(conn, &challenge, 0)?;
+    let (id, about) = (challenge.id.as_str(), Some(user.id));
     outbox::enqueue(conn, notice.kind, to, &user.locale, id, about, now)?;
     Ok(())
 }

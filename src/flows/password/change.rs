@@ -1,8 +1,8 @@
 //! Changing one's own password. The session that asks goes on; the others end.
 
 use crate::domain::{
-    Counted, Device, EndReason, EventKind, PasswordHash, PlainPassword, SessionId, User, Username,
-    UtcTime,
+    ChallengeKind, Counted, Device, EndReason, EventKind, PasswordHash, PlainPassword, SessionId,
+    User, Username, UtcTime,
 };
 use crate::flows::audit::scene;
 use crate::flows::limits::{account_of, requester};
@@ -11,7 +11,7 @@ use crate::flows::password::reauthenticate::lock_for;
 use crate::flows::session::log_in::MAX_COMPARISONS;
 use crate::flows::{Claims, Error, Flows, Policy, Result};
 use crate::store::outbox::MailKind;
-use crate::store::{Conn, events, known_devices, one_time_tokens, registrations, sessions, users};
+use crate::store::{Conn, challenges, events, known_devices, sessions, users};
 
 impl Flows {
     /// Puts `new` in the place of the holder's password. `current` may be missing right after a log-in.
@@ -64,7 +64,6 @@ impl Flows {
         })?;
         let Some(ended) = changed else { return Ok(false) };
         self.note_ended(id, ended, EndReason::PasswordChanged, now);
-        self.mail_ordered.notify_one();
         tracing::info!(user_id = id.0, "password changed");
         Ok(true)
     }
@@ -104,10 +103,10 @@ pub(crate) fn replace(
 /// Everything that could still change the account by a click: resets, changes of the address, and
 /// registrations of its address, proven ones included, for their link and old password log in.
 pub(crate) fn forget_pending(conn: &mut Conn, user: &User) -> Result<()> {
-    one_time_tokens::delete_password_tokens(conn, user.id)?;
-    registrations::delete_of_user(conn, user.id)?;
+    challenges::delete_of_kinds(conn, user.id, ChallengeKind::OF_PASSWORD)?;
+    challenges::delete_of_kinds(conn, user.id, ChallengeKind::OF_ADDRESS)?;
     if let Some(email) = &user.email {
-        registrations::delete_of_address(conn, email)?;
+        challenges::delete_of_address(conn, email, None)?;
     }
     Ok(())
 }

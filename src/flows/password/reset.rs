@@ -3,16 +3,17 @@
 
 use crate::domain::token::Secrets;
 use crate::domain::{
-    Counted, Counter, Device, Email, EndReason, EventContext, EventKind, Locale, MailClass,
-    MailRequest, OneTimeId, OneTimeToken, PlainPassword, PlainToken, Purpose, TokenHash, User,
+    Challenge, ChallengeId, ChallengeKind, Counted, Counter, Device, Email, EndReason,
+    EventContext, EventKind, Locale, MailClass, MailRequest, PlainPassword, PlainToken, User,
     UserId, UtcTime,
 };
 use crate::flows::account::release_username::release_username;
+use crate::flows::challenges::{check_code, pad_refusal};
 use crate::flows::limits::{account_of, requester, reserve, reset_failed_logins};
 use crate::flows::password::change::replace;
 use crate::flows::{Error, Flows, Result};
 use crate::store::outbox::{self, MailKind};
-use crate::store::{self, Conn, events, one_time_tokens, registrations, users};
+use crate::store::{self, Conn, challenges, events, users};
 
 /// What a user shows who wants to choose a new password.
 #[derive(Clone, Debug)]
@@ -45,7 +46,6 @@ impl Flows {
                     .map_err(Error::from)
             })
         })?;
-        self.mail_ordered.notify_one();
         tracing::info!("password reset asked for");
         Ok(())
     }
@@ -57,6 +57,10 @@ impl Flows {
         new: &PlainPassword,
         device: &Device,
     ) -> Result<()> {
+        pad_refusal(|| self.answer_reset(proof, new, device))
+    }
+
+    fn answer_reset(&self, proof: ResetProof, new: &PlainPassword, device: &Device) -> Result<()> {
         let now = self.now();
         let refusal: fn() -> Error = match &proof {
             ResetProof::Link(_) => || Error::OneTimeTokenInvalid,
@@ -66,7 +70,7 @@ impl Flows {
         let proofs = Counter::new(Counted::ProofsOfNetwork, &device.network);
         // A wrong code must be counted, so the refusal is not an error of the transaction. The use of the
         // limit is part of it: whatever is known of the address, one transaction that writes is waited for.
-        let (token, user) = self.db.write(move |conn| {
+        let (challenge, user) = self.db.write(move |conn| {
             if let Some(bounds) = &limits {
                 reserve(conn, &secrets, bounds, vec![proofs], now)?;
             }
@@ -83,8 +87,8 @@ impl Flows {
         let (id, policy, secrets) = (user.id, self.policy.clone(), self.secrets.clone());
         let (scene, place) = (EventContext::of(id, now).on(device), device.clone());
         let ended = self.db.write(move |conn| {
-            let user = still_due(conn, &token, now)?.ok_or_else(refusal)?;
-            let how = if token.purpose == Purpose::Invitation { "invitation" } else { "" };
+            let user = still_due(conn, &challenge, now)?.ok_or_else(refusal)?;
+            let how = if challenge.kind == ChallengeKind::Invitation { "invitation" } else { "" };
             events::record(conn, &scene, EventKind::PasswordReset, how)?;
             let ended = replace(conn, &policy, &user, &hash, None, EndReason::PasswordReset, now)?;
             // What came with a mail to the address proves it.
@@ -100,31 +104,27 @@ impl Flows {
         })?;
         self.note_ended(id, ended, EndReason::PasswordReset, now);
         self.learn_renewed_rights();
-        self.mail_ordered.notify_one();
         tracing::info!(user_id = id.0, "password reset");
         Ok(())
     }
 }
 
-type Due = (OneTimeToken, User);
+type Due = (Challenge, User);
 
 fn find_by_link(conn: &mut Conn, link: &PlainToken, now: UtcTime) -> store::Result<Result<Due>> {
-    let found = one_time_tokens::find_by_link(conn, &link.hash())?
-        .filter(|token| matches!(token.purpose, Purpose::ResetPassword | Purpose::Invitation));
-    let Some(token) = found.filter(|token| token.used_at.is_none()) else {
+    let found = challenges::find_by_link(conn, &link.hash())?
+        .filter(|it| ChallengeKind::OF_PASSWORD.contains(&it.kind) && it.used_at.is_none());
+    let Some(challenge) = found else {
         return Ok(Err(Error::OneTimeTokenInvalid));
     };
-    if token.has_expired(now) {
+    if challenge.has_expired(now) {
         return Ok(Err(Error::OneTimeTokenExpired));
     }
-    let owner = owner(conn, &token)?;
-    Ok(owner.map(|user| (token, user)).ok_or(Error::OneTimeTokenInvalid))
+    let owner = owner(conn, &challenge)?;
+    Ok(owner.map(|user| (challenge, user)).ok_or(Error::OneTimeTokenInvalid))
 }
 
-/// Takes a try, compares, and gives the try back if the code is right: guesses that come in
-/// parallel are counted like those that come one after the other. The database is asked the same whatever is
-/// known of the address, but only where there is a code it has something to write, and that takes longer: so a
-/// refusal must not be answered at once.
+/// The database is asked the same whatever is known of the address.
 fn find_by_code(
     conn: &mut Conn,
     secrets: &Secrets,
@@ -133,68 +133,49 @@ fn find_by_code(
     now: UtcTime,
 ) -> store::Result<Option<Due>> {
     // One after the other also where there is no code whose row they would wait for.
-    registrations::lock_address(conn, email)?;
+    challenges::lock_address(conn, email)?;
     let user = users::find_by_email(conn, email)?.filter(|user| user.is_active);
     let owner = user.as_ref().map_or(UserId::NONE, |user| user.id);
-    let token = one_time_tokens::find_newest(conn, owner, Purpose::ResetPassword)?
-        .filter(|token| token.used_at.is_none() && !token.has_expired(now));
-    let id = token.as_ref().map_or_else(|| OneTimeId::new(now), |token| token.id.clone());
-    let (tries, in_all) = (OneTimeToken::CODE_TRIES, OneTimeToken::WRONG_CODES);
-    let has_tries = one_time_tokens::reserve_code_try(conn, &id, tries, in_all)?;
-    let is_code = |stored: &TokenHash| secrets.is_code(id.as_str(), code, stored);
-    let is_right =
-        |token: &OneTimeToken| has_tries && token.code_hash.as_ref().is_some_and(is_code);
-    match (user, token) {
-        (Some(user), Some(token)) if is_right(&token) => {
-            one_time_tokens::return_code_try(conn, &id)?;
-            Ok(Some((token, user)))
-        }
-        _ => Ok(None),
-    }
+    let challenge = challenges::find_newest(conn, owner, ChallengeKind::ResetPassword)?
+        .filter(|it| it.used_at.is_none() && !it.has_expired(now));
+    let is_right = check_code(conn, secrets, challenge.as_ref(), code, now)?;
+    Ok(challenge.zip(user).filter(|_| is_right))
 }
 
-/// The active account that a token is about, if it still has the address that the mail went to.
-fn owner(conn: &mut Conn, token: &OneTimeToken) -> store::Result<Option<User>> {
-    let user = users::lock_user(conn, token.user_id)?;
+/// Returns the active account that a challenge is about, if it still has the address that the mail went to.
+fn owner(conn: &mut Conn, challenge: &Challenge) -> store::Result<Option<User>> {
+    let Some(id) = challenge.user_id else { return Ok(None) };
     let same = |user: &User| {
-        user.email.as_ref().map(Email::normalised) == token.email.as_ref().map(Email::normalised)
+        user.email.as_ref().map(Email::normalised)
+            == challenge.email.as_ref().map(Email::normalised)
     };
-    Ok(user.filter(|user| user.is_active && same(user)))
+    Ok(users::lock_user(conn, id)?.filter(|user| user.is_active && same(user)))
 }
 
-/// Uses the token up. Of many who come at once one gets the account.
-fn still_due(conn: &mut Conn, token: &OneTimeToken, now: UtcTime) -> store::Result<Option<User>> {
-    let owner = owner(conn, token)?;
-    Ok(if one_time_tokens::consume_token(conn, &token.id, now)? { owner } else { None })
+/// Uses the challenge up. Of many who come at once one gets the account.
+fn still_due(conn: &mut Conn, challenge: &Challenge, now: UtcTime) -> store::Result<Option<User>> {
+    let owner = owner(conn, challenge)?;
+    Ok(if challenges::consume_challenge(conn, &challenge.id, now)? { owner } else { None })
 }
 
-/// The token of a mail that lets its owner choose a new password. The same mail, written again, finds
-/// the same token; another mail's counts no longer.
-pub(crate) fn reset_token(
+/// Returns the challenge of a mail that lets its owner choose a new password. The same mail, written again,
+/// finds the same one; that of another mail counts no longer.
+pub(crate) fn reset_challenge(
     conn: &mut Conn,
-    id: OneTimeId,
+    id: ChallengeId,
     user: &User,
     now: UtcTime,
-) -> store::Result<OneTimeToken> {
-    if let Some(token) = one_time_tokens::find_by_id(conn, &id)? {
-        return Ok(token);
+) -> store::Result<Challenge> {
+    if let Some(challenge) = challenges::find_by_id(conn, &id)? {
+        return Ok(challenge);
     }
-    let purpose = Purpose::ResetPassword;
-    let remember_from = now.before(OneTimeToken::MEMORY);
-    let wrong_codes = one_time_tokens::supersede(conn, user.id, purpose, remember_from)?;
-    let token = OneTimeToken {
-        id,
-        user_id: user.id,
-        purpose,
-        email: user.email.clone(),
-        detail: String::new(),
-        code_hash: None,
-        created_at: now,
-        expires_at: now.after(purpose.lifetime()),
-        used_at: None,
-    };
-    one_time_tokens::insert_token(conn, &token, wrong_codes)?;
+    let kind = ChallengeKind::ResetPassword;
+    let remember_from = now.before(Challenge::MEMORY);
+    let wrong_codes = challenges::supersede(conn, user.id, kind, remember_from)?;
+    let challenge =
+        Challenge { id, email: user.email.clone(), ..Challenge::new(kind, Some(user.id), now) };
+    challenges::insert_challenge(conn, &challenge, wrong_codes)?;
     let scene = EventContext::of(user.id, now);
     events::record(conn, &scene, EventKind::PasswordResetRequested, "")?;
-    Ok(token)
+    Ok(challenge)
 }

@@ -1,9 +1,11 @@
 //! The sessions of a person, to look at and to end.
 
-use crate::domain::{Device, EndReason, EventContext, EventKind, Session, SessionId};
+use crate::domain::{
+    ChallengeKind, Device, EndReason, EventContext, EventKind, Session, SessionId,
+};
 use crate::flows::password::reauthenticate::lock_for;
 use crate::flows::{Claims, Error, Flows, Result};
-use crate::store::{events, registrations, sessions};
+use crate::store::{challenges, events, sessions};
 
 impl Flows {
     /// The holder's open sessions, the one used last first.
@@ -23,7 +25,7 @@ impl Flows {
             let found = sessions::end_session_of(conn, id, &session, reason, now)?;
             if found {
                 if session != own {
-                    registrations::delete_changes(conn, id)?;
+                    challenges::delete_changes(conn, id)?;
                 }
                 events::record(conn, &scene, EventKind::SessionEnded, "")?;
             }
@@ -44,7 +46,7 @@ impl Flows {
         let ended = self.db.write(move |conn| {
             lock_for(conn, id, &keep)?;
             // Whoever is thrown out may have asked for another address, or hold an old proof.
-            registrations::delete_of_user(conn, id)?;
+            challenges::delete_of_kinds(conn, id, ChallengeKind::OF_ADDRESS)?;
             let ended = sessions::end_all_sessions(conn, id, Some(&keep), reason, now)?;
             for session in &ended {
                 let scene = scene.clone().in_session(session);

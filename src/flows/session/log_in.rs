@@ -32,7 +32,6 @@ impl Flows {
                 self.with_password(name, password, attempt, move |conn, user| {
                     sign_in.open(conn, &policy, user)
                 })?;
-            self.mail_ordered.notify_one();
             let session_id = &signed_in.session.id;
             tracing::info!(user_id = user.id.0, %session_id, "logged in");
             Ok(LogInOutcome::LoggedIn(self.complete(&user, signed_in, now)?))

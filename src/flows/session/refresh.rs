@@ -66,7 +66,6 @@ impl Flows {
                 if let Some(session) = ended {
                     let ended = [session.id.clone()];
                     self.note_ended(session.user_id, ended, EndReason::TokenReused, now);
-                    self.mail_ordered.notify_one();
                     tracing::warn!(
                         user_id = session.user_id.0,
                         session_id = %session.id,

@@ -6,7 +6,7 @@ use super::text::Text;
 use crate::flows::{Backlog, Gauges};
 use crate::telemetry::ProcessUse;
 
-/// Writes what this instance knows by itself.
+/// Writes the gauges of this instance.
 pub(super) fn write(text: &mut Text, gauges: &Gauges) {
     let help = "1 while the database answers, else 0.";
     text.single("hallpass_database_up", "gauge", help, u8::from(gauges.database_is_up));
@@ -75,7 +75,7 @@ fn write_keys(text: &mut Text, gauges: &Gauges) {
     }
 }
 
-/// Writes what the database knows of mail.
+/// Writes the gauges of the mail queue, which need the database.
 pub(super) fn write_backlog(text: &mut Text, backlog: Backlog) {
     let Backlog { mails_waiting, mails_dead, oldest_mail_age } = backlog;
     text.single("hallpass_mails_waiting", "gauge", "Mails that wait to be sent.", mails_waiting);
@@ -85,7 +85,7 @@ pub(super) fn write_backlog(text: &mut Text, backlog: Backlog) {
     text.single("hallpass_mails_oldest_waiting_seconds", "gauge", help, age);
 }
 
-/// Writes what the kernel says of this process, in the words of Prometheus' client libraries.
+/// Writes the gauges of the process, under the names of Prometheus' client libraries.
 pub(super) fn write_process(text: &mut Text, process: ProcessUse) {
     let help = "Total user and system CPU time spent in seconds.";
     text.single("process_cpu_seconds_total", "counter", help, process.cpu.as_secs_f64());

@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write as _};
 
-/// A text that grows by metrics. To write into a `String` cannot fail.
+/// Lines of metrics. Writing to a `String` cannot fail.
 #[derive(Default)]
 pub(super) struct Text(String);
 

@@ -1,10 +1,10 @@
-//! The forms that generators of clients understand. utoipa writes valid OpenAPI 3.1; generators
-//! stumble over a description beside a `$ref`, over a `oneOf` that only says "or null", and over
-//! types of one primitive value.
+//! Simplifications for client generators. utoipa writes valid OpenAPI 3.1; generators fail at a
+//! description beside a `$ref`, at a `oneOf` that only says "or null", and at types of one
+//! primitive value.
 
 use serde_json::{Map, Value, json};
 
-/// Where references to schemas begin.
+/// Prefix of references to schemas.
 pub(super) const SCHEMAS: &str = "#/components/schemas/";
 
 /// Rewrites the document in place.
@@ -50,8 +50,8 @@ fn simplify_value(value: &mut Value, primitives: Primitives<'_>) {
     }
 }
 
-/// A primitive stands where it is used, its description behind that of the place. Any other reference
-/// stands alone.
+/// Inlines references to primitives, and puts the description after that of the place. Any other
+/// reference stands alone.
 fn resolve_reference(schema: &mut Map<String, Value>, primitives: Primitives<'_>) {
     let Some(reference) = schema.get("$ref").and_then(Value::as_str).map(str::to_owned) else {
         return;
@@ -91,8 +91,8 @@ fn merge_null(schema: &mut Map<String, Value>) {
     *schema = primitive;
 }
 
-/// An object whose members are not listed has members of any kind; openapi-typescript takes it for an
-/// empty one otherwise.
+/// An object whose members are not listed has members of any kind; openapi-typescript takes it for
+/// an empty one otherwise.
 fn open_object(schema: &mut Map<String, Value>) {
     let is_object = match schema.get("type") {
         Some(Value::String(kind)) => kind == "object",
@@ -140,7 +140,7 @@ mod tests {
         found
     }
 
-    /// What is wrong with the document, for generators.
+    /// Returns the problems that generators have with the document.
     fn faults(document: &Value) -> Vec<String> {
         let mut faults = Vec::new();
         for (place, object) in objects(document) {

@@ -1,5 +1,5 @@
-//! The document in OpenAPI 3.0, for generators that do not know 3.1. It says the same but for the
-//! texts that a schema forbids one by one.
+//! The document in OpenAPI 3.0, for generators that do not know 3.1. It is equivalent except for
+//! the texts that a schema forbids one by one.
 
 use serde_json::{Map, Value, json};
 
@@ -19,7 +19,8 @@ fn derive_value(value: &mut Value) {
             let schemas = members.iter_mut().filter(|(name, _)| !name.starts_with("example"));
             schemas.for_each(|(_, member)| derive_value(member));
             move_null(members);
-            // The lists of forbidden texts: what reads 3.0 rarely knows `not`, and the server decides.
+            // Removes the lists of forbidden texts: 3.0 generators rarely support `not`, and the
+            // server validates anyway.
             members.remove("not");
         }
         Value::Array(items) => items.iter_mut().for_each(derive_value),
@@ -27,7 +28,7 @@ fn derive_value(value: &mut Value) {
     }
 }
 
-/// In 3.0 null is no type; `nullable` stands beside a type.
+/// Replaces the type null, which 3.0 does not have, by `nullable`.
 fn move_null(schema: &mut Map<String, Value>) {
     let null = json!({"type": "null"});
     if let Some(Value::Array(kinds)) = schema.get("type") {

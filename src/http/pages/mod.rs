@@ -1,5 +1,5 @@
-//! The built-in pages behind the links of mails, for those without a front end. Opening one changes
-//! nothing: mail scanners open links too. Its one button posts.
+//! Built-in pages for the links of mails, where there is no front end. Opening one changes nothing,
+//! as mail scanners open links too; its one button posts.
 
 mod not_me;
 mod password_reset;
@@ -22,7 +22,8 @@ use crate::domain::{Device, Language, Locale, PlainToken};
 use crate::flows::VerifyEmailProof;
 use crate::http::serving::backpressure::Intake;
 
-/// The path of the page that proves an address; as with all pages, the mail's link adds `?token=`.
+/// The path of the page that verifies an e-mail address; as with all pages, the mail's link adds
+/// `?token=`.
 pub const VERIFY_EMAIL: &str = "/verify-email";
 /// The path of the page that takes a new password.
 pub const PASSWORD_RESET: &str = "/password-reset";
@@ -55,14 +56,14 @@ pub fn configure(app: &mut web::ServiceConfig) {
     serve(app, NOT_ME, not_me::act);
 }
 
-/// What a page's form sent.
+/// Fields of a submitted form.
 struct Form {
     token: PlainToken,
     password: String,
     device: Device,
 }
 
-/// What a page shows: the name by which its template knows it, and its status.
+/// View of a page: the name by which its template knows it, and its status.
 #[derive(Clone, Copy)]
 struct View(&'static str, StatusCode);
 
@@ -80,7 +81,7 @@ impl View {
     }
 }
 
-/// A page that shows its form to GET and lets `act` decide about POST.
+/// Serves a page: its form to GET, the result of `act` to POST.
 fn serve<A, F>(app: &mut web::ServiceConfig, path: &'static str, act: A)
 where
     A: Fn(web::Data<State>, Form) -> F + Copy + 'static,

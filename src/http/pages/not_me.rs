@@ -1,4 +1,4 @@
-//! Saying "this was not me" on the built-in page.
+//! Built-in page that reports unauthorized activity.
 
 use actix_web::web;
 

@@ -1,4 +1,4 @@
-//! Choosing a new password on the built-in page, after a reset or an invitation.
+//! Built-in page that sets a new password, after a reset or an invitation.
 
 use actix_web::http::StatusCode;
 use actix_web::web;

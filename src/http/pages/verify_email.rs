@@ -1,4 +1,4 @@
-//! Proving an address on the built-in page. It keeps no tokens, so it opens no session.
+//! Built-in page that verifies an e-mail address. It keeps no tokens, so it opens no session.
 
 use actix_web::http::StatusCode;
 use actix_web::web;

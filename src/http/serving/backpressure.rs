@@ -1,7 +1,7 @@
-//! How far a connection is read ahead. actix-http makes requests of all that it has read, and would keep
-//! thousands of them for one client that sends on and on and waits for no answer. So a connection is read
-//! while no request of it is being answered, or while one is waiting for its body; and not while the client
-//! does not take what was written.
+//! Backpressure: bounds how far a connection is read ahead. actix-http parses all requests that it
+//! has read, and would keep thousands of them for one client that sends without waiting for
+//! answers. So a connection is read while none of its requests is being answered, or while one is
+//! waiting for its body; and not while the client does not take what was written.
 
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use actix_web::HttpRequest;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::web::Bytes;
 
-/// The state of one connection, shared with the requests that came on it.
+/// The state of one connection, shared with its requests.
 #[derive(Clone, Default)]
 pub struct Intake(Rc<Counts>);
 
@@ -25,12 +25,12 @@ struct Counts {
 }
 
 impl Intake {
-    /// That of the connection which brought `request`.
+    /// Returns that of the connection of `request`.
     pub fn of(request: &HttpRequest) -> Self {
         request.conn_data::<Self>().cloned().unwrap_or_default()
     }
 
-    /// Whether more may be read. If not, the task is woken when that may have changed.
+    /// Returns whether more may be read. If not, the task is woken when that may have changed.
     pub fn is_open(&self, context: &Context<'_>) -> bool {
         let wants_more = self.0.answers.get() == 0 || self.0.bodies.get() > 0;
         if wants_more && !self.0.is_write_waiting.get() {
@@ -40,7 +40,7 @@ impl Intake {
         false
     }
 
-    /// Notes whether the client has still to take some of what was written.
+    /// Records whether the client has yet to take some of what was written.
     pub fn set_write_waiting(&self, is_waiting: bool) {
         self.0.is_write_waiting.set(is_waiting);
         if !is_waiting {
@@ -55,12 +55,12 @@ impl Intake {
         }
     }
 
-    /// A request is being answered for as long as this is held.
+    /// Guard: a request is being answered while it is held.
     pub fn answering(&self) -> CountGuard {
         CountGuard::on(self, |counts| &counts.answers)
     }
 
-    /// A body is being read for as long as this is held.
+    /// Guard: a body is being read while it is held.
     pub fn reading_body(&self) -> CountGuard {
         CountGuard::on(self, |counts| &counts.bodies)
     }

@@ -5,11 +5,11 @@ use actix_cors::Cors;
 use actix_web::http::Method;
 use actix_web::http::header::{ETAG, HeaderName, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 
-/// How long browsers may remember what is allowed, in seconds.
+/// Time for which browsers may cache the permissions, in seconds.
 const MAX_AGE: usize = 600;
 
-/// Request headers that pages may send: those the service reads, and those that libraries and
-/// tracing add to every request, which change nothing here.
+/// Request headers that pages may send: those that the service reads, and harmless ones that
+/// libraries and tracing add to every request.
 const HEADERS: [&str; 40] = [
     "accept",
     "accept-language",
@@ -53,8 +53,8 @@ const HEADERS: [&str; 40] = [
     "x-requested-with",
 ];
 
-/// Lets pages of these origins call the service, with cookies and with these headers besides the
-/// usual ones. Pages of others get no header that would let them read an answer.
+/// Allows pages of these origins to call the service, with cookies and with these headers besides
+/// the usual ones. Pages of other origins get no header that would let them read an answer.
 pub fn allow(origins: &[String], headers: &[String]) -> Cors {
     let cors = Cors::default()
         .allowed_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])

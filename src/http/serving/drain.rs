@@ -1,15 +1,16 @@
-//! The time between the signal to stop and the end: load balancers learn that this instance goes, and no
-//! request is lost on the way.
+//! Draining: the time between the signal to stop and the end, in which load balancers notice and no
+//! request is lost.
 
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// The time in which every connection that the kernel has completed is accepted and its request read.
+/// Time in which every connection that the kernel has completed is accepted and its request read.
 pub const SETTLE_TIME: Duration = Duration::from_millis(200);
 
-/// Flag of a service that is about to stop. Requests are served meanwhile, the last one of each connection.
+/// Flag of a service that is about to stop. Requests are served meanwhile, the last one of each
+/// connection.
 #[derive(Clone, Debug, Default)]
 pub struct Draining(Arc<AtomicBool>);
 
@@ -25,10 +26,10 @@ impl Draining {
     }
 }
 
-/// Makes the kernel ignore attempts to connect to `listener`, which is about to be closed: a client that
-/// tries again a second later is refused and goes elsewhere. Closing the listener at once would reset
-/// the connections that wait to be accepted, whose requests may be on their way. Without this system call
-/// that is what happens.
+/// Makes the kernel ignore attempts to connect to `listener`, which is about to be closed: a client
+/// that retries a second later is refused and uses another instance. Closing the listener
+/// immediately would reset the connections that wait to be accepted, whose requests may be on their
+/// way; without this system call that happens.
 #[cfg(target_os = "linux")]
 pub fn ignore_new_connections(listener: &TcpListener) {
     use socket2::{SockFilter, SockRef};

@@ -1,5 +1,5 @@
-//! What happens around every request: an answer even to a panic, an id, security headers, a line in the
-//! log.
+//! Middleware around every request: an answer even to a panic, an id, security headers, a line in
+//! the log.
 
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
@@ -32,11 +32,11 @@ use crate::http::serving::request_id::{self, RequestIds, X_REQUEST_ID};
 use crate::http::v1::services::forward_auth;
 use crate::telemetry::REFUSALS;
 
-/// Whether clients reach the service over TLS.
+/// True if clients reach the service over TLS.
 #[derive(Clone, Copy, Debug)]
 pub struct Https(pub bool);
 
-/// Makes an error of a panic. This has to stand within CORS, or the pages that may call could not read the
+/// Turns a panic into an error. It has to run within CORS, or allowed pages could not read the
 /// answer.
 pub async fn catch_panic(
     request: ServiceRequest,
@@ -58,15 +58,15 @@ pub async fn surround(
     let metrics = state.as_ref().map(|state| Arc::clone(&state.metrics));
     let answering = Intake::of(request.request()).answering();
     if forward_auth::is_asked_at(request.path()) {
-        // A preflight that a proxy asks about is no preflight of ours: CORS would let it pass.
+        // A preflight that a proxy asks about is not one of this service: CORS would let it pass.
         request.headers_mut().remove(ACCESS_CONTROL_REQUEST_METHOD);
     }
-    // The request must not be cloned before it is routed, so what has no response of its own goes
-    // out as an error that brings one.
+    // The request must not be cloned before it is routed, so an answer without a response of its
+    // own is sent as an error that has one.
     let answer = next.call(request).instrument(around.span.clone());
     let is_last = || state.as_ref().is_some_and(|state| state.draining.has_begun());
     let lost = match request_id::scope(around.ids.clone(), answer).await {
-        // What a browser asks beforehand is answered before there is a route.
+        // Preflights are answered before routing.
         Ok(response) if is_cors_refusal(&response) => ApiError::from(Code::OriginRejected).into(),
         Ok(mut response) => {
             around.span.in_scope(|| {
@@ -92,7 +92,7 @@ pub async fn surround(
     Err(InternalError::from_response(lost, response).into())
 }
 
-/// What every answer has around it.
+/// Headers and log fields around every answer.
 pub struct Surroundings {
     ids: RequestIds,
     span: Span,
@@ -106,7 +106,7 @@ impl Surroundings {
         Self::with(RequestIds::random(), https)
     }
 
-    /// Those of a request, with the ids that a trusted proxy gave it.
+    /// Returns those of a request, with the ids that a trusted proxy sent.
     fn of(request: &ServiceRequest, state: Option<&State>, https: Https) -> Self {
         let peer = request.peer_addr().map(|peer| peer.ip().to_canonical());
         let is_of_proxy = state.zip(peer).is_some_and(|(state, peer)| state.trusts(peer));
@@ -124,13 +124,13 @@ impl Surroundings {
             "request",
             request_id = ids.request_id,
             trace_id = ids.trace_id,
-            // Known once somebody asks who the client is.
+            // Recorded once a handler asks for the client.
             network = tracing::field::Empty
         );
         Self { ids, span, started: Instant::now(), https }
     }
 
-    /// The answer to what came to no endpoint.
+    /// Returns the answer to a request without an endpoint.
     pub fn refusal(&self, error: &Error, metrics: Option<&Metrics>) -> HttpResponse {
         let mut response = request_id::scope_sync(self.ids.clone(), || error.error_response());
         let status = response.status();
@@ -165,8 +165,8 @@ fn is_cors_refusal<B>(response: &ServiceResponse<B>) -> bool {
     response.response().error().is_some_and(|error| error.as_error::<CorsError>().is_some())
 }
 
-/// An error that the document does not promise for this operation is a fault of ours. The client
-/// gets it all the same; the tests hold every answer against the document.
+/// Logs an error that the document does not promise for this operation: a bug. The client gets it
+/// all the same; the tests compare every answer with the document.
 fn log_undocumented<B>(response: &ServiceResponse<B>) {
     let Some(code) = api_error(response).map(|error| error.code) else { return };
     let Some(operation) = operations::of_request(response.request()) else { return };
@@ -186,8 +186,8 @@ fn count<B>(metrics: &Metrics, response: &ServiceResponse<B>, started: Instant) 
     metrics.count(operation, response.status(), code, started.elapsed());
 }
 
-/// One line a request. Refusals have theirs without being asked for: their answers carry the request id,
-/// which people quote to the operator. The path is told as its pattern, never with the query.
+/// Logs one line per request. Refusals are logged by default: their answers carry the request id,
+/// which users quote to the operator. The path is logged as its pattern, never with the query.
 fn log(request: Option<&HttpRequest>, status: StatusCode, code: Option<Code>, started: Instant) {
     let is_success = !status.is_client_error() && !status.is_server_error();
     if is_success && !tracing::enabled!(Level::DEBUG) {
@@ -196,7 +196,7 @@ fn log(request: Option<&HttpRequest>, status: StatusCode, code: Option<Code>, st
     let method = request.map_or("-", |request| request.method().as_str());
     let pattern = request.and_then(HttpRequest::match_pattern);
     let path = pattern.as_deref().map_or("-", |it| it.strip_suffix("{rest:.*}").unwrap_or(it));
-    // The log has no numbers of 128 bits: they become text.
+    // The log has no integers of 128 bits: they would become text.
     let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
     let code = code.map(Code::name);
     let number = status.as_u16();
@@ -209,8 +209,8 @@ fn log(request: Option<&HttpRequest>, status: StatusCode, code: Option<Code>, st
     }
 }
 
-/// Says once that a proxy is not believed: without its setting all clients share the limits of one address,
-/// and nothing else tells.
+/// Logs once that a forwarding header was ignored: without `HALLPASS_TRUSTED_PROXIES` all clients
+/// share the limits of one address, and nothing else shows it.
 fn warn_of_ignored_header(state: &State, peer: IpAddr, headers: &HeaderMap) {
     if let Some(header) = client::forwarding_header(headers)
         && state.is_first_ignored_header()

@@ -1,5 +1,5 @@
-//! Every request has an id: in the answer's `X-Request-Id`, in its errors, in the log. A trusted proxy may
-//! name it, and the trace that it belongs to (W3C Trace Context).
+//! Every request has an id: in the answer's `X-Request-Id`, in its errors, in the log. A trusted
+//! proxy may name it, and the trace that it belongs to (W3C Trace Context).
 
 use std::future::Future;
 
@@ -10,7 +10,7 @@ use uuid::Uuid;
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// The longest id that is taken from a proxy.
+/// Maximum length of an id from a proxy.
 const MAX_LENGTH: usize = 128;
 
 tokio::task_local! {
@@ -22,7 +22,7 @@ tokio::task_local! {
 pub struct RequestIds {
     /// Its own.
     pub request_id: String,
-    /// That of the trace which it is a part of.
+    /// Id of the trace that it is a part of.
     pub trace_id: Option<String>,
 }
 
@@ -32,7 +32,7 @@ impl RequestIds {
         Self { request_id: Uuid::new_v4().to_string(), trace_id: None }
     }
 
-    /// Reads what a trusted proxy says. What is malformed, or there twice, is ignored.
+    /// Reads the ids of a trusted proxy. Malformed or repeated ones are ignored.
     pub fn of_proxy(headers: &HeaderMap) -> Self {
         let only = |name: &HeaderName| {
             let mut values = headers.get_all(name);
@@ -47,14 +47,16 @@ impl RequestIds {
     }
 }
 
-/// Letters, digits and signs that need no quotes in a log line: UUIDs, hexadecimal digits, and the ids of
-/// common proxies (`1-67891233-abcdef`, `Root=1-67891233-abcdef`).
+/// Returns whether an id has only letters, digits and signs that need no quotes in a log line:
+/// UUIDs, hexadecimal digits, and the ids of common proxies (`1-67891233-abcdef`,
+/// `Root=1-67891233-abcdef`).
 fn is_request_id(id: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:=+/@".contains(&byte);
     (1..=MAX_LENGTH).contains(&id.len()) && id.bytes().all(is_allowed)
 }
 
-/// The `trace-id` of a `traceparent` (W3C Trace Context, section 3.2). Later versions may append fields.
+/// Returns the `trace-id` of a `traceparent` (W3C Trace Context, section 3.2). Later versions may
+/// append fields.
 fn trace_id(traceparent: &str) -> Option<&str> {
     let is_hex = |text: &str, length: usize| {
         text.len() == length
@@ -75,7 +77,7 @@ fn trace_id(traceparent: &str) -> Option<&str> {
     is_valid.then_some(trace)
 }
 
-/// The ids of the request that this task answers; empty outside one.
+/// Returns the ids of the request that this task answers; empty outside one.
 pub fn current() -> RequestIds {
     CURRENT.try_with(Clone::clone).unwrap_or_default()
 }

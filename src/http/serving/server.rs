@@ -31,30 +31,32 @@ use crate::http::metrics::Metrics;
 use crate::http::serving::backpressure::Intake;
 use crate::http::serving::middleware::{Https, Surroundings};
 
-/// The first head of a connection that takes longer is cut off.
+/// Time-out of the first head of a connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// So long a body is still taken, and thrown away, whose refusal the client shall read.
+/// Time for which the body of a refused request is still read and discarded, so that the client
+/// reads the refusal.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// From the first byte of a request to its answer, and from one full buffer of an answer to the next:
-/// longer than a head, a body and the work on it may take together. actix-http lets later heads, bodies
-/// that nobody wants any more and answers that nobody reads take for ever.
+/// Time-out from the first byte of a request to its answer, and from one full buffer of an answer
+/// to the next: longer than head, body and work may take together. Without it, actix-http waits
+/// without end for later heads, for bodies that are no longer needed and for clients that do not
+/// read.
 const WRITE_PROGRESS_TIMEOUT: Duration = Duration::from_secs(35);
 
-/// So much is read at once: some forty of the shortest requests.
+/// Bytes of a read: some forty of the shortest requests.
 const READ_CHUNK: usize = 1024;
 
-/// How the service listens.
+/// Settings of the listening server.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// Threads that answer.
     pub workers: usize,
-    /// How many connections are held at once, over all workers.
+    /// Connections held at once, over all workers.
     pub max_connections: usize,
-    /// The time that an idle connection is kept open.
+    /// Time-out of an idle connection.
     pub keep_alive: Duration,
-    /// How long requests under way may take after the signal to stop.
+    /// Time for requests in progress after the signal to stop.
     pub shutdown_timeout: Duration,
-    /// Whether clients reach the service over TLS.
+    /// True if clients reach the service over TLS.
     pub https: Https,
 }
 
@@ -98,8 +100,9 @@ where
             .finish(map_config(app, |()| AppConfig::default()));
         fn_service(move |socket: TcpStream| {
             let peer = socket.peer_addr().ok();
-            // Each piece of a long answer would wait until the client acknowledges the one before, and clients
-            // take up to 40 ms for that. Of a connection that is gone already, reading tells.
+            // Each piece of a long answer would wait until the client acknowledges the one before,
+            // and clients take up to 40 ms for that. Of a connection that is gone already, reading
+            // tells.
             let _ = socket.set_nodelay(true);
             let metrics = Arc::clone(&metrics);
             let connection = Connection::of(socket, metrics, settings);
@@ -117,18 +120,18 @@ struct Connection {
     https: Https,
     keep_alive: Duration,
     deadline: Instant,
-    /// Fires at the deadline or before. Most deadlines are put off before they come, and the timer is set
-    /// anew when it fires: to set it takes longer than to compare two times.
+    /// Fires at the deadline or before. Most deadlines are put off before they come, and the timer
+    /// is set anew when it fires: to set it takes longer than to compare two times.
     timer: Pin<Box<Sleep>>,
-    /// Nothing came since the last answer: the deadline is that of an idle connection.
+    /// True if nothing arrived since the last answer: the deadline is that of an idle connection.
     is_idle: bool,
     refusal: Option<Refusal>,
     intake: Intake,
-    /// A whole portion was read just now: what it holds comes first.
+    /// True if the last read filled the buffer: its content is processed first.
     had_portion: bool,
 }
 
-/// What is sent in place of a bare answer.
+/// Problem document that replaces a bare answer.
 struct Refusal {
     bytes: Vec<u8>,
     sent: usize,
@@ -168,15 +171,15 @@ impl Connection {
         }
     }
 
-    /// Starts the time limit of a request that begins, or of a part of its answer.
+    /// Starts the time-out of a new request, or of a part of its answer.
     fn end_idleness(&mut self) {
         if std::mem::take(&mut self.is_idle) {
             self.set_deadline(Instant::now() + WRITE_PROGRESS_TIMEOUT);
         }
     }
 
-    /// Lets the connection wait for the next request. Half a head that came with the last request does not
-    /// show here, so there is a deadline all the same; that of actix-http comes first.
+    /// Lets the connection wait for the next request. Half a head that came with the last request
+    /// does not show here, so there is a deadline all the same; that of actix-http comes first.
     fn begin_idleness(&mut self) {
         self.is_idle = true;
         self.set_deadline(Instant::now() + self.keep_alive + WRITE_PROGRESS_TIMEOUT);
@@ -230,7 +233,7 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     /// A bare answer is the last that actix-http writes and is written whole, so it can only be the
-    /// end of `bytes`. What comes before it goes out first.
+    /// end of `bytes`. What comes before it is written first.
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -262,9 +265,9 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// An answer of actix-http's own: a status and no body.
+/// A bare answer of actix-http: a status and no body.
 struct BareAnswer<'a> {
-    /// Where it begins.
+    /// Offset of its first byte.
     start: usize,
     version: &'a str,
     code: Code,
@@ -281,8 +284,8 @@ impl<'a> BareAnswer<'a> {
         (" 500 Internal Server Error", Code::InternalError),
     ];
 
-    /// Nothing that a route sends ends like this: its head has more fields, and no body of ours has
-    /// a bare line feed and what looks like a head in it.
+    /// No response of a route ends like this: its head has more fields, and no body has a bare line
+    /// feed and the form of a head in it.
     fn at_the_end_of(bytes: &'a [u8]) -> Option<Self> {
         if !bytes.ends_with(b"\r\n\r\n") {
             return None;

@@ -1,5 +1,5 @@
-//! Large answers go out in slices: a client that does not read holds some of them in memory, not the
-//! whole.
+//! Large answers are sent in slices: a client that does not read holds some of them in memory, not
+//! the whole.
 
 use std::convert::Infallible;
 

@@ -1,4 +1,4 @@
-//! A line of the audit trail, and the parameters of a page of them.
+//! Events of the audit trail, and the parameters of a page of them.
 
 use serde::Serialize;
 use utoipa::openapi::RefOr;
@@ -14,12 +14,12 @@ use crate::http::schema::open_words;
 const DEFAULT_LIMIT: usize = 50;
 const MAX_LIMIT: usize = 200;
 
-/// How many events, and from where on.
+/// Page of events.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "describes what `Page` is read from")]
 pub struct EventsQuery {
-    /// How many at the most.
+    /// Most events on the page.
     #[param(minimum = 1, maximum = 200, default = 50, required = false)]
     limit: Option<u32>,
     /// `next_cursor` of the page before.
@@ -29,7 +29,7 @@ pub struct EventsQuery {
 
 /// The parameters, read.
 pub struct Page {
-    /// How many at the most.
+    /// Most events on the page.
     pub limit: usize,
     /// Only older ones than this.
     pub before: Option<EventId>,
@@ -64,28 +64,29 @@ impl ToSchema for EventName {}
 /// Something that happened to an account.
 #[derive(Serialize, ToSchema)]
 pub struct Event {
-    /// Its id; those of later events sort later.
+    /// Id of the event; ids of later events sort later.
     #[schema(example = "0199d2a0-7a1e-7c43-9d5b-0f4f6f1f2a10")]
     id: String,
     /// Its kind.
     #[schema(value_type = EventName, example = "logged_in")]
     kind: &'static str,
-    /// When (RFC 3339, UTC).
+    /// Time of the event (RFC 3339, UTC).
     #[schema(format = "date-time", example = "2026-11-24T08:00:00.000000Z")]
     at: String,
     /// The session in which it happened, or that it is about.
     #[schema(example = "0199d2a0-7a1e-7c43-9d5b-0f4f6f1f2a10")]
     session_id: Option<String>,
-    /// Browser and system, as far as they said; empty if that is not known or not the person's own.
+    /// Browser and operating system, as far as the client named them; empty if unknown or not the
+    /// user's own.
     #[schema(example = "Firefox on Windows")]
     device: String,
-    /// The network it came from; empty if that is not known or not the person's own.
+    /// Network of the client; empty if unknown or not the user's own.
     #[schema(example = "192.0.2.0/24")]
     network: String,
-    /// Whether staff did it, or a service with an API key.
+    /// True if staff did it, or a service with an API key.
     #[schema(example = false)]
     by_staff: bool,
-    /// The staff member who did it, or 0 for the command line; told to staff only.
+    /// The member of staff who acted, or 0 for the command line; shown to staff only.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false, value_type = i64, example = 1)]
     actor_id: Option<i64>,
@@ -97,7 +98,7 @@ pub struct Event {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false, value_type = String, example = "billing")]
     api_key_name: Option<String>,
-    /// What the kind leaves open; see there. May be empty.
+    /// Detail that depends on the kind; see there. May be empty.
     #[schema(example = "pwd")]
     detail: String,
 }
@@ -122,19 +123,19 @@ impl Event {
         }
     }
 
-    /// `event` as the person sees it: that it was staff, not who.
+    /// Returns `event` as the user sees it: that staff acted, not who.
     pub fn for_owner(event: domain::Event) -> Self {
         Self { actor_id: None, api_key_id: None, api_key_name: None, ..Self::for_staff(event) }
     }
 }
 
-/// What happened to an account.
+/// Events of an account.
 #[derive(Serialize, ToSchema)]
 #[schema(as = EventList)]
 pub struct Events {
     /// The newest first.
     events: Vec<Event>,
-    /// Where the next page begins; null on the last one.
+    /// Cursor of the next page; null on the last one.
     next_cursor: Option<String>,
 }
 

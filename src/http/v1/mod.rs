@@ -9,6 +9,7 @@ pub mod operations;
 pub mod password;
 pub mod services;
 pub mod session;
+pub mod social;
 pub mod time;
 pub mod token;
 pub mod users;

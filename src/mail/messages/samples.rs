@@ -34,6 +34,8 @@ impl Message {
                 not_me: not_me(),
             },
             Self::RefreshTokenReused { at, not_me: not_me() },
+            Self::IdentityLinked { at, provider: "Google".to_owned(), not_me: not_me() },
+            Self::IdentityUnlinked { at, provider: "Google".to_owned(), not_me: not_me() },
         ]
     }
 }

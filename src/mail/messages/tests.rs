@@ -132,7 +132,7 @@ fn the_notice_of_an_existing_account_offers_a_new_password_only_with_a_reset_lin
 }
 
 /// Each notice to the owner of an account, with what strangers can put into it.
-fn notices(device: &str, new_email: &str) -> [Message; 6] {
+fn notices(device: &str, new_email: &str) -> [Message; 8] {
     let at = UtcTime::from_seconds(1_767_270_659);
     let not_me = || TimedLink { link: LINK.to_owned(), lifetime: Duration::from_hours(7 * 24) };
     let (device, new_email) = (device.to_owned(), new_email.to_owned());
@@ -148,6 +148,8 @@ fn notices(device: &str, new_email: &str) -> [Message; 6] {
             new_username: "user-7".to_owned(),
             not_me: not_me(),
         },
+        Message::IdentityLinked { at, provider: "Google".to_owned(), not_me: not_me() },
+        Message::IdentityUnlinked { at, provider: "Google".to_owned(), not_me: not_me() },
     ]
 }
 
@@ -171,7 +173,7 @@ fn each_notice_says_when_and_has_a_link_for_whoever_it_was_not() {
 #[test]
 fn notices_show_the_device_and_the_new_address_escaped_in_the_html_and_on_one_line() {
     for language in Language::ALL {
-        let [device, _, requested, changed, _, renamed] =
+        let [device, _, requested, changed, _, renamed, ..] =
             notices("<b>App</b>\r\n\nhttps://evil.example", "<b>\n\n@example.com");
         for (message, in_text, in_html) in [
             (

@@ -317,13 +317,29 @@ async fn protect(
     let work = tls.connect(name, stream);
     match within(settings.command_timeout, Step::StartTls, work).await? {
         Ok(stream) => Ok(Box::new(stream)),
+        Err(error) if is_no_tls(&error) => Err(configuration(
+            "TLS: the mail server answers without TLS on this port: see HALLPASS_SMTP_URL (smtps:// is \
+             TLS from the start, usually port 465; smtp:// is STARTTLS, usually port 587)",
+        )),
         Err(error) if is_of_tls(&error) => Err(configuration(&format!("TLS: {error}"))),
         Err(error) => Err(temporary(format!("TLS: {error}"))),
     }
 }
 
+fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
 fn is_of_tls(error: &io::Error) -> bool {
-    error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some()
+    tls_error(error).is_some()
+}
+
+/// True if the first bytes from the server are no TLS record, such as a greeting in plain text.
+fn is_no_tls(error: &io::Error) -> bool {
+    matches!(
+        tls_error(error),
+        Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType))
+    )
 }
 
 async fn within<T>(limit: Duration, step: Step, work: impl Future<Output = T>) -> Result<T> {

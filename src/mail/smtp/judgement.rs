@@ -71,9 +71,16 @@ enum Cause {
     Busy,
 }
 
+// Categories are fixed texts: those of servers may repeat addresses and secrets.
 const URL: &str = "HALLPASS_SMTP_URL";
-const EHLO_NAME: &str = "HALLPASS_SMTP_EHLO_NAME";
-const MAIL_FROM: &str = "HALLPASS_MAIL_FROM";
+const EHLO_NAME: &str = "the EHLO name, HALLPASS_SMTP_EHLO_NAME";
+const MAIL_FROM: &str = "the sender, HALLPASS_MAIL_FROM";
+const RELAY: &str = "the permission to relay: user and password in HALLPASS_SMTP_URL";
+const BLOCKED_IP: &str = "the IP address of the mail server or of this machine, which a block list or its \
+                          missing reverse DNS name concerns";
+const SENDER_POLICY: &str =
+    "the DNS records SPF, DKIM and DMARC for the domain of HALLPASS_MAIL_FROM";
+const REPUTATION: &str = "the reputation of the sending domain or IP address";
 /// Its quota, its state, its permissions.
 const ACCOUNT: &str = "the account of HALLPASS_SMTP_URL at the provider";
 
@@ -136,7 +143,8 @@ fn by_words(step: Step, reply: &Reply, text: &str) -> Cause {
 }
 
 fn about_us(text: &str) -> Option<&'static str> {
-    named_fault(text).or_else(|| is_about_us(text).then_some(URL))
+    let of_category = || OUR_FAULTS.iter().find(|(words, _)| has_any(text, words));
+    named_fault(text).or_else(|| of_category().map(|(_, category)| *category))
 }
 
 /// The setting behind words that no server uses of a recipient.
@@ -147,7 +155,7 @@ fn named_fault(text: &str) -> Option<&'static str> {
     if has_any(text, &SENDING_QUOTA) {
         return Some(ACCOUNT);
     }
-    has_any(text, &["relay", "rcpthosts"]).then_some(URL)
+    has_any(text, &["relay", "rcpthosts"]).then_some(RELAY)
 }
 
 fn has_any(text: &str, words: &[&str]) -> bool {
@@ -231,30 +239,28 @@ const RECIPIENT_REFUSED: [&str; 8] = [
 /// A policy about the content of this message.
 const CONTENT_REFUSED: [&str; 5] = ["spam", "content", "virus", "malware", "unsolicited"];
 
-fn is_about_us(text: &str) -> bool {
-    const WORDS: [&str; 19] = [
-        "authenticat",
-        "authoriz",
-        "authoris",
-        "log in",
-        "sender",
-        "spf",
-        "dkim",
-        "dmarc",
-        "client host",
-        "your ip",
-        "blacklist",
-        "blocklist",
-        "block list",
-        "blocked using",
-        "spamhaus",
-        "dnsbl",
-        "reputation",
-        "reverse dns",
-        "ptr record",
-    ];
-    has_any(text, &WORDS)
-}
+/// Words about this service and what they point to, the most specific first.
+const OUR_FAULTS: [(&[&str], &str); 5] = [
+    (&["spf", "dkim", "dmarc"], SENDER_POLICY),
+    (
+        &[
+            "blacklist",
+            "blocklist",
+            "block list",
+            "blocked using",
+            "spamhaus",
+            "dnsbl",
+            "client host",
+            "your ip",
+            "reverse dns",
+            "ptr record",
+        ],
+        BLOCKED_IP,
+    ),
+    (&["reputation"], REPUTATION),
+    (&["sender"], MAIL_FROM),
+    (&["authenticat", "authoriz", "authoris", "log in"], URL),
+];
 
 #[cfg(test)]
 mod tests {
@@ -434,7 +440,12 @@ mod tests {
     fn texts_name_the_setting_to_look_at() {
         for (step, line, setting) in [
             (Step::Recipient, "504 5.5.2 Helo command rejected", EHLO_NAME),
-            (Step::Recipient, "554 5.7.1 Relay access denied", URL),
+            (Step::Recipient, "554 5.7.1 Relay access denied", RELAY),
+            (Step::Recipient, "554 5.7.1 Client host [192.0.2.1] blocked using a list", BLOCKED_IP),
+            (Step::Content, "550 5.7.26 neither SPF nor DKIM", SENDER_POLICY),
+            (Step::Content, "550 5.7.1 low reputation of the sending domain", REPUTATION),
+            (Step::Recipient, "550 Unauthenticated senders not allowed", MAIL_FROM),
+            (Step::Recipient, "550 authentication required", URL),
             (Step::Sender, "553 5.7.1 not yours", MAIL_FROM),
             (Step::Sender, "550 5.7.1 Helo command rejected", EHLO_NAME),
             (Step::LogIn, "535 5.7.8 wrong", URL),

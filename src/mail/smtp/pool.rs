@@ -135,6 +135,14 @@ impl Pool {
         if others == 0 || error.verdict == Verdict::Configuration {
             return false;
         }
+        // Told when the ceiling falls, which is at most once in its period.
+        if others < state.ceiling {
+            tracing::warn!(
+                connections = others,
+                %error,
+                "the mail server admits no further connection; see HALLPASS_SMTP_CONNECTIONS"
+            );
+        }
         state.ceiling = others;
         state.lowered_at = Instant::now();
         true

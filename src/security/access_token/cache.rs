@@ -1,5 +1,6 @@
-//! The cache of verified tokens (docs/adr/0017-cache-of-verified-tokens.md). It saves the signature and
-//! the parsing, and nothing else: [`super::AccessTokens::check`] looks again at everything that changes.
+//! The cache of verified tokens (docs/adr/0017-cache-of-verified-tokens.md). It saves the signature
+//! and the parsing, and nothing else: [`super::AccessTokens::check`] looks again at everything that
+//! changes.
 
 use std::sync::Arc;
 
@@ -10,9 +11,9 @@ use quick_cache::sync::Cache;
 use super::claims::Claims;
 use crate::domain::UtcTime;
 
-/// What the tokens together may take: some 5,000 of them. Beyond, those go that are asked for least.
+/// Most bytes of all cached tokens, about 5,000 of them. Beyond, the least used are evicted.
 const MAX_BYTES: u64 = 8 * 1024 * 1024;
-/// What a token takes besides its texts: the entry, its key and its allocations.
+/// Bytes of a token besides its texts: the entry, its key and its allocations.
 const OVERHEAD: usize = size_of::<VerifiedToken>() + 256;
 
 /// An access token whose signature and unchanging claims were found valid.

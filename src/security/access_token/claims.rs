@@ -5,25 +5,26 @@ use serde_json::{Map, Value};
 
 use crate::domain::{SessionId, UserId};
 
-/// What an access token says. All of it but `nbf` is required, with the right JSON type.
+/// Claims of an access token. All but `nbf` are required, with the right JSON type.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Claims {
-    /// Who issued it: the public URL of the service.
+    /// Issuer: the public URL of the service.
     pub iss: String,
     /// For whom.
     pub aud: Audience,
     /// The account's number as text.
     pub sub: String,
-    /// The client that the token was issued to (RFC 9068 section 2.2). Tokens of earlier versions lack it:
-    /// [`super::AccessTokens`] fills it in, until the last of them has expired.
+    /// The client that the token was issued to (RFC 9068 section 2.2). Tokens of earlier versions
+    /// lack it: [`super::AccessTokens`] fills it in, until the last of them has expired.
     #[serde(default)]
     pub client_id: String,
-    /// When it was issued, in seconds since the epoch.
+    /// Time of issue, in seconds since the epoch.
     pub iat: i64,
-    /// From when it counts. Ours say nothing of it; one that does is held to it (RFC 7519 section 4.1.5).
+    /// From when it counts. Ours say nothing of it; one that does is held to it (RFC 7519 section
+    /// 4.1.5).
     #[serde(default, skip_serializing)]
     pub nbf: i64,
-    /// When it stops counting, in seconds since the epoch.
+    /// Expiry, in seconds since the epoch.
     pub exp: i64,
     /// Its own id.
     pub jti: String,
@@ -35,7 +36,7 @@ pub struct Claims {
     pub username: String,
     /// The address, empty if there is none.
     pub email: String,
-    /// True if the address was proven.
+    /// True if the e-mail address is verified.
     pub email_verified: bool,
     /// True if the account may manage others.
     pub is_staff: bool,
@@ -45,9 +46,9 @@ pub struct Claims {
     /// The same as text (RFC 8693 section 4.2), where there are any.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub scope: String,
-    /// How the person proved who they are (RFC 8176).
+    /// Authentication methods of the log-in (RFC 8176).
     pub amr: Vec<String>,
-    /// When the person did, in seconds since the epoch.
+    /// Time of the log-in, in seconds since the epoch.
     pub auth_time: i64,
     /// The generation of the account's rights, where they ever changed.
     #[serde(default, rename = "gen", skip_serializing_if = "is_first")]

@@ -1,5 +1,5 @@
-//! A table of hostile tokens (RFC 8725, RFC 7515, RFC 7518), each signed as rightly as an attacker
-//! could have it: for every kind of key, at a gate that believes keys of all kinds.
+//! A table of hostile tokens (RFC 8725, RFC 7515, RFC 7518), each signed as well as an attacker
+//! could, for every kind of key, against a validator with keys of all kinds.
 
 mod public_keys;
 
@@ -9,10 +9,10 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::{SessionId, UserId};
-use crate::security::keys::{SealedKey, SigningAlgorithm, SigningKey};
+use crate::domain::{SealedKey, SessionId, UserId};
+use crate::security::keys::{SigningAlgorithm, SigningKey};
 
-/// What private keys are sealed under.
+/// Key that seals the private keys.
 const SEALING_KEY: [u8; 32] = [7; 32];
 const NOW: i64 = 1_800_000_000;
 const ISSUER: &str = "https://auth.example";
@@ -22,15 +22,15 @@ const ORDER: [u8; 32] = [
     0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
 ];
 
-/// A gate, and its keys in the hands of an attacker.
-struct Siege {
+/// A validator, and its keys in the hands of an attacker.
+struct Target {
     access_tokens: AccessTokens,
     keys: Vec<SigningKey>,
     stored: Vec<SealedKey>,
 }
 
-impl Siege {
-    fn begin() -> Self {
+impl Target {
+    fn new() -> Self {
         let now = UtcTime::from_seconds(NOW);
         let shared = b"a shared secret of at least 32 bytes";
         let stored: Vec<SealedKey> =
@@ -40,29 +40,32 @@ impl Siege {
         let mut keys: Vec<SigningKey> =
             stored.iter().map(|sealed| sealed.open(&[&SEALING_KEY]).unwrap()).collect();
         keys.push(SigningKey::shared(shared));
-        let (ring, faults) =
+        let (key_set, faults) =
             KeySet::empty(SigningAlgorithm::Es256).renewed(&stored, &[&SEALING_KEY]);
         assert!(faults.is_empty());
         let lifetime = Duration::from_secs(300);
         let revocations = Revocations::new(lifetime, Duration::from_secs(60));
         revocations.sync(&[], &[], now);
-        let ring = ring.with_shared(shared);
-        let access_tokens =
-            AccessTokens::new(TokenSettings::new(ISSUER, "hallpass", lifetime), ring, revocations);
-        let siege = Self { access_tokens, keys, stored };
+        let key_set = key_set.with_shared(shared);
+        let access_tokens = AccessTokens::new(
+            TokenSettings::new(ISSUER, "hallpass", lifetime),
+            key_set,
+            revocations,
+        );
+        let target = Self { access_tokens, keys, stored };
         // What is near a token that is cached already is the most likely to be taken for it.
-        for key in &siege.keys {
-            siege.admits(&genuine(key));
+        for key in &target.keys {
+            target.admits(&genuine(key));
         }
-        siege
+        target
     }
 
     fn key(&self, algorithm: SigningAlgorithm) -> &SigningKey {
         self.keys.iter().find(|key| key.algorithm == algorithm).unwrap()
     }
 
-    /// Returns what the gate says of a token that it has not seen, and that it says so again of one that
-    /// it has.
+    /// Returns the verdict on a token that was not seen before, and checks that it stays the same
+    /// once it was.
     #[track_caller]
     fn verdict(&self, token: &str) -> Result<(), TokenError> {
         let check = || self.access_tokens.check(token, UtcTime::from_seconds(NOW)).map(drop);
@@ -120,11 +123,11 @@ fn genuine(key: &SigningKey) -> String {
 
 #[test]
 fn headers_are_known_whole_or_refused() {
-    let siege = Siege::begin();
-    for key in &siege.keys {
-        siege.admits(&genuine(key));
+    let target = Target::new();
+    for key in &target.keys {
+        target.admits(&genuine(key));
         let (alg, kid) = (key.algorithm.name(), &key.kid);
-        let jwk = siege.key(SigningAlgorithm::Es256).public_jwk.clone().unwrap();
+        let jwk = target.key(SigningAlgorithm::Es256).public_jwk.clone().unwrap();
         let plain = format!(r#""typ":"at+jwt","alg":"{alg}","kid":"{kid}""#);
         let mut hostile = vec![
             String::new(),
@@ -179,17 +182,17 @@ fn headers_are_known_whole_or_refused() {
         }
         hostile.push(format!(r#"{{{plain},"jwk":{jwk}}}"#));
         for header in hostile {
-            siege.repels(&signed(key, &header, claims().to_string()), &header);
+            target.repels(&signed(key, &header, claims().to_string()), &header);
         }
         let torn = [br#"{"typ":"at+jwt","alg":"#.as_slice(), b"\"\xff\"}"].concat();
-        siege.repels(&signed(key, torn, claims().to_string()), "no UTF-8");
+        target.repels(&signed(key, torn, claims().to_string()), "no UTF-8");
     }
 }
 
 #[test]
 fn names_in_a_header_are_exact() {
-    let siege = Siege::begin();
-    for key in &siege.keys {
+    let target = Target::new();
+    for key in &target.keys {
         let good = json!({"typ": "at+jwt", "alg": key.algorithm.name(), "kid": key.kid});
         let kid = key.kid.as_str();
         let lower = key.algorithm.name().to_lowercase();
@@ -230,16 +233,16 @@ fn names_in_a_header_are_exact() {
         for (field, value) in table {
             let mut header = good.clone();
             header[field] = value;
-            siege.repels(&signed(key, header.to_string(), claims().to_string()), &header);
+            target.repels(&signed(key, header.to_string(), claims().to_string()), &header);
         }
     }
 }
 
 #[test]
 fn a_key_counts_for_its_own_algorithm_and_its_own_name() {
-    let siege = Siege::begin();
+    let target = Target::new();
     for (mine, other) in
-        siege.keys.iter().flat_map(|mine| siege.keys.iter().map(move |it| (mine, it)))
+        target.keys.iter().flat_map(|mine| target.keys.iter().map(move |it| (mine, it)))
     {
         if mine.kid == other.kid {
             continue;
@@ -249,15 +252,15 @@ fn a_key_counts_for_its_own_algorithm_and_its_own_name() {
             header_of(mine.algorithm.name(), &other.kid),
             header(other),
         ] {
-            siege.repels(&signed(mine, &header, claims().to_string()), &header);
+            target.repels(&signed(mine, &header, claims().to_string()), &header);
         }
     }
 }
 
 #[test]
 fn signatures_that_prove_nothing_are_refused() {
-    let siege = Siege::begin();
-    for key in &siege.keys {
+    let target = Target::new();
+    for key in &target.keys {
         let token = genuine(key);
         let (message, signature) = token.rsplit_once('.').unwrap();
         let right = URL_SAFE_NO_PAD.decode(signature).unwrap();
@@ -299,7 +302,7 @@ fn signatures_that_prove_nothing_are_refused() {
             wrong.push(der(r, s));
         }
         for signature in wrong {
-            siege.repels(&format!("{message}.{}", encode(&signature)), format!("{signature:?}"));
+            target.repels(&format!("{message}.{}", encode(&signature)), format!("{signature:?}"));
         }
     }
 }
@@ -311,12 +314,12 @@ fn der(r: &[u8], s: &[u8]) -> Vec<u8> {
     [&[0x30, u8::try_from(both.len()).unwrap()], &both[..]].concat()
 }
 
-/// Of ECDSA anybody can turn one signature into a second for the same message. So nothing may hang on the
-/// text of a token; what is revoked is its session.
+/// ECDSA signatures are malleable: from one, a second for the same message can be computed. So
+/// nothing may depend on the text of a token; revocation is by session.
 #[test]
 fn the_mirrored_signature_says_nothing_else() {
-    let siege = Siege::begin();
-    let token = genuine(siege.key(SigningAlgorithm::Es256));
+    let target = Target::new();
+    let token = genuine(target.key(SigningAlgorithm::Es256));
     let (message, signature) = token.rsplit_once('.').unwrap();
     let mut mirrored = URL_SAFE_NO_PAD.decode(signature).unwrap();
     let mut borrow = 0;
@@ -327,18 +330,18 @@ fn the_mirrored_signature_says_nothing_else() {
     }
     let mirrored = format!("{message}.{}", encode(&mirrored));
     assert_ne!(mirrored, token);
-    siege.admits(&mirrored);
+    target.admits(&mirrored);
     let (now, id) = (UtcTime::from_seconds(NOW), SessionId("s".into()));
     let reason = Some(crate::domain::EndReason::LoggedOut);
     let ended = crate::domain::EndedSession { id, user_id: UserId(7), at: now, reason };
-    siege.access_tokens.revocations.add([ended], now);
-    assert_eq!(siege.verdict(&mirrored).err(), Some(TokenError::Revoked));
+    target.access_tokens.revocations.add([ended], now);
+    assert_eq!(target.verdict(&mirrored).err(), Some(TokenError::Revoked));
 }
 
 #[test]
 fn every_claim_is_there_once_and_of_its_type() {
-    let siege = Siege::begin();
-    let key = siege.key(SigningAlgorithm::Es256);
+    let target = Target::new();
+    let key = target.key(SigningAlgorithm::Es256);
     let values = [
         json!(null),
         json!(true),
@@ -367,7 +370,7 @@ fn every_claim_is_there_once_and_of_its_type() {
     for (name, right) in good.as_object().unwrap() {
         let mut without = good.clone();
         without.as_object_mut().unwrap().shift_remove(name);
-        siege.repels(&signed(key, header(key), without.to_string()), &without);
+        target.repels(&signed(key, header(key), without.to_string()), &without);
         for value in &values {
             let same_type = match (right, value) {
                 (Value::Number(_), Value::Number(number)) => number.is_i64(),
@@ -383,12 +386,12 @@ fn every_claim_is_there_once_and_of_its_type() {
             let names_us =
                 |value: &Value| value.as_array().is_some_and(|it| it.contains(&json!(ISSUER)));
             if same_type && free || value == right || name == "aud" && names_us(value) {
-                siege.admits(&token);
+                target.admits(&token);
             } else if name == "exp" && same_type && value.as_i64() != Some(i64::MIN) {
                 // Of the right type, and another time: refused, whichever way.
-                assert!(siege.verdict(&token).is_err(), "{hostile}");
+                assert!(target.verdict(&token).is_err(), "{hostile}");
             } else {
-                siege.repels(&token, &hostile);
+                target.repels(&token, &hostile);
             }
         }
         let body = good.to_string();
@@ -399,7 +402,7 @@ fn every_claim_is_there_once_and_of_its_type() {
             format!(r#"{{"{name}":null,{body}}}"#),
             format!(r#"{{{body},"{spelt}":{right}}}"#),
         ] {
-            siege.repels(&signed(key, header(key), &twice), &twice);
+            target.repels(&signed(key, header(key), &twice), &twice);
         }
     }
     let array: Vec<&Value> = good.as_object().unwrap().values().collect();
@@ -421,32 +424,32 @@ fn every_claim_is_there_once_and_of_its_type() {
         text.replace("\"u\"", "\"\\ud800\""),
         text.replace('"', "'"),
     ] {
-        siege.repels(&signed(key, header(key), &hostile), &hostile);
+        target.repels(&signed(key, header(key), &hostile), &hostile);
     }
 }
 
 #[test]
 fn a_token_of_tomorrow_does_not_count_today() {
-    let siege = Siege::begin();
-    for key in &siege.keys {
+    let target = Target::new();
+    for key in &target.keys {
         let with = |nbf: Value| {
             let mut claims = claims();
             claims["nbf"] = nbf;
             signed(key, header(key), claims.to_string())
         };
         for past in [NOW, NOW - 3600, 0] {
-            siege.admits(&with(past.into()));
+            target.admits(&with(past.into()));
         }
         for hostile in [json!(NOW + 3600), json!(i64::MAX), json!("x"), json!(null), json!([NOW])] {
-            siege.repels(&with(hostile.clone()), hostile);
+            target.repels(&with(hostile.clone()), hostile);
         }
     }
 }
 
 #[test]
 fn a_token_has_one_size_and_one_spelling() {
-    let siege = Siege::begin();
-    for key in &siege.keys {
+    let target = Target::new();
+    for key in &target.keys {
         let claims_of = |padding: usize| {
             let mut claims = claims();
             claims["padding"] = "p".repeat(padding).into();
@@ -457,8 +460,8 @@ fn a_token_has_one_size_and_one_spelling() {
             format!("{}.{}.", encode(header(key)), encode(claims_of(padding))).len() + signature
         };
         let shortest = (0..MAX_LENGTH).find(|padding| size(*padding) > MAX_LENGTH).unwrap();
-        siege.admits(&signed(key, header(key), claims_of(shortest - 1)));
-        siege.repels(&signed(key, header(key), claims_of(shortest)), "too long by a byte or two");
+        target.admits(&signed(key, header(key), claims_of(shortest - 1)));
+        target.repels(&signed(key, header(key), claims_of(shortest)), "too long by a byte or two");
 
         let (head, body) = (header(key), claims().to_string());
         // Rightly signed, but another text of the same bytes.
@@ -482,7 +485,7 @@ fn a_token_has_one_size_and_one_spelling() {
             encode(&head),
             head.clone() + "." + &body,
         ] {
-            siege.repels(&sealed(key, &message), &message);
+            target.repels(&sealed(key, &message), &message);
         }
         let token = genuine(key);
         let (message, signature) = token.rsplit_once('.').unwrap();
@@ -508,12 +511,13 @@ fn a_token_has_one_size_and_one_spelling() {
             format!("{token}{}", ".".repeat(2_000_000)),
             format!("{}{token}", "A.".repeat(1000)),
         ] {
-            siege.repels(&form, format!("{form:.120}"));
+            target.repels(&form, format!("{form:.120}"));
         }
     }
 }
 
-/// The last character of a signature has bits that mean nothing: another spelling of the same bytes.
+/// The last character of a signature has bits that mean nothing: another spelling of the same
+/// bytes.
 fn respelt(token: &str) -> String {
     let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let (rest, last) = token.split_at(token.len() - 1);

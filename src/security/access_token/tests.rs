@@ -1,12 +1,12 @@
-//! What the gate makes of its own tokens over time; `hostile.rs` has those of others.
+//! Tokens of this service over time; `hostile.rs` has forged ones.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::{EndReason, EndedSession, SessionId, UserId};
-use crate::security::keys::{SealedKey, SigningAlgorithm};
+use crate::domain::{EndReason, EndedSession, SealedKey, SessionId, UserId};
+use crate::security::keys::SigningAlgorithm;
 
 const NOW: i64 = 1_800_000_000;
 const ISSUER: &str = "https://auth.example";

@@ -23,7 +23,7 @@ pub use rows::Summary;
 use rows::{count, for_each_row, summarise};
 use tables::{Table, applied_migrations, names_of_tables, of_this_version, same_database};
 
-/// Why nothing was copied.
+/// Reasons why nothing was copied.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
     /// The source has no tables of Hallpass.
@@ -52,20 +52,20 @@ pub enum CopyError {
     Target(String, Error),
 }
 
-/// How far the work is.
+/// Progress of the work.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress<'a> {
-    /// What is being done.
+    /// Current step.
     pub step: Step,
-    /// The table it is done to.
+    /// The table that it works on.
     pub table: &'a str,
-    /// How many rows are done.
+    /// Rows that are done.
     pub rows: u64,
-    /// How many there are.
+    /// Rows of the table.
     pub total: u64,
 }
 
-/// What a copy does to each table.
+/// Steps of the copy of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Reads and writes it.
@@ -74,14 +74,14 @@ pub enum Step {
     Compare,
 }
 
-/// What was read of one table on both sides.
+/// Summaries of one table on both sides.
 #[derive(Clone, Debug)]
 pub struct Comparison {
     /// The name of the table.
     pub table: String,
-    /// What the source has.
+    /// Summary of the source.
     pub source: Summary,
-    /// What the target has.
+    /// Summary of the target.
     pub target: Summary,
 }
 
@@ -92,7 +92,7 @@ impl Comparison {
     }
 }
 
-/// How many rows are read or written between two reports of progress.
+/// Rows between two reports of progress.
 const ROWS_AT_ONCE: usize = 1000;
 
 /// A database at one moment.
@@ -121,8 +121,8 @@ impl Source {
         Ok(Self { url: url.clone(), conn, tables })
     }
 
-    /// Copies everything into `to`, whose tables are made if they are not there. Nothing is kept of it
-    /// unless all comparisons turn out equal.
+    /// Copies everything into `to`, whose tables are made if they are not there. Nothing is kept of
+    /// it unless all comparisons turn out equal.
     pub fn copy_into(
         mut self,
         to: &DatabaseUrl,

@@ -98,17 +98,17 @@ struct Number {
     number: Option<i64>,
 }
 
-/// How many rows a table has.
+/// Returns the number of rows of a table.
 pub(super) fn count(conn: &mut Conn, table: &Table) -> Result<u64> {
     let sql = format!("SELECT count(*) AS number FROM \"{}\"", table.name);
     let row: Number = diesel::sql_query(sql).get_result(conn)?;
     Ok(row.number.and_then(|number| number.try_into().ok()).unwrap_or(0))
 }
 
-/// What tells two tables apart without showing what is in them.
+/// Checksum of a table, which tells two apart without showing their content.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// How many rows there are.
+    /// Number of rows.
     pub rows: u64,
     /// The sum of the hashes of the rows, so their order does not matter.
     pub checksum: u128,

@@ -1,7 +1,13 @@
-//! The accounts in the database of a Django site: the tables of `django.contrib.auth` and, where it is
-//! installed, of django-allauth. Only ever read.
+//! The accounts in the database of a Django site: the tables of `django.contrib.auth` and, where it
+//! is installed, of django-allauth. Only ever read.
 
+mod accounts;
+mod catalog;
+mod related;
+mod second_factors;
 mod user_table;
+
+use std::collections::HashMap;
 
 use diesel::backend::Backend;
 use diesel::connection::DefaultLoadingMode;
@@ -14,100 +20,15 @@ use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use super::{Conn, DatabaseUrl, Error, Result};
 use crate::domain::UtcTime;
 use crate::store::engine::connection::{begin_snapshot, open_to_look};
+pub use accounts::{DjangoAccounts, DjangoAddress, DjangoExtras, DjangoSocialAccount, DjangoUser};
+use catalog::{Catalog, quoted};
+use related::Owners;
 pub use user_table::DjangoModel;
-use user_table::{Catalog, UserTable, quoted};
+use user_table::UserTable;
 
-/// The highest user id that is imported: JSON numbers are exact up to 2^53 - 1, and the ids of new users come
-/// above it.
+/// The highest user id that is imported: JSON numbers are exact up to 2^53 - 1, and the ids of new
+/// users come above it.
 const MAX_ID: i64 = (1 << 53) - 1;
-
-/// An account as Django has it.
-#[derive(Clone, Debug)]
-pub struct DjangoUser {
-    /// Its number.
-    pub id: i64,
-    /// The name to log in with, unique in Django with regard to case.
-    pub username: String,
-    /// The address, not unique, empty where there is none.
-    pub email: String,
-    /// The stored password.
-    pub password: String,
-    /// True if it may log in.
-    pub is_active: bool,
-    /// True if it may use the site of administration.
-    pub is_staff: bool,
-    /// True if it has every right.
-    pub is_superuser: bool,
-    /// When it was made.
-    pub date_joined: UtcTime,
-    /// When it last logged in.
-    pub last_login: Option<UtcTime>,
-}
-
-/// An address as django-allauth has it.
-#[derive(Clone, Debug, QueryableByName)]
-pub struct DjangoAddress {
-    /// Whose it is.
-    #[diesel(sql_type = BigInt)]
-    pub user_id: i64,
-    /// The address.
-    #[diesel(sql_type = Text)]
-    pub email: String,
-    /// True if it was proven.
-    #[diesel(sql_type = Bool)]
-    pub verified: bool,
-    /// True if mail goes there, which is so for one address a person.
-    #[diesel(sql_type = Bool)]
-    pub is_primary: bool,
-}
-
-/// An account at another service as django-allauth has it.
-#[derive(Clone, Debug, QueryableByName)]
-pub struct DjangoSocialAccount {
-    /// The user.
-    #[diesel(sql_type = BigInt)]
-    pub user_id: i64,
-    /// The name of the provider in django-allauth.
-    #[diesel(sql_type = Text)]
-    pub provider: String,
-    /// The user id there.
-    #[diesel(sql_type = Text)]
-    pub uid: String,
-}
-
-/// What there is to import.
-#[derive(Debug)]
-pub struct DjangoAccounts {
-    /// The table they are in, with the columns that are named otherwise than in `auth_user`.
-    pub table: String,
-    /// By number.
-    pub users: Vec<DjangoUser>,
-    /// By number of the person; `None` where the site has no such table.
-    pub addresses: Option<Vec<DjangoAddress>>,
-    /// What belongs to the accounts and is not imported.
-    pub extras: DjangoExtras,
-}
-
-/// What belongs to the accounts of a site and has no place in Hallpass.
-#[derive(Clone, Debug, Default)]
-pub struct DjangoExtras {
-    /// The users with a second factor, of django-allauth, django-otp and others.
-    pub second_factors: Vec<i64>,
-    /// Accounts of social log-ins.
-    pub social: Vec<DjangoSocialAccount>,
-    /// The users in groups.
-    pub in_groups: Vec<i64>,
-    /// The users with permissions of their own.
-    pub with_permissions: Vec<i64>,
-    /// The users with a first or last name.
-    pub with_names: Vec<i64>,
-}
-
-#[derive(QueryableByName)]
-struct Owner {
-    #[diesel(sql_type = BigInt)]
-    user_id: i64,
-}
 
 /// A text, or why it cannot be read: SQLite stores any bytes.
 struct Written(std::result::Result<String, String>);
@@ -123,6 +44,8 @@ where
 
 #[derive(QueryableByName)]
 struct Row {
+    #[diesel(sql_type = Nullable<Text>)]
+    key: Option<Written>,
     #[diesel(sql_type = Nullable<Text>)]
     id: Option<Written>,
     #[diesel(sql_type = Nullable<Text>)]
@@ -157,13 +80,13 @@ pub fn read_accounts(
     begin_snapshot(&mut conn)?;
     let catalog = Catalog::read(&mut conn)?;
     let table = UserTable::find(&mut conn, &catalog, model)?;
-    let users = read_users(&mut conn, &table, progress)?;
+    let (users, owners) = read_users(&mut conn, &table, progress)?;
     let addresses = if catalog.has_table("account_emailaddress") {
-        Some(read_addresses(&mut conn)?)
+        Some(related::read_addresses(&mut conn, &owners)?)
     } else {
         None
     };
-    let extras = read_extras(&mut conn, &catalog, &table)?;
+    let extras = related::read_extras(&mut conn, &catalog, &owners)?;
     let renamed: Vec<String> = table.renamed().collect();
     let table = if renamed.is_empty() {
         table.name
@@ -189,8 +112,13 @@ fn micros_in_postgres(column: &str) -> String {
     format!("CAST(EXTRACT(EPOCH FROM {column}) * 1000000 AS BIGINT)")
 }
 
-/// Reads row by row: no key is needed to find the next ones, whatever its type.
-fn read_users(conn: &mut Conn, table: &UserTable, progress: fn(usize)) -> Result<Vec<DjangoUser>> {
+/// Reads row by row: no key is needed to find the next ones, whatever its type. Returns the accounts by id, and
+/// by the primary key, to which other tables refer.
+fn read_users<'a>(
+    conn: &mut Conn,
+    table: &'a UserTable,
+    progress: fn(usize),
+) -> Result<(Vec<DjangoUser>, Owners<'a>)> {
     let micros = match conn {
         Conn::Sqlite(_) => micros_in_sqlite,
         Conn::Postgres(_) => micros_in_postgres,
@@ -198,9 +126,10 @@ fn read_users(conn: &mut Conn, table: &UserTable, progress: fn(usize)) -> Result
     let or_else = |field, default: &str| table.column(field).unwrap_or(default.to_owned());
     let time = |field| table.column(field).map_or("NULL".to_owned(), |it| micros(&it));
     let statement = format!(
-        "SELECT CAST({} AS TEXT) AS id, CAST({} AS TEXT) AS username, CAST({} AS TEXT) AS email, \
+        "SELECT CAST({} AS TEXT) AS key, CAST({} AS TEXT) AS id, CAST({} AS TEXT) AS username, CAST({} AS TEXT) AS email, \
          CAST({} AS TEXT) AS password, {} AS is_active, {} AS is_staff, {} AS is_superuser, \
          CAST({} AS BIGINT) AS date_joined, CAST({} AS BIGINT) AS last_login FROM {}",
+        quoted(&table.key),
         or_else("id", "NULL"),
         or_else("username", "NULL"),
         or_else("email", "NULL"),
@@ -213,10 +142,16 @@ fn read_users(conn: &mut Conn, table: &UserTable, progress: fn(usize)) -> Result
         quoted(&table.name),
     );
     let mut users: Vec<DjangoUser> = Vec::new();
+    let mut ids: HashMap<String, i64> = HashMap::new();
     let mut take = |row: QueryResult<Row>| {
         let position = users.len() + 1;
-        let row = row.map_err(|error| unreadable(error, table, position))?;
-        users.push(user(row, table, position)?);
+        let mut row = row.map_err(|error| unreadable(error, table, position))?;
+        let key = row.key.take();
+        let user = user(row, table, position)?;
+        if let Some(Written(Ok(key))) = key {
+            ids.insert(key, user.id);
+        }
+        users.push(user);
         progress(users.len());
         Ok::<_, Error>(())
     };
@@ -230,10 +165,11 @@ fn read_users(conn: &mut Conn, table: &UserTable, progress: fn(usize)) -> Result
         }
     }
     users.sort_by_key(|user| user.id);
-    Ok(users)
+    Ok((users, Owners::new(table, ids)))
 }
 
-/// A value that is no text or of another type, with its column as far as the database's library tells it.
+/// A value that is no text or of another type, with its column as far as the database's library
+/// tells it.
 fn unreadable(error: diesel::result::Error, table: &UserTable, position: usize) -> Error {
     match error {
         diesel::result::Error::DeserializationError(cause) => Error::Unsuitable(format!(
@@ -295,89 +231,4 @@ fn user(row: Row, table: &UserTable, position: usize) -> Result<DjangoUser> {
         date_joined,
         last_login: row.last_login.map(UtcTime::from_micros),
     })
-}
-
-fn read_addresses(conn: &mut Conn) -> Result<Vec<DjangoAddress>> {
-    let statement = "SELECT CAST(user_id AS BIGINT) AS user_id, COALESCE(email, '') AS email, verified, \
-                     \"primary\" AS is_primary FROM account_emailaddress \
-                     WHERE user_id IS NOT NULL ORDER BY user_id, id";
-    Ok(match conn {
-        Conn::Sqlite(sqlite) => sql_query(statement).load(sqlite)?,
-        Conn::Postgres(postgres) => sql_query(statement).load(postgres)?,
-    })
-}
-
-fn read_extras(conn: &mut Conn, catalog: &Catalog, users: &UserTable) -> Result<DjangoExtras> {
-    let mut second_factors = if catalog.has_column(MFA2_KEYS, "username") {
-        owners_of_mfa2_keys(conn, users)?
-    } else {
-        Vec::new()
-    };
-    let mut owners = |table: &str, column: Option<&str>, condition: &str| match column {
-        Some(column) if catalog.has_column(table, column) => owners(conn, table, column, condition),
-        _ => Ok(Vec::new()),
-    };
-    let user_id = Some("user_id");
-    for (table, condition) in catalog.second_factors() {
-        second_factors.extend(owners(table, user_id, &condition)?);
-    }
-    second_factors.sort_unstable();
-    second_factors.dedup();
-    let name = users.name.as_str();
-    let has_names = ["first_name", "last_name"].iter().all(|it| catalog.has_column(name, it));
-    let with_names = if has_names {
-        owners(name, users.key(), "first_name <> '' OR last_name <> ''")?
-    } else {
-        Vec::new()
-    };
-    let (groups, permissions) = (format!("{name}_groups"), format!("{name}_user_permissions"));
-    let has_social = ["user_id", "provider", "uid"]
-        .iter()
-        .all(|it| catalog.has_column("socialaccount_socialaccount", it));
-    Ok(DjangoExtras {
-        second_factors,
-        in_groups: owners(&groups, catalog.owner_column(&groups, "group_id"), "TRUE")?,
-        with_permissions: owners(
-            &permissions,
-            catalog.owner_column(&permissions, "permission_id"),
-            "TRUE",
-        )?,
-        with_names,
-        social: if has_social { read_social(conn)? } else { Vec::new() },
-    })
-}
-
-fn read_social(conn: &mut Conn) -> Result<Vec<DjangoSocialAccount>> {
-    let statement = "SELECT CAST(user_id AS BIGINT) AS user_id, provider, uid \
-                     FROM socialaccount_socialaccount WHERE user_id IS NOT NULL ORDER BY user_id, id";
-    Ok(match conn {
-        Conn::Sqlite(sqlite) => sql_query(statement).load(sqlite)?,
-        Conn::Postgres(postgres) => sql_query(statement).load(postgres)?,
-    })
-}
-
-/// The second factors of django-mfa2, which name the user by user name.
-const MFA2_KEYS: &str = "mfa_user_keys";
-
-/// Lists the users with a second factor of django-mfa2.
-fn owners_of_mfa2_keys(conn: &mut Conn, users: &UserTable) -> Result<Vec<i64>> {
-    let (Some(key), Some(username)) = (users.key(), users.column("username")) else {
-        return Ok(Vec::new());
-    };
-    let username = format!("CAST({username} AS TEXT) IN (SELECT username FROM {MFA2_KEYS})");
-    owners(conn, &users.name, key, &username)
-}
-
-/// Lists the users with a row in a table.
-fn owners(conn: &mut Conn, table: &str, column: &str, condition: &str) -> Result<Vec<i64>> {
-    let (table, column) = (quoted(table), quoted(column));
-    let statement = format!(
-        "SELECT DISTINCT CAST({column} AS BIGINT) AS user_id FROM {table} \
-         WHERE ({condition}) AND {column} IS NOT NULL ORDER BY 1"
-    );
-    let rows: Vec<Owner> = match conn {
-        Conn::Sqlite(sqlite) => sql_query(statement).load(sqlite)?,
-        Conn::Postgres(postgres) => sql_query(statement).load(postgres)?,
-    };
-    Ok(rows.into_iter().map(|row| row.user_id).collect())
 }

@@ -10,7 +10,7 @@ use diesel::sql_types::Text;
 use crate::store::engine::connection::open_to_look;
 use crate::store::{Conn, DatabaseUrl, Error};
 
-/// Why there is no backup.
+/// Reasons why there is no backup.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     /// Nothing is overwritten.
@@ -24,8 +24,8 @@ pub enum BackupError {
     Database(#[from] Error),
 }
 
-/// Writes what the database at `path` holds at this moment to the new file `to`. Nobody waits for it: it
-/// is one reader among others. The file is complete and on disk, or it is not there.
+/// Writes a snapshot of the database at `path` to the new file `to`. It blocks no one: it is one
+/// reader among others. The file is complete and on disk, or it does not exist.
 pub fn backup(path: &Path, to: &Path) -> Result<(), BackupError> {
     let fault = |error| BackupError::File(to.to_owned(), error);
     let mut conn = open_to_look(&DatabaseUrl::Sqlite(path.to_owned()))?;

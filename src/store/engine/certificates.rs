@@ -2,8 +2,8 @@
 
 use crate::store::Result;
 
-/// Names the machine's own file of certificates in the place of `system`. libpq would ask OpenSSL, and
-/// the one in this binary looks where it was built to look, not where the machine has them.
+/// Names the machine's own file of certificates in the place of `system`. libpq would ask OpenSSL,
+/// and the one in this binary looks where it was built to look, not where the machine has them.
 #[cfg(feature = "postgres-tls")]
 pub(crate) fn with_system_certificates(url: &str) -> Result<String> {
     use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -17,7 +17,7 @@ pub(crate) fn with_system_certificates(url: &str) -> Result<String> {
         return Ok(url.to_owned());
     }
     let fault = |cause: &str| Error::Unavailable(format!("sslrootcert=system: {cause}"));
-    // As libpq has it: anyone can get a certificate of a public authority, for a name of their own.
+    // As in libpq: an attacker can have a certificate of a public authority for a name of their own.
     if pairs.iter().any(|pair| pair.starts_with("sslmode=") && *pair != "sslmode=verify-full") {
         return Err(fault("needs sslmode=verify-full"));
     }

@@ -1,5 +1,5 @@
-//! What the statements of a connection tell about the database: whether it takes writes, and whether
-//! a transaction that failed may be repeated.
+//! Health of the database as the statements of a connection show it: whether it accepts writes, and
+//! whether a failed transaction may be repeated.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,8 +37,8 @@ impl WriteState {
 pub(crate) enum Fault {
     /// Other transactions were in the way (SQLSTATE 40001): the same transaction may succeed now.
     Conflict,
-    /// Diesel does not tell which. A deadlock (40P01) and a lock that was waited for too long (55P03)
-    /// are among them, and messages come in the language of the server.
+    /// Diesel does not tell which. A deadlock (40P01) and a lock that was waited for too long
+    /// (55P03) are among them, and messages come in the language of the server.
     Unknown,
     /// The server takes no writes (25006): it has become a standby, or an operator has closed it.
     ReadOnly,
@@ -64,8 +64,9 @@ impl Fault {
     }
 }
 
-/// Returns whether a message is about a prepared statement that another connection made, or did not make:
-/// behind the connection stands a pooler that hands each transaction to another server process.
+/// Returns whether a message is about a prepared statement that another connection made, or did not
+/// make: behind the connection stands a pooler that hands each transaction to another server
+/// process.
 pub(crate) fn is_of_prepared_statement(message: &str) -> bool {
     message.contains("__diesel_stmt_")
 }
@@ -84,7 +85,7 @@ impl Faults {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// What a connection is told to call.
+    /// Returns the instrumentation of a connection.
     pub(crate) fn listener(&self) -> impl FnMut(InstrumentationEvent<'_>) + Send + 'static {
         let faults = self.clone();
         move |event| {

@@ -19,13 +19,13 @@ use crate::store::{Conn, DatabaseUrl, Error, Result};
 /// Any number will do, as long as every version uses the same.
 const LOCK: i64 = 0x4841_4c4c_5041_5353;
 
-/// How long a migration waits for a table. Shorter than `deadlock_timeout`, a second.
+/// Time that a migration waits for a table. Shorter than `deadlock_timeout`, a second.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(300);
-/// How long a migration is tried again whose tables are in use.
-const WRITE_PROGRESS_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long another instance may take for its migrations.
-const PATIENCE_WITH_OTHERS: Duration = Duration::from_secs(30);
-/// How often is looked whether it is done.
+/// Time for which a migration is retried while its tables are in use.
+const RETRY_TIMEOUT: Duration = Duration::from_secs(20);
+/// Time for the migrations of another instance.
+const OTHER_INSTANCE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Interval of the checks for their end.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Runs what is pending and returns the names of it.
@@ -38,10 +38,13 @@ pub fn run(url: &DatabaseUrl) -> Result<Vec<String>> {
     if find_missing(&mut conn)?.is_empty() {
         return Ok(Vec::new());
     }
-    match conn {
-        Conn::Sqlite(_) => run_on_sqlite(&mut conn),
-        Conn::Postgres(_) => run_beside_others(&mut conn),
-    }
+    let done = match conn {
+        Conn::Sqlite(_) => run_on_sqlite(&mut conn)?,
+        Conn::Postgres(_) => run_beside_others(&mut conn)?,
+    };
+    // The tables of earlier migrations may have been changed by something else.
+    find_missing(&mut conn)?;
+    Ok(done)
 }
 
 fn run_on_sqlite(conn: &mut Conn) -> Result<Vec<String>> {
@@ -56,7 +59,7 @@ fn run_on_sqlite(conn: &mut Conn) -> Result<Vec<String>> {
     Ok(done)
 }
 
-/// What became of an attempt.
+/// Result of an attempt.
 enum Step {
     Ran(Vec<String>),
     /// Another instance is at it.
@@ -64,12 +67,12 @@ enum Step {
     NothingLeft,
 }
 
-/// Instances of the version before go on meanwhile. A change of several tables and a request can each hold
-/// what the other waits for; then Postgres refuses one of them after a second, and that must not be the
-/// request. So the change gives up sooner, and is tried again.
+/// Instances of the version before go on meanwhile. A change of several tables and a request can
+/// each hold what the other waits for; then Postgres refuses one of them after a second, and that
+/// must not be the request. So the change gives up sooner, and is tried again.
 fn run_beside_others(conn: &mut Conn) -> Result<Vec<String>> {
     let mut done = Vec::new();
-    let mut waits = Waits::until(PATIENCE_WITH_OTHERS);
+    let mut waits = Waits::until(OTHER_INSTANCE_TIMEOUT);
     let mut began = Instant::now();
     loop {
         let tried = Instant::now();
@@ -81,9 +84,7 @@ fn run_beside_others(conn: &mut Conn) -> Result<Vec<String>> {
             }
             Ok(Step::Waits) => waits.for_others(|| holder(conn))?,
             // What fails sooner did not wait for a table, and would fail again.
-            Err(error)
-                if tried.elapsed() < LOCK_TIMEOUT || began.elapsed() > WRITE_PROGRESS_TIMEOUT =>
-            {
+            Err(error) if tried.elapsed() < LOCK_TIMEOUT || began.elapsed() > RETRY_TIMEOUT => {
                 return Err(error);
             }
             Err(error) => {
@@ -100,9 +101,9 @@ struct IsLocked {
     is_locked: bool,
 }
 
-/// Runs the oldest migration that is pending, so that no table is locked for longer than its own change
-/// takes; in an empty database, where nothing waits, all of them. The lock ends with the transaction: one of
-/// a session would stay with the connection of a pooler.
+/// Runs the oldest migration that is pending, so that no table is locked for longer than its own
+/// change takes; in an empty database, where nothing waits, all of them. The lock ends with the
+/// transaction: one of a session would stay with the connection of a pooler.
 fn run_next(conn: &mut Conn) -> Result<Step> {
     let Conn::Postgres(postgres) = conn else { return Ok(Step::NothingLeft) };
     postgres.batch_execute(&format!("SET LOCAL lock_timeout = {}", LOCK_TIMEOUT.as_millis()))?;
@@ -198,7 +199,7 @@ fn lock_folder(database: &Path) -> Result<File> {
     };
     let fault = |error: io::Error| Error::Unavailable(format!("{}: {error}", folder.display()));
     let handle = File::open(folder).map_err(fault)?;
-    let mut waits = Waits::until(PATIENCE_WITH_OTHERS);
+    let mut waits = Waits::until(OTHER_INSTANCE_TIMEOUT);
     loop {
         match handle.try_lock() {
             Ok(()) => return Ok(handle),

@@ -12,8 +12,8 @@ use crate::store::{Conn, Error, Result};
 pub(crate) const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 pub(crate) const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 
-/// The level of the tables: one more with every release that changes them. A program works with tables of
-/// its own level and of the next one. 0.1.0 had level 1 and did not record it.
+/// The level of the tables: one more with every release that changes them. A program works with
+/// tables of its own level and of the next one. 0.1.0 had level 1 and did not record it.
 pub(crate) const LEVEL: i32 = 2;
 
 fn fault(error: impl std::fmt::Display) -> Error {

@@ -1,14 +1,17 @@
-//! Whether a database can be worked with at all: its encoding, what stands in it, and which version made
-//! its tables. Looks only, and takes no lock.
+//! Checks that a database is suitable: its encoding, its tables, the version that made them and the
+//! privileges of the role. Reads only.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Integer, Nullable, Text};
 
 use crate::store::copy::tables::{applied_migrations, names, names_of_tables, of_this_version};
 use crate::store::engine::connection::in_snapshot;
+use crate::store::engine::locks;
 use crate::store::engine::migrations::{LEVEL, known, tables_made_by};
+use crate::store::engine::privileges::{require_create, require_schema, require_use};
 use crate::store::{Conn, Error, Result};
 
 #[derive(QueryableByName)]
@@ -31,22 +34,40 @@ struct Column {
 ///
 /// [`Error::Unsuitable`], with what to do, where the service could not work with the database.
 pub(crate) fn find_missing(conn: &mut Conn) -> Result<Vec<String>> {
+    let began = Instant::now();
     // Tables that another instance makes meanwhile would be seen without their migration.
-    in_snapshot(conn, look)
+    in_snapshot(conn, look).map_err(|error| locks::explain(conn, began, error))
 }
 
+/// The table in which Diesel records migrations.
+const RECORD: &str = "__diesel_schema_migrations";
+/// Privileges on every table of Hallpass.
+const USE: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
+
 fn look(conn: &mut Conn) -> Result<Vec<String>> {
+    locks::limit_waits(conn)?;
     refuse_other_encodings(conn)?;
+    require_schema(conn)?;
+    require_use(conn, RECORD, &["SELECT"])?;
     let mut missing = known()?;
     let mut later = applied_migrations(conn)?.unwrap_or_default();
     let all = missing.len();
     missing.retain(|version, _| !later.remove(version));
-    if !missing.is_empty() {
+    if missing.is_empty() {
+        if later.is_empty() {
+            refuse_changed_tables(conn)?;
+        }
+    } else {
         refuse_foreign_tables(conn, &missing)?;
+        require_create(conn, missing.len())?;
+        require_use(conn, RECORD, &["SELECT", "INSERT"])?;
     }
     // Where none of ours is, the others are another program's.
     if !later.is_empty() && missing.len() < all {
         refuse_later_tables(conn, &later)?;
+    }
+    for table in of_this_version()?.0 {
+        require_use(conn, &table.name, &USE)?;
     }
     Ok(missing.into_values().collect())
 }
@@ -87,6 +108,17 @@ fn refuse_foreign_tables(conn: &mut Conn, missing: &BTreeMap<String, String>) ->
     )))
 }
 
+/// A request that needs what is gone would be refused, and so would the start, without its cause.
+fn refuse_changed_tables(conn: &mut Conn) -> Result<()> {
+    match first_fault(conn)? {
+        Some(fault) => Err(Error::Unsuitable(format!(
+            "{fault}, although every migration is recorded: something other than Hallpass changed the \
+             tables; undo that, or restore a backup"
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// The next version leaves the tables usable for this one; those after it need not.
 fn refuse_later_tables(conn: &mut Conn, later: &BTreeSet<String>) -> Result<()> {
     let level = level(conn)?;
@@ -110,10 +142,13 @@ fn refuse_later_tables(conn: &mut Conn, later: &BTreeSet<String>) -> Result<()> 
     Ok(())
 }
 
-/// What this version could not read or write in the tables, if anything.
+/// Returns the first part of the tables that this version could not read or write.
 fn first_fault(conn: &mut Conn) -> Result<Option<String>> {
     for table in of_this_version()?.0 {
         let present = columns(conn, &table.name)?;
+        if present.is_empty() {
+            return Ok(Some(format!("the table {} is missing", table.name)));
+        }
         let own: BTreeSet<&str> = table.columns.iter().map(|it| it.name.as_str()).collect();
         let missing = own.iter().find(|name| present.iter().all(|it| it.name != **name));
         if let Some(name) = missing {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use percent_encoding::percent_decode_str;
 
-/// Where the data is.
+/// Kind and place of the database.
 #[derive(Clone, PartialEq, Eq)]
 pub enum DatabaseUrl {
     /// A file.
@@ -13,7 +13,7 @@ pub enum DatabaseUrl {
     Postgres(String),
 }
 
-/// Why a URL cannot be used. It holds nothing of the URL.
+/// Reason why a URL cannot be used. It holds nothing of the URL.
 type Advice = &'static str;
 
 const FORMS: Advice = "must be postgres://USER:PASSWORD@HOST/DATABASE or sqlite://PATH";
@@ -76,7 +76,7 @@ const PROTOCOL_VERSIONS: &[&str] = &["3.0", "3.2", "latest"];
 const SESSION_ATTRIBUTES: &[&str] =
     &["any", "read-write", "read-only", "primary", "standby", "prefer-standby"];
 
-/// What a parameter takes. libpq shows a value that it cannot read.
+/// Values of a parameter. libpq shows a value that it cannot read.
 #[derive(Clone, Copy)]
 enum Parameter {
     Text,
@@ -196,7 +196,8 @@ fn sqlite_path(text: &str) -> Result<PathBuf, Advice> {
     }
 }
 
-/// Checks what follows the scheme: `[USER[:PASSWORD]@][HOST[:PORT][,...]][/DATABASE][?NAME=VALUE...]`.
+/// Checks what follows the scheme:
+/// `[USER[:PASSWORD]@][HOST[:PORT][,...]][/DATABASE][?NAME=VALUE...]`.
 fn check_postgres(rest: &str) -> Result<(), Advice> {
     if !is_percent_encoded(rest) {
         return Err("has a % that encodes nothing: a % in a password is written %25");
@@ -211,7 +212,8 @@ fn check_postgres(rest: &str) -> Result<(), Advice> {
         return Err(ESCAPES);
     }
     if !hosts.split(',').all(is_host) {
-        return Err(HOSTS);
+        // What follows an @ was meant as the host: the ? before it stands in a password.
+        return Err(if query.is_some_and(|query| query.contains('@')) { ESCAPES } else { HOSTS });
     }
     let is_known = |pair: &str| {
         let Some((name, value)) = pair.split_once('=') else { return false };
@@ -224,7 +226,8 @@ fn check_postgres(rest: &str) -> Result<(), Advice> {
     }
 }
 
-/// Returns whether `text` is a name, an IP address or the encoded folder of a socket, with or without a port.
+/// Returns whether `text` is a name, an IP address or the encoded folder of a socket, with or
+/// without a port.
 fn is_host(text: &str) -> bool {
     let (host, port) = match text.strip_prefix('[').map(|rest| rest.split_once(']')) {
         Some(Some((host, port))) if host.parse::<std::net::Ipv6Addr>().is_ok() => ("", port),
@@ -239,8 +242,8 @@ fn is_port(text: &str) -> bool {
     text.is_empty() || text.parse::<u16>().is_ok()
 }
 
-/// Returns whether every `%` stands before two hexadecimal digits that are not the zero byte. If not, libpq
-/// would say so with the password in its message.
+/// Returns whether every `%` stands before two hexadecimal digits that are not the zero byte. If
+/// not, libpq would say so with the password in its message.
 fn is_percent_encoded(text: &str) -> bool {
     text.split('%').skip(1).all(|after| {
         let digits = after.as_bytes().first_chunk::<2>();
@@ -305,6 +308,9 @@ mod tests {
         }
         for host in ["localhost:65x43/x", "u:word@[::1/x", "u:word@h:99999/x", "u:word@a,b:x/x"] {
             assert_eq!(DatabaseUrl::parse(&format!("postgres://{host}")), Err(HOSTS), "{host}");
+        }
+        for text in ["hp:hu?nter2@host/x", "hp:hu?nt=er2@host"] {
+            assert_eq!(DatabaseUrl::parse(&format!("postgres://{text}")), Err(ESCAPES), "{text}");
         }
         for escaped in ["%40", "%2F", "%23", "%25"] {
             assert!(ESCAPES.contains(escaped));

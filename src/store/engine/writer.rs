@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use crate::store::engine::connection::{
     Manager, begin, commit, in_transaction, roll_back_savepoints,
 };
+use crate::store::engine::wake_up::WakeUp;
 use crate::store::{Conn, Error, Result};
 
 const QUEUE_LENGTH: usize = 1024;
@@ -57,11 +58,11 @@ where
 
 impl Writer {
     /// Starts the thread. It ends when the last handle is dropped.
-    pub(crate) fn start(manager: Manager) -> Result<Self> {
+    pub(crate) fn start(manager: Manager, wake_up: WakeUp) -> Result<Self> {
         let (queue, jobs) = sync_channel(QUEUE_LENGTH);
         std::thread::Builder::new()
             .name("sqlite-writer".into())
-            .spawn(move || write_until_closed(&manager, &jobs))
+            .spawn(move || write_until_closed(&manager, &wake_up, &jobs))
             .map_err(|error| Error::Internal(error.to_string()))?;
         Ok(Self { queue })
     }
@@ -84,13 +85,14 @@ impl Writer {
     }
 }
 
-fn write_until_closed(manager: &Manager, jobs: &Receiver<Box<dyn Job>>) {
+fn write_until_closed(manager: &Manager, wake_up: &WakeUp, jobs: &Receiver<Box<dyn Job>>) {
     let mut connection = None;
     while let Ok(first) = jobs.recv() {
         let mut batch = vec![first];
         batch.extend(jobs.try_iter().take(JOBS_PER_COMMIT - 1));
         let committed = open_and_commit(manager, &mut connection, &mut batch);
         manager.writes().note(committed.is_ok());
+        wake_up.end_transaction(committed.is_ok());
         if let Err(error) = &committed {
             tracing::error!(%error, "cannot write to SQLite");
             // Whatever state the transaction is in, a new connection has none.

@@ -73,7 +73,7 @@ impl TestApp {
         answer
     }
 
-    /// Sends any request, to what is not in the document: the Django face.
+    /// Sends any request, to what is not in the document: the Django REST adapter.
     pub fn send_undocumented(
         &self,
         method: &str,

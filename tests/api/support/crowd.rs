@@ -52,17 +52,20 @@ pub fn fill(world: &World, users: u32) {
              SELECT 'e' || i, {owner}, 'logged_in', '', '', '', {now} FROM n"
         ),
         format!(
-            "INSERT INTO registrations (id, email, email_norm, password_hash, locale, token_hash, \
-             code_tries, wrong_codes, created_at, expires_at) {two_each} SELECT 'r' || i, \
-             CASE WHEN i % 2 = 0 THEN 'r' || i || '@example.com' ELSE '' END, \
-             CASE WHEN i % 2 = 0 THEN 'r' || i || '@example.com' ELSE '' END, '!', 'en', {}, 0, 0, {now}, \
+            "INSERT INTO challenges (id, kind, email, email_norm, detail, holder_hash, code_tries, \
+             wrong_codes, created_at, expires_at) {two_each} SELECT 'r' || i, 'registration', \
+             CASE WHEN i % 2 = 0 THEN 'r' || i || '@example.com' END, \
+             CASE WHEN i % 2 = 0 THEN 'r' || i || '@example.com' END, '', {}, 0, 0, {now}, \
              CASE WHEN i % 2 = 0 THEN {later} ELSE {earlier} END FROM n",
             bytes("'registration' || i")
         ),
         format!(
-            "INSERT INTO one_time_tokens (id, user_id, purpose, detail, code_tries, wrong_codes, \
-             created_at, expires_at) {one_each} SELECT 'o' || i, i, 'disavow', '', 0, 0, {now}, {later} \
-             FROM n"
+            "INSERT INTO registration_details (challenge_id, password_hash, locale) {two_each} \
+             SELECT 'r' || i, '!', 'en' FROM n WHERE i % 2 = 0"
+        ),
+        format!(
+            "INSERT INTO challenges (id, kind, user_id, detail, code_tries, wrong_codes, created_at, \
+             expires_at) {one_each} SELECT 'o' || i, 'disavow', i, '', 0, 0, {now}, {later} FROM n"
         ),
         format!(
             "INSERT INTO outbox (id, kind, recipient, locale, subject_id, status, attempts, \
@@ -83,6 +86,12 @@ pub fn fill(world: &World, users: u32) {
             "INSERT INTO identities (id, user_id, provider, issuer, subject, created_at) {one_each} \
              SELECT 'i' || i, i, 'google', 'https://accounts.google.com', '' || i, {now} FROM n"
         ),
+        "INSERT INTO social_flows (challenge_id, provider, return_to) \
+         SELECT id, 'google', 'https://app.test' FROM challenges"
+            .to_owned(),
+        "INSERT INTO pending_identities (challenge_id, provider, issuer, subject) \
+         SELECT id, 'google', 'https://accounts.google.com', id FROM challenges"
+            .to_owned(),
     ] {
         world.execute(&sql);
     }

@@ -32,19 +32,18 @@ pub fn shortly_before(span: std::time::Duration) -> std::time::Duration {
 /// Makes two tests of one story: on SQLite and on Postgres.
 macro_rules! on_both {
     ($($(#[$meta:meta])* fn $name:ident($world:ident) $story:block)*) => {$(
+        $(#[$meta])*
         mod $name {
             #[allow(unused_imports, reason = "not every story needs everything")]
             use super::*;
 
             fn story($world: crate::support::World) $story
 
-            $(#[$meta])*
             #[test]
             fn sqlite() {
                 story(crate::support::World::sqlite());
             }
 
-            $(#[$meta])*
             #[test]
             fn postgres() {
                 if let Some(world) = crate::support::World::postgres() {
@@ -81,13 +80,13 @@ pub fn at_once<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T
 
 /// Asks again until there is an answer.
 pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let patience = std::time::Duration::from_secs(60);
+    let time_out = std::time::Duration::from_secs(60);
     let started = std::time::Instant::now();
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(started.elapsed() < patience, "in vain: waited for {what}");
+        assert!(started.elapsed() < time_out, "timed out waiting for {what}");
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
 }

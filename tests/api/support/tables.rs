@@ -43,6 +43,7 @@ impl World {
         // A hash is bytes, not text; as text it may be no UTF-8.
         format!("SELECT {} AS line FROM {table}", texts.join(" || '|' || "))
             .replace("CAST(\"token_hash\" AS TEXT)", "hex(token_hash)")
+            .replace("CAST(\"holder_hash\" AS TEXT)", "hex(holder_hash)")
             .replace("CAST(\"link_hash\" AS TEXT)", "hex(link_hash)")
             .replace("CAST(\"code_hash\" AS TEXT)", "hex(code_hash)")
             .replace("CAST(\"sealed_private_key\" AS TEXT)", "hex(sealed_private_key)")

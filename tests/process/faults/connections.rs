@@ -114,12 +114,13 @@ fn thousands_of_slow_clients_cost_little_memory_and_stop_nobody() {
 }
 
 #[test]
+#[cfg(feature = "drf-jwt")]
 fn megabytes_that_never_end_cost_bounded_memory() {
     let setup = Setup::on_sqlite();
     let service = setup.start();
     served_beside(&service, "warm");
     let before = service.resident_kib();
-    // The Django face takes up to a megabyte.
+    // The Django REST adapter takes up to a megabyte.
     let body = head_of_post("/api-token-auth/", 1024 * 1024) + &" ".repeat(1024 * 1024 - 1);
     let mut streams: Vec<TcpStream> = (0..150).map(|_| sent(&service, &body)).collect();
     let grown = service.resident_kib().saturating_sub(before);
@@ -139,6 +140,7 @@ fn megabytes_that_never_end_cost_bounded_memory() {
 }
 
 /// What large bodies hold is free again when they are answered.
+#[cfg(feature = "drf-jwt")]
 fn assert_room_again(service: &Service) {
     let whole = head_of_post("/api-token-auth/", 100_000) + &" ".repeat(100_000);
     let started = Instant::now();
@@ -150,6 +152,7 @@ fn assert_room_again(service: &Service) {
 }
 
 #[test]
+#[cfg(feature = "drf-jwt")]
 fn megabytes_that_end_cost_bounded_memory() {
     // Each connection is read to its end.
     let setup = Setup::on_sqlite().with("HALLPASS_KEEP_ALIVE", "1s");

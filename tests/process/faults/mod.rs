@@ -1,6 +1,7 @@
 //! What goes wrong around a service, done to the real binary: `cargo test --test it faults::`.
 //! docs/operations.md says for each what callers see and how it ends.
 
+mod challenges;
 mod clock;
 mod connections;
 mod crash;

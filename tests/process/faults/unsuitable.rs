@@ -4,6 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use diesel::connection::SimpleConnection as _;
+use diesel::{Connection as _, PgConnection};
+
 use super::versions::{database, migrate_by_hand, migrations};
 use crate::both::on_both;
 use crate::postgres::Cluster;
@@ -84,6 +87,70 @@ on_both! {
         let later = "INSERT INTO __diesel_schema_migrations (version) VALUES ('20991231000001')";
         database.execute(&format!("{later}; ALTER TABLE users RENAME COLUMN locale TO language"));
         is_refused(&setup, &["later version", "users.locale is missing"]);
+    }
+
+    fn tables_of_this_version_that_something_else_changed(setup) {
+        assert!(setup.run(&["migrate"]).success);
+        let database = database(&setup);
+        database.execute("ALTER TABLE sessions RENAME COLUMN device TO client");
+        is_refused(&setup, &["sessions.device is missing", "restore"]);
+        database.execute("ALTER TABLE sessions RENAME COLUMN client TO device");
+        database.execute("DROP TABLE known_devices");
+        is_refused(&setup, &["the table known_devices is missing", "restore"]);
+    }
+}
+
+/// A role without rights on a database of its own, and the URL by which it connects.
+fn role_without_rights(cluster: &Cluster) -> (Setup, String) {
+    for sql in ["CREATE DATABASE app", "CREATE ROLE hp LOGIN"] {
+        change_postgres(&cluster.url(), sql);
+    }
+    // At the end of the URL only: its scheme has the same word.
+    let owner = format!("{}app", cluster.url().trim_end_matches("postgres"));
+    change_postgres(&owner, "REVOKE CREATE ON SCHEMA public FROM PUBLIC");
+    let setup = Setup::on_sqlite().with("DATABASE_URL", &owner.replace("hallpass@", "hp@"));
+    (setup, owner)
+}
+
+#[test]
+fn a_role_that_may_not_use_the_tables() {
+    let Some(cluster) = Cluster::start_new() else { return };
+    let (setup, owner) = role_without_rights(&cluster);
+    is_refused(&setup, &["role hp", "schema public", "GRANT USAGE, CREATE ON SCHEMA"]);
+    assert!(Setup::on_sqlite().with("DATABASE_URL", &owner).run(&["migrate"]).success);
+    is_refused(&setup, &["role hp", "__diesel_schema_migrations", "GRANT SELECT, INSERT, UPDATE"]);
+    change_postgres(&owner, "GRANT ALL ON ALL TABLES IN SCHEMA public TO hp");
+    // Tables that are up to date are not changed: a role that only uses them will do.
+    setup.start().stop();
+    assert!(setup.run(&["doctor"]).stdout.contains("ok   database"));
+    change_postgres(&owner, "REVOKE UPDATE, DELETE ON outbox FROM hp");
+    is_refused(
+        &setup,
+        &["role hp", "UPDATE, DELETE on the table outbox", "IN SCHEMA public TO hp"],
+    );
+}
+
+#[test]
+fn a_search_path_without_a_schema() {
+    let Some(cluster) = Cluster::start_new() else { return };
+    let url = format!("{}?options=-csearch_path%3Dnosuch", cluster.url());
+    let setup = Setup::on_sqlite().with("DATABASE_URL", &url);
+    is_refused(&setup, &["search_path (nosuch)", "CREATE SCHEMA"]);
+}
+
+#[test]
+fn tables_that_another_transaction_has_locked() {
+    let Some(cluster) = Cluster::start_new() else { return };
+    let setup = Setup::on_sqlite().with("DATABASE_URL", &cluster.url());
+    assert!(setup.run(&["migrate"]).success);
+    let mut other = PgConnection::establish(&cluster.url()).unwrap();
+    other.batch_execute("BEGIN; LOCK TABLE __diesel_schema_migrations").unwrap();
+    is_refused(&setup, &["__diesel_schema_migrations", "locked", "server process"]);
+    other.batch_execute("ROLLBACK; BEGIN; LOCK TABLE limits").unwrap();
+    let report = setup.run(&["doctor"]).stdout;
+    let database = report.lines().find(|line| line.contains(" database: ")).unwrap();
+    for word in ["FAIL", "limits", "locked", "server process"] {
+        assert!(database.contains(word), "{report}");
     }
 }
 

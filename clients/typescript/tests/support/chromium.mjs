@@ -12,9 +12,9 @@ const ARGS = [
 ];
 
 /** Starts this machine's Chromium. */
-export function launchChromium() {
+export function launchChromium(args = []) {
   return chromium.launch({
     executablePath: process.env.CHROMIUM_BIN ?? "/usr/bin/chromium",
-    args: ARGS,
+    args: [...ARGS, ...args],
   });
 }

@@ -24,10 +24,11 @@ export class World {
   /** What is to be undone, the newest first. */
   #undo = [];
 
-  static async start(settings) {
+  /** `settings` of Hallpass, or what makes them of the world; `args` of the browser. */
+  static async start(settings, args = []) {
     const world = new World();
     try {
-      await world.#start(settings);
+      await world.#start(settings, args);
       return world;
     } catch (error) {
       await world.stop();
@@ -39,7 +40,7 @@ export class World {
     for (const undo of this.#undo.reverse()) await undo();
   }
 
-  async #start(settings) {
+  async #start(settings, args) {
     const folder = await mkdtemp(join(tmpdir(), "hallpass-spa-"));
     this.#undo.push(() => rm(folder, { recursive: true, force: true }));
     const port = await freePort();
@@ -63,11 +64,16 @@ export class World {
       HALLPASS_VERIFY_EMAIL_URL: `${this.app}/#/verify/{token}`,
       HALLPASS_PASSWORD_RESET_URL: `${this.app}/#/reset/{token}`,
       HALLPASS_NOT_ME_URL: `${this.app}/#/not-me/{token}`,
-      ...settings,
+      ...(typeof settings === "function" ? await settings(this) : settings),
     });
     this.#undo.push(stop);
-    this.browser = await launchChromium();
+    this.browser = await launchChromium(args);
     this.#undo.push(() => this.browser.close());
+  }
+
+  /** Does `work` when the world ends. */
+  undo(work) {
+    this.#undo.push(work);
   }
 
   async #serve(folder) {

@@ -17,7 +17,7 @@ use crate::http::v1::account::register::VerificationSent;
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeEmailRequest {
-    /// The address from now on, once it is proven.
+    /// The new e-mail address, once it is verified.
     #[schema(value_type = EmailAddress)]
     new_email: Email,
     /// The password. It may be missing right after a log-in.
@@ -38,14 +38,14 @@ impl Body for ChangeEmailRequest {
     path = "/v1/me/email",
     operation_id = "changeEmail",
     tag = "account",
-    summary = "Change one's own address",
-    description = "Mails a code and a link to the new address, good for an hour: they are proven at `POST /v1/verify-email`, with the registration token of this answer or the password. The old address is told, with a link that stops or undoes the change for a week. The answer does not tell whether somebody has the address.",
+    summary = "Change the own e-mail address",
+    description = "Mails a code and a link to the new address, valid for an hour: `POST /v1/verify-email` takes them, with the registration token of this answer or the password. The old address gets a notice with a link that stops or reverts the change for a week. The answer does not reveal whether another account has the address.",
     request_body(content = ChangeEmailRequest, example = json!({"new_email": "mina@new.example", "password": "plum tree at dusk"})),
     responses((status = 202, description = "A mail is on its way.", body = VerificationSent)),
     security(("bearer" = [])),
     extensions(("x-error-codes" = json!(["invalid_credentials", "reauth_required", "rate_limited"])))
 )]
-/// Orders the proof.
+/// Requests the verification.
 pub async fn handle(
     state: web::Data<State>,
     Bearer(claims): Bearer,

@@ -10,7 +10,7 @@ use crate::http::body::{Body, Fields, Json};
 use crate::http::client::Client;
 use crate::http::error::ApiError;
 
-/// Proof that it is the owner who asks.
+/// Re-authentication of the owner.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeleteMeRequest {
@@ -30,10 +30,10 @@ impl Body for DeleteMeRequest {
     path = "/v1/me",
     operation_id = "deleteMe",
     tag = "account",
-    summary = "Delete one's own account",
-    description = "Everything about the person goes, and every session ends. Without a password (or without a body) the log-in must be recent.",
+    summary = "Delete the own account",
+    description = "The account and all its data are deleted, and every session ends. Without a password (or without a body) the log-in must be recent.",
     request_body(content = DeleteMeRequest, example = json!({"password": "plum tree at dusk"})),
-    responses((status = 204, description = "The account is gone.")),
+    responses((status = 204, description = "The account is deleted.")),
     security(("bearer" = [])),
     extensions(("x-error-codes" = json!(["invalid_credentials", "reauth_required", "rate_limited", "last_superuser"])))
 )]

@@ -10,7 +10,7 @@ use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::{self, EndReason, KnownDevice, OneTimeToken, Registration, User, UtcTime};
+use crate::domain::{self, Challenge, EndReason, KnownDevice, Registration, User, UtcTime};
 use crate::flows::{Claims, ExportEntries, ExportPage, ExportPosition, MailLine};
 use crate::http::bearer::Bearer;
 use crate::http::blocking::State;
@@ -20,27 +20,30 @@ use crate::http::error::ApiError;
 use crate::http::v1::account::me::Profile;
 use crate::http::v1::account::user::Account;
 use crate::http::v1::event::Event;
+use crate::http::v1::social::identity::Identity;
 use crate::http::v1::time::rfc3339;
 
-/// Everything that is stored about a person, besides hashes of secrets.
+/// All data stored about a user, without hashes of secrets.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes what is written in pieces")]
 pub struct Export {
     /// The profile.
     profile: Profile,
-    /// What staff see of the account.
+    /// The account as staff see it.
     account: Account,
-    /// Every session that is remembered, the oldest first.
+    /// Every stored session, the oldest first.
     sessions: Vec<ExportedSession>,
-    /// Every device that is known by its `device_token`, the oldest first.
+    /// Every known device, the oldest first.
     known_devices: Vec<ExportedDevice>,
-    /// Registrations and changes of the address.
+    /// Identities at other services, the oldest first.
+    identities: Vec<Identity>,
+    /// Registrations and changes of the e-mail address.
     registrations: Vec<ExportedRegistration>,
     /// Links and codes that were mailed.
     one_time_tokens: Vec<ExportedToken>,
     /// Mail about the account or to its address.
     mails: Vec<ExportedMail>,
-    /// What happened to the account, the newest first.
+    /// Events of the account, the newest first.
     events: Vec<Event>,
 }
 
@@ -50,48 +53,49 @@ pub struct ExportedSession {
     /// Its id.
     #[schema(example = "0199d2a0-7a1e-7c43-9d5b-0f4f6f1f2a10")]
     id: String,
-    /// Browser and system, as far as they said.
+    /// Browser and operating system, as far as the client named them.
     #[schema(example = "Firefox on Windows")]
     device: String,
     /// The network it came from.
     #[schema(example = "192.0.2.0/24")]
     network: String,
-    /// How the person proved who they are (RFC 8176).
+    /// Authentication methods of the log-in (RFC 8176).
     #[schema(example = json!(["pwd"]))]
     amr: Vec<String>,
-    /// When the person logged in (RFC 3339, UTC).
+    /// Time of the log-in (RFC 3339, UTC).
     #[schema(format = "date-time")]
     first_seen_at: String,
-    /// When it was last refreshed (RFC 3339, UTC).
+    /// Time of the last refresh (RFC 3339, UTC).
     #[schema(format = "date-time")]
     last_seen_at: String,
-    /// When it ends at the latest (RFC 3339, UTC).
+    /// Latest possible end (RFC 3339, UTC).
     #[schema(format = "date-time")]
     expires_at: String,
-    /// When it was ended before that (RFC 3339, UTC).
+    /// Time at which it was ended before that (RFC 3339, UTC).
     #[schema(format = "date-time")]
     ended_at: Option<String>,
-    /// Why it was ended: `logged_out`, `too_many`, `token_reused`, `password_changed`, `password_reset`,
-    /// `unauthorized_reported`, `ended_by_staff` or `account_disabled`.
+    /// Reason of its end: `logged_out`, `too_many`, `token_reused`, `password_changed`,
+    /// `password_reset`, `unauthorized_reported`, `ended_by_staff` or `account_disabled`.
     #[schema(example = "logged_out")]
     end_reason: Option<&'static str>,
 }
 
-/// A device whose log-ins are not slowed by failures elsewhere. What it is is not stored.
+/// A known device, whose log-ins are not slowed by failures elsewhere. Its description is not
+/// stored.
 #[derive(Serialize, ToSchema)]
 pub struct ExportedDevice {
-    /// When it got its `device_token` (RFC 3339, UTC).
+    /// Time at which it got its `device_token` (RFC 3339, UTC).
     #[schema(format = "date-time")]
     created_at: String,
-    /// When the person last logged in with it (RFC 3339, UTC).
+    /// Time of the last log-in with it (RFC 3339, UTC).
     #[schema(format = "date-time")]
     last_seen_at: String,
 }
 
-/// A registration, or a change of the address.
+/// A registration, or a change of the e-mail address.
 #[derive(Serialize, ToSchema)]
 pub struct ExportedRegistration {
-    /// The address to prove.
+    /// E-mail address to verify.
     #[schema(example = "mina@example.com")]
     email: String,
     /// The name that was asked for.
@@ -102,7 +106,7 @@ pub struct ExportedRegistration {
     /// Until when it waits or is remembered (RFC 3339, UTC).
     #[schema(format = "date-time")]
     expires_at: String,
-    /// When it was proven (RFC 3339, UTC).
+    /// Time of the verification (RFC 3339, UTC).
     #[schema(format = "date-time")]
     proven_at: Option<String>,
 }
@@ -110,20 +114,20 @@ pub struct ExportedRegistration {
 /// A link or code that was mailed.
 #[derive(Serialize, ToSchema)]
 pub struct ExportedToken {
-    /// What it is good for.
+    /// Purpose of the token.
     #[schema(example = "reset_password")]
     purpose: &'static str,
     /// The address it has to do with.
     email: Option<String>,
-    /// What its mail told: a device, a new address.
+    /// Details in its mail: a device, a new e-mail address.
     detail: String,
-    /// When it was made (RFC 3339, UTC).
+    /// Time of creation (RFC 3339, UTC).
     #[schema(format = "date-time")]
     created_at: String,
     /// Until when it counts (RFC 3339, UTC).
     #[schema(format = "date-time")]
     expires_at: String,
-    /// When it was used (RFC 3339, UTC).
+    /// Time of use (RFC 3339, UTC).
     #[schema(format = "date-time")]
     used_at: Option<String>,
 }
@@ -131,13 +135,13 @@ pub struct ExportedToken {
 /// A mail that was ordered.
 #[derive(Serialize, ToSchema)]
 pub struct ExportedMail {
-    /// What it was about.
+    /// Subject of the mail.
     #[schema(example = "password_changed")]
     kind: String,
-    /// Where it stands: `queued`, `sent`, `dropped` or `dead`.
+    /// State: `queued`, `sent`, `dropped` or `dead`.
     #[schema(example = "sent")]
     status: String,
-    /// When it was ordered (RFC 3339, UTC).
+    /// Time of the order (RFC 3339, UTC).
     #[schema(format = "date-time")]
     created_at: String,
 }
@@ -168,14 +172,14 @@ fn registration(registration: Registration) -> ExportedRegistration {
         email: registration.email.as_str().to_owned(),
         username: registration.username.map(|name| name.as_str().to_owned()),
         locale: registration.locale.as_str().to_owned(),
-        expires_at: rfc3339(registration.expires_at),
-        proven_at: registration.proven_at.map(rfc3339),
+        expires_at: rfc3339(registration.challenge.expires_at),
+        proven_at: registration.challenge.used_at.map(rfc3339),
     }
 }
 
-fn token(token: OneTimeToken) -> ExportedToken {
+fn token(token: Challenge) -> ExportedToken {
     ExportedToken {
-        purpose: token.purpose.name(),
+        purpose: token.kind.name(),
         email: token.email.map(|email| email.as_str().to_owned()),
         detail: token.detail,
         created_at: rfc3339(token.created_at),
@@ -194,15 +198,15 @@ fn mail(mail: MailLine) -> ExportedMail {
     path = "/v1/me/export",
     operation_id = "exportMe",
     tag = "account",
-    summary = "Everything stored about oneself",
-    description = "All that the service keeps about the person, as JSON. Hashes of passwords and tokens are left out. \
+    summary = "Export of all data of the own account",
+    description = "All data that the service stores about the user, as JSON. Hashes of passwords and tokens are left out. \
         10 exports an hour are answered. The answer is sent while it is read from the database and may be large. If it cannot be \
         completed, the connection is closed before the end of the document, also when the session is ended meanwhile.",
-    responses((status = 200, description = "All of it.", body = Export)),
+    responses((status = 200, description = "The export.", body = Export)),
     security(("bearer" = [])),
     extensions(("x-error-codes" = json!(["rate_limited"])))
 )]
-/// Exports what is stored. A HEAD request counts as no export: it reads nothing but the account.
+/// Exports the stored data. A HEAD request is no export: it reads only the account.
 pub async fn handle(
     request: HttpRequest,
     state: web::Data<State>,
@@ -231,8 +235,8 @@ fn beginning(user: User) -> serde_json::Result<String> {
     Ok(format!("{{\"profile\":{profile},\"account\":{account},"))
 }
 
-/// Returns the text of all lists, and of the end. They are read as the client takes them. After an error the
-/// connection is closed without the end of the document.
+/// Returns the text of all lists, and of the end. Rows are read as the client takes them. After an
+/// error the connection is closed without the end of the document.
 fn lists(
     state: web::Data<State>,
     claims: Claims,
@@ -249,8 +253,8 @@ fn lists(
     })
 }
 
-/// Returns the text of a page, and what is to be read next. `follows_entry` tells whether an entry of the same
-/// list was written before.
+/// Returns the text of a page, and the start of the next one. `follows_entry` is true if an entry
+/// of the same list was written before.
 fn page_text(
     page: ExportPage,
     follows_entry: bool,
@@ -276,6 +280,7 @@ fn texts(entries: ExportEntries) -> serde_json::Result<(&'static str, String)> {
     Ok(match entries {
         ExportEntries::Sessions(list) => ("sessions", joined(list, session)?),
         ExportEntries::KnownDevices(list) => ("known_devices", joined(list, known_device)?),
+        ExportEntries::Identities(list) => ("identities", joined(list, Identity::from)?),
         ExportEntries::Registrations(list) => ("registrations", joined(list, registration)?),
         ExportEntries::OneTimeTokens(list) => ("one_time_tokens", joined(list, token)?),
         ExportEntries::Mails(list) => ("mails", joined(list, mail)?),

@@ -14,25 +14,25 @@ use crate::http::v1::time::rfc3339;
 /// A person's own account.
 #[derive(Serialize, ToSchema)]
 pub struct Profile {
-    /// The account's number, the `sub` of its tokens.
+    /// The user id, the `sub` of its tokens.
     #[schema(example = 7)]
     user_id: i64,
-    /// The name to log in with; the address where none was chosen.
+    /// The name to log in with; the e-mail address where none was chosen.
     #[schema(example = "mina")]
     username: String,
-    /// The address, empty if there is none.
+    /// The e-mail address, empty if there is none.
     #[schema(example = "mina@example.com")]
     email: String,
-    /// Whether the address was proven.
+    /// True if the e-mail address is verified.
     #[schema(example = true)]
     email_verified: bool,
-    /// Whether the account may manage others.
+    /// True if the account may manage others.
     #[schema(example = false)]
     is_staff: bool,
     /// The language of mail, as a BCP 47 tag.
     #[schema(example = "ko-KR")]
     locale: String,
-    /// What the front end keeps with the account.
+    /// Data that the front end keeps with the account.
     #[schema(value_type = Object, example = json!({"theme": "dark"}))]
     metadata: Map<String, Value>,
     /// What staff and services keep with the account; not to be changed here.
@@ -41,10 +41,10 @@ pub struct Profile {
     /// The roles of the account in applications.
     #[schema(example = json!(["editor"]))]
     roles: Vec<String>,
-    /// When the account was made (RFC 3339, UTC).
+    /// Time of creation (RFC 3339, UTC).
     #[schema(format = "date-time", example = "2026-11-23T08:00:00.000000Z")]
     created_at: String,
-    /// When it last logged in with a password (RFC 3339, UTC).
+    /// Time of the last log-in (RFC 3339, UTC).
     #[schema(format = "date-time", example = "2026-11-23T08:00:00.000000Z")]
     last_login_at: Option<String>,
 }
@@ -73,11 +73,11 @@ impl From<User> for Profile {
     operation_id = "getMe",
     tag = "account",
     summary = "Own profile",
-    description = "The account that the access token belongs to, as it is now.",
+    description = "The account of the access token, in its current state.",
     responses((status = 200, description = "The account.", body = Profile)),
     security(("bearer" = []))
 )]
-/// Tells the holder of a token about the account.
+/// Returns the account of the access token.
 pub async fn handle(
     state: web::Data<State>,
     Bearer(claims): Bearer,

@@ -29,13 +29,13 @@ impl Body for NotMeRequest {
     path = "/v1/not-me",
     operation_id = "reportNotMe",
     tag = "session",
-    summary = "\"This was not me\"",
-    description = "Takes the token of a security notice's link. Every session of the account ends, whatever waited for a click is void, an address that was changed comes back, and a mail offers a new password. The same link is answered the same way again, and does nothing more.",
+    summary = "Report unauthorized activity",
+    description = "Takes the token of a security notice's link. Every session of the account ends, pending one-time tokens become invalid, a change of the e-mail address is reverted, and a mail offers a password reset. A repeated request gets the same answer and changes nothing more.",
     request_body(content = NotMeRequest, example = json!({"token": "Zm9yIHRoZSBsb3ZlIG9mIGV4YW1wbGVzIG9ubHku"})),
-    responses((status = 204, description = "Done.")),
+    responses((status = 204, description = "The account is secured.")),
     extensions(("x-error-codes" = json!(["one_time_token_invalid", "one_time_token_expired", "overloaded", "unavailable"])))
 )]
-/// Undoes what somebody else did.
+/// Reports unauthorized activity and reverts it.
 pub async fn handle(
     state: web::Data<State>,
     Client(device): Client,

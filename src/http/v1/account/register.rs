@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::{Email, Locale, PlainPassword, Transport, Username};
+use crate::domain::{Email, Locale, PlainPassword, PlainToken, Transport, Username};
 use crate::flows::{self, PendingVerification};
 use crate::http::blocking::State;
 use crate::http::body::{Body, Fields, Json};
@@ -14,23 +14,23 @@ use crate::http::error::ApiError;
 use crate::http::schema::{ChosenUsername, EmailAddress, LocaleTag, NewPassword};
 use crate::http::v1::token::token_pair::TokenPair;
 
-/// Somebody who wants an account.
+/// A request for a new account.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RegisterRequest {
-    /// The address. It is proven by a mail.
+    /// The e-mail address. It is verified by a mail.
     #[schema(value_type = EmailAddress)]
     email: Email,
     /// The password; see `GET /v1/password-policy`.
     #[schema(value_type = NewPassword)]
     password: PlainPassword,
-    /// A name to log in with. Not given: the address.
+    /// A name to log in with. Not given: the e-mail address.
     #[schema(value_type = Option<ChosenUsername>)]
     username: Option<Username>,
     /// The language of mail as a BCP 47 tag. Not given: from `Accept-Language`.
     #[schema(value_type = Option<LocaleTag>)]
     locale: Option<Locale>,
-    /// Put the refresh token into a cookie, for browsers, where registering logs in at once.
+    /// Set the refresh token as a cookie, for browsers, where registration logs in immediately.
     #[schema(example = false)]
     use_cookie: Option<bool>,
 }
@@ -59,10 +59,10 @@ pub struct VerificationSent {
     /// Always `verification_sent`.
     #[schema(example = "verification_sent", pattern = "^verification_sent$")]
     pub status: &'static str,
-    /// Keep it: with the code or link of the mail it proves the address.
+    /// Keep it: with the code or link of the mail it verifies the e-mail address.
     #[schema(example = "hpg_0J4mC8bV2nX6zL1kS9dF3gH7jQ5wE0rT4yU8iO2pA6s")]
     pub registration_token: String,
-    /// How long the registration waits, in seconds.
+    /// Lifetime of the registration, in seconds.
     #[schema(example = 86_400)]
     pub expires_in: u64,
 }
@@ -77,15 +77,17 @@ impl From<PendingVerification> for VerificationSent {
     }
 }
 
-/// What registering led to. One schema for both statuses, as generated clients have one type for an
-/// operation; `status` is there with 202, the tokens are there with 201.
+/// Result of a registration, or of a log-in that may lead to one. One schema for all statuses, as
+/// generated clients have one type for an operation; `status` is present with 202, the tokens are
+/// present with 200 or 201.
 #[derive(Default, Serialize, ToSchema)]
 pub struct Registered {
     /// With 202: `verification_sent`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false, value_type = String, example = "verification_sent")]
     status: Option<&'static str>,
-    /// Keep it: with the code or link of the mail it proves the address. Missing where no mail is sent.
+    /// Keep it: with the code or link of the mail it verifies the e-mail address. Missing where no
+    /// mail is sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(
         required = false,
@@ -93,30 +95,30 @@ pub struct Registered {
         example = "hpg_0J4mC8bV2nX6zL1kS9dF3gH7jQ5wE0rT4yU8iO2pA6s"
     )]
     registration_token: Option<String>,
-    /// With 202: how long the registration waits. With 201: life of the access token. In seconds.
+    /// With 202: lifetime of the registration. With 200 or 201: lifetime of the access token. In seconds.
     #[schema(example = 86_400)]
     expires_in: u64,
-    /// With 201: a JWT for `Authorization: Bearer`.
+    /// With 200 or 201: a JWT for `Authorization: Bearer`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false)]
     access_token: Option<String>,
-    /// With 201: `Bearer`.
+    /// With 200 or 201: `Bearer`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false, value_type = String)]
     token_type: Option<&'static str>,
-    /// With 201, not in cookie mode: for `token-refresh` and `token-revoke`.
+    /// With 200 or 201, not in cookie mode: for `token-refresh` and `token-revoke`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false)]
     refresh_token: Option<String>,
-    /// With 201: life of the refresh token in seconds, if nobody uses it.
+    /// With 200 or 201: lifetime of an unused refresh token, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false, value_type = u64)]
     refresh_expires_in: Option<u64>,
-    /// With 201, not in cookie mode: send it along at the next log-in on this device.
+    /// With 200 or 201, not in cookie mode: send it along at the next log-in on this device.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false)]
     device_token: Option<String>,
-    /// With 201: the session.
+    /// With 200 or 201: the session.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false)]
     session_id: Option<String>,
@@ -133,9 +135,11 @@ impl From<VerificationSent> for Registered {
     }
 }
 
-impl From<TokenPair> for Registered {
-    fn from(pair: TokenPair) -> Self {
+impl Registered {
+    /// Returns the body for a user who is logged in.
+    pub fn of(pair: TokenPair, registration_token: Option<PlainToken>) -> Self {
         Self {
+            registration_token: registration_token.map(|token| token.expose().to_owned()),
             expires_in: pair.expires_in,
             access_token: Some(pair.access_token),
             token_type: Some(pair.token_type),
@@ -154,15 +158,15 @@ impl From<TokenPair> for Registered {
     operation_id = "register",
     tag = "account",
     summary = "Register",
-    description = "Starts a registration and sends a mail to the address. The answer is the same whether the address is known or not. With the verification policies `optional` and `none` it answers 201 and the person is logged in.",
+    description = "Starts a registration and sends a mail to the address. The answer is the same whether the address has an account or not. With the verification policies `optional` and `none` it is 201 and the user is logged in.",
     request_body(content = RegisterRequest, example = json!({"email": "mina@example.com", "password": "plum tree at dusk", "username": "mina"})),
     responses(
         (status = 202, description = "A mail is on its way.", body = Registered),
-        (status = 201, description = "The person is logged in (verification `optional` or `none`).", body = Registered),
+        (status = 201, description = "The user is logged in (verification `optional` or `none`).", body = Registered),
     ),
     extensions(("x-error-codes" = json!(["registration_closed", "username_taken", "email_taken", "origin_rejected", "rate_limited", "overloaded", "unavailable"])))
 )]
-/// Registers somebody.
+/// Registers a user.
 pub async fn handle(
     state: web::Data<State>,
     request: HttpRequest,
@@ -181,13 +185,12 @@ pub async fn handle(
         flows::Registered::LoggedIn { log_in, registration_token } => {
             let mut answer = HttpResponse::Created();
             let tokens = transport.deliver_log_in(log_in, &state.browsers, &mut answer);
-            let registration_token = registration_token.map(|token| token.expose().to_owned());
-            answer.json(Registered { registration_token, ..tokens.into() })
+            answer.json(Registered::of(tokens, registration_token))
         }
     })
 }
 
-/// The locale of a browser that did not say otherwise.
+/// Returns the locale of `Accept-Language`, for registrations that name none.
 pub fn accepted_locale(request: &HttpRequest) -> Locale {
     request
         .headers()

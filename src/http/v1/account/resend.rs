@@ -12,7 +12,7 @@ use crate::http::error::ApiError;
 use crate::http::schema::EmailAddress;
 use crate::http::v1::account::register::accepted_locale;
 
-/// Somebody who waits for a mail.
+/// A request for another verification mail.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResendRequest {
@@ -27,7 +27,7 @@ impl Body for ResendRequest {
     }
 }
 
-/// A mail is on its way if there is anything to be proven.
+/// A mail is on its way if there is anything to verify.
 #[derive(Serialize, ToSchema)]
 pub struct VerificationResent {
     /// Always `verification_sent`.
@@ -41,9 +41,9 @@ pub struct VerificationResent {
     operation_id = "resendVerification",
     tag = "account",
     summary = "Send the verification mail again",
-    description = "The newest mail is the one that counts. The answer is always the same, whether anything waits for the address or not.",
+    description = "Only the newest mail is valid. The answer is always the same, whether a verification is pending for the address or not.",
     request_body(content = ResendRequest, example = json!({"email": "mina@example.com"})),
-    responses((status = 202, description = "Noted.", body = VerificationResent)),
+    responses((status = 202, description = "The request is accepted.", body = VerificationResent)),
     extensions(("x-error-codes" = json!(["rate_limited", "overloaded", "unavailable"])))
 )]
 /// Orders the mail again.

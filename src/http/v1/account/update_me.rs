@@ -14,19 +14,19 @@ use crate::http::error::ApiError;
 use crate::http::schema::{ChosenUsername, LocaleTag};
 use crate::http::v1::account::me::Profile;
 
-/// What shall be other than before (a JSON merge patch, RFC 7396): what is missing stays, null
-/// removes.
+/// Changes of the account (a JSON merge patch, RFC 7396): a missing member stays, null removes.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes what `ProfileChanges` is read from")]
 pub struct UpdateMeRequest {
-    /// The name to log in with. Null: the address.
+    /// The name to log in with. Null: the e-mail address.
     #[schema(value_type = Option<ChosenUsername>)]
     username: Option<Username>,
     /// The language of mail. Null: English.
     #[schema(value_type = Option<LocaleTag>)]
     locale: Option<Locale>,
-    /// What the front end keeps with the account, itself merged; at most 4096 bytes of JSON in all.
+    /// Data that the front end keeps with the account, itself merged; at most 4096 bytes of JSON in
+    /// all.
     #[schema(value_type = Option<Object>, example = json!({"theme": "dark", "font": null}))]
     metadata: Option<Value>,
 }
@@ -37,7 +37,7 @@ impl Body for ProfileChanges {
             Value::String(text) => Ok(text),
             _ => Err(Fault::WrongType),
         };
-        // The own address as name is known to the flow only; any other with `@` it refuses.
+        // Only the flow knows the user's own e-mail address; any other name with `@` it refuses.
         let username = fields.patch("username", |value| Username::parse_any(&text(value)?));
         let locale = fields.patch("locale", |value| Locale::parse(&text(value)?));
         let metadata = read_metadata(fields, "metadata");
@@ -59,10 +59,10 @@ pub fn read_metadata(fields: &mut Fields, name: &'static str) -> Option<Metadata
     path = "/v1/me",
     operation_id = "updateMe",
     tag = "account",
-    summary = "Change one's own profile",
-    description = "Takes a JSON merge patch (RFC 7396), as `application/json`; `application/merge-patch+json` is taken too.",
+    summary = "Change the own profile",
+    description = "Takes a JSON merge patch (RFC 7396), as `application/json`; `application/merge-patch+json` is accepted too.",
     request_body(content = UpdateMeRequest, example = json!({"locale": "ko", "metadata": {"theme": "dark"}})),
-    responses((status = 200, description = "The account as it is now.", body = Profile)),
+    responses((status = 200, description = "The changed account.", body = Profile)),
     security(("bearer" = [])),
     extensions(("x-error-codes" = json!(["username_taken"])))
 )]

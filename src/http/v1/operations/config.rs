@@ -4,15 +4,16 @@ use actix_web::web;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::{DomainPattern, Language, Metadata, Purpose, Registration};
+use crate::domain::{ChallengeKind, DomainPattern, Language, Metadata};
 use crate::flows::{EmailVerification, VerifyEmailProof};
 use crate::http::blocking::State;
 use crate::http::v1::password::password_policy::PublicPolicy;
+use crate::http::v1::social::provider::SocialProvider;
 
-/// What a front end needs to know about this installation.
+/// Settings of this installation that a front end needs.
 #[derive(Serialize, ToSchema)]
 pub struct PublicConfig {
-    /// What mail and pages call the service.
+    /// Name of the service in mail and pages.
     #[schema(example = "Hallpass")]
     service_name: String,
     /// The issuer of access tokens.
@@ -21,7 +22,7 @@ pub struct PublicConfig {
     /// The audiences of access tokens.
     #[schema(example = json!(["http://127.0.0.1:8000"]))]
     audience: Vec<String>,
-    /// When an address has to be proven: `mandatory`, `optional` or `none`.
+    /// Verification of e-mail addresses: `mandatory`, `optional` or `none`.
     #[schema(example = "mandatory", pattern = "^(mandatory|optional|none)$")]
     email_verification: &'static str,
     /// Who may register: `open` (all), `invited` (those whom staff invited) or `closed` (the same, and
@@ -34,7 +35,8 @@ pub struct PublicConfig {
     /// Domains of addresses that are refused all the same.
     #[schema(example = json!([]))]
     email_domains_denied: Vec<String>,
-    /// What besides the mail's link a proof takes: `required` or `link` (nothing).
+    /// Evidence required besides the mail's link: `required` (the registration token or the
+    /// password) or `link` (none).
     #[schema(example = "required", pattern = "^(required|link)$")]
     verify_email_proof: &'static str,
     /// The rules for a new password.
@@ -42,25 +44,25 @@ pub struct PublicConfig {
     /// Life of an access token in seconds.
     #[schema(example = 300)]
     access_token_expires_in: u64,
-    /// Life of a refresh token that nobody uses, in seconds.
+    /// Lifetime of an unused refresh token, in seconds.
     #[schema(example = 604_800)]
     refresh_token_expires_in: u64,
-    /// Life of a session in seconds, however much it is used.
+    /// Longest lifetime of a session, in seconds.
     #[schema(example = 2_592_000)]
     session_expires_in: u64,
-    /// How long a replaced refresh token answers with its successor, in seconds.
+    /// Grace period in which a replaced refresh token answers with its successor, in seconds.
     #[schema(example = 30)]
     refresh_grace: u64,
-    /// How long a registration waits for its proof, in seconds.
+    /// Lifetime of a pending registration, in seconds.
     #[schema(example = 86_400)]
     registration_expires_in: u64,
-    /// How long the link and code of a reset mail count, in seconds.
+    /// Lifetime of the link and code of a reset mail, in seconds.
     #[schema(example = 1_800)]
     password_reset_expires_in: u64,
-    /// How long a change of address waits for its proof, in seconds.
+    /// Lifetime of a pending change of the e-mail address, in seconds.
     #[schema(example = 3_600)]
     email_change_expires_in: u64,
-    /// How recent a log-in must be to stand in for the password, in seconds.
+    /// Age up to which a log-in replaces the password in sensitive requests, in seconds.
     #[schema(example = 300)]
     reauth_window: u64,
     /// Most bytes of an account's `metadata`.
@@ -69,9 +71,8 @@ pub struct PublicConfig {
     /// Languages of mail, as BCP 47 tags.
     #[schema(example = json!(["en", "ko"]))]
     languages: Vec<&'static str>,
-    /// Providers of social log-in.
-    #[schema(example = json!([]))]
-    social_providers: Vec<String>,
+    /// Services at which users can log in, in the order in which they should be shown.
+    social_providers: Vec<SocialProvider>,
 }
 
 fn shown(domains: &[DomainPattern]) -> Vec<String> {
@@ -83,8 +84,8 @@ fn shown(domains: &[DomainPattern]) -> Vec<String> {
     path = "/v1/config",
     operation_id = "publicConfig",
     tag = "configuration",
-    summary = "What a front end needs to know",
-    description = "Modes, rules and times of this installation. Nothing in it is secret.",
+    summary = "Public configuration",
+    description = "Modes, rules and lifetimes of this installation. Nothing in it is secret.",
     responses((status = 200, description = "The configuration.", body = PublicConfig))
 )]
 /// Tells the configuration.
@@ -111,12 +112,17 @@ pub async fn handle(state: web::Data<State>) -> web::Json<PublicConfig> {
         refresh_token_expires_in: policy.refresh_idle.as_secs(),
         session_expires_in: policy.session_lifetime.as_secs(),
         refresh_grace: policy.refresh_grace.as_secs(),
-        registration_expires_in: Registration::LIFETIME.as_secs(),
-        password_reset_expires_in: Purpose::ResetPassword.lifetime().as_secs(),
-        email_change_expires_in: Registration::CHANGE_LIFETIME.as_secs(),
+        registration_expires_in: ChallengeKind::Registration.lifetime().as_secs(),
+        password_reset_expires_in: ChallengeKind::ResetPassword.lifetime().as_secs(),
+        email_change_expires_in: ChallengeKind::ChangeEmail.lifetime().as_secs(),
         reauth_window: policy.reauth_window.as_secs(),
         metadata_max_bytes: Metadata::MAX_BYTES,
         languages: Language::ALL.map(Language::tag).to_vec(),
-        social_providers: Vec::new(),
+        social_providers: state
+            .flows
+            .list_providers()
+            .into_iter()
+            .map(SocialProvider::from)
+            .collect(),
     })
 }

@@ -4,7 +4,7 @@ use actix_web::web;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// How the service is.
+/// Health of the process.
 #[derive(Serialize, ToSchema)]
 pub struct Health {
     /// Always `ok`.
@@ -17,9 +17,9 @@ pub struct Health {
     path = "/healthz",
     operation_id = "healthz",
     tag = "operations",
-    summary = "Is the process alive?",
-    description = "Answers as long as the process does; it asks nobody else.",
-    responses((status = 200, description = "It is.", body = Health))
+    summary = "Liveness",
+    description = "Answers as long as the process runs, without other components.",
+    responses((status = 200, description = "The process runs.", body = Health))
 )]
 /// Says that the process is alive.
 pub async fn handle() -> web::Json<Health> {

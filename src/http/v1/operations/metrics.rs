@@ -11,7 +11,7 @@ use crate::http::blocking::State;
 
 /// The version of the text format.
 const KIND: &str = "text/plain; version=0.0.4; charset=utf-8";
-/// The time that the database has for its part.
+/// Time-out of the part that needs the database.
 const DATABASE_LIMIT: Duration = Duration::from_secs(2);
 
 #[utoipa::path(
@@ -19,12 +19,12 @@ const DATABASE_LIMIT: Duration = Duration::from_secs(2);
     path = "/metrics",
     operation_id = "metrics",
     tag = "operations",
-    summary = "What is counted",
-    description = "Counters of this instance in the text format of Prometheus. Nothing in it is about a person; all the same a reverse proxy should not let everybody in. Metrics that need the database are left out while it does not answer.",
-    responses((status = 200, description = "The counters.", body = String, content_type = "text/plain; version=0.0.4; charset=utf-8"))
+    summary = "Metrics",
+    description = "Counters of this instance in the text format of Prometheus. They contain no personal data; a reverse proxy should restrict access to them all the same. Metrics that need the database are left out while it does not answer.",
+    responses((status = 200, description = "The metrics.", body = String, content_type = "text/plain; version=0.0.4; charset=utf-8"))
 )]
-/// Tells what was counted. What only the database knows is left out while it does not answer: a monitor
-/// wants the rest then more than ever.
+/// Returns the metrics. Those that need the database are left out while it does not answer: that is
+/// when a monitor needs the others most.
 pub async fn handle(state: web::Data<State>) -> HttpResponse {
     let gauges = state.flows.gauges();
     let backlog = if gauges.database_is_up {

@@ -8,7 +8,7 @@ use actix_web::web::Bytes;
 use crate::http::openapi;
 use crate::http::serving::slices;
 
-/// Made when somebody asks for the first time: a start need not wait for it.
+/// Built at the first request: a start need not wait for it.
 static DOCUMENT: LazyLock<String> = LazyLock::new(openapi::document);
 
 #[utoipa::path(

@@ -8,7 +8,7 @@ use crate::flows::Readiness;
 use crate::http::blocking::State;
 use crate::http::error::{ApiError, Components};
 
-/// What the service can do.
+/// Readiness of the service.
 #[derive(Serialize, ToSchema)]
 pub struct Ready {
     /// Always `ok`.
@@ -23,12 +23,12 @@ pub struct Ready {
     path = "/readyz",
     operation_id = "readyz",
     tag = "operations",
-    summary = "Can it check tokens?",
-    description = "200 while this instance can check access tokens: it has keys, its list of ended sessions is recent enough, and it is not about to stop. That takes no database, whose state is a component of the body: without it, requests that need it get 503 from every instance, so taking one out of a load balancer would help nobody. The body of a 503 has the components too. Answered from memory.",
-    responses((status = 200, description = "It can.", body = Ready)),
+    summary = "Readiness",
+    description = "200 while this instance can check access tokens: it has keys, its revocation list is recent enough, and it is not about to stop. The state of the database is only a component of the body: without it, requests that need it get 503 from every instance, so removing one from a load balancer would not help. The body of a 503 has the components too. Answered from memory.",
+    responses((status = 200, description = "The instance is ready.", body = Ready)),
     extensions(("x-error-codes" = json!(["unavailable"])))
 )]
-/// Says whether this instance can check tokens.
+/// Returns whether this instance can check tokens.
 pub async fn handle(state: web::Data<State>) -> Result<web::Json<Ready>, ApiError> {
     let readiness = state.flows.readiness();
     let is_stopping = state.draining.has_begun();

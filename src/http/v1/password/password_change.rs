@@ -16,7 +16,7 @@ use crate::http::schema::NewPassword;
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangePasswordRequest {
-    /// The password until now. It may be missing right after a log-in.
+    /// The current password. It may be missing right after a log-in.
     #[schema(value_type = Option<String>, format = "password", min_length = 1, max_length = 1024, example = "plum tree at dusk")]
     current_password: Option<PlainPassword>,
     /// The password from now on.
@@ -37,10 +37,10 @@ impl Body for ChangePasswordRequest {
     path = "/v1/password-change",
     operation_id = "changePassword",
     tag = "password",
-    summary = "Change one's own password",
-    description = "The session that asks goes on; the others end, and whatever else waited for a click. The owner is told by mail.",
+    summary = "Change the own password",
+    description = "The session of the request continues; the others end, and pending one-time tokens become invalid. The owner gets a notice by mail.",
     request_body(content = ChangePasswordRequest, example = json!({"current_password": "plum tree at dusk", "new_password": "pear tree at dawn"})),
-    responses((status = 204, description = "The new password counts.")),
+    responses((status = 204, description = "The new password is set.")),
     security(("bearer" = [])),
     extensions(("x-error-codes" = json!(["invalid_credentials", "reauth_required", "rate_limited"])))
 )]

@@ -7,11 +7,11 @@ use utoipa::ToSchema;
 use crate::domain::{PasswordPolicy, PlainPassword};
 use crate::http::blocking::State;
 
-/// The rules for a new password, for a form to show. There are none about kinds of characters.
+/// The password policy, for a form to show. It has no rules about kinds of characters.
 #[derive(Serialize, ToSchema)]
 #[schema(as = PasswordPolicy)]
 pub struct PublicPolicy {
-    /// Fewest characters (Unicode code points).
+    /// Minimum length in characters (Unicode code points).
     #[schema(example = 8)]
     min_length: usize,
     /// Most characters (Unicode code points).
@@ -20,14 +20,16 @@ pub struct PublicPolicy {
     /// Most bytes in UTF-8.
     #[schema(example = 1024)]
     max_bytes: usize,
-    /// What a form should recommend.
+    /// Length that a form should recommend.
     #[schema(example = 15)]
     recommended_length: usize,
-    /// Passwords that attackers try first, the name of the service among them, are refused (`too_common`).
+    /// Passwords that attackers try first, the name of the service among them, are refused
+    /// (`too_common`).
     #[schema(example = true)]
     refuses_common: bool,
-    /// Passwords that contain the person's own address or name, or a part of either of at least 4
-    /// characters, are refused (`too_similar`). The domain of the address alone is none.
+    /// Passwords that contain the user's own e-mail address or name, or a part of either of at
+    /// least 4 characters, are refused (`too_similar`). The domain of the address alone is no such
+    /// part.
     #[schema(example = true)]
     refuses_own_name: bool,
     /// Passwords known from breaches of other services are refused (`breached`).
@@ -55,7 +57,7 @@ impl From<&PasswordPolicy> for PublicPolicy {
     operation_id = "passwordPolicy",
     tag = "configuration",
     summary = "Rules for a new password",
-    description = "What a form needs to know before it sends a new password.",
+    description = "The password policy, for a form that checks a new password before it sends it.",
     responses((status = 200, description = "The rules.", body = PublicPolicy))
 )]
 /// Tells the rules.

@@ -12,7 +12,7 @@ use crate::http::error::ApiError;
 use crate::http::schema::EmailAddress;
 use crate::http::v1::account::register::accepted_locale;
 
-/// Somebody who forgot the password.
+/// A request to reset a forgotten password.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PasswordResetRequest {
@@ -40,10 +40,10 @@ pub struct PasswordResetSent {
     path = "/v1/password-reset",
     operation_id = "requestPasswordReset",
     tag = "password",
-    summary = "Ask for a new password",
-    description = "Mails a link and a code to the account's address, good for 30 minutes. The newest mail is the one that counts. The answer is always the same, whether there is an account or not.",
+    summary = "Request a password reset",
+    description = "Mails a link and a code to the account's e-mail address, valid for 30 minutes. Only the newest mail is valid. The answer is always the same, whether there is an account or not.",
     request_body(content = PasswordResetRequest, example = json!({"email": "mina@example.com"})),
-    responses((status = 202, description = "Noted.", body = PasswordResetSent)),
+    responses((status = 202, description = "The request is accepted.", body = PasswordResetSent)),
     extensions(("x-error-codes" = json!(["rate_limited", "overloaded", "unavailable"])))
 )]
 /// Orders the mail.

@@ -11,7 +11,6 @@ use crate::http::body::{Body, Fields, Json};
 use crate::http::client::Client;
 use crate::http::error::ApiError;
 use crate::http::schema::{EmailAddress, MailCode, NewPassword};
-use crate::http::timing;
 
 /// The link of the mail.
 #[derive(ToSchema)]
@@ -40,7 +39,7 @@ pub struct ResetByCode {
     new_password: String,
 }
 
-/// A new password, and what proves the right to choose it.
+/// A new password, with the token or code that permits choosing it.
 #[derive(ToSchema)]
 #[serde(untagged)]
 pub enum ConfirmPasswordResetRequest {
@@ -81,9 +80,9 @@ impl Body for Confirmation {
     operation_id = "confirmPasswordReset",
     tag = "password",
     summary = "Choose a new password",
-    description = "Takes the token of the mail's link, or the address with the code, once. Every session of the person ends, and whatever else waited for a click. Invitations are accepted here too.",
+    description = "Takes the token of the mail's link, or the e-mail address with the code, once. Every session of the user ends, and other pending one-time tokens become invalid. Invitations are accepted here too.",
     request_body(content = ConfirmPasswordResetRequest, example = json!({"token": "Zm9yIHRoZSBsb3ZlIG9mIGV4YW1wbGVzIG9ubHku", "new_password": "pear tree at dawn"})),
-    responses((status = 204, description = "The new password counts; log in with it.")),
+    responses((status = 204, description = "The new password is set; log in with it.")),
     extensions(("x-error-codes" = json!(["code_invalid", "one_time_token_invalid", "one_time_token_expired", "rate_limited", "overloaded", "unavailable"])))
 )]
 /// Sets the new password.
@@ -93,6 +92,6 @@ pub async fn handle(
     Json(Confirmation { proof, new_password }): Json<Confirmation>,
 ) -> Result<HttpResponse, ApiError> {
     let reset = move |flows: &Flows| flows.reset_password(proof, &new_password, &device);
-    state.run(timing::even(reset)).await?;
+    state.run(reset).await?;
     Ok(HttpResponse::NoContent().finish())
 }

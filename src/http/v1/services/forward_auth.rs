@@ -7,6 +7,7 @@ use actix_web::http::header::AUTHORIZATION;
 use actix_web::{HttpRequest, HttpResponse, web};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+use crate::domain::{Email, Username};
 use crate::flows::{Claims, VerifiedToken};
 use crate::http::bearer;
 use crate::http::blocking::State;
@@ -14,16 +15,16 @@ use crate::http::browsers::access_cookie;
 use crate::http::code::Code;
 use crate::http::error::ApiError;
 
-/// Where proxies ask. Some (Envoy) ask with the method of the request and append its path, so every
-/// method and every path below is answered.
+/// Path of forward authentication. Some proxies (Envoy) send the method of the original request and
+/// append its path, so every method and every path below is answered.
 pub const PATH: &str = "/v1/forward-auth";
 
-/// Whether a request to `path` is a proxy's question.
+/// Returns whether `path` is the one of forward authentication, or below it.
 pub fn is_asked_at(path: &str) -> bool {
     path.strip_prefix(PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// What a header cannot carry safely, and the sign of the escape itself.
+/// Characters that a header cannot carry safely, and the escape character itself.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
 
 #[utoipa::path(
@@ -31,12 +32,12 @@ const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
     path = "/v1/forward-auth",
     operation_id = "forwardAuth",
     tag = "services",
-    summary = "May this request pass?",
-    description = "For reverse proxies (`auth_request` of nginx, ForwardAuth of Traefik, `forward_auth` of Caddy, `ext_authz` of Envoy). Any method and any path below are answered alike. Takes the access token from `Authorization: Bearer`, or from the cookie that cookie mode sets. Answered from memory. `X-Auth-User-Id`, `X-Auth-Username`, `X-Auth-Email`, `X-Auth-Roles` and `X-Auth-Staff` tell who it is; bytes beyond printable ASCII, and `%`, are percent-encoded UTF-8.",
-    responses((status = 200, description = "It may.", headers(
-        ("X-Auth-User-Id" = String, description = "The account's number."),
+    summary = "Forward authentication",
+    description = "For reverse proxies (`auth_request` of nginx, ForwardAuth of Traefik, `forward_auth` of Caddy, `ext_authz` of Envoy). Any method and any path below are answered alike. Reads the access token from `Authorization: Bearer`, or from the cookie that cookie mode sets. Answered from memory. `X-Auth-User-Id`, `X-Auth-Username`, `X-Auth-Email`, `X-Auth-Roles` and `X-Auth-Staff` name the user; bytes beyond printable ASCII, and `%`, are percent-encoded UTF-8.",
+    responses((status = 200, description = "The request is authenticated.", headers(
+        ("X-Auth-User-Id" = String, description = "The user id."),
         ("X-Auth-Username" = String, description = "The user name; `user-` and the user id where the user name is an e-mail address that the user has not verified."),
-        ("X-Auth-Email" = String, description = "The address, empty if there is none."),
+        ("X-Auth-Email" = String, description = "The e-mail address, empty if there is none."),
         ("X-Auth-Roles" = String, description = "The roles, separated by commas; empty if there are none."),
         ("X-Auth-Staff" = String, description = "`true` for staff, `false` for others."),
     ))),
@@ -60,17 +61,21 @@ pub async fn handle(
         .finish())
 }
 
-/// Returns the user name, or one made of the user id where the user name is an e-mail address that the user
-/// has not verified: the application behind would take it for the owner of that address.
+/// Returns the user name, or one made of the user id where the user name is an e-mail address that
+/// the user has not verified: an upstream application would take the user for the owner of that
+/// address.
 fn username(claims: &Claims) -> Cow<'_, str> {
-    let is_own = claims.email_verified && claims.username.eq_ignore_ascii_case(&claims.email);
-    if claims.username.contains('@') && !is_own {
+    // In letters of any width: the application may normalise it.
+    let name = Username::known(&claims.username);
+    let is_own = || claims.email_verified && name.is_address(&Email::known(&claims.email));
+    if name.normalised().contains('@') && !is_own() {
         return format!("user-{}", claims.user_id).into();
     }
     claims.username.as_str().into()
 }
 
-/// A token that is sent on purpose goes before the cookie, which the browser sends by itself.
+/// A token that is sent on purpose takes precedence over the cookie, which the browser sends by
+/// itself.
 fn holder(state: &State, request: &HttpRequest) -> Result<Arc<VerifiedToken>, ApiError> {
     if request.headers().contains_key(AUTHORIZATION) {
         return bearer::check(request);

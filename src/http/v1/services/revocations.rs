@@ -29,15 +29,15 @@ impl Body for Since {
 /// The end of the year 9999.
 const LAST_SECOND: i64 = 253_402_300_799;
 
-/// What was ended within the life of an access token.
+/// Sessions and accounts whose access tokens are revoked within the lifetime of one.
 #[derive(Serialize, ToSchema)]
 pub struct RevocationList {
-    /// Every session that was ended: tokens with that `sid` are void. The one ended last comes first.
+    /// Ended sessions: tokens with that `sid` are invalid. The most recent end comes first.
     sessions: Vec<RevokedSession>,
-    /// Accounts that were disabled or deleted, or whose rights changed: tokens of theirs with
-    /// `iat <= revoked_at` are void.
+    /// Accounts that were disabled or deleted, or whose rights changed: their tokens with `iat <=
+    /// revoked_at` are invalid.
     users: Vec<RevokedUser>,
-    /// How far back the lists reach, in seconds. Older tokens have expired.
+    /// Age of the oldest entries, in seconds. Older tokens have expired.
     #[schema(example = 910)]
     window: u64,
 }
@@ -48,7 +48,7 @@ pub struct RevokedSession {
     /// The `sid` of its tokens.
     #[schema(example = "0199d2a0-7a1e-7c43-9d5b-0f4f6f1f2a10")]
     session_id: String,
-    /// When, in seconds since the epoch.
+    /// Time of the revocation, in seconds since the epoch.
     #[schema(example = 1_800_000_000)]
     revoked_at: i64,
 }
@@ -59,7 +59,7 @@ pub struct RevokedUser {
     /// The `user_id` of its tokens.
     #[schema(example = 7)]
     user_id: i64,
-    /// When, in seconds since the epoch.
+    /// Time of the revocation, in seconds since the epoch.
     #[schema(example = 1_800_000_000)]
     revoked_at: i64,
 }
@@ -69,12 +69,12 @@ pub struct RevokedUser {
     path = "/v1/revocations",
     operation_id = "listRevocations",
     tag = "services",
-    summary = "What was ended just now",
-    description = "For services that check access tokens themselves. Answered from memory; ask once a second with `If-None-Match`, or for what is new with `since`: a revocation can become visible some seconds after its time, so ask from a minute before the last answer on. 503 says that this instance cannot know at the moment: then no token should be believed for longer than you can bear.",
-    params(("since" = Option<i64>, Query, description = "Only what was revoked at or after this time, in seconds since the epoch.", minimum = 0, maximum = 253_402_300_799_i64, example = 1_800_000_000), ("If-None-Match" = Option<String>, Header, description = "The `ETag` of the list that is known already.", example = "\"3q2-7wAAAAA\"")),
+    summary = "Revocation list",
+    description = "For services that check access tokens themselves. Answered from memory. Poll once a second with `If-None-Match`, or for new entries with `since`: a revocation can become visible some seconds after its time, so `since` should be a minute before the last answer. 503 means that the list of this instance is stale: decide how long to accept tokens without it.",
+    params(("since" = Option<i64>, Query, description = "Only revocations at or after this time, in seconds since the epoch.", minimum = 0, maximum = 253_402_300_799_i64, example = 1_800_000_000), ("If-None-Match" = Option<String>, Header, description = "The `ETag` of the last answer.", example = "\"3q2-7wAAAAA\"")),
     responses(
-        (status = 200, description = "The lists.", body = RevocationList, headers(("ETag" = String, description = "Names this content."))),
-        (status = 304, description = "Nothing has changed."),
+        (status = 200, description = "The lists.", body = RevocationList, headers(("ETag" = String, description = "Identifies this content."))),
+        (status = 304, description = "The list has not changed."),
     ),
     extensions(("x-error-codes" = json!(["validation_failed", "unavailable"])))
 )]

@@ -12,9 +12,9 @@ use crate::http::error::ApiError;
     path = "/v1/me/sessions",
     operation_id = "endOtherSessions",
     tag = "session",
-    summary = "Log out everywhere else",
-    description = "Ends the holder's sessions besides the one that asks.",
-    responses((status = 204, description = "The others are over.")),
+    summary = "End all other sessions",
+    description = "Ends the user's sessions except the one of the request.",
+    responses((status = 204, description = "The other sessions have ended.")),
     security(("bearer" = []))
 )]
 /// Ends the others.

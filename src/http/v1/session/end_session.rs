@@ -14,10 +14,10 @@ use crate::http::error::ApiError;
     path = "/v1/me/sessions/{id}",
     operation_id = "endSession",
     tag = "session",
-    summary = "Log out one session",
-    description = "Ends one of the holder's sessions; its access tokens count no longer.",
+    summary = "End a session",
+    description = "Ends one of the user's sessions and revokes its access tokens.",
     params(("id" = String, Path, description = "The session's id, from the list.", example = "0199d2a0-7a1e-7c43-9d5b-0f4f6f1f2a10")),
-    responses((status = 204, description = "The session is over.")),
+    responses((status = 204, description = "The session has ended.")),
     security(("bearer" = [])),
     extensions(("x-error-codes" = json!(["not_found"])))
 )]

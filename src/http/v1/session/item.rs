@@ -12,19 +12,19 @@ pub struct Session {
     /// Its id, the `sid` of its tokens.
     #[schema(example = "0199d2a0-7a1e-7c43-9d5b-0f4f6f1f2a10")]
     id: String,
-    /// Browser and system, as far as they said; may be empty.
+    /// Browser and operating system, as far as the client named them; may be empty.
     #[schema(example = "Firefox on Windows")]
     device: String,
-    /// When the person logged in (RFC 3339, UTC).
+    /// Time of the log-in (RFC 3339, UTC).
     #[schema(format = "date-time", example = "2026-11-23T08:00:00.000000Z")]
     first_seen_at: String,
-    /// When it was last refreshed (RFC 3339, UTC).
+    /// Time of the last refresh (RFC 3339, UTC).
     #[schema(format = "date-time", example = "2026-11-24T08:00:00.000000Z")]
     last_seen_at: String,
-    /// When it ends at the latest (RFC 3339, UTC).
+    /// Latest possible end (RFC 3339, UTC).
     #[schema(format = "date-time", example = "2026-12-23T08:00:00.000000Z")]
     expires_at: String,
-    /// Whether it is the one that asks.
+    /// True for the session of this request.
     #[schema(example = true)]
     current: bool,
 }

@@ -22,8 +22,8 @@ pub struct Sessions {
     path = "/v1/me/sessions",
     operation_id = "listSessions",
     tag = "session",
-    summary = "Where one is logged in",
-    description = "The holder's open sessions.",
+    summary = "List sessions",
+    description = "The user's open sessions.",
     responses((status = 200, description = "The sessions.", body = Sessions)),
     security(("bearer" = []))
 )]

@@ -1,4 +1,4 @@
-//! How a refresh token comes in: in the body, or in the cookie.
+//! Transport of a refresh token: the body or the cookie.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,7 +14,7 @@ use crate::http::browsers::{Browsers, refresh_cookies};
 use crate::http::error::ApiError;
 use crate::http::form::{Form, is_form};
 
-/// Where the refresh token is: here, or in the cookie.
+/// The refresh token, in the body or in the cookie.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes what `RefreshTokenBody` is read from")]
@@ -79,9 +79,8 @@ impl FromRequest for JsonOrForm {
 }
 
 impl RefreshTokenBody {
-    /// The token and where it came from; none where the cookie was to have it and is not there, several
-    /// where there are several cookies of that name. A token that came one way is never answered the
-    /// other way.
+    /// The token and its transport; none if the cookie is missing, several if there are several
+    /// cookies of that name. A token of one transport is never answered in the other.
     pub fn presented(
         self,
         request: &HttpRequest,

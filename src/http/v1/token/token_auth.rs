@@ -22,11 +22,11 @@ pub struct TokenAuthRequest {
     /// The password.
     #[schema(value_type = String, format = "password", min_length = 1, max_length = 1024, example = "plum tree at dusk")]
     password: PlainPassword,
-    /// Put the refresh token into a cookie, for browsers.
+    /// Set the refresh token as a cookie, for browsers.
     #[schema(example = false)]
     use_cookie: Option<bool>,
-    /// From the last log-in on this device, if there was one: wrong passwords that others try elsewhere
-    /// do not make it wait. In cookie mode it is in a cookie.
+    /// Device token of the last log-in on this device, if there was one: failed log-ins elsewhere
+    /// then do not delay this one. In cookie mode it is in a cookie.
     #[schema(value_type = Option<String>, example = "hpd_2kQ9wE0rT4yU8iO2pA6s0J4mC8bV2nX6zL1kS9dF3gH")]
     device_token: Option<PlainToken>,
 }
@@ -57,7 +57,7 @@ impl Body for TokenAuthRequest {
     operation_id = "tokenAuth",
     tag = "token",
     summary = "Log in",
-    description = "Opens a session for whoever knows the password. An unknown name is answered like a wrong password. With `use_cookie` (cookie mode) the refresh token comes in a `__Host-` cookie that scripts cannot read; such requests are taken from allowed origins only. Wrong passwords make waits (429) that grow, but end; after a hundred in a row a device that was never logged in on needs a password reset by mail first (`proof_required`).",
+    description = "Checks user name and password and opens a session. An unknown name is answered like a wrong password. With `use_cookie` (cookie mode) the refresh token is sent in a `__Host-` cookie that scripts cannot read; such requests are accepted from allowed origins only. Failed log-ins lead to growing but limited waits (429); after a hundred consecutive ones an unknown device needs a password reset by mail first (`proof_required`).",
     request_body(content = TokenAuthRequest, example = json!({"username": "mina@example.com", "password": "plum tree at dusk"})),
     responses((status = 200, description = "Logged in.", body = TokenPair)),
     extensions(("x-error-codes" = json!(["invalid_credentials", "account_disabled", "proof_required", "origin_rejected", "rate_limited", "overloaded", "unavailable"])))

@@ -1,4 +1,4 @@
-//! The tokens that a client gets (names of RFC 6749).
+//! Tokens of a session (names of RFC 6749).
 
 use actix_web::HttpResponseBuilder;
 use serde::Serialize;
@@ -8,7 +8,7 @@ use crate::domain::Transport;
 use crate::flows::{self, LoggedIn};
 use crate::http::browsers::Browsers;
 
-/// An access token and what the next one is got with.
+/// An access token, and the refresh token for the next one.
 #[derive(Serialize, ToSchema)]
 pub struct TokenPair {
     /// A JWT for `Authorization: Bearer`.
@@ -20,8 +20,8 @@ pub struct TokenPair {
     /// Life of the access token in seconds.
     #[schema(example = 300)]
     pub expires_in: u64,
-    /// For `token-refresh` and `token-revoke` only. Missing in cookie mode, where it is in a cookie that
-    /// scripts cannot read.
+    /// For `token-refresh` and `token-revoke` only. Missing in cookie mode, where it is in a cookie
+    /// that scripts cannot read.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(
         required = false,
@@ -29,11 +29,12 @@ pub struct TokenPair {
         example = "hpr_9iT1b5zJm4M0l3yq7nR2vXwK8sD6cF0gH1jL5pQ4eUo"
     )]
     pub refresh_token: Option<String>,
-    /// Life of the refresh token in seconds, if nobody uses it.
+    /// Lifetime of an unused refresh token, in seconds.
     #[schema(example = 604_800)]
     pub refresh_expires_in: u64,
-    /// After a log-in or a registration: send it along at the next log-in on this device. It opens nothing; it spares the person
-    /// the waits that others cause. In cookie mode it is in a cookie.
+    /// After a log-in or a registration: send it at the next log-in on this device. It grants no
+    /// access; it spares the user the delays that failed log-ins of others cause. In cookie mode it
+    /// is in a cookie.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(
         required = false,
@@ -47,12 +48,12 @@ pub struct TokenPair {
 }
 
 impl Transport {
-    /// What `use_cookie` of a request asks for.
+    /// Returns the transport that `use_cookie` of a request selects.
     pub fn wanted(use_cookie: Option<bool>) -> Self {
         if use_cookie == Some(true) { Self::Cookie } else { Self::Body }
     }
 
-    /// Puts a new session into an answer: the cookies into `response`, the rest is for its body.
+    /// Writes a new session into an answer: the cookies into `response`, the rest is for its body.
     pub fn deliver_log_in(
         self,
         LoggedIn { tokens, device_token }: LoggedIn,

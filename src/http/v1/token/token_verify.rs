@@ -34,7 +34,7 @@ impl Body for TokenVerifyRequest {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes the answer, which is made of JSON that is there already")]
 pub struct ActiveToken {
-    /// Always true: a token that does not count is answered with 401.
+    /// Always true: an invalid token is answered with 401.
     #[schema(example = true)]
     active: bool,
     /// The token that was sent.
@@ -50,9 +50,9 @@ pub struct ActiveToken {
     operation_id = "tokenVerify",
     tag = "token",
     summary = "Check an access token",
-    description = "Answers with the claims of a token that counts; otherwise 401 and the cause. It is answered from memory: signature, time (with 5 seconds of leeway), and whether the session was ended.",
+    description = "Returns the claims of a valid token; otherwise 401 and the reason. It is answered from memory: signature, times (with 5 seconds of leeway) and the revocation list.",
     request_body(content = TokenVerifyRequest, example = json!({"token": "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFUzI1NiIsImtpZCI6Ii4uLiJ9.e30.c2ln"})),
-    responses((status = 200, description = "The token counts.", body = ActiveToken)),
+    responses((status = 200, description = "The token is valid.", body = ActiveToken)),
     extensions(("x-error-codes" = json!(["token_invalid", "token_expired", "token_revoked", "unavailable"])))
 )]
 /// Checks a token.
@@ -65,8 +65,8 @@ pub async fn handle(
     Ok(HttpResponse::Ok().insert_header(ContentType::json()).body(answer))
 }
 
-/// Writes an [`ActiveToken`]. `claims` are an object with members, and a token that counts has no character
-/// that JSON escapes.
+/// Writes an [`ActiveToken`]. `claims` is an object with members, and a valid token has no
+/// character that JSON escapes.
 fn active_token(token: &str, claims: &str) -> String {
     [r#"{"active":true,"token":""#, token, r#"","#, claims.trim_start_matches('{')].concat()
 }

@@ -24,16 +24,16 @@ pub struct CreateUserRequest {
     /// The address.
     #[schema(value_type = EmailAddress)]
     email: String,
-    /// A name to log in with. Not given: the address.
+    /// A name to log in with. Not given: the e-mail address.
     #[schema(value_type = Option<ChosenUsername>)]
     username: Option<String>,
-    /// The password. Not given: a mail invites the person to choose one.
+    /// The password. Not given: a mail invites the user to choose one.
     #[schema(value_type = Option<NewPassword>)]
     password: Option<String>,
     /// The language of mail as a BCP 47 tag. Not given: English.
     #[schema(value_type = Option<LocaleTag>)]
     locale: Option<String>,
-    /// Whether it may manage others.
+    /// True if it may manage others.
     #[schema(example = false)]
     is_staff: Option<bool>,
     /// The roles of the account in applications.
@@ -78,8 +78,8 @@ impl Body for NewAccount {
     path = "/v1/users",
     operation_id = "createUser",
     tag = "users",
-    summary = "Make an account, or invite somebody",
-    description = "For staff, and for API keys with the scope `users:write`. Without a password the person gets a mail with a link to choose one, good for a week; following it proves the address.",
+    summary = "Create an account, or invite a user",
+    description = "For staff, and for API keys with the scope `users:write`. Without a password the user gets a mail with a link to choose one, valid for a week; following it verifies the e-mail address.",
     request_body(content = CreateUserRequest, example = json!({"email": "mina@example.com"})),
     responses(
         (status = 201, description = "The account.", body = Account, headers(("Location" = String, description = "Its path."))),

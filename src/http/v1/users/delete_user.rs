@@ -13,9 +13,9 @@ use crate::http::v1::users::user_id::UserIdInPath;
     operation_id = "deleteUser",
     tag = "users",
     summary = "Delete an account",
-    description = "For staff, and for API keys with the scope `users:write`. Everything about the person goes, and every session ends.",
-    params(("id" = i64, Path, description = "The account's number.", example = 7)),
-    responses((status = 204, description = "The account is gone.")),
+    description = "For staff, and for API keys with the scope `users:write`. The account and all its data are deleted, and every session ends.",
+    params(("id" = i64, Path, description = "The user id.", example = 7)),
+    responses((status = 204, description = "The account is deleted.")),
     security(("bearer" = []), ("api_key" = [])),
     extensions(("x-error-codes" = json!(["permission_denied", "not_found", "last_superuser"])))
 )]

@@ -12,10 +12,10 @@ use crate::http::v1::users::user_id::UserIdInPath;
     path = "/v1/users/{id}/sessions",
     operation_id = "endUserSessions",
     tag = "users",
-    summary = "Log somebody out everywhere",
-    description = "For staff, and for API keys with the scope `users:write`. The person can log in again.",
-    params(("id" = i64, Path, description = "The account's number.", example = 7)),
-    responses((status = 204, description = "Every session is over.")),
+    summary = "End all sessions of a user",
+    description = "For staff, and for API keys with the scope `users:write`. The user can log in again.",
+    params(("id" = i64, Path, description = "The user id.", example = 7)),
+    responses((status = 204, description = "Every session has ended.")),
     security(("bearer" = []), ("api_key" = [])),
     extensions(("x-error-codes" = json!(["permission_denied", "not_found"])))
 )]

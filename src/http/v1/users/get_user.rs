@@ -15,7 +15,7 @@ use crate::http::v1::users::user_id::UserIdInPath;
     tag = "users",
     summary = "One account",
     description = "For staff, and for API keys with the scope `users:read`.",
-    params(("id" = i64, Path, description = "The account's number.", example = 7)),
+    params(("id" = i64, Path, description = "The user id.", example = 7)),
     responses((status = 200, description = "The account.", body = Account)),
     security(("bearer" = []), ("api_key" = [])),
     extensions(("x-error-codes" = json!(["permission_denied", "not_found"])))
@@ -26,6 +26,6 @@ pub async fn handle(
     Sender(caller): Sender,
     UserIdInPath(id): UserIdInPath,
 ) -> Result<web::Json<Account>, ApiError> {
-    let user = state.run(move |flows| flows.find_account(&caller, id)).await?;
-    Ok(web::Json(user.into()))
+    let (user, identities) = state.run(move |flows| flows.find_account(&caller, id)).await?;
+    Ok(web::Json(Account::with_identities(user, identities)))
 }

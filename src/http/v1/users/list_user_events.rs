@@ -14,9 +14,9 @@ use crate::http::v1::users::user_id::UserIdInPath;
     path = "/v1/users/{id}/events",
     operation_id = "listUserEvents",
     tag = "users",
-    summary = "What happened to an account",
-    description = "For staff, and for API keys with the scope `users:read`, the newest first. Of an account that was removed it stays known for a while what happened to it, without devices and networks.",
-    params(("id" = i64, Path, description = "The account's number.", example = 7), EventsQuery),
+    summary = "Events of an account",
+    description = "For staff, and for API keys with the scope `users:read`, the newest first. Events of a deleted account are kept for a while, without devices and networks.",
+    params(("id" = i64, Path, description = "The user id.", example = 7), EventsQuery),
     responses((status = 200, description = "A page of events.", body = Events)),
     security(("bearer" = []), ("api_key" = [])),
     extensions(("x-error-codes" = json!(["permission_denied", "not_found", "validation_failed"])))

@@ -16,7 +16,7 @@ use crate::http::v1::account::user::Account;
 const DEFAULT_LIMIT: usize = 50;
 const MAX_LIMIT: usize = 200;
 
-/// Which accounts, and how many.
+/// Filters and page of the list of accounts.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "describes what `Page` is read from")]
@@ -24,13 +24,13 @@ pub struct ListUsersQuery {
     /// A part of the user name or the e-mail address, in any letter case.
     #[param(min_length = 1, max_length = 254, required = false)]
     search: Option<String>,
-    /// Only those that may log in, or may not.
+    /// Only accounts that may log in, or only those that may not.
     #[param(required = false)]
     is_active: Option<bool>,
     /// Only staff, or only others.
     #[param(required = false)]
     is_staff: Option<bool>,
-    /// How many at the most.
+    /// Most accounts on the page.
     #[param(minimum = 1, maximum = 200, default = 50, required = false)]
     limit: Option<u32>,
     /// `next_cursor` of the page before.
@@ -73,12 +73,12 @@ impl Body for Page {
 pub struct Accounts {
     /// The accounts.
     users: Vec<Account>,
-    /// Where the next page begins; null on the last one.
+    /// Cursor of the next page; null on the last one.
     #[schema(example = "57")]
     next_cursor: Option<String>,
 }
 
-/// The id of the last user that a page looked at. Clients need not know that.
+/// Id of the last user that the page examined. It is opaque to clients.
 fn read_cursor(text: &str) -> Option<UserId> {
     let is_number =
         (1..=18).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -90,8 +90,8 @@ fn read_cursor(text: &str) -> Option<UserId> {
     path = "/v1/users",
     operation_id = "listUsers",
     tag = "users",
-    summary = "Look for accounts",
-    description = "For staff, and for API keys with the scope `users:read`, in the order of their ids. Pages stay right while accounts come and go: none is shown twice or left out. \
+    summary = "List accounts",
+    description = "For staff, and for API keys with the scope `users:read`, in the order of their ids. Pages stay consistent while accounts are created and deleted: none appears twice or is left out. \
         A `search` puts those whose user name or e-mail address begins with it on the first page, if they fit there, and \
         looks for the others among 1,000 users for each page: a page may be short or empty and have a `next_cursor` all \
         the same. Follow it until it is null.",

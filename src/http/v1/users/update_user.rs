@@ -19,18 +19,18 @@ use crate::http::v1::users::user_id::UserIdInPath;
 /// The most characters of a reason.
 const MAX_REASON: usize = 500;
 
-/// What staff change; what is missing stays.
+/// Changes by staff; a missing field stays.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes what `AccountChanges` is read from")]
 pub struct UpdateUserRequest {
-    /// Whether it may log in. False ends its sessions.
+    /// True if it may log in. False ends its sessions.
     #[schema(example = false)]
     is_active: Option<bool>,
-    /// Why it may not; for other staff, and part of the person's own export.
+    /// Reason why it may not; shown to other staff, and part of the user's own export.
     #[schema(max_length = 500, example = "Asked for a pause")]
     disabled_reason: Option<String>,
-    /// Whether it may manage others.
+    /// True if it may manage others.
     #[schema(example = false)]
     is_staff: Option<bool>,
     /// The name to log in with.
@@ -90,10 +90,10 @@ pub fn read_roles(fields: &mut Fields) -> Option<Roles> {
     operation_id = "updateUser",
     tag = "users",
     summary = "Change an account",
-    description = "For staff, and for API keys with the scope `users:write`: switch an account off (its sessions end at once), perhaps until a date, or on again, make it staff, rename it, set its roles and `app_metadata`. Superusers are changed by superusers only, and one active superuser always stays.",
-    params(("id" = i64, Path, description = "The account's number.", example = 7)),
+    description = "For staff, and for API keys with the scope `users:write`: disable an account (its sessions end immediately), optionally until a date, or enable it, make it staff, rename it, set its roles and `app_metadata`. Only superusers change superusers, and the last active superuser cannot be disabled.",
+    params(("id" = i64, Path, description = "The user id.", example = 7)),
     request_body(content = UpdateUserRequest, example = json!({"is_active": false, "disabled_reason": "Asked for a pause"})),
-    responses((status = 200, description = "The account as it is now.", body = Account)),
+    responses((status = 200, description = "The changed account.", body = Account)),
     security(("bearer" = []), ("api_key" = [])),
     extensions(("x-error-codes" = json!(["permission_denied", "not_found", "username_taken", "last_superuser"])))
 )]

@@ -8,8 +8,8 @@ use actix_web::{FromRequest, HttpRequest};
 
 use crate::domain::UserId;
 
-/// `{id}` of a path. What is no number is the number of no account, so that whoever may not ask for
-/// accounts is told that, whatever stands in the path.
+/// `{id}` of a path. Anything that is no number becomes the id of no account, so that a client
+/// without rights gets the same refusal for every path.
 pub struct UserIdInPath(pub UserId);
 
 impl FromRequest for UserIdInPath {

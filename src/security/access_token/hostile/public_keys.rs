@@ -1,5 +1,5 @@
-//! Public keys in the place of a shared secret: what a library believes that lets the token choose the
-//! algorithm (RFC 8725 section 2.1). An attacker has them in every form that any tool writes.
+//! Public keys in the place of a shared secret: a library accepts these if it lets the token choose
+//! the algorithm (RFC 8725 section 2.1). An attacker has them in every form that any tool writes.
 
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::hmac;
@@ -13,10 +13,10 @@ use crate::security::sealing;
 
 #[test]
 fn a_public_key_is_no_shared_secret() {
-    let siege = Siege::begin();
-    let shared = siege.key(SigningAlgorithm::Hs256);
-    for stored in &siege.stored {
-        let key = siege.keys.iter().find(|key| key.kid == stored.kid).unwrap();
+    let target = Target::new();
+    let shared = target.key(SigningAlgorithm::Hs256);
+    for stored in &target.stored {
+        let key = target.keys.iter().find(|key| key.kid == stored.kid).unwrap();
         let jwk = key.public_jwk.clone().unwrap();
         let forms = [Vec::new(), vec![0], key.kid.clone().into_bytes()].into_iter();
         for secret in forms.chain(forms_of_jwk(&jwk)).chain(forms_of_certificates(stored)) {
@@ -26,7 +26,7 @@ fn a_public_key_is_no_shared_secret() {
             {
                 let message = format!("{}.{}", encode(&header), encode(claims().to_string()));
                 let signature = encode(hmac::sign(&mac, message.as_bytes()));
-                siege.repels(&format!("{message}.{signature}"), &header);
+                target.repels(&format!("{message}.{signature}"), &header);
             }
         }
     }
@@ -44,8 +44,8 @@ fn forms_of_jwk(jwk: &Value) -> Vec<Vec<u8>> {
     whole.into_iter().chain(texts.map(|(_, text)| text.into())).chain(numbers).collect()
 }
 
-/// What OpenSSL and its like write: the key as `SubjectPublicKeyInfo` and in the form of its own
-/// kind, in binary and as PEM.
+/// Encodings of a public key by OpenSSL and similar tools: as `SubjectPublicKeyInfo` and in the
+/// form of its own kind, in DER and as PEM.
 fn forms_of_certificates(stored: &SealedKey) -> Vec<Vec<u8>> {
     let private = sealing::open(&SEALING_KEY, &stored.kid, &stored.sealed_private_key).unwrap();
     match stored.algorithm.as_str() {

@@ -1,0 +1,2 @@
+DROP TABLE registration_details;
+DROP TABLE challenges;

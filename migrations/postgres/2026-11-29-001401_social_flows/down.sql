@@ -1,0 +1,2 @@
+DROP TABLE pending_identities;
+DROP TABLE social_flows;

@@ -1,0 +1,20 @@
+-- Nothing is lost: registrations and one_time_tokens hold the same.
+DROP TRIGGER challenges_inserted;
+DROP TRIGGER challenges_updated;
+DROP TRIGGER challenges_deleted;
+DROP TRIGGER registration_details_inserted;
+DROP TRIGGER registration_details_deleted;
+DROP TRIGGER one_time_tokens_inserted;
+DROP TRIGGER one_time_tokens_updated;
+DROP TRIGGER one_time_tokens_deleted;
+DROP TRIGGER registrations_inserted;
+DROP TRIGGER registrations_updated;
+DROP TRIGGER registrations_deleted;
+DELETE FROM challenges;
+DROP INDEX challenges_to_erase;
+DROP INDEX challenges_by_expiry;
+DROP INDEX challenges_of_user;
+DROP INDEX challenges_by_user;
+DROP INDEX challenges_by_email;
+DROP INDEX challenges_by_link;
+DROP INDEX challenges_by_holder;

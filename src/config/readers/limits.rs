@@ -1,0 +1,83 @@
+//! Rate limits.
+
+use std::ops::RangeInclusive;
+
+use crate::config::source::Source;
+use crate::config::types::MINUTE;
+use crate::domain::{Limits, Rate};
+
+/// Reads the rate limits. They can be off in development only.
+pub fn read_limits(s: &mut Source, development: bool) -> Option<Limits> {
+    let are_on = s.choice("HALLPASS_LIMITS", true, &[("on", true), ("off", false)]);
+    if !are_on && !development {
+        s.fault("HALLPASS_LIMITS", "may be off in development only");
+    }
+    let base = Limits::default();
+    let limits = Limits {
+        failed_logins_per_network: read_rate(
+            s,
+            "HALLPASS_LIMIT_FAILED_LOGINS_PER_NETWORK",
+            base.failed_logins_per_network,
+            3..=20,
+        ),
+        failed_logins_per_account: read_rate(
+            s,
+            "HALLPASS_LIMIT_FAILED_LOGINS_PER_ACCOUNT",
+            base.failed_logins_per_account,
+            5..=100,
+        ),
+        failed_logins_consecutive: s.number(
+            "HALLPASS_LIMIT_FAILED_LOGINS_CONSECUTIVE",
+            base.failed_logins_consecutive,
+            20,
+            100,
+        ),
+        attempts_of_network: read_rate(
+            s,
+            "HALLPASS_LIMIT_NETWORK",
+            base.attempts_of_network,
+            10..=10_000,
+        ),
+        refreshes_of_network: read_rate(
+            s,
+            "HALLPASS_LIMIT_REFRESH",
+            base.refreshes_of_network,
+            60..=100_000,
+        ),
+        mailbox_hourly: s.number("HALLPASS_LIMIT_MAIL_HOURLY", base.mailbox_hourly, 1, 20),
+        mailbox_daily: s.number("HALLPASS_LIMIT_MAIL_DAILY", base.mailbox_daily, 1, 100),
+        mail_of_network: s.number("HALLPASS_LIMIT_MAIL_NETWORK", base.mail_of_network, 1, 10_000),
+        mails_to_domain: s.number(
+            "HALLPASS_LIMIT_MAIL_DOMAIN",
+            base.mails_to_domain,
+            10,
+            10_000_000,
+        ),
+        mails_in_all: s.number("HALLPASS_LIMIT_MAIL_TOTAL", base.mails_in_all, 10, 10_000_000),
+    };
+    are_on.then_some(limits)
+}
+
+/// `5/15m`: five in fifteen minutes.
+fn read_rate(s: &mut Source, name: &str, default: Rate, uses: RangeInclusive<i64>) -> Rate {
+    let advice = format!(
+        "must be a number from {} to {} and a span from 1m to 1h: {}/{}",
+        uses.start(),
+        uses.end(),
+        default.uses,
+        humantime::format_duration(default.window)
+    );
+    s.parsed(name, default, |text| {
+        let (count, window) = text.split_once('/').ok_or_else(|| advice.clone())?;
+        let count = count
+            .parse()
+            .ok()
+            .filter(|count| uses.contains(count))
+            .ok_or_else(|| advice.clone())?;
+        let window = humantime::parse_duration(window)
+            .ok()
+            .filter(|window| (MINUTE..=60 * MINUTE).contains(window))
+            .ok_or_else(|| advice.clone())?;
+        Ok(Rate::new(count, window))
+    })
+}

@@ -1,0 +1,61 @@
+//! Log and shutdown.
+
+use std::time::Duration;
+
+use crate::config::source::Source;
+use crate::config::types::{MINUTE, SECOND};
+
+/// Reads the time for load balancers to notice the end: none in development.
+pub fn read_shutdown_delay(s: &mut Source, development: bool) -> Duration {
+    let default = if development { Duration::ZERO } else { 5 * SECOND };
+    s.duration("HALLPASS_SHUTDOWN_DELAY", default, Duration::ZERO, 5 * MINUTE)
+}
+
+/// The levels of `HALLPASS_LOG`.
+const LOG_LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+/// Levels of other programs.
+const OTHER_LEVELS: [(&str, &str); 11] = [
+    ("warning", "warn"),
+    ("err", "error"),
+    ("critical", "error"),
+    ("fatal", "error"),
+    ("notice", "info"),
+    ("information", "info"),
+    ("verbose", "debug"),
+    ("all", "trace"),
+    ("none", "off"),
+    ("quiet", "off"),
+    ("disabled", "off"),
+];
+
+/// Reads the filter of the log. `tracing` takes an unknown word for the name of a module, and would
+/// log that module and nothing else: here each part needs a level.
+pub fn read_log(s: &mut Source) -> String {
+    s.parsed("HALLPASS_LOG", "info".to_owned(), |text| {
+        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        let parts = parts.map(|part| check_log_part(part).map(|()| part));
+        let filter = parts.collect::<Result<Vec<&str>, String>>()?.join(",");
+        match tracing_subscriber::EnvFilter::try_new(&filter) {
+            Ok(_) if !filter.is_empty() => Ok(filter),
+            _ => Err("must be a level (info) or a filter (info,hallpass::http=debug)".to_owned()),
+        }
+    })
+}
+
+fn check_log_part(part: &str) -> Result<(), String> {
+    let level = part.rsplit_once('=').map_or(part, |(_, level)| level);
+    let lower = level.to_ascii_lowercase();
+    let is_one_part = part.contains('[') || !part.contains(char::is_whitespace);
+    if is_one_part && LOG_LEVELS.contains(&lower.as_str()) {
+        return Ok(());
+    }
+    let meant = OTHER_LEVELS.iter().find(|(other, _)| *other == lower).map(|(_, level)| *level);
+    Err(match meant {
+        Some(meant) => format!("has the unknown level `{level}`: did you mean {meant}?"),
+        None => format!(
+            "has `{part}`, which has no known level ({}): must be a level (info) or a filter \
+             (info,hallpass::http=debug)",
+            LOG_LEVELS.join(", ")
+        ),
+    })
+}

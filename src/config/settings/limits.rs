@@ -1,0 +1,91 @@
+//! Settings that bound requests: origins, reverse proxies and rate limits.
+
+use super::setting::{Setting, setting};
+
+/// Front ends in browsers, and reverse proxies.
+pub(super) const BROWSERS: &[Setting] = &[
+    setting(
+        "HALLPASS_CORS_ORIGINS",
+        "",
+        "Origins of browser front ends besides that of HALLPASS_PUBLIC_URL, separated by commas and compared exactly: https://app.example.com. Those of installed apps too: tauri://localhost, capacitor://localhost.",
+    ),
+    setting(
+        "HALLPASS_CORS_HEADERS",
+        "",
+        "Request headers that pages of these origins may send besides the usual ones (content, conditions, tracing), separated by commas: x-client-version.",
+    ),
+    setting(
+        "HALLPASS_COOKIE_SAMESITE",
+        "strict",
+        "SameSite attribute of the cookies: strict, lax or none. A front end on another site than the service needs none.",
+    ),
+    setting(
+        "HALLPASS_TRUSTED_PROXIES",
+        "",
+        "Networks of reverse proxies, separated by commas: X-Forwarded-For, X-Request-Id and traceparent are accepted only from these. none: there is no proxy. All addresses (0.0.0.0/0) are refused in production.",
+    ),
+];
+
+/// Rate limits, and how long the audit trail is kept.
+pub(super) const LIMITS: &[Setting] = &[
+    setting(
+        "HALLPASS_LIMITS",
+        "on",
+        "on, or off in development: rate limits of log-ins, mails and refreshes.",
+    ),
+    setting(
+        "HALLPASS_LIMIT_FAILED_LOGINS_PER_NETWORK",
+        "5/15m",
+        "Failed log-ins under one name on one known device, or from one network: a number from 3 to 20 and a span from 1m to 1h.",
+    ),
+    setting(
+        "HALLPASS_LIMIT_FAILED_LOGINS_PER_ACCOUNT",
+        "20/1h",
+        "Failed log-ins under one name on all unknown devices together, 5 to 100 in 1m to 1h. Beyond that, waits grow from 1 to 15 minutes.",
+    ),
+    setting(
+        "HALLPASS_LIMIT_FAILED_LOGINS_CONSECUTIVE",
+        "100",
+        "Consecutive failed log-ins under one name, 20 to 100, after which an unknown device needs a password reset by mail.",
+    ),
+    setting(
+        "HALLPASS_LIMIT_NETWORK",
+        "30/1m",
+        "Log-ins from one network (/24 for IPv4, /64 for IPv6), and as many codes and links, 10 to 10000 in 1m to 1h. Raise it where many users share an IP address.",
+    ),
+    setting(
+        "HALLPASS_LIMIT_REFRESH",
+        "1200/1m",
+        "Refreshes from one network, 60 to 100000 in 1m to 1h.",
+    ),
+    setting(
+        "HALLPASS_LIMIT_MAIL_HOURLY",
+        "3",
+        "Requests from one network (/24, /48) for mails to one mailbox in an hour, 1 to 20. The part of an address after a + is ignored.",
+    ),
+    setting(
+        "HALLPASS_LIMIT_MAIL_DAILY",
+        "10",
+        "Requests for verification mails to one mailbox in a day, and as many for password resets, 1 to 100. One network gets half of it; the other half is kept for the first requests of other networks.",
+    ),
+    setting(
+        "HALLPASS_LIMIT_MAIL_NETWORK",
+        "20",
+        "Requests from one network (/24, /48) for mails to any mailbox in an hour, and of one user, 1 to 10000.",
+    ),
+    setting(
+        "HALLPASS_LIMIT_MAIL_DOMAIN",
+        "2000",
+        "Verification mails to one domain in a day, and as many password resets, 10 to 10000000. Further requests are answered 429.",
+    ),
+    setting(
+        "HALLPASS_LIMIT_MAIL_TOTAL",
+        "10000",
+        "The same for all domains together, 10 to 10000000.",
+    ),
+    setting(
+        "HALLPASS_EVENT_RETENTION",
+        "90d",
+        "Time for which events are kept in the audit trail, 1d to 2y.",
+    ),
+];

@@ -1,0 +1,328 @@
+//! The user of an identity: found, linked, or made. See `docs/adr/0021-social-log-in.md` for the
+//! rules.
+
+use super::identities::link_identity;
+use crate::domain::{
+    Challenge, ChallengeKind, Counted, Counter, Email, EventContext, EventKind, Fault, FlowOutcome,
+    Identity, IdentityKey, Locale, MailClass, MailRequest, Metadata, PasswordHash, PendingIdentity,
+    PlainToken, Registration, RegistrationMode, Roles, SocialFlow, User, UserId, Username,
+};
+use crate::flows::account::register::{order_proof, require_registration};
+use crate::flows::account::release_username::release_username;
+use crate::flows::account::report_unauthorized::free_address;
+use crate::flows::notify::notices::{Notice, order_notice};
+use crate::flows::sign_in::{SignIn, SignedIn};
+use crate::flows::{
+    EmailVerification, Error, Flows, PendingVerification, Policy, Registered, Result,
+};
+use crate::store::outbox::MailKind;
+use crate::store::users::NewUser;
+use crate::store::{
+    self, Conn, Unique, challenges, events, identities, registrations, social_flows, users,
+};
+
+/// What entitles a client to one log-in. It is used up in the transaction of the result.
+#[derive(Clone)]
+pub(super) enum Ticket {
+    /// A claimed flow.
+    Flow(SocialFlow),
+    /// An id token, by a challenge whose holder it is. No second challenge can have the same one.
+    IdToken(Challenge),
+}
+
+impl Ticket {
+    pub(super) fn use_up(
+        &self,
+        conn: &mut Conn,
+        outcome: FlowOutcome,
+        user: Option<UserId>,
+    ) -> Result<()> {
+        match self {
+            Self::Flow(flow) => {
+                let is_first = social_flows::finish_flow(conn, &flow.challenge.id, outcome, user)?;
+                if is_first { Ok(()) } else { Err(Error::OneTimeTokenInvalid) }
+            }
+            Self::IdToken(challenge) => {
+                challenges::insert_challenge(conn, challenge, 0).map_err(|error| match error {
+                    store::Error::Duplicate(_) => Error::OneTimeTokenInvalid,
+                    other => other.into(),
+                })
+            }
+        }
+    }
+}
+
+/// A log-in with an identity.
+#[derive(Clone)]
+pub(super) struct Entry {
+    pub(super) ticket: Ticket,
+    /// The name of the provider.
+    pub(super) provider: String,
+    /// Its name for display.
+    pub(super) provider_name: String,
+    /// The e-mail address that the user typed, for a provider that gives none.
+    pub(super) typed_email: Option<Email>,
+    /// The language of mail of a new account.
+    pub(super) locale: Locale,
+    /// The token of a registration that waits for the verification of its address.
+    pub(super) registration_token: PlainToken,
+    pub(super) sign_in: SignIn,
+    pub(super) policy: Policy,
+}
+
+/// A result that is committed.
+enum Entered {
+    Session(Box<User>, Box<SignedIn>, Option<PlainToken>),
+    Pending(PendingVerification),
+}
+
+impl Flows {
+    /// Logs the user of an identity in. For an identity that is not linked yet, the e-mail address
+    /// decides: a verified one leads to the account that has verified it too, or to a new account;
+    /// any other is handled like that of a registration.
+    ///
+    /// # Errors
+    /// - [`Error::Invalid`] if there is no e-mail address, or its domain may not register.
+    /// - [`Error::RegistrationClosed`] if a new account would be needed, and users may not create one.
+    /// - [`Error::IdentityConflict`] if an account has the address, and addresses need no
+    ///   verification.
+    pub(super) fn enter(&self, entry: Entry, identity: Identity) -> Result<Registered> {
+        let key = identity.key.clone();
+        let is_linked = self.db.read(|conn| identities::find_by_key(conn, &key))?.is_some();
+        let network = &entry.sign_in.client.device.network;
+        let network = vec![Counter::new(Counted::MailOfNetwork, network)];
+        if is_linked || (identity.email_verified && identity.email.is_some()) {
+            if !is_linked {
+                self.reserve(network)?;
+            }
+            return self.enter_now(entry, move |conn, entry| with_identity(conn, entry, &identity));
+        }
+        let typed = entry.typed_email.clone();
+        let email = identity.email.clone().or(typed);
+        let email = email.ok_or_else(|| Error::invalid("email", Fault::Required))?;
+        require_registration(&self.policy)?;
+        require_domain(&self.policy, &email)?;
+        let mail = MailRequest::new(MailClass::Verification, &email, &entry.sign_in.client.device);
+        match self.policy.email_verification {
+            EmailVerification::Mandatory => self.request_mail(&mail, || {
+                self.enter_now(entry, move |conn, entry| register(conn, entry, &key, &email))
+            }),
+            EmailVerification::Optional => self.request_mail(&mail, || {
+                self.enter_now(entry, move |conn, entry| {
+                    make_unverified(conn, entry, &key, &email, true)
+                })
+            }),
+            EmailVerification::None => {
+                self.reserve(network)?;
+                self.enter_now(entry, move |conn, entry| {
+                    make_unverified(conn, entry, &key, &email, false)
+                })
+            }
+        }
+    }
+
+    fn enter_now(
+        &self,
+        entry: Entry,
+        work: impl FnOnce(&mut Conn, &Entry) -> Result<Entered> + Clone + Send + 'static,
+    ) -> Result<Registered> {
+        let now = entry.sign_in.now;
+        let entered = self.db.write(move |conn| work(conn, &entry))?;
+        self.learn_renewed_rights();
+        match entered {
+            Entered::Pending(pending) => {
+                tracing::info!("registration by a social log-in waits for its verification");
+                Ok(Registered::VerificationSent(pending))
+            }
+            Entered::Session(user, signed_in, registration_token) => {
+                let session_id = &signed_in.session.id;
+                tracing::info!(user_id = user.id.0, %session_id, "logged in at a provider");
+                let log_in = self.complete(&user, *signed_in, now)?;
+                Ok(Registered::LoggedIn { log_in, registration_token })
+            }
+        }
+    }
+}
+
+/// Logs the user of an identity in that is linked, or whose address the provider has verified.
+fn with_identity(conn: &mut Conn, entry: &Entry, identity: &Identity) -> Result<Entered> {
+    let now = entry.sign_in.now;
+    let verified = identity.email.as_ref().filter(|_| identity.email_verified);
+    if let Some(email) = verified {
+        // Two first log-ins at once must not make two accounts.
+        challenges::lock_address(conn, email)?;
+    }
+    if let Some(linked) = identities::find_by_key(conn, &identity.key)? {
+        let user = lock_user_of(conn, linked.user_id)?;
+        let email = identity.email.as_ref().map(Email::as_str);
+        if !identities::record_use(conn, &linked.id, email, now)? {
+            return Err(Error::OneTimeTokenInvalid);
+        }
+        return open(conn, entry, &user, None);
+    }
+    let email = verified.ok_or(Error::OneTimeTokenInvalid)?;
+    let holder = users::find_by_email(conn, email)?.filter(|holder| holder.email_verified);
+    let user = match holder {
+        Some(holder) => {
+            let user = lock_user_of(conn, holder.id)?;
+            let has_verified = user.email_verified
+                && user.email.as_ref().map(Email::normalised) == Some(email.normalised());
+            if !has_verified {
+                return Err(Error::IdentityConflict);
+            }
+            notify_of_link(conn, entry, &user)?;
+            user
+        }
+        None => make_verified(conn, entry, email)?,
+    };
+    link(conn, entry, &user, &identity.key, Some(email))?;
+    open(conn, entry, &user, None)
+}
+
+/// Locks the row of a user who may log in. One that was deleted meanwhile has no identity left.
+fn lock_user_of(conn: &mut Conn, id: UserId) -> Result<User> {
+    let user = users::lock_user(conn, id)?.ok_or(Error::OneTimeTokenInvalid)?;
+    if user.is_active { Ok(user) } else { Err(Error::AccountDisabled) }
+}
+
+/// Checks the domain of the address of a new account.
+fn require_domain(policy: &Policy, email: &Email) -> Result<()> {
+    policy.registration.check_domain(email).map_err(|fault| Error::invalid("email", fault))
+}
+
+/// Makes the account of an address that the provider has verified. Whatever waits for the address,
+/// and an account that has it unverified, lose it.
+fn make_verified(conn: &mut Conn, entry: &Entry, email: &Email) -> Result<User> {
+    // An invited user chooses the password first: a log-in at a provider accepts no invitation.
+    if entry.policy.registration.mode != RegistrationMode::Open {
+        return Err(Error::RegistrationClosed);
+    }
+    require_domain(&entry.policy, email)?;
+    let now = entry.sign_in.now;
+    free_address(conn, &entry.policy, email, None, now)?;
+    release_username(conn, &entry.policy, email, None, now)?;
+    challenges::delete_of_address(conn, email, None)?;
+    let user = insert_account(conn, entry, email, true)?;
+    let context = EventContext::of(user.id, now).on(&entry.sign_in.client.device);
+    events::record(conn, &context, EventKind::Registered, "")?;
+    events::record(conn, &context, EventKind::EmailVerified, "")?;
+    Ok(user)
+}
+
+/// Makes an account whose address is not verified, where accounts need no verification first.
+fn make_unverified(
+    conn: &mut Conn,
+    entry: &Entry,
+    key: &IdentityKey,
+    email: &Email,
+    with_mail: bool,
+) -> Result<Entered> {
+    let now = entry.sign_in.now;
+    challenges::lock_address(conn, email)?;
+    if users::find_id_by_email(conn, email)?.is_some() {
+        return Err(Error::IdentityConflict);
+    }
+    let user = insert_account(conn, entry, email, false)?;
+    let context = EventContext::of(user.id, now).on(&entry.sign_in.client.device);
+    events::record(conn, &context, EventKind::Registered, "")?;
+    link(conn, entry, &user, key, Some(email))?;
+    let registration_token = with_mail.then(|| entry.registration_token.clone());
+    if with_mail {
+        let registration = registration(entry, email, ChallengeKind::VerifyEmail, Some(user.id));
+        registrations::insert_registration(conn, &registration)?;
+        order_proof(conn, &registration, now)?;
+    }
+    open(conn, entry, &user, registration_token)
+}
+
+/// Keeps the identity until its e-mail address is verified. Does not look up whether an account has
+/// the address: that happens when the mail is composed, so the response cannot reveal it.
+fn register(conn: &mut Conn, entry: &Entry, key: &IdentityKey, email: &Email) -> Result<Entered> {
+    let now = entry.sign_in.now;
+    let registration = registration(entry, email, ChallengeKind::Registration, None);
+    registrations::insert_registration(conn, &registration)?;
+    let identity = PendingIdentity { provider: entry.provider.clone(), key: key.clone() };
+    social_flows::insert_pending_identity(conn, &registration.challenge.id, &identity)?;
+    order_proof(conn, &registration, now)?;
+    entry.ticket.use_up(conn, FlowOutcome::VerificationSent, None)?;
+    Ok(Entered::Pending(PendingVerification {
+        registration_token: entry.registration_token.clone(),
+        expires_in: ChallengeKind::Registration.lifetime(),
+    }))
+}
+
+fn registration(
+    entry: &Entry,
+    email: &Email,
+    kind: ChallengeKind,
+    user: Option<UserId>,
+) -> Registration {
+    Registration {
+        challenge: Challenge {
+            email: Some(email.clone()),
+            holder_hash: Some(entry.registration_token.hash()),
+            ..Challenge::new(kind, user, entry.sign_in.now)
+        },
+        email: email.clone(),
+        username: None,
+        password_hash: PasswordHash::unusable(),
+        locale: entry.locale.clone(),
+    }
+}
+
+fn insert_account(
+    conn: &mut Conn,
+    entry: &Entry,
+    email: &Email,
+    email_verified: bool,
+) -> Result<User> {
+    let new = NewUser {
+        username: Username::of_address(email),
+        email: Some(email.clone()),
+        email_verified,
+        password_hash: PasswordHash::unusable(),
+        is_staff: false,
+        is_superuser: false,
+        locale: entry.locale.clone(),
+        roles: Roles::default(),
+        app_metadata: Metadata::default(),
+    };
+    users::insert_user(conn, &new, entry.sign_in.now).map_err(|error| match error {
+        store::Error::Duplicate(Unique::Email | Unique::Username) => Error::IdentityConflict,
+        other => other.into(),
+    })
+}
+
+fn link(
+    conn: &mut Conn,
+    entry: &Entry,
+    user: &User,
+    key: &IdentityKey,
+    email: Option<&Email>,
+) -> Result<()> {
+    let context = EventContext::of(user.id, entry.sign_in.now).on(&entry.sign_in.client.device);
+    let identity = PendingIdentity { provider: entry.provider.clone(), key: key.clone() };
+    link_identity(conn, &context, user.id, &identity, email)
+}
+
+/// Tells the owner of an account that an identity is linked to it from now on.
+pub(super) fn notify_of_link(conn: &mut Conn, entry: &Entry, user: &User) -> Result<()> {
+    let detail = &entry.provider_name;
+    let notice = Notice { kind: MailKind::IdentityLinked, detail, brings_back: None };
+    order_notice(conn, &entry.policy, user, user.email.as_ref(), &notice, entry.sign_in.now)
+}
+
+/// Opens the session of a locked account and uses the ticket up.
+fn open(
+    conn: &mut Conn,
+    entry: &Entry,
+    user: &User,
+    registration_token: Option<PlainToken>,
+) -> Result<Entered> {
+    let now = entry.sign_in.now;
+    entry.ticket.use_up(conn, FlowOutcome::LoggedIn, Some(user.id))?;
+    let user = users::record_login(conn, user.id, &user.password_hash, now)?;
+    let user = user.ok_or(Error::AccountDisabled)?;
+    let signed_in = entry.sign_in.clone().open(conn, &entry.policy, &user)?;
+    Ok(Entered::Session(Box::new(user), Box::new(signed_in), registration_token))
+}

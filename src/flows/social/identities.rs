@@ -1,0 +1,76 @@
+//! The identities of an account.
+
+use std::sync::Arc;
+
+use crate::domain::{
+    Device, Email, EventContext, EventKind, IdentityId, LinkedIdentity, PendingIdentity, UserId,
+};
+use crate::flows::audit::scene;
+use crate::flows::notify::notices::{Notice, order_notice};
+use crate::flows::password::reauthenticate::lock_for;
+use crate::flows::{Claims, Error, Flows, Result};
+use crate::store::identities::{self, Unlinking};
+use crate::store::outbox::MailKind;
+use crate::store::{Conn, events};
+
+impl Flows {
+    /// Lists the holder's identities, the oldest first.
+    pub fn list_identities(&self, claims: &Claims) -> Result<Vec<LinkedIdentity>> {
+        let id = claims.user_id();
+        Ok(self.db.read(|conn| identities::list_of_user(conn, id))?)
+    }
+
+    /// Unlinks one of the holder's identities. Needs a recent log-in.
+    ///
+    /// # Errors
+    /// [`Error::LastLoginMethod`] if the account has neither a password nor another identity.
+    pub fn unlink_identity(
+        &self,
+        claims: &Claims,
+        identity: IdentityId,
+        device: &Device,
+    ) -> Result<()> {
+        self.check_again(claims, None, device)?;
+        let (id, session, now) = (claims.user_id(), claims.session_id(), self.now());
+        let context = scene(claims, device, now);
+        let (policy, social) = (self.policy.clone(), Arc::clone(&self.social));
+        self.db.write(move |conn| {
+            let user = lock_for(conn, id, &session)?;
+            let unlinked = match identities::unlink_unless_last(conn, id, &identity)? {
+                Unlinking::Unlinked(identity) => identity,
+                Unlinking::LastLoginMethod => return Err(Error::LastLoginMethod),
+                Unlinking::Unknown => return Err(Error::NotFound),
+            };
+            events::record(conn, &context, EventKind::IdentityUnlinked, &unlinked.provider)?;
+            let detail = social.display_name(&unlinked.provider);
+            let notice = Notice { kind: MailKind::IdentityUnlinked, detail, brings_back: None };
+            order_notice(conn, &policy, &user, user.email.as_ref(), &notice, now)
+        })?;
+        tracing::info!(user_id = id.0, "identity unlinked");
+        Ok(())
+    }
+}
+
+/// Links an identity to the locked account of `context`, which is using it now.
+///
+/// # Errors
+/// [`Error::IdentityConflict`] if it is linked to another account.
+pub(crate) fn link_identity(
+    conn: &mut Conn,
+    context: &EventContext,
+    user: UserId,
+    identity: &PendingIdentity,
+    email: Option<&Email>,
+) -> Result<()> {
+    let linked = LinkedIdentity {
+        id: IdentityId::new(context.at),
+        user_id: user,
+        provider: identity.provider.clone(),
+        key: identity.key.clone(),
+        email: email.map(|email| email.as_str().to_owned()),
+        created_at: context.at,
+        last_used_at: Some(context.at),
+    };
+    identities::insert(conn, &linked)?;
+    Ok(events::record(conn, context, EventKind::IdentityLinked, &identity.provider)?)
+}

@@ -1,0 +1,40 @@
+//! Linking an identity to the account of a user who is logged in.
+
+use super::enter::{Entry, notify_of_link};
+use super::finish::FinishedFlow;
+use super::identities::link_identity;
+use crate::domain::{FlowOutcome, Identity, PendingIdentity};
+use crate::flows::audit::scene;
+use crate::flows::password::reauthenticate::lock_for;
+use crate::flows::{Claims, Error, Flows, Result};
+use crate::store::identities;
+
+impl Flows {
+    /// Links an identity to the account of `claims`. One that is linked to it already stays.
+    ///
+    /// # Errors
+    /// [`Error::IdentityConflict`] if it is linked to another account.
+    pub(super) fn link_to_user(
+        &self,
+        entry: Entry,
+        claims: &Claims,
+        identity: Identity,
+    ) -> Result<FinishedFlow> {
+        let (id, session) = (claims.user_id(), claims.session_id());
+        let context = scene(claims, &entry.sign_in.client.device, entry.sign_in.now);
+        let email = identity.email;
+        let identity = PendingIdentity { provider: entry.provider.clone(), key: identity.key };
+        self.db.write(move |conn| {
+            let user = lock_for(conn, id, &session)?;
+            entry.ticket.use_up(conn, FlowOutcome::Linked, None)?;
+            match identities::find_by_key(conn, &identity.key)? {
+                Some(linked) if linked.user_id == id => return Ok(()),
+                Some(_) => return Err(Error::IdentityConflict),
+                None => link_identity(conn, &context, id, &identity, email.as_ref())?,
+            }
+            notify_of_link(conn, &entry, &user)
+        })?;
+        tracing::info!(user_id = id.0, "identity linked");
+        Ok(FinishedFlow::Linked)
+    }
+}

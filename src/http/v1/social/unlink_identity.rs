@@ -1,0 +1,34 @@
+//! `DELETE /v1/me/identities/{id}`
+
+use actix_web::{HttpResponse, web};
+
+use crate::domain::IdentityId;
+use crate::http::bearer::Bearer;
+use crate::http::blocking::State;
+use crate::http::client::Client;
+use crate::http::code::Code;
+use crate::http::error::ApiError;
+
+#[utoipa::path(
+    delete,
+    path = "/v1/me/identities/{id}",
+    operation_id = "unlinkIdentity",
+    tag = "social",
+    summary = "Unlink an identity",
+    description = "The identity cannot be used to log in any more; sessions go on. The log-in must be recent. The only way to log in stays: set a password by a password reset first, or link another identity.",
+    params(("id" = String, Path, description = "The identity's id, from the list.", example = "0199d2a0-7a1e-7c43-9d5b-0f4f6f1f2a10")),
+    responses((status = 204, description = "The identity is unlinked.")),
+    security(("bearer" = [])),
+    extensions(("x-error-codes" = json!(["not_found", "reauth_required", "last_login_method"])))
+)]
+/// Unlinks the identity.
+pub async fn handle(
+    state: web::Data<State>,
+    Bearer(claims): Bearer,
+    Client(device): Client,
+    id: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let id = IdentityId::parse(&id).ok_or(Code::NotFound)?;
+    state.run(move |flows| flows.unlink_identity(&claims, id, &device)).await?;
+    Ok(HttpResponse::NoContent().finish())
+}

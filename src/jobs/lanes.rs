@@ -1,0 +1,315 @@
+//! Which jobs may begin now: a bound for each lane, and pauses after failures that are not about one job.
+//!
+//! A lane whose peer hangs or refuses must not hold up the others, and a way that refuses all is tried by one job
+//! at a time. The state is the instance's own and starts empty.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::backoff::Backoff;
+use crate::domain::UtcTime;
+
+/// The most lanes that a claim leaves out. Those beyond are asked for nothing.
+const MOST_CLOSED: usize = 1_000;
+/// Time after which a pause that no success has ended is forgotten.
+const FORGET_AFTER: Duration = Duration::from_hours(1);
+
+/// The number of attempts that may run at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// In all.
+    pub total: usize,
+    /// In one lane.
+    pub per_lane: usize,
+}
+
+/// What an attempt showed about other jobs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lesson {
+    /// The way is open, whatever became of this job.
+    Open,
+    /// Nothing.
+    Nothing,
+    /// The other jobs of the lane fail too; those of other lanes need not.
+    Lane(Trouble),
+    /// All jobs fail.
+    All(Trouble),
+}
+
+/// Trouble that meets other jobs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// The pauses after it.
+    pub backoff: Backoff,
+    /// The text, if it lasts until an operator changes the configuration: that is news once.
+    pub configuration: Option<String>,
+}
+
+/// What follows from a lesson for the job that it came from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Learned {
+    /// True for a fault in the configuration that no pause has met yet.
+    pub is_news: bool,
+    /// The time at which the next job of the lane may begin, if there was trouble.
+    pub opens_at: Option<UtcTime>,
+}
+
+/// A pause after failures in a row.
+#[derive(Default)]
+struct Pause {
+    failures: u32,
+    until: Option<UtcTime>,
+    configuration: Option<String>,
+}
+
+impl Pause {
+    fn is_over(&self, now: UtcTime) -> bool {
+        // A clock that was set back must not stop the queue.
+        let rest = self.until.map_or(Duration::ZERO, |until| until.remaining(now));
+        rest.is_zero() || rest > FORGET_AFTER
+    }
+
+    fn begin(&mut self, trouble: &Trouble, now: UtcTime) {
+        // Jobs that began together fail together: that is one failure.
+        if self.failures > 0 && !self.is_over(now) {
+            return;
+        }
+        self.until = Some(now.after(trouble.backoff.delay(self.failures)));
+        self.failures = self.failures.saturating_add(1);
+        self.configuration.clone_from(&trouble.configuration);
+    }
+}
+
+#[derive(Default)]
+struct Lane {
+    busy: usize,
+    pause: Pause,
+}
+
+/// The attempts under way, by lane.
+pub(super) struct Lanes {
+    capacity: Capacity,
+    busy: usize,
+    all: Pause,
+    by_name: HashMap<String, Lane>,
+}
+
+impl Lanes {
+    fn new(capacity: Capacity) -> Self {
+        Self { capacity, busy: 0, all: Pause::default(), by_name: HashMap::new() }
+    }
+
+    /// Returns the number of jobs that may begin now.
+    pub(super) fn free(&self, now: UtcTime) -> usize {
+        if !self.all.is_over(now) {
+            return 0;
+        }
+        // After a failure one job finds out whether the way is open again.
+        let most = if self.all.failures > 0 { 1 } else { self.capacity.total };
+        most.saturating_sub(self.busy)
+    }
+
+    /// Returns the lanes in which no job may begin now.
+    pub(super) fn closed_lanes(&self, now: UtcTime) -> Vec<String> {
+        let closed = self.by_name.iter().filter(|(_, lane)| {
+            let most = if lane.pause.failures > 0 { 1 } else { self.capacity.per_lane };
+            lane.busy >= most || !lane.pause.is_over(now)
+        });
+        closed.map(|(name, _)| name.clone()).take(MOST_CLOSED).collect()
+    }
+
+    fn begin(&mut self, name: &str) {
+        self.busy += 1;
+        self.by_name.entry(name.to_owned()).or_default().busy += 1;
+    }
+
+    fn end(&mut self, name: &str) {
+        self.busy = self.busy.saturating_sub(1);
+        if let Some(lane) = self.by_name.get_mut(name) {
+            lane.busy = lane.busy.saturating_sub(1);
+        }
+        self.by_name.retain(|_, lane| lane.busy > 0 || lane.pause.failures > 0);
+    }
+
+    fn learn(&mut self, name: &str, lesson: &Lesson, now: UtcTime) -> Learned {
+        let is_news = match lesson {
+            Lesson::Lane(trouble) | Lesson::All(trouble) => {
+                trouble.configuration.as_ref().is_some_and(|text| !self.has_met(text))
+            }
+            Lesson::Open | Lesson::Nothing => false,
+        };
+        if matches!(lesson, Lesson::Open | Lesson::Lane(_)) {
+            self.all = Pause::default();
+        }
+        let lane = self.by_name.entry(name.to_owned()).or_default();
+        match lesson {
+            Lesson::Open => lane.pause = Pause::default(),
+            Lesson::Nothing => {}
+            Lesson::Lane(trouble) => lane.pause.begin(trouble, now),
+            Lesson::All(trouble) => self.all.begin(trouble, now),
+        }
+        self.by_name.retain(|_, lane| {
+            let over_for = lane.pause.until.map_or(Duration::ZERO, |until| now.remaining(until));
+            lane.busy > 0 || over_for < FORGET_AFTER
+        });
+        Learned { is_news, opens_at: self.opens_at(name) }
+    }
+
+    /// Returns the time at which the next job of this lane may begin.
+    fn opens_at(&self, name: &str) -> Option<UtcTime> {
+        let of_lane = self.by_name.get(name).and_then(|lane| lane.pause.until);
+        of_lane.max(self.all.until)
+    }
+
+    fn has_met(&self, text: &str) -> bool {
+        let mut pauses = self.by_name.values().map(|lane| &lane.pause).chain([&self.all]);
+        pauses.any(|pause| pause.configuration.as_deref() == Some(text))
+    }
+}
+
+/// The lanes of a worker, shared by the attempts under way.
+#[derive(Clone)]
+pub(super) struct SharedLanes(Arc<Mutex<Lanes>>);
+
+impl SharedLanes {
+    pub(super) fn new(capacity: Capacity) -> Self {
+        Self(Arc::new(Mutex::new(Lanes::new(capacity))))
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Lanes> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins a job in this lane.
+    pub(super) fn begin(&self, name: &str) -> LaneGuard {
+        self.lock().begin(name);
+        LaneGuard { lanes: self.clone(), name: name.to_owned() }
+    }
+}
+
+/// The place of an attempt in its lane, until it is dropped.
+pub struct LaneGuard {
+    lanes: SharedLanes,
+    name: String,
+}
+
+impl LaneGuard {
+    /// Takes what an attempt showed about other jobs: trouble makes them wait, an open way lets them go on.
+    pub fn learn(&self, lesson: &Lesson, now: UtcTime) -> Learned {
+        self.lanes.lock().learn(&self.name, lesson, now)
+    }
+}
+
+impl Drop for LaneGuard {
+    fn drop(&mut self) {
+        self.lanes.lock().end(&self.name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> UtcTime {
+        UtcTime::from_seconds(seconds)
+    }
+
+    const SLOW: Backoff = Backoff::new(Duration::from_secs(30), Duration::from_mins(5));
+    const CONFIGURATION: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_mins(1));
+
+    fn refused() -> Trouble {
+        Trouble { backoff: CONFIGURATION, configuration: Some("relay denied".to_owned()) }
+    }
+
+    fn lanes() -> Lanes {
+        Lanes::new(Capacity { total: 4, per_lane: 2 })
+    }
+
+    /// Ends a job and returns whether its lesson was news.
+    fn finish(lanes: &mut Lanes, lane: &str, lesson: &Lesson, now: i64) -> bool {
+        let learned = lanes.learn(lane, lesson, at(now));
+        lanes.end(lane);
+        learned.is_news
+    }
+
+    #[test]
+    fn a_domain_gets_its_share_of_the_connections() {
+        let mut lanes = lanes();
+        lanes.begin("slow.example");
+        assert!(lanes.closed_lanes(at(0)).is_empty());
+        lanes.begin("slow.example");
+        assert_eq!(lanes.closed_lanes(at(0)), ["slow.example"]);
+        assert_eq!(lanes.free(at(0)), 2);
+        finish(&mut lanes, "slow.example", &Lesson::Open, 0);
+        assert!(lanes.closed_lanes(at(0)).is_empty());
+    }
+
+    #[test]
+    fn a_domain_that_timed_out_cools_down_and_is_tried_by_one_mail() {
+        let mut lanes = lanes();
+        let slow = Lesson::Lane(Trouble { backoff: SLOW, configuration: None });
+        lanes.begin("slow.example");
+        assert!(!finish(&mut lanes, "slow.example", &slow, 0));
+        assert_eq!(lanes.closed_lanes(at(20)), ["slow.example"]);
+        assert_eq!(lanes.free(at(20)), 4, "others go on");
+        assert!(lanes.closed_lanes(at(31)).is_empty());
+        lanes.begin("slow.example");
+        assert_eq!(lanes.closed_lanes(at(31)), ["slow.example"]);
+        finish(&mut lanes, "slow.example", &Lesson::Open, 32);
+        assert!(lanes.closed_lanes(at(32)).is_empty() && lanes.by_name.is_empty());
+    }
+
+    #[test]
+    fn a_server_that_refuses_us_is_asked_by_one_mail_after_a_pause() {
+        let mut lanes = lanes();
+        let refused = Lesson::All(refused());
+        lanes.begin("a.example");
+        lanes.begin("b.example");
+        assert!(finish(&mut lanes, "a.example", &refused, 0), "the first is told");
+        assert!(!finish(&mut lanes, "b.example", &refused, 0), "the second is known");
+        assert_eq!((lanes.free(at(1)), lanes.free(at(11))), (0, 1));
+        for number in 1..20 {
+            lanes.begin("a.example");
+            assert!(!finish(&mut lanes, "a.example", &refused, 100 * number));
+        }
+        assert_eq!((lanes.free(at(1_940)), lanes.free(at(1_960))), (0, 1), "a minute at the most");
+        lanes.begin("a.example");
+        finish(&mut lanes, "a.example", &Lesson::Open, 1_960);
+        assert_eq!(lanes.free(at(1_960)), 4);
+        lanes.begin("a.example");
+        assert!(finish(&mut lanes, "a.example", &refused, 2_000), "it is told again");
+    }
+
+    #[test]
+    fn a_refusal_of_many_domains_is_told_once() {
+        let mut lanes = lanes();
+        let refused = Lesson::Lane(refused());
+        for number in 0..50 {
+            let domain = format!("{number}.example");
+            lanes.begin(&domain);
+            assert_eq!(finish(&mut lanes, &domain, &refused, 0), number == 0);
+            lanes.begin("fine.example");
+            finish(&mut lanes, "fine.example", &Lesson::Open, 0);
+        }
+        assert_eq!(lanes.closed_lanes(at(1)).len(), 50);
+        assert_eq!(lanes.free(at(1)), 4);
+    }
+
+    #[test]
+    fn a_lost_connection_tells_nothing_of_others() {
+        let mut lanes = lanes();
+        lanes.begin("a.example");
+        finish(&mut lanes, "a.example", &Lesson::Nothing, 0);
+        assert!(lanes.closed_lanes(at(0)).is_empty());
+        assert_eq!(lanes.free(at(0)), 4);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_stop_the_mail() {
+        let mut lanes = lanes();
+        lanes.begin("a.example");
+        finish(&mut lanes, "a.example", &Lesson::All(refused()), 1_000_000);
+        assert_eq!((lanes.free(at(1_000_000)), lanes.free(at(0))), (0, 1));
+    }
+}

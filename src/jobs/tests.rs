@@ -1,0 +1,165 @@
+//! A second handler beside mail: what the queue does for it, and that it knows nothing of mail.
+
+use std::future::pending;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::{Backoff, Capacity, Handler, LaneGuard, Lesson, Trouble, Worker};
+use crate::clock::{Clock as _, SystemClock};
+use crate::domain::{Email, Locale};
+use crate::store::jobs::backlog::{self, OpenJobs};
+use crate::store::jobs::lease::{Conclusion, PutBack};
+use crate::store::jobs::{self, Job, NewJob};
+use crate::store::outbox::{self, MailKind};
+use crate::store::{Conn, DatabaseUrl, Db, PoolSettings};
+
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(50));
+
+/// Deliveries to other services. The subject of a job says how its peer behaves.
+#[derive(Clone, Default)]
+struct Deliveries {
+    attempts: Arc<Mutex<Vec<(String, i32)>>>,
+    is_closed: Arc<Mutex<bool>>,
+}
+
+impl Handler for Deliveries {
+    const NAME: &'static str = "deliveries";
+    const KINDS: &'static [&'static str] = &["delivery", "delivery_test"];
+
+    fn capacity(&self) -> Capacity {
+        Capacity { total: 3, per_lane: 2 }
+    }
+
+    async fn attempt(&self, job: &Job, lane: &LaneGuard) -> Conclusion {
+        let now = SystemClock.now();
+        self.attempts.lock().unwrap().push((job.subject_id.clone(), job.attempts));
+        match job.subject_id.as_str() {
+            "hangs" => pending().await,
+            "is slow" => tokio::time::sleep(Duration::from_millis(300)).await,
+            "fails once" if job.attempts == 0 => {
+                let trouble = Trouble { backoff: BACKOFF, configuration: None };
+                let learned = lane.learn(&Lesson::Lane(trouble), now);
+                return Conclusion::PutBack(PutBack {
+                    error: "503".to_owned(),
+                    next_attempt_at: learned.opens_at.unwrap_or(now),
+                    attempts: 1,
+                    unconfirmed: 0,
+                });
+            }
+            "is gone" => return Conclusion::Dead("410".to_owned()),
+            "is not needed" => return Conclusion::Dropped,
+            _ => {}
+        }
+        lane.learn(&Lesson::Open, now);
+        Conclusion::Done { target: None }
+    }
+
+    async fn close(&self) {
+        *self.is_closed.lock().unwrap() = true;
+    }
+}
+
+impl Deliveries {
+    fn attempts_of(&self, subject: &str) -> Vec<i32> {
+        let attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        attempts.iter().filter(|(it, _)| it == subject).map(|(_, number)| *number).collect()
+    }
+}
+
+/// A database, a worker of [`Deliveries`], and the end of it.
+struct Service {
+    _folder: tempfile::TempDir,
+    db: Db,
+    handler: Deliveries,
+    worker: JoinHandle<()>,
+    stop: oneshot::Sender<()>,
+}
+
+impl Service {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::Sqlite(folder.path().join("jobs.db"));
+        let wait = Duration::from_secs(10);
+        let db = Db::open(&url, PoolSettings { size: 2, wait, prepared_statements: true }).unwrap();
+        let handler = Deliveries::default();
+        let worker =
+            Worker { db: db.clone(), clock: Arc::new(SystemClock), handler: handler.clone() };
+        let (stop, stopped) = oneshot::channel();
+        let worker = tokio::spawn(worker.run(async {
+            drop(stopped.await);
+        }));
+        Self { _folder: folder, db, handler, worker, stop }
+    }
+
+    fn enqueue(&self, subject: &'static str, target: &'static str) {
+        let job = NewJob { kind: "delivery", target, locale: "", subject_id: subject, about: None };
+        self.db.write(move |conn| jobs::enqueue(conn, &job, SystemClock.now())).unwrap();
+    }
+
+    fn open(&self) -> OpenJobs {
+        self.db.read(backlog::count_open).unwrap()
+    }
+
+    async fn stop(self) {
+        self.stop.send(()).unwrap();
+        self.worker.await.unwrap();
+    }
+}
+
+async fn wait_for(what: &str, is_so: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < Duration::from_secs(10), "{what} does not come");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_second_handler_gets_its_own_jobs_and_leaves_mail_alone() {
+    let service = Service::start();
+    let email = Email::parse("ada@example.com").unwrap();
+    let mail = move |conn: &mut Conn| {
+        let (kind, locale, now) = (MailKind::Registration, Locale::default(), SystemClock.now());
+        outbox::enqueue(conn, kind, &email, &locale, "r1", None, now)
+    };
+    service.db.write(mail).unwrap();
+    for subject in ["works", "fails once", "is gone", "is not needed"] {
+        service.enqueue(subject, "hooks.example.com");
+    }
+    let is_done = || service.open().waiting == 1 && service.handler.attempts_of("works").len() == 1;
+    wait_for("the end of the deliveries", is_done).await;
+    assert_eq!(service.open().dead, 1);
+    assert_eq!(service.handler.attempts_of("fails once"), [0, 1]);
+    for subject in ["is gone", "is not needed"] {
+        assert_eq!(service.handler.attempts_of(subject), [0], "{subject}");
+    }
+    assert!(service.handler.attempts_of("r1").is_empty());
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_lane_that_hangs_does_not_hold_up_another() {
+    let service = Service::start();
+    for _ in 0..5 {
+        service.enqueue("hangs", "endpoint-1@slow.example.com");
+    }
+    wait_for("a full lane", || service.handler.attempts_of("hangs").len() == 2).await;
+    service.enqueue("works", "fast.example.com");
+    wait_for("the other lane", || service.handler.attempts_of("works") == [0]).await;
+    assert_eq!(service.handler.attempts_of("hangs").len(), 2);
+    service.worker.abort();
+}
+
+#[tokio::test]
+async fn attempts_under_way_are_finished_before_the_worker_ends() {
+    let service = Service::start();
+    service.enqueue("is slow", "hooks.example.com");
+    wait_for("the attempt", || !service.handler.attempts_of("is slow").is_empty()).await;
+    let (db, handler) = (service.db.clone(), service.handler.clone());
+    service.stop().await;
+    assert_eq!(db.read(backlog::count_open).unwrap().waiting, 0);
+    assert!(*handler.is_closed.lock().unwrap());
+}

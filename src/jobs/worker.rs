@@ -1,0 +1,168 @@
+//! A worker claims jobs that are due and runs them. Any number of instances share a queue: a job belongs to the
+//! worker that claimed it, for as long as the lease is renewed, so it is done once unless an instance dies
+//! between the success of an attempt and the storage of it.
+
+use std::convert::Infallible;
+use std::future::{Future, pending};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+
+use super::handler::Handler;
+use super::lanes::{LaneGuard, SharedLanes};
+use crate::clock::Clock;
+use crate::domain::LeaseId;
+use crate::store::jobs::lease::{self, Completion, Lease};
+use crate::store::jobs::{self, Claim, ClaimedJob, DueJobs};
+use crate::store::{self, Db};
+
+/// A look at the queue even if no commit woke the worker: for retries, and for what other instances left.
+const POLL: Duration = Duration::from_secs(1);
+/// Short, so that the job of an instance that died is soon done by another.
+const LEASE: Duration = Duration::from_secs(20);
+const RENEWAL: Duration = Duration::from_secs(5);
+/// Of so many claims one begins with the jobs that had to wait, so that they get on while new ones keep coming.
+const WAITING_EVERY: usize = 4;
+
+/// A worker of one queue.
+#[derive(Clone)]
+pub struct Worker<H> {
+    /// The database with the queue.
+    pub db: Db,
+    /// The source of `now`.
+    pub clock: Arc<dyn Clock>,
+    /// The handler of the jobs.
+    pub handler: H,
+}
+
+impl<H: Handler> Worker<H> {
+    /// Works until `stop` is done, then finishes the attempts under way.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        let mut attempts = JoinSet::new();
+        let mut enqueued = self.db.enqueued();
+        let lanes = SharedLanes::new(self.handler.capacity());
+        let mut claims = 0;
+        let mut polls = tokio::time::interval(POLL);
+        polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        tokio::pin!(stop);
+        loop {
+            self.begin(&mut attempts, &lanes, &mut claims).await;
+            let is_free = lanes.lock().free(self.clock.now()) > 0;
+            tokio::select! {
+                () = &mut stop => break,
+                Some(_) = attempts.join_next() => {}
+                Ok(()) = enqueued.changed(), if is_free => {}
+                _ = polls.tick() => self.handler.release_idle().await,
+            }
+        }
+        while attempts.join_next().await.is_some() {}
+        self.handler.close().await;
+    }
+
+    /// Claims as many jobs as may begin, and begins each at once: a lease is short.
+    async fn begin(&self, attempts: &mut JoinSet<()>, lanes: &SharedLanes, claims: &mut usize) {
+        let now = self.clock.now();
+        let free = lanes.lock().free(now);
+        for _ in 0..free {
+            *claims += 1;
+            let claim = Claim {
+                due: DueJobs {
+                    kinds: H::KINDS,
+                    without_lanes: lanes.lock().closed_lanes(now),
+                    now,
+                },
+                lease: LeaseId::new(now),
+                limit: 1,
+                is_for_waiting: claims.is_multiple_of(WAITING_EVERY),
+                until: now.after(LEASE),
+            };
+            let Some(claimed) = self.claim(claim).await else { break };
+            let lane = lanes.begin(&claimed.job.lane());
+            attempts.spawn(self.clone().attempt(claimed, lane));
+        }
+    }
+
+    async fn claim(&self, claim: Claim) -> Option<ClaimedJob> {
+        let claimed = self
+            .store(move |db| {
+                // Most looks find nothing; they must not take SQLite's write lock.
+                if !db.read(|conn| jobs::is_any_due(conn, &claim.due))? {
+                    return Ok(Vec::new());
+                }
+                db.write(move |conn| jobs::claim_due(conn, &claim))
+            })
+            .await;
+        match claimed {
+            Ok(jobs) => jobs.into_iter().next(),
+            Err(error) => {
+                tracing::warn!(queue = H::NAME, %error, "cannot claim jobs");
+                None
+            }
+        }
+    }
+
+    /// The lane is kept until the conclusion is stored.
+    async fn attempt(self, claimed: ClaimedJob, lane: LaneGuard) {
+        let ClaimedJob { job, lease } = claimed;
+        let conclusion = tokio::select! {
+            conclusion = self.handler.attempt(&job, &lane) => conclusion,
+            never = self.keep(&lease) => match never {},
+        };
+        self.store_end(lease.conclude(conclusion, self.clock.now())).await;
+        drop(lane);
+    }
+
+    /// Renews the lease for as long as the attempt takes.
+    async fn keep(&self, lease: &Lease) -> Infallible {
+        loop {
+            tokio::time::sleep(RENEWAL).await;
+            let renewal = lease.renewal(self.clock.now().after(LEASE));
+            let renewed =
+                self.store(move |db| db.write(move |conn| lease::renew(conn, &renewal))).await;
+            match renewed {
+                Ok(true) => {}
+                // An attempt cannot be taken back; its conclusion will not be stored.
+                Ok(false) => return pending().await,
+                Err(error) => {
+                    let job_id = lease.job();
+                    tracing::warn!(queue = H::NAME, %job_id, %error, "cannot renew the lease of a job");
+                }
+            }
+        }
+    }
+
+    /// Stores the end of a lease. A database that is away for a moment must not make a job that is done run again,
+    /// so this is tried until it succeeds.
+    async fn store_end(&self, completion: Completion) {
+        let job_id = completion.job().clone();
+        loop {
+            let completion = completion.clone();
+            let stored = self
+                .store(move |db| db.write(move |conn| lease::complete(conn, &completion)))
+                .await;
+            match stored {
+                Ok(true) => return,
+                Ok(false) => {
+                    tracing::warn!(queue = H::NAME, %job_id, "the lease of a job expired before its end");
+                    return;
+                }
+                Err(error) => {
+                    tracing::warn!(queue = H::NAME, %job_id, %error, "cannot store the end of a job");
+                    tokio::time::sleep(POLL).await;
+                }
+            }
+        }
+    }
+
+    async fn store<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Db) -> store::Result<T> + Send + 'static,
+    ) -> store::Result<T> {
+        let db = self.db.clone();
+        tokio::task::spawn_blocking(move || work(&db))
+            .await
+            .unwrap_or_else(|panic| Err(store::Error::Internal(panic.to_string())))
+    }
+}

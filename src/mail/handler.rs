@@ -1,0 +1,182 @@
+//! The handler of mail in the job queue: has a mail composed, sends it, and judges the attempt.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::messages::{Message, Messages};
+use super::note::{Note, Outcome};
+use super::outgoing::{Affects, Mail, SendError, Sender, Verdict};
+use super::transport::Transport;
+use crate::clock::Clock;
+use crate::domain::{Email, Language};
+use crate::jobs::{Backoff, Capacity, Handler, LaneGuard, Learned, Lesson, Trouble};
+use crate::store::jobs::Job;
+use crate::store::jobs::lease::Conclusion;
+use crate::store::outbox::{MailKind, QueuedMail};
+use crate::telemetry::counters::Counters;
+
+/// Connections that no mail needed for so long are closed: servers count them.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// The pauses after a server that is busy: it said so, and is soon asked again.
+const BUSY: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_mins(1));
+/// The pauses after a fault in the configuration: mail leaves within a minute after it is fixed.
+const MISCONFIGURED: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_mins(1));
+/// The pauses after a domain that hangs: each attempt holds a connection for as long as a time-out.
+const SLOW: Backoff = Backoff::new(Duration::from_secs(30), Duration::from_mins(5));
+
+/// The outcomes of attempts to send, as they are counted.
+const OUTCOMES: [&str; 5] = ["accepted", "deferred", "failed", "not_needed", "over_budget"];
+
+/// Counters of attempts to send.
+pub struct MailOutcomes(Counters<{ OUTCOMES.len() }>);
+
+impl Default for MailOutcomes {
+    fn default() -> Self {
+        Self(Counters::new(OUTCOMES))
+    }
+}
+
+impl MailOutcomes {
+    /// Returns each outcome and how often there was one.
+    pub fn totals(&self) -> Vec<(&'static str, u64)> {
+        self.0.totals()
+    }
+}
+
+/// Decides what a mail says.
+pub type Compose = Arc<dyn Fn(&QueuedMail) -> Result<Composition, String> + Send + Sync>;
+
+/// Result of composing a mail.
+pub enum Composition {
+    /// A mail that says this in this language, to this address.
+    Send(Box<Message>, Language, Email),
+    /// No mail: it is no longer needed.
+    Skip,
+    /// No mail before this time has passed: too many mails were requested.
+    Defer(Duration),
+}
+
+/// The handler of mail.
+#[derive(Clone)]
+pub struct MailHandler {
+    /// The source of `now`.
+    pub clock: Arc<dyn Clock>,
+    /// How mail leaves.
+    pub transport: Transport,
+    /// How it is written.
+    pub messages: Arc<Messages>,
+    /// The sender of the mail.
+    pub sender: Sender,
+    /// The name of the service in mail.
+    pub service_name: String,
+    /// The content of mail.
+    pub compose: Compose,
+    /// Counts the attempts.
+    pub outcomes: Arc<MailOutcomes>,
+}
+
+impl Handler for MailHandler {
+    const NAME: &'static str = "mail";
+    const KINDS: &'static [&'static str] = &MailKind::NAMES;
+
+    fn capacity(&self) -> Capacity {
+        self.transport.capacity()
+    }
+
+    async fn attempt(&self, job: &Job, lane: &LaneGuard) -> Conclusion {
+        let Some(mail) = QueuedMail::of(job) else {
+            tracing::error!(mail_id = %job.id, kind = job.kind, "no such kind of mail");
+            return Conclusion::Dead("no such kind of mail".to_owned());
+        };
+        let outcome = self.compose_and_send(&mail).await;
+        let now = self.clock.now();
+        let learned = match &outcome {
+            Outcome::Sent(_) => lane.learn(&Lesson::Open, now),
+            Outcome::Refused(error) => lane.learn(&lesson_of(error), now),
+            Outcome::NotNeeded | Outcome::Postponed(_) | Outcome::Unwritten(_) => {
+                Learned::default()
+            }
+        };
+        let note = Note::of(&mail, &outcome, now, learned.opens_at);
+        note.log(&mail, learned.is_news);
+        self.outcomes.0.count(note.outcome());
+        note.into_conclusion()
+    }
+
+    async fn release_idle(&self) {
+        self.transport.close_idle(IDLE).await;
+    }
+
+    async fn close(&self) {
+        self.transport.close_idle(Duration::ZERO).await;
+    }
+}
+
+impl MailHandler {
+    async fn compose_and_send(&self, queued: &QueuedMail) -> Outcome {
+        let (compose, order) = (Arc::clone(&self.compose), queued.clone());
+        let composed = tokio::task::spawn_blocking(move || compose(&order)).await;
+        let (message, language, recipient) = match composed {
+            Ok(Ok(Composition::Send(message, language, recipient))) => {
+                (message, language, recipient)
+            }
+            Ok(Ok(Composition::Skip)) => return Outcome::NotNeeded,
+            Ok(Ok(Composition::Defer(wait))) => return Outcome::Postponed(wait),
+            Ok(Err(cause)) => return Outcome::Unwritten(cause),
+            Err(panic) => return Outcome::Unwritten(panic.to_string()),
+        };
+        let rendered = match self.messages.render(language, &message, &self.service_name) {
+            Ok(rendered) => rendered,
+            Err(cause) => return Outcome::Unwritten(cause),
+        };
+        let mail = Mail {
+            message_id: queued.id.0.clone(),
+            from: self.sender.clone(),
+            to: recipient.as_str().to_owned(),
+            subject: rendered.subject,
+            text: rendered.text,
+            html: rendered.html,
+            date: queued.created_at,
+        };
+        match self.transport.send(&mail).await {
+            Ok(()) => Outcome::Sent(recipient),
+            Err(error) => Outcome::Refused(error),
+        }
+    }
+}
+
+/// Returns what an error shows about other mails.
+fn lesson_of(error: &SendError) -> Lesson {
+    let is_configuration = error.verdict == Verdict::Configuration;
+    let trouble = |backoff| Trouble {
+        backoff: if is_configuration { MISCONFIGURED } else { backoff },
+        configuration: is_configuration.then(|| error.text.clone()),
+    };
+    match error.affects {
+        Affects::Mail => Lesson::Open,
+        Affects::Domain => Lesson::Lane(trouble(SLOW)),
+        Affects::Server => Lesson::All(trouble(BUSY)),
+        Affects::Unknown => Lesson::Nothing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_about_one_mail_shows_that_the_server_works() {
+        let lesson =
+            |verdict, affects| lesson_of(&SendError { verdict, affects, text: "no".to_owned() });
+        assert_eq!(lesson(Verdict::Permanent, Affects::Mail), Lesson::Open);
+        assert_eq!(lesson(Verdict::Unconfirmed, Affects::Unknown), Lesson::Nothing);
+        let slow = Trouble { backoff: SLOW, configuration: None };
+        assert_eq!(lesson(Verdict::Temporary, Affects::Domain), Lesson::Lane(slow));
+        let busy = Trouble { backoff: BUSY, configuration: None };
+        assert_eq!(lesson(Verdict::Temporary, Affects::Server), Lesson::All(busy));
+        let refused = Trouble { backoff: MISCONFIGURED, configuration: Some("no".to_owned()) };
+        assert_eq!(lesson(Verdict::Configuration, Affects::Domain), Lesson::Lane(refused.clone()));
+        assert_eq!(lesson(Verdict::Configuration, Affects::Server), Lesson::All(refused));
+    }
+}

@@ -1,0 +1,312 @@
+//! Challenges of every kind: the secrets of their mails, the tries of their codes, and their single
+//! use.
+
+use diesel::prelude::*;
+
+use super::schema::challenges;
+use super::{Conn, Page, Result, page};
+use crate::domain::{Challenge, ChallengeId, ChallengeKind, Email, TokenHash, UserId, UtcTime};
+
+#[derive(Queryable)]
+pub(super) struct Row {
+    pub(super) id: String,
+    kind: String,
+    user_id: Option<i64>,
+    email: Option<String>,
+    _email_norm: Option<String>,
+    detail: String,
+    holder_hash: Option<Vec<u8>>,
+    _link_hash: Option<Vec<u8>>,
+    code_hash: Option<Vec<u8>>,
+    _code_tries: i32,
+    _wrong_codes: i32,
+    created_at: i64,
+    expires_at: i64,
+    used_at: Option<i64>,
+}
+
+/// Returns the challenge of a row. One of a kind that only a newer version knows is none here.
+pub(super) fn challenge(row: Row) -> Option<Challenge> {
+    Some(Challenge {
+        kind: ChallengeKind::from_name(&row.kind)?,
+        id: ChallengeId(row.id),
+        user_id: row.user_id.map(UserId),
+        email: row.email.as_deref().map(Email::known),
+        detail: row.detail,
+        holder_hash: row.holder_hash.map(TokenHash),
+        code_hash: row.code_hash.map(TokenHash),
+        created_at: UtcTime::from_micros(row.created_at),
+        expires_at: UtcTime::from_micros(row.expires_at),
+        used_at: row.used_at.map(UtcTime::from_micros),
+    })
+}
+
+pub(super) fn names<const N: usize>(kinds: [ChallengeKind; N]) -> [&'static str; N] {
+    kinds.map(ChallengeKind::name)
+}
+
+/// Inserts a challenge, on which `wrong_codes` count already. Its secrets come with its mail.
+pub fn insert_challenge(conn: &mut Conn, new: &Challenge, wrong_codes: i32) -> Result<()> {
+    let verifies = new.email.as_ref().filter(|_| new.kind.verifies_address());
+    diesel::insert_into(challenges::table)
+        .values((
+            challenges::id.eq(new.id.as_str()),
+            challenges::kind.eq(new.kind.name()),
+            challenges::user_id.eq(new.user_id.map(|id| id.0)),
+            challenges::email.eq(new.email.as_ref().map(Email::as_str)),
+            challenges::email_norm.eq(verifies.map(Email::normalised)),
+            challenges::detail.eq(&new.detail),
+            challenges::holder_hash.eq(new.holder_hash.as_ref().map(|hash| &hash.0)),
+            challenges::code_tries.eq(0),
+            challenges::wrong_codes.eq(wrong_codes),
+            challenges::created_at.eq(new.created_at.micros()),
+            challenges::expires_at.eq(new.expires_at.micros()),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Returns the challenge with that id.
+pub fn find_by_id(conn: &mut Conn, id: &ChallengeId) -> Result<Option<Challenge>> {
+    let row = challenges::table.find(id.as_str()).first::<Row>(conn).optional()?;
+    Ok(row.and_then(challenge))
+}
+
+/// Returns the challenge whose newest mail carried that link.
+pub fn find_by_link(conn: &mut Conn, link: &TokenHash) -> Result<Option<Challenge>> {
+    let of_link = challenges::table.filter(challenges::link_hash.eq(&link.0));
+    Ok(of_link.first::<Row>(conn).optional()?.and_then(challenge))
+}
+
+/// Returns the newest challenge of a user of that kind.
+pub fn find_newest(
+    conn: &mut Conn,
+    user: UserId,
+    kind: ChallengeKind,
+) -> Result<Option<Challenge>> {
+    let row = challenges::table
+        .filter(challenges::user_id.eq(user.0))
+        .filter(challenges::kind.eq(kind.name()))
+        .order((challenges::created_at.desc(), challenges::id.desc()))
+        .first::<Row>(conn)
+        .optional()?;
+    Ok(row.and_then(challenge))
+}
+
+/// Returns the newest notice that can still bring an e-mail address back.
+pub fn find_undo(conn: &mut Conn, user: UserId, now: UtcTime) -> Result<Option<Challenge>> {
+    let row = challenges::table
+        .filter(challenges::user_id.eq(user.0))
+        .filter(challenges::kind.eq(ChallengeKind::Disavow.name()))
+        .filter(challenges::email.is_not_null())
+        .filter(challenges::used_at.is_null())
+        .filter(challenges::expires_at.gt(now.micros()))
+        .order((challenges::created_at.desc(), challenges::id.desc()))
+        .first::<Row>(conn)
+        .optional()?;
+    Ok(row.and_then(challenge))
+}
+
+/// Puts the secrets of a new mail in the place of those of the last one, with new tries of its
+/// code.
+pub fn set_mail_secrets(
+    conn: &mut Conn,
+    id: &ChallengeId,
+    link: &TokenHash,
+    code: Option<&TokenHash>,
+) -> Result<()> {
+    // A mail that is sent again carries the same secrets: its wrong tries still count.
+    let other = challenges::table
+        .find(id.as_str())
+        .filter(challenges::link_hash.is_null().or(challenges::link_hash.ne(&link.0)));
+    diesel::update(other)
+        .set((
+            challenges::link_hash.eq(Some(&link.0)),
+            challenges::code_hash.eq(code.map(|code| &code.0)),
+            challenges::code_tries.eq(0),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Gives new tries, as [`set_mail_secrets`] does, where the mail has no code to be tried.
+pub fn renew_code_tries(conn: &mut Conn, id: &ChallengeId) -> Result<()> {
+    diesel::update(challenges::table.find(id.as_str()))
+        .set(challenges::code_tries.eq(0))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Takes one of the tries that a code has, and one of those that all codes have together. Returns
+/// false if none is left.
+pub fn reserve_code_try(
+    conn: &mut Conn,
+    id: &ChallengeId,
+    of_code: i32,
+    in_all: i32,
+) -> Result<bool> {
+    let reserved = diesel::update(
+        challenges::table
+            .find(id.as_str())
+            .filter(challenges::code_tries.lt(of_code))
+            .filter(challenges::wrong_codes.lt(in_all)),
+    )
+    .set((
+        challenges::code_tries.eq(challenges::code_tries + 1),
+        challenges::wrong_codes.eq(challenges::wrong_codes + 1),
+    ))
+    .execute(conn)?;
+    Ok(reserved == 1)
+}
+
+/// Releases a try: the code was right.
+pub fn return_code_try(conn: &mut Conn, id: &ChallengeId) -> Result<()> {
+    diesel::update(challenges::table.find(id.as_str()))
+        .set((
+            challenges::code_tries.eq(challenges::code_tries - 1),
+            challenges::wrong_codes.eq(challenges::wrong_codes - 1),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Uses a challenge up. Of concurrent callers exactly one gets true.
+pub fn consume_challenge(conn: &mut Conn, id: &ChallengeId, now: UtcTime) -> Result<bool> {
+    let consumed = diesel::update(
+        challenges::table
+            .find(id.as_str())
+            .filter(challenges::used_at.is_null())
+            .filter(challenges::expires_at.gt(now.micros())),
+    )
+    .set(challenges::used_at.eq(now.micros()))
+    .execute(conn)?;
+    Ok(consumed == 1)
+}
+
+/// Records the account that came of a challenge.
+pub fn set_owner(conn: &mut Conn, id: &ChallengeId, user: UserId) -> Result<()> {
+    diesel::update(challenges::table.find(id.as_str()))
+        .set(challenges::user_id.eq(user.0))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Removes the challenges of a user of that kind, because a newer one counts. Returns how many
+/// wrong codes were tried on those made since `remember_from`.
+pub fn supersede(
+    conn: &mut Conn,
+    user: UserId,
+    kind: ChallengeKind,
+    remember_from: UtcTime,
+) -> Result<i32> {
+    let removed: Vec<(i32, i64)> = diesel::delete(
+        challenges::table
+            .filter(challenges::user_id.eq(user.0))
+            .filter(challenges::kind.eq(kind.name())),
+    )
+    .returning((challenges::wrong_codes, challenges::created_at))
+    .get_results(conn)?;
+    let recent = removed.iter().filter(|(_, created_at)| *created_at >= remember_from.micros());
+    Ok(recent.map(|(wrong_codes, _)| *wrong_codes).max().unwrap_or(0))
+}
+
+/// Removes the challenges of a user of those kinds.
+pub fn delete_of_kinds<const N: usize>(
+    conn: &mut Conn,
+    user: UserId,
+    kinds: [ChallengeKind; N],
+) -> Result<()> {
+    diesel::delete(
+        challenges::table
+            .filter(challenges::user_id.eq(user.0))
+            .filter(challenges::kind.eq_any(names(kinds))),
+    )
+    .execute(conn)?;
+    Ok(())
+}
+
+/// Removes the pending changes of an account's e-mail address.
+pub fn delete_changes(conn: &mut Conn, user: UserId) -> Result<()> {
+    diesel::delete(
+        challenges::table
+            .filter(challenges::user_id.eq(user.0))
+            .filter(challenges::kind.eq(ChallengeKind::ChangeEmail.name()))
+            .filter(challenges::used_at.is_null()),
+    )
+    .execute(conn)?;
+    Ok(())
+}
+
+/// Removes the user's challenges of the same kind that are newer than `than`.
+pub fn delete_newer(conn: &mut Conn, than: &Challenge) -> Result<()> {
+    diesel::delete(
+        challenges::table
+            .filter(challenges::user_id.eq(than.user_id.map(|id| id.0)))
+            .filter(challenges::kind.eq(than.kind.name()))
+            .filter(challenges::created_at.gt(than.created_at.micros())),
+    )
+    .execute(conn)?;
+    Ok(())
+}
+
+/// Removes every challenge that verifies the e-mail address, besides `keep`.
+pub fn delete_of_address(conn: &mut Conn, email: &Email, keep: Option<&ChallengeId>) -> Result<()> {
+    diesel::delete(
+        challenges::table
+            .filter(challenges::email_norm.eq(email.normalised()))
+            .filter(challenges::id.ne(keep.map_or("", ChallengeId::as_str))),
+    )
+    .execute(conn)?;
+    Ok(())
+}
+
+/// Lets one transaction at a time answer challenges about the e-mail address.
+pub fn lock_address(conn: &mut Conn, email: &Email) -> Result<()> {
+    if let Conn::Postgres(postgres) = conn {
+        // SQLite has one writer anyway.
+        diesel::sql_query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
+            .bind::<diesel::sql_types::Text, _>(email.normalised())
+            .execute(postgres)?;
+    }
+    Ok(())
+}
+
+/// Returns up to `limit` challenges of a user of those kinds with ids above `after`.
+pub fn list_page<const N: usize>(
+    conn: &mut Conn,
+    user: UserId,
+    kinds: [ChallengeKind; N],
+    after: &str,
+    limit: usize,
+) -> Result<Page<Challenge>> {
+    let rows = challenges::table
+        .filter(challenges::user_id.eq(user.0))
+        .filter(challenges::kind.eq_any(names(kinds)))
+        .filter(challenges::id.gt(after))
+        .order(challenges::id)
+        .limit(page::rows(limit))
+        .load::<Row>(conn)?;
+    Ok(Page::of(rows, limit, |row| &row.id, challenge))
+}
+
+/// Removes up to `limit` challenges of a kind that expired before `forget_before`. Returns true if
+/// there may be more.
+pub fn purge(
+    conn: &mut Conn,
+    kind: ChallengeKind,
+    forget_before: UtcTime,
+    limit: i64,
+) -> Result<bool> {
+    let over: Vec<String> = challenges::table
+        .filter(challenges::kind.eq(kind.name()))
+        .filter(challenges::expires_at.lt(forget_before.micros()))
+        .order(challenges::expires_at)
+        .select(challenges::id)
+        .limit(limit)
+        .load(conn)?;
+    if over.is_empty() {
+        return Ok(false);
+    }
+    diesel::delete(challenges::table.filter(challenges::id.eq_any(over))).execute(conn)?;
+    Ok(true)
+}

@@ -1,0 +1,202 @@
+//! The tables that refer to the accounts of a site.
+
+use std::collections::HashMap;
+
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{Bool, Text};
+
+use super::accounts::{DjangoAddress, DjangoExtras, DjangoSocialAccount};
+use super::catalog::{Catalog, quoted};
+use super::second_factors::{self, Owner, SecondFactors};
+use super::user_table::UserTable;
+use crate::store::{Conn, Error, Result};
+
+/// The accounts by the primary key of their table, to which other tables refer. The user ids may be in
+/// another column, and the key no number.
+pub(super) struct Owners<'a> {
+    users: &'a UserTable,
+    ids: HashMap<String, i64>,
+    has_numbers: bool,
+}
+
+impl<'a> Owners<'a> {
+    pub(super) fn new(users: &'a UserTable, ids: HashMap<String, i64>) -> Self {
+        let has_numbers = ids.keys().all(|key| is_number(key));
+        Self { users, ids, has_numbers }
+    }
+
+    /// Returns the user id of the account with that primary key; `None` if there is no such account any more.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsuitable`] if the keys of the accounts are of another kind: what `table` holds belongs
+    /// to an account, but it is not known to which.
+    fn find(&self, table: &str, key: &str) -> Result<Option<i64>> {
+        let found = self.ids.get(key).copied();
+        if found.is_none() && !self.ids.is_empty() && is_number(key) != self.has_numbers {
+            let UserTable { name, key: column, .. } = self.users;
+            return Err(Error::Unsuitable(format!(
+                "{table} refers to the user {key:?}, which is no {column} of {name}: what it holds cannot be \
+                 assigned to accounts; name the table that it refers to with --table"
+            )));
+        }
+        Ok(found)
+    }
+
+    /// Returns the user ids for rows that name their owner by primary key.
+    fn resolve<Row, T>(
+        &self,
+        table: &str,
+        rows: Vec<Row>,
+        owner: impl Fn(&Row) -> &str,
+        resolved: impl Fn(Row, i64) -> T,
+    ) -> Result<Vec<T>> {
+        let mut found = Vec::new();
+        for row in rows {
+            if let Some(id) = self.find(table, owner(&row))? {
+                found.push(resolved(row, id));
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn is_number(key: &str) -> bool {
+    key.parse::<i64>().is_ok()
+}
+
+#[derive(QueryableByName)]
+struct OwnerRow {
+    #[diesel(sql_type = Text)]
+    owner: String,
+}
+
+#[derive(QueryableByName)]
+struct AddressRow {
+    #[diesel(sql_type = Text)]
+    owner: String,
+    #[diesel(sql_type = Text)]
+    email: String,
+    #[diesel(sql_type = Bool)]
+    verified: bool,
+    #[diesel(sql_type = Bool)]
+    is_primary: bool,
+}
+
+#[derive(QueryableByName)]
+struct SocialRow {
+    #[diesel(sql_type = Text)]
+    owner: String,
+    #[diesel(sql_type = Text)]
+    provider: String,
+    #[diesel(sql_type = Text)]
+    uid: String,
+}
+
+/// Reads the addresses of django-allauth, in the order in which they were added.
+pub(super) fn read_addresses(conn: &mut Conn, owners: &Owners) -> Result<Vec<DjangoAddress>> {
+    let table = "account_emailaddress";
+    let rows: Vec<AddressRow> = sql_query(format!(
+        "SELECT CAST(user_id AS TEXT) AS owner, COALESCE(email, '') AS email, verified, \
+         \"primary\" AS is_primary FROM {table} WHERE user_id IS NOT NULL ORDER BY id"
+    ))
+    .load(conn)?;
+    let address = |row: AddressRow, user_id| DjangoAddress {
+        user_id,
+        email: row.email,
+        verified: row.verified,
+        is_primary: row.is_primary,
+    };
+    owners.resolve(table, rows, |row| &row.owner, address)
+}
+
+/// Reads what the accounts have beside themselves and their addresses.
+pub(super) fn read_extras(
+    conn: &mut Conn,
+    catalog: &Catalog,
+    owners: &Owners,
+) -> Result<DjangoExtras> {
+    let name = owners.users.name.as_str();
+    let mut extras = DjangoExtras::default();
+    for factors in second_factors::find(catalog, name) {
+        let found = read_owners_of_factors(conn, owners, &factors)?;
+        if !found.is_empty() {
+            extras.second_factor_tables.push(factors.table.to_owned());
+            extras.second_factors.extend(found);
+        }
+    }
+    extras.second_factors.sort_unstable();
+    extras.second_factors.dedup();
+    if ["first_name", "last_name"].iter().all(|it| catalog.has_column(name, it)) {
+        let condition = "first_name <> '' OR last_name <> ''";
+        extras.with_names = read_owners(conn, owners, name, &owners.users.key, condition)?;
+    }
+    let (groups, permissions) = (format!("{name}_groups"), format!("{name}_user_permissions"));
+    if let Some(column) = catalog.owner_column(&groups, "group_id") {
+        extras.in_groups = read_owners(conn, owners, &groups, column, "TRUE")?;
+    }
+    if let Some(column) = catalog.owner_column(&permissions, "permission_id") {
+        extras.with_permissions = read_owners(conn, owners, &permissions, column, "TRUE")?;
+    }
+    if ["user_id", "provider", "uid"].iter().all(|it| catalog.has_column(SOCIAL_ACCOUNTS, it)) {
+        extras.social = read_social(conn, owners)?;
+    }
+    Ok(extras)
+}
+
+const SOCIAL_ACCOUNTS: &str = "socialaccount_socialaccount";
+
+fn read_social(conn: &mut Conn, owners: &Owners) -> Result<Vec<DjangoSocialAccount>> {
+    let rows: Vec<SocialRow> = sql_query(format!(
+        "SELECT CAST(user_id AS TEXT) AS owner, provider, uid FROM {SOCIAL_ACCOUNTS} \
+         WHERE user_id IS NOT NULL ORDER BY id"
+    ))
+    .load(conn)?;
+    let account = |row: SocialRow, user_id| DjangoSocialAccount {
+        user_id,
+        provider: row.provider,
+        uid: row.uid,
+    };
+    owners.resolve(SOCIAL_ACCOUNTS, rows, |row| &row.owner, account)
+}
+
+/// Lists the users with a second factor in one table.
+fn read_owners_of_factors(
+    conn: &mut Conn,
+    owners: &Owners,
+    factors: &SecondFactors,
+) -> Result<Vec<i64>> {
+    let SecondFactors { table, owner, condition } = factors;
+    let users = owners.users;
+    match (owner, users.column("username")) {
+        (Owner::Key(column), _) => read_owners(conn, owners, table, column, condition),
+        (Owner::Username, Some(username)) => {
+            let table = quoted(table);
+            let condition = format!(
+                "CAST({username} AS TEXT) IN (SELECT username FROM {table} WHERE {condition})"
+            );
+            read_owners(conn, owners, &users.name, &users.key, &condition)
+        }
+        (Owner::Username, None) => Ok(Vec::new()),
+    }
+}
+
+/// Lists the users with a row in a table.
+fn read_owners(
+    conn: &mut Conn,
+    owners: &Owners,
+    table: &str,
+    column: &str,
+    condition: &str,
+) -> Result<Vec<i64>> {
+    let (from, column) = (quoted(table), quoted(column));
+    let rows: Vec<OwnerRow> = sql_query(format!(
+        "SELECT DISTINCT CAST({column} AS TEXT) AS owner FROM {from} \
+         WHERE ({condition}) AND {column} IS NOT NULL"
+    ))
+    .load(conn)?;
+    let mut found = owners.resolve(table, rows, |row| &row.owner, |_, id| id)?;
+    found.sort_unstable();
+    Ok(found)
+}

@@ -1,0 +1,135 @@
+//! Jobs that are not done: how many there are, how they are made due again, and how old jobs are deleted.
+
+use diesel::dsl::sql;
+use diesel::expression::SqlLiteral;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool, Integer, Text};
+
+use super::lease::JobStatus;
+use crate::domain::UtcTime;
+use crate::store::schema::outbox;
+use crate::store::{Conn, Result};
+
+/// Jobs that are not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenJobs {
+    /// The number of those to be done.
+    pub waiting: i64,
+    /// The number of those that were given up.
+    pub dead: i64,
+    /// The time of the oldest one to be done.
+    pub oldest: Option<UtcTime>,
+}
+
+/// Counts the jobs that wait and those that were given up.
+pub fn count_open(conn: &mut Conn) -> Result<OpenJobs> {
+    // Postgres knows how rare a status is only if the statement names it.
+    let count = |conn: &mut Conn, status: &str| {
+        outbox::table.filter(sql::<Bool>(status)).count().get_result(conn)
+    };
+    let oldest: Option<i64> = outbox::table
+        .filter(sql::<Bool>("status = 'queued'"))
+        .select(outbox::created_at)
+        .order(outbox::created_at)
+        .first(conn)
+        .optional()?;
+    Ok(OpenJobs {
+        waiting: count(conn, "status = 'queued'")?,
+        dead: count(conn, "status = 'dead'")?,
+        oldest: oldest.map(UtcTime::from_micros),
+    })
+}
+
+/// The jobs that wait because of one error.
+#[derive(Clone, Debug, QueryableByName)]
+pub struct WaitingFor {
+    /// The error of their last attempt.
+    #[diesel(sql_type = Text)]
+    pub error: String,
+    /// The number of jobs.
+    #[diesel(sql_type = BigInt)]
+    pub jobs: i64,
+}
+
+/// Returns up to `limit` errors that jobs wait for, the most frequent first.
+pub fn waiting_for(conn: &mut Conn, limit: i64) -> Result<Vec<WaitingFor>> {
+    let errors = diesel::sql_query(
+        "SELECT last_error AS error, count(*) AS jobs FROM outbox \
+         WHERE status = 'queued' AND last_error IS NOT NULL \
+         GROUP BY last_error ORDER BY count(*) DESC, last_error LIMIT $1",
+    );
+    Ok(errors.bind::<BigInt, _>(limit).load(conn)?)
+}
+
+/// Makes a job due at once, if it is dead or waits. Returns whether it is.
+pub fn retry(conn: &mut Conn, id: &str, now: UtcTime) -> Result<bool> {
+    let unfinished = [JobStatus::Dead.name(), JobStatus::Queued.name()];
+    let chosen = outbox::table.find(id).filter(outbox::status.eq_any(unfinished));
+    Ok(diesel::update(chosen).set(as_new(now)).execute(conn)? == 1)
+}
+
+/// Makes up to `limit` dead jobs due at once that were given up before `now`. Returns how many.
+pub fn retry_dead(conn: &mut Conn, now: UtcTime, limit: i64) -> Result<usize> {
+    let dead = || outbox::table.filter(sql::<Bool>("status = 'dead'"));
+    let given_up: Vec<String> = dead()
+        .filter(outbox::finished_at.lt(now.micros()))
+        .select(outbox::id)
+        .limit(limit)
+        .load(conn)?;
+    if given_up.is_empty() {
+        return Ok(0);
+    }
+    // Another command may have been faster.
+    let chosen = dead().filter(outbox::id.eq_any(given_up));
+    Ok(diesel::update(chosen).set(as_new(now)).execute(conn)?)
+}
+
+/// Makes up to `limit` jobs due at once that wait for a time after `now`. Returns how many.
+pub fn retry_waiting(conn: &mut Conn, now: UtcTime, limit: i64) -> Result<usize> {
+    let waiting = || {
+        let queued = outbox::table.filter(sql::<Bool>("status = 'queued'"));
+        queued.filter(outbox::next_attempt_at.gt(now.micros()))
+    };
+    let chosen: Vec<String> = waiting().select(outbox::id).limit(limit).load(conn)?;
+    if chosen.is_empty() {
+        return Ok(0);
+    }
+    Ok(diesel::update(waiting().filter(outbox::id.eq_any(chosen)))
+        .set(as_new(now))
+        .execute(conn)?)
+}
+
+/// Due at once, with the shortest delays again. Attempts of before stay counted as one: the limits of an e-mail
+/// address have counted it already.
+#[diesel::dsl::auto_type(no_type_alias)]
+fn as_new(now: UtcTime) -> _ {
+    let queued: &'static str = JobStatus::Queued.name();
+    let now: i64 = now.micros();
+    let open: Option<i64> = None;
+    let once_at_most: SqlLiteral<Integer> = sql("CASE WHEN attempts > 0 THEN 1 ELSE 0 END");
+    (
+        outbox::status.eq(queued),
+        outbox::attempts.eq(once_at_most),
+        outbox::unconfirmed.eq(0_i32),
+        outbox::next_attempt_at.eq(now),
+        outbox::finished_at.eq(open),
+    )
+}
+
+/// Deletes up to `limit` jobs that were done, dropped or given up before `forget_before`. Returns whether there may
+/// be more.
+pub fn purge(conn: &mut Conn, forget_before: UtcTime, limit: i64) -> Result<bool> {
+    let over: Vec<String> = outbox::table
+        .filter(outbox::finished_at.lt(forget_before.micros()))
+        .order(outbox::finished_at)
+        .select(outbox::id)
+        .limit(limit)
+        .load(conn)?;
+    if over.is_empty() {
+        return Ok(false);
+    }
+    // A command may have made a dead one due again meanwhile.
+    let finished = outbox::table.filter(outbox::finished_at.is_not_null());
+    diesel::delete(finished.filter(outbox::id.eq_any(over))).execute(conn)?;
+    Ok(true)
+}

@@ -1,0 +1,178 @@
+//! Leases of jobs, and the one end that a lease comes to.
+
+use diesel::prelude::*;
+
+use crate::domain::{JobId, LeaseId, UtcTime};
+use crate::store::schema::outbox;
+use crate::store::{Conn, Result};
+
+/// State of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobStatus {
+    /// To be done.
+    Queued,
+    /// Done.
+    Done,
+    /// No longer needed when its turn came.
+    Dropped,
+    /// Given up: refused for good, or after too many attempts.
+    Dead,
+}
+
+impl JobStatus {
+    /// The name, as stored.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Done => "sent",
+            Self::Dropped => "dropped",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+/// The exclusive right to work on a job, until it expires. It cannot be copied, and [`Lease::conclude`] takes it
+/// by value: a job comes to one end. A lease that is dropped before expires, and the job is due again.
+#[derive(Debug)]
+#[must_use = "a job without an end is done again when its lease expires"]
+pub struct Lease {
+    job: JobId,
+    token: LeaseId,
+}
+
+impl Lease {
+    pub(super) const fn of(job: JobId, token: LeaseId) -> Self {
+        Self { job, token }
+    }
+
+    /// The job.
+    pub const fn job(&self) -> &JobId {
+        &self.job
+    }
+
+    /// Prepares the extension of the lease until this time, for [`renew`].
+    pub fn renewal(&self, until: UtcTime) -> Renewal {
+        Renewal { job: self.job.clone(), token: self.token.clone(), until }
+    }
+
+    /// Gives up the lease for what became of the job, to be stored by [`complete`].
+    pub fn conclude(self, conclusion: Conclusion, now: UtcTime) -> Completion {
+        Completion { job: self.job, token: self.token, conclusion, now }
+    }
+}
+
+/// What became of a job.
+#[derive(Clone, Debug)]
+pub enum Conclusion {
+    /// It is done.
+    Done {
+        /// The destination that it reached, where the job spells it otherwise.
+        target: Option<String>,
+    },
+    /// It is no longer needed.
+    Dropped,
+    /// It is given up, for this reason.
+    Dead(String),
+    /// It has to wait.
+    PutBack(PutBack),
+}
+
+/// Why a job has to wait, and what is counted.
+#[derive(Clone, Debug)]
+pub struct PutBack {
+    /// The error.
+    pub error: String,
+    /// The time of the next attempt.
+    pub next_attempt_at: UtcTime,
+    /// The number of attempts that are counted.
+    pub attempts: i32,
+    /// The number of those that may have succeeded.
+    pub unconfirmed: i32,
+}
+
+/// An extension of a lease.
+#[derive(Clone, Debug)]
+pub struct Renewal {
+    job: JobId,
+    token: LeaseId,
+    until: UtcTime,
+}
+
+/// The end of a lease. To store it again changes nothing, so it is stored until the database has taken it.
+#[derive(Clone, Debug)]
+pub struct Completion {
+    job: JobId,
+    token: LeaseId,
+    conclusion: Conclusion,
+    now: UtcTime,
+}
+
+impl Completion {
+    /// The job.
+    pub const fn job(&self) -> &JobId {
+        &self.job
+    }
+}
+
+#[diesel::dsl::auto_type(no_type_alias)]
+fn leased<'a>(job: &'a JobId, token: &'a LeaseId) -> _ {
+    let job: &'a str = job.as_str();
+    let token: &'a str = token.as_str();
+    outbox::table.find(job).filter(outbox::lease_token.eq(token))
+}
+
+/// Extends a lease. Returns false if another worker has claimed the job meanwhile.
+pub fn renew(conn: &mut Conn, renewal: &Renewal) -> Result<bool> {
+    let renewed = diesel::update(leased(&renewal.job, &renewal.token))
+        .set(outbox::lease_until.eq(renewal.until.micros()))
+        .execute(conn)?;
+    Ok(renewed == 1)
+}
+
+/// Stores the end of a lease. Returns false, and stores nothing, if another worker has claimed the job meanwhile
+/// or the end is stored already.
+pub fn complete(conn: &mut Conn, completion: &Completion) -> Result<bool> {
+    match &completion.conclusion {
+        Conclusion::Done { target } => {
+            end(conn, completion, JobStatus::Done, None, target.as_deref())
+        }
+        Conclusion::Dropped => end(conn, completion, JobStatus::Dropped, None, None),
+        Conclusion::Dead(error) => end(conn, completion, JobStatus::Dead, Some(error), None),
+        Conclusion::PutBack(put_back) => return_to_queue(conn, completion, put_back),
+    }
+}
+
+fn end(
+    conn: &mut Conn,
+    completion: &Completion,
+    status: JobStatus,
+    error: Option<&str>,
+    target: Option<&str>,
+) -> Result<bool> {
+    let ended = diesel::update(leased(&completion.job, &completion.token))
+        .set((
+            outbox::status.eq(status.name()),
+            outbox::attempts.eq(outbox::attempts + 1),
+            outbox::lease_token.eq(None::<String>),
+            outbox::lease_until.eq(None::<i64>),
+            outbox::finished_at.eq(completion.now.micros()),
+            outbox::last_error.eq(error),
+            target.map(|target| outbox::recipient.eq(target)),
+        ))
+        .execute(conn)?;
+    Ok(ended == 1)
+}
+
+fn return_to_queue(conn: &mut Conn, completion: &Completion, put_back: &PutBack) -> Result<bool> {
+    let returned = diesel::update(leased(&completion.job, &completion.token))
+        .set((
+            outbox::attempts.eq(outbox::attempts + put_back.attempts),
+            outbox::unconfirmed.eq(outbox::unconfirmed + put_back.unconfirmed),
+            outbox::lease_token.eq(None::<String>),
+            outbox::lease_until.eq(None::<i64>),
+            outbox::next_attempt_at.eq(put_back.next_attempt_at.micros()),
+            outbox::last_error.eq(&put_back.error),
+        ))
+        .execute(conn)?;
+    Ok(returned == 1)
+}

@@ -1,0 +1,173 @@
+//! User names that are the e-mail address of another user: the one who verifies the address gets it.
+
+use hallpass::domain::Username;
+use serde_json::{Value, json};
+
+use crate::support::account::{EMAIL_CHANGED, RESET};
+use crate::support::{PASSWORD, SECOND, TestApp, Tokens, World, on_both};
+
+const OWNER: &str = "owner@example.com";
+const OLD: &str = "old@example.com";
+const RENAMED: &str = "user name of your";
+
+/// A user with the address `OLD`, verified, whose user name is `name`, as an import or staff leave them.
+fn holder(world: &World, app: &TestApp, name: &str) -> Tokens {
+    app.person(world, OLD);
+    let norm = name.to_lowercase();
+    world.execute(&format!(
+        "UPDATE users SET username = '{name}', username_norm = '{norm}' WHERE email = '{OLD}'"
+    ));
+    app.log_in(name, PASSWORD).is(200).tokens()
+}
+
+fn username(app: &TestApp, holder: &Tokens) -> Value {
+    // A renaming ends the access tokens that tell the old name.
+    let told = app.me(&holder.access);
+    if told.status == 200 {
+        return told.json()["username"].clone();
+    }
+    told.refused(401, "token_revoked");
+    app.me(&app.refresh(&holder.refresh).is(200).tokens().access).is(200).json()["username"].clone()
+}
+
+/// The account was renamed and its owner told, and the owner of the address has it.
+fn released(world: &World, app: &TestApp, holder: &Tokens, owner: i64) {
+    assert_eq!(username(app, holder), OLD);
+    let mail = world.mail_about(OLD, RENAMED, 1);
+    assert!(mail.text.to_lowercase().contains(OWNER) && mail.text.contains(OLD), "{}", mail.text);
+    let kinds = format!("events WHERE user_id = {} AND kind = 'profile_changed'", holder.user_id());
+    assert_eq!(world.count(&kinds), 1);
+    let by_address = app.log_in(OWNER, PASSWORD).is(200).tokens();
+    assert_eq!(by_address.user_id(), owner);
+    assert_eq!(app.log_in(OLD, PASSWORD).is(200).tokens().user_id(), holder.user_id());
+}
+
+on_both! {
+    fn a_registration_gets_the_address_that_another_user_has_as_user_name(world) {
+        let app = world.app();
+        let holder = holder(&world, &app, "Owner@Example.COM");
+        let owner = app.person(&world, OWNER);
+        assert_eq!(username(&app, &owner), OWNER);
+        released(&world, &app, &holder, owner.user_id());
+    }
+
+    fn a_user_name_that_is_an_address_in_an_unusual_spelling_is_released(world) {
+        let app = world.app();
+        app.person(&world, OLD);
+        let address = "ada@b\u{fc}cher.example";
+        for (number, spelling) in [
+            "ada@b\u{fc}\u{ad}cher.example",
+            "ada@b\u{fc}cher\u{3002}example",
+            "ada@xn--bcher-kva.example",
+            "ada\u{ff20}b\u{fc}cher.example",
+            "ADA@B\u{dc}CHER.EXAMPLE",
+        ].into_iter().enumerate() {
+            let norm = Username::normalise(spelling);
+            world.execute(&format!("UPDATE users SET username = '{spelling}', username_norm = '{norm}' WHERE email = '{OLD}'"));
+            let holder = app.log_in(OLD, PASSWORD).is(200).tokens();
+            let bearer = format!("Bearer {}", holder.access);
+            let passed = app.send("GET", "/v1/forward-auth", &[("authorization", &bearer)], "").is(200);
+            let own_name = format!("user-{}", holder.user_id());
+            assert_eq!(passed.header("x-auth-username"), Some(own_name.as_str()), "{spelling}");
+            let registered = app.register_with(&json!({"email": address, "username": address, "password": PASSWORD}));
+            let owner = app.verify_code(&registered, &world.proof("ada@xn--bcher-kva.example", number + 1).code);
+            assert_eq!(username(&app, &holder), OLD, "{spelling}");
+            world.execute(&format!("DELETE FROM users WHERE id = {}", owner.is(200).tokens().user_id()));
+        }
+    }
+
+    fn a_change_of_the_address_gets_it_too(world) {
+        let app = world.app();
+        let holder = holder(&world, &app, OWNER);
+        let mover = app.person(&world, "mover@example.com");
+        let body = json!({"new_email": OWNER, "password": PASSWORD});
+        let token = app.as_holder("POST", "/v1/me/email", &mover.access, &body).is(202).text("registration_token");
+        app.verify_code(&token, &world.proof(OWNER, 1).code).is(200);
+        released(&world, &app, &holder, mover.user_id());
+    }
+
+    fn an_address_that_is_reverted_to_its_owner_is_released(world) {
+        let app = world.app();
+        let owner = app.person(&world, OWNER);
+        app.move_to(&world, &owner.access, "thief@evil.example");
+        let link = world.link_about(OWNER, EMAIL_CHANGED, 1);
+        // As staff leave it meanwhile: another account is called like the address.
+        let holder = holder(&world, &app, OWNER);
+        app.not_me(&link).is(204);
+        app.reset_by_link(&world.link_about(OWNER, RESET, 1), PASSWORD).is(204);
+        released(&world, &app, &holder, owner.user_id());
+    }
+
+    fn a_reset_that_verifies_the_address_gets_it_too(world) {
+        let app = world.app();
+        let holder = holder(&world, &app, OWNER);
+        let owner = app.person(&world, "mover@example.com");
+        // As staff leave it: the address of the account, unverified.
+        world.execute(&format!("UPDATE users SET email = '{OWNER}', email_norm = '{OWNER}', email_verified = FALSE WHERE id = {}", owner.user_id()));
+        app.ask_reset(OWNER).is(202);
+        app.reset_by_link(&world.link_about(OWNER, RESET, 1), PASSWORD).is(204);
+        released(&world, &app, &holder, owner.user_id());
+    }
+
+    fn with_optional_verification_the_address_is_released_when_it_is_verified(world) {
+        let app = world.app_with(&[("HALLPASS_EMAIL_VERIFICATION", "optional")]);
+        let first = json!({"email": OLD, "password": PASSWORD});
+        let token = app.post("/v1/register", &first).is(201).text("registration_token");
+        app.verify_code(&token, &world.proof(OLD, 1).code).is(200);
+        world.execute(&format!("UPDATE users SET username = '{OWNER}', username_norm = '{OWNER}'"));
+        let holder = app.log_in(OWNER, PASSWORD).is(200).tokens();
+        let body = json!({"email": OWNER, "password": "another plum tree"});
+        let registered = app.post("/v1/register", &body).is(201);
+        // Nothing changes for the other account before the address is verified.
+        assert_eq!(app.log_in(OWNER, PASSWORD).is(200).tokens().user_id(), holder.user_id());
+        let code = world.proof(OWNER, 1).code;
+        app.verify_code(&registered.text("registration_token"), &code).is(200);
+        assert_eq!(username(&app, &holder), OLD);
+        let owner = app.log_in(OWNER, "another plum tree").is(200).tokens();
+        assert_eq!(owner.user_id(), registered.tokens().user_id());
+    }
+
+    fn an_account_without_an_address_of_its_own_is_named_by_its_user_id(world) {
+        let app = world.app();
+        let holder = holder(&world, &app, OWNER);
+        world.execute(&format!("UPDATE users SET email = NULL, email_norm = NULL, email_verified = FALSE WHERE email = '{OLD}'"));
+        let id = holder.user_id();
+        // Another user has the first choice.
+        app.person(&world, "third@example.com");
+        world.execute(&format!("UPDATE users SET username = 'user-{id}', username_norm = 'user-{id}' WHERE email = 'third@example.com'"));
+        app.person(&world, OWNER);
+        assert_eq!(username(&app, &holder), format!("user-{id}-2"));
+        app.log_in(&format!("user-{id}-2"), PASSWORD).is(200);
+    }
+
+    #[cfg(feature = "drf-jwt")]
+    fn a_django_token_of_the_renamed_account_opens_nothing(world) {
+        let app = world.app();
+        holder(&world, &app, OWNER);
+        let body = json!({"username": OWNER, "password": PASSWORD}).to_string();
+        let headers = [("content-type", "application/json")];
+        let token = app.send_undocumented("POST", "/api-token-auth/", &headers, body).is(200).text("token");
+        world.advance(SECOND * 2);
+        app.person(&world, OWNER);
+        let authorization = format!("JWT {token}");
+        app.send_undocumented("GET", "/restricted/", &[("authorization", &authorization)], "").is(401);
+    }
+
+    fn forward_auth_never_names_another_users_address(world) {
+        let app = world.app();
+        let holder = holder(&world, &app, OWNER);
+        let named = |tokens: &Tokens| {
+            let bearer = format!("Bearer {}", tokens.access);
+            let answer = app.send("GET", "/v1/forward-auth", &[("authorization", &bearer)], "").is(200);
+            answer.header("x-auth-username").unwrap().to_owned()
+        };
+        assert_eq!(named(&holder), format!("user-{}", holder.user_id()));
+        let other = app.person(&world, "mina@example.com");
+        assert_eq!(named(&other), "mina@example.com");
+        world.execute("UPDATE users SET email_verified = FALSE WHERE email = 'mina@example.com'");
+        let unverified = app.log_in("mina@example.com", PASSWORD).is(200).tokens();
+        assert_eq!(named(&unverified), format!("user-{}", other.user_id()));
+        world.execute("UPDATE users SET username = 'mina', username_norm = 'mina' WHERE email = 'mina@example.com'");
+        assert_eq!(named(&app.log_in("mina", PASSWORD).is(200).tokens()), "mina");
+    }
+}

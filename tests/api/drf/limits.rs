@@ -1,0 +1,67 @@
+//! Rate limits of the Django REST adapter, most of which it shares with the API.
+
+use serde_json::json;
+
+use crate::api::limits::attempts::{ELSEWHERE, HOME, MINA, limited, limited_with, log_in_from};
+use crate::support::{PASSWORD, on_both};
+
+on_both! {
+    fn refreshes_of_one_network_are_bounded_together_with_the_api(world) {
+        let app = limited_with(&world, &[("HALLPASS_LIMIT_REFRESH", "60/1m")]);
+        let refresh = || {
+            let body = json!({"refresh_token": "hpr_none"});
+            app.post_with("/v1/token-refresh", &[("x-forwarded-for", HOME)], &body)
+        };
+        let at_the_django_adapter = || {
+            let headers = [("content-type", "application/json"), ("x-forwarded-for", HOME)];
+            let body = json!({"token": "none"}).to_string();
+            app.send_undocumented("POST", "/api-token-refresh/", &headers, body)
+        };
+        for _ in 0..30 {
+            refresh().refused(401, "refresh_token_unknown");
+            assert_eq!(at_the_django_adapter().status, 400);
+        }
+        refresh().refused(429, "rate_limited");
+        assert_eq!(at_the_django_adapter().status, 429);
+    }
+
+    fn the_django_adapter_counts_too(world) {
+        let app = limited(&world);
+        app.person(&world, MINA);
+        let ask = || {
+            let body = json!({"username": MINA, "password": "wrong"}).to_string();
+            let headers =
+                [("content-type", "application/json"), ("x-forwarded-for", ELSEWHERE)];
+            app.send_undocumented("POST", "/api-token-auth/", &headers, body)
+        };
+        for _ in 0..5 {
+            assert_eq!(ask().status, 400);
+        }
+        let refused = ask();
+        assert_eq!(refused.status, 429);
+        assert_eq!(refused.header("retry-after"), Some("900"));
+        let text = "Request was throttled. Expected available in 900 seconds.";
+        assert_eq!(refused.json(), json!({"detail": text}));
+        log_in_from(&app, ELSEWHERE, MINA, PASSWORD).refused(429, "rate_limited");
+    }
+
+    fn every_log_in_and_refresh_of_the_django_adapter_is_bounded(world) {
+        let few = [("HALLPASS_LIMIT_NETWORK", "10/1m"), ("HALLPASS_LIMIT_REFRESH", "60/1m")];
+        let app = limited_with(&world, &few);
+        let json = ("content-type", "application/json");
+        let basic = ("authorization", "Basic YWxpY2U6YWxpY2UtcGFzcw==");
+        let log_in = json!({"username": "alice", "password": "wrong"}).to_string();
+        let refresh = json!({"token": "none"}).to_string();
+        for (method, path, headers, body) in [
+            ("POST", "/api-token-auth/", [json, json], log_in.as_str()),
+            ("POST", "/api-token-refresh/", [json, json], &refresh),
+            ("GET", "/users/", [basic, json], ""),
+            ("GET", "/", [basic, json], ""),
+        ] {
+            let is_bounded = (0..=60).any(|_| {
+                app.send_undocumented(method, path, &headers[..1], body).status == 429
+            });
+            assert!(is_bounded, "{method} {path} is answered without a bound");
+        }
+    }
+}

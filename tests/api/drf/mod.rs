@@ -1,0 +1,7 @@
+//! The Django REST adapter: its list, settings, tokens, limits and audit trail.
+
+mod events;
+mod limits;
+mod list;
+mod settings;
+mod tokens;

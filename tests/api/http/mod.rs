@@ -1,0 +1,12 @@
+//! HTTP: headers, CORS, origins, strange requests, metrics.
+
+mod cors;
+mod edge;
+mod injection;
+mod metrics;
+mod origins;
+mod panics;
+mod request_ids;
+pub mod security_headers;
+mod surface;
+mod wire;

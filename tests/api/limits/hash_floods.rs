@@ -1,0 +1,188 @@
+//! Hashing passwords is the dearest thing that a client can ask for: no client can keep the others from theirs.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::api::limits::attempts::{HOME, limited_with};
+use crate::support::account::PASSWORD_CHANGED;
+use crate::support::{Answer, HOUR, PASSWORD, TestApp, World, on_both};
+
+const MINA: &str = "mina@example.com";
+const EVE: &str = "eve@example.com";
+/// A hash takes tens of milliseconds.
+const COSTLY: [(&str, &str); 1] = [("HALLPASS_BCRYPT_COST", "8")];
+
+fn costly(world: &World, settings: &[(&str, &str)]) -> TestApp {
+    limited_with(world, &[&COSTLY[..], settings].concat())
+}
+
+fn log_in_from(app: &TestApp, from: &str, name: &str, password: &str) -> Answer {
+    let body = json!({"username": name, "password": password});
+    app.post_with("/v1/token-auth", &[("x-forwarded-for", from)], &body)
+}
+
+/// A flood takes the whole machine: at once, each test would find what the others leave.
+static FLOODS: Mutex<()> = Mutex::new(());
+
+/// Runs `flood` on so many threads, again and again, while `meanwhile` runs. Returns how often it ran.
+fn during<T>(
+    threads: usize,
+    flood: impl Fn(usize, usize) + Sync,
+    meanwhile: impl FnOnce() -> T,
+) -> (T, usize) {
+    let _flood = FLOODS.lock().unwrap_or_else(PoisonError::into_inner);
+    let (is_over, count) = (AtomicBool::new(false), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for number in 0..threads {
+            let (flood, is_over, count) = (&flood, &is_over, &count);
+            scope.spawn(move || {
+                for round in 0.. {
+                    if is_over.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    flood(number, round);
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        while count.load(Ordering::Relaxed) < threads {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let outcome = meanwhile();
+        is_over.store(true, Ordering::Relaxed);
+        (outcome, count.load(Ordering::Relaxed))
+    })
+}
+
+on_both! {
+    fn wrong_passwords_from_many_networks_of_one_host_keep_no_other_from_logging_in(world) {
+        let app = costly(&world, &[("HALLPASS_LIMIT_NETWORK", "10000/1m")]);
+        app.person(&world, MINA);
+        app.person(&world, EVE);
+        let device = log_in_from(&app, HOME, MINA, PASSWORD).is(200).text("device_token");
+        let flood = |number: usize, round: usize| {
+            let from = format!("2001:db8:0:{:x}::1", number % 16);
+            let answer = log_in_from(&app, &from, &format!("user-{number}-{round}"), "wrong wrong");
+            assert!([401, 503].contains(&answer.status), "{answer:?}");
+        };
+        during(48, flood, || {
+            for _ in 0..5 {
+                let body = json!({"username": MINA, "password": PASSWORD, "device_token": device});
+                app.post_with("/v1/token-auth", &[("x-forwarded-for", "2001:db8:0:3::9")], &body).is(200);
+                log_in_from(&app, HOME, EVE, PASSWORD).is(200);
+            }
+        });
+    }
+
+    fn one_account_with_many_known_devices_keeps_no_other_from_logging_in(world) {
+        let app = costly(&world, &[("HALLPASS_LIMIT_NETWORK", "10000/1m")]);
+        app.verify_code(&app.register_with(&json!({"email": EVE, "password": PASSWORD, "username": "eve"})), &world.proof(EVE, 1).code).is(200);
+        app.person(&world, MINA);
+        let log_in_on = |name: &str, device: &str| {
+            let body = json!({"username": name, "password": PASSWORD, "device_token": device});
+            app.post_with("/v1/token-auth", &[("x-forwarded-for", HOME)], &body)
+        };
+        // With that of the registration these are all that are remembered.
+        let devices: Vec<String> = (0..19)
+            .map(|_| log_in_from(&app, HOME, EVE, PASSWORD).is(200).text("device_token"))
+            .collect();
+        let own = log_in_from(&app, HOME, MINA, PASSWORD).is(200).text("device_token");
+        let flood = |number: usize, round: usize| {
+            let answer = log_in_on([EVE, "eve"][number % 2], &devices[(number + 7 * round) % 19]);
+            assert!([200, 429, 503].contains(&answer.status), "{answer:?}");
+        };
+        during(20, flood, || {
+            for _ in 0..10 {
+                log_in_on(MINA, &own).is(200);
+                log_in_from(&app, "192.0.2.1", MINA, PASSWORD).is(200);
+            }
+        });
+    }
+
+    fn one_logged_in_user_keeps_no_other_from_logging_in(world) {
+        let app = costly(&world, &[]);
+        let eve = app.person(&world, EVE);
+        app.person(&world, MINA);
+        let bearer = format!("Bearer {}", eve.access);
+        let headers = [("authorization", bearer.as_str()), ("x-forwarded-for", "198.51.100.7")];
+        let flood = |number: usize, round: usize| {
+            let (path, body) = match number % 2 {
+                0 => ("/v1/password-change", json!({"new_password": format!("plum tree at dusk {number} {round}")})),
+                _ => ("/v1/me/email", json!({"new_email": format!("e{number}-{round}@example.com"), "password": "wrong wrong"})),
+            };
+            app.post_with(path, &headers, &body);
+        };
+        during(40, flood, || {
+            for _ in 0..10 {
+                log_in_from(&app, HOME, MINA, PASSWORD).is(200);
+            }
+        });
+    }
+
+    fn a_user_has_a_bounded_number_of_passwords_hashed_and_notices_sent(world) {
+        let app = limited_with(&world, &[]);
+        let eve = app.person(&world, EVE);
+        let mut changed = 0;
+        for number in 0..30 {
+            let answer = app.change_password(&eve.access, None, &format!("plum tree at dusk {number}"));
+            changed += usize::from(answer.status == 204);
+            if answer.status != 204 {
+                answer.refused(429, "rate_limited");
+            }
+        }
+        assert_eq!(changed, 20);
+        assert_eq!(world.mails_about(EVE, PASSWORD_CHANGED).len(), 20);
+        // Not even a right password is compared.
+        let body = json!({"new_email": "new@example.com", "password": "plum tree at dusk 19"});
+        app.as_holder("POST", "/v1/me/email", &eve.access, &body).refused(429, "rate_limited");
+        app.as_holder("DELETE", "/v1/me", &eve.access, &json!({"password": "plum tree at dusk 19"}))
+            .refused(429, "rate_limited");
+        // The log-in and the reset are counted apart.
+        app.log_in(EVE, "plum tree at dusk 19").is(200);
+        world.advance(HOUR);
+        let eve = app.log_in(EVE, "plum tree at dusk 19").is(200).tokens();
+        app.change_password(&eve.access, None, PASSWORD).is(204);
+    }
+
+    fn accounts_that_staff_create_with_a_password_are_counted(world) {
+        let app = limited_with(&world, &[("HALLPASS_LIMIT_NETWORK", "10/1m")]);
+        let staff = app.superuser(&world, "root@example.com");
+        let bearer = format!("Bearer {}", staff.access);
+        let create = |number: usize, password: Option<&str>| {
+            let headers = [("authorization", bearer.as_str()), ("x-forwarded-for", HOME)];
+            let body = json!({"email": format!("p{number}@example.com"), "password": password});
+            app.post_with("/v1/users", &headers, &body)
+        };
+        for number in 0..10 {
+            create(number, Some(PASSWORD)).is(201);
+        }
+        create(10, Some(PASSWORD)).refused(429, "rate_limited");
+        // An invitation hashes nothing.
+        create(10, None).is(201);
+    }
+
+    fn attempts_that_the_service_had_no_time_for_are_given_back(world) {
+        let app = costly(&world, &[("HALLPASS_LIMIT_NETWORK", "60/1m")]);
+        let flood = |number: usize, round: usize| {
+            // From everywhere, so that no network has more jobs than another.
+            let from = format!("10.{}.{}.1", number, round % 250);
+            log_in_from(&app, &from, &format!("user-{number}-{round}"), "wrong wrong");
+        };
+        let (mut refused, mut compared) = (0, 0);
+        during(80, flood, || {
+            while refused + compared < 70 && compared < 50 {
+                let answer = log_in_from(&app, HOME, &format!("name-{refused}-{compared}"), PASSWORD);
+                match answer.status {
+                    401 => compared += 1,
+                    503 => refused += 1,
+                    _ => panic!("after {refused} refusals and {compared} comparisons: {answer:?}"),
+                }
+            }
+        });
+        assert!(refused + compared > 60, "the queue was not full: {refused}, {compared}");
+    }
+}

@@ -1,0 +1,442 @@
+//! How much mail anybody can order: nobody is flooded, and nobody is kept from theirs.
+
+use serde_json::{Value, json};
+
+use crate::api::limits::attempts::{ELSEWHERE, HOME, limited, limited_with};
+use crate::support::account::{NEW_DEVICE, RESET};
+use crate::support::{Answer, DAY, HOUR, PASSWORD, TestApp, World, on_both, wait_for};
+
+const MINA: &str = "mina@example.com";
+const RESEND: &str = "/v1/verify-email/resend";
+const ASK_RESET: &str = "/v1/password-reset";
+
+fn ask(app: &TestApp, path: &str, email: &str, from: &str) -> Answer {
+    app.post_with(path, &[("x-forwarded-for", from)], &json!({"email": email}))
+}
+
+fn register(app: &TestApp, email: &str, from: &str) -> Answer {
+    let body = json!({"email": email, "password": PASSWORD});
+    app.post_with("/v1/register", &[("x-forwarded-for", from)], &body)
+}
+
+/// An address in the `number`th network of strangers.
+fn stranger(number: usize) -> String {
+    format!("198.{}.{}.1", 18 + number / 250, number % 250)
+}
+
+/// Waits until every order was looked at: what is left waits for a budget. (The clock must not move while
+/// one is looked at.)
+fn looked_at_all(world: &World) {
+    let due = format!("next_attempt_at <= {}", (world.now() + 1) * 1_000_000);
+    let open = format!("outbox WHERE status = 'queued' AND (lease_until IS NOT NULL OR {due})");
+    wait_for("the mail to be looked at", || (world.count(&open) == 0).then_some(()));
+}
+
+/// What somebody can see of an answer, but for what differs every time.
+fn look(answer: &Answer) -> (u16, Vec<(String, String)>, Value) {
+    let mut headers: Vec<(String, String)> = answer
+        .headers
+        .iter()
+        .filter(|(name, _)| !["date", "x-request-id"].contains(&name.as_str()))
+        .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+        .collect();
+    headers.sort();
+    let mut body = answer.json();
+    for name in ["request_id", "registration_token"] {
+        if let Some(text) = body.get_mut(name) {
+            *text = text.as_str().unwrap().len().into();
+        }
+    }
+    (answer.status, headers, body)
+}
+
+on_both! {
+    fn the_fourth_request_of_an_hour_and_the_sixth_of_a_day_are_refused_alike(world) {
+        let app = limited(&world);
+        app.person(&world, MINA);
+        let mut looks = Vec::new();
+        for email in [MINA, "nemo@example.com"] {
+            let mut seen = Vec::new();
+            for _ in 0..3 {
+                seen.push(look(&ask(&app, ASK_RESET, email, HOME).is(202)));
+            }
+            let refused = ask(&app, ASK_RESET, email, HOME).refused(429, "rate_limited");
+            assert_eq!(refused.header("retry-after"), Some("3600"));
+            seen.push(look(&refused));
+            // The other class of mail has a budget of its own.
+            for _ in 0..3 {
+                seen.push(look(&register(&app, email, HOME).is(202)));
+            }
+            seen.push(look(&ask(&app, RESEND, email, HOME).refused(429, "rate_limited")));
+            looked_at_all(&world);
+            world.advance(HOUR);
+            for _ in 0..2 {
+                seen.push(look(&ask(&app, ASK_RESET, email, HOME).is(202)));
+            }
+            looked_at_all(&world);
+            let refused = ask(&app, ASK_RESET, email, HOME).refused(429, "rate_limited");
+            assert_eq!(refused.header("retry-after"), Some((23 * 3600).to_string().as_str()));
+            seen.push(look(&refused));
+            looks.push(seen);
+        }
+        assert_eq!(looks[0], looks[1]);
+    }
+
+    fn requests_by_strangers_do_not_delay_a_reset_or_a_registration(world) {
+        let app = limited(&world);
+        app.person(&world, MINA);
+        world.advance(DAY);
+        let nemo = "nemo@example.com";
+        for hour in 0..3 {
+            for attacker in 0..3 {
+                let from = stranger(attacker);
+                let tagged = format!("nemo+{hour}.{attacker}@example.com");
+                ask(&app, ASK_RESET, MINA, &from);
+                register(&app, &format!("mina+{hour}.{attacker}@example.com"), &from);
+                register(&app, &tagged, &from);
+                ask(&app, RESEND, nemo, &from);
+            }
+            looked_at_all(&world);
+            world.advance(HOUR);
+        }
+        let before = world.mails_about(MINA, RESET).len();
+        ask(&app, ASK_RESET, MINA, HOME).is(202);
+        world.mail_about(MINA, RESET, before + 1);
+        let body = register(&app, nemo, HOME).is(202);
+        let proof = world.proof(nemo, 1);
+        app.verify_code(&body.text("registration_token"), &proof.code).is(200);
+    }
+
+    fn one_network_uses_up_half_of_a_mailbox_and_no_reset(world) {
+        let app = limited(&world);
+        app.person(&world, MINA);
+        world.advance(DAY);
+        // A customer with an IPv6 /48 and one with a /24 are one network each.
+        for networks in [["2001:db8:7:1::1", "2001:db8:7:ffff::1"], ["198.18.0.1", "198.18.0.77"]] {
+            let accepted = (0..20).filter(|number| {
+                if number % 3 == 2 {
+                    looked_at_all(&world);
+                    world.advance(HOUR);
+                }
+                let email = format!("mina+{number}@example.com");
+                let answer = register(&app, &email, networks[number % 2]);
+                assert!([202, 429].contains(&answer.status));
+                answer.status == 202
+            });
+            assert_eq!(accepted.count(), 5);
+            looked_at_all(&world);
+            world.advance(DAY);
+        }
+        looked_at_all(&world);
+        assert_eq!(world.count("outbox WHERE status = 'queued'"), 0, "nothing waits");
+    }
+
+    fn the_first_request_of_each_network_has_a_place(world) {
+        let app = limited(&world);
+        app.person(&world, MINA);
+        world.advance(DAY);
+        for (class, path) in [("resets", ASK_RESET), ("verification", RESEND)] {
+            // All that three networks can do in this hour and the next.
+            for _ in 0..2 {
+                for attacker in 0..3 {
+                    for _ in 0..4 {
+                        ask(&app, path, MINA, &stranger(attacker));
+                    }
+                }
+                looked_at_all(&world);
+                world.advance(HOUR);
+            }
+            ask(&app, path, MINA, &stranger(10)).is(202);
+            let again = ask(&app, path, MINA, &stranger(10));
+            assert_eq!(again.status, 429, "{class}: repeats have had their half");
+            ask(&app, path, MINA, &stranger(11)).is(202);
+        }
+        looked_at_all(&world);
+        assert_eq!(world.mails_about(MINA, RESET).len(), 3 + 5 + 2);
+    }
+
+    fn ten_mails_a_day_of_each_class_go_to_a_mailbox(world) {
+        let app = limited(&world);
+        app.person(&world, MINA);
+        world.advance(DAY);
+        let before = world.mails_so_far(MINA).len();
+        let tagged = "mina+shop@example.com";
+        for number in 0..40 {
+            for email in [MINA, tagged] {
+                register(&app, email, &stranger(number));
+                ask(&app, RESEND, email, &stranger(number));
+                ask(&app, ASK_RESET, email, &stranger(number));
+                ask(&app, ASK_RESET, email, &stranger(number));
+            }
+        }
+        looked_at_all(&world);
+        assert_eq!(world.count("outbox WHERE status = 'queued'"), 0, "nothing waits");
+        let mails = world.mails_so_far(MINA).len() - before + world.mails_so_far(tagged).len();
+        // Ten of each class, one beyond of verifications and one of resets for each address, and five for the
+        // other registrations that wait.
+        assert!((5..=28).contains(&mails), "{mails}");
+        world.advance(DAY);
+        let before = world.mails_about(MINA, RESET).len();
+        ask(&app, ASK_RESET, MINA, HOME).is(202);
+        world.mail_about(MINA, RESET, before + 1);
+    }
+
+    fn strangers_in_ten_networks_keep_no_owner_from_a_reset(world) {
+        let app = limited(&world);
+        app.person(&world, MINA);
+        world.advance(DAY);
+        for number in 0..10 {
+            ask(&app, ASK_RESET, MINA, &stranger(number)).is(202);
+        }
+        looked_at_all(&world);
+        assert_eq!(world.mails_about(MINA, RESET).len(), 10);
+        // Tags share the budget, and send nothing to this account.
+        ask(&app, ASK_RESET, "mina+x@example.com", &stranger(10)).is(202);
+        ask(&app, ASK_RESET, MINA, HOME).is(202);
+        let link = world.link_about(MINA, RESET, 11);
+        // The mail that is there is enough for all who ask while its link lives.
+        for number in 20..30 {
+            ask(&app, ASK_RESET, MINA, &stranger(number)).is(202);
+            ask(&app, ASK_RESET, "nemo@example.com", &stranger(number)).is(202);
+        }
+        looked_at_all(&world);
+        assert_eq!(world.mails_about(MINA, RESET).len(), 11);
+        app.reset_by_link(&link, "chosen under siege").is(204);
+        world.advance(HOUR / 2);
+        ask(&app, ASK_RESET, MINA, HOME).is(202);
+        world.link_about(MINA, RESET, 12);
+    }
+
+    fn strangers_in_ten_networks_delay_a_registration_by_half_an_hour(world) {
+        let app = limited(&world);
+        for number in 0..11 {
+            register(&app, &format!("nemo+{number}@example.com"), &stranger(number)).is(202);
+        }
+        let refused = register(&app, "nemo@example.com", HOME).refused(429, "rate_limited");
+        assert_eq!(refused.header("retry-after"), Some("1800"));
+        world.advance(HOUR / 2);
+        register(&app, "nemo@example.com", HOME).is(202);
+    }
+
+    fn registrations_from_the_own_network_take_no_reset_away(world) {
+        let app = limited(&world);
+        app.person(&world, MINA);
+        for number in 0..3 {
+            register(&app, &format!("mina+{number}@example.com"), HOME).is(202);
+        }
+        ask(&app, ASK_RESET, MINA, HOME).is(202);
+        world.mail_about(MINA, RESET, 1);
+    }
+
+    fn a_repeated_verification_counts_each_of_its_mails(world) {
+        let app = limited(&world);
+        for number in 0..3 {
+            register(&app, MINA, &stranger(number)).is(202);
+        }
+        looked_at_all(&world);
+        for number in 0..5 {
+            ask(&app, RESEND, MINA, &stranger(10 + number));
+            looked_at_all(&world);
+        }
+        let mails = world.mails_so_far(MINA).len();
+        // One for each request, and five more for the other registrations that wait.
+        assert!((6..=13).contains(&mails), "{mails}");
+        assert_eq!(world.count("outbox WHERE status = 'queued'"), 0, "nothing waits");
+    }
+
+    fn a_reset_for_a_registration_is_no_way_around_the_budget(world) {
+        let app = limited(&world);
+        register(&app, MINA, HOME).is(202);
+        looked_at_all(&world);
+        for number in 0..20 {
+            ask(&app, ASK_RESET, MINA, &stranger(number));
+            looked_at_all(&world);
+        }
+        // One mail of the registration, and the resets that the mailbox may have in a day, with the late one.
+        assert_eq!(world.mails_so_far(MINA).len(), 1 + 11);
+    }
+
+    fn one_network_that_mixes_requests_takes_no_repeat_from_the_owner_of_a_registration(world) {
+        let app = limited(&world);
+        register(&app, MINA, HOME).is(202);
+        looked_at_all(&world);
+        for _ in 0..2 {
+            for _ in 0..3 {
+                register(&app, MINA, &stranger(1));
+                ask(&app, ASK_RESET, MINA, &stranger(1));
+                ask(&app, RESEND, MINA, &stranger(1));
+                looked_at_all(&world);
+            }
+            world.advance(HOUR);
+        }
+        let before = world.mails_so_far(MINA).len();
+        ask(&app, RESEND, MINA, HOME).is(202);
+        looked_at_all(&world);
+        assert!(world.mails_so_far(MINA).len() > before);
+        ask(&app, ASK_RESET, MINA, HOME).is(202);
+    }
+
+    fn the_networks_of_one_ipv6_customer_order_twenty_an_hour(world) {
+        let app = limited(&world);
+        let from = |number: usize| format!("2001:db8:55:{number:x}::1");
+        for number in 0..20 {
+            ask(&app, ASK_RESET, &format!("a@d{number}.example"), &from(number)).is(202);
+        }
+        ask(&app, ASK_RESET, "a@last.example", &from(20)).refused(429, "rate_limited");
+        ask(&app, ASK_RESET, "a@last.example", "2001:db8:56::1").is(202);
+    }
+
+    fn one_account_names_twenty_addresses_an_hour_from_all_networks_together(world) {
+        let app = limited(&world);
+        let eve = app.person(&world, "eve@example.com");
+        app.person(&world, MINA);
+        let bearer = format!("Bearer {}", eve.access);
+        let change = |number: usize| {
+            let from = stranger(number);
+            let headers = [("x-forwarded-for", from.as_str()), ("authorization", bearer.as_str())];
+            let wish = json!({"new_email": format!("a@d{number}.example"), "password": PASSWORD});
+            app.post_with("/v1/me/email", &headers, &wish)
+        };
+        for number in 0..20 {
+            change(number).is(202);
+        }
+        change(20).refused(429, "rate_limited");
+        let log_in = json!({"username": "eve@example.com", "password": PASSWORD}).to_string();
+        let json_type = ("content-type", "application/json");
+        let django = app.send_undocumented("POST", "/api-token-auth/", &[json_type], log_in);
+        let django = django.is(200).text("token");
+        let path = format!("/users/{}/", eve.user_id());
+        let jwt = format!("JWT {django}");
+        let from = stranger(30);
+        let headers = [
+            ("x-forwarded-for", from.as_str()),
+            ("authorization", jwt.as_str()),
+            json_type,
+        ];
+        let body = json!({"email": MINA}).to_string();
+        assert_eq!(app.send_undocumented("PATCH", &path, &headers, body).status, 429);
+    }
+
+    fn what_this_was_not_me_sends_waits_for_no_budget(world) {
+        let app = limited(&world);
+        app.person(&world, MINA);
+        app.log_in_on("a browser of somebody", MINA).is(200);
+        let not_me = world.link_about(MINA, NEW_DEVICE, 1);
+        for number in 0..6 {
+            ask(&app, ASK_RESET, MINA, &stranger(number)).is(202);
+        }
+        looked_at_all(&world);
+        let before = world.mails_about(MINA, RESET).len();
+        app.not_me(&not_me).is(204);
+        world.mail_about(MINA, RESET, before + 1);
+    }
+
+    fn neither_an_unverified_account_nor_a_change_of_address_is_a_way_around(world) {
+        let app = limited_with(&world, &[("HALLPASS_EMAIL_VERIFICATION", "optional")]);
+        let body = json!({"email": MINA, "password": PASSWORD});
+        app.post_with("/v1/register", &[("x-forwarded-for", HOME)], &body).is(201);
+        for number in 0..20 {
+            ask(&app, RESEND, MINA, &stranger(number));
+        }
+        looked_at_all(&world);
+        assert_eq!(world.mails_so_far(MINA).len(), 11);
+
+        let body = json!({"email": "thief@example.com", "password": PASSWORD});
+        let thief = app.post("/v1/register", &body).is(201).tokens();
+        let victim = "victim@example.com";
+        for number in 0..20 {
+            let from = stranger(number);
+            let bearer = format!("Bearer {}", thief.access);
+            let headers = [("x-forwarded-for", from.as_str()), ("authorization", bearer.as_str())];
+            let wish = json!({"new_email": victim, "password": PASSWORD});
+            app.post_with("/v1/me/email", &headers, &wish);
+            looked_at_all(&world);
+        }
+        let mails = world.mails_so_far(victim).len();
+        assert!((5..=11).contains(&mails), "{mails}");
+    }
+
+    fn registrations_of_strangers_do_not_use_up_what_resets_have(world) {
+        let app = limited_with(&world, &[("HALLPASS_LIMIT_MAIL_TOTAL", "10")]);
+        app.person(&world, MINA);
+        for number in 0..9 {
+            register(&app, &format!("invented{number}@example.com"), &stranger(number)).is(202);
+        }
+        let refused = register(&app, "invented9@example.com", HOME).refused(429, "rate_limited");
+        assert_eq!(refused.header("retry-after"), Some(DAY.as_secs().to_string().as_str()));
+        ask(&app, ASK_RESET, MINA, HOME).is(202);
+        world.mail_about(MINA, RESET, 1);
+    }
+
+    fn a_request_whose_mail_would_come_too_late_is_refused(world) {
+        let app = limited_with(&world, &[
+            ("HALLPASS_LIMIT_MAIL_DOMAIN", "10"),
+            ("HALLPASS_LIMIT_MAIL_TOTAL", "12"),
+        ]);
+        // What is not sent takes nothing.
+        for number in 0..30 {
+            ask(&app, ASK_RESET, &format!("nobody{number}@one.example"), &stranger(number)).is(202);
+        }
+        looked_at_all(&world);
+        let person = |number| format!("p{number}@one.example");
+        for number in 0..10 {
+            app.person(&world, &person(number));
+        }
+        register(&app, &person(10), HOME).refused(429, "rate_limited");
+        register(&app, "p0@two.example", HOME).is(202);
+        register(&app, "p1@two.example", HOME).is(202);
+        register(&app, "p2@two.example", HOME).refused(429, "rate_limited");
+        // Everything that was accepted is sent at once.
+        looked_at_all(&world);
+        assert_eq!(world.count("outbox WHERE status = 'queued'"), 0);
+
+        for number in 0..10 {
+            ask(&app, ASK_RESET, &person(number), &stranger(number)).is(202);
+        }
+        looked_at_all(&world);
+        let refused = ask(&app, ASK_RESET, &person(0), HOME).refused(429, "rate_limited");
+        let unknown = ask(&app, ASK_RESET, "nobody@one.example", HOME).refused(429, "rate_limited");
+        assert_eq!(look(&refused), look(&unknown));
+        // Shortly before the next day a reset waits for it.
+        world.advance(HOUR * 23 + HOUR * 2 / 3);
+        ask(&app, ASK_RESET, &person(0), HOME).is(202);
+        looked_at_all(&world);
+        assert_eq!(world.mails_about(&person(0), RESET).len(), 1);
+        world.advance(HOUR / 3);
+        world.mail_about(&person(0), RESET, 2);
+        register(&app, &person(10), HOME).is(202);
+        world.proof(&person(10), 1);
+    }
+
+    fn a_registration_without_mail_takes_no_mail_budget(world) {
+        let app = limited_with(&world, &[
+            ("HALLPASS_EMAIL_VERIFICATION", "none"),
+            ("HALLPASS_LIMIT_MAIL_DOMAIN", "10"),
+        ]);
+        for number in 0..12 {
+            register(&app, &format!("p{number}@one.example"), HOME).is(201);
+        }
+    }
+
+    fn one_network_orders_twenty_an_hour(world) {
+        let app = limited(&world);
+        for number in 0..20 {
+            ask(&app, ASK_RESET, &format!("a@d{number}.example"), HOME).is(202);
+        }
+        ask(&app, ASK_RESET, "a@last.example", HOME).refused(429, "rate_limited");
+        ask(&app, ASK_RESET, "a@last.example", ELSEWHERE).is(202);
+        world.advance(HOUR);
+        ask(&app, ASK_RESET, "a@last.example", HOME).is(202);
+    }
+
+    fn a_registration_that_fails_takes_nothing_of_the_address(world) {
+        let app = limited(&world);
+        let named = json!({"email": MINA, "password": PASSWORD, "username": "mina"});
+        app.verify_code(&app.register_with(&named), &world.proof(MINA, 1).code).is(200);
+        let body = |name: &str| json!({"email": "nemo@example.com", "password": PASSWORD, "username": name});
+        for _ in 0..4 {
+            app.post("/v1/register", &body("mina")).refused(409, "username_taken");
+        }
+        app.post("/v1/register", &body("nemo")).is(202);
+    }
+}

@@ -1,0 +1,4 @@
+//! Mail: delivery and language.
+
+mod language;
+mod mail_delivery;

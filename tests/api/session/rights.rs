@@ -1,0 +1,151 @@
+//! A change of an account's rights ends the access tokens that tell the earlier rights, and no session.
+
+use serde_json::{Value, json};
+
+use crate::support::{Answer, PASSWORD, SECOND, TestApp, Tokens, World, on_both, wait_for};
+
+const MINA: &str = "mina@example.com";
+
+fn patch(app: &TestApp, staff: &Tokens, id: i64, body: &Value) -> Answer {
+    app.as_holder("PATCH", &format!("/v1/users/{id}"), &staff.access, body).is(200)
+}
+
+/// Everything that checks an access token refuses it as it refuses that of an ended session.
+fn is_revoked(app: &TestApp, token: &str) {
+    let bearer = format!("Bearer {token}");
+    let headers = [("authorization", bearer.as_str())];
+    app.token_verify(token).refused(401, "token_revoked");
+    app.send("GET", "/v1/forward-auth", &headers, "").refused(401, "token_revoked");
+    app.send("GET", "/v1/me", &headers, "").refused(401, "token_revoked");
+}
+
+/// The token that a refresh within the same second gives.
+fn refreshed(app: &TestApp, tokens: &Tokens, is_staff: bool) -> Tokens {
+    let next = app.refresh(&tokens.refresh).is(200).tokens();
+    assert_eq!(next.session, tokens.session);
+    let told = app.token_verify(&next.access).is(200).json();
+    assert_eq!(told["is_staff"], is_staff);
+    let bearer = format!("Bearer {}", next.access);
+    app.send("GET", "/v1/forward-auth", &[("authorization", &bearer)], "").is(200);
+    next
+}
+
+/// The accounts of `/v1/revocations`.
+fn listed(app: &TestApp) -> Vec<i64> {
+    let answer = app.get("/v1/revocations").is(200).json();
+    answer["users"].as_array().unwrap().iter().map(|it| it["user_id"].as_i64().unwrap()).collect()
+}
+
+/// Two instances learn of it, this one at once.
+fn each_change(world: &World, change: impl Fn(&TestApp, bool, i64)) {
+    let (here, there) = (world.app(), world.app());
+    let mut tokens = here.person(world, MINA);
+    let other = here.person(world, "other@example.com");
+    let id = tokens.user_id();
+    for is_staff in [true, false, true, false] {
+        let old = tokens.access.clone();
+        assert_eq!(there.token_verify(&old).is(200).json()["is_staff"], !is_staff);
+        change(&here, is_staff, id);
+        is_revoked(&here, &old);
+        wait_for("the other instance to learn of it", || {
+            (there.token_verify(&old).status == 401).then_some(())
+        });
+        is_revoked(&there, &old);
+        tokens = refreshed(&there, &tokens, is_staff);
+        tokens = refreshed(&here, &tokens, is_staff);
+        is_revoked(&here, &old);
+        assert!(listed(&here).contains(&id) && listed(&there).contains(&id));
+    }
+    here.token_verify(&other.access).is(200);
+    assert_eq!(here.log_in(MINA, PASSWORD).is(200).tokens().claims()["is_staff"], false);
+}
+
+on_both! {
+    fn staff_rights_that_are_given_or_taken_end_the_tokens_of_before(world) {
+        let staff = world.app().superuser(&world, "root@example.com");
+        each_change(&world, |app, is_staff, id| {
+            patch(app, &staff, id, &json!({"is_staff": is_staff}));
+        });
+    }
+
+    #[cfg(feature = "drf-jwt")]
+    fn the_django_adapter_does_the_same(world) {
+        world.app().superuser(&world, "root@example.com");
+        each_change(&world, |app, is_staff, id| {
+            let log_in = json!({"username": "root@example.com", "password": PASSWORD}).to_string();
+            let json = ("content-type", "application/json");
+            let token = app.send_undocumented("POST", "/api-token-auth/", &[json], log_in).is(200).text("token");
+            let headers = [json, ("authorization", &format!("JWT {token}"))];
+            let body = json!({"is_staff": is_staff}).to_string();
+            app.send_undocumented("PATCH", &format!("/users/{id}/"), &headers, body).is(200);
+        });
+    }
+
+    fn a_released_user_name_ends_the_tokens_that_tell_it_at_once(world) {
+        let app = world.app();
+        let holder = app.person(&world, "old@example.com");
+        world.execute(&format!("UPDATE users SET username = '{MINA}', username_norm = '{MINA}' WHERE id = {}", holder.user_id()));
+        let holder = app.refresh(&holder.refresh).is(200).tokens();
+        app.person(&world, MINA);
+        is_revoked(&app, &holder.access);
+        refreshed(&app, &holder, false);
+    }
+
+    fn clocks_of_instances_that_differ_change_nothing(world) {
+        let (here, ahead) = (world.app(), world.app_ahead(SECOND * 2));
+        let staff = here.superuser(&world, "root@example.com");
+        let mut tokens = here.person(&world, MINA);
+        let id = tokens.user_id();
+        for (round, (changing, issuing)) in [(&here, &ahead), (&ahead, &here), (&here, &ahead)].into_iter().enumerate() {
+            let is_staff = round % 2 == 0;
+            tokens = refreshed(issuing, &tokens, !is_staff);
+            patch(changing, &staff, id, &json!({"is_staff": is_staff}));
+            for app in [&here, &ahead] {
+                wait_for("each instance to learn of it", || {
+                    (app.token_verify(&tokens.access).status == 401).then_some(())
+                });
+            }
+            tokens = refreshed(issuing, &tokens, is_staff);
+            tokens = refreshed(changing, &tokens, is_staff);
+        }
+    }
+
+    fn what_is_no_right_ends_no_token(world) {
+        let app = world.app();
+        let staff = app.superuser(&world, "root@example.com");
+        let tokens = app.person(&world, MINA);
+        let id = tokens.user_id();
+        for body in [json!({"locale": "ko"}), json!({"is_staff": false}), json!({"username": "mina"}), json!({"is_active": true})] {
+            patch(&app, &staff, id, &body);
+        }
+        app.as_holder("PATCH", "/v1/me", &tokens.access, &json!({"metadata": {"a": 1}})).is(200);
+        app.token_verify(&tokens.access).is(200);
+        assert!(listed(&app).is_empty());
+    }
+
+    fn a_list_since_a_time_has_what_is_new(world) {
+        let app = world.app();
+        let mina = app.person(&world, MINA);
+        let since = |seconds: i64| {
+            let list = app.get(&format!("/v1/revocations?since={seconds}")).is(200).json();
+            list["sessions"].as_array().unwrap().iter().map(|it| it["session_id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        app.revoke(&mina.refresh).is(204);
+        let first = world.now();
+        world.advance(SECOND * 10);
+        let again = app.log_in(MINA, PASSWORD).is(200).tokens();
+        app.revoke(&again.refresh).is(204);
+        assert_eq!(since(0), [again.session.clone(), mina.session.clone()]);
+        assert_eq!(since(first), [again.session.clone(), mina.session]);
+        assert_eq!(since(first + 1), since(first + 10));
+        assert_eq!(since(first + 10), [again.session]);
+        assert!(since(first + 11).is_empty());
+        for wrong in ["x", "-1", "1.5", "253402300800", ""] {
+            app.get(&format!("/v1/revocations?since={wrong}")).refused(422, "validation_failed");
+        }
+        let known = app.get(&format!("/v1/revocations?since={first}"));
+        let tag = known.header("etag").unwrap();
+        app.send("GET", &format!("/v1/revocations?since={first}"), &[("if-none-match", tag)], "").is(304);
+        assert_ne!(app.get("/v1/revocations?since=0").header("etag"), app.get(&format!("/v1/revocations?since={}", first + 5)).header("etag"));
+    }
+}

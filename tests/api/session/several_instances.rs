@@ -1,0 +1,214 @@
+//! Three instances on one database: what one ended it refuses at once, and the others at their next look at it,
+//! which in service comes within a second (`config::tests`).
+
+use serde_json::json;
+
+use crate::support::{
+    PASSWORD, SECOND, TestApp, Tokens, World, link_token, on_both, proof_in, wait_for,
+};
+
+const ADMIN: &str = "admin@example.com";
+const OTHER_PASSWORD: &str = "pear tree at dawn";
+
+/// Three instances and somebody who has two sessions.
+struct Instances {
+    world: World,
+    apps: [TestApp; 3],
+    victim: Tokens,
+    other: Tokens,
+    email: String,
+}
+
+impl Instances {
+    fn new(world: World) -> Self {
+        let apps = [world.app(), world.app(), world.app()];
+        let email = "mina@example.com".to_owned();
+        let victim = apps[0].person(&world, &email);
+        let other = apps[1].log_in(&email, PASSWORD).is(200).tokens();
+        for app in &apps {
+            for tokens in [&victim, &other] {
+                app.token_verify(&tokens.access).is(200);
+                app.me(&tokens.access).is(200);
+            }
+        }
+        Self { world, apps, victim, other, email }
+    }
+
+    /// The one that acts refuses the tokens at once, the others soon, whichever way they are asked.
+    fn all_refuse(&self, tokens: &[&Tokens]) {
+        for tokens in tokens {
+            self.apps[0].token_verify(&tokens.access).refused(401, "token_revoked");
+            self.apps[0].me(&tokens.access).refused(401, "token_revoked");
+        }
+        for app in &self.apps {
+            for tokens in tokens {
+                wait_for("every instance to refuse", || {
+                    Some(app.token_verify(&tokens.access)).filter(|it| it.code() == "token_revoked")
+                });
+                let bearer = format!("Bearer {}", tokens.access);
+                let headers = [("authorization", bearer.as_str())];
+                app.send("GET", "/v1/forward-auth", &headers, "").refused(401, "token_revoked");
+                app.me(&tokens.access).refused(401, "token_revoked");
+                let list = app.get("/v1/revocations").is(200).json();
+                let listed = |it: &serde_json::Value| it["session_id"] == tokens.session.as_str();
+                assert!(list["sessions"].as_array().unwrap().iter().any(listed), "{list}");
+                app.refresh(&tokens.refresh).refused(401, "refresh_token_revoked");
+            }
+        }
+    }
+
+    fn both_are_over(&self) {
+        self.all_refuse(&[&self.victim, &self.other]);
+    }
+
+    fn only_the_other_is_over(&self) {
+        self.all_refuse(&[&self.other]);
+        for app in &self.apps {
+            app.me(&self.victim.access).is(200);
+        }
+    }
+
+    /// The list names the account on every instance.
+    fn the_account_is_listed(&self) {
+        for app in &self.apps {
+            let users = app.get("/v1/revocations").is(200).json()["users"].clone();
+            assert_eq!(users[0]["user_id"], self.victim.user_id());
+            assert_eq!(users[0]["revoked_at"], self.world.now());
+        }
+    }
+
+    fn path(&self) -> String {
+        format!("/v1/users/{}", self.victim.user_id())
+    }
+}
+
+on_both! {
+    fn a_log_out(world) {
+        let instances = Instances::new(world);
+        instances.apps[0].revoke(&instances.other.refresh).is(204);
+        instances.only_the_other_is_over();
+    }
+
+    fn one_session_ended_from_another(world) {
+        let instances = Instances::new(world);
+        let path = format!("/v1/me/sessions/{}", instances.other.session);
+        instances.apps[0].delete_as(&instances.victim.access, &path).is(204);
+        instances.only_the_other_is_over();
+    }
+
+    fn the_other_sessions_ended(world) {
+        let instances = Instances::new(world);
+        instances.apps[0].delete_as(&instances.victim.access, "/v1/me/sessions").is(204);
+        instances.only_the_other_is_over();
+    }
+
+    fn a_change_of_the_password(world) {
+        let instances = Instances::new(world);
+        let body = json!({"current_password": PASSWORD, "new_password": OTHER_PASSWORD});
+        instances.apps[0].ask_as(&instances.victim.access, "POST", "/v1/password-change", &body).is(204);
+        instances.only_the_other_is_over();
+        instances.apps[2].log_in(&instances.email, PASSWORD).refused(401, "invalid_credentials");
+        instances.apps[2].log_in(&instances.email, OTHER_PASSWORD).is(200);
+    }
+
+    fn a_reset_of_the_password(world) {
+        let instances = Instances::new(world);
+        instances.apps[1].post("/v1/password-reset", &json!({"email": instances.email})).is(202);
+        let mail = instances.world.mails_to(&instances.email, 2).swap_remove(1);
+        let token = proof_in(&mail).unwrap().link_token;
+        let body = json!({"token": token, "new_password": OTHER_PASSWORD});
+        instances.apps[0].post("/v1/password-reset/confirm", &body).is(204);
+        instances.both_are_over();
+    }
+
+    fn a_word_that_it_was_somebody_else(world) {
+        let instances = Instances::new(world);
+        let body = json!({"username": instances.email, "password": PASSWORD});
+        let headers = [("user-agent", "curl/8.5.0")];
+        let thief =
+            instances.apps[1].post_with("/v1/token-auth", &headers, &body).is(200).tokens();
+        let notice = instances.world.mails_to(&instances.email, 2).swap_remove(1);
+        let body = json!({"token": link_token(&notice)});
+        instances.apps[0].post("/v1/not-me", &body).is(204);
+        instances.all_refuse(&[&thief, &instances.victim, &instances.other]);
+    }
+
+    fn all_sessions_ended_by_staff(world) {
+        let instances = Instances::new(world);
+        let admin = instances.apps[2].staff(&instances.world, ADMIN);
+        let path = format!("{}/sessions", instances.path());
+        instances.apps[0].delete_as(&admin.access, &path).is(204);
+        instances.both_are_over();
+        instances.apps[1].me(&admin.access).is(200);
+    }
+
+    fn an_account_switched_off(world) {
+        let instances = Instances::new(world);
+        let admin = instances.apps[2].staff(&instances.world, ADMIN);
+        let off = json!({"is_active": false});
+        instances.apps[0].ask_as(&admin.access, "PATCH", &instances.path(), &off).is(200);
+        instances.both_are_over();
+        instances.the_account_is_listed();
+        for app in &instances.apps {
+            app.log_in(&instances.email, PASSWORD).refused(403, "account_disabled");
+        }
+    }
+
+    fn an_account_removed_by_staff(world) {
+        let instances = Instances::new(world);
+        let admin = instances.apps[2].staff(&instances.world, ADMIN);
+        instances.apps[0].delete_as(&admin.access, &instances.path()).is(204);
+        instances.both_are_over();
+        instances.the_account_is_listed();
+    }
+
+    fn an_account_removed_by_its_owner(world) {
+        let instances = Instances::new(world);
+        let body = json!({"password": PASSWORD});
+        instances.apps[0].ask_as(&instances.victim.access, "DELETE", "/v1/me", &body).is(204);
+        instances.both_are_over();
+        instances.the_account_is_listed();
+    }
+
+    #[cfg(feature = "drf-jwt")]
+    fn an_account_removed_at_the_django_adapter(world) {
+        let instances = Instances::new(world);
+        instances.apps[2].staff(&instances.world, ADMIN);
+        let headers = [("content-type", "application/json")];
+        let body = json!({"username": ADMIN, "password": PASSWORD}).to_string();
+        let app = &instances.apps[0];
+        let answer = app.send_undocumented("POST", "/api-token-auth/", &headers, body).is(200);
+        let token = format!("JWT {}", answer.text("token"));
+        let path = format!("/users/{}/", instances.victim.user_id());
+        app.send_undocumented("DELETE", &path, &[("authorization", &token)], "").is(204);
+        instances.both_are_over();
+        instances.the_account_is_listed();
+    }
+
+    fn a_session_that_had_to_make_room(world) {
+        let few = [("HALLPASS_SESSIONS_PER_USER", "2")];
+        let apps = [world.app_with(&few), world.app_with(&few), world.app_with(&few)];
+        let email = "mina@example.com".to_owned();
+        let oldest = apps[0].person(&world, &email);
+        world.advance(SECOND);
+        let victim = apps[1].log_in(&email, PASSWORD).is(200).tokens();
+        let third = apps[0].log_in(&email, PASSWORD).is(200).tokens();
+        let instances = Instances { world, apps, victim, other: oldest, email };
+        instances.only_the_other_is_over();
+        instances.apps[2].me(&third.access).is(200);
+    }
+
+    fn a_stolen_refresh_token(world) {
+        let instances = Instances::new(world);
+        let stolen = &instances.other;
+        let next = instances.apps[1].refresh(&stolen.refresh).is(200).tokens();
+        instances.world.advance(SECOND * 31);
+        // So far moved that each has to look again first.
+        for app in &instances.apps {
+            app.me(&instances.victim.access).is(200);
+        }
+        instances.apps[0].refresh(&stolen.refresh).refused(401, "refresh_token_reused");
+        instances.all_refuse(&[&next]);
+        instances.apps[2].me(&instances.victim.access).is(200);
+    }
+}

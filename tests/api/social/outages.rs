@@ -1,0 +1,77 @@
+//! A provider that does not work concerns its own paths only.
+
+use serde_json::json;
+
+use super::{MINA, RETURN_TO, Site};
+use crate::scripted_provider::Answer;
+use crate::support::{PASSWORD, on_both};
+
+on_both! {
+    fn a_provider_that_is_down_is_unavailable_and_the_same_request_succeeds_later(world) {
+        let site = Site::new(&world);
+        site.app.person(&world, MINA);
+        for down in [
+            Answer::Reply(500, "oops".to_owned()),
+            Answer::Reply(503, String::new()),
+            Answer::Reply(200, "<html>".to_owned()),
+            Answer::Redirect("/elsewhere".to_owned()),
+            Answer::Huge,
+        ] {
+            let flow = site.start("test");
+            site.provider.on("/token", down);
+            let refused = site.finish(&flow).refused(503, "provider_unavailable");
+            assert!(refused.header("retry-after").is_some());
+            // Another code does not take its place meanwhile.
+            site.finish_with(&flow, &[], &json!({"code": "code-2"})).refused(401, "code_invalid");
+            site.grant(&site.claims(&flow, "mina"));
+            site.finish(&flow).is(200);
+        }
+        assert_eq!(site.provider.requests("/elsewhere").len(), 0);
+    }
+
+    fn a_provider_without_metadata_cannot_be_started_at(world) {
+        let site = Site::new(&world);
+        site.app.person(&world, MINA);
+        let at = "/.well-known/openid-configuration";
+        let body = json!({"return_to": RETURN_TO});
+        site.provider.on(at, Answer::Reply(502, String::new()));
+        site.app.post("/v1/social/test/start", &body).refused(503, "provider_unavailable");
+        let mut other = site.provider.metadata();
+        other["issuer"] = json!("https://evil.example");
+        site.provider.on(at, Answer::json(&other));
+        site.app.post("/v1/social/doubtful/start", &body).refused(503, "provider_unavailable");
+        // The others go on.
+        site.app.get("/readyz").is(200);
+        site.app.get("/v1/social/providers").is(200);
+        site.app.log_in(MINA, PASSWORD).is(200);
+        site.provider.on(at, Answer::json(&site.provider.metadata()));
+        world.advance(crate::support::SECOND * 5);
+        site.app.post("/v1/social/test/start", &body).is(200);
+    }
+
+    fn a_provider_that_refuses_the_client_is_not_the_fault_of_the_user(world) {
+        let site = Site::new(&world);
+        let flow = site.start("test");
+        let error = json!({"error": "invalid_client", "error_description": "wrong secret"});
+        site.provider.on("/token", Answer::Reply(401, error.to_string()));
+        let refused = site.finish(&flow).refused(503, "provider_unavailable");
+        assert!(!refused.shown().contains("wrong secret"));
+        let error = json!({"error": "invalid_grant", "error_description": "call 555"});
+        site.provider.on("/token", Answer::Reply(400, error.to_string()));
+        let refused = site.finish(&flow).refused(401, "code_invalid");
+        assert!(!refused.shown().contains("555"));
+    }
+
+    fn providers_on_this_network_are_not_called_unless_that_is_allowed(world) {
+        let site = Site::new(&world);
+        let issuer = site.provider.issuer().replace("http://", "https://");
+        let app = world.app_with(&[
+            ("HALLPASS_SOCIAL_OIDC_TEST_ISSUER", issuer.as_str()),
+            ("HALLPASS_SOCIAL_OIDC_TEST_CLIENT_ID", "client-1"),
+            ("HALLPASS_SOCIAL_RETURN_URLS", RETURN_TO),
+        ]);
+        let body = json!({"return_to": RETURN_TO});
+        app.post("/v1/social/test/start", &body).refused(503, "provider_unavailable");
+        assert_eq!(site.provider.requests("/.well-known/openid-configuration").len(), 0);
+    }
+}

@@ -1,0 +1,138 @@
+//! Requests that compete for a flow, an identity or an account.
+
+use serde_json::{Value, json};
+
+use super::{Flow, MINA, Site, finish_at};
+use crate::support::{Tokens, at_once, on_both};
+
+on_both! {
+    fn of_many_finishes_with_one_code_all_get_the_same_session(world) {
+        let site = Site::new(&world);
+        let second = Site::another(&world, &site.provider, &[]);
+        for round in 0..3 {
+            let flow = site.start("test");
+            site.grant(&site.claims(&flow, &format!("user{round}")));
+            let answers = at_once(8, |number| {
+                let app = if number % 2 == 0 { &site.app } else { &second };
+                finish_at(app, &flow, &[], &json!({}))
+            });
+            let sessions: Vec<Tokens> =
+                answers.into_iter().map(|answer| answer.is(200).tokens()).collect();
+            assert!(sessions.iter().all(|it| it.session == sessions[0].session));
+            assert!(sessions.iter().all(|it| it.refresh == sessions[0].refresh));
+            assert_eq!(site.provider.requests("/token").len(), round + 1);
+        }
+        assert_eq!((world.count("users"), world.count("sessions")), (3, 3));
+    }
+
+    fn of_two_codes_at_once_one_is_exchanged(world) {
+        let site = Site::new(&world);
+        let flow = site.start("test");
+        site.grant(&site.claims(&flow, "mina"));
+        let answers = at_once(8, |number| {
+            site.finish_with(&flow, &[], &json!({"code": format!("code-{}", number % 2)}))
+        });
+        let exchanged = site.provider.requests("/token");
+        assert_eq!(exchanged.len(), 1);
+        let code = exchanged[0].field("code").unwrap();
+        for (number, answer) in answers.into_iter().enumerate() {
+            if format!("code-{}", number % 2) == code {
+                answer.is(200);
+            } else {
+                answer.refused(401, "code_invalid");
+            }
+        }
+    }
+
+    fn first_log_ins_of_one_identity_at_once_make_one_account(world) {
+        let site = Site::new(&world);
+        for round in 0..3 {
+            let flows: Vec<Flow> = (0..4).map(|_| site.start("test")).collect();
+            for (number, flow) in flows.iter().enumerate() {
+                let id_token = site.key.sign(&site.claims(flow, &format!("user{round}")));
+                site.provider.grant_code(&format!("code-{number}"), &id_token);
+            }
+            let answers = at_once(4, |number| {
+                let code = json!({"code": format!("code-{number}")});
+                site.finish_with(&flows[number], &[], &code)
+            });
+            let users: Vec<i64> =
+                answers.into_iter().map(|it| it.is(200).tokens().user_id()).collect();
+            assert!(users.iter().all(|id| *id == users[0]), "{users:?}");
+            let made = round + 1;
+            assert_eq!((world.count("users"), world.count("identities")), (made, made));
+        }
+    }
+
+    fn of_two_users_who_link_one_identity_at_once_one_has_it(world) {
+        let site = Site::new(&world);
+        let users = [site.app.person(&world, MINA), site.app.person(&world, "ravi@example.com")];
+        for round in 0..5 {
+            let subject = format!("subject{round}");
+            let flows = [0, 1].map(|number| {
+                let flow = site.start_as(&users[number], "test");
+                let id_token = site.key.sign(&site.claims(&flow, &subject));
+                site.provider.grant_code(&format!("code-{number}"), &id_token);
+                flow
+            });
+            let answers = at_once(2, |number| {
+                let bearer = format!("Bearer {}", users[number].access);
+                let code = json!({"code": format!("code-{number}")});
+                site.finish_with(&flows[number], &[("authorization", &bearer)], &code)
+            });
+            let mut statuses: Vec<u16> = answers.iter().map(|it| it.status).collect();
+            statuses.sort_unstable();
+            assert_eq!(statuses, [200, 409]);
+            assert_eq!(world.count(&format!("identities WHERE subject = '{subject}'")), 1);
+        }
+    }
+
+    fn link_and_unlink_at_once_leave_a_way_to_log_in(world) {
+        let site = Site::new(&world);
+        let mina = site.log_in("mina").is(200).tokens();
+        for round in 0..5 {
+            let old: Vec<Value> = site.identities(&mina);
+            let flow = site.start_as(&mina, "test");
+            site.grant(&site.claims(&flow, &format!("next{round}")));
+            let answers = at_once(2, |number| {
+                if number == 0 {
+                    return site.finish_as(&mina, &flow);
+                }
+                let id = old[0]["id"].as_str().unwrap();
+                site.app.delete_as(&mina.access, &format!("/v1/me/identities/{id}"))
+            });
+            assert_eq!(answers[0].status, 200, "{}", answers[0].shown());
+            let left = site.identities(&mina);
+            match answers[1].status {
+                204 => assert_eq!(left.len(), old.len()),
+                409 => assert_eq!(left.len(), old.len() + 1),
+                status => panic!("{status}"),
+            }
+        }
+    }
+
+    fn an_account_that_is_deleted_during_a_finish_is_gone(world) {
+        let site = Site::new(&world);
+        for round in 0..5 {
+            let subject = format!("user{round}");
+            let user = site.log_in(&subject).is(200).tokens();
+            let (log_in, link) = (site.start("test"), site.start_as(&user, "test"));
+            let links = round % 2 == 0;
+            let flow = if links { &link } else { &log_in };
+            let granted = if links { format!("{subject}-second") } else { subject.clone() };
+            site.grant(&site.claims(flow, &granted));
+            let answers = at_once(2, |number| match number {
+                0 if links => site.finish_as(&user, flow),
+                0 => site.finish(flow),
+                _ => site.app.delete_as(&user.access, "/v1/me"),
+            });
+            assert_eq!(answers[1].status, 204, "{}", answers[1].shown());
+            let id = user.user_id();
+            assert_eq!(world.count(&format!("users WHERE id = {id}")), 0);
+            assert_eq!(world.count(&format!("identities WHERE user_id = {id}")), 0);
+            assert_eq!(world.count(&format!("sessions WHERE user_id = {id} AND ended_at IS NULL")), 0);
+            let finished = &answers[0];
+            assert!([200, 401].contains(&finished.status), "{}", finished.shown());
+        }
+    }
+}

@@ -1,0 +1,396 @@
+//! A call of every function of `store/`, with each shape that its statement can take.
+
+use std::time::Duration;
+
+use hallpass::domain::{
+    Amr, ApiKey, ApiKeyId, Challenge, ChallengeKind, Counted, Device, Email, EmailChange,
+    EndReason, EventContext, EventId, EventKind, FlowOutcome, IdentityId, IdentityKey, LeaseId,
+    LinkedIdentity, Locale, Metadata, PasswordHash, PendingIdentity, Registration, Roles, Scope,
+    SealedKey, Session, SessionId, SocialFlow, TokenHash, Transport, User, UserId, Username,
+    UtcTime,
+};
+use hallpass::store::jobs::lease::{self, Conclusion, PutBack};
+use hallpass::store::jobs::{self, Claim, DueJobs, NewJob, backlog};
+use hallpass::store::outbox::{MailKind, QueuedMail, Selection};
+use hallpass::store::user_search::UserFilter;
+use hallpass::store::users::{NewUser, UserChanges};
+use hallpass::store::{
+    Conn, api_keys, challenges, decoy_users, erasures, events, identities, import, known_devices,
+    limits, outbox, registrations, sessions, signing_keys, social_flows, user_search, users,
+};
+
+use super::Recorder;
+
+const NOW: UtcTime = UtcTime::from_seconds(1_800_000_000);
+const LATER: UtcTime = UtcTime::from_seconds(1_800_001_000);
+/// Nothing in the tables is as old.
+const LONG_AGO: UtcTime = UtcTime::from_seconds(1_700_000_000);
+const USER: UserId = UserId(7);
+
+/// Calls a function under its name and fails if it fails.
+macro_rules! call {
+    ($recorder:expr, $module:ident::$function:ident($($argument:expr),* $(,)?)) => {{
+        $recorder.begin(stringify!($module::$function));
+        $module::$function($($argument),*).unwrap()
+    }};
+}
+
+pub fn call_everything(conn: &mut Conn, recorder: &Recorder) {
+    call_users(conn, recorder);
+    call_sessions(conn, recorder);
+    call_refresh_tokens(conn, recorder);
+    call_registrations(conn, recorder);
+    call_challenges(conn, recorder);
+    call_outbox(conn, recorder);
+    call_limits_and_devices(conn, recorder);
+    call_events(conn, recorder);
+    call_identities(conn, recorder);
+    call_social_flows(conn, recorder);
+    call_keys(conn, recorder);
+    call_api_keys(conn, recorder);
+    call_purges(conn, recorder);
+}
+
+fn hash(text: &str) -> TokenHash {
+    TokenHash(text.as_bytes().to_vec())
+}
+
+fn email(name: &str) -> Email {
+    Email::parse(&format!("{name}@example.com")).unwrap()
+}
+
+fn new_user(name: &str) -> NewUser {
+    NewUser {
+        username: Username::parse(name).unwrap(),
+        email: Some(email(name)),
+        email_verified: true,
+        password_hash: PasswordHash::unusable(),
+        is_staff: false,
+        is_superuser: false,
+        locale: Locale::default(),
+        roles: Roles::default(),
+        app_metadata: Metadata::default(),
+    }
+}
+
+fn call_users(conn: &mut Conn, recorder: &Recorder) {
+    let user = call!(recorder, users::insert_user(conn, &new_user("somebody"), NOW));
+    call!(recorder, users::find_by_id(conn, USER));
+    call!(recorder, users::find_id_by_username(conn, "user7"));
+    call!(recorder, user_search::find_usernames_from(conn, "user7@"));
+    call!(recorder, users::find_id_by_email(conn, &email("p7")));
+    call!(recorder, users::find_by_exact_username(conn, "user7"));
+    call!(recorder, users::find_by_username(conn, "user7"));
+    call!(recorder, users::find_by_email(conn, &email("p7")));
+    call!(recorder, users::list_page(conn, USER, 100));
+    for email in [EmailChange::Keep, EmailChange::Remove, EmailChange::Set(email("other"))] {
+        let username = Some(Username::parse("somebody-else").unwrap());
+        let changes =
+            UserChanges { username, email, is_active: Some(true), ..UserChanges::default() };
+        call!(recorder, users::update_user(conn, user.id, &changes, NOW));
+    }
+    call!(recorder, users::end_tokens(conn, USER, NOW));
+    call!(recorder, users::renew_rights(conn, USER, NOW));
+    call!(recorder, users::enable_due(conn, NOW, 100));
+    call!(recorder, users::list_rights_changed_since(conn, LONG_AGO));
+    call!(recorder, users::lock_user(conn, USER));
+    call!(recorder, users::hold_from(conn, USER));
+    call!(recorder, users::lock_superusers(conn));
+    call!(recorder, users::is_other_superuser(conn, USER));
+    let unusable = PasswordHash::unusable();
+    call!(recorder, users::change_password(conn, user.id, &unusable, &unusable, NOW));
+    call!(recorder, users::change_email(conn, &user, &email("third"), NOW));
+    call!(recorder, users::record_login(conn, user.id, &unusable, NOW));
+    call!(recorder, users::replace_password_hash(conn, user.id, &unusable, &unusable, NOW));
+    call!(recorder, users::mark_email_verified(conn, user.id, &email("third"), NOW));
+    call!(recorder, users::delete_user(conn, user.id));
+    call!(recorder, decoy_users::find(conn, u32::MAX));
+    for search in [None, Some("user7".to_owned()), Some("er7".to_owned())] {
+        for is_active in [None, Some(true), Some(false)] {
+            for is_staff in [None, Some(true), Some(false)] {
+                let filter = UserFilter { search: search.clone(), is_active, is_staff };
+                call!(recorder, user_search::list_page(conn, &filter, Some(USER), 50));
+            }
+        }
+    }
+    call!(recorder, import::lock_users(conn));
+    call!(recorder, import::find_present(conn));
+    let imported = User { id: UserId(5_000_000), ..user };
+    call!(recorder, import::insert_users(conn, &[imported], |_| ()));
+}
+
+fn call_sessions(conn: &mut Conn, recorder: &Recorder) {
+    let device = Device { label: "Firefox on Linux".into(), network: "10.0.0.0/24".into() };
+    let session = Session {
+        id: SessionId::new(NOW),
+        user_id: USER,
+        amr: Amr::password(),
+        device: device.clone(),
+        created_at: NOW,
+        last_seen_at: NOW,
+        expires_at: LATER,
+        ended_at: None,
+        end_reason: None,
+        transport: Some(Transport::Body),
+    };
+    let reason = EndReason::LoggedOut;
+    call!(recorder, sessions::insert_session(conn, &session));
+    call!(recorder, sessions::find_session(conn, &session.id));
+    call!(recorder, sessions::touch_session(conn, &session.id, Transport::Body, NOW));
+    call!(recorder, sessions::list_open(conn, USER, NOW));
+    call!(recorder, sessions::list_page(conn, USER, "s1", 100));
+    call!(recorder, sessions::knows_device(conn, USER, &device));
+    call!(recorder, sessions::busiest_network(conn));
+    call!(recorder, sessions::end_session(conn, &SessionId("s1".into()), reason, NOW));
+    call!(recorder, sessions::end_session_of(conn, USER, &SessionId("s2".into()), reason, NOW));
+    let ended = call!(recorder, sessions::end_oldest_sessions(conn, USER, 0, NOW));
+    assert!(!ended.is_empty());
+    call!(recorder, sessions::end_all_sessions(conn, UserId(8), Some(&session.id), reason, NOW));
+    call!(recorder, sessions::list_ended_since(conn, NOW));
+    while call!(recorder, sessions::erase_devices(conn, USER, 2)) {}
+}
+
+fn call_refresh_tokens(conn: &mut Conn, recorder: &Recorder) {
+    let session = SessionId("s10".into());
+    call!(recorder, sessions::insert_refresh_token(conn, &hash("new"), &session, LATER, 0));
+    let by = Transport::Body;
+    let consumed = call!(recorder, sessions::consume_refresh_token(conn, &hash("new"), by, NOW));
+    assert!(consumed.is_some());
+    call!(recorder, sessions::find_refresh_token(conn, &hash("new")));
+    let several = [hash("new"), hash("unknown")];
+    assert!(call!(recorder, sessions::find_session_of_any(conn, &several)).is_some());
+}
+
+fn call_registrations(conn: &mut Conn, recorder: &Recorder) {
+    let new = Registration {
+        challenge: Challenge {
+            email: Some(email("new")),
+            holder_hash: Some(hash("a registration")),
+            ..Challenge::new(ChallengeKind::Registration, None, NOW)
+        },
+        email: email("new"),
+        username: None,
+        password_hash: PasswordHash::unusable(),
+        locale: Locale::default(),
+    };
+    let challenge = &new.challenge;
+    call!(recorder, registrations::insert_registration(conn, &new));
+    call!(recorder, registrations::find_by_id(conn, &challenge.id));
+    call!(recorder, registrations::find_by_link(conn, &hash("link")));
+    call!(recorder, registrations::find_pending(conn, &new.email, 10, NOW));
+    call!(recorder, registrations::list_page(conn, USER, "r1", 100));
+    call!(recorder, registrations::find_by_holder(conn, &hash("a registration")));
+    call!(recorder, challenges::renew_code_tries(conn, &challenge.id));
+    call!(recorder, challenges::lock_address(conn, &new.email));
+    call!(recorder, challenges::set_owner(conn, &challenge.id, USER));
+    call!(recorder, challenges::delete_changes(conn, USER));
+    call!(recorder, challenges::delete_of_address(conn, &new.email, Some(&challenge.id)));
+}
+
+fn call_challenges(conn: &mut Conn, recorder: &Recorder) {
+    let kind = ChallengeKind::ResetPassword;
+    let new = Challenge { email: Some(email("p7")), ..Challenge::new(kind, Some(USER), NOW) };
+    let code = hash("code");
+    call!(recorder, challenges::insert_challenge(conn, &new, 0));
+    call!(recorder, challenges::set_mail_secrets(conn, &new.id, &hash("reset"), Some(&code)));
+    call!(recorder, challenges::find_by_id(conn, &new.id));
+    call!(recorder, challenges::find_by_link(conn, &hash("reset")));
+    call!(recorder, challenges::find_newest(conn, USER, kind));
+    call!(recorder, challenges::reserve_code_try(conn, &new.id, 5, 15));
+    call!(recorder, challenges::return_code_try(conn, &new.id));
+    call!(recorder, challenges::consume_challenge(conn, &new.id, NOW));
+    call!(recorder, challenges::find_undo(conn, USER, NOW));
+    call!(recorder, challenges::list_page(conn, USER, ChallengeKind::OF_ACCOUNT, "o1", 100));
+    call!(recorder, challenges::delete_newer(conn, &new));
+    call!(recorder, challenges::delete_of_kinds(conn, USER, ChallengeKind::OF_PASSWORD));
+    call!(recorder, challenges::supersede(conn, USER, ChallengeKind::Disavow, NOW));
+}
+
+fn call_outbox(conn: &mut Conn, recorder: &Recorder) {
+    let (kind, recipient, locale) = (MailKind::Registration, email("p7"), Locale::default());
+    call!(recorder, outbox::enqueue(conn, kind, &recipient, &locale, "r7", Some(USER), NOW));
+    call!(recorder, outbox::claim(conn, USER, &recipient));
+    for selection in [
+        Selection::Open,
+        Selection::Sent,
+        Selection::To(recipient.clone()),
+        Selection::SentTo(recipient.clone()),
+    ] {
+        call!(recorder, outbox::list(conn, &selection, 100));
+        call!(recorder, outbox::count(conn, &selection));
+    }
+    let waited = call_jobs(conn, recorder);
+    call!(recorder, outbox::is_superseded(conn, &waited));
+    assert!(call!(recorder, outbox::drop_order(conn, &waited.id, NOW)));
+    for address in [None, Some(&recipient)] {
+        call!(recorder, outbox::list_page(conn, USER, address, "m1", 100));
+        call!(recorder, outbox::erase_of(conn, USER, address));
+    }
+}
+
+/// Returns a mail that waited and is due again.
+fn call_jobs(conn: &mut Conn, recorder: &Recorder) -> QueuedMail {
+    let job = NewJob {
+        kind: "registration",
+        target: "p7@example.com",
+        locale: "en",
+        subject_id: "r7",
+        about: Some(USER),
+    };
+    call!(recorder, jobs::enqueue(conn, &job, NOW));
+    let without_lanes = vec!["example.org".to_owned()];
+    let due = DueJobs { kinds: &MailKind::NAMES, without_lanes, now: NOW };
+    call!(recorder, jobs::is_any_due(conn, &due));
+    let lease = LeaseId("lease".to_owned());
+    let claim = Claim { due, lease, limit: 10, is_for_waiting: true, until: LATER };
+    let mut claimed = call!(recorder, jobs::claim_due(conn, &claim));
+    let (first, second, third) = (claimed.remove(0), claimed.remove(0), claimed.remove(0));
+    assert!(call!(recorder, lease::renew(conn, &first.lease.renewal(LATER))));
+    let put_back = Conclusion::PutBack(PutBack {
+        error: "later".to_owned(),
+        next_attempt_at: LATER,
+        attempts: 1,
+        unconfirmed: 0,
+    });
+    let done = Conclusion::Done { target: Some("P7@example.com".to_owned()) };
+    let dead = Conclusion::Dead("no".to_owned());
+    let ends = [(first.lease, put_back), (second.lease, dead), (third.lease, done)];
+    for (lease, conclusion) in ends {
+        assert!(call!(recorder, lease::complete(conn, &lease.conclude(conclusion, NOW))));
+    }
+    call!(recorder, backlog::count_open(conn));
+    assert_eq!(call!(recorder, backlog::waiting_for(conn, 5)).len(), 1);
+    assert_eq!(call!(recorder, backlog::retry_waiting(conn, NOW, 100)), 1);
+    assert_eq!(call!(recorder, backlog::retry_dead(conn, LATER, 100)), 1);
+    assert!(call!(recorder, backlog::retry(conn, first.job.id.as_str(), NOW)));
+    QueuedMail { was_put_back: true, ..QueuedMail::of(&first.job).unwrap() }
+}
+
+fn call_limits_and_devices(conn: &mut Conn, recorder: &Recorder) {
+    assert!(call!(recorder, limits::use_counter(conn, "a", LATER, NOW)).is_ok());
+    call!(recorder, limits::set_wait(conn, "a", LATER));
+    assert!(call!(recorder, limits::use_counter(conn, "a", LATER, NOW)).is_err());
+    assert!(call!(recorder, limits::find_wait(conn, "a", NOW)).is_some());
+    call!(recorder, limits::return_use(conn, "a"));
+    assert!(call!(recorder, limits::use_counter(conn, "b", LATER, NOW)).is_ok());
+    assert!(call!(recorder, limits::use_counter(conn, "b", LATER, NOW)).is_ok());
+    call!(recorder, limits::return_use(conn, "b"));
+    call!(recorder, limits::clear(conn, "b"));
+    call!(recorder, known_devices::remember(conn, USER, &hash("d"), 0, NOW));
+    call!(recorder, known_devices::find_owner(conn, &hash("d")));
+    call!(recorder, known_devices::list_all(conn, USER));
+    call!(recorder, known_devices::forget_all(conn, USER));
+}
+
+fn call_events(conn: &mut Conn, recorder: &Recorder) {
+    let scene = EventContext::of(USER, NOW);
+    let in_session = scene.clone().in_session(&SessionId("s1".into()));
+    let kind = EventKind::ProfileChanged;
+    call!(recorder, events::record(conn, &scene, kind, ""));
+    for scene in [&scene, &in_session] {
+        call!(recorder, events::record_once(conn, scene, kind, "", LONG_AGO));
+    }
+    for before in [None, Some(&EventId::new(NOW))] {
+        call!(recorder, events::list_page(conn, USER, LONG_AGO, before, 50));
+    }
+    assert!(call!(recorder, events::erase_details(conn, USER, None, 100)).is_some());
+    call!(recorder, erasures::request(conn, USER, NOW));
+    call!(recorder, erasures::list_requested(conn, 100));
+    call!(recorder, erasures::finish(conn, USER));
+}
+
+fn call_identities(conn: &mut Conn, recorder: &Recorder) {
+    let identity = |subject: &str| LinkedIdentity {
+        id: IdentityId::new(NOW),
+        user_id: USER,
+        provider: "google".into(),
+        key: IdentityKey::new("https://accounts.google.com", subject).unwrap(),
+        email: Some("p7@example.com".into()),
+        created_at: NOW,
+        last_used_at: None,
+    };
+    let (first, second) = (identity("new-1"), identity("new-2"));
+    call!(recorder, identities::insert(conn, &first));
+    assert_eq!(call!(recorder, identities::insert_missing(conn, vec![second, first.clone()])), 1);
+    assert_eq!(call!(recorder, identities::find_by_key(conn, &first.key)), Some(first.clone()));
+    call!(recorder, identities::list_of_user(conn, USER));
+    call!(recorder, identities::record_use(conn, &first.id, first.email.as_deref(), LATER));
+    for id in [&first.id, &IdentityId::new(LATER)] {
+        call!(recorder, identities::unlink_unless_last(conn, USER, id));
+    }
+    call!(recorder, identities::unlink_since(conn, USER, LATER));
+}
+
+fn call_social_flows(conn: &mut Conn, recorder: &Recorder) {
+    let challenge = Challenge {
+        holder_hash: Some(hash("flow")),
+        ..Challenge::new(ChallengeKind::SocialLogin, None, NOW)
+    };
+    let (provider, return_to) = ("google".to_owned(), "https://app.test".to_owned());
+    let flow = SocialFlow { challenge, provider: provider.clone(), return_to, outcome: None };
+    let id = &flow.challenge.id;
+    call!(recorder, social_flows::insert_flow(conn, &flow, &hash("state")));
+    assert!(call!(recorder, social_flows::find_by_state(conn, &hash("state"))).is_some());
+    assert!(call!(recorder, social_flows::find_by_token(conn, &hash("flow"))).is_some());
+    assert!(call!(recorder, social_flows::claim_flow(conn, id, &hash("code"), NOW)));
+    call!(recorder, social_flows::release_claim(conn, id));
+    let outcome = FlowOutcome::LoggedIn;
+    assert!(call!(recorder, social_flows::finish_flow(conn, id, outcome, Some(USER))));
+    let key = IdentityKey::new("https://accounts.google.com", "new-3").unwrap();
+    let pending = PendingIdentity { provider, key };
+    call!(recorder, social_flows::insert_pending_identity(conn, id, &pending));
+    let found = call!(recorder, social_flows::find_pending_identity(conn, id));
+    assert_eq!(found, Some(pending));
+}
+
+fn call_keys(conn: &mut Conn, recorder: &Recorder) {
+    let key = SealedKey {
+        kid: "a".into(),
+        algorithm: "none".into(),
+        sealed_private_key: Vec::new(),
+        public_jwk: "{}".into(),
+        created_at: NOW,
+        signs_from: NOW,
+    };
+    call!(recorder, signing_keys::list_keys(conn));
+    call!(recorder, signing_keys::insert_key_after(conn, NOW, &key));
+    call!(recorder, signing_keys::bring_forward(conn, "a", LONG_AGO, NOW));
+    call!(recorder, signing_keys::replace_seal(conn, "a", &[], &[1]));
+    call!(recorder, signing_keys::replace_all_keys(conn, &key));
+    call!(recorder, signing_keys::delete_keys(conn, &["a".to_owned()]));
+}
+
+fn call_api_keys(conn: &mut Conn, recorder: &Recorder) {
+    let key = ApiKey {
+        id: ApiKeyId::new(NOW),
+        name: "a service".into(),
+        scopes: vec![Scope::Introspect],
+        created_by: Some(USER),
+        created_at: NOW,
+        expires_at: None,
+        last_used_at: None,
+        revoked_at: None,
+    };
+    call!(recorder, api_keys::insert_key(conn, &key, &hash("a key")));
+    assert_eq!(call!(recorder, api_keys::find_by_hash(conn, &hash("a key"))), Some(key.clone()));
+    assert!(call!(recorder, api_keys::find_by_id(conn, &key.id)).is_some());
+    assert!(!call!(recorder, api_keys::list_keys(conn)).is_empty());
+    call!(recorder, api_keys::record_use(conn, &key.id, LONG_AGO, NOW));
+    assert!(call!(recorder, api_keys::revoke_key(conn, &key.id, NOW)));
+}
+
+/// First those that find nothing, then those that find something.
+fn call_purges(conn: &mut Conn, recorder: &Recorder) {
+    let (in_a_row, later) =
+        (Counted::ConsecutiveFailedLogins, LATER.after(Duration::from_hours(48)));
+    for now in [NOW, later] {
+        let before = if now == NOW { LONG_AGO } else { now };
+        call!(recorder, registrations::erase_expired(conn, now, 2));
+        call!(recorder, challenges::purge(conn, ChallengeKind::Registration, before, 2));
+        call!(recorder, sessions::purge_replaced(conn, before, before, 2));
+        call!(recorder, sessions::purge(conn, before, 2));
+        call!(recorder, limits::purge(conn, now, in_a_row, 10, now, 2));
+        call!(recorder, backlog::purge(conn, before, 2));
+        call!(recorder, events::purge(conn, before, 2));
+    }
+}

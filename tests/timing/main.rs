@@ -1,0 +1,219 @@
+//! Known and unknown are answered alike: in status, headers, length, body and time. This measures, so
+//! nothing else may run beside it:
+//!
+//! ```console
+//! cargo test --test timing -- --ignored --test-threads=1 --nocapture
+//! ```
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    dead_code,
+    reason = "a surprise ends the test; the shared parts have more than is needed here"
+)]
+
+#[path = "../support/client.rs"]
+mod client;
+mod connection;
+#[path = "../support/missing.rs"]
+mod missing;
+#[path = "../support/postgres.rs"]
+mod postgres;
+#[path = "../support/scratch.rs"]
+mod scratch;
+#[path = "../support/service.rs"]
+mod service;
+mod slow_smtp;
+mod verdict;
+mod world;
+
+use std::time::Duration;
+
+use connection::Connection;
+use verdict::{Arm, Measured, is_alike, median_of_five};
+use world::{Mail, World};
+
+/// True if this build has the Django REST adapter.
+const HAS_DRF: bool = cfg!(feature = "drf-jwt");
+/// Requests in each arm.
+const REQUESTS: usize = 400;
+/// The same in the control, whose difference is great.
+const REQUESTS_OF_CONTROL: usize = 60;
+/// Whose spellings are tried.
+const PEOPLE: usize = 60;
+/// What the control adds.
+const ADDED: Duration = Duration::from_millis(5);
+
+/// What is asked about somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Question {
+    LogInByAddress,
+    LogInByName,
+    LogInAtDjangoAdapter,
+    Register,
+    /// Known are those who wait for the mail of their registration.
+    Resend,
+    /// Known are those who have proven their address.
+    ResendToAccount,
+    Reset,
+    /// With a wrong code. Known are those who have a right one.
+    ConfirmReset,
+}
+
+const QUESTIONS: [Question; 8] = [
+    Question::LogInByAddress,
+    Question::LogInByName,
+    Question::LogInAtDjangoAdapter,
+    Question::Register,
+    Question::Resend,
+    Question::ResendToAccount,
+    Question::Reset,
+    Question::ConfirmReset,
+];
+
+impl Question {
+    /// The status that both arms get.
+    fn answered_with(self) -> u16 {
+        match self {
+            Self::LogInByAddress | Self::LogInByName | Self::ConfirmReset => 401,
+            Self::LogInAtDjangoAdapter => 400,
+            Self::Register | Self::Resend | Self::ResendToAccount | Self::Reset => 202,
+        }
+    }
+}
+
+/// Asks in random order about people of both arms; `added` goes into the time of the known ones.
+fn measure(world: &World, question: Question, requests: usize, added: Duration) -> Measured {
+    let warm_up = requests / 8;
+    let round = world.next_round();
+    world.meet(round, question, requests + warm_up);
+    let mut connection = Connection::to(world.address());
+    let mut measured = Measured::default();
+    for (arm, number) in verdict::shuffled(requests + warm_up) {
+        let request = World::request(round, question, arm, number);
+        let delay = if arm == Arm::Known { added } else { Duration::ZERO };
+        let answer = connection.ask(&request, delay);
+        assert_eq!(answer.status, question.answered_with(), "{question:?}: {}", answer.look);
+        measured.looks_alike(arm, &answer);
+        if number >= warm_up {
+            measured.times_of(arm).push(answer.took);
+        }
+    }
+    measured
+}
+
+/// 400 in each arm make an AUC that is off by 0.02 by chance alone, so one of seventy measurements of
+/// equal arms lies outside. What does so is measured four times more, and the one in the middle counts.
+fn is_told_apart(world: &World, question: Question, name: &str) -> bool {
+    let look = || {
+        let measured = measure(world, question, REQUESTS, Duration::ZERO);
+        println!("{name}, {question:?}: AUC {:.3}, {}", measured.auc(), measured.medians());
+        measured.auc()
+    };
+    let first = look();
+    !is_alike(first) && !is_alike(median_of_five([first, look(), look(), look(), look()]))
+}
+
+/// Whether an answer that comes a little later would not be noticed here.
+fn is_not_heard(world: &World, question: Question, name: &str) -> bool {
+    let measured = measure(world, question, REQUESTS_OF_CONTROL, ADDED);
+    println!("{name}, {question:?}, control of 5 ms: AUC {:.3}", measured.auc());
+    // Chance alone makes less of so few requests that are alike.
+    measured.auc() < 0.65
+}
+
+fn known_and_unknown_are_alike(database: &str, mail: Mail, world: &World) {
+    let name = format!("{database}, mail {mail:?}");
+    let those = |are_so: fn(&World, Question, &str) -> bool| -> Vec<Question> {
+        let asked =
+            QUESTIONS.into_iter().filter(|it| HAS_DRF || *it != Question::LogInAtDjangoAdapter);
+        asked.filter(|question| are_so(world, *question, &name)).collect()
+    };
+    let unheard = those(is_not_heard);
+    assert!(unheard.is_empty(), "{name}: this test would not hear a leak of {unheard:?}");
+    let loud = those(is_told_apart);
+    assert!(loud.is_empty(), "{name}: {loud:?} tell by their time who is known");
+}
+
+/// All ways to name a person are compared with the same hash, whether there is such a person or not: the
+/// best of a few times of each shows with which.
+fn spellings_take_the_same_time(world: &World) {
+    let round = world.next_round();
+    world.meet_costly(round, PEOPLE);
+    let mut connection = Connection::to(world.address());
+    for arm in [Arm::Known, Arm::Unknown] {
+        let differ = |number: &usize| {
+            let best = |request: &Vec<u8>| {
+                (0..3).map(|_| connection.ask(request, Duration::ZERO).took).min().unwrap()
+            };
+            let times: Vec<_> = World::spellings(round, arm, *number).iter().map(best).collect();
+            let (slowest, fastest) = (*times.iter().max().unwrap(), *times.iter().min().unwrap());
+            // Another hash takes several times as long; the same on a busy machine up to 1.5 times,
+            // and a request without a costly one some milliseconds more.
+            slowest > fastest + ADDED * 2 && slowest > fastest * 7 / 4
+        };
+        let count = (0..PEOPLE).filter(differ).count();
+        println!("{arm:?}: of {PEOPLE} people {count} take another time under another spelling");
+        assert!(count <= PEOPLE / 20, "{arm:?}: {count}");
+    }
+}
+
+fn on_sqlite(mail: Mail) {
+    known_and_unknown_are_alike("SQLite", mail, &World::on_sqlite(mail));
+}
+
+fn on_postgres(mail: Mail) {
+    if let Some(world) = World::on_postgres(mail) {
+        known_and_unknown_are_alike("Postgres", mail, &world);
+    }
+}
+
+#[test]
+#[ignore = "measures time: alone, as the head of this file says"]
+fn spellings_of_an_address_take_the_same_time_on_sqlite() {
+    spellings_take_the_same_time(&World::on_sqlite(Mail::Works));
+}
+
+#[test]
+#[ignore = "measures time: alone, as the head of this file says"]
+fn spellings_of_an_address_take_the_same_time_on_postgres() {
+    if let Some(world) = World::on_postgres(Mail::Works) {
+        spellings_take_the_same_time(&world);
+    }
+}
+
+#[test]
+#[ignore = "measures time: alone, as the head of this file says"]
+fn sqlite_with_a_mail_server_that_answers() {
+    on_sqlite(Mail::Works);
+}
+
+#[test]
+#[ignore = "measures time: alone, as the head of this file says"]
+fn sqlite_with_a_slow_mail_server() {
+    on_sqlite(Mail::Slow);
+}
+
+#[test]
+#[ignore = "measures time: alone, as the head of this file says"]
+fn sqlite_without_a_mail_server() {
+    on_sqlite(Mail::Down);
+}
+
+#[test]
+#[ignore = "measures time: alone, as the head of this file says"]
+fn postgres_with_a_mail_server_that_answers() {
+    on_postgres(Mail::Works);
+}
+
+#[test]
+#[ignore = "measures time: alone, as the head of this file says"]
+fn postgres_with_a_slow_mail_server() {
+    on_postgres(Mail::Slow);
+}
+
+#[test]
+#[ignore = "measures time: alone, as the head of this file says"]
+fn postgres_without_a_mail_server() {
+    on_postgres(Mail::Down);
+}

@@ -1,0 +1,256 @@
+//! A service with its own binary, and people that it knows.
+
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hallpass::clock::{Clock as _, SystemClock};
+use hallpass::domain::{
+    Challenge, ChallengeKind, Email, Locale, Metadata, PasswordHash, PlainPassword, PlainToken,
+    Roles, User, Username, UtcTime,
+};
+use hallpass::security::hash_queue::{Lane, Requester};
+use hallpass::security::hasher::Hasher;
+use hallpass::store::challenges::{insert_challenge, set_mail_secrets};
+use hallpass::store::users::{NewUser, insert_user};
+use hallpass::store::{Conn, DatabaseUrl, Db, Error, PoolSettings, Result};
+use serde_json::{Value, json};
+
+use super::connection::Connection;
+use super::service::{Service, Setup};
+use super::verdict::Arm;
+use super::{HAS_DRF, Question, postgres, slow_smtp};
+
+const PASSWORD: &str = "plum tree at dusk";
+const BCRYPT_COST: u32 = 4;
+/// Of so many people one came with an import and has not logged in since.
+const IMPORTED: usize = 4;
+/// What the site that they come from wrote. It takes several times as long.
+const IMPORTED_HASH: &str =
+    "pbkdf2_sha256$30000$seasalt$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+/// A costlier one, whose difference to an own hash exceeds the noise of a busy machine.
+const COSTLY_IMPORTED_HASH: &str =
+    "pbkdf2_sha256$60000$seasalt$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+/// Everything is counted, as in production, and nobody is refused.
+const LIMITS: [(&str, &str); 9] = [
+    ("HALLPASS_LIMITS", "on"),
+    ("HALLPASS_LIMIT_FAILED_LOGINS_PER_NETWORK", "20/15m"),
+    ("HALLPASS_LIMIT_FAILED_LOGINS_PER_ACCOUNT", "100/1h"),
+    ("HALLPASS_LIMIT_NETWORK", "10000/1m"),
+    ("HALLPASS_LIMIT_MAIL_HOURLY", "20"),
+    ("HALLPASS_LIMIT_MAIL_DAILY", "100"),
+    ("HALLPASS_LIMIT_MAIL_NETWORK", "10000"),
+    ("HALLPASS_LIMIT_MAIL_DOMAIN", "10000000"),
+    ("HALLPASS_LIMIT_MAIL_TOTAL", "10000000"),
+];
+
+/// How mail fares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mail {
+    Works,
+    Slow,
+    Down,
+}
+
+impl Mail {
+    fn url(self) -> String {
+        match self {
+            Self::Works => slow_smtp::start(Duration::ZERO),
+            Self::Slow => slow_smtp::start(Duration::from_millis(500)),
+            // Nobody listens there.
+            Self::Down => "smtp://127.0.0.1:9".to_owned(),
+        }
+    }
+}
+
+pub struct World {
+    service: Service,
+    db: Db,
+    hash: PasswordHash,
+    rounds: Cell<u8>,
+    _setup: Setup,
+}
+
+impl World {
+    pub fn on_sqlite(mail: Mail) -> Self {
+        let setup = Setup::on_sqlite();
+        let url = setup.database_url();
+        Self::begin(setup, &url, mail)
+    }
+
+    /// `None` (said aloud) where there is no Postgres.
+    pub fn on_postgres(mail: Mail) -> Option<Self> {
+        Some(Self::begin(Setup::on_sqlite(), &postgres::fresh_schema()?, mail))
+    }
+
+    fn begin(setup: Setup, database: &str, mail: Mail) -> Self {
+        let setup = setup
+            .with("DATABASE_URL", database)
+            .with("HALLPASS_BCRYPT_COST", &BCRYPT_COST.to_string())
+            .with("HALLPASS_SMTP_URL", &mail.url())
+            .with("HALLPASS_LOG", "warn,hallpass::cli=info")
+            .with("HALLPASS_PUBLIC_URL", "http://auth.test")
+            .with("HALLPASS_TRUSTED_PROXIES", "127.0.0.1")
+            .with("HALLPASS_WORKERS", "1");
+        let setup = LIMITS.iter().fold(setup, |setup, (name, value)| setup.with(name, value));
+        let service = setup.start();
+        let wait = Duration::from_secs(10);
+        let settings = PoolSettings { size: 1, wait, prepared_statements: true };
+        let db = Db::open_as_is(&DatabaseUrl::parse(database).unwrap(), settings).unwrap();
+        let hasher = Hasher::start(1, BCRYPT_COST).unwrap();
+        let whose = Requester { account: String::new(), lane: Lane::KnownDevice(String::new()) };
+        let hash =
+            hasher.hash(whose, &PlainPassword::parse("the right password").unwrap()).unwrap();
+        Self { service, db, hash, rounds: Cell::new(0), _setup: setup }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.service.address()
+    }
+
+    /// A number that no round had yet.
+    pub fn next_round(&self) -> u8 {
+        let round = self.rounds.get();
+        self.rounds.set(round + 1);
+        round
+    }
+
+    /// Makes the known ones of a round known, as far as the question is about.
+    pub fn meet(&self, round: u8, question: Question, count: usize) {
+        if question == Question::Resend {
+            // Of them it is known only that they wait for their mail.
+            let mut connection = Connection::to(self.address());
+            for number in 0..count {
+                // From elsewhere: whoever asks later has counters of an own.
+                let registration =
+                    Self::request_from("203.0", round, Question::Register, Arm::Known, number);
+                let answer = connection.ask(&registration, Duration::ZERO);
+                assert_eq!(answer.status, Question::Register.answered_with(), "{}", answer.look);
+            }
+            return;
+        }
+        self.add_users(round, count, IMPORTED_HASH, question == Question::ConfirmReset);
+    }
+
+    /// Makes users known whose imported hashes take much longer than their own.
+    pub fn meet_costly(&self, round: u8, count: usize) {
+        self.add_users(round, count, COSTLY_IMPORTED_HASH, false);
+    }
+
+    fn add_users(&self, round: u8, count: usize, imported: &str, with_reset: bool) {
+        let (own, now) = (self.hash.clone(), SystemClock.now());
+        let imported = PasswordHash::stored(imported);
+        let added = self.db.write(move |conn| {
+            for number in 0..count {
+                let hash = if number % IMPORTED == 0 { &imported } else { &own };
+                let user = add_user(conn, &name_of(round, Arm::Known, number), hash, now)?;
+                if with_reset {
+                    add_reset(conn, &user, now)?;
+                }
+            }
+            Ok::<_, Error>(())
+        });
+        added.unwrap();
+    }
+
+    /// Wrong passwords for one person, under the address in several spellings and at API and adapter.
+    pub fn spellings(round: u8, arm: Arm, number: usize) -> Vec<Vec<u8>> {
+        let email = address_of(&name_of(round, arm, number));
+        let full_width = email.replacen('o', "\u{ff4f}", 1);
+        let soft_hyphen = email.replace("example", "exam\u{ad}ple");
+        let both = full_width.replace("example", "exam\u{ad}ple");
+        let spellings = [&email, &email.to_uppercase(), &full_width, &soft_hyphen, &both];
+        // From two networks: each name may be tried so often from one.
+        [("/v1/token-auth", "192.0"), ("/api-token-auth/", "192.1")]
+            .into_iter()
+            .filter(|(path, _)| HAS_DRF || path.starts_with("/v1"))
+            .flat_map(|(path, region)| spellings.map(|name| (path, region, name)))
+            .map(|(path, region, name)| {
+                let body = json!({"username": name, "password": "wrong"});
+                post(path, &format!("{region}.{round}.7"), &body)
+            })
+            .collect()
+    }
+
+    /// What is sent to ask about the `number`th person of an arm. Whoever was asked about is counted, so
+    /// those of each `round` are others.
+    pub fn request(round: u8, question: Question, arm: Arm, number: usize) -> Vec<u8> {
+        Self::request_from("198.51", round, question, arm, number)
+    }
+
+    fn request_from(
+        region: &str,
+        round: u8,
+        question: Question,
+        arm: Arm,
+        number: usize,
+    ) -> Vec<u8> {
+        let name = name_of(round, arm, number);
+        let email = address_of(&name);
+        let (path, body) = match question {
+            Question::LogInByAddress | Question::LogInByName => {
+                let name = if question == Question::LogInByName { name } else { email };
+                ("/v1/token-auth", json!({"username": name, "password": "not the right one"}))
+            }
+            Question::LogInAtDjangoAdapter => {
+                ("/api-token-auth/", json!({"username": name, "password": "not the right one"}))
+            }
+            Question::Register => ("/v1/register", json!({"email": email, "password": PASSWORD})),
+            Question::Resend | Question::ResendToAccount => {
+                ("/v1/verify-email/resend", json!({"email": email}))
+            }
+            Question::Reset => ("/v1/password-reset", json!({"email": email})),
+            Question::ConfirmReset => (
+                "/v1/password-reset/confirm",
+                json!({"email": email, "code": "000000", "new_password": PASSWORD}),
+            ),
+        };
+        post(path, &format!("{region}.{round}.7"), &body)
+    }
+}
+
+/// Names of one length.
+fn name_of(round: u8, arm: Arm, number: usize) -> String {
+    let name = if arm == Arm::Known { "person" } else { "nobody" };
+    format!("{name}-{round:03}-{number:04}")
+}
+
+fn address_of(name: &str) -> String {
+    format!("{name}@example.com")
+}
+
+/// Each round comes from a network of its own.
+fn post(path: &str, from: &str, body: &Value) -> Vec<u8> {
+    let body = body.to_string();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: auth.test\r\nX-Forwarded-For: {from}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    (head + &body).into_bytes()
+}
+
+fn add_user(conn: &mut Conn, name: &str, hash: &PasswordHash, now: UtcTime) -> Result<User> {
+    let new = NewUser {
+        username: Username::parse(name).expect("a name"),
+        email: Some(Email::parse(&address_of(name)).expect("an address")),
+        email_verified: true,
+        password_hash: hash.clone(),
+        is_staff: false,
+        is_superuser: false,
+        locale: Locale::default(),
+        roles: Roles::default(),
+        app_metadata: Metadata::default(),
+    };
+    insert_user(conn, &new, now)
+}
+
+/// What is there once a mail with a code has been written.
+fn add_reset(conn: &mut Conn, user: &User, now: UtcTime) -> Result<()> {
+    let kind = ChallengeKind::ResetPassword;
+    let challenge =
+        Challenge { email: user.email.clone(), ..Challenge::new(kind, Some(user.id), now) };
+    insert_challenge(conn, &challenge, 0)?;
+    let secret = || PlainToken::random("").hash();
+    set_mail_secrets(conn, &challenge.id, &secret(), Some(&secret()))
+}
