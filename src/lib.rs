@@ -8,6 +8,7 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod dev;
 pub mod domain;
 #[cfg(feature = "drf-jwt")]
 pub mod drf;

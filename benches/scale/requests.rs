@@ -246,6 +246,7 @@ operations! {
     "readyz": |_service| Call::get("/readyz");
     "metrics": |_service| Call::get("/metrics");
     "openapi": |_service| Call::get("/openapi.json");
+    "openapi30": |_service| Call::get("/openapi-3.0.json");
     "POST /api-token-auth/": |service| {
         let number = service.person();
         Call::django_log_in(&data::username(number)).of(number)

@@ -16,7 +16,7 @@ use hallpass::domain::{
 };
 use hallpass::drf::http as django;
 use hallpass::drf::token::{DrfTokens, Lifetimes};
-use hallpass::http::browsers::Browsers;
+use hallpass::http::browsers::{Browsers, Origins};
 use hallpass::http::{client, strict_json};
 use hallpass::mail::smtp::settings::SmtpSettings;
 use hallpass::security::access_token::{AccessTokens, Claims, TokenSettings};
@@ -270,7 +270,7 @@ pub fn browsers(data: &[u8]) -> bool {
     let allowed = "https://app.example.com";
     let browsers = Browsers {
         own_origin: own.to_owned(),
-        other_origins: vec![allowed.to_owned()],
+        other_origins: Origins { named: vec![allowed.to_owned()], loopback: false },
         same_site: SameSite::Strict,
     };
     let mut request = TestRequest::post();

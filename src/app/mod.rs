@@ -2,6 +2,7 @@
 //! same object.
 
 mod background;
+mod development;
 mod drf;
 mod secret_file;
 
@@ -20,13 +21,14 @@ use tokio::sync::watch;
 
 use self::background::{Shutdown, StopSignals, supervised};
 use crate::clock::Clock;
-use crate::config::{self, Config, SecretText, Timing};
+use crate::config::{self, Config, LimitMode, SecretText, Timing};
+use crate::dev::{self, Development};
 use crate::domain::token::Secrets;
 use crate::flows::{
     self, ComposedEmail, DatabaseHealth, Flows, KeyLoadError, Links, Policy, SocialLogin,
 };
 use crate::http::blocking::State;
-use crate::http::browsers::Browsers;
+use crate::http::browsers::{Browsers, Origins};
 use crate::http::metrics::Metrics;
 use crate::http::operations::{self, Operation};
 use crate::http::serving::drain::Draining;
@@ -103,7 +105,9 @@ impl App {
         flows.seal_keys_anew().map_err(StartError::Seal)?;
         // Before the first request: a token that was revoked before a restart stays revoked.
         flows.first_sync().map_err(StartError::Revocations)?;
-        let worker = build_worker(config, clock, transport, Arc::clone(&flows))?;
+        let development = development::of(config);
+        let mut worker = build_worker(config, clock, transport, Arc::clone(&flows))?;
+        worker.handler.observer = development.as_ref().map(development::observer);
         let listener =
             TcpListener::bind(config.bind).map_err(|error| StartError::Bind(config.bind, error))?;
         let address =
@@ -113,7 +117,7 @@ impl App {
             listener: listener.try_clone().map_err(|error| StartError::Bind(config.bind, error))?,
             delay: config.shutdown_delay,
         };
-        let server = start_server(config, listener, &flows, &shutdown.draining)
+        let server = start_server(config, listener, &flows, &shutdown.draining, development)
             .map_err(|error| StartError::Bind(config.bind, error))?;
         // From here on a signal is not lost, so nothing may be announced before.
         let stop_signals = StopSignals::listen().map_err(StartError::Threads)?;
@@ -305,7 +309,8 @@ fn policy(config: &Config) -> Policy {
         session_lifetime: config.lifetimes.session,
         refresh_grace: config.lifetimes.refresh_grace,
         sessions_per_user: config.sessions_per_user,
-        limits: config.limits,
+        limits: Some(config.limits).filter(|_| config.limit_mode != LimitMode::Off),
+        reports_limits: config.limit_mode == LimitMode::Report,
         reauth_window: config.lifetimes.reauth_window,
         security_notices: config.security_notices,
         event_retention: config.event_retention,
@@ -337,6 +342,7 @@ fn build_worker(
         sender: config.mail_from.parse().map_err(StartError::Mail)?,
         service_name: config.service_name.clone(),
         outcomes: Arc::clone(&flows.mails),
+        observer: None,
         compose: Arc::new(move |order| match flows.compose_mail(order) {
             Ok(Some(ComposedEmail { message, language, recipient })) => {
                 Ok(Composition::Send(Box::new(message), language, recipient))
@@ -362,10 +368,11 @@ fn start_server(
     listener: TcpListener,
     flows: &Arc<Flows>,
     draining: &Draining,
+    development: Option<Development>,
 ) -> io::Result<Server> {
     let browsers = Browsers {
         own_origin: config.public_url.clone(),
-        other_origins: config.browsers.origins.clone(),
+        other_origins: origins_of(config),
         same_site: match config.browsers.same_site {
             config::SameSite::Strict => SameSite::Strict,
             config::SameSite::Lax => SameSite::Lax,
@@ -382,7 +389,7 @@ fn start_server(
     );
     state.draining = draining.clone();
     let state = web::Data::new(state);
-    let (origins, headers) = (config.browsers.origins.clone(), config.browsers.headers.clone());
+    let (origins, headers) = (origins_of(config), config.browsers.headers.clone());
     let adapter = drf::routes(config, flows);
     let https = Https(config.public_url.starts_with("https:"));
     let metrics = Arc::clone(&state.metrics);
@@ -400,6 +407,16 @@ fn start_server(
             .wrap(from_fn(catch_panic))
             .wrap(Condition::new(!origins.is_empty(), cors::allow(&origins, &headers)))
             .wrap(from_fn(surround))
-            .configure(|app| http::configure(app, &adapter))
+            .configure(|app| {
+                if let Some(development) = &development {
+                    dev::configure(app, development);
+                }
+                http::configure(app, &adapter);
+            })
     })
+}
+
+fn origins_of(config: &Config) -> Origins {
+    let browsers = &config.browsers;
+    Origins { named: browsers.origins.clone(), loopback: browsers.loopback_origins }
 }

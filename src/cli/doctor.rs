@@ -264,6 +264,10 @@ fn mail_queue(site: &Site) -> Finding {
 fn browsers(Site { config, .. }: &Site) -> Finding {
     let own = &config.public_url;
     match config.browsers.origins.as_slice() {
+        [] if config.browsers.loopback_origins => Good(format!(
+            "pages of {own}, http://localhost and http://127.0.0.1; others need \
+             HALLPASS_CORS_ORIGINS"
+        )),
         [] => Good(format!("pages of {own} only; others need HALLPASS_CORS_ORIGINS")),
         others => Good(format!("pages of {own} and of {}", others.join(", "))),
     }

@@ -45,6 +45,9 @@ enum Command {
         /// The version of OpenAPI: 3.0 is for generators that do not know 3.1.
         #[arg(long, value_parser = ["3.0", "3.1"], default_value = "3.1")]
         version: String,
+        /// The form: markdown is the page docs/api.md.
+        #[arg(long, value_parser = ["json", "markdown"], default_value = "json")]
+        format: String,
     },
     /// Print every setting with its default, as for .env.example.
     EnvExample,
@@ -77,8 +80,11 @@ pub fn main() -> ExitCode {
     // The data folder holds secrets and hashes: files in it belong to the owner only.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let (outcome, log_format) = match Arguments::parse().command.unwrap_or(Command::Serve) {
-        Command::Openapi { version } if version == "3.0" => plain(print(&openapi::document_3_0())),
-        Command::Openapi { .. } => plain(print(&openapi::document())),
+        Command::Openapi { version, format } => plain(print(&match (&*format, &*version) {
+            ("markdown", _) => openapi::reference(),
+            (_, "3.0") => openapi::document_3_0(),
+            _ => openapi::document(),
+        })),
         Command::EnvExample => plain(print(&config::example())),
         Command::CopyDatabase(arguments) => plain(copy_database::run(&arguments)),
         command => {

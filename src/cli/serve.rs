@@ -8,7 +8,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::Outcome;
 use crate::app::App;
 use crate::clock::SystemClock;
-use crate::config::Config;
+use crate::config::{Config, LimitMode};
+use crate::dev;
 use crate::telemetry;
 
 /// Time for threads that still wait for a database which does not answer.
@@ -58,6 +59,23 @@ fn announce(config: &Config, app: &App) {
     } else {
         tracing::info!("mail: as files in {}", config.mail_dir.display());
     }
-    // Logged last: a supervisor that waits for this line has all others already.
+    if config.is_local_development() {
+        tracing::info!("mail: shown at http://{address}{}", dev::MAILS);
+    }
+    if config.browsers.loopback_origins {
+        tracing::info!(
+            "CORS: pages of http://localhost and http://127.0.0.1 may call, on any port, until \
+             HALLPASS_CORS_ORIGINS is set"
+        );
+    }
+    if config.limit_mode == LimitMode::Report {
+        tracing::info!(
+            "limits: reported in the header X-Production-Limit; HALLPASS_LIMITS=on enforces them"
+        );
+    }
+    // Logged after all others: a supervisor that waits for this line has them already.
     tracing::info!("Hallpass {} ({mode}) on http://{address}", env!("CARGO_PKG_VERSION"));
+    if config.is_local_development() {
+        tracing::info!("open http://{address}/ in a browser");
+    }
 }

@@ -16,16 +16,17 @@ use ipnet::IpNet;
 
 pub use readers::database_url;
 use readers::{
-    MIN_SECRET_LENGTH, MIN_SITE_KEY_LENGTH, is_weak, read_audience, read_breached_passwords,
+    MIN_SECRET_LENGTH, MIN_SITE_KEY_LENGTH, Mode, is_weak, read_audience, read_breached_passwords,
     read_browsers, read_client_id, read_custom_claims, read_database, read_drf,
     read_email_verification, read_jwt_algorithm, read_key_rotation, read_lifetimes, read_limits,
     read_log, read_pages, read_proxies, read_public_url, read_registration, read_secret,
-    read_shutdown_delay, read_smtp,
+    read_shutdown_delay, read_shutdown_timeout, read_smtp,
 };
 pub use settings::{example, settings};
 pub use source::{ConfigFault, Source};
 pub use types::{
-    BrowserSettings, DrfPrefix, DrfSettings, FrontEndPages, Lifetimes, LogFormat, SameSite, Timing,
+    BrowserSettings, DrfPrefix, DrfSettings, FrontEndPages, Lifetimes, LimitMode, LogFormat,
+    SameSite, Timing,
 };
 use types::{DAY, MINUTE, SECOND, YEAR};
 
@@ -97,8 +98,10 @@ pub struct Config {
     pub security_notices: bool,
     /// Settings for front ends in browsers.
     pub browsers: BrowserSettings,
-    /// Rate limits; `None` if they are off.
-    pub limits: Option<Limits>,
+    /// Rate limits.
+    pub limits: Limits,
+    /// Effect of the rate limits.
+    pub limit_mode: LimitMode,
     /// Log-in at other services.
     pub social: SocialSettings,
     /// Networks of reverse proxies whose `X-Forwarded-For` is trusted.
@@ -145,6 +148,8 @@ impl Config {
         let on_loopback = bind.ip().is_loopback();
         let development =
             s.choice("HALLPASS_ENV", on_loopback, &[("development", true), ("production", false)]);
+        let mode = Mode::of(development, bind);
+        let (limits, limit_mode) = read_limits(s, mode);
         let data_dir = PathBuf::from(s.text("HALLPASS_DATA_DIR").unwrap_or("./data".into()));
         let service_name = s.text("HALLPASS_SERVICE_NAME").unwrap_or("Hallpass".into());
         let breached_passwords = read_breached_passwords(s);
@@ -194,8 +199,9 @@ impl Config {
             ),
             pages: read_pages(s, development),
             security_notices: s.is_on("HALLPASS_SECURITY_NOTICES"),
-            browsers: read_browsers(s, development),
-            limits: read_limits(s, development),
+            browsers: read_browsers(s, mode),
+            limits,
+            limit_mode,
             social: social::read(s, development),
             trusted_proxies: read_proxies(s, development),
             mail_from: s.parsed(
@@ -213,12 +219,7 @@ impl Config {
             max_connections: s.number("HALLPASS_MAX_CONNECTIONS", 8192, 16, 100_000),
             keep_alive: s.duration("HALLPASS_KEEP_ALIVE", 75 * SECOND, SECOND, 10 * MINUTE),
             shutdown_delay: read_shutdown_delay(s, development),
-            shutdown_timeout: s.duration(
-                "HALLPASS_SHUTDOWN_TIMEOUT",
-                10 * SECOND,
-                Duration::ZERO,
-                5 * MINUTE,
-            ),
+            shutdown_timeout: read_shutdown_timeout(s),
             log: read_log(s),
             log_format: s.choice(
                 "HALLPASS_LOG_FORMAT",
@@ -235,6 +236,12 @@ impl Config {
         config.unless_faulty(source)
     }
 
+    /// Returns whether this is development on a loopback address: no other machine reaches the
+    /// service.
+    pub fn is_local_development(&self) -> bool {
+        self.development && self.bind.ip().is_loopback()
+    }
+
     /// Returns the settings with their warnings, or all faults.
     fn unless_faulty(self, source: Source) -> Result<Self, Vec<ConfigFault>> {
         let Source { mut faults, unknown, open_files, notes, .. } = source;
@@ -245,9 +252,7 @@ impl Config {
         }
         // One of them may be what was meant.
         faults.extend(
-            unknown
-                .into_iter()
-                .map(|name| ConfigFault { name, advice: "is not a setting".to_owned() }),
+            unknown.into_iter().map(|name| ConfigFault { advice: source::no_setting(&name), name }),
         );
         Err(faults)
     }
@@ -279,7 +284,7 @@ impl Config {
     fn warnings(&self, unknown: Vec<String>, mut open_files: Vec<String>) -> Vec<String> {
         let mut warnings: Vec<String> = unknown
             .into_iter()
-            .map(|name| format!("{name} is not a setting; it is ignored"))
+            .map(|name| format!("{name} {}; it is ignored", source::no_setting(&name)))
             .collect();
         let own = self.data_dir.join("secret");
         if self.secret.is_none() && source::is_open(&own) {

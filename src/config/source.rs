@@ -9,6 +9,8 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
+use strsim::osa_distance;
+
 use super::settings::{RENAMED, settings};
 use super::types::LogFormat;
 
@@ -77,7 +79,10 @@ impl Source {
         // that name), so an unknown name is worth a warning, not a refusal.
         let mut unknown: Vec<String> = values
             .keys()
-            .filter(|name| name.starts_with("HALLPASS_") && !name.starts_with("HALLPASS_TEST_"))
+            .filter(|name| {
+                name.starts_with("HALLPASS_") && !name.starts_with("HALLPASS_TEST_")
+                    || misspells_prefix(name) && closest(name).is_some()
+            })
             .filter(|name| !is_setting(name))
             .cloned()
             .collect();
@@ -237,6 +242,37 @@ fn is_setting(name: &str) -> bool {
     })
 }
 
+const PREFIX: &str = "HALLPASS";
+
+/// Returns whether a name begins with something like `HALLPASS_`.
+fn misspells_prefix(name: &str) -> bool {
+    name.split_once('_').is_some_and(|(prefix, _)| (1..=2).contains(&osa_distance(prefix, PREFIX)))
+}
+
+/// Returns the advice for a name that is no setting, with the setting that it resembles.
+pub(super) fn no_setting(name: &str) -> String {
+    match closest(name) {
+        Some(meant) => format!("is not a setting (did you mean {meant}?)"),
+        None => "is not a setting".to_owned(),
+    }
+}
+
+/// Returns the setting whose name differs from `name` by a few letters, without regard to the
+/// prefix.
+fn closest(name: &str) -> Option<String> {
+    let without_prefix = |name: &str| match name.split_once('_') {
+        Some((prefix, rest)) if osa_distance(prefix, PREFIX) <= 2 => rest.to_owned(),
+        _ => name.to_owned(),
+    };
+    let given = without_prefix(name);
+    let files = settings().filter(|it| it.secret).map(|it| format!("{}_FILE", it.name));
+    let names = settings().map(|it| it.name.to_owned()).chain(files);
+    let names = names.filter(|known| !known.contains('<'));
+    let distances = names.map(|known| (osa_distance(&given, &without_prefix(&known)), known));
+    let nearest = distances.min_by_key(|(distance, _)| *distance);
+    nearest.filter(|(distance, _)| distance * 4 <= given.len()).map(|(_, known)| known)
+}
+
 /// Returns the new name of a setting that was renamed.
 fn new_name(name: &str) -> Option<&'static str> {
     RENAMED.iter().find(|(old, _)| *old == name).map(|(_, new)| *new)
@@ -287,6 +323,30 @@ fn read_dot_env(text: &str) -> (HashMap<String, String>, Vec<ConfigFault>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_misspelt_name_is_answered_with_the_setting_that_was_meant() {
+        for (name, meant) in [
+            ("HALLPASS_BCRYPT_COTS", Some("HALLPASS_BCRYPT_COST")),
+            ("HALLPASS_CORS_ORIGIN", Some("HALLPASS_CORS_ORIGINS")),
+            ("HALLPASS_SMTP_URI", Some("HALLPASS_SMTP_URL")),
+            ("HALLPASS_SECRETS_FILE", Some("HALLPASS_SECRET_FILE")),
+            ("HALLPASS_DATABASE_URL", Some("DATABASE_URL")),
+            ("HALPASS_BIND", Some("HALLPASS_BIND")),
+            ("HALLPASS_LIMIT_NETWROK", Some("HALLPASS_LIMIT_NETWORK")),
+            // What orchestrators add.
+            ("HALLPASS_PORT", None),
+            ("HALLPASS_SERVICE_HOST", None),
+            ("HALLPASS_PORT_8000_TCP", None),
+            ("HALLPASS_COLOUR_OF_THE_PAGES", None),
+        ] {
+            assert_eq!(closest(name).as_deref(), meant, "{name}");
+        }
+        let names = ["HALPASS_BIND", "HELP_PATH", "DATABASE_URLS", "HALLPASS_PORT", "PATH"];
+        let values = names.map(|name| (name.to_owned(), String::new()));
+        let source = Source::from_values(values.into_iter().collect());
+        assert_eq!(source.unknown, ["HALLPASS_PORT", "HALPASS_BIND"]);
+    }
 
     #[test]
     fn what_is_special_stands_for_itself_or_is_a_fault() {

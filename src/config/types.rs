@@ -34,6 +34,8 @@ pub enum SameSite {
 pub struct BrowserSettings {
     /// Origins of front ends besides the service's own.
     pub origins: Vec<String>,
+    /// True if those of `http://localhost` and `http://127.0.0.1` are among them, on any port.
+    pub loopback_origins: bool,
     /// Request headers that their pages may send besides the usual ones.
     pub headers: Vec<String>,
     /// `SameSite` attribute of the cookies.
@@ -88,6 +90,17 @@ pub struct Lifetimes {
     pub reauth_window: Duration,
     /// Time for which the revocation list is accepted without a sync with the database.
     pub revocations_max_age: Duration,
+}
+
+/// Effect of the rate limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitMode {
+    /// Requests beyond a limit are refused.
+    Enforce,
+    /// They are served, and the response says what would have been refused.
+    Report,
+    /// Nothing is counted.
+    Off,
 }
 
 /// Times that are part of the promises, not settings: only tests choose others.

@@ -102,6 +102,31 @@ impl Counted {
         }
     }
 
+    /// Returns the name of the setting that changes its bound; `None` if the bound is fixed.
+    pub const fn setting(self) -> Option<&'static str> {
+        Some(match self {
+            Self::ConsecutiveFailedLogins => "HALLPASS_LIMIT_FAILED_LOGINS_CONSECUTIVE",
+            Self::FailedLoginsPerAccount => "HALLPASS_LIMIT_FAILED_LOGINS_PER_ACCOUNT",
+            Self::FailedLoginsPerNetwork => "HALLPASS_LIMIT_FAILED_LOGINS_PER_NETWORK",
+            Self::AttemptsOfNetwork
+            | Self::AttemptsOfUser
+            | Self::KnownDevicesOfNetwork
+            | Self::HashesOfNetwork
+            | Self::ProofsOfNetwork => "HALLPASS_LIMIT_NETWORK",
+            Self::RefreshesOfNetwork => "HALLPASS_LIMIT_REFRESH",
+            Self::MailboxOfNetworkHourly => "HALLPASS_LIMIT_MAIL_HOURLY",
+            Self::MailboxOfNetworkDaily
+            | Self::MailboxRepeats
+            | Self::MailboxFurther
+            | Self::MailboxDaily
+            | Self::MailboxLate => "HALLPASS_LIMIT_MAIL_DAILY",
+            Self::MailOfNetwork | Self::AddressesOfUser => "HALLPASS_LIMIT_MAIL_NETWORK",
+            Self::MailsToDomain => "HALLPASS_LIMIT_MAIL_DOMAIN",
+            Self::MailsInAll => "HALLPASS_LIMIT_MAIL_TOTAL",
+            Self::HashesOfUser | Self::HashesOfStaff | Self::ExportsOfUser => return None,
+        })
+    }
+
     /// Returns whether a failed request stays counted: it is the network's own doing.
     pub const fn is_of_client(self) -> bool {
         matches!(self, Self::MailOfNetwork)

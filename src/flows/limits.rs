@@ -2,9 +2,7 @@
 //! all instances together. Nothing here keeps a person out for good: failures of others make waits that
 //! end, known devices have counters of their own, and sessions and proofs by mail are not counted with log-ins.
 
-use std::fmt::Display;
-use std::time::Duration;
-
+use super::bounds::Bounds;
 use super::{Error, Flows, Result};
 use crate::domain::token::Secrets;
 use crate::domain::{
@@ -13,7 +11,7 @@ use crate::domain::{
 };
 use crate::security::hash_queue::{Lane, Requester};
 use crate::store::{self, Conn, known_devices, limits};
-use crate::telemetry::REFUSALS;
+use std::fmt::Display;
 
 /// Where a user tries to get in.
 #[derive(Clone, Debug, Default)]
@@ -31,7 +29,7 @@ impl Flows {
     }
 
     fn reserve_leniently(&self, counters: Vec<Counter>) -> Result<Reserved> {
-        let Some(bounds) = self.policy.limits else { return Ok(Reserved::default()) };
+        let Some(bounds) = self.bounds() else { return Ok(Reserved::default()) };
         let (secrets, now) = (self.secrets.clone(), self.now());
         self.db.write(move |conn| reserve_all(conn, &secrets, &bounds, counters, now))
     }
@@ -303,7 +301,7 @@ fn guesses_of(name: &str, device: &Device) -> Vec<Counter> {
 pub(super) fn reserve(
     conn: &mut Conn,
     secrets: &Secrets,
-    bounds: &Limits,
+    bounds: &Bounds,
     counters: Vec<Counter>,
     now: UtcTime,
 ) -> Result<Vec<LimitHit>> {
@@ -314,7 +312,7 @@ pub(super) fn reserve(
 fn reserve_all(
     conn: &mut Conn,
     secrets: &Secrets,
-    bounds: &Limits,
+    bounds: &Bounds,
     mut counters: Vec<Counter>,
     now: UtcTime,
 ) -> Result<Reserved> {
@@ -336,30 +334,28 @@ fn reserve_all(
 pub(super) fn reserve_one(
     conn: &mut Conn,
     secrets: &Secrets,
-    bounds: &Limits,
+    bounds: &Bounds,
     counter: Counter,
     now: UtcTime,
 ) -> Result<(i64, Option<LimitHit>)> {
     let (what, name) = (counter.counted, secrets.counter_name(&counter));
-    let window_ends = now.after(bounds.rate(what).window);
-    let used = match limits::use_counter(conn, &name, window_ends, now)? {
+    let rate = bounds.limits.rate(what);
+    let used = match limits::use_counter(conn, &name, now.after(rate.window), now)? {
         Ok(used) => used,
-        Err(_) if what == Counted::ConsecutiveFailedLogins => return Err(Error::ProofRequired),
-        Err(until) => return Err(over_the_limit(what, until.remaining(now))),
+        // Beyond a lenient bound a use goes on with less.
+        Err(until) if what.is_lenient() => return Err(Error::RateLimited(until.remaining(now))),
+        Err(until) => {
+            bounds.refuse(what, until.remaining(now))?;
+            return Ok((rate.uses.saturating_add(1), None));
+        }
     };
-    let wait = bounds.wait_after(what, used.uses, used.resets_at.remaining(now));
+    let wait = bounds.limits.wait_after(what, used.uses, used.resets_at.remaining(now));
     if wait.is_zero() {
         return Ok((used.uses, None));
     }
     let meanwhile = Limits::wait_meanwhile(what, wait);
     limits::set_wait(conn, &name, now.after(meanwhile))?;
     Ok((used.uses, Some(LimitHit { counter, waits_until: now.after(wait) })))
-}
-
-/// Returns the refusal of a use that has to wait.
-pub(super) fn over_the_limit(counted: Counted, wait: Duration) -> Error {
-    tracing::info!(target: REFUSALS, counted = counted.name(), "refused: over the limit");
-    Error::RateLimited(wait.max(Duration::from_secs(1)))
 }
 
 /// The guess was wrong: the bounds that it reached hold.

@@ -6,6 +6,7 @@ pub(crate) mod access;
 pub(crate) mod account;
 pub(crate) mod admin;
 pub(crate) mod audit;
+mod bounds;
 mod challenges;
 mod error;
 mod health;
@@ -37,6 +38,7 @@ pub use account::verify_email::{Opening, Proof, VerifiedEmail};
 pub use admin::api_keys::{CreatedApiKey, NewApiKey};
 pub use admin::create_superuser::NewSuperuser;
 pub use admin::users::{AccountChanges, CreatedAccount, NewAccount};
+pub use bounds::{LimitReport, Unenforced};
 pub use error::{Error, Field, FieldFault};
 pub(crate) use health::DatabaseHealth;
 pub use health::{Backlog, Gauges, Readiness};
@@ -119,6 +121,8 @@ pub struct Policy {
     pub sessions_per_user: u32,
     /// How often something may be tried; `None`: without a bound.
     pub limits: Option<Limits>,
+    /// True if requests beyond a limit are served, and the response says what would have been refused.
+    pub reports_limits: bool,
     /// How recent a log-in must be to stand in for the password.
     pub reauth_window: Duration,
     /// True if people are told by mail what happens to their accounts.

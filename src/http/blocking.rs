@@ -16,6 +16,7 @@ use super::error::ApiError;
 use super::metrics::Metrics;
 use crate::flows::{Error, Flows};
 use crate::http::serving::drain::Draining;
+use crate::http::serving::production_limit;
 
 /// Most requests that wait for the database or a hash. More wait only if something is wrong; the
 /// next ones are refused immediately instead of piling up.
@@ -86,10 +87,10 @@ impl State {
             return Err(Code::Overloaded.into());
         };
         let flows = Arc::clone(&self.flows);
-        let span = tracing::Span::current();
+        let (span, report) = (tracing::Span::current(), production_limit::current());
         let answer = web::block(move || {
             let _place = place;
-            span.in_scope(|| flow(&flows))
+            span.in_scope(|| report.scope(|| flow(&flows)))
         });
         match timeout(self.answer_limit, answer).await {
             Ok(Ok(answer)) => Ok(answer?),

@@ -22,11 +22,46 @@ const DEVICE_COOKIE: &str = "__Host-hallpass_device";
 /// Lifetime of the device cookie.
 const DEVICE_COOKIE_LIFE: Duration = Duration::days(365);
 
+/// Length of an origin in the log.
+const MAX_SHOWN_ORIGIN: usize = 100;
+
 /// Most cookies of one name that are read; a head has room for thousands.
 const MAX_OF_ONE_NAME: usize = 8;
 
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Origins of front ends.
+#[derive(Clone, Debug, Default)]
+pub struct Origins {
+    /// Those that are named, compared as a whole.
+    pub named: Vec<String>,
+    /// True if those of `http://localhost` and `http://127.0.0.1` are among them, on any port.
+    pub loopback: bool,
+}
+
+impl Origins {
+    /// Returns whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.named.is_empty() && !self.loopback
+    }
+
+    /// Returns whether `origin` is one of them.
+    pub fn allows(&self, origin: &str) -> bool {
+        self.named.iter().any(|named| named == origin) || self.loopback && is_loopback(origin)
+    }
+}
+
+/// Returns whether an origin is `http://localhost` or `http://127.0.0.1`, with or without a port.
+fn is_loopback(origin: &str) -> bool {
+    let hosts = ["http://localhost", "http://127.0.0.1"];
+    let is_port = |rest: &str| {
+        let port = rest.strip_prefix(':').unwrap_or_default();
+        port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok()
+    };
+    let rest = hosts.iter().find_map(|host| origin.strip_prefix(host));
+    rest.is_some_and(|rest| rest.is_empty() || is_port(rest))
+}
 
 /// Browser origins that may use cookies, and the attributes of the cookies.
 #[derive(Clone, Debug)]
@@ -34,7 +69,7 @@ pub struct Browsers {
     /// The service's own origin.
     pub own_origin: String,
     /// Those of front ends elsewhere.
-    pub other_origins: Vec<String>,
+    pub other_origins: Origins,
     /// `SameSite` attribute of the cookies.
     pub same_site: SameSite,
 }
@@ -71,12 +106,25 @@ impl Browsers {
         if headers.contains_key(ORIGIN) {
             return self.is_from_allowed_page(headers);
         }
-        let navigates = headers.get(SEC_FETCH_MODE).is_some_and(|mode| mode == "navigate");
-        navigates || matches!(fetch_site(headers), None | Some("same-origin" | "none"))
+        is_navigation(headers) || matches!(fetch_site(headers), None | Some("same-origin" | "none"))
     }
 
     fn allows(&self, origin: &str) -> bool {
-        origin == self.own_origin || self.other_origins.iter().any(|other| other == origin)
+        origin == self.own_origin || self.other_origins.allows(origin)
+    }
+
+    /// Returns the origin of a page that may not read answers, as text for the log; `None` for other
+    /// requests. A page of the service itself is told apart by `Sec-Fetch-Site`: the service may be
+    /// reached by another name than its own. A navigation, such as the form of a provider, shows the
+    /// answer to the user and not to the page.
+    pub fn foreign_origin(&self, headers: &HeaderMap) -> Option<String> {
+        let origin = String::from_utf8_lossy(headers.get(ORIGIN)?.as_bytes());
+        let is_same = fetch_site(headers) == Some("same-origin");
+        if self.allows(&origin) || is_same || is_navigation(headers) {
+            return None;
+        }
+        let is_shown = |c: &char| c.is_ascii_graphic();
+        Some(origin.chars().filter(is_shown).take(MAX_SHOWN_ORIGIN).collect())
     }
 
     /// The cookies of a pair.
@@ -110,6 +158,10 @@ impl Browsers {
             .max_age(max_age)
             .finish()
     }
+}
+
+fn is_navigation(headers: &HeaderMap) -> bool {
+    headers.get(SEC_FETCH_MODE).is_some_and(|mode| mode == "navigate")
 }
 
 fn fetch_site(headers: &HeaderMap) -> Option<&str> {
@@ -160,8 +212,55 @@ mod tests {
     fn browsers() -> Browsers {
         Browsers {
             own_origin: "https://auth.example.com".to_owned(),
-            other_origins: vec!["https://app.example.com".to_owned()],
+            other_origins: Origins {
+                named: vec!["https://app.example.com".to_owned()],
+                loopback: false,
+            },
             same_site: SameSite::Strict,
+        }
+    }
+
+    #[test]
+    fn loopback_origins_are_those_of_two_names_on_any_port() {
+        let origins = Origins { named: Vec::new(), loopback: true };
+        for origin in ["http://localhost:5173", "http://127.0.0.1:1", "http://localhost"] {
+            assert!(origins.allows(origin), "{origin}");
+            assert!(!Origins::default().allows(origin));
+        }
+        for origin in [
+            "https://localhost:5173",
+            "http://localhost.evil.test",
+            "http://localhost:5173.evil.test",
+            "http://localhost:",
+            "http://localhost:+80",
+            "http://localhost:65536",
+            "http://127.0.0.10:80",
+            "http://LOCALHOST:80",
+            "http://evil.test#http://localhost",
+            "null",
+            "",
+        ] {
+            assert!(!origins.allows(origin), "{origin}");
+        }
+    }
+
+    #[test]
+    fn a_foreign_origin_is_told_of_what_a_page_wants_to_read() {
+        let (evil, navigation) =
+            (("Origin", "https://evil.example"), ("Sec-Fetch-Mode", "navigate"));
+        for (headers, told) in [
+            (vec![evil], Some("https://evil.example")),
+            (vec![evil, ("Sec-Fetch-Mode", "cors")], Some("https://evil.example")),
+            (vec![evil, navigation], None),
+            (vec![evil, ("Sec-Fetch-Site", "same-origin")], None),
+            (vec![("Origin", "https://app.example.com")], None),
+            (vec![], None),
+        ] {
+            let request = TestRequest::post();
+            let request = headers.iter().fold(request, |it, header| it.append_header(*header));
+            let request = request.to_http_request();
+            let found = browsers().foreign_origin(request.headers());
+            assert_eq!(found.as_deref(), told, "{headers:?}");
         }
     }
 

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use actix_web::http::header::{CONTENT_SECURITY_POLICY, LOCATION};
 use actix_web::web::Bytes;
-use actix_web::{FromRequest, Handler, HttpResponse, Responder, guard, web};
+use actix_web::{HttpResponse, web};
 use utoipa_swagger_ui::Config;
 
 use super::code::Code;
 use super::error::ApiError;
+use crate::http::serving::resource::readable;
 use crate::http::serving::slices;
 
 /// Swagger UI sets styles on elements; scripts are loaded from its files only.
@@ -19,27 +20,13 @@ const CSP: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src
 /// Serves the pages.
 pub fn configure(app: &mut web::ServiceConfig) {
     let config = Arc::new(Config::from("../openapi.json"));
-    app.service(readable("/docs", || async {
+    app.service(readable(web::resource("/docs"), || async {
         HttpResponse::PermanentRedirect().insert_header((LOCATION, "docs/")).finish()
     }))
-    .service(readable("/docs/{file:.*}", move |file: web::Path<String>| {
+    .service(readable(web::resource("/docs/{file:.*}"), move |file: web::Path<String>| {
         let page = serve(&file, Arc::clone(&config));
         async move { page }
     }));
-}
-
-/// A resource that can be read and nothing else.
-fn readable<F, Args>(path: &str, handler: F) -> actix_web::Resource
-where
-    F: Handler<Args>,
-    Args: FromRequest + 'static,
-    F::Output: Responder + 'static,
-{
-    web::resource(path.to_owned())
-        .route(web::route().guard(guard::Any(guard::Get()).or(guard::Head())).to(handler))
-        .default_service(web::to(|| async {
-            Err::<String, _>(ApiError::method_not_allowed("GET, HEAD".to_owned()))
-        }))
 }
 
 /// Files that are inside the binary need no copy.

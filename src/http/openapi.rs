@@ -2,11 +2,13 @@
 //! codes that it names and for those of any request with a body.
 
 mod for_generators;
+mod reference;
+mod responses;
 mod version_3_0;
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use utoipa::openapi::path::HttpMethod;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
@@ -15,12 +17,11 @@ use utoipa::openapi::{
 };
 use utoipa::{PartialSchema as _, ToSchema as _};
 
+use self::responses::{BEARER_CODES, ERROR_CODES, Shared};
 use super::code::Code;
 use super::error::{Components, ErrorCode, FieldCode, FieldProblem, Problem};
 use super::routes::{self, Endpoint};
 use crate::http::schema::AccessTokenClaims;
-
-const ERROR_CODES: &str = "x-error-codes";
 
 /// Errors of every request with a body.
 const BODY_CODES: [Code; 5] = [
@@ -29,16 +30,6 @@ const BODY_CODES: [Code; 5] = [
     Code::PayloadTooLarge,
     Code::UnsupportedMediaType,
     Code::ValidationFailed,
-];
-
-/// Errors of every request with an access token.
-const BEARER_CODES: [Code; 6] = [
-    Code::AuthenticationRequired,
-    Code::TokenInvalid,
-    Code::TokenExpired,
-    Code::TokenRevoked,
-    Code::Overloaded,
-    Code::Unavailable,
 ];
 
 /// The error codes that `endpoint` can send.
@@ -61,9 +52,24 @@ pub fn error_codes(endpoint: &Endpoint) -> Vec<Code> {
     codes
 }
 
-/// The document as pretty JSON, with a final newline: what is served, printed and committed.
+/// The document as pretty JSON, with a final newline: what is printed and committed.
 pub fn document() -> String {
     pretty(&build())
+}
+
+/// The document as it is served.
+pub fn compact() -> String {
+    build().to_string()
+}
+
+/// The same in OpenAPI 3.0.
+pub fn compact_3_0() -> String {
+    version_3_0::derive(build()).to_string()
+}
+
+/// The document as a page of Markdown.
+pub fn reference() -> String {
+    reference::render(&build())
 }
 
 /// The same in OpenAPI 3.0.
@@ -84,6 +90,11 @@ fn build() -> Value {
     // (up to 64 times).
     document["components"]["schemas"]["NewPassword"]["not"] =
         json!({"pattern": r"^([\s\S])\1{0,63}$"});
+    let mut shared = Shared::default();
+    for endpoint in &endpoints {
+        shared.count(&error_codes(endpoint));
+    }
+    document["components"]["responses"] = shared.components().into();
     for endpoint in &endpoints {
         let method = method_name(endpoint);
         let operation = &mut document["paths"][&endpoint.path][method];
@@ -92,8 +103,8 @@ fn build() -> Value {
             operation["requestBody"]["required"] = false.into();
         }
         operation[ERROR_CODES] = codes.iter().map(|code| code.name()).collect();
-        for (status, codes) in by_status(&codes) {
-            operation["responses"][status.to_string()] = error_response(&codes);
+        for (status, codes) in responses::of_codes(&codes) {
+            operation["responses"][status.to_string()] = shared.response(&codes);
         }
     }
     list_words(&mut document);
@@ -216,76 +227,6 @@ with a stable `code`; `x-error-codes` of an operation lists those it can send. R
 HTTP/1.1, or that arrive too slowly, are refused before they are routed: `malformed_request`, \
 `header_fields_too_large`, `request_timeout`. Paths are \
 served with and without a final slash. Unknown fields are refused by name.";
-
-fn by_status(codes: &[Code]) -> BTreeMap<u16, Vec<Code>> {
-    let mut groups: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
-    for code in codes {
-        groups.entry(code.status().as_u16()).or_default().push(*code);
-    }
-    groups
-}
-
-fn error_response(codes: &[Code]) -> Value {
-    let descriptions: Vec<String> =
-        codes.iter().map(|code| format!("`{}`: {}", code.name(), code.title())).collect();
-    let examples: Map<String, Value> = codes
-        .iter()
-        .map(|code| (code.name().to_owned(), json!({"value": example(*code)})))
-        .collect();
-    let mut response = json!({
-        "description": descriptions.join("\n\n"),
-        "content": {"application/problem+json": {
-            "schema": {"$ref": "#/components/schemas/Problem"},
-            "examples": examples
-        }}
-    });
-    let mut headers = Map::new();
-    if let Some(challenge) = codes.iter().find_map(|code| code.challenge()) {
-        headers.insert(
-            "WWW-Authenticate".into(),
-            json!({
-                "description": "The challenge of RFC 6750 section 3; with an error code only where an access token was sent.",
-                "required": true,
-                "schema": {"type": "string"},
-                "example": challenge
-            }),
-        );
-    }
-    if codes.iter().any(|code| code.retry_after().is_some()) {
-        headers.insert(
-            "Retry-After".into(),
-            json!({
-                "description": "Seconds to wait.",
-                "required": true,
-                "schema": {"type": "string", "pattern": "^[0-9]+$"},
-                "example": "5"
-            }),
-        );
-    }
-    if !headers.is_empty() {
-        response["headers"] = headers.into();
-    }
-    response
-}
-
-fn example(code: Code) -> Value {
-    let mut example = json!({
-        "type": format!("urn:hallpass:error:{}", code.name()),
-        "title": code.title(),
-        "status": code.status().as_u16(),
-        "detail": code.title(),
-        "code": code.name(),
-        "request_id": "0199d2a0-7a1e-7c43-9d5b-0f4f6f1f2a12"
-    });
-    if code == Code::ValidationFailed {
-        example["errors"] =
-            json!([{"field": "email", "code": "required", "message": "This field is required."}]);
-    }
-    if let Some(seconds) = code.retry_after() {
-        example["retry_after"] = seconds.into();
-    }
-    example
-}
 
 #[cfg(test)]
 mod tests {

@@ -104,6 +104,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         operations::readyz,
         operations::metrics,
         operations::openapi_json,
+        operations::openapi_3_0_json,
     ]
 }
 

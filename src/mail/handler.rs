@@ -47,6 +47,9 @@ impl MailOutcomes {
 /// Decides what a mail says.
 pub type Compose = Arc<dyn Fn(&QueuedMail) -> Result<Composition, String> + Send + Sync>;
 
+/// Receives each mail that was sent, and its content.
+pub type Observer = Arc<dyn Fn(&Mail, &Message) + Send + Sync>;
+
 /// Result of composing a mail.
 pub enum Composition {
     /// A mail that says this in this language, to this address.
@@ -74,6 +77,8 @@ pub struct MailHandler {
     pub compose: Compose,
     /// Counts the attempts.
     pub outcomes: Arc<MailOutcomes>,
+    /// Receives the mails that were sent, in development.
+    pub observer: Option<Observer>,
 }
 
 impl Handler for MailHandler {
@@ -140,7 +145,12 @@ impl MailHandler {
             date: queued.created_at,
         };
         match self.transport.send(&mail).await {
-            Ok(()) => Outcome::Sent(recipient),
+            Ok(()) => {
+                if let Some(observer) = &self.observer {
+                    observer(&mail, &message);
+                }
+                Outcome::Sent(recipient)
+            }
             Err(error) => Outcome::Refused(error),
         }
     }

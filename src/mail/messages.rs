@@ -198,6 +198,35 @@ impl Message {
         }
     }
 
+    /// Returns its link, token and all, if it has one.
+    pub fn link(&self) -> Option<&str> {
+        match self {
+            Self::VerifyEmail { link, .. }
+            | Self::VerifyNewEmail { link, .. }
+            | Self::ResetPassword { link, .. }
+            | Self::Invitation { link, .. } => Some(link),
+            Self::AlreadyRegistered { reset } => reset.as_ref().map(|reset| reset.link.as_str()),
+            Self::NewDevice { not_me, .. }
+            | Self::PasswordChanged { not_me, .. }
+            | Self::EmailChangeRequested { not_me, .. }
+            | Self::EmailChanged { not_me, .. }
+            | Self::UsernameChanged { not_me, .. }
+            | Self::RefreshTokenReused { not_me, .. }
+            | Self::IdentityLinked { not_me, .. }
+            | Self::IdentityUnlinked { not_me, .. } => Some(&not_me.link),
+        }
+    }
+
+    /// Returns its code, if it has one.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::VerifyEmail { code, .. }
+            | Self::VerifyNewEmail { code, .. }
+            | Self::ResetPassword { code, .. } => Some(code),
+            _ => None,
+        }
+    }
+
     /// What its templates can use, beside `service` and `language`.
     fn values(&self, language: Language) -> Value {
         match self {

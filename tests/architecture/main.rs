@@ -52,8 +52,15 @@ const WALLS: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
-    ("jobs", &["app", "cli", "config", "drf", "flows", "http", "mail", "security", "social"]),
-    ("mail", &["app", "cli", "config", "drf", "flows", "http", "security", "social"]),
+    (
+        "jobs",
+        &["app", "cli", "config", "dev", "drf", "flows", "http", "mail", "security", "social"],
+    ),
+    ("mail", &["app", "cli", "config", "dev", "drf", "flows", "http", "security", "social"]),
+    (
+        "dev",
+        &["app", "cli", "clock", "config", "drf", "flows", "jobs", "security", "social", "store"],
+    ),
     (
         "outgoing.rs",
         &[
@@ -68,10 +75,13 @@ const WALLS: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
-    ("flows", &["app", "cli", "config", "drf", "http", "jobs"]),
-    ("http", &["app", "cli", "config", "drf", "jobs", "mail", "security", "social", "store"]),
-    ("drf", &["app", "cli", "clock", "config", "jobs", "mail", "social"]),
-    ("config", &["app", "cli", "drf", "http"]),
+    ("flows", &["app", "cli", "config", "dev", "drf", "http", "jobs"]),
+    (
+        "http",
+        &["app", "cli", "config", "dev", "drf", "jobs", "mail", "security", "social", "store"],
+    ),
+    ("drf", &["app", "cli", "clock", "config", "dev", "jobs", "mail", "social"]),
+    ("config", &["app", "cli", "dev", "drf", "http"]),
     ("cli", &["drf"]),
 ];
 
@@ -80,7 +90,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("diesel", &["store"]),
     ("diesel_migrations", &["store"]),
     ("r2d2", &["store"]),
-    ("actix_web", &["http", "drf", "app", "cli"]),
+    ("actix_web", &["http", "dev", "drf", "app", "cli"]),
     ("actix_http", &["http"]),
     ("actix_server", &["http"]),
     ("actix_service", &["http"]),
@@ -99,6 +109,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("encoding_rs", &["drf"]),
     ("clap", &["cli"]),
     ("dotenvy", &["config"]),
+    ("strsim", &["config"]),
 ];
 
 /// What reaches outside of the process. Addresses are values, so `std::net` is not among them.

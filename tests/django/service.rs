@@ -38,6 +38,8 @@ pub fn start(own_settings: &[(&str, &str)]) -> Service {
         ("HALLPASS_DATA_DIR", folder.path().to_str().unwrap()),
         ("HALLPASS_BCRYPT_COST", "4"),
         ("HALLPASS_LIMITS", "off"),
+        // As in production: with origins, every answer varies with that of the request.
+        ("HALLPASS_CORS_ORIGINS", "none"),
         ("HALLPASS_WORKERS", "1"),
         ("DATABASE_URL", &sqlite),
     ];

@@ -4,6 +4,7 @@
 mod canaries;
 mod flows;
 mod ranges;
+mod social;
 mod teller;
 
 use std::collections::{HashMap, HashSet};
@@ -78,7 +79,9 @@ fn every_flow(setup: Setup) {
     let mode = Mode::STARTTLS.login(SMTP_LOGIN.0, SMTP_LOGIN.1);
     let Some(server) = SmtpServer::start(mode) else { return };
     let ranges = Ranges::start();
-    let setup = singing(setup)
+    let provider = social::Provider::start();
+    let setup = provider
+        .named_in(singing(setup))
         .with("HALLPASS_SMTP_URL", &server.url())
         .with("HALLPASS_BREACHED_PASSWORDS_URL", &ranges.url());
     let arguments =
@@ -92,6 +95,7 @@ fn every_flow(setup: Setup) {
     let teller = Teller::new(service.address(), server, canaries_of_settings());
     flows::registrations(&teller);
     flows::log_ins(&teller);
+    social::identities(&teller, &provider);
     flows::imported_accounts(&teller);
     flows::own_account(&teller);
     flows::resets_and_undoing(&teller);

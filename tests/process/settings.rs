@@ -51,7 +51,10 @@ fn a_name_that_is_no_setting_is_told_and_ignored() {
     let setup = Setup::on_sqlite().with("HALLPASS_BCRYPT_COTS", "hunter2");
     let service = setup.start();
     let log = service.log();
-    assert!(log.contains("HALLPASS_BCRYPT_COTS is not a setting"), "{log}");
+    assert!(
+        log.contains("HALLPASS_BCRYPT_COTS is not a setting (did you mean HALLPASS_BCRYPT_COST?)"),
+        "{log}"
+    );
     assert!(!log.contains("hunter2"), "{log}");
 }
 

@@ -54,6 +54,10 @@ fn nothing_is_needed_to_start_and_the_keys_stay_over_a_restart() {
         assert!(!log.contains(hidden), "{hidden} in:\n{log}");
     }
     let keys = api.get("/.well-known/jwks.json").body;
+    let first = format!("open http://{}/ in a browser", service.address());
+    for told in [&first, "http://localhost and http://127.0.0.1 may call", "/dev/mails"] {
+        assert!(service.log().contains(told), "no {told} in:\n{}", service.log());
+    }
     service.stop();
 
     let again = setup.start();

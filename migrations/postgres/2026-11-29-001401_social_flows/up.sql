@@ -1,4 +1,4 @@
--- What a log-in at a provider has beside its challenge, which goes with it: docs/adr/0021-social-log-in.md.
+-- What a log-in at a provider has beside its challenge, which goes with it: docs/adr/0022-social-log-in.md.
 CREATE TABLE social_flows (
     challenge_id TEXT PRIMARY KEY NOT NULL REFERENCES challenges (id) ON DELETE CASCADE,
     provider TEXT NOT NULL,

@@ -2,12 +2,16 @@
 
 use url::Url;
 
+use super::mode::Mode;
 use super::urls::is_app_scheme;
 use crate::config::source::Source;
 use crate::config::types::{BrowserSettings, SameSite};
 
-pub fn read_browsers(s: &mut Source, development: bool) -> BrowserSettings {
+pub fn read_browsers(s: &mut Source, mode: Mode) -> BrowserSettings {
+    let development = mode != Mode::Production;
     BrowserSettings {
+        loopback_origins: mode == Mode::LocalDevelopment
+            && s.text("HALLPASS_CORS_ORIGINS").is_none(),
         origins: read_origins(s, development),
         headers: read_cors_headers(s),
         same_site: s.choice(
@@ -23,11 +27,15 @@ pub fn read_browsers(s: &mut Source, development: bool) -> BrowserSettings {
 fn read_origins(s: &mut Source, development: bool) -> Vec<String> {
     let is_origin = |text: &str| is_web_origin(text) || is_app_origin(text);
     let origins = s.parsed("HALLPASS_CORS_ORIGINS", Vec::new(), |text| {
+        if text == "none" {
+            return Ok(Vec::new());
+        }
         let origins: Vec<String> = text.split(',').map(|part| part.trim().to_owned()).collect();
         if origins.iter().all(|origin| is_origin(origin)) {
             return Ok(origins);
         }
-        Err("must be origins separated by commas: https://app.example.com, tauri://localhost"
+        Err("must be origins separated by commas (https://app.example.com, tauri://localhost), or \
+             none"
             .to_owned())
     });
     let is_safe = |origin: &String| !origin.starts_with("http://") || is_origin_of_webview(origin);

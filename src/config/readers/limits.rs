@@ -2,15 +2,22 @@
 
 use std::ops::RangeInclusive;
 
+use super::mode::Mode;
 use crate::config::source::Source;
-use crate::config::types::MINUTE;
+use crate::config::types::{LimitMode, MINUTE};
 use crate::domain::{Limits, Rate};
 
-/// Reads the rate limits. They can be off in development only.
-pub fn read_limits(s: &mut Source, development: bool) -> Option<Limits> {
-    let are_on = s.choice("HALLPASS_LIMITS", true, &[("on", true), ("off", false)]);
-    if !are_on && !development {
-        s.fault("HALLPASS_LIMITS", "may be off in development only");
+/// Reads the rate limits and their effect. They are always enforced in production.
+pub fn read_limits(s: &mut Source, mode: Mode) -> (Limits, LimitMode) {
+    let default = match mode {
+        Mode::LocalDevelopment => LimitMode::Report,
+        Mode::Development | Mode::Production => LimitMode::Enforce,
+    };
+    let words =
+        [("on", LimitMode::Enforce), ("off", LimitMode::Off), ("report", LimitMode::Report)];
+    let limit_mode = s.choice("HALLPASS_LIMITS", default, &words);
+    if limit_mode != LimitMode::Enforce && mode == Mode::Production {
+        s.fault("HALLPASS_LIMITS", "may be off or report in development only");
     }
     let base = Limits::default();
     let limits = Limits {
@@ -55,7 +62,7 @@ pub fn read_limits(s: &mut Source, development: bool) -> Option<Limits> {
         ),
         mails_in_all: s.number("HALLPASS_LIMIT_MAIL_TOTAL", base.mails_in_all, 10, 10_000_000),
     };
-    are_on.then_some(limits)
+    (limits, limit_mode)
 }
 
 /// `5/15m`: five in fifteen minutes.

@@ -11,6 +11,11 @@ pub fn read_shutdown_delay(s: &mut Source, development: bool) -> Duration {
     s.duration("HALLPASS_SHUTDOWN_DELAY", default, Duration::ZERO, 5 * MINUTE)
 }
 
+/// Reads the time that requests in progress have at the end.
+pub fn read_shutdown_timeout(s: &mut Source) -> Duration {
+    s.duration("HALLPASS_SHUTDOWN_TIMEOUT", 10 * SECOND, Duration::ZERO, 5 * MINUTE)
+}
+
 /// The levels of `HALLPASS_LOG`.
 const LOG_LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 /// Levels of other programs.

@@ -7,7 +7,7 @@ pub(super) const BROWSERS: &[Setting] = &[
     setting(
         "HALLPASS_CORS_ORIGINS",
         "",
-        "Origins of browser front ends besides that of HALLPASS_PUBLIC_URL, separated by commas and compared exactly: https://app.example.com. Those of installed apps too: tauri://localhost, capacitor://localhost.",
+        "Origins of browser front ends besides that of HALLPASS_PUBLIC_URL, separated by commas and compared exactly: https://app.example.com. Those of installed apps too: tauri://localhost, capacitor://localhost. none: no others. Not set: none; in development on a loopback address, http://localhost and http://127.0.0.1 on any port.",
     ),
     setting(
         "HALLPASS_CORS_HEADERS",
@@ -30,8 +30,8 @@ pub(super) const BROWSERS: &[Setting] = &[
 pub(super) const LIMITS: &[Setting] = &[
     setting(
         "HALLPASS_LIMITS",
-        "on",
-        "on, or off in development: rate limits of log-ins, mails and refreshes.",
+        "",
+        "on: the rate limits of log-ins, mails and refreshes below are enforced. In development also report (requests beyond a limit are served, and the header X-Production-Limit says what would have been refused) and off. Not set: on; in development on a loopback address, report.",
     ),
     setting(
         "HALLPASS_LIMIT_FAILED_LOGINS_PER_NETWORK",

@@ -90,7 +90,12 @@ fn keys_rotate_every_month_unless_something_else_is_set() {
 #[test]
 fn unknown_names_are_warned_about() {
     let config = read(&[("HALLPASS_BCRYPT_COTS", "12"), ("HALLPASS_TEST_X", "1")]).unwrap();
-    assert_eq!(config.warnings, ["HALLPASS_BCRYPT_COTS is not a setting; it is ignored"]);
+    assert_eq!(
+        config.warnings,
+        [
+            "HALLPASS_BCRYPT_COTS is not a setting (did you mean HALLPASS_BCRYPT_COST?); it is ignored"
+        ]
+    );
 }
 
 #[test]

@@ -109,7 +109,7 @@ impl Flows {
     /// # Errors
     /// [`Error::RateLimited`] after so many exports of the user; these are not recorded.
     pub fn begin_export(&self, claims: &Claims, device: &Device) -> Result<User> {
-        let (id, now, bounds) = (claims.user_id(), self.now(), self.policy.limits);
+        let (id, now, bounds) = (claims.user_id(), self.now(), self.bounds());
         let (scene, session) = (scene(claims, device, now), claims.session_id());
         let secrets = self.secrets.clone();
         let user = self.db.write(move |conn| {

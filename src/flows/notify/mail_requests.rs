@@ -5,9 +5,10 @@
 
 use crate::domain::token::Secrets;
 use crate::domain::{
-    ChallengeKind, Counted, Counter, Device, Email, Limits, MailClass, MailRequest, UtcTime,
+    ChallengeKind, Counted, Counter, Device, Email, MailClass, MailRequest, UtcTime,
 };
-use crate::flows::limits::{over_the_limit, reserve, reserve_one};
+use crate::flows::bounds::Bounds;
+use crate::flows::limits::{reserve, reserve_one};
 use crate::flows::{Error, Flows, Result};
 use crate::store::outbox::QueuedMail;
 use crate::store::{Conn, limits};
@@ -24,7 +25,7 @@ impl Flows {
         request: &MailRequest,
         work: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
-        let Some(bounds) = self.policy.limits else { return work() };
+        let Some(bounds) = self.bounds() else { return work() };
         let (secrets, now, request) = (self.secrets.clone(), self.now(), request.clone());
         let granted = self.db.write(move |conn| {
             match reserve_request(conn, &secrets, &bounds, &request, now)? {
@@ -42,7 +43,7 @@ impl Flows {
         request: &MailRequest,
         work: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
-        let Some(bounds) = self.policy.limits else { return work() };
+        let Some(bounds) = self.bounds() else { return work() };
         let (secrets, now, request) = (self.secrets.clone(), self.now(), request.clone());
         let granted =
             self.db.write(move |conn| reserve_request(conn, &secrets, &bounds, &request, now))?;
@@ -69,7 +70,7 @@ impl Flows {
     /// Returns the budget of what is written now for `order`. A mail is counted at its first attempt only.
     pub(crate) fn mail_budget(&self, order: &QueuedMail) -> MailBudget {
         MailBudget {
-            bounds: self.policy.limits.filter(|_| order.attempts == 0),
+            bounds: self.bounds().filter(|_| order.attempts == 0),
             secrets: self.secrets.clone(),
         }
     }
@@ -78,7 +79,7 @@ impl Flows {
 /// Budget of a mail that is being written.
 #[derive(Clone)]
 pub(crate) struct MailBudget {
-    bounds: Option<Limits>,
+    bounds: Option<Bounds>,
     secrets: Secrets,
 }
 
@@ -113,7 +114,7 @@ impl MailBudget {
         let request = MailRequest::new(MailClass::Verification, recipient, &Device::default());
         let mut counters = request.of_service();
         counters.push(request.further());
-        if find_wait(conn, &self.secrets, &counters, now)?.is_some() {
+        if !bounds.are_reported() && find_wait(conn, &self.secrets, &counters, now)?.is_some() {
             return Ok(false);
         }
         reserve(conn, &self.secrets, bounds, counters, now)?;
@@ -133,7 +134,7 @@ enum Granted {
 fn reserve_request(
     conn: &mut Conn,
     secrets: &Secrets,
-    bounds: &Limits,
+    bounds: &Bounds,
     request: &MailRequest,
     now: UtcTime,
 ) -> Result<Granted> {
@@ -150,7 +151,7 @@ fn reserve_request(
     match request.class {
         // Each of these requests has a mail sent.
         MailClass::Verification => rest.extend(request.of_service()),
-        MailClass::Reset => refuse_late_reset(conn, secrets, request, now)?,
+        MailClass::Reset => refuse_late_reset(conn, secrets, bounds, request, now)?,
     }
     match reserve(conn, secrets, bounds, rest.clone(), now) {
         Ok(_) => used.extend(rest),
@@ -166,6 +167,7 @@ fn reserve_request(
 fn refuse_late_reset(
     conn: &mut Conn,
     secrets: &Secrets,
+    bounds: &Bounds,
     request: &MailRequest,
     now: UtcTime,
 ) -> Result<()> {
@@ -173,7 +175,7 @@ fn refuse_late_reset(
         Some((counter, until))
             if until.remaining(now) >= ChallengeKind::ResetPassword.lifetime() =>
         {
-            Err(over_the_limit(counter.counted, until.remaining(now)))
+            bounds.refuse(counter.counted, until.remaining(now))
         }
         _ => Ok(()),
     }

@@ -66,12 +66,12 @@ impl Flows {
             ResetProof::Link(_) => || Error::OneTimeTokenInvalid,
             ResetProof::Code { .. } => || Error::CodeInvalid,
         };
-        let (secrets, limits) = (self.secrets.clone(), self.policy.limits);
+        let (secrets, bounds) = (self.secrets.clone(), self.bounds());
         let proofs = Counter::new(Counted::ProofsOfNetwork, &device.network);
         // A wrong code must be counted, so the refusal is not an error of the transaction. The use of the
         // limit is part of it: whatever is known of the address, one transaction that writes is waited for.
         let (challenge, user) = self.db.write(move |conn| {
-            if let Some(bounds) = &limits {
+            if let Some(bounds) = &bounds {
                 reserve(conn, &secrets, bounds, vec![proofs], now)?;
             }
             Ok::<_, Error>(match proof {

@@ -44,8 +44,9 @@ impl Flows {
         };
         let network = Counter::new(Counted::RefreshesOfNetwork, &device.network);
         let (secrets, client) = (self.secrets.clone(), device.clone());
+        let bounds = self.bounds();
         let exchanged = self.db.write(move |conn| {
-            if let Some(bounds) = &policy.limits {
+            if let Some(bounds) = &bounds {
                 reserve(conn, &secrets, bounds, vec![network], now)?;
             }
             exchange(conn, &policy, &sent, &client, now)

@@ -1,4 +1,4 @@
-//! The user of an identity: found, linked, or made. See `docs/adr/0021-social-log-in.md` for the
+//! The user of an identity: found, linked, or made. See `docs/adr/0022-social-log-in.md` for the
 //! rules.
 
 use super::identities::link_identity;

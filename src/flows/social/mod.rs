@@ -1,4 +1,4 @@
-//! Log-in at other services ([ADR 21](../../docs/adr/0021-social-log-in.md)): from the redirect to a
+//! Log-in at other services ([ADR 22](../../docs/adr/0022-social-log-in.md)): from the redirect to a
 //! provider to a session, and the identities of an account.
 
 mod callback;

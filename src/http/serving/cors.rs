@@ -3,7 +3,11 @@
 
 use actix_cors::Cors;
 use actix_web::http::Method;
-use actix_web::http::header::{ETAG, HeaderName, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{ETAG, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+
+use crate::http::browsers::Origins;
+use crate::http::serving::production_limit::X_PRODUCTION_LIMIT;
+use crate::http::serving::request_id::X_REQUEST_ID;
 
 /// Time for which browsers may cache the permissions, in seconds.
 const MAX_AGE: usize = 600;
@@ -55,8 +59,12 @@ const HEADERS: [&str; 40] = [
 
 /// Allows pages of these origins to call the service, with cookies and with these headers besides
 /// the usual ones. Pages of other origins get no header that would let them read an answer.
-pub fn allow(origins: &[String], headers: &[String]) -> Cors {
-    let cors = Cors::default()
+pub fn allow(origins: &Origins, headers: &[String]) -> Cors {
+    let origins = origins.clone();
+    Cors::default()
+        .allowed_origin_fn(move |origin, _| {
+            origin.to_str().is_ok_and(|origin| origins.allows(origin))
+        })
         .allowed_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allowed_headers(HEADERS)
         .allowed_headers(headers.iter().map(String::as_str))
@@ -65,9 +73,9 @@ pub fn allow(origins: &[String], headers: &[String]) -> Cors {
             LOCATION,
             RETRY_AFTER,
             WWW_AUTHENTICATE,
-            HeaderName::from_static("x-request-id"),
+            X_PRODUCTION_LIMIT,
+            X_REQUEST_ID,
         ])
         .supports_credentials()
-        .max_age(MAX_AGE);
-    origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))
+        .max_age(MAX_AGE)
 }

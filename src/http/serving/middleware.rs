@@ -21,6 +21,7 @@ use futures_util::FutureExt as _;
 use tracing::{Instrument as _, Level, Span};
 
 use crate::domain::Device;
+use crate::flows::LimitReport;
 use crate::http::blocking::State;
 use crate::http::client;
 use crate::http::code::Code;
@@ -28,6 +29,7 @@ use crate::http::error::ApiError;
 use crate::http::metrics::Metrics;
 use crate::http::operations;
 use crate::http::serving::backpressure::{AnswerBody, Intake};
+use crate::http::serving::production_limit;
 use crate::http::serving::request_id::{self, RequestIds, X_REQUEST_ID};
 use crate::http::v1::services::forward_auth;
 use crate::telemetry::REFUSALS;
@@ -63,9 +65,19 @@ pub async fn surround(
     }
     // The request must not be cloned before it is routed, so an answer without a response of its
     // own is sent as an error that has one.
+    let foreign_origin = foreign_origin(&request, state.as_ref().map(web::Data::get_ref));
+    let report = match &state {
+        Some(state) if state.flows.policy().reports_limits => LimitReport::open(),
+        _ => LimitReport::default(),
+    };
     let answer = next.call(request).instrument(around.span.clone());
+    let answer = production_limit::scope(report.clone(), answer);
     let is_last = || state.as_ref().is_some_and(|state| state.draining.has_begun());
-    let lost = match request_id::scope(around.ids.clone(), answer).await {
+    let answer = request_id::scope(around.ids.clone(), answer).await;
+    if let Some(origin) = foreign_origin {
+        around.span.in_scope(|| log_foreign_origin(&origin));
+    }
+    let lost = match answer {
         // Preflights are answered before routing.
         Ok(response) if is_cors_refusal(&response) => ApiError::from(Code::OriginRejected).into(),
         Ok(mut response) => {
@@ -81,11 +93,13 @@ pub async fn surround(
                 count(metrics, &response, around.started);
             }
             around.add_headers(response.headers_mut());
+            production_limit::add_to(response.headers_mut(), &report);
             return Ok(response.map_body(|_, body| AnswerBody::new(body.boxed(), answering)));
         }
         Err(error) => error,
     };
     let mut response = around.refusal(&lost, metrics.as_deref());
+    production_limit::add_to(response.headers_mut(), &report);
     if is_last() {
         response.head_mut().set_connection_type(ConnectionType::Close);
     }
@@ -207,6 +221,23 @@ fn log(request: Option<&HttpRequest>, status: StatusCode, code: Option<Code>, st
     } else {
         tracing::debug!(method, path, status = number, micros, "request");
     }
+}
+
+/// Returns the origin of a page that may not read the response. A proxy forwards that of the
+/// application's own page.
+fn foreign_origin(request: &ServiceRequest, state: Option<&State>) -> Option<String> {
+    let state = state.filter(|_| !forward_auth::is_asked_at(request.path()))?;
+    state.browsers.foreign_origin(request.headers())
+}
+
+/// Logs a foreign origin: a browser does not tell its page why it gets no response.
+fn log_foreign_origin(origin: &str) {
+    tracing::info!(
+        target: REFUSALS,
+        origin,
+        setting = "HALLPASS_CORS_ORIGINS",
+        "pages of this origin may not read responses: the setting does not name it"
+    );
 }
 
 /// Logs once that a forwarding header was ignored: without `HALLPASS_TRUSTED_PROXIES` all clients

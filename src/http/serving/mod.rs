@@ -1,9 +1,12 @@
 //! The server around the routes: listening, back-pressure, draining, middleware, CORS.
 
 pub(crate) mod backpressure;
+pub mod compressed;
 pub mod cors;
 pub mod drain;
 pub mod middleware;
+pub mod production_limit;
 pub(crate) mod request_id;
+pub mod resource;
 pub mod server;
 pub(crate) mod slices;

@@ -4,7 +4,7 @@ use hallpass::domain::Username;
 use serde_json::{Value, json};
 
 use crate::support::account::{EMAIL_CHANGED, RESET};
-use crate::support::{PASSWORD, SECOND, TestApp, Tokens, World, on_both};
+use crate::support::{PASSWORD, TestApp, Tokens, World, on_both};
 
 const OWNER: &str = "owner@example.com";
 const OLD: &str = "old@example.com";
@@ -147,7 +147,7 @@ on_both! {
         let body = json!({"username": OWNER, "password": PASSWORD}).to_string();
         let headers = [("content-type", "application/json")];
         let token = app.send_undocumented("POST", "/api-token-auth/", &headers, body).is(200).text("token");
-        world.advance(SECOND * 2);
+        world.advance(crate::support::SECOND * 2);
         app.person(&world, OWNER);
         let authorization = format!("JWT {token}");
         app.send_undocumented("GET", "/restricted/", &[("authorization", &authorization)], "").is(401);

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::support::account::{CHANGE_REQUESTED, CONFIRM, EMAIL_CHANGED, RESET};
-use crate::support::{DAY, HOUR, PASSWORD, SECOND, TestApp, Tokens, on_both, shortly_before};
+use crate::support::{DAY, PASSWORD, SECOND, TestApp, Tokens, on_both, shortly_before};
 
 const MINA: &str = "mina@example.com";
 const THIEF: &str = "thief@evil.example";
@@ -83,7 +83,7 @@ on_both! {
         let app = world.app_with(&[("HALLPASS_LIMITS", "on")]);
         let eve = app.person(&world, THIEF);
         app.person(&world, MINA);
-        world.advance(HOUR);
+        world.advance(crate::support::HOUR);
         let change = |email: &str| change_at_the_django_adapter(&app, &eve, THIEF, email).status;
         for _ in 0..3 {
             assert_eq!(change(MINA), 400);

@@ -24,6 +24,13 @@ const FOREIGN: [&str; 16] = [
     "file://",
 ];
 
+const PRODUCTION: [(&str, &str); 4] = [
+    ("HALLPASS_PUBLIC_URL", "https://auth.test"),
+    ("HALLPASS_ENV", "production"),
+    ("HALLPASS_BCRYPT_COST", "10"),
+    ("HALLPASS_LIMITS", "on"),
+];
+
 fn preflight(app: &TestApp, origin: &str, path: &str, method: &str, wanted: &str) -> Answer {
     let headers = [
         ("origin", origin),
@@ -158,7 +165,7 @@ on_both! {
             let answer = ask(origin);
             readable(&answer, origin);
             assert_eq!(words(&answer, "access-control-expose-headers"),
-                ["etag", "location", "retry-after", "www-authenticate", "x-request-id"]);
+                ["etag", "location", "retry-after", "www-authenticate", "x-production-limit", "x-request-id"]);
         }
         for origin in FOREIGN {
             let answer = ask(origin);
@@ -205,8 +212,8 @@ on_both! {
     }
 
     fn without_a_list_there_is_no_word_of_it(world) {
-        let app = world.app();
-        for origin in [FRONT_END, "http://auth.test", "null", "https://evil.test"] {
+        let app = world.app_with(&PRODUCTION);
+        for origin in [FRONT_END, "http://localhost:5173", "https://auth.test", "null", "https://evil.test"] {
             let answers = [
                 preflight(&app, origin, "/v1/token-auth", "POST", "content-type").is(405),
                 app.send("GET", "/v1/config", &[("origin", origin)], "").is(200),

@@ -1,6 +1,7 @@
 //! HTTP: headers, CORS, origins, strange requests, metrics.
 
 mod cors;
+mod development;
 mod edge;
 mod injection;
 mod metrics;

@@ -170,7 +170,7 @@ on_both! {
     }
 
     fn without_a_list_only_the_services_own_pages_may(world) {
-        let app = world.app();
+        let app = world.app_with(&[("HALLPASS_CORS_ORIGINS", "none")]);
         app.person(&world, MINA);
         let body = json!({"username": MINA, "password": PASSWORD, "use_cookie": true});
         for from in [ALLOWED[0], ALLOWED[1], ALLOWED[4]] {

@@ -10,7 +10,7 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use hallpass::app::build_flows;
 use hallpass::clock::SystemClock;
 use hallpass::http::blocking::State;
-use hallpass::http::browsers::Browsers;
+use hallpass::http::browsers::{Browsers, Origins};
 use hallpass::http::metrics::Metrics;
 use hallpass::http::serving::cors;
 use hallpass::http::serving::middleware::{Https, catch_panic, surround};
@@ -26,7 +26,7 @@ fn with_a_service_that_panics(test: impl FnOnce(SocketAddr)) {
     let flows = Arc::new(build_flows(&world.config(&[]), Arc::new(SystemClock)).unwrap());
     let browsers = Browsers {
         own_origin: String::new(),
-        other_origins: Vec::new(),
+        other_origins: Origins::default(),
         same_site: actix_web::cookie::SameSite::Strict,
     };
     let metrics = Metrics::new(std::iter::empty());
@@ -37,12 +37,13 @@ fn with_a_service_that_panics(test: impl FnOnce(SocketAddr)) {
     let (tell, told) = mpsc::channel();
     let thread = std::thread::spawn(move || {
         actix_web::rt::System::new().block_on(async move {
+            let origins = Origins { named: vec![FRONT_END.to_owned()], loopback: false };
             let server = HttpServer::new(move || {
                 App::new()
                     .app_data(state.clone())
                     .app_data(Https(true))
                     .wrap(from_fn(catch_panic))
-                    .wrap(cors::allow(&[FRONT_END.to_owned()], &[]))
+                    .wrap(cors::allow(&origins, &[]))
                     .wrap(from_fn(surround))
                     .route("/fine", web::get().to(HttpResponse::NoContent))
                     .route("/handler", web::get().to(panics_at_once))

@@ -412,12 +412,13 @@ on_both! {
 }
 
 /// Requests that hash nothing, send nothing and cannot be guessed at, and those of staff.
-const NOT_BOUNDED: [&str; 38] = [
+const NOT_BOUNDED: [&str; 39] = [
     "GET /.well-known/jwks.json",
     "GET /.well-known/oauth-authorization-server",
     "GET /.well-known/openid-configuration",
     "GET /healthz",
     "GET /metrics",
+    "GET /openapi-3.0.json",
     "GET /openapi.json",
     "GET /readyz",
     "GET /v1/api-keys",

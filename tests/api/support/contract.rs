@@ -161,6 +161,8 @@ fn check_operation(place: &str, method: &str, path: &str, operation: &Value, ans
     let promised = operation["responses"]
         .get(&status)
         .unwrap_or_else(|| panic!("the document does not have this status: {place}"));
+    let reference = promised["$ref"].as_str().and_then(|it| it.strip_prefix('#'));
+    let promised = reference.map_or(promised, |it| DOCUMENT.pointer(it).expect("a response"));
     for (name, header) in promised["headers"].as_object().into_iter().flatten() {
         let there = answer.header(name).is_some();
         assert!(there || header["required"] != true, "{name} is missing: {place}");
@@ -179,12 +181,11 @@ fn check_operation(place: &str, method: &str, path: &str, operation: &Value, ans
     if !kind.ends_with("json") {
         return;
     }
-    let pointer = format!(
-        "/paths/{}/{}/responses/{status}/content/{}/schema",
-        escape(path),
-        method.to_lowercase(),
-        escape(kind)
+    let response = reference.map_or_else(
+        || format!("/paths/{}/{}/responses/{status}", escape(path), method.to_lowercase()),
+        str::to_owned,
     );
+    let pointer = format!("{response}/content/{}/schema", escape(kind));
     validate(place, &pointer, &answer.json());
 }
 

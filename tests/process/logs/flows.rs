@@ -88,7 +88,7 @@ pub fn log_ins(teller: &Teller) {
     let headers = [origin, ("cookie", cookies.as_str())];
     let cookies = teller.cookies(&headers, "/v1/token-refresh", &json!({"use_cookie": true}));
     teller.with(&[("cookie", &cookies)]).get("/v1/forward-auth");
-    let headers = [("origin", "http://canary.test"), ("cookie", cookies.as_str())];
+    let headers = [("origin", "http://foreign.test"), ("cookie", cookies.as_str())];
     teller.with(&headers).refused("POST", "/v1/token-refresh", &json!({"use_cookie": true}));
     let headers = [origin, ("cookie", cookies.as_str())];
     teller.with(&headers).post("/v1/token-revoke", &json!({"use_cookie": true}));
@@ -230,6 +230,7 @@ pub fn what_anybody_may_read(teller: &Teller) {
         "/readyz",
         "/metrics",
         "/openapi.json",
+        "/openapi-3.0.json",
     ] {
         teller.with(&[]).get(path);
     }

@@ -135,6 +135,19 @@ impl Teller {
         assert_eq!(done.0, 200, "{path}: {}", done.1);
     }
 
+    /// Follows a link that answers with a redirection.
+    pub fn redirected(&self, path: &str) {
+        let (status, text, _) = self.send("GET", path, &[], "");
+        assert_eq!(status, 303, "{path}: {text}");
+    }
+
+    /// Sends a form that is answered with a redirection.
+    pub fn redirected_form(&self, path: &str, form: &str) {
+        let kind = ("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned());
+        let (status, text, _) = self.send("POST", path, &[kind], form);
+        assert_eq!(status, 303, "{path}: {text}");
+    }
+
     pub fn cookies(&self, headers: &[(&str, &str)], path: &str, body: &Value) -> String {
         let headers = self.with(headers).headers;
         let kind = ("content-type".to_owned(), "application/json".to_owned());

@@ -2,14 +2,13 @@
 
 use std::sync::LazyLock;
 
-use actix_web::HttpResponse;
-use actix_web::web::Bytes;
+use actix_web::{HttpRequest, HttpResponse};
 
 use crate::http::openapi;
-use crate::http::serving::slices;
+use crate::http::serving::compressed::Compressed;
 
 /// Built at the first request: a start need not wait for it.
-static DOCUMENT: LazyLock<String> = LazyLock::new(openapi::document);
+static DOCUMENT: LazyLock<Compressed> = LazyLock::new(|| Compressed::new(openapi::compact()));
 
 #[utoipa::path(
     get,
@@ -21,8 +20,6 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(openapi::document);
     responses((status = 200, description = "The document.", body = Object, example = json!({"openapi": "3.1.0"})))
 )]
 /// Sends the document.
-pub async fn handle() -> HttpResponse {
-    HttpResponse::Ok()
-        .content_type("application/json")
-        .body(slices::of(Bytes::from_static(DOCUMENT.as_bytes())))
+pub async fn handle(request: HttpRequest) -> HttpResponse {
+    DOCUMENT.respond(&request)
 }

@@ -1,0 +1,113 @@
+//! What happens beyond a limit: a refusal, or in development a report of what production would have
+//! refused.
+
+use std::cell::RefCell;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::{Error, Flows, Result};
+use crate::domain::{Counted, Limits};
+use crate::telemetry::REFUSALS;
+
+thread_local! {
+    static CURRENT: RefCell<LimitReport> = RefCell::default();
+}
+
+/// A refusal that did not happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unenforced {
+    /// The limit.
+    pub counted: Counted,
+    /// How long the client would have had to wait; `None` if only a proof by mail would have helped.
+    pub wait: Option<Duration>,
+}
+
+/// The refusals that did not happen to one request. The default takes none.
+#[derive(Clone, Debug, Default)]
+pub struct LimitReport(Option<Arc<Mutex<Vec<Unenforced>>>>);
+
+impl LimitReport {
+    /// A report that takes refusals.
+    pub fn open() -> Self {
+        Self(Some(Arc::default()))
+    }
+
+    /// Runs `work` on this thread with this as the report of its request.
+    pub fn scope<T>(self, work: impl FnOnce() -> T) -> T {
+        // A thread serves one request after the other: a panic must not leave its report behind.
+        struct Closing;
+        impl Drop for Closing {
+            fn drop(&mut self) {
+                CURRENT.take();
+            }
+        }
+        CURRENT.set(self);
+        let _closing = Closing;
+        work()
+    }
+
+    /// The report of the request that this thread serves.
+    pub(super) fn current() -> Self {
+        CURRENT.with_borrow(Clone::clone)
+    }
+
+    pub(super) fn add(&self, refusal: Unenforced) {
+        let Some(refusals) = &self.0 else { return };
+        let mut refusals = refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        // A transaction that met a conflict runs again.
+        refusals.retain(|known| known.counted != refusal.counted);
+        refusals.push(refusal);
+    }
+
+    /// Returns the first refusal: production would have gone no further.
+    pub fn first(&self) -> Option<Unenforced> {
+        let refusals = self.0.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        refusals.first().copied()
+    }
+}
+
+/// The operator's bounds, and what happens beyond them.
+#[derive(Clone)]
+pub(crate) struct Bounds {
+    pub(super) limits: Limits,
+    /// Where refusals are noted in the place of a refusal; `None` where they happen.
+    report: Option<LimitReport>,
+}
+
+impl Bounds {
+    /// Returns the refusal of a use that has to wait, or notes it and returns `Ok`.
+    pub(super) fn refuse(&self, counted: Counted, wait: Duration) -> Result<()> {
+        let wait = wait.max(Duration::from_secs(1));
+        let setting = counted.setting();
+        let counted_name = counted.name();
+        if let Some(report) = &self.report {
+            let by_mail_only = counted == Counted::ConsecutiveFailedLogins;
+            report.add(Unenforced { counted, wait: Some(wait).filter(|_| !by_mail_only) });
+            tracing::info!(
+                target: REFUSALS, counted = counted_name, setting,
+                "over the limit: production would refuse this"
+            );
+            return Ok(());
+        }
+        tracing::info!(
+            target: REFUSALS, counted = counted_name, setting, "refused: over the limit"
+        );
+        Err(match counted {
+            Counted::ConsecutiveFailedLogins => Error::ProofRequired,
+            _ => Error::RateLimited(wait),
+        })
+    }
+
+    /// Returns whether uses beyond a bound are served.
+    pub(super) fn are_reported(&self) -> bool {
+        self.report.is_some()
+    }
+}
+
+impl Flows {
+    /// Returns the bounds for the request that this thread serves; `None` if there are none.
+    pub(crate) fn bounds(&self) -> Option<Bounds> {
+        let report = self.policy.reports_limits.then(LimitReport::current);
+        self.policy.limits.map(|limits| Bounds { limits, report })
+    }
+}

@@ -1,0 +1,179 @@
+//! Error responses of the document. What several operations share stands once, in
+//! `components/responses`.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use crate::http::code::Code;
+
+/// The member of an operation that lists its error codes.
+pub(super) const ERROR_CODES: &str = "x-error-codes";
+
+/// What any request with an access token can get.
+pub(super) const BEARER_CODES: [Code; 6] = [
+    Code::AuthenticationRequired,
+    Code::TokenInvalid,
+    Code::TokenExpired,
+    Code::TokenRevoked,
+    Code::Overloaded,
+    Code::Unavailable,
+];
+
+/// Where references to responses begin.
+const RESPONSES: &str = "#/components/responses/";
+
+/// The error responses of an operation with these codes, by status.
+pub(super) fn of_codes(codes: &[Code]) -> BTreeMap<u16, Vec<Code>> {
+    let mut groups: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
+    for code in codes {
+        groups.entry(code.status().as_u16()).or_default().push(*code);
+    }
+    groups
+}
+
+/// Error responses by their codes, with the number of operations that have each.
+#[derive(Default)]
+pub(super) struct Shared(BTreeMap<Vec<Code>, usize>);
+
+impl Shared {
+    /// Counts the responses of an operation with these codes.
+    pub(super) fn count(&mut self, codes: &[Code]) {
+        for (_, group) in of_codes(codes) {
+            *self.0.entry(group).or_default() += 1;
+        }
+    }
+
+    /// Returns the response with these codes: a reference to it, if others have it too.
+    pub(super) fn response(&self, codes: &[Code]) -> Value {
+        if self.is_shared(codes) {
+            json!({"$ref": format!("{RESPONSES}{}", name_of(codes))})
+        } else {
+            error_response(codes)
+        }
+    }
+
+    /// Returns the responses that references lead to, by name.
+    pub(super) fn components(&self) -> Map<String, Value> {
+        let shared = self.0.keys().filter(|codes| self.is_shared(codes));
+        let named: BTreeMap<String, Value> =
+            shared.map(|codes| (name_of(codes), error_response(codes))).collect();
+        named.into_iter().collect()
+    }
+
+    fn is_shared(&self, codes: &[Code]) -> bool {
+        self.0.get(codes).is_some_and(|operations| *operations > 1)
+    }
+}
+
+/// A name made of the codes: `PayloadTooLarge`, `LastSuperuserOrUsernameTaken`. The codes that every
+/// request with an access token has are one word.
+fn name_of(codes: &[Code]) -> String {
+    let status = codes.first().map(|code| code.status());
+    let of_bearer: Vec<Code> =
+        BEARER_CODES.into_iter().filter(|code| Some(code.status()) == status).collect();
+    let has_all = of_bearer.len() > 1 && of_bearer.iter().all(|code| codes.contains(code));
+    let is_unauthorized = of_bearer.contains(&Code::AuthenticationRequired);
+    let is_told = |code: &&Code| !(has_all && is_unauthorized && of_bearer.contains(code));
+    let others = codes.iter().filter(is_told).map(|code| camel_case(code.name()));
+    let refused = (has_all && is_unauthorized).then(|| "AccessTokenRefused".to_owned());
+    refused.into_iter().chain(others).collect::<Vec<String>>().join("Or")
+}
+
+fn camel_case(name: &str) -> String {
+    let capital = |word: &str| word[..1].to_uppercase() + &word[1..];
+    name.split('_').map(capital).collect()
+}
+
+fn error_response(codes: &[Code]) -> Value {
+    let descriptions: Vec<String> =
+        codes.iter().map(|code| format!("`{}`: {}", code.name(), code.title())).collect();
+    let examples: Map<String, Value> = codes
+        .iter()
+        .map(|code| (code.name().to_owned(), json!({"value": example(*code)})))
+        .collect();
+    let mut response = json!({
+        "description": descriptions.join("\n\n"),
+        "content": {"application/problem+json": {
+            "schema": {"$ref": "#/components/schemas/Problem"},
+            "examples": examples
+        }}
+    });
+    let mut headers = Map::new();
+    if let Some(challenge) = codes.iter().find_map(|code| code.challenge()) {
+        headers.insert(
+            "WWW-Authenticate".into(),
+            json!({
+                "description": "The challenge of RFC 6750 section 3; with an error code only where an access token was sent.",
+                "required": true,
+                "schema": {"type": "string"},
+                "example": challenge
+            }),
+        );
+    }
+    if codes.iter().any(|code| code.retry_after().is_some()) {
+        headers.insert(
+            "Retry-After".into(),
+            json!({
+                "description": "Seconds to wait.",
+                "required": true,
+                "schema": {"type": "string", "pattern": "^[0-9]+$"},
+                "example": "5"
+            }),
+        );
+    }
+    if !headers.is_empty() {
+        response["headers"] = headers.into();
+    }
+    response
+}
+
+fn example(code: Code) -> Value {
+    let mut example = json!({
+        "type": format!("urn:hallpass:error:{}", code.name()),
+        "title": code.title(),
+        "status": code.status().as_u16(),
+        "detail": code.title(),
+        "code": code.name(),
+        "request_id": "0199d2a0-7a1e-7c43-9d5b-0f4f6f1f2a12"
+    });
+    if code == Code::ValidationFailed {
+        example["errors"] =
+            json!([{"field": "email", "code": "required", "message": "This field is required."}]);
+    }
+    if let Some(seconds) = code.retry_after() {
+        example["retry_after"] = seconds.into();
+    }
+    example
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_made_of_the_codes() {
+        let bearer = [
+            Code::AuthenticationRequired,
+            Code::TokenInvalid,
+            Code::TokenExpired,
+            Code::TokenRevoked,
+        ];
+        assert_eq!(name_of(&bearer), "AccessTokenRefused");
+        let with_password = [&[Code::InvalidCredentials][..], &bearer].concat();
+        assert_eq!(name_of(&with_password), "AccessTokenRefusedOrInvalidCredentials");
+        assert_eq!(name_of(&[Code::Overloaded, Code::Unavailable]), "OverloadedOrUnavailable");
+        assert_eq!(name_of(&[Code::TokenInvalid]), "TokenInvalid");
+    }
+
+    #[test]
+    fn what_one_operation_has_stands_there_and_what_several_have_stands_once() {
+        let mut shared = Shared::default();
+        shared.count(&[Code::NotFound, Code::RateLimited]);
+        shared.count(&[Code::RateLimited]);
+        let reference = json!({"$ref": "#/components/responses/RateLimited"});
+        assert_eq!(shared.response(&[Code::RateLimited]), reference);
+        assert_eq!(shared.response(&[Code::NotFound]), error_response(&[Code::NotFound]));
+        assert_eq!(shared.components().keys().collect::<Vec<_>>(), ["RateLimited"]);
+    }
+}
