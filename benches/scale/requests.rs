@@ -48,6 +48,11 @@ impl Call {
         Self::post("/api-token-auth/", json!({"username": username, "password": PASSWORD}))
     }
 
+    /// A form.
+    fn form(path: impl Into<String>, form: String) -> Self {
+        Self::new("POST", path, Value::String(form), 200)
+    }
+
     fn patch(path: impl Into<String>, body: Value) -> Self {
         Self::new("PATCH", path, body, 200)
     }
@@ -211,9 +216,31 @@ operations! {
         let path = user_path(service.person());
         as_staff(service, Call::get(format!("{path}/events")))
     };
+    "listApiKeys": |service| as_staff(service, Call::get("/v1/api-keys"));
+    "createApiKey": |service| {
+        let body = json!({"name": "benchmark", "scopes": ["introspect"]});
+        as_staff(service, Call::post("/v1/api-keys", body).answered(201))
+    };
+    "revokeApiKey": |service| {
+        let body = json!({"name": "benchmark", "scopes": ["introspect"]});
+        let create = as_staff(service, Call::post("/v1/api-keys", body).answered(201));
+        let created = service.ask(&create);
+        let id = created["api_key"]["id"].as_str().unwrap().to_owned();
+        as_staff(service, Call::delete(format!("/v1/api-keys/{id}")))
+    };
     "forwardAuth": |service| as_person(service, Call::get("/v1/forward-auth"));
+    "introspectToken": |service| {
+        let (form, key) = token_form(service, "introspect");
+        Call::form("/v1/introspect", form).bearer(&key)
+    };
+    "revokeToken": |service| {
+        let (form, key) = token_form(service, "revoke");
+        Call::form("/v1/revoke", form).bearer(&key)
+    };
     "listRevocations": |_service| Call::get("/v1/revocations");
     "jwks": |_service| Call::get("/.well-known/jwks.json");
+    "openidConfiguration": |_service| Call::get("/.well-known/openid-configuration");
+    "authorizationServerMetadata": |_service| Call::get("/.well-known/oauth-authorization-server");
     "publicConfig": |_service| Call::get("/v1/config");
     "healthz": |_service| Call::get("/healthz");
     "readyz": |_service| Call::get("/readyz");
@@ -272,6 +299,15 @@ fn refresh_token(service: &mut Service, path: &str) -> Call {
     let number = service.person();
     let token = text(&service.log_in(number), "refresh_token");
     Call::post(path, json!({"refresh_token": token})).of(number)
+}
+
+/// Returns a form with an access token, and the secret of an API key with that scope.
+fn token_form(service: &mut Service, scope: &str) -> (String, String) {
+    let number = service.person();
+    let form = format!("token={}", service.access(number));
+    let body = json!({"name": "benchmark", "scopes": [scope]});
+    let create = as_staff(service, Call::post("/v1/api-keys", body).answered(201));
+    (form, text(&service.ask(&create), "secret"))
 }
 
 fn django_token(service: &mut Service, path: &str) -> Call {

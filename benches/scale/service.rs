@@ -107,11 +107,14 @@ impl Service {
         if let Some(authorization) = &call.authorization {
             request = request.header("authorization", authorization);
         }
-        let answer = if call.body.is_null() {
-            self.agent.run(request.body(()).unwrap())
-        } else {
-            let request = request.header("content-type", "application/json");
-            self.agent.run(request.body(call.body.to_string()).unwrap())
+        let (kind, body) = match &call.body {
+            Value::Null => (None, String::new()),
+            Value::String(form) => (Some("application/x-www-form-urlencoded"), form.clone()),
+            body => (Some("application/json"), body.to_string()),
+        };
+        let answer = match kind {
+            None => self.agent.run(request.body(()).unwrap()),
+            Some(kind) => self.agent.run(request.header("content-type", kind).body(body).unwrap()),
         };
         let mut answer = answer.unwrap();
         let body = answer.body_mut().with_config().limit(u64::MAX).read_to_string().unwrap();

@@ -39,7 +39,7 @@ use crate::jobs::Worker;
 use crate::mail::handler::{Composition, MailHandler};
 use crate::mail::messages::Messages;
 use crate::mail::transport::Transport;
-use crate::security::access_token::AccessTokens;
+use crate::security::access_token::{AccessTokens, TokenSettings};
 use crate::security::breached::BreachedPasswords;
 use crate::security::hasher::Hasher;
 use crate::security::key_set::KeySet;
@@ -284,13 +284,15 @@ fn build_access_tokens(config: &Config) -> Result<AccessTokens, StartError> {
         (algorithm, _) => KeySet::empty(algorithm),
     };
     let keep = MAX_LIFETIME + 2 * LEEWAY;
-    Ok(AccessTokens::new(
-        config.public_url.clone(),
-        config.client_id.clone(),
-        config.lifetimes.access_token,
-        keys,
-        Revocations::new(keep, config.lifetimes.revocations_max_age),
-    ))
+    let settings = TokenSettings {
+        issuer: config.public_url.clone(),
+        audience: config.audience.clone(),
+        client_id: config.client_id.clone(),
+        lifetime: config.lifetimes.access_token,
+        custom_claims: config.custom_claims.clone(),
+    };
+    let revocations = Revocations::new(keep, config.lifetimes.revocations_max_age);
+    Ok(AccessTokens::new(settings, keys, revocations))
 }
 
 fn policy(config: &Config) -> Policy {
@@ -301,6 +303,7 @@ fn policy(config: &Config) -> Policy {
     Policy {
         email_verification: config.email_verification,
         verify_email_proof: config.verify_email_proof,
+        registration: config.registration.clone(),
         password: config.password_policy.clone(),
         refresh_idle: config.lifetimes.refresh_token,
         session_lifetime: config.lifetimes.session,

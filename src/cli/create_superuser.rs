@@ -60,7 +60,8 @@ pub(super) fn run(config: &Config, arguments: Arguments) -> Outcome {
     print(&format!("superuser {} has number {}\n", user.username.as_str(), user.id))
 }
 
-fn ask_password() -> std::io::Result<String> {
+/// Asks for a password at the terminal, or reads one line from standard input.
+pub(super) fn ask_password() -> std::io::Result<String> {
     if std::io::stdin().is_terminal() {
         return rpassword::prompt_password("Password: ");
     }

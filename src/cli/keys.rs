@@ -1,9 +1,8 @@
 //! `hallpass keys list` and `hallpass keys rotate`
 
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
 
-use super::{Outcome, print};
+use super::{Outcome, print, time};
 use crate::app::{build_flows, open_database};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
@@ -57,9 +56,9 @@ fn list(config: &Config) -> Outcome {
 
 fn shown(key: &KeyDates, life: KeySchedule, now: UtcTime) -> String {
     let (kid, algorithm, state) = (&key.kid, &key.algorithm, life.state(now).name());
-    let (made, begins) = (date(key.created_at), date(life.begins_at));
+    let (made, begins) = (time(key.created_at), time(life.begins_at));
     let until = |word: &str, at: Option<UtcTime>| {
-        at.map(|at| format!("  {word} {}", date(at))).unwrap_or_default()
+        at.map(|at| format!("  {word} {}", time(at))).unwrap_or_default()
     };
     let (signs, counts) = (until("to", life.replaced_at), until("counts until", life.ends_at));
     format!("{kid}  {algorithm}  {state}  made {made}  signs from {begins}{signs}{counts}\n")
@@ -79,11 +78,6 @@ fn rotate(config: &Config, at_once: bool) -> Outcome {
     }
     print(&format!(
         "{kid} ({algorithm}) is published and signs from {}; running instances see it by themselves\n",
-        date(signs_from)
+        time(signs_from)
     ))
-}
-
-fn date(at: UtcTime) -> String {
-    let since_epoch = Duration::from_micros(u64::try_from(at.micros()).unwrap_or(0));
-    humantime::format_rfc3339_seconds(UNIX_EPOCH + since_epoch).to_string()
 }

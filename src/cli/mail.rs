@@ -1,6 +1,6 @@
 //! `hallpass mail list` and `hallpass mail retry`
 
-use super::{Outcome, masked, print};
+use super::{Outcome, masked, print, time};
 use crate::app::open_database;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
@@ -114,11 +114,7 @@ fn retry_all(db: &Db, waiting: bool) -> Result<usize, Error> {
 }
 
 fn shown(line: &MailLine) -> String {
-    let at = |micros: Option<i64>| {
-        let time = UtcTime::from_micros(micros.unwrap_or_default());
-        let since = std::time::Duration::from_micros(u64::try_from(time.micros()).unwrap_or(0));
-        humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + since)
-    };
+    let at = |micros: Option<i64>| time(UtcTime::from_micros(micros.unwrap_or_default()));
     let when = match line.status.as_str() {
         "queued" => format!("next try {}", at(Some(line.next_attempt_at))),
         "sent" => format!("sent {}", at(line.finished_at)),

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod api_keys;
 mod backup;
 mod copy_database;
 mod create_superuser;
@@ -9,12 +10,15 @@ mod import_django;
 mod keys;
 mod mail;
 mod serve;
+mod users;
 
 use std::process::ExitCode;
+use std::time::{Duration, UNIX_EPOCH};
 
 use clap::{Parser, Subcommand};
 
 use crate::config::{Config, LogFormat, Source};
+use crate::domain::UtcTime;
 use crate::http::openapi;
 use crate::{config, store, telemetry};
 
@@ -50,6 +54,11 @@ enum Command {
     /// List the keys that sign access tokens, or rotate them.
     #[command(subcommand)]
     Keys(keys::Command),
+    /// List, show, create, invite, change and delete accounts.
+    Users(users::Arguments),
+    /// Create, list and revoke the API keys of services.
+    #[command(subcommand)]
+    ApiKeys(api_keys::Command),
     /// List queued and undeliverable mail, or send it again.
     #[command(subcommand)]
     Mail(mail::Command),
@@ -117,6 +126,8 @@ fn configured(command: Command, source: Source) -> Outcome {
         Command::CreateSuperuser(arguments) => create_superuser::run(&config, arguments),
         Command::ImportDjango(arguments) => import_django::run(&config, &arguments),
         Command::Keys(command) => keys::run(&config, &command),
+        Command::Users(arguments) => users::run(&config, arguments),
+        Command::ApiKeys(command) => api_keys::run(&config, command),
         Command::Mail(command) => mail::run(&config, &command),
         Command::Doctor => doctor::run(&config),
         Command::Backup(arguments) => backup::run(&config, &arguments),
@@ -147,6 +158,12 @@ fn print(text: &str) -> Outcome {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.to_string()),
         _ => Ok(()),
     }
+}
+
+/// A time as RFC 3339 writes it, in whole seconds.
+fn time(at: UtcTime) -> String {
+    let since_epoch = Duration::from_micros(u64::try_from(at.micros()).unwrap_or(0));
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + since_epoch).to_string()
 }
 
 /// Masks an e-mail address: enough to recognise it, too little to write to it.

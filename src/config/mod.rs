@@ -16,9 +16,10 @@ use ipnet::IpNet;
 
 pub use readers::database_url;
 use readers::{
-    MIN_SECRET_LENGTH, MIN_SITE_KEY_LENGTH, Mode, is_weak, read_breached_passwords, read_browsers,
-    read_client_id, read_database, read_drf, read_jwt_algorithm, read_key_rotation, read_lifetimes,
-    read_limits, read_log, read_pages, read_proxies, read_public_url, read_secret,
+    MIN_SECRET_LENGTH, MIN_SITE_KEY_LENGTH, Mode, is_weak, read_audience, read_breached_passwords,
+    read_browsers, read_client_id, read_custom_claims, read_database, read_drf,
+    read_email_verification, read_jwt_algorithm, read_key_rotation, read_lifetimes, read_limits,
+    read_log, read_pages, read_proxies, read_public_url, read_registration, read_secret,
     read_shutdown_delay, read_shutdown_timeout, read_smtp,
 };
 pub use settings::{example, settings};
@@ -30,7 +31,7 @@ pub use types::{
 use types::{DAY, MINUTE, SECOND, YEAR};
 
 pub use crate::domain::SecretText;
-use crate::domain::{Limits, PasswordPolicy};
+use crate::domain::{ClaimMapping, Limits, PasswordPolicy, RegistrationRules};
 use crate::flows::{EmailVerification, VerifyEmailProof};
 use crate::mail::outgoing::Sender;
 use crate::mail::smtp::settings::SmtpSettings;
@@ -64,6 +65,10 @@ pub struct Config {
     pub service_name: String,
     /// The client that access tokens are issued to.
     pub client_id: String,
+    /// The audiences of access tokens; the public URL where there are none.
+    pub audience: Vec<String>,
+    /// Claims of access tokens from the metadata of accounts.
+    pub custom_claims: Vec<ClaimMapping>,
     /// Algorithm that signs access tokens.
     pub jwt_algorithm: SigningAlgorithm,
     /// The key shared with services that check HMAC tokens.
@@ -83,6 +88,8 @@ pub struct Config {
     pub bcrypt_cost: u32,
     /// Moment at which an e-mail address must be verified.
     pub email_verification: EmailVerification,
+    /// The rules for registration.
+    pub registration: RegistrationRules,
     /// Evidence that a verification needs besides the link.
     pub verify_email_proof: VerifyEmailProof,
     /// The front end's pages for the links of mails.
@@ -164,6 +171,8 @@ impl Config {
             secret_previous: read_secret(s, "HALLPASS_SECRET_PREVIOUS", None),
             service_name: service_name.clone(),
             client_id: read_client_id(s),
+            audience: read_audience(s),
+            custom_claims: read_custom_claims(s),
             jwt_algorithm,
             jwt_secret: read_secret(
                 s,
@@ -181,15 +190,8 @@ impl Config {
             },
             breached_passwords,
             bcrypt_cost: s.number("HALLPASS_BCRYPT_COST", 12, if development { 4 } else { 10 }, 16),
-            email_verification: s.choice(
-                "HALLPASS_EMAIL_VERIFICATION",
-                EmailVerification::Mandatory,
-                &[
-                    ("mandatory", EmailVerification::Mandatory),
-                    ("optional", EmailVerification::Optional),
-                    ("none", EmailVerification::None),
-                ],
-            ),
+            email_verification: read_email_verification(s),
+            registration: read_registration(s),
             verify_email_proof: s.choice(
                 "HALLPASS_VERIFY_EMAIL_PROOF",
                 VerifyEmailProof::Required,

@@ -1,7 +1,7 @@
 //! Events of accounts in the audit trail: kind, account, actor, network, device and time. No
 //! secret, no e-mail address and no value of a field is ever part of one.
 
-use super::{Device, EventId, SessionId, UserId, UtcTime};
+use super::{ApiKeyId, Device, EventId, SessionId, UserId, UtcTime};
 
 macro_rules! kinds {
     ($($(#[doc = $doc:literal])* $variant:ident, $name:literal;)*) => {
@@ -33,6 +33,8 @@ kinds! {
     Registered, "registered";
     /// Staff made the account; with `invited`, by an invitation.
     AccountCreatedByStaff, "account_created_by_staff";
+    /// Staff sent the invitation again.
+    InvitedAgain, "invited_again";
     /// The e-mail address was verified.
     EmailVerified, "email_verified";
     /// A log-in; the detail is its method (`pwd`, `email`, `fed`, `django`).
@@ -68,7 +70,7 @@ kinds! {
     ProfileChanged, "profile_changed";
     /// The account was switched off; every session was ended.
     AccountDisabled, "account_disabled";
-    /// The account was switched on again.
+    /// The account was switched on again; with `date`, because the date came until which it was disabled.
     AccountEnabled, "account_enabled";
     /// The account may manage others from now on.
     StaffGranted, "staff_granted";
@@ -78,6 +80,12 @@ kinds! {
     IdentityLinked, "identity_linked";
     /// An identity at another service was unlinked; the detail names the provider.
     IdentityUnlinked, "identity_unlinked";
+    /// The account has other roles; its access tokens were revoked.
+    RolesChanged, "roles_changed";
+    /// The superuser created an API key; the detail is its id.
+    ApiKeyCreated, "api_key_created";
+    /// The superuser revoked an API key; the detail is its id.
+    ApiKeyRevoked, "api_key_revoked";
     /// The person took a copy of everything that is stored.
     Exported, "exported";
     /// The account was removed. What was known of devices and networks went with it.
@@ -104,6 +112,8 @@ pub struct EventContext {
     pub user_id: Option<UserId>,
     /// The member of staff who acted, if it was one.
     pub actor_id: Option<UserId>,
+    /// The API key of the service that did it.
+    pub api_key: Option<ApiKeyId>,
     /// In which session.
     pub session_id: Option<SessionId>,
     /// On what device. Of staff it is not remembered: the person reads this.
@@ -116,13 +126,31 @@ impl EventContext {
     /// Something about that account.
     pub fn of(user_id: impl Into<Option<UserId>>, at: UtcTime) -> Self {
         let user_id = user_id.into();
-        Self { user_id, actor_id: None, session_id: None, device: Device::default(), at }
+        Self {
+            user_id,
+            actor_id: None,
+            api_key: None,
+            session_id: None,
+            device: Device::default(),
+            at,
+        }
     }
 
     /// Done by staff.
     #[must_use]
     pub fn by(self, staff: UserId) -> Self {
         Self { actor_id: Some(staff), ..self }
+    }
+
+    /// Done by the service that holds that key.
+    #[must_use]
+    pub fn by_key(self, key: &ApiKeyId) -> Self {
+        Self { api_key: Some(key.clone()), ..self }
+    }
+
+    /// Returns whether another than the user did it.
+    pub fn is_by_other(&self) -> bool {
+        self.actor_id.is_some() || self.api_key.is_some()
     }
 
     /// In that session.
@@ -149,6 +177,8 @@ pub struct Event {
     pub scene: EventContext,
     /// Detail that depends on the kind: chosen by the service, never by a client.
     pub detail: String,
+    /// The name of the API key of the scene.
+    pub api_key_name: Option<String>,
 }
 
 #[cfg(test)]

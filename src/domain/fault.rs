@@ -9,13 +9,15 @@ pub enum Length {
     Characters(usize),
     /// Bytes in UTF-8.
     Bytes(usize),
+    /// Items of an array.
+    Items(usize),
 }
 
 impl Length {
     /// The number alone.
     pub const fn count(self) -> usize {
         match self {
-            Self::Characters(count) | Self::Bytes(count) => count,
+            Self::Characters(count) | Self::Bytes(count) | Self::Items(count) => count,
         }
     }
 
@@ -23,6 +25,7 @@ impl Length {
         let (count, unit) = match self {
             Self::Characters(count) => (count, "character"),
             Self::Bytes(count) => (count, "byte"),
+            Self::Items(count) => (count, "item"),
         };
         format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
     }
@@ -55,11 +58,15 @@ pub enum Fault {
     InvalidLocale,
     /// Not of the form this field has.
     InvalidFormat,
+    /// An e-mail address of a domain that is not accepted here.
+    DomainNotAllowed,
+    /// With it the access tokens of the account would be longer than is accepted.
+    TokenTooLarge,
 }
 
 impl Fault {
     /// Every fault, for the published contract.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Required,
         Self::UnknownField,
         Self::WrongType,
@@ -72,6 +79,8 @@ impl Fault {
         Self::InvalidUsername,
         Self::InvalidLocale,
         Self::InvalidFormat,
+        Self::DomainNotAllowed,
+        Self::TokenTooLarge,
     ];
 
     /// The stable code that clients switch on.
@@ -89,6 +98,8 @@ impl Fault {
             Self::InvalidUsername => "invalid_username",
             Self::InvalidLocale => "invalid_locale",
             Self::InvalidFormat => "invalid_format",
+            Self::DomainNotAllowed => "domain_not_allowed",
+            Self::TokenTooLarge => "token_too_large",
         }
     }
 
@@ -117,6 +128,8 @@ impl Fault {
             Self::InvalidUsername => "Use 1 to 150 letters, digits and . + - _ only.",
             Self::InvalidLocale => "Use a language tag such as en or ko-KR.",
             Self::InvalidFormat => "The value does not have the expected form.",
+            Self::DomainNotAllowed => "Addresses of this domain are not accepted here.",
+            Self::TokenTooLarge => "Access tokens of the account would be longer than 4096 bytes.",
         })
     }
 }

@@ -74,6 +74,10 @@ uuid_id!(
     IdentityId
 );
 uuid_id!(
+    /// One API key.
+    ApiKeyId
+);
+uuid_id!(
     /// One job of the queue. That of a mail is also the local part of its `Message-ID`.
     JobId
 );

@@ -93,17 +93,20 @@ pub enum FlowOutcome {
     IdentityConflict,
     /// The account is disabled.
     AccountDisabled,
+    /// The identity has no account, and users may not create one.
+    RegistrationClosed,
     /// Any other refusal.
     Refused,
 }
 
 impl FlowOutcome {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::LoggedIn,
         Self::VerificationSent,
         Self::Linked,
         Self::IdentityConflict,
         Self::AccountDisabled,
+        Self::RegistrationClosed,
         Self::Refused,
     ];
 
@@ -115,6 +118,7 @@ impl FlowOutcome {
             Self::Linked => "linked",
             Self::IdentityConflict => "identity_conflict",
             Self::AccountDisabled => "account_disabled",
+            Self::RegistrationClosed => "registration_closed",
             Self::Refused => "refused",
         }
     }

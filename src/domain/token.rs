@@ -28,6 +28,8 @@ impl PlainToken {
     pub const REFRESH_PREFIX: &'static str = "hpr_";
     /// Prefix of device tokens.
     pub const DEVICE_PREFIX: &'static str = "hpd_";
+    /// How an API key begins.
+    pub const API_KEY_PREFIX: &'static str = "hpk_";
     /// Prefix of registration tokens.
     pub const REGISTRATION_PREFIX: &'static str = "hpg_";
 

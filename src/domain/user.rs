@@ -3,9 +3,10 @@ pub mod email;
 pub mod guessable;
 pub mod metadata;
 pub mod password;
+pub mod roles;
 pub mod username;
 
-use super::{Email, Locale, Metadata, PasswordHash, UserId, Username, UtcTime};
+use super::{Email, Locale, Metadata, PasswordHash, Roles, UserId, Username, UtcTime};
 
 /// An account: a user with a verified e-mail address, or one that an operator made.
 #[derive(Clone, Debug)]
@@ -36,8 +37,14 @@ pub struct User {
     pub last_login_at: Option<UtcTime>,
     /// Data that the user's front end keeps with the account.
     pub metadata: Metadata,
+    /// What staff and services keep with it. The user cannot change it.
+    pub app_metadata: Metadata,
+    /// Its roles in applications.
+    pub roles: Roles,
     /// Reason why staff disabled it.
     pub disabled_reason: Option<String>,
+    /// When it may log in again, if it is switched off until then.
+    pub disabled_until: Option<UtcTime>,
     /// The generation of the account's Django tokens: the time of their last revocation, strictly
     /// increasing. A token of another generation is refused.
     pub tokens_from: UtcTime,

@@ -3,12 +3,13 @@
 
 use crate::domain::{
     Counted, Counter, Device, Email, EmailChange, EventContext, EventKind, Locale, MailClass,
-    MailRequest, PasswordHash, PlainPassword, User, UserId, Username, UtcTime,
+    MailRequest, Metadata, PasswordHash, PlainPassword, Roles, User, UserId, Username, UtcTime,
 };
 use crate::drf::token::{Claims, DrfTokens, Origin, RefreshError, TokenError};
+use crate::flows::access::may_modify;
 use crate::flows::account::change_email::tell_old_address;
 use crate::flows::account::delete::{delete_account, keep_one_superuser, lock_for_staff};
-use crate::flows::admin::users::{may_modify, renew_rights};
+use crate::flows::admin::users::renew_rights;
 use crate::flows::audit::record_changes;
 use crate::flows::limits::Attempt;
 use crate::flows::password::change::forget_pending;
@@ -217,6 +218,8 @@ impl<'a> DrfFlows<'a> {
             is_staff: fields.is_staff.unwrap_or(false),
             is_superuser: false,
             locale: Locale::default(),
+            roles: Roles::default(),
+            app_metadata: Metadata::default(),
         };
         let (by, now) = (by.id, self.core.now());
         let user = self.core.db.write(move |conn| {
@@ -285,8 +288,9 @@ impl<'a> DrfFlows<'a> {
         let (existed, ended) = self.core.db.write(move |conn| match lock_for_staff(conn, id) {
             Ok(user) => {
                 may_touch_other(conn, &by, &user)?;
-                let by = (by.id != user.id).then_some(by.id);
-                Ok((true, delete_account(conn, &user, by, now)?))
+                let scene = EventContext::of(id, now);
+                let scene = if by.id == id { scene } else { scene.by(by.id) };
+                Ok((true, delete_account(conn, &user, &scene)?))
             }
             Err(Error::NotFound) => Ok((false, Vec::new())),
             Err(error) => Err(error),

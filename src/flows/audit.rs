@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 use super::limits::start_cooldown;
-use super::{Claims, Error, Flows, Result};
+use super::{Caller, Claims, Error, Flows, Result};
 use crate::domain::token::Secrets;
-use crate::domain::{Device, EventContext, EventId, EventKind, LimitHit, User, UserId, UtcTime};
+use crate::domain::{
+    Device, EventContext, EventId, EventKind, LimitHit, Scope, User, UserId, UtcTime,
+};
 use crate::store::events::{self, EventPage};
 use crate::store::{self, Conn, users};
 
@@ -28,12 +30,12 @@ impl Flows {
     /// What happened to a user's account, for staff. The trail outlives the account.
     pub fn list_events_of(
         &self,
-        claims: &Claims,
+        caller: &Caller,
         id: UserId,
         before: Option<&EventId>,
         limit: usize,
     ) -> Result<EventPage> {
-        self.staff(claims)?;
+        self.administrator(caller, Scope::UsersRead)?;
         let page = self.events_of(id, before, limit)?;
         let is_known =
             !page.events.is_empty() || self.db.read(|conn| users::find_by_id(conn, id))?.is_some();
@@ -133,7 +135,7 @@ pub(super) fn record_once(
     kind: EventKind,
     detail: &str,
 ) -> store::Result<()> {
-    if scene.actor_id.is_some() {
+    if scene.is_by_other() {
         return events::record(conn, scene, kind, detail);
     }
     events::record_once(conn, scene, kind, detail, scene.at.before(ONCE_IN))
@@ -157,12 +159,16 @@ pub(crate) fn record_changes(
         ("username", is_renamed),
         ("locale", before.locale != after.locale),
         ("metadata", before.metadata != after.metadata),
+        ("app_metadata", before.app_metadata != after.app_metadata),
     ]
     .into_iter()
     .filter_map(|(field, is_changed)| is_changed.then_some(field))
     .collect();
     if !fields.is_empty() {
         record_once(conn, scene, EventKind::ProfileChanged, &fields.join(", "))?;
+    }
+    if before.roles != after.roles {
+        events::record(conn, scene, EventKind::RolesChanged, "")?;
     }
     for (was, is, granted, taken) in [
         (before.is_active, after.is_active, EventKind::AccountEnabled, EventKind::AccountDisabled),

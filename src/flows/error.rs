@@ -83,6 +83,9 @@ pub enum Error {
     /// The mail's link alone is not enough.
     #[error("a proof is required")]
     ProofRequired,
+    /// Accounts are created by invitation only.
+    #[error("registration is closed")]
+    RegistrationClosed,
     /// The log-in is too long ago for what was asked, and no password came with it.
     #[error("a fresh log-in is required")]
     ReauthRequired,

@@ -11,6 +11,7 @@ use crate::domain::{
 };
 use crate::security::hash_queue::{Lane, Requester};
 use crate::store::{self, Conn, known_devices, limits};
+use std::fmt::Display;
 
 /// Where a user tries to get in.
 #[derive(Clone, Debug, Default)]
@@ -69,12 +70,12 @@ impl Flows {
         outcome
     }
 
-    /// Counts that a password is hashed for a logged-in user, as `counted` and by network, and does `work`. If
+    /// Counts that a password is hashed for the caller of that id, as `counted` and by network, and does `work`. If
     /// the service is overloaded, the uses are given back.
     pub(super) fn count_hashes<T>(
         &self,
         counted: Counted,
-        id: UserId,
+        id: impl Display,
         device: &Device,
         work: impl FnOnce() -> Result<T>,
     ) -> Result<T> {

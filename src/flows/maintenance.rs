@@ -4,7 +4,9 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::domain::{ChallengeKind, Counted, FEW_FAILURES, Limits, RefreshToken};
+use crate::domain::{
+    ChallengeKind, Counted, EventContext, EventKind, FEW_FAILURES, Limits, RefreshToken, UtcTime,
+};
 use crate::flows::{Error, Flows, Result};
 use crate::store::jobs::backlog;
 use crate::store::{
@@ -95,6 +97,7 @@ impl Flows {
         self.access_tokens.drop_expired(now);
         self.seal_keys_anew()?;
         self.erase_deleted(Duration::MAX)?;
+        self.enable_due_accounts(now)?;
         self.in_steps(move |conn| registrations::erase_expired(conn, now, ROWS))?;
         for kind in ChallengeKind::ALL {
             let over = now.before(kind.remembered());
@@ -114,6 +117,20 @@ impl Flows {
         let over = now.before(self.policy.event_retention);
         self.in_steps(move |conn| events::purge(conn, over, ROWS))?;
         Ok(self.db.forget_deleted()?)
+    }
+
+    /// Enables the accounts that are disabled until a date that has come.
+    fn enable_due_accounts(&self, now: UtcTime) -> Result<()> {
+        self.in_steps(move |conn| {
+            let enabled = users::enable_due(conn, now, ROWS)?;
+            for user in &enabled {
+                let scene = EventContext::of(user.id, now);
+                events::record(conn, &scene, EventKind::AccountEnabled, "date")?;
+                users::renew_rights(conn, user.id, now)?;
+                tracing::info!(user_id = user.id.0, "account enabled at its date");
+            }
+            Ok(enabled.len() == usize::try_from(ROWS).unwrap_or(usize::MAX))
+        })
     }
 
     /// Tries a write while writes are impossible: without requests nothing else would show that they are

@@ -2,6 +2,7 @@
 //! runs on a thread that may wait, never hashes while it holds a connection, and tells a failure
 //! as one variant of [`Error`].
 
+pub(crate) mod access;
 pub(crate) mod account;
 pub(crate) mod admin;
 pub(crate) mod audit;
@@ -28,12 +29,15 @@ pub use crate::security::revocations::Ended;
 pub use crate::store::events::EventPage;
 pub use crate::store::outbox::MailLine;
 pub use crate::store::user_search::{UserFilter, UserPage};
+pub use access::Caller;
 pub use account::export::{ExportEntries, ExportPage, ExportPosition};
-pub use account::profile::{MetadataChange, ProfileChanges};
+pub use account::metadata::MetadataChange;
+pub use account::profile::ProfileChanges;
 pub use account::register::{PendingVerification, RegisterRequest, Registered};
 pub use account::verify_email::{Opening, Proof, VerifiedEmail};
+pub use admin::api_keys::{CreatedApiKey, NewApiKey};
 pub use admin::create_superuser::NewSuperuser;
-pub use admin::users::{AccountChanges, NewAccount};
+pub use admin::users::{AccountChanges, CreatedAccount, NewAccount};
 pub use bounds::{LimitReport, Unenforced};
 pub use error::{Error, Field, FieldFault};
 pub(crate) use health::DatabaseHealth;
@@ -45,6 +49,7 @@ pub use keys::{KeyLoadError, RotateError, Rotation};
 pub use limits::LoginContext;
 pub use notify::compose_mail::ComposedEmail;
 pub use password::reset::ResetProof;
+pub use session::introspect::{ActiveRefreshToken, Introspection};
 pub use sign_in::{LogInOutcome, LoggedIn, TokenPair};
 pub use social::{
     FinishRequest, FinishedFlow, IdTokenRequest, ListedProvider, ProviderResponse, SocialLogin,
@@ -53,7 +58,7 @@ pub use social::{
 
 use crate::clock::Clock;
 use crate::domain::token::Secrets;
-use crate::domain::{Limits, PasswordPolicy, UtcTime};
+use crate::domain::{Limits, PasswordPolicy, RegistrationRules, UtcTime};
 use crate::mail::handler::MailOutcomes;
 use crate::security::access_token::AccessTokens;
 use crate::security::breached::BreachedPasswords;
@@ -102,6 +107,8 @@ pub struct Policy {
     pub email_verification: EmailVerification,
     /// What besides the link a proof takes.
     pub verify_email_proof: VerifyEmailProof,
+    /// The rules for registration.
+    pub registration: RegistrationRules,
     /// The rules for new passwords.
     pub password: PasswordPolicy,
     /// How long an unused refresh token counts.
@@ -173,19 +180,37 @@ impl Flows {
         &self.policy
     }
 
-    /// The issuer and audience of access tokens.
+    /// The audiences of access tokens.
+    pub fn audiences(&self) -> &[String] {
+        self.access_tokens.settings().audiences()
+    }
+
+    /// The issuer of access tokens.
     pub fn issuer(&self) -> &str {
-        self.access_tokens.issuer()
+        &self.access_tokens.settings().issuer
     }
 
     /// How long an access token counts.
     pub fn access_token_lifetime(&self) -> Duration {
-        self.access_tokens.lifetime()
+        self.access_tokens.settings().lifetime
     }
 
     /// The keys that access tokens are checked with, the one that signs first.
     pub fn public_keys(&self) -> Vec<serde_json::Value> {
         self.access_tokens.public_keys(self.now())
+    }
+
+    /// The algorithms of the keys that access tokens are checked with.
+    pub fn signing_algorithms(&self) -> Vec<String> {
+        let keys = self.public_keys();
+        let mut algorithms: Vec<String> = Vec::new();
+        for algorithm in keys.iter().filter_map(|key| key.get("alg")?.as_str()) {
+            if !algorithms.iter().any(|known| known == algorithm) {
+                algorithms.push(algorithm.to_owned());
+            }
+        }
+        // A shared secret is not published.
+        if algorithms.is_empty() { vec!["HS256".to_owned()] } else { algorithms }
     }
 
     pub(crate) fn now(&self) -> UtcTime {

@@ -7,7 +7,7 @@ use super::{Error, Flows, LoginContext, Policy, Result};
 use crate::domain::token::FirstTokens;
 use crate::domain::{
     Amr, EndReason, EndedSession, EventContext, EventKind, PlainToken, RefreshToken, Session,
-    SessionId, TokenHash, TokenId, Transport, User, UserId, UtcTime,
+    SessionId, TokenHash, Transport, User, UserId, UtcTime,
 };
 use crate::security::access_token::Claims;
 use crate::store::outbox::MailKind;
@@ -207,29 +207,16 @@ impl Flows {
         refresh_expires_at: UtcTime,
         now: UtcTime,
     ) -> Result<TokenPair> {
-        let lifetime = self.access_tokens.lifetime();
+        let settings = self.access_tokens.settings();
         let claims = Claims {
-            iss: self.access_tokens.issuer().to_owned(),
-            aud: self.access_tokens.issuer().to_owned(),
-            sub: user.id.to_string(),
-            client_id: self.access_tokens.client_id().to_owned(),
-            iat: now.seconds(),
-            nbf: 0,
-            exp: now.after(lifetime).seconds(),
-            jti: TokenId::new(now).0,
             sid: session.id.0.clone(),
-            user_id: user.id.0,
-            username: user.username.as_str().to_owned(),
-            email: user.email_text().to_owned(),
-            email_verified: user.email_verified,
-            is_staff: user.is_staff,
             amr: session.amr.names().to_vec(),
             auth_time: session.created_at.seconds(),
-            rights: user.rights_changed_at.micros(),
+            ..settings.claims_of(user, now)
         };
         Ok(TokenPair {
             access_token: self.access_tokens.sign(&claims, now)?,
-            expires_in: lifetime,
+            expires_in: settings.lifetime,
             refresh_token,
             refresh_expires_in: refresh_expires_at.remaining(now),
             session_id: session.id.clone(),

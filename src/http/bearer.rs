@@ -10,7 +10,8 @@ use actix_web::{FromRequest, HttpRequest, web};
 use super::blocking::State;
 use super::code::Code;
 use super::error::ApiError;
-use crate::flows::{Claims, VerifiedToken};
+use crate::domain::PlainToken;
+use crate::flows::{Caller, Claims, VerifiedToken};
 
 /// The holder of a token that counts.
 pub struct Bearer(pub Claims);
@@ -39,21 +40,49 @@ impl FromRequest for Bearer {
     }
 }
 
+/// The sender of an administrative request: the holder of an access token that counts, or a service. Whether
+/// its API key counts is looked up by the flow.
+pub struct Sender(pub Caller);
+
+impl FromRequest for Sender {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(caller(request).map(Sender))
+    }
+}
+
+fn caller(request: &HttpRequest) -> Result<Caller, ApiError> {
+    let token = credentials(request)?;
+    if token.starts_with(PlainToken::API_KEY_PREFIX) {
+        return Ok(Caller::Service(PlainToken::presented(token)));
+    }
+    Ok(Caller::User(Box::new(check(request)?.claims.clone())))
+}
+
 /// The request's token, if it counts.
 pub fn check(request: &HttpRequest) -> Result<Arc<VerifiedToken>, ApiError> {
     let state = request.app_data::<web::Data<State>>().ok_or(Code::InternalError)?;
+    Ok(state.flows.verify_token(credentials(request)?)?)
+}
+
+/// The token of the `Authorization` header.
+fn credentials(request: &HttpRequest) -> Result<&str, ApiError> {
+    match authorization(request)? {
+        (scheme, token) if scheme.eq_ignore_ascii_case("bearer") => Ok(token),
+        _ => Err(Code::AuthenticationRequired.into()),
+    }
+}
+
+/// The scheme and the credentials of the `Authorization` header.
+pub fn authorization(request: &HttpRequest) -> Result<(&str, &str), ApiError> {
     let mut headers = request.headers().get_all(AUTHORIZATION);
     // Rejects several `Authorization` headers: an upstream might use a different one.
     let (Some(header), None) = (headers.next(), headers.next()) else {
         return Err(Code::AuthenticationRequired.into());
     };
-    let (scheme, token) = header
-        .to_str()
-        .ok()
-        .and_then(|header| header.trim().split_once(' '))
-        .ok_or(Code::AuthenticationRequired)?;
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(Code::AuthenticationRequired.into());
-    }
-    Ok(state.flows.verify_token(token.trim())?)
+    let parts = header.to_str().ok().and_then(|header| header.trim().split_once(' '));
+    let (scheme, credentials) = parts.ok_or(Code::AuthenticationRequired)?;
+    Ok((scheme, credentials.trim()))
 }

@@ -53,9 +53,20 @@ pub struct Fields {
     faults: Vec<FieldFault>,
     /// The password policy, so that its faults are reported together with the others.
     pub password_policy: PasswordPolicy,
+    /// Where the rules for addresses are.
+    state: Option<web::Data<State>>,
 }
 
 impl Fields {
+    /// The fields of `object`, with the faults found so far.
+    pub fn new(
+        object: Map<String, Value>,
+        faults: Vec<FieldFault>,
+        state: Option<&web::Data<State>>,
+    ) -> Self {
+        Self { object, faults, password_policy: password_policy(state), state: state.cloned() }
+    }
+
     /// Returns whether the field is present and not null.
     pub fn has(&self, name: &str) -> bool {
         self.object.get(name).is_some_and(|value| !value.is_null())
@@ -67,12 +78,7 @@ impl Fields {
         name: &'static str,
         parse: impl FnOnce(&str) -> Result<T, Fault>,
     ) -> Option<T> {
-        if !self.has(name) {
-            self.object.shift_remove(name);
-            self.faults.push(FieldFault::new(name, Fault::Required));
-            return None;
-        }
-        self.optional(name, parse)
+        self.require(name).then(|| self.optional(name, parse)).flatten()
     }
 
     /// A text that may be missing or null.
@@ -84,6 +90,37 @@ impl Fields {
         self.value(name, |value| match value {
             Value::String(text) => parse(&text),
             _ => Err(Fault::WrongType),
+        })
+    }
+
+    /// Any value that must be there.
+    pub fn required_value<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(Value) -> Result<T, Fault>,
+    ) -> Option<T> {
+        self.require(name).then(|| self.value(name, read)).flatten()
+    }
+
+    /// Returns whether the field is there, and notes its lack.
+    fn require(&mut self, name: &'static str) -> bool {
+        let is_there = self.has(name);
+        if !is_there {
+            self.object.shift_remove(name);
+            self.faults.push(FieldFault::new(name, Fault::Required));
+        }
+        is_there
+    }
+
+    /// An address that a user chooses: of a domain that is accepted.
+    pub fn chosen_email(&mut self, name: &'static str) -> Option<Email> {
+        let state = self.state.clone();
+        self.required(name, |text| {
+            let email = Email::parse_typed(text)?;
+            if let Some(state) = state {
+                state.flows.policy().registration.check_domain(&email)?;
+            }
+            Ok(email)
         })
     }
 
@@ -144,6 +181,11 @@ impl Fields {
         self.faults.extend(
             unknown.map(|name| FieldFault::new(truncate_for_echo(name), Fault::UnknownField)),
         );
+        self.finish_open(read)
+    }
+
+    /// The same, where other fields may be there.
+    pub fn finish_open<T>(mut self, read: Option<T>) -> Result<T, ApiError> {
         self.faults.truncate(MAX_FAULTS_TOLD);
         match read {
             Some(body) if self.faults.is_empty() => Ok(body),
@@ -168,19 +210,12 @@ impl<T: Body> FromRequest for Json<T> {
         let is_json = is_json(request);
         let may_be_empty = request.method() == Method::DELETE;
         let state = request.app_data::<web::Data<State>>().cloned();
-        let announced = request.headers().get(CONTENT_LENGTH).cloned();
-        let (intake, payload) = (Intake::of(request), payload.take());
+        let body = collect_small(request, payload);
         Box::pin(async move {
             if !is_json && !may_be_empty {
                 return Err(Code::UnsupportedMediaType.into());
             }
-            let too_large = announced
-                .and_then(|length| length.to_str().ok()?.parse::<usize>().ok())
-                .is_some_and(|length| length > MAX_BODY);
-            if too_large {
-                return Err(Code::PayloadTooLarge.into());
-            }
-            let body = collect(&intake, payload, MAX_BODY).await?;
+            let body = body.await?;
             if is_json && let Some(read) = T::read_typed(&body.bytes) {
                 return Ok(Self(read));
             }
@@ -191,8 +226,7 @@ impl<T: Body> FromRequest for Json<T> {
             } else {
                 return Err(Code::UnsupportedMediaType.into());
             };
-            let password_policy = password_policy(state.as_ref());
-            let mut fields = Fields { object, faults: Vec::new(), password_policy };
+            let mut fields = Fields::new(object, Vec::new(), state.as_ref());
             let read = T::read(&mut fields);
             fields.finish(read).map(Json)
         })
@@ -214,8 +248,7 @@ impl<T: Body> FromRequest for Query<T> {
                 faults.push(FieldFault::new(truncate_for_echo(&name), Fault::InvalidFormat));
             }
         }
-        let password_policy = password_policy(request.app_data());
-        let mut fields = Fields { object, faults, password_policy };
+        let mut fields = Fields::new(object, faults, request.app_data());
         let read = T::read(&mut fields);
         ready(fields.finish(read).map(Query))
     }
@@ -261,6 +294,24 @@ impl Collected {
         }
         self.bytes.extend_from_slice(chunk);
         Ok(())
+    }
+}
+
+/// Reads the body of a request, of at most [`MAX_BODY`] bytes.
+pub fn collect_small(
+    request: &HttpRequest,
+    payload: &mut Payload,
+) -> impl Future<Output = Result<Collected, ApiError>> + use<> {
+    let announced = request.headers().get(CONTENT_LENGTH);
+    let is_too_large = announced
+        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok())
+        .is_some_and(|length| length > MAX_BODY);
+    let (intake, payload) = (Intake::of(request), payload.take());
+    async move {
+        if is_too_large {
+            return Err(Code::PayloadTooLarge.into());
+        }
+        collect(&intake, payload, MAX_BODY).await
     }
 }
 

@@ -50,6 +50,7 @@ codes! {
     AccountDisabled, "account_disabled", FORBIDDEN, "The account is disabled.";
     PermissionDenied, "permission_denied", FORBIDDEN, "The account does not have this permission.";
     ProofRequired, "proof_required", FORBIDDEN, "More evidence is required: a link needs the registration token of its browser or the password; after too many failed log-ins an unknown device needs a password reset by mail.";
+    RegistrationClosed, "registration_closed", FORBIDDEN, "Accounts are created by invitation only.";
     ReauthRequired, "reauth_required", FORBIDDEN, "Re-authentication is required: send the password, or log in again.";
     OriginRejected, "origin_rejected", FORBIDDEN, "The origin of the page is not allowed.";
     NotFound, "not_found", NOT_FOUND, "There is no such resource.";
@@ -62,7 +63,7 @@ codes! {
     LastLoginMethod, "last_login_method", CONFLICT, "This is the only way to log in to the account: link another identity, or set a password by a password reset, first.";
     PayloadTooLarge, "payload_too_large", PAYLOAD_TOO_LARGE, "The body is too large.";
     HeaderFieldsTooLarge, "header_fields_too_large", REQUEST_HEADER_FIELDS_TOO_LARGE, "The header fields are too many or too large.";
-    UnsupportedMediaType, "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body must be application/json in UTF-8.";
+    UnsupportedMediaType, "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The operation does not accept this media type.";
     ValidationFailed, "validation_failed", UNPROCESSABLE_ENTITY, "Some fields are invalid.";
     RateLimited, "rate_limited", TOO_MANY_REQUESTS, "Too many attempts; try again later.";
     InternalError, "internal_error", INTERNAL_SERVER_ERROR, "Internal error.";

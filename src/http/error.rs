@@ -200,6 +200,7 @@ impl From<Error> for ApiError {
             Error::OneTimeTokenInvalid => Code::OneTimeTokenInvalid,
             Error::OneTimeTokenExpired => Code::OneTimeTokenExpired,
             Error::ProofRequired => Code::ProofRequired,
+            Error::RegistrationClosed => Code::RegistrationClosed,
             Error::ReauthRequired => Code::ReauthRequired,
             Error::LastSuperuser => Code::LastSuperuser,
             Error::UsernameTaken => Code::UsernameTaken,

@@ -10,12 +10,15 @@ pub mod code;
 #[cfg(feature = "docs-ui")]
 mod docs;
 pub mod error;
+pub mod form;
 pub mod metrics;
 pub mod openapi;
 pub mod operations;
 pub mod pages;
+pub mod printed;
 pub mod routes;
 pub mod schema;
+pub mod service_credentials;
 pub mod serving;
 pub mod strict_json;
 pub mod v1;

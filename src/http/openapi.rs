@@ -166,6 +166,15 @@ fn base(endpoints: &[Endpoint]) -> utoipa::openapi::OpenApi {
         .bearer_format("JWT")
         .description(Some("The access token of a token pair."))
         .build();
+    let api_key = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("API key")
+        .description(Some("An API key (`hpk_`), for services."))
+        .build();
+    let client_secret = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Basic)
+        .description(Some("Any client id, and an API key (`hpk_`) as the client secret."))
+        .build();
     OpenApiBuilder::new()
         .info(
             InfoBuilder::new()
@@ -195,6 +204,7 @@ fn base(endpoints: &[Endpoint]) -> utoipa::openapi::OpenApi {
             tag("session", "Sessions of the user."),
             tag("social", "Log-in at other services, and the identities of an account."),
             tag("users", "Accounts of other users, for staff."),
+            tag("api_keys", "API keys: the credentials of services, for superusers."),
             tag("services", "Endpoints for services and reverse proxies that check access tokens."),
             tag("configuration", "Settings that a front end needs."),
             tag("operations", "Endpoints for the operator."),
@@ -204,6 +214,8 @@ fn base(endpoints: &[Endpoint]) -> utoipa::openapi::OpenApi {
             ComponentsBuilder::new()
                 .schemas_from_iter(schemas)
                 .security_scheme("bearer", SecurityScheme::Http(bearer))
+                .security_scheme("api_key", SecurityScheme::Http(api_key))
+                .security_scheme("client_secret", SecurityScheme::Http(client_secret))
                 .build(),
         ))
         .build()

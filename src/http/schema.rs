@@ -32,6 +32,11 @@ pub struct ChosenUsername(String);
 #[schema(max_length = 35, pattern = r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$", example = "ko-KR")]
 pub struct LocaleTag(String);
 
+/// A role of an account.
+#[derive(ToSchema)]
+#[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_.:/*-]+$", example = "editor")]
+pub struct RoleName(String);
+
 /// A new password; see `GET /v1/password-policy`.
 #[derive(ToSchema)]
 #[schema(format = "password", min_length = 8, max_length = 256, example = "plum tree at dusk")]
@@ -83,8 +88,8 @@ pub struct AccessTokenClaims {
     /// Issuer: the URL of the service.
     #[schema(example = "http://127.0.0.1:8000")]
     iss: String,
-    /// For whom.
-    #[schema(example = "http://127.0.0.1:8000")]
+    /// For whom: a text, or an array of texts where `HALLPASS_AUDIENCE` has several.
+    #[schema(value_type = Value, example = "http://127.0.0.1:8000")]
     aud: String,
     /// The account's number as text.
     #[schema(example = "7")]
@@ -119,6 +124,12 @@ pub struct AccessTokenClaims {
     /// True if the account may manage others.
     #[schema(example = false)]
     is_staff: bool,
+    /// The roles of the account.
+    #[schema(example = json!(["editor"]))]
+    roles: Vec<String>,
+    /// The roles as one text (RFC 8693 section 4.2). Missing where there are none.
+    #[schema(required = false, nullable = false, example = "editor")]
+    scope: Option<String>,
     /// Authentication methods of the log-in (RFC 8176).
     #[schema(example = json!(["pwd"]))]
     amr: Vec<String>,

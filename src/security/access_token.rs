@@ -1,7 +1,6 @@
 //! Access tokens (RFC 9068, RFC 8725): the one place that signs and validates them.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use base64::Engine as _;
@@ -11,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 pub use self::cache::VerifiedToken;
 use self::cache::{TokenDigest, VerifiedTokens};
-pub use self::claims::Claims;
+pub use self::claims::{Audience, Claims};
+pub use self::settings::TokenSettings;
 use super::key_set::KeySet;
 use super::keys::KeyError;
 use super::revocations::Revocations;
@@ -47,9 +47,7 @@ struct KnownHeader {
 
 /// Signs and checks access tokens.
 pub struct AccessTokens {
-    issuer: String,
-    client_id: String,
-    lifetime: Duration,
+    settings: Arc<TokenSettings>,
     keys: ArcSwap<KeySet>,
     verified: VerifiedTokens,
     /// Sessions and users that were revoked within the lifetime of an access token.
@@ -59,16 +57,10 @@ pub struct AccessTokens {
 impl AccessTokens {
     /// Returns access tokens that are signed with the active key of `keys` and validated with all
     /// of them.
-    pub fn new(
-        issuer: String,
-        client_id: String,
-        lifetime: Duration,
-        keys: KeySet,
-        revocations: Revocations,
-    ) -> Self {
+    pub fn new(settings: TokenSettings, keys: KeySet, revocations: Revocations) -> Self {
         let keys = ArcSwap::from_pointee(keys);
         let verified = VerifiedTokens::new();
-        Self { issuer, client_id, lifetime, keys, verified, revocations }
+        Self { settings: Arc::new(settings), keys, verified, revocations }
     }
 
     /// The keys it has.
@@ -81,19 +73,9 @@ impl AccessTokens {
         self.keys.store(Arc::new(keys));
     }
 
-    /// Returns the lifetime of an access token.
-    pub fn lifetime(&self) -> Duration {
-        self.lifetime
-    }
-
-    /// The name of the issuer, which is also the audience.
-    pub fn issuer(&self) -> &str {
-        &self.issuer
-    }
-
-    /// The client that tokens are issued to.
-    pub fn client_id(&self) -> &str {
-        &self.client_id
+    /// Returns the settings.
+    pub fn settings(&self) -> &Arc<TokenSettings> {
+        &self.settings
     }
 
     /// The public keys, the active one first.
@@ -110,7 +92,11 @@ impl AccessTokens {
         header.kid = Some(key.kid.clone());
         let message = format!("{}.{}", encode_part(&header)?, encode_part(claims)?);
         let signature = key.sign(message.as_bytes())?;
-        Ok(format!("{message}.{signature}"))
+        let token = format!("{message}.{signature}");
+        if token.len() > MAX_LENGTH {
+            return Err(KeyError::TokenTooLong { user_id: claims.user_id, length: token.len() });
+        }
+        Ok(token)
     }
 
     /// Checks a token: form, header, signature, claims, time, revocation, in this order. What can
@@ -157,12 +143,12 @@ impl AccessTokens {
     fn verify(&self, token: &str, now: UtcTime) -> Option<VerifiedToken> {
         let (kid, mut claims) = self.check_signature(token, now)?;
         if claims.client_id.is_empty() {
-            claims.client_id.clone_from(&self.client_id);
+            claims.client_id.clone_from(&self.settings.client_id);
         }
         let longest = i64::try_from(MAX_LIFETIME.as_secs()).unwrap_or(0);
         let lifetime = claims.exp.checked_sub(claims.iat)?;
-        let is_plausible = claims.iss == self.issuer
-            && claims.aud == self.issuer
+        let is_plausible = claims.iss == self.settings.issuer
+            && self.settings.is_for_us(&claims.aud)
             && claims.sub == claims.user_id.to_string()
             && (0..=longest).contains(&lifetime);
         if !is_plausible {
@@ -209,5 +195,6 @@ mod cache;
 mod claims;
 #[cfg(test)]
 mod hostile;
+mod settings;
 #[cfg(test)]
 mod tests;

@@ -76,6 +76,17 @@ pub enum KeyError {
     /// Nothing to sign with.
     #[error("there is no signing key")]
     Missing,
+    /// A token that would be refused because of its length.
+    #[error(
+        "the access token of user {user_id} would have {length} bytes, more than 4096: shorten the roles of \
+         the account, or the members that HALLPASS_CLAIMS names"
+    )]
+    TokenTooLong {
+        /// The user.
+        user_id: i64,
+        /// The length of the token.
+        length: usize,
+    },
 }
 
 /// A key ready for use.

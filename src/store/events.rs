@@ -2,9 +2,11 @@
 
 use diesel::prelude::*;
 
-use super::schema::events;
+use super::schema::{api_keys, events};
 use super::{Conn, Result};
-use crate::domain::{Device, Event, EventContext, EventId, EventKind, SessionId, UserId, UtcTime};
+use crate::domain::{
+    ApiKeyId, Device, Event, EventContext, EventId, EventKind, SessionId, UserId, UtcTime,
+};
 
 #[derive(Queryable)]
 struct Row {
@@ -17,22 +19,25 @@ struct Row {
     network: String,
     detail: String,
     at: i64,
+    api_key_id: Option<String>,
 }
 
 impl Row {
     /// `None` for a kind that a newer version knows.
-    fn event(self) -> Option<Event> {
+    fn event(self, api_key_name: Option<String>) -> Option<Event> {
         Some(Event {
             id: EventId(self.id),
             kind: EventKind::from_name(&self.kind)?,
             scene: EventContext {
                 user_id: self.user_id.map(UserId),
                 actor_id: self.actor_id.map(UserId),
+                api_key: self.api_key_id.map(ApiKeyId),
                 session_id: self.session_id.map(SessionId),
                 device: Device { label: self.device, network: self.network },
                 at: UtcTime::from_micros(self.at),
             },
             detail: self.detail,
+            api_key_name,
         })
     }
 }
@@ -59,6 +64,7 @@ pub fn record(conn: &mut Conn, scene: &EventContext, kind: EventKind, detail: &s
             events::network.eq(&scene.device.network),
             events::detail.eq(detail),
             events::at.eq(scene.at.micros()),
+            events::api_key_id.eq(scene.api_key.as_ref().map(ApiKeyId::as_str)),
         ))
         .execute(conn)?;
     Ok(())
@@ -104,6 +110,8 @@ pub fn list_page(
 ) -> Result<EventPage> {
     let one_more = i64::try_from(limit).unwrap_or(i64::MAX - 1) + 1;
     let mut query = events::table
+        .left_join(api_keys::table.on(events::api_key_id.eq(api_keys::id.nullable())))
+        .select((events::all_columns, api_keys::name.nullable()))
         .filter(events::user_id.eq(user.0))
         .filter(events::at.gt(since.micros()))
         // Kinds of a newer version would make pages short.
@@ -114,9 +122,10 @@ pub fn list_page(
     if let Some(before) = before {
         query = query.filter(events::id.lt(before.as_str()));
     }
-    let rows = query.load::<Row>(conn)?;
+    let rows = query.load::<(Row, Option<String>)>(conn)?;
     let more = rows.len() > limit;
-    let events: Vec<Event> = rows.into_iter().take(limit).filter_map(Row::event).collect();
+    let shown = rows.into_iter().take(limit);
+    let events: Vec<Event> = shown.filter_map(|(row, key)| row.event(key)).collect();
     let next = events.last().map(|last| last.id.clone()).filter(|_| more);
     Ok(EventPage { events, next })
 }

@@ -74,6 +74,8 @@ pub fn insert_users(conn: &mut Conn, accounts: &[User], progress: fn(usize)) -> 
                     users::updated_at.eq(user.updated_at.micros()),
                     users::last_login_at.eq(user.last_login_at.map(UtcTime::micros)),
                     users::metadata.eq(user.metadata.to_text()),
+                    users::app_metadata.eq(user.app_metadata.to_text()),
+                    users::roles.eq(user.roles.to_text()),
                     users::disabled_reason.eq(user.disabled_reason.as_deref()),
                 )
             })

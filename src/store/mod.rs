@@ -7,6 +7,7 @@ mod error;
 mod page;
 mod schema;
 
+pub mod api_keys;
 pub mod challenges;
 pub mod copy;
 pub mod decoy_users;

@@ -20,6 +20,9 @@ diesel::table! {
         disabled_reason -> Nullable<Text>,
         tokens_from -> BigInt,
         rights_changed_at -> BigInt,
+        roles -> Text,
+        app_metadata -> Text,
+        disabled_until -> Nullable<BigInt>,
     }
 }
 
@@ -137,6 +140,21 @@ diesel::table! {
         network -> Text,
         detail -> Text,
         at -> BigInt,
+        api_key_id -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    api_keys (id) {
+        id -> Text,
+        name -> Text,
+        key_hash -> Binary,
+        scopes -> Text,
+        created_by -> Nullable<BigInt>,
+        created_at -> BigInt,
+        expires_at -> Nullable<BigInt>,
+        last_used_at -> Nullable<BigInt>,
+        revoked_at -> Nullable<BigInt>,
     }
 }
 
@@ -196,4 +214,5 @@ diesel::allow_tables_to_appear_in_same_query!(
     identities,
     social_flows,
     pending_identities,
+    api_keys,
 );

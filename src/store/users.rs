@@ -7,7 +7,7 @@ use diesel::sql_types::{BigInt, Bool};
 use super::schema::users;
 use super::{Conn, Result};
 use crate::domain::{
-    Email, EmailChange, Locale, Metadata, PasswordHash, User, UserId, Username, UtcTime,
+    Email, EmailChange, Locale, Metadata, PasswordHash, Roles, User, UserId, Username, UtcTime,
 };
 
 #[derive(Queryable)]
@@ -30,6 +30,9 @@ pub(super) struct Row {
     disabled_reason: Option<String>,
     tokens_from: i64,
     rights_changed_at: i64,
+    roles: String,
+    app_metadata: String,
+    disabled_until: Option<i64>,
 }
 
 impl From<Row> for User {
@@ -51,6 +54,9 @@ impl From<Row> for User {
             disabled_reason: row.disabled_reason,
             tokens_from: UtcTime::from_micros(row.tokens_from),
             rights_changed_at: UtcTime::from_micros(row.rights_changed_at),
+            roles: Roles::known(&row.roles),
+            app_metadata: Metadata::known(&row.app_metadata),
+            disabled_until: row.disabled_until.map(UtcTime::from_micros),
         }
     }
 }
@@ -72,6 +78,10 @@ pub struct NewUser {
     pub is_superuser: bool,
     /// The language of its mail.
     pub locale: Locale,
+    /// Its roles.
+    pub roles: Roles,
+    /// What staff and services keep with it.
+    pub app_metadata: Metadata,
 }
 
 /// Changes of an account. A field that is `None` stays as it is.
@@ -89,8 +99,14 @@ pub struct UserChanges {
     pub locale: Option<Locale>,
     /// Data that its front end keeps with it.
     pub metadata: Option<Metadata>,
+    /// What staff and services keep with it.
+    pub app_metadata: Option<Metadata>,
+    /// Its roles.
+    pub roles: Option<Roles>,
     /// Reason why it is disabled; `Some(None)` empties it.
     pub disabled_reason: Option<Option<String>>,
+    /// When it may log in again; `Some(None)` empties it.
+    pub disabled_until: Option<Option<UtcTime>>,
 }
 
 #[derive(AsChangeset)]
@@ -108,7 +124,10 @@ struct Changeset<'a> {
     is_staff: Option<bool>,
     locale: Option<&'a str>,
     metadata: Option<String>,
+    app_metadata: Option<String>,
+    roles: Option<String>,
     disabled_reason: Option<Option<String>>,
+    disabled_until: Option<Option<i64>>,
     updated_at: i64,
 }
 
@@ -135,6 +154,8 @@ pub fn insert_user(conn: &mut Conn, new: &NewUser, now: UtcTime) -> Result<User>
                 users::is_staff.eq(new.is_staff),
                 users::is_superuser.eq(new.is_superuser),
                 users::locale.eq(new.locale.as_str()),
+                users::roles.eq(new.roles.to_text()),
+                users::app_metadata.eq(new.app_metadata.to_text()),
                 users::created_at.eq(now.micros()),
                 users::updated_at.eq(now.micros()),
                 users::tokens_from.eq(now.micros()),
@@ -232,7 +253,10 @@ pub fn update_user(
                 is_staff: changes.is_staff,
                 locale: changes.locale.as_ref().map(Locale::as_str),
                 metadata: changes.metadata.as_ref().map(Metadata::to_text),
+                app_metadata: changes.app_metadata.as_ref().map(Metadata::to_text),
+                roles: changes.roles.as_ref().map(Roles::to_text),
                 disabled_reason: changes.disabled_reason.clone(),
+                disabled_until: changes.disabled_until.map(|until| until.map(UtcTime::micros)),
                 updated_at: now.micros(),
             })
             .returning(users::all_columns)
@@ -283,6 +307,32 @@ pub fn end_tokens(conn: &mut Conn, id: UserId, now: UtcTime) -> Result<()> {
     .bind::<BigInt, _>(id.0)
     .execute(conn)?;
     Ok(())
+}
+
+/// Enables up to `limit` accounts that are disabled until `now` or earlier, and returns them.
+pub fn enable_due(conn: &mut Conn, now: UtcTime, limit: i64) -> Result<Vec<User>> {
+    let due: Vec<i64> = users::table
+        .filter(users::disabled_until.le(now.micros()))
+        .order(users::disabled_until)
+        .select(users::id)
+        .limit(limit)
+        .load(conn)?;
+    if due.is_empty() {
+        return Ok(Vec::new());
+    }
+    // The date may have changed meanwhile.
+    let still_due =
+        users::table.filter(users::id.eq_any(due)).filter(users::disabled_until.le(now.micros()));
+    let rows: Vec<Row> = diesel::update(still_due)
+        .set((
+            users::is_active.eq(true),
+            users::disabled_until.eq(None::<i64>),
+            users::disabled_reason.eq(None::<String>),
+            users::updated_at.eq(now.micros()),
+        ))
+        .returning(users::all_columns)
+        .get_results(conn)?;
+    Ok(rows.into_iter().map(User::from).collect())
 }
 
 /// Begins a new generation of an account's rights and returns it.

@@ -28,3 +28,4 @@ mod pooler;
 mod settings;
 mod side_by_side;
 mod start;
+mod users;

@@ -32,7 +32,10 @@ behind_each_proxy! {
         assert_eq!(arrived.header("x-auth-user-id"), Some("1"));
         assert_eq!(arrived.header("x-auth-username"), Some(USERNAME_IN_HEADER));
         assert_eq!(arrived.header("x-auth-email"), Some(EMAIL));
-        assert_eq!(arrived.identity().len(), 3, "{arrived:?}");
+        assert_eq!(arrived.header("x-auth-staff"), Some("true"));
+        assert_eq!(arrived.header("x-auth-roles").unwrap_or_default(), "");
+        let told = arrived.identity().into_iter().filter(|(_, value)| !value.is_empty());
+        assert_eq!(told.count(), 4, "{arrived:?}");
     }
 
     fn a_revoked_token_is_refused_within_a_second(setting) {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use hallpass::clock::{Clock as _, SystemClock};
 use hallpass::domain::{
-    Challenge, ChallengeKind, Email, Locale, PasswordHash, PlainPassword, PlainToken, User,
-    Username, UtcTime,
+    Challenge, ChallengeKind, Email, Locale, Metadata, PasswordHash, PlainPassword, PlainToken,
+    Roles, User, Username, UtcTime,
 };
 use hallpass::security::hash_queue::{Lane, Requester};
 use hallpass::security::hasher::Hasher;
@@ -239,6 +239,8 @@ fn add_user(conn: &mut Conn, name: &str, hash: &PasswordHash, now: UtcTime) -> R
         is_staff: false,
         is_superuser: false,
         locale: Locale::default(),
+        roles: Roles::default(),
+        app_metadata: Metadata::default(),
     };
     insert_user(conn, &new, now)
 }

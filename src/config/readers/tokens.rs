@@ -24,15 +24,6 @@ pub fn read_lifetimes(s: &mut Source) -> Lifetimes {
     }
 }
 
-/// Reads the `client_id` of access tokens: printable ASCII (RFC 6749 appendix A.1).
-pub fn read_client_id(s: &mut Source) -> String {
-    s.parsed("HALLPASS_CLIENT_ID", "hallpass".to_owned(), |text| {
-        let is_valid = text.len() <= 255 && text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-        let advice = || "must be 1 to 255 printable ASCII characters".to_owned();
-        is_valid.then(|| text.to_owned()).ok_or_else(advice)
-    })
-}
-
 pub fn read_jwt_algorithm(s: &mut Source) -> SigningAlgorithm {
     s.parsed("HALLPASS_JWT_ALGORITHM", SigningAlgorithm::Es256, |text| {
         SigningAlgorithm::from_name(text)

@@ -35,6 +35,21 @@ pub(super) const ACCOUNTS: &[Setting] = &[
         "mandatory: no account before the e-mail address is verified. optional: create the account immediately; `email_verified` in the token stays false until the address is verified. none: no verification mail.",
     ),
     setting(
+        "HALLPASS_REGISTRATION",
+        "open",
+        "open: all may register. invited: POST /v1/register answers as ever, and only users whom staff invited get a mail. closed: it is refused. Invited users can always choose their password. A social log-in creates accounts only with open.",
+    ),
+    setting(
+        "HALLPASS_EMAIL_DOMAINS_ALLOWED",
+        "",
+        "Domains of the addresses that users may register and change to, separated by commas: example.com, *.example.org (all below it). Not set: all. Staff may invite others.",
+    ),
+    setting(
+        "HALLPASS_EMAIL_DOMAINS_DENIED",
+        "",
+        "Domains of addresses that users may not register or change to, in the same form. They go before the allowed ones.",
+    ),
+    setting(
         "HALLPASS_VERIFY_EMAIL_PROOF",
         "required",
         "required: the mail's link needs the registration token or the password as well. link: the link is enough.",

@@ -10,6 +10,16 @@ pub(super) const TOKENS: &[Setting] = &[
         "The `client_id` claim of access tokens, which RFC 9068 requires: the name of your front end as an OAuth client.",
     ),
     setting(
+        "HALLPASS_AUDIENCE",
+        "",
+        "The `aud` claim of access tokens: the names of the services that accept them, at most 8, separated by commas. Not set: HALLPASS_PUBLIC_URL.",
+    ),
+    setting(
+        "HALLPASS_CLAIMS",
+        "",
+        "Claims of access tokens from members of an account's metadata, separated by commas: plan=app_metadata.plan,https://hasura.io/jwt/claims=app_metadata.hasura. Staff and API keys write app_metadata, users write metadata. Names that tokens use already are refused.",
+    ),
+    setting(
         "HALLPASS_JWT_ALGORITHM",
         "ES256",
         "Algorithm that signs access tokens: ES256, EdDSA, RS256 or HS256.",

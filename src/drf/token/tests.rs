@@ -1,6 +1,6 @@
 //! Tokens of the Django REST adapter: those that count and those that do not.
 
-use crate::domain::{Email, Locale, Metadata, PasswordHash, UserId, Username};
+use crate::domain::{Email, Locale, Metadata, PasswordHash, Roles, UserId, Username};
 use crate::drf::token::*;
 
 const NOW: i64 = 1_800_000_000;
@@ -50,6 +50,9 @@ fn user() -> User {
         disabled_reason: None,
         tokens_from: UtcTime::from_micros(0),
         rights_changed_at: UtcTime::from_micros(0),
+        roles: Roles::default(),
+        app_metadata: Metadata::default(),
+        disabled_until: None,
     }
 }
 

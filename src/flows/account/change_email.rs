@@ -24,6 +24,8 @@ impl Flows {
         password: Option<&PlainPassword>,
         device: &Device,
     ) -> Result<PendingVerification> {
+        let allowed = self.policy.registration.check_domain(&email);
+        allowed.map_err(|fault| Error::invalid("new_email", fault))?;
         let id = claims.user_id();
         self.reserve(vec![Counter::new(Counted::AddressesOfUser, id.to_string())])?;
         let mail = MailRequest::new(MailClass::Verification, &email, device);

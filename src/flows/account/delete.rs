@@ -27,7 +27,7 @@ impl Flows {
         let ended = self.db.write(move |conn| {
             lock_superusers_for(conn, &user)?;
             let user = lock_unchanged(conn, &user, &session)?;
-            delete_account(conn, &user, None, now)
+            delete_account(conn, &user, &EventContext::of(id, now))
         })?;
         self.note_deleted(id, ended, now);
         tracing::info!(user_id = id.0, "account deleted by its owner");
@@ -45,20 +45,19 @@ impl Flows {
     }
 }
 
-/// Removes a locked account and all that belongs to it. Returns the sessions that this ended. `by` is the
-/// staff member who does it; a user who deletes the own account is named by nothing.
+/// Removes a locked account and all that belongs to it. Returns the sessions that this ended. `scene` names
+/// who does it, unless it is the user.
 pub(crate) fn delete_account(
     conn: &mut Conn,
     user: &User,
-    by: Option<UserId>,
-    now: UtcTime,
+    scene: &EventContext,
 ) -> Result<Vec<SessionId>> {
+    let now = scene.at;
     keep_one_superuser(conn, user)?;
     let reason = EndReason::AccountDeleted;
     let ended = sessions::end_all_sessions(conn, user.id, None, reason, now)?;
     erasures::request(conn, user.id, now)?;
-    let scene = EventContext { actor_id: by, ..EventContext::of(user.id, now) };
-    events::record(conn, &scene, EventKind::AccountDeleted, "")?;
+    events::record(conn, scene, EventKind::AccountDeleted, "")?;
     outbox::erase_of(conn, user.id, user.email.as_ref())?;
     if let Some(email) = &user.email {
         challenges::delete_of_address(conn, email, None)?;

@@ -1,8 +1,9 @@
 //! A person's own account.
 
-use serde_json::{Map, Value};
+use std::sync::Arc;
 
-use crate::domain::{Device, Fault, Locale, Metadata, User, UserId, Username};
+use crate::domain::{Device, Fault, Locale, User, UserId, Username};
+use crate::flows::account::metadata::{MetadataChange, require_room_in_tokens};
 use crate::flows::audit::{record_changes, scene};
 use crate::flows::password::reauthenticate::lock_active;
 use crate::flows::{Claims, Error, Flows, Result};
@@ -18,15 +19,6 @@ pub struct ProfileChanges {
     pub locale: Option<Locale>,
     /// A merge patch for the metadata.
     pub metadata: Option<MetadataChange>,
-}
-
-/// What becomes of the metadata.
-#[derive(Clone, Debug)]
-pub enum MetadataChange {
-    /// It is emptied.
-    Empty,
-    /// A JSON merge patch is applied (RFC 7396).
-    Merge(Map<String, Value>),
 }
 
 impl Flows {
@@ -48,10 +40,15 @@ impl Flows {
     ) -> Result<User> {
         let (id, now) = (claims.user_id(), self.now());
         let scene = scene(claims, device, now);
+        let tokens = Arc::clone(self.access_tokens.settings());
+        let grows = changes.metadata.is_some() && tokens.has_claims_of_users();
         let user = self.db.write(move |conn| {
             let before = lock_active(conn, id)?.ok_or(Error::TokenRevoked)?;
             let changes = applied(conn, &before, changes)?;
             let after = users::update_user(conn, id, &changes, now)?.ok_or(Error::TokenRevoked)?;
+            if grows {
+                require_room_in_tokens(&tokens, &after, "metadata", now)?;
+            }
             record_changes(conn, &scene, &before, &after)?;
             Ok::<_, Error>(after)
         })?;
@@ -62,14 +59,8 @@ impl Flows {
 
 fn applied(conn: &mut Conn, user: &User, changes: ProfileChanges) -> Result<UserChanges> {
     let username = changes.username.map(|wanted| chosen_name(conn, user, wanted)).transpose()?;
-    let metadata = match changes.metadata {
-        None => None,
-        Some(MetadataChange::Empty) => Some(Metadata::default()),
-        Some(MetadataChange::Merge(patch)) => {
-            let merged = user.metadata.merged(&patch);
-            Some(merged.map_err(|fault| Error::invalid("metadata", fault))?)
-        }
-    };
+    let metadata = changes.metadata.map(|change| change.applied_to(&user.metadata));
+    let metadata = metadata.transpose().map_err(|fault| Error::invalid("metadata", fault))?;
     Ok(UserChanges { username, locale: changes.locale, metadata, ..UserChanges::default() })
 }
 

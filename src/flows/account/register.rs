@@ -7,12 +7,14 @@ use std::time::Duration;
 use crate::domain::token::FirstTokens;
 use crate::domain::{
     Amr, Challenge, ChallengeKind, Counted, Counter, Device, Email, EventContext, EventKind,
-    Locale, MailClass, MailRequest, PlainPassword, PlainToken, Registration, Transport, User,
-    Username, UtcTime,
+    Locale, MailClass, MailRequest, Metadata, PlainPassword, PlainToken, Registration,
+    RegistrationMode, Roles, Transport, User, Username, UtcTime,
 };
 use crate::flows::limits::requester;
 use crate::flows::sign_in::SignIn;
-use crate::flows::{EmailVerification, Error, Flows, LoggedIn, LoginContext, Result};
+use crate::flows::{
+    EmailVerification, Error, FieldFault, Flows, LoggedIn, LoginContext, Policy, Result,
+};
 use crate::store::outbox::{self, MailKind};
 use crate::store::users::NewUser;
 use crate::store::{self, Conn, Unique, events, registrations, users};
@@ -60,7 +62,8 @@ pub enum Registered {
 impl Flows {
     /// Registers a user.
     pub fn register(&self, request: RegisterRequest) -> Result<Registered> {
-        self.check_new_password(&request)?;
+        require_registration(&self.policy)?;
+        self.check_fields(&request)?;
         if self.policy.email_verification == EmailVerification::None {
             let network = Counter::new(Counted::MailOfNetwork, &request.device.network);
             self.reserve(vec![network])?;
@@ -110,12 +113,17 @@ impl Flows {
         }
     }
 
-    fn check_new_password(&self, request: &RegisterRequest) -> Result<()> {
+    fn check_fields(&self, request: &RegisterRequest) -> Result<()> {
         let name = request.username.as_ref().map(Username::as_str);
-        self.policy
-            .password
-            .check(&request.password, Some(&request.email), name)
-            .map_err(|fault| Error::invalid("password", fault))
+        let (email, policy) = (&request.email, &self.policy);
+        let checks = [
+            ("email", policy.registration.check_domain(email)),
+            ("password", policy.password.check(&request.password, Some(email), name)),
+        ];
+        let faults =
+            checks.into_iter().filter_map(|(field, it)| Some(FieldFault::new(field, it.err()?)));
+        let faults: Vec<FieldFault> = faults.collect();
+        if faults.is_empty() { Ok(()) } else { Err(Error::Invalid(faults)) }
     }
 
     fn log_in_at_once(
@@ -139,6 +147,20 @@ impl Flows {
         })?;
         tracing::info!(user_id = user.id.0, "registered");
         self.complete(&user, signed_in, now)
+    }
+}
+
+/// Checks that a user may ask for an account, before the e-mail address is verified.
+///
+/// # Errors
+/// [`Error::RegistrationClosed`].
+pub(crate) fn require_registration(policy: &Policy) -> Result<()> {
+    // Without a verification the account would be created at once, for a user who was not invited.
+    let waits_for_mail = policy.email_verification == EmailVerification::Mandatory;
+    match policy.registration.mode {
+        RegistrationMode::Open => Ok(()),
+        RegistrationMode::Invited if waits_for_mail => Ok(()),
+        RegistrationMode::Invited | RegistrationMode::Closed => Err(Error::RegistrationClosed),
     }
 }
 
@@ -213,5 +235,7 @@ pub(crate) fn new_user(
         is_staff: false,
         is_superuser: false,
         locale: registration.locale.clone(),
+        roles: Roles::default(),
+        app_metadata: Metadata::default(),
     }
 }

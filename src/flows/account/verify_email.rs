@@ -7,7 +7,7 @@
 use crate::domain::token::Secrets;
 use crate::domain::{
     Amr, ChallengeKind, Counted, Counter, Device, Email, EventContext, EventKind, PlainPassword,
-    PlainToken, Registration, TokenHash, Transport, User, UtcTime,
+    PlainToken, Registration, RegistrationMode, TokenHash, Transport, User, UtcTime,
 };
 use crate::flows::account::change_email::take_address;
 use crate::flows::account::register::new_user;
@@ -228,6 +228,9 @@ fn prove(
             }
             Some(user) => users::mark_email_verified(conn, user.id, &registration.email, now)?
                 .ok_or(Error::OneTimeTokenInvalid)?,
+            None if policy.registration.mode != RegistrationMode::Open => {
+                return Err(Error::RegistrationClosed);
+            }
             None => make_account(conn, registration, now)?,
         };
         let scene = EventContext { user_id: Some(user.id), ..scene };

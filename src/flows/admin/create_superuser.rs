@@ -1,7 +1,7 @@
 //! The operator makes the first account from the command line.
 
 use crate::domain::{
-    Device, Email, EventContext, EventKind, Locale, PlainPassword, User, Username,
+    Device, Email, EventContext, EventKind, Locale, Metadata, PlainPassword, Roles, User, Username,
 };
 use crate::flows::limits::requester;
 use crate::flows::{Error, Flows, Result};
@@ -41,6 +41,8 @@ impl Flows {
             is_staff: true,
             is_superuser: true,
             locale: Locale::default(),
+            roles: Roles::default(),
+            app_metadata: Metadata::default(),
         };
         let now = self.now();
         self.db.write(move |conn| {

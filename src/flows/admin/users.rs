@@ -1,17 +1,21 @@
-//! What staff do with the accounts of others. A user who is not staff learns nothing, not even whether
-//! an account exists. Superusers are changed by superusers only, and one always stays.
+//! What staff, and services with an API key, do with the accounts of others. Other users learn nothing, not
+//! even whether an account exists. One superuser always stays.
+
+use std::sync::Arc;
 
 use crate::domain::{
-    Challenge, ChallengeKind, Counted, Device, Email, EndReason, EventContext, EventKind,
-    LinkedIdentity, Locale, PasswordHash, PlainPassword, SessionId, User, UserId, Username,
-    UtcTime,
+    Challenge, ChallengeKind, Counted, Device, Email, EndReason, EventContext, EventKind, Fault,
+    LinkedIdentity, Locale, Metadata, PasswordHash, PlainPassword, Roles, Scope, SessionId, User,
+    UserId, Username, UtcTime,
 };
+use crate::flows::access::Administrator;
 use crate::flows::account::delete::{delete_account, keep_one_superuser, lock_for_staff};
+use crate::flows::account::metadata::{MetadataChange, require_room_in_tokens};
 use crate::flows::account::register::insert_account;
 use crate::flows::audit::record_changes;
-use crate::flows::limits::{account_of, requester};
+use crate::flows::limits::requester;
 use crate::flows::password::change::forget_pending;
-use crate::flows::{Claims, Error, Flows, Result};
+use crate::flows::{Caller, Error, Flows, Result};
 use crate::store::outbox::{self, MailKind};
 use crate::store::user_search::{self, UserFilter, UserPage};
 use crate::store::users::{self, NewUser, UserChanges};
@@ -30,6 +34,19 @@ pub struct NewAccount {
     pub locale: Locale,
     /// True if it may manage others.
     pub is_staff: bool,
+    /// Its roles in applications.
+    pub roles: Roles,
+    /// What staff and services keep with it.
+    pub app_metadata: Metadata,
+}
+
+/// An account that staff made or invited.
+#[derive(Debug)]
+pub struct CreatedAccount {
+    /// The account.
+    pub user: User,
+    /// False if it was invited before, and the invitation is sent again.
+    pub is_new: bool,
 }
 
 /// What staff change. `None` leaves a thing as it is.
@@ -43,46 +60,49 @@ pub struct AccountChanges {
     pub is_active: Option<bool>,
     /// Why it may not, for other staff.
     pub disabled_reason: Option<String>,
+    /// When it may again; `Some(None)`: when it is enabled.
+    pub disabled_until: Option<Option<UtcTime>>,
     /// True if it may manage others.
     pub is_staff: Option<bool>,
+    /// Its roles in applications.
+    pub roles: Option<Roles>,
+    /// A merge patch of what staff and services keep with it.
+    pub app_metadata: Option<MetadataChange>,
 }
 
 impl Flows {
-    /// The staff member who holds the token. What the token says of that may be minutes old.
-    pub(crate) fn staff(&self, claims: &Claims) -> Result<User> {
-        let user = self.require_active_user(claims.user_id())?;
-        if user.is_staff { Ok(user) } else { Err(Error::PermissionDenied) }
-    }
-
     /// A page of accounts.
     pub fn list_accounts(
         &self,
-        claims: &Claims,
+        caller: &Caller,
         filter: &UserFilter,
         after: Option<UserId>,
         limit: usize,
     ) -> Result<UserPage> {
-        self.staff(claims)?;
+        self.administrator(caller, Scope::UsersRead)?;
         Ok(self.db.read(|conn| user_search::list_page(conn, filter, after, limit))?)
     }
 
     /// Returns an account with its identities.
-    pub fn find_account(&self, claims: &Claims, id: UserId) -> Result<(User, Vec<LinkedIdentity>)> {
-        self.staff(claims)?;
+    pub fn find_account(&self, caller: &Caller, id: UserId) -> Result<(User, Vec<LinkedIdentity>)> {
+        self.administrator(caller, Scope::UsersRead)?;
         self.db.read(|conn| {
             let user = users::find_by_id(conn, id)?.ok_or(Error::NotFound)?;
             Ok((user, identities::list_of_user(conn, id)?))
         })
     }
 
-    /// Makes an account, or invites a user to it.
+    /// Makes an account, or invites a user to it. An invitation that was not accepted yet is sent again.
     pub fn create_account(
         &self,
-        claims: &Claims,
+        caller: &Caller,
         new: NewAccount,
         device: &Device,
-    ) -> Result<User> {
-        let staff = self.staff(claims)?;
+    ) -> Result<CreatedAccount> {
+        let by = self.administrator(caller, Scope::UsersWrite)?;
+        if new.is_staff {
+            by.may_set_staff()?;
+        }
         let password_hash = match &new.password {
             Some(password) => {
                 let name = new.username.as_ref().map(Username::as_str);
@@ -91,8 +111,8 @@ impl Flows {
                     .check(password, Some(&new.email), name)
                     .map_err(|fault| Error::invalid("password", fault))?;
                 self.refuse_breached("password", password)?;
-                let whose = requester(account_of(staff.id), device);
-                self.count_hashes(Counted::HashesOfStaff, staff.id, device, || {
+                let whose = requester(format!("\0{by}"), device);
+                self.count_hashes(Counted::HashesOfStaff, &by, device, || {
                     Ok(self.hasher.hash(whose, password)?)
                 })?
             }
@@ -107,84 +127,109 @@ impl Flows {
             is_staff: new.is_staff,
             is_superuser: false,
             locale: new.locale,
+            roles: new.roles,
+            app_metadata: new.app_metadata,
         };
-        let now = self.now();
-        let by = staff.id;
-        let user = self.db.write(move |conn| {
-            require_staff(conn, by)?;
-            make(conn, &account, by, is_invited, now)
+        let (now, tokens) = (self.now(), Arc::clone(self.access_tokens.settings()));
+        let creator = by.clone();
+        let created = self.db.write(move |conn| {
+            creator.recheck(conn, now)?;
+            let created = make(conn, &account, &creator, is_invited, now)?;
+            require_room_in_tokens(&tokens, &created.user, "app_metadata", now)?;
+            Ok::<_, Error>(created)
         })?;
-        tracing::info!(by = staff.id.0, user_id = user.id.0, is_invited, "account made by staff");
-        Ok(user)
+        let (user_id, is_new) = (created.user.id.0, created.is_new);
+        tracing::info!(%by, user_id, is_invited, is_new, "account made by staff");
+        Ok(created)
     }
 
     /// Changes an account. One that is switched off has its sessions ended.
     pub fn update_account(
         &self,
-        claims: &Claims,
+        caller: &Caller,
         id: UserId,
         changes: AccountChanges,
     ) -> Result<User> {
-        let (staff, now) = (self.staff(claims)?, self.now());
-        let by = staff.id;
+        let (by, now) = (self.administrator(caller, Scope::UsersWrite)?, self.now());
+        if changes.is_staff.is_some() {
+            by.may_set_staff()?;
+        }
+        let (caller, tokens) = (by.clone(), Arc::clone(self.access_tokens.settings()));
+        let grows = match (&changes.roles, &changes.app_metadata) {
+            (_, Some(_)) => Some("app_metadata"),
+            (Some(_), None) => Some("roles"),
+            (None, None) => None,
+        };
         let (user, ended) = self.db.write(move |conn| {
             let seen = lock_for_staff(conn, id)?;
-            may_modify(conn, &staff, &seen)?;
-            change(conn, &seen, by, changes, now)
+            caller.may_modify(conn, &seen, now)?;
+            let outcome = change(conn, &seen, &caller.context(id, now), changes)?;
+            if let Some(field) = grows {
+                require_room_in_tokens(&tokens, &outcome.0, field, now)?;
+            }
+            Ok::<_, Error>(outcome)
         })?;
         self.note_ended(id, ended, EndReason::AccountDisabled, now);
         self.note_rights(&user);
-        tracing::info!(by = by.0, user_id = id.0, "account changed by staff");
+        tracing::info!(%by, user_id = id.0, "account changed by staff");
         Ok(user)
     }
 
     /// Removes an account.
-    pub fn remove_account(&self, claims: &Claims, id: UserId) -> Result<()> {
-        let (staff, now) = (self.staff(claims)?, self.now());
-        let by = staff.id;
+    pub fn remove_account(&self, caller: &Caller, id: UserId) -> Result<()> {
+        let (by, now) = (self.administrator(caller, Scope::UsersWrite)?, self.now());
+        let caller = by.clone();
         let ended = self.db.write(move |conn| {
             let seen = lock_for_staff(conn, id)?;
-            may_modify(conn, &staff, &seen)?;
-            delete_account(conn, &seen, Some(by), now)
+            caller.may_modify(conn, &seen, now)?;
+            delete_account(conn, &seen, &caller.context(id, now))
         })?;
         self.note_deleted(id, ended, now);
-        tracing::info!(by = by.0, user_id = id.0, "account removed by staff");
+        tracing::info!(%by, user_id = id.0, "account removed by staff");
         Ok(())
     }
 
     /// Ends every session of an account.
-    pub fn end_sessions_of(&self, claims: &Claims, id: UserId) -> Result<()> {
-        let (staff, now) = (self.staff(claims)?, self.now());
-        let (by, reason) = (staff.id, EndReason::EndedByStaff);
+    pub fn end_sessions_of(&self, caller: &Caller, id: UserId) -> Result<()> {
+        let (by, now) = (self.administrator(caller, Scope::UsersWrite)?, self.now());
+        let (caller, reason) = (by.clone(), EndReason::EndedByStaff);
         let ended = self.db.write(move |conn| {
             let seen = lock_for_staff(conn, id)?;
-            may_modify(conn, &staff, &seen)?;
-            events::record(
-                conn,
-                &EventContext::of(id, now).by(by),
-                EventKind::SessionsEndedByStaff,
-                "",
-            )?;
+            caller.may_modify(conn, &seen, now)?;
+            let scene = caller.context(id, now);
+            events::record(conn, &scene, EventKind::SessionsEndedByStaff, "")?;
             forget_pending(conn, &seen)?;
             Ok::<_, Error>(sessions::end_all_sessions(conn, id, None, reason, now)?)
         })?;
         self.note_ended(id, ended, reason, now);
-        tracing::info!(by = by.0, user_id = id.0, "sessions ended by staff");
+        tracing::info!(%by, user_id = id.0, "sessions ended by staff");
         Ok(())
     }
 }
 
-/// Returns whether the caller, as the account is at this moment, may change the other one.
-pub(crate) fn may_modify(conn: &mut Conn, staff: &User, other: &User) -> Result<()> {
-    let staff = require_staff(conn, staff.id)?;
-    if staff.is_superuser || !other.is_superuser { Ok(()) } else { Err(Error::PermissionDenied) }
+/// Orders the mail that invites the owner of an account to choose the password. An earlier one counts no longer.
+fn order_invitation(conn: &mut Conn, user: &User, now: UtcTime) -> Result<()> {
+    let Some(email) = &user.email else { return Ok(()) };
+    let kind = ChallengeKind::Invitation;
+    let remember_from = now.before(Challenge::MEMORY);
+    let wrong_codes = challenges::supersede(conn, user.id, kind, remember_from)?;
+    let challenge =
+        Challenge { email: user.email.clone(), ..Challenge::new(kind, Some(user.id), now) };
+    challenges::insert_challenge(conn, &challenge, wrong_codes)?;
+    let (id, about) = (challenge.id.as_str(), Some(user.id));
+    Ok(outbox::enqueue(conn, MailKind::Invitation, email, &user.locale, id, about, now)?)
 }
 
-/// The staff member as the account is at this moment: hashing takes a while, in which rights may go.
-fn require_staff(conn: &mut Conn, id: UserId) -> Result<User> {
-    let user = users::find_by_id(conn, id)?.filter(|user| user.is_active);
-    let user = user.ok_or(Error::TokenRevoked)?;
-    if user.is_staff { Ok(user) } else { Err(Error::PermissionDenied) }
+/// Finds the account of an invitation that was not accepted yet.
+fn find_invited(conn: &mut Conn, email: Option<&Email>) -> Result<Option<User>> {
+    let Some(email) = email else { return Ok(None) };
+    let found = users::find_by_email(conn, email)?.filter(|user| {
+        user.is_active && !user.email_verified && user.password_hash == PasswordHash::unusable()
+    });
+    let Some(user) = found else { return Ok(None) };
+    // An account of a social log-in has no password either, and its user may not own the address.
+    let has_identity = !identities::list_of_user(conn, user.id)?.is_empty();
+    Ok(Some(user).filter(|_| !has_identity))
 }
 
 /// Begins a new generation of the account's rights where they changed: access tokens tell the rights that the
@@ -195,7 +240,8 @@ pub(crate) fn renew_rights(
     after: User,
     now: UtcTime,
 ) -> Result<User> {
-    let rights = |user: &User| (user.is_active, user.is_staff, user.is_superuser);
+    let rights =
+        |user: &User| (user.is_active, user.is_staff, user.is_superuser, user.roles.clone());
     if rights(before) == rights(&after) {
         return Ok(after);
     }
@@ -203,57 +249,63 @@ pub(crate) fn renew_rights(
     Ok(User { rights_changed_at: renewed, ..after })
 }
 
+/// Creates an account, or finds the one that was invited before. Returns whether it is new.
 fn make(
     conn: &mut Conn,
     account: &NewUser,
-    by: UserId,
+    by: &Administrator,
     is_invited: bool,
     now: UtcTime,
-) -> Result<User> {
+) -> Result<CreatedAccount> {
+    if is_invited && let Some(user) = find_invited(conn, account.email.as_ref())? {
+        by.may_modify(conn, &user, now)?;
+        events::record(conn, &by.context(user.id, now), EventKind::InvitedAgain, "")?;
+        order_invitation(conn, &user, now)?;
+        return Ok(CreatedAccount { user, is_new: false });
+    }
     let user = insert_account(conn, account, now)?;
     let how = if is_invited { "invited" } else { "" };
-    let scene = EventContext::of(user.id, now).by(by);
+    let scene = by.context(user.id, now);
     events::record(conn, &scene, EventKind::AccountCreatedByStaff, how)?;
-    if let (true, Some(email)) = (is_invited, &user.email) {
-        let challenge = Challenge {
-            email: user.email.clone(),
-            ..Challenge::new(ChallengeKind::Invitation, Some(user.id), now)
-        };
-        challenges::insert_challenge(conn, &challenge, 0)?;
-        let kind = MailKind::Invitation;
-        let (id, about) = (challenge.id.as_str(), Some(user.id));
-        outbox::enqueue(conn, kind, email, &user.locale, id, about, now)?;
+    if is_invited {
+        order_invitation(conn, &user, now)?;
     }
-    Ok(user)
+    Ok(CreatedAccount { user, is_new: true })
 }
 
 fn change(
     conn: &mut Conn,
     user: &User,
-    by: UserId,
+    scene: &EventContext,
     wanted: AccountChanges,
-    now: UtcTime,
 ) -> Result<(User, Vec<SessionId>)> {
+    let now = scene.at;
     let switched_off = wanted.is_active == Some(false);
     if switched_off || wanted.is_staff == Some(false) {
         keep_one_superuser(conn, user)?;
     }
+    let disabled_until = disabled_until(user, &wanted, now)?;
     let disabled_reason = match wanted.is_active {
         // A reason says why an account is off.
         Some(true) => Some(None),
         None if user.is_active => None,
         _ => wanted.disabled_reason.map(Some),
     };
+    let app_metadata = wanted.app_metadata.map(|change| change.applied_to(&user.app_metadata));
+    let app_metadata = app_metadata.transpose().map_err(|it| Error::invalid("app_metadata", it))?;
     let new = UserChanges {
         username: wanted.username,
         locale: wanted.locale,
         is_active: wanted.is_active,
         is_staff: wanted.is_staff,
         disabled_reason,
+        disabled_until,
+        roles: wanted.roles,
+        app_metadata,
         ..UserChanges::default()
     };
     let changed = users::update_user(conn, user.id, &new, now)?.ok_or(Error::NotFound)?;
-    record_changes(conn, &EventContext::of(user.id, now).by(by), user, &changed)?;
+    record_changes(conn, scene, user, &changed)?;
     let changed = renew_rights(conn, user, changed, now)?;
     if !switched_off {
         return Ok((changed, Vec::new()));
@@ -261,4 +313,24 @@ fn change(
     forget_pending(conn, user)?;
     let reason = EndReason::AccountDisabled;
     Ok((changed, sessions::end_all_sessions(conn, user.id, None, reason, now)?))
+}
+
+/// Returns the change of the date until which an account is disabled.
+///
+/// # Errors
+/// The date has to be in the future, and the account disabled.
+#[expect(clippy::option_option, reason = "a merge patch: to keep, to empty, or to set")]
+fn disabled_until(
+    user: &User,
+    wanted: &AccountChanges,
+    now: UtcTime,
+) -> Result<Option<Option<UtcTime>>> {
+    let is_active = wanted.is_active.unwrap_or(user.is_active);
+    match wanted.disabled_until {
+        Some(Some(until)) if is_active || until <= now => {
+            Err(Error::invalid("disabled_until", Fault::InvalidFormat))
+        }
+        _ if wanted.is_active == Some(true) => Ok(Some(None)),
+        wanted => Ok(wanted),
+    }
 }

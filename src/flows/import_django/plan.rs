@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use super::report::{Collision, Conflict, ImportChoices, LeftBehind, Place, Shared};
 use crate::domain::{
-    Email, IdentityId, IdentityKey, LinkedIdentity, Locale, Metadata, PasswordHash, User, UserId,
-    Username, UtcTime,
+    Email, IdentityId, IdentityKey, LinkedIdentity, Locale, Metadata, PasswordHash, Roles, User,
+    UserId, Username, UtcTime,
 };
 use crate::social::Preset;
 use crate::store::django_source::{DjangoAccounts, DjangoAddress, DjangoSocialAccount, DjangoUser};
@@ -121,6 +121,9 @@ fn account(django: DjangoUser, addresses: &[DjangoAddress], now: UtcTime) -> Use
         // The site's own tokens go on.
         tokens_from: UtcTime::from_micros(0),
         rights_changed_at: UtcTime::from_micros(0),
+        roles: Roles::default(),
+        app_metadata: Metadata::default(),
+        disabled_until: None,
     }
 }
 

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use crate::domain::{
-    Challenge, ChallengeId, ChallengeKind, Email, Language, PlainToken, Registration, TokenHash,
-    User, UtcTime,
+    Challenge, ChallengeId, ChallengeKind, Email, Language, PlainToken, Registration,
+    RegistrationMode, TokenHash, User, UtcTime,
 };
 use crate::flows::account::register::order_proof;
 use crate::flows::account::report_unauthorized::undo_of_unproven;
@@ -74,7 +74,8 @@ impl Flows {
         let code_hash = self.secrets.code_hash(&order.subject_id, &secrets.code);
         let hashes = (secrets.token.hash(), code_hash);
         let (registered, order) = (order.recipient.clone(), order.clone());
-        let due = self.db.write(move |conn| due(conn, &order, &hashes, now))?;
+        let mode = self.policy.registration.mode;
+        let due = self.db.write(move |conn| due(conn, &order, &hashes, mode, now))?;
         Ok(due.map(|due| match due {
             Due::Verification(registration) => ComposedEmail {
                 language: registration.locale.language(),
@@ -236,6 +237,7 @@ fn due(
     conn: &mut Conn,
     order: &QueuedMail,
     (link, code): &(TokenHash, TokenHash),
+    mode: RegistrationMode,
     now: UtcTime,
 ) -> Result<Option<Due>> {
     // The secrets of the mail that is with the person must stay.
@@ -246,9 +248,14 @@ fn due(
     let pending = registrations::find_by_id(conn, &id)?
         .filter(|it| it.challenge.used_at.is_none() && !it.challenge.has_expired(now));
     let Some(registration) = pending else { return Ok(None) };
+    // Only users whom staff invited may have an account then, and they have one already.
+    let needs_invitation =
+        mode != RegistrationMode::Open && registration.challenge.user_id.is_none();
     // An account that has not verified the address does not stand in the way of its owner.
-    let owner = users::find_by_email(conn, &registration.email)?
-        .filter(|owner| owner.email_verified && registration.challenge.user_id != Some(owner.id));
+    let owner = users::find_by_email(conn, &registration.email)?.filter(|owner| {
+        (owner.email_verified || needs_invitation)
+            && registration.challenge.user_id != Some(owner.id)
+    });
     // A user who has an account is offered a new password, and nothing of what another user typed.
     if let Some(owner) = owner {
         let reset = reset_for(conn, order, &owner, now)?;
@@ -259,6 +266,10 @@ fn due(
         // and what is not counted takes less time.
         challenges::renew_code_tries(conn, &id)?;
         return Ok(Some(Due::AlreadyRegistered(Box::new(owner), reset)));
+    }
+    if needs_invitation {
+        challenges::renew_code_tries(conn, &id)?;
+        return Ok(None);
     }
     challenges::set_mail_secrets(conn, &id, link, Some(code))?;
     Ok(Some(Due::Verification(Box::new(registration))))

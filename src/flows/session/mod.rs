@@ -1,5 +1,6 @@
 //! Log-in, refresh, log-out, and the checks of tokens.
 
+pub(crate) mod introspect;
 pub(crate) mod list;
 pub(crate) mod log_in;
 pub(crate) mod log_out;

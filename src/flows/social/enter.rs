@@ -4,10 +4,10 @@
 use super::identities::link_identity;
 use crate::domain::{
     Challenge, ChallengeKind, Counted, Counter, Email, EventContext, EventKind, Fault, FlowOutcome,
-    Identity, IdentityKey, Locale, MailClass, MailRequest, PasswordHash, PendingIdentity,
-    PlainToken, Registration, SocialFlow, User, UserId, Username,
+    Identity, IdentityKey, Locale, MailClass, MailRequest, Metadata, PasswordHash, PendingIdentity,
+    PlainToken, Registration, RegistrationMode, Roles, SocialFlow, User, UserId, Username,
 };
-use crate::flows::account::register::order_proof;
+use crate::flows::account::register::{order_proof, require_registration};
 use crate::flows::account::release_username::release_username;
 use crate::flows::account::report_unauthorized::free_address;
 use crate::flows::notify::notices::{Notice, order_notice};
@@ -82,7 +82,8 @@ impl Flows {
     /// any other is handled like that of a registration.
     ///
     /// # Errors
-    /// - [`Error::Invalid`] if there is no e-mail address.
+    /// - [`Error::Invalid`] if there is no e-mail address, or its domain may not register.
+    /// - [`Error::RegistrationClosed`] if a new account would be needed, and users may not create one.
     /// - [`Error::IdentityConflict`] if an account has the address, and addresses need no
     ///   verification.
     pub(super) fn enter(&self, entry: Entry, identity: Identity) -> Result<Registered> {
@@ -99,6 +100,8 @@ impl Flows {
         let typed = entry.typed_email.clone();
         let email = identity.email.clone().or(typed);
         let email = email.ok_or_else(|| Error::invalid("email", Fault::Required))?;
+        require_registration(&self.policy)?;
+        require_domain(&self.policy, &email)?;
         let mail = MailRequest::new(MailClass::Verification, &email, &entry.sign_in.client.device);
         match self.policy.email_verification {
             EmailVerification::Mandatory => self.request_mail(&mail, || {
@@ -182,9 +185,19 @@ fn lock_user_of(conn: &mut Conn, id: UserId) -> Result<User> {
     if user.is_active { Ok(user) } else { Err(Error::AccountDisabled) }
 }
 
+/// Checks the domain of the address of a new account.
+fn require_domain(policy: &Policy, email: &Email) -> Result<()> {
+    policy.registration.check_domain(email).map_err(|fault| Error::invalid("email", fault))
+}
+
 /// Makes the account of an address that the provider has verified. Whatever waits for the address,
 /// and an account that has it unverified, lose it.
 fn make_verified(conn: &mut Conn, entry: &Entry, email: &Email) -> Result<User> {
+    // An invited user chooses the password first: a log-in at a provider accepts no invitation.
+    if entry.policy.registration.mode != RegistrationMode::Open {
+        return Err(Error::RegistrationClosed);
+    }
+    require_domain(&entry.policy, email)?;
     let now = entry.sign_in.now;
     free_address(conn, &entry.policy, email, None, now)?;
     release_username(conn, &entry.policy, email, None, now)?;
@@ -271,6 +284,8 @@ fn insert_account(
         is_staff: false,
         is_superuser: false,
         locale: entry.locale.clone(),
+        roles: Roles::default(),
+        app_metadata: Metadata::default(),
     };
     users::insert_user(conn, &new, entry.sign_in.now).map_err(|error| match error {
         store::Error::Duplicate(Unique::Email | Unique::Username) => Error::IdentityConflict,

@@ -179,6 +179,7 @@ impl Flows {
             error if error.is_temporary() => None,
             Error::IdentityConflict => Some(FlowOutcome::IdentityConflict),
             Error::AccountDisabled => Some(FlowOutcome::AccountDisabled),
+            Error::RegistrationClosed => Some(FlowOutcome::RegistrationClosed),
             _ => Some(FlowOutcome::Refused),
         };
         let noted = self.db.write(move |conn| {
@@ -229,6 +230,7 @@ impl Flows {
             FlowOutcome::Linked => Ok(FinishedFlow::Linked),
             FlowOutcome::IdentityConflict => Err(Error::IdentityConflict),
             FlowOutcome::AccountDisabled => Err(Error::AccountDisabled),
+            FlowOutcome::RegistrationClosed => Err(Error::RegistrationClosed),
             FlowOutcome::Refused => Err(Error::CodeInvalid),
         }
     }

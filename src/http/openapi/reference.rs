@@ -56,11 +56,7 @@ fn section_of(Operation { method, path, value }: &Operation<'_>) -> String {
     let id = text(&value["operationId"]);
     let (summary, about) = (text(&value["summary"]), text(&value["description"]));
     let mut section = vec![format!("\n### {id}\n\n`{method} {path}`\n\n**{summary}.** {about}\n")];
-    if let Some(alternatives) = value["security"].as_array() {
-        let is_optional = alternatives.iter().any(|it| *it == json!({}));
-        let verb = if is_optional { "Takes" } else { "Needs" };
-        section.push(format!("\n{verb} an access token: `Authorization: Bearer …`.\n"));
-    }
+    section.push(credentials_of(value));
     section.push(parameters_of(value));
     for (kind, content) in value["requestBody"]["content"].as_object().into_iter().flatten() {
         let body = type_of(&content["schema"]);
@@ -80,6 +76,27 @@ fn section_of(Operation { method, path, value }: &Operation<'_>) -> String {
     section.push(errors_of(value));
     section.concat()
 }
+
+/// The credentials that an operation takes, any one of them.
+fn credentials_of(operation: &Value) -> String {
+    let alternatives = || operation["security"].as_array().into_iter().flatten();
+    let is_named = |scheme: &str| alternatives().any(|it| it.get(scheme).is_some());
+    let taken = SCHEMES.into_iter().filter(|(scheme, _)| is_named(scheme));
+    let taken: Vec<&str> = taken.map(|(_, words)| words).collect();
+    if taken.is_empty() {
+        return String::new();
+    }
+    let is_optional = alternatives().any(|it| *it == json!({}));
+    let verb = if is_optional { "Takes" } else { "Needs" };
+    format!("\n{verb} {}.\n", taken.join(", or "))
+}
+
+/// The security schemes of the document, in words.
+const SCHEMES: [(&str, &str); 3] = [
+    ("bearer", "an access token: `Authorization: Bearer …`"),
+    ("api_key", "an API key: `Authorization: Bearer hpk_…`"),
+    ("client_secret", "an API key as the password of HTTP Basic: `Authorization: Basic …`"),
+];
 
 fn parameters_of(operation: &Value) -> String {
     let parameters = operation["parameters"].as_array().into_iter().flatten().map(|parameter| {

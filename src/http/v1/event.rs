@@ -83,13 +83,21 @@ pub struct Event {
     /// Network of the client; empty if unknown or not the user's own.
     #[schema(example = "192.0.2.0/24")]
     network: String,
-    /// True if staff did it.
+    /// True if staff did it, or a service with an API key.
     #[schema(example = false)]
     by_staff: bool,
-    /// The member of staff who acted; shown to staff only.
+    /// The member of staff who acted, or 0 for the command line; shown to staff only.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false, value_type = i64, example = 1)]
     actor_id: Option<i64>,
+    /// The API key of the service that did it; told to staff only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false, value_type = String, example = "0199d2a0-7a1e-7c43-9d5b-0f4f6f1f2a13")]
+    api_key_id: Option<String>,
+    /// The name of that key; told to staff only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false, value_type = String, example = "billing")]
+    api_key_name: Option<String>,
     /// Detail that depends on the kind; see there. May be empty.
     #[schema(example = "pwd")]
     detail: String,
@@ -98,7 +106,8 @@ pub struct Event {
 impl Event {
     /// `event` as staff see it.
     pub fn for_staff(event: domain::Event) -> Self {
-        let domain::Event { id, kind, scene, detail } = event;
+        let domain::Event { id, kind, scene, detail, api_key_name } = event;
+        let by_staff = scene.is_by_other();
         Self {
             id: id.0,
             kind: kind.name(),
@@ -106,15 +115,17 @@ impl Event {
             session_id: scene.session_id.map(|id| id.0),
             device: scene.device.label,
             network: scene.device.network,
-            by_staff: scene.actor_id.is_some(),
+            by_staff,
             actor_id: scene.actor_id.map(|UserId(id)| id),
+            api_key_id: scene.api_key.map(|id| id.0),
+            api_key_name,
             detail,
         }
     }
 
     /// Returns `event` as the user sees it: that staff acted, not who.
     pub fn for_owner(event: domain::Event) -> Self {
-        Self { actor_id: None, ..Self::for_staff(event) }
+        Self { actor_id: None, api_key_id: None, api_key_name: None, ..Self::for_staff(event) }
     }
 }
 

@@ -3,6 +3,7 @@
 //! can send besides those that belong to a body.
 
 pub mod account;
+pub mod api_keys;
 pub mod event;
 pub mod operations;
 pub mod password;

@@ -1,6 +1,7 @@
 //! The claims of an access token.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::domain::{SessionId, UserId};
 
@@ -10,7 +11,7 @@ pub struct Claims {
     /// Issuer: the public URL of the service.
     pub iss: String,
     /// For whom.
-    pub aud: String,
+    pub aud: Audience,
     /// The account's number as text.
     pub sub: String,
     /// The client that the token was issued to (RFC 9068 section 2.2). Tokens of earlier versions
@@ -39,6 +40,12 @@ pub struct Claims {
     pub email_verified: bool,
     /// True if the account may manage others.
     pub is_staff: bool,
+    /// The roles of the account. Tokens of earlier versions lack them.
+    #[serde(default)]
+    pub roles: Vec<String>,
+    /// The same as text (RFC 8693 section 4.2), where there are any.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub scope: String,
     /// Authentication methods of the log-in (RFC 8176).
     pub amr: Vec<String>,
     /// Time of the log-in, in seconds since the epoch.
@@ -46,6 +53,37 @@ pub struct Claims {
     /// The generation of the account's rights, where they ever changed.
     #[serde(default, rename = "gen", skip_serializing_if = "is_first")]
     pub rights: i64,
+    /// Claims from the metadata of the account.
+    #[serde(flatten)]
+    pub custom: Map<String, Value>,
+}
+
+/// The audience of a token: one name, or several (RFC 7519 section 4.1.3).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Audience {
+    /// One name.
+    One(String),
+    /// Several names.
+    Several(Vec<String>),
+}
+
+impl Audience {
+    /// Returns the audience of these names.
+    pub fn of(names: &[String]) -> Self {
+        match names {
+            [name] => Self::One(name.clone()),
+            names => Self::Several(names.to_vec()),
+        }
+    }
+
+    /// The names.
+    pub fn names(&self) -> &[String] {
+        match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::Several(names) => names,
+        }
+    }
 }
 
 /// Returns whether rights of that generation never changed.

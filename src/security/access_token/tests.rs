@@ -1,5 +1,7 @@
 //! Tokens of this service over time; `hostile.rs` has forged ones.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -20,7 +22,11 @@ fn access_tokens(algorithm: SigningAlgorithm) -> AccessTokens {
     let lifetime = Duration::from_secs(300);
     let revocations = Revocations::new(lifetime, Duration::from_secs(60));
     revocations.sync(&[], &[], at(NOW));
-    AccessTokens::new(ISSUER.into(), "hallpass".into(), lifetime, keys, revocations)
+    AccessTokens::new(settings(), keys, revocations)
+}
+
+fn settings() -> TokenSettings {
+    TokenSettings::new(ISSUER, "hallpass", Duration::from_secs(300))
 }
 
 fn at(seconds: i64) -> UtcTime {

@@ -259,7 +259,7 @@ on_both! {
 
     fn no_request_for_headers_changes_the_database(world) {
         let app = limited(&world);
-        let staff = app.staff(&world, MINA);
+        let staff = app.superuser(&world, MINA);
         world.settle_mail();
         let document = app.get("/openapi.json").is(200).json();
         let rows = || {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use hallpass::domain::{
-    Email, IdentityId, IdentityKey, LinkedIdentity, Locale, PasswordHash, UserId, Username, UtcTime,
+    Email, IdentityId, IdentityKey, LinkedIdentity, Locale, Metadata, PasswordHash, Roles, UserId,
+    Username, UtcTime,
 };
 use hallpass::store::identities::{self, Unlinking};
 use hallpass::store::users::{NewUser, delete_user, insert_user};
@@ -30,6 +31,8 @@ fn user(db: &Db, name: &str, password_hash: &str) -> UserId {
         is_staff: false,
         is_superuser: false,
         locale: Locale::default(),
+        roles: Roles::default(),
+        app_metadata: Metadata::default(),
     };
     db.write(move |conn| insert_user(conn, &new, NOW)).unwrap().id
 }

@@ -188,7 +188,9 @@ on_both! {
             let answers = at_once(6, |_| app.ask_as(&admin.access, "POST", "/v1/users", &body));
             let codes: Vec<String> = answers.iter().map(Answer::code).collect();
             assert_eq!(answers.iter().filter(|it| it.status == 201).count(), 1, "{codes:?}");
-            assert_eq!(codes.iter().filter(|it| *it == "email_taken").count(), 5, "{codes:?}");
+            // The others send the invitation again, or came too early to see the account.
+            let again = |it: &&Answer| it.status == 200 || it.code() == "email_taken";
+            assert_eq!(answers.iter().filter(again).count(), 5, "{codes:?}");
         }
     }
 }

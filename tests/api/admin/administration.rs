@@ -118,7 +118,8 @@ on_both! {
         assert_eq!(answer.header("location"), Some(format!("/v1/users/{id}").as_str()));
         assert_eq!(account, json!({
             "user_id": id, "username": "미나", "email": "Mina@Example.com", "email_verified": false,
-            "is_active": true, "disabled_reason": null, "is_staff": true, "is_superuser": false,
+            "is_active": true, "disabled_reason": null, "disabled_until": null, "roles": [],
+            "app_metadata": {}, "is_staff": true, "is_superuser": false,
             "locale": "ko-KR", "created_at": "2027-01-15T08:00:00.000000Z", "last_login_at": null,
         }));
         let new = app.log_in("미나", PASSWORD).is(200).tokens();
@@ -179,7 +180,8 @@ on_both! {
     fn names_and_addresses_that_are_taken_are_told_to_staff(world) {
         let app = world.app();
         let admin = app.staff(&world, ADMIN);
-        create(&app, &admin, &json!({"email": MINA, "username": "mina"})).is(201);
+        let body = json!({"email": MINA, "username": "mina", "password": PASSWORD});
+        create(&app, &admin, &body).is(201);
         for (body, code) in [
             (json!({"email": MINA}), "email_taken"),
             (json!({"email": "MINA@EXAMPLE.COM", "username": "new"}), "email_taken"),

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use hallpass::domain::Scope;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, PASSWORD, TestApp, Tokens, World, on_both};
@@ -31,6 +32,8 @@ struct Cast<'a> {
     world: &'a World,
     app: &'a TestApp,
     root: Tokens,
+    /// The secret of an API key with every scope.
+    service: String,
     number: Cell<u32>,
     /// Those whom nothing is done to, by role.
     bystanders: RefCell<BTreeMap<String, Rc<Person>>>,
@@ -47,7 +50,10 @@ struct Person {
 impl<'a> Cast<'a> {
     fn new(world: &'a World, app: &'a TestApp) -> Self {
         let root = app.superuser(world, "root@example.com");
-        Self { world, app, root, number: Cell::default(), bystanders: RefCell::default() }
+        let scopes: Vec<&str> = Scope::ALL.iter().map(|scope| scope.name()).collect();
+        let service = app.api_key(&root, &scopes).1;
+        let (number, bystanders) = <_>::default();
+        Self { world, app, root, service, number, bystanders }
     }
 
     fn name(&self) -> String {
@@ -87,18 +93,33 @@ impl<'a> Cast<'a> {
     /// Sends a request as that person, or as one without an account.
     fn ask(&self, as_whom: Option<&Person>, method: &str, path: &str, body: &Value) -> Answer {
         let is_v1 = path.starts_with("/v1");
-        let bearer = as_whom.map(|it| {
+        let authorization = as_whom.map(|it| {
             if is_v1 {
                 format!("Bearer {}", it.tokens.access)
             } else {
                 format!("JWT {}", it.django)
             }
         });
+        self.ask_with(authorization.as_deref(), method, path, body)
+    }
+
+    /// Sends a request with that `Authorization` header.
+    fn ask_with(
+        &self,
+        authorization: Option<&str>,
+        method: &str,
+        path: &str,
+        body: &Value,
+    ) -> Answer {
         let mut headers = Vec::new();
-        headers.extend(bearer.as_deref().map(|it| ("authorization", it)));
-        let body = if body.is_null() { String::new() } else { body.to_string() };
+        headers.extend(authorization.map(|it| ("authorization", it)));
+        let (kind, body) = match body {
+            Value::Null => ("", String::new()),
+            Value::String(form) => ("application/x-www-form-urlencoded", form.clone()),
+            body => ("application/json", body.to_string()),
+        };
         if !body.is_empty() {
-            headers.push(("content-type", "application/json"));
+            headers.push(("content-type", kind));
         }
         self.app.send_undocumented(method, path, &headers, body)
     }
@@ -126,6 +147,8 @@ fn body_of(cast: &Cast, request: &str, email: &str) -> Value {
             json!({"username": email, "password": "wrong"})
         }
         "POST /v1/token-refresh" | "POST /v1/token-revoke" => json!({"refresh_token": "hpr_none"}),
+        "POST /v1/introspect" | "POST /v1/revoke" => json!("token=none"),
+        "POST /v1/api-keys" => json!({"name": "a service", "scopes": ["introspect"]}),
         "PATCH /v1/me" | "PATCH /v1/users/{id}" => json!({"locale": "ko"}),
         "DELETE /v1/me" => json!({"password": PASSWORD}),
         "POST /v1/me/email" => json!({"new_email": fresh, "password": PASSWORD}),
@@ -154,15 +177,22 @@ fn outcome(cast: &Cast, request: &str, whose: &str, role: &str) -> Answer {
     };
     let asking =
         (!["anonymous", "service"].contains(&role)).then(|| of_role(role, whose != "oneself"));
-    let other = of_role(kind, asking.is_none() || whose == "oneself");
+    let other = of_role(kind, role == "anonymous" || whose == "oneself");
     let about = asking.as_ref().filter(|_| whose == "oneself").unwrap_or(&other);
-    let id = if path.contains("sessions/{id}") {
+    let id = if path.contains("api-keys/{id}") {
+        cast.app.api_key(&cast.root, &["introspect"]).0
+    } else if path.contains("sessions/{id}") {
         about.tokens.session.clone()
     } else {
         about.tokens.user_id().to_string()
     };
     let body = body_of(cast, request, &about.email);
-    cast.ask(asking.as_deref(), method, &path.replace("{id}", &id), &body)
+    let path = path.replace("{id}", &id);
+    if role == "service" {
+        let authorization = format!("Bearer {}", cast.service);
+        return cast.ask_with(Some(&authorization), method, &path, &body);
+    }
+    cast.ask(asking.as_deref(), method, &path, &body)
 }
 
 /// The built-in pages show what their link proves.
@@ -239,6 +269,9 @@ fn new_value(cast: &Cast, field: &str) -> Value {
         "locale" => json!("ko"),
         "metadata" => json!({"pet": "hedgehog"}),
         "disabled_reason" => json!("a reason"),
+        "disabled_until" => json!("2030-01-01T00:00:00Z"),
+        "roles" => json!(["editor"]),
+        "app_metadata" => json!({"plan": "pro"}),
         _ => json!("2020-01-01T00:00:00Z"),
     }
 }
@@ -264,8 +297,8 @@ fn changes(cast: &Cast, role: &str, field: &str) -> bool {
     };
     let before = cast.stored(id, column_of(field));
     let mut body = json!({ field: value });
-    if role == "staff" && field == "disabled_reason" {
-        // A reason stays only where the account is switched off.
+    if role == "staff" && field.starts_with("disabled_") {
+        // They stay only where the account is switched off.
         body["is_active"] = json!(false);
     }
     cast.ask(Some(&asking), "PATCH", &path, &body);

@@ -109,7 +109,8 @@ on_both! {
         let mut config = app.get("/v1/config").is(200).json();
         config["password_policy"].take();
         assert_eq!(config, json!({
-            "service_name": "Plum", "issuer": "http://auth.test",
+            "service_name": "Plum", "issuer": "http://auth.test", "audience": ["http://auth.test"],
+            "registration": "open", "email_domains_allowed": [], "email_domains_denied": [],
             "email_verification": "optional", "verify_email_proof": "link",
             "password_policy": null, "access_token_expires_in": 120,
             "refresh_token_expires_in": 86_400, "session_expires_in": 172_800,

@@ -412,15 +412,21 @@ on_both! {
 }
 
 /// Requests that hash nothing, send nothing and cannot be guessed at, and those of staff.
-const NOT_BOUNDED: [&str; 32] = [
+const NOT_BOUNDED: [&str; 39] = [
     "GET /.well-known/jwks.json",
+    "GET /.well-known/oauth-authorization-server",
+    "GET /.well-known/openid-configuration",
     "GET /healthz",
     "GET /metrics",
     "GET /openapi-3.0.json",
     "GET /openapi.json",
     "GET /readyz",
+    "GET /v1/api-keys",
+    "POST /v1/api-keys",
+    "DELETE /v1/api-keys/{id}",
     "GET /v1/config",
     "GET /v1/forward-auth",
+    "POST /v1/introspect",
     "GET /v1/me",
     "PATCH /v1/me",
     "GET /v1/me/events",
@@ -433,6 +439,7 @@ const NOT_BOUNDED: [&str; 32] = [
     "POST /v1/not-me",
     "GET /v1/password-policy",
     "GET /v1/revocations",
+    "POST /v1/revoke",
     "GET /v1/social/providers",
     "GET /v1/social/{provider}/callback",
     "POST /v1/social/{provider}/callback",

@@ -9,6 +9,7 @@ mod native;
 mod outages;
 mod races;
 mod real_provider;
+mod registration_rules;
 mod sessions;
 
 use std::collections::HashMap;

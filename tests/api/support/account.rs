@@ -66,6 +66,14 @@ impl TestApp {
         self.verify_code(&waiting, &code).is(200).tokens()
     }
 
+    /// Creates an API key as a superuser and returns its id and its secret.
+    pub fn api_key(&self, root: &Tokens, scopes: &[&str]) -> (String, String) {
+        let body = json!({"name": "a service", "scopes": scopes});
+        let created = self.as_holder("POST", "/v1/api-keys", &root.access, &body).is(201);
+        let id = created.json()["api_key"]["id"].as_str().expect("an id").to_owned();
+        (id, created.text("secret"))
+    }
+
     pub fn not_me(&self, token: &str) -> Answer {
         self.post("/v1/not-me", &json!({"token": token}))
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use diesel::{QueryableByName, RunQueryDsl as _, sql_query, sql_types};
-use hallpass::domain::{Locale, PasswordHash, UserId, Username, UtcTime};
+use hallpass::domain::{Locale, Metadata, PasswordHash, Roles, UserId, Username, UtcTime};
 use hallpass::store::migrate;
 use hallpass::store::users::{NewUser, insert_user};
 use hallpass::store::{Conn, DatabaseUrl, Db, Error, PoolSettings, Result, decoy_users};
@@ -33,6 +33,8 @@ fn add_people(db: &Db, numbers: Range<i32>) {
                 is_staff: false,
                 is_superuser: false,
                 locale: Locale::default(),
+                roles: Roles::default(),
+                app_metadata: Metadata::default(),
             };
             insert_user(conn, &new, at(0))?;
         }

@@ -27,7 +27,7 @@ pub struct ChangeEmailRequest {
 
 impl Body for ChangeEmailRequest {
     fn read(fields: &mut Fields) -> Option<Self> {
-        let new_email = fields.required("new_email", Email::parse_typed);
+        let new_email = fields.chosen_email("new_email");
         let password = fields.optional("password", PlainPassword::parse);
         Some(Self { new_email: new_email?, password })
     }

@@ -304,7 +304,7 @@ mod tests {
             let at = UtcTime::from_seconds(1_800_000_000);
             let scene = domain::EventContext::of(domain::UserId(7), at);
             let (id, kind) = (domain::EventId::new(at), domain::EventKind::LoggedIn);
-            domain::Event { id, kind, scene, detail: String::new() }
+            domain::Event { id, kind, scene, detail: String::new(), api_key_name: None }
         };
         for sizes in [[0_usize, 0, 0], [0, 2, 1], [2, 0, 1], [1, 1, 0], [0, 0, 1]] {
             let (mut text, mut follows_entry) = ("{".to_owned(), false);

@@ -35,6 +35,12 @@ pub struct Profile {
     /// Data that the front end keeps with the account.
     #[schema(value_type = Object, example = json!({"theme": "dark"}))]
     metadata: Map<String, Value>,
+    /// What staff and services keep with the account; not to be changed here.
+    #[schema(value_type = Object, example = json!({"plan": "pro"}))]
+    app_metadata: Map<String, Value>,
+    /// The roles of the account in applications.
+    #[schema(example = json!(["editor"]))]
+    roles: Vec<String>,
     /// Time of creation (RFC 3339, UTC).
     #[schema(format = "date-time", example = "2026-11-23T08:00:00.000000Z")]
     created_at: String,
@@ -53,6 +59,8 @@ impl From<User> for Profile {
             is_staff: user.is_staff,
             locale: user.locale.as_str().to_owned(),
             metadata: user.metadata.members().clone(),
+            app_metadata: user.app_metadata.members().clone(),
+            roles: user.roles.names().to_vec(),
             created_at: rfc3339(user.created_at),
             last_login_at: user.last_login_at.map(rfc3339),
         }

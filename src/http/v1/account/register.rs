@@ -37,7 +37,7 @@ pub struct RegisterRequest {
 
 impl Body for RegisterRequest {
     fn read(fields: &mut Fields) -> Option<Self> {
-        let email = fields.required("email", Email::parse_typed);
+        let email = fields.chosen_email("email");
         let username =
             fields.optional("username", |text| Username::parse_beside(text, email.as_ref()));
         let username = username.flatten();
@@ -164,7 +164,7 @@ impl Registered {
         (status = 202, description = "A mail is on its way.", body = Registered),
         (status = 201, description = "The user is logged in (verification `optional` or `none`).", body = Registered),
     ),
-    extensions(("x-error-codes" = json!(["username_taken", "email_taken", "origin_rejected", "rate_limited", "overloaded", "unavailable"])))
+    extensions(("x-error-codes" = json!(["registration_closed", "username_taken", "email_taken", "origin_rejected", "rate_limited", "overloaded", "unavailable"])))
 )]
 /// Registers a user.
 pub async fn handle(

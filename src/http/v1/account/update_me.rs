@@ -40,16 +40,18 @@ impl Body for ProfileChanges {
         // Only the flow knows the user's own e-mail address; any other name with `@` it refuses.
         let username = fields.patch("username", |value| Username::parse_any(&text(value)?));
         let locale = fields.patch("locale", |value| Locale::parse(&text(value)?));
-        let metadata = fields.patch("metadata", |value| match value {
-            Value::Object(patch) => Ok(patch),
-            _ => Err(Fault::WrongType),
-        });
-        Some(Self {
-            username,
-            locale: locale.map(Option::unwrap_or_default),
-            metadata: metadata.map(|it| it.map_or(MetadataChange::Empty, MetadataChange::Merge)),
-        })
+        let metadata = read_metadata(fields, "metadata");
+        Some(Self { username, locale: locale.map(Option::unwrap_or_default), metadata })
     }
+}
+
+/// Reads a merge patch of metadata; null empties them.
+pub fn read_metadata(fields: &mut Fields, name: &'static str) -> Option<MetadataChange> {
+    let patch = fields.patch(name, |value| match value {
+        Value::Object(patch) => Ok(patch),
+        _ => Err(Fault::WrongType),
+    });
+    patch.map(|patch| patch.map_or(MetadataChange::Empty, MetadataChange::Merge))
 }
 
 #[utoipa::path(

@@ -1,6 +1,7 @@
 //! An account, as staff see it.
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::domain::{LinkedIdentity, User};
@@ -27,6 +28,15 @@ pub struct Account {
     is_active: bool,
     /// Reason why it may not, where staff gave one.
     disabled_reason: Option<String>,
+    /// When it may log in again (RFC 3339, UTC), where it is disabled until a date.
+    #[schema(format = "date-time", example = "2027-01-01T00:00:00.000000Z")]
+    disabled_until: Option<String>,
+    /// Its roles in applications.
+    #[schema(example = json!(["editor"]))]
+    roles: Vec<String>,
+    /// What staff and services keep with the account.
+    #[schema(value_type = Object, example = json!({"plan": "pro"}))]
+    app_metadata: Map<String, Value>,
     /// True if it may manage others.
     #[schema(example = false)]
     is_staff: bool,
@@ -70,6 +80,9 @@ impl From<User> for Account {
             created_at: rfc3339(user.created_at),
             last_login_at: user.last_login_at.map(rfc3339),
             disabled_reason: user.disabled_reason,
+            disabled_until: user.disabled_until.map(rfc3339),
+            roles: user.roles.names().to_vec(),
+            app_metadata: user.app_metadata.members().clone(),
             identities: None,
         }
     }

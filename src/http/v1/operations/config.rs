@@ -4,7 +4,7 @@ use actix_web::web;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::{ChallengeKind, Language, Metadata};
+use crate::domain::{ChallengeKind, DomainPattern, Language, Metadata};
 use crate::flows::{EmailVerification, VerifyEmailProof};
 use crate::http::blocking::State;
 use crate::http::v1::password::password_policy::PublicPolicy;
@@ -16,12 +16,25 @@ pub struct PublicConfig {
     /// Name of the service in mail and pages.
     #[schema(example = "Hallpass")]
     service_name: String,
-    /// The issuer and audience of access tokens.
+    /// The issuer of access tokens.
     #[schema(example = "http://127.0.0.1:8000")]
     issuer: String,
+    /// The audiences of access tokens.
+    #[schema(example = json!(["http://127.0.0.1:8000"]))]
+    audience: Vec<String>,
     /// Verification of e-mail addresses: `mandatory`, `optional` or `none`.
     #[schema(example = "mandatory", pattern = "^(mandatory|optional|none)$")]
     email_verification: &'static str,
+    /// Who may register: `open` (all), `invited` (those whom staff invited) or `closed` (the same, and
+    /// `register` is refused).
+    #[schema(example = "open", pattern = "^(open|invited|closed)$")]
+    registration: &'static str,
+    /// Domains of addresses that users may choose; empty: all. `*.example.com` stands for all below it.
+    #[schema(example = json!(["example.com", "*.example.org"]))]
+    email_domains_allowed: Vec<String>,
+    /// Domains of addresses that are refused all the same.
+    #[schema(example = json!([]))]
+    email_domains_denied: Vec<String>,
     /// Evidence required besides the mail's link: `required` (the registration token or the
     /// password) or `link` (none).
     #[schema(example = "required", pattern = "^(required|link)$")]
@@ -62,6 +75,10 @@ pub struct PublicConfig {
     social_providers: Vec<SocialProvider>,
 }
 
+fn shown(domains: &[DomainPattern]) -> Vec<String> {
+    domains.iter().map(ToString::to_string).collect()
+}
+
 #[utoipa::path(
     get,
     path = "/v1/config",
@@ -77,11 +94,15 @@ pub async fn handle(state: web::Data<State>) -> web::Json<PublicConfig> {
     web::Json(PublicConfig {
         service_name: state.service_name.to_string(),
         issuer: state.flows.issuer().to_owned(),
+        audience: state.flows.audiences().to_vec(),
         email_verification: match policy.email_verification {
             EmailVerification::Mandatory => "mandatory",
             EmailVerification::Optional => "optional",
             EmailVerification::None => "none",
         },
+        registration: policy.registration.mode.name(),
+        email_domains_allowed: shown(&policy.registration.allowed_domains),
+        email_domains_denied: shown(&policy.registration.denied_domains),
         verify_email_proof: match policy.verify_email_proof {
             VerifyEmailProof::Required => "required",
             VerifyEmailProof::Link => "link",

@@ -1,16 +1,15 @@
 //! `POST /v1/social/{provider}/callback`
 
-use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use utoipa::ToSchema;
 
 use crate::http::blocking::State;
 use crate::http::body::{MAX_BODY, collect};
 use crate::http::code::Code;
 use crate::http::error::ApiError;
+use crate::http::form::is_form;
 use crate::http::serving::backpressure::Intake;
 use crate::http::v1::social::callback::redirect;
-
-const FORM: &str = "application/x-www-form-urlencoded";
 
 /// What a provider sends with `response_mode=form_post`. Further fields are ignored: the `user` of
 /// Apple is not signed.
@@ -46,7 +45,7 @@ pub async fn handle(
     provider: web::Path<String>,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    if !request.content_type().eq_ignore_ascii_case(FORM) {
+    if !is_form(&request) {
         return Err(Code::UnsupportedMediaType.into());
     }
     let body = collect(&Intake::of(&request), payload.into_inner(), MAX_BODY).await?;

@@ -89,7 +89,7 @@ impl Body for SocialFinishRequest {
         (status = 202, description = "A mail is on its way; `verify-email` takes its code with the registration token.", body = SocialFinished),
     ),
     security((), ("bearer" = [])),
-    extensions(("x-error-codes" = json!(["one_time_token_invalid", "one_time_token_expired", "code_invalid", "account_disabled", "identity_conflict", "not_found", "origin_rejected", "rate_limited", "provider_unavailable"])))
+    extensions(("x-error-codes" = json!(["one_time_token_invalid", "one_time_token_expired", "code_invalid", "account_disabled", "identity_conflict", "registration_closed", "not_found", "origin_rejected", "rate_limited", "provider_unavailable"])))
 )]
 /// Finishes a log-in at a provider.
 pub async fn handle(

@@ -61,7 +61,7 @@ impl Body for SocialTokenRequest {
         (status = 200, description = "Logged in.", body = Registered),
         (status = 202, description = "A mail is on its way; `verify-email` takes its code with the registration token.", body = Registered),
     ),
-    extensions(("x-error-codes" = json!(["one_time_token_invalid", "account_disabled", "identity_conflict", "not_found", "origin_rejected", "rate_limited", "provider_unavailable", "overloaded", "unavailable"])))
+    extensions(("x-error-codes" = json!(["one_time_token_invalid", "account_disabled", "identity_conflict", "registration_closed", "not_found", "origin_rejected", "rate_limited", "provider_unavailable", "overloaded", "unavailable"])))
 )]
 /// Logs in with an id token.
 pub async fn handle(

@@ -1,13 +1,18 @@
 //! Transport of a refresh token: the body or the cookie.
 
-use actix_web::HttpRequest;
+use std::future::Future;
+use std::pin::Pin;
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest};
 use utoipa::ToSchema;
 
 use crate::domain::{Fault, PlainToken, Transport};
 use crate::flows::FieldFault;
-use crate::http::body::{Body, Fields};
+use crate::http::body::{Body, Fields, Json};
 use crate::http::browsers::{Browsers, refresh_cookies};
 use crate::http::error::ApiError;
+use crate::http::form::{Form, is_form};
 
 /// The refresh token, in the body or in the cookie.
 #[derive(ToSchema)]
@@ -37,6 +42,39 @@ impl Body for RefreshTokenBody {
         let refresh_token =
             fields.optional("refresh_token", |text| Ok(PlainToken::presented(text)));
         Some(Self { refresh_token, use_cookie: fields.flag("use_cookie") })
+    }
+}
+
+/// The same as a form of RFC 6749 section 6.
+pub struct RefreshGrant(RefreshTokenBody);
+
+impl Body for RefreshGrant {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let grant = fields.required("grant_type", |grant| match grant {
+            "refresh_token" => Ok(()),
+            _ => Err(Fault::InvalidFormat),
+        });
+        let token = fields.required("refresh_token", |text| Ok(PlainToken::presented(text)));
+        grant?;
+        Some(Self(RefreshTokenBody { refresh_token: Some(token?), use_cookie: None }))
+    }
+}
+
+/// A refresh token in JSON, or in the form that OAuth libraries send. A form takes no cookie: browsers send
+/// forms from any page.
+pub struct JsonOrForm(pub RefreshTokenBody);
+
+impl FromRequest for JsonOrForm {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        if is_form(request) {
+            let form = Form::<RefreshGrant>::from_request(request, payload);
+            return Box::pin(async move { form.await.map(|Form(RefreshGrant(body))| Self(body)) });
+        }
+        let json = Json::<RefreshTokenBody>::from_request(request, payload);
+        Box::pin(async move { json.await.map(|Json(body)| Self(body)) })
     }
 }
 

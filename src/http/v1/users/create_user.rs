@@ -2,17 +2,19 @@
 
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpResponse, web};
+use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::domain::{Email, Locale, PlainPassword, Username};
+use crate::domain::{Email, Fault, Locale, Metadata, PlainPassword, Username};
 use crate::flows::NewAccount;
-use crate::http::bearer::Bearer;
+use crate::http::bearer::Sender;
 use crate::http::blocking::State;
 use crate::http::body::{Body, Fields, Json};
 use crate::http::client::Client;
 use crate::http::error::ApiError;
-use crate::http::schema::{ChosenUsername, EmailAddress, LocaleTag, NewPassword};
+use crate::http::schema::{ChosenUsername, EmailAddress, LocaleTag, NewPassword, RoleName};
 use crate::http::v1::account::user::Account;
+use crate::http::v1::users::update_user::read_roles;
 
 /// An account that staff make.
 #[derive(ToSchema)]
@@ -34,6 +36,12 @@ pub struct CreateUserRequest {
     /// True if it may manage others.
     #[schema(example = false)]
     is_staff: Option<bool>,
+    /// The roles of the account in applications.
+    #[schema(value_type = Option<Vec<RoleName>>, max_items = 32, example = json!(["editor"]))]
+    roles: Option<Vec<String>>,
+    /// What staff and services keep with the account; at most 4096 bytes of JSON.
+    #[schema(value_type = Option<Object>, example = json!({"plan": "pro"}))]
+    app_metadata: Option<Value>,
 }
 
 impl Body for NewAccount {
@@ -48,12 +56,19 @@ impl Body for NewAccount {
         };
         let locale = fields.optional("locale", Locale::parse);
         let is_staff = fields.flag("is_staff");
+        let roles = read_roles(fields);
+        let app_metadata = fields.value("app_metadata", |value| match value {
+            Value::Object(members) => Metadata::default().merged(&members),
+            _ => Err(Fault::WrongType),
+        });
         Some(Self {
             email: email?,
             username: username.flatten(),
             password,
             locale: locale.unwrap_or_default(),
             is_staff: is_staff.unwrap_or(false),
+            roles: roles.unwrap_or_default(),
+            app_metadata: app_metadata.unwrap_or_default(),
         })
     }
 }
@@ -64,21 +79,25 @@ impl Body for NewAccount {
     operation_id = "createUser",
     tag = "users",
     summary = "Create an account, or invite a user",
-    description = "For staff. Without a password the user gets a mail with a link to choose one, valid for a week; following it verifies the e-mail address.",
+    description = "For staff, and for API keys with the scope `users:write`. Without a password the user gets a mail with a link to choose one, valid for a week; following it verifies the e-mail address.",
     request_body(content = CreateUserRequest, example = json!({"email": "mina@example.com"})),
-    responses((status = 201, description = "The account.", body = Account, headers(("Location" = String, description = "Its path.")))),
-    security(("bearer" = [])),
+    responses(
+        (status = 201, description = "The account.", body = Account, headers(("Location" = String, description = "Its path."))),
+        (status = 200, description = "The account, which was invited before: the mail is sent again, and nothing else changes.", body = Account, headers(("Location" = String, description = "Its path."))),
+    ),
+    security(("bearer" = []), ("api_key" = [])),
     extensions(("x-error-codes" = json!(["permission_denied", "username_taken", "email_taken", "rate_limited"])))
 )]
 /// Makes an account.
 pub async fn handle(
     state: web::Data<State>,
-    Bearer(claims): Bearer,
+    Sender(caller): Sender,
     Client(device): Client,
     Json(new): Json<NewAccount>,
 ) -> Result<HttpResponse, ApiError> {
-    let user = state.run(move |flows| flows.create_account(&claims, new, &device)).await?;
-    Ok(HttpResponse::Created()
-        .insert_header((LOCATION, format!("/v1/users/{}", user.id)))
-        .json(Account::from(user)))
+    let created = state.run(move |flows| flows.create_account(&caller, new, &device)).await?;
+    let mut answer = if created.is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
+    Ok(answer
+        .insert_header((LOCATION, format!("/v1/users/{}", created.user.id)))
+        .json(Account::from(created.user)))
 }

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, web};
 
-use crate::http::bearer::Bearer;
+use crate::http::bearer::Sender;
 use crate::http::blocking::State;
 use crate::http::error::ApiError;
 use crate::http::v1::users::user_id::UserIdInPath;
@@ -13,18 +13,18 @@ use crate::http::v1::users::user_id::UserIdInPath;
     operation_id = "deleteUser",
     tag = "users",
     summary = "Delete an account",
-    description = "For staff. The account and all its data are deleted, and every session ends.",
+    description = "For staff, and for API keys with the scope `users:write`. The account and all its data are deleted, and every session ends.",
     params(("id" = i64, Path, description = "The user id.", example = 7)),
     responses((status = 204, description = "The account is deleted.")),
-    security(("bearer" = [])),
+    security(("bearer" = []), ("api_key" = [])),
     extensions(("x-error-codes" = json!(["permission_denied", "not_found", "last_superuser"])))
 )]
 /// Removes an account.
 pub async fn handle(
     state: web::Data<State>,
-    Bearer(claims): Bearer,
+    Sender(caller): Sender,
     UserIdInPath(id): UserIdInPath,
 ) -> Result<HttpResponse, ApiError> {
-    state.run(move |flows| flows.remove_account(&claims, id)).await?;
+    state.run(move |flows| flows.remove_account(&caller, id)).await?;
     Ok(HttpResponse::NoContent().finish())
 }

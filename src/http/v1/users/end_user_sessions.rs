@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, web};
 
-use crate::http::bearer::Bearer;
+use crate::http::bearer::Sender;
 use crate::http::blocking::State;
 use crate::http::error::ApiError;
 use crate::http::v1::users::user_id::UserIdInPath;
@@ -13,18 +13,18 @@ use crate::http::v1::users::user_id::UserIdInPath;
     operation_id = "endUserSessions",
     tag = "users",
     summary = "End all sessions of a user",
-    description = "For staff. The user can log in again.",
+    description = "For staff, and for API keys with the scope `users:write`. The user can log in again.",
     params(("id" = i64, Path, description = "The user id.", example = 7)),
     responses((status = 204, description = "Every session has ended.")),
-    security(("bearer" = [])),
+    security(("bearer" = []), ("api_key" = [])),
     extensions(("x-error-codes" = json!(["permission_denied", "not_found"])))
 )]
 /// Ends every session of an account.
 pub async fn handle(
     state: web::Data<State>,
-    Bearer(claims): Bearer,
+    Sender(caller): Sender,
     UserIdInPath(id): UserIdInPath,
 ) -> Result<HttpResponse, ApiError> {
-    state.run(move |flows| flows.end_sessions_of(&claims, id)).await?;
+    state.run(move |flows| flows.end_sessions_of(&caller, id)).await?;
     Ok(HttpResponse::NoContent().finish())
 }

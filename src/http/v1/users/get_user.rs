@@ -2,7 +2,7 @@
 
 use actix_web::web;
 
-use crate::http::bearer::Bearer;
+use crate::http::bearer::Sender;
 use crate::http::blocking::State;
 use crate::http::error::ApiError;
 use crate::http::v1::account::user::Account;
@@ -14,18 +14,18 @@ use crate::http::v1::users::user_id::UserIdInPath;
     operation_id = "getUser",
     tag = "users",
     summary = "One account",
-    description = "For staff.",
+    description = "For staff, and for API keys with the scope `users:read`.",
     params(("id" = i64, Path, description = "The user id.", example = 7)),
     responses((status = 200, description = "The account.", body = Account)),
-    security(("bearer" = [])),
+    security(("bearer" = []), ("api_key" = [])),
     extensions(("x-error-codes" = json!(["permission_denied", "not_found"])))
 )]
 /// Shows an account.
 pub async fn handle(
     state: web::Data<State>,
-    Bearer(claims): Bearer,
+    Sender(caller): Sender,
     UserIdInPath(id): UserIdInPath,
 ) -> Result<web::Json<Account>, ApiError> {
-    let (user, identities) = state.run(move |flows| flows.find_account(&claims, id)).await?;
+    let (user, identities) = state.run(move |flows| flows.find_account(&caller, id)).await?;
     Ok(web::Json(Account::with_identities(user, identities)))
 }

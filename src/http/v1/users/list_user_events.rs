@@ -2,7 +2,7 @@
 
 use actix_web::web;
 
-use crate::http::bearer::Bearer;
+use crate::http::bearer::Sender;
 use crate::http::blocking::State;
 use crate::http::body::Query;
 use crate::http::error::ApiError;
@@ -15,21 +15,21 @@ use crate::http::v1::users::user_id::UserIdInPath;
     operation_id = "listUserEvents",
     tag = "users",
     summary = "Events of an account",
-    description = "For staff, the newest first. Events of a deleted account are kept for a while, without devices and networks.",
+    description = "For staff, and for API keys with the scope `users:read`, the newest first. Events of a deleted account are kept for a while, without devices and networks.",
     params(("id" = i64, Path, description = "The user id.", example = 7), EventsQuery),
     responses((status = 200, description = "A page of events.", body = Events)),
-    security(("bearer" = [])),
+    security(("bearer" = []), ("api_key" = [])),
     extensions(("x-error-codes" = json!(["permission_denied", "not_found", "validation_failed"])))
 )]
 /// Lists the events of an account.
 pub async fn handle(
     state: web::Data<State>,
-    Bearer(claims): Bearer,
+    Sender(caller): Sender,
     UserIdInPath(id): UserIdInPath,
     Query(Page { limit, before }): Query<Page>,
 ) -> Result<web::Json<Events>, ApiError> {
     let flow = move |flows: &crate::flows::Flows| {
-        flows.list_events_of(&claims, id, before.as_ref(), limit)
+        flows.list_events_of(&caller, id, before.as_ref(), limit)
     };
     let page = state.run(flow).await?;
     Ok(web::Json(Events::of(page, Event::for_staff)))

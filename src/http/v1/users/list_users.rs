@@ -7,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::domain::{Email, Fault, Length, UserId};
 use crate::flows::UserFilter;
-use crate::http::bearer::Bearer;
+use crate::http::bearer::Sender;
 use crate::http::blocking::State;
 use crate::http::body::{Body, Fields, Query};
 use crate::http::error::ApiError;
@@ -91,22 +91,22 @@ fn read_cursor(text: &str) -> Option<UserId> {
     operation_id = "listUsers",
     tag = "users",
     summary = "List accounts",
-    description = "For staff, in the order of their ids. Pages stay consistent while accounts are created and deleted: none appears twice or is left out. \
+    description = "For staff, and for API keys with the scope `users:read`, in the order of their ids. Pages stay consistent while accounts are created and deleted: none appears twice or is left out. \
         A `search` puts those whose user name or e-mail address begins with it on the first page, if they fit there, and \
         looks for the others among 1,000 users for each page: a page may be short or empty and have a `next_cursor` all \
         the same. Follow it until it is null.",
     params(ListUsersQuery),
     responses((status = 200, description = "A page of accounts.", body = Accounts)),
-    security(("bearer" = [])),
+    security(("bearer" = []), ("api_key" = [])),
     extensions(("x-error-codes" = json!(["permission_denied", "validation_failed"])))
 )]
 /// Lists accounts.
 pub async fn handle(
     state: web::Data<State>,
-    Bearer(claims): Bearer,
+    Sender(caller): Sender,
     Query(Page { filter, limit, after }): Query<Page>,
 ) -> Result<web::Json<Accounts>, ApiError> {
-    let page = state.run(move |flows| flows.list_accounts(&claims, &filter, after, limit)).await?;
+    let page = state.run(move |flows| flows.list_accounts(&caller, &filter, after, limit)).await?;
     Ok(web::Json(Accounts {
         users: page.users.into_iter().map(Account::from).collect(),
         next_cursor: page.next.map(|last| last.to_string()),

@@ -1,16 +1,19 @@
 //! `PATCH /v1/users/{id}`
 
 use actix_web::web;
+use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::domain::{Fault, Length, Locale, Username};
+use crate::domain::{Fault, Length, Locale, Roles, Username};
 use crate::flows::AccountChanges;
-use crate::http::bearer::Bearer;
+use crate::http::bearer::Sender;
 use crate::http::blocking::State;
 use crate::http::body::{Body, Fields, Json};
 use crate::http::error::ApiError;
-use crate::http::schema::{ChosenUsername, LocaleTag};
+use crate::http::schema::{ChosenUsername, LocaleTag, RoleName};
+use crate::http::v1::account::update_me::read_metadata;
 use crate::http::v1::account::user::Account;
+use crate::http::v1::time::parse_rfc3339;
 use crate::http::v1::users::user_id::UserIdInPath;
 
 /// The most characters of a reason.
@@ -36,6 +39,16 @@ pub struct UpdateUserRequest {
     /// The language of mail.
     #[schema(value_type = Option<LocaleTag>)]
     locale: Option<String>,
+    /// When a disabled account may log in again (RFC 3339). Null: when it is enabled.
+    #[schema(format = "date-time", max_length = 35, example = "2027-01-01T00:00:00Z")]
+    disabled_until: Option<String>,
+    /// The roles of the account in applications, all of them. Another list revokes its access tokens.
+    #[schema(value_type = Option<Vec<RoleName>>, max_items = 32, example = json!(["editor"]))]
+    roles: Option<Vec<String>>,
+    /// What staff and services keep with the account, merged; at most 4096 bytes of JSON in all. Null
+    /// empties it.
+    #[schema(value_type = Option<Object>, example = json!({"plan": "pro"}))]
+    app_metadata: Option<Value>,
 }
 
 impl Body for AccountChanges {
@@ -52,8 +65,23 @@ impl Body for AccountChanges {
             is_staff: fields.flag("is_staff"),
             username: fields.optional("username", Username::parse),
             locale: fields.optional("locale", Locale::parse),
+            disabled_until: fields.patch("disabled_until", |value| {
+                let text = value.as_str().ok_or(Fault::WrongType)?;
+                parse_rfc3339(text).ok_or(Fault::InvalidFormat)
+            }),
+            roles: read_roles(fields),
+            app_metadata: read_metadata(fields, "app_metadata"),
         })
     }
+}
+
+/// Reads `roles`.
+pub fn read_roles(fields: &mut Fields) -> Option<Roles> {
+    fields.value("roles", |value| {
+        let Value::Array(names) = value else { return Err(Fault::WrongType) };
+        let names = names.iter().map(|name| name.as_str().ok_or(Fault::WrongType));
+        Roles::parse(names.collect::<Result<Vec<&str>, Fault>>()?)
+    })
 }
 
 #[utoipa::path(
@@ -62,20 +90,20 @@ impl Body for AccountChanges {
     operation_id = "updateUser",
     tag = "users",
     summary = "Change an account",
-    description = "For staff: disable an account (its sessions end immediately) or enable it, make it staff, rename it. Only superusers change superusers, and the last active superuser cannot be disabled.",
+    description = "For staff, and for API keys with the scope `users:write`: disable an account (its sessions end immediately), optionally until a date, or enable it, make it staff, rename it, set its roles and `app_metadata`. Only superusers change superusers, and the last active superuser cannot be disabled.",
     params(("id" = i64, Path, description = "The user id.", example = 7)),
     request_body(content = UpdateUserRequest, example = json!({"is_active": false, "disabled_reason": "Asked for a pause"})),
     responses((status = 200, description = "The changed account.", body = Account)),
-    security(("bearer" = [])),
+    security(("bearer" = []), ("api_key" = [])),
     extensions(("x-error-codes" = json!(["permission_denied", "not_found", "username_taken", "last_superuser"])))
 )]
 /// Changes an account.
 pub async fn handle(
     state: web::Data<State>,
-    Bearer(claims): Bearer,
+    Sender(caller): Sender,
     UserIdInPath(id): UserIdInPath,
     Json(changes): Json<AccountChanges>,
 ) -> Result<web::Json<Account>, ApiError> {
-    let user = state.run(move |flows| flows.update_account(&claims, id, changes)).await?;
+    let user = state.run(move |flows| flows.update_account(&caller, id, changes)).await?;
     Ok(web::Json(user.into()))
 }

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use hallpass::domain::{
-    Amr, Challenge, ChallengeKind, Counted, Device, Email, EmailChange, EndReason, EventContext,
-    EventId, EventKind, FlowOutcome, IdentityId, IdentityKey, LeaseId, LinkedIdentity, Locale,
-    PasswordHash, PendingIdentity, Registration, SealedKey, Session, SessionId, SocialFlow,
-    TokenHash, Transport, User, UserId, Username, UtcTime,
+    Amr, ApiKey, ApiKeyId, Challenge, ChallengeKind, Counted, Device, Email, EmailChange,
+    EndReason, EventContext, EventId, EventKind, FlowOutcome, IdentityId, IdentityKey, LeaseId,
+    LinkedIdentity, Locale, Metadata, PasswordHash, PendingIdentity, Registration, Roles, Scope,
+    SealedKey, Session, SessionId, SocialFlow, TokenHash, Transport, User, UserId, Username,
+    UtcTime,
 };
 use hallpass::store::jobs::lease::{self, Conclusion, PutBack};
 use hallpass::store::jobs::{self, Claim, DueJobs, NewJob, backlog};
@@ -14,8 +15,8 @@ use hallpass::store::outbox::{MailKind, QueuedMail, Selection};
 use hallpass::store::user_search::UserFilter;
 use hallpass::store::users::{NewUser, UserChanges};
 use hallpass::store::{
-    Conn, challenges, decoy_users, erasures, events, identities, import, known_devices, limits,
-    outbox, registrations, sessions, signing_keys, social_flows, user_search, users,
+    Conn, api_keys, challenges, decoy_users, erasures, events, identities, import, known_devices,
+    limits, outbox, registrations, sessions, signing_keys, social_flows, user_search, users,
 };
 
 use super::Recorder;
@@ -46,6 +47,7 @@ pub fn call_everything(conn: &mut Conn, recorder: &Recorder) {
     call_identities(conn, recorder);
     call_social_flows(conn, recorder);
     call_keys(conn, recorder);
+    call_api_keys(conn, recorder);
     call_purges(conn, recorder);
 }
 
@@ -66,6 +68,8 @@ fn new_user(name: &str) -> NewUser {
         is_staff: false,
         is_superuser: false,
         locale: Locale::default(),
+        roles: Roles::default(),
+        app_metadata: Metadata::default(),
     }
 }
 
@@ -87,6 +91,7 @@ fn call_users(conn: &mut Conn, recorder: &Recorder) {
     }
     call!(recorder, users::end_tokens(conn, USER, NOW));
     call!(recorder, users::renew_rights(conn, USER, NOW));
+    call!(recorder, users::enable_due(conn, NOW, 100));
     call!(recorder, users::list_rights_changed_since(conn, LONG_AGO));
     call!(recorder, users::lock_user(conn, USER));
     call!(recorder, users::hold_from(conn, USER));
@@ -353,6 +358,25 @@ fn call_keys(conn: &mut Conn, recorder: &Recorder) {
     call!(recorder, signing_keys::replace_seal(conn, "a", &[], &[1]));
     call!(recorder, signing_keys::replace_all_keys(conn, &key));
     call!(recorder, signing_keys::delete_keys(conn, &["a".to_owned()]));
+}
+
+fn call_api_keys(conn: &mut Conn, recorder: &Recorder) {
+    let key = ApiKey {
+        id: ApiKeyId::new(NOW),
+        name: "a service".into(),
+        scopes: vec![Scope::Introspect],
+        created_by: Some(USER),
+        created_at: NOW,
+        expires_at: None,
+        last_used_at: None,
+        revoked_at: None,
+    };
+    call!(recorder, api_keys::insert_key(conn, &key, &hash("a key")));
+    assert_eq!(call!(recorder, api_keys::find_by_hash(conn, &hash("a key"))), Some(key.clone()));
+    assert!(call!(recorder, api_keys::find_by_id(conn, &key.id)).is_some());
+    assert!(!call!(recorder, api_keys::list_keys(conn)).is_empty());
+    call!(recorder, api_keys::record_use(conn, &key.id, LONG_AGO, NOW));
+    assert!(call!(recorder, api_keys::revoke_key(conn, &key.id, NOW)));
 }
 
 /// First those that find nothing, then those that find something.

@@ -1,0 +1,2 @@
+ALTER TABLE users DROP COLUMN app_metadata;
+ALTER TABLE users DROP COLUMN roles;

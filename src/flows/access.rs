@@ -1,0 +1,156 @@
+//! Access control: who may administer accounts. Rights are read from the database with each request, and
+//! again in the transaction that uses them. Superusers are changed by superusers only; services with an API
+//! key change nobody of the staff.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::{Claims, Error, Flows, Result};
+use crate::domain::{ApiKey, ApiKeyState, EventContext, PlainToken, Scope, User, UserId, UtcTime};
+use crate::store::{Conn, api_keys, users};
+
+/// The precision of the time of a key's last use: a key that is used often is written rarely.
+const USE_RECORDED_EVERY: Duration = Duration::from_mins(1);
+
+/// The sender of an administrative request, as its credentials say.
+#[derive(Debug)]
+pub enum Caller {
+    /// The holder of an access token.
+    User(Box<Claims>),
+    /// A service with an API key.
+    Service(PlainToken),
+    /// The operator, at the command line.
+    Operator,
+}
+
+/// A caller who may administer accounts.
+#[derive(Clone, Debug)]
+pub(crate) enum Administrator {
+    /// A member of the staff.
+    Staff(Box<User>),
+    /// A service with the scope that the request needs.
+    Service(ApiKey),
+    /// The operator, who is above all roles.
+    Operator,
+}
+
+impl Administrator {
+    /// Returns the context of an event about the account `id`.
+    pub(crate) fn context(&self, id: UserId, now: UtcTime) -> EventContext {
+        let context = EventContext::of(id, now);
+        match self {
+            Self::Staff(user) => context.by(user.id),
+            Self::Service(key) => context.by_key(&key.id),
+            Self::Operator => context.by(UserId::NONE),
+        }
+    }
+
+    /// Checks that the caller may still administer accounts: hashing takes a while, in which rights may go.
+    pub(crate) fn recheck(&self, conn: &mut Conn, now: UtcTime) -> Result<()> {
+        match self {
+            Self::Staff(user) => require_staff(conn, user.id).map(|_| ()),
+            Self::Service(key) => {
+                let key = api_keys::find_by_id(conn, &key.id)?.ok_or(Error::TokenInvalid)?;
+                check_state(&key, now)
+            }
+            Self::Operator => Ok(()),
+        }
+    }
+
+    /// Checks that the caller may change `other`.
+    pub(crate) fn may_modify(&self, conn: &mut Conn, other: &User, now: UtcTime) -> Result<()> {
+        match self {
+            Self::Staff(user) => may_modify(conn, user, other),
+            Self::Service(_) if other.is_staff || other.is_superuser => {
+                Err(Error::PermissionDenied)
+            }
+            Self::Service(_) | Self::Operator => self.recheck(conn, now),
+        }
+    }
+
+    /// Checks that the caller may grant or take the staff flag. With it a key could log in as staff.
+    pub(crate) fn may_set_staff(&self) -> Result<()> {
+        match self {
+            Self::Staff(_) | Self::Operator => Ok(()),
+            Self::Service(_) => Err(Error::PermissionDenied),
+        }
+    }
+}
+
+/// Names the caller in the log.
+impl fmt::Display for Administrator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Staff(user) => user.id.fmt(f),
+            Self::Service(key) => write!(f, "api_key:{}", key.id),
+            Self::Operator => f.write_str("operator"),
+        }
+    }
+}
+
+impl Flows {
+    /// Returns the caller as one who may administer accounts.
+    ///
+    /// # Errors
+    /// [`Error::PermissionDenied`] for a user who is not staff and for a key without `scope`.
+    pub(crate) fn administrator(&self, caller: &Caller, scope: Scope) -> Result<Administrator> {
+        match caller {
+            Caller::User(claims) => Ok(Administrator::Staff(Box::new(self.staff(claims)?))),
+            Caller::Service(key) => Ok(Administrator::Service(self.require_scope(key, scope)?)),
+            Caller::Operator => Ok(Administrator::Operator),
+        }
+    }
+
+    /// The staff member who holds the token. What the token says of that may be minutes old.
+    fn staff(&self, claims: &Claims) -> Result<User> {
+        let user = self.require_active_user(claims.user_id())?;
+        if user.is_staff { Ok(user) } else { Err(Error::PermissionDenied) }
+    }
+
+    /// The superuser who holds the token.
+    pub(crate) fn superuser(&self, claims: &Claims) -> Result<User> {
+        let user = self.staff(claims)?;
+        if user.is_superuser { Ok(user) } else { Err(Error::PermissionDenied) }
+    }
+
+    /// Returns the key if it is active and has `scope`, and records that it was used.
+    ///
+    /// # Errors
+    /// [`Error::TokenInvalid`], [`Error::TokenExpired`] and [`Error::TokenRevoked`], as for access tokens.
+    pub(crate) fn require_scope(&self, key: &PlainToken, scope: Scope) -> Result<ApiKey> {
+        let (hash, now) = (key.hash(), self.now());
+        let key = self.db.read(|conn| api_keys::find_by_hash(conn, &hash))?;
+        let key = key.ok_or(Error::TokenInvalid)?;
+        check_state(&key, now)?;
+        if !key.scopes.contains(&scope) {
+            return Err(Error::PermissionDenied);
+        }
+        let since = now.before(USE_RECORDED_EVERY);
+        if key.last_used_at.is_none_or(|last| last < since) {
+            let id = key.id.clone();
+            self.db.write(move |conn| api_keys::record_use(conn, &id, since, now))?;
+        }
+        Ok(key)
+    }
+}
+
+fn check_state(key: &ApiKey, now: UtcTime) -> Result<()> {
+    match key.state(now) {
+        ApiKeyState::Active => Ok(()),
+        ApiKeyState::Expired => Err(Error::TokenExpired),
+        ApiKeyState::Revoked => Err(Error::TokenRevoked),
+    }
+}
+
+/// Checks that `staff`, as the account is at this moment, may change `other`.
+pub(crate) fn may_modify(conn: &mut Conn, staff: &User, other: &User) -> Result<()> {
+    let staff = require_staff(conn, staff.id)?;
+    if staff.is_superuser || !other.is_superuser { Ok(()) } else { Err(Error::PermissionDenied) }
+}
+
+/// The staff member as the account is at this moment.
+fn require_staff(conn: &mut Conn, id: UserId) -> Result<User> {
+    let user = users::find_by_id(conn, id)?.filter(|user| user.is_active);
+    let user = user.ok_or(Error::TokenRevoked)?;
+    if user.is_staff { Ok(user) } else { Err(Error::PermissionDenied) }
+}

@@ -1,0 +1,112 @@
+//! API keys: superusers create and revoke them over HTTP, operators from the command line.
+
+use std::time::Duration;
+
+use crate::domain::{
+    ApiKey, ApiKeyId, Device, EventKind, PlainPassword, PlainToken, Scope, UserId, UtcTime,
+};
+use crate::flows::audit::scene;
+use crate::flows::{Claims, Error, Flows, Result};
+use crate::store::{Conn, api_keys, events};
+
+/// An API key to be created.
+#[derive(Clone, Debug)]
+pub struct NewApiKey {
+    /// Its name, for people.
+    pub name: String,
+    /// Its rights.
+    pub scopes: Vec<Scope>,
+    /// The time until it expires; `None`: it does not.
+    pub lifetime: Option<Duration>,
+}
+
+/// A key with its secret, which is told once.
+#[derive(Debug)]
+pub struct CreatedApiKey {
+    /// What is stored of it.
+    pub key: ApiKey,
+    /// The secret.
+    pub secret: PlainToken,
+}
+
+impl Flows {
+    /// Creates a key for a superuser. `password` may be missing right after a log-in: a key outlives the
+    /// session that created it.
+    pub fn create_api_key(
+        &self,
+        claims: &Claims,
+        new: NewApiKey,
+        password: Option<&PlainPassword>,
+        device: &Device,
+    ) -> Result<CreatedApiKey> {
+        let by = self.superuser(claims)?.id;
+        self.reauthenticate(claims, password, device)?;
+        let created = self.new_api_key(new, Some(by));
+        let scene = scene(claims, device, self.now());
+        let (key, hash) = (created.key.clone(), created.secret.hash());
+        self.db.write(move |conn| {
+            api_keys::insert_key(conn, &key, &hash)?;
+            events::record(conn, &scene, EventKind::ApiKeyCreated, key.id.as_str())
+        })?;
+        tracing::info!(by = by.0, api_key = %created.key.id, "API key created");
+        Ok(created)
+    }
+
+    /// Creates a key for the operator.
+    pub fn create_api_key_as_operator(&self, new: NewApiKey) -> Result<CreatedApiKey> {
+        let created = self.new_api_key(new, None);
+        let (key, hash) = (created.key.clone(), created.secret.hash());
+        self.db.write(move |conn| api_keys::insert_key(conn, &key, &hash))?;
+        Ok(created)
+    }
+
+    /// Lists the keys, the oldest first, for a superuser.
+    pub fn list_api_keys(&self, claims: &Claims) -> Result<Vec<ApiKey>> {
+        self.superuser(claims)?;
+        Ok(self.db.read(api_keys::list_keys)?)
+    }
+
+    /// Revokes a key for a superuser. A key that is revoked already stays as it is.
+    pub fn revoke_api_key(&self, claims: &Claims, id: ApiKeyId, device: &Device) -> Result<()> {
+        let (by, now) = (self.superuser(claims)?.id, self.now());
+        let (scene, revoked) = (scene(claims, device, now), id.clone());
+        self.db.write(move |conn| {
+            if revoke(conn, &id, now)? {
+                events::record(conn, &scene, EventKind::ApiKeyRevoked, id.as_str())?;
+            }
+            Ok::<_, Error>(())
+        })?;
+        tracing::info!(by = by.0, api_key = %revoked, "API key revoked");
+        Ok(())
+    }
+
+    /// Revokes a key for the operator. Returns whether it was not revoked before.
+    pub fn revoke_api_key_as_operator(&self, id: ApiKeyId) -> Result<bool> {
+        let now = self.now();
+        self.db.write(move |conn| revoke(conn, &id, now))
+    }
+
+    fn new_api_key(&self, new: NewApiKey, created_by: Option<UserId>) -> CreatedApiKey {
+        let now = self.now();
+        let key = ApiKey {
+            id: ApiKeyId::new(now),
+            name: new.name,
+            scopes: new.scopes,
+            created_by,
+            created_at: now,
+            expires_at: new.lifetime.map(|lifetime| now.after(lifetime)),
+            last_used_at: None,
+            revoked_at: None,
+        };
+        CreatedApiKey { key, secret: PlainToken::random(PlainToken::API_KEY_PREFIX) }
+    }
+}
+
+/// Revokes a key. Returns whether it was not revoked before.
+fn revoke(conn: &mut Conn, id: &ApiKeyId, now: UtcTime) -> Result<bool> {
+    let is_revoked_now = api_keys::revoke_key(conn, id, now)?;
+    if !is_revoked_now && api_keys::find_by_id(conn, id)?.is_none() {
+        return Err(Error::NotFound);
+    }
+    Ok(is_revoked_now)
+}

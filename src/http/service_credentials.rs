@@ -1,0 +1,70 @@
+//! Credentials of a service at the OAuth endpoints: its API key as the client secret (RFC 6749 section
+//! 2.3.1) in a Basic header or in the form, or as a Bearer token.
+
+use actix_web::HttpRequest;
+use actix_web::http::header::AUTHORIZATION;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::bearer::authorization;
+use super::code::Code;
+use super::error::ApiError;
+use crate::domain::PlainToken;
+
+/// Returns the key that a request presents. The client id is not evaluated: a key identifies its service.
+///
+/// # Errors
+/// [`Code::MalformedRequest`] where it is presented twice, as RFC 6749 section 2.3 requires.
+pub fn presented(
+    request: &HttpRequest,
+    client_secret: Option<PlainToken>,
+) -> Result<PlainToken, ApiError> {
+    match (request.headers().contains_key(AUTHORIZATION), client_secret) {
+        (true, Some(_)) => Err(Code::MalformedRequest.into()),
+        (true, None) => in_header(request),
+        (false, Some(secret)) => Ok(secret),
+        (false, None) => Err(Code::AuthenticationRequired.into()),
+    }
+}
+
+fn in_header(request: &HttpRequest) -> Result<PlainToken, ApiError> {
+    let (scheme, credentials) = authorization(request)?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Ok(PlainToken::presented(credentials));
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return Err(Code::AuthenticationRequired.into());
+    }
+    let secret = password_of_basic(credentials).ok_or(Code::TokenInvalid)?;
+    Ok(PlainToken::presented(secret))
+}
+
+/// Returns the password of Basic credentials, which are form-encoded before they are base64-encoded.
+fn password_of_basic(credentials: &str) -> Option<String> {
+    let decoded = String::from_utf8(STANDARD.decode(credentials).ok()?).ok()?;
+    let (_, password) = decoded.split_once(':')?;
+    let password = password.replace('+', " ");
+    Some(percent_encoding::percent_decode_str(&password).decode_utf8().ok()?.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn basic_credentials_are_form_encoded() {
+        let read = |text: &str| password_of_basic(&STANDARD.encode(text));
+        for (text, password) in [
+            ("billing:hpk_a-b_c", "hpk_a-b_c"),
+            ("billing:hpk%5Fa%2Db%5Fc", "hpk_a-b_c"),
+            (":a", "a"),
+            ("a:b:c", "b:c"),
+            ("a:b+c", "b c"),
+        ] {
+            assert_eq!(read(text).as_deref(), Some(password), "{text}");
+        }
+        assert_eq!(read("hpk_a"), None);
+        assert_eq!(read("a:%ff"), None);
+        assert_eq!(password_of_basic("%"), None);
+    }
+}

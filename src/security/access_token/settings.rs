@@ -1,0 +1,93 @@
+//! The settings of access tokens, and the claims of a user that follow from them.
+
+use std::time::Duration;
+
+use super::MAX_LENGTH;
+use super::claims::{Audience, Claims};
+use crate::domain::claim_mapping::{ClaimMapping, custom_claims};
+use crate::domain::{TokenId, User, UtcTime};
+
+/// What header and signature take at the most, in characters: RS256 has the longest signature.
+const AROUND_CLAIMS: usize = 128 + 342 + 2;
+/// The room that is left for longer names and addresses, in bytes of JSON.
+const SPARE: usize = 256;
+/// The length of a session id, and of another authentication method.
+const OF_SESSION: usize = 64;
+
+/// The settings of access tokens.
+#[derive(Clone, Debug)]
+pub struct TokenSettings {
+    /// The issuer.
+    pub issuer: String,
+    /// The audiences; the issuer where there are none.
+    pub audience: Vec<String>,
+    /// The client that tokens are issued to.
+    pub client_id: String,
+    /// How long an access token counts.
+    pub lifetime: Duration,
+    /// Claims from the metadata of accounts.
+    pub custom_claims: Vec<ClaimMapping>,
+}
+
+impl TokenSettings {
+    /// Returns settings whose audience is the issuer.
+    pub fn new(issuer: &str, client_id: &str, lifetime: Duration) -> Self {
+        Self {
+            issuer: issuer.to_owned(),
+            audience: Vec::new(),
+            client_id: client_id.to_owned(),
+            lifetime,
+            custom_claims: Vec::new(),
+        }
+    }
+
+    /// Returns the audiences of tokens.
+    pub fn audiences(&self) -> &[String] {
+        if self.audience.is_empty() { std::slice::from_ref(&self.issuer) } else { &self.audience }
+    }
+
+    /// Returns whether a token of this service is for its audience. The issuer counts as well: it is the
+    /// audience of tokens that were issued before the setting changed.
+    pub(super) fn is_for_us(&self, audience: &Audience) -> bool {
+        audience.names().iter().any(|name| *name == self.issuer || self.audience.contains(name))
+    }
+
+    /// Returns the claims of an access token of `user` that is issued at `now`, but for those of the session.
+    pub fn claims_of(&self, user: &User, now: UtcTime) -> Claims {
+        Claims {
+            iss: self.issuer.clone(),
+            aud: Audience::of(self.audiences()),
+            sub: user.id.to_string(),
+            client_id: self.client_id.clone(),
+            iat: now.seconds(),
+            nbf: 0,
+            exp: now.after(self.lifetime).seconds(),
+            jti: TokenId::new(now).0,
+            sid: String::new(),
+            user_id: user.id.0,
+            username: user.username.as_str().to_owned(),
+            email: user.email_text().to_owned(),
+            email_verified: user.email_verified,
+            is_staff: user.is_staff,
+            roles: user.roles.names().to_vec(),
+            scope: user.roles.to_text(),
+            amr: Vec::new(),
+            auth_time: now.seconds(),
+            rights: user.rights_changed_at.micros(),
+            custom: custom_claims(&self.custom_claims, user),
+        }
+    }
+
+    /// Returns whether access tokens of `user` stay within the bound, with some room for longer names.
+    pub fn fits(&self, user: &User, now: UtcTime) -> bool {
+        let claims =
+            serde_json::to_vec(&self.claims_of(user, now)).map_or(usize::MAX, |it| it.len());
+        let json = claims.saturating_add(OF_SESSION + SPARE);
+        json.saturating_mul(4) / 3 + AROUND_CLAIMS <= MAX_LENGTH
+    }
+
+    /// Returns whether claims come from what users write.
+    pub fn has_claims_of_users(&self) -> bool {
+        self.custom_claims.iter().any(ClaimMapping::is_of_user)
+    }
+}

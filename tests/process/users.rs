@@ -1,0 +1,85 @@
+//! `hallpass users` and `hallpass api-keys`.
+
+use serde_json::{Value, json};
+
+use crate::both::on_both;
+use crate::service::Setup;
+
+const PASSWORD: &str = "quiet river stone";
+
+fn run(setup: &Setup, arguments: &[&str]) -> String {
+    let done = setup.run(arguments);
+    assert!(done.success, "{arguments:?}: {}", done.stderr);
+    done.stdout
+}
+
+fn json_of(setup: &Setup, arguments: &[&str]) -> Value {
+    let text = run(setup, &[&["users", "--json"], arguments].concat());
+    serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}"))
+}
+
+fn refused(setup: &Setup, arguments: &[&str], part: &str) {
+    let done = setup.run(arguments);
+    assert!(!done.success && done.stderr.contains(part), "{arguments:?}: {}", done.stderr);
+}
+
+on_both! {
+    fn an_operator_manages_accounts(setup) {
+        let arguments = ["users", "create", "mina@example.com", "--username", "mina", "--role", "a,b"];
+        let made = setup.run_with_input(&arguments, &format!("{PASSWORD}\n"));
+        assert!(made.success, "{}", made.stderr);
+        assert!(made.stdout.starts_with("1 mina <mina@example.com>  active"), "{}", made.stdout);
+        let invited = json_of(&setup, &["invite", "guest@example.com", "--locale", "ko"]);
+        assert_eq!((&invited["user_id"], &invited["locale"]), (&json!(2), &json!("ko")));
+        assert_eq!(json_of(&setup, &["invite", "guest@example.com"])["user_id"], 2);
+        for reference in ["1", "mina", "MINA@example.com"] {
+            assert_eq!(json_of(&setup, &["show", reference])["roles"], json!(["a", "b"]), "{reference}");
+        }
+        refused(&setup, &["users", "show", "nobody"], "no such account");
+        let all = json_of(&setup, &["list"]);
+        assert_eq!(all.as_array().unwrap().len(), 2);
+        assert_eq!(json_of(&setup, &["list", "--search", "guest"]).as_array().unwrap().len(), 1);
+        assert_eq!(run(&setup, &["users", "list"]).lines().count(), 2);
+
+        let service = setup.start();
+        assert_eq!(service.api().log_in("mina", PASSWORD).status, 200);
+        refused(&setup, &["users", "disable", "mina"], "--yes");
+        let disabled = json_of(&setup, &[
+            "disable", "mina", "--reason", "a pause", "--until", "2100-01-01T00:00:00Z", "--yes",
+        ]);
+        assert_eq!(disabled["disabled_until"], "2100-01-01T00:00:00.000000Z");
+        assert_eq!(service.api().log_in("mina", PASSWORD).status, 403);
+        assert_eq!(json_of(&setup, &["enable", "mina"])["is_active"], true);
+        assert_eq!(service.api().log_in("mina", PASSWORD).status, 200);
+        assert_eq!(json_of(&setup, &["roles", "mina"])["roles"], json!(["a", "b"]));
+        assert_eq!(json_of(&setup, &["roles", "mina", "editor"])["roles"], json!(["editor"]));
+        assert_eq!(json_of(&setup, &["roles", "mina", "--none"])["roles"], json!([]));
+        refused(&setup, &["users", "roles", "mina", "not a role"], "roles:");
+        refused(&setup, &["users", "reset", "mina"], "--yes");
+        run(&setup, &["users", "reset", "mina", "--yes"]);
+        assert!(run(&setup, &["mail", "list", "--to", "mina@example.com"]).contains("password_reset"));
+        refused(&setup, &["users", "delete", "guest@example.com"], "--yes");
+        assert_eq!(run(&setup, &["users", "delete", "guest@example.com", "--yes"]), "deleted 2\n");
+        refused(&setup, &["users", "show", "2"], "no such account");
+    }
+
+    fn an_operator_manages_api_keys(setup) {
+        assert!(run(&setup, &["api-keys", "list"]).starts_with("no API keys"));
+        let made = run(&setup, &[
+            "api-keys", "create", "--name", "billing", "--scope", "users:read,introspect",
+            "--expires-in", "90d",
+        ]);
+        let (line, secret) = made.trim_end().split_once('\n').unwrap();
+        assert!(secret.starts_with("hpk_") && line.contains("billing  users:read introspect"), "{made}");
+        let id = line.split(' ').next().unwrap();
+        let listed = run(&setup, &["api-keys", "list", "--json"]);
+        assert!(!listed.contains(secret));
+        let listed: Value = serde_json::from_str(&listed).unwrap();
+        assert_eq!((&listed[0]["id"], &listed[0]["created_by"]), (&json!(id), &Value::Null));
+        assert_eq!(run(&setup, &["api-keys", "revoke", id]), "revoked\n");
+        assert_eq!(run(&setup, &["api-keys", "revoke", id]), "it was revoked before\n");
+        assert!(run(&setup, &["api-keys", "list"]).contains("  revoked  billing"));
+        refused(&setup, &["api-keys", "revoke", "x"], "no API key");
+        refused(&setup, &["api-keys", "create", "--name", "a", "--scope", "all"], "users:write");
+    }
+}
