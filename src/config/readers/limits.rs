@@ -9,13 +9,9 @@ use crate::domain::{Limits, Rate};
 
 /// Reads the rate limits and their effect. They are always enforced in production.
 pub fn read_limits(s: &mut Source, mode: Mode) -> (Limits, LimitMode) {
-    let default = match mode {
-        Mode::LocalDevelopment => LimitMode::Report,
-        Mode::Development | Mode::Production => LimitMode::Enforce,
-    };
     let words =
         [("on", LimitMode::Enforce), ("off", LimitMode::Off), ("report", LimitMode::Report)];
-    let limit_mode = s.choice("HALLPASS_LIMITS", default, &words);
+    let limit_mode = s.choice("HALLPASS_LIMITS", LimitMode::Enforce, &words);
     if limit_mode != LimitMode::Enforce && mode == Mode::Production {
         s.fault("HALLPASS_LIMITS", "may be off or report in development only");
     }

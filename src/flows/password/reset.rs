@@ -13,7 +13,7 @@ use crate::flows::limits::{account_of, requester, reserve, reset_failed_logins};
 use crate::flows::password::change::replace;
 use crate::flows::{Error, Flows, Result};
 use crate::store::outbox::{self, MailKind};
-use crate::store::{self, Conn, challenges, events, users};
+use crate::store::{self, Conn, challenges, events, identities, users};
 
 /// What a user shows who wants to choose a new password.
 #[derive(Clone, Debug)]
@@ -97,6 +97,7 @@ impl Flows {
                 users::mark_email_verified(conn, user.id, email, now)?;
                 if !user.email_verified {
                     events::record(conn, &scene, EventKind::EmailVerified, "")?;
+                    unlink_identities(conn, user.id, &scene)?;
                 }
             }
             reset_failed_logins(conn, &secrets, &user, &place)?;
@@ -107,6 +108,15 @@ impl Flows {
         tracing::info!(user_id = id.0, "password reset");
         Ok(())
     }
+}
+
+/// Unlinks the identities of an account whose address was not verified before: they may be those of
+/// another person, who registered with the address of the user.
+fn unlink_identities(conn: &mut Conn, id: UserId, scene: &EventContext) -> store::Result<()> {
+    for identity in identities::unlink_since(conn, id, UtcTime::from_micros(0))? {
+        events::record(conn, scene, EventKind::IdentityUnlinked, &identity.provider)?;
+    }
+    Ok(())
 }
 
 type Due = (Challenge, User);

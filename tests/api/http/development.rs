@@ -184,7 +184,7 @@ on_both! {
     }
 
     fn limits_are_reported_and_refuse_nothing(world) {
-        let app = world.app_with(&[("HALLPASS_LIMITS", "")]);
+        let app = world.app_with(&[("HALLPASS_LIMITS", "report")]);
         let tokens = app.person(&world, MINA);
         for number in 0..12 {
             let answer = app.log_in(MINA, "wrong").refused(401, "invalid_credentials");

@@ -177,6 +177,18 @@ on_both! {
         }
     }
 
+    fn a_password_reset_by_the_owner_of_an_unverified_address_unlinks_identities(world) {
+        let site = Site::with(&world, &[("HALLPASS_EMAIL_VERIFICATION", "optional")]);
+        let thief = site.log_in_at("doubtful", "mina").is(200).tokens();
+        site.app.post("/v1/password-reset", &json!({"email": MINA})).is(202);
+        let token = world.link_about(MINA, crate::support::account::RESET, 1);
+        site.app.reset_by_link(&token, "another plum tree").is(204);
+        site.log_in_at("doubtful", "mina").refused(409, "identity_conflict");
+        let mina = site.app.log_in(MINA, "another plum tree").is(200).tokens();
+        assert_eq!(mina.user_id(), thief.user_id());
+        assert_eq!(site.identities(&mina).len(), 0);
+    }
+
     fn without_an_address_the_user_types_one_that_is_verified(world) {
         let site = Site::new(&world);
         for missing in [Value::Null, json!("not an address")] {
