@@ -172,10 +172,8 @@ impl Db {
     /// Tries a write and rolls it back.
     pub fn try_write(&self) -> Result<()> {
         match &self.shape {
-            Backend::Sqlite { manager, .. } => engine::connection::try_write(&mut manager.open()?),
-            Backend::Postgres { pool } => {
-                engine::connection::try_write(self.connection(pool)?.conn())
-            }
+            Backend::Sqlite { manager, .. } => engine::probe::try_write(&mut manager.open()?),
+            Backend::Postgres { pool } => engine::probe::try_write(self.connection(pool)?.conn()),
         }
     }
 

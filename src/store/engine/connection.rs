@@ -15,7 +15,6 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::domain::UtcTime;
 use crate::store::engine::certificates::with_system_certificates;
 use crate::store::engine::health::{Fault, Faults, WriteState};
-use crate::store::engine::locks;
 use crate::store::{DatabaseUrl, Error, Result};
 
 /// A connection to either database.
@@ -222,29 +221,6 @@ pub(crate) fn empty_log(manager: &Manager) -> Result<()> {
     Ok(())
 }
 
-/// Writes a row and rolls it back. SQLite writes to the disk before a commit only what its cache
-/// cannot hold, so the row is larger than a cache that is made small first.
-pub(crate) fn try_write(conn: &mut Conn) -> Result<()> {
-    let name = match conn {
-        Conn::Sqlite(sqlite) => {
-            sqlite.batch_execute("PRAGMA cache_size = 4;")?;
-            "hex(zeroblob(32768))"
-        }
-        Conn::Postgres(_) => "'of the doctor'",
-    };
-    let began = Instant::now();
-    begin(conn)?;
-    let insert =
-        format!("INSERT INTO limits (name, uses, resets_at, waits_until) VALUES ({name}, 0, 0, 0)");
-    let written =
-        locks::limit_waits(conn).and_then(|()| conn.batch_execute(&insert).map_err(Error::from));
-    // SQLite has rolled back by itself where the disk is full.
-    if written.is_ok() || matches!(conn, Conn::Postgres(_)) {
-        rollback(conn);
-    }
-    written.map_err(|error| locks::explain(conn, began, error))
-}
-
 #[derive(diesel::QueryableByName)]
 struct TakesWrites {
     #[diesel(sql_type = diesel::sql_types::Bool)]
@@ -331,7 +307,7 @@ pub(crate) fn commit(conn: &mut Conn) -> Result<()> {
     Ok(<Conn as Connection>::TransactionManager::commit_transaction(conn)?)
 }
 
-fn rollback(conn: &mut Conn) {
+pub(crate) fn rollback(conn: &mut Conn) {
     if let Err(error) = <Conn as Connection>::TransactionManager::rollback_transaction(conn) {
         tracing::warn!(%error, "cannot roll back; the connection is dropped");
     }

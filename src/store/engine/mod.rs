@@ -8,6 +8,7 @@ pub(crate) mod locks;
 pub(crate) mod migrate;
 pub(crate) mod migrations;
 pub(crate) mod privileges;
+pub(crate) mod probe;
 pub(crate) mod suitable;
 pub(crate) mod url;
 pub(crate) mod wake_up;
