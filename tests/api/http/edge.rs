@@ -75,7 +75,10 @@ fn a_body_is_json_in_utf_8_or_not_taken() {
         "Content-Type: application/json\r\nContent-Encoding: gzip\r\n",
     ] {
         for path in PATHS {
-            post(&app, path, kind, b"{}").refused(415, "unsupported_media_type");
+            // The endpoint of OAuth libraries reads their form too.
+            if path != "/v1/token-refresh" || !kind.contains("urlencoded") {
+                post(&app, path, kind, b"{}").refused(415, "unsupported_media_type");
+            }
         }
     }
     let body = registration();
