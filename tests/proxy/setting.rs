@@ -31,7 +31,9 @@ impl Setting {
         let port = postgres::free_port();
         let setup = setup
             .with("HALLPASS_PUBLIC_URL", &format!("http://127.0.0.1:{port}"))
-            .with("HALLPASS_TRUSTED_PROXIES", "127.0.0.1");
+            .with("HALLPASS_TRUSTED_PROXIES", "127.0.0.1")
+            // Other ports of this machine are foreign, as they are in production.
+            .with("HALLPASS_CORS_ORIGINS", "none");
         for account in
             [["--username", USERNAME, "--email", EMAIL].as_slice(), &["--username", ANONYMOUS]]
         {
