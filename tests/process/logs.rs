@@ -100,6 +100,7 @@ fn every_flow(setup: Setup) {
     flows::own_account(&teller);
     flows::resets_and_undoing(&teller);
     flows::staff(&teller);
+    flows::services(&teller);
     if crate::HAS_DRF {
         flows::django_adapter(&teller);
     }

@@ -77,7 +77,8 @@ fn answers_that_nobody_reads_cost_little_and_end() {
             let mut stream = connect(service.address());
             let path = if number % 2 == 0 { large } else { document };
             let asked = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
-            stream.write_all(asked.repeat(16).as_bytes()).unwrap();
+            // More than the sockets take.
+            stream.write_all(asked.repeat(64).as_bytes()).unwrap();
             stream
         })
         .collect();

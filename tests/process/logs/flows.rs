@@ -168,13 +168,16 @@ pub fn staff(teller: &Teller) {
     let body =
         json!({"email": "canaryeve@example.com", "username": "canaryeve", "password": PASSWORD});
     let eve = holder.post("/v1/users", &body)["user_id"].to_string();
-    holder.post("/v1/users", &json!({"email": "canaryguest@example.com"}));
+    for _ in 0..2 {
+        holder.post("/v1/users", &json!({"email": "canaryguest@example.com"}));
+    }
     let token = teller.mail("canaryguest", "/password-reset?token=");
     teller.post("/v1/password-reset/confirm", &json!({"token": token, "new_password": PASSWORD}));
     let path = format!("/v1/users/{eve}");
     for body in [
         json!({"locale": "ko", "is_staff": true}),
         json!({"is_staff": false}),
+        json!({"roles": ["canaryrole"], "app_metadata": {"canary": "canary"}}),
         json!({"is_active": false, "disabled_reason": "canary of a reason"}),
     ] {
         holder.call("PATCH", &path, &body);
@@ -190,6 +193,29 @@ pub fn staff(teller: &Teller) {
     holder.get(&path);
     holder.get(&format!("{path}/events"));
     holder.call("DELETE", &path, &Value::Null);
+}
+
+/// Services with an API key, which looks at tokens and ends them.
+pub fn services(teller: &Teller) {
+    let root = teller.log_in("canaryroot", ROOT_PASSWORD);
+    let holder = teller.holder(&root.access);
+    let scopes = ["introspect", "revoke", "users:read"];
+    let made = holder.post("/v1/api-keys", &json!({"name": "canary key", "scopes": scopes}));
+    let key = made["secret"].as_str().unwrap();
+    teller.add_canary("an API key", key);
+    holder.get("/v1/api-keys");
+    teller.holder(key).get("/v1/users?limit=1");
+    let mina = teller.log_in("canarymina@example.com", PASSWORD);
+    for (path, token) in [
+        ("/v1/introspect", &mina.access),
+        ("/v1/introspect", &mina.refresh),
+        ("/v1/revoke", &mina.refresh),
+    ] {
+        teller.form(path, &basic("canary", key), &form(&[("token", token)]));
+    }
+    let path = format!("/v1/api-keys/{}", made["api_key"]["id"].as_str().unwrap());
+    holder.call("DELETE", &path, &Value::Null);
+    teller.holder(key).refused("GET", "/v1/users", &Value::Null);
 }
 
 pub fn django_adapter(teller: &Teller) {
@@ -223,6 +249,8 @@ pub fn django_adapter(teller: &Teller) {
 pub fn what_anybody_may_read(teller: &Teller) {
     for path in [
         "/.well-known/jwks.json",
+        "/.well-known/openid-configuration",
+        "/.well-known/oauth-authorization-server",
         "/v1/revocations",
         "/v1/config",
         "/v1/password-policy",

@@ -148,6 +148,16 @@ impl Teller {
         assert_eq!(status, 303, "{path}: {text}");
     }
 
+    /// Sends a form with credentials.
+    pub fn form(&self, path: &str, authorization: &str, form: &str) {
+        let headers = [
+            ("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned()),
+            ("authorization".to_owned(), authorization.to_owned()),
+        ];
+        let (status, text, _) = self.send("POST", path, &headers, form);
+        assert_eq!(status, 200, "{path}: {text}");
+    }
+
     pub fn cookies(&self, headers: &[(&str, &str)], path: &str, body: &Value) -> String {
         let headers = self.with(headers).headers;
         let kind = ("content-type".to_owned(), "application/json".to_owned());
