@@ -5,8 +5,12 @@
 use std::fmt;
 use std::time::Duration;
 
+use tracing::field::{DisplayValue, display};
+
 use super::{Claims, Error, Flows, Result};
-use crate::domain::{ApiKey, ApiKeyState, EventContext, PlainToken, Scope, User, UserId, UtcTime};
+use crate::domain::{
+    ApiKey, ApiKeyId, ApiKeyState, EventContext, PlainToken, Scope, User, UserId, UtcTime,
+};
 use crate::store::{Conn, api_keys, users};
 
 /// The precision of the time of a key's last use: a key that is used often is written rarely.
@@ -43,6 +47,16 @@ impl Administrator {
             Self::Service(key) => context.by_key(&key.id),
             Self::Operator => context.by(UserId::NONE),
         }
+    }
+
+    /// Returns the number of the member of the staff, for the log.
+    pub(crate) fn staff_id(&self) -> Option<i64> {
+        if let Self::Staff(user) = self { Some(user.id.0) } else { None }
+    }
+
+    /// Returns the id of the API key, for the log.
+    pub(crate) fn api_key(&self) -> Option<DisplayValue<&ApiKeyId>> {
+        if let Self::Service(key) = self { Some(display(&key.id)) } else { None }
     }
 
     /// Checks that the caller may still administer accounts: hashing takes a while, in which rights may go.

@@ -139,7 +139,14 @@ impl Flows {
             Ok::<_, Error>(created)
         })?;
         let (user_id, is_new) = (created.user.id.0, created.is_new);
-        tracing::info!(%by, user_id, is_invited, is_new, "account made by staff");
+        tracing::info!(
+            by = by.staff_id(),
+            api_key = by.api_key(),
+            user_id,
+            is_invited,
+            is_new,
+            "account made by staff"
+        );
         Ok(created)
     }
 
@@ -171,7 +178,12 @@ impl Flows {
         })?;
         self.note_ended(id, ended, EndReason::AccountDisabled, now);
         self.note_rights(&user);
-        tracing::info!(%by, user_id = id.0, "account changed by staff");
+        tracing::info!(
+            by = by.staff_id(),
+            api_key = by.api_key(),
+            user_id = id.0,
+            "account changed by staff"
+        );
         Ok(user)
     }
 
@@ -185,7 +197,12 @@ impl Flows {
             delete_account(conn, &seen, &caller.context(id, now))
         })?;
         self.note_deleted(id, ended, now);
-        tracing::info!(%by, user_id = id.0, "account removed by staff");
+        tracing::info!(
+            by = by.staff_id(),
+            api_key = by.api_key(),
+            user_id = id.0,
+            "account removed by staff"
+        );
         Ok(())
     }
 
@@ -202,7 +219,12 @@ impl Flows {
             Ok::<_, Error>(sessions::end_all_sessions(conn, id, None, reason, now)?)
         })?;
         self.note_ended(id, ended, reason, now);
-        tracing::info!(%by, user_id = id.0, "sessions ended by staff");
+        tracing::info!(
+            by = by.staff_id(),
+            api_key = by.api_key(),
+            user_id = id.0,
+            "sessions ended by staff"
+        );
         Ok(())
     }
 }
