@@ -168,8 +168,8 @@ pub fn staff(teller: &Teller) {
     let body =
         json!({"email": "canaryeve@example.com", "username": "canaryeve", "password": PASSWORD});
     let eve = holder.post("/v1/users", &body)["user_id"].to_string();
-    for _ in 0..2 {
-        holder.post("/v1/users", &json!({"email": "canaryguest@example.com"}));
+    for guest in ["canarylate", "canarylate", "canaryguest"] {
+        holder.post("/v1/users", &json!({"email": format!("{guest}@example.com")}));
     }
     let token = teller.mail("canaryguest", "/password-reset?token=");
     teller.post("/v1/password-reset/confirm", &json!({"token": token, "new_password": PASSWORD}));
