@@ -20,7 +20,7 @@ const MAX_NONCE: usize = 255;
 #[serde(deny_unknown_fields)]
 pub struct SocialTokenRequest {
     /// The id token, for one of the client ids of `HALLPASS_SOCIAL_<PROVIDER>_NATIVE_CLIENT_IDS`.
-    #[schema(value_type = String, min_length = 1, max_length = 16384, example = "eyJhbGciOiJSUzI1NiIsImtpZCI6Ii4uLiJ9.e30.c2ln")]
+    #[schema(value_type = String, min_length = 1, max_length = 12288, example = "eyJhbGciOiJSUzI1NiIsImtpZCI6Ii4uLiJ9.e30.c2ln")]
     id_token: PlainToken,
     /// The `nonce` of the id token: random, made by the app for this log-in.
     #[schema(min_length = 1, max_length = 255, example = "n-0S6_WzA2Mj")]
