@@ -124,9 +124,9 @@ pub struct AccessTokenClaims {
     /// True if the account may manage others.
     #[schema(example = false)]
     is_staff: bool,
-    /// The roles of the account.
-    #[schema(example = json!(["editor"]))]
-    roles: Vec<String>,
+    /// The roles of the account. Missing where there are none.
+    #[schema(required = false, nullable = false, example = json!(["editor"]))]
+    roles: Option<Vec<String>>,
     /// The roles as one text (RFC 8693 section 4.2). Missing where there are none.
     #[schema(required = false, nullable = false, example = "editor")]
     scope: Option<String>,

@@ -40,8 +40,8 @@ pub struct Claims {
     pub email_verified: bool,
     /// True if the account may manage others.
     pub is_staff: bool,
-    /// The roles of the account. Tokens of earlier versions lack them.
-    #[serde(default)]
+    /// The roles of the account. An empty claim would be refused by libraries such as authlib.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<String>,
     /// The same as text (RFC 8693 section 4.2), where there are any.
     #[serde(default, skip_serializing_if = "String::is_empty")]

@@ -27,7 +27,7 @@ on_both! {
             "active": true, "token": tokens.access, "iss": "http://auth.test",
             "aud": "http://auth.test", "sub": "1", "client_id": "hallpass", "iat": now, "exp": now + 300, "jti": null,
             "sid": tokens.session, "user_id": 1, "username": "mina", "email": MINA,
-            "email_verified": true, "is_staff": false, "roles": [], "amr": ["email"], "auth_time": now,
+            "email_verified": true, "is_staff": false, "amr": ["email"], "auth_time": now,
         }));
     }
 
