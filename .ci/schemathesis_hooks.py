@@ -10,7 +10,7 @@ import schemathesis
 
 COMMON = set(Path(__file__, "../../src/domain/user/common_passwords.txt").resolve().read_text().split("\n"))
 # Fewer distinct characters than this may be a pattern (src/domain/user/guessable.rs); random texts have more.
-DISTINCT = 7
+DISTINCT = 12
 
 
 OWN_NAMES = ["mina"]
