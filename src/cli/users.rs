@@ -102,7 +102,7 @@ struct Reference {
     user: String,
 }
 
-/// Whether to ask before something that cannot be taken back.
+/// Confirmation before a step that cannot be undone.
 #[derive(clap::Args)]
 struct Consent {
     /// Do not ask. Needed where there is no terminal.
@@ -143,7 +143,7 @@ pub(super) fn run(config: &Config, arguments: Arguments) -> Outcome {
     })
 }
 
-/// Why a command failed.
+/// Reason why a command failed.
 enum Failure {
     Flow(Error),
     Other(String),

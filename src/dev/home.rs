@@ -11,7 +11,7 @@ use super::local;
 const CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; \
                    frame-ancestors 'none'; base-uri 'none'";
 
-/// What the page says about this instance.
+/// Facts about this instance that the page shows.
 #[derive(Clone, Debug)]
 pub struct Facts {
     /// The name of the service.

@@ -26,7 +26,7 @@ pub struct DevMail {
     pub to: String,
     /// The subject.
     pub subject: String,
-    /// When the mail was ordered (RFC 3339).
+    /// Time of the order of the mail (RFC 3339).
     pub date: String,
     /// The code in it, if there is one.
     pub code: Option<String>,
@@ -38,7 +38,7 @@ pub struct DevMail {
     pub html: String,
 }
 
-/// Which mails are meant.
+/// A selection of mails.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Filter {
     /// Those to this address, in any letter case.

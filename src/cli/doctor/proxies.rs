@@ -18,7 +18,7 @@ pub(super) fn check(site: &Site) -> Finding {
     };
     if config.trusted_proxies.iter().any(|network| network.prefix_len() == 0) {
         return Bad(format!(
-            "{setting}: that is everybody, who can choose their address themselves"
+            "{setting}: that trusts all addresses, so clients can choose their IP address themselves"
         ));
     }
     let busiest = site
