@@ -83,6 +83,20 @@ impl<'a> Cast<'a> {
         Rc::new(Person { email, tokens, django })
     }
 
+    /// An account with roles, which tokens of an account without roles leave out.
+    fn with_roles(&self) -> Rc<Person> {
+        let mut bystanders = self.bystanders.borrow_mut();
+        let make = || {
+            let person = self.person("user");
+            let path = format!("/v1/users/{}", person.tokens.user_id());
+            let roles = json!({"roles": ["editor"]});
+            self.app.ask_as(&self.root.access, "PATCH", &path, &roles).is(200);
+            let tokens = self.app.refresh(&person.tokens.refresh).is(200).tokens();
+            Rc::new(Person { email: person.email.clone(), tokens, django: String::new() })
+        };
+        Rc::clone(bystanders.entry("user with roles".to_owned()).or_insert_with(make))
+    }
+
     fn django_token(&self, email: &str) -> String {
         let body = json!({"username": email, "password": PASSWORD}).to_string();
         let json = [("content-type", "application/json")];
@@ -351,7 +365,7 @@ fn reads(cast: &Cast, role: &str, field: &str) -> bool {
         "anonymous" => return false,
         "owner" => cast.ask(Some(&owner), "GET", "/v1/me", &Value::Null),
         "staff" => cast.ask(Some(&staff), "GET", &format!("/v1/users/{id}"), &Value::Null),
-        "service" => cast.app.token_verify(&owner.tokens.access),
+        "service" => cast.app.token_verify(&cast.with_roles().tokens.access),
         "Django adapter, owner" => {
             cast.ask(Some(&owner), "GET", &format!("/users/{id}/"), &Value::Null)
         }
