@@ -55,6 +55,10 @@ impl Source {
             Err(error) if error.kind() == ErrorKind::NotFound => <_>::default(),
             Err(_) => (HashMap::new(), vec![ConfigFault::new(".env", "cannot be read")]),
         };
+        let has_secret = values.iter().any(|(name, value)| {
+            let mut secrets = settings().filter(|it| it.secret && it.is_named(name));
+            !value.is_empty() && secrets.any(|it| value != it.default)
+        });
         #[expect(clippy::disallowed_methods, reason = "this is the one home of settings")]
         let environment = std::env::vars_os();
         for (name, value) in environment {
@@ -70,6 +74,9 @@ impl Source {
         }
         let mut source = Self::from_values(values);
         source.faults.append(&mut faults);
+        if has_secret && is_open(Path::new(".env")) {
+            source.open_files.push(".env".to_owned());
+        }
         source
     }
 
@@ -228,9 +235,9 @@ impl Source {
     }
 }
 
-/// Returns whether others than the owner can read a file.
+/// Returns whether others than the owner can read or replace the content of a file.
 pub(super) fn is_open(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.mode() & 0o044 != 0)
+    std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.mode() & 0o066 != 0)
 }
 
 /// Returns whether that is the name of a setting, or of the file that holds a secret one.

@@ -127,9 +127,12 @@ impl ClaimMapping {
 }
 
 /// Returns the claims of an account: those whose members it has.
-pub fn custom_claims(mappings: &[ClaimMapping], user: &User) -> Map<String, Value> {
+pub fn custom_claims<'a>(
+    mappings: impl IntoIterator<Item = &'a ClaimMapping>,
+    user: &User,
+) -> Map<String, Value> {
     let claims = mappings
-        .iter()
+        .into_iter()
         .filter_map(|mapping| Some((mapping.claim.clone(), mapping.value(user)?.clone())));
     claims.collect()
 }

@@ -1,6 +1,8 @@
 //! Flows of the adapter: the same accounts, hashing and rules as behind `/v1`. What differs is the
 //! kind of token, and that staff manage accounts without confirming their password.
 
+use std::sync::Arc;
+
 use crate::domain::{
     Counted, Counter, Device, Email, EmailChange, EventContext, EventKind, Locale, MailClass,
     MailRequest, Metadata, PasswordHash, PlainPassword, Roles, User, UserId, Username, UtcTime,
@@ -228,6 +230,7 @@ impl<'a> DrfFlows<'a> {
             events::record(conn, &scene, EventKind::AccountCreatedByStaff, "")?;
             Ok::<_, Error>(user)
         })?;
+        self.core.learn_renewed_rights();
         tracing::info!(by = by.0, user_id = user.id.0, "account made at the Django REST adapter");
         Ok(user)
     }
@@ -248,6 +251,7 @@ impl<'a> DrfFlows<'a> {
             ..UserChanges::default()
         };
         let (actor, policy) = (by.id, self.core.policy.clone());
+        let tokens = Arc::clone(self.core.access_tokens.settings());
         let (by, device) = (by.clone(), device.clone());
         let user = self.core.db.write(move |conn| {
             let before = match lock_for_staff(conn, id) {
@@ -264,7 +268,7 @@ impl<'a> DrfFlows<'a> {
             }
             let Some(after) = users::update_user(conn, id, &changes, now)? else { return Ok(None) };
             record_changes(conn, &scene_of(id, &by, &device, now), &before, &after)?;
-            let after = renew_rights(conn, &before, after, now)?;
+            let after = renew_rights(conn, &tokens, &before, after, now)?;
             if before.email != after.email {
                 forget_pending(conn, &before)?;
             }
@@ -273,6 +277,7 @@ impl<'a> DrfFlows<'a> {
         })?;
         if let Some(user) = &user {
             self.core.note_rights(user);
+            self.core.learn_renewed_rights();
             tracing::info!(
                 by = actor.0,
                 user_id = user.id.0,

@@ -10,7 +10,8 @@ use crate::domain::{
 use crate::flows::{Error, Flows, Result};
 use crate::store::jobs::backlog;
 use crate::store::{
-    self, Conn, challenges, erasures, events, limits, registrations, sessions, signing_keys, users,
+    self, Conn, challenges, erasures, events, limits, registrations, released_names, sessions,
+    signing_keys, users,
 };
 
 /// How long a refresh token of an ended session says "revoked" or "expired" rather than "unknown".
@@ -42,7 +43,7 @@ impl Flows {
     /// Reads whose rights were renewed just now, such as those of a user who lost the user name to the owner of
     /// the address, so that this instance refuses their access tokens at once. If this fails, the next
     /// synchronisation does it.
-    pub(super) fn learn_renewed_rights(&self) {
+    pub(crate) fn learn_renewed_rights(&self) {
         let revocations = &self.access_tokens.revocations;
         let since = revocations.unseen_since(self.now());
         match self.db.read(|conn| users::list_rights_changed_since(conn, since)) {
@@ -108,6 +109,9 @@ impl Flows {
         self.in_steps(move |conn| sessions::purge_replaced(conn, replaced, expired, ROWS))?;
         let over = now.before(REMEMBER_SESSIONS);
         self.in_steps(move |conn| sessions::purge(conn, over, ROWS))?;
+        // Access tokens that contain the names have expired.
+        let over = now.before(self.access_tokens.settings().lifetime);
+        self.in_steps(move |conn| released_names::purge(conn, over, ROWS))?;
         let few_end = Limits::few_failures_end(now);
         self.in_steps(move |conn| {
             limits::purge(conn, now, Counted::ConsecutiveFailedLogins, FEW_FAILURES, few_end, ROWS)

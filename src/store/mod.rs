@@ -21,6 +21,7 @@ pub mod known_devices;
 pub mod limits;
 pub mod outbox;
 pub mod registrations;
+pub mod released_names;
 pub mod sessions;
 pub mod signing_keys;
 pub mod social_flows;

@@ -53,6 +53,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    released_names (user_id, name_hash) {
+        user_id -> BigInt,
+        name_hash -> Binary,
+        released_at -> BigInt,
+    }
+}
+
+diesel::table! {
     challenges (id) {
         id -> Text,
         kind -> Text,

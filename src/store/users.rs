@@ -4,6 +4,7 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool};
 
+use super::released_names::{self, Names};
 use super::schema::users;
 use super::{Conn, Result};
 use crate::domain::{
@@ -162,6 +163,8 @@ pub fn insert_user(conn: &mut Conn, new: &NewUser, now: UtcTime) -> Result<User>
             ))
             .returning(users::all_columns)
             .get_result(conn)?;
+        let names = Names::of(&new.username, new.email.as_ref());
+        released_names::change(conn, UserId(row.id), &Names::default(), &names, now)?;
         Ok(row.into())
     })
 }
@@ -235,8 +238,11 @@ pub fn update_user(
             EmailChange::Remove => Some(None),
             EmailChange::Set(email) => Some(Some(email)),
         };
-        if let Some(username) = &changes.username {
-            end_tokens_of_other_name(conn, id, username, now)?;
+        let renames = changes.username.is_some() || email.is_some();
+        let before = if renames { find_by_id(conn, id)? } else { None };
+        if let Some(before) = &before {
+            let username = changes.username.as_ref().unwrap_or(&before.username);
+            note_names(conn, before, username, email.unwrap_or(before.email.as_ref()), now)?;
         }
         if let Some(email) = email {
             forget_proof_of_other_address(conn, id, email)?;
@@ -279,19 +285,20 @@ fn forget_proof_of_other_address(conn: &mut Conn, id: UserId, email: Option<&Ema
     Ok(())
 }
 
-/// Revokes the tokens of the Django REST adapter if the account gets another user name: they open
-/// the account that has the name.
-fn end_tokens_of_other_name(
+/// Notes the names that an account gets in place of its present ones. Tokens of the Django REST adapter are
+/// revoked with the user name: they open the account that has it.
+fn note_names(
     conn: &mut Conn,
-    id: UserId,
+    user: &User,
     username: &Username,
+    email: Option<&Email>,
     now: UtcTime,
 ) -> Result<()> {
-    let named = users::table.find(id.0).select(users::username).first::<String>(conn).optional()?;
-    if named.is_some_and(|name| name != username.as_str()) {
-        end_tokens(conn, id, now)?;
+    if user.username.as_str() != username.as_str() {
+        end_tokens(conn, user.id, now)?;
     }
-    Ok(())
+    let before = Names::of(&user.username, user.email.as_ref());
+    released_names::change(conn, user.id, &before, &Names::of(username, email), now)
 }
 
 /// Revokes the Django tokens of an account: they carry the number that `tokens_from` is here moved
@@ -452,7 +459,7 @@ pub fn change_email(conn: &mut Conn, user: &User, email: &Email, now: UtcTime) -
         } else {
             user.username.clone()
         };
-        end_tokens_of_other_name(conn, user.id, &username, now)?;
+        note_names(conn, user, &username, Some(email), now)?;
         let row: Row = diesel::update(users::table.find(user.id.0))
             .set((
                 users::email.eq(email.as_str()),

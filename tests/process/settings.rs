@@ -72,6 +72,29 @@ fn a_dot_env_file_is_read_and_the_environment_wins() {
 }
 
 #[test]
+fn a_dot_env_file_with_a_secret_that_others_can_read_is_warned_about() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    for (content, mode, is_warned) in [
+        ("HALLPASS_SECRET=plum-tree-at-dusk-and-dawn-3719-kestrel\n", 0o644, true),
+        ("HALLPASS_SECRET=plum-tree-at-dusk-and-dawn-3719-kestrel\n", 0o600, false),
+        ("HALLPASS_SERVICE_NAME=Plum\nHALLPASS_SECRET=\n", 0o644, false),
+    ] {
+        let setup = Setup::on_sqlite();
+        setup.write(".env", content);
+        let file = setup.folder().join(".env");
+        fs::set_permissions(file, fs::Permissions::from_mode(mode)).unwrap();
+        let warning = ".env can be read by others";
+        assert_eq!(
+            setup.run(&["doctor"]).stdout.contains(warning),
+            is_warned,
+            "{content} {mode:o}"
+        );
+        assert_eq!(setup.start().log().contains(warning), is_warned, "{content} {mode:o}");
+    }
+}
+
+#[test]
 fn a_dollar_sign_in_a_dot_env_file_does_not_make_another_secret() {
     let setup = Setup::on_sqlite();
     setup.write(".env", "HALLPASS_SECRET=a$hunter2-hunter2-hunter2-hunter2-hunter2\n");

@@ -196,7 +196,7 @@ fn a_file_of_a_secret_that_others_can_read_is_warned_about() {
         read(&values).unwrap().warnings
     };
     assert!(warnings(0o600).is_empty());
-    for mode in [0o640, 0o604, 0o644] {
+    for mode in [0o640, 0o604, 0o644, 0o620, 0o602] {
         let warnings = warnings(mode);
         assert_eq!(warnings.len(), 2, "{warnings:?}");
         assert!(warnings[0].contains("HALLPASS_SMTP_URL_FILE") && warnings[1].contains("secret"));

@@ -52,6 +52,7 @@ impl Flows {
             record_changes(conn, &scene, &before, &after)?;
             Ok::<_, Error>(after)
         })?;
+        self.learn_renewed_rights();
         tracing::info!(user_id = id.0, "profile changed by its owner");
         Ok(user)
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::domain::token::FirstTokens;
 use crate::domain::{
-    Amr, Challenge, ChallengeKind, Counted, Counter, Device, Email, EventContext, EventKind,
-    Locale, MailClass, MailRequest, Metadata, PlainPassword, PlainToken, Registration,
+    Amr, Challenge, ChallengeId, ChallengeKind, Counted, Counter, Device, Email, EventContext,
+    EventKind, Locale, MailClass, MailRequest, Metadata, PlainPassword, PlainToken, Registration,
     RegistrationMode, Roles, Transport, User, Username, UtcTime,
 };
 use crate::flows::limits::requester;
@@ -18,6 +18,9 @@ use crate::flows::{
 use crate::store::outbox::{self, MailKind};
 use crate::store::users::NewUser;
 use crate::store::{self, Conn, Unique, events, registrations, users};
+
+/// Beginning of the user names that accounts have until their e-mail address is verified.
+const PLACEHOLDER: &str = "user-";
 
 /// What a user typed.
 #[derive(Debug)]
@@ -145,6 +148,7 @@ impl Flows {
             let signed_in = sign_in.open(conn, &policy, &user)?;
             Ok::<_, Error>((user, signed_in))
         })?;
+        self.learn_renewed_rights();
         tracing::info!(user_id = user.id.0, "registered");
         self.complete(&user, signed_in, now)
     }
@@ -201,7 +205,7 @@ fn make_account(
     let is_named_so = |conn| users::find_id_by_username(conn, new.username.as_str());
     // The account that has the address as its user name gives way once the address is verified, not before.
     if with_mail && new.chose_no_name() && is_address_free && is_named_so(conn)?.is_some() {
-        new.username = Username::known(&format!("user-{}", registration.challenge.id.as_str()));
+        new.username = placeholder(&registration.challenge.id);
     }
     let user = insert_account(conn, &new, now)?;
     if with_mail {
@@ -210,6 +214,18 @@ fn make_account(
         order_proof(conn, &registration, now)?;
     }
     Ok(user)
+}
+
+/// Returns the user name of an account whose e-mail address is the user name of another user until it is
+/// verified.
+fn placeholder(registration: &ChallengeId) -> Username {
+    Username::known(&format!("{PLACEHOLDER}{}", registration.as_str()))
+}
+
+/// Returns whether a user name is one that [`placeholder`] made.
+pub(crate) fn is_placeholder(name: &Username) -> bool {
+    let number = name.as_str().strip_prefix(PLACEHOLDER);
+    number.is_some_and(|number| ChallengeId::parse(number).is_some())
 }
 
 fn refuse_taken_username(conn: &mut Conn, registration: &Registration) -> Result<()> {

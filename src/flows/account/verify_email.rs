@@ -7,10 +7,10 @@
 use crate::domain::token::Secrets;
 use crate::domain::{
     Amr, ChallengeKind, Counted, Counter, Device, Email, EventContext, EventKind, PlainPassword,
-    PlainToken, Registration, RegistrationMode, TokenHash, Transport, User, UtcTime,
+    PlainToken, Registration, RegistrationMode, TokenHash, Transport, User, Username, UtcTime,
 };
 use crate::flows::account::change_email::take_address;
-use crate::flows::account::register::new_user;
+use crate::flows::account::register::{is_placeholder, new_user};
 use crate::flows::account::release_username::release_username;
 use crate::flows::account::report_unauthorized::free_address;
 use crate::flows::audit::record_changes;
@@ -21,6 +21,7 @@ use crate::flows::sign_in::{SignIn, earlier_or_first, sign_in_once};
 use crate::flows::social::identities::link_identity;
 use crate::flows::{Error, Flows, LoggedIn, LoginContext, Policy, Result, VerifyEmailProof};
 use crate::store::registrations::{self, Found};
+use crate::store::users::UserChanges;
 use crate::store::{self, Conn, Unique, challenges, events, social_flows, users};
 
 /// What a user proves an address with.
@@ -226,8 +227,11 @@ fn prove(
             Some(user) if changes_email => {
                 take_address(conn, policy, user, &registration.email, now)?
             }
-            Some(user) => users::mark_email_verified(conn, user.id, &registration.email, now)?
-                .ok_or(Error::OneTimeTokenInvalid)?,
+            Some(user) => {
+                let user = users::mark_email_verified(conn, user.id, &registration.email, now)?
+                    .ok_or(Error::OneTimeTokenInvalid)?;
+                name_by_address(conn, user, &registration.email, now)?
+            }
             None if policy.registration.mode != RegistrationMode::Open => {
                 return Err(Error::RegistrationClosed);
             }
@@ -262,6 +266,22 @@ fn prove(
     users::find_by_id(conn, owner)?
         .filter(|user| user.is_active && user.email.as_ref() == Some(&registration.email))
         .ok_or(Error::OneTimeTokenInvalid)
+}
+
+/// Gives an account with a placeholder as its user name the e-mail address that it verified.
+pub(crate) fn name_by_address(
+    conn: &mut Conn,
+    user: User,
+    email: &Email,
+    now: UtcTime,
+) -> Result<User> {
+    let name = Username::of_address(email);
+    if !is_placeholder(&user.username) || users::find_id_by_username(conn, name.as_str())?.is_some()
+    {
+        return Ok(user);
+    }
+    let changes = UserChanges { username: Some(name), ..UserChanges::default() };
+    users::update_user(conn, user.id, &changes, now)?.ok_or(Error::OneTimeTokenInvalid)
 }
 
 fn make_account(conn: &mut Conn, registration: &Registration, now: UtcTime) -> Result<User> {

@@ -3,6 +3,8 @@
 use crate::domain::{
     Device, Email, EventContext, EventKind, Locale, Metadata, PlainPassword, Roles, User, Username,
 };
+use crate::flows::account::release_username::release_username;
+use crate::flows::account::report_unauthorized::free_address;
 use crate::flows::limits::requester;
 use crate::flows::{Error, Flows, Result};
 use crate::store::events;
@@ -44,8 +46,12 @@ impl Flows {
             roles: Roles::default(),
             app_metadata: Metadata::default(),
         };
-        let now = self.now();
+        let (now, policy) = (self.now(), self.policy.clone());
         self.db.write(move |conn| {
+            if let Some(email) = &account.email {
+                free_address(conn, &policy, email, None, now)?;
+                release_username(conn, &policy, email, None, now)?;
+            }
             let user = users::insert_user(conn, &account, now)?;
             let scene = EventContext::of(user.id, now);
             events::record(conn, &scene, EventKind::Registered, "command_line")?;

@@ -16,6 +16,7 @@ use crate::flows::audit::record_changes;
 use crate::flows::limits::requester;
 use crate::flows::password::change::forget_pending;
 use crate::flows::{Caller, Error, Flows, Result};
+use crate::security::access_token::TokenSettings;
 use crate::store::outbox::{self, MailKind};
 use crate::store::user_search::{self, UserFilter, UserPage};
 use crate::store::users::{self, NewUser, UserChanges};
@@ -138,6 +139,7 @@ impl Flows {
             require_room_in_tokens(&tokens, &created.user, "app_metadata", now)?;
             Ok::<_, Error>(created)
         })?;
+        self.learn_renewed_rights();
         let (user_id, is_new) = (created.user.id.0, created.is_new);
         tracing::info!(
             by = by.staff_id(),
@@ -170,7 +172,7 @@ impl Flows {
         let (user, ended) = self.db.write(move |conn| {
             let seen = lock_for_staff(conn, id)?;
             caller.may_modify(conn, &seen, now)?;
-            let outcome = change(conn, &seen, &caller.context(id, now), changes)?;
+            let outcome = change(conn, &tokens, &seen, &caller.context(id, now), changes)?;
             if let Some(field) = grows {
                 require_room_in_tokens(&tokens, &outcome.0, field, now)?;
             }
@@ -178,6 +180,7 @@ impl Flows {
         })?;
         self.note_ended(id, ended, EndReason::AccountDisabled, now);
         self.note_rights(&user);
+        self.learn_renewed_rights();
         tracing::info!(
             by = by.staff_id(),
             api_key = by.api_key(),
@@ -254,17 +257,19 @@ fn find_invited(conn: &mut Conn, email: Option<&Email>) -> Result<Option<User>> 
     Ok(Some(user).filter(|_| !has_identity))
 }
 
-/// Begins a new generation of the account's rights where they changed: access tokens tell the rights that the
-/// account had when they were issued.
+/// Begins a new generation of the account's rights where they changed, claims from `app_metadata` included:
+/// access tokens tell the rights that the account had when they were issued.
 pub(crate) fn renew_rights(
     conn: &mut Conn,
+    tokens: &TokenSettings,
     before: &User,
     after: User,
     now: UtcTime,
 ) -> Result<User> {
     let rights =
         |user: &User| (user.is_active, user.is_staff, user.is_superuser, user.roles.clone());
-    if rights(before) == rights(&after) {
+    let claims = |user| tokens.claims_of_staff(user);
+    if rights(before) == rights(&after) && claims(before) == claims(&after) {
         return Ok(after);
     }
     let renewed = users::renew_rights(conn, after.id, now)?.ok_or(Error::NotFound)?;
@@ -297,6 +302,7 @@ fn make(
 
 fn change(
     conn: &mut Conn,
+    tokens: &TokenSettings,
     user: &User,
     scene: &EventContext,
     wanted: AccountChanges,
@@ -328,7 +334,7 @@ fn change(
     };
     let changed = users::update_user(conn, user.id, &new, now)?.ok_or(Error::NotFound)?;
     record_changes(conn, scene, user, &changed)?;
-    let changed = renew_rights(conn, user, changed, now)?;
+    let changed = renew_rights(conn, tokens, user, changed, now)?;
     if !switched_off {
         return Ok((changed, Vec::new()));
     }

@@ -8,6 +8,7 @@ use crate::domain::{
     UserId, UtcTime,
 };
 use crate::flows::account::release_username::release_username;
+use crate::flows::account::verify_email::name_by_address;
 use crate::flows::challenges::{check_code, pad_refusal};
 use crate::flows::limits::{account_of, requester, reserve, reset_failed_logins};
 use crate::flows::password::change::replace;
@@ -94,7 +95,9 @@ impl Flows {
             // What came with a mail to the address proves it.
             if let Some(email) = &user.email {
                 release_username(conn, &policy, email, Some(user.id), now)?;
-                users::mark_email_verified(conn, user.id, email, now)?;
+                if let Some(user) = users::mark_email_verified(conn, user.id, email, now)? {
+                    name_by_address(conn, user, email, now)?;
+                }
                 if !user.email_verified {
                     events::record(conn, &scene, EventKind::EmailVerified, "")?;
                     unlink_identities(conn, user.id, &scene)?;

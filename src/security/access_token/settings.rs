@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 use super::MAX_LENGTH;
 use super::claims::{Audience, Claims};
 use crate::domain::claim_mapping::{ClaimMapping, custom_claims};
@@ -84,6 +86,12 @@ impl TokenSettings {
             serde_json::to_vec(&self.claims_of(user, now)).map_or(usize::MAX, |it| it.len());
         let json = claims.saturating_add(OF_SESSION + SPARE);
         json.saturating_mul(4) / 3 + AROUND_CLAIMS <= MAX_LENGTH
+    }
+
+    /// Returns the claims that come from what only staff and services write.
+    pub fn claims_of_staff(&self, user: &User) -> Map<String, Value> {
+        let of_staff = self.custom_claims.iter().filter(|it| !it.is_of_user());
+        custom_claims(of_staff, user)
     }
 
     /// Returns whether claims come from what users write.

@@ -1,10 +1,12 @@
 //! User names that are the e-mail address of another user: the one who verifies the address gets it.
 
-use hallpass::domain::Username;
+use hallpass::domain::{Email, PlainPassword, Username};
+use hallpass::flows::NewSuperuser;
 use serde_json::{Value, json};
 
+use crate::HAS_DRF;
 use crate::support::account::{EMAIL_CHANGED, RESET};
-use crate::support::{PASSWORD, TestApp, Tokens, World, on_both};
+use crate::support::{PASSWORD, TestApp, Tokens, World, on_both, wait_for};
 
 const OWNER: &str = "owner@example.com";
 const OLD: &str = "old@example.com";
@@ -125,6 +127,28 @@ on_both! {
         assert_eq!(username(&app, &holder), OLD);
         let owner = app.log_in(OWNER, "another plum tree").is(200).tokens();
         assert_eq!(owner.user_id(), registered.tokens().user_id());
+        // The name that the account had until then was a placeholder.
+        assert_eq!(username(&app, &owner), OWNER);
+        if HAS_DRF {
+            let body = json!({"username": OWNER, "password": "another plum tree"}).to_string();
+            let json = [("content-type", "application/json")];
+            app.send_undocumented("POST", "/api-token-auth/", &json, body).is(200);
+        }
+    }
+
+    fn a_superuser_of_the_command_line_gets_the_address_too(world) {
+        let app = world.app();
+        let holder = holder(&world, &app, OWNER);
+        let owner = world.flows().create_superuser(NewSuperuser {
+            username: Username::known("boss"),
+            email: Some(Email::parse(OWNER).unwrap()),
+            password: PlainPassword::parse(PASSWORD).unwrap(),
+            allow_weak_password: false,
+        }).unwrap();
+        wait_for("the service to learn of it", || {
+            (app.me(&holder.access).status == 401).then_some(())
+        });
+        released(&world, &app, &holder, owner.id.0);
     }
 
     fn an_account_without_an_address_of_its_own_is_named_by_its_user_id(world) {

@@ -7,6 +7,7 @@ mod change_email;
 mod delete_account;
 mod deleted_data;
 mod export;
+mod former_names;
 mod identities;
 mod notices;
 mod page;

@@ -38,15 +38,15 @@ impl World {
             return format!("SELECT t::text AS line FROM {table} t");
         }
         let columns = self.lines(&format!("SELECT name AS line FROM pragma_table_info('{table}')"));
-        let texts: Vec<String> =
-            columns.iter().map(|name| format!("coalesce(CAST(\"{name}\" AS TEXT), '')")).collect();
-        // A hash is bytes, not text; as text it may be no UTF-8.
+        // Bytes may be no text in UTF-8.
+        let text = |name: &String| {
+            format!(
+                "CASE typeof(\"{name}\") WHEN 'blob' THEN hex(\"{name}\") \
+                 ELSE coalesce(CAST(\"{name}\" AS TEXT), '') END"
+            )
+        };
+        let texts: Vec<String> = columns.iter().map(text).collect();
         format!("SELECT {} AS line FROM {table}", texts.join(" || '|' || "))
-            .replace("CAST(\"token_hash\" AS TEXT)", "hex(token_hash)")
-            .replace("CAST(\"holder_hash\" AS TEXT)", "hex(holder_hash)")
-            .replace("CAST(\"link_hash\" AS TEXT)", "hex(link_hash)")
-            .replace("CAST(\"code_hash\" AS TEXT)", "hex(code_hash)")
-            .replace("CAST(\"sealed_private_key\" AS TEXT)", "hex(sealed_private_key)")
     }
 
     fn lines(&self, sql: &str) -> Vec<String> {

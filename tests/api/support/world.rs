@@ -10,6 +10,7 @@ use hallpass::app::{build_flows, transport_of};
 use hallpass::clock::{Clock as _, ManualClock};
 use hallpass::config::{Config, Source, Timing};
 use hallpass::domain::UtcTime;
+use hallpass::flows::Flows;
 use hallpass::mail::transport::{Mailbox, Transport};
 use hallpass::store::{self, Conn, DatabaseUrl, Db, Error, PoolSettings};
 use tempfile::TempDir;
@@ -140,10 +141,14 @@ impl World {
         self.clock.advance(span);
     }
 
-    /// Forgets what is over, as the service does every minute.
+    /// Returns the flows on this database, as the commands of the program have them.
+    pub fn flows(&self) -> Flows {
+        build_flows(&self.config(&[]), Arc::new(self.clock.clone())).unwrap()
+    }
+
+    /// Purges what is over, as the service does every minute.
     pub fn upkeep(&self) {
-        let clock = Arc::new(self.clock.clone());
-        build_flows(&self.config(&[]), clock).unwrap().purge().unwrap();
+        self.flows().purge().unwrap();
     }
 
     /// What the clock shows, in seconds since the epoch.

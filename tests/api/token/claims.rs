@@ -63,8 +63,8 @@ on_both! {
         let changes = json!({"app_metadata": {"plan": "pro", "hasura": hasura, "internal": 1}});
         let account = change(&app, &root, &mina, &changes).is(200).json();
         assert_eq!(account["app_metadata"], changes["app_metadata"]);
-        // Unlike roles, metadata reach the token with the next refresh.
-        app.me(&mina.access).is(200);
+        // Claims that only staff and services write are rights.
+        app.me(&mina.access).refused(401, "token_revoked");
         let next = app.refresh(&mina.refresh).is(200).tokens();
         app.ask_as(&next.access, "PATCH", "/v1/me", &json!({"metadata": {"ui": {"theme": "dark"}}})).is(200);
         let next = app.refresh(&next.refresh).is(200).tokens();
@@ -116,6 +116,7 @@ on_both! {
         // What is no claim takes no room.
         change(&app, &root, &mina, &json!({"app_metadata": {"other": large(3000)}})).is(200);
         change(&app, &root, &mina, &json!({"app_metadata": {"other": null, "big": large(1500)}})).is(200);
+        let mina = app.refresh(&mina.refresh).is(200).tokens();
         let own = app.ask_as(&mina.access, "PATCH", "/v1/me", &json!({"metadata": {"own": large(1500)}}));
         assert_eq!(own.faults(), fault("metadata"));
         let roles: Vec<String> = (0..32).map(|number| format!("{number:02}{}", large(60))).collect();

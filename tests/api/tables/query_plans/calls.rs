@@ -16,7 +16,8 @@ use hallpass::store::user_search::UserFilter;
 use hallpass::store::users::{NewUser, UserChanges};
 use hallpass::store::{
     Conn, api_keys, challenges, decoy_users, erasures, events, identities, import, known_devices,
-    limits, outbox, registrations, sessions, signing_keys, social_flows, user_search, users,
+    limits, outbox, registrations, released_names, sessions, signing_keys, social_flows,
+    user_search, users,
 };
 
 use super::Recorder;
@@ -89,6 +90,7 @@ fn call_users(conn: &mut Conn, recorder: &Recorder) {
             UserChanges { username, email, is_active: Some(true), ..UserChanges::default() };
         call!(recorder, users::update_user(conn, user.id, &changes, NOW));
     }
+    call!(recorder, released_names::purge(conn, LONG_AGO, 100));
     call!(recorder, users::end_tokens(conn, USER, NOW));
     call!(recorder, users::renew_rights(conn, USER, NOW));
     call!(recorder, users::enable_due(conn, NOW, 100));

@@ -1,0 +1,10 @@
+-- User names and e-mail addresses that accounts gave up a short time ago: access tokens may still tell
+-- them. Of a name only a hash is stored.
+CREATE TABLE released_names (
+    user_id BIGINT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    name_hash BLOB NOT NULL,
+    released_at BIGINT NOT NULL,
+    PRIMARY KEY (user_id, name_hash)
+);
+CREATE INDEX released_names_by_name ON released_names (name_hash);
+CREATE INDEX released_names_by_age ON released_names (released_at);

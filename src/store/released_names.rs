@@ -1,0 +1,84 @@
+//! User names and e-mail addresses that accounts gave up. Access tokens contain them until they expire, so the
+//! account that takes one of them makes the former holder's tokens invalid.
+
+use std::collections::BTreeSet;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Binary};
+
+use super::schema::released_names;
+use super::users::renew_rights;
+use super::{Conn, Result};
+use crate::domain::{Email, UserId, Username, UtcTime};
+
+/// Hashes of the names that an account answers to: its user name and its e-mail address.
+#[derive(Debug, Default)]
+pub(super) struct Names(BTreeSet<Vec<u8>>);
+
+impl Names {
+    /// Returns the names of an account. A user name that is an e-mail address counts in every spelling of it.
+    pub(super) fn of(username: &Username, email: Option<&Email>) -> Self {
+        let spelled = Email::parse(username.as_str()).ok();
+        let addresses = [spelled.as_ref(), email].into_iter().flatten();
+        let addresses =
+            addresses.flat_map(|it| [it.normalised().to_owned(), Username::normalise(it.as_str())]);
+        let names = addresses.chain([username.normalised().to_owned()]);
+        Self(names.map(|name| digest(&SHA256, name.as_bytes()).as_ref().to_vec()).collect())
+    }
+
+    /// Returns the names that are not among `others`.
+    fn without(&self, others: &Self) -> Vec<Vec<u8>> {
+        self.0.difference(&others.0).cloned().collect()
+    }
+}
+
+/// Notes a change of the names of an account. Accounts that gave up one of the new names begin a new generation
+/// of rights: their access tokens would pass for this account.
+pub(super) fn change(
+    conn: &mut Conn,
+    user: UserId,
+    before: &Names,
+    after: &Names,
+    now: UtcTime,
+) -> Result<()> {
+    for name in before.without(after) {
+        diesel::sql_query(
+            "INSERT INTO released_names (user_id, name_hash, released_at) VALUES ($1, $2, $3) \
+             ON CONFLICT (user_id, name_hash) DO UPDATE SET released_at = excluded.released_at",
+        )
+        .bind::<BigInt, _>(user.0)
+        .bind::<Binary, _>(name)
+        .bind::<BigInt, _>(now.micros())
+        .execute(conn)?;
+    }
+    let taken = after.without(before);
+    if taken.is_empty() {
+        return Ok(());
+    }
+    let former: Vec<i64> = released_names::table
+        .filter(released_names::name_hash.eq_any(taken))
+        .filter(released_names::user_id.ne(user.0))
+        .order(released_names::user_id)
+        .select(released_names::user_id)
+        .distinct()
+        .load(conn)?;
+    for holder in former {
+        renew_rights(conn, UserId(holder), now)?;
+    }
+    Ok(())
+}
+
+/// Removes up to `limit` names that were given up at `before` or earlier. Returns whether more may be left.
+pub fn purge(conn: &mut Conn, before: UtcTime, limit: i64) -> Result<bool> {
+    let over = released_names::table
+        .filter(released_names::released_at.le(before.micros()))
+        .order(released_names::released_at)
+        .select((released_names::user_id, released_names::name_hash))
+        .limit(limit)
+        .load::<(i64, Vec<u8>)>(conn)?;
+    for (user, name) in &over {
+        diesel::delete(released_names::table.find((user, name))).execute(conn)?;
+    }
+    Ok(over.len() == usize::try_from(limit).unwrap_or(usize::MAX))
+}
