@@ -10,8 +10,8 @@ use crate::domain::{
 use crate::flows::{Error, Flows, Result};
 use crate::store::jobs::backlog;
 use crate::store::{
-    self, Conn, challenges, erasures, events, limits, registrations, released_names, sessions,
-    signing_keys, users,
+    self, Conn, challenges, erasures, events, limits, registrations, released_names, rights,
+    sessions, signing_keys, users,
 };
 
 /// How long a refresh token of an ended session says "revoked" or "expired" rather than "unknown".
@@ -46,7 +46,7 @@ impl Flows {
     pub(crate) fn learn_renewed_rights(&self) {
         let revocations = &self.access_tokens.revocations;
         let since = revocations.unseen_since(self.now());
-        match self.db.read(|conn| users::list_rights_changed_since(conn, since)) {
+        match self.db.read(|conn| rights::list_changed_since(conn, since)) {
             Ok(rights) => rights
                 .into_iter()
                 .for_each(|(user, generation)| revocations.change_rights(user, generation)),
@@ -63,7 +63,7 @@ impl Flows {
             keys => keys.map(|keys| self.install_keys(&keys)),
         };
         let ended = self.look(wait, |conn| sessions::list_ended_since(conn, since));
-        let rights = self.look(wait, |conn| users::list_rights_changed_since(conn, since));
+        let rights = self.look(wait, |conn| rights::list_changed_since(conn, since));
         // Only both together make the set current.
         match (ended, rights) {
             (Ok(ended), Ok(rights)) => revocations.sync(&ended, &rights, now),
@@ -130,7 +130,7 @@ impl Flows {
             for user in &enabled {
                 let scene = EventContext::of(user.id, now);
                 events::record(conn, &scene, EventKind::AccountEnabled, "date")?;
-                users::renew_rights(conn, user.id, now)?;
+                rights::renew(conn, user.id, now)?;
                 tracing::info!(user_id = user.id.0, "account enabled at its date");
             }
             Ok(enabled.len() == usize::try_from(ROWS).unwrap_or(usize::MAX))

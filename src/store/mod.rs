@@ -22,6 +22,7 @@ pub mod limits;
 pub mod outbox;
 pub mod registrations;
 pub mod released_names;
+pub mod rights;
 pub mod sessions;
 pub mod signing_keys;
 pub mod social_flows;

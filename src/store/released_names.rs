@@ -8,8 +8,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary};
 
 use super::schema::released_names;
-use super::users::renew_rights;
-use super::{Conn, Result};
+use super::{Conn, Result, rights};
 use crate::domain::{Email, UserId, Username, UtcTime};
 
 /// Hashes of the names that an account answers to: its user name and its e-mail address.
@@ -64,7 +63,7 @@ pub(super) fn change(
         .distinct()
         .load(conn)?;
     for holder in former {
-        renew_rights(conn, UserId(holder), now)?;
+        rights::renew(conn, UserId(holder), now)?;
     }
     Ok(())
 }

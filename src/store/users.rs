@@ -1,8 +1,7 @@
 //! Accounts.
 
-use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool};
+use diesel::sql_types::BigInt;
 
 use super::released_names::{self, Names};
 use super::schema::users;
@@ -340,39 +339,6 @@ pub fn enable_due(conn: &mut Conn, now: UtcTime, limit: i64) -> Result<Vec<User>
         .returning(users::all_columns)
         .get_results(conn)?;
     Ok(rows.into_iter().map(User::from).collect())
-}
-
-/// Begins a new generation of an account's rights and returns it.
-pub fn renew_rights(conn: &mut Conn, id: UserId, now: UtcTime) -> Result<Option<UtcTime>> {
-    #[derive(QueryableByName)]
-    struct Renewed {
-        #[diesel(sql_type = BigInt)]
-        rights_changed_at: i64,
-    }
-    let renewed = diesel::sql_query(
-        "UPDATE users SET rights_changed_at = \
-             CASE WHEN rights_changed_at >= $1 THEN rights_changed_at + 1 ELSE $1 END \
-         WHERE id = $2 RETURNING rights_changed_at",
-    )
-    .bind::<BigInt, _>(now.micros())
-    .bind::<BigInt, _>(id.0)
-    .get_result::<Renewed>(conn)
-    .optional()?;
-    Ok(renewed.map(|it| UtcTime::from_micros(it.rights_changed_at)))
-}
-
-/// Lists the users whose rights changed since `since`, with the generation of their rights.
-pub fn list_rights_changed_since(
-    conn: &mut Conn,
-    since: UtcTime,
-) -> Result<Vec<(UserId, UtcTime)>> {
-    let rows: Vec<(i64, i64)> = users::table
-        // Word for word the condition of the index `users_by_rights_change`.
-        .filter(sql::<Bool>("rights_changed_at > 0"))
-        .filter(users::rights_changed_at.ge(since.micros()))
-        .select((users::id, users::rights_changed_at))
-        .load(conn)?;
-    Ok(rows.into_iter().map(|(id, at)| (UserId(id), UtcTime::from_micros(at))).collect())
 }
 
 /// The account with that number, which no other transaction changes until the transaction is over:

@@ -5,10 +5,9 @@ use crate::domain::{Email, EventContext, User, UserId, Username, UtcTime};
 use crate::flows::audit::record_changes;
 use crate::flows::notify::notices::{Notice, order_notice};
 use crate::flows::{Error, Policy, Result};
-use crate::store::Conn;
 use crate::store::outbox::MailKind;
-use crate::store::user_search;
 use crate::store::users::{self, UserChanges};
+use crate::store::{Conn, rights, user_search};
 
 /// Takes `email`, which `owner` verifies, from every other account that has it as its user name. Each is named
 /// by its own verified address, or by its user id, and its owner is told.
@@ -39,7 +38,7 @@ fn rename(conn: &mut Conn, policy: &Policy, holder: &User, now: UtcTime) -> Resu
         return Ok(());
     };
     // Access tokens that contain the name would pass for the user who has it now.
-    users::renew_rights(conn, holder.id, now)?;
+    rights::renew(conn, holder.id, now)?;
     record_changes(conn, &EventContext::of(holder.id, now), holder, &renamed)?;
     let detail = format!("{} {}", holder.username.as_str(), renamed.username.as_str());
     let notice = Notice { kind: MailKind::UsernameChanged, detail: &detail, brings_back: None };

@@ -14,7 +14,7 @@ use crate::flows::{Error, Flows, Policy, Result};
 use crate::store::outbox::{self, MailKind};
 use crate::store::users::UserChanges;
 use crate::store::{
-    self, Conn, Unique, challenges, events, identities, known_devices, sessions, users,
+    self, Conn, Unique, challenges, events, identities, known_devices, rights, sessions, users,
 };
 
 impl Flows {
@@ -121,7 +121,7 @@ pub(crate) fn free_address(
         after = users::update_user(conn, holder.id, &changes, now)?.unwrap_or(after);
     }
     challenges::delete_of_kinds(conn, holder.id, ChallengeKind::OF_PASSWORD)?;
-    users::renew_rights(conn, holder.id, now)?;
+    rights::renew(conn, holder.id, now)?;
     record_changes(conn, &EventContext::of(holder.id, now), &holder, &after)?;
     tracing::info!(user_id = holder.id.0, "lost its unverified address: another user verified it");
     Ok(())

@@ -20,7 +20,7 @@ use crate::security::access_token::TokenSettings;
 use crate::store::outbox::{self, MailKind};
 use crate::store::user_search::{self, UserFilter, UserPage};
 use crate::store::users::{self, NewUser, UserChanges};
-use crate::store::{Conn, challenges, events, identities, sessions};
+use crate::store::{Conn, challenges, events, identities, rights, sessions};
 
 /// An account that staff make.
 #[derive(Debug)]
@@ -272,7 +272,7 @@ pub(crate) fn renew_rights(
     if rights(before) == rights(&after) && claims(before) == claims(&after) {
         return Ok(after);
     }
-    let renewed = users::renew_rights(conn, after.id, now)?.ok_or(Error::NotFound)?;
+    let renewed = rights::renew(conn, after.id, now)?.ok_or(Error::NotFound)?;
     Ok(User { rights_changed_at: renewed, ..after })
 }
 

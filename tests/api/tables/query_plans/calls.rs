@@ -16,7 +16,7 @@ use hallpass::store::user_search::UserFilter;
 use hallpass::store::users::{NewUser, UserChanges};
 use hallpass::store::{
     Conn, api_keys, challenges, decoy_users, erasures, events, identities, import, known_devices,
-    limits, outbox, registrations, released_names, sessions, signing_keys, social_flows,
+    limits, outbox, registrations, released_names, rights, sessions, signing_keys, social_flows,
     user_search, users,
 };
 
@@ -92,9 +92,9 @@ fn call_users(conn: &mut Conn, recorder: &Recorder) {
     }
     call!(recorder, released_names::purge(conn, LONG_AGO, 100));
     call!(recorder, users::end_tokens(conn, USER, NOW));
-    call!(recorder, users::renew_rights(conn, USER, NOW));
+    call!(recorder, rights::renew(conn, USER, NOW));
     call!(recorder, users::enable_due(conn, NOW, 100));
-    call!(recorder, users::list_rights_changed_since(conn, LONG_AGO));
+    call!(recorder, rights::list_changed_since(conn, LONG_AGO));
     call!(recorder, users::lock_user(conn, USER));
     call!(recorder, users::hold_from(conn, USER));
     call!(recorder, users::lock_superusers(conn));
