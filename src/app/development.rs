@@ -1,4 +1,4 @@
-//! The pages of development, where no other machine reaches the service.
+//! The pages of development, on a loopback address only.
 
 use crate::config::{Config, LimitMode};
 use crate::dev::{DevMailbox, Development, Facts};
@@ -18,7 +18,7 @@ pub(super) fn of(config: &Config) -> Option<Development> {
     })
 }
 
-/// Returns the observer that keeps each mail that was sent for the page of mails.
+/// Returns the observer that keeps each sent mail for the page of mails.
 pub(super) fn observer(development: &Development) -> Observer {
     let mailbox = development.mailbox.clone();
     std::sync::Arc::new(move |mail, message| mailbox.put(mail, message))

@@ -52,31 +52,31 @@ use crate::telemetry::counters::Counters;
 /// Reasons why the service does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The data folder or the secret in it.
+    /// The data folder, or the secret in it, cannot be used.
     #[error("the data folder {0} cannot be used: {1}")]
     DataDir(String, io::Error),
-    /// The database.
+    /// The database cannot be used.
     #[error("{0}: {1}")]
     Database(String, store::Error),
-    /// The sessions that ended before the start could not be read.
+    /// The revocations before the start could not be read.
     #[error("the ended sessions cannot be read: {0}")]
     Revocations(flows::Error),
-    /// The seals of the signing keys.
+    /// The signing keys could not be sealed again.
     #[error("the signing keys cannot be sealed with HALLPASS_SECRET: {0}")]
     Seal(flows::Error),
-    /// The signing keys.
+    /// The signing keys could not be loaded.
     #[error("{0}")]
     Keys(#[from] KeyError),
-    /// Mail templates or transport.
+    /// The mail templates or the transport are faulty.
     #[error("mail: {0}")]
     Mail(String),
-    /// The address.
+    /// The listener could not be opened.
     #[error("cannot listen on {0}: {1}")]
     Bind(SocketAddr, io::Error),
     /// The operating system refuses threads.
     #[error("cannot start threads: {0}")]
     Threads(io::Error),
-    /// A contradiction in the settings.
+    /// The settings contradict each other.
     #[error("{0}")]
     Settings(&'static str),
 }
@@ -119,7 +119,7 @@ impl App {
         };
         let server = start_server(config, listener, &flows, &shutdown.draining, development)
             .map_err(|error| StartError::Bind(config.bind, error))?;
-        // From here on a signal is not lost, so nothing may be announced before.
+        // From here on no signal is lost, so nothing may be announced before.
         let stop_signals = StopSignals::listen().map_err(StartError::Threads)?;
         Ok(Self {
             server,
@@ -133,7 +133,7 @@ impl App {
         })
     }
 
-    /// The address that was bound.
+    /// The address of the listener.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -143,8 +143,8 @@ impl App {
         self.server.handle()
     }
 
-    /// Serves until SIGTERM, SIGHUP, SIGINT or [`Self::handle`] stop it; then finishes the work in
-    /// progress: requests first, then mail, each within the shutdown timeout.
+    /// Serves until SIGTERM, SIGHUP, SIGINT or [`Self::handle`] stops it. Then finishes the work in
+    /// progress: requests first, then mail, each within the shutdown time-out.
     pub async fn run(self) -> io::Result<()> {
         let (stop, stopped) = watch::channel(());
         let worker = self.worker;

@@ -209,7 +209,7 @@ impl Users {
             Command::Reset { user, consent } => {
                 let user = self.find(&user)?;
                 confirm("Mail a password reset to", &user, consent.yes)?;
-                self.flows.order_password_reset(&user)?;
+                self.flows.queue_password_reset(&user)?;
                 self.print_account(user)
             }
             Command::Delete { user, consent } => {

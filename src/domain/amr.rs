@@ -27,7 +27,7 @@ impl Amr {
         Self(vec!["fed".to_owned()])
     }
 
-    /// Returns whether a mail is all that the user showed.
+    /// Returns whether the only evidence is a mail.
     pub fn is_email_only(&self) -> bool {
         *self == Self::email()
     }

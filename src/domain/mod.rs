@@ -1,5 +1,5 @@
-//! The words of the trade: values that cannot be wrong once they exist, and predicates that take
-//! `now` as an argument. No I/O and no other room of the crate.
+//! Domain values that are valid by construction, and predicates that take `now` as an argument. No
+//! I/O and no other room of the crate.
 
 pub mod amr;
 pub mod api_key;

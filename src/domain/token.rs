@@ -1,4 +1,4 @@
-//! Random and derived secrets that a person or a client holds, and what is kept of them.
+//! Random and derived secrets, and their stored hashes.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::Counter;
 
-/// Bytes from the operating system's generator.
+/// Returns bytes from the operating system's generator.
 ///
 /// # Panics
-/// Only if the operating system has no randomness to give, where going on would be worse.
+/// Only if the operating system has no randomness, where continuing would be worse.
 pub fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     #[expect(clippy::expect_used, reason = "without randomness no secret is safe")]
@@ -19,7 +19,7 @@ pub fn random_bytes<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// A secret in the hands of its owner. It cannot be printed, only sent on purpose.
+/// A secret in clear. It has no `Display`, and [`Self::expose`] is the only way to its text.
 #[derive(Clone)]
 pub struct PlainToken(String);
 
@@ -28,7 +28,7 @@ impl PlainToken {
     pub const REFRESH_PREFIX: &'static str = "hpr_";
     /// Prefix of device tokens.
     pub const DEVICE_PREFIX: &'static str = "hpd_";
-    /// How an API key begins.
+    /// Prefix of API keys.
     pub const API_KEY_PREFIX: &'static str = "hpk_";
     /// Prefix of registration tokens.
     pub const REGISTRATION_PREFIX: &'static str = "hpg_";
@@ -38,7 +38,7 @@ impl PlainToken {
         Self(text.into())
     }
 
-    /// 32 random bytes in base64url behind a prefix.
+    /// Returns 32 random bytes in base64url after a prefix.
     pub fn random(prefix: &str) -> Self {
         Self::encode(prefix, &random_bytes::<32>())
     }
@@ -53,7 +53,7 @@ impl PlainToken {
         TokenHash(digest::digest(&digest::SHA256, self.0.as_bytes()).as_ref().to_vec())
     }
 
-    /// The text, for the one answer or mail that hands it out.
+    /// The text, for the one response or mail that contains it.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -65,17 +65,17 @@ impl std::fmt::Debug for PlainToken {
     }
 }
 
-/// Stored hash of a token. It can only come from a plain one or from the database.
+/// Stored hash of a token, computed from a plain token or read from the database.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TokenHash(pub Vec<u8>);
 
 impl TokenHash {
-    /// As text, to be part of a name.
+    /// Returns the hash as text, for use in a name.
     pub fn to_text(&self) -> String {
         URL_SAFE_NO_PAD.encode(&self.0)
     }
 
-    /// Compares without telling by time where the difference is.
+    /// Compares in constant time.
     pub fn matches(&self, other: &Self) -> bool {
         constant_time::verify_slices_are_equal(&self.0, &other.0).is_ok()
     }
@@ -87,9 +87,9 @@ impl std::fmt::Debug for TokenHash {
     }
 }
 
-/// The service's own secret and everything that is derived from it, and the same of another secret
-/// while one replaces the other (`HALLPASS_SECRET_PREVIOUS`). What is made comes from the first;
-/// what was made from either counts.
+/// The secret of the service and all keys derived from it, possibly with a second secret during its
+/// replacement (`HALLPASS_SECRET_PREVIOUS`). New values are derived from the first; values of both
+/// are accepted.
 #[derive(Clone)]
 pub struct Secrets {
     current: Arc<Derived>,
@@ -123,7 +123,7 @@ impl Derived {
     /// Derives all keys from a secret.
     ///
     /// # Panics
-    /// Never: 32 bytes are within what HKDF gives.
+    /// Never: 32 bytes are a valid length for HKDF.
     fn of(secret: &[u8]) -> Self {
         let root = hkdf::Salt::new(hkdf::HKDF_SHA256, b"hallpass v1").extract(secret);
         let key = |purpose: &str| {
@@ -135,7 +135,7 @@ impl Derived {
             bytes
         };
         let mac = |purpose: &str| hmac::Key::new(hmac::HMAC_SHA256, &key(purpose));
-        // The labels are part of the keys: another label voids everything derived from it.
+        // The labels are part of the keys: a changed label invalidates everything derived from it.
         Self {
             refresh: mac("refresh token successor"),
             first_refresh: mac("refresh token of a registration"),
@@ -153,7 +153,7 @@ impl Derived {
         PlainToken::encode(PlainToken::REFRESH_PREFIX, tag.as_ref())
     }
 
-    /// The tokens that replace `presented`, one after the other.
+    /// Returns the successive replacements of `presented`.
     fn successors(&self, presented: &PlainToken) -> impl Iterator<Item = PlainToken> {
         let next = |token: &PlainToken| Some(self.successor(token));
         std::iter::successors(next(presented), next)
@@ -174,12 +174,12 @@ impl Derived {
     }
 }
 
-/// The tokens that a client is handed when it signs in.
+/// The tokens that a client receives when it signs in.
 #[derive(Clone, Debug)]
 pub struct FirstTokens {
     /// The first refresh token of the session.
     pub refresh: PlainToken,
-    /// The device token, unless the client holds one of the user's already.
+    /// The device token, unless the client already has one of the user.
     pub device: PlainToken,
 }
 
@@ -199,7 +199,7 @@ impl Secrets {
         Self { current: Arc::new(Derived::of(secret)), previous: None }
     }
 
-    /// The same, where what was made from `previous` counts as well.
+    /// Does the same, with `previous` as the second secret.
     #[must_use]
     pub fn accepting(self, previous: &[u8]) -> Self {
         Self { previous: Some(Arc::new(Derived::of(previous))), ..self }
@@ -215,16 +215,16 @@ impl Secrets {
         self.previous.is_some()
     }
 
-    /// Returns the refresh token that replaces `presented`: always the same one, so that repeated
-    /// requests within the grace period get the same answer while only hashes are stored. An
-    /// instance with the other secret may have replaced it, so there is one for each secret; the
+    /// Returns the refresh token that replaces `presented`. It is derived, so that repeated
+    /// requests within the grace period get the same one while only hashes are stored. An instance
+    /// with the other secret may have replaced the token, so there is one for each secret; the
     /// first is for new rows.
     pub fn refresh_successors(&self, presented: &PlainToken) -> Vec<PlainToken> {
         self.all().map(|derived| derived.successor(presented)).collect()
     }
 
-    /// The tokens that can be one of the next `steps` after `presented`. The secret may have
-    /// changed once on the way, in either direction.
+    /// Returns the tokens that may be one of the next `steps` after `presented`. The secret may
+    /// have changed once in between, in either direction.
     pub fn later_refresh_tokens(&self, presented: &PlainToken, steps: usize) -> Vec<PlainToken> {
         let Some(previous) = &self.previous else {
             return self.current.successors(presented).take(steps).collect();
@@ -249,32 +249,34 @@ impl Secrets {
         self.all().map(|derived| derived.first_tokens(registration)).collect()
     }
 
-    /// The one-time token in the mail `mail_id`: a mail that is sent again carries the same one.
+    /// Returns the one-time token of the mail `mail_id`. It is derived, so that a retry of the mail
+    /// has the same one.
     pub fn mail_token(&self, mail_id: &str) -> PlainToken {
         PlainToken::encode("", hmac::sign(&self.current.one_time, mail_id.as_bytes()).as_ref())
     }
 
-    /// The six digits in the mail `mail_id`.
+    /// Returns the six-digit code of the mail `mail_id`.
     pub fn mail_code(&self, mail_id: &str) -> PlainToken {
         let tag = hmac::sign(&self.current.code, format!("digits:{mail_id}").as_bytes());
         let mut first = [0; 8];
         first.copy_from_slice(&tag.as_ref()[..8]);
-        // 2^64 is so much larger than 10^6 that the bias of the remainder cannot be used.
+        // 2^64 is so much larger than 10^6 that the bias of the remainder cannot be exploited.
         PlainToken(format!("{:06}", u64::from_be_bytes(first) % 1_000_000))
     }
 
-    /// Returns the keyed hash of a code that is stored. Six digits have almost no entropy: keyed,
-    /// and bound to what they verify, they cannot be guessed from the database alone.
+    /// Returns the keyed hash of a code for storage. Six digits have almost no entropy. The key,
+    /// and the challenge that the hash is bound to, prevent guessing from the database alone.
     pub fn code_hash(&self, bound_to: &str, code: &PlainToken) -> TokenHash {
         self.current.code_hash(bound_to, code)
     }
 
-    /// Returns whether `stored` is what is stored of a code.
+    /// Returns whether `stored` is the hash of `code`.
     pub fn is_code(&self, bound_to: &str, code: &PlainToken, stored: &TokenHash) -> bool {
         self.all().any(|derived| derived.code_hash(bound_to, code).matches(stored))
     }
 
-    /// The name under which a counter is stored: a reader of the table learns no address.
+    /// Returns the stored name of a counter. It does not reveal the address to a reader of the
+    /// table.
     pub fn counter_name(&self, counter: &Counter) -> String {
         let kind = counter.counted.name();
         let tag =
@@ -290,13 +292,13 @@ impl Secrets {
         u32::from_be_bytes(first)
     }
 
-    /// The keys that open private signing keys, of which the first one seals them.
+    /// Returns the keys that open private signing keys. The first one seals new ones.
     pub fn sealing_keys(&self) -> Vec<&[u8; 32]> {
         self.all().map(|derived| &derived.sealing).collect()
     }
 
-    /// The keys of tokens of the Django REST adapter where no shared `HALLPASS_JWT_SECRET` is set,
-    /// of which the first one signs.
+    /// Returns the keys for tokens of the Django REST adapter without a shared
+    /// `HALLPASS_JWT_SECRET`. The first one signs.
     pub fn adapter_keys(&self) -> Vec<&[u8]> {
         self.all().map(|derived| derived.django.as_slice()).collect()
     }
@@ -425,7 +427,7 @@ mod tests {
         let codes: Vec<String> =
             ids.iter().map(|id| secrets.mail_code(id).expose().to_owned()).collect();
         assert!(codes.iter().all(|it| it.len() == 6 && it.bytes().all(|b| b.is_ascii_digit())));
-        // Of a million codes 2,000 draws hit two alike about twice.
+        // 2,000 draws of a million codes contain two equal ones about twice.
         let distinct: HashSet<&String> = codes.iter().collect();
         assert!(distinct.len() > 1_980, "{} different codes of 2,000", distinct.len());
         for place in 0..6 {
@@ -434,7 +436,7 @@ mod tests {
                 assert!((130..270).contains(&times), "{times} times {digit} at {place}");
             }
         }
-        // A mail that is sent again has the same code. No code follows from the mail's id alone.
+        // A retry of a mail has the same code. No code follows from the mail's id alone.
         assert!(ids.iter().zip(&codes).all(|(id, code)| secrets.mail_code(id).expose() == code));
         let same =
             ids.iter().zip(&codes).filter(|(id, code)| others.mail_code(id).expose() == *code);

@@ -11,10 +11,10 @@ use super::code::Code;
 use super::error::ApiError;
 use crate::domain::PlainToken;
 
-/// Returns the key that a request presents. The client id is not evaluated: a key identifies its service.
+/// Returns the API key of a request. The client id is not evaluated: a key identifies its service.
 ///
 /// # Errors
-/// [`Code::MalformedRequest`] where it is presented twice, as RFC 6749 section 2.3 requires.
+/// [`Code::MalformedRequest`] for two keys, as RFC 6749 section 2.3 requires.
 pub fn presented(
     request: &HttpRequest,
     client_secret: Option<PlainToken>,

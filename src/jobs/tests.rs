@@ -1,4 +1,4 @@
-//! A second handler beside mail: what the queue does for it, and that it knows nothing of mail.
+//! Tests of the queue with a second handler beside mail.
 
 use std::future::pending;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -69,7 +69,7 @@ impl Deliveries {
     }
 }
 
-/// A database, a worker of [`Deliveries`], and the end of it.
+/// A database, and a running worker of [`Deliveries`].
 struct Service {
     _folder: tempfile::TempDir,
     db: Db,

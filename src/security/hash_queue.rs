@@ -1,30 +1,27 @@
-//! The queue of passwords that wait to be hashed. No client can keep the others from theirs: one
-//! hash at a time for each account, a share of the work each for known devices and for the others,
-//! and in each share the networks in turn. When a share is full, a job of the network with the most
-//! jobs gives way to one of a network with fewer, or a job of the account with the most jobs to one
-//! of another account in the same network.
+//! The queue of password hashes, fair to all clients: one hash at a time for each account, a share
+//! of the work each for known devices and for other clients, and in each share the networks in
+//! turn. When a share is full, a job of the network with the most jobs is refused in favour of a
+//! network with fewer. In one network, a job of the account with the most jobs is refused.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The jobs of networks that wait for each thread. A cost-12 hash takes a quarter of a second, so a
-/// full queue is a wait of about four seconds.
+/// Waiting jobs of networks per thread. A cost-12 hash takes a quarter of a second, so a full queue
+/// is a wait of about four seconds.
 const JOBS_PER_THREAD: usize = 16;
-/// The places for each thread that only known devices have.
+/// Waiting jobs per thread that are reserved for known devices.
 const RESERVED_PER_THREAD: usize = 8;
-/// The jobs of one account on known devices that wait. Twenty devices of one account are not twenty
-/// users.
+/// Waiting jobs of one account on known devices, whatever their number.
 const PLACES_OF_ACCOUNT: usize = 3;
-/// The jobs of known devices that are begun in a row while others wait: two thirds of the work are
-/// theirs.
+/// Jobs of known devices that run in a row while others wait: two thirds of the work.
 const KNOWN_IN_A_ROW: u32 = 2;
 
-/// The client that a hash is computed for.
+/// The client of a hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Requester {
-    /// The account: the user id where the client is known to the user, otherwise the log-in name as
-    /// it was submitted. One hash of it is computed at a time.
+    /// The account: the user id on a known device, otherwise the log-in name as submitted. Its
+    /// hashes are computed one at a time.
     pub account: String,
     /// The lane that the job waits in.
     pub lane: Lane,
@@ -33,7 +30,7 @@ pub struct Requester {
 /// A part of the queue.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Lane {
-    /// Devices that the user has logged in on before, by network.
+    /// Devices on which the user has logged in before, by network.
     KnownDevice(String),
     /// Other clients, by network: an IPv4 /24 or an IPv6 /48.
     Network(String),
@@ -42,21 +39,21 @@ pub enum Lane {
 /// The load of the queue.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HashLoad {
-    /// Jobs of known devices that wait.
+    /// Waiting jobs of known devices.
     pub known_devices: usize,
-    /// Jobs of networks that wait.
+    /// Waiting jobs of networks.
     pub networks: usize,
-    /// Jobs that run.
+    /// Running jobs.
     pub running: usize,
-    /// Jobs that had no place.
+    /// Number of refused jobs.
     pub refused: u64,
-    /// Jobs that were begun.
+    /// Number of started jobs.
     pub begun: u64,
-    /// The time that those waited, together.
+    /// Total waiting time of the started jobs.
     pub waited: Duration,
 }
 
-/// A job. It is told to run, or that there is no place for it.
+/// A job. Its argument says whether it runs or is refused.
 pub(super) type Job = Box<dyn FnOnce(Start) + Send>;
 
 /// The start of a job.
@@ -66,7 +63,7 @@ pub(super) enum Start {
     Refused,
 }
 
-/// The queue, shared by those who submit jobs and the threads that take them.
+/// The queue, shared by the callers and the threads.
 pub(super) struct HashQueue {
     state: Mutex<State>,
     changed: Condvar,
@@ -74,7 +71,7 @@ pub(super) struct HashQueue {
     reserved: usize,
 }
 
-/// A job with its account and the time it was submitted at.
+/// A job with its account and the time of its submission.
 struct Waiting {
     account: String,
     job: Job,
@@ -85,7 +82,7 @@ struct Waiting {
 struct State {
     known: Share,
     networks: Share,
-    /// The number of jobs of known devices that were begun since the last one of another client.
+    /// The number of jobs of known devices that were started since the last one of another client.
     known_in_a_row: u32,
     /// The accounts whose hashes are being computed.
     busy: HashSet<String>,
@@ -95,11 +92,11 @@ struct State {
     is_closed: bool,
 }
 
-/// The jobs that share a part of the places and of the work.
+/// The jobs of one share.
 #[derive(Default)]
 struct Share {
     networks: HashMap<String, VecDeque<Waiting>>,
-    /// The networks with jobs, the one whose turn it is first.
+    /// The networks with jobs, the next one first.
     turns: VecDeque<String>,
     /// The number of jobs.
     waiting: usize,
@@ -115,7 +112,7 @@ impl HashQueue {
         }
     }
 
-    /// Lets a job wait for its turn, or refuses it or another one.
+    /// Adds a job, or refuses it or another one.
     pub(super) fn submit(&self, requester: Requester, job: Job) {
         let refused = {
             let mut state = self.lock();
@@ -129,7 +126,7 @@ impl HashQueue {
         }
     }
 
-    /// Waits for the next job and runs it with `run`; `false` when the queue is closed.
+    /// Waits for the next job and runs it with `run`; returns false when the queue is closed.
     pub(super) fn run_next(&self, run: impl FnOnce(Job)) -> bool {
         let Waiting { account, job, .. } = {
             let mut state = self.lock();
@@ -152,7 +149,7 @@ impl HashQueue {
         true
     }
 
-    /// Returns how much there is to do.
+    /// Returns the load of the queue.
     pub(super) fn load(&self) -> HashLoad {
         let state = self.lock();
         HashLoad {
@@ -165,7 +162,7 @@ impl HashQueue {
         }
     }
 
-    /// Ends the threads after the jobs that they have begun.
+    /// Ends the threads after their current jobs.
     pub(super) fn close(&self) {
         self.lock().is_closed = true;
         self.changed.notify_all();
@@ -177,7 +174,7 @@ impl HashQueue {
 }
 
 impl State {
-    /// Returns the job that has no place.
+    /// Adds a job, and returns the job that is refused.
     fn admit(
         &mut self,
         requester: Requester,
@@ -196,7 +193,7 @@ impl State {
         }
     }
 
-    /// Takes the next job whose account has none that is being computed.
+    /// Takes the next job whose account is not being hashed.
     fn next(&mut self) -> Option<Waiting> {
         let is_known_turn = self.known_in_a_row < KNOWN_IN_A_ROW;
         let known = if is_known_turn { self.known.next(&self.busy) } else { None };
@@ -210,7 +207,7 @@ impl State {
 }
 
 impl Share {
-    /// Returns the job that has no place: there are `places`.
+    /// Adds a job to a share of `places`, and returns the job that is refused.
     fn admit(&mut self, network: String, job: Waiting, places: usize) -> Option<Job> {
         let mut refused = None;
         if self.waiting >= places {
@@ -290,7 +287,7 @@ mod tests {
         Requester { account: account.into(), lane: Lane::KnownDevice(network.into()) }
     }
 
-    /// Submits jobs that say their name when they run or are refused; nothing takes them yet.
+    /// Submits jobs that record their name when they run or are refused. Nothing takes them yet.
     struct Bench {
         queue: HashQueue,
         tell: mpsc::Sender<(String, Start)>,

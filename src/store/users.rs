@@ -1,4 +1,4 @@
-//! Accounts.
+//! Accounts: the rows of `users`.
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
@@ -61,51 +61,51 @@ impl From<Row> for User {
     }
 }
 
-/// An account to be made.
+/// An account to insert.
 #[derive(Clone, Debug)]
 pub struct NewUser {
-    /// The name to log in with.
+    /// The user name.
     pub username: Username,
-    /// The address, if it has one.
+    /// The e-mail address, if it has one.
     pub email: Option<Email>,
-    /// True if the address is proven.
+    /// True if the e-mail address is verified.
     pub email_verified: bool,
     /// The stored password.
     pub password_hash: PasswordHash,
-    /// True if it may manage others.
+    /// True for staff.
     pub is_staff: bool,
-    /// True if it may manage staff.
+    /// True for a superuser.
     pub is_superuser: bool,
     /// The language of its mail.
     pub locale: Locale,
     /// Its roles.
     pub roles: Roles,
-    /// What staff and services keep with it.
+    /// Metadata that staff and services keep with it.
     pub app_metadata: Metadata,
 }
 
 /// Changes of an account. A field that is `None` stays as it is.
 #[derive(Clone, Debug, Default)]
 pub struct UserChanges {
-    /// The name to log in with.
+    /// The user name.
     pub username: Option<Username>,
-    /// The address. Another one counts as not proven.
+    /// The e-mail address. A new one is not verified.
     pub email: EmailChange,
     /// True if it may log in.
     pub is_active: Option<bool>,
-    /// True if it may manage others.
+    /// True for staff.
     pub is_staff: Option<bool>,
     /// The language of its mail.
     pub locale: Option<Locale>,
-    /// Data that its front end keeps with it.
+    /// Metadata that its front end keeps with it.
     pub metadata: Option<Metadata>,
-    /// What staff and services keep with it.
+    /// Metadata that staff and services keep with it.
     pub app_metadata: Option<Metadata>,
     /// Its roles.
     pub roles: Option<Roles>,
-    /// Reason why it is disabled; `Some(None)` empties it.
+    /// Reason for disabling it; `Some(None)` for none.
     pub disabled_reason: Option<Option<String>>,
-    /// When it may log in again; `Some(None)` empties it.
+    /// Time at which it is enabled again; `Some(None)` for none.
     pub disabled_until: Option<Option<UtcTime>>,
 }
 
@@ -132,14 +132,13 @@ struct Changeset<'a> {
 }
 
 impl NewUser {
-    /// Returns whether the address serves as the name.
+    /// Returns whether the e-mail address serves as the user name.
     pub fn chose_no_name(&self) -> bool {
         self.email.as_ref().is_some_and(|email| self.username == Username::of_address(email))
     }
 }
 
-/// Makes an active account. [`super::Error::Duplicate`] where the name or address is taken; the
-/// transaction around it goes on.
+/// Inserts an active account. After [`super::Error::Duplicate`] the transaction can continue.
 pub fn insert_user(conn: &mut Conn, new: &NewUser, now: UtcTime) -> Result<User> {
     crate::store::engine::connection::in_transaction(conn, |conn| {
         let row: Row = diesel::insert_into(users::table)
@@ -166,43 +165,42 @@ pub fn insert_user(conn: &mut Conn, new: &NewUser, now: UtcTime) -> Result<User>
     })
 }
 
-/// The account with that number.
+/// Returns the account with that id.
 pub fn find_by_id(conn: &mut Conn, id: UserId) -> Result<Option<User>> {
     Ok(users::table.find(id.0).first::<Row>(conn).optional()?.map(User::from))
 }
 
-/// Returns the key under which a name is looked up. Postgres refuses a statement with NUL, and no
-/// name has one.
+/// Returns the key of a user name. Postgres refuses a statement with NUL, and no name has one.
 fn key_of_name(name: &str) -> Option<String> {
     (!name.contains('\0')).then(|| Username::normalise(name))
 }
 
-/// The number of the account of that name, without regard to case.
+/// Returns the id of the account with that user name, without regard to case.
 pub fn find_id_by_username(conn: &mut Conn, name: &str) -> Result<Option<UserId>> {
     let Some(norm) = key_of_name(name) else { return Ok(None) };
     let named = users::table.filter(users::username_norm.eq(norm));
     Ok(named.select(users::id).first(conn).optional()?.map(UserId))
 }
 
-/// The number of the account with that address.
+/// Returns the id of the account with that e-mail address.
 pub fn find_id_by_email(conn: &mut Conn, email: &Email) -> Result<Option<UserId>> {
     let owned = users::table.filter(users::email_norm.eq(email.normalised()));
     Ok(owned.select(users::id).first(conn).optional()?.map(UserId))
 }
 
-/// The account of exactly that name; case counts.
+/// Returns the account with exactly that user name; case counts.
 pub fn find_by_exact_username(conn: &mut Conn, name: &str) -> Result<Option<User>> {
     Ok(find_by_username(conn, name)?.filter(|user| user.username.as_str() == name))
 }
 
-/// The account of that name, without regard to case.
+/// Returns the account with that user name, without regard to case.
 pub fn find_by_username(conn: &mut Conn, name: &str) -> Result<Option<User>> {
     let Some(norm) = key_of_name(name) else { return Ok(None) };
     let row = users::table.filter(users::username_norm.eq(norm)).first::<Row>(conn).optional()?;
     Ok(row.map(User::from))
 }
 
-/// The account with that address.
+/// Returns the account with that e-mail address.
 pub fn find_by_email(conn: &mut Conn, email: &Email) -> Result<Option<User>> {
     let row = users::table
         .filter(users::email_norm.eq(email.normalised()))
@@ -221,8 +219,8 @@ pub fn list_page(conn: &mut Conn, after: UserId, limit: i64) -> Result<Vec<User>
     Ok(rows.into_iter().map(User::from).collect())
 }
 
-/// Changes an account; `None` when it is gone. [`super::Error::Duplicate`] where the name or
-/// address is taken; the transaction around it goes on.
+/// Updates an account; `None` if it was deleted. After [`super::Error::Duplicate`] the transaction
+/// can continue.
 pub fn update_user(
     conn: &mut Conn,
     id: UserId,
@@ -266,7 +264,7 @@ pub fn update_user(
     })
 }
 
-/// Resets the verification: that of one e-mail address says nothing about the next.
+/// Resets the verification if the account gets another e-mail address.
 fn forget_proof_of_other_address(conn: &mut Conn, id: UserId, email: Option<&Email>) -> Result<()> {
     let account = diesel::update(users::table.find(id.0)).set(users::email_verified.eq(false));
     match email.map(Email::normalised) {
@@ -279,8 +277,8 @@ fn forget_proof_of_other_address(conn: &mut Conn, id: UserId, email: Option<&Ema
     Ok(())
 }
 
-/// Revokes the tokens of the Django REST adapter if the account gets another user name: they open
-/// the account that has the name.
+/// Revokes the tokens of the Django REST adapter if the account gets another user name: they log in
+/// to the account that has the name.
 fn end_tokens_of_other_name(
     conn: &mut Conn,
     id: UserId,
@@ -294,9 +292,9 @@ fn end_tokens_of_other_name(
     Ok(())
 }
 
-/// Revokes the Django tokens of an account: they carry the number that `tokens_from` is here moved
-/// on from. It is the time of the revocation too, and never moves back: tokens of the replaced
-/// stack are compared with it.
+/// Revokes the tokens of the Django REST adapter for an account: they contain `tokens_from`, which
+/// is increased here. It is also the time of the revocation, to which tokens of the replaced stack
+/// are compared, so it never decreases.
 pub fn end_tokens(conn: &mut Conn, id: UserId, now: UtcTime) -> Result<()> {
     // SQLite numbers `$n` by the order in which they first appear, whatever n is.
     diesel::sql_query(
@@ -320,10 +318,10 @@ pub fn enable_due(conn: &mut Conn, now: UtcTime, limit: i64) -> Result<Vec<User>
     if due.is_empty() {
         return Ok(Vec::new());
     }
-    // The date may have changed meanwhile.
-    let still_due =
+    // The time may have changed meanwhile.
+    let due =
         users::table.filter(users::id.eq_any(due)).filter(users::disabled_until.le(now.micros()));
-    let rows: Vec<Row> = diesel::update(still_due)
+    let rows: Vec<Row> = diesel::update(due)
         .set((
             users::is_active.eq(true),
             users::disabled_until.eq(None::<i64>),
@@ -335,7 +333,7 @@ pub fn enable_due(conn: &mut Conn, now: UtcTime, limit: i64) -> Result<Vec<User>
     Ok(rows.into_iter().map(User::from).collect())
 }
 
-/// Begins a new generation of an account's rights and returns it.
+/// Starts a new generation of an account's rights and returns it.
 pub fn renew_rights(conn: &mut Conn, id: UserId, now: UtcTime) -> Result<Option<UtcTime>> {
     #[derive(QueryableByName)]
     struct Renewed {
@@ -368,14 +366,13 @@ pub fn list_rights_changed_since(
     Ok(rows.into_iter().map(|(id, at)| (UserId(id), UtcTime::from_micros(at))).collect())
 }
 
-/// The account with that number, which no other transaction changes until the transaction is over:
-/// what is decided about it stays true.
+/// Locks the account with that id until the end of the transaction, and returns it.
 pub fn lock_user(conn: &mut Conn, id: UserId) -> Result<Option<User>> {
     let row = match conn {
         Conn::Postgres(postgres) => {
             users::table.find(id.0).for_no_key_update().first::<Row>(postgres).optional()?
         }
-        // SQLite has one writer anyway.
+        // SQLite has one writer.
         Conn::Sqlite(sqlite) => users::table.find(id.0).first::<Row>(sqlite).optional()?,
     };
     Ok(row.map(User::from))
@@ -388,14 +385,14 @@ pub fn hold_from(conn: &mut Conn, id: UserId) -> Result<Option<UserId>> {
         users::table.filter(users::id.ge(id.0)).order(users::id).limit(1).select(users::id);
     let held: Option<i64> = match conn {
         Conn::Postgres(postgres) => numbers.for_key_share().get_result(postgres).optional()?,
-        // SQLite has one writer anyway.
+        // SQLite has one writer.
         Conn::Sqlite(sqlite) => numbers.get_result(sqlite).optional()?,
     };
     Ok(held.map(UserId))
 }
 
-/// Lets one transaction at a time take rights from superusers: two that each leave the other in
-/// place would together leave none.
+/// Serializes transactions that revoke the rights of superusers. Two concurrent ones could each
+/// leave the other superuser in place, and together none.
 pub fn lock_superusers(conn: &mut Conn) -> Result<()> {
     if let Conn::Postgres(postgres) = conn {
         diesel::sql_query("SELECT pg_advisory_xact_lock(hashtextextended('superusers', 0))")
@@ -404,8 +401,8 @@ pub fn lock_superusers(conn: &mut Conn) -> Result<()> {
     Ok(())
 }
 
-/// Returns whether there is another besides `id` who may manage superusers: an active superuser who
-/// is staff.
+/// Returns whether there is an active superuser besides `id` who is staff, and so may manage
+/// superusers.
 pub fn is_other_superuser(conn: &mut Conn, id: UserId) -> Result<bool> {
     // The condition of the index `users_superusers`.
     let other = users::table
@@ -417,14 +414,14 @@ pub fn is_other_superuser(conn: &mut Conn, id: UserId) -> Result<bool> {
     Ok(other.first::<i64>(conn).optional()?.is_some())
 }
 
-/// Removes an account and everything that belongs to it. Of many who try at once exactly one gets
-/// `true`.
+/// Deletes an account and everything that belongs to it. Of concurrent callers exactly one gets
+/// true.
 pub fn delete_user(conn: &mut Conn, id: UserId) -> Result<bool> {
     Ok(diesel::delete(users::table.find(id.0)).execute(conn)? == 1)
 }
 
-/// Puts a new password in the place of `old`. `false` where the account is switched off or its
-/// password has changed meanwhile.
+/// Replaces the password hash `old`. Returns false if the account is disabled or another hash is
+/// stored.
 pub fn change_password(
     conn: &mut Conn,
     id: UserId,
@@ -442,8 +439,8 @@ pub fn change_password(
     Ok(changed == 1)
 }
 
-/// Gives an account a proven address, and the name with it where the old address was the name.
-/// [`super::Error::Duplicate`] where another user has it; the transaction around it goes on.
+/// Sets a verified e-mail address, and the user name with it if it was the old address. After
+/// [`super::Error::Duplicate`] the transaction can continue.
 pub fn change_email(conn: &mut Conn, user: &User, email: &Email, now: UtcTime) -> Result<User> {
     crate::store::engine::connection::in_transaction(conn, |conn| {
         let own = user.email.as_ref().map(Email::normalised);
@@ -468,7 +465,7 @@ pub fn change_email(conn: &mut Conn, user: &User, email: &Email, now: UtcTime) -
     })
 }
 
-/// Notes a log-in of an active account that still has the password hash `checked`.
+/// Records a log-in of an active account that still has the password hash `checked`.
 pub fn record_login(
     conn: &mut Conn,
     id: UserId,
@@ -488,7 +485,7 @@ pub fn record_login(
     Ok(row.map(User::from))
 }
 
-/// Puts a new hash in the place of `old`, unless the password has changed meanwhile.
+/// Replaces the hash `old` of an unchanged password. Returns false if another hash is stored.
 pub fn replace_password_hash(
     conn: &mut Conn,
     id: UserId,
@@ -502,8 +499,7 @@ pub fn replace_password_hash(
     Ok(())
 }
 
-/// Marks `email` as proven and returns the account, unless it is switched off or has
-/// another address by now.
+/// Marks `email` as verified and returns the account, unless it is disabled or has another address.
 pub fn mark_email_verified(
     conn: &mut Conn,
     id: UserId,

@@ -210,15 +210,15 @@ const WHAT_WENT_WRONG: [&str; 6] = [
 const WHO: [(&str, &str); 11] = [
     ("logged in", "user_id"),
     ("logged out", "user_id"),
-    ("address proven", "user_id"),
+    ("e-mail address verified", "user_id"),
     ("password changed", "user_id"),
     ("password reset", "user_id"),
     ("by its owner", "user_id"),
     ("by staff", "user_id"),
     ("by staff", "by"),
-    ("account made at the Django REST adapter", "by"),
+    ("account created at the Django REST adapter", "by"),
     ("account changed at the Django REST adapter", "by"),
-    ("account removed at the Django REST adapter", "by"),
+    ("account deleted at the Django REST adapter", "by"),
 ];
 
 /// In the text form too, which is the default, no request writes a line or a control sequence of its

@@ -1,6 +1,6 @@
-//! "This was not me": the link of a security notice. It ends every session, stops what waits for a
-//! click, unlinks identities that were linked since, brings back an address that was replaced, and offers
-//! a new password.
+//! Report of unauthorized activity by the link of a security notice. It ends all sessions, voids
+//! pending challenges, unlinks identities linked since then, reverts a change of the e-mail
+//! address, and offers a password reset.
 
 use crate::domain::{
     Challenge, ChallengeKind, Device, Email, EmailChange, EndReason, EventContext, EventKind,
@@ -18,8 +18,8 @@ use crate::store::{
 };
 
 impl Flows {
-    /// Does what the link says, once. Opened again, it is answered as the first time.
-    pub fn disavow(&self, token: &PlainToken, device: &Device) -> Result<()> {
+    /// Reports unauthorized activity, once. A repetition of the request succeeds and does nothing.
+    pub fn report_unauthorized(&self, token: &PlainToken, device: &Device) -> Result<()> {
         let (link, device, now) = (token.hash(), device.clone(), self.now());
         let policy = self.policy.clone();
         let undone = self.db.write(move |conn| undo(conn, &policy, &link, &device, now))?;
@@ -44,7 +44,7 @@ fn undo(
     now: UtcTime,
 ) -> Result<Option<(UserId, Vec<SessionId>)>> {
     let notice = challenges::find_by_link(conn, link)?
-        .filter(|notice| notice.kind == ChallengeKind::Disavow)
+        .filter(|notice| notice.kind == ChallengeKind::ReportUnauthorized)
         .ok_or(Error::OneTimeTokenInvalid)?;
     if notice.has_expired(now) {
         return Err(Error::OneTimeTokenExpired);
@@ -54,14 +54,14 @@ fn undo(
     if !challenges::consume_challenge(conn, &notice.id, now)? {
         return Ok(None);
     }
-    let scene = EventContext::of(user.id, now).on(device);
-    events::record(conn, &scene, EventKind::UnauthorizedReported, "")?;
+    let context = EventContext::of(user.id, now).on(device);
+    events::record(conn, &context, EventKind::UnauthorizedReported, "")?;
     forget_pending(conn, &user)?;
     known_devices::forget_all(conn, user.id)?;
-    unlink_since(conn, &scene, user.id, notice.created_at)?;
+    unlink_since(conn, &context, user.id, notice.created_at)?;
     let before = user.clone();
-    let user = bring_back(conn, policy, user, &notice, now)?;
-    record_changes(conn, &scene, &before, &user)?;
+    let user = revert_email(conn, policy, user, &notice, now)?;
+    record_changes(conn, &context, &before, &user)?;
     if let Some(email) = user.email.as_ref().filter(|email| email.is_reachable()) {
         let kind = MailKind::PasswordReset;
         let (subject, about) = (email.normalised(), Some(user.id));
@@ -72,32 +72,32 @@ fn undo(
     Ok(Some((user.id, ended)))
 }
 
-/// Unlinks the identities that were linked to an account since `since`: a thief would log in with one.
+/// Unlinks the identities that were linked since `since`: a thief could log in with one.
 fn unlink_since(
     conn: &mut Conn,
-    scene: &EventContext,
+    context: &EventContext,
     user: UserId,
     since: UtcTime,
 ) -> store::Result<()> {
     for identity in identities::unlink_since(conn, user, since)? {
-        events::record(conn, scene, EventKind::IdentityUnlinked, &identity.provider)?;
+        events::record(conn, context, EventKind::IdentityUnlinked, &identity.provider)?;
     }
     Ok(())
 }
 
-/// The notice that can undo it, if the account has an address without proof in the place of a proven one (the
-/// Django REST adapter lets it).
-pub(crate) fn undo_of_unproven(
+/// Returns the notice whose link can revert the unverified address of an account to the verified
+/// one. Only the Django REST adapter sets an unverified address.
+pub(crate) fn find_revertible_change(
     conn: &mut Conn,
     user: &User,
     now: UtcTime,
 ) -> store::Result<Option<Challenge>> {
-    if user.email_verified { Ok(None) } else { challenges::find_undo(conn, user.id, now) }
+    if user.email_verified { Ok(None) } else { challenges::find_revertible(conn, user.id, now) }
 }
 
-/// Takes an address that `owner` verifies from another account that has not verified it. That one gets back
-/// the address that it had verified before, or has none.
-pub(crate) fn free_address(
+/// Releases an address that `owner` verifies from another account that has not verified it. That
+/// account gets its former verified address back, or none.
+pub(crate) fn release_unverified_email(
     conn: &mut Conn,
     policy: &Policy,
     email: &Email,
@@ -112,8 +112,8 @@ pub(crate) fn free_address(
     let Some(holder) = users::lock_user(conn, holder.id)?.filter(is_unverified) else {
         return Ok(());
     };
-    let mut after = match undo_of_unproven(conn, &holder, now)? {
-        Some(undo) => bring_back(conn, policy, holder.clone(), &undo, now)?,
+    let mut after = match find_revertible_change(conn, &holder, now)? {
+        Some(undo) => revert_email(conn, policy, holder.clone(), &undo, now)?,
         None => holder.clone(),
     };
     if holds(&after, email) {
@@ -123,7 +123,10 @@ pub(crate) fn free_address(
     challenges::delete_of_kinds(conn, holder.id, ChallengeKind::OF_PASSWORD)?;
     users::renew_rights(conn, holder.id, now)?;
     record_changes(conn, &EventContext::of(holder.id, now), &holder, &after)?;
-    tracing::info!(user_id = holder.id.0, "lost its unverified address: another user verified it");
+    tracing::info!(
+        user_id = holder.id.0,
+        "unverified e-mail address released: another user verified it"
+    );
     Ok(())
 }
 
@@ -131,10 +134,10 @@ fn holds(user: &User, email: &Email) -> bool {
     user.email.as_ref().map(Email::normalised) == Some(email.normalised())
 }
 
-/// Gives the account back the address that the notice went to, if it was about a change. Whoever
-/// holds a later address could undo this with the notices that went there: they count no longer. The
-/// earlier ones stay, or a thief would get rid of the owner's by a notice of their own.
-fn bring_back(
+/// Restores the address that the notice was sent to, if it was about a change. Notices that went to
+/// later addresses become invalid, since their holders could revert this. Earlier notices stay
+/// valid: otherwise a thief could void those of the owner by a change of their own.
+fn revert_email(
     conn: &mut Conn,
     policy: &Policy,
     user: User,
@@ -146,7 +149,7 @@ fn bring_back(
     if user.email.as_ref().map(Email::normalised) == Some(old.normalised()) {
         return Ok(user);
     }
-    // Another user may have registered the address meanwhile; then it is theirs, with the user name.
+    // Another user may have registered the address since. It stays theirs, with the user name.
     if users::find_by_email(conn, old)?.is_some_and(|holder| holder.id != user.id) {
         return Ok(user);
     }

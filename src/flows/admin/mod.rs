@@ -1,4 +1,4 @@
-//! What staff and operators do to the accounts of others.
+//! Administration of accounts by staff, services and operators.
 
 pub(crate) mod api_keys;
 pub(crate) mod create_superuser;

@@ -1,5 +1,5 @@
-//! What staff, and services with an API key, do with the accounts of others. Other users learn nothing, not
-//! even whether an account exists. One superuser always stays.
+//! Administration of accounts by staff, and by services with an API key. Other callers cannot find
+//! out which accounts exist. The last superuser cannot be removed.
 
 use std::sync::Arc;
 
@@ -21,57 +21,57 @@ use crate::store::user_search::{self, UserFilter, UserPage};
 use crate::store::users::{self, NewUser, UserChanges};
 use crate::store::{Conn, challenges, events, identities, sessions};
 
-/// An account that staff make.
+/// An account that staff create.
 #[derive(Debug)]
 pub struct NewAccount {
-    /// The address.
+    /// The e-mail address.
     pub email: Email,
-    /// The name to log in with, if it shall not be the address.
+    /// The user name, if it differs from the address.
     pub username: Option<Username>,
-    /// The password; without one a mail invites the person to choose it.
+    /// The password; without one, the user receives an invitation by mail.
     pub password: Option<PlainPassword>,
     /// The language of mail.
     pub locale: Locale,
-    /// True if it may manage others.
+    /// True for a staff account.
     pub is_staff: bool,
     /// Its roles in applications.
     pub roles: Roles,
-    /// What staff and services keep with it.
+    /// Metadata that staff and services keep with the account.
     pub app_metadata: Metadata,
 }
 
-/// An account that staff made or invited.
+/// An account that staff created or invited.
 #[derive(Debug)]
 pub struct CreatedAccount {
     /// The account.
     pub user: User,
-    /// False if it was invited before, and the invitation is sent again.
+    /// False if the user was invited before, and the invitation is sent again.
     pub is_new: bool,
 }
 
-/// What staff change. `None` leaves a thing as it is.
+/// Changes of an account. `None` keeps a value.
 #[derive(Clone, Debug, Default)]
 pub struct AccountChanges {
-    /// The name to log in with.
+    /// The user name.
     pub username: Option<Username>,
     /// The language of mail.
     pub locale: Option<Locale>,
-    /// True if it may log in.
+    /// True if the account may log in.
     pub is_active: Option<bool>,
-    /// Why it may not, for other staff.
+    /// The reason for disabling it, for other staff.
     pub disabled_reason: Option<String>,
-    /// When it may again; `Some(None)`: when it is enabled.
+    /// The time at which it is enabled again; `Some(None)` for no such time.
     pub disabled_until: Option<Option<UtcTime>>,
-    /// True if it may manage others.
+    /// True for a staff account.
     pub is_staff: Option<bool>,
     /// Its roles in applications.
     pub roles: Option<Roles>,
-    /// A merge patch of what staff and services keep with it.
+    /// A merge patch of the metadata that staff and services keep.
     pub app_metadata: Option<MetadataChange>,
 }
 
 impl Flows {
-    /// A page of accounts.
+    /// Returns a page of accounts.
     pub fn list_accounts(
         &self,
         caller: &Caller,
@@ -92,7 +92,7 @@ impl Flows {
         })
     }
 
-    /// Makes an account, or invites a user to it. An invitation that was not accepted yet is sent again.
+    /// Creates an account, or invites a user. A pending invitation is sent again.
     pub fn create_account(
         &self,
         caller: &Caller,
@@ -150,7 +150,7 @@ impl Flows {
         Ok(created)
     }
 
-    /// Changes an account. One that is switched off has its sessions ended.
+    /// Changes an account. Disabling it ends its sessions.
     pub fn update_account(
         &self,
         caller: &Caller,
@@ -187,7 +187,7 @@ impl Flows {
         Ok(user)
     }
 
-    /// Removes an account.
+    /// Deletes an account.
     pub fn remove_account(&self, caller: &Caller, id: UserId) -> Result<()> {
         let (by, now) = (self.administrator(caller, Scope::UsersWrite)?, self.now());
         let caller = by.clone();
@@ -201,20 +201,20 @@ impl Flows {
             by = by.staff_id(),
             api_key = by.api_key(),
             user_id = id.0,
-            "account removed by staff"
+            "account deleted by staff"
         );
         Ok(())
     }
 
-    /// Ends every session of an account.
+    /// Ends all sessions of an account.
     pub fn end_sessions_of(&self, caller: &Caller, id: UserId) -> Result<()> {
         let (by, now) = (self.administrator(caller, Scope::UsersWrite)?, self.now());
         let (caller, reason) = (by.clone(), EndReason::EndedByStaff);
         let ended = self.db.write(move |conn| {
             let seen = lock_for_staff(conn, id)?;
             caller.may_modify(conn, &seen, now)?;
-            let scene = caller.context(id, now);
-            events::record(conn, &scene, EventKind::SessionsEndedByStaff, "")?;
+            let context = caller.context(id, now);
+            events::record(conn, &context, EventKind::SessionsEndedByStaff, "")?;
             forget_pending(conn, &seen)?;
             Ok::<_, Error>(sessions::end_all_sessions(conn, id, None, reason, now)?)
         })?;
@@ -229,8 +229,8 @@ impl Flows {
     }
 }
 
-/// Orders the mail that invites the owner of an account to choose the password. An earlier one counts no longer.
-fn order_invitation(conn: &mut Conn, user: &User, now: UtcTime) -> Result<()> {
+/// Queues an invitation to choose a password. It replaces an earlier one.
+fn queue_invitation(conn: &mut Conn, user: &User, now: UtcTime) -> Result<()> {
     let Some(email) = &user.email else { return Ok(()) };
     let kind = ChallengeKind::Invitation;
     let remember_from = now.before(Challenge::MEMORY);
@@ -242,20 +242,21 @@ fn order_invitation(conn: &mut Conn, user: &User, now: UtcTime) -> Result<()> {
     Ok(outbox::enqueue(conn, MailKind::Invitation, email, &user.locale, id, about, now)?)
 }
 
-/// Finds the account of an invitation that was not accepted yet.
+/// Finds the account of a pending invitation.
 fn find_invited(conn: &mut Conn, email: Option<&Email>) -> Result<Option<User>> {
     let Some(email) = email else { return Ok(None) };
     let found = users::find_by_email(conn, email)?.filter(|user| {
         user.is_active && !user.email_verified && user.password_hash == PasswordHash::unusable()
     });
     let Some(user) = found else { return Ok(None) };
-    // An account of a social log-in has no password either, and its user may not own the address.
+    // An account created by a social log-in has no password either, and its user may not own the
+    // address.
     let has_identity = !identities::list_of_user(conn, user.id)?.is_empty();
     Ok(Some(user).filter(|_| !has_identity))
 }
 
-/// Begins a new generation of the account's rights where they changed: access tokens tell the rights that the
-/// account had when they were issued.
+/// Starts a new generation of the account's rights if they changed: access tokens contain the
+/// rights at the time of issue.
 pub(crate) fn renew_rights(
     conn: &mut Conn,
     before: &User,
@@ -271,7 +272,7 @@ pub(crate) fn renew_rights(
     Ok(User { rights_changed_at: renewed, ..after })
 }
 
-/// Creates an account, or finds the one that was invited before. Returns whether it is new.
+/// Creates an account, or finds the invited one. Returns whether it is new.
 fn make(
     conn: &mut Conn,
     account: &NewUser,
@@ -282,15 +283,15 @@ fn make(
     if is_invited && let Some(user) = find_invited(conn, account.email.as_ref())? {
         by.may_modify(conn, &user, now)?;
         events::record(conn, &by.context(user.id, now), EventKind::InvitedAgain, "")?;
-        order_invitation(conn, &user, now)?;
+        queue_invitation(conn, &user, now)?;
         return Ok(CreatedAccount { user, is_new: false });
     }
     let user = insert_account(conn, account, now)?;
     let how = if is_invited { "invited" } else { "" };
-    let scene = by.context(user.id, now);
-    events::record(conn, &scene, EventKind::AccountCreatedByStaff, how)?;
+    let context = by.context(user.id, now);
+    events::record(conn, &context, EventKind::AccountCreatedByStaff, how)?;
     if is_invited {
-        order_invitation(conn, &user, now)?;
+        queue_invitation(conn, &user, now)?;
     }
     Ok(CreatedAccount { user, is_new: true })
 }
@@ -298,17 +299,17 @@ fn make(
 fn change(
     conn: &mut Conn,
     user: &User,
-    scene: &EventContext,
+    context: &EventContext,
     wanted: AccountChanges,
 ) -> Result<(User, Vec<SessionId>)> {
-    let now = scene.at;
+    let now = context.at;
     let switched_off = wanted.is_active == Some(false);
     if switched_off || wanted.is_staff == Some(false) {
         keep_one_superuser(conn, user)?;
     }
     let disabled_until = disabled_until(user, &wanted, now)?;
     let disabled_reason = match wanted.is_active {
-        // A reason says why an account is off.
+        // The reason belongs to a disabled account.
         Some(true) => Some(None),
         None if user.is_active => None,
         _ => wanted.disabled_reason.map(Some),
@@ -327,7 +328,7 @@ fn change(
         ..UserChanges::default()
     };
     let changed = users::update_user(conn, user.id, &new, now)?.ok_or(Error::NotFound)?;
-    record_changes(conn, scene, user, &changed)?;
+    record_changes(conn, context, user, &changed)?;
     let changed = renew_rights(conn, user, changed, now)?;
     if !switched_off {
         return Ok((changed, Vec::new()));

@@ -1,4 +1,4 @@
-//! What an import would do, found out without doing it.
+//! Plan of an import, made without writing.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,12 +11,12 @@ use crate::social::Preset;
 use crate::store::django_source::{DjangoAccounts, DjangoAddress, DjangoSocialAccount, DjangoUser};
 use crate::store::import::Present;
 
-/// What is to be done.
+/// The rows that an import would write.
 #[derive(Debug)]
 pub(super) struct Plan {
-    /// Accounts to be made.
+    /// Accounts to create.
     pub(super) new: Vec<User>,
-    /// Their identities at other services.
+    /// Identities of these accounts at other services.
     pub(super) identities: Vec<LinkedIdentity>,
     pub(super) already_here: usize,
     pub(super) conflicts: Vec<Conflict>,
@@ -27,7 +27,7 @@ pub(super) struct Plan {
     pub(super) left_behind: LeftBehind,
 }
 
-/// The most characters of a name at a log-in.
+/// Longest name that a log-in accepts, in characters.
 const LONGEST_LOGIN_NAME: usize = 254;
 
 pub(super) fn make(
@@ -74,7 +74,7 @@ pub(super) fn make(
     }
 }
 
-/// The identities of new accounts whose issuer is known.
+/// Returns the identities of the new accounts at known issuers.
 fn identities(new: &[User], social: &[DjangoSocialAccount], now: UtcTime) -> Vec<LinkedIdentity> {
     let new: HashSet<UserId> = new.iter().map(|user| user.id).collect();
     let identity = |account: &DjangoSocialAccount| {
@@ -93,8 +93,8 @@ fn identities(new: &[User], social: &[DjangoSocialAccount], now: UtcTime) -> Vec
     own.filter_map(identity).collect()
 }
 
-/// Returns whether this account came over before. Name and address may have changed since; the time at which
-/// it was made does not.
+/// Returns whether an earlier import created this account. User name and address may have changed
+/// since; the time of creation does not.
 fn is_here(django: &DjangoUser, present: &Present) -> bool {
     present.accounts.get(&UserId(django.id)).is_some_and(|(name, created_at)| {
         *name == Username::normalise(&django.username) || *created_at == django.date_joined
@@ -118,7 +118,7 @@ fn account(django: DjangoUser, addresses: &[DjangoAddress], now: UtcTime) -> Use
         last_login_at: django.last_login,
         metadata: Metadata::default(),
         disabled_reason: None,
-        // The site's own tokens go on.
+        // Tokens of the Django site stay valid.
         tokens_from: UtcTime::from_micros(0),
         rights_changed_at: UtcTime::from_micros(0),
         roles: Roles::default(),
@@ -127,8 +127,8 @@ fn account(django: DjangoUser, addresses: &[DjangoAddress], now: UtcTime) -> Use
     }
 }
 
-/// The one address that an account has here, and whether it was proven: the primary one, else the one
-/// in the table of accounts, which can be proven by allauth's word only.
+/// Returns the e-mail address of an account, and whether it is verified: the primary one, or else
+/// the one in the table of accounts, which only allauth can mark as verified.
 fn address(own: &str, known: &[DjangoAddress]) -> (Option<Email>, bool) {
     if let Some(primary) = known.iter().find(|it| it.is_primary && !it.email.trim().is_empty()) {
         return (Some(Email::known(primary.email.trim())), primary.verified);
@@ -143,8 +143,8 @@ fn address(own: &str, known: &[DjangoAddress]) -> (Option<Email>, bool) {
     (Some(own), verified)
 }
 
-/// Leaves each address with one account at the most: with the one that has it in Hallpass, else with
-/// the only one that has proven it. Returns who comes without.
+/// Leaves each address with at most one account: the one that has it in Hallpass, or else the only
+/// one that has verified it. Returns the accounts that lose it.
 fn drop_shared_emails(new: &mut [User], present: &Present) -> Vec<UserId> {
     let mut owners: HashMap<String, Vec<(UserId, bool)>> = HashMap::new();
     for user in new.iter() {
@@ -171,9 +171,9 @@ fn drop_shared_emails(new: &mut [User], present: &Present) -> Vec<UserId> {
     without
 }
 
-/// Returns the accounts whose user name is an e-mail address other than their own. The owner of such an
-/// address gets it by verifying it. Where another account has it already, the user name gives way to one made
-/// of the user id.
+/// Returns the accounts whose user name is an e-mail address other than their own. The owner of
+/// such an address gets it by verifying it. If another account already has the address, the user
+/// name is replaced by one made of the user id.
 fn foreign_addresses(new: &mut [User], present: &Present) -> Vec<UserId> {
     let verified: HashMap<String, UserId> = new
         .iter()
@@ -195,7 +195,8 @@ fn foreign_addresses(new: &mut [User], present: &Present) -> Vec<UserId> {
     found
 }
 
-/// Returns the accounts whose user name no log-in can name: it is empty, too long, or has blanks at an edge.
+/// Returns the accounts whose user name cannot be used to log in: it is empty, too long, or has
+/// spaces at an end.
 fn unusable_usernames(new: &[User]) -> Vec<UserId> {
     let is_unusable = |name: &str| {
         name.is_empty() || name.trim() != name || name.chars().count() > LONGEST_LOGIN_NAME
@@ -323,7 +324,7 @@ mod tests {
             let address = ["one", "two", "three", "four"][usize::try_from((id - 1) / 2).unwrap()];
             known(id, &format!("{address}@example.com"), true, true)
         });
-        // Whoever is here already has it, proven or not.
+        // The account that has it in Hallpass keeps it, verified or not.
         let mut present = Present::default();
         present.addresses.insert("four@example.com".to_owned(), UserId(99));
         let plan = planned(users.collect(), proofs.into(), &present);

@@ -1,4 +1,4 @@
-//! What was ended within the life of an access token, for services that check tokens themselves.
+//! The revocation list, for services that check tokens themselves.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ impl Flows {
         ended.ok_or_else(|| TokenError::RevocationsStale.into())
     }
 
-    /// How long what was ended stays listed.
+    /// Time for which a revocation stays listed.
     pub fn revocation_window(&self) -> Duration {
         self.access_tokens.revocations.keep()
     }

@@ -41,7 +41,7 @@ fn claims() -> Value {
     })
 }
 
-/// Signs whatever it is given, as an attacker with the key could.
+/// Signs any claims, as an attacker with the key could.
 fn token(access_tokens: &AccessTokens, claims: &Value) -> String {
     let keys = access_tokens.keys();
     let key = keys.active(at(NOW)).unwrap();
@@ -116,7 +116,7 @@ fn a_token_expires_to_the_second() {
     access_tokens.revocations.sync(&[], &[], at(NOW + 300));
     assert!(access_tokens.check(&token, at(NOW + 304)).is_ok());
     assert_eq!(access_tokens.check(&token, at(NOW + 305)).unwrap_err(), TokenError::Expired);
-    // A clock that is set back looks at the database again before anything else.
+    // After the clock was set back, the set is read again from the database before anything else.
     access_tokens.revocations.sync(&[], &[], at(NOW - 5));
     assert!(access_tokens.check(&token, at(NOW - 5)).is_ok());
     assert_eq!(access_tokens.check(&token, at(NOW - 6)).unwrap_err(), TokenError::Invalid);

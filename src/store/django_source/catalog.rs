@@ -1,4 +1,4 @@
-//! The tables and views of a site, their columns and what these refer to.
+//! The tables and views of a site, their columns and foreign keys.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -105,7 +105,8 @@ impl Catalog {
         Some(name)
     }
 
-    /// The column of a table of pairs that says whose a pair is, beside the one that says what.
+    /// Returns the column of a join table that refers to the owner, beside the one that refers to
+    /// `other`.
     pub(super) fn owner_column(&self, table: &str, other: &str) -> Option<&str> {
         let is_owner = |column: &&String| column.ends_with("_id") && *column != other;
         self.tables.get(table)?.keys().find(is_owner).map(String::as_str)

@@ -1,6 +1,6 @@
-//! Tables of second factors. They are recognised by the names that packages and sites give them and by the
-//! columns of django-otp's devices: an account whose second factor is overlooked would log in with the
-//! password alone, while a table that is none is named to the operator.
+//! Tables of second factors, recognised by the names that packages and sites give them and by the
+//! columns of django-otp's devices. If one is overlooked, its accounts can log in with the password
+//! alone. A table that is recognised wrongly is only reported to the operator.
 
 use super::catalog::{Catalog, quoted};
 

@@ -1,10 +1,10 @@
-//! The URL of a database, read strictly: what cannot be read is refused without showing any of it.
+//! The URL of a database. An invalid URL is refused without showing any of it.
 
 use std::path::{Path, PathBuf};
 
 use percent_encoding::percent_decode_str;
 
-/// Kind and place of the database.
+/// Kind and location of the database.
 #[derive(Clone, PartialEq, Eq)]
 pub enum DatabaseUrl {
     /// A file.
@@ -76,7 +76,7 @@ const PROTOCOL_VERSIONS: &[&str] = &["3.0", "3.2", "latest"];
 const SESSION_ATTRIBUTES: &[&str] =
     &["any", "read-write", "read-only", "primary", "standby", "prefer-standby"];
 
-/// Values of a parameter. libpq shows a value that it cannot read.
+/// Values of a parameter. libpq shows a value that it cannot parse.
 #[derive(Clone, Copy)]
 enum Parameter {
     Text,
@@ -109,7 +109,8 @@ impl DatabaseUrl {
         path.ok_or(FORMS).and_then(sqlite_path).map(Self::Sqlite)
     }
 
-    /// Returns whether there is anything to open: a file that does not exist would be made.
+    /// Returns whether the database exists. Opening an SQLite file that does not exist would create
+    /// it.
     pub fn is_there(&self) -> bool {
         match self {
             Self::Sqlite(path) => path.exists(),
@@ -134,7 +135,7 @@ impl DatabaseUrl {
     }
 }
 
-/// Returns the hosts of a Postgres URL that was read, as they stand there: `HOST[:PORT][,...]`.
+/// Returns the hosts of a valid Postgres URL: `HOST[:PORT][,...]`.
 pub fn hosts(url: &str) -> &str {
     let rest = url.split_once("://").map_or("", |(_, rest)| rest);
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
@@ -155,10 +156,10 @@ impl std::fmt::Debug for DatabaseUrl {
     }
 }
 
-/// Reads the path as other programs read it in such a URL, or refuses what would make a file of a
-/// name that was not meant.
+/// Parses the path as other programs do, and refuses a path that would create a file of an
+/// unintended name.
 fn sqlite_path(text: &str) -> Result<PathBuf, Advice> {
-    // A file of this very name was made by a version that took every character as it is.
+    // A version that took every character as it is has created this file.
     if Path::new(text).is_file() {
         return Ok(text.into());
     }
@@ -196,7 +197,7 @@ fn sqlite_path(text: &str) -> Result<PathBuf, Advice> {
     }
 }
 
-/// Checks what follows the scheme:
+/// Checks the part after the scheme:
 /// `[USER[:PASSWORD]@][HOST[:PORT][,...]][/DATABASE][?NAME=VALUE...]`.
 fn check_postgres(rest: &str) -> Result<(), Advice> {
     if !is_percent_encoded(rest) {
@@ -212,7 +213,7 @@ fn check_postgres(rest: &str) -> Result<(), Advice> {
         return Err(ESCAPES);
     }
     if !hosts.split(',').all(is_host) {
-        // What follows an @ was meant as the host: the ? before it stands in a password.
+        // The part after an `@` is meant as the host, so the `?` before it is part of a password.
         return Err(if query.is_some_and(|query| query.contains('@')) { ESCAPES } else { HOSTS });
     }
     let is_known = |pair: &str| {
@@ -242,8 +243,8 @@ fn is_port(text: &str) -> bool {
     text.is_empty() || text.parse::<u16>().is_ok()
 }
 
-/// Returns whether every `%` stands before two hexadecimal digits that are not the zero byte. If
-/// not, libpq would say so with the password in its message.
+/// Returns whether every `%` precedes two hexadecimal digits that are not the zero byte. libpq
+/// would show the password in its error.
 fn is_percent_encoded(text: &str) -> bool {
     text.split('%').skip(1).all(|after| {
         let digits = after.as_bytes().first_chunk::<2>();

@@ -1,5 +1,5 @@
-//! The metadata of the service (RFC 8414, OpenID Connect Discovery 1.0): a library that is told the issuer
-//! finds the keys and endpoints by itself. Lists what exists and nothing else.
+//! The metadata of the service (RFC 8414, OpenID Connect Discovery 1.0). A library with the issuer
+//! finds keys and endpoints in it. It lists only what exists.
 
 use actix_web::HttpResponse;
 use actix_web::http::header::CACHE_CONTROL;
@@ -33,13 +33,13 @@ pub struct ServerMetadata {
     /// URL of token introspection (RFC 7662).
     #[schema(example = "http://127.0.0.1:8000/v1/introspect")]
     introspection_endpoint: String,
-    /// Ways to present an API key there.
+    /// Ways to present an API key for introspection.
     #[schema(example = json!(["client_secret_basic", "client_secret_post", "Bearer"]))]
     introspection_endpoint_auth_methods_supported: Vec<&'static str>,
     /// URL of token revocation (RFC 7009).
     #[schema(example = "http://127.0.0.1:8000/v1/revoke")]
     revocation_endpoint: String,
-    /// Ways to present an API key there.
+    /// Ways to present an API key for revocation.
     #[schema(example = json!(["client_secret_basic", "client_secret_post"]))]
     revocation_endpoint_auth_methods_supported: Vec<&'static str>,
     /// Response types of an authorization endpoint: none.
@@ -56,7 +56,7 @@ pub struct ServerMetadata {
     service_documentation: String,
 }
 
-/// Answers with the metadata; shared caches may keep them.
+/// Returns the metadata; shared caches may keep them.
 pub(super) fn respond(flows: &Flows) -> HttpResponse {
     HttpResponse::Ok().insert_header((CACHE_CONTROL, "public, max-age=300")).json(metadata(flows))
 }

@@ -12,10 +12,10 @@ use crate::http::form::Form;
 use crate::http::service_credentials;
 use crate::http::v1::services::token_form::{TokenForm, TokenParameters};
 
-/// What is known of a token (RFC 7662 section 2.2). For an access token it has all of its claims.
+/// State of a token (RFC 7662 section 2.2). For an access token it has all of its claims.
 #[derive(Default, Serialize, ToSchema)]
 pub struct IntrospectionAnswer {
-    /// Whether the token is accepted. Where it is false, there is nothing else.
+    /// True if the token is valid. If false, there are no other members.
     #[schema(example = true)]
     active: bool,
     /// `Bearer` for an access token, `refresh_token` for a refresh token.

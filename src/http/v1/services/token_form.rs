@@ -1,18 +1,18 @@
-//! The form of the endpoints that are about one token (RFC 7662 section 2.1, RFC 7009 section 2.1).
+//! The form of the endpoints for one token (RFC 7662 section 2.1, RFC 7009 section 2.1).
 
 use utoipa::ToSchema;
 
 use crate::domain::PlainToken;
 use crate::http::body::{Body, Fields};
 
-/// A token, and the credentials of the service where they are not in the `Authorization` header.
+/// A token, and the credentials of the service if they are not in the `Authorization` header.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes what `TokenForm` is read from")]
 pub struct TokenParameters {
     /// An access token or a refresh token.
     #[schema(example = "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFUzI1NiIsImtpZCI6Ii4uLiJ9.e30.c2ln")]
     token: String,
-    /// `access_token` or `refresh_token`. It is not needed.
+    /// `access_token` or `refresh_token`. Optional.
     #[schema(required = false, nullable = false, example = "access_token")]
     token_type_hint: Option<String>,
     /// Any id of the service. It is not evaluated.
@@ -27,7 +27,7 @@ pub struct TokenParameters {
     client_secret: Option<String>,
 }
 
-/// The same, read.
+/// The parsed form.
 pub struct TokenForm {
     /// The token.
     pub token: PlainToken,

@@ -8,7 +8,8 @@ use crate::flows::{Flows, ProviderResponse};
 use crate::http::blocking::State;
 use crate::http::error::ApiError;
 
-/// What a provider adds to the redirect URI. Further parameters are ignored (RFC 6749 section 4.1.2).
+/// Parameters that a provider adds to the redirect URI. Further parameters are ignored (RFC 6749
+/// section 4.1.2).
 #[derive(utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "describes what `read_response` reads")]
@@ -47,7 +48,8 @@ pub async fn handle(
     redirect(&state, provider.into_inner(), request.query_string().as_bytes()).await
 }
 
-/// Redirects to the front end of a flow with what a provider sent as a query or as a form.
+/// Redirects to the front end of a flow, with the parameters that a provider sent in a query or a
+/// form.
 pub async fn redirect(
     state: &State,
     provider: String,
@@ -68,7 +70,7 @@ fn read_response(form: &[u8]) -> ProviderResponse {
     }
 }
 
-/// The value of a parameter. None may occur twice (RFC 6749 section 3.1).
+/// Returns the value of a parameter. No parameter may occur twice (RFC 6749 section 3.1).
 fn only(form: &[u8], wanted: &str) -> Option<String> {
     let mut values = form_urlencoded::parse(form).filter(|(name, _)| name == wanted);
     let (_, value) = values.next().filter(|_| values.next().is_none())?;

@@ -15,7 +15,7 @@ use crate::http::schema::{EmailAddress, LocaleTag};
 use crate::http::v1::account::register::{Registered, VerificationSent, accepted_locale};
 use crate::http::v1::social::finished::SocialFinished;
 
-/// The longest code that providers use is shorter than this.
+/// Limit of a code in bytes. Codes of providers are shorter.
 const MAX_CODE: usize = 4096;
 const MAX_STATE: usize = 255;
 const MAX_ISSUER: usize = 2048;
@@ -50,7 +50,7 @@ pub struct SocialFinishRequest {
     device_token: Option<PlainToken>,
 }
 
-/// Reads a text of at most `most` bytes.
+/// Parses a text of at most `most` bytes.
 pub fn bounded(text: &str, most: usize) -> Result<&str, Fault> {
     match text.len() {
         0 => Err(Fault::Required),

@@ -12,10 +12,10 @@ use crate::http::body::{Body, Fields, Json};
 use crate::http::client::Client;
 use crate::http::error::ApiError;
 
-/// The longest URL of a page.
+/// Limit of the URL of a page, in bytes.
 const MAX_URL: usize = 2048;
 
-/// A log-in at a provider that shall begin.
+/// A request to start a log-in at a provider.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SocialStartRequest {
@@ -38,10 +38,10 @@ impl Body for SocialStartRequest {
     }
 }
 
-/// A log-in at a provider that has begun.
+/// A started log-in at a provider.
 #[derive(Serialize, ToSchema)]
 pub struct SocialStarted {
-    /// Where to send the browser.
+    /// The URL to send the browser to.
     #[schema(example = "https://accounts.google.com/o/oauth2/v2/auth?client_id=example")]
     authorization_url: String,
     /// Keep it in this browser (`sessionStorage`) for `finish`. It never goes to the provider.

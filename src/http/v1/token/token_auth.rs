@@ -12,11 +12,11 @@ use crate::http::client::Client;
 use crate::http::error::ApiError;
 use crate::http::v1::token::token_pair::TokenPair;
 
-/// Name and password.
+/// User name or e-mail address, and password.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TokenAuthRequest {
-    /// The username, or the e-mail address.
+    /// The user name, or the e-mail address.
     #[schema(min_length = 1, max_length = 254, pattern = r"\S", example = "mina@example.com")]
     username: String,
     /// The password.
@@ -31,7 +31,7 @@ pub struct TokenAuthRequest {
     device_token: Option<PlainToken>,
 }
 
-/// No name and no address is longer.
+/// Longest user name or e-mail address.
 const MAX_NAME: usize = 254;
 
 impl Body for TokenAuthRequest {
@@ -73,8 +73,8 @@ pub async fn handle(
     let transport = Transport::wanted(use_cookie);
     state.browsers.check(&request, transport == Transport::Cookie)?;
     let device_token = device_token.or_else(|| device_cookie(&request));
-    let entrance = LoginContext { device, device_token };
-    let log_in = move |flows: &Flows| flows.log_in(&username, &password, &entrance, transport);
+    let login_context = LoginContext { device, device_token };
+    let log_in = move |flows: &Flows| flows.log_in(&username, &password, &login_context, transport);
     let LogInOutcome::LoggedIn(log_in) = state.run(log_in).await?;
     let mut answer = HttpResponse::Ok();
     let pair = transport.deliver_log_in(log_in, &state.browsers, &mut answer);

@@ -199,11 +199,11 @@ fn call_challenges(conn: &mut Conn, recorder: &Recorder) {
     call!(recorder, challenges::reserve_code_try(conn, &new.id, 5, 15));
     call!(recorder, challenges::return_code_try(conn, &new.id));
     call!(recorder, challenges::consume_challenge(conn, &new.id, NOW));
-    call!(recorder, challenges::find_undo(conn, USER, NOW));
+    call!(recorder, challenges::find_revertible(conn, USER, NOW));
     call!(recorder, challenges::list_page(conn, USER, ChallengeKind::OF_ACCOUNT, "o1", 100));
     call!(recorder, challenges::delete_newer(conn, &new));
     call!(recorder, challenges::delete_of_kinds(conn, USER, ChallengeKind::OF_PASSWORD));
-    call!(recorder, challenges::supersede(conn, USER, ChallengeKind::Disavow, NOW));
+    call!(recorder, challenges::supersede(conn, USER, ChallengeKind::ReportUnauthorized, NOW));
 }
 
 fn call_outbox(conn: &mut Conn, recorder: &Recorder) {
@@ -221,7 +221,7 @@ fn call_outbox(conn: &mut Conn, recorder: &Recorder) {
     }
     let waited = call_jobs(conn, recorder);
     call!(recorder, outbox::is_superseded(conn, &waited));
-    assert!(call!(recorder, outbox::drop_order(conn, &waited.id, NOW)));
+    assert!(call!(recorder, outbox::drop_mail(conn, &waited.id, NOW)));
     for address in [None, Some(&recipient)] {
         call!(recorder, outbox::list_page(conn, USER, address, "m1", 100));
         call!(recorder, outbox::erase_of(conn, USER, address));
@@ -283,12 +283,12 @@ fn call_limits_and_devices(conn: &mut Conn, recorder: &Recorder) {
 }
 
 fn call_events(conn: &mut Conn, recorder: &Recorder) {
-    let scene = EventContext::of(USER, NOW);
-    let in_session = scene.clone().in_session(&SessionId("s1".into()));
+    let context = EventContext::of(USER, NOW);
+    let in_session = context.clone().in_session(&SessionId("s1".into()));
     let kind = EventKind::ProfileChanged;
-    call!(recorder, events::record(conn, &scene, kind, ""));
-    for scene in [&scene, &in_session] {
-        call!(recorder, events::record_once(conn, scene, kind, "", LONG_AGO));
+    call!(recorder, events::record(conn, &context, kind, ""));
+    for context in [&context, &in_session] {
+        call!(recorder, events::record_once(conn, context, kind, "", LONG_AGO));
     }
     for before in [None, Some(&EventId::new(NOW))] {
         call!(recorder, events::list_page(conn, USER, LONG_AGO, before, 50));
