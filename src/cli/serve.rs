@@ -9,7 +9,7 @@ use super::Outcome;
 use crate::app::App;
 use crate::clock::SystemClock;
 use crate::config::{Config, LimitMode};
-use crate::dev;
+use crate::http::dev;
 use crate::telemetry;
 
 /// Time for threads that still wait for a database which does not answer.

@@ -1,5 +1,7 @@
 //! Rate limits: counters, their windows and the waits that they lead to.
 
+pub mod mail_request;
+
 use std::time::Duration;
 
 use super::UtcTime;

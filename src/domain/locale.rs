@@ -1,5 +1,7 @@
 //! Locales: BCP 47 language tags.
 
+pub mod language;
+
 use super::{Fault, Language, Length};
 
 /// A well-formed language tag such as `en` or `ko-KR`, stored as entered.

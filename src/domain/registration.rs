@@ -1,5 +1,7 @@
 //! Registrations: challenges that verify an e-mail address, with what their account gets.
 
+pub mod rules;
+
 use super::{Challenge, Email, Locale, PasswordHash, Username};
 
 /// A challenge of a kind that verifies an e-mail address, with the data of the registration. The

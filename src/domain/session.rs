@@ -1,5 +1,8 @@
 //! Sessions and their refresh tokens.
 
+pub mod amr;
+pub mod device;
+
 use std::time::Duration;
 
 use super::{Amr, Device, SessionId, UserId, UtcTime};

@@ -132,7 +132,8 @@ impl Flows {
     /// Returns the key if it is active and has `scope`, and records that it was used.
     ///
     /// # Errors
-    /// [`Error::TokenInvalid`], [`Error::TokenExpired`] and [`Error::TokenRevoked`], as for access tokens.
+    /// [`Error::TokenInvalid`], [`Error::TokenExpired`] and [`Error::TokenRevoked`], as for access
+    /// tokens.
     pub(crate) fn require_scope(&self, key: &PlainToken, scope: Scope) -> Result<ApiKey> {
         let (hash, now) = (key.hash(), self.now());
         let key = self.db.read(|conn| api_keys::find_by_hash(conn, &hash))?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::limits::start_cooldown;
 use super::{Caller, Claims, Error, Flows, Result};
-use crate::domain::token::Secrets;
+use crate::domain::secrets::Secrets;
 use crate::domain::{
     Device, EventContext, EventId, EventKind, LimitHit, Scope, User, UserId, UtcTime,
 };

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::domain::token::Secrets;
+use crate::domain::secrets::Secrets;
 use crate::domain::{Challenge, ChallengeId, PlainToken, UtcTime};
 use crate::flows::{Error, Result};
 use crate::store::{self, Conn, challenges};

@@ -31,9 +31,9 @@ pub enum KeyLoadError {
 pub enum RotateError {
     /// Tokens are signed with a shared secret from the settings.
     #[error(
-        "access tokens are signed with HALLPASS_JWT_SECRET (HS256), which is yours to change: give \
-         all instances and all services that check tokens a new one and restart them; people stay \
-         logged in, their access tokens are refreshed"
+        "access tokens are signed with HALLPASS_JWT_SECRET (HS256), a setting: set a new one for all \
+         instances and all services that check tokens, and restart them; users stay logged in and get \
+         new access tokens"
     )]
     SharedSecret,
     /// No instance signs with keys of the configured algorithm.
@@ -103,8 +103,8 @@ impl Flows {
         self.access_tokens.set_keys(renewed);
     }
 
-    /// Seals the signing keys with `HALLPASS_SECRET` that were sealed with `HALLPASS_SECRET_PREVIOUS`. Keys that
-    /// neither opens stay as they are.
+    /// Seals the signing keys with `HALLPASS_SECRET` that were sealed with
+    /// `HALLPASS_SECRET_PREVIOUS`. Keys that neither opens stay as they are.
     pub(crate) fn seal_keys_anew(&self) -> Result<()> {
         for (key, sealed) in self.keys_under_previous_secret()? {
             let kid = key.kid.clone();

@@ -9,8 +9,9 @@ use crate::domain::{
 };
 use crate::flows::{Error, Flows, Result};
 use crate::store::jobs::backlog;
+use crate::store::users::{changes, rights};
 use crate::store::{
-    self, Conn, challenges, erasures, events, limits, registrations, sessions, signing_keys, users,
+    self, Conn, challenges, erasures, events, limits, registrations, sessions, signing_keys,
 };
 
 /// Time for which the refresh token of an ended session is refused as "revoked" or "expired" rather
@@ -46,12 +47,12 @@ impl Flows {
     pub(super) fn learn_renewed_rights(&self) {
         let revocations = &self.access_tokens.revocations;
         let since = revocations.unseen_since(self.now());
-        match self.db.read(|conn| users::list_rights_changed_since(conn, since)) {
+        match self.db.read(|conn| rights::list_rights_changed_since(conn, since)) {
             Ok(rights) => rights
                 .into_iter()
                 .for_each(|(user, generation)| revocations.change_rights(user, generation)),
             Err(error) => {
-                tracing::warn!(%error, "changed rights cannot be read; the next sync reads them")
+                tracing::warn!(%error, "changed rights cannot be read; the next sync reads them");
             }
         }
     }
@@ -65,7 +66,7 @@ impl Flows {
             keys => keys.map(|keys| self.install_keys(&keys)),
         };
         let ended = self.look(wait, |conn| sessions::list_ended_since(conn, since));
-        let rights = self.look(wait, |conn| users::list_rights_changed_since(conn, since));
+        let rights = self.look(wait, |conn| rights::list_rights_changed_since(conn, since));
         // The revocation list is current only with both.
         match (ended, rights) {
             (Ok(ended), Ok(rights)) => revocations.sync(&ended, &rights, now),
@@ -125,11 +126,11 @@ impl Flows {
     /// Enables the accounts that are disabled until a time that has passed.
     fn enable_due_accounts(&self, now: UtcTime) -> Result<()> {
         self.in_steps(move |conn| {
-            let enabled = users::enable_due(conn, now, ROWS)?;
+            let enabled = changes::enable_due(conn, now, ROWS)?;
             for user in &enabled {
                 let context = EventContext::of(user.id, now);
                 events::record(conn, &context, EventKind::AccountEnabled, "date")?;
-                users::renew_rights(conn, user.id, now)?;
+                rights::renew_rights(conn, user.id, now)?;
                 tracing::info!(user_id = user.id.0, "account enabled at its date");
             }
             Ok(enabled.len() == usize::try_from(ROWS).unwrap_or(usize::MAX))
@@ -183,7 +184,7 @@ impl Flows {
     }
 
     /// Lets purges end early, because the service is stopping.
-    pub fn stop_upkeep(&self) {
+    pub fn stop_purges(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }
 

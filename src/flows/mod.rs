@@ -27,7 +27,7 @@ pub use crate::security::access_token::{Claims, VerifiedToken};
 pub use crate::security::revocations::Ended;
 pub use crate::store::events::EventPage;
 pub use crate::store::outbox::MailLine;
-pub use crate::store::user_search::{UserFilter, UserPage};
+pub use crate::store::users::search::{UserFilter, UserPage};
 pub use access::Caller;
 pub use account::export::{ExportEntries, ExportPage, ExportPosition};
 pub use account::metadata::MetadataChange;
@@ -35,8 +35,9 @@ pub use account::profile::ProfileChanges;
 pub use account::register::{PendingVerification, RegisterRequest, Registered};
 pub use account::verify_email::{Proof, VerifiedEmail};
 pub use admin::api_keys::{CreatedApiKey, NewApiKey};
+pub use admin::create_account::{CreatedAccount, NewAccount};
 pub use admin::create_superuser::NewSuperuser;
-pub use admin::users::{AccountChanges, CreatedAccount, NewAccount};
+pub use admin::users::AccountChanges;
 pub use bounds::{LimitReport, Unenforced};
 pub use error::{Error, Field, FieldFault};
 pub(crate) use health::DatabaseHealth;
@@ -56,7 +57,7 @@ pub use social::{
 };
 
 use crate::clock::Clock;
-use crate::domain::token::Secrets;
+use crate::domain::secrets::Secrets;
 use crate::domain::{Limits, PasswordPolicy, RegistrationRules, UtcTime};
 use crate::mail::handler::MailOutcomes;
 use crate::security::access_token::AccessTokens;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::notify::notices::{Notice, queue_notice};
 use super::{Error, Flows, LoginContext, Policy, Result};
-use crate::domain::token::FirstTokens;
+use crate::domain::secrets::FirstTokens;
 use crate::domain::{
     Amr, EndReason, EndedSession, EventContext, EventKind, PlainToken, RefreshToken, Session,
     SessionId, TokenHash, Transport, User, UserId, UtcTime,
@@ -242,7 +242,8 @@ impl Flows {
         self.access_tokens.revocations.change_rights(user.id, user.rights_changed_at);
     }
 
-    /// Returns the tokens of a sign-in, and makes this instance refuse those of the sessions that it ended.
+    /// Returns the tokens of a sign-in, and makes this instance refuse those of the sessions that
+    /// it ended.
     pub(super) fn complete(
         &self,
         user: &User,

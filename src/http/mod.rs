@@ -7,6 +7,7 @@ pub mod body;
 pub mod browsers;
 pub mod client;
 pub mod code;
+pub mod dev;
 #[cfg(feature = "docs-ui")]
 mod docs;
 pub mod error;

@@ -13,7 +13,7 @@ use crate::domain::{Email, Locale};
 use crate::store::jobs::backlog::{self, OpenJobs};
 use crate::store::jobs::lease::{Conclusion, PutBack};
 use crate::store::jobs::{self, Job, NewJob};
-use crate::store::outbox::{self, MailKind};
+use crate::store::outbox::{self, MailKind, NewMail};
 use crate::store::{Conn, DatabaseUrl, Db, PoolSettings};
 
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(50));
@@ -122,8 +122,10 @@ async fn a_second_handler_gets_its_own_jobs_and_leaves_mail_alone() {
     let service = Service::start();
     let email = Email::parse("ada@example.com").unwrap();
     let mail = move |conn: &mut Conn| {
-        let (kind, locale, now) = (MailKind::Registration, Locale::default(), SystemClock.now());
-        outbox::enqueue(conn, kind, &email, &locale, "r1", None, now)
+        let (kind, locale) = (MailKind::Registration, Locale::default());
+        let (recipient, locale) = (&email, &locale);
+        let mail = NewMail { kind, recipient, locale, subject_id: "r1", about: None };
+        outbox::enqueue(conn, &mail, SystemClock.now())
     };
     service.db.write(mail).unwrap();
     for subject in ["works", "fails once", "is gone", "is not needed"] {

@@ -1,11 +1,18 @@
-//! The queue of password hashes, fair to all clients: one hash at a time for each account, a share
-//! of the work each for known devices and for other clients, and in each share the networks in
-//! turn. When a share is full, a job of the network with the most jobs is refused in favour of a
+//! The queue of password hashes, fair to all clients. Each account has one hash at a time. Known
+//! devices and other clients have a share of the work each, and in each share the networks take
+//! turns. When a share is full, a job of the network with the most jobs is refused in favour of a
 //! network with fewer. In one network, a job of the account with the most jobs is refused.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+mod share;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+pub(super) use self::share::{Job, Start};
+use self::share::{Share, Waiting};
 
 /// Waiting jobs of networks per thread. A cost-12 hash takes a quarter of a second, so a full queue
 /// is a wait of about four seconds.
@@ -53,29 +60,12 @@ pub struct HashLoad {
     pub waited: Duration,
 }
 
-/// A job. Its argument says whether it runs or is refused.
-pub(super) type Job = Box<dyn FnOnce(Start) + Send>;
-
-/// The start of a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Start {
-    Run,
-    Refused,
-}
-
 /// The queue, shared by the callers and the threads.
 pub(super) struct HashQueue {
     state: Mutex<State>,
     changed: Condvar,
     jobs: usize,
     reserved: usize,
-}
-
-/// A job with its account and the time of its submission.
-struct Waiting {
-    account: String,
-    job: Job,
-    since: Instant,
 }
 
 #[derive(Default)]
@@ -90,16 +80,6 @@ struct State {
     begun: u64,
     waited: Duration,
     is_closed: bool,
-}
-
-/// The jobs of one share.
-#[derive(Default)]
-struct Share {
-    networks: HashMap<String, VecDeque<Waiting>>,
-    /// The networks with jobs, the next one first.
-    turns: VecDeque<String>,
-    /// The number of jobs.
-    waiting: usize,
 }
 
 impl HashQueue {
@@ -203,195 +183,5 @@ impl State {
         self.known_in_a_row = if is_known { self.known_in_a_row.saturating_add(1) } else { 0 };
         self.busy.insert(next.account.clone());
         Some(next)
-    }
-}
-
-impl Share {
-    /// Adds a job to a share of `places`, and returns the job that is refused.
-    fn admit(&mut self, network: String, job: Waiting, places: usize) -> Option<Job> {
-        let mut refused = None;
-        if self.waiting >= places {
-            match self.make_room(&network, &job.account) {
-                Some(other) => refused = Some(other.job),
-                None => return Some(job.job),
-            }
-        }
-        let lane = self.networks.entry(network.clone()).or_default();
-        if lane.is_empty() {
-            self.turns.push_back(network);
-        }
-        lane.push_back(job);
-        self.waiting += 1;
-        refused
-    }
-
-    /// Removes a job of the network with the most jobs, if `network` has fewer, or one of the
-    /// account with the most jobs in `network`, if `account` has fewer.
-    fn make_room(&mut self, network: &str, account: &str) -> Option<Waiting> {
-        let own = self.networks.get(network).map_or(0, VecDeque::len);
-        let longest = self.networks.values_mut().max_by_key(|lane| lane.len());
-        let removed = match longest.filter(|lane| lane.len() > own + 1) {
-            Some(lane) => lane.pop_back(),
-            None => remove_repeated(self.networks.get_mut(network)?, account),
-        };
-        self.waiting -= usize::from(removed.is_some());
-        removed
-    }
-
-    fn jobs_of(&self, account: &str) -> usize {
-        self.networks.values().flatten().filter(|it| it.account == account).count()
-    }
-
-    fn next(&mut self, busy: &HashSet<String>) -> Option<Waiting> {
-        for _ in 0..self.turns.len() {
-            let network = self.turns.pop_front()?;
-            let lane = self.networks.get_mut(&network)?;
-            let next = take_idle(lane, busy);
-            if lane.is_empty() {
-                self.networks.remove(&network);
-            } else {
-                self.turns.push_back(network);
-            }
-            if next.is_some() {
-                self.waiting -= 1;
-                return next;
-            }
-        }
-        None
-    }
-}
-
-/// Removes the last job of the account with the most jobs, if that has two more than `account`.
-fn remove_repeated(lane: &mut VecDeque<Waiting>, account: &str) -> Option<Waiting> {
-    let count = |name: &str| lane.iter().filter(|it| it.account == name).count();
-    let (jobs, at) = lane.iter().enumerate().map(|(at, it)| (count(&it.account), at)).max()?;
-    if jobs > count(account) + 1 { lane.remove(at) } else { None }
-}
-
-fn take_idle(lane: &mut VecDeque<Waiting>, busy: &HashSet<String>) -> Option<Waiting> {
-    let at = lane.iter().position(|it| !busy.contains(&it.account))?;
-    lane.remove(at)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::{Arc, mpsc};
-
-    use super::*;
-
-    fn from(account: &str, network: &str) -> Requester {
-        Requester { account: account.into(), lane: Lane::Network(network.into()) }
-    }
-
-    fn known(account: &str, network: &str) -> Requester {
-        Requester { account: account.into(), lane: Lane::KnownDevice(network.into()) }
-    }
-
-    /// Submits jobs that record their name when they run or are refused. Nothing takes them yet.
-    struct Bench {
-        queue: HashQueue,
-        tell: mpsc::Sender<(String, Start)>,
-        told: mpsc::Receiver<(String, Start)>,
-    }
-
-    impl Bench {
-        fn new() -> Self {
-            let (tell, told) = mpsc::channel();
-            Self { queue: HashQueue::new(1), tell, told }
-        }
-
-        fn submit(&self, name: &str, requester: Requester) {
-            let (tell, name) = (self.tell.clone(), name.to_owned());
-            self.queue.submit(requester, Box::new(move |start| tell.send((name, start)).unwrap()));
-        }
-
-        fn run_all(&self) -> Vec<String> {
-            while self.queue.load().networks + self.queue.load().known_devices > 0 {
-                self.queue.run_next(|job| job(Start::Run));
-            }
-            self.told.try_iter().filter(|it| it.1 == Start::Run).map(|it| it.0).collect()
-        }
-
-        fn refused(&self) -> Vec<String> {
-            self.told.try_iter().filter(|it| it.1 == Start::Refused).map(|it| it.0).collect()
-        }
-    }
-
-    #[test]
-    fn known_devices_have_two_thirds_of_the_work_and_networks_take_turns() {
-        let bench = Bench::new();
-        for number in 0..3 {
-            bench.submit(&format!("a{number}"), from(&format!("a{number}"), "a"));
-        }
-        bench.submit("b0", from("b0", "b"));
-        for number in 0..4 {
-            bench.submit(&format!("k{number}"), known(&format!("k{number}"), "a"));
-        }
-        assert_eq!(bench.run_all(), ["k0", "k1", "a0", "k2", "k3", "b0", "a1", "a2"]);
-    }
-
-    #[test]
-    fn a_full_queue_gives_way_to_networks_with_fewer_jobs_and_keeps_places_for_known_devices() {
-        let bench = Bench::new();
-        for number in 0..20 {
-            bench.submit(&format!("a{number}"), from(&format!("a{number}"), "a"));
-        }
-        assert_eq!(bench.refused(), ["a16", "a17", "a18", "a19"]);
-        bench.submit("b0", from("b0", "b"));
-        assert_eq!(bench.refused(), ["a15"]);
-        for number in 0..9 {
-            bench.submit(&format!("k{number}"), known(&format!("k{number}"), "a"));
-        }
-        assert_eq!(bench.refused(), ["k8"]);
-        bench.submit("l0", known("l0", "b"));
-        assert_eq!(bench.refused(), ["k7"]);
-        assert_eq!(bench.run_all().len(), 24);
-    }
-
-    #[test]
-    fn one_account_has_few_places_and_gives_way_to_others_in_its_network() {
-        let bench = Bench::new();
-        for account in ["a", "b", "c"] {
-            for number in 0..4 {
-                bench.submit(&format!("{account}{number}"), known(account, "x"));
-            }
-        }
-        // Three places each, and eight in all.
-        assert_eq!(bench.refused(), ["a3", "b3", "c2", "c3"]);
-        bench.submit("d0", known("d", "x"));
-        assert_eq!(bench.refused(), ["b2"]);
-        assert_eq!(bench.run_all(), ["a0", "a1", "a2", "b0", "b1", "c0", "c1", "d0"]);
-    }
-
-    #[test]
-    fn of_one_account_one_hash_is_computed_at_a_time() {
-        let queue = Arc::new(HashQueue::new(4));
-        let (tell, told) = mpsc::channel();
-        let (go_on, waits) = mpsc::channel::<()>();
-        let waits = Arc::new(Mutex::new(waits));
-        for number in 0..3 {
-            let (tell, waits) = (tell.clone(), Arc::clone(&waits));
-            let job: Job = Box::new(move |_| {
-                tell.send(number).unwrap();
-                waits.lock().unwrap().recv().unwrap();
-            });
-            queue.submit(from("mina", &number.to_string()), job);
-        }
-        let threads: Vec<_> = (0..3)
-            .map(|_| {
-                let queue = Arc::clone(&queue);
-                std::thread::spawn(move || while queue.run_next(|job| job(Start::Run)) {})
-            })
-            .collect();
-        for number in 0..3 {
-            assert_eq!(told.recv().unwrap(), number);
-            assert!(told.try_recv().is_err(), "another one runs beside it");
-            assert_eq!(queue.lock().busy.len(), 1);
-            go_on.send(()).unwrap();
-        }
-        queue.close();
-        for thread in threads {
-            thread.join().unwrap();
-        }
     }
 }

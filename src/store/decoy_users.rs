@@ -31,7 +31,7 @@ mod tests {
     use super::PLACE;
 
     #[test]
-    fn the_index_is_of_the_places_that_are_asked_for() {
+    fn the_index_has_the_expression_of_the_query() {
         for migration in [
             include_str!("../../migrations/sqlite/2026-11-25-000001_stand_ins/up.sql"),
             include_str!("../../migrations/postgres/2026-11-25-000001_stand_ins/up.sql"),

@@ -24,7 +24,6 @@ pub mod registrations;
 pub mod sessions;
 pub mod signing_keys;
 pub mod social_flows;
-pub mod user_search;
 pub mod users;
 
 use std::sync::Arc;

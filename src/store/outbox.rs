@@ -97,6 +97,29 @@ impl MailKind {
     }
 }
 
+/// A mail to queue.
+#[derive(Clone, Copy, Debug)]
+pub struct NewMail<'a> {
+    /// The kind.
+    pub kind: MailKind,
+    /// The recipient.
+    pub recipient: &'a Email,
+    /// The language.
+    pub locale: &'a Locale,
+    /// The id of the subject.
+    pub subject_id: &'a str,
+    /// The account that it is about, if known.
+    pub about: Option<UserId>,
+}
+
+impl<'a> NewMail<'a> {
+    /// Returns the mail of a password reset, whose subject is the e-mail address.
+    pub fn password_reset(recipient: &'a Email, locale: &'a Locale, about: Option<UserId>) -> Self {
+        let (kind, subject_id) = (MailKind::PasswordReset, recipient.normalised());
+        Self { kind, recipient, locale, subject_id, about }
+    }
+}
+
 /// A queued mail.
 #[derive(Clone, Debug)]
 pub struct QueuedMail {
@@ -187,16 +210,9 @@ impl QueuedMail {
     }
 }
 
-/// Queues a mail, to be sent at once. `about` is the account that it is about, if known.
-pub fn enqueue(
-    conn: &mut Conn,
-    kind: MailKind,
-    recipient: &Email,
-    locale: &Locale,
-    subject_id: &str,
-    about: Option<UserId>,
-    now: UtcTime,
-) -> Result<()> {
+/// Queues a mail, to be sent at once.
+pub fn enqueue(conn: &mut Conn, mail: &NewMail<'_>, now: UtcTime) -> Result<()> {
+    let NewMail { kind, recipient, locale, subject_id, about } = *mail;
     let (kind, target, locale) = (kind.name(), recipient.as_str(), locale.as_str());
     jobs::enqueue(conn, &NewJob { kind, target, locale, subject_id, about }, now)
 }

@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_is_served_to_whoever_accepts_json_html_or_anything() {
+    fn json_is_served_to_clients_that_accept_json_html_or_anything() {
         for accept in [None, Some("*/*"), Some("text/html"), Some("a/b, application/*;q=0")] {
             assert_eq!(negotiate(accept, None), Ok(None), "{accept:?}");
         }

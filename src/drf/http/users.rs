@@ -8,7 +8,8 @@ use futures_util::{Stream, stream};
 use serde_json::{Value, json};
 
 use crate::domain::{Email, EmailChange, User, UserId, Username};
-use crate::drf::flows::{AccountFields, DrfFlows, list_users};
+use crate::drf::accounts::{AccountFields, list_users};
+use crate::drf::flows::DrfFlows;
 use crate::drf::http::answers::{failure, faults, read_fields};
 use crate::drf::http::fields::{self, BAD_USERNAME, EMAIL_TAKEN, REQUIRED, USERNAME_TAKEN, one};
 use crate::drf::http::pages::user_number;

@@ -12,7 +12,8 @@ use crate::flows::notify::notices::{Notice, queue_notice};
 use crate::flows::password::reauthenticate::lock_unchanged;
 use crate::flows::{Claims, Error, Flows, PendingVerification, Policy, Result};
 use crate::store::outbox::{self, MailKind};
-use crate::store::{self, Conn, Unique, challenges, events, registrations, users};
+use crate::store::users::changes;
+use crate::store::{self, Conn, Unique, challenges, events, registrations};
 
 impl Flows {
     /// Requests the verification of `email` for the account of the caller. `password` may be
@@ -97,7 +98,7 @@ pub(crate) fn set_verified_address(
     email: &Email,
     now: UtcTime,
 ) -> Result<User> {
-    let changed = users::change_email(conn, user, email, now).map_err(|error| match error {
+    let changed = changes::change_email(conn, user, email, now).map_err(|error| match error {
         store::Error::Duplicate(Unique::Email | Unique::Username) => Error::OneTimeTokenInvalid,
         other => other.into(),
     })?;

@@ -8,7 +8,8 @@ use crate::domain::{
 };
 use crate::flows::password::reauthenticate::lock_unchanged;
 use crate::flows::{Claims, Error, Flows, Result};
-use crate::store::{Conn, challenges, erasures, events, outbox, sessions, users};
+use crate::store::users::{self, rights};
+use crate::store::{Conn, challenges, erasures, events, outbox, sessions};
 
 /// Time for which the response to a deletion waits for the erasure of sessions and events. It
 /// suffices for tens of thousands.
@@ -68,13 +69,13 @@ pub(crate) fn delete_account(
 
 /// Takes the lock that changing a superuser requires, before the lock of the account itself.
 pub(crate) fn lock_superusers_for(conn: &mut Conn, user: &User) -> Result<()> {
-    if user.is_superuser { Ok(users::lock_superusers(conn)?) } else { Ok(()) }
+    if user.is_superuser { Ok(rights::lock_superusers(conn)?) } else { Ok(()) }
 }
 
 /// Refuses to remove the last active superuser.
 pub(crate) fn keep_one_superuser(conn: &mut Conn, user: &User) -> Result<()> {
     let counts = user.is_superuser && user.is_staff && user.is_active;
-    if counts && !users::is_other_superuser(conn, user.id)? {
+    if counts && !rights::is_other_superuser(conn, user.id)? {
         return Err(Error::LastSuperuser);
     }
     Ok(())

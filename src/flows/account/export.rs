@@ -128,8 +128,8 @@ impl Flows {
     /// Returns the page of an export that begins at `position`.
     ///
     /// # Errors
-    /// [`Error::TokenRevoked`] once the session or the account is no longer active: an export that has begun
-    /// ends there.
+    /// [`Error::TokenRevoked`] once the session or the account is no longer active: an export that
+    /// has begun ends there.
     pub fn export_page(&self, claims: &Claims, position: &ExportPosition) -> Result<ExportPage> {
         let since = self.now().before(self.policy.event_retention);
         self.db.read(|conn| {

@@ -8,7 +8,8 @@ use crate::flows::audit::{context_of, record_changes};
 use crate::flows::password::reauthenticate::lock_active;
 use crate::flows::{Claims, Error, Flows, Result};
 use crate::store::Conn;
-use crate::store::users::{self, UserChanges};
+use crate::store::users;
+use crate::store::users::changes::{self, UserChanges};
 
 /// Changes of a profile. `None` keeps a value.
 #[derive(Clone, Debug, Default)]
@@ -45,7 +46,8 @@ impl Flows {
         let user = self.db.write(move |conn| {
             let before = lock_active(conn, id)?.ok_or(Error::TokenRevoked)?;
             let changes = applied(conn, &before, changes)?;
-            let after = users::update_user(conn, id, &changes, now)?.ok_or(Error::TokenRevoked)?;
+            let after =
+                changes::update_user(conn, id, &changes, now)?.ok_or(Error::TokenRevoked)?;
             if grows {
                 require_room_in_tokens(&tokens, &after, "metadata", now)?;
             }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::domain::token::FirstTokens;
+use crate::domain::secrets::FirstTokens;
 use crate::domain::{
     Amr, Challenge, ChallengeKind, Counted, Counter, Device, Email, EventContext, EventKind,
     Locale, MailClass, MailRequest, Metadata, PlainPassword, PlainToken, Registration,
@@ -15,7 +15,7 @@ use crate::flows::sign_in::SignIn;
 use crate::flows::{
     EmailVerification, Error, FieldFault, Flows, LoggedIn, LoginContext, Policy, Result,
 };
-use crate::store::outbox::{self, MailKind};
+use crate::store::outbox::{self, MailKind, NewMail};
 use crate::store::users::NewUser;
 use crate::store::{self, Conn, Unique, events, registrations, users};
 
@@ -177,8 +177,14 @@ pub(crate) fn queue_verification_mail(
     registration: &Registration,
     now: UtcTime,
 ) -> store::Result<()> {
-    let Registration { challenge: Challenge { id, user_id, .. }, email, locale, .. } = registration;
-    outbox::enqueue(conn, MailKind::Registration, email, locale, id.as_str(), *user_id, now)
+    let mail = NewMail {
+        kind: MailKind::Registration,
+        recipient: &registration.email,
+        locale: &registration.locale,
+        subject_id: registration.challenge.id.as_str(),
+        about: registration.challenge.user_id,
+    };
+    outbox::enqueue(conn, &mail, now)
 }
 
 /// Creates an account. Without a chosen user name, it is named by its e-mail address.

@@ -8,8 +8,8 @@ use crate::flows::notify::notices::{Notice, queue_notice};
 use crate::flows::{Error, Policy, Result};
 use crate::store::Conn;
 use crate::store::outbox::MailKind;
-use crate::store::user_search;
-use crate::store::users::{self, UserChanges};
+use crate::store::users::changes::{self, UserChanges};
+use crate::store::users::{self, rights, search};
 
 /// Removes `email`, which `owner` verifies, as the user name of all other accounts. Each is renamed
 /// to its own verified address or to a name made of its user id, and its user is notified.
@@ -22,7 +22,7 @@ pub(crate) fn release_username(
 ) -> Result<()> {
     // All spellings of an address share the part before the `@`.
     let beginning = format!("{}@", email.local_part());
-    for (id, name) in user_search::find_usernames_from(conn, &beginning)? {
+    for (id, name) in search::find_usernames_from(conn, &beginning)? {
         if owner == Some(id) || !Username::known(&name).is_address(email) {
             continue;
         }
@@ -36,11 +36,11 @@ pub(crate) fn release_username(
 fn rename(conn: &mut Conn, policy: &Policy, holder: &User, now: UtcTime) -> Result<()> {
     let name = free_username(conn, holder)?;
     let changes = UserChanges { username: Some(name), ..UserChanges::default() };
-    let Some(renamed) = users::update_user(conn, holder.id, &changes, now)? else {
+    let Some(renamed) = changes::update_user(conn, holder.id, &changes, now)? else {
         return Ok(());
     };
     // Access tokens with this name would pass for the user who has it now.
-    users::renew_rights(conn, holder.id, now)?;
+    rights::renew_rights(conn, holder.id, now)?;
     record_changes(conn, &EventContext::of(holder.id, now), holder, &renamed)?;
     let detail = format!("{} {}", holder.username.as_str(), renamed.username.as_str());
     let notice = Notice { kind: MailKind::UsernameChanged, detail: &detail, reverts_to: None };

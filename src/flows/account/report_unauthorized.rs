@@ -11,19 +11,19 @@ use crate::flows::audit::record_changes;
 use crate::flows::password::change::forget_pending;
 use crate::flows::password::reauthenticate::lock_active;
 use crate::flows::{Error, Flows, Policy, Result};
-use crate::store::outbox::{self, MailKind};
-use crate::store::users::UserChanges;
-use crate::store::{
-    self, Conn, Unique, challenges, events, identities, known_devices, sessions, users,
-};
+use crate::store::outbox::{self, NewMail};
+use crate::store::users::changes::{self, UserChanges};
+use crate::store::users::{self, rights};
+use crate::store::{self, Conn, Unique, challenges, events, identities, known_devices, sessions};
 
 impl Flows {
     /// Reports unauthorized activity, once. A repetition of the request succeeds and does nothing.
     pub fn report_unauthorized(&self, token: &PlainToken, device: &Device) -> Result<()> {
         let (link, device, now) = (token.hash(), device.clone(), self.now());
         let policy = self.policy.clone();
-        let undone = self.db.write(move |conn| undo(conn, &policy, &link, &device, now))?;
-        let Some((id, ended)) = undone else {
+        let answered =
+            self.db.write(move |conn| answer_notice(conn, &policy, &link, &device, now))?;
+        let Some((id, ended)) = answered else {
             return Ok(());
         };
         self.note_ended(id, ended, EndReason::UnauthorizedReported, now);
@@ -36,7 +36,7 @@ impl Flows {
     }
 }
 
-fn undo(
+fn answer_notice(
     conn: &mut Conn,
     policy: &Policy,
     link: &TokenHash,
@@ -63,9 +63,8 @@ fn undo(
     let user = revert_email(conn, policy, user, &notice, now)?;
     record_changes(conn, &context, &before, &user)?;
     if let Some(email) = user.email.as_ref().filter(|email| email.is_reachable()) {
-        let kind = MailKind::PasswordReset;
-        let (subject, about) = (email.normalised(), Some(user.id));
-        outbox::enqueue(conn, kind, email, &user.locale, subject, about, now)?;
+        let mail = NewMail::password_reset(email, &user.locale, Some(user.id));
+        outbox::enqueue(conn, &mail, now)?;
     }
     let ended =
         sessions::end_all_sessions(conn, user.id, None, EndReason::UnauthorizedReported, now)?;
@@ -118,10 +117,10 @@ pub(crate) fn release_unverified_email(
     };
     if holds(&after, email) {
         let changes = UserChanges { email: EmailChange::Remove, ..UserChanges::default() };
-        after = users::update_user(conn, holder.id, &changes, now)?.unwrap_or(after);
+        after = changes::update_user(conn, holder.id, &changes, now)?.unwrap_or(after);
     }
     challenges::delete_of_kinds(conn, holder.id, ChallengeKind::OF_PASSWORD)?;
-    users::renew_rights(conn, holder.id, now)?;
+    rights::renew_rights(conn, holder.id, now)?;
     record_changes(conn, &EventContext::of(holder.id, now), &holder, &after)?;
     tracing::info!(
         user_id = holder.id.0,
@@ -154,7 +153,7 @@ fn revert_email(
         return Ok(user);
     }
     release_username(conn, policy, old, Some(user.id), now)?;
-    match users::change_email(conn, &user, old, now) {
+    match changes::change_email(conn, &user, old, now) {
         Ok(back) => {
             if let Some(left) = &user.email {
                 outbox::claim(conn, user.id, left)?;

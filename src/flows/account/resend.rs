@@ -2,7 +2,7 @@
 
 use crate::domain::{Device, Email, Locale, MailClass, MailRequest};
 use crate::flows::{Error, Flows, Result};
-use crate::store::outbox::{self, MailKind};
+use crate::store::outbox::{self, MailKind, NewMail};
 
 impl Flows {
     /// Queues the mail again. The mail worker finds out whether the address is known, so the
@@ -12,8 +12,14 @@ impl Flows {
         let mail = MailRequest::new(MailClass::Verification, &email, device);
         self.request_mail(&mail, || {
             self.db.write(move |conn| {
-                outbox::enqueue(conn, MailKind::RegistrationAgain, &email, &locale, "", None, now)
-                    .map_err(Error::from)
+                let mail = NewMail {
+                    kind: MailKind::RegistrationAgain,
+                    recipient: &email,
+                    locale: &locale,
+                    subject_id: "",
+                    about: None,
+                };
+                outbox::enqueue(conn, &mail, now).map_err(Error::from)
             })
         })?;
         tracing::info!("verification mail requested again");

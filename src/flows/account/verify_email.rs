@@ -3,7 +3,7 @@
 //!
 //! The same evidence succeeds again: mail programs and impatient users open a link twice.
 
-use crate::domain::token::Secrets;
+use crate::domain::secrets::Secrets;
 use crate::domain::{
     Amr, ChallengeKind, Counted, Counter, Device, Email, EventContext, EventKind, PlainPassword,
     PlainToken, Registration, RegistrationMode, TokenHash, Transport, User, UtcTime,
@@ -20,7 +20,8 @@ use crate::flows::sign_in::{SignIn, earlier_or_first, sign_in_once};
 use crate::flows::social::identities::link_identity;
 use crate::flows::{Error, Flows, LoggedIn, LoginContext, Policy, Result, VerifyEmailProof};
 use crate::store::registrations::{self, Found};
-use crate::store::{self, Conn, Unique, challenges, events, social_flows, users};
+use crate::store::users::{self, changes};
+use crate::store::{self, Conn, Unique, challenges, events, social_flows};
 
 /// Evidence that a user receives mail at an address.
 #[derive(Debug)]
@@ -63,8 +64,8 @@ pub struct VerifiedEmail {
 }
 
 impl Flows {
-    /// Verifies an e-mail address, and opens a session with the transport `session`. A page that cannot
-    /// keep tokens passes `None`.
+    /// Verifies an e-mail address, and opens a session with the transport `session`. A page that
+    /// cannot keep tokens passes `None`.
     pub fn verify_email(
         &self,
         proof: Proof,
@@ -217,7 +218,7 @@ fn complete_verification(
             Some(user) if changes_email => {
                 set_verified_address(conn, policy, user, &registration.email, now)?
             }
-            Some(user) => users::mark_email_verified(conn, user.id, &registration.email, now)?
+            Some(user) => changes::mark_email_verified(conn, user.id, &registration.email, now)?
                 .ok_or(Error::OneTimeTokenInvalid)?,
             None if policy.registration.mode != RegistrationMode::Open => {
                 return Err(Error::RegistrationClosed);

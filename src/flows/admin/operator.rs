@@ -2,7 +2,7 @@
 
 use crate::domain::{Email, User, UserId};
 use crate::flows::{Error, Flows, Result};
-use crate::store::outbox::{self, MailKind};
+use crate::store::outbox::{self, NewMail};
 use crate::store::users;
 
 impl Flows {
@@ -30,8 +30,7 @@ impl Flows {
         let (id, locale, now) = (user.id, user.locale.clone(), self.now());
         let email = user.email.clone().ok_or(Error::NotFound)?;
         self.db.write(move |conn| {
-            let (kind, subject) = (MailKind::PasswordReset, email.normalised());
-            outbox::enqueue(conn, kind, &email, &locale, subject, Some(id), now)
+            outbox::enqueue(conn, &NewMail::password_reset(&email, &locale, Some(id)), now)
         })?;
         Ok(())
     }

@@ -4,7 +4,7 @@
 //! networks, so one network cannot exhaust it. If many networks exhaust it, one mail in half an
 //! hour is still sent.
 
-use crate::domain::token::Secrets;
+use crate::domain::secrets::Secrets;
 use crate::domain::{
     ChallengeKind, Counted, Counter, Device, Email, MailClass, MailRequest, UtcTime,
 };
@@ -82,8 +82,8 @@ pub(crate) struct MailBudget {
 }
 
 impl MailBudget {
-    /// Counts a password reset for its domain and in all. Requests for unknown addresses get no mail, so they
-    /// cannot use that budget up.
+    /// Counts a password reset for its domain and in all. Requests for unknown addresses get no
+    /// mail, so they cannot use that budget up.
     ///
     /// # Errors
     ///

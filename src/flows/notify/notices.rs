@@ -3,7 +3,7 @@
 
 use crate::domain::{Challenge, ChallengeKind, Email, User, UtcTime};
 use crate::flows::{Policy, Result};
-use crate::store::outbox::{self, MailKind};
+use crate::store::outbox::{self, MailKind, NewMail};
 use crate::store::{Conn, challenges};
 
 /// A security notice.
@@ -35,7 +35,13 @@ pub(crate) fn queue_notice(
         ..Challenge::new(ChallengeKind::ReportUnauthorized, Some(user.id), now)
     };
     challenges::insert_challenge(conn, &challenge, 0)?;
-    let (id, about) = (challenge.id.as_str(), Some(user.id));
-    outbox::enqueue(conn, notice.kind, to, &user.locale, id, about, now)?;
+    let mail = NewMail {
+        kind: notice.kind,
+        recipient: to,
+        locale: &user.locale,
+        subject_id: challenge.id.as_str(),
+        about: Some(user.id),
+    };
+    outbox::enqueue(conn, &mail, now)?;
     Ok(())
 }

@@ -11,7 +11,8 @@ use crate::flows::password::reauthenticate::lock_for;
 use crate::flows::session::log_in::MAX_COMPARISONS;
 use crate::flows::{Claims, Error, Flows, Policy, Result};
 use crate::store::outbox::MailKind;
-use crate::store::{Conn, challenges, events, known_devices, sessions, users};
+use crate::store::users::changes;
+use crate::store::{Conn, challenges, events, known_devices, sessions};
 
 impl Flows {
     /// Replaces the password of the caller. `current` may be missing right after a log-in.
@@ -88,7 +89,7 @@ pub(crate) fn replace(
     reason: EndReason,
     now: UtcTime,
 ) -> Result<Option<Vec<SessionId>>> {
-    if !users::change_password(conn, user.id, &user.password_hash, new, now)? {
+    if !changes::change_password(conn, user.id, &user.password_hash, new, now)? {
         return Ok(None);
     }
     forget_pending(conn, user)?;

@@ -1,7 +1,7 @@
 //! Password reset with the link or the code of a mail. The mail worker finds out whether the
 //! address is known, so the response does not reveal it.
 
-use crate::domain::token::Secrets;
+use crate::domain::secrets::Secrets;
 use crate::domain::{
     Challenge, ChallengeId, ChallengeKind, Counted, Counter, Device, Email, EndReason,
     EventContext, EventKind, Locale, MailClass, MailRequest, PlainPassword, PlainToken, User,
@@ -12,8 +12,9 @@ use crate::flows::challenges::{check_code, pad_refusal};
 use crate::flows::limits::{account_of, requester, reserve, reset_failed_logins};
 use crate::flows::password::change::replace;
 use crate::flows::{Error, Flows, Result};
-use crate::store::outbox::{self, MailKind};
-use crate::store::{self, Conn, challenges, events, identities, users};
+use crate::store::outbox::{self, NewMail};
+use crate::store::users::{self, changes};
+use crate::store::{self, Conn, challenges, events, identities};
 
 /// Evidence for a password reset.
 #[derive(Clone, Debug)]
@@ -41,9 +42,8 @@ impl Flows {
         let mail = MailRequest::new(MailClass::Reset, &email, device);
         self.request_reset(&mail, || {
             self.db.write(move |conn| {
-                let subject = email.normalised();
-                outbox::enqueue(conn, MailKind::PasswordReset, &email, &locale, subject, None, now)
-                    .map_err(Error::from)
+                let mail = NewMail::password_reset(&email, &locale, None);
+                outbox::enqueue(conn, &mail, now).map_err(Error::from)
             })
         })?;
         tracing::info!("password reset requested");
@@ -95,7 +95,7 @@ impl Flows {
             // The mail was sent to this address, so its use verifies it.
             if let Some(email) = &user.email {
                 release_username(conn, &policy, email, Some(user.id), now)?;
-                users::mark_email_verified(conn, user.id, email, now)?;
+                changes::mark_email_verified(conn, user.id, email, now)?;
                 if !user.email_verified {
                     events::record(conn, &context, EventKind::EmailVerified, "")?;
                     unlink_identities(conn, user.id, &context)?;

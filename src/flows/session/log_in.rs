@@ -1,12 +1,13 @@
 //! Log-in with a password, and a user name or an e-mail address.
 
-use crate::domain::token::FirstTokens;
+use crate::domain::secrets::FirstTokens;
 use crate::domain::{Amr, Email, PlainPassword, Transport, User, UserId};
 use crate::flows::limits::{Attempt, canonical_login_identifier};
 use crate::flows::sign_in::SignIn;
 use crate::flows::{Error, Flows, LogInOutcome, LoginContext, Result};
 use crate::security::hash_queue::Requester;
-use crate::store::{self, Conn, decoy_users, users};
+use crate::store::users::{self, changes};
+use crate::store::{self, Conn, decoy_users};
 use crate::telemetry::REFUSALS;
 
 /// Largest number of verifications of one password. Concurrent log-ins that upgrade the hash
@@ -55,7 +56,7 @@ impl Flows {
             let (id, hash, now, work) =
                 (checked.id, checked.password_hash, self.now(), work.clone());
             let noted = self.db.write(move |conn| {
-                let Some(user) = users::record_login(conn, id, &hash, now)? else {
+                let Some(user) = changes::record_login(conn, id, &hash, now)? else {
                     return Ok(None);
                 };
                 let outcome = work(conn, &user)?;
@@ -87,7 +88,7 @@ impl Flows {
         let key = self.secrets.decoy_key(&spelling);
         let meant = attempt.user;
         let read = self.db.read(|conn| {
-            // A user whom another spelling of the name, or the adapter, finds.
+            // The user that another spelling of the name finds, or a log-in at the adapter.
             let same_spelling = find_by_login(conn, &spelling)?;
             let decoy = decoy_users::find(conn, key)?;
             let compared = meant.or(same_spelling).or(decoy).unwrap_or(UserId::NONE);
@@ -114,7 +115,7 @@ impl Flows {
         let hash = self.hasher.hash(requester.clone(), password);
         let renewed = hash.map_err(Error::from).and_then(|new| {
             self.db.write(move |conn| {
-                users::replace_password_hash(conn, id, &old, &new, now).map_err(Error::from)
+                changes::replace_password_hash(conn, id, &old, &new, now).map_err(Error::from)
             })
         });
         if let Err(error) = renewed {

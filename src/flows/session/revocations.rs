@@ -9,7 +9,8 @@ use crate::security::access_token::TokenError;
 use crate::security::revocations::Ended;
 
 impl Flows {
-    /// Returns the sessions and users that were revoked, or those that were revoked at or after `since`.
+    /// Returns the sessions and users that were revoked, or those that were revoked at or after
+    /// `since`.
     ///
     /// # Errors
     /// [`crate::flows::Error::Unavailable`] when this instance cannot know.

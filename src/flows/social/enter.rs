@@ -16,9 +16,9 @@ use crate::flows::{
     EmailVerification, Error, Flows, PendingVerification, Policy, Registered, Result,
 };
 use crate::store::outbox::MailKind;
-use crate::store::users::NewUser;
+use crate::store::users::{self, NewUser, changes};
 use crate::store::{
-    self, Conn, Unique, challenges, events, identities, registrations, social_flows, users,
+    self, Conn, Unique, challenges, events, identities, registrations, social_flows,
 };
 
 /// What entitles a client to one log-in. It is used up in the transaction of the result.
@@ -321,7 +321,7 @@ fn open(
 ) -> Result<Entered> {
     let now = entry.sign_in.now;
     entry.ticket.use_up(conn, FlowOutcome::LoggedIn, Some(user.id))?;
-    let user = users::record_login(conn, user.id, &user.password_hash, now)?;
+    let user = changes::record_login(conn, user.id, &user.password_hash, now)?;
     let user = user.ok_or(Error::AccountDisabled)?;
     let signed_in = entry.sign_in.clone().open(conn, &entry.policy, &user)?;
     Ok(Entered::Session(Box::new(user), Box::new(signed_in), registration_token))

@@ -76,7 +76,7 @@ fn keys_and_signatures_have_the_length_of_their_algorithm() {
 }
 
 #[test]
-fn every_algorithm_signs_what_it_believes() {
+fn every_algorithm_accepts_its_own_signatures() {
     for algorithm in SigningAlgorithm::ALL {
         let access_tokens = access_tokens(algorithm);
         let signed =
@@ -123,7 +123,7 @@ fn a_token_expires_to_the_second() {
 }
 
 #[test]
-fn an_ended_session_and_a_blind_gate_are_told_apart() {
+fn an_ended_session_and_a_stale_revocation_list_are_different_errors() {
     let access_tokens = access_tokens(SigningAlgorithm::Es256);
     let token = token(&access_tokens, &claims());
     assert_eq!(

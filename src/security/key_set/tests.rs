@@ -55,7 +55,7 @@ fn the_public_keys_are_the_one_that_signs_the_next_and_those_before() {
 }
 
 #[test]
-fn a_ring_knows_what_it_was_made_of() {
+fn a_key_set_recognises_the_rows_that_it_was_created_from() {
     let (a, b) = (es256(0, 0), es256(0, 1_000));
     let key_set = key_set(&[a.clone(), b.clone()]);
     assert!(key_set.is_of(&[a.clone(), b.clone()]));

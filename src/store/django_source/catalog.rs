@@ -93,8 +93,8 @@ impl Catalog {
         keys.next().is_none().then_some(name)
     }
 
-    /// Returns the column of `table` that names a user of the table `users`: by its name as Django gives
-    /// it, or by a foreign key.
+    /// Returns the column of `table` that names a user of the table `users`: by its name as Django
+    /// gives it, or by a foreign key.
     pub(super) fn user_column(&self, table: &str, users: &str) -> Option<&str> {
         let columns = self.tables.get(table)?;
         let is_reference = |(_, column): &(&String, &Column)| {

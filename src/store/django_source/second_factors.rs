@@ -25,7 +25,8 @@ const PARTS: [&str; 18] = [
     "recoverycode",
     "kagi",
 ];
-/// Parts that other words contain too ("footprint", "roomfacility"): they count at an edge of a word.
+/// Parts that other words contain too ("footprint", "roomfacility"): they count at an edge of a
+/// word.
 const PARTS_AT_EDGES: [&str; 2] = ["otp", "mfa"];
 /// Columns that tell a second factor from a device that receives notifications.
 const SECRETS: [&str; 8] = [

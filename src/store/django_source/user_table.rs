@@ -44,8 +44,8 @@ struct ContentType {
 /// Table and columns that hold the accounts.
 pub(super) struct UserTable {
     pub(super) name: String,
-    /// The column of the primary key, to which other tables refer. It need not be the one that holds the
-    /// user ids.
+    /// The column of the primary key, to which other tables refer. It need not be the one that
+    /// holds the user ids.
     pub(super) key: String,
     columns: BTreeMap<&'static str, String>,
 }

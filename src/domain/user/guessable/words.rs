@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
-/// Common passwords and words in the compared form, sorted, one a line: a search reads a few pages of the
-/// binary and nothing is kept on the heap. `scripts/common-passwords` makes it; `NOTICE` names its
-/// sources.
+/// Common passwords and words in the compared form, sorted, one a line: a search reads a few pages
+/// of the binary and nothing is kept on the heap. `scripts/common-passwords` makes it; `NOTICE`
+/// names its sources.
 pub(super) static COMMON_PASSWORDS: &str = include_str!("../common_passwords.txt");
 
 /// Words of other languages than English.
@@ -60,7 +60,8 @@ pub(super) fn is_short_word(text: &[char]) -> bool {
     SHORT_WORDS.iter().any(|word| word.chars().eq(text.iter().copied()))
 }
 
-/// Returns whether a character is part of a word: a letter, a digit, or a sign that stands for a letter.
+/// Returns whether a character is part of a word: a letter, a digit, or a sign that stands for a
+/// letter.
 pub(super) fn is_of_word(character: char) -> bool {
     character.is_alphanumeric() || matches!(character, '@' | '$')
 }

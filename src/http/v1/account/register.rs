@@ -95,7 +95,8 @@ pub struct Registered {
         example = "hpg_0J4mC8bV2nX6zL1kS9dF3gH7jQ5wE0rT4yU8iO2pA6s"
     )]
     registration_token: Option<String>,
-    /// With 202: lifetime of the registration. With 200 or 201: lifetime of the access token. In seconds.
+    /// With 202: lifetime of the registration. With 200 or 201: lifetime of the access token. In
+    /// seconds.
     #[schema(example = 86_400)]
     expires_in: u64,
     /// With 200 or 201: a JWT for `Authorization: Bearer`.

@@ -11,8 +11,8 @@ use crate::flows::Flows;
 /// Ways to present an API key as a client secret (RFC 7591 section 2).
 const SECRET: [&str; 2] = ["client_secret_basic", "client_secret_post"];
 
-/// Metadata of the authorization server (RFC 8414 section 2). There are no authorization endpoint and no
-/// id tokens.
+/// Metadata of the authorization server (RFC 8414 section 2). There are no authorization endpoint
+/// and no id tokens.
 #[derive(Serialize, ToSchema)]
 pub struct ServerMetadata {
     /// The issuer, the `iss` of access tokens.
@@ -48,7 +48,8 @@ pub struct ServerMetadata {
     /// Forms of `sub`: the user id, the same for all clients.
     #[schema(example = json!(["public"]))]
     subject_types_supported: Vec<&'static str>,
-    /// Algorithms that access tokens are signed with. Libraries that check access tokens read them here.
+    /// Algorithms that access tokens are signed with. Libraries that check access tokens read them
+    /// here.
     #[schema(example = json!(["ES256"]))]
     id_token_signing_alg_values_supported: Vec<String>,
     /// URL of the documentation.

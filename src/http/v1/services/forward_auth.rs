@@ -33,7 +33,7 @@ const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
     operation_id = "forwardAuth",
     tag = "services",
     summary = "Forward authentication",
-    description = "For reverse proxies (`auth_request` of nginx, ForwardAuth of Traefik, `forward_auth` of Caddy, `ext_authz` of Envoy). Any method and any path below are answered alike. Reads the access token from `Authorization: Bearer`, or from the cookie that cookie mode sets. Answered from memory. `X-Auth-User-Id`, `X-Auth-Username`, `X-Auth-Email`, `X-Auth-Roles` and `X-Auth-Staff` name the user; bytes beyond printable ASCII, and `%`, are percent-encoded UTF-8.",
+    description = "For reverse proxies (`auth_request` of nginx, ForwardAuth of Traefik, `forward_auth` of Caddy, `ext_authz` of Envoy). Any method and any path below get the same response. Reads the access token from `Authorization: Bearer`, or from the cookie that cookie mode sets. Answered from memory. `X-Auth-User-Id`, `X-Auth-Username`, `X-Auth-Email`, `X-Auth-Roles` and `X-Auth-Staff` name the user; bytes beyond printable ASCII, and `%`, are percent-encoded UTF-8.",
     responses((status = 200, description = "The request is authenticated.", headers(
         ("X-Auth-User-Id" = String, description = "The user id."),
         ("X-Auth-Username" = String, description = "The user name; `user-` and the user id where the user name is an e-mail address that the user has not verified."),

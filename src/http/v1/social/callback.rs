@@ -34,7 +34,7 @@ pub struct CallbackQuery {
     operation_id = "socialCallback",
     tag = "social",
     summary = "Redirect URI of a provider",
-    description = "Where a provider sends the browser; register this URL there. Checks `state` and `iss`, changes nothing, and redirects to the `return_to` of the flow with `code` and `state`, or with `error`: `access_denied` and other codes of RFC 6749 and OpenID Connect, `server_error` for any other, `invalid_issuer`, `flow_expired` or `provider_unavailable`.",
+    description = "Target of the redirect from a provider; register this URL there. Checks `state` and `iss`, changes nothing, and redirects to the `return_to` of the flow with `code` and `state`, or with `error`: `access_denied` and other codes of RFC 6749 and OpenID Connect, `server_error` for any other, `invalid_issuer`, `flow_expired` or `provider_unavailable`.",
     params(("provider" = String, Path, description = "The provider's `id`.", example = "google"), CallbackQuery),
     responses((status = 303, description = "To the front end.", headers(("Location" = String, description = "The page of the front end, with parameters.")))),
     extensions(("x-error-codes" = json!(["one_time_token_invalid", "overloaded", "unavailable"])))

@@ -36,7 +36,8 @@ pub struct SocialFinishRequest {
     /// The parameter `iss`, if there is one.
     #[schema(max_length = 2048, example = "https://accounts.google.com")]
     iss: Option<String>,
-    /// An e-mail address for a new account, used if the provider gives none. It is verified by a mail.
+    /// An e-mail address for a new account, used if the provider gives none. It is verified by a
+    /// mail.
     #[schema(value_type = Option<EmailAddress>)]
     email: Option<Email>,
     /// The language of mail of a new account as a BCP 47 tag. Not given: from `Accept-Language`.

@@ -19,7 +19,8 @@ const MAX_URL: usize = 2048;
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SocialStartRequest {
-    /// The page of the front end that the browser returns to: exactly one of `HALLPASS_SOCIAL_RETURN_URLS`.
+    /// The page of the front end that the browser returns to: exactly one of
+    /// `HALLPASS_SOCIAL_RETURN_URLS`.
     #[schema(max_length = 2048, example = "https://app.example.com/signed-in")]
     return_to: String,
     /// Put the refresh token of the session into a cookie, for browsers.

@@ -7,10 +7,10 @@ use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
 
-use super::schema::users;
-use super::users::Row;
-use super::{Conn, Result};
+use super::Row;
 use crate::domain::{User, UserId, Username};
+use crate::store::schema::users;
+use crate::store::{Conn, Result};
 
 /// Number of users that one page of a search examines besides those that an index finds.
 const LOOKED_AT: usize = 1_000;

@@ -1,6 +1,6 @@
 //! Identities at other services (social log-in).
 
-use super::{Email, IdentityId, UserId, UtcTime};
+use crate::domain::{Email, IdentityId, UserId, UtcTime};
 
 /// An identity: a subject at an issuer (OpenID Connect Core section 5.7). It never consists of an
 /// e-mail address or a user name, because both can pass to other people.

@@ -8,10 +8,6 @@ use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use crate::http::v1::time::rfc3339;
-use crate::mail::messages::Message;
-use crate::mail::outgoing::Mail;
-
 /// Number of mails that are kept; older ones are dropped.
 const KEPT: usize = 500;
 /// Interval of the checks whether the service stops.
@@ -64,21 +60,8 @@ impl Default for DevMailbox {
 }
 
 impl DevMailbox {
-    /// Adds a mail that was sent, and its content.
-    pub fn put(&self, mail: &Mail, message: &Message) {
-        self.add(DevMail {
-            id: mail.message_id.clone(),
-            to: mail.to.clone(),
-            subject: mail.subject.clone(),
-            date: rfc3339(mail.date),
-            code: message.code().map(str::to_owned),
-            links: message.link().map(str::to_owned).into_iter().collect(),
-            text: mail.text.clone(),
-            html: mail.html.clone(),
-        });
-    }
-
-    fn add(&self, mail: DevMail) {
+    /// Adds a mail that was sent.
+    pub fn add(&self, mail: DevMail) {
         let mut mails = self.0.mails.lock().unwrap_or_else(PoisonError::into_inner);
         mails.push_front(Arc::new(mail));
         mails.truncate(KEPT);

@@ -1,6 +1,6 @@
 //! Counters of mails that an anonymous client can request for an e-mail address.
 
-use super::{Counted, Counter, Device, Email};
+use crate::domain::{Counted, Counter, Device, Email};
 
 /// Classes of mail with budgets of their own, so that registrations by others do not use up the
 /// password resets of an account.

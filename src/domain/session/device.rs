@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use super::UtcTime;
+use crate::domain::UtcTime;
 
 /// Description of a device from its requests. It is not evidence of its identity.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn people_recognise_their_devices() {
+    fn device_labels_are_recognisable() {
         for (user_agent, expected) in [
             (
                 "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:143.0) Gecko/20100101 Firefox/143.0",

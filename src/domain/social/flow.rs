@@ -4,7 +4,7 @@ use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::{Challenge, IdentityKey, PlainToken, TokenHash, Transport};
+use crate::domain::{Challenge, IdentityKey, PlainToken, TokenHash, Transport};
 
 /// The token that the browser keeps from the start of a log-in at a provider to its end. `state`,
 /// `nonce` and the PKCE verifier are derived from it, and the database holds only hashes. A code is

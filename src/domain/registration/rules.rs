@@ -1,6 +1,6 @@
 //! Rules for registration: who may create an account, and the permitted domains of addresses.
 
-use super::{Email, Fault};
+use crate::domain::{Email, Fault};
 
 /// The users who may create an account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
