@@ -2,13 +2,13 @@
 //!
 //! Eight rooms, one direction: [`http`] calls [`flows`], flows use [`store`], [`security`],
 //! [`social`] and [`mail`], which is a handler of [`jobs`], and all of them speak the words of
-//! [`domain`]. [`app`] wires them, [`cli`] starts them. `ARCHITECTURE.md` walks through three requests.
+//! [`domain`]. [`app`] wires them, [`cli`] starts them. `ARCHITECTURE.md` walks through three
+//! requests.
 
 pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
-pub mod dev;
 pub mod domain;
 #[cfg(feature = "drf-jwt")]
 pub mod drf;

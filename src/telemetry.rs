@@ -86,7 +86,7 @@ impl<W: Write> Write for Log<W> {
     }
 }
 
-/// Returns the number of lines that the log did not take: it was full, closed or too slow.
+/// Returns the number of lines that could not be logged: the output was full, closed or too slow.
 pub fn dropped_lines() -> u64 {
     let overflown = OVERFLOWN.get().map_or(0, ErrorCounter::dropped_lines);
     u64::try_from(overflown).unwrap_or(u64::MAX).saturating_add(UNWRITTEN.load(Ordering::Relaxed))
@@ -135,7 +135,7 @@ pub fn report_missing_lines() -> io::Result<()> {
             }
             let now = dropped_lines();
             if now > dropped {
-                tracing::warn!(lines = now - dropped, "the log did not take lines");
+                tracing::warn!(lines = now - dropped, "lines could not be logged");
                 dropped = now;
             }
         }

@@ -22,13 +22,13 @@ fn every_error_code_is_explained_with_its_status() {
     assert_eq!(rows.len(), Code::ALL.len(), "docs/errors.md explains codes that are never sent");
 }
 
-/// What stands between backquotes and names a test: a file and a function in it.
+/// Names of tests between backquotes: a file and a function in it.
 fn tests_named_in(text: &str) -> Vec<(&str, &str)> {
     text.split('`').skip(1).step_by(2).filter_map(|it| it.rsplit_once(".rs::")).collect()
 }
 
-/// Whether a file has a test of that name: with an attribute, or a story of a macro, whose parameter
-/// has no type.
+/// Returns whether a file has a test of that name: with an attribute, or in a macro, whose
+/// parameter has no type.
 fn is_test(text: &str, name: &str) -> bool {
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
     let begins = |line: &&str| {
@@ -171,7 +171,7 @@ fn the_benchmark_asks_every_endpoint() {
 
 const SECURITY: &str = include_str!("../docs/security.md");
 
-/// How many requirements each section of ASVS 5.0.0 has, by chapter. Chapters 5 and 17 do not
+/// Numbers of requirements of each section of ASVS 5.0.0, by chapter. Chapters 5 and 17 do not
 /// apply.
 const ASVS: [(u32, &[u32]); 15] = [
     (1, &[2, 10, 12, 3, 3]),
@@ -244,7 +244,7 @@ fn every_requirement_is_on_the_page_on_security() {
     }
 }
 
-/// What the pages say of defaults: the setting, its default, and the words.
+/// Statements of the pages about defaults: the setting, its default, and the words.
 const DEFAULTS: [(&str, &str, &str); 9] = [
     ("HALLPASS_SESSIONS_PER_USER", "20", "At most 20; then the least recently used one ends."),
     ("HALLPASS_REFRESH_TOKEN_TTL", "7d", "7 and 30 days, by settings"),

@@ -1,5 +1,6 @@
 //! The service from outside, in one binary: it links once, and what waits in one story leaves the
-//! processor to the others. What measures times (`timing`) or reads only files has a binary of its own.
+//! processor to the others. What measures times (`timing`) or reads only files has a binary of its
+//! own.
 //!
 //! A folder is a kind of story; `support` and the files named here are what several of them use.
 

@@ -46,7 +46,7 @@ fn summary(skipped: &Skipped) -> String {
     text
 }
 
-/// How many there are of each module: the name without the test and its database.
+/// Number of skipped tests of each module: the name without the test and its database.
 fn by_module(tests: &BTreeSet<String>) -> BTreeMap<String, usize> {
     let mut modules = BTreeMap::new();
     for test in tests {

@@ -17,11 +17,11 @@ use crate::http::serving::drain::{self, Draining, SETTLE_TIME};
 pub const PURGE_PERIOD: Duration = Duration::from_mins(1);
 /// Interval of the checks of the database's clock.
 pub const CLOCK_PERIOD: Duration = Duration::from_secs(30);
-/// The pause between two trial writes while writes are impossible.
+/// Interval of trial writes while writes fail.
 pub const PROBE_PERIOD: Duration = Duration::from_secs(5);
 const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(1);
 
-/// SIGTERM, SIGHUP and SIGINT, received from the moment this exists.
+/// SIGTERM, SIGHUP and SIGINT, received from its creation on.
 pub struct StopSignals {
     terminate: Signal,
     hang_up: Signal,
@@ -30,16 +30,16 @@ pub struct StopSignals {
 
 /// Steps between the signal to stop and the end.
 pub struct Shutdown {
-    /// Flag that tells handlers that the service is about to stop.
+    /// Flag that shows handlers that the service is stopping.
     pub draining: Draining,
     /// Socket of new connections.
     pub listener: TcpListener,
-    /// Time for which requests are served meanwhile.
+    /// Time for which new requests are still served.
     pub delay: Duration,
 }
 
 impl StopSignals {
-    /// Begins to listen.
+    /// Starts to receive signals.
     pub fn listen() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
@@ -48,9 +48,9 @@ impl StopSignals {
         })
     }
 
-    /// Waits for one of them, continues for the delay, and stops the server once the requests in
-    /// progress are answered. SIGINT during the delay ends it: an operator at a terminal does not
-    /// want to wait.
+    /// Waits for a signal, continues for the delay, and stops the server once the requests in
+    /// progress are done. SIGINT during the delay ends it: an operator at a terminal does not want
+    /// to wait.
     pub async fn stop(mut self, server: ServerHandle, shutdown: Shutdown) {
         tokio::select! {
             _ = self.terminate.recv() => {}
@@ -76,7 +76,7 @@ impl StopSignals {
     }
 }
 
-/// Done when the other half of the channel is dropped.
+/// Completes when the other half of the channel is dropped.
 pub async fn stop_of(mut stopped: watch::Receiver<()>) {
     while stopped.changed().await.is_ok() {}
 }
@@ -92,7 +92,7 @@ where
     }
 }
 
-/// Runs `work` now and then every `period`, on a thread that may block.
+/// Runs `work` immediately and then every `period`, on a thread that may block.
 pub async fn repeat(
     flows: Arc<Flows>,
     period: Duration,

@@ -1,7 +1,10 @@
-//! The pages of development, where no other machine reaches the service.
+//! The pages of development, on a loopback address only.
+
+use std::sync::Arc;
 
 use crate::config::{Config, LimitMode};
-use crate::dev::{DevMailbox, Development, Facts};
+use crate::http::dev::{DevMail, DevMailbox, Development, Facts};
+use crate::http::v1::time::rfc3339;
 use crate::mail::handler::Observer;
 
 /// Returns the pages for this configuration; `None` outside development on a loopback address.
@@ -18,8 +21,19 @@ pub(super) fn of(config: &Config) -> Option<Development> {
     })
 }
 
-/// Returns the observer that keeps each mail that was sent for the page of mails.
+/// Returns the observer that keeps each sent mail for the page of mails.
 pub(super) fn observer(development: &Development) -> Observer {
     let mailbox = development.mailbox.clone();
-    std::sync::Arc::new(move |mail, message| mailbox.put(mail, message))
+    Arc::new(move |mail, message| {
+        mailbox.add(DevMail {
+            id: mail.message_id.clone(),
+            to: mail.to.clone(),
+            subject: mail.subject.clone(),
+            date: rfc3339(mail.date),
+            code: message.code().map(str::to_owned),
+            links: message.link().map(str::to_owned).into_iter().collect(),
+            text: mail.text.clone(),
+            html: mail.html.clone(),
+        });
+    })
 }

@@ -1,5 +1,4 @@
-//! Django REST adapter, where it is built in and switched on: its routes and what is counted of
-//! them.
+//! Django REST adapter, if it is built in and enabled: its routes and metrics.
 
 use actix_web::web::ServiceConfig;
 
@@ -7,7 +6,7 @@ use crate::config::Config;
 use crate::flows::Flows;
 use crate::http::operations::Operation;
 
-/// Returns what adds the adapter's routes to an application.
+/// Returns the function that adds the adapter's routes to an application.
 #[cfg(feature = "drf-jwt")]
 pub(super) fn routes(
     config: &Config,
@@ -44,13 +43,13 @@ pub(super) fn routes(_: &Config, _: &Flows) -> impl Fn(&mut ServiceConfig) + Clo
     |_| {}
 }
 
-/// Returns the operations of the adapter, which are counted besides the documented ones.
+/// Returns the operations of the adapter, which have metrics besides the documented ones.
 #[cfg(feature = "drf-jwt")]
 pub(super) fn operations() -> &'static [Operation] {
     &crate::drf::http::OPERATIONS
 }
 
-/// Returns none: the adapter is not built in.
+/// Returns no operations: the adapter is not built in.
 #[cfg(not(feature = "drf-jwt"))]
 pub(super) fn operations() -> &'static [Operation] {
     &[]

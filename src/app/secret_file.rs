@@ -13,7 +13,7 @@ use crate::domain::token::random_bytes;
 
 const NAME: &str = "secret";
 
-/// Makes a folder, and those above it, for the owner only.
+/// Creates a folder and its parents, for the owner only.
 pub fn create_folder(folder: &Path) -> io::Result<()> {
     if folder.as_os_str().is_empty() {
         return Ok(());
@@ -26,7 +26,7 @@ pub fn is_there(folder: &Path) -> bool {
     folder.join(NAME).exists()
 }
 
-/// Returns the secret of `folder`; generated if there is none.
+/// Returns the secret of `folder`, generated if it has none.
 pub fn load_or_create(folder: &Path) -> io::Result<SecretText> {
     create_folder(folder)?;
     let path = folder.join(NAME);

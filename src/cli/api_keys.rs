@@ -34,7 +34,8 @@ pub(super) struct Create {
     /// A name that says which service holds the key.
     #[arg(long)]
     name: String,
-    /// A right of the key: users:read, users:write, introspect or revoke. Several are separated by commas.
+    /// A right of the key: users:read, users:write, introspect or revoke. Several are separated by
+    /// commas.
     #[arg(long = "scope", value_name = "SCOPE", required = true, value_delimiter = ',')]
     scopes: Vec<String>,
     /// The time until the key expires, such as 90d. Not given: it does not expire.

@@ -53,7 +53,7 @@ pub(super) fn run(config: &Config, arguments: Arguments) -> Outcome {
     let user = flows.create_superuser(new).map_err(|error| match error {
         Error::Invalid(faults) => {
             let faults: Vec<_> = faults.iter().map(|it| it.fault.message()).collect();
-            format!("password: {} (--allow-weak-password takes it all the same)", faults.join(" "))
+            format!("password: {} (--allow-weak-password accepts it)", faults.join(" "))
         }
         other => other.to_string(),
     })?;

@@ -12,8 +12,8 @@ use crate::security::key_schedule::{KeyDates, KeySchedule};
 use crate::security::keys::SigningAlgorithm;
 use crate::store::signing_keys;
 
-const SHARED_SECRET: &str = "access tokens are signed with HALLPASS_JWT_SECRET (HS256), which is \
-     yours to change; keys of the database are not used\n";
+const SHARED_SECRET: &str = "access tokens are signed with HALLPASS_JWT_SECRET (HS256), a setting \
+     of the operator; keys of the database are not used\n";
 
 #[derive(clap::Subcommand)]
 pub(super) enum Command {

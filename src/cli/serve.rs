@@ -9,7 +9,7 @@ use super::Outcome;
 use crate::app::App;
 use crate::clock::SystemClock;
 use crate::config::{Config, LimitMode};
-use crate::dev;
+use crate::http::dev;
 use crate::telemetry;
 
 /// Time for threads that still wait for a database which does not answer.
@@ -42,7 +42,7 @@ pub(super) fn run(config: &Config) -> Outcome {
 fn allow_many_connections() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
-        tracing::debug!(%error, "the limit of open files stays");
+        tracing::debug!(%error, "cannot raise the limit of open files");
     }
 }
 

@@ -45,10 +45,11 @@ enum Command {
         #[command(flatten)]
         user: Reference,
     },
-    /// Create an account with a password, which is asked for or read as one line from standard input.
+    /// Create an account with a password, which is asked for or read as one line from standard
+    /// input.
     Create(New),
-    /// Create an account and mail a link to choose the password. Sends an invitation again that was not
-    /// accepted.
+    /// Create an account and mail a link to choose the password. Sends an invitation again that was
+    /// not accepted.
     Invite(New),
     /// Disable an account and end its sessions.
     Disable {
@@ -209,7 +210,7 @@ impl Users {
             Command::Reset { user, consent } => {
                 let user = self.find(&user)?;
                 confirm("Mail a password reset to", &user, consent.yes)?;
-                self.flows.order_password_reset(&user)?;
+                self.flows.queue_password_reset(&user)?;
                 self.print_account(user)
             }
             Command::Delete { user, consent } => {

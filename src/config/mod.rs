@@ -1,5 +1,8 @@
 //! Settings, typed, read once at the start. All faults are reported together.
 
+mod dot_env;
+mod fault;
+mod names;
 mod readers;
 mod settings;
 mod social;
@@ -14,6 +17,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+pub use fault::ConfigFault;
 pub use readers::database_url;
 use readers::{
     MIN_SECRET_LENGTH, MIN_SITE_KEY_LENGTH, Mode, is_weak, read_audience, read_breached_passwords,
@@ -23,7 +27,7 @@ use readers::{
     read_shutdown_delay, read_shutdown_timeout, read_smtp,
 };
 pub use settings::{example, settings};
-pub use source::{ConfigFault, Source};
+pub use source::Source;
 pub use types::{
     BrowserSettings, DrfPrefix, DrfSettings, FrontEndPages, Lifetimes, LimitMode, LogFormat,
     SameSite, Timing,
@@ -252,7 +256,7 @@ impl Config {
         }
         // One of them may be what was meant.
         faults.extend(
-            unknown.into_iter().map(|name| ConfigFault { advice: source::no_setting(&name), name }),
+            unknown.into_iter().map(|name| ConfigFault { advice: names::no_setting(&name), name }),
         );
         Err(faults)
     }
@@ -284,7 +288,7 @@ impl Config {
     fn warnings(&self, unknown: Vec<String>, mut open_files: Vec<String>) -> Vec<String> {
         let mut warnings: Vec<String> = unknown
             .into_iter()
-            .map(|name| format!("{name} {}; it is ignored", source::no_setting(&name)))
+            .map(|name| format!("{name} {}; it is ignored", names::no_setting(&name)))
             .collect();
         let own = self.data_dir.join("secret");
         if self.secret.is_none() && source::is_open(&own) {

@@ -9,31 +9,11 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-use strsim::osa_distance;
-
-use super::settings::{RENAMED, settings};
+use super::dot_env::read_dot_env;
+use super::fault::ConfigFault;
+use super::names::{closest, is_setting, misspells_prefix, new_name};
+use super::settings::settings;
 use super::types::LogFormat;
-
-/// A setting that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigFault {
-    /// Its name.
-    pub name: String,
-    /// Advice: a value that would be accepted.
-    pub advice: String,
-}
-
-impl ConfigFault {
-    fn new(name: &str, advice: impl Into<String>) -> Self {
-        Self { name: name.to_owned(), advice: advice.into() }
-    }
-}
-
-impl Display for ConfigFault {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.name, self.advice)
-    }
-}
 
 /// Values by name, and the faults found so far.
 pub struct Source {
@@ -240,158 +220,15 @@ pub(super) fn is_open(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.mode() & 0o066 != 0)
 }
 
-/// Returns whether that is the name of a setting, or of the file that holds a secret one.
-fn is_setting(name: &str) -> bool {
-    settings().any(|setting| {
-        setting.is_named(name)
-            || (setting.secret
-                && name.strip_suffix("_FILE").is_some_and(|name| setting.is_named(name)))
-    })
-}
-
-const PREFIX: &str = "HALLPASS";
-
-/// Returns whether a name begins with something like `HALLPASS_`.
-fn misspells_prefix(name: &str) -> bool {
-    name.split_once('_').is_some_and(|(prefix, _)| (1..=2).contains(&osa_distance(prefix, PREFIX)))
-}
-
-/// Returns the advice for a name that is no setting, with the setting that it resembles.
-pub(super) fn no_setting(name: &str) -> String {
-    match closest(name) {
-        Some(meant) => format!("is not a setting (did you mean {meant}?)"),
-        None => "is not a setting".to_owned(),
-    }
-}
-
-/// Returns the setting whose name differs from `name` by a few letters, without regard to the
-/// prefix.
-fn closest(name: &str) -> Option<String> {
-    let without_prefix = |name: &str| match name.split_once('_') {
-        Some((prefix, rest)) if osa_distance(prefix, PREFIX) <= 2 => rest.to_owned(),
-        _ => name.to_owned(),
-    };
-    let given = without_prefix(name);
-    let files = settings().filter(|it| it.secret).map(|it| format!("{}_FILE", it.name));
-    let names = settings().map(|it| it.name.to_owned()).chain(files);
-    let names = names.filter(|known| !known.contains('<'));
-    let distances = names.map(|known| (osa_distance(&given, &without_prefix(&known)), known));
-    let nearest = distances.min_by_key(|(distance, _)| *distance);
-    nearest.filter(|(distance, _)| distance * 4 <= given.len()).map(|(_, known)| known)
-}
-
-/// Returns the new name of a setting that was renamed.
-fn new_name(name: &str) -> Option<&'static str> {
-    RENAMED.iter().find(|(old, _)| *old == name).map(|(_, new)| *new)
-}
-
-/// Special characters of `.env` files, with substitutes from the private use area, which no setting
-/// has: with them a file is read without variables and escapes.
-const SPECIAL: [(char, char); 2] = [('$', '\u{f8ff}'), ('\\', '\u{f8fe}')];
-
-/// Returns the values of a `.env` file. In some of its quotes `$NAME` is a variable and `\n` a line
-/// feed, and a password with one would become another: where that changes a setting, it is a fault.
-fn read_dot_env(text: &str) -> (HashMap<String, String>, Vec<ConfigFault>) {
-    // Some editors begin a file with this.
-    let text = text.trim_start_matches('\u{feff}');
-    let as_written = SPECIAL.iter().fold(text.to_owned(), |text, (special, stand_in)| {
-        text.replace(*special, &stand_in.to_string())
-    });
-    let meant = |written: String| {
-        SPECIAL.iter().fold(written, |text, (special, stand_in)| {
-            text.replace(*stand_in, &special.to_string())
-        })
-    };
-    let lines = dotenvy::from_read_iter(text.as_bytes());
-    let (mut values, mut faults) = (HashMap::new(), Vec::new());
-    for (line, as_written) in lines.zip(dotenvy::from_read_iter(as_written.as_bytes())) {
-        match (line, as_written) {
-            (Ok((name, value)), Ok((_, written))) if value == meant(written.clone()) => {
-                values.insert(name, value);
-            }
-            (Ok((name, _)), _) | (Err(_), Ok((name, _))) if is_setting(&name) => {
-                faults.push(ConfigFault::new(
-                    &name,
-                    "has a `$` or a `\\` in .env, which mean something else there: put the value as it is \
-                     meant into single quotes",
-                ));
-            }
-            (Err(_), Err(_)) => faults.push(ConfigFault::new(
-                ".env",
-                "holds a line that is not NAME=value (a value with spaces stands in quotes)",
-            )),
-            // Not ours.
-            _ => {}
-        }
-    }
-    (values, faults)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_misspelt_name_is_answered_with_the_setting_that_was_meant() {
-        for (name, meant) in [
-            ("HALLPASS_BCRYPT_COTS", Some("HALLPASS_BCRYPT_COST")),
-            ("HALLPASS_CORS_ORIGIN", Some("HALLPASS_CORS_ORIGINS")),
-            ("HALLPASS_SMTP_URI", Some("HALLPASS_SMTP_URL")),
-            ("HALLPASS_SECRETS_FILE", Some("HALLPASS_SECRET_FILE")),
-            ("HALLPASS_DATABASE_URL", Some("DATABASE_URL")),
-            ("HALPASS_BIND", Some("HALLPASS_BIND")),
-            ("HALLPASS_LIMIT_NETWROK", Some("HALLPASS_LIMIT_NETWORK")),
-            // What orchestrators add.
-            ("HALLPASS_PORT", None),
-            ("HALLPASS_SERVICE_HOST", None),
-            ("HALLPASS_PORT_8000_TCP", None),
-            ("HALLPASS_COLOUR_OF_THE_PAGES", None),
-        ] {
-            assert_eq!(closest(name).as_deref(), meant, "{name}");
-        }
+    fn a_name_that_resembles_a_setting_is_reported() {
         let names = ["HALPASS_BIND", "HELP_PATH", "DATABASE_URLS", "HALLPASS_PORT", "PATH"];
         let values = names.map(|name| (name.to_owned(), String::new()));
         let source = Source::from_values(values.into_iter().collect());
         assert_eq!(source.unknown, ["HALLPASS_PORT", "HALPASS_BIND"]);
-    }
-
-    #[test]
-    fn what_is_special_stands_for_itself_or_is_a_fault() {
-        let secret = "HALLPASS_SECRET";
-        for (written, value) in [
-            ("'pa$$word $HOME ${X}'", Some("pa$$word $HOME ${X}")),
-            ("plain # costs $5", Some("plain")),
-            ("\"plain\"", Some("plain")),
-            ("pa$word", None),
-            ("pa$$word", None),
-            ("password$", None),
-            ("${HOME}", None),
-            ("\"pa$word\"", None),
-            ("\"pa$word yes\"", None),
-            ("pa\\$word", None),
-            ("pa\\nword", None),
-            ("\"pa\\\\word\"", None),
-            ("pa\\dword", None),
-            ("'pa\\word\\n'", Some("pa\\word\\n")),
-            ("pa\\$wo$rd", None),
-            ("'a'$b", None),
-        ] {
-            let text = format!("# $5\nA=1\n{secret}={written}\nexport HALLPASS_BIND='$'\n");
-            let (values, faults) = read_dot_env(&text);
-            assert_eq!(values.get(secret).map(String::as_str), value, "{written}");
-            assert_eq!(values["HALLPASS_BIND"], "$");
-            let names: Vec<&str> = faults.iter().map(|fault| fault.name.as_str()).collect();
-            assert_eq!(names.is_empty(), value.is_some(), "{written}");
-            assert!(names.iter().all(|name| *name == secret), "{names:?}");
-        }
-    }
-
-    #[test]
-    fn other_programs_may_use_variables_in_the_same_file() {
-        let (values, faults) = read_dot_env("URL=http://$HOST\nHALLPASS_LOG=info\n");
-        assert!(faults.is_empty());
-        assert_eq!(values["HALLPASS_LOG"], "info");
-        let (_, faults) = read_dot_env("no setting\nHALLPASS_LOG='\n");
-        assert!(faults.iter().all(|fault| fault.name == ".env") && faults.len() == 2, "{faults:?}");
     }
 }

@@ -46,7 +46,7 @@ impl Scope {
         Self::ALL.iter().copied().find(|scope| scope.name() == name)
     }
 
-    /// Reads names separated by spaces, as they are stored. Unknown ones are left out.
+    /// Parses the stored form, names separated by spaces. Unknown names are ignored.
     pub fn known(text: &str) -> Vec<Self> {
         text.split(' ').filter_map(Self::from_name).collect()
     }
@@ -84,7 +84,7 @@ pub struct ApiKey {
 pub enum ApiKeyState {
     /// It is accepted.
     Active,
-    /// Its time is over.
+    /// It has expired.
     Expired,
     /// It was revoked.
     Revoked,
@@ -102,12 +102,12 @@ impl ApiKeyState {
 }
 
 impl ApiKey {
-    /// The most characters of a name.
+    /// Longest name in characters.
     pub const MAX_NAME: usize = 100;
-    /// The longest lifetime that can be asked for; without one a key does not expire.
+    /// Longest lifetime that can be requested; without one a key does not expire.
     pub const MAX_LIFETIME: Duration = Duration::from_hours(24 * 3653);
 
-    /// Reads a name: 1 to 100 characters that can be printed.
+    /// Parses a name: 1 to 100 printable characters.
     pub fn parse_name(text: &str) -> Result<String, Fault> {
         let name = text.trim();
         match name.chars().count() {

@@ -4,8 +4,8 @@ use serde_json::{Map, Value};
 
 use super::User;
 
-/// Claims that Hallpass sets itself, that RFC 7519 and OpenID Connect define for other purposes, and members of
-/// responses that have claims beside them.
+/// Claims that cannot be mapped: Hallpass sets them, or RFC 7519 and OpenID Connect define them for
+/// other purposes, or they are members of responses that contain claims.
 const RESERVED: [&str; 45] = [
     "acr",
     "act",
@@ -68,21 +68,21 @@ enum Origin {
 pub struct ClaimMapping {
     claim: String,
     origin: Origin,
-    /// The names of the member and of those around it, the outermost first.
+    /// The names of the member and of its parents, the outermost first.
     path: Vec<String>,
 }
 
 impl ClaimMapping {
-    /// The most characters of the name of a claim.
+    /// Longest name of a claim in characters.
     const MAX_NAME: usize = 128;
 
-    /// Reads `claim=app_metadata.member`, where the member may be one of another: `app_metadata.a.b`.
+    /// Parses `claim=app_metadata.member`; the member may be nested: `app_metadata.a.b`.
     ///
     /// # Errors
-    /// What is wrong, in words.
+    /// The reason, in words.
     pub fn parse(text: &str) -> Result<Self, String> {
         let form = || format!("has `{text}`, which is not of the form claim=app_metadata.member");
-        // The name may be an URL with a query.
+        // The name may be a URL with a query.
         let (claim, source) = text.rsplit_once('=').ok_or_else(form)?;
         let (claim, source) = (claim.trim(), source.trim());
         let is_name = (1..=Self::MAX_NAME).contains(&claim.len())
@@ -111,7 +111,7 @@ impl ClaimMapping {
         &self.claim
     }
 
-    /// Returns whether the claim comes from what the user writes.
+    /// Returns whether the user can change the claim.
     pub fn is_of_user(&self) -> bool {
         self.origin == Origin::Metadata
     }
@@ -126,7 +126,7 @@ impl ClaimMapping {
     }
 }
 
-/// Returns the claims of an account: those whose members it has.
+/// Returns the claims of an account, for the members that it has.
 pub fn custom_claims<'a>(
     mappings: impl IntoIterator<Item = &'a ClaimMapping>,
     user: &User,

@@ -1,4 +1,4 @@
-//! The six digits of a mail, as people type and paste them.
+//! Parsing of the six-digit codes of mails, as users type and paste them.
 
 use super::{Fault, PlainToken};
 
@@ -18,8 +18,8 @@ const ZEROS: [u32; 76] = [
     0x1D7D8, 0x1D7E2, 0x1D7EC, 0x1D7F6, 0x1E140, 0x1E2F0, 0x1E4F0, 0x1E5F1, 0x1E950, 0x1FBF0,
 ];
 
-/// Reads a code in ASCII digits. Decimal digits of every script count; white space, hyphens and
-/// invisible characters between them do not.
+/// Parses a code. Decimal digits of every script are accepted; white space, hyphens and invisible
+/// characters between them are ignored.
 ///
 /// # Errors
 /// [`Fault::InvalidFormat`] for a text that cannot be a code.
@@ -39,8 +39,8 @@ fn digit(character: char) -> Option<char> {
     char::from_digit(code_point - zero, 10)
 }
 
-/// Hyphens and dashes of every script (general category Pd of Unicode 17), minus signs, and what is typed in
-/// their place.
+/// Hyphens and dashes of every script (general category Pd of Unicode 17), minus signs, and their
+/// usual replacements.
 #[rustfmt::skip]
 const DASHES: [(char, char); 24] = [
     ('-', '-'), ('\u{58a}', '\u{58a}'), ('\u{5be}', '\u{5be}'), ('\u{1400}', '\u{1400}'),
@@ -52,7 +52,7 @@ const DASHES: [(char, char); 24] = [
     ('\u{fe31}', '\u{fe32}'), ('\u{fe58}', '\u{fe58}'), ('\u{fe63}', '\u{fe63}'),
     ('\u{ff0d}', '\u{ff0d}'), ('\u{10ead}', '\u{10ead}'),
 ];
-/// Characters that are not shown (`Default_Ignorable_Code_Point` of Unicode 17): soft hyphens, zero-width
+/// Invisible characters (`Default_Ignorable_Code_Point` of Unicode 17): soft hyphens, zero-width
 /// characters, marks of direction, variation selectors; and the key around a digit.
 #[rustfmt::skip]
 const IGNORED: [(char, char); 18] = [
@@ -64,7 +64,8 @@ const IGNORED: [(char, char); 18] = [
     ('\u{1d173}', '\u{1d17a}'), ('\u{e0000}', '\u{e0fff}'),
 ];
 
-/// White space, hyphens and dashes, and what mail programs and keyboards add without showing it.
+/// Returns whether `character` is white space, a hyphen, a dash, or an invisible character that
+/// mail programs and keyboards add.
 fn is_separator(character: char) -> bool {
     let is_of = |ranges: &[(char, char)]| {
         ranges.iter().any(|(first, last)| (*first..=*last).contains(&character))

@@ -29,9 +29,10 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// The person made the account, or the operator did from the command line (`command_line`).
+    /// The user registered, or the operator created the account at the command line
+    /// (`command_line`).
     Registered, "registered";
-    /// Staff made the account; with `invited`, by an invitation.
+    /// Staff created the account; with `invited`, by an invitation.
     AccountCreatedByStaff, "account_created_by_staff";
     /// Staff sent the invitation again.
     InvitedAgain, "invited_again";
@@ -43,7 +44,7 @@ kinds! {
     LogInFailed, "log_in_failed";
     /// A wrong password in a re-authentication.
     ReauthenticationFailed, "reauthentication_failed";
-    /// So many wrong passwords that the next ones have to wait; the detail names the limit.
+    /// So many wrong passwords that the next attempts have to wait; the detail names the limit.
     RateLimited, "rate_limited";
     /// A log-out by the holder of the session's tokens.
     LoggedOut, "logged_out";
@@ -51,49 +52,48 @@ kinds! {
     SessionEnded, "session_ended";
     /// Staff ended every session.
     SessionsEndedByStaff, "sessions_ended_by_staff";
-    /// A refresh token that had been replaced came again: the session was ended.
+    /// A replaced refresh token was used again: the session was ended.
     RefreshTokenReused, "refresh_token_reused";
-    /// The person changed the password; the other sessions were ended.
+    /// The user changed the password; the other sessions were ended.
     PasswordChanged, "password_changed";
-    /// A mail was written that lets the owner of the address choose a new password.
+    /// A mail with a password reset was composed.
     PasswordResetRequested, "password_reset_requested";
-    /// A new password was chosen by mail (with `invitation`, the first one); every session was
-    /// ended.
+    /// A new password was set by mail (with `invitation`, the first one); every session was ended.
     PasswordReset, "password_reset";
-    /// The person asked for another address.
+    /// The user requested a change of the e-mail address.
     EmailChangeRequested, "email_change_requested";
-    /// The account has another address.
+    /// The e-mail address was changed.
     EmailChanged, "email_changed";
     /// The user reported unauthorized activity ("this was not me"): every session was ended.
     UnauthorizedReported, "unauthorized_reported";
     /// Fields of the profile were changed; the detail names them.
     ProfileChanged, "profile_changed";
-    /// The account was switched off; every session was ended.
+    /// The account was disabled; every session was ended.
     AccountDisabled, "account_disabled";
-    /// The account was switched on again; with `date`, because the date came until which it was disabled.
+    /// The account was enabled; with `date`, because the time had come until which it was disabled.
     AccountEnabled, "account_enabled";
-    /// The account may manage others from now on.
+    /// The account became staff.
     StaffGranted, "staff_granted";
-    /// The account may not manage others any more.
+    /// The account is no longer staff.
     StaffRevoked, "staff_revoked";
     /// An identity at another service was linked; the detail names the provider.
     IdentityLinked, "identity_linked";
     /// An identity at another service was unlinked; the detail names the provider.
     IdentityUnlinked, "identity_unlinked";
-    /// The account has other roles; its access tokens were revoked.
+    /// The roles of the account changed; its access tokens were revoked.
     RolesChanged, "roles_changed";
     /// The superuser created an API key; the detail is its id.
     ApiKeyCreated, "api_key_created";
     /// The superuser revoked an API key; the detail is its id.
     ApiKeyRevoked, "api_key_revoked";
-    /// The person took a copy of everything that is stored.
+    /// The user exported the data of the account.
     Exported, "exported";
-    /// The account was removed. What was known of devices and networks went with it.
+    /// The account was deleted. Its devices and networks were erased.
     AccountDeleted, "account_deleted";
 }
 
 impl EventKind {
-    /// Returns the kind of that name; a later version may know more.
+    /// Returns the kind of that name; a later version may have more.
     pub fn from_name(name: &str) -> Option<Self> {
         let name = match name {
             // As earlier versions stored them.
@@ -110,20 +110,20 @@ impl EventKind {
 pub struct EventContext {
     /// The account; `None` for a failed log-in with an unknown user name.
     pub user_id: Option<UserId>,
-    /// The member of staff who acted, if it was one.
+    /// The staff member who acted, if any.
     pub actor_id: Option<UserId>,
-    /// The API key of the service that did it.
+    /// The API key of the service that acted, if any.
     pub api_key: Option<ApiKeyId>,
-    /// In which session.
+    /// The session.
     pub session_id: Option<SessionId>,
-    /// On what device. Of staff it is not remembered: the person reads this.
+    /// The device. That of staff is not stored, since the user can read the events.
     pub device: Device,
     /// Time of the event.
     pub at: UtcTime,
 }
 
 impl EventContext {
-    /// Something about that account.
+    /// Returns the context of an event of that account.
     pub fn of(user_id: impl Into<Option<UserId>>, at: UtcTime) -> Self {
         let user_id = user_id.into();
         Self {
@@ -136,48 +136,48 @@ impl EventContext {
         }
     }
 
-    /// Done by staff.
+    /// Sets the staff member who acts.
     #[must_use]
     pub fn by(self, staff: UserId) -> Self {
         Self { actor_id: Some(staff), ..self }
     }
 
-    /// Done by the service that holds that key.
+    /// Sets the API key of the service that acts.
     #[must_use]
     pub fn by_key(self, key: &ApiKeyId) -> Self {
         Self { api_key: Some(key.clone()), ..self }
     }
 
-    /// Returns whether another than the user did it.
+    /// Returns whether the actor is not the user.
     pub fn is_by_other(&self) -> bool {
         self.actor_id.is_some() || self.api_key.is_some()
     }
 
-    /// In that session.
+    /// Sets the session.
     #[must_use]
     pub fn in_session(self, session: &SessionId) -> Self {
         Self { session_id: Some(session.clone()), ..self }
     }
 
-    /// On that device.
+    /// Sets the device.
     #[must_use]
     pub fn on(self, device: &Device) -> Self {
         Self { device: device.clone(), ..self }
     }
 }
 
-/// Something that happened.
+/// An event.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// Its id: those of later events sort later.
+    /// Its id. Ids of later events sort later.
     pub id: EventId,
     /// Kind of the event.
     pub kind: EventKind,
-    /// Account, actor, network, device and time.
-    pub scene: EventContext,
+    /// The context.
+    pub context: EventContext,
     /// Detail that depends on the kind: chosen by the service, never by a client.
     pub detail: String,
-    /// The name of the API key of the scene.
+    /// The name of the API key in the context.
     pub api_key_name: Option<String>,
 }
 

@@ -14,7 +14,7 @@ pub enum Length {
 }
 
 impl Length {
-    /// The number alone.
+    /// Returns the number.
     pub const fn count(self) -> usize {
         match self {
             Self::Characters(count) | Self::Bytes(count) | Self::Items(count) => count,
@@ -38,34 +38,34 @@ pub enum Fault {
     Required,
     /// No such field exists here.
     UnknownField,
-    /// The value has another JSON type than the field.
+    /// The value has another JSON type than the field requires.
     WrongType,
     /// Shorter than this.
     TooShort(Length),
     /// Longer than this.
     TooLong(Length),
-    /// A password that attackers try first.
+    /// A password on the blocklist, or a pattern.
     TooCommon,
-    /// A password that stands in a collection of breached ones.
+    /// A breached password.
     Breached,
-    /// A password made of the person's own address or name.
+    /// A password made of the user's own address or name.
     TooSimilar,
-    /// Not an e-mail address that mail can be sent to.
+    /// Not an e-mail address that can receive mail.
     InvalidEmail,
-    /// A username with characters that are not allowed.
+    /// A user name with characters that are not allowed.
     InvalidUsername,
     /// Not a BCP 47 language tag.
     InvalidLocale,
-    /// Not of the form this field has.
+    /// Not in the format of the field.
     InvalidFormat,
-    /// An e-mail address of a domain that is not accepted here.
+    /// An e-mail address of a domain that is not permitted.
     DomainNotAllowed,
-    /// With it the access tokens of the account would be longer than is accepted.
+    /// The access tokens of the account would become longer than services accept.
     TokenTooLarge,
 }
 
 impl Fault {
-    /// Every fault, for the published contract.
+    /// Every fault, for the OpenAPI document.
     pub const ALL: [Self; 14] = [
         Self::Required,
         Self::UnknownField,
@@ -103,17 +103,17 @@ impl Fault {
         }
     }
 
-    /// The least length, where the value is shorter.
+    /// Returns the shortest length, if the value is shorter.
     pub fn min(self) -> Option<usize> {
         if let Self::TooShort(least) = self { Some(least.count()) } else { None }
     }
 
-    /// The greatest length, where the value is longer.
+    /// Returns the longest length, if the value is longer.
     pub fn max(self) -> Option<usize> {
         if let Self::TooLong(most) = self { Some(most.count()) } else { None }
     }
 
-    /// A sentence for people; it never repeats the value.
+    /// Returns a sentence for people, which never repeats the value.
     pub fn message(self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Self::TooShort(least) => return format!("Use at least {}.", least.in_words()).into(),

@@ -1,4 +1,5 @@
-//! Identifiers. User ids count up and survive an import; the others are UUIDs as text.
+//! Identifiers. User ids are numbers that count up and are preserved by an import; the others are
+//! UUIDs as text.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -6,12 +7,12 @@ use uuid::{Builder, Uuid};
 
 use super::UtcTime;
 
-/// The number of an account, the `sub` of its tokens.
+/// The user id of an account, the `sub` of its tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserId(pub i64);
 
 impl UserId {
-    /// No account has this number.
+    /// A user id that no account has.
     pub const NONE: Self = Self(0);
 }
 
@@ -24,7 +25,7 @@ impl std::fmt::Display for UserId {
 macro_rules! uuid_text {
     ($name:ident) => {
         impl $name {
-            /// An id as a client sent it; `None` if it is none.
+            /// Parses an id that a client sent; `None` if it is not a UUID.
             pub fn parse(text: &str) -> Option<Self> {
                 Uuid::parse_str(text).ok().map(|id| Self(id.to_string()))
             }
@@ -44,7 +45,7 @@ macro_rules! uuid_id {
         pub struct $name(pub String);
 
         impl $name {
-            /// A new `UUIDv7` (RFC 9562): sorts by the time it was made.
+            /// Returns a new `UUIDv7` (RFC 9562), which sorts by its time.
             pub fn new(now: UtcTime) -> Self {
                 Self(uuid_v7(now, &random_tail()).to_string())
             }
@@ -90,20 +91,19 @@ uuid_id!(
     LeaseId
 );
 
-/// One line of the audit trail. Ids that one process makes in the same millisecond sort in the
-/// order in which they were made: what one transaction notes reads in the order in which it
-/// happened.
+/// One event of the audit trail. Ids of one process in the same millisecond sort in the order of
+/// their creation, and so do the events of one transaction.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EventId(pub String);
 
 uuid_text!(EventId);
 
 impl EventId {
-    /// A new `UUIDv7` with a counter behind the time (RFC 9562 section 6.2, method 1).
+    /// Returns a new `UUIDv7` with a counter after the time (RFC 9562 section 6.2, method 1).
     pub fn new(now: UtcTime) -> Self {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let mut tail = random_tail();
-        // 18 bits: what the version and the variant leave of the first three bytes.
+        // 18 bits: the rest of the first three bytes after version and variant.
         let count = MADE.fetch_add(1, Ordering::Relaxed);
         let [_, _, high, low] = ((count >> 6) & 0x0fff).to_be_bytes();
         let [.., last] = (count & 0x3f).to_be_bytes();

@@ -1,10 +1,12 @@
 //! Rate limits: counters, their windows and the waits that they lead to.
 
+pub mod mail_request;
+
 use std::time::Duration;
 
 use super::UtcTime;
 
-/// So many uses in a window of time.
+/// A number of uses per window of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     /// Uses that are allowed in a window.
@@ -14,7 +16,7 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// So many uses in a window.
+    /// Returns the rate of `uses` per window.
     pub const fn new(uses: i64, window: Duration) -> Self {
         Self { uses, window }
     }
@@ -23,11 +25,11 @@ impl Rate {
 /// Kinds of counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Counted {
-    /// Consecutive failed log-ins under one name, on unknown devices. Beyond the bound only a
+    /// Consecutive failed log-ins under one name, on unknown devices. Beyond the limit only a
     /// verification by mail helps.
     ConsecutiveFailedLogins,
-    /// Failed log-ins under one name on all devices that are not known together. Beyond the bound
-    /// waits grow, but end.
+    /// Failed log-ins under one name on all unknown devices. Beyond the limit the waits grow up to
+    /// a maximum.
     FailedLoginsPerAccount,
     /// Failed log-ins under one name on one known device, or from one network; wrong passwords in
     /// one session, or with one link of a mail.
@@ -36,14 +38,14 @@ pub enum Counted {
     AttemptsOfNetwork,
     /// Log-ins of one account on all its known devices, right or wrong.
     AttemptsOfUser,
-    /// Log-ins on known devices in one network, right or wrong. Beyond the bound they wait for
-    /// their turn like those on other devices.
+    /// Log-ins on known devices in one network, right or wrong. Beyond the limit their hashes queue
+    /// like those of other devices.
     KnownDevicesOfNetwork,
-    /// Requests of one user that have a password hashed.
+    /// Requests of one user that hash a password.
     HashesOfUser,
     /// Accounts that one member of staff creates with a password.
     HashesOfStaff,
-    /// Requests of logged-in users in one network that have a password hashed.
+    /// Requests of logged-in users in one network that hash a password.
     HashesOfNetwork,
     /// Exports of one user.
     ExportsOfUser,
@@ -57,15 +59,17 @@ pub enum Counted {
     MailboxOfNetworkDaily,
     /// Requests from one network for mails to any mailbox.
     MailOfNetwork,
-    /// Requests of one user that send a mail to another e-mail address, or tell whether it is taken.
+    /// Requests of one user that send a mail to another e-mail address, or reveal whether it is
+    /// taken.
     AddressesOfUser,
     /// Requests of one class for mails to one mailbox that are not the first of their network.
     MailboxRepeats,
-    /// Mails to one mailbox beyond the first of a request: each registration that waits for it has one.
+    /// Mails to one mailbox beyond the first of a request: each of its pending registrations has
+    /// one.
     MailboxFurther,
     /// Requests of one class for mails to one mailbox.
     MailboxDaily,
-    /// Those beyond [`Self::MailboxDaily`] of networks that request no other.
+    /// Requests beyond [`Self::MailboxDaily`] from networks that request no other.
     MailboxLate,
     /// Mails of one class to one domain.
     MailsToDomain,
@@ -102,7 +106,7 @@ impl Counted {
         }
     }
 
-    /// Returns the name of the setting that changes its bound; `None` if the bound is fixed.
+    /// Returns the setting that changes its limit; `None` if the limit is fixed.
     pub const fn setting(self) -> Option<&'static str> {
         Some(match self {
             Self::ConsecutiveFailedLogins => "HALLPASS_LIMIT_FAILED_LOGINS_CONSECUTIVE",
@@ -127,13 +131,12 @@ impl Counted {
         })
     }
 
-    /// Returns whether a failed request stays counted: it is the network's own doing.
+    /// Returns whether a failed request stays counted, because it is charged to the network.
     pub const fn is_of_client(self) -> bool {
         matches!(self, Self::MailOfNetwork)
     }
 
-    /// Returns whether uses are guesses: known to be wrong, and held against a user, only
-    /// afterwards.
+    /// Returns whether uses are guesses, which are charged only after they turn out to be wrong.
     pub const fn is_guess(self) -> bool {
         matches!(
             self,
@@ -143,8 +146,7 @@ impl Counted {
         )
     }
 
-    /// Returns whether a use beyond the bound goes on, with less than others have, in the place of
-    /// a refusal.
+    /// Returns whether a use beyond the limit continues with a lower priority instead of a refusal.
     pub const fn is_lenient(self) -> bool {
         matches!(self, Self::KnownDevicesOfNetwork)
     }
@@ -153,43 +155,42 @@ impl Counted {
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
-/// So long that only a success or a verification by mail ends consecutive failures.
+/// A time that only a success or a verification by mail ends.
 const UNTIL_SUCCESS: Duration = Duration::from_hours(365 * 24);
-/// Rest of that time when consecutive failures are forgotten because there were few, a week after
-/// the first.
+/// Remainder of that time when few consecutive failures are deleted, a week after the first.
 const LEFT_AFTER_A_WEEK: Duration = Duration::from_hours(358 * 24);
 
-/// Fewer failures in a row than this are forgotten after a week: everything that was ever typed as
-/// a name would stay for a year.
+/// Fewer consecutive failures than this are deleted after a week: otherwise every text that was
+/// ever entered as a name would stay for a year.
 pub const FEW_FAILURES: i64 = 10;
 
-/// The log-ins of one account on its known devices, as a multiple of the attempts of one network.
+/// Log-ins of one account on its known devices, as a multiple of the attempts of one network.
 const ATTEMPTS_OF_USER: i64 = 2;
-/// The log-ins on known devices in one network, likewise: an office is one network.
+/// Log-ins on known devices in one network, as the same multiple: an office is one network.
 const KNOWN_DEVICES_OF_NETWORK: i64 = 4;
 
-/// More than a user needs who changes the password or the address.
+/// More than a user needs to change the password or the address.
 const HASHES_OF_USER: Rate = Rate::new(20, HOUR);
 
 /// More than a script of staff creates; each takes a quarter of a second of one core.
 const HASHES_OF_STAFF: Rate = Rate::new(600, HOUR);
 
-/// Beyond the budget of a mailbox one mail is sent in this time: as long as the link of a reset
-/// lives.
+/// Interval of mails beyond the budget of a mailbox: the lifetime of the link of a reset.
 const MAILBOX_LATE: Duration = Duration::from_mins(30);
 
-/// An export reads all that is stored about a user.
+/// An export reads all data of a user.
 const EXPORTS_OF_USER: Rate = Rate::new(10, HOUR);
 
-/// So long others wait while a guess that reached a bound is compared. Longer than that takes.
+/// Wait of concurrent attempts while a guess that reached a limit is compared. Longer than a
+/// comparison takes.
 const COMPARING: Duration = Duration::from_secs(20);
 
 /// The first wait beyond [`Counted::FailedLoginsPerAccount`]; each further one is twice as long.
 const FIRST_WAIT: Duration = MINUTE;
-/// No wait is longer: no user is kept out for good.
+/// The longest wait, so that no user is locked out for good.
 const LONGEST_WAIT: Duration = Duration::from_mins(15);
 
-/// The operator's bounds.
+/// The limits of the operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// For [`Counted::FailedLoginsPerNetwork`].
@@ -234,7 +235,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The rate of what is counted.
+    /// Returns the rate of a kind of counter.
     pub fn rate(&self, counted: Counted) -> Rate {
         match counted {
             Counted::ConsecutiveFailedLogins => {
@@ -253,8 +254,8 @@ impl Limits {
             Counted::KnownDevicesOfNetwork => self.attempts_times(KNOWN_DEVICES_OF_NETWORK),
             Counted::RefreshesOfNetwork => self.refreshes_of_network,
             Counted::MailboxOfNetworkHourly => Rate::new(self.mailbox_hourly, HOUR),
-            // One network gets half of a mailbox's budget at most, and the other half is kept for
-            // the first requests of others.
+            // One network gets at most half of a mailbox's budget. The other half is reserved for
+            // the first requests of other networks.
             Counted::MailboxOfNetworkDaily | Counted::MailboxRepeats | Counted::MailboxFurther => {
                 Rate::new((self.mailbox_daily / 2).max(1), DAY)
             }
@@ -273,7 +274,8 @@ impl Limits {
         Rate::new(uses.saturating_mul(factor), window)
     }
 
-    /// Up to when the window of a row of few failures ends that is forgotten `now`.
+    /// Returns the latest end of the window of a counter with few failures that is deleted at
+    /// `now`.
     pub fn few_failures_end(now: UtcTime) -> UtcTime {
         now.after(LEFT_AFTER_A_WEEK)
     }
@@ -301,28 +303,28 @@ impl Limits {
     }
 }
 
-/// One counter: what it counts, and for whom, as that was submitted.
+/// A counter: its kind, and its subject as submitted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Counter {
     /// Kind of the counter.
     pub counted: Counted,
-    /// For whom. It is hashed with a key before it is stored.
+    /// The subject. It is hashed with a key before it is stored.
     pub subject: String,
 }
 
 impl Counter {
-    /// The counter of `counted` for `subject`.
+    /// Returns the counter of `counted` for `subject`.
     pub fn new(counted: Counted, subject: impl Into<String>) -> Self {
         Self { counted, subject: subject.into() }
     }
 }
 
-/// A bound that a use has reached.
+/// A limit that a use has reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitHit {
-    /// Of which counter.
+    /// The counter.
     pub counter: Counter,
-    /// Until when there may be no further use, if this one is to be held against a user.
+    /// Time of the next permitted use, if this use turns out to be a wrong guess.
     pub waits_until: UtcTime,
 }
 

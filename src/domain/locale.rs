@@ -1,18 +1,20 @@
-//! The locale a person asked for: a BCP 47 language tag.
+//! Locales: BCP 47 language tags.
+
+pub mod language;
 
 use super::{Fault, Language, Length};
 
-/// A well-formed language tag such as `en` or `ko-KR`, kept as it was typed.
+/// A well-formed language tag such as `en` or `ko-KR`, stored as entered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Locale(String);
 
 impl Locale {
-    /// The longest tag that RFC 5646 section 4.4.1 asks software to cope with.
+    /// Longest tag that RFC 5646 section 4.4.1 requires software to support.
     pub const MAX_LENGTH: usize = 35;
     /// The form of a tag, as published in the API's document.
     pub const PATTERN: &'static str = "^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$";
 
-    /// Reads a tag.
+    /// Parses a tag.
     pub fn parse(tag: &str) -> Result<Self, Fault> {
         let mut parts = tag.split('-');
         let primary = parts.next().unwrap_or_default();
@@ -27,8 +29,8 @@ impl Locale {
         if well_formed { Ok(Self(tag.to_owned())) } else { Err(Fault::InvalidLocale) }
     }
 
-    /// The best locale of an `Accept-Language` header (RFC 9110 section 12.5.4) that there are
-    /// texts for; English where none fits.
+    /// Returns the best locale of an `Accept-Language` header (RFC 9110 section 12.5.4) with
+    /// translated texts, or English.
     pub fn from_accept_language(header: &str) -> Self {
         let mut ranges: Vec<(f32, &str)> = header
             .split(',')
@@ -50,12 +52,12 @@ impl Locale {
             .unwrap_or_default()
     }
 
-    /// The tag as it was typed.
+    /// The tag as entered.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The language of mail for this locale.
+    /// Returns the language of mail for this locale.
     pub fn language(&self) -> Language {
         Language::from_tag(&self.0).unwrap_or_default()
     }

@@ -1,53 +1,46 @@
-//! The words of the trade: values that cannot be wrong once they exist, and predicates that take
-//! `now` as an argument. No I/O and no other room of the crate.
+//! Domain values that are valid by construction, and predicates that take `now` as an argument. No
+//! I/O and no other room of the crate.
 
-pub mod amr;
 pub mod api_key;
 pub mod challenge;
 pub mod claim_mapping;
 pub mod code;
-pub mod device;
 pub mod event;
 pub mod fault;
-pub mod guessable_secret;
-pub mod identity;
 pub mod ids;
-pub mod language;
 pub mod limit;
 pub mod locale;
-pub mod mail_request;
 pub mod registration;
-pub mod registration_rules;
-pub mod secret_text;
+pub mod secrets;
 pub mod session;
 mod signing_key;
-pub mod social_flow;
+pub mod social;
 pub mod time;
 pub mod token;
 pub mod user;
 
-pub use amr::Amr;
 pub use api_key::{ApiKey, ApiKeyState, Scope};
 pub use challenge::{Challenge, ChallengeKind};
 pub use claim_mapping::ClaimMapping;
 pub use code::parse_code;
-pub use device::{Device, KnownDevice};
 pub use event::{Event, EventContext, EventKind};
 pub use fault::{Fault, Length};
-pub use identity::{Identity, IdentityKey, LinkedIdentity};
 pub use ids::{
     ApiKeyId, ChallengeId, EventId, IdentityId, JobId, LeaseId, SessionId, TokenId, UserId,
 };
-pub use language::Language;
+pub use limit::mail_request::{MailClass, MailRequest};
 pub use limit::{Counted, Counter, FEW_FAILURES, LimitHit, Limits, Rate};
 pub use locale::Locale;
-pub use mail_request::{MailClass, MailRequest};
+pub use locale::language::Language;
 pub use registration::Registration;
-pub use registration_rules::{DomainPattern, RegistrationMode, RegistrationRules};
-pub use secret_text::SecretText;
+pub use registration::rules::{DomainPattern, RegistrationMode, RegistrationRules};
+pub use secrets::text::SecretText;
+pub use session::amr::Amr;
+pub use session::device::{Device, KnownDevice};
 pub use session::{EndReason, EndedSession, RefreshState, RefreshToken, Session, Transport};
 pub use signing_key::SealedKey;
-pub use social_flow::{FlowOutcome, FlowToken, PendingIdentity, SocialFlow};
+pub use social::flow::{FlowOutcome, FlowToken, PendingIdentity, SocialFlow};
+pub use social::identity::{Identity, IdentityKey, LinkedIdentity};
 pub use time::UtcTime;
 pub use token::{PlainToken, TokenHash};
 pub use user::email::Email;

@@ -1,10 +1,12 @@
 //! Registrations: challenges that verify an e-mail address, with what their account gets.
 
+pub mod rules;
+
 use super::{Challenge, Email, Locale, PasswordHash, Username};
 
-/// A challenge of a kind that verifies an e-mail address, and what was typed with it. The address
-/// may belong to another person. Several can be pending for one address; the first one that is
-/// verified wins.
+/// A challenge of a kind that verifies an e-mail address, with the data of the registration. The
+/// address may belong to another person. Several can be pending for one address; the first one that
+/// is verified wins.
 #[derive(Clone, Debug)]
 pub struct Registration {
     /// The challenge.

@@ -1,10 +1,13 @@
 //! Sessions and their refresh tokens.
 
+pub mod amr;
+pub mod device;
+
 use std::time::Duration;
 
 use super::{Amr, Device, SessionId, UserId, UtcTime};
 
-/// One log-in on one device.
+/// A session: one log-in on one device.
 #[derive(Clone, Debug)]
 pub struct Session {
     /// The `sid` of its tokens.
@@ -13,7 +16,7 @@ pub struct Session {
     pub user_id: UserId,
     /// Authentication methods of the sign-in, the `amr` of its tokens.
     pub amr: Amr,
-    /// On what device that was.
+    /// The device.
     pub device: Device,
     /// Time of the log-in, the `auth_time` of its tokens.
     pub created_at: UtcTime,
@@ -64,11 +67,11 @@ impl Transport {
 /// Reasons for the end of a session before its expiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndReason {
-    /// The person logged out, here or on the list of sessions.
+    /// The user logged out, or ended it in the list of sessions.
     LoggedOut,
-    /// The person has too many sessions; this was the one not used for longest.
+    /// The user had too many sessions, and this was the least recently used one.
     TooMany,
-    /// A replaced refresh token came again.
+    /// A replaced refresh token was used again.
     TokenReused,
     /// The password was changed in another session.
     PasswordChanged,
@@ -78,9 +81,9 @@ pub enum EndReason {
     UnauthorizedReported,
     /// Staff ended it.
     EndedByStaff,
-    /// The account was switched off.
+    /// The account was disabled.
     AccountDisabled,
-    /// The account is gone.
+    /// The account was deleted.
     AccountDeleted,
 }
 
@@ -112,20 +115,20 @@ impl EndReason {
         }
     }
 
-    /// Returns the reason of that name; a later version may know more.
+    /// Returns the reason of that name; a later version may have more.
     pub fn from_name(name: &str) -> Option<Self> {
         // As earlier versions stored it.
         let name = if name == "disavowed" { "unauthorized_reported" } else { name };
         Self::ALL.into_iter().find(|reason| reason.name() == name)
     }
 
-    /// Returns whether it went for every session that the account had, now and later.
+    /// Returns whether the reason ended all sessions of the account, including later ones.
     pub const fn is_of_the_account(self) -> bool {
         matches!(self, Self::AccountDisabled | Self::AccountDeleted)
     }
 }
 
-/// A session that was ended, for those who check access tokens.
+/// An ended session, for services that check access tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndedSession {
     /// The `sid` of its tokens.
@@ -145,19 +148,18 @@ pub struct RefreshToken {
     pub expires_at: UtcTime,
     /// Time at which it was exchanged for its successor.
     pub used_at: Option<UtcTime>,
-    /// The number of tokens of its session that came before it.
+    /// Number of earlier tokens of its session.
     pub generation: i64,
 }
 
 impl RefreshToken {
-    /// Every so many generations a replaced token is kept for as long as it could have been used.
-    /// The successors of a token are derived from it, so those between lead to the next one that is
-    /// kept.
+    /// Interval of generations whose replaced token is kept for its whole lifetime. The successors
+    /// of a token are derived from it, so the tokens in between lead to the next one that is kept.
     pub const LANDMARK: usize = 16;
-    /// The time for which every replaced token is kept, longer than any grace.
+    /// Time for which every replaced token is kept, longer than any grace period.
     pub const REMEMBER_REPLACED: Duration = Duration::from_hours(1);
-    /// The time for which the others are kept beyond their own expiry: the first token of a session
-    /// tells whether the verification that opened it may open another.
+    /// Time for which the others are kept after their expiry: the first token of a session shows
+    /// whether the verification that opened it may open another.
     pub const REMEMBER_LANDMARKS: Duration = Duration::from_hours(25);
 }
 
@@ -166,20 +168,20 @@ impl RefreshToken {
 pub enum RefreshState {
     /// The newest of its session: it may be exchanged.
     Current,
-    /// Just exchanged, and the successor is unused: the same successor is due once more.
+    /// Just exchanged, and the successor is unused: the same successor is returned again.
     Repeated,
     /// Just exchanged, but the successor has been used as well.
     Superseded,
-    /// Exchanged long ago: another user holds a copy.
+    /// Exchanged before the grace period: an attacker may hold a copy.
     Reused,
-    /// Its time, or that of the session, is over.
+    /// The token or its session has expired.
     Expired,
     /// Its session was ended.
     Revoked,
 }
 
 impl RefreshState {
-    /// The state of `token` of `session`, whose successor (if there is one) is `successor`.
+    /// Returns the state of `token` of `session`, with its `successor` if there is one.
     pub fn of(
         token: &RefreshToken,
         session: &Session,
@@ -205,7 +207,7 @@ impl RefreshState {
         }
     }
 
-    /// The state of a token of `session` that was replaced so long ago that only its successors are
+    /// Returns the state of a token of `session` whose row was purged and only its successors are
     /// kept.
     pub fn of_forgotten(session: &Session, now: UtcTime) -> Self {
         if session.ended_at.is_some() {

@@ -2,14 +2,14 @@
 
 use super::UtcTime;
 
-/// A key pair as the database holds it: the private key is sealed under the service's secret.
+/// A stored key pair: the private key is sealed with the secret of the service.
 #[derive(Clone)]
 pub struct SealedKey {
     /// Its name: the thumbprint of the public key (RFC 7638).
     pub kid: String,
-    /// Its JWS algorithm (RFC 7518) by name; a newer version may know more of them.
+    /// Its JWS algorithm by name (RFC 7518); a newer version may have more of them.
     pub algorithm: String,
-    /// The private key under the sealing key.
+    /// The sealed private key.
     pub sealed_private_key: Vec<u8>,
     /// The public key as a JWK (RFC 7517).
     pub public_jwk: String,

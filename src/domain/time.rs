@@ -1,4 +1,4 @@
-//! Points in time and spans, as the database and the tokens count them.
+//! Points in time and durations, with the precision of the database.
 
 use std::time::Duration;
 

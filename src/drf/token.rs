@@ -1,6 +1,6 @@
 //! Tokens of the Django REST adapter: HS256 JWTs (RFC 7515, RFC 7519) as `djangorestframework-jwt`
-//! issues and reads them, so that both can run on one shared secret. Where that library accepted
-//! what RFC 8725 warns of, or broke, the token is refused.
+//! issues and accepts them, so that both can run on one shared secret. Where that library accepts
+//! what RFC 8725 warns of, or fails, the token is refused.
 
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ use crate::security::token_times::LEEWAY;
 /// Lifetimes of these tokens. They must be those of the Django site.
 #[derive(Clone, Copy, Debug)]
 pub struct Lifetimes {
-    /// Of a token: `JWT_EXPIRATION_DELTA`.
+    /// Lifetime of a token: `JWT_EXPIRATION_DELTA`.
     pub token: Duration,
-    /// From the log-in until the last refresh: `JWT_REFRESH_EXPIRATION_DELTA`.
+    /// Time from the log-in until the last refresh: `JWT_REFRESH_EXPIRATION_DELTA`.
     pub refresh: Duration,
 }
 
@@ -36,20 +36,20 @@ const MAX_LENGTH: usize = 4096;
 pub enum TokenError {
     /// It is malformed, or signed with another key.
     Undecodable,
-    /// It could be read, but is not of a kind that counts here.
+    /// It can be decoded, but is not acceptable here.
     Unacceptable,
-    /// Its time is over.
+    /// It has expired.
     Expired,
 }
 
 /// Reasons why a valid token cannot be refreshed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefreshError {
-    /// It does not say when the person logged in.
+    /// It lacks the time of the log-in.
     NoOrigin,
-    /// The person logged in too long ago.
+    /// The log-in is too long ago.
     TooOld,
-    /// Its time of the log-in makes no sense.
+    /// Its time of the log-in is not a number of seconds.
     Undecodable,
 }
 
@@ -69,7 +69,7 @@ impl Origin {
     }
 }
 
-/// The generation of imported accounts, whose tokens of the replaced stack go on.
+/// The generation of imported accounts, whose tokens of the replaced stack stay valid.
 const NEVER: UtcTime = UtcTime::from_micros(0);
 
 /// The claim that holds the token generation of the account. Tokens of the replaced stack have
@@ -83,12 +83,12 @@ impl Claims {
             value if is_empty(value) => None,
             Value::String(name) => Some(name.clone()),
             Value::Bool(_) => Some("True".to_owned()),
-            // A list or an object reads as a name that no account can have.
+            // A list or an object becomes a name that no account can have.
             other => Some(other.to_string()),
         }
     }
 
-    /// Returns whether the token names the account of `id`, as far as it names a user id.
+    /// Returns whether the token names the account of `id`, or no user id.
     fn names(&self, id: UserId) -> bool {
         self.0.get("user_id").is_none_or(|claim| claim.as_i64() == Some(id.0))
     }
@@ -98,16 +98,16 @@ impl Claims {
     }
 }
 
-/// Issues and checks these tokens.
+/// Issues and validates these tokens.
 #[derive(Clone)]
 pub struct DrfTokens {
-    /// The first one signs, all are accepted.
+    /// The first one signs, all validate.
     keys: Vec<hmac::Key>,
     lifetimes: Lifetimes,
 }
 
 impl DrfTokens {
-    /// With the bytes of the secrets that are accepted, of which the first one signs.
+    /// Returns tokens with these secrets, of which the first one signs and all validate.
     pub fn new(secrets: &[&[u8]], lifetimes: Lifetimes) -> Self {
         let key = |secret: &&[u8]| hmac::Key::new(hmac::HMAC_SHA256, secret);
         Self { keys: secrets.iter().map(key).collect(), lifetimes }
@@ -128,7 +128,7 @@ impl DrfTokens {
         format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
-    /// Checks form, header, signature and claims, in this order.
+    /// Validates form, header, signature and claims, in this order.
     pub fn check(&self, token: &str, now: UtcTime) -> Result<Claims, TokenError> {
         let parts = Parts::read(token).ok_or(TokenError::Undecodable)?;
         if parts.header.get("alg") != Some(&json!("HS256")) || parts.header.contains_key("crit") {
@@ -146,11 +146,10 @@ impl DrfTokens {
         Ok(Claims(parts.claims))
     }
 
-    /// Returns whether the token belongs to `user` as the account is now: its user id is the
-    /// account's, and the account's tokens were not revoked since. Our own tokens carry the
-    /// generation of the account's tokens, which no clock takes part in. Tokens of the replaced
-    /// stack are accepted after a revocation if they contain the user id and a second of issue that
-    /// is later, but not in the future.
+    /// Returns whether the token belongs to `user`: it has the user id, and the tokens of the
+    /// account were not revoked since. Our own tokens contain the generation of the account's
+    /// tokens, which needs no clock. Tokens of the replaced stack are accepted after a revocation
+    /// if they contain the user id and a second of issue that is later, but not in the future.
     pub fn belongs_to(&self, claims: &Claims, user: &User, now: UtcTime) -> bool {
         let revoked = user.tokens_from;
         let is_current = if let Some(generation) = claims.0.get(GENERATION) {
@@ -182,7 +181,7 @@ impl DrfTokens {
     }
 }
 
-/// Returns the second of the log-in, or of the issue where the token does not tell it.
+/// Returns the second of the log-in, or of the issue if the token lacks it.
 fn issued_at(claims: &Claims) -> Option<i64> {
     let seconds = |name| claims.0.get(name).filter(|it| !is_empty(it)).and_then(whole_seconds);
     seconds("orig_iat").or_else(|| seconds("iat"))
@@ -215,7 +214,8 @@ fn encode(json: &str) -> String {
     URL_SAFE_NO_PAD.encode(json)
 }
 
-/// A part that is a JSON object. The base64 is strict, so that a token has one spelling only.
+/// Decodes a part that is a JSON object. The base64 is strict, so that a token has one spelling
+/// only.
 fn decode(part: &str) -> Option<Map<String, Value>> {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
 }
@@ -249,7 +249,7 @@ fn is_future(seconds: i64, now: UtcTime) -> bool {
     seconds > now.after(LEEWAY).seconds()
 }
 
-/// Returns whether Python takes the value for false.
+/// Returns whether the value is false in Python.
 fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -261,7 +261,7 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// `int()` of Python for what is no text: fractions are cut off, true is one.
+/// Returns `int()` of Python for a value that is not a text: fractions are cut off, true is one.
 fn whole_seconds(value: &Value) -> Option<i64> {
     match value {
         Value::Bool(value) => Some(i64::from(*value)),

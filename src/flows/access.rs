@@ -1,6 +1,6 @@
-//! Access control: who may administer accounts. Rights are read from the database with each request, and
-//! again in the transaction that uses them. Superusers are changed by superusers only; services with an API
-//! key change nobody of the staff.
+//! Access control: who may administer accounts. Rights are read from the database with each
+//! request, and again in the transaction that uses them. Only superusers change superusers.
+//! Services with an API key do not change staff.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use crate::domain::{
 };
 use crate::store::{Conn, api_keys, users};
 
-/// The precision of the time of a key's last use: a key that is used often is written rarely.
+/// Precision of the last-used time of an API key. It saves a write per request.
 const USE_RECORDED_EVERY: Duration = Duration::from_mins(1);
 
-/// The sender of an administrative request, as its credentials say.
+/// The sender of an administrative request.
 #[derive(Debug)]
 pub enum Caller {
     /// The holder of an access token.
@@ -49,7 +49,7 @@ impl Administrator {
         }
     }
 
-    /// Returns the number of the member of the staff, for the log.
+    /// Returns the user id of the staff member, for the log.
     pub(crate) fn staff_id(&self) -> Option<i64> {
         if let Self::Staff(user) = self { Some(user.id.0) } else { None }
     }
@@ -59,7 +59,8 @@ impl Administrator {
         if let Self::Service(key) = self { Some(display(&key.id)) } else { None }
     }
 
-    /// Checks that the caller may still administer accounts: hashing takes a while, in which rights may go.
+    /// Checks that the caller may still administer accounts. Hashing takes a while, in which rights
+    /// may be revoked.
     pub(crate) fn recheck(&self, conn: &mut Conn, now: UtcTime) -> Result<()> {
         match self {
             Self::Staff(user) => require_staff(conn, user.id).map(|_| ()),
@@ -82,7 +83,8 @@ impl Administrator {
         }
     }
 
-    /// Checks that the caller may grant or take the staff flag. With it a key could log in as staff.
+    /// Checks that the caller may grant or revoke the staff flag. With that right, an API key could
+    /// create itself a staff account.
     pub(crate) fn may_set_staff(&self) -> Result<()> {
         match self {
             Self::Staff(_) | Self::Operator => Ok(()),
@@ -91,7 +93,7 @@ impl Administrator {
     }
 }
 
-/// Names the caller in the log.
+/// The name of the caller in the log.
 impl fmt::Display for Administrator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -115,13 +117,13 @@ impl Flows {
         }
     }
 
-    /// The staff member who holds the token. What the token says of that may be minutes old.
+    /// Returns the staff member who holds the token. The rights in the token may be minutes old.
     fn staff(&self, claims: &Claims) -> Result<User> {
         let user = self.require_active_user(claims.user_id())?;
         if user.is_staff { Ok(user) } else { Err(Error::PermissionDenied) }
     }
 
-    /// The superuser who holds the token.
+    /// Returns the superuser who holds the token.
     pub(crate) fn superuser(&self, claims: &Claims) -> Result<User> {
         let user = self.staff(claims)?;
         if user.is_superuser { Ok(user) } else { Err(Error::PermissionDenied) }
@@ -130,7 +132,8 @@ impl Flows {
     /// Returns the key if it is active and has `scope`, and records that it was used.
     ///
     /// # Errors
-    /// [`Error::TokenInvalid`], [`Error::TokenExpired`] and [`Error::TokenRevoked`], as for access tokens.
+    /// [`Error::TokenInvalid`], [`Error::TokenExpired`] and [`Error::TokenRevoked`], as for access
+    /// tokens.
     pub(crate) fn require_scope(&self, key: &PlainToken, scope: Scope) -> Result<ApiKey> {
         let (hash, now) = (key.hash(), self.now());
         let key = self.db.read(|conn| api_keys::find_by_hash(conn, &hash))?;
@@ -156,13 +159,13 @@ fn check_state(key: &ApiKey, now: UtcTime) -> Result<()> {
     }
 }
 
-/// Checks that `staff`, as the account is at this moment, may change `other`.
+/// Checks in the transaction that `staff` may still change `other`.
 pub(crate) fn may_modify(conn: &mut Conn, staff: &User, other: &User) -> Result<()> {
     let staff = require_staff(conn, staff.id)?;
     if staff.is_superuser || !other.is_superuser { Ok(()) } else { Err(Error::PermissionDenied) }
 }
 
-/// The staff member as the account is at this moment.
+/// Returns the staff member, read in the transaction.
 fn require_staff(conn: &mut Conn, id: UserId) -> Result<User> {
     let user = users::find_by_id(conn, id)?.filter(|user| user.is_active);
     let user = user.ok_or(Error::TokenRevoked)?;

@@ -1,23 +1,23 @@
-//! The audit trail: what is noted besides the stories themselves, and who may read it. A story notes what
-//! it did in its own transaction; see `docs/adr/0012-audit-trail.md`.
+//! The audit trail: events that several stories record, and access to them. A story records its own
+//! events in its own transaction; see `docs/adr/0012-audit-trail.md`.
 
 use std::time::Duration;
 
 use super::limits::start_cooldown;
 use super::{Caller, Claims, Error, Flows, Result};
-use crate::domain::token::Secrets;
+use crate::domain::secrets::Secrets;
 use crate::domain::{
     Device, EventContext, EventId, EventKind, LimitHit, Scope, User, UserId, UtcTime,
 };
 use crate::store::events::{self, EventPage};
 use crate::store::{self, Conn, users};
 
-/// What a person can do again and again at no cost is noted once in so much time: nobody can fill the
-/// table, or drown in it what they did.
+/// The interval in which a free and repeatable action of a user is recorded once. Without it, a
+/// client could fill the table and hide other events.
 const ONCE_IN: Duration = Duration::from_mins(15);
 
 impl Flows {
-    /// What happened to the holder's account, the newest first.
+    /// Returns the events of the caller's own account, newest first.
     pub fn list_own_events(
         &self,
         claims: &Claims,
@@ -27,7 +27,7 @@ impl Flows {
         self.events_of(claims.user_id(), before, limit)
     }
 
-    /// What happened to a user's account, for staff. The trail outlives the account.
+    /// Returns the events of a user's account, for staff. They outlive the account.
     pub fn list_events_of(
         &self,
         caller: &Caller,
@@ -47,10 +47,10 @@ impl Flows {
         Ok(self.db.read(|conn| events::list_page(conn, id, since, before, limit))?)
     }
 
-    /// Notes a wrong password, and the limits that it reached, which hold from now on. Nobody learns from
-    /// the time that this takes whether there is such an account: what was tried on no account is looked up
-    /// and written like the rest, as a row of nobody that upkeep removes. If this fails, the answer is the
-    /// same.
+    /// Records a wrong password, and the limits that it reached, which apply from now on. For an
+    /// unknown user the same rows are looked up and written, as events without an account that a
+    /// purge removes, so the time does not reveal which users exist. A failure is logged and does
+    /// not change the response.
     pub(super) fn note_wrong_password(
         &self,
         owner: impl FnOnce(&mut Conn) -> store::Result<Option<UserId>>,
@@ -59,21 +59,25 @@ impl Flows {
     ) {
         let (now, device, secrets) = (self.now(), device.clone(), self.secrets.clone());
         warn_of_gap(self.db.read(owner).and_then(|owner| {
-            let scene = EventContext::of(owner, now).on(&device);
+            let context = EventContext::of(owner, now).on(&device);
             let kind = EventKind::LogInFailed;
-            self.db.write(move |conn| record_failure(conn, &secrets, scene, kind, &reached))
+            self.db.write(move |conn| record_failure(conn, &secrets, context, kind, &reached))
         }));
     }
 
-    /// Notes a wrong password of a user who is logged in.
-    pub(super) fn note_failed_reauthentication(&self, scene: EventContext, reached: Vec<LimitHit>) {
+    /// Records a wrong password of a user who is logged in.
+    pub(super) fn note_failed_reauthentication(
+        &self,
+        context: EventContext,
+        reached: Vec<LimitHit>,
+    ) {
         let (kind, secrets) = (EventKind::ReauthenticationFailed, self.secrets.clone());
         warn_of_gap(
-            self.db.write(move |conn| record_failure(conn, &secrets, scene, kind, &reached)),
+            self.db.write(move |conn| record_failure(conn, &secrets, context, kind, &reached)),
         );
     }
 
-    /// Notes that the right password did not help: the account is switched off.
+    /// Records a log-in with the right password to a disabled account.
     pub(super) fn note_disabled(
         &self,
         owner: impl FnOnce(&mut Conn) -> store::Result<Option<UserId>>,
@@ -81,78 +85,79 @@ impl Flows {
     ) {
         let (now, device) = (self.now(), device.clone());
         warn_of_gap(self.db.read(owner).and_then(|owner| {
-            let scene = EventContext::of(owner, now).on(&device);
+            let context = EventContext::of(owner, now).on(&device);
             let kind = EventKind::LogInFailed;
             self.db.write(move |conn| {
-                let scene = lock_user_for_event(conn, scene)?;
-                record_once(conn, &scene, kind, "account_disabled")
+                let context = lock_user_for_event(conn, context)?;
+                record_once(conn, &context, kind, "account_disabled")
             })
         }));
     }
 }
 
-/// What did not happen must not fail because it could not be noted.
+/// Logs that an event could not be recorded. The request continues.
 fn warn_of_gap(noted: store::Result<()>) {
     if let Err(error) = noted {
         tracing::warn!(%error, "a wrong password is missing in the audit trail");
     }
 }
 
-/// The scene, if its account is still there; it stays until the transaction is over. Otherwise a deletion
-/// at the same moment could be followed by a row that has a device again. Where nobody is meant, the first
-/// account is held for as long: that takes the same time.
-fn lock_user_for_event(conn: &mut Conn, scene: EventContext) -> store::Result<EventContext> {
-    let held = users::hold_from(conn, scene.user_id.unwrap_or(UserId::NONE))?;
-    let is_there = held.is_some() && held == scene.user_id;
-    Ok(if is_there { scene } else { EventContext::of(None, scene.at) })
+/// Locks the account of an event until the transaction ends, and returns the event without its
+/// client if the account was deleted: a concurrent deletion could otherwise be followed by a row
+/// with a device. An event without an account locks the first account, which takes the same time.
+fn lock_user_for_event(conn: &mut Conn, context: EventContext) -> store::Result<EventContext> {
+    let held = users::hold_from(conn, context.user_id.unwrap_or(UserId::NONE))?;
+    let is_there = held.is_some() && held == context.user_id;
+    Ok(if is_there { context } else { EventContext::of(None, context.at) })
 }
 
 fn record_failure(
     conn: &mut Conn,
     secrets: &Secrets,
-    scene: EventContext,
+    context: EventContext,
     kind: EventKind,
     reached: &[LimitHit],
 ) -> store::Result<()> {
-    let scene = lock_user_for_event(conn, scene)?;
-    events::record(conn, &scene, kind, "")?;
-    // A lenient bound refuses nothing that could be told.
+    let context = lock_user_for_event(conn, context)?;
+    events::record(conn, &context, kind, "")?;
+    // A lenient limit refuses nothing, so there is nothing to record.
     for LimitHit { counter, .. } in reached.iter().filter(|it| !it.counter.counted.is_lenient()) {
-        events::record(conn, &scene, EventKind::RateLimited, counter.counted.name())?;
+        events::record(conn, &context, EventKind::RateLimited, counter.counted.name())?;
     }
     start_cooldown(conn, secrets, reached)
 }
 
-/// Something that the holder of `claims` does.
-pub(super) fn scene(claims: &Claims, device: &Device, now: UtcTime) -> EventContext {
+/// Returns the context of an event that the holder of `claims` causes.
+pub(super) fn context_of(claims: &Claims, device: &Device, now: UtcTime) -> EventContext {
     EventContext::of(claims.user_id(), now).in_session(&claims.session_id()).on(device)
 }
 
-/// Notes what any user can do again and again. What staff do is noted each time: they answer for it.
+/// Records a repeatable action once per [`ONCE_IN`]. Actions of staff are recorded each time.
 pub(super) fn record_once(
     conn: &mut Conn,
-    scene: &EventContext,
+    context: &EventContext,
     kind: EventKind,
     detail: &str,
 ) -> store::Result<()> {
-    if scene.is_by_other() {
-        return events::record(conn, scene, kind, detail);
+    if context.is_by_other() {
+        return events::record(conn, context, kind, detail);
     }
-    events::record_once(conn, scene, kind, detail, scene.at.before(ONCE_IN))
+    events::record_once(conn, context, kind, detail, context.at.before(ONCE_IN))
 }
 
-/// Notes in which ways an account is another than it was.
+/// Records which properties of an account changed.
 pub(crate) fn record_changes(
     conn: &mut Conn,
-    scene: &EventContext,
+    context: &EventContext,
     before: &User,
     after: &User,
 ) -> store::Result<()> {
     let has_new_address = before.email != after.email;
     if has_new_address {
-        events::record(conn, scene, EventKind::EmailChanged, "")?;
+        events::record(conn, context, EventKind::EmailChanged, "")?;
     }
-    // A user who is called by the address is called by the new one: that is no change of its own.
+    // An account without a chosen user name is named by its address; following the address is no
+    // change of its own.
     let is_renamed = before.username.as_str() != after.username.as_str()
         && !(has_new_address && after.username.as_str() == after.email_text());
     let fields: Vec<&str> = [
@@ -165,17 +170,17 @@ pub(crate) fn record_changes(
     .filter_map(|(field, is_changed)| is_changed.then_some(field))
     .collect();
     if !fields.is_empty() {
-        record_once(conn, scene, EventKind::ProfileChanged, &fields.join(", "))?;
+        record_once(conn, context, EventKind::ProfileChanged, &fields.join(", "))?;
     }
     if before.roles != after.roles {
-        events::record(conn, scene, EventKind::RolesChanged, "")?;
+        events::record(conn, context, EventKind::RolesChanged, "")?;
     }
     for (was, is, granted, taken) in [
         (before.is_active, after.is_active, EventKind::AccountEnabled, EventKind::AccountDisabled),
         (before.is_staff, after.is_staff, EventKind::StaffGranted, EventKind::StaffRevoked),
     ] {
         if was != is {
-            events::record(conn, scene, if is { granted } else { taken }, "")?;
+            events::record(conn, context, if is { granted } else { taken }, "")?;
         }
     }
     Ok(())

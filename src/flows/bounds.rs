@@ -1,5 +1,4 @@
-//! What happens beyond a limit: a refusal, or in development a report of what production would have
-//! refused.
+//! Enforcement of limits: a refusal, or in development a report of the refusal of production.
 
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,28 +12,28 @@ thread_local! {
     static CURRENT: RefCell<LimitReport> = RefCell::default();
 }
 
-/// A refusal that did not happen.
+/// A refusal of production that was not enforced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unenforced {
     /// The limit.
     pub counted: Counted,
-    /// How long the client would have had to wait; `None` if only a proof by mail would have helped.
+    /// The time to wait; `None` if only a verification by mail lifts the limit.
     pub wait: Option<Duration>,
 }
 
-/// The refusals that did not happen to one request. The default takes none.
+/// The refusals that were not enforced for one request. The default report records none.
 #[derive(Clone, Debug, Default)]
 pub struct LimitReport(Option<Arc<Mutex<Vec<Unenforced>>>>);
 
 impl LimitReport {
-    /// A report that takes refusals.
+    /// Returns a report that records refusals.
     pub fn open() -> Self {
         Self(Some(Arc::default()))
     }
 
-    /// Runs `work` on this thread with this as the report of its request.
+    /// Runs `work` on this thread with this report.
     pub fn scope<T>(self, work: impl FnOnce() -> T) -> T {
-        // A thread serves one request after the other: a panic must not leave its report behind.
+        // A thread serves many requests: a panic must not leave its report behind.
         struct Closing;
         impl Drop for Closing {
             fn drop(&mut self) {
@@ -46,7 +45,7 @@ impl LimitReport {
         work()
     }
 
-    /// The report of the request that this thread serves.
+    /// Returns the report of the request that this thread serves.
     pub(super) fn current() -> Self {
         CURRENT.with_borrow(Clone::clone)
     }
@@ -59,23 +58,23 @@ impl LimitReport {
         refusals.push(refusal);
     }
 
-    /// Returns the first refusal: production would have gone no further.
+    /// Returns the first refusal: production would have stopped there.
     pub fn first(&self) -> Option<Unenforced> {
         let refusals = self.0.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
         refusals.first().copied()
     }
 }
 
-/// The operator's bounds, and what happens beyond them.
+/// The limits of the operator, and their enforcement.
 #[derive(Clone)]
 pub(crate) struct Bounds {
     pub(super) limits: Limits,
-    /// Where refusals are noted in the place of a refusal; `None` where they happen.
+    /// The report that replaces refusals; `None` if limits are enforced.
     report: Option<LimitReport>,
 }
 
 impl Bounds {
-    /// Returns the refusal of a use that has to wait, or notes it and returns `Ok`.
+    /// Refuses a use that has to wait, or records the refusal and returns `Ok`.
     pub(super) fn refuse(&self, counted: Counted, wait: Duration) -> Result<()> {
         let wait = wait.max(Duration::from_secs(1));
         let setting = counted.setting();
@@ -98,14 +97,14 @@ impl Bounds {
         })
     }
 
-    /// Returns whether uses beyond a bound are served.
+    /// Returns whether refusals are only reported.
     pub(super) fn are_reported(&self) -> bool {
         self.report.is_some()
     }
 }
 
 impl Flows {
-    /// Returns the bounds for the request that this thread serves; `None` if there are none.
+    /// Returns the limits for the request that this thread serves; `None` if there are none.
     pub(crate) fn bounds(&self) -> Option<Bounds> {
         let report = self.policy.reports_limits.then(LimitReport::current);
         self.policy.limits.map(|limits| Bounds { limits, report })

@@ -1,24 +1,23 @@
-//! Answers to challenges by a code: its comparison, its tries, and a refusal whose time tells
-//! nothing.
+//! Answers to challenges by a code: comparison, number of attempts, and constant-time refusals.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::domain::token::Secrets;
+use crate::domain::secrets::Secrets;
 use crate::domain::{Challenge, ChallengeId, PlainToken, UtcTime};
 use crate::flows::{Error, Result};
 use crate::store::{self, Conn, challenges};
 
-/// The quantum of the time of a refusal: far more than it takes to write a row, and too short for a
-/// person to notice.
+/// Quantum of the response time of a refusal: far longer than a row takes to write, and too short
+/// for a user to notice.
 const QUANTUM: Duration = Duration::from_millis(20);
 
-/// Returns true if `code` is that of the challenge. It takes a try, compares, and releases the try
-/// if the code is right, so that concurrent guesses are counted like consecutive ones. The caller
-/// must commit whatever the outcome is.
+/// Returns whether `code` is the code of the challenge. It reserves an attempt, compares, and
+/// releases the attempt if the code is right, so concurrent guesses are counted like consecutive
+/// ones. The caller must commit in either case.
 ///
-/// Without a challenge the database is asked the same. But then it has nothing to write, which
-/// takes less time: the refusal must be one of [`pad_refusal`].
+/// Without a challenge the same statements run but write nothing, which takes less time. The caller
+/// must pass the refusal through [`pad_refusal`].
 pub(crate) fn check_code(
     conn: &mut Conn,
     secrets: &Secrets,
@@ -38,11 +37,12 @@ pub(crate) fn check_code(
     Ok(is_right)
 }
 
-/// Runs `answer`. The refusal of a code returns after a whole number of quanta: a try of a code is
-/// counted, and where there is no code, or no try is left, there may be nothing to count.
+/// Runs `answer`, and delays a refusal of a code to a multiple of [`QUANTUM`]. An attempt is
+/// counted with a write, but without a challenge, or without an attempt left, there is nothing to
+/// write.
 ///
-/// If the work ends well before the first quantum, its time cannot be seen. On a busy service a
-/// difference of a hundredth of a quantum is seen in about one of a hundred answers.
+/// If the work ends well before the first quantum, its duration is not observable. On a busy
+/// service, a difference of a hundredth of a quantum shows in about one of a hundred responses.
 pub(crate) fn pad_refusal<T>(answer: impl FnOnce() -> Result<T>) -> Result<T> {
     let began = Instant::now();
     let outcome = answer();
@@ -50,8 +50,8 @@ pub(crate) fn pad_refusal<T>(answer: impl FnOnce() -> Result<T>) -> Result<T> {
         let passed = began.elapsed();
         let quanta = passed.as_micros() / QUANTUM.as_micros() + 1;
         let quanta = u32::try_from(quanta).unwrap_or(u32::MAX);
-        // The thread sleeps: timers of the async runtime count whole milliseconds from when they
-        // are set, and so tell how long the work took.
+        // The thread sleeps: timers of the async runtime have a resolution of whole milliseconds
+        // from the time they are set, and would reveal the duration of the work.
         thread::sleep(QUANTUM.saturating_mul(quanta).saturating_sub(passed));
     }
     outcome

@@ -1,4 +1,4 @@
-//! Every failure that a client can tell apart, and the two that it cannot.
+//! Errors of flows: one variant for each failure that a client can distinguish.
 
 use std::time::Duration;
 
@@ -13,110 +13,111 @@ use crate::telemetry::REFUSALS;
 /// A field of a request, by its name in JSON.
 pub type Field = &'static str;
 
-/// What is wrong with one field.
+/// A field of a request that is not valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldFault {
     /// The field, as the client named it.
     pub field: String,
-    /// What is wrong.
+    /// The reason.
     pub fault: Fault,
 }
 
 impl FieldFault {
-    /// A fault of a known field.
+    /// Returns a fault of the named field.
     pub fn new(field: impl Into<String>, fault: Fault) -> Self {
         Self { field: field.into(), fault }
     }
 }
 
-/// Why a flow did not do what was asked.
+/// Reasons why a flow failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Fields that cannot be accepted, all of them.
+    /// Fields that are not valid, all of them.
     #[error("fields are not acceptable")]
     Invalid(Vec<FieldFault>),
-    /// Wrong name or wrong password.
+    /// Wrong user name or wrong password.
     #[error("wrong name or password")]
     InvalidCredentials,
-    /// The right password of an account that is switched off.
+    /// The right password of a disabled account.
     #[error("the account is disabled")]
     AccountDisabled,
-    /// No credentials at all.
+    /// A request without credentials.
     #[error("no credentials")]
     AuthenticationRequired,
-    /// Known, but not allowed.
+    /// An authenticated caller without the right to do this.
     #[error("not allowed")]
     PermissionDenied,
     /// Not an access token of this service.
     #[error("the access token is not valid")]
     TokenInvalid,
-    /// An access token whose time is over.
+    /// An expired access token.
     #[error("the access token has expired")]
     TokenExpired,
-    /// An access token of a session that was ended.
+    /// An access token of an ended session.
     #[error("the access token was revoked")]
     TokenRevoked,
-    /// Never issued, or forgotten.
+    /// A refresh token that was never issued, or was purged.
     #[error("the refresh token is unknown")]
     RefreshTokenUnknown,
-    /// Its time is over.
+    /// An expired refresh token.
     #[error("the refresh token has expired")]
     RefreshTokenExpired,
-    /// Its session was ended.
+    /// A refresh token of an ended session.
     #[error("the refresh token was revoked")]
     RefreshTokenRevoked,
-    /// Replaced long ago: its session is ended now.
+    /// A refresh token that was replaced before the grace period. Its session is ended.
     #[error("a replaced refresh token was used again")]
     RefreshTokenReused,
-    /// Just replaced, and the successor is in use.
+    /// A refresh token that was just replaced, and whose successor is already in use.
     #[error("the successor of the refresh token is in use")]
     RefreshTokenSuperseded,
-    /// A wrong code, or too many of them.
+    /// A wrong code, or too many wrong codes.
     #[error("the code is not valid")]
     CodeInvalid,
     /// An unknown or used-up one-time token.
     #[error("the one-time token is not valid")]
     OneTimeTokenInvalid,
-    /// A one-time token whose time is over.
+    /// An expired one-time token.
     #[error("the one-time token has expired")]
     OneTimeTokenExpired,
-    /// The mail's link alone is not enough.
+    /// The link of the mail without further evidence.
     #[error("a proof is required")]
     ProofRequired,
     /// Accounts are created by invitation only.
     #[error("registration is closed")]
     RegistrationClosed,
-    /// The log-in is too long ago for what was asked, and no password came with it.
+    /// The log-in is too old for this operation, and the request has no password.
     #[error("a fresh log-in is required")]
     ReauthRequired,
-    /// Without this account nobody could manage the others.
+    /// The last active superuser, who must not be removed.
     #[error("the last active superuser stays")]
     LastSuperuser,
-    /// A user has that name.
+    /// The user name belongs to another account.
     #[error("the username is taken")]
     UsernameTaken,
-    /// A user has that address (told only where addresses need no proof).
+    /// The e-mail address belongs to another account. Returned only where addresses are not
+    /// verified.
     #[error("the address is taken")]
     EmailTaken,
     /// The identity, or its e-mail address, belongs to another account.
     #[error("the identity belongs to another account")]
     IdentityConflict,
-    /// Without this identity the account could not be logged in to.
+    /// The last identity of an account without a password.
     #[error("the last way to log in stays")]
     LastLoginMethod,
-    /// A provider of social log-in does not work at the moment.
+    /// The provider of a social log-in is not available.
     #[error("the provider is not available: {0}")]
     ProviderUnavailable(String),
-    /// No such thing.
+    /// The object does not exist.
     #[error("not found")]
     NotFound,
-    /// Tried too often; worth trying again after that time.
+    /// A rate limit was reached. The value is the time to wait.
     #[error("over the limit")]
     RateLimited(Duration),
-    /// Too much to do at the moment.
+    /// The service is overloaded.
     #[error("overloaded")]
     Overloaded,
-    /// Something that is needed does not answer at the moment.
+    /// A dependency, such as the database, does not respond.
     #[error("unavailable: {0}")]
     Unavailable(String),
     /// A fault in Hallpass or in its data.
@@ -125,14 +126,15 @@ pub enum Error {
 }
 
 impl Error {
-    /// One faulty field.
+    /// Returns the error for one field that is not valid.
     pub fn invalid(field: Field, fault: Fault) -> Self {
         Self::Invalid(vec![FieldFault::new(field, fault)])
     }
 }
 
 impl Error {
-    /// Returns whether the service could not do its part: the same request may succeed later.
+    /// Returns whether the service failed, rather than the request: the same request may succeed
+    /// later.
     pub fn is_temporary(&self) -> bool {
         matches!(
             self,

@@ -1,4 +1,4 @@
-//! Readiness, and what operators watch.
+//! Readiness, and the metrics that operators watch.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -10,20 +10,21 @@ use crate::security::key_set::KeyAge;
 use crate::store::jobs::backlog::{self, OpenJobs};
 use crate::store::{self, PoolUse};
 
-/// A database that has not answered for so long is down. The service asks it twice a second, and a refused
-/// connection shows only after the pool has tried for some seconds.
+/// Time without a response after which the database counts as down. The service asks it twice a
+/// second, and the pool reports a refused connection only after some seconds.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
-/// Clocks that are further apart are worth a warning: tokens would begin or end too early or too late.
+/// Difference of clocks that is logged: tokens would begin or expire too early or too late.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
 
-/// State of the database at the last requests to it. Times are of the monotonic clock: setting the clock of the
-/// machine changes nothing here.
+/// State of the database at the last requests to it. Times are of the monotonic clock, so setting
+/// the clock of the machine has no effect.
 pub(crate) struct DatabaseHealth {
     since: Instant,
-    /// The last answer, in milliseconds after `since`.
+    /// Time of the last response, in milliseconds after `since`.
     answered_at: AtomicU64,
     has_failed: AtomicBool,
-    /// The clock of the database minus ours, in microseconds; [`UNKNOWN`] without one.
+    /// The clock of the database minus the clock of this instance, in microseconds; [`UNKNOWN`]
+    /// without one.
     clock_difference: AtomicI64,
 }
 
@@ -41,7 +42,7 @@ impl Default for DatabaseHealth {
 }
 
 impl DatabaseHealth {
-    /// Notes the outcome of a look at the database. A statement that it refused is an answer.
+    /// Records the outcome of a request to the database. An SQL error is a response, too.
     pub(super) fn note<T>(&self, outcome: &store::Result<T>) {
         let has_failed = matches!(outcome, Err(store::Error::Unavailable(_)));
         if !has_failed {
@@ -62,21 +63,22 @@ impl DatabaseHealth {
     }
 }
 
-/// The parts that requests need.
+/// State of the components that requests need.
 #[derive(Clone, Copy, Debug)]
 pub struct Readiness {
-    /// The database answers: what changes something can be served.
+    /// The database responds: requests that change data can be served.
     pub has_database: bool,
-    /// The database takes writes, as far as the last transactions showed; `None` while it does not answer.
+    /// The database accepts writes, according to the last transactions; `None` while it does not
+    /// respond.
     pub can_write: Option<bool>,
     /// The revocation list is recent enough to check tokens.
     pub knows_revocations: bool,
-    /// There is a key to check tokens with.
+    /// There is a key that validates tokens.
     pub has_key: bool,
 }
 
 impl Readiness {
-    /// Returns whether access tokens can be checked. That takes no database.
+    /// Returns whether access tokens can be validated, which needs no database.
     pub fn can_check_tokens(&self) -> bool {
         self.knows_revocations && self.has_key
     }
@@ -85,12 +87,13 @@ impl Readiness {
 /// Gauges that need no database.
 #[derive(Clone, Debug)]
 pub struct Gauges {
-    /// The database answers.
+    /// The database responds.
     pub database_is_up: bool,
-    /// The database takes writes, as far as the last transactions showed; `None` while it does not answer.
+    /// The database accepts writes, according to the last transactions; `None` while it does not
+    /// respond.
     pub can_write: Option<bool>,
-    /// The clock of the database minus that of this instance, in microseconds; `None` where it has none
-    /// of its own, did not tell yet or does not answer.
+    /// The clock of the database minus the clock of this instance, in microseconds; `None` for
+    /// SQLite, before the first response, and while the database does not respond.
     pub clock_difference: Option<i64>,
     /// The time since the revocation list was read.
     pub revocations_age: Duration,
@@ -106,19 +109,20 @@ pub struct Gauges {
     pub keys: Vec<KeyAge>,
 }
 
-/// The mail that waits or was given up.
+/// Mails that wait or were given up.
 #[derive(Clone, Copy, Debug)]
 pub struct Backlog {
     /// Mails that wait to be sent.
     pub mails_waiting: i64,
     /// Mails that were given up.
     pub mails_dead: i64,
-    /// The age of the oldest mail that waits; nothing without one.
+    /// The age of the oldest waiting mail; zero without one.
     pub oldest_mail_age: Duration,
 }
 
 impl Flows {
-    /// Returns what this instance can do, without asking the database: a health check must not wait for it.
+    /// Returns the state of the components as last observed. It does not query the database: a
+    /// health check must not wait for it.
     pub fn readiness(&self) -> Readiness {
         let has_database = self.health.is_up();
         Readiness {
@@ -129,7 +133,7 @@ impl Flows {
         }
     }
 
-    /// Returns what is known without asking the database.
+    /// Returns the gauges that need no query.
     pub fn gauges(&self) -> Gauges {
         let now = self.now();
         let database_is_up = self.health.is_up();
@@ -146,7 +150,7 @@ impl Flows {
         }
     }
 
-    /// Returns what the database knows of mail.
+    /// Queries the backlog of mails.
     pub fn backlog(&self) -> Result<Backlog> {
         let OpenJobs { waiting, dead, oldest } = self.db.read(backlog::count_open)?;
         let now = self.now();
@@ -154,7 +158,7 @@ impl Flows {
         Ok(Backlog { mails_waiting: waiting, mails_dead: dead, oldest_mail_age })
     }
 
-    /// Compares the clock of the database with ours.
+    /// Compares the clock of the database with the clock of this instance.
     pub fn check_clock(&self) -> Result<()> {
         let asked = self.now();
         let Some(theirs) = self.db.clock()? else { return Ok(()) };
@@ -172,7 +176,8 @@ impl Flows {
     }
 }
 
-/// The database's time minus ours in the middle of the question, in microseconds.
+/// Returns the time of the database minus the time of this instance in the middle of the query, in
+/// microseconds.
 fn clock_difference(asked: UtcTime, theirs: UtcTime, answered: UtcTime) -> i64 {
     let middle = asked.micros() + (answered.micros() - asked.micros()) / 2;
     theirs.micros().saturating_sub(middle)

@@ -1,4 +1,4 @@
-//! The accounts of a Django site come over: all that are new, or none.
+//! Import of the accounts of a Django site: all that are new, or none.
 
 mod plan;
 mod report;
@@ -15,36 +15,36 @@ use crate::store::{Db, identities, import};
 use plan::Plan;
 pub use report::{Collision, Conflict, ImportChoices, LeftBehind, Place, Shared};
 
-/// What was done, or would be.
+/// The result of an import, or of its dry run.
 #[derive(Debug, Default)]
 pub struct ImportReport {
-    /// Accounts that came over.
+    /// Number of imported accounts.
     pub imported: usize,
-    /// Accounts that came over earlier and were left as they are.
+    /// Number of accounts that an earlier import created. They are left unchanged.
     pub already_here: usize,
-    /// Accounts that cannot be here as they are. They stop the others too, unless they may be skipped.
+    /// Accounts that conflict with others. They stop the import unless they may be skipped.
     pub conflicts: Vec<Conflict>,
-    /// Accounts that come without their address, since another has it too.
+    /// Accounts that are imported without their e-mail address, because another account has it.
     pub without_shared_email: Vec<UserId>,
     /// Accounts whose user name is an e-mail address other than their own.
     pub address_as_username: Vec<UserId>,
-    /// Accounts whose user name no log-in can name.
+    /// Accounts whose user name cannot be used to log in.
     pub unusable_usernames: Vec<UserId>,
-    /// Identities at other services that came with the accounts.
+    /// Number of imported identities at other services.
     pub identities: usize,
-    /// What belongs to the accounts and is not imported.
+    /// Data of the accounts that is not imported.
     pub left_behind: LeftBehind,
-    /// True if the second factors that would be lost stop the import.
+    /// True if the import was refused because second factors would be lost.
     pub is_stopped_by_second_factors: bool,
-    /// Addresses beyond the first of an account, which stay behind.
+    /// Number of e-mail addresses beyond the first of an account. They are not imported.
     pub further_emails: usize,
-    /// Accounts with an e-mail address that no mail can be sent to.
+    /// Accounts with an e-mail address that cannot receive mail.
     pub unreachable_emails: Vec<UserId>,
-    /// Accounts that joined or logged in before 1970, which answers show as 1970.
+    /// Accounts that joined or logged in before 1970. Responses show these times as 1970.
     pub before_1970: Vec<UserId>,
-    /// Accounts without a password, as their mark says.
+    /// Number of accounts that Django marks as having no password.
     pub without_password: usize,
-    /// Accounts whose password hash is of no form that can be verified.
+    /// Accounts whose password hash has an unknown format.
     pub unknown_hashes: Vec<UserId>,
 }
 
@@ -77,14 +77,14 @@ impl LeftBehind {
     }
 }
 
-/// Returns whether the stored password matches nothing by Django's own mark.
+/// Returns whether the stored password is Django's mark for an unusable password.
 fn has_no_password(user: &User) -> bool {
     let hash = user.password_hash.expose();
     hash.is_empty() || hash.starts_with('!')
 }
 
-/// Imports what is new of `accounts`, in one transaction, and tells `progress` how many accounts were
-/// written so far.
+/// Imports the new accounts of `accounts` in one transaction, and reports the number of accounts
+/// written so far to `progress`.
 pub fn import_django(
     db: &Db,
     accounts: DjangoAccounts,
@@ -110,14 +110,14 @@ fn last_login_micros(user: &User) -> i64 {
     user.last_login_at.map_or(0, UtcTime::micros)
 }
 
-/// What is to be inserted.
+/// The rows to insert.
 #[derive(Default)]
 struct NewRows {
     users: Vec<User>,
     identities: Vec<LinkedIdentity>,
 }
 
-/// What becomes of the plan: the accounts to be made, none where conflicts stop them.
+/// Returns the report of a plan, and the rows to insert: none if conflicts stop the import.
 fn report(plan: Plan, choices: ImportChoices) -> (ImportReport, NewRows) {
     let is_stopped_by_second_factors =
         !plan.left_behind.second_factors.is_empty() && !choices.without_mfa;

@@ -1,5 +1,5 @@
-//! Signing keys over time: the first one, the next one, those that are over. All that instances
-//! need to know of them is in the rows, so none has to tell another.
+//! Signing keys over time: creation, rotation, deletion. Their state is a function of the rows, so
+//! instances need no other coordination.
 
 use std::time::Duration;
 
@@ -11,54 +11,54 @@ use crate::security::keys::{KeyError, SigningAlgorithm};
 use crate::store;
 use crate::store::signing_keys;
 
-/// How long a key that an operator asks for is published before it signs. A shared cache keeps the
-/// JWKS for 5 minutes, and services that check tokens keep what they got from there for 10.
+/// Time for which a key is published before it signs, after a rotation by an operator. A shared
+/// cache keeps the JWKS for 5 minutes, and services that check tokens keep it for 10.
 const PUBLISHED_BEFORE: Duration = Duration::from_mins(20);
 
-/// Why there are no keys at the start.
+/// Reasons why no signing keys could be loaded at the start.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyLoadError {
-    /// The database.
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// The keys in it.
+    /// A key in the database cannot be used.
     #[error(transparent)]
     Key(#[from] KeyError),
 }
 
-/// Why an operator's rotation did nothing.
+/// Reasons why a rotation by an operator failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RotateError {
-    /// The key is a setting.
+    /// Tokens are signed with a shared secret from the settings.
     #[error(
-        "access tokens are signed with HALLPASS_JWT_SECRET (HS256), which is yours to change: give \
-         all instances and all services that check tokens a new one and restart them; people stay \
-         logged in, their access tokens are refreshed"
+        "access tokens are signed with HALLPASS_JWT_SECRET (HS256), a setting: set a new one for all \
+         instances and all services that check tokens, and restart them; users stay logged in and get \
+         new access tokens"
     )]
     SharedSecret,
-    /// No instance signs with keys of the algorithm that is set.
+    /// No instance signs with keys of the configured algorithm.
     #[error(
         "the database has no key of HALLPASS_JWT_ALGORITHM={0}: set what the services have. (They \
          make the first key of an algorithm when they start.)"
     )]
     NoKey(&'static str),
-    /// Something else.
+    /// The rotation failed.
     #[error(transparent)]
     Failed(#[from] Error),
 }
 
-/// What an operator's rotation did.
+/// The result of a rotation by an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rotation {
-    /// The key that takes over.
+    /// The id of the next key.
     pub kid: String,
-    /// When it does.
+    /// The time from which it signs.
     pub signs_from: UtcTime,
 }
 
 impl Flows {
-    /// Opens the keys that are there and makes none: an instance with another secret or another algorithm
-    /// than the services leaves nothing behind that they would stumble over.
+    /// Loads the existing keys and creates none. A command that runs with another secret or
+    /// algorithm than the services must not leave a key behind that they cannot open.
     pub(crate) fn open_keys(&self) -> std::result::Result<(), KeyLoadError> {
         let keys = self.access_tokens.keys();
         if keys.stored_algorithm().is_none() {
@@ -68,7 +68,7 @@ impl Flows {
         let (renewed, faults) = keys.renewed(&stored, &self.secrets.sealing_keys());
         for fault in faults {
             match fault {
-                // Of a newer version, whose tokens are not for this one to check.
+                // A key of a newer version. This version does not check its tokens.
                 KeyError::Unknown(_) => tracing::warn!("{fault}"),
                 fault => return Err(fault.into()),
             }
@@ -77,20 +77,20 @@ impl Flows {
         Ok(())
     }
 
-    /// Makes the first key of the algorithm that is set, if there is none (or the next one, if the
-    /// algorithm has come back): for a service, which is about to sign. The keys have been opened before.
+    /// Creates the first key of the configured algorithm, or the next one if the algorithm was used
+    /// before. Called by a service that is about to sign, after [`Self::open_keys`].
     pub(crate) fn make_first_key(&self) -> std::result::Result<(), KeyLoadError> {
         let (keys, now) = (self.access_tokens.keys(), self.now());
         if let (Some(algorithm), Some(due)) = (keys.stored_algorithm(), keys.due_key(None, now)) {
             self.make_key(algorithm, due, now)?;
-            // Another instance may have been faster, with another secret.
+            // Another instance, possibly with another secret, may have created it first.
             self.open_keys()?;
         }
         if self.access_tokens.keys().is_empty() { Err(KeyError::Missing.into()) } else { Ok(()) }
     }
 
-    /// Goes on with the keys that the database has, if they are others than before. Whatever is
-    /// wrong with them, what is known stays.
+    /// Replaces the loaded keys if the stored ones differ. Keys that cannot be used are logged, and
+    /// the others stay.
     pub(super) fn install_keys(&self, stored: &[SealedKey]) {
         let keys = self.access_tokens.keys();
         if keys.stored_algorithm().is_none() || keys.is_of(stored) {
@@ -103,8 +103,8 @@ impl Flows {
         self.access_tokens.set_keys(renewed);
     }
 
-    /// Seals the signing keys with `HALLPASS_SECRET` that were sealed with `HALLPASS_SECRET_PREVIOUS`. Keys that
-    /// neither opens stay as they are.
+    /// Seals the signing keys with `HALLPASS_SECRET` that were sealed with
+    /// `HALLPASS_SECRET_PREVIOUS`. Keys that neither opens stay as they are.
     pub(crate) fn seal_keys_anew(&self) -> Result<()> {
         for (key, sealed) in self.keys_under_previous_secret()? {
             let kid = key.kid.clone();
@@ -123,7 +123,7 @@ impl Flows {
         Ok(self.keys_under_previous_secret()?.len())
     }
 
-    /// The keys that are sealed with `HALLPASS_SECRET_PREVIOUS`, each with the seal it should have.
+    /// Returns the keys that are sealed with `HALLPASS_SECRET_PREVIOUS`, each with its new seal.
     fn keys_under_previous_secret(&self) -> Result<Vec<(SealedKey, Vec<u8>)>> {
         if !self.secrets.has_previous() {
             return Ok(Vec::new());
@@ -137,7 +137,7 @@ impl Flows {
         Ok(keys.collect())
     }
 
-    /// Makes the next key when the schedule says so, and forgets those that are over.
+    /// Creates the next key if the schedule requires it, and deletes expired keys.
     pub fn rotate_keys_if_due(&self) -> Result<()> {
         let (keys, now) = (self.access_tokens.keys(), self.now());
         let Some(algorithm) = keys.stored_algorithm() else { return Ok(()) };
@@ -155,14 +155,15 @@ impl Flows {
         self.reload_keys()
     }
 
-    /// Makes a key that takes over as soon as every service knows it. One that waits already takes over
-    /// then at the latest.
+    /// Creates a key that signs as soon as every service can know it. A key that is already
+    /// published signs from then at the latest.
     pub fn rotate_keys(&self) -> std::result::Result<Rotation, RotateError> {
         let algorithm = self.rotated_algorithm()?;
         let now = self.now();
         let signs_from = now.after(PUBLISHED_BEFORE);
         self.reload_keys()?;
-        // It signs already, since there is no other before it: what is asked for is one after it.
+        // The first key of a schedule signs before its time because there is no other. The operator
+        // wants its successor.
         if let Some(ahead) = self.access_tokens.keys().first_if_ahead(now) {
             self.bring_forward(ahead, now, now)?;
             self.reload_keys()?;
@@ -179,8 +180,8 @@ impl Flows {
         Ok(Rotation { kid: next.kid.clone(), signs_from: next.begins_at() })
     }
 
-    /// Makes a key that signs at once, and believes no other any more: for keys that another user
-    /// may have. Every access token is void; refresh tokens are not signed and go on.
+    /// Creates a key that signs at once and deletes all others, for keys that an attacker may have.
+    /// Every access token becomes invalid; refresh tokens are not signed and stay valid.
     pub fn replace_keys(&self) -> std::result::Result<Rotation, RotateError> {
         let algorithm = self.rotated_algorithm()?;
         let now = self.now();
@@ -194,7 +195,7 @@ impl Flows {
         Ok(rotation)
     }
 
-    /// What the services sign with.
+    /// Returns the algorithm that the services sign with.
     fn rotated_algorithm(&self) -> std::result::Result<SigningAlgorithm, RotateError> {
         let keys = self.access_tokens.keys();
         let algorithm = keys.stored_algorithm().ok_or(RotateError::SharedSecret)?;
@@ -212,7 +213,7 @@ impl Flows {
         Ok(())
     }
 
-    /// Makes and publishes a key, unless another instance was faster.
+    /// Creates and publishes a key, unless another instance did.
     fn make_key(
         &self,
         algorithm: SigningAlgorithm,

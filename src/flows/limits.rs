@@ -4,7 +4,7 @@
 
 use super::bounds::Bounds;
 use super::{Error, Flows, Result};
-use crate::domain::token::Secrets;
+use crate::domain::secrets::Secrets;
 use crate::domain::{
     ChallengeId, Counted, Counter, Device, Email, EventContext, LimitHit, Limits, PlainToken,
     SessionId, TokenHash, User, UserId, Username, UtcTime,

@@ -1,4 +1,4 @@
-//! What has to happen by itself: learning what other instances did, forgetting what is over.
+//! Periodic work: reading what other instances changed, and deleting expired rows.
 
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -9,48 +9,52 @@ use crate::domain::{
 };
 use crate::flows::{Error, Flows, Result};
 use crate::store::jobs::backlog;
+use crate::store::users::{changes, rights};
 use crate::store::{
-    self, Conn, challenges, erasures, events, limits, registrations, released_names, rights,
-    sessions, signing_keys, users,
+    self, Conn, challenges, erasures, events, limits, registrations, released_names, sessions,
+    signing_keys,
 };
 
-/// How long a refresh token of an ended session says "revoked" or "expired" rather than "unknown".
+/// Time for which the refresh token of an ended session is refused as "revoked" or "expired" rather
+/// than "unknown".
 const REMEMBER_SESSIONS: Duration = Duration::from_hours(30 * 24);
-/// How long a mail that was sent or given up can be looked up, and with it the address.
+/// Time for which a mail that was sent or given up stays in the outbox, with its e-mail address.
 const REMEMBER_MAIL: Duration = Duration::from_hours(30 * 24);
-/// The time that a look at one table waits for a lock. All looks together are shorter than the time after which
-/// a database that says nothing is down.
+/// Time for which the read of one table waits for a lock. All reads together are shorter than the
+/// time after which a database that does not respond counts as down.
 const LOCK_WAIT: Duration = Duration::from_millis(400);
 const FIRST_LOCK_WAIT: Duration = Duration::from_secs(3);
-/// The time that one transaction of a purge works before it commits. With the commit it holds SQLite's one
+/// Duration of one transaction of a purge before its commit. With the commit it holds SQLite's one
 /// writer for less than 20 ms.
 const STEP: Duration = Duration::from_millis(3);
-/// The number of rows that a statement of a purge takes: so few that it is shorter than a step.
+/// Number of rows that one statement of a purge deletes. It is much faster than [`STEP`].
 const ROWS: i64 = 20;
 
 impl Flows {
-    /// Brings the signing keys and the set of what was revoked in step with the database. A table that
-    /// another program has locked does not keep the others from being read.
+    /// Reads signing keys and revocations from the database. A table that another program has
+    /// locked does not delay the others.
     pub fn sync(&self) -> Result<()> {
         self.sync_within(LOCK_WAIT)
     }
 
-    /// The same at a start, which may wait for a lock for longer.
+    /// Does the same at the start, where it may wait longer for a lock.
     pub fn first_sync(&self) -> Result<()> {
         self.sync_within(FIRST_LOCK_WAIT)
     }
 
-    /// Reads whose rights were renewed just now, such as those of a user who lost the user name to the owner of
-    /// the address, so that this instance refuses their access tokens at once. If this fails, the next
-    /// synchronisation does it.
+    /// Reads changed rights, so that this instance refuses the access tokens with the old rights at
+    /// once. An example is a user who lost the user name to the owner of the address. After a
+    /// failure, the next synchronization does it.
     pub(crate) fn learn_renewed_rights(&self) {
         let revocations = &self.access_tokens.revocations;
         let since = revocations.unseen_since(self.now());
-        match self.db.read(|conn| rights::list_changed_since(conn, since)) {
+        match self.db.read(|conn| rights::list_rights_changed_since(conn, since)) {
             Ok(rights) => rights
                 .into_iter()
                 .for_each(|(user, generation)| revocations.change_rights(user, generation)),
-            Err(error) => tracing::warn!(%error, "renewed rights are not known yet"),
+            Err(error) => {
+                tracing::warn!(%error, "changed rights cannot be read; the next sync reads them");
+            }
         }
     }
 
@@ -63,8 +67,8 @@ impl Flows {
             keys => keys.map(|keys| self.install_keys(&keys)),
         };
         let ended = self.look(wait, |conn| sessions::list_ended_since(conn, since));
-        let rights = self.look(wait, |conn| rights::list_changed_since(conn, since));
-        // Only both together make the set current.
+        let rights = self.look(wait, |conn| rights::list_rights_changed_since(conn, since));
+        // The revocation list is current only with both.
         match (ended, rights) {
             (Ok(ended), Ok(rights)) => revocations.sync(&ended, &rights, now),
             (Ok(ended), Err(error)) => {
@@ -81,7 +85,7 @@ impl Flows {
         Ok(keys?)
     }
 
-    /// Looks at one table, and notes whether the database answers.
+    /// Reads one table, and records whether the database responds.
     fn look<T>(
         &self,
         wait: Duration,
@@ -92,7 +96,7 @@ impl Flows {
         outcome
     }
 
-    /// Forgets what is over.
+    /// Deletes expired rows.
     pub fn purge(&self) -> Result<()> {
         let now = self.now();
         self.access_tokens.drop_expired(now);
@@ -123,22 +127,22 @@ impl Flows {
         Ok(self.db.forget_deleted()?)
     }
 
-    /// Enables the accounts that are disabled until a date that has come.
+    /// Enables the accounts that are disabled until a time that has passed.
     fn enable_due_accounts(&self, now: UtcTime) -> Result<()> {
         self.in_steps(move |conn| {
-            let enabled = users::enable_due(conn, now, ROWS)?;
+            let enabled = changes::enable_due(conn, now, ROWS)?;
             for user in &enabled {
-                let scene = EventContext::of(user.id, now);
-                events::record(conn, &scene, EventKind::AccountEnabled, "date")?;
-                rights::renew(conn, user.id, now)?;
+                let context = EventContext::of(user.id, now);
+                events::record(conn, &context, EventKind::AccountEnabled, "date")?;
+                rights::renew_rights(conn, user.id, now)?;
                 tracing::info!(user_id = user.id.0, "account enabled at its date");
             }
             Ok(enabled.len() == usize::try_from(ROWS).unwrap_or(usize::MAX))
         })
     }
 
-    /// Tries a write while writes are impossible: without requests nothing else would show that they are
-    /// possible again, such as after a full disk.
+    /// Tries a write while writes fail. Without requests, nothing else would notice that they
+    /// succeed again, for example after a full disk.
     pub fn probe_writes(&self) -> Result<()> {
         if !self.db.can_write()
             && let Err(error) = self.db.probe_writes()
@@ -148,7 +152,7 @@ impl Flows {
         Ok(())
     }
 
-    /// Erases what sessions and events still tell about deleted users. What takes longer than `patience` is
+    /// Erases the sessions and events of deleted users. Rows that take longer than `patience` are
     /// left for the next purge.
     pub(super) fn erase_deleted(&self, patience: Duration) -> Result<()> {
         let began = Instant::now();
@@ -175,15 +179,16 @@ impl Flows {
         }
     }
 
-    /// Makes what was deleted unreadable in the files of the database. If this fails, the next purge does it.
+    /// Makes deleted data unreadable in the files of the database. After a failure, the next purge
+    /// does it.
     pub fn forget_deleted(&self) {
         if let Err(error) = self.db.forget_deleted() {
             tracing::warn!(%error, "deleted rows stay readable in the files of the database for now");
         }
     }
 
-    /// Lets purges end soon: the service stops.
-    pub fn stop_upkeep(&self) {
+    /// Lets purges end early, because the service is stopping.
+    pub fn stop_purges(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
@@ -198,8 +203,9 @@ impl Flows {
         self.in_steps_while(|| true, work)
     }
 
-    /// Does `work`, a few rows at a time, until it returns that nothing is left. A transaction takes as many
-    /// rows as fit into [`STEP`], and the next one waits for as long: the writes of requests come in between.
+    /// Runs `work`, which processes a few rows at a time, until it returns that none is left. A
+    /// transaction takes as many rows as fit into [`STEP`], and the next one waits for as long, so
+    /// that writes of requests come in between.
     fn in_steps_while(
         &self,
         goes_on: impl Fn() -> bool,

@@ -1,6 +1,5 @@
-//! One file per user story: the rules, and nothing else. A flow takes values that cannot be wrong,
-//! runs on a thread that may wait, never hashes while it holds a connection, and tells a failure
-//! as one variant of [`Error`].
+//! Rules of the service, one file per user story. A flow takes validated values, may block its
+//! thread, holds no database connection while it hashes, and fails with a variant of [`Error`].
 
 pub(crate) mod access;
 pub(crate) mod account;
@@ -28,16 +27,17 @@ pub use crate::security::access_token::{Claims, VerifiedToken};
 pub use crate::security::revocations::Ended;
 pub use crate::store::events::EventPage;
 pub use crate::store::outbox::MailLine;
-pub use crate::store::user_search::{UserFilter, UserPage};
+pub use crate::store::users::search::{UserFilter, UserPage};
 pub use access::Caller;
 pub use account::export::{ExportEntries, ExportPage, ExportPosition};
 pub use account::metadata::MetadataChange;
 pub use account::profile::ProfileChanges;
 pub use account::register::{PendingVerification, RegisterRequest, Registered};
-pub use account::verify_email::{Opening, Proof, VerifiedEmail};
+pub use account::verify_email::{Proof, VerifiedEmail};
 pub use admin::api_keys::{CreatedApiKey, NewApiKey};
+pub use admin::create_account::{CreatedAccount, NewAccount};
 pub use admin::create_superuser::NewSuperuser;
-pub use admin::users::{AccountChanges, CreatedAccount, NewAccount};
+pub use admin::users::AccountChanges;
 pub use bounds::{LimitReport, Unenforced};
 pub use error::{Error, Field, FieldFault};
 pub(crate) use health::DatabaseHealth;
@@ -57,7 +57,7 @@ pub use social::{
 };
 
 use crate::clock::Clock;
-use crate::domain::token::Secrets;
+use crate::domain::secrets::Secrets;
 use crate::domain::{Limits, PasswordPolicy, RegistrationRules, UtcTime};
 use crate::mail::handler::MailOutcomes;
 use crate::security::access_token::AccessTokens;
@@ -66,7 +66,7 @@ use crate::security::hasher::Hasher;
 use crate::store::Db;
 use crate::telemetry::counters::Counters;
 
-/// The outcomes of log-ins, as they are counted.
+/// Outcomes of log-ins, by the names that metrics use.
 pub(crate) const LOG_INS: [&str; 7] = [
     "succeeded",
     "wrong_password",
@@ -77,76 +77,77 @@ pub(crate) const LOG_INS: [&str; 7] = [
     "failed",
 ];
 
-/// A flow's answer.
+/// The result of a flow.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// When an address has to be proven.
+/// The time at which an e-mail address must be verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EmailVerification {
-    /// Before there is an account.
+    /// Before the account is created.
     Mandatory,
-    /// Any time; the token tells.
+    /// At any time. `email_verified` in tokens is false until then.
     Optional,
     /// Never.
     None,
 }
 
-/// What besides the mail's link a proof takes.
+/// Evidence that a verification requires in addition to the link of the mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VerifyEmailProof {
     /// The registration token of the same browser, or the password.
     Required,
-    /// Nothing: the user who opens the link switches on the password that a user typed.
+    /// None. The user who opens the link activates a password that another user may have chosen.
     Link,
 }
 
-/// The operator's choices.
+/// The settings of the operator that flows depend on.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// When an address has to be proven.
+    /// The time at which an e-mail address must be verified.
     pub email_verification: EmailVerification,
-    /// What besides the link a proof takes.
+    /// Evidence that a verification requires in addition to the link.
     pub verify_email_proof: VerifyEmailProof,
     /// The rules for registration.
     pub registration: RegistrationRules,
     /// The rules for new passwords.
     pub password: PasswordPolicy,
-    /// How long an unused refresh token counts.
+    /// Lifetime of a refresh token that is not used.
     pub refresh_idle: Duration,
-    /// How long a session lasts at the most.
+    /// Longest lifetime of a session.
     pub session_lifetime: Duration,
-    /// How long after its exchange a refresh token still answers with the same successor.
+    /// Time after its exchange in which a refresh token returns the same successor again.
     pub refresh_grace: Duration,
-    /// How many sessions a person may have.
+    /// Largest number of sessions of a user.
     pub sessions_per_user: u32,
-    /// How often something may be tried; `None`: without a bound.
+    /// The rate limits; `None` for no limits.
     pub limits: Option<Limits>,
-    /// True if requests beyond a limit are served, and the response says what would have been refused.
+    /// True if requests beyond a limit are served, with a report of the refusal in the response.
     pub reports_limits: bool,
-    /// How recent a log-in must be to stand in for the password.
+    /// Time after a log-in in which the user need not repeat the password.
     pub reauth_window: Duration,
-    /// True if people are told by mail what happens to their accounts.
+    /// True if users receive security notices by mail.
     pub security_notices: bool,
-    /// How long it is remembered what happened to accounts.
+    /// Time for which events of accounts are kept.
     pub event_retention: Duration,
-    /// How long a key signs before the next one takes over; `None`: until an operator says so.
+    /// Time for which a key signs until the next one replaces it; `None` if only operators rotate
+    /// keys.
     pub key_rotation: Option<Duration>,
     /// The links of mails.
     pub links: Links,
 }
 
-/// Where the links of mails lead, each with `{token}` where the token goes.
+/// URLs in mails. `{token}` stands for the token.
 #[derive(Clone, Debug)]
 pub struct Links {
-    /// To prove an address.
+    /// The page that verifies an e-mail address.
     pub verify_email: String,
-    /// To choose a new password.
+    /// The page that sets a new password.
     pub password_reset: String,
-    /// To say "this was not me".
+    /// The page that reports unauthorized activity.
     pub not_me: String,
 }
 
-/// All user stories, with what they work on.
+/// All user stories, with the components that they use.
 pub struct Flows {
     /// The database.
     pub(crate) db: Db,
@@ -154,7 +155,7 @@ pub struct Flows {
     pub(crate) clock: Arc<dyn Clock>,
     /// Password hashing.
     pub(crate) hasher: Hasher,
-    /// The collection of breached passwords, if the operator wants one asked.
+    /// The service for breached passwords, if one is set.
     pub(crate) breached_passwords: Option<BreachedPasswords>,
     /// Derived secrets.
     pub(crate) secrets: Secrets,
@@ -164,13 +165,13 @@ pub struct Flows {
     pub(crate) policy: Policy,
     /// Providers of social log-in.
     pub(crate) social: Arc<SocialLogin>,
-    /// What the last looks at the database said.
+    /// State of the database at the last requests to it.
     pub(crate) health: DatabaseHealth,
     /// Log-ins by outcome.
     pub(crate) log_ins: Counters<{ LOG_INS.len() }>,
     /// Attempts to send mail by outcome.
     pub(crate) mails: Arc<MailOutcomes>,
-    /// Set when the service is about to end, so that purges end as well.
+    /// True once the service is stopping. A purge then ends early.
     pub(crate) stopping: AtomicBool,
 }
 
@@ -190,17 +191,17 @@ impl Flows {
         &self.access_tokens.settings().issuer
     }
 
-    /// How long an access token counts.
+    /// Lifetime of an access token.
     pub fn access_token_lifetime(&self) -> Duration {
         self.access_tokens.settings().lifetime
     }
 
-    /// The keys that access tokens are checked with, the one that signs first.
+    /// The public keys that validate access tokens, the signing key first.
     pub fn public_keys(&self) -> Vec<serde_json::Value> {
         self.access_tokens.public_keys(self.now())
     }
 
-    /// The algorithms of the keys that access tokens are checked with.
+    /// The algorithms of the keys that validate access tokens.
     pub fn signing_algorithms(&self) -> Vec<String> {
         let keys = self.public_keys();
         let mut algorithms: Vec<String> = Vec::new();

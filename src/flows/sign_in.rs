@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::notify::notices::{Notice, order_notice};
+use super::notify::notices::{Notice, queue_notice};
 use super::{Error, Flows, LoginContext, Policy, Result};
-use crate::domain::token::FirstTokens;
+use crate::domain::secrets::FirstTokens;
 use crate::domain::{
     Amr, EndReason, EndedSession, EventContext, EventKind, PlainToken, RefreshToken, Session,
     SessionId, TokenHash, Transport, User, UserId, UtcTime,
@@ -13,30 +13,30 @@ use crate::security::access_token::Claims;
 use crate::store::outbox::MailKind;
 use crate::store::{Conn, events, known_devices, sessions};
 
-/// Number of devices that are remembered of a user.
+/// Number of known devices that are kept per user.
 const KNOWN_DEVICES: i64 = 20;
 
-/// The tokens a client gets (names of RFC 6749).
+/// The tokens of a client, with the names of RFC 6749.
 #[derive(Debug)]
 pub struct TokenPair {
-    /// A JWT that proves who its holder is.
+    /// The access token, a JWT.
     pub access_token: String,
-    /// How long the access token counts.
+    /// Lifetime of the access token.
     pub expires_in: Duration,
-    /// What the next pair is got with.
+    /// The refresh token.
     pub refresh_token: PlainToken,
-    /// How long the refresh token counts if it is not used.
+    /// Lifetime of the refresh token if it is not used.
     pub refresh_expires_in: Duration,
-    /// The session both belong to.
+    /// The session of both.
     pub session_id: SessionId,
 }
 
-/// Tokens of a session, and the token of the device that it was opened on.
+/// Tokens of a session, and the token of the device.
 #[derive(Debug)]
 pub struct LoggedIn {
     /// The tokens.
     pub tokens: TokenPair,
-    /// The token that makes the device a known one at the next log-in.
+    /// The token that makes this device a known one at the next log-in.
     pub device_token: PlainToken,
 }
 
@@ -79,12 +79,12 @@ pub(super) struct SignedIn {
 }
 
 impl SignIn {
-    /// Opens a session of `user` in the caller's transaction: remembers the device, notifies the user of a
-    /// device that is not known, and ends the oldest sessions beyond the number that a user may have.
+    /// Opens a session of `user` in the caller's transaction: stores the device, notifies the user
+    /// of a new device, and ends the oldest sessions beyond the permitted number.
     pub(super) fn open(self, conn: &mut Conn, policy: &Policy, user: &User) -> Result<SignedIn> {
         let device_token = self.known_device_token(conn, user)?;
         let is_known = device_token.is_some();
-        // The owner of the mailbox needs no second mail about a mail that was just used.
+        // The user has just used a mail, so needs no second one about it.
         if !is_known && !self.amr.is_email_only() {
             self.notify_of_new_device(conn, policy, user)?;
         }
@@ -114,8 +114,8 @@ impl SignIn {
         Ok(SignedIn { session, refresh_token, refresh_expires_at, device_token, ended })
     }
 
-    /// Returns the device token that the client holds, if it is one of `user`: another may be another user's,
-    /// or made up.
+    /// Returns the device token of the client if it belongs to `user`. It may be of another user,
+    /// or forged.
     fn known_device_token(&self, conn: &mut Conn, user: &User) -> Result<Option<PlainToken>> {
         let Some(token) = &self.client.device_token else { return Ok(None) };
         let owner = known_devices::find_owner(conn, &token.hash())?;
@@ -126,15 +126,14 @@ impl SignIn {
         let device = &self.client.device;
         if sessions::knows_device(conn, user.id, device)? == Some(false) {
             let detail = &device.label;
-            let notice = Notice { kind: MailKind::NewDevice, detail, brings_back: None };
-            order_notice(conn, policy, user, user.email.as_ref(), &notice, self.now)?;
+            let notice = Notice { kind: MailKind::NewDevice, detail, reverts_to: None };
+            queue_notice(conn, policy, user, user.email.as_ref(), &notice, self.now)?;
         }
         Ok(())
     }
 }
 
-/// Of the tokens that a challenge can open a session with, those of the session that it opened, or else the
-/// first.
+/// Returns the tokens whose session a challenge has already opened, or else the first ones.
 pub(super) fn earlier_or_first(conn: &mut Conn, tokens: Vec<FirstTokens>) -> Result<FirstTokens> {
     for token in tokens.iter().skip(1) {
         if sessions::find_refresh_token(conn, &token.refresh.hash())?.is_some() {
@@ -145,9 +144,9 @@ pub(super) fn earlier_or_first(conn: &mut Conn, tokens: Vec<FirstTokens>) -> Res
     first.ok_or_else(|| Error::Internal("no secret to derive tokens from".to_owned()))
 }
 
-/// Opens the session of a verification or a social log-in. A repetition gets the same session as long as its refresh token is
-/// unused and travels the same way, and another one later. After the first session was ended, for example
-/// by a log-out, it opens none.
+/// Opens the session of a verification or a social log-in. A repetition returns the same session
+/// while its refresh token is unused and has the same transport, and otherwise opens a new one.
+/// After the end of the first session, for example by a log-out, it opens none.
 pub(super) fn sign_in_once(
     conn: &mut Conn,
     policy: &Policy,
@@ -184,21 +183,22 @@ fn record_sign_in(conn: &mut Conn, session: &Session, ended: &[SessionId]) -> Re
     Ok(())
 }
 
-/// A refresh token lasts until it was not used for a while, and never longer than its session.
+/// Returns the expiry of a refresh token: after its idle time, and no later than that of its
+/// session.
 pub(super) fn refresh_expiry(policy: &Policy, session: &Session, now: UtcTime) -> UtcTime {
     now.after(policy.refresh_idle).min(session.expires_at)
 }
 
 impl Flows {
-    /// Finds the session of a refresh token that was replaced so long ago that only some of those after it
-    /// are kept. For a token that was made up this reads several rows in vain, so it is no part of a write.
+    /// Finds the session of a refresh token whose row was purged, by the successors that are kept.
+    /// For a forged token this reads several rows, so it runs outside the write transaction.
     pub(super) fn find_by_successor(&self, token: &PlainToken) -> Result<Option<SessionId>> {
         let later = self.secrets.later_refresh_tokens(token, RefreshToken::LANDMARK);
         let hashes: Vec<TokenHash> = later.iter().map(PlainToken::hash).collect();
         Ok(self.db.read(|conn| sessions::find_session_of_any(conn, &hashes))?)
     }
 
-    /// The pair for `session`, whose refresh token is `refresh_token`.
+    /// Returns the token pair for `session` and `refresh_token`.
     pub(super) fn token_pair(
         &self,
         user: &User,
@@ -223,8 +223,8 @@ impl Flows {
         })
     }
 
-    /// Makes this instance refuse the access tokens of sessions that were just ended. The others
-    /// learn of it from the database.
+    /// Makes this instance refuse the access tokens of sessions that were just ended. Other
+    /// instances read them from the database.
     pub(super) fn note_ended(
         &self,
         user_id: UserId,
@@ -236,13 +236,14 @@ impl Flows {
         self.access_tokens.revocations.add(sessions.into_iter().map(ended), at);
     }
 
-    /// Makes this instance refuse the access tokens that tell earlier rights of `user`. The others learn of
-    /// it from the database.
+    /// Makes this instance refuse the access tokens with earlier rights of `user`. Other instances
+    /// read the change from the database.
     pub(crate) fn note_rights(&self, user: &User) {
         self.access_tokens.revocations.change_rights(user.id, user.rights_changed_at);
     }
 
-    /// Returns the tokens of a sign-in, and makes this instance refuse those of the sessions that it ended.
+    /// Returns the tokens of a sign-in, and makes this instance refuse those of the sessions that
+    /// it ended.
     pub(super) fn complete(
         &self,
         user: &User,

@@ -13,10 +13,10 @@ use super::error::ApiError;
 use crate::domain::PlainToken;
 use crate::flows::{Caller, Claims, VerifiedToken};
 
-/// The holder of a token that counts.
+/// The claims of a valid token.
 pub struct Bearer(pub Claims);
 
-/// The holder of the token of a request that may have none.
+/// The claims of a request that may have no token.
 pub struct OptionalBearer(pub Option<Claims>);
 
 impl FromRequest for OptionalBearer {
@@ -40,8 +40,8 @@ impl FromRequest for Bearer {
     }
 }
 
-/// The sender of an administrative request: the holder of an access token that counts, or a service. Whether
-/// its API key counts is looked up by the flow.
+/// The sender of an administrative request: the holder of a valid access token, or a service. The
+/// flow validates its API key.
 pub struct Sender(pub Caller);
 
 impl FromRequest for Sender {
@@ -61,13 +61,13 @@ fn caller(request: &HttpRequest) -> Result<Caller, ApiError> {
     Ok(Caller::User(Box::new(check(request)?.claims.clone())))
 }
 
-/// The request's token, if it counts.
+/// Returns the token of a request, if it is valid.
 pub fn check(request: &HttpRequest) -> Result<Arc<VerifiedToken>, ApiError> {
     let state = request.app_data::<web::Data<State>>().ok_or(Code::InternalError)?;
     Ok(state.flows.verify_token(credentials(request)?)?)
 }
 
-/// The token of the `Authorization` header.
+/// Returns the token of the `Authorization` header.
 fn credentials(request: &HttpRequest) -> Result<&str, ApiError> {
     match authorization(request)? {
         (scheme, token) if scheme.eq_ignore_ascii_case("bearer") => Ok(token),
@@ -75,7 +75,7 @@ fn credentials(request: &HttpRequest) -> Result<&str, ApiError> {
     }
 }
 
-/// The scheme and the credentials of the `Authorization` header.
+/// Returns the scheme and the credentials of the `Authorization` header.
 pub fn authorization(request: &HttpRequest) -> Result<(&str, &str), ApiError> {
     let mut headers = request.headers().get_all(AUTHORIZATION);
     // Rejects several `Authorization` headers: an upstream might use a different one.

@@ -1,4 +1,4 @@
-//! Bridge from the async threads that answer requests to the threads that may block.
+//! Bridge from the async threads that handle requests to the threads that may block.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use crate::flows::{Error, Flows};
 use crate::http::serving::drain::Draining;
 use crate::http::serving::production_limit;
 
-/// Most requests that wait for the database or a hash. More wait only if something is wrong; the
-/// next ones are refused immediately instead of piling up.
+/// Largest number of requests that wait for the database or a hash. More wait only if something is
+/// wrong; further requests are refused immediately instead of piling up.
 const MAX_WAITING: usize = 512;
 
 /// Application state of every handler.
@@ -35,16 +35,16 @@ pub struct State {
     pub trusted_proxies: Arc<[IpNet]>,
     /// Counters of `/metrics`.
     pub metrics: Arc<Metrics>,
-    /// True once the service is about to stop.
+    /// True once the service is stopping.
     pub draining: Draining,
-    /// Upper bound of the time to an answer: the database may hang, or the machine be overloaded.
+    /// Time limit of a response: the database may hang, or the machine be overloaded.
     answer_limit: Duration,
     waiting: Arc<Semaphore>,
     has_ignored_header: Arc<AtomicBool>,
 }
 
 impl State {
-    /// The state of one service, shared by its threads.
+    /// Returns the state of one service, shared by its threads.
     pub fn new(
         flows: Arc<Flows>,
         service_name: &str,
@@ -71,13 +71,13 @@ impl State {
         self.trusted_proxies.iter().any(|network| network.contains(&peer))
     }
 
-    /// Returns `true` once.
+    /// Returns true at the first call.
     pub fn is_first_ignored_header(&self) -> bool {
         !self.has_ignored_header.swap(true, Ordering::Relaxed)
     }
 
     /// Runs a flow on a thread that may block. The flow continues to its end even if the client
-    /// disconnects or has already been answered because of the time limit.
+    /// disconnects or the time limit has passed.
     pub async fn run<T, F>(&self, flow: F) -> Result<T, ApiError>
     where
         T: Send + 'static,
@@ -94,7 +94,7 @@ impl State {
         });
         match timeout(self.answer_limit, answer).await {
             Ok(Ok(answer)) => Ok(answer?),
-            // The flow panicked; the hook has logged where.
+            // The flow panicked; the panic hook has logged the place.
             Ok(Err(_)) => Err(Code::InternalError.into()),
             Err(_) => Err(Error::Unavailable("no answer in time".to_owned()).into()),
         }

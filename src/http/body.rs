@@ -1,6 +1,6 @@
 //! Strict JSON bodies: `application/json` in UTF-8, one object, no duplicate key, no unknown field,
-//! bounded in size, depth and time. All invalid fields are reported together, and no answer repeats
-//! the input.
+//! limits of size, depth and time. All invalid fields are reported together, and no response
+//! repeats the input.
 
 use std::future::{Future, Ready, ready};
 use std::pin::Pin;
@@ -22,17 +22,18 @@ use crate::domain::{Email, Fault, PasswordPolicy, PlainPassword};
 use crate::flows::FieldFault;
 use crate::http::serving::backpressure::Intake;
 
-/// Most reported fields. Enough to find a typo; an answer must not be many times the request.
+/// Most reported fields. They suffice to find a typo; a response must not be many times the
+/// request.
 const MAX_FAULTS_TOLD: usize = 20;
 
-/// The largest body.
+/// Largest body, in bytes.
 pub const MAX_BODY: usize = 16 * 1024;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Memory in bytes for bodies larger than [`MAX_BODY`], which only the Django REST adapter accepts,
-/// until they are answered: clients that send a megabyte, and perhaps never its end, must not fill
-/// the memory. Parsing takes up to eight times the size: a byte of a legacy charset may be three in
-/// UTF-8.
+/// Memory in bytes for bodies larger than [`MAX_BODY`] until they are answered. Only the Django
+/// REST adapter accepts them. Clients that send a megabyte, and perhaps never its end, must not
+/// exhaust the memory. Parsing takes up to eight times the size: a byte of a legacy charset may be
+/// three in UTF-8.
 static LARGE_BODIES: Semaphore = Semaphore::const_new(16 * 1024 * 1024);
 
 /// A request body: its fields, parsed and validated.
@@ -53,12 +54,12 @@ pub struct Fields {
     faults: Vec<FieldFault>,
     /// The password policy, so that its faults are reported together with the others.
     pub password_policy: PasswordPolicy,
-    /// Where the rules for addresses are.
+    /// State of the service, with the rules for e-mail addresses.
     state: Option<web::Data<State>>,
 }
 
 impl Fields {
-    /// The fields of `object`, with the faults found so far.
+    /// Returns the fields of `object`, with the faults found so far.
     pub fn new(
         object: Map<String, Value>,
         faults: Vec<FieldFault>,
@@ -72,7 +73,7 @@ impl Fields {
         self.object.get(name).is_some_and(|value| !value.is_null())
     }
 
-    /// A text that must be there.
+    /// Returns a required text.
     pub fn required<T>(
         &mut self,
         name: &'static str,
@@ -81,7 +82,7 @@ impl Fields {
         self.require(name).then(|| self.optional(name, parse)).flatten()
     }
 
-    /// A text that may be missing or null.
+    /// Returns a text that may be missing or null.
     pub fn optional<T>(
         &mut self,
         name: &'static str,
@@ -93,7 +94,7 @@ impl Fields {
         })
     }
 
-    /// Any value that must be there.
+    /// Returns a required value of any type.
     pub fn required_value<T>(
         &mut self,
         name: &'static str,
@@ -102,7 +103,7 @@ impl Fields {
         self.require(name).then(|| self.value(name, read)).flatten()
     }
 
-    /// Returns whether the field is there, and notes its lack.
+    /// Returns whether the field is present, and records its absence as a fault.
     fn require(&mut self, name: &'static str) -> bool {
         let is_there = self.has(name);
         if !is_there {
@@ -112,7 +113,7 @@ impl Fields {
         is_there
     }
 
-    /// An address that a user chooses: of a domain that is accepted.
+    /// Returns an e-mail address that a user chooses. Its domain must be permitted.
     pub fn chosen_email(&mut self, name: &'static str) -> Option<Email> {
         let state = self.state.clone();
         self.required(name, |text| {
@@ -124,12 +125,13 @@ impl Fields {
         })
     }
 
-    /// True or false, where it is said.
+    /// Returns a flag, if present.
     pub fn flag(&mut self, name: &'static str) -> Option<bool> {
         self.value(name, |value| value.as_bool().ok_or(Fault::WrongType))
     }
 
-    /// A member of a merge patch (RFC 7396): missing, null (which is `Some(None)`) or a value.
+    /// Returns a member of a merge patch (RFC 7396): missing, null (which is `Some(None)`) or a
+    /// value.
     pub fn patch<T>(
         &mut self,
         name: &'static str,
@@ -142,8 +144,8 @@ impl Fields {
         self.value(name, read).map(Some)
     }
 
-    /// Reads a required new password; `email` is the user's e-mail address, where the request
-    /// itself has it.
+    /// Returns a required new password; `email` is the user's e-mail address, if the request has
+    /// it.
     pub fn new_password(
         &mut self,
         name: &'static str,
@@ -157,7 +159,7 @@ impl Fields {
         })
     }
 
-    /// Any value that may be missing or null.
+    /// Returns a value of any type that may be missing or null.
     pub fn value<T>(
         &mut self,
         name: &'static str,
@@ -175,7 +177,7 @@ impl Fields {
         }
     }
 
-    /// Refuses fields that were not read: they are unknown.
+    /// Refuses unread fields: they are unknown.
     fn finish<T>(mut self, read: Option<T>) -> Result<T, ApiError> {
         let unknown = self.object.keys().take(MAX_FAULTS_TOLD);
         self.faults.extend(
@@ -184,7 +186,7 @@ impl Fields {
         self.finish_open(read)
     }
 
-    /// The same, where other fields may be there.
+    /// Does the same, but permits unknown fields.
     pub fn finish_open<T>(mut self, read: Option<T>) -> Result<T, ApiError> {
         self.faults.truncate(MAX_FAULTS_TOLD);
         match read {
@@ -194,7 +196,7 @@ impl Fields {
     }
 }
 
-/// Returns a name chosen by the client, truncated for the answer.
+/// Returns a name that a client sent, truncated for the response.
 fn truncate_for_echo(name: &str) -> String {
     name.chars().take(100).collect()
 }
@@ -233,7 +235,7 @@ impl<T: Body> FromRequest for Json<T> {
     }
 }
 
-/// The parameters of a query, read like the fields of a body: an unknown one is named, not dropped.
+/// The parameters of a query, parsed like the fields of a body: an unknown one is refused.
 pub struct Query<T>(pub T);
 
 impl<T: Body> FromRequest for Query<T> {
@@ -258,8 +260,8 @@ fn password_policy(state: Option<&web::Data<State>>) -> PasswordPolicy {
     state.map(|state| state.flows.policy().password.clone()).unwrap_or_default()
 }
 
-/// `application/json`, in UTF-8 if it says so at all. A change may also call itself a merge patch
-/// (RFC 7396).
+/// Returns whether the body is `application/json`, without a charset or in UTF-8, or for a change a
+/// merge patch (RFC 7396).
 fn is_json(request: &HttpRequest) -> bool {
     let is_patch = request.method() == Method::PATCH;
     let fits = |kind: &str| {
@@ -273,12 +275,12 @@ fn is_json(request: &HttpRequest) -> bool {
     is_json && !request.headers().contains_key("content-encoding")
 }
 
-/// A body as it came.
+/// A received body.
 #[derive(Debug, Default)]
 pub struct Collected {
     /// Its bytes.
     pub bytes: web::BytesMut,
-    /// Its share of [`LARGE_BODIES`], for as long as it is held.
+    /// Its share of [`LARGE_BODIES`].
     place: Option<SemaphorePermit<'static>>,
 }
 
@@ -297,7 +299,7 @@ impl Collected {
     }
 }
 
-/// Reads the body of a request, of at most [`MAX_BODY`] bytes.
+/// Receives the body of a request, of at most [`MAX_BODY`] bytes.
 pub fn collect_small(
     request: &HttpRequest,
     payload: &mut Payload,
@@ -315,7 +317,7 @@ pub fn collect_small(
     }
 }
 
-/// Reads a body of at most `limit` bytes within the time limit.
+/// Receives a body of at most `limit` bytes within the time limit.
 pub async fn collect(
     intake: &Intake,
     payload: Payload,

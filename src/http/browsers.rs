@@ -12,7 +12,7 @@ use crate::domain::PlainToken;
 use crate::flows::TokenPair;
 
 /// The cookie with the refresh token. Browsers accept the prefix only for cookies that are Secure
-/// and of this host alone (RFC 6265bis section 4.1.3).
+/// and restricted to this host (RFC 6265bis section 4.1.3).
 const REFRESH_COOKIE: &str = "__Host-hallpass_refresh";
 /// The cookie with the access token, for `forward-auth` only.
 const ACCESS_COOKIE: &str = "__Host-hallpass_access";
@@ -22,10 +22,10 @@ const DEVICE_COOKIE: &str = "__Host-hallpass_device";
 /// Lifetime of the device cookie.
 const DEVICE_COOKIE_LIFE: Duration = Duration::days(365);
 
-/// Length of an origin in the log.
+/// Longest origin in the log.
 const MAX_SHOWN_ORIGIN: usize = 100;
 
-/// Most cookies of one name that are read; a head has room for thousands.
+/// Most cookies of one name that are read. A head can contain thousands.
 const MAX_OF_ONE_NAME: usize = 8;
 
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
@@ -34,9 +34,9 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// Origins of front ends.
 #[derive(Clone, Debug, Default)]
 pub struct Origins {
-    /// Those that are named, compared as a whole.
+    /// Configured origins, compared as a whole.
     pub named: Vec<String>,
-    /// True if those of `http://localhost` and `http://127.0.0.1` are among them, on any port.
+    /// True if `http://localhost` and `http://127.0.0.1` are included, on any port.
     pub loopback: bool,
 }
 
@@ -46,7 +46,7 @@ impl Origins {
         self.named.is_empty() && !self.loopback
     }
 
-    /// Returns whether `origin` is one of them.
+    /// Returns whether `origin` is included.
     pub fn allows(&self, origin: &str) -> bool {
         self.named.iter().any(|named| named == origin) || self.loopback && is_loopback(origin)
     }
@@ -68,15 +68,15 @@ fn is_loopback(origin: &str) -> bool {
 pub struct Browsers {
     /// The service's own origin.
     pub own_origin: String,
-    /// Those of front ends elsewhere.
+    /// The origins of other front ends.
     pub other_origins: Origins,
     /// `SameSite` attribute of the cookies.
     pub same_site: SameSite,
 }
 
 impl Browsers {
-    /// Refuses requests of a foreign origin's page. Only needed for requests that carry the cookie
-    /// or ask for one: others authenticate by a secret that the page itself has.
+    /// Refuses requests from pages of a foreign origin. Only needed for requests that carry the
+    /// cookie or ask for one: others authenticate by a secret that the page itself has.
     pub fn check(&self, request: &HttpRequest, wants_cookie: bool) -> Result<(), ApiError> {
         let is_sent = values(request.headers(), REFRESH_COOKIE).next().is_some();
         let concerned = wants_cookie || is_sent;
@@ -98,10 +98,9 @@ impl Browsers {
         }
     }
 
-    /// Returns whether the cookie of a request that is forwarded to an application is accepted.
-    /// Without `Origin` it is a GET, as browsers name the origin of everything else: a user follows
-    /// a link or types an address, which `SameSite` lets through or not, or a page loads a part of
-    /// itself.
+    /// Returns whether the cookie of a request to an application is accepted (forward
+    /// authentication). Without `Origin` it is a GET: a user follows a link or types an address, or
+    /// a page loads a part of itself. `SameSite` decides about the first two.
     pub fn may_forward(&self, headers: &HeaderMap) -> bool {
         if headers.contains_key(ORIGIN) {
             return self.is_from_allowed_page(headers);
@@ -113,10 +112,10 @@ impl Browsers {
         origin == self.own_origin || self.other_origins.allows(origin)
     }
 
-    /// Returns the origin of a page that may not read answers, as text for the log; `None` for other
-    /// requests. A page of the service itself is told apart by `Sec-Fetch-Site`: the service may be
-    /// reached by another name than its own. A navigation, such as the form of a provider, shows the
-    /// answer to the user and not to the page.
+    /// Returns the origin of a page that may not read responses, as text for the log; `None` for
+    /// other requests. Pages of the service itself are recognised by `Sec-Fetch-Site`, since the
+    /// service may be reached under several names. The response to a navigation, such as the form
+    /// of a provider, is shown to the user and not to the page.
     pub fn foreign_origin(&self, headers: &HeaderMap) -> Option<String> {
         let origin = String::from_utf8_lossy(headers.get(ORIGIN)?.as_bytes());
         let is_same = fetch_site(headers) == Some("same-origin");
@@ -127,7 +126,7 @@ impl Browsers {
         Some(origin.chars().filter(is_shown).take(MAX_SHOWN_ORIGIN).collect())
     }
 
-    /// The cookies of a pair.
+    /// Returns the cookies of a token pair.
     pub fn cookies(&self, pair: &TokenPair) -> [Cookie<'static>; 2] {
         let seconds = |span: std::time::Duration| {
             Duration::seconds(i64::try_from(span.as_secs()).unwrap_or(i64::MAX))
@@ -139,7 +138,7 @@ impl Browsers {
         ]
     }
 
-    /// The cookie that makes a device known. A log-out leaves it.
+    /// Returns the cookie with the device token. A log-out keeps it.
     pub fn device_cookie(&self, token: &PlainToken) -> Cookie<'static> {
         self.cookie(DEVICE_COOKIE, token.expose().to_owned(), DEVICE_COOKIE_LIFE)
     }
@@ -174,31 +173,31 @@ pub fn refresh_cookies(request: &HttpRequest) -> Vec<PlainToken> {
     values.map(PlainToken::presented).collect()
 }
 
-/// The access token of a request's cookie.
+/// Returns the access token of a request's cookie.
 pub fn access_cookie(request: &HttpRequest) -> Option<String> {
     only_value(request, ACCESS_COOKIE)
 }
 
-/// The device token of a request's cookie.
+/// Returns the device token of a request's cookie.
 pub fn device_cookie(request: &HttpRequest) -> Option<PlainToken> {
     only_value(request, DEVICE_COOKIE).map(PlainToken::presented)
 }
 
 /// Returns the value of the only cookie of that name; `None` if there are several, as it is unknown
-/// which is meant.
+/// which one the service has set.
 fn only_value(request: &HttpRequest, name: &str) -> Option<String> {
     let mut values = values(request.headers(), name);
     values.next().filter(|_| values.next().is_none())
 }
 
 /// Returns the values of the cookies of that name, byte for byte as sent. actix decodes escapes and
-/// trims all Unicode white space; browsers do neither, so they would let any neighbouring host set
-/// `__%48ost-hallpass_refresh`, which would then pass for a cookie of this service.
+/// trims all Unicode white space; browsers do neither. A neighbouring host could set
+/// `__%48ost-hallpass_refresh`, which would pass for a cookie of this service.
 fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = String> + 'a {
     headers
         .get_all(COOKIE)
         .flat_map(|header| header.as_bytes().split(|byte| *byte == b';'))
-        // Of the ASCII white space a header field can only have space and tab.
+        // The only ASCII white space in a header field is space and tab.
         .filter_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
         .map(|value| String::from_utf8_lossy(value).into_owned())
 }

@@ -14,11 +14,11 @@ use super::blocking::State;
 use crate::domain::Device;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-/// Headers by which reverse proxies name the client. Only the first is read.
+/// Headers in which reverse proxies send the client's address. Only the first is evaluated.
 const FORWARDING: [HeaderName; 3] =
     [X_FORWARDED_FOR, FORWARDED, HeaderName::from_static("x-real-ip")];
 
-/// The device that a request comes from.
+/// The device of a request.
 pub struct Client(pub Device);
 
 impl FromRequest for Client {
@@ -42,17 +42,17 @@ impl FromRequest for Client {
     }
 }
 
-/// Returns the header by which a reverse proxy names the client, if there is one.
+/// Returns the header in which a reverse proxy sent the client's address, if there is one.
 pub fn forwarding_header(headers: &HeaderMap) -> Option<HeaderName> {
     FORWARDING.into_iter().find(|name| headers.contains_key(name))
 }
 
-/// Returns the right-most hop that is no configured proxy. Clients choose what stands left of it in
+/// Returns the right-most hop that is not a configured proxy. Clients choose the hops left of it in
 /// `X-Forwarded-For`. (The functions of actix for this trust the left-most.)
 pub fn client_address(peer: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {
     let is_proxy = |address: &IpAddr| proxies.iter().any(|network| network.contains(address));
     let mut client = peer;
-    // Bytes: a hop that is no text must not invalidate the others.
+    // Bytes: a hop that is not valid text must not invalidate the others.
     let hops: Vec<&[u8]> = headers
         .get_all(X_FORWARDED_FOR)
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
@@ -67,7 +67,8 @@ pub fn client_address(peer: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> I
     client
 }
 
-/// `192.0.2.7`, `2001:db8::7`, and both with a port or the latter in brackets, as some proxies write them.
+/// Parses `192.0.2.7`, `2001:db8::7`, and both with a port or the latter in brackets, as some
+/// proxies write them.
 fn hop_address(hop: &[u8]) -> Option<IpAddr> {
     let hop = std::str::from_utf8(hop).ok()?.trim();
     let bare = hop.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));

@@ -73,12 +73,12 @@ codes! {
 }
 
 impl Code {
-    /// The code of that name.
+    /// Returns the code of that name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|code| code.name() == name)
     }
 
-    /// Seconds until a retry is worthwhile, where the error itself has no better value.
+    /// Seconds until a retry is worthwhile, unless the error itself has a better value.
     pub const fn retry_after(self) -> Option<u32> {
         match self {
             Self::RateLimited => Some(60),
@@ -88,7 +88,7 @@ impl Code {
         }
     }
 
-    /// The `WWW-Authenticate` header of a 401. It carries an error code only where an access token
+    /// Returns the `WWW-Authenticate` header of a 401. It has an error code only if an access token
     /// was sent (RFC 6750 section 3.1): a wrong password or refresh token is not a Bearer error.
     pub fn challenge(self) -> Option<&'static str> {
         match self {

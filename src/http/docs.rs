@@ -17,7 +17,7 @@ use crate::http::serving::slices;
 const CSP: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                    frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
-/// Serves the pages.
+/// Registers the pages.
 pub fn configure(app: &mut web::ServiceConfig) {
     let config = Arc::new(Config::from("../openapi.json"));
     app.service(readable(web::resource("/docs"), || async {
@@ -29,7 +29,7 @@ pub fn configure(app: &mut web::ServiceConfig) {
     }));
 }
 
-/// Files that are inside the binary need no copy.
+/// Returns a file. Files inside the binary need no copy.
 fn shared(bytes: Cow<'static, [u8]>) -> Bytes {
     match bytes {
         Cow::Borrowed(bytes) => Bytes::from_static(bytes),

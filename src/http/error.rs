@@ -17,7 +17,7 @@ use crate::domain::Fault;
 use crate::flows::{Error, FieldFault};
 use crate::http::serving::request_id::{self, RequestIds};
 
-/// An error of the API, the same shape for all.
+/// An error of the API. All errors have this form.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Problem {
     /// Identifier of this kind of problem: `urn:hallpass:error:` and the code.
@@ -57,17 +57,17 @@ pub struct Problem {
 /// The components of an instance that requests need. More may be added.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct Components {
-    /// `serving`, or `stopping` once it was told to stop.
+    /// `serving`, or `stopping` after the signal to stop.
     #[schema(example = "serving")]
     pub service: &'static str,
-    /// `up` while it answers, else `down`.
+    /// `up` while it responds, else `down`.
     #[schema(example = "up")]
     pub database: &'static str,
-    /// `impossible` while the database is read-only, `unknown` while it does not answer, else
+    /// `impossible` while the database is read-only, `unknown` while it does not respond, else
     /// `possible`.
     #[schema(example = "possible")]
     pub writes: &'static str,
-    /// The revocation list: `current`, or `stale` when it is too old to check tokens.
+    /// The revocation list: `current`, or `stale` when it is too old to validate tokens.
     #[schema(example = "current")]
     pub revocations: &'static str,
     /// The keys of access tokens: `loaded` or `missing`.
@@ -86,7 +86,7 @@ pub struct FieldProblem {
     pub code: &'static str,
     /// Explanation, for people. May change.
     pub message: Cow<'static, str>,
-    /// With `too_short`: the least length.
+    /// With `too_short`: the minimum length.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false, value_type = u32, example = 8)]
     pub min: Option<usize>,
@@ -123,7 +123,7 @@ impl PartialSchema for FieldCode {
 
 impl ToSchema for FieldCode {}
 
-/// A failure with its code, ready to be sent.
+/// A failure with its code.
 #[derive(Debug)]
 pub struct ApiError {
     /// The code.
@@ -135,17 +135,17 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    /// A 405 that names the methods there are.
+    /// Returns a 405 that names the supported methods.
     pub fn method_not_allowed(allow: String) -> Self {
         Self { allow: Some(allow), ..Self::from(Code::MethodNotAllowed) }
     }
 
-    /// A 503 that says which part is missing.
+    /// Returns a 503 that names the missing component.
     pub fn not_ready(components: Components) -> Self {
         Self { components: Some(Box::new(components)), ..Self::from(Code::Unavailable) }
     }
 
-    /// A 429 that says how long to wait, in whole seconds.
+    /// Returns a 429 with the time to wait, in whole seconds.
     fn rate_limited(wait: Duration) -> Self {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         let retry_after = Some(u32::try_from(seconds).unwrap_or(u32::MAX));
@@ -162,7 +162,7 @@ impl ApiError {
         &self.errors
     }
 
-    /// A 422 that names the fields.
+    /// Returns a 422 that names the fields.
     pub fn invalid(errors: Vec<FieldFault>) -> Self {
         Self { errors, ..Self::from(Code::ValidationFailed) }
     }

@@ -1,6 +1,6 @@
-//! Bodies of OAuth endpoints: `application/x-www-form-urlencoded` (RFC 6749 appendix B). Parameters that the
-//! endpoint does not know are ignored and empty ones count as missing, as RFC 6749 section 3.2 requires;
-//! none may occur twice.
+//! Bodies of OAuth endpoints: `application/x-www-form-urlencoded` (RFC 6749 appendix B). Unknown
+//! parameters are ignored and empty ones count as missing, as RFC 6749 section 3.2 requires; no
+//! parameter may occur twice.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,7 +18,7 @@ use crate::flows::FieldFault;
 /// A form of type `T`, extracted from a request.
 pub struct Form<T>(pub T);
 
-/// Returns whether a request says that its body is a form.
+/// Returns whether the content type of a request is that of a form.
 pub fn is_form(request: &HttpRequest) -> bool {
     use actix_web::HttpMessage as _;
     request.content_type().eq_ignore_ascii_case("application/x-www-form-urlencoded")

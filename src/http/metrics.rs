@@ -1,5 +1,5 @@
-//! Metrics in the text format of Prometheus. Counting is a few additions to atomics: requests that
-//! are answered from memory take no lock here either.
+//! Metrics in the text format of Prometheus. Counting is a few atomic additions: requests that are
+//! served from memory take no lock here.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -16,7 +16,7 @@ mod text;
 
 /// Upper bounds of the buckets of durations, in seconds.
 const BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
-/// The statuses with counters of their own.
+/// The statuses with their own counters.
 const STATUSES: [u16; 21] = [
     200, 201, 202, 204, 304, 308, 400, 401, 403, 404, 405, 406, 408, 409, 413, 415, 422, 429, 431,
     500, 503,
@@ -44,7 +44,7 @@ struct Endpoint {
 }
 
 impl Metrics {
-    /// Returns counters for each of `operations`, which are identified by their place in the list.
+    /// Returns counters for each of `operations`, which are identified by their index in the list.
     pub fn new(operations: impl Iterator<Item = Name>) -> Self {
         Self {
             endpoints: operations.map(|name| (name, Endpoint::default())).collect(),
@@ -54,7 +54,7 @@ impl Metrics {
         }
     }
 
-    /// Counts a request that was answered.
+    /// Counts a request.
     pub fn count(
         &self,
         operation: Option<usize>,
@@ -87,7 +87,7 @@ impl Metrics {
         let mut text = Text::default();
         text.head("hallpass_info", "gauge", "The running version.");
         text.line("hallpass_info", &format!("version=\"{}\"", env!("CARGO_PKG_VERSION")), 1);
-        let help = "Lines that the log did not take: it was full, closed or too slow.";
+        let help = "Lines that could not be logged: the output was full, closed or too slow.";
         text.single(
             "hallpass_log_lines_dropped_total",
             "counter",
@@ -158,7 +158,7 @@ impl Endpoint {
         at.map_or(&self.other_statuses, |at| &self.statuses[at])
     }
 
-    /// Returns the number of answers by status.
+    /// Returns the number of responses by status.
     fn by_status(&self) -> impl Iterator<Item = (String, u64)> {
         let known = STATUSES.iter().map(u16::to_string).zip(&self.statuses);
         let all = known.chain([(OTHER.to_owned(), &self.other_statuses)]);

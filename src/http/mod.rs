@@ -1,5 +1,5 @@
 //! The only room that knows actix, JSON and status codes. [`routes`] is the table of endpoints,
-//! [`v1`] holds one file for each, [`error`] turns failures into answers.
+//! [`v1`] has one file for each, [`error`] turns failures into responses.
 
 pub mod bearer;
 pub mod blocking;
@@ -7,6 +7,7 @@ pub mod body;
 pub mod browsers;
 pub mod client;
 pub mod code;
+pub mod dev;
 #[cfg(feature = "docs-ui")]
 mod docs;
 pub mod error;
@@ -29,7 +30,7 @@ use code::Code;
 use error::ApiError;
 use operations::OfPath;
 
-/// Serves the API, the paths that `adapter` adds, the pages and the documentation.
+/// Registers the API, the paths that `adapter` adds, the pages and the documentation.
 pub fn configure(app: &mut web::ServiceConfig, adapter: impl FnOnce(&mut web::ServiceConfig)) {
     routes::configure(app, |path| OfPath::new(&operations::DOCUMENTED, path));
     adapter(app);

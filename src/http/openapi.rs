@@ -1,5 +1,5 @@
-//! The OpenAPI document, built from the route table. Every operation gets the answers for the error
-//! codes that it names and for those of any request with a body.
+//! The OpenAPI document, built from the route table. Every operation gets the responses for its own
+//! error codes and for those of any request with a body.
 
 mod for_generators;
 mod reference;
@@ -32,7 +32,7 @@ const BODY_CODES: [Code; 5] = [
     Code::ValidationFailed,
 ];
 
-/// The error codes that `endpoint` can send.
+/// Returns the error codes of `endpoint`.
 pub fn error_codes(endpoint: &Endpoint) -> Vec<Code> {
     let named = endpoint
         .operation
@@ -52,27 +52,27 @@ pub fn error_codes(endpoint: &Endpoint) -> Vec<Code> {
     codes
 }
 
-/// The document as pretty JSON, with a final newline: what is printed and committed.
+/// Returns the document as pretty JSON, with a final newline: the printed and committed form.
 pub fn document() -> String {
     pretty(&build())
 }
 
-/// The document as it is served.
+/// Returns the document in the served form.
 pub fn compact() -> String {
     build().to_string()
 }
 
-/// The same in OpenAPI 3.0.
+/// Returns the document in OpenAPI 3.0, in the served form.
 pub fn compact_3_0() -> String {
     version_3_0::derive(build()).to_string()
 }
 
-/// The document as a page of Markdown.
+/// Returns the document as a page of Markdown.
 pub fn reference() -> String {
     reference::render(&build())
 }
 
-/// The same in OpenAPI 3.0.
+/// Returns the document in OpenAPI 3.0, in the printed form.
 pub fn document_3_0() -> String {
     pretty(&version_3_0::derive(build()))
 }
@@ -232,7 +232,7 @@ served with and without a final slash. Unknown fields are refused by name.";
 mod tests {
     use super::*;
 
-    /// Opaque texts: they are looked up, so their form is not checked.
+    /// Opaque texts. They are looked up, so their form is not checked.
     const OPAQUE: [&str; 5] =
         ["token", "registration_token", "refresh_token", "device_token", "flow_token"];
 

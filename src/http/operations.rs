@@ -1,5 +1,5 @@
-//! Operations (a method of a path) that are counted by themselves. A resource carries its own, so
-//! that counting a request takes no look-up by path.
+//! Operations (a method of a path) with their own metrics. A resource carries its own, so that
+//! counting a request needs no look-up by path.
 
 use std::sync::LazyLock;
 
@@ -12,24 +12,24 @@ use crate::http::v1::services::forward_auth;
 
 /// A method of a path.
 pub struct Operation {
-    /// The place of its counters in the metrics.
+    /// The index of its counters in the metrics.
     pub index: usize,
     /// Its method.
     pub method: Method,
     /// Its path, without a final slash.
     pub path: String,
-    /// The codes of the errors that the document promises; `None` if the document does not name it.
+    /// The error codes that the document promises; `None` if the document does not contain it.
     pub codes: Option<Vec<Code>>,
 }
 
 impl Operation {
-    /// Returns method and path, by which the metrics name it.
+    /// Returns method and path, its name in the metrics.
     pub fn name(&self) -> (String, String) {
         (self.method.to_string(), self.path.clone())
     }
 }
 
-/// The operations of the OpenAPI document, in the order of the route table.
+/// Operations of the OpenAPI document, in the order of the route table.
 pub static DOCUMENTED: LazyLock<Vec<Operation>> = LazyLock::new(|| {
     let operation = |(index, endpoint): (usize, routes::Endpoint)| Operation {
         index,
@@ -58,13 +58,13 @@ pub fn undocumented(paths: &[&str], methods: &[Method]) -> Vec<Operation> {
 pub struct OfPath(Vec<&'static Operation>);
 
 impl OfPath {
-    /// Returns those of `all` that have this path.
+    /// Returns the operations of `all` that have this path.
     pub fn new(all: &'static [Operation], path: &str) -> Self {
         Self(all.iter().filter(|operation| operation.path == path).collect())
     }
 
-    /// Returns the operation of a method. HEAD is answered as GET is; forward authentication takes
-    /// any method.
+    /// Returns the operation of a method. HEAD counts as GET; forward authentication accepts any
+    /// method.
     fn find(&self, method: &Method) -> Option<&'static Operation> {
         let method = if method == Method::HEAD { &Method::GET } else { method };
         let is_asked = |it: &Operation| it.method == method || it.path == forward_auth::PATH;
@@ -72,7 +72,7 @@ impl OfPath {
     }
 }
 
-/// Returns the operation that a routed request asks for; `None` if it is not counted by itself.
+/// Returns the operation of a routed request; `None` if it has no metrics of its own.
 pub fn of_request(request: &HttpRequest) -> Option<&'static Operation> {
     request.app_data::<OfPath>()?.find(request.method())
 }

@@ -22,6 +22,6 @@ pub fn accounts(users: Vec<User>) -> String {
 }
 
 fn pretty(value: &impl Serialize) -> String {
-    // Numbers and texts can always be written.
+    // Numbers and texts can always be serialized.
     serde_json::to_string_pretty(value).unwrap_or_default()
 }

@@ -1,4 +1,5 @@
-//! The route table. An endpoint in it is served and documented; there is no other way to be either.
+//! The route table. An endpoint in it is served and documented, and there is no other way to add
+//! one.
 
 use std::collections::BTreeMap;
 
@@ -18,9 +19,9 @@ pub struct Endpoint {
     pub path: String,
     /// Its method.
     pub method: HttpMethod,
-    /// Its line in the document.
+    /// Its operation in the document.
     pub operation: Operation,
-    /// The schemas it uses.
+    /// The schemas that it uses.
     pub schemas: Vec<(String, RefOr<Schema>)>,
     route: fn() -> Route,
 }
@@ -44,7 +45,7 @@ macro_rules! endpoints {
     };
 }
 
-/// utoipa keeps the tags of a handler apart from its operation.
+/// Adds the tags of a handler to its operation. utoipa keeps them apart.
 fn tagged(mut operation: Operation, tags: Vec<&str>) -> Operation {
     operation.tags = Some(tags.into_iter().map(str::to_owned).collect());
     operation
@@ -108,16 +109,16 @@ pub fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-/// Serves every endpoint, with and without a final slash. A method that a path does not take is
-/// answered with those it takes. The path that proxies ask at takes any method, and paths below it. Each path
-/// carries its `data`.
+/// Serves every endpoint, with and without a final slash. The response to an unsupported method
+/// names the supported ones. The path of forward authentication accepts any method, and paths below
+/// it. Each path carries its `data`.
 pub fn configure<D: 'static>(app: &mut web::ServiceConfig, data: impl Fn(&str) -> D) {
     let mut by_path: BTreeMap<String, Vec<Endpoint>> = BTreeMap::new();
     for endpoint in endpoints() {
         by_path.entry(endpoint.path.clone()).or_default().push(endpoint);
     }
-    // The router tries one pattern after the other and compares those without parameters as text, in a
-    // fraction of the time that the others take.
+    // The router tries one pattern after the other. It compares patterns without parameters as
+    // text, in a fraction of the time of the others.
     let (with_parameters, fixed): (Vec<_>, Vec<_>) =
         by_path.iter().partition(|(path, _)| path.contains('{'));
     for (path, endpoints) in fixed.into_iter().chain(with_parameters) {
@@ -157,7 +158,7 @@ fn by_method(mut resource: Resource, endpoints: &[Endpoint]) -> Resource {
     }))
 }
 
-/// Returns the methods that a route answers: GET includes HEAD (RFC 9110 section 9.3.2).
+/// Returns the methods of a route: GET includes HEAD (RFC 9110 section 9.3.2).
 fn served_methods(method: &HttpMethod) -> (Vec<Method>, Vec<&'static str>) {
     match method {
         HttpMethod::Get => (vec![Method::GET, Method::HEAD], vec!["GET", "HEAD"]),

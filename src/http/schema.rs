@@ -1,5 +1,4 @@
-//! Schemas of values in the published document. The parsers in `domain` decide; these inform
-//! clients.
+//! Schemas of values in the OpenAPI document. They inform clients; the parsers in `domain` decide.
 #![expect(dead_code, reason = "these types stand for values in the document only")]
 
 use utoipa::ToSchema;
@@ -17,7 +16,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 )]
 pub struct EmailAddress(String);
 
-/// A name to log in with: letters of many scripts, digits and `.+-_`.
+/// A user name: letters of many scripts, digits and `.+-_`.
 #[derive(ToSchema)]
 #[schema(
     min_length = 1,
@@ -52,8 +51,8 @@ pub struct NewPassword(String);
 )]
 pub struct MailCode(String);
 
-/// A text with known values, to which more may be added. Not an `enum`: generated clients would
-/// fail at the first new one.
+/// Returns the schema of a text with known values, to which more may be added. It is not an `enum`:
+/// generated clients would fail at the first new one.
 pub fn open_words(
     words: impl IntoIterator<Item = &'static str>,
     description: &str,
@@ -88,10 +87,10 @@ pub struct AccessTokenClaims {
     /// Issuer: the URL of the service.
     #[schema(example = "http://127.0.0.1:8000")]
     iss: String,
-    /// For whom: a text, or an array of texts where `HALLPASS_AUDIENCE` has several.
+    /// Audience: a text, or an array of texts if `HALLPASS_AUDIENCE` has several.
     #[schema(value_type = Value, example = "http://127.0.0.1:8000")]
     aud: String,
-    /// The account's number as text.
+    /// The user id as text.
     #[schema(example = "7")]
     sub: String,
     /// The client that it was issued to (`HALLPASS_CLIENT_ID`).
@@ -112,22 +111,22 @@ pub struct AccessTokenClaims {
     /// The user id.
     #[schema(example = 7)]
     user_id: i64,
-    /// The name to log in with.
+    /// The user name.
     #[schema(example = "mina")]
     username: String,
-    /// The e-mail address, empty if there is none.
+    /// The e-mail address, empty without one.
     #[schema(example = "mina@example.com")]
     email: String,
     /// True if the e-mail address is verified.
     #[schema(example = true)]
     email_verified: bool,
-    /// True if the account may manage others.
+    /// True for staff, who may manage other accounts.
     #[schema(example = false)]
     is_staff: bool,
-    /// The roles of the account. Missing where there are none.
+    /// The roles of the account. Missing without any.
     #[schema(required = false, nullable = false, example = json!(["editor"]))]
     roles: Option<Vec<String>>,
-    /// The roles as one text (RFC 8693 section 4.2). Missing where there are none.
+    /// The roles as one text (RFC 8693 section 4.2). Missing without any.
     #[schema(required = false, nullable = false, example = "editor")]
     scope: Option<String>,
     /// Authentication methods of the log-in (RFC 8176).

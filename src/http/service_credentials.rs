@@ -1,5 +1,5 @@
-//! Credentials of a service at the OAuth endpoints: its API key as the client secret (RFC 6749 section
-//! 2.3.1) in a Basic header or in the form, or as a Bearer token.
+//! Credentials of a service at the OAuth endpoints: its API key as the client secret (RFC 6749
+//! section 2.3.1) in a Basic header or in the form, or as a Bearer token.
 
 use actix_web::HttpRequest;
 use actix_web::http::header::AUTHORIZATION;
@@ -11,10 +11,10 @@ use super::code::Code;
 use super::error::ApiError;
 use crate::domain::PlainToken;
 
-/// Returns the key that a request presents. The client id is not evaluated: a key identifies its service.
+/// Returns the API key of a request. The client id is not evaluated: a key identifies its service.
 ///
 /// # Errors
-/// [`Code::MalformedRequest`] where it is presented twice, as RFC 6749 section 2.3 requires.
+/// [`Code::MalformedRequest`] for two keys, as RFC 6749 section 2.3 requires.
 pub fn presented(
     request: &HttpRequest,
     client_secret: Option<PlainToken>,
@@ -39,7 +39,8 @@ fn in_header(request: &HttpRequest) -> Result<PlainToken, ApiError> {
     Ok(PlainToken::presented(secret))
 }
 
-/// Returns the password of Basic credentials, which are form-encoded before they are base64-encoded.
+/// Returns the password of Basic credentials, which are form-encoded before they are
+/// base64-encoded.
 fn password_of_basic(credentials: &str) -> Option<String> {
     let decoded = String::from_utf8(STANDARD.decode(credentials).ok()?).ok()?;
     let (_, password) = decoded.split_once(':')?;

@@ -21,15 +21,15 @@ pub fn parse_object(bytes: &[u8]) -> Option<Map<String, Value>> {
 }
 
 /// Deserializes an object into a struct; `None` if [`parse_object`] or the fields would report a
-/// fault. serde refuses a known name that appears twice; `T` has to deny unknown ones, and to have
-/// texts, numbers and flags only, which do not nest.
+/// fault. serde refuses a known name that appears twice. `T` must deny unknown fields, and must
+/// have only texts, numbers and flags, which do not nest.
 pub fn parse_typed<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     // serde would accept an array for a struct as well.
     let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
     if first == Some(&b'{') { serde_json::from_slice(bytes).ok() } else { None }
 }
 
-/// Reads a value that may nest `depth` levels deep.
+/// Deserializes a value of at most `depth` levels.
 struct Strict {
     depth: usize,
 }
@@ -112,7 +112,7 @@ mod tests {
         a: String,
     }
 
-    /// A struct is read from an object with exactly that text.
+    /// Only an object with exactly this text becomes a struct.
     #[test]
     fn a_struct_is_read_from_what_passes_and_from_nothing_else() {
         let long = format!("{{\"a\":\"{}\"}}", "x".repeat(10_000));

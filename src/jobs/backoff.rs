@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::domain::token::random_bytes;
 
-/// The delays after failures in a row, doubled from the first to the longest.
+/// The delays after consecutive failures, doubled from the first to the longest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
     /// The delay after one failure.
@@ -19,8 +19,8 @@ impl Backoff {
         Self { first, longest }
     }
 
-    /// Returns the delay before the next attempt after one failure and so many `before` it. Up to a quarter less by
-    /// chance, so that instances do not come back together.
+    /// Returns the delay after a failure with `before` failures before it. It is up to a quarter
+    /// shorter, at random, so that instances do not retry together.
     pub fn delay(&self, before: u32) -> Duration {
         let delay = self.first.saturating_mul(1 << before.min(16)).min(self.longest);
         let chance = u32::from(random_bytes::<1>()[0]);

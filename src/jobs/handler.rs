@@ -1,4 +1,4 @@
-//! The side of a queue that knows what its jobs are about.
+//! Handlers, which know the content of jobs.
 
 use std::future::{Future, ready};
 
@@ -6,23 +6,26 @@ use super::lanes::{Capacity, LaneGuard};
 use crate::store::jobs::Job;
 use crate::store::jobs::lease::Conclusion;
 
-/// A handler of jobs. The worker claims jobs of its kinds, has each attempted, and stores the conclusion.
+/// A handler of jobs. The worker claims jobs of its kinds, runs an attempt of each, and stores the
+/// conclusion.
 ///
-/// An attempt may run again although it succeeded: if the process dies before the conclusion is stored, the
-/// lease expires and another worker claims the job. A handler that panics leaves the job to that, too.
+/// An attempt may run again although it succeeded: if the process dies before the conclusion is
+/// stored, the lease expires and another worker claims the job. The same happens after a panic of
+/// the handler.
 pub trait Handler: Clone + Send + Sync + 'static {
     /// The name of the queue in the log.
     const NAME: &'static str;
-    /// The kinds of jobs that it handles; no other handler has them.
+    /// The kinds of jobs that it handles. No other handler has them.
     const KINDS: &'static [&'static str];
 
     /// The number of attempts that may run at once.
     fn capacity(&self) -> Capacity;
 
-    /// Attempts a job once and says what becomes of it. What the attempt showed about other jobs goes to `lane`.
+    /// Attempts a job once and returns its conclusion. Consequences for other jobs are reported to
+    /// `lane`.
     fn attempt(&self, job: &Job, lane: &LaneGuard) -> impl Future<Output = Conclusion> + Send;
 
-    /// Called about once a second: releases what no attempt has used lately.
+    /// Called about once a second: releases resources that no attempt has used lately.
     fn release_idle(&self) -> impl Future<Output = ()> + Send {
         ready(())
     }

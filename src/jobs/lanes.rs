@@ -1,7 +1,7 @@
-//! Which jobs may begin now: a bound for each lane, and pauses after failures that are not about one job.
+//! Lanes: a bound of concurrent jobs for each, and pauses after failures that affect several jobs.
 //!
-//! A lane whose peer hangs or refuses must not hold up the others, and a way that refuses all is tried by one job
-//! at a time. The state is the instance's own and starts empty.
+//! A lane whose peer hangs or refuses must not delay the others. If all jobs fail, one job at a
+//! time is tried. The state belongs to the instance and starts empty.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,12 +10,12 @@ use std::time::Duration;
 use super::backoff::Backoff;
 use crate::domain::UtcTime;
 
-/// The most lanes that a claim leaves out. Those beyond are asked for nothing.
+/// Largest number of lanes that a claim excludes.
 const MOST_CLOSED: usize = 1_000;
-/// Time after which a pause that no success has ended is forgotten.
+/// Time after which a pause is deleted if no success has ended it.
 const FORGET_AFTER: Duration = Duration::from_hours(1);
 
-/// The number of attempts that may run at once.
+/// Largest number of concurrent attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capacity {
     /// In all.
@@ -24,38 +24,38 @@ pub struct Capacity {
     pub per_lane: usize,
 }
 
-/// What an attempt showed about other jobs.
+/// The consequence of an attempt for other jobs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lesson {
-    /// The way is open, whatever became of this job.
+    /// The connection works, whatever the outcome of this job.
     Open,
-    /// Nothing.
+    /// None.
     Nothing,
-    /// The other jobs of the lane fail too; those of other lanes need not.
+    /// The other jobs of the lane fail, too.
     Lane(Trouble),
     /// All jobs fail.
     All(Trouble),
 }
 
-/// Trouble that meets other jobs.
+/// A problem that affects other jobs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
     /// The pauses after it.
     pub backoff: Backoff,
-    /// The text, if it lasts until an operator changes the configuration: that is news once.
+    /// The text of a problem that an operator has to fix in the configuration. It is logged once.
     pub configuration: Option<String>,
 }
 
-/// What follows from a lesson for the job that it came from.
+/// The consequence of a lesson for the job that it came from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Learned {
-    /// True for a fault in the configuration that no pause has met yet.
+    /// True for a problem of the configuration that was not known before.
     pub is_news: bool,
-    /// The time at which the next job of the lane may begin, if there was trouble.
+    /// The time at which the next job of the lane may begin, if there is a problem.
     pub opens_at: Option<UtcTime>,
 }
 
-/// A pause after failures in a row.
+/// A pause after consecutive failures.
 #[derive(Default)]
 struct Pause {
     failures: u32,
@@ -71,7 +71,7 @@ impl Pause {
     }
 
     fn begin(&mut self, trouble: &Trouble, now: UtcTime) {
-        // Jobs that began together fail together: that is one failure.
+        // Concurrent jobs fail together: that counts as one failure.
         if self.failures > 0 && !self.is_over(now) {
             return;
         }
@@ -87,7 +87,7 @@ struct Lane {
     pause: Pause,
 }
 
-/// The attempts under way, by lane.
+/// The running attempts, by lane.
 pub(super) struct Lanes {
     capacity: Capacity,
     busy: usize,
@@ -105,7 +105,7 @@ impl Lanes {
         if !self.all.is_over(now) {
             return 0;
         }
-        // After a failure one job finds out whether the way is open again.
+        // After a failure one job tries whether the connection works again.
         let most = if self.all.failures > 0 { 1 } else { self.capacity.total };
         most.saturating_sub(self.busy)
     }
@@ -168,7 +168,7 @@ impl Lanes {
     }
 }
 
-/// The lanes of a worker, shared by the attempts under way.
+/// The lanes of a worker, shared by its running attempts.
 #[derive(Clone)]
 pub(super) struct SharedLanes(Arc<Mutex<Lanes>>);
 
@@ -188,14 +188,14 @@ impl SharedLanes {
     }
 }
 
-/// The place of an attempt in its lane, until it is dropped.
+/// An attempt's place in its lane, until it is dropped.
 pub struct LaneGuard {
     lanes: SharedLanes,
     name: String,
 }
 
 impl LaneGuard {
-    /// Takes what an attempt showed about other jobs: trouble makes them wait, an open way lets them go on.
+    /// Applies the lesson of an attempt: a problem pauses other jobs, a success ends the pause.
     pub fn learn(&self, lesson: &Lesson, now: UtcTime) -> Learned {
         self.lanes.lock().learn(&self.name, lesson, now)
     }

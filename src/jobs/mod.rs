@@ -1,5 +1,5 @@
-//! Workers of the job queue ([`crate::store::jobs`]): they claim jobs that are due, keep the leases, and
-//! share their attempts out between lanes. What a kind of job is about is its [`Handler`]'s business.
+//! Workers of the job queue ([`crate::store::jobs`]). They claim jobs that are due, keep the
+//! leases, and share their attempts between lanes. The content of a job is up to its [`Handler`].
 
 mod backoff;
 mod handler;

@@ -1,4 +1,4 @@
-//! A second handler beside mail: what the queue does for it, and that it knows nothing of mail.
+//! Tests of the queue with a second handler beside mail.
 
 use std::future::pending;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +13,7 @@ use crate::domain::{Email, Locale};
 use crate::store::jobs::backlog::{self, OpenJobs};
 use crate::store::jobs::lease::{Conclusion, PutBack};
 use crate::store::jobs::{self, Job, NewJob};
-use crate::store::outbox::{self, MailKind};
+use crate::store::outbox::{self, MailKind, NewMail};
 use crate::store::{Conn, DatabaseUrl, Db, PoolSettings};
 
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(50));
@@ -69,7 +69,7 @@ impl Deliveries {
     }
 }
 
-/// A database, a worker of [`Deliveries`], and the end of it.
+/// A database, and a running worker of [`Deliveries`].
 struct Service {
     _folder: tempfile::TempDir,
     db: Db,
@@ -122,8 +122,10 @@ async fn a_second_handler_gets_its_own_jobs_and_leaves_mail_alone() {
     let service = Service::start();
     let email = Email::parse("ada@example.com").unwrap();
     let mail = move |conn: &mut Conn| {
-        let (kind, locale, now) = (MailKind::Registration, Locale::default(), SystemClock.now());
-        outbox::enqueue(conn, kind, &email, &locale, "r1", None, now)
+        let (kind, locale) = (MailKind::Registration, Locale::default());
+        let (recipient, locale) = (&email, &locale);
+        let mail = NewMail { kind, recipient, locale, subject_id: "r1", about: None };
+        outbox::enqueue(conn, &mail, SystemClock.now())
     };
     service.db.write(mail).unwrap();
     for subject in ["works", "fails once", "is gone", "is not needed"] {

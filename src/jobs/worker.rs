@@ -1,6 +1,6 @@
-//! A worker claims jobs that are due and runs them. Any number of instances share a queue: a job belongs to the
-//! worker that claimed it, for as long as the lease is renewed, so it is done once unless an instance dies
-//! between the success of an attempt and the storage of it.
+//! A worker claims jobs that are due and runs them. Any number of instances share a queue: a job
+//! belongs to the worker that claimed it while the lease is renewed. So it is done once, unless an
+//! instance dies between the success of an attempt and the storage of its conclusion.
 
 use std::convert::Infallible;
 use std::future::{Future, pending};
@@ -18,12 +18,13 @@ use crate::store::jobs::lease::{self, Completion, Lease};
 use crate::store::jobs::{self, Claim, ClaimedJob, DueJobs};
 use crate::store::{self, Db};
 
-/// A look at the queue even if no commit woke the worker: for retries, and for what other instances left.
+/// Interval of polls without a wake-up: for retries, and for jobs of other instances.
 const POLL: Duration = Duration::from_secs(1);
-/// Short, so that the job of an instance that died is soon done by another.
+/// Short, so that another instance soon takes over the jobs of one that died.
 const LEASE: Duration = Duration::from_secs(20);
 const RENEWAL: Duration = Duration::from_secs(5);
-/// Of so many claims one begins with the jobs that had to wait, so that they get on while new ones keep coming.
+/// One of this many claims begins with jobs that were put back, so that new jobs do not starve
+/// them.
 const WAITING_EVERY: usize = 4;
 
 /// A worker of one queue.
@@ -61,7 +62,7 @@ impl<H: Handler> Worker<H> {
         self.handler.close().await;
     }
 
-    /// Claims as many jobs as may begin, and begins each at once: a lease is short.
+    /// Claims as many jobs as may begin, and starts each at once, since a lease is short.
     async fn begin(&self, attempts: &mut JoinSet<()>, lanes: &SharedLanes, claims: &mut usize) {
         let now = self.clock.now();
         let free = lanes.lock().free(now);
@@ -87,7 +88,7 @@ impl<H: Handler> Worker<H> {
     async fn claim(&self, claim: Claim) -> Option<ClaimedJob> {
         let claimed = self
             .store(move |db| {
-                // Most looks find nothing; they must not take SQLite's write lock.
+                // Most polls find nothing; they must not take SQLite's write lock.
                 if !db.read(|conn| jobs::is_any_due(conn, &claim.due))? {
                     return Ok(Vec::new());
                 }
@@ -114,7 +115,7 @@ impl<H: Handler> Worker<H> {
         drop(lane);
     }
 
-    /// Renews the lease for as long as the attempt takes.
+    /// Renews the lease until the attempt ends.
     async fn keep(&self, lease: &Lease) -> Infallible {
         loop {
             tokio::time::sleep(RENEWAL).await;
@@ -123,7 +124,7 @@ impl<H: Handler> Worker<H> {
                 self.store(move |db| db.write(move |conn| lease::renew(conn, &renewal))).await;
             match renewed {
                 Ok(true) => {}
-                // An attempt cannot be taken back; its conclusion will not be stored.
+                // A running attempt cannot be cancelled. Its conclusion will not be stored.
                 Ok(false) => return pending().await,
                 Err(error) => {
                     let job_id = lease.job();
@@ -133,8 +134,8 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    /// Stores the end of a lease. A database that is away for a moment must not make a job that is done run again,
-    /// so this is tried until it succeeds.
+    /// Stores the conclusion of a lease. It is retried until it succeeds: a short outage of the
+    /// database must not repeat a job that is done.
     async fn store_end(&self, completion: Completion) {
         let job_id = completion.job().clone();
         loop {

@@ -25,9 +25,9 @@ const MAX_LENGTH: usize = 4096;
 /// Reasons to refuse an access token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenError {
-    /// Not a token of this service.
+    /// The token was not issued by this service.
     Invalid,
-    /// Its time is over.
+    /// The token has expired.
     Expired,
     /// Its session was ended.
     Revoked,
@@ -35,8 +35,8 @@ pub enum TokenError {
     RevocationsStale,
 }
 
-/// Only these fields may be in a header: `crit`, `jwk`, `jku`, `x5u` and the like are refused with
-/// everything else.
+/// The permitted fields of a header. All others are refused, such as `crit`, `jwk`, `jku` and
+/// `x5u`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct KnownHeader {
@@ -45,7 +45,7 @@ struct KnownHeader {
     kid: String,
 }
 
-/// Signs and checks access tokens.
+/// Issues and validates access tokens.
 pub struct AccessTokens {
     settings: Arc<TokenSettings>,
     keys: ArcSwap<KeySet>,
@@ -63,12 +63,12 @@ impl AccessTokens {
         Self { settings: Arc::new(settings), keys, verified, revocations }
     }
 
-    /// The keys it has.
+    /// Returns the key set.
     pub fn keys(&self) -> Arc<KeySet> {
         self.keys.load_full()
     }
 
-    /// Takes other keys, from the next token on.
+    /// Replaces the key set, from the next token on.
     pub fn set_keys(&self, keys: KeySet) {
         self.keys.store(Arc::new(keys));
     }
@@ -78,7 +78,7 @@ impl AccessTokens {
         &self.settings
     }
 
-    /// The public keys, the active one first.
+    /// Returns the public keys, the active one first.
     pub fn public_keys(&self, now: UtcTime) -> Vec<serde_json::Value> {
         self.keys.load().public_keys(now)
     }
@@ -99,9 +99,8 @@ impl AccessTokens {
         Ok(token)
     }
 
-    /// Checks a token: form, header, signature, claims, time, revocation, in this order. What can
-    /// change from one check to the next is looked at each time; the rest is looked at once, and
-    /// cached.
+    /// Validates a token: form, header, signature, claims, time, revocation, in this order. The
+    /// parts that cannot change are cached; the others are checked each time.
     pub fn check(&self, token: &str, now: UtcTime) -> Result<Arc<VerifiedToken>, TokenError> {
         if token.len() > MAX_LENGTH {
             return Err(TokenError::Invalid);
@@ -116,12 +115,12 @@ impl AccessTokens {
         Ok(verified)
     }
 
-    /// Frees the memory that cached tokens take which have expired.
+    /// Frees the memory of cached tokens that have expired.
     pub fn drop_expired(&self, now: UtcTime) {
         self.verified.drop_expired(now.before(LEEWAY));
     }
 
-    /// Checks what can change: the key, the time, revocations.
+    /// Checks the parts that can change: key, time, revocations.
     fn check_now(&self, token: &VerifiedToken, now: UtcTime) -> Result<(), TokenError> {
         let claims = &token.claims;
         let leeway = i64::try_from(LEEWAY.as_secs()).unwrap_or(0);
@@ -139,7 +138,8 @@ impl AccessTokens {
         }
     }
 
-    /// Checks what cannot change: the signature, and claims that do not depend on the time.
+    /// Checks the parts that cannot change: the signature, and claims that do not depend on the
+    /// time.
     fn verify(&self, token: &str, now: UtcTime) -> Option<VerifiedToken> {
         let (kid, mut claims) = self.check_signature(token, now)?;
         if claims.client_id.is_empty() {
@@ -184,8 +184,8 @@ fn encode_part(part: &impl Serialize) -> Result<String, KeyError> {
     Ok(URL_SAFE_NO_PAD.encode(json))
 }
 
-/// A part that is a JSON object, as this service writes it. No known key stands twice: serde
-/// refuses that for structs; but it would fill one from an array.
+/// Decodes a part that is a JSON object in the form of this service. serde refuses duplicate keys
+/// for structs, but would fill a struct from an array.
 fn decode_part<T: for<'a> Deserialize<'a>>(part: &str) -> Option<T> {
     let json = URL_SAFE_NO_PAD.decode(part).ok()?;
     if json.first() == Some(&b'{') { serde_json::from_slice(&json).ok() } else { None }

@@ -1,5 +1,5 @@
-//! Look-up of breached passwords at a service that answers by range, as Have I Been Pwned does: it
-//! receives the first five digits of the SHA-1 digest and answers with every digest that begins so
+//! Look-up of breached passwords at a range service such as Have I Been Pwned. The service receives
+//! the first five digits of the SHA-1 digest and returns every digest with this prefix
 //! (k-anonymity), so it learns neither password nor user.
 //!
 //! The one file of this room that makes network calls.
@@ -14,7 +14,7 @@ use crate::outgoing::{Client, OutgoingError, Targets};
 
 /// Digits of the digest that the service receives.
 const PREFIX_DIGITS: usize = 5;
-/// An answer has about a thousand lines of forty bytes.
+/// A response has about a thousand lines of forty bytes.
 const MAX_ANSWER: u64 = 256 * 1024;
 
 /// URL and time-out of the look-up.
@@ -22,12 +22,12 @@ const MAX_ANSWER: u64 = 256 * 1024;
 pub struct BreachedPasswordsSettings {
     /// URL before the digits, without a final slash.
     pub url: String,
-    /// For everything from the look-up of the name to the last byte.
+    /// Time-out of the whole look-up, from the DNS query to the last byte.
     pub timeout: Duration,
 }
 
 impl BreachedPasswordsSettings {
-    /// Returns whether `text` is an address to ask at: https, or http on this machine.
+    /// Checks a URL of a service: https, or http on this machine.
     pub fn parse_url(text: &str) -> Result<String, &'static str> {
         let advice = "must be an https URL that the first digits can be put after, such as \
                       https://api.pwnedpasswords.com/range (http on loopback only)";
@@ -49,39 +49,39 @@ impl BreachedPasswordsSettings {
     }
 }
 
-/// Reasons for a look-up without a result.
+/// Reasons why a look-up failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LookupError {
-    /// It could not be asked, or not in time.
+    /// The service did not respond in time.
     #[error("{0}")]
     Call(#[from] OutgoingError),
-    /// It does not know what was asked for, or is out of order.
+    /// The service refused the request.
     #[error("the answer has the status {0}")]
     Status(u16),
-    /// It answered something else than a range.
+    /// The response is not a range.
     #[error("the answer is no list of digests")]
     NotARange,
 }
 
-/// The collection.
+/// The client of the service.
 pub struct BreachedPasswords {
     client: Client,
     url: String,
 }
 
 impl BreachedPasswords {
-    /// The collection at that address. Nothing is asked yet.
+    /// Returns a client of the service. No request is sent yet.
     pub fn at(settings: &BreachedPasswordsSettings) -> Self {
         // The operator may run a mirror on a private network.
         let client = Client::new(Targets::Any, settings.timeout, MAX_ANSWER);
         Self { client, url: settings.url.clone() }
     }
 
-    /// Returns whether the password is in it.
+    /// Returns whether the password is in the collection.
     pub fn contain(&self, password: &PlainPassword) -> Result<bool, LookupError> {
         let digest = sha1_hex(password);
         let (prefix, suffix) = digest.split_at(PREFIX_DIGITS);
-        // The padding hides from observers, who see the length of the answer, which range it is.
+        // The padding hides from observers of the length which range the response is.
         let padding = [("Add-Padding", "true")];
         let answer = self.client.get(&format!("{}/{prefix}", self.url), &padding)?;
         if answer.status != 200 {
@@ -103,7 +103,7 @@ fn sha1_hex(password: &PlainPassword) -> String {
 }
 
 /// Returns whether the suffix is among the lines `SUFFIX:COUNT`. Those with a count of 0 are
-/// padding. `None` if a line is not of that form.
+/// padding. `None` if a line does not have that form.
 fn lists(range: &str, suffix: &str) -> Option<bool> {
     let mut is_listed = false;
     for line in range.lines().filter(|line| !line.is_empty()) {
@@ -121,7 +121,7 @@ fn lists(range: &str, suffix: &str) -> Option<bool> {
 mod tests {
     use super::*;
 
-    /// "password" has the digest `5BAA6` `1E4C9B93F3F0682250B6CF8331B7EE68FD8`.
+    /// The digest of "password" is `5BAA6` `1E4C9B93F3F0682250B6CF8331B7EE68FD8`.
     const SUFFIX: &str = "1E4C9B93F3F0682250B6CF8331B7EE68FD8";
     const OTHER: &str = "1E4C9B93F3F0682250B6CF8331B7EE68FD9";
 

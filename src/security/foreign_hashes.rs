@@ -1,5 +1,5 @@
-//! Password hashes that an import brought along, in the forms that Django writes. They count until
-//! their owners log in; then one of our own form takes their place.
+//! Password hashes of an import, in the formats of Django. They are accepted until their user logs
+//! in; then a hash of our own format replaces them.
 
 use std::num::NonZeroU32;
 
@@ -11,20 +11,20 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use super::password_format::MAX_COST;
 use crate::domain::{PasswordHash, PlainPassword};
 
-// What a stored hash may ask for. An import must not be able to occupy the hashing threads for
-// hours or to take all memory; all of this is several times what Django asks for today.
+// Limits of the cost of a stored hash: several times today's defaults of Django. An import must not
+// occupy the hashing threads for hours or exhaust the memory.
 const MAX_PBKDF2_ITERATIONS: u32 = 10_000_000;
 const MAX_MEMORY_KIB: u64 = 256 * 1024;
-/// Memory that is filled, each time it is.
+/// Memory that one hash fills, counted for each pass.
 const MAX_FILLED_KIB: u64 = 2 * 1024 * 1024;
 const DIGEST_LENGTHS: std::ops::RangeInclusive<usize> = 16..=64;
 const MAX_SALT_LENGTH: usize = 128;
 
-/// bcrypt looks at no more bytes than these and its own NUL.
+/// bcrypt ignores bytes beyond these and its own NUL.
 const BCRYPT_MAX_BYTES: usize = 71;
 const BCRYPT_LENGTH: usize = 60;
 
-/// A stored hash that can be verified at a bearable cost.
+/// A stored hash that can be verified at an acceptable cost.
 enum Foreign<'a> {
     Pbkdf2 {
         algorithm: pbkdf2::Algorithm,
@@ -47,16 +47,15 @@ enum Foreign<'a> {
     },
 }
 
-/// Returns whether `password` is the one of `hash`; `None` where `hash` is of no known form or asks
-/// for too much work. Django hashed what was typed, composed or not, so both forms of the text are
-/// tried.
+/// Returns whether `password` matches `hash`; `None` if `hash` has an unknown format or costs too
+/// much. Django hashes the text as received, composed or not, so both forms are tried.
 pub fn verify(password: &PlainPassword, hash: &PasswordHash) -> Option<bool> {
     let foreign = parse(hash.expose())?;
-    // Both in any case: the time must not tell that it was the first.
+    // Both in any case, for constant time.
     Some(password.forms().fold(false, |any, form| foreign.matches(form.as_bytes()) | any))
 }
 
-/// Returns whether [`verify`] has an answer for `hash`.
+/// Returns whether [`verify`] supports `hash`.
 pub fn is_known(hash: &PasswordHash) -> bool {
     parse(hash.expose()).is_some()
 }
@@ -79,7 +78,7 @@ fn parse(text: &str) -> Option<Foreign<'_>> {
     }
 }
 
-/// The parts between the dollars, if there are as many as expected.
+/// Returns the parts between the dollar signs, if their number is as expected.
 fn parts<const N: usize>(text: &str) -> Option<[&str; N]> {
     text.split('$').collect::<Vec<_>>().try_into().ok()
 }
@@ -97,7 +96,7 @@ fn parse_pbkdf2(algorithm: pbkdf2::Algorithm, length: usize, rest: &str) -> Opti
     })
 }
 
-/// The text of bcrypt itself, `$2b$12$...`.
+/// Returns the hash of bcrypt itself, `$2b$12$...`.
 fn parse_bcrypt(rest: &str) -> Option<&str> {
     let ["", version, cost, digest] = parts(rest)? else { return None };
     let cost = cost.parse().ok().filter(|cost| (4..=MAX_COST).contains(cost));
@@ -105,7 +104,7 @@ fn parse_bcrypt(rest: &str) -> Option<&str> {
     (cost.is_some() && complete && matches!(version, "2a" | "2b" | "2y")).then_some(rest)
 }
 
-/// `argon2id$v=19$m=102400,t=2,p=8$SALT$DIGEST`. The first version of Argon2 wrote no `v=`.
+/// Parses `argon2id$v=19$m=102400,t=2,p=8$SALT$DIGEST`. The first version of Argon2 wrote no `v=`.
 fn parse_argon2(rest: &str) -> Option<Foreign<'_>> {
     let (version, [kind, costs, salt, digest]) = match parts::<5>(rest) {
         Some([kind, "v=19", rest @ ..]) => (Version::V0x13, [kind, rest[0], rest[1], rest[2]]),
@@ -136,7 +135,7 @@ fn parse_argon2(rest: &str) -> Option<Foreign<'_>> {
     Some(Foreign::Argon2 { argon2: Argon2::new(kind, version, params), salt, digest })
 }
 
-/// `16384$SALT$8$5$DIGEST`: work factor, block size, parallelism.
+/// Parses `16384$SALT$8$5$DIGEST`: work factor, block size, parallelism.
 fn parse_scrypt(rest: &str) -> Option<Foreign<'_>> {
     let [work, salt, block, parallelism, digest] = parts(rest)?;
     let (work, block): (u32, u32) = (work.parse().ok()?, block.parse().ok()?);
@@ -167,9 +166,9 @@ impl Foreign<'_> {
                 pbkdf2::verify(*algorithm, *iterations, salt.as_bytes(), password, digest).is_ok()
             }
             Self::Bcrypt(text) => {
-                // The work is done in any case: how long it takes must not depend on the input.
+                // The work is done in any case, so that its time does not depend on the input.
                 let matches = bcrypt::verify(password, text).unwrap_or(false);
-                // bcrypt would cut such a password off, so a match is no evidence.
+                // bcrypt would truncate such a password, so a match is no evidence.
                 matches && password.len() <= BCRYPT_MAX_BYTES && !password.contains(&0)
             }
             Self::BcryptSha256(text) => {

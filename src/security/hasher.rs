@@ -1,5 +1,6 @@
-//! Password hashing on threads of its own: as many as there are cores, at low priority, behind a
-//! bounded queue. A flood of log-ins fills that queue and is told so; everything else goes on.
+//! Password hashing on its own threads: as many as there are cores, at low priority, behind a
+//! bounded queue. A flood of log-ins fills that queue and is refused; other requests are not
+//! affected.
 
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
@@ -8,13 +9,13 @@ use super::hash_queue::{HashLoad, HashQueue, Job, Requester, Start};
 use super::{foreign_hashes, password_format};
 use crate::domain::{PasswordHash, PlainPassword};
 
-/// Low enough that answering requests goes first, not so low that log-ins starve.
+/// Low enough that other requests go first, not so low that log-ins starve.
 const NICENESS: i32 = 10;
 
-/// Reasons for a hash without a result.
+/// Reasons why a hash failed.
 #[derive(Debug, thiserror::Error)]
 pub enum HashError {
-    /// Too many hashes wait already.
+    /// The queue is full.
     #[error("too many passwords wait to be hashed")]
     Overloaded,
     /// The hash function failed.
@@ -22,18 +23,17 @@ pub enum HashError {
     Failed(String),
 }
 
-/// The outcome of comparing a password.
+/// Result of a verification.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// True if it is the right one.
+    /// True if the password is right.
     pub matches: bool,
-    /// True if the stored hash should be replaced by one made today.
+    /// True if the stored hash should be replaced by one of the current cost and format.
     pub is_outdated: bool,
 }
 
-/// Returns whether some password can match `stored`: a hash of our own form, or of one that imports
-/// bring.
+/// Returns whether a password can match `stored`: a hash of our own format, or of an import.
 pub fn is_usable(stored: &PasswordHash) -> bool {
     password_format::is_known(stored) || foreign_hashes::is_known(stored)
 }
@@ -46,7 +46,7 @@ pub struct Hasher {
     dummy: PasswordHash,
 }
 
-/// The end of the queue that jobs are submitted at.
+/// The submitting end of the queue.
 struct Handle(Arc<HashQueue>);
 
 impl Drop for Handle {
@@ -80,8 +80,8 @@ impl Hasher {
             .map_err(|error| HashError::Failed(error.to_string()))
     }
 
-    /// Compares `password` with `stored`. Where there is nothing to compare with (no account, no
-    /// usable password) a dummy is verified, so that both arms take the same time.
+    /// Compares `password` with `stored`. Without an account or a usable hash, it verifies a dummy
+    /// hash, so that both cases take the same time.
     pub fn verify(
         &self,
         requester: Requester,
@@ -104,7 +104,7 @@ impl Hasher {
         })
     }
 
-    /// Returns how much there is to hash.
+    /// Returns the load of the queue.
     pub fn load(&self) -> HashLoad {
         self.queue.0.load()
     }
@@ -127,13 +127,13 @@ impl Hasher {
 }
 
 fn work(queue: &HashQueue) {
-    // On Linux process 0 means the calling thread. To lower one's priority needs no rights; where
-    // it fails all the same, hashing is only less polite.
+    // On Linux, process 0 is the calling thread. Lowering a priority needs no rights; a failure
+    // only means that hashing competes with requests.
     if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
         tracing::debug!(%error, "hashing threads keep the normal priority");
     }
     let run = |job: Job| {
-        // A panic ends one job, not the thread; its caller is told by the closed channel.
+        // A panic ends one job, not the thread; its caller sees the closed channel.
         if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(Start::Run))).is_err() {
             tracing::error!("a password hash panicked");
         }

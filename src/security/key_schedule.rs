@@ -6,32 +6,31 @@ use std::time::Duration;
 use super::token_times::{LEEWAY, MAX_LIFETIME};
 use crate::domain::UtcTime;
 
-/// Longest validity of a token that a key issued just before the next one took over.
+/// Longest validity of a token that was issued just before the next key signed.
 const OVERLAP: Duration = MAX_LIFETIME.saturating_add(LEEWAY);
 
-/// Time for which instances with the setting before may go on signing after a change of the
-/// algorithm.
+/// Time for which instances with the previous setting may sign after a change of the algorithm.
 pub(super) const CHANGE_OF_ALGORITHM: Duration = Duration::from_hours(24);
 
-/// A row is kept longer than it counts, so that an instance whose clock is ahead does not take away
-/// what the others sign with.
+/// Time for which the row of an expired key is kept, so that an instance whose clock is ahead does
+/// not delete the key of the others.
 const FORGET_AFTER: Duration = Duration::from_hours(24);
 
 /// State of a signing key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyState {
-    /// Published, so that every service knows it when it begins to sign.
+    /// Published, so that every service knows it before it signs.
     Next,
     /// Signs.
     Active,
-    /// Signs no more; tokens of it may still count.
+    /// Signs no more; its tokens may still be valid.
     Retiring,
-    /// No token of it counts any more.
+    /// All its tokens have expired.
     Expired,
 }
 
 impl KeyState {
-    /// A word for people.
+    /// The name, as printed.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Next => "next",
@@ -45,46 +44,46 @@ impl KeyState {
 /// Dates that determine the states of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyDates {
-    /// Its name.
+    /// Its id.
     pub kid: String,
     /// Its algorithm by name.
     pub algorithm: String,
     /// Time of creation.
     pub created_at: UtcTime,
-    /// Since when it signs.
+    /// Time from which it signs.
     pub signs_from: UtcTime,
 }
 
 impl KeyDates {
-    /// Returns the time at which it takes over. Versions before rotation leave `signs_from` at zero
+    /// Returns the time from which it signs. Versions before rotation leave `signs_from` at zero
     /// and sign at once.
     pub fn begins_at(&self) -> UtcTime {
         self.signs_from.max(self.created_at)
     }
 
-    /// Keys take over from each other in this order.
+    /// The order in which keys replace each other.
     pub(super) fn order(&self) -> (UtcTime, UtcTime, &str) {
         (self.begins_at(), self.created_at, &self.kid)
     }
 }
 
-/// The moments of a key, as an instance with a certain algorithm sees them.
+/// Schedule of a key, for an instance with a certain algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeySchedule {
-    /// Time at which it takes over.
+    /// Time from which it signs.
     pub begins_at: UtcTime,
-    /// Time at which it stops to sign.
+    /// Time from which the next one signs.
     pub replaced_at: Option<UtcTime>,
     /// Time at which its last token has expired.
     pub ends_at: Option<UtcTime>,
-    /// True if it is the first there is: then it signs whatever the clock says.
+    /// True if it is the first key, which signs whatever the clock says.
     is_first: bool,
     /// True if this instance signs with keys of this algorithm.
     is_own: bool,
 }
 
 impl KeySchedule {
-    /// The life of `key` among `all`, for an instance that signs with `algorithm`.
+    /// Returns the schedule of `key` among `all`, for an instance that signs with `algorithm`.
     pub fn of(key: &KeyDates, all: &[KeyDates], algorithm: &str) -> Self {
         let is_own = key.algorithm == algorithm;
         let begin_of_first_after = |algorithm: &str| {
@@ -118,7 +117,7 @@ impl KeySchedule {
         }
     }
 
-    /// Returns whether its row is of no use.
+    /// Returns whether its row can be deleted.
     pub fn is_forgotten(&self, now: UtcTime) -> bool {
         self.ends_at.is_some_and(|at| at.after(FORGET_AFTER) <= now)
     }
@@ -143,7 +142,7 @@ mod tests {
         }
     }
 
-    /// The states of all keys at `now`, in the order given.
+    /// Returns the states of all keys at `now`, in the order given.
     fn states(keys: &[KeyDates], own: &str, now: i64) -> Vec<&'static str> {
         keys.iter().map(|key| KeySchedule::of(key, keys, own).state(at(now)).name()).collect()
     }

@@ -24,7 +24,7 @@ pub struct KeySet {
 #[derive(Clone)]
 struct RingKey {
     key: Arc<SigningKey>,
-    /// A shared secret has none: it is a setting, and signs as long as it is set.
+    /// `None` for a shared secret: it is a setting, and signs as long as it is set.
     life: Option<KeySchedule>,
 }
 
@@ -37,22 +37,22 @@ impl RingKey {
 /// A signing key, for operators.
 #[derive(Clone, Debug)]
 pub struct KeyAge {
-    /// Its name.
+    /// Its id.
     pub kid: String,
     /// Its algorithm.
     pub algorithm: &'static str,
     /// Its state.
     pub state: KeyState,
-    /// The time since it was made; `None` for a shared secret, whose age only the operator knows.
+    /// The time since its creation; `None` for a shared secret, whose age is unknown.
     pub age: Option<Duration>,
 }
 
-/// A key to be made.
+/// A key to create.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DueKey {
-    /// Time at which the newest existing key takes over.
+    /// Time from which the newest existing key signs.
     pub after: UtcTime,
-    /// Time at which the new key shall sign.
+    /// Time from which the new key signs.
     pub signs_from: UtcTime,
 }
 
@@ -64,18 +64,19 @@ impl DueKey {
 }
 
 impl KeySet {
-    /// No keys yet, for an instance that signs with `algorithm`.
+    /// Returns a set without keys, for an instance that signs with `algorithm`.
     pub fn empty(algorithm: SigningAlgorithm) -> Self {
         Self { algorithm, keys: Vec::new(), rows: Vec::new() }
     }
 
-    /// The one key of a secret that is shared with the services that check tokens.
+    /// Returns a set with one secret that is shared with the services that check tokens.
     pub fn shared(secret: &[u8]) -> Self {
         let key = RingKey { key: Arc::new(SigningKey::shared(secret)), life: None };
         Self { algorithm: SigningAlgorithm::Hs256, keys: vec![key], rows: Vec::new() }
     }
 
-    /// Adds a shared secret that validates, as no setting does: for tests with keys of every kind.
+    /// Adds a shared secret that only validates. No setting does that: it is for tests with keys of
+    /// every kind.
     #[must_use]
     pub fn with_shared(mut self, secret: &[u8]) -> Self {
         self.keys.extend(Self::shared(secret).keys);
@@ -87,14 +88,14 @@ impl KeySet {
         (self.algorithm != SigningAlgorithm::Hs256).then_some(self.algorithm)
     }
 
-    /// Returns whether `stored` is what this ring was made of.
+    /// Returns whether this set was created from `stored`.
     pub fn is_of(&self, stored: &[SealedKey]) -> bool {
         self.rows.len() == stored.len()
             && self.rows.iter().zip(stored).all(|(row, key)| *row == key.dates())
     }
 
-    /// The ring of what the database has now, and why some of it is of no use. Where nothing is
-    /// left to sign with, the keys of this ring go on.
+    /// Returns the set of the stored keys, and the reasons why some cannot be used. Without a
+    /// stored key that can sign, the keys of this set stay.
     pub fn renewed(
         &self,
         stored: &[SealedKey],
@@ -113,7 +114,8 @@ impl KeySet {
                 Err(fault) => faults.push(fault),
             }
         }
-        // Of these alone: a key that stays closed here replaces none that can be used.
+        // Only the opened keys count: a key that cannot be opened here replaces none that can be
+        // used.
         let dates: Vec<KeyDates> = open.iter().map(|(_, dates)| dates.clone()).collect();
         let life = |key| Some(KeySchedule::of(key, &dates, self.algorithm.name()));
         let keys = if open.iter().any(|(key, _)| key.algorithm == self.algorithm) {
@@ -127,17 +129,17 @@ impl KeySet {
         (Self { algorithm: self.algorithm, keys, rows }, faults)
     }
 
-    /// Returns whether there is nothing to sign with.
+    /// Returns whether no key can sign.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
 
-    /// Of the rows of the algorithm that is set, the one that takes over last, unless it has begun.
+    /// Returns the last row of the configured algorithm, unless it already signs.
     pub fn waiting(&self, now: UtcTime) -> Option<&KeyDates> {
         self.newest().filter(|newest| newest.begins_at() > now)
     }
 
-    /// The first row of the algorithm that is set, if it was made by a clock that was ahead.
+    /// Returns the first row of the configured algorithm, if the clock of its creator was ahead.
     pub fn first_if_ahead(&self, now: UtcTime) -> Option<&KeyDates> {
         let first = self.own_rows().min_by_key(|row| row.order());
         first.filter(|first| first.begins_at() > now)
@@ -151,20 +153,20 @@ impl KeySet {
         self.rows.iter().filter(|row| row.algorithm == self.algorithm.name())
     }
 
-    /// The key that signs.
+    /// Returns the key that signs.
     pub(super) fn active(&self, now: UtcTime) -> Option<&SigningKey> {
         let active = self.keys.iter().find(|key| key.state(now) == KeyState::Active);
         active.map(|key| key.key.as_ref())
     }
 
-    /// The key of that name, if tokens of it can count.
+    /// Returns the key with that id, if its tokens may be valid.
     pub(super) fn find(&self, kid: &str, now: UtcTime) -> Option<&SigningKey> {
         let named = self.keys.iter().find(|key| key.key.kid == kid)?;
         (named.state(now) != KeyState::Expired).then_some(named.key.as_ref())
     }
 
-    /// The public keys whose tokens can count now or soon: the one that signs first, then the
-    /// newer before the older.
+    /// Returns the public keys whose tokens may be valid now or soon: the one that signs first,
+    /// then the newer before the older.
     pub(super) fn public_keys(&self, now: UtcTime) -> Vec<serde_json::Value> {
         let mut keys: Vec<&RingKey> =
             self.keys.iter().filter(|key| key.state(now) != KeyState::Expired).collect();
@@ -188,13 +190,13 @@ impl KeySet {
         self.keys.iter().map(age).collect()
     }
 
-    /// The key to make if an operator asks for one that takes over at `signs_from`.
+    /// Returns the key to create if an operator wants one that signs from `signs_from`.
     pub fn wanted_key(&self, signs_from: UtcTime, now: UtcTime) -> DueKey {
         let newest = self.newest().map(KeyDates::begins_at);
         newest.map_or_else(|| DueKey::first(now), |after| DueKey { after, signs_from })
     }
 
-    /// The key to make now, if each shall sign for `period`; if there is none, whatever that is.
+    /// Returns the key to create now, if each signs for `period`; without any key, the first one.
     pub fn due_key(&self, period: Option<Duration>, now: UtcTime) -> Option<DueKey> {
         let Some(newest) = self.newest() else {
             return self.stored_algorithm().map(|_| DueKey::first(now));
@@ -210,7 +212,7 @@ impl KeySet {
     }
 
     /// Returns whether the algorithm was changed to another one and back: keys of the other one are
-    /// accepted until a newer one of this takes over.
+    /// accepted until a newer key of this one signs.
     fn has_come_back(&self, newest: &KeyDates, now: UtcTime) -> bool {
         self.rows.iter().any(|row| {
             row.algorithm != newest.algorithm
@@ -219,8 +221,8 @@ impl KeySet {
         })
     }
 
-    /// The names of keys that are of no use: of those that were opened, as a key that stays
-    /// closed here replaces none.
+    /// Returns the ids of keys to delete. Only keys that were opened count: a key that cannot be
+    /// opened here replaces none.
     pub fn forgotten(&self, now: UtcTime) -> Vec<String> {
         let is_forgotten = |key: &RingKey| key.life.is_some_and(|life| life.is_forgotten(now));
         self.keys

@@ -1,4 +1,4 @@
-//! Signing keys: made, sealed for the database, and held ready for use.
+//! Signing keys: generation, sealing for the database, signatures.
 
 use aws_lc_rs::digest;
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
@@ -25,7 +25,7 @@ pub enum SigningAlgorithm {
     EdDsa,
     /// RSA 2048 with PKCS #1 v1.5.
     Rs256,
-    /// HMAC with a secret shared with the services that check.
+    /// HMAC with a secret shared with the services that check tokens.
     Hs256,
 }
 
@@ -43,7 +43,7 @@ impl SigningAlgorithm {
         }
     }
 
-    /// The algorithm of that name.
+    /// Returns the algorithm of that name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
     }
@@ -61,7 +61,7 @@ impl SigningAlgorithm {
 /// Reasons why a key cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// The crypto library refused.
+    /// The crypto library returned an error.
     #[error("the key cannot be made or read")]
     Crypto,
     /// The sealed key does not open with the service's secret.
@@ -70,13 +70,13 @@ pub enum KeyError {
          it is the file `secret` of the data folder: HALLPASS_SECRET_FILE can name it)"
     )]
     WrongSecret,
-    /// The JSON or algorithm in the database is not known to this version.
+    /// The key in the database has a form that this version does not know.
     #[error("the signing key {0} in the database is not known to this version")]
     Unknown(String),
-    /// Nothing to sign with.
+    /// No key can sign.
     #[error("there is no signing key")]
     Missing,
-    /// A token that would be refused because of its length.
+    /// The token would be longer than services accept.
     #[error(
         "the access token of user {user_id} would have {length} bytes, more than 4096: shorten the roles of \
          the account, or the members that HALLPASS_CLAIMS names"
@@ -89,7 +89,7 @@ pub enum KeyError {
     },
 }
 
-/// A key ready for use.
+/// An opened key.
 pub struct SigningKey {
     pub(super) kid: String,
     pub(super) algorithm: SigningAlgorithm,
@@ -97,12 +97,12 @@ pub struct SigningKey {
     /// The same, parsed once for all signatures; ES256 only.
     key_pair: Option<EcdsaKeyPair>,
     pub(super) decoding: DecodingKey,
-    /// The public half for the JWKS; a shared secret has none.
+    /// The public key for the JWKS; `None` for a shared secret.
     pub public_jwk: Option<serde_json::Value>,
 }
 
 impl SealedKey {
-    /// Makes a new key pair.
+    /// Generates a key pair.
     pub fn generate(
         algorithm: SigningAlgorithm,
         sealing_key: &[u8; 32],
@@ -127,7 +127,7 @@ impl SealedKey {
         })
     }
 
-    /// Its name, kind and times.
+    /// Returns its id, algorithm and times.
     pub fn dates(&self) -> KeyDates {
         KeyDates {
             kid: self.kid.clone(),
@@ -160,8 +160,7 @@ impl SealedKey {
         sealing_keys.iter().find_map(open).ok_or(KeyError::WrongSecret)
     }
 
-    /// Returns the private key sealed anew with the first of the sealing keys; `None` if that is
-    /// the one it is sealed with.
+    /// Returns the private key sealed with the first sealing key; `None` if it already is.
     pub fn sealed_anew(&self, sealing_keys: &[&[u8; 32]]) -> Result<Option<Vec<u8>>, KeyError> {
         let (first, _) = sealing_keys.split_first().ok_or(KeyError::WrongSecret)?;
         if self.private_key(&[*first]).is_ok() {
@@ -173,7 +172,7 @@ impl SealedKey {
 }
 
 impl SigningKey {
-    /// The key of a secret that is shared with the services that check tokens.
+    /// Returns the key of a secret that is shared with the services that check tokens.
     pub fn shared(secret: &[u8]) -> Self {
         let name = digest::digest(&digest::SHA256, &[b"hallpass kid:", secret].concat());
         Self {
@@ -225,12 +224,12 @@ fn generate_private_key(algorithm: SigningAlgorithm) -> Result<Vec<u8>, KeyError
             let key: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| KeyError::Crypto)?;
             Ok(key.as_ref().to_vec())
         }
-        // A shared secret is a setting, not something to be made here.
+        // A shared secret is a setting, not generated here.
         SigningAlgorithm::Hs256 => Err(KeyError::Crypto),
     }
 }
 
-/// `private` is a PKCS #8 document, except for a shared secret.
+/// Returns the key for `private`, a PKCS #8 document, or the bytes of a shared secret.
 fn encoding_key(algorithm: SigningAlgorithm, private: &[u8]) -> Result<EncodingKey, KeyError> {
     match algorithm {
         SigningAlgorithm::Es256 => Ok(EncodingKey::from_ec_der(private)),

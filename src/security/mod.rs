@@ -1,5 +1,5 @@
-//! Passwords, tokens and keys: the parts that must not be wrong. Knows no database, and HTTP only
-//! to ask whether a password was breached.
+//! Passwords, tokens and keys: the security-critical parts. No database, and HTTP only for breached
+//! passwords.
 
 pub mod access_token;
 pub mod breached;

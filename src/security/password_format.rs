@@ -1,6 +1,6 @@
 //! Format of stored passwords: `$bcrypt-sha256$v=2,t=2b,r=12$SALT$DIGEST`, the second format of
 //! passlib. bcrypt runs over base64(HMAC-SHA-256(key = the salt's text, password)), so that every
-//! byte of the password counts; bcrypt alone stops at 72 bytes.
+//! byte of the password counts; bcrypt alone ignores bytes after the 72nd.
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;
@@ -13,7 +13,7 @@ const BCRYPT_BASE64: GeneralPurpose = GeneralPurpose::new(&base64::alphabet::BCR
 const SALT_LENGTH: usize = 22;
 const DIGEST_LENGTH: usize = 31;
 
-/// The highest cost that is verified: at 16 a hash takes some four seconds.
+/// Highest cost that is verified: at 16 a hash takes some four seconds.
 pub(super) const MAX_COST: u32 = 16;
 
 struct Stored<'a> {
@@ -46,26 +46,26 @@ pub fn hash(password: &PlainPassword, cost: u32) -> Result<PasswordHash, bcrypt:
     Ok(PasswordHash::stored(format!("$bcrypt-sha256$v=2,t=2b,r={cost}${salt_text}${digest}")))
 }
 
-/// A well-formed hash that no password matches, for the arm in which there is no account. To
-/// verify it costs what verifying a true one costs.
+/// Returns a well-formed hash that no password matches, for a log-in without an account. It costs
+/// as much to verify as a real one.
 pub fn dummy(cost: u32) -> PasswordHash {
     let salt = BCRYPT_BASE64.encode(random_bytes::<16>());
     let digest = BCRYPT_BASE64.encode(random_bytes::<23>());
     PasswordHash::stored(format!("$bcrypt-sha256$v=2,t=2b,r={cost}${salt}${digest}"))
 }
 
-/// Returns whether `password` is the one of `hash`; `None` where `hash` is of no known form.
+/// Returns whether `password` matches `hash`; `None` if `hash` has an unknown format.
 pub fn verify(password: &PlainPassword, hash: &PasswordHash) -> Option<bool> {
     let Stored { cost, salt, digest } = parse(hash)?;
     bcrypt::verify(prehash(password, salt), &format!("$2b${cost:02}${salt}{digest}")).ok()
 }
 
-/// Returns whether [`verify`] has an answer for `hash`.
+/// Returns whether [`verify`] supports `hash`.
 pub fn is_known(hash: &PasswordHash) -> bool {
     parse(hash).is_some()
 }
 
-/// Returns whether `hash` was made otherwise than [`hash`] makes it today.
+/// Returns whether `hash` differs in format or cost from a new one.
 pub fn is_outdated(hash: &PasswordHash, cost: u32) -> bool {
     parse(hash).is_none_or(|stored| stored.cost != cost)
 }

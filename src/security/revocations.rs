@@ -1,6 +1,9 @@
-//! The sessions that ended and the users whose rights changed within the life of an access token,
-//! in memory: a look-up costs no database and no thread hop. Each instance adds what it changes
-//! itself at once and learns of the rest by polling.
+//! Sessions that ended and users whose rights changed within the lifetime of an access token, in
+//! memory: a look-up needs no database and no other thread. Each instance adds its own changes at
+//! once and polls those of others.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -14,13 +17,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::domain::{EndReason, EndedSession, SessionId, UserId, UtcTime};
 
 const OVERLAP: Duration = Duration::from_secs(60);
-/// A clock that goes back further than this was set. What the set forgot while the clock was ahead
-/// counts again then.
+/// A clock that goes back further than this was set. Entries that were dropped while it was ahead
+/// are needed again.
 const CLOCK_STEP: Duration = Duration::from_secs(5);
-/// The entries that are dropped while the set is locked once: a fraction of a millisecond.
+/// Number of entries that are dropped per lock of the set, in a fraction of a millisecond.
 const DROPPED_AT_ONCE: usize = 500;
 
-/// A list of what was revoked, as it stood at one moment.
+/// A snapshot of the revocation list.
 pub struct Ended {
     sessions: Vec<EndedSession>,
     users: BTreeMap<UserId, UtcTime>,
@@ -29,7 +32,7 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// Names this content: instances that know the same have the same tag.
+    /// The entity tag of the content, equal on instances with equal content.
     pub fn tag(&self) -> &str {
         &self.tag
     }
@@ -39,24 +42,24 @@ impl Ended {
         &self.sessions
     }
 
-    /// The accounts that were switched off or removed, or whose rights changed, and when.
+    /// The users who were disabled or deleted, or whose rights changed, with the time.
     pub fn users(&self) -> &BTreeMap<UserId, UtcTime> {
         &self.users
     }
 
-    /// Returns the list as `render` writes it, which is called once.
+    /// Returns the list in the form of `render`, which is called once.
     pub fn rendered(&self, render: impl FnOnce(&Self) -> Vec<u8>) -> Arc<[u8]> {
         Arc::clone(self.rendered.get_or_init(|| render(self).into()))
     }
 }
 
-/// The set of what was revoked. Adding an entry costs the same however many there are; a look-up
-/// takes a shared lock that no writer holds for longer than [`DROPPED_AT_ONCE`] entries take.
+/// The set of revocations. Adding an entry has a constant cost; a look-up takes a shared lock that
+/// no writer holds for longer than [`DROPPED_AT_ONCE`] entries take.
 pub struct Revocations {
     set: RwLock<Set>,
-    /// The whole list, made on request once for each version of the set.
+    /// The whole list, created on request once for each version of the set.
     list: Mutex<Option<(u64, Arc<Ended>)>>,
-    /// Entries older than this are of no use: their last access token has expired.
+    /// Age of entries that can be dropped: their last access token has expired.
     keep: Duration,
     synced_at: AtomicI64,
     /// Longest time without a sync with the database; later the set is stale.
@@ -67,9 +70,9 @@ pub struct Revocations {
 struct Set {
     sessions: HashMap<Arc<str>, Entry>,
     by_end: BTreeSet<(UtcTime, Arc<str>)>,
-    /// The generation of the rights of users whose rights changed.
+    /// The generation of rights of the users whose rights changed.
     rights: HashMap<UserId, UtcTime>,
-    /// Counts the changes of this set.
+    /// Number of changes of this set.
     version: u64,
 }
 
@@ -111,7 +114,7 @@ impl Set {
         true
     }
 
-    /// Lists what was revoked at or after `since`.
+    /// Returns the list of revocations at or after `since`.
     fn list(&self, since: UtcTime) -> Ended {
         let mut sessions = Vec::new();
         let mut users: BTreeMap<UserId, UtcTime> =
@@ -136,7 +139,7 @@ impl Set {
 }
 
 impl Revocations {
-    /// An empty set, of no use before it was in step with the database once.
+    /// Returns an empty set, which is stale until the first sync with the database.
     pub fn new(keep: Duration, max_staleness: Duration) -> Self {
         Self {
             set: RwLock::default(),
@@ -153,7 +156,7 @@ impl Revocations {
     }
 
     /// Returns whether a token is revoked: its session was ended, or the rights of its user are of
-    /// a later generation than `rights`. `None` when the set is too old to tell.
+    /// a later generation than `rights`. `None` if the set is stale.
     pub fn revokes(&self, session: &str, user: UserId, rights: i64, now: UtcTime) -> Option<bool> {
         let set = self.read();
         let is_outdated = |generation: &UtcTime| rights < generation.micros();
@@ -163,8 +166,7 @@ impl Revocations {
         self.is_current(now).then_some(false)
     }
 
-    /// Returns everything that was revoked, or what was revoked at or after `since`; `None` when
-    /// the set is too old to be relied on.
+    /// Returns all revocations, or those at or after `since`; `None` if the set is stale.
     pub fn list(&self, since: Option<UtcTime>, now: UtcTime) -> Option<Arc<Ended>> {
         if !self.is_current(now) {
             return None;
@@ -184,7 +186,7 @@ impl Revocations {
         }
     }
 
-    /// Returns whether the last look at the database is recent enough.
+    /// Returns whether the last sync with the database is recent enough.
     pub fn is_current(&self, now: UtcTime) -> bool {
         let synced_at = self.synced_at();
         now <= synced_at.after(self.max_staleness) && now >= synced_at.before(CLOCK_STEP)
@@ -204,12 +206,12 @@ impl Revocations {
         self.merge(&ended.into_iter().collect::<Vec<_>>(), now);
     }
 
-    /// Notes that the rights of a user changed.
+    /// Records a change of a user's rights.
     pub fn change_rights(&self, user: UserId, generation: UtcTime) {
         self.write().set_rights(user, generation);
     }
 
-    /// Adds what the database has, as of `now`.
+    /// Adds the revocations of the database as of `now`.
     pub fn sync(&self, ended: &[EndedSession], rights: &[(UserId, UtcTime)], now: UtcTime) {
         self.merge(ended, now);
         let horizon = self.horizon(now);
@@ -232,9 +234,9 @@ impl Revocations {
         self.synced_at.store(now.micros(), Ordering::Relaxed);
     }
 
-    /// Since when the database must be asked for ends: all that matter at first, then those that
-    /// are new. Clocks of instances may differ a little, and a transaction that ended a session
-    /// takes a moment to commit. All again after the clock went back.
+    /// Returns the time since when revocations must be read from the database: at first all that
+    /// matter, then the new ones. The range overlaps the last one, because clocks differ a little
+    /// and a transaction takes a moment to commit. After the clock went back, all are read again.
     pub fn unseen_since(&self, now: UtcTime) -> UtcTime {
         let synced_at = self.synced_at();
         if now < synced_at {
@@ -270,113 +272,5 @@ impl Revocations {
 
     fn write(&self) -> RwLockWriteGuard<'_, Set> {
         self.set.write().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::SessionId;
-
-    fn at(seconds: i64) -> UtcTime {
-        UtcTime::from_seconds(seconds)
-    }
-
-    fn ended(id: &str, seconds: i64, reason: EndReason) -> EndedSession {
-        let (id, user_id) = (SessionId(id.into()), UserId(7));
-        EndedSession { id, user_id, at: at(seconds), reason: Some(reason) }
-    }
-
-    fn contains(set: &Revocations, session: &str, now: UtcTime) -> Option<bool> {
-        set.revokes(session, UserId(7), 0, now)
-    }
-
-    #[test]
-    fn a_change_of_rights_revokes_tokens_of_earlier_generations_only() {
-        let set = Revocations::new(Duration::from_secs(300), Duration::from_secs(10));
-        let changed = UtcTime::from_micros(100_000_000);
-        set.sync(&[], &[(UserId(7), changed), (UserId(8), changed)], at(101));
-        for (rights, revoked) in
-            [(0, true), (99_999_999, true), (100_000_000, false), (100_000_001, false)]
-        {
-            assert_eq!(set.revokes("a", UserId(7), rights, at(101)), Some(revoked), "{rights}");
-        }
-        // What another instance knew earlier changes nothing.
-        set.change_rights(UserId(7), UtcTime::from_micros(50));
-        assert_eq!(set.revokes("a", UserId(7), 100_000_000, at(101)), Some(false));
-        assert_eq!(set.revokes("a", UserId(7), 60, at(101)), Some(true));
-        let listed = set.list(Some(at(100)), at(101)).unwrap();
-        assert_eq!(*listed.users(), BTreeMap::from([(UserId(7), at(100)), (UserId(8), at(100))]));
-        assert!(set.list(Some(at(101)), at(101)).unwrap().users().is_empty());
-        set.sync(&[], &[], at(401));
-        assert_eq!(set.revokes("a", UserId(7), 0, at(401)), Some(false), "the tokens have expired");
-    }
-
-    #[test]
-    fn a_list_since_a_time_has_what_is_new_and_the_whole_is_made_once() {
-        let set = Revocations::new(Duration::from_secs(900), Duration::from_secs(1000));
-        let many: Vec<_> =
-            (0..2000).map(|n| ended(&n.to_string(), n / 4, EndReason::LoggedOut)).collect();
-        set.sync(&many, &[], at(500));
-        let whole = set.list(None, at(500)).unwrap();
-        assert_eq!(whole.sessions().len(), 2000);
-        assert!(Arc::ptr_eq(&whole, &set.list(None, at(500)).unwrap()));
-        assert_eq!(set.list(Some(at(499)), at(500)).unwrap().sessions().len(), 4);
-        assert!(set.list(Some(at(500)), at(500)).unwrap().sessions().is_empty());
-        // Entries go with their tokens, whatever their number.
-        set.sync(&[], &[], at(1200));
-        assert_eq!(set.list(None, at(1200)).unwrap().sessions().len(), 800);
-        assert_eq!(contains(&set, "1199", at(1200)), Some(false));
-        assert_eq!(contains(&set, "1200", at(1200)), Some(true));
-    }
-
-    #[test]
-    fn what_is_listed_tells_accounts_from_sessions() {
-        let set = Revocations::new(Duration::from_secs(300), Duration::from_secs(10));
-        assert!(set.list(None, at(0)).is_none());
-        set.sync(&[ended("a", 1, EndReason::LoggedOut)], &[], at(1));
-        let first = set.list(None, at(1)).unwrap();
-        assert!(first.users().is_empty());
-        set.add([ended("b", 2, EndReason::AccountDisabled)], at(2));
-        let second = set.list(None, at(2)).unwrap();
-        assert_eq!(*second.users(), BTreeMap::from([(UserId(7), at(2))]));
-        let ids: Vec<&str> = second.sessions().iter().map(|it| it.id.as_str()).collect();
-        assert_eq!(ids, ["b", "a"]);
-        assert_ne!(first.tag(), second.tag());
-        set.sync(&[ended("b", 2, EndReason::AccountDisabled)], &[], at(3));
-        assert_eq!(set.list(None, at(3)).unwrap().tag(), second.tag());
-        assert!(set.list(None, at(14)).is_none());
-    }
-
-    #[test]
-    fn what_was_forgotten_while_the_clock_was_ahead_is_learned_again_when_it_is_set_back() {
-        let set = Revocations::new(Duration::from_secs(300), Duration::from_secs(10));
-        let logged_out = ended("a", 1000, EndReason::LoggedOut);
-        set.sync(std::slice::from_ref(&logged_out), &[], at(1000));
-        set.sync(&[], &[], at(4600));
-        assert_eq!(contains(&set, "a", at(4600)), Some(false), "its tokens have expired");
-        assert_eq!(contains(&set, "a", at(1100)), None, "it may not be believed again");
-        assert!(set.unseen_since(at(1100)) <= at(1000));
-        set.sync(&[logged_out], &[], at(1100));
-        assert_eq!(contains(&set, "a", at(1101)), Some(true));
-    }
-
-    #[test]
-    fn an_entry_lives_as_long_as_a_token_and_a_stale_set_does_not_guess() {
-        let set = Revocations::new(Duration::from_secs(300), Duration::from_secs(10));
-        assert_eq!(contains(&set, "a", at(0)), None);
-        assert_eq!(set.unseen_since(at(0)), at(-300));
-        set.sync(&[], &[], at(0));
-        assert_eq!(set.unseen_since(at(1)), at(-60));
-        set.add([ended("a", 1, EndReason::LoggedOut)], at(1));
-        assert_eq!(contains(&set, "a", at(1)), Some(true));
-        assert_eq!(contains(&set, "b", at(10)), Some(false));
-        assert_eq!(contains(&set, "b", at(11)), None);
-        assert_eq!(contains(&set, "a", at(11)), Some(true));
-        set.sync(&[ended("b", 290, EndReason::LoggedOut)], &[], at(301));
-        assert_eq!(contains(&set, "a", at(301)), Some(true));
-        set.sync(&[], &[], at(302));
-        assert_eq!(contains(&set, "a", at(302)), Some(false));
-        assert_eq!(contains(&set, "b", at(302)), Some(true));
     }
 }

@@ -9,7 +9,7 @@ fn key(bytes: &[u8; 32]) -> Result<LessSafeKey, Unspecified> {
     Ok(LessSafeKey::new(UnboundKey::new(&AES_256_GCM, bytes)?))
 }
 
-/// Seals `plain`; `name` must be given again to open it.
+/// Seals `plain`. Opening it requires the same `name`.
 pub fn seal(sealing_key: &[u8; 32], name: &str, plain: &[u8]) -> Result<Vec<u8>, Unspecified> {
     let nonce = random_bytes::<NONCE_LEN>();
     let mut sealed = plain.to_vec();
@@ -21,7 +21,7 @@ pub fn seal(sealing_key: &[u8; 32], name: &str, plain: &[u8]) -> Result<Vec<u8>,
     Ok([nonce.as_slice(), &sealed].concat())
 }
 
-/// Opens what [`seal`] made with the same key and name.
+/// Opens a text that [`seal`] created with the same key and name.
 pub fn open(sealing_key: &[u8; 32], name: &str, sealed: &[u8]) -> Result<Vec<u8>, Unspecified> {
     let (nonce, sealed) = sealed.split_at_checked(NONCE_LEN).ok_or(Unspecified)?;
     let mut plain = sealed.to_vec();

@@ -1,8 +1,8 @@
-//! Bounds of the times in access tokens, shared by tokens and the schedule of keys.
+//! Limits of the times in access tokens, shared by tokens and the schedule of keys.
 
 use std::time::Duration;
 
-/// The longest lifetime that can be set, and so the longest that is accepted: instances may have
+/// The longest lifetime that can be set, and the longest that is accepted: instances may have
 /// different settings for a while.
 pub const MAX_LIFETIME: Duration = Duration::from_mins(15);
 

@@ -68,7 +68,7 @@ pub fn list_keys(conn: &mut Conn) -> Result<Vec<ApiKey>> {
     Ok(rows.into_iter().map(ApiKey::from).collect())
 }
 
-/// Revokes a key. Returns whether it was not revoked before.
+/// Revokes a key. Returns false if it was already revoked.
 pub fn revoke_key(conn: &mut Conn, id: &ApiKeyId, now: UtcTime) -> Result<bool> {
     let unrevoked = api_keys::table.find(id.as_str()).filter(api_keys::revoked_at.is_null());
     let revoked =

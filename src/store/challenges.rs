@@ -25,7 +25,7 @@ pub(super) struct Row {
     used_at: Option<i64>,
 }
 
-/// Returns the challenge of a row. One of a kind that only a newer version knows is none here.
+/// Returns the challenge of a row; `None` for a kind of a newer version.
 pub(super) fn challenge(row: Row) -> Option<Challenge> {
     Some(Challenge {
         kind: ChallengeKind::from_name(&row.kind)?,
@@ -45,7 +45,8 @@ pub(super) fn names<const N: usize>(kinds: [ChallengeKind; N]) -> [&'static str;
     kinds.map(ChallengeKind::name)
 }
 
-/// Inserts a challenge, on which `wrong_codes` count already. Its secrets come with its mail.
+/// Inserts a challenge with `wrong_codes` attempts already counted. Its secrets are stored when its
+/// mail is composed.
 pub fn insert_challenge(conn: &mut Conn, new: &Challenge, wrong_codes: i32) -> Result<()> {
     let verifies = new.email.as_ref().filter(|_| new.kind.verifies_address());
     diesel::insert_into(challenges::table)
@@ -93,11 +94,11 @@ pub fn find_newest(
     Ok(row.and_then(challenge))
 }
 
-/// Returns the newest notice that can still bring an e-mail address back.
-pub fn find_undo(conn: &mut Conn, user: UserId, now: UtcTime) -> Result<Option<Challenge>> {
+/// Returns the newest notice whose link can revert a change of the e-mail address.
+pub fn find_revertible(conn: &mut Conn, user: UserId, now: UtcTime) -> Result<Option<Challenge>> {
     let row = challenges::table
         .filter(challenges::user_id.eq(user.0))
-        .filter(challenges::kind.eq(ChallengeKind::Disavow.name()))
+        .filter(challenges::kind.eq(ChallengeKind::ReportUnauthorized.name()))
         .filter(challenges::email.is_not_null())
         .filter(challenges::used_at.is_null())
         .filter(challenges::expires_at.gt(now.micros()))
@@ -107,15 +108,14 @@ pub fn find_undo(conn: &mut Conn, user: UserId, now: UtcTime) -> Result<Option<C
     Ok(row.and_then(challenge))
 }
 
-/// Puts the secrets of a new mail in the place of those of the last one, with new tries of its
-/// code.
+/// Replaces the secrets of the last mail by those of a new one, with new attempts for its code.
 pub fn set_mail_secrets(
     conn: &mut Conn,
     id: &ChallengeId,
     link: &TokenHash,
     code: Option<&TokenHash>,
 ) -> Result<()> {
-    // A mail that is sent again carries the same secrets: its wrong tries still count.
+    // A retry of the same mail has the same secrets: its wrong attempts still count.
     let other = challenges::table
         .find(id.as_str())
         .filter(challenges::link_hash.is_null().or(challenges::link_hash.ne(&link.0)));
@@ -129,7 +129,7 @@ pub fn set_mail_secrets(
     Ok(())
 }
 
-/// Gives new tries, as [`set_mail_secrets`] does, where the mail has no code to be tried.
+/// Resets the attempts, as [`set_mail_secrets`] does, for a mail without a code.
 pub fn renew_code_tries(conn: &mut Conn, id: &ChallengeId) -> Result<()> {
     diesel::update(challenges::table.find(id.as_str()))
         .set(challenges::code_tries.eq(0))
@@ -137,8 +137,8 @@ pub fn renew_code_tries(conn: &mut Conn, id: &ChallengeId) -> Result<()> {
     Ok(())
 }
 
-/// Takes one of the tries that a code has, and one of those that all codes have together. Returns
-/// false if none is left.
+/// Reserves one of the attempts of a code, and one of those of all codes together. Returns false if
+/// none is left.
 pub fn reserve_code_try(
     conn: &mut Conn,
     id: &ChallengeId,
@@ -159,7 +159,7 @@ pub fn reserve_code_try(
     Ok(reserved == 1)
 }
 
-/// Releases a try: the code was right.
+/// Releases an attempt: the code was right.
 pub fn return_code_try(conn: &mut Conn, id: &ChallengeId) -> Result<()> {
     diesel::update(challenges::table.find(id.as_str()))
         .set((
@@ -170,7 +170,7 @@ pub fn return_code_try(conn: &mut Conn, id: &ChallengeId) -> Result<()> {
     Ok(())
 }
 
-/// Uses a challenge up. Of concurrent callers exactly one gets true.
+/// Consumes a challenge. Of concurrent callers exactly one gets true.
 pub fn consume_challenge(conn: &mut Conn, id: &ChallengeId, now: UtcTime) -> Result<bool> {
     let consumed = diesel::update(
         challenges::table
@@ -183,7 +183,7 @@ pub fn consume_challenge(conn: &mut Conn, id: &ChallengeId, now: UtcTime) -> Res
     Ok(consumed == 1)
 }
 
-/// Records the account that came of a challenge.
+/// Records the account that a challenge created.
 pub fn set_owner(conn: &mut Conn, id: &ChallengeId, user: UserId) -> Result<()> {
     diesel::update(challenges::table.find(id.as_str()))
         .set(challenges::user_id.eq(user.0))
@@ -191,8 +191,8 @@ pub fn set_owner(conn: &mut Conn, id: &ChallengeId, user: UserId) -> Result<()> 
     Ok(())
 }
 
-/// Removes the challenges of a user of that kind, because a newer one counts. Returns how many
-/// wrong codes were tried on those made since `remember_from`.
+/// Deletes the challenges of a user of that kind, because a newer one replaces them. Returns the
+/// number of wrong codes for those created since `remember_from`.
 pub fn supersede(
     conn: &mut Conn,
     user: UserId,
@@ -210,7 +210,7 @@ pub fn supersede(
     Ok(recent.map(|(wrong_codes, _)| *wrong_codes).max().unwrap_or(0))
 }
 
-/// Removes the challenges of a user of those kinds.
+/// Deletes the challenges of a user of those kinds.
 pub fn delete_of_kinds<const N: usize>(
     conn: &mut Conn,
     user: UserId,
@@ -225,7 +225,7 @@ pub fn delete_of_kinds<const N: usize>(
     Ok(())
 }
 
-/// Removes the pending changes of an account's e-mail address.
+/// Deletes the pending changes of an account's e-mail address.
 pub fn delete_changes(conn: &mut Conn, user: UserId) -> Result<()> {
     diesel::delete(
         challenges::table
@@ -237,7 +237,7 @@ pub fn delete_changes(conn: &mut Conn, user: UserId) -> Result<()> {
     Ok(())
 }
 
-/// Removes the user's challenges of the same kind that are newer than `than`.
+/// Deletes the user's challenges of the same kind that are newer than `than`.
 pub fn delete_newer(conn: &mut Conn, than: &Challenge) -> Result<()> {
     diesel::delete(
         challenges::table
@@ -249,7 +249,7 @@ pub fn delete_newer(conn: &mut Conn, than: &Challenge) -> Result<()> {
     Ok(())
 }
 
-/// Removes every challenge that verifies the e-mail address, besides `keep`.
+/// Deletes every challenge that verifies the e-mail address, except `keep`.
 pub fn delete_of_address(conn: &mut Conn, email: &Email, keep: Option<&ChallengeId>) -> Result<()> {
     diesel::delete(
         challenges::table
@@ -260,10 +260,10 @@ pub fn delete_of_address(conn: &mut Conn, email: &Email, keep: Option<&Challenge
     Ok(())
 }
 
-/// Lets one transaction at a time answer challenges about the e-mail address.
+/// Serializes the transactions that answer challenges about the e-mail address.
 pub fn lock_address(conn: &mut Conn, email: &Email) -> Result<()> {
     if let Conn::Postgres(postgres) = conn {
-        // SQLite has one writer anyway.
+        // SQLite has one writer.
         diesel::sql_query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
             .bind::<diesel::sql_types::Text, _>(email.normalised())
             .execute(postgres)?;
@@ -289,7 +289,7 @@ pub fn list_page<const N: usize>(
     Ok(Page::of(rows, limit, |row| &row.id, challenge))
 }
 
-/// Removes up to `limit` challenges of a kind that expired before `forget_before`. Returns true if
+/// Deletes up to `limit` challenges of a kind that expired before `forget_before`. Returns true if
 /// there may be more.
 pub fn purge(
     conn: &mut Conn,

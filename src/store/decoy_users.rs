@@ -8,13 +8,13 @@ use super::schema::users;
 use super::{Conn, Result};
 use crate::domain::UserId;
 
-/// Pseudo-random place of an account on a ring of 2^31 - 1 places. It is indexed.
+/// Pseudo-random position of an account on a ring of 2^31 - 1 positions. It is indexed.
 const PLACE: &str =
     "((id % 2147483647) * (id % 2147483647) % 2147483647 * 1103515245) % 2147483647";
 
-/// The account at the place `key`, or the next one on the ring. Any is as likely as any other,
-/// whatever gaps the numbers have. One that joins takes over from a single other one, and so does
-/// one when another goes.
+/// Returns the account at the position `key`, or the next one on the ring. All accounts are equally
+/// likely, whatever gaps the user ids have. A new or deleted account changes the decoy of one
+/// neighbour only.
 pub fn find(conn: &mut Conn, key: u32) -> Result<Option<UserId>> {
     let place = || sql::<BigInt>(PLACE);
     let ring = || users::table.order(place()).select(users::id);
@@ -31,7 +31,7 @@ mod tests {
     use super::PLACE;
 
     #[test]
-    fn the_index_is_of_the_places_that_are_asked_for() {
+    fn the_index_has_the_expression_of_the_query() {
         for migration in [
             include_str!("../../migrations/sqlite/2026-11-25-000001_stand_ins/up.sql"),
             include_str!("../../migrations/postgres/2026-11-25-000001_stand_ins/up.sql"),

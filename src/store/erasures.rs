@@ -1,5 +1,5 @@
-//! Deleted users whose details are still to be erased. The order is written in the transaction of the
-//! deletion; the rows themselves follow in small steps, however many there are.
+//! Deleted users whose data is not erased yet. The erasure is requested in the transaction of the
+//! deletion; the rows follow in small steps.
 
 use diesel::prelude::*;
 
@@ -7,7 +7,7 @@ use super::schema::erasures;
 use super::{Conn, Result};
 use crate::domain::{UserId, UtcTime};
 
-/// Orders the erasure of what sessions and events tell about a user.
+/// Requests the erasure of a user's sessions and events.
 pub fn request(conn: &mut Conn, user: UserId, now: UtcTime) -> Result<()> {
     diesel::insert_into(erasures::table)
         .values((erasures::user_id.eq(user.0), erasures::requested_at.eq(now.micros())))
@@ -21,7 +21,7 @@ pub fn list_requested(conn: &mut Conn, limit: i64) -> Result<Vec<UserId>> {
     Ok(users.load(conn)?.into_iter().map(UserId).collect())
 }
 
-/// Closes the order.
+/// Removes a finished request.
 pub fn finish(conn: &mut Conn, user: UserId) -> Result<()> {
     diesel::delete(erasures::table.find(user.0)).execute(conn)?;
     Ok(())

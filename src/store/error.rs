@@ -4,19 +4,19 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
 use crate::store::engine::health::is_of_prepared_statement;
 
-/// The store's answer.
+/// The result of a function of the store.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Columns that must be unique.
+/// Unique columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unique {
-    /// The name of an account.
+    /// The user name of an account.
     Username,
-    /// The address of an account.
+    /// The e-mail address of an account.
     Email,
     /// Issuer and subject of an identity at another service.
     Identity,
-    /// A key that Hallpass makes up itself.
+    /// A generated key.
     Other,
 }
 
@@ -32,23 +32,22 @@ impl Unique {
     }
 }
 
-/// A failed statement. "No such row" is never one: look-ups return `Option`.
+/// A failed statement. A missing row is not an error: look-ups return `Option`.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A row with the same unique value exists.
     #[error("a unique value exists already: {0:?}")]
     Duplicate(Unique),
-    /// The database does not answer, is locked, full or shutting down: trying later may help.
+    /// The database does not respond, is locked, full or shutting down. A retry may succeed.
     #[error("the database is not available: {0}")]
     Unavailable(String),
-    /// The database answers, and refuses the statement for now, such as for a lock that another
-    /// holds.
+    /// The database responds, and refuses the statement for now, for example because of a lock.
     #[error("the database is busy: {0}")]
     Locked(String),
-    /// The database takes no writes, such as a standby.
+    /// The database accepts no writes, for example on a standby.
     #[error("the database is read-only: {0}")]
     ReadOnly(String),
-    /// The database is none that Hallpass can work with.
+    /// The database is not suitable for Hallpass.
     #[error("{0}")]
     Unsuitable(String),
     /// A fault in Hallpass or in the data.
@@ -60,10 +59,11 @@ impl From<DieselError> for Error {
     fn from(error: DieselError) -> Self {
         match error {
             DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, info) => {
-                // Postgres names the constraint, SQLite the column; both name what is meant.
+                // Postgres names the constraint, SQLite the column; both contain the name of the
+                // column.
                 Self::Duplicate(Unique::of(info.constraint_name().unwrap_or(info.message())))
             }
-            // A statement that Postgres or SQLite cannot carry out for reasons outside it comes
+            // A statement that Postgres or SQLite cannot execute for an external reason is reported
             // as `Unknown`: locked, disk full, read-only, cancelled, shutting down.
             DieselError::DatabaseError(
                 DatabaseErrorKind::ClosedConnection

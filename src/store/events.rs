@@ -1,4 +1,4 @@
-//! The audit trail. Rows are written in the transaction of what they tell about.
+//! The audit trail. Rows are written in the transaction that they describe.
 
 use diesel::prelude::*;
 
@@ -23,12 +23,12 @@ struct Row {
 }
 
 impl Row {
-    /// `None` for a kind that a newer version knows.
+    /// Returns the event; `None` for a kind of a newer version.
     fn event(self, api_key_name: Option<String>) -> Option<Event> {
         Some(Event {
             id: EventId(self.id),
             kind: EventKind::from_name(&self.kind)?,
-            scene: EventContext {
+            context: EventContext {
                 user_id: self.user_id.map(UserId),
                 actor_id: self.actor_id.map(UserId),
                 api_key: self.api_key_id.map(ApiKeyId),
@@ -51,52 +51,57 @@ pub struct EventPage {
     pub next: Option<EventId>,
 }
 
-/// Notes that something happened.
-pub fn record(conn: &mut Conn, scene: &EventContext, kind: EventKind, detail: &str) -> Result<()> {
+/// Records an event.
+pub fn record(
+    conn: &mut Conn,
+    context: &EventContext,
+    kind: EventKind,
+    detail: &str,
+) -> Result<()> {
     diesel::insert_into(events::table)
         .values((
-            events::id.eq(EventId::new(scene.at).as_str()),
-            events::user_id.eq(scene.user_id.map(|id| id.0)),
-            events::actor_id.eq(scene.actor_id.map(|id| id.0)),
+            events::id.eq(EventId::new(context.at).as_str()),
+            events::user_id.eq(context.user_id.map(|id| id.0)),
+            events::actor_id.eq(context.actor_id.map(|id| id.0)),
             events::kind.eq(kind.name()),
-            events::session_id.eq(scene.session_id.as_ref().map(SessionId::as_str)),
-            events::device.eq(&scene.device.label),
-            events::network.eq(&scene.device.network),
+            events::session_id.eq(context.session_id.as_ref().map(SessionId::as_str)),
+            events::device.eq(&context.device.label),
+            events::network.eq(&context.device.network),
             events::detail.eq(detail),
-            events::at.eq(scene.at.micros()),
-            events::api_key_id.eq(scene.api_key.as_ref().map(ApiKeyId::as_str)),
+            events::at.eq(context.at.micros()),
+            events::api_key_id.eq(context.api_key.as_ref().map(ApiKeyId::as_str)),
         ))
         .execute(conn)?;
     Ok(())
 }
 
-/// The same of what a person does to the own account, unless it was noted in the same session and with
-/// the same words since `since`.
+/// Records an event of a user's own action, unless the same event of the same session was recorded
+/// since `since`.
 pub fn record_once(
     conn: &mut Conn,
-    scene: &EventContext,
+    context: &EventContext,
     kind: EventKind,
     detail: &str,
     since: UtcTime,
 ) -> Result<()> {
     let mut noted = events::table
-        .filter(events::user_id.eq(scene.user_id.map(|id| id.0)))
+        .filter(events::user_id.eq(context.user_id.map(|id| id.0)))
         // Ids begin with their time: this narrows the search to the newest of the user.
         .filter(events::id.ge(EventId::first_at(since).0))
         .filter(events::actor_id.is_null())
         .filter(events::at.gt(since.micros()))
         .filter(events::kind.eq(kind.name()))
-        .filter(events::network.eq(&scene.device.network))
+        .filter(events::network.eq(&context.device.network))
         .filter(events::detail.eq(detail))
         .select(events::id)
         .into_boxed();
-    noted = match &scene.session_id {
+    noted = match &context.session_id {
         Some(session) => noted.filter(events::session_id.eq(session.as_str())),
         None => noted.filter(events::session_id.is_null()),
     };
     match noted.first::<String>(conn).optional()? {
         Some(_) => Ok(()),
-        None => record(conn, scene, kind, detail),
+        None => record(conn, context, kind, detail),
     }
 }
 
@@ -130,8 +135,8 @@ pub fn list_page(
     Ok(EventPage { events, next })
 }
 
-/// Erases device, network and detail of up to `limit` events of a deleted user that come after `after`.
-/// Returns the last of them, until there are no more. That something happened to the user of that id stays.
+/// Erases device, network and detail of up to `limit` events of a deleted user that come after
+/// `after`. Returns the id of the last one, until there are no more. The rows themselves stay.
 pub fn erase_details(
     conn: &mut Conn,
     user: UserId,
@@ -152,8 +157,8 @@ pub fn erase_details(
     Ok(Some(EventId(last)))
 }
 
-/// Removes up to `limit` events from before `forget_before` or of no user. Returns whether there may be
-/// more.
+/// Deletes up to `limit` events from before `forget_before` or without a user. Returns whether
+/// there may be more.
 pub fn purge(conn: &mut Conn, forget_before: UtcTime, limit: i64) -> Result<bool> {
     let mut over: Vec<String> = events::table
         .filter(events::at.le(forget_before.micros()))

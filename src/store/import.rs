@@ -1,4 +1,4 @@
-//! Accounts that come from elsewhere, many at once and with the numbers they had there.
+//! Import of accounts, many at once and with their user ids.
 
 use std::collections::HashMap;
 
@@ -9,31 +9,31 @@ use super::schema::users;
 use super::{Conn, Result};
 use crate::domain::{Email, User, UserId, UtcTime};
 
-/// Rows in one statement: Postgres takes 65,535 values, SQLite half as many.
+/// Rows in one statement: Postgres accepts 65,535 values, SQLite half as many.
 const ROWS: usize = 1000;
 
-/// Values that accounts must not share, of those that exist here.
+/// Unique values of the accounts that exist in Hallpass.
 #[derive(Debug, Default)]
 pub struct Present {
-    /// Normalised name and time of making by number.
+    /// Normalised user name and time of creation by user id.
     pub accounts: HashMap<UserId, (String, UtcTime)>,
-    /// Numbers by normalised name.
+    /// User ids by normalised user name.
     pub names: HashMap<String, UserId>,
-    /// Numbers by normalised address.
+    /// User ids by normalised e-mail address.
     pub addresses: HashMap<String, UserId>,
 }
 
-/// Keeps others from making or changing accounts until the transaction is over: what is found free
-/// stays free.
+/// Locks the accounts against other writers until the end of the transaction, so that free names
+/// stay free.
 pub fn lock_users(conn: &mut Conn) -> Result<()> {
-    // SQLite has one writer anyway.
+    // SQLite has one writer.
     if let Conn::Postgres(postgres) = conn {
         sql_query("LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE").execute(postgres)?;
     }
     Ok(())
 }
 
-/// The names, addresses and numbers that are taken.
+/// Returns the names, addresses and user ids of existing accounts.
 pub fn find_present(conn: &mut Conn) -> Result<Present> {
     let rows: Vec<(i64, String, Option<String>, i64)> = users::table
         .select((users::id, users::username_norm, users::email_norm, users::created_at))
@@ -50,8 +50,8 @@ pub fn find_present(conn: &mut Conn) -> Result<Present> {
     Ok(present)
 }
 
-/// Makes accounts with the numbers they have, and tells `progress` how many so far. New accounts
-/// get numbers above all of them.
+/// Inserts accounts with their user ids, and reports their number so far to `progress`. New
+/// accounts get higher user ids.
 pub fn insert_users(conn: &mut Conn, accounts: &[User], progress: fn(usize)) -> Result<()> {
     let mut done = 0;
     for chunk in accounts.chunks(ROWS) {
@@ -93,7 +93,7 @@ pub fn insert_users(conn: &mut Conn, accounts: &[User], progress: fn(usize)) -> 
     if accounts.is_empty() {
         return Ok(());
     }
-    // SQLite's counter follows by itself, that of Postgres knows only of numbers it gave out.
+    // SQLite's sequence follows by itself; that of Postgres counts only numbers that it assigned.
     if let Conn::Postgres(postgres) = conn {
         sql_query(
             "SELECT setval(counter, GREATEST(nextval(counter), (SELECT max(id) FROM users))) \

@@ -1,10 +1,13 @@
-//! The job queue: work that a transaction orders, done after its commit by any instance of the service.
+//! The job queue: work that a transaction requests, done after its commit by any instance of the
+//! service.
 //!
-//! A worker claims jobs that are due with [`claim_due`]. It gets a [`Lease`] with each, renews it while it
-//! works, and turns it into one [`lease::Completion`]. If the worker dies, the lease expires and the job is due
-//! again. Each handler has its own kinds of jobs, so that several handlers share one table.
+//! A worker claims jobs that are due with [`claim_due`]. It gets a [`Lease`] with each, renews it
+//! while it works, and turns it into one [`lease::Completion`]. If the worker dies, the lease
+//! expires and the job is due again. Each handler has its own kinds of jobs, so that several
+//! handlers share one table.
 //!
-//! The table is named `outbox`, after its first use, mail: the version before works on it at the same time.
+//! The table is named `outbox`, after its first use, mail: the previous version works on it at the
+//! same time.
 
 pub mod backlog;
 pub mod lease;
@@ -18,7 +21,7 @@ use super::schema::outbox;
 use super::{Conn, Result};
 use crate::domain::{JobId, LeaseId, UserId, UtcTime};
 
-/// A job to be enqueued. It holds no secret and no content: its handler makes them when its turn comes.
+/// A job to be enqueued. It holds no secret and no content: its handler creates them when it runs.
 #[derive(Clone, Copy, Debug)]
 pub struct NewJob<'a> {
     /// The kind, which names the handler.
@@ -27,7 +30,7 @@ pub struct NewJob<'a> {
     pub target: &'a str,
     /// The language of the content.
     pub locale: &'a str,
-    /// The id of what the job is about.
+    /// The id of the subject.
     pub subject_id: &'a str,
     /// The account that the job is about, if it is known.
     pub about: Option<UserId>,
@@ -44,7 +47,7 @@ pub struct Job {
     pub target: String,
     /// The language of the content.
     pub locale: String,
-    /// The id of what the job is about.
+    /// The id of the subject.
     pub subject_id: String,
     /// The account that the job is about, if it is known.
     pub about: Option<UserId>,
@@ -78,9 +81,9 @@ pub struct ClaimedJob {
 /// A selection of jobs that are due.
 #[derive(Clone, Debug)]
 pub struct DueJobs {
-    /// The kinds of one handler. Kinds that only a newer version knows are left to it.
+    /// The kinds of one handler. Kinds of a newer version are left to it.
     pub kinds: &'static [&'static str],
-    /// Lanes whose jobs are left alone, in lower case.
+    /// Lanes whose jobs are not claimed, in lower case.
     pub without_lanes: Vec<String>,
     /// The current time.
     pub now: UtcTime,
@@ -95,7 +98,7 @@ pub struct Claim {
     pub lease: LeaseId,
     /// The largest number of jobs that are claimed.
     pub limit: i64,
-    /// True if jobs that had to wait go before those that did not.
+    /// True to claim jobs that were put back before fresh ones.
     pub is_for_waiting: bool,
     /// The time at which the leases end.
     pub until: UtcTime,
@@ -126,7 +129,8 @@ const IS_FRESH: (&str, &str) = ("next_attempt_at <= created_at", "outbox_fresh")
 /// Condition and index of jobs that had to wait, for another attempt or for a limit.
 const HAD_TO_WAIT: (&str, &str) = ("next_attempt_at > created_at", "outbox_waiting");
 
-/// The name of the function that looks for the second text in the first and returns 0 where it is not.
+/// Returns the name of the function that returns the position of the second text in the first, or
+/// 0.
 const fn position(conn: &Conn) -> &'static str {
     match conn {
         Conn::Postgres(_) => "strpos",
@@ -165,8 +169,8 @@ pub fn is_any_due(conn: &mut Conn, due: &DueJobs) -> Result<bool> {
     Ok(any.get_result::<Found>(conn)?.found)
 }
 
-/// Claims jobs that are due and that no other worker has claimed. Those that never had to wait go before those
-/// that did, each by the time at which they were due.
+/// Claims jobs that are due and not claimed by another worker. Fresh jobs are claimed before those
+/// that were put back, each by the time at which they were due.
 pub fn claim_due(conn: &mut Conn, claim: &Claim) -> Result<Vec<ClaimedJob>> {
     let mut order = [IS_FRESH, HAD_TO_WAIT];
     if claim.is_for_waiting {
@@ -212,7 +216,7 @@ fn claim_those(
     (condition, index): (&str, &str),
     limit: i64,
 ) -> Result<Vec<ClaimedJob>> {
-    // SQLite would choose the index of all that is queued.
+    // SQLite would choose the index of all queued jobs.
     let (indexed_by, skip_locked) = match conn {
         Conn::Postgres(_) => (String::new(), "FOR UPDATE SKIP LOCKED"),
         Conn::Sqlite(_) => (format!("INDEXED BY {index}"), ""),

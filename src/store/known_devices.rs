@@ -1,4 +1,4 @@
-//! Devices that a person has logged in on.
+//! Devices on which users have logged in.
 
 use diesel::prelude::*;
 
@@ -12,8 +12,7 @@ pub fn find_owner(conn: &mut Conn, token: &TokenHash) -> Result<Option<UserId>> 
     Ok(owner.first::<i64>(conn).optional()?.map(UserId))
 }
 
-/// Remembers a device, or that it was used again. Beyond the `keep` used last, the oldest are
-/// forgotten.
+/// Stores a device, or records its use. Beyond the `keep` used last, the oldest are deleted.
 pub fn remember(
     conn: &mut Conn,
     user: UserId,
@@ -47,7 +46,7 @@ pub fn remember(
     Ok(())
 }
 
-/// Every device of a person, the oldest first.
+/// Returns all devices of a user, the oldest first.
 pub fn list_all(conn: &mut Conn, user: UserId) -> Result<Vec<KnownDevice>> {
     let rows: Vec<(i64, i64)> = known_devices::table
         .filter(known_devices::user_id.eq(user.0))
@@ -61,7 +60,7 @@ pub fn list_all(conn: &mut Conn, user: UserId) -> Result<Vec<KnownDevice>> {
     Ok(rows.into_iter().map(device).collect())
 }
 
-/// Forgets every device of a person.
+/// Deletes all devices of a user.
 pub fn forget_all(conn: &mut Conn, user: UserId) -> Result<()> {
     diesel::delete(known_devices::table.filter(known_devices::user_id.eq(user.0))).execute(conn)?;
     Ok(())

@@ -1,6 +1,6 @@
 //! The only room that knows Diesel. One connection type over SQLite and Postgres, one file per
-//! table family. Functions say their effect (`find_`, `insert_`, `consume_`, `end_`), take `now`
-//! as an argument and never decide what a result means.
+//! table family. Functions are named by their effect (`find_`, `insert_`, `consume_`, `end_`), take
+//! `now` as an argument and make no decisions about their results.
 
 mod engine;
 mod error;
@@ -22,11 +22,9 @@ pub mod limits;
 pub mod outbox;
 pub mod registrations;
 pub mod released_names;
-pub mod rights;
 pub mod sessions;
 pub mod signing_keys;
 pub mod social_flows;
-pub mod user_search;
 pub mod users;
 
 use std::sync::Arc;
@@ -64,19 +62,19 @@ pub struct Db {
 /// The use of the connection pool.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolUse {
-    /// The connections there may be.
+    /// Largest number of connections.
     pub max: u32,
-    /// The connections there are.
+    /// Number of open connections.
     pub open: u32,
-    /// The idle ones.
+    /// Number of idle connections.
     pub idle: u32,
-    /// The callers that wait for one.
+    /// Number of callers that wait for a connection.
     pub waiting: usize,
 }
 
 #[derive(Clone)]
 enum Backend {
-    /// SQLite takes one writer: a thread that commits many jobs at once. Readers never wait.
+    /// SQLite has one writer: a thread that commits many jobs at once. Readers never wait.
     Sqlite {
         writer: Arc<Writer>,
         readers: r2d2::Pool<Manager>,
@@ -101,17 +99,17 @@ pub struct PoolSettings {
 
 /// Runs of a transaction before a conflict with others is an error.
 const ATTEMPTS: u32 = 4;
-/// The shortest time in which a lock is waited for, however long the connection was.
+/// Shortest time-out of a lock, however long the wait for the connection was.
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 
 impl Db {
-    /// Opens the database and brings its tables up to date.
+    /// Opens the database and runs pending migrations.
     pub fn open(url: &DatabaseUrl, settings: PoolSettings) -> Result<Self> {
         migrate(url)?;
         Self::open_as_is(url, settings)
     }
 
-    /// Opens the database as it is.
+    /// Opens the database without migrations.
     pub fn open_as_is(url: &DatabaseUrl, settings: PoolSettings) -> Result<Self> {
         let (writes, wake_up) = (WriteState::default(), WakeUp::default());
         let manager = |read_only| {
@@ -121,7 +119,7 @@ impl Db {
         let pool = |read_only| {
             r2d2::Pool::builder()
                 .max_size(settings.size)
-                // With none, no thread replaces a broken connection that others are waiting for.
+                // With none, no thread replaces a broken connection while callers wait for one.
                 .min_idle(Some(1))
                 .test_on_check_out(true)
                 .connection_timeout(settings.wait)
@@ -139,7 +137,7 @@ impl Db {
         Ok(Self { shape, writes, wake_up, wait: settings.wait, waiting: Arc::default() })
     }
 
-    /// Runs `work` on a connection, for looking only.
+    /// Runs `work`, which only reads, on a connection.
     pub fn read<T, E: From<Error>>(
         &self,
         work: impl FnOnce(&mut Conn) -> std::result::Result<T, E>,
@@ -153,11 +151,11 @@ impl Db {
         }
     }
 
-    /// The same, for a look that must not wait for others: on Postgres no longer than `wait` for each lock.
+    /// Runs `work`, which only reads and must not wait for others: on Postgres no longer than
+    /// `wait` for each lock.
     ///
     /// # Errors
-    ///
-    /// [`Error::Locked`] where the server answers and only this look is refused.
+    /// [`Error::Locked`] if the server responds and only this read is refused.
     pub fn read_soon<T>(
         &self,
         wait: Duration,
@@ -179,7 +177,7 @@ impl Db {
         }
     }
 
-    /// Tries a write on SQLite, rolls it back, and notes whether writes are possible. On Postgres each
+    /// Tries a write on SQLite, rolls it back, and records whether writes succeed. On Postgres each
     /// connection that the pool hands out shows that.
     pub fn probe_writes(&self) -> Result<()> {
         if matches!(self.shape, Backend::Postgres { .. }) {
@@ -190,10 +188,10 @@ impl Db {
         outcome
     }
 
-    /// Runs `work` in one transaction and answers after it is on disk. An error rolls it back.
+    /// Runs `work` in one transaction and returns after it is on disk. An error rolls it back.
     ///
-    /// `work` must be short: on SQLite all writers share one thread. On Postgres it runs again
-    /// where other transactions were in its way, so it has no effect but on the database.
+    /// `work` must be short: on SQLite all writers share one thread. On Postgres it is retried
+    /// after a conflict with other transactions, so it must have no effect outside the database.
     pub fn write<T, E>(
         &self,
         work: impl FnOnce(&mut Conn) -> std::result::Result<T, E> + Clone + Send + 'static,
@@ -212,21 +210,21 @@ impl Db {
                 Some(Fault::Conflict) => true,
                 // Another connection may lead to the server that took over.
                 Some(Fault::ReadOnly) => self.can_write(),
-                // A lock that was not to be had in all this time is no conflict that has passed.
+                // A lock that was not available in all this time is not a transient conflict.
                 Some(Fault::Unknown) => began.elapsed().as_millis() < wait.as_millis(),
                 Some(Fault::Connection) | None => false,
             };
             if outcome.is_ok() || !may_repeat || attempt == ATTEMPTS {
                 return outcome;
             }
-            // The others that failed with it must not come back at the same moment.
+            // The other transactions of the conflict must not retry at the same moment.
             drop(pooled);
             thread::sleep(Duration::from_millis(jitter() * u64::from(attempt)));
             attempt += 1;
         }
     }
 
-    /// The same for work that is too large to be kept for another attempt.
+    /// Does the same for work that is too large to be kept for a retry.
     pub fn write_once<T, E>(
         &self,
         work: impl FnOnce(&mut Conn) -> std::result::Result<T, E> + Send + 'static,
@@ -236,7 +234,7 @@ impl Db {
         E: From<Error> + Send + 'static,
     {
         match &self.shape {
-            // What the work logs belongs to the request that it is done for.
+            // Log lines of the work belong to its request.
             Backend::Sqlite { writer, .. } => {
                 let span = tracing::Span::current();
                 writer.run(move |conn| span.in_scope(|| work(conn)))
@@ -265,7 +263,7 @@ impl Db {
         self.wake_up.subscribe()
     }
 
-    /// A connection, and how long its statements may wait for a lock.
+    /// Returns a connection, and the lock time-out of its statements.
     fn check_out(
         &self,
         pool: &r2d2::Pool<Manager>,
@@ -275,7 +273,7 @@ impl Db {
         Ok((pooled, self.wait.saturating_sub(began.elapsed()).max(SHORTEST_WAIT)))
     }
 
-    /// Returns whether the database takes writes, as far as the last transactions showed.
+    /// Returns whether the database accepts writes, according to the last transactions.
     pub fn can_write(&self) -> bool {
         self.writes.can_write()
     }
@@ -306,8 +304,8 @@ impl Db {
         Ok(connection?)
     }
 
-    /// Makes what was deleted unreadable in the files of SQLite. A Postgres does so by itself, when
-    /// it vacuums.
+    /// Makes deleted data unreadable in the files of SQLite. Postgres does so itself when it
+    /// vacuums.
     pub fn forget_deleted(&self) -> Result<()> {
         match &self.shape {
             Backend::Sqlite { manager, .. } => engine::connection::empty_log(manager),
@@ -321,7 +319,7 @@ impl Db {
     }
 }
 
-/// Some milliseconds, from 5 to 30.
+/// Returns a random number of milliseconds, from 5 to 30.
 fn jitter() -> u64 {
     5 + u64::from(uuid::Uuid::new_v4().as_bytes()[0]) / 10
 }

@@ -1,4 +1,4 @@
-//! The outbox: orders to send mail, committed together with what they tell about.
+//! The outbox: queued mails, committed with the change that causes them.
 
 use diesel::dsl::sql;
 use diesel::expression::SqlLiteral;
@@ -13,31 +13,31 @@ use crate::domain::{Email, JobId, Locale, UserId, UtcTime};
 
 #[diesel::declare_sql_function]
 extern "SQL" {
-    /// The text in lower case.
+    /// Returns the text in lower case.
     fn lower(text: Text) -> Text;
 }
 
-/// What a mail is about. What it says is decided when it is sent.
+/// Kinds of mail. The content is composed when a mail is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MailKind {
-    /// A user registered an address. The subject is the registration.
+    /// A registration of an e-mail address. The subject is the registration.
     Registration,
-    /// A user asked for the mail of a registration once more. The subject is the address.
+    /// A request to repeat the mail of a registration. The subject is the e-mail address.
     RegistrationAgain,
-    /// A user forgot the password. The subject is the address.
+    /// A password reset. The subject is the e-mail address.
     PasswordReset,
-    /// Staff made an account for a user. The subject is the one-time token.
+    /// An invitation by staff. The subject is the challenge.
     Invitation,
-    /// A log-in on a device that was not seen before. The subject is the one-time token of the
-    /// link that disowns it, as with all notices.
+    /// A log-in on a new device. The subject is the challenge that reports unauthorized activity,
+    /// as for all notices.
     NewDevice,
     /// The password was changed or reset.
     PasswordChanged,
-    /// A change of the address was asked for.
+    /// A change of the e-mail address was requested.
     EmailChangeRequested,
-    /// The address was changed.
+    /// The e-mail address was changed.
     EmailChanged,
-    /// The user name was changed, as another user verified the address that it was.
+    /// The user name was released to the user who verified it as an e-mail address.
     UsernameChanged,
     /// A refresh token was replayed and its session ended.
     RefreshTokenReused,
@@ -48,7 +48,7 @@ pub enum MailKind {
 }
 
 impl MailKind {
-    /// The names of all kinds: the kinds of jobs that are mails.
+    /// The names of all kinds, which are kinds of jobs.
     pub const NAMES: [&'static str; Self::ALL.len()] = {
         let mut names = [""; Self::ALL.len()];
         let mut index = 0;
@@ -97,28 +97,51 @@ impl MailKind {
     }
 }
 
-/// An order to send a mail.
+/// A mail to queue.
+#[derive(Clone, Copy, Debug)]
+pub struct NewMail<'a> {
+    /// The kind.
+    pub kind: MailKind,
+    /// The recipient.
+    pub recipient: &'a Email,
+    /// The language.
+    pub locale: &'a Locale,
+    /// The id of the subject.
+    pub subject_id: &'a str,
+    /// The account that it is about, if known.
+    pub about: Option<UserId>,
+}
+
+impl<'a> NewMail<'a> {
+    /// Returns the mail of a password reset, whose subject is the e-mail address.
+    pub fn password_reset(recipient: &'a Email, locale: &'a Locale, about: Option<UserId>) -> Self {
+        let (kind, subject_id) = (MailKind::PasswordReset, recipient.normalised());
+        Self { kind, recipient, locale, subject_id, about }
+    }
+}
+
+/// A queued mail.
 #[derive(Clone, Debug)]
 pub struct QueuedMail {
     /// Its id, also the local part of the `Message-ID`.
     pub id: JobId,
-    /// What it is about.
+    /// The kind.
     pub kind: MailKind,
-    /// Whom it goes to.
+    /// The recipient.
     pub recipient: Email,
-    /// In what language.
+    /// The language.
     pub locale: Locale,
-    /// The id of what it tells about.
+    /// The id of the subject.
     pub subject_id: String,
-    /// The account that it is about, where the order knows it.
+    /// The account that it is about, if known.
     pub about: Option<UserId>,
-    /// How often sending was tried before.
+    /// Number of earlier attempts.
     pub attempts: i32,
-    /// How often the server may have accepted it already.
+    /// Number of attempts that the server may have accepted.
     pub unconfirmed: i32,
-    /// True if it had to wait, for another try or for a limit.
+    /// True if it had to wait, for another attempt or for a limit.
     pub was_put_back: bool,
-    /// When it was ordered.
+    /// Time at which it was queued.
     pub created_at: UtcTime,
 }
 
@@ -127,21 +150,21 @@ pub struct QueuedMail {
 pub struct MailLine {
     /// Its id.
     pub id: String,
-    /// What it is about.
+    /// The kind.
     pub kind: String,
-    /// Whom it goes to.
+    /// The recipient.
     pub recipient: String,
-    /// Where it stands.
+    /// The status.
     pub status: String,
-    /// How often sending was tried.
+    /// Number of attempts.
     pub attempts: i32,
-    /// When it is tried next, in microseconds since the epoch.
+    /// Time of the next attempt, in microseconds since the epoch.
     pub next_attempt_at: i64,
-    /// When it was ordered, in microseconds since the epoch.
+    /// Time at which it was queued, in microseconds since the epoch.
     pub created_at: i64,
-    /// When it was sent, dropped or given up, in microseconds since the epoch.
+    /// Time at which it was sent, dropped or given up, in microseconds since the epoch.
     pub finished_at: Option<i64>,
-    /// What went wrong last.
+    /// The last error.
     pub last_error: Option<String>,
 }
 
@@ -170,7 +193,7 @@ const LINE: Line = (
 );
 
 impl QueuedMail {
-    /// Reads a job; `None` if it is no mail that this version knows.
+    /// Returns the mail of a job; `None` if this version has no such kind of mail.
     pub fn of(job: &Job) -> Option<Self> {
         Some(Self {
             id: job.id.clone(),
@@ -187,23 +210,16 @@ impl QueuedMail {
     }
 }
 
-/// Orders a mail, to be sent at once. `about` is the account that it is about, where that is known.
-pub fn enqueue(
-    conn: &mut Conn,
-    kind: MailKind,
-    recipient: &Email,
-    locale: &Locale,
-    subject_id: &str,
-    about: Option<UserId>,
-    now: UtcTime,
-) -> Result<()> {
+/// Queues a mail, to be sent at once.
+pub fn enqueue(conn: &mut Conn, mail: &NewMail<'_>, now: UtcTime) -> Result<()> {
+    let NewMail { kind, recipient, locale, subject_id, about } = *mail;
     let (kind, target, locale) = (kind.name(), recipient.as_str(), locale.as_str());
     jobs::enqueue(conn, &NewJob { kind, target, locale, subject_id, about }, now)
 }
 
-/// Closes an order that became others, in the transaction that makes them. Tells whether it was
-/// open, so that it becomes others once.
-pub fn drop_order(conn: &mut Conn, id: &JobId, now: UtcTime) -> Result<bool> {
+/// Closes a mail that is replaced by others, in the transaction that queues those. Returns whether
+/// it was open, so that it is replaced once.
+pub fn drop_mail(conn: &mut Conn, id: &JobId, now: UtcTime) -> Result<bool> {
     let open = outbox::table.find(id.as_str()).filter(outbox::status.eq(JobStatus::Queued.name()));
     let dropped = diesel::update(open)
         .set((outbox::status.eq(JobStatus::Dropped.name()), outbox::finished_at.eq(now.micros())))
@@ -211,8 +227,7 @@ pub fn drop_order(conn: &mut Conn, id: &JobId, now: UtcTime) -> Result<bool> {
     Ok(dropped == 1)
 }
 
-/// Whether, while this mail had to wait, another about the same subject went out: that one
-/// is with the person now.
+/// Returns whether a later mail about the same subject was sent while this one waited.
 pub fn is_superseded(conn: &mut Conn, mail: &QueuedMail) -> Result<bool> {
     let sent_since = outbox::table
         .filter(outbox::kind.eq(mail.kind.name()))
@@ -223,8 +238,8 @@ pub fn is_superseded(conn: &mut Conn, mail: &QueuedMail) -> Result<bool> {
         && sent_since.select(outbox::id).first::<String>(conn).optional()?.is_some())
 }
 
-/// Notes that the mail to an address was about the account that has it, before the account gets
-/// another.
+/// Records the account that the mails to an address were about, before the address of the account
+/// changes.
 pub fn claim(conn: &mut Conn, user: UserId, recipient: &Email) -> Result<()> {
     let unclaimed = outbox::table
         .filter(lower(outbox::recipient).eq(recipient.normalised()))
@@ -233,7 +248,7 @@ pub fn claim(conn: &mut Conn, user: UserId, recipient: &Email) -> Result<()> {
     Ok(())
 }
 
-/// Returns up to `limit` orders about a user or to the user's address, with ids above `after`.
+/// Returns up to `limit` mails about a user or to the user's address, with ids above `after`.
 pub fn list_page(
     conn: &mut Conn,
     user: UserId,
@@ -245,7 +260,7 @@ pub fn list_page(
         let later = outbox::table.filter(outbox::id.gt(after));
         later.order(outbox::id).limit(page::rows(limit)).select(LINE)
     };
-    // One after the other: no index has the rows of both in the order of their ids.
+    // Two queries: no index has the rows of both in the order of their ids.
     let mut rows = some().filter(outbox::user_id.eq(user.0)).load::<MailLine>(conn)?;
     rows.extend(some().filter(is_to(address)).load::<MailLine>(conn)?);
     rows.sort_by(|one, other| one.id.cmp(&other.id));
@@ -254,7 +269,7 @@ pub fn list_page(
     Ok(Page::of(rows, limit, |row| &row.id, Some))
 }
 
-/// Removes every order about an account or to its address, sent or not.
+/// Deletes every mail about an account or to its address, sent or not.
 pub fn erase_of(conn: &mut Conn, user: UserId, address: Option<&Email>) -> Result<()> {
     diesel::delete(outbox::table.filter(outbox::user_id.eq(user.0).or(is_to(address))))
         .execute(conn)?;
@@ -270,17 +285,17 @@ fn is_to<'a>(address: Option<&'a Email>) -> _ {
 /// A selection of `hallpass mail list`.
 #[derive(Clone, Debug)]
 pub enum Selection {
-    /// Those that wait or were given up, the oldest first.
+    /// Mails that wait or were given up, the oldest first.
     Open,
-    /// Those that were sent, the newest first.
+    /// Sent mails, the newest first.
     Sent,
-    /// Those to an address, whatever became of them, the newest first.
+    /// Mails to an address in any state, the newest first.
     To(Email),
-    /// Those to an address that were sent, the newest first.
+    /// Sent mails to an address, the newest first.
     SentTo(Email),
 }
 
-/// Returns up to `limit` orders of a selection.
+/// Returns up to `limit` mails of a selection.
 pub fn list(conn: &mut Conn, selection: &Selection, limit: i64) -> Result<Vec<MailLine>> {
     let newest_first = (outbox::created_at.desc(), outbox::id.desc());
     Ok(match selection {
@@ -291,7 +306,7 @@ pub fn list(conn: &mut Conn, selection: &Selection, limit: i64) -> Result<Vec<Ma
             .select(LINE)
             .load(conn)?,
         Selection::Sent => outbox::table
-            // In this form SQLite takes the index of the order.
+            // In this form SQLite uses the index of the order.
             .filter(sql::<Bool>("status || '' = 'sent'"))
             .filter(outbox::finished_at.ge(0))
             .order((outbox::finished_at.desc(), outbox::id.desc()))
@@ -314,7 +329,7 @@ pub fn list(conn: &mut Conn, selection: &Selection, limit: i64) -> Result<Vec<Ma
     })
 }
 
-/// Counts the orders of a selection.
+/// Counts the mails of a selection.
 pub fn count(conn: &mut Conn, selection: &Selection) -> Result<i64> {
     Ok(match selection {
         Selection::Open => {

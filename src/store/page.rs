@@ -3,7 +3,7 @@
 /// Some items of a list, in the order of the ids of their rows.
 #[derive(Debug)]
 pub struct Page<T> {
-    /// The items. There may be fewer than rows: of some rows nothing is left to tell.
+    /// The items. There may be fewer than rows: some rows have no content left.
     pub items: Vec<T>,
     /// The id of the last row, if there may be more.
     pub next: Option<String>,
@@ -23,7 +23,7 @@ impl<T> Page<T> {
     }
 }
 
-/// Returns `limit` as the databases take it.
+/// Returns `limit` as a number of rows for SQL.
 pub(super) fn rows(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }

@@ -1,5 +1,5 @@
-//! What a registration has beside its challenge: the user name, the password and the language of
-//! its account.
+//! Details of a registration besides its challenge: user name, password and language of the
+//! account.
 
 use diesel::prelude::*;
 
@@ -44,16 +44,17 @@ pub fn insert_registration(conn: &mut Conn, new: &Registration) -> Result<()> {
     Ok(())
 }
 
-/// A challenge that verifies an e-mail address, as a look-up by its token or link finds it.
+/// A challenge that verifies an e-mail address, found by its token or link.
 #[derive(Debug)]
 pub enum Found {
     /// A registration, expired or not.
     Registration(Box<Registration>),
-    /// Only the trace of an expired one, whose personal data was erased.
+    /// The rest of an expired one, whose personal data was erased.
     Erased,
 }
 
-/// A challenge with its details. One statement reads both: the registration may be removed meanwhile.
+/// A challenge with its details. One statement reads both, since the registration may be deleted
+/// meanwhile.
 type Joined = (challenges::Row, Option<Details>);
 
 fn found((row, details): Joined) -> Option<Found> {
@@ -69,7 +70,7 @@ pub fn find_by_link(conn: &mut Conn, link: &TokenHash) -> Result<Option<Found>> 
     Ok(of_link.first::<Joined>(conn).optional()?.and_then(found))
 }
 
-/// Returns the registration that was asked for by the client with that token.
+/// Returns the registration of the client with that registration token.
 pub fn find_by_holder(conn: &mut Conn, holder: &TokenHash) -> Result<Option<Found>> {
     let of_holder =
         rows::table.left_join(registration_details::table).filter(rows::holder_hash.eq(&holder.0));

@@ -8,7 +8,8 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary};
 
 use super::schema::released_names;
-use super::{Conn, Result, rights};
+use super::users::rights::renew_rights;
+use super::{Conn, Result};
 use crate::domain::{Email, UserId, Username, UtcTime};
 
 /// Hashes of the names that an account answers to: its user name and its e-mail address.
@@ -63,7 +64,7 @@ pub(super) fn change(
         .distinct()
         .load(conn)?;
     for holder in former {
-        rights::renew(conn, UserId(holder), now)?;
+        renew_rights(conn, UserId(holder), now)?;
     }
     Ok(())
 }

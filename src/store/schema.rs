@@ -1,4 +1,4 @@
-//! The tables, as both databases have them. A new column goes into both migrations and here.
+//! The tables. A new column is added to the migrations of both databases and here.
 
 diesel::table! {
     users (id) {

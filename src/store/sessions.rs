@@ -1,13 +1,12 @@
 //! Sessions and their refresh tokens.
 
-use std::collections::HashMap;
-
 use diesel::dsl::{exists, sql};
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 
 use super::schema::{refresh_tokens, sessions};
-use super::{Conn, Page, Result, page, users};
+use super::users::rights;
+use super::{Conn, Page, Result, page};
 use crate::domain::{
     Amr, Device, EndReason, EndedSession, RefreshToken, Session, SessionId, TokenHash, Transport,
     UserId, UtcTime,
@@ -154,7 +153,7 @@ pub fn end_all_sessions(
         .set((sessions::ended_at.eq(now.micros()), sessions::end_reason.eq(reason.name())))
         .returning(sessions::id)
         .get_results(conn)?;
-    users::end_tokens(conn, user, now)?;
+    rights::end_tokens(conn, user, now)?;
     Ok(ended.into_iter().map(SessionId).collect())
 }
 
@@ -236,41 +235,6 @@ pub fn knows_device(conn: &mut Conn, user: UserId, device: &Device) -> Result<Op
         .filter(sessions::device.eq(&device.label))
         .filter(sessions::network.eq(&device.network));
     Ok(Some(same.first::<String>(conn).optional()?.is_some()))
-}
-
-/// The network that most of the newest log-ins came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BusiestNetwork {
-    /// The network.
-    pub network: String,
-    /// Number of them from there.
-    pub sessions: i64,
-    /// Number of those that were examined.
-    pub of: i64,
-}
-
-/// Most recent log-ins that are examined.
-const NEWEST: i64 = 1_000;
-
-/// The network that most of the newest log-ins came from, if there were any. Those of deleted users
-/// do not tell theirs.
-pub fn busiest_network(conn: &mut Conn) -> Result<Option<BusiestNetwork>> {
-    let mut networks: Vec<String> = sessions::table
-        .order(sessions::id.desc())
-        .limit(NEWEST)
-        .select(sessions::network)
-        .load(conn)?;
-    networks.retain(|network| !network.is_empty());
-    let mut counts: HashMap<&str, i64> = HashMap::new();
-    for network in &networks {
-        *counts.entry(network).or_default() += 1;
-    }
-    let busiest = counts.into_iter().max_by_key(|(_, sessions)| *sessions);
-    Ok(busiest.map(|(network, sessions)| BusiestNetwork {
-        network: network.to_owned(),
-        sessions,
-        of: i64::try_from(networks.len()).unwrap_or(i64::MAX),
-    }))
 }
 
 /// Erases device and network of up to `limit` sessions of a deleted user. Returns whether there may

@@ -1,4 +1,4 @@
-//! The keys that sign tokens, sealed.
+//! The signing keys, sealed.
 
 use diesel::prelude::*;
 
@@ -33,8 +33,8 @@ fn insert(conn: &mut Conn, key: &SealedKey) -> Result<()> {
     Ok(())
 }
 
-/// Keeps `key` unless there is one of its algorithm that takes over later than `after`: of
-/// instances that want a new key at the same time, one gets it. Tells whether it was kept.
+/// Inserts `key` unless there is one of its algorithm that signs later than `after`: of several
+/// instances that create a key at the same time, one succeeds. Returns whether it was inserted.
 pub fn insert_key_after(conn: &mut Conn, after: UtcTime, key: &SealedKey) -> Result<bool> {
     one_at_a_time(conn)?;
     let newer: i64 = signing_keys::table
@@ -53,8 +53,8 @@ pub fn insert_key_after(conn: &mut Conn, after: UtcTime, key: &SealedKey) -> Res
     Ok(true)
 }
 
-/// Lets a key take over at `signs_from`, unless that would be later. None was made later than
-/// `now`, whatever the clock of its maker said.
+/// Makes a key sign from `signs_from`, unless it does so earlier. Its creation is recorded as `now`
+/// at the latest, in case the clock of its creator was ahead.
 pub fn bring_forward(conn: &mut Conn, kid: &str, signs_from: UtcTime, now: UtcTime) -> Result<()> {
     let (signs_from, now) = (signs_from.micros(), now.micros());
     let later = signing_keys::table.find(kid).filter(signing_keys::signs_from.gt(signs_from));
@@ -64,8 +64,7 @@ pub fn bring_forward(conn: &mut Conn, kid: &str, signs_from: UtcTime, now: UtcTi
     Ok(())
 }
 
-/// Replaces the seal of a key, unless it has another one than `old` by now. Returns whether it was
-/// replaced.
+/// Replaces the seal `old` of a key. Returns false if another one is stored.
 pub fn replace_seal(conn: &mut Conn, kid: &str, old: &[u8], new: &[u8]) -> Result<bool> {
     let sealed = signing_keys::table.find(kid).filter(signing_keys::sealed_private_key.eq(old));
     let replaced =
@@ -73,20 +72,20 @@ pub fn replace_seal(conn: &mut Conn, kid: &str, old: &[u8], new: &[u8]) -> Resul
     Ok(replaced > 0)
 }
 
-/// Keeps `key` and no other.
+/// Stores `key` and deletes all others.
 pub fn replace_all_keys(conn: &mut Conn, key: &SealedKey) -> Result<()> {
     one_at_a_time(conn)?;
     diesel::delete(signing_keys::table).execute(conn)?;
     insert(conn, key)
 }
 
-/// Removes these keys.
+/// Deletes these keys.
 pub fn delete_keys(conn: &mut Conn, kids: &[String]) -> Result<()> {
     diesel::delete(signing_keys::table.filter(signing_keys::kid.eq_any(kids))).execute(conn)?;
     Ok(())
 }
 
-/// Until the transaction ends, no other transaction changes the keys. SQLite has one writer anyway.
+/// Serializes transactions that change the keys. SQLite has one writer.
 fn one_at_a_time(conn: &mut Conn) -> Result<()> {
     if let Conn::Postgres(postgres) = conn {
         diesel::sql_query("LOCK TABLE signing_keys IN EXCLUSIVE MODE").execute(postgres)?;

@@ -1,5 +1,5 @@
 //! Log-ins at providers that are in progress, and identities that wait for the verification of an
-//! e-mail address: what both have beside their challenge.
+//! e-mail address. Both belong to a challenge.
 
 use diesel::prelude::*;
 

@@ -1,13 +1,16 @@
-//! Accounts.
+//! Accounts: the rows of `users`.
+
+pub mod changes;
+pub mod rights;
+pub mod search;
 
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
 
 use super::released_names::{self, Names};
 use super::schema::users;
 use super::{Conn, Result};
 use crate::domain::{
-    Email, EmailChange, Locale, Metadata, PasswordHash, Roles, User, UserId, Username, UtcTime,
+    Email, Locale, Metadata, PasswordHash, Roles, User, UserId, Username, UtcTime,
 };
 
 #[derive(Queryable)]
@@ -61,85 +64,37 @@ impl From<Row> for User {
     }
 }
 
-/// An account to be made.
+/// An account to insert.
 #[derive(Clone, Debug)]
 pub struct NewUser {
-    /// The name to log in with.
+    /// The user name.
     pub username: Username,
-    /// The address, if it has one.
+    /// The e-mail address, if it has one.
     pub email: Option<Email>,
-    /// True if the address is proven.
+    /// True if the e-mail address is verified.
     pub email_verified: bool,
     /// The stored password.
     pub password_hash: PasswordHash,
-    /// True if it may manage others.
+    /// True for staff.
     pub is_staff: bool,
-    /// True if it may manage staff.
+    /// True for a superuser.
     pub is_superuser: bool,
     /// The language of its mail.
     pub locale: Locale,
     /// Its roles.
     pub roles: Roles,
-    /// What staff and services keep with it.
+    /// Metadata that staff and services keep with it.
     pub app_metadata: Metadata,
 }
 
-/// Changes of an account. A field that is `None` stays as it is.
-#[derive(Clone, Debug, Default)]
-pub struct UserChanges {
-    /// The name to log in with.
-    pub username: Option<Username>,
-    /// The address. Another one counts as not proven.
-    pub email: EmailChange,
-    /// True if it may log in.
-    pub is_active: Option<bool>,
-    /// True if it may manage others.
-    pub is_staff: Option<bool>,
-    /// The language of its mail.
-    pub locale: Option<Locale>,
-    /// Data that its front end keeps with it.
-    pub metadata: Option<Metadata>,
-    /// What staff and services keep with it.
-    pub app_metadata: Option<Metadata>,
-    /// Its roles.
-    pub roles: Option<Roles>,
-    /// Reason why it is disabled; `Some(None)` empties it.
-    pub disabled_reason: Option<Option<String>>,
-    /// When it may log in again; `Some(None)` empties it.
-    pub disabled_until: Option<Option<UtcTime>>,
-}
-
-#[derive(AsChangeset)]
-#[diesel(table_name = users)]
-#[expect(
-    clippy::option_option,
-    reason = "how Diesel tells apart to leave a column and to empty it"
-)]
-struct Changeset<'a> {
-    username: Option<&'a str>,
-    username_norm: Option<&'a str>,
-    email: Option<Option<String>>,
-    email_norm: Option<Option<String>>,
-    is_active: Option<bool>,
-    is_staff: Option<bool>,
-    locale: Option<&'a str>,
-    metadata: Option<String>,
-    app_metadata: Option<String>,
-    roles: Option<String>,
-    disabled_reason: Option<Option<String>>,
-    disabled_until: Option<Option<i64>>,
-    updated_at: i64,
-}
-
 impl NewUser {
-    /// Returns whether the address serves as the name.
+    /// Returns whether the e-mail address serves as the user name.
     pub fn chose_no_name(&self) -> bool {
         self.email.as_ref().is_some_and(|email| self.username == Username::of_address(email))
     }
 }
 
-/// Makes an active account. [`super::Error::Duplicate`] where the name or address is taken; the
-/// transaction around it goes on.
+/// Inserts an active account. After [`super::Error::Duplicate`] the transaction can continue.
 pub fn insert_user(conn: &mut Conn, new: &NewUser, now: UtcTime) -> Result<User> {
     crate::store::engine::connection::in_transaction(conn, |conn| {
         let row: Row = diesel::insert_into(users::table)
@@ -168,43 +123,42 @@ pub fn insert_user(conn: &mut Conn, new: &NewUser, now: UtcTime) -> Result<User>
     })
 }
 
-/// The account with that number.
+/// Returns the account with that id.
 pub fn find_by_id(conn: &mut Conn, id: UserId) -> Result<Option<User>> {
     Ok(users::table.find(id.0).first::<Row>(conn).optional()?.map(User::from))
 }
 
-/// Returns the key under which a name is looked up. Postgres refuses a statement with NUL, and no
-/// name has one.
+/// Returns the key of a user name. Postgres refuses a statement with NUL, and no name has one.
 fn key_of_name(name: &str) -> Option<String> {
     (!name.contains('\0')).then(|| Username::normalise(name))
 }
 
-/// The number of the account of that name, without regard to case.
+/// Returns the id of the account with that user name, without regard to case.
 pub fn find_id_by_username(conn: &mut Conn, name: &str) -> Result<Option<UserId>> {
     let Some(norm) = key_of_name(name) else { return Ok(None) };
     let named = users::table.filter(users::username_norm.eq(norm));
     Ok(named.select(users::id).first(conn).optional()?.map(UserId))
 }
 
-/// The number of the account with that address.
+/// Returns the id of the account with that e-mail address.
 pub fn find_id_by_email(conn: &mut Conn, email: &Email) -> Result<Option<UserId>> {
     let owned = users::table.filter(users::email_norm.eq(email.normalised()));
     Ok(owned.select(users::id).first(conn).optional()?.map(UserId))
 }
 
-/// The account of exactly that name; case counts.
+/// Returns the account with exactly that user name; case counts.
 pub fn find_by_exact_username(conn: &mut Conn, name: &str) -> Result<Option<User>> {
     Ok(find_by_username(conn, name)?.filter(|user| user.username.as_str() == name))
 }
 
-/// The account of that name, without regard to case.
+/// Returns the account with that user name, without regard to case.
 pub fn find_by_username(conn: &mut Conn, name: &str) -> Result<Option<User>> {
     let Some(norm) = key_of_name(name) else { return Ok(None) };
     let row = users::table.filter(users::username_norm.eq(norm)).first::<Row>(conn).optional()?;
     Ok(row.map(User::from))
 }
 
-/// The account with that address.
+/// Returns the account with that e-mail address.
 pub fn find_by_email(conn: &mut Conn, email: &Email) -> Result<Option<User>> {
     let row = users::table
         .filter(users::email_norm.eq(email.normalised()))
@@ -223,132 +177,13 @@ pub fn list_page(conn: &mut Conn, after: UserId, limit: i64) -> Result<Vec<User>
     Ok(rows.into_iter().map(User::from).collect())
 }
 
-/// Changes an account; `None` when it is gone. [`super::Error::Duplicate`] where the name or
-/// address is taken; the transaction around it goes on.
-pub fn update_user(
-    conn: &mut Conn,
-    id: UserId,
-    changes: &UserChanges,
-    now: UtcTime,
-) -> Result<Option<User>> {
-    crate::store::engine::connection::in_transaction(conn, |conn| {
-        let email = match &changes.email {
-            EmailChange::Keep => None,
-            EmailChange::Remove => Some(None),
-            EmailChange::Set(email) => Some(Some(email)),
-        };
-        let renames = changes.username.is_some() || email.is_some();
-        let before = if renames { find_by_id(conn, id)? } else { None };
-        if let Some(before) = &before {
-            let username = changes.username.as_ref().unwrap_or(&before.username);
-            note_names(conn, before, username, email.unwrap_or(before.email.as_ref()), now)?;
-        }
-        if let Some(email) = email {
-            forget_proof_of_other_address(conn, id, email)?;
-        }
-        let text =
-            |form: fn(&Email) -> &str| email.map(|email| email.map(|it| form(it).to_owned()));
-        let row: Option<Row> = diesel::update(users::table.find(id.0))
-            .set(Changeset {
-                username: changes.username.as_ref().map(Username::as_str),
-                username_norm: changes.username.as_ref().map(Username::normalised),
-                email: text(Email::as_str),
-                email_norm: text(Email::normalised),
-                is_active: changes.is_active,
-                is_staff: changes.is_staff,
-                locale: changes.locale.as_ref().map(Locale::as_str),
-                metadata: changes.metadata.as_ref().map(Metadata::to_text),
-                app_metadata: changes.app_metadata.as_ref().map(Metadata::to_text),
-                roles: changes.roles.as_ref().map(Roles::to_text),
-                disabled_reason: changes.disabled_reason.clone(),
-                disabled_until: changes.disabled_until.map(|until| until.map(UtcTime::micros)),
-                updated_at: now.micros(),
-            })
-            .returning(users::all_columns)
-            .get_result(conn)
-            .optional()?;
-        Ok(row.map(User::from))
-    })
-}
-
-/// Resets the verification: that of one e-mail address says nothing about the next.
-fn forget_proof_of_other_address(conn: &mut Conn, id: UserId, email: Option<&Email>) -> Result<()> {
-    let account = diesel::update(users::table.find(id.0)).set(users::email_verified.eq(false));
-    match email.map(Email::normalised) {
-        Some(norm) => {
-            let other = users::email_norm.ne(norm).nullable();
-            account.filter(users::email_norm.is_null().nullable().or(other)).execute(conn)?
-        }
-        None => account.execute(conn)?,
-    };
-    Ok(())
-}
-
-/// Notes the names that an account gets in place of its present ones. Tokens of the Django REST adapter are
-/// revoked with the user name: they open the account that has it.
-fn note_names(
-    conn: &mut Conn,
-    user: &User,
-    username: &Username,
-    email: Option<&Email>,
-    now: UtcTime,
-) -> Result<()> {
-    if user.username.as_str() != username.as_str() {
-        end_tokens(conn, user.id, now)?;
-    }
-    let before = Names::of(&user.username, user.email.as_ref());
-    released_names::change(conn, user.id, &before, &Names::of(username, email), now)
-}
-
-/// Revokes the Django tokens of an account: they carry the number that `tokens_from` is here moved
-/// on from. It is the time of the revocation too, and never moves back: tokens of the replaced
-/// stack are compared with it.
-pub fn end_tokens(conn: &mut Conn, id: UserId, now: UtcTime) -> Result<()> {
-    // SQLite numbers `$n` by the order in which they first appear, whatever n is.
-    diesel::sql_query(
-        "UPDATE users SET tokens_from = CASE WHEN tokens_from >= $1 THEN tokens_from + 1 ELSE $1 END \
-         WHERE id = $2",
-    )
-    .bind::<BigInt, _>(now.micros())
-    .bind::<BigInt, _>(id.0)
-    .execute(conn)?;
-    Ok(())
-}
-
-/// Enables up to `limit` accounts that are disabled until `now` or earlier, and returns them.
-pub fn enable_due(conn: &mut Conn, now: UtcTime, limit: i64) -> Result<Vec<User>> {
-    let due: Vec<i64> = users::table
-        .filter(users::disabled_until.le(now.micros()))
-        .order(users::disabled_until)
-        .select(users::id)
-        .limit(limit)
-        .load(conn)?;
-    if due.is_empty() {
-        return Ok(Vec::new());
-    }
-    // The date may have changed meanwhile.
-    let still_due =
-        users::table.filter(users::id.eq_any(due)).filter(users::disabled_until.le(now.micros()));
-    let rows: Vec<Row> = diesel::update(still_due)
-        .set((
-            users::is_active.eq(true),
-            users::disabled_until.eq(None::<i64>),
-            users::disabled_reason.eq(None::<String>),
-            users::updated_at.eq(now.micros()),
-        ))
-        .returning(users::all_columns)
-        .get_results(conn)?;
-    Ok(rows.into_iter().map(User::from).collect())
-}
-
-/// The account with that number, which no other transaction changes until the transaction is over:
-/// what is decided about it stays true.
+/// Locks the account with that id until the end of the transaction, and returns it.
 pub fn lock_user(conn: &mut Conn, id: UserId) -> Result<Option<User>> {
     let row = match conn {
         Conn::Postgres(postgres) => {
             users::table.find(id.0).for_no_key_update().first::<Row>(postgres).optional()?
         }
-        // SQLite has one writer anyway.
+        // SQLite has one writer.
         Conn::Sqlite(sqlite) => users::table.find(id.0).first::<Row>(sqlite).optional()?,
     };
     Ok(row.map(User::from))
@@ -361,136 +196,14 @@ pub fn hold_from(conn: &mut Conn, id: UserId) -> Result<Option<UserId>> {
         users::table.filter(users::id.ge(id.0)).order(users::id).limit(1).select(users::id);
     let held: Option<i64> = match conn {
         Conn::Postgres(postgres) => numbers.for_key_share().get_result(postgres).optional()?,
-        // SQLite has one writer anyway.
+        // SQLite has one writer.
         Conn::Sqlite(sqlite) => numbers.get_result(sqlite).optional()?,
     };
     Ok(held.map(UserId))
 }
 
-/// Lets one transaction at a time take rights from superusers: two that each leave the other in
-/// place would together leave none.
-pub fn lock_superusers(conn: &mut Conn) -> Result<()> {
-    if let Conn::Postgres(postgres) = conn {
-        diesel::sql_query("SELECT pg_advisory_xact_lock(hashtextextended('superusers', 0))")
-            .execute(postgres)?;
-    }
-    Ok(())
-}
-
-/// Returns whether there is another besides `id` who may manage superusers: an active superuser who
-/// is staff.
-pub fn is_other_superuser(conn: &mut Conn, id: UserId) -> Result<bool> {
-    // The condition of the index `users_superusers`.
-    let other = users::table
-        .filter(users::is_superuser)
-        .filter(users::is_staff)
-        .filter(users::is_active)
-        .filter(users::id.ne(id.0))
-        .select(users::id);
-    Ok(other.first::<i64>(conn).optional()?.is_some())
-}
-
-/// Removes an account and everything that belongs to it. Of many who try at once exactly one gets
-/// `true`.
+/// Deletes an account and everything that belongs to it. Of concurrent callers exactly one gets
+/// true.
 pub fn delete_user(conn: &mut Conn, id: UserId) -> Result<bool> {
     Ok(diesel::delete(users::table.find(id.0)).execute(conn)? == 1)
-}
-
-/// Puts a new password in the place of `old`. `false` where the account is switched off or its
-/// password has changed meanwhile.
-pub fn change_password(
-    conn: &mut Conn,
-    id: UserId,
-    old: &PasswordHash,
-    new: &PasswordHash,
-    now: UtcTime,
-) -> Result<bool> {
-    let unchanged = users::table
-        .find(id.0)
-        .filter(users::is_active.eq(true))
-        .filter(users::password_hash.eq(old.expose()));
-    let changed = diesel::update(unchanged)
-        .set((users::password_hash.eq(new.expose()), users::updated_at.eq(now.micros())))
-        .execute(conn)?;
-    Ok(changed == 1)
-}
-
-/// Gives an account a proven address, and the name with it where the old address was the name.
-/// [`super::Error::Duplicate`] where another user has it; the transaction around it goes on.
-pub fn change_email(conn: &mut Conn, user: &User, email: &Email, now: UtcTime) -> Result<User> {
-    crate::store::engine::connection::in_transaction(conn, |conn| {
-        let own = user.email.as_ref().map(Email::normalised);
-        let username = if own == Some(user.username.normalised()) {
-            Username::of_address(email)
-        } else {
-            user.username.clone()
-        };
-        note_names(conn, user, &username, Some(email), now)?;
-        let row: Row = diesel::update(users::table.find(user.id.0))
-            .set((
-                users::email.eq(email.as_str()),
-                users::email_norm.eq(email.normalised()),
-                users::email_verified.eq(true),
-                users::username.eq(username.as_str()),
-                users::username_norm.eq(username.normalised()),
-                users::updated_at.eq(now.micros()),
-            ))
-            .returning(users::all_columns)
-            .get_result(conn)?;
-        Ok(row.into())
-    })
-}
-
-/// Notes a log-in of an active account that still has the password hash `checked`.
-pub fn record_login(
-    conn: &mut Conn,
-    id: UserId,
-    checked: &PasswordHash,
-    now: UtcTime,
-) -> Result<Option<User>> {
-    let row = diesel::update(
-        users::table
-            .find(id.0)
-            .filter(users::is_active.eq(true))
-            .filter(users::password_hash.eq(checked.expose())),
-    )
-    .set(users::last_login_at.eq(now.micros()))
-    .returning(users::all_columns)
-    .get_result::<Row>(conn)
-    .optional()?;
-    Ok(row.map(User::from))
-}
-
-/// Puts a new hash in the place of `old`, unless the password has changed meanwhile.
-pub fn replace_password_hash(
-    conn: &mut Conn,
-    id: UserId,
-    old: &PasswordHash,
-    new: &PasswordHash,
-    now: UtcTime,
-) -> Result<()> {
-    diesel::update(users::table.find(id.0).filter(users::password_hash.eq(old.expose())))
-        .set((users::password_hash.eq(new.expose()), users::updated_at.eq(now.micros())))
-        .execute(conn)?;
-    Ok(())
-}
-
-/// Marks `email` as proven and returns the account, unless it is switched off or has
-/// another address by now.
-pub fn mark_email_verified(
-    conn: &mut Conn,
-    id: UserId,
-    email: &Email,
-    now: UtcTime,
-) -> Result<Option<User>> {
-    let same_and_active = users::table
-        .find(id.0)
-        .filter(users::is_active.eq(true))
-        .filter(users::email_norm.eq(email.normalised()));
-    let row = diesel::update(same_and_active)
-        .set((users::email_verified.eq(true), users::updated_at.eq(now.micros())))
-        .returning(users::all_columns)
-        .get_result::<Row>(conn)
-        .optional()?;
-    Ok(row.map(User::from))
 }

@@ -1,5 +1,5 @@
-//! Who may use what. The rooms of `ARCHITECTURE.md` are more than a picture: a line of source that
-//! reaches past its room fails here.
+//! Walls between the rooms of `ARCHITECTURE.md`: a line of source that uses a room or a crate
+//! beyond its walls fails here.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot read the sources has failed")]
 
@@ -8,7 +8,7 @@ mod cycles;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A room and what is out of its reach: other rooms as `crate::...`, and crates.
+/// A room, and the other rooms that it must not use.
 const WALLS: &[(&str, &[&str])] = &[
     (
         "domain",
@@ -52,15 +52,8 @@ const WALLS: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
-    (
-        "jobs",
-        &["app", "cli", "config", "dev", "drf", "flows", "http", "mail", "security", "social"],
-    ),
-    ("mail", &["app", "cli", "config", "dev", "drf", "flows", "http", "security", "social"]),
-    (
-        "dev",
-        &["app", "cli", "clock", "config", "drf", "flows", "jobs", "security", "social", "store"],
-    ),
+    ("jobs", &["app", "cli", "config", "drf", "flows", "http", "mail", "security", "social"]),
+    ("mail", &["app", "cli", "config", "drf", "flows", "http", "security", "social"]),
     (
         "outgoing.rs",
         &[
@@ -75,26 +68,23 @@ const WALLS: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
-    ("flows", &["app", "cli", "config", "dev", "drf", "http", "jobs"]),
-    (
-        "http",
-        &["app", "cli", "config", "dev", "drf", "jobs", "mail", "security", "social", "store"],
-    ),
-    ("drf", &["app", "cli", "clock", "config", "dev", "jobs", "mail", "social"]),
-    ("config", &["app", "cli", "dev", "drf", "http"]),
+    ("flows", &["app", "cli", "config", "drf", "http", "jobs"]),
+    ("http", &["app", "cli", "config", "drf", "jobs", "mail", "security", "social", "store"]),
+    ("drf", &["app", "cli", "clock", "config", "jobs", "mail", "social"]),
+    ("config", &["app", "cli", "drf", "http"]),
     ("cli", &["drf"]),
 ];
 
-/// A crate and the rooms that may know it.
+/// A crate and the rooms that may use it.
 const CRATES: &[(&str, &[&str])] = &[
     ("diesel", &["store"]),
     ("diesel_migrations", &["store"]),
     ("r2d2", &["store"]),
-    ("actix_web", &["http", "dev", "drf", "app", "cli"]),
+    ("actix_web", &["http", "drf", "app"]),
     ("actix_http", &["http"]),
     ("actix_server", &["http"]),
     ("actix_service", &["http"]),
-    // Through flows it passes unread: what people keep with their accounts, and public keys.
+    // Flows pass JSON through unread: metadata of accounts, and public keys.
     ("serde_json", &["http", "drf", "security", "social", "domain", "flows", "telemetry.rs"]),
     ("utoipa", &["http"]),
     ("utoipa_swagger_ui", &["http"]),
@@ -112,12 +102,12 @@ const CRATES: &[(&str, &[&str])] = &[
     ("strsim", &["config"]),
 ];
 
-/// What reaches outside of the process. Addresses are values, so `std::net` is not among them.
+/// Modules of input and output. IP addresses are values, so `std::net` is not among them.
 const INPUT_AND_OUTPUT: &[&str] = &["env", "fs", "io", "process", "thread", "os"];
 const SOCKETS: &[&str] = &["TcpListener", "TcpStream", "UdpSocket", "ToSocketAddrs"];
 const READS_OR_WRITES_JSON: &[&str] = &["json!", "serde_json::from_", "serde_json::to_"];
 
-/// Every source file with its room: the folder, or the file at the top.
+/// Returns every source file with its room: the folder, or the file at the top.
 fn sources() -> Vec<(String, PathBuf, String)> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut unseen = vec![source.clone()];
@@ -139,14 +129,14 @@ fn sources() -> Vec<(String, PathBuf, String)> {
     sources
 }
 
-/// The lines that the compiler reads, numbered: no comments.
+/// Returns the numbered lines without comments.
 fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines()
         .enumerate()
         .map(|(number, line)| (number + 1, line.split("//").next().unwrap_or_default()))
 }
 
-/// The same, with each `use` in one line, however it is broken.
+/// Does the same, with each `use` in one line.
 fn code_with_whole_uses(text: &str) -> Vec<(usize, String)> {
     let mut lines: Vec<(usize, String)> = Vec::new();
     for (number, line) in code(text) {
@@ -162,7 +152,7 @@ fn is_open_use(line: &str) -> bool {
     uses(line, "use") && line.contains('{') && !line.contains(';')
 }
 
-/// Whether `line` uses the path that begins with `name`, and not a longer name.
+/// Returns whether `line` uses the path that begins with `name`, and not a longer name.
 fn uses(line: &str, name: &str) -> bool {
     line.match_indices(name).any(|(at, _)| {
         let is_word = |c: char| c.is_alphanumeric() || c == '_';
@@ -172,7 +162,7 @@ fn uses(line: &str, name: &str) -> bool {
     })
 }
 
-/// Whether a line has `root::part` or `use root::{..., part, ...}`.
+/// Returns whether a line has `root::part` or `use root::{..., part, ...}`.
 fn names(line: &str, root: &str, part: &str) -> bool {
     uses(line, &format!("{root}::{part}"))
         || line.split_once(&format!("use {root}::{{")).is_some_and(|(_, list)| {
@@ -193,7 +183,7 @@ fn names(line: &str, root: &str, part: &str) -> bool {
 }
 
 #[test]
-fn no_room_reaches_into_one_that_is_none_of_its_business() {
+fn no_room_uses_one_beyond_its_walls() {
     let mut faults = Vec::new();
     for (room, path, text) in sources() {
         let Some((_, walls)) = WALLS.iter().find(|(name, _)| *name == room) else { continue };
@@ -209,7 +199,7 @@ fn no_room_reaches_into_one_that_is_none_of_its_business() {
 }
 
 #[test]
-fn a_crate_is_known_where_it_belongs() {
+fn a_crate_is_used_in_its_rooms_only() {
     let mut faults = Vec::new();
     let mut known = 0;
     for (room, path, text) in sources() {
@@ -233,7 +223,7 @@ fn a_crate_is_known_where_it_belongs() {
 }
 
 #[test]
-fn the_words_of_the_trade_reach_nothing_outside() {
+fn the_domain_has_no_input_or_output() {
     for (room, path, text) in sources() {
         if room != "domain" {
             continue;
@@ -247,7 +237,7 @@ fn the_words_of_the_trade_reach_nothing_outside() {
 }
 
 #[test]
-fn json_passes_through_the_stories_unread() {
+fn flows_do_not_read_json() {
     for (room, path, text) in sources() {
         if room != "flows" {
             continue;
@@ -260,7 +250,7 @@ fn json_passes_through_the_stories_unread() {
 }
 
 #[test]
-fn every_module_says_what_it_is_for() {
+fn every_module_has_a_doc_comment() {
     for (_, path, text) in sources() {
         assert!(text.starts_with("//! "), "{} begins without //!", path.display());
     }
@@ -283,7 +273,7 @@ fn sql_asks_no_clock() {
 }
 
 #[test]
-fn a_wall_that_is_crossed_is_noticed() {
+fn a_crossed_wall_is_detected() {
     assert!(names("use crate::store::users;", "crate", "store"));
     assert!(names("use crate::{config::Config, store};", "crate", "store"));
     assert!(names("    let x = crate::store::ping();", "crate", "store"));

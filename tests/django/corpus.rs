@@ -18,7 +18,7 @@ pub struct Secrets {
     pub other: String,
 }
 
-/// How to make a token.
+/// Instructions to create a token.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
@@ -40,9 +40,9 @@ pub struct Recipe {
 pub struct Exchange {
     pub name: String,
     pub request: Sent,
-    /// What the reference answered.
+    /// The response of the reference.
     pub reference: Expected,
-    /// What Hallpass answers, where that differs on purpose.
+    /// The response of Hallpass, where it differs intentionally.
     pub hallpass: Option<Expected>,
 }
 
@@ -76,7 +76,7 @@ pub struct Repeat {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expected {
-    /// Why Hallpass differs.
+    /// Reasons for differences.
     #[serde(rename = "reason")]
     _reason: Option<String>,
     pub status: u16,

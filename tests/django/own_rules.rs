@@ -1,5 +1,5 @@
-//! What the reference has no answer to: our limits, our switches, a database that fails, and what the
-//! accounts mean to the rest of the service.
+//! Rules that the reference does not have: limits, settings, a failing database, and the accounts
+//! outside the adapter.
 
 use diesel::connection::SimpleConnection as _;
 use diesel::{Connection as _, SqliteConnection};
@@ -60,7 +60,7 @@ fn a_failing_database_is_never_told_as_a_wrong_password() {
 }
 
 #[test]
-fn nobody_takes_the_name_of_an_address_that_is_not_theirs() {
+fn no_user_can_take_another_users_address_as_user_name() {
     let service = service::start(&[]);
     let alice = ("Authorization", "Basic YWxpY2U6YWxpY2UtcGFzcw==");
     let own = send(&service, "GET", "/users/2/", &[alice], None);
@@ -109,7 +109,7 @@ fn a_host_that_cannot_be_one_does_not_stand_in_links() {
 }
 
 #[test]
-fn a_name_that_is_somebody_elses_address_is_taken() {
+fn a_user_name_that_is_another_users_address_is_taken() {
     let service = service::start(&[]);
     let create = |name: &str| {
         let body = json!({ "username": name }).to_string();
@@ -169,7 +169,7 @@ fn switched_off_it_is_not_there() {
 }
 
 #[test]
-fn an_address_that_changes_is_no_longer_proven() {
+fn a_changed_address_is_no_longer_verified() {
     let service = service::start(&[]);
     let verified = || {
         let alice = r#"{"username":"alice","password":"alice-pass"}"#;

@@ -14,7 +14,8 @@ use hallpass::domain::{Email, Locale, Metadata, PlainPassword, Roles, Username, 
 use hallpass::security::hash_queue::{Lane, Requester};
 use hallpass::security::hasher::Hasher;
 use hallpass::store::Error;
-use hallpass::store::users::{self, NewUser, UserChanges};
+use hallpass::store::users::changes::{self, UserChanges};
+use hallpass::store::users::{self, NewUser};
 
 use crate::scratch;
 
@@ -102,7 +103,7 @@ fn add_accounts(config: &Config) {
         db.write(move |conn| {
             let user = users::insert_user(conn, &new, now)?;
             if new.username.as_str() == "sleeper" {
-                users::update_user(conn, user.id, &inactive, now)?;
+                changes::update_user(conn, user.id, &inactive, now)?;
             }
             Ok::<_, Error>(())
         })

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::corpus::{Corpus, Issued, Recipe};
 
-/// How far an issued moment may be from the one of the recording, in seconds.
+/// Permitted difference of an issue time from the recording, in seconds.
 const TOLERANCE: f64 = 5.0;
 
 #[expect(clippy::disallowed_methods, reason = "the service under test runs by the same clock")]
@@ -76,7 +76,7 @@ fn next_in_alphabet(character: char) -> char {
     alphabet.chars().nth(place ^ 1).unwrap()
 }
 
-/// Whether an answered token is the one of the recording, but for the time that has passed.
+/// Returns whether a returned token equals the one of the recording, except for the elapsed time.
 pub fn check_issued(token: &str, wanted: &Issued, corpus: &Corpus, now: i64) -> Result<(), String> {
     let parts: Vec<&str> = token.split('.').collect();
     let [header, claims, signature] = parts[..] else { return Err(format!("no token: {token}")) };

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::corpus::Sent;
 
-/// What came back.
+/// A response.
 pub struct Reply {
     pub status: u16,
     headers: Vec<(String, String)>,

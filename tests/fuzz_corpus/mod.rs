@@ -1,5 +1,5 @@
-//! The corpus of the fuzzer through the functions that it calls, without it: every file as it is, cut short
-//! at every length, and with every byte changed.
+//! The corpus of the fuzzer through the functions that it calls, without it: every file as it is,
+//! cut short at every length, and with every byte changed.
 
 use std::fs;
 use std::path::Path;

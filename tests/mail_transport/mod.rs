@@ -247,7 +247,7 @@ async fn many_mails_go_at_once_through_one_transport() {
 
 #[tokio::test]
 async fn a_server_that_is_down_is_noticed_at_once() {
-    // Bound and closed again: nobody listens there.
+    // Bound and closed again: this port has no listener.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     for url in [
         format!("smtp://127.0.0.1:{port}"),
@@ -280,8 +280,8 @@ async fn a_server_that_does_not_answer_is_left_after_the_time_for_one_command() 
     }
 }
 
-/// A port whose queue is full: what is sent to it is dropped, as behind a firewall. It stays so while
-/// the second part is held.
+/// A port whose queue is full: what is sent to it is dropped, as behind a firewall. It stays so
+/// while the second part is held.
 fn full_port() -> (u16, (TcpListener, Vec<TcpStream>)) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -381,7 +381,7 @@ async fn answers_slipped_in_behind_starttls_are_not_believed() {
     assert!(text.contains("STARTTLS"), "{text}");
 }
 
-/// Sends by way of somebody who adds this to the packet that accepts STARTTLS.
+/// Sends through a man in the middle who adds this to the packet that accepts STARTTLS.
 async fn send_through(server: &SmtpServer, addition: &'static [u8]) -> Result<(), SendError> {
     let real = server.port();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

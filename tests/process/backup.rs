@@ -41,7 +41,7 @@ fn is_whole_and_has(backup: &Path, acknowledged: &[String]) {
     assert!(lost.is_empty(), "{} of {} are missing: {lost:?}", lost.len(), acknowledged.len());
 }
 
-/// What lies beside the database and does not belong to it.
+/// Files beside the database that do not belong to it.
 fn left_over(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.filter(|path| path.to_string_lossy().contains("partial")).collect()

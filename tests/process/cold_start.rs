@@ -1,4 +1,4 @@
-//! How long it takes until somebody is served.
+//! Time from the start to the first response.
 
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};

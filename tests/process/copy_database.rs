@@ -31,7 +31,7 @@ fn setup() -> Setup {
         .with("HALLPASS_PUBLIC_URL", "http://localhost:8000")
 }
 
-/// What people hold in their hands.
+/// The tokens of a user.
 struct BeforeCopy {
     access_token: String,
     refresh_token: String,
@@ -102,7 +102,7 @@ fn goes_on(setup: &Setup, mailbox: &Mailbox, held: &BeforeCopy) {
     assert_eq!(api.log_in("noa@example.com", PASSWORD).status, 401);
     assert_eq!(api.log_in("gone@example.com", PASSWORD).status, 401);
 
-    // The mail that waited goes out, and the number of somebody who is gone is not given again.
+    // The queued mail is sent, and the user id of a deleted account is not assigned again.
     mailbox.wait_for(["late@example.com"], Duration::from_secs(30));
     let next = mailbox.new_account(&api, "next@example.com");
     assert_eq!(user_id(&api, &next), held.deleted_user + 1);

@@ -1,4 +1,4 @@
-//! What `copy-database` does not do, and says why.
+//! Refusals of `copy-database`, with their reasons.
 
 use std::fs;
 
@@ -124,7 +124,7 @@ fn the_settings_of_the_service_do_not_matter() {
 }
 
 #[test]
-fn the_source_can_be_a_file_that_nobody_may_write() {
+fn the_source_can_be_a_read_only_file() {
     use std::os::unix::fs::PermissionsExt as _;
     let setup = with_an_account();
     let before = fs::read(file(&setup)).unwrap();

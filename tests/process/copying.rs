@@ -1,4 +1,4 @@
-//! What the stories of `copy-database` share.
+//! Shared parts of the tests of `copy-database`.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -44,7 +44,7 @@ impl Database {
         changed.unwrap()
     }
 
-    /// What a query for a column `line` gives.
+    /// Returns the column `line` of a query.
     pub fn lines(&self, sql: &str) -> Vec<String> {
         let rows =
             self.0.read(|conn: &mut Conn| sql_query(sql).load::<Line>(conn).map_err(Error::from));

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::sql::{change_postgres, change_sqlite};
 use crate::{postgres, scratch};
 
-/// What belongs to the sites: the accounts, the scripts, the records.
+/// Files of the sites: the accounts, the scripts, the recordings.
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/django_users")
 }
@@ -39,13 +39,13 @@ fn yes() -> bool {
     true
 }
 
-/// Everybody on the sites.
+/// All accounts of the sites.
 pub fn accounts() -> Vec<Account> {
     let text = fs::read_to_string(folder().join("users.json")).unwrap();
     serde_json::from_str(&text).unwrap()
 }
 
-/// Where a site keeps its accounts.
+/// The database of a site.
 #[derive(Clone, Copy)]
 pub enum Tables {
     /// In Django's own table only.
@@ -93,7 +93,7 @@ impl Site {
         }
     }
 
-    /// Which of the two databases it has.
+    /// The kind of its database.
     pub fn is_on_sqlite(&self) -> bool {
         self.file.is_some()
     }

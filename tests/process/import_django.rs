@@ -130,7 +130,7 @@ fn everything_is_kept(target: &Target) {
     }
 }
 
-fn everybody_logs_in_with_the_old_password(target: &Target) {
+fn all_users_log_in_with_the_old_password(target: &Target) {
     let service = target.setup.start();
     let api = service.api();
     for account in accounts() {
@@ -176,7 +176,7 @@ fn a_whole_site_comes_over(site: &Site, target: &Target) {
     everything_is_kept(target);
     // Who comes next gets the next number.
     assert_eq!(target.make_superuser("next", None), "superuser next has number 21\n");
-    everybody_logs_in_with_the_old_password(target);
+    all_users_log_in_with_the_old_password(target);
     assert!(site.bytes() == before, "the site's database was touched");
 }
 
@@ -203,8 +203,8 @@ fn a_site_on_postgres_comes_over_to_postgres() {
     a_whole_site_comes_over(&site, &Target::on_postgres().unwrap());
 }
 
-/// Where the site has no table that says what was proven.
-fn no_address_counts_as_proven(site: &Site, target: &Target) {
+/// Without django-allauth, the site does not store whether an address is verified.
+fn no_address_counts_as_verified(site: &Site, target: &Target) {
     assert_eq!(target.import_all(site, &[]), "without a password: 1\nimported: 12\n");
     for (user, account) in target.stored().iter().zip(&accounts()) {
         assert_eq!(user.email.as_deref().unwrap_or_default(), account.email);
@@ -213,14 +213,14 @@ fn no_address_counts_as_proven(site: &Site, target: &Target) {
 }
 
 #[test]
-fn no_address_of_a_site_without_allauth_counts_as_proven() {
-    no_address_counts_as_proven(&Site::on_sqlite(Tables::Plain), &Target::on_sqlite());
+fn no_address_of_a_site_without_allauth_counts_as_verified() {
+    no_address_counts_as_verified(&Site::on_sqlite(Tables::Plain), &Target::on_sqlite());
 }
 
 #[test]
-fn no_address_of_a_postgres_site_without_allauth_counts_as_proven() {
+fn no_address_of_a_postgres_site_without_allauth_counts_as_verified() {
     let Some(site) = Site::on_postgres(Tables::Plain) else { return };
-    no_address_counts_as_proven(&site, &Target::on_postgres().unwrap());
+    no_address_counts_as_verified(&site, &Target::on_postgres().unwrap());
 }
 
 fn a_second_run_adds_what_is_new(target: &Target) {
@@ -343,8 +343,8 @@ fn a_database_of_something_else_is_told_and_none_is_made() {
     assert!(!remote.success && !remote.stderr.contains("secret"), "{}", remote.stderr);
 }
 
-/// Tables as the migrations of django-allauth's `mfa` and `socialaccount`, of django-otp, and of Django itself make
-/// them, with what some of the accounts have there.
+/// Tables as the migrations of django-allauth's `mfa` and `socialaccount`, of django-otp, and of
+/// Django itself make them, with what some of the accounts have there.
 const EXTRAS: &str = "
     CREATE TABLE mfa_authenticator (id bigint PRIMARY KEY, type varchar(20) NOT NULL, data text NOT NULL, user_id bigint NOT NULL);
     INSERT INTO mfa_authenticator VALUES (1, 'totp', '{}', 5), (2, 'recovery_codes', '{}', 5), (3, 'webauthn', '{}', 6);
@@ -367,7 +367,7 @@ const EXTRAS: &str = "
     UPDATE auth_user SET first_name = 'Ada' WHERE id IN (6, 8);
 ";
 
-/// Second factors stop the import; whoever insists is told what stays behind.
+/// Second factors stop the import. With the option for it, it lists what is lost.
 fn second_factors_stop(target: &Target, site: &Site) {
     site.execute("DROP TABLE IF EXISTS auth_user_groups");
     site.execute("DROP TABLE IF EXISTS auth_user_user_permissions");
@@ -413,8 +413,8 @@ fn second_factors_stop_an_import_from_postgres() {
     second_factors_stop(&target, &site);
 }
 
-/// A user name that is the address of another account gives way; one that is an address of no account stays until
-/// its owner verifies it.
+/// A user name that is the address of another account gives way; one that is an address of no
+/// account stays until its owner verifies it.
 fn a_user_name_that_is_another_accounts_address_is_changed(target: &Target) {
     let site = Site::on_sqlite(Tables::WithAllauth);
     target.make_superuser("other", Some("Taken@example.com"));

@@ -1,5 +1,5 @@
-//! `hallpass import-django` from sites with a user model of their own, or with rows that Django would not
-//! have written.
+//! `hallpass import-django` from sites with a user model of their own, or with rows that Django
+//! would not have written.
 
 use super::import_django::Target;
 use crate::django_site::{Site, Tables, accounts};
@@ -228,7 +228,8 @@ fn what_is_null_is_empty_or_named_with_its_row() {
     });
 }
 
-/// Two accounts whose key is a UUID, with a column of numbers. The UUIDs begin with numbers of other accounts.
+/// Two accounts whose key is a UUID, with a column of numbers. The UUIDs begin with numbers of
+/// other accounts.
 const KEYS_AND_NUMBERS: &str = "
     DROP TABLE auth_user;
     CREATE TABLE accounts_user (id {key} PRIMARY KEY, number bigint NOT NULL, password varchar(128) NOT NULL,

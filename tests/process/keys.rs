@@ -108,5 +108,5 @@ fn a_shared_secret_is_left_to_the_operator() {
     assert!(refused.stderr.contains("HALLPASS_JWT_SECRET"), "{}", refused.stderr);
     assert!(!refused.stderr.contains("hunter2"), "{}", refused.stderr);
     let listed = lines(&setup);
-    assert!(listed[0].contains("yours to change"), "{listed:?}");
+    assert!(listed[0].contains("a setting of the operator"), "{listed:?}");
 }

@@ -10,7 +10,7 @@ use crate::client::Api;
 use crate::service::Setup;
 use crate::smtp::{Mode, SmtpServer};
 
-/// Where mail ends up.
+/// Destination of mail.
 pub enum Mailbox {
     Folder(PathBuf),
     Server(SmtpServer),
@@ -47,7 +47,7 @@ impl Mailbox {
         codes
     }
 
-    /// Waits until everybody has mail. Returns the codes and how long it took.
+    /// Waits until all users have mail. Returns the codes and the time it took.
     pub fn wait_for<'a>(
         &self,
         addresses: impl IntoIterator<Item = &'a str>,
@@ -70,7 +70,7 @@ impl Mailbox {
         }
     }
 
-    /// Registers somebody and proves the address; returns the access token.
+    /// Registers a user and verifies the address; returns the access token.
     pub fn new_account(&self, api: &Api, address: &str) -> String {
         let registration_token = api.register(address);
         api.verify(&registration_token, &self.code_for(address))
@@ -86,7 +86,8 @@ impl Mailbox {
         }
     }
 
-    /// Waits until so many mails with a code came to an address and returns the codes, the oldest first.
+    /// Waits until so many mails with a code came to an address and returns the codes, the oldest
+    /// first.
     pub fn codes_for(&self, address: &str, count: usize) -> Vec<String> {
         let started = Instant::now();
         loop {

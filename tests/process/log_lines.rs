@@ -1,4 +1,4 @@
-//! What the log tells of requests and of starts that fail.
+//! Log lines of requests, and of starts that fail.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

@@ -1,5 +1,5 @@
-//! The log holds no secret, no address and no name, whatever is asked and answered, down to `trace`; and
-//! each of its lines is JSON that names the request it belongs to.
+//! The log holds no secret, no address and no name, whatever is asked and answered, down to
+//! `trace`; and each of its lines is JSON that names the request it belongs to.
 
 mod canaries;
 mod flows;
@@ -27,7 +27,7 @@ use crate::smtp::{Mode, SmtpServer};
 
 const SMTP_LOGIN: (&str, &str) = ("canary-smtp-user", "canary-smtp-password");
 
-/// The flow that nobody asks for: keys take over from each other.
+/// The flow without a request: rotation of keys.
 const HAPPENS_BY_ITSELF: &str = "hallpass::flows::keys";
 
 /// Settings with a canary in each secret, and everything logged.
@@ -104,7 +104,7 @@ fn every_flow(setup: Setup) {
     if crate::HAS_DRF {
         flows::django_adapter(&teller);
     }
-    flows::what_anybody_may_read(&teller);
+    flows::public_resources(&teller);
     flows::nonsense(&teller);
     for arguments in [&["keys", "rotate"][..], &["keys", "list"], &["mail", "list"]] {
         said += &what_is_said(&setup, arguments);
@@ -196,7 +196,7 @@ fn check_form(log: &str, teller: &Teller, began: u64) {
     }
 }
 
-/// What has to be in the log: refusals of log-ins, limits, faults of our own.
+/// Lines that the log must have: refusals of log-ins, limits, internal errors.
 const WHAT_WENT_WRONG: [&str; 6] = [
     "log-in refused: wrong name or password",
     "log-in refused: account disabled",
@@ -206,23 +206,23 @@ const WHAT_WENT_WRONG: [&str; 6] = [
     "request failed",
 ];
 
-/// The lines that have to name somebody, and as what.
+/// Lines that must name a user, and the field for it.
 const WHO: [(&str, &str); 11] = [
     ("logged in", "user_id"),
     ("logged out", "user_id"),
-    ("address proven", "user_id"),
+    ("e-mail address verified", "user_id"),
     ("password changed", "user_id"),
     ("password reset", "user_id"),
     ("by its owner", "user_id"),
     ("by staff", "user_id"),
     ("by staff", "by"),
-    ("account made at the Django REST adapter", "by"),
+    ("account created at the Django REST adapter", "by"),
     ("account changed at the Django REST adapter", "by"),
-    ("account removed at the Django REST adapter", "by"),
+    ("account deleted at the Django REST adapter", "by"),
 ];
 
-/// In the text form too, which is the default, no request writes a line or a control sequence of its
-/// own.
+/// In the text form too, which is the default, no request writes a line or a control sequence of
+/// its own.
 #[test]
 fn no_request_forges_a_line_of_the_text_form() {
     let setup =

@@ -15,7 +15,7 @@ const PASSWORD: &str = "p@ss:w/rd #1%";
 /// The first retry comes after about five seconds, the second ten later.
 const RETRIES: Duration = Duration::from_secs(20);
 
-fn somebody_registers_and_proves_the_address(mode: Mode) {
+fn a_user_registers_and_verifies_the_address(mode: Mode) {
     let Some((setup, mailbox)) = Mailbox::server(Setup::on_sqlite(), mode) else { return };
     let service = setup.start();
     let registration_token = service.api().register("mina@example.com");
@@ -33,20 +33,20 @@ fn somebody_registers_and_proves_the_address(mode: Mode) {
 
 #[test]
 fn registration_by_mail_over_implicit_tls_with_a_log_in() {
-    somebody_registers_and_proves_the_address(Mode::IMPLICIT.login(USER, PASSWORD));
+    a_user_registers_and_verifies_the_address(Mode::IMPLICIT.login(USER, PASSWORD));
 }
 
 #[test]
 fn registration_by_mail_over_starttls_with_a_log_in() {
-    somebody_registers_and_proves_the_address(Mode::STARTTLS.login(USER, PASSWORD));
+    a_user_registers_and_verifies_the_address(Mode::STARTTLS.login(USER, PASSWORD));
 }
 
 #[test]
 fn registration_by_mail_over_a_plain_local_server() {
-    somebody_registers_and_proves_the_address(Mode::PLAIN);
+    a_user_registers_and_verifies_the_address(Mode::PLAIN);
 }
 
-/// A setup for a mail server on a port where nobody listens yet.
+/// A setup for a mail server on a port without a listener.
 fn with_mail_server_to_come() -> (Setup, u16) {
     let port = free_port();
     let url = format!("smtp://127.0.0.1:{port}");
@@ -89,7 +89,7 @@ fn trying_again_takes_nothing_more_of_the_budget_of_an_address() {
     assert_eq!(Database::at(&setup.database_url()).lines(daily), ["2"]);
 }
 
-/// What `mail list` says once `text` is part of it.
+/// Waits until `text` is part of `mail list`, and returns the output.
 fn wait_for_list(setup: &Setup, text: &str) -> String {
     let mut listed = String::new();
     wait_until(text, || {

@@ -101,8 +101,8 @@ pub fn everything(path: &Path) -> BTreeMap<String, Vec<String>> {
     all
 }
 
-/// Puts three rows into every table of a file, with a value of its own in each column; in the third,
-/// what may be empty is.
+/// Puts three rows into every table of a file, with a value of its own in each column; in the
+/// third, what may be empty is.
 pub fn fill_every_column(path: &Path) {
     let mut connection = sqlite(path);
     // The order of the tables does not matter here.

@@ -36,7 +36,7 @@ fn nothing_is_needed_to_start_and_the_keys_stay_over_a_restart() {
     let data = setup.folder().join("data");
     assert_eq!(mode(&data), 0o700);
     assert_eq!(mode(&data.join("secret")), 0o600);
-    // Nobody is there by default.
+    // There is no account by default.
     assert_eq!(sql::count_sqlite(&data.join("hallpass.db"), "users"), 0);
     let registration_token = api.register("mina@example.com");
     let code = Mailbox::folder(&setup).code_for("mina@example.com");

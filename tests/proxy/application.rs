@@ -71,7 +71,7 @@ impl Application {
         Self { address, arrived, server: told.recv().unwrap() }
     }
 
-    /// What arrived since the last look.
+    /// Returns the requests since the last call.
     pub fn take(&self) -> Vec<Arrived> {
         std::mem::take(&mut self.arrived.lock().unwrap())
     }

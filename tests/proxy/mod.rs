@@ -1,6 +1,6 @@
-//! The configurations in `examples/reverse-proxies`, as they stand there, in the proxies they are for:
-//! real ones, before a real Hallpass and a small application that notes what reaches it. (Traefik is
-//! in no package of Debian; `.ci/traefik.py` can only read its files.)
+//! The configurations in `examples/reverse-proxies`, as they stand there, in the proxies they are
+//! for: real ones, before a real Hallpass and a small application that notes what reaches it.
+//! (Traefik is in no package of Debian; `.ci/traefik.py` can only read its files.)
 
 mod application;
 mod proxies;

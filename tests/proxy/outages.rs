@@ -1,4 +1,4 @@
-//! Hallpass is away, or cannot tell: nobody gets in.
+//! While Hallpass does not respond, or cannot validate a token, no request passes.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ behind_each_proxy! {
     }
 }
 
-fn what_hallpass_cannot_tell_nobody_guesses(kind: Kind) {
+fn without_an_answer_of_hallpass_no_request_passes(kind: Kind) {
     let Some(cluster) = kind.is_here().then(Cluster::start_new).flatten() else { return };
     let setup = Setup::on_sqlite()
         .with("DATABASE_URL", &cluster.fresh_schema())
@@ -50,10 +50,10 @@ fn what_hallpass_cannot_tell_nobody_guesses(kind: Kind) {
 
 #[test]
 fn what_hallpass_cannot_tell_nginx_does_not_guess() {
-    what_hallpass_cannot_tell_nobody_guesses(Kind::Nginx);
+    without_an_answer_of_hallpass_no_request_passes(Kind::Nginx);
 }
 
 #[test]
 fn what_hallpass_cannot_tell_caddy_does_not_guess() {
-    what_hallpass_cannot_tell_nobody_guesses(Kind::Caddy);
+    without_an_answer_of_hallpass_no_request_passes(Kind::Caddy);
 }

@@ -12,14 +12,14 @@ use tempfile::TempDir;
 
 use crate::missing::needs;
 
-/// Which proxy.
+/// Kind of the proxy.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {
     Nginx,
     Caddy,
 }
 
-/// Who is where.
+/// Addresses of the parties.
 pub struct Places {
     pub proxy: SocketAddr,
     pub hallpass: SocketAddr,
@@ -33,7 +33,7 @@ pub struct Proxy {
 }
 
 impl Kind {
-    /// Whether its program is here; said aloud where it is not.
+    /// Returns whether its program is installed; reported as skipped if not.
     pub fn is_here(self) -> bool {
         let program = self.program();
         let found = Command::new(program)

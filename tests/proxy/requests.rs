@@ -1,4 +1,4 @@
-//! What gets through to the application, and how.
+//! Requests as they reach the application.
 
 use std::thread;
 use std::time::{Duration, Instant};

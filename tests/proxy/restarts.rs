@@ -1,4 +1,5 @@
-//! Instances that end, and connections that end, while people use them through nginx: no request is lost.
+//! Instances that end, and connections that end, while people use them through nginx: no request is
+//! lost.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,7 +36,8 @@ fn instances(first: Setup) -> [Setup; 2] {
     })
 }
 
-/// Logs in, refreshes and verifies until it is told to stop; returns how many requests were answered.
+/// Logs in, refreshes and verifies until it is told to stop; returns how many requests were
+/// answered.
 fn use_it(origin: &str, is_enough: &AtomicBool) -> usize {
     let client = Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap();
     let mut count = 0;

@@ -1,5 +1,4 @@
-//! Where the stories are told: a proxy, and behind it a Hallpass with one account and an
-//! application.
+//! Setting of the proxy tests: a proxy, a Hallpass with one account, and an application.
 
 use serde_json::{Value, json};
 
@@ -66,7 +65,7 @@ impl Setting {
         wire::send(self.places.proxy, method, path, &headers, body)
     }
 
-    /// Calls Hallpass, through the proxy as everybody does.
+    /// Calls Hallpass through the proxy.
     pub fn post_json(&self, path: &str, body: &Value) -> Answer {
         let body = body.to_string();
         let length = format!("Content-Length: {}", body.len());
@@ -111,7 +110,7 @@ impl Setting {
         self.hallpass.as_ref().unwrap().resume();
     }
 
-    /// Nobody may get in with this, and nothing may reach the application.
+    /// Asserts that the request is refused and does not reach the application.
     pub fn assert_refused(&self, answer: &Answer, status: u16, code: &str) {
         assert_eq!(answer.status, status, "{answer:?}");
         assert_eq!(answer.header("content-type"), Some("application/problem+json"));

@@ -1,4 +1,4 @@
-//! Nobody is who they say they are in a header.
+//! Spoofed identity headers.
 
 use crate::proxy::setting::{ANONYMOUS, EMAIL, USERNAME_IN_HEADER, bearer, behind_each_proxy};
 
@@ -35,7 +35,7 @@ behind_each_proxy! {
         }
     }
 
-    fn spoofed_headers_are_gone_where_nobody_is_asked(setting) {
+    fn spoofed_headers_are_removed_on_public_paths(setting) {
         for name in SPELLINGS {
             let answer = setting.get("/public/", &[&format!("{name}: 666")]);
             // A proxy may refuse a strange name, but not an ordinary one.
@@ -68,7 +68,7 @@ behind_each_proxy! {
         }
     }
 
-    fn an_address_that_nobody_has_cannot_be_claimed(setting) {
+    fn an_unknown_address_cannot_be_claimed(setting) {
         let token = bearer(&setting.log_in_as(ANONYMOUS)["access_token"]);
         for name in SPELLINGS {
             setting.get("/orders", &[&token, &format!("{name}: {EMAIL}")]);
@@ -79,7 +79,7 @@ behind_each_proxy! {
         }
     }
 
-    fn declaring_headers_to_belong_to_the_connection_makes_nobody_anonymous(setting) {
+    fn headers_declared_as_hop_by_hop_do_not_hide_the_client(setting) {
         let token = bearer(&setting.log_in()["access_token"]);
         let declared = "Connection: close, X-Auth-User-Id, X-Auth-Username, X-Auth-Email";
         setting.get("/orders", &[&token, declared, "X-Auth-User-Id: 666"]);

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// What came back.
+/// A response.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -40,8 +40,8 @@ pub fn send(
         request += "\r\n";
     }
     request += "\r\n";
-    // In one piece: a proxy that refuses by the head alone may close before a body that comes later, and
-    // what it had answered would be lost with the connection.
+    // In one piece: a proxy that refuses by the head alone may close before a body that comes
+    // later, and what it had answered would be lost with the connection.
     stream.write_all(&[request.as_bytes(), body].concat()).unwrap();
     let mut received = Vec::new();
     stream.read_to_end(&mut received).unwrap();

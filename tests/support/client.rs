@@ -1,4 +1,4 @@
-//! The HTTP calls of these stories.
+//! HTTP client of the process tests.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ pub struct Api {
     http: Client,
 }
 
-/// What came back.
+/// A response.
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub status: u16,
@@ -66,19 +66,19 @@ impl Api {
         self.try_post(path, body).unwrap()
     }
 
-    /// An error means that there was no answer.
+    /// Sends a POST. An error means that there was no response.
     pub fn try_post(&self, path: &str, body: &Value) -> reqwest::Result<Answer> {
         let started = Instant::now();
         let response = self.http.post(format!("{}{path}", self.base)).json(body).send()?;
         Ok(answer(response, started))
     }
 
-    /// What somebody who is logged in asks.
+    /// Sends a request with an access token.
     pub fn send(&self, method: &str, path: &str, token: &str, body: &Value) -> Answer {
         self.try_send(method, path, token, body).unwrap()
     }
 
-    /// An error means that there was no answer.
+    /// Sends a request. An error means that there was no response.
     pub fn try_send(
         &self,
         method: &str,
@@ -102,7 +102,7 @@ impl Api {
         answer.text("registration_token")
     }
 
-    /// Proves an address and returns the access token.
+    /// Verifies an address and returns the access token.
     pub fn verify(&self, registration_token: &str, code: &str) -> String {
         let body = json!({"registration_token": registration_token, "code": code});
         let answer = self.post("/v1/verify-email", &body);

@@ -1,12 +1,12 @@
-//! When clients that repeat something beside a test are to end.
+//! The end of clients that repeat requests beside a test.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What clients look at before they go on.
+/// Flag that clients check between requests.
 #[derive(Default)]
 pub struct Enough(AtomicBool);
 
-/// Dropped, it tells the clients.
+/// Guard that stops the clients when it is dropped.
 pub struct Beside<'a>(&'a Enough);
 
 impl Enough {
@@ -14,8 +14,8 @@ impl Enough {
         self.0.load(Ordering::SeqCst)
     }
 
-    /// What clients run beside. A failed assertion ends it too: the scope of the threads, which waits for
-    /// them, would otherwise wait for ever.
+    /// Starts the clients. A failed assertion stops them too: the scope of the threads would
+    /// otherwise wait for them for ever.
     pub fn beside(&self) -> Beside<'_> {
         Beside(self)
     }
@@ -28,7 +28,7 @@ impl Drop for Beside<'_> {
 }
 
 #[test]
-fn clients_are_told_also_where_the_story_fails() {
+fn clients_stop_also_when_the_test_fails() {
     let enough = Enough::default();
     let failed = std::panic::catch_unwind(|| {
         let _story = enough.beside();

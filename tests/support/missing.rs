@@ -1,4 +1,4 @@
-//! What a test needs and this machine does not have.
+//! Programs that a test needs and this machine does not have.
 
 use std::collections::BTreeSet;
 use std::fs::OpenOptions;
@@ -6,8 +6,8 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-/// Passes on what was found. Where that is nothing the test is to end early: the reason is told once, the
-/// test is named in the summary (`tests/skipped.rs`), and with `CI=true` the test has failed.
+/// Returns `found`. If it is `None`, the test should end early: the reason is printed once, the
+/// test is named in the summary (`tests/skipped.rs`), and with `CI=true` the test fails.
 pub fn needs<T>(what: &str, found: Option<T>) -> Option<T> {
     if found.is_none() {
         let insisted = std::env::var_os("CI").is_some_and(|value| value == "true");

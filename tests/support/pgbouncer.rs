@@ -10,15 +10,15 @@ use std::time::{Duration, Instant};
 use crate::missing::needs;
 use crate::postgres::{Cluster, free_port};
 
-/// A pooler that is gone when dropped, or when the test process ends.
+/// A pooler that is stopped when it is dropped, or when the test process ends.
 pub struct Pooler {
     port: u16,
     child: Child,
 }
 
 impl Pooler {
-    /// Hands each transaction to one of `size` server processes; `None` (said aloud) where there is no
-    /// `PgBouncer`.
+    /// Starts a pooler that gives each transaction to one of `size` server processes; `None`
+    /// (reported as skipped) without `PgBouncer`.
     pub fn start(cluster: &Cluster, size: u32) -> Option<Self> {
         let program = needs("pgbouncer (Debian: apt-get install pgbouncer)", program())?;
         let folder = cluster.folder().join("pooler");

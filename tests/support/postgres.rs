@@ -3,11 +3,11 @@
 //! In order: the server named by `HALLPASS_TEST_POSTGRES_URL` (a database to throw away: schemas
 //! are made there and stay); else a private cluster made with the server programs of this machine,
 //! shared by all tests of one test binary. Where there is neither, [`fresh_schema`] says `None` and
-//! the test ends early, as `missing.rs` says; likewise with `HALLPASS_TEST=sqlite`, for a quick look. Tests that stop or restart a server, or speak TLS to it,
-//! need the programs in any case.
+//! the test ends early, as `missing.rs` says; likewise with `HALLPASS_TEST=sqlite`, for a quick
+//! look. Tests that stop or restart a server, or speak TLS to it, need the programs in any case.
 //!
-//! A private cluster lives exactly as long as the test process: a watchdog holds the other end of
-//! a pipe, and when that closes (normal end, panic or `kill -9` alike) it stops the server and
+//! A private cluster lives exactly as long as the test process: a watchdog holds the other end of a
+//! pipe, and when that closes (normal end, panic or `kill -9` alike) it stops the server and
 //! removes the folder.
 #![allow(dead_code, reason = "every test binary uses a part of this file")]
 #![allow(clippy::expect_used, reason = "a test without its server cannot go on")]
@@ -33,13 +33,13 @@ fn is_left_out() -> bool {
     std::env::var_os("HALLPASS_TEST").is_some_and(|value| value == "sqlite")
 }
 
-/// The URL of an empty schema of its own on the shared server, or `None` (said aloud) where there is no
+/// Returns the URL of an empty schema on the shared server, or `None` (reported as skipped) without
 /// Postgres.
 pub fn fresh_schema() -> Option<String> {
     needs(SERVER_PROGRAMS, shared_server()).map(schema_on)
 }
 
-/// The same for whoever brings the server: makes a schema there and returns its URL.
+/// Creates a schema on this server and returns its URL.
 pub fn schema_on(server_url: &str) -> String {
     static SCHEMAS: AtomicU64 = AtomicU64::new(0);
     let number = SCHEMAS.fetch_add(1, Ordering::Relaxed);
@@ -196,7 +196,7 @@ impl Cluster {
         schema_on(&self.url())
     }
 
-    /// Where all of the server is.
+    /// The folder of the server.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -340,7 +340,7 @@ fn watch_over(folder: &Path) -> Child {
         .expect("start the watchdog")
 }
 
-/// Where `initdb` and `pg_ctl` are.
+/// Returns the folder of `initdb` and `pg_ctl`.
 fn server_programs() -> Option<PathBuf> {
     if is_left_out() {
         return None;
@@ -382,8 +382,8 @@ fn id_of(kind: &str, name: &str) -> Option<u32> {
     String::from_utf8(answer.stdout).ok()?.trim().parse().ok()
 }
 
-/// A port nobody listens on, below the range from which the kernel takes ports for outgoing
-/// connections: so none of those can sit on it while the server is stopped.
+/// Returns a port without a listener, below the range of ports for outgoing connections, so that
+/// none of those occupies it while the server is stopped.
 pub fn free_port() -> u16 {
     static OFFSET: AtomicU16 = AtomicU16::new(0);
     let own = u16::try_from(std::process::id() % 12_000).expect("below 12000");

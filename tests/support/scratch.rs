@@ -1,5 +1,5 @@
-//! Folders for the databases of tests, in memory where there is room: none must survive a power failure,
-//! and the disk is what most tests would wait for.
+//! Folders for the databases of tests, in memory where there is room: none must survive a power
+//! failure, and the disk is what most tests would wait for.
 
 #![allow(dead_code, reason = "a benchmark uses a part of this file")]
 

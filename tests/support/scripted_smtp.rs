@@ -1,4 +1,4 @@
-//! A mail server that says what a test wants, byte by byte.
+//! A mail server with scripted replies, byte by byte.
 //!
 //! `smtp_server.py` is a real one; this one is for replies that no library sends.
 
@@ -11,11 +11,11 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What a client said, and when.
+/// A command of a client, with its context.
 pub struct Said<'a> {
     /// The number of the connection, from 0.
     pub connection: usize,
-    /// How many connections are open.
+    /// Number of open connections.
     pub open: usize,
     /// The command; empty at the greeting, `.` at the end of a message.
     pub line: &'a str,
@@ -23,21 +23,21 @@ pub struct Said<'a> {
     pub recipient: &'a str,
 }
 
-/// What the server does.
+/// Reaction of the server.
 pub enum Act {
-    /// What servers usually do.
+    /// The usual reply.
     Usual,
-    /// Says this, with CRLF behind it.
+    /// This reply, followed by CRLF.
     Say(&'static [u8]),
-    /// Says this after a while.
+    /// This reply after a delay.
     Late(Duration, &'static [u8]),
-    /// Says this and closes the connection.
+    /// This reply, and the end of the connection.
     Bye(&'static [u8]),
     /// Closes the connection.
     Close,
-    /// Accepts a message and closes the connection instead of saying so.
+    /// Accepts a message and closes the connection without a reply.
     AcceptAndClose,
-    /// Says nothing more.
+    /// No reply.
     Hang,
 }
 
@@ -86,7 +86,7 @@ impl ScriptedServer {
         Self { port, state, script }
     }
 
-    /// Behaves in another way from now on.
+    /// Changes the script.
     pub fn change(&self, script: impl Fn(&Said<'_>) -> Act + Send + Sync + 'static) {
         *self.script.lock().unwrap() = Arc::new(script);
     }
@@ -95,27 +95,27 @@ impl ScriptedServer {
         format!("smtp://127.0.0.1:{}", self.port)
     }
 
-    /// The recipients of the mails that were accepted, the first first.
+    /// Returns the recipients of accepted mails, in their order.
     pub fn accepted(&self) -> Vec<String> {
         self.state.lock().unwrap().accepted.iter().map(|(to, _)| to.clone()).collect()
     }
 
-    /// How many connections there were.
+    /// Returns the number of connections so far.
     pub fn connections(&self) -> usize {
         self.state.lock().unwrap().connections
     }
 
-    /// How many connections were open at once.
+    /// Returns the largest number of simultaneous connections.
     pub fn most_open(&self) -> usize {
         self.state.lock().unwrap().most_open
     }
 
-    /// How many connections are open.
+    /// Returns the number of open connections.
     pub fn open(&self) -> usize {
         self.state.lock().unwrap().open
     }
 
-    /// The commands, without messages.
+    /// Returns the commands, without messages.
     pub fn said(&self) -> Vec<String> {
         self.state.lock().unwrap().said.clone()
     }

@@ -1,4 +1,4 @@
-//! Starts the binary with an environment of its own, reads its log, stops it.
+//! Runs the binary with its own environment, reads its log, stops it.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -17,16 +17,16 @@ use tempfile::TempDir;
 use crate::client::Api;
 use crate::{postgres, scratch};
 
-/// More than any start or command takes on a busy machine.
+/// Longer than any start or command takes on a busy machine.
 const PROCESS_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A folder to run in, and settings. Nothing else of the test's environment reaches the process.
+/// A working folder and settings. The process gets nothing else of the test's environment.
 pub struct Setup {
     folder: TempDir,
     settings: Vec<(String, String)>,
 }
 
-/// What a command did.
+/// Result of a command.
 pub struct Finished {
     pub success: bool,
     pub stdout: String,
@@ -35,7 +35,7 @@ pub struct Finished {
 }
 
 impl Setup {
-    /// An empty folder, and only a port that is free.
+    /// An empty folder, and a free port as the only setting.
     pub fn bare() -> Self {
         let folder = scratch::folder();
         fs::create_dir(folder.path().join("work")).unwrap();
@@ -47,31 +47,31 @@ impl Setup {
         Self::bare().with("HALLPASS_BCRYPT_COST", "4").with("HALLPASS_LIMITS", "off")
     }
 
-    /// The same on an empty Postgres; `None` (said aloud) where there is none.
+    /// The same on an empty Postgres; `None` (reported as skipped) without one.
     pub fn on_postgres() -> Option<Self> {
         Some(Self::on_sqlite().with("DATABASE_URL", &postgres::fresh_schema()?))
     }
 
-    /// With this setting instead of what it was.
+    /// Sets a setting.
     pub fn with(self, name: &str, value: &str) -> Self {
         let mut setup = self.without(name);
         setup.settings.push((name.to_owned(), value.to_owned()));
         setup
     }
 
-    /// Without that setting.
+    /// Removes a setting.
     pub fn without(mut self, name: &str) -> Self {
         self.settings.retain(|(known, _)| known != name);
         self
     }
 
-    /// What a setting is.
+    /// Returns the value of a setting.
     pub fn setting(&self, name: &str) -> &str {
         let found = self.settings.iter().find(|(known, _)| known == name);
         &found.unwrap_or_else(|| panic!("{name} is not set")).1
     }
 
-    /// Whether that setting is there.
+    /// Returns whether a setting is present.
     pub fn has(&self, name: &str) -> bool {
         self.settings.iter().any(|(known, _)| known == name)
     }
@@ -81,7 +81,7 @@ impl Setup {
         self.folder.path().join("work")
     }
 
-    /// Where its database is.
+    /// Returns the URL of its database.
     pub fn database_url(&self) -> String {
         let chosen = self.settings.iter().find(|(name, _)| name == "DATABASE_URL");
         chosen.map_or_else(
@@ -90,7 +90,7 @@ impl Setup {
         )
     }
 
-    /// A file in the working folder.
+    /// Writes a file into the working folder.
     pub fn write(&self, name: &str, text: &str) {
         fs::write(self.folder().join(name), text).unwrap();
     }
@@ -117,7 +117,7 @@ impl Setup {
         self.run_with_input(arguments, "")
     }
 
-    /// The same with something on standard input.
+    /// The same with this standard input.
     pub fn run_with_input(&self, arguments: &[&str], input: &str) -> Finished {
         self.finish(&mut self.command(arguments), input)
     }
@@ -132,7 +132,7 @@ impl Setup {
         self.finish(self.command(&["serve"]).env(name, OsStr::from_bytes(value)), "")
     }
 
-    /// Runs a command that may take so long.
+    /// Runs a command with this time-out.
     pub fn run_within(&self, arguments: &[&str], limit: Duration) -> Finished {
         self.finish_within(&mut self.command(arguments), "", limit)
     }
@@ -162,13 +162,13 @@ impl Setup {
         }
     }
 
-    /// Runs a command to its end with its output going there.
+    /// Runs a command to its end with this output.
     pub fn run_into(&self, arguments: &[&str], stdout: Stdio, stderr: Stdio) -> ExitStatus {
         let mut child = self.command(arguments).stdout(stdout).stderr(stderr).spawn().unwrap();
         wait(&mut child, PROCESS_TIMEOUT).unwrap_or_else(|| panic!("{arguments:?} does not end"))
     }
 
-    /// Kills a command as soon as `text` stands in its standard error.
+    /// Kills a command as soon as `text` is in its standard error.
     pub fn kill_when_it_says(&self, arguments: &[&str], text: &str) {
         let stderr = self.output_file();
         let mut child = self
@@ -188,17 +188,17 @@ impl Setup {
         assert!(!child.wait().unwrap().success(), "it had ended before it was killed");
     }
 
-    /// Serves, and is there when this returns.
+    /// Starts the service and returns when it listens.
     pub fn start(&self) -> Service {
         self.start_with(self.command(&[]))
     }
 
-    /// The same with another program: that of another version.
+    /// The same with the program of another version.
     pub fn start_program(&self, program: &Path) -> Service {
         self.start_with(self.command_of(program, &[]))
     }
 
-    /// The same with the few open files that service managers allow at first.
+    /// The same with the low limit of open files of service managers.
     pub fn start_with_few_files(&self) -> Service {
         let mut command = Command::new("sh");
         command.args(["-c", "ulimit -S -n 256 && exec \"$0\"", env!("CARGO_BIN_EXE_hallpass")]);
@@ -206,7 +206,7 @@ impl Setup {
         self.start_with(command)
     }
 
-    /// Serves at a free port with a log that nothing can be read from.
+    /// Starts the service at a free port with a log that cannot be read.
     pub fn start_with_log(&self, log: Stdio) -> Service {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -254,7 +254,7 @@ impl Setup {
     }
 }
 
-/// A serving process. Dropped, it is killed.
+/// A running service. Dropping it kills the process.
 pub struct Service {
     child: Child,
     log: PathBuf,
@@ -271,17 +271,17 @@ impl Service {
         line.split('"').next()?.trim().parse().ok()
     }
 
-    /// Where it listens.
+    /// Returns the address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// A client of it.
+    /// Returns a client.
     pub fn api(&self) -> Api {
         Api::at(self.address)
     }
 
-    /// What it logged so far.
+    /// Returns the log so far.
     pub fn log(&self) -> String {
         read(&self.log)
     }
@@ -302,7 +302,7 @@ impl Service {
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
-    /// Waits until `text` stands in the log so many times.
+    /// Waits until `text` is in the log that many times.
     pub fn wait_for_log(&self, text: &str, times: usize) {
         let started = Instant::now();
         while self.log().matches(text).count() < times {
@@ -311,23 +311,23 @@ impl Service {
         }
     }
 
-    /// Ends it without a warning. What it had written stays with the system, unlike in a power cut.
+    /// Kills the process. Unlike after a power cut, the system keeps what it has written.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Asks it to end.
+    /// Sends SIGTERM.
     pub fn terminate(&self) {
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
     }
 
-    /// What a terminal that is closed does.
+    /// Sends SIGHUP, as a closed terminal does.
     pub fn hang_up(&self) {
         kill_process(Pid::from_child(&self.child), Signal::HUP).unwrap();
     }
 
-    /// What Ctrl-C does.
+    /// Sends SIGINT, as Ctrl-C does.
     pub fn interrupt(&self) {
         kill_process(Pid::from_child(&self.child), Signal::INT).unwrap();
     }
@@ -343,7 +343,7 @@ impl Service {
         kill_process(Pid::from_child(&self.child), Signal::CONT).unwrap();
     }
 
-    /// How it ended, and how long that took from now.
+    /// Waits for the end and returns the exit status and the time until then.
     pub fn wait(mut self, limit: Duration) -> (ExitStatus, Duration) {
         let started = Instant::now();
         let status = wait(&mut self.child, limit)

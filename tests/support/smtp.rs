@@ -20,7 +20,7 @@ use tempfile::TempDir;
 
 use crate::missing::needs;
 
-/// What protects the connection.
+/// Encryption of the connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Protection {
     Plain,
@@ -28,7 +28,7 @@ pub enum Protection {
     Implicit,
 }
 
-/// What kind of server to start.
+/// Kind of the server.
 #[derive(Clone, Copy)]
 pub struct Mode {
     protection: Protection,
@@ -177,7 +177,7 @@ impl SmtpServer {
         }
     }
 
-    /// What clients sent before TLS, or all of it without TLS.
+    /// Returns the text that clients sent before TLS, or all of it without TLS.
     pub fn sent_in_clear(&self) -> String {
         self.log("clear.log")
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// What nobody can know beforehand, of whatever length it must always have.
+/// An unpredictable text of that length.
 const RANDOM: [&str; 2] = ["request_id", "registration_token"];
 /// Headers that differ from answer to answer.
 const CHANGING: [&str; 2] = ["date", "x-request-id"];

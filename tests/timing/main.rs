@@ -39,12 +39,12 @@ const HAS_DRF: bool = cfg!(feature = "drf-jwt");
 const REQUESTS: usize = 400;
 /// The same in the control, whose difference is great.
 const REQUESTS_OF_CONTROL: usize = 60;
-/// Whose spellings are tried.
+/// The users whose names are spelled differently.
 const PEOPLE: usize = 60;
-/// What the control adds.
+/// The delay that the control adds.
 const ADDED: Duration = Duration::from_millis(5);
 
-/// What is asked about somebody.
+/// A request about a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Question {
     LogInByAddress,
@@ -102,8 +102,9 @@ fn measure(world: &World, question: Question, requests: usize, added: Duration) 
     measured
 }
 
-/// 400 in each arm make an AUC that is off by 0.02 by chance alone, so one of seventy measurements of
-/// equal arms lies outside. What does so is measured four times more, and the one in the middle counts.
+/// 400 in each arm make an AUC that is off by 0.02 by chance alone, so one of seventy measurements
+/// of equal arms lies outside. What does so is measured four times more, and the one in the middle
+/// counts.
 fn is_told_apart(world: &World, question: Question, name: &str) -> bool {
     let look = || {
         let measured = measure(world, question, REQUESTS, Duration::ZERO);
@@ -114,7 +115,7 @@ fn is_told_apart(world: &World, question: Question, name: &str) -> bool {
     !is_alike(first) && !is_alike(median_of_five([first, look(), look(), look(), look()]))
 }
 
-/// Whether an answer that comes a little later would not be noticed here.
+/// Returns whether a response with a small delay would go unnoticed here.
 fn is_not_heard(world: &World, question: Question, name: &str) -> bool {
     let measured = measure(world, question, REQUESTS_OF_CONTROL, ADDED);
     println!("{name}, {question:?}, control of 5 ms: AUC {:.3}", measured.auc());
@@ -135,8 +136,8 @@ fn known_and_unknown_are_alike(database: &str, mail: Mail, world: &World) {
     assert!(loud.is_empty(), "{name}: {loud:?} tell by their time who is known");
 }
 
-/// All ways to name a person are compared with the same hash, whether there is such a person or not: the
-/// best of a few times of each shows with which.
+/// All ways to name a person are compared with the same hash, whether there is such a person or
+/// not: the best of a few times of each shows with which.
 fn spellings_take_the_same_time(world: &World) {
     let round = world.next_round();
     world.meet_costly(round, PEOPLE);

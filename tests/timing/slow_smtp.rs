@@ -11,7 +11,7 @@ pub fn start(delay: Duration) -> String {
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let stream = stream.unwrap();
-            // Whoever hangs up in the middle may.
+            // A client may disconnect at any time.
             std::thread::spawn(move || drop(serve(&stream, delay)));
         }
     });

@@ -35,7 +35,7 @@ impl Measured {
         assert_eq!(*first, answer.look, "{arm:?}");
     }
 
-    /// How likely a time of a known one is longer than one of an unknown one.
+    /// Returns the probability that a time of a known user is longer than that of an unknown one.
     pub fn auc(&self) -> f64 {
         auc(&self.known, &self.unknown)
     }
@@ -50,7 +50,8 @@ impl Measured {
     }
 }
 
-/// How likely a time of `one` is longer than a time of `other`; 0.5 where they cannot be told apart.
+/// Returns the probability that a time of `one` is longer than a time of `other`; 0.5 if they are
+/// indistinguishable.
 fn auc(one: &[Duration], other: &[Duration]) -> f64 {
     let halves: u32 = one
         .iter()
@@ -60,7 +61,7 @@ fn auc(one: &[Duration], other: &[Duration]) -> f64 {
     f64::from(halves) / f64::from(2 * pairs)
 }
 
-/// Whether known and unknown are as good as the same.
+/// Returns whether known and unknown users are indistinguishable.
 pub fn is_alike(auc: f64) -> bool {
     (0.45..=0.55).contains(&auc)
 }
@@ -70,7 +71,7 @@ pub fn median_of_five(mut aucs: [f64; 5]) -> f64 {
     aucs[2]
 }
 
-/// The numbers below `count` for both arms, in an order that nobody can guess.
+/// Returns the numbers below `count` for both arms, in an unpredictable order.
 pub fn shuffled(count: usize) -> Vec<(Arm, usize)> {
     let mut asked: Vec<(u64, Arm, usize)> = [Arm::Known, Arm::Unknown]
         .into_iter()

@@ -25,13 +25,13 @@ const PASSWORD: &str = "plum tree at dusk";
 const BCRYPT_COST: u32 = 4;
 /// Of so many people one came with an import and has not logged in since.
 const IMPORTED: usize = 4;
-/// What the site that they come from wrote. It takes several times as long.
+/// The hash of an imported account, several times as expensive as ours.
 const IMPORTED_HASH: &str =
     "pbkdf2_sha256$30000$seasalt$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 /// A costlier one, whose difference to an own hash exceeds the noise of a busy machine.
 const COSTLY_IMPORTED_HASH: &str =
     "pbkdf2_sha256$60000$seasalt$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
-/// Everything is counted, as in production, and nobody is refused.
+/// All counters are active, as in production, with limits that are never reached.
 const LIMITS: [(&str, &str); 9] = [
     ("HALLPASS_LIMITS", "on"),
     ("HALLPASS_LIMIT_FAILED_LOGINS_PER_NETWORK", "20/15m"),
@@ -44,7 +44,7 @@ const LIMITS: [(&str, &str); 9] = [
     ("HALLPASS_LIMIT_MAIL_TOTAL", "10000000"),
 ];
 
-/// How mail fares.
+/// State of mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mail {
     Works,
@@ -57,7 +57,7 @@ impl Mail {
         match self {
             Self::Works => slow_smtp::start(Duration::ZERO),
             Self::Slow => slow_smtp::start(Duration::from_millis(500)),
-            // Nobody listens there.
+            // This port has no listener.
             Self::Down => "smtp://127.0.0.1:9".to_owned(),
         }
     }
@@ -121,7 +121,7 @@ impl World {
             // Of them it is known only that they wait for their mail.
             let mut connection = Connection::to(self.address());
             for number in 0..count {
-                // From elsewhere: whoever asks later has counters of an own.
+                // From another network, so that later requests have their own counters.
                 let registration =
                     Self::request_from("203.0", round, Question::Register, Arm::Known, number);
                 let answer = connection.ask(&registration, Duration::ZERO);
@@ -153,7 +153,8 @@ impl World {
         added.unwrap();
     }
 
-    /// Wrong passwords for one person, under the address in several spellings and at API and adapter.
+    /// Wrong passwords for one person, under the address in several spellings and at API and
+    /// adapter.
     pub fn spellings(round: u8, arm: Arm, number: usize) -> Vec<Vec<u8>> {
         let email = address_of(&name_of(round, arm, number));
         let full_width = email.replacen('o', "\u{ff4f}", 1);
@@ -172,8 +173,8 @@ impl World {
             .collect()
     }
 
-    /// What is sent to ask about the `number`th person of an arm. Whoever was asked about is counted, so
-    /// those of each `round` are others.
+    /// Returns the request for the `number`th user of an arm. Requests are counted by user, so each
+    /// `round` has other users.
     pub fn request(round: u8, question: Question, arm: Arm, number: usize) -> Vec<u8> {
         Self::request_from("198.51", round, question, arm, number)
     }
@@ -245,7 +246,7 @@ fn add_user(conn: &mut Conn, name: &str, hash: &PasswordHash, now: UtcTime) -> R
     insert_user(conn, &new, now)
 }
 
-/// What is there once a mail with a code has been written.
+/// Returns whether a mail with a code was composed.
 fn add_reset(conn: &mut Conn, user: &User, now: UtcTime) -> Result<()> {
     let kind = ChallengeKind::ResetPassword;
     let challenge =

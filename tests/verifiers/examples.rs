@@ -1,8 +1,8 @@
 //! Starts an example as a service and asks it about tokens.
 //!
-//! Node and Python need what the examples name in `package.json` and `requirements.txt`: in the folder
-//! `HALLPASS_TEST_NODE_MODULES`, and known to the interpreter `HALLPASS_TEST_PYTHON` (`python3`
-//! otherwise).
+//! Node and Python need what the examples name in `package.json` and `requirements.txt`: in the
+//! folder `HALLPASS_TEST_NODE_MODULES`, and known to the interpreter `HALLPASS_TEST_PYTHON`
+//! (`python3` otherwise).
 
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener};
@@ -36,7 +36,7 @@ pub struct Example {
     _folder: TempDir,
 }
 
-/// What it says about a token: the status, and the code of a refusal.
+/// Verdict on a token: the status, and the code of a refusal.
 pub type Verdict = (u16, String);
 
 impl Language {
@@ -134,7 +134,7 @@ fn spawn(mut command: Command, folder: &Path) -> (Child, u16) {
 }
 
 impl Example {
-    /// Whether this token counts, in the example's opinion.
+    /// Returns whether the example accepts this token.
     pub fn judge(&self, token: &str) -> Verdict {
         let request = self.http.get(format!("http://{}/", self.address)).bearer_auth(token);
         let response = request.send().unwrap();
@@ -147,8 +147,8 @@ impl Example {
         (status, text.as_str().unwrap().to_owned())
     }
 
-    /// Until its first look at the revocations every answer would be 503. A token that is none shows
-    /// nothing of that, so this waits for as long as the look takes at most.
+    /// Until its first look at the revocations every answer would be 503. A token that is none
+    /// shows nothing of that, so this waits for as long as the look takes at most.
     fn wait_until_it_knows(&self) {
         let started = Instant::now();
         let answer = loop {

@@ -171,7 +171,7 @@ for_each_language! {
         wait_for(&example, &token, &(200, "ada".to_owned()), SOON);
     }
 
-    fn new_keys_are_fetched_but_not_for_whoever_asks(language) {
+    fn new_keys_are_fetched_but_not_for_every_request(language) {
         let (first, second) = (Key::new("first"), Key::new("second"));
         let issuer = Issuer::start(&first);
         let Some(example) = language.start(&issuer.url, PATIENT) else { return };

@@ -36,7 +36,7 @@ fn url(service: &Service) -> String {
     format!("http://{}", service.address())
 }
 
-/// The token with a header or claims that somebody else wrote, and the signature it had.
+/// Returns the token with another header or claims, and its own signature.
 fn rewritten(token: &str, part: usize, change: impl FnOnce(&mut Value)) -> String {
     let mut parts: Vec<String> = token.split('.').map(str::to_owned).collect();
     let mut value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(&parts[part]).unwrap()).unwrap();

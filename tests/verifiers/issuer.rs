@@ -16,7 +16,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-/// What it serves and counts.
+/// State and counters of the server.
 #[derive(Default)]
 struct Shown {
     keys: Mutex<Vec<Value>>,

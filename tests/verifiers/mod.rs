@@ -1,6 +1,6 @@
 //! The examples of `examples/verify-token`, as they stand there: services that check access tokens
-//! themselves. They are run against a real Hallpass and, for what a real one never signs, against an
-//! issuer of the test's own.
+//! themselves. They are run against a real Hallpass and, for what a real one never signs, against
+//! an issuer of the test's own.
 
 #[path = "../../examples/verify-token/rust/service.rs"]
 mod rust_service;

@@ -1,4 +1,4 @@
-/** Which page is shown: it depends on the address and on whether somebody is logged in. */
+/** Chooses the page by the URL and by whether a user is logged in. */
 import { hallpass } from "./account";
 import { explanation, find, go, notice, onArrival } from "./dom";
 import * as pages from "./pages";

@@ -60,7 +60,7 @@ export const verifyLink: Page = (token) => {
       go("/profile", "Your email address is verified.");
     } catch (error) {
       if (!(error instanceof HallpassError && error.code === "proof_required")) throw error;
-      // Not the browser that registered: whoever opened the mail has to know the password.
+      // Not the browser that registered: the user who opened the mail has to know the password.
       label.hidden = false;
       find("input", label).focus();
       notice("Please enter the password you registered with.");

@@ -77,7 +77,7 @@ for (const database of databases) {
   });
 }
 
-/** Somebody whose name and password the attacking page knows: its own account. */
+/** An attacker's own account: the attacking page knows its name and password. */
 async function attacker(world, t) {
   const eve = await world.person(t);
   eve.password = "the harbour=at dusk"; // an equals sign, for the form that is to look like JSON

@@ -1,4 +1,4 @@
-/** Several tabs, reloads and bad networks: nobody is logged out who did not log out. */
+/** Several tabs, reloads and bad networks: only a log-out logs a user out. */
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -139,7 +139,7 @@ for (const database of databases) {
     });
 
     for (const trouble of ["down", "unwell"]) {
-      test(`a service that is ${trouble} logs nobody out`, TIMEOUT, async (t) => {
+      test(`a service that is ${trouble} logs no user out`, TIMEOUT, async (t) => {
         const mina = await world.member(t);
         world.wire.trouble = trouble;
         await mina.go("Sessions");

@@ -69,7 +69,7 @@ class Verifier:
 class Keys:
     """The public keys: fetched when first needed, again after ten minutes, and for an unknown
     `kid`, but then not more often than the cooldown allows. (PyJWT's own PyJWKClient has none:
-    whoever sends made-up names makes it fetch each time.)"""
+    a client that sends made-up key ids makes it fetch each time.)"""
 
     MAX_AGE = 600.0
     COOLDOWN = 10.0

@@ -2,7 +2,7 @@
 
 use crate::config::source::Source;
 use crate::domain::SecretText;
-use crate::domain::guessable_secret::is_guessable_secret;
+use crate::domain::secrets::guessable::is_guessable_secret;
 
 /// Minimum length of a secret outside development, in bytes.
 pub const MIN_SECRET_LENGTH: usize = 32;

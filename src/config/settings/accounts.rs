@@ -37,7 +37,7 @@ pub(super) const ACCOUNTS: &[Setting] = &[
     setting(
         "HALLPASS_REGISTRATION",
         "open",
-        "open: all may register. invited: POST /v1/register answers as ever, and only users whom staff invited get a mail. closed: it is refused. Invited users can always choose their password. A social log-in creates accounts only with open.",
+        "open: all may register. invited: POST /v1/register has the same response, but only users whom staff invited get a mail. closed: it is refused. Invited users can always choose their password. A social log-in creates accounts only with open.",
     ),
     setting(
         "HALLPASS_EMAIL_DOMAINS_ALLOWED",
@@ -47,7 +47,7 @@ pub(super) const ACCOUNTS: &[Setting] = &[
     setting(
         "HALLPASS_EMAIL_DOMAINS_DENIED",
         "",
-        "Domains of addresses that users may not register or change to, in the same form. They go before the allowed ones.",
+        "Domains of addresses that users may not register or change to, in the same form. They override the allowed ones.",
     ),
     setting(
         "HALLPASS_VERIFY_EMAIL_PROOF",

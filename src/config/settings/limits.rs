@@ -81,7 +81,7 @@ pub(super) const LIMITS: &[Setting] = &[
     setting(
         "HALLPASS_LIMIT_MAIL_TOTAL",
         "10000",
-        "The same for all domains together, 10 to 10000000.",
+        "Verification mails to all domains together, and as many password resets, 10 to 10000000.",
     ),
     setting(
         "HALLPASS_EVENT_RETENTION",

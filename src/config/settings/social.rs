@@ -12,7 +12,7 @@ pub(super) const SOCIAL: &[Setting] = &[
     setting(
         "HALLPASS_SOCIAL_CALLBACK",
         "service",
-        "Where a provider sends the browser: service (HALLPASS_PUBLIC_URL/v1/social/<provider>/callback, which redirects to the front end) or front-end (the page of HALLPASS_SOCIAL_RETURN_URLS itself, registered at the provider).",
+        "Target of the redirect from a provider: service (HALLPASS_PUBLIC_URL/v1/social/<provider>/callback, which redirects to the front end) or front-end (the page of HALLPASS_SOCIAL_RETURN_URLS itself, registered at the provider).",
     ),
     setting(
         "HALLPASS_SOCIAL_ALLOW_PRIVATE",
@@ -99,12 +99,12 @@ pub(super) const SOCIAL: &[Setting] = &[
     setting(
         "HALLPASS_SOCIAL_OIDC_<NAME>_TRUST_EMAIL",
         "",
-        "Which addresses of that provider count as verified where it says so: on (all), off (none), or domains separated by commas. Accounts are linked by them. Not set: off.",
+        "Addresses of that provider that count as verified if it says so: on (all), off (none), or domains separated by commas. Accounts are linked by them. Not set: off.",
     ),
     setting(
         "HALLPASS_SOCIAL_OIDC_<NAME>_DISPLAY_NAME",
         "",
-        "What users read on the button of that provider. Not set: the name.",
+        "Text of the button of that provider. Not set: the name.",
     ),
     setting(
         "HALLPASS_SOCIAL_<PROVIDER>_SCOPES",

@@ -1,9 +1,9 @@
-//! E-mail addresses: what mail can safely be sent to.
+//! E-mail addresses that can safely receive mail.
 
 use crate::domain::{Fault, Length};
 
-/// An address: a dot-atom of ASCII before the `@`, a domain name behind it (RFC 5321 without
-/// quoted local parts and IP literals). An internationalised domain is kept as its A-label.
+/// An e-mail address: a dot-atom of ASCII before the `@`, a domain name after it (RFC 5321 without
+/// quoted local parts and IP literals). An internationalised domain is stored as its A-label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Email {
     shown: String,
@@ -14,15 +14,15 @@ impl Email {
     /// The longest address in octets (RFC 5321 section 4.5.3.1.3).
     pub const MAX_LENGTH: usize = 254;
     const MAX_LOCAL_LENGTH: usize = 64;
-    /// The fault of a longer one, which is nearly always ASCII.
+    /// The fault of a longer address, which is nearly always ASCII.
     const TOO_LONG: Fault = Fault::TooLong(Length::Characters(Self::MAX_LENGTH));
 
-    /// Reads an address that was typed: white space around it does not count.
+    /// Parses an address that a user entered. White space around it is ignored.
     pub fn parse_typed(text: &str) -> Result<Self, Fault> {
         Self::parse(text.trim())
     }
 
-    /// Reads an address. Dots and `+tags` are kept: to fold them is the provider's business.
+    /// Parses an address. Dots and `+tags` are kept: only the provider knows whether they matter.
     pub fn parse(text: &str) -> Result<Self, Fault> {
         if text.len() > Self::MAX_LENGTH {
             return Err(Self::TOO_LONG);
@@ -39,8 +39,8 @@ impl Email {
         Ok(Self { normalised: shown.to_ascii_lowercase(), shown })
     }
 
-    /// An address that was accepted before or elsewhere, as it is: from the database, or given by
-    /// staff. It may be one that no mail can be sent to.
+    /// Returns an address from the database or from staff as it is. It may be one that cannot
+    /// receive mail.
     pub fn known(text: &str) -> Self {
         Self::parse(text).map_or_else(
             |_| Self { shown: text.to_owned(), normalised: text.to_ascii_lowercase() },
@@ -48,17 +48,17 @@ impl Email {
         )
     }
 
-    /// Returns whether mail can safely be sent to it.
+    /// Returns whether it can safely receive mail.
     pub fn is_reachable(&self) -> bool {
         Self::parse(&self.shown).is_ok()
     }
 
-    /// The address as it was typed, with the domain as A-labels: what mail is sent to.
+    /// The address as entered, with the domain as A-labels. Mail is sent to it.
     pub fn as_str(&self) -> &str {
         &self.shown
     }
 
-    /// The form that is unique: ASCII lower case.
+    /// The unique form: ASCII lower case.
     pub fn normalised(&self) -> &str {
         &self.normalised
     }
@@ -80,7 +80,7 @@ fn is_atom(part: &str) -> bool {
         && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&b))
 }
 
-/// The domain as letters, digits and hyphens, with at least two labels.
+/// Returns the domain as letters, digits and hyphens, with at least two labels.
 fn ascii_domain(domain: &str) -> Option<String> {
     let ascii = if domain.is_ascii() {
         domain.to_owned()

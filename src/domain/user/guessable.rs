@@ -14,14 +14,14 @@ use series::{
 pub use words::is_listed;
 use words::{is_of_word, is_short_word, is_word};
 
-/// A password that repeats a shorter text than this is refused, whatever the text is.
+/// A repetition of a text shorter than this is refused, whatever the text is.
 const SHORTEST_UNIT: usize = 8;
 /// A unit of digits is guessable up to this length: a date.
 const LONGEST_DATE: usize = 10;
-/// Longer texts are checked for repetitions and series only: to look for words takes longer with
-/// each character.
+/// Longer texts are checked for repetitions and series only: the time to search for words grows
+/// with each character.
 const LONGEST_WITH_WORDS: usize = 64;
-/// The characters of a secret that are looked at.
+/// Number of characters of a secret that are checked.
 const LONGEST_SECRET: usize = 256;
 /// Words that are refused without separators: attackers combine as many.
 const COMBINED_WORDS: usize = 3;
@@ -31,10 +31,10 @@ const SEPARATORS: usize = 2;
 /// A pattern with no more other characters than this is still a pattern.
 const OTHER_CHARACTERS: usize = 2;
 
-/// Returns whether `text`, in the compared form, is a pattern: a repetition, series, or few words of the lists
-/// with nothing but these and at most two other characters. Separators, the shift key and doubled characters
-/// make no other text of series and repetitions; separators between parts of one length, or parts that repeat
-/// each other, none of words either.
+/// Returns whether `text`, in the compared form, is a pattern: a repetition, series, or few words
+/// of the lists with nothing but these and at most two other characters. Separators, the shift key
+/// and doubled characters are ignored in series and repetitions. In words, separators are ignored
+/// between parts of one length, or parts that repeat each other.
 pub fn is_pattern(text: &str) -> bool {
     let chars: Vec<char> = text.chars().collect();
     let is_one = |text: &[char]| {
@@ -68,9 +68,9 @@ fn is_sequence(text: &[char]) -> bool {
         || (text.len() >= SHORTEST_UNIT && count_outside_series(text) <= OTHER_CHARACTERS)
 }
 
-/// Returns `text` without what is between its letters and digits, and whether the rest may be words: its parts
-/// are single characters, or repeat each other. More than two kinds of separators are no separators, but part
-/// of the secret.
+/// Returns `text` without the characters between its letters and digits, and whether the rest may
+/// be words: its parts are single characters, or repeat each other. More than two kinds of
+/// separators count as part of the secret.
 fn without_separators(text: &[char]) -> Option<(Vec<char>, bool)> {
     let separators: HashSet<char> = text.iter().copied().filter(|c| !c.is_alphanumeric()).collect();
     if separators.len() > SEPARATORS {
@@ -91,9 +91,9 @@ fn undoubled(text: &[char]) -> Option<Vec<char>> {
     is_doubled.then(|| text.iter().step_by(2).copied().collect())
 }
 
-/// Returns how much of `text` a guesser has to find out, in characters: a word of the list counts
-/// for two, a series and what was there before for one, a repeated separator and a word of `known`
-/// for none.
+/// Returns how much of `text` a guesser has to find out, in characters. A word of the list counts
+/// for two. A series, and a part that occurred before, counts for one. A repeated separator and a
+/// word of `known` count for none.
 pub fn count_unknown(text: &str, known: &[&str]) -> usize {
     let text: Vec<char> = text.chars().take(LONGEST_SECRET).collect();
     let mut fewest = vec![usize::MAX; text.len() + 1];
@@ -125,13 +125,13 @@ pub fn count_unknown(text: &str, known: &[&str]) -> usize {
     fewest[text.len()]
 }
 
-/// Returns whether at most three words of the list follow each other and make the whole, or two with nothing
-/// but series and at most two other characters, without separators.
+/// Returns whether at most three words of the list make up the whole without separators, or two
+/// with nothing but series and at most two other characters.
 fn is_combination(text: &[char]) -> bool {
     if !text.iter().all(|c| is_of_word(*c)) {
         return false;
     }
-    // The fewest other characters of a beginning of the text, by its length and the number of its
+    // The fewest other characters of a prefix of the text, by its length and the number of its
     // words.
     let mut fewest = vec![[usize::MAX; COMBINED_WORDS + 1]; text.len() + 1];
     fewest[0][0] = 0;
@@ -181,7 +181,7 @@ fn listed_words(text: &[char]) -> BTreeSet<&[char]> {
     windows.filter(|window| is_word(window)).collect()
 }
 
-/// Returns what is left of `text` without any occurrence of `word`.
+/// Returns the parts of `text` around the occurrences of `word`.
 fn parts_around<'a>(text: &'a [char], word: &[char]) -> Vec<&'a [char]> {
     let (mut parts, mut start, mut at) = (Vec::new(), 0, 0);
     while at < text.len() {

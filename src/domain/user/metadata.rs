@@ -10,7 +10,7 @@ use crate::domain::{Fault, Length};
 pub struct Metadata(Map<String, Value>);
 
 impl Metadata {
-    /// The most bytes, written without spaces.
+    /// Longest metadata in bytes, written without spaces.
     pub const MAX_BYTES: usize = 4096;
 
     /// Returns the stored metadata; unreadable text counts as none.
@@ -18,8 +18,8 @@ impl Metadata {
         Self(serde_json::from_str(text).unwrap_or_default())
     }
 
-    /// With the changes of a JSON merge patch (RFC 7396): `null` removes a member, objects are
-    /// merged, everything else replaces.
+    /// Returns the metadata after a JSON merge patch (RFC 7396): `null` removes a member, objects
+    /// are merged, everything else replaces.
     pub fn merged(&self, patch: &Map<String, Value>) -> Result<Self, Fault> {
         let mut merged = self.0.clone();
         merge(&mut merged, patch);
@@ -35,7 +35,7 @@ impl Metadata {
         &self.0
     }
 
-    /// As it is stored.
+    /// Returns the stored form.
     pub fn to_text(&self) -> String {
         Value::Object(self.0.clone()).to_string()
     }

@@ -1,4 +1,4 @@
-//! Passwords as people type them and as they are kept.
+//! Passwords and their hashes.
 
 use std::sync::Arc;
 
@@ -9,26 +9,27 @@ use crate::domain::{Email, Fault, Length};
 
 /// A password in clear, in NFC (NIST SP 800-63B-4 section 3.1.1.2), otherwise exactly as received.
 ///
-/// It has no `Display` and tells nothing in `Debug`.
+/// It has no `Display`, and `Debug` does not show it.
 #[derive(Clone)]
 pub struct PlainPassword {
     composed: String,
-    /// As it was received, where that is another text.
+    /// The received text, if it is not in NFC.
     received: Option<String>,
 }
 
 impl PlainPassword {
-    /// The most bytes that are looked at, in any request.
+    /// Longest password in bytes, in any request.
     pub const MAX_BYTES: usize = 1024;
     const TOO_LONG: Fault = Fault::TooLong(Length::Bytes(Self::MAX_BYTES));
 
-    /// A password presented to log in: any length up to the maximum, since it may be older than
-    /// today's policy.
+    /// Parses the password of a log-in: any length up to the maximum, since it may be older than
+    /// the current policy.
     pub fn parse(text: &str) -> Result<Self, Fault> {
         if text.is_empty() {
             return Err(Fault::Required);
         }
-        // Composition can only shrink ASCII-free text by a constant, so the raw length bounds work.
+        // Composition changes the length by a constant factor at most, so a bound of the raw length
+        // limits the work.
         if text.len() > 4 * Self::MAX_BYTES {
             return Err(Self::TOO_LONG);
         }
@@ -45,7 +46,8 @@ impl PlainPassword {
         &self.composed
     }
 
-    /// Every text that may have been hashed elsewhere: as it was received, then composed.
+    /// Returns every text that may have been hashed elsewhere: the received one, then the composed
+    /// one.
     pub fn forms(&self) -> impl Iterator<Item = &str> {
         self.received.as_deref().into_iter().chain([self.composed.as_str()])
     }
@@ -63,12 +65,12 @@ impl std::fmt::Debug for PlainPassword {
 pub struct PasswordHash(String);
 
 impl PasswordHash {
-    /// From the hasher or the database.
+    /// Returns a hash from the hasher or the database.
     pub fn stored(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The mark of an account that has no password.
+    /// Returns the mark of an account without a password.
     pub fn unusable() -> Self {
         Self("!".to_owned())
     }
@@ -90,15 +92,15 @@ impl std::fmt::Debug for PasswordHash {
     }
 }
 
-/// The rules for a new password, after NIST SP 800-63B-4 and ASVS 5.0 V6.2: length, a blocklist,
-/// nothing of one's own name, more than the service's; no rules of composition.
+/// The rules for a new password, after NIST SP 800-63B-4 and ASVS 5.0 V6.2: length, a blocklist, no
+/// user name, more than the name of the service; no rules of composition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PasswordPolicy {
-    /// The fewest code points.
+    /// Shortest password in code points.
     pub min_length: usize,
-    /// The most code points.
+    /// Longest password in code points.
     pub max_length: usize,
-    /// True if those known from breaches are refused. [`Self::check`] cannot tell; flows ask.
+    /// True if breached passwords are refused. Flows check that, not [`Self::check`].
     pub refuses_breached: bool,
     /// Name of the service in mail and pages.
     pub service_name: Arc<str>,
@@ -107,15 +109,14 @@ pub struct PasswordPolicy {
 impl PasswordPolicy {
     /// The length that the documentation recommends.
     pub const RECOMMENDED_LENGTH: usize = 15;
-    /// Parts of names shorter than this are no clue to a password that contains them.
+    /// Shorter parts of names are ignored.
     const SHORTEST_NAME: usize = 4;
 
     fn too_long(&self) -> Fault {
         Fault::TooLong(Length::Characters(self.max_length))
     }
 
-    /// Reads a new password. The bound of one that is too long is that of the policy, which is the
-    /// tighter one.
+    /// Parses a new password. The longest one is that of the policy.
     pub fn parse(&self, text: &str) -> Result<PlainPassword, Fault> {
         PlainPassword::parse(text).map_err(|fault| match fault {
             Fault::TooLong(_) => self.too_long(),
@@ -123,7 +124,7 @@ impl PasswordPolicy {
         })
     }
 
-    /// Returns whether `password` is too short or too long.
+    /// Checks the length of `password`.
     pub fn check_length(&self, password: &PlainPassword) -> Result<(), Fault> {
         match password.expose().chars().count() {
             n if n < self.min_length => Err(Fault::TooShort(Length::Characters(self.min_length))),
@@ -132,8 +133,8 @@ impl PasswordPolicy {
         }
     }
 
-    /// Returns whether `password` is good for the person of that address and name. `username` is
-    /// what the person typed, checked or not.
+    /// Checks `password` for the user with this address and user name. `username` is as entered,
+    /// valid or not.
     pub fn check(
         &self,
         password: &PlainPassword,
@@ -160,8 +161,8 @@ impl PasswordPolicy {
         }
     }
 
-    /// Returns whether only digits and signs, which guessers add, make it differ from the service's
-    /// name.
+    /// Returns whether `lower` differs from the name of the service by digits and signs only, which
+    /// guessers add.
     fn is_service_name(&self, lower: &str) -> bool {
         let letters = |text: &str| text.chars().filter(|c| c.is_alphabetic()).collect::<String>();
         let name = letters(&compared_form(&self.service_name));
@@ -188,7 +189,7 @@ pub fn compared_form(text: &str) -> String {
 
 /// Returns the parts of an e-mail address or a name that an attacker would try: the whole, the
 /// pieces between its separators, and these without separators. Of an address only the local part
-/// has pieces: the domain is shared by many.
+/// has pieces: the domain is shared by many users.
 fn parts_of_name(name: &str) -> Vec<String> {
     let whole = compared_form(name);
     let own = whole.rsplit_once('@').map_or(whole.as_str(), |(local, _)| local).to_owned();

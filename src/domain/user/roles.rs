@@ -1,4 +1,4 @@
-//! Roles of an account. Hallpass does not read them: applications do, in tokens and headers.
+//! Roles of an account. Hallpass does not interpret them: applications do, in tokens and headers.
 
 use crate::domain::{Fault, Length};
 
@@ -7,16 +7,16 @@ use crate::domain::{Fault, Length};
 pub struct Roles(Vec<String>);
 
 impl Roles {
-    /// The most roles of an account.
+    /// Largest number of roles of an account.
     pub const MAX: usize = 32;
-    /// The most characters of a name.
+    /// Longest name in characters.
     pub const MAX_NAME: usize = 64;
 
-    /// Reads role names.
+    /// Parses role names.
     ///
     /// # Errors
-    /// A name is 1 to [`Self::MAX_NAME`] letters, digits and `_ . : / * -` of ASCII: it goes unquoted into a
-    /// `scope` (RFC 6749 section 3.3) and into a list of a header.
+    /// A name is 1 to [`Self::MAX_NAME`] letters, digits and `_ . : / * -` of ASCII: it is part of
+    /// a `scope` (RFC 6749 section 3.3) and of a header's list without quotes.
     pub fn parse<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, Fault> {
         let mut roles = Vec::new();
         for name in names {
@@ -37,7 +37,7 @@ impl Roles {
         Ok(Self(roles))
     }
 
-    /// Reads names separated by spaces, as they are stored.
+    /// Parses the stored form, names separated by spaces.
     pub fn known(text: &str) -> Self {
         Self(text.split_whitespace().map(str::to_owned).collect())
     }

@@ -1,11 +1,11 @@
-//! Usernames: a second name to log in with.
+//! User names.
 
 use unicode_normalization::UnicodeNormalization as _;
 
 use crate::domain::{Email, Fault, Length};
 
 /// The letters beyond ASCII that a chosen name may have: blocks of letters without gaps, so that
-/// the published pattern can say the same in any language's regular expressions.
+/// the published pattern works in the regular expressions of any language.
 pub const LETTERS: [(char, char); 20] = [
     ('\u{c0}', '\u{d6}'),
     ('\u{d8}', '\u{f6}'),
@@ -37,17 +37,17 @@ pub struct Username {
 }
 
 impl Username {
-    /// The most characters, as in the stack that Hallpass replaces.
+    /// Longest name in characters, as in the stack that Hallpass replaces.
     pub const MAX_LENGTH: usize = 150;
 
-    /// Reads a name that a person chose. It may not contain `@`: only addresses do, so no name
-    /// can pass for a user's address.
+    /// Parses a name that a user chose. It may not contain `@`: only addresses do, so no name can
+    /// pass for the address of another user.
     pub fn parse(text: &str) -> Result<Self, Fault> {
         if text.contains('@') { Err(Fault::InvalidUsername) } else { Self::parse_any(text) }
     }
 
-    /// Reads the name that the owner of `email` chose. The address itself counts as none chosen:
-    /// whether a name is taken may be told, whether an address is may not.
+    /// Parses the name that the owner of `email` chose. The address itself counts as no choice: a
+    /// response may reveal that a user name is taken, but not that an address is.
     pub fn parse_beside(text: &str, email: Option<&Email>) -> Result<Option<Self>, Fault> {
         match email {
             Some(email) if Self::known(text.trim()).is_address(email) => Ok(None),
@@ -55,24 +55,25 @@ impl Username {
         }
     }
 
-    /// The name of a user who chose none.
+    /// Returns the name of a user who chose none.
     pub fn of_address(email: &Email) -> Self {
         Self::known(email.as_str())
     }
 
-    /// Returns the e-mail address that a log-in takes this name for: in letters of any width and style, with a
-    /// domain in letters or A-labels, with any dots and invisible characters that domains may have.
+    /// Returns the e-mail address that a log-in recognises in this name: in letters of any width
+    /// and style, with a domain in letters or A-labels, and with any dots and invisible characters
+    /// that domains may have.
     pub fn named_address(&self) -> Option<Email> {
         Email::parse(&self.shown).or_else(|_| Email::parse(&self.normalised)).ok()
     }
 
-    /// Returns whether a log-in takes this name for `email`.
+    /// Returns whether a log-in recognises `email` in this name.
     pub fn is_address(&self, email: &Email) -> bool {
         let named = self.named_address();
         named.as_ref().map_or(self.normalised(), Email::normalised) == email.normalised()
     }
 
-    /// Reads a name that may contain `@`: an address as name, or one that staff gave.
+    /// Parses a name that may contain `@`: an address as name, or one that staff chose.
     pub fn parse_any(text: &str) -> Result<Self, Fault> {
         let text: String = text.nfc().collect();
         if text.chars().count() > Self::MAX_LENGTH {
@@ -89,22 +90,22 @@ impl Username {
         Ok(Self::known(&text))
     }
 
-    /// A name that was checked before: from the database, or an address.
+    /// Returns a name that was validated before: from the database, or an address.
     pub fn known(text: &str) -> Self {
         Self { shown: text.to_owned(), normalised: Self::normalise(text) }
     }
 
-    /// The form that is unique: compatibility composition, lower case.
+    /// Returns the unique form: compatibility composition, lower case.
     pub fn normalise(text: &str) -> String {
         text.nfkc().collect::<String>().to_lowercase()
     }
 
-    /// The name as it was typed.
+    /// The name as it was entered.
     pub fn as_str(&self) -> &str {
         &self.shown
     }
 
-    /// The form that is unique.
+    /// The unique form.
     pub fn normalised(&self) -> &str {
         &self.normalised
     }

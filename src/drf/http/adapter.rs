@@ -1,4 +1,4 @@
-//! Routes of the adapter in actix, and the writing of its answers.
+//! Routes of the adapter in actix, and the sending of its responses.
 
 use std::sync::LazyLock;
 
@@ -21,10 +21,10 @@ use crate::http::blocking::State;
 use crate::http::client::Client;
 use crate::http::operations::{self, OfPath, Operation};
 
-/// The longest header field in bytes, as in the server the reference runs under.
+/// Longest header field in bytes, as in the server of the reference.
 const MAX_HEADER_FIELD: usize = 8190;
 
-/// Patterns that may be pages of the adapter; [`pages::find`] decides.
+/// Patterns of possible pages of the adapter; [`pages::find`] decides.
 const PATTERNS: [&str; 7] = [
     "/",
     "/.{format}",
@@ -35,13 +35,13 @@ const PATTERNS: [&str; 7] = [
     "/users{rest:.*}",
 ];
 
-/// The paths and methods that are counted by themselves.
+/// Paths and methods with their own metrics.
 const COUNTED_PATHS: [&str; 5] =
     ["/api-token-auth", "/api-token-verify", "/api-token-refresh", "/restricted", "/users"];
 const COUNTED_METHODS: [Method; 6] =
     [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
 
-/// The operations of the adapter that are counted by themselves.
+/// Operations of the adapter with their own metrics.
 pub static OPERATIONS: LazyLock<Vec<Operation>> =
     LazyLock::new(|| operations::undocumented(&COUNTED_PATHS, &COUNTED_METHODS));
 
@@ -53,14 +53,13 @@ pub struct DrfAdapter {
 }
 
 impl DrfAdapter {
-    /// Returns the adapter of a service that is reached at `public_url`, for `tokens` behind these
-    /// schemes.
+    /// Returns the adapter of a service at `public_url`, for `tokens` with these schemes.
     pub fn new(public_url: &str, schemes: Schemes, tokens: DrfTokens) -> Self {
         Self { public_url: public_url.to_owned(), schemes, tokens }
     }
 }
 
-/// Serves the pages of the adapter. Every method of a page comes here, so that the checks keep
+/// Registers the pages of the adapter. All methods of a page come here, so that the checks keep
 /// their order.
 pub fn configure(app: &mut ServiceConfig, adapter: Data<DrfAdapter>) {
     app.app_data(adapter);
@@ -100,7 +99,7 @@ async fn answer(
         Ok(views::answer(flows, &received, core_adapter.schemes))
     };
     match state.run(answer).await {
-        // To HEAD nothing of the body is sent, so nothing more is read for it.
+        // A response to HEAD has no body, so nothing more is read for it.
         Ok(Outcome { answer, authenticated, indent }) => match answer.next().filter(|_| !is_head) {
             None => answer.write(&page, authenticated, indent),
             Some(next) => {

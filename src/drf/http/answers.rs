@@ -1,4 +1,5 @@
-//! Answers that several views share: faults of fields, unreadable bodies, failures of the service.
+//! Responses that several views share: faults of fields, unreadable bodies, failures of the
+//! service.
 
 use std::time::Duration;
 
@@ -12,10 +13,10 @@ use crate::drf::http::value::Fields;
 use crate::flows::Error;
 use crate::http::code::Code;
 
-/// `Retry-After` of an answer to a client that only a password reset helps.
+/// `Retry-After` for a client that needs a password reset.
 const WAIT_FOR_PROOF: Duration = Duration::from_hours(1);
 
-/// Reads the fields of a body, or says why there are none.
+/// Parses the fields of a body, or returns the response for a body without fields.
 pub fn read_fields(request: &Request) -> Result<Fields, Answer> {
     request.fields().map_err(|reason| match reason {
         NoFields::Unreadable(Unreadable::MediaType(kind)) => Answer::detail(
@@ -33,12 +34,12 @@ pub fn read_fields(request: &Request) -> Result<Fields, Answer> {
     })
 }
 
-/// 400 with the texts of the fields that have any.
+/// Returns 400 with the messages of the faulty fields.
 pub fn faults(faults: impl IntoIterator<Item = (&'static str, Option<Faults>)>) -> Answer {
     Answer::field_errors(faults.into_iter().filter_map(|(name, texts)| Some((name, texts?))))
 }
 
-/// The answer to a request that did not come through to its page.
+/// Returns the response to a request that did not reach its page.
 pub fn no_answer(code: Code) -> Answer {
     match code {
         Code::PayloadTooLarge => Answer::detail(
@@ -51,11 +52,11 @@ pub fn no_answer(code: Code) -> Answer {
     }
 }
 
-/// A failure that has nothing to do with what was sent.
+/// Returns the response to a failure of the service.
 pub fn failure(error: Error) -> Answer {
     match error {
         Error::RateLimited(wait) => Answer::throttled(wait),
-        // Beyond a hundred wrong passwords in a row; a reset by mail ends it.
+        // The limit of consecutive failed log-ins; a reset by mail ends it.
         Error::ProofRequired => Answer::throttled(WAIT_FOR_PROOF),
         Error::Overloaded => no_answer(Code::Overloaded),
         Error::Unavailable(cause) => {

@@ -1,8 +1,8 @@
-//! The `Authorization` header: which scheme, and what it carries.
+//! The `Authorization` header: scheme and credentials.
 
 use crate::drf::http::form::lenient_base64;
 
-/// The schemes that stand before a token (`JWT_AUTH_HEADER_PREFIX` of the reference).
+/// The accepted schemes (`JWT_AUTH_HEADER_PREFIX` of the reference).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Schemes {
     /// `JWT <token>`
@@ -43,10 +43,10 @@ pub enum Credentials {
     },
 }
 
-/// Reads the header. None: it is missing, or of a scheme that is not taken here.
+/// Parses the header. `None`: it is missing, or has a scheme that is not accepted.
 ///
 /// # Errors
-/// The text for a header of a scheme that is taken, but misses its form.
+/// The message for a malformed header of an accepted scheme.
 pub fn read(
     header: Option<&[u8]>,
     schemes: Schemes,

@@ -1,24 +1,23 @@
-//! Reading the body of a request: which parser its `Content-Type` asks for, and what came of it.
+//! Parsing of bodies with the parser for their `Content-Type`.
 
 use crate::drf::http::charset::Charset;
 use crate::drf::http::header::Parametrised;
 use crate::drf::http::value::{Fields, Submitted, Values};
 use crate::drf::http::{form, json};
 
-/// The longest body that is read, in bytes. A limit is ours, the reference had none; this one
-/// leaves room for everything a client of the reference has reason to send.
+/// Longest body in bytes. The reference had no limit; this one suffices for all of its requests.
 pub const MAX_BYTES: usize = 1024 * 1024;
 
 /// Reasons why a body cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unreadable {
-    /// 415: no parser for this `Content-Type`, which is given as it came.
+    /// 415: no parser for this `Content-Type`, as received.
     MediaType(String),
-    /// 400, with the text for the client.
+    /// 400, with the message for the client.
     Malformed(String),
 }
 
-/// The parsers in the reference's order, for which a `*` in the type decides.
+/// The parsers in the reference's order, which matters for a `*` in the type.
 #[derive(Clone, Copy)]
 enum Parser {
     Json,
@@ -32,7 +31,7 @@ const PARSERS: [(&str, &str, Parser); 3] = [
     ("multipart", "form-data", Parser::Multipart),
 ];
 
-/// Reads a body that came under this `Content-Type` (empty: none).
+/// Parses a body of this `Content-Type` (empty: none).
 pub fn read(body: &[u8], content_type: &str) -> Result<Submitted, Unreadable> {
     let parsed = Parametrised::parse(content_type);
     let parser = PARSERS.into_iter().find(|(main, sub, _)| parsed.covers(main, sub));

@@ -1,33 +1,33 @@
-//! The character sets a body may declare (`; charset=`), under Python's names for them.
+//! The character sets that a body may declare (`; charset=`), by Python's names.
 
 use encoding_rs::{DecoderResult, Encoding};
 
 /// Encodings of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Charset {
-    /// UTF-8, where a byte order mark is a character like any other.
+    /// UTF-8, where a byte order mark is an ordinary character.
     Utf8,
     /// UTF-8, where a byte order mark is skipped.
     Utf8WithMark,
-    /// ISO 8859-1: every byte is the character of its number.
+    /// ISO 8859-1: every byte is the character of its code.
     Latin1,
     /// US-ASCII.
     Ascii,
-    /// UTF-16; without an order said, by the mark, little-endian when there is none.
+    /// UTF-16; without a declared order, by the mark, or little-endian.
     Utf16(Option<ByteOrder>),
     /// UTF-32, little-endian with or without a mark, as `"utf-32"` of Python encodes on most
     /// machines.
     Utf32,
-    /// One of the older ones, by the WHATWG's table.
+    /// An older one, from the table of the WHATWG.
     Other(&'static Encoding),
 }
 
 /// Byte orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ByteOrder {
-    /// The least significant one.
+    /// Little-endian.
     Little,
-    /// The most significant one.
+    /// Big-endian.
     Big,
 }
 
@@ -49,7 +49,7 @@ impl Charset {
         })
     }
 
-    /// The text, or what is wrong with the bytes.
+    /// Returns the text, or the fault of the bytes.
     pub fn decode(self, bytes: &[u8]) -> Result<String, &'static str> {
         match self {
             Self::Utf8 => utf8(bytes),
@@ -63,7 +63,7 @@ impl Charset {
         }
     }
 
-    /// The text, with U+FFFD for whatever is broken.
+    /// Returns the text, with U+FFFD in place of invalid bytes.
     pub fn decode_lossy(self, bytes: &[u8]) -> String {
         match self.decode(bytes) {
             Ok(text) => text,
@@ -75,7 +75,7 @@ impl Charset {
     }
 }
 
-/// Each byte as the character of its number.
+/// Returns each byte as the character of its code.
 pub fn latin1(bytes: &[u8]) -> String {
     bytes.iter().copied().map(char::from).collect()
 }

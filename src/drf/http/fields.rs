@@ -1,4 +1,4 @@
-//! The fields of the reference's serializers: what each takes, and the texts it refuses with.
+//! Fields of the reference's serializers: accepted values, and messages of refusals.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -6,13 +6,13 @@ use unicode_normalization::char::is_combining_mark;
 
 use crate::drf::http::value::{Fields, Text, Value, strip};
 
-/// The text for a field that must be there and is not.
+/// The message for a missing required field.
 pub const REQUIRED: &str = "This field is required.";
-/// The text for an address that is none, or none that mail can safely be sent to.
+/// The message for an invalid e-mail address.
 pub const BAD_EMAIL: &str = "Enter a valid email address.";
-/// The text for a name that another user has.
+/// The message for a user name that is taken.
 pub const USERNAME_TAKEN: &str = "A user with that username already exists.";
-/// The text for an address that another user has.
+/// The message for an e-mail address that is taken.
 pub const EMAIL_TAKEN: &str = "A user with that email already exists.";
 
 const NULL: &str = "This field may not be null.";
@@ -24,15 +24,15 @@ const NUL_INSIDE: &str = "Null characters are not allowed.";
 pub const BAD_USERNAME: &str = "Enter a valid username. This value may contain only letters, numbers, \
                             and @/./+/-/_ characters.";
 
-/// The longest username, in characters.
+/// Longest user name, in characters.
 pub const MAX_USERNAME: usize = 150;
-/// The longest e-mail address, in characters.
+/// Longest e-mail address, in characters.
 pub const MAX_EMAIL: usize = 254;
 
 /// Messages about a field.
 pub type Faults = Vec<String>;
 
-/// A text that must be there: `username`, `password` and `token` of the token endpoints.
+/// Returns a required text: `username`, `password` and `token` of the token endpoints.
 pub fn required_text(fields: &Fields, name: &str) -> Result<String, Faults> {
     let value = fields.values.get(name).ok_or_else(|| one(REQUIRED))?;
     let text = non_blank(value, NO_STRING)?.ok_or_else(|| one(BLANK))?;
@@ -40,7 +40,7 @@ pub fn required_text(fields: &Fields, name: &str) -> Result<String, Faults> {
     Ok(text.content)
 }
 
-/// The name of an account. None: the field is absent.
+/// Returns the user name of an account; `None` if the field is absent.
 pub fn username(fields: &Fields) -> Result<Option<String>, Faults> {
     let Some(value) = fields.values.get("username") else { return Ok(None) };
     let text = non_blank(value, NO_STRING)?.ok_or_else(|| one(BLANK))?;
@@ -54,7 +54,7 @@ pub fn username(fields: &Fields) -> Result<Option<String>, Faults> {
     Ok(Some(text.content))
 }
 
-/// The e-mail address of an account, perhaps empty. None: the field is absent.
+/// Returns the e-mail address of an account, possibly empty; `None` if the field is absent.
 pub fn email(fields: &Fields) -> Result<Option<String>, Faults> {
     let Some(value) = fields.values.get("email") else { return Ok(None) };
     let Some(text) = non_blank(value, BAD_EMAIL)? else { return Ok(Some(String::new())) };
@@ -67,8 +67,8 @@ pub fn email(fields: &Fields) -> Result<Option<String>, Faults> {
     Ok(Some(text.content))
 }
 
-/// A flag. None: the field is absent. A form without it means false, unless it changes only what it
-/// names (`partial`).
+/// Returns a flag; `None` if the field is absent. In a form an absent flag is false, except in a
+/// partial update (`partial`).
 pub fn flag(fields: &Fields, name: &str, partial: bool) -> Result<Option<bool>, Faults> {
     let by_default = (fields.from_form && !partial).then_some(false);
     let Some(value) = fields.values.get(name) else { return Ok(by_default) };
@@ -83,7 +83,7 @@ pub fn flag(fields: &Fields, name: &str, partial: bool) -> Result<Option<bool>, 
     known.map(Some).ok_or_else(|| one(NO_BOOLEAN))
 }
 
-/// The text of a value, white space around it cut off; None when nothing is left.
+/// Returns the text of a value without white space around it; `None` if it is blank.
 fn non_blank(value: &Value, no_string: &str) -> Result<Option<Text>, Faults> {
     let text = match value {
         Value::Null => return Err(one(NULL)),
@@ -97,7 +97,7 @@ fn non_blank(value: &Value, no_string: &str) -> Result<Option<Text>, Faults> {
     Ok((!text.content.is_empty()).then_some(text))
 }
 
-/// One text.
+/// Returns a list of one message.
 pub fn one(text: &str) -> Faults {
     vec![text.to_owned()]
 }
@@ -129,9 +129,10 @@ fn truth_of(text: &str) -> Option<bool> {
     }
 }
 
-/// `[\w.@+-]` of Python: a letter, digit or number of any script, or one of these.
+/// Returns whether `character` matches `[\w.@+-]` of Python: a letter, digit or number of any
+/// script, or one of these.
 fn is_username_character(character: char) -> bool {
-    // Rust counts some marks and enclosed letters as alphabetic, Python does not.
+    // Rust counts some marks and enclosed letters as alphabetic; Python does not.
     let is_enclosed = matches!(
         character,
         '\u{24b6}'..='\u{24e9}'
@@ -143,7 +144,7 @@ fn is_username_character(character: char) -> bool {
     is_word || matches!(character, '_' | '.' | '@' | '+' | '-')
 }
 
-/// Django's `EmailValidator`.
+/// Returns whether Django's `EmailValidator` accepts `text`.
 fn is_email(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else { return false };
     if text.chars().count() > 320 || !(is_dot_atom(local) || is_quoted_string(local)) {

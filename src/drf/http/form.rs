@@ -1,5 +1,5 @@
-//! Bodies of HTML forms: `application/x-www-form-urlencoded` and `multipart/form-data`, read as
-//! Django reads them.
+//! Bodies of HTML forms: `application/x-www-form-urlencoded` and `multipart/form-data`, parsed as
+//! by Django.
 
 use std::collections::HashMap;
 
@@ -12,11 +12,11 @@ use crate::drf::http::charset::{self, Charset};
 use crate::drf::http::header::Parametrised;
 use crate::drf::http::value::{Value, Values, strip};
 
-/// Django looks for the headers of a part in this many bytes.
+/// Longest headers of a part, as in Django.
 const MAX_PART_HEADERS: usize = 1024;
 const MAX_BOUNDARY: usize = 201;
 
-/// `a=1&b=2`, the last of equal names.
+/// Parses `a=1&b=2`. The last of duplicate names wins.
 pub fn urlencoded(body: &[u8], charset: Charset) -> Values {
     let text = charset.decode(body).unwrap_or_else(|_| charset::latin1(body));
     let mut values = Values::default();
@@ -26,7 +26,7 @@ pub fn urlencoded(body: &[u8], charset: Charset) -> Values {
     values
 }
 
-/// The last value of `name` in a query string.
+/// Returns the last value of `name` in a query string.
 pub fn query_value(query: &str, name: &str) -> Option<String> {
     pairs(query, Charset::Utf8).filter(|(known, _)| known == name).last().map(|(_, value)| value)
 }
@@ -43,7 +43,7 @@ fn unquote(text: &str, charset: Charset) -> String {
     if !text.contains('%') {
         return text;
     }
-    // What is not ASCII has been decoded with the body; only the rest can hold escapes.
+    // Other characters than ASCII were decoded with the body; only the rest can contain escapes.
     text.as_bytes()
         .chunk_by(|one, other| one.is_ascii() == other.is_ascii())
         .map(|run| {
@@ -57,9 +57,10 @@ fn unquote(text: &str, charset: Charset) -> String {
         .collect()
 }
 
-/// The fields of a multipart body; a file stands for a value no field takes.
+/// Returns the fields of a multipart body; a file is a value that no field accepts.
 ///
-/// The error is the text the reference gives. Whatever else is broken is skipped, as it does.
+/// # Errors
+/// The message of the reference. Other faults are skipped, as in the reference.
 pub fn multipart(body: &[u8], content_type: &str, charset: Charset) -> Result<Values, String> {
     if !content_type.starts_with("multipart/") {
         return Err(format!("Invalid Content-Type: {content_type}"));
@@ -75,7 +76,7 @@ pub fn multipart(body: &[u8], content_type: &str, charset: Charset) -> Result<Va
     let mut values = Values::default();
     for part in parts(body, format!("--{boundary}").as_bytes()) {
         let Some((name, value)) = field(part, charset) else { continue };
-        // A file wins over texts of the same name, whichever comes first.
+        // A file overrides texts of the same name, in any order.
         if values.get(&name) != Some(&Value::Composite) {
             values.insert(&name, value);
         }
@@ -132,8 +133,8 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack.windows(needle.len()).position(|window| window == needle)
 }
 
-/// Base64 as `base64.b64decode` of Python reads it: characters outside the alphabet are skipped,
-/// the padding is required, and what follows it is ignored.
+/// Decodes base64 like `base64.b64decode` of Python: characters outside the alphabet are skipped,
+/// the padding is required, and the text after it is ignored.
 pub fn lenient_base64(text: &[u8]) -> Option<Vec<u8>> {
     let mut digits = Vec::with_capacity(text.len());
     let mut padding = 0;

@@ -1,15 +1,15 @@
-//! Header values with parameters (`application/json; charset=utf-8`), read as Django reads them.
+//! Header values with parameters (`application/json; charset=utf-8`), parsed as by Django.
 
-/// A header value taken apart: what stands before the first `;`, and the parameters.
+/// A parsed header value: the part before the first `;`, and the parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parametrised {
-    /// In small letters, spaces around cut off.
+    /// In lower case, without spaces around.
     pub value: String,
     parameters: Vec<(String, String)>,
 }
 
 impl Parametrised {
-    /// Takes a header value apart. Anything can be read; nonsense just matches nothing.
+    /// Parses a header value. Any text is accepted; nonsense matches nothing.
     pub fn parse(line: &str) -> Self {
         let mut pieces = split_outside_quotes(line).into_iter();
         let value = pieces.next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -20,18 +20,18 @@ impl Parametrised {
         Self { value, parameters }
     }
 
-    /// The value of a parameter; the last one if it is there more than once.
+    /// Returns the value of a parameter; the last one of several.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         let found = self.parameters.iter().rev().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str())
     }
 
-    /// The names of the parameters.
+    /// Returns the names of the parameters.
     pub fn parameter_names(&self) -> impl Iterator<Item = &str> {
         self.parameters.iter().map(|(name, _)| name.as_str())
     }
 
-    /// The two halves of a media type; the second is empty where there is no `/`.
+    /// Returns the two halves of a media type; the second is empty without a `/`.
     pub fn media_type(&self) -> (&str, &str) {
         self.value.split_once('/').unwrap_or((&self.value, ""))
     }

@@ -1,5 +1,5 @@
-//! JSON bodies, with the tolerance of Python's reader: the last of equal keys wins, surrogates may
-//! stand alone, numbers are exact.
+//! JSON bodies, with the tolerance of Python's parser: the last of duplicate keys wins, surrogates
+//! may stand alone, numbers are exact.
 
 use std::fmt;
 
@@ -8,18 +8,18 @@ use serde_json::value::RawValue;
 
 use crate::drf::http::value::{Fields, Number, Submitted, Text, Value, Values};
 
-/// Python gives up near 1000, and not gracefully.
+/// Python fails near 1000 with an internal error.
 const MAX_DEPTH: usize = 512;
-/// Python refuses to read longer integers.
+/// Python refuses longer integers.
 const MAX_DIGITS: usize = 4300;
 
-/// Reads a body; the error says what is wrong with it.
+/// Parses a body; the error is the message for the client.
 pub fn parse(text: &str) -> Result<Submitted, String> {
     if is_nested_deeper_than(MAX_DEPTH, text) {
         return Err("nested too deep".to_owned());
     }
-    // Reading twice: this pass checks all of the syntax, control characters in strings included,
-    // and the passes below can then take raw pieces.
+    // The first pass checks the whole syntax, including control characters in strings; the passes
+    // below can then take raw pieces.
     let whole: &RawValue = serde_json::from_str(text).map_err(|error| without_input(&error))?;
     let whole = whole.get();
     Ok(match whole.as_bytes().first() {
@@ -35,7 +35,7 @@ pub fn parse(text: &str) -> Result<Submitted, String> {
     })
 }
 
-/// The place and kind of a syntax error. `serde_json` names no input in these.
+/// Returns position and kind of a syntax error. `serde_json` includes no input in these.
 fn without_input(error: &serde_json::Error) -> String {
     error.to_string()
 }
@@ -109,14 +109,14 @@ impl<'de> Visitor<'de> for Members {
     }
 }
 
-/// A JSON string, lone surrogates allowed.
+/// A JSON string with permitted lone surrogates.
 struct TextSeed;
 
 impl<'de> DeserializeSeed<'de> for TextSeed {
     type Value = Text;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Text, D::Error> {
-        // Asked for bytes, `serde_json` gives a lone surrogate as the three bytes it would have.
+        // As bytes, `serde_json` returns a lone surrogate as the three bytes it would have.
         deserializer.deserialize_bytes(self)
     }
 }

@@ -1,5 +1,5 @@
-//! The wire of the adapter. What the texts and the order of the checks are was recorded from the
-//! real stack; `tests/django_reference` holds it and `tests/django/replay` what it said.
+//! HTTP of the adapter. The messages and the order of the checks were recorded from the real stack;
+//! `tests/django_reference` contains it and `tests/django/replay` the recordings.
 
 mod adapter;
 mod answers;

@@ -1,20 +1,20 @@
-//! Content negotiation: the `Accept` header and `?format=`, read as Django REST framework reads
-//! them.
+//! Content negotiation: the `Accept` header and `?format=`, interpreted as by Django REST
+//! framework.
 //!
 //! The reference offers JSON and an HTML page. Hallpass sends JSON in place of the page, so a
 //! client that accepts HTML only is served too, and one that accepts neither gets 406.
 
 use crate::drf::http::header::Parametrised;
 
-/// Layout of an answer: on one line, or indented by this many spaces.
+/// Layout of a response: on one line, or indented by this many spaces.
 pub type Indent = Option<usize>;
 
 /// Reasons why no acceptable representation exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NegotiationError {
-    /// 406: `Accept` fits nothing that is offered.
+    /// 406: `Accept` matches nothing that is offered.
     NotAcceptable,
-    /// 404: no format of that name.
+    /// 404: an unknown format.
     UnknownFormat,
 }
 
@@ -32,7 +32,7 @@ const OFFERS: [Offer; 2] = [
 
 const MAX_INDENT: i64 = 8;
 
-/// Chooses by the `Accept` header (none: anything) and the format named in the URL, if any.
+/// Chooses by the `Accept` header (absent: anything) and the format in the URL, if any.
 pub fn negotiate(accept: Option<&str>, format: Option<&str>) -> Result<Indent, NegotiationError> {
     let format = format.filter(|name| !name.is_empty());
     let offers: Vec<Offer> =
@@ -55,7 +55,7 @@ pub fn negotiate(accept: Option<&str>, format: Option<&str>) -> Result<Indent, N
     Err(NegotiationError::NotAcceptable)
 }
 
-/// The more is said about a type, the earlier it is tried.
+/// Returns the precedence of a media range: a more specific one is tried earlier.
 fn precedence(range: &Parametrised) -> u8 {
     let (main, sub) = range.media_type();
     let mut names = range.parameter_names();
@@ -67,7 +67,7 @@ fn precedence(range: &Parametrised) -> u8 {
     }
 }
 
-/// `application/json; indent=4` asks for an answer that people can read.
+/// Returns the indentation of `application/json; indent=4`.
 fn indent_asked_for(range: &Parametrised) -> Indent {
     let wanted: i64 = range.parameter("indent")?.trim().parse().ok()?;
     usize::try_from(wanted.clamp(0, MAX_INDENT)).ok().filter(|&spaces| spaces > 0)
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_is_served_to_whoever_accepts_json_html_or_anything() {
+    fn json_is_served_to_clients_that_accept_json_html_or_anything() {
         for accept in [None, Some("*/*"), Some("text/html"), Some("a/b, application/*;q=0")] {
             assert_eq!(negotiate(accept, None), Ok(None), "{accept:?}");
         }

@@ -1,4 +1,4 @@
-//! The URLs of the adapter, and what each page says about itself.
+//! The URLs of the adapter, and the descriptions of its pages.
 
 use serde_json::{Value, json};
 
@@ -17,9 +17,9 @@ pub enum Page {
     Root,
     /// `/users/`
     UserList,
-    /// `/users/N/`, with whatever stands for N.
+    /// `/users/N/`, with the text in place of N.
     User(String),
-    /// A path under one of these that leads nowhere.
+    /// An unknown path below one of these.
     Missing,
 }
 
@@ -28,7 +28,7 @@ pub enum Page {
 pub struct Found {
     /// The page.
     pub page: Page,
-    /// The format named in the path (`/users.json`).
+    /// The format in the path (`/users.json`).
     pub format: Option<String>,
 }
 
@@ -38,8 +38,8 @@ const TOKEN_PAGES: [(&str, Page); 3] = [
     ("api-token-refresh", Page::RefreshToken),
 ];
 
-/// Finds the page of a request's path; None when it is not one of the adapter. The final slash may
-/// be missing.
+/// Returns the page of a path; `None` if it is not one of the adapter. The final slash may be
+/// missing.
 pub fn find(path: &str) -> Option<Found> {
     let path = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
     let path = path.strip_prefix('/')?;
@@ -87,13 +87,13 @@ fn is_format(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
 }
 
-/// The number in a user's URL.
+/// Returns the number in the URL of a user.
 pub fn user_number(key: &str) -> Option<i64> {
     crate::drf::http::value::strip(key).parse().ok()
 }
 
 impl Page {
-    /// The methods it knows.
+    /// Returns the methods that it supports.
     pub fn methods(&self) -> &'static [&'static str] {
         match self {
             Self::ObtainToken | Self::VerifyToken | Self::RefreshToken => &["POST", "OPTIONS"],
@@ -104,12 +104,12 @@ impl Page {
         }
     }
 
-    /// Returns whether a log-in by cookie was looked for here, which the answer then varies with.
+    /// Returns whether the reference checks cookies here, on which the response then varies.
     pub fn looks_at_cookies(&self) -> bool {
         matches!(self, Self::Root | Self::UserList | Self::User(_))
     }
 
-    /// The answer to `OPTIONS`; `with_fields` where the caller may write here.
+    /// Returns the response to `OPTIONS`; `with_fields` if the caller may write here.
     pub fn description(&self, with_fields: bool) -> Value {
         let (name, text) = self.name_and_text();
         let mut answer = json!({

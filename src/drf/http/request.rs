@@ -1,4 +1,4 @@
-//! A request as the views see it: everything they may look at, without the connection.
+//! A request as the views see it, without the connection.
 
 use actix_web::HttpRequest;
 use actix_web::http::header;
@@ -17,19 +17,19 @@ use crate::http::serving::backpressure::Intake;
 /// A request of the adapter.
 #[derive(Debug)]
 pub struct Request {
-    /// The method as it came.
+    /// The method as received.
     pub method: String,
-    /// The page it is for.
+    /// The page.
     pub page: Page,
-    /// The format named in the URL.
+    /// The format in the URL.
     pub format: Option<String>,
     /// The `Accept` header.
     pub accept: Option<String>,
     /// The `Authorization` header.
     pub authorization: Option<Vec<u8>>,
     /// Network and device of the client, for the limits.
-    pub entrance: LoginContext,
-    /// Prefix of links in the answer, as `http://host`.
+    pub login_context: LoginContext,
+    /// Prefix of links in the response, such as `http://host`.
     pub origin: String,
     content_type: String,
     body: Result<Collected, Code>,
@@ -40,17 +40,17 @@ pub struct Request {
 pub enum NoFields {
     /// The body could not be read.
     Unreadable(Unreadable),
-    /// The body did not come, or not in time, or is too long.
+    /// The body was not received, not in time, or is too long.
     NotReceived(Code),
     /// JSON `null`.
     Null,
-    /// JSON that is no object; the name of its type.
+    /// JSON that is not an object; the name of its type.
     NoObject(&'static str),
 }
 
 impl Request {
-    /// Takes what matters from a request and reads its body. `public_url` stands in for a `Host`
-    /// that cannot be one.
+    /// Extracts the relevant parts of a request and receives its body. `public_url` replaces an
+    /// invalid `Host`.
     pub async fn receive(
         request: &HttpRequest,
         payload: Payload,
@@ -73,14 +73,14 @@ impl Request {
             accept: joined(request, &header::ACCEPT)
                 .map(|value| crate::drf::http::charset::latin1(&value)),
             authorization: joined(request, &header::AUTHORIZATION),
-            entrance: LoginContext { device, device_token: None },
+            login_context: LoginContext { device, device_token: None },
             origin: origin(request, public_url),
             content_type: last(request, &header::CONTENT_TYPE),
             body: body.map_err(|error| error.code),
         }
     }
 
-    /// Reads the fields.
+    /// Parses the fields.
     pub fn fields(&self) -> Result<crate::drf::http::value::Fields, NoFields> {
         let body = self.body.as_ref().map_err(|code| NoFields::NotReceived(*code))?;
         match body::read(&body.bytes, &self.content_type).map_err(NoFields::Unreadable)? {
@@ -91,7 +91,7 @@ impl Request {
     }
 }
 
-/// All values of a header in one, as the reference's server hands them on.
+/// Returns all values of a header joined into one, as the reference's server does.
 fn joined(request: &HttpRequest, name: &header::HeaderName) -> Option<Vec<u8>> {
     let values: Vec<&[u8]> = request.headers().get_all(name).map(AsRef::as_ref).collect();
     (!values.is_empty()).then(|| values.join(&b","[..]))
@@ -109,7 +109,8 @@ fn origin(request: &HttpRequest, public_url: &str) -> String {
     format!("{scheme}://{}", host.filter(|host| is_host(host)).unwrap_or(own))
 }
 
-/// Letters, digits, dots and hyphens, or an IPv6 literal, with or without a port.
+/// Returns whether `text` consists of letters, digits, dots and hyphens, or is an IPv6 literal,
+/// with or without a port.
 fn is_host(text: &str) -> bool {
     let (name, port) = match text.rsplit_once(':') {
         Some((name, port)) if !port.ends_with(']') => (name, Some(port)),

@@ -1,4 +1,4 @@
-//! Answers as the reference writes them: compact JSON and its headers.
+//! Responses in the form of the reference: compact JSON and its headers.
 
 use std::io;
 use std::time::Duration;
@@ -17,10 +17,10 @@ use crate::drf::http::negotiation::Indent;
 use crate::drf::http::pages::Page;
 use crate::http::serving::slices;
 
-/// The text for a caller who showed no credentials.
+/// The message for a request without credentials.
 pub const NOT_AUTHENTICATED: &str = "Authentication credentials were not provided.";
 
-/// Answer before it is written.
+/// A response before it is serialized.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     status: StatusCode,
@@ -32,10 +32,10 @@ pub struct Answer {
 
 #[derive(Debug, Clone, PartialEq)]
 enum Body {
-    /// Neither a body nor a word on its type.
+    /// No body and no content type.
     None,
     Json(Value),
-    /// The beginning of a list that is too long to be held in memory. It goes on after that user.
+    /// The first part of a list that may exceed the memory. It continues after that user.
     List(Vec<Value>, UserId),
 }
 
@@ -45,7 +45,7 @@ impl Answer {
         Self::new(StatusCode::OK, Body::Json(body))
     }
 
-    /// 200 with a list, which goes on after the user `next`.
+    /// Returns 200 with a list that continues after the user `next`.
     pub fn list(list: Vec<Value>, next: Option<UserId>) -> Self {
         match next {
             Some(next) => Self::new(StatusCode::OK, Body::List(list, next)),
@@ -53,7 +53,7 @@ impl Answer {
         }
     }
 
-    /// 201 with the object that was made and where it is.
+    /// Returns 201 with the created object and its URL.
     pub fn created(body: Value, location: String) -> Self {
         Self { location: Some(location), ..Self::new(StatusCode::CREATED, Body::Json(body)) }
     }
@@ -63,17 +63,17 @@ impl Answer {
         Self::new(StatusCode::NO_CONTENT, Body::None)
     }
 
-    /// An error with one text.
+    /// Returns an error with one message.
     pub fn detail(status: StatusCode, text: &str) -> Self {
         Self::new(status, Body::Json(json!({ "detail": text })))
     }
 
-    /// 400: a fault that belongs to no field.
+    /// Returns 400 for a fault that belongs to no field.
     pub fn non_field_error(text: &str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, Body::Json(json!({ "non_field_errors": [text] })))
     }
 
-    /// 400: the faults of each field, in the order of the fields.
+    /// Returns 400 with the faults of each field, in the order of the fields.
     pub fn field_errors(faults: impl IntoIterator<Item = (&'static str, Faults)>) -> Self {
         let body =
             faults.into_iter().map(|(name, texts)| (name.to_owned(), json!(texts))).collect();
@@ -85,7 +85,7 @@ impl Answer {
         Self::detail(StatusCode::NOT_FOUND, "Not found.")
     }
 
-    /// 403: known, but not allowed.
+    /// Returns 403: authenticated, but not allowed.
     pub fn forbidden() -> Self {
         Self::detail(StatusCode::FORBIDDEN, "You do not have permission to perform this action.")
     }
@@ -96,13 +96,13 @@ impl Answer {
         Self::detail(StatusCode::METHOD_NOT_ALLOWED, &text)
     }
 
-    /// 503: the service cannot tell at the moment.
+    /// Returns 503: the service is not available.
     pub fn unavailable(retry_after: Option<u32>) -> Self {
         let text = "Service temporarily unavailable.";
         Self { retry_after, ..Self::detail(StatusCode::SERVICE_UNAVAILABLE, text) }
     }
 
-    /// 429, in the words of the reference's own throttles.
+    /// Returns 429, with the message of the reference's own throttles.
     pub fn throttled(wait: Duration) -> Self {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         let plural = if seconds == 1 { "" } else { "s" };
@@ -112,12 +112,12 @@ impl Answer {
         Self { retry_after, ..Self::detail(StatusCode::TOO_MANY_REQUESTS, &text) }
     }
 
-    /// 500. The cause is logged where it happened.
+    /// Returns 500. The cause is logged where it occurs.
     pub fn internal_error() -> Self {
         Self::detail(StatusCode::INTERNAL_SERVER_ERROR, "A server error occurred.")
     }
 
-    /// The same with a `WWW-Authenticate` header, if it is a 401.
+    /// Adds a `WWW-Authenticate` header, if it is a 401.
     #[must_use]
     pub fn with_challenge(self, schemes: Schemes) -> Self {
         let is_unauthorized = self.status == StatusCode::UNAUTHORIZED;
@@ -128,7 +128,7 @@ impl Answer {
         Self { status, body, location: None, retry_after: None, challenge: None }
     }
 
-    /// The user after whom the rest of a long list begins.
+    /// Returns the user after whom the rest of a long list begins.
     pub fn next(&self) -> Option<UserId> {
         match self.body {
             Body::List(_, next) => Some(next),
@@ -136,13 +136,12 @@ impl Answer {
         }
     }
 
-    /// Writes the answer of `page`. `authenticated` says whether the check for a log-in was
-    /// reached.
+    /// Serializes the response of `page`. `authenticated` says whether the log-in was checked.
     pub fn write(self, page: &Page, authenticated: bool, indent: Indent) -> HttpResponse {
         self.write_with(page, authenticated, indent, stream::empty())
     }
 
-    /// Writes an answer whose list goes on with `rest`, which is read as the client takes it.
+    /// Serializes a response whose list continues with `rest`, which is read while it is sent.
     pub fn write_with(
         self,
         page: &Page,
@@ -194,7 +193,7 @@ impl Answer {
     }
 }
 
-/// The text of a long list, as [`render`] would write it in one piece.
+/// The text of a long list, identical to that of [`render`].
 struct ListText {
     indent: Indent,
     is_begun: bool,
@@ -205,7 +204,7 @@ impl ListText {
         Self { indent, is_begun: false }
     }
 
-    /// The next items, with what stands before each.
+    /// Returns the text of the next items, with separators.
     fn items(&mut self, values: &[Value]) -> String {
         let line = self.indent.map(|spaces| format!("\n{}", " ".repeat(spaces)));
         let line = line.unwrap_or_default();
@@ -214,13 +213,13 @@ impl ListText {
             text.push(if self.is_begun { ',' } else { '[' });
             self.is_begun = true;
             text.push_str(&line);
-            // No text in JSON has a line break of its own.
+            // No JSON text contains a line break of its own.
             text.push_str(&render(value, self.indent).replace('\n', &line));
         }
         text
     }
 
-    /// The text behind the last item.
+    /// Returns the text after the last item.
     fn end(indent: Indent) -> String {
         if indent.is_some() { "\n]".to_owned() } else { "]".to_owned() }
     }
@@ -240,7 +239,7 @@ fn render(body: &Value, indent: Indent) -> String {
             }
         }
     };
-    // The reference keeps its JSON a subset of old JavaScript.
+    // The reference escapes these for old JavaScript.
     text.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
 }
 

@@ -1,4 +1,4 @@
-//! `/users/`: accounts in the form of the reference's serializer. Staff see and change all
+//! `/users/`: accounts in the form of the reference's serializer. Staff read and change all
 //! accounts, other users only their own, and never their staff flag.
 
 use std::io;
@@ -8,7 +8,8 @@ use futures_util::{Stream, stream};
 use serde_json::{Value, json};
 
 use crate::domain::{Email, EmailChange, User, UserId, Username};
-use crate::drf::flows::{AccountFields, DrfFlows, list_users};
+use crate::drf::accounts::{AccountFields, list_users};
+use crate::drf::flows::DrfFlows;
 use crate::drf::http::answers::{failure, faults, read_fields};
 use crate::drf::http::fields::{self, BAD_USERNAME, EMAIL_TAKEN, REQUIRED, USERNAME_TAKEN, one};
 use crate::drf::http::pages::user_number;
@@ -17,7 +18,7 @@ use crate::drf::http::respond::Answer;
 use crate::flows::{Error, Flows};
 use crate::http::blocking::State;
 
-/// The number of users of the list that are read at a time.
+/// Number of users of the list that are read at a time.
 const PAGE: i64 = 500;
 
 /// `/users/`
@@ -94,12 +95,13 @@ fn change(
             return Err(faults([("username", Some(one(BAD_USERNAME)))]));
         }
     }
-    let device = &request.entrance.device;
+    let device = &request.login_context.device;
     let changed = flows.update_user(caller, user.id, wanted, device).map_err(conflict_response)?;
     changed.map(|user| Answer::ok(shown(&user, &request.origin))).ok_or_else(Answer::not_found)
 }
 
-/// Reads the fields of an account. With `partial` an absent field is no fault and no default.
+/// Parses the fields of an account. With `partial`, an absent field is neither a fault nor set to
+/// its default.
 fn read_account(
     flows: DrfFlows<'_>,
     request: &Request,
@@ -123,8 +125,8 @@ fn read_account(
         email: email.clone().unwrap_or_default(),
         is_staff: is_staff.clone().unwrap_or_default(),
     };
-    // Whether a name is taken is told together with the faults of the other fields.
-    let device = &request.entrance.device;
+    // A user name that is taken is reported together with the faults of the other fields.
+    let device = &request.login_context.device;
     let taken = flows.taken(caller, &good, own, device).map_err(failure)?;
     let username_faults = username.err().or_else(|| taken.username.then(|| one(USERNAME_TAKEN)));
     let email_faults = email.err().or_else(|| taken.email.then(|| one(EMAIL_TAKEN)));
@@ -139,7 +141,8 @@ fn read_account(
     ]))
 }
 
-/// A user was faster, or superusers are concerned.
+/// Returns the response to a conflict with a concurrent request, or with the protection of
+/// superusers.
 fn conflict_response(error: Error) -> Answer {
     match error {
         Error::PermissionDenied | Error::LastSuperuser => Answer::forbidden(),
@@ -149,7 +152,7 @@ fn conflict_response(error: Error) -> Answer {
     }
 }
 
-/// Some users with ids above `after`, and the last of these ids if there may be more.
+/// Returns some users with ids above `after`, and the last of these ids if there may be more.
 fn list_page(
     flows: &Flows,
     after: UserId,
@@ -161,8 +164,8 @@ fn list_page(
     Ok((users.iter().map(|user| shown(user, origin)).collect(), next))
 }
 
-/// The list after the user `after`, read from the database as the client takes it. A fault breaks
-/// the answer off.
+/// Returns the list after the user `after`, read from the database while it is sent. A fault aborts
+/// the response.
 pub fn rest_of_list(
     state: Data<State>,
     after: UserId,

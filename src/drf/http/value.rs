@@ -1,37 +1,37 @@
-//! Values of a request in the terms of the reference: as Python holds and prints them.
+//! Values of a request with the types and text forms of Python, as in the reference.
 
 use std::collections::HashMap;
 
-/// A body that was read.
+/// A parsed body.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Submitted {
     /// Fields by name.
     Fields(Fields),
     /// JSON `null`.
     Null,
-    /// JSON that is no object; the name of the type in Python.
+    /// JSON that is not an object; the name of its type in Python.
     Other(&'static str),
 }
 
-/// Submitted fields, and how they came: an HTML form cannot say "false" or "nothing".
+/// Submitted fields, and their form: an HTML form cannot express "false" or "null".
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Fields {
     /// The last value of each name.
     pub values: Values,
-    /// True if they came as a form.
+    /// True for an HTML form.
     pub from_form: bool,
 }
 
-/// The names of the fields that there are.
+/// The names of the known fields.
 const NAMES: [&str; 5] = ["username", "password", "email", "is_staff", "token"];
 
-/// Values by the names of their fields. What has another name is forgotten, as no page looks at it:
-/// a megabyte has room for a hundred thousand, which would hold twenty times as much.
+/// Values by the names of their fields. Unknown fields are dropped, as no page uses them: a body of
+/// a megabyte may have a hundred thousand, which would take twenty times as much memory.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Values(HashMap<&'static str, Value>);
 
 impl Values {
-    /// Puts a value in place of an earlier one of that name.
+    /// Sets a value, replacing an earlier one of that name.
     pub fn insert(&mut self, name: &str, value: Value) {
         if let Some(known) = NAMES.into_iter().find(|known| *known == name) {
             self.0.insert(known, value);
@@ -55,7 +55,7 @@ pub enum Value {
     Number(Number),
     /// A text.
     Text(Text),
-    /// A list, an object or an uploaded file: nothing that a field could take.
+    /// A list, an object or an uploaded file: no field accepts one.
     Composite,
 }
 
@@ -66,7 +66,7 @@ impl Value {
     }
 }
 
-/// A text. JSON escapes can name surrogates without their other half, which Python keeps.
+/// A text. JSON escapes can contain lone surrogates, which Python keeps.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Text {
     /// The text, with U+FFFD in place of each lone surrogate.
@@ -77,25 +77,25 @@ pub struct Text {
 
 impl std::fmt::Debug for Text {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // It may be a password.
+        // The text may be a password.
         formatter.write_str("Text(..)")
     }
 }
 
-/// A JSON number, as its text says it.
+/// A JSON number.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Number {
-    /// Without fraction or exponent: exact, however big. In Python's form ("-0" is "0").
+    /// Without fraction or exponent: exact, of any size. In Python's form ("-0" is "0").
     Integer(String),
     /// With fraction or exponent.
     Float(f64),
 }
 
 impl Number {
-    /// From the text of a JSON number.
+    /// Parses the text of a JSON number.
     pub fn from_json(text: &str) -> Self {
         if text.contains(['.', 'e', 'E']) {
-            // A JSON number that is too big for `f64` reads as infinity, here as in Python.
+            // A JSON number that is too large for `f64` becomes infinity, as in Python.
             Self::Float(text.parse().unwrap_or(f64::NAN))
         } else if text == "-0" {
             Self::Integer("0".to_owned())
@@ -104,7 +104,7 @@ impl Number {
         }
     }
 
-    /// `str()` of Python.
+    /// Returns `str()` of Python.
     pub fn to_text(&self) -> String {
         match self {
             Self::Integer(digits) => digits.clone(),
@@ -112,7 +112,7 @@ impl Number {
         }
     }
 
-    /// Returns whether this equals one or zero, which Python takes for `True` and `False`.
+    /// Returns whether this equals one or zero, which Python accepts as `True` and `False`.
     pub fn as_bool(&self) -> Option<bool> {
         match self.to_text().as_str() {
             "1" | "1.0" => Some(true),
@@ -122,7 +122,7 @@ impl Number {
     }
 }
 
-/// The shortest digits that read back the same, laid out as Python does.
+/// Returns the shortest digits that parse to the same number, in the format of Python.
 fn float_text(value: f64) -> String {
     if !value.is_finite() {
         return if value > 0.0 { "inf" } else { "-inf" }.to_owned();
@@ -138,7 +138,8 @@ fn float_text(value: f64) -> String {
     format!("{mantissa}e{sign}{:02}", exponent.abs())
 }
 
-/// `str.strip()` of Python: its white space is Unicode's and the four separators U+001C to U+001F.
+/// Returns `str.strip()` of Python: its white space is that of Unicode and the separators U+001C to
+/// U+001F.
 pub fn strip(text: &str) -> &str {
     text.trim_matches(|character: char| {
         character.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&character)

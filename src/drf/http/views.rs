@@ -1,5 +1,5 @@
-//! Handlers of the pages, in the reference's order of checks: `Accept`, log-in, permission, method,
-//! body, fields.
+//! Handlers of the pages, with the reference's order of checks: `Accept`, log-in, permission,
+//! method, body, fields.
 
 use actix_web::http::StatusCode;
 use serde_json::json;
@@ -20,18 +20,18 @@ use crate::flows::Error;
 const CANNOT_LOG_IN: &str = "Unable to log in with provided credentials.";
 const UNDECODABLE: &str = "Error decoding signature.";
 
-/// An answer and how to write it.
+/// A response and its layout.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The answer to write.
+    /// The response.
     pub answer: Answer,
-    /// True if the check for a log-in was reached.
+    /// True if the log-in was checked.
     pub authenticated: bool,
-    /// Its layout.
+    /// The layout.
     pub indent: Indent,
 }
 
-/// Answers a request. May wait for the database and for a hash.
+/// Handles a request. It may block on the database and on a hash.
 pub fn answer(flows: DrfFlows<'_>, request: &Request, schemes: Schemes) -> Outcome {
     match negotiate(request.accept.as_deref(), request.format.as_deref()) {
         Ok(indent) => {
@@ -95,7 +95,7 @@ fn answer_token_page(flows: DrfFlows<'_>, request: &Request) -> Result<Answer, A
     let token = match request.page {
         Page::ObtainToken => obtain_token(flows, request, &fields)?,
         Page::RefreshToken => {
-            let device = &request.entrance.device;
+            let device = &request.login_context.device;
             flows.refresh(&read_token(&fields)?, device).map_err(body_refusal)?
         }
         _ => {
@@ -121,12 +121,12 @@ fn obtain_token(flows: DrfFlows<'_>, request: &Request, fields: &Fields) -> Resu
         }
     };
     let wrong = || Answer::non_field_error(CANNOT_LOG_IN);
-    // A name or a password too long for any account is wrong for each.
+    // A name or a password that is too long for any account is wrong.
     if username.chars().count() > fields::MAX_EMAIL {
         return Err(wrong());
     }
     let password = PlainPassword::parse(&password).map_err(|_| wrong())?;
-    flows.log_in(&username, &password, &request.entrance).map_err(|error| match error {
+    flows.log_in(&username, &password, &request.login_context).map_err(|error| match error {
         Error::InvalidCredentials => wrong(),
         other => failure(other),
     })
@@ -145,7 +145,7 @@ fn body_refusal(error: AccessError) -> Answer {
     })
 }
 
-/// The caller of `/restricted/`, where a token is the only way in.
+/// Returns the user of `/restricted/`, which accepts only a token.
 fn log_in_by_token(
     flows: DrfFlows<'_>,
     request: &Request,
@@ -161,7 +161,7 @@ fn log_in_by_token(
     }
 }
 
-/// The caller of the other pages, by password or token.
+/// Returns the user of the other pages, by password or token.
 fn log_in(flows: DrfFlows<'_>, request: &Request, schemes: Schemes) -> Result<User, Answer> {
     let refuse = |text: &str| Answer::detail(StatusCode::FORBIDDEN, text);
     match authentication::read(request.authorization.as_deref(), schemes, true).map_err(refuse)? {
@@ -171,8 +171,9 @@ fn log_in(flows: DrfFlows<'_>, request: &Request, schemes: Schemes) -> Result<Us
         Some(Credentials::Basic { username, password }) => {
             let wrong = || refuse("Invalid username/password.");
             let password = PlainPassword::parse(&password).map_err(|_| wrong())?;
-            let entrance = &request.entrance;
-            flows.user_by_password(&username, &password, entrance).map_err(|error| match error {
+            let login_context = &request.login_context;
+            flows.user_by_password(&username, &password, login_context).map_err(|error| match error
+            {
                 Error::InvalidCredentials => wrong(),
                 other => failure(other),
             })

@@ -1,4 +1,4 @@
-//! Tokens of the Django REST adapter: those that count and those that do not.
+//! Tests of the tokens of the Django REST adapter: valid and invalid ones.
 
 use crate::domain::{Email, Locale, Metadata, PasswordHash, Roles, UserId, Username};
 use crate::drf::token::*;
@@ -13,7 +13,7 @@ fn tokens() -> DrfTokens {
     DrfTokens::new(&[b"the secret of the site"], Lifetimes::default())
 }
 
-/// `{now-1}` and the like are filled in.
+/// Fills in `{now-1}` and the like.
 fn filled(text: &str) -> String {
     let mut text = text.replace("{now}", &NOW.to_string());
     for offset in [-604_801_i64, -604_800, -604_799, -1, 1, 5, 6, 60, 300] {
@@ -113,7 +113,7 @@ fn a_token_belongs_to_one_account_and_one_generation_of_its_tokens() {
         let Value::Object(members) = claims.clone() else { unreachable!() };
         assert_eq!(tokens().belongs_to(&Claims(members), &user, now()), belongs, "{claims}");
     }
-    // Before the first revocation the name alone is enough, and a refresh looks at the time of the
+    // Before the first revocation the name alone suffices, and a refresh checks the time of the
     // log-in.
     let user = User { tokens_from: UtcTime::from_micros(0), ..user };
     for (claims, belongs) in [
@@ -297,7 +297,7 @@ fn the_moment_of_the_log_in_is_copied_unchanged() {
     assert_eq!(claims.0["orig_iat"].to_string(), format!("{}.25", NOW - 1));
 }
 
-/// Rightly signed, whatever it is.
+/// Returns any message with a right signature.
 fn sealed(message: &str) -> String {
     let signature = hmac::sign(&tokens().keys[0], message.as_bytes());
     format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))

@@ -1,22 +1,24 @@
-//! Changing the address of an account. The new one is proven like that of a registration
-//! ([`crate::flows::account::verify_email`]); the old one is told, with a link that stops or undoes the change.
+//! Change of the e-mail address of an account. The new address is verified as in a registration
+//! ([`crate::flows::account::verify_email`]). The old one receives a notice with a link that stops
+//! or reverts the change.
 
 use crate::domain::{
     Challenge, ChallengeKind, Counted, Counter, Device, Email, EventKind, MailClass, MailRequest,
     PlainPassword, PlainToken, Registration, User, UtcTime,
 };
-use crate::flows::account::register::order_proof;
-use crate::flows::audit::scene;
-use crate::flows::notify::notices::{Notice, order_notice};
+use crate::flows::account::register::queue_verification_mail;
+use crate::flows::audit::context_of;
+use crate::flows::notify::notices::{Notice, queue_notice};
 use crate::flows::password::reauthenticate::lock_unchanged;
 use crate::flows::{Claims, Error, Flows, PendingVerification, Policy, Result};
 use crate::store::outbox::{self, MailKind};
-use crate::store::{self, Conn, Unique, challenges, events, registrations, users};
+use crate::store::users::changes;
+use crate::store::{self, Conn, Unique, challenges, events, registrations};
 
 impl Flows {
-    /// Orders the proof of `email` for the holder's account. Whether another user has the address is
-    /// found out when the mail is written, so the answer cannot tell. `password` may be missing right
-    /// after a log-in.
+    /// Requests the verification of `email` for the account of the caller. `password` may be
+    /// missing right after a log-in. The mail worker finds out whether another account has the
+    /// address, so the response does not reveal it.
     pub fn change_email(
         &self,
         claims: &Claims,
@@ -58,13 +60,13 @@ impl Flows {
         };
         let (id, user, policy, session) =
             (user.id, user.clone(), self.policy.clone(), claims.session_id());
-        let scene = scene(claims, device, now);
+        let context = context_of(claims, device, now);
         self.db.write(move |conn| {
             let user = lock_unchanged(conn, &user, &session)?;
-            events::record(conn, &scene, EventKind::EmailChangeRequested, "")?;
+            events::record(conn, &context, EventKind::EmailChangeRequested, "")?;
             ask_for_proof(conn, &policy, &user, &change, now)
         })?;
-        tracing::info!(user_id = id.0, "change of address asked for");
+        tracing::info!(user_id = id.0, "change of the e-mail address requested");
         Ok(PendingVerification { registration_token, expires_in: kind.lifetime() })
     }
 }
@@ -76,43 +78,43 @@ fn ask_for_proof(
     change: &Registration,
     now: UtcTime,
 ) -> Result<()> {
-    // The newest wish counts.
+    // The latest request replaces earlier ones.
     challenges::delete_changes(conn, user.id)?;
     registrations::insert_registration(conn, change)?;
-    order_proof(conn, change, now)?;
+    queue_verification_mail(conn, change, now)?;
     let notice = Notice {
         kind: MailKind::EmailChangeRequested,
         detail: change.email.as_str(),
-        brings_back: proven_address(user),
+        reverts_to: verified_address(user),
     };
-    order_notice(conn, policy, user, user.email.as_ref(), &notice, now)
+    queue_notice(conn, policy, user, user.email.as_ref(), &notice, now)
 }
 
-/// The proof is there: the account has the new address. Mails that went to the old one let no user
-/// choose a password any more.
-pub(crate) fn take_address(
+/// Stores the verified address. Password resets that were sent to the old address become invalid.
+pub(crate) fn set_verified_address(
     conn: &mut Conn,
     policy: &Policy,
     user: &User,
     email: &Email,
     now: UtcTime,
 ) -> Result<User> {
-    let changed = users::change_email(conn, user, email, now).map_err(|error| match error {
+    let changed = changes::change_email(conn, user, email, now).map_err(|error| match error {
         store::Error::Duplicate(Unique::Email | Unique::Username) => Error::OneTimeTokenInvalid,
         other => other.into(),
     })?;
     challenges::delete_of_kinds(conn, user.id, ChallengeKind::OF_PASSWORD)?;
-    tell_old_address(conn, policy, user, &changed, now)?;
+    notify_old_address(conn, policy, user, &changed, now)?;
     Ok(changed)
 }
 
-/// The address that a notice may bring back. One that was never proven may be any user's.
-fn proven_address(user: &User) -> Option<&Email> {
+/// Returns the address that a notice may restore. An address that was never verified may belong to
+/// another person.
+fn verified_address(user: &User) -> Option<&Email> {
     user.email.as_ref().filter(|_| user.email_verified)
 }
 
-/// Tells the address that an account had that it has another one now.
-pub(crate) fn tell_old_address(
+/// Notifies the former address of an account of the change.
+pub(crate) fn notify_old_address(
     conn: &mut Conn,
     policy: &Policy,
     before: &User,
@@ -129,7 +131,7 @@ pub(crate) fn tell_old_address(
     let notice = Notice {
         kind: MailKind::EmailChanged,
         detail: after.email_text(),
-        brings_back: proven_address(before),
+        reverts_to: verified_address(before),
     };
-    order_notice(conn, policy, before, old, &notice, now)
+    queue_notice(conn, policy, before, old, &notice, now)
 }

@@ -1,12 +1,12 @@
-//! Everything that is stored about a user, for that user, in pages: an export may be larger than the
-//! memory, and takes as long as its reader does. Hashes of passwords and tokens are not part of it: they
-//! tell the user nothing and would help a thief.
+//! Export of all data that is stored about a user, in pages: it may exceed the memory, and takes as
+//! long as the client reads. Hashes of passwords and tokens are not part of it: they tell the user
+//! nothing and would help a thief.
 
 use crate::domain::{
     Challenge, ChallengeKind, Counted, Counter, Device, Event, EventId, EventKind, KnownDevice,
     LinkedIdentity, Registration, Session, User, UtcTime,
 };
-use crate::flows::audit::{record_once, scene};
+use crate::flows::audit::{context_of, record_once};
 use crate::flows::limits::reserve;
 use crate::flows::password::reauthenticate::lock_for;
 use crate::flows::{Claims, Error, Flows, Result};
@@ -16,7 +16,7 @@ use crate::store::{
     self, Conn, Page, challenges, events, identities, known_devices, registrations, sessions, users,
 };
 
-/// The number of rows that are read at a time.
+/// Number of rows per query.
 const ROWS: usize = 200;
 
 /// The lists of an export, in their order.
@@ -49,7 +49,7 @@ impl List {
 #[derive(Clone, Debug)]
 pub struct ExportPosition {
     list: List,
-    /// The id of the last row that was read; empty at the beginning of a list.
+    /// The id of the last row that was read; empty at the start of a list.
     after: String,
 }
 
@@ -57,12 +57,12 @@ impl ExportPosition {
     /// The position before the first page.
     pub const START: Self = Self { list: List::Sessions, after: String::new() };
 
-    /// Returns whether a list begins here.
+    /// Returns whether a list begins at this position.
     pub fn begins_list(&self) -> bool {
         self.after.is_empty()
     }
 
-    /// Returns the position behind a row of the same list.
+    /// Returns the position after a row of the same list.
     #[must_use]
     pub fn behind(&self, id: &str) -> Self {
         Self { list: self.list, after: id.to_owned() }
@@ -86,7 +86,7 @@ pub enum ExportEntries {
     Registrations(Vec<Registration>),
     /// One-time tokens of mails, the oldest first.
     OneTimeTokens(Vec<Challenge>),
-    /// Mails about the account or to its address, the oldest first.
+    /// Mails about the account or to its e-mail address, the oldest first.
     Mails(Vec<MailLine>),
     /// Events of the account, the newest first.
     Events(Vec<Event>),
@@ -104,13 +104,13 @@ pub struct ExportPage {
 }
 
 impl Flows {
-    /// Counts and records an export, and returns the user that it begins with.
+    /// Counts and records an export, and returns the user.
     ///
     /// # Errors
-    /// [`Error::RateLimited`] after so many exports of the user; these are not recorded.
+    /// [`Error::RateLimited`] beyond the limit of exports. Such requests are not recorded.
     pub fn begin_export(&self, claims: &Claims, device: &Device) -> Result<User> {
         let (id, now, bounds) = (claims.user_id(), self.now(), self.bounds());
-        let (scene, session) = (scene(claims, device, now), claims.session_id());
+        let (context, session) = (context_of(claims, device, now), claims.session_id());
         let secrets = self.secrets.clone();
         let user = self.db.write(move |conn| {
             let user = lock_for(conn, id, &session)?;
@@ -118,18 +118,18 @@ impl Flows {
                 let counter = Counter::new(Counted::ExportsOfUser, id.to_string());
                 reserve(conn, &secrets, bounds, vec![counter], now)?;
             }
-            record_once(conn, &scene, EventKind::Exported, "")?;
+            record_once(conn, &context, EventKind::Exported, "")?;
             Ok::<_, Error>(user)
         })?;
-        tracing::info!(user_id = id.0, "exported by its owner");
+        tracing::info!(user_id = id.0, "account exported by its owner");
         Ok(user)
     }
 
     /// Returns the page of an export that begins at `position`.
     ///
     /// # Errors
-    /// [`Error::TokenRevoked`] once the session or the account is no longer active: an export that has begun
-    /// ends there.
+    /// [`Error::TokenRevoked`] once the session or the account is no longer active: an export that
+    /// has begun ends there.
     pub fn export_page(&self, claims: &Claims, position: &ExportPosition) -> Result<ExportPage> {
         let since = self.now().before(self.policy.event_retention);
         self.db.read(|conn| {
@@ -152,7 +152,7 @@ fn require_open(conn: &mut Conn, claims: &Claims) -> Result<User> {
     user.filter(|_| is_open).ok_or(Error::TokenRevoked)
 }
 
-/// Reads some entries, and the id of the last row if there may be more in the list.
+/// Reads the entries of a page, and the id of its last row if the list may have more.
 fn read_page(
     conn: &mut Conn,
     user: &User,
@@ -165,7 +165,7 @@ fn read_page(
             let Page { items, next } = sessions::list_page(conn, id, after, ROWS)?;
             (ExportEntries::Sessions(items), next)
         }
-        // The log-in keeps few of them.
+        // A log-in keeps only the newest ones.
         List::KnownDevices => {
             (ExportEntries::KnownDevices(known_devices::list_all(conn, id)?), None)
         }

@@ -1,4 +1,4 @@
-//! Changes of the metadata of an account, and the room that they leave in access tokens.
+//! Changes of the metadata of an account, and the size of its access tokens.
 
 use serde_json::{Map, Value};
 
@@ -6,12 +6,12 @@ use crate::domain::{Fault, Metadata, User, UtcTime};
 use crate::flows::{Error, Field, Result};
 use crate::security::access_token::TokenSettings;
 
-/// What becomes of the metadata.
+/// A change of the metadata.
 #[derive(Clone, Debug)]
 pub enum MetadataChange {
-    /// It is emptied.
+    /// Remove all of it.
     Empty,
-    /// A JSON merge patch is applied (RFC 7396).
+    /// Apply a JSON merge patch (RFC 7396).
     Merge(Map<String, Value>),
 }
 
@@ -25,7 +25,7 @@ impl MetadataChange {
     }
 }
 
-/// Refuses an account whose access tokens would be refused for their length.
+/// Refuses metadata that would make access tokens longer than services accept.
 pub(crate) fn require_room_in_tokens(
     tokens: &TokenSettings,
     user: &User,

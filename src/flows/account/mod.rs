@@ -1,4 +1,4 @@
-//! An account in its user's own hands: registration, e-mail address, profile, export, deletion.
+//! Stories of a user's own account: registration, e-mail address, profile, export, deletion.
 
 pub(crate) mod change_email;
 pub(crate) mod delete;

@@ -1,19 +1,20 @@
-//! A person's own account.
+//! The profile of a user's own account.
 
 use std::sync::Arc;
 
 use crate::domain::{Device, Fault, Locale, User, UserId, Username};
 use crate::flows::account::metadata::{MetadataChange, require_room_in_tokens};
-use crate::flows::audit::{record_changes, scene};
+use crate::flows::audit::{context_of, record_changes};
 use crate::flows::password::reauthenticate::lock_active;
 use crate::flows::{Claims, Error, Flows, Result};
 use crate::store::Conn;
-use crate::store::users::{self, UserChanges};
+use crate::store::users;
+use crate::store::users::changes::{self, UserChanges};
 
-/// What shall be other than before. `None` leaves a thing as it is.
+/// Changes of a profile. `None` keeps a value.
 #[derive(Clone, Debug, Default)]
 pub struct ProfileChanges {
-    /// The name to log in with; `Some(None)` gives it up for the address.
+    /// The user name; `Some(None)` removes it, so that the account is named by its e-mail address.
     pub username: Option<Option<Username>>,
     /// The language of mail.
     pub locale: Option<Locale>,
@@ -22,8 +23,8 @@ pub struct ProfileChanges {
 }
 
 impl Flows {
-    /// The account of a token's holder. A token of an account that is gone or switched off is
-    /// revoked, whatever its session says.
+    /// Returns the user of a token. If the account was deleted or disabled, the token counts as
+    /// revoked, whatever the state of its session.
     pub fn require_active_user(&self, id: UserId) -> Result<User> {
         self.db
             .read(|conn| users::find_by_id(conn, id))?
@@ -31,7 +32,7 @@ impl Flows {
             .ok_or(Error::TokenRevoked)
     }
 
-    /// Changes the holder's account.
+    /// Changes the profile of the caller.
     pub fn update_profile(
         &self,
         claims: &Claims,
@@ -39,17 +40,18 @@ impl Flows {
         device: &Device,
     ) -> Result<User> {
         let (id, now) = (claims.user_id(), self.now());
-        let scene = scene(claims, device, now);
+        let context = context_of(claims, device, now);
         let tokens = Arc::clone(self.access_tokens.settings());
         let grows = changes.metadata.is_some() && tokens.has_claims_of_users();
         let user = self.db.write(move |conn| {
             let before = lock_active(conn, id)?.ok_or(Error::TokenRevoked)?;
             let changes = applied(conn, &before, changes)?;
-            let after = users::update_user(conn, id, &changes, now)?.ok_or(Error::TokenRevoked)?;
+            let after =
+                changes::update_user(conn, id, &changes, now)?.ok_or(Error::TokenRevoked)?;
             if grows {
                 require_room_in_tokens(&tokens, &after, "metadata", now)?;
             }
-            record_changes(conn, &scene, &before, &after)?;
+            record_changes(conn, &context, &before, &after)?;
             Ok::<_, Error>(after)
         })?;
         self.learn_renewed_rights();
@@ -65,7 +67,7 @@ fn applied(conn: &mut Conn, user: &User, changes: ProfileChanges) -> Result<User
     Ok(UserChanges { username, locale: changes.locale, metadata, ..UserChanges::default() })
 }
 
-/// The name that the person may have. A user who gives up a name is called by the address.
+/// Returns the new user name. An account without a chosen one is named by its e-mail address.
 fn chosen_name(conn: &mut Conn, user: &User, wanted: Option<Username>) -> Result<Username> {
     let name = match (wanted, &user.email) {
         (Some(name), _) => name,

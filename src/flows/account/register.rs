@@ -1,10 +1,10 @@
-//! Registering. With verification `mandatory` a registration is not an account: it waits beside
-//! others for the same address until one of them is proven. Whether the address is known already
-//! is found out when the mail is written, so the answer cannot tell.
+//! Registration. With verification `mandatory` a registration is not an account: it is pending,
+//! possibly beside others for the same address, until one of them is verified. The mail worker
+//! finds out whether the address has an account, so the response does not reveal it.
 
 use std::time::Duration;
 
-use crate::domain::token::FirstTokens;
+use crate::domain::secrets::FirstTokens;
 use crate::domain::{
     Amr, Challenge, ChallengeId, ChallengeKind, Counted, Counter, Device, Email, EventContext,
     EventKind, Locale, MailClass, MailRequest, Metadata, PlainPassword, PlainToken, Registration,
@@ -15,49 +15,49 @@ use crate::flows::sign_in::SignIn;
 use crate::flows::{
     EmailVerification, Error, FieldFault, Flows, LoggedIn, LoginContext, Policy, Result,
 };
-use crate::store::outbox::{self, MailKind};
+use crate::store::outbox::{self, MailKind, NewMail};
 use crate::store::users::NewUser;
 use crate::store::{self, Conn, Unique, events, registrations, users};
 
 /// Beginning of the user names that accounts have until their e-mail address is verified.
 const PLACEHOLDER: &str = "user-";
 
-/// What a user typed.
+/// A request to register.
 #[derive(Debug)]
 pub struct RegisterRequest {
-    /// The address.
+    /// The e-mail address.
     pub email: Email,
     /// The password.
     pub password: PlainPassword,
-    /// The name to log in with, if it shall not be the address.
+    /// The user name, if it differs from the address.
     pub username: Option<Username>,
     /// The language of mail.
     pub locale: Locale,
-    /// Where they typed it.
+    /// The client.
     pub device: Device,
-    /// How the refresh token of a session opened at once travels.
+    /// Transport of the refresh token, if a session is opened at once.
     pub transport: Transport,
 }
 
-/// The proof of an address that is waited for.
+/// A pending verification of an e-mail address.
 #[derive(Debug)]
 pub struct PendingVerification {
-    /// What the client holds that asked for it.
+    /// The registration token of the client.
     pub registration_token: PlainToken,
-    /// How long it is waited for.
+    /// Lifetime of the registration.
     pub expires_in: Duration,
 }
 
-/// What came of it.
+/// The result of a registration.
 #[derive(Debug)]
 pub enum Registered {
-    /// A mail is on its way.
+    /// A mail was queued.
     VerificationSent(PendingVerification),
-    /// There is an account, and the person is logged in.
+    /// The account exists, and the user is logged in.
     LoggedIn {
         /// The session.
         log_in: LoggedIn,
-        /// What this client proves the address with, where that is wanted.
+        /// The registration token, if the address still has to be verified.
         registration_token: Option<PlainToken>,
     },
 }
@@ -100,7 +100,7 @@ impl Flows {
         match self.policy.email_verification {
             EmailVerification::Mandatory => {
                 self.db.write(move |conn| keep_waiting(conn, &registration, now))?;
-                tracing::info!("registration waits for its proof");
+                tracing::info!("registration pending verification");
                 let expires_in = kind.lifetime();
                 let waiting = PendingVerification { registration_token, expires_in };
                 Ok(Registered::VerificationSent(waiting))
@@ -143,8 +143,8 @@ impl Flows {
         let sign_in = SignIn { amr: Amr::password(), client, transport, tokens, now };
         let (user, signed_in) = self.db.write(move |conn| {
             let user = make_account(conn, registration, with_mail, now)?;
-            let scene = EventContext::of(user.id, now).on(&sign_in.client.device);
-            events::record(conn, &scene, EventKind::Registered, "")?;
+            let context = EventContext::of(user.id, now).on(&sign_in.client.device);
+            events::record(conn, &context, EventKind::Registered, "")?;
             let signed_in = sign_in.open(conn, &policy, &user)?;
             Ok::<_, Error>((user, signed_in))
         })?;
@@ -154,12 +154,12 @@ impl Flows {
     }
 }
 
-/// Checks that a user may ask for an account, before the e-mail address is verified.
+/// Checks that an anonymous client may register.
 ///
 /// # Errors
 /// [`Error::RegistrationClosed`].
 pub(crate) fn require_registration(policy: &Policy) -> Result<()> {
-    // Without a verification the account would be created at once, for a user who was not invited.
+    // Without verification the account would be created at once, for a user who was not invited.
     let waits_for_mail = policy.email_verification == EmailVerification::Mandatory;
     match policy.registration.mode {
         RegistrationMode::Open => Ok(()),
@@ -171,21 +171,27 @@ pub(crate) fn require_registration(policy: &Policy) -> Result<()> {
 fn keep_waiting(conn: &mut Conn, registration: &Registration, now: UtcTime) -> Result<()> {
     refuse_taken_username(conn, registration)?;
     registrations::insert_registration(conn, registration)?;
-    order_proof(conn, registration, now)?;
+    queue_verification_mail(conn, registration, now)?;
     Ok(())
 }
 
-/// Orders the mail that asks for the proof of an address.
-pub(crate) fn order_proof(
+/// Queues the mail that asks to verify an e-mail address.
+pub(crate) fn queue_verification_mail(
     conn: &mut Conn,
     registration: &Registration,
     now: UtcTime,
 ) -> store::Result<()> {
-    let Registration { challenge: Challenge { id, user_id, .. }, email, locale, .. } = registration;
-    outbox::enqueue(conn, MailKind::Registration, email, locale, id.as_str(), *user_id, now)
+    let mail = NewMail {
+        kind: MailKind::Registration,
+        recipient: &registration.email,
+        locale: &registration.locale,
+        subject_id: registration.challenge.id.as_str(),
+        about: registration.challenge.user_id,
+    };
+    outbox::enqueue(conn, &mail, now)
 }
 
-/// Makes an account. Of a user without a chosen name, what is taken is the address.
+/// Creates an account. Without a chosen user name, it is named by its e-mail address.
 pub(crate) fn insert_account(conn: &mut Conn, new: &NewUser, now: UtcTime) -> Result<User> {
     users::insert_user(conn, new, now).map_err(|error| match error {
         store::Error::Duplicate(Unique::Username) if new.chose_no_name() => Error::EmailTaken,
@@ -203,7 +209,8 @@ fn make_account(
     let mut new = new_user(&registration, registration.username.clone(), false);
     let is_address_free = users::find_id_by_email(conn, &registration.email)?.is_none();
     let is_named_so = |conn| users::find_id_by_username(conn, new.username.as_str());
-    // The account that has the address as its user name gives way once the address is verified, not before.
+    // The account that has the address as its user name is renamed once the address is verified,
+    // not before.
     if with_mail && new.chose_no_name() && is_address_free && is_named_so(conn)?.is_some() {
         new.username = placeholder(&registration.challenge.id);
     }
@@ -211,7 +218,7 @@ fn make_account(
     if with_mail {
         registration.challenge.user_id = Some(user.id);
         registrations::insert_registration(conn, &registration)?;
-        order_proof(conn, &registration, now)?;
+        queue_verification_mail(conn, &registration, now)?;
     }
     Ok(user)
 }
@@ -237,7 +244,7 @@ fn refuse_taken_username(conn: &mut Conn, registration: &Registration) -> Result
     }
 }
 
-/// The account that comes of a registration.
+/// Returns the account of a registration.
 pub(crate) fn new_user(
     registration: &Registration,
     username: Option<Username>,

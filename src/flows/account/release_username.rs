@@ -1,16 +1,18 @@
-//! Releasing user names that are the e-mail address of another user. Such names come from an import, or from
-//! staff. The user who verifies an address gets it; the account that has it as its user name is renamed.
+//! Release of user names that are the e-mail address of another user. Such names come from an
+//! import or from staff. The user who verifies the address gets the name, and the other account is
+//! renamed.
 
 use crate::domain::{Email, EventContext, User, UserId, Username, UtcTime};
 use crate::flows::audit::record_changes;
-use crate::flows::notify::notices::{Notice, order_notice};
+use crate::flows::notify::notices::{Notice, queue_notice};
 use crate::flows::{Error, Policy, Result};
+use crate::store::Conn;
 use crate::store::outbox::MailKind;
-use crate::store::users::{self, UserChanges};
-use crate::store::{Conn, rights, user_search};
+use crate::store::users::changes::{self, UserChanges};
+use crate::store::users::{self, rights, search};
 
-/// Takes `email`, which `owner` verifies, from every other account that has it as its user name. Each is named
-/// by its own verified address, or by its user id, and its owner is told.
+/// Removes `email`, which `owner` verifies, as the user name of all other accounts. Each is renamed
+/// to its own verified address or to a name made of its user id, and its user is notified.
 pub(crate) fn release_username(
     conn: &mut Conn,
     policy: &Policy,
@@ -18,9 +20,9 @@ pub(crate) fn release_username(
     owner: Option<UserId>,
     now: UtcTime,
 ) -> Result<()> {
-    // All spellings of an address have the part before the `@` in common.
+    // All spellings of an address share the part before the `@`.
     let beginning = format!("{}@", email.local_part());
-    for (id, name) in user_search::find_usernames_from(conn, &beginning)? {
+    for (id, name) in search::find_usernames_from(conn, &beginning)? {
         if owner == Some(id) || !Username::known(&name).is_address(email) {
             continue;
         }
@@ -34,15 +36,15 @@ pub(crate) fn release_username(
 fn rename(conn: &mut Conn, policy: &Policy, holder: &User, now: UtcTime) -> Result<()> {
     let name = free_username(conn, holder)?;
     let changes = UserChanges { username: Some(name), ..UserChanges::default() };
-    let Some(renamed) = users::update_user(conn, holder.id, &changes, now)? else {
+    let Some(renamed) = changes::update_user(conn, holder.id, &changes, now)? else {
         return Ok(());
     };
-    // Access tokens that contain the name would pass for the user who has it now.
-    rights::renew(conn, holder.id, now)?;
+    // Access tokens with this name would pass for the user who has it now.
+    rights::renew_rights(conn, holder.id, now)?;
     record_changes(conn, &EventContext::of(holder.id, now), holder, &renamed)?;
     let detail = format!("{} {}", holder.username.as_str(), renamed.username.as_str());
-    let notice = Notice { kind: MailKind::UsernameChanged, detail: &detail, brings_back: None };
-    order_notice(conn, policy, &renamed, renamed.email.as_ref(), &notice, now)?;
+    let notice = Notice { kind: MailKind::UsernameChanged, detail: &detail, reverts_to: None };
+    queue_notice(conn, policy, &renamed, renamed.email.as_ref(), &notice, now)?;
     tracing::info!(user_id = holder.id.0, "renamed: another user verified the address");
     Ok(())
 }

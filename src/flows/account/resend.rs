@@ -1,22 +1,28 @@
-//! Asking for the mail of a registration once more.
+//! Repetition of the mail of a registration.
 
 use crate::domain::{Device, Email, Locale, MailClass, MailRequest};
 use crate::flows::{Error, Flows, Result};
-use crate::store::outbox::{self, MailKind};
+use crate::store::outbox::{self, MailKind, NewMail};
 
 impl Flows {
-    /// Orders the mail again, whatever is known of the address: that is found out when it is
-    /// written.
+    /// Queues the mail again. The mail worker finds out whether the address is known, so the
+    /// response does not reveal it.
     pub fn resend_verification(&self, email: Email, locale: Locale, device: &Device) -> Result<()> {
         let now = self.now();
         let mail = MailRequest::new(MailClass::Verification, &email, device);
         self.request_mail(&mail, || {
             self.db.write(move |conn| {
-                outbox::enqueue(conn, MailKind::RegistrationAgain, &email, &locale, "", None, now)
-                    .map_err(Error::from)
+                let mail = NewMail {
+                    kind: MailKind::RegistrationAgain,
+                    recipient: &email,
+                    locale: &locale,
+                    subject_id: "",
+                    about: None,
+                };
+                outbox::enqueue(conn, &mail, now).map_err(Error::from)
             })
         })?;
-        tracing::info!("mail of a registration asked for again");
+        tracing::info!("verification mail requested again");
         Ok(())
     }
 }

@@ -1,18 +1,17 @@
-//! Proving an address. The registration that is proven becomes an account (or marks its account's
-//! address as verified); every other registration of the address is gone.
+//! Verification of an e-mail address. The verified registration becomes an account, or marks the
+//! address of its account as verified. All other registrations of the address are deleted.
 //!
-//! The same proof answers the same success again: mail programs and impatient people open a link
-//! twice.
+//! The same evidence succeeds again: mail programs and impatient users open a link twice.
 
-use crate::domain::token::Secrets;
+use crate::domain::secrets::Secrets;
 use crate::domain::{
     Amr, ChallengeKind, Counted, Counter, Device, Email, EventContext, EventKind, PlainPassword,
     PlainToken, Registration, RegistrationMode, TokenHash, Transport, User, Username, UtcTime,
 };
-use crate::flows::account::change_email::take_address;
+use crate::flows::account::change_email::set_verified_address;
 use crate::flows::account::register::{is_placeholder, new_user};
 use crate::flows::account::release_username::release_username;
-use crate::flows::account::report_unauthorized::free_address;
+use crate::flows::account::report_unauthorized::release_unverified_email;
 use crate::flows::audit::record_changes;
 use crate::flows::challenges::{check_code, pad_refusal};
 use crate::flows::limits::requester;
@@ -21,73 +20,66 @@ use crate::flows::sign_in::{SignIn, earlier_or_first, sign_in_once};
 use crate::flows::social::identities::link_identity;
 use crate::flows::{Error, Flows, LoggedIn, LoginContext, Policy, Result, VerifyEmailProof};
 use crate::store::registrations::{self, Found};
-use crate::store::users::UserChanges;
-use crate::store::{self, Conn, Unique, challenges, events, social_flows, users};
+use crate::store::users;
+use crate::store::users::changes::{self, UserChanges};
+use crate::store::{self, Conn, Unique, challenges, events, social_flows};
 
-/// What a user proves an address with.
+/// Evidence that a user receives mail at an address.
 #[derive(Debug)]
 pub enum Proof {
-    /// The digits of the mail, by the browser that registered.
+    /// The code of the mail, from the browser that registered.
     Code {
-        /// What that browser holds.
+        /// The registration token of that browser.
         registration_token: PlainToken,
-        /// The digits.
+        /// The six digits.
         code: PlainToken,
     },
-    /// The link of the mail, opened by the browser that registered.
+    /// The link of the mail, opened in the browser that registered.
     LinkInSameBrowser {
         /// The token of the link.
         token: PlainToken,
-        /// What that browser holds.
+        /// The registration token of that browser.
         registration_token: PlainToken,
     },
-    /// The link of the mail, opened elsewhere by a user who knows the password.
+    /// The link of the mail, opened in another browser by a user who knows the password.
     LinkWithPassword {
         /// The token of the link.
         token: PlainToken,
         /// The password of the registration.
         password: PlainPassword,
     },
-    /// The link alone, for those who allow that.
+    /// The link alone, if `HALLPASS_VERIFY_EMAIL_PROOF` permits it.
     Link {
         /// The token of the link.
         token: PlainToken,
     },
 }
 
-/// Whether the proof also logs in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Opening {
-    /// Open a session, whose refresh tokens travel so.
-    Session(Transport),
-    /// Only prove the address: the page that asks cannot keep tokens.
-    Nothing,
-}
-
-/// A proven address.
+/// A verified e-mail address.
 #[derive(Debug)]
 pub struct VerifiedEmail {
-    /// The address.
+    /// The e-mail address.
     pub email: Email,
-    /// The session, where one was opened.
+    /// The session, if one was opened.
     pub log_in: Option<LoggedIn>,
 }
 
 impl Flows {
-    /// Proves an address.
+    /// Verifies an e-mail address, and opens a session with the transport `session`. A page that
+    /// cannot keep tokens passes `None`.
     pub fn verify_email(
         &self,
         proof: Proof,
-        opening: Opening,
+        session: Option<Transport>,
         device: &Device,
     ) -> Result<VerifiedEmail> {
-        pad_refusal(|| self.answer_verification(proof, opening, device))
+        pad_refusal(|| self.answer_verification(proof, session, device))
     }
 
     fn answer_verification(
         &self,
         proof: Proof,
-        opening: Opening,
+        session: Option<Transport>,
         device: &Device,
     ) -> Result<VerifiedEmail> {
         self.reserve(vec![Counter::new(Counted::ProofsOfNetwork, &device.network)])?;
@@ -98,14 +90,14 @@ impl Flows {
                 Amr::email()
             }
         };
-        let registration = self.proven_registration(proof, device, now)?;
+        let registration = self.find_answered(proof, device, now)?;
         let first_tokens = self.secrets.first_tokens(registration.challenge.id.as_str());
         let (policy, email, device) =
             (self.policy.clone(), registration.email.clone(), device.clone());
         let (user, signed_in) = self.db.write(move |conn| {
-            let scene = EventContext { device: device.clone(), ..EventContext::of(None, now) };
-            let user = prove(conn, &policy, &registration, scene)?;
-            let Opening::Session(transport) = opening else { return Ok((user, None)) };
+            let context = EventContext { device: device.clone(), ..EventContext::of(None, now) };
+            let user = complete_verification(conn, &policy, &registration, context)?;
+            let Some(transport) = session else { return Ok((user, None)) };
             let tokens = earlier_or_first(conn, first_tokens)?;
             let client = LoginContext { device, device_token: None };
             let sign_in = SignIn { amr, client, transport, tokens, now };
@@ -114,41 +106,39 @@ impl Flows {
         })?;
         self.learn_renewed_rights();
         let log_in = signed_in.map(|it| self.complete(&user, it, now)).transpose()?;
-        tracing::info!(user_id = user.id.0, "address proven");
+        tracing::info!(user_id = user.id.0, "e-mail address verified");
         Ok(VerifiedEmail { email, log_in })
     }
 
-    /// The registration that `proof` is good for.
-    fn proven_registration(
-        &self,
-        proof: Proof,
-        device: &Device,
-        now: UtcTime,
-    ) -> Result<Registration> {
-        let (token, holder) = match proof {
+    /// Returns the registration that `proof` belongs to.
+    fn find_answered(&self, proof: Proof, device: &Device, now: UtcTime) -> Result<Registration> {
+        let (token, evidence) = match proof {
             Proof::Code { registration_token, code } => {
                 let secrets = self.secrets.clone();
-                // A wrong code must be counted, so the refusal is not an error of the transaction.
+                // The attempt must be committed, so a wrong code is not an error of the
+                // transaction.
                 return self.db.write(move |conn| {
                     Ok::<_, Error>(find_by_code(conn, &secrets, &registration_token, &code, now)?)
                 })?;
             }
             Proof::LinkInSameBrowser { token, registration_token } => {
-                (token, Holder::Browser(registration_token.hash()))
+                (token, LinkEvidence::Browser(registration_token.hash()))
             }
-            Proof::LinkWithPassword { token, password } => (token, Holder::Password(password)),
-            Proof::Link { token } => (token, Holder::Unproven),
+            Proof::LinkWithPassword { token, password } => {
+                (token, LinkEvidence::Password(password))
+            }
+            Proof::Link { token } => (token, LinkEvidence::LinkOnly),
         };
         let link = token.hash();
         let found = self.db.read(|conn| registrations::find_by_link(conn, &link))?;
         let registration = unexpired(found, Error::OneTimeTokenInvalid, now)?;
         let challenge = &registration.challenge;
-        let asked_for_it = |token: &TokenHash| {
+        let is_requester = |token: &TokenHash| {
             challenge.holder_hash.as_ref().is_some_and(|holder| token.matches(holder))
         };
-        match holder {
-            Holder::Browser(token) if asked_for_it(&token) => Ok(registration),
-            Holder::Password(password) => self.attempt_with_link(&challenge.id, || {
+        match evidence {
+            LinkEvidence::Browser(token) if is_requester(&token) => Ok(registration),
+            LinkEvidence::Password(password) => self.attempt_with_link(&challenge.id, || {
                 let requester = requester(registration.email.normalised().to_owned(), device);
                 let stored = Some(&registration.password_hash);
                 let verdict = self.hasher.verify(requester, &password, stored)?;
@@ -158,24 +148,24 @@ impl Flows {
                     Err(Error::InvalidCredentials)
                 }
             }),
-            // Who opens the mail has not shown to own the identity of a social log-in, which the
-            // account would be opened with.
-            Holder::Unproven
+            // The opened mail does not show that the user owns the identity of a social log-in,
+            // which would log in to the account.
+            LinkEvidence::LinkOnly
                 if self.policy.verify_email_proof == VerifyEmailProof::Link
                     && registration.password_hash.is_usable() =>
             {
                 Ok(registration)
             }
-            Holder::Browser(_) | Holder::Unproven => Err(Error::ProofRequired),
+            LinkEvidence::Browser(_) | LinkEvidence::LinkOnly => Err(Error::ProofRequired),
         }
     }
 }
 
-/// What whoever opened the link shows besides.
-enum Holder {
+/// Further evidence of the user who opened the link.
+enum LinkEvidence {
     Browser(TokenHash),
     Password(PlainPassword),
-    Unproven,
+    LinkOnly,
 }
 
 fn unexpired(found: Option<Found>, unknown: Error, now: UtcTime) -> Result<Registration> {
@@ -186,7 +176,7 @@ fn unexpired(found: Option<Found>, unknown: Error, now: UtcTime) -> Result<Regis
     }
 }
 
-/// Returns the registration that the client with `registration_token` has the code of.
+/// Returns the registration of the client with `registration_token`, if `code` is right.
 fn find_by_code(
     conn: &mut Conn,
     secrets: &Secrets,
@@ -203,32 +193,34 @@ fn find_by_code(
     Ok(if is_right { Ok(registration) } else { Err(Error::CodeInvalid) })
 }
 
-/// The account of a proven address. Of many who prove it at once one makes it, the others find it.
-fn prove(
+/// Creates the account of a verified registration, or finds it if a concurrent request created it.
+fn complete_verification(
     conn: &mut Conn,
     policy: &Policy,
     registration: &Registration,
-    scene: EventContext,
+    context: EventContext,
 ) -> Result<User> {
-    let now = scene.at;
+    let now = context.at;
     let challenge = &registration.challenge;
-    // Each of several would change its own row and then wait for the other's.
+    // Of several registrations of one address, each would lock its own row and then wait for the
+    // row of another.
     challenges::lock_address(conn, &registration.email)?;
-    // Before its registrations: whoever changes the account and then removes them comes this way too.
+    // The account is locked before its registrations, in the order of all requests that change an
+    // account and remove them.
     let account = match challenge.user_id {
         Some(id) => Some(lock_active(conn, id)?.ok_or(Error::OneTimeTokenInvalid)?),
         None => None,
     };
     if challenges::consume_challenge(conn, &challenge.id, now)? {
         let changes_email = challenge.kind == ChallengeKind::ChangeEmail;
-        free_address(conn, policy, &registration.email, challenge.user_id, now)?;
+        release_unverified_email(conn, policy, &registration.email, challenge.user_id, now)?;
         release_username(conn, policy, &registration.email, challenge.user_id, now)?;
         let user = match &account {
             Some(user) if changes_email => {
-                take_address(conn, policy, user, &registration.email, now)?
+                set_verified_address(conn, policy, user, &registration.email, now)?
             }
             Some(user) => {
-                let user = users::mark_email_verified(conn, user.id, &registration.email, now)?
+                let user = changes::mark_email_verified(conn, user.id, &registration.email, now)?
                     .ok_or(Error::OneTimeTokenInvalid)?;
                 name_by_address(conn, user, &registration.email, now)?
             }
@@ -237,19 +229,20 @@ fn prove(
             }
             None => make_account(conn, registration, now)?,
         };
-        let scene = EventContext { user_id: Some(user.id), ..scene };
+        let context = EventContext { user_id: Some(user.id), ..context };
         match &account {
-            Some(before) if changes_email => record_changes(conn, &scene, before, &user)?,
-            Some(_) => events::record(conn, &scene, EventKind::EmailVerified, "")?,
+            Some(before) if changes_email => record_changes(conn, &context, before, &user)?,
+            Some(_) => events::record(conn, &context, EventKind::EmailVerified, "")?,
             None => {
-                events::record(conn, &scene, EventKind::Registered, "")?;
-                events::record(conn, &scene, EventKind::EmailVerified, "")?;
+                events::record(conn, &context, EventKind::Registered, "")?;
+                events::record(conn, &context, EventKind::EmailVerified, "")?;
             }
         }
         if account.is_none()
             && let Some(identity) = social_flows::find_pending_identity(conn, &challenge.id)?
         {
-            let linked = link_identity(conn, &scene, user.id, &identity, Some(&registration.email));
+            let linked =
+                link_identity(conn, &context, user.id, &identity, Some(&registration.email));
             linked.map_err(|error| match error {
                 // Another registration with this identity was verified first.
                 Error::IdentityConflict => Error::OneTimeTokenInvalid,
@@ -260,7 +253,7 @@ fn prove(
         challenges::delete_of_address(conn, &registration.email, Some(&challenge.id))?;
         return Ok(user);
     }
-    // Another request was faster: the same proof, or another registration of the same address.
+    // A concurrent request was faster: the same evidence, or another registration of the address.
     let owner = challenges::find_by_id(conn, &challenge.id)?.and_then(|it| it.user_id);
     let owner = owner.ok_or(Error::OneTimeTokenInvalid)?;
     users::find_by_id(conn, owner)?
@@ -280,15 +273,15 @@ pub(crate) fn name_by_address(
     {
         return Ok(user);
     }
-    let changes = UserChanges { username: Some(name), ..UserChanges::default() };
-    users::update_user(conn, user.id, &changes, now)?.ok_or(Error::OneTimeTokenInvalid)
+    let named = UserChanges { username: Some(name), ..UserChanges::default() };
+    changes::update_user(conn, user.id, &named, now)?.ok_or(Error::OneTimeTokenInvalid)
 }
 
 fn make_account(conn: &mut Conn, registration: &Registration, now: UtcTime) -> Result<User> {
     let chosen = new_user(registration, registration.username.clone(), true);
     let made = match users::insert_user(conn, &chosen, now) {
-        // A name that another user took in the meantime must not make the proof worthless: the
-        // address serves as name, as it does for those who chose none.
+        // If another user has taken the user name meanwhile, the verification still counts. The
+        // account is named by its address.
         Err(store::Error::Duplicate(Unique::Username)) => {
             users::insert_user(conn, &new_user(registration, None, true), now)
         }

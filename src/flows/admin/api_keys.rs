@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::domain::{
     ApiKey, ApiKeyId, Device, EventKind, PlainPassword, PlainToken, Scope, UserId, UtcTime,
 };
-use crate::flows::audit::scene;
+use crate::flows::audit::context_of;
 use crate::flows::{Claims, Error, Flows, Result};
 use crate::store::{Conn, api_keys, events};
 
@@ -20,18 +20,18 @@ pub struct NewApiKey {
     pub lifetime: Option<Duration>,
 }
 
-/// A key with its secret, which is told once.
+/// A key with its secret, which is shown once.
 #[derive(Debug)]
 pub struct CreatedApiKey {
-    /// What is stored of it.
+    /// The stored key.
     pub key: ApiKey,
     /// The secret.
     pub secret: PlainToken,
 }
 
 impl Flows {
-    /// Creates a key for a superuser. `password` may be missing right after a log-in: a key outlives the
-    /// session that created it.
+    /// Creates a key for a superuser. `password` may be missing right after a log-in. It is
+    /// required because a key outlives the session.
     pub fn create_api_key(
         &self,
         claims: &Claims,
@@ -42,11 +42,11 @@ impl Flows {
         let by = self.superuser(claims)?.id;
         self.reauthenticate(claims, password, device)?;
         let created = self.new_api_key(new, Some(by));
-        let scene = scene(claims, device, self.now());
+        let context = context_of(claims, device, self.now());
         let (key, hash) = (created.key.clone(), created.secret.hash());
         self.db.write(move |conn| {
             api_keys::insert_key(conn, &key, &hash)?;
-            events::record(conn, &scene, EventKind::ApiKeyCreated, key.id.as_str())
+            events::record(conn, &context, EventKind::ApiKeyCreated, key.id.as_str())
         })?;
         tracing::info!(by = by.0, api_key = %created.key.id, "API key created");
         Ok(created)
@@ -66,13 +66,13 @@ impl Flows {
         Ok(self.db.read(api_keys::list_keys)?)
     }
 
-    /// Revokes a key for a superuser. A key that is revoked already stays as it is.
+    /// Revokes a key for a superuser. Revoking it again has no effect.
     pub fn revoke_api_key(&self, claims: &Claims, id: ApiKeyId, device: &Device) -> Result<()> {
         let (by, now) = (self.superuser(claims)?.id, self.now());
-        let (scene, revoked) = (scene(claims, device, now), id.clone());
+        let (context, revoked) = (context_of(claims, device, now), id.clone());
         self.db.write(move |conn| {
             if revoke(conn, &id, now)? {
-                events::record(conn, &scene, EventKind::ApiKeyRevoked, id.as_str())?;
+                events::record(conn, &context, EventKind::ApiKeyRevoked, id.as_str())?;
             }
             Ok::<_, Error>(())
         })?;
@@ -80,7 +80,7 @@ impl Flows {
         Ok(())
     }
 
-    /// Revokes a key for the operator. Returns whether it was not revoked before.
+    /// Revokes a key for the operator. Returns false if it was already revoked.
     pub fn revoke_api_key_as_operator(&self, id: ApiKeyId) -> Result<bool> {
         let now = self.now();
         self.db.write(move |conn| revoke(conn, &id, now))
@@ -102,7 +102,7 @@ impl Flows {
     }
 }
 
-/// Revokes a key. Returns whether it was not revoked before.
+/// Revokes a key. Returns false if it was already revoked.
 fn revoke(conn: &mut Conn, id: &ApiKeyId, now: UtcTime) -> Result<bool> {
     let is_revoked_now = api_keys::revoke_key(conn, id, now)?;
     if !is_revoked_now && api_keys::find_by_id(conn, id)?.is_none() {

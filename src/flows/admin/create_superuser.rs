@@ -1,30 +1,30 @@
-//! The operator makes the first account from the command line.
+//! Creation of a superuser by the operator, from the command line.
 
 use crate::domain::{
     Device, Email, EventContext, EventKind, Locale, Metadata, PlainPassword, Roles, User, Username,
 };
 use crate::flows::account::release_username::release_username;
-use crate::flows::account::report_unauthorized::free_address;
+use crate::flows::account::report_unauthorized::release_unverified_email;
 use crate::flows::limits::requester;
 use crate::flows::{Error, Flows, Result};
 use crate::store::events;
 use crate::store::users::{self, NewUser};
 
-/// Who shall be made.
+/// A superuser to create.
 #[derive(Debug)]
 pub struct NewSuperuser {
-    /// The name to log in with.
+    /// The user name.
     pub username: Username,
-    /// The address. The operator vouches for it.
+    /// The e-mail address. It counts as verified, since the operator enters it.
     pub email: Option<Email>,
     /// The password.
     pub password: PlainPassword,
-    /// True if a password that the policy refuses is taken all the same.
+    /// True if a password that the policy refuses is accepted.
     pub allow_weak_password: bool,
 }
 
 impl Flows {
-    /// Makes an active account with every right.
+    /// Creates an active account with all rights.
     pub fn create_superuser(&self, new: NewSuperuser) -> Result<User> {
         if !new.allow_weak_password {
             let name = Some(new.username.as_str());
@@ -49,12 +49,12 @@ impl Flows {
         let (now, policy) = (self.now(), self.policy.clone());
         self.db.write(move |conn| {
             if let Some(email) = &account.email {
-                free_address(conn, &policy, email, None, now)?;
+                release_unverified_email(conn, &policy, email, None, now)?;
                 release_username(conn, &policy, email, None, now)?;
             }
             let user = users::insert_user(conn, &account, now)?;
-            let scene = EventContext::of(user.id, now);
-            events::record(conn, &scene, EventKind::Registered, "command_line")?;
+            let context = EventContext::of(user.id, now);
+            events::record(conn, &context, EventKind::Registered, "command_line")?;
             Ok::<_, Error>(user)
         })
     }

@@ -1,6 +1,7 @@
-//! What staff and operators do to the accounts of others.
+//! Administration of accounts by staff, services and operators.
 
 pub(crate) mod api_keys;
+pub(crate) mod create_account;
 pub(crate) mod create_superuser;
 pub(crate) mod operator;
 pub(crate) mod users;

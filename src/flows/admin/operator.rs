@@ -1,8 +1,8 @@
-//! What the operator does with accounts at the command line, besides what staff do.
+//! Operations on accounts that only the operator has, at the command line.
 
 use crate::domain::{Email, User, UserId};
 use crate::flows::{Error, Flows, Result};
-use crate::store::outbox::{self, MailKind};
+use crate::store::outbox::{self, NewMail};
 use crate::store::users;
 
 impl Flows {
@@ -22,16 +22,15 @@ impl Flows {
         user.ok_or(Error::NotFound)
     }
 
-    /// Orders the mail by which the owner of an account chooses a new password.
+    /// Queues a mail with a password reset for the account.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if the account has no address.
-    pub fn order_password_reset(&self, user: &User) -> Result<()> {
+    /// [`Error::NotFound`] if the account has no e-mail address.
+    pub fn queue_password_reset(&self, user: &User) -> Result<()> {
         let (id, locale, now) = (user.id, user.locale.clone(), self.now());
         let email = user.email.clone().ok_or(Error::NotFound)?;
         self.db.write(move |conn| {
-            let (kind, subject) = (MailKind::PasswordReset, email.normalised());
-            outbox::enqueue(conn, kind, &email, &locale, subject, Some(id), now)
+            outbox::enqueue(conn, &NewMail::password_reset(&email, &locale, Some(id)), now)
         })?;
         Ok(())
     }

@@ -1,78 +1,46 @@
-//! What staff, and services with an API key, do with the accounts of others. Other users learn nothing, not
-//! even whether an account exists. One superuser always stays.
+//! Administration of accounts by staff, and by services with an API key. Other callers cannot find
+//! out which accounts exist. The last superuser cannot be removed.
 
 use std::sync::Arc;
 
 use crate::domain::{
-    Challenge, ChallengeKind, Counted, Device, Email, EndReason, EventContext, EventKind, Fault,
-    LinkedIdentity, Locale, Metadata, PasswordHash, PlainPassword, Roles, Scope, SessionId, User,
-    UserId, Username, UtcTime,
+    EndReason, EventContext, EventKind, Fault, LinkedIdentity, Locale, Roles, Scope, SessionId,
+    User, UserId, Username, UtcTime,
 };
-use crate::flows::access::Administrator;
 use crate::flows::account::delete::{delete_account, keep_one_superuser, lock_for_staff};
 use crate::flows::account::metadata::{MetadataChange, require_room_in_tokens};
-use crate::flows::account::register::insert_account;
 use crate::flows::audit::record_changes;
-use crate::flows::limits::requester;
 use crate::flows::password::change::forget_pending;
 use crate::flows::{Caller, Error, Flows, Result};
 use crate::security::access_token::TokenSettings;
-use crate::store::outbox::{self, MailKind};
-use crate::store::user_search::{self, UserFilter, UserPage};
-use crate::store::users::{self, NewUser, UserChanges};
-use crate::store::{Conn, challenges, events, identities, rights, sessions};
+use crate::store::users::changes::{self, UserChanges};
+use crate::store::users::search::{self, UserFilter, UserPage};
+use crate::store::users::{self, rights};
+use crate::store::{Conn, events, identities, sessions};
 
-/// An account that staff make.
-#[derive(Debug)]
-pub struct NewAccount {
-    /// The address.
-    pub email: Email,
-    /// The name to log in with, if it shall not be the address.
-    pub username: Option<Username>,
-    /// The password; without one a mail invites the person to choose it.
-    pub password: Option<PlainPassword>,
-    /// The language of mail.
-    pub locale: Locale,
-    /// True if it may manage others.
-    pub is_staff: bool,
-    /// Its roles in applications.
-    pub roles: Roles,
-    /// What staff and services keep with it.
-    pub app_metadata: Metadata,
-}
-
-/// An account that staff made or invited.
-#[derive(Debug)]
-pub struct CreatedAccount {
-    /// The account.
-    pub user: User,
-    /// False if it was invited before, and the invitation is sent again.
-    pub is_new: bool,
-}
-
-/// What staff change. `None` leaves a thing as it is.
+/// Changes of an account. `None` keeps a value.
 #[derive(Clone, Debug, Default)]
 pub struct AccountChanges {
-    /// The name to log in with.
+    /// The user name.
     pub username: Option<Username>,
     /// The language of mail.
     pub locale: Option<Locale>,
-    /// True if it may log in.
+    /// True if the account may log in.
     pub is_active: Option<bool>,
-    /// Why it may not, for other staff.
+    /// The reason for disabling it, for other staff.
     pub disabled_reason: Option<String>,
-    /// When it may again; `Some(None)`: when it is enabled.
+    /// The time at which it is enabled again; `Some(None)` for no such time.
     pub disabled_until: Option<Option<UtcTime>>,
-    /// True if it may manage others.
+    /// True for a staff account.
     pub is_staff: Option<bool>,
     /// Its roles in applications.
     pub roles: Option<Roles>,
-    /// A merge patch of what staff and services keep with it.
+    /// A merge patch of the metadata that staff and services keep.
     pub app_metadata: Option<MetadataChange>,
 }
 
 impl Flows {
-    /// A page of accounts.
+    /// Returns a page of accounts.
     pub fn list_accounts(
         &self,
         caller: &Caller,
@@ -81,7 +49,7 @@ impl Flows {
         limit: usize,
     ) -> Result<UserPage> {
         self.administrator(caller, Scope::UsersRead)?;
-        Ok(self.db.read(|conn| user_search::list_page(conn, filter, after, limit))?)
+        Ok(self.db.read(|conn| search::list_page(conn, filter, after, limit))?)
     }
 
     /// Returns an account with its identities.
@@ -93,66 +61,7 @@ impl Flows {
         })
     }
 
-    /// Makes an account, or invites a user to it. An invitation that was not accepted yet is sent again.
-    pub fn create_account(
-        &self,
-        caller: &Caller,
-        new: NewAccount,
-        device: &Device,
-    ) -> Result<CreatedAccount> {
-        let by = self.administrator(caller, Scope::UsersWrite)?;
-        if new.is_staff {
-            by.may_set_staff()?;
-        }
-        let password_hash = match &new.password {
-            Some(password) => {
-                let name = new.username.as_ref().map(Username::as_str);
-                self.policy
-                    .password
-                    .check(password, Some(&new.email), name)
-                    .map_err(|fault| Error::invalid("password", fault))?;
-                self.refuse_breached("password", password)?;
-                let whose = requester(format!("\0{by}"), device);
-                self.count_hashes(Counted::HashesOfStaff, &by, device, || {
-                    Ok(self.hasher.hash(whose, password)?)
-                })?
-            }
-            None => PasswordHash::unusable(),
-        };
-        let is_invited = new.password.is_none();
-        let account = NewUser {
-            username: new.username.unwrap_or_else(|| Username::of_address(&new.email)),
-            email: Some(new.email),
-            email_verified: false,
-            password_hash,
-            is_staff: new.is_staff,
-            is_superuser: false,
-            locale: new.locale,
-            roles: new.roles,
-            app_metadata: new.app_metadata,
-        };
-        let (now, tokens) = (self.now(), Arc::clone(self.access_tokens.settings()));
-        let creator = by.clone();
-        let created = self.db.write(move |conn| {
-            creator.recheck(conn, now)?;
-            let created = make(conn, &account, &creator, is_invited, now)?;
-            require_room_in_tokens(&tokens, &created.user, "app_metadata", now)?;
-            Ok::<_, Error>(created)
-        })?;
-        self.learn_renewed_rights();
-        let (user_id, is_new) = (created.user.id.0, created.is_new);
-        tracing::info!(
-            by = by.staff_id(),
-            api_key = by.api_key(),
-            user_id,
-            is_invited,
-            is_new,
-            "account made by staff"
-        );
-        Ok(created)
-    }
-
-    /// Changes an account. One that is switched off has its sessions ended.
+    /// Changes an account. Disabling it ends its sessions.
     pub fn update_account(
         &self,
         caller: &Caller,
@@ -190,7 +99,7 @@ impl Flows {
         Ok(user)
     }
 
-    /// Removes an account.
+    /// Deletes an account.
     pub fn remove_account(&self, caller: &Caller, id: UserId) -> Result<()> {
         let (by, now) = (self.administrator(caller, Scope::UsersWrite)?, self.now());
         let caller = by.clone();
@@ -204,20 +113,20 @@ impl Flows {
             by = by.staff_id(),
             api_key = by.api_key(),
             user_id = id.0,
-            "account removed by staff"
+            "account deleted by staff"
         );
         Ok(())
     }
 
-    /// Ends every session of an account.
+    /// Ends all sessions of an account.
     pub fn end_sessions_of(&self, caller: &Caller, id: UserId) -> Result<()> {
         let (by, now) = (self.administrator(caller, Scope::UsersWrite)?, self.now());
         let (caller, reason) = (by.clone(), EndReason::EndedByStaff);
         let ended = self.db.write(move |conn| {
             let seen = lock_for_staff(conn, id)?;
             caller.may_modify(conn, &seen, now)?;
-            let scene = caller.context(id, now);
-            events::record(conn, &scene, EventKind::SessionsEndedByStaff, "")?;
+            let context = caller.context(id, now);
+            events::record(conn, &context, EventKind::SessionsEndedByStaff, "")?;
             forget_pending(conn, &seen)?;
             Ok::<_, Error>(sessions::end_all_sessions(conn, id, None, reason, now)?)
         })?;
@@ -232,33 +141,8 @@ impl Flows {
     }
 }
 
-/// Orders the mail that invites the owner of an account to choose the password. An earlier one counts no longer.
-fn order_invitation(conn: &mut Conn, user: &User, now: UtcTime) -> Result<()> {
-    let Some(email) = &user.email else { return Ok(()) };
-    let kind = ChallengeKind::Invitation;
-    let remember_from = now.before(Challenge::MEMORY);
-    let wrong_codes = challenges::supersede(conn, user.id, kind, remember_from)?;
-    let challenge =
-        Challenge { email: user.email.clone(), ..Challenge::new(kind, Some(user.id), now) };
-    challenges::insert_challenge(conn, &challenge, wrong_codes)?;
-    let (id, about) = (challenge.id.as_str(), Some(user.id));
-    Ok(outbox::enqueue(conn, MailKind::Invitation, email, &user.locale, id, about, now)?)
-}
-
-/// Finds the account of an invitation that was not accepted yet.
-fn find_invited(conn: &mut Conn, email: Option<&Email>) -> Result<Option<User>> {
-    let Some(email) = email else { return Ok(None) };
-    let found = users::find_by_email(conn, email)?.filter(|user| {
-        user.is_active && !user.email_verified && user.password_hash == PasswordHash::unusable()
-    });
-    let Some(user) = found else { return Ok(None) };
-    // An account of a social log-in has no password either, and its user may not own the address.
-    let has_identity = !identities::list_of_user(conn, user.id)?.is_empty();
-    Ok(Some(user).filter(|_| !has_identity))
-}
-
-/// Begins a new generation of the account's rights where they changed, claims from `app_metadata` included:
-/// access tokens tell the rights that the account had when they were issued.
+/// Starts a new generation of the account's rights if they changed, claims from `app_metadata`
+/// included: access tokens contain the rights at the time of issue.
 pub(crate) fn renew_rights(
     conn: &mut Conn,
     tokens: &TokenSettings,
@@ -272,49 +156,25 @@ pub(crate) fn renew_rights(
     if rights(before) == rights(&after) && claims(before) == claims(&after) {
         return Ok(after);
     }
-    let renewed = rights::renew(conn, after.id, now)?.ok_or(Error::NotFound)?;
+    let renewed = rights::renew_rights(conn, after.id, now)?.ok_or(Error::NotFound)?;
     Ok(User { rights_changed_at: renewed, ..after })
-}
-
-/// Creates an account, or finds the one that was invited before. Returns whether it is new.
-fn make(
-    conn: &mut Conn,
-    account: &NewUser,
-    by: &Administrator,
-    is_invited: bool,
-    now: UtcTime,
-) -> Result<CreatedAccount> {
-    if is_invited && let Some(user) = find_invited(conn, account.email.as_ref())? {
-        by.may_modify(conn, &user, now)?;
-        events::record(conn, &by.context(user.id, now), EventKind::InvitedAgain, "")?;
-        order_invitation(conn, &user, now)?;
-        return Ok(CreatedAccount { user, is_new: false });
-    }
-    let user = insert_account(conn, account, now)?;
-    let how = if is_invited { "invited" } else { "" };
-    let scene = by.context(user.id, now);
-    events::record(conn, &scene, EventKind::AccountCreatedByStaff, how)?;
-    if is_invited {
-        order_invitation(conn, &user, now)?;
-    }
-    Ok(CreatedAccount { user, is_new: true })
 }
 
 fn change(
     conn: &mut Conn,
     tokens: &TokenSettings,
     user: &User,
-    scene: &EventContext,
+    context: &EventContext,
     wanted: AccountChanges,
 ) -> Result<(User, Vec<SessionId>)> {
-    let now = scene.at;
+    let now = context.at;
     let switched_off = wanted.is_active == Some(false);
     if switched_off || wanted.is_staff == Some(false) {
         keep_one_superuser(conn, user)?;
     }
     let disabled_until = disabled_until(user, &wanted, now)?;
     let disabled_reason = match wanted.is_active {
-        // A reason says why an account is off.
+        // The reason belongs to a disabled account.
         Some(true) => Some(None),
         None if user.is_active => None,
         _ => wanted.disabled_reason.map(Some),
@@ -332,8 +192,8 @@ fn change(
         app_metadata,
         ..UserChanges::default()
     };
-    let changed = users::update_user(conn, user.id, &new, now)?.ok_or(Error::NotFound)?;
-    record_changes(conn, scene, user, &changed)?;
+    let changed = changes::update_user(conn, user.id, &new, now)?.ok_or(Error::NotFound)?;
+    record_changes(conn, context, user, &changed)?;
     let changed = renew_rights(conn, tokens, user, changed, now)?;
     if !switched_off {
         return Ok((changed, Vec::new()));

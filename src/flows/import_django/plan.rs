@@ -1,4 +1,7 @@
-//! What an import would do, found out without doing it.
+//! Plan of an import, made without writing.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,12 +14,12 @@ use crate::social::Preset;
 use crate::store::django_source::{DjangoAccounts, DjangoAddress, DjangoSocialAccount, DjangoUser};
 use crate::store::import::Present;
 
-/// What is to be done.
+/// The rows that an import would write.
 #[derive(Debug)]
 pub(super) struct Plan {
-    /// Accounts to be made.
+    /// Accounts to create.
     pub(super) new: Vec<User>,
-    /// Their identities at other services.
+    /// Identities of these accounts at other services.
     pub(super) identities: Vec<LinkedIdentity>,
     pub(super) already_here: usize,
     pub(super) conflicts: Vec<Conflict>,
@@ -27,7 +30,7 @@ pub(super) struct Plan {
     pub(super) left_behind: LeftBehind,
 }
 
-/// The most characters of a name at a log-in.
+/// Longest name that a log-in accepts, in characters.
 const LONGEST_LOGIN_NAME: usize = 254;
 
 pub(super) fn make(
@@ -74,7 +77,7 @@ pub(super) fn make(
     }
 }
 
-/// The identities of new accounts whose issuer is known.
+/// Returns the identities of the new accounts at known issuers.
 fn identities(new: &[User], social: &[DjangoSocialAccount], now: UtcTime) -> Vec<LinkedIdentity> {
     let new: HashSet<UserId> = new.iter().map(|user| user.id).collect();
     let identity = |account: &DjangoSocialAccount| {
@@ -93,8 +96,8 @@ fn identities(new: &[User], social: &[DjangoSocialAccount], now: UtcTime) -> Vec
     own.filter_map(identity).collect()
 }
 
-/// Returns whether this account came over before. Name and address may have changed since; the time at which
-/// it was made does not.
+/// Returns whether an earlier import created this account. User name and address may have changed
+/// since; the time of creation does not.
 fn is_here(django: &DjangoUser, present: &Present) -> bool {
     present.accounts.get(&UserId(django.id)).is_some_and(|(name, created_at)| {
         *name == Username::normalise(&django.username) || *created_at == django.date_joined
@@ -118,7 +121,7 @@ fn account(django: DjangoUser, addresses: &[DjangoAddress], now: UtcTime) -> Use
         last_login_at: django.last_login,
         metadata: Metadata::default(),
         disabled_reason: None,
-        // The site's own tokens go on.
+        // Tokens of the Django site stay valid.
         tokens_from: UtcTime::from_micros(0),
         rights_changed_at: UtcTime::from_micros(0),
         roles: Roles::default(),
@@ -127,8 +130,8 @@ fn account(django: DjangoUser, addresses: &[DjangoAddress], now: UtcTime) -> Use
     }
 }
 
-/// The one address that an account has here, and whether it was proven: the primary one, else the one
-/// in the table of accounts, which can be proven by allauth's word only.
+/// Returns the e-mail address of an account, and whether it is verified: the primary one, or else
+/// the one in the table of accounts, which only allauth can mark as verified.
 fn address(own: &str, known: &[DjangoAddress]) -> (Option<Email>, bool) {
     if let Some(primary) = known.iter().find(|it| it.is_primary && !it.email.trim().is_empty()) {
         return (Some(Email::known(primary.email.trim())), primary.verified);
@@ -143,8 +146,8 @@ fn address(own: &str, known: &[DjangoAddress]) -> (Option<Email>, bool) {
     (Some(own), verified)
 }
 
-/// Leaves each address with one account at the most: with the one that has it in Hallpass, else with
-/// the only one that has proven it. Returns who comes without.
+/// Leaves each address with at most one account: the one that has it in Hallpass, or else the only
+/// one that has verified it. Returns the accounts that lose it.
 fn drop_shared_emails(new: &mut [User], present: &Present) -> Vec<UserId> {
     let mut owners: HashMap<String, Vec<(UserId, bool)>> = HashMap::new();
     for user in new.iter() {
@@ -171,9 +174,9 @@ fn drop_shared_emails(new: &mut [User], present: &Present) -> Vec<UserId> {
     without
 }
 
-/// Returns the accounts whose user name is an e-mail address other than their own. The owner of such an
-/// address gets it by verifying it. Where another account has it already, the user name gives way to one made
-/// of the user id.
+/// Returns the accounts whose user name is an e-mail address other than their own. The owner of
+/// such an address gets it by verifying it. If another account already has the address, the user
+/// name is replaced by one made of the user id.
 fn foreign_addresses(new: &mut [User], present: &Present) -> Vec<UserId> {
     let verified: HashMap<String, UserId> = new
         .iter()
@@ -195,7 +198,8 @@ fn foreign_addresses(new: &mut [User], present: &Present) -> Vec<UserId> {
     found
 }
 
-/// Returns the accounts whose user name no log-in can name: it is empty, too long, or has blanks at an edge.
+/// Returns the accounts whose user name cannot be used to log in: it is empty, too long, or has
+/// spaces at an end.
 fn unusable_usernames(new: &[User]) -> Vec<UserId> {
     let is_unusable = |name: &str| {
         name.is_empty() || name.trim() != name || name.chars().count() > LONGEST_LOGIN_NAME
@@ -245,126 +249,4 @@ fn find_conflicts(new: &[User], present: &Present) -> Vec<Conflict> {
         }
     }
     conflicts
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::django_source::DjangoExtras;
-
-    const NOW: UtcTime = UtcTime::from_seconds(1_700_000_000);
-
-    fn django(id: i64, username: &str, email: &str) -> DjangoUser {
-        DjangoUser {
-            id,
-            username: username.to_owned(),
-            email: email.to_owned(),
-            password: "!".to_owned(),
-            is_active: true,
-            is_staff: false,
-            is_superuser: false,
-            date_joined: UtcTime::from_seconds(id),
-            last_login: None,
-        }
-    }
-
-    fn known(user_id: i64, email: &str, verified: bool, is_primary: bool) -> DjangoAddress {
-        DjangoAddress { user_id, email: email.to_owned(), verified, is_primary }
-    }
-
-    fn planned(users: Vec<DjangoUser>, addresses: Vec<DjangoAddress>, present: &Present) -> Plan {
-        let accounts = DjangoAccounts {
-            table: String::new(),
-            users,
-            addresses: Some(addresses),
-            extras: DjangoExtras::default(),
-        };
-        let choices = ImportChoices { drop_shared_emails: true, ..ImportChoices::default() };
-        make(accounts, present, choices, NOW)
-    }
-
-    fn addresses(plan: &Plan) -> Vec<(i64, &str, bool)> {
-        plan.new.iter().map(|it| (it.id.0, it.email_text(), it.email_verified)).collect()
-    }
-
-    #[test]
-    fn the_primary_address_counts_else_the_one_of_the_account() {
-        let users = vec![
-            django(1, "a", "a@old.example"),
-            django(2, "b", "B@example.com"),
-            django(3, "c", " "),
-            django(4, "d", "d@example.com"),
-        ];
-        let known = vec![
-            known(1, "a@old.example", true, false),
-            known(1, "a@new.example", false, true),
-            known(2, "b@Example.com", true, false),
-            known(3, "c@example.com", true, false),
-            known(4, "other@example.com", true, false),
-        ];
-        let plan = planned(users, known, &Present::default());
-        let expected = [
-            (1, "a@new.example", false),
-            (2, "B@example.com", true),
-            (3, "", false),
-            (4, "d@example.com", false),
-        ];
-        assert_eq!(addresses(&plan), expected);
-        assert_eq!(plan.further_emails, 3);
-    }
-
-    #[test]
-    fn a_shared_address_stays_with_the_only_one_who_proved_it() {
-        let users = (1..=8).map(|id| {
-            let address = ["one", "two", "three", "four"][usize::try_from((id - 1) / 2).unwrap()];
-            django(id, &format!("user{id}"), &format!("{address}@example.com"))
-        });
-        let proofs = [1, 3, 4, 7].map(|id| {
-            let address = ["one", "two", "three", "four"][usize::try_from((id - 1) / 2).unwrap()];
-            known(id, &format!("{address}@example.com"), true, true)
-        });
-        // Whoever is here already has it, proven or not.
-        let mut present = Present::default();
-        present.addresses.insert("four@example.com".to_owned(), UserId(99));
-        let plan = planned(users.collect(), proofs.into(), &present);
-        assert!(plan.conflicts.is_empty());
-        let kept: Vec<_> =
-            addresses(&plan).into_iter().filter(|(_, address, _)| !address.is_empty()).collect();
-        assert_eq!(kept, [(1, "one@example.com", true)]);
-        assert_eq!(plan.without_shared_email, [2, 3, 4, 5, 6, 7, 8].map(UserId));
-    }
-
-    #[test]
-    fn user_names_that_are_addresses_or_no_use_are_listed() {
-        let long = "n".repeat(400);
-        let names = [
-            "\u{ff4f}\u{ff57}\u{ff4e}\u{ff45}\u{ff52}5@example.com",
-            "owner6\u{ff20}example.com",
-            "\u{212a}elvin@example.com",
-            " edge",
-            "edge ",
-            "",
-            &long,
-            "plain",
-        ];
-        let users = (1_i64..).zip(names).map(|(id, name)| django(id, name, "")).collect();
-        let plan = planned(users, Vec::new(), &Present::default());
-        assert_eq!(plan.address_as_username, [1, 2, 3].map(UserId));
-        assert_eq!(plan.unusable_usernames, [4, 5, 6, 7].map(UserId));
-    }
-
-    #[test]
-    fn an_account_is_known_again_by_name_or_by_the_time_it_was_made() {
-        let mut present = Present::default();
-        for (id, name, seconds) in [(1, "renamed", 1), (2, "b", 77), (3, "somebody", 77)] {
-            let made = UtcTime::from_seconds(seconds);
-            present.accounts.insert(UserId(id), (name.to_owned(), made));
-        }
-        let users = vec![django(1, "a", ""), django(2, "B", ""), django(3, "c", "")];
-        let plan = planned(users, Vec::new(), &present);
-        assert_eq!(plan.already_here, 2);
-        let collisions: Vec<_> = plan.conflicts.iter().map(|it| it.id.0).collect();
-        assert_eq!(collisions, [3]);
-        assert!(plan.new.is_empty());
-    }
 }

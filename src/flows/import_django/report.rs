@@ -1,21 +1,21 @@
-//! What an import is asked to do, and what it finds.
+//! Options and findings of an import.
 
 use crate::domain::UserId;
 
-/// What the operator wants.
+/// Options of the operator.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ImportChoices {
-    /// Only look.
+    /// Write nothing.
     pub dry_run: bool,
-    /// Leave out what collides, instead of everything.
+    /// Skip accounts with conflicts instead of refusing the import.
     pub skip_conflicts: bool,
-    /// Let accounts come without the address that another one has too.
+    /// Import accounts without an e-mail address that another account has, too.
     pub drop_shared_emails: bool,
     /// Import accounts with a second factor, which then log in with the password alone.
     pub without_mfa: bool,
 }
 
-/// What belongs to accounts that are imported and has no place in Hallpass.
+/// Data of imported accounts that has no place in Hallpass.
 #[derive(Clone, Debug, Default)]
 pub struct LeftBehind {
     /// The users with a second factor: they could log in with the password alone.
@@ -34,44 +34,44 @@ pub struct LeftBehind {
     pub with_names: usize,
 }
 
-/// An account that cannot be here as it is.
+/// An account that conflicts with others.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Conflict {
-    /// Its number in Django.
+    /// Its user id in Django.
     pub id: UserId,
-    /// Its name in Django.
+    /// Its user name in Django.
     pub username: String,
-    /// All that it has in common with others.
+    /// Its conflicts.
     pub collisions: Vec<Collision>,
 }
 
-/// Something that only one account can have.
+/// A value that must be unique and is not.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Collision {
-    /// What it is.
+    /// The value.
     pub shared: Shared,
-    /// Where the others are.
+    /// The database that the other accounts are in.
     pub place: Place,
-    /// Who has it too.
+    /// The other accounts.
     pub others: Vec<UserId>,
 }
 
-/// What two accounts have in common.
+/// A value that two accounts share.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Shared {
-    /// The number.
+    /// The user id.
     Number,
-    /// The name, without regard to case.
+    /// The user name, without regard to case.
     Name,
-    /// The address, without regard to case.
+    /// The e-mail address, without regard to case.
     Address(String),
 }
 
-/// Where an account is.
+/// The database of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// In the Django database.
     Django,
-    /// In that of Hallpass.
+    /// In the Hallpass database.
     Hallpass,
 }

@@ -1,6 +1,5 @@
-//! What a mail says, decided when its turn comes. Only now are its one-time secrets made: the queue
-//! holds none. They are derived from the mail's id, so a mail that has to be sent twice carries
-//! the same ones.
+//! Content of a mail, composed when it is sent. Its one-time secrets are derived from the id of the
+//! mail at that time: the queue holds none, and a retry carries the same ones.
 
 use std::time::Duration;
 
@@ -8,8 +7,8 @@ use crate::domain::{
     Challenge, ChallengeId, ChallengeKind, Email, Language, PlainToken, Registration,
     RegistrationMode, TokenHash, User, UtcTime,
 };
-use crate::flows::account::register::order_proof;
-use crate::flows::account::report_unauthorized::undo_of_unproven;
+use crate::flows::account::register::queue_verification_mail;
+use crate::flows::account::report_unauthorized::find_revertible_change;
 use crate::flows::notify::mail_requests::MailBudget;
 use crate::flows::password::reauthenticate::lock_active;
 use crate::flows::password::reset::reset_challenge;
@@ -18,27 +17,26 @@ use crate::mail::messages::{Message, TimedLink};
 use crate::store::outbox::{self, MailKind, QueuedMail};
 use crate::store::{Conn, challenges, registrations, users};
 
-/// More registrations than this for one address are not worth a mail each.
+/// Largest number of registrations of one address that get a mail of their own.
 const REGISTRATIONS_TO_REMIND: i64 = 3;
 
-/// A mail is written a moment after the registration: "24 hours" reads better than what is left
-/// of them.
+/// Added to a lifetime, so that "24 hours" is shown moments after the registration.
 const TO_THE_MINUTE: Duration = Duration::from_secs(59);
 
-/// A mail that is due: what it says, and to whom in which language.
+/// A mail to send.
 pub struct ComposedEmail {
-    /// What it says.
+    /// Its content.
     pub message: Message,
-    /// In which language.
+    /// The language.
     pub language: Language,
-    /// The address that it goes to. Where an account is written to this is the stored one: a
-    /// request may spell it in another way, and there are servers that tell `Bob` from `bob`.
+    /// The recipient. For an account this is the stored address: the spelling in the request may
+    /// differ, and some servers distinguish `Bob` from `bob`.
     pub recipient: Email,
 }
 
 impl Flows {
-    /// The letter that an order is about; `None` when there is nothing to be sent (any more). A letter that
-    /// anybody can order may have to wait ([`crate::flows::Error::RateLimited`]).
+    /// Composes the mail of an outbox row; `None` if it is no longer needed. A mail that an
+    /// anonymous client requested may have to wait ([`crate::flows::Error::RateLimited`]).
     pub fn compose_mail(&self, order: &QueuedMail) -> Result<Option<ComposedEmail>> {
         let now = self.now();
         match order.kind {
@@ -75,14 +73,16 @@ impl Flows {
         let hashes = (secrets.token.hash(), code_hash);
         let (registered, order) = (order.recipient.clone(), order.clone());
         let mode = self.policy.registration.mode;
-        let due = self.db.write(move |conn| due(conn, &order, &hashes, mode, now))?;
+        let due = self
+            .db
+            .write(move |conn| choose_registration_mail(conn, &order, &hashes, mode, now))?;
         Ok(due.map(|due| match due {
-            Due::Verification(registration) => ComposedEmail {
+            RegistrationMail::Verification(registration) => ComposedEmail {
                 language: registration.locale.language(),
                 message: self.verification(&registration, &secrets, now),
                 recipient: registration.email,
             },
-            Due::AlreadyRegistered(owner, reset) => ComposedEmail {
+            RegistrationMail::AlreadyRegistered(owner, reset) => ComposedEmail {
                 language: owner.locale.language(),
                 recipient: owner.email.unwrap_or(registered),
                 message: Message::AlreadyRegistered {
@@ -116,7 +116,8 @@ impl Flows {
             let Some(challenge) = reset_for(conn, &order, &user, now)? else {
                 return Ok(None);
             };
-            // What follows from "this was not me" is no stranger's request.
+            // A report of unauthorized activity resets the password too, and is not subject to the
+            // limits of anonymous requests.
             if order.about.is_none() {
                 budget.reserve_reset(conn, &order, now)?;
             }
@@ -134,7 +135,7 @@ impl Flows {
         }))
     }
 
-    /// Composes a mail whose challenge was made together with its order.
+    /// Composes a mail whose challenge was inserted together with the outbox row.
     fn compose_with_challenge(
         &self,
         order: &QueuedMail,
@@ -149,7 +150,7 @@ impl Flows {
             }
             Ok::<_, crate::flows::Error>(stored)
         })?;
-        // The account is gone, or the challenge was removed by something that happened meanwhile.
+        // The account or the challenge was deleted meanwhile.
         let Some(stored) = stored else { return Ok(None) };
         let message = self.message_with(order, stored, &token, now);
         let (language, recipient) = (order.locale.language(), order.recipient.clone());
@@ -212,7 +213,7 @@ impl Flows {
     }
 }
 
-/// What a mail hands out.
+/// One-time secrets of a mail.
 struct MailSecrets {
     token: PlainToken,
     code: PlainToken,
@@ -226,21 +227,22 @@ fn lifetime(expires_at: UtcTime, now: UtcTime) -> Duration {
     expires_at.remaining(now) + TO_THE_MINUTE
 }
 
-/// What the mail of a registration turns out to be.
-enum Due {
+/// Decision about the mail of a registration.
+enum RegistrationMail {
     Verification(Box<Registration>),
     AlreadyRegistered(Box<User>, Option<Challenge>),
 }
 
-/// Finds out what is to be sent, and makes the secrets of this mail, `link` and `code`, the ones that count.
-fn due(
+/// Decides what to send for a registration, and makes `link` and `code` of this mail the valid
+/// ones.
+fn choose_registration_mail(
     conn: &mut Conn,
     order: &QueuedMail,
     (link, code): &(TokenHash, TokenHash),
     mode: RegistrationMode,
     now: UtcTime,
-) -> Result<Option<Due>> {
-    // The secrets of the mail that is with the person must stay.
+) -> Result<Option<RegistrationMail>> {
+    // A later mail was sent already, and its secrets must stay valid.
     if outbox::is_superseded(conn, order)? {
         return Ok(None);
     }
@@ -248,62 +250,62 @@ fn due(
     let pending = registrations::find_by_id(conn, &id)?
         .filter(|it| it.challenge.used_at.is_none() && !it.challenge.has_expired(now));
     let Some(registration) = pending else { return Ok(None) };
-    // Only users whom staff invited may have an account then, and they have one already.
+    // Registration is by invitation, and invited users already have an account.
     let needs_invitation =
         mode != RegistrationMode::Open && registration.challenge.user_id.is_none();
-    // An account that has not verified the address does not stand in the way of its owner.
+    // An account that has not verified the address must not block its owner.
     let owner = users::find_by_email(conn, &registration.email)?.filter(|owner| {
         (owner.email_verified || needs_invitation)
             && registration.challenge.user_id != Some(owner.id)
     });
-    // A user who has an account is offered a new password, and nothing of what another user typed.
+    // A user who has an account is offered a password reset, and sees nothing of the registration.
     if let Some(owner) = owner {
         let reset = reset_for(conn, order, &owner, now)?;
         if let Some(challenge) = &reset {
             challenges::set_mail_secrets(conn, &challenge.id, link, None)?;
         }
-        // An attacker must not see that there is nothing to guess: tries that are over are not counted,
-        // and what is not counted takes less time.
+        // Resets the attempt counter here too: an exhausted counter skips a write and so answers
+        // faster, which would reveal an existing account.
         challenges::renew_code_tries(conn, &id)?;
-        return Ok(Some(Due::AlreadyRegistered(Box::new(owner), reset)));
+        return Ok(Some(RegistrationMail::AlreadyRegistered(Box::new(owner), reset)));
     }
     if needs_invitation {
         challenges::renew_code_tries(conn, &id)?;
         return Ok(None);
     }
     challenges::set_mail_secrets(conn, &id, link, Some(code))?;
-    Ok(Some(Due::Verification(Box::new(registration))))
+    Ok(Some(RegistrationMail::Verification(Box::new(registration))))
 }
 
-/// The right to choose a new password that goes out with this mail, if the account may have one.
+/// Returns the challenge of a password reset for this mail, if the account may have one.
 fn reset_for(
     conn: &mut Conn,
     order: &QueuedMail,
     user: &User,
     now: UtcTime,
 ) -> Result<Option<Challenge>> {
-    // The account may have got another address while this waited for it: then the mail would hand the
-    // account to whoever has the old one.
+    // The address of the account may have changed while this mail waited. The mail would let the
+    // holder of the old address take over the account.
     let is_still_theirs = |user: &User| {
         user.email.as_ref().map(Email::normalised) == Some(order.recipient.normalised())
     };
     let Some(user) = lock_active(conn, user.id)?.filter(is_still_theirs) else { return Ok(None) };
-    // As long as the owner can undo that, nobody gets the account by an address without proof.
-    if undo_of_unproven(conn, &user, now)?.is_some() {
+    // An unverified address gives no access to the account while its owner can revert it.
+    if find_revertible_change(conn, &user, now)?.is_some() {
         return Ok(None);
     }
     Ok(Some(reset_challenge(conn, ChallengeId(order.id.0.clone()), &user, now)?))
 }
 
-/// Orders the mail of each registration that waits for the address. A user who has an account already
-/// is told so once.
+/// Queues the mail of each pending registration of the address. An existing user gets one mail in
+/// total.
 fn requeue_verification_emails(
     conn: &mut Conn,
     order: &QueuedMail,
     budget: &MailBudget,
     now: UtcTime,
 ) -> Result<()> {
-    if !outbox::drop_order(conn, &order.id, now)? {
+    if !outbox::drop_mail(conn, &order.id, now)? {
         return Ok(());
     }
     let owner = users::find_by_email(conn, &order.recipient)?;
@@ -313,8 +315,8 @@ fn requeue_verification_emails(
     if let (Some(owner), true) = (owner, waiting.is_empty())
         && !owner.email_verified
     {
-        // Verification `optional`: the account outlives its registration. The new one can be
-        // proven with the link and the password.
+        // Verification `optional`: the account outlives its registration. The new one is verified
+        // with the link and the password.
         let renewed = renewed_registration(owner, &order.recipient, now);
         registrations::insert_registration(conn, &renewed)?;
         waiting.push(renewed);
@@ -328,7 +330,7 @@ fn requeue_verification_emails(
         } else if !budget.reserve_further(conn, &order.recipient, now)? {
             break;
         }
-        order_proof(conn, registration, now)?;
+        queue_verification_mail(conn, registration, now)?;
     }
     Ok(())
 }

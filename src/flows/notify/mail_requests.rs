@@ -1,9 +1,10 @@
-//! Budgets of mails that anyone can request by typing an e-mail address. A request is counted when it
-//! arrives, the same for known and unknown addresses: by network, and by mailbox and class of mail. Half of a
-//! mailbox's budget is kept for the first requests of other networks, so one network cannot use it up. When
-//! many networks have, one mail in half an hour is sent all the same.
+//! Budgets of mails that an anonymous client can request for an e-mail address. A request is
+//! counted when it arrives, the same for known and unknown addresses: by network, and by mailbox
+//! and class of mail. Half of a mailbox's budget is reserved for the first requests of other
+//! networks, so one network cannot exhaust it. If many networks exhaust it, one mail in half an
+//! hour is still sent.
 
-use crate::domain::token::Secrets;
+use crate::domain::secrets::Secrets;
 use crate::domain::{
     ChallengeKind, Counted, Counter, Device, Email, MailClass, MailRequest, UtcTime,
 };
@@ -14,12 +15,8 @@ use crate::store::outbox::QueuedMail;
 use crate::store::{Conn, limits};
 
 impl Flows {
-    /// Counts a request for a mail and does `work`, which orders it. If that fails, only the network has
-    /// used something up; if the service is overloaded, nothing is.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::RateLimited`] if a budget is used up.
+    /// Counts a request for a mail and runs `work`, which queues it. If that fails, only the
+    /// network is charged; if the service is overloaded, nothing is.
     pub(crate) fn request_mail<T>(
         &self,
         request: &MailRequest,
@@ -36,8 +33,8 @@ impl Flows {
         self.release_unless_done(granted, work)
     }
 
-    /// The same for a password reset. Beyond the budget of the mailbox the mail that is on its way is enough:
-    /// it was sent less than the lifetime of its link ago, and `work` is not done.
+    /// Does the same for a password reset. Beyond the budget of the mailbox, `work` is skipped: a
+    /// mail whose link is still valid was sent shortly before.
     pub(crate) fn request_reset(
         &self,
         request: &MailRequest,
@@ -67,7 +64,8 @@ impl Flows {
         outcome
     }
 
-    /// Returns the budget of what is written now for `order`. A mail is counted at its first attempt only.
+    /// Returns the budget of the mails that are composed for `order`. A mail is counted at its
+    /// first attempt only.
     pub(crate) fn mail_budget(&self, order: &QueuedMail) -> MailBudget {
         MailBudget {
             bounds: self.bounds().filter(|_| order.attempts == 0),
@@ -76,7 +74,7 @@ impl Flows {
     }
 }
 
-/// Budget of a mail that is being written.
+/// Budget of a mail that is being composed.
 #[derive(Clone)]
 pub(crate) struct MailBudget {
     bounds: Option<Bounds>,
@@ -84,8 +82,8 @@ pub(crate) struct MailBudget {
 }
 
 impl MailBudget {
-    /// Counts a password reset for its domain and in all. Requests for unknown addresses get no mail, so they
-    /// cannot use that budget up.
+    /// Counts a password reset for its domain and in all. Requests for unknown addresses get no
+    /// mail, so they cannot use that budget up.
     ///
     /// # Errors
     ///
@@ -122,11 +120,11 @@ impl MailBudget {
     }
 }
 
-/// What a request for a mail may do.
+/// Result of counting a request.
 enum Granted {
-    /// Order the mail. These are the uses.
+    /// Queue the mail. These uses were counted.
     Mail(Vec<Counter>),
-    /// Order none: the budget of the mailbox is used up, and a mail was sent shortly before.
+    /// Queue none: the budget of the mailbox is exhausted, and a mail was sent shortly before.
     Late(Error),
 }
 
@@ -144,7 +142,8 @@ fn reserve_request(
     let (requests, _) = reserve_one(conn, secrets, bounds, of_network_daily.clone(), now)?;
     used.push(of_network_daily);
     let mut rest = request.of_mailbox(requests == 1);
-    // Strangers in many networks can use up the budget of a mailbox, but not keep its owner from a mail.
+    // Anonymous clients in many networks can exhaust the budget of a mailbox, but its owner still
+    // gets a mail.
     if find_wait(conn, secrets, &rest[..1], now)?.is_some() {
         rest = vec![request.late()];
     }

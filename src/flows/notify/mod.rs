@@ -1,4 +1,4 @@
-//! Mails: which may be requested, what they say, security notices.
+//! Mails: requests and their budgets, content, security notices.
 
 pub(crate) mod compose_mail;
 pub(crate) mod mail_requests;

@@ -1,22 +1,22 @@
-//! Security notices: what happened to an account, told to its owner with a link that says "this was
-//! not me".
+//! Security notices: mails to a user about an event of the account, with a link that reports
+//! unauthorized activity.
 
 use crate::domain::{Challenge, ChallengeKind, Email, User, UtcTime};
 use crate::flows::{Policy, Result};
-use crate::store::outbox::{self, MailKind};
+use crate::store::outbox::{self, MailKind, NewMail};
 use crate::store::{Conn, challenges};
 
-/// What a notice is about.
+/// A security notice.
 pub(crate) struct Notice<'a> {
     pub(crate) kind: MailKind,
-    /// What the mail tells besides: a device, a new address.
+    /// Detail of the event: a device or a new address.
     pub(crate) detail: &'a str,
-    /// The address that the link brings back, if the notice is about a change of it.
-    pub(crate) brings_back: Option<&'a Email>,
+    /// The e-mail address that the link restores, if the notice is about its change.
+    pub(crate) reverts_to: Option<&'a Email>,
 }
 
-/// Orders a notice to `to`, unless the operator wants none or no mail can reach it.
-pub(crate) fn order_notice(
+/// Queues a notice to `to`, unless notices are disabled or the address cannot receive mail.
+pub(crate) fn queue_notice(
     conn: &mut Conn,
     policy: &Policy,
     user: &User,
@@ -24,18 +24,24 @@ pub(crate) fn order_notice(
     notice: &Notice<'_>,
     now: UtcTime,
 ) -> Result<()> {
-    // An address that was never proven may be a stranger's.
+    // An address that was never verified may belong to another person.
     let is_wanted = policy.security_notices && user.email_verified;
     let Some(to) = to.filter(|to| is_wanted && to.is_reachable()) else {
         return Ok(());
     };
     let challenge = Challenge {
-        email: notice.brings_back.cloned(),
+        email: notice.reverts_to.cloned(),
         detail: notice.detail.to_owned(),
-        ..Challenge::new(ChallengeKind::Disavow, Some(user.id), now)
+        ..Challenge::new(ChallengeKind::ReportUnauthorized, Some(user.id), now)
     };
     challenges::insert_challenge(conn, &challenge, 0)?;
-    let (id, about) = (challenge.id.as_str(), Some(user.id));
-    outbox::enqueue(conn, notice.kind, to, &user.locale, id, about, now)?;
+    let mail = NewMail {
+        kind: notice.kind,
+        recipient: to,
+        locale: &user.locale,
+        subject_id: challenge.id.as_str(),
+        about: Some(user.id),
+    };
+    outbox::enqueue(conn, &mail, now)?;
     Ok(())
 }

@@ -1,20 +1,21 @@
-//! Changing one's own password. The session that asks goes on; the others end.
+//! Change of the user's own password. The current session stays open; the others are ended.
 
 use crate::domain::{
     ChallengeKind, Counted, Device, EndReason, EventKind, PasswordHash, PlainPassword, SessionId,
     User, Username, UtcTime,
 };
-use crate::flows::audit::scene;
+use crate::flows::audit::context_of;
 use crate::flows::limits::{account_of, requester};
-use crate::flows::notify::notices::{Notice, order_notice};
+use crate::flows::notify::notices::{Notice, queue_notice};
 use crate::flows::password::reauthenticate::lock_for;
 use crate::flows::session::log_in::MAX_COMPARISONS;
 use crate::flows::{Claims, Error, Flows, Policy, Result};
 use crate::store::outbox::MailKind;
-use crate::store::{Conn, challenges, events, known_devices, sessions, users};
+use crate::store::users::changes;
+use crate::store::{Conn, challenges, events, known_devices, sessions};
 
 impl Flows {
-    /// Puts `new` in the place of the holder's password. `current` may be missing right after a log-in.
+    /// Replaces the password of the caller. `current` may be missing right after a log-in.
     pub fn change_password(
         &self,
         claims: &Claims,
@@ -31,14 +32,14 @@ impl Flows {
                 if self.try_to_replace(claims, &user.password_hash, &hash, device)? {
                     return Ok(());
                 }
-                // A log-in brought the hash up to date meanwhile, or the password is another by now.
+                // The hash was upgraded by a log-in meanwhile, or the password was changed.
                 user = self.check_again(claims, current, device)?;
             }
             Err(Error::InvalidCredentials)
         })
     }
 
-    /// Puts `hash` in the place of the hash that was `seen`. Returns whether that was still there.
+    /// Replaces the hash `seen` by `hash`. Returns false if another one is stored.
     fn try_to_replace(
         &self,
         claims: &Claims,
@@ -48,9 +49,9 @@ impl Flows {
     ) -> Result<bool> {
         let (policy, session, now) = (self.policy.clone(), claims.session_id(), self.now());
         let (id, seen, hash) = (claims.user_id(), seen.clone(), hash.clone());
-        let scene = scene(claims, device, now);
+        let context = context_of(claims, device, now);
         let changed = self.db.write(move |conn| {
-            // As it is now: the address may have changed while the password was hashed.
+            // Read again: the address may have changed while the password was hashed.
             let user = lock_for(conn, id, &session)?;
             if user.password_hash != seen {
                 return Ok(None);
@@ -58,7 +59,7 @@ impl Flows {
             let (keep, reason) = (Some(&session), EndReason::PasswordChanged);
             let replaced = replace(conn, &policy, &user, &hash, keep, reason, now)?;
             if replaced.is_some() {
-                events::record(conn, &scene, EventKind::PasswordChanged, "")?;
+                events::record(conn, &context, EventKind::PasswordChanged, "")?;
             }
             Ok::<_, Error>(replaced)
         })?;
@@ -68,7 +69,7 @@ impl Flows {
         Ok(true)
     }
 
-    /// Returns whether the policy takes `password` for the account.
+    /// Checks that the policy accepts `password` for the account.
     pub(crate) fn check_password_of(&self, user: &User, password: &PlainPassword) -> Result<()> {
         self.policy
             .password
@@ -77,9 +78,8 @@ impl Flows {
     }
 }
 
-/// Puts `new` in the place of the password that `user` was seen with, ends the sessions besides `keep`
-/// and everything that waits for a click, and tells the owner. `None` where the password is another by
-/// now.
+/// Replaces the password that `user` was read with, ends the sessions except `keep`, voids pending
+/// challenges, and notifies the user. Returns `None` if another password is stored.
 pub(crate) fn replace(
     conn: &mut Conn,
     policy: &Policy,
@@ -89,19 +89,20 @@ pub(crate) fn replace(
     reason: EndReason,
     now: UtcTime,
 ) -> Result<Option<Vec<SessionId>>> {
-    if !users::change_password(conn, user.id, &user.password_hash, new, now)? {
+    if !changes::change_password(conn, user.id, &user.password_hash, new, now)? {
         return Ok(None);
     }
     forget_pending(conn, user)?;
     // A client with the old password may have logged in with it.
     known_devices::forget_all(conn, user.id)?;
-    let notice = Notice { kind: MailKind::PasswordChanged, detail: "", brings_back: None };
-    order_notice(conn, policy, user, user.email.as_ref(), &notice, now)?;
+    let notice = Notice { kind: MailKind::PasswordChanged, detail: "", reverts_to: None };
+    queue_notice(conn, policy, user, user.email.as_ref(), &notice, now)?;
     Ok(Some(sessions::end_all_sessions(conn, user.id, keep, reason, now)?))
 }
 
-/// Everything that could still change the account by a click: resets, changes of the address, and
-/// registrations of its address, proven ones included, for their link and old password log in.
+/// Deletes the pending challenges of a user: resets, changes of the address, and registrations of
+/// the address. Verified registrations are included, since their link logs in with the old
+/// password.
 pub(crate) fn forget_pending(conn: &mut Conn, user: &User) -> Result<()> {
     challenges::delete_of_kinds(conn, user.id, ChallengeKind::OF_PASSWORD)?;
     challenges::delete_of_kinds(conn, user.id, ChallengeKind::OF_ADDRESS)?;

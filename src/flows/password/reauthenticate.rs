@@ -1,15 +1,16 @@
-//! Proving once more who one is, before something that a thief of the session must not do.
+//! Re-authentication: a password or a recent log-in, before an operation that a thief of the
+//! session must not do.
 
 use crate::domain::{Counted, Device, PlainPassword, SessionId, User, UserId, UtcTime};
-use crate::flows::audit::scene;
+use crate::flows::audit::context_of;
 use crate::flows::limits::{account_of, requester};
 use crate::flows::{Claims, Error, Flows, Result};
 use crate::store::{Conn, sessions, users};
 use crate::telemetry::REFUSALS;
 
 impl Flows {
-    /// The account of the token's holder, if `password` is its password or, where none is given, if
-    /// the log-in is recent. A password is counted before it is hashed.
+    /// Returns the user of the token, if `password` is right or, without one, if the log-in is
+    /// recent. An attempt is counted before the password is hashed.
     pub(crate) fn reauthenticate(
         &self,
         claims: &Claims,
@@ -23,7 +24,7 @@ impl Flows {
         self.count_hashes(Counted::HashesOfUser, claims.user_id(), device, check)
     }
 
-    /// Does the same for a request that is counted already.
+    /// Does the same for a request that is already counted.
     pub(crate) fn check_again(
         &self,
         claims: &Claims,
@@ -39,8 +40,8 @@ impl Flows {
             return self.require_active_user(id);
         };
         let user = self.require_active_user(id)?;
-        let scene = scene(claims, device, self.now());
-        self.attempt_again(id, &claims.session_id(), scene, || {
+        let context = context_of(claims, device, self.now());
+        self.attempt_again(id, &claims.session_id(), context, || {
             let whose = requester(account_of(id), device);
             let verdict = self.hasher.verify(whose, password, Some(&user.password_hash))?;
             if verdict.matches {
@@ -52,16 +53,16 @@ impl Flows {
     }
 }
 
-/// The account as it was when it proved itself: still there, active, with the same password, and
-/// `session` still open. Held until the transaction is over.
+/// Locks the account and checks that it is unchanged since the re-authentication: active, with the
+/// same password, and `session` open.
 pub(crate) fn lock_unchanged(conn: &mut Conn, seen: &User, session: &SessionId) -> Result<User> {
     let user = lock_for(conn, seen.id, session)?;
     if user.password_hash == seen.password_hash { Ok(user) } else { Err(Error::InvalidCredentials) }
 }
 
-/// The account for something that `session` asks for, held until the transaction is over. Whoever locks
-/// both takes the account first and sessions then, or two of them would wait for each other. Comparing
-/// a password takes a while, in which the owner may have ended a thief's session.
+/// Locks the account for an operation of `session`. All transactions lock the account before its
+/// sessions, so that they do not deadlock. Verifying a password takes a while, in which the owner
+/// may have ended a thief's session.
 pub(crate) fn lock_for(conn: &mut Conn, id: UserId, session: &SessionId) -> Result<User> {
     let user = lock_active(conn, id)?.ok_or(Error::TokenRevoked)?;
     let session = sessions::find_session(conn, session)?;
@@ -69,7 +70,7 @@ pub(crate) fn lock_for(conn: &mut Conn, id: UserId, session: &SessionId) -> Resu
     if is_open { Ok(user) } else { Err(Error::TokenRevoked) }
 }
 
-/// The account, if it is active, held until the transaction is over.
+/// Locks the account, if it is active.
 pub(crate) fn lock_active(conn: &mut Conn, id: UserId) -> Result<Option<User>> {
     Ok(users::lock_user(conn, id)?.filter(|user| user.is_active))
 }

@@ -1,7 +1,7 @@
-//! Choosing a new password with what a mail carries: link or code. Whether the address is known is
-//! found out when the mail is written, so asking tells nothing.
+//! Password reset with the link or the code of a mail. The mail worker finds out whether the
+//! address is known, so the response does not reveal it.
 
-use crate::domain::token::Secrets;
+use crate::domain::secrets::Secrets;
 use crate::domain::{
     Challenge, ChallengeId, ChallengeKind, Counted, Counter, Device, Email, EndReason,
     EventContext, EventKind, Locale, MailClass, MailRequest, PlainPassword, PlainToken, User,
@@ -13,25 +13,26 @@ use crate::flows::challenges::{check_code, pad_refusal};
 use crate::flows::limits::{account_of, requester, reserve, reset_failed_logins};
 use crate::flows::password::change::replace;
 use crate::flows::{Error, Flows, Result};
-use crate::store::outbox::{self, MailKind};
-use crate::store::{self, Conn, challenges, events, identities, users};
+use crate::store::outbox::{self, NewMail};
+use crate::store::users::{self, changes};
+use crate::store::{self, Conn, challenges, events, identities};
 
-/// What a user shows who wants to choose a new password.
+/// Evidence for a password reset.
 #[derive(Clone, Debug)]
 pub enum ResetProof {
     /// The token of the mail's link.
     Link(PlainToken),
-    /// The digits of the mail.
+    /// The code of the mail.
     Code {
-        /// The address it went to.
+        /// The address that the mail was sent to.
         email: Email,
-        /// The digits.
+        /// The six digits.
         code: PlainToken,
     },
 }
 
 impl Flows {
-    /// Orders the mail, whatever is known of the address.
+    /// Queues the mail, for known and unknown addresses alike.
     pub fn request_password_reset(
         &self,
         email: Email,
@@ -42,16 +43,15 @@ impl Flows {
         let mail = MailRequest::new(MailClass::Reset, &email, device);
         self.request_reset(&mail, || {
             self.db.write(move |conn| {
-                let subject = email.normalised();
-                outbox::enqueue(conn, MailKind::PasswordReset, &email, &locale, subject, None, now)
-                    .map_err(Error::from)
+                let mail = NewMail::password_reset(&email, &locale, None);
+                outbox::enqueue(conn, &mail, now).map_err(Error::from)
             })
         })?;
-        tracing::info!("password reset asked for");
+        tracing::info!("password reset requested");
         Ok(())
     }
 
-    /// Puts `new` in the place of the password, whatever that was. Every session ends.
+    /// Sets the new password and ends all sessions.
     pub fn reset_password(
         &self,
         proof: ResetProof,
@@ -69,8 +69,9 @@ impl Flows {
         };
         let (secrets, bounds) = (self.secrets.clone(), self.bounds());
         let proofs = Counter::new(Counted::ProofsOfNetwork, &device.network);
-        // A wrong code must be counted, so the refusal is not an error of the transaction. The use of the
-        // limit is part of it: whatever is known of the address, one transaction that writes is waited for.
+        // A wrong code must be counted, so the refusal is not an error of the transaction. Counting
+        // the request is part of it: for known and unknown addresses, the response waits for one
+        // write transaction.
         let (challenge, user) = self.db.write(move |conn| {
             if let Some(bounds) = &bounds {
                 reserve(conn, &secrets, bounds, vec![proofs], now)?;
@@ -86,21 +87,21 @@ impl Flows {
         self.refuse_breached("new_password", new)?;
         let hash = self.hasher.hash(requester(account_of(user.id), device), new)?;
         let (id, policy, secrets) = (user.id, self.policy.clone(), self.secrets.clone());
-        let (scene, place) = (EventContext::of(id, now).on(device), device.clone());
+        let (context, place) = (EventContext::of(id, now).on(device), device.clone());
         let ended = self.db.write(move |conn| {
-            let user = still_due(conn, &challenge, now)?.ok_or_else(refusal)?;
+            let user = consume_pending(conn, &challenge, now)?.ok_or_else(refusal)?;
             let how = if challenge.kind == ChallengeKind::Invitation { "invitation" } else { "" };
-            events::record(conn, &scene, EventKind::PasswordReset, how)?;
+            events::record(conn, &context, EventKind::PasswordReset, how)?;
             let ended = replace(conn, &policy, &user, &hash, None, EndReason::PasswordReset, now)?;
-            // What came with a mail to the address proves it.
+            // The mail was sent to this address, so its use verifies it.
             if let Some(email) = &user.email {
                 release_username(conn, &policy, email, Some(user.id), now)?;
-                if let Some(user) = users::mark_email_verified(conn, user.id, email, now)? {
+                if let Some(user) = changes::mark_email_verified(conn, user.id, email, now)? {
                     name_by_address(conn, user, email, now)?;
                 }
                 if !user.email_verified {
-                    events::record(conn, &scene, EventKind::EmailVerified, "")?;
-                    unlink_identities(conn, user.id, &scene)?;
+                    events::record(conn, &context, EventKind::EmailVerified, "")?;
+                    unlink_identities(conn, user.id, &context)?;
                 }
             }
             reset_failed_logins(conn, &secrets, &user, &place)?;
@@ -113,18 +114,22 @@ impl Flows {
     }
 }
 
-/// Unlinks the identities of an account whose address was not verified before: they may be those of
-/// another person, who registered with the address of the user.
-fn unlink_identities(conn: &mut Conn, id: UserId, scene: &EventContext) -> store::Result<()> {
+/// Unlinks the identities of an account whose address was not verified before. They may belong to
+/// an attacker who registered with the address of the user.
+fn unlink_identities(conn: &mut Conn, id: UserId, context: &EventContext) -> store::Result<()> {
     for identity in identities::unlink_since(conn, id, UtcTime::from_micros(0))? {
-        events::record(conn, scene, EventKind::IdentityUnlinked, &identity.provider)?;
+        events::record(conn, context, EventKind::IdentityUnlinked, &identity.provider)?;
     }
     Ok(())
 }
 
-type Due = (Challenge, User);
+type PendingReset = (Challenge, User);
 
-fn find_by_link(conn: &mut Conn, link: &PlainToken, now: UtcTime) -> store::Result<Result<Due>> {
+fn find_by_link(
+    conn: &mut Conn,
+    link: &PlainToken,
+    now: UtcTime,
+) -> store::Result<Result<PendingReset>> {
     let found = challenges::find_by_link(conn, &link.hash())?
         .filter(|it| ChallengeKind::OF_PASSWORD.contains(&it.kind) && it.used_at.is_none());
     let Some(challenge) = found else {
@@ -137,15 +142,15 @@ fn find_by_link(conn: &mut Conn, link: &PlainToken, now: UtcTime) -> store::Resu
     Ok(owner.map(|user| (challenge, user)).ok_or(Error::OneTimeTokenInvalid))
 }
 
-/// The database is asked the same whatever is known of the address.
+/// Finds the reset of a code. Known and unknown addresses cause the same statements.
 fn find_by_code(
     conn: &mut Conn,
     secrets: &Secrets,
     email: &Email,
     code: &PlainToken,
     now: UtcTime,
-) -> store::Result<Option<Due>> {
-    // One after the other also where there is no code whose row they would wait for.
+) -> store::Result<Option<PendingReset>> {
+    // Serializes requests for one address, also if there is no challenge whose row would be locked.
     challenges::lock_address(conn, email)?;
     let user = users::find_by_email(conn, email)?.filter(|user| user.is_active);
     let owner = user.as_ref().map_or(UserId::NONE, |user| user.id);
@@ -155,7 +160,8 @@ fn find_by_code(
     Ok(challenge.zip(user).filter(|_| is_right))
 }
 
-/// Returns the active account that a challenge is about, if it still has the address that the mail went to.
+/// Returns the active user of a challenge, if the account still has the address that the mail was
+/// sent to.
 fn owner(conn: &mut Conn, challenge: &Challenge) -> store::Result<Option<User>> {
     let Some(id) = challenge.user_id else { return Ok(None) };
     let same = |user: &User| {
@@ -165,14 +171,18 @@ fn owner(conn: &mut Conn, challenge: &Challenge) -> store::Result<Option<User>> 
     Ok(users::lock_user(conn, id)?.filter(|user| user.is_active && same(user)))
 }
 
-/// Uses the challenge up. Of many who come at once one gets the account.
-fn still_due(conn: &mut Conn, challenge: &Challenge, now: UtcTime) -> store::Result<Option<User>> {
+/// Consumes the challenge. Of concurrent requests, one succeeds.
+fn consume_pending(
+    conn: &mut Conn,
+    challenge: &Challenge,
+    now: UtcTime,
+) -> store::Result<Option<User>> {
     let owner = owner(conn, challenge)?;
     Ok(if challenges::consume_challenge(conn, &challenge.id, now)? { owner } else { None })
 }
 
-/// Returns the challenge of a mail that lets its owner choose a new password. The same mail, written again,
-/// finds the same one; that of another mail counts no longer.
+/// Returns the challenge of a password reset by mail. A retry of the same mail finds the same one;
+/// the challenge of another mail becomes invalid.
 pub(crate) fn reset_challenge(
     conn: &mut Conn,
     id: ChallengeId,
@@ -188,7 +198,7 @@ pub(crate) fn reset_challenge(
     let challenge =
         Challenge { id, email: user.email.clone(), ..Challenge::new(kind, Some(user.id), now) };
     challenges::insert_challenge(conn, &challenge, wrong_codes)?;
-    let scene = EventContext::of(user.id, now);
-    events::record(conn, &scene, EventKind::PasswordResetRequested, "")?;
+    let context = EventContext::of(user.id, now);
+    events::record(conn, &context, EventKind::PasswordResetRequested, "")?;
     Ok(challenge)
 }

@@ -1,5 +1,5 @@
-//! What services ask about tokens, and revoke (RFC 7662, RFC 7009). Whatever is not an active token of this
-//! service reads alike.
+//! Introspection and revocation of tokens for services (RFC 7662, RFC 7009). All tokens that are
+//! not active get the same response.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ pub struct ActiveRefreshToken {
 }
 
 impl Flows {
-    /// Tells a service that holds `key` whether a token is active.
+    /// Returns the state of a token to a service with the API key `key`.
     pub fn introspect(&self, key: &PlainToken, token: &PlainToken) -> Result<Introspection> {
         self.require_scope(key, Scope::Introspect)?;
         if is_refresh_token(token) {
@@ -46,7 +46,7 @@ impl Flows {
         Ok(verified.map_or(Introspection::Inactive, Introspection::Access))
     }
 
-    /// Ends the session of a token for a service that holds `key`.
+    /// Ends the session of a token, for a service with the API key `key`.
     pub fn revoke_token(&self, key: &PlainToken, token: &PlainToken) -> Result<()> {
         let key = self.require_scope(key, Scope::Revoke)?;
         let session = if is_refresh_token(token) {
@@ -55,8 +55,8 @@ impl Flows {
             self.verify_if_active(token)?.map(|token| token.claims.session_id())
         };
         let Some(session) = session else { return Ok(()) };
-        let scene = EventContext::of(None, self.now()).by_key(&key.id);
-        self.end_as_logged_out(session, scene, |_| true)
+        let context = EventContext::of(None, self.now()).by_key(&key.id);
+        self.end_as_logged_out(session, context, |_| true)
     }
 
     fn verify_if_active(&self, token: &PlainToken) -> Result<Option<Arc<VerifiedToken>>> {

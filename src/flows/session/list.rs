@@ -1,4 +1,4 @@
-//! The sessions of a person, to look at and to end.
+//! The open sessions of a user.
 
 use crate::domain::{
     ChallengeKind, Device, EndReason, EventContext, EventKind, Session, SessionId,
@@ -8,16 +8,16 @@ use crate::flows::{Claims, Error, Flows, Result};
 use crate::store::{challenges, events, sessions};
 
 impl Flows {
-    /// The holder's open sessions, the one used last first.
+    /// Returns the open sessions of the caller, the last used one first.
     pub fn list_sessions(&self, claims: &Claims) -> Result<Vec<Session>> {
         let (id, now) = (claims.user_id(), self.now());
         Ok(self.db.read(|conn| sessions::list_open(conn, id, now))?)
     }
 
-    /// Ends one of the holder's sessions.
+    /// Ends a session of the caller.
     pub fn end_session(&self, claims: &Claims, session: SessionId, device: &Device) -> Result<()> {
         let (id, now) = (claims.user_id(), self.now());
-        let scene = EventContext::of(id, now).in_session(&session).on(device);
+        let context = EventContext::of(id, now).in_session(&session).on(device);
         let reason = EndReason::LoggedOut;
         let (ended, own) = (session.clone(), claims.session_id());
         let found = self.db.write(move |conn| {
@@ -27,7 +27,7 @@ impl Flows {
                 if session != own {
                     challenges::delete_changes(conn, id)?;
                 }
-                events::record(conn, &scene, EventKind::SessionEnded, "")?;
+                events::record(conn, &context, EventKind::SessionEnded, "")?;
             }
             Ok::<_, Error>(found)
         })?;
@@ -39,18 +39,19 @@ impl Flows {
         Ok(())
     }
 
-    /// Ends the holder's sessions besides the one that asks.
+    /// Ends all sessions of the caller except the current one.
     pub fn end_other_sessions(&self, claims: &Claims, device: &Device) -> Result<()> {
         let (id, keep, now) = (claims.user_id(), claims.session_id(), self.now());
-        let (reason, scene) = (EndReason::LoggedOut, EventContext::of(id, now).on(device));
+        let (reason, context) = (EndReason::LoggedOut, EventContext::of(id, now).on(device));
         let ended = self.db.write(move |conn| {
             lock_for(conn, id, &keep)?;
-            // Whoever is thrown out may have asked for another address, or hold an old proof.
+            // The owner of an ended session may have requested a change of the address, or hold its
+            // verification.
             challenges::delete_of_kinds(conn, id, ChallengeKind::OF_ADDRESS)?;
             let ended = sessions::end_all_sessions(conn, id, Some(&keep), reason, now)?;
             for session in &ended {
-                let scene = scene.clone().in_session(session);
-                events::record(conn, &scene, EventKind::SessionEnded, "")?;
+                let context = context.clone().in_session(session);
+                events::record(conn, &context, EventKind::SessionEnded, "")?;
             }
             Ok::<_, Error>(ended)
         })?;

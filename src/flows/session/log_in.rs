@@ -1,20 +1,22 @@
-//! Logging in with a name or address and a password.
+//! Log-in with a password, and a user name or an e-mail address.
 
-use crate::domain::token::FirstTokens;
+use crate::domain::secrets::FirstTokens;
 use crate::domain::{Amr, Email, PlainPassword, Transport, User, UserId};
 use crate::flows::limits::{Attempt, canonical_login_identifier};
 use crate::flows::sign_in::SignIn;
 use crate::flows::{Error, Flows, LogInOutcome, LoginContext, Result};
 use crate::security::hash_queue::Requester;
-use crate::store::{self, Conn, decoy_users, users};
+use crate::store::users::{self, changes};
+use crate::store::{self, Conn, decoy_users};
 use crate::telemetry::REFUSALS;
 
-/// Log-ins that bring an outdated hash up to date at the same moment meet once, hardly twice.
+/// Largest number of verifications of one password. Concurrent log-ins that upgrade the hash
+/// collide once, hardly ever twice.
 pub(crate) const MAX_COMPARISONS: usize = 3;
 
 impl Flows {
-    /// Opens a session for a user who knows the password. An unknown name costs the same work and gets the
-    /// same answer as a wrong password.
+    /// Opens a session for a user who knows the password. For an unknown user name it does the same
+    /// work and returns the same error as for a wrong password.
     pub fn log_in(
         &self,
         name: &str,
@@ -38,8 +40,8 @@ impl Flows {
         })
     }
 
-    /// Does `work` for the active user of `attempt`, if `password` is the user's, in the transaction that records
-    /// the log-in. Then replaces the hash if it is outdated.
+    /// Runs `work` for the active user of `attempt`, if `password` is right, in the transaction
+    /// that records the log-in. Then upgrades an outdated hash.
     pub(crate) fn with_password<T: Send + 'static>(
         &self,
         name: &str,
@@ -47,14 +49,14 @@ impl Flows {
         attempt: &Attempt,
         work: impl FnOnce(&mut Conn, &User) -> Result<T> + Clone + Send + 'static,
     ) -> Result<(User, T)> {
-        // The hash may be brought up to date by another log-in while this one computes: then the
-        // password is compared once more, with what is stored now.
+        // A concurrent log-in may upgrade the hash meanwhile. Then the password is verified again,
+        // with the new hash.
         for _ in 0..MAX_COMPARISONS {
             let (checked, is_outdated) = self.check_password(name, password, attempt)?;
             let (id, hash, now, work) =
                 (checked.id, checked.password_hash, self.now(), work.clone());
             let noted = self.db.write(move |conn| {
-                let Some(user) = users::record_login(conn, id, &hash, now)? else {
+                let Some(user) = changes::record_login(conn, id, &hash, now)? else {
                     return Ok(None);
                 };
                 let outcome = work(conn, &user)?;
@@ -70,11 +72,12 @@ impl Flows {
         Err(Error::InvalidCredentials)
     }
 
-    /// Returns the active user of `attempt`, if `password` is the user's, and whether the hash is outdated.
+    /// Returns the active user of `attempt`, if `password` is right, and whether the hash is
+    /// outdated.
     ///
-    /// For an unknown user, verifies against the hash of a decoy user: imported hashes have other costs than
-    /// ours, so one fixed dummy hash would reveal which users exist. The decoy is the same for all spellings of
-    /// a name, also at the Django REST adapter.
+    /// For an unknown user, verifies against the hash of a decoy user: imported hashes have other
+    /// costs than ours, so one fixed dummy hash would reveal which users exist. The decoy is the
+    /// same for all spellings of a name, also at the Django REST adapter.
     pub(crate) fn check_password(
         &self,
         name: &str,
@@ -85,7 +88,7 @@ impl Flows {
         let key = self.secrets.decoy_key(&spelling);
         let meant = attempt.user;
         let read = self.db.read(|conn| {
-            // A user whom another spelling, or the adapter, finds by this name.
+            // The user that another spelling of the name finds, or a log-in at the adapter.
             let same_spelling = find_by_login(conn, &spelling)?;
             let decoy = decoy_users::find(conn, key)?;
             let compared = meant.or(same_spelling).or(decoy).unwrap_or(UserId::NONE);
@@ -106,13 +109,13 @@ impl Flows {
         Err(Error::AccountDisabled)
     }
 
-    /// The person is in already: if this fails, the next log-in tries again.
+    /// Upgrades the hash of a user who is logged in. After a failure, the next log-in does it.
     fn renew_password_hash(&self, user: &User, password: &PlainPassword, requester: &Requester) {
         let (id, old, now) = (user.id, user.password_hash.clone(), self.now());
         let hash = self.hasher.hash(requester.clone(), password);
         let renewed = hash.map_err(Error::from).and_then(|new| {
             self.db.write(move |conn| {
-                users::replace_password_hash(conn, id, &old, &new, now).map_err(Error::from)
+                changes::replace_password_hash(conn, id, &old, &new, now).map_err(Error::from)
             })
         });
         if let Err(error) = renewed {
@@ -121,8 +124,8 @@ impl Flows {
     }
 }
 
-/// The account that is meant by what a user typed: the name in any letter case, or the address.
-/// Both are always asked for, so that known and unknown take the same time.
+/// Finds the account of a user name in any letter case, or of an e-mail address. Both are looked up
+/// in any case, so that known and unknown names take the same time.
 fn find_by_login(conn: &mut Conn, name: &str) -> store::Result<Option<UserId>> {
     let by_name = users::find_id_by_username(conn, name)?;
     let by_address = match Email::parse(name) {

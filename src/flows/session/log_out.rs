@@ -1,4 +1,4 @@
-//! Ending the session of a refresh token (RFC 7009: an unknown token is no error).
+//! Log-out by a refresh token. As in RFC 7009, an unknown token is no error.
 
 use crate::domain::{
     Device, EndReason, EventContext, EventKind, PlainToken, Session, SessionId, Transport,
@@ -7,16 +7,15 @@ use crate::flows::{Error, Flows, Result};
 use crate::store::{events, sessions};
 
 impl Flows {
-    /// Ends the session that `token` belongs to, if there is one. A token that was replaced
-    /// already still names its session.
-    /// A token that comes by another `transport` than it was issued by is unknown.
+    /// Ends the session of `token`, if there is one. A replaced token still identifies its session.
+    /// A token of another transport than `transport` counts as unknown.
     pub fn log_out(&self, token: &PlainToken, transport: Transport, device: &Device) -> Result<()> {
         let Some(id) = self.find_session_of(token)? else { return Ok(()) };
-        let scene = EventContext::of(None, self.now()).on(device);
-        self.end_as_logged_out(id, scene, move |session| session.accepts(transport))
+        let context = EventContext::of(None, self.now()).on(device);
+        self.end_as_logged_out(id, context, move |session| session.accepts(transport))
     }
 
-    /// Finds the session of a refresh token, however long ago that was replaced.
+    /// Finds the session of a refresh token, which may have been replaced long ago.
     pub(super) fn find_session_of(&self, token: &PlainToken) -> Result<Option<SessionId>> {
         match self.db.read(|conn| sessions::find_refresh_token(conn, &token.hash()))? {
             Some((_, session)) => Ok(Some(session.id)),
@@ -24,23 +23,23 @@ impl Flows {
         }
     }
 
-    /// Ends a session that `may_end` lets end, and records it in `scene`, which says who ends it and when.
+    /// Ends a session if `may_end` returns true for it, and records it in the context `context`.
     pub(super) fn end_as_logged_out(
         &self,
         id: SessionId,
-        scene: EventContext,
+        context: EventContext,
         may_end: impl FnOnce(&Session) -> bool + Clone + Send + 'static,
     ) -> Result<()> {
-        let now = scene.at;
+        let now = context.at;
         let ended = self.db.write(move |conn| {
             let Some(session) = sessions::find_session(conn, &id)?.filter(may_end) else {
                 return Ok(None);
             };
             let ended = sessions::end_session(conn, &session.id, EndReason::LoggedOut, now)?;
             if ended {
-                let scene = EventContext { user_id: Some(session.user_id), ..scene };
-                let scene = scene.in_session(&session.id);
-                events::record(conn, &scene, EventKind::LoggedOut, "")?;
+                let context = EventContext { user_id: Some(session.user_id), ..context };
+                let context = context.in_session(&session.id);
+                events::record(conn, &context, EventKind::LoggedOut, "")?;
             }
             Ok::<_, Error>(ended.then_some(session))
         })?;

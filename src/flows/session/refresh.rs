@@ -9,7 +9,7 @@ use crate::domain::{
     RefreshToken, Session, TokenHash, Transport, User, UtcTime,
 };
 use crate::flows::limits::reserve;
-use crate::flows::notify::notices::{Notice, order_notice};
+use crate::flows::notify::notices::{Notice, queue_notice};
 use crate::flows::sign_in::refresh_expiry;
 use crate::flows::{Error, Flows, Policy, Result, TokenPair};
 use crate::store::outbox::MailKind;
@@ -204,8 +204,8 @@ fn end_stolen_session(
         let scene = EventContext::of(user.id, now).in_session(&session.id).on(device);
         events::record(conn, &scene, EventKind::RefreshTokenReused, "")?;
         let kind = MailKind::RefreshTokenReused;
-        let notice = Notice { kind, detail: &session.device.label, brings_back: None };
-        order_notice(conn, policy, &user, user.email.as_ref(), &notice, now)?;
+        let notice = Notice { kind, detail: &session.device.label, reverts_to: None };
+        queue_notice(conn, policy, &user, user.email.as_ref(), &notice, now)?;
     }
     Ok(Outcome::Refused(Error::RefreshTokenReused, Some(session)))
 }

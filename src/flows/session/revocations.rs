@@ -1,4 +1,4 @@
-//! What was ended within the life of an access token, for services that check tokens themselves.
+//! The revocation list, for services that check tokens themselves.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,8 @@ use crate::security::access_token::TokenError;
 use crate::security::revocations::Ended;
 
 impl Flows {
-    /// Returns the sessions and users that were revoked, or those that were revoked at or after `since`.
+    /// Returns the sessions and users that were revoked, or those that were revoked at or after
+    /// `since`.
     ///
     /// # Errors
     /// [`crate::flows::Error::Unavailable`] when this instance cannot know.
@@ -18,7 +19,7 @@ impl Flows {
         ended.ok_or_else(|| TokenError::RevocationsStale.into())
     }
 
-    /// How long what was ended stays listed.
+    /// Time for which a revocation stays listed.
     pub fn revocation_window(&self) -> Duration {
         self.access_tokens.revocations.keep()
     }

@@ -1,4 +1,4 @@
-//! Telling whether an access token counts: in memory, without the database.
+//! Validation of access tokens, in memory and without the database.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use crate::flows::{Flows, Result};
 use crate::security::access_token::VerifiedToken;
 
 impl Flows {
-    /// The claims of a token that counts.
+    /// Returns the claims of a valid token.
     pub fn verify_token(&self, token: &str) -> Result<Arc<VerifiedToken>> {
         Ok(self.access_tokens.check(token, self.now())?)
     }

@@ -7,18 +7,18 @@ use crate::domain::{
     Identity, IdentityKey, Locale, MailClass, MailRequest, Metadata, PasswordHash, PendingIdentity,
     PlainToken, Registration, RegistrationMode, Roles, SocialFlow, User, UserId, Username,
 };
-use crate::flows::account::register::{order_proof, require_registration};
+use crate::flows::account::register::{queue_verification_mail, require_registration};
 use crate::flows::account::release_username::release_username;
-use crate::flows::account::report_unauthorized::free_address;
-use crate::flows::notify::notices::{Notice, order_notice};
+use crate::flows::account::report_unauthorized::release_unverified_email;
+use crate::flows::notify::notices::{Notice, queue_notice};
 use crate::flows::sign_in::{SignIn, SignedIn};
 use crate::flows::{
     EmailVerification, Error, Flows, PendingVerification, Policy, Registered, Result,
 };
 use crate::store::outbox::MailKind;
-use crate::store::users::NewUser;
+use crate::store::users::{self, NewUser, changes};
 use crate::store::{
-    self, Conn, Unique, challenges, events, identities, registrations, social_flows, users,
+    self, Conn, Unique, challenges, events, identities, registrations, social_flows,
 };
 
 /// What entitles a client to one log-in. It is used up in the transaction of the result.
@@ -199,7 +199,7 @@ fn make_verified(conn: &mut Conn, entry: &Entry, email: &Email) -> Result<User> 
     }
     require_domain(&entry.policy, email)?;
     let now = entry.sign_in.now;
-    free_address(conn, &entry.policy, email, None, now)?;
+    release_unverified_email(conn, &entry.policy, email, None, now)?;
     release_username(conn, &entry.policy, email, None, now)?;
     challenges::delete_of_address(conn, email, None)?;
     let user = insert_account(conn, entry, email, true)?;
@@ -230,7 +230,7 @@ fn make_unverified(
     if with_mail {
         let registration = registration(entry, email, ChallengeKind::VerifyEmail, Some(user.id));
         registrations::insert_registration(conn, &registration)?;
-        order_proof(conn, &registration, now)?;
+        queue_verification_mail(conn, &registration, now)?;
     }
     open(conn, entry, &user, registration_token)
 }
@@ -243,7 +243,7 @@ fn register(conn: &mut Conn, entry: &Entry, key: &IdentityKey, email: &Email) ->
     registrations::insert_registration(conn, &registration)?;
     let identity = PendingIdentity { provider: entry.provider.clone(), key: key.clone() };
     social_flows::insert_pending_identity(conn, &registration.challenge.id, &identity)?;
-    order_proof(conn, &registration, now)?;
+    queue_verification_mail(conn, &registration, now)?;
     entry.ticket.use_up(conn, FlowOutcome::VerificationSent, None)?;
     Ok(Entered::Pending(PendingVerification {
         registration_token: entry.registration_token.clone(),
@@ -308,8 +308,8 @@ fn link(
 /// Tells the owner of an account that an identity is linked to it from now on.
 pub(super) fn notify_of_link(conn: &mut Conn, entry: &Entry, user: &User) -> Result<()> {
     let detail = &entry.provider_name;
-    let notice = Notice { kind: MailKind::IdentityLinked, detail, brings_back: None };
-    order_notice(conn, &entry.policy, user, user.email.as_ref(), &notice, entry.sign_in.now)
+    let notice = Notice { kind: MailKind::IdentityLinked, detail, reverts_to: None };
+    queue_notice(conn, &entry.policy, user, user.email.as_ref(), &notice, entry.sign_in.now)
 }
 
 /// Opens the session of a locked account and uses the ticket up.
@@ -321,7 +321,7 @@ fn open(
 ) -> Result<Entered> {
     let now = entry.sign_in.now;
     entry.ticket.use_up(conn, FlowOutcome::LoggedIn, Some(user.id))?;
-    let user = users::record_login(conn, user.id, &user.password_hash, now)?;
+    let user = changes::record_login(conn, user.id, &user.password_hash, now)?;
     let user = user.ok_or(Error::AccountDisabled)?;
     let signed_in = entry.sign_in.clone().open(conn, &entry.policy, &user)?;
     Ok(Entered::Session(Box::new(user), Box::new(signed_in), registration_token))

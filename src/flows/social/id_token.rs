@@ -1,7 +1,7 @@
 //! Log-in of a native app with the id token of a provider.
 
 use super::enter::{Entry, Ticket};
-use crate::domain::token::FirstTokens;
+use crate::domain::secrets::FirstTokens;
 use crate::domain::{
     Amr, Challenge, ChallengeKind, Counted, Counter, Email, Locale, PlainToken, Transport,
 };

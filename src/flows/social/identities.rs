@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::domain::{
     Device, Email, EventContext, EventKind, IdentityId, LinkedIdentity, PendingIdentity, UserId,
 };
-use crate::flows::audit::scene;
-use crate::flows::notify::notices::{Notice, order_notice};
+use crate::flows::audit::context_of;
+use crate::flows::notify::notices::{Notice, queue_notice};
 use crate::flows::password::reauthenticate::lock_for;
 use crate::flows::{Claims, Error, Flows, Result};
 use crate::store::identities::{self, Unlinking};
@@ -32,7 +32,7 @@ impl Flows {
     ) -> Result<()> {
         self.check_again(claims, None, device)?;
         let (id, session, now) = (claims.user_id(), claims.session_id(), self.now());
-        let context = scene(claims, device, now);
+        let context = context_of(claims, device, now);
         let (policy, social) = (self.policy.clone(), Arc::clone(&self.social));
         self.db.write(move |conn| {
             let user = lock_for(conn, id, &session)?;
@@ -43,8 +43,8 @@ impl Flows {
             };
             events::record(conn, &context, EventKind::IdentityUnlinked, &unlinked.provider)?;
             let detail = social.display_name(&unlinked.provider);
-            let notice = Notice { kind: MailKind::IdentityUnlinked, detail, brings_back: None };
-            order_notice(conn, &policy, &user, user.email.as_ref(), &notice, now)
+            let notice = Notice { kind: MailKind::IdentityUnlinked, detail, reverts_to: None };
+            queue_notice(conn, &policy, &user, user.email.as_ref(), &notice, now)
         })?;
         tracing::info!(user_id = id.0, "identity unlinked");
         Ok(())

@@ -4,7 +4,7 @@ use super::enter::{Entry, notify_of_link};
 use super::finish::FinishedFlow;
 use super::identities::link_identity;
 use crate::domain::{FlowOutcome, Identity, PendingIdentity};
-use crate::flows::audit::scene;
+use crate::flows::audit::context_of;
 use crate::flows::password::reauthenticate::lock_for;
 use crate::flows::{Claims, Error, Flows, Result};
 use crate::store::identities;
@@ -21,7 +21,7 @@ impl Flows {
         identity: Identity,
     ) -> Result<FinishedFlow> {
         let (id, session) = (claims.user_id(), claims.session_id());
-        let context = scene(claims, &entry.sign_in.client.device, entry.sign_in.now);
+        let context = context_of(claims, &entry.sign_in.client.device, entry.sign_in.now);
         let email = identity.email;
         let identity = PendingIdentity { provider: entry.provider.clone(), key: identity.key };
         self.db.write(move |conn| {

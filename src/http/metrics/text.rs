@@ -42,7 +42,7 @@ impl Text {
         }
     }
 
-    /// Returns what was written.
+    /// Returns the text.
     pub(super) fn into_string(self) -> String {
         self.0
     }

@@ -1,6 +1,6 @@
-//! Simplifications for client generators. utoipa writes valid OpenAPI 3.1; generators fail at a
-//! description beside a `$ref`, at a `oneOf` that only says "or null", and at types of one
-//! primitive value.
+//! Simplifications for client generators. utoipa writes valid OpenAPI 3.1. Generators fail at a
+//! description beside a `$ref`, at a `oneOf` of a type and null, and at types of one primitive
+//! value.
 
 use serde_json::{Map, Value, json};
 
@@ -17,7 +17,7 @@ pub(super) fn simplify(document: &mut Value) {
     }
 }
 
-/// Named schemas that are no objects, such as an e-mail address.
+/// Named schemas that are not objects, such as an e-mail address.
 #[derive(Clone, Copy)]
 struct Primitives<'a>(&'a Value);
 
@@ -50,7 +50,7 @@ fn simplify_value(value: &mut Value, primitives: Primitives<'_>) {
     }
 }
 
-/// Inlines references to primitives, and puts the description after that of the place. Any other
+/// Inlines references to primitives, and appends their description to that of the member. Any other
 /// reference stands alone.
 fn resolve_reference(schema: &mut Map<String, Value>, primitives: Primitives<'_>) {
     let Some(reference) = schema.get("$ref").and_then(Value::as_str).map(str::to_owned) else {
@@ -70,7 +70,7 @@ fn resolve_reference(schema: &mut Map<String, Value>, primitives: Primitives<'_>
     }
 }
 
-/// `oneOf` a primitive and null is a primitive that may be null.
+/// Replaces `oneOf` a primitive and null by a nullable primitive.
 fn merge_null(schema: &mut Map<String, Value>) {
     let Some([one, other]) = schema.get("oneOf").and_then(Value::as_array).map(Vec::as_slice)
     else {
@@ -91,8 +91,8 @@ fn merge_null(schema: &mut Map<String, Value>) {
     *schema = primitive;
 }
 
-/// An object whose members are not listed has members of any kind; openapi-typescript takes it for
-/// an empty one otherwise.
+/// Declares that an object without listed members has members of any kind; openapi-typescript would
+/// make it an empty one.
 fn open_object(schema: &mut Map<String, Value>) {
     let is_object = match schema.get("type") {
         Some(Value::String(kind)) => kind == "object",
@@ -106,7 +106,7 @@ fn open_object(schema: &mut Map<String, Value>) {
     }
 }
 
-/// A parameter that is not sent is not null.
+/// Removes null from the type of a parameter: an absent parameter is not null.
 fn make_parameter_plain(parameter: &mut Map<String, Value>) {
     let kinds = parameter.get("schema").and_then(|it| it["type"].as_array());
     let kind = kinds.and_then(|it| it.iter().find(|kind| *kind != "null")).cloned();
@@ -119,7 +119,7 @@ fn make_parameter_plain(parameter: &mut Map<String, Value>) {
 mod tests {
     use super::*;
 
-    /// Every object of the document with its JSON pointer, examples left out.
+    /// Returns every object of the document with its JSON pointer, except examples.
     fn objects(document: &Value) -> Vec<(String, &Map<String, Value>)> {
         let mut found = Vec::new();
         let mut waiting = vec![(String::new(), document)];

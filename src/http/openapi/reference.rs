@@ -11,10 +11,10 @@ Generated from the OpenAPI document by `hallpass openapi --format markdown`. The
 [openapi/openapi.json](../openapi/openapi.json); a running service has it at `/openapi.json` (3.0:\n\
 `/openapi-3.0.json`) and lets you try it at `/docs/`. [Errors](errors.md) explains the codes.\n";
 
-/// The methods of a path that are operations, in the order of this page.
+/// The methods of operations, in the order of this page.
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
-/// The page for a document.
+/// Returns the page for a document.
 pub(super) fn render(document: &Value) -> String {
     let tags: Vec<&Value> = document["tags"].as_array().into_iter().flatten().collect();
     let mut page = vec![HEAD.to_owned(), "\n| operation | purpose |\n| --- | --- |\n".to_owned()];
@@ -41,7 +41,7 @@ struct Operation<'a> {
     value: &'a Value,
 }
 
-/// The operations of a tag.
+/// Returns the operations of a tag.
 fn operations<'a>(document: &'a Value, tag: &'a Value) -> impl Iterator<Item = Operation<'a>> {
     let paths = document["paths"].as_object().into_iter().flatten();
     let all = paths.flat_map(|(path, methods)| {
@@ -77,7 +77,7 @@ fn section_of(Operation { method, path, value }: &Operation<'_>) -> String {
     section.concat()
 }
 
-/// The credentials that an operation takes, any one of them.
+/// Returns the alternative credentials of an operation.
 fn credentials_of(operation: &Value) -> String {
     let alternatives = || operation["security"].as_array().into_iter().flatten();
     let is_named = |scheme: &str| alternatives().any(|it| it.get(scheme).is_some());
@@ -111,7 +111,7 @@ fn parameters_of(operation: &Value) -> String {
     format!("\n| parameter | in | type | description |\n| --- | --- | --- | --- |\n{rows}")
 }
 
-/// The errors of an operation, by status.
+/// Returns the errors of an operation, by status.
 fn errors_of(operation: &Value) -> String {
     let names = operation[ERROR_CODES].as_array().into_iter().flatten().filter_map(Value::as_str);
     let mut codes: Vec<Code> = names.filter_map(Code::from_name).collect();
@@ -131,7 +131,7 @@ fn example_of(content: &Value) -> String {
     }
 }
 
-/// The members of an object, or the alternatives of another schema.
+/// Returns the members of an object, or the alternatives of another schema.
 fn members_of(schema: &Value) -> String {
     let Some(properties) = schema["properties"].as_object() else {
         return format!("\n{}\n", type_of(schema));
@@ -149,7 +149,7 @@ fn members_of(schema: &Value) -> String {
     format!("\n| member | type | required | description |\n| --- | --- | --- | --- |\n{rows}")
 }
 
-/// The type of a schema in words, with links to the schemas that it names.
+/// Returns the type of a schema in words, with links to the schemas that it names.
 fn type_of(schema: &Value) -> String {
     if let Some(reference) = schema["$ref"].as_str() {
         let name = reference.strip_prefix(SCHEMAS).unwrap_or(reference);
@@ -185,7 +185,7 @@ fn type_of(schema: &Value) -> String {
     if bounds.is_empty() { kind } else { format!("{kind} ({})", bounds.join(", ")) }
 }
 
-/// The bounds of a schema that are shown, and the words before them.
+/// The limits of a schema that are shown, and the words before them.
 const BOUNDS: [(&str, &str); 6] = [
     ("minLength", "at least "),
     ("maxLength", "at most "),
@@ -203,12 +203,12 @@ fn paragraph(value: &Value) -> String {
     value.as_str().map_or_else(String::new, |text| format!("\n{text}\n"))
 }
 
-/// A text for a cell of a table.
+/// Returns the text for a cell of a table.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").split_whitespace().collect::<Vec<&str>>().join(" ")
 }
 
-/// The anchor that Markdown renderers give to a heading of words.
+/// Returns the anchor that Markdown renderers give to a heading of words.
 fn anchor(heading: &str) -> String {
     heading.to_lowercase().replace(' ', "-")
 }

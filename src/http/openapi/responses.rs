@@ -1,4 +1,4 @@
-//! Error responses of the document. What several operations share stands once, in
+//! Error responses of the document. A response that several operations share is defined once, in
 //! `components/responses`.
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use crate::http::code::Code;
 /// The member of an operation that lists its error codes.
 pub(super) const ERROR_CODES: &str = "x-error-codes";
 
-/// What any request with an access token can get.
+/// Errors of any request with an access token.
 pub(super) const BEARER_CODES: [Code; 6] = [
     Code::AuthenticationRequired,
     Code::TokenInvalid,
@@ -20,10 +20,10 @@ pub(super) const BEARER_CODES: [Code; 6] = [
     Code::Unavailable,
 ];
 
-/// Where references to responses begin.
+/// Prefix of references to responses.
 const RESPONSES: &str = "#/components/responses/";
 
-/// The error responses of an operation with these codes, by status.
+/// Returns the error responses of an operation with these codes, by status.
 pub(super) fn of_codes(codes: &[Code]) -> BTreeMap<u16, Vec<Code>> {
     let mut groups: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
     for code in codes {
@@ -44,7 +44,7 @@ impl Shared {
         }
     }
 
-    /// Returns the response with these codes: a reference to it, if others have it too.
+    /// Returns the response with these codes: a reference, if several operations share it.
     pub(super) fn response(&self, codes: &[Code]) -> Value {
         if self.is_shared(codes) {
             json!({"$ref": format!("{RESPONSES}{}", name_of(codes))})
@@ -53,7 +53,7 @@ impl Shared {
         }
     }
 
-    /// Returns the responses that references lead to, by name.
+    /// Returns the shared responses, by name.
     pub(super) fn components(&self) -> Map<String, Value> {
         let shared = self.0.keys().filter(|codes| self.is_shared(codes));
         let named: BTreeMap<String, Value> =
@@ -66,8 +66,8 @@ impl Shared {
     }
 }
 
-/// A name made of the codes: `PayloadTooLarge`, `LastSuperuserOrUsernameTaken`. The codes that every
-/// request with an access token has are one word.
+/// Returns a name made of the codes: `PayloadTooLarge`, `LastSuperuserOrUsernameTaken`. The codes
+/// that every request with an access token has are one word.
 fn name_of(codes: &[Code]) -> String {
     let status = codes.first().map(|code| code.status());
     let of_bearer: Vec<Code> =

@@ -1,9 +1,9 @@
-//! The document in OpenAPI 3.0, for generators that do not know 3.1. It is equivalent except for
+//! The document in OpenAPI 3.0, for generators that do not support 3.1. It is equivalent except for
 //! the texts that a schema forbids one by one.
 
 use serde_json::{Map, Value, json};
 
-/// The document in 3.0.
+/// Returns the document in 3.0.
 pub(super) fn derive(mut document: Value) -> Value {
     document["openapi"] = "3.0.3".into();
     if let Some(license) = document["info"]["license"].as_object_mut() {

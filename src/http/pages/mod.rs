@@ -1,5 +1,5 @@
-//! Built-in pages for the links of mails, where there is no front end. Opening one changes nothing,
-//! as mail scanners open links too; its one button posts.
+//! Built-in pages for the links of mails, for services without a front end. Opening one changes
+//! nothing, as mail scanners open links, too; its one button sends a POST.
 
 mod not_me;
 mod password_reset;
@@ -22,12 +22,12 @@ use crate::domain::{Device, Language, Locale, PlainToken};
 use crate::flows::VerifyEmailProof;
 use crate::http::serving::backpressure::Intake;
 
-/// The path of the page that verifies an e-mail address; as with all pages, the mail's link adds
+/// The path of the page that verifies an e-mail address; as for all pages, the mail's link adds
 /// `?token=`.
 pub const VERIFY_EMAIL: &str = "/verify-email";
-/// The path of the page that takes a new password.
+/// The path of the page that sets a new password.
 pub const PASSWORD_RESET: &str = "/password-reset";
-/// The path of the page that says "this was not me".
+/// The path of the page that reports unauthorized activity.
 pub const NOT_ME: &str = "/not-me";
 
 const CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; \
@@ -49,7 +49,7 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     templates
 });
 
-/// Serves the pages.
+/// Registers the pages.
 pub fn configure(app: &mut web::ServiceConfig) {
     serve(app, VERIFY_EMAIL, verify_email::act);
     serve(app, PASSWORD_RESET, password_reset::act);
@@ -63,7 +63,7 @@ struct Form {
     device: Device,
 }
 
-/// View of a page: the name by which its template knows it, and its status.
+/// View of a page: its name in the template, and its status.
 #[derive(Clone, Copy)]
 struct View(&'static str, StatusCode);
 
@@ -71,7 +71,7 @@ impl View {
     const FORM: Self = Self("form", StatusCode::OK);
     const DONE: Self = Self("done", StatusCode::OK);
 
-    /// A failure that every page can meet.
+    /// Returns the view of a failure that every page can have.
     fn of(code: Code) -> Self {
         match code {
             Code::OneTimeTokenExpired => Self("expired", code.status()),

@@ -7,7 +7,7 @@ use crate::http::blocking::State;
 
 pub(super) async fn act(state: web::Data<State>, form: Form) -> View {
     let token = form.token;
-    match state.run(move |flows| flows.disavow(&token, &form.device)).await {
+    match state.run(move |flows| flows.report_unauthorized(&token, &form.device)).await {
         Ok(()) => View::DONE,
         Err(error) => View::of(error.code),
     }

@@ -5,7 +5,7 @@ use actix_web::web;
 
 use super::{Form, View};
 use crate::domain::PlainPassword;
-use crate::flows::{Flows, Opening, Proof, VerifyEmailProof};
+use crate::flows::{Flows, Proof, VerifyEmailProof};
 use crate::http::blocking::State;
 use crate::http::code::Code;
 
@@ -20,8 +20,8 @@ pub(super) async fn act(state: web::Data<State>, form: Form) -> View {
             Err(_) => return WRONG_PASSWORD,
         },
     };
-    let prove = move |flows: &Flows| flows.verify_email(proof, Opening::Nothing, &device);
-    match state.run(prove).await.map_err(|error| error.code) {
+    let verify = move |flows: &Flows| flows.verify_email(proof, None, &device);
+    match state.run(verify).await.map_err(|error| error.code) {
         Ok(_) => View::DONE,
         Err(Code::InvalidCredentials | Code::ProofRequired) => WRONG_PASSWORD,
         Err(code) => View::of(code),

@@ -1,7 +1,7 @@
-//! Backpressure: bounds how far a connection is read ahead. actix-http parses all requests that it
+//! Backpressure: limits how far a connection is read ahead. actix-http parses all requests that it
 //! has read, and would keep thousands of them for one client that sends without waiting for
-//! answers. So a connection is read while none of its requests is being answered, or while one is
-//! waiting for its body; and not while the client does not take what was written.
+//! responses. So a connection is read while none of its requests is in progress, or while one waits
+//! for its body; and not while the client does not read the response.
 
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
@@ -25,7 +25,7 @@ struct Counts {
 }
 
 impl Intake {
-    /// Returns that of the connection of `request`.
+    /// Returns the state of the connection of `request`.
     pub fn of(request: &HttpRequest) -> Self {
         request.conn_data::<Self>().cloned().unwrap_or_default()
     }
@@ -40,7 +40,7 @@ impl Intake {
         false
     }
 
-    /// Records whether the client has yet to take some of what was written.
+    /// Records whether a part of the response is still unsent.
     pub fn set_write_waiting(&self, is_waiting: bool) {
         self.0.is_write_waiting.set(is_waiting);
         if !is_waiting {
@@ -55,18 +55,18 @@ impl Intake {
         }
     }
 
-    /// Guard: a request is being answered while it is held.
+    /// Returns a guard for a request in progress.
     pub fn answering(&self) -> CountGuard {
         CountGuard::on(self, |counts| &counts.answers)
     }
 
-    /// Guard: a body is being read while it is held.
+    /// Returns a guard for a body that is being received.
     pub fn reading_body(&self) -> CountGuard {
         CountGuard::on(self, |counts| &counts.bodies)
     }
 }
 
-/// Counts for as long as it is there.
+/// Increments a counter until it is dropped.
 pub struct CountGuard {
     intake: Intake,
     count: fn(&Counts) -> &Cell<usize>,
@@ -92,14 +92,14 @@ impl Drop for CountGuard {
     }
 }
 
-/// An answer is one until the last of it is on its way.
+/// The body of a response. The request is in progress until its last part is sent.
 pub struct AnswerBody {
     body: BoxBody,
     _answering: CountGuard,
 }
 
 impl AnswerBody {
-    /// This body, of the request that is answered.
+    /// Returns this body with the guard of its request.
     pub fn new(body: BoxBody, answering: CountGuard) -> Self {
         Self { body, _answering: answering }
     }

@@ -57,8 +57,8 @@ const HEADERS: [&str; 40] = [
     "x-requested-with",
 ];
 
-/// Allows pages of these origins to call the service, with cookies and with these headers besides
-/// the usual ones. Pages of other origins get no header that would let them read an answer.
+/// Permits pages of these origins to call the service, with cookies and with these headers besides
+/// the usual ones. Pages of other origins get no header that permits them to read a response.
 pub fn allow(origins: &Origins, headers: &[String]) -> Cors {
     let origins = origins.clone();
     Cors::default()

@@ -1,5 +1,5 @@
-//! Draining: the time between the signal to stop and the end, in which load balancers notice and no
-//! request is lost.
+//! Draining: the time between the signal to stop and the end, in which load balancers notice the
+//! stop and no request is lost.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -9,18 +9,18 @@ use std::time::Duration;
 /// Time in which every connection that the kernel has completed is accepted and its request read.
 pub const SETTLE_TIME: Duration = Duration::from_millis(200);
 
-/// Flag of a service that is about to stop. Requests are served meanwhile, the last one of each
+/// Flag of a service that is stopping. Requests are still served, each as the last one of its
 /// connection.
 #[derive(Clone, Debug, Default)]
 pub struct Draining(Arc<AtomicBool>);
 
 impl Draining {
-    /// Begins to drain.
+    /// Sets the flag.
     pub fn begin(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Returns whether the service is about to stop.
+    /// Returns whether the service is stopping.
     pub fn has_begun(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
@@ -28,8 +28,8 @@ impl Draining {
 
 /// Makes the kernel ignore attempts to connect to `listener`, which is about to be closed: a client
 /// that retries a second later is refused and uses another instance. Closing the listener
-/// immediately would reset the connections that wait to be accepted, whose requests may be on their
-/// way; without this system call that happens.
+/// immediately would reset connections that wait to be accepted, whose requests may be on their
+/// way.
 #[cfg(target_os = "linux")]
 pub fn ignore_new_connections(listener: &TcpListener) {
     use socket2::{SockFilter, SockRef};
@@ -45,10 +45,10 @@ pub fn ignore_new_connections(listener: &TcpListener) {
         SockFilter::new(0x06, 0, 0, u32::MAX),
     ];
     if let Err(error) = SockRef::from(listener).attach_filter(&program) {
-        tracing::debug!(%error, "new connections cannot be ignored");
+        tracing::debug!(%error, "cannot ignore new connections while stopping");
     }
 }
 
-/// Does nothing: only Linux can do this.
+/// Does nothing on other systems than Linux.
 #[cfg(not(target_os = "linux"))]
 pub fn ignore_new_connections(_: &TcpListener) {}

@@ -1,4 +1,4 @@
-//! Middleware around every request: an answer even to a panic, an id, security headers, a line in
+//! Middleware around every request: a response even to a panic, an id, security headers, a line in
 //! the log.
 
 use std::net::IpAddr;
@@ -38,14 +38,14 @@ use crate::telemetry::REFUSALS;
 #[derive(Clone, Copy, Debug)]
 pub struct Https(pub bool);
 
-/// Turns a panic into an error. It has to run within CORS, or allowed pages could not read the
-/// answer.
+/// Turns a panic into an error. It has to run within CORS, or permitted pages could not read the
+/// response.
 pub async fn catch_panic(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let answer = AssertUnwindSafe(next.call(request)).catch_unwind().await;
-    // The hook has logged where.
+    // The panic hook has logged the place.
     answer.unwrap_or_else(|_| Err(ApiError::from(Code::InternalError).into()))
 }
 
@@ -60,11 +60,12 @@ pub async fn surround(
     let metrics = state.as_ref().map(|state| Arc::clone(&state.metrics));
     let answering = Intake::of(request.request()).answering();
     if forward_auth::is_asked_at(request.path()) {
-        // A preflight that a proxy asks about is not one of this service: CORS would let it pass.
+        // The preflight of a request to a proxied application is not one to this service: CORS
+        // would let it pass.
         request.headers_mut().remove(ACCESS_CONTROL_REQUEST_METHOD);
     }
-    // The request must not be cloned before it is routed, so an answer without a response of its
-    // own is sent as an error that has one.
+    // The request must not be cloned before it is routed, so a refusal without a response of its
+    // own becomes an error with one.
     let foreign_origin = foreign_origin(&request, state.as_ref().map(web::Data::get_ref));
     let report = match &state {
         Some(state) if state.flows.policy().reports_limits => LimitReport::open(),
@@ -78,7 +79,7 @@ pub async fn surround(
         around.span.in_scope(|| log_foreign_origin(&origin));
     }
     let lost = match answer {
-        // Preflights are answered before routing.
+        // Preflights are handled before routing.
         Ok(response) if is_cors_refusal(&response) => ApiError::from(Code::OriginRejected).into(),
         Ok(mut response) => {
             around.span.in_scope(|| {
@@ -106,7 +107,7 @@ pub async fn surround(
     Err(InternalError::from_response(lost, response).into())
 }
 
-/// Headers and log fields around every answer.
+/// Headers and log fields of every response.
 pub struct Surroundings {
     ids: RequestIds,
     span: Span,
@@ -115,7 +116,7 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
-    /// Those of what never became a request.
+    /// Returns those of a malformed request.
     pub fn new(https: Https) -> Self {
         Self::with(RequestIds::random(), https)
     }
@@ -144,7 +145,7 @@ impl Surroundings {
         Self { ids, span, started: Instant::now(), https }
     }
 
-    /// Returns the answer to a request without an endpoint.
+    /// Returns the response to a request without an endpoint.
     pub fn refusal(&self, error: &Error, metrics: Option<&Metrics>) -> HttpResponse {
         let mut response = request_id::scope_sync(self.ids.clone(), || error.error_response());
         let status = response.status();
@@ -179,8 +180,8 @@ fn is_cors_refusal<B>(response: &ServiceResponse<B>) -> bool {
     response.response().error().is_some_and(|error| error.as_error::<CorsError>().is_some())
 }
 
-/// Logs an error that the document does not promise for this operation: a bug. The client gets it
-/// all the same; the tests compare every answer with the document.
+/// Logs an error that the document does not promise for this operation: a bug. The client still
+/// receives it; the tests compare every response with the document.
 fn log_undocumented<B>(response: &ServiceResponse<B>) {
     let Some(code) = api_error(response).map(|error| error.code) else { return };
     let Some(operation) = operations::of_request(response.request()) else { return };
@@ -200,8 +201,8 @@ fn count<B>(metrics: &Metrics, response: &ServiceResponse<B>, started: Instant) 
     metrics.count(operation, response.status(), code, started.elapsed());
 }
 
-/// Logs one line per request. Refusals are logged by default: their answers carry the request id,
-/// which users quote to the operator. The path is logged as its pattern, never with the query.
+/// Logs one line per request. Refusals are logged by default: their responses contain the request
+/// id, which users quote to the operator. The path is logged as its pattern, never with the query.
 fn log(request: Option<&HttpRequest>, status: StatusCode, code: Option<Code>, started: Instant) {
     let is_success = !status.is_client_error() && !status.is_server_error();
     if is_success && !tracing::enabled!(Level::DEBUG) {
@@ -230,7 +231,7 @@ fn foreign_origin(request: &ServiceRequest, state: Option<&State>) -> Option<Str
     state.browsers.foreign_origin(request.headers())
 }
 
-/// Logs a foreign origin: a browser does not tell its page why it gets no response.
+/// Logs a foreign origin: the browser does not give its page a reason.
 fn log_foreign_origin(origin: &str) {
     tracing::info!(
         target: REFUSALS,
@@ -241,7 +242,7 @@ fn log_foreign_origin(origin: &str) {
 }
 
 /// Logs once that a forwarding header was ignored: without `HALLPASS_TRUSTED_PROXIES` all clients
-/// share the limits of one address, and nothing else shows it.
+/// share the limits of one address, and no other symptom shows it.
 fn warn_of_ignored_header(state: &State, peer: IpAddr, headers: &HeaderMap) {
     if let Some(header) = client::forwarding_header(headers)
         && state.is_first_ignored_header()

@@ -1,4 +1,4 @@
-//! The header that says what production would have refused, where limits are only reported.
+//! The header with the refusal of production, if limits are only reported.
 
 use std::future::Future;
 
@@ -14,7 +14,8 @@ tokio::task_local! {
     static CURRENT: LimitReport;
 }
 
-/// Returns the report of the request that this task answers; one that takes nothing outside of any.
+/// Returns the report of the request that this task handles; outside of requests, one that records
+/// nothing.
 pub fn current() -> LimitReport {
     CURRENT.try_with(Clone::clone).unwrap_or_default()
 }
@@ -24,7 +25,7 @@ pub async fn scope<F: Future>(report: LimitReport, work: F) -> F::Output {
     CURRENT.scope(report, work).await
 }
 
-/// Adds the header to a response, if there is something to say.
+/// Adds the header to a response, if there was a refusal.
 pub fn add_to(headers: &mut HeaderMap, report: &LimitReport) {
     let value = report.first().and_then(|it| HeaderValue::from_str(&text_of(it)).ok());
     if let Some(value) = value {

@@ -1,5 +1,5 @@
-//! Every request has an id: in the answer's `X-Request-Id`, in its errors, in the log. A trusted
-//! proxy may name it, and the trace that it belongs to (W3C Trace Context).
+//! Request ids: in the response header `X-Request-Id`, in errors, in the log. A trusted proxy may
+//! send the id, and the trace of the request (W3C Trace Context).
 
 use std::future::Future;
 
@@ -17,22 +17,22 @@ tokio::task_local! {
     static CURRENT: RequestIds;
 }
 
-/// The names of a request.
+/// The ids of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestIds {
-    /// Its own.
+    /// The id of the request.
     pub request_id: String,
-    /// Id of the trace that it is a part of.
+    /// The id of its trace.
     pub trace_id: Option<String>,
 }
 
 impl RequestIds {
-    /// A new id, and no trace.
+    /// Returns a new id without a trace.
     pub fn random() -> Self {
         Self { request_id: Uuid::new_v4().to_string(), trace_id: None }
     }
 
-    /// Reads the ids of a trusted proxy. Malformed or repeated ones are ignored.
+    /// Parses the ids that a trusted proxy sent. Malformed or repeated ones are ignored.
     pub fn of_proxy(headers: &HeaderMap) -> Self {
         let only = |name: &HeaderName| {
             let mut values = headers.get_all(name);
@@ -77,7 +77,7 @@ fn trace_id(traceparent: &str) -> Option<&str> {
     is_valid.then_some(trace)
 }
 
-/// Returns the ids of the request that this task answers; empty outside one.
+/// Returns the ids of the request that this task handles; empty outside of requests.
 pub fn current() -> RequestIds {
     CURRENT.try_with(Clone::clone).unwrap_or_default()
 }
@@ -87,7 +87,7 @@ pub async fn scope<F: Future>(ids: RequestIds, work: F) -> F::Output {
     CURRENT.scope(ids, work).await
 }
 
-/// The same for what needs no waiting.
+/// Does the same for synchronous work.
 pub fn scope_sync<T>(ids: RequestIds, work: impl FnOnce() -> T) -> T {
     CURRENT.sync_scope(ids, work)
 }

@@ -1,10 +1,10 @@
-//! Resources that can be read and nothing else.
+//! Read-only resources.
 
 use actix_web::{FromRequest, Handler, Resource, Responder, guard, web};
 
 use crate::http::error::ApiError;
 
-/// Makes `resource` answer GET and HEAD by `handler`, and 405 to other methods.
+/// Makes `resource` serve GET and HEAD by `handler`, and refuse other methods with 405.
 pub fn readable<F, Args>(resource: Resource, handler: F) -> Resource
 where
     F: Handler<Args>,

@@ -1,9 +1,8 @@
-//! Listening, and the answers to what never became a request.
+//! Listening, and responses to malformed requests.
 //!
-//! actix-http reads the heads of requests, and makes the answer to one that it cannot read by
-//! itself: a bare status. There is no hook for that
-//! (docs/adr/0013-http-errors-and-resource-bounds.md), so [`Connection`] stands between it
-//! and the socket and sends a problem of ours in its place.
+//! actix-http parses the heads of requests, and answers a malformed one by itself with a bare
+//! status. There is no hook for that (docs/adr/0013-http-errors-and-resource-bounds.md), so
+//! [`Connection`] stands between it and the socket and sends a problem document in its place.
 
 use std::io;
 use std::net::TcpListener;
@@ -33,24 +32,24 @@ use crate::http::serving::middleware::{Https, Surroundings};
 
 /// Time-out of the first head of a connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// Time for which the body of a refused request is still read and discarded, so that the client
+/// Time for which the body of a refused request is still received and discarded, so that the client
 /// reads the refusal.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Time-out from the first byte of a request to its answer, and from one full buffer of an answer
-/// to the next: longer than head, body and work may take together. Without it, actix-http waits
-/// without end for later heads, for bodies that are no longer needed and for clients that do not
-/// read.
+/// Time-out from the first byte of a request to its response, and from one full buffer of a
+/// response to the next: longer than head, body and work may take together. Without it, actix-http
+/// waits without end for later heads, for bodies that are no longer needed and for clients that do
+/// not read.
 const WRITE_PROGRESS_TIMEOUT: Duration = Duration::from_secs(35);
 
-/// Bytes of a read: some forty of the shortest requests.
+/// Size of a read in bytes: some forty of the shortest requests.
 const READ_CHUNK: usize = 1024;
 
 /// Settings of the listening server.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// Threads that answer.
+    /// Number of threads.
     pub workers: usize,
-    /// Connections held at once, over all workers.
+    /// Largest number of connections, over all threads.
     pub max_connections: usize,
     /// Time-out of an idle connection.
     pub keep_alive: Duration,
@@ -100,9 +99,9 @@ where
             .finish(map_config(app, |()| AppConfig::default()));
         fn_service(move |socket: TcpStream| {
             let peer = socket.peer_addr().ok();
-            // Each piece of a long answer would wait until the client acknowledges the one before,
-            // and clients take up to 40 ms for that. Of a connection that is gone already, reading
-            // tells.
+            // Without it each piece of a long response would wait for the acknowledgement of the
+            // one before, which clients delay by up to 40 ms. A failure means that the connection
+            // is gone, which the next read notices.
             let _ = socket.set_nodelay(true);
             let metrics = Arc::clone(&metrics);
             let connection = Connection::of(socket, metrics, settings);
@@ -120,10 +119,10 @@ struct Connection {
     https: Https,
     keep_alive: Duration,
     deadline: Instant,
-    /// Fires at the deadline or before. Most deadlines are put off before they come, and the timer
-    /// is set anew when it fires: to set it takes longer than to compare two times.
+    /// Fires at the deadline or before. Most deadlines are postponed before they come, and the
+    /// timer is set again when it fires: setting it takes longer than comparing two times.
     timer: Pin<Box<Sleep>>,
-    /// True if nothing arrived since the last answer: the deadline is that of an idle connection.
+    /// True if nothing arrived since the last response: the deadline is that of an idle connection.
     is_idle: bool,
     refusal: Option<Refusal>,
     intake: Intake,
@@ -131,7 +130,7 @@ struct Connection {
     had_portion: bool,
 }
 
-/// Problem document that replaces a bare answer.
+/// The problem document that replaces a bare response.
 struct Refusal {
     bytes: Vec<u8>,
     sent: usize,
@@ -171,21 +170,21 @@ impl Connection {
         }
     }
 
-    /// Starts the time-out of a new request, or of a part of its answer.
+    /// Starts the time-out of a new request, or of a part of its response.
     fn end_idleness(&mut self) {
         if std::mem::take(&mut self.is_idle) {
             self.set_deadline(Instant::now() + WRITE_PROGRESS_TIMEOUT);
         }
     }
 
-    /// Lets the connection wait for the next request. Half a head that came with the last request
-    /// does not show here, so there is a deadline all the same; that of actix-http comes first.
+    /// Starts the time-out of an idle connection. Half a head that came with the last request is
+    /// not visible here, but the earlier deadline of actix-http covers it.
     fn begin_idleness(&mut self) {
         self.is_idle = true;
         self.set_deadline(Instant::now() + self.keep_alive + WRITE_PROGRESS_TIMEOUT);
     }
 
-    /// Sends a refusal in place of `bare`, however often it has to be begun.
+    /// Sends a refusal in place of `bare`, in as many writes as it takes.
     fn poll_refuse(
         &mut self,
         context: &mut Context<'_>,
@@ -232,8 +231,8 @@ impl AsyncRead for Connection {
 }
 
 impl AsyncWrite for Connection {
-    /// A bare answer is the last that actix-http writes and is written whole, so it can only be the
-    /// end of `bytes`. What comes before it is written first.
+    /// Writes `bytes`. A bare response is the last that actix-http writes, in one piece, so it can
+    /// only be the end of `bytes`. The part before it is written first.
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -265,7 +264,7 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// A bare answer of actix-http: a status and no body.
+/// A bare response of actix-http: a status and no body.
 struct BareAnswer<'a> {
     /// Offset of its first byte.
     start: usize,
@@ -275,7 +274,7 @@ struct BareAnswer<'a> {
 }
 
 impl<'a> BareAnswer<'a> {
-    /// More than the longest has.
+    /// Longer than the longest one.
     const MAX: usize = 160;
     const STATUSES: [(&'static str, Code); 4] = [
         (" 400 Bad Request", Code::MalformedRequest),
@@ -284,8 +283,8 @@ impl<'a> BareAnswer<'a> {
         (" 500 Internal Server Error", Code::InternalError),
     ];
 
-    /// No response of a route ends like this: its head has more fields, and no body has a bare line
-    /// feed and the form of a head in it.
+    /// Returns the bare response at the end of `bytes`. No response of a route has this form: its
+    /// head has more fields, and no body contains a bare line feed and the form of a head.
     fn at_the_end_of(bytes: &'a [u8]) -> Option<Self> {
         if !bytes.ends_with(b"\r\n\r\n") {
             return None;
@@ -305,7 +304,7 @@ impl<'a> BareAnswer<'a> {
         (!date.contains('\r')).then_some(Self { start, version, code, date })
     }
 
-    /// The answer as it is sent.
+    /// Returns the response with a problem document.
     fn explained(&self, https: Https, metrics: &Metrics) -> Vec<u8> {
         let error = Error::from(ApiError::from(self.code));
         let response = Surroundings::new(https).refusal(&error, Some(metrics));

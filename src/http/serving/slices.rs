@@ -1,5 +1,5 @@
-//! Large answers are sent in slices: a client that does not read holds some of them in memory, not
-//! the whole.
+//! Large responses in slices: a client that does not read keeps a few of them in memory, not the
+//! whole.
 
 use std::convert::Infallible;
 
@@ -9,7 +9,7 @@ use futures_util::{Stream, stream};
 
 const SLICE: usize = 16 * 1024;
 
-/// A body of these bytes.
+/// Returns a body of these bytes.
 pub fn of(mut bytes: Bytes) -> SizedStream<impl Stream<Item = Result<Bytes, Infallible>>> {
     let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     let slices = std::iter::from_fn(move || {

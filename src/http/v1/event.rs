@@ -27,11 +27,11 @@ pub struct EventsQuery {
     cursor: Option<String>,
 }
 
-/// The parameters, read.
+/// The parsed parameters.
 pub struct Page {
     /// Most events on the page.
     pub limit: usize,
-    /// Only older ones than this.
+    /// Only events older than this one.
     pub before: Option<EventId>,
 }
 
@@ -61,7 +61,7 @@ impl PartialSchema for EventName {
 
 impl ToSchema for EventName {}
 
-/// Something that happened to an account.
+/// An event of an account.
 #[derive(Serialize, ToSchema)]
 pub struct Event {
     /// Id of the event; ids of later events sort later.
@@ -83,47 +83,47 @@ pub struct Event {
     /// Network of the client; empty if unknown or not the user's own.
     #[schema(example = "192.0.2.0/24")]
     network: String,
-    /// True if staff did it, or a service with an API key.
+    /// True if staff, or a service with an API key, acted.
     #[schema(example = false)]
     by_staff: bool,
-    /// The member of staff who acted, or 0 for the command line; shown to staff only.
+    /// The staff member who acted, or 0 for the command line; shown to staff only.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false, value_type = i64, example = 1)]
     actor_id: Option<i64>,
-    /// The API key of the service that did it; told to staff only.
+    /// The API key of the service that acted; shown to staff only.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false, value_type = String, example = "0199d2a0-7a1e-7c43-9d5b-0f4f6f1f2a13")]
     api_key_id: Option<String>,
-    /// The name of that key; told to staff only.
+    /// The name of that key; shown to staff only.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false, value_type = String, example = "billing")]
     api_key_name: Option<String>,
-    /// Detail that depends on the kind; see there. May be empty.
+    /// Detail that depends on the kind. May be empty.
     #[schema(example = "pwd")]
     detail: String,
 }
 
 impl Event {
-    /// `event` as staff see it.
+    /// Returns `event` in the form for staff.
     pub fn for_staff(event: domain::Event) -> Self {
-        let domain::Event { id, kind, scene, detail, api_key_name } = event;
-        let by_staff = scene.is_by_other();
+        let domain::Event { id, kind, context, detail, api_key_name } = event;
+        let by_staff = context.is_by_other();
         Self {
             id: id.0,
             kind: kind.name(),
-            at: rfc3339(scene.at),
-            session_id: scene.session_id.map(|id| id.0),
-            device: scene.device.label,
-            network: scene.device.network,
+            at: rfc3339(context.at),
+            session_id: context.session_id.map(|id| id.0),
+            device: context.device.label,
+            network: context.device.network,
             by_staff,
-            actor_id: scene.actor_id.map(|UserId(id)| id),
-            api_key_id: scene.api_key.map(|id| id.0),
+            actor_id: context.actor_id.map(|UserId(id)| id),
+            api_key_id: context.api_key.map(|id| id.0),
             api_key_name,
             detail,
         }
     }
 
-    /// Returns `event` as the user sees it: that staff acted, not who.
+    /// Returns `event` in the form for the user, which shows that staff acted, but not who.
     pub fn for_owner(event: domain::Event) -> Self {
         Self { actor_id: None, api_key_id: None, api_key_name: None, ..Self::for_staff(event) }
     }
@@ -140,7 +140,7 @@ pub struct Events {
 }
 
 impl Events {
-    /// A page, each event shown by `show`.
+    /// Returns a page of events in the form of `show`.
     pub fn of(page: EventPage, show: fn(domain::Event) -> Event) -> Self {
         Self {
             events: page.events.into_iter().map(show).collect(),

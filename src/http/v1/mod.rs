@@ -1,6 +1,6 @@
-//! Version 1 of the API: one file per endpoint. Each has a `handle`, whose annotation is also its
-//! line in the OpenAPI document: path, method, answers and, under `x-error-codes`, every error it
-//! can send besides those that belong to a body.
+//! Version 1 of the API: one file per endpoint. Each has a `handle`, whose annotation is its
+//! OpenAPI operation: path, method, responses and, under `x-error-codes`, every error code except
+//! those of any request with a body.
 
 pub mod account;
 pub mod api_keys;

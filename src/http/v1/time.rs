@@ -1,8 +1,8 @@
-//! Moments as requests and answers write them.
+//! Times in requests and responses.
 
 use crate::domain::UtcTime;
 
-/// Reads a time of RFC 3339 with any offset.
+/// Parses a time of RFC 3339 with any offset.
 pub fn parse_rfc3339(text: &str) -> Option<UtcTime> {
     let (date_time, offset) = match text.len().checked_sub(6) {
         Some(at)
@@ -30,7 +30,7 @@ pub fn parse_rfc3339(text: &str) -> Option<UtcTime> {
     }
 }
 
-/// RFC 3339, in UTC, with microseconds.
+/// Returns the time as RFC 3339, in UTC, with microseconds.
 pub fn rfc3339(time: UtcTime) -> String {
     let since_epoch = time.remaining(UtcTime::from_micros(0));
     humantime::format_rfc3339_micros(std::time::UNIX_EPOCH + since_epoch).to_string()

@@ -1,6 +1,5 @@
 //! The cache of verified tokens (docs/adr/0017-cache-of-verified-tokens.md). It saves the signature
-//! and the parsing, and nothing else: [`super::AccessTokens::check`] looks again at everything that
-//! changes.
+//! and the parsing; [`super::AccessTokens::check`] repeats all checks whose result can change.
 
 use std::sync::Arc;
 
@@ -11,7 +10,8 @@ use quick_cache::sync::Cache;
 use super::claims::Claims;
 use crate::domain::UtcTime;
 
-/// Most bytes of all cached tokens, about 5,000 of them. Beyond, the least used are evicted.
+/// Largest size of all cached tokens in bytes, about 5,000 of them. Beyond, the least used are
+/// evicted.
 const MAX_BYTES: u64 = 8 * 1024 * 1024;
 /// Bytes of a token besides its texts: the entry, its key and its allocations.
 const OVERHEAD: usize = size_of::<VerifiedToken>() + 256;
@@ -21,7 +21,7 @@ const OVERHEAD: usize = size_of::<VerifiedToken>() + 256;
 pub struct VerifiedToken {
     /// The claims.
     pub claims: Claims,
-    /// The same as JSON.
+    /// The claims as JSON.
     pub claims_json: String,
     /// The id of the key that signed it.
     pub(super) kid: String,
@@ -40,7 +40,7 @@ impl TokenDigest {
     }
 }
 
-/// Tokens by their digests. The threads that answer requests share it.
+/// Tokens by their digests, shared by all threads.
 pub(super) struct VerifiedTokens(Cache<TokenDigest, Arc<VerifiedToken>, Bytes>);
 
 #[derive(Clone)]
@@ -48,7 +48,7 @@ struct Bytes;
 
 impl Weighter<TokenDigest, Arc<VerifiedToken>> for Bytes {
     fn weight(&self, _: &TokenDigest, token: &Arc<VerifiedToken>) -> u64 {
-        // The claims are there twice: as they are and as JSON.
+        // The claims are stored twice: parsed and as JSON.
         let bytes = OVERHEAD + 2 * token.claims_json.len();
         u64::try_from(bytes).unwrap_or(u64::MAX)
     }

@@ -10,9 +10,9 @@ use crate::domain::{SessionId, UserId};
 pub struct Claims {
     /// Issuer: the public URL of the service.
     pub iss: String,
-    /// For whom.
+    /// The audience.
     pub aud: Audience,
-    /// The account's number as text.
+    /// The user id as text.
     pub sub: String,
     /// The client that the token was issued to (RFC 9068 section 2.2). Tokens of earlier versions
     /// lack it: [`super::AccessTokens`] fills it in, until the last of them has expired.
@@ -20,8 +20,8 @@ pub struct Claims {
     pub client_id: String,
     /// Time of issue, in seconds since the epoch.
     pub iat: i64,
-    /// From when it counts. Ours say nothing of it; one that does is held to it (RFC 7519 section
-    /// 4.1.5).
+    /// The time before which the token is not valid. Our tokens lack it; one that has it is checked
+    /// (RFC 7519 section 4.1.5).
     #[serde(default, skip_serializing)]
     pub nbf: i64,
     /// Expiry, in seconds since the epoch.
@@ -30,27 +30,27 @@ pub struct Claims {
     pub jti: String,
     /// The session it belongs to.
     pub sid: String,
-    /// The account's number.
+    /// The user id.
     pub user_id: i64,
-    /// The name to log in with.
+    /// The user name.
     pub username: String,
-    /// The address, empty if there is none.
+    /// The e-mail address, empty without one.
     pub email: String,
     /// True if the e-mail address is verified.
     pub email_verified: bool,
-    /// True if the account may manage others.
+    /// True for staff.
     pub is_staff: bool,
     /// The roles of the account. An empty claim would be refused by libraries such as authlib.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<String>,
-    /// The same as text (RFC 8693 section 4.2), where there are any.
+    /// The roles as one text (RFC 8693 section 4.2), if there are any.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub scope: String,
     /// Authentication methods of the log-in (RFC 8176).
     pub amr: Vec<String>,
     /// Time of the log-in, in seconds since the epoch.
     pub auth_time: i64,
-    /// The generation of the account's rights, where they ever changed.
+    /// The generation of the account's rights, if they ever changed.
     #[serde(default, rename = "gen", skip_serializing_if = "is_first")]
     pub rights: i64,
     /// Claims from the metadata of the account.
@@ -86,7 +86,7 @@ impl Audience {
     }
 }
 
-/// Returns whether rights of that generation never changed.
+/// Returns whether this is the generation of rights that never changed.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde calls")]
 fn is_first(rights: &i64) -> bool {
     *rights == 0

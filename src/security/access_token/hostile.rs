@@ -53,7 +53,7 @@ impl Target {
             revocations,
         );
         let target = Self { access_tokens, keys, stored };
-        // What is near a token that is cached already is the most likely to be taken for it.
+        // A token that is similar to a cached one is the most likely to be confused with it.
         for key in &target.keys {
             target.admits(&genuine(key));
         }
@@ -64,8 +64,7 @@ impl Target {
         self.keys.iter().find(|key| key.algorithm == algorithm).unwrap()
     }
 
-    /// Returns the verdict on a token that was not seen before, and checks that it stays the same
-    /// once it was.
+    /// Returns the verdict on a token, and checks that a second check returns the same.
     #[track_caller]
     fn verdict(&self, token: &str) -> Result<(), TokenError> {
         let check = || self.access_tokens.check(token, UtcTime::from_seconds(NOW)).map(drop);
@@ -105,12 +104,12 @@ fn claims() -> Value {
     })
 }
 
-/// Both parts as they stand, rightly signed by `key`.
+/// Returns both parts as they are, with a right signature of `key`.
 fn signed(key: &SigningKey, header: impl AsRef<[u8]>, claims: impl AsRef<[u8]>) -> String {
     sealed(key, &format!("{}.{}", encode(header), encode(claims)))
 }
 
-/// A message as it stands, rightly signed by `key`.
+/// Returns a message as it is, with a right signature of `key`.
 fn sealed(key: &SigningKey, message: &str) -> String {
     let jws = key.algorithm.jws();
     let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key.encoding, jws).unwrap();
@@ -142,7 +141,7 @@ fn headers_are_known_whole_or_refused() {
             format!("{{{plain}}}\0"),
             format!(" {{{plain}}}"),
             format!("\u{feff}{{{plain}}}"),
-            // A name that stands twice: whichever of the two others would read.
+            // A duplicate field: parsers may take the first or the last.
             format!(r#"{{{plain},"alg":"{alg}"}}"#),
             format!(r#"{{"alg":"none",{plain}}}"#),
             format!(r#"{{{plain},"alg":"none"}}"#),
@@ -307,7 +306,7 @@ fn signatures_that_prove_nothing_are_refused() {
     }
 }
 
-/// The form of certificates, which tokens do not have.
+/// Returns the signature in DER, as in certificates. Tokens use the other form.
 fn der(r: &[u8], s: &[u8]) -> Vec<u8> {
     let integer = |number: &[u8]| [&[2, 33, 0], number].concat();
     let both = [integer(r), integer(s)].concat();
@@ -516,8 +515,7 @@ fn a_token_has_one_size_and_one_spelling() {
     }
 }
 
-/// The last character of a signature has bits that mean nothing: another spelling of the same
-/// bytes.
+/// Returns the signature in another spelling of the same bytes: the last character has unused bits.
 fn respelt(token: &str) -> String {
     let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let (rest, last) = token.split_at(token.len() - 1);

@@ -1,4 +1,4 @@
-//! The settings of access tokens, and the claims of a user that follow from them.
+//! Settings of access tokens, and the claims that they determine.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use super::claims::{Audience, Claims};
 use crate::domain::claim_mapping::{ClaimMapping, custom_claims};
 use crate::domain::{TokenId, User, UtcTime};
 
-/// What header and signature take at the most, in characters: RS256 has the longest signature.
+/// Longest header and signature, in characters: RS256 has the longest signature.
 const AROUND_CLAIMS: usize = 128 + 342 + 2;
-/// The room that is left for longer names and addresses, in bytes of JSON.
+/// Reserve for longer names and addresses, in bytes of JSON.
 const SPARE: usize = 256;
-/// The length of a session id, and of another authentication method.
+/// Length of a session id, and of another authentication method.
 const OF_SESSION: usize = 64;
 
 /// The settings of access tokens.
@@ -21,11 +21,11 @@ const OF_SESSION: usize = 64;
 pub struct TokenSettings {
     /// The issuer.
     pub issuer: String,
-    /// The audiences; the issuer where there are none.
+    /// The audiences; the issuer if empty.
     pub audience: Vec<String>,
     /// The client that tokens are issued to.
     pub client_id: String,
-    /// How long an access token counts.
+    /// Lifetime of an access token.
     pub lifetime: Duration,
     /// Claims from the metadata of accounts.
     pub custom_claims: Vec<ClaimMapping>,
@@ -48,13 +48,14 @@ impl TokenSettings {
         if self.audience.is_empty() { std::slice::from_ref(&self.issuer) } else { &self.audience }
     }
 
-    /// Returns whether a token of this service is for its audience. The issuer counts as well: it is the
-    /// audience of tokens that were issued before the setting changed.
+    /// Returns whether a token is for an audience of this service. The issuer counts as well: it is
+    /// the audience of tokens that were issued before the setting was changed.
     pub(super) fn is_for_us(&self, audience: &Audience) -> bool {
         audience.names().iter().any(|name| *name == self.issuer || self.audience.contains(name))
     }
 
-    /// Returns the claims of an access token of `user` that is issued at `now`, but for those of the session.
+    /// Returns the claims of an access token of `user`, issued at `now`, without those of the
+    /// session.
     pub fn claims_of(&self, user: &User, now: UtcTime) -> Claims {
         Claims {
             iss: self.issuer.clone(),
@@ -80,7 +81,8 @@ impl TokenSettings {
         }
     }
 
-    /// Returns whether access tokens of `user` stay within the bound, with some room for longer names.
+    /// Returns whether access tokens of `user` stay within the permitted length, with a reserve for
+    /// longer names.
     pub fn fits(&self, user: &User, now: UtcTime) -> bool {
         let claims =
             serde_json::to_vec(&self.claims_of(user, now)).map_or(usize::MAX, |it| it.len());
@@ -88,13 +90,13 @@ impl TokenSettings {
         json.saturating_mul(4) / 3 + AROUND_CLAIMS <= MAX_LENGTH
     }
 
-    /// Returns the claims that come from what only staff and services write.
+    /// Returns the claims that only staff and services can change.
     pub fn claims_of_staff(&self, user: &User) -> Map<String, Value> {
         let of_staff = self.custom_claims.iter().filter(|it| !it.is_of_user());
         custom_claims(of_staff, user)
     }
 
-    /// Returns whether claims come from what users write.
+    /// Returns whether users can change some of the claims.
     pub fn has_claims_of_users(&self) -> bool {
         self.custom_claims.iter().any(ClaimMapping::is_of_user)
     }

@@ -41,7 +41,7 @@ fn claims() -> Value {
     })
 }
 
-/// Signs whatever it is given, as an attacker with the key could.
+/// Signs any claims, as an attacker with the key could.
 fn token(access_tokens: &AccessTokens, claims: &Value) -> String {
     let keys = access_tokens.keys();
     let key = keys.active(at(NOW)).unwrap();
@@ -76,7 +76,7 @@ fn keys_and_signatures_have_the_length_of_their_algorithm() {
 }
 
 #[test]
-fn every_algorithm_signs_what_it_believes() {
+fn every_algorithm_accepts_its_own_signatures() {
     for algorithm in SigningAlgorithm::ALL {
         let access_tokens = access_tokens(algorithm);
         let signed =
@@ -116,14 +116,14 @@ fn a_token_expires_to_the_second() {
     access_tokens.revocations.sync(&[], &[], at(NOW + 300));
     assert!(access_tokens.check(&token, at(NOW + 304)).is_ok());
     assert_eq!(access_tokens.check(&token, at(NOW + 305)).unwrap_err(), TokenError::Expired);
-    // A clock that is set back looks at the database again before anything else.
+    // After the clock was set back, the set is read again from the database before anything else.
     access_tokens.revocations.sync(&[], &[], at(NOW - 5));
     assert!(access_tokens.check(&token, at(NOW - 5)).is_ok());
     assert_eq!(access_tokens.check(&token, at(NOW - 6)).unwrap_err(), TokenError::Invalid);
 }
 
 #[test]
-fn an_ended_session_and_a_blind_gate_are_told_apart() {
+fn an_ended_session_and_a_stale_revocation_list_are_different_errors() {
     let access_tokens = access_tokens(SigningAlgorithm::Es256);
     let token = token(&access_tokens, &claims());
     assert_eq!(

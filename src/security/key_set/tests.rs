@@ -1,4 +1,4 @@
-//! Key sets as the database changes.
+//! Tests of key sets whose rows change.
 
 use super::*;
 
@@ -55,7 +55,7 @@ fn the_public_keys_are_the_one_that_signs_the_next_and_those_before() {
 }
 
 #[test]
-fn a_ring_knows_what_it_was_made_of() {
+fn a_key_set_recognises_the_rows_that_it_was_created_from() {
     let (a, b) = (es256(0, 0), es256(0, 1_000));
     let key_set = key_set(&[a.clone(), b.clone()]);
     assert!(key_set.is_of(&[a.clone(), b.clone()]));
@@ -76,9 +76,9 @@ fn a_key_that_cannot_be_opened_replaces_none_that_can() {
     assert_eq!(published(&key_set, 5_000), [good.kid.as_str()]);
     assert_eq!(active(&key_set, 5_000), good.kid);
     assert!(key_set.forgotten(at(1_000_000)).is_empty());
-    // It is looked at once, not at every look at the database.
+    // A faulty key is reported once, not with every sync.
     assert!(key_set.is_of(&all));
-    // That another user has made it is enough to make none.
+    // If another instance has created the key, none is due.
     assert_eq!(key_set.due_key(Some(30 * DAY), at(5_000)), None);
 }
 
@@ -104,7 +104,7 @@ fn the_next_key_is_due_a_day_before_it_signs_and_once() {
     assert_eq!(key_set.due_key(Some(period), at(end - 86_401)), None);
     let due = DueKey { after: at(begin), signs_from: at(end) };
     assert_eq!(key_set.due_key(Some(period), at(end - 86_400)), Some(due));
-    // After a pause of the service the key is published for a day all the same.
+    // After a pause of the service the key is still published for a day before it signs.
     let late = DueKey { after: at(begin), signs_from: at(end + 86_400) };
     assert_eq!(key_set.due_key(Some(period), at(end)), Some(late));
     assert_eq!(key_set.due_key(None, at(end)), None);
@@ -132,7 +132,7 @@ fn keys_that_are_over_are_forgotten_a_day_later() {
     assert_eq!(key_set.forgotten(at(algorithm_changed_two_days_ago - 1)).len(), 1);
     let forgotten = key_set.forgotten(at(algorithm_changed_two_days_ago));
     assert_eq!(forgotten, [keys[0].kid.clone(), keys[2].kid.clone()]);
-    // What is not there any more is not forgotten again and again.
+    // A row that is gone is not deleted again.
     let (key_set, _) = key_set.renewed(&[], &[&SECRET]);
     assert!(key_set.forgotten(at(algorithm_changed_two_days_ago)).is_empty());
 }

@@ -1,4 +1,4 @@
-//! The numbers that a database gives by itself go on where they were.
+//! Sequences, which continue in the copy where they were.
 
 use diesel::QueryableByName;
 use diesel::prelude::*;
@@ -19,8 +19,8 @@ struct Sequence {
     name: String,
 }
 
-/// The highest number that was ever given, also to rows that are gone by now: what is left of those
-/// elsewhere must not meet a new row of the same number.
+/// Returns the highest number that was ever assigned, also to deleted rows: traces of those
+/// elsewhere must not meet a new row with the same number.
 pub(super) fn last_number(conn: &mut Conn, table: &Table, column: &str) -> Result<i64> {
     let given = match conn {
         Conn::Sqlite(_) => {
@@ -43,7 +43,7 @@ pub(super) fn last_number(conn: &mut Conn, table: &Table, column: &str) -> Resul
     Ok(last)
 }
 
-/// Lets the next number be above `last`.
+/// Makes the next number higher than `last`.
 pub(super) fn continue_after(
     conn: &mut Conn,
     table: &Table,
@@ -56,7 +56,7 @@ pub(super) fn continue_after(
     let name = &table.name;
     match conn {
         Conn::Sqlite(sqlite) => {
-            // A row is there only once a number was given.
+            // The row exists only after a number was assigned.
             for sql in [
                 format!("DELETE FROM sqlite_sequence WHERE name = '{name}'"),
                 format!("INSERT INTO sqlite_sequence (name, seq) VALUES ('{name}', {last})"),

@@ -1,4 +1,4 @@
-//! Writes many rows with one statement.
+//! Insertion of many rows with one statement.
 
 use diesel::pg::{Pg, PgConnection};
 use diesel::prelude::*;
@@ -38,7 +38,7 @@ fn insert_sqlite(conn: &mut SqliteConnection, table: &Table, rows: &[Vec<Value>]
     Ok(())
 }
 
-/// Postgres takes each column as one array, so the statement is the same for any number of rows.
+/// Inserts with one array per column, so the statement is the same for any number of rows.
 fn insert_postgres(conn: &mut PgConnection, table: &Table, rows: &[Vec<Value>]) -> Result<()> {
     let arrays: Vec<String> = table
         .columns
@@ -73,7 +73,7 @@ fn postgres_type(kind: Kind) -> &'static str {
 
 type PgQuery<'a, Q> = BoxedSqlQuery<'a, Pg, Q>;
 
-/// `None` where a value is not of the column's kind: SQLite would keep anything.
+/// Returns `None` if a value does not have the type of the column: SQLite would store anything.
 fn bind_column<'a, Q>(
     query: PgQuery<'a, Q>,
     column: &Column,

@@ -1,8 +1,7 @@
-//! Copies a whole database into an empty one, of either kind.
+//! Copy of a whole database into an empty one, of either kind.
 //!
-//! The source is read in one snapshot and never written to. Everything written to the target is one
-//! transaction, and what stands there is read back and compared before it is committed: a copy is
-//! complete and equal, or it is not there.
+//! The source is read in one snapshot and never written. The copy is written in one transaction,
+//! read back and compared before the commit: a copy is complete and equal, or does not exist.
 
 mod counter;
 mod insert;
@@ -29,19 +28,19 @@ pub enum CopyError {
     /// The source has no tables of Hallpass.
     #[error("the source ({0}) is no database of Hallpass")]
     Foreign(String),
-    /// The source was made by an older version.
+    /// The source has the tables of an older version.
     #[error(
         "the tables of the source ({0}) are older than this version: \
          run `hallpass migrate` with it as DATABASE_URL first"
     )]
     Older(String),
-    /// The source was made by a newer version.
+    /// The source has the tables of a newer version.
     #[error("the tables of the source ({0}) are newer than this version: use the newer hallpass")]
     Newer(String),
-    /// There is nothing to copy to.
+    /// Source and target are the same database.
     #[error("source and target are the same database")]
     Same,
-    /// Rows would be mixed with others.
+    /// The target is not empty.
     #[error("the target ({0}) is not empty, it has rows: {1}")]
     Occupied(String, String),
     /// The source failed.
@@ -52,25 +51,25 @@ pub enum CopyError {
     Target(String, Error),
 }
 
-/// Progress of the work.
+/// Progress of a copy.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress<'a> {
     /// Current step.
     pub step: Step,
-    /// The table that it works on.
+    /// The current table.
     pub table: &'a str,
-    /// Rows that are done.
+    /// Number of rows done.
     pub rows: u64,
-    /// Rows of the table.
+    /// Number of rows of the table.
     pub total: u64,
 }
 
 /// Steps of the copy of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Reads and writes it.
+    /// Read and write a table.
     Copy,
-    /// Reads it again on both sides.
+    /// Read it again on both sides.
     Compare,
 }
 
@@ -95,7 +94,7 @@ impl Comparison {
 /// Rows between two reports of progress.
 const ROWS_AT_ONCE: usize = 1000;
 
-/// A database at one moment.
+/// A database in one snapshot.
 pub struct Source {
     url: DatabaseUrl,
     conn: Conn,
@@ -103,7 +102,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// Takes the snapshot. It lasts until this is dropped.
+    /// Opens the snapshot, which ends when this is dropped.
     pub fn open(url: &DatabaseUrl) -> Result<Self, CopyError> {
         let fault = source_fault(url);
         let (tables, newest) = of_this_version().map_err(fault)?;
@@ -121,8 +120,8 @@ impl Source {
         Ok(Self { url: url.clone(), conn, tables })
     }
 
-    /// Copies everything into `to`, whose tables are made if they are not there. Nothing is kept of
-    /// it unless all comparisons turn out equal.
+    /// Copies everything into `to`, with migrations if it has no tables. It commits only if all
+    /// comparisons are equal.
     pub fn copy_into(
         mut self,
         to: &DatabaseUrl,
@@ -130,7 +129,7 @@ impl Source {
     ) -> Result<Vec<Comparison>, CopyError> {
         let fault = target_fault(to);
         self.refuse_same(to)?;
-        // Tables that hold something are not even migrated.
+        // A target that has rows is not even migrated.
         let manager = Manager::new(to.clone(), ReadOnly(false));
         refuse_occupied(&mut manager.open().map_err(fault)?, &self.tables, to)?;
         store::migrate(to).map_err(fault)?;
@@ -151,7 +150,7 @@ impl Source {
                 }
             }
         }
-        // Dropped, a connection takes back all it did.
+        // Dropping the connection rolls back.
         if comparisons.iter().all(Comparison::is_equal) {
             commit(&mut target).map_err(fault)?;
         }
@@ -175,7 +174,7 @@ impl Source {
     }
 }
 
-/// The two connections of a copy under way.
+/// The two connections of a running copy.
 struct Sides<'a> {
     source: &'a mut Conn,
     from: &'a DatabaseUrl,
@@ -230,7 +229,7 @@ fn target_fault(url: &DatabaseUrl) -> impl Fn(Error) -> CopyError + Copy {
     |error| CopyError::Target(url.redacted(), error)
 }
 
-/// Begins the one transaction. No other program writes to the target until it ends.
+/// Begins the one transaction, and locks out other writers until it ends.
 fn begin_alone(conn: &mut Conn, tables: &[Table]) -> Result<(), Error> {
     begin(conn)?;
     if let Conn::Postgres(postgres) = conn {

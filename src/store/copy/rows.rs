@@ -13,7 +13,7 @@ use diesel::sqlite::{Sqlite, SqliteType, SqliteValue};
 use super::tables::Table;
 use crate::store::{Conn, Error, Result};
 
-/// A value as both databases have it. SQLite keeps booleans as 0 and 1.
+/// A value in both databases. SQLite stores booleans as 0 and 1.
 pub(super) enum Value {
     Null,
     Integer(i64),
@@ -69,7 +69,7 @@ fn from_postgres(value: PgValue<'_>) -> deserialize::Result<Value> {
 }
 
 /// Calls `each` with the values of every row, in the order of the table's columns. Rows are not
-/// collected: there may be more than fit into memory.
+/// collected: they may exceed the memory.
 pub(super) fn for_each_row<E>(
     conn: &mut Conn,
     table: &Table,
@@ -105,7 +105,7 @@ pub(super) fn count(conn: &mut Conn, table: &Table) -> Result<u64> {
     Ok(row.number.and_then(|number| number.try_into().ok()).unwrap_or(0))
 }
 
-/// Checksum of a table, which tells two apart without showing their content.
+/// Checksum of a table, which shows a difference without showing content.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Number of rows.
@@ -118,7 +118,7 @@ impl Summary {
     fn add(&mut self, row: &[Value]) {
         let mut hash = digest::Context::new(&digest::SHA256);
         for value in row {
-            // Each value says its kind and its length: no two rows are written the same.
+            // Each value contains its type and length, so different rows have different bytes.
             let (kind, bytes): (u8, &[u8]) = match value {
                 Value::Null => (0, &[]),
                 Value::Integer(number) => (1, &number.to_be_bytes()),

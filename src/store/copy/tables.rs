@@ -1,4 +1,4 @@
-//! Tables and columns of the migrations. They are read from the database, so no list has to be
+//! Tables and columns of the migrations, read from a database, so that no list has to be
 //! maintained.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,11 +10,11 @@ use diesel::sql_types::{Bool, Nullable, Text};
 use crate::store::engine::migrations::scratch;
 use crate::store::{Conn, Error, Result};
 
-/// A table and what has to be known to copy it.
+/// A table, as far as a copy needs to know it.
 pub(in crate::store) struct Table {
     pub name: String,
     pub columns: Vec<Column>,
-    /// The column whose numbers the database counts up by itself.
+    /// The column with a sequence.
     pub counter: Option<String>,
 }
 
@@ -52,11 +52,11 @@ struct ColumnRow {
     refers_to: Option<String>,
 }
 
-/// Tables that only instances of the version before read. Triggers fill them from `challenges`, also in the
-/// target of a copy, and the next version drops them.
+/// Tables that only instances of the previous version read. Triggers fill them from `challenges`,
+/// also in the target of a copy, and the next version drops them.
 const MIRRORS: [&str; 2] = ["registrations", "one_time_tokens"];
 
-/// The newest tables, each after those it refers to, and the migrations that make them.
+/// Returns the newest tables, each after those it refers to, and the migrations that create them.
 pub(in crate::store) fn of_this_version() -> Result<(Vec<Table>, BTreeSet<String>)> {
     let mut conn = scratch()?;
     let mut tables = BTreeMap::new();
@@ -114,7 +114,7 @@ fn in_order(
     Ok(ordered)
 }
 
-/// The migrations that a database has had; `None` where there never were any.
+/// Returns the migrations of a database; `None` if there never were any.
 pub(in crate::store) fn applied_migrations(conn: &mut Conn) -> Result<Option<BTreeSet<String>>> {
     if !names_of_tables(conn)?.contains("__diesel_schema_migrations") {
         return Ok(None);
@@ -137,16 +137,16 @@ pub(in crate::store) fn names(conn: &mut Conn, sql: &str) -> Result<BTreeSet<Str
     Ok(rows.into_iter().map(|row| row.name).collect())
 }
 
-/// Returns whether two connections to Postgres lead to the same tables, by whatever URLs.
+/// Returns whether two connections to Postgres lead to the same tables, whatever their URLs.
 pub(in crate::store) fn same_database(one: &mut Conn, other: &mut Conn) -> Result<bool> {
-    // No two servers were started at the same microsecond.
+    // No two servers start at the same microsecond.
     let sql = "SELECT concat_ws(' ', extract(epoch FROM pg_postmaster_start_time()), \
                current_database(), current_schema()) AS name";
     Ok(names(one, sql)? == names(other, sql)?)
 }
 
 impl Table {
-    /// The columns for a statement, quoted.
+    /// Returns the quoted columns for a statement.
     pub(in crate::store) fn column_list(&self) -> String {
         let quoted: Vec<String> =
             self.columns.iter().map(|column| format!("\"{}\"", column.name)).collect();

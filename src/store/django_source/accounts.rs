@@ -1,23 +1,23 @@
-//! Accounts of a Django site, and what belongs to them.
+//! Accounts of a Django site, and their data in other tables.
 
 use crate::domain::UtcTime;
 
-/// An account as Django has it.
+/// An account in Django.
 #[derive(Clone, Debug)]
 pub struct DjangoUser {
-    /// Its number.
+    /// Its user id.
     pub id: i64,
-    /// The name to log in with, unique in Django with regard to case.
+    /// The user name, unique in Django with regard to case.
     pub username: String,
-    /// The address, not unique, empty where there is none.
+    /// The e-mail address, not unique, possibly empty.
     pub email: String,
-    /// The stored password.
+    /// The stored password hash.
     pub password: String,
     /// True if it may log in.
     pub is_active: bool,
-    /// True if it may use the site of administration.
+    /// True if it may use the admin site.
     pub is_staff: bool,
-    /// True if it has every right.
+    /// True if it has all rights.
     pub is_superuser: bool,
     /// Time of registration.
     pub date_joined: UtcTime,
@@ -25,20 +25,20 @@ pub struct DjangoUser {
     pub last_login: Option<UtcTime>,
 }
 
-/// An address as django-allauth has it.
+/// An e-mail address in django-allauth.
 #[derive(Clone, Debug)]
 pub struct DjangoAddress {
-    /// Number of the account.
+    /// The user id.
     pub user_id: i64,
-    /// The address.
+    /// The e-mail address.
     pub email: String,
-    /// True if it was proven.
+    /// True if it is verified.
     pub verified: bool,
-    /// True if mail goes there, which is so for one address a person.
+    /// True for the one address of a user that receives mail.
     pub is_primary: bool,
 }
 
-/// An account at another service as django-allauth has it.
+/// An identity at another service in django-allauth.
 #[derive(Clone, Debug)]
 pub struct DjangoSocialAccount {
     /// The user.
@@ -52,11 +52,11 @@ pub struct DjangoSocialAccount {
 /// The accounts to import.
 #[derive(Debug)]
 pub struct DjangoAccounts {
-    /// The table they are in, with the columns that are named otherwise than in `auth_user`.
+    /// Their table, with the columns whose names differ from `auth_user`.
     pub table: String,
-    /// By number.
+    /// The accounts by user id.
     pub users: Vec<DjangoUser>,
-    /// By number of the person; `None` where the site has no such table.
+    /// The e-mail addresses by user id; `None` if the site has no such table.
     pub addresses: Option<Vec<DjangoAddress>>,
     /// Data of the accounts that is not imported.
     pub extras: DjangoExtras,

@@ -1,4 +1,4 @@
-//! The tables and views of a site, their columns and what these refer to.
+//! The tables and views of a site, their columns and foreign keys.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -93,8 +93,8 @@ impl Catalog {
         keys.next().is_none().then_some(name)
     }
 
-    /// Returns the column of `table` that names a user of the table `users`: by its name as Django gives
-    /// it, or by a foreign key.
+    /// Returns the column of `table` that names a user of the table `users`: by its name as Django
+    /// gives it, or by a foreign key.
     pub(super) fn user_column(&self, table: &str, users: &str) -> Option<&str> {
         let columns = self.tables.get(table)?;
         let is_reference = |(_, column): &(&String, &Column)| {
@@ -105,7 +105,8 @@ impl Catalog {
         Some(name)
     }
 
-    /// The column of a table of pairs that says whose a pair is, beside the one that says what.
+    /// Returns the column of a join table that refers to the owner, beside the one that refers to
+    /// `other`.
     pub(super) fn owner_column(&self, table: &str, other: &str) -> Option<&str> {
         let is_owner = |column: &&String| column.ends_with("_id") && *column != other;
         self.tables.get(table)?.keys().find(is_owner).map(String::as_str)

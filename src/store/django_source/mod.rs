@@ -30,7 +30,7 @@ use user_table::UserTable;
 /// users come above it.
 const MAX_ID: i64 = (1 << 53) - 1;
 
-/// A text, or why it cannot be read: SQLite stores any bytes.
+/// A text, or the reason why it is not valid UTF-8: SQLite stores any bytes.
 struct Written(std::result::Result<String, String>);
 
 impl<DB: Backend> FromSql<Text, DB> for Written
@@ -66,11 +66,10 @@ struct Row {
     last_login: Option<i64>,
 }
 
-/// Reads everything in one snapshot, and tells `progress` how many accounts there are so far.
+/// Reads all accounts in one snapshot, and reports the number read so far to `progress`.
 ///
 /// # Errors
-///
-/// [`Error::Unsuitable`] where the accounts cannot be found, or one of them cannot be imported.
+/// [`Error::Unsuitable`] if the accounts cannot be found, or one of them cannot be imported.
 pub fn read_accounts(
     url: &DatabaseUrl,
     model: &DjangoModel,
@@ -97,8 +96,8 @@ pub fn read_accounts(
     Ok(DjangoAccounts { table, users, addresses, extras })
 }
 
-/// A time as microseconds since the epoch. On SQLite Django writes `2019-03-04 12:00:00.654321` in
-/// UTC, without the dot and what follows where that is nought; other programs add a time zone.
+/// Returns SQL for a time as microseconds since the epoch. On SQLite Django writes `2019-03-04
+/// 12:00:00.654321` in UTC, without the fraction if it is zero; other programs add a time zone.
 fn micros_in_sqlite(column: &str) -> String {
     let zone = format!("ltrim(substr({column}, 20), '.0123456789')");
     format!(
@@ -112,8 +111,8 @@ fn micros_in_postgres(column: &str) -> String {
     format!("CAST(EXTRACT(EPOCH FROM {column}) * 1000000 AS BIGINT)")
 }
 
-/// Reads row by row: no key is needed to find the next ones, whatever its type. Returns the accounts by id, and
-/// by the primary key, to which other tables refer.
+/// Reads row by row, so that the type of the key does not matter. Returns the accounts by user id,
+/// and by the primary key, to which other tables refer.
 fn read_users<'a>(
     conn: &mut Conn,
     table: &'a UserTable,
@@ -168,8 +167,8 @@ fn read_users<'a>(
     Ok((users, Owners::new(table, ids)))
 }
 
-/// A value that is no text or of another type, with its column as far as the database's library
-/// tells it.
+/// Returns the error for a value of another type, with its column if the database's library names
+/// it.
 fn unreadable(error: diesel::result::Error, table: &UserTable, position: usize) -> Error {
     match error {
         diesel::result::Error::DeserializationError(cause) => Error::Unsuitable(format!(
@@ -180,7 +179,7 @@ fn unreadable(error: diesel::result::Error, table: &UserTable, position: usize) 
     }
 }
 
-/// The account in a row, or the cause why it cannot be imported.
+/// Returns the account of a row, or the reason why it cannot be imported.
 fn user(row: Row, table: &UserTable, position: usize) -> Result<DjangoUser> {
     let refuse =
         |place: &str, cause: &str| Error::Unsuitable(format!("{}: {place} {cause}", table.name));

@@ -12,8 +12,8 @@ use super::second_factors::{self, Owner, SecondFactors};
 use super::user_table::UserTable;
 use crate::store::{Conn, Error, Result};
 
-/// The accounts by the primary key of their table, to which other tables refer. The user ids may be in
-/// another column, and the key no number.
+/// The accounts by the primary key of their table, to which other tables refer. The user ids may be
+/// in another column, and the key may not be a number.
 pub(super) struct Owners<'a> {
     users: &'a UserTable,
     ids: HashMap<String, i64>,
@@ -26,12 +26,11 @@ impl<'a> Owners<'a> {
         Self { users, ids, has_numbers }
     }
 
-    /// Returns the user id of the account with that primary key; `None` if there is no such account any more.
+    /// Returns the user id of the account with that primary key; `None` if it does not exist.
     ///
     /// # Errors
-    ///
-    /// [`Error::Unsuitable`] if the keys of the accounts are of another kind: what `table` holds belongs
-    /// to an account, but it is not known to which.
+    /// [`Error::Unsuitable`] if the keys of the accounts have another type, so that the owner of a
+    /// row of `table` is not known.
     fn find(&self, table: &str, key: &str) -> Result<Option<i64>> {
         let found = self.ids.get(key).copied();
         if found.is_none() && !self.ids.is_empty() && is_number(key) != self.has_numbers {
@@ -111,7 +110,7 @@ pub(super) fn read_addresses(conn: &mut Conn, owners: &Owners) -> Result<Vec<Dja
     owners.resolve(table, rows, |row| &row.owner, address)
 }
 
-/// Reads what the accounts have beside themselves and their addresses.
+/// Reads the data of the accounts in other tables, except the e-mail addresses.
 pub(super) fn read_extras(
     conn: &mut Conn,
     catalog: &Catalog,

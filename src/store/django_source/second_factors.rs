@@ -1,6 +1,6 @@
-//! Tables of second factors. They are recognised by the names that packages and sites give them and by the
-//! columns of django-otp's devices: an account whose second factor is overlooked would log in with the
-//! password alone, while a table that is none is named to the operator.
+//! Tables of second factors, recognised by the names that packages and sites give them and by the
+//! columns of django-otp's devices. If one is overlooked, its accounts can log in with the password
+//! alone. A table that is recognised wrongly is only reported to the operator.
 
 use super::catalog::{Catalog, quoted};
 
@@ -25,7 +25,8 @@ const PARTS: [&str; 18] = [
     "recoverycode",
     "kagi",
 ];
-/// Parts that other words contain too ("footprint", "roomfacility"): they count at an edge of a word.
+/// Parts that other words contain too ("footprint", "roomfacility"): they count at an edge of a
+/// word.
 const PARTS_AT_EDGES: [&str; 2] = ["otp", "mfa"];
 /// Columns that tell a second factor from a device that receives notifications.
 const SECRETS: [&str; 8] = [

@@ -26,10 +26,10 @@ const REQUIRED: [&str; 3] = ["id", "username", "password"];
 /// Columns of every user model (`AbstractBaseUser`).
 const SIGNATURE: [&str; 2] = ["password", "last_login"];
 
-/// User model of a site, as far as the operator has described it.
+/// The user model of a site, as described by the operator.
 #[derive(Clone, Debug, Default)]
 pub struct DjangoModel {
-    /// The table; found by itself where it is not named.
+    /// The table; detected if it is not named.
     pub table: Option<String>,
     /// Fields of `django.contrib.auth` and the columns that hold them, where the names differ.
     pub columns: Vec<(String, String)>,
@@ -44,8 +44,8 @@ struct ContentType {
 /// Table and columns that hold the accounts.
 pub(super) struct UserTable {
     pub(super) name: String,
-    /// The column of the primary key, to which other tables refer. It need not be the one that holds the
-    /// user ids.
+    /// The column of the primary key, to which other tables refer. It need not be the one that
+    /// holds the user ids.
     pub(super) key: String,
     columns: BTreeMap<&'static str, String>,
 }
@@ -67,12 +67,12 @@ impl UserTable {
         Ok(Self { name, key, columns })
     }
 
-    /// The quoted column of a field, if the table has it.
+    /// Returns the quoted column of a field, if the table has it.
     pub(super) fn column(&self, field: &str) -> Option<String> {
         self.columns.get(field).map(|column| quoted(column))
     }
 
-    /// The fields that are not in a column of their own name.
+    /// Returns the fields whose column has another name.
     pub(super) fn renamed(&self) -> impl Iterator<Item = String> + '_ {
         self.columns
             .iter()
@@ -95,9 +95,10 @@ fn unsuitable(cause: String) -> Error {
     Error::Unsuitable(cause)
 }
 
-/// Finds the table by its columns. The content types tell a model's table from others that look alike.
+/// Finds the table by its columns. The content types distinguish the table of a model from similar
+/// ones.
 fn detect(conn: &mut Conn, catalog: &Catalog) -> Result<String> {
-    // Made for Hallpass by the operator.
+    // The operator has created it for the import.
     if catalog.is_view("auth_user") {
         return Ok("auth_user".to_owned());
     }
@@ -131,7 +132,7 @@ fn detect(conn: &mut Conn, catalog: &Catalog) -> Result<String> {
     }
 }
 
-/// The tables that Django gives to the site's models, unless they name another.
+/// Returns the table names that Django gives to the site's models by default.
 fn content_types(conn: &mut Conn, catalog: &Catalog) -> Result<BTreeSet<String>> {
     if !catalog.has_column("django_content_type", "app_label") {
         return Ok(BTreeSet::new());

@@ -1,4 +1,4 @@
-//! A copy of the SQLite file while others read and write it.
+//! Backup of the SQLite file while other connections read and write it.
 
 use std::fs::{self, File};
 use std::io;
@@ -10,22 +10,22 @@ use diesel::sql_types::Text;
 use crate::store::engine::connection::open_to_look;
 use crate::store::{Conn, DatabaseUrl, Error};
 
-/// Reasons why there is no backup.
+/// Reasons why a backup failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// Nothing is overwritten.
+    /// The file exists. Nothing is overwritten.
     #[error("{0} exists")]
     Exists(PathBuf),
     /// The file cannot be written.
     #[error("{0}: {1}")]
     File(PathBuf, io::Error),
-    /// The database cannot be read, or not all of it be written.
+    /// The database cannot be read, or the copy is not complete.
     #[error(transparent)]
     Database(#[from] Error),
 }
 
-/// Writes a snapshot of the database at `path` to the new file `to`. It blocks no one: it is one
-/// reader among others. The file is complete and on disk, or it does not exist.
+/// Writes a snapshot of the database at `path` to the new file `to`. It blocks no other connection.
+/// The file is complete and on disk, or it does not exist.
 pub fn backup(path: &Path, to: &Path) -> Result<(), BackupError> {
     let fault = |error| BackupError::File(to.to_owned(), error);
     let mut conn = open_to_look(&DatabaseUrl::Sqlite(path.to_owned()))?;
@@ -39,7 +39,7 @@ pub fn backup(path: &Path, to: &Path) -> Result<(), BackupError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(fault)
 }
 
-/// A file that is not ready. What is left of it is removed when this is dropped.
+/// An unfinished file. Dropping this removes it.
 struct Draft(PathBuf);
 
 impl Draft {
@@ -52,7 +52,7 @@ impl Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        // It is not there when all went well.
+        // After a success the file has been renamed.
         drop(fs::remove_file(&self.0));
     }
 }
@@ -65,7 +65,7 @@ fn refuse_existing(file: &Path) -> Result<(), BackupError> {
     }
 }
 
-/// `VACUUM INTO` reads in one transaction, and leaves out what is free in the file.
+/// Writes the copy. `VACUUM INTO` reads in one transaction, and leaves out free pages.
 fn write_all(conn: &mut Conn, draft: &Path) -> Result<(), Error> {
     let draft = draft.to_str().ok_or_else(|| Error::Internal("path is not UTF-8".into()))?;
     diesel::sql_query("VACUUM INTO ?").bind::<Text, _>(draft).execute(conn)?;

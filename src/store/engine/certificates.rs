@@ -2,8 +2,8 @@
 
 use crate::store::Result;
 
-/// Names the machine's own file of certificates in the place of `system`. libpq would ask OpenSSL,
-/// and the one in this binary looks where it was built to look, not where the machine has them.
+/// Replaces `system` by the certificate file of this machine. libpq would ask OpenSSL, which looks
+/// in the folder that it was built with.
 #[cfg(feature = "postgres-tls")]
 pub(crate) fn with_system_certificates(url: &str) -> Result<String> {
     use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -17,7 +17,8 @@ pub(crate) fn with_system_certificates(url: &str) -> Result<String> {
         return Ok(url.to_owned());
     }
     let fault = |cause: &str| Error::Unavailable(format!("sslrootcert=system: {cause}"));
-    // As in libpq: an attacker can have a certificate of a public authority for a name of their own.
+    // As in libpq: an attacker can have a certificate of a public authority for a name of their
+    // own.
     if pairs.iter().any(|pair| pair.starts_with("sslmode=") && *pair != "sslmode=verify-full") {
         return Err(fault("needs sslmode=verify-full"));
     }
@@ -32,7 +33,7 @@ pub(crate) fn with_system_certificates(url: &str) -> Result<String> {
     Ok(format!("{address}?{}", pairs.join("&")))
 }
 
-/// Without TLS there are none; libpq says so.
+/// Refuses nothing: without TLS there are no certificates, and libpq reports that.
 #[cfg(not(feature = "postgres-tls"))]
 #[expect(clippy::unnecessary_wraps, reason = "with TLS it can fail")]
 pub(crate) fn with_system_certificates(url: &str) -> Result<String> {

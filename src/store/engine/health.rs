@@ -22,10 +22,10 @@ impl WriteState {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Notes what was seen. A change is logged once.
+    /// Records the result of a write. A change is logged once.
     pub(crate) fn note(&self, can_write: bool) {
         match (self.0.swap(can_write, Ordering::Relaxed), can_write) {
-            (true, false) => tracing::error!("writes are impossible: the database takes none"),
+            (true, false) => tracing::error!("writes are impossible: the database accepts none"),
             (false, true) => tracing::info!("writes are possible again"),
             _ => {}
         }
@@ -37,10 +37,10 @@ impl WriteState {
 pub(crate) enum Fault {
     /// Other transactions were in the way (SQLSTATE 40001): the same transaction may succeed now.
     Conflict,
-    /// Diesel does not tell which. A deadlock (40P01) and a lock that was waited for too long
-    /// (55P03) are among them, and messages come in the language of the server.
+    /// Diesel does not distinguish them. A deadlock (40P01) and a lock time-out (55P03) are among
+    /// them, and messages are in the language of the server.
     Unknown,
-    /// The server takes no writes (25006): it has become a standby, or an operator has closed it.
+    /// The server accepts no writes (25006): it has become a standby, or an operator has closed it.
     ReadOnly,
     /// The connection, or its state at a pooler, is gone (57P01 to 57P03, class 08).
     Connection,
@@ -65,8 +65,7 @@ impl Fault {
 }
 
 /// Returns whether a message is about a prepared statement that another connection made, or did not
-/// make: behind the connection stands a pooler that hands each transaction to another server
-/// process.
+/// make. The cause is a pooler that hands each transaction to another server process.
 pub(crate) fn is_of_prepared_statement(message: &str) -> bool {
     message.contains("__diesel_stmt_")
 }
@@ -94,7 +93,7 @@ impl Faults {
             };
             if let Some(fault) = Fault::of(error) {
                 let mut first = faults.0.lock().unwrap_or_else(PoisonError::into_inner);
-                // What follows is only that the transaction is aborted.
+                // Later faults only say that the transaction is aborted.
                 first.get_or_insert(fault);
             }
         }

@@ -1,4 +1,4 @@
-//! Waits for the locks of others, with an end and a cause.
+//! Lock time-outs, and the reason for them.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use diesel::sql_types::{Integer, Text};
 
 use crate::store::{Conn, Error, Result};
 
-/// Longest wait for each lock where an operator waits for the outcome: a start, and the doctor.
+/// Longest wait for each lock while an operator waits: a start, and the doctor.
 const WAIT: Duration = Duration::from_secs(3);
 
 #[derive(diesel::QueryableByName)]
@@ -19,7 +19,7 @@ struct Holder {
     pid: i32,
 }
 
-/// Limits the waits for locks in the transaction under way. SQLite has its own limit, `busy_timeout`.
+/// Limits the waits for locks in the current transaction. SQLite has its own limit, `busy_timeout`.
 pub(crate) fn limit_waits(conn: &mut Conn) -> Result<()> {
     if let Conn::Postgres(postgres) = conn {
         postgres.batch_execute(&format!("SET LOCAL lock_timeout = {}", WAIT.as_millis()))?;
@@ -27,9 +27,10 @@ pub(crate) fn limit_waits(conn: &mut Conn) -> Result<()> {
     Ok(())
 }
 
-/// Names the lock behind an error of a transaction that began at `began` and has ended.
+/// Adds the holder of the lock to an error of a transaction that began at `began` and has ended.
 ///
-/// Diesel does not tell a lock timeout (55P03) from other errors; what failed sooner did not wait.
+/// Diesel does not distinguish a lock time-out (55P03) from other errors; an error before the
+/// time-out is none.
 pub(crate) fn explain(conn: &mut Conn, began: Instant, error: Error) -> Error {
     let Error::Unavailable(cause) = error else { return error };
     if began.elapsed() < WAIT {
@@ -41,7 +42,7 @@ pub(crate) fn explain(conn: &mut Conn, began: Instant, error: Error) -> Error {
     }
 }
 
-/// The tables of the current schema that are locked against reading or writing.
+/// Returns the tables of the current schema that are locked against reading or writing.
 fn holders(conn: &mut Conn) -> Option<String> {
     let Conn::Postgres(postgres) = conn else { return None };
     let sql = "SELECT DISTINCT c.relname::text AS table_name, l.pid FROM pg_locks l \

@@ -1,4 +1,4 @@
-//! Brings the tables up to date. Every instance may try at the same time: one at a time does it.
+//! Migrations of the tables. Every instance may run them at the same time; a lock serializes them.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -16,7 +16,7 @@ use crate::store::engine::migrations::{POSTGRES, SQLITE};
 use crate::store::engine::suitable::{find_missing, record_level};
 use crate::store::{Conn, DatabaseUrl, Error, Result};
 
-/// Any number will do, as long as every version uses the same.
+/// An arbitrary number, the same in every version.
 const LOCK: i64 = 0x4841_4c4c_5041_5353;
 
 /// Time that a migration waits for a table. Shorter than `deadlock_timeout`, a second.
@@ -28,7 +28,7 @@ const OTHER_INSTANCE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Interval of the checks for their end.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// Runs what is pending and returns the names of it.
+/// Runs the pending migrations and returns their names.
 pub fn run(url: &DatabaseUrl) -> Result<Vec<String>> {
     let _one_at_a_time = match url {
         DatabaseUrl::Sqlite(path) => Some(lock_folder(path)?),
@@ -42,7 +42,7 @@ pub fn run(url: &DatabaseUrl) -> Result<Vec<String>> {
         Conn::Sqlite(_) => run_on_sqlite(&mut conn)?,
         Conn::Postgres(_) => run_beside_others(&mut conn)?,
     };
-    // The tables of earlier migrations may have been changed by something else.
+    // The tables of earlier migrations may have been changed by another program.
     find_missing(&mut conn)?;
     Ok(done)
 }
@@ -62,14 +62,14 @@ fn run_on_sqlite(conn: &mut Conn) -> Result<Vec<String>> {
 /// Result of an attempt.
 enum Step {
     Ran(Vec<String>),
-    /// Another instance is at it.
+    /// Another instance runs migrations.
     Waits,
     NothingLeft,
 }
 
-/// Instances of the version before go on meanwhile. A change of several tables and a request can
-/// each hold what the other waits for; then Postgres refuses one of them after a second, and that
-/// must not be the request. So the change gives up sooner, and is tried again.
+/// Runs migrations beside instances of the previous version. A migration of several tables and a
+/// request can deadlock; Postgres then refuses one of them after a second, and that must not be the
+/// request. So the migration gives up sooner, and is retried.
 fn run_beside_others(conn: &mut Conn) -> Result<Vec<String>> {
     let mut done = Vec::new();
     let mut waits = Waits::until(OTHER_INSTANCE_TIMEOUT);
@@ -83,7 +83,7 @@ fn run_beside_others(conn: &mut Conn) -> Result<Vec<String>> {
                 began = Instant::now();
             }
             Ok(Step::Waits) => waits.for_others(|| holder(conn))?,
-            // What fails sooner did not wait for a table, and would fail again.
+            // An error before the time-out is not a lock time-out, and would come again.
             Err(error) if tried.elapsed() < LOCK_TIMEOUT || began.elapsed() > RETRY_TIMEOUT => {
                 return Err(error);
             }
@@ -101,9 +101,9 @@ struct IsLocked {
     is_locked: bool,
 }
 
-/// Runs the oldest migration that is pending, so that no table is locked for longer than its own
-/// change takes; in an empty database, where nothing waits, all of them. The lock ends with the
-/// transaction: one of a session would stay with the connection of a pooler.
+/// Runs the oldest pending migration, so that no table is locked for longer than its own change
+/// takes; in an empty database, where nothing waits, all of them. The lock ends with the
+/// transaction: a session lock would stay with the connection of a pooler.
 fn run_next(conn: &mut Conn) -> Result<Step> {
     let Conn::Postgres(postgres) = conn else { return Ok(Step::NothingLeft) };
     postgres.batch_execute(&format!("SET LOCAL lock_timeout = {}", LOCK_TIMEOUT.as_millis()))?;
@@ -132,7 +132,7 @@ struct Holder {
     pid: i32,
 }
 
-/// The server process that has the lock, for an operator to look at.
+/// Returns the server process that has the lock, for an operator.
 fn holder(conn: &mut Conn) -> String {
     let Conn::Postgres(postgres) = conn else { return String::new() };
     let held = sql_query(format!(
@@ -145,7 +145,7 @@ fn holder(conn: &mut Conn) -> String {
     }
 }
 
-/// The wait for another instance, told where it is long, and not without end.
+/// The wait for another instance, with a time-out. A long wait is logged.
 struct Waits {
     limit: Duration,
     began: Option<Instant>,
@@ -178,7 +178,7 @@ impl Waits {
     }
 }
 
-/// The names of what is pending. Nothing is made there, not even a file.
+/// Returns the names of the pending migrations. It creates nothing, not even a file.
 pub fn pending(url: &DatabaseUrl) -> Result<Vec<String>> {
     if !url.is_there() {
         return Err(Error::Unavailable("the file does not exist yet".to_owned()));
@@ -190,8 +190,9 @@ fn fault(error: impl std::fmt::Display) -> Error {
     Error::Internal(format!("migration failed: {error}"))
 }
 
-/// SQLite's own locks do not help on a new file: two connections that turn it to WAL at the same
-/// moment refuse each other at once. The lock ends with the returned handle.
+/// Locks the folder of a new file. SQLite's own locks do not help there: two connections that
+/// switch it to WAL at the same moment refuse each other at once. The lock ends with the returned
+/// handle.
 fn lock_folder(database: &Path) -> Result<File> {
     let folder = match database.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,

@@ -12,7 +12,7 @@ use crate::store::{Conn, Error, Result};
 pub(crate) const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 pub(crate) const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 
-/// The level of the tables: one more with every release that changes them. A program works with
+/// The level of the tables, increased with every release that changes them. A program works with
 /// tables of its own level and of the next one. 0.1.0 had level 1 and did not record it.
 pub(crate) const LEVEL: i32 = 2;
 
@@ -24,14 +24,14 @@ fn in_memory() -> Result<SqliteConnection> {
     Ok(SqliteConnection::establish(":memory:")?)
 }
 
-/// A database in memory that has the newest tables.
+/// Opens a database in memory with the newest tables.
 pub(crate) fn scratch() -> Result<Conn> {
     let mut sqlite = in_memory()?;
     sqlite.run_pending_migrations(SQLITE).map_err(fault)?;
     Ok(Conn::Sqlite(sqlite))
 }
 
-/// The versions of all migrations with their names, the oldest first.
+/// Returns the versions of all migrations with their names, the oldest first.
 pub(crate) fn known() -> Result<BTreeMap<String, String>> {
     let all = in_order()?;
     Ok(all.iter().map(|it| (it.name().version().to_string(), it.name().to_string())).collect())
@@ -43,7 +43,7 @@ fn in_order() -> Result<Vec<Box<dyn Migration<Sqlite>>>> {
     Ok(all)
 }
 
-/// The tables that the migrations of these versions make.
+/// Returns the tables that the migrations of these versions create.
 pub(crate) fn tables_made_by(
     versions: &BTreeMap<String, String>,
     names_of_tables: fn(&mut Conn) -> Result<BTreeSet<String>>,
@@ -52,7 +52,7 @@ pub(crate) fn tables_made_by(
     let (mut made, mut before) = (BTreeSet::new(), BTreeSet::new());
     for migration in in_order()? {
         if let Conn::Sqlite(sqlite) = &mut conn {
-            // Makes the table of versions as well.
+            // Creates the table of versions as well.
             sqlite.applied_migrations().map_err(fault)?;
             sqlite.run_migration(&migration).map_err(fault)?;
         }

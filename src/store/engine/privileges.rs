@@ -1,4 +1,4 @@
-//! Privileges of the role on Postgres: what a start and the requests after it would be refused.
+//! Privileges of the role on Postgres that the start and the requests need.
 
 use diesel::QueryableByName;
 use diesel::prelude::*;
@@ -51,7 +51,8 @@ pub(crate) fn require_create(conn: &mut Conn, missing: usize) -> Result<()> {
     )))
 }
 
-/// Refuses a role that lacks one of these privileges on a table. One that does not exist lacks none.
+/// Refuses a role that lacks one of these privileges on a table. A table that does not exist lacks
+/// none.
 pub(crate) fn require_use(conn: &mut Conn, table: &str, needed: &[&str]) -> Result<()> {
     let Conn::Postgres(postgres) = conn else { return Ok(()) };
     let lacking: Vec<Privilege> = diesel::sql_query(

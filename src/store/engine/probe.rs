@@ -1,4 +1,4 @@
-//! A trial whether the database takes writes.
+//! A trial write, which shows whether the database accepts writes.
 
 use std::time::Instant;
 
@@ -8,8 +8,8 @@ use crate::store::engine::connection::{begin, rollback};
 use crate::store::engine::locks;
 use crate::store::{Conn, Error, Result};
 
-/// Writes a row and rolls it back. SQLite writes to the disk before a commit only what its cache
-/// cannot hold, so the row is larger than a cache that is made small first.
+/// Writes a row and rolls it back. Before a commit, SQLite writes to the disk only what exceeds its
+/// cache, so the row is larger than the cache, which is made small first.
 pub(crate) fn try_write(conn: &mut Conn) -> Result<()> {
     let name = match conn {
         Conn::Sqlite(sqlite) => {
@@ -24,7 +24,7 @@ pub(crate) fn try_write(conn: &mut Conn) -> Result<()> {
         format!("INSERT INTO limits (name, uses, resets_at, waits_until) VALUES ({name}, 0, 0, 0)");
     let written =
         locks::limit_waits(conn).and_then(|()| conn.batch_execute(&insert).map_err(Error::from));
-    // SQLite has rolled back by itself where the disk is full.
+    // SQLite has already rolled back if the disk is full.
     if written.is_ok() || matches!(conn, Conn::Postgres(_)) {
         rollback(conn);
     }

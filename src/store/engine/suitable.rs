@@ -1,5 +1,5 @@
-//! Checks that a database is suitable: its encoding, its tables, the version that made them and the
-//! privileges of the role. Reads only.
+//! Checks that a database is suitable: its encoding, its tables, the version that created them and
+//! the privileges of the role. Reads only.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -28,14 +28,14 @@ struct Column {
     needs_value: bool,
 }
 
-/// Returns the names of the migrations that are missing, the oldest first.
+/// Returns the names of the missing migrations, the oldest first.
 ///
 /// # Errors
-///
-/// [`Error::Unsuitable`], with what to do, where the service could not work with the database.
+/// [`Error::Unsuitable`], with advice, if the service could not work with the database.
 pub(crate) fn find_missing(conn: &mut Conn) -> Result<Vec<String>> {
     let began = Instant::now();
-    // Tables that another instance makes meanwhile would be seen without their migration.
+    // Without the snapshot, tables that another instance creates meanwhile would be seen without
+    // their migration.
     in_snapshot(conn, look).map_err(|error| locks::explain(conn, began, error))
 }
 
@@ -62,7 +62,7 @@ fn look(conn: &mut Conn) -> Result<Vec<String>> {
         require_create(conn, missing.len())?;
         require_use(conn, RECORD, &["SELECT", "INSERT"])?;
     }
-    // Where none of ours is, the others are another program's.
+    // Without any of our migrations, the others belong to another program.
     if !later.is_empty() && missing.len() < all {
         refuse_later_tables(conn, &later)?;
     }
@@ -72,7 +72,7 @@ fn look(conn: &mut Conn) -> Result<Vec<String>> {
     Ok(missing.into_values().collect())
 }
 
-/// Characters that a database cannot store would be refused one request at a time.
+/// Refuses a database that cannot store all characters. Single requests would fail later.
 fn refuse_other_encodings(conn: &mut Conn) -> Result<()> {
     let Conn::Postgres(_) = conn else { return Ok(()) };
     let found = names(conn, "SELECT current_setting('server_encoding') AS name")?;
@@ -85,7 +85,7 @@ fn refuse_other_encodings(conn: &mut Conn) -> Result<()> {
     }
 }
 
-/// Another program's table would fail a migration halfway, or be taken for ours.
+/// Refuses tables of another program. A migration would fail halfway, or use them.
 fn refuse_foreign_tables(conn: &mut Conn, missing: &BTreeMap<String, String>) -> Result<()> {
     let to_be_made = tables_made_by(missing, names_of_tables)?;
     let present = names(
@@ -108,7 +108,7 @@ fn refuse_foreign_tables(conn: &mut Conn, missing: &BTreeMap<String, String>) ->
     )))
 }
 
-/// A request that needs what is gone would be refused, and so would the start, without its cause.
+/// Refuses tables that were changed. Requests that need the missing part would fail later.
 fn refuse_changed_tables(conn: &mut Conn) -> Result<()> {
     match first_fault(conn)? {
         Some(fault) => Err(Error::Unsuitable(format!(
@@ -119,7 +119,8 @@ fn refuse_changed_tables(conn: &mut Conn) -> Result<()> {
     }
 }
 
-/// The next version leaves the tables usable for this one; those after it need not.
+/// Refuses tables that are more than one version newer. Only the next version keeps them usable for
+/// this one.
 fn refuse_later_tables(conn: &mut Conn, later: &BTreeSet<String>) -> Result<()> {
     let level = level(conn)?;
     let later = later.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -180,7 +181,7 @@ fn columns(conn: &mut Conn, table: &str) -> Result<Vec<Column>> {
     })
 }
 
-/// The recorded level of the tables, 0 where none is.
+/// Returns the recorded level of the tables, 0 without one.
 fn level(conn: &mut Conn) -> Result<i32> {
     let row: Level = match conn {
         Conn::Sqlite(sqlite) => {

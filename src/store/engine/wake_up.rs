@@ -19,9 +19,9 @@ pub(crate) fn note_enqueued() {
 pub(crate) struct WakeUp(watch::Sender<()>);
 
 impl WakeUp {
-    /// Signals if the transaction of this thread has enqueued a job and was committed. The next transaction starts
-    /// without a note. On SQLite the transaction is a whole batch: work that was rolled back in it signals too, which
-    /// costs a look at the queue.
+    /// Signals if the transaction of this thread has enqueued a job and was committed. The next
+    /// transaction starts without a note. On SQLite the transaction is a whole batch: work in it
+    /// that was rolled back signals too, which costs one query.
     pub(crate) fn end_transaction(&self, is_committed: bool) {
         if HAS_ENQUEUED.replace(false) && is_committed {
             self.0.send_replace(());

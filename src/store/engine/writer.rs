@@ -1,6 +1,6 @@
-//! SQLite's one writer: a thread that takes jobs from a queue and commits up to 32 of them with
-//! one disk flush. A queue is fair and shares the flush among all who wait; a pool of writers
-//! polls for the lock and makes some wait for seconds.
+//! SQLite's one writer: a thread that takes jobs from a queue and commits up to 32 of them with one
+//! disk flush. The queue is fair, and waiting jobs share the flush. A pool of writers polls for the
+//! lock instead, and some wait for seconds.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -18,11 +18,11 @@ pub(crate) struct Writer {
     queue: SyncSender<Box<dyn Job>>,
 }
 
-/// A piece of work whose outcome is told only after the commit.
+/// Work whose outcome is returned after the commit.
 trait Job: Send {
-    /// Does the work in a savepoint.
+    /// Runs the work in a savepoint.
     fn run(&mut self, conn: &mut Conn);
-    /// Tells the outcome; `committed` says whether the batch is on disk.
+    /// Returns the outcome; `committed` says whether the batch is on disk.
     fn answer(self: Box<Self>, committed: &Result<()>);
 }
 
@@ -51,7 +51,7 @@ where
             (Some(Ok(_)) | None, Err(error)) => Err(Error::Unavailable(error.to_string()).into()),
             (None, Ok(())) => Err(Error::Internal("a database job did not run".into()).into()),
         };
-        // The caller may have gone; the work is done all the same.
+        // The caller may have gone. The work is done.
         drop(self.reply.send(outcome));
     }
 }
@@ -95,7 +95,7 @@ fn write_until_closed(manager: &Manager, wake_up: &WakeUp, jobs: &Receiver<Box<d
         wake_up.end_transaction(committed.is_ok());
         if let Err(error) = &committed {
             tracing::error!(%error, "cannot write to SQLite");
-            // Whatever state the transaction is in, a new connection has none.
+            // The state of the transaction is unknown. A new connection has none.
             connection = None;
         }
         for job in batch {
@@ -115,7 +115,8 @@ fn open_and_commit(
     };
     begin(conn)?;
     for job in batch.iter_mut() {
-        // A panic is that job's own affair: what it left open is undone, the others go on.
+        // A panic affects only its own job: its savepoint is rolled back, and the other jobs
+        // continue.
         if catch_unwind(AssertUnwindSafe(|| job.run(conn))).is_err() {
             roll_back_savepoints(conn)?;
         }

@@ -1,4 +1,4 @@
-//! Jobs that are not done: how many there are, how they are made due again, and how old jobs are deleted.
+//! Unfinished jobs: their number, their retry by an operator, and the deletion of finished ones.
 
 use diesel::dsl::sql;
 use diesel::expression::SqlLiteral;
@@ -10,14 +10,14 @@ use crate::domain::UtcTime;
 use crate::store::schema::outbox;
 use crate::store::{Conn, Result};
 
-/// Jobs that are not done.
+/// Numbers of unfinished jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpenJobs {
-    /// The number of those to be done.
+    /// Number of jobs that wait.
     pub waiting: i64,
-    /// The number of those that were given up.
+    /// Number of jobs that were given up.
     pub dead: i64,
-    /// The time of the oldest one to be done.
+    /// Time of the oldest waiting job.
     pub oldest: Option<UtcTime>,
 }
 
@@ -79,7 +79,7 @@ pub fn retry_dead(conn: &mut Conn, now: UtcTime, limit: i64) -> Result<usize> {
     if given_up.is_empty() {
         return Ok(0);
     }
-    // Another command may have been faster.
+    // Another command may have retried it meanwhile.
     let chosen = dead().filter(outbox::id.eq_any(given_up));
     Ok(diesel::update(chosen).set(as_new(now)).execute(conn)?)
 }
@@ -99,8 +99,8 @@ pub fn retry_waiting(conn: &mut Conn, now: UtcTime, limit: i64) -> Result<usize>
         .execute(conn)?)
 }
 
-/// Due at once, with the shortest delays again. Attempts of before stay counted as one: the limits of an e-mail
-/// address have counted it already.
+/// Makes a job due at once, with the shortest delays again. Earlier attempts stay counted as one:
+/// the limits of the e-mail address have counted it.
 #[diesel::dsl::auto_type(no_type_alias)]
 fn as_new(now: UtcTime) -> _ {
     let queued: &'static str = JobStatus::Queued.name();
@@ -116,8 +116,8 @@ fn as_new(now: UtcTime) -> _ {
     )
 }
 
-/// Deletes up to `limit` jobs that were done, dropped or given up before `forget_before`. Returns whether there may
-/// be more.
+/// Deletes up to `limit` jobs that were done, dropped or given up before `forget_before`. Returns
+/// whether there may be more.
 pub fn purge(conn: &mut Conn, forget_before: UtcTime, limit: i64) -> Result<bool> {
     let over: Vec<String> = outbox::table
         .filter(outbox::finished_at.lt(forget_before.micros()))

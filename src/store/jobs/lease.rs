@@ -1,4 +1,4 @@
-//! Leases of jobs, and the one end that a lease comes to.
+//! Leases of jobs, and their conclusion.
 
 use diesel::prelude::*;
 
@@ -13,7 +13,7 @@ pub enum JobStatus {
     Queued,
     /// Done.
     Done,
-    /// No longer needed when its turn came.
+    /// No longer needed when it was claimed.
     Dropped,
     /// Given up: refused for good, or after too many attempts.
     Dead,
@@ -31,8 +31,9 @@ impl JobStatus {
     }
 }
 
-/// The exclusive right to work on a job, until it expires. It cannot be copied, and [`Lease::conclude`] takes it
-/// by value: a job comes to one end. A lease that is dropped before expires, and the job is due again.
+/// The exclusive right to work on a job, until it expires. It cannot be copied, and
+/// [`Lease::conclude`] takes it by value, so a job has one conclusion. If it is dropped, it expires
+/// and the job is due again.
 #[derive(Debug)]
 #[must_use = "a job without an end is done again when its lease expires"]
 pub struct Lease {
@@ -55,38 +56,38 @@ impl Lease {
         Renewal { job: self.job.clone(), token: self.token.clone(), until }
     }
 
-    /// Gives up the lease for what became of the job, to be stored by [`complete`].
+    /// Exchanges the lease for the conclusion of the job, to be stored by [`complete`].
     pub fn conclude(self, conclusion: Conclusion, now: UtcTime) -> Completion {
         Completion { job: self.job, token: self.token, conclusion, now }
     }
 }
 
-/// What became of a job.
+/// The conclusion of a job.
 #[derive(Clone, Debug)]
 pub enum Conclusion {
     /// It is done.
     Done {
-        /// The destination that it reached, where the job spells it otherwise.
+        /// The destination in the spelling that was used, if it differs from that of the job.
         target: Option<String>,
     },
     /// It is no longer needed.
     Dropped,
     /// It is given up, for this reason.
     Dead(String),
-    /// It has to wait.
+    /// It is put back and waits.
     PutBack(PutBack),
 }
 
-/// Why a job has to wait, and what is counted.
+/// The reason why a job waits, and its counters.
 #[derive(Clone, Debug)]
 pub struct PutBack {
     /// The error.
     pub error: String,
     /// The time of the next attempt.
     pub next_attempt_at: UtcTime,
-    /// The number of attempts that are counted.
+    /// The number of attempts so far.
     pub attempts: i32,
-    /// The number of those that may have succeeded.
+    /// The number of attempts that may have succeeded.
     pub unconfirmed: i32,
 }
 
@@ -98,7 +99,8 @@ pub struct Renewal {
     until: UtcTime,
 }
 
-/// The end of a lease. To store it again changes nothing, so it is stored until the database has taken it.
+/// The conclusion of a lease. Storing it twice has no effect, so it is retried until the database
+/// has accepted it.
 #[derive(Clone, Debug)]
 pub struct Completion {
     job: JobId,
@@ -129,8 +131,8 @@ pub fn renew(conn: &mut Conn, renewal: &Renewal) -> Result<bool> {
     Ok(renewed == 1)
 }
 
-/// Stores the end of a lease. Returns false, and stores nothing, if another worker has claimed the job meanwhile
-/// or the end is stored already.
+/// Stores the conclusion of a lease. Returns false, and stores nothing, if another worker has
+/// claimed the job meanwhile or the conclusion is already stored.
 pub fn complete(conn: &mut Conn, completion: &Completion) -> Result<bool> {
     match &completion.conclusion {
         Conclusion::Done { target } => {

@@ -34,7 +34,7 @@ fn reset_mail(world: &World, app: &TestApp, email: &str) -> Proof {
 }
 
 on_both! {
-    fn of_two_who_prove_one_new_address_at_once_one_gets_it(world) {
+    fn of_two_concurrent_verifications_of_one_address_one_gets_it(world) {
         let apps = [world.app(), world.app()];
         let app = &apps[0];
         for round in 0..ROUNDS {
@@ -132,7 +132,7 @@ on_both! {
         }
     }
 
-    fn whoever_refreshes_while_the_account_is_deleted_holds_nothing(world) {
+    fn a_refresh_while_the_account_is_deleted_leaves_no_session(world) {
         let app = world.app();
         for round in 0..ROUNDS {
             let email = format!("race{round}@example.com");
@@ -152,7 +152,7 @@ on_both! {
         }
     }
 
-    fn whoever_logs_in_while_the_account_is_deleted_holds_nothing(world) {
+    fn a_log_in_while_the_account_is_deleted_leaves_no_session(world) {
         let app = world.app();
         for round in 0..ROUNDS {
             let email = format!("race{round}@example.com");
@@ -171,7 +171,7 @@ on_both! {
         }
     }
 
-    fn whoever_logs_in_while_staff_switch_the_account_off_holds_nothing(world) {
+    fn a_log_in_while_staff_disable_the_account_leaves_no_session(world) {
         let app = world.app();
         let staff = app.superuser(&world, "staff@example.com");
         for round in 0..ROUNDS {
@@ -201,7 +201,7 @@ on_both! {
         }
     }
 
-    fn whoever_logs_in_while_the_password_changes_holds_nothing_with_the_old_one(world) {
+    fn a_log_in_with_the_old_password_while_it_changes_leaves_no_session(world) {
         let app = world.app();
         for round in 0..ROUNDS {
             let email = format!("race{round}@example.com");

@@ -1,4 +1,5 @@
-//! User names that are the e-mail address of another user: the one who verifies the address gets it.
+//! User names that are the e-mail address of another user: the one who verifies the address gets
+//! it.
 
 use hallpass::domain::{Email, PlainPassword, Username};
 use hallpass::flows::NewSuperuser;
@@ -12,7 +13,8 @@ const OWNER: &str = "owner@example.com";
 const OLD: &str = "old@example.com";
 const RENAMED: &str = "user name of your";
 
-/// A user with the address `OLD`, verified, whose user name is `name`, as an import or staff leave them.
+/// A user with the address `OLD`, verified, whose user name is `name`, as an import or staff leave
+/// them.
 fn holder(world: &World, app: &TestApp, name: &str) -> Tokens {
     app.person(world, OLD);
     let norm = name.to_lowercase();

@@ -117,7 +117,7 @@ on_both! {
         assert_eq!(world.mails_so_far(NEW).len(), 1);
     }
 
-    fn somebody_elses_address_is_answered_alike_and_its_owner_is_told(world) {
+    fn a_change_to_another_users_address_has_the_same_response_and_its_owner_is_notified(world) {
         let app = world.app();
         let tokens = app.person(&world, MINA);
         app.person(&world, "ada@other.example");
@@ -156,7 +156,7 @@ on_both! {
         let tokens = app.refresh(&tokens.refresh).is(200).tokens();
         let moved = app.move_to(&world, &tokens.access, NEW);
         assert_eq!(app.me(&moved.access).text("username"), NEW);
-        // So the old address is free for whoever has it next.
+        // So another user can register the old address.
         app.person_again(&world, MINA, 2);
     }
 

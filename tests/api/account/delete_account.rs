@@ -78,7 +78,7 @@ on_both! {
         nothing_is_left_of(&world, &traces);
     }
 
-    fn mail_to_somebody_else_is_not_lost_with_the_account(world) {
+    fn mail_to_another_user_is_not_lost_with_the_account(world) {
         let app = world.app();
         app.person(&world, "ada@example.com");
         let tokens = app.person(&world, MINA);

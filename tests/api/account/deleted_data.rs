@@ -1,4 +1,4 @@
-//! What is deleted cannot be read in the files of SQLite. (A Postgres removes it when it vacuums:
+//! Deleted data is unreadable in the files of SQLite. (Postgres removes it when it vacuums:
 //! docs/operations.md.)
 
 use std::fs;
@@ -43,7 +43,7 @@ fn account(world: &World, app: &TestApp) -> (String, Vec<(&'static str, String)>
 
 fn goes(world: &World, canaries: &[(&str, String)]) {
     wait_for("what was deleted to go", || {
-        world.upkeep();
+        world.purge();
         readable(world, canaries).is_empty().then_some(())
     });
 }

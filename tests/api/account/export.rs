@@ -130,7 +130,8 @@ on_both! {
         let grace = app.refresh(&grace.refresh).is(200).tokens();
         app.log_in_on("special-client/1.0", "gracehopper").is(200);
         app.change_email(&grace.access, "grace@new.example").is(202);
-        // Somebody else's wish for Mina's address is theirs, though its mail went to Mina.
+        // Another user's request to change to Mina's address belongs to that user, though its mail
+        // went to Mina.
         app.change_email(&grace.access, MINA).is(202);
         world.settle_mail();
         let text =

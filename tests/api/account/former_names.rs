@@ -132,10 +132,10 @@ on_both! {
         // The address in both forms, and the name.
         assert!(kept() > 0);
         assert_eq!(world.count(&format!("released_names WHERE user_id <> {}", mina.user_id())), 0);
-        world.upkeep();
+        world.purge();
         assert!(kept() > 0);
         world.advance(SECOND * 360);
-        world.upkeep();
+        world.purge();
         assert_eq!(kept(), 0);
     }
 }

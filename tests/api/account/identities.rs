@@ -121,7 +121,7 @@ on_both! {
         }
     }
 
-    fn of_the_last_two_identities_one_is_left_whoever_is_faster(world) {
+    fn of_the_last_two_identities_concurrent_requests_leave_one(world) {
         let db = database(&world);
         for round in 0..10 {
             let user = user(&db, &format!("user{round}"), "!");

@@ -1,4 +1,5 @@
-//! Accounts: registration, the address, the profile, what the owner changes and deletes, and notices.
+//! Accounts: registration, the address, the profile, what the owner changes and deletes, and
+//! notices.
 
 mod account_pages;
 mod account_races;

@@ -13,7 +13,7 @@ const MINA: &str = "mina@example.com";
 const NEW: &str = "pear tree at dawn";
 const FIREFOX: &str = "Mozilla/5.0 (Windows NT 10.0; rv:143.0) Gecko/20100101 Firefox/143.0";
 
-/// Makes the `number`th notice about a new device and returns its link. Nobody notices the session.
+/// Logs in on a new device, reads the `number`th notice about it and returns its link.
 fn notice(world: &World, app: &TestApp, number: usize) -> String {
     let agent = format!("client-{number}/1.0");
     app.log_in_on(&agent, MINA).is(200);
@@ -184,7 +184,7 @@ on_both! {
         app.not_me(&link).is(204);
     }
 
-    fn whoever_wants_no_notices_gets_none(world) {
+    fn notices_can_be_disabled(world) {
         let app = world.app_with(&[("HALLPASS_SECURITY_NOTICES", "off")]);
         app.person(&world, MINA);
         let tokens = app.log_in_on(FIREFOX, MINA).is(200).tokens();

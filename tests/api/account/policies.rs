@@ -1,4 +1,4 @@
-//! Where addresses need no proof before there is an account.
+//! Verification modes in which an account exists before its address is verified.
 
 use serde_json::json;
 
@@ -79,8 +79,8 @@ on_both! {
         let app = world.app_with(&OPTIONAL);
         let answer = app.post("/v1/register", &json!({"email": MINA, "password": "of the account"}));
         let newer = world.mails_to(MINA, 2).iter().filter_map(proof_in).next_back().unwrap();
-        // An account has the address by now, unverified, which the older registration must not open: the user
-        // who verifies the address gets it.
+        // An account has the address by now, unverified, which the older registration must not
+        // open: the user who verifies the address gets it.
         let verified = app.verify_code(&token, &code).is(200).tokens();
         let answer = answer.is(201);
         assert_ne!(verified.user_id(), answer.tokens().user_id());

@@ -67,7 +67,7 @@ on_both! {
         app.log_in(MINA, PASSWORD).is(200);
     }
 
-    fn a_token_nobody_sent_is_invalid(world) {
+    fn a_token_that_was_never_sent_is_invalid(world) {
         let app = world.app();
         let token = app.register(MINA);
         app.verify_link("nonsense", &token).refused(401, "one_time_token_invalid");
@@ -139,7 +139,7 @@ on_both! {
         app.verify_code(&token, &second.code).is(200);
     }
 
-    fn asking_for_the_mail_again_says_the_same_for_everybody(world) {
+    fn requesting_the_mail_again_has_the_same_response_for_all_addresses(world) {
         let app = world.app();
         app.person(&world, "known@example.com");
         app.register("waiting@example.com");
@@ -208,7 +208,7 @@ on_both! {
         assert_eq!(registrations("code_tries = 1 AND wrong_codes = 6"), 2);
     }
 
-    fn of_several_registrations_the_first_that_is_proven_wins(world) {
+    fn of_several_registrations_the_first_verified_one_wins(world) {
         let app = world.app();
         let passwords = ["first of three", "second of three", "third of three"];
         let tokens = passwords
@@ -334,7 +334,7 @@ on_both! {
         app.log_in("b@example.com", PASSWORD).refused(401, "invalid_credentials");
     }
 
-    fn nothing_is_left_of_an_address_that_was_never_proven(world) {
+    fn no_data_is_left_of_an_address_that_was_never_verified(world) {
         let app = world.app();
         app.register(MINA);
         world.mails_to(MINA, 1);
@@ -344,7 +344,7 @@ on_both! {
         world.settle_mail();
         world.execute("UPDATE outbox SET status = 'dead' WHERE recipient = 'MINA@example.com'");
         world.advance(DAY);
-        world.upkeep();
+        world.purge();
         assert_eq!(world.count("challenges"), 2);
         assert_eq!(world.count("challenges WHERE email IS NULL AND email_norm IS NULL"), 2);
         assert_eq!(world.count("registration_details"), 0);
@@ -352,7 +352,7 @@ on_both! {
         assert_eq!(outbox.len(), 2, "{outbox:?}");
         assert!(outbox.iter().all(|row| row.starts_with("outbox: ")), "{outbox:?}");
         world.advance(DAY * 30);
-        world.upkeep();
+        world.purge();
         assert_eq!(world.rows_with(MINA), Vec::<String>::new());
         assert_eq!(world.count("challenges"), 0);
     }

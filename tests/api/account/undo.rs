@@ -14,7 +14,7 @@ fn email_of(app: &TestApp, tokens: &Tokens) -> String {
     app.me(&tokens.access).is(200).text("email")
 }
 
-/// What somebody sends about the own account; the name to log in with is told.
+/// A request of a user about the own account; the argument is the user name.
 #[cfg(feature = "drf-jwt")]
 fn patch_at_the_django_adapter(
     app: &TestApp,
@@ -42,7 +42,7 @@ fn change_at_the_django_adapter(
 }
 
 on_both! {
-    fn an_address_that_was_never_proven_gets_nothing_to_undo(world) {
+    fn an_address_that_was_never_verified_gets_no_revert_link(world) {
         let app = world.app_with(&[("HALLPASS_EMAIL_VERIFICATION", "optional")]);
         let typo = "typo@example.com";
         let body = json!({"email": typo, "password": PASSWORD});
@@ -57,13 +57,13 @@ on_both! {
     }
 
     #[cfg(feature = "drf-jwt")]
-    fn whoever_proves_an_address_gets_it_from_an_account_that_has_it_without_proof(world) {
+    fn verifying_an_address_releases_it_from_an_account_that_has_not_verified_it(world) {
         let app = world.app();
         let squatter = app.person(&world, THIEF);
         let change = |email: &str| change_at_the_django_adapter(&app, &squatter, THIEF, email);
         assert_eq!(change(MINA).status, 200);
         assert_eq!(email_of(&app, &app.refresh(&squatter.refresh).tokens()), MINA);
-        // Her registration goes on as if nobody had it.
+        // Her registration continues as if the address were free.
         let mina = app.person(&world, MINA);
         assert_eq!(email_of(&app, &mina), MINA);
         assert_ne!(mina.user_id(), squatter.user_id());
@@ -89,7 +89,7 @@ on_both! {
             assert_eq!(change(MINA), 400);
         }
         assert_eq!(change(MINA), 429);
-        // The own one is nobody's secret.
+        // The user's own address may be shown.
         for _ in 0..5 {
             assert_eq!(change(THIEF), 200);
         }
@@ -98,7 +98,7 @@ on_both! {
     }
 
     #[cfg(feature = "drf-jwt")]
-    fn an_address_without_proof_at_the_django_adapter_opens_nothing_while_the_change_can_be_undone(world) {
+    fn an_unverified_address_at_the_django_adapter_gives_no_access_while_the_change_can_be_reverted(world) {
         let app = world.app();
         let attacker = app.person(&world, "attacker@example.com");
         let credentials = json!({"username": "attacker@example.com", "password": PASSWORD});
@@ -199,7 +199,7 @@ on_both! {
         app.log_in(HIDEOUT, PASSWORD).refused(401, "invalid_credentials");
     }
 
-    fn a_thief_who_says_not_me_does_not_take_the_owners_link_away(world) {
+    fn a_thief_who_reports_unauthorized_activity_does_not_void_the_owners_link(world) {
         let app = world.app();
         let tokens = app.person(&world, MINA);
         let stolen = app.move_to(&world, &tokens.access, THIEF);
@@ -227,7 +227,7 @@ on_both! {
         app.log_in(MINA, "chosen by the owner").is(200);
     }
 
-    fn whoever_registers_the_old_address_keeps_it(world) {
+    fn the_old_address_stays_with_a_user_who_has_registered_it_since(world) {
         let app = world.app();
         let tokens = app.person(&world, MINA);
         app.move_to(&world, &tokens.access, THIEF);

@@ -1,4 +1,5 @@
-//! An address that an account has not verified never blocks its owner: the user who verifies it gets it.
+//! An address that an account has not verified never blocks its owner: the user who verifies it
+//! gets it.
 
 use serde_json::{Value, json};
 

@@ -22,7 +22,7 @@ fn path(tokens: &Tokens) -> String {
     format!("/v1/users/{}", tokens.user_id())
 }
 
-/// What somebody tries at the same moment as somebody else; the arguments are both.
+/// A request of a user, concurrent with one of another; the arguments are both.
 type Attempt = fn(&TestApp, &Tokens, &Tokens) -> Answer;
 
 fn delete_other(app: &TestApp, own: &Tokens, other: &Tokens) -> Answer {
@@ -68,8 +68,8 @@ fn one_always_stays(world: &World, attempts: [Attempt; 2]) {
     }
 }
 
-/// Whatever came of it, no token that was given out counts.
-fn nobody_is_in(app: &TestApp, answers: Vec<Answer>, refusals: &[&str]) {
+/// Whatever the outcome, no issued token is valid.
+fn no_session_is_left(app: &TestApp, answers: Vec<Answer>, refusals: &[&str]) {
     for answer in answers {
         match answer.status {
             200 if answer.json().get("access_token").is_some() => {
@@ -104,7 +104,7 @@ on_both! {
         one_always_stays(&world, [delete_own, switch_off_own]);
     }
 
-    fn whoever_logs_in_while_being_switched_off_is_out(world) {
+    fn a_log_in_while_the_account_is_disabled_leaves_no_session(world) {
         let app = world.app();
         let admin = app.staff(&world, "admin@example.com");
         let mina = app.person(&world, "mina@example.com");
@@ -116,13 +116,13 @@ on_both! {
                 0 => switch(false),
                 _ => app.log_in("mina@example.com", PASSWORD),
             });
-            nobody_is_in(&app, answers, &["account_disabled"]);
+            no_session_is_left(&app, answers, &["account_disabled"]);
             assert_eq!(world.count("sessions WHERE ended_at IS NULL AND user_id = 2"), 0);
             switch(true);
         }
     }
 
-    fn whoever_refreshes_or_logs_in_while_being_deleted_is_out(world) {
+    fn a_refresh_or_log_in_while_staff_delete_the_account_leaves_no_session(world) {
         let app = world.app();
         let admin = app.staff(&world, "admin@example.com");
         for round in 0..ROUNDS {
@@ -133,7 +133,7 @@ on_both! {
                 1..5 => app.refresh(&tokens.refresh),
                 _ => app.log_in(&email, PASSWORD),
             });
-            nobody_is_in(&app, answers, &["refresh_token_revoked", "invalid_credentials"]);
+            no_session_is_left(&app, answers, &["refresh_token_revoked", "invalid_credentials"]);
             app.token_verify(&tokens.access).refused(401, "token_revoked");
             let rest = format!("sessions WHERE ended_at IS NULL AND user_id = {}", tokens.user_id());
             assert_eq!(world.count(&rest), 0);
@@ -141,7 +141,7 @@ on_both! {
         assert_eq!(world.count("sessions WHERE device || network <> '' AND user_id > 1"), 0);
     }
 
-    fn whoever_proves_the_address_again_while_being_switched_off_or_deleted_is_out(world) {
+    fn a_repeated_verification_while_the_account_is_disabled_or_deleted_leaves_no_session(world) {
         let app = world.app();
         let admin = app.staff(&world, "admin@example.com");
         for round in 0..ROUNDS {
@@ -160,7 +160,7 @@ on_both! {
                 _ => app.verify_password(&proof.link_token, PASSWORD),
             });
             let refusals = ["one_time_token_invalid", "code_invalid", "account_disabled"];
-            nobody_is_in(&app, answers, &refusals);
+            no_session_is_left(&app, answers, &refusals);
             let rest = format!("sessions WHERE ended_at IS NULL AND user_id = {}", tokens.user_id());
             assert_eq!(world.count(&rest), 0);
             app.verify_code(&registration, &proof.code).refused(401, "code_invalid");
@@ -168,7 +168,7 @@ on_both! {
         assert_eq!(world.count("sessions WHERE ended_at IS NULL"), 2);
     }
 
-    fn of_many_who_delete_one_account_one_has_done_it(world) {
+    fn of_concurrent_deletions_of_one_account_one_succeeds(world) {
         let app = world.app();
         let admin = app.staff(&world, "admin@example.com");
         for round in 0..ROUNDS {

@@ -1,4 +1,4 @@
-//! What staff do with the accounts of others, and that nobody else can.
+//! Administration of accounts by staff, and its refusal to all others.
 
 use serde_json::{Value, json};
 
@@ -39,7 +39,7 @@ fn is_over(app: &TestApp, tokens: &Tokens) {
 }
 
 on_both! {
-    fn whoever_is_not_staff_learns_nothing_whatever_stands_in_the_path(world) {
+    fn users_who_are_not_staff_get_the_same_refusal_for_every_path(world) {
         let app = world.app();
         let admin = app.staff(&world, ADMIN);
         let mina = app.person(&world, MINA);
@@ -225,7 +225,7 @@ on_both! {
         app.log_in(MINA, PASSWORD).is(200);
     }
 
-    fn staff_log_somebody_out_everywhere(world) {
+    fn staff_end_all_sessions_of_a_user(world) {
         let app = world.app();
         let admin = app.staff(&world, ADMIN);
         let mina = [app.person(&world, MINA), app.log_in(MINA, PASSWORD).is(200).tokens()];
@@ -258,7 +258,7 @@ on_both! {
         ] {
             assert_eq!(world.count(rest), 0, "{rest}");
         }
-        // Whoever takes the address later is somebody else.
+        // A user who registers the address later gets a new account.
         let token = app.register(MINA);
         let code = world.mails_so_far(MINA).iter().filter_map(crate::support::proof_in).count();
         let code = world.proof(MINA, code.max(3) + 1).code;

@@ -1,5 +1,5 @@
-//! API keys: superusers create and revoke them, services open `/v1/users` with them, and the audit trail
-//! names them.
+//! API keys: superusers create and revoke them, services open `/v1/users` with them, and the audit
+//! trail names them.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The audit trail: what happens to an account is noted with it, read by its owner and by staff, and
-//! forgotten in time.
+//! The audit trail: what happens to an account is noted with it, read by its owner and by staff,
+//! and forgotten in time.
 
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ fn list(page: &Value) -> Vec<Value> {
     page["events"].as_array().unwrap().clone()
 }
 
-/// What happened to the holder, the newest first.
+/// Returns the events of the caller, the newest first.
 pub fn own(app: &TestApp, tokens: &Tokens) -> Vec<Value> {
     list(&page(app, tokens, "/v1/me/events?limit=200"))
 }
@@ -120,7 +120,7 @@ on_both! {
         assert_eq!(kinds(&own(&app, &tokens), 3), expected);
     }
 
-    fn a_wrong_password_is_noted_and_one_for_nobody_soon_forgotten(world) {
+    fn a_wrong_password_is_recorded_and_one_for_an_unknown_user_is_soon_purged(world) {
         let app = world.app();
         let tokens = app.person(&world, MINA);
         for name in [MINA, "nobody@example.com"] {
@@ -130,9 +130,9 @@ on_both! {
         let event = newest(&own(&app, &tokens), "log_in_failed");
         assert_eq!((&event["device"], &event["network"], &event["session_id"]),
             (&json!("Firefox on Windows"), &json!("127.0.0.0/24"), &Value::Null));
-        // The same was written for the unknown name, and it is gone at the next upkeep.
+        // The same was written for the unknown name, and it is gone at the next purge.
         assert_eq!(world.count("events WHERE kind = 'log_in_failed'"), 2);
-        world.upkeep();
+        world.purge();
         assert_eq!(world.count("events WHERE kind = 'log_in_failed'"), 1);
         assert_eq!(world.count("events WHERE user_id IS NULL"), 0);
         newest(&own(&app, &tokens), "log_in_failed");
@@ -248,7 +248,7 @@ on_both! {
         }
     }
 
-    fn a_change_of_the_address_and_its_undoing_are_noted(world) {
+    fn a_change_of_the_address_and_its_reversal_are_recorded(world) {
         let app = world.app();
         let tokens = app.person(&world, MINA);
         let body = json!({"new_email": "mina@new.example", "password": PASSWORD});
@@ -388,7 +388,7 @@ on_both! {
         assert_eq!(kinds(&of(&app, &staff, id), 2), expected);
     }
 
-    fn everybody_sees_their_own_and_staff_see_all(world) {
+    fn users_see_their_own_events_and_staff_see_all(world) {
         let app = world.app();
         let staff = staff(&app, &world);
         let mina = app.person(&world, MINA);
@@ -403,7 +403,7 @@ on_both! {
             as_holder(&app, &mina, "GET", &path, &Value::Null).refused(403, "permission_denied");
             app.get(&path).refused(401, "authentication_required");
         }
-        // A page that a client asks for out of the blue does not make an account of nobody.
+        // A request for an unknown address creates no account.
         let with_cursor = format!("/v1/users/99/events?cursor={}", uuid::Uuid::nil());
         for path in ["/v1/users/99/events", "/v1/users/x/events", &with_cursor] {
             as_holder(&app, &staff, "GET", path, &Value::Null).refused(404, "not_found");
@@ -469,7 +469,7 @@ on_both! {
         world.advance(shortly_before(2 * DAY));
         assert_eq!((seen(), purge()), (true, 1));
         world.advance(SECOND);
-        // It is not shown from then on, whether upkeep has come by or not.
+        // It is not shown from then on, whether or not it was purged.
         assert_eq!((seen(), world.count("events WHERE kind = 'registered'")), (false, 1));
         assert_eq!(purge(), 0);
         assert!(world.count("events") > 0);
@@ -483,7 +483,7 @@ on_both! {
              INSERT INTO events (id, user_id, kind, device, network, detail, at) \
              SELECT 'old-' || n, 1, 'logged_in', '', '', '', n FROM n",
         );
-        world.upkeep();
+        world.purge();
         assert_eq!(world.count("events"), 3);
         assert_eq!(own(&app, &tokens).len(), 3);
     }
@@ -520,7 +520,7 @@ on_both! {
         as_holder(&app, &staff, "DELETE", &path, &Value::Null).is(204);
         let deleted = newest(&of(&app, &staff, id + 1), "account_deleted");
         assert_eq!(deleted["by_staff"], true);
-        // Whoever registers the address again begins anew.
+        // A user who registers the address again starts without events.
         world.advance(SECOND);
         let token = app.register(MINA);
         let code = world.proof(MINA, 2).code;

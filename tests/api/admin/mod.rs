@@ -1,4 +1,4 @@
-//! What staff do with the accounts of others, who may do what, and the audit trail.
+//! Administration of accounts, permissions, and the audit trail.
 
 mod admin_lists;
 mod admin_races;

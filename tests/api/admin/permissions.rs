@@ -1,4 +1,4 @@
-//! Who may do what: the tables of `docs/security.md`, asked of the service line by line.
+//! Permissions: the tables of `docs/security.md`, checked line by line.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,7 +22,7 @@ fn table(heading: &str) -> Vec<Vec<&'static str>> {
     rows.map(|row| row.trim_matches('|').split(" | ").map(str::trim).collect()).collect()
 }
 
-/// What stands between backquotes.
+/// Returns the texts between backquotes.
 fn quoted(cell: &'static str) -> impl Iterator<Item = &'static str> {
     cell.split('`').skip(1).step_by(2)
 }
@@ -39,7 +39,7 @@ struct Cast<'a> {
     bystanders: RefCell<BTreeMap<String, Rc<Person>>>,
 }
 
-/// Somebody with a session of each adapter.
+/// A user with a session of the API and one of the adapter.
 struct Person {
     email: String,
     tokens: Tokens,
@@ -145,7 +145,7 @@ impl<'a> Cast<'a> {
     }
 }
 
-/// A body that the request takes, whoever sends it.
+/// A valid body of the request, for any sender.
 fn body_of(cast: &Cast, request: &str, email: &str) -> Value {
     let fresh = format!("{}@example.com", cast.name());
     match request {
@@ -212,7 +212,7 @@ fn outcome(cast: &Cast, request: &str, whose: &str, role: &str) -> Answer {
 /// The built-in pages show what their link proves.
 const PAGES: [&str; 3] = ["GET /verify-email", "GET /password-reset", "GET /not-me"];
 
-/// Whether an answer is what the cell says.
+/// Returns whether a response is that of the cell.
 fn is_as_told(request: &str, cell: &str, answer: &Answer) -> bool {
     if cell != "yes" {
         return answer.status.to_string() == cell;
@@ -327,7 +327,7 @@ fn changes(cast: &Cast, role: &str, field: &str) -> bool {
     cast.stored(id, column_of(field)) != before
 }
 
-/// Whether the field may be chosen when an account is made.
+/// Returns whether the field can be set when an account is created.
 fn chooses(cast: &Cast, role: &str, field: &str) -> bool {
     let (staff, value) = (cast.bystander("staff"), new_value(cast, field));
     let email = format!("{}@example.com", cast.name());
@@ -357,7 +357,7 @@ fn chooses(cast: &Cast, role: &str, field: &str) -> bool {
         || value == json!(true) && stored == "1"
 }
 
-/// Whether the role is told the field of an account.
+/// Returns whether the role can read the field of an account.
 fn reads(cast: &Cast, role: &str, field: &str) -> bool {
     let (owner, staff) = (cast.bystander("user"), cast.bystander("staff"));
     let id = owner.tokens.user_id();

@@ -1,5 +1,5 @@
-//! Rules for registration: who may register, with addresses of which domains; invitations that are sent
-//! again, and accounts that are disabled until a date.
+//! Rules for registration: who may register, with addresses of which domains; invitations that are
+//! sent again, and accounts that are disabled until a date.
 
 use std::time::Duration;
 
@@ -156,10 +156,10 @@ on_both! {
         assert_eq!(account["disabled_until"], "2027-01-15T08:16:40.000000Z");
         app.me(&mina.access).refused(401, "token_revoked");
         world.advance(shortly_before(Duration::from_secs(1000)));
-        world.upkeep();
+        world.purge();
         app.log_in(MINA, PASSWORD).refused(403, "account_disabled");
         world.advance(SECOND);
-        world.upkeep();
+        world.purge();
         app.log_in(MINA, PASSWORD).is(200);
         let root = app.log_in(ROOT, PASSWORD).is(200).tokens();
         let account = app.get_as(&root.access, &path).is(200).json();

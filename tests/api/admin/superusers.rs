@@ -71,7 +71,7 @@ on_both! {
         app.delete_as(&former.access, &path(&root)).refused(403, "permission_denied");
     }
 
-    fn the_last_superuser_stays_whoever_asks_and_how(world) {
+    fn the_last_superuser_cannot_be_removed_in_any_way(world) {
         let app = world.app();
         let root = app.superuser(&world, ROOT);
         let refused = |answer: Answer| answer.refused(409, "last_superuser");
@@ -98,7 +98,7 @@ on_both! {
         app.superuser(&world, "idle@example.com");
         world.execute("UPDATE users SET is_staff = FALSE WHERE email = 'idle@example.com'");
         try_everything();
-        // Other changes are nobody's concern.
+        // Other changes do not matter.
         app.ask_as(&root.access, "PATCH", &path(&root), &json!({"locale": "ko"})).is(200);
         if HAS_DRF {
             let token = django_token(&app, ROOT);

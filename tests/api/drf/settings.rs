@@ -1,4 +1,5 @@
-//! The settings that Django sites commonly make: the scheme of the header, and how long tokens count.
+//! The settings that Django sites commonly make: the scheme of the header, and how long tokens
+//! count.
 
 use std::time::Duration;
 

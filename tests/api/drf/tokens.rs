@@ -1,4 +1,5 @@
-//! Tokens of the Django REST adapter end with the sessions of their person, though they are in no table.
+//! Tokens of the Django REST adapter end with the sessions of their person, though they are in no
+//! table.
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;
@@ -137,7 +138,7 @@ on_both! {
         is_taken(&app, &token);
     }
 
-    fn a_name_that_somebody_else_takes_opens_nothing_with_the_tokens_of_before(world) {
+    fn tokens_of_a_former_user_name_do_not_open_the_account_that_takes_it(world) {
         let app = world.app();
         let named = json!({"email": MINA, "password": PASSWORD, "username": "mina"});
         let mina = app.verify_code(&app.register_with(&named), &world.proof(MINA, 1).code).tokens();

@@ -1,5 +1,5 @@
-//! Development on this machine: the page of mails, the start page, pages of any local port, and limits
-//! that only say what production would do.
+//! Development on this machine: the page of mails, the start page, pages of any local port, and
+//! limits that only say what production would do.
 
 use std::time::Instant;
 

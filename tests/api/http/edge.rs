@@ -206,7 +206,7 @@ fn a_body_that_trickles_is_given_up_after_ten_seconds() {
 }
 
 #[test]
-fn whoever_announces_more_than_comes_and_leaves_harms_nobody() {
+fn a_client_that_announces_more_than_it_sends_and_leaves_does_no_harm() {
     let app = app();
     for _ in 0..50 {
         let mut raw = Raw::to(&app);

@@ -1,5 +1,4 @@
-//! What is meant for an interpreter behind the service: SQL in every field, parameters that come
-//! twice.
+//! Input for interpreters behind the service: SQL in every field, duplicate parameters.
 
 use serde_json::json;
 

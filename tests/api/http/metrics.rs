@@ -1,4 +1,4 @@
-//! What operators watch.
+//! Metrics for operators.
 
 #![allow(clippy::float_cmp, reason = "the numbers are whole, or come out exactly")]
 

@@ -1,5 +1,4 @@
-//! Which pages may use cookies: those of an allowed origin, and nothing has happened when one that may
-//! not has tried.
+//! Origins of pages that may use cookies. A refused request has no effect.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,6 @@
-//! A fault of ours in the middle of a request: an answer, an id, and a service that goes on. The API
-//! offers no way to cause one, so routes that panic stand here, inside the service's own middleware.
+//! A fault of ours in the middle of a request: an answer, an id, and a service that goes on. The
+//! API offers no way to cause one, so routes that panic stand here, inside the service's own
+//! middleware.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, mpsc};
@@ -20,7 +21,7 @@ use crate::support::cookies::FRONT_END;
 use crate::support::raw::Raw;
 use crate::support::{Answer, World};
 
-/// One worker, so that whatever a panic breaks is broken for everybody.
+/// One worker, so that damage by a panic affects every request.
 fn with_a_service_that_panics(test: impl FnOnce(SocketAddr)) {
     let world = World::sqlite();
     let flows = Arc::new(build_flows(&world.config(&[]), Arc::new(SystemClock)).unwrap());

@@ -1,4 +1,5 @@
-//! The names of a request: its own, those that a trusted proxy gives it, and never those of a client.
+//! The names of a request: its own, those that a trusted proxy gives it, and never those of a
+//! client.
 
 use crate::support::{Answer, TestApp, on_both};
 
@@ -41,7 +42,7 @@ on_both! {
         assert_eq!(twice.text("request_id").len(), 36);
     }
 
-    fn those_of_anybody_else_are_ignored(world) {
+    fn ids_of_other_clients_than_a_trusted_proxy_are_ignored(world) {
         for proxies in ["", "10.0.0.0/8,192.0.2.7"] {
             let app = world.app_with(&[("HALLPASS_TRUSTED_PROXIES", proxies)]);
             let headers = [

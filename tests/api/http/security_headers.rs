@@ -114,7 +114,7 @@ fn every_answer_tells_browsers_what_they_must_not_do() {
         for (place, answer) in &answers {
             assert_guarded(place, answer, https);
             assert_ne!(answer.status, 500, "{place}");
-            // Nobody is sent elsewhere: neither to https, nor where a request says.
+            // No response redirects: neither to https, nor to a place of the request.
             let is_docs = place.split(' ').nth(1) == Some("/docs");
             assert!(!(300..400).contains(&answer.status) || is_docs, "{place}");
             let elsewhere = answer.header("location").is_some_and(|it| it != "docs/");
@@ -391,7 +391,7 @@ on_both! {
 }
 
 #[test]
-fn what_somebody_logged_in_reads_is_not_stored_anywhere() {
+fn responses_to_a_user_are_not_stored_by_caches() {
     let world = World::sqlite();
     let app = world.app();
     let staff = app.superuser(&world, "staff@example.com");
@@ -404,7 +404,7 @@ fn what_somebody_logged_in_reads_is_not_stored_anywhere() {
         // There is no flow that a provider could answer.
         let is_read = (200..300).contains(&answer.status) || path.contains("{provider}");
         assert!(is_read, "{path}: {}", answer.shown());
-        // Keys, and ids of sessions that count no more, are nobody's secret.
+        // Keys, and ids of ended sessions, are no secrets.
         let expected = match path.as_str() {
             path if path.starts_with("/.well-known/") => "public, max-age=300",
             "/v1/revocations" => "no-cache",

@@ -1,4 +1,4 @@
-//! What a client meets before anything happens: configuration, health, methods, paths, headers.
+//! The surface of the service: configuration, health, methods, paths, headers.
 
 use hallpass::http::v1::services::forward_auth;
 use serde_json::{Value, json};
@@ -134,7 +134,7 @@ on_both! {
         let id = staff.user_id().to_string();
         let stored = || {
             let mut rows = world.rows_with("");
-            // That somebody took the export is noted.
+            // The export is recorded.
             rows.retain(|row| !(row.starts_with("events: ") && row.contains("export")));
             rows.sort();
             rows

@@ -29,8 +29,7 @@ fn ask(app: &TestApp, method: &str, target: &str, headers: &str) -> Answer {
     raw.answer().expect("an answer")
 }
 
-/// What is sent to a head that cannot be read: a problem like any other, and nothing of what was
-/// received.
+/// Returns the response to a malformed head: a problem document without any of the received text.
 fn assert_refused(answer: &str, status: u16, code: &str) {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{answer:?}"));
     assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
@@ -164,7 +163,7 @@ fn strange_but_legal_requests_are_answered_like_others() {
 }
 
 #[test]
-fn whoever_expects_100_continue_is_told_to_go_on() {
+fn a_client_that_expects_100_continue_receives_it() {
     let app = app();
     let mut raw = Raw::to(&app);
     raw.send(format!(

@@ -57,7 +57,7 @@ fn let_it_look() {
 }
 
 on_both! {
-    fn the_schedule_lets_keys_take_over_to_the_second_and_nobody_is_logged_out(world) {
+    fn the_schedule_replaces_keys_to_the_second_and_logs_no_user_out(world) {
         let app = world.app_with(OFF);
         let scheduler = instance(&world, &[("HALLPASS_KEY_ROTATION", "3d")]);
         let mut tokens = app.person(&world, MINA);
@@ -179,7 +179,7 @@ on_both! {
         assert_eq!(world.count("signing_keys"), 3);
     }
 
-    fn keys_that_somebody_else_may_have_are_replaced_at_once(world) {
+    fn compromised_keys_are_replaced_at_once(world) {
         let apps = [(); 2].map(|()| world.app_with(OFF));
         let operator = instance(&world, OFF);
         operator.rotate_keys().unwrap();

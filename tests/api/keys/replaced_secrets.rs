@@ -1,5 +1,5 @@
-//! Another `HALLPASS_SECRET`, one instance after the other: nobody is logged out, and what was made from the
-//! secret before counts until it ends by itself.
+//! Replacement of `HALLPASS_SECRET`, one instance after the other: sessions continue, and values of
+//! the previous secret stay valid.
 
 use hallpass::app::build_flows;
 use serde_json::json;
@@ -29,7 +29,7 @@ fn django_verify(app: &TestApp, token: &str) -> Answer {
     app.send_undocumented("POST", "/api-token-verify/", &headers, body)
 }
 
-/// Whatever one of them makes, the other takes.
+/// Each instance accepts what the other creates.
 fn agree(world: &World, apps: [&TestApp; 2]) {
     for [one, other] in [apps, [apps[1], apps[0]]] {
         let tokens = one.log_in(MINA, PASSWORD).is(200).tokens();
@@ -59,7 +59,7 @@ impl Holder {
 }
 
 on_both! {
-    fn two_instances_change_one_after_the_other_and_nobody_is_logged_out(world) {
+    fn two_instances_change_the_secret_one_after_the_other_and_log_no_user_out(world) {
         let (one, other) = (world.app_with(BEFORE), world.app_with(BEFORE));
         let mut mina = Holder { tokens: one.person(&world, MINA) };
         let django = HAS_DRF.then(|| django_log_in(&one));

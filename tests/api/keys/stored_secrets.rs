@@ -1,4 +1,4 @@
-//! What a reader of the database finds of the tokens, codes and passwords that people hold: hashes.
+//! Tokens, codes and passwords in the database: only their hashes are stored.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
@@ -30,7 +30,7 @@ fn sha256(text: &str) -> String {
     hex(digest(&SHA256, text.as_bytes()).as_ref())
 }
 
-/// The ways in which a text can be written down that anybody can read again.
+/// Reversible encodings of a text.
 fn readable_forms(text: &str) -> Vec<String> {
     let bare = text.split_once('_').filter(|(prefix, _)| prefix.len() == 3).map_or(text, |it| it.1);
     let mut forms = Vec::new();

@@ -1,4 +1,5 @@
-//! Bounds on attempts: what they stop, and whom they must not hurt. Those on mail are in `mail_budgets`.
+//! Bounds on attempts: what they stop, and whom they must not hurt. Those on mail are in
+//! `mail_budgets`.
 
 use serde_json::json;
 
@@ -96,7 +97,7 @@ on_both! {
         app.reset_by_link(&world.link_about(MINA, RESET, 1), "chosen after the siege").is(204);
     }
 
-    fn a_hundred_failures_in_a_row_ask_strangers_for_a_proof_by_mail(world) {
+    fn after_a_hundred_consecutive_failures_unknown_devices_need_a_verification_by_mail(world) {
         let app = limited(&world);
         app.person(&world, MINA);
         for name in [MINA, "nobody@example.com"] {
@@ -189,7 +190,7 @@ on_both! {
         app.post_with("/v1/password-reset/confirm", &[("x-forwarded-for", HOME)], &body).is(204);
     }
 
-    fn whoever_forgot_the_password_is_let_in_after_the_reset(world) {
+    fn a_user_who_forgot_the_password_can_log_in_after_the_reset(world) {
         let app = limited(&world);
         app.person(&world, MINA);
         for _ in 0..5 {
@@ -274,7 +275,7 @@ on_both! {
         }
     }
 
-    fn whoever_just_registered_is_on_a_known_device(world) {
+    fn a_user_who_just_registered_is_on_a_known_device(world) {
         let app = limited(&world);
         let registration_token = app.register(MINA);
         let proven = app.verify_code(&registration_token, &world.proof(MINA, 1).code).is(200);
@@ -378,7 +379,7 @@ on_both! {
         assert_eq!(purge(), 0);
     }
 
-    fn what_is_counted_tells_nobody_whom(world) {
+    fn counters_do_not_reveal_whom_they_count(world) {
         let app = limited(&world);
         log_in_from(&app, ELSEWHERE, MINA, "wrong").refused(401, "invalid_credentials");
         assert_eq!(world.count("limits"), 4);
@@ -404,7 +405,7 @@ on_both! {
                     let body = body_that_costs(&operation, number);
                     app.ask_as(&user.access, &method.to_uppercase(), path, &body).status == 429
                 });
-                // Whoever adds a request decides whether it belongs into the list.
+                // A new request has to be added to one of the lists.
                 assert!(is_bounded, "{operation} is answered without a bound");
             }
         }
@@ -454,7 +455,7 @@ const NOT_BOUNDED: [&str; 39] = [
     "DELETE /v1/users/{id}/sessions",
 ];
 
-/// What makes the service do the dearest thing that it does for this request.
+/// Inputs that cause the most expensive work of a request.
 fn body_that_costs(operation: &str, number: usize) -> serde_json::Value {
     let email = format!("person{number}@example.com");
     match operation {

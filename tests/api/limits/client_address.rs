@@ -1,5 +1,5 @@
-//! Where a request comes from: what stands in `X-Forwarded-For` counts from configured proxies only.
-//! Seen in what a person's export tells of each session.
+//! The client's IP address: `X-Forwarded-For` counts from configured proxies only. The tests read
+//! it in the export of a user.
 
 use serde_json::json;
 
@@ -28,7 +28,7 @@ fn app(world: &World, proxies: &str) -> TestApp {
 }
 
 on_both! {
-    fn without_configured_proxies_nobody_is_believed(world) {
+    fn without_configured_proxies_no_header_is_trusted(world) {
         let app = world.app();
         app.person(&world, MINA);
         assert_eq!(forwarded(&app, &[]), OWN);
@@ -65,7 +65,7 @@ on_both! {
             (vec!["2001:db8:1:2:3:4:5:6"], "2001:db8:1:2::/64"),
             (vec!["[2001:db8:1:2::1]:443"], "2001:db8:1:2::/64"),
             (vec!["10.1.2.3"], "10.1.2.0/24"),
-            // What cannot be read hides whoever stands left of it.
+            // An unreadable entry hides those left of it.
             (vec!["203.0.113.9, unknown"], OWN),
             (vec!["203.0.113.9, unknown, 10.1.2.3"], "10.1.2.0/24"),
             (vec![""], OWN),

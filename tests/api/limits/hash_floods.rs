@@ -1,4 +1,5 @@
-//! Hashing passwords is the dearest thing that a client can ask for: no client can keep the others from theirs.
+//! Hashing passwords is the dearest thing that a client can ask for: no client can keep the others
+//! from theirs.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -28,7 +29,8 @@ fn log_in_from(app: &TestApp, from: &str, name: &str, password: &str) -> Answer 
 /// A flood takes the whole machine: at once, each test would find what the others leave.
 static FLOODS: Mutex<()> = Mutex::new(());
 
-/// Runs `flood` on so many threads, again and again, while `meanwhile` runs. Returns how often it ran.
+/// Runs `flood` on so many threads, again and again, while `meanwhile` runs. Returns how often it
+/// ran.
 fn during<T>(
     threads: usize,
     flood: impl Fn(usize, usize) + Sync,

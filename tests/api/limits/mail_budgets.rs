@@ -1,4 +1,5 @@
-//! How much mail anybody can order: nobody is flooded, and nobody is kept from theirs.
+//! Budgets of mail that anonymous clients can request: they limit the mail to each address, and
+//! always leave some for its owner.
 
 use serde_json::{Value, json};
 
@@ -24,15 +25,15 @@ fn stranger(number: usize) -> String {
     format!("198.{}.{}.1", 18 + number / 250, number % 250)
 }
 
-/// Waits until every order was looked at: what is left waits for a budget. (The clock must not move while
-/// one is looked at.)
+/// Waits until every order was looked at: what is left waits for a budget. (The clock must not move
+/// while one is looked at.)
 fn looked_at_all(world: &World) {
     let due = format!("next_attempt_at <= {}", (world.now() + 1) * 1_000_000);
     let open = format!("outbox WHERE status = 'queued' AND (lease_until IS NOT NULL OR {due})");
     wait_for("the mail to be looked at", || (world.count(&open) == 0).then_some(()));
 }
 
-/// What somebody can see of an answer, but for what differs every time.
+/// Returns the visible parts of a response, without those that differ each time.
 fn look(answer: &Answer) -> (u16, Vec<(String, String)>, Value) {
     let mut headers: Vec<(String, String)> = answer
         .headers
@@ -172,8 +173,8 @@ on_both! {
         looked_at_all(&world);
         assert_eq!(world.count("outbox WHERE status = 'queued'"), 0, "nothing waits");
         let mails = world.mails_so_far(MINA).len() - before + world.mails_so_far(tagged).len();
-        // Ten of each class, one beyond of verifications and one of resets for each address, and five for the
-        // other registrations that wait.
+        // Ten of each class, one beyond of verifications and one of resets for each address, and
+        // five for the other registrations that wait.
         assert!((5..=28).contains(&mails), "{mails}");
         world.advance(DAY);
         let before = world.mails_about(MINA, RESET).len();
@@ -252,7 +253,8 @@ on_both! {
             ask(&app, ASK_RESET, MINA, &stranger(number));
             looked_at_all(&world);
         }
-        // One mail of the registration, and the resets that the mailbox may have in a day, with the late one.
+        // One mail of the registration, and the resets that the mailbox may have in a day, with the
+        // late one.
         assert_eq!(world.mails_so_far(MINA).len(), 1 + 11);
     }
 

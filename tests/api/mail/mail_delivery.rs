@@ -1,5 +1,5 @@
-//! From an order to a mail server that is slow, full, or refuses: what waits, what goes first, and what
-//! is never sent twice without end.
+//! From an order to a mail server that is slow, full, or refuses: what waits, what goes first, and
+//! what is never sent twice without end.
 
 use std::time::Duration;
 

@@ -18,12 +18,12 @@ use crate::missing::needs;
 use crate::smtp::make_certificates;
 use crate::support::{PASSWORD, TestApp, World, link_token, on_both};
 
-/// What the collection holds: long enough, and not in the list of common passwords.
+/// The breached password: long enough, and not on the list of common passwords.
 const BREACHED: &str = "Tr0ub4dor&3 of old";
 
 const MINA: &str = "mina@example.com";
 
-/// What the server answers with.
+/// The response of the server.
 #[derive(Clone, Copy, Debug)]
 enum Manner {
     Range,
@@ -119,8 +119,8 @@ fn breached(field: &str) -> Vec<(String, String)> {
     vec![(field.to_owned(), "breached".to_owned())]
 }
 
-/// A server over TLS whose certificate nobody vouches for, and what comes of the one connection that it
-/// takes: whether anything was read. `None` (said aloud) without the `openssl` command.
+/// A server over TLS with an untrusted certificate, and the outcome of the one connection that it
+/// accepts.
 fn start_with_a_certificate_of_its_own() -> Option<(SocketAddr, Receiver<bool>)> {
     let folder = tempfile::tempdir().unwrap();
     let made = make_certificates(folder.path()).then_some(());
@@ -231,7 +231,7 @@ on_both! {
         let common = json!({"email": MINA, "password": "password1"});
         app.post("/v1/register", &common).is(422);
         drop(app);
-        // Nobody listens on port 9 here.
+        // Port 9 has no listener.
         let nobody = ("HALLPASS_BREACHED_PASSWORDS_URL", "http://127.0.0.1:9/range");
         let body = json!({"email": MINA, "password": BREACHED});
         world.app_with(&[nobody]).register_with(&body);

@@ -25,7 +25,7 @@ on_both! {
         assert!(!mail.text.contains(NEW) && mail.text.contains("/not-me?token="), "{}", mail.text);
     }
 
-    fn nobody_changes_it_without_a_token(world) {
+    fn it_cannot_be_changed_without_a_token(world) {
         let app = world.app();
         app.person(&world, MINA);
         let body = json!({"current_password": PASSWORD, "new_password": NEW});
@@ -127,7 +127,7 @@ on_both! {
         app.log_in(MINA, PASSWORD).is(200);
     }
 
-    fn whoever_has_no_password_sets_one_right_after_the_log_in(world) {
+    fn a_user_without_a_password_sets_one_right_after_the_log_in(world) {
         let app = world.app();
         let tokens = app.person(&world, MINA);
         world.execute("UPDATE users SET password_hash = '!none'");

@@ -72,7 +72,7 @@ on_both! {
         for other in &people[1..] {
             assert!(world.mails_about(other, RESET).is_empty(), "{other}");
         }
-        // A code that was never sent is refused in the same words, whoever is asked about.
+        // A code that was never sent gets the same refusal for every address.
         for email in people {
             app.reset_by_code(email, "000000", NEW).refused(401, "code_invalid");
         }
@@ -185,7 +185,7 @@ on_both! {
         app.verify_code(&change.0, &change.1.code).refused(401, "code_invalid");
         app.verify_link(&change.1.link_token, &change.0).refused(401, "one_time_token_invalid");
         app.verify_password(&change.1.link_token, PASSWORD).refused(401, "one_time_token_invalid");
-        // The mail of the registration opened a session for whoever knew the old password.
+        // The mail of the registration opened a session for a client that knew the old password.
         app.verify_password(&registration.link_token, PASSWORD)
             .refused(401, "one_time_token_invalid");
         app.verify_link(&registration.link_token, &registration_token)
@@ -198,7 +198,7 @@ on_both! {
 
     fn a_reset_proves_the_address_and_takes_it_from_the_old_password(world) {
         let app = world.app_with(&[("HALLPASS_EMAIL_VERIFICATION", "optional")]);
-        // Somebody else typed Mina's address; Mina finds the account by a reset.
+        // Another person registered with Mina's address; Mina finds the account by a reset.
         let stranger = app
             .post("/v1/register", &json!({"email": MINA, "password": PASSWORD}))
             .is(201)
@@ -238,7 +238,7 @@ on_both! {
                 "{password}"
             );
         }
-        // Whoever guesses learns nothing from the policy.
+        // A client that guesses learns nothing from the policy.
         app.reset_by_code(MINA, wrong(&proof.code), "the-zorro99-rides")
             .refused(401, "code_invalid");
         app.reset_by_link("nonsense", "the-zorro99-rides").refused(401, "one_time_token_invalid");

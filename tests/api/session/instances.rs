@@ -50,7 +50,7 @@ on_both! {
         assert_eq!(apps[0].refresh(&tokens.refresh).is(200).tokens().refresh, again.refresh);
     }
 
-    fn a_registration_on_one_is_proven_on_another_once(world) {
+    fn a_registration_on_one_instance_is_verified_on_another_once(world) {
         let apps = [world.app(), world.app(), world.app()];
         for round in 0..3 {
             let email = format!("p{round}@example.com");
@@ -79,7 +79,7 @@ on_both! {
         }
     }
 
-    fn the_tables_are_made_once_by_whoever_comes_first(world) {
+    fn the_tables_are_created_once_by_the_first_instance(world) {
         let world = world.without_tables();
         let url = hallpass::store::DatabaseUrl::parse(&world.database_url).unwrap();
         let made = at_once(8, |_| hallpass::store::migrate(&url).unwrap());

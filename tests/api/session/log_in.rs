@@ -34,7 +34,8 @@ on_both! {
         };
         let wrong = shown(MINA, "not that one");
         assert_eq!(wrong, shown("nobody@example.com", "not that one"));
-        // Where nobody is meant another account is compared with, and here is only hers.
+        // For an unknown user name, the hash of a decoy user is verified, and here there is only
+        // one.
         assert_eq!(wrong, shown("nobody", PASSWORD));
         assert_eq!(wrong, shown(MINA, &PASSWORD.to_uppercase()));
         assert_eq!(wrong, shown(MINA, &format!("{PASSWORD} ")));
@@ -96,13 +97,14 @@ on_both! {
         app.post("/v1/register", &own).is(202);
     }
 
-    fn somebody_elses_pending_username_is_not_reserved(world) {
+    fn the_user_name_of_a_pending_registration_is_not_reserved(world) {
         let app = world.app();
         let body = |email: &str| json!({"email": email, "username": "mina", "password": PASSWORD});
         let first = app.register_with(&body("a@example.com"));
         let second = app.register_with(&body("b@example.com"));
         app.verify_code(&first, &world.proof("a@example.com", 1).code).is(200);
-        // The address of whoever comes second is proven all the same; the name is the address.
+        // The second registration of the user name is verified all the same; its account is named
+        // by the address.
         let late = app.verify_code(&second, &world.proof("b@example.com", 1).code).is(200);
         assert_eq!(app.me(&late.tokens().access).json()["username"], "b@example.com");
         app.log_in("b@example.com", PASSWORD).is(200);

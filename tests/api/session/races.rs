@@ -8,7 +8,7 @@ use crate::support::{PASSWORD, SECOND, TestApp, Tokens, World, at_once, on_both,
 
 const ROUNDS: usize = 4;
 
-/// Whatever comes of a race, all winners got the same.
+/// Whatever the order, all successful requests got the same token.
 fn only<T: std::hash::Hash + Eq + std::fmt::Debug>(values: impl IntoIterator<Item = T>) -> T {
     let set: HashSet<T> = values.into_iter().collect();
     assert_eq!(set.len(), 1, "{set:?}");
@@ -54,7 +54,7 @@ on_both! {
             let links: Vec<String> = world.mails_to(&email, 2).iter()
                 .map(|mail| proof_in(mail).unwrap().link_token)
                 .collect();
-            // Nobody knows which mail is whose: each tries both.
+            // The mails are in any order: each client tries both codes.
             let answers = at_once(4, |number| {
                 app.verify_link(&links[number / 2], &tokens[number % 2])
             });
@@ -124,7 +124,7 @@ on_both! {
         app.me(&tokens.access).is(200);
     }
 
-    fn whoever_refreshes_while_another_logs_out_is_logged_out(world) {
+    fn a_refresh_during_a_log_out_ends_logged_out(world) {
         let app = world.app();
         app.person(&world, "race@example.com");
         for _ in 0..ROUNDS * 3 {

@@ -66,7 +66,7 @@ on_both! {
         assert_eq!(world.count("outbox WHERE kind <> 'registration'"), 1);
     }
 
-    fn a_token_whose_successor_is_in_use_is_superseded_and_nobody_is_logged_out(world) {
+    fn a_token_whose_successor_is_in_use_is_superseded_and_the_session_continues(world) {
         let app = world.app();
         let first = app.person(&world, MINA);
         let second = app.refresh(&first.refresh).is(200).tokens();

@@ -19,7 +19,7 @@ fn refresh_often(app: &TestApp, first: Tokens, times: usize) -> Vec<Tokens> {
 /// Lets the purge forget what it may of tokens that were replaced just now.
 fn forget_replaced(world: &World) {
     world.advance(HOUR + SECOND);
-    world.upkeep();
+    world.purge();
 }
 
 on_both! {
@@ -31,7 +31,7 @@ on_both! {
             world.advance(Duration::from_mins(10));
             tokens = app.refresh(&tokens.refresh).is(200).tokens();
             if round % 36 == 35 {
-                world.upkeep();
+                world.purge();
             }
         }
         // Those of the last hour, each 16th, and the current one.
@@ -62,7 +62,7 @@ on_both! {
         let first = app.person(&world, MINA);
         let all = refresh_often(&app, first, 5);
         world.advance(SECOND * 20);
-        world.upkeep();
+        world.purge();
         assert_eq!(world.count("refresh_tokens"), 6);
         // Within the grace, a tab that comes late is told that it was superseded, and nothing ends.
         app.refresh(&all[3].refresh).refused(401, "refresh_token_superseded");
@@ -98,7 +98,7 @@ on_both! {
             world.advance(HOUR);
             last = app.refresh(&last.refresh).is(200).tokens();
         }
-        world.upkeep();
+        world.purge();
         // Of the first 65 none, the 80th, those of the last hour, and the current one.
         assert_eq!(world.count("refresh_tokens"), 4);
         app.refresh(&last.refresh).is(200);
@@ -115,7 +115,7 @@ on_both! {
         world.advance(6 * DAY);
         let last = app.refresh(&all[100].refresh).is(200).tokens();
         world.advance(2 * DAY + 2 * HOUR);
-        world.upkeep();
+        world.purge();
         assert_eq!(world.count("refresh_tokens"), 1);
         app.refresh(&last.refresh).is(200);
     }
@@ -129,7 +129,7 @@ on_both! {
         for _ in 0..25 {
             world.advance(Duration::from_mins(55));
             last = app.refresh(&last.refresh).is(200).tokens();
-            world.upkeep();
+            world.purge();
         }
         app.revoke(&last.refresh).is(204);
         app.verify_code(&token, &proof.code).refused(401, "one_time_token_invalid");

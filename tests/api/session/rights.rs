@@ -1,4 +1,5 @@
-//! A change of an account's rights ends the access tokens that tell the earlier rights, and no session.
+//! A change of an account's rights ends the access tokens that tell the earlier rights, and no
+//! session.
 
 use serde_json::{Value, json};
 

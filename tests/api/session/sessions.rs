@@ -1,4 +1,4 @@
-//! Where one is logged in, and logging out there.
+//! The list of sessions, and ending them.
 
 use serde_json::{Value, json};
 
@@ -165,7 +165,7 @@ on_both! {
         app.delete_as(&new.access, &path(&old.session)).refused(404, "not_found");
     }
 
-    fn a_session_that_nobody_can_refresh_any_more_is_not_listed(world) {
+    fn a_session_that_can_no_longer_be_refreshed_is_not_listed(world) {
         let app = world.app();
         let idle = app.person(&world, MINA);
         world.advance(shortly_before(7 * DAY));

@@ -1,5 +1,5 @@
-//! Three instances on one database: what one ended it refuses at once, and the others at their next look at it,
-//! which in service comes within a second (`config::tests`).
+//! Three instances on one database: what one ended it refuses at once, and the others at their next
+//! look at it, which in service comes within a second (`config::tests`).
 
 use serde_json::json;
 
@@ -10,7 +10,7 @@ use crate::support::{
 const ADMIN: &str = "admin@example.com";
 const OTHER_PASSWORD: &str = "pear tree at dawn";
 
-/// Three instances and somebody who has two sessions.
+/// Three instances and a user with two sessions.
 struct Instances {
     world: World,
     apps: [TestApp; 3],
@@ -121,7 +121,7 @@ on_both! {
         instances.both_are_over();
     }
 
-    fn a_word_that_it_was_somebody_else(world) {
+    fn a_report_of_unauthorized_activity(world) {
         let instances = Instances::new(world);
         let body = json!({"username": instances.email, "password": PASSWORD});
         let headers = [("user-agent", "curl/8.5.0")];

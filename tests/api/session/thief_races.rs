@@ -3,7 +3,7 @@
 use crate::support::account::{CHANGE_REQUESTED, CONFIRM, NEW_DEVICE, RESET};
 use crate::support::{Answer, PASSWORD, TestApp, Tokens, at_once, on_both, proof_in};
 
-/// Time enough for somebody else between the look at the session and the deed.
+/// Time for a concurrent request between the check of the session and the change.
 const SLOW: (&str, &str) = ("HALLPASS_BCRYPT_COST", "8");
 const ROUNDS: usize = 8;
 const NEW: &str = "pear tree at dawn";
@@ -26,7 +26,7 @@ on_both! {
         let app = world.app_with(&[SLOW]);
         for round in 0..ROUNDS * 2 {
             let email = format!("race{round}@example.com");
-            // Somebody who logged in a moment ago needs no password.
+            // A user with a recent log-in needs no password.
             let stolen = app.person(&world, &email);
             app.ask_reset(&email).is(202);
             let link = world.link_about(&email, RESET, 1);

@@ -128,7 +128,7 @@ on_both! {
         let url = location(&callback(&site, "test", &format!("state={state}&code=c-1")).is(303));
         assert_eq!(parameters(&url)["error"], "flow_expired");
         world.advance(SECOND * 3_601);
-        world.upkeep();
+        world.purge();
         callback(&site, "test", &format!("state={state}&code=c-1")).refused(401, "one_time_token_invalid");
         assert_eq!(world.count("social_flows"), 0);
     }

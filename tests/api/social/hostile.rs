@@ -1,5 +1,5 @@
-//! What a hostile provider, or a user of one, sends. The rules for id tokens themselves are tested in
-//! `tests/social/hostile_tokens.rs`; here no account, identity or session comes of a break.
+//! Hostile responses of a provider, and hostile users. The rules for id tokens themselves are
+//! tested in `tests/social/hostile_tokens.rs`.
 
 use serde_json::{Value, json};
 

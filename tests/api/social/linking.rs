@@ -171,7 +171,7 @@ on_both! {
         site.log_in_at("doubtful", "mina").is(202);
         assert_eq!(world.count("pending_identities"), 1);
         world.advance(crate::support::DAY);
-        world.upkeep();
+        world.purge();
         assert_eq!(world.count("pending_identities"), 0);
         assert_eq!(world.rows_with(MINA).iter().filter(|row| !row.starts_with("outbox")).count(), 0);
     }

@@ -31,10 +31,10 @@ on_both! {
         assert_eq!(site.log_in("mina").is(200).tokens().user_id(), tokens.user_id());
         // It is remembered for as long as it could be presented.
         world.advance(crate::support::SECOND * 359);
-        world.upkeep();
+        world.purge();
         present(&site, &token, NONCE).refused(401, "one_time_token_invalid");
         world.advance(crate::support::HOUR * 2);
-        world.upkeep();
+        world.purge();
         present(&site, &token, NONCE).refused(401, "one_time_token_invalid");
         assert_eq!(world.count("sessions"), 2);
     }

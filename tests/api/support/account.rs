@@ -1,4 +1,4 @@
-//! What a person does with the own account, in short words.
+//! Requests of a user about the own account.
 
 use hallpass::mail::outgoing::Mail;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use super::app::settled;
 use super::{Answer, PASSWORD, TestApp, Tokens, World, wait_for};
 
 impl TestApp {
-    /// A request with an access token and, where it is not null, a JSON body.
+    /// Sends a request with an access token and, unless it is null, a JSON body.
     pub fn as_holder(&self, method: &str, path: &str, access: &str, body: &Value) -> Answer {
         let bearer = format!("Bearer {access}");
         let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
@@ -18,14 +18,15 @@ impl TestApp {
         settled(|| self.send(method, path, headers, body.clone()))
     }
 
-    /// A person with an address that was somebody's before; the `number`th mail of its kind there.
+    /// Registers a user with an address that belonged to another before; the `number`th mail of its
+    /// kind to it.
     pub fn person_again(&self, world: &World, email: &str, number: usize) -> Tokens {
         let registration_token = self.register(email);
         let code = world.proof_about(email, VERIFY, number).code;
         self.verify_code(&registration_token, &code).is(200).tokens()
     }
 
-    /// Logs in on a device that calls itself `agent`.
+    /// Logs in with the `User-Agent` `agent`.
     pub fn log_in_on(&self, agent: &str, username: &str) -> Answer {
         let body = json!({"username": username, "password": PASSWORD});
         self.post_with("/v1/token-auth", &[("user-agent", agent)], &body)
@@ -44,7 +45,7 @@ impl TestApp {
         self.post("/v1/password-reset/confirm", &body)
     }
 
-    /// Changes the password, with the current one where it is given.
+    /// Changes the password, with the current one if given.
     pub fn change_password(&self, access: &str, current: Option<&str>, new: &str) -> Answer {
         let body = match current {
             Some(current) => json!({"current_password": current, "new_password": new}),
@@ -53,13 +54,13 @@ impl TestApp {
         self.as_holder("POST", "/v1/password-change", access, &body)
     }
 
-    /// Asks for another address, with the password.
+    /// Requests a change of the address, with the password.
     pub fn change_email(&self, access: &str, new: &str) -> Answer {
         let body = json!({"new_email": new, "password": PASSWORD});
         self.as_holder("POST", "/v1/me/email", access, &body)
     }
 
-    /// Asks for another address and proves it by the code. Reads the first such mail to it.
+    /// Changes the address, with the code of the first such mail to it.
     pub fn move_to(&self, world: &World, access: &str, new: &str) -> Tokens {
         let waiting = self.change_email(access, new).is(202).text("registration_token");
         let code = world.proof_about(new, CONFIRM, 1).code;
@@ -87,7 +88,7 @@ impl TestApp {
     }
 }
 
-/// What the subjects of the mails contain.
+/// Parts of the subjects of mails.
 pub const VERIFY: &str = "Verify your email address";
 pub const RESET: &str = "Choose a new password";
 pub const CONFIRM: &str = "Confirm your new email address";
@@ -98,28 +99,28 @@ pub const EMAIL_CHANGED: &str = "the email address of your Hallpass account was 
 pub const SESSION_ENDED: &str = "we ended a session";
 
 impl World {
-    /// The mails to that person so far whose subject contains `about`.
+    /// Returns the mails to that address so far whose subject contains `about`.
     pub fn mails_about(&self, person: &str, about: &str) -> Vec<Mail> {
         let mails = self.mails_so_far(person);
         mails.into_iter().filter(|mail| mail.subject.contains(about)).collect()
     }
 
-    /// The `number`th mail, counted from 1, whose subject contains `about`.
+    /// Returns the `number`th mail, counted from 1, whose subject contains `about`.
     pub fn mail_about(&self, person: &str, about: &str, number: usize) -> Mail {
         wait_for(about, || self.mails_about(person, about).into_iter().nth(number - 1))
     }
 
-    /// What is in that mail.
+    /// Returns code and link of that mail.
     pub fn proof_about(&self, person: &str, about: &str, number: usize) -> super::Proof {
         super::proof_in(&self.mail_about(person, about, number)).expect("a code and a link")
     }
 
-    /// The token of that mail's link.
+    /// Returns the token of that mail's link.
     pub fn link_about(&self, person: &str, about: &str, number: usize) -> String {
         super::link_token(&self.mail_about(person, about, number))
     }
 
-    /// Waits until every mail that was ordered is sent or dropped.
+    /// Waits until every queued mail is sent or dropped.
     pub fn settle_mail(&self) {
         wait_for("the mail to be through", || {
             (self.count("outbox WHERE status = 'queued'") == 0).then_some(())

@@ -1,4 +1,4 @@
-//! An answer, read whole.
+//! A response.
 
 use reqwest::blocking::Response;
 use reqwest::header::HeaderMap;
@@ -23,21 +23,21 @@ impl From<Response> for Answer {
 }
 
 impl Answer {
-    /// A success of that status.
+    /// Asserts a success with that status.
     #[track_caller]
     pub fn is(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}", self.shown());
         self
     }
 
-    /// A refusal with that code.
+    /// Asserts a refusal with that code.
     #[track_caller]
     pub fn refused(self, status: u16, code: &str) -> Self {
         assert_eq!((self.status, self.code().as_str()), (status, code), "{}", self.shown());
         self
     }
 
-    /// The code of a problem; empty in a success.
+    /// The code of a problem document; empty for a success.
     pub fn code(&self) -> String {
         let problem: Value = serde_json::from_slice(&self.body).unwrap_or_default();
         problem["code"].as_str().unwrap_or_default().to_owned()

@@ -116,7 +116,8 @@ impl TestApp {
         answer.is(202).text("registration_token")
     }
 
-    /// A person with a proven address, just logged in by it. Reads that person's first mail.
+    /// Registers a user with a verified address and returns the tokens. Reads the user's first
+    /// mail.
     pub fn person(&self, world: &World, email: &str) -> Tokens {
         let registration_token = self.register(email);
         let code = world.proof(email, 1).code;
@@ -137,7 +138,7 @@ impl TestApp {
         self.post("/v1/verify-email", &json!({"token": token, "password": password}))
     }
 
-    /// Asks for the mail again, a second later: of two mails the newer counts.
+    /// Requests the mail again, a second later: only the newer mail is valid.
     pub fn resend(&self, world: &World, email: &str) {
         world.advance(SECOND);
         self.post("/v1/verify-email/resend", &json!({"email": email})).is(202);
@@ -164,7 +165,7 @@ impl TestApp {
         settled(|| self.send("GET", "/v1/me", &[("authorization", &bearer)], ""))
     }
 
-    /// A request of the token's holder, with a JSON body unless it is null.
+    /// Sends a request with an access token, and a JSON body unless it is null.
     pub fn ask_as(&self, token: &str, method: &str, path: &str, body: &Value) -> Answer {
         let bearer = format!("Bearer {token}");
         let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
@@ -184,12 +185,12 @@ impl TestApp {
         self.ask_as(token, "DELETE", path, &Value::Null)
     }
 
-    /// Somebody who may manage others, just logged in.
+    /// Returns the tokens of a new staff user.
     pub fn staff(&self, world: &World, email: &str) -> Tokens {
         self.raised(world, email, "is_staff = TRUE")
     }
 
-    /// Somebody who may manage staff too, just logged in.
+    /// Returns the tokens of a new superuser.
     pub fn superuser(&self, world: &World, email: &str) -> Tokens {
         self.raised(world, email, "is_staff = TRUE, is_superuser = TRUE")
     }
@@ -202,27 +203,27 @@ impl TestApp {
 }
 
 impl Tokens {
-    /// The number of the account that the token is about.
+    /// The user id in the access token.
     pub fn user_id(&self) -> i64 {
         self.claims()["user_id"].as_i64().expect("a number")
     }
 
-    /// What the access token says.
+    /// The claims of the access token.
     pub fn claims(&self) -> Value {
         let claims = self.access.split('.').nth(1).expect("a JWT");
         serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap()
     }
 }
 
-/// A test that moves the clock by hours makes the list of revocations look old until the service
-/// has looked again, which it does every (real) second.
+/// Repeats a request while the revocation list is stale: it becomes so when a test moves the clock
+/// by hours, until the next sync a second later.
 pub(super) fn settled(mut ask: impl FnMut() -> Answer) -> Answer {
     wait_for("a service that knows what was revoked", || Some(ask()).filter(|it| it.status != 503))
 }
 
 impl Drop for TestApp {
     fn drop(&mut self) {
-        // The order to stop is given by the call; waiting for its outcome is the thread's end.
+        // The call itself stops the server; the thread waits for the rest.
         drop(self.handle.stop(false));
         let ended = self.thread.take().map(JoinHandle::join);
         if !std::thread::panicking() {

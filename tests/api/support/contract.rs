@@ -1,5 +1,5 @@
-//! Every answer that a test sees is held against the OpenAPI document: status, error code, headers,
-//! and the body against its schema. A handler that sends what the document lacks fails a test.
+//! Checks every response in tests against the OpenAPI document: status, error code, headers, and
+//! the body against its schema. A handler that deviates from the document fails a test.
 
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex};
@@ -16,11 +16,11 @@ const DOCUMENT_URL: &str = "http://hallpass.test/openapi.json";
 static DOCUMENT: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(&hallpass::http::openapi::document()).unwrap());
 
-/// Compiled schemas by their place in the document.
+/// Compiled schemas by their position in the document.
 static SCHEMAS: LazyLock<Mutex<(Schemas, HashMap<String, SchemaIndex>)>> =
     LazyLock::new(Mutex::default);
 
-/// Panics where `answer` is not what the document promises.
+/// Panics if `answer` differs from the document.
 pub fn check(method: &str, path: &str, answer: &Answer) {
     let path = path.split('?').next().unwrap_or_default();
     let trimmed = path.strip_suffix('/').unwrap_or(path);
@@ -44,8 +44,8 @@ pub fn check(method: &str, path: &str, answer: &Answer) {
     }
 }
 
-/// A preflight (Fetch standard, section 3.3.4) is answered before there is a route, so the document does
-/// not have it.
+/// Checks a preflight (Fetch standard, section 3.3.4). It is answered before routing, so the
+/// document does not contain it.
 pub fn check_preflight(path: &str, answer: &Answer) {
     if forward_auth::is_asked_at(path.split('?').next().unwrap_or_default()) {
         return check("OPTIONS", path, answer);
@@ -59,12 +59,12 @@ pub fn check_preflight(path: &str, answer: &Answer) {
             assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{place}");
             check_problem(&place, "OPTIONS", answer);
         }
-        // Where no origin may call, it is a method like any other.
+        // Without permitted origins it is a method like any other.
         _ => check("OPTIONS", path, answer),
     }
 }
 
-/// The path of the document that `path` fits, parameters and all.
+/// Returns the path of the document that matches `path`, with its parameters.
 fn find_path(path: &str) -> Option<(&'static str, &'static Value)> {
     let path = if forward_auth::is_asked_at(path) { forward_auth::PATH } else { path };
     let fits = |pattern: &str| {
@@ -134,7 +134,7 @@ fn check_problem(place: &str, method: &str, answer: &Answer) {
     validate(place, "/components/schemas/Problem", &problem);
 }
 
-/// What is no endpoint of the API is a page, a part of one, or nothing.
+/// Checks a response outside the API: a page, a part of one, or a 404.
 fn check_undocumented(place: &str, path: &str, answer: &Answer) {
     let is_a_page = ["/verify-email", "/password-reset", "/not-me"].contains(&path)
         || path.starts_with("/docs");
@@ -189,7 +189,7 @@ fn check_operation(place: &str, method: &str, path: &str, operation: &Value, ans
     validate(place, &pointer, &answer.json());
 }
 
-/// For a JSON pointer (RFC 6901) in a fragment.
+/// Escapes a key for a JSON pointer (RFC 6901) in a fragment.
 fn escape(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }

@@ -1,12 +1,12 @@
-//! What a browser sends and keeps: cookies, and where the page is from.
+//! Cookies and origins of a browser.
 
 use serde_json::{Value, json};
 
 use super::{Answer, PASSWORD, TestApp};
 
-/// A front end elsewhere that may call.
+/// The origin of a front end that may call.
 pub const FRONT_END: &str = "https://app.test";
-/// The settings that let it.
+/// The settings that permit it.
 pub const SETTINGS: [(&str, &str); 1] =
     [("HALLPASS_CORS_ORIGINS", "https://app.test,http://127.0.0.1:5173")];
 
@@ -18,7 +18,7 @@ pub struct Cookies {
 }
 
 impl Cookies {
-    /// As a browser sends them.
+    /// Returns the header that a browser sends.
     pub fn header(&self) -> String {
         let Self { refresh, access } = self;
         format!("__Host-hallpass_refresh={refresh}; __Host-hallpass_access={access}")
@@ -26,12 +26,12 @@ impl Cookies {
 }
 
 impl Answer {
-    /// Every `Set-Cookie`.
+    /// Returns every `Set-Cookie`.
     pub fn set_cookies(&self) -> Vec<&str> {
         self.headers.get_all("set-cookie").iter().map(|it| it.to_str().unwrap()).collect()
     }
 
-    /// The two cookies that were set. The body has no refresh token.
+    /// Returns the two cookies that were set. The body has no refresh token.
     #[track_caller]
     pub fn cookies(&self) -> Cookies {
         assert!(!self.shown().contains("refresh_token"), "{}", self.shown());
@@ -49,7 +49,7 @@ impl Answer {
 }
 
 impl TestApp {
-    /// What a page of the front end makes the browser send.
+    /// Sends a request as a page of the front end does.
     pub fn post_from_page(&self, path: &str, cookies: Option<&Cookies>, body: &Value) -> Answer {
         let cookie = cookies.map(Cookies::header);
         let mut headers = vec![("origin", FRONT_END)];

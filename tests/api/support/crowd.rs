@@ -1,12 +1,12 @@
-//! A database with many users, written by a few statements past the service.
+//! A database with many users, inserted directly.
 
 use hallpass::store::DatabaseUrl;
 
 use super::World;
 use super::world::BEGINNING;
 
-/// Fills empty tables with `users` users and three sessions, six refresh tokens, three events and some
-/// rows of every other table for each. Nothing of it is due to be purged.
+/// Fills empty tables with `users` users and three sessions, six refresh tokens, three events and
+/// some rows of every other table for each. No row is due to be purged.
 pub fn fill(world: &World, users: u32) {
     let is_postgres =
         matches!(DatabaseUrl::parse(&world.database_url), Ok(DatabaseUrl::Postgres(_)));

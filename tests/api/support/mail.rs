@@ -1,10 +1,10 @@
-//! The mail that a test reads.
+//! Access to mail in tests.
 
 use hallpass::mail::outgoing::Mail;
 
 use super::{World, wait_for};
 
-/// What somebody takes out of a verification mail.
+/// Code and link of a verification mail.
 #[derive(Clone, Debug)]
 pub struct Proof {
     pub code: String,
@@ -12,7 +12,7 @@ pub struct Proof {
 }
 
 impl World {
-    /// All mails to that person, as soon as there are `count`.
+    /// Returns all mails to that address, as soon as there are `count`.
     pub fn mails_to(&self, person: &str, count: usize) -> Vec<Mail> {
         wait_for("mail", || {
             let mails = self.mails_so_far(person);
@@ -20,33 +20,33 @@ impl World {
         })
     }
 
-    /// All mails to that person so far.
+    /// Returns all mails to that address so far.
     pub fn mails_so_far(&self, person: &str) -> Vec<Mail> {
         self.mailbox.all().into_iter().filter(|mail| mail.to == person).collect()
     }
 
-    /// Waits until all mail that was ordered is sent, or was none.
+    /// Waits until all queued mail is sent or dropped.
     pub fn mail_settles(&self) {
         wait_for("the mail on its way", || {
             (self.count("outbox WHERE finished_at IS NULL") == 0).then_some(())
         });
     }
 
-    /// The proof in the `number`th mail to that person, counted from 1.
+    /// Returns code and link of the `number`th mail to that address, counted from 1.
     pub fn proof(&self, person: &str, number: usize) -> Proof {
         let mail = self.mails_to(person, number).swap_remove(number - 1);
         proof_in(&mail).unwrap_or_else(|| panic!("no proof in the mail \"{}\"", mail.subject))
     }
 }
 
-/// The code and the link's token of a mail, if it has both.
+/// Returns code and link of a mail, if it has both.
 pub fn proof_in(mail: &Mail) -> Option<Proof> {
     let is_code = |line: &&str| line.len() == 6 && line.bytes().all(|byte| byte.is_ascii_digit());
     let code = mail.text.lines().map(str::trim).find(is_code)?.to_owned();
     Some(Proof { code, link_token: token_in(mail)? })
 }
 
-/// Orders mails until the code of one differs from `first`: two of a million can be alike, five
+/// Requests mails until the code of one differs from `first`: two of a million can be equal, five
 /// cannot.
 #[track_caller]
 pub fn with_another_code(first: &Proof, order: impl FnMut(usize) -> Proof) -> Proof {
@@ -54,7 +54,7 @@ pub fn with_another_code(first: &Proof, order: impl FnMut(usize) -> Proof) -> Pr
     mails.find(|it| it.code != first.code).expect("codes that differ from mail to mail")
 }
 
-/// The token of the mail's link.
+/// Returns the token of the mail's link.
 #[track_caller]
 pub fn link_token(mail: &Mail) -> String {
     token_in(mail).unwrap_or_else(|| panic!("no link in the mail \"{}\"", mail.subject))

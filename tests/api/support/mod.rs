@@ -1,5 +1,5 @@
-//! What the stories are told with: a world (database, clock, mailbox), services that run in it,
-//! and clients that look at every answer twice.
+//! Support of the API tests: a world (database, clock, mailbox), services that run in it, and
+//! clients that check every response against the OpenAPI document.
 
 pub mod account;
 mod answer;
@@ -17,19 +17,19 @@ pub use app::{TestApp, Tokens};
 pub use mail::{Proof, link_token, proof_in, with_another_code};
 pub use world::World;
 
-/// A password that the policy takes.
+/// A password that the policy accepts.
 pub const PASSWORD: &str = "plum tree at dusk";
 
 pub const SECOND: std::time::Duration = std::time::Duration::from_secs(1);
 pub const HOUR: std::time::Duration = std::time::Duration::from_hours(1);
 pub const DAY: std::time::Duration = std::time::Duration::from_hours(24);
 
-/// One second less.
+/// Returns one second less.
 pub fn shortly_before(span: std::time::Duration) -> std::time::Duration {
     span.checked_sub(SECOND).expect("a span of more than a second")
 }
 
-/// Makes two tests of one story: on SQLite and on Postgres.
+/// Defines two tests of one story: on SQLite and on Postgres.
 macro_rules! on_both {
     ($($(#[$meta:meta])* fn $name:ident($world:ident) $story:block)*) => {$(
         $(#[$meta])*
@@ -55,13 +55,13 @@ macro_rules! on_both {
 }
 pub(crate) use on_both;
 
-/// An answer that came by another way than [`TestApp`], held against the document.
+/// Checks a response that was not received by [`TestApp`] against the document.
 pub fn contract_of(method: &str, path: &str, answer: Answer) -> Answer {
     contract::check(method, path, &answer);
     answer
 }
 
-/// Runs `work` in `count` threads that start at the same moment, and gathers what they return.
+/// Runs `work` in `count` threads that start at the same time, and returns their results.
 pub fn at_once<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let start = std::sync::Barrier::new(count);
     std::thread::scope(|scope| {
@@ -78,7 +78,7 @@ pub fn at_once<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T
     })
 }
 
-/// Asks again until there is an answer.
+/// Repeats `look` until it returns a value.
 pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let time_out = std::time::Duration::from_secs(60);
     let started = std::time::Instant::now();

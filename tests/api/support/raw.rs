@@ -1,4 +1,4 @@
-//! Bytes as no proper client sends them.
+//! Requests as raw bytes.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
@@ -8,7 +8,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{Answer, TestApp, contract};
 
-/// A connection that sends what it is told.
+/// A raw connection.
 pub struct Raw(pub TcpStream);
 
 impl Raw {
@@ -18,12 +18,13 @@ impl Raw {
         Self(stream)
     }
 
-    /// Sends bytes; whether they were taken is seen in the answer.
+    /// Sends bytes. Returns whether they were accepted.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.0.write_all(bytes.as_ref()).is_ok()
     }
 
-    /// Reads to the end of the connection, be it closed or reset. One that is held is a failure.
+    /// Reads to the end of the connection, also by a reset. A connection that stays open is a
+    /// failure.
     pub fn rest(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
         if let Err(error) = self.0.read_to_end(&mut bytes) {
@@ -32,7 +33,7 @@ impl Raw {
         bytes
     }
 
-    /// Reads one answer (with a `Content-Length`, as all are that this is used for).
+    /// Reads one response with a `Content-Length`.
     pub fn answer(&mut self) -> Option<Answer> {
         let mut bytes = Vec::new();
         let mut byte = [0];
@@ -60,7 +61,7 @@ impl Raw {
     }
 }
 
-/// Posts these bytes to `path` and holds the answer against the document.
+/// Posts these bytes to `path` and checks the response against the document.
 pub fn post(app: &TestApp, path: &str, headers: &str, body: &[u8]) -> Answer {
     let mut raw = Raw::to(app);
     let length = body.len();

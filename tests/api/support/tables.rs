@@ -1,4 +1,4 @@
-//! Everything that lies in the database, whatever the tables are called.
+//! The content of all tables, whatever their names are.
 
 use diesel::{QueryableByName, RunQueryDsl as _, sql_query, sql_types::Text};
 use hallpass::store::{Conn, Error};
@@ -12,7 +12,8 @@ struct Line {
 }
 
 impl World {
-    /// The rows of all tables that contain `text` in any letter case, each behind its table's name.
+    /// Returns the rows of all tables that contain `text` in any letter case, each after its
+    /// table's name.
     pub fn rows_with(&self, text: &str) -> Vec<String> {
         let tables = self.lines(if self.is_postgres() {
             "SELECT tablename::text AS line FROM pg_tables WHERE schemaname = current_schema()"
@@ -32,13 +33,13 @@ impl World {
         self.database_url.starts_with("postgres")
     }
 
-    /// A query for each row of a table as one text.
+    /// Returns a query for the rows of a table, each as one text.
     fn whole_rows(&self, table: &str) -> String {
         if self.is_postgres() {
             return format!("SELECT t::text AS line FROM {table} t");
         }
         let columns = self.lines(&format!("SELECT name AS line FROM pragma_table_info('{table}')"));
-        // Bytes may be no text in UTF-8.
+        // Bytes may not be valid UTF-8.
         let text = |name: &String| {
             format!(
                 "CASE typeof(\"{name}\") WHEN 'blob' THEN hex(\"{name}\") \

@@ -18,11 +18,11 @@ use tempfile::TempDir;
 use super::TestApp;
 use crate::{postgres, scratch};
 
-/// When every story begins, in seconds since the epoch.
+/// Time at which every test begins, in seconds since the epoch.
 pub const BEGINNING: i64 = 1_800_000_000;
 
-/// Other instances are looked at more often than in service: what they ended would be waited for. And a
-/// busy machine is no fault here: in service a request that waits for longer is told to come again.
+/// Shorter periods than in service, so that tests do not wait for them. The time-outs are longer,
+/// since a busy machine is not a fault here.
 const TIMING: Timing = Timing {
     sync_period: Duration::from_millis(100),
     keys_period: Duration::from_millis(100),
@@ -30,7 +30,7 @@ const TIMING: Timing = Timing {
     answer_limit: Duration::from_secs(60),
 };
 
-/// A database of SQLite with all tables and nothing in them, made once: every world begins with a copy.
+/// An SQLite database with empty tables, created once: every world starts with a copy.
 static EMPTY: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let folder = scratch::folder();
     let file = folder.path().join("empty.db");
@@ -38,7 +38,7 @@ static EMPTY: LazyLock<Vec<u8>> = LazyLock::new(|| {
     fs::read(file).unwrap()
 });
 
-/// Everything that outlives a service.
+/// The state that outlives a service: database, clock, mailbox.
 pub struct World {
     folder: TempDir,
     pub database_url: String,
@@ -60,7 +60,7 @@ struct Count {
 }
 
 impl World {
-    /// On a file of its own.
+    /// A world with its own SQLite file.
     pub fn sqlite() -> Self {
         let folder = scratch::folder();
         let file = folder.path().join("test.db");
@@ -68,7 +68,7 @@ impl World {
         Self::new(folder, format!("sqlite://{}", file.display()))
     }
 
-    /// On a fresh schema of Postgres; `None` (said aloud) where there is no server.
+    /// A world with its own Postgres schema; `None` (reported as skipped) without a server.
     pub fn postgres() -> Option<Self> {
         Some(Self::new(scratch::folder(), postgres::fresh_schema()?))
     }
@@ -79,7 +79,7 @@ impl World {
         Self { folder, database_url, clock, transport, mailbox }
     }
 
-    /// The same before the first start of a service.
+    /// The same world before the first start of a service.
     pub fn without_tables(self) -> Self {
         if let Some(file) = self.database_url.strip_prefix("sqlite://") {
             fs::remove_file(file).unwrap();
@@ -87,26 +87,26 @@ impl World {
         self
     }
 
-    /// A running service with the default settings.
+    /// Starts a service with the default settings.
     pub fn app(&self) -> TestApp {
         self.app_with(&[])
     }
 
-    /// A running service with these settings besides.
+    /// Starts a service with these settings in addition.
     pub fn app_with(&self, settings: &[(&str, &str)]) -> TestApp {
         let config = self.config(settings);
         let clock = Arc::new(self.clock.clone());
         TestApp::start(config, clock, self.transport.clone())
     }
 
-    /// A running service that sends its mail to this server.
+    /// Starts a service that sends its mail to this server.
     pub fn app_over_smtp(&self, url: &str, settings: &[(&str, &str)]) -> TestApp {
         let config = self.config(&[&[("HALLPASS_SMTP_URL", url)], settings].concat());
         let transport = transport_of(&config).unwrap();
         TestApp::start(config, Arc::new(self.clock.clone()), transport)
     }
 
-    /// A running service whose clock is `ahead` of the world's, and stands still there.
+    /// Starts a service whose clock is `ahead` of the world's, and stands still there.
     pub fn app_ahead(&self, ahead: Duration) -> TestApp {
         let clock = ManualClock::at(self.clock.now().after(ahead));
         TestApp::start(self.config(&[]), Arc::new(clock), self.transport.clone())
@@ -146,17 +146,17 @@ impl World {
         build_flows(&self.config(&[]), Arc::new(self.clock.clone())).unwrap()
     }
 
-    /// Purges what is over, as the service does every minute.
-    pub fn upkeep(&self) {
+    /// Purges expired rows, as the service does every minute.
+    pub fn purge(&self) {
         self.flows().purge().unwrap();
     }
 
-    /// What the clock shows, in seconds since the epoch.
+    /// The time of the clock, in seconds since the epoch.
     pub fn now(&self) -> i64 {
         self.clock.now().seconds()
     }
 
-    /// The database, past the service.
+    /// Opens the database directly.
     pub fn db(&self) -> Db {
         let url = DatabaseUrl::parse(&self.database_url).unwrap();
         let wait = TIMING.database_wait;
@@ -164,7 +164,7 @@ impl World {
         Db::open_as_is(&url, settings).unwrap()
     }
 
-    /// Changes rows, as staff would.
+    /// Changes rows directly.
     pub fn execute(&self, sql: &str) {
         let text = sql.to_owned();
         let changed =
@@ -180,7 +180,7 @@ impl World {
         changed.unwrap();
     }
 
-    /// A text of the database, which the statement calls `text`.
+    /// Returns a text from the database, which the statement calls `text`.
     pub fn text(&self, sql: &str) -> String {
         let text = self
             .db()
@@ -188,7 +188,7 @@ impl World {
         text.unwrap().text
     }
 
-    /// How many rows there are.
+    /// Returns the number of rows.
     pub fn count(&self, from: &str) -> i64 {
         let sql = format!("SELECT count(*) AS n FROM {from}");
         let count = self

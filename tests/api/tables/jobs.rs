@@ -6,18 +6,24 @@ use hallpass::domain::{Email, JobId, LeaseId, Locale, UtcTime};
 use hallpass::store::jobs::backlog;
 use hallpass::store::jobs::lease::{self, Conclusion, Lease, PutBack};
 use hallpass::store::jobs::{self, Claim, ClaimedJob, DueJobs, NewJob};
-use hallpass::store::outbox::{self, MailKind, QueuedMail, Selection};
+use hallpass::store::outbox::{self, MailKind, NewMail, QueuedMail, Selection};
 use hallpass::store::{Conn, Db, Error, Result};
 
 use super::store::{at, database};
 use crate::support::{at_once, on_both};
 
+/// Queues the mail of a registration.
+fn enqueue(conn: &mut Conn, recipient: &str, second: i64) -> Result<()> {
+    let (recipient, locale) = (&Email::known(recipient), &Locale::default());
+    let kind = MailKind::Registration;
+    let mail = NewMail { kind, recipient, locale, subject_id: "x", about: None };
+    outbox::enqueue(conn, &mail, at(second))
+}
+
 fn order_mails(db: &Db, count: usize) {
     db.write(move |conn| {
         for number in 0..count {
-            let email = Email::parse(&format!("p{number}@example.com")).unwrap();
-            let kind = MailKind::Registration;
-            outbox::enqueue(conn, kind, &email, &Locale::default(), "x", None, at(0))?;
+            enqueue(conn, &format!("p{number}@example.com"), 0)?;
         }
         Ok::<_, Error>(())
     })
@@ -25,12 +31,8 @@ fn order_mails(db: &Db, count: usize) {
 }
 
 fn order_at(db: &Db, address: &str, second: i64) {
-    let email = Email::parse(address).unwrap();
-    db.write(move |conn| {
-        let (kind, locale) = (MailKind::Registration, Locale::default());
-        outbox::enqueue(conn, kind, &email, &locale, "x", None, at(second))
-    })
-    .unwrap();
+    let address = address.to_owned();
+    db.write(move |conn| enqueue(conn, &address, second)).unwrap();
 }
 
 fn claim(token: &str, limit: i64, now: i64, until: i64) -> Claim {
@@ -123,7 +125,7 @@ on_both! {
         assert_eq!(all.into_iter().collect::<HashSet<_>>().len(), 200);
     }
 
-    fn a_lease_that_ran_out_is_anybodys_and_its_holder_may_note_nothing_more(world) {
+    fn an_expired_lease_can_be_claimed_and_its_holder_can_store_nothing(world) {
         let db = database(&world);
         order_mails(&db, 1);
         let first = lease_one(&db, "first", 0, 20);
@@ -281,10 +283,7 @@ on_both! {
             worker.mark_unchanged();
             is_awake
         });
-        let enqueue = |conn: &mut Conn| {
-            let (email, locale) = (Email::known("p@example.com"), Locale::default());
-            outbox::enqueue(conn, MailKind::Registration, &email, &locale, "x", None, at(0))
-        };
+        let enqueue = |conn: &mut Conn| enqueue(conn, "p@example.com", 0);
         db.write(|_| Ok::<_, Error>(())).unwrap();
         assert_eq!(are_awake(), [false; 2]);
         db.write(move |conn| {

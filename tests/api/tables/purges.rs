@@ -1,4 +1,5 @@
-//! Purges: what they remove, how long they hold the writer, and what they read when there is nothing to do.
+//! Purges: what they remove, how long they hold the writer, and what they read when there is
+//! nothing to do.
 
 use std::time::{Duration, Instant};
 
@@ -55,7 +56,7 @@ on_both! {
         drop(world.app());
         crowd::fill(&world, 300);
         world.advance(400 * DAY);
-        world.upkeep();
+        world.purge();
         let of_people = [
             "sessions", "refresh_tokens", "challenges", "registration_details", "registrations",
             "one_time_tokens", "events",
@@ -105,7 +106,7 @@ on_both! {
         ));
         let password = json!({"password": PASSWORD});
         app.ask_as(&tokens.access, "DELETE", "/v1/me", &password).is(204);
-        world.upkeep();
+        world.purge();
         let told = "device <> '' OR network <> ''";
         assert_eq!(world.count(&format!("sessions WHERE {told}")), 0);
         assert_eq!(world.count(&format!("events WHERE {told} OR detail <> ''")), 0);
@@ -118,7 +119,7 @@ on_both! {
         let ada = app.person(&world, "ada@example.com").user_id();
         drop(app);
         world.execute(&format!("INSERT INTO erasures (user_id, requested_at) VALUES ({mina}, 0)"));
-        world.upkeep();
+        world.purge();
         let told = |id: i64| world.count(&format!("sessions WHERE user_id = {id} AND network <> ''"));
         assert_eq!((told(mina), told(ada), world.count("erasures")), (0, 1, 0));
     }
@@ -133,7 +134,7 @@ fn a_purge_lets_others_write_every_few_milliseconds() {
     let (took, mut waits) = std::thread::scope(|scope| {
         let purge = scope.spawn(|| {
             let began = Instant::now();
-            world.upkeep();
+            world.purge();
             began.elapsed()
         });
         let waits = waits_of_a_writer(&world, || purge.is_finished());
@@ -144,7 +145,8 @@ fn a_purge_lets_others_write_every_few_milliseconds() {
     let (half, longest) = (waits[waits.len() / 2], waits[waits.len() - 1]);
     eprintln!("{took:?} in all; others waited {half:?}, {longest:?} at the most");
     assert!(waits.len() > 20, "others wrote {} times within {took:?}", waits.len());
-    // A machine that is busy lets a thread wait as well, so the longest wait is not held to the bound.
+    // A machine that is busy lets a thread wait as well, so the longest wait is not held to the
+    // bound.
     assert!(half < Duration::from_millis(20), "half of the others waited longer than {half:?}");
     assert!(longest < took / 4, "{longest:?} of {took:?}");
 }

@@ -43,14 +43,14 @@ fn add_people(db: &Db, numbers: Range<i32>) {
     .unwrap();
 }
 
-/// Who stands in for 4,096 names.
+/// Returns the decoy users of 4,096 names.
 fn chosen(db: &Db) -> Vec<Option<UserId>> {
     let keys = (0..=u32::MAX).step_by(1 << 20);
     db.read(|conn| keys.map(|key| decoy_users::find(conn, key)).collect()).unwrap()
 }
 
 on_both! {
-    fn anybody_may_stand_in_and_goes_on_when_others_join(world) {
+    fn any_user_can_be_a_decoy_and_stays_one_when_others_join(world) {
         let db = database(&world);
         assert_eq!(db.read(|conn| decoy_users::find(conn, 7)).unwrap(), None);
         // Half of them came with an import, and between their numbers and the others' is a gap.
@@ -146,7 +146,7 @@ fn world_of_jobs(world: &World, db: &Db, bad: fn(&mut Conn) -> Result<()>) {
             if number % 4 == 0 { bad(conn) } else { Ok(()) }
         };
         let run = std::panic::AssertUnwindSafe(|| db.write(job));
-        // On Postgres a job runs on the thread of whoever asked.
+        // On Postgres a transaction runs on the thread of its caller.
         std::panic::catch_unwind(run).is_ok_and(|outcome| outcome.is_ok())
     });
     for (number, done) in outcomes.iter().enumerate() {

@@ -71,7 +71,7 @@ on_both! {
         }
     }
 
-    fn anybody_can_check_a_token_with_the_published_keys(world) {
+    fn a_token_can_be_validated_with_the_published_keys(world) {
         for algorithm in ["ES256", "EdDSA", "RS256"] {
             let app = world.app_with(&[("HALLPASS_JWT_ALGORITHM", algorithm)]);
             let token = app.person(&world, &format!("{algorithm}@example.com")).access;

@@ -1,5 +1,5 @@
-//! What access tokens say besides: the audience (`HALLPASS_AUDIENCE`) and claims from the metadata of the
-//! account (`HALLPASS_CLAIMS`).
+//! Configurable claims of access tokens: the audience (`HALLPASS_AUDIENCE`) and claims from the
+//! metadata of the account (`HALLPASS_CLAIMS`).
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! The metadata of the issuer (RFC 8414): what a library needs to check tokens, and nothing that is not
-//! there.
+//! The metadata of the issuer (RFC 8414): what a library needs to check tokens, and nothing that is
+//! not there.
 
 use serde_json::{Value, json};
 

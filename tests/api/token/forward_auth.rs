@@ -1,4 +1,4 @@
-//! What a reverse proxy is told about a request.
+//! Responses to the authentication subrequest of a reverse proxy.
 
 use serde_json::json;
 
@@ -24,7 +24,7 @@ fn by_cookie(app: &TestApp, token: &str, headers: &[(&str, &str)]) -> Answer {
     app.send("GET", PATH, &headers, "")
 }
 
-/// Who it is, if the request may pass.
+/// Returns the user of a request that may pass.
 #[track_caller]
 fn told(answer: &Answer) -> [&str; 3] {
     assert_eq!(answer.status, 200, "{}", answer.shown());
@@ -35,7 +35,7 @@ fn told(answer: &Answer) -> [&str; 3] {
     })
 }
 
-/// Nobody is told about, and the proxy can say what is missing.
+/// No user is named, and the response says what is missing.
 #[track_caller]
 fn turned_away(answer: Answer, code: &str) {
     let answer = answer.refused(401, code);

@@ -1,6 +1,7 @@
 //! Hostile tokens at every place where a token is taken, over HTTP, and every kind of token at the
-//! places of the others. The service signs with a secret that is shared with the Django REST adapter, the case
-//! in which most could be mistaken for one another; so what is presented here is rightly signed.
+//! places of the others. The service signs with a secret that is shared with the Django REST
+//! adapter, the case in which most could be mistaken for one another; so what is presented here is
+//! rightly signed.
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;
@@ -31,7 +32,8 @@ fn part(token: &str, number: usize) -> Value {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
 }
 
-/// Where an access token is taken. A token that does not fit into a header is not sent in one.
+/// Endpoints that accept an access token. A token that does not fit into a header is not sent in
+/// one.
 fn at_the_gates(app: &TestApp, token: &str) -> Vec<(&'static str, Answer)> {
     let mut answers =
         vec![("token-verify", app.post("/v1/token-verify", &json!({"token": token})))];
@@ -47,7 +49,7 @@ fn at_the_gates(app: &TestApp, token: &str) -> Vec<(&'static str, Answer)> {
     answers
 }
 
-/// Where a token of the Django REST adapter is taken.
+/// Endpoints that accept a token of the Django REST adapter.
 fn at_the_django_adapter(app: &TestApp, token: &str) -> Vec<(&'static str, Answer)> {
     if !HAS_DRF {
         return Vec::new();
@@ -71,7 +73,8 @@ fn refused_everywhere(app: &TestApp, token: &str) {
         let shown = format!("{place} {token:.200}: {}", answer.shown());
         assert!(matches!(answer.status, 401 | 413 | 422), "{shown}");
         let code = answer.code();
-        // What is no token at all may be told as none, or as a field or body that is not acceptable.
+        // What is no token at all may be told as none, or as a field or body that is not
+        // acceptable.
         let codes =
             ["token_invalid", "authentication_required", "validation_failed", "payload_too_large"];
         assert!(codes.contains(&code.as_str()), "{shown}");
@@ -102,7 +105,7 @@ fn hostile(access: &str, django: &str) -> Vec<String> {
     ]
     .map(str::to_owned)
     .into();
-    // The header: each could be signed by whoever has the shared secret.
+    // Variants of the header: a service with the shared secret could sign each.
     for (name, value) in [
         ("alg", json!("none")),
         ("alg", json!("HS512")),

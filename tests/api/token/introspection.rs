@@ -1,5 +1,5 @@
-//! Token introspection (RFC 7662) and revocation (RFC 7009) by services with an API key, and the token
-//! endpoint in the form of RFC 6749.
+//! Token introspection (RFC 7662) and revocation (RFC 7009) by services with an API key, and the
+//! token endpoint in the form of RFC 6749.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -88,7 +88,7 @@ on_both! {
         unless(&app, &old).is(200);
     }
 
-    fn whoever_knows_the_list_is_not_sent_it_again(world) {
+    fn a_client_that_has_the_list_is_not_sent_it_again(world) {
         let app = world.app();
         let tokens = app.person(&world, MINA);
         let empty = tag(&app.get(LIST));

@@ -1,6 +1,6 @@
-//! Tokens that were verified before: what has changed since then counts at the next check, as it does for
-//! tokens that are seen for the first time. Every check here is made of one instance that knows the token
-//! and of one that does not.
+//! Tokens that were verified before: what has changed since then counts at the next check, as it
+//! does for tokens that are seen for the first time. Every check here is made of one instance that
+//! knows the token and of one that does not.
 
 use serde_json::json;
 

@@ -3,7 +3,7 @@
 
 use hallpass::clock::{Clock as _, SystemClock};
 use hallpass::domain::PlainToken;
-use hallpass::domain::token::Secrets;
+use hallpass::domain::secrets::Secrets;
 use serde_json::{Value, json};
 use std::sync::Barrier;
 use std::thread;
@@ -183,7 +183,8 @@ fn refused(answer: &Answer, code: &str) {
     assert_eq!(answer.text("code"), code, "{answer:?}");
 }
 
-/// Whatever the version before can have mailed. The ids are beyond those that Postgres gives next.
+/// Inserts challenges of every kind that the previous version mails. Their ids are beyond the next
+/// ones of Postgres.
 fn insert_everything(old: &OldTables) {
     let registration = OldRegistration::pending;
     for (id, name) in (101..).zip(["owner", "other", "reset", "code", "invited", "changed", "used"])

@@ -1,5 +1,6 @@
-//! The machine's clock is set, by an hour back and an hour ahead, under the real binary: libfaketime
-//! (Debian: faketime) moves what the process takes for the time. Its timers stay, as in reality.
+//! The machine's clock is set, by an hour back and an hour ahead, under the real binary:
+//! libfaketime (Debian: faketime) moves what the process takes for the time. Its timers stay, as in
+//! reality.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -72,7 +73,7 @@ fn tokens(answer: &Answer) -> Tokens {
     Tokens { access: answer.text("access_token"), refresh: answer.text("refresh_token") }
 }
 
-/// For a while nobody takes `token` for a good one.
+/// Asserts that `token` is refused for the period of a sync, and returns the last response.
 fn never_believed(api: &Api, token: &str) -> Answer {
     let started = Instant::now();
     loop {
@@ -85,7 +86,7 @@ fn never_believed(api: &Api, token: &str) -> Answer {
 }
 
 on_both! {
-    fn a_clock_that_is_set_brings_no_revoked_token_back_and_logs_nobody_out(setup) {
+    fn setting_the_clock_restores_no_revoked_token_and_logs_no_user_out(setup) {
         let Some((setup, clock)) = Clock::of(setup) else { return };
         let service = setup.start();
         let (api, mailbox) = (service.api(), Mailbox::folder(&setup));
@@ -123,7 +124,7 @@ on_both! {
         assert!(!service.log().contains("panic"), "{}", service.log());
     }
 
-    fn a_clock_that_is_set_keeps_nobody_waiting_longer_than_the_limits_say(setup) {
+    fn setting_the_clock_extends_no_wait_beyond_the_limits(setup) {
         let Some((setup, clock)) = Clock::of(setup.with("HALLPASS_LIMITS", "on")) else { return };
         let service = setup.start();
         let api = service.api();

@@ -16,7 +16,7 @@ pub fn allow_many_connections() {
 }
 
 #[test]
-fn a_thousand_idle_connections_stop_nobody() {
+fn a_thousand_idle_connections_block_no_client() {
     allow_many_connections();
     let setup = Setup::on_sqlite();
     let service = setup.start_with_few_files();
@@ -53,7 +53,8 @@ fn sent(service: &Service, bytes: impl AsRef<[u8]>) -> TcpStream {
     stream
 }
 
-/// What comes until the service ends the connection, be it by a reset. One that is held is a failure.
+/// Reads until the service ends the connection, also by a reset. A connection that stays open is a
+/// failure.
 fn until_the_end(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     if let Err(error) = stream.read_to_end(&mut answer) {
@@ -82,7 +83,7 @@ fn served_beside(service: &Service, name: &str) -> Duration {
 }
 
 #[test]
-fn thousands_of_slow_clients_cost_little_memory_and_stop_nobody() {
+fn thousands_of_slow_clients_cost_little_memory_and_block_no_client() {
     allow_many_connections();
     let setup = Setup::on_sqlite();
     let service = setup.start_with_few_files();
@@ -139,7 +140,7 @@ fn megabytes_that_never_end_cost_bounded_memory() {
     assert_room_again(&service);
 }
 
-/// What large bodies hold is free again when they are answered.
+/// Memory of large bodies is free again after the response.
 #[cfg(feature = "drf-jwt")]
 fn assert_room_again(service: &Service) {
     let whole = head_of_post("/api-token-auth/", 100_000) + &" ".repeat(100_000);

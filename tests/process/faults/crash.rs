@@ -1,5 +1,5 @@
-//! kill -9 at the worst moment. What the process had written stays with the system: that it is on the disk
-//! by then, as a cut of the power asks for, this cannot show.
+//! kill -9 at the worst moment. What the process had written stays with the system: that it is on
+//! the disk by then, as a cut of the power asks for, this cannot show.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -20,7 +20,7 @@ const KILL_AFTER: usize = 100;
 /// As many as an instance sends at once: so many may go out twice.
 const PARALLEL_SENDS: usize = 16;
 
-/// Address and registration token of everybody who was told `verification_sent`.
+/// Address and registration token of every client that received `verification_sent`.
 type Acknowledged = Vec<(String, String)>;
 
 fn register_until_it_breaks(api: &Api, client: usize, count: &AtomicUsize) -> Acknowledged {
@@ -89,7 +89,8 @@ const SUPERUSER: [&str; 6] =
     ["create-superuser", "--username", "admin", "--password", "admin", "--allow-weak-password"];
 const EXCHANGES: usize = 150;
 
-/// Logs in and refreshes again and again; returns the last refresh token that was handed out, if any.
+/// Logs in and refreshes again and again; returns the last refresh token that was handed out, if
+/// any.
 fn refresh_until_it_breaks(api: &Api, count: &AtomicUsize) -> Option<String> {
     let body = json!({"username": "admin", "password": "admin"});
     let mut last = api.try_post("/v1/token-auth", &body).ok()?.text("refresh_token");
@@ -119,7 +120,7 @@ const PEOPLE_EACH: usize = 15;
 /// Of 240 that could be made.
 const CHANGES: usize = 120;
 
-/// Somebody whose proof is waited for.
+/// A user whose verification is pending.
 struct Person {
     email: String,
     proof: Value,
@@ -136,7 +137,7 @@ fn registered(setup: &Setup, api: &Api) -> Vec<Person> {
     waiting.into_iter().map(person).collect()
 }
 
-/// What a client was told to be done: the addresses of those concerned, or their tokens.
+/// Acknowledged changes: the addresses of the users, or their tokens.
 #[derive(Default)]
 struct Told {
     proven: Vec<String>,
@@ -201,7 +202,7 @@ on_both! {
         println!("{} refresh tokens out at the kill, all good after it", handed_out.len());
     }
 
-    fn kill_9_undoes_no_acknowledged_proof_log_out_or_change_of_password(setup) {
+    fn kill_9_loses_no_acknowledged_verification_log_out_or_change_of_password(setup) {
         let service = setup.start();
         let people = registered(&setup, &service.api());
         let (api, count) = (service.api(), AtomicUsize::new(0));
@@ -224,7 +225,7 @@ on_both! {
         let api = again.api();
         for email in &proven {
             let known = [PASSWORD, NEW_PASSWORD].map(|password| api.log_in(email, password).status);
-            // A change that nobody was told of may have been made.
+            // A change without a response may or may not have been made.
             let expected: &[[u16; 2]] =
                 if changed.contains(email) { &[[401, 200]] } else { &[[200, 401], [401, 200]] };
             assert!(expected.contains(&known), "{email}: {known:?}");

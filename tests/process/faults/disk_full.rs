@@ -142,7 +142,7 @@ fn a_full_disk_costs_503_for_writes_and_loses_nothing_on_sqlite() {
     assert_eq!(sql::lines(&mut file, check), ["ok"]);
 }
 
-/// What Postgres writes besides, its log above all, has room: without that it ends, and is away.
+/// Other files of Postgres, its log above all, have room: without it the server ends.
 #[test]
 fn a_full_disk_costs_503_for_writes_and_loses_nothing_on_postgres() {
     let Some(cluster) = Cluster::start_new() else { return };

@@ -1,5 +1,5 @@
-//! Postgres takes no writes: a standby, a role or database that is read-only, connections to a server that
-//! has been replaced.
+//! Postgres takes no writes: a standby, a role or database that is read-only, connections to a
+//! server that has been replaced.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -60,8 +60,8 @@ fn connections_to_a_server_that_is_read_only_are_replaced() {
     let Some(cluster) = Cluster::start_new() else { return };
     let (setup, service, token) = served(&cluster);
     let api = service.api();
-    // New connections are read-only, and stay so whatever becomes of the database: as connections to the
-    // old server do after a failover.
+    // New connections are read-only, and stay so whatever becomes of the database: as connections
+    // to the old server do after a failover.
     change_postgres(
         &cluster.url(),
         "ALTER DATABASE postgres SET default_transaction_read_only = on",

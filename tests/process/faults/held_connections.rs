@@ -62,7 +62,7 @@ fn a_connection_that_had_an_answer_is_not_held_for_what_never_comes() {
 }
 
 #[test]
-fn answers_that_nobody_reads_cost_little_and_end() {
+fn responses_that_no_client_reads_cost_little_memory_and_time_out() {
     let setup = Setup::on_sqlite();
     let service = setup.start();
     let document = "/openapi.json";

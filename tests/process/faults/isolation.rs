@@ -13,7 +13,7 @@ use crate::sql::change_postgres;
 const MINA: &str = "mina@example.com";
 
 #[test]
-fn a_stricter_default_isolation_refuses_nobody() {
+fn a_stricter_default_isolation_refuses_no_request() {
     for level in ["serializable", "repeatable read"] {
         let Some(cluster) = Cluster::start_new() else { return };
         let default =
@@ -41,8 +41,8 @@ fn a_stricter_default_isolation_refuses_nobody() {
     }
 }
 
-/// Makes every log-in fail, from the outside: a trigger that refuses new sessions until a sequence, which no
-/// rollback sets back, has reached `until`.
+/// Makes every log-in fail, from the outside: a trigger that refuses new sessions until a sequence,
+/// which no rollback sets back, has reached `until`.
 fn conflicts(state: &str, until: u32) -> String {
     format!(
         "CREATE SEQUENCE tries; \

@@ -8,12 +8,12 @@ use crate::postgres::free_port;
 use crate::smtp::{Mode, SmtpServer};
 
 on_both! {
-    fn nobody_waits_for_a_mail_server_that_says_nothing_and_the_mail_goes_out_later(setup) {
+    fn no_request_waits_for_a_silent_mail_server_and_the_mail_is_sent_later(setup) {
         let port = free_port();
         let setup = setup
             .with("HALLPASS_SMTP_URL", &format!("smtp://127.0.0.1:{port}"))
-            // Whoever held a connection to the database while waiting for the mail server would hold it
-            // from everybody.
+            // A connection to the database that was held during the mail server's time-out would be
+            // missing for all requests.
             .with("HALLPASS_DATABASE_POOL", "1");
         let Some(silent) = SmtpServer::start_on(port, Mode::PLAIN.fault("silent")) else { return };
         let service = setup.start();

@@ -1,5 +1,5 @@
-//! What goes wrong around a service, done to the real binary: `cargo test --test it faults::`.
-//! docs/operations.md says for each what callers see and how it ends.
+//! Faults around a service, with the real binary: `cargo test --test it faults::`.
+//! docs/operations.md describes the behaviour for each of them.
 
 mod challenges;
 mod clock;
@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use crate::client::Answer;
 
-/// Whoever cannot be served is told so in time, how to go on, and nothing else.
+/// A refused request gets a response in time, with a hint when to retry, and no details.
 fn assert_unavailable(answer: &Answer, limit: Duration) {
     assert_eq!(answer.status, 503, "{answer:?}");
     assert_eq!(answer.content_type, "application/problem+json");

@@ -1,4 +1,4 @@
-//! Every connection to the database is taken, or somebody else holds what must be written.
+//! Exhausted connections to the database, and locks of other programs.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -20,7 +20,7 @@ const MINA: &str = "mina@example.com";
 const ANSWER_LIMIT: Duration = Duration::from_secs(9);
 /// A lock is waited for 3 seconds, by one statement of a request.
 const LOCK_LIMIT: Duration = Duration::from_millis(5_900);
-/// When a request that has the connection is given up.
+/// Time after which the request that has the connection is given up.
 const HELD_LIMIT: Duration = Duration::from_secs(20);
 
 /// A service with one person; her access token.
@@ -104,7 +104,7 @@ fn a_locked_table_costs_three_seconds_and_nothing_else() {
 }
 
 #[test]
-fn a_file_that_somebody_else_writes_costs_503_for_writes_and_nothing_else() {
+fn a_file_locked_by_another_writer_causes_503_for_writes_only() {
     let setup = Setup::on_sqlite();
     let (service, token) = with_mina(&setup);
     let api = service.api();
@@ -133,7 +133,7 @@ fn outcome(mut stream: TcpStream) -> String {
 }
 
 #[test]
-fn beyond_what_may_wait_everybody_is_told_at_once() {
+fn beyond_the_queue_every_request_is_refused_at_once() {
     allow_many_connections();
     let Some(setup) = Setup::on_postgres() else { return };
     let setup = setup.with("HALLPASS_DATABASE_POOL", "1");

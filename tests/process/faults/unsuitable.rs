@@ -154,7 +154,7 @@ fn tables_that_another_transaction_has_locked() {
     }
 }
 
-/// What a version with tables of that level records.
+/// The record of a version whose tables have that level.
 fn set_level(setup: &Setup, level: u32) {
     if setup.has("DATABASE_URL") {
         let note =

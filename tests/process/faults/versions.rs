@@ -1,5 +1,5 @@
-//! Two versions on one database while the instances are replaced one by one: what a newer one leaves
-//! there, and what an older one still writes.
+//! Two versions on one database while the instances are replaced one by one: what a newer one
+//! leaves there, and what an older one still writes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -154,7 +154,7 @@ fn what_the_first_version_writes_fits_the_newest_tables() {
             // And what it reads is there.
             database.lines(&format!("SELECT '1' AS line FROM (SELECT {names} FROM {table}) AS t"));
         }
-        // A key that nobody can open stops a start; the rest must not.
+        // A key that no secret opens stops a start; the rest must not.
         database.execute("DELETE FROM signing_keys");
         works(&setup, &setup.start(), "mina@example.com");
     });

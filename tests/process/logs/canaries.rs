@@ -1,8 +1,8 @@
-//! What is looked for in a log.
+//! Values to search for in a log.
 
 use serde_json::Value;
 
-/// What must not be in a log.
+/// Values that must not be in a log.
 #[derive(Clone, Default)]
 pub struct Canaries {
     words: Vec<(String, String)>,

@@ -1,4 +1,4 @@
-//! What people, staff and strangers do, and a database that fails beneath them.
+//! Requests of users, staff and attackers, and a database that fails meanwhile.
 
 use std::collections::HashSet;
 
@@ -9,8 +9,8 @@ use crate::HAS_DRF;
 use crate::database::Database;
 use crate::django_site::accounts;
 
-/// Every secret has the word in it. Names of people are one word with more in it, so that no password has a
-/// part of its owner's name.
+/// Every secret has the word in it. Names of people are one word with more in it, so that no
+/// password has a part of its owner's name.
 pub const ROOT_PASSWORD: &str = "canary of the operator";
 pub const PASSWORD: &str = "canary plum tree";
 const NEXT_PASSWORD: &str = "canary pear tree";
@@ -48,7 +48,7 @@ pub fn registrations(teller: &Teller) {
         &proof.token,
         &form(&[("token", &proof.token), ("password", PASSWORD)]),
     );
-    // Nobody proves this one.
+    // This registration is never verified.
     teller.register("canaryidle");
     teller.post("/v1/verify-email/resend", &json!({"email": "canaryidle@example.com"}));
     // The owner is told.
@@ -246,7 +246,7 @@ pub fn django_adapter(teller: &Teller) {
     }
 }
 
-pub fn what_anybody_may_read(teller: &Teller) {
+pub fn public_resources(teller: &Teller) {
     for path in [
         "/.well-known/jwks.json",
         "/.well-known/openid-configuration",
@@ -264,7 +264,7 @@ pub fn what_anybody_may_read(teller: &Teller) {
     }
 }
 
-/// What no client of ours sends.
+/// Requests that no real client sends.
 pub fn nonsense(teller: &Teller) {
     for body in [
         r#"{"username": "canary", "password": "canary"#,

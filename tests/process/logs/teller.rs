@@ -21,7 +21,7 @@ pub struct Tokens {
     pub session: String,
 }
 
-/// What a mail proves an address with.
+/// Evidence from a mail.
 pub struct Proof {
     pub code: String,
     pub token: String,
@@ -353,7 +353,7 @@ impl Holder<'_> {
     }
 }
 
-/// Whether a path is one of those that the document describes by this template.
+/// Returns whether a path matches this template of the document.
 fn is_path_of(path: &str, template: &str) -> bool {
     let is_one = |(part, known): (&str, &str)| part == known || known.starts_with('{');
     path.split('/').count() == template.split('/').count()

@@ -82,7 +82,7 @@ export class World {
     return server;
   }
 
-  /** A browser of somebody: cookies of its own. It is closed when the test `t` is over. */
+  /** A browser with its own cookies. It is closed when the test `t` ends. */
   async person(t) {
     const context = await this.browser.newContext({ locale: "en-US" });
     context.setDefaultTimeout(15_000);
@@ -101,7 +101,7 @@ export class World {
 
 let people = 0;
 
-/** Somebody in front of a browser. `page` is the tab in use. */
+/** A user with a browser. `page` is the current tab. */
 export class Person {
   constructor(world, context) {
     Object.assign(this, { world, context, password: PASSWORD });

@@ -1,4 +1,4 @@
-//! Series: keys beside each other, alphabets and numbers, texts that people recite, dates and repetitions.
+//! Series: adjacent keys, alphabets and numbers, well-known phrases, dates and repetitions.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -7,14 +7,14 @@ use unicode_normalization::UnicodeNormalization as _;
 
 /// Characters that belong to a series only from this length on.
 pub(super) const SHORTEST_RUN: usize = 3;
-/// A part of a recited text is one from this length on.
+/// Shortest part of a well-known phrase that counts.
 const SHORTEST_RECITED: usize = 8;
-/// The characters by which a recited text is looked up.
+/// Number of characters by which a phrase is looked up.
 const RECITED_START: usize = 4;
-/// Series that take turns may have other characters from this length on.
+/// Shortest text of interleaved series that may have other characters.
 const LONG_INTERLEAVED: usize = 12;
 
-/// Keys beside each other, and series that people recite. Each goes on at its start.
+/// Adjacent keys, and other series. Each continues at its start.
 static SERIES: LazyLock<Vec<Vec<char>>> = LazyLock::new(|| {
     let rows = [
         "1234567890",
@@ -79,7 +79,7 @@ static SERIES: LazyLock<Vec<Vec<char>>> = LazyLock::new(|| {
     rows.iter().map(|row| row.nfkc().collect()).collect()
 });
 
-/// Digits, numbers, calendars and phrases that people recite, without separators.
+/// Digits, numbers, calendars and well-known phrases, without separators.
 const RECITED: [&str; 44] = [
     "3141592653589793238462643383279502884197169399375105820974944592307816406286208998628034825342117067",
     "2718281828459045235360287471352662497757247093699959574966967627724076630353547594571382178525166427",
@@ -127,7 +127,7 @@ const RECITED: [&str; 44] = [
     "montagdienstagmittwochdonnerstagfreitagsamstagsonntag",
 ];
 
-/// The characters of [`RECITED`], and where each group of [`RECITED_START`] characters is.
+/// The characters of [`RECITED`], and the positions of each group of [`RECITED_START`] characters.
 struct Recited {
     texts: Vec<Vec<char>>,
     places: HashMap<Vec<char>, Vec<(usize, usize)>>,
@@ -158,15 +158,16 @@ const SHIFTED: [(char, char); 10] = [
     (')', '0'),
 ];
 
-/// Returns `text` as it is typed without the shift key, if that is another text.
+/// Returns `text` as typed without the shift key, if that differs.
 pub(super) fn unshifted(text: &[char]) -> Option<Vec<char>> {
     let unshift = |c: &char| SHIFTED.iter().find(|(sign, _)| sign == c).map_or(*c, |(_, key)| *key);
     let other: Vec<char> = text.iter().map(unshift).collect();
     (other != text).then_some(other)
 }
 
-/// Returns whether a unit over and over makes the whole, for which `is_guessable` holds or which is shorter than
-/// `shortest`. The last one may be cut off; the unit is there one and a half times at least.
+/// Returns whether `text` is the repetition of a unit that is shorter than `shortest` or for which
+/// `is_guessable` holds. The last repetition may be cut off; the unit occurs at least one and a
+/// half times.
 pub(super) fn is_repeated(
     text: &[char],
     shortest: usize,
@@ -179,7 +180,8 @@ pub(super) fn is_repeated(
     })
 }
 
-/// Returns whether two series take turns, as in `q1w2e3r4t5`. Of a long text a quarter may be outside.
+/// Returns whether two series alternate, as in `q1w2e3r4t5`. Of a long text a quarter may be
+/// outside.
 pub(super) fn is_interleaved(text: &[char]) -> bool {
     let every_second =
         |from: usize| -> Vec<char> { text.iter().skip(from).step_by(2).copied().collect() };
@@ -188,7 +190,7 @@ pub(super) fn is_interleaved(text: &[char]) -> bool {
     odd.len() >= SHORTEST_RUN && count_outside_series(&even) + count_outside_series(&odd) <= others
 }
 
-/// Counts the characters that belong to no series and no repetition.
+/// Counts the characters outside of series and repetitions.
 pub(super) fn count_outside_series(text: &[char]) -> usize {
     let (mut at, mut outside) = (0, 0);
     while at < text.len() {
@@ -203,7 +205,7 @@ pub(super) fn count_outside_series(text: &[char]) -> usize {
     outside
 }
 
-/// Returns the length of the longest series that `text` begins with. Each of its characters may be
+/// Returns the length of the longest series at the start of `text`. Each of its characters may be
 /// repeated.
 pub(super) fn longest_run(text: &[char]) -> usize {
     let along = |row: &Vec<char>| {
@@ -231,7 +233,7 @@ fn char_plus(from: char, step: i32) -> Option<char> {
     (from.is_alphanumeric() && to.is_alphanumeric()).then_some(to)
 }
 
-/// Returns the length of the date or year that `text` begins with, written in digits only.
+/// Returns the length of the date or year at the start of `text`, written in digits only.
 fn date_length(text: &[char]) -> usize {
     let number = |from: usize, length: usize| {
         let digits = text.get(from..from + length)?.iter();
@@ -252,7 +254,7 @@ fn date_length(text: &[char]) -> usize {
     }
 }
 
-/// Returns the length of the part of a recited text that `text` begins with.
+/// Returns the length of the part of a phrase at the start of `text`.
 fn recited_length(text: &[char]) -> usize {
     let Recited { texts, places } = &*RECITED_INDEX;
     let Some(places) = text.get(..RECITED_START).and_then(|start| places.get(start)) else {

@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
-/// Common passwords and words in the compared form, sorted, one a line: a search reads a few pages of the
-/// binary and nothing is kept on the heap. `scripts/common-passwords` makes it; `NOTICE` names its
-/// sources.
+/// Common passwords and words in the compared form, sorted, one a line: a search reads a few pages
+/// of the binary and nothing is kept on the heap. `scripts/common-passwords` makes it; `NOTICE`
+/// names its sources.
 pub(super) static COMMON_PASSWORDS: &str = include_str!("../common_passwords.txt");
 
-/// Words that the list of mostly English texts has not.
+/// Words of other languages than English.
 static WORDS_OF_LANGUAGES: LazyLock<HashSet<&str>> = LazyLock::new(|| {
     let lines = include_str!("../words_of_languages.txt").lines();
     lines.filter(|line| !line.starts_with('#')).flat_map(str::split_whitespace).collect()
@@ -40,7 +40,7 @@ pub fn is_listed(text: &str) -> bool {
     false
 }
 
-/// Returns whether `text` is a word, also with digits and signs in the place of letters.
+/// Returns whether `text` is a word, also with digits and signs in place of letters.
 pub(super) fn is_word(text: &[char]) -> bool {
     let is_known = |text: &str| is_listed(text) || WORDS_OF_LANGUAGES.contains(text);
     let plain: String = text.iter().collect();
@@ -60,12 +60,14 @@ pub(super) fn is_short_word(text: &[char]) -> bool {
     SHORT_WORDS.iter().any(|word| word.chars().eq(text.iter().copied()))
 }
 
-/// Returns whether a character is part of a word: a letter, a digit, or a sign that stands for a letter.
+/// Returns whether a character is part of a word: a letter, a digit, or a sign that stands for a
+/// letter.
 pub(super) fn is_of_word(character: char) -> bool {
     character.is_alphanumeric() || matches!(character, '@' | '$')
 }
 
-/// Returns the letter that a character stands for in words such as `p4$$w0rd`; a `1` is `one` of two.
+/// Returns the letter that a character stands for in words such as `p4$$w0rd`; `one` is that of a
+/// `1`.
 fn letter_of(character: char, one: char) -> char {
     match character {
         '4' | '@' => 'a',

@@ -37,7 +37,7 @@ impl Body for DeleteMeRequest {
     security(("bearer" = [])),
     extensions(("x-error-codes" = json!(["invalid_credentials", "reauth_required", "rate_limited", "last_superuser"])))
 )]
-/// Removes the account.
+/// Deletes the account.
 pub async fn handle(
     state: web::Data<State>,
     Bearer(claims): Bearer,

@@ -98,12 +98,12 @@ pub struct ExportedRegistration {
     /// E-mail address to verify.
     #[schema(example = "mina@example.com")]
     email: String,
-    /// The name that was asked for.
+    /// The requested user name.
     username: Option<String>,
     /// The language of its mail.
     #[schema(example = "en")]
     locale: String,
-    /// Until when it waits or is remembered (RFC 3339, UTC).
+    /// Time until which it is pending or kept (RFC 3339, UTC).
     #[schema(format = "date-time")]
     expires_at: String,
     /// Time of the verification (RFC 3339, UTC).
@@ -117,14 +117,14 @@ pub struct ExportedToken {
     /// Purpose of the token.
     #[schema(example = "reset_password")]
     purpose: &'static str,
-    /// The address it has to do with.
+    /// The e-mail address that it is about.
     email: Option<String>,
     /// Details in its mail: a device, a new e-mail address.
     detail: String,
     /// Time of creation (RFC 3339, UTC).
     #[schema(format = "date-time")]
     created_at: String,
-    /// Until when it counts (RFC 3339, UTC).
+    /// Time of its expiry (RFC 3339, UTC).
     #[schema(format = "date-time")]
     expires_at: String,
     /// Time of use (RFC 3339, UTC).
@@ -132,7 +132,7 @@ pub struct ExportedToken {
     used_at: Option<String>,
 }
 
-/// A mail that was ordered.
+/// A queued or sent mail.
 #[derive(Serialize, ToSchema)]
 pub struct ExportedMail {
     /// Subject of the mail.
@@ -141,7 +141,7 @@ pub struct ExportedMail {
     /// State: `queued`, `sent`, `dropped` or `dead`.
     #[schema(example = "sent")]
     status: String,
-    /// Time of the order (RFC 3339, UTC).
+    /// Time at which it was queued (RFC 3339, UTC).
     #[schema(format = "date-time")]
     created_at: String,
 }
@@ -206,7 +206,7 @@ fn mail(mail: MailLine) -> ExportedMail {
     security(("bearer" = [])),
     extensions(("x-error-codes" = json!(["rate_limited"])))
 )]
-/// Exports the stored data. A HEAD request is no export: it reads only the account.
+/// Exports the stored data. A HEAD request is not an export: it reads only the account.
 pub async fn handle(
     request: HttpRequest,
     state: web::Data<State>,
@@ -235,8 +235,8 @@ fn beginning(user: User) -> serde_json::Result<String> {
     Ok(format!("{{\"profile\":{profile},\"account\":{account},"))
 }
 
-/// Returns the text of all lists, and of the end. Rows are read as the client takes them. After an
-/// error the connection is closed without the end of the document.
+/// Returns the text of all lists, and of the end. Rows are read while the response is sent. After
+/// an error the connection is closed without the end of the document.
 fn lists(
     state: web::Data<State>,
     claims: Claims,
@@ -253,8 +253,8 @@ fn lists(
     })
 }
 
-/// Returns the text of a page, and the start of the next one. `follows_entry` is true if an entry
-/// of the same list was written before.
+/// Returns the text of a page, and the start of the next one. `follows_entry` is true after an
+/// entry of the same list.
 fn page_text(
     page: ExportPage,
     follows_entry: bool,
@@ -302,9 +302,9 @@ mod tests {
     fn pages_without_entries_leave_the_json_valid() {
         let event = || {
             let at = UtcTime::from_seconds(1_800_000_000);
-            let scene = domain::EventContext::of(domain::UserId(7), at);
+            let context = domain::EventContext::of(domain::UserId(7), at);
             let (id, kind) = (domain::EventId::new(at), domain::EventKind::LoggedIn);
-            domain::Event { id, kind, scene, detail: String::new(), api_key_name: None }
+            domain::Event { id, kind, context, detail: String::new(), api_key_name: None }
         };
         for sizes in [[0_usize, 0, 0], [0, 2, 1], [2, 0, 1], [1, 1, 0], [0, 0, 1]] {
             let (mut text, mut follows_entry) = ("{".to_owned(), false);

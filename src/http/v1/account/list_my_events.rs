@@ -20,7 +20,7 @@ use crate::http::v1::event::{Event, Events, EventsQuery, Page};
     security(("bearer" = [])),
     extensions(("x-error-codes" = json!(["validation_failed"])))
 )]
-/// Lists the holder's events.
+/// Lists the events of the caller's own account.
 pub async fn handle(
     state: web::Data<State>,
     Bearer(claims): Bearer,

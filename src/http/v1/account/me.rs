@@ -11,13 +11,13 @@ use crate::http::blocking::State;
 use crate::http::error::ApiError;
 use crate::http::v1::time::rfc3339;
 
-/// A person's own account.
+/// A user's own account.
 #[derive(Serialize, ToSchema)]
 pub struct Profile {
     /// The user id, the `sub` of its tokens.
     #[schema(example = 7)]
     user_id: i64,
-    /// The name to log in with; the e-mail address where none was chosen.
+    /// The user name; without a chosen one, the e-mail address.
     #[schema(example = "mina")]
     username: String,
     /// The e-mail address, empty if there is none.
@@ -26,16 +26,16 @@ pub struct Profile {
     /// True if the e-mail address is verified.
     #[schema(example = true)]
     email_verified: bool,
-    /// True if the account may manage others.
+    /// True for staff, who may manage other accounts.
     #[schema(example = false)]
     is_staff: bool,
     /// The language of mail, as a BCP 47 tag.
     #[schema(example = "ko-KR")]
     locale: String,
-    /// Data that the front end keeps with the account.
+    /// Metadata that the front end keeps with the account.
     #[schema(value_type = Object, example = json!({"theme": "dark"}))]
     metadata: Map<String, Value>,
-    /// What staff and services keep with the account; not to be changed here.
+    /// Metadata that staff and services keep with the account; read-only here.
     #[schema(value_type = Object, example = json!({"plan": "pro"}))]
     app_metadata: Map<String, Value>,
     /// The roles of the account in applications.

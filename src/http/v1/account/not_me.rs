@@ -41,6 +41,6 @@ pub async fn handle(
     Client(device): Client,
     Json(NotMeRequest { token }): Json<NotMeRequest>,
 ) -> Result<HttpResponse, ApiError> {
-    state.run(move |flows| flows.disavow(&token, &device)).await?;
+    state.run(move |flows| flows.report_unauthorized(&token, &device)).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -24,13 +24,13 @@ pub struct RegisterRequest {
     /// The password; see `GET /v1/password-policy`.
     #[schema(value_type = NewPassword)]
     password: PlainPassword,
-    /// A name to log in with. Not given: the e-mail address.
+    /// The user name. Not given: the e-mail address.
     #[schema(value_type = Option<ChosenUsername>)]
     username: Option<Username>,
     /// The language of mail as a BCP 47 tag. Not given: from `Accept-Language`.
     #[schema(value_type = Option<LocaleTag>)]
     locale: Option<Locale>,
-    /// Set the refresh token as a cookie, for browsers, where registration logs in immediately.
+    /// Set the refresh token as a cookie, for browsers, if the registration logs in immediately.
     #[schema(example = false)]
     use_cookie: Option<bool>,
 }
@@ -86,7 +86,7 @@ pub struct Registered {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false, value_type = String, example = "verification_sent")]
     status: Option<&'static str>,
-    /// Keep it: with the code or link of the mail it verifies the e-mail address. Missing where no
+    /// Keep it: with the code or link of the mail it verifies the e-mail address. Missing if no
     /// mail is sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(
@@ -95,7 +95,8 @@ pub struct Registered {
         example = "hpg_0J4mC8bV2nX6zL1kS9dF3gH7jQ5wE0rT4yU8iO2pA6s"
     )]
     registration_token: Option<String>,
-    /// With 202: lifetime of the registration. With 200 or 201: lifetime of the access token. In seconds.
+    /// With 202: lifetime of the registration. With 200 or 201: lifetime of the access token. In
+    /// seconds.
     #[schema(example = 86_400)]
     expires_in: u64,
     /// With 200 or 201: a JWT for `Authorization: Bearer`.
@@ -114,7 +115,7 @@ pub struct Registered {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false, value_type = u64)]
     refresh_expires_in: Option<u64>,
-    /// With 200 or 201, not in cookie mode: send it along at the next log-in on this device.
+    /// With 200 or 201, not in cookie mode: send it at the next log-in on this device.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false)]
     device_token: Option<String>,

@@ -16,7 +16,7 @@ use crate::http::v1::account::register::accepted_locale;
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResendRequest {
-    /// The address that was registered.
+    /// The registered e-mail address.
     #[schema(value_type = EmailAddress)]
     email: Email,
 }
@@ -27,7 +27,7 @@ impl Body for ResendRequest {
     }
 }
 
-/// A mail is on its way if there is anything to verify.
+/// A mail was queued if there is anything to verify.
 #[derive(Serialize, ToSchema)]
 pub struct VerificationResent {
     /// Always `verification_sent`.
@@ -46,7 +46,7 @@ pub struct VerificationResent {
     responses((status = 202, description = "The request is accepted.", body = VerificationResent)),
     extensions(("x-error-codes" = json!(["rate_limited", "overloaded", "unavailable"])))
 )]
-/// Orders the mail again.
+/// Queues the mail again.
 pub async fn handle(
     state: web::Data<State>,
     request: HttpRequest,

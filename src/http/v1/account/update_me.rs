@@ -14,18 +14,18 @@ use crate::http::error::ApiError;
 use crate::http::schema::{ChosenUsername, LocaleTag};
 use crate::http::v1::account::me::Profile;
 
-/// Changes of the account (a JSON merge patch, RFC 7396): a missing member stays, null removes.
+/// Changes of the account (a JSON merge patch, RFC 7396): a missing member is kept, null removes.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes what `ProfileChanges` is read from")]
 pub struct UpdateMeRequest {
-    /// The name to log in with. Null: the e-mail address.
+    /// The user name. Null: the e-mail address.
     #[schema(value_type = Option<ChosenUsername>)]
     username: Option<Username>,
     /// The language of mail. Null: English.
     #[schema(value_type = Option<LocaleTag>)]
     locale: Option<Locale>,
-    /// Data that the front end keeps with the account, itself merged; at most 4096 bytes of JSON in
+    /// Metadata that the front end keeps with the account, merged; at most 4096 bytes of JSON in
     /// all.
     #[schema(value_type = Option<Object>, example = json!({"theme": "dark", "font": null}))]
     metadata: Option<Value>,
@@ -37,7 +37,7 @@ impl Body for ProfileChanges {
             Value::String(text) => Ok(text),
             _ => Err(Fault::WrongType),
         };
-        // Only the flow knows the user's own e-mail address; any other name with `@` it refuses.
+        // Only the flow knows the user's own e-mail address. It refuses other names with `@`.
         let username = fields.patch("username", |value| Username::parse_any(&text(value)?));
         let locale = fields.patch("locale", |value| Locale::parse(&text(value)?));
         let metadata = read_metadata(fields, "metadata");
@@ -45,7 +45,7 @@ impl Body for ProfileChanges {
     }
 }
 
-/// Reads a merge patch of metadata; null empties them.
+/// Parses a merge patch of metadata; null empties it.
 pub fn read_metadata(fields: &mut Fields, name: &'static str) -> Option<MetadataChange> {
     let patch = fields.patch(name, |value| match value {
         Value::Object(patch) => Ok(patch),

@@ -1,4 +1,4 @@
-//! An account, as staff see it.
+//! An account, in the form for staff.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -14,7 +14,7 @@ pub struct Account {
     /// The user id, the `sub` of its tokens.
     #[schema(example = 7)]
     user_id: i64,
-    /// The name to log in with; the e-mail address where none was chosen.
+    /// The user name; without a chosen one, the e-mail address.
     #[schema(example = "mina")]
     username: String,
     /// The e-mail address, empty if there is none.
@@ -26,21 +26,21 @@ pub struct Account {
     /// True if the account may log in.
     #[schema(example = true)]
     is_active: bool,
-    /// Reason why it may not, where staff gave one.
+    /// Reason why it is disabled, if staff gave one.
     disabled_reason: Option<String>,
-    /// When it may log in again (RFC 3339, UTC), where it is disabled until a date.
+    /// Time at which it is enabled again (RFC 3339, UTC), if there is one.
     #[schema(format = "date-time", example = "2027-01-01T00:00:00.000000Z")]
     disabled_until: Option<String>,
     /// Its roles in applications.
     #[schema(example = json!(["editor"]))]
     roles: Vec<String>,
-    /// What staff and services keep with the account.
+    /// Metadata that staff and services keep with the account.
     #[schema(value_type = Object, example = json!({"plan": "pro"}))]
     app_metadata: Map<String, Value>,
-    /// True if it may manage others.
+    /// True for staff, who may manage other accounts.
     #[schema(example = false)]
     is_staff: bool,
-    /// True if it may manage superusers, and is itself protected from other staff.
+    /// True for a superuser, who may manage superusers and is protected from other staff.
     #[schema(example = false)]
     is_superuser: bool,
     /// The language of mail, as a BCP 47 tag.

@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::{PlainPassword, PlainToken, Transport, parse_code};
-use crate::flows::{Flows, Opening, Proof};
+use crate::flows::{Flows, Proof};
 use crate::http::blocking::State;
 use crate::http::body::{Body, Fields, Json};
 use crate::http::client::Client;
@@ -14,12 +14,12 @@ use crate::http::error::ApiError;
 use crate::http::schema::MailCode;
 use crate::http::v1::token::token_pair::TokenPair;
 
-/// The digits of the mail, from the browser that registered.
+/// The code of the mail, from the browser that registered.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes one of the forms that `VerifyEmailRequest` reads")]
 pub struct CodeProof {
-    /// From the answer to `register`.
+    /// From the response to `register`.
     #[schema(example = "hpg_0J4mC8bV2nX6zL1kS9dF3gH7jQ5wE0rT4yU8iO2pA6s")]
     registration_token: String,
     /// From the mail.
@@ -38,7 +38,7 @@ pub struct LinkProof {
     /// From the link.
     #[schema(example = "Zm9yIHRoZSBsb3ZlIG9mIGV4YW1wbGVzIG9ubHku")]
     token: String,
-    /// From the answer to `register`. With neither this nor a password the answer is
+    /// From the response to `register`. With neither this nor a password the response is
     /// `proof_required`.
     #[schema(
         required = false,
@@ -76,7 +76,7 @@ pub struct PasswordProof {
 #[derive(ToSchema)]
 #[serde(untagged)]
 pub enum VerifyEmailRequest {
-    /// The digits of the mail.
+    /// The code of the mail.
     Code(CodeProof),
     /// The link, in the same browser.
     Link(LinkProof),
@@ -85,12 +85,12 @@ pub enum VerifyEmailRequest {
 }
 
 /// A parsed verification.
-pub struct Proving {
+pub struct VerificationRequest {
     proof: Proof,
     use_cookie: Option<bool>,
 }
 
-impl Body for Proving {
+impl Body for VerificationRequest {
     fn read(fields: &mut Fields) -> Option<Self> {
         let use_cookie = fields.flag("use_cookie");
         Some(Self { proof: read_proof(fields)?, use_cookie })
@@ -122,7 +122,7 @@ pub struct EmailVerified {
     /// Always `verified`.
     #[schema(example = "verified", pattern = "^verified$")]
     status: &'static str,
-    /// The address.
+    /// The e-mail address.
     #[schema(example = "mina@example.com")]
     email: String,
     #[serde(flatten)]
@@ -145,12 +145,11 @@ pub async fn handle(
     state: web::Data<State>,
     request: HttpRequest,
     Client(device): Client,
-    Json(Proving { proof, use_cookie }): Json<Proving>,
+    Json(VerificationRequest { proof, use_cookie }): Json<VerificationRequest>,
 ) -> Result<HttpResponse, ApiError> {
     let transport = Transport::wanted(use_cookie);
     state.browsers.check(&request, transport == Transport::Cookie)?;
-    let verify =
-        move |flows: &Flows| flows.verify_email(proof, Opening::Session(transport), &device);
+    let verify = move |flows: &Flows| flows.verify_email(proof, Some(transport), &device);
     let verified = state.run(verify).await?;
     let mut answer = HttpResponse::Ok();
     let log_in = verified.log_in.ok_or(Code::InternalError)?;

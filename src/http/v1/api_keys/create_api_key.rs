@@ -16,7 +16,7 @@ use crate::http::client::Client;
 use crate::http::error::ApiError;
 use crate::http::v1::api_keys::item::{ApiKeyItem, ApiKeyScope};
 
-/// The shortest lifetime of a key, in seconds.
+/// Shortest lifetime of a key, in seconds.
 const MIN_LIFETIME: u64 = 60;
 
 /// An API key to be created.
@@ -33,7 +33,7 @@ pub struct CreateApiKeyRequest {
     /// Seconds until the key expires. Not given: it does not expire.
     #[schema(minimum = 60, maximum = 315_619_200, example = 31_536_000)]
     expires_in: Option<u64>,
-    /// The password. Needed where the log-in is not recent.
+    /// The password. Required unless the log-in is recent.
     #[schema(
         format = "password",
         min_length = 1,
@@ -43,7 +43,7 @@ pub struct CreateApiKeyRequest {
     password: Option<String>,
 }
 
-/// The request, read.
+/// The parsed request.
 pub struct Order {
     new: NewApiKey,
     password: Option<PlainPassword>,
@@ -82,7 +82,7 @@ fn read_scopes(value: Value) -> Result<Vec<Scope>, Fault> {
 /// A new API key with its secret.
 #[derive(Serialize, ToSchema)]
 pub struct CreatedApiKey {
-    /// The secret, for `Authorization: Bearer`. It is not stored and not told again.
+    /// The secret, for `Authorization: Bearer`. It is not stored and not shown again.
     #[schema(example = "hpk_9iT1b5zJm4M0l3yq7nR2vXwK8sD6cF0gH1jL5pQ4eUo")]
     secret: String,
     /// The key.

@@ -1,4 +1,4 @@
-//! An API key as superusers see it.
+//! An API key, in the form for superusers.
 
 use serde::Serialize;
 use utoipa::openapi::RefOr;
@@ -23,7 +23,7 @@ impl PartialSchema for ApiKeyScope {
 
 impl ToSchema for ApiKeyScope {}
 
-/// An API key. The secret is told once, at its creation.
+/// An API key. The secret is shown once, at its creation.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ApiKey)]
 pub struct ApiKeyItem {

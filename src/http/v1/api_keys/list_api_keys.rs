@@ -12,7 +12,7 @@ use crate::http::v1::api_keys::item::ApiKeyItem;
 /// All API keys.
 #[derive(Serialize, ToSchema)]
 pub struct ApiKeyList {
-    /// The oldest first, with those that expired or were revoked.
+    /// The oldest first, including expired and revoked ones.
     api_keys: Vec<ApiKeyItem>,
 }
 

@@ -27,7 +27,8 @@ pub async fn handle(
     Client(device): Client,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    // What is no id is the id of no key: who may not ask is told that first.
+    // A malformed id becomes the id of no key, so that a caller without rights gets the same
+    // refusal for every path.
     let id = request.match_info().get("id").and_then(ApiKeyId::parse);
     let id = id.unwrap_or_else(|| ApiKeyId(String::new()));
     state.run(move |flows| flows.revoke_api_key(&claims, id, &device)).await?;

@@ -25,14 +25,14 @@ pub struct PublicConfig {
     /// Verification of e-mail addresses: `mandatory`, `optional` or `none`.
     #[schema(example = "mandatory", pattern = "^(mandatory|optional|none)$")]
     email_verification: &'static str,
-    /// Who may register: `open` (all), `invited` (those whom staff invited) or `closed` (the same, and
-    /// `register` is refused).
+    /// Who may register: `open` (all), `invited` (users whom staff invited) or `closed` (the same,
+    /// and `register` is refused).
     #[schema(example = "open", pattern = "^(open|invited|closed)$")]
     registration: &'static str,
-    /// Domains of addresses that users may choose; empty: all. `*.example.com` stands for all below it.
+    /// Permitted domains of e-mail addresses; empty: all. `*.example.com` stands for all below it.
     #[schema(example = json!(["example.com", "*.example.org"]))]
     email_domains_allowed: Vec<String>,
-    /// Domains of addresses that are refused all the same.
+    /// Refused domains of e-mail addresses. They override the permitted ones.
     #[schema(example = json!([]))]
     email_domains_denied: Vec<String>,
     /// Evidence required besides the mail's link: `required` (the registration token or the
@@ -41,7 +41,7 @@ pub struct PublicConfig {
     verify_email_proof: &'static str,
     /// The rules for a new password.
     password_policy: PublicPolicy,
-    /// Life of an access token in seconds.
+    /// Lifetime of an access token in seconds.
     #[schema(example = 300)]
     access_token_expires_in: u64,
     /// Lifetime of an unused refresh token, in seconds.
@@ -50,7 +50,7 @@ pub struct PublicConfig {
     /// Longest lifetime of a session, in seconds.
     #[schema(example = 2_592_000)]
     session_expires_in: u64,
-    /// Grace period in which a replaced refresh token answers with its successor, in seconds.
+    /// Grace period in which a replaced refresh token returns its successor, in seconds.
     #[schema(example = 30)]
     refresh_grace: u64,
     /// Lifetime of a pending registration, in seconds.
@@ -65,7 +65,7 @@ pub struct PublicConfig {
     /// Age up to which a log-in replaces the password in sensitive requests, in seconds.
     #[schema(example = 300)]
     reauth_window: u64,
-    /// Most bytes of an account's `metadata`.
+    /// Largest size of an account's `metadata`, in bytes.
     #[schema(example = 4_096)]
     metadata_max_bytes: usize,
     /// Languages of mail, as BCP 47 tags.
@@ -88,7 +88,7 @@ fn shown(domains: &[DomainPattern]) -> Vec<String> {
     description = "Modes, rules and lifetimes of this installation. Nothing in it is secret.",
     responses((status = 200, description = "The configuration.", body = PublicConfig))
 )]
-/// Tells the configuration.
+/// Returns the configuration.
 pub async fn handle(state: web::Data<State>) -> web::Json<PublicConfig> {
     let policy = state.flows.policy();
     web::Json(PublicConfig {

@@ -21,7 +21,7 @@ pub struct Health {
     description = "Answers as long as the process runs, without other components.",
     responses((status = 200, description = "The process runs.", body = Health))
 )]
-/// Says that the process is alive.
+/// Returns 200 while the process is alive.
 pub async fn handle() -> web::Json<Health> {
     web::Json(Health { status: "ok" })
 }

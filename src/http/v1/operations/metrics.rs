@@ -23,8 +23,8 @@ const DATABASE_LIMIT: Duration = Duration::from_secs(2);
     description = "Counters of this instance in the text format of Prometheus. They contain no personal data; a reverse proxy should restrict access to them all the same. Metrics that need the database are left out while it does not answer.",
     responses((status = 200, description = "The metrics.", body = String, content_type = "text/plain; version=0.0.4; charset=utf-8"))
 )]
-/// Returns the metrics. Those that need the database are left out while it does not answer: that is
-/// when a monitor needs the others most.
+/// Returns the metrics. Those that need the database are left out while it does not respond, so
+/// that a monitor still gets the others.
 pub async fn handle(state: web::Data<State>) -> HttpResponse {
     let gauges = state.flows.gauges();
     let backlog = if gauges.database_is_up {

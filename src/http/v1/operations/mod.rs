@@ -1,4 +1,4 @@
-//! Endpoints for operators: health, metrics, configuration, the document itself.
+//! Endpoints for operators: health, metrics, configuration, the OpenAPI document.
 
 pub mod config;
 pub mod healthz;

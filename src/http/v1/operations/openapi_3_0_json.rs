@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use crate::http::openapi;
 use crate::http::serving::compressed::Compressed;
 
-/// Made for the first request: a start need not wait for it.
+/// Built at the first request: a start need not wait for it.
 static DOCUMENT: LazyLock<Compressed> = LazyLock::new(|| Compressed::new(openapi::compact_3_0()));
 
 #[utoipa::path(
@@ -19,7 +19,7 @@ static DOCUMENT: LazyLock<Compressed> = LazyLock::new(|| Compressed::new(openapi
     description = "The same document for generators that do not know OpenAPI 3.1.",
     responses((status = 200, description = "The document.", body = Object, example = json!({"openapi": "3.0.3"})))
 )]
-/// Sends the document.
+/// Returns the document.
 pub async fn handle(request: HttpRequest) -> HttpResponse {
     DOCUMENT.respond(&request)
 }

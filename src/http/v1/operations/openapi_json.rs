@@ -19,7 +19,7 @@ static DOCUMENT: LazyLock<Compressed> = LazyLock::new(|| Compressed::new(openapi
     description = "The OpenAPI 3.1 document of the running version.",
     responses((status = 200, description = "The document.", body = Object, example = json!({"openapi": "3.1.0"})))
 )]
-/// Sends the document.
+/// Returns the document.
 pub async fn handle(request: HttpRequest) -> HttpResponse {
     DOCUMENT.respond(&request)
 }

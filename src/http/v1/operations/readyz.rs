@@ -14,7 +14,7 @@ pub struct Ready {
     /// Always `ok`.
     #[schema(example = "ok", pattern = "^ok$")]
     pub status: &'static str,
-    /// The parts that requests need.
+    /// State of the components that requests need.
     pub components: Components,
 }
 
@@ -28,7 +28,7 @@ pub struct Ready {
     responses((status = 200, description = "The instance is ready.", body = Ready)),
     extensions(("x-error-codes" = json!(["unavailable"])))
 )]
-/// Returns whether this instance can check tokens.
+/// Returns whether this instance can validate tokens.
 pub async fn handle(state: web::Data<State>) -> Result<web::Json<Ready>, ApiError> {
     let readiness = state.flows.readiness();
     let is_stopping = state.draining.has_begun();

@@ -7,32 +7,30 @@ use utoipa::ToSchema;
 use crate::domain::{PasswordPolicy, PlainPassword};
 use crate::http::blocking::State;
 
-/// The password policy, for a form to show. It has no rules about kinds of characters.
+/// The password policy, for display in a form. It has no rules about kinds of characters.
 #[derive(Serialize, ToSchema)]
 #[schema(as = PasswordPolicy)]
 pub struct PublicPolicy {
     /// Minimum length in characters (Unicode code points).
     #[schema(example = 8)]
     min_length: usize,
-    /// Most characters (Unicode code points).
+    /// Maximum length in characters (Unicode code points).
     #[schema(example = 256)]
     max_length: usize,
-    /// Most bytes in UTF-8.
+    /// Maximum length in bytes in UTF-8.
     #[schema(example = 1024)]
     max_bytes: usize,
     /// Length that a form should recommend.
     #[schema(example = 15)]
     recommended_length: usize,
-    /// Passwords that attackers try first, the name of the service among them, are refused
-    /// (`too_common`).
+    /// Common passwords and patterns are refused, and the name of the service (`too_common`).
     #[schema(example = true)]
     refuses_common: bool,
     /// Passwords that contain the user's own e-mail address or name, or a part of either of at
-    /// least 4 characters, are refused (`too_similar`). The domain of the address alone is no such
-    /// part.
+    /// least 4 characters, are refused (`too_similar`). The domain of the address does not count.
     #[schema(example = true)]
     refuses_own_name: bool,
-    /// Passwords known from breaches of other services are refused (`breached`).
+    /// Breached passwords are refused (`breached`).
     #[schema(example = false)]
     refuses_breached: bool,
 }
@@ -60,7 +58,7 @@ impl From<&PasswordPolicy> for PublicPolicy {
     description = "The password policy, for a form that checks a new password before it sends it.",
     responses((status = 200, description = "The rules.", body = PublicPolicy))
 )]
-/// Tells the rules.
+/// Returns the password policy.
 pub async fn handle(state: web::Data<State>) -> web::Json<PublicPolicy> {
     web::Json((&state.flows.policy().password).into())
 }

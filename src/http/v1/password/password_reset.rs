@@ -16,7 +16,7 @@ use crate::http::v1::account::register::accepted_locale;
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PasswordResetRequest {
-    /// The address of the account.
+    /// The e-mail address of the account.
     #[schema(value_type = EmailAddress)]
     email: Email,
 }
@@ -27,7 +27,7 @@ impl Body for PasswordResetRequest {
     }
 }
 
-/// A mail is on its way if there is an account.
+/// A mail was queued if there is an account.
 #[derive(Serialize, ToSchema)]
 pub struct PasswordResetSent {
     /// Always `reset_sent`.
@@ -46,7 +46,7 @@ pub struct PasswordResetSent {
     responses((status = 202, description = "The request is accepted.", body = PasswordResetSent)),
     extensions(("x-error-codes" = json!(["rate_limited", "overloaded", "unavailable"])))
 )]
-/// Orders the mail.
+/// Queues the mail.
 pub async fn handle(
     state: web::Data<State>,
     request: HttpRequest,

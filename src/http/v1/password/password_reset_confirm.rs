@@ -19,22 +19,22 @@ pub struct ResetByLink {
     /// From the link.
     #[schema(example = "Zm9yIHRoZSBsb3ZlIG9mIGV4YW1wbGVzIG9ubHku")]
     token: String,
-    /// The password from now on.
+    /// The new password.
     #[schema(value_type = NewPassword)]
     new_password: String,
 }
 
-/// The digits of the mail.
+/// The code of the mail.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResetByCode {
-    /// The address that the mail went to.
+    /// The address that the mail was sent to.
     #[schema(value_type = EmailAddress)]
     email: String,
     /// From the mail.
     #[schema(value_type = MailCode)]
     code: String,
-    /// The password from now on.
+    /// The new password.
     #[schema(value_type = NewPassword)]
     new_password: String,
 }
@@ -45,11 +45,11 @@ pub struct ResetByCode {
 pub enum ConfirmPasswordResetRequest {
     /// The link of the mail.
     Link(ResetByLink),
-    /// The digits of the mail.
+    /// The code of the mail.
     Code(ResetByCode),
 }
 
-/// Either form, read.
+/// Either form, parsed.
 pub struct Confirmation {
     proof: ResetProof,
     new_password: PlainPassword,

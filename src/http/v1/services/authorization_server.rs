@@ -14,7 +14,7 @@ use crate::http::v1::services::discovery::{self, ServerMetadata};
     description = "For libraries that are configured by the issuer (RFC 8414). The other well-known path answers the same.",
     responses((status = 200, description = "The metadata.", body = ServerMetadata))
 )]
-/// Answers with the metadata of the service.
+/// Returns the metadata of the service.
 pub async fn handle(state: web::Data<State>) -> HttpResponse {
     discovery::respond(&state.flows)
 }

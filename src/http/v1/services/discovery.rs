@@ -1,5 +1,5 @@
-//! The metadata of the service (RFC 8414, OpenID Connect Discovery 1.0): a library that is told the issuer
-//! finds the keys and endpoints by itself. Lists what exists and nothing else.
+//! The metadata of the service (RFC 8414, OpenID Connect Discovery 1.0). A library with the issuer
+//! finds keys and endpoints in it. It lists only what exists.
 
 use actix_web::HttpResponse;
 use actix_web::http::header::CACHE_CONTROL;
@@ -11,8 +11,8 @@ use crate::flows::Flows;
 /// Ways to present an API key as a client secret (RFC 7591 section 2).
 const SECRET: [&str; 2] = ["client_secret_basic", "client_secret_post"];
 
-/// Metadata of the authorization server (RFC 8414 section 2). There are no authorization endpoint and no
-/// id tokens.
+/// Metadata of the authorization server (RFC 8414 section 2). There are no authorization endpoint
+/// and no id tokens.
 #[derive(Serialize, ToSchema)]
 pub struct ServerMetadata {
     /// The issuer, the `iss` of access tokens.
@@ -33,13 +33,13 @@ pub struct ServerMetadata {
     /// URL of token introspection (RFC 7662).
     #[schema(example = "http://127.0.0.1:8000/v1/introspect")]
     introspection_endpoint: String,
-    /// Ways to present an API key there.
+    /// Ways to present an API key for introspection.
     #[schema(example = json!(["client_secret_basic", "client_secret_post", "Bearer"]))]
     introspection_endpoint_auth_methods_supported: Vec<&'static str>,
     /// URL of token revocation (RFC 7009).
     #[schema(example = "http://127.0.0.1:8000/v1/revoke")]
     revocation_endpoint: String,
-    /// Ways to present an API key there.
+    /// Ways to present an API key for revocation.
     #[schema(example = json!(["client_secret_basic", "client_secret_post"]))]
     revocation_endpoint_auth_methods_supported: Vec<&'static str>,
     /// Response types of an authorization endpoint: none.
@@ -48,7 +48,8 @@ pub struct ServerMetadata {
     /// Forms of `sub`: the user id, the same for all clients.
     #[schema(example = json!(["public"]))]
     subject_types_supported: Vec<&'static str>,
-    /// Algorithms that access tokens are signed with. Libraries that check access tokens read them here.
+    /// Algorithms that access tokens are signed with. Libraries that check access tokens read them
+    /// here.
     #[schema(example = json!(["ES256"]))]
     id_token_signing_alg_values_supported: Vec<String>,
     /// URL of the documentation.
@@ -56,7 +57,7 @@ pub struct ServerMetadata {
     service_documentation: String,
 }
 
-/// Answers with the metadata; shared caches may keep them.
+/// Returns the metadata; shared caches may keep them.
 pub(super) fn respond(flows: &Flows) -> HttpResponse {
     HttpResponse::Ok().insert_header((CACHE_CONTROL, "public, max-age=300")).json(metadata(flows))
 }

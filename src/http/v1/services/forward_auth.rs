@@ -19,7 +19,7 @@ use crate::http::error::ApiError;
 /// append its path, so every method and every path below is answered.
 pub const PATH: &str = "/v1/forward-auth";
 
-/// Returns whether `path` is the one of forward authentication, or below it.
+/// Returns whether `path` is that of forward authentication, or below it.
 pub fn is_asked_at(path: &str) -> bool {
     path.strip_prefix(PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
@@ -33,7 +33,7 @@ const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
     operation_id = "forwardAuth",
     tag = "services",
     summary = "Forward authentication",
-    description = "For reverse proxies (`auth_request` of nginx, ForwardAuth of Traefik, `forward_auth` of Caddy, `ext_authz` of Envoy). Any method and any path below are answered alike. Reads the access token from `Authorization: Bearer`, or from the cookie that cookie mode sets. Answered from memory. `X-Auth-User-Id`, `X-Auth-Username`, `X-Auth-Email`, `X-Auth-Roles` and `X-Auth-Staff` name the user; bytes beyond printable ASCII, and `%`, are percent-encoded UTF-8.",
+    description = "For reverse proxies (`auth_request` of nginx, ForwardAuth of Traefik, `forward_auth` of Caddy, `ext_authz` of Envoy). Any method and any path below get the same response. Reads the access token from `Authorization: Bearer`, or from the cookie that cookie mode sets. Answered from memory. `X-Auth-User-Id`, `X-Auth-Username`, `X-Auth-Email`, `X-Auth-Roles` and `X-Auth-Staff` name the user; bytes beyond printable ASCII, and `%`, are percent-encoded UTF-8.",
     responses((status = 200, description = "The request is authenticated.", headers(
         ("X-Auth-User-Id" = String, description = "The user id."),
         ("X-Auth-Username" = String, description = "The user name; `user-` and the user id where the user name is an e-mail address that the user has not verified."),
@@ -44,7 +44,7 @@ const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
     security(("bearer" = [])),
     extensions(("x-error-codes" = json!(["origin_rejected"])))
 )]
-/// Lets a request pass or not.
+/// Lets a request pass or refuses it.
 pub async fn handle(
     state: web::Data<State>,
     request: HttpRequest,
@@ -61,11 +61,10 @@ pub async fn handle(
         .finish())
 }
 
-/// Returns the user name, or one made of the user id where the user name is an e-mail address that
-/// the user has not verified: an upstream application would take the user for the owner of that
-/// address.
+/// Returns the user name. If it is an e-mail address that the user has not verified, returns a name
+/// made of the user id: an application would confuse the user with the owner of the address.
 fn username(claims: &Claims) -> Cow<'_, str> {
-    // In letters of any width: the application may normalise it.
+    // Letters of any width are recognised, since the application may normalise the name.
     let name = Username::known(&claims.username);
     let is_own = || claims.email_verified && name.is_address(&Email::known(&claims.email));
     if name.normalised().contains('@') && !is_own() {
@@ -74,8 +73,8 @@ fn username(claims: &Claims) -> Cow<'_, str> {
     claims.username.as_str().into()
 }
 
-/// A token that is sent on purpose takes precedence over the cookie, which the browser sends by
-/// itself.
+/// Returns the token of the header or else of the cookie. The browser sends the cookie with every
+/// request, so the header is the intended one.
 fn holder(state: &State, request: &HttpRequest) -> Result<Arc<VerifiedToken>, ApiError> {
     if request.headers().contains_key(AUTHORIZATION) {
         return bearer::check(request);

@@ -1,21 +1,19 @@
 //! `POST /v1/introspect`
 
 use actix_web::http::header::ContentType;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::flows::{ActiveRefreshToken, Introspection};
 use crate::http::blocking::State;
 use crate::http::error::ApiError;
-use crate::http::form::Form;
-use crate::http::service_credentials;
-use crate::http::v1::services::token_form::{TokenForm, TokenParameters};
+use crate::http::v1::services::token_request::{TokenParameters, TokenRequest};
 
-/// What is known of a token (RFC 7662 section 2.2). For an access token it has all of its claims.
+/// State of a token (RFC 7662 section 2.2). For an access token it has all of its claims.
 #[derive(Default, Serialize, ToSchema)]
 pub struct IntrospectionAnswer {
-    /// Whether the token is accepted. Where it is false, there is nothing else.
+    /// True if the token is valid. If false, there are no other members.
     #[schema(example = true)]
     active: bool,
     /// `Bearer` for an access token, `refresh_token` for a refresh token.
@@ -54,7 +52,7 @@ pub struct IntrospectionAnswer {
     operation_id = "introspectToken",
     tag = "services",
     summary = "Introspect a token",
-    description = "Token introspection (RFC 7662), for services with an API key of the scope `introspect`: as the password of HTTP Basic, as `client_secret` of the form, or as a Bearer token. Whatever is not an active token of this service is answered `{\"active\": false}`.",
+    description = "Token introspection (RFC 7662), for services with an API key of the scope `introspect`: as the password of HTTP Basic, as `client_secret` of the form, or as a Bearer token. Any other text gets the response `{\"active\": false}`.",
     request_body(content = TokenParameters, content_type = "application/x-www-form-urlencoded"),
     responses((status = 200, description = "The state of the token.", body = IntrospectionAnswer)),
     security(("api_key" = []), ("client_secret" = [])),
@@ -63,13 +61,8 @@ pub struct IntrospectionAnswer {
 /// Introspects a token.
 pub async fn handle(
     state: web::Data<State>,
-    request: HttpRequest,
-    form: Result<Form<TokenForm>, ApiError>,
+    TokenRequest { key, token }: TokenRequest,
 ) -> Result<HttpResponse, ApiError> {
-    // Who asks comes before what is asked.
-    let client_secret = form.as_ref().ok().and_then(|Form(form)| form.client_secret.clone());
-    let key = service_credentials::presented(&request, client_secret)?;
-    let Form(TokenForm { token, .. }) = form?;
     let found = state.run(move |flows| flows.introspect(&key, &token)).await?;
     Ok(match found {
         Introspection::Inactive => HttpResponse::Ok().json(IntrospectionAnswer::default()),

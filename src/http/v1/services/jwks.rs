@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::http::blocking::State;
 
-/// The keys that access tokens are checked with (RFC 7517). Empty with HS256, where the key is a
+/// The public keys that validate access tokens (RFC 7517). Empty with HS256, where the key is a
 /// shared secret.
 #[derive(Serialize, ToSchema)]
 pub struct JwkSet {
@@ -16,15 +16,14 @@ pub struct JwkSet {
     keys: Vec<serde_json::Value>,
 }
 
-/// A public key (RFC 7517); which of the later members there are depends on `kty` (RFC 7518
-/// section 6, RFC 8037).
+/// A public key (RFC 7517). The later members depend on `kty` (RFC 7518 section 6, RFC 8037).
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes the keys, which `security::keys` serialises")]
 pub struct Jwk {
-    /// The kind of key.
+    /// The key type.
     #[schema(example = "EC")]
     kty: String,
-    /// Its name in token headers.
+    /// Its id in token headers.
     #[schema(example = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs")]
     kid: String,
     /// Always `sig`.
@@ -68,7 +67,7 @@ pub struct Jwk {
                    one before it signs, and those before until their last token has expired.",
     responses((status = 200, description = "The keys.", body = JwkSet))
 )]
-/// Tells the public keys.
+/// Returns the public keys.
 pub async fn handle(state: web::Data<State>) -> HttpResponse {
     let keys = state.flows.public_keys();
     HttpResponse::Ok().insert_header((CACHE_CONTROL, "public, max-age=300")).json(JwkSet { keys })

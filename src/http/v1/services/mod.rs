@@ -8,4 +8,4 @@ pub mod jwks;
 pub mod openid_configuration;
 pub mod revocations;
 pub mod revoke;
-pub mod token_form;
+pub mod token_request;

@@ -13,7 +13,7 @@ use crate::http::body::{Body, Fields, Query};
 use crate::http::error::ApiError;
 use crate::http::serving::slices;
 
-/// The query, read.
+/// The parsed query.
 pub struct Since(Option<UtcTime>);
 
 impl Body for Since {
@@ -78,7 +78,7 @@ pub struct RevokedUser {
     ),
     extensions(("x-error-codes" = json!(["validation_failed", "unavailable"])))
 )]
-/// Lists what was revoked.
+/// Returns the revocation list.
 pub async fn handle(
     state: web::Data<State>,
     known: Option<web::Header<IfNoneMatch>>,
@@ -113,6 +113,6 @@ fn render(revoked: &Ended, window: u64) -> Vec<u8> {
         users: revoked.users().iter().map(user).collect(),
         window,
     };
-    // Numbers and texts can always be written.
+    // Numbers and texts can always be serialized.
     serde_json::to_vec(&list).unwrap_or_default()
 }

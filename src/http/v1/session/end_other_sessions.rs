@@ -17,7 +17,7 @@ use crate::http::error::ApiError;
     responses((status = 204, description = "The other sessions have ended.")),
     security(("bearer" = []))
 )]
-/// Ends the others.
+/// Ends all sessions except the current one.
 pub async fn handle(
     state: web::Data<State>,
     Bearer(claims): Bearer,

@@ -1,4 +1,4 @@
-//! A session, as its owner sees it.
+//! A session, in the form for its user.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -30,7 +30,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// `session` as the holder of `current` sees it.
+    /// Returns `session` in the form for the user of the session `current`.
     pub fn of(session: domain::Session, current: &SessionId) -> Self {
         Self {
             current: session.id == *current,

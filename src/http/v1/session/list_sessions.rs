@@ -9,11 +9,11 @@ use crate::http::blocking::State;
 use crate::http::error::ApiError;
 use crate::http::v1::session::item::Session;
 
-/// The open sessions of a person.
+/// The open sessions of a user.
 #[derive(Serialize, ToSchema)]
 #[schema(as = SessionList)]
 pub struct Sessions {
-    /// The one used last first.
+    /// The last used one first.
     sessions: Vec<Session>,
 }
 

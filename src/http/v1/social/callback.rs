@@ -8,7 +8,8 @@ use crate::flows::{Flows, ProviderResponse};
 use crate::http::blocking::State;
 use crate::http::error::ApiError;
 
-/// What a provider adds to the redirect URI. Further parameters are ignored (RFC 6749 section 4.1.2).
+/// Parameters that a provider adds to the redirect URI. Further parameters are ignored (RFC 6749
+/// section 4.1.2).
 #[derive(utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "describes what `read_response` reads")]
@@ -33,7 +34,7 @@ pub struct CallbackQuery {
     operation_id = "socialCallback",
     tag = "social",
     summary = "Redirect URI of a provider",
-    description = "Where a provider sends the browser; register this URL there. Checks `state` and `iss`, changes nothing, and redirects to the `return_to` of the flow with `code` and `state`, or with `error`: `access_denied` and other codes of RFC 6749 and OpenID Connect, `server_error` for any other, `invalid_issuer`, `flow_expired` or `provider_unavailable`.",
+    description = "Target of the redirect from a provider; register this URL there. Checks `state` and `iss`, changes nothing, and redirects to the `return_to` of the flow with `code` and `state`, or with `error`: `access_denied` and other codes of RFC 6749 and OpenID Connect, `server_error` for any other, `invalid_issuer`, `flow_expired` or `provider_unavailable`.",
     params(("provider" = String, Path, description = "The provider's `id`.", example = "google"), CallbackQuery),
     responses((status = 303, description = "To the front end.", headers(("Location" = String, description = "The page of the front end, with parameters.")))),
     extensions(("x-error-codes" = json!(["one_time_token_invalid", "overloaded", "unavailable"])))
@@ -47,7 +48,8 @@ pub async fn handle(
     redirect(&state, provider.into_inner(), request.query_string().as_bytes()).await
 }
 
-/// Redirects to the front end of a flow with what a provider sent as a query or as a form.
+/// Redirects to the front end of a flow, with the parameters that a provider sent in a query or a
+/// form.
 pub async fn redirect(
     state: &State,
     provider: String,
@@ -68,7 +70,7 @@ fn read_response(form: &[u8]) -> ProviderResponse {
     }
 }
 
-/// The value of a parameter. None may occur twice (RFC 6749 section 3.1).
+/// Returns the value of a parameter. No parameter may occur twice (RFC 6749 section 3.1).
 fn only(form: &[u8], wanted: &str) -> Option<String> {
     let mut values = form_urlencoded::parse(form).filter(|(name, _)| name == wanted);
     let (_, value) = values.next().filter(|_| values.next().is_none())?;

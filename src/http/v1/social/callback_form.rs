@@ -11,8 +11,8 @@ use crate::http::form::is_form;
 use crate::http::serving::backpressure::Intake;
 use crate::http::v1::social::callback::redirect;
 
-/// What a provider sends with `response_mode=form_post`. Further fields are ignored: the `user` of
-/// Apple is not signed.
+/// Parameters of a provider with `response_mode=form_post`. Further fields are ignored: the `user`
+/// of Apple is not signed.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes what `read_response` reads")]
 pub struct CallbackForm {

@@ -15,7 +15,7 @@ use crate::http::schema::{EmailAddress, LocaleTag};
 use crate::http::v1::account::register::{Registered, VerificationSent, accepted_locale};
 use crate::http::v1::social::finished::SocialFinished;
 
-/// The longest code that providers use is shorter than this.
+/// Limit of a code in bytes. Codes of providers are shorter.
 const MAX_CODE: usize = 4096;
 const MAX_STATE: usize = 255;
 const MAX_ISSUER: usize = 2048;
@@ -36,7 +36,8 @@ pub struct SocialFinishRequest {
     /// The parameter `iss`, if there is one.
     #[schema(max_length = 2048, example = "https://accounts.google.com")]
     iss: Option<String>,
-    /// An e-mail address for a new account, used if the provider gives none. It is verified by a mail.
+    /// An e-mail address for a new account, used if the provider gives none. It is verified by a
+    /// mail.
     #[schema(value_type = Option<EmailAddress>)]
     email: Option<Email>,
     /// The language of mail of a new account as a BCP 47 tag. Not given: from `Accept-Language`.
@@ -50,7 +51,7 @@ pub struct SocialFinishRequest {
     device_token: Option<PlainToken>,
 }
 
-/// Reads a text of at most `most` bytes.
+/// Parses a text of at most `most` bytes.
 pub fn bounded(text: &str, most: usize) -> Result<&str, Fault> {
     match text.len() {
         0 => Err(Fault::Required),

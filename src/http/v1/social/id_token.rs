@@ -25,7 +25,8 @@ pub struct SocialTokenRequest {
     /// The `nonce` of the id token: random, made by the app for this log-in.
     #[schema(min_length = 1, max_length = 255, example = "n-0S6_WzA2Mj")]
     nonce: String,
-    /// An e-mail address for a new account, used if the id token has none. It is verified by a mail.
+    /// An e-mail address for a new account, used if the id token has none. It is verified by a
+    /// mail.
     #[schema(value_type = Option<EmailAddress>)]
     email: Option<Email>,
     /// The language of mail of a new account as a BCP 47 tag. Not given: from `Accept-Language`.

@@ -21,13 +21,13 @@ pub struct Identity {
     /// The user id at the issuer.
     #[schema(example = "248289761001")]
     subject: String,
-    /// The e-mail address that the provider gave last. It is not that of the account.
+    /// The e-mail address that the provider sent last. It is not that of the account.
     #[schema(example = "mina@example.com")]
     email: Option<String>,
-    /// When it was linked (RFC 3339, UTC).
+    /// Time of linking (RFC 3339, UTC).
     #[schema(format = "date-time", example = "2026-11-23T08:00:00.000000Z")]
     created_at: String,
-    /// When it was last used to log in (RFC 3339, UTC).
+    /// Time of the last log-in with it (RFC 3339, UTC).
     #[schema(format = "date-time", example = "2026-11-23T08:00:00.000000Z")]
     last_used_at: Option<String>,
 }

@@ -12,14 +12,15 @@ use crate::http::body::{Body, Fields, Json};
 use crate::http::client::Client;
 use crate::http::error::ApiError;
 
-/// The longest URL of a page.
+/// Limit of the URL of a page, in bytes.
 const MAX_URL: usize = 2048;
 
-/// A log-in at a provider that shall begin.
+/// A request to start a log-in at a provider.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SocialStartRequest {
-    /// The page of the front end that the browser returns to: exactly one of `HALLPASS_SOCIAL_RETURN_URLS`.
+    /// The page of the front end that the browser returns to: exactly one of
+    /// `HALLPASS_SOCIAL_RETURN_URLS`.
     #[schema(max_length = 2048, example = "https://app.example.com/signed-in")]
     return_to: String,
     /// Put the refresh token of the session into a cookie, for browsers.
@@ -38,10 +39,10 @@ impl Body for SocialStartRequest {
     }
 }
 
-/// A log-in at a provider that has begun.
+/// A started log-in at a provider.
 #[derive(Serialize, ToSchema)]
 pub struct SocialStarted {
-    /// Where to send the browser.
+    /// The URL to send the browser to.
     #[schema(example = "https://accounts.google.com/o/oauth2/v2/auth?client_id=example")]
     authorization_url: String,
     /// Keep it in this browser (`sessionStorage`) for `finish`. It never goes to the provider.

@@ -31,7 +31,7 @@ pub struct RefreshTokenRequest {
     use_cookie: Option<bool>,
 }
 
-/// The same, read.
+/// The parsed body.
 pub struct RefreshTokenBody {
     refresh_token: Option<PlainToken>,
     use_cookie: Option<bool>,
@@ -45,7 +45,7 @@ impl Body for RefreshTokenBody {
     }
 }
 
-/// The same as a form of RFC 6749 section 6.
+/// A form of RFC 6749 section 6.
 pub struct RefreshGrant(RefreshTokenBody);
 
 impl Body for RefreshGrant {
@@ -60,8 +60,8 @@ impl Body for RefreshGrant {
     }
 }
 
-/// A refresh token in JSON, or in the form that OAuth libraries send. A form takes no cookie: browsers send
-/// forms from any page.
+/// A refresh token in JSON, or in the form that OAuth libraries send. A form uses no cookie:
+/// browsers send forms from any page.
 pub struct JsonOrForm(pub RefreshTokenBody);
 
 impl FromRequest for JsonOrForm {
@@ -79,8 +79,8 @@ impl FromRequest for JsonOrForm {
 }
 
 impl RefreshTokenBody {
-    /// The token and its transport; none if the cookie is missing, several if there are several
-    /// cookies of that name. A token of one transport is never answered in the other.
+    /// Returns the token and its transport; none if the cookie is missing, several if there are
+    /// several cookies of that name. The response uses the transport of the request.
     pub fn presented(
         self,
         request: &HttpRequest,

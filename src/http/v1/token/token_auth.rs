@@ -12,11 +12,11 @@ use crate::http::client::Client;
 use crate::http::error::ApiError;
 use crate::http::v1::token::token_pair::TokenPair;
 
-/// Name and password.
+/// User name or e-mail address, and password.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TokenAuthRequest {
-    /// The username, or the e-mail address.
+    /// The user name, or the e-mail address.
     #[schema(min_length = 1, max_length = 254, pattern = r"\S", example = "mina@example.com")]
     username: String,
     /// The password.
@@ -31,7 +31,7 @@ pub struct TokenAuthRequest {
     device_token: Option<PlainToken>,
 }
 
-/// No name and no address is longer.
+/// Longest user name or e-mail address.
 const MAX_NAME: usize = 254;
 
 impl Body for TokenAuthRequest {
@@ -57,7 +57,7 @@ impl Body for TokenAuthRequest {
     operation_id = "tokenAuth",
     tag = "token",
     summary = "Log in",
-    description = "Checks user name and password and opens a session. An unknown name is answered like a wrong password. With `use_cookie` (cookie mode) the refresh token is sent in a `__Host-` cookie that scripts cannot read; such requests are accepted from allowed origins only. Failed log-ins lead to growing but limited waits (429); after a hundred consecutive ones an unknown device needs a password reset by mail first (`proof_required`).",
+    description = "Checks user name and password and opens a session. An unknown name gets the same response as a wrong password. With `use_cookie` (cookie mode) the refresh token is sent in a `__Host-` cookie that scripts cannot read; such requests are accepted from allowed origins only. Failed log-ins lead to growing but limited waits (429); after a hundred consecutive ones an unknown device needs a password reset by mail first (`proof_required`).",
     request_body(content = TokenAuthRequest, example = json!({"username": "mina@example.com", "password": "plum tree at dusk"})),
     responses((status = 200, description = "Logged in.", body = TokenPair)),
     extensions(("x-error-codes" = json!(["invalid_credentials", "account_disabled", "proof_required", "origin_rejected", "rate_limited", "overloaded", "unavailable"])))
@@ -73,8 +73,8 @@ pub async fn handle(
     let transport = Transport::wanted(use_cookie);
     state.browsers.check(&request, transport == Transport::Cookie)?;
     let device_token = device_token.or_else(|| device_cookie(&request));
-    let entrance = LoginContext { device, device_token };
-    let log_in = move |flows: &Flows| flows.log_in(&username, &password, &entrance, transport);
+    let login_context = LoginContext { device, device_token };
+    let log_in = move |flows: &Flows| flows.log_in(&username, &password, &login_context, transport);
     let LogInOutcome::LoggedIn(log_in) = state.run(log_in).await?;
     let mut answer = HttpResponse::Ok();
     let pair = transport.deliver_log_in(log_in, &state.browsers, &mut answer);

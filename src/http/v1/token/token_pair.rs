@@ -17,7 +17,7 @@ pub struct TokenPair {
     /// Always `Bearer`.
     #[schema(example = "Bearer", pattern = "^Bearer$")]
     pub token_type: &'static str,
-    /// Life of the access token in seconds.
+    /// Lifetime of the access token in seconds.
     #[schema(example = 300)]
     pub expires_in: u64,
     /// For `token-refresh` and `token-revoke` only. Missing in cookie mode, where it is in a cookie
@@ -33,8 +33,8 @@ pub struct TokenPair {
     #[schema(example = 604_800)]
     pub refresh_expires_in: u64,
     /// After a log-in or a registration: send it at the next log-in on this device. It grants no
-    /// access; it spares the user the delays that failed log-ins of others cause. In cookie mode it
-    /// is in a cookie.
+    /// access; it avoids the delays that failed log-ins of others cause. In cookie mode it is in a
+    /// cookie.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(
         required = false,
@@ -42,7 +42,7 @@ pub struct TokenPair {
         example = "hpd_2kQ9wE0rT4yU8iO2pA6s0J4mC8bV2nX6zL1kS9dF3gH"
     )]
     pub device_token: Option<String>,
-    /// The session both belong to.
+    /// The session of both.
     #[schema(example = "0199d2a0-7a1e-7c43-9d5b-0f4f6f1f2a10")]
     pub session_id: String,
 }
@@ -53,7 +53,7 @@ impl Transport {
         if use_cookie == Some(true) { Self::Cookie } else { Self::Body }
     }
 
-    /// Writes a new session into an answer: the cookies into `response`, the rest is for its body.
+    /// Delivers a new session: cookies are added to `response`, the rest is returned for its body.
     pub fn deliver_log_in(
         self,
         LoggedIn { tokens, device_token }: LoggedIn,
@@ -68,7 +68,7 @@ impl Transport {
         pair
     }
 
-    /// The same of a pair.
+    /// Delivers a token pair in the same way.
     pub fn deliver(
         self,
         pair: flows::TokenPair,

@@ -28,7 +28,7 @@ pub async fn handle(
     JsonOrForm(body): JsonOrForm,
 ) -> Result<HttpResponse, ApiError> {
     let (tokens, transport) = body.presented(&request, &state.browsers)?;
-    // Refuses several cookies: it is unknown which is meant.
+    // Refuses several cookies: it is unknown which one the service has set.
     let [token] = <[_; 1]>::try_from(tokens).map_err(|_| Code::RefreshTokenUnknown)?;
     let pair = state.run(move |flows| flows.refresh(&token, transport, &device)).await?;
     let mut answer = HttpResponse::Ok();

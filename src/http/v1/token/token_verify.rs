@@ -30,14 +30,14 @@ impl Body for TokenVerifyRequest {
     }
 }
 
-/// The token counts.
+/// The token is valid.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes the answer, which is made of JSON that is there already")]
 pub struct ActiveToken {
-    /// Always true: an invalid token is answered with 401.
+    /// Always true: the response to an invalid token is 401.
     #[schema(example = true)]
     active: bool,
-    /// The token that was sent.
+    /// The token of the request.
     #[schema(example = "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFUzI1NiIsImtpZCI6Ii4uLiJ9.e30.c2ln")]
     token: String,
     #[serde(flatten)]
@@ -55,7 +55,7 @@ pub struct ActiveToken {
     responses((status = 200, description = "The token is valid.", body = ActiveToken)),
     extensions(("x-error-codes" = json!(["token_invalid", "token_expired", "token_revoked", "unavailable"])))
 )]
-/// Checks a token.
+/// Validates a token.
 pub async fn handle(
     state: web::Data<State>,
     Json(TokenVerifyRequest { token }): Json<TokenVerifyRequest>,
@@ -65,8 +65,8 @@ pub async fn handle(
     Ok(HttpResponse::Ok().insert_header(ContentType::json()).body(answer))
 }
 
-/// Writes an [`ActiveToken`]. `claims` is an object with members, and a valid token has no
-/// character that JSON escapes.
+/// Returns the JSON of an [`ActiveToken`]. `claims` is an object with members, and a valid token
+/// has no character that JSON escapes.
 fn active_token(token: &str, claims: &str) -> String {
     [r#"{"active":true,"token":""#, token, r#"","#, claims.trim_start_matches('{')].concat()
 }

@@ -16,15 +16,15 @@ use crate::http::schema::{ChosenUsername, EmailAddress, LocaleTag, NewPassword, 
 use crate::http::v1::account::user::Account;
 use crate::http::v1::users::update_user::read_roles;
 
-/// An account that staff make.
+/// An account that staff create.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes what `NewAccount` is read from")]
 pub struct CreateUserRequest {
-    /// The address.
+    /// The e-mail address.
     #[schema(value_type = EmailAddress)]
     email: String,
-    /// A name to log in with. Not given: the e-mail address.
+    /// The user name. Not given: the e-mail address.
     #[schema(value_type = Option<ChosenUsername>)]
     username: Option<String>,
     /// The password. Not given: a mail invites the user to choose one.
@@ -33,13 +33,13 @@ pub struct CreateUserRequest {
     /// The language of mail as a BCP 47 tag. Not given: English.
     #[schema(value_type = Option<LocaleTag>)]
     locale: Option<String>,
-    /// True if it may manage others.
+    /// True for staff, who may manage other accounts.
     #[schema(example = false)]
     is_staff: Option<bool>,
     /// The roles of the account in applications.
     #[schema(value_type = Option<Vec<RoleName>>, max_items = 32, example = json!(["editor"]))]
     roles: Option<Vec<String>>,
-    /// What staff and services keep with the account; at most 4096 bytes of JSON.
+    /// Metadata that staff and services keep with the account; at most 4096 bytes of JSON.
     #[schema(value_type = Option<Object>, example = json!({"plan": "pro"}))]
     app_metadata: Option<Value>,
 }
@@ -88,7 +88,7 @@ impl Body for NewAccount {
     security(("bearer" = []), ("api_key" = [])),
     extensions(("x-error-codes" = json!(["permission_denied", "username_taken", "email_taken", "rate_limited"])))
 )]
-/// Makes an account.
+/// Creates an account.
 pub async fn handle(
     state: web::Data<State>,
     Sender(caller): Sender,

@@ -20,7 +20,7 @@ use crate::http::v1::users::user_id::UserIdInPath;
     security(("bearer" = []), ("api_key" = [])),
     extensions(("x-error-codes" = json!(["permission_denied", "not_found"])))
 )]
-/// Shows an account.
+/// Returns an account.
 pub async fn handle(
     state: web::Data<State>,
     Sender(caller): Sender,

@@ -38,7 +38,7 @@ pub struct ListUsersQuery {
     cursor: Option<String>,
 }
 
-/// The parameters, read.
+/// The parsed parameters.
 pub struct Page {
     filter: UserFilter,
     limit: usize,
@@ -78,7 +78,7 @@ pub struct Accounts {
     next_cursor: Option<String>,
 }
 
-/// Id of the last user that the page examined. It is opaque to clients.
+/// Parses the id of the last user that the page examined. It is opaque to clients.
 fn read_cursor(text: &str) -> Option<UserId> {
     let is_number =
         (1..=18).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());

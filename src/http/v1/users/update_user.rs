@@ -16,10 +16,10 @@ use crate::http::v1::account::user::Account;
 use crate::http::v1::time::parse_rfc3339;
 use crate::http::v1::users::user_id::UserIdInPath;
 
-/// The most characters of a reason.
+/// Longest reason, in characters.
 const MAX_REASON: usize = 500;
 
-/// Changes by staff; a missing field stays.
+/// Changes by staff. A missing field is kept.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes what `AccountChanges` is read from")]
@@ -27,26 +27,27 @@ pub struct UpdateUserRequest {
     /// True if it may log in. False ends its sessions.
     #[schema(example = false)]
     is_active: Option<bool>,
-    /// Reason why it may not; shown to other staff, and part of the user's own export.
+    /// Reason for disabling it; shown to other staff, and part of the user's own export.
     #[schema(max_length = 500, example = "Asked for a pause")]
     disabled_reason: Option<String>,
-    /// True if it may manage others.
+    /// True for staff, who may manage other accounts.
     #[schema(example = false)]
     is_staff: Option<bool>,
-    /// The name to log in with.
+    /// The user name.
     #[schema(value_type = Option<ChosenUsername>)]
     username: Option<String>,
     /// The language of mail.
     #[schema(value_type = Option<LocaleTag>)]
     locale: Option<String>,
-    /// When a disabled account may log in again (RFC 3339). Null: when it is enabled.
+    /// Time at which a disabled account is enabled again (RFC 3339). Null: no such time.
     #[schema(format = "date-time", max_length = 35, example = "2027-01-01T00:00:00Z")]
     disabled_until: Option<String>,
-    /// The roles of the account in applications, all of them. Another list revokes its access tokens.
+    /// The roles of the account in applications, all of them. Another list revokes its access
+    /// tokens.
     #[schema(value_type = Option<Vec<RoleName>>, max_items = 32, example = json!(["editor"]))]
     roles: Option<Vec<String>>,
-    /// What staff and services keep with the account, merged; at most 4096 bytes of JSON in all. Null
-    /// empties it.
+    /// Metadata that staff and services keep with the account, merged; at most 4096 bytes of JSON
+    /// in all. Null empties it.
     #[schema(value_type = Option<Object>, example = json!({"plan": "pro"}))]
     app_metadata: Option<Value>,
 }
@@ -75,7 +76,7 @@ impl Body for AccountChanges {
     }
 }
 
-/// Reads `roles`.
+/// Parses `roles`.
 pub fn read_roles(fields: &mut Fields) -> Option<Roles> {
     fields.value("roles", |value| {
         let Value::Array(names) = value else { return Err(Fault::WrongType) };

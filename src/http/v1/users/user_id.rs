@@ -1,4 +1,4 @@
-//! The number of an account in a path.
+//! The user id in a path.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -8,7 +8,7 @@ use actix_web::{FromRequest, HttpRequest};
 
 use crate::domain::UserId;
 
-/// `{id}` of a path. Anything that is no number becomes the id of no account, so that a client
+/// `{id}` of a path. A text that is not a number becomes the id of no account, so that a client
 /// without rights gets the same refusal for every path.
 pub struct UserIdInPath(pub UserId);
 

@@ -1,5 +1,5 @@
-//! Public keys in the place of a shared secret: a library accepts these if it lets the token choose
-//! the algorithm (RFC 8725 section 2.1). An attacker has them in every form that any tool writes.
+//! Public keys in place of a shared secret: a library accepts these if it lets the token choose the
+//! algorithm (RFC 8725 section 2.1). An attacker has them in every form that any tool writes.
 
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::hmac;
@@ -32,7 +32,7 @@ fn a_public_key_is_no_shared_secret() {
     }
 }
 
-/// The JSON that is published, its parts, and the numbers in these.
+/// Returns the published JSON, its parts, and the numbers in these.
 fn forms_of_jwk(jwk: &Value) -> Vec<Vec<u8>> {
     let parts = jwk.as_object().unwrap().iter();
     let texts = parts.filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)));
@@ -44,8 +44,8 @@ fn forms_of_jwk(jwk: &Value) -> Vec<Vec<u8>> {
     whole.into_iter().chain(texts.map(|(_, text)| text.into())).chain(numbers).collect()
 }
 
-/// Encodings of a public key by OpenSSL and similar tools: as `SubjectPublicKeyInfo` and in the
-/// form of its own kind, in DER and as PEM.
+/// Returns the encodings of a public key by OpenSSL and similar tools: as `SubjectPublicKeyInfo`
+/// and in the form of its own kind, in DER and as PEM.
 fn forms_of_certificates(stored: &SealedKey) -> Vec<Vec<u8>> {
     let private = sealing::open(&SEALING_KEY, &stored.kid, &stored.sealed_private_key).unwrap();
     match stored.algorithm.as_str() {

@@ -11,13 +11,13 @@ use hallpass::domain::{
 };
 use hallpass::store::jobs::lease::{self, Conclusion, PutBack};
 use hallpass::store::jobs::{self, Claim, DueJobs, NewJob, backlog};
-use hallpass::store::outbox::{MailKind, QueuedMail, Selection};
-use hallpass::store::user_search::UserFilter;
-use hallpass::store::users::{NewUser, UserChanges};
+use hallpass::store::outbox::{MailKind, NewMail, QueuedMail, Selection};
+use hallpass::store::users::changes::{self, UserChanges};
+use hallpass::store::users::search::{self, UserFilter};
+use hallpass::store::users::{self, NewUser, rights};
 use hallpass::store::{
     Conn, api_keys, challenges, decoy_users, erasures, events, identities, import, known_devices,
-    limits, outbox, registrations, released_names, rights, sessions, signing_keys, social_flows,
-    user_search, users,
+    limits, outbox, registrations, released_names, sessions, signing_keys, social_flows,
 };
 
 use super::Recorder;
@@ -78,7 +78,7 @@ fn call_users(conn: &mut Conn, recorder: &Recorder) {
     let user = call!(recorder, users::insert_user(conn, &new_user("somebody"), NOW));
     call!(recorder, users::find_by_id(conn, USER));
     call!(recorder, users::find_id_by_username(conn, "user7"));
-    call!(recorder, user_search::find_usernames_from(conn, "user7@"));
+    call!(recorder, search::find_usernames_from(conn, "user7@"));
     call!(recorder, users::find_id_by_email(conn, &email("p7")));
     call!(recorder, users::find_by_exact_username(conn, "user7"));
     call!(recorder, users::find_by_username(conn, "user7"));
@@ -88,30 +88,30 @@ fn call_users(conn: &mut Conn, recorder: &Recorder) {
         let username = Some(Username::parse("somebody-else").unwrap());
         let changes =
             UserChanges { username, email, is_active: Some(true), ..UserChanges::default() };
-        call!(recorder, users::update_user(conn, user.id, &changes, NOW));
+        call!(recorder, changes::update_user(conn, user.id, &changes, NOW));
     }
     call!(recorder, released_names::purge(conn, LONG_AGO, 100));
-    call!(recorder, users::end_tokens(conn, USER, NOW));
-    call!(recorder, rights::renew(conn, USER, NOW));
-    call!(recorder, users::enable_due(conn, NOW, 100));
-    call!(recorder, rights::list_changed_since(conn, LONG_AGO));
+    call!(recorder, rights::end_tokens(conn, USER, NOW));
+    call!(recorder, rights::renew_rights(conn, USER, NOW));
+    call!(recorder, changes::enable_due(conn, NOW, 100));
+    call!(recorder, rights::list_rights_changed_since(conn, LONG_AGO));
     call!(recorder, users::lock_user(conn, USER));
     call!(recorder, users::hold_from(conn, USER));
-    call!(recorder, users::lock_superusers(conn));
-    call!(recorder, users::is_other_superuser(conn, USER));
+    call!(recorder, rights::lock_superusers(conn));
+    call!(recorder, rights::is_other_superuser(conn, USER));
     let unusable = PasswordHash::unusable();
-    call!(recorder, users::change_password(conn, user.id, &unusable, &unusable, NOW));
-    call!(recorder, users::change_email(conn, &user, &email("third"), NOW));
-    call!(recorder, users::record_login(conn, user.id, &unusable, NOW));
-    call!(recorder, users::replace_password_hash(conn, user.id, &unusable, &unusable, NOW));
-    call!(recorder, users::mark_email_verified(conn, user.id, &email("third"), NOW));
+    call!(recorder, changes::change_password(conn, user.id, &unusable, &unusable, NOW));
+    call!(recorder, changes::change_email(conn, &user, &email("third"), NOW));
+    call!(recorder, changes::record_login(conn, user.id, &unusable, NOW));
+    call!(recorder, changes::replace_password_hash(conn, user.id, &unusable, &unusable, NOW));
+    call!(recorder, changes::mark_email_verified(conn, user.id, &email("third"), NOW));
     call!(recorder, users::delete_user(conn, user.id));
     call!(recorder, decoy_users::find(conn, u32::MAX));
     for search in [None, Some("user7".to_owned()), Some("er7".to_owned())] {
         for is_active in [None, Some(true), Some(false)] {
             for is_staff in [None, Some(true), Some(false)] {
                 let filter = UserFilter { search: search.clone(), is_active, is_staff };
-                call!(recorder, user_search::list_page(conn, &filter, Some(USER), 50));
+                call!(recorder, search::list_page(conn, &filter, Some(USER), 50));
             }
         }
     }
@@ -142,7 +142,6 @@ fn call_sessions(conn: &mut Conn, recorder: &Recorder) {
     call!(recorder, sessions::list_open(conn, USER, NOW));
     call!(recorder, sessions::list_page(conn, USER, "s1", 100));
     call!(recorder, sessions::knows_device(conn, USER, &device));
-    call!(recorder, sessions::busiest_network(conn));
     call!(recorder, sessions::end_session(conn, &SessionId("s1".into()), reason, NOW));
     call!(recorder, sessions::end_session_of(conn, USER, &SessionId("s2".into()), reason, NOW));
     let ended = call!(recorder, sessions::end_oldest_sessions(conn, USER, 0, NOW));
@@ -201,16 +200,23 @@ fn call_challenges(conn: &mut Conn, recorder: &Recorder) {
     call!(recorder, challenges::reserve_code_try(conn, &new.id, 5, 15));
     call!(recorder, challenges::return_code_try(conn, &new.id));
     call!(recorder, challenges::consume_challenge(conn, &new.id, NOW));
-    call!(recorder, challenges::find_undo(conn, USER, NOW));
+    call!(recorder, challenges::find_revertible(conn, USER, NOW));
     call!(recorder, challenges::list_page(conn, USER, ChallengeKind::OF_ACCOUNT, "o1", 100));
     call!(recorder, challenges::delete_newer(conn, &new));
     call!(recorder, challenges::delete_of_kinds(conn, USER, ChallengeKind::OF_PASSWORD));
-    call!(recorder, challenges::supersede(conn, USER, ChallengeKind::Disavow, NOW));
+    call!(recorder, challenges::supersede(conn, USER, ChallengeKind::ReportUnauthorized, NOW));
 }
 
 fn call_outbox(conn: &mut Conn, recorder: &Recorder) {
     let (kind, recipient, locale) = (MailKind::Registration, email("p7"), Locale::default());
-    call!(recorder, outbox::enqueue(conn, kind, &recipient, &locale, "r7", Some(USER), NOW));
+    let mail = NewMail {
+        kind,
+        recipient: &recipient,
+        locale: &locale,
+        subject_id: "r7",
+        about: Some(USER),
+    };
+    call!(recorder, outbox::enqueue(conn, &mail, NOW));
     call!(recorder, outbox::claim(conn, USER, &recipient));
     for selection in [
         Selection::Open,
@@ -223,7 +229,7 @@ fn call_outbox(conn: &mut Conn, recorder: &Recorder) {
     }
     let waited = call_jobs(conn, recorder);
     call!(recorder, outbox::is_superseded(conn, &waited));
-    assert!(call!(recorder, outbox::drop_order(conn, &waited.id, NOW)));
+    assert!(call!(recorder, outbox::drop_mail(conn, &waited.id, NOW)));
     for address in [None, Some(&recipient)] {
         call!(recorder, outbox::list_page(conn, USER, address, "m1", 100));
         call!(recorder, outbox::erase_of(conn, USER, address));
@@ -285,12 +291,12 @@ fn call_limits_and_devices(conn: &mut Conn, recorder: &Recorder) {
 }
 
 fn call_events(conn: &mut Conn, recorder: &Recorder) {
-    let scene = EventContext::of(USER, NOW);
-    let in_session = scene.clone().in_session(&SessionId("s1".into()));
+    let context = EventContext::of(USER, NOW);
+    let in_session = context.clone().in_session(&SessionId("s1".into()));
     let kind = EventKind::ProfileChanged;
-    call!(recorder, events::record(conn, &scene, kind, ""));
-    for scene in [&scene, &in_session] {
-        call!(recorder, events::record_once(conn, scene, kind, "", LONG_AGO));
+    call!(recorder, events::record(conn, &context, kind, ""));
+    for context in [&context, &in_session] {
+        call!(recorder, events::record_once(conn, context, kind, "", LONG_AGO));
     }
     for before in [None, Some(&EventId::new(NOW))] {
         call!(recorder, events::list_page(conn, USER, LONG_AGO, before, 50));

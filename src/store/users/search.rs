@@ -1,4 +1,4 @@
-//! Looking for users, a page at a time, at a cost that does not depend on how many there are.
+//! Search for users, in pages, at a cost that does not depend on their number.
 
 use std::collections::HashSet;
 
@@ -7,22 +7,22 @@ use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
 
-use super::schema::users;
-use super::users::Row;
-use super::{Conn, Result};
+use super::Row;
 use crate::domain::{User, UserId, Username};
+use crate::store::schema::users;
+use crate::store::{Conn, Result};
 
-/// The number of users that one page of a search looks at besides those that are found by an index.
+/// Number of users that one page of a search examines besides those that an index finds.
 const LOOKED_AT: usize = 1_000;
 
-/// A filter of users. A field that is `None` lets all pass.
+/// A filter of users. A field that is `None` matches all.
 #[derive(Clone, Debug, Default)]
 pub struct UserFilter {
     /// A part of the user name or the e-mail address, in any letter case.
     pub search: Option<String>,
-    /// The value of `is_active`, that is, the user may log in.
+    /// The value of `is_active`.
     pub is_active: Option<bool>,
-    /// The value of `is_staff`, that is, the user may manage others.
+    /// The value of `is_staff`.
     pub is_staff: Option<bool>,
 }
 
@@ -31,7 +31,7 @@ pub struct UserFilter {
 pub struct UserPage {
     /// The users.
     pub users: Vec<User>,
-    /// The user after whom the next page begins, where there may be more.
+    /// The last user of the page, if there may be more.
     pub next: Option<UserId>,
 }
 
@@ -46,8 +46,8 @@ struct Candidate {
 type CandidateColumns = (users::id, users::username_norm, users::email_norm);
 const CANDIDATE: CandidateColumns = (users::id, users::username_norm, users::email_norm);
 
-/// Returns up to `limit` users that follow `after`; the first page where that is `None`. Ids only count up,
-/// so pages stay right while users come and go.
+/// Returns up to `limit` users after `after`, or the first page. User ids only increase, so pages
+/// stay correct while users come and go.
 pub fn list_page(
     conn: &mut Conn,
     filter: &UserFilter,
@@ -55,7 +55,7 @@ pub fn list_page(
     limit: usize,
 ) -> Result<UserPage> {
     match &filter.search {
-        // Postgres refuses a statement that holds NUL, and no name or address does.
+        // Postgres refuses a statement with NUL, and no user name or address has one.
         Some(search) if search.contains('\0') => Ok(UserPage { users: Vec::new(), next: None }),
         Some(search) => search_page(conn, filter, &Searched::new(search), after, limit),
         None => {
@@ -87,9 +87,9 @@ impl Searched {
     }
 }
 
-/// Users whose name or address begins with what is searched for are found by the indexes. If all of them
-/// fit into a page they are on the first one. The others are looked for in the order of the ids, among
-/// [`LOOKED_AT`] users for each page.
+/// Returns a page of a search. Users whose name or address begins with the text are found by the
+/// indexes, and are on the first page if all of them fit. The others are searched in the order of
+/// their ids, among [`LOOKED_AT`] users per page.
 fn search_page(
     conn: &mut Conn,
     filter: &UserFilter,
@@ -149,8 +149,8 @@ fn find_next(
     Ok(found)
 }
 
-/// Returns the users whose name or address begins with what is searched for, or none where they are more
-/// than `limit`.
+/// Returns the users whose name or address begins with the text, or none if there are more than
+/// `limit`.
 fn find_beginning(
     conn: &mut Conn,
     filter: &UserFilter,
@@ -190,7 +190,7 @@ pub fn find_usernames_from(conn: &mut Conn, beginning: &str) -> Result<Vec<(User
     Ok(rows.into_iter().map(|(id, name)| (UserId(id), name)).collect())
 }
 
-/// Returns `column` in the order of bytes, whatever the order of texts is in this database.
+/// Returns `column` in byte order, whatever the collation of the database is.
 fn in_order_of_bytes(conn: &Conn, column: &str) -> String {
     let collation = match conn {
         Conn::Postgres(_) => "\"C\"",
@@ -199,12 +199,12 @@ fn in_order_of_bytes(conn: &Conn, column: &str) -> String {
     format!("{column} COLLATE {collation}")
 }
 
-/// Returns the end of the texts that begin with `beginning`: none goes on with a higher character.
+/// Returns the end of the range of texts that begin with `beginning`.
 fn end_of(beginning: &str) -> String {
     format!("{beginning}{}", char::MAX)
 }
 
-/// A condition for which SQLite, which knows nothing of the frequencies of values, takes no index.
+/// Returns a condition for which SQLite, which has no statistics of values, uses no index.
 fn without_index(flag: &str, wanted: bool) -> SqlLiteral<Bool> {
     let (then, otherwise) = if wanted { ("TRUE", "FALSE") } else { ("FALSE", "TRUE") };
     sql(&format!("CASE WHEN {flag} THEN {then} ELSE {otherwise} END"))

@@ -1,5 +1,5 @@
-//! `GET /dev/mails`: every mail that was sent, as a page and as JSON, so that neither a developer nor an
-//! end-to-end test needs a mail server.
+//! `GET /dev/mails`: every mail that was sent, as a page and as JSON. Developers and end-to-end
+//! tests need no mail server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,13 +31,13 @@ const CSP: &str = "default-src 'none'; script-src 'self'; connect-src 'self'; \
 const RESOURCE_POLICY: (HeaderName, &str) =
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
 
-/// Serves them.
+/// Registers the routes.
 pub(super) fn configure(app: &mut ServiceConfig) {
     app.service(readable(web::resource([PATH.to_owned(), format!("{PATH}/")]), show));
     app.service(readable(web::resource(SCRIPT_PATH), script));
 }
 
-/// Which mails, and how long to wait for one.
+/// Query parameters: a selection of mails, and the time to wait for one.
 struct MailsQuery {
     filter: Filter,
     wait: Duration,

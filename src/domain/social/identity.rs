@@ -1,9 +1,9 @@
 //! Identities at other services (social log-in).
 
-use super::{Email, IdentityId, UserId, UtcTime};
+use crate::domain::{Email, IdentityId, UserId, UtcTime};
 
-/// An identity: a subject at an issuer (OpenID Connect Core section 5.7). An e-mail address or a
-/// user name is never one, because both can pass to other people.
+/// An identity: a subject at an issuer (OpenID Connect Core section 5.7). It never consists of an
+/// e-mail address or a user name, because both can pass to other people.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IdentityKey {
     /// The issuer, as in the `iss` claim; for a service without one, the URL of the service.
@@ -29,10 +29,10 @@ impl IdentityKey {
 pub struct Identity {
     /// Issuer and subject.
     pub key: IdentityKey,
-    /// The e-mail address, if the provider gave one that mail can be sent to.
+    /// The e-mail address, if the provider gave one that can receive mail.
     pub email: Option<Email>,
-    /// True if the provider says that the address is verified, and is trusted to say so for this
-    /// address.
+    /// True if the provider says that the address is verified, and is trusted to say so for its
+    /// domain.
     pub email_verified: bool,
     /// The name for display.
     pub name: Option<String>,

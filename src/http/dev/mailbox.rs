@@ -8,16 +8,12 @@ use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use crate::http::v1::time::rfc3339;
-use crate::mail::messages::Message;
-use crate::mail::outgoing::Mail;
-
-/// The mails that are kept; older ones are dropped.
+/// Number of mails that are kept; older ones are dropped.
 const KEPT: usize = 500;
-/// The longest pause between two looks at whether the service stops.
+/// Interval of the checks whether the service stops.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// A mail as a developer wants it.
+/// A mail in the form of the JSON response.
 #[derive(Debug, Serialize)]
 pub struct DevMail {
     /// The id of the mail, as in its `Message-ID`.
@@ -26,7 +22,7 @@ pub struct DevMail {
     pub to: String,
     /// The subject.
     pub subject: String,
-    /// Time of the order of the mail (RFC 3339).
+    /// Time at which the mail was queued (RFC 3339).
     pub date: String,
     /// The code in it, if there is one.
     pub code: Option<String>,
@@ -41,9 +37,9 @@ pub struct DevMail {
 /// A selection of mails.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Filter {
-    /// Those to this address, in any letter case.
+    /// Mails to this address, in any letter case.
     pub(super) to: Option<String>,
-    /// Those that came after the mail of this id. An id that is not known excludes none.
+    /// Mails that were sent after the mail with this id. An unknown id excludes none.
     pub(super) after: Option<String>,
 }
 
@@ -64,21 +60,8 @@ impl Default for DevMailbox {
 }
 
 impl DevMailbox {
-    /// Adds a mail that was sent, and what it says.
-    pub fn put(&self, mail: &Mail, message: &Message) {
-        self.add(DevMail {
-            id: mail.message_id.clone(),
-            to: mail.to.clone(),
-            subject: mail.subject.clone(),
-            date: rfc3339(mail.date),
-            code: message.code().map(str::to_owned),
-            links: message.link().map(str::to_owned).into_iter().collect(),
-            text: mail.text.clone(),
-            html: mail.html.clone(),
-        });
-    }
-
-    fn add(&self, mail: DevMail) {
+    /// Adds a mail that was sent.
+    pub fn add(&self, mail: DevMail) {
         let mut mails = self.0.mails.lock().unwrap_or_else(PoisonError::into_inner);
         mails.push_front(Arc::new(mail));
         mails.truncate(KEPT);
@@ -86,7 +69,7 @@ impl DevMailbox {
         self.0.arrived.send_replace(());
     }
 
-    /// The mails that are meant, newest first.
+    /// Returns the selected mails, newest first.
     pub(super) fn find(&self, filter: &Filter) -> Vec<Arc<DevMail>> {
         let mails = self.0.mails.lock().unwrap_or_else(PoisonError::into_inner);
         let is_new = |mail: &&Arc<DevMail>| filter.after.as_ref() != Some(&mail.id);
@@ -96,7 +79,7 @@ impl DevMailbox {
         mails.iter().take_while(is_new).filter(is_meant).cloned().collect()
     }
 
-    /// The same as soon as there is one, or after `wait` at the latest.
+    /// Returns the selected mails as soon as there is one, or after `wait`.
     pub(super) async fn wait_for(
         &self,
         filter: &Filter,
@@ -111,7 +94,7 @@ impl DevMailbox {
             if !found.is_empty() || left.is_zero() || is_stopping() {
                 return found;
             }
-            // A time-out is a reason to look again as well.
+            // A time-out is a reason to check again, too.
             let _ = timeout(left.min(LOOK), arrived.changed()).await;
         }
     }

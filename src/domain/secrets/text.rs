@@ -1,6 +1,6 @@
-//! Secrets that are settings.
+//! Settings that are secrets.
 
-/// A secret setting. It does not print.
+/// A secret setting. It has no `Display`, and `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretText(String);
 

@@ -1,6 +1,6 @@
-//! Counters of mails that anyone can request by typing an e-mail address.
+//! Counters of mails that an anonymous client can request for an e-mail address.
 
-use super::{Counted, Counter, Device, Email};
+use crate::domain::{Counted, Counter, Device, Email};
 
 /// Classes of mail with budgets of their own, so that registrations by others do not use up the
 /// password resets of an account.
@@ -64,9 +64,9 @@ impl MailRequest {
         ]
     }
 
-    /// Returns the counter of a request that is the first of its network when the budget of the
-    /// mailbox is used up. That of resets is of the address alone: a request for another tag sends
-    /// nothing to it.
+    /// Returns the counter for the first request of a network after the budget of the mailbox is
+    /// used up. For resets it belongs to the address alone: a request for another tag sends nothing
+    /// to it.
     pub fn late(&self) -> Counter {
         let place = match self.class {
             MailClass::Verification => &self.mailbox,
@@ -86,8 +86,8 @@ impl MailRequest {
         counters
     }
 
-    /// Returns the counter of mails beyond the first of a request. No request waits for it, so a network that
-    /// uses it up takes nothing away from the requests of others.
+    /// Returns the counter of mails beyond the first of a request. No request waits for it, so a
+    /// network that uses it up does not affect the requests of others.
     pub fn further(&self) -> Counter {
         Counter::new(Counted::MailboxFurther, format!("{}\0{}", self.class.name(), self.mailbox))
     }
@@ -106,7 +106,7 @@ impl MailRequest {
 const DOTLESS: [&str; 2] = ["gmail.com", "googlemail.com"];
 
 /// Returns the part of `local` that names the mailbox: most providers deliver `mina+tag@` to
-/// `mina@`, and one `m.i.n.a@` too.
+/// `mina@`, and one delivers `m.i.n.a@`, too.
 fn mailbox_of(local: &str, domain: &str) -> String {
     let mailbox = match local.split_once('+') {
         Some((mailbox, _)) if !mailbox.is_empty() => mailbox,

@@ -3,29 +3,29 @@
 
 use std::net::IpAddr;
 
-use super::UtcTime;
+use crate::domain::UtcTime;
 
-/// Description of a device by its requests. It is no evidence of anything.
+/// Description of a device from its requests. It is not evidence of its identity.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Device {
-    /// Browser and system in words, such as `Firefox on Windows`; empty if it did not say.
+    /// Browser and system in words, such as `Firefox on Windows`; empty if unknown.
     pub label: String,
-    /// The network it came from: /24 for IPv4, /64 for IPv6; empty if that is not known.
+    /// The network of its IP address: /24 for IPv4, /64 for IPv6; empty if unknown.
     pub network: String,
 }
 
-/// Evidence by a device token that a user logged in on the device before. The description is not
-/// stored.
+/// A known device: its user has logged in on it before, as its device token shows. The description
+/// is not stored.
 #[derive(Clone, Copy, Debug)]
 pub struct KnownDevice {
-    /// Time at which it got the token.
+    /// Time of issue of the token.
     pub created_at: UtcTime,
     /// Time of the last log-in with it.
     pub last_seen_at: UtcTime,
 }
 
-/// Parts of a `User-Agent` with the names that people use. The first match counts: most browsers
-/// name their ancestors too.
+/// Parts of a `User-Agent` and names of browsers. The first match counts: most browsers name their
+/// ancestors, too.
 const BROWSERS: [(&str, &str); 13] = [
     ("Edg", "Edge"),
     ("OPR/", "Opera"),
@@ -51,19 +51,19 @@ const SYSTEMS: [(&str, &str); 8] = [
     ("Darwin", "Mac"),
     ("Linux", "Linux"),
 ];
-/// A client that names itself otherwise is shown as it does, up to here.
+/// Other clients are shown by their own name, up to this length.
 const MAX_LABEL: usize = 40;
 
 impl Device {
-    /// Returns the wider network of a site or a host: /24 for IPv4, /48 for IPv6, of which one
-    /// customer commonly has all.
+    /// Returns the wider network of a site or a host: /24 for IPv4, /48 for IPv6, which one
+    /// customer commonly has.
     pub fn wide_network(&self) -> String {
         let narrow: Option<ipnet::Ipv6Net> = self.network.parse().ok();
         let wide = narrow.and_then(|it| ipnet::Ipv6Net::new(it.addr(), 48).ok());
         wide.map_or_else(|| self.network.clone(), |it| it.trunc().to_string())
     }
 
-    /// The device of a request with that `User-Agent` from that address.
+    /// Returns the device of a request with this `User-Agent` and IP address.
     pub fn of(user_agent: &str, address: Option<IpAddr>) -> Self {
         Self { label: label(user_agent), network: address.map(network).unwrap_or_default() }
     }
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn people_recognise_their_devices() {
+    fn device_labels_are_recognisable() {
         for (user_agent, expected) in [
             (
                 "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:143.0) Gecko/20100101 Firefox/143.0",

@@ -4,12 +4,11 @@ use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::{Challenge, IdentityKey, PlainToken, TokenHash, Transport};
+use crate::domain::{Challenge, IdentityKey, PlainToken, TokenHash, Transport};
 
 /// The token that the browser keeps from the start of a log-in at a provider to its end. `state`,
-/// `nonce` and the PKCE verifier are derived from it, so the database holds its hash and that of
-/// the `state` only, and a code is useless without the browser that started the flow (log-in CSRF,
-/// code injection).
+/// `nonce` and the PKCE verifier are derived from it, and the database holds only hashes. A code is
+/// useless without the browser that started the flow (log-in CSRF, code injection).
 #[derive(Clone, Debug)]
 pub struct FlowToken(PlainToken);
 
@@ -19,7 +18,7 @@ impl FlowToken {
     /// The first characters of a flow token whose session uses cookies.
     const COOKIE_PREFIX: &'static str = "hps_cookie_";
 
-    /// Returns a new token of a flow whose refresh tokens travel by `transport`.
+    /// Returns a new token for a flow with this transport of its refresh tokens.
     pub fn random(transport: Transport) -> Self {
         Self(PlainToken::random(match transport {
             Transport::Body => Self::PREFIX,
@@ -52,7 +51,7 @@ impl FlowToken {
         self.0.hash()
     }
 
-    /// Returns the `state` of the authorization request. The token does not follow from it.
+    /// Returns the `state` of the authorization request. The token cannot be derived from it.
     pub fn state(&self) -> PlainToken {
         PlainToken::presented(self.derive("state"))
     }
@@ -80,7 +79,7 @@ impl FlowToken {
     }
 }
 
-/// The result of a flow that is over.
+/// The result of a finished flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlowOutcome {
     /// A session of the user of the challenge.
@@ -123,7 +122,7 @@ impl FlowOutcome {
         }
     }
 
-    /// Reads the stored name. One that only a later version knows is a refusal.
+    /// Parses the stored name. A name of a later version counts as a refusal.
     pub fn from_stored(name: &str) -> Self {
         Self::ALL.into_iter().find(|it| it.name() == name).unwrap_or(Self::Refused)
     }
@@ -145,7 +144,7 @@ pub struct SocialFlow {
 }
 
 impl SocialFlow {
-    /// Returns whether the flow links an identity to an account, in the place of a log-in.
+    /// Returns whether the flow links an identity to an account instead of logging in.
     pub fn links(&self) -> bool {
         self.challenge.user_id.is_some() && self.outcome != Some(FlowOutcome::LoggedIn)
     }

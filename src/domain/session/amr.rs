@@ -5,9 +5,9 @@ use std::fmt;
 /// Authentication method references: the methods that a sign-in used, the `amr` of its access
 /// tokens (RFC 8176).
 ///
-/// Values in use are `pwd` (a password), `email` (a code or link sent by mail) and `fed` (a log-in at
-/// another service); the last two are our own values, since RFC 8176 has none. `otp` is reserved for
-/// generators of one-time passwords, which never stand alone.
+/// Values in use are `pwd` (a password), `email` (a code or link sent by mail) and `fed` (a log-in
+/// at another service); the last two are our own values, since RFC 8176 has none. `otp` is reserved
+/// for generators of one-time passwords, which never stand alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Amr(Vec<String>);
 
@@ -27,7 +27,7 @@ impl Amr {
         Self(vec!["fed".to_owned()])
     }
 
-    /// Returns whether a mail is all that the user showed.
+    /// Returns whether the only evidence is a mail.
     pub fn is_email_only(&self) -> bool {
         *self == Self::email()
     }

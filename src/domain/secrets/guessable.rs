@@ -1,4 +1,4 @@
-//! Secrets of full length that can be guessed all the same.
+//! Secrets that are long enough but can be guessed.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,11 +11,11 @@ use base64::prelude::{
 use crate::domain::user::guessable::{count_unknown, is_pattern};
 use crate::domain::user::password::compared_form;
 
-/// The characters that a guesser has to find out at least: about 70 bits, or six random words.
+/// Fewest characters that a guesser must have to find out: about 70 bits, or six random words.
 const MIN_UNKNOWN: usize = 12;
-/// The different bytes that a secret has at least. Sixty-four random hexadecimal digits have more.
+/// Fewest different bytes of a secret. Sixty-four random hexadecimal digits have more.
 const MIN_DIFFERENT_BYTES: usize = 8;
-/// Words of secrets that were to be replaced, and of texts about secrets.
+/// Words of placeholders, and of texts about secrets.
 const PLACEHOLDERS: [&str; 4] = ["changeme", "replaceme", "placeholder", "yoursecret"];
 const WORDS_OF_TEMPLATES: [&str; 71] = [
     "a",
@@ -118,7 +118,7 @@ const HASHED: [&str; 24] = [
     "test",
     "token",
 ];
-/// The MD5 digests of some of these.
+/// MD5 digests of some of these texts.
 const MD5_DIGESTS: [&str; 12] = [
     "d41d8cd98f00b204e9800998ecf8427e",
     "5f4dcc3b5aa765d61d8327deb882cf99",
@@ -134,13 +134,13 @@ const MD5_DIGESTS: [&str; 12] = [
     "3c6e0b8a9c15224a8228b9a98ca1531d",
 ];
 
-/// Encodings in each other that are undone.
+/// Number of nested encodings that are decoded.
 const DEPTH: usize = 2;
-/// Decoded bytes are looked at from this length on: shorter ones have few differences anyway.
+/// Decoded bytes are checked from this length on: shorter ones have few differences anyway.
 const SHORTEST_BYTES: usize = 12;
 
-/// Returns whether a secret can be guessed: it is a placeholder, or made of words, series and repetitions, or the
-/// digest of a common text; as it stands, or as what it encodes.
+/// Returns whether a secret can be guessed: it is a placeholder, made of words, series and
+/// repetitions, or the digest of a common text. It is checked as it is, and decoded.
 pub fn is_guessable_secret(secret: &str) -> bool {
     is_guessable_within(secret, DEPTH)
 }
@@ -167,7 +167,8 @@ fn is_guessable_text(text: &str) -> bool {
         || is_pattern(&lower)
 }
 
-/// Returns whether bytes go up or down in equal steps, are few different ones, or a digest of a common text.
+/// Returns whether bytes have equal steps, have few different values, or are the digest of a common
+/// text.
 fn is_guessable_bytes(bytes: &[u8]) -> bool {
     let mut steps: HashMap<u8, usize> = HashMap::new();
     for pair in bytes.windows(2) {
@@ -186,7 +187,7 @@ fn is_guessable_bytes(bytes: &[u8]) -> bool {
             || HASHED.into_iter().any(is_digest))
 }
 
-/// Returns what a secret may be the base64, base32 or hexadecimal digits of.
+/// Returns the bytes that the secret may encode in base64, base32 or hexadecimal digits.
 fn decoded(secret: &str) -> Vec<Vec<u8>> {
     let bare = secret.trim_end_matches('=');
     let hex = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok();
@@ -199,7 +200,7 @@ fn decoded(secret: &str) -> Vec<Vec<u8>> {
     decoded.into_iter().flatten().collect()
 }
 
-/// Reads base32 (RFC 4648 section 6) without padding, in letters of any case.
+/// Decodes base32 (RFC 4648 section 6) without padding, in letters of any case.
 fn decoded_base32(text: &str) -> Option<Vec<u8>> {
     let (mut bytes, mut bits, mut count) = (Vec::new(), 0_u16, 0);
     for character in text.bytes() {

@@ -1,4 +1,4 @@
-//! The first page for a developer who opens the service's address in a browser.
+//! The first page, for a developer who opens the service's address in a browser.
 
 use actix_web::HttpResponse;
 use actix_web::guard::{self, GuardContext};
@@ -11,7 +11,7 @@ use super::local;
 const CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; \
                    frame-ancestors 'none'; base-uri 'none'";
 
-/// Facts about this instance that the page shows.
+/// Facts about this instance for the page.
 #[derive(Clone, Debug)]
 pub struct Facts {
     /// The name of the service.
@@ -20,13 +20,13 @@ pub struct Facts {
     pub version: &'static str,
     /// True if pages of any port of this machine may call.
     pub allows_loopback_origins: bool,
-    /// True if limits are reported in a header in the place of a refusal.
+    /// True if limits are reported in a header instead of enforced.
     pub reports_limits: bool,
     /// True if Swagger UI is in the binary.
     pub has_docs: bool,
 }
 
-/// Serves the page at `/` to browsers. Other clients get what is there without it.
+/// Serves the page at `/` to browsers. Other clients get the response of the route behind it.
 pub(super) fn configure(app: &mut ServiceConfig, facts: &Facts) {
     let page = render(facts);
     let show = move || {
@@ -43,8 +43,8 @@ pub(super) fn configure(app: &mut ServiceConfig, facts: &Facts) {
     );
 }
 
-/// Returns whether a request is that of a browser on this machine which opens a page. A client of the
-/// API says who it is.
+/// Returns whether a request comes from a browser on this machine that opens a page. A client of
+/// the API sends other headers.
 fn is_browser(context: &GuardContext<'_>) -> bool {
     let headers = context.head().headers();
     local::wants_page(headers) && local::is_local(headers) && !headers.contains_key(AUTHORIZATION)

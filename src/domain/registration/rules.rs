@@ -1,6 +1,6 @@
-//! Rules for registration: who may create an account, with addresses of which domains.
+//! Rules for registration: who may create an account, and the permitted domains of addresses.
 
-use super::{Email, Fault};
+use crate::domain::{Email, Fault};
 
 /// The users who may create an account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -8,9 +8,9 @@ pub enum RegistrationMode {
     /// All.
     #[default]
     Open,
-    /// Those whom staff invited.
+    /// Users whom staff invited.
     Invited,
-    /// The same, and the request to register is refused.
+    /// Users whom staff invited; requests to register are refused.
     Closed,
 }
 
@@ -33,7 +33,7 @@ pub struct DomainPattern {
 }
 
 impl DomainPattern {
-    /// Reads `example.com` or `*.example.com`; `None` for what is no domain of an address.
+    /// Parses `example.com` or `*.example.com`; `None` if it is not the domain of an address.
     pub fn parse(text: &str) -> Option<Self> {
         let (domain, is_parent) = match text.strip_prefix("*.") {
             Some(parent) => (parent, true),
@@ -64,9 +64,9 @@ impl std::fmt::Display for DomainPattern {
 pub struct RegistrationRules {
     /// The users who may create an account.
     pub mode: RegistrationMode,
-    /// The domains of their addresses; all where there are none.
+    /// The permitted domains; all if empty.
     pub allowed_domains: Vec<DomainPattern>,
-    /// The domains that are refused all the same.
+    /// The refused domains. They override the permitted ones.
     pub denied_domains: Vec<DomainPattern>,
 }
 

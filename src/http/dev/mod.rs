@@ -12,16 +12,16 @@ pub use self::home::Facts;
 pub use self::mailbox::{DevMail, DevMailbox};
 pub use self::mails::PATH as MAILS;
 
-/// What these pages show.
+/// State of the pages.
 #[derive(Clone)]
 pub struct Development {
-    /// The mails that were sent.
+    /// The sent mails.
     pub mailbox: DevMailbox,
-    /// The choices that differ from production.
+    /// The settings that differ from production.
     pub facts: Facts,
 }
 
-/// Serves the pages.
+/// Registers the pages.
 pub fn configure(app: &mut ServiceConfig, development: &Development) {
     app.app_data(Data::new(development.mailbox.clone()));
     mails::configure(app);

@@ -1,6 +1,6 @@
-//! The languages that mail is written in.
+//! Languages of mails and pages.
 
-/// A language that Hallpass has texts for.
+/// A language with translated texts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Language {
     /// English, also the fallback.

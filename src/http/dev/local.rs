@@ -1,5 +1,6 @@
-//! Requests of this machine. A name that an attacker's page resolves to 127.0.0.1 (DNS rebinding), a page
-//! of another origin, and a client behind a tunnel or proxy are none.
+//! Check that a request comes from this machine. A name that an attacker's page resolves to
+//! 127.0.0.1 (DNS rebinding), a page of another origin, and a client behind a tunnel or proxy are
+//! refused.
 
 use std::net::IpAddr;
 
@@ -13,10 +14,9 @@ use crate::http::error::ApiError;
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Refuses a request that is not of this machine.
+/// Refuses a request that does not come from this machine.
 ///
 /// # Errors
-///
 /// [`Code::OriginRejected`].
 pub(super) fn check(request: &HttpRequest) -> Result<(), ApiError> {
     let is_peer = request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback());
@@ -32,7 +32,7 @@ pub(super) fn wants_page(headers: &HeaderMap) -> bool {
     accept.is_some_and(|accept| accept.contains("text/html") && !accept.contains("json"))
 }
 
-/// Returns whether the headers are those of a request of this machine.
+/// Returns whether the headers are those of a request from this machine.
 pub(super) fn is_local(headers: &HeaderMap) -> bool {
     let only = |name: HeaderName| {
         let mut values = headers.get_all(name);
@@ -44,7 +44,7 @@ pub(super) fn is_local(headers: &HeaderMap) -> bool {
         let authority = only(ORIGIN).and_then(|origin| origin.strip_prefix("http://"));
         authority.is_some_and(is_loopback_authority)
     } else {
-        // A link may be followed from anywhere; a part of a foreign page is not loaded from here.
+        // A link may be followed from any page, but no foreign page may load a part from here.
         let navigates = only(SEC_FETCH_MODE) == Some("navigate");
         let site = headers.get(SEC_FETCH_SITE).map(|site| site.to_str().unwrap_or_default());
         navigates || matches!(site, None | Some("same-origin" | "none"))

@@ -1,0 +1,83 @@
+//! Starts the HTTP server: state, middleware and routes in their order.
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use actix_web::cookie::SameSite;
+use actix_web::dev::Server;
+use actix_web::middleware::{Condition, from_fn};
+use actix_web::{App as ActixApp, web};
+
+use super::drf;
+use crate::config::{self, Config};
+use crate::flows::Flows;
+use crate::http;
+use crate::http::blocking::State;
+use crate::http::browsers::{Browsers, Origins};
+use crate::http::dev::{self, Development};
+use crate::http::metrics::Metrics;
+use crate::http::operations::{self, Operation};
+use crate::http::serving::drain::Draining;
+use crate::http::serving::middleware::{Https, catch_panic, surround};
+use crate::http::serving::{cors, server};
+
+/// Starts the server on `listener`, with the routes of the API, the adapter and the pages of
+/// development.
+pub(super) fn start_server(
+    config: &Config,
+    listener: TcpListener,
+    flows: &Arc<Flows>,
+    draining: &Draining,
+    development: Option<Development>,
+) -> io::Result<Server> {
+    let browsers = Browsers {
+        own_origin: config.public_url.clone(),
+        other_origins: origins_of(config),
+        same_site: match config.browsers.same_site {
+            config::SameSite::Strict => SameSite::Strict,
+            config::SameSite::Lax => SameSite::Lax,
+            config::SameSite::None => SameSite::None,
+        },
+    };
+    let mut state = State::new(
+        Arc::clone(flows),
+        &config.service_name,
+        browsers,
+        &config.trusted_proxies,
+        config.timing.answer_limit,
+        Metrics::new(operations::DOCUMENTED.iter().chain(drf::operations()).map(Operation::name)),
+    );
+    state.draining = draining.clone();
+    let state = web::Data::new(state);
+    let (origins, headers) = (origins_of(config), config.browsers.headers.clone());
+    let adapter = drf::routes(config, flows);
+    let https = Https(config.public_url.starts_with("https:"));
+    let metrics = Arc::clone(&state.metrics);
+    let settings = server::Settings {
+        workers: config.workers,
+        max_connections: config.max_connections,
+        keep_alive: config.keep_alive,
+        shutdown_timeout: config.shutdown_timeout,
+        https,
+    };
+    server::start(settings, listener, metrics, move || {
+        ActixApp::new()
+            .app_data(state.clone())
+            .app_data(https)
+            .wrap(from_fn(catch_panic))
+            .wrap(Condition::new(!origins.is_empty(), cors::allow(&origins, &headers)))
+            .wrap(from_fn(surround))
+            .configure(|app| {
+                if let Some(development) = &development {
+                    dev::configure(app, development);
+                }
+                http::configure(app, &adapter);
+            })
+    })
+}
+
+fn origins_of(config: &Config) -> Origins {
+    let browsers = &config.browsers;
+    Origins { named: browsers.origins.clone(), loopback: browsers.loopback_origins }
+}

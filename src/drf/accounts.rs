@@ -1,0 +1,240 @@
+//! Flows of the adapter for accounts (`/users/`). Staff manage accounts without confirming their
+//! password.
+
+use std::sync::Arc;
+
+use crate::domain::{
+    Counted, Counter, Device, Email, EmailChange, EventContext, EventKind, Locale, MailClass,
+    MailRequest, Metadata, PasswordHash, Roles, User, UserId, Username, UtcTime,
+};
+use crate::drf::flows::DrfFlows;
+use crate::flows::access::may_modify;
+use crate::flows::account::change_email::notify_old_address;
+use crate::flows::account::delete::{delete_account, keep_one_superuser, lock_for_staff};
+use crate::flows::admin::users::renew_rights;
+use crate::flows::audit::record_changes;
+use crate::flows::password::change::forget_pending;
+use crate::flows::{Error, Flows, Result};
+use crate::store::users::changes::{self, UserChanges};
+use crate::store::users::{self, NewUser};
+use crate::store::{self, Conn, events};
+
+/// Fields of an account in the adapter. A field that is `None` is kept.
+#[derive(Clone, Debug, Default)]
+pub struct AccountFields {
+    /// The user name.
+    pub username: Option<Username>,
+    /// The e-mail address.
+    pub email: EmailChange,
+    /// True for staff.
+    pub is_staff: Option<bool>,
+}
+
+/// Fields with a value that belongs to another user.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// The user name.
+    pub username: bool,
+    /// The e-mail address.
+    pub email: bool,
+}
+
+impl DrfFlows<'_> {
+    /// Returns a user.
+    pub fn find_user(&self, id: UserId) -> Result<Option<User>> {
+        Ok(self.core.db.read(|conn| users::find_by_id(conn, id))?)
+    }
+
+    /// Returns the fields of `wanted` that belong to another account than `own`. The response
+    /// reveals which addresses are taken, so users who are not staff may ask about as many
+    /// addresses as they may request mails for.
+    pub fn taken(
+        &self,
+        by: &User,
+        wanted: &AccountFields,
+        own: Option<UserId>,
+        device: &Device,
+    ) -> Result<Taken> {
+        if !by.is_staff {
+            for email in other_addresses(by, wanted) {
+                let question = MailRequest::new(MailClass::Verification, &email, device);
+                let mut counters = question.of_network();
+                counters.push(Counter::new(Counted::AddressesOfUser, by.id.to_string()));
+                self.core.reserve(counters)?;
+            }
+        }
+        Ok(self.core.db.read(|conn| taken(conn, wanted, own))?)
+    }
+
+    /// Creates an active account without a password.
+    pub fn create_user(&self, by: &User, fields: AccountFields) -> Result<User> {
+        let username = fields.username.ok_or_else(|| Error::Internal("no username".to_owned()))?;
+        let new = NewUser {
+            username,
+            email: match fields.email {
+                EmailChange::Set(email) => Some(email),
+                EmailChange::Keep | EmailChange::Remove => None,
+            },
+            email_verified: false,
+            password_hash: PasswordHash::unusable(),
+            is_staff: fields.is_staff.unwrap_or(false),
+            is_superuser: false,
+            locale: Locale::default(),
+            roles: Roles::default(),
+            app_metadata: Metadata::default(),
+        };
+        let (by, now) = (by.id, self.core.now());
+        let user = self.core.db.write(move |conn| {
+            let user = users::insert_user(conn, &new, now)?;
+            let context = EventContext::of(user.id, now).by(by);
+            events::record(conn, &context, EventKind::AccountCreatedByStaff, "")?;
+            Ok::<_, Error>(user)
+        })?;
+        self.core.learn_renewed_rights();
+        tracing::info!(
+            by = by.0,
+            user_id = user.id.0,
+            "account created at the Django REST adapter"
+        );
+        Ok(user)
+    }
+
+    /// Changes an account for `by` at `device`; `None` if it was deleted.
+    pub fn update_user(
+        &self,
+        by: &User,
+        id: UserId,
+        fields: AccountFields,
+        device: &Device,
+    ) -> Result<Option<User>> {
+        let now = self.core.now();
+        let mut changes = UserChanges {
+            username: fields.username,
+            email: fields.email,
+            is_staff: fields.is_staff,
+            ..UserChanges::default()
+        };
+        let (actor, policy) = (by.id, self.core.policy.clone());
+        let tokens = Arc::clone(self.core.access_tokens.settings());
+        let (by, device) = (by.clone(), device.clone());
+        let user = self.core.db.write(move |conn| {
+            let before = match lock_for_staff(conn, id) {
+                Ok(user) => user,
+                Err(Error::NotFound) => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            may_touch_other(conn, &by, &before)?;
+            if !by.is_staff {
+                let_name_follow(&before, &mut changes);
+            }
+            if changes.is_staff == Some(false) {
+                keep_one_superuser(conn, &before)?;
+            }
+            let Some(after) = changes::update_user(conn, id, &changes, now)? else {
+                return Ok(None);
+            };
+            record_changes(conn, &context_of_change(id, &by, &device, now), &before, &after)?;
+            let after = renew_rights(conn, &tokens, &before, after, now)?;
+            if before.email != after.email {
+                forget_pending(conn, &before)?;
+            }
+            notify_old_address(conn, &policy, &before, &after, now)?;
+            Ok::<_, Error>(Some(after))
+        })?;
+        if let Some(user) = &user {
+            self.core.note_rights(user);
+            self.core.learn_renewed_rights();
+            tracing::info!(
+                by = actor.0,
+                user_id = user.id.0,
+                "account changed at the Django REST adapter"
+            );
+        }
+        Ok(user)
+    }
+
+    /// Deletes an account for `by` and ends its sessions. Returns whether it existed.
+    pub fn delete_user(&self, by: &User, id: UserId) -> Result<bool> {
+        let (now, actor, by) = (self.core.now(), by.id, by.clone());
+        let (existed, ended) = self.core.db.write(move |conn| match lock_for_staff(conn, id) {
+            Ok(user) => {
+                may_touch_other(conn, &by, &user)?;
+                let context = EventContext::of(id, now);
+                let context = if by.id == id { context } else { context.by(by.id) };
+                Ok((true, delete_account(conn, &user, &context)?))
+            }
+            Err(Error::NotFound) => Ok((false, Vec::new())),
+            Err(error) => Err(error),
+        })?;
+        if existed {
+            self.core.note_deleted(id, ended, now);
+            tracing::info!(
+                by = actor.0,
+                user_id = id.0,
+                "account deleted at the Django REST adapter"
+            );
+        }
+        Ok(existed)
+    }
+}
+
+/// Returns up to `limit` users with ids above `after`, in the order of their ids.
+pub fn list_users(core: &Flows, after: UserId, limit: i64) -> Result<Vec<User>> {
+    Ok(core.db.read(|conn| users::list_page(conn, after, limit))?)
+}
+
+/// Checks that `by` may change `user`: the own account, or others as under `/v1`.
+fn may_touch_other(conn: &mut Conn, by: &User, user: &User) -> Result<()> {
+    if by.id == user.id { Ok(()) } else { may_modify(conn, by, user) }
+}
+
+/// Makes a user name that is the e-mail address follow a change of it: it must not block the
+/// address for its owner.
+fn let_name_follow(before: &User, changes: &mut UserChanges) {
+    let name = changes.username.as_ref().unwrap_or(&before.username);
+    let email = match &changes.email {
+        EmailChange::Keep => before.email.as_ref(),
+        EmailChange::Set(email) => Some(email),
+        EmailChange::Remove => None,
+    };
+    if let Some(email) = email
+        && name.as_str().contains('@')
+        && *name != Username::of_address(email)
+    {
+        changes.username = Some(Username::of_address(email));
+    }
+}
+
+/// Returns the context of a change of that account by the user or by staff.
+fn context_of_change(id: UserId, by: &User, device: &Device, now: UtcTime) -> EventContext {
+    let context = EventContext::of(id, now);
+    if by.id == id { context.on(device) } else { context.by(by.id) }
+}
+
+/// Returns the addresses in `wanted` that are not those of `user`.
+fn other_addresses(user: &User, wanted: &AccountFields) -> Vec<Email> {
+    let other_name = wanted.username.as_ref().filter(|name| **name != user.username);
+    let named = other_name.and_then(|name| Email::parse(name.as_str()).ok());
+    let mailed = match &wanted.email {
+        EmailChange::Set(email) => Some(email.clone()),
+        EmailChange::Keep | EmailChange::Remove => None,
+    };
+    let own = user.email.as_ref().map(Email::normalised);
+    [named, mailed].into_iter().flatten().filter(|it| Some(it.normalised()) != own).collect()
+}
+
+fn taken(conn: &mut Conn, wanted: &AccountFields, own: Option<UserId>) -> store::Result<Taken> {
+    let is_another = |found: Option<User>| found.is_some_and(|user| Some(user.id) != own);
+    let mut taken = Taken::default();
+    if let Some(username) = &wanted.username {
+        taken.username = is_another(users::find_by_username(conn, username.as_str())?);
+        // A user name that is the address of another user could pass for that user.
+        if let (false, Ok(email)) = (taken.username, Email::parse(username.as_str())) {
+            taken.username = is_another(users::find_by_email(conn, &email)?);
+        }
+    }
+    if let EmailChange::Set(email) = &wanted.email {
+        taken.email = is_another(users::find_by_email(conn, email)?);
+    }
+    Ok(taken)
+}

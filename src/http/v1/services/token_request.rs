@@ -1,0 +1,76 @@
+//! Requests of services for one token (RFC 7662 section 2.1, RFC 7009 section 2.1).
+
+use std::pin::Pin;
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest};
+use utoipa::ToSchema;
+
+use crate::domain::PlainToken;
+use crate::http::body::{Body, Fields};
+use crate::http::error::ApiError;
+use crate::http::form::Form;
+use crate::http::service_credentials;
+
+/// A token, and the credentials of the service if they are not in the `Authorization` header.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the schema of `TokenForm`")]
+pub struct TokenParameters {
+    /// An access token or a refresh token.
+    #[schema(example = "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFUzI1NiIsImtpZCI6Ii4uLiJ9.e30.c2ln")]
+    token: String,
+    /// `access_token` or `refresh_token`. Optional.
+    #[schema(required = false, nullable = false, example = "access_token")]
+    token_type_hint: Option<String>,
+    /// Any id of the service. It is not evaluated.
+    #[schema(required = false, nullable = false, example = "billing")]
+    client_id: Option<String>,
+    /// The API key.
+    #[schema(
+        required = false,
+        nullable = false,
+        example = "hpk_9iT1b5zJm4M0l3yq7nR2vXwK8sD6cF0gH1jL5pQ4eUo"
+    )]
+    client_secret: Option<String>,
+}
+
+/// A token, and the API key of the service that sent it.
+pub struct TokenRequest {
+    /// The API key.
+    pub key: PlainToken,
+    /// The token.
+    pub token: PlainToken,
+}
+
+impl FromRequest for TokenRequest {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let form = Form::<TokenForm>::from_request(request, payload);
+        let request = request.clone();
+        Box::pin(async move {
+            let form = form.await;
+            // Missing credentials are reported before faults of the form.
+            let client_secret =
+                form.as_ref().ok().and_then(|Form(form)| form.client_secret.clone());
+            let key = service_credentials::presented(&request, client_secret)?;
+            Ok(Self { key, token: form?.0.token })
+        })
+    }
+}
+
+/// The parsed form.
+struct TokenForm {
+    token: PlainToken,
+    client_secret: Option<PlainToken>,
+}
+
+impl Body for TokenForm {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let token = fields.required("token", |text| Ok(PlainToken::presented(text)));
+        let client_secret =
+            fields.optional("client_secret", |text| Ok(PlainToken::presented(text)));
+        Some(Self { token: token?, client_secret })
+    }
+}

@@ -1,0 +1,100 @@
+//! A share of the hash queue: jobs by network, which take turns.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Instant;
+
+/// A job. Its argument says whether it runs or is refused.
+pub(in crate::security) type Job = Box<dyn FnOnce(Start) + Send>;
+
+/// The start of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::security) enum Start {
+    Run,
+    Refused,
+}
+
+/// A job with its account and the time of its submission.
+pub(super) struct Waiting {
+    pub(super) account: String,
+    pub(super) job: Job,
+    pub(super) since: Instant,
+}
+
+/// The jobs of one share.
+#[derive(Default)]
+pub(super) struct Share {
+    networks: HashMap<String, VecDeque<Waiting>>,
+    /// The networks with jobs, the next one first.
+    turns: VecDeque<String>,
+    /// The number of jobs.
+    pub(super) waiting: usize,
+}
+
+impl Share {
+    /// Adds a job to a share of `places`, and returns the job that is refused.
+    pub(super) fn admit(&mut self, network: String, job: Waiting, places: usize) -> Option<Job> {
+        let mut refused = None;
+        if self.waiting >= places {
+            match self.make_room(&network, &job.account) {
+                Some(other) => refused = Some(other.job),
+                None => return Some(job.job),
+            }
+        }
+        let lane = self.networks.entry(network.clone()).or_default();
+        if lane.is_empty() {
+            self.turns.push_back(network);
+        }
+        lane.push_back(job);
+        self.waiting += 1;
+        refused
+    }
+
+    /// Removes a job of the network with the most jobs, if `network` has fewer, or one of the
+    /// account with the most jobs in `network`, if `account` has fewer.
+    fn make_room(&mut self, network: &str, account: &str) -> Option<Waiting> {
+        let own = self.networks.get(network).map_or(0, VecDeque::len);
+        let longest = self.networks.values_mut().max_by_key(|lane| lane.len());
+        let removed = match longest.filter(|lane| lane.len() > own + 1) {
+            Some(lane) => lane.pop_back(),
+            None => remove_repeated(self.networks.get_mut(network)?, account),
+        };
+        self.waiting -= usize::from(removed.is_some());
+        removed
+    }
+
+    /// Returns the number of jobs of an account.
+    pub(super) fn jobs_of(&self, account: &str) -> usize {
+        self.networks.values().flatten().filter(|it| it.account == account).count()
+    }
+
+    /// Takes the next job whose account is not in `busy`.
+    pub(super) fn next(&mut self, busy: &HashSet<String>) -> Option<Waiting> {
+        for _ in 0..self.turns.len() {
+            let network = self.turns.pop_front()?;
+            let lane = self.networks.get_mut(&network)?;
+            let next = take_idle(lane, busy);
+            if lane.is_empty() {
+                self.networks.remove(&network);
+            } else {
+                self.turns.push_back(network);
+            }
+            if next.is_some() {
+                self.waiting -= 1;
+                return next;
+            }
+        }
+        None
+    }
+}
+
+/// Removes the last job of the account with the most jobs, if that has two more than `account`.
+fn remove_repeated(lane: &mut VecDeque<Waiting>, account: &str) -> Option<Waiting> {
+    let count = |name: &str| lane.iter().filter(|it| it.account == name).count();
+    let (jobs, at) = lane.iter().enumerate().map(|(at, it)| (count(&it.account), at)).max()?;
+    if jobs > count(account) + 1 { lane.remove(at) } else { None }
+}
+
+fn take_idle(lane: &mut VecDeque<Waiting>, busy: &HashSet<String>) -> Option<Waiting> {
+    let at = lane.iter().position(|it| !busy.contains(&it.account))?;
+    lane.remove(at)
+}

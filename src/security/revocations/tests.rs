@@ -1,0 +1,106 @@
+//! Tests of the set of revocations.
+
+use super::*;
+use crate::domain::SessionId;
+
+fn at(seconds: i64) -> UtcTime {
+    UtcTime::from_seconds(seconds)
+}
+
+fn ended(id: &str, seconds: i64, reason: EndReason) -> EndedSession {
+    let (id, user_id) = (SessionId(id.into()), UserId(7));
+    EndedSession { id, user_id, at: at(seconds), reason: Some(reason) }
+}
+
+fn contains(set: &Revocations, session: &str, now: UtcTime) -> Option<bool> {
+    set.revokes(session, UserId(7), 0, now)
+}
+
+#[test]
+fn a_change_of_rights_revokes_tokens_of_earlier_generations_only() {
+    let set = Revocations::new(Duration::from_secs(300), Duration::from_secs(10));
+    let changed = UtcTime::from_micros(100_000_000);
+    set.sync(&[], &[(UserId(7), changed), (UserId(8), changed)], at(101));
+    for (rights, revoked) in
+        [(0, true), (99_999_999, true), (100_000_000, false), (100_000_001, false)]
+    {
+        assert_eq!(set.revokes("a", UserId(7), rights, at(101)), Some(revoked), "{rights}");
+    }
+    // An earlier generation from another instance changes nothing.
+    set.change_rights(UserId(7), UtcTime::from_micros(50));
+    assert_eq!(set.revokes("a", UserId(7), 100_000_000, at(101)), Some(false));
+    assert_eq!(set.revokes("a", UserId(7), 60, at(101)), Some(true));
+    let listed = set.list(Some(at(100)), at(101)).unwrap();
+    assert_eq!(*listed.users(), BTreeMap::from([(UserId(7), at(100)), (UserId(8), at(100))]));
+    assert!(set.list(Some(at(101)), at(101)).unwrap().users().is_empty());
+    set.sync(&[], &[], at(401));
+    assert_eq!(set.revokes("a", UserId(7), 0, at(401)), Some(false), "the tokens have expired");
+}
+
+#[test]
+fn a_list_since_a_time_has_what_is_new_and_the_whole_is_made_once() {
+    let set = Revocations::new(Duration::from_secs(900), Duration::from_secs(1000));
+    let many: Vec<_> =
+        (0..2000).map(|n| ended(&n.to_string(), n / 4, EndReason::LoggedOut)).collect();
+    set.sync(&many, &[], at(500));
+    let whole = set.list(None, at(500)).unwrap();
+    assert_eq!(whole.sessions().len(), 2000);
+    assert!(Arc::ptr_eq(&whole, &set.list(None, at(500)).unwrap()));
+    assert_eq!(set.list(Some(at(499)), at(500)).unwrap().sessions().len(), 4);
+    assert!(set.list(Some(at(500)), at(500)).unwrap().sessions().is_empty());
+    // Entries are dropped with their tokens, whatever their number.
+    set.sync(&[], &[], at(1200));
+    assert_eq!(set.list(None, at(1200)).unwrap().sessions().len(), 800);
+    assert_eq!(contains(&set, "1199", at(1200)), Some(false));
+    assert_eq!(contains(&set, "1200", at(1200)), Some(true));
+}
+
+#[test]
+fn what_is_listed_tells_accounts_from_sessions() {
+    let set = Revocations::new(Duration::from_secs(300), Duration::from_secs(10));
+    assert!(set.list(None, at(0)).is_none());
+    set.sync(&[ended("a", 1, EndReason::LoggedOut)], &[], at(1));
+    let first = set.list(None, at(1)).unwrap();
+    assert!(first.users().is_empty());
+    set.add([ended("b", 2, EndReason::AccountDisabled)], at(2));
+    let second = set.list(None, at(2)).unwrap();
+    assert_eq!(*second.users(), BTreeMap::from([(UserId(7), at(2))]));
+    let ids: Vec<&str> = second.sessions().iter().map(|it| it.id.as_str()).collect();
+    assert_eq!(ids, ["b", "a"]);
+    assert_ne!(first.tag(), second.tag());
+    set.sync(&[ended("b", 2, EndReason::AccountDisabled)], &[], at(3));
+    assert_eq!(set.list(None, at(3)).unwrap().tag(), second.tag());
+    assert!(set.list(None, at(14)).is_none());
+}
+
+#[test]
+fn what_was_forgotten_while_the_clock_was_ahead_is_learned_again_when_it_is_set_back() {
+    let set = Revocations::new(Duration::from_secs(300), Duration::from_secs(10));
+    let logged_out = ended("a", 1000, EndReason::LoggedOut);
+    set.sync(std::slice::from_ref(&logged_out), &[], at(1000));
+    set.sync(&[], &[], at(4600));
+    assert_eq!(contains(&set, "a", at(4600)), Some(false), "its tokens have expired");
+    assert_eq!(contains(&set, "a", at(1100)), None, "it may not be believed again");
+    assert!(set.unseen_since(at(1100)) <= at(1000));
+    set.sync(&[logged_out], &[], at(1100));
+    assert_eq!(contains(&set, "a", at(1101)), Some(true));
+}
+
+#[test]
+fn an_entry_lives_as_long_as_a_token_and_a_stale_set_does_not_guess() {
+    let set = Revocations::new(Duration::from_secs(300), Duration::from_secs(10));
+    assert_eq!(contains(&set, "a", at(0)), None);
+    assert_eq!(set.unseen_since(at(0)), at(-300));
+    set.sync(&[], &[], at(0));
+    assert_eq!(set.unseen_since(at(1)), at(-60));
+    set.add([ended("a", 1, EndReason::LoggedOut)], at(1));
+    assert_eq!(contains(&set, "a", at(1)), Some(true));
+    assert_eq!(contains(&set, "b", at(10)), Some(false));
+    assert_eq!(contains(&set, "b", at(11)), None);
+    assert_eq!(contains(&set, "a", at(11)), Some(true));
+    set.sync(&[ended("b", 290, EndReason::LoggedOut)], &[], at(301));
+    assert_eq!(contains(&set, "a", at(301)), Some(true));
+    set.sync(&[], &[], at(302));
+    assert_eq!(contains(&set, "a", at(302)), Some(false));
+    assert_eq!(contains(&set, "b", at(302)), Some(true));
+}
