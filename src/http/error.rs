@@ -86,7 +86,7 @@ pub struct FieldProblem {
     pub code: &'static str,
     /// Explanation, for people. May change.
     pub message: Cow<'static, str>,
-    /// With `too_short`: the least length.
+    /// With `too_short`: the minimum length.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false, value_type = u32, example = 8)]
     pub min: Option<usize>,

@@ -19,7 +19,7 @@ pub struct ChangePasswordRequest {
     /// The current password. It may be missing right after a log-in.
     #[schema(value_type = Option<String>, format = "password", min_length = 1, max_length = 1024, example = "plum tree at dusk")]
     current_password: Option<PlainPassword>,
-    /// The password from now on.
+    /// The new password.
     #[schema(value_type = NewPassword)]
     new_password: PlainPassword,
 }

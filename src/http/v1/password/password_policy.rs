@@ -14,10 +14,10 @@ pub struct PublicPolicy {
     /// Minimum length in characters (Unicode code points).
     #[schema(example = 8)]
     min_length: usize,
-    /// Most characters (Unicode code points).
+    /// Maximum length in characters (Unicode code points).
     #[schema(example = 256)]
     max_length: usize,
-    /// Most bytes in UTF-8.
+    /// Maximum length in bytes of UTF-8.
     #[schema(example = 1024)]
     max_bytes: usize,
     /// Length that a form should recommend.

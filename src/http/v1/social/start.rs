@@ -15,7 +15,7 @@ use crate::http::error::ApiError;
 /// The longest URL of a page.
 const MAX_URL: usize = 2048;
 
-/// A log-in at a provider that shall begin.
+/// A log-in at a provider, to be started.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SocialStartRequest {
@@ -38,7 +38,7 @@ impl Body for SocialStartRequest {
     }
 }
 
-/// A log-in at a provider that has begun.
+/// A log-in at a provider, started.
 #[derive(Serialize, ToSchema)]
 pub struct SocialStarted {
     /// Where to send the browser.
