@@ -3,7 +3,8 @@
     tutorial.py HALLPASS PAGE [COMMAND...]   with the program HALLPASS, in an empty folder
 
 The service runs on 127.0.0.1:8000. `sh` blocks run one after the other in one shell, in which
-HALLPASS is the path of this repository. A block whose text before says “leave it running” runs
+HALLPASS is the path of this repository, `hallpass` is the program, and HALLPASS_DATA_DIR the folder
+of the service. A block whose text before says “leave it running” runs
 beside the others, once the address in that text answers. A block after “Save as `NAME`” becomes a
 file. A `json` or `text` block is the expected output of the block of commands before it. COMMAND
 runs at the end, while everything is still running.
@@ -75,10 +76,12 @@ def main():
         os.chdir(folder)
         Path("service").mkdir()
         os.environ["HALLPASS"] = str(ROOT)
+        os.environ["PATH"] = f"{hallpass.parent}:{os.environ['PATH']}"
         # One group for all that is started here.
         os.setpgid(0, 0)
         service = subprocess.Popen([hallpass], cwd="service")
         wait_for("127.0.0.1", 8000)
+        os.environ["HALLPASS_DATA_DIR"] = str(Path("service/data").resolve())
         try:
             walk(page, Shell())
             if command:

@@ -20,6 +20,7 @@ use clap::{Parser, Subcommand};
 use crate::config::{Config, LogFormat, Source};
 use crate::domain::UtcTime;
 use crate::http::openapi;
+use crate::store::DatabaseUrl;
 use crate::{config, store, telemetry};
 
 /// A headless JSON auth service. Settings are environment variables; see .env.example.
@@ -120,6 +121,9 @@ fn configured(command: Command, source: Source) -> Outcome {
         },
         _ => config.clone(),
     });
+    if let Command::Users(_) | Command::ApiKeys(_) | Command::Mail(_) | Command::Keys(_) = command {
+        tell_of_new_database(&config.database);
+    }
     match command {
         Command::Serve => serve::run(&config),
         Command::Migrate => migrate(&config),
@@ -143,6 +147,19 @@ fn migrate(config: &Config) -> Outcome {
         return print(&format!("{}: up to date\n", config.database.redacted()));
     }
     applied.iter().try_for_each(|name| print(&format!("applied {name}\n")))
+}
+
+/// Warns of a database file that the command is about to create: started in another folder than the service, it
+/// would manage the accounts of a database that nothing else uses.
+fn tell_of_new_database(database: &DatabaseUrl) {
+    if let DatabaseUrl::Sqlite(file) = database
+        && !file.exists()
+    {
+        tell(&format!(
+            "{} is a new database. For the one of the service, use its folder or set HALLPASS_DATA_DIR\n",
+            file.display()
+        ));
+    }
 }
 
 /// Writes to standard error, and ignores failures.

@@ -112,7 +112,7 @@ impl ApiKey {
         let name = text.trim();
         match name.chars().count() {
             0 => Err(Fault::Required),
-            _ if name.chars().any(char::is_control) => Err(Fault::InvalidFormat),
+            _ if text.chars().any(char::is_control) => Err(Fault::InvalidFormat),
             1..=Self::MAX_NAME => Ok(name.to_owned()),
             _ => Err(Fault::TooLong(Length::Characters(Self::MAX_NAME))),
         }
@@ -173,6 +173,7 @@ mod tests {
         assert_eq!(ApiKey::parse_name(" billing "), Ok("billing".to_owned()));
         assert_eq!(ApiKey::parse_name("  "), Err(Fault::Required));
         assert_eq!(ApiKey::parse_name("a\nb"), Err(Fault::InvalidFormat));
+        assert_eq!(ApiKey::parse_name("a\n"), Err(Fault::InvalidFormat));
         assert!(ApiKey::parse_name(&"é".repeat(100)).is_ok());
         assert!(ApiKey::parse_name(&"é".repeat(101)).is_err());
     }

@@ -87,10 +87,10 @@ pub struct AccessTokenClaims {
     /// Issuer: the URL of the service.
     #[schema(example = "http://127.0.0.1:8000")]
     iss: String,
-    /// Audience: a text, or an array of texts if `HALLPASS_AUDIENCE` has several.
+    /// Audience: a string, or an array of strings if `HALLPASS_AUDIENCE` names several.
     #[schema(value_type = Value, example = "http://127.0.0.1:8000")]
     aud: String,
-    /// The user id as text.
+    /// The user id as a string.
     #[schema(example = "7")]
     sub: String,
     /// The client that it was issued to (`HALLPASS_CLIENT_ID`).
@@ -102,10 +102,10 @@ pub struct AccessTokenClaims {
     /// Expiry, in seconds since the epoch.
     #[schema(example = 1_800_000_300)]
     exp: i64,
-    /// Its own id.
+    /// The id of the token.
     #[schema(example = "0199d2a0-7a1e-7c43-9d5b-0f4f6f1f2a11")]
     jti: String,
-    /// The session it belongs to.
+    /// The id of the session.
     #[schema(example = "0199d2a0-7a1e-7c43-9d5b-0f4f6f1f2a10")]
     sid: String,
     /// The user id.

@@ -23,6 +23,19 @@ fn refused(setup: &Setup, arguments: &[&str], part: &str) {
     assert!(!done.success && done.stderr.contains(part), "{arguments:?}: {}", done.stderr);
 }
 
+#[test]
+fn a_command_that_creates_the_database_says_so() {
+    let setup = Setup::on_sqlite();
+    let listed = setup.run(&["users", "list"]);
+    assert!(
+        listed.success && listed.stderr.contains("hallpass.db is a new database"),
+        "{}",
+        listed.stderr
+    );
+    let again = setup.run(&["users", "list"]);
+    assert!(!again.stderr.contains("new database"), "{}", again.stderr);
+}
+
 on_both! {
     fn an_operator_manages_accounts(setup) {
         let arguments = ["users", "create", "mina@example.com", "--username", "mina", "--role", "a,b"];

@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"os"
@@ -32,8 +33,8 @@ func main() {
 	must(err)
 	check(verified.Email == email, "verified")
 
-	_, response, err := client.TokenAPI.TokenAuth(ctx).TokenAuthRequest(*hallpass.NewTokenAuthRequest("wrong password", email)).Execute()
-	check(err != nil && response.StatusCode == 401, "a wrong password")
+	_, _, err = client.TokenAPI.TokenAuth(ctx).TokenAuthRequest(*hallpass.NewTokenAuthRequest("wrong password", email)).Execute()
+	refused(err, "invalid_credentials")
 	pair, _, err := client.TokenAPI.TokenAuth(ctx).TokenAuthRequest(*hallpass.NewTokenAuthRequest(password, email)).Execute()
 	must(err)
 	pair, _, err = client.TokenAPI.TokenRefresh(ctx).RefreshTokenRequest(refresh(pair)).Execute()
@@ -49,8 +50,8 @@ func main() {
 
 	_, err = client.TokenAPI.TokenRevoke(ctx).RefreshTokenRequest(refresh(pair)).Execute()
 	must(err)
-	_, response, err = client.TokenAPI.TokenRefresh(ctx).RefreshTokenRequest(refresh(pair)).Execute()
-	check(err != nil && response.StatusCode == 401, "a session that was ended")
+	_, _, err = client.TokenAPI.TokenRefresh(ctx).RefreshTokenRequest(refresh(pair)).Execute()
+	refused(err, "refresh_token_revoked")
 	fmt.Println("openapi-generator, Go: the main job is done")
 }
 
@@ -58,6 +59,13 @@ func refresh(pair *hallpass.TokenPair) hallpass.RefreshTokenRequest {
 	request := hallpass.NewRefreshTokenRequest()
 	request.SetRefreshToken(pair.GetRefreshToken())
 	return *request
+}
+
+func refused(err error, code string) {
+	var failure *hallpass.GenericOpenAPIError
+	check(errors.As(err, &failure), fmt.Sprint(code, ": ", err))
+	problem, typed := failure.Model().(hallpass.Problem)
+	check(typed && problem.Code == code && problem.Status == 401, fmt.Sprint(code, ": ", string(failure.Body())))
 }
 
 func must(err error) {

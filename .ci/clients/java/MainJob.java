@@ -1,5 +1,6 @@
 import org.openapitools.client.ApiClient;
 import org.openapitools.client.ApiException;
+import org.openapitools.client.JSON;
 import org.openapitools.client.api.AccountApi;
 import org.openapitools.client.api.TokenApi;
 import org.openapitools.client.model.*;
@@ -46,11 +47,12 @@ public class MainJob {
         Object run() throws ApiException;
     }
 
-    static void refused(String code, Call call) {
+    static void refused(String code, Call call) throws Exception {
         try {
             call.run();
         } catch (ApiException error) {
-            check(error.getCode() == 401 && error.getResponseBody().contains("\"" + code + "\""), code);
+            Problem problem = JSON.getDefault().getMapper().readValue(error.getResponseBody(), Problem.class);
+            check(error.getCode() == 401 && problem.getStatus() == 401 && code.equals(problem.getCode()), code);
             return;
         }
         check(false, code);

@@ -19,7 +19,7 @@ const MAX_LIMIT: usize = 200;
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "describes what `Page` is read from")]
 pub struct EventsQuery {
-    /// Most events on the page.
+    /// Maximum number of events on the page.
     #[param(minimum = 1, maximum = 200, default = 50, required = false)]
     limit: Option<u32>,
     /// `next_cursor` of the page before.
@@ -29,7 +29,7 @@ pub struct EventsQuery {
 
 /// The parsed parameters.
 pub struct Page {
-    /// Most events on the page.
+    /// Maximum number of events on the page.
     pub limit: usize,
     /// Only events older than this one.
     pub before: Option<EventId>,
@@ -90,7 +90,7 @@ pub struct Event {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false, value_type = i64, example = 1)]
     actor_id: Option<i64>,
-    /// The API key of the service that acted; shown to staff only.
+    /// The id of the API key of the service that acted; shown to staff only.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false, value_type = String, example = "0199d2a0-7a1e-7c43-9d5b-0f4f6f1f2a13")]
     api_key_id: Option<String>,

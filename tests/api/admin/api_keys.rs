@@ -172,13 +172,15 @@ on_both! {
         }
         for (seconds, code) in [
             (json!(59), "invalid_format"), (json!(315_619_201), "invalid_format"),
-            (json!("60"), "wrong_type"), (json!(-1), "wrong_type"),
+            (json!("60"), "wrong_type"), (json!(-1), "wrong_type"), (json!(60.5), "wrong_type"),
         ] {
             let body = json!({"name": "a", "scopes": ["revoke"], "expires_in": seconds});
             assert_eq!(faults(body), [fault("expires_in", code)]);
         }
         let body = json!({"name": "a\u{7}", "scopes": ["revoke"], "owner": 1});
         assert_eq!(faults(body), [fault("name", "invalid_format"), fault("owner", "unknown_field")]);
+        // JSON has a single kind of number.
+        create(&app, &root.access, &json!({"name": "a", "scopes": ["revoke"], "expires_in": 60.0})).is(201);
     }
 
     fn the_audit_trail_names_the_key(world) {

@@ -13,7 +13,7 @@ use crate::http::error::ApiError;
 use crate::http::schema::EmailAddress;
 use crate::http::v1::account::register::VerificationSent;
 
-/// A request to change the e-mail address.
+/// A change of the e-mail address.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeEmailRequest {

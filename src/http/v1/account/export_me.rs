@@ -50,7 +50,7 @@ pub struct Export {
 /// One log-in on one device.
 #[derive(Serialize, ToSchema)]
 pub struct ExportedSession {
-    /// Its id.
+    /// The id of the session.
     #[schema(example = "0199d2a0-7a1e-7c43-9d5b-0f4f6f1f2a10")]
     id: String,
     /// Browser and operating system, as far as the client named them.
@@ -103,7 +103,7 @@ pub struct ExportedRegistration {
     /// The language of its mail.
     #[schema(example = "en")]
     locale: String,
-    /// Time until which it is pending or kept (RFC 3339, UTC).
+    /// Time of expiry (RFC 3339, UTC).
     #[schema(format = "date-time")]
     expires_at: String,
     /// Time of the verification (RFC 3339, UTC).
@@ -117,14 +117,14 @@ pub struct ExportedToken {
     /// Purpose of the token.
     #[schema(example = "reset_password")]
     purpose: &'static str,
-    /// The e-mail address that it is about.
+    /// The e-mail address that it was mailed about.
     email: Option<String>,
     /// Details in its mail: a device, a new e-mail address.
     detail: String,
     /// Time of creation (RFC 3339, UTC).
     #[schema(format = "date-time")]
     created_at: String,
-    /// Time of its expiry (RFC 3339, UTC).
+    /// Time of expiry (RFC 3339, UTC).
     #[schema(format = "date-time")]
     expires_at: String,
     /// Time of use (RFC 3339, UTC).
@@ -200,8 +200,8 @@ fn mail(mail: MailLine) -> ExportedMail {
     tag = "account",
     summary = "Export of all data of the own account",
     description = "All data that the service stores about the user, as JSON. Hashes of passwords and tokens are left out. \
-        10 exports an hour are answered. The answer is sent while it is read from the database and may be large. If it cannot be \
-        completed, the connection is closed before the end of the document, also when the session is ended meanwhile.",
+        At most 10 exports an hour. The response is streamed and may be large. If it cannot be completed, or the session ends \
+        meanwhile, the connection is closed before the end of the document.",
     responses((status = 200, description = "The export.", body = Export)),
     security(("bearer" = [])),
     extensions(("x-error-codes" = json!(["rate_limited"])))

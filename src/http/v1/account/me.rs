@@ -11,7 +11,7 @@ use crate::http::blocking::State;
 use crate::http::error::ApiError;
 use crate::http::v1::time::rfc3339;
 
-/// A user's own account.
+/// The user's own account.
 #[derive(Serialize, ToSchema)]
 pub struct Profile {
     /// The user id, the `sub` of its tokens.

@@ -13,7 +13,7 @@ use crate::http::error::ApiError;
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NotMeRequest {
-    /// From the link.
+    /// The token of the mail's link.
     #[schema(value_type = String, example = "Zm9yIHRoZSBsb3ZlIG9mIGV4YW1wbGVzIG9ubHku")]
     token: PlainToken,
 }

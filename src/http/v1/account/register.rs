@@ -21,13 +21,13 @@ pub struct RegisterRequest {
     /// The e-mail address. It is verified by a mail.
     #[schema(value_type = EmailAddress)]
     email: Email,
-    /// The password; see `GET /v1/password-policy`.
+    /// The password.
     #[schema(value_type = NewPassword)]
     password: PlainPassword,
     /// The user name. Not given: the e-mail address.
     #[schema(value_type = Option<ChosenUsername>)]
     username: Option<Username>,
-    /// The language of mail as a BCP 47 tag. Not given: from `Accept-Language`.
+    /// The language of mail. Not given: from `Accept-Language`.
     #[schema(value_type = Option<LocaleTag>)]
     locale: Option<Locale>,
     /// Set the refresh token as a cookie, for browsers, if the registration logs in immediately.
@@ -159,7 +159,7 @@ impl Registered {
     operation_id = "register",
     tag = "account",
     summary = "Register",
-    description = "Starts a registration and sends a mail to the address. The answer is the same whether the address has an account or not. With the verification policies `optional` and `none` it is 201 and the user is logged in.",
+    description = "Creates a pending registration and mails a code and a link to the address. The response is the same whether or not the address has an account. With the verification policies `optional` and `none`, the account is created immediately: 201, with tokens.",
     request_body(content = RegisterRequest, example = json!({"email": "mina@example.com", "password": "plum tree at dusk", "username": "mina"})),
     responses(
         (status = 202, description = "A mail is on its way.", body = Registered),

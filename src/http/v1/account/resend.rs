@@ -41,7 +41,7 @@ pub struct VerificationResent {
     operation_id = "resendVerification",
     tag = "account",
     summary = "Send the verification mail again",
-    description = "Only the newest mail is valid. The answer is always the same, whether a verification is pending for the address or not.",
+    description = "Only the newest mail is valid. The response is always the same, whether or not a verification is pending for the address.",
     request_body(content = ResendRequest, example = json!({"email": "mina@example.com"})),
     responses((status = 202, description = "The request is accepted.", body = VerificationResent)),
     extensions(("x-error-codes" = json!(["rate_limited", "overloaded", "unavailable"])))

@@ -26,21 +26,21 @@ pub struct Account {
     /// True if the account may log in.
     #[schema(example = true)]
     is_active: bool,
-    /// Reason why it is disabled, if staff gave one.
+    /// Reason for the disabling, if staff gave one.
     disabled_reason: Option<String>,
-    /// Time at which it is enabled again (RFC 3339, UTC), if there is one.
+    /// When the account may log in again (RFC 3339, UTC), if it is disabled until a date.
     #[schema(format = "date-time", example = "2027-01-01T00:00:00.000000Z")]
     disabled_until: Option<String>,
-    /// Its roles in applications.
+    /// The roles of the account in applications.
     #[schema(example = json!(["editor"]))]
     roles: Vec<String>,
     /// Metadata that staff and services keep with the account.
     #[schema(value_type = Object, example = json!({"plan": "pro"}))]
     app_metadata: Map<String, Value>,
-    /// True for staff, who may manage other accounts.
+    /// True if the account may manage others.
     #[schema(example = false)]
     is_staff: bool,
-    /// True for a superuser, who may manage superusers and is protected from other staff.
+    /// True if the account may manage superusers. Other staff cannot change it.
     #[schema(example = false)]
     is_superuser: bool,
     /// The language of mail, as a BCP 47 tag.

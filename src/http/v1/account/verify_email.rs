@@ -22,7 +22,7 @@ pub struct CodeProof {
     /// From the response to `register`.
     #[schema(example = "hpg_0J4mC8bV2nX6zL1kS9dF3gH7jQ5wE0rT4yU8iO2pA6s")]
     registration_token: String,
-    /// From the mail.
+    /// The code of the mail.
     #[schema(value_type = MailCode)]
     code: String,
     /// Set the refresh token as a cookie, for browsers.
@@ -35,7 +35,7 @@ pub struct CodeProof {
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes one of the forms that `VerifyEmailRequest` reads")]
 pub struct LinkProof {
-    /// From the link.
+    /// The token of the mail's link.
     #[schema(example = "Zm9yIHRoZSBsb3ZlIG9mIGV4YW1wbGVzIG9ubHku")]
     token: String,
     /// From the response to `register`. With neither this nor a password the response is
@@ -56,7 +56,7 @@ pub struct LinkProof {
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes one of the forms that `VerifyEmailRequest` reads")]
 pub struct PasswordProof {
-    /// From the link.
+    /// The token of the mail's link.
     #[schema(example = "Zm9yIHRoZSBsb3ZlIG9mIGV4YW1wbGVzIG9ubHku")]
     token: String,
     /// The password of the registration.

@@ -14,7 +14,7 @@ use crate::http::blocking::State;
 use crate::http::body::{Body, Fields, Json};
 use crate::http::client::Client;
 use crate::http::error::ApiError;
-use crate::http::v1::api_keys::item::{ApiKeyItem, ApiKeyScope};
+use crate::http::v1::api_keys::item::{ApiKeyItem, RequestedScope};
 
 /// Shortest lifetime of a key, in seconds.
 const MIN_LIFETIME: u64 = 60;
@@ -25,11 +25,16 @@ const MIN_LIFETIME: u64 = 60;
 #[expect(dead_code, reason = "describes what `Order` is read from")]
 pub struct CreateApiKeyRequest {
     /// A name that says which service holds the key.
-    #[schema(min_length = 1, max_length = 100, pattern = r"\S", example = "billing")]
+    #[schema(
+        min_length = 1,
+        max_length = 100,
+        pattern = r"^[^\u0000-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u001F\u007F-\u009F]*$",
+        example = "billing"
+    )]
     name: String,
     /// The rights of the key.
-    #[schema(min_items = 1, example = json!(["introspect"]))]
-    scopes: Vec<ApiKeyScope>,
+    #[schema(min_items = 1, max_items = 4, example = json!(["introspect"]))]
+    scopes: Vec<RequestedScope>,
     /// Seconds until the key expires. Not given: it does not expire.
     #[schema(minimum = 60, maximum = 315_619_200, example = 31_536_000)]
     expires_in: Option<u64>,
@@ -53,7 +58,7 @@ impl Body for Order {
     fn read(fields: &mut Fields) -> Option<Self> {
         let name = fields.required("name", ApiKey::parse_name);
         let scopes = fields.required_value("scopes", read_scopes);
-        let lifetime = fields.value("expires_in", |value| match value.as_u64() {
+        let lifetime = fields.value("expires_in", |value| match whole_number(&value) {
             Some(seconds @ MIN_LIFETIME..) if seconds <= ApiKey::MAX_LIFETIME.as_secs() => {
                 Ok(Duration::from_secs(seconds))
             }
@@ -63,6 +68,13 @@ impl Body for Order {
         let password = fields.optional("password", PlainPassword::parse);
         Some(Self { new: NewApiKey { name: name?, scopes: scopes?, lifetime }, password })
     }
+}
+
+/// Returns a number that is whole. `60.0` is one: JSON has a single kind of number.
+fn whole_number(value: &Value) -> Option<u64> {
+    value
+        .as_u64()
+        .or_else(|| value.is_f64().then(|| value.to_string())?.strip_suffix(".0")?.parse().ok())
 }
 
 fn read_scopes(value: Value) -> Result<Vec<Scope>, Fault> {
@@ -82,7 +94,7 @@ fn read_scopes(value: Value) -> Result<Vec<Scope>, Fault> {
 /// A new API key with its secret.
 #[derive(Serialize, ToSchema)]
 pub struct CreatedApiKey {
-    /// The secret, for `Authorization: Bearer`. It is not stored and not shown again.
+    /// The secret, for `Authorization: Bearer`. It is shown once and not stored.
     #[schema(example = "hpk_9iT1b5zJm4M0l3yq7nR2vXwK8sD6cF0gH1jL5pQ4eUo")]
     secret: String,
     /// The key.

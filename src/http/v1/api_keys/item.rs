@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::Schema;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::domain::{ApiKey, Scope};
@@ -14,26 +14,44 @@ pub struct ApiKeyScope;
 
 impl PartialSchema for ApiKeyScope {
     fn schema() -> RefOr<Schema> {
-        let line = |scope: &Scope| format!("\n- `{}`: {}", scope.name(), scope.meaning());
-        let lines: String = Scope::ALL.iter().map(line).collect();
-        let description = format!("A right of a key. More scopes may come.\n{lines}");
+        let description = format!("A right of a key. More scopes may come.\n{}", meanings());
         open_words(Scope::ALL.iter().map(|scope| scope.name()), &description)
     }
 }
 
 impl ToSchema for ApiKeyScope {}
 
-/// An API key. The secret is shown once, at its creation.
+/// A scope that can be asked for. Unlike in responses, a new one breaks no client.
+pub struct RequestedScope;
+
+impl PartialSchema for RequestedScope {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some(format!("A right of a key.\n{}", meanings())))
+            .enum_values(Some(Scope::ALL.iter().map(|scope| scope.name())))
+            .into()
+    }
+}
+
+impl ToSchema for RequestedScope {}
+
+fn meanings() -> String {
+    let line = |scope: &Scope| format!("\n- `{}`: {}", scope.name(), scope.meaning());
+    Scope::ALL.iter().map(line).collect()
+}
+
+/// An API key. Its secret is shown once, at creation.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ApiKey)]
 pub struct ApiKeyItem {
-    /// Its id.
+    /// The id of the key.
     #[schema(example = "0199d2a0-7a1e-7c43-9d5b-0f4f6f1f2a13")]
     id: String,
     /// The name that its creator gave it.
     #[schema(example = "billing")]
     name: String,
-    /// Its rights.
+    /// The rights of the key.
     #[schema(value_type = Vec<ApiKeyScope>, example = json!(["introspect"]))]
     scopes: Vec<&'static str>,
     /// The id of the superuser who created it; null for the command line.

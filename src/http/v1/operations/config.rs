@@ -32,7 +32,7 @@ pub struct PublicConfig {
     /// Permitted domains of e-mail addresses; empty: all. `*.example.com` stands for all below it.
     #[schema(example = json!(["example.com", "*.example.org"]))]
     email_domains_allowed: Vec<String>,
-    /// Refused domains of e-mail addresses. They override the permitted ones.
+    /// Domains whose addresses are refused, even if `email_domains_allowed` has them.
     #[schema(example = json!([]))]
     email_domains_denied: Vec<String>,
     /// Evidence required besides the mail's link: `required` (the registration token or the
@@ -41,7 +41,7 @@ pub struct PublicConfig {
     verify_email_proof: &'static str,
     /// The rules for a new password.
     password_policy: PublicPolicy,
-    /// Lifetime of an access token in seconds.
+    /// Lifetime of an access token, in seconds.
     #[schema(example = 300)]
     access_token_expires_in: u64,
     /// Lifetime of an unused refresh token, in seconds.
@@ -65,7 +65,7 @@ pub struct PublicConfig {
     /// Age up to which a log-in replaces the password in sensitive requests, in seconds.
     #[schema(example = 300)]
     reauth_window: u64,
-    /// Largest size of an account's `metadata`, in bytes.
+    /// Maximum size of an account's `metadata` in bytes.
     #[schema(example = 4_096)]
     metadata_max_bytes: usize,
     /// Languages of mail, as BCP 47 tags.

@@ -18,7 +18,7 @@ pub struct Health {
     operation_id = "healthz",
     tag = "operations",
     summary = "Liveness",
-    description = "Answers as long as the process runs, without other components.",
+    description = "Responds while the process runs. Checks no other component.",
     responses((status = 200, description = "The process runs.", body = Health))
 )]
 /// Returns 200 while the process is alive.

@@ -24,7 +24,7 @@ pub struct Ready {
     operation_id = "readyz",
     tag = "operations",
     summary = "Readiness",
-    description = "200 while this instance can check access tokens: it has keys, its revocation list is recent enough, and it is not about to stop. The state of the database is only a component of the body: without it, requests that need it get 503 from every instance, so removing one from a load balancer would not help. The body of a 503 has the components too. Answered from memory.",
+    description = "200 while this instance can check access tokens: it has keys, its revocation list is recent enough, and it is not about to stop. The database is only a component of the body: while it is down, every instance returns 503 to requests that need it, so removing one from a load balancer would not help. A 503 has the components too. Answered from memory.",
     responses((status = 200, description = "The instance is ready.", body = Ready)),
     extensions(("x-error-codes" = json!(["unavailable"])))
 )]

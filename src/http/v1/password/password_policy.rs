@@ -17,7 +17,7 @@ pub struct PublicPolicy {
     /// Maximum length in characters (Unicode code points).
     #[schema(example = 256)]
     max_length: usize,
-    /// Maximum length in bytes in UTF-8.
+    /// Maximum length in bytes of UTF-8.
     #[schema(example = 1024)]
     max_bytes: usize,
     /// Length that a form should recommend.

@@ -41,7 +41,7 @@ pub struct PasswordResetSent {
     operation_id = "requestPasswordReset",
     tag = "password",
     summary = "Request a password reset",
-    description = "Mails a link and a code to the account's e-mail address, valid for 30 minutes. Only the newest mail is valid. The answer is always the same, whether there is an account or not.",
+    description = "Mails a link and a code to the account's e-mail address, valid for 30 minutes. Only the newest mail is valid. The response is always the same, whether or not there is an account.",
     request_body(content = PasswordResetRequest, example = json!({"email": "mina@example.com"})),
     responses((status = 202, description = "The request is accepted.", body = PasswordResetSent)),
     extensions(("x-error-codes" = json!(["rate_limited", "overloaded", "unavailable"])))

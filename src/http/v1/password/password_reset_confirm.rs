@@ -16,7 +16,7 @@ use crate::http::schema::{EmailAddress, MailCode, NewPassword};
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResetByLink {
-    /// From the link.
+    /// The token of the mail's link.
     #[schema(example = "Zm9yIHRoZSBsb3ZlIG9mIGV4YW1wbGVzIG9ubHku")]
     token: String,
     /// The new password.
@@ -31,7 +31,7 @@ pub struct ResetByCode {
     /// The address that the mail was sent to.
     #[schema(value_type = EmailAddress)]
     email: String,
-    /// From the mail.
+    /// The code of the mail.
     #[schema(value_type = MailCode)]
     code: String,
     /// The new password.
@@ -80,7 +80,7 @@ impl Body for Confirmation {
     operation_id = "confirmPasswordReset",
     tag = "password",
     summary = "Choose a new password",
-    description = "Takes the token of the mail's link, or the e-mail address with the code, once. Every session of the user ends, and other pending one-time tokens become invalid. Invitations are accepted here too.",
+    description = "Takes the token of the mail's link, or the e-mail address and the code. Both are valid once. Every session of the user ends, and other pending one-time tokens become invalid. Invitations are accepted here too.",
     request_body(content = ConfirmPasswordResetRequest, example = json!({"token": "Zm9yIHRoZSBsb3ZlIG9mIGV4YW1wbGVzIG9ubHku", "new_password": "pear tree at dawn"})),
     responses((status = 204, description = "The new password is set; log in with it.")),
     extensions(("x-error-codes" = json!(["code_invalid", "one_time_token_invalid", "one_time_token_expired", "rate_limited", "overloaded", "unavailable"])))

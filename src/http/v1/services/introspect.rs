@@ -10,7 +10,7 @@ use crate::http::blocking::State;
 use crate::http::error::ApiError;
 use crate::http::v1::services::token_request::{TokenParameters, TokenRequest};
 
-/// State of a token (RFC 7662 section 2.2). For an access token it has all of its claims.
+/// The state of a token (RFC 7662 section 2.2). An active access token has all of its claims here.
 #[derive(Default, Serialize, ToSchema)]
 pub struct IntrospectionAnswer {
     /// True if the token is valid. If false, there are no other members.
@@ -20,7 +20,7 @@ pub struct IntrospectionAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false, value_type = String, example = "Bearer")]
     token_type: Option<&'static str>,
-    /// The user id as text.
+    /// The user id as a string.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false, example = "7")]
     sub: Option<String>,
@@ -52,7 +52,7 @@ pub struct IntrospectionAnswer {
     operation_id = "introspectToken",
     tag = "services",
     summary = "Introspect a token",
-    description = "Token introspection (RFC 7662), for services with an API key of the scope `introspect`: as the password of HTTP Basic, as `client_secret` of the form, or as a Bearer token. Any other text gets the response `{\"active\": false}`.",
+    description = "Token introspection (RFC 7662), for services with an API key of the scope `introspect`. Send the key as the password of HTTP Basic, as `client_secret` of the form, or as a Bearer token. An expired, revoked, foreign or malformed token is answered `{\"active\": false}`.",
     request_body(content = TokenParameters, content_type = "application/x-www-form-urlencoded"),
     responses((status = 200, description = "The state of the token.", body = IntrospectionAnswer)),
     security(("api_key" = []), ("client_secret" = [])),

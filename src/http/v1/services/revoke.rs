@@ -12,9 +12,9 @@ use crate::http::v1::services::token_request::{TokenParameters, TokenRequest};
     operation_id = "revokeToken",
     tag = "services",
     summary = "Revoke a token",
-    description = "Token revocation (RFC 7009), for services with an API key of the scope `revoke`: as the password of HTTP Basic, as `client_secret` of the form, or as a Bearer token. Ends the session of an access token or refresh token, and with it all of its tokens. Any other text gets the same response.",
+    description = "Token revocation (RFC 7009), for services with an API key of the scope `revoke`. Send the key as the password of HTTP Basic, as `client_secret` of the form, or as a Bearer token. Ends the session of an access token or refresh token, which revokes all tokens of the session. An unknown token gets the same response.",
     request_body(content = TokenParameters, content_type = "application/x-www-form-urlencoded"),
-    responses((status = 200, description = "The token is not active.")),
+    responses((status = 200, description = "The token is revoked, or was not valid.")),
     security(("api_key" = []), ("client_secret" = [])),
     extensions(("x-error-codes" = json!(["permission_denied"])))
 )]

@@ -1,5 +1,6 @@
 //! Requests of services for one token (RFC 7662 section 2.1, RFC 7009 section 2.1).
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 
 use actix_web::dev::Payload;
@@ -17,12 +18,15 @@ use crate::http::service_credentials;
 #[expect(dead_code, reason = "the schema of `TokenForm`")]
 pub struct TokenParameters {
     /// An access token or a refresh token.
-    #[schema(example = "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFUzI1NiIsImtpZCI6Ii4uLiJ9.e30.c2ln")]
+    #[schema(
+        min_length = 1,
+        example = "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFUzI1NiIsImtpZCI6Ii4uLiJ9.e30.c2ln"
+    )]
     token: String,
-    /// `access_token` or `refresh_token`. Optional.
+    /// `access_token` or `refresh_token`. Optional, and not evaluated.
     #[schema(required = false, nullable = false, example = "access_token")]
     token_type_hint: Option<String>,
-    /// Any id of the service. It is not evaluated.
+    /// A name of the service, of its own choice. It is not evaluated.
     #[schema(required = false, nullable = false, example = "billing")]
     client_id: Option<String>,
     /// The API key.
@@ -32,6 +36,9 @@ pub struct TokenParameters {
         example = "hpk_9iT1b5zJm4M0l3yq7nR2vXwK8sD6cF0gH1jL5pQ4eUo"
     )]
     client_secret: Option<String>,
+    /// Parameters that the endpoint does not know are ignored.
+    #[serde(flatten)]
+    others: BTreeMap<String, String>,
 }
 
 /// A token, and the API key of the service that sent it.

@@ -9,7 +9,7 @@ use crate::http::blocking::State;
 use crate::http::error::ApiError;
 use crate::http::v1::session::item::Session;
 
-/// The open sessions of a user.
+/// The open sessions of the user.
 #[derive(Serialize, ToSchema)]
 #[schema(as = SessionList)]
 pub struct Sessions {

@@ -31,16 +31,16 @@ pub struct SocialFinishRequest {
     #[schema(value_type = String, min_length = 1, max_length = 4096, example = "SplxlOBeZQQYbYS6WxSbIA")]
     code: PlainToken,
     /// The parameter `state`.
-    #[schema(value_type = String, max_length = 255, example = "af0ifjsldkj")]
+    #[schema(value_type = String, min_length = 1, max_length = 255, example = "af0ifjsldkj")]
     state: PlainToken,
     /// The parameter `iss`, if there is one.
-    #[schema(max_length = 2048, example = "https://accounts.google.com")]
+    #[schema(min_length = 1, max_length = 2048, example = "https://accounts.google.com")]
     iss: Option<String>,
     /// An e-mail address for a new account, used if the provider gives none. It is verified by a
     /// mail.
     #[schema(value_type = Option<EmailAddress>)]
     email: Option<Email>,
-    /// The language of mail of a new account as a BCP 47 tag. Not given: from `Accept-Language`.
+    /// The language of mail of a new account. Not given: from `Accept-Language`.
     #[schema(value_type = Option<LocaleTag>)]
     locale: Option<Locale>,
     /// Put the refresh token into a cookie, for browsers. Not given: as at `start`.
@@ -82,7 +82,7 @@ impl Body for SocialFinishRequest {
     operation_id = "finishSocialLogin",
     tag = "social",
     summary = "Finish a log-in at a provider",
-    description = "Exchanges the code and logs in. With an e-mail address that must be verified first, it answers 202 like `register`. With `identity_conflict` the user can log in with the password and then link the identity. A flow that was started with an access token takes one of the same account here, links the identity, and answers 200 with the status `linked`. The same request gets the same session again; another code is refused. If the provider gives no e-mail address, and `email` is not given, it answers 422 (`email`, `required`): start again with an address that the user typed.",
+    description = "Exchanges the code and logs in. If the e-mail address has to be verified first, the response is 202, as for `register`. After `identity_conflict` the user can log in with the password and then link the identity. A flow that was started with an access token needs an access token of the same account here; it links the identity and returns 200 with the status `linked`. A repeated request gets the same session; another code is refused. If neither the provider nor the request has an e-mail address, the response is 422 (`email`, `required`): start again, and send an address that the user typed.",
     params(("provider" = String, Path, description = "The provider's `id`.", example = "google")),
     request_body(content = SocialFinishRequest, example = json!({"flow_token": "hps_0J4mC8bV2nX6zL1kS9dF3gH7jQ5wE0rT4yU8iO2pA6s", "code": "SplxlOBeZQQYbYS6WxSbIA", "state": "af0ifjsldkj"})),
     responses(

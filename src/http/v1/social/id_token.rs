@@ -29,7 +29,7 @@ pub struct SocialTokenRequest {
     /// mail.
     #[schema(value_type = Option<EmailAddress>)]
     email: Option<Email>,
-    /// The language of mail of a new account as a BCP 47 tag. Not given: from `Accept-Language`.
+    /// The language of mail of a new account. Not given: from `Accept-Language`.
     #[schema(value_type = Option<LocaleTag>)]
     locale: Option<Locale>,
     /// From the last log-in on this device, if there was one.
@@ -55,7 +55,7 @@ impl Body for SocialTokenRequest {
     operation_id = "socialToken",
     tag = "social",
     summary = "Log in with an id token",
-    description = "For native apps, which get an id token from the provider's own library. Each id token is good for one log-in. The answers are those of `finish`.",
+    description = "For native apps, which get an id token from the provider's own library. Each id token is valid for one log-in. The responses are those of `finish`.",
     params(("provider" = String, Path, description = "The provider's `id`.", example = "google")),
     request_body(content = SocialTokenRequest, example = json!({"id_token": "eyJhbGciOiJSUzI1NiIsImtpZCI6Ii4uLiJ9.e30.c2ln", "nonce": "n-0S6_WzA2Mj"})),
     responses(

@@ -9,7 +9,7 @@ use crate::http::v1::time::rfc3339;
 /// An identity that is linked to an account: a subject at an issuer.
 #[derive(Serialize, ToSchema)]
 pub struct Identity {
-    /// Its id.
+    /// The id of the link, for unlinking.
     #[schema(example = "0199d2a0-7a1e-7c43-9d5b-0f4f6f1f2a10")]
     id: String,
     /// The provider's `id`.

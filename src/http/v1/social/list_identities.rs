@@ -22,7 +22,7 @@ pub struct IdentityList {
     operation_id = "listIdentities",
     tag = "social",
     summary = "List own identities",
-    description = "The identities at other services that the holder can log in with. Another one is linked by `start` and `finish` with an access token.",
+    description = "The accounts at other services that the user can log in with. To link another one, call `start` and `finish` with an access token.",
     responses((status = 200, description = "The identities.", body = IdentityList)),
     security(("bearer" = []))
 )]

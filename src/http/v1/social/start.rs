@@ -15,7 +15,7 @@ use crate::http::error::ApiError;
 /// Limit of the URL of a page, in bytes.
 const MAX_URL: usize = 2048;
 
-/// A request to start a log-in at a provider.
+/// A log-in at a provider, to be started.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SocialStartRequest {
@@ -39,7 +39,7 @@ impl Body for SocialStartRequest {
     }
 }
 
-/// A started log-in at a provider.
+/// A log-in at a provider, started.
 #[derive(Serialize, ToSchema)]
 pub struct SocialStarted {
     /// The URL to send the browser to.

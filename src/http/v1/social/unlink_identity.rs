@@ -15,7 +15,7 @@ use crate::http::error::ApiError;
     operation_id = "unlinkIdentity",
     tag = "social",
     summary = "Unlink an identity",
-    description = "The identity cannot be used to log in any more; sessions continue. The log-in must be recent. The last way to log in cannot be removed: set a password by a password reset first, or link another identity.",
+    description = "The user can no longer log in with the identity; sessions continue. The log-in must be recent. The last way to log in cannot be unlinked (`last_login_method`): set a password with a password reset first, or link another identity.",
     params(("id" = String, Path, description = "The identity's id, from the list.", example = "0199d2a0-7a1e-7c43-9d5b-0f4f6f1f2a10")),
     responses((status = 204, description = "The identity is unlinked.")),
     security(("bearer" = [])),

@@ -17,7 +17,7 @@ pub struct TokenPair {
     /// Always `Bearer`.
     #[schema(example = "Bearer", pattern = "^Bearer$")]
     pub token_type: &'static str,
-    /// Lifetime of the access token in seconds.
+    /// Lifetime of the access token, in seconds.
     #[schema(example = 300)]
     pub expires_in: u64,
     /// For `token-refresh` and `token-revoke` only. Missing in cookie mode, where it is in a cookie
@@ -42,7 +42,7 @@ pub struct TokenPair {
         example = "hpd_2kQ9wE0rT4yU8iO2pA6s0J4mC8bV2nX6zL1kS9dF3gH"
     )]
     pub device_token: Option<String>,
-    /// The session of both.
+    /// The session of both tokens.
     #[schema(example = "0199d2a0-7a1e-7c43-9d5b-0f4f6f1f2a10")]
     pub session_id: String,
 }

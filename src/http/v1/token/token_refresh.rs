@@ -15,7 +15,7 @@ use crate::http::v1::token::token_pair::TokenPair;
     operation_id = "tokenRefresh",
     tag = "token",
     summary = "Exchange a refresh token",
-    description = "Replaces the refresh token by a new one. For 30 seconds the replaced token still gets the same successor, so that tabs which refresh at the same moment stay logged in; a later use ends the session. A token that was issued in a cookie is unknown in a body, and the reverse. In cookie mode the token is read from the cookie and its successor set there; no refusal clears a cookie, as another tab may have a newer one. OAuth libraries may send the form of RFC 6749 section 6 instead of JSON: `grant_type=refresh_token` and `refresh_token`.",
+    description = "Replaces the refresh token by a new one. For 30 seconds the replaced token still gets the same successor, so that tabs which refresh at the same moment stay logged in. A later use ends the session. In cookie mode the token is read from the cookie, and its successor is set there. An error never clears the cookie, as another tab may have set a newer one. A token that was issued in a cookie is unknown in a body, and the reverse. OAuth libraries may send the form of RFC 6749 section 6 instead of JSON: `grant_type=refresh_token` and `refresh_token`.",
     request_body(content = RefreshTokenRequest, example = json!({"refresh_token": "hpr_9iT1b5zJm4M0l3yq7nR2vXwK8sD6cF0gH1jL5pQ4eUo"})),
     responses((status = 200, description = "The next token pair.", body = TokenPair)),
     extensions(("x-error-codes" = json!(["refresh_token_unknown", "refresh_token_expired", "refresh_token_revoked", "refresh_token_reused", "refresh_token_superseded", "origin_rejected", "rate_limited", "overloaded", "unavailable"])))

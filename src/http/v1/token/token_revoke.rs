@@ -15,7 +15,7 @@ use crate::http::v1::token::refresh_token::{RefreshTokenBody, RefreshTokenReques
     operation_id = "tokenRevoke",
     tag = "token",
     summary = "Log out",
-    description = "Ends the session of the refresh token and revokes its access tokens. An unknown token is no error (RFC 7009), nor is one that was issued in a cookie and comes in a body, or the reverse: it ends nothing. In cookie mode the cookies are cleared.",
+    description = "Ends the session of the refresh token and revokes its access tokens. An unknown token is no error (RFC 7009) and ends nothing. The same holds for a token that was issued in a cookie and comes in a body, or the reverse. In cookie mode the cookies are cleared.",
     request_body(content = RefreshTokenRequest, example = json!({"refresh_token": "hpr_9iT1b5zJm4M0l3yq7nR2vXwK8sD6cF0gH1jL5pQ4eUo"})),
     responses((status = 204, description = "The session has ended, or there was none.")),
     extensions(("x-error-codes" = json!(["origin_rejected", "overloaded", "unavailable"])))

@@ -30,7 +30,7 @@ impl Body for TokenVerifyRequest {
     }
 }
 
-/// The token is valid.
+/// A valid access token: its claims.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes the answer, which is made of JSON that is there already")]
 pub struct ActiveToken {
@@ -50,7 +50,7 @@ pub struct ActiveToken {
     operation_id = "tokenVerify",
     tag = "token",
     summary = "Check an access token",
-    description = "Returns the claims of a valid token; otherwise 401 and the reason. It is answered from memory: signature, times (with 5 seconds of leeway) and the revocation list.",
+    description = "Returns the claims of a valid token, otherwise 401 with the reason. Checks signature, times (with 5 seconds of leeway) and the revocation list, in memory.",
     request_body(content = TokenVerifyRequest, example = json!({"token": "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFUzI1NiIsImtpZCI6Ii4uLiJ9.e30.c2ln"})),
     responses((status = 200, description = "The token is valid.", body = ActiveToken)),
     extensions(("x-error-codes" = json!(["token_invalid", "token_expired", "token_revoked", "unavailable"])))

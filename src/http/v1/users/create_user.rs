@@ -16,7 +16,7 @@ use crate::http::schema::{ChosenUsername, EmailAddress, LocaleTag, NewPassword, 
 use crate::http::v1::account::user::Account;
 use crate::http::v1::users::update_user::read_roles;
 
-/// An account that staff create.
+/// An account to be created by staff or a service.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes what `NewAccount` is read from")]
@@ -30,10 +30,10 @@ pub struct CreateUserRequest {
     /// The password. Not given: a mail invites the user to choose one.
     #[schema(value_type = Option<NewPassword>)]
     password: Option<String>,
-    /// The language of mail as a BCP 47 tag. Not given: English.
+    /// The language of mail. Not given: English.
     #[schema(value_type = Option<LocaleTag>)]
     locale: Option<String>,
-    /// True for staff, who may manage other accounts.
+    /// True if the account may manage others.
     #[schema(example = false)]
     is_staff: Option<bool>,
     /// The roles of the account in applications.

@@ -30,7 +30,7 @@ pub struct ListUsersQuery {
     /// Only staff, or only others.
     #[param(required = false)]
     is_staff: Option<bool>,
-    /// Most accounts on the page.
+    /// Maximum number of accounts on the page.
     #[param(minimum = 1, maximum = 200, default = 50, required = false)]
     limit: Option<u32>,
     /// `next_cursor` of the page before.

@@ -24,13 +24,13 @@ const MAX_REASON: usize = 500;
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes what `AccountChanges` is read from")]
 pub struct UpdateUserRequest {
-    /// True if it may log in. False ends its sessions.
+    /// True if the account may log in. False disables it and ends its sessions.
     #[schema(example = false)]
     is_active: Option<bool>,
-    /// Reason for disabling it; shown to other staff, and part of the user's own export.
+    /// Reason for the disabling; shown to other staff, and part of the user's own export.
     #[schema(max_length = 500, example = "Asked for a pause")]
     disabled_reason: Option<String>,
-    /// True for staff, who may manage other accounts.
+    /// True if the account may manage others.
     #[schema(example = false)]
     is_staff: Option<bool>,
     /// The user name.
@@ -39,11 +39,11 @@ pub struct UpdateUserRequest {
     /// The language of mail.
     #[schema(value_type = Option<LocaleTag>)]
     locale: Option<String>,
-    /// Time at which a disabled account is enabled again (RFC 3339). Null: no such time.
-    #[schema(format = "date-time", max_length = 35, example = "2027-01-01T00:00:00Z")]
+    /// When a disabled account may log in again (RFC 3339): a time in the future, for an account that is
+    /// disabled or that `is_active: false` disables now. Null: when staff enable it.
+    #[schema(format = "date-time", max_length = 35, example = "2099-01-01T00:00:00Z")]
     disabled_until: Option<String>,
-    /// The roles of the account in applications, all of them. Another list revokes its access
-    /// tokens.
+    /// All roles of the account in applications. A change revokes its access tokens.
     #[schema(value_type = Option<Vec<RoleName>>, max_items = 32, example = json!(["editor"]))]
     roles: Option<Vec<String>>,
     /// Metadata that staff and services keep with the account, merged; at most 4096 bytes of JSON
