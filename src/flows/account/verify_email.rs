@@ -21,7 +21,7 @@ use crate::flows::sign_in::{SignIn, earlier_or_first, sign_in_once};
 use crate::flows::social::identities::link_identity;
 use crate::flows::{Error, Flows, LoggedIn, LoginContext, Policy, Result, VerifyEmailProof};
 use crate::store::registrations::{self, Found};
-use crate::store::{self, Conn, Unique, challenges, events, social_flows, users};
+use crate::store::{self, Conn, Unique, challenges, events, identities, social_flows, users};
 
 /// What a user proves an address with.
 #[derive(Debug)]
@@ -157,16 +157,20 @@ impl Flows {
                     Err(Error::InvalidCredentials)
                 }
             }),
-            // Who opens the mail has not shown to own the identity of a social log-in, which the
-            // account would be opened with.
-            Holder::Unproven
-                if self.policy.verify_email_proof == VerifyEmailProof::Link
-                    && registration.password_hash.is_usable() =>
-            {
-                Ok(registration)
-            }
+            Holder::Unproven if self.accepts_link_alone(&registration)? => Ok(registration),
             Holder::Browser(_) | Holder::Unproven => Err(Error::ProofRequired),
         }
+    }
+
+    /// Returns whether the link alone verifies the address. The reader of the mail has not shown to
+    /// own the identities that the account is opened with, which a later reset would leave.
+    fn accepts_link_alone(&self, registration: &Registration) -> Result<bool> {
+        let is_allowed = self.policy.verify_email_proof == VerifyEmailProof::Link
+            && registration.password_hash.is_usable();
+        let Some(user) = registration.challenge.user_id.filter(|_| is_allowed) else {
+            return Ok(is_allowed);
+        };
+        Ok(self.db.read(|conn| identities::list_of_user(conn, user))?.is_empty())
     }
 }
 
