@@ -21,6 +21,8 @@ mod missing;
 mod postgres;
 #[path = "../support/scratch.rs"]
 mod scratch;
+#[path = "../support/scripted_provider.rs"]
+mod scripted_provider;
 #[path = "../support/service.rs"]
 mod service;
 mod slow_smtp;
@@ -58,9 +60,15 @@ enum Question {
     Reset,
     /// With a wrong code. Known are those who have a right one.
     ConfirmReset,
+    /// At a provider that is not trusted with addresses. Known are those who have an account.
+    SocialFinish,
+    /// The same. Known are those who wait for the mail of their registration.
+    SocialFinishOfPending,
+    /// With an id token. Known are those who have an account.
+    SocialToken,
 }
 
-const QUESTIONS: [Question; 8] = [
+const QUESTIONS: [Question; 11] = [
     Question::LogInByAddress,
     Question::LogInByName,
     Question::LogInAtDjangoAdapter,
@@ -69,6 +77,9 @@ const QUESTIONS: [Question; 8] = [
     Question::ResendToAccount,
     Question::Reset,
     Question::ConfirmReset,
+    Question::SocialFinish,
+    Question::SocialFinishOfPending,
+    Question::SocialToken,
 ];
 
 impl Question {
@@ -77,7 +88,13 @@ impl Question {
         match self {
             Self::LogInByAddress | Self::LogInByName | Self::ConfirmReset => 401,
             Self::LogInAtDjangoAdapter => 400,
-            Self::Register | Self::Resend | Self::ResendToAccount | Self::Reset => 202,
+            Self::Register
+            | Self::Resend
+            | Self::ResendToAccount
+            | Self::Reset
+            | Self::SocialFinish
+            | Self::SocialFinishOfPending
+            | Self::SocialToken => 202,
         }
     }
 }
@@ -90,7 +107,7 @@ fn measure(world: &World, question: Question, requests: usize, added: Duration) 
     let mut connection = Connection::to(world.address());
     let mut measured = Measured::default();
     for (arm, number) in verdict::shuffled(requests + warm_up) {
-        let request = World::request(round, question, arm, number);
+        let request = world.request(round, question, arm, number);
         let delay = if arm == Arm::Known { added } else { Duration::ZERO };
         let answer = connection.ask(&request, delay);
         assert_eq!(answer.status, question.answered_with(), "{question:?}: {}", answer.look);
