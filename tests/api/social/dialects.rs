@@ -324,7 +324,7 @@ on_both! {
         let mina = site.app.person(&world, MINA);
         let user = json!({"login": "mina", "id": 583_231, "name": null, "email": "public@example.com"});
         let old = github_email("old@example.com", false, true);
-        // Whoever adds an address of another to a profile has not verified it.
+        // A user can add the address of another to the profile, but not verify it.
         for emails in [
             json!([old, github_email(MINA, true, false)]),
             json!([github_email(MINA, false, false), github_email("own@example.com", true, false)]),
@@ -411,7 +411,7 @@ on_both! {
         site.finish(&flow, &page, &json!({})).refused(401, "code_invalid");
     }
 
-    fn apple_posts_a_form_whose_user_field_is_not_believed(world) {
+    fn apple_posts_a_form_whose_user_field_is_ignored(world) {
         let (public, pem) = Key::es256_with_pem("KEY1234567");
         let settings =
             [("TEAM_ID", "TEAM123456"), ("KEY_ID", "KEY1234567"), ("PRIVATE_KEY", pem.as_str())];
@@ -436,7 +436,7 @@ on_both! {
             assert_eq!(page.len(), 3, "return_to, code and state: {page:?}");
             site.finish(&flow, &page, &json!({}))
         };
-        // The name is sent once, beside the id token: whoever sends the form can write it.
+        // The name is sent once, beside the id token. The browser can write anything there.
         let forged = format!(r#"{{"name": {{"firstName": "Eve"}}, "email": "{MINA}"}}"#);
         let eve = log_in("001.eve", relay, json!("true"), Some(&forged)).is(200).tokens();
         assert_ne!(eve.user_id(), victim.user_id());
