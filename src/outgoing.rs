@@ -13,7 +13,7 @@ use ureq::Agent;
 use ureq::http::{Request, Response, Uri};
 use ureq::tls::TlsConfig;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::unversioned::transport::{Connector, DefaultConnector, NextTimeout};
 
 /// The servers that a client may connect to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +64,17 @@ impl Client {
     /// Returns a client whose calls take at most `timeout`, from the look-up of the name to the
     /// last byte of a body of at most `max_body` bytes.
     pub fn new(targets: Targets, timeout: Duration, max_body: u64) -> Self {
+        let (connector, resolver) = (DefaultConnector::default(), DefaultResolver::default());
+        Self::with_parts(targets, timeout, max_body, connector, resolver)
+    }
+
+    fn with_parts(
+        targets: Targets,
+        timeout: Duration,
+        max_body: u64,
+        connector: impl Connector,
+        resolver: impl Resolver,
+    ) -> Self {
         let tls =
             TlsConfig::builder().unversioned_rustls_crypto_provider(Arc::new(default_provider()));
         let config = Agent::config_builder()
@@ -78,8 +89,8 @@ impl Client {
             .http_status_as_error(false)
             .user_agent(concat!("hallpass/", env!("CARGO_PKG_VERSION")))
             .build();
-        let resolver = CheckedResolver { targets, inner: DefaultResolver::default() };
-        let agent = Agent::with_parts(config, DefaultConnector::default(), resolver);
+        let agent =
+            Agent::with_parts(config, connector, CheckedResolver { targets, inner: resolver });
         Self { agent, max_body }
     }
 
@@ -118,11 +129,11 @@ fn with_headers(
     headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))
 }
 
-/// The system's resolver, without the addresses that are no target.
+/// A resolver without the addresses that are no target.
 #[derive(Debug)]
-struct CheckedResolver {
+struct CheckedResolver<R> {
     targets: Targets,
-    inner: DefaultResolver,
+    inner: R,
 }
 
 /// The error of a host without a public address.
@@ -130,7 +141,7 @@ struct CheckedResolver {
 #[error("the host has no public IP address")]
 struct NoPublicAddress;
 
-impl Resolver for CheckedResolver {
+impl<R: Resolver> Resolver for CheckedResolver<R> {
     fn resolve(
         &self,
         uri: &Uri,
@@ -190,7 +201,95 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+    use std::net::SocketAddr;
+    use std::sync::Mutex;
+
+    use ureq::unversioned::transport::ConnectionDetails;
+
     use super::*;
+
+    /// A name server that answers each look-up with the next addresses, and with the last ones from
+    /// then on.
+    #[derive(Debug)]
+    struct ScriptedResolver(Mutex<VecDeque<Vec<IpAddr>>>);
+
+    impl Resolver for ScriptedResolver {
+        fn resolve(
+            &self,
+            _uri: &Uri,
+            _config: &ureq::config::Config,
+            _timeout: NextTimeout,
+        ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+            let mut script = self.0.lock().unwrap();
+            let answer =
+                if script.len() > 1 { script.pop_front().unwrap() } else { script[0].clone() };
+            let mut resolved = self.empty();
+            for address in answer {
+                resolved.push(SocketAddr::new(address, 443));
+            }
+            Ok(resolved)
+        }
+    }
+
+    /// Notes where a connection would go, and makes none.
+    #[derive(Clone, Debug, Default)]
+    struct NotingConnector(Arc<Mutex<Vec<IpAddr>>>);
+
+    impl Connector for NotingConnector {
+        type Out = ();
+
+        fn connect(
+            &self,
+            details: &ConnectionDetails<'_>,
+            _chained: Option<()>,
+        ) -> Result<Option<()>, ureq::Error> {
+            self.0.lock().unwrap().extend(details.addrs.iter().map(SocketAddr::ip));
+            Err(ureq::Error::ConnectionFailed)
+        }
+    }
+
+    /// The addresses that a client for public targets connects to, for each of these answers of the
+    /// name server.
+    fn connected_to(answers: &[&[&str]], calls: usize) -> Vec<String> {
+        let parse = |answer: &&[&str]| answer.iter().map(|it| it.parse().unwrap()).collect();
+        let resolver = ScriptedResolver(Mutex::new(answers.iter().map(parse).collect()));
+        let connector = NotingConnector::default();
+        let noted = Arc::clone(&connector.0);
+        let timeout = Duration::from_secs(2);
+        let client = Client::with_parts(Targets::Public, timeout, 1024, connector, resolver);
+        for _ in 0..calls {
+            assert!(client.get("https://provider.example/", &[]).is_err());
+        }
+        noted.lock().unwrap().iter().map(IpAddr::to_string).collect()
+    }
+
+    #[test]
+    fn a_name_leads_to_its_public_addresses_only() {
+        for private in [
+            "127.0.0.1",
+            "10.0.0.1",
+            "169.254.169.254",
+            "0.0.0.0",
+            "::1",
+            "fe80::1",
+            "fd00:ec2::254",
+            "::ffff:127.0.0.1",
+            "::ffff:169.254.169.254",
+            "64:ff9b::a9fe:a9fe",
+        ] {
+            assert_eq!(connected_to(&[&[private]], 1), [""; 0], "{private}");
+            assert_eq!(connected_to(&[&[private, "1.1.1.1"]], 1), ["1.1.1.1"], "{private}");
+        }
+    }
+
+    #[test]
+    fn a_name_whose_addresses_change_is_looked_up_once_for_each_call() {
+        // DNS rebinding: public when it is checked, private a moment later.
+        let answers: [&[&str]; 2] = [&["1.1.1.1"], &["127.0.0.1"]];
+        assert_eq!(connected_to(&answers, 1), ["1.1.1.1"]);
+        assert_eq!(connected_to(&answers, 3), ["1.1.1.1"], "a later call is checked again");
+    }
 
     #[test]
     fn special_purpose_addresses_are_not_public() {

@@ -31,6 +31,8 @@ mod missing;
 mod pgbouncer;
 #[path = "support/postgres.rs"]
 mod postgres;
+#[path = "support/real_provider.rs"]
+mod real_provider;
 #[path = "support/scratch.rs"]
 mod scratch;
 #[path = "support/scripted_provider.rs"]

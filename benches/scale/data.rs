@@ -45,13 +45,13 @@ pub fn fill(database_url: &str, users: u32) {
         let mut connection = SqliteConnection::establish(path).unwrap();
         let quick = "PRAGMA synchronous = OFF; PRAGMA cache_size = -1000000;";
         connection.batch_execute(quick).unwrap();
-        for statement in statements(&Dialect::SQLITE, users) {
+        for statement in all_statements(&Dialect::SQLITE, users) {
             connection.batch_execute(&statement).unwrap();
         }
         connection.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     } else {
         let mut connection = PgConnection::establish(database_url).unwrap();
-        for statement in statements(&Dialect::POSTGRES, users) {
+        for statement in all_statements(&Dialect::POSTGRES, users) {
             connection.batch_execute(&statement).unwrap();
         }
         for statement in ["VACUUM ANALYZE", "CHECKPOINT"] {
@@ -99,6 +99,10 @@ impl Dialect {
             self.tail
         )
     }
+}
+
+fn all_statements(dialect: &Dialect, users: u32) -> Vec<String> {
+    [statements(dialect, users), social_statements(dialect, users)].concat()
 }
 
 fn statements(dialect: &Dialect, users: u32) -> Vec<String> {
@@ -186,5 +190,31 @@ fn statements(dialect: &Dialect, users: u32) -> Vec<String> {
              SELECT {hash}, i + 1, {now}, {now} FROM {}",
             dialect.numbers(ones)
         ),
+    ]
+}
+
+/// Identities, the flows that they came from, and identities that wait for a verification.
+fn social_statements(dialect: &Dialect, users: u32) -> Vec<String> {
+    let now = SystemClock.now().micros();
+    let (id, hash) = (dialect.id(&now.to_string()), dialect.hash);
+    let ones = dialect.numbers(users);
+    vec![
+        format!(
+            "INSERT INTO identities (id, user_id, provider, issuer, subject, email, created_at, \
+             last_used_at) SELECT {id}, i + 1, 'other', 'https://id.example.com', 'subject' || i, \
+             'p' || i || '@example.com', {now}, {now} FROM {ones}"
+        ),
+        format!(
+            "INSERT INTO challenges (id, kind, user_id, detail, holder_hash, link_hash, code_hash, \
+             code_tries, wrong_codes, created_at, expires_at, used_at) SELECT {id}, 'social_login', \
+             i + 1, '', {hash}, {hash}, {hash}, 0, 0, {now}, {}, {now} FROM {ones}",
+            now + DAY
+        ),
+        "INSERT INTO social_flows (challenge_id, provider, return_to, outcome) SELECT id, 'other', \
+         'https://app.example.com/in', 'logged_in' FROM challenges WHERE kind = 'social_login'"
+            .to_owned(),
+        "INSERT INTO pending_identities (challenge_id, provider, issuer, subject) SELECT id, \
+         'other', 'https://id.example.com', id FROM challenges WHERE kind = 'registration'"
+            .to_owned(),
     ]
 }

@@ -17,10 +17,13 @@ mod missing;
 mod postgres;
 #[path = "../../tests/support/scratch.rs"]
 mod scratch;
+#[path = "../../tests/support/scripted_provider.rs"]
+mod scripted_provider;
 
 mod data;
 mod requests;
 mod service;
+mod social;
 
 use std::collections::BTreeSet;
 use std::thread;

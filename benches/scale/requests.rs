@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::data;
 use crate::service::{PASSWORD, Service, text};
+use crate::social::{self, Flow};
 
 const NEW_PASSWORD: &str = "pear tree at dawn";
 
@@ -147,28 +148,39 @@ operations! {
         as_person(service, Call::post("/v1/me/email", body).answered(202))
     };
     "listProviders": |_service| Call::get("/v1/social/providers");
-    "startSocialLogin": |_service| {
-        let body = json!({"return_to": "https://app.example.com/in"});
-        Call::post("/v1/social/none/start", body).answered(404)
+    "startSocialLogin": |service| social::start(service.person());
+    "socialCallback": |service| {
+        let number = service.person();
+        let response = Flow::of(service, number).response();
+        Call::get(format!("/v1/social/test/callback?{response}")).of(number).answered(303)
     };
-    "socialCallback": |_service| {
-        Call::get("/v1/social/none/callback?state=none&code=none").answered(401)
+    "socialFormCallback": |service| {
+        let number = service.person();
+        let response = Flow::of(service, number).response();
+        Call::form("/v1/social/test/callback", response).of(number).answered(303)
     };
-    "socialFormCallback": |_service| {
-        Call::post("/v1/social/none/callback", json!({})).answered(415)
+    "finishSocialLogin": |service| {
+        let number = service.person();
+        social::log_in(service, number);
+        Flow::of(service, number).finish()
     };
-    "finishSocialLogin": |_service| {
-        let body = json!({"flow_token": "hps_none", "code": "none", "state": "none"});
-        Call::post("/v1/social/none/finish", body).answered(404)
+    "socialToken": |service| {
+        let number = service.person();
+        social::log_in(service, number);
+        let body = service.provider().present(number);
+        Call::post("/v1/social/test/token", body).of(number)
     };
-    "socialToken": |_service| {
-        let body = json!({"id_token": "none", "nonce": "none"});
-        Call::post("/v1/social/none/token", body).answered(404)
+    "listIdentities": |service| {
+        let number = service.person();
+        let access = text(&social::log_in(service, number), "access_token");
+        Call::get("/v1/me/identities").of(number).bearer(&access)
     };
-    "listIdentities": |service| as_person(service, Call::get("/v1/me/identities"));
     "unlinkIdentity": |service| {
-        let path = "/v1/me/identities/0199d2a0-7a1e-7c43-9d5b-0f4f6f1f2a10";
-        as_person(service, Call::delete(path).answered(404))
+        let number = service.victim();
+        let access = text(&social::log_in(service, number), "access_token");
+        let list = service.ask(&Call::get("/v1/me/identities").of(number).bearer(&access));
+        let id = text(&list["identities"][0], "id");
+        Call::delete(format!("/v1/me/identities/{id}")).of(number).bearer(&access)
     };
     "listSessions": |service| as_person(service, Call::get("/v1/me/sessions"));
     "endSession": |service| {

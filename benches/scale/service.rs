@@ -12,6 +12,7 @@ use ureq::Agent;
 
 use crate::data;
 use crate::requests::{Call, Operation};
+use crate::social::Provider;
 
 /// The password of every user, accepted by the policy.
 pub const PASSWORD: &str = "plum tree at dusk";
@@ -36,6 +37,7 @@ pub struct Service {
     agent: Agent,
     child: Child,
     folder: TempDir,
+    provider: Provider,
     users: u32,
     /// Numbers of users taken so far, for requests that use a user up and for those that do not.
     victims: u32,
@@ -51,19 +53,29 @@ impl Service {
         let sqlite = format!("sqlite://{}", folder.path().join("data/hallpass.db").display());
         let database = postgres.unwrap_or(sqlite);
         let admin = ["create-superuser", "--username", "admin", "--password", PASSWORD];
+        let provider = Provider::start();
         let made = command(folder.path(), &database).args(admin).status().unwrap();
         assert!(made.success(), "no superuser");
         let started = Instant::now();
         data::fill(&database, users);
         eprintln!("{users} users in {:.0?}: {}", started.elapsed(), kind(&database));
         let log = folder.path().join("log");
-        let child = command(folder.path(), &database).stderr(File::create(&log).unwrap()).spawn();
-        let agent = Agent::config_builder().http_status_as_error(false).build().into();
+        let child = command(folder.path(), &database)
+            .envs(provider.settings())
+            .stderr(File::create(&log).unwrap())
+            .spawn();
+        let agent = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .build()
+            .into();
         let mut service = Self {
             base: String::new(),
             agent,
             child: child.unwrap(),
             folder,
+            provider,
             users,
             victims: 0,
             persons: 0,
@@ -138,6 +150,11 @@ impl Service {
     pub fn stranger(&mut self) -> String {
         self.strangers += 1;
         format!("stranger{}@example.org", self.strangers)
+    }
+
+    /// Returns the provider of social log-in.
+    pub fn provider(&self) -> &Provider {
+        &self.provider
     }
 
     /// Logs a user in.

@@ -6,16 +6,15 @@ use jsonwebtoken::Algorithm;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::email_claims::EmailClaims;
 use super::key_set::{KeySet, ProviderKey};
-use super::profile::EmailClaims;
+use super::settings::TENANT;
 use super::{IdTokenError, IssuerName};
 use crate::domain::{IdentityKey, UtcTime};
 
 const MAX_LENGTH: usize = 16 * 1024;
 /// Tolerated difference between the clocks of provider and service, in seconds.
 const LEEWAY: i64 = 60;
-/// The placeholder in the issuer of [`IssuerName::Tenants`].
-pub(super) const TENANT: &str = "{tenantid}";
 
 /// Values that an id token must have.
 pub(super) struct Expected<'a> {

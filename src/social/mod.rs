@@ -6,17 +6,21 @@
 mod apple;
 mod cached;
 mod discovery;
+mod email_claims;
 mod error;
 mod id_token;
 mod key_set;
 mod preset;
 mod profile;
 mod provider;
+mod request;
 mod settings;
+mod token_endpoint;
 
 pub use error::{IdTokenError, ProviderError, ProviderErrorKind};
 pub use preset::{Credential, PRESETS, Preset};
-pub use provider::{AuthorizationRequest, CodeResponse, Provider, Providers};
+pub use provider::{Provider, Providers};
+pub use request::{AuthorizationRequest, CodeResponse};
 pub use settings::{
     AppleKey, Callback, ClientSecret, EmailTrust, Endpoints, IssuerName, ProfileFormat,
     ProviderSettings, SocialSettings,

@@ -1,6 +1,6 @@
 //! Well-known providers, as data.
 
-use super::id_token::TENANT;
+use super::settings::TENANT;
 use super::{ClientSecret, EmailTrust, Endpoints, IssuerName, ProfileFormat, ProviderSettings};
 
 /// A provider that needs a client id and a secret only.
@@ -11,6 +11,8 @@ pub struct Preset {
     display_name: &'static str,
     /// The issuer of its identities, and where its metadata lie, if it has any.
     pub issuer: &'static str,
+    /// The `iss` of its authorization responses, where it is not `issuer`.
+    response_issuer: Option<&'static str>,
     /// Authorization and token endpoint of a provider without metadata.
     endpoints: Option<(&'static str, &'static str)>,
     profile: ProfileFormat,
@@ -40,6 +42,7 @@ const OPENID: Preset = Preset {
     id: "",
     display_name: "",
     issuer: "",
+    response_issuer: None,
     endpoints: None,
     profile: ProfileFormat::OpenId,
     profile_url: None,
@@ -127,6 +130,7 @@ pub static PRESETS: [Preset; 9] = [
         id: "github",
         display_name: "GitHub",
         issuer: "https://github.com",
+        response_issuer: Some("https://github.com/login/oauth"),
         endpoints: Some((
             "https://github.com/login/oauth/authorize",
             "https://github.com/login/oauth/access_token",
@@ -185,6 +189,7 @@ impl Preset {
             id: self.id.to_owned(),
             display_name: self.display_name.to_owned(),
             issuer: self.issuer_name(),
+            response_issuer: self.response_issuer.map(str::to_owned),
             endpoints,
             profile: self.profile,
             profile_url: self.profile_url.map(str::to_owned),

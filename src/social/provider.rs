@@ -5,31 +5,25 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use serde::Deserialize;
-use serde_json::Value;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use url::Url;
 
 use super::cached::Cached;
 use super::discovery::{METADATA, Metadata};
+use super::email_claims::EmailClaims;
 use super::id_token::{Expected, IdToken, VerifiedIdToken};
 use super::key_set::{KEY_SET, KeySet};
-use super::profile::{EmailClaims, PROFILE, Profile, ProfileReader};
-use super::{
-    ClientSecret, IdTokenError, IssuerName, ProfileFormat, ProviderError, ProviderSettings,
-    SocialSettings,
-};
+use super::profile::{PROFILE, Profile, ProfileReader};
+use super::request::{AuthorizationRequest, CodeResponse};
+use super::token_endpoint::TokenEndpoint;
+use super::{IdTokenError, ProfileFormat, ProviderError, ProviderSettings, SocialSettings};
 use crate::domain::{Identity, IdentityKey, UtcTime};
-use crate::outgoing::{Client, OutgoingError, Reply, Targets};
+use crate::outgoing::{Client, Reply, Targets};
 
-/// The name of the token endpoint in errors.
-const TOKEN: &str = "token endpoint";
 /// The longest body that is read.
 const MAX_BODY: u64 = 256 * 1024;
 /// Calls to one provider at once: a provider that does not answer holds no more threads than these.
 const MAX_CALLS: usize = 16;
-/// The longest error code of a provider that is logged.
-const MAX_ERROR_CODE: usize = 64;
 
 type Result<T> = std::result::Result<T, ProviderError>;
 
@@ -53,28 +47,6 @@ impl Providers {
     }
 }
 
-/// The parameters of an authorization request.
-#[derive(Clone, Copy)]
-pub struct AuthorizationRequest<'a> {
-    /// The redirect URI, as it is registered.
-    pub redirect_uri: &'a str,
-    /// The `state`.
-    pub state: &'a str,
-    /// The `nonce` of the id token.
-    pub nonce: &'a str,
-    /// The PKCE code verifier, of which the request has the challenge.
-    pub code_verifier: &'a str,
-}
-
-/// The response to an authorization request, with the secrets of its flow.
-#[derive(Clone, Copy)]
-pub struct CodeResponse<'a> {
-    /// The authorization code.
-    pub code: &'a str,
-    /// The request that it answers.
-    pub request: AuthorizationRequest<'a>,
-}
-
 /// A provider.
 pub struct Provider {
     settings: ProviderSettings,
@@ -83,13 +55,6 @@ pub struct Provider {
     metadata: Cached<Metadata>,
     keys: Cached<KeySet>,
     calls: AtomicUsize,
-}
-
-#[derive(Deserialize)]
-struct TokenReply {
-    access_token: Option<String>,
-    id_token: Option<String>,
-    error: Option<Value>,
 }
 
 /// The endpoints of a flow.
@@ -186,10 +151,9 @@ impl Provider {
         let _call = self.begin_call()?;
         let is_required = self.settings.endpoints.is_none()
             && self.metadata(now)?.authorization_response_iss_parameter_supported;
-        let is_right = match (issuer, &self.settings.issuer) {
-            (Some(issuer), IssuerName::Fixed(own)) => issuer == own,
-            (Some(_), IssuerName::Tenants { .. }) => true,
-            (None, _) => !is_required,
+        let is_right = match issuer {
+            Some(issuer) => self.settings.sends_responses_as(issuer),
+            None => !is_required,
         };
         if is_right { Ok(()) } else { Err(ProviderError::ResponseIssuer) }
     }
@@ -199,7 +163,14 @@ impl Provider {
     pub fn redeem(&self, response: &CodeResponse<'_>, now: UtcTime) -> Result<Identity> {
         let _call = self.begin_call()?;
         let endpoints = self.endpoints(now)?;
-        let reply = self.exchange(response, &endpoints, now)?;
+        let token_endpoint = TokenEndpoint {
+            client: &self.client,
+            settings: &self.settings,
+            url: &endpoints.token,
+            uses_basic: endpoints.uses_basic,
+            takes_verifier: endpoints.takes_s256,
+        };
+        let reply = token_endpoint.exchange(response, now)?;
         let access_token = reply.access_token.as_deref();
         if !self.settings.is_openid() {
             let profile = self.profile(&endpoints, access_token)?;
@@ -334,95 +305,5 @@ impl Provider {
             Reply { status: 200, body } => Ok(body),
             Reply { status, .. } => Err(ProviderError::Status { endpoint, status }),
         }
-    }
-
-    fn exchange(
-        &self,
-        response: &CodeResponse<'_>,
-        endpoints: &Endpoints,
-        now: UtcTime,
-    ) -> Result<TokenReply> {
-        let request = &response.request;
-        let client_id = self.settings.client_id.as_str();
-        let secret = self.client_secret(now)?;
-        let mut fields = vec![
-            ("grant_type", "authorization_code"),
-            ("code", response.code),
-            ("redirect_uri", request.redirect_uri),
-        ];
-        if endpoints.takes_s256 {
-            fields.push(("code_verifier", request.code_verifier));
-        }
-        if self.settings.profile == ProfileFormat::Naver {
-            fields.push(("state", request.state));
-        }
-        let basic = secret.as_deref().filter(|_| endpoints.uses_basic);
-        let authorization = basic.map(|secret| basic_credentials(client_id, secret));
-        let mut headers = vec![("Accept", "application/json")];
-        if let Some(authorization) = &authorization {
-            headers.push(("Authorization", authorization));
-        } else {
-            fields.push(("client_id", client_id));
-            fields.extend(secret.as_deref().map(|secret| ("client_secret", secret)));
-        }
-        read_token_reply(self.client.post_form(&endpoints.token, &headers, &fields))
-    }
-
-    fn client_secret(&self, now: UtcTime) -> Result<Option<String>> {
-        match &self.settings.client_secret {
-            ClientSecret::None => Ok(None),
-            ClientSecret::Fixed(secret) => Ok(Some(secret.expose_text().to_owned())),
-            ClientSecret::Apple(key) => {
-                let issuer = self.settings.issuer.advertised();
-                key.client_secret(&self.settings.client_id, issuer, now).map(Some)
-            }
-        }
-    }
-}
-
-/// Returns the `Authorization` header of `client_secret_basic` (RFC 6749 section 2.3.1).
-fn basic_credentials(client_id: &str, secret: &str) -> String {
-    let encode =
-        |text: &str| -> String { form_urlencoded::byte_serialize(text.as_bytes()).collect() };
-    format!("Basic {}", STANDARD.encode(format!("{}:{}", encode(client_id), encode(secret))))
-}
-
-/// Reads the response of the token endpoint. Some providers send errors with status 200.
-fn read_token_reply(reply: std::result::Result<Reply, OutgoingError>) -> Result<TokenReply> {
-    let Reply { status, body } =
-        reply.map_err(|source| ProviderError::Call { endpoint: TOKEN, source })?;
-    if status >= 500 || status == 429 || (300..400).contains(&status) {
-        return Err(ProviderError::Status { endpoint: TOKEN, status });
-    }
-    let reply: TokenReply = serde_json::from_slice(&body)
-        .map_err(|error| ProviderError::malformed(TOKEN, error.to_string()))?;
-    match &reply.error {
-        Some(error) => Err(refusal(error)),
-        None if status != 200 => Err(ProviderError::Status { endpoint: TOKEN, status }),
-        None => Ok(reply),
-    }
-}
-
-/// Returns what an error of the token endpoint means. Facebook sends an object with a number.
-fn refusal(error: &Value) -> ProviderError {
-    let code = match error {
-        Value::String(code) => code.clone(),
-        error => error["code"].to_string(),
-    };
-    let is_plain = |c: &char| c.is_ascii_alphanumeric() || "_-".contains(*c);
-    let code: String = code.chars().filter(is_plain).take(MAX_ERROR_CODE).collect();
-    match code.as_str() {
-        // RFC 6749 section 5.2; GitHub; Facebook: "Error validating client secret" and
-        // "application".
-        "invalid_client"
-        | "unauthorized_client"
-        | "unsupported_grant_type"
-        | "invalid_scope"
-        | "incorrect_client_credentials"
-        | "redirect_uri_mismatch"
-        | "1"
-        | "101" => ProviderError::Client(code),
-        "temporarily_unavailable" | "server_error" => ProviderError::malformed(TOKEN, code),
-        _ => ProviderError::Code(code),
     }
 }

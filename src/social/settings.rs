@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::domain::{Email, SecretText};
 
+/// The placeholder in the issuer of [`IssuerName::Tenants`].
+pub(super) const TENANT: &str = "{tenantid}";
+
 /// Settings of social log-in.
 #[derive(Clone, Debug)]
 pub struct SocialSettings {
@@ -47,6 +50,8 @@ pub struct ProviderSettings {
     pub display_name: String,
     /// The issuer of its identities.
     pub issuer: IssuerName,
+    /// The `iss` of authorization responses (RFC 9207), where it is not the issuer of identities.
+    pub response_issuer: Option<String>,
     /// Endpoints; `None` if they are discovered.
     pub endpoints: Option<Endpoints>,
     /// The format of the profile.
@@ -68,6 +73,14 @@ pub struct ProviderSettings {
 }
 
 impl ProviderSettings {
+    /// Returns whether the provider may have sent an authorization response with this `iss`.
+    pub(super) fn sends_responses_as(&self, issuer: &str) -> bool {
+        match &self.response_issuer {
+            Some(own) => issuer == own,
+            None => self.issuer.admits(issuer),
+        }
+    }
+
     /// Returns whether the provider issues id tokens for the configured scopes.
     pub fn is_openid(&self) -> bool {
         self.scopes.split(' ').any(|scope| scope == "openid")
@@ -95,6 +108,19 @@ impl IssuerName {
         match self {
             Self::Fixed(issuer) => issuer,
             Self::Tenants { template, .. } => template,
+        }
+    }
+
+    /// Returns whether `issuer` is this one, or the one of a tenant.
+    fn admits(&self, issuer: &str) -> bool {
+        match self {
+            Self::Fixed(own) => issuer == own,
+            Self::Tenants { template, .. } => {
+                let tenant = template.split_once(TENANT).and_then(|(start, end)| {
+                    issuer.strip_prefix(start).and_then(|rest| rest.strip_suffix(end))
+                });
+                issuer == template || tenant.is_some_and(|it| uuid::Uuid::parse_str(it).is_ok())
+            }
         }
     }
 
@@ -180,13 +206,8 @@ impl EmailTrust {
         }
         let domain = |part: &str| {
             let email = Email::parse(&format!("a@{}", part.trim())).ok()?;
-            Some(domain_of(&email).to_owned())
+            Some(email.domain().to_owned())
         };
         text.split(',').map(domain).collect::<Option<_>>().map(Self::Domains)
     }
-}
-
-/// Returns the domain of an e-mail address, in lower case.
-pub(super) fn domain_of(email: &Email) -> &str {
-    email.normalised().rsplit_once('@').map_or("", |(_, domain)| domain)
 }

@@ -4,7 +4,11 @@ use std::fs;
 use std::net::TcpListener;
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
+use crate::both::on_both;
 use crate::postgres::free_port;
+use crate::scripted_provider::{Answer, Key, ScriptedProvider};
 use crate::scripted_smtp::{Act, ScriptedServer};
 use crate::service::Setup;
 
@@ -81,6 +85,44 @@ fn a_provider_of_social_log_in_is_asked_and_its_redirect_uri_told() {
     assert!(line(&report.stdout, "social log-in").starts_with("FAIL "), "{}", report.stdout);
     let told = report.stdout.lines().find(|line| line.contains("big-co")).unwrap();
     assert!(told.contains("/v1/social/big-co/callback; metadata: "), "{told}");
+}
+
+#[test]
+fn what_is_wrong_with_the_metadata_of_a_provider_is_explained() {
+    let provider = ScriptedProvider::openid(&[&Key::es256("k")]);
+    let setup = Setup::on_sqlite()
+        .with("HALLPASS_SOCIAL_ALLOW_PRIVATE", "on")
+        .with("HALLPASS_SOCIAL_RETURN_URLS", "https://app.example.com/in")
+        .with("HALLPASS_SOCIAL_OIDC_TEST_ISSUER", &provider.issuer())
+        .with("HALLPASS_SOCIAL_OIDC_TEST_CLIENT_ID", "x");
+    let report = setup.run(&["doctor"]);
+    assert!(line(&report.stdout, "social log-in").starts_with("ok   "), "{}", report.stdout);
+    let url = "/.well-known/openid-configuration";
+    let metadata = |name: &str, value: Value| {
+        let mut metadata = provider.metadata();
+        metadata[name] = value;
+        Answer::json(&metadata)
+    };
+    for (path, answer, told, kind) in [
+        (url, metadata("issuer", json!("https://other.example")), "the issuer is", "FAIL "),
+        (url, Answer::Reply(404, String::new()), "metadata: status 404", "FAIL "),
+        (url, Answer::Reply(200, "<html>".to_owned()), "metadata: ", "FAIL "),
+        (url, metadata("jwks_uri", json!("file:///keys")), "is not an https URL", "FAIL "),
+        (url, metadata("code_challenge_methods_supported", json!(["plain"])), "PKCE", "warn "),
+        (
+            url,
+            metadata("id_token_signing_alg_values_supported", json!(["HS256"])),
+            "signs id tokens with none of",
+            "warn ",
+        ),
+        ("/keys", Answer::json(&json!({"keys": []})), "key set: has no key", "FAIL "),
+    ] {
+        provider.on(url, Answer::json(&provider.metadata()));
+        provider.on(path, answer);
+        let report = setup.run(&["doctor"]).stdout;
+        let line = line(&report, "social log-in");
+        assert!(line.starts_with(kind) && line.contains(told), "{told}: {report}");
+    }
 }
 
 #[test]

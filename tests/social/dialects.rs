@@ -1,28 +1,17 @@
 //! Stand-ins for providers that speak a dialect of their own: requests and answers have the shapes
 //! of their documentation. They are not the providers.
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use hallpass::social::{AppleKey, IssuerName, ProviderErrorKind};
+use hallpass::social::{AppleKey, ProviderErrorKind};
 
 use super::*;
-use crate::scripted_provider::{Answer, Key, pem};
+use crate::scripted_provider::{Answer, Key};
 
-/// Settings of a preset whose URLs lead to the stand-in; paths stay.
+/// Settings of a preset whose URLs lead to the stand-in.
 fn at_stand_in(preset: &str, provider: &ScriptedProvider) -> ProviderSettings {
     let mut settings = Preset::find(preset).unwrap().settings(CLIENT.to_owned(), secret());
-    let moved = |url: &str| {
-        let path = url::Url::parse(url).unwrap().path().to_owned();
-        provider.issuer() + &path
-    };
-    if let Some(endpoints) = &mut settings.endpoints {
-        endpoints.authorization = moved(&endpoints.authorization);
-        endpoints.token = moved(&endpoints.token);
-    } else {
-        settings.issuer = IssuerName::Fixed(provider.issuer());
-    }
-    settings.profile_url = settings.profile_url.as_deref().map(moved);
+    provider.stand_in_for(&mut settings);
     settings
 }
 
@@ -237,13 +226,12 @@ fn apple_is_given_a_signed_secret_and_may_write_its_flags_as_text() {
     let metadata = with(provider.metadata(), "token_endpoint_auth_methods_supported", posts);
     let metadata = without(metadata, "userinfo_endpoint");
     provider.on("/.well-known/openid-configuration", Answer::json(&metadata));
-    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
-    let private = pair.to_pkcs8v1().unwrap();
+    let (_, private) = Key::es256_with_pem("KEY1234567");
     let mut settings = at_stand_in("apple", &provider);
     settings.client_secret = ClientSecret::Apple(AppleKey {
         team_id: "TEAM123456".to_owned(),
         key_id: "KEY1234567".to_owned(),
-        private_key: SecretText::from(pem(private.as_ref())),
+        private_key: SecretText::from(private),
     });
     let client = client(settings);
     let relay = with(claims(&provider), "email", json!("x7@privaterelay.appleid.com"));

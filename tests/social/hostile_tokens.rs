@@ -1,7 +1,7 @@
 //! Id tokens of a hostile provider or of an attacker (OpenID Connect Core section 3.1.3.7, RFC
 //! 8725).
 
-use hallpass::social::{IdTokenError, IssuerName, ProviderErrorKind};
+use hallpass::social::{IdTokenError, ProviderErrorKind};
 
 use super::*;
 use crate::scripted_provider::{Answer, Key, encode};
@@ -216,10 +216,7 @@ fn microsoft_tenants_are_told_apart_by_issuer() {
     let metadata = with(provider.metadata(), "issuer", json!(template));
     provider.on("/common/v2.0/.well-known/openid-configuration", Answer::json(&metadata));
     let mut settings = Preset::find("microsoft").unwrap().settings(CLIENT.to_owned(), secret());
-    settings.issuer = IssuerName::Tenants {
-        template: template.clone(),
-        discovery: format!("{origin}/common/v2.0"),
-    };
+    provider.stand_in_for(&mut settings);
     let client = client(settings);
     let issuer = |tenant: &str| json!(template.replace("{tenantid}", tenant));
     let good = with(with(claims(&provider), "tid", json!(TENANT)), "iss", issuer(TENANT));

@@ -6,6 +6,8 @@
 mod dialects;
 mod hostile_answers;
 mod hostile_tokens;
+#[path = "../support/real_provider.rs"]
+mod implementations;
 #[path = "../support/missing.rs"]
 mod missing;
 mod real_provider;

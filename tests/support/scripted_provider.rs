@@ -17,6 +17,7 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use hallpass::social::{IssuerName, ProviderSettings};
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
@@ -57,14 +58,21 @@ pub struct Recorded {
 impl Recorded {
     /// A field of the form.
     pub fn field(&self, name: &str) -> Option<String> {
-        let mut fields = form_urlencoded::parse(self.body.as_bytes());
-        fields.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+        parameter(&self.body, name)
+    }
+
+    /// A parameter of the URL.
+    pub fn parameter(&self, name: &str) -> Option<String> {
+        let url = self.line.split(' ').nth(1)?;
+        parameter(url.split_once('?')?.1, name)
     }
 }
 
+type Responder = Arc<dyn Fn(&Recorded) -> Answer + Send + Sync>;
+
 #[derive(Default)]
 struct Script {
-    answers: HashMap<String, Answer>,
+    answers: HashMap<String, Responder>,
     requests: Vec<Recorded>,
 }
 
@@ -133,7 +141,37 @@ impl ScriptedProvider {
 
     /// Sets the answer of a path.
     pub fn on(&self, path: &str, answer: Answer) {
-        self.script.lock().unwrap().answers.insert(path.to_owned(), answer);
+        self.respond(path, move |_| answer.clone());
+    }
+
+    /// Sets the answer of a path, which depends on the request.
+    pub fn respond(
+        &self,
+        path: &str,
+        answer: impl Fn(&Recorded) -> Answer + Send + Sync + 'static,
+    ) {
+        self.script.lock().unwrap().answers.insert(path.to_owned(), Arc::new(answer));
+    }
+
+    /// Directs the URLs of a preset to this server. Their paths stay, and so does the issuer of a
+    /// provider without metadata.
+    pub fn stand_in_for(&self, settings: &mut ProviderSettings) {
+        let moved = |url: &str| match url.trim_start_matches("https://").split_once('/') {
+            Some((_, path)) => format!("{}/{path}", self.issuer()),
+            None => self.issuer(),
+        };
+        if let Some(endpoints) = &mut settings.endpoints {
+            endpoints.authorization = moved(&endpoints.authorization);
+            endpoints.token = moved(&endpoints.token);
+        } else {
+            settings.issuer = match &settings.issuer {
+                IssuerName::Fixed(issuer) => IssuerName::Fixed(moved(issuer)),
+                IssuerName::Tenants { template, discovery } => {
+                    IssuerName::Tenants { template: moved(template), discovery: moved(discovery) }
+                }
+            };
+        }
+        settings.profile_url = settings.profile_url.as_deref().map(moved);
     }
 
     /// Requests to a path, in their order.
@@ -146,6 +184,11 @@ impl ScriptedProvider {
 
 fn token_reply(id_token: &str) -> Answer {
     Answer::json(&json!({"access_token": "at-1", "token_type": "Bearer", "id_token": id_token}))
+}
+
+fn parameter(form: &str, name: &str) -> Option<String> {
+    let mut fields = form_urlencoded::parse(form.as_bytes());
+    fields.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
 fn path_of(line: &str) -> &str {
@@ -178,10 +221,10 @@ fn answer(mut stream: TcpStream, script: &Mutex<Script>) {
         let of_code = request.field("code").map(|code| format!("{path} {code}"));
         let of_code = of_code.and_then(|key| script.answers.get(&key));
         let answer = of_code.or_else(|| script.answers.get(path)).cloned();
-        script.requests.push(request);
+        script.requests.push(request.clone());
         answer
     };
-    let (status, location, body) = match answer {
+    let (status, location, body) = match answer.map(|answer| answer(&request)) {
         None => (404, String::new(), "not found".to_owned()),
         Some(Answer::Reply(status, body)) => (status, String::new(), body),
         Some(Answer::Redirect(path)) => (302, format!("Location: {path}\r\n"), String::new()),
@@ -214,9 +257,15 @@ pub struct Key {
 impl Key {
     /// Makes a key of P-256.
     pub fn es256(kid: &str) -> Self {
+        Self::es256_with_pem(kid).0
+    }
+
+    /// Makes a key of P-256, and its private key as PEM.
+    pub fn es256_with_pem(kid: &str) -> (Self, String) {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
         let private = pair.to_pkcs8v1().unwrap();
-        Self::new(kid, "ES256", Algorithm::ES256, EncodingKey::from_ec_der(private.as_ref()))
+        let encoding = EncodingKey::from_ec_der(private.as_ref());
+        (Self::new(kid, "ES256", Algorithm::ES256, encoding), pem(private.as_ref()))
     }
 
     /// Makes a key of Ed25519.

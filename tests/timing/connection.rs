@@ -17,6 +17,8 @@ pub struct Answer {
     pub status: u16,
     /// Status, headers and body, without what is random.
     pub look: String,
+    /// The body.
+    pub body: Value,
     pub took: Duration,
 }
 
@@ -47,7 +49,8 @@ impl Connection {
         };
         let took = started.elapsed();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Answer { status, look: look(&head, &body), took }
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        Answer { status, look: look(&head, body.clone()), body, took }
     }
 }
 
@@ -61,7 +64,7 @@ fn whole(bytes: &[u8]) -> Option<(String, Vec<u8>)> {
     (body.len() == length).then(|| (head, body.to_vec()))
 }
 
-fn look(head: &str, body: &[u8]) -> String {
+fn look(head: &str, mut body: Value) -> String {
     let mut lines: Vec<String> = head
         .lines()
         .map(|line| match line.split_once(": ") {
@@ -69,7 +72,6 @@ fn look(head: &str, body: &[u8]) -> String {
             _ => line.to_owned(),
         })
         .collect();
-    let mut body: Value = serde_json::from_slice(body).unwrap();
     for name in RANDOM {
         if let Some(text) = body[name].as_str() {
             body[name] = text.len().into();

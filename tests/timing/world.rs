@@ -17,6 +17,7 @@ use hallpass::store::{Conn, DatabaseUrl, Db, Error, PoolSettings, Result};
 use serde_json::{Value, json};
 
 use super::connection::Connection;
+use super::scripted_provider::{Key, ScriptedProvider};
 use super::service::{Service, Setup};
 use super::verdict::Arm;
 use super::{HAS_DRF, Question, postgres, slow_smtp};
@@ -44,6 +45,9 @@ const LIMITS: [(&str, &str); 9] = [
     ("HALLPASS_LIMIT_MAIL_TOTAL", "10000000"),
 ];
 
+const RETURN_TO: &str = "https://app.test/in";
+const NONCE: &str = "nonce-of-the-app";
+
 /// State of mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mail {
@@ -65,6 +69,8 @@ impl Mail {
 
 pub struct World {
     service: Service,
+    provider: ScriptedProvider,
+    key: Key,
     db: Db,
     hash: PasswordHash,
     rounds: Cell<u8>,
@@ -84,8 +90,16 @@ impl World {
     }
 
     fn begin(setup: Setup, database: &str, mail: Mail) -> Self {
+        let key = Key::es256("k");
+        let provider = ScriptedProvider::openid(&[&key]);
         let setup = setup
             .with("DATABASE_URL", database)
+            .with("HALLPASS_SOCIAL_OIDC_TEST_ISSUER", &provider.issuer())
+            .with("HALLPASS_SOCIAL_OIDC_TEST_CLIENT_ID", "web")
+            .with("HALLPASS_SOCIAL_OIDC_TEST_CLIENT_SECRET", "s3cret")
+            .with("HALLPASS_SOCIAL_OIDC_TEST_NATIVE_CLIENT_IDS", "ios")
+            .with("HALLPASS_SOCIAL_RETURN_URLS", RETURN_TO)
+            .with("HALLPASS_SOCIAL_ALLOW_PRIVATE", "on")
             .with("HALLPASS_BCRYPT_COST", &BCRYPT_COST.to_string())
             .with("HALLPASS_SMTP_URL", &mail.url())
             .with("HALLPASS_LOG", "warn,hallpass::cli=info")
@@ -101,7 +115,7 @@ impl World {
         let whose = Requester { account: String::new(), lane: Lane::KnownDevice(String::new()) };
         let hash =
             hasher.hash(whose, &PlainPassword::parse("the right password").unwrap()).unwrap();
-        Self { service, db, hash, rounds: Cell::new(0), _setup: setup }
+        Self { service, provider, key, db, hash, rounds: Cell::new(0), _setup: setup }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -117,13 +131,13 @@ impl World {
 
     /// Makes the known ones of a round known, as far as the question is about.
     pub fn meet(&self, round: u8, question: Question, count: usize) {
-        if question == Question::Resend {
+        if matches!(question, Question::Resend | Question::SocialFinishOfPending) {
             // Of them it is known only that they wait for their mail.
             let mut connection = Connection::to(self.address());
             for number in 0..count {
                 // From another network, so that later requests have their own counters.
                 let registration =
-                    Self::request_from("203.0", round, Question::Register, Arm::Known, number);
+                    self.request_from("203.0", round, Question::Register, Arm::Known, number);
                 let answer = connection.ask(&registration, Duration::ZERO);
                 assert_eq!(answer.status, Question::Register.answered_with(), "{}", answer.look);
             }
@@ -175,11 +189,12 @@ impl World {
 
     /// Returns the request for the `number`th user of an arm. Requests are counted by user, so each
     /// `round` has other users.
-    pub fn request(round: u8, question: Question, arm: Arm, number: usize) -> Vec<u8> {
-        Self::request_from("198.51", round, question, arm, number)
+    pub fn request(&self, round: u8, question: Question, arm: Arm, number: usize) -> Vec<u8> {
+        self.request_from("198.51", round, question, arm, number)
     }
 
     fn request_from(
+        &self,
         region: &str,
         round: u8,
         question: Question,
@@ -188,6 +203,7 @@ impl World {
     ) -> Vec<u8> {
         let name = name_of(round, arm, number);
         let email = address_of(&name);
+        let from = format!("{region}.{round}.7");
         let (path, body) = match question {
             Question::LogInByAddress | Question::LogInByName => {
                 let name = if question == Question::LogInByName { name } else { email };
@@ -205,8 +221,40 @@ impl World {
                 "/v1/password-reset/confirm",
                 json!({"email": email, "code": "000000", "new_password": PASSWORD}),
             ),
+            Question::SocialFinish | Question::SocialFinishOfPending => {
+                ("/v1/social/test/finish", self.flow_of(&name, &from))
+            }
+            Question::SocialToken => {
+                let id_token = self.id_token(&name, "ios", NONCE);
+                ("/v1/social/test/token", json!({"id_token": id_token, "nonce": NONCE}))
+            }
         };
-        post(path, &format!("{region}.{round}.7"), &body)
+        post(path, &from, &body)
+    }
+
+    /// Starts a flow that this user has come back from, and returns the request that finishes it.
+    fn flow_of(&self, name: &str, from: &str) -> Value {
+        let body = json!({"return_to": RETURN_TO});
+        let start = post("/v1/social/test/start", from, &body);
+        let started = Connection::to(self.address()).ask(&start, Duration::ZERO);
+        let url = started.body["authorization_url"].as_str().expect("a flow");
+        let (_, query) = url.split_once('?').unwrap();
+        let parameter = |wanted: &str| -> String {
+            let mut all = form_urlencoded::parse(query.as_bytes());
+            all.find(|(name, _)| name == wanted).unwrap().1.into_owned()
+        };
+        self.provider.grant_code(name, &self.id_token(name, "web", &parameter("nonce")));
+        json!({
+            "flow_token": started.body["flow_token"], "code": name, "state": parameter("state"),
+        })
+    }
+
+    fn id_token(&self, name: &str, audience: &str, nonce: &str) -> String {
+        let now = SystemClock.now().seconds();
+        self.key.sign(&json!({
+            "iss": self.provider.issuer(), "sub": name, "aud": audience, "iat": now,
+            "exp": now + 300, "nonce": nonce, "email": address_of(name), "email_verified": true,
+        }))
     }
 }
 

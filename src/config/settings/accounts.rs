@@ -52,7 +52,7 @@ pub(super) const ACCOUNTS: &[Setting] = &[
     setting(
         "HALLPASS_VERIFY_EMAIL_PROOF",
         "required",
-        "required: the mail's link needs the registration token or the password as well. link: the link is enough.",
+        "required: the mail's link needs the registration token or the password as well. link: the link is enough, unless an identity is linked to the account.",
     ),
     setting(
         "HALLPASS_VERIFY_EMAIL_URL",

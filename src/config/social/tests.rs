@@ -1,4 +1,4 @@
-//! Tests of the settings of social log-in.
+//! Settings of social log-in, good and bad.
 
 use std::collections::HashMap;
 
@@ -6,8 +6,10 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::providers::PREFIX;
 use super::*;
 use crate::config::settings;
+use crate::social::{ClientSecret, EmailTrust, PRESETS};
 
 fn read_values(values: &[(&str, &str)]) -> (SocialSettings, Source) {
     let values = values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -87,13 +89,33 @@ fn all_faults_are_reported_together() {
     );
 }
 
+fn apple_key() -> String {
+    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+    let der = STANDARD.encode(pair.to_pkcs8v1().unwrap());
+    format!("-----BEGIN PRIVATE KEY-----\n{der}\n-----END PRIVATE KEY-----")
+}
+
+#[test]
+fn a_provider_that_sends_a_form_needs_the_callback_of_the_service() {
+    let key = apple_key();
+    let apple = |callback| {
+        faulty(&[
+            ("HALLPASS_SOCIAL_APPLE_CLIENT_ID", "com.example.web"),
+            ("HALLPASS_SOCIAL_APPLE_TEAM_ID", "TEAM123456"),
+            ("HALLPASS_SOCIAL_APPLE_KEY_ID", "KEY1234567"),
+            ("HALLPASS_SOCIAL_APPLE_PRIVATE_KEY", &key),
+            ("HALLPASS_SOCIAL_CALLBACK", callback),
+        ])
+    };
+    assert_eq!(apple("service"), [""; 0]);
+    assert_eq!(apple("front-end"), ["HALLPASS_SOCIAL_CALLBACK"]);
+}
+
 #[test]
 fn every_secret_of_a_provider_can_come_from_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("secret");
-    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
-    let der = STANDARD.encode(pair.to_pkcs8v1().unwrap());
-    let key = format!("-----BEGIN PRIVATE KEY-----\n{der}\n-----END PRIVATE KEY-----");
+    let key = apple_key();
     let secrets = settings().filter(|setting| setting.secret);
     let mut tried = 0;
     for name in secrets.filter_map(|setting| setting.name.strip_prefix(PREFIX)) {

@@ -22,7 +22,7 @@ use crate::flows::{Error, Flows, LoggedIn, LoginContext, Policy, Result, VerifyE
 use crate::store::registrations::{self, Found};
 use crate::store::users;
 use crate::store::users::changes::{self, UserChanges};
-use crate::store::{self, Conn, Unique, challenges, events, social_flows};
+use crate::store::{self, Conn, Unique, challenges, events, identities, social_flows};
 
 /// Evidence that a user receives mail at an address.
 #[derive(Debug)]
@@ -148,16 +148,20 @@ impl Flows {
                     Err(Error::InvalidCredentials)
                 }
             }),
-            // The opened mail does not show that the user owns the identity of a social log-in,
-            // which would log in to the account.
-            LinkEvidence::LinkOnly
-                if self.policy.verify_email_proof == VerifyEmailProof::Link
-                    && registration.password_hash.is_usable() =>
-            {
-                Ok(registration)
-            }
+            LinkEvidence::LinkOnly if self.accepts_link_alone(&registration)? => Ok(registration),
             LinkEvidence::Browser(_) | LinkEvidence::LinkOnly => Err(Error::ProofRequired),
         }
+    }
+
+    /// Returns whether the link alone verifies the address. The reader of the mail has not shown that
+    /// they own the identities that log in to the account, which a later reset would leave.
+    fn accepts_link_alone(&self, registration: &Registration) -> Result<bool> {
+        let is_allowed = self.policy.verify_email_proof == VerifyEmailProof::Link
+            && registration.password_hash.is_usable();
+        let Some(user) = registration.challenge.user_id.filter(|_| is_allowed) else {
+            return Ok(is_allowed);
+        };
+        Ok(self.db.read(|conn| identities::list_of_user(conn, user))?.is_empty())
     }
 }
 

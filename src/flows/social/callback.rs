@@ -58,13 +58,17 @@ impl Flows {
         {
             let mut query = url.query_pairs_mut();
             match self.check_response(&flow, response, self.now()) {
-                Ok(code) => query.append_pair("code", code),
-                Err(error) => query.append_pair("error", error),
-            };
-            query.append_pair("state", response.state.expose());
-            if let Some(issuer) = &response.issuer {
-                query.append_pair("iss", issuer);
+                Ok(code) => {
+                    query.append_pair("code", code);
+                    if let Some(issuer) = &response.issuer {
+                        query.append_pair("iss", issuer);
+                    }
+                }
+                Err(error) => {
+                    query.append_pair("error", error);
+                }
             }
+            query.append_pair("state", response.state.expose());
         }
         Ok(url.into())
     }

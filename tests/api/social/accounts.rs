@@ -97,6 +97,33 @@ on_both! {
         site.app.verify_link(&proof.link_token, &pending).is(200);
     }
 
+    fn the_link_of_a_mail_does_not_verify_an_account_with_an_identity(world) {
+        let settings =
+            [("HALLPASS_EMAIL_VERIFICATION", "optional"), ("HALLPASS_VERIFY_EMAIL_PROOF", "link")];
+        let site = Site::with(&world, &settings);
+        let registered = |email: &str| {
+            let answer = site.app.post("/v1/register", &json!({"email": email, "password": PASSWORD}));
+            let token = answer.text("registration_token");
+            (answer.is(201).tokens(), token, world.proof_about(email, VERIFY, 1).link_token)
+        };
+        let verify = |link: &str| site.app.post("/v1/verify-email", &json!({"token": link}));
+        let (_, _, link) = registered("ravi@example.com");
+        verify(&link).is(200);
+        // The account of a thief, with the address of another and an identity of the thief.
+        let (thief, _, link) = registered(MINA);
+        site.link(&thief, "thief").is(200);
+        verify(&link).refused(403, "proof_required");
+        site.app.ask_reset(MINA).is(202);
+        let reset = world.link_about(MINA, crate::support::account::RESET, 1);
+        site.app.reset_by_link(&reset, "another plum tree").is(204);
+        assert_ne!(site.log_in("thief").is(200).tokens().user_id(), thief.user_id());
+        // The own browser shows whose account it is.
+        let (noor, token, link) = registered("noor@example.com");
+        site.link(&noor, "noor").is(200);
+        site.app.verify_link(&link, &token).is(200);
+        assert_eq!(site.identities(&noor).len(), 1);
+    }
+
     fn a_verified_address_is_linked_to_the_account_that_has_verified_it(world) {
         let site = Site::new(&world);
         let mina = site.app.person(&world, MINA);

@@ -146,10 +146,13 @@ on_both! {
             (String::new(), Some("invalid_issuer")),
             ("&iss=https://evil.example".to_owned(), Some("invalid_issuer")),
             (format!("&iss={issuer}/"), Some("invalid_issuer")),
+            (format!("&iss={issuer}&iss={issuer}"), Some("invalid_issuer")),
             (format!("&iss={issuer}"), None),
         ] {
             let url = location(&callback(&site, "test", &format!("state={state}&code=c-1{iss}")).is(303));
-            assert_eq!(parameters(&url).get("error").map(String::as_str), error, "{iss}");
+            let page = parameters(&url);
+            assert_eq!(page.get("error").map(String::as_str), error, "{iss}");
+            assert_eq!(page.get("iss"), error.is_none().then_some(&issuer), "{iss}");
         }
         // `finish` looks at it too: the front end may be what the provider redirects to.
         for wrong in [json!({}), json!({"iss": "https://evil.example"})] {

@@ -1,6 +1,9 @@
 //! Hostile responses of a provider, and hostile users. The rules for id tokens themselves are
 //! tested in `tests/social/hostile_tokens.rs`.
 
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::{CLIENT, MINA, Site, with};
@@ -35,6 +38,14 @@ on_both! {
         let part = crate::scripted_provider::encode;
         let unsigned = format!("{}.{}.", part(r#"{"alg":"none"}"#), part(&claims));
         site.provider.grant(&unsigned);
+        site.finish(&flow).refused(401, "code_invalid");
+        // HMAC, whose secret is the public key of the provider.
+        let flow = site.start("test");
+        let header = part(r#"{"alg":"HS256","kid":"k"}"#);
+        let message = format!("{header}.{}", part(&site.claims(&flow, "mina").to_string()));
+        let secret = hmac::Key::new(hmac::HMAC_SHA256, site.key.public.to_string().as_bytes());
+        let tag = URL_SAFE_NO_PAD.encode(hmac::sign(&secret, message.as_bytes()));
+        site.provider.grant(&format!("{message}.{tag}"));
         site.finish(&flow).refused(401, "code_invalid");
         let flow = site.start("test");
         site.provider.grant(&Key::es256("k").sign(&site.claims(&flow, "mina")));
@@ -71,6 +82,60 @@ on_both! {
         let flow = both.start("test");
         both.provider.grant(&key.sign(&both.claims(&flow, "mina")));
         both.finish(&flow).refused(401, "code_invalid");
+    }
+
+    fn id_tokens_with_unknown_keys_cause_few_fetches(world) {
+        let site = Site::new(&world);
+        site.log_in("mina").is(200);
+        let forged = |nonce: &str, audience: &str, number: usize| {
+            let header = with(site.key.header(), &[("kid", json!(format!("unknown-{number}")))]);
+            let now = world.now();
+            let claims = json!({
+                "iss": site.provider.issuer(), "sub": "mina", "aud": audience, "iat": now,
+                "exp": now + 300, "nonce": nonce,
+            });
+            site.key.sign_parts(&header, &claims.to_string())
+        };
+        for number in 0..20 {
+            let flow = site.start("test");
+            site.provider.grant(&forged(&flow.query["nonce"], CLIENT, number));
+            site.finish(&flow).refused(401, "code_invalid");
+            let body = json!({"id_token": forged("n", "ios", number), "nonce": "n"});
+            site.app.post("/v1/social/test/token", &body).refused(401, "one_time_token_invalid");
+        }
+        assert_eq!(site.provider.requests("/keys").len(), 1);
+        assert_eq!(world.count("sessions"), 1);
+    }
+
+    fn an_address_is_trusted_for_the_domains_that_are_set(world) {
+        let domains = [("HALLPASS_SOCIAL_OIDC_TEST_TRUST_EMAIL", "Example.COM,bücher.example")];
+        let site = Site::with(&world, &domains);
+        let mina = site.app.person(&world, MINA);
+        for (number, email) in ["MINA@EXAMPLE.com", "Mina@example.com"].into_iter().enumerate() {
+            let claims = [("email", json!(email))];
+            let linked = site.log_in_with("test", &format!("mina-{number}"), &claims).is(200);
+            assert_eq!(linked.tokens().user_id(), mina.user_id());
+        }
+        for (subject, email) in [("a", "a@xn--bcher-kva.example"), ("b", "b@Bücher.example")] {
+            site.log_in_with("test", subject, &[("email", json!(email))]).is(200);
+        }
+        for email in [
+            "mina@sub.example.com", "mina@badexample.com", "mina@example.com.evil.example",
+            "mina@example.co", "mina@bucher.example",
+            // Cyrillic.
+            "mina@ex\u{430}mple.com",
+        ] {
+            site.log_in_with("test", "thief", &[("email", json!(email))]).is(202);
+        }
+        for email in [
+            "mina@example.com.", "mina@example.com\u{0}", "mina@example.com@evil.example",
+            "mina@evil.example,mina@example.com", "<mina@example.com>", "mina@[example.com]",
+            "\"mina@example.com\"@evil.example", "ｍina@example.com", "mina@example.com\n",
+        ] {
+            let faults = site.log_in_with("test", "thief", &[("email", json!(email))]).faults();
+            assert_eq!(faults[0].1, "required", "{email}");
+        }
+        assert_eq!(site.identities(&mina).len(), 2);
     }
 
     fn a_profile_of_another_user_than_the_id_token_is_refused(world) {

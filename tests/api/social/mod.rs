@@ -3,6 +3,7 @@
 
 mod accounts;
 mod callback;
+mod dialects;
 mod hostile;
 mod linking;
 mod native;
@@ -14,6 +15,7 @@ mod sessions;
 
 use std::collections::HashMap;
 
+use hallpass::config::Config;
 use serde_json::{Value, json};
 
 use crate::scripted_provider::{Key, ScriptedProvider};
@@ -68,6 +70,11 @@ impl Site {
         provider: &ScriptedProvider,
         settings: &[(&str, &str)],
     ) -> TestApp {
+        world.app_of(Self::config(world, provider, settings))
+    }
+
+    /// The configuration of a service with this provider.
+    pub fn config(world: &World, provider: &ScriptedProvider, settings: &[(&str, &str)]) -> Config {
         let issuer = provider.issuer();
         let base = [
             ("HALLPASS_SOCIAL_OIDC_TEST_ISSUER", issuer.as_str()),
@@ -84,7 +91,7 @@ impl Site {
             ("HALLPASS_SOCIAL_ALLOW_PRIVATE", "on"),
         ];
         let base: Vec<_> = base.into_iter().filter(|(_, value)| !value.is_empty()).collect();
-        world.app_with(&[&base[..], settings].concat())
+        world.config(&[&base[..], settings].concat())
     }
 
     pub fn start(&self, provider: &str) -> Flow {
@@ -169,7 +176,12 @@ pub fn finish_at(app: &TestApp, flow: &Flow, headers: &[(&str, &str)], fields: &
     for (name, value) in fields.as_object().unwrap() {
         body[name] = value.clone();
     }
-    app.post_with(&format!("/v1/social/{}/finish", flow.provider), headers, &body)
+    finish_with_body(app, flow, headers, &body)
+}
+
+/// Finishes a flow with this request.
+fn finish_with_body(app: &TestApp, flow: &Flow, headers: &[(&str, &str)], body: &Value) -> Answer {
+    app.post_with(&format!("/v1/social/{}/finish", flow.provider), headers, body)
 }
 
 /// Claims with changes; null removes a claim.

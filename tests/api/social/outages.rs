@@ -1,5 +1,7 @@
 //! A provider that does not work concerns its own paths only.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use super::{MINA, RETURN_TO, Site};
@@ -27,6 +29,26 @@ on_both! {
             site.finish(&flow).is(200);
         }
         assert_eq!(site.provider.requests("/elsewhere").len(), 0);
+    }
+
+    fn a_provider_that_is_slow_is_waited_for_in_bounds(world) {
+        let site = Site::new(&world);
+        let mut config = Site::config(&world, &site.provider, &[]);
+        config.social.timeout = Duration::from_millis(300);
+        let site = Site { app: world.app_of(config), ..site };
+        for slow in [Answer::Silence, Answer::Trickle] {
+            let flow = site.start("test");
+            site.provider.on("/token", slow);
+            let began = Instant::now();
+            site.finish(&flow).refused(503, "provider_unavailable");
+            assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+            site.grant(&site.claims(&flow, "mina"));
+            site.finish(&flow).is(200);
+        }
+        let at = "/.well-known/openid-configuration";
+        site.provider.on(at, Answer::Trickle);
+        let body = json!({"return_to": RETURN_TO});
+        site.app.post("/v1/social/doubtful/start", &body).refused(503, "provider_unavailable");
     }
 
     fn a_provider_without_metadata_cannot_be_started_at(world) {

@@ -5,11 +5,14 @@ use serde_json::{Value, json};
 use super::{Flow, MINA, Site, finish_at};
 use crate::support::{Tokens, at_once, on_both};
 
+/// Repetitions of a race.
+const ROUNDS: usize = 20;
+
 on_both! {
     fn of_many_finishes_with_one_code_all_get_the_same_session(world) {
         let site = Site::new(&world);
         let second = Site::another(&world, &site.provider, &[]);
-        for round in 0..3 {
+        for round in 0..ROUNDS {
             let flow = site.start("test");
             site.grant(&site.claims(&flow, &format!("user{round}")));
             let answers = at_once(8, |number| {
@@ -22,31 +25,35 @@ on_both! {
             assert!(sessions.iter().all(|it| it.refresh == sessions[0].refresh));
             assert_eq!(site.provider.requests("/token").len(), round + 1);
         }
-        assert_eq!((world.count("users"), world.count("sessions")), (3, 3));
+        let made = i64::try_from(ROUNDS).unwrap();
+        assert_eq!((world.count("users"), world.count("sessions")), (made, made));
     }
 
     fn of_two_codes_at_once_one_is_exchanged(world) {
         let site = Site::new(&world);
-        let flow = site.start("test");
-        site.grant(&site.claims(&flow, "mina"));
-        let answers = at_once(8, |number| {
-            site.finish_with(&flow, &[], &json!({"code": format!("code-{}", number % 2)}))
-        });
-        let exchanged = site.provider.requests("/token");
-        assert_eq!(exchanged.len(), 1);
-        let code = exchanged[0].field("code").unwrap();
-        for (number, answer) in answers.into_iter().enumerate() {
-            if format!("code-{}", number % 2) == code {
-                answer.is(200);
-            } else {
-                answer.refused(401, "code_invalid");
+        for round in 1..=ROUNDS {
+            let flow = site.start("test");
+            site.grant(&site.claims(&flow, "mina"));
+            let answers = at_once(8, |number| {
+                site.finish_with(&flow, &[], &json!({"code": format!("code-{}", number % 2)}))
+            });
+            let exchanged = site.provider.requests("/token");
+            assert_eq!(exchanged.len(), round);
+            let code = exchanged[round - 1].field("code").unwrap();
+            for (number, answer) in answers.into_iter().enumerate() {
+                if format!("code-{}", number % 2) == code {
+                    answer.is(200);
+                } else {
+                    answer.refused(401, "code_invalid");
+                }
             }
         }
+        assert_eq!(world.count("users"), 1);
     }
 
     fn first_log_ins_of_one_identity_at_once_make_one_account(world) {
         let site = Site::new(&world);
-        for round in 0..3 {
+        for round in 0..10 {
             let flows: Vec<Flow> = (0..4).map(|_| site.start("test")).collect();
             for (number, flow) in flows.iter().enumerate() {
                 let id_token = site.key.sign(&site.claims(flow, &format!("user{round}")));
@@ -67,7 +74,7 @@ on_both! {
     fn of_two_users_who_link_one_identity_at_once_one_has_it(world) {
         let site = Site::new(&world);
         let users = [site.app.person(&world, MINA), site.app.person(&world, "ravi@example.com")];
-        for round in 0..5 {
+        for round in 0..ROUNDS {
             let subject = format!("subject{round}");
             let flows = [0, 1].map(|number| {
                 let flow = site.start_as(&users[number], "test");
@@ -90,7 +97,7 @@ on_both! {
     fn link_and_unlink_at_once_leave_a_way_to_log_in(world) {
         let site = Site::new(&world);
         let mina = site.log_in("mina").is(200).tokens();
-        for round in 0..5 {
+        for round in 0..ROUNDS {
             let old: Vec<Value> = site.identities(&mina);
             let flow = site.start_as(&mina, "test");
             site.grant(&site.claims(&flow, &format!("next{round}")));
@@ -113,7 +120,7 @@ on_both! {
 
     fn an_account_that_is_deleted_during_a_finish_is_gone(world) {
         let site = Site::new(&world);
-        for round in 0..5 {
+        for round in 0..ROUNDS {
             let subject = format!("user{round}");
             let user = site.log_in(&subject).is(200).tokens();
             let (log_in, link) = (site.start("test"), site.start_as(&user, "test"));

@@ -1,99 +1,99 @@
-//! The whole flow against `oidc-provider`, a certified implementation of OpenID Connect that shares
-//! no code with this one. Needs Node.js and `npm ci` in `tests/social/provider`.
-
-use std::io::{BufRead as _, BufReader, Lines, Write as _};
-use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+//! The whole flow at implementations of OpenID Connect that share no code with this one.
 
 use hallpass::clock::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
 use super::{MINA, RETURN_TO, parameters};
-use crate::missing::needs;
-use crate::support::on_both;
+use crate::real_provider::RealProvider;
+use crate::support::{Answer, TestApp, Tokens, World, on_both};
 
-/// The provider, with a browser that logs in there.
-struct RealProvider {
-    process: Child,
-    input: Option<ChildStdin>,
-    output: Lines<BufReader<ChildStdout>>,
-    settings: Value,
-}
-
-impl RealProvider {
-    /// `None` (said aloud) where it is not installed.
-    fn start() -> Option<Self> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/social/provider");
-        let installed = folder.join("node_modules/oidc-provider").is_dir().then_some(());
-        needs("oidc-provider (npm ci in tests/social/provider)", installed)?;
-        let mut process = Command::new("node")
-            .arg(folder.join("provider.mjs"))
-            .arg("http://auth.test/v1/social/real/callback")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let input = process.stdin.take();
-        let mut output = BufReader::new(process.stdout.take().unwrap()).lines();
-        let settings = serde_json::from_str(&output.next().unwrap().unwrap()).unwrap();
-        Some(Self { process, input, output, settings })
-    }
-
-    fn text(&self, name: &str) -> &str {
-        self.settings[name].as_str().unwrap()
-    }
-
-    /// Logs in as a browser would, and returns the URL that the browser is sent to.
-    fn log_in(&mut self, url: &str, login: &str) -> String {
-        writeln!(self.input.as_mut().unwrap(), "{url} {login}").unwrap();
-        self.output.next().unwrap().unwrap()
-    }
-}
-
-impl Drop for RealProvider {
-    fn drop(&mut self) {
-        drop(self.input.take());
-        let _ended = self.process.wait();
-    }
-}
+const REDIRECT_URI: &str = "http://auth.test/v1/social/real/callback";
 
 on_both! {
     fn a_certified_provider_logs_users_in_over_http(world) {
-        let Some(mut provider) = RealProvider::start() else { return };
+        if let Some(provider) = RealProvider::oidc_provider(REDIRECT_URI) {
+            Site::new(&world, provider).log_users_in(&world);
+        }
+    }
+
+    fn a_provider_of_authlib_logs_users_in_over_http(world) {
+        if let Some(provider) = RealProvider::authlib(REDIRECT_URI) {
+            Site::new(&world, provider).log_users_in(&world);
+        }
+    }
+}
+
+/// A service and the provider that it knows as `real`.
+struct Site {
+    app: TestApp,
+    provider: RealProvider,
+}
+
+impl Site {
+    fn new(world: &World, provider: RealProvider) -> Self {
         // The provider has no other clock.
         world.clock.set(SystemClock.now());
         let app = world.app_with(&[
-            ("HALLPASS_SOCIAL_OIDC_REAL_ISSUER", provider.text("issuer")),
-            ("HALLPASS_SOCIAL_OIDC_REAL_CLIENT_ID", provider.text("client_id")),
-            ("HALLPASS_SOCIAL_OIDC_REAL_CLIENT_SECRET", provider.text("client_secret")),
+            ("HALLPASS_SOCIAL_OIDC_REAL_ISSUER", provider.issuer()),
+            ("HALLPASS_SOCIAL_OIDC_REAL_CLIENT_ID", provider.client_id()),
+            ("HALLPASS_SOCIAL_OIDC_REAL_CLIENT_SECRET", provider.client_secret()),
             ("HALLPASS_SOCIAL_OIDC_REAL_TRUST_EMAIL", "example.com"),
             ("HALLPASS_SOCIAL_RETURN_URLS", RETURN_TO),
             ("HALLPASS_SOCIAL_ALLOW_PRIVATE", "on"),
         ]);
-        let mut finish = |login: &str| {
-            let body = json!({"return_to": RETURN_TO});
-            let started = app.post("/v1/social/real/start", &body).is(200);
-            let redirected = provider.log_in(&started.text("authorization_url"), login);
-            let path = redirected.strip_prefix("http://auth.test").expect("the redirect URI");
-            let passed_on = app.get(path).is(303);
-            let query = parameters(passed_on.header("location").unwrap());
-            let body = json!({
-                "flow_token": started.text("flow_token"), "code": query["code"],
-                "state": query["state"], "iss": query["iss"],
-            });
-            let first = app.post("/v1/social/real/finish", &body);
-            let again = app.post("/v1/social/real/finish", &body);
-            assert_eq!((first.status, &first.json().get("session_id")), (again.status, &again.json().get("session_id")));
-            first
-        };
-        let mina = finish("mina").is(200).tokens();
+        Self { app, provider }
+    }
+
+    /// The way of the browser to the provider and back: the request that finishes it, or `error`.
+    fn visit(&mut self, headers: &[(&str, &str)], login: &str) -> Value {
+        let body = json!({"return_to": RETURN_TO});
+        let started = self.app.post_with("/v1/social/real/start", headers, &body).is(200);
+        let redirected = self.provider.log_in(&started.text("authorization_url"), login);
+        let path = redirected.strip_prefix("http://auth.test").expect("the redirect URI");
+        let passed_on = self.app.get(path).is(303);
+        let page = parameters(passed_on.header("location").unwrap());
+        if let Some(error) = page.get("error") {
+            assert_eq!(page.len(), 3, "x, error and state: {page:?}");
+            return json!({ "error": error });
+        }
+        json!({
+            "flow_token": started.text("flow_token"), "code": page["code"], "state": page["state"],
+            "iss": page["iss"],
+        })
+    }
+
+    /// The whole flow, whose end is repeated.
+    fn log_in(&mut self, login: &str) -> Answer {
+        let body = self.visit(&[], login);
+        let first = self.app.post("/v1/social/real/finish", &body);
+        let again = self.app.post("/v1/social/real/finish", &body);
+        let session = |answer: &Answer| (answer.status, answer.json().get("session_id").cloned());
+        assert_eq!(session(&first), session(&again));
+        first
+    }
+
+    fn link(&mut self, tokens: &Tokens, login: &str) -> Answer {
+        let bearer = format!("Bearer {}", tokens.access);
+        let headers = [("authorization", bearer.as_str())];
+        let body = self.visit(&headers, login);
+        self.app.post_with("/v1/social/real/finish", &headers, &body)
+    }
+
+    fn log_users_in(&mut self, world: &World) {
+        let mina = self.log_in("mina").is(200).tokens();
         assert_eq!(mina.claims()["email"], MINA);
-        assert_eq!(finish("mina").is(200).tokens().user_id(), mina.user_id());
-        let ravi = finish("unverified-ravi").is(202).text("registration_token");
+        assert_eq!(self.log_in("mina").is(200).tokens().user_id(), mina.user_id());
+        // An address that the provider has not verified, from its userinfo endpoint.
+        let ravi = self.log_in("unverified-ravi").is(202).text("registration_token");
         let code = world.proof("unverified-ravi@example.com", 1).code;
-        let ravi = app.verify_code(&ravi, &code).is(200).tokens();
-        assert_eq!(finish("unverified-ravi").is(200).tokens().user_id(), ravi.user_id());
-        assert_eq!(world.count("identities"), 2);
+        let ravi = self.app.verify_code(&ravi, &code).is(200).tokens();
+        assert_eq!(self.log_in("unverified-ravi").is(200).tokens().user_id(), ravi.user_id());
+        // A user who is logged in links a second identity.
+        self.link(&mina, "mina-at-work").is(200);
+        assert_eq!(self.log_in("mina-at-work").is(200).tokens().user_id(), mina.user_id());
+        self.link(&ravi, "mina-at-work").refused(409, "identity_conflict");
+        // A user who refuses is sent back without a code.
+        assert_eq!(self.visit(&[], "refusing-eve"), json!({"error": "access_denied"}));
+        assert_eq!((world.count("users"), world.count("identities")), (2, 3));
     }
 }

@@ -94,9 +94,12 @@ impl World {
 
     /// Starts a service with these settings in addition.
     pub fn app_with(&self, settings: &[(&str, &str)]) -> TestApp {
-        let config = self.config(settings);
-        let clock = Arc::new(self.clock.clone());
-        TestApp::start(config, clock, self.transport.clone())
+        self.app_of(self.config(settings))
+    }
+
+    /// A running service of this configuration, which may have what no setting sets.
+    pub fn app_of(&self, config: Config) -> TestApp {
+        TestApp::start(config, Arc::new(self.clock.clone()), self.transport.clone())
     }
 
     /// Starts a service that sends its mail to this server.

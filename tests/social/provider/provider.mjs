@@ -44,7 +44,8 @@ const provider = new Provider(issuer, {
   ttl: { AccessToken: 300, AuthorizationCode: 60, IdToken: 300, Interaction: 600, Grant: 600, Session: 600 },
 });
 
-// The log-in form: GET shows it, POST `login=NAME` logs in and consents.
+// The log-in form: GET shows it, POST `login=NAME` logs in and consents, unless the name begins with
+// "refusing".
 async function interact(request, response) {
   const details = await provider.interactionDetails(request, response);
   if (request.method !== "POST") {
@@ -55,6 +56,11 @@ async function interact(request, response) {
   let body = "";
   for await (const part of request) body += part;
   const login = new URLSearchParams(body).get("login") ?? "mina";
+  if (login.startsWith("refusing")) {
+    const refusal = { error: "access_denied", error_description: "The user refused." };
+    await provider.interactionFinished(request, response, refusal);
+    return;
+  }
   const grant = new provider.Grant({ accountId: login, clientId: details.params.client_id });
   grant.addOIDCScope(details.params.scope);
   const consent = { grantId: await grant.save() };

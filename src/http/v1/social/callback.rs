@@ -65,7 +65,8 @@ fn read_response(form: &[u8]) -> ProviderResponse {
     ProviderResponse {
         state: PlainToken::presented(only(form, "state").unwrap_or_default()),
         code: only(form, "code"),
-        issuer: only(form, "iss"),
+        // A repeated one is none that could be compared, and is not a missing one either.
+        issuer: only(form, "iss").or_else(|| has(form, "iss").then(String::new)),
         error: only(form, "error"),
     }
 }
@@ -75,6 +76,10 @@ fn only(form: &[u8], wanted: &str) -> Option<String> {
     let mut values = form_urlencoded::parse(form).filter(|(name, _)| name == wanted);
     let (_, value) = values.next().filter(|_| values.next().is_none())?;
     Some(value.into_owned())
+}
+
+fn has(form: &[u8], wanted: &str) -> bool {
+    form_urlencoded::parse(form).any(|(name, _)| name == wanted)
 }
 
 #[cfg(test)]
@@ -88,5 +93,7 @@ mod tests {
         assert_eq!(response.code, None);
         assert_eq!(response.issuer.as_deref(), Some("https://op.example"));
         assert_eq!(read_response(b"code=c+1").code.as_deref(), Some("c 1"));
+        assert_eq!(read_response(b"code=c+1").issuer, None);
+        assert_eq!(read_response(b"iss=a&iss=a").issuer.as_deref(), Some(""));
     }
 }

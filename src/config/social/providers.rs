@@ -1,20 +1,15 @@
-//! Settings of social log-in.
-
-#[cfg(test)]
-mod tests;
+//! Settings of providers: those with a preset, and those that are known by their issuer only.
 
 use url::Url;
 
-use super::readers::{is_app_scheme, is_this_machine};
-use super::settings::is_provider_name;
-use super::source::Source;
+use crate::config::settings::is_provider_name;
+use crate::config::source::Source;
 use crate::domain::SecretText;
 use crate::social::{
-    AppleKey, Callback, ClientSecret, Credential, EmailTrust, IssuerName, PRESETS, Preset,
-    ProviderSettings, SocialSettings,
+    AppleKey, ClientSecret, Credential, EmailTrust, IssuerName, PRESETS, Preset, ProviderSettings,
 };
 
-const PREFIX: &str = "HALLPASS_SOCIAL_";
+pub(super) const PREFIX: &str = "HALLPASS_SOCIAL_";
 /// The ends of the settings of a provider that is known by its issuer only.
 const GENERIC_ENDS: [&str; 8] = [
     "_ISSUER",
@@ -27,35 +22,17 @@ const GENERIC_ENDS: [&str; 8] = [
     "_NATIVE_CLIENT_IDS",
 ];
 
-pub(super) fn read(s: &mut Source, development: bool) -> SocialSettings {
-    let allow_private =
-        s.choice("HALLPASS_SOCIAL_ALLOW_PRIVATE", false, &[("on", true), ("off", false)]);
+/// Reads the providers, in the order in which they are listed.
+pub(super) fn read_all(s: &mut Source, allow_private: bool) -> Vec<ProviderSettings> {
     let presets = PRESETS.iter().filter_map(|preset| read_preset(s, preset));
     let mut providers: Vec<ProviderSettings> = presets.collect();
     for name in generic_names(s) {
         providers.extend(read_generic(s, &name, allow_private));
     }
-    if allow_private && !development {
-        s.notes.push(
-            "HALLPASS_SOCIAL_ALLOW_PRIVATE is on: a provider can make this service call addresses of \
-             its own network"
-                .to_owned(),
-        );
-    }
-    SocialSettings {
-        providers,
-        return_urls: read_return_urls(s, development),
-        callback: s.choice(
-            "HALLPASS_SOCIAL_CALLBACK",
-            Callback::Service,
-            &[("service", Callback::Service), ("front-end", Callback::FrontEnd)],
-        ),
-        allow_private,
-        timeout: SocialSettings::TIMEOUT,
-    }
+    providers
 }
 
-/// A provider of the table, if anything is set of it.
+/// Reads a provider with a preset, if anything is set of it.
 fn read_preset(s: &mut Source, preset: &Preset) -> Option<ProviderSettings> {
     let prefix = format!("{PREFIX}{}", preset.id.to_ascii_uppercase());
     // The tenant has a default, which may stand there by itself.
@@ -213,29 +190,5 @@ fn is_issuer(text: &str, allow_private: bool) -> bool {
             && url.password().is_none()
             && url.query().is_none()
             && url.fragment().is_none()
-    })
-}
-
-/// Pages that flows may return to. They get parameters, so they have no fragment.
-fn read_return_urls(s: &mut Source, development: bool) -> Vec<String> {
-    let is_page = |text: &str| {
-        Url::parse(text).is_ok_and(|url| {
-            let is_safe = match url.scheme() {
-                "https" => true,
-                "http" => development || url.host_str().is_some_and(is_this_machine),
-                scheme => is_app_scheme(scheme),
-            };
-            is_safe && url.fragment().is_none() && url.username().is_empty()
-        })
-    };
-    s.parsed("HALLPASS_SOCIAL_RETURN_URLS", Vec::new(), |text| {
-        let urls: Vec<String> = text.split(',').map(|part| part.trim().to_owned()).collect();
-        match urls.iter().find(|url| !is_page(url)) {
-            None => Ok(urls),
-            Some(url) => Err(format!(
-                "{url:?} is not a page that a log-in can return to: an https URL (http on this \
-                 machine or in development) or one of an app, without fragment"
-            )),
-        }
     })
 }
