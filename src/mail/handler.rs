@@ -1,11 +1,12 @@
 //! The handler of mail in the job queue: has a mail composed, sends it, and judges the attempt.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::messages::{Message, Messages};
 use super::note::{Note, Outcome};
 use super::outgoing::{Affects, Mail, SendError, Sender, Verdict};
+use super::smtp::ConnectionUse;
 use super::transport::Transport;
 use crate::clock::Clock;
 use crate::domain::{Email, Language};
@@ -28,19 +29,32 @@ const SLOW: Backoff = Backoff::new(Duration::from_secs(30), Duration::from_mins(
 /// The outcomes of attempts to send, as they are counted.
 const OUTCOMES: [&str; 5] = ["accepted", "deferred", "failed", "not_needed", "over_budget"];
 
-/// Counters of attempts to send.
-pub struct MailOutcomes(Counters<{ OUTCOMES.len() }>);
+/// Counters of attempts to send, and the use of connections.
+pub struct MailMetrics {
+    outcomes: Counters<{ OUTCOMES.len() }>,
+    transport: OnceLock<Transport>,
+}
 
-impl Default for MailOutcomes {
+impl Default for MailMetrics {
     fn default() -> Self {
-        Self(Counters::new(OUTCOMES))
+        Self { outcomes: Counters::new(OUTCOMES), transport: OnceLock::new() }
     }
 }
 
-impl MailOutcomes {
+impl MailMetrics {
     /// Returns each outcome and how often there was one.
-    pub fn totals(&self) -> Vec<(&'static str, u64)> {
-        self.0.totals()
+    pub fn outcomes(&self) -> Vec<(&'static str, u64)> {
+        self.outcomes.totals()
+    }
+
+    /// Takes the transport whose connections are counted. Only the first one is.
+    pub fn observe(&self, transport: &Transport) {
+        self.transport.get_or_init(|| transport.clone());
+    }
+
+    /// Returns the use of the connections to the mail server.
+    pub fn connection_use(&self) -> Option<ConnectionUse> {
+        self.transport.get()?.connection_use()
     }
 }
 
@@ -76,7 +90,7 @@ pub struct MailHandler {
     /// The content of mail.
     pub compose: Compose,
     /// Counts the attempts.
-    pub outcomes: Arc<MailOutcomes>,
+    pub metrics: Arc<MailMetrics>,
     /// Receives the mails that were sent, in development.
     pub observer: Option<Observer>,
 }
@@ -105,7 +119,7 @@ impl Handler for MailHandler {
         };
         let note = Note::of(&mail, &outcome, now, learned.opens_at);
         note.log(&mail, learned.is_news);
-        self.outcomes.0.count(note.outcome());
+        self.metrics.outcomes.count(note.outcome());
         note.into_conclusion()
     }
 

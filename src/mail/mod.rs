@@ -15,4 +15,4 @@ pub mod transport;
 
 pub use directory::Directory;
 pub use note::CONFIGURATION;
-pub use smtp::Smtp;
+pub use smtp::{ConnectionUse, Smtp};

@@ -10,8 +10,8 @@ use crate::jobs::Capacity;
 use crate::mail::directory::Directory;
 use crate::mail::mime;
 use crate::mail::outgoing::{Mail, SendError};
-use crate::mail::smtp::Smtp;
 use crate::mail::smtp::settings::SmtpSettings;
+use crate::mail::smtp::{ConnectionUse, Smtp};
 
 /// The number of mails that are written at once into a folder or into memory.
 const LOCAL_SENDS: usize = 16;
@@ -72,7 +72,24 @@ impl Transport {
         }
     }
 
-    /// Ends the connections that no mail needed for so long.
+    /// Returns the use of the connections to a mail server.
+    pub fn connection_use(&self) -> Option<ConnectionUse> {
+        match self {
+            Self::Smtp(smtp) => Some(smtp.connection_use()),
+            Self::Directory(_) | Self::Memory(_) => None,
+        }
+    }
+
+    /// Opens as many connections to a mail server as the settings allow, and returns how many it
+    /// admits at a time. Returns nothing if that takes too long or there is no mail server.
+    pub async fn count_admitted(&self) -> Option<usize> {
+        match self {
+            Self::Smtp(smtp) => smtp.count_admitted().await,
+            Self::Directory(_) | Self::Memory(_) => None,
+        }
+    }
+
+    /// Ends the connections that no mail has used for so long.
     pub(super) async fn close_idle(&self, unused_for: Duration) {
         if let Self::Smtp(smtp) = self {
             smtp.close_idle(unused_for).await;

@@ -57,6 +57,7 @@ pub struct SmtpSettings {
     pub(crate) connections: usize,
     pub(crate) command_timeout: Duration,
     pub(crate) content_timeout: Duration,
+    pub(crate) connection_retry: Duration,
 }
 
 const FORMS: &str = "it must look like smtps://user:password@host, smtp://user:password@host or \
@@ -73,6 +74,9 @@ impl SmtpSettings {
     /// Longest wait for the answer to the message (RFC 5321 section 4.5.3.2.6): a client that gives
     /// up earlier sends mail twice that a slow scanner had accepted.
     pub const CONTENT_TIMEOUT: Duration = Duration::from_mins(10);
+
+    /// Time after which a connection more is tried than the server admitted.
+    pub const CONNECTION_RETRY: Duration = Duration::from_mins(1);
 
     /// Reads the URL. The error says what would be right and repeats nothing of the URL, for that
     /// may hold a password.
@@ -120,6 +124,7 @@ impl SmtpSettings {
             connections: Self::CONNECTIONS,
             command_timeout: Self::COMMAND_TIMEOUT,
             content_timeout: Self::CONTENT_TIMEOUT,
+            connection_retry: Self::CONNECTION_RETRY,
         })
     }
 
@@ -136,6 +141,13 @@ impl SmtpSettings {
     #[must_use]
     pub const fn with_connections(mut self, connections: usize) -> Self {
         self.connections = connections;
+        self
+    }
+
+    /// The same settings with another time after which a refused connection is tried again.
+    #[must_use]
+    pub const fn with_connection_retry(mut self, retry: Duration) -> Self {
+        self.connection_retry = retry;
         self
     }
 
