@@ -36,6 +36,7 @@ pub struct Service {
     agent: Agent,
     child: Child,
     folder: TempDir,
+    database: String,
     users: u32,
     /// Numbers of users taken so far, for requests that use a user up and for those that do not.
     victims: u32,
@@ -47,6 +48,11 @@ pub struct Service {
 impl Service {
     /// Starts a service with so many users, on SQLite unless there is a URL of an empty Postgres.
     pub fn start(users: u32, postgres: Option<String>) -> Self {
+        Self::start_after(users, postgres, |_| {})
+    }
+
+    /// The same, after `change` of the data at the URL of the database.
+    pub fn start_after(users: u32, postgres: Option<String>, change: impl FnOnce(&str)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let sqlite = format!("sqlite://{}", folder.path().join("data/hallpass.db").display());
         let database = postgres.unwrap_or(sqlite);
@@ -55,6 +61,7 @@ impl Service {
         assert!(made.success(), "no superuser");
         let started = Instant::now();
         data::fill(&database, users);
+        change(&database);
         eprintln!("{users} users in {:.0?}: {}", started.elapsed(), kind(&database));
         let log = folder.path().join("log");
         let child = command(folder.path(), &database).stderr(File::create(&log).unwrap()).spawn();
@@ -64,6 +71,7 @@ impl Service {
             agent,
             child: child.unwrap(),
             folder,
+            database,
             users,
             victims: 0,
             persons: 0,
@@ -72,6 +80,11 @@ impl Service {
         };
         service.base = service.wait_for("an address", || announced_address(&log));
         service
+    }
+
+    /// Returns the URL of the database.
+    pub fn database(&self) -> String {
+        self.database.clone()
     }
 
     /// Prepares a request and returns how long its answer took.
