@@ -16,6 +16,7 @@ pub mod language;
 pub mod limit;
 pub mod locale;
 pub mod mail_request;
+mod mailbox;
 pub mod registration;
 pub mod registration_rules;
 pub mod secret_text;
