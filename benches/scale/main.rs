@@ -126,27 +126,28 @@ fn print_table(few: u32, many: u32, chosen: &[Operation], times: Vec<Vec<Vec<Dur
     let has_postgres = times.first().is_some_and(|times| times.len() > 2);
     let names = if has_postgres { &["SQLite", "Postgres"][..] } else { &["SQLite"] };
     println!("Medians in milliseconds with {few} and {many} users.\n");
-    let columns: String =
-        names.iter().map(|name| format!(" {name}, few | many | ratio |")).collect();
-    println!("| request |{columns}");
-    println!("| --- |{}", " --- |".repeat(3 * names.len()));
+    let columns =
+        names.iter().flat_map(|name| [format!("{name}, few"), "many".into(), "ratio".into()]);
+    print_row("request", columns);
+    print_row("---", (0..3 * names.len()).map(|_| "---".to_owned()));
     let mut beyond = 0;
     for (operation, times) in chosen.iter().zip(times) {
         let medians: Vec<f64> = times.into_iter().map(median).collect();
         let (small, large) = medians.split_at(names.len());
-        let columns: String = small
-            .iter()
-            .zip(large)
-            .map(|(small, large)| {
-                let ratio = large / small;
-                let mark = if ratio > GOAL { "**" } else { "" };
-                beyond += usize::from(ratio > GOAL);
-                format!(" {small:.2} | {large:.2} | {mark}{ratio:.2}{mark} |")
-            })
-            .collect();
-        println!("| {} |{columns}", operation.name);
+        let columns = small.iter().zip(large).flat_map(|(small, large)| {
+            let ratio = large / small;
+            beyond += usize::from(ratio > GOAL);
+            let mark = if ratio > GOAL { "**" } else { "" };
+            [format!("{small:.2}"), format!("{large:.2}"), format!("{mark}{ratio:.2}{mark}")]
+        });
+        print_row(operation.name, columns);
     }
     println!("\n{beyond} ratios are beyond {GOAL}.");
+}
+
+fn print_row(name: &str, columns: impl Iterator<Item = String>) {
+    let columns: Vec<String> = columns.collect();
+    println!("| {name} | {} |", columns.join(" | "));
 }
 
 fn median(mut times: Vec<Duration>) -> f64 {

@@ -1,12 +1,14 @@
 //! Sending over SMTP (RFC 5321).
 //!
-//! lettre builds the mails. Its client reads replies as UTF-8 and by rules of its own, and a reply
-//! that is not understood sends the mail again, so the client is here: [`reply`] reads,
-//! [`judgement`] decides the meaning of a refusal, [`connection`] is a session, [`pool`] shares
+//! lettre builds the messages. The client is ours, since lettre's rejects replies that are not UTF-8,
+//! and a mail is sent again if its reply is rejected: [`reply`] parses replies, [`judgement`] decides
+//! the consequences of refusals, [`dial`] connects, [`connection`] is a session, [`pool`] shares
 //! sessions by the rules of [`admission`].
 
 mod admission;
 mod connection;
+mod dial;
+mod extensions;
 mod judgement;
 mod pool;
 mod reply;
@@ -26,7 +28,7 @@ use crate::mail::smtp::settings::SmtpSettings;
 /// Longest time for counting the connections that the server admits.
 const COUNT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A mail server and how to talk to it.
+/// A client of one mail server.
 #[derive(Clone)]
 pub struct Smtp(Arc<Pool>);
 
@@ -36,7 +38,7 @@ impl Smtp {
         Ok(Self(Pool::new(settings.clone(), tls)))
     }
 
-    /// The number of mails that can be under way at once.
+    /// Returns the number of mails that may be in progress.
     pub(super) fn connections(&self) -> usize {
         self.0.settings().connections
     }
@@ -51,7 +53,7 @@ impl Smtp {
                     self.0.release(pooled).await;
                     return Ok(());
                 }
-                // The server ended the session between two mails, or takes no more in this one.
+                // The server ended the session between two mails, or accepts no more in this one.
                 Err((Step::Sender, _)) if pooled.may_be_over => pooled.end().await,
                 Err((_, error)) => {
                     if error.affects == Affects::Domain {
