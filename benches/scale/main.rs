@@ -1,7 +1,8 @@
 //! Every endpoint with few and with many users, on SQLite and on Postgres.
 //!
 //! ```console
-//! cargo bench --bench scale -- [--few 1000] [--many 1000000] [--rounds 30] [--only NAME]
+//! cargo bench --bench scale -- [--few 1000] [--many 1000000] [--rounds 30] [--only NAME] [--database sqlite]
+//! cargo bench --bench scale -- --purge 1000000
 //! ```
 //!
 //! Makes the data, starts four services and asks each of them in turn, one request at a time. Prints the
@@ -21,6 +22,7 @@ mod scratch;
 mod scripted_provider;
 
 mod data;
+mod purge;
 mod requests;
 mod service;
 mod social;
@@ -41,11 +43,22 @@ struct Arguments {
     many: u32,
     rounds: usize,
     only: String,
+    /// Whether Postgres is measured beside SQLite.
+    has_postgres: bool,
+    /// Number of users of the purge that is measured in place of the requests.
+    purge: Option<u32>,
 }
 
 impl Arguments {
     fn read() -> Self {
-        let mut arguments = Self { few: 1_000, many: 1_000_000, rounds: 30, only: String::new() };
+        let mut arguments = Self {
+            few: 1_000,
+            many: 1_000_000,
+            rounds: 30,
+            only: String::new(),
+            has_postgres: true,
+            purge: None,
+        };
         let mut words = std::env::args().skip(1).filter(|word| word != "--bench");
         while let Some(name) = words.next() {
             let value = words.next().unwrap_or_else(|| panic!("{name} needs a value"));
@@ -54,6 +67,8 @@ impl Arguments {
                 "--many" => arguments.many = value.parse().unwrap(),
                 "--rounds" => arguments.rounds = value.parse().unwrap(),
                 "--only" => arguments.only = value,
+                "--database" => arguments.has_postgres = value != "sqlite",
+                "--purge" => arguments.purge = Some(value.parse().unwrap()),
                 _ => panic!("unknown argument {name}"),
             }
         }
@@ -62,11 +77,17 @@ impl Arguments {
 }
 
 fn main() {
-    let Arguments { few, many, rounds, only } = Arguments::read();
-    let cluster = postgres::Cluster::start_new().expect("a Postgres");
+    let Arguments { few, many, rounds, only, has_postgres, purge } = Arguments::read();
+    if let Some(users) = purge {
+        return purge::measure(users);
+    }
+    let cluster = has_postgres.then(|| postgres::Cluster::start_new().expect("a Postgres"));
     let mut services: Vec<Service> = thread::scope(|scope| {
         let start = |users, database| scope.spawn(move || Service::start(users, database));
-        let both = |users| [start(users, None), start(users, Some(cluster.fresh_schema()))];
+        let both = |users| {
+            let postgres = cluster.iter().map(move |it| start(users, Some(it.fresh_schema())));
+            [start(users, None)].into_iter().chain(postgres).collect::<Vec<_>>()
+        };
         let threads = [both(few), both(many)];
         threads.into_iter().flatten().map(|thread| thread.join().unwrap()).collect()
     });
@@ -80,7 +101,7 @@ fn main() {
             // What a request leaves to be done, such as a mail, is done while the next service answers:
             // in every second round the large services go first.
             for turn in 0..services.len() {
-                let index = (turn + 2 * (round % 2)) % services.len();
+                let index = (turn + services.len() / 2 * (round % 2)) % services.len();
                 let took = services[index].measure(operation);
                 if round > 0 {
                     times[index].push(took);
@@ -103,28 +124,33 @@ fn assert_complete(service: &Service) {
     assert!(missing.is_empty(), "not asked: {missing:?}");
 }
 
+/// `times` are those of each operation at each service: few users, then many.
 fn print_table(few: u32, many: u32, chosen: &[Operation], times: Vec<Vec<Vec<Duration>>>) {
+    let has_postgres = times.first().is_some_and(|times| times.len() > 2);
+    let names = if has_postgres { &["SQLite", "Postgres"][..] } else { &["SQLite"] };
     println!("Medians in milliseconds with {few} and {many} users.\n");
-    println!("| request | SQLite, few | many | ratio | Postgres, few | many | ratio |");
-    println!("| --- | --- | --- | --- | --- | --- | --- |");
+    let columns =
+        names.iter().flat_map(|name| [format!("{name}, few"), "many".into(), "ratio".into()]);
+    print_row("request", columns);
+    print_row("---", (0..3 * names.len()).map(|_| "---".to_owned()));
     let mut beyond = 0;
     for (operation, times) in chosen.iter().zip(times) {
         let medians: Vec<f64> = times.into_iter().map(median).collect();
-        let [sqlite_few, postgres_few, sqlite_many, postgres_many] = medians[..] else {
-            unreachable!("there are four services")
-        };
-        let ratios = [sqlite_many / sqlite_few, postgres_many / postgres_few];
-        beyond += ratios.iter().filter(|ratio| **ratio > GOAL).count();
-        let [sqlite, postgres] = ratios.map(|ratio| {
-            if ratio > GOAL { format!("**{ratio:.2}**") } else { format!("{ratio:.2}") }
+        let (small, large) = medians.split_at(names.len());
+        let columns = small.iter().zip(large).flat_map(|(small, large)| {
+            let ratio = large / small;
+            beyond += usize::from(ratio > GOAL);
+            let mark = if ratio > GOAL { "**" } else { "" };
+            [format!("{small:.2}"), format!("{large:.2}"), format!("{mark}{ratio:.2}{mark}")]
         });
-        println!(
-            "| {} | {sqlite_few:.2} | {sqlite_many:.2} | {sqlite} | {postgres_few:.2} | \
-             {postgres_many:.2} | {postgres} |",
-            operation.name
-        );
+        print_row(operation.name, columns);
     }
     println!("\n{beyond} ratios are beyond {GOAL}.");
+}
+
+fn print_row(name: &str, columns: impl Iterator<Item = String>) {
+    let columns: Vec<String> = columns.collect();
+    println!("| {name} | {} |", columns.join(" | "));
 }
 
 fn median(mut times: Vec<Duration>) -> f64 {

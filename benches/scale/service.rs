@@ -38,6 +38,7 @@ pub struct Service {
     child: Child,
     folder: TempDir,
     provider: Provider,
+    database: String,
     users: u32,
     /// Numbers of users taken so far, for requests that use a user up and for those that do not.
     victims: u32,
@@ -49,6 +50,11 @@ pub struct Service {
 impl Service {
     /// Starts a service with so many users, on SQLite unless there is a URL of an empty Postgres.
     pub fn start(users: u32, postgres: Option<String>) -> Self {
+        Self::start_after(users, postgres, |_| {})
+    }
+
+    /// The same, after `change` of the data at the URL of the database.
+    pub fn start_after(users: u32, postgres: Option<String>, change: impl FnOnce(&str)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let sqlite = format!("sqlite://{}", folder.path().join("data/hallpass.db").display());
         let database = postgres.unwrap_or(sqlite);
@@ -58,6 +64,7 @@ impl Service {
         assert!(made.success(), "no superuser");
         let started = Instant::now();
         data::fill(&database, users);
+        change(&database);
         eprintln!("{users} users in {:.0?}: {}", started.elapsed(), kind(&database));
         let log = folder.path().join("log");
         let child = command(folder.path(), &database)
@@ -76,6 +83,7 @@ impl Service {
             child: child.unwrap(),
             folder,
             provider,
+            database,
             users,
             victims: 0,
             persons: 0,
@@ -84,6 +92,11 @@ impl Service {
         };
         service.base = service.wait_for("an address", || announced_address(&log));
         service
+    }
+
+    /// Returns the URL of the database.
+    pub fn database(&self) -> String {
+        self.database.clone()
     }
 
     /// Prepares a request and returns how long its answer took.

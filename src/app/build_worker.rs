@@ -22,6 +22,7 @@ pub(super) fn build_worker(
         Some(transport) => transport,
         None => transport_of(config).map_err(StartError::Mail)?,
     };
+    flows.mails.observe(&transport);
     let messages = Messages::load(config.mail_templates.as_deref()).map_err(StartError::Mail)?;
     let db = flows.db.clone();
     let handler = MailHandler {
@@ -30,7 +31,7 @@ pub(super) fn build_worker(
         messages: Arc::new(messages),
         sender: config.mail_from.parse().map_err(StartError::Mail)?,
         service_name: config.service_name.clone(),
-        outcomes: Arc::clone(&flows.mails),
+        metrics: Arc::clone(&flows.mails),
         observer: None,
         compose: Arc::new(move |order| match flows.compose_mail(order) {
             Ok(Some(ComposedEmail { message, language, recipient })) => {

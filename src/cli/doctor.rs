@@ -217,19 +217,26 @@ fn mail(Site { config, .. }: &Site) -> Finding {
     let checked = transport_of(config).and_then(|transport| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| error.to_string())?;
-        Ok(runtime.block_on(transport.check()))
+        Ok(runtime.block_on(async {
+            transport.check().await?;
+            Ok::<_, SendError>(transport.count_admitted().await)
+        }))
     });
+    let most = config.smtp.as_ref().map_or(0, |smtp| smtp.connections);
     match checked {
-        Ok(Ok(())) if config.smtp.is_none() && !config.development => {
+        Ok(Ok(_)) if config.smtp.is_none() && !config.development => {
             Doubtful(format!("{way}, which are not delivered: set HALLPASS_SMTP_URL"))
         }
-        Ok(Ok(())) => Good(format!("{way}; it answers")),
-        // The database admits no further connection, such as beside those of the service.
+        Ok(Ok(Some(admitted))) if admitted < most => Doubtful(format!(
+            "{way}; beside the connections that are open, it admits {admitted} of {most} \
+             (HALLPASS_SMTP_CONNECTIONS) at a time"
+        )),
+        Ok(Ok(_)) => Good(format!("{way}; it answers")),
+        // The mail server admits no connection, such as beside those of the service.
         Ok(Err(SendError { verdict: Verdict::Temporary, affects: Affects::Server, text })) => {
             Doubtful(format!(
-                "{way}: {text}. If that is a limit of connections, set HALLPASS_SMTP_CONNECTIONS ({}) \
-                 below it",
-                config.smtp.as_ref().map_or(0, |smtp| smtp.connections)
+                "{way}: {text}. If that is a limit of connections, set HALLPASS_SMTP_CONNECTIONS ({most}) \
+                 below it"
             ))
         }
         Ok(Err(SendError { text, .. })) | Err(text) => Bad(format!("{way}: {text}")),

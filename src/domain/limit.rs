@@ -1,6 +1,7 @@
 //! Rate limits: counters, their windows and the waits that they lead to.
 
 pub mod mail_request;
+mod mailbox;
 
 use std::time::Duration;
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{Flows, Result};
 use crate::domain::UtcTime;
+use crate::mail::ConnectionUse;
 use crate::security::hash_queue::HashLoad;
 use crate::security::key_set::KeyAge;
 use crate::store::jobs::backlog::{self, OpenJobs};
@@ -105,6 +106,8 @@ pub struct Gauges {
     pub log_ins: Vec<(&'static str, u64)>,
     /// Attempts to send mail by outcome.
     pub mails: Vec<(&'static str, u64)>,
+    /// The connections to the mail server, if there is one.
+    pub smtp: Option<ConnectionUse>,
     /// The signing keys.
     pub keys: Vec<KeyAge>,
 }
@@ -145,7 +148,8 @@ impl Flows {
             pool: self.db.pool_use(),
             hashes: self.hasher.load(),
             log_ins: self.log_ins.totals(),
-            mails: self.mails.totals(),
+            mails: self.mails.outcomes(),
+            smtp: self.mails.connection_use(),
             keys: self.access_tokens.keys().ages(now),
         }
     }

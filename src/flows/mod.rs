@@ -59,7 +59,7 @@ pub use social::{
 use crate::clock::Clock;
 use crate::domain::secrets::Secrets;
 use crate::domain::{Limits, PasswordPolicy, RegistrationRules, UtcTime};
-use crate::mail::handler::MailOutcomes;
+use crate::mail::handler::MailMetrics;
 use crate::security::access_token::AccessTokens;
 use crate::security::breached::BreachedPasswords;
 use crate::security::hasher::Hasher;
@@ -170,7 +170,7 @@ pub struct Flows {
     /// Log-ins by outcome.
     pub(crate) log_ins: Counters<{ LOG_INS.len() }>,
     /// Attempts to send mail by outcome.
-    pub(crate) mails: Arc<MailOutcomes>,
+    pub(crate) mails: Arc<MailMetrics>,
     /// True once the service is stopping. A purge then ends early.
     pub(crate) stopping: AtomicBool,
 }

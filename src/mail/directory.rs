@@ -1,15 +1,13 @@
-//! Mail as `.eml` files in a folder: for the first five minutes, and for development.
+//! Mails as `.eml` files in a folder, for development and the first steps.
 
-use std::{
-    fs::{self, DirBuilder, OpenOptions},
-    io::{self, Write},
-    path::{Path, PathBuf},
-};
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use super::mime;
 use super::outgoing::{Mail, SendError};
 
-/// A folder that takes mail.
+/// A folder of mails.
 #[derive(Clone, Debug)]
 pub struct Directory {
     folder: PathBuf,
@@ -20,8 +18,8 @@ impl Directory {
         Self { folder }
     }
 
-    /// Writes one file, whole or not at all, readable by the owner only. A second attempt at the
-    /// same mail replaces the first.
+    /// Writes one file atomically, readable by its owner only. A second attempt for the same mail
+    /// replaces the file.
     pub(super) async fn write(&self, mail: &Mail, source: Vec<u8>) -> Result<(), SendError> {
         let folder = self.folder.clone();
         let name = file_name(mail)?;
@@ -46,7 +44,7 @@ impl Directory {
     }
 }
 
-/// `20260101T120000.000000Z-ID.eml`: a listing by name is a listing by time.
+/// Returns the name of the file, `20260101T120000.000000Z-ID.eml`: the order of names is that of times.
 fn file_name(mail: &Mail) -> Result<String, SendError> {
     let time = humantime::format_rfc3339_micros(mime::system_time(mail.date)).to_string();
     Ok(format!("{}-{}.eml", time.replace(['-', ':'], ""), mime::safe_message_id(mail)?))

@@ -1,11 +1,12 @@
-//! The handler of mail in the job queue: has a mail composed, sends it, and judges the attempt.
+//! The handler of mails in the job queue: composes a mail, sends it, and judges the attempt.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::messages::{Message, Messages};
 use super::note::{Note, Outcome};
 use super::outgoing::{Affects, Mail, SendError, Sender, Verdict};
+use super::smtp::ConnectionUse;
 use super::transport::Transport;
 use crate::clock::Clock;
 use crate::domain::{Email, Language};
@@ -15,69 +16,82 @@ use crate::store::jobs::lease::Conclusion;
 use crate::store::outbox::{MailKind, QueuedMail};
 use crate::telemetry::counters::Counters;
 
-/// Connections that no mail needed for so long are closed: servers count them.
+/// Idle time after which a connection is closed: servers limit open connections.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// The pauses after a server that is busy: it said so, and is soon asked again.
+/// Pauses after the server said that it is busy.
 const BUSY: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_mins(1));
-/// The pauses after a fault in the configuration: mail leaves within a minute after it is fixed.
+/// Pauses after a fault in the configuration: mails leave within a minute once it is fixed.
 const MISCONFIGURED: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_mins(1));
-/// The pauses after a domain that hangs: each attempt holds a connection for as long as a time-out.
+/// Pauses after a time-out of a domain: each attempt occupies a connection until it times out.
 const SLOW: Backoff = Backoff::new(Duration::from_secs(30), Duration::from_mins(5));
 
-/// The outcomes of attempts to send, as they are counted.
+/// Outcomes of attempts in the metrics.
 const OUTCOMES: [&str; 5] = ["accepted", "deferred", "failed", "not_needed", "over_budget"];
 
-/// Counters of attempts to send.
-pub struct MailOutcomes(Counters<{ OUTCOMES.len() }>);
+/// Counters of attempts to send, and the use of connections.
+pub struct MailMetrics {
+    outcomes: Counters<{ OUTCOMES.len() }>,
+    transport: OnceLock<Transport>,
+}
 
-impl Default for MailOutcomes {
+impl Default for MailMetrics {
     fn default() -> Self {
-        Self(Counters::new(OUTCOMES))
+        Self { outcomes: Counters::new(OUTCOMES), transport: OnceLock::new() }
     }
 }
 
-impl MailOutcomes {
-    /// Returns each outcome and how often there was one.
-    pub fn totals(&self) -> Vec<(&'static str, u64)> {
-        self.0.totals()
+impl MailMetrics {
+    /// Returns the number of attempts by outcome.
+    pub fn outcomes(&self) -> Vec<(&'static str, u64)> {
+        self.outcomes.totals()
+    }
+
+    /// Takes the transport whose connections are counted. Only the first one is.
+    pub fn observe(&self, transport: &Transport) {
+        self.transport.get_or_init(|| transport.clone());
+    }
+
+    /// Returns the use of the connections to the mail server.
+    pub fn connection_use(&self) -> Option<ConnectionUse> {
+        self.transport.get()?.connection_use()
     }
 }
 
-/// Decides what a mail says.
+/// Decides the content of a queued mail.
 pub type Compose = Arc<dyn Fn(&QueuedMail) -> Result<Composition, String> + Send + Sync>;
 
-/// Receives each mail that was sent, and its content.
+/// Receives each sent mail and its content.
 pub type Observer = Arc<dyn Fn(&Mail, &Message) + Send + Sync>;
 
 /// Result of composing a mail.
 pub enum Composition {
-    /// A mail that says this in this language, to this address.
+    /// Send this content in this language to this address.
     Send(Box<Message>, Language, Email),
-    /// No mail: it is no longer needed.
+    /// Send nothing: the mail is no longer needed.
     Skip,
-    /// No mail before this time has passed: too many mails were requested.
+    /// Send nothing before this time has passed: too many mails were requested.
     Defer(Duration),
 }
 
-/// The handler of mail.
+/// The handler of mails.
 #[derive(Clone)]
 pub struct MailHandler {
-    /// The source of `now`.
+    /// Source of the current time.
     pub clock: Arc<dyn Clock>,
-    /// How mail leaves.
+    /// Delivery of mails.
     pub transport: Transport,
-    /// How it is written.
+    /// Texts of mails.
     pub messages: Arc<Messages>,
-    /// The sender of the mail.
+    /// Sender of the mails.
     pub sender: Sender,
-    /// The name of the service in mail.
+    /// Name of the service in the texts.
     pub service_name: String,
-    /// The content of mail.
+    /// Decides the content of a mail.
     pub compose: Compose,
-    /// Counts the attempts.
-    pub outcomes: Arc<MailOutcomes>,
-    /// Receives the mails that were sent, in development.
+    /// Counters of attempts.
+    pub metrics: Arc<MailMetrics>,
+    /// Receives the sent mails, in development.
     pub observer: Option<Observer>,
 }
 
@@ -105,7 +119,7 @@ impl Handler for MailHandler {
         };
         let note = Note::of(&mail, &outcome, now, learned.opens_at);
         note.log(&mail, learned.is_news);
-        self.outcomes.0.count(note.outcome());
+        self.metrics.outcomes.count(note.outcome());
         note.into_conclusion()
     }
 
@@ -156,7 +170,7 @@ impl MailHandler {
     }
 }
 
-/// Returns what an error shows about other mails.
+/// Returns the consequences of an error for other mails.
 fn lesson_of(error: &SendError) -> Lesson {
     let is_configuration = error.verdict == Verdict::Configuration;
     let trouble = |backoff| Trouble {

@@ -1,4 +1,4 @@
-//! From a [`Mail`] to the bytes of RFC 5322, the same for every transport.
+//! The message (RFC 5322) of a [`Mail`], the same for each transport.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,10 +13,14 @@ use lettre::{
 use super::outgoing::{Mail, SendError, is_plain_address};
 use crate::domain::UtcTime;
 
-/// Last second that a four-digit year can name.
+/// Last second of the year 9999.
 const END_OF_CALENDAR: u64 = 253_402_300_799;
 
-/// Builds headers and body. What fails here fails at each retry, so every error is permanent.
+/// Builds headers and body.
+///
+/// # Errors
+///
+/// All are permanent: a retry fails too.
 pub(super) fn compose(mail: &Mail) -> Result<Message, SendError> {
     let message_id = format!("<{}@{}>", safe_message_id(mail)?, mail.from.0.email.domain());
     let body = MultiPart::alternative()
@@ -28,7 +32,7 @@ pub(super) fn compose(mail: &Mail) -> Result<Message, SendError> {
         .subject(one_line(&mail.subject))
         .date(system_time(mail.date))
         .message_id(Some(message_id))
-        // RFC 3834: keeps vacation notices and other robots from answering.
+        // RFC 3834: vacation notices and other automatic responders do not reply.
         .raw_header(HeaderValue::new(
             HeaderName::new_from_ascii_str("Auto-Submitted"),
             "auto-generated".to_owned(),
@@ -37,8 +41,7 @@ pub(super) fn compose(mail: &Mail) -> Result<Message, SendError> {
         .map_err(|_| permanent("the mail cannot be put together from these headers"))
 }
 
-/// ASCII text goes as it is, so that a link stays whole in the source of a mail; the rest is
-/// encoded.
+/// Returns the plain text part. ASCII text is not encoded, so that links stay whole in the source.
 fn text_part(text: &str) -> SinglePart {
     // RFC 5322 2.1.1: a line has at most 998 octets.
     let fits = |line: &str| line.len() <= 998 && !line.contains(|c: char| c.is_control());
@@ -55,13 +58,14 @@ fn text_part(text: &str) -> SinglePart {
     SinglePart::builder().header(ContentType::TEXT_PLAIN).body(body)
 }
 
-/// The caller has validated the address; this is the last door before a header and a command.
+/// Returns the address of the recipient. The caller has validated it; this check is the last one
+/// before a header and a command.
 fn recipient(mail: &Mail) -> Result<Address, SendError> {
     let address = mail.to.parse().ok().filter(|_| is_plain_address(&mail.to));
     address.ok_or_else(|| permanent("mail cannot be sent to the recipient's address"))
 }
 
-/// The local part of the Message-ID is a file name as well.
+/// Returns the local part of the Message-ID, which is a file name too.
 pub(super) fn safe_message_id(mail: &Mail) -> Result<&str, SendError> {
     let id = mail.message_id.as_str();
     let safe = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');

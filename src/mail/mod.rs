@@ -1,6 +1,7 @@
-//! Outgoing mail: how it is written and how it leaves.
+//! Outgoing mail: texts and delivery.
 //!
-//! [`messages`] writes, [`transport`] sends, [`handler`] does the mails of the job queue. [`smtp_url`] holds the settings of SMTP.
+//! [`messages`] renders texts, [`transport`] sends, [`handler`] handles the mails of the job queue.
+//! [`smtp::settings`] has the settings of SMTP.
 
 mod directory;
 pub mod handler;
@@ -15,4 +16,4 @@ pub mod transport;
 
 pub use directory::Directory;
 pub use note::CONFIGURATION;
-pub use smtp::Smtp;
+pub use smtp::{ConnectionUse, Smtp};

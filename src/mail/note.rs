@@ -8,30 +8,30 @@ use crate::jobs::Backoff;
 use crate::store::jobs::lease::{Conclusion, PutBack};
 use crate::store::outbox::QueuedMail;
 
-/// What became of one attempt.
+/// Outcome of one attempt.
 pub(super) enum Outcome {
-    /// It went to this address.
+    /// Accepted for this address.
     Sent(Email),
     NotNeeded,
     Postponed(Duration),
-    /// The mail could not be written.
+    /// The mail could not be composed.
     Unwritten(String),
     Refused(SendError),
 }
 
-/// The delays after a failed attempt.
+/// Delays after failed attempts.
 const FAILED: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_hours(1));
-/// About two and a half days: a person who registered has long given up by then, and the one-time
-/// secrets are void.
+/// Number of attempts, which take about two and a half days. By then the one-time tokens of the mail
+/// have expired.
 const MAX_ATTEMPTS: i32 = 80;
 
-/// The delays after a refusal without a known cause: servers mind addresses that are tried often.
+/// Delays after a refusal without a known cause: servers penalise frequent attempts for an address.
 const UNCLEAR: Backoff = Backoff::new(Duration::from_mins(10), Duration::from_hours(4));
-/// Such a mail is given up after so many attempts, and not before it is so old.
+/// Number of attempts after which such a mail fails permanently, if it has at least this age.
 const UNCLEAR_ATTEMPTS: i32 = 20;
 const UNCLEAR_AGE: Duration = Duration::from_hours(48);
 
-/// The delays after an attempt that the server may have accepted: each further one may be a copy.
+/// Delays after an attempt that the server may have accepted: each further attempt may be a copy.
 const UNCONFIRMED_DELAYS: [Duration; 3] =
     [Duration::from_mins(10), Duration::from_mins(30), Duration::from_mins(90)];
 
@@ -41,7 +41,7 @@ const OVER_BUDGET: &str = "too many mails to this domain or in all; it waits";
 /// Prefix of the error of a mail that waits for the configuration to be fixed.
 pub const CONFIGURATION: &str = "configuration: ";
 
-/// A note about an attempt.
+/// Record of an attempt.
 #[derive(Clone, Debug)]
 pub(super) enum Note {
     Sent(Email),
@@ -50,7 +50,7 @@ pub(super) enum Note {
     PutBack(Cause, PutBack),
 }
 
-/// Why a mail is put back.
+/// Reason to put a mail back into the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
     Limit,
@@ -60,7 +60,7 @@ pub(super) enum Cause {
 }
 
 impl Note {
-    /// The note about an outcome. `next_at` is when its lane opens again.
+    /// Returns the record of an outcome. `next_at` is the time at which its lane opens again.
     pub(super) fn of(
         mail: &QueuedMail,
         outcome: &Outcome,
@@ -82,8 +82,8 @@ impl Note {
 
     fn of_error(mail: &QueuedMail, error: &SendError, now: UtcTime, next_at: UtcTime) -> Self {
         let text = error.text.clone();
-        // The first attempt is counted, as the limits of the address were; those after it say
-        // nothing of the mail, which must not be given up for them.
+        // Only the first attempt is counted, since limits apply to the first one. Later ones fail
+        // for another reason than the mail, which must not end for them.
         let attempts = i32::from(mail.attempts == 0);
         let waiting = |cause, error| {
             let next_attempt_at = next_at.max(now.after(FAILED.delay(0)));
@@ -133,7 +133,7 @@ impl Note {
         }
     }
 
-    /// Returns the outcome, as it is counted.
+    /// Returns the outcome for the metrics.
     pub(super) fn outcome(&self) -> &'static str {
         match self {
             Self::Sent(_) => "accepted",
@@ -144,7 +144,7 @@ impl Note {
         }
     }
 
-    /// Logs the note. A fault in the configuration meets every mail: it is logged when it is news.
+    /// Logs the record. A fault in the configuration affects every mail and is logged when it is new.
     pub(super) fn log(&self, mail: &QueuedMail, is_news: bool) {
         let (mail_id, kind, attempt) = (&mail.id, mail.kind.name(), mail.attempts + 1);
         match self {
@@ -174,7 +174,7 @@ impl Note {
         }
     }
 
-    /// The note for the job queue.
+    /// Returns the conclusion for the job queue.
     pub(super) fn into_conclusion(self) -> Conclusion {
         match self {
             Self::Sent(to) => Conclusion::Done { target: Some(to.as_str().to_owned()) },

@@ -1,4 +1,4 @@
-//! A mail on its way out, and the errors of sending it.
+//! An outgoing mail, and the errors of sending.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use lettre::message::Mailbox as NamedAddress;
 
 use crate::domain::UtcTime;
 
-/// The address that mail comes from, with or without a name: `Hallpass <auth@example.com>`.
+/// Sender address with or without a name: `Hallpass <auth@example.com>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sender(pub(super) NamedAddress);
 
@@ -27,86 +27,86 @@ impl FromStr for Sender {
     }
 }
 
-/// One mail to one person.
+/// One mail to one recipient.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Mail {
     /// Left side of the Message-ID, the same for every attempt: letters, digits, `-`, `_`.
     pub message_id: String,
-    /// Who sends it.
+    /// Sender.
     pub from: Sender,
-    /// The recipient's address, validated before, its domain in ASCII.
+    /// Address of the recipient, validated, with the domain in ASCII.
     pub to: String,
-    /// One line.
+    /// Subject, one line.
     pub subject: String,
-    /// The plain text part.
+    /// Plain text part.
     pub text: String,
-    /// The HTML part.
+    /// HTML part.
     pub html: String,
-    /// For the `Date` header.
+    /// Time of the `Date` header.
     pub date: UtcTime,
 }
 
-/// Shows the id only: a mail holds an address and a secret.
+/// Shows the id only: a mail contains an address and a secret.
 impl fmt::Debug for Mail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mail").field("message_id", &self.message_id).finish_non_exhaustive()
     }
 }
 
-/// Why a mail did not leave. The text holds no address and no password, so it can be stored and
+/// Error of sending a mail. The text contains neither addresses nor passwords, so it may be stored and
 /// logged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
 pub struct SendError {
-    /// What becomes of the mail.
+    /// Consequence for the mail.
     pub verdict: Verdict,
-    /// What else is affected.
+    /// Consequence for other mails.
     pub affects: Affects,
-    /// What happened.
+    /// Description for operators.
     pub text: String,
 }
 
 impl SendError {
-    /// An error about this mail that another attempt may not have.
+    /// Returns an error about this mail that may not occur at the next attempt.
     pub fn temporary(text: String) -> Self {
         Self { verdict: Verdict::Temporary, affects: Affects::Mail, text }
     }
 
-    /// An error that this mail has at every attempt.
+    /// Returns an error about this mail that occurs at each attempt.
     pub fn permanent(text: String) -> Self {
         Self { verdict: Verdict::Permanent, affects: Affects::Mail, text }
     }
 }
 
-/// What becomes of a mail that did not leave.
+/// Consequence of an error for its mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is worth another attempt: the server is away, too slow, or answered 4xx.
+    /// Another attempt may succeed: the server is unreachable, too slow, or replied 4xx.
     Temporary,
-    /// The server will not accept this mail, however often it is asked.
+    /// No attempt can succeed: the server refuses this mail.
     Permanent,
-    /// The server will not accept it until the configuration is fixed, there or here.
+    /// No attempt can succeed until the configuration is fixed, here or at the server.
     Configuration,
-    /// The server calls it refused for good, for a reason that need not be this mail's.
+    /// A permanent refusal whose reason is unknown and need not concern this mail.
     Unclear,
-    /// The server may have accepted it: the connection was lost before the answer came.
+    /// The server may have accepted the mail: the connection was lost before the reply.
     Unconfirmed,
 }
 
-/// Which other mails an error tells about.
+/// Other mails that an error affects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Affects {
-    /// None: the server works, and others may leave.
+    /// None: the server works.
     Mail,
-    /// Those to the same domain.
+    /// Mails to the same domain.
     Domain,
-    /// All of them.
+    /// All mails.
     Server,
-    /// The connection was lost, which tells nothing of the others.
+    /// Unknown: the connection was lost.
     Unknown,
 }
 
-/// Returns whether an address needs no quoting in a header nor in a command.
+/// Returns whether an address needs no quoting in headers and commands.
 pub(super) fn is_plain_address(address: &str) -> bool {
     address.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>(),;:\\".contains(&byte))
 }

@@ -1,9 +1,9 @@
-//! The operator's own mail templates: files in a folder.
+//! Mail templates of the operator: files in a folder.
 
 use std::{fs, io, path::Path};
 
-/// Every file below the folder: its path inside, with `/`, and its text. Names that start with a
-/// dot are passed over (`.git`, `.DS_Store`, the `..data` of a Kubernetes volume).
+/// Returns the files below the folder: relative path with `/`, and text. Ignores names that start
+/// with a dot (`.git`, `.DS_Store`, the `..data` of a Kubernetes volume).
 pub(super) fn read(folder: &Path) -> Result<Vec<(String, String)>, String> {
     let mut found = Vec::new();
     walk(folder, "", &mut found)?;
@@ -23,7 +23,7 @@ fn walk(folder: &Path, prefix: &str, found: &mut Vec<(String, String)>) -> Resul
             continue;
         }
         let name = format!("{prefix}{name}");
-        // Not the type of the entry: a link to a file counts as the file.
+        // The type of the entry would be that of a symbolic link.
         if path.is_dir() {
             walk(&path, &format!("{name}/"), found)?;
         } else {

@@ -1,4 +1,4 @@
-//! The ways out for a mail: an SMTP server, a folder of `.eml` files, or memory for tests.
+//! Transports of mails: an SMTP server, a folder of `.eml` files, or memory for tests.
 
 use std::{
     path::PathBuf,
@@ -10,42 +10,45 @@ use crate::jobs::Capacity;
 use crate::mail::directory::Directory;
 use crate::mail::mime;
 use crate::mail::outgoing::{Mail, SendError};
-use crate::mail::smtp::Smtp;
 use crate::mail::smtp::settings::SmtpSettings;
+use crate::mail::smtp::{ConnectionUse, Smtp};
 
-/// The number of mails that are written at once into a folder or into memory.
+/// Number of mails that are written into a folder or into memory at the same time.
 const LOCAL_SENDS: usize = 16;
 
-/// A way out for mail.
+/// A transport of mails.
 #[derive(Clone)]
 pub enum Transport {
     /// To a mail server.
     Smtp(Smtp),
-    /// Into a folder, one `.eml` file a mail.
+    /// Into a folder, one `.eml` file for each mail.
     Directory(Directory),
     /// Into memory.
     Memory(Mailbox),
 }
 
 impl Transport {
-    /// To a mail server. Fails when the certificate authority of the settings cannot be read;
-    /// connects to nothing yet.
+    /// Returns a transport to a mail server, without connecting.
+    ///
+    /// # Errors
+    ///
+    /// If the certificate authority of the settings cannot be read.
     pub fn smtp(settings: &SmtpSettings) -> Result<Self, String> {
         Ok(Self::Smtp(Smtp::new(settings)?))
     }
 
-    /// Into this folder, made when the first mail comes.
+    /// Returns a transport into this folder, which is created with the first mail.
     pub fn directory(folder: PathBuf) -> Self {
         Self::Directory(Directory::new(folder))
     }
 
-    /// Into memory, and the reader of it.
+    /// Returns a transport into memory, and its reader.
     pub fn memory() -> (Self, Mailbox) {
         let mailbox = Mailbox::default();
         (Self::Memory(mailbox.clone()), mailbox)
     }
 
-    /// Sends one mail; `Ok` means that the other side has taken responsibility for it.
+    /// Sends one mail. After `Ok` the receiving side is responsible for it (RFC 5321 section 2.1).
     pub async fn send(&self, mail: &Mail) -> Result<(), SendError> {
         let message = mime::compose(mail)?;
         match self {
@@ -58,12 +61,12 @@ impl Transport {
         }
     }
 
-    /// The number of mails that can be under way at once, and how many of them to one domain.
+    /// Returns the number of mails that may be in progress, in all and to one domain.
     pub(super) fn capacity(&self) -> Capacity {
         match self {
             Self::Smtp(smtp) => {
                 let connections = smtp.connections();
-                // One is left to the others, whatever the mails to a domain wait for.
+                // One place is left to other domains, in the queue as among the connections.
                 Capacity { total: connections, per_lane: (connections - 1).max(1) }
             }
             Self::Directory(_) | Self::Memory(_) => {
@@ -72,14 +75,31 @@ impl Transport {
         }
     }
 
-    /// Ends the connections that no mail needed for so long.
+    /// Returns the use of the connections to a mail server.
+    pub fn connection_use(&self) -> Option<ConnectionUse> {
+        match self {
+            Self::Smtp(smtp) => Some(smtp.connection_use()),
+            Self::Directory(_) | Self::Memory(_) => None,
+        }
+    }
+
+    /// Opens as many connections to a mail server as the settings allow, and returns how many it
+    /// admits at a time. Returns nothing if that takes too long or there is no mail server.
+    pub async fn count_admitted(&self) -> Option<usize> {
+        match self {
+            Self::Smtp(smtp) => smtp.count_admitted().await,
+            Self::Directory(_) | Self::Memory(_) => None,
+        }
+    }
+
+    /// Ends the connections that no mail has used for so long.
     pub(super) async fn close_idle(&self, unused_for: Duration) {
         if let Self::Smtp(smtp) = self {
             smtp.close_idle(unused_for).await;
         }
     }
 
-    /// Tries the way without sending anything: connects and logs in, or makes the folder.
+    /// Checks the transport without sending: connects and logs in, or creates the folder.
     pub async fn check(&self) -> Result<(), SendError> {
         match self {
             Self::Smtp(smtp) => smtp.check().await,
@@ -89,12 +109,12 @@ impl Transport {
     }
 }
 
-/// What a memory transport has taken.
+/// Mails of a memory transport.
 #[derive(Clone, Debug, Default)]
 pub struct Mailbox(Arc<Mutex<Vec<Mail>>>);
 
 impl Mailbox {
-    /// Every mail so far, oldest first.
+    /// Returns all mails so far, the oldest first.
     pub fn all(&self) -> Vec<Mail> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use hallpass::mail::ConnectionUse;
 use hallpass::mail::outgoing::{Affects, Mail, SendError, Verdict};
 use hallpass::mail::transport::Transport;
 
@@ -235,6 +236,103 @@ async fn a_server_that_admits_fewer_connections_gets_fewer() {
         assert!(server.connections() < 20, "{}", server.connections());
         assert!(start.elapsed() < LONG, "{:?}", start.elapsed());
     }
+}
+
+fn hangs_at_slow_example(said: &Said<'_>) -> Act {
+    let is_it = said.line.starts_with("RCPT") && said.recipient.ends_with("@slow.example");
+    if is_it { Act::Hang } else { Act::Usual }
+}
+
+fn begin(
+    transport: &Transport,
+    recipient: &str,
+    count: usize,
+) -> Vec<tokio::task::JoinHandle<Result<(), SendError>>> {
+    let send = |number: usize| {
+        let mail = Mail { message_id: format!("id-{number}"), to: recipient.to_owned(), ..mail() };
+        let transport = transport.clone();
+        tokio::spawn(async move { transport.send(&mail).await })
+    };
+    (0..count).map(send).collect()
+}
+
+async fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < LONG, "{what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_domain_that_hangs_leaves_an_admitted_connection_to_the_others() {
+    for admitted in [2, 3] {
+        let server = ScriptedServer::start(hangs_at_slow_example);
+        server.admit(admitted);
+        let transport = transport(&server);
+        let slow = begin(&transport, "a@slow.example", 3);
+        wait_until("the bound is learnt", || server.refused() == 1).await;
+        for fine in begin(&transport, "a@fine.example", 5) {
+            fine.await.unwrap().unwrap();
+        }
+        let asked = server.said().iter().filter(|line| line.contains("@slow")).count();
+        assert_eq!(asked, admitted - 1);
+        assert!(slow.iter().all(|send| !send.is_finished()));
+        slow.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+}
+
+#[tokio::test]
+async fn a_domain_that_hangs_on_the_only_connection_goes_back_after_its_time_out() {
+    let server = ScriptedServer::start(hangs_at_slow_example);
+    server.admit(1);
+    let settings = settings(&server.url()).with_timeouts(2 * SHORT, LONG);
+    let transport = Transport::smtp(&settings).unwrap();
+    let slow = begin(&transport, "a@slow.example", 3);
+    wait_until("a mail hangs", || server.said().iter().any(|line| line.contains("@slow"))).await;
+    for fine in begin(&transport, "a@fine.example", 5) {
+        fine.await.unwrap().unwrap();
+    }
+    for send in slow {
+        let error = send.await.unwrap().unwrap_err();
+        assert_eq!((error.verdict, error.affects), (Verdict::Temporary, Affects::Domain));
+    }
+    let asked = server.said().iter().filter(|line| line.contains("@slow")).count();
+    assert_eq!(asked, 1, "those that waited were not tried");
+}
+
+#[tokio::test]
+async fn connections_that_the_server_admits_again_are_used_again() {
+    let server = ScriptedServer::start(|said| match said.line {
+        "." => Act::Late(Duration::from_millis(20), b"250"),
+        _ => Act::Usual,
+    });
+    server.admit(1);
+    let settings = settings(&server.url()).with_connection_retry(SHORT);
+    let transport = Transport::smtp(&settings).unwrap();
+    let send_until = async |is_so: fn(ConnectionUse) -> bool| {
+        let started = Instant::now();
+        while !is_so(transport.connection_use().unwrap()) {
+            assert!(started.elapsed() < LONG, "{:?}", transport.connection_use());
+            send_many(&transport, 10).await;
+        }
+    };
+    send_until(|it| it.refused > 0 && it.admitted == 1).await;
+    server.admit(4);
+    send_until(|it| it.open == 4 && it.admitted == 4).await;
+}
+
+#[tokio::test]
+async fn connections_beyond_those_admitted_may_hang_instead_of_being_refused() {
+    // A server with as many processes as connections leaves the next one without a greeting.
+    let server = ScriptedServer::start(|said| match said.line {
+        "" if said.open > 1 => Act::Hang,
+        _ => Act::Usual,
+    });
+    let start = Instant::now();
+    send_many(&transport(&server), 20).await;
+    assert!(start.elapsed() < LONG, "{:?}", start.elapsed());
+    assert_eq!(server.accepted().len(), 20);
 }
 
 #[tokio::test]

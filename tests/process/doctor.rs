@@ -210,6 +210,25 @@ fn a_mail_server_that_admits_no_further_connection_is_a_warning() {
 }
 
 #[test]
+fn a_mail_server_that_admits_fewer_connections_is_a_warning() {
+    let server = ScriptedServer::start(|_| Act::Usual);
+    let setup = Setup::on_sqlite()
+        .with("HALLPASS_BCRYPT_COST", "10")
+        .with("HALLPASS_SMTP_URL", &server.url())
+        .with("HALLPASS_SMTP_CONNECTIONS", "3");
+    assert!(setup.run(&["migrate"]).success);
+    for (admitted, told) in [(3, "ok   "), (2, "warn ")] {
+        server.admit(admitted);
+        let report = setup.run(&["doctor"]);
+        let mail = line(&report.stdout, "mail");
+        assert!(mail.starts_with(told), "{mail}");
+        let number = "it admits 2 of 3 (HALLPASS_SMTP_CONNECTIONS)";
+        assert_eq!(mail.contains(number), admitted == 2, "{mail}");
+        assert!(report.success, "{}", report.stdout);
+    }
+}
+
+#[test]
 fn a_file_that_the_first_start_cannot_make() {
     let setup = Setup::on_sqlite();
     setup.write("data", "this is a file");

@@ -43,9 +43,17 @@ pub enum Act {
 
 type Script = dyn Fn(&Said<'_>) -> Act + Send + Sync;
 
+/// The reply to a connection beyond those that the server admits.
+const FULL: &[u8] = b"421 4.7.0 too many connections\r\n";
+/// Time for a connection that the client has left to be gone here too.
+const SETTLES: Duration = Duration::from_millis(300);
+
 #[derive(Default)]
 struct State {
     connections: usize,
+    /// The number of connections that are admitted at a time.
+    admits: Option<usize>,
+    refused: usize,
     open: usize,
     most_open: usize,
     accepted: Vec<(String, Instant)>,
@@ -89,6 +97,16 @@ impl ScriptedServer {
     /// Changes the script.
     pub fn change(&self, script: impl Fn(&Said<'_>) -> Act + Send + Sync + 'static) {
         *self.script.lock().unwrap() = Arc::new(script);
+    }
+
+    /// Admits at most so many connections at a time from now on, and answers further ones 421.
+    pub fn admit(&self, connections: usize) {
+        self.state.lock().unwrap().admits = Some(connections);
+    }
+
+    /// How many connections were not admitted.
+    pub fn refused(&self) -> usize {
+        self.state.lock().unwrap().refused
     }
 
     pub fn url(&self) -> String {
@@ -139,6 +157,9 @@ fn serve(
     state: &Mutex<State>,
     script: &Mutex<Arc<Script>>,
 ) -> std::io::Result<()> {
+    if is_one_too_many(state) {
+        return stream.write_all(FULL);
+    }
     let mut reader = BufReader::new(stream.try_clone()?);
     let (mut line, mut recipient) = (String::new(), String::new());
     loop {
@@ -186,6 +207,23 @@ fn serve(
             }
         }
         state.lock().unwrap().said.push(line.clone());
+    }
+}
+
+fn is_one_too_many(state: &Mutex<State>) -> bool {
+    let arrived = Instant::now();
+    loop {
+        {
+            let mut state = state.lock().unwrap();
+            if state.admits.is_none_or(|admits| state.open <= admits) {
+                return false;
+            }
+            if arrived.elapsed() > SETTLES {
+                state.refused += 1;
+                return true;
+            }
+        }
+        thread::sleep(Duration::from_millis(5));
     }
 }
 

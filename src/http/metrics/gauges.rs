@@ -29,7 +29,18 @@ pub(super) fn write(text: &mut Text, gauges: &Gauges) {
     text.by_label(name, "counter", help, ("outcome", &gauges.log_ins));
     let (name, help) = ("hallpass_mail_attempts_total", "Attempts to send a mail by outcome.");
     text.by_label(name, "counter", help, ("outcome", &gauges.mails));
+    write_smtp(text, gauges);
     write_keys(text, gauges);
+}
+
+fn write_smtp(text: &mut Text, gauges: &Gauges) {
+    let Some(smtp) = gauges.smtp else { return };
+    let help = "Connections to the mail server.";
+    text.single("hallpass_smtp_connections", "gauge", help, smtp.open);
+    let help = "Connections that the mail server admits at a time, as far as it has shown.";
+    text.single("hallpass_smtp_admitted_connections", "gauge", help, smtp.admitted);
+    let help = "Connections that the mail server did not admit.";
+    text.single("hallpass_smtp_connections_refused_total", "counter", help, smtp.refused);
 }
 
 fn write_pool(text: &mut Text, gauges: &Gauges) {

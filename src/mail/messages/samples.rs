@@ -1,12 +1,12 @@
-//! One message of each kind and shape, to try the templates with.
+//! Sample messages of each kind, with and without optional parts, to check the templates.
 
 use std::time::Duration;
 
-use super::{Message, TimedLink};
+use super::message::{Message, TimedLink};
 use crate::domain::UtcTime;
 
 impl Message {
-    /// One of each kind and shape.
+    /// Returns the samples.
     pub(super) fn samples() -> Vec<Self> {
         let link = || "https://example.com/page?token=sample".to_owned();
         let code = || "123456".to_owned();

@@ -1,18 +1,19 @@
-//! Values as people read them.
+//! Values in the form in which people write them.
 
 use std::time::Duration;
 
 use crate::domain::{Language, UtcTime};
 use crate::mail::mime;
 
-/// A span of time in words, rounded down so that nothing is promised for longer than it lasts.
+/// Returns a span of time in words, rounded down: a link must not be announced as valid for longer
+/// than it is.
 pub(super) fn span(language: Language, span: Duration) -> String {
     const MINUTE: u64 = 60;
     const HOUR: u64 = 60 * MINUTE;
     const DAY: u64 = 24 * HOUR;
     let seconds = span.as_secs();
     let (count, english, korean) = match seconds {
-        // One day reads better as 24 hours: nobody asks whether it ends at midnight.
+        // "24 hours" rather than "1 day", which could end at midnight.
         _ if seconds >= 2 * DAY => (seconds / DAY, "day", "일"),
         _ if seconds >= 2 * HOUR || seconds == HOUR => (seconds / HOUR, "hour", "시간"),
         _ if seconds >= MINUTE => (seconds / MINUTE, "minute", "분"),
@@ -25,15 +26,15 @@ pub(super) fn span(language: Language, span: Duration) -> String {
     }
 }
 
-/// `2026-01-01 12:30 UTC`
+/// Returns a time to the minute: `2026-01-01 12:30 UTC`.
 pub(super) fn minute(at: UtcTime) -> String {
     let text = humantime::format_rfc3339_seconds(mime::system_time(at)).to_string();
     let to_the_minute = text.get(..16).unwrap_or(&text);
     format!("{} UTC", to_the_minute.replace('T', " "))
 }
 
-/// What a stranger said, as one line that no mail program makes a link of: they do so with
-/// `evil.example`, too. Dots stay in numbers.
+/// Returns text of an unknown client as one line in which mail programs find no link, which they do
+/// in `evil.example` too. Dots in numbers stay.
 pub(super) fn no_link(text: &str) -> String {
     let mut words = String::with_capacity(text.len());
     let mut rest = text.chars().peekable();

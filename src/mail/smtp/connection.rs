@@ -1,88 +1,41 @@
-//! One SMTP session (RFC 5321): connect, protect, log in, hand over mails one after the other.
+//! One SMTP session (RFC 5321): connects, begins TLS, logs in, and sends mails one after the other.
 
-use std::{
-    future::Future,
-    io,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use lettre::address::Envelope;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader},
-    net::{TcpStream, lookup_host},
-    time::timeout,
-};
-use tokio_rustls::{
-    TlsConnector,
-    rustls::{self, pki_types::ServerName},
-};
+use tokio::io::{AsyncWriteExt as _, BufReader};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
+use super::dial::{Result, Stream, configuration, lost, protect, tcp, temporary, within};
+use super::extensions::Extensions;
 use super::judgement::{Step, judge};
 use super::reply::{Reply, ReplyError};
-use crate::mail::outgoing::{Affects, SendError, Verdict};
+use crate::mail::outgoing::{SendError, Verdict};
 use crate::mail::smtp::settings::{Login, Security, SmtpSettings};
 
-/// Longest wait for one IP address of the host, so that another one gets its chance.
-const ADDRESS_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest wait for the answer to RSET; a new session is as good.
+/// Longest wait for the reply to RSET. A new session does as well.
 const RESET_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longest wait for the answer to QUIT, when all that mattered is done.
+/// Longest wait for the reply to QUIT, on which nothing depends.
 const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
 
-type Result<T> = std::result::Result<T, SendError>;
-
-/// TCP, with TLS or without.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
-/// Extensions that the server offers (RFC 5321 section 4.1.1.1). Keywords have no case.
-#[derive(Debug, Default)]
-struct Extensions {
-    starttls: bool,
-    auth_plain: bool,
-    auth_login: bool,
-}
-
-impl Extensions {
-    fn of(reply: &Reply) -> Self {
-        let mut found = Self::default();
-        // The first line is the name of the server.
-        for line in reply.lines.iter().skip(1) {
-            // "AUTH=PLAIN" is how servers of the last century say it.
-            let line = line.to_ascii_uppercase().replace('=', " ");
-            let mut words = line.split_whitespace();
-            match words.next() {
-                Some("STARTTLS") => found.starttls = true,
-                Some("AUTH") => {
-                    for mechanism in words {
-                        found.auth_plain |= mechanism == "PLAIN";
-                        found.auth_login |= mechanism == "LOGIN";
-                    }
-                }
-                _ => {}
-            }
-        }
-        found
-    }
-}
-
-/// An open session, ready for the next mail.
+/// An open session between two mails.
 pub(super) struct Connection {
     stream: BufReader<Box<dyn Stream>>,
     extensions: Extensions,
     command_timeout: Duration,
     content_timeout: Duration,
-    /// True if an answer is missing, so that nothing more can be said in order.
+    /// True if a reply is missing, so that further replies could not be assigned.
     is_broken: bool,
-    /// The number of mails that the server accepted in this session.
+    /// Number of mails that the server accepted in this session.
     pub accepted: u32,
-    /// When it was last of use.
+    /// Time of the last use.
     pub idle_since: Instant,
 }
 
 impl Connection {
-    /// Connects, protects the connection and logs in.
+    /// Connects, begins TLS where the settings ask for it, and logs in.
     pub(super) async fn open(settings: &SmtpSettings, tls: &TlsConnector) -> Result<Self> {
         let tcp = tcp(settings).await?;
         let mut stream: Box<dyn Stream> = Box::new(tcp);
@@ -117,7 +70,7 @@ impl Connection {
 
     async fn hello(&mut self, name: &str) -> Result<()> {
         let reply = self.ask(Step::Hello, &format!("EHLO {name}")).await?;
-        // A server that does not know EHLO knows HELO, and no extension (RFC 5321 section 3.2).
+        // Servers without EHLO know HELO and no extensions (RFC 5321 section 3.2).
         if matches!(reply.code, 500 | 502) {
             self.command(Step::Hello, &format!("HELO {name}")).await?;
         } else {
@@ -135,8 +88,8 @@ impl Connection {
             return Err(configuration("the mail server offers no STARTTLS: see HALLPASS_SMTP_URL"));
         }
         self.command(Step::StartTls, "STARTTLS").await?;
-        // An attacker on the line can add replies to the packet that accepts STARTTLS. Kept over
-        // the change to TLS, they would count as the server's (CVE-2011-0411).
+        // An attacker in the middle can add replies to the packet that accepts STARTTLS. After the
+        // change to TLS they would count as those of the server (CVE-2011-0411).
         if !self.stream.buffer().is_empty() {
             return Err(configuration("something came between STARTTLS and TLS"));
         }
@@ -151,7 +104,7 @@ impl Connection {
             if reply.code == 334 {
                 reply = self.ask(step, &secret).await?;
             }
-            // 504: the mechanism that was offered is not there.
+            // 504: the server offers the mechanism without supporting it.
             if reply.code != 504 || !self.extensions.auth_login {
                 return self.positive(step, reply).map(drop);
             }
@@ -160,7 +113,7 @@ impl Connection {
             let text = "the mail server offers neither AUTH PLAIN nor LOGIN: see HALLPASS_SMTP_URL";
             return Err(configuration(text));
         }
-        // The prompts come in this order, whatever their text.
+        // The position decides the meaning of a prompt, not its text.
         let mut reply = self.ask(step, "AUTH LOGIN").await?;
         for answer in [user, password] {
             if reply.code == 334 {
@@ -170,7 +123,11 @@ impl Connection {
         self.positive(step, reply).map(drop)
     }
 
-    /// Hands over one mail. The error tells the step at which it was refused.
+    /// Sends one mail.
+    ///
+    /// # Errors
+    ///
+    /// With the step at which it failed.
     pub(super) async fn deliver(
         &mut self,
         envelope: &Envelope,
@@ -199,7 +156,7 @@ impl Connection {
     async fn content(&mut self, message: &[u8]) -> Result<()> {
         let limit = self.content_timeout;
         self.write(Step::Content, &stuffed(message), limit).await?;
-        // From here on the server may have accepted the mail, whatever happens.
+        // From here on the server may have accepted the mail.
         let ended = async {
             self.write(Step::Content, b".\r\n", limit).await?;
             self.read(Step::Content, limit).await
@@ -212,7 +169,7 @@ impl Connection {
         self.positive(Step::Content, reply).map(drop)
     }
 
-    /// Makes the session ready for another mail after a refusal. Returns whether it is.
+    /// Resets the session after a refusal. Returns whether it can take another mail.
     pub(super) async fn reset(&mut self) -> bool {
         self.idle_since = Instant::now();
         !self.is_broken
@@ -222,7 +179,7 @@ impl Connection {
             )
     }
 
-    /// Asks whether the server is still there.
+    /// Checks that the server replies.
     pub(super) async fn noop(&mut self) -> Result<()> {
         self.command(Step::Greeting, "NOOP").await
     }
@@ -230,7 +187,7 @@ impl Connection {
     /// Ends the session.
     pub(super) async fn quit(mut self) {
         if !self.is_broken {
-            // Nothing depends on the answer.
+            // Nothing depends on the reply.
             let _ = timeout(QUIT_TIMEOUT, self.ask(Step::Content, "QUIT")).await;
         }
     }
@@ -256,7 +213,7 @@ impl Connection {
     }
 
     fn refusal(&mut self, step: Step, reply: &Reply) -> SendError {
-        // The server closes after 421, and after 2yz or 3yz out of place who is to speak is open.
+        // The server closes after 421. After an unexpected 2yz or 3yz it is unclear which side speaks.
         self.is_broken |= reply.code == 421 || reply.code < 400;
         judge(step, reply)
     }
@@ -286,85 +243,7 @@ impl Connection {
     }
 }
 
-/// Connects to the first address of the host that answers.
-async fn tcp(settings: &SmtpSettings) -> Result<TcpStream> {
-    let limit = settings.command_timeout;
-    let connecting = async {
-        let mut error = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-        for address in lookup_host((settings.host.as_str(), settings.port)).await? {
-            let patience = ADDRESS_TIMEOUT.min(limit / 2);
-            match timeout(patience, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => return Ok(stream),
-                Ok(Err(refused)) => error = refused,
-                Err(_) => error = io::ErrorKind::TimedOut.into(),
-            }
-        }
-        Err(error)
-    };
-    let stream = within(limit, Step::Greeting, connecting).await?;
-    stream
-        .and_then(|stream| stream.set_nodelay(true).map(|()| stream))
-        .map_err(|error| temporary(format!("connecting: {error}")))
-}
-
-async fn protect(
-    stream: Box<dyn Stream>,
-    settings: &SmtpSettings,
-    tls: &TlsConnector,
-) -> Result<Box<dyn Stream>> {
-    let name = ServerName::try_from(settings.host.clone())
-        .map_err(|_| configuration("TLS needs a host name: see HALLPASS_SMTP_URL"))?;
-    let work = tls.connect(name, stream);
-    match within(settings.command_timeout, Step::StartTls, work).await? {
-        Ok(stream) => Ok(Box::new(stream)),
-        Err(error) if is_no_tls(&error) => Err(configuration(
-            "TLS: the mail server answers without TLS on this port: see HALLPASS_SMTP_URL (smtps:// is \
-             TLS from the start, usually port 465; smtp:// is STARTTLS, usually port 587)",
-        )),
-        Err(error) if is_of_tls(&error) => Err(configuration(&format!("TLS: {error}"))),
-        Err(error) => Err(temporary(format!("TLS: {error}"))),
-    }
-}
-
-fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
-    error.get_ref()?.downcast_ref()
-}
-
-fn is_of_tls(error: &io::Error) -> bool {
-    tls_error(error).is_some()
-}
-
-/// True if the first bytes from the server are no TLS record, such as a greeting in plain text.
-fn is_no_tls(error: &io::Error) -> bool {
-    matches!(
-        tls_error(error),
-        Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType))
-    )
-}
-
-async fn within<T>(limit: Duration, step: Step, work: impl Future<Output = T>) -> Result<T> {
-    timeout(limit, work).await.map_err(|_| SendError {
-        verdict: Verdict::Temporary,
-        // What takes long behind the recipient is the way to this recipient.
-        affects: if step >= Step::Recipient { Affects::Domain } else { Affects::Unknown },
-        text: format!("the mail server did not answer {} in time", step.name()),
-    })
-}
-
-fn lost(step: Step, error: &io::Error) -> SendError {
-    temporary(format!("the connection broke at {}: {error}", step.name()))
-}
-
-fn temporary(text: String) -> SendError {
-    SendError { verdict: Verdict::Temporary, affects: Affects::Unknown, text }
-}
-
-fn configuration(text: &str) -> SendError {
-    let (verdict, affects) = (Verdict::Configuration, Affects::Server);
-    SendError { verdict, affects, text: text.to_owned() }
-}
-
-/// The message with CRLF at the end of each line and a dot more before each that begins with one
+/// Returns the message with CRLF at the end of each line, and dots at the beginning of lines doubled
 /// (RFC 5321 section 4.5.2).
 fn stuffed(message: &[u8]) -> Vec<u8> {
     let mut stuffed = Vec::with_capacity(message.len() + 64);
@@ -393,15 +272,5 @@ mod tests {
         ] {
             assert_eq!(stuffed(message), on_the_wire);
         }
-    }
-
-    #[test]
-    fn keywords_have_no_case() {
-        let lines = ["relay at 1", "Starttls", "size 1000", "auth=Login", "Auth plain XOAUTH2"];
-        let reply = Reply { code: 250, lines: lines.map(str::to_owned).to_vec() };
-        let found = Extensions::of(&reply);
-        assert!(found.starttls && found.auth_plain && found.auth_login, "{found:?}");
-        let reply = Reply { code: 250, lines: vec!["STARTTLS".to_owned()] };
-        assert!(!Extensions::of(&reply).starttls, "the first line is a name");
     }
 }

@@ -1,10 +1,14 @@
 //! Sending over SMTP (RFC 5321).
 //!
-//! lettre builds the mails. Its client reads replies as UTF-8 and by rules of its own, and a reply
-//! that is not understood sends the mail again, so the client is here: [`reply`] reads,
-//! [`judgement`] decides what a refusal means, [`connection`] is a session, [`pool`] shares them.
+//! lettre builds the messages. The client is ours, since lettre's rejects replies that are not UTF-8,
+//! and a mail is sent again if its reply is rejected: [`reply`] parses replies, [`judgement`] decides
+//! the consequences of refusals, [`dial`] connects, [`connection`] is a session, [`pool`] shares
+//! sessions by the rules of [`admission`].
 
+mod admission;
 mod connection;
+mod dial;
+mod extensions;
 mod judgement;
 mod pool;
 mod reply;
@@ -13,13 +17,18 @@ mod tls;
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::future::join_all;
 use lettre::Message;
 
-use self::{judgement::Step, pool::Pool};
-use crate::mail::outgoing::SendError;
+pub use self::pool::ConnectionUse;
+use self::{connection::Connection, judgement::Step, pool::Pool};
+use crate::mail::outgoing::{Affects, SendError};
 use crate::mail::smtp::settings::SmtpSettings;
 
-/// A mail server and how to talk to it.
+/// Longest time for counting the connections that the server admits.
+const COUNT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A client of one mail server.
 #[derive(Clone)]
 pub struct Smtp(Arc<Pool>);
 
@@ -29,23 +38,27 @@ impl Smtp {
         Ok(Self(Pool::new(settings.clone(), tls)))
     }
 
-    /// The number of mails that can be under way at once.
+    /// Returns the number of mails that may be in progress.
     pub(super) fn connections(&self) -> usize {
         self.0.settings().connections
     }
 
     pub(super) async fn send(&self, message: &Message) -> Result<(), SendError> {
         let (envelope, bytes) = (message.envelope(), message.formatted());
+        let domain = envelope.to().first().map(|to| to.domain().to_lowercase()).unwrap_or_default();
         loop {
-            let mut pooled = self.0.acquire().await?;
+            let mut pooled = self.0.acquire(&domain).await?;
             match pooled.connection.deliver(envelope, &bytes).await {
                 Ok(()) => {
                     self.0.release(pooled).await;
                     return Ok(());
                 }
-                // The server ended the session between two mails, or has had enough of it.
-                Err((Step::Sender, _)) if pooled.is_reused => pooled.end().await,
+                // The server ended the session between two mails, or accepts no more in this one.
+                Err((Step::Sender, _)) if pooled.may_be_over => pooled.end().await,
                 Err((_, error)) => {
+                    if error.affects == Affects::Domain {
+                        self.0.fail_waiting(&pooled, &error);
+                    }
                     if pooled.connection.reset().await {
                         self.0.release(pooled).await;
                     } else {
@@ -64,7 +77,28 @@ impl Smtp {
         outcome
     }
 
-    /// Ends the connections that no mail needed for so long.
+    /// Opens as many connections at a time as the settings allow and returns how many the server
+    /// admits. Returns nothing if that takes too long.
+    pub(super) async fn count_admitted(&self) -> Option<usize> {
+        let mut open = Vec::new();
+        let opening = async {
+            while open.len() < self.connections() {
+                let Ok(connection) = self.0.open().await else { break };
+                open.push(connection);
+            }
+        };
+        let counted = tokio::time::timeout(COUNT_TIMEOUT, opening).await.is_ok();
+        let count = open.len();
+        join_all(open.into_iter().map(Connection::quit)).await;
+        counted.then_some(count)
+    }
+
+    /// Returns the use of the connections.
+    pub(super) fn connection_use(&self) -> ConnectionUse {
+        self.0.connection_use()
+    }
+
+    /// Ends the connections that no mail has used for so long.
     pub(super) async fn close_idle(&self, unused_for: Duration) {
         self.0.close_idle(unused_for).await;
     }

@@ -1,24 +1,20 @@
-//! Connections to the mail server: not more than are allowed, each used for many mails.
-//!
-//! Where the server admits fewer than the setting, the pool makes do with those that it has and
-//! tries one more every minute.
+//! Connections to the mail server, each used for many mails. [`Admission`] says which mail gets one.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    time::{Duration, Instant},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tokio_rustls::TlsConnector;
 
+use super::admission::{Admission, Bounds, Seen};
 use super::connection::Connection;
-use crate::mail::outgoing::{SendError, Verdict};
+use crate::mail::outgoing::{Affects, SendError, Verdict};
 use crate::mail::smtp::settings::SmtpSettings;
 
 /// The number of mails after which a connection is replaced: servers bound it too.
 const MAILS_PER_CONNECTION: u32 = 100;
-/// Time after which a lower bound of the server is tried again.
-const CEILING_PERIOD: Duration = Duration::from_secs(60);
+/// A connection that was idle for longer may have been ended by the server.
+const SURELY_OPEN: Duration = Duration::from_secs(1);
 
 /// The connections of one mail server.
 pub(super) struct Pool {
@@ -29,58 +25,104 @@ pub(super) struct Pool {
 }
 
 struct State {
-    idle: Vec<Pooled>,
-    open: usize,
-    ceiling: usize,
-    lowered_at: Instant,
+    idle: Vec<Idle>,
+    admission: Admission,
 }
 
-/// A connection and its place in the count of those that are open.
+/// Use of the connections to the mail server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionUse {
+    /// Open connections.
+    pub open: usize,
+    /// Connections that the server admits at a time, as far as it has shown.
+    pub admitted: usize,
+    /// Connections that it did not admit since the start.
+    pub refused: u64,
+}
+
+/// A connection that no mail uses.
+struct Idle {
+    connection: Connection,
+    /// True if mails went over it.
+    is_used: bool,
+    place: Place,
+}
+
+/// A connection for one mail.
 pub(super) struct Pooled {
     pub connection: Connection,
-    /// True if mails went over it before this one.
-    pub is_reused: bool,
-    _place: Place,
+    /// True if the server may have ended the session since it was last of use.
+    pub may_be_over: bool,
+    place: Place,
+    turn: Turn,
 }
 
 impl Pooled {
+    fn new(Idle { mut connection, is_used, place }: Idle, turn: Turn) -> Self {
+        let may_be_over = is_used || connection.idle_since.elapsed() > SURELY_OPEN;
+        connection.idle_since = Instant::now();
+        Self { connection, may_be_over, place, turn }
+    }
+
     /// Ends the session.
     pub(super) async fn end(self) {
-        self.connection.quit().await;
+        let Self { connection, place, turn, .. } = self;
+        drop(turn);
+        connection.quit().await;
+        drop(place);
     }
 }
 
 /// Counts as one open connection until it is dropped. (The pool holds idle ones itself.)
-struct Place(Weak<Pool>);
+struct Place {
+    pool: Weak<Pool>,
+    is_opening: bool,
+}
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Some(pool) = self.0.upgrade() {
-            pool.state().open -= 1;
-            pool.changed.notify_one();
+        let Some(pool) = self.pool.upgrade() else { return };
+        pool.change(|state| {
+            if self.is_opening {
+                state.admission.opened();
+            }
+            state.admission.closed();
+        });
+    }
+}
+
+/// A mail that waits for a connection or uses one.
+struct Turn {
+    pool: Weak<Pool>,
+    domain: String,
+    seen: Seen,
+    is_sending: bool,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(pool) = self.pool.upgrade() {
+            pool.change(|state| state.admission.leave(&self.domain, self.is_sending));
         }
     }
 }
 
-enum Next {
-    Reuse(Box<Pooled>),
-    Open(Place),
-    Wait,
-}
-
 impl Pool {
     pub(super) fn new(settings: SmtpSettings, tls: TlsConnector) -> Arc<Self> {
-        let state = State {
-            idle: Vec::new(),
-            open: 0,
-            ceiling: settings.connections,
-            lowered_at: Instant::now(),
-        };
-        Arc::new(Self { settings, tls, state: Mutex::new(state), changed: Notify::new() })
+        let bounds = Bounds { connections: settings.connections, retry: settings.connection_retry };
+        let admission = Admission::new(bounds, Instant::now());
+        let state = Mutex::new(State { idle: Vec::new(), admission });
+        Arc::new(Self { settings, tls, state, changed: Notify::new() })
     }
 
     pub(super) const fn settings(&self) -> &SmtpSettings {
         &self.settings
+    }
+
+    pub(super) fn connection_use(&self) -> ConnectionUse {
+        let state = self.state();
+        let it = &state.admission;
+        ConnectionUse { open: it.open(), admitted: it.admitted(), refused: it.refused() }
     }
 
     /// Opens a connection that does not belong to the pool.
@@ -88,81 +130,112 @@ impl Pool {
         Connection::open(&self.settings, &self.tls).await
     }
 
-    /// Returns an idle connection or a new one; waits while as many are in use as may be.
-    pub(super) async fn acquire(self: &Arc<Self>) -> Result<Pooled, SendError> {
+    /// Returns a connection for a mail to this domain, and waits until there is one.
+    ///
+    /// # Errors
+    ///
+    /// If no connection can be opened while none is open, and if another mail to the domain fails
+    /// in a way that affects this one.
+    pub(super) async fn acquire(self: &Arc<Self>, domain: &str) -> Result<Pooled, SendError> {
+        let seen = self.state().admission.wait(domain);
+        let pool = Arc::downgrade(self);
+        let mut turn = Turn { pool, domain: domain.to_owned(), seen, is_sending: false };
         loop {
             let changed = self.changed.notified();
-            match self.next() {
-                Next::Reuse(pooled) => return Ok(*pooled),
-                Next::Open(place) => match self.open().await {
-                    Ok(connection) => {
-                        return Ok(Pooled { connection, is_reused: false, _place: place });
-                    }
-                    Err(error) => {
-                        drop(place);
-                        if !self.makes_do(&error) {
-                            return Err(error);
-                        }
-                    }
-                },
-                Next::Wait => changed.await,
+            if let Some(idle) = self.take(&mut turn)? {
+                // Another mail may be the next for another idle one.
+                self.changed.notify_waiters();
+                return Ok(Pooled::new(idle, turn));
             }
+            self.open_another();
+            // A bound that the server has shown is tried again after a while.
+            let _ = tokio::time::timeout(self.settings.connection_retry, changed).await;
         }
     }
 
-    fn next(self: &Arc<Self>) -> Next {
+    fn take(&self, turn: &mut Turn) -> Result<Option<Idle>, SendError> {
         let mut state = self.state();
-        if let Some(pooled) = state.idle.pop() {
-            return Next::Reuse(Box::new(pooled));
+        let State { idle, admission } = &mut *state;
+        if let Some(error) = admission.failure(&turn.domain, turn.seen) {
+            return Err(error);
         }
-        let is_lowered = state.ceiling < self.settings.connections;
-        if is_lowered && state.lowered_at.elapsed() >= CEILING_PERIOD {
-            state.ceiling += 1;
-            state.lowered_at = Instant::now();
+        if idle.is_empty() || !admission.take(&turn.domain) {
+            return Ok(None);
         }
-        if state.open >= state.ceiling {
-            return Next::Wait;
-        }
-        state.open += 1;
-        Next::Open(Place(Arc::downgrade(self)))
+        turn.is_sending = true;
+        Ok(idle.pop())
     }
 
-    /// Returns true where a further connection failed but others are open: their next free one is
-    /// waited for.
-    fn makes_do(&self, error: &SendError) -> bool {
-        let mut state = self.state();
-        let others = state.open;
-        if others == 0 || error.verdict == Verdict::Configuration {
-            return false;
+    /// Opens a connection in the background, if one more may be open: the mail that waits takes
+    /// whichever connection is free first.
+    fn open_another(self: &Arc<Self>) {
+        if self.state().admission.begin_opening(Instant::now()) {
+            let place = Place { pool: Arc::downgrade(self), is_opening: true };
+            tokio::spawn(Arc::clone(self).open_idle(place));
         }
-        // Told when the ceiling falls, which is at most once in its period.
-        if others < state.ceiling {
-            tracing::warn!(
-                connections = others,
-                %error,
-                "the mail server admits no further connection; see HALLPASS_SMTP_CONNECTIONS"
-            );
-        }
-        state.ceiling = others;
-        state.lowered_at = Instant::now();
-        true
     }
 
-    /// Keeps a connection for the next mail, or ends it when it has done its share.
-    pub(super) async fn release(&self, mut pooled: Pooled) {
+    async fn open_idle(self: Arc<Self>, mut place: Place) {
+        match self.open().await {
+            Ok(connection) => self.change(|state| {
+                place.is_opening = false;
+                state.admission.opened();
+                state.idle.push(Idle { connection, is_used: false, place });
+            }),
+            Err(error) => self.note_failure(&error),
+        }
+    }
+
+    /// Notes that a connection cannot be opened. While others are open, the mails wait for those.
+    fn note_failure(&self, error: &SendError) {
+        let is_configuration = error.verdict == Verdict::Configuration;
+        self.change(|state| {
+            let has_others = state.admission.open() > 1;
+            if !is_configuration && (has_others || error.affects == Affects::Server) {
+                // Told when the bound falls, which is at most once in its period.
+                if let Some(connections) = state.admission.not_admitted(Instant::now()) {
+                    tracing::warn!(
+                        connections,
+                        %error,
+                        "the mail server admits no further connection; see HALLPASS_SMTP_CONNECTIONS"
+                    );
+                }
+            }
+            if is_configuration || !has_others {
+                state.admission.fail_all(error);
+            }
+        });
+    }
+
+    /// Ends the waiting of the other mails to the domain of `pooled`.
+    pub(super) fn fail_waiting(&self, pooled: &Pooled, error: &SendError) {
+        self.change(|state| state.admission.fail_domain(&pooled.turn.domain, error));
+    }
+
+    /// Keeps a connection for the next mail, or ends it after its last one.
+    pub(super) async fn release(&self, pooled: Pooled) {
         if pooled.connection.accepted >= MAILS_PER_CONNECTION {
             return pooled.end().await;
         }
-        pooled.is_reused = true;
-        self.state().idle.push(pooled);
-        self.changed.notify_one();
+        let Pooled { connection, place, turn, .. } = pooled;
+        self.change(|state| state.idle.push(Idle { connection, is_used: true, place }));
+        drop(turn);
     }
 
-    /// Ends the connections that were of no use for so long.
+    /// Ends the connections that no mail has used for so long.
     pub(super) async fn close_idle(&self, unused_for: Duration) {
-        let is_over = |pooled: &mut Pooled| pooled.connection.idle_since.elapsed() >= unused_for;
-        let over: Vec<Pooled> = self.state().idle.extract_if(.., is_over).collect();
-        futures_util::future::join_all(over.into_iter().map(Pooled::end)).await;
+        let is_over = |idle: &mut Idle| idle.connection.idle_since.elapsed() >= unused_for;
+        let over: Vec<Idle> = self.state().idle.extract_if(.., is_over).collect();
+        let ends = over.into_iter().map(|Idle { connection, place, .. }| async move {
+            connection.quit().await;
+            drop(place);
+        });
+        futures_util::future::join_all(ends).await;
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state());
+        self.changed.notify_waiters();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -1,30 +1,30 @@
 //! SMTP replies (RFC 5321 section 4.2): three digits decide, the text is for people.
 //!
-//! Servers say what they like behind the digits, in any encoding or not at all. A reply that is not
-//! understood counts as a failure, and a mail whose acceptance is not understood is sent again.
+//! The text may be missing or in any encoding. A reply that cannot be parsed counts as a failure, and
+//! a mail whose acceptance is not recognised is sent again.
 
 use std::io;
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
 
-/// Longest reply in bytes, all lines together.
+/// Longest reply in bytes, with all lines.
 const LONGEST: u64 = 64 * 1024;
 
 /// A complete reply.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Reply {
-    /// The three digits of the last line.
+    /// Three digits of the last line.
     pub code: u16,
-    /// The text of each line, without digits and line end.
+    /// Text of each line, without digits and line end.
     pub lines: Vec<String>,
 }
 
-/// Why there is no reply.
+/// Error of reading a reply.
 #[derive(Debug)]
 pub(super) enum ReplyError {
-    /// The connection ended or broke.
+    /// The connection was closed or lost.
     Lost(io::Error),
-    /// The line does not begin with three digits, or there is no end of lines.
+    /// A line does not begin with three digits, or the reply is too long.
     Garbled,
 }
 
@@ -60,7 +60,7 @@ impl Reply {
         self.code / 100 == 5
     }
 
-    /// The subject and detail of an enhanced status code (RFC 3463): 1 and 1 of `5.1.1`.
+    /// Returns subject and detail of the enhanced status code (RFC 3463): 1 and 1 of `5.1.1`.
     pub(super) fn enhanced(&self) -> Option<(u16, u16)> {
         let word = self.lines.last()?.split_whitespace().next()?;
         let mut numbers = word.splitn(3, '.').map(|part| {
@@ -72,7 +72,7 @@ impl Reply {
         matches!(class, 2 | 4 | 5).then_some((subject, detail))
     }
 
-    /// The reply without its text, which often repeats the address: `550 5.1.1`.
+    /// Returns the codes without the text, which often repeats the address: `550 5.1.1`.
     pub(super) fn shown(&self) -> String {
         match self.enhanced() {
             Some((subject, detail)) => format!("{} {}.{subject}.{detail}", self.code, self.class()),
@@ -84,8 +84,8 @@ impl Reply {
         self.lines.last().and_then(|line| line.trim_start().get(..1)).unwrap_or_default()
     }
 
-    /// The text in lower case, to look for words in. E-mail addresses are left out: their owners
-    /// choose the words in them.
+    /// Returns the text in lower case, for a search of words. E-mail addresses are left out, since
+    /// recipients choose the words in them.
     pub(super) fn text(&self) -> String {
         let words = self.lines.iter().flat_map(|line| line.split_whitespace());
         let words: Vec<String> =
@@ -94,7 +94,7 @@ impl Reply {
     }
 }
 
-/// Digits, whether the line is the last, and text.
+/// Returns the code, whether the line is the last, and the text.
 fn parse_line(line: &[u8]) -> Option<(u16, bool, String)> {
     let line = line.trim_ascii_end();
     let (digits, rest) = line.split_at_checked(3)?;

@@ -1,4 +1,4 @@
-//! How mail leaves: `HALLPASS_SMTP_URL` and the settings beside it.
+//! Settings of SMTP: `HALLPASS_SMTP_URL` and those beside it.
 //!
 //! | URL | meaning | default port |
 //! | --- | --- | --- |
@@ -10,23 +10,21 @@
 //! another machine (without a user), `?ca=/path/ca.pem` trusts a private certificate authority
 //! in place of the public ones.
 
-use std::{
-    fmt,
-    net::{IpAddr, Ipv6Addr},
-    path::{Path, PathBuf},
-    str::FromStr,
-    time::Duration,
-};
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-/// How the connection to the mail server is protected.
+/// Protection of the connection to the mail server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Security {
     /// TLS from the first byte (`smtps`, RFC 8314).
     ImplicitTls,
-    /// STARTTLS (RFC 3207); nothing is sent when the server does not offer it.
+    /// STARTTLS (RFC 3207). Without it nothing is sent.
     StartTls,
     /// Plain text.
     Plain,
@@ -57,6 +55,7 @@ pub struct SmtpSettings {
     pub(crate) connections: usize,
     pub(crate) command_timeout: Duration,
     pub(crate) content_timeout: Duration,
+    pub(crate) connection_retry: Duration,
 }
 
 const FORMS: &str = "it must look like smtps://user:password@host, smtp://user:password@host or \
@@ -67,15 +66,21 @@ const ENCODE: &str = "special characters in user and password must be percent-en
 impl SmtpSettings {
     /// Number of connections of one instance.
     pub const CONNECTIONS: usize = 4;
-    /// Longest wait for the answer to one SMTP command. Servers that let strangers wait take a
-    /// minute for the greeting; RFC 5321 section 4.5.3.2 allows five.
+    /// Longest wait for the reply to a command. Servers that delay unknown clients take a minute for
+    /// the greeting; RFC 5321 section 4.5.3.2 allows five.
     pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(90);
-    /// Longest wait for the answer to the message (RFC 5321 section 4.5.3.2.6): a client that gives
-    /// up earlier sends mail twice that a slow scanner had accepted.
+    /// Longest wait for the reply to the message (RFC 5321 section 4.5.3.2.6): after a shorter one,
+    /// mails would be sent twice that a slow scanner accepted.
     pub const CONTENT_TIMEOUT: Duration = Duration::from_mins(10);
 
-    /// Reads the URL. The error says what would be right and repeats nothing of the URL, for that
-    /// may hold a password.
+    /// Time after a refused connection until one more is tried.
+    pub const CONNECTION_RETRY: Duration = Duration::from_mins(1);
+
+    /// Parses the URL.
+    ///
+    /// # Errors
+    ///
+    /// The text shows the accepted forms and no part of the URL, which may contain a password.
     pub fn parse(url: &str) -> Result<Self, String> {
         let url = Url::parse(url.trim()).map_err(|fault| format!("{fault}: {FORMS}; {ENCODE}"))?;
         if !matches!(url.path(), "" | "/") || url.fragment().is_some() {
@@ -120,11 +125,11 @@ impl SmtpSettings {
             connections: Self::CONNECTIONS,
             command_timeout: Self::COMMAND_TIMEOUT,
             content_timeout: Self::CONTENT_TIMEOUT,
+            connection_retry: Self::CONNECTION_RETRY,
         })
     }
 
-    /// The same settings with other limits of time: for the answer to a command, and for that to
-    /// the message.
+    /// Returns the settings with other time-outs, for the reply to a command and to the message.
     #[must_use]
     pub const fn with_timeouts(mut self, command: Duration, content: Duration) -> Self {
         self.command_timeout = command;
@@ -132,31 +137,38 @@ impl SmtpSettings {
         self
     }
 
-    /// The same settings with another number of connections.
+    /// Returns the settings with another number of connections.
     #[must_use]
     pub const fn with_connections(mut self, connections: usize) -> Self {
         self.connections = connections;
         self
     }
 
-    /// The same settings with another name in EHLO.
+    /// Returns the settings with another time until a refused connection is tried again.
+    #[must_use]
+    pub const fn with_connection_retry(mut self, retry: Duration) -> Self {
+        self.connection_retry = retry;
+        self
+    }
+
+    /// Returns the settings with another name in EHLO.
     #[must_use]
     pub fn with_ehlo_name(mut self, name: String) -> Self {
         self.ehlo_name = name;
         self
     }
 
-    /// Name or address of the mail server.
+    /// Returns the host name or IP address of the mail server.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// TCP port of the mail server.
+    /// Returns the TCP port of the mail server.
     pub const fn port(&self) -> u16 {
         self.port
     }
 
-    /// How the connection is protected.
+    /// Returns the protection of the connection.
     pub const fn security(&self) -> Security {
         self.security
     }
@@ -166,7 +178,7 @@ impl SmtpSettings {
         self.login.is_some()
     }
 
-    /// File of the private certificate authority, if one is named.
+    /// Returns the file of the private certificate authority, if one is set.
     pub fn ca(&self) -> Option<&Path> {
         self.ca.as_deref()
     }
@@ -186,9 +198,9 @@ fn host(url: &Url) -> Result<String, String> {
         let address: Ipv6Addr = inner.parse().map_err(|_| FORMS.to_owned())?;
         return Ok(address.to_string());
     }
-    // The URL parser leaves the host of a scheme it does not know as it found it.
+    // The URL parser does not decode hosts of unknown schemes.
     let host = percent_decode_str(host).decode_utf8().map_err(|_| FORMS.to_owned())?;
-    // Underscores are no host name's, but Docker Compose has them.
+    // Docker Compose has underscores in host names.
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
     match idna::domain_to_ascii(&host) {
         Ok(host) if !host.is_empty() && host.bytes().all(fits) => Ok(host),
@@ -230,7 +242,7 @@ fn decode(part: &str) -> Result<String, String> {
     let text = percent_decode_str(part)
         .decode_utf8()
         .map_err(|_| format!("user or password is not UTF-8 after decoding: {ENCODE}"))?;
-    // A NUL would shift the fields of AUTH PLAIN; no server takes the others either.
+    // A NUL would shift the fields of AUTH PLAIN; servers refuse the others too.
     if text.chars().any(char::is_control) {
         return Err("user and password cannot hold control characters".to_owned());
     }
@@ -256,7 +268,7 @@ impl Parameters {
                 ("tls", "none") => parameters.tls = Some(TlsParameter::None),
                 ("tls", "required") => parameters.tls = Some(TlsParameter::Required),
                 ("ca", path) if !path.is_empty() => parameters.ca = Some(PathBuf::from(path)),
-                // Not named in the text: it may be the end of a password with a bare `?` in it.
+                // Its text may be the end of a password that contains `?`.
                 _ => {
                     return Err(format!(
                         "the parameters are ?tls=required, ?tls=none and ?ca=FILE, nothing else; \
@@ -270,122 +282,4 @@ impl Parameters {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parsed(url: &str) -> SmtpSettings {
-        SmtpSettings::parse(url).unwrap_or_else(|fault| panic!("{url}: {fault}"))
-    }
-
-    #[test]
-    fn each_form_gets_its_protection_and_port() {
-        use Security::{ImplicitTls, Plain, StartTls};
-        for (url, security, host, port) in [
-            ("smtps://u:p@mail.example.com", ImplicitTls, "mail.example.com", 465),
-            ("smtps://u:p@mail.example.com:2465/", ImplicitTls, "mail.example.com", 2465),
-            ("smtps://localhost", ImplicitTls, "localhost", 465),
-            ("smtp://u:p@mail.example.com", StartTls, "mail.example.com", 587),
-            ("smtp://mail.example.com:25", StartTls, "mail.example.com", 25),
-            ("smtp://u:p@mail.example.com?tls=required", StartTls, "mail.example.com", 587),
-            ("smtp://localhost?tls=required", StartTls, "localhost", 25),
-            ("smtp://localhost:1025", Plain, "localhost", 1025),
-            ("smtp://LOCALHOST", Plain, "localhost", 25),
-            ("smtp://127.0.0.1:1025", Plain, "127.0.0.1", 1025),
-            ("smtp://127.1.2.3", Plain, "127.1.2.3", 25),
-            ("smtp://[::1]:1025", Plain, "::1", 1025),
-            ("smtp://mailpit:1025?tls=none", Plain, "mailpit", 1025),
-            ("smtp://mail_server:25?tls=none", Plain, "mail_server", 25),
-            ("smtp://10.0.0.1", StartTls, "10.0.0.1", 587),
-            ("smtp://[2001:db8::1]", StartTls, "2001:db8::1", 587),
-            ("smtp://localhost.example.com", StartTls, "localhost.example.com", 587),
-            ("smtp://127.0.0.1.example.com", StartTls, "127.0.0.1.example.com", 587),
-            ("smtps://메일.example.com", ImplicitTls, "xn--h32bq4v.example.com", 465),
-        ] {
-            let settings = parsed(url);
-            assert_eq!(
-                (settings.security(), settings.host(), settings.port()),
-                (security, host, port),
-                "{url}"
-            );
-        }
-    }
-
-    #[test]
-    fn user_and_password_are_percent_decoded() {
-        let login = parsed("smtps://bob%40example.com:p%40%2F%3A%23%25x@host").login.unwrap();
-        assert_eq!((login.user.as_str(), login.password.as_str()), ("bob@example.com", "p@/:#%x"));
-        assert!(!parsed("smtps://host").has_login());
-    }
-
-    #[test]
-    fn a_password_goes_in_plain_text_to_this_machine_only() {
-        assert!(parsed("smtp://u:p@localhost:1025").has_login());
-        assert!(SmtpSettings::parse("smtp://u:p@mail.example.com?tls=none").is_err());
-        assert!(SmtpSettings::parse("smtp://u:p@10.0.0.1?tls=none").is_err());
-    }
-
-    #[test]
-    fn a_private_certificate_authority_can_be_named() {
-        let settings = parsed("smtps://host?ca=/etc/hallpass/mail%20ca.pem");
-        assert_eq!(settings.ca(), Some(Path::new("/etc/hallpass/mail ca.pem")));
-        assert!(SmtpSettings::parse("smtp://localhost?ca=/x.pem").is_err());
-    }
-
-    #[test]
-    fn a_wrong_url_is_refused_without_repeating_the_password() {
-        for url in [
-            "",
-            "hunter2",
-            "http://u:hunter2@host",
-            "smtps://",
-            "smtps://u:hunter2@",
-            "smtps://u:hunter2@host:0",
-            "smtps://u:hunter2@host:99999",
-            "smtps://u:hunter2@host/path",
-            "smtps://u:#hunter2@host",
-            "smtps://u:x#hunter2@host",
-            "smtps://u:x/hunter2@host",
-            "smtps://u:x?hunter2@host",
-            "smtps://u:hunter2@host?tls=none",
-            "smtp://u:hunter2@host?tls=opportunistic",
-            "smtp://u:hunter2@host?timeout=1",
-            "smtps://u:hunter2%00@host",
-            "smtps://u:hunter2%0d%0aRSET@host",
-            "smtps://u:hunter2%ff@host",
-            "smtps://:hunter2@host",
-            "smtps://hunter2@host",
-            "smtps://u:hunter2@ho st",
-            "smtps://u:hunter2@ho%20st",
-            "smtps://u:hunter2@ho%0d%0ast",
-            "smtps://u:hunter2@[::1",
-        ] {
-            let fault = SmtpSettings::parse(url).expect_err(url);
-            assert!(!fault.contains("hunter2"), "{url}: {fault}");
-            assert!(!fault.is_empty(), "{url}");
-        }
-    }
-
-    #[test]
-    fn a_name_for_ehlo_is_a_domain_or_an_address_literal() {
-        for (text, name) in [
-            ("auth.example.com", "auth.example.com"),
-            ("메일.example.com", "xn--h32bq4v.example.com"),
-            ("localhost", "localhost"),
-            ("192.0.2.1", "[192.0.2.1]"),
-            ("[192.0.2.1]", "[192.0.2.1]"),
-            ("[2001:db8::1]", "[IPv6:2001:db8::1]"),
-            ("[IPv6:2001:db8::1]", "[IPv6:2001:db8::1]"),
-        ] {
-            assert_eq!(ehlo_name(text).as_deref(), Some(name), "{text}");
-        }
-        for text in ["", "two words", "a\r\nMAIL", "<a>", "[192.0.2.1"] {
-            assert_eq!(ehlo_name(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn debug_output_keeps_the_password() {
-        let text = format!("{:?}", parsed("smtps://someone:hunter2@host"));
-        assert!(!text.contains("hunter2") && !text.contains("someone"), "{text}");
-    }
-}
+mod tests;

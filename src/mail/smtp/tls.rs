@@ -1,6 +1,8 @@
-//! TLS to the mail server: whose certificates count.
+//! TLS to the mail server: trusted certificate authorities.
 
-use std::{fs, path::Path, sync::Arc};
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
 
 use tokio_rustls::{
     TlsConnector,
@@ -11,10 +13,10 @@ use tokio_rustls::{
     },
 };
 
-/// Returns a connector that trusts the private authority of this file, or the public ones.
+/// Returns a connector that trusts the private certificate authority of this file, or the public ones.
 pub(super) fn connector(ca: Option<&Path>) -> Result<TlsConnector, String> {
     let roots = match ca {
-        // In place of the public authorities: each of those could vouch for another server.
+        // Not beside the public authorities: each of them could certify another server.
         Some(path) => private_authority(path)?,
         None => webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect(),
     };
@@ -34,7 +36,7 @@ fn private_authority(path: &Path) -> Result<RootCertStore, String> {
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         roots.add(certificate.map_err(|_| broken())?).map_err(|_| broken())?;
     }
-    // A file of something else reads as a list of no certificates.
+    // Any other file parses as an empty list of certificates.
     if roots.is_empty() {
         return Err(format!("{shown} holds no PEM certificate"));
     }

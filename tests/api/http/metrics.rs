@@ -9,13 +9,6 @@ use crate::support::{PASSWORD, SECOND, TestApp, on_both};
 
 const MINA: &str = "mina@example.com";
 
-/// The value of a line of `/metrics`, or 0.
-fn metric(app: &TestApp, line: &str) -> f64 {
-    let text = String::from_utf8(app.get("/metrics").is(200).body).unwrap();
-    let value = text.lines().find_map(|it| it.strip_prefix(line)?.strip_prefix(' '));
-    value.map_or(0.0, |value| value.parse().unwrap())
-}
-
 on_both! {
     fn requests_and_refusals_are_counted(world) {
         let app = world.app();
@@ -25,13 +18,13 @@ on_both! {
         }
         app.log_in(MINA, PASSWORD).is(200);
         let log_ins = r#"hallpass_http_requests_total{method="POST",path="/v1/token-auth",status="#;
-        assert_eq!(metric(&app, &format!("{log_ins}\"401\"}}")), 3.0);
-        assert_eq!(metric(&app, &format!("{log_ins}\"200\"}}")), 1.0);
-        assert_eq!(metric(&app, r#"hallpass_errors_total{code="invalid_credentials"}"#), 3.0);
+        assert_eq!(app.metric(&format!("{log_ins}\"401\"}}")), 3.0);
+        assert_eq!(app.metric(&format!("{log_ins}\"200\"}}")), 1.0);
+        assert_eq!(app.metric(r#"hallpass_errors_total{code="invalid_credentials"}"#), 3.0);
         let count = r#"hallpass_http_request_duration_seconds_count{method="POST",path="/v1/token-auth"}"#;
-        assert_eq!(metric(&app, count), 4.0);
+        assert_eq!(app.metric(count), 4.0);
         app.get("/nowhere").is(404);
-        assert!(metric(&app, r#"hallpass_http_requests_total{method="other",path="other",status="404"}"#) >= 1.0);
+        assert!(app.metric(r#"hallpass_http_requests_total{method="other",path="other",status="404"}"#) >= 1.0);
     }
 
     #[cfg(feature = "drf-jwt")]
@@ -39,11 +32,11 @@ on_both! {
         let app = world.app();
         app.send_undocumented("GET", "/users/", &[("accept", "image/png")], "").is(406);
         let users = r#"hallpass_http_requests_total{method="GET",path="/users",status="#;
-        assert_eq!(metric(&app, &format!("{users}\"406\"}}")), 1.0);
-        assert_eq!(metric(&app, &format!("{users}\"500\"}}")), 0.0);
+        assert_eq!(app.metric(&format!("{users}\"406\"}}")), 1.0);
+        assert_eq!(app.metric(&format!("{users}\"500\"}}")), 0.0);
         app.send_undocumented("POST", "/api-token-auth/", &[], "").is(400);
         let log_in = r#"hallpass_http_requests_total{method="POST",path="/api-token-auth",status="400"}"#;
-        assert_eq!(metric(&app, log_in), 1.0);
+        assert_eq!(app.metric(log_in), 1.0);
     }
 
     fn heads_that_cannot_be_read_are_counted(world) {
@@ -51,17 +44,17 @@ on_both! {
         let mut raw = Raw::to(&app);
         raw.send("GET /v1/config HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n");
         raw.rest();
-        assert_eq!(metric(&app, r#"hallpass_errors_total{code="malformed_request"}"#), 1.0);
+        assert_eq!(app.metric(r#"hallpass_errors_total{code="malformed_request"}"#), 1.0);
         let other = r#"hallpass_http_requests_total{method="other",path="other",status="400"}"#;
-        assert_eq!(metric(&app, other), 1.0);
+        assert_eq!(app.metric(other), 1.0);
     }
 
     fn the_age_of_what_is_known_of_ended_sessions_is_told(world) {
         let app = world.app();
-        assert!(metric(&app, "hallpass_revocations_age_seconds") < 2.0);
+        assert!(app.metric("hallpass_revocations_age_seconds") < 2.0);
         world.alter("ALTER TABLE sessions RENAME TO hidden");
         world.advance(SECOND * 20);
-        assert!(metric(&app, "hallpass_revocations_age_seconds") >= 20.0);
+        assert!(app.metric("hallpass_revocations_age_seconds") >= 20.0);
     }
 
     fn a_forgotten_proxy_setting_shows(world) {
@@ -73,31 +66,31 @@ on_both! {
         for number in 0..50 {
             log_in(&app, &format!("198.51.{number}.1"));
         }
-        assert_eq!(metric(&app, "hallpass_forwarded_for_ignored_total"), 50.0);
+        assert_eq!(app.metric("hallpass_forwarded_for_ignored_total"), 50.0);
         for header in [("forwarded", "for=198.51.100.1"), ("x-real-ip", "198.51.100.1")] {
             let body = json!({"username": MINA, "password": "wrong"});
             app.post_with("/v1/token-auth", &[header], &body);
         }
-        assert_eq!(metric(&app, "hallpass_forwarded_for_ignored_total"), 52.0);
+        assert_eq!(app.metric("hallpass_forwarded_for_ignored_total"), 52.0);
         let app = world.app_with(&[("HALLPASS_TRUSTED_PROXIES", "127.0.0.1")]);
         for number in 0..50 {
             log_in(&app, &format!("198.51.{number}.1"));
         }
-        assert_eq!(metric(&app, "hallpass_forwarded_for_ignored_total"), 0.0);
+        assert_eq!(app.metric("hallpass_forwarded_for_ignored_total"), 0.0);
     }
 
     fn waiting_mail_is_counted(world) {
         let app = world.app();
-        assert_eq!(metric(&app, "hallpass_mails_waiting"), 0.0);
+        assert_eq!(app.metric("hallpass_mails_waiting"), 0.0);
         let columns = "(id, kind, recipient, locale, subject_id, status, attempts, next_attempt_at, created_at)";
         world.execute(&format!("INSERT INTO outbox {columns} VALUES ('a', 'of_a_newer_version', 'x', 'en', '', 'queued', 0, 0, 0), ('b', 'registration', 'x', 'en', '', 'dead', 0, 0, 0)"));
-        assert_eq!(metric(&app, "hallpass_mails_waiting"), 1.0);
-        assert_eq!(metric(&app, "hallpass_mails_dead"), 1.0);
+        assert_eq!(app.metric("hallpass_mails_waiting"), 1.0);
+        assert_eq!(app.metric("hallpass_mails_dead"), 1.0);
     }
     fn the_oldest_waiting_mail_has_an_age(world) {
         let app = world.app();
         let age = "hallpass_mails_oldest_waiting_seconds";
-        assert_eq!(metric(&app, age), 0.0);
+        assert_eq!(app.metric(age), 0.0);
         let columns = "(id, kind, recipient, locale, subject_id, status, attempts, next_attempt_at, created_at)";
         let now = world.now() * 1_000_000;
         for (id, status, created) in [("a", "queued", 90), ("b", "dead", 500), ("c", "queued", 10)] {
@@ -107,7 +100,7 @@ on_both! {
                 now - created * 1_000_000
             ));
         }
-        assert_eq!(metric(&app, age), 90.0);
+        assert_eq!(app.metric(age), 90.0);
     }
 
     fn log_ins_and_mails_are_counted_by_outcome(world) {
@@ -127,13 +120,13 @@ on_both! {
             ("account_disabled", 1.0), ("overloaded", 0.0),
         ] {
             let line = format!("hallpass_log_ins_total{{outcome=\"{outcome}\"}}");
-            assert_eq!(metric(&app, &line), count, "{outcome}");
+            assert_eq!(app.metric(&line), count, "{outcome}");
         }
         let accepted = r#"hallpass_mail_attempts_total{outcome="accepted"}"#;
-        crate::support::wait_for("the note", || (metric(&app, accepted) >= 1.0).then_some(()));
-        assert_eq!(metric(&app, r#"hallpass_mail_attempts_total{outcome="failed"}"#), 0.0);
+        crate::support::wait_for("the note", || (app.metric(accepted) >= 1.0).then_some(()));
+        assert_eq!(app.metric(r#"hallpass_mail_attempts_total{outcome="failed"}"#), 0.0);
         // Registration, log-ins, and the dummy of each unknown name are hashes.
-        assert!(metric(&app, "hallpass_hash_wait_seconds_count") >= 8.0);
+        assert!(app.metric("hallpass_hash_wait_seconds_count") >= 8.0);
     }
 
     fn keys_pool_and_process_are_told(world) {
@@ -161,12 +154,12 @@ on_both! {
         let app = world.app();
         let difference = "hallpass_database_clock_difference_seconds";
         if world.database_url.starts_with("sqlite") {
-            assert_eq!(metric(&app, difference), 0.0, "a file has no clock");
+            assert_eq!(app.metric(difference), 0.0, "a file has no clock");
             return;
         }
         // The clock of this world stands still in another year.
         let told = crate::support::wait_for("the first look", || {
-            Some(metric(&app, difference)).filter(|it| *it != 0.0)
+            Some(app.metric(difference)).filter(|it| *it != 0.0)
         });
         #[expect(clippy::disallowed_methods, reason = "the database has the clock of the machine")]
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();

@@ -132,6 +132,29 @@ on_both! {
         assert_eq!(world.count("outbox WHERE status = 'queued'"), 0, "nothing waits");
     }
 
+    fn aliases_of_a_provider_share_the_budget_of_their_mailbox(world) {
+        let app = limited(&world);
+        for aliases in [
+            ["mina@gmail.com", "mi.na@gmail.com", "mina+a@googlemail.com", "m.i.n.a@googlemail.com"],
+            ["mina@proton.me", "mi-na@protonmail.com", "mina+a@pm.me", "m_ina@proton.me"],
+            ["mina@icloud.com", "mina@me.com", "mina+a@mac.com", "MINA@icloud.com"],
+            ["mina-a@yahoo.com", "mina-b@yahoo.com", "mina@yahoo.com", "mina-c@yahoo.com"],
+        ] {
+            for (path, from) in [(ASK_RESET, HOME), ("/v1/register", ELSEWHERE)] {
+                let answers = aliases.map(|alias| match path {
+                    ASK_RESET => ask(&app, path, alias, from).status,
+                    _ => register(&app, alias, from).status,
+                });
+                assert_eq!(answers, [202, 202, 202, 429], "{path}: {aliases:?}");
+            }
+        }
+        // At other providers these are mailboxes of their own.
+        let other = stranger(1);
+        for email in ["mina-a@example.com", "mina-b@example.com", "mi.na@example.com", "mina@example.com"] {
+            ask(&app, ASK_RESET, email, &other).is(202);
+        }
+    }
+
     fn the_first_request_of_each_network_has_a_place(world) {
         let app = limited(&world);
         app.person(&world, MINA);

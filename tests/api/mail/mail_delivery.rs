@@ -36,6 +36,12 @@ fn wait_for_accepted(server: &ScriptedServer, domain: &str, count: usize) {
     wait_for("mail at the server", || (accepted(server, domain) >= count).then_some(()));
 }
 
+/// Returns how many mails to the domain were offered to the server.
+fn asked(server: &ScriptedServer, domain: &str) -> usize {
+    let recipients = server.said().into_iter().filter(|line| line.starts_with("RCPT"));
+    recipients.filter(|line| line.ends_with(&format!("{domain}>"))).count()
+}
+
 /// Waits until no instance is sending.
 fn wait_for_rest(world: &World, from: &str, count: i64) {
     let leased = "outbox WHERE lease_until IS NOT NULL";
@@ -73,6 +79,8 @@ on_both! {
             }
             assert_eq!(world.count("outbox WHERE status = 'queued'"), 3);
             assert!(world.count("outbox WHERE status = 'queued' AND attempts > 1") == 0, "it counts for nothing");
+            // An attempt that ends after the clock has moved would wait for it to move again.
+            wait_for_rest(&world, "outbox WHERE status = 'queued'", 3);
             server.change(usual);
             world.advance(2 * MINUTE);
             wait_for_accepted(&server, "example.com", 3);
@@ -151,6 +159,40 @@ on_both! {
         wait_for_accepted(&server, "@fine.example", 10);
         assert_eq!(accepted(&server, "@slow.example"), 0);
         assert!(server.most_open() <= 4, "{}", server.most_open());
+    }
+
+    fn a_domain_that_hangs_leaves_one_of_the_connections_that_the_server_admits(world) {
+        let hangs = |said: &Said<'_>| at_recipient(said, "slow.example", Act::Hang);
+        for (name, admitted) in [("two", 2), ("three", 3)] {
+            let server = ScriptedServer::start(hangs);
+            server.admit(admitted);
+            let app = world.app_over_smtp(&server.url(), &[]);
+            register_many(&app, "slow.example", 30);
+            register_many(&app, &format!("{name}.fine.example"), 10);
+            wait_for_accepted(&server, "fine.example", 10);
+            // The time-out of a hanging recipient, 90 seconds, is not over.
+            assert_eq!(accepted(&server, "slow.example"), 0);
+            let hanging = || asked(&server, "slow.example");
+            wait_for("its share", || (hanging() == admitted - 1).then_some(()));
+            wait_for("a refusal", || (server.refused() > 0).then_some(()));
+            wait_for("the metric", || {
+                let told = app.metric("hallpass_smtp_connections_refused_total");
+                (told.to_string() == server.refused().to_string()).then_some(())
+            });
+            assert_eq!(hanging(), admitted - 1);
+        }
+    }
+
+    fn a_domain_that_hangs_on_the_only_connection_delays_others_by_one_time_out(world) {
+        let hangs = |said: &Said<'_>| at_recipient(said, "@slow.example", Act::Hang);
+        let server = ScriptedServer::start(hangs);
+        server.admit(1);
+        let app = world.app_over_smtp(&server.url(), &[("HALLPASS_SMTP_TIMEOUT", "2s")]);
+        register_many(&app, "slow.example", 30);
+        wait_for("a mail that hangs", || (asked(&server, "@slow.example") == 1).then_some(()));
+        register_many(&app, "fine.example", 10);
+        wait_for_accepted(&server, "@fine.example", 10);
+        assert_eq!(asked(&server, "@slow.example"), 1);
     }
 
     fn a_domain_that_timed_out_is_asked_again_by_one_mail_and_then_by_all(world) {

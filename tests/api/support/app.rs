@@ -55,6 +55,13 @@ impl TestApp {
         Self { address, handle, thread: Some(thread) }
     }
 
+    /// The value of a line of `/metrics`, or 0.
+    pub fn metric(&self, line: &str) -> f64 {
+        let text = String::from_utf8(self.get("/metrics").is(200).body).unwrap();
+        let value = text.lines().find_map(|it| it.strip_prefix(line)?.strip_prefix(' '));
+        value.map_or(0.0, |value| value.parse().unwrap())
+    }
+
     /// Sends any request and holds the answer against the document.
     pub fn send(
         &self,

@@ -1,0 +1,109 @@
+//! The TCP connection to the mail server and its protection, and errors of both.
+
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::{self, pki_types::ServerName};
+
+use super::judgement::Step;
+use crate::mail::outgoing::{Affects, SendError, Verdict};
+use crate::mail::smtp::settings::SmtpSettings;
+
+/// Longest wait for one IP address of the host, before the next one is tried.
+const ADDRESS_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(super) type Result<T> = std::result::Result<T, SendError>;
+
+/// TCP with or without TLS.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// Connects to the first reachable IP address of the host.
+pub(super) async fn tcp(settings: &SmtpSettings) -> Result<TcpStream> {
+    let limit = settings.command_timeout;
+    let connecting = async {
+        let mut error = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+        for address in lookup_host((settings.host.as_str(), settings.port)).await? {
+            let limit = ADDRESS_TIMEOUT.min(limit / 2);
+            match timeout(limit, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(refused)) => error = refused,
+                Err(_) => error = io::ErrorKind::TimedOut.into(),
+            }
+        }
+        Err(error)
+    };
+    let stream = within(limit, Step::Greeting, connecting).await?;
+    stream
+        .and_then(|stream| stream.set_nodelay(true).map(|()| stream))
+        .map_err(|error| temporary(format!("connecting: {error}")))
+}
+
+/// Begins TLS and verifies the certificate for the host of the settings.
+pub(super) async fn protect(
+    stream: Box<dyn Stream>,
+    settings: &SmtpSettings,
+    tls: &TlsConnector,
+) -> Result<Box<dyn Stream>> {
+    let name = ServerName::try_from(settings.host.clone())
+        .map_err(|_| configuration("TLS needs a host name: see HALLPASS_SMTP_URL"))?;
+    let work = tls.connect(name, stream);
+    match within(settings.command_timeout, Step::StartTls, work).await? {
+        Ok(stream) => Ok(Box::new(stream)),
+        Err(error) if is_no_tls(&error) => Err(configuration(
+            "TLS: the mail server answers without TLS on this port: see HALLPASS_SMTP_URL (smtps:// is \
+             TLS from the start, usually port 465; smtp:// is STARTTLS, usually port 587)",
+        )),
+        Err(error) if is_of_tls(&error) => Err(configuration(&format!("TLS: {error}"))),
+        Err(error) => Err(temporary(format!("TLS: {error}"))),
+    }
+}
+
+fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+fn is_of_tls(error: &io::Error) -> bool {
+    tls_error(error).is_some()
+}
+
+/// Returns whether the first bytes from the server are not a TLS record, such as a greeting in plain
+/// text.
+fn is_no_tls(error: &io::Error) -> bool {
+    matches!(
+        tls_error(error),
+        Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType))
+    )
+}
+
+/// Limits the time of `work`, which waits for the reply at `step`.
+pub(super) async fn within<T>(
+    limit: Duration,
+    step: Step,
+    work: impl Future<Output = T>,
+) -> Result<T> {
+    timeout(limit, work).await.map_err(|_| SendError {
+        verdict: Verdict::Temporary,
+        // From the recipient on, delays are those of its domain.
+        affects: if step >= Step::Recipient { Affects::Domain } else { Affects::Unknown },
+        text: format!("the mail server did not answer {} in time", step.name()),
+    })
+}
+
+pub(super) fn lost(step: Step, error: &io::Error) -> SendError {
+    temporary(format!("the connection broke at {}: {error}", step.name()))
+}
+
+pub(super) fn temporary(text: String) -> SendError {
+    SendError { verdict: Verdict::Temporary, affects: Affects::Unknown, text }
+}
+
+pub(super) fn configuration(text: &str) -> SendError {
+    let (verdict, affects) = (Verdict::Configuration, Affects::Server);
+    SendError { verdict, affects, text: text.to_owned() }
+}
