@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::both::on_both;
 use crate::postgres::free_port;
 use crate::scripted_provider::{Answer, Key, ScriptedProvider};
 use crate::scripted_smtp::{Act, ScriptedServer};

@@ -1,8 +1,11 @@
 //! Every mail in every language, and templates of the operator.
 
+use std::time::Duration;
 use std::{collections::BTreeSet, fs};
 
+use super::words::span;
 use super::*;
+use crate::domain::UtcTime;
 
 const LINK: &str = "https://example.com/verify?lang=ko&token=AbC-_123";
 const LINK_IN_HTML: &str = "https://example.com/verify?lang=ko&amp;token=AbC-_123";
