@@ -1,3 +1,5 @@
+//! Tests of the settings of mail by SMTP.
+
 use super::*;
 
 fn parsed(url: &str) -> SmtpSettings {
