@@ -30,8 +30,33 @@ impl Flows {
 
     fn reserve_leniently(&self, counters: Vec<Counter>) -> Result<Reserved> {
         let Some(bounds) = self.bounds() else { return Ok(Reserved::default()) };
-        let (secrets, now) = (self.secrets.clone(), self.now());
-        self.db.write(move |conn| reserve_all(conn, &secrets, &bounds, counters, now))
+        let (secrets, now, is_one) = (self.secrets.clone(), self.now(), counters.len() == 1);
+        let count = move |conn: &mut Conn| reserve_all(conn, &secrets, &bounds, counters, now);
+        if is_one { self.db.count_alone(count) } else { self.db.count(count) }
+    }
+
+    /// Counts one use and does `work`, which is one statement on Postgres. The use is not counted with it
+    /// there: others would wait until `work` is on disk before they could count theirs.
+    pub(super) fn write_counted<T: Send + 'static>(
+        &self,
+        counter: Counter,
+        work: impl FnOnce(&mut Conn) -> Result<T> + Clone + Send + 'static,
+    ) -> Result<T> {
+        if self.db.has_one_writer() {
+            let (secrets, bounds, now) = (self.secrets.clone(), self.bounds(), self.now());
+            return self.db.write(move |conn| {
+                if let Some(bounds) = &bounds {
+                    reserve(conn, &secrets, bounds, vec![counter], now)?;
+                }
+                work(conn)
+            });
+        }
+        self.reserve(vec![counter.clone()])?;
+        let outcome = self.db.write_alone(work);
+        if outcome.as_ref().is_err_and(Error::is_temporary) {
+            self.release(vec![counter]);
+        }
+        outcome
     }
 
     /// Does `work`, which compares a password given for `name`. The attempt is counted beforehand; if it
@@ -183,7 +208,7 @@ impl Flows {
             return;
         }
         let secrets = self.secrets.clone();
-        let released = self.db.write(move |conn| {
+        let released = self.db.count(move |conn| {
             for counter in &counters {
                 how(counter.counted)(conn, &secrets.counter_name(counter))?;
             }
@@ -350,6 +375,10 @@ pub(super) fn reserve_one(
         }
     };
     let wait = bounds.limits.wait_after(what, used.uses, used.resets_at.remaining(now));
+    if used.uses > rate.uses && !what.is_guess() && !what.is_lenient() {
+        // The use that reached the bound has not stored its wait yet, or the bound has been lowered.
+        bounds.refuse(what, wait)?;
+    }
     if wait.is_zero() {
         return Ok((used.uses, None));
     }

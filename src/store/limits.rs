@@ -5,6 +5,7 @@ use std::time::Duration;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
+use super::engine::connection::lazy_if_alone;
 use super::schema::limits;
 use super::{Conn, Result};
 use crate::domain::{Counted, UtcTime};
@@ -31,15 +32,17 @@ struct UsedRow {
 const CLOCK_STEP: Duration = Duration::from_mins(1);
 
 /// Counts a use, in a new window if the last one is over. `Err` where uses have to wait, with the
-/// moment until when. Until the transaction ends, no other transaction counts on the same counter.
+/// moment until when. Until the transaction ends, no other transaction counts on the same counter. Outside
+/// a transaction, the commit does not wait for the disk.
 pub fn use_counter(
     conn: &mut Conn,
     name: &str,
     window_ends: UtcTime,
     now: UtcTime,
 ) -> Result<std::result::Result<Used, UtcTime>> {
+    let lazy = lazy_if_alone(conn)?;
     // SQLite numbers `$n` by the order in which they first appear, whatever n is.
-    let used = diesel::sql_query(
+    let used = diesel::sql_query(format!(
         "INSERT INTO limits (name, uses, resets_at, waits_until) VALUES ($1, 1, $2, 0) \
          ON CONFLICT (name) DO UPDATE SET \
              uses = CASE WHEN limits.resets_at <= $3 OR limits.resets_at > $4 THEN 1 ELSE limits.uses + 1 END, \
@@ -47,8 +50,8 @@ pub fn use_counter(
                  ELSE limits.resets_at END, \
              waits_until = 0 \
          WHERE limits.waits_until <= $3 OR limits.waits_until > $4 \
-         RETURNING uses, resets_at",
-    )
+         RETURNING uses, resets_at{lazy}"
+    ))
     .bind::<Text, _>(name)
     .bind::<BigInt, _>(window_ends.micros())
     .bind::<BigInt, _>(now.micros())

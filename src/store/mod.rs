@@ -20,6 +20,7 @@ pub mod jobs;
 pub mod known_devices;
 pub mod limits;
 pub mod outbox;
+pub mod refresh;
 pub mod registrations;
 pub mod released_names;
 pub mod sessions;
@@ -41,7 +42,7 @@ pub use engine::url::{DatabaseUrl, hosts, without_port};
 pub use error::{Error, Result, Unique};
 pub use page::Page;
 
-use engine::connection::{Manager, Pooled, ReadOnly};
+use engine::connection::{Durability, Manager, Pooled, ReadOnly};
 use engine::health::{Fault, WriteState};
 use engine::wake_up::WakeUp;
 use engine::writer::Writer;
@@ -97,6 +98,10 @@ pub struct PoolSettings {
     pub prepared_statements: bool,
 }
 
+/// Flag of work that is one statement.
+#[derive(Clone, Copy)]
+struct Alone(bool);
+
 /// Runs of a transaction before a conflict with others is an error.
 const ATTEMPTS: u32 = 4;
 /// Shortest time-out of a lock, however long the wait for the connection was.
@@ -113,8 +118,8 @@ impl Db {
     pub fn open_as_is(url: &DatabaseUrl, settings: PoolSettings) -> Result<Self> {
         let (writes, wake_up) = (WriteState::default(), WakeUp::default());
         let manager = |read_only| {
-            Manager::new(url.clone(), read_only)
-                .for_pool(settings.prepared_statements, writes.clone())
+            let PoolSettings { prepared_statements, wait, .. } = settings;
+            Manager::new(url.clone(), read_only).for_pool(prepared_statements, wait, writes.clone())
         };
         let pool = |read_only| {
             r2d2::Pool::builder()
@@ -145,8 +150,9 @@ impl Db {
         match &self.shape {
             Backend::Sqlite { readers, .. } => work(self.connection(readers)?.conn()),
             Backend::Postgres { pool } => {
-                let (mut pooled, wait) = self.check_out(pool)?;
-                pooled.transact(ReadOnly(true), wait, work)
+                let (mut pooled, _) =
+                    self.begin(pool, ReadOnly(true), Durability::Full, self.wait)?;
+                pooled.finish(work)
             }
         }
     }
@@ -162,8 +168,8 @@ impl Db {
         work: impl FnOnce(&mut Conn) -> Result<T>,
     ) -> Result<T> {
         let Backend::Postgres { pool } = &self.shape else { return self.read(work) };
-        let mut pooled = self.connection(pool)?;
-        match (pooled.transact(ReadOnly(true), wait, work), pooled.fault()) {
+        let (mut pooled, _) = self.begin(pool, ReadOnly(true), Durability::Full, wait)?;
+        match (pooled.finish(work), pooled.fault()) {
             (Err(Error::Unavailable(cause)), Some(Fault::Unknown)) => Err(Error::Locked(cause)),
             (outcome, _) => outcome,
         }
@@ -200,12 +206,90 @@ impl Db {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let Backend::Postgres { pool } = &self.shape else { return self.write_once(work) };
+        self.repeat(work, Durability::Full, Alone(false))
+    }
+
+    /// The same for work that is one statement on Postgres: it takes one round trip there.
+    ///
+    /// After a failure of the connection `work` runs again though it may have been committed.
+    pub fn write_alone<T, E>(
+        &self,
+        work: impl FnOnce(&mut Conn) -> std::result::Result<T, E> + Clone + Send + 'static,
+    ) -> std::result::Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        self.repeat(work, Durability::Full, Alone(true))
+    }
+
+    /// The same for counters that may be lost in a power failure. Answers before they are on disk: on
+    /// Postgres no other use of a counter waits for that.
+    pub fn count<T, E>(
+        &self,
+        work: impl FnOnce(&mut Conn) -> std::result::Result<T, E> + Clone + Send + 'static,
+    ) -> std::result::Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        self.repeat(work, Durability::Lazy, Alone(false))
+    }
+
+    /// The same for one use, which is one statement: see [`Db::write_alone`].
+    pub fn count_alone<T, E>(
+        &self,
+        work: impl FnOnce(&mut Conn) -> std::result::Result<T, E> + Clone + Send + 'static,
+    ) -> std::result::Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        self.repeat(work, Durability::Lazy, Alone(true))
+    }
+
+    /// Returns whether all writes go through one thread, so that a transaction keeps no other from a row.
+    pub fn has_one_writer(&self) -> bool {
+        matches!(self.shape, Backend::Sqlite { .. })
+    }
+
+    /// Runs `work` in a transaction, and again where others were in its way.
+    fn repeat<T, E>(
+        &self,
+        work: impl FnOnce(&mut Conn) -> std::result::Result<T, E> + Clone + Send + 'static,
+        durability: Durability,
+        alone: Alone,
+    ) -> std::result::Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let pool = match &self.shape {
+            Backend::Sqlite { writer, .. } => return in_writer(writer, durability, work),
+            Backend::Postgres { pool } => pool,
+        };
+        // A statement of its own has the isolation level that is the server's default. Where that leads
+        // to a conflict, it runs again at ours.
+        if alone.0
+            && let (mut pooled, wait) = self.check_out(pool, self.wait)?
+            && pooled.limits_waits()
+        {
+            let began = Instant::now();
+            let outcome = pooled.run_alone(work.clone());
+            match pooled.fault() {
+                Some(Fault::Unknown) if began.elapsed() >= wait => return outcome,
+                Some(_) => {}
+                None => {
+                    pooled.note_write();
+                    return outcome;
+                }
+            }
+        }
         let mut attempt = 1;
         loop {
-            let (mut pooled, wait) = self.check_out(pool)?;
+            let (mut pooled, wait) = self.begin(pool, ReadOnly(false), durability, self.wait)?;
             let began = Instant::now();
-            let outcome = self.transact(&mut pooled, wait, work.clone());
+            let outcome = self.finish(&mut pooled, work.clone());
             let may_repeat = match pooled.fault() {
                 Some(Fault::Conflict) => true,
                 // Another connection may lead to the server that took over.
@@ -234,26 +318,25 @@ impl Db {
         E: From<Error> + Send + 'static,
     {
         match &self.shape {
-            // Log lines of the work belong to its request.
-            Backend::Sqlite { writer, .. } => {
-                let span = tracing::Span::current();
-                writer.run(move |conn| span.in_scope(|| work(conn)))
-            }
+            Backend::Sqlite { writer, .. } => in_writer(writer, Durability::Full, work),
             Backend::Postgres { pool } => {
-                let (mut pooled, wait) = self.check_out(pool)?;
-                self.transact(&mut pooled, wait, work)
+                let (mut pooled, _) =
+                    self.begin(pool, ReadOnly(false), Durability::Full, self.wait)?;
+                self.finish(&mut pooled, work)
             }
         }
     }
 
-    /// Runs `work` in a transaction on Postgres that may write.
-    fn transact<T, E: From<Error>>(
+    /// Runs `work` in a transaction on Postgres that has begun and may write.
+    fn finish<T, E: From<Error>>(
         &self,
         pooled: &mut Pooled,
-        wait: Duration,
         work: impl FnOnce(&mut Conn) -> std::result::Result<T, E>,
     ) -> std::result::Result<T, E> {
-        let outcome = pooled.transact(ReadOnly(false), wait, work);
+        let outcome = pooled.finish(work);
+        if outcome.is_ok() {
+            pooled.note_write();
+        }
         self.wake_up.end_transaction(outcome.is_ok());
         outcome
     }
@@ -263,14 +346,35 @@ impl Db {
         self.wake_up.subscribe()
     }
 
+    /// Begins a transaction; returns its connection and the lock time-out of its statements.
+    fn begin(
+        &self,
+        pool: &r2d2::Pool<Manager>,
+        access: ReadOnly,
+        durability: Durability,
+        longest: Duration,
+    ) -> Result<(r2d2::PooledConnection<Manager>, Duration)> {
+        let (mut pooled, wait) = self.check_out(pool, longest)?;
+        match pooled.begin(access, durability, wait) {
+            Err(_) if pooled.fault() == Some(Fault::Connection) => {}
+            begun => return begun.map(|()| (pooled, wait)),
+        }
+        // The server ended the connection after its last use. The next one is checked beforehand.
+        drop(pooled);
+        let (mut pooled, wait) = self.check_out(pool, longest)?;
+        pooled.begin(access, durability, wait)?;
+        Ok((pooled, wait))
+    }
+
     /// Returns a connection, and the lock time-out of its statements.
     fn check_out(
         &self,
         pool: &r2d2::Pool<Manager>,
+        longest: Duration,
     ) -> Result<(r2d2::PooledConnection<Manager>, Duration)> {
         let began = Instant::now();
         let pooled = self.connection(pool)?;
-        Ok((pooled, self.wait.saturating_sub(began.elapsed()).max(SHORTEST_WAIT)))
+        Ok((pooled, longest.saturating_sub(began.elapsed()).max(SHORTEST_WAIT)))
     }
 
     /// Returns whether the database accepts writes, according to the last transactions.
@@ -317,6 +421,20 @@ impl Db {
     pub fn clock(&self) -> Result<Option<UtcTime>> {
         self.read(engine::connection::clock)
     }
+}
+
+fn in_writer<T, E>(
+    writer: &Writer,
+    durability: Durability,
+    work: impl FnOnce(&mut Conn) -> std::result::Result<T, E> + Send + 'static,
+) -> std::result::Result<T, E>
+where
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+{
+    // Log lines of the work belong to its request.
+    let span = tracing::Span::current();
+    writer.run(durability, move |conn| span.in_scope(|| work(conn)))
 }
 
 /// Returns a random number of milliseconds, from 5 to 30.

@@ -13,13 +13,13 @@ use crate::domain::{
 };
 
 #[derive(Queryable)]
-struct Row {
-    id: String,
+pub(super) struct Row {
+    pub(super) id: String,
     user_id: i64,
     amr: String,
     created_at: i64,
     last_seen_at: i64,
-    expires_at: i64,
+    pub(super) expires_at: i64,
     ended_at: Option<i64>,
     device: String,
     network: String,
@@ -85,21 +85,6 @@ pub fn insert_session(conn: &mut Conn, session: &Session) -> Result<()> {
 pub fn find_session(conn: &mut Conn, id: &SessionId) -> Result<Option<Session>> {
     let row = sessions::table.find(id.as_str()).first::<Row>(conn).optional()?;
     Ok(row.map(Session::from))
-}
-
-/// Records a refresh and binds the session to the transport of its refresh tokens. Returns whether
-/// the session was open.
-pub fn touch_session(
-    conn: &mut Conn,
-    id: &SessionId,
-    transport: Transport,
-    now: UtcTime,
-) -> Result<bool> {
-    let open = sessions::table.find(id.as_str()).filter(sessions::ended_at.is_null());
-    let touched = diesel::update(open)
-        .set((sessions::last_seen_at.eq(now.micros()), sessions::transport.eq(transport.name())))
-        .execute(conn)?;
-    Ok(touched == 1)
 }
 
 /// Ends a session. Of many who try at once exactly one gets `true`.
@@ -293,36 +278,6 @@ pub fn insert_refresh_token(
         ))
         .execute(conn)?;
     Ok(())
-}
-
-/// Exchanges a refresh token that is unused, and whose session is alive and bound to `transport` or
-/// to none. Of many who try at once exactly one gets the session, with the generation of the token.
-pub fn consume_refresh_token(
-    conn: &mut Conn,
-    token: &TokenHash,
-    transport: Transport,
-    now: UtcTime,
-) -> Result<Option<(Session, i64)>> {
-    // Correlated: SQLite makes a list of all rows of a subquery that does not depend on the token.
-    let alive = sessions::table
-        .filter(sessions::id.eq(refresh_tokens::session_id))
-        .filter(sessions::ended_at.is_null())
-        .filter(sessions::transport.is_null().or(sessions::transport.eq(transport.name())))
-        .filter(sessions::expires_at.gt(now.micros()));
-    let consumed: Option<(String, i64)> = diesel::update(
-        refresh_tokens::table
-            .find(&token.0)
-            .filter(refresh_tokens::used_at.is_null())
-            .filter(refresh_tokens::expires_at.gt(now.micros()))
-            .filter(exists(alive)),
-    )
-    .set(refresh_tokens::used_at.eq(now.micros()))
-    .returning((refresh_tokens::session_id, refresh_tokens::generation))
-    .get_result(conn)
-    .optional()?;
-    let Some((id, generation)) = consumed else { return Ok(None) };
-    let session = find_session(conn, &SessionId(id))?;
-    Ok(session.map(|session| (session, generation)))
 }
 
 /// A refresh token and its session.

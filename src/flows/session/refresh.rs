@@ -8,11 +8,10 @@ use crate::domain::{
     Counted, Counter, Device, EndReason, EventContext, EventKind, PlainToken, RefreshState,
     RefreshToken, Session, TokenHash, Transport, User, UtcTime,
 };
-use crate::flows::limits::reserve;
 use crate::flows::notify::notices::{Notice, queue_notice};
-use crate::flows::sign_in::refresh_expiry;
 use crate::flows::{Error, Flows, Policy, Result, TokenPair};
 use crate::store::outbox::MailKind;
+use crate::store::refresh::{self, Exchange, Exchanged};
 use crate::store::{Conn, events, sessions, users};
 
 /// What became of a presented token.
@@ -36,26 +35,26 @@ impl Flows {
     ) -> Result<TokenPair> {
         let now = self.now();
         let successors = self.secrets.refresh_successors(presented);
-        let policy = self.policy.clone();
         let sent = Presented {
             hash: presented.hash(),
             successors: successors.iter().map(PlainToken::hash).collect(),
             transport,
         };
+        let exchange = Exchange {
+            token: sent.hash.clone(),
+            successor: sent.successors[0].clone(),
+            transport,
+            expires_at: now.after(self.policy.refresh_idle),
+            now,
+        };
         let network = Counter::new(Counted::RefreshesOfNetwork, &device.network);
-        let (secrets, client) = (self.secrets.clone(), device.clone());
-        let bounds = self.bounds();
-        let exchanged = self.db.write(move |conn| {
-            if let Some(bounds) = &bounds {
-                reserve(conn, &secrets, bounds, vec![network], now)?;
-            }
-            exchange(conn, &policy, &sent, &client, now)
-        })?;
+        let exchanged =
+            self.write_counted(network, move |conn| Ok(refresh::exchange(conn, &exchange)?))?;
         let outcome = match exchanged {
-            Outcome::Refused(Error::RefreshTokenUnknown, None) => {
-                self.refuse_forgotten(presented, transport, device, now)?
+            Some(Exchanged { session, user, expires_at }) => {
+                Outcome::Granted(Box::new(user), session, Successor { number: 0, expires_at })
             }
-            outcome => outcome,
+            None => self.repeat_or_refuse(presented, sent, device, now)?,
         };
         match outcome {
             Outcome::Granted(user, session, next) => {
@@ -75,6 +74,23 @@ impl Flows {
                 }
                 Err(error)
             }
+        }
+    }
+
+    /// Answers for a token that could not be exchanged.
+    fn repeat_or_refuse(
+        &self,
+        presented: &PlainToken,
+        sent: Presented,
+        device: &Device,
+        now: UtcTime,
+    ) -> Result<Outcome> {
+        let (policy, client, transport) = (self.policy.clone(), device.clone(), sent.transport);
+        match self.db.write(move |conn| repeat_or_refuse(conn, &policy, &sent, &client, now))? {
+            Outcome::Refused(Error::RefreshTokenUnknown, None) => {
+                self.refuse_forgotten(presented, transport, device, now)
+            }
+            outcome => Ok(outcome),
         }
     }
 
@@ -117,7 +133,7 @@ struct Successor {
     expires_at: UtcTime,
 }
 
-fn exchange(
+fn repeat_or_refuse(
     conn: &mut Conn,
     policy: &Policy,
     presented: &Presented,
@@ -125,17 +141,6 @@ fn exchange(
     now: UtcTime,
 ) -> Result<Outcome> {
     let Presented { hash, successors, transport } = presented;
-    let consumed = sessions::consume_refresh_token(conn, hash, *transport, now)?;
-    if let Some((session, generation)) = consumed {
-        let expires_at = refresh_expiry(policy, &session, now);
-        let generation = generation + 1;
-        sessions::insert_refresh_token(conn, &successors[0], &session.id, expires_at, generation)?;
-        // A user may have logged out since the token was looked at.
-        if !sessions::touch_session(conn, &session.id, *transport, now)? {
-            return Err(Error::RefreshTokenRevoked);
-        }
-        return granted(conn, session, Successor { number: 0, expires_at });
-    }
     let found = sessions::find_refresh_token(conn, hash)?;
     let Some((token, session)) = found.filter(|(_, session)| session.accepts(*transport)) else {
         return Ok(Outcome::Refused(Error::RefreshTokenUnknown, None));
@@ -175,9 +180,9 @@ fn refused(
     let error = match state {
         RefreshState::Reused => return end_stolen_session(conn, policy, session, device, now),
         RefreshState::Repeated | RefreshState::Superseded => Error::RefreshTokenSuperseded,
-        RefreshState::Revoked => Error::RefreshTokenRevoked,
-        // What could be exchanged was exchanged before, unless its time ran out in between.
-        RefreshState::Expired | RefreshState::Current => Error::RefreshTokenExpired,
+        // A current token that could not be exchanged belongs to an account that is switched off.
+        RefreshState::Revoked | RefreshState::Current => Error::RefreshTokenRevoked,
+        RefreshState::Expired => Error::RefreshTokenExpired,
     };
     Ok(Outcome::Refused(error, None))
 }
@@ -201,8 +206,8 @@ fn end_stolen_session(
     if sessions::end_session(conn, &session.id, EndReason::TokenReused, now)?
         && let Some(user) = owner
     {
-        let scene = EventContext::of(user.id, now).in_session(&session.id).on(device);
-        events::record(conn, &scene, EventKind::RefreshTokenReused, "")?;
+        let context = EventContext::of(user.id, now).in_session(&session.id).on(device);
+        events::record(conn, &context, EventKind::RefreshTokenReused, "")?;
         let kind = MailKind::RefreshTokenReused;
         let notice = Notice { kind, detail: &session.device.label, reverts_to: None };
         queue_notice(conn, policy, &user, user.email.as_ref(), &notice, now)?;

@@ -14,7 +14,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::domain::UtcTime;
 use crate::store::engine::certificates::with_system_certificates;
-use crate::store::engine::health::{Fault, Faults, WriteState};
+use crate::store::engine::health::{Fault, Faults, Trust, WriteState};
 use crate::store::{DatabaseUrl, Error, Result};
 
 /// A connection to either database.
@@ -33,24 +33,44 @@ pub enum Conn {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReadOnly(pub bool);
 
+/// Time at which the answer to a write is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// After the commit is on disk.
+    Full,
+    /// After the commit. A power failure may undo it, together with what was committed after it.
+    Lazy,
+}
+
 /// Opens connections, for the pools and the writer thread.
 #[derive(Clone, Debug)]
 pub(crate) struct Manager {
     url: DatabaseUrl,
     read_only: ReadOnly,
     prepared_statements: bool,
+    /// Limit of waits for locks that new connections to Postgres request.
+    lock_timeout: Option<Duration>,
     writes: WriteState,
+    trust: Trust,
 }
 
 impl Manager {
     /// A manager whose Postgres connections keep no prepared statements: none is used often enough.
     pub(crate) fn new(url: DatabaseUrl, read_only: ReadOnly) -> Self {
-        Self { url, read_only, prepared_statements: false, writes: WriteState::default() }
+        let (writes, trust) = (WriteState::default(), Trust::default());
+        Self { url, read_only, prepared_statements: false, lock_timeout: None, writes, trust }
     }
 
     /// The same for the connections of a pool.
-    pub(crate) fn for_pool(self, prepared_statements: bool, writes: WriteState) -> Self {
-        Self { prepared_statements, writes, ..self }
+    pub(crate) fn for_pool(
+        self,
+        prepared_statements: bool,
+        wait: Duration,
+        writes: WriteState,
+    ) -> Self {
+        // A pooler that loses prepared statements does not know the start-up option either.
+        let lock_timeout = Some(wait).filter(|_| prepared_statements);
+        Self { prepared_statements, lock_timeout, writes, ..self }
     }
 
     pub(crate) fn writes(&self) -> &WriteState {
@@ -60,7 +80,7 @@ impl Manager {
     pub(crate) fn open(&self) -> Result<Conn> {
         match &self.url {
             DatabaseUrl::Postgres(url) => {
-                let mut conn = PgConnection::establish(&connection_url(url)?)?;
+                let mut conn = self.open_postgres(&connection_url(url)?)?;
                 if !self.prepared_statements {
                     conn.set_prepared_statement_cache_size(CacheSize::Disabled);
                 }
@@ -68,6 +88,19 @@ impl Manager {
             }
             DatabaseUrl::Sqlite(path) => self.open_sqlite(path),
         }
+    }
+
+    fn open_postgres(&self, url: &str) -> Result<PgConnection> {
+        if let Some(timeout) = self.lock_timeout
+            && let Some(url) = with_lock_timeout(url, timeout)
+        {
+            match PgConnection::establish(&url) {
+                // PgBouncer knows few start-up options and refuses connections with another.
+                Err(error) if error.to_string().contains("startup parameter") => {}
+                outcome => return Ok(outcome?),
+            }
+        }
+        Ok(PgConnection::establish(url)?)
     }
 
     fn open_sqlite(&self, path: &Path) -> Result<Conn> {
@@ -124,12 +157,33 @@ fn with_time_limits(url: &str) -> String {
     url
 }
 
+/// Adds `lock_timeout` to the start-up options of a URL, unless it has another.
+fn with_lock_timeout(url: &str, timeout: Duration) -> Option<String> {
+    if url.contains("lock_timeout") {
+        return None;
+    }
+    // Nought would be no limit.
+    let option = format!("options=-c%20lock_timeout%3D{}", timeout.as_millis().max(1));
+    Some(match url.split_once("options=") {
+        Some((before, options)) => format!("{before}{option}%20{options}"),
+        None if url.contains('?') => format!("{url}&{option}"),
+        None => format!("{url}?{option}"),
+    })
+}
+
 /// A connection of a pool.
 pub(crate) struct Pooled {
     conn: Conn,
     opened: Instant,
+    /// Time of the last check or write that went well.
+    proven: Option<Instant>,
+    /// True if the server limits the waits of each session for locks.
+    limits_waits: bool,
     faults: Faults,
 }
+
+/// A connection that was proven so recently is used without another check, which is a round trip.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
 /// A connection to a server that has become read-only is replaced when it is this old: a new one
 /// may lead to the server that took over. One that is as new shows that none did.
@@ -139,19 +193,45 @@ impl Pooled {
     fn new(mut conn: Conn) -> Self {
         let faults = Faults::default();
         conn.set_instrumentation(faults.listener());
-        Self { conn, opened: Instant::now(), faults }
+        Self { conn, opened: Instant::now(), proven: None, limits_waits: false, faults }
     }
 
-    /// Runs `work` in a transaction, in which a lock is waited for no longer than `wait`.
-    pub(crate) fn transact<T, E: From<Error>>(
+    /// Begins a transaction, in which a lock is waited for no longer than `wait`.
+    pub(crate) fn begin(
         &mut self,
         access: ReadOnly,
+        durability: Durability,
         wait: Duration,
+    ) -> Result<()> {
+        self.faults.clear();
+        begin_waiting(&mut self.conn, access, durability, wait)
+    }
+
+    /// Runs `work` in the transaction that has begun, and ends it.
+    pub(crate) fn finish<T, E: From<Error>>(
+        &mut self,
+        work: impl FnOnce(&mut Conn) -> std::result::Result<T, E>,
+    ) -> std::result::Result<T, E> {
+        finish(&mut self.conn, work)
+    }
+
+    /// Runs `work`, which is one statement, in the transaction that Postgres makes of it.
+    pub(crate) fn run_alone<T, E>(
+        &mut self,
         work: impl FnOnce(&mut Conn) -> std::result::Result<T, E>,
     ) -> std::result::Result<T, E> {
         self.faults.clear();
-        begin_waiting(&mut self.conn, access, wait)?;
-        finish(&mut self.conn, work)
+        work(&mut self.conn)
+    }
+
+    /// Returns whether the waits of a statement outside a transaction for locks end.
+    pub(crate) fn limits_waits(&self) -> bool {
+        self.limits_waits
+    }
+
+    /// Notes that a write went well.
+    pub(crate) fn note_write(&mut self) {
+        self.proven = Some(Instant::now());
     }
 
     /// The connection itself, as it is.
@@ -180,15 +260,26 @@ impl r2d2::ManageConnection for Manager {
     fn is_valid(&self, pooled: &mut Pooled) -> Result<()> {
         // A file does not go away between two requests.
         let Conn::Postgres(postgres) = &mut pooled.conn else { return Ok(()) };
-        let can_write = takes_writes(postgres)?;
-        if can_write || pooled.is_new() {
-            self.writes.note(can_write);
+        let is_trusted = |proven: Instant| {
+            proven.elapsed() < TRUSTED_FOR && self.writes.can_write() && self.trust.covers(proven)
+        };
+        if pooled.proven.is_some_and(is_trusted) {
+            return Ok(());
+        }
+        let State { takes_writes, limits_waits } = state(postgres)?;
+        if takes_writes || pooled.is_new() {
+            self.writes.note(takes_writes);
+            (pooled.proven, pooled.limits_waits) = (Some(Instant::now()), limits_waits);
             return Ok(());
         }
         Err(Error::ReadOnly("the connection is replaced".to_owned()))
     }
 
     fn has_broken(&self, pooled: &mut Pooled) -> bool {
+        if matches!(pooled.fault(), Some(Fault::Connection | Fault::ReadOnly)) {
+            // What befell this connection may have befallen all.
+            self.trust.withdraw();
+        }
         std::thread::panicking()
             || pooled.fault() == Some(Fault::Connection)
             || (pooled.fault() == Some(Fault::ReadOnly) && !pooled.is_new())
@@ -222,17 +313,20 @@ pub(crate) fn empty_log(manager: &Manager) -> Result<()> {
 }
 
 #[derive(diesel::QueryableByName)]
-struct TakesWrites {
+struct State {
+    /// True if a transaction that begins now may write. A standby says no, and so does a server or role
+    /// that is read-only by `default_transaction_read_only`.
     #[diesel(sql_type = diesel::sql_types::Bool)]
     takes_writes: bool,
+    /// True if waits for locks end in each session. A pooler may take the start-up option and ignore it.
+    #[diesel(sql_type = diesel::sql_types::Bool)]
+    limits_waits: bool,
 }
 
-/// Returns whether a transaction that begins now may write. A standby says no, and so does a server
-/// or role that is read-only by `default_transaction_read_only`.
-fn takes_writes(postgres: &mut PgConnection) -> Result<bool> {
-    let sql = "SELECT current_setting('transaction_read_only') = 'off' AS takes_writes";
-    let row: TakesWrites = diesel::sql_query(sql).get_result(postgres)?;
-    Ok(row.takes_writes)
+fn state(postgres: &mut PgConnection) -> Result<State> {
+    let sql = "SELECT current_setting('transaction_read_only') = 'off' AS takes_writes, \
+               current_setting('lock_timeout') <> '0' AS limits_waits";
+    Ok(diesel::sql_query(sql).get_result(postgres)?)
 }
 
 /// A server has a clock of its own; a file goes by that of this machine.
@@ -271,24 +365,53 @@ pub(crate) fn begin(conn: &mut Conn) -> Result<()> {
     Ok(())
 }
 
+/// Sets when the next commits of SQLite's writer return. In the mode WAL, `NORMAL` leaves out the flush of
+/// the log; that of a later commit with `FULL` covers it.
+pub(crate) fn set_durability(conn: &mut Conn, durability: Durability) -> Result<()> {
+    if let Conn::Sqlite(sqlite) = conn {
+        sqlite.batch_execute(match durability {
+            Durability::Full => "PRAGMA synchronous = FULL;",
+            Durability::Lazy => "PRAGMA synchronous = NORMAL;",
+        })?;
+    }
+    Ok(())
+}
+
 /// Begins a transaction of a pool in which each lock is waited for no longer than `wait`. SQLite
 /// has its own limit, `busy_timeout`.
-fn begin_waiting(conn: &mut Conn, access: ReadOnly, wait: Duration) -> Result<()> {
+fn begin_waiting(
+    conn: &mut Conn,
+    access: ReadOnly,
+    durability: Durability,
+    wait: Duration,
+) -> Result<()> {
     match conn {
         Conn::Sqlite(sqlite) => AnsiTransactionManager::begin_transaction_sql(sqlite, "BEGIN")?,
         Conn::Postgres(postgres) => {
             let access = if access.0 { " READ ONLY" } else { "" };
+            let durability = match durability {
+                Durability::Full => "",
+                Durability::Lazy => "; SET LOCAL synchronous_commit = off",
+            };
             // Nought would be no limit.
             let millis = wait.as_millis().max(1);
             AnsiTransactionManager::begin_transaction_sql(
                 postgres,
                 &format!(
-                    "BEGIN ISOLATION LEVEL READ COMMITTED{access}; SET LOCAL lock_timeout = {millis}"
+                    "BEGIN ISOLATION LEVEL READ COMMITTED{access}; \
+                     SET LOCAL lock_timeout = {millis}{durability}"
                 ),
             )?;
         }
     }
     Ok(())
+}
+
+/// Returns an expression for the list after `RETURNING` that makes the commit of a statement lazy
+/// ([`Durability::Lazy`]) if the statement is a transaction of its own.
+pub(crate) fn lazy_if_alone(conn: &mut Conn) -> Result<&'static str> {
+    let is_alone = matches!(conn, Conn::Postgres(_)) && depth(conn)? == 0;
+    Ok(if is_alone { ", set_config('synchronous_commit', 'off', true)" } else { "" })
 }
 
 /// Begins a transaction that looks at one state of the database, whatever others do meanwhile.
@@ -315,15 +438,16 @@ pub(crate) fn rollback(conn: &mut Conn) {
 
 /// Undoes everything that is open inside the outermost transaction.
 pub(crate) fn roll_back_savepoints(conn: &mut Conn) -> Result<()> {
-    type Transactions = <Conn as Connection>::TransactionManager;
-    let depth = |conn: &mut Conn| {
-        let status = Transactions::transaction_manager_status_mut(conn);
-        status.transaction_depth().map(|depth| depth.map_or(0, NonZeroU32::get))
-    };
     while depth(conn)? > 1 {
-        Transactions::rollback_transaction(conn)?;
+        <Conn as Connection>::TransactionManager::rollback_transaction(conn)?;
     }
     Ok(())
+}
+
+/// The number of transactions and savepoints that are open.
+fn depth(conn: &mut Conn) -> Result<u32> {
+    let status = <Conn as Connection>::TransactionManager::transaction_manager_status_mut(conn);
+    Ok(status.transaction_depth()?.map_or(0, NonZeroU32::get))
 }
 
 /// Runs `work` in a savepoint of the transaction under way.
@@ -395,5 +519,21 @@ mod tests {
         assert_eq!(limited, "postgres://u@h/d?connect_timeout=5&tcp_user_timeout=10000");
         let limited = with_time_limits("postgres://u@h/d?connect_timeout=60");
         assert_eq!(limited, "postgres://u@h/d?connect_timeout=60&tcp_user_timeout=10000");
+    }
+
+    #[test]
+    fn start_up_options_of_the_operator_stay() {
+        let wait = Duration::from_secs(3);
+        for (url, limited) in [
+            ("postgres://h/d", Some("postgres://h/d?options=-c%20lock_timeout%3D3000")),
+            ("postgres://h/d?a=b", Some("postgres://h/d?a=b&options=-c%20lock_timeout%3D3000")),
+            (
+                "postgres://h/d?options=-csearch_path%3Dx&a=b",
+                Some("postgres://h/d?options=-c%20lock_timeout%3D3000%20-csearch_path%3Dx&a=b"),
+            ),
+            ("postgres://h/d?options=-clock_timeout%3D1", None),
+        ] {
+            assert_eq!(with_lock_timeout(url, wait).as_deref(), limited);
+        }
     }
 }

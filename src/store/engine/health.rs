@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use diesel::connection::InstrumentationEvent;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
@@ -29,6 +30,22 @@ impl WriteState {
             (false, true) => tracing::info!("writes are possible again"),
             _ => {}
         }
+    }
+}
+
+/// Trust in the connections of a pool that were proven a moment ago. Shared by all of them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Trust(Arc<Mutex<Option<Instant>>>);
+
+impl Trust {
+    /// Ends the trust in all connections that were proven before now.
+    pub(crate) fn withdraw(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Returns whether a connection that was proven then is trusted.
+    pub(crate) fn covers(&self, proven: Instant) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_none_or(|since| since < proven)
     }
 }
 

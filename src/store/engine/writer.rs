@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use crate::store::engine::connection::{
-    Manager, begin, commit, in_transaction, roll_back_savepoints,
+    Durability, Manager, begin, commit, in_transaction, roll_back_savepoints, set_durability,
 };
 use crate::store::engine::wake_up::WakeUp;
 use crate::store::{Conn, Error, Result};
@@ -20,6 +20,7 @@ pub(crate) struct Writer {
 
 /// Work whose outcome is returned after the commit.
 trait Job: Send {
+    fn durability(&self) -> Durability;
     /// Runs the work in a savepoint.
     fn run(&mut self, conn: &mut Conn);
     /// Returns the outcome; `committed` says whether the batch is on disk.
@@ -27,6 +28,7 @@ trait Job: Send {
 }
 
 struct TypedJob<T, E, F> {
+    durability: Durability,
     work: Option<F>,
     outcome: Option<std::result::Result<T, E>>,
     reply: SyncSender<std::result::Result<T, E>>,
@@ -38,6 +40,10 @@ where
     E: From<Error> + Send,
     F: FnOnce(&mut Conn) -> std::result::Result<T, E> + Send,
 {
+    fn durability(&self) -> Durability {
+        self.durability
+    }
+
     fn run(&mut self, conn: &mut Conn) {
         if let Some(work) = self.work.take() {
             self.outcome = Some(in_transaction(conn, work));
@@ -69,6 +75,7 @@ impl Writer {
 
     pub(crate) fn run<T, E>(
         &self,
+        durability: Durability,
         work: impl FnOnce(&mut Conn) -> std::result::Result<T, E> + Send + 'static,
     ) -> std::result::Result<T, E>
     where
@@ -76,7 +83,7 @@ impl Writer {
         E: From<Error> + Send + 'static,
     {
         let (reply, outcome) = sync_channel(1);
-        let job = Box::new(TypedJob { work: Some(work), outcome: None, reply });
+        let job = Box::new(TypedJob { durability, work: Some(work), outcome: None, reply });
         self.queue.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => Error::Unavailable("the write queue is full".into()),
             TrySendError::Disconnected(_) => Error::Internal("the writer has ended".into()),
@@ -113,6 +120,8 @@ fn open_and_commit(
         Some(conn) => conn,
         None => connection.insert(manager.open()?),
     };
+    let all_lazy = batch.iter().all(|job| job.durability() == Durability::Lazy);
+    set_durability(conn, if all_lazy { Durability::Lazy } else { Durability::Full })?;
     begin(conn)?;
     for job in batch.iter_mut() {
         // A panic affects only its own job: its savepoint is rolled back, and the other jobs

@@ -83,14 +83,16 @@ fn a_locked_table_costs_three_seconds_and_nothing_else() {
     let (service, token) = with_mina(&setup);
     let api = service.api();
     let mut other = PgConnection::establish(&setup.database_url()).unwrap();
-    for table in ["users", "sessions", "limits"] {
+    let mut refresh_token = api.log_in(MINA, PASSWORD).text("refresh_token");
+    for table in ["users", "sessions", "limits", "refresh_tokens"] {
         let lock = format!("BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE");
         other.batch_execute(&lock).unwrap();
         thread::scope(|scope| {
             let log_in = scope.spawn(|| api.log_in(MINA, PASSWORD));
             let me = scope.spawn(|| api.send("GET", "/v1/me", &token, &().into()));
             let register = scope.spawn(|| api.try_register("noah@example.com").unwrap());
-            for answer in [log_in, me, register].map(|request| request.join().unwrap()) {
+            let refresh = scope.spawn(|| api.refresh(&refresh_token));
+            for answer in [log_in, me, register, refresh].map(|request| request.join().unwrap()) {
                 println!("{table}: {} after {:?}", answer.status, answer.took);
                 if answer.status == 503 {
                     assert_unavailable(&answer, LOCK_LIMIT);
@@ -100,6 +102,9 @@ fn a_locked_table_costs_three_seconds_and_nothing_else() {
         });
         other.batch_execute("ROLLBACK").unwrap();
         wait_until_served(&api);
+        let next = api.refresh(&refresh_token);
+        assert_eq!(next.status, 200, "{next:?}");
+        refresh_token = next.text("refresh_token");
     }
 }
 

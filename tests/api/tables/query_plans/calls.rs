@@ -12,12 +12,13 @@ use hallpass::domain::{
 use hallpass::store::jobs::lease::{self, Conclusion, PutBack};
 use hallpass::store::jobs::{self, Claim, DueJobs, NewJob, backlog};
 use hallpass::store::outbox::{MailKind, NewMail, QueuedMail, Selection};
+use hallpass::store::refresh::Exchange;
 use hallpass::store::users::changes::{self, UserChanges};
 use hallpass::store::users::search::{self, UserFilter};
 use hallpass::store::users::{self, NewUser, rights};
 use hallpass::store::{
     Conn, api_keys, challenges, decoy_users, erasures, events, identities, import, known_devices,
-    limits, outbox, registrations, released_names, sessions, signing_keys, social_flows,
+    limits, outbox, refresh, registrations, released_names, sessions, signing_keys, social_flows,
 };
 
 use super::Recorder;
@@ -138,7 +139,6 @@ fn call_sessions(conn: &mut Conn, recorder: &Recorder) {
     let reason = EndReason::LoggedOut;
     call!(recorder, sessions::insert_session(conn, &session));
     call!(recorder, sessions::find_session(conn, &session.id));
-    call!(recorder, sessions::touch_session(conn, &session.id, Transport::Body, NOW));
     call!(recorder, sessions::list_open(conn, USER, NOW));
     call!(recorder, sessions::list_page(conn, USER, "s1", 100));
     call!(recorder, sessions::knows_device(conn, USER, &device));
@@ -154,9 +154,14 @@ fn call_sessions(conn: &mut Conn, recorder: &Recorder) {
 fn call_refresh_tokens(conn: &mut Conn, recorder: &Recorder) {
     let session = SessionId("s10".into());
     call!(recorder, sessions::insert_refresh_token(conn, &hash("new"), &session, LATER, 0));
-    let by = Transport::Body;
-    let consumed = call!(recorder, sessions::consume_refresh_token(conn, &hash("new"), by, NOW));
-    assert!(consumed.is_some());
+    let exchange = Exchange {
+        token: hash("new"),
+        successor: hash("newer"),
+        transport: Transport::Body,
+        expires_at: LATER,
+        now: NOW,
+    };
+    assert!(call!(recorder, refresh::exchange(conn, &exchange)).is_some());
     call!(recorder, sessions::find_refresh_token(conn, &hash("new")));
     let several = [hash("new"), hash("unknown")];
     assert!(call!(recorder, sessions::find_session_of_any(conn, &several)).is_some());

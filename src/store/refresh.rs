@@ -1,0 +1,172 @@
+//! The exchange of a refresh token for its successor.
+
+use diesel::dsl::exists;
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::sql_types::{BigInt, Binary, Text};
+
+use super::schema::{refresh_tokens, sessions as sessions_table, users as users_table};
+use super::{Conn, Result, sessions, users};
+use crate::domain::{Session, SessionId, TokenHash, Transport, User, UtcTime};
+
+/// Exchange of a refresh token for its successor.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    /// The token that was presented.
+    pub token: TokenHash,
+    /// The token that replaces it.
+    pub successor: TokenHash,
+    /// How they travel.
+    pub transport: Transport,
+    /// Latest expiry of the successor, unless its session ends before.
+    pub expires_at: UtcTime,
+    /// Time of the exchange.
+    pub now: UtcTime,
+}
+
+/// A refresh token that was exchanged.
+#[derive(Clone, Debug)]
+pub struct Exchanged {
+    /// Its session, as it was before.
+    pub session: Session,
+    /// The user.
+    pub user: User,
+    /// Expiry of the successor.
+    pub expires_at: UtcTime,
+}
+
+/// Exchanges a refresh token that is unused, and whose session is alive and bound to the transport or to
+/// none, and records that in the session. Of many who try at once exactly one gets the session. One
+/// statement on Postgres.
+pub fn exchange(conn: &mut Conn, exchange: &Exchange) -> Result<Option<Exchanged>> {
+    let exchanged: Option<Rows> = match conn {
+        Conn::Postgres(postgres) => Statement::of(exchange).get_result(postgres).optional()?,
+        Conn::Sqlite(_) => exchange_in_steps(conn, exchange)?,
+    };
+    Ok(exchanged.map(|(expires_at, session, user)| Exchanged {
+        session: session.into(),
+        user: user.into(),
+        expires_at: UtcTime::from_micros(expires_at),
+    }))
+}
+
+/// Expiry of the successor, session and user.
+type Rows = (i64, sessions::Row, users::Row);
+
+/// [`exchange`] on Postgres. The rows of the token and of the session are locked first: the conditions hold
+/// for what others have committed meanwhile.
+///
+/// No `sql_query`, whose statement would be parsed and planned each time.
+struct Statement<'a> {
+    exchange: &'a Exchange,
+    transport: &'static str,
+    expires_at: i64,
+    now: i64,
+}
+
+impl<'a> Statement<'a> {
+    fn of(exchange: &'a Exchange) -> Self {
+        let (expires_at, now) = (exchange.expires_at.micros(), exchange.now.micros());
+        Self { exchange, transport: exchange.transport.name(), expires_at, now }
+    }
+}
+
+impl QueryFragment<Pg> for Statement<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("WITH given (token_hash, successor, transport, expires_at, now) AS (VALUES (");
+        out.push_bind_param::<Binary, _>(&self.exchange.token.0)?;
+        out.push_sql("::bytea, ");
+        out.push_bind_param::<Binary, _>(&self.exchange.successor.0)?;
+        out.push_sql("::bytea, ");
+        out.push_bind_param::<Text, _>(self.transport)?;
+        out.push_sql(", ");
+        out.push_bind_param::<BigInt, _>(&self.expires_at)?;
+        out.push_sql("::bigint, ");
+        out.push_bind_param::<BigInt, _>(&self.now)?;
+        out.push_sql("::bigint");
+        out.push_sql(EXCHANGE);
+        sessions_table::all_columns.walk_ast(out.reborrow())?;
+        out.push_sql(", ");
+        users_table::all_columns.walk_ast(out.reborrow())?;
+        out.push_sql(
+            " FROM current JOIN sessions ON sessions.id = session_id \
+             JOIN users ON users.id = user_id",
+        );
+        Ok(())
+    }
+}
+
+/// What follows the values.
+const EXCHANGE: &str = ")), \
+    current AS ( \
+        SELECT given.*, session_id, generation + 1 AS generation, \
+            LEAST(given.expires_at, sessions.expires_at) AS ends_at \
+        FROM given JOIN refresh_tokens USING (token_hash) \
+            JOIN sessions ON sessions.id = session_id JOIN users ON users.id = user_id \
+        WHERE used_at IS NULL AND refresh_tokens.expires_at > now AND is_active \
+            AND ended_at IS NULL AND sessions.expires_at > now \
+            AND COALESCE(sessions.transport, given.transport) = given.transport \
+        FOR NO KEY UPDATE OF refresh_tokens, sessions), \
+    consumed AS ( \
+        UPDATE refresh_tokens SET used_at = now FROM current \
+        WHERE refresh_tokens.token_hash = current.token_hash), \
+    inserted AS ( \
+        INSERT INTO refresh_tokens (token_hash, session_id, expires_at, generation) \
+        SELECT successor, session_id, ends_at, generation FROM current), \
+    touched AS ( \
+        UPDATE sessions SET last_seen_at = now, transport = current.transport FROM current \
+        WHERE sessions.id = session_id) \
+    SELECT ends_at, ";
+
+impl QueryId for Statement<'_> {
+    type QueryId = Statement<'static>;
+
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl Query for Statement<'_> {
+    type SqlType = (BigInt, sessions_table::SqlType, users_table::SqlType);
+}
+
+impl RunQueryDsl<PgConnection> for Statement<'_> {}
+
+/// [`exchange`] on SQLite, where no other transaction writes meanwhile.
+fn exchange_in_steps(conn: &mut Conn, exchange: &Exchange) -> Result<Option<Rows>> {
+    let Exchange { token, successor, transport, expires_at, now } = exchange;
+    // Correlated: SQLite makes a list of all rows of a subquery that does not depend on the token.
+    let alive = sessions_table::table
+        .inner_join(users_table::table.on(users_table::id.eq(sessions_table::user_id)))
+        .filter(sessions_table::id.eq(refresh_tokens::session_id))
+        .filter(sessions_table::ended_at.is_null())
+        .filter(
+            sessions_table::transport.is_null().or(sessions_table::transport.eq(transport.name())),
+        )
+        .filter(sessions_table::expires_at.gt(now.micros()))
+        .filter(users_table::is_active);
+    let consumed: Option<(String, i64)> = diesel::update(
+        refresh_tokens::table
+            .find(&token.0)
+            .filter(refresh_tokens::used_at.is_null())
+            .filter(refresh_tokens::expires_at.gt(now.micros()))
+            .filter(exists(alive)),
+    )
+    .set(refresh_tokens::used_at.eq(now.micros()))
+    .returning((refresh_tokens::session_id, refresh_tokens::generation))
+    .get_result(conn)
+    .optional()?;
+    let Some((id, generation)) = consumed else { return Ok(None) };
+    let (session, user): (sessions::Row, users::Row) = sessions_table::table
+        .inner_join(users_table::table.on(users_table::id.eq(sessions_table::user_id)))
+        .filter(sessions_table::id.eq(&id))
+        .first(conn)?;
+    let expires_at = (*expires_at).min(UtcTime::from_micros(session.expires_at));
+    sessions::insert_refresh_token(conn, successor, &SessionId(id), expires_at, generation + 1)?;
+    diesel::update(sessions_table::table.find(&session.id))
+        .set((
+            sessions_table::last_seen_at.eq(now.micros()),
+            sessions_table::transport.eq(transport.name()),
+        ))
+        .execute(conn)?;
+    Ok(Some((expires_at.micros(), session, user)))
+}
