@@ -1,8 +1,12 @@
 //! Every mail in every language, and templates of the operator.
 
-use std::{collections::BTreeSet, fs};
+use std::collections::BTreeSet;
+use std::fs;
+use std::time::Duration;
 
+use super::words::span;
 use super::*;
+use crate::domain::UtcTime;
 
 const LINK: &str = "https://example.com/verify?lang=ko&token=AbC-_123";
 const LINK_IN_HTML: &str = "https://example.com/verify?lang=ko&amp;token=AbC-_123";

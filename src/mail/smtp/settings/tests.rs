@@ -1,3 +1,5 @@
+//! Forms of the URL, and names for EHLO.
+
 use super::*;
 
 fn parsed(url: &str) -> SmtpSettings {
