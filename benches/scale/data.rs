@@ -1,5 +1,6 @@
-//! The data: for each user three sessions, six refresh tokens, five events and one row of every other table
-//! that grows with the users, spread over the last 20 days. Nothing of it is due to be purged.
+//! The data: for each user three sessions, six refresh tokens, five events and one row of every
+//! other table that grows with the users, spread over the last 20 days. Nothing of it is due to be
+//! purged.
 
 use diesel::connection::{Connection as _, SimpleConnection as _};
 use diesel::{PgConnection, SqliteConnection};

@@ -5,9 +5,10 @@
 //! cargo bench --bench scale -- --purge 1000000
 //! ```
 //!
-//! Makes the data, starts four services and asks each of them in turn, one request at a time. Prints the
-//! median of each endpoint and the ratio of many to few users, of which [`GOAL`] is the most that should be.
-//! Everything lies in the folder for temporary files, and goes with the program.
+//! Makes the data, starts four services and asks each of them in turn, one request at a time.
+//! Prints the median of each endpoint and the ratio of many to few users, of which [`GOAL`] is the
+//! most that should be. Everything lies in the folder for temporary files, and goes with the
+//! program.
 
 #![allow(missing_docs, reason = "a program of its own")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a surprise ends the benchmark")]
@@ -98,8 +99,8 @@ fn main() {
     // The first round warms caches and connections.
     for round in 0..=rounds {
         for (operation, times) in chosen.iter().zip(&mut times) {
-            // What a request leaves to be done, such as a mail, is done while the next service answers:
-            // in every second round the large services go first.
+            // What a request leaves to be done, such as a mail, is done while the next service
+            // answers: in every second round the large services go first.
             for turn in 0..services.len() {
                 let index = (turn + services.len() / 2 * (round % 2)) % services.len();
                 let took = services[index].measure(operation);

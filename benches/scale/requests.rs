@@ -1,4 +1,5 @@
-//! Requests of the benchmark: every operation of the OpenAPI document under its id, and the Django adapter.
+//! Requests of the benchmark: every operation of the OpenAPI document under its id, and the Django
+//! adapter.
 
 use serde_json::{Value, json};
 

@@ -239,7 +239,8 @@ pub fn text(value: &Value, field: &str) -> String {
     value[field].as_str().unwrap_or_else(|| panic!("no {field} in {value}")).to_owned()
 }
 
-/// Returns the `number`th of `of` numbers, which are far from each other and none of which comes twice.
+/// Returns the `number`th of `of` numbers, which are far from each other and none of which comes
+/// twice.
 fn spread(number: u32, of: u32) -> u32 {
     // A prime, so that it has no factor in common with a round number.
     const STEP: u64 = 618_033_989;

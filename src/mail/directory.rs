@@ -44,7 +44,8 @@ impl Directory {
     }
 }
 
-/// Returns the name of the file, `20260101T120000.000000Z-ID.eml`: the order of names is that of times.
+/// Returns the name of the file, `20260101T120000.000000Z-ID.eml`: the order of names is that of
+/// times.
 fn file_name(mail: &Mail) -> Result<String, SendError> {
     let time = humantime::format_rfc3339_micros(mime::system_time(mail.date)).to_string();
     Ok(format!("{}-{}.eml", time.replace(['-', ':'], ""), mime::safe_message_id(mail)?))

@@ -1,12 +1,13 @@
-//! The texts of mails: one [`Message`] for each kind of mail, one set of templates for each language.
+//! The texts of mails: one [`Message`] for each kind of mail, one set of templates for each
+//! language.
 //!
 //! Templates live in `templates/LANGUAGE/NAME.{subject.txt,txt,html}`, compiled in; the HTML part
 //! is put into `templates/layout.html`. A file at the same relative path in the operator's folder
 //! replaces a built-in one.
 //!
 //! A new mail is a variant of [`Message`] with its line in `name`, `values` and `samples`, its name
-//! in `BUILT_IN`, and three templates for each language. The tests and [`Messages::load`] check that
-//! none is missing.
+//! in `BUILT_IN`, and three templates for each language. The tests and [`Messages::load`] check
+//! that none is missing.
 
 mod message;
 mod samples;

@@ -21,8 +21,8 @@ pub(super) enum Outcome {
 
 /// Delays after failed attempts.
 const FAILED: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_hours(1));
-/// Number of attempts, which take about two and a half days. By then the one-time tokens of the mail
-/// have expired.
+/// Number of attempts, which take about two and a half days. By then the one-time tokens of the
+/// mail have expired.
 const MAX_ATTEMPTS: i32 = 80;
 
 /// Delays after a refusal without a known cause: servers penalise frequent attempts for an address.
@@ -144,7 +144,8 @@ impl Note {
         }
     }
 
-    /// Logs the record. A fault in the configuration affects every mail and is logged when it is new.
+    /// Logs the record. A fault in the configuration affects every mail and is logged when it is
+    /// new.
     pub(super) fn log(&self, mail: &QueuedMail, is_news: bool) {
         let (mail_id, kind, attempt) = (&mail.id, mail.kind.name(), mail.attempts + 1);
         match self {

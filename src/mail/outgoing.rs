@@ -53,8 +53,8 @@ impl fmt::Debug for Mail {
     }
 }
 
-/// Error of sending a mail. The text contains neither addresses nor passwords, so it may be stored and
-/// logged.
+/// Error of sending a mail. The text contains neither addresses nor passwords, so it may be stored
+/// and logged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
 pub struct SendError {

@@ -1,7 +1,8 @@
 //! Every mail in every language, and templates of the operator.
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::time::Duration;
-use std::{collections::BTreeSet, fs};
 
 use super::words::span;
 use super::*;

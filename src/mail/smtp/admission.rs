@@ -119,7 +119,8 @@ impl Admission {
         of_domain.or_else(|| self.failures.since(seen.of_server))
     }
 
-    /// Counts a mail that waited as one that uses a connection, if it may. The caller has an idle one.
+    /// Counts a mail that waited as one that uses a connection, if it may. The caller has an idle
+    /// one.
     pub(super) fn take(&mut self, name: &str) -> bool {
         let next = self.domains.iter().filter(|(_, domain)| self.may_take(domain));
         let next = next.min_by_key(|(_, domain)| domain.served).map(|(_, domain)| domain.served);

@@ -213,7 +213,8 @@ impl Connection {
     }
 
     fn refusal(&mut self, step: Step, reply: &Reply) -> SendError {
-        // The server closes after 421. After an unexpected 2yz or 3yz it is unclear which side speaks.
+        // The server closes after 421. After an unexpected 2yz or 3yz it is unclear which side
+        // speaks.
         self.is_broken |= reply.code == 421 || reply.code < 400;
         judge(step, reply)
     }
@@ -243,8 +244,8 @@ impl Connection {
     }
 }
 
-/// Returns the message with CRLF at the end of each line, and dots at the beginning of lines doubled
-/// (RFC 5321 section 4.5.2).
+/// Returns the message with CRLF at the end of each line, and dots at the beginning of lines
+/// doubled (RFC 5321 section 4.5.2).
 fn stuffed(message: &[u8]) -> Vec<u8> {
     let mut stuffed = Vec::with_capacity(message.len() + 64);
     let message = message.strip_suffix(b"\n").unwrap_or(message);

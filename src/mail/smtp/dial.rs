@@ -72,8 +72,8 @@ fn is_of_tls(error: &io::Error) -> bool {
     tls_error(error).is_some()
 }
 
-/// Returns whether the first bytes from the server are not a TLS record, such as a greeting in plain
-/// text.
+/// Returns whether the first bytes from the server are not a TLS record, such as a greeting in
+/// plain text.
 fn is_no_tls(error: &io::Error) -> bool {
     matches!(
         tls_error(error),

@@ -1,8 +1,8 @@
 //! Consequences of a negative reply: for this mail, for its recipient's domain, or for all mails.
 //!
 //! Only a reply that is clearly about this recipient or this content is final. Ending a mail for a
-//! fault in the configuration or for a quota loses it; a useless retry costs a connection only. So a
-//! permanent refusal without a known cause is retried a limited number of times.
+//! fault in the configuration or for a quota loses it; a useless retry costs a connection only. So
+//! a permanent refusal without a known cause is retried a limited number of times.
 
 mod words;
 

@@ -1,9 +1,9 @@
 //! Sending over SMTP (RFC 5321).
 //!
-//! lettre builds the messages. The client is ours, since lettre's rejects replies that are not UTF-8,
-//! and a mail is sent again if its reply is rejected: [`reply`] parses replies, [`judgement`] decides
-//! the consequences of refusals, [`dial`] connects, [`connection`] is a session, [`pool`] shares
-//! sessions by the rules of [`admission`].
+//! lettre builds the messages. The client is ours, since lettre's rejects replies that are not
+//! UTF-8, and a mail is sent again if its reply is rejected: [`reply`] parses replies,
+//! [`judgement`] decides the consequences of refusals, [`dial`] connects, [`connection`] is a
+//! session, [`pool`] shares sessions by the rules of [`admission`].
 
 mod admission;
 mod connection;

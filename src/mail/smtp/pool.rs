@@ -1,4 +1,5 @@
-//! Connections to the mail server, each used for many mails. [`Admission`] says which mail gets one.
+//! Connections to the mail server, each used for many mails. [`Admission`] says which mail gets
+//! one.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! SMTP replies (RFC 5321 section 4.2): three digits decide, the text is for people.
 //!
-//! The text may be missing or in any encoding. A reply that cannot be parsed counts as a failure, and
-//! a mail whose acceptance is not recognised is sent again.
+//! The text may be missing or in any encoding. A reply that cannot be parsed counts as a failure,
+//! and a mail whose acceptance is not recognised is sent again.
 
 use std::io;
 

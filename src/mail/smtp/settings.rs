@@ -66,8 +66,8 @@ const ENCODE: &str = "special characters in user and password must be percent-en
 impl SmtpSettings {
     /// Number of connections of one instance.
     pub const CONNECTIONS: usize = 4;
-    /// Longest wait for the reply to a command. Servers that delay unknown clients take a minute for
-    /// the greeting; RFC 5321 section 4.5.3.2 allows five.
+    /// Longest wait for the reply to a command. Servers that delay unknown clients take a minute
+    /// for the greeting; RFC 5321 section 4.5.3.2 allows five.
     pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(90);
     /// Longest wait for the reply to the message (RFC 5321 section 4.5.3.2.6): after a shorter one,
     /// mails would be sent twice that a slow scanner accepted.

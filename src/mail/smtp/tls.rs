@@ -13,7 +13,8 @@ use tokio_rustls::{
     },
 };
 
-/// Returns a connector that trusts the private certificate authority of this file, or the public ones.
+/// Returns a connector that trusts the private certificate authority of this file, or the public
+/// ones.
 pub(super) fn connector(ca: Option<&Path>) -> Result<TlsConnector, String> {
     let roots = match ca {
         // Not beside the public authorities: each of them could certify another server.

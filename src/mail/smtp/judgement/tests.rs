@@ -1,3 +1,5 @@
+//! Replies of servers and their consequences.
+
 use super::words::{BLOCKED_IP, RELAY, REPUTATION, SENDER_POLICY};
 use super::*;
 

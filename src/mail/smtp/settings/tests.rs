@@ -1,4 +1,4 @@
-//! Tests of the settings of mail by SMTP.
+//! Forms of the URL, and names for EHLO.
 
 use super::*;
 
