@@ -225,7 +225,9 @@ mod tests {
             let answer =
                 if script.len() > 1 { script.pop_front().unwrap() } else { script[0].clone() };
             let mut resolved = self.empty();
-            answer.into_iter().for_each(|address| resolved.push(SocketAddr::new(address, 443)));
+            for address in answer {
+                resolved.push(SocketAddr::new(address, 443));
+            }
             Ok(resolved)
         }
     }

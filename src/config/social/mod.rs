@@ -32,7 +32,7 @@ pub(super) fn read(s: &mut Source, development: bool) -> SocialSettings {
     let posts_form = providers.iter().find(|provider| provider.response_mode.is_some());
     if let (Callback::FrontEnd, Some(provider)) = (callback, posts_form) {
         let name = &provider.display_name;
-        s.fault(CALLBACK, &format!("must be service: {name} sends a form, which no page receives"));
+        s.fault(CALLBACK, format!("must be service: {name} sends a form, which no page receives"));
     }
     SocialSettings {
         providers,
