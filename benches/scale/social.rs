@@ -2,8 +2,8 @@
 //! few and for many users.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use hallpass::clock::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
 use crate::data;
@@ -46,7 +46,7 @@ impl Provider {
 
     fn id_token(&self, number: u32, audience: &str, nonce: &str) -> String {
         let email = data::email(number);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let now = SystemClock.now().seconds();
         self.key.sign(&json!({
             "iss": self.server.issuer(), "sub": email, "aud": audience, "iat": now,
             "exp": now + 300, "nonce": nonce, "email": email, "email_verified": true,

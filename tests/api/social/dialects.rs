@@ -45,7 +45,9 @@ impl Dialect {
         ];
         all.extend(own.iter().map(|(name, value)| (name.as_str(), *value)));
         let mut config = world.config(&all);
-        config.social.providers.iter_mut().for_each(|provider| server.stand_in_for(provider));
+        for provider in &mut config.social.providers {
+            server.stand_in_for(provider);
+        }
         Self { app: world.app_of(config), preset, server, key, now: world.now() }
     }
 
@@ -168,7 +170,7 @@ fn facebook(dialect: &Dialect, user: &Value) {
     dialect.server.respond("/v23.0/me", move |request| {
         let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
         let tag = hmac::sign(&key, ACCESS_TOKEN.as_bytes());
-        let proof: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let proof = tag.as_ref().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
         if !has_access_token(request) {
             return error(190, "Invalid OAuth access token.");
         }
@@ -249,6 +251,8 @@ fn kakao_user(id: u64, valid: bool, verified: bool) -> Reply {
 
 /// Apple: accepts client secrets only that the client signed, and has no userinfo endpoint.
 fn apple(dialect: &Dialect, public: &Key, id_token: String) {
+    /// Six months, in seconds.
+    const MAX_LIFETIME: i64 = 15_777_000;
     let issuer = dialect.server.issuer();
     let mut metadata = dialect.server.metadata();
     metadata.as_object_mut().unwrap().remove("userinfo_endpoint");
@@ -264,11 +268,10 @@ fn apple(dialect: &Dialect, public: &Key, id_token: String) {
         rules.validate_exp = false;
         let secret = request.field("client_secret").unwrap_or_default();
         let is_signed = jsonwebtoken::decode::<Value>(&secret, &key, &rules).is_ok_and(|token| {
-            let (issued, expires) = (token.claims["iat"].as_i64(), token.claims["exp"].as_i64());
+            let times = (token.claims["iat"].as_i64(), token.claims["exp"].as_i64());
             token.header.kid.as_deref() == Some("KEY1234567")
                 && token.claims["sub"] == CLIENT
-                && issued.is_some_and(|it| it <= now)
-                && expires.is_some_and(|it| now < it && it < now + 15_777_000)
+                && matches!(times, (Some(iat), Some(exp)) if iat <= now && now < exp && exp - now < MAX_LIFETIME)
         });
         if !is_signed {
             return Reply::Reply(400, json!({"error": "invalid_client"}).to_string());
