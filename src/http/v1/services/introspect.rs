@@ -9,7 +9,7 @@ use crate::flows::{ActiveRefreshToken, Introspection};
 use crate::http::blocking::State;
 use crate::http::error::ApiError;
 use crate::http::form::Form;
-use crate::http::service_credentials;
+use crate::http::service_credentials::{self, Presented};
 use crate::http::v1::services::token_form::{TokenForm, TokenParameters};
 
 /// What is known of a token (RFC 7662 section 2.2). For an access token it has all of its claims.
@@ -68,10 +68,10 @@ pub async fn handle(
 ) -> Result<HttpResponse, ApiError> {
     // Who asks comes before what is asked.
     let client_secret = form.as_ref().ok().and_then(|Form(form)| form.client_secret.clone());
-    let key = service_credentials::presented(&request, client_secret)?;
+    let Presented { key, scheme } = service_credentials::presented(&request, client_secret)?;
     let Form(TokenForm { token, .. }) = form?;
-    let found = state.run(move |flows| flows.introspect(&key, &token)).await?;
-    Ok(match found {
+    let found = state.run(move |flows| flows.introspect(&key, &token)).await;
+    Ok(match found.map_err(|error| scheme.refused(error))? {
         Introspection::Inactive => HttpResponse::Ok().json(IntrospectionAnswer::default()),
         Introspection::Access(token) => {
             let claims = token.claims_json.trim_start_matches('{');

@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use crate::http::blocking::State;
 use crate::http::error::ApiError;
 use crate::http::form::Form;
-use crate::http::service_credentials;
+use crate::http::service_credentials::{self, Presented};
 use crate::http::v1::services::token_form::{TokenForm, TokenParameters};
 
 #[utoipa::path(
@@ -28,8 +28,9 @@ pub async fn handle(
 ) -> Result<HttpResponse, ApiError> {
     // Who asks comes before what is asked.
     let client_secret = form.as_ref().ok().and_then(|Form(form)| form.client_secret.clone());
-    let key = service_credentials::presented(&request, client_secret)?;
+    let Presented { key, scheme } = service_credentials::presented(&request, client_secret)?;
     let Form(TokenForm { token, .. }) = form?;
-    state.run(move |flows| flows.revoke_token(&key, &token)).await?;
+    let revoked = state.run(move |flows| flows.revoke_token(&key, &token)).await;
+    revoked.map_err(|error| scheme.refused(error))?;
     Ok(HttpResponse::Ok().finish())
 }
