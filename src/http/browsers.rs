@@ -70,6 +70,8 @@ pub struct Browsers {
     pub own_origin: String,
     /// Those of front ends elsewhere.
     pub other_origins: Origins,
+    /// Request headers that their pages may send besides the usual ones.
+    pub headers: Vec<String>,
     /// `SameSite` attribute of the cookies.
     pub same_site: SameSite,
 }
@@ -216,6 +218,7 @@ mod tests {
                 named: vec!["https://app.example.com".to_owned()],
                 loopback: false,
             },
+            headers: Vec::new(),
             same_site: SameSite::Strict,
         }
     }
