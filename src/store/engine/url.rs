@@ -103,7 +103,9 @@ impl DatabaseUrl {
         let rest = text.strip_prefix("postgres://").or_else(|| text.strip_prefix("postgresql://"));
         if let Some(rest) = rest {
             check_postgres(rest)?;
-            return Ok(Self::Postgres(text.to_owned()));
+            // To an empty query libpq takes no further parameter.
+            let url = text.split_once('?').filter(|(_, query)| query.is_empty());
+            return Ok(Self::Postgres(url.map_or(text, |(url, _)| url).to_owned()));
         }
         let path = text.strip_prefix("sqlite://").or_else(|| text.strip_prefix("sqlite:"));
         path.ok_or(FORMS).and_then(sqlite_path).map(Self::Sqlite)
@@ -181,7 +183,8 @@ fn sqlite_path(text: &str) -> Result<PathBuf, Advice> {
         return Err("has a % that encodes nothing: a % in a path is written %25");
     }
     let first = path.split('/').next().unwrap_or_default();
-    if first == "localhost"
+    // Host names have no case, and may have a final dot.
+    if first.strip_suffix('.').unwrap_or(first).eq_ignore_ascii_case("localhost")
         || first.contains([':', '@'])
         || first.parse::<std::net::Ipv4Addr>().is_ok()
     {
@@ -344,6 +347,9 @@ mod tests {
             "sqlite://file::memory:?cache=shared",
             "sqlite:file:a.db",
             "sqlite://localhost/srv/a.db",
+            "sqlite://LOCALHOST/a.db",
+            "sqlite://LocalHost./a.db",
+            "sqlite:LOCALHOST/a.db",
             "sqlite://127.0.0.1/srv/a.db",
             "sqlite://user:word@host/a.db",
             "sqlite://a.db?mode=memory",
@@ -357,6 +363,18 @@ mod tests {
             "sqlite:///",
         ] {
             assert!(!is_good(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_empty_query_is_left_out() {
+        for (text, url) in [
+            ("postgres://u:p@h/d?", "postgres://u:p@h/d"),
+            ("postgres://?", "postgres://"),
+            ("postgresql://h?", "postgresql://h"),
+            ("postgres://h/d?application_name=a?", "postgres://h/d?application_name=a?"),
+        ] {
+            assert!(DatabaseUrl::parse(text) == Ok(DatabaseUrl::Postgres(url.into())), "{text}");
         }
     }
 
