@@ -207,8 +207,16 @@ pub fn ehlo_name(text: &str) -> Option<String> {
         Err(_) => {}
     }
     let name = idna::domain_to_ascii(text).ok()?;
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-    (!name.is_empty() && name.len() <= 255 && name.bytes().all(fits)).then_some(name)
+    // The final dot of a name in the DNS is none of a name in SMTP.
+    let name = name.strip_suffix('.').unwrap_or(&name);
+    (name.len() <= 255 && name.split('.').all(is_label)).then(|| name.to_owned())
+}
+
+/// Returns whether `text` is a label of a host name. Names of containers have underscores.
+fn is_label(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    let is_dash_at_edge = text.starts_with('-') || text.ends_with('-');
+    (1..=63).contains(&text.len()) && text.bytes().all(fits) && !is_dash_at_edge
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -375,10 +383,25 @@ mod tests {
             ("[192.0.2.1]", "[192.0.2.1]"),
             ("[2001:db8::1]", "[IPv6:2001:db8::1]"),
             ("[IPv6:2001:db8::1]", "[IPv6:2001:db8::1]"),
+            ("mail.example.com.", "mail.example.com"),
+            ("auth_1.internal", "auth_1.internal"),
+            ("a-b.example", "a-b.example"),
         ] {
             assert_eq!(ehlo_name(text).as_deref(), Some(name), "{text}");
         }
-        for text in ["", "two words", "a\r\nMAIL", "<a>", "[192.0.2.1"] {
+        let long = format!("{}.example.com", "a".repeat(64));
+        for text in ["", "two words", "a\r\nMAIL", "<a>", "[192.0.2.1"].into_iter().chain([
+            "-",
+            ".",
+            "..",
+            "a..b",
+            ".a",
+            "a..",
+            "-a.example",
+            "a-.example",
+            "_.-",
+            &long,
+        ]) {
             assert_eq!(ehlo_name(text), None, "{text}");
         }
     }
