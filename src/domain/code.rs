@@ -64,12 +64,18 @@ const IGNORED: [(char, char); 18] = [
     ('\u{1d173}', '\u{1d17a}'), ('\u{e0000}', '\u{e0fff}'),
 ];
 
+/// Returns a text that was typed or pasted without the white space and invisible characters around it.
+pub fn trim_typed(text: &str) -> &str {
+    text.trim_matches(|it: char| it.is_whitespace() || is_of(&IGNORED, it))
+}
+
+fn is_of(ranges: &[(char, char)], character: char) -> bool {
+    ranges.iter().any(|(first, last)| (*first..=*last).contains(&character))
+}
+
 /// White space, hyphens and dashes, and what mail programs and keyboards add without showing it.
 fn is_separator(character: char) -> bool {
-    let is_of = |ranges: &[(char, char)]| {
-        ranges.iter().any(|(first, last)| (*first..=*last).contains(&character))
-    };
-    character.is_whitespace() || is_of(&DASHES) || is_of(&IGNORED)
+    character.is_whitespace() || is_of(&DASHES, character) || is_of(&IGNORED, character)
 }
 
 #[cfg(test)]

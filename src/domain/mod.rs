@@ -30,7 +30,7 @@ pub use amr::Amr;
 pub use api_key::{ApiKey, ApiKeyState, Scope};
 pub use challenge::{Challenge, ChallengeKind};
 pub use claim_mapping::ClaimMapping;
-pub use code::parse_code;
+pub use code::{parse_code, trim_typed};
 pub use device::{Device, KnownDevice};
 pub use event::{Event, EventContext, EventKind};
 pub use fault::{Fault, Length};

@@ -1,6 +1,6 @@
 //! E-mail addresses: what mail can safely be sent to.
 
-use crate::domain::{Fault, Length};
+use crate::domain::{Fault, Length, trim_typed};
 
 /// An address: a dot-atom of ASCII before the `@`, a domain name behind it (RFC 5321 without
 /// quoted local parts and IP literals). An internationalised domain is kept as its A-label.
@@ -17,9 +17,9 @@ impl Email {
     /// The fault of a longer one, which is nearly always ASCII.
     const TOO_LONG: Fault = Fault::TooLong(Length::Characters(Self::MAX_LENGTH));
 
-    /// Reads an address that was typed: white space around it does not count.
+    /// Reads an address that was typed: white space and invisible characters around it do not count.
     pub fn parse_typed(text: &str) -> Result<Self, Fault> {
-        Self::parse(text.trim())
+        Self::parse(trim_typed(text))
     }
 
     /// Reads an address. Dots and `+tags` are kept: to fold them is the provider's business.
