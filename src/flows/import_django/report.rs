@@ -61,6 +61,13 @@ pub struct Collision {
 pub enum Shared {
     /// The number.
     Number,
+    /// The number, of two rows in Django.
+    Id {
+        /// The row of this account, in the order of the table.
+        row: usize,
+        /// Another row with the number.
+        other: usize,
+    },
     /// The name, without regard to case.
     Name,
     /// The address, without regard to case.

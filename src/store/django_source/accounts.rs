@@ -5,6 +5,8 @@ use crate::domain::UtcTime;
 /// An account as Django has it.
 #[derive(Clone, Debug)]
 pub struct DjangoUser {
+    /// The position of its row in the order of the table, from 1.
+    pub row: usize,
     /// Its number.
     pub id: i64,
     /// The name to log in with, unique in Django with regard to case.
