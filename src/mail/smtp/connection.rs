@@ -91,11 +91,11 @@ impl Connection {
         }
         let mut connection = Self::over(stream, settings);
         connection.greeting().await?;
-        connection.hello(&settings.ehlo_name).await?;
+        connection.hello(settings).await?;
         if settings.security == Security::StartTls {
             let stream = connection.start_tls(settings, tls).await?;
             connection = Self::over(stream, settings);
-            connection.hello(&settings.ehlo_name).await?;
+            connection.hello(settings).await?;
         }
         if let Some(login) = &settings.login {
             connection.log_in(login).await?;
@@ -115,10 +115,14 @@ impl Connection {
         }
     }
 
-    async fn hello(&mut self, name: &str) -> Result<()> {
+    async fn hello(&mut self, settings: &SmtpSettings) -> Result<()> {
+        let name = &settings.ehlo_name;
         let reply = self.ask(Step::Hello, &format!("EHLO {name}")).await?;
-        // A server that does not know EHLO knows HELO, and no extension (RFC 5321 section 3.2).
-        if matches!(reply.code, 500 | 502) {
+        // A server that does not know EHLO knows HELO, and no extension (RFC 5321 section 3.2). Some say
+        // so by codes that can mean the name too: that HELO has no extension would hide this fault.
+        let needs_extensions = settings.security == Security::StartTls || settings.login.is_some();
+        let is_unknown = matches!(reply.code, 500 | 502);
+        if is_unknown || (matches!(reply.code, 504 | 550) && !needs_extensions) {
             self.command(Step::Hello, &format!("HELO {name}")).await?;
         } else {
             self.extensions = Extensions::of(&self.positive(Step::Hello, reply)?);
@@ -193,7 +197,8 @@ impl Connection {
 
     async fn begin_data(&mut self) -> Result<()> {
         let reply = self.ask(Step::Data, "DATA").await?;
-        if reply.code == 354 { Ok(()) } else { Err(self.refusal(Step::Data, &reply)) }
+        // RFC 5321 names 354; what counts is the first digit (section 4.2.1).
+        if reply.is_intermediate() { Ok(()) } else { Err(self.refusal(Step::Data, &reply)) }
     }
 
     async fn content(&mut self, message: &[u8]) -> Result<()> {
@@ -204,11 +209,11 @@ impl Connection {
             self.write(Step::Content, b".\r\n", limit).await?;
             self.read(Step::Content, limit).await
         };
-        let reply = ended.await.map_err(|error| SendError {
-            verdict: Verdict::Unconfirmed,
-            text: format!("{}; it may have been accepted", error.text),
-            ..error
-        })?;
+        let reply = ended.await.map_err(unconfirmed)?;
+        // Neither accepted nor refused.
+        if reply.is_intermediate() {
+            return Err(unconfirmed(self.refusal(Step::Content, &reply)));
+        }
         self.positive(Step::Content, reply).map(drop)
     }
 
@@ -349,6 +354,15 @@ async fn within<T>(limit: Duration, step: Step, work: impl Future<Output = T>) -
         affects: if step >= Step::Recipient { Affects::Domain } else { Affects::Unknown },
         text: format!("the mail server did not answer {} in time", step.name()),
     })
+}
+
+/// The error of a mail that the server may have accepted.
+fn unconfirmed(error: SendError) -> SendError {
+    SendError {
+        verdict: Verdict::Unconfirmed,
+        text: format!("{}; it may have been accepted", error.text),
+        ..error
+    }
 }
 
 fn lost(step: Step, error: &io::Error) -> SendError {
