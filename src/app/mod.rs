@@ -81,6 +81,9 @@ pub enum StartError {
     Settings(&'static str),
 }
 
+/// Time beyond the shutdown timeout for what became of mail that was cut off to be stored.
+const LAST_STORES: Duration = Duration::from_secs(2);
+
 /// A service that is ready to run.
 pub struct App {
     server: Server,
@@ -187,7 +190,7 @@ impl App {
         signals.abort();
         drop(stop);
         self.flows.stop_upkeep();
-        let finished = tokio::time::timeout(self.shutdown_timeout, async {
+        let finished = tokio::time::timeout(self.shutdown_timeout + LAST_STORES, async {
             for task in [mail, sync, keys, purge, clock, probe] {
                 if let Err(error) = task.await {
                     tracing::error!(%error, "a background task failed");
@@ -196,7 +199,7 @@ impl App {
         });
         if finished.await.is_err() {
             // No mail is lost: its lease expires, and another instance or the next start sends it.
-            tracing::warn!("mail that is being sent took too long to wait for");
+            tracing::warn!("a background task took too long to wait for");
         }
         self.flows.forget_deleted();
         outcome
@@ -352,7 +355,7 @@ fn build_worker(
             Err(error) => Err(error.to_string()),
         }),
     };
-    Ok(Worker { db, clock, handler })
+    Ok(Worker { db, clock, handler, stop_timeout: config.shutdown_timeout })
 }
 
 /// Returns the mail transport that the settings select.

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crate::jobs::Capacity;
+use crate::jobs::{Capacity, Progress};
 use crate::mail::directory::Directory;
 use crate::mail::mime;
 use crate::mail::outgoing::{Mail, SendError};
@@ -47,9 +47,14 @@ impl Transport {
 
     /// Sends one mail; `Ok` means that the other side has taken responsibility for it.
     pub async fn send(&self, mail: &Mail) -> Result<(), SendError> {
+        self.send_noting(mail, &Progress::default()).await
+    }
+
+    /// Sends one mail, and notes from when on the other side may have taken it.
+    pub async fn send_noting(&self, mail: &Mail, progress: &Progress) -> Result<(), SendError> {
         let message = mime::compose(mail)?;
         match self {
-            Self::Smtp(smtp) => smtp.send(&message).await,
+            Self::Smtp(smtp) => smtp.send(&message, progress).await,
             Self::Directory(directory) => directory.write(mail, message.formatted()).await,
             Self::Memory(mailbox) => {
                 mailbox.put(mail.clone());

@@ -20,6 +20,7 @@ use tokio_rustls::{
 
 use super::judgement::{Step, judge};
 use super::reply::{Reply, ReplyError};
+use crate::jobs::Progress;
 use crate::mail::outgoing::{Affects, SendError, Verdict};
 use crate::mail::smtp::settings::{Login, Security, SmtpSettings};
 
@@ -179,6 +180,7 @@ impl Connection {
         &mut self,
         envelope: &Envelope,
         message: &[u8],
+        progress: &Progress,
     ) -> std::result::Result<(), (Step, SendError)> {
         let at = |step: Step| move |error| (step, error);
         let sender: &str = envelope.from().map(AsRef::as_ref).unwrap_or_default();
@@ -189,7 +191,7 @@ impl Connection {
             self.command(Step::Recipient, &rcpt).await.map_err(at(Step::Recipient))?;
         }
         self.begin_data().await.map_err(at(Step::Data))?;
-        self.content(message).await.map_err(at(Step::Content))?;
+        self.content(message, progress).await.map_err(at(Step::Content))?;
         self.accepted += 1;
         self.idle_since = Instant::now();
         Ok(())
@@ -201,10 +203,11 @@ impl Connection {
         if reply.is_intermediate() { Ok(()) } else { Err(self.refusal(Step::Data, &reply)) }
     }
 
-    async fn content(&mut self, message: &[u8]) -> Result<()> {
+    async fn content(&mut self, message: &[u8], progress: &Progress) -> Result<()> {
         let limit = self.content_timeout;
         self.write(Step::Content, &stuffed(message), limit).await?;
         // From here on the server may have accepted the mail, whatever happens.
+        progress.note(true);
         let ended = async {
             self.write(Step::Content, b".\r\n", limit).await?;
             self.read(Step::Content, limit).await
@@ -214,6 +217,7 @@ impl Connection {
         if reply.is_intermediate() {
             return Err(unconfirmed(self.refusal(Step::Content, &reply)));
         }
+        progress.note(false);
         self.positive(Step::Content, reply).map(drop)
     }
 

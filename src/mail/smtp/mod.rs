@@ -16,6 +16,7 @@ use std::{sync::Arc, time::Duration};
 use lettre::Message;
 
 use self::{judgement::Step, pool::Pool};
+use crate::jobs::Progress;
 use crate::mail::outgoing::SendError;
 use crate::mail::smtp::settings::SmtpSettings;
 
@@ -34,11 +35,15 @@ impl Smtp {
         self.0.settings().connections
     }
 
-    pub(super) async fn send(&self, message: &Message) -> Result<(), SendError> {
+    pub(super) async fn send(
+        &self,
+        message: &Message,
+        progress: &Progress,
+    ) -> Result<(), SendError> {
         let (envelope, bytes) = (message.envelope(), message.formatted());
         loop {
             let mut pooled = self.0.acquire().await?;
-            match pooled.connection.deliver(envelope, &bytes).await {
+            match pooled.connection.deliver(envelope, &bytes, progress).await {
                 Ok(()) => {
                     self.0.release(pooled).await;
                     return Ok(());

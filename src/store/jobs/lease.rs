@@ -75,6 +75,8 @@ pub enum Conclusion {
     Dead(String),
     /// It has to wait.
     PutBack(PutBack),
+    /// It was not attempted to the end, and is as it was before.
+    Released,
 }
 
 /// Why a job has to wait, and what is counted.
@@ -139,6 +141,7 @@ pub fn complete(conn: &mut Conn, completion: &Completion) -> Result<bool> {
         Conclusion::Dropped => end(conn, completion, JobStatus::Dropped, None, None),
         Conclusion::Dead(error) => end(conn, completion, JobStatus::Dead, Some(error), None),
         Conclusion::PutBack(put_back) => return_to_queue(conn, completion, put_back),
+        Conclusion::Released => release(conn, completion),
     }
 }
 
@@ -175,4 +178,11 @@ fn return_to_queue(conn: &mut Conn, completion: &Completion, put_back: &PutBack)
         ))
         .execute(conn)?;
     Ok(returned == 1)
+}
+
+fn release(conn: &mut Conn, completion: &Completion) -> Result<bool> {
+    let released = diesel::update(leased(&completion.job, &completion.token))
+        .set((outbox::lease_token.eq(None::<String>), outbox::lease_until.eq(None::<i64>)))
+        .execute(conn)?;
+    Ok(released == 1)
 }
