@@ -271,6 +271,7 @@ pub fn browsers(data: &[u8]) -> bool {
     let browsers = Browsers {
         own_origin: own.to_owned(),
         other_origins: Origins { named: vec![allowed.to_owned()], loopback: false },
+        headers: Vec::new(),
         same_site: SameSite::Strict,
     };
     let mut request = TestRequest::post();

@@ -42,7 +42,7 @@ pub(super) fn build_worker(
             Err(error) => Err(error.to_string()),
         }),
     };
-    Ok(Worker { db, clock, handler })
+    Ok(Worker { db, clock, handler, stop_timeout: config.shutdown_timeout })
 }
 
 /// Returns the mail transport that the settings select.

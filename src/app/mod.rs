@@ -33,6 +33,9 @@ use crate::jobs::Worker;
 use crate::mail::handler::MailHandler;
 use crate::mail::transport::Transport;
 
+/// Time after the shutdown timeout for storing the conclusions of cancelled mails.
+const LAST_STORES: Duration = Duration::from_secs(2);
+
 /// A service that is ready to run.
 pub struct App {
     server: Server,
@@ -139,7 +142,7 @@ impl App {
         signals.abort();
         drop(stop);
         self.flows.stop_purges();
-        let finished = tokio::time::timeout(self.shutdown_timeout, async {
+        let finished = tokio::time::timeout(self.shutdown_timeout + LAST_STORES, async {
             for task in [mail, sync, keys, purge, clock, probe] {
                 if let Err(error) = task.await {
                     tracing::error!(%error, "a background task failed");
@@ -148,7 +151,7 @@ impl App {
         });
         if finished.await.is_err() {
             // No mail is lost: its lease expires, and another instance or the next start sends it.
-            tracing::warn!("mail that is being sent took too long to wait for");
+            tracing::warn!("a background task took too long to wait for");
         }
         self.flows.forget_deleted();
         outcome

@@ -34,6 +34,7 @@ pub(super) fn start_server(
     let browsers = Browsers {
         own_origin: config.public_url.clone(),
         other_origins: origins_of(config),
+        headers: config.browsers.headers.clone(),
         same_site: match config.browsers.same_site {
             config::SameSite::Strict => SameSite::Strict,
             config::SameSite::Lax => SameSite::Lax,

@@ -165,6 +165,12 @@ fn shown_conflict(conflict: &Conflict) -> String {
     let mut text = String::new();
     for Collision { shared, place, others } in &conflict.collisions {
         let what = match shared {
+            Shared::Id { row, other } => {
+                let (id, name) = (conflict.id, shown_name(&conflict.username));
+                // Writing to a `String` cannot fail.
+                let _ = writeln!(text, "{id} {name}: row {row} and row {other} have the id {id}");
+                continue;
+            }
             Shared::Number => "number".to_owned(),
             Shared::Name => "name".to_owned(),
             Shared::Address(address) => format!("address {}", masked(address).escape_debug()),

@@ -5,12 +5,12 @@ use crate::app::open_database;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::domain::{Email, UtcTime};
-use crate::store::jobs::backlog;
+use crate::store::jobs::backlog::{self, Retryable};
 use crate::store::outbox::{self, MailLine, Selection};
 use crate::store::{Db, Error};
 
 /// Mails that one transaction makes due: the service writes in between.
-const AT_ONCE: i64 = 100;
+const AT_ONCE: usize = 100;
 
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
@@ -103,14 +103,14 @@ fn retry_one(db: &Db, id: &str) -> Result<bool, Error> {
 /// number.
 fn retry_all(db: &Db, waiting: bool) -> Result<usize, Error> {
     let now = SystemClock.now();
-    let some = if waiting { backlog::retry_waiting } else { backlog::retry_dead };
+    let which = if waiting { Retryable::Waiting } else { Retryable::Dead };
+    let ids = db.read(|conn| backlog::list_retryable(conn, which, now))?;
     let mut total = 0;
-    loop {
-        match db.write(move |conn| some(conn, now, AT_ONCE))? {
-            0 => return Ok(total),
-            count => total += count,
-        }
+    for some in ids.chunks(AT_ONCE) {
+        let some = some.to_vec();
+        total += db.write(move |conn| backlog::retry_listed(conn, which, &some, now))?;
     }
+    Ok(total)
 }
 
 fn shown(line: &MailLine) -> String {

@@ -64,13 +64,19 @@ const IGNORED: [(char, char); 18] = [
     ('\u{1d173}', '\u{1d17a}'), ('\u{e0000}', '\u{e0fff}'),
 ];
 
+/// Removes white space and invisible characters at both ends of a text that was typed or pasted.
+pub fn trim_typed(text: &str) -> &str {
+    text.trim_matches(|it: char| it.is_whitespace() || is_of(&IGNORED, it))
+}
+
+fn is_of(ranges: &[(char, char)], character: char) -> bool {
+    ranges.iter().any(|(first, last)| (*first..=*last).contains(&character))
+}
+
 /// Returns whether `character` is white space, a hyphen, a dash, or an invisible character that
 /// mail programs and keyboards add.
 fn is_separator(character: char) -> bool {
-    let is_of = |ranges: &[(char, char)]| {
-        ranges.iter().any(|(first, last)| (*first..=*last).contains(&character))
-    };
-    character.is_whitespace() || is_of(&DASHES) || is_of(&IGNORED)
+    character.is_whitespace() || is_of(&DASHES, character) || is_of(&IGNORED, character)
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ pub mod user;
 pub use api_key::{ApiKey, ApiKeyState, Scope};
 pub use challenge::{Challenge, ChallengeKind};
 pub use claim_mapping::ClaimMapping;
-pub use code::parse_code;
+pub use code::{parse_code, trim_typed};
 pub use event::{Event, EventContext, EventKind};
 pub use fault::{Fault, Length};
 pub use ids::{

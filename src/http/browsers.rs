@@ -70,6 +70,8 @@ pub struct Browsers {
     pub own_origin: String,
     /// The origins of other front ends.
     pub other_origins: Origins,
+    /// Further request headers that their pages may send (`HALLPASS_CORS_HEADERS`).
+    pub headers: Vec<String>,
     /// `SameSite` attribute of the cookies.
     pub same_site: SameSite,
 }
@@ -215,6 +217,7 @@ mod tests {
                 named: vec!["https://app.example.com".to_owned()],
                 loopback: false,
             },
+            headers: Vec::new(),
             same_site: SameSite::Strict,
         }
     }

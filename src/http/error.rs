@@ -132,6 +132,8 @@ pub struct ApiError {
     allow: Option<String>,
     retry_after: Option<u32>,
     components: Option<Box<Components>>,
+    challenge: Option<&'static str>,
+    detail: Option<&'static str>,
 }
 
 impl ApiError {
@@ -162,6 +164,18 @@ impl ApiError {
         &self.errors
     }
 
+    /// Returns the error with another challenge in `WWW-Authenticate`.
+    #[must_use]
+    pub fn with_challenge(self, challenge: &'static str) -> Self {
+        Self { challenge: Some(challenge), ..self }
+    }
+
+    /// Returns the error with an explanation instead of the title of its code.
+    #[must_use]
+    pub fn with_detail(self, detail: &'static str) -> Self {
+        Self { detail: Some(detail), ..self }
+    }
+
     /// Returns a 422 that names the fields.
     pub fn invalid(errors: Vec<FieldFault>) -> Self {
         Self { errors, ..Self::from(Code::ValidationFailed) }
@@ -176,6 +190,8 @@ impl From<Code> for ApiError {
             allow: None,
             retry_after: code.retry_after(),
             components: None,
+            challenge: None,
+            detail: None,
         }
     }
 }
@@ -256,7 +272,7 @@ impl ResponseError for ApiError {
             kind: format!("urn:hallpass:error:{}", code.name()),
             title: code.title(),
             status: code.status().as_u16(),
-            detail: detail(code, &errors),
+            detail: self.detail.map_or_else(|| detail(code, &errors), str::to_owned),
             code: code.name(),
             request_id,
             trace_id,
@@ -268,7 +284,7 @@ impl ResponseError for ApiError {
         if let Some(seconds) = self.retry_after {
             response.insert_header((RETRY_AFTER, seconds.to_string()));
         }
-        if let Some(challenge) = code.challenge() {
+        if let Some(challenge) = code.challenge().map(|usual| self.challenge.unwrap_or(usual)) {
             response.insert_header((WWW_AUTHENTICATE, challenge));
         }
         if let Some(allow) = &self.allow {

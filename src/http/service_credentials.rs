@@ -11,6 +11,40 @@ use super::code::Code;
 use super::error::ApiError;
 use crate::domain::PlainToken;
 
+/// The challenge to a refused client secret (RFC 6749 section 5.2).
+const BASIC: &str = "Basic realm=\"hallpass\"";
+
+/// The API key of a request, and the form it was sent in.
+pub struct Presented {
+    /// The API key.
+    pub key: PlainToken,
+    /// The form of the credentials, which selects the challenge of an error.
+    pub scheme: Scheme,
+}
+
+/// The form of the credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// A Bearer token (RFC 6750).
+    Bearer,
+    /// A client secret, in a Basic header or in the form.
+    ClientSecret,
+}
+
+impl Scheme {
+    /// Returns the error with a challenge of the scheme that the client used.
+    pub fn refused(self, error: ApiError) -> ApiError {
+        match self {
+            Self::Bearer => error,
+            Self::ClientSecret => error.with_challenge(BASIC),
+        }
+    }
+
+    const fn with(self, key: PlainToken) -> Presented {
+        Presented { key, scheme: self }
+    }
+}
+
 /// Returns the API key of a request. The client id is not evaluated: a key identifies its service.
 ///
 /// # Errors
@@ -18,25 +52,26 @@ use crate::domain::PlainToken;
 pub fn presented(
     request: &HttpRequest,
     client_secret: Option<PlainToken>,
-) -> Result<PlainToken, ApiError> {
+) -> Result<Presented, ApiError> {
     match (request.headers().contains_key(AUTHORIZATION), client_secret) {
         (true, Some(_)) => Err(Code::MalformedRequest.into()),
         (true, None) => in_header(request),
-        (false, Some(secret)) => Ok(secret),
+        (false, Some(secret)) => Ok(Scheme::ClientSecret.with(secret)),
         (false, None) => Err(Code::AuthenticationRequired.into()),
     }
 }
 
-fn in_header(request: &HttpRequest) -> Result<PlainToken, ApiError> {
+fn in_header(request: &HttpRequest) -> Result<Presented, ApiError> {
     let (scheme, credentials) = authorization(request)?;
     if scheme.eq_ignore_ascii_case("bearer") {
-        return Ok(PlainToken::presented(credentials));
+        return Ok(Scheme::Bearer.with(PlainToken::presented(credentials)));
     }
     if !scheme.eq_ignore_ascii_case("basic") {
         return Err(Code::AuthenticationRequired.into());
     }
-    let secret = password_of_basic(credentials).ok_or(Code::TokenInvalid)?;
-    Ok(PlainToken::presented(secret))
+    let unreadable = || Scheme::ClientSecret.refused(Code::TokenInvalid.into());
+    let secret = password_of_basic(credentials).ok_or_else(unreadable)?;
+    Ok(Scheme::ClientSecret.with(PlainToken::presented(secret)))
 }
 
 /// Returns the password of Basic credentials, which are form-encoded before they are

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::{Backoff, Capacity, Handler, LaneGuard, Lesson, Trouble, Worker};
+use super::{Backoff, Capacity, Handler, LaneGuard, Lesson, Progress, Trouble, Worker};
 use crate::clock::{Clock as _, SystemClock};
-use crate::domain::{Email, Locale};
+use crate::domain::{Email, LeaseId, Locale};
 use crate::store::jobs::backlog::{self, OpenJobs};
 use crate::store::jobs::lease::{Conclusion, PutBack};
-use crate::store::jobs::{self, Job, NewJob};
+use crate::store::jobs::{self, Claim, DueJobs, Job, NewJob};
 use crate::store::outbox::{self, MailKind, NewMail};
 use crate::store::{Conn, DatabaseUrl, Db, PoolSettings};
 
@@ -33,11 +33,15 @@ impl Handler for Deliveries {
         Capacity { total: 3, per_lane: 2 }
     }
 
-    async fn attempt(&self, job: &Job, lane: &LaneGuard) -> Conclusion {
+    async fn attempt(&self, job: &Job, lane: &LaneGuard, progress: &Progress) -> Conclusion {
         let now = SystemClock.now();
         self.attempts.lock().unwrap().push((job.subject_id.clone(), job.attempts));
         match job.subject_id.as_str() {
             "hangs" => pending().await,
+            "hangs at the end" => {
+                progress.note(true);
+                pending::<()>().await;
+            }
             "is slow" => tokio::time::sleep(Duration::from_millis(300)).await,
             "fails once" if job.attempts == 0 => {
                 let trouble = Trouble { backoff: BACKOFF, configuration: None };
@@ -55,6 +59,15 @@ impl Handler for Deliveries {
         }
         lane.learn(&Lesson::Open, now);
         Conclusion::Done { target: None }
+    }
+
+    fn cut_off(&self, _: &Job) -> Conclusion {
+        Conclusion::PutBack(PutBack {
+            error: "no answer".to_owned(),
+            next_attempt_at: SystemClock.now().after(Duration::from_hours(1)),
+            attempts: 1,
+            unconfirmed: 1,
+        })
     }
 
     async fn close(&self) {
@@ -85,8 +98,12 @@ impl Service {
         let wait = Duration::from_secs(10);
         let db = Db::open(&url, PoolSettings { size: 2, wait, prepared_statements: true }).unwrap();
         let handler = Deliveries::default();
-        let worker =
-            Worker { db: db.clone(), clock: Arc::new(SystemClock), handler: handler.clone() };
+        let worker = Worker {
+            db: db.clone(),
+            clock: Arc::new(SystemClock),
+            handler: handler.clone(),
+            stop_timeout: Duration::from_secs(2),
+        };
         let (stop, stopped) = oneshot::channel();
         let worker = tokio::spawn(worker.run(async {
             drop(stopped.await);
@@ -164,4 +181,36 @@ async fn attempts_under_way_are_finished_before_the_worker_ends() {
     service.stop().await;
     assert_eq!(db.read(backlog::count_open).unwrap().waiting, 0);
     assert!(*handler.is_closed.lock().unwrap());
+}
+
+#[tokio::test]
+async fn attempts_that_take_too_long_are_cut_off_and_their_jobs_are_free() {
+    let service = Service::start();
+    service.enqueue("hangs", "one.example.com");
+    service.enqueue("hangs at the end", "two.example.com");
+    for subject in ["hangs", "hangs at the end"] {
+        wait_for("the attempt", || !service.handler.attempts_of(subject).is_empty()).await;
+    }
+    let (db, handler) = (service.db.clone(), service.handler.clone());
+    // The folder of the database stays.
+    let Service { _folder, worker, stop, .. } = service;
+    stop.send(()).unwrap();
+    worker.await.unwrap();
+    assert!(*handler.is_closed.lock().unwrap());
+    // Another worker gets the one that cannot have succeeded, and at once.
+    let due =
+        DueJobs { kinds: Deliveries::KINDS, without_lanes: Vec::new(), now: SystemClock.now() };
+    let claim = Claim {
+        lease: LeaseId("other".to_owned()),
+        limit: 10,
+        is_for_waiting: false,
+        until: due.now.after(Duration::from_secs(20)),
+        due,
+    };
+    let claimed = db.write(move |conn| jobs::claim_due(conn, &claim)).unwrap();
+    let claimed: Vec<_> =
+        claimed.iter().map(|it| (it.job.subject_id.as_str(), it.job.attempts)).collect();
+    assert_eq!(claimed, [("hangs", 0)]);
+    let waiting = db.read(|conn| backlog::waiting_for(conn, 5)).unwrap();
+    assert_eq!(waiting.iter().map(|it| it.error.as_str()).collect::<Vec<_>>(), ["no answer"]);
 }

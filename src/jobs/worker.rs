@@ -7,14 +7,15 @@ use std::future::{Future, pending};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{MissedTickBehavior, timeout};
 
-use super::handler::Handler;
+use super::handler::{Handler, Progress};
 use super::lanes::{LaneGuard, SharedLanes};
 use crate::clock::Clock;
 use crate::domain::LeaseId;
-use crate::store::jobs::lease::{self, Completion, Lease};
+use crate::store::jobs::lease::{self, Completion, Conclusion, Lease};
 use crate::store::jobs::{self, Claim, ClaimedJob, DueJobs};
 use crate::store::{self, Db};
 
@@ -36,11 +37,18 @@ pub struct Worker<H> {
     pub clock: Arc<dyn Clock>,
     /// The handler of the jobs.
     pub handler: H,
+    /// Time for running attempts to finish after the stop signal.
+    pub stop_timeout: Duration,
 }
 
+/// Signal to cancel the running attempts: the sender of the channel is dropped.
+type CutOff = watch::Receiver<()>;
+
 impl<H: Handler> Worker<H> {
-    /// Works until `stop` is done, then finishes the attempts under way.
+    /// Works until `stop` is done, then finishes the attempts under way. Those that take longer
+    /// than [`Self::stop_timeout`] are cancelled, and their jobs are free for other workers at once.
     pub async fn run(self, stop: impl Future<Output = ()>) {
+        let (running, cut_off) = watch::channel(());
         let mut attempts = JoinSet::new();
         let mut enqueued = self.db.enqueued();
         let lanes = SharedLanes::new(self.handler.capacity());
@@ -49,7 +57,7 @@ impl<H: Handler> Worker<H> {
         polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tokio::pin!(stop);
         loop {
-            self.begin(&mut attempts, &lanes, &mut claims).await;
+            self.begin(&mut attempts, &lanes, &mut claims, &cut_off).await;
             let is_free = lanes.lock().free(self.clock.now()) > 0;
             tokio::select! {
                 () = &mut stop => break,
@@ -58,12 +66,26 @@ impl<H: Handler> Worker<H> {
                 _ = polls.tick() => self.handler.release_idle().await,
             }
         }
-        while attempts.join_next().await.is_some() {}
+        if timeout(self.stop_timeout, finish(&mut attempts)).await.is_err() {
+            tracing::warn!(
+                queue = H::NAME,
+                jobs = attempts.len(),
+                "attempts that take too long to wait for are cut off"
+            );
+            drop(running);
+            finish(&mut attempts).await;
+        }
         self.handler.close().await;
     }
 
     /// Claims as many jobs as may begin, and starts each at once, since a lease is short.
-    async fn begin(&self, attempts: &mut JoinSet<()>, lanes: &SharedLanes, claims: &mut usize) {
+    async fn begin(
+        &self,
+        attempts: &mut JoinSet<()>,
+        lanes: &SharedLanes,
+        claims: &mut usize,
+        cut_off: &CutOff,
+    ) {
         let now = self.clock.now();
         let free = lanes.lock().free(now);
         for _ in 0..free {
@@ -81,7 +103,7 @@ impl<H: Handler> Worker<H> {
             };
             let Some(claimed) = self.claim(claim).await else { break };
             let lane = lanes.begin(&claimed.job.lane());
-            attempts.spawn(self.clone().attempt(claimed, lane));
+            attempts.spawn(self.clone().attempt(claimed, lane, cut_off.clone()));
         }
     }
 
@@ -105,11 +127,19 @@ impl<H: Handler> Worker<H> {
     }
 
     /// The lane is kept until the conclusion is stored.
-    async fn attempt(self, claimed: ClaimedJob, lane: LaneGuard) {
+    async fn attempt(self, claimed: ClaimedJob, lane: LaneGuard, mut cut_off: CutOff) {
         let ClaimedJob { job, lease } = claimed;
+        let progress = Progress::default();
         let conclusion = tokio::select! {
-            conclusion = self.handler.attempt(&job, &lane) => conclusion,
+            biased;
+            conclusion = self.handler.attempt(&job, &lane, &progress) => conclusion,
             never = self.keep(&lease) => match never {},
+            // No value is ever sent: the receiver wakes when the sender is dropped.
+            _ = cut_off.changed() => if progress.may_have_succeeded() {
+                self.handler.cut_off(&job)
+            } else {
+                Conclusion::Released
+            },
         };
         self.store_end(lease.conclude(conclusion, self.clock.now())).await;
         drop(lane);
@@ -166,4 +196,8 @@ impl<H: Handler> Worker<H> {
             .await
             .unwrap_or_else(|panic| Err(store::Error::Internal(panic.to_string())))
     }
+}
+
+async fn finish(attempts: &mut JoinSet<()>) {
+    while attempts.join_next().await.is_some() {}
 }

@@ -10,7 +10,7 @@ use super::smtp::ConnectionUse;
 use super::transport::Transport;
 use crate::clock::Clock;
 use crate::domain::{Email, Language};
-use crate::jobs::{Backoff, Capacity, Handler, LaneGuard, Learned, Lesson, Trouble};
+use crate::jobs::{Backoff, Capacity, Handler, LaneGuard, Learned, Lesson, Progress, Trouble};
 use crate::store::jobs::Job;
 use crate::store::jobs::lease::Conclusion;
 use crate::store::outbox::{MailKind, QueuedMail};
@@ -103,12 +103,12 @@ impl Handler for MailHandler {
         self.transport.capacity()
     }
 
-    async fn attempt(&self, job: &Job, lane: &LaneGuard) -> Conclusion {
+    async fn attempt(&self, job: &Job, lane: &LaneGuard, progress: &Progress) -> Conclusion {
         let Some(mail) = QueuedMail::of(job) else {
             tracing::error!(mail_id = %job.id, kind = job.kind, "no such kind of mail");
             return Conclusion::Dead("no such kind of mail".to_owned());
         };
-        let outcome = self.compose_and_send(&mail).await;
+        let outcome = self.compose_and_send(&mail, progress).await;
         let now = self.clock.now();
         let learned = match &outcome {
             Outcome::Sent(_) => lane.learn(&Lesson::Open, now),
@@ -117,10 +117,20 @@ impl Handler for MailHandler {
                 Learned::default()
             }
         };
-        let note = Note::of(&mail, &outcome, now, learned.opens_at);
-        note.log(&mail, learned.is_news);
-        self.metrics.outcomes.count(note.outcome());
-        note.into_conclusion()
+        self.conclude(&mail, &outcome, learned)
+    }
+
+    fn cut_off(&self, job: &Job) -> Conclusion {
+        let Some(mail) = QueuedMail::of(job) else { return Conclusion::Released };
+        let error = SendError {
+            verdict: Verdict::Unconfirmed,
+            affects: Affects::Unknown,
+            text:
+                "the service stopped before the mail server answered the message; it may have been \
+                   accepted"
+                    .to_owned(),
+        };
+        self.conclude(&mail, &Outcome::Refused(error), Learned::default())
     }
 
     async fn release_idle(&self) {
@@ -133,7 +143,14 @@ impl Handler for MailHandler {
 }
 
 impl MailHandler {
-    async fn compose_and_send(&self, queued: &QueuedMail) -> Outcome {
+    fn conclude(&self, mail: &QueuedMail, outcome: &Outcome, learned: Learned) -> Conclusion {
+        let note = Note::of(mail, outcome, self.clock.now(), learned.opens_at);
+        note.log(mail, learned.is_news);
+        self.metrics.outcomes.count(note.outcome());
+        note.into_conclusion()
+    }
+
+    async fn compose_and_send(&self, queued: &QueuedMail, progress: &Progress) -> Outcome {
         let (compose, order) = (Arc::clone(&self.compose), queued.clone());
         let composed = tokio::task::spawn_blocking(move || compose(&order)).await;
         let (message, language, recipient) = match composed {
@@ -158,7 +175,7 @@ impl MailHandler {
             html: rendered.html,
             date: queued.created_at,
         };
-        match self.transport.send(&mail).await {
+        match self.transport.send_noting(&mail, progress).await {
             Ok(()) => {
                 if let Some(observer) = &self.observer {
                     observer(&mail, &message);

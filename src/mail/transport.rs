@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crate::jobs::Capacity;
+use crate::jobs::{Capacity, Progress};
 use crate::mail::directory::Directory;
 use crate::mail::mime;
 use crate::mail::outgoing::{Mail, SendError};
@@ -50,9 +50,14 @@ impl Transport {
 
     /// Sends one mail. After `Ok` the receiving side is responsible for it (RFC 5321 section 2.1).
     pub async fn send(&self, mail: &Mail) -> Result<(), SendError> {
+        self.send_noting(mail, &Progress::default()).await
+    }
+
+    /// Sends one mail, and records in `progress` whether the receiving side may have accepted it.
+    pub async fn send_noting(&self, mail: &Mail, progress: &Progress) -> Result<(), SendError> {
         let message = mime::compose(mail)?;
         match self {
-            Self::Smtp(smtp) => smtp.send(&message).await,
+            Self::Smtp(smtp) => smtp.send(&message, progress).await,
             Self::Directory(directory) => directory.write(mail, message.formatted()).await,
             Self::Memory(mailbox) => {
                 mailbox.put(mail.clone());

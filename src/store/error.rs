@@ -99,9 +99,19 @@ fn with_advice(message: &str) -> String {
     message
 }
 
+/// Prefix of the text of [`Error::Unavailable`].
+const UNAVAILABLE: &str = "the database is not available: ";
+
+impl Error {
+    /// Returns [`Self::Unavailable`] with the text of `cause`, which may contain the prefix already.
+    pub(super) fn unavailable(cause: &impl std::fmt::Display) -> Self {
+        Self::Unavailable(cause.to_string().replace(UNAVAILABLE, ""))
+    }
+}
+
 impl From<r2d2::Error> for Error {
     fn from(error: r2d2::Error) -> Self {
-        Self::Unavailable(error.to_string())
+        Self::unavailable(&error)
     }
 }
 
@@ -114,6 +124,13 @@ impl From<diesel::ConnectionError> for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_within_another_has_its_prefix_once() {
+        let locked = Error::Unavailable("database is locked".to_owned());
+        let text = Error::unavailable(&format!("timed out: {locked}")).to_string();
+        assert_eq!(text, "the database is not available: timed out: database is locked");
+    }
 
     #[test]
     fn several_lines_of_libpq_become_one() {

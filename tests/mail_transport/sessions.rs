@@ -36,7 +36,7 @@ const STEPS: [&str; 6] = ["", "EHLO", "MAIL", "RCPT", "DATA", "."];
 async fn three_digits_decide_at_every_step() {
     for step in STEPS {
         let replies: [&[u8]; 5] = match step {
-            "DATA" => [b"354", b"354 ", b"354 \xfc", b"354-\xff\r\n354 go", b"354 \x00"],
+            "DATA" => [b"354", b"350 go on", b"354 \xfc", b"354-\xff\r\n354 go", b"300 \x00"],
             "" => [b"220", b"220 ", b"220 \xfc", b"220-\xff\r\n220 hi", b"220 \x00"],
             _ => [
                 b"250",
@@ -76,11 +76,13 @@ async fn a_reply_that_is_none_is_temporary_before_the_end_of_the_message() {
 #[tokio::test]
 async fn what_is_unclear_after_the_message_may_have_been_accepted() {
     let garbled = ScriptedServer::start(at(".", b"thanks"));
+    let neither = ScriptedServer::start(at(".", b"354 go on"));
+    let preliminary = ScriptedServer::start(at(".", b"150 thinking"));
     let lost = ScriptedServer::start(|said| match said.line {
         "." => Act::AcceptAndClose,
         _ => Act::Usual,
     });
-    for server in [garbled, lost] {
+    for server in [garbled, neither, preliminary, lost] {
         let error = send(&server).await.unwrap_err();
         assert_eq!(error.verdict, Verdict::Unconfirmed, "{error}");
         assert!(error.text.contains("may have been accepted"), "{error}");
@@ -166,9 +168,28 @@ async fn a_log_in_that_the_server_cannot_do_or_does_not_accept_is_the_configurat
 
 #[tokio::test]
 async fn a_server_without_ehlo_gets_helo() {
-    let server = ScriptedServer::start(at("EHLO", b"502 5.5.2 what?"));
-    send(&server).await.unwrap();
-    assert!(server.said().contains(&"HELO localhost".to_owned()), "{:?}", server.said());
+    for reply in [&b"502 5.5.2 what?"[..], b"500", b"504 5.5.4 no such parameter", b"550 no"] {
+        let server = ScriptedServer::start(at("EHLO", reply));
+        send(&server).await.unwrap();
+        assert!(server.said().contains(&"HELO localhost".to_owned()), "{:?}", server.said());
+    }
+}
+
+#[tokio::test]
+async fn helo_does_not_hide_that_the_name_is_refused() {
+    for reply in [&b"504 5.5.2 need fully-qualified hostname"[..], b"550 5.7.1 who are you?"] {
+        let both = ScriptedServer::start(move |said| match said.line.get(..4) {
+            Some("EHLO" | "HELO") => Act::Say(reply),
+            _ => Act::Usual,
+        });
+        let error = send(&both).await.unwrap_err();
+        assert!(error.text.contains("HALLPASS_SMTP_EHLO_NAME"), "{error}");
+        // Without EHLO there is no log-in.
+        let server = ScriptedServer::start(at("EHLO", reply));
+        let url = server.url().replace("smtp://", "smtp://user:secret@");
+        let error = Transport::smtp(&settings(&url)).unwrap().send(&mail()).await.unwrap_err();
+        assert!(error.text.contains("HALLPASS_SMTP_EHLO_NAME"), "{error}");
+    }
 }
 
 #[tokio::test]
@@ -183,7 +204,7 @@ async fn the_name_in_ehlo_is_the_one_of_the_settings() {
 async fn refusals_of_the_service_are_its_configuration() {
     for (step, reply) in [
         ("", &b"554 no service"[..]),
-        ("EHLO", b"550 5.7.1 who are you?"),
+        ("EHLO", b"554 5.7.1 who are you?"),
         ("MAIL", b"553 5.7.1 not your address"),
         ("RCPT", b"504 5.5.2 <localhost>: Helo command rejected: need fully-qualified hostname"),
         ("RCPT", b"554 5.7.1 <bob@example.org>: Relay access denied"),

@@ -105,6 +105,31 @@ fn a_table_and_columns_can_be_named() {
 }
 
 #[test]
+fn rows_with_the_same_id_are_named_before_anything_is_imported() {
+    on_both(|site, target| {
+        without_related_tables(site);
+        site.execute("ALTER TABLE auth_user ADD COLUMN no TEXT");
+        // One number, and one that is written in two ways.
+        site.execute(
+            "UPDATE auth_user SET no = CASE WHEN id = 3 THEN '007' ELSE CAST(id + 100 AS TEXT) END",
+        );
+        site.execute("UPDATE auth_user SET no = '7' WHERE id = 5");
+        for option in [&["--column", "id=no", "--dry-run"][..], &["--column", "id=no"]] {
+            let told = target.import(site, option);
+            assert!(!told.success, "{}", told.stdout);
+            let lines: Vec<&str> =
+                told.stdout.lines().filter(|line| line.ends_with("have the id 7")).collect();
+            assert_eq!(lines.len(), 2, "{} {}", told.stdout, told.stderr);
+            assert!(lines.iter().all(|line| line.contains(": row ")), "{lines:?}");
+            assert!(told.stderr.contains("2 accounts collide"), "{}", told.stderr);
+        }
+        assert!(target.stored().is_empty());
+        target.import_all(site, &["--column", "id=no", "--skip-conflicts"]);
+        assert_eq!(target.stored().len(), accounts().len() - 2);
+    });
+}
+
+#[test]
 fn a_model_without_user_names_has_addresses_as_such() {
     on_both(|site, target| {
         site.execute("DELETE FROM auth_user WHERE email = ''");

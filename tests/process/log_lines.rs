@@ -192,3 +192,42 @@ fn a_production_without_the_setting_of_proxies_is_warned() {
     let log = setup.start().stop_for_log();
     assert!(!log.contains("HALLPASS_TRUSTED_PROXIES"), "{log}");
 }
+
+#[test]
+fn a_refused_preflight_is_told_with_the_headers_and_the_setting() {
+    let setup = in_json(Setup::on_sqlite());
+    let setup = setup
+        .with("HALLPASS_CORS_ORIGINS", "https://app.test")
+        .with("HALLPASS_CORS_HEADERS", "x-tenant");
+    let service = setup.start();
+    let ask = |method: &str, headers: &str| {
+        let mut stream = TcpStream::connect(service.address()).unwrap();
+        let head = format!(
+            "OPTIONS /v1/token-auth HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\
+             Origin: https://app.test\r\nAccess-Control-Request-Method: {method}\r\n\
+             Access-Control-Request-Headers: {headers}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+    };
+    ask("POST", "authorization,X-Tenant,X-Shop,,x-branch");
+    ask("BREW", "authorization");
+    let events = events(&service.stop_for_log());
+    let told = |text: &str| {
+        let of_message = |it: &&Value| it["message"].as_str().is_some_and(|it| it.contains(text));
+        events.iter().filter(of_message).cloned().collect::<Vec<Value>>()
+    };
+    let headers = told("pages may not send these request headers");
+    assert_eq!(headers.len(), 1, "{headers:?}");
+    assert_eq!(headers[0]["headers"], "x-shop, x-branch");
+    assert_eq!(headers[0]["setting"], "HALLPASS_CORS_HEADERS");
+    assert_eq!(told("pages may not use the method").len(), 1);
+    assert!(told("pages of this origin").is_empty());
+    let refused = told("request refused");
+    assert_eq!(refused.len(), 2);
+    for line in refused {
+        assert_eq!((&line["method"], &line["path"]), (&json!("OPTIONS"), &json!("/v1/token-auth")));
+    }
+}

@@ -195,7 +195,7 @@ fn serve(
         if !goes_on || line == "QUIT" {
             return Ok(());
         }
-        let in_message = line == "DATA" && reply.starts_with(b"354");
+        let in_message = line == "DATA" && reply.starts_with(b"3");
         loop {
             line.clear();
             if reader.read_line(&mut line)? == 0 {

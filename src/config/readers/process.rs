@@ -41,9 +41,22 @@ pub fn read_log(s: &mut Source) -> String {
         let parts = parts.map(|part| check_log_part(part).map(|()| part));
         let filter = parts.collect::<Result<Vec<&str>, String>>()?.join(",");
         match tracing_subscriber::EnvFilter::try_new(&filter) {
+            Ok(_) if !filter.is_empty() && !is_about_hallpass(&filter) => {
+                Err("logs nothing of Hallpass: add a level (info), as in info,sqlx=warn".to_owned())
+            }
             Ok(_) if !filter.is_empty() => Ok(filter),
             _ => Err("must be a level (info) or a filter (info,hallpass::http=debug)".to_owned()),
         }
+    })
+}
+
+/// Returns whether a part of the filter applies to Hallpass: it has no target, or one of Hallpass.
+fn is_about_hallpass(filter: &str) -> bool {
+    filter.split(',').any(|part| {
+        let target = part.rsplit_once('=').map_or("", |(target, _)| target);
+        let is_global = !part.contains('=');
+        let of_hallpass = target.strip_prefix("hallpass");
+        is_global || of_hallpass.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '[']))
     })
 }
 

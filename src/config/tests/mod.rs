@@ -130,6 +130,9 @@ fn each_part_of_the_log_filter_has_a_known_level() {
         "info,hallpass::http=debug",
         "info,hallpass[request{request_id=a}]=trace",
         "hallpass=info,hallpass::mail=off",
+        "hallpass::http=debug",
+        "sqlx=warn,info",
+        "off,hyper=warn",
     ] {
         assert_eq!(log(good).as_deref().ok(), Some(good), "{good}");
     }
@@ -146,6 +149,18 @@ fn each_part_of_the_log_filter_has_a_known_level() {
         let faults = log(bad).unwrap_err();
         assert_eq!(faults[0].name, "HALLPASS_LOG");
         assert!(faults[0].advice.contains(&format!("did you mean {meant}?")), "{}", faults[0]);
+    }
+    for silent in [
+        "nosuch=info",
+        "sqlx=warn,hyper=warn",
+        "[span]=info",
+        "[request{request_id=a}]=trace",
+        "hallpassing=info",
+        "actix_web=debug,my_hallpass=info",
+    ] {
+        let faults = log(silent).unwrap_err();
+        assert_eq!(faults[0].name, "HALLPASS_LOG");
+        assert!(faults[0].advice.contains("logs nothing of Hallpass"), "{}", faults[0]);
     }
     for bad in
         ["inof", "hallpass", "hallpass::http", "info hallpass=debug", "=", "===", ",", "a=b=c"]

@@ -1,6 +1,6 @@
 //! E-mail addresses that can safely receive mail.
 
-use crate::domain::{Fault, Length};
+use crate::domain::{Fault, Length, trim_typed};
 
 /// An e-mail address: a dot-atom of ASCII before the `@`, a domain name after it (RFC 5321 without
 /// quoted local parts and IP literals). An internationalised domain is stored as its A-label.
@@ -17,9 +17,10 @@ impl Email {
     /// The fault of a longer address, which is nearly always ASCII.
     const TOO_LONG: Fault = Fault::TooLong(Length::Characters(Self::MAX_LENGTH));
 
-    /// Parses an address that a user entered. White space around it is ignored.
+    /// Parses an address that a user entered. White space and invisible characters around it are
+    /// ignored.
     pub fn parse_typed(text: &str) -> Result<Self, Fault> {
-        Self::parse(text.trim())
+        Self::parse(trim_typed(text))
     }
 
     /// Parses an address. Dots and `+tags` are kept: only the provider knows whether they matter.

@@ -2,7 +2,7 @@
 
 use unicode_normalization::UnicodeNormalization as _;
 
-use crate::domain::{Email, Fault, Length};
+use crate::domain::{Email, Fault, Length, trim_typed};
 
 /// The letters beyond ASCII that a chosen name may have: blocks of letters without gaps, so that
 /// the published pattern works in the regular expressions of any language.
@@ -50,7 +50,7 @@ impl Username {
     /// response may reveal that a user name is taken, but not that an address is.
     pub fn parse_beside(text: &str, email: Option<&Email>) -> Result<Option<Self>, Fault> {
         match email {
-            Some(email) if Self::known(text.trim()).is_address(email) => Ok(None),
+            Some(email) if Self::known(trim_typed(text)).is_address(email) => Ok(None),
             _ => Self::parse(text).map(Some),
         }
     }

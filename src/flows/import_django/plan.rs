@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use super::report::{Collision, Conflict, ImportChoices, LeftBehind, Place, Shared};
 use crate::domain::{
     Email, IdentityId, IdentityKey, LinkedIdentity, Locale, Metadata, PasswordHash, Roles, User,
-    UserId, Username, UtcTime,
+    UserId, Username, UtcTime, trim_typed,
 };
 use crate::social::Preset;
 use crate::store::django_source::{DjangoAccounts, DjangoAddress, DjangoSocialAccount, DjangoUser};
@@ -45,8 +45,10 @@ pub(super) fn make(
     }
     let found = accounts.users.len();
     let mut new: Vec<User> = Vec::new();
+    let mut rows: Vec<usize> = Vec::new();
     let mut further_emails = 0;
     for django in accounts.users.into_iter().filter(|django| !is_here(django, present)) {
+        rows.push(django.row);
         let own = addresses.remove(&django.id).unwrap_or_default();
         let user = account(django, &own, now);
         let kept = user.email.as_ref().map(Email::normalised);
@@ -59,7 +61,7 @@ pub(super) fn make(
         if choices.drop_shared_emails { drop_shared_emails(&mut new, present) } else { Vec::new() };
     let address_as_username = foreign_addresses(&mut new, present);
     let unusable_usernames = unusable_usernames(&new);
-    let conflicts = find_conflicts(&new, present);
+    let conflicts = find_conflicts(&new, &rows, present);
     let left_behind = LeftBehind::of(&new, &accounts.extras);
     let colliding: HashSet<UserId> = conflicts.iter().map(|conflict| conflict.id).collect();
     new.retain(|user| !colliding.contains(&user.id));
@@ -199,15 +201,32 @@ fn foreign_addresses(new: &mut [User], present: &Present) -> Vec<UserId> {
 }
 
 /// Returns the accounts whose user name cannot be used to log in: it is empty, too long, or has
-/// spaces at an end.
+/// spaces or invisible characters at an end.
 fn unusable_usernames(new: &[User]) -> Vec<UserId> {
     let is_unusable = |name: &str| {
-        name.is_empty() || name.trim() != name || name.chars().count() > LONGEST_LOGIN_NAME
+        name.is_empty() || trim_typed(name) != name || name.chars().count() > LONGEST_LOGIN_NAME
     };
     new.iter().filter(|user| is_unusable(user.username.as_str())).map(|user| user.id).collect()
 }
 
-fn find_conflicts(new: &[User], present: &Present) -> Vec<Conflict> {
+/// Returns the row of each account and another row with the same user id, if there is one.
+fn shared_ids(new: &[User], rows: &[usize]) -> Vec<Option<Shared>> {
+    let mut first: HashMap<UserId, usize> = HashMap::new();
+    let mut second: HashMap<UserId, usize> = HashMap::new();
+    for (user, row) in new.iter().zip(rows) {
+        if *first.entry(user.id).or_insert(*row) != *row {
+            second.entry(user.id).or_insert(*row);
+        }
+    }
+    let shared = |(user, row): (&User, &usize)| {
+        let (first, second) = (first.get(&user.id)?, second.get(&user.id)?);
+        let other = if row == first { *second } else { *first };
+        Some(Shared::Id { row: *row, other })
+    };
+    new.iter().zip(rows).map(shared).collect()
+}
+
+fn find_conflicts(new: &[User], rows: &[usize], present: &Present) -> Vec<Conflict> {
     let mut names: HashMap<&str, Vec<UserId>> = HashMap::new();
     let mut addresses: HashMap<&str, Vec<UserId>> = HashMap::new();
     for user in new {
@@ -220,7 +239,7 @@ fn find_conflicts(new: &[User], present: &Present) -> Vec<Conflict> {
         owners.into_iter().flatten().copied().filter(|id| *id != user.id).collect()
     };
     let mut conflicts = Vec::new();
-    for user in new {
+    for (user, shared_id) in new.iter().zip(shared_ids(new, rows)) {
         let (name, email) = (user.username.normalised(), user.email.as_ref());
         let mut collisions = Vec::new();
         let mut collide = |shared, place, others: Vec<UserId>| {
@@ -230,6 +249,9 @@ fn find_conflicts(new: &[User], present: &Present) -> Vec<Conflict> {
         };
         let same_number = present.accounts.contains_key(&user.id).then_some(user.id);
         collide(Shared::Number, Place::Hallpass, same_number.into_iter().collect());
+        if let Some(shared) = shared_id {
+            collide(shared, Place::Django, vec![user.id]);
+        }
         collide(Shared::Name, Place::Django, others(user, names.get(name)));
         collide(
             Shared::Name,

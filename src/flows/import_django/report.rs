@@ -61,6 +61,13 @@ pub struct Collision {
 pub enum Shared {
     /// The user id.
     Number,
+    /// The user id, in two rows of the Django table.
+    Id {
+        /// The row of this account, in the order of the table.
+        row: usize,
+        /// Another row with the user id.
+        other: usize,
+    },
     /// The user name, without regard to case.
     Name,
     /// The e-mail address, without regard to case.

@@ -29,6 +29,7 @@ use crate::http::error::ApiError;
 use crate::http::metrics::Metrics;
 use crate::http::operations;
 use crate::http::serving::backpressure::{AnswerBody, Intake};
+use crate::http::serving::cors;
 use crate::http::serving::production_limit;
 use crate::http::serving::request_id::{self, RequestIds, X_REQUEST_ID};
 use crate::http::v1::services::forward_auth;
@@ -64,6 +65,7 @@ pub async fn surround(
         // would let it pass.
         request.headers_mut().remove(ACCESS_CONTROL_REQUEST_METHOD);
     }
+    cors::drop_empty_elements(request.headers_mut());
     // The request must not be cloned before it is routed, so a refusal without a response of its
     // own becomes an error with one.
     let foreign_origin = foreign_origin(&request, state.as_ref().map(web::Data::get_ref));
@@ -78,10 +80,16 @@ pub async fn surround(
     if let Some(origin) = foreign_origin {
         around.span.in_scope(|| log_foreign_origin(&origin));
     }
-    let lost = match answer {
+    let (lost, preflight) = match answer.map(|response| (cors_error(&response), response)) {
         // Preflights are handled before routing.
-        Ok(response) if is_cors_refusal(&response) => ApiError::from(Code::OriginRejected).into(),
-        Ok(mut response) => {
+        Ok((Some(cause), response)) => {
+            let (preflight, _) = response.into_parts();
+            if let Some(state) = &state {
+                around.span.in_scope(|| log_preflight(&cause, &preflight, &state.browsers.headers));
+            }
+            (cors::refusal(&cause).into(), Some(preflight))
+        }
+        Ok((None, mut response)) => {
             around.span.in_scope(|| {
                 log_undocumented(&response);
                 let code = api_error(&response).map(|error| error.code);
@@ -97,9 +105,9 @@ pub async fn surround(
             production_limit::add_to(response.headers_mut(), &report);
             return Ok(response.map_body(|_, body| AnswerBody::new(body.boxed(), answering)));
         }
-        Err(error) => error,
+        Err(error) => (error, None),
     };
-    let mut response = around.refusal(&lost, metrics.as_deref());
+    let mut response = around.refusal(preflight.as_ref(), &lost, metrics.as_deref());
     production_limit::add_to(response.headers_mut(), &report);
     if is_last() {
         response.head_mut().set_connection_type(ConnectionType::Close);
@@ -146,11 +154,16 @@ impl Surroundings {
     }
 
     /// Returns the response to a request without an endpoint.
-    pub fn refusal(&self, error: &Error, metrics: Option<&Metrics>) -> HttpResponse {
+    pub fn refusal(
+        &self,
+        request: Option<&HttpRequest>,
+        error: &Error,
+        metrics: Option<&Metrics>,
+    ) -> HttpResponse {
         let mut response = request_id::scope_sync(self.ids.clone(), || error.error_response());
         let status = response.status();
         let code = error.as_error::<ApiError>().map(|error| error.code);
-        self.span.in_scope(|| log(None, status, code, self.started));
+        self.span.in_scope(|| log(request, status, code, self.started));
         if let Some(metrics) = metrics {
             metrics.count(None, status, code, self.started.elapsed());
         }
@@ -176,8 +189,8 @@ impl Surroundings {
     }
 }
 
-fn is_cors_refusal<B>(response: &ServiceResponse<B>) -> bool {
-    response.response().error().is_some_and(|error| error.as_error::<CorsError>().is_some())
+fn cors_error<B>(response: &ServiceResponse<B>) -> Option<CorsError> {
+    response.response().error().and_then(|error| error.as_error::<CorsError>()).cloned()
 }
 
 /// Logs an error that the document does not promise for this operation: a bug. The client still
@@ -239,6 +252,24 @@ fn log_foreign_origin(origin: &str) {
         setting = "HALLPASS_CORS_ORIGINS",
         "pages of this origin may not read responses: the setting does not name it"
     );
+}
+
+/// Logs a refused preflight of a page of a permitted origin, with the setting that would permit it.
+fn log_preflight(cause: &CorsError, preflight: &HttpRequest, allowed: &[String]) {
+    let headers = preflight.headers();
+    match cause {
+        CorsError::HeadersNotAllowed => tracing::info!(
+            target: REFUSALS,
+            headers = cors::refused_headers(headers, allowed).join(", "),
+            setting = "HALLPASS_CORS_HEADERS",
+            "pages may not send these request headers: the setting does not name them"
+        ),
+        CorsError::MethodNotAllowed => tracing::info!(
+            target: REFUSALS,
+            "pages may not use the method that a preflight asked for"
+        ),
+        _ => {}
+    }
 }
 
 /// Logs once that a forwarding header was ignored: without `HALLPASS_TRUSTED_PROXIES` all clients

@@ -307,7 +307,7 @@ impl<'a> BareAnswer<'a> {
     /// Returns the response with a problem document.
     fn explained(&self, https: Https, metrics: &Metrics) -> Vec<u8> {
         let error = Error::from(ApiError::from(self.code));
-        let response = Surroundings::new(https).refusal(&error, Some(metrics));
+        let response = Surroundings::new(https).refusal(None, &error, Some(metrics));
         let (response, body) = response.into_parts();
         let body = body.try_into_bytes().unwrap_or_default();
         let status = response.status();

@@ -12,6 +12,7 @@ use super::dial::{Result, Stream, configuration, lost, protect, tcp, temporary, 
 use super::extensions::Extensions;
 use super::judgement::{Step, judge};
 use super::reply::{Reply, ReplyError};
+use crate::jobs::Progress;
 use crate::mail::outgoing::{SendError, Verdict};
 use crate::mail::smtp::settings::{Login, Security, SmtpSettings};
 
@@ -44,11 +45,11 @@ impl Connection {
         }
         let mut connection = Self::over(stream, settings);
         connection.greeting().await?;
-        connection.hello(&settings.ehlo_name).await?;
+        connection.hello(settings).await?;
         if settings.security == Security::StartTls {
             let stream = connection.start_tls(settings, tls).await?;
             connection = Self::over(stream, settings);
-            connection.hello(&settings.ehlo_name).await?;
+            connection.hello(settings).await?;
         }
         if let Some(login) = &settings.login {
             connection.log_in(login).await?;
@@ -68,10 +69,15 @@ impl Connection {
         }
     }
 
-    async fn hello(&mut self, name: &str) -> Result<()> {
+    async fn hello(&mut self, settings: &SmtpSettings) -> Result<()> {
+        let name = &settings.ehlo_name;
         let reply = self.ask(Step::Hello, &format!("EHLO {name}")).await?;
-        // Servers without EHLO know HELO and no extensions (RFC 5321 section 3.2).
-        if matches!(reply.code, 500 | 502) {
+        // Servers without EHLO know HELO and no extensions (RFC 5321 section 3.2). Some reply with
+        // codes that can also concern the name. If extensions are needed, that reply is the error
+        // to report: after HELO, the missing extension would hide it.
+        let needs_extensions = settings.security == Security::StartTls || settings.login.is_some();
+        let is_unknown = matches!(reply.code, 500 | 502);
+        if is_unknown || (matches!(reply.code, 504 | 550) && !needs_extensions) {
             self.command(Step::Hello, &format!("HELO {name}")).await?;
         } else {
             self.extensions = Extensions::of(&self.positive(Step::Hello, reply)?);
@@ -132,6 +138,7 @@ impl Connection {
         &mut self,
         envelope: &Envelope,
         message: &[u8],
+        progress: &Progress,
     ) -> std::result::Result<(), (Step, SendError)> {
         let at = |step: Step| move |error| (step, error);
         let sender: &str = envelope.from().map(AsRef::as_ref).unwrap_or_default();
@@ -142,7 +149,7 @@ impl Connection {
             self.command(Step::Recipient, &rcpt).await.map_err(at(Step::Recipient))?;
         }
         self.begin_data().await.map_err(at(Step::Data))?;
-        self.content(message).await.map_err(at(Step::Content))?;
+        self.content(message, progress).await.map_err(at(Step::Content))?;
         self.accepted += 1;
         self.idle_since = Instant::now();
         Ok(())
@@ -150,22 +157,25 @@ impl Connection {
 
     async fn begin_data(&mut self) -> Result<()> {
         let reply = self.ask(Step::Data, "DATA").await?;
-        if reply.code == 354 { Ok(()) } else { Err(self.refusal(Step::Data, &reply)) }
+        // RFC 5321 names 354; what counts is the first digit (section 4.2.1).
+        if reply.is_intermediate() { Ok(()) } else { Err(self.refusal(Step::Data, &reply)) }
     }
 
-    async fn content(&mut self, message: &[u8]) -> Result<()> {
+    async fn content(&mut self, message: &[u8], progress: &Progress) -> Result<()> {
         let limit = self.content_timeout;
         self.write(Step::Content, &stuffed(message), limit).await?;
         // From here on the server may have accepted the mail.
+        progress.note(true);
         let ended = async {
             self.write(Step::Content, b".\r\n", limit).await?;
             self.read(Step::Content, limit).await
         };
-        let reply = ended.await.map_err(|error| SendError {
-            verdict: Verdict::Unconfirmed,
-            text: format!("{}; it may have been accepted", error.text),
-            ..error
-        })?;
+        let reply = ended.await.map_err(unconfirmed)?;
+        // Neither accepted nor refused.
+        if reply.is_intermediate() {
+            return Err(unconfirmed(self.refusal(Step::Content, &reply)));
+        }
+        progress.note(false);
         self.positive(Step::Content, reply).map(drop)
     }
 
@@ -241,6 +251,15 @@ impl Connection {
             })
         });
         reply.inspect_err(|_| self.is_broken = true)
+    }
+}
+
+/// Returns the error of a mail that the server may have accepted.
+fn unconfirmed(error: SendError) -> SendError {
+    SendError {
+        verdict: Verdict::Unconfirmed,
+        text: error.text + "; it may have been accepted",
+        ..error
     }
 }
 

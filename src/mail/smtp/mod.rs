@@ -22,6 +22,7 @@ use lettre::Message;
 
 pub use self::pool::ConnectionUse;
 use self::{connection::Connection, judgement::Step, pool::Pool};
+use crate::jobs::Progress;
 use crate::mail::outgoing::{Affects, SendError};
 use crate::mail::smtp::settings::SmtpSettings;
 
@@ -43,12 +44,16 @@ impl Smtp {
         self.0.settings().connections
     }
 
-    pub(super) async fn send(&self, message: &Message) -> Result<(), SendError> {
+    pub(super) async fn send(
+        &self,
+        message: &Message,
+        progress: &Progress,
+    ) -> Result<(), SendError> {
         let (envelope, bytes) = (message.envelope(), message.formatted());
         let domain = envelope.to().first().map(|to| to.domain().to_lowercase()).unwrap_or_default();
         loop {
             let mut pooled = self.0.acquire(&domain).await?;
-            match pooled.connection.deliver(envelope, &bytes).await {
+            match pooled.connection.deliver(envelope, &bytes, progress).await {
                 Ok(()) => {
                     self.0.release(pooled).await;
                     return Ok(());

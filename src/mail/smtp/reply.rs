@@ -55,6 +55,11 @@ impl Reply {
         self.code / 100 == 2
     }
 
+    /// Returns true for 3yz, positive intermediate.
+    pub(super) const fn is_intermediate(&self) -> bool {
+        self.code / 100 == 3
+    }
+
     /// Returns true for 5yz, permanent negative completion.
     pub(super) const fn is_permanent(&self) -> bool {
         self.code / 100 == 5

@@ -219,8 +219,17 @@ pub fn ehlo_name(text: &str) -> Option<String> {
         Err(_) => {}
     }
     let name = idna::domain_to_ascii(text).ok()?;
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-    (!name.is_empty() && name.len() <= 255 && name.bytes().all(fits)).then_some(name)
+    // SMTP knows no final dot, unlike the DNS (RFC 5321 section 2.3.5).
+    let name = name.strip_suffix('.').unwrap_or(&name);
+    (name.len() <= 255 && name.split('.').all(is_label)).then(|| name.to_owned())
+}
+
+/// Returns whether `text` is a label of a host name. Underscores are permitted, since container
+/// names have them.
+fn is_label(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    let is_dash_at_edge = text.starts_with('-') || text.ends_with('-');
+    (1..=63).contains(&text.len()) && text.bytes().all(fits) && !is_dash_at_edge
 }
 
 fn is_loopback(host: &str) -> bool {

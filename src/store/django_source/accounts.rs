@@ -5,6 +5,8 @@ use crate::domain::UtcTime;
 /// An account in Django.
 #[derive(Clone, Debug)]
 pub struct DjangoUser {
+    /// The position of its row in the order of the table, from 1.
+    pub row: usize,
     /// Its user id.
     pub id: i64,
     /// The user name, unique in Django with regard to case.

@@ -219,6 +219,7 @@ fn user(row: Row, table: &UserTable, position: usize) -> Result<DjangoUser> {
         (None, Some(_)) => return Err(refuse(&place, "has no date_joined that is a date")),
     };
     Ok(DjangoUser {
+        row: position,
         id,
         username,
         // Some sites have NULL where Django has an empty text.

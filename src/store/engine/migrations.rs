@@ -7,7 +7,11 @@ use diesel::migration::{Migration, MigrationSource as _};
 use diesel::sqlite::{Sqlite, SqliteConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
+use crate::store::engine::objects::{self, Object};
 use crate::store::{Conn, Error, Result};
+
+/// The table in which Diesel records migrations.
+pub(crate) const RECORD: &str = "__diesel_schema_migrations";
 
 pub(crate) const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 pub(crate) const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
@@ -43,11 +47,8 @@ fn in_order() -> Result<Vec<Box<dyn Migration<Sqlite>>>> {
     Ok(all)
 }
 
-/// Returns the tables that the migrations of these versions create.
-pub(crate) fn tables_made_by(
-    versions: &BTreeMap<String, String>,
-    names_of_tables: fn(&mut Conn) -> Result<BTreeSet<String>>,
-) -> Result<BTreeSet<String>> {
+/// Returns the tables, indexes and triggers that the migrations of these versions create.
+pub(crate) fn made_by(versions: &BTreeMap<String, String>) -> Result<BTreeSet<Object>> {
     let mut conn = Conn::Sqlite(in_memory()?);
     let (mut made, mut before) = (BTreeSet::new(), BTreeSet::new());
     for migration in in_order()? {
@@ -56,12 +57,12 @@ pub(crate) fn tables_made_by(
             sqlite.applied_migrations().map_err(fault)?;
             sqlite.run_migration(&migration).map_err(fault)?;
         }
-        let after = names_of_tables(&mut conn)?;
+        let after = objects::list(&mut conn)?;
         if versions.contains_key(&migration.name().version().to_string()) {
             made.extend(after.difference(&before).cloned());
         }
         before = after;
     }
-    made.remove("__diesel_schema_migrations");
+    made.retain(|object| object.name != RECORD);
     Ok(made)
 }

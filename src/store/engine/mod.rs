@@ -7,6 +7,7 @@ pub(crate) mod health;
 pub(crate) mod locks;
 pub(crate) mod migrate;
 pub(crate) mod migrations;
+pub(crate) mod objects;
 pub(crate) mod privileges;
 pub(crate) mod probe;
 pub(crate) mod suitable;

@@ -7,10 +7,11 @@ use std::time::Instant;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Integer, Nullable, Text};
 
-use crate::store::copy::tables::{applied_migrations, names, names_of_tables, of_this_version};
+use crate::store::copy::tables::{applied_migrations, names, of_this_version};
 use crate::store::engine::connection::in_snapshot;
 use crate::store::engine::locks;
-use crate::store::engine::migrations::{LEVEL, known, tables_made_by};
+use crate::store::engine::migrations::{LEVEL, RECORD, known, made_by, scratch};
+use crate::store::engine::objects::{self, Names};
 use crate::store::engine::privileges::{require_create, require_schema, require_use};
 use crate::store::{Conn, Error, Result};
 
@@ -39,8 +40,6 @@ pub(crate) fn find_missing(conn: &mut Conn) -> Result<Vec<String>> {
     in_snapshot(conn, look).map_err(|error| locks::explain(conn, began, error))
 }
 
-/// The table in which Diesel records migrations.
-const RECORD: &str = "__diesel_schema_migrations";
 /// Privileges on every table of Hallpass.
 const USE: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
 
@@ -49,10 +48,14 @@ fn look(conn: &mut Conn) -> Result<Vec<String>> {
     refuse_other_encodings(conn)?;
     require_schema(conn)?;
     require_use(conn, RECORD, &["SELECT"])?;
+    refuse_foreign_record(conn)?;
     let mut missing = known()?;
+    let newest = missing.keys().next_back().cloned();
     let mut later = applied_migrations(conn)?.unwrap_or_default();
     let all = missing.len();
     missing.retain(|version, _| !later.remove(version));
+    // Unknown older ones belong to another program that records its migrations here too.
+    later.retain(|version| Some(version) > newest.as_ref());
     if missing.is_empty() {
         if later.is_empty() {
             refuse_changed_tables(conn)?;
@@ -85,32 +88,44 @@ fn refuse_other_encodings(conn: &mut Conn) -> Result<()> {
     }
 }
 
+/// Refuses a record of migrations with other columns, which another program made: its rows could
+/// not be read, and ours could not be added.
+fn refuse_foreign_record(conn: &mut Conn) -> Result<()> {
+    let present = columns(conn, RECORD)?;
+    let own = ["version", "run_on"];
+    let lacks = own.iter().any(|name| present.iter().all(|it| it.name != *name));
+    let demands = present.iter().any(|it| it.needs_value && !own.contains(&it.name.as_str()));
+    if present.is_empty() || !(lacks || demands) {
+        return Ok(());
+    }
+    Err(Error::Unsuitable(format!(
+        "the database has a table {RECORD} with other columns than version and run_on, which \
+         Hallpass did not make: give it a database or a schema of its own"
+    )))
+}
+
 /// Refuses tables of another program. A migration would fail halfway, or use them.
 fn refuse_foreign_tables(conn: &mut Conn, missing: &BTreeMap<String, String>) -> Result<()> {
-    let to_be_made = tables_made_by(missing, names_of_tables)?;
-    let present = names(
-        conn,
-        match conn {
-            Conn::Sqlite(_) => "SELECT name FROM sqlite_schema",
-            Conn::Postgres(_) => {
-                "SELECT c.relname::text AS name FROM pg_class c \
-                 JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = current_schema()"
-            }
-        },
-    )?;
-    let foreign: Vec<&str> = to_be_made.intersection(&present).map(String::as_str).collect();
+    let (names, present) = (Names::of(conn), objects::list(conn)?);
+    let to_be_made = made_by(missing)?;
+    let foreign = to_be_made.iter().filter_map(|own| names.find_other(own, &present));
+    let foreign: BTreeSet<String> = foreign.map(ToString::to_string).collect();
     if foreign.is_empty() {
         return Ok(());
     }
     Err(Error::Unsuitable(format!(
         "the database has {} that Hallpass did not make: give it a database or a schema of its own",
-        foreign.join(", ")
+        foreign.into_iter().collect::<Vec<_>>().join(", ")
     )))
 }
 
 /// Refuses tables that were changed. Requests that need the missing part would fail later.
 fn refuse_changed_tables(conn: &mut Conn) -> Result<()> {
-    match first_fault(conn)? {
+    let fault = match first_fault(conn)? {
+        None => index_fault(conn)?,
+        fault => fault,
+    };
+    match fault {
         Some(fault) => Err(Error::Unsuitable(format!(
             "{fault}, although every migration is recorded: something other than Hallpass changed the \
              tables; undo that, or restore a backup"
@@ -161,6 +176,27 @@ fn first_fault(conn: &mut Conn) -> Result<Option<String>> {
         }
     }
     Ok(None)
+}
+
+/// Returns the first missing index of this version. SQLite needs them, since statements name them;
+/// on Postgres a missing index makes statements slow, and is logged.
+fn index_fault(conn: &mut Conn) -> Result<Option<String>> {
+    let (names, present) = (Names::of(conn), objects::list(conn)?);
+    let mut own = objects::list(&mut scratch()?)?;
+    own.retain(|it| it.kind == "index");
+    let lacks = |it: &&objects::Object| !present.iter().any(|other| names.is_own(it, other));
+    let missing: Vec<&str> = own.iter().filter(lacks).map(|it| it.name.as_str()).collect();
+    match (missing.first(), conn) {
+        (None, _) => Ok(None),
+        (Some(first), Conn::Sqlite(_)) => Ok(Some(format!("the index {first} is missing"))),
+        (Some(_), Conn::Postgres(_)) => {
+            tracing::warn!(
+                indexes = missing.join(", "),
+                "indexes are missing, which makes statements slow: restore them as the migrations make them"
+            );
+            Ok(None)
+        }
+    }
 }
 
 fn columns(conn: &mut Conn, table: &str) -> Result<Vec<Column>> {

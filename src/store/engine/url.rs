@@ -106,7 +106,9 @@ impl DatabaseUrl {
         let rest = text.strip_prefix("postgres://").or_else(|| text.strip_prefix("postgresql://"));
         if let Some(rest) = rest {
             check_postgres(rest)?;
-            return Ok(Self::Postgres(text.to_owned()));
+            // libpq refuses parameters that are appended to an empty query.
+            let url = text.split_once('?').filter(|(_, query)| query.is_empty());
+            return Ok(Self::Postgres(url.map_or(text, |(url, _)| url).to_owned()));
         }
         let path = text.strip_prefix("sqlite://").or_else(|| text.strip_prefix("sqlite:"));
         path.ok_or(FORMS).and_then(sqlite_path).map(Self::Sqlite)
@@ -185,7 +187,8 @@ fn sqlite_path(text: &str) -> Result<PathBuf, Advice> {
         return Err("has a % that encodes nothing: a % in a path is written %25");
     }
     let first = path.split('/').next().unwrap_or_default();
-    if first == "localhost"
+    // Host names are case-insensitive and may end in a dot.
+    if first.strip_suffix('.').unwrap_or(first).eq_ignore_ascii_case("localhost")
         || first.contains([':', '@'])
         || first.parse::<std::net::Ipv4Addr>().is_ok()
     {

@@ -54,7 +54,7 @@ where
         let outcome = match (self.outcome, committed) {
             (Some(Ok(value)), Ok(())) => Ok(value),
             (Some(Err(error)), _) => Err(error),
-            (Some(Ok(_)) | None, Err(error)) => Err(Error::Unavailable(error.to_string()).into()),
+            (Some(Ok(_)) | None, Err(error)) => Err(Error::unavailable(&error).into()),
             (None, Ok(())) => Err(Error::Internal("a database job did not run".into()).into()),
         };
         // The caller may have gone. The work is done.

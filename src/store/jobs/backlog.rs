@@ -68,35 +68,39 @@ pub fn retry(conn: &mut Conn, id: &str, now: UtcTime) -> Result<bool> {
     Ok(diesel::update(chosen).set(as_new(now)).execute(conn)? == 1)
 }
 
-/// Makes up to `limit` dead jobs due at once that were given up before `now`. Returns how many.
-pub fn retry_dead(conn: &mut Conn, now: UtcTime, limit: i64) -> Result<usize> {
-    let dead = || outbox::table.filter(sql::<Bool>("status = 'dead'"));
-    let given_up: Vec<String> = dead()
-        .filter(outbox::finished_at.lt(now.micros()))
-        .select(outbox::id)
-        .limit(limit)
-        .load(conn)?;
-    if given_up.is_empty() {
-        return Ok(0);
-    }
-    // Another command may have retried it meanwhile.
-    let chosen = dead().filter(outbox::id.eq_any(given_up));
-    Ok(diesel::update(chosen).set(as_new(now)).execute(conn)?)
+/// Jobs that can be made due at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retryable {
+    /// Those that were given up, at any time.
+    Dead,
+    /// Those that wait for a later time.
+    Waiting,
 }
 
-/// Makes up to `limit` jobs due at once that wait for a time after `now`. Returns how many.
-pub fn retry_waiting(conn: &mut Conn, now: UtcTime, limit: i64) -> Result<usize> {
-    let waiting = || {
-        let queued = outbox::table.filter(sql::<Bool>("status = 'queued'"));
-        queued.filter(outbox::next_attempt_at.gt(now.micros()))
-    };
-    let chosen: Vec<String> = waiting().select(outbox::id).limit(limit).load(conn)?;
-    if chosen.is_empty() {
-        return Ok(0);
-    }
-    Ok(diesel::update(waiting().filter(outbox::id.eq_any(chosen)))
-        .set(as_new(now))
-        .execute(conn)?)
+/// Returns the condition of these jobs at this time.
+fn is_retryable(which: Retryable, now: UtcTime) -> SqlLiteral<Bool> {
+    sql(&match which {
+        Retryable::Dead => "status = 'dead'".to_owned(),
+        Retryable::Waiting => format!("status = 'queued' AND next_attempt_at > {}", now.micros()),
+    })
+}
+
+/// Returns the ids of these jobs, for [`retry_listed`]. The list is taken once, so a job that is
+/// given up again meanwhile is not retried endlessly.
+pub fn list_retryable(conn: &mut Conn, which: Retryable, now: UtcTime) -> Result<Vec<String>> {
+    let jobs = outbox::table.filter(is_retryable(which, now));
+    Ok(jobs.select(outbox::id).load(conn)?)
+}
+
+/// Makes the listed jobs due at once that are still in this state. Returns how many.
+pub fn retry_listed(
+    conn: &mut Conn,
+    which: Retryable,
+    ids: &[String],
+    now: UtcTime,
+) -> Result<usize> {
+    let jobs = outbox::table.filter(is_retryable(which, now)).filter(outbox::id.eq_any(ids));
+    Ok(diesel::update(jobs).set(as_new(now)).execute(conn)?)
 }
 
 /// Makes a job due at once, with the shortest delays again. Earlier attempts stay counted as one:

@@ -76,6 +76,8 @@ pub enum Conclusion {
     Dead(String),
     /// It is put back and waits.
     PutBack(PutBack),
+    /// The attempt was cancelled without effect. The job is as it was before.
+    Released,
 }
 
 /// The reason why a job waits, and its counters.
@@ -141,6 +143,7 @@ pub fn complete(conn: &mut Conn, completion: &Completion) -> Result<bool> {
         Conclusion::Dropped => end(conn, completion, JobStatus::Dropped, None, None),
         Conclusion::Dead(error) => end(conn, completion, JobStatus::Dead, Some(error), None),
         Conclusion::PutBack(put_back) => return_to_queue(conn, completion, put_back),
+        Conclusion::Released => release(conn, completion),
     }
 }
 
@@ -177,4 +180,11 @@ fn return_to_queue(conn: &mut Conn, completion: &Completion, put_back: &PutBack)
         ))
         .execute(conn)?;
     Ok(returned == 1)
+}
+
+fn release(conn: &mut Conn, completion: &Completion) -> Result<bool> {
+    let released = diesel::update(leased(&completion.job, &completion.token))
+        .set((outbox::lease_token.eq(None::<String>), outbox::lease_until.eq(None::<i64>)))
+        .execute(conn)?;
+    Ok(released == 1)
 }

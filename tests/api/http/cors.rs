@@ -76,13 +76,13 @@ on_both! {
             for (path, method) in [
                 ("/v1/token-auth", "POST"), ("/v1/me", "PATCH"), ("/v1/me/", "DELETE"),
                 ("/v1/users/7", "DELETE"), ("/v1/revocations", "GET"), ("/users/7/", "PUT"),
-                ("/api-token-auth/", "POST"), ("/nothing", "GET"),
+                ("/api-token-auth/", "POST"), ("/nothing", "GET"), ("/v1/me", "HEAD"),
             ] {
                 let wanted = "content-type, Authorization,accept-language,if-none-match";
                 let answer = preflight(&app, origin, path, method, wanted).is(200);
                 readable(&answer, origin);
                 assert_eq!(words(&answer, "access-control-allow-methods"),
-                    ["delete", "get", "patch", "post", "put"]);
+                    ["delete", "get", "head", "patch", "post", "put"]);
                 let allowed = words(&answer, "access-control-allow-headers");
                 for name in ["accept-language", "authorization", "content-type", "if-none-match"] {
                     assert!(allowed.contains(&name.to_owned()), "{name}: {allowed:?}");
@@ -90,8 +90,35 @@ on_both! {
                 assert_eq!(answer.header("access-control-max-age"), Some("600"));
             }
         }
-        preflight(&app, FRONT_END, "/v1/me", "BREW", "").refused(403, "origin_rejected");
-        preflight(&app, FRONT_END, "/v1/me", "GET", "x-evil").refused(403, "origin_rejected");
+        for (method, wanted, detail) in [
+            ("BREW", "", "The page may not use this method."),
+            ("GET", "x-evil", "The page may not send these request headers."),
+            ("GET", "x evil", "The names of the request headers cannot be read."),
+        ] {
+            let answer = preflight(&app, FRONT_END, "/v1/me", method, wanted);
+            assert_eq!(answer.refused(403, "origin_rejected").json()["detail"], detail);
+        }
+        let foreign = preflight(&app, "https://evil.test", "/v1/me", "GET", "x-evil");
+        let foreign = foreign.refused(403, "origin_rejected").json();
+        assert_eq!(foreign["detail"], "The origin of the page is not allowed.");
+    }
+
+    fn empty_elements_of_a_list_of_headers_are_ignored(world) {
+        let app = world.app_with(&SETTINGS);
+        for wanted in ["authorization,,traceparent", ",authorization", "authorization, ", "", ",", " , "] {
+            readable(&preflight(&app, FRONT_END, "/v1/me", "GET", wanted).is(200), FRONT_END);
+        }
+        for wanted in ["authorization,,x-evil", ",x-evil"] {
+            preflight(&app, FRONT_END, "/v1/me", "GET", wanted).refused(403, "origin_rejected");
+        }
+        let lines = [
+            ("origin", FRONT_END),
+            ("access-control-request-method", "GET"),
+            ("access-control-request-headers", "authorization"),
+            ("access-control-request-headers", "x-evil"),
+        ];
+        app.send("OPTIONS", "/v1/me", &lines, "").refused(403, "origin_rejected");
+        readable(&app.send("OPTIONS", "/v1/me", &lines[..3], "").is(200), FRONT_END);
     }
 
     fn headers_of_libraries_and_tracing_are_allowed_and_others_by_setting(world) {
@@ -101,6 +128,8 @@ on_both! {
             "x-request-id", "x-correlation-id", "x-requested-with", "accept-language",
             "x-datadog-trace-id,x-datadog-origin", "b3", "x-b3-traceid", "if-none-match",
             "authorization,content-type,traceparent", "cache-control,pragma",
+            "x-newrelic-id,newrelic", "x-dtpc,x-dtreferer", "X-INSTANA-T,X-INSTANA-S,X-INSTANA-L",
+            "user-agent", "range",
         ] {
             let answer = preflight(&app, FRONT_END, "/v1/token-auth", "POST", wanted).is(200);
             readable(&answer, FRONT_END);

@@ -28,6 +28,7 @@ fn with_a_service_that_panics(test: impl FnOnce(SocketAddr)) {
     let browsers = Browsers {
         own_origin: String::new(),
         other_origins: Origins::default(),
+        headers: Vec::new(),
         same_site: actix_web::cookie::SameSite::Strict,
     };
     let metrics = Metrics::new(std::iter::empty());

@@ -4,7 +4,7 @@
 pub mod account;
 mod answer;
 mod app;
-mod contract;
+pub mod contract;
 pub mod cookies;
 pub mod crowd;
 mod mail;

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use hallpass::domain::{Email, JobId, LeaseId, Locale, UtcTime};
-use hallpass::store::jobs::backlog;
+use hallpass::domain::{Email, JobId, LeaseId, Locale};
+use hallpass::store::jobs::backlog::{self, Retryable};
 use hallpass::store::jobs::lease::{self, Conclusion, Lease, PutBack};
 use hallpass::store::jobs::{self, Claim, ClaimedJob, DueJobs, NewJob};
 use hallpass::store::outbox::{self, MailKind, NewMail, QueuedMail, Selection};
@@ -94,9 +94,12 @@ fn put_back(next: i64) -> Conclusion {
 
 fn retry(db: &Db, id: Option<&JobId>, now: i64) -> usize {
     let id = id.map(|id| id.0.clone());
-    let retried = db.write(move |conn| match id {
-        Some(id) => backlog::retry(conn, &id, at(now)).map(usize::from),
-        None => backlog::retry_dead(conn, at(now), 100),
+    let retried = db.write(move |conn| {
+        if let Some(id) = id {
+            return backlog::retry(conn, &id, at(now)).map(usize::from);
+        }
+        let dead = backlog::list_retryable(conn, Retryable::Dead, at(now))?;
+        backlog::retry_listed(conn, Retryable::Dead, &dead, at(now))
     });
     retried.unwrap()
 }
@@ -180,6 +183,18 @@ on_both! {
         assert_eq!(retry(&db, None, 3_000), 1);
         assert_eq!(retry(&db, None, 3_000), 0);
         assert_eq!(lease(&db, "d", 10, 3_000, 3_001).len(), 2);
+    }
+
+    fn what_is_listed_as_given_up_is_tried_again_whenever_it_was_given_up(world) {
+        let db = database(&world);
+        order_mails(&db, 3);
+        // Inserted by another program, and by an instance whose clock is ahead.
+        world.execute("UPDATE outbox SET status = 'dead'");
+        world.execute("UPDATE outbox SET finished_at = 9000000000 WHERE recipient LIKE 'p1@%'");
+        world.execute("UPDATE outbox SET finished_at = 10000000 WHERE recipient LIKE 'p2@%'");
+        assert_eq!(db.read(backlog::count_open).unwrap().dead, 3);
+        assert_eq!(retry(&db, None, 10), 3);
+        assert_eq!(db.read(backlog::count_open).unwrap().dead, 0);
     }
 
     fn a_mail_that_was_tried_before_gives_way_to_one_that_went_out_meanwhile(world) {
@@ -310,17 +325,15 @@ on_both! {
              'p' || i || '@example.com', 'en', '', CASE WHEN i % 2 = 0 THEN 'queued' ELSE 'dead' END, \
              7, 900000000, 0, CASE WHEN i % 2 = 0 THEN NULL ELSE 1 END, 'no' FROM n", 2 * count
         ));
-        let all = |retry: fn(&mut Conn, UtcTime, i64) -> Result<usize>| {
-            let mut total = 0;
-            loop {
-                match db.write(move |conn| retry(conn, at(10), 1_000)).unwrap() {
-                    0 => return total,
-                    count => total += count,
-                }
+        for which in [Retryable::Waiting, Retryable::Dead] {
+            let ids = db.read(|conn| backlog::list_retryable(conn, which, at(10))).unwrap();
+            assert_eq!(ids.len(), count, "{which:?}");
+            for some in ids.chunks(1_000) {
+                let some = some.to_vec();
+                let retry = move |conn: &mut Conn| backlog::retry_listed(conn, which, &some, at(10));
+                assert_eq!(db.write(retry).unwrap(), 1_000, "{which:?}");
             }
-        };
-        assert_eq!(all(backlog::retry_waiting), count);
-        assert_eq!(all(backlog::retry_dead), count);
+        }
         assert_eq!(world.count("outbox WHERE next_attempt_at = 10000000 AND attempts = 1"), 2 * i64::try_from(count).unwrap());
     }
 

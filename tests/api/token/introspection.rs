@@ -5,6 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use crate::support::contract::BASIC;
 use crate::support::{Answer, PASSWORD, TestApp, Tokens, World, on_both};
 
 const MINA: &str = "mina@example.com";
@@ -126,9 +127,23 @@ on_both! {
             let bearer = format!("Bearer {key}");
             post(&app, path, Some(&bearer), &form).refused(403, "permission_denied");
             post(&app, path, None, &form).refused(401, "authentication_required");
-            for authorization in [format!("Bearer {}", mina.access), "Basic eA==".to_owned()] {
-                post(&app, path, Some(&authorization), &form).refused(401, "token_invalid");
+            let basic = |text: &str| format!("Basic {}", STANDARD.encode(text));
+            let bearer = "Bearer error=\"invalid_token\"";
+            for (authorization, challenge) in [
+                (format!("Bearer {}", mina.access), bearer),
+                ("bearer hpk_unknown".to_owned(), bearer),
+                ("Basic eA==".to_owned(), BASIC),
+                ("basic %".to_owned(), BASIC),
+                (basic("billing:hpk_unknown"), BASIC),
+                (basic(&format!("billing:{}", mina.access)), BASIC),
+            ] {
+                let answer = post(&app, path, Some(&authorization), &form);
+                let answer = answer.refused(401, "token_invalid");
+                assert_eq!(answer.header("www-authenticate"), Some(challenge), "{authorization}");
             }
+            let in_form = [form[0], ("client_id", "billing"), ("client_secret", "hpk_unknown")];
+            let answer = post(&app, path, None, &in_form).refused(401, "token_invalid");
+            assert_eq!(answer.header("www-authenticate"), Some(BASIC));
             post(&app, path, Some("Digest x"), &form).refused(401, "authentication_required");
         }
         app.me(&mina.access).is(200);

@@ -14,6 +14,7 @@ use crate::client::{Answer, Api, PASSWORD};
 use crate::letters::Mailbox;
 use crate::missing::needs;
 use crate::service::Setup;
+use crate::waiting::wait_until;
 
 const MINA: &str = "mina@example.com";
 /// The service looks for ended sessions twice a second.
@@ -143,4 +144,23 @@ on_both! {
             exhaust();
         }
     }
+}
+
+#[test]
+fn a_clock_that_differs_from_that_of_the_database_is_told() {
+    let Some(setup) = Setup::on_postgres() else { return };
+    let Some((setup, clock)) = Clock::of(setup) else { return };
+    let told = "the clocks of the database and this machine differ";
+    for offset in ["+10", "-10"] {
+        clock.set(offset);
+        let service = setup.start();
+        service.wait_for_log(told, 1);
+        service.stop();
+    }
+    clock.set("+0");
+    let service = setup.start();
+    // The metric is of the same look at the clocks.
+    let difference = || service.api().get_text("/metrics").contains("hallpass_database_clock");
+    wait_until("a look at the clocks", difference);
+    assert!(!service.stop_for_log().contains(told));
 }

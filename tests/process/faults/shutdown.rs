@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::both::on_both;
 use crate::client::PASSWORD;
 use crate::letters::Mailbox;
+use crate::scripted_smtp::{Act, ScriptedServer};
 use crate::service::{Service, Setup};
-use crate::smtp::Mode;
 use crate::waiting::wait_until;
 
 /// A registration whose body is sent but for its end; the service waits for that.
@@ -86,20 +86,60 @@ fn idle_connections_do_not_hold_up_the_end() {
     println!("ended {took:?} after SIGTERM with {} idle connections", idle.len());
 }
 
-#[test]
-fn a_mail_server_that_hangs_does_not_hold_up_the_end_and_its_mail_stays() {
-    let setup = Setup::on_sqlite().with("HALLPASS_SHUTDOWN_TIMEOUT", "2s");
-    let mode = Mode::PLAIN.fault("silent-content");
-    let Some((setup, mailbox)) = Mailbox::server(setup, mode) else { return };
-    let service = setup.start();
-    service.api().register("mina@example.com");
-    mailbox.wait_for_text("Subject:");
+on_both! {
+    fn a_mail_that_may_have_been_accepted_is_not_sent_again_by_the_next_start(setup) {
+        let server = ScriptedServer::start(|said| match said.line {
+            "." => Act::Hang,
+            _ => Act::Usual,
+        });
+        let setup = hanging(setup, &server);
+        let service = setup.start();
+        service.api().register("mina@example.com");
+        wait_until("the message", || server.said().iter().any(|line| line == "."));
+        ends_in_time(service);
+        let listed = setup.run(&["mail", "list"]).stdout;
+        assert!(listed.contains("m***@example.com  1 tries  next try "), "{listed}");
+        assert!(listed.contains("may have been accepted"), "{listed}");
+
+        server.change(|_| Act::Usual);
+        let again = setup.start();
+        again.api().register("noa@example.com");
+        wait_until("the other mail", || !server.accepted().is_empty());
+        assert_eq!(server.accepted(), ["noa@example.com"]);
+    }
+
+    fn a_mail_that_cannot_have_been_accepted_is_sent_at_once_by_the_next_start(setup) {
+        let server = ScriptedServer::start(|said| match said.line {
+            "DATA" => Act::Hang,
+            _ => Act::Usual,
+        });
+        let setup = hanging(setup, &server);
+        let service = setup.start();
+        service.api().register("mina@example.com");
+        wait_until("the mail", || server.said().iter().any(|line| line == "DATA"));
+        ends_in_time(service);
+        let listed = setup.run(&["mail", "list"]).stdout;
+        assert!(listed.contains("m***@example.com  0 tries"), "{listed}");
+
+        server.change(|_| Act::Usual);
+        let started = Instant::now();
+        let again = setup.start();
+        wait_until("the mail", || !server.accepted().is_empty());
+        // Its lease would have lasted for 20 seconds.
+        assert!(started.elapsed() < Duration::from_secs(12), "it took {:?}", started.elapsed());
+        again.stop();
+    }
+}
+
+fn hanging(setup: Setup, server: &ScriptedServer) -> Setup {
+    setup.with("HALLPASS_SHUTDOWN_TIMEOUT", "1s").with("HALLPASS_SMTP_URL", &server.url())
+}
+
+fn ends_in_time(service: Service) {
     service.terminate();
     let (status, took) = service.wait(Duration::from_secs(8));
     assert!(status.success(), "{status}");
     println!("ended {took:?} after SIGTERM with a hanging mail server");
-    let listed = setup.run(&["mail", "list"]);
-    assert!(listed.stdout.contains("m***@example.com  0 tries"), "{}", listed.stdout);
 }
 
 /// Sends a request on a connection that is kept, and returns the head of its answer.

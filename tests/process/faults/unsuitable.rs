@@ -62,6 +62,54 @@ on_both! {
         setup.start().stop();
     }
 
+    fn an_index_of_another_program_with_one_of_our_names(setup) {
+        let database = database(&setup);
+        database.execute("CREATE TABLE other (id BIGINT); CREATE INDEX outbox_fresh ON other (id)");
+        is_refused(&setup, &["outbox_fresh", "other", "did not make"]);
+        // The tables are ours, and a migration that is pending makes the index.
+        migrate_by_hand(&database, &migrations(setup.has("DATABASE_URL"))[..1]);
+        is_refused(&setup, &["outbox_fresh", "other", "did not make"]);
+        database.execute("DROP INDEX outbox_fresh");
+        // One that an operator made beforehand stays.
+        database.execute("CREATE INDEX outbox_fresh ON outbox (next_attempt_at, id) \
+            WHERE status = 'queued' AND next_attempt_at <= created_at");
+        assert!(setup.run(&["migrate"]).success);
+        setup.start().stop();
+    }
+
+    fn an_index_that_something_else_dropped(setup) {
+        assert!(setup.run(&["migrate"]).success);
+        database(&setup).execute("DROP INDEX outbox_fresh; CREATE TABLE other (id BIGINT)");
+        database(&setup).execute("CREATE INDEX outbox_fresh ON other (id)");
+        if setup.has("DATABASE_URL") {
+            // Statements are slower without it, and no other.
+            let log = setup.start().stop_for_log();
+            assert!(log.contains("indexes are missing") && log.contains("outbox_fresh"), "{log}");
+        } else {
+            is_refused(&setup, &["the index outbox_fresh is missing", "restore"]);
+        }
+    }
+
+    fn a_record_of_migrations_of_another_form(setup) {
+        let database = database(&setup);
+        database.execute("CREATE TABLE __diesel_schema_migrations (id BIGINT, name TEXT)");
+        is_refused(&setup, &["__diesel_schema_migrations", "did not make"]);
+        database.execute("DROP TABLE __diesel_schema_migrations");
+        database.execute("CREATE VIEW __diesel_schema_migrations AS SELECT 1 AS id");
+        is_refused(&setup, &["__diesel_schema_migrations", "did not make"]);
+    }
+
+    fn older_migrations_of_another_program_are_not_of_a_later_version(setup) {
+        assert!(setup.run(&["migrate"]).success);
+        database(&setup).execute(
+            "INSERT INTO __diesel_schema_migrations (version) VALUES ('20200101000000')");
+        let log = setup.start().stop_for_log();
+        assert!(!log.contains("next version"), "{log}");
+        // Nor do they hide what is wrong with our tables.
+        database(&setup).execute("DROP TABLE known_devices");
+        is_refused(&setup, &["the table known_devices is missing", "restore"]);
+    }
+
     fn a_table_of_another_program_in_the_way_of_a_later_migration(setup) {
         let database = database(&setup);
         migrate_by_hand(&database, &migrations(setup.has("DATABASE_URL"))[..1]);
@@ -98,6 +146,20 @@ on_both! {
         database.execute("DROP TABLE known_devices");
         is_refused(&setup, &["the table known_devices is missing", "restore"]);
     }
+}
+
+#[test]
+fn a_table_of_another_program_in_another_case_on_sqlite() {
+    let setup = Setup::on_sqlite();
+    database(&setup).execute("CREATE TABLE Users (id BIGINT)");
+    is_refused(&setup, &["Users", "did not make"]);
+}
+
+#[test]
+fn names_in_another_case_are_other_names_on_postgres() {
+    let Some(setup) = Setup::on_postgres() else { return };
+    database(&setup).execute("CREATE TABLE \"Users\" (id BIGINT)");
+    setup.start().stop();
 }
 
 /// A role without rights on a database of its own, and the URL by which it connects.

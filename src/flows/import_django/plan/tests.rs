@@ -7,6 +7,7 @@ const NOW: UtcTime = UtcTime::from_seconds(1_700_000_000);
 
 fn django(id: i64, username: &str, email: &str) -> DjangoUser {
     DjangoUser {
+        row: usize::try_from(id).unwrap(),
         id,
         username: username.to_owned(),
         email: email.to_owned(),
@@ -94,6 +95,7 @@ fn user_names_that_are_addresses_or_no_use_are_listed() {
         "\u{212a}elvin@example.com",
         " edge",
         "edge ",
+        "\u{feff}edge",
         "",
         &long,
         "plain",
@@ -101,7 +103,18 @@ fn user_names_that_are_addresses_or_no_use_are_listed() {
     let users = (1_i64..).zip(names).map(|(id, name)| django(id, name, "")).collect();
     let plan = planned(users, Vec::new(), &Present::default());
     assert_eq!(plan.address_as_username, [1, 2, 3].map(UserId));
-    assert_eq!(plan.unusable_usernames, [4, 5, 6, 7].map(UserId));
+    assert_eq!(plan.unusable_usernames, [4, 5, 6, 7, 8].map(UserId));
+}
+
+#[test]
+fn rows_with_the_same_id_collide() {
+    let at = |row: usize, id: i64, name: &str| DjangoUser { row, ..django(id, name, "") };
+    let users = vec![at(9, 1, "a"), at(3, 7, "b"), at(1, 7, "c"), at(5, 7, "c"), at(2, 8, "d")];
+    let plan = planned(users, Vec::new(), &Present::default());
+    let shared = plan.conflicts.iter().map(|it| &it.collisions[0].shared);
+    let expected = [(3, 1), (1, 3), (5, 3)].map(|(row, other)| Shared::Id { row, other });
+    assert_eq!(shared.collect::<Vec<_>>(), expected.iter().collect::<Vec<_>>());
+    assert_eq!(plan.new.iter().map(|it| it.id.0).collect::<Vec<_>>(), [1, 8]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use crate::flows::{ActiveRefreshToken, Introspection};
 use crate::http::blocking::State;
 use crate::http::error::ApiError;
+use crate::http::service_credentials::Presented;
 use crate::http::v1::services::token_request::{TokenParameters, TokenRequest};
 
 /// The state of a token (RFC 7662 section 2.2). An active access token has all of its claims here.
@@ -61,10 +62,10 @@ pub struct IntrospectionAnswer {
 /// Introspects a token.
 pub async fn handle(
     state: web::Data<State>,
-    TokenRequest { key, token }: TokenRequest,
+    TokenRequest { presented: Presented { key, scheme }, token }: TokenRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let found = state.run(move |flows| flows.introspect(&key, &token)).await?;
-    Ok(match found {
+    let found = state.run(move |flows| flows.introspect(&key, &token)).await;
+    Ok(match found.map_err(|error| scheme.refused(error))? {
         Introspection::Inactive => HttpResponse::Ok().json(IntrospectionAnswer::default()),
         Introspection::Access(token) => {
             let claims = token.claims_json.trim_start_matches('{');

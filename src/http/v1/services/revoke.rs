@@ -4,6 +4,7 @@ use actix_web::{HttpResponse, web};
 
 use crate::http::blocking::State;
 use crate::http::error::ApiError;
+use crate::http::service_credentials::Presented;
 use crate::http::v1::services::token_request::{TokenParameters, TokenRequest};
 
 #[utoipa::path(
@@ -21,8 +22,9 @@ use crate::http::v1::services::token_request::{TokenParameters, TokenRequest};
 /// Revokes a token.
 pub async fn handle(
     state: web::Data<State>,
-    TokenRequest { key, token }: TokenRequest,
+    TokenRequest { presented: Presented { key, scheme }, token }: TokenRequest,
 ) -> Result<HttpResponse, ApiError> {
-    state.run(move |flows| flows.revoke_token(&key, &token)).await?;
+    let revoked = state.run(move |flows| flows.revoke_token(&key, &token)).await;
+    revoked.map_err(|error| scheme.refused(error))?;
     Ok(HttpResponse::Ok().finish())
 }

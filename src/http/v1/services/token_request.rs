@@ -11,7 +11,7 @@ use crate::domain::PlainToken;
 use crate::http::body::{Body, Fields};
 use crate::http::error::ApiError;
 use crate::http::form::Form;
-use crate::http::service_credentials;
+use crate::http::service_credentials::{self, Presented};
 
 /// A token, and the credentials of the service if they are not in the `Authorization` header.
 #[derive(ToSchema)]
@@ -43,8 +43,8 @@ pub struct TokenParameters {
 
 /// A token, and the API key of the service that sent it.
 pub struct TokenRequest {
-    /// The API key.
-    pub key: PlainToken,
+    /// The API key and the form it was sent in.
+    pub presented: Presented,
     /// The token.
     pub token: PlainToken,
 }
@@ -61,8 +61,8 @@ impl FromRequest for TokenRequest {
             // Missing credentials are reported before faults of the form.
             let client_secret =
                 form.as_ref().ok().and_then(|Form(form)| form.client_secret.clone());
-            let key = service_credentials::presented(&request, client_secret)?;
-            Ok(Self { key, token: form?.0.token })
+            let presented = service_credentials::presented(&request, client_secret)?;
+            Ok(Self { presented, token: form?.0.token })
         })
     }
 }

@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use utoipa::ToSchema;
 
-use crate::domain::{Fault, Length, PlainPassword, PlainToken, Transport};
+use crate::domain::{Fault, Length, PlainPassword, PlainToken, Transport, trim_typed};
 use crate::flows::{Flows, LogInOutcome, LoginContext};
 use crate::http::blocking::State;
 use crate::http::body::{Body, Fields, Json};
@@ -37,7 +37,7 @@ const MAX_NAME: usize = 254;
 impl Body for TokenAuthRequest {
     fn read(fields: &mut Fields) -> Option<Self> {
         let username = fields.required("username", |text| {
-            let name = text.trim();
+            let name = trim_typed(text);
             match name.chars().count() {
                 0 => Err(Fault::Required),
                 1..=MAX_NAME => Ok(name.to_owned()),

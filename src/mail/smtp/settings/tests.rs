@@ -104,10 +104,25 @@ fn a_name_for_ehlo_is_a_domain_or_an_address_literal() {
         ("[192.0.2.1]", "[192.0.2.1]"),
         ("[2001:db8::1]", "[IPv6:2001:db8::1]"),
         ("[IPv6:2001:db8::1]", "[IPv6:2001:db8::1]"),
+        ("mail.example.com.", "mail.example.com"),
+        ("auth_1.internal", "auth_1.internal"),
+        ("a-b.example", "a-b.example"),
     ] {
         assert_eq!(ehlo_name(text).as_deref(), Some(name), "{text}");
     }
-    for text in ["", "two words", "a\r\nMAIL", "<a>", "[192.0.2.1"] {
+    let long = format!("{}.example.com", "a".repeat(64));
+    for text in ["", "two words", "a\r\nMAIL", "<a>", "[192.0.2.1"].into_iter().chain([
+        "-",
+        ".",
+        "..",
+        "a..b",
+        ".a",
+        "a..",
+        "-a.example",
+        "a-.example",
+        "_.-",
+        &long,
+    ]) {
         assert_eq!(ehlo_name(text), None, "{text}");
     }
 }

@@ -91,6 +91,9 @@ fn the_path_of_a_file_is_what_was_meant_or_is_refused() {
         "sqlite://file::memory:?cache=shared",
         "sqlite:file:a.db",
         "sqlite://localhost/srv/a.db",
+        "sqlite://LOCALHOST/a.db",
+        "sqlite://LocalHost./a.db",
+        "sqlite:LOCALHOST/a.db",
         "sqlite://127.0.0.1/srv/a.db",
         "sqlite://user:word@host/a.db",
         "sqlite://a.db?mode=memory",
@@ -104,6 +107,18 @@ fn the_path_of_a_file_is_what_was_meant_or_is_refused() {
         "sqlite:///",
     ] {
         assert!(!is_good(bad), "{bad}");
+    }
+}
+
+#[test]
+fn an_empty_query_is_left_out() {
+    for (text, url) in [
+        ("postgres://u:p@h/d?", "postgres://u:p@h/d"),
+        ("postgres://?", "postgres://"),
+        ("postgresql://h?", "postgresql://h"),
+        ("postgres://h/d?application_name=a?", "postgres://h/d?application_name=a?"),
+    ] {
+        assert!(DatabaseUrl::parse(text) == Ok(DatabaseUrl::Postgres(url.into())), "{text}");
     }
 }
 

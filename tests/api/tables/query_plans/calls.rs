@@ -9,8 +9,9 @@ use hallpass::domain::{
     SealedKey, Session, SessionId, SocialFlow, TokenHash, Transport, User, UserId, Username,
     UtcTime,
 };
+use hallpass::store::jobs::backlog::{self, Retryable};
 use hallpass::store::jobs::lease::{self, Conclusion, PutBack};
-use hallpass::store::jobs::{self, Claim, DueJobs, NewJob, backlog};
+use hallpass::store::jobs::{self, Claim, DueJobs, NewJob};
 use hallpass::store::outbox::{MailKind, NewMail, QueuedMail, Selection};
 use hallpass::store::refresh::Exchange;
 use hallpass::store::users::changes::{self, UserChanges};
@@ -273,8 +274,11 @@ fn call_jobs(conn: &mut Conn, recorder: &Recorder) -> QueuedMail {
     }
     call!(recorder, backlog::count_open(conn));
     assert_eq!(call!(recorder, backlog::waiting_for(conn, 5)).len(), 1);
-    assert_eq!(call!(recorder, backlog::retry_waiting(conn, NOW, 100)), 1);
-    assert_eq!(call!(recorder, backlog::retry_dead(conn, LATER, 100)), 1);
+    for which in [Retryable::Waiting, Retryable::Dead] {
+        let ids = call!(recorder, backlog::list_retryable(conn, which, NOW));
+        assert_eq!(ids.len(), 1);
+        assert_eq!(call!(recorder, backlog::retry_listed(conn, which, &ids, NOW)), 1);
+    }
     assert!(call!(recorder, backlog::retry(conn, first.job.id.as_str(), NOW)));
     QueuedMail { was_put_back: true, ..QueuedMail::of(&first.job).unwrap() }
 }
