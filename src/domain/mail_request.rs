@@ -1,6 +1,8 @@
 //! Counters of mails that anyone can request by typing an e-mail address.
 
-use super::{Counted, Counter, Device, Email};
+use std::time::Duration;
+
+use super::{ChallengeKind, Counted, Counter, Device, Email};
 
 /// Classes of mail with budgets of their own, so that registrations by others do not use up the
 /// password resets of an account.
@@ -26,6 +28,8 @@ impl MailClass {
 pub struct MailRequest {
     /// Budget that it is counted on.
     pub class: MailClass,
+    /// The time that the link of its mail lives, from the request on.
+    pub lifetime: Duration,
     address: String,
     mailbox: String,
     domain: String,
@@ -33,12 +37,17 @@ pub struct MailRequest {
 }
 
 impl MailRequest {
-    /// Returns the request of `device` for a mail to `email`.
-    pub fn new(class: MailClass, email: &Email, device: &Device) -> Self {
+    /// Returns the request of `device` for a mail to `email` with a challenge of that kind.
+    pub fn new(kind: ChallengeKind, email: &Email, device: &Device) -> Self {
+        let class = match kind.verifies_address() {
+            true => MailClass::Verification,
+            false => MailClass::Reset,
+        };
         let address = email.normalised();
         let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
         Self {
             class,
+            lifetime: kind.lifetime(),
             address: address.to_owned(),
             mailbox: format!("{}@{domain}", mailbox_of(local, domain)),
             domain: domain.to_owned(),
@@ -64,8 +73,8 @@ impl MailRequest {
         ]
     }
 
-    /// Returns the counter of a request that is the first of its network when the budget of the
-    /// mailbox is used up. That of resets is of the address alone: a request for another tag sends
+    /// Returns the counter of a request that is the first of its network when the budget of first
+    /// requests is used up. That of resets is of the address alone: a request for another tag sends
     /// nothing to it.
     pub fn late(&self) -> Counter {
         let place = match self.class {
@@ -75,15 +84,11 @@ impl MailRequest {
         Counter::new(Counted::MailboxLate, format!("{}\0{place}", self.class.name()))
     }
 
-    /// Returns the counters of the mailbox, for a request that is the first of its network or a
+    /// Returns the counter of the mailbox, for a request that is the first of its network or a
     /// repeat.
-    pub fn of_mailbox(&self, is_first: bool) -> Vec<Counter> {
-        let subject = format!("{}\0{}", self.class.name(), self.mailbox);
-        let mut counters = vec![Counter::new(Counted::MailboxDaily, &subject)];
-        if !is_first {
-            counters.push(Counter::new(Counted::MailboxRepeats, subject));
-        }
-        counters
+    pub fn of_mailbox(&self, is_first: bool) -> Counter {
+        let counted = if is_first { Counted::MailboxFirsts } else { Counted::MailboxRepeats };
+        Counter::new(counted, format!("{}\0{}", self.class.name(), self.mailbox))
     }
 
     /// Returns the counter of mails beyond the first of a request. No request waits for it, so a network that
@@ -123,7 +128,7 @@ mod tests {
     fn tags_and_subnets_share_the_counters_of_a_mailbox() {
         let request = |email: &str, address: &str| {
             let device = Device::of("", address.parse().ok());
-            MailRequest::new(MailClass::Reset, &Email::parse(email).unwrap(), &device)
+            MailRequest::new(ChallengeKind::ResetPassword, &Email::parse(email).unwrap(), &device)
                 .of_network_daily()
         };
         let home = request("mina@example.com", "2001:db8:1:1::7");
@@ -132,7 +137,7 @@ mod tests {
         let all = |address: &str| {
             let email = Email::parse("mina@example.com").unwrap();
             let device = Device::of("", address.parse().ok());
-            MailRequest::new(MailClass::Reset, &email, &device).of_network()
+            MailRequest::new(ChallengeKind::ResetPassword, &email, &device).of_network()
         };
         assert_eq!(all("2001:db8:1:1::7"), all("2001:db8:1:ffff::9"));
         assert_ne!(home, request("mina@example.net", "2001:db8:1:1::7"));

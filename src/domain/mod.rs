@@ -39,7 +39,7 @@ pub use ids::{
     ApiKeyId, ChallengeId, EventId, IdentityId, JobId, LeaseId, SessionId, TokenId, UserId,
 };
 pub use language::Language;
-pub use limit::{Counted, Counter, FEW_FAILURES, LimitHit, Limits, Rate};
+pub use limit::{Counted, Counter, FEW_FAILURES, LimitHit, Limits, MAILBOX_LATE, Rate};
 pub use locale::Locale;
 pub use mail_request::{MailClass, MailRequest};
 pub use registration::Registration;

@@ -2,7 +2,7 @@
 //! kind of token, and that staff manage accounts without confirming their password.
 
 use crate::domain::{
-    Counted, Counter, Device, Email, EmailChange, EventContext, EventKind, Locale, MailClass,
+    ChallengeKind, Counted, Counter, Device, Email, EmailChange, EventContext, EventKind, Locale,
     MailRequest, Metadata, PasswordHash, PlainPassword, Roles, User, UserId, Username, UtcTime,
 };
 use crate::drf::token::{Claims, DrfTokens, Origin, RefreshError, TokenError};
@@ -195,7 +195,7 @@ impl<'a> DrfFlows<'a> {
     ) -> Result<Taken> {
         if !by.is_staff {
             for email in other_addresses(by, wanted) {
-                let question = MailRequest::new(MailClass::Verification, &email, device);
+                let question = MailRequest::new(ChallengeKind::ChangeEmail, &email, device);
                 let mut counters = question.of_network();
                 counters.push(Counter::new(Counted::AddressesOfUser, by.id.to_string()));
                 self.core.reserve(counters)?;

@@ -6,8 +6,8 @@ use super::bounds::Bounds;
 use super::{Error, Flows, Result};
 use crate::domain::token::Secrets;
 use crate::domain::{
-    ChallengeId, Counted, Counter, Device, Email, EventContext, LimitHit, Limits, PlainToken,
-    SessionId, TokenHash, User, UserId, Username, UtcTime,
+    ChallengeId, Counted, Counter, Device, Email, EventContext, LimitHit, Limits, MAILBOX_LATE,
+    PlainToken, SessionId, TokenHash, User, UserId, Username, UtcTime,
 };
 use crate::security::hash_queue::{Lane, Requester};
 use crate::store::{self, Conn, known_devices, limits};
@@ -166,7 +166,11 @@ impl Flows {
 
     /// Takes back what was counted of an attempt that came to nothing.
     pub(super) fn release(&self, counters: Vec<Counter>) {
-        self.release_or_reset(counters, |_| limits::return_use);
+        self.release_or_reset(counters, |counted| match counted {
+            // The place goes to the next request.
+            Counted::MailboxLate => |conn, name| limits::shorten_wait(conn, name, MAILBOX_LATE),
+            _ => limits::return_use,
+        });
     }
 
     /// Takes back what was counted as a guess and was none.

@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
 
 use super::jobs::lease::JobStatus;
-use super::jobs::{self, Job, NewJob, backlog};
+use super::jobs::{self, Job, NewJob, Schedule, backlog};
 use super::schema::outbox;
 use super::{Conn, Page, Result, page};
 use crate::domain::{Email, JobId, Locale, UserId, UtcTime};
@@ -187,7 +187,7 @@ impl QueuedMail {
     }
 }
 
-/// Orders a mail, to be sent at once. `about` is the account that it is about, where that is known.
+/// Orders a mail. `about` is the account that it is about, where that is known.
 pub fn enqueue(
     conn: &mut Conn,
     kind: MailKind,
@@ -195,10 +195,10 @@ pub fn enqueue(
     locale: &Locale,
     subject_id: &str,
     about: Option<UserId>,
-    now: UtcTime,
+    schedule: impl Into<Schedule>,
 ) -> Result<()> {
     let (kind, target, locale) = (kind.name(), recipient.as_str(), locale.as_str());
-    jobs::enqueue(conn, &NewJob { kind, target, locale, subject_id, about }, now)
+    jobs::enqueue(conn, &NewJob { kind, target, locale, subject_id, about }, schedule)
 }
 
 /// Closes an order that became others, in the transaction that makes them. Tells whether it was

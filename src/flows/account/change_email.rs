@@ -2,7 +2,7 @@
 //! ([`crate::flows::account::verify_email`]); the old one is told, with a link that stops or undoes the change.
 
 use crate::domain::{
-    Challenge, ChallengeKind, Counted, Counter, Device, Email, EventKind, MailClass, MailRequest,
+    Challenge, ChallengeKind, Counted, Counter, Device, Email, EventKind, MailRequest,
     PlainPassword, PlainToken, Registration, User, UtcTime,
 };
 use crate::flows::account::register::order_proof;
@@ -10,6 +10,7 @@ use crate::flows::audit::scene;
 use crate::flows::notify::notices::{Notice, order_notice};
 use crate::flows::password::reauthenticate::lock_unchanged;
 use crate::flows::{Claims, Error, Flows, PendingVerification, Policy, Result};
+use crate::store::jobs::Schedule;
 use crate::store::outbox::{self, MailKind};
 use crate::store::{self, Conn, Unique, challenges, events, registrations, users};
 
@@ -28,10 +29,11 @@ impl Flows {
         allowed.map_err(|fault| Error::invalid("new_email", fault))?;
         let id = claims.user_id();
         self.reserve(vec![Counter::new(Counted::AddressesOfUser, id.to_string())])?;
-        let mail = MailRequest::new(MailClass::Verification, &email, device);
-        self.request_mail(&mail, || {
+        let mail = MailRequest::new(ChallengeKind::ChangeEmail, &email, device);
+        self.request_mail(&mail, |send_at| {
             let user = self.reauthenticate(claims, password, device)?;
-            self.ask_for_change(claims, &user, email, device)
+            let change = Change { email, send_at };
+            self.ask_for_change(claims, &user, change, device)
         })
     }
 
@@ -39,10 +41,11 @@ impl Flows {
         &self,
         claims: &Claims,
         user: &User,
-        email: Email,
+        Change { email, send_at }: Change,
         device: &Device,
     ) -> Result<PendingVerification> {
         let now = self.now();
+        let mail = Schedule::new(now, send_at);
         let registration_token = PlainToken::random(PlainToken::REGISTRATION_PREFIX);
         let kind = ChallengeKind::ChangeEmail;
         let change = Registration {
@@ -62,11 +65,18 @@ impl Flows {
         self.db.write(move |conn| {
             let user = lock_unchanged(conn, &user, &session)?;
             events::record(conn, &scene, EventKind::EmailChangeRequested, "")?;
-            ask_for_proof(conn, &policy, &user, &change, now)
+            ask_for_proof(conn, &policy, &user, &change, mail, now)
         })?;
         tracing::info!(user_id = id.0, "change of address asked for");
         Ok(PendingVerification { registration_token, expires_in: kind.lifetime() })
     }
+}
+
+/// A wanted change.
+struct Change {
+    email: Email,
+    /// The time that the mail to the new address is sent at.
+    send_at: UtcTime,
 }
 
 fn ask_for_proof(
@@ -74,12 +84,13 @@ fn ask_for_proof(
     policy: &Policy,
     user: &User,
     change: &Registration,
+    mail: Schedule,
     now: UtcTime,
 ) -> Result<()> {
     // The newest wish counts.
     challenges::delete_changes(conn, user.id)?;
     registrations::insert_registration(conn, change)?;
-    order_proof(conn, change, now)?;
+    order_proof(conn, change, mail)?;
     let notice = Notice {
         kind: MailKind::EmailChangeRequested,
         detail: change.email.as_str(),

@@ -1,7 +1,8 @@
 //! Asking for the mail of a registration once more.
 
-use crate::domain::{Device, Email, Locale, MailClass, MailRequest};
+use crate::domain::{ChallengeKind, Device, Email, Locale, MailRequest};
 use crate::flows::{Error, Flows, Result};
+use crate::store::jobs::Schedule;
 use crate::store::outbox::{self, MailKind};
 
 impl Flows {
@@ -9,10 +10,11 @@ impl Flows {
     /// written.
     pub fn resend_verification(&self, email: Email, locale: Locale, device: &Device) -> Result<()> {
         let now = self.now();
-        let mail = MailRequest::new(MailClass::Verification, &email, device);
-        self.request_mail(&mail, || {
+        let mail = MailRequest::new(ChallengeKind::Registration, &email, device);
+        self.request_mail(&mail, |send_at| {
             self.db.write(move |conn| {
-                outbox::enqueue(conn, MailKind::RegistrationAgain, &email, &locale, "", None, now)
+                let (kind, schedule) = (MailKind::RegistrationAgain, Schedule::new(now, send_at));
+                outbox::enqueue(conn, kind, &email, &locale, "", None, schedule)
                     .map_err(Error::from)
             })
         })?;

@@ -1,11 +1,11 @@
 //! Budgets of mails that anyone can request by typing an e-mail address. A request is counted when it
-//! arrives, the same for known and unknown addresses: by network, and by mailbox and class of mail. Half of a
-//! mailbox's budget is kept for the first requests of other networks, so one network cannot use it up. When
-//! many networks have, one mail in half an hour is sent all the same.
+//! arrives, the same for known and unknown addresses: by network, and by mailbox and class of mail. The first
+//! requests of networks have a budget of their own, which repeats cannot use up. When many networks have, one
+//! mail in half an hour is sent all the same, to a first request.
 
 use crate::domain::token::Secrets;
 use crate::domain::{
-    ChallengeKind, Counted, Counter, Device, Email, MailClass, MailRequest, UtcTime,
+    ChallengeKind, Counted, Counter, Device, Email, MAILBOX_LATE, MailClass, MailRequest, UtcTime,
 };
 use crate::flows::bounds::Bounds;
 use crate::flows::limits::{reserve, reserve_one};
@@ -14,30 +14,32 @@ use crate::store::outbox::QueuedMail;
 use crate::store::{Conn, limits};
 
 impl Flows {
-    /// Counts a request for a mail and does `work`, which orders it. If that fails, only the network has
-    /// used something up; if the service is overloaded, nothing is.
+    /// Counts a request for a mail and does `work`, which orders it and is told when it may be sent. If that
+    /// fails, only the network has used something up; if the service is overloaded, nothing is.
     ///
     /// # Errors
     ///
-    /// [`Error::RateLimited`] if a budget is used up.
+    /// [`Error::RateLimited`] if a budget is used up, or if the mail could only be sent after its link has
+    /// expired.
     pub(crate) fn request_mail<T>(
         &self,
         request: &MailRequest,
-        work: impl FnOnce() -> Result<T>,
+        work: impl FnOnce(UtcTime) -> Result<T>,
     ) -> Result<T> {
-        let Some(bounds) = self.bounds() else { return work() };
+        let Some(bounds) = self.bounds() else { return work(self.now()) };
         let (secrets, now, request) = (self.secrets.clone(), self.now(), request.clone());
-        let granted = self.db.write(move |conn| {
+        let (used, send_at) = self.db.write(move |conn| {
             match reserve_request(conn, &secrets, &bounds, &request, now)? {
-                Granted::Mail(used) => Ok(used),
-                Granted::Late(error) => Err(error),
+                Granted::Mail(used, send_at) => Ok((used, send_at)),
+                Granted::TooLate(error) => Err(error),
             }
         })?;
-        self.release_unless_done(granted, work)
+        self.release_unless_done(used, || work(send_at))
     }
 
-    /// The same for a password reset. Beyond the budget of the mailbox the mail that is on its way is enough:
-    /// it was sent less than the lifetime of its link ago, and `work` is not done.
+    /// The same for a password reset. Beyond the budget of first requests the mail that is on its way is
+    /// enough: it was sent less than the lifetime of its link ago, and `work` is not done. The next request of
+    /// that network is its first one again.
     pub(crate) fn request_reset(
         &self,
         request: &MailRequest,
@@ -45,11 +47,16 @@ impl Flows {
     ) -> Result<()> {
         let Some(bounds) = self.bounds() else { return work() };
         let (secrets, now, request) = (self.secrets.clone(), self.now(), request.clone());
-        let granted =
-            self.db.write(move |conn| reserve_request(conn, &secrets, &bounds, &request, now))?;
+        let granted = self.db.write(move |conn| {
+            let granted = reserve_request(conn, &secrets, &bounds, &request, now)?;
+            if matches!(granted, Granted::TooLate(_)) {
+                limits::return_use(conn, &secrets.counter_name(&request.of_network_daily()))?;
+            }
+            Ok::<_, Error>(granted)
+        })?;
         match granted {
-            Granted::Mail(used) => self.release_unless_done(used, work),
-            Granted::Late(_) => Ok(()),
+            Granted::Mail(used, _) => self.release_unless_done(used, work),
+            Granted::TooLate(_) => Ok(()),
         }
     }
 
@@ -96,7 +103,8 @@ impl MailBudget {
         order: &QueuedMail,
         now: UtcTime,
     ) -> Result<()> {
-        let request = MailRequest::new(MailClass::Reset, &order.recipient, &Device::default());
+        let kind = ChallengeKind::ResetPassword;
+        let request = MailRequest::new(kind, &order.recipient, &Device::default());
         if let Some(bounds) = &self.bounds {
             reserve(conn, &self.secrets, bounds, request.of_service(), now)?;
         }
@@ -111,7 +119,8 @@ impl MailBudget {
         now: UtcTime,
     ) -> Result<bool> {
         let Some(bounds) = &self.bounds else { return Ok(true) };
-        let request = MailRequest::new(MailClass::Verification, recipient, &Device::default());
+        let kind = ChallengeKind::Registration;
+        let request = MailRequest::new(kind, recipient, &Device::default());
         let mut counters = request.of_service();
         counters.push(request.further());
         if !bounds.are_reported() && find_wait(conn, &self.secrets, &counters, now)?.is_some() {
@@ -124,10 +133,10 @@ impl MailBudget {
 
 /// What a request for a mail may do.
 enum Granted {
-    /// Order the mail. These are the uses.
-    Mail(Vec<Counter>),
-    /// Order none: the budget of the mailbox is used up, and a mail was sent shortly before.
-    Late(Error),
+    /// Order the mail, to be sent at that time. These are the uses.
+    Mail(Vec<Counter>, UtcTime),
+    /// Order none: the budget of first requests is used up, and so are the places for those beyond it.
+    TooLate(Error),
 }
 
 /// Counts a request on all its counters, or refuses.
@@ -143,24 +152,65 @@ fn reserve_request(
     let of_network_daily = request.of_network_daily();
     let (requests, _) = reserve_one(conn, secrets, bounds, of_network_daily.clone(), now)?;
     used.push(of_network_daily);
-    let mut rest = request.of_mailbox(requests == 1);
-    // Strangers in many networks can use up the budget of a mailbox, but not keep its owner from a mail.
-    if find_wait(conn, secrets, &rest[..1], now)?.is_some() {
-        rest = vec![request.late()];
-    }
-    match request.class {
-        // Each of these requests has a mail sent.
-        MailClass::Verification => rest.extend(request.of_service()),
-        MailClass::Reset => refuse_late_reset(conn, secrets, bounds, request, now)?,
-    }
-    match reserve(conn, secrets, bounds, rest.clone(), now) {
-        Ok(_) => used.extend(rest),
-        Err(error @ Error::RateLimited(_)) if rest[0].counted == Counted::MailboxLate => {
-            return Ok(Granted::Late(error));
+    let of_mailbox = request.of_mailbox(requests == 1);
+    let (of_mailbox, send_at) = match reserve_one(conn, secrets, bounds, of_mailbox.clone(), now) {
+        Ok(_) => (of_mailbox, now),
+        // Strangers in many networks can use up the budget of first requests, but not keep the owner
+        // of a mailbox from a mail. What is no first request does not come this way, or a network
+        // could take the place of another one.
+        Err(Error::RateLimited(_)) if of_mailbox.counted == Counted::MailboxFirsts => {
+            match take_late_place(conn, secrets, bounds, request, now) {
+                Ok(place) => (request.late(), place),
+                Err(error @ Error::RateLimited(_)) => return Ok(Granted::TooLate(error)),
+                Err(error) => return Err(error),
+            }
         }
         Err(error) => return Err(error),
+    };
+    used.push(of_mailbox);
+    match request.class {
+        // Each of these requests has a mail sent.
+        MailClass::Verification => {
+            reserve(conn, secrets, bounds, request.of_service(), now)?;
+            used.extend(request.of_service());
+        }
+        MailClass::Reset => refuse_late_reset(conn, secrets, bounds, request, now)?,
     }
-    Ok(Granted::Mail(used))
+    Ok(Granted::Mail(used, send_at))
+}
+
+/// Takes the next place for a mail beyond the budget of first requests, one in [`MAILBOX_LATE`], and returns
+/// when it is. A reset is sent at once or not at all: until the next place the link of the last one is valid.
+///
+/// # Errors
+///
+/// [`Error::RateLimited`] if the link of the mail would have expired by then.
+fn take_late_place(
+    conn: &mut Conn,
+    secrets: &Secrets,
+    bounds: &Bounds,
+    request: &MailRequest,
+    now: UtcTime,
+) -> Result<UtcTime> {
+    let name = secrets.counter_name(&request.late());
+    // The latest place of any kind of mail: what is taken for longer is from before the clock was set back.
+    let latest = now.after(ChallengeKind::Registration.lifetime()).after(MAILBOX_LATE);
+    let place = match limits::use_counter(conn, &name, latest, now)? {
+        Err(taken_until) if !bounds.are_reported() => taken_until,
+        Ok(_) | Err(_) => now,
+    };
+    let wait = place.remaining(now);
+    let (is_too_late, retry_after) = match request.class {
+        MailClass::Verification => {
+            (wait >= request.lifetime, wait.saturating_sub(request.lifetime))
+        }
+        MailClass::Reset => (!wait.is_zero(), wait),
+    };
+    if is_too_late {
+        bounds.refuse(Counted::MailboxLate, retry_after)?;
+    }
+    limits::set_wait(conn, &name, place.after(MAILBOX_LATE))?;
+    Ok(place)
 }
 
 /// Refuses a reset whose mail would have to wait for longer than its link lives.

@@ -4,8 +4,7 @@
 use crate::domain::token::Secrets;
 use crate::domain::{
     Challenge, ChallengeId, ChallengeKind, Counted, Counter, Device, Email, EndReason,
-    EventContext, EventKind, Locale, MailClass, MailRequest, PlainPassword, PlainToken, User,
-    UserId, UtcTime,
+    EventContext, EventKind, Locale, MailRequest, PlainPassword, PlainToken, User, UserId, UtcTime,
 };
 use crate::flows::account::release_username::release_username;
 use crate::flows::challenges::{check_code, pad_refusal};
@@ -38,7 +37,7 @@ impl Flows {
         device: &Device,
     ) -> Result<()> {
         let now = self.now();
-        let mail = MailRequest::new(MailClass::Reset, &email, device);
+        let mail = MailRequest::new(ChallengeKind::ResetPassword, &email, device);
         self.request_reset(&mail, || {
             self.db.write(move |conn| {
                 let subject = email.normalised();

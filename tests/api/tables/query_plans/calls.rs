@@ -271,6 +271,7 @@ fn call_limits_and_devices(conn: &mut Conn, recorder: &Recorder) {
     call!(recorder, limits::set_wait(conn, "a", LATER));
     assert!(call!(recorder, limits::use_counter(conn, "a", LATER, NOW)).is_err());
     assert!(call!(recorder, limits::find_wait(conn, "a", NOW)).is_some());
+    call!(recorder, limits::shorten_wait(conn, "a", Duration::from_mins(1)));
     call!(recorder, limits::return_use(conn, "a"));
     assert!(call!(recorder, limits::use_counter(conn, "b", LATER, NOW)).is_ok());
     assert!(call!(recorder, limits::use_counter(conn, "b", LATER, NOW)).is_ok());
