@@ -152,7 +152,14 @@ impl<'a> DrfFlows<'a> {
 
     /// A new token for the holder of a good one. The moment of the log-in goes with it.
     pub fn refresh(&self, token: &str, device: &Device) -> TokenResult<String> {
-        self.core.reserve(vec![Counter::new(Counted::RefreshesOfNetwork, &device.network)])?;
+        let network = vec![Counter::new(Counted::RefreshesOfNetwork, &device.network)];
+        self.core.count(network, || match self.renew(token) {
+            Err(AccessError::Failed(error)) => Err(error),
+            answered => Ok(answered),
+        })?
+    }
+
+    fn renew(&self, token: &str) -> TokenResult<String> {
         let (claims, user) = self.accept(token)?;
         let now = self.core.now();
         let origin = self.tokens.origin(&claims, now)?;
@@ -193,15 +200,15 @@ impl<'a> DrfFlows<'a> {
         own: Option<UserId>,
         device: &Device,
     ) -> Result<Taken> {
+        let mut counters = Vec::new();
         if !by.is_staff {
             for email in other_addresses(by, wanted) {
                 let question = MailRequest::new(ChallengeKind::ChangeEmail, &email, device);
-                let mut counters = question.of_network();
+                counters.extend(question.of_network());
                 counters.push(Counter::new(Counted::AddressesOfUser, by.id.to_string()));
-                self.core.reserve(counters)?;
             }
         }
-        Ok(self.core.db.read(|conn| taken(conn, wanted, own))?)
+        self.core.count(counters, || Ok(self.core.db.read(|conn| taken(conn, wanted, own))?))
     }
 
     /// Makes an active account without a password.

@@ -23,13 +23,35 @@ pub struct LoginContext {
 }
 
 impl Flows {
-    /// Counts one use on each counter, or refuses. Returns the bounds that were reached.
-    pub(crate) fn reserve(&self, counters: Vec<Counter>) -> Result<Vec<LimitHit>> {
-        Ok(self.reserve_leniently(counters)?.reached)
+    /// Counts one use on each counter, or refuses, and does `work`. If the service could not do its part, the
+    /// uses are given back.
+    pub(crate) fn count<T>(
+        &self,
+        counters: Vec<Counter>,
+        work: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        self.reserve_leniently(counters.clone())?;
+        self.do_counted(counters, work)
+    }
+
+    /// Does `work` of a request that is counted on `counters` already. If the service could not do its part,
+    /// the uses are given back.
+    pub(crate) fn do_counted<T>(
+        &self,
+        counters: Vec<Counter>,
+        work: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        let outcome = work();
+        if outcome.as_ref().is_err_and(Error::is_temporary) {
+            self.release(counters);
+        }
+        outcome
     }
 
     fn reserve_leniently(&self, counters: Vec<Counter>) -> Result<Reserved> {
-        let Some(bounds) = self.bounds() else { return Ok(Reserved::default()) };
+        let Some(bounds) = self.bounds().filter(|_| !counters.is_empty()) else {
+            return Ok(Reserved::default());
+        };
         let (secrets, now) = (self.secrets.clone(), self.now());
         self.db.write(move |conn| reserve_all(conn, &secrets, &bounds, counters, now))
     }
@@ -83,12 +105,7 @@ impl Flows {
             Counter::new(counted, id.to_string()),
             Counter::new(Counted::HashesOfNetwork, &device.network),
         ];
-        self.reserve(counters.clone())?;
-        let outcome = work();
-        if outcome.as_ref().is_err_and(Error::is_temporary) {
-            self.release(counters);
-        }
-        outcome
+        self.count(counters, work)
     }
 
     /// The same for a user who is logged in and proves once more who they are.
@@ -183,7 +200,7 @@ impl Flows {
 
     /// If this fails, a user waits a little.
     fn release_or_reset(&self, counters: Vec<Counter>, how: fn(Counted) -> ReleaseOrReset) {
-        if self.policy.limits.is_none() {
+        if self.policy.limits.is_none() || counters.is_empty() {
             return;
         }
         let secrets = self.secrets.clone();

@@ -28,12 +28,14 @@ impl Flows {
         let allowed = self.policy.registration.check_domain(&email);
         allowed.map_err(|fault| Error::invalid("new_email", fault))?;
         let id = claims.user_id();
-        self.reserve(vec![Counter::new(Counted::AddressesOfUser, id.to_string())])?;
+        let addresses = vec![Counter::new(Counted::AddressesOfUser, id.to_string())];
         let mail = MailRequest::new(ChallengeKind::ChangeEmail, &email, device);
-        self.request_mail(&mail, |send_at| {
-            let user = self.reauthenticate(claims, password, device)?;
-            let change = Change { email, send_at };
-            self.ask_for_change(claims, &user, change, device)
+        self.count(addresses, || {
+            self.request_mail(&mail, |send_at| {
+                self.reauthenticated(claims, password, device, |user| {
+                    self.ask_for_change(claims, &user, Change { email, send_at }, device)
+                })
+            })
         })
     }
 

@@ -67,8 +67,8 @@ impl Flows {
         self.check_fields(&request)?;
         if self.policy.email_verification == EmailVerification::None {
             let network = Counter::new(Counted::MailOfNetwork, &request.device.network);
-            self.reserve(vec![network])?;
-            return self.create_registration_or_user(request, self.now());
+            let create = || self.create_registration_or_user(request, self.now());
+            return self.count(vec![network], create);
         }
         let mail = MailRequest::new(ChallengeKind::Registration, &request.email, &request.device);
         self.request_mail(&mail, |send_at| self.create_registration_or_user(request, send_at))

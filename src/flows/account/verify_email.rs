@@ -80,7 +80,10 @@ impl Flows {
         opening: Opening,
         device: &Device,
     ) -> Result<VerifiedEmail> {
-        pad_refusal(|| self.answer_verification(proof, opening, device))
+        let proofs = Counter::new(Counted::ProofsOfNetwork, &device.network);
+        pad_refusal(|| {
+            self.count(vec![proofs], || self.answer_verification(proof, opening, device))
+        })
     }
 
     fn answer_verification(
@@ -89,7 +92,6 @@ impl Flows {
         opening: Opening,
         device: &Device,
     ) -> Result<VerifiedEmail> {
-        self.reserve(vec![Counter::new(Counted::ProofsOfNetwork, &device.network)])?;
         let now = self.now();
         let amr = match &proof {
             Proof::LinkWithPassword { .. } => Amr::password(),

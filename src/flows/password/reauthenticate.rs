@@ -8,22 +8,23 @@ use crate::store::{Conn, sessions, users};
 use crate::telemetry::REFUSALS;
 
 impl Flows {
-    /// The account of the token's holder, if `password` is its password or, where none is given, if
-    /// the log-in is recent. A password is counted before it is hashed.
-    pub(crate) fn reauthenticate(
+    /// Does `work` with the account of the token's holder, if `password` is its password or, where none is
+    /// given, if the log-in is recent. A password is counted before it is hashed.
+    pub(crate) fn reauthenticated<T>(
         &self,
         claims: &Claims,
         password: Option<&PlainPassword>,
         device: &Device,
-    ) -> Result<User> {
-        let check = || self.check_again(claims, password, device);
+        work: impl FnOnce(User) -> Result<T>,
+    ) -> Result<T> {
+        let check = || work(self.check_again(claims, password, device)?);
         if password.is_none() {
             return check();
         }
         self.count_hashes(Counted::HashesOfUser, claims.user_id(), device, check)
     }
 
-    /// Does the same for a request that is counted already.
+    /// Returns that account for a request that is counted already.
     pub(crate) fn check_again(
         &self,
         claims: &Claims,

@@ -66,12 +66,13 @@ impl Flows {
             ResetProof::Code { .. } => || Error::CodeInvalid,
         };
         let (secrets, bounds) = (self.secrets.clone(), self.bounds());
-        let proofs = Counter::new(Counted::ProofsOfNetwork, &device.network);
+        let proofs = vec![Counter::new(Counted::ProofsOfNetwork, &device.network)];
+        let counted = proofs.clone();
         // A wrong code must be counted, so the refusal is not an error of the transaction. The use of the
         // limit is part of it: whatever is known of the address, one transaction that writes is waited for.
         let (challenge, user) = self.db.write(move |conn| {
             if let Some(bounds) = &bounds {
-                reserve(conn, &secrets, bounds, vec![proofs], now)?;
+                reserve(conn, &secrets, bounds, counted, now)?;
             }
             Ok::<_, Error>(match proof {
                 ResetProof::Link(link) => find_by_link(conn, &link, now)?,
@@ -80,6 +81,18 @@ impl Flows {
                 }
             })
         })??;
+        self.do_counted(proofs, || {
+            self.choose_password(Answered { challenge, user, refusal }, new, device, now)
+        })
+    }
+
+    fn choose_password(
+        &self,
+        Answered { challenge, user, refusal }: Answered,
+        new: &PlainPassword,
+        device: &Device,
+        now: UtcTime,
+    ) -> Result<()> {
         self.check_password_of(&user, new)?;
         self.refuse_breached("new_password", new)?;
         let hash = self.hasher.hash(requester(account_of(user.id), device), new)?;
@@ -107,6 +120,13 @@ impl Flows {
         tracing::info!(user_id = id.0, "password reset");
         Ok(())
     }
+}
+
+/// A challenge that was answered, and what it is answered with if it is used up meanwhile.
+struct Answered {
+    challenge: Challenge,
+    user: User,
+    refusal: fn() -> Error,
 }
 
 /// Unlinks the identities of an account whose address was not verified before: they may be those of

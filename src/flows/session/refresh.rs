@@ -42,21 +42,33 @@ impl Flows {
             successors: successors.iter().map(PlainToken::hash).collect(),
             transport,
         };
-        let network = Counter::new(Counted::RefreshesOfNetwork, &device.network);
+        let network = vec![Counter::new(Counted::RefreshesOfNetwork, &device.network)];
+        let counted = network.clone();
         let (secrets, client) = (self.secrets.clone(), device.clone());
         let bounds = self.bounds();
         let exchanged = self.db.write(move |conn| {
             if let Some(bounds) = &bounds {
-                reserve(conn, &secrets, bounds, vec![network], now)?;
+                reserve(conn, &secrets, bounds, counted, now)?;
             }
             exchange(conn, &policy, &sent, &client, now)
         })?;
-        let outcome = match exchanged {
-            Outcome::Refused(Error::RefreshTokenUnknown, None) => {
-                self.refuse_forgotten(presented, transport, device, now)?
-            }
-            outcome => outcome,
-        };
+        self.do_counted(network, || {
+            let outcome = match exchanged {
+                Outcome::Refused(Error::RefreshTokenUnknown, None) => {
+                    self.refuse_forgotten(presented, transport, device, now)?
+                }
+                outcome => outcome,
+            };
+            self.answer_refresh(outcome, successors, now)
+        })
+    }
+
+    fn answer_refresh(
+        &self,
+        outcome: Outcome,
+        successors: impl IntoIterator<Item = PlainToken>,
+        now: UtcTime,
+    ) -> Result<TokenPair> {
         match outcome {
             Outcome::Granted(user, session, next) => {
                 let token = successors.into_iter().nth(next.number);

@@ -93,10 +93,10 @@ impl Flows {
         let network = &entry.sign_in.client.device.network;
         let network = vec![Counter::new(Counted::MailOfNetwork, network)];
         if is_linked || (identity.email_verified && identity.email.is_some()) {
-            if !is_linked {
-                self.reserve(network)?;
-            }
-            return self.enter_now(entry, move |conn, entry| with_identity(conn, entry, &identity));
+            let counters = if is_linked { Vec::new() } else { network };
+            return self.count(counters, || {
+                self.enter_now(entry, move |conn, entry| with_identity(conn, entry, &identity))
+            });
         }
         let typed = entry.typed_email.clone();
         let email = identity.email.clone().or(typed);
@@ -116,12 +116,11 @@ impl Flows {
                     make_unverified(conn, entry, &key, &email, Some(send_at))
                 })
             }),
-            EmailVerification::None => {
-                self.reserve(network)?;
+            EmailVerification::None => self.count(network, || {
                 self.enter_now(entry, move |conn, entry| {
                     make_unverified(conn, entry, &key, &email, None)
                 })
-            }
+            }),
         }
     }
 
