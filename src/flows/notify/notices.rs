@@ -24,8 +24,11 @@ pub(crate) fn order_notice(
     notice: &Notice<'_>,
     now: UtcTime,
 ) -> Result<()> {
-    // An address that was never proven may be a stranger's.
-    let is_wanted = policy.security_notices && user.email_verified;
+    // An address that was never verified may be a stranger's. The owner of an account that staff or an import
+    // made has no other one to be told at that the user name for the next log-in is another; that notice has no
+    // link then.
+    let may_be_told = user.email_verified || notice.kind == MailKind::UsernameChanged;
+    let is_wanted = policy.security_notices && may_be_told;
     let Some(to) = to.filter(|to| is_wanted && to.is_reachable()) else {
         return Ok(());
     };
