@@ -19,9 +19,7 @@ pub(crate) fn release_username(
     owner: Option<UserId>,
     now: UtcTime,
 ) -> Result<()> {
-    // All spellings of an address have the part before the `@` in common.
-    let beginning = format!("{}@", email.local_part());
-    for (id, name) in user_search::find_usernames_from(conn, &beginning)? {
+    for (id, name) in user_search::find_named_like(conn, email)? {
         if owner == Some(id) || !Username::known(&name).is_address(email) {
             continue;
         }

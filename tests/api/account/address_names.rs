@@ -1,10 +1,11 @@
 //! User names that are the e-mail address of another user: the one who verifies the address gets it.
 
-use hallpass::domain::Username;
+use hallpass::domain::{Email, Username};
+use hallpass::store::user_search;
 use serde_json::{Value, json};
 
 use crate::support::account::{EMAIL_CHANGED, RESET};
-use crate::support::{PASSWORD, TestApp, Tokens, World, on_both};
+use crate::support::{PASSWORD, TestApp, Tokens, World, crowd, on_both};
 
 const OWNER: &str = "owner@example.com";
 const OLD: &str = "old@example.com";
@@ -173,6 +174,23 @@ on_both! {
         let mail = world.mail_about(OLD, RENAMED, 1);
         assert!(mail.text.contains(OWNER) && mail.text.contains("user-"), "{}", mail.text);
         assert!(!mail.text.contains("token="), "{}", mail.text);
+    }
+
+    fn accounts_named_by_addresses_of_other_domains_are_not_looked_at(world) {
+        drop(world.app());
+        crowd::fill(&world, 500);
+        let name = "'info@d' || id || '.example'";
+        world.execute(&format!("UPDATE users SET username = {name}, username_norm = {name} WHERE id <= 499"));
+        let unusual = "'info@d\u{fc}' || id || '.example'";
+        world.execute(&format!("UPDATE users SET username = {unusual}, username_norm = {unusual} WHERE id = 500"));
+        let found = |email: &str| {
+            let email = Email::parse(email).unwrap();
+            let found = world.db().read(|conn| user_search::find_named_like(conn, &email)).unwrap();
+            found.into_iter().map(|(id, _)| id.0).collect::<Vec<i64>>()
+        };
+        assert_eq!(found("info@new.example"), [500]);
+        assert_eq!(found("info@d7.example"), [7, 500]);
+        assert_eq!(found("inf@d7.example"), [0_i64; 0]);
     }
 
     #[cfg(feature = "drf-jwt")]

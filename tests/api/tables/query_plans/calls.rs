@@ -77,7 +77,7 @@ fn call_users(conn: &mut Conn, recorder: &Recorder) {
     let user = call!(recorder, users::insert_user(conn, &new_user("somebody"), NOW));
     call!(recorder, users::find_by_id(conn, USER));
     call!(recorder, users::find_id_by_username(conn, "user7"));
-    call!(recorder, user_search::find_usernames_from(conn, "user7@"));
+    call!(recorder, user_search::find_named_like(conn, &email("p7")));
     call!(recorder, users::find_id_by_email(conn, &email("p7")));
     call!(recorder, users::find_by_exact_username(conn, "user7"));
     call!(recorder, users::find_by_username(conn, "user7"));
