@@ -40,10 +40,8 @@ pub struct MailRequest {
 impl MailRequest {
     /// Returns the request of `device` for a mail to `email` with a challenge of `kind`.
     pub fn new(kind: ChallengeKind, email: &Email, device: &Device) -> Self {
-        let class = match kind.verifies_address() {
-            true => MailClass::Verification,
-            false => MailClass::Reset,
-        };
+        let class =
+            if kind.verifies_address() { MailClass::Verification } else { MailClass::Reset };
         let address = email.normalised();
         let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
         Self {
