@@ -63,14 +63,15 @@ pub enum Counted {
     /// Requests of one user that send a mail to another e-mail address, or reveal whether it is
     /// taken.
     AddressesOfUser,
+    /// Requests of one class for mails to one mailbox that are the first of their network in a day.
+    MailboxFirsts,
     /// Requests of one class for mails to one mailbox that are not the first of their network.
     MailboxRepeats,
     /// Mails to one mailbox beyond the first of a request: each of its pending registrations has
     /// one.
     MailboxFurther,
-    /// Requests of one class for mails to one mailbox.
-    MailboxDaily,
-    /// Requests beyond [`Self::MailboxDaily`] from networks that request no other.
+    /// First requests beyond [`Self::MailboxFirsts`]. Stores the time until which the slots of
+    /// their mails are taken.
     MailboxLate,
     /// Mails of one class to one domain.
     MailsToDomain,
@@ -98,9 +99,9 @@ impl Counted {
             Self::MailboxOfNetworkDaily => "mailbox_of_network_daily",
             Self::MailOfNetwork => "mail_of_network",
             Self::AddressesOfUser => "addresses_of_user",
+            Self::MailboxFirsts => "mailbox_firsts",
             Self::MailboxRepeats => "mailbox_repeats",
             Self::MailboxFurther => "mailbox_further",
-            Self::MailboxDaily => "mailbox_daily",
             Self::MailboxLate => "mailbox_late",
             Self::MailsToDomain => "mails_to_domain",
             Self::MailsInAll => "mails_in_all",
@@ -121,9 +122,9 @@ impl Counted {
             Self::RefreshesOfNetwork => "HALLPASS_LIMIT_REFRESH",
             Self::MailboxOfNetworkHourly => "HALLPASS_LIMIT_MAIL_HOURLY",
             Self::MailboxOfNetworkDaily
+            | Self::MailboxFirsts
             | Self::MailboxRepeats
             | Self::MailboxFurther
-            | Self::MailboxDaily
             | Self::MailboxLate => "HALLPASS_LIMIT_MAIL_DAILY",
             Self::MailOfNetwork | Self::AddressesOfUser => "HALLPASS_LIMIT_MAIL_NETWORK",
             Self::MailsToDomain => "HALLPASS_LIMIT_MAIL_DOMAIN",
@@ -149,7 +150,7 @@ impl Counted {
 
     /// Returns whether a use beyond the limit continues with a lower priority instead of a refusal.
     pub const fn is_lenient(self) -> bool {
-        matches!(self, Self::KnownDevicesOfNetwork)
+        matches!(self, Self::KnownDevicesOfNetwork | Self::MailboxFirsts)
     }
 }
 
@@ -177,7 +178,7 @@ const HASHES_OF_USER: Rate = Rate::new(20, HOUR);
 const HASHES_OF_STAFF: Rate = Rate::new(600, HOUR);
 
 /// Interval of mails beyond the budget of a mailbox: the lifetime of the link of a reset.
-const MAILBOX_LATE: Duration = Duration::from_mins(30);
+pub const MAILBOX_LATE: Duration = Duration::from_mins(30);
 
 /// An export reads all data of a user.
 const EXPORTS_OF_USER: Rate = Rate::new(10, HOUR);
@@ -207,8 +208,8 @@ pub struct Limits {
     pub refreshes_of_network: Rate,
     /// For [`Counted::MailboxOfNetworkHourly`].
     pub mailbox_hourly: i64,
-    /// For [`Counted::MailboxDaily`]; half of it for [`Counted::MailboxOfNetworkDaily`],
-    /// [`Counted::MailboxRepeats`] and [`Counted::MailboxFurther`].
+    /// Half of it for [`Counted::MailboxOfNetworkDaily`], [`Counted::MailboxRepeats`] and
+    /// [`Counted::MailboxFurther`]; one and a half times for [`Counted::MailboxFirsts`].
     pub mailbox_daily: i64,
     /// For [`Counted::MailOfNetwork`] and [`Counted::AddressesOfUser`].
     pub mail_of_network: i64,
@@ -255,15 +256,17 @@ impl Limits {
             Counted::KnownDevicesOfNetwork => self.attempts_times(KNOWN_DEVICES_OF_NETWORK),
             Counted::RefreshesOfNetwork => self.refreshes_of_network,
             Counted::MailboxOfNetworkHourly => Rate::new(self.mailbox_hourly, HOUR),
-            // One network gets at most half of a mailbox's budget. The other half is reserved for
-            // the first requests of other networks.
+            // One network gets at most half of a mailbox's budget. Repeats do not reduce the budget
+            // of first requests.
             Counted::MailboxOfNetworkDaily | Counted::MailboxRepeats | Counted::MailboxFurther => {
                 Rate::new((self.mailbox_daily / 2).max(1), DAY)
             }
             Counted::MailOfNetwork | Counted::AddressesOfUser => {
                 Rate::new(self.mail_of_network, HOUR)
             }
-            Counted::MailboxDaily => Rate::new(self.mailbox_daily, DAY),
+            Counted::MailboxFirsts => {
+                Rate::new(self.mailbox_daily.saturating_add(self.mailbox_daily / 2), DAY)
+            }
             Counted::MailboxLate => Rate::new(1, MAILBOX_LATE),
             Counted::MailsToDomain => Rate::new(self.mails_to_domain, DAY),
             Counted::MailsInAll => Rate::new(self.mails_in_all, DAY),

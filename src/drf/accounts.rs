@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::domain::{
-    Counted, Counter, Device, Email, EmailChange, EventContext, EventKind, Locale, MailClass,
+    ChallengeKind, Counted, Counter, Device, Email, EmailChange, EventContext, EventKind, Locale,
     MailRequest, Metadata, PasswordHash, Roles, User, UserId, Username, UtcTime,
 };
 use crate::drf::flows::DrfFlows;
@@ -55,15 +55,15 @@ impl DrfFlows<'_> {
         own: Option<UserId>,
         device: &Device,
     ) -> Result<Taken> {
+        let mut counters = Vec::new();
         if !by.is_staff {
             for email in other_addresses(by, wanted) {
-                let question = MailRequest::new(MailClass::Verification, &email, device);
-                let mut counters = question.of_network();
+                let question = MailRequest::new(ChallengeKind::ChangeEmail, &email, device);
+                counters.extend(question.of_network());
                 counters.push(Counter::new(Counted::AddressesOfUser, by.id.to_string()));
-                self.core.reserve(counters)?;
             }
         }
-        Ok(self.core.db.read(|conn| taken(conn, wanted, own))?)
+        self.core.count(counters, || Ok(self.core.db.read(|conn| taken(conn, wanted, own))?))
     }
 
     /// Creates an active account without a password.

@@ -122,7 +122,14 @@ impl<'a> DrfFlows<'a> {
 
     /// Returns a new token for a valid one. The time of the log-in is copied.
     pub fn refresh(&self, token: &str, device: &Device) -> TokenResult<String> {
-        self.core.reserve(vec![Counter::new(Counted::RefreshesOfNetwork, &device.network)])?;
+        let network = vec![Counter::new(Counted::RefreshesOfNetwork, &device.network)];
+        self.core.count(network, || match self.renew(token) {
+            Err(AccessError::Failed(error)) => Err(error),
+            answered => Ok(answered),
+        })?
+    }
+
+    fn renew(&self, token: &str) -> TokenResult<String> {
         let (claims, user) = self.accept(token)?;
         let now = self.core.now();
         let origin = self.tokens.origin(&claims, now)?;

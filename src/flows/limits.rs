@@ -6,8 +6,8 @@ use super::bounds::Bounds;
 use super::{Error, Flows, Result};
 use crate::domain::secrets::Secrets;
 use crate::domain::{
-    ChallengeId, Counted, Counter, Device, Email, EventContext, LimitHit, Limits, PlainToken,
-    SessionId, TokenHash, User, UserId, Username, UtcTime,
+    ChallengeId, Counted, Counter, Device, Email, EventContext, LimitHit, Limits, MAILBOX_LATE,
+    PlainToken, SessionId, TokenHash, User, UserId, Username, UtcTime,
 };
 use crate::security::hash_queue::{Lane, Requester};
 use crate::store::{self, Conn, known_devices, limits};
@@ -23,13 +23,35 @@ pub struct LoginContext {
 }
 
 impl Flows {
-    /// Counts one use on each counter, or refuses. Returns the bounds that were reached.
-    pub(crate) fn reserve(&self, counters: Vec<Counter>) -> Result<Vec<LimitHit>> {
-        Ok(self.reserve_leniently(counters)?.reached)
+    /// Counts one use on each counter, or refuses, and does `work`. On a temporary error the uses
+    /// are released.
+    pub(crate) fn count<T>(
+        &self,
+        counters: Vec<Counter>,
+        work: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        self.reserve_leniently(counters.clone())?;
+        self.do_counted(counters, work)
+    }
+
+    /// Does `work` of a request that is already counted on `counters`. On a temporary error the
+    /// uses are released.
+    pub(crate) fn do_counted<T>(
+        &self,
+        counters: Vec<Counter>,
+        work: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        let outcome = work();
+        if outcome.as_ref().is_err_and(Error::is_temporary) {
+            self.release(counters);
+        }
+        outcome
     }
 
     fn reserve_leniently(&self, counters: Vec<Counter>) -> Result<Reserved> {
-        let Some(bounds) = self.bounds() else { return Ok(Reserved::default()) };
+        let Some(bounds) = self.bounds().filter(|_| !counters.is_empty()) else {
+            return Ok(Reserved::default());
+        };
         let (secrets, now, is_one) = (self.secrets.clone(), self.now(), counters.len() == 1);
         let count = move |conn: &mut Conn| reserve_all(conn, &secrets, &bounds, counters, now);
         if is_one { self.db.count_alone(count) } else { self.db.count(count) }
@@ -51,12 +73,7 @@ impl Flows {
                 work(conn)
             });
         }
-        self.reserve(vec![counter.clone()])?;
-        let outcome = self.db.write_alone(work);
-        if outcome.as_ref().is_err_and(Error::is_temporary) {
-            self.release(vec![counter]);
-        }
-        outcome
+        self.count(vec![counter], || self.db.write_alone(work))
     }
 
     /// Does `work`, which compares a password given for `name`. The attempt is counted beforehand; if it
@@ -108,12 +125,7 @@ impl Flows {
             Counter::new(counted, id.to_string()),
             Counter::new(Counted::HashesOfNetwork, &device.network),
         ];
-        self.reserve(counters.clone())?;
-        let outcome = work();
-        if outcome.as_ref().is_err_and(Error::is_temporary) {
-            self.release(counters);
-        }
-        outcome
+        self.count(counters, work)
     }
 
     /// The same for a user who is logged in and proves once more who they are.
@@ -191,7 +203,11 @@ impl Flows {
 
     /// Takes back what was counted of an attempt that came to nothing.
     pub(super) fn release(&self, counters: Vec<Counter>) {
-        self.release_or_reset(counters, |_| limits::return_use);
+        self.release_or_reset(counters, |counted| match counted {
+            // The slot goes to the next request.
+            Counted::MailboxLate => |conn, name| limits::shorten_wait(conn, name, MAILBOX_LATE),
+            _ => limits::return_use,
+        });
     }
 
     /// Takes back what was counted as a guess and was none.
@@ -204,7 +220,7 @@ impl Flows {
 
     /// If this fails, a user waits a little.
     fn release_or_reset(&self, counters: Vec<Counter>, how: fn(Counted) -> ReleaseOrReset) {
-        if self.policy.limits.is_none() {
+        if self.policy.limits.is_none() || counters.is_empty() {
             return;
         }
         let secrets = self.secrets.clone();

@@ -104,19 +104,41 @@ pub struct Claim {
     pub until: UtcTime,
 }
 
-/// Inserts a job that is due at once. Workers are woken after the commit.
-pub fn enqueue(conn: &mut Conn, job: &NewJob<'_>, now: UtcTime) -> Result<()> {
+/// Times of a new job.
+#[derive(Clone, Copy, Debug)]
+pub struct Schedule {
+    enqueued_at: UtcTime,
+    due_at: UtcTime,
+}
+
+impl Schedule {
+    /// Returns the times of a job that is enqueued `now` and not due before `due_at`.
+    pub fn new(now: UtcTime, due_at: UtcTime) -> Self {
+        Self { enqueued_at: now, due_at: due_at.max(now) }
+    }
+}
+
+/// The times of a job that is due at once.
+impl From<UtcTime> for Schedule {
+    fn from(now: UtcTime) -> Self {
+        Self::new(now, now)
+    }
+}
+
+/// Inserts a job. Workers are woken after the commit.
+pub fn enqueue(conn: &mut Conn, job: &NewJob<'_>, schedule: impl Into<Schedule>) -> Result<()> {
+    let Schedule { enqueued_at, due_at } = schedule.into();
     diesel::insert_into(outbox::table)
         .values((
-            outbox::id.eq(JobId::new(now).as_str()),
+            outbox::id.eq(JobId::new(enqueued_at).as_str()),
             outbox::kind.eq(job.kind),
             outbox::recipient.eq(job.target),
             outbox::locale.eq(job.locale),
             outbox::subject_id.eq(job.subject_id),
             outbox::status.eq(JobStatus::Queued.name()),
             outbox::attempts.eq(0),
-            outbox::next_attempt_at.eq(now.micros()),
-            outbox::created_at.eq(now.micros()),
+            outbox::next_attempt_at.eq(due_at.micros()),
+            outbox::created_at.eq(enqueued_at.micros()),
             outbox::user_id.eq(job.about.map(|user| user.0)),
         ))
         .execute(conn)?;

@@ -93,6 +93,15 @@ pub fn return_use(conn: &mut Conn, name: &str) -> Result<()> {
     Ok(())
 }
 
+/// Shortens the wait of the next uses by `span`.
+pub fn shorten_wait(conn: &mut Conn, name: &str, span: Duration) -> Result<()> {
+    let span = i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
+    diesel::update(limits::table.find(name))
+        .set(limits::waits_until.eq(limits::waits_until - span))
+        .execute(conn)?;
+    Ok(())
+}
+
 /// Forgets what was counted.
 pub fn clear(conn: &mut Conn, name: &str) -> Result<()> {
     diesel::delete(limits::table.find(name)).execute(conn)?;

@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
 
 use super::jobs::lease::JobStatus;
-use super::jobs::{self, Job, NewJob, backlog};
+use super::jobs::{self, Job, NewJob, Schedule, backlog};
 use super::schema::outbox;
 use super::{Conn, Page, Result, page};
 use crate::domain::{Email, JobId, Locale, UserId, UtcTime};
@@ -210,11 +210,11 @@ impl QueuedMail {
     }
 }
 
-/// Queues a mail, to be sent at once.
-pub fn enqueue(conn: &mut Conn, mail: &NewMail<'_>, now: UtcTime) -> Result<()> {
+/// Queues a mail.
+pub fn enqueue(conn: &mut Conn, mail: &NewMail<'_>, schedule: impl Into<Schedule>) -> Result<()> {
     let NewMail { kind, recipient, locale, subject_id, about } = *mail;
     let (kind, target, locale) = (kind.name(), recipient.as_str(), locale.as_str());
-    jobs::enqueue(conn, &NewJob { kind, target, locale, subject_id, about }, now)
+    jobs::enqueue(conn, &NewJob { kind, target, locale, subject_id, about }, schedule)
 }
 
 /// Closes a mail that is replaced by others, in the transaction that queues those. Returns whether

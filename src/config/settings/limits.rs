@@ -66,7 +66,7 @@ pub(super) const LIMITS: &[Setting] = &[
     setting(
         "HALLPASS_LIMIT_MAIL_DAILY",
         "10",
-        "Requests for verification mails to one mailbox in a day, and as many for password resets, 1 to 100. One network gets half of it; the other half is kept for the first requests of other networks.",
+        "Sets how many mails anyone can request to one mailbox in a day, verification mails and password resets each, 1 to 100: half of it are repeated requests, and one and a half times as many are first requests of networks. One network gets half of it.",
     ),
     setting(
         "HALLPASS_LIMIT_MAIL_NETWORK",

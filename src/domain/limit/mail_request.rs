@@ -1,7 +1,9 @@
 //! Counters of mails that an anonymous client can request for an e-mail address.
 
+use std::time::Duration;
+
 use super::mailbox::mailbox;
-use crate::domain::{Counted, Counter, Device, Email};
+use crate::domain::{ChallengeKind, Counted, Counter, Device, Email};
 
 /// Classes of mail with budgets of their own, so that registrations by others do not use up the
 /// password resets of an account.
@@ -27,6 +29,8 @@ impl MailClass {
 pub struct MailRequest {
     /// Budget that it is counted on.
     pub class: MailClass,
+    /// Lifetime of the link of its mail, from the request on.
+    pub lifetime: Duration,
     address: String,
     mailbox: String,
     domain: String,
@@ -34,12 +38,15 @@ pub struct MailRequest {
 }
 
 impl MailRequest {
-    /// Returns the request of `device` for a mail to `email`.
-    pub fn new(class: MailClass, email: &Email, device: &Device) -> Self {
+    /// Returns the request of `device` for a mail to `email` with a challenge of `kind`.
+    pub fn new(kind: ChallengeKind, email: &Email, device: &Device) -> Self {
+        let class =
+            if kind.verifies_address() { MailClass::Verification } else { MailClass::Reset };
         let address = email.normalised();
         let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
         Self {
             class,
+            lifetime: kind.lifetime(),
             address: address.to_owned(),
             mailbox: mailbox(local, domain),
             domain: domain.to_owned(),
@@ -65,7 +72,7 @@ impl MailRequest {
         ]
     }
 
-    /// Returns the counter for the first request of a network after the budget of the mailbox is
+    /// Returns the counter for the first request of a network after the budget of first requests is
     /// used up. For resets it belongs to the address alone: a request for another tag sends nothing
     /// to it.
     pub fn late(&self) -> Counter {
@@ -76,15 +83,11 @@ impl MailRequest {
         Counter::new(Counted::MailboxLate, format!("{}\0{place}", self.class.name()))
     }
 
-    /// Returns the counters of the mailbox, for a request that is the first of its network or a
+    /// Returns the counter of the mailbox, for a request that is the first of its network or a
     /// repeat.
-    pub fn of_mailbox(&self, is_first: bool) -> Vec<Counter> {
-        let subject = format!("{}\0{}", self.class.name(), self.mailbox);
-        let mut counters = vec![Counter::new(Counted::MailboxDaily, &subject)];
-        if !is_first {
-            counters.push(Counter::new(Counted::MailboxRepeats, subject));
-        }
-        counters
+    pub fn of_mailbox(&self, is_first: bool) -> Counter {
+        let counted = if is_first { Counted::MailboxFirsts } else { Counted::MailboxRepeats };
+        Counter::new(counted, format!("{}\0{}", self.class.name(), self.mailbox))
     }
 
     /// Returns the counter of mails beyond the first of a request. No request waits for it, so a
@@ -111,7 +114,7 @@ mod tests {
     fn tags_and_subnets_share_the_counters_of_a_mailbox() {
         let request = |email: &str, address: &str| {
             let device = Device::of("", address.parse().ok());
-            MailRequest::new(MailClass::Reset, &Email::parse(email).unwrap(), &device)
+            MailRequest::new(ChallengeKind::ResetPassword, &Email::parse(email).unwrap(), &device)
                 .of_network_daily()
         };
         let home = request("mina@example.com", "2001:db8:1:1::7");
@@ -120,7 +123,7 @@ mod tests {
         let all = |address: &str| {
             let email = Email::parse("mina@example.com").unwrap();
             let device = Device::of("", address.parse().ok());
-            MailRequest::new(MailClass::Reset, &email, &device).of_network()
+            MailRequest::new(ChallengeKind::ResetPassword, &email, &device).of_network()
         };
         assert_eq!(all("2001:db8:1:1::7"), all("2001:db8:1:ffff::9"));
         assert_ne!(home, request("mina@example.net", "2001:db8:1:1::7"));

@@ -3,7 +3,7 @@
 //! or reverts the change.
 
 use crate::domain::{
-    Challenge, ChallengeKind, Counted, Counter, Device, Email, EventKind, MailClass, MailRequest,
+    Challenge, ChallengeKind, Counted, Counter, Device, Email, EventKind, MailRequest,
     PlainPassword, PlainToken, Registration, User, UtcTime,
 };
 use crate::flows::account::register::queue_verification_mail;
@@ -11,6 +11,7 @@ use crate::flows::audit::context_of;
 use crate::flows::notify::notices::{Notice, queue_notice};
 use crate::flows::password::reauthenticate::lock_unchanged;
 use crate::flows::{Claims, Error, Flows, PendingVerification, Policy, Result};
+use crate::store::jobs::Schedule;
 use crate::store::outbox::{self, MailKind};
 use crate::store::users::changes;
 use crate::store::{self, Conn, Unique, challenges, events, registrations};
@@ -29,11 +30,14 @@ impl Flows {
         let allowed = self.policy.registration.check_domain(&email);
         allowed.map_err(|fault| Error::invalid("new_email", fault))?;
         let id = claims.user_id();
-        self.reserve(vec![Counter::new(Counted::AddressesOfUser, id.to_string())])?;
-        let mail = MailRequest::new(MailClass::Verification, &email, device);
-        self.request_mail(&mail, || {
-            let user = self.reauthenticate(claims, password, device)?;
-            self.ask_for_change(claims, &user, email, device)
+        let addresses = vec![Counter::new(Counted::AddressesOfUser, id.to_string())];
+        let mail = MailRequest::new(ChallengeKind::ChangeEmail, &email, device);
+        self.count(addresses, || {
+            self.request_mail(&mail, |send_at| {
+                self.reauthenticated(claims, password, device, |user| {
+                    self.ask_for_change(claims, &user, Change { email, send_at }, device)
+                })
+            })
         })
     }
 
@@ -41,10 +45,11 @@ impl Flows {
         &self,
         claims: &Claims,
         user: &User,
-        email: Email,
+        Change { email, send_at }: Change,
         device: &Device,
     ) -> Result<PendingVerification> {
         let now = self.now();
+        let mail = Schedule::new(now, send_at);
         let registration_token = PlainToken::random(PlainToken::REGISTRATION_PREFIX);
         let kind = ChallengeKind::ChangeEmail;
         let change = Registration {
@@ -64,11 +69,18 @@ impl Flows {
         self.db.write(move |conn| {
             let user = lock_unchanged(conn, &user, &session)?;
             events::record(conn, &context, EventKind::EmailChangeRequested, "")?;
-            ask_for_proof(conn, &policy, &user, &change, now)
+            ask_for_proof(conn, &policy, &user, &change, mail, now)
         })?;
         tracing::info!(user_id = id.0, "change of the e-mail address requested");
         Ok(PendingVerification { registration_token, expires_in: kind.lifetime() })
     }
+}
+
+/// A requested change.
+struct Change {
+    email: Email,
+    /// Time at which the mail to the new address is sent.
+    send_at: UtcTime,
 }
 
 fn ask_for_proof(
@@ -76,12 +88,13 @@ fn ask_for_proof(
     policy: &Policy,
     user: &User,
     change: &Registration,
+    mail: Schedule,
     now: UtcTime,
 ) -> Result<()> {
     // The latest request replaces earlier ones.
     challenges::delete_changes(conn, user.id)?;
     registrations::insert_registration(conn, change)?;
-    queue_verification_mail(conn, change, now)?;
+    queue_verification_mail(conn, change, mail)?;
     let notice = Notice {
         kind: MailKind::EmailChangeRequested,
         detail: change.email.as_str(),

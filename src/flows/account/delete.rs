@@ -23,12 +23,15 @@ impl Flows {
         password: Option<&PlainPassword>,
         device: &Device,
     ) -> Result<()> {
-        let user = self.reauthenticate(claims, password, device)?;
-        let (id, session, now) = (user.id, claims.session_id(), self.now());
-        let ended = self.db.write(move |conn| {
-            lock_superusers_for(conn, &user)?;
-            let user = lock_unchanged(conn, &user, &session)?;
-            delete_account(conn, &user, &EventContext::of(id, now))
+        let (id, session) = (claims.user_id(), claims.session_id());
+        let (ended, now) = self.reauthenticated(claims, password, device, |user| {
+            let now = self.now();
+            let ended = self.db.write(move |conn| {
+                lock_superusers_for(conn, &user)?;
+                let user = lock_unchanged(conn, &user, &session)?;
+                delete_account(conn, &user, &EventContext::of(id, now))
+            })?;
+            Ok((ended, now))
         })?;
         self.note_deleted(id, ended, now);
         tracing::info!(user_id = id.0, "account deleted by its owner");

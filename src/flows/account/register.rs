@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::domain::secrets::FirstTokens;
 use crate::domain::{
     Amr, Challenge, ChallengeId, ChallengeKind, Counted, Counter, Device, Email, EventContext,
-    EventKind, Locale, MailClass, MailRequest, Metadata, PlainPassword, PlainToken, Registration,
+    EventKind, Locale, MailRequest, Metadata, PlainPassword, PlainToken, Registration,
     RegistrationMode, Roles, Transport, User, Username, UtcTime,
 };
 use crate::flows::limits::requester;
@@ -15,6 +15,7 @@ use crate::flows::sign_in::SignIn;
 use crate::flows::{
     EmailVerification, Error, FieldFault, Flows, LoggedIn, LoginContext, Policy, Result,
 };
+use crate::store::jobs::Schedule;
 use crate::store::outbox::{self, MailKind, NewMail};
 use crate::store::users::NewUser;
 use crate::store::{self, Conn, Unique, events, registrations, users};
@@ -69,14 +70,18 @@ impl Flows {
         self.check_fields(&request)?;
         if self.policy.email_verification == EmailVerification::None {
             let network = Counter::new(Counted::MailOfNetwork, &request.device.network);
-            self.reserve(vec![network])?;
-            return self.create_registration_or_user(request);
+            let create = || self.create_registration_or_user(request, self.now());
+            return self.count(vec![network], create);
         }
-        let mail = MailRequest::new(MailClass::Verification, &request.email, &request.device);
-        self.request_mail(&mail, || self.create_registration_or_user(request))
+        let mail = MailRequest::new(ChallengeKind::Registration, &request.email, &request.device);
+        self.request_mail(&mail, |send_at| self.create_registration_or_user(request, send_at))
     }
 
-    fn create_registration_or_user(&self, request: RegisterRequest) -> Result<Registered> {
+    fn create_registration_or_user(
+        &self,
+        request: RegisterRequest,
+        send_at: UtcTime,
+    ) -> Result<Registered> {
         self.refuse_breached("password", &request.password)?;
         let requester = requester(request.email.normalised().to_owned(), &request.device);
         let password_hash = self.hasher.hash(requester, &request.password)?;
@@ -99,18 +104,20 @@ impl Flows {
         };
         match self.policy.email_verification {
             EmailVerification::Mandatory => {
-                self.db.write(move |conn| keep_waiting(conn, &registration, now))?;
+                let schedule = Schedule::new(now, send_at);
+                self.db.write(move |conn| keep_waiting(conn, &registration, schedule))?;
                 tracing::info!("registration pending verification");
                 let expires_in = kind.lifetime();
                 let waiting = PendingVerification { registration_token, expires_in };
                 Ok(Registered::VerificationSent(waiting))
             }
             EmailVerification::Optional => {
-                let log_in = self.log_in_at_once(registration, true, device, transport, now)?;
+                let mail = Some(Schedule::new(now, send_at));
+                let log_in = self.log_in_at_once(registration, mail, device, transport, now)?;
                 Ok(Registered::LoggedIn { log_in, registration_token: Some(registration_token) })
             }
             EmailVerification::None => {
-                let log_in = self.log_in_at_once(registration, false, device, transport, now)?;
+                let log_in = self.log_in_at_once(registration, None, device, transport, now)?;
                 Ok(Registered::LoggedIn { log_in, registration_token: None })
             }
         }
@@ -132,7 +139,7 @@ impl Flows {
     fn log_in_at_once(
         &self,
         registration: Registration,
-        with_mail: bool,
+        mail: Option<Schedule>,
         device: Device,
         transport: Transport,
         now: UtcTime,
@@ -142,7 +149,7 @@ impl Flows {
         let tokens = FirstTokens::random();
         let sign_in = SignIn { amr: Amr::password(), client, transport, tokens, now };
         let (user, signed_in) = self.db.write(move |conn| {
-            let user = make_account(conn, registration, with_mail, now)?;
+            let user = make_account(conn, registration, mail, now)?;
             let context = EventContext::of(user.id, now).on(&sign_in.client.device);
             events::record(conn, &context, EventKind::Registered, "")?;
             let signed_in = sign_in.open(conn, &policy, &user)?;
@@ -168,10 +175,10 @@ pub(crate) fn require_registration(policy: &Policy) -> Result<()> {
     }
 }
 
-fn keep_waiting(conn: &mut Conn, registration: &Registration, now: UtcTime) -> Result<()> {
+fn keep_waiting(conn: &mut Conn, registration: &Registration, mail: Schedule) -> Result<()> {
     refuse_taken_username(conn, registration)?;
     registrations::insert_registration(conn, registration)?;
-    queue_verification_mail(conn, registration, now)?;
+    queue_verification_mail(conn, registration, mail)?;
     Ok(())
 }
 
@@ -179,7 +186,7 @@ fn keep_waiting(conn: &mut Conn, registration: &Registration, now: UtcTime) -> R
 pub(crate) fn queue_verification_mail(
     conn: &mut Conn,
     registration: &Registration,
-    now: UtcTime,
+    schedule: impl Into<Schedule>,
 ) -> store::Result<()> {
     let mail = NewMail {
         kind: MailKind::Registration,
@@ -188,7 +195,7 @@ pub(crate) fn queue_verification_mail(
         subject_id: registration.challenge.id.as_str(),
         about: registration.challenge.user_id,
     };
-    outbox::enqueue(conn, &mail, now)
+    outbox::enqueue(conn, &mail, schedule)
 }
 
 /// Creates an account. Without a chosen user name, it is named by its e-mail address.
@@ -202,7 +209,7 @@ pub(crate) fn insert_account(conn: &mut Conn, new: &NewUser, now: UtcTime) -> Re
 fn make_account(
     conn: &mut Conn,
     mut registration: Registration,
-    with_mail: bool,
+    mail: Option<Schedule>,
     now: UtcTime,
 ) -> Result<User> {
     refuse_taken_username(conn, &registration)?;
@@ -211,14 +218,14 @@ fn make_account(
     let is_named_so = |conn| users::find_id_by_username(conn, new.username.as_str());
     // The account that has the address as its user name is renamed once the address is verified,
     // not before.
-    if with_mail && new.chose_no_name() && is_address_free && is_named_so(conn)?.is_some() {
+    if mail.is_some() && new.chose_no_name() && is_address_free && is_named_so(conn)?.is_some() {
         new.username = placeholder(&registration.challenge.id);
     }
     let user = insert_account(conn, &new, now)?;
-    if with_mail {
+    if let Some(mail) = mail {
         registration.challenge.user_id = Some(user.id);
         registrations::insert_registration(conn, &registration)?;
-        queue_verification_mail(conn, &registration, now)?;
+        queue_verification_mail(conn, &registration, mail)?;
     }
     Ok(user)
 }

@@ -20,9 +20,7 @@ pub(crate) fn release_username(
     owner: Option<UserId>,
     now: UtcTime,
 ) -> Result<()> {
-    // All spellings of an address share the part before the `@`.
-    let beginning = format!("{}@", email.local_part());
-    for (id, name) in search::find_usernames_from(conn, &beginning)? {
+    for (id, name) in search::find_named_like(conn, email)? {
         if owner == Some(id) || !Username::known(&name).is_address(email) {
             continue;
         }

@@ -1,7 +1,8 @@
 //! Repetition of the mail of a registration.
 
-use crate::domain::{Device, Email, Locale, MailClass, MailRequest};
+use crate::domain::{ChallengeKind, Device, Email, Locale, MailRequest};
 use crate::flows::{Error, Flows, Result};
+use crate::store::jobs::Schedule;
 use crate::store::outbox::{self, MailKind, NewMail};
 
 impl Flows {
@@ -9,8 +10,8 @@ impl Flows {
     /// response does not reveal it.
     pub fn resend_verification(&self, email: Email, locale: Locale, device: &Device) -> Result<()> {
         let now = self.now();
-        let mail = MailRequest::new(MailClass::Verification, &email, device);
-        self.request_mail(&mail, || {
+        let mail = MailRequest::new(ChallengeKind::Registration, &email, device);
+        self.request_mail(&mail, |send_at| {
             self.db.write(move |conn| {
                 let mail = NewMail {
                     kind: MailKind::RegistrationAgain,
@@ -19,7 +20,7 @@ impl Flows {
                     subject_id: "",
                     about: None,
                 };
-                outbox::enqueue(conn, &mail, now).map_err(Error::from)
+                outbox::enqueue(conn, &mail, Schedule::new(now, send_at)).map_err(Error::from)
             })
         })?;
         tracing::info!("verification mail requested again");

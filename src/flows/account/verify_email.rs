@@ -73,7 +73,10 @@ impl Flows {
         session: Option<Transport>,
         device: &Device,
     ) -> Result<VerifiedEmail> {
-        pad_refusal(|| self.answer_verification(proof, session, device))
+        let proofs = Counter::new(Counted::ProofsOfNetwork, &device.network);
+        pad_refusal(|| {
+            self.count(vec![proofs], || self.answer_verification(proof, session, device))
+        })
     }
 
     fn answer_verification(
@@ -82,7 +85,6 @@ impl Flows {
         session: Option<Transport>,
         device: &Device,
     ) -> Result<VerifiedEmail> {
-        self.reserve(vec![Counter::new(Counted::ProofsOfNetwork, &device.network)])?;
         let now = self.now();
         let amr = match &proof {
             Proof::LinkWithPassword { .. } => Amr::password(),

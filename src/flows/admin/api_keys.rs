@@ -40,13 +40,14 @@ impl Flows {
         device: &Device,
     ) -> Result<CreatedApiKey> {
         let by = self.superuser(claims)?.id;
-        self.reauthenticate(claims, password, device)?;
         let created = self.new_api_key(new, Some(by));
-        let context = context_of(claims, device, self.now());
         let (key, hash) = (created.key.clone(), created.secret.hash());
-        self.db.write(move |conn| {
-            api_keys::insert_key(conn, &key, &hash)?;
-            events::record(conn, &context, EventKind::ApiKeyCreated, key.id.as_str())
+        self.reauthenticated(claims, password, device, |_| {
+            let context = context_of(claims, device, self.now());
+            self.db.write(move |conn| {
+                api_keys::insert_key(conn, &key, &hash)?;
+                Ok(events::record(conn, &context, EventKind::ApiKeyCreated, key.id.as_str())?)
+            })
         })?;
         tracing::info!(by = by.0, api_key = %created.key.id, "API key created");
         Ok(created)

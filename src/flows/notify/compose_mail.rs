@@ -143,16 +143,23 @@ impl Flows {
     ) -> Result<Option<ComposedEmail>> {
         let token = self.secrets.mail_token(&order.subject_id);
         let (id, link_hash) = (ChallengeId(order.subject_id.clone()), token.hash());
+        let (kind, address) = (order.kind, order.recipient.clone());
         let stored = self.db.write(move |conn| {
             let stored = challenges::find_by_id(conn, &id)?.filter(|it| !it.has_expired(now));
-            if stored.is_some() {
+            let Some(stored) = stored else { return Ok(None) };
+            // This notice also goes to an unverified address, which may belong to another person:
+            // without a link that ends the sessions of the account.
+            let has_link =
+                kind != MailKind::UsernameChanged || has_verified(conn, &stored, &address)?;
+            if has_link {
                 challenges::set_mail_secrets(conn, &id, &link_hash, None)?;
             }
-            Ok::<_, crate::flows::Error>(stored)
+            Ok::<_, crate::flows::Error>(Some((stored, has_link)))
         })?;
         // The account or the challenge was deleted meanwhile.
-        let Some(stored) = stored else { return Ok(None) };
-        let message = self.message_with(order, stored, &token, now);
+        let Some((stored, has_link)) = stored else { return Ok(None) };
+        let token = Some(&token).filter(|_| has_link);
+        let message = self.message_with(order, stored, token, now);
         let (language, recipient) = (order.locale.language(), order.recipient.clone());
         Ok(message.map(|message| ComposedEmail { message, language, recipient }))
     }
@@ -161,14 +168,20 @@ impl Flows {
         &self,
         order: &QueuedMail,
         stored: Challenge,
-        token: &PlainToken,
+        token: Option<&PlainToken>,
         now: UtcTime,
     ) -> Option<Message> {
         let (at, detail) = (order.created_at, stored.detail);
-        let not_me = TimedLink {
+        let not_me = token.map(|token| TimedLink {
             link: link(&self.policy.links.not_me, token),
             lifetime: lifetime(stored.expires_at, now),
-        };
+        });
+        if order.kind == MailKind::UsernameChanged {
+            let (old, new) = detail.split_once(' ')?;
+            let (old_username, new_username) = (old.to_owned(), new.to_owned());
+            return Some(Message::UsernameChanged { at, old_username, new_username, not_me });
+        }
+        let (token, not_me) = (token?, not_me?);
         Some(match order.kind {
             MailKind::Invitation => Message::Invitation {
                 link: link(&self.policy.links.password_reset, token),
@@ -180,19 +193,15 @@ impl Flows {
                 Message::EmailChangeRequested { at, new_email: detail, not_me }
             }
             MailKind::EmailChanged => Message::EmailChanged { at, new_email: detail, not_me },
-            MailKind::UsernameChanged => {
-                let (old, new) = detail.split_once(' ')?;
-                let (old_username, new_username) = (old.to_owned(), new.to_owned());
-                Message::UsernameChanged { at, old_username, new_username, not_me }
-            }
             MailKind::RefreshTokenReused => Message::RefreshTokenReused { at, not_me },
             MailKind::IdentityLinked => Message::IdentityLinked { at, provider: detail, not_me },
             MailKind::IdentityUnlinked => {
                 Message::IdentityUnlinked { at, provider: detail, not_me }
             }
-            MailKind::Registration | MailKind::RegistrationAgain | MailKind::PasswordReset => {
-                return None;
-            }
+            MailKind::Registration
+            | MailKind::RegistrationAgain
+            | MailKind::PasswordReset
+            | MailKind::UsernameChanged => return None,
         })
     }
 
@@ -211,6 +220,20 @@ impl Flows {
             Message::VerifyEmail { link, code, lifetime }
         }
     }
+}
+
+/// Returns whether the account of `challenge` has verified `address`.
+fn has_verified(
+    conn: &mut Conn,
+    challenge: &Challenge,
+    address: &Email,
+) -> crate::store::Result<bool> {
+    let Some(id) = challenge.user_id else { return Ok(false) };
+    let is_verified = |user: User| {
+        user.email_verified
+            && user.email.as_ref().map(Email::normalised) == Some(address.normalised())
+    };
+    Ok(users::find_by_id(conn, id)?.is_some_and(is_verified))
 }
 
 /// One-time secrets of a mail.

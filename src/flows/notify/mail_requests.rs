@@ -1,12 +1,12 @@
 //! Budgets of mails that an anonymous client can request for an e-mail address. A request is
 //! counted when it arrives, the same for known and unknown addresses: by network, and by mailbox
-//! and class of mail. Half of a mailbox's budget is reserved for the first requests of other
-//! networks, so one network cannot exhaust it. If many networks exhaust it, one mail in half an
-//! hour is still sent.
+//! and class of mail. The first requests of networks have a budget of their own, which repeats
+//! cannot exhaust. If many networks exhaust it, one mail in half an hour is still sent, for a first
+//! request.
 
 use crate::domain::secrets::Secrets;
 use crate::domain::{
-    ChallengeKind, Counted, Counter, Device, Email, MailClass, MailRequest, UtcTime,
+    ChallengeKind, Counted, Counter, Device, Email, MAILBOX_LATE, MailClass, MailRequest, UtcTime,
 };
 use crate::flows::bounds::Bounds;
 use crate::flows::limits::{reserve, reserve_one};
@@ -15,26 +15,32 @@ use crate::store::outbox::QueuedMail;
 use crate::store::{Conn, limits};
 
 impl Flows {
-    /// Counts a request for a mail and runs `work`, which queues it. If that fails, only the
-    /// network is charged; if the service is overloaded, nothing is.
+    /// Counts a request for a mail and runs `work`, which queues it for the given time. If that
+    /// fails, only the network is charged; if the service is overloaded, nothing is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RateLimited`] if a budget is exhausted, or if the mail could only be sent after its
+    /// link has expired.
     pub(crate) fn request_mail<T>(
         &self,
         request: &MailRequest,
-        work: impl FnOnce() -> Result<T>,
+        work: impl FnOnce(UtcTime) -> Result<T>,
     ) -> Result<T> {
-        let Some(bounds) = self.bounds() else { return work() };
+        let Some(bounds) = self.bounds() else { return work(self.now()) };
         let (secrets, now, request) = (self.secrets.clone(), self.now(), request.clone());
-        let granted = self.db.write(move |conn| {
+        let (used, send_at) = self.db.write(move |conn| {
             match reserve_request(conn, &secrets, &bounds, &request, now)? {
-                Granted::Mail(used) => Ok(used),
-                Granted::Late(error) => Err(error),
+                Granted::Mail(used, send_at) => Ok((used, send_at)),
+                Granted::TooLate(error) => Err(error),
             }
         })?;
-        self.release_unless_done(granted, work)
+        self.release_unless_done(used, || work(send_at))
     }
 
-    /// Does the same for a password reset. Beyond the budget of the mailbox, `work` is skipped: a
-    /// mail whose link is still valid was sent shortly before.
+    /// Does the same for a password reset. Beyond the budget of first requests, `work` is skipped
+    /// if a mail whose link is still valid was sent before. The next request of that network is its
+    /// first one again.
     pub(crate) fn request_reset(
         &self,
         request: &MailRequest,
@@ -42,11 +48,16 @@ impl Flows {
     ) -> Result<()> {
         let Some(bounds) = self.bounds() else { return work() };
         let (secrets, now, request) = (self.secrets.clone(), self.now(), request.clone());
-        let granted =
-            self.db.write(move |conn| reserve_request(conn, &secrets, &bounds, &request, now))?;
+        let granted = self.db.write(move |conn| {
+            let granted = reserve_request(conn, &secrets, &bounds, &request, now)?;
+            if matches!(granted, Granted::TooLate(_)) {
+                limits::return_use(conn, &secrets.counter_name(&request.of_network_daily()))?;
+            }
+            Ok::<_, Error>(granted)
+        })?;
         match granted {
-            Granted::Mail(used) => self.release_unless_done(used, work),
-            Granted::Late(_) => Ok(()),
+            Granted::Mail(used, _) => self.release_unless_done(used, work),
+            Granted::TooLate(_) => Ok(()),
         }
     }
 
@@ -94,7 +105,8 @@ impl MailBudget {
         order: &QueuedMail,
         now: UtcTime,
     ) -> Result<()> {
-        let request = MailRequest::new(MailClass::Reset, &order.recipient, &Device::default());
+        let kind = ChallengeKind::ResetPassword;
+        let request = MailRequest::new(kind, &order.recipient, &Device::default());
         if let Some(bounds) = &self.bounds {
             reserve(conn, &self.secrets, bounds, request.of_service(), now)?;
         }
@@ -109,7 +121,8 @@ impl MailBudget {
         now: UtcTime,
     ) -> Result<bool> {
         let Some(bounds) = &self.bounds else { return Ok(true) };
-        let request = MailRequest::new(MailClass::Verification, recipient, &Device::default());
+        let kind = ChallengeKind::Registration;
+        let request = MailRequest::new(kind, recipient, &Device::default());
         let mut counters = request.of_service();
         counters.push(request.further());
         if !bounds.are_reported() && find_wait(conn, &self.secrets, &counters, now)?.is_some() {
@@ -122,10 +135,11 @@ impl MailBudget {
 
 /// Result of counting a request.
 enum Granted {
-    /// Queue the mail. These uses were counted.
-    Mail(Vec<Counter>),
-    /// Queue none: the budget of the mailbox is exhausted, and a mail was sent shortly before.
-    Late(Error),
+    /// Queue the mail, to be sent at that time. These uses were counted.
+    Mail(Vec<Counter>, UtcTime),
+    /// Queue none: the budget of first requests is exhausted, and no slot beyond it is free in
+    /// time.
+    TooLate(Error),
 }
 
 /// Counts a request on all its counters, or refuses.
@@ -141,25 +155,66 @@ fn reserve_request(
     let of_network_daily = request.of_network_daily();
     let (requests, _) = reserve_one(conn, secrets, bounds, of_network_daily.clone(), now)?;
     used.push(of_network_daily);
-    let mut rest = request.of_mailbox(requests == 1);
-    // Anonymous clients in many networks can exhaust the budget of a mailbox, but its owner still
-    // gets a mail.
-    if find_wait(conn, secrets, &rest[..1], now)?.is_some() {
-        rest = vec![request.late()];
-    }
-    match request.class {
-        // Each of these requests has a mail sent.
-        MailClass::Verification => rest.extend(request.of_service()),
-        MailClass::Reset => refuse_late_reset(conn, secrets, bounds, request, now)?,
-    }
-    match reserve(conn, secrets, bounds, rest.clone(), now) {
-        Ok(_) => used.extend(rest),
-        Err(error @ Error::RateLimited(_)) if rest[0].counted == Counted::MailboxLate => {
-            return Ok(Granted::Late(error));
+    let of_mailbox = request.of_mailbox(requests == 1);
+    let (of_mailbox, send_at) = match reserve_one(conn, secrets, bounds, of_mailbox.clone(), now) {
+        Ok(_) => (of_mailbox, now),
+        // Anonymous clients in many networks can exhaust the budget of first requests, but the
+        // owner of the mailbox still gets a mail. Repeats get no such slot: one network could take
+        // that of another.
+        Err(Error::RateLimited(_)) if of_mailbox.counted == Counted::MailboxFirsts => {
+            match take_late_slot(conn, secrets, bounds, request, now) {
+                Ok(slot) => (request.late(), slot),
+                Err(error @ Error::RateLimited(_)) => return Ok(Granted::TooLate(error)),
+                Err(error) => return Err(error),
+            }
         }
         Err(error) => return Err(error),
+    };
+    used.push(of_mailbox);
+    match request.class {
+        // Each of these requests has a mail sent.
+        MailClass::Verification => {
+            reserve(conn, secrets, bounds, request.of_service(), now)?;
+            used.extend(request.of_service());
+        }
+        MailClass::Reset => refuse_late_reset(conn, secrets, bounds, request, now)?,
     }
-    Ok(Granted::Mail(used))
+    Ok(Granted::Mail(used, send_at))
+}
+
+/// Takes the next slot for a mail beyond the budget of first requests, one per [`MAILBOX_LATE`],
+/// and returns its time. A reset is sent at once or not at all: until the next slot the link of the
+/// last one is valid.
+///
+/// # Errors
+///
+/// [`Error::RateLimited`] if the link of the mail would have expired by then.
+fn take_late_slot(
+    conn: &mut Conn,
+    secrets: &Secrets,
+    bounds: &Bounds,
+    request: &MailRequest,
+    now: UtcTime,
+) -> Result<UtcTime> {
+    let name = secrets.counter_name(&request.late());
+    // The latest slot of any kind of mail: a later time is from before the clock was set back.
+    let latest = now.after(ChallengeKind::Registration.lifetime()).after(MAILBOX_LATE);
+    let slot = match limits::use_counter(conn, &name, latest, now)? {
+        Err(taken_until) if !bounds.are_reported() => taken_until,
+        Ok(_) | Err(_) => now,
+    };
+    let wait = slot.remaining(now);
+    let (is_too_late, retry_after) = match request.class {
+        MailClass::Verification => {
+            (wait >= request.lifetime, wait.saturating_sub(request.lifetime))
+        }
+        MailClass::Reset => (!wait.is_zero(), wait),
+    };
+    if is_too_late {
+        bounds.refuse(Counted::MailboxLate, retry_after)?;
+    }
+    limits::set_wait(conn, &name, slot.after(MAILBOX_LATE))?;
+    Ok(slot)
 }
 
 /// Refuses a reset whose mail would have to wait for longer than its link lives.

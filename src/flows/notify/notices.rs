@@ -24,8 +24,10 @@ pub(crate) fn queue_notice(
     notice: &Notice<'_>,
     now: UtcTime,
 ) -> Result<()> {
-    // An address that was never verified may belong to another person.
-    let is_wanted = policy.security_notices && user.email_verified;
+    // An address that was never verified may belong to another person. A changed user name is told
+    // there too, without a link: an account of staff or an import has no other address.
+    let may_be_told = user.email_verified || notice.kind == MailKind::UsernameChanged;
+    let is_wanted = policy.security_notices && may_be_told;
     let Some(to) = to.filter(|to| is_wanted && to.is_reachable()) else {
         return Ok(());
     };

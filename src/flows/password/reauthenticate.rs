@@ -9,22 +9,23 @@ use crate::store::{Conn, sessions, users};
 use crate::telemetry::REFUSALS;
 
 impl Flows {
-    /// Returns the user of the token, if `password` is right or, without one, if the log-in is
-    /// recent. An attempt is counted before the password is hashed.
-    pub(crate) fn reauthenticate(
+    /// Does `work` with the user of the token, if `password` is right or, without one, if the
+    /// log-in is recent. An attempt is counted before the password is hashed.
+    pub(crate) fn reauthenticated<T>(
         &self,
         claims: &Claims,
         password: Option<&PlainPassword>,
         device: &Device,
-    ) -> Result<User> {
-        let check = || self.check_again(claims, password, device);
+        work: impl FnOnce(User) -> Result<T>,
+    ) -> Result<T> {
+        let check = || work(self.check_again(claims, password, device)?);
         if password.is_none() {
             return check();
         }
         self.count_hashes(Counted::HashesOfUser, claims.user_id(), device, check)
     }
 
-    /// Does the same for a request that is already counted.
+    /// Returns that user for a request that is already counted.
     pub(crate) fn check_again(
         &self,
         claims: &Claims,

@@ -4,8 +4,7 @@
 use crate::domain::secrets::Secrets;
 use crate::domain::{
     Challenge, ChallengeId, ChallengeKind, Counted, Counter, Device, Email, EndReason,
-    EventContext, EventKind, Locale, MailClass, MailRequest, PlainPassword, PlainToken, User,
-    UserId, UtcTime,
+    EventContext, EventKind, Locale, MailRequest, PlainPassword, PlainToken, User, UserId, UtcTime,
 };
 use crate::flows::account::release_username::release_username;
 use crate::flows::account::verify_email::name_by_address;
@@ -40,7 +39,7 @@ impl Flows {
         device: &Device,
     ) -> Result<()> {
         let now = self.now();
-        let mail = MailRequest::new(MailClass::Reset, &email, device);
+        let mail = MailRequest::new(ChallengeKind::ResetPassword, &email, device);
         self.request_reset(&mail, || {
             self.db.write(move |conn| {
                 let mail = NewMail::password_reset(&email, &locale, None);
@@ -68,13 +67,14 @@ impl Flows {
             ResetProof::Code { .. } => || Error::CodeInvalid,
         };
         let (secrets, bounds) = (self.secrets.clone(), self.bounds());
-        let proofs = Counter::new(Counted::ProofsOfNetwork, &device.network);
+        let proofs = vec![Counter::new(Counted::ProofsOfNetwork, &device.network)];
+        let counted = proofs.clone();
         // A wrong code must be counted, so the refusal is not an error of the transaction. Counting
         // the request is part of it: for known and unknown addresses, the response waits for one
         // write transaction.
         let (challenge, user) = self.db.write(move |conn| {
             if let Some(bounds) = &bounds {
-                reserve(conn, &secrets, bounds, vec![proofs], now)?;
+                reserve(conn, &secrets, bounds, counted, now)?;
             }
             Ok::<_, Error>(match proof {
                 ResetProof::Link(link) => find_by_link(conn, &link, now)?,
@@ -83,6 +83,18 @@ impl Flows {
                 }
             })
         })??;
+        self.do_counted(proofs, || {
+            self.choose_password(Answered { challenge, user, refusal }, new, device, now)
+        })
+    }
+
+    fn choose_password(
+        &self,
+        Answered { challenge, user, refusal }: Answered,
+        new: &PlainPassword,
+        device: &Device,
+        now: UtcTime,
+    ) -> Result<()> {
         self.check_password_of(&user, new)?;
         self.refuse_breached("new_password", new)?;
         let hash = self.hasher.hash(requester(account_of(user.id), device), new)?;
@@ -112,6 +124,14 @@ impl Flows {
         tracing::info!(user_id = id.0, "password reset");
         Ok(())
     }
+}
+
+/// A challenge with a valid answer.
+struct Answered {
+    challenge: Challenge,
+    user: User,
+    /// The error if the challenge is consumed meanwhile.
+    refusal: fn() -> Error,
 }
 
 /// Unlinks the identities of an account whose address was not verified before. They may belong to

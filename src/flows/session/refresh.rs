@@ -48,14 +48,25 @@ impl Flows {
             now,
         };
         let network = Counter::new(Counted::RefreshesOfNetwork, &device.network);
-        let exchanged =
-            self.write_counted(network, move |conn| Ok(refresh::exchange(conn, &exchange)?))?;
-        let outcome = match exchanged {
-            Some(Exchanged { session, user, expires_at }) => {
-                Outcome::Granted(Box::new(user), session, Successor { number: 0, expires_at })
-            }
-            None => self.repeat_or_refuse(presented, sent, device, now)?,
-        };
+        let exchanged = self
+            .write_counted(network.clone(), move |conn| Ok(refresh::exchange(conn, &exchange)?))?;
+        self.do_counted(vec![network], || {
+            let outcome = match exchanged {
+                Some(Exchanged { session, user, expires_at }) => {
+                    Outcome::Granted(Box::new(user), session, Successor { number: 0, expires_at })
+                }
+                None => self.repeat_or_refuse(presented, sent, device, now)?,
+            };
+            self.answer_refresh(outcome, successors, now)
+        })
+    }
+
+    fn answer_refresh(
+        &self,
+        outcome: Outcome,
+        successors: impl IntoIterator<Item = PlainToken>,
+        now: UtcTime,
+    ) -> Result<TokenPair> {
         match outcome {
             Outcome::Granted(user, session, next) => {
                 let token = successors.into_iter().nth(next.number);

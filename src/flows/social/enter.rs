@@ -4,8 +4,8 @@
 use super::identities::link_identity;
 use crate::domain::{
     Challenge, ChallengeKind, Counted, Counter, Email, EventContext, EventKind, Fault, FlowOutcome,
-    Identity, IdentityKey, Locale, MailClass, MailRequest, Metadata, PasswordHash, PendingIdentity,
-    PlainToken, Registration, RegistrationMode, Roles, SocialFlow, User, UserId, Username,
+    Identity, IdentityKey, Locale, MailRequest, Metadata, PasswordHash, PendingIdentity,
+    PlainToken, Registration, RegistrationMode, Roles, SocialFlow, User, UserId, Username, UtcTime,
 };
 use crate::flows::account::register::{queue_verification_mail, require_registration};
 use crate::flows::account::release_username::release_username;
@@ -15,6 +15,7 @@ use crate::flows::sign_in::{SignIn, SignedIn};
 use crate::flows::{
     EmailVerification, Error, Flows, PendingVerification, Policy, Registered, Result,
 };
+use crate::store::jobs::Schedule;
 use crate::store::outbox::MailKind;
 use crate::store::users::{self, NewUser, changes};
 use crate::store::{
@@ -92,32 +93,34 @@ impl Flows {
         let network = &entry.sign_in.client.device.network;
         let network = vec![Counter::new(Counted::MailOfNetwork, network)];
         if is_linked || (identity.email_verified && identity.email.is_some()) {
-            if !is_linked {
-                self.reserve(network)?;
-            }
-            return self.enter_now(entry, move |conn, entry| with_identity(conn, entry, &identity));
+            let counters = if is_linked { Vec::new() } else { network };
+            return self.count(counters, || {
+                self.enter_now(entry, move |conn, entry| with_identity(conn, entry, &identity))
+            });
         }
         let typed = entry.typed_email.clone();
         let email = identity.email.clone().or(typed);
         let email = email.ok_or_else(|| Error::invalid("email", Fault::Required))?;
         require_registration(&self.policy)?;
         require_domain(&self.policy, &email)?;
-        let mail = MailRequest::new(MailClass::Verification, &email, &entry.sign_in.client.device);
+        let mail =
+            MailRequest::new(ChallengeKind::Registration, &email, &entry.sign_in.client.device);
         match self.policy.email_verification {
-            EmailVerification::Mandatory => self.request_mail(&mail, || {
-                self.enter_now(entry, move |conn, entry| register(conn, entry, &key, &email))
-            }),
-            EmailVerification::Optional => self.request_mail(&mail, || {
+            EmailVerification::Mandatory => self.request_mail(&mail, |send_at| {
                 self.enter_now(entry, move |conn, entry| {
-                    make_unverified(conn, entry, &key, &email, true)
+                    register(conn, entry, &key, &email, send_at)
                 })
             }),
-            EmailVerification::None => {
-                self.reserve(network)?;
+            EmailVerification::Optional => self.request_mail(&mail, |send_at| {
                 self.enter_now(entry, move |conn, entry| {
-                    make_unverified(conn, entry, &key, &email, false)
+                    make_unverified(conn, entry, &key, &email, Some(send_at))
                 })
-            }
+            }),
+            EmailVerification::None => self.count(network, || {
+                self.enter_now(entry, move |conn, entry| {
+                    make_unverified(conn, entry, &key, &email, None)
+                })
+            }),
         }
     }
 
@@ -209,13 +212,14 @@ fn make_verified(conn: &mut Conn, entry: &Entry, email: &Email) -> Result<User> 
     Ok(user)
 }
 
-/// Makes an account whose address is not verified, where accounts need no verification first.
+/// Creates an account whose address is not verified, where accounts need no verification first. Its
+/// mail, if it has one, is sent at `send_at`.
 fn make_unverified(
     conn: &mut Conn,
     entry: &Entry,
     key: &IdentityKey,
     email: &Email,
-    with_mail: bool,
+    send_at: Option<UtcTime>,
 ) -> Result<Entered> {
     let now = entry.sign_in.now;
     challenges::lock_address(conn, email)?;
@@ -226,24 +230,30 @@ fn make_unverified(
     let context = EventContext::of(user.id, now).on(&entry.sign_in.client.device);
     events::record(conn, &context, EventKind::Registered, "")?;
     link(conn, entry, &user, key, Some(email))?;
-    let registration_token = with_mail.then(|| entry.registration_token.clone());
-    if with_mail {
+    let registration_token = send_at.map(|_| entry.registration_token.clone());
+    if let Some(send_at) = send_at {
         let registration = registration(entry, email, ChallengeKind::VerifyEmail, Some(user.id));
         registrations::insert_registration(conn, &registration)?;
-        queue_verification_mail(conn, &registration, now)?;
+        queue_verification_mail(conn, &registration, Schedule::new(now, send_at))?;
     }
     open(conn, entry, &user, registration_token)
 }
 
 /// Keeps the identity until its e-mail address is verified. Does not look up whether an account has
 /// the address: that happens when the mail is composed, so the response cannot reveal it.
-fn register(conn: &mut Conn, entry: &Entry, key: &IdentityKey, email: &Email) -> Result<Entered> {
+fn register(
+    conn: &mut Conn,
+    entry: &Entry,
+    key: &IdentityKey,
+    email: &Email,
+    send_at: UtcTime,
+) -> Result<Entered> {
     let now = entry.sign_in.now;
     let registration = registration(entry, email, ChallengeKind::Registration, None);
     registrations::insert_registration(conn, &registration)?;
     let identity = PendingIdentity { provider: entry.provider.clone(), key: key.clone() };
     social_flows::insert_pending_identity(conn, &registration.challenge.id, &identity)?;
-    queue_verification_mail(conn, &registration, now)?;
+    queue_verification_mail(conn, &registration, Schedule::new(now, send_at))?;
     entry.ticket.use_up(conn, FlowOutcome::VerificationSent, None)?;
     Ok(Entered::Pending(PendingVerification {
         registration_token: entry.registration_token.clone(),

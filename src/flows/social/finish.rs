@@ -73,7 +73,12 @@ impl Flows {
     ///   valid.
     /// - [`Error::ProviderUnavailable`]: the same request may succeed later.
     pub fn finish_social_flow(&self, request: &FinishRequest) -> Result<FinishedFlow> {
-        self.reserve(vec![Counter::new(Counted::ProofsOfNetwork, &request.client.device.network)])?;
+        let network = &request.client.device.network;
+        let proofs = vec![Counter::new(Counted::ProofsOfNetwork, network)];
+        self.count(proofs, || self.finish_once(request))
+    }
+
+    fn finish_once(&self, request: &FinishRequest) -> Result<FinishedFlow> {
         let provider = self.social.provider(&request.provider)?;
         let flow = self.flow_of(request)?;
         if flow.links() {

@@ -34,9 +34,9 @@ impl Flows {
     /// - [`Error::NotFound`]: no app is configured for this provider.
     /// - [`Error::OneTimeTokenInvalid`]: the id token is not valid, or was used before.
     pub fn log_in_with_id_token(&self, request: IdTokenRequest) -> Result<Registered> {
-        let device = &request.client.device;
-        self.reserve(vec![Counter::new(Counted::AttemptsOfNetwork, &device.network)])?;
-        let outcome = self.check_id_token(request);
+        let network = &request.client.device.network;
+        let attempts = vec![Counter::new(Counted::AttemptsOfNetwork, network)];
+        let outcome = self.count(attempts, || self.check_id_token(request));
         self.log_ins.count(outcome_name(&outcome));
         outcome
     }

@@ -38,8 +38,13 @@ pub struct StartedFlow {
 impl Flows {
     /// Starts a log-in at a provider, or the linking of an identity, which needs a recent log-in.
     pub fn start_social_flow(&self, request: StartRequest) -> Result<StartedFlow> {
+        let network = &request.device.network;
+        let attempts = vec![Counter::new(Counted::AttemptsOfNetwork, network)];
+        self.count(attempts, || self.open_flow(request))
+    }
+
+    fn open_flow(&self, request: StartRequest) -> Result<StartedFlow> {
         let StartRequest { provider, return_to, transport, device, claims } = request;
-        self.reserve(vec![Counter::new(Counted::AttemptsOfNetwork, &device.network)])?;
         let provider = self.social.provider(&provider)?;
         if !self.social.return_urls.contains(&return_to) {
             return Err(Error::invalid("return_to", Fault::InvalidFormat));

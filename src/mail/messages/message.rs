@@ -92,8 +92,8 @@ pub enum Message {
         old_username: String,
         /// User name from now on.
         new_username: String,
-        /// Page that ends all sessions.
-        not_me: TimedLink,
+        /// Page that ends all sessions; `None` if the address of the account is not verified.
+        not_me: Option<TimedLink>,
     },
     /// Tells that a session was ended because a replaced refresh token came again.
     RefreshTokenReused {
@@ -157,12 +157,14 @@ impl Message {
             | Self::VerifyNewEmail { link, .. }
             | Self::ResetPassword { link, .. }
             | Self::Invitation { link, .. } => Some(link),
-            Self::AlreadyRegistered { reset } => reset.as_ref().map(|reset| reset.link.as_str()),
+            Self::AlreadyRegistered { reset: link }
+            | Self::UsernameChanged { not_me: link, .. } => {
+                link.as_ref().map(|link| link.link.as_str())
+            }
             Self::NewDevice { not_me, .. }
             | Self::PasswordChanged { not_me, .. }
             | Self::EmailChangeRequested { not_me, .. }
             | Self::EmailChanged { not_me, .. }
-            | Self::UsernameChanged { not_me, .. }
             | Self::RefreshTokenReused { not_me, .. }
             | Self::IdentityLinked { not_me, .. }
             | Self::IdentityUnlinked { not_me, .. } => Some(&not_me.link),
@@ -205,7 +207,8 @@ impl Message {
                 at => minute(*at),
                 old_username => mime::one_line(old_username),
                 new_username => mime::one_line(new_username),
-                ..not_me.values(language)
+                not_me => not_me.as_ref().map(|not_me| &not_me.link),
+                lifetime => not_me.as_ref().map(|not_me| span(language, not_me.lifetime)),
             },
             Self::IdentityLinked { at, provider, not_me }
             | Self::IdentityUnlinked { at, provider, not_me } => context! {

@@ -135,10 +135,13 @@ fn the_notice_of_an_existing_account_offers_a_new_password_only_with_a_reset_lin
     }
 }
 
+/// The time that the link of a notice is valid.
+const NOTICE_LIFETIME: Duration = Duration::from_hours(7 * 24);
+
 /// Each notice to the owner of an account, with what strangers can put into it.
 fn notices(device: &str, new_email: &str) -> [Message; 8] {
     let at = UtcTime::from_seconds(1_767_270_659);
-    let not_me = || TimedLink { link: LINK.to_owned(), lifetime: Duration::from_hours(7 * 24) };
+    let not_me = || TimedLink { link: LINK.to_owned(), lifetime: NOTICE_LIFETIME };
     let (device, new_email) = (device.to_owned(), new_email.to_owned());
     [
         Message::NewDevice { at, device, not_me: not_me() },
@@ -150,7 +153,7 @@ fn notices(device: &str, new_email: &str) -> [Message; 8] {
             at,
             old_username: new_email,
             new_username: "user-7".to_owned(),
-            not_me: not_me(),
+            not_me: Some(not_me()),
         },
         Message::IdentityLinked { at, provider: "Google".to_owned(), not_me: not_me() },
         Message::IdentityUnlinked { at, provider: "Google".to_owned(), not_me: not_me() },
@@ -170,6 +173,23 @@ fn each_notice_says_when_and_has_a_link_for_whoever_it_was_not() {
             assert!(mail.html.contains("2026-01-01 12:30 UTC"), "{}", mail.html);
             assert_shows_the_link(&mail);
             assert!(mail.html.contains(button), "{}", mail.html);
+            for part in [&mail.text, &mail.html] {
+                assert!(part.contains(&span(language, NOTICE_LIFETIME)), "{part}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_notice_of_another_user_name_has_no_link_for_an_address_that_is_not_verified() {
+    let at = UtcTime::from_seconds(1_767_270_659);
+    let (old_username, new_username) = ("own@example.com".to_owned(), "user-7".to_owned());
+    let message = Message::UsernameChanged { at, old_username, new_username, not_me: None };
+    for language in Language::ALL {
+        let mail = built_in().render(language, &message, "Acme").unwrap();
+        assert_has_no_link(&mail);
+        for part in [&mail.text, &mail.html] {
+            assert!(part.contains("own@example.com") && part.contains("user-7"), "{part}");
         }
     }
 }

@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use diesel::dsl::sql;
 use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
-use diesel::sql_types::{Bool, Text};
+use diesel::sql_types::{BigInt, Bool, Text};
 
 use super::Row;
-use crate::domain::{User, UserId, Username};
+use crate::domain::{Email, User, UserId, Username};
 use crate::store::schema::users;
 use crate::store::{Conn, Result};
 
@@ -180,14 +180,49 @@ fn find_beginning(
     Ok(found)
 }
 
-/// Returns the users whose normalised user name begins with `beginning`, with these names.
-pub fn find_usernames_from(conn: &mut Conn, beginning: &str) -> Result<Vec<(UserId, String)>> {
-    let text = in_order_of_bytes(conn, "username_norm");
-    let range = sql::<Bool>(&format!("{text} >= ")).bind::<Text, _>(beginning);
-    let range = range.sql(&format!(" AND {text} < ")).bind::<Text, _>(end_of(beginning));
-    let found = users::table.filter(range).select((users::id, users::username_norm));
-    let rows: Vec<(i64, String)> = found.order(users::id).load(conn)?;
-    Ok(rows.into_iter().map(|(id, name)| (UserId(id), name)).collect())
+#[derive(QueryableByName)]
+struct Named {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+    #[diesel(sql_type = Text)]
+    username_norm: String,
+}
+
+/// Returns the users whose user name may be a spelling of `email`, with their normalised names: the
+/// user of that name, and those whose name has the same local part and characters beyond ASCII. An
+/// ASCII name has one spelling, so accounts of other domains are not read.
+pub fn find_named_like(conn: &mut Conn, email: &Email) -> Result<Vec<(UserId, String)>> {
+    let exact = users::table.filter(users::username_norm.eq(email.normalised()));
+    let mut found: Vec<(i64, String)> =
+        exact.select((users::id, users::username_norm)).load(conn)?;
+    let (indexed_by, text) = (indexed_by(conn), in_order_of_bytes(conn, "username_norm"));
+    // Exactly the condition of the index `users_named_beyond_ascii`.
+    let condition = match conn {
+        Conn::Postgres(_) => {
+            "octet_length(username_norm) <> char_length(username_norm) AND strpos(username_norm, '@') > 0"
+        }
+        Conn::Sqlite(_) => {
+            "length(CAST(username_norm AS BLOB)) <> length(username_norm) AND instr(username_norm, '@') > 0"
+        }
+    };
+    let beginning = format!("{}@", email.local_part());
+    let others = diesel::sql_query(format!(
+        "SELECT id, username_norm FROM users {indexed_by} \
+         WHERE {condition} AND {text} >= $1 AND {text} < $2"
+    ));
+    let others = others.bind::<Text, _>(&beginning).bind::<Text, _>(end_of(&beginning));
+    found.extend(others.load::<Named>(conn)?.into_iter().map(|it| (it.id, it.username_norm)));
+    found.sort_unstable();
+    Ok(found.into_iter().map(|(id, name)| (UserId(id), name)).collect())
+}
+
+/// Returns the hint of the index for SQLite, which would choose the one of all user names: it does
+/// not know the sizes of indexes.
+const fn indexed_by(conn: &Conn) -> &'static str {
+    match conn {
+        Conn::Postgres(_) => "",
+        Conn::Sqlite(_) => "INDEXED BY users_named_beyond_ascii",
+    }
 }
 
 /// Returns `column` in byte order, whatever the collation of the database is.

@@ -3,11 +3,12 @@
 
 use hallpass::domain::{Email, PlainPassword, Username};
 use hallpass::flows::NewSuperuser;
+use hallpass::store::users::search;
 use serde_json::{Value, json};
 
 use crate::HAS_DRF;
 use crate::support::account::{EMAIL_CHANGED, RESET};
-use crate::support::{PASSWORD, TestApp, Tokens, World, on_both, wait_for};
+use crate::support::{PASSWORD, TestApp, Tokens, World, crowd, on_both, wait_for};
 
 const OWNER: &str = "owner@example.com";
 const OLD: &str = "old@example.com";
@@ -164,6 +165,58 @@ on_both! {
         app.person(&world, OWNER);
         assert_eq!(username(&app, &holder), format!("user-{id}-2"));
         app.log_in(&format!("user-{id}-2"), PASSWORD).is(200);
+    }
+
+    fn the_owner_of_a_renamed_account_is_told_at_an_address_that_is_not_verified(world) {
+        let app = world.app();
+        // As an import leaves it, or staff at the Django REST adapter.
+        let holder = holder(&world, &app, OWNER);
+        world.execute(&format!("UPDATE users SET email_verified = FALSE WHERE email = '{OLD}'"));
+        app.person(&world, OWNER);
+        let own_name = format!("user-{}", holder.user_id());
+        assert_eq!(username(&app, &holder), own_name);
+        let mail = world.mail_about(OLD, RENAMED, 1);
+        assert!(mail.text.contains(OWNER) && mail.text.contains(&own_name), "{}", mail.text);
+        // The address may be a stranger's, who must not end the sessions of the account.
+        for part in [&mail.text, &mail.html] {
+            assert!(!part.contains("token="), "{part}");
+        }
+        assert_eq!(world.count("challenges WHERE kind = 'disavow' AND link_hash IS NOT NULL"), 0);
+    }
+
+    #[cfg(feature = "drf-jwt")]
+    fn the_owner_of_a_renamed_account_that_staff_made_is_told(world) {
+        let app = world.app();
+        let root = app.superuser(&world, "root@example.com");
+        let body = json!({"username": "root@example.com", "password": PASSWORD}).to_string();
+        let headers = [("content-type", "application/json")];
+        let token = app.send_undocumented("POST", "/api-token-auth/", &headers, body).is(200).text("token");
+        let authorization = format!("JWT {token}");
+        let headers = [("content-type", "application/json"), ("authorization", authorization.as_str())];
+        let body = json!({"username": OWNER, "email": OLD}).to_string();
+        app.send_undocumented("POST", "/users/", &headers, body).is(201);
+        let owner = app.person(&world, OWNER);
+        assert_ne!(owner.user_id(), root.user_id());
+        let mail = world.mail_about(OLD, RENAMED, 1);
+        assert!(mail.text.contains(OWNER) && mail.text.contains("user-"), "{}", mail.text);
+        assert!(!mail.text.contains("token="), "{}", mail.text);
+    }
+
+    fn accounts_named_by_addresses_of_other_domains_are_not_looked_at(world) {
+        drop(world.app());
+        crowd::fill(&world, 500);
+        let name = "'info@d' || id || '.example'";
+        world.execute(&format!("UPDATE users SET username = {name}, username_norm = {name} WHERE id <= 499"));
+        let unusual = "'info@d\u{fc}' || id || '.example'";
+        world.execute(&format!("UPDATE users SET username = {unusual}, username_norm = {unusual} WHERE id = 500"));
+        let found = |email: &str| {
+            let email = Email::parse(email).unwrap();
+            let found = world.db().read(|conn| search::find_named_like(conn, &email)).unwrap();
+            found.into_iter().map(|(id, _)| id.0).collect::<Vec<i64>>()
+        };
+        assert_eq!(found("info@new.example"), [500]);
+        assert_eq!(found("info@d7.example"), [7, 500]);
+        assert_eq!(found("inf@d7.example"), [0_i64; 0]);
     }
 
     #[cfg(feature = "drf-jwt")]

@@ -71,6 +71,30 @@ on_both! {
         site.app.post("/v1/social/test/start", &body).is(200);
     }
 
+    fn requests_that_a_provider_does_not_answer_use_up_no_limit(world) {
+        let site = Site::with(&world, &[("HALLPASS_LIMITS", "on"), ("HALLPASS_LIMIT_NETWORK", "10/1m")]);
+        let at = "/.well-known/openid-configuration";
+        site.provider.on(at, Answer::Reply(502, String::new()));
+        let id_token = site.key.sign(&json!({
+            "iss": site.provider.issuer(), "sub": "mina", "aud": "ios", "nonce": "n",
+            "iat": site.now, "exp": site.now + 300,
+        }));
+        let (native, start) = (json!({"id_token": id_token, "nonce": "n"}), json!({"return_to": RETURN_TO}));
+        for _ in 0..15 {
+            site.app.post("/v1/social/test/token", &native).refused(503, "provider_unavailable");
+            site.app.post("/v1/social/test/start", &start).refused(503, "provider_unavailable");
+        }
+        site.provider.on(at, Answer::json(&site.provider.metadata()));
+        world.advance(crate::support::SECOND * 5);
+        let flow = site.start("test");
+        site.provider.on("/token", Answer::Reply(503, String::new()));
+        for _ in 0..15 {
+            site.finish(&flow).refused(503, "provider_unavailable");
+        }
+        site.grant(&site.claims(&flow, "mina"));
+        site.finish(&flow).is(200);
+    }
+
     fn a_provider_that_refuses_the_client_is_not_the_fault_of_the_user(world) {
         let site = Site::new(&world);
         let flow = site.start("test");

@@ -80,7 +80,7 @@ fn call_users(conn: &mut Conn, recorder: &Recorder) {
     let user = call!(recorder, users::insert_user(conn, &new_user("somebody"), NOW));
     call!(recorder, users::find_by_id(conn, USER));
     call!(recorder, users::find_id_by_username(conn, "user7"));
-    call!(recorder, search::find_usernames_from(conn, "user7@"));
+    call!(recorder, search::find_named_like(conn, &email("p7")));
     call!(recorder, users::find_id_by_email(conn, &email("p7")));
     call!(recorder, users::find_by_exact_username(conn, "user7"));
     call!(recorder, users::find_by_username(conn, "user7"));
@@ -288,6 +288,7 @@ fn call_limits_and_devices(conn: &mut Conn, recorder: &Recorder) {
     call!(recorder, limits::set_wait(conn, "a", LATER));
     assert!(call!(recorder, limits::use_counter(conn, "a", LATER, NOW)).is_err());
     assert!(call!(recorder, limits::find_wait(conn, "a", NOW)).is_some());
+    call!(recorder, limits::shorten_wait(conn, "a", Duration::from_mins(1)));
     call!(recorder, limits::return_use(conn, "a"));
     assert!(call!(recorder, limits::use_counter(conn, "b", LATER, NOW)).is_ok());
     assert!(call!(recorder, limits::use_counter(conn, "b", LATER, NOW)).is_ok());
