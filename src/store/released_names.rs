@@ -1,5 +1,6 @@
-//! User names and e-mail addresses that accounts gave up. Access tokens contain them until they expire, so the
-//! account that takes one of them makes the former holder's tokens invalid.
+//! E-mail addresses that accounts gave up, also as user names. Access tokens contain them until they
+//! expire, so the account that takes one of them makes the former holder's tokens invalid. Other user
+//! names pass from one account to another without that.
 
 use std::collections::BTreeSet;
 
@@ -12,19 +13,19 @@ use super::users::rights::renew_rights;
 use super::{Conn, Result};
 use crate::domain::{Email, UserId, Username, UtcTime};
 
-/// Hashes of the names that an account answers to: its user name and its e-mail address.
+/// Hashes of the e-mail addresses that an account answers to.
 #[derive(Debug, Default)]
-pub(super) struct Names(BTreeSet<Vec<u8>>);
+pub struct Names(BTreeSet<Vec<u8>>);
 
 impl Names {
-    /// Returns the names of an account. A user name that is an e-mail address counts in every spelling of it.
-    pub(super) fn of(username: &Username, email: Option<&Email>) -> Self {
+    /// Returns the e-mail addresses that an account answers to, also as its user name, in every
+    /// spelling.
+    pub fn of(username: &Username, email: Option<&Email>) -> Self {
         let spelled = Email::parse(username.as_str()).ok();
         let addresses = [spelled.as_ref(), email].into_iter().flatten();
         let addresses =
             addresses.flat_map(|it| [it.normalised().to_owned(), Username::normalise(it.as_str())]);
-        let names = addresses.chain([username.normalised().to_owned()]);
-        Self(names.map(|name| digest(&SHA256, name.as_bytes()).as_ref().to_vec()).collect())
+        Self(addresses.map(|it| digest(&SHA256, it.as_bytes()).as_ref().to_vec()).collect())
     }
 
     /// Returns the names that are not among `others`.
@@ -33,9 +34,9 @@ impl Names {
     }
 }
 
-/// Notes a change of the names of an account. Accounts that gave up one of the new names begin a new generation
-/// of rights: their access tokens would pass for this account.
-pub(super) fn change(
+/// Notes a change of the names of an account. Accounts that gave up one of the new names begin a new
+/// generation of rights: their access tokens would pass for this account.
+pub fn change(
     conn: &mut Conn,
     user: UserId,
     before: &Names,

@@ -38,7 +38,7 @@ fn a_failing_database_is_never_told_as_a_wrong_password() {
     let by_token = ("Authorization", bearer.as_str());
     SqliteConnection::establish(service.database.to_str().unwrap())
         .unwrap()
-        .batch_execute("ALTER TABLE users RENAME TO lost")
+        .batch_execute("PRAGMA busy_timeout = 5000; ALTER TABLE users RENAME TO lost")
         .unwrap();
     let presented = json!({ "token": token }).to_string();
     let new_account = r#"{"username":"new"}"#;

@@ -1,5 +1,5 @@
--- User names and e-mail addresses that accounts gave up a short time ago: access tokens may still tell
--- them. Of a name only a hash is stored.
+-- E-mail addresses that accounts gave up a short time ago, also as user names: access tokens may still
+-- contain them. Only a hash is stored.
 CREATE TABLE released_names (
     user_id BIGINT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     name_hash BLOB NOT NULL,

@@ -14,12 +14,13 @@ use hallpass::store::jobs::lease::{self, Conclusion, PutBack};
 use hallpass::store::jobs::{self, Claim, DueJobs, NewJob};
 use hallpass::store::outbox::{MailKind, NewMail, QueuedMail, Selection};
 use hallpass::store::refresh::Exchange;
+use hallpass::store::released_names::{self, Names};
 use hallpass::store::users::changes::{self, UserChanges};
 use hallpass::store::users::search::{self, UserFilter};
 use hallpass::store::users::{self, NewUser, rights};
 use hallpass::store::{
     Conn, api_keys, challenges, decoy_users, erasures, events, identities, import, known_devices,
-    limits, outbox, refresh, registrations, released_names, sessions, signing_keys, social_flows,
+    limits, outbox, refresh, registrations, sessions, signing_keys, social_flows,
 };
 
 use super::Recorder;
@@ -92,6 +93,9 @@ fn call_users(conn: &mut Conn, recorder: &Recorder) {
             UserChanges { username, email, is_active: Some(true), ..UserChanges::default() };
         call!(recorder, changes::update_user(conn, user.id, &changes, NOW));
     }
+    let (before, after) = (Names::default(), Names::of(&user.username, Some(&email("other"))));
+    call!(recorder, released_names::change(conn, user.id, &before, &after, NOW));
+    call!(recorder, released_names::change(conn, user.id, &after, &before, NOW));
     call!(recorder, released_names::purge(conn, LONG_AGO, 100));
     call!(recorder, rights::end_tokens(conn, USER, NOW));
     call!(recorder, rights::renew_rights(conn, USER, NOW));
