@@ -177,7 +177,7 @@ on_both! {
         assert_eq!(username(&app, &holder), own_name);
         let mail = world.mail_about(OLD, RENAMED, 1);
         assert!(mail.text.contains(OWNER) && mail.text.contains(&own_name), "{}", mail.text);
-        // The address may be a stranger's, who must not end the sessions of the account.
+        // The address may belong to another person, who must not end the sessions of the account.
         for part in [&mail.text, &mail.html] {
             assert!(!part.contains("token="), "{part}");
         }
