@@ -46,7 +46,7 @@ type CutOff = watch::Receiver<()>;
 
 impl<H: Handler> Worker<H> {
     /// Works until `stop` is done, then finishes the attempts under way. Those that take longer
-    /// than [`Self::stop_timeout`] are cancelled, and their jobs are free for other workers at once.
+    /// than [`Self::stop_timeout`] are cancelled, and other workers can claim their jobs at once.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let (running, cut_off) = watch::channel(());
         let mut attempts = JoinSet::new();

@@ -103,7 +103,7 @@ fn with_advice(message: &str) -> String {
 const UNAVAILABLE: &str = "the database is not available: ";
 
 impl Error {
-    /// Returns [`Self::Unavailable`] with the text of `cause`, which may contain the prefix already.
+    /// Returns [`Self::Unavailable`] with the text of `cause`, which may have the prefix already.
     pub(super) fn unavailable(cause: &impl std::fmt::Display) -> Self {
         Self::Unavailable(cause.to_string().replace(UNAVAILABLE, ""))
     }

@@ -69,8 +69,8 @@ impl Names {
         }
     }
 
-    /// Returns the object of another program with the name of `own`. An index on the same table does
-    /// not count: an operator may have created it before its migration.
+    /// Returns the object of another program with the name of `own`. An index on the same table
+    /// does not count: an operator may have created it before its migration.
     pub(crate) fn find_other<'a>(
         self,
         own: &Object,

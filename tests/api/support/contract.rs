@@ -101,8 +101,8 @@ fn check_headers(place: &str, path: &str, answer: &Answer) {
         answer.header("www-authenticate").is_some(),
         "{place}"
     );
-    // RFC 6750 section 3.1: an error code only where an access token was sent. RFC 6749 section 5.2:
-    // a client secret is asked for again, at the endpoints that take one.
+    // RFC 6750 section 3.1: an error code only where an access token was sent. RFC 6749 section
+    // 5.2: a client secret is asked for again, at the endpoints that take one.
     if let Some(challenge) = answer.header("www-authenticate")
         && !answer.body.is_empty()
     {
