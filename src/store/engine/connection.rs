@@ -306,8 +306,11 @@ impl r2d2::HandleError<Error> for LogFaults {
 /// that is being read stays until the next call.
 pub(crate) fn empty_log(manager: &Manager) -> Result<()> {
     if let Conn::Sqlite(sqlite) = &mut manager.open()? {
-        // Writers wait meanwhile: not for long.
-        sqlite.batch_execute("PRAGMA busy_timeout = 20; PRAGMA wal_checkpoint(TRUNCATE);")?;
+        // The first copies while others write. Writers wait for the second, which has little left.
+        sqlite.batch_execute(
+            "PRAGMA wal_checkpoint(PASSIVE); \
+             PRAGMA busy_timeout = 20; PRAGMA wal_checkpoint(TRUNCATE);",
+        )?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::api::limits::attempts::{ELSEWHERE, HOME, limited, limited_with};
 use crate::support::account::{NEW_DEVICE, RESET};
-use crate::support::{Answer, DAY, HOUR, PASSWORD, TestApp, World, on_both, wait_for};
+use crate::support::{Answer, DAY, HOUR, PASSWORD, TestApp, World, on_both, settled, wait_for};
 
 const MINA: &str = "mina@example.com";
 const RESEND: &str = "/v1/verify-email/resend";
@@ -329,7 +329,8 @@ on_both! {
         let change = |access: &str| {
             let (from, bearer) = (stranger(16), format!("Bearer {access}"));
             let headers = [("x-forwarded-for", from.as_str()), ("authorization", bearer.as_str())];
-            app.post_with("/v1/me/email", &headers, &json!({"new_email": MINA, "password": PASSWORD}))
+            let body = json!({"new_email": MINA, "password": PASSWORD});
+            settled(|| app.post_with("/v1/me/email", &headers, &body))
         };
         // The link of a change lives for an hour.
         change(&thief.access).refused(429, "rate_limited");

@@ -13,7 +13,7 @@ mod tables;
 mod world;
 
 pub use answer::Answer;
-pub use app::{TestApp, Tokens};
+pub use app::{TestApp, Tokens, settled};
 pub use mail::{Proof, link_token, proof_in, with_another_code};
 pub use world::World;
 
