@@ -1,6 +1,7 @@
-//! How often something may be tried. Uses are counted before the work that they cost, in the database, for
-//! all instances together. Nothing here keeps a person out for good: failures of others make waits that
-//! end, known devices have counters of their own, and sessions and proofs by mail are not counted with log-ins.
+//! Rate limits. Uses are counted in the database before the work that they cost, for all instances
+//! together. No limit locks a user out permanently: failures of others cause waits that end, known
+//! devices have their own counters, and sessions and verifications by mail are not counted with
+//! log-ins.
 
 use super::bounds::Bounds;
 use super::{Error, Flows, Result};
@@ -13,18 +14,20 @@ use crate::security::hash_queue::{Lane, Requester};
 use crate::store::{self, Conn, known_devices, limits};
 use std::fmt::Display;
 
-/// Where a user tries to get in.
+/// The client of a log-in.
 #[derive(Clone, Debug, Default)]
 pub struct LoginContext {
     /// The device as it describes itself.
     pub device: Device,
-    /// What a device holds that the person has logged in on before.
+    /// The device token of an earlier log-in.
     pub device_token: Option<PlainToken>,
 }
 
 impl Flows {
-    /// Counts one use on each counter, or refuses, and does `work`. On a temporary error the uses
-    /// are released.
+    /// Counts one use on each counter and does `work`. On a temporary error the uses are released.
+    ///
+    /// # Errors
+    /// [`Error::RateLimited`] if a counter is at its limit; `work` is not done.
     pub(crate) fn count<T>(
         &self,
         counters: Vec<Counter>,
@@ -57,8 +60,8 @@ impl Flows {
         if is_one { self.db.count_alone(count) } else { self.db.count(count) }
     }
 
-    /// Counts one use and does `work`, which is one statement on Postgres. The use is not counted with it
-    /// there: others would wait until `work` is on disk before they could count theirs.
+    /// Counts one use and does `work`, which is one statement on Postgres. There the use has its own
+    /// transaction: in that of `work`, it would lock the counter until the commit is on disk.
     pub(super) fn write_counted<T: Send + 'static>(
         &self,
         counter: Counter,
@@ -76,8 +79,8 @@ impl Flows {
         self.count(vec![counter], || self.db.write_alone(work))
     }
 
-    /// Does `work`, which compares a password given for `name`. The attempt is counted beforehand; if it
-    /// was no wrong guess, it is taken back.
+    /// Does `work`, which compares a password for `name`. The attempt is counted before; unless the
+    /// guess was wrong, the use is released.
     pub(crate) fn attempt<T>(
         &self,
         name: &str,
@@ -112,8 +115,8 @@ impl Flows {
         outcome
     }
 
-    /// Counts that a password is hashed for the caller of that id, as `counted` and by network, and does `work`. If
-    /// the service is overloaded, the uses are given back.
+    /// Counts the hash of a password for the caller with that id, as `counted` and by network, and
+    /// does `work`. If the service is overloaded, the uses are released.
     pub(super) fn count_hashes<T>(
         &self,
         counted: Counted,
@@ -128,7 +131,7 @@ impl Flows {
         self.count(counters, work)
     }
 
-    /// The same for a user who is logged in and proves once more who they are.
+    /// Does the same for the re-authentication of a user.
     pub(super) fn attempt_again<T>(
         &self,
         id: UserId,
@@ -136,7 +139,7 @@ impl Flows {
         scene: EventContext,
         work: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
-        // By session: a thief's guesses must not keep the owner from changing the password.
+        // By session, so that guesses of an attacker do not block the owner's change of the password.
         let subject = format!("user:{id}:{}", session.as_str());
         let guesses = vec![Counter::new(Counted::FailedLoginsPerNetwork, subject)];
         self.guess(
@@ -149,13 +152,13 @@ impl Flows {
         )
     }
 
-    /// The same for the password that goes with the link of a mail.
+    /// Does the same for the password that comes with the link of a mail.
     pub(super) fn attempt_with_link<T>(
         &self,
         challenge: &ChallengeId,
         work: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
-        // By link: whoever has it may be a thief of the account, and the owner must not wait for that.
+        // By link, so that guesses of an attacker who has it do not make the owner wait.
         let subject = format!("link:{}", challenge.as_str());
         let guesses = vec![Counter::new(Counted::FailedLoginsPerNetwork, subject)];
         self.guess(
@@ -173,8 +176,8 @@ impl Flows {
         )
     }
 
-    /// Does `work`, which compares a guess and is told which lenient bounds are exceeded, and takes back what
-    /// was counted of it unless it was wrong: then `note` is told the bounds that it reached.
+    /// Does `work`, which compares a guess and gets the exceeded lenient limits. Unless the guess was
+    /// wrong, its uses are released; if it was, `note` gets the limits that it reached.
     fn guess<T>(
         &self,
         mut guesses: Vec<Counter>,
@@ -191,8 +194,8 @@ impl Flows {
         match outcome {
             Err(Error::InvalidCredentials) => note(reached),
             Ok(_) | Err(Error::AccountDisabled) => self.reset_failures(guesses),
-            // It was not compared: neither a wrong guess nor a right one. What the service could not do is no
-            // attempt either.
+            // It was not compared, so it was neither wrong nor right, and a failure of the service is
+            // no attempt.
             Err(ref error) => {
                 let attempts = Some(attempts).filter(|_| error.is_temporary()).unwrap_or_default();
                 self.release(guesses.into_iter().chain(attempts).collect());
@@ -201,16 +204,16 @@ impl Flows {
         outcome
     }
 
-    /// Takes back what was counted of an attempt that came to nothing.
+    /// Releases the uses of an attempt that was not completed.
     pub(super) fn release(&self, counters: Vec<Counter>) {
         self.release_or_reset(counters, |counted| match counted {
-            // The slot goes to the next request.
+            // Its place goes to the next request.
             Counted::MailboxLate => |conn, name| limits::shorten_wait(conn, name, MAILBOX_LATE),
             _ => limits::return_use,
         });
     }
 
-    /// Takes back what was counted as a guess and was none.
+    /// Releases the use of a guess that was not wrong.
     fn reset_failures(&self, guesses: Vec<Counter>) {
         self.release_or_reset(guesses, |counted| match counted {
             Counted::FailedLoginsPerAccount => limits::return_use,
@@ -218,7 +221,7 @@ impl Flows {
         });
     }
 
-    /// If this fails, a user waits a little.
+    /// Releases uses. After a failure, a user waits a little.
     fn release_or_reset(&self, counters: Vec<Counter>, how: fn(Counted) -> ReleaseOrReset) {
         if self.policy.limits.is_none() || counters.is_empty() {
             return;
@@ -236,7 +239,7 @@ impl Flows {
     }
 }
 
-/// Returns the name by which the outcome of a log-in is counted.
+/// Returns the label of the outcome of a log-in in the metrics.
 pub(super) fn outcome_name<T>(outcome: &Result<T>) -> &'static str {
     match outcome {
         Ok(_) => "succeeded",
@@ -249,38 +252,38 @@ pub(super) fn outcome_name<T>(outcome: &Result<T>) -> &'static str {
     }
 }
 
-/// A log-in attempt that was counted.
+/// A counted log-in attempt.
 pub(crate) struct Attempt {
-    /// The user that the password may log in, if there is one.
+    /// The user of the name, if it exists.
     pub(crate) user: Option<UserId>,
-    /// The place of its hash in the queue.
+    /// The requester of its hash, for the queue.
     pub(crate) requester: Requester,
 }
 
-/// What came of counting uses.
+/// Outcome of counting uses.
 #[derive(Default)]
 struct Reserved {
-    /// The bounds that the uses reached.
+    /// The limits that the uses reached.
     reached: Vec<LimitHit>,
-    /// The lenient bounds that were reached before: these uses are not counted.
+    /// The lenient limits that were reached before: these uses are not counted.
     exceeded: Vec<Counted>,
 }
 
-/// Returns the requester of a hash for `account`, at a device that is not known.
+/// Returns the requester of a hash for `account` on an unknown device.
 pub(super) fn requester(account: String, device: &Device) -> Requester {
     Requester { account, lane: Lane::Network(device.wide_network()) }
 }
 
-/// Returns the name of a user's account in the queue of hashes: no log-in name has a NUL.
+/// Returns the name of a user's account in the hash queue. It has a NUL, which no log-in name has.
 pub(super) fn account_of(id: UserId) -> String {
     format!("\0{id}")
 }
 
-/// How a counter takes something back.
+/// A store function that changes a counter.
 type ReleaseOrReset = fn(&mut Conn, &str) -> store::Result<()>;
 
-/// Returns the user that a log-in is about, and the device's token if it is that user's. The same look-ups
-/// for all.
+/// Returns the user of a log-in, and the device token if it is that user's. Known and unknown names
+/// cause the same look-ups.
 fn meant(
     conn: &mut Conn,
     token: Option<TokenHash>,
@@ -294,16 +297,16 @@ fn meant(
     Ok((user, token.filter(|_| held_by.is_some() && held_by == user)))
 }
 
-/// One spelling for all of a name or an address, also for those that a log-in takes for another name: an
-/// internationalised domain has many, and so have letters of other widths and styles.
+/// Returns one spelling for all spellings of a user name or an e-mail address, so that they share a
+/// counter: an internationalised domain has many, and so have letters of other widths and styles.
 pub(super) fn canonical_login_identifier(name: &str) -> String {
     let name = Username::known(name);
     let email = name.named_address();
     email.as_ref().map_or(name.normalised(), Email::normalised).to_owned()
 }
 
-/// Returns the counters of the guesses and of the attempts on a known device. No other device can use up its
-/// own.
+/// Returns the counters of guesses and of attempts on a known device. Other devices do not share
+/// them.
 fn counters_of_known(
     user: UserId,
     token: &TokenHash,
@@ -320,13 +323,13 @@ fn counters_of_known(
     (guesses, attempts)
 }
 
-/// Returns the counters on another device.
+/// Returns the counters of guesses and of attempts on an unknown device.
 fn counters_of_other(name: &str, device: &Device) -> (Vec<Counter>, Vec<Counter>) {
     let attempts = vec![Counter::new(Counted::AttemptsOfNetwork, &device.network)];
     (guesses_of(name, device), attempts)
 }
 
-/// Returns the counters of a guess at `name`, whether there is such an account or not.
+/// Returns the counters of a guess at `name`. They do not depend on the existence of the account.
 fn guesses_of(name: &str, device: &Device) -> Vec<Counter> {
     let name = canonical_login_identifier(name);
     let network = &device.network;
@@ -337,8 +340,8 @@ fn guesses_of(name: &str, device: &Device) -> Vec<Counter> {
     ]
 }
 
-/// Counts one use on each counter, or refuses and counts none: the refusal undoes the transaction. Returns
-/// the bounds that were reached.
+/// Counts one use on each counter and returns the limits that were reached. A refusal rolls the
+/// transaction back, so that none is counted.
 pub(super) fn reserve(
     conn: &mut Conn,
     secrets: &Secrets,
@@ -349,7 +352,7 @@ pub(super) fn reserve(
     Ok(reserve_all(conn, secrets, bounds, counters, now)?.reached)
 }
 
-/// The same, and tells the lenient bounds that are exceeded.
+/// Does the same, and returns the exceeded lenient limits too.
 fn reserve_all(
     conn: &mut Conn,
     secrets: &Secrets,
@@ -357,7 +360,7 @@ fn reserve_all(
     mut counters: Vec<Counter>,
     now: UtcTime,
 ) -> Result<Reserved> {
-    // Always in the same order: two that each hold what the other waits for would wait for ever.
+    // Always in the same order, against deadlocks.
     counters.sort();
     let mut reserved = Reserved::default();
     for counter in counters {
@@ -371,7 +374,7 @@ fn reserve_all(
     Ok(reserved)
 }
 
-/// Counts one use, or refuses. Returns the number of uses in the window, and the bound if it was reached.
+/// Counts one use. Returns the number of uses in the window, and the limit if it was reached.
 pub(super) fn reserve_one(
     conn: &mut Conn,
     secrets: &Secrets,
@@ -383,7 +386,7 @@ pub(super) fn reserve_one(
     let rate = bounds.limits.rate(what);
     let used = match limits::use_counter(conn, &name, now.after(rate.window), now)? {
         Ok(used) => used,
-        // Beyond a lenient bound a use goes on with less.
+        // Beyond a lenient limit a use continues with a lower priority.
         Err(until) if what.is_lenient() => return Err(Error::RateLimited(until.remaining(now))),
         Err(until) => {
             bounds.refuse(what, until.remaining(now))?;
@@ -392,7 +395,7 @@ pub(super) fn reserve_one(
     };
     let wait = bounds.limits.wait_after(what, used.uses, used.resets_at.remaining(now));
     if used.uses > rate.uses && !what.is_guess() && !what.is_lenient() {
-        // The use that reached the bound has not stored its wait yet, or the bound has been lowered.
+        // The use that reached the limit has not stored its wait yet, or the limit was lowered.
         bounds.refuse(what, wait)?;
     }
     if wait.is_zero() {
@@ -403,7 +406,7 @@ pub(super) fn reserve_one(
     Ok((used.uses, Some(LimitHit { counter, waits_until: now.after(wait) })))
 }
 
-/// The guess was wrong: the bounds that it reached hold.
+/// Starts the waits of the limits that a wrong guess reached.
 pub(super) fn start_cooldown(
     conn: &mut Conn,
     secrets: &Secrets,
@@ -415,8 +418,7 @@ pub(super) fn start_cooldown(
     Ok(())
 }
 
-/// A user at `device` has proven by mail to be the owner: guesses, the own ones from there included, count
-/// no longer.
+/// Resets the counters of guesses at a user who verified the e-mail address on `device`.
 pub(super) fn reset_failed_logins(
     conn: &mut Conn,
     secrets: &Secrets,
