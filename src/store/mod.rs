@@ -209,9 +209,9 @@ impl Db {
         self.repeat(work, Durability::Full, Alone(false))
     }
 
-    /// The same for work that is one statement on Postgres: it takes one round trip there.
+    /// Does the same for work that is one statement on Postgres, where it takes one round trip.
     ///
-    /// After a failure of the connection `work` runs again though it may have been committed.
+    /// After a failure of the connection, `work` runs again, although it may have been committed.
     pub fn write_alone<T, E>(
         &self,
         work: impl FnOnce(&mut Conn) -> std::result::Result<T, E> + Clone + Send + 'static,
@@ -223,8 +223,8 @@ impl Db {
         self.repeat(work, Durability::Full, Alone(true))
     }
 
-    /// The same for counters that may be lost in a power failure. Answers before they are on disk: on
-    /// Postgres no other use of a counter waits for that.
+    /// Does the same for counters that may be lost in a power failure. Returns before they are on
+    /// disk, so that on Postgres no other use of a counter waits for that.
     pub fn count<T, E>(
         &self,
         work: impl FnOnce(&mut Conn) -> std::result::Result<T, E> + Clone + Send + 'static,
@@ -236,7 +236,7 @@ impl Db {
         self.repeat(work, Durability::Lazy, Alone(false))
     }
 
-    /// The same for one use, which is one statement: see [`Db::write_alone`].
+    /// Does the same for one use, which is one statement: see [`Db::write_alone`].
     pub fn count_alone<T, E>(
         &self,
         work: impl FnOnce(&mut Conn) -> std::result::Result<T, E> + Clone + Send + 'static,
@@ -248,12 +248,12 @@ impl Db {
         self.repeat(work, Durability::Lazy, Alone(true))
     }
 
-    /// Returns whether all writes go through one thread, so that a transaction keeps no other from a row.
+    /// Returns whether all writes go through one thread, so that no transaction waits for another.
     pub fn has_one_writer(&self) -> bool {
         matches!(self.shape, Backend::Sqlite { .. })
     }
 
-    /// Runs `work` in a transaction, and again where others were in its way.
+    /// Runs `work` in a transaction, and again after a conflict with others.
     fn repeat<T, E>(
         &self,
         work: impl FnOnce(&mut Conn) -> std::result::Result<T, E> + Clone + Send + 'static,

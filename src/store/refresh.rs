@@ -36,9 +36,9 @@ pub struct Exchanged {
     pub expires_at: UtcTime,
 }
 
-/// Exchanges a refresh token that is unused, and whose session is alive and bound to the transport or to
-/// none, and records that in the session. Of many who try at once exactly one gets the session. One
-/// statement on Postgres.
+/// Exchanges a refresh token that is unused, and whose session is open and bound to the transport or
+/// to none, and records the use in the session. Of concurrent calls exactly one gets the session. On
+/// Postgres it is one statement.
 pub fn exchange(conn: &mut Conn, exchange: &Exchange) -> Result<Option<Exchanged>> {
     let exchanged: Option<Rows> = match conn {
         Conn::Postgres(postgres) => Statement::of(exchange).get_result(postgres).optional()?,
@@ -54,10 +54,10 @@ pub fn exchange(conn: &mut Conn, exchange: &Exchange) -> Result<Option<Exchanged
 /// Expiry of the successor, session and user.
 type Rows = (i64, sessions::Row, users::Row);
 
-/// [`exchange`] on Postgres. The rows of the token and of the session are locked first: the conditions hold
-/// for what others have committed meanwhile.
+/// [`exchange`] on Postgres. The rows of the token and of the session are locked first, so that the
+/// conditions hold for what other transactions committed meanwhile.
 ///
-/// No `sql_query`, whose statement would be parsed and planned each time.
+/// It is no `sql_query`, whose statement would be parsed and planned each time.
 struct Statement<'a> {
     exchange: &'a Exchange,
     transport: &'static str,

@@ -81,13 +81,13 @@ pub fn insert_session(conn: &mut Conn, session: &Session) -> Result<()> {
     Ok(())
 }
 
-/// The session with that id.
+/// Returns the session with that id.
 pub fn find_session(conn: &mut Conn, id: &SessionId) -> Result<Option<Session>> {
     let row = sessions::table.find(id.as_str()).first::<Row>(conn).optional()?;
     Ok(row.map(Session::from))
 }
 
-/// Ends a session. Of many who try at once exactly one gets `true`.
+/// Ends a session. Of concurrent calls exactly one gets `true`.
 pub fn end_session(
     conn: &mut Conn,
     id: &SessionId,
@@ -101,7 +101,7 @@ pub fn end_session(
     Ok(ended == 1)
 }
 
-/// Ends a session of that person. Tells whether there was one that was open.
+/// Ends a session of a user. Returns whether it was open.
 pub fn end_session_of(
     conn: &mut Conn,
     user: UserId,
@@ -120,7 +120,7 @@ pub fn end_session_of(
     Ok(ended == 1)
 }
 
-/// Ends every session of a person but `keep`, and returns those that were open. Tokens of the
+/// Ends every session of a user but `keep`, and returns those that were open. Tokens of the
 /// Django REST adapter are sessions too.
 pub fn end_all_sessions(
     conn: &mut Conn,
@@ -142,7 +142,7 @@ pub fn end_all_sessions(
     Ok(ended.into_iter().map(SessionId).collect())
 }
 
-/// Ends the sessions of a person beyond the `keep` that were used last, and returns them.
+/// Ends the sessions of a user beyond the `keep` that were used last, and returns them.
 pub fn end_oldest_sessions(
     conn: &mut Conn,
     user: UserId,
@@ -210,7 +210,7 @@ pub fn list_page(
     Ok(Page::of(rows, limit, |row| &row.id, |row| Some(row.into())))
 }
 
-/// Returns whether a person logged in before at all, and whether on that device.
+/// Returns whether a user logged in before at all, and whether on that device.
 pub fn knows_device(conn: &mut Conn, user: UserId, device: &Device) -> Result<Option<bool>> {
     let of_user = || sessions::table.filter(sessions::user_id.eq(user.0)).select(sessions::id);
     if of_user().first::<String>(conn).optional()?.is_none() {
@@ -223,7 +223,7 @@ pub fn knows_device(conn: &mut Conn, user: UserId, device: &Device) -> Result<Op
 }
 
 /// Erases device and network of up to `limit` sessions of a deleted user. Returns whether there may
-/// be more. The rows stay a while: other instances have to learn of their end.
+/// be more. The rows stay for some time, so that other instances read that the sessions ended.
 pub fn erase_devices(conn: &mut Conn, user: UserId, limit: i64) -> Result<bool> {
     let of_user = || sessions::table.filter(sessions::user_id.eq(user.0)).select(sessions::id);
     let mut told: Vec<String> =
@@ -242,7 +242,7 @@ pub fn erase_devices(conn: &mut Conn, user: UserId, limit: i64) -> Result<bool> 
     Ok(true)
 }
 
-/// The sessions that were ended since `since`.
+/// Lists the sessions that were ended since `since`.
 pub fn list_ended_since(conn: &mut Conn, since: UtcTime) -> Result<Vec<EndedSession>> {
     let rows: Vec<(String, i64, Option<i64>, Option<String>)> = sessions::table
         .filter(sessions::ended_at.ge(since.micros()))
@@ -261,7 +261,7 @@ pub fn list_ended_since(conn: &mut Conn, since: UtcTime) -> Result<Vec<EndedSess
         .collect())
 }
 
-/// Keeps the hash of a refresh token that `generation` others of its session came before.
+/// Stores the hash of a refresh token; `generation` others of its session came before.
 pub fn insert_refresh_token(
     conn: &mut Conn,
     token: &TokenHash,

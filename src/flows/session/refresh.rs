@@ -14,11 +14,11 @@ use crate::store::outbox::MailKind;
 use crate::store::refresh::{self, Exchange, Exchanged};
 use crate::store::{Conn, events, sessions, users};
 
-/// What became of a presented token.
+/// Outcome for a presented token.
 enum Outcome {
-    /// The pair of this session is due, with this successor.
+    /// The session gets a pair with this successor.
     Granted(Box<User>, Session, Successor),
-    /// No pair; the session was ended just now if it is named.
+    /// No pair. A session here has just been ended.
     Refused(Error, Option<Session>),
 }
 
@@ -26,7 +26,7 @@ impl Flows {
     /// The next pair, or the same next pair again.
     ///
     /// # Errors
-    /// A token that comes by another `transport` than it was issued by is unknown, and stays as it is.
+    /// A token that comes by another `transport` than that of its session is unknown and is not changed.
     pub fn refresh(
         &self,
         presented: &PlainToken,
@@ -88,7 +88,7 @@ impl Flows {
         }
     }
 
-    /// Answers for a token that could not be exchanged.
+    /// Answers a request whose token could not be exchanged.
     fn repeat_or_refuse(
         &self,
         presented: &PlainToken,
@@ -105,8 +105,8 @@ impl Flows {
         }
     }
 
-    /// Refuses a token that has no row. It may have been replaced so long ago that only some of those after
-    /// it are kept.
+    /// Refuses a token without a row. It may have been replaced so long ago that only some of its
+    /// successors are kept.
     fn refuse_forgotten(
         &self,
         presented: &PlainToken,
@@ -128,18 +128,18 @@ impl Flows {
     }
 }
 
-/// A refresh token as it came in.
+/// A presented refresh token.
 #[derive(Clone)]
 struct Presented {
     hash: TokenHash,
-    /// What can replace it, what does so now first.
+    /// Possible successors, the one of today first.
     successors: Vec<TokenHash>,
     transport: Transport,
 }
 
 /// The token that replaces another.
 struct Successor {
-    /// Its place among those that can.
+    /// Its position among the possible successors.
     number: usize,
     expires_at: UtcTime,
 }
@@ -167,7 +167,7 @@ fn repeat_or_refuse(
     }
 }
 
-/// The token that has replaced another one, with its place among those that can have.
+/// Returns the token that replaced another one, with its position among the possible successors.
 fn find_successor(
     conn: &mut Conn,
     successors: &[TokenHash],
@@ -191,7 +191,7 @@ fn refused(
     let error = match state {
         RefreshState::Reused => return end_stolen_session(conn, policy, session, device, now),
         RefreshState::Repeated | RefreshState::Superseded => Error::RefreshTokenSuperseded,
-        // A current token that could not be exchanged belongs to an account that is switched off.
+        // A current token that could not be exchanged belongs to a disabled account.
         RefreshState::Revoked | RefreshState::Current => Error::RefreshTokenRevoked,
         RefreshState::Expired => Error::RefreshTokenExpired,
     };
