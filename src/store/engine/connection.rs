@@ -33,7 +33,7 @@ pub enum Conn {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReadOnly(pub bool);
 
-/// Time at which the answer to a write is given.
+/// Time at which a write returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Durability {
     /// After the commit is on disk.
@@ -55,20 +55,20 @@ pub(crate) struct Manager {
 }
 
 impl Manager {
-    /// A manager whose Postgres connections keep no prepared statements: none is used often enough.
+    /// Returns a manager whose Postgres connections keep no prepared statements.
     pub(crate) fn new(url: DatabaseUrl, read_only: ReadOnly) -> Self {
         let (writes, trust) = (WriteState::default(), Trust::default());
         Self { url, read_only, prepared_statements: false, lock_timeout: None, writes, trust }
     }
 
-    /// The same for the connections of a pool.
+    /// Returns the manager of a pool.
     pub(crate) fn for_pool(
         self,
         prepared_statements: bool,
         wait: Duration,
         writes: WriteState,
     ) -> Self {
-        // A pooler that loses prepared statements does not know the start-up option either.
+        // A pooler that loses prepared statements does not accept the start-up option either.
         let lock_timeout = Some(wait).filter(|_| prepared_statements);
         Self { prepared_statements, lock_timeout, writes, ..self }
     }
@@ -95,7 +95,7 @@ impl Manager {
             && let Some(url) = with_lock_timeout(url, timeout)
         {
             match PgConnection::establish(&url) {
-                // PgBouncer knows few start-up options and refuses connections with another.
+                // PgBouncer accepts few start-up options and refuses connections with others.
                 Err(error) if error.to_string().contains("startup parameter") => {}
                 outcome => return Ok(outcome?),
             }
@@ -139,13 +139,13 @@ pub(crate) fn open_to_look(url: &DatabaseUrl) -> Result<Conn> {
     Ok(Conn::Sqlite(conn))
 }
 
-/// The URL for libpq, with what it does not do by itself.
+/// Returns the URL for libpq with time-outs.
 fn connection_url(url: &str) -> Result<String> {
     Ok(with_time_limits(&with_system_certificates(url)?))
 }
 
-/// libpq waits without end for a server that takes the connection and says nothing, and a quarter
-/// of an hour for one whose machine has gone, unless the URL says otherwise.
+/// Without them, libpq waits for ever for a server that accepts the connection and sends nothing,
+/// and a quarter of an hour for one whose machine is gone.
 fn with_time_limits(url: &str) -> String {
     let mut url = url.to_owned();
     for (name, value) in [("connect_timeout", "5"), ("tcp_user_timeout", "10000")] {
@@ -162,7 +162,7 @@ fn with_lock_timeout(url: &str, timeout: Duration) -> Option<String> {
     if url.contains("lock_timeout") {
         return None;
     }
-    // Nought would be no limit.
+    // 0 would mean no limit.
     let option = format!("options=-c%20lock_timeout%3D{}", timeout.as_millis().max(1));
     Some(match url.split_once("options=") {
         Some((before, options)) => format!("{before}{option}%20{options}"),
@@ -175,14 +175,14 @@ fn with_lock_timeout(url: &str, timeout: Duration) -> Option<String> {
 pub(crate) struct Pooled {
     conn: Conn,
     opened: Instant,
-    /// Time of the last check or write that went well.
+    /// Time of the last check or write that succeeded.
     proven: Option<Instant>,
     /// True if the server limits the waits of each session for locks.
     limits_waits: bool,
     faults: Faults,
 }
 
-/// A connection that was proven so recently is used without another check, which is a round trip.
+/// Age of the last success up to which a connection is used without a check, which is a round trip.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
 /// A connection to a server that has become read-only is replaced when it is this old: a new one
@@ -196,7 +196,7 @@ impl Pooled {
         Self { conn, opened: Instant::now(), proven: None, limits_waits: false, faults }
     }
 
-    /// Begins a transaction, in which a lock is waited for no longer than `wait`.
+    /// Begins a transaction with `wait` as its lock time-out.
     pub(crate) fn begin(
         &mut self,
         access: ReadOnly,
@@ -215,7 +215,7 @@ impl Pooled {
         finish(&mut self.conn, work)
     }
 
-    /// Runs `work`, which is one statement, in the transaction that Postgres makes of it.
+    /// Runs `work`, which is one statement and so a transaction of its own.
     pub(crate) fn run_alone<T, E>(
         &mut self,
         work: impl FnOnce(&mut Conn) -> std::result::Result<T, E>,
@@ -224,17 +224,17 @@ impl Pooled {
         work(&mut self.conn)
     }
 
-    /// Returns whether the waits of a statement outside a transaction for locks end.
+    /// Returns whether statements outside a transaction have a lock time-out.
     pub(crate) fn limits_waits(&self) -> bool {
         self.limits_waits
     }
 
-    /// Notes that a write went well.
+    /// Records a successful write.
     pub(crate) fn note_write(&mut self) {
         self.proven = Some(Instant::now());
     }
 
-    /// The connection itself, as it is.
+    /// Returns the connection itself.
     pub(crate) fn conn(&mut self) -> &mut Conn {
         &mut self.conn
     }
@@ -258,7 +258,7 @@ impl r2d2::ManageConnection for Manager {
     }
 
     fn is_valid(&self, pooled: &mut Pooled) -> Result<()> {
-        // A file does not go away between two requests.
+        // A file does not disappear between two requests.
         let Conn::Postgres(postgres) = &mut pooled.conn else { return Ok(()) };
         let is_trusted = |proven: Instant| {
             proven.elapsed() < TRUSTED_FOR && self.writes.can_write() && self.trust.covers(proven)
@@ -277,7 +277,7 @@ impl r2d2::ManageConnection for Manager {
 
     fn has_broken(&self, pooled: &mut Pooled) -> bool {
         if matches!(pooled.fault(), Some(Fault::Connection | Fault::ReadOnly)) {
-            // What befell this connection may have befallen all.
+            // The other connections may have the same fault.
             self.trust.withdraw();
         }
         std::thread::panicking()
@@ -289,7 +289,7 @@ impl r2d2::ManageConnection for Manager {
     }
 }
 
-/// The pool tries again by itself; its faults are worth a line, not an error to a caller.
+/// Logs faults of the pool, which retries by itself.
 #[derive(Debug)]
 pub(crate) struct LogFaults;
 
@@ -317,11 +317,11 @@ pub(crate) fn empty_log(manager: &Manager) -> Result<()> {
 
 #[derive(diesel::QueryableByName)]
 struct State {
-    /// True if a transaction that begins now may write. A standby says no, and so does a server or role
-    /// that is read-only by `default_transaction_read_only`.
+    /// True if new transactions may write. They may not on a standby, nor with
+    /// `default_transaction_read_only`.
     #[diesel(sql_type = diesel::sql_types::Bool)]
     takes_writes: bool,
-    /// True if waits for locks end in each session. A pooler may take the start-up option and ignore it.
+    /// True if the session has a lock time-out. A pooler may accept the start-up option and ignore it.
     #[diesel(sql_type = diesel::sql_types::Bool)]
     limits_waits: bool,
 }
@@ -357,8 +357,8 @@ pub(crate) fn begin(conn: &mut Conn) -> Result<()> {
             AnsiTransactionManager::begin_transaction_sql(sqlite, "BEGIN IMMEDIATE")?;
         }
         Conn::Postgres(postgres) => {
-            // Said each time: the server's default may be another, and a setting of the session
-            // would go astray at a pooler.
+            // Set in each transaction: the default of the server may be another, and a setting of the
+            // session would reach other clients of a pooler.
             AnsiTransactionManager::begin_transaction_sql(
                 postgres,
                 "BEGIN ISOLATION LEVEL READ COMMITTED",
@@ -380,8 +380,8 @@ pub(crate) fn set_durability(conn: &mut Conn, durability: Durability) -> Result<
     Ok(())
 }
 
-/// Begins a transaction of a pool in which each lock is waited for no longer than `wait`. SQLite
-/// has its own limit, `busy_timeout`.
+/// Begins a transaction of a pool with `wait` as its lock time-out. SQLite has its own limit,
+/// `busy_timeout`.
 fn begin_waiting(
     conn: &mut Conn,
     access: ReadOnly,
@@ -396,7 +396,7 @@ fn begin_waiting(
                 Durability::Full => "",
                 Durability::Lazy => "; SET LOCAL synchronous_commit = off",
             };
-            // Nought would be no limit.
+            // 0 would mean no limit.
             let millis = wait.as_millis().max(1);
             AnsiTransactionManager::begin_transaction_sql(
                 postgres,
@@ -417,7 +417,7 @@ pub(crate) fn lazy_if_alone(conn: &mut Conn) -> Result<&'static str> {
     Ok(if is_alone { ", set_config('synchronous_commit', 'off', true)" } else { "" })
 }
 
-/// Begins a transaction that looks at one state of the database, whatever others do meanwhile.
+/// Begins a transaction that reads one state of the database (a snapshot).
 pub(crate) fn begin_snapshot(conn: &mut Conn) -> Result<()> {
     match conn {
         Conn::Sqlite(sqlite) => AnsiTransactionManager::begin_transaction_sql(sqlite, "BEGIN")?,
@@ -439,7 +439,7 @@ pub(crate) fn rollback(conn: &mut Conn) {
     }
 }
 
-/// Undoes everything that is open inside the outermost transaction.
+/// Rolls back every savepoint of the outermost transaction.
 pub(crate) fn roll_back_savepoints(conn: &mut Conn) -> Result<()> {
     while depth(conn)? > 1 {
         <Conn as Connection>::TransactionManager::rollback_transaction(conn)?;
@@ -447,7 +447,7 @@ pub(crate) fn roll_back_savepoints(conn: &mut Conn) -> Result<()> {
     Ok(())
 }
 
-/// The number of transactions and savepoints that are open.
+/// Returns the number of open transactions and savepoints.
 fn depth(conn: &mut Conn) -> Result<u32> {
     let status = <Conn as Connection>::TransactionManager::transaction_manager_status_mut(conn);
     Ok(status.transaction_depth()?.map_or(0, NonZeroU32::get))
@@ -471,7 +471,7 @@ pub(crate) fn in_new_transaction<T, E: From<Error>>(
     finish(conn, work)
 }
 
-/// Runs `work`, which only looks, on one state of the database.
+/// Runs `work`, which only reads, on one state of the database.
 pub(crate) fn in_snapshot<T, E: From<Error>>(
     conn: &mut Conn,
     work: impl FnOnce(&mut Conn) -> std::result::Result<T, E>,
