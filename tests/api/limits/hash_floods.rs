@@ -195,7 +195,7 @@ on_both! {
                     let email = |number: usize| format!("{verification}{index}-{number}@example.com");
                     let (mut refused, mut answered) = (0, 0);
                     let mut request = prepare(&world, &quiet, &root, &email(0));
-                    while refused < 25 {
+                    while refused < 15 {
                         let answer = request.send(&app, &from);
                         match answer.status {
                             503 => refused += 1,

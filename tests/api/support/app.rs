@@ -21,6 +21,8 @@ use super::{Answer, PASSWORD, SECOND, World, contract, wait_for};
 static CLIENT: LazyLock<Client> = LazyLock::new(|| {
     Client::builder()
         .timeout(Duration::from_secs(90))
+        // Shorter than the service keeps connections, which would close one as it is used again.
+        .pool_idle_timeout(Duration::from_secs(30))
         .redirect(reqwest::redirect::Policy::none())
         .build()
         .unwrap()
