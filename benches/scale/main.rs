@@ -44,7 +44,7 @@ struct Arguments {
     many: u32,
     rounds: usize,
     only: String,
-    /// Whether Postgres is measured beside SQLite.
+    /// True if Postgres is measured beside SQLite.
     has_postgres: bool,
     /// Number of users of the purge that is measured in place of the requests.
     purge: Option<u32>,

@@ -17,7 +17,7 @@ pub struct Exchange {
     pub token: TokenHash,
     /// The token that replaces it.
     pub successor: TokenHash,
-    /// How they travel.
+    /// The transport of both.
     pub transport: Transport,
     /// Latest expiry of the successor, unless its session ends before.
     pub expires_at: UtcTime,
@@ -97,7 +97,7 @@ impl QueryFragment<Pg> for Statement<'_> {
     }
 }
 
-/// What follows the values.
+/// The statement after its values.
 const EXCHANGE: &str = ")), \
     current AS ( \
         SELECT given.*, session_id, generation + 1 AS generation, \

@@ -200,8 +200,8 @@ fn take_late_slot(
     // The latest slot of any kind of mail: a later time is from before the clock was set back.
     let latest = now.after(ChallengeKind::Registration.lifetime()).after(MAILBOX_LATE);
     let slot = match limits::use_counter(conn, &name, latest, now)? {
-        Err(taken_until) if !bounds.are_reported() => taken_until,
-        Ok(_) | Err(_) => now,
+        Err(taken_until) => taken_until,
+        Ok(_) => now,
     };
     let wait = slot.remaining(now);
     let (is_too_late, retry_after) = match request.class {
@@ -212,9 +212,11 @@ fn take_late_slot(
     };
     if is_too_late {
         bounds.refuse(Counted::MailboxLate, retry_after)?;
+        // The limit is only reported.
+        return Ok(now);
     }
     limits::set_wait(conn, &name, slot.after(MAILBOX_LATE))?;
-    Ok(slot)
+    Ok(if bounds.are_reported() { now } else { slot })
 }
 
 /// Refuses a reset whose mail would have to wait for longer than its link lives.

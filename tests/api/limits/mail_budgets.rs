@@ -343,6 +343,19 @@ on_both! {
         change(&thief.access).is(202);
     }
 
+    fn a_late_reset_is_reported_and_sent_while_limits_are_reported(world) {
+        let app = world.app_with(&[("HALLPASS_LIMITS", "report"), ("HALLPASS_TRUSTED_PROXIES", "127.0.0.1")]);
+        app.person(&world, MINA);
+        let reported = |number: usize| {
+            let answer = ask(&app, ASK_RESET, MINA, &stranger(number)).is(202);
+            answer.header("x-production-limit").map(str::to_owned)
+        };
+        for number in 0..16 {
+            assert_eq!(reported(number), None, "{number}");
+        }
+        assert!(reported(16).is_some_and(|it| it.starts_with("429 rate_limited")));
+    }
+
     fn registrations_from_the_own_network_take_no_reset_away(world) {
         let app = limited(&world);
         app.person(&world, MINA);
