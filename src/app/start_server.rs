@@ -59,6 +59,7 @@ pub(super) fn start_server(
         workers: config.workers,
         max_connections: config.max_connections,
         keep_alive: config.keep_alive,
+        answer_limit: config.timing.answer_limit,
         shutdown_timeout: config.shutdown_timeout,
         https,
     };

@@ -28,7 +28,8 @@ const MAX_FAULTS_TOLD: usize = 20;
 
 /// Largest body, in bytes.
 pub const MAX_BODY: usize = 16 * 1024;
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time-out of the body of a request.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Memory in bytes for bodies larger than [`MAX_BODY`] until they are answered. Only the Django
 /// REST adapter accepts them. Clients that send a megabyte, and perhaps never its end, must not

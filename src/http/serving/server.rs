@@ -24,6 +24,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
+use crate::http::body::BODY_TIMEOUT;
 use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::metrics::Metrics;
@@ -35,11 +36,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for which the body of a refused request is still received and discarded, so that the client
 /// reads the refusal.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Time-out from the first byte of a request to its response, and from one full buffer of a
-/// response to the next: longer than head, body and work may take together. Without it, actix-http
-/// waits without end for later heads, for bodies that are no longer needed and for clients that do
-/// not read.
-const WRITE_PROGRESS_TIMEOUT: Duration = Duration::from_secs(35);
+/// Time for what surrounds the work of a request: the turns of a busy thread.
+const SLACK: Duration = Duration::from_secs(5);
 
 /// Size of a read in bytes: some forty of the shortest requests.
 const READ_CHUNK: usize = 1024;
@@ -53,10 +51,22 @@ pub struct Settings {
     pub max_connections: usize,
     /// Time-out of an idle connection.
     pub keep_alive: Duration,
+    /// Time-out of the work of a request.
+    pub answer_limit: Duration,
     /// Time for requests in progress after the signal to stop.
     pub shutdown_timeout: Duration,
     /// True if clients reach the service over TLS.
     pub https: Https,
+}
+
+impl Settings {
+    /// Time-out from the first byte of a request to its response, and from one full buffer of a
+    /// response to the next: longer than head, body and work may take together. Without it,
+    /// actix-http waits without end for later heads, for bodies that are no longer needed and for
+    /// clients that do not read.
+    fn write_progress_timeout(&self) -> Duration {
+        HEAD_TIMEOUT + BODY_TIMEOUT + self.answer_limit + SLACK
+    }
 }
 
 /// Serves `app` on `listener`.
@@ -116,8 +126,7 @@ where
 struct Connection {
     socket: TcpStream,
     metrics: Arc<Metrics>,
-    https: Https,
-    keep_alive: Duration,
+    settings: Settings,
     deadline: Instant,
     /// Fires at the deadline or before. Most deadlines are postponed before they come, and the
     /// timer is set again when it fires: setting it takes longer than comparing two times.
@@ -138,12 +147,11 @@ struct Refusal {
 
 impl Connection {
     fn of(socket: TcpStream, metrics: Arc<Metrics>, settings: Settings) -> Self {
-        let timer = Box::pin(sleep(WRITE_PROGRESS_TIMEOUT));
+        let timer = Box::pin(sleep(settings.write_progress_timeout()));
         Self {
             socket,
             metrics,
-            https: settings.https,
-            keep_alive: settings.keep_alive,
+            settings,
             deadline: timer.deadline(),
             timer,
             is_idle: false,
@@ -173,7 +181,7 @@ impl Connection {
     /// Starts the time-out of a new request, or of a part of its response.
     fn end_idleness(&mut self) {
         if std::mem::take(&mut self.is_idle) {
-            self.set_deadline(Instant::now() + WRITE_PROGRESS_TIMEOUT);
+            self.set_deadline(Instant::now() + self.settings.write_progress_timeout());
         }
     }
 
@@ -181,7 +189,8 @@ impl Connection {
     /// not visible here, but the earlier deadline of actix-http covers it.
     fn begin_idleness(&mut self) {
         self.is_idle = true;
-        self.set_deadline(Instant::now() + self.keep_alive + WRITE_PROGRESS_TIMEOUT);
+        let timeout = self.settings.keep_alive + self.settings.write_progress_timeout();
+        self.set_deadline(Instant::now() + timeout);
     }
 
     /// Sends a refusal in place of `bare`, in as many writes as it takes.
@@ -190,7 +199,7 @@ impl Connection {
         context: &mut Context<'_>,
         bare: &BareAnswer<'_>,
     ) -> Poll<io::Result<()>> {
-        let (https, metrics) = (self.https, &self.metrics);
+        let (https, metrics) = (self.settings.https, &self.metrics);
         let refusal = self
             .refusal
             .get_or_insert_with(|| Refusal { bytes: bare.explained(https, metrics), sent: 0 });
