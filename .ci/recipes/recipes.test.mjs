@@ -15,6 +15,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { freePort } from "../../clients/typescript/tests/support/listen.mjs";
 import { startHallpass } from "../../clients/typescript/tests/support/service.mjs";
@@ -26,7 +27,7 @@ const modules = process.env.RECIPES_NODE_MODULES;
 const TIMEOUT = { timeout: 60_000 };
 const KID = "a key of this test";
 
-/** How a block is started: what it defines, and which faults it need not see. */
+/** How a block is started: what it defines, which faults it need not see, and which are 403 instead of 401. */
 const recipes = {
   PyJWT: { defines: "python" },
   authlib: { defines: "python" },
@@ -37,7 +38,11 @@ const recipes = {
   fastify: { defines: "fastify" },
   "passport-jwt": { defines: "express", blindTo: ["another type"] },
   "openid-client": { defines: "verify", asksHallpass: true },
+  Envoy: { defines: "envoy", blindTo: ["another type"], forbids: ["another audience"] },
 };
+
+/** The language of a block. */
+const LANGUAGES = { python: "python", envoy: "yaml" };
 
 /** What stands before and after a block. */
 const BEFORE = {
@@ -119,11 +124,11 @@ describe("recipes of docs/checking-tokens.md", () => {
 
   test("each block of the page is run", () => {
     const heading = /^## Recipes for other libraries$(.*?)^## /ms.exec(page)[1];
-    const names = [...heading.matchAll(/^\*\*([^*]+)\*\*(?:(?!^\*\*).)*?^```(?:js|python)$/gms)].map(([, name]) => name);
+    const names = [...heading.matchAll(/^\*\*([^*]+)\*\*(?:(?!^\*\*).)*?^```(?:js|python|yaml)$/gms)].map(([, name]) => name);
     assert.deepEqual(names, Object.keys(recipes));
   });
 
-  for (const [name, { defines, blindTo = [], asksHallpass }] of Object.entries(recipes)) {
+  for (const [name, { defines, blindTo = [], forbids = [], asksHallpass }] of Object.entries(recipes)) {
     test(`${name} accepts a valid token and refuses others`, TIMEOUT, async (t) => {
       const ask = await start(t, name, defines);
       const { user_id, sub } = claimsOf(pair.access_token);
@@ -150,6 +155,7 @@ describe("recipes of docs/checking-tokens.md", () => {
       for (const [fault, token] of Object.entries(faulty)) {
         const { status } = await ask(token);
         if (blindTo.includes(fault)) assert.equal(status, 200, `${fault}: the page says that it is accepted`);
+        else if (forbids.includes(fault)) assert.equal(status, 403, fault);
         else assert.ok(status === 401 || (status === 400 && fault === "no token"), `${fault}: ${status}`);
       }
       assert.equal((await ask(pair.access_token)).user_id, Number(sub), "the valid token, afterwards");
@@ -166,7 +172,8 @@ describe("recipes of docs/checking-tokens.md", () => {
 
   /** Starts the block of the page; the result sends it a request with a token. */
   async function start(t, name, defines) {
-    const language = defines === "python" ? "python" : "js";
+    if (defines === "envoy") return startEnvoy(t, name);
+    const language = LANGUAGES[defines] ?? "js";
     const file = join(folder, `recipe-${name.replaceAll(/\W+/g, "-")}.${language === "js" ? "mjs" : "py"}`);
     writeFileSync(file, `${BEFORE[language]}${block(name, language)}${AFTER[defines]}`);
     const certificate = join(folder, "certificate.pem");
@@ -178,12 +185,24 @@ describe("recipes of docs/checking-tokens.md", () => {
     const ended = once(api, "exit").then(([code]) => assert.fail(`${name} ended: ${code}`));
     ended.catch(() => undefined);
     const [port] = await Promise.race([once(createInterface(api.stdout), "line"), ended]);
-    return async (token) => {
-      const headers = token === undefined ? {} : { Authorization: `Bearer ${token}` };
-      const answer = await fetch(`http://127.0.0.1:${port}/orders`, { headers });
-      const text = await answer.text();
-      return answer.ok ? { status: answer.status, user_id: JSON.parse(text).user_id } : { status: answer.status };
+    return client(port);
+  }
+
+  /** Starts Envoy with the block as the providers of `jwt_authn`; it responds with the user id. */
+  async function startEnvoy(t, name) {
+    const [file, port] = [join(folder, "envoy.yaml"), await freePort()];
+    const providers = block(name, "yaml").replaceAll("ISSUER", issuer);
+    writeFileSync(file, envoyConfig(providers, port, new URL(issuer).port, join(folder, "certificate.pem")));
+    const options = ["-c", file, "--disable-hot-restart", "--concurrency", "1", "-l", "warning"];
+    const envoy = spawn("envoy", options, { stdio: ["ignore", "inherit", "inherit"] });
+    t.after(() => envoy.kill("SIGKILL"));
+    const ended = once(envoy, "exit").then(([code]) => assert.fail(`${name} ended: ${code}`));
+    ended.catch(() => undefined);
+    const listening = async () => {
+      while (!(await fetch(`http://127.0.0.1:${port}/`).catch(() => undefined))) await sleep(50);
     };
+    await Promise.race([listening(), ended]);
+    return client(port);
   }
 
   /** The claims of the valid token with these changes, signed by the key that the proxy added. */
@@ -194,6 +213,61 @@ describe("recipes of docs/checking-tokens.md", () => {
     return `${signing}.${signature.toString("base64url")}`;
   }
 });
+
+/** Sends requests with a token to an API at this port. */
+function client(port) {
+  return async (token) => {
+    const headers = token === undefined ? {} : { Authorization: `Bearer ${token}` };
+    const answer = await fetch(`http://127.0.0.1:${port}/orders`, { headers });
+    const text = await answer.text();
+    return answer.ok ? { status: answer.status, user_id: JSON.parse(text).user_id } : { status: answer.status };
+  };
+}
+
+function envoyConfig(providers, port, issuerPort, certificate) {
+  const indented = providers.replaceAll(/^(?=.)/gm, " ".repeat(14));
+  return `
+static_resources:
+  listeners:
+  - address: { socket_address: { address: 127.0.0.1, port_value: ${port} } }
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: api
+          route_config:
+            virtual_hosts: [{ name: api, domains: ["*"], routes: [{ match: { prefix: / }, direct_response: { status: 500 } }] }]
+          http_filters:
+          - name: envoy.filters.http.jwt_authn
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication
+${indented}
+              rules: [{ match: { prefix: / }, requires: { provider_name: hallpass } }]
+          - name: envoy.filters.http.lua
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
+              default_source_code:
+                inline_string: |
+                  function envoy_on_request(request)
+                    local user = request:headers():get("x-auth-user-id")
+                    request:respond({ [":status"] = "200" }, '{"user_id":' .. user .. '}')
+                  end
+          - name: envoy.filters.http.router
+            typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }
+  clusters:
+  - name: hallpass
+    load_assignment:
+      cluster_name: hallpass
+      endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: ${issuerPort} } } } }] }]
+    transport_socket:
+      name: envoy.transport_sockets.tls
+      typed_config:
+        "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext
+        sni: localhost
+        common_tls_context: { validation_context: { trusted_ca: { filename: ${certificate} } } }
+`;
+}
 
 function block(name, language) {
   const escaped = name.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");

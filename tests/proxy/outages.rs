@@ -16,7 +16,7 @@ behind_each_proxy! {
         setting.stop_hallpass();
         for headers in [&[token.as_str()][..], &[]] {
             let answer = setting.get("/orders", headers);
-            // 503 from nginx, 502 from Caddy.
+            // 503 from nginx and Envoy, 502 from Caddy.
             assert!([502, 503].contains(&answer.status), "{answer:?}");
             assert!(setting.application.take().is_empty());
         }
@@ -56,4 +56,9 @@ fn what_hallpass_cannot_tell_nginx_does_not_guess() {
 #[test]
 fn what_hallpass_cannot_tell_caddy_does_not_guess() {
     without_an_answer_of_hallpass_no_request_passes(Kind::Caddy);
+}
+
+#[test]
+fn what_hallpass_cannot_tell_envoy_does_not_guess() {
+    without_an_answer_of_hallpass_no_request_passes(Kind::Envoy);
 }

@@ -1,4 +1,4 @@
-//! Starts nginx and Caddy with the example configurations. Only what belongs to a place is replaced
+//! Starts nginx, Caddy and Envoy with the example configurations. Only what belongs to a place is replaced
 //! in them: addresses, the name, the certificate.
 
 use std::fs::{self, File};
@@ -17,6 +17,7 @@ use crate::missing::needs;
 pub enum Kind {
     Nginx,
     Caddy,
+    Envoy,
 }
 
 /// Addresses of the parties.
@@ -40,6 +41,7 @@ impl Kind {
             .arg(match self {
                 Self::Nginx => "-v",
                 Self::Caddy => "version",
+                Self::Envoy => "--version",
             })
             .output()
             .is_ok_and(|done| done.status.success());
@@ -52,6 +54,7 @@ impl Kind {
             Self::Nginx if Path::new("/usr/sbin/nginx").exists() => "/usr/sbin/nginx",
             Self::Nginx => "nginx",
             Self::Caddy => "caddy",
+            Self::Envoy => "envoy",
         }
     }
 
@@ -61,6 +64,7 @@ impl Kind {
         let command = match self {
             Self::Nginx => nginx(folder.path(), places),
             Self::Caddy => caddy(folder.path(), places),
+            Self::Envoy => envoy(folder.path(), places),
         };
         let proxy = Proxy { process: spawn(command, folder.path()), folder };
         proxy.wait_for(places.proxy)
@@ -141,6 +145,37 @@ fn caddy(folder: &Path, places: &Places) -> Command {
     for variable in ["HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"] {
         command.env(variable, folder);
     }
+    command
+}
+
+fn envoy(folder: &Path, places: &Places) -> Command {
+    let text = example(
+        "envoy.yaml",
+        &[
+            ("port_value: 8000", format!("port_value: {}", places.hallpass.port())),
+            ("http://127.0.0.1:8000", format!("http://{}", places.hallpass)),
+            ("port_value: 3000", format!("port_value: {}", places.application.port())),
+            (
+                "address: 0.0.0.0, port_value: 443",
+                format!("address: 127.0.0.1, port_value: {}", places.proxy.port()),
+            ),
+            ("domains: [ example.com ]", "domains: [ \"*\" ]".to_owned()),
+        ],
+    );
+    let (before, rest) = text.split_once("    - transport_socket:\n").expect("a certificate");
+    let (_, after) = rest.split_once("      filters:\n").expect("filters");
+    fs::write(folder.join("envoy.yaml"), format!("{before}    - filters:\n{after}")).unwrap();
+    let mut command = Command::new(Kind::Envoy.program());
+    command.args([
+        "-c",
+        "envoy.yaml",
+        "--disable-hot-restart",
+        "--concurrency",
+        "1",
+        "-l",
+        "warning",
+    ]);
+    command.current_dir(folder);
     command
 }
 

@@ -124,7 +124,7 @@ pub fn bearer(token: &Value) -> String {
     format!("Authorization: Bearer {}", token.as_str().unwrap())
 }
 
-/// Makes four tests of one story: with each proxy, on SQLite and on Postgres.
+/// Makes six tests of one story: with each proxy, on SQLite and on Postgres.
 macro_rules! behind_each_proxy {
     ($($(#[$meta:meta])* fn $name:ident($setting:ident) $story:block)*) => {$(
         mod $name {
@@ -158,6 +158,16 @@ macro_rules! behind_each_proxy {
             #[test]
             fn caddy_and_postgres() {
                 if Kind::Caddy.is_here() { story(Kind::Caddy, Setup::on_postgres()) }
+            }
+
+            #[test]
+            fn envoy_and_sqlite() {
+                if Kind::Envoy.is_here() { story(Kind::Envoy, Some(Setup::on_sqlite())) }
+            }
+
+            #[test]
+            fn envoy_and_postgres() {
+                if Kind::Envoy.is_here() { story(Kind::Envoy, Setup::on_postgres()) }
             }
         }
     )*};
