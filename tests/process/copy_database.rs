@@ -168,6 +168,8 @@ fn every_column_of_every_table_arrives() {
 fn a_copy_is_of_one_moment_while_the_service_goes_on() {
     let Some(postgres) = postgres::fresh_schema() else { return };
     for setup in [Setup::on_sqlite(), Setup::on_sqlite().with("DATABASE_URL", &postgres)] {
+        // Migrations of other tests in this database would be a warning of the service.
+        assert!(setup.run(&["migrate"]).success);
         let service = setup.start();
         let enough = Enough::default();
         thread::scope(|scope| {
