@@ -1,9 +1,9 @@
 //! Hallpass: a headless JSON auth microservice.
 //!
-//! Eight rooms, one direction: [`http`] calls [`flows`], flows use [`store`], [`security`],
-//! [`social`] and [`mail`], which is a handler of [`jobs`], and all of them speak the words of
-//! [`domain`]. [`app`] wires them, [`cli`] starts them. `ARCHITECTURE.md` walks through three
-//! requests.
+//! Dependencies have one direction: [`http`] calls [`flows`], flows use [`store`], [`security`],
+//! [`social`] and [`mail`], which is a handler of [`jobs`], and all of them use the types of
+//! [`domain`]. [`app`] builds the service from them, [`cli`] starts it. `ARCHITECTURE.md` has the
+//! rules and walks through requests.
 
 pub mod app;
 pub mod cli;

@@ -122,7 +122,7 @@ impl Fault {
             Self::UnknownField => "There is no such field here.",
             Self::WrongType => "The value has the wrong JSON type.",
             Self::TooCommon => "This password is among those that attackers try first.",
-            Self::Breached => "This password is known from a breach of some service.",
+            Self::Breached => "This password has appeared in a data breach.",
             Self::TooSimilar => "The password contains your own address or name.",
             Self::InvalidEmail => "This is not an e-mail address that mail can be sent to.",
             Self::InvalidUsername => "Use 1 to 150 letters, digits and . + - _ only.",

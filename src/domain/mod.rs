@@ -1,5 +1,5 @@
 //! Domain values that are valid by construction, and predicates that take `now` as an argument. No
-//! I/O and no other room of the crate.
+//! I/O and no other module of the crate.
 
 pub mod api_key;
 pub mod challenge;

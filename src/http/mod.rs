@@ -1,4 +1,4 @@
-//! The only room that knows actix, JSON and status codes. [`routes`] is the table of endpoints,
+//! The only module that knows actix, JSON and status codes. [`routes`] is the table of endpoints,
 //! [`v1`] has one file for each, [`error`] turns failures into responses.
 
 pub mod bearer;

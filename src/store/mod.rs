@@ -1,4 +1,4 @@
-//! The only room that knows Diesel. One connection type over SQLite and Postgres, one file per
+//! The only module that knows Diesel. One connection type over SQLite and Postgres, one file per
 //! table family. Functions are named by their effect (`find_`, `insert_`, `consume_`, `end_`), take
 //! `now` as an argument and make no decisions about their results.
 

@@ -167,3 +167,50 @@ fn render(
         .insert_header(("X-Frame-Options", "DENY"))
         .body(html))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VIEWS: [&str; 10] = [
+        "form",
+        "done",
+        "expired",
+        "invalid",
+        "try_again",
+        "too_short",
+        "too_long",
+        "too_common",
+        "breached",
+        "too_similar",
+    ];
+
+    /// Returns the texts between the tags of a page.
+    fn texts(page: &str, view: &str, language: Language) -> Vec<String> {
+        let values = context! {
+            language => language.tag(), service => "", view, asks_password => true,
+            min_length => 15, token => "",
+        };
+        let html = TEMPLATES.get_template(page).unwrap().render(values).unwrap();
+        let (_, body) = html.split_once("<main>").unwrap();
+        let texts = body.split('<').filter_map(|part| part.split_once('>'));
+        texts.map(|(_, text)| text.trim().to_owned()).filter(|text| !text.is_empty()).collect()
+    }
+
+    #[test]
+    fn every_text_of_a_page_is_translated() {
+        for page in [VERIFY_EMAIL, PASSWORD_RESET, NOT_ME] {
+            for view in VIEWS {
+                let english = texts(page, view, Language::English);
+                assert!(!english.is_empty(), "{page}, {view}");
+                for language in Language::ALL.into_iter().filter(|it| *it != Language::English) {
+                    let translated = texts(page, view, language);
+                    assert_eq!(translated.len(), english.len(), "{page}, {view}, {language:?}");
+                    for text in &translated {
+                        assert!(!english.contains(text), "{page}, {view}, {language:?}: {text}");
+                    }
+                }
+            }
+        }
+    }
+}
