@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
 use super::hash_queue::{HashLoad, HashQueue, Job, Requester, Start};
-use super::{foreign_hashes, password_format};
+use super::{imported_hashes, password_format};
 use crate::domain::{PasswordHash, PlainPassword};
 
 /// Low enough that other requests go first, not so low that log-ins starve.
@@ -35,7 +35,7 @@ pub struct Verdict {
 
 /// Returns whether a password can match `stored`: a hash of our own format, or of an import.
 pub fn is_usable(stored: &PasswordHash) -> bool {
-    password_format::is_known(stored) || foreign_hashes::is_known(stored)
+    password_format::is_known(stored) || imported_hashes::is_known(stored)
 }
 
 /// Hashes and verifies. Cheap to clone; the threads end with the last handle.
@@ -93,7 +93,7 @@ impl Hasher {
         self.run(requester, move || {
             let known = stored.and_then(|stored| {
                 let matches = password_format::verify(&password, &stored)
-                    .or_else(|| foreign_hashes::verify(&password, &stored))?;
+                    .or_else(|| imported_hashes::verify(&password, &stored))?;
                 let is_outdated = password_format::is_outdated(&stored, cost);
                 Some(Verdict { matches, is_outdated })
             });

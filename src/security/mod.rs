@@ -3,9 +3,9 @@
 
 pub mod access_token;
 pub mod breached;
-mod foreign_hashes;
 pub mod hash_queue;
 pub mod hasher;
+mod imported_hashes;
 pub mod key_schedule;
 pub mod key_set;
 pub mod keys;

@@ -43,8 +43,8 @@ pub fn read_public_url(s: &mut Source, bind: SocketAddr, development: bool) -> S
     own
 }
 
-/// Schemes with a meaning of their own: a page or an origin with one of these would run as a
-/// script, be local, or belong to no app in particular.
+/// Schemes that browsers or IANA reserve: a page or an origin with one of these would run as a
+/// script, be local, or belong to no single app.
 const RESERVED_SCHEMES: [&str; 22] = [
     "about",
     "blob",
@@ -82,7 +82,7 @@ pub fn is_app_scheme(scheme: &str) -> bool {
 /// Reads the URL of a page of the front end; `{token}` is the place of the token.
 fn read_page(s: &mut Source, name: &str, development: bool) -> Option<String> {
     let text = s.text(name)?;
-    // In the scheme, the token would be no part of the URL.
+    // A `{token}` in the scheme would be lost: the URL is parsed without it.
     let is_page = |url: &Url| {
         let rest = text.get(url.scheme().len()..).unwrap_or_default();
         match url.scheme() {
@@ -100,9 +100,12 @@ fn read_page(s: &mut Source, name: &str, development: bool) -> Option<String> {
             );
         }
         Some(url) => {
-            let stays = url.host_str().is_some_and(is_this_machine);
-            if url.scheme() == "http" && !stays && !development {
-                s.fault(name, "must be https outside development: the token opens an account");
+            let is_loopback = url.host_str().is_some_and(is_this_machine);
+            if url.scheme() == "http" && !is_loopback && !development {
+                s.fault(
+                    name,
+                    "must be https outside development: the token grants access to an account",
+                );
             }
         }
     }

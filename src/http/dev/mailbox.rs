@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 /// Number of mails that are kept; older ones are dropped.
 const KEPT: usize = 500;
 /// Interval of the checks whether the service stops.
-const LOOK: Duration = Duration::from_millis(200);
+const STOP_CHECK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// A mail in the form of the JSON response.
 #[derive(Debug, Serialize)]
@@ -73,10 +73,10 @@ impl DevMailbox {
     pub(super) fn find(&self, filter: &Filter) -> Vec<Arc<DevMail>> {
         let mails = self.0.mails.lock().unwrap_or_else(PoisonError::into_inner);
         let is_new = |mail: &&Arc<DevMail>| filter.after.as_ref() != Some(&mail.id);
-        let is_meant = |mail: &&Arc<DevMail>| {
+        let has_recipient = |mail: &&Arc<DevMail>| {
             filter.to.as_ref().is_none_or(|to| mail.to.eq_ignore_ascii_case(to))
         };
-        mails.iter().take_while(is_new).filter(is_meant).cloned().collect()
+        mails.iter().take_while(is_new).filter(has_recipient).cloned().collect()
     }
 
     /// Returns the selected mails as soon as there is one, or after `wait`.
@@ -94,8 +94,8 @@ impl DevMailbox {
             if !found.is_empty() || left.is_zero() || is_stopping() {
                 return found;
             }
-            // A time-out is a reason to check again, too.
-            let _ = timeout(left.min(LOOK), arrived.changed()).await;
+            // Checks again after a new mail and after a time-out alike.
+            let _ = timeout(left.min(STOP_CHECK_INTERVAL), arrived.changed()).await;
         }
     }
 }
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_look_waits_for_the_mail_and_ends_when_the_service_does() {
+    async fn a_request_waits_for_the_mail_and_ends_when_the_service_does() {
         let mailbox = DevMailbox::default();
         let filter = Filter { to: Some("a@b.test".to_owned()), after: None };
         let minute = Duration::from_mins(1);

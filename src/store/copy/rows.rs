@@ -57,7 +57,7 @@ fn from_sqlite(value: SqliteValue<'_, '_, '_>) -> deserialize::Result<Value> {
 }
 
 fn from_postgres(value: PgValue<'_>) -> deserialize::Result<Value> {
-    // The numbers of the types are fixed: src/include/catalog/pg_type.dat of Postgres.
+    // Type OIDs are fixed: src/include/catalog/pg_type.dat of Postgres.
     match value.get_oid().get() {
         16 => <bool as FromSql<Bool, Pg>>::from_sql(value).map(|it| Value::Integer(it.into())),
         17 => FromSql::<Binary, Pg>::from_sql(value).map(Value::Bytes),
@@ -136,7 +136,7 @@ impl Summary {
     }
 }
 
-/// Reads a whole table.
+/// Computes the number and the checksum of the rows of a table.
 pub(super) fn summarise<E>(
     conn: &mut Conn,
     table: &Table,
