@@ -29,6 +29,8 @@ mod enough;
 mod missing;
 #[path = "support/pgbouncer.rs"]
 mod pgbouncer;
+#[path = "support/postfix.rs"]
+mod postfix;
 #[path = "support/postgres.rs"]
 mod postgres;
 #[path = "support/real_provider.rs"]

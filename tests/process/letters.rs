@@ -110,7 +110,11 @@ impl Mailbox {
 fn sources(folder: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "eml"));
+    // Hallpass names mails so, and a mail server delivers them to `new`.
+    let is_mail = |file: &PathBuf| {
+        file.extension().is_some_and(|extension| extension == "eml") || folder.ends_with("new")
+    };
+    files.retain(is_mail);
     files.sort();
     files.iter().map(|file| fs::read_to_string(file).unwrap()).collect()
 }

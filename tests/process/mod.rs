@@ -25,6 +25,7 @@ mod log_lines;
 mod logs;
 mod mail_delivery;
 mod pooler;
+mod postfix;
 mod round_trips;
 mod settings;
 mod side_by_side;
