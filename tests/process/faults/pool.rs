@@ -21,7 +21,7 @@ const MINA: &str = "mina@example.com";
 const ANSWER_LIMIT: Duration = Duration::from_secs(9);
 /// A lock is waited for 3 seconds, by one statement of a request.
 const LOCK_LIMIT: Duration = Duration::from_millis(5_900);
-/// PgBouncer's default (`default_pool_size`).
+/// The default of `PgBouncer` (`default_pool_size`).
 const SERVER_PROCESSES: u32 = 20;
 /// Time after which the request that has the connection is given up.
 const HELD_LIMIT: Duration = Duration::from_secs(20);
