@@ -1,26 +1,51 @@
 //! Handlers, which know the content of jobs.
 
 use std::future::{Future, ready};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use super::lanes::{Capacity, LaneGuard};
 use crate::store::jobs::Job;
 use crate::store::jobs::lease::Conclusion;
 
-/// Progress of an attempt, for a worker that has to stop before the attempt ends.
+/// Stage of an attempt, which decides whether it can be cancelled without effect.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stage {
+    /// It waits for a connection, or its outcome is known.
+    #[default]
+    Idle,
+    /// The peer of the lane has been asked since then. Cancelled now, the attempt has no effect.
+    Asking(Instant),
+    /// The attempt may have succeeded if it is cancelled now.
+    Submitted,
+}
+
+/// Progress of an attempt, for those who may have to cancel it.
 #[derive(Clone, Debug, Default)]
-pub struct Progress(Arc<AtomicBool>);
+pub struct Progress {
+    stage: Arc<Mutex<Stage>>,
+    is_slow: bool,
+}
 
 impl Progress {
-    /// Records whether the attempt may have succeeded if it is cancelled now.
-    pub fn note(&self, may_have_succeeded: bool) {
-        self.0.store(may_have_succeeded, Ordering::Release);
+    /// Returns the progress of an attempt that begins, in a slow lane or in another one.
+    pub fn new(is_slow: bool) -> Self {
+        Self { stage: Arc::default(), is_slow }
     }
 
-    /// Returns whether the attempt may have succeeded.
-    pub fn may_have_succeeded(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+    /// Records the stage.
+    pub fn note(&self, stage: Stage) {
+        *self.stage.lock().unwrap_or_else(PoisonError::into_inner) = stage;
+    }
+
+    /// Returns the stage.
+    pub fn stage(&self) -> Stage {
+        *self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns whether the lane was slow when the attempt began.
+    pub const fn is_slow(&self) -> bool {
+        self.is_slow
     }
 }
 
@@ -40,7 +65,7 @@ pub trait Handler: Clone + Send + Sync + 'static {
     fn capacity(&self) -> Capacity;
 
     /// Attempts a job once and returns its conclusion. Consequences for other jobs are reported to
-    /// `lane`. From the point where it may have succeeded, this is recorded in `progress`.
+    /// `lane`. Its stages are recorded in `progress`.
     fn attempt(
         &self,
         job: &Job,

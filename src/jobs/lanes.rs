@@ -1,7 +1,12 @@
 //! Lanes: a bound of concurrent jobs for each, and pauses after failures that affect several jobs.
 //!
-//! A lane whose peer hangs or refuses must not delay the others. If all jobs fail, one job at a
-//! time is tried. The state belongs to the instance and starts empty.
+//! A lane whose peer hangs or refuses must not delay the others:
+//!
+//! - A lane gets one attempt at a time until one has reached its peer, and again after a failure.
+//! - A lane whose last attempt failed for its peer is slow. Slow lanes together leave a place to
+//!   the others.
+//!
+//! If all jobs fail, one job at a time is tried. The state belongs to the instance and starts empty.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +17,7 @@ use crate::domain::UtcTime;
 
 /// Largest number of lanes that a claim excludes.
 const MOST_CLOSED: usize = 1_000;
-/// Time after which a pause is deleted if no success has ended it.
+/// Time after which a lane without attempts is deleted.
 const FORGET_AFTER: Duration = Duration::from_hours(1);
 
 /// Largest number of concurrent attempts.
@@ -22,6 +27,8 @@ pub struct Capacity {
     pub total: usize,
     /// In one lane.
     pub per_lane: usize,
+    /// In all slow lanes together.
+    pub slow: usize,
 }
 
 /// The consequence of an attempt for other jobs.
@@ -85,6 +92,19 @@ impl Pause {
 struct Lane {
     busy: usize,
     pause: Pause,
+    /// The time of the last attempt that reached the peer, if none has failed for it since.
+    worked_at: Option<UtcTime>,
+}
+
+impl Lane {
+    const fn is_slow(&self) -> bool {
+        self.pause.failures > 0
+    }
+
+    fn is_over(&self, now: UtcTime) -> bool {
+        let last = self.pause.until.max(self.worked_at);
+        self.busy == 0 && last.is_none_or(|last| now.remaining(last) >= FORGET_AFTER)
+    }
 }
 
 /// The running attempts, by lane.
@@ -110,18 +130,30 @@ impl Lanes {
         most.saturating_sub(self.busy)
     }
 
-    /// Returns the lanes in which no job may begin now.
-    pub(super) fn closed_lanes(&self, now: UtcTime) -> Vec<String> {
+    /// Returns the lanes in which no job may begin now, with all slow ones unless `with_slow`.
+    pub(super) fn closed_lanes(&self, now: UtcTime, with_slow: bool) -> Vec<String> {
+        let with_slow = with_slow && self.has_place_for_slow();
         let closed = self.by_name.iter().filter(|(_, lane)| {
-            let most = if lane.pause.failures > 0 { 1 } else { self.capacity.per_lane };
-            lane.busy >= most || !lane.pause.is_over(now)
+            let most = lane.worked_at.map_or(1, |_| self.capacity.per_lane);
+            lane.busy >= most || !lane.pause.is_over(now) || (lane.is_slow() && !with_slow)
         });
         closed.map(|(name, _)| name.clone()).take(MOST_CLOSED).collect()
     }
 
-    fn begin(&mut self, name: &str) {
+    /// Returns whether a job of a slow lane leaves a place to the others, also to those that hang
+    /// without being slow yet.
+    fn has_place_for_slow(&self) -> bool {
+        let slow = self.by_name.values().filter(|lane| lane.is_slow());
+        let busy: usize = slow.map(|lane| lane.busy).sum();
+        busy < self.capacity.slow && self.busy + 1 < self.capacity.total
+    }
+
+    /// Begins a job. Returns whether its lane is slow.
+    fn begin(&mut self, name: &str) -> bool {
         self.busy += 1;
-        self.by_name.entry(name.to_owned()).or_default().busy += 1;
+        let lane = self.by_name.entry(name.to_owned()).or_default();
+        lane.busy += 1;
+        lane.is_slow()
     }
 
     fn end(&mut self, name: &str) {
@@ -129,7 +161,6 @@ impl Lanes {
         if let Some(lane) = self.by_name.get_mut(name) {
             lane.busy = lane.busy.saturating_sub(1);
         }
-        self.by_name.retain(|_, lane| lane.busy > 0 || lane.pause.failures > 0);
     }
 
     fn learn(&mut self, name: &str, lesson: &Lesson, now: UtcTime) -> Learned {
@@ -144,15 +175,18 @@ impl Lanes {
         }
         let lane = self.by_name.entry(name.to_owned()).or_default();
         match lesson {
-            Lesson::Open => lane.pause = Pause::default(),
+            Lesson::Open => {
+                lane.pause = Pause::default();
+                lane.worked_at = Some(now);
+            }
             Lesson::Nothing => {}
-            Lesson::Lane(trouble) => lane.pause.begin(trouble, now),
+            Lesson::Lane(trouble) => {
+                lane.pause.begin(trouble, now);
+                lane.worked_at = None;
+            }
             Lesson::All(trouble) => self.all.begin(trouble, now),
         }
-        self.by_name.retain(|_, lane| {
-            let over_for = lane.pause.until.map_or(Duration::ZERO, |until| now.remaining(until));
-            lane.busy > 0 || over_for < FORGET_AFTER
-        });
+        self.by_name.retain(|_, lane| !lane.is_over(now));
         Learned { is_news, opens_at: self.opens_at(name) }
     }
 
@@ -183,8 +217,8 @@ impl SharedLanes {
 
     /// Begins a job in this lane.
     pub(super) fn begin(&self, name: &str) -> LaneGuard {
-        self.lock().begin(name);
-        LaneGuard { lanes: self.clone(), name: name.to_owned() }
+        let is_slow = self.lock().begin(name);
+        LaneGuard { lanes: self.clone(), name: name.to_owned(), is_slow }
     }
 }
 
@@ -192,9 +226,15 @@ impl SharedLanes {
 pub struct LaneGuard {
     lanes: SharedLanes,
     name: String,
+    is_slow: bool,
 }
 
 impl LaneGuard {
+    /// Returns whether the lane was slow when the attempt began.
+    pub(super) const fn is_slow(&self) -> bool {
+        self.is_slow
+    }
+
     /// Applies the lesson of an attempt: a problem pauses other jobs, a success ends the pause.
     pub fn learn(&self, lesson: &Lesson, now: UtcTime) -> Learned {
         self.lanes.lock().learn(&self.name, lesson, now)
@@ -223,7 +263,7 @@ mod tests {
     }
 
     fn lanes() -> Lanes {
-        Lanes::new(Capacity { total: 4, per_lane: 2 })
+        Lanes::new(Capacity { total: 4, per_lane: 2, slow: 2 })
     }
 
     /// Ends a job and returns whether its lesson was news.
@@ -236,13 +276,16 @@ mod tests {
     #[test]
     fn a_domain_gets_its_share_of_the_connections() {
         let mut lanes = lanes();
-        lanes.begin("slow.example");
-        assert!(lanes.closed_lanes(at(0)).is_empty());
-        lanes.begin("slow.example");
-        assert_eq!(lanes.closed_lanes(at(0)), ["slow.example"]);
+        lanes.begin("a.example");
+        assert_eq!(lanes.closed_lanes(at(0), true), ["a.example"], "it is new");
+        finish(&mut lanes, "a.example", &Lesson::Open, 0);
+        lanes.begin("a.example");
+        assert!(lanes.closed_lanes(at(0), true).is_empty());
+        lanes.begin("a.example");
+        assert_eq!(lanes.closed_lanes(at(0), true), ["a.example"]);
         assert_eq!(lanes.free(at(0)), 2);
-        finish(&mut lanes, "slow.example", &Lesson::Open, 0);
-        assert!(lanes.closed_lanes(at(0)).is_empty());
+        finish(&mut lanes, "a.example", &Lesson::Open, 0);
+        assert!(lanes.closed_lanes(at(0), true).is_empty());
     }
 
     #[test]
@@ -251,13 +294,57 @@ mod tests {
         let slow = Lesson::Lane(Trouble { backoff: SLOW, configuration: None });
         lanes.begin("slow.example");
         assert!(!finish(&mut lanes, "slow.example", &slow, 0));
-        assert_eq!(lanes.closed_lanes(at(20)), ["slow.example"]);
+        assert_eq!(lanes.closed_lanes(at(20), true), ["slow.example"]);
         assert_eq!(lanes.free(at(20)), 4, "others go on");
-        assert!(lanes.closed_lanes(at(31)).is_empty());
+        assert!(lanes.closed_lanes(at(31), true).is_empty());
         lanes.begin("slow.example");
-        assert_eq!(lanes.closed_lanes(at(31)), ["slow.example"]);
+        assert_eq!(lanes.closed_lanes(at(31), true), ["slow.example"]);
         finish(&mut lanes, "slow.example", &Lesson::Open, 32);
-        assert!(lanes.closed_lanes(at(32)).is_empty() && lanes.by_name.is_empty());
+        assert!(lanes.closed_lanes(at(32), true).is_empty());
+        lanes.begin("other.example");
+        finish(&mut lanes, "other.example", &Lesson::Nothing, 5_000);
+        lanes.begin("other.example");
+        finish(&mut lanes, "other.example", &Lesson::Nothing, 5_000);
+        assert!(!lanes.by_name.contains_key("slow.example"), "it is forgotten");
+    }
+
+    #[test]
+    fn slow_domains_leave_a_connection_to_the_others() {
+        let mut lanes = lanes();
+        let slow = Lesson::Lane(Trouble { backoff: SLOW, configuration: None });
+        let closed = |lanes: &Lanes, with_slow| {
+            let mut closed = lanes.closed_lanes(at(100), with_slow);
+            closed.sort();
+            closed
+        };
+        for name in ["a", "b", "c"] {
+            assert!(!lanes.begin(name));
+            finish(&mut lanes, name, &slow, 0);
+        }
+        assert_eq!(closed(&lanes, false), ["a", "b", "c"]);
+        assert!(closed(&lanes, true).is_empty());
+        assert!(lanes.begin("a"));
+        assert_eq!(closed(&lanes, true), ["a"]);
+        lanes.begin("b");
+        assert_eq!(closed(&lanes, true), ["a", "b", "c"]);
+        finish(&mut lanes, "a", &Lesson::Open, 100);
+        assert_eq!(closed(&lanes, true), ["b"], "one is left");
+    }
+
+    #[test]
+    fn slow_domains_leave_the_last_place_to_the_others() {
+        let mut lanes = lanes();
+        let slow = Lesson::Lane(Trouble { backoff: SLOW, configuration: None });
+        lanes.begin("slow.example");
+        finish(&mut lanes, "slow.example", &slow, 0);
+        // Domains that hang and are not known to be slow yet.
+        for name in ["a.example", "b.example"] {
+            lanes.begin(name);
+        }
+        assert!(!lanes.closed_lanes(at(100), true).contains(&"slow.example".to_owned()));
+        lanes.begin("c.example");
+        assert!(lanes.closed_lanes(at(100), true).contains(&"slow.example".to_owned()));
+        assert_eq!(lanes.free(at(100)), 1);
     }
 
     #[test]
@@ -292,7 +379,7 @@ mod tests {
             lanes.begin("fine.example");
             finish(&mut lanes, "fine.example", &Lesson::Open, 0);
         }
-        assert_eq!(lanes.closed_lanes(at(1)).len(), 50);
+        assert_eq!(lanes.closed_lanes(at(1), true).len(), 50);
         assert_eq!(lanes.free(at(1)), 4);
     }
 
@@ -301,7 +388,7 @@ mod tests {
         let mut lanes = lanes();
         lanes.begin("a.example");
         finish(&mut lanes, "a.example", &Lesson::Nothing, 0);
-        assert!(lanes.closed_lanes(at(0)).is_empty());
+        assert!(lanes.closed_lanes(at(0), true).is_empty());
         assert_eq!(lanes.free(at(0)), 4);
     }
 

@@ -10,6 +10,6 @@ mod worker;
 mod tests;
 
 pub use backoff::Backoff;
-pub use handler::{Handler, Progress};
+pub use handler::{Handler, Progress, Stage};
 pub use lanes::{Capacity, LaneGuard, Learned, Lesson, Trouble};
 pub use worker::Worker;

@@ -11,10 +11,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, timeout};
 
-use super::handler::{Handler, Progress};
+use super::handler::{Handler, Progress, Stage};
 use super::lanes::{LaneGuard, SharedLanes};
 use crate::clock::Clock;
-use crate::domain::LeaseId;
+use crate::domain::{LeaseId, UtcTime};
 use crate::store::jobs::lease::{self, Completion, Conclusion, Lease};
 use crate::store::jobs::{self, Claim, ClaimedJob, DueJobs};
 use crate::store::{self, Db};
@@ -90,24 +90,44 @@ impl<H: Handler> Worker<H> {
         let free = lanes.lock().free(now);
         for _ in 0..free {
             *claims += 1;
-            let claim = Claim {
-                due: DueJobs {
-                    kinds: H::KINDS,
-                    without_lanes: lanes.lock().closed_lanes(now),
-                    now,
-                },
-                lease: LeaseId::new(now),
-                limit: 1,
-                is_for_waiting: claims.is_multiple_of(WAITING_EVERY),
-                until: now.after(LEASE),
-            };
-            let Some(claimed) = self.claim(claim).await else { break };
+            let is_for_waiting = claims.is_multiple_of(WAITING_EVERY);
+            let Some(claimed) = self.claim_next(lanes, now, is_for_waiting).await else { break };
             let lane = lanes.begin(&claimed.job.lane());
             attempts.spawn(self.clone().attempt(claimed, lane, cut_off.clone()));
         }
     }
 
-    async fn claim(&self, claim: Claim) -> Option<ClaimedJob> {
+    /// Claims a job. Those of slow lanes come last, unless it is the turn of those that waited.
+    async fn claim_next(
+        &self,
+        lanes: &SharedLanes,
+        now: UtcTime,
+        is_for_waiting: bool,
+    ) -> Option<ClaimedJob> {
+        let [all_open, without_slow] =
+            [true, false].map(|with_slow| lanes.lock().closed_lanes(now, with_slow));
+        if !is_for_waiting && without_slow.len() > all_open.len() {
+            let claimed = self.claim(without_slow, now, is_for_waiting).await;
+            if claimed.is_some() {
+                return claimed;
+            }
+        }
+        self.claim(all_open, now, is_for_waiting).await
+    }
+
+    async fn claim(
+        &self,
+        without_lanes: Vec<String>,
+        now: UtcTime,
+        is_for_waiting: bool,
+    ) -> Option<ClaimedJob> {
+        let claim = Claim {
+            due: DueJobs { kinds: H::KINDS, without_lanes, now },
+            lease: LeaseId::new(now),
+            limit: 1,
+            is_for_waiting,
+            until: now.after(LEASE),
+        };
         let claimed = self
             .store(move |db| {
                 // Most polls find nothing; they must not take SQLite's write lock.
@@ -129,13 +149,13 @@ impl<H: Handler> Worker<H> {
     /// The lane is kept until the conclusion is stored.
     async fn attempt(self, claimed: ClaimedJob, lane: LaneGuard, mut cut_off: CutOff) {
         let ClaimedJob { job, lease } = claimed;
-        let progress = Progress::default();
+        let progress = Progress::new(lane.is_slow());
         let conclusion = tokio::select! {
             biased;
             conclusion = self.handler.attempt(&job, &lane, &progress) => conclusion,
             never = self.keep(&lease) => match never {},
             // No value is ever sent: the receiver wakes when the sender is dropped.
-            _ = cut_off.changed() => if progress.may_have_succeeded() {
+            _ = cut_off.changed() => if progress.stage() == Stage::Submitted {
                 self.handler.cut_off(&job)
             } else {
                 Conclusion::Released

@@ -71,11 +71,13 @@ impl Transport {
         match self {
             Self::Smtp(smtp) => {
                 let connections = smtp.connections();
-                // One place is left to other domains, in the queue as among the connections.
-                Capacity { total: connections, per_lane: (connections - 1).max(1) }
+                // One connection is left to other domains. One mail more waits, which shows that
+                // those that hang hold up others.
+                let share = (connections - 1).max(1);
+                Capacity { total: connections + 1, per_lane: share, slow: share }
             }
             Self::Directory(_) | Self::Memory(_) => {
-                Capacity { total: LOCAL_SENDS, per_lane: LOCAL_SENDS }
+                Capacity { total: LOCAL_SENDS, per_lane: LOCAL_SENDS, slow: LOCAL_SENDS }
             }
         }
     }

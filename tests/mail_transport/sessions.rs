@@ -323,6 +323,71 @@ async fn a_domain_that_hangs_on_the_only_connection_goes_back_after_its_time_out
 }
 
 #[tokio::test]
+async fn a_mail_that_hangs_before_its_message_goes_back_when_others_wait() {
+    for (step, connections) in [("RCPT", 1), ("DATA", 1), ("RCPT", 2), ("DATA", 4)] {
+        let server = ScriptedServer::start(move |said| {
+            let is_it = said.line.starts_with(step) && said.recipient.ends_with("slow.example");
+            if is_it { Act::Hang } else { Act::Usual }
+        });
+        let settings = settings(&server.url()).with_timeouts(LONG, LONG).with_patience(SHORT);
+        let transport = Transport::smtp(&settings.with_connections(connections)).unwrap();
+        let slow: Vec<_> = (0..=connections)
+            .flat_map(|number| begin(&transport, &format!("a@{number}.slow.example"), 1))
+            .collect();
+        let hangs = || server.said().iter().filter(|line| line.starts_with(step)).count();
+        wait_until("mails that hang", || hangs() >= connections).await;
+        for fine in begin(&transport, "a@fine.example", 5) {
+            fine.await.unwrap().unwrap();
+        }
+        let is_back = slow.iter().filter(|send| send.is_finished()).count();
+        assert!(is_back >= 1, "{step}, {connections}");
+        for send in slow {
+            if send.is_finished() {
+                let error = send.await.unwrap().unwrap_err();
+                assert_eq!((error.verdict, error.affects), (Verdict::Temporary, Affects::Domain));
+            } else {
+                send.abort();
+            }
+        }
+        assert_eq!(server.accepted(), vec!["a@fine.example"; 5]);
+    }
+}
+
+#[tokio::test]
+async fn a_mail_that_hangs_goes_back_where_further_connections_get_no_greeting() {
+    let server = ScriptedServer::start(|said| match said.line {
+        "" if said.open > 1 => Act::Hang,
+        _ => hangs_at_slow_example(said),
+    });
+    let settings = settings(&server.url()).with_timeouts(LONG, LONG).with_patience(SHORT);
+    let transport = Transport::smtp(&settings.with_connections(3)).unwrap();
+    let slow = begin(&transport, "a@slow.example", 1);
+    wait_until("a mail hangs", || server.said().iter().any(|line| line.contains("@slow"))).await;
+    let fine = begin(&transport, "a@fine.example", 2);
+    for send in slow {
+        assert_eq!(send.await.unwrap().unwrap_err().affects, Affects::Domain);
+    }
+    fine.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test]
+async fn a_mail_whose_message_was_sent_is_waited_for_whatever_waits() {
+    let server = ScriptedServer::start(|said| match said.line {
+        "." if said.recipient.ends_with("slow.example") => Act::Late(4 * SHORT, b"250"),
+        _ => Act::Usual,
+    });
+    let settings = settings(&server.url()).with_timeouts(LONG, LONG).with_patience(SHORT / 7);
+    let transport = Transport::smtp(&settings.with_connections(1)).unwrap();
+    let slow = begin(&transport, "a@slow.example", 1);
+    wait_until("the message", || server.said().contains(&".".to_owned())).await;
+    for send in slow.into_iter().chain(begin(&transport, "a@fine.example", 5)) {
+        send.await.unwrap().unwrap();
+    }
+    assert_eq!(server.accepted().len(), 6);
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
 async fn connections_that_the_server_admits_again_are_used_again() {
     let server = ScriptedServer::start(|said| match said.line {
         "." => Act::Late(Duration::from_millis(20), b"250"),

@@ -17,7 +17,7 @@ use crate::waiting::wait_until;
 /// The lock of migrations, in every version.
 const LOCK: i64 = 0x4841_4c4c_5041_5353;
 /// Fewer than the connections of one instance.
-const SERVER_PROCESSES: u32 = 3;
+const FEW_SERVER_PROCESSES: u32 = 3;
 
 /// The main job, each step at another instance.
 fn main_job(mailbox: &Mailbox, apis: &[Api], person: &str) {
@@ -44,9 +44,10 @@ fn start_three(setup: &Setup) -> Vec<Service> {
     })
 }
 
-fn behind_a_pooler() -> Option<(Cluster, Pooler, Setup)> {
+/// A pooler that gives each transaction to one of so many server processes, and a setup behind it.
+pub fn behind_a_pooler(server_processes: u32) -> Option<(Cluster, Pooler, Setup)> {
     let cluster = Cluster::start_new()?;
-    let pooler = Pooler::start(&cluster, SERVER_PROCESSES)?;
+    let pooler = Pooler::start(&cluster, server_processes)?;
     let setup = Setup::on_sqlite()
         .with("DATABASE_URL", &pooler.url())
         .with("HALLPASS_DATABASE_PREPARED_STATEMENTS", "off");
@@ -55,7 +56,7 @@ fn behind_a_pooler() -> Option<(Cluster, Pooler, Setup)> {
 
 #[test]
 fn three_instances_do_the_main_job_and_start_again() {
-    let Some((cluster, pooler, setup)) = behind_a_pooler() else { return };
+    let Some((cluster, pooler, setup)) = behind_a_pooler(FEW_SERVER_PROCESSES) else { return };
     let mailbox = Mailbox::folder(&setup);
     for round in ["first", "second"] {
         // Started together, the first time on an empty database.
@@ -93,7 +94,7 @@ fn three_instances_do_the_main_job_and_start_again() {
 
 #[test]
 fn prepared_statements_that_a_pooler_loses_are_told_with_the_setting() {
-    let Some((_cluster, _pooler, setup)) = behind_a_pooler() else { return };
+    let Some((_cluster, _pooler, setup)) = behind_a_pooler(FEW_SERVER_PROCESSES) else { return };
     let setup = setup.with("HALLPASS_DATABASE_PREPARED_STATEMENTS", "on");
     let admin = ["create-superuser", "--username", "admin", "--password", PASSWORD];
     // Each connection counts its statements from 1 and meets those of the others.
@@ -106,7 +107,7 @@ fn prepared_statements_that_a_pooler_loses_are_told_with_the_setting() {
 
 #[test]
 fn a_lock_that_a_session_left_behind_is_told_and_hinders_no_start_without_migrations() {
-    let Some((cluster, _pooler, setup)) = behind_a_pooler() else { return };
+    let Some((cluster, _pooler, setup)) = behind_a_pooler(FEW_SERVER_PROCESSES) else { return };
     let mut left = PgConnection::establish(&cluster.url()).unwrap();
     left.batch_execute(&format!("SELECT pg_advisory_lock({LOCK})")).unwrap();
     setup.kill_when_it_says(&["migrate"], "waits for another instance (server process ");

@@ -19,7 +19,7 @@ const MAX_AGE: usize = 600;
 
 /// Request headers that pages may send: those that the service reads, and harmless ones that
 /// libraries and tracing add to every request.
-const HEADERS: [&str; 48] = [
+const HEADERS: [&str; 63] = [
     "accept",
     "accept-language",
     "authorization",
@@ -30,16 +30,23 @@ const HEADERS: [&str; 48] = [
     "content-type",
     "dnt",
     "elastic-apm-traceparent",
+    "expires",
     "idempotency-key",
     "if-match",
     "if-modified-since",
     "if-none-match",
+    "if-unmodified-since",
     "newrelic",
+    "ngsw-bypass",
+    "ot-tracer-sampled",
+    "ot-tracer-spanid",
+    "ot-tracer-traceid",
     "pragma",
     "priority",
     "range",
     "request-context",
     "request-id",
+    "save-data",
     "sentry-trace",
     "traceparent",
     "tracestate",
@@ -58,16 +65,24 @@ const HEADERS: [&str; 48] = [
     "x-csrftoken",
     "x-datadog-origin",
     "x-datadog-parent-id",
+    "x-datadog-sampled",
     "x-datadog-sampling-priority",
+    "x-datadog-tags",
     "x-datadog-trace-id",
     "x-dtpc",
     "x-dtreferer",
+    "x-honeycomb-trace",
     "x-instana-l",
     "x-instana-s",
     "x-instana-t",
+    "x-ms-request-id",
+    "x-ms-request-root-id",
     "x-newrelic-id",
+    "x-ot-span-context",
     "x-request-id",
     "x-requested-with",
+    "x-trace-id",
+    "x-xsrf-token",
 ];
 
 /// Request methods that pages may use.

@@ -6,7 +6,7 @@
 //! - A recipient domain that uses a connection gets another one only if one more is open, which is
 //!   left to the other domains. A domain that hangs therefore never occupies all of them, unless
 //!   there is only one.
-//! - Domains take turns: the one that was served longest ago goes first.
+//! - Domains take turns: the one that was served longest ago goes first, slow ones last.
 //! - A failure that is not about one mail ends the waiting of the mails that it affects.
 
 use std::collections::HashMap;
@@ -47,9 +47,17 @@ impl Failures {
 struct Domain {
     waiting: usize,
     sending: usize,
+    /// True if the last attempt to send to it failed for the domain.
+    is_slow: bool,
     /// Rank of the last time that it got a connection; 0 if it has none since mails began to wait.
     served: u64,
     failures: Failures,
+}
+
+impl Domain {
+    const fn rank(&self) -> (bool, u64) {
+        (self.is_slow, self.served)
+    }
 }
 
 /// The failures that there were when a mail began to wait.
@@ -96,6 +104,12 @@ impl Admission {
         self.open
     }
 
+    /// Returns whether no further connection can be opened now. The one that is being opened may
+    /// get its greeting only after another one is closed.
+    pub(super) const fn is_full(&self) -> bool {
+        self.is_opening || self.open >= self.admitted
+    }
+
     /// Returns the number of connections that the server admits, as far as it has shown.
     pub(super) const fn admitted(&self) -> usize {
         self.admitted
@@ -107,9 +121,10 @@ impl Admission {
     }
 
     /// Counts a mail that waits for a connection.
-    pub(super) fn wait(&mut self, name: &str) -> Seen {
+    pub(super) fn wait(&mut self, name: &str, is_slow: bool) -> Seen {
         let domain = self.domains.entry(name.to_owned()).or_default();
         domain.waiting += 1;
+        domain.is_slow = is_slow;
         Seen { of_server: self.failures.count, of_domain: domain.failures.count }
     }
 
@@ -123,9 +138,9 @@ impl Admission {
     /// one.
     pub(super) fn take(&mut self, name: &str) -> bool {
         let next = self.domains.iter().filter(|(_, domain)| self.may_take(domain));
-        let next = next.min_by_key(|(_, domain)| domain.served).map(|(_, domain)| domain.served);
+        let next = next.map(|(_, domain)| domain.rank()).min();
         let Some(domain) = self.domains.get(name) else { return false };
-        if !self.may_take(domain) || next.is_some_and(|rank| rank < domain.served) {
+        if !self.may_take(domain) || next.is_some_and(|next| next < domain.rank()) {
             return false;
         }
         self.served += 1;
@@ -236,7 +251,7 @@ mod tests {
     fn a_domain_leaves_one_open_connection_to_the_others() {
         let (mut it, now) = admission(4);
         for _ in 0..4 {
-            it.wait("slow.example");
+            it.wait("slow.example", false);
         }
         // Open connections and how many of them the domain uses.
         for (open_now, used) in [(1, 1), (2, 1), (3, 2), (4, 3)] {
@@ -244,7 +259,7 @@ mod tests {
             while it.take("slow.example") {}
             assert_eq!((it.open(), it.domains["slow.example"].sending), (open_now, used));
         }
-        it.wait("fine.example");
+        it.wait("fine.example", false);
         assert!(it.take("fine.example"));
         assert!(!open(&mut it, now), "there are four");
     }
@@ -252,8 +267,8 @@ mod tests {
     #[test]
     fn a_connection_that_is_being_opened_is_none_yet() {
         let (mut it, now) = admission(4);
-        it.wait("slow.example");
-        it.wait("slow.example");
+        it.wait("slow.example", false);
+        it.wait("slow.example", false);
         assert!(open(&mut it, now) && it.take("slow.example"));
         assert!(open(&mut it, now) && it.begin_opening(now));
         assert!(!it.begin_opening(now), "one at a time");
@@ -280,26 +295,28 @@ mod tests {
         let (mut it, now) = admission(1);
         assert!(open(&mut it, now));
         for _ in 0..3 {
-            it.wait("slow.example");
+            it.wait("slow.example", false);
         }
         assert!(it.take("slow.example"));
-        it.wait("fine.example");
+        it.wait("fine.example", false);
         it.leave("slow.example", true);
         assert!(!it.take("slow.example"));
         assert!(it.take("fine.example"));
+        it.wait("new.example", true);
         it.leave("fine.example", true);
+        assert!(!it.take("new.example"), "it is slow");
         assert!(it.take("slow.example"));
     }
 
     #[test]
     fn a_failure_ends_the_waiting_of_what_it_affects() {
         let (mut it, _) = admission(4);
-        let (slow, fine) = (it.wait("slow.example"), it.wait("fine.example"));
+        let (slow, fine) = (it.wait("slow.example", false), it.wait("fine.example", false));
         let error = SendError::temporary("too slow".to_owned());
         it.fail_domain("slow.example", &error);
         assert_eq!(it.failure("slow.example", slow), Some(error.clone()));
         assert_eq!(it.failure("fine.example", fine), None);
-        let later = it.wait("slow.example");
+        let later = it.wait("slow.example", false);
         assert_eq!(it.failure("slow.example", later), None, "it came afterwards");
         it.fail_all(&error);
         assert_eq!(it.failure("fine.example", fine), Some(error.clone()));

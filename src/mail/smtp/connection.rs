@@ -12,7 +12,7 @@ use super::dial::{Result, Stream, configuration, lost, protect, tcp, temporary, 
 use super::extensions::Extensions;
 use super::judgement::{Step, judge};
 use super::reply::{Reply, ReplyError};
-use crate::jobs::Progress;
+use crate::jobs::{Progress, Stage};
 use crate::mail::outgoing::{SendError, Verdict};
 use crate::mail::smtp::settings::{Login, Security, SmtpSettings};
 
@@ -31,6 +31,8 @@ pub(super) struct Connection {
     is_broken: bool,
     /// Number of mails that the server accepted in this session.
     pub accepted: u32,
+    /// Time from the recipient to the reply to DATA of the last mail.
+    pub prepared_in: Duration,
     /// Time of the last use.
     pub idle_since: Instant,
 }
@@ -65,6 +67,7 @@ impl Connection {
             content_timeout: settings.content_timeout,
             is_broken: false,
             accepted: 0,
+            prepared_in: Duration::ZERO,
             idle_since: Instant::now(),
         }
     }
@@ -144,11 +147,14 @@ impl Connection {
         let sender: &str = envelope.from().map(AsRef::as_ref).unwrap_or_default();
         let mail = format!("MAIL FROM:<{sender}>");
         self.command(Step::Sender, &mail).await.map_err(at(Step::Sender))?;
+        let asked = Instant::now();
+        progress.note(Stage::Asking(asked));
         for recipient in envelope.to() {
             let rcpt = format!("RCPT TO:<{recipient}>");
             self.command(Step::Recipient, &rcpt).await.map_err(at(Step::Recipient))?;
         }
         self.begin_data().await.map_err(at(Step::Data))?;
+        self.prepared_in = asked.elapsed();
         self.content(message, progress).await.map_err(at(Step::Content))?;
         self.accepted += 1;
         self.idle_since = Instant::now();
@@ -165,7 +171,7 @@ impl Connection {
         let limit = self.content_timeout;
         self.write(Step::Content, &stuffed(message), limit).await?;
         // From here on the server may have accepted the mail.
-        progress.note(true);
+        progress.note(Stage::Submitted);
         let ended = async {
             self.write(Step::Content, b".\r\n", limit).await?;
             self.read(Step::Content, limit).await
@@ -175,7 +181,7 @@ impl Connection {
         if reply.is_intermediate() {
             return Err(unconfirmed(self.refusal(Step::Content, &reply)));
         }
-        progress.note(false);
+        progress.note(Stage::Idle);
         self.positive(Step::Content, reply).map(drop)
     }
 

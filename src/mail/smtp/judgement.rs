@@ -7,8 +7,9 @@
 mod words;
 
 use self::words::{
-    ACCOUNT, ACCOUNT_AT_PROVIDER, CONTENT_REFUSED, EHLO_NAME, MAIL_FROM, NO_SUCH_MAILBOX,
-    RECIPIENT_REFUSED, SENDING_QUOTA, URL, about_us, has_any, named_fault,
+    ACCOUNT, ACCOUNT_AT_PROVIDER, BLOCKED_IP, CONTENT_REFUSED, EHLO_NAME, MAIL_FROM,
+    NO_SUCH_MAILBOX, RECIPIENT_REFUSED, SENDER_POLICY, SENDING_QUOTA, URL, about_us, has_any,
+    named_fault,
 };
 use super::reply::Reply;
 use crate::mail::outgoing::{Affects, SendError, Verdict};
@@ -80,7 +81,7 @@ enum Cause {
 fn cause_of(step: Step, reply: &Reply) -> Cause {
     let text = reply.text();
     if !reply.is_permanent() {
-        return match named_fault(&text) {
+        return match temporary_fault(reply, &text) {
             Some(setting) if reply.code != 421 && step >= Step::Recipient => Cause::Us(setting),
             _ if step <= Step::Sender || reply.code == 421 => Cause::Busy,
             _ => Cause::Mail,
@@ -91,6 +92,19 @@ fn cause_of(step: Step, reply: &Reply) -> Cause {
         Step::Sender => Cause::Us(named_fault(&text).unwrap_or(MAIL_FROM)),
         Step::Greeting | Step::StartTls | Step::LogIn => Cause::Us(URL),
         Step::Recipient | Step::Data | Step::Content => about_the_mail(step, reply, &text),
+    }
+}
+
+/// Returns the setting or state that a temporary refusal is about. Greylisting uses many words of
+/// senders and hosts, so only codes and clear words count.
+fn temporary_fault(reply: &Reply, text: &str) -> Option<&'static str> {
+    match reply.enhanced() {
+        Some((1, 7 | 8)) => Some(MAIL_FROM),
+        // RFC 7372: DKIM, SPF, and the reverse DNS name.
+        Some((7, 20..=24 | 26)) => Some(SENDER_POLICY),
+        Some((7, 25)) => Some(BLOCKED_IP),
+        _ if text.contains("cannot find your") => Some(BLOCKED_IP),
+        _ => named_fault(text),
     }
 }
 

@@ -3,27 +3,30 @@
 //! lettre builds the messages. The client is ours, since lettre's rejects replies that are not
 //! UTF-8, and a mail is sent again if its reply is rejected: [`reply`] parses replies,
 //! [`judgement`] decides the consequences of refusals, [`dial`] connects, [`connection`] is a
-//! session, [`pool`] shares sessions by the rules of [`admission`].
+//! session, [`pool`] shares sessions by the rules of [`admission`], [`holds`] ends the use by a mail
+//! that holds up others.
 
 mod admission;
 mod connection;
 mod dial;
 mod extensions;
+mod holds;
 mod judgement;
 mod pool;
 mod reply;
 pub mod settings;
 mod tls;
 
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use lettre::Message;
+use tokio::sync::oneshot;
 
 pub use self::pool::ConnectionUse;
 use self::{connection::Connection, judgement::Step, pool::Pool};
-use crate::jobs::Progress;
-use crate::mail::outgoing::{Affects, SendError};
+use crate::jobs::{Progress, Stage};
+use crate::mail::outgoing::{Affects, SendError, Verdict};
 use crate::mail::smtp::settings::SmtpSettings;
 
 /// Longest time for counting the connections that the server admits.
@@ -52,10 +55,17 @@ impl Smtp {
         let (envelope, bytes) = (message.envelope(), message.formatted());
         let domain = envelope.to().first().map(|to| to.domain().to_lowercase()).unwrap_or_default();
         loop {
-            let mut pooled = self.0.acquire(&domain).await?;
-            match pooled.connection.deliver(envelope, &bytes, progress).await {
+            let mut pooled = self.0.acquire(&domain, progress).await?;
+            let delivery = pooled.connection.deliver(envelope, &bytes, progress);
+            let Some(delivered) = unless_put_back(delivery, &mut pooled.put_back, progress).await
+            else {
+                let error = held_up();
+                self.0.fail_waiting(&pooled, &error);
+                return Err(error);
+            };
+            match delivered {
                 Ok(()) => {
-                    self.0.release(pooled).await;
+                    self.0.release_after_success(pooled).await;
                     return Ok(());
                 }
                 // The server ended the session between two mails, or accepts no more in this one.
@@ -106,5 +116,33 @@ impl Smtp {
     /// Ends the connections that no mail has used for so long.
     pub(super) async fn close_idle(&self, unused_for: Duration) {
         self.0.close_idle(unused_for).await;
+    }
+}
+
+/// Returns the outcome of a delivery; `None` if the mail is put back for others that wait. Then the
+/// message has not been sent.
+async fn unless_put_back<T>(
+    delivery: impl Future<Output = T>,
+    put_back: &mut oneshot::Receiver<()>,
+    progress: &Progress,
+) -> Option<T> {
+    let mut delivery = pin!(delivery);
+    tokio::select! {
+        biased;
+        delivered = &mut delivery => Some(delivered),
+        _ = put_back => match progress.stage() {
+            Stage::Idle | Stage::Asking(_) => None,
+            // The message left since the signal was sent.
+            Stage::Submitted => Some(delivery.await),
+        },
+    }
+}
+
+/// Returns the error of a mail that is put back for others that wait.
+fn held_up() -> SendError {
+    SendError {
+        verdict: Verdict::Temporary,
+        affects: Affects::Domain,
+        text: "the mail server did not answer the recipient while other mail waited".to_owned(),
     }
 }

@@ -4,11 +4,13 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio_rustls::TlsConnector;
 
 use super::admission::{Admission, Bounds, Seen};
 use super::connection::Connection;
+use super::holds::Holds;
+use crate::jobs::Progress;
 use crate::mail::outgoing::{Affects, SendError, Verdict};
 use crate::mail::smtp::settings::SmtpSettings;
 
@@ -28,6 +30,7 @@ pub(super) struct Pool {
 struct State {
     idle: Vec<Idle>,
     admission: Admission,
+    holds: Holds,
 }
 
 /// Use of the connections to the mail server.
@@ -49,20 +52,29 @@ struct Idle {
     place: Place,
 }
 
+/// An idle connection that a mail has taken.
+struct Taken {
+    idle: Idle,
+    put_back: oneshot::Receiver<()>,
+}
+
 /// A connection for one mail.
 pub(super) struct Pooled {
     pub connection: Connection,
     /// True if the server may have ended the session since it was last of use.
     pub may_be_over: bool,
+    /// Comes if the mail has to be put back for others that wait.
+    pub put_back: oneshot::Receiver<()>,
     place: Place,
     turn: Turn,
 }
 
 impl Pooled {
-    fn new(Idle { mut connection, is_used, place }: Idle, turn: Turn) -> Self {
+    fn new(Taken { idle, put_back }: Taken, turn: Turn) -> Self {
+        let Idle { mut connection, is_used, place } = idle;
         let may_be_over = is_used || connection.idle_since.elapsed() > SURELY_OPEN;
         connection.idle_since = Instant::now();
-        Self { connection, may_be_over, place, turn }
+        Self { connection, may_be_over, put_back, place, turn }
     }
 
     /// Ends the session.
@@ -97,13 +109,20 @@ struct Turn {
     pool: Weak<Pool>,
     domain: String,
     seen: Seen,
-    is_sending: bool,
+    progress: Progress,
+    /// The id of the hold, if it uses a connection.
+    hold: Option<u64>,
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
         if let Some(pool) = self.pool.upgrade() {
-            pool.change(|state| state.admission.leave(&self.domain, self.is_sending));
+            pool.change(|state| {
+                state.admission.leave(&self.domain, self.hold.is_some());
+                if let Some(hold) = self.hold {
+                    state.holds.end(hold);
+                }
+            });
         }
     }
 }
@@ -112,7 +131,8 @@ impl Pool {
     pub(super) fn new(settings: SmtpSettings, tls: TlsConnector) -> Arc<Self> {
         let bounds = Bounds { connections: settings.connections, retry: settings.connection_retry };
         let admission = Admission::new(bounds, Instant::now());
-        let state = Mutex::new(State { idle: Vec::new(), admission });
+        let holds = Holds::new(settings.patience);
+        let state = Mutex::new(State { idle: Vec::new(), admission, holds });
         Arc::new(Self { settings, tls, state, changed: Notify::new() })
     }
 
@@ -131,40 +151,57 @@ impl Pool {
         Connection::open(&self.settings, &self.tls).await
     }
 
-    /// Returns a connection for a mail to this domain, and waits until there is one.
+    /// Returns a connection for a mail to this domain, and waits until there is one. If all are in
+    /// use, a mail that is not of a slow domain puts back one that holds it up.
     ///
     /// # Errors
     ///
     /// If no connection can be opened while none is open, and if another mail to the domain fails
     /// in a way that affects this one.
-    pub(super) async fn acquire(self: &Arc<Self>, domain: &str) -> Result<Pooled, SendError> {
-        let seen = self.state().admission.wait(domain);
-        let pool = Arc::downgrade(self);
-        let mut turn = Turn { pool, domain: domain.to_owned(), seen, is_sending: false };
+    pub(super) async fn acquire(
+        self: &Arc<Self>,
+        domain: &str,
+        progress: &Progress,
+    ) -> Result<Pooled, SendError> {
+        let seen = self.state().admission.wait(domain, progress.is_slow());
+        let (pool, progress) = (Arc::downgrade(self), progress.clone());
+        let mut turn = Turn { pool, domain: domain.to_owned(), seen, progress, hold: None };
+        let mut waits_since = Instant::now();
         loop {
             let changed = self.changed.notified();
-            if let Some(idle) = self.take(&mut turn)? {
+            if let Some(taken) = self.take(&mut turn)? {
                 // Another mail may be the next for another idle one.
                 self.changed.notify_waiters();
-                return Ok(Pooled::new(idle, turn));
+                return Ok(Pooled::new(taken, turn));
             }
             self.open_another();
-            // A bound that the server has shown is tried again after a while.
-            let _ = tokio::time::timeout(self.settings.connection_retry, changed).await;
+            if waits_since.elapsed() >= self.settings.patience / 2 && self.put_back_for(&turn) {
+                waits_since = Instant::now();
+            }
+            let _ = tokio::time::timeout(self.settings.patience / 4, changed).await;
         }
     }
 
-    fn take(&self, turn: &mut Turn) -> Result<Option<Idle>, SendError> {
+    fn take(&self, turn: &mut Turn) -> Result<Option<Taken>, SendError> {
         let mut state = self.state();
-        let State { idle, admission } = &mut *state;
+        let State { idle, admission, holds } = &mut *state;
         if let Some(error) = admission.failure(&turn.domain, turn.seen) {
             return Err(error);
         }
         if idle.is_empty() || !admission.take(&turn.domain) {
             return Ok(None);
         }
-        turn.is_sending = true;
-        Ok(idle.pop())
+        let (hold, put_back) = holds.begin(&turn.domain, &turn.progress);
+        turn.hold = Some(hold);
+        Ok(idle.pop().map(|idle| Taken { idle, put_back }))
+    }
+
+    /// Puts back a mail that holds up the one of `turn`. Returns whether there was one.
+    fn put_back_for(&self, turn: &Turn) -> bool {
+        let mut state = self.state();
+        let State { idle, admission, holds } = &mut *state;
+        let all_are_in_use = idle.is_empty() && admission.is_full();
+        all_are_in_use && !turn.progress.is_slow() && holds.put_back_oldest(&turn.domain)
     }
 
     /// Opens a connection in the background, if one more may be open: the mail that waits takes
@@ -211,6 +248,12 @@ impl Pool {
     /// Ends the waiting of the other mails to the domain of `pooled`.
     pub(super) fn fail_waiting(&self, pooled: &Pooled, error: &SendError) {
         self.change(|state| state.admission.fail_domain(&pooled.turn.domain, error));
+    }
+
+    /// Keeps a connection for the next mail after one that was accepted.
+    pub(super) async fn release_after_success(&self, pooled: Pooled) {
+        self.state().holds.note_accepted(pooled.connection.prepared_in);
+        self.release(pooled).await;
     }
 
     /// Keeps a connection for the next mail, or ends it after its last one.

@@ -67,26 +67,21 @@ impl Reply {
 
     /// Returns subject and detail of the enhanced status code (RFC 3463): 1 and 1 of `5.1.1`.
     pub(super) fn enhanced(&self) -> Option<(u16, u16)> {
-        let word = self.lines.last()?.split_whitespace().next()?;
-        let mut numbers = word.splitn(3, '.').map(|part| {
-            let is_number =
-                (1..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
-            is_number.then(|| part.parse::<u16>().ok()).flatten()
-        });
-        let (class, subject, detail) = (numbers.next()??, numbers.next()??, numbers.next()??);
-        matches!(class, 2 | 4 | 5).then_some((subject, detail))
+        self.enhanced_code().map(|(_, subject, detail)| (subject, detail))
     }
 
     /// Returns the codes without the text, which often repeats the address: `550 5.1.1`.
     pub(super) fn shown(&self) -> String {
-        match self.enhanced() {
-            Some((subject, detail)) => format!("{} {}.{subject}.{detail}", self.code, self.class()),
+        match self.enhanced_code() {
+            Some((class, subject, detail)) => format!("{} {class}.{subject}.{detail}", self.code),
             None => self.code.to_string(),
         }
     }
 
-    fn class(&self) -> &str {
-        self.lines.last().and_then(|line| line.trim_start().get(..1)).unwrap_or_default()
+    /// Returns class, subject and detail of the first line that has them: some servers leave them
+    /// out of further lines.
+    fn enhanced_code(&self) -> Option<(u16, u16, u16)> {
+        self.lines.iter().find_map(|line| parse_enhanced(line))
     }
 
     /// Returns the text in lower case, for a search of words. E-mail addresses are left out, since
@@ -97,6 +92,19 @@ impl Reply {
             words.filter(|word| !word.contains('@')).map(str::to_lowercase).collect();
         words.join(" ")
     }
+}
+
+/// Returns the enhanced status code at the beginning of a text, also with punctuation around it, as
+/// in `#5.1.0` and `5.1.1:`.
+fn parse_enhanced(text: &str) -> Option<(u16, u16, u16)> {
+    let word = text.split_whitespace().next()?;
+    let word = word.trim_matches(|letter: char| letter.is_ascii_punctuation());
+    let mut numbers = word.split('.').map(|part| {
+        let is_number = (1..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+        is_number.then(|| part.parse::<u16>().ok()).flatten()
+    });
+    let code = (numbers.next()??, numbers.next()??, numbers.next()??);
+    (numbers.next().is_none() && matches!(code.0, 2 | 4 | 5)).then_some(code)
 }
 
 /// Returns the code, whether the line is the last, and the text.
@@ -155,6 +163,11 @@ mod tests {
             ("550 bob@example.org unknown\r\n", "550"),
             ("553 10.0.0.1 is not welcome\r\n", "553"),
             ("554\r\n", "554"),
+            ("550-5.1.1 no such user\r\n550 see https://example.org/help\r\n", "550 5.1.1"),
+            ("550-Sorry:\r\n550 5.1.1 no such user\r\n", "550 5.1.1"),
+            ("550 #5.1.0 Address rejected.\r\n", "550 5.1.0"),
+            ("550 5.1.1: no such user\r\n", "550 5.1.1"),
+            ("550 5.1.1.1 is no code\r\n", "550"),
         ] {
             assert_eq!(read(line.as_bytes()).await.unwrap().shown(), shown);
         }

@@ -56,6 +56,7 @@ pub struct SmtpSettings {
     pub(crate) command_timeout: Duration,
     pub(crate) content_timeout: Duration,
     pub(crate) connection_retry: Duration,
+    pub(crate) patience: Duration,
 }
 
 const FORMS: &str = "it must look like smtps://user:password@host, smtp://user:password@host or \
@@ -75,6 +76,9 @@ impl SmtpSettings {
 
     /// Time after a refused connection until one more is tried.
     pub const CONNECTION_RETRY: Duration = Duration::from_mins(1);
+
+    /// Time for a recipient after which its mail is put back if other mail waits.
+    pub const PATIENCE: Duration = Duration::from_secs(2);
 
     /// Parses the URL.
     ///
@@ -126,6 +130,7 @@ impl SmtpSettings {
             command_timeout: Self::COMMAND_TIMEOUT,
             content_timeout: Self::CONTENT_TIMEOUT,
             connection_retry: Self::CONNECTION_RETRY,
+            patience: Self::PATIENCE,
         })
     }
 
@@ -148,6 +153,13 @@ impl SmtpSettings {
     #[must_use]
     pub const fn with_connection_retry(mut self, retry: Duration) -> Self {
         self.connection_retry = retry;
+        self
+    }
+
+    /// Returns the settings with another time for a recipient while other mail waits.
+    #[must_use]
+    pub const fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
         self
     }
 

@@ -195,6 +195,9 @@ fn sqlite_path(text: &str) -> Result<PathBuf, Advice> {
         return Err("names a host or a database in memory, and must name a file: sqlite:///PATH");
     }
     let path = percent_decode_str(path).decode_utf8().map_err(|_| "must be UTF-8")?;
+    if path.trim() != path || path.contains(char::is_control) {
+        return Err("has white space at the beginning or end of the path, or a control character");
+    }
     match path.rsplit('/').next() {
         None | Some("" | "." | ".." | ":memory:") => {
             Err("must name a file: sqlite://PATH, or sqlite:///PATH from the root")

@@ -129,7 +129,8 @@ on_both! {
             "x-datadog-trace-id,x-datadog-origin", "b3", "x-b3-traceid", "if-none-match",
             "authorization,content-type,traceparent", "cache-control,pragma",
             "x-newrelic-id,newrelic", "x-dtpc,x-dtreferer", "X-INSTANA-T,X-INSTANA-S,X-INSTANA-L",
-            "user-agent", "range",
+            "user-agent", "range", "x-xsrf-token", "cache-control,expires,pragma", "ngsw-bypass",
+            "ot-tracer-traceid,ot-tracer-spanid,ot-tracer-sampled", "x-ms-request-root-id,request-id",
         ] {
             let answer = preflight(&app, FRONT_END, "/v1/token-auth", "POST", wanted).is(200);
             readable(&answer, FRONT_END);

@@ -2,3 +2,4 @@
 
 mod language;
 mod mail_delivery;
+mod slow_domains;

@@ -13,6 +13,7 @@ use super::assert_unavailable;
 use super::connections::allow_many_connections;
 use crate::client::{Api, PASSWORD};
 use crate::letters::Mailbox;
+use crate::process::pooler::behind_a_pooler;
 use crate::service::{Service, Setup};
 
 const MINA: &str = "mina@example.com";
@@ -20,6 +21,8 @@ const MINA: &str = "mina@example.com";
 const ANSWER_LIMIT: Duration = Duration::from_secs(9);
 /// A lock is waited for 3 seconds, by one statement of a request.
 const LOCK_LIMIT: Duration = Duration::from_millis(5_900);
+/// The default of `PgBouncer` (`default_pool_size`).
+const SERVER_PROCESSES: u32 = 20;
 /// Time after which the request that has the connection is given up.
 const HELD_LIMIT: Duration = Duration::from_secs(20);
 
@@ -79,10 +82,21 @@ fn a_pool_whose_only_connection_waits_costs_503_and_nothing_else() {
 #[test]
 fn a_locked_table_costs_three_seconds_and_nothing_else() {
     let Some(setup) = Setup::on_postgres() else { return };
+    each_locked_table_costs_three_seconds(&setup.database_url(), setup);
+}
+
+#[test]
+fn a_locked_table_costs_three_seconds_behind_a_pooler_too() {
+    let Some((cluster, _pooler, setup)) = behind_a_pooler(SERVER_PROCESSES) else { return };
+    each_locked_table_costs_three_seconds(&cluster.url(), setup);
+}
+
+/// Locks tables by way of `url`, which leads to the database of the setup.
+fn each_locked_table_costs_three_seconds(url: &str, setup: Setup) {
     let setup = setup.with("HALLPASS_LIMITS", "on");
     let (service, token) = with_mina(&setup);
     let api = service.api();
-    let mut other = PgConnection::establish(&setup.database_url()).unwrap();
+    let mut other = PgConnection::establish(url).unwrap();
     let mut refresh_token = api.log_in(MINA, PASSWORD).text("refresh_token");
     for table in ["users", "sessions", "limits", "refresh_tokens"] {
         let lock = format!("BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE");

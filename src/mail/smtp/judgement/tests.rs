@@ -143,6 +143,10 @@ fn refusals_of_ourselves_are_about_the_configuration() {
             "550 5.7.606 Access denied, banned sending IP",
             "503 5.5.1 bad sequence",
             "554 5.3.2 no service here",
+            "450 4.1.8 <auth@x.example>: Domain not found",
+            "450 4.7.25 no reverse DNS name",
+            "450 4.7.1 Client host rejected: cannot find your hostname, [192.0.2.1]",
+            "451 4.7.24 SPF",
         ],
     );
     all_are(
@@ -152,6 +156,7 @@ fn refusals_of_ourselves_are_about_the_configuration() {
             "550 5.7.1 Unauthenticated email is not accepted due to the DMARC policy",
             "550 5.7.26 neither SPF nor DKIM",
             "535 5.7.8 log in",
+            "554 5.2.252 SendAsDenied; auth@a.example not allowed to send as no-reply@a.example",
         ],
     );
     for step in [Step::Greeting, Step::Hello, Step::StartTls, Step::LogIn, Step::Sender] {
@@ -167,8 +172,16 @@ fn temporary_refusals_stay_temporary() {
         let error = judged(step, "421 4.7.0 too many connections");
         assert_eq!((error.verdict, error.affects), (Verdict::Temporary, Affects::Server));
     }
-    let grey = judged(Step::Recipient, "450 4.2.0 greylisted, try again");
-    assert_eq!((grey.verdict, grey.affects), (Verdict::Temporary, Affects::Mail));
+    for line in [
+        "450 4.2.0 greylisted, try again",
+        "450 4.7.1 <h[192.0.2.1]>: Client host rejected: Greylisting in action, come back later",
+        "451 4.7.1 greylisted: authenticated senders are not",
+        "450 4.1.1 <a@b.example>: unverified address",
+        "452 4.2.2 mailbox full",
+    ] {
+        let grey = judged(Step::Recipient, line);
+        assert_eq!((grey.verdict, grey.affects), (Verdict::Temporary, Affects::Mail), "{line}");
+    }
     let closing = judged(Step::Recipient, "421 4.3.2 closing");
     assert_eq!((closing.verdict, closing.affects), (Verdict::Temporary, Affects::Domain));
 }

@@ -132,6 +132,6 @@ const OUR_FAULTS: [(&[&str], &str); 5] = [
         BLOCKED_IP,
     ),
     (&["reputation"], REPUTATION),
-    (&["sender"], MAIL_FROM),
+    (&["sender", "sendas", "allowed to send", "on behalf of"], MAIL_FROM),
     (&["authenticat", "authoriz", "authoris", "log in"], URL),
 ];

@@ -103,6 +103,11 @@ fn the_path_of_a_file_is_what_was_meant_or_is_refused() {
         "sqlite://100%.db",
         "sqlite:///srv/",
         "sqlite:///srv/..",
+        "sqlite:// a.db",
+        "sqlite://a.db ?mode=rwc",
+        "sqlite://\ta.db",
+        "sqlite:///srv/a%0A.db",
+        "sqlite:///srv/a\u{a0}.db\u{a0}",
         "sqlite://",
         "sqlite:///",
     ] {
