@@ -309,9 +309,11 @@ def memory(bench, report):
                 wrk.rate(may_fail=True)
             time.sleep(2)
             report.at_most(f"memory (PSS), {database.name}: after {seconds} s of load", service.memory(), 40, "MiB")
-            many = [Connection(service.port) for _ in range(idle_connections)]
-            for it in many:
-                it.ask(get("/healthz"))
+            many = []
+            for _ in range(idle_connections):
+                many.append(Connection(service.port))
+                # A connection without a first request is soon closed.
+                many[-1].ask(get("/healthz"))
             name = f"memory (PSS), {database.name}: with {idle_connections:,} idle connections"
             report.at_most(name, service.memory(), 100, "MiB")
             for it in many:
