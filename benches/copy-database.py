@@ -7,32 +7,13 @@ from SQLite to an empty Postgres and from there to a new SQLite file; and what t
 
 import os
 import resource
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 
-FILL = """
-WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :users)
-INSERT INTO users (username, username_norm, email, email_norm, email_verified, password_hash,
-    is_active, is_staff, is_superuser, locale, created_at, updated_at)
-SELECT 'Person' || i, 'person' || i, 'Person' || i || '@example.com', 'person' || i || '@example.com',
-    1, '$bcrypt-sha256$v=2,t=2b,r=12$' || substr(hex(randomblob(27)), 1, 53), 1, 0, 0, 'en', i, i
-FROM n;
-INSERT INTO sessions (id, user_id, amr, created_at, last_seen_at, expires_at, device)
-SELECT lower(hex(randomblob(16))), id, 'pwd', id, id, id + 1000000, 'Firefox on Linux' FROM users;
-INSERT INTO refresh_tokens (token_hash, session_id, expires_at)
-SELECT randomblob(32), id, expires_at FROM sessions;
-"""
-
-
-def fill(path, users):
-    connection = sqlite3.connect(path)
-    for statement in filter(str.strip, FILL.split(";")):
-        connection.execute(statement, {"users": users} if ":users" in statement else {})
-    connection.commit()
-    connection.close()
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "check"))
+from services import Database  # noqa: E402
 
 
 def run(program, *arguments, **settings):
@@ -47,10 +28,10 @@ def main():
     program, postgres = os.path.abspath(sys.argv[1]), os.environ["DATABASE_URL"]
     users = int(sys.argv[2]) if len(sys.argv) > 2 else 100_000
     with tempfile.TemporaryDirectory() as folder:
-        first, second = (f"sqlite://{folder}/{name}.db" for name in ("first", "second"))
-        run(program, "migrate", DATABASE_URL=first)
-        fill(f"{folder}/first.db", users)
-        print(f"{users} users, {os.path.getsize(f'{folder}/first.db') / 1e6:.0f} MB in SQLite")
+        Database(f"{folder}/first").create(program).fill(users)
+        path = f"{folder}/first/data/hallpass.db"
+        first, second = f"sqlite://{path}", f"sqlite://{folder}/second.db"
+        print(f"{users} users, {os.path.getsize(path) / 1e6:.0f} MB in SQLite")
         for name, source, target in [
             ("SQLite to Postgres", first, postgres),
             ("Postgres to SQLite", postgres, second),
