@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a surprise ends the test")]
 
+use std::fmt::Write as _;
 use std::fs::{self, File, Permissions};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
@@ -135,7 +136,7 @@ impl Postfix {
         let own = self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         for (name, value) in defaults.into_iter().chain(own) {
             // The last line of a name counts.
-            text += &format!("{name} = {value}\n");
+            writeln!(text, "{name} = {value}").unwrap();
         }
         fs::write(self.path("conf/main.cf"), text).unwrap();
     }
