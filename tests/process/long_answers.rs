@@ -53,8 +53,8 @@ fn read_at_once(service: &Service, paths: &[&str], authorization: &str) -> (Vec<
     let before = service.peak_resident_kib();
     let streams: Vec<TcpStream> = thread::scope(|scope| {
         let begin = |path| scope.spawn(move || begun_at(service, path, authorization));
-        let begun: Vec<_> = paths.iter().copied().map(begin).collect();
-        begun.into_iter().map(|it| it.join().unwrap()).collect()
+        let threads: Vec<_> = paths.iter().copied().map(begin).collect();
+        threads.into_iter().map(|it| it.join().unwrap()).collect()
     });
     let bodies = streams.into_iter().map(rest).collect();
     let grown = service.peak_resident_kib() - before;

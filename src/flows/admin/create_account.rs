@@ -56,7 +56,7 @@ impl Flows {
             by.may_set_staff()?;
         }
         let Some(password) = new.password.take() else {
-            return self.insert_account_of(by, new, PasswordHash::unusable());
+            return self.insert_account_of(&by, new, PasswordHash::unusable());
         };
         let name = new.username.as_ref().map(Username::as_str);
         self.policy
@@ -65,15 +65,15 @@ impl Flows {
             .map_err(|fault| Error::invalid("password", fault))?;
         self.refuse_breached("password", &password)?;
         let whose = requester(format!("\0{by}"), device);
-        self.count_hashes(Counted::HashesOfStaff, by.clone(), device, || {
+        self.count_hashes(Counted::HashesOfStaff, &by, device, || {
             let hash = self.hasher.hash(whose, &password)?;
-            self.insert_account_of(by, new, hash)
+            self.insert_account_of(&by, new, hash)
         })
     }
 
     fn insert_account_of(
         &self,
-        by: Administrator,
+        by: &Administrator,
         new: NewAccount,
         password_hash: PasswordHash,
     ) -> Result<CreatedAccount> {

@@ -33,9 +33,10 @@ fn fail(world: &World, statements: &[(&str, &str)]) {
         );
     }
     for (table, statement) in statements {
-        let action = match is_postgres(world) {
-            true => "FOR EACH ROW EXECUTE FUNCTION fail()",
-            false => "BEGIN SELECT RAISE(ABORT, 'the disk is full'); END",
+        let action = if is_postgres(world) {
+            "FOR EACH ROW EXECUTE FUNCTION fail()"
+        } else {
+            "BEGIN SELECT RAISE(ABORT, 'the disk is full'); END"
         };
         world.alter(&format!("CREATE TRIGGER fail_{table} BEFORE {statement} ON {table} {action}"));
     }
