@@ -9,7 +9,9 @@ use super::start_error::StartError;
 use crate::clock::Clock;
 use crate::config::{Config, LimitMode, SecretText};
 use crate::domain::secrets::Secrets;
-use crate::flows::{self, DatabaseHealth, Flows, KeyLoadError, Links, Policy, SocialLogin};
+use crate::flows::{
+    self, DatabaseHealth, Flows, KeyLoadError, Links, Policy, SocialLogin, Unreleased,
+};
 use crate::http::pages;
 use crate::security::access_token::{AccessTokens, TokenSettings};
 use crate::security::breached::BreachedPasswords;
@@ -44,6 +46,7 @@ pub fn build_flows(config: &Config, clock: Arc<dyn Clock>) -> Result<Flows, Star
         health: DatabaseHealth::default(),
         log_ins: Counters::new(flows::LOG_INS),
         mails: Arc::default(),
+        unreleased: Unreleased::default(),
         stopping: AtomicBool::new(false),
     };
     flows.open_keys().map_err(|error| without_keys(config, error))?;

@@ -135,6 +135,12 @@ impl App {
             Arc::clone(&self.flows),
             background::PROBE_PERIOD,
             Flows::probe_writes,
+            background::stop_of(stopped.clone()),
+        ));
+        let releases = tokio::spawn(background::repeat(
+            Arc::clone(&self.flows),
+            self.timing.sync_period,
+            Flows::release_unreleased,
             background::stop_of(stopped),
         ));
         let signals = tokio::spawn(self.stop_signals.stop(self.server.handle(), self.shutdown));
@@ -143,7 +149,7 @@ impl App {
         drop(stop);
         self.flows.stop_purges();
         let finished = tokio::time::timeout(self.shutdown_timeout + LAST_STORES, async {
-            for task in [mail, sync, keys, purge, clock, probe] {
+            for task in [mail, sync, keys, purge, clock, probe, releases] {
                 if let Err(error) = task.await {
                     tracing::error!(%error, "a background task failed");
                 }

@@ -3,12 +3,14 @@
 //! devices have their own counters, and sessions and verifications by mail are not counted with
 //! log-ins.
 
+pub(crate) mod release;
+
 use super::bounds::Bounds;
 use super::{Error, Flows, Result};
 use crate::domain::secrets::Secrets;
 use crate::domain::{
-    ChallengeId, Counted, Counter, Device, Email, EventContext, LimitHit, Limits, MAILBOX_LATE,
-    PlainToken, SessionId, TokenHash, User, UserId, Username, UtcTime,
+    ChallengeId, Counted, Counter, Device, Email, EventContext, LimitHit, Limits, PlainToken,
+    SessionId, TokenHash, User, UserId, Username, UtcTime,
 };
 use crate::security::hash_queue::{Lane, Requester};
 use crate::store::{self, Conn, known_devices, limits};
@@ -203,40 +205,6 @@ impl Flows {
         }
         outcome
     }
-
-    /// Releases the uses of an attempt that was not completed.
-    pub(super) fn release(&self, counters: Vec<Counter>) {
-        self.release_or_reset(counters, |counted| match counted {
-            // Its place goes to the next request.
-            Counted::MailboxLate => |conn, name| limits::shorten_wait(conn, name, MAILBOX_LATE),
-            _ => limits::return_use,
-        });
-    }
-
-    /// Releases the use of a guess that was not wrong.
-    fn reset_failures(&self, guesses: Vec<Counter>) {
-        self.release_or_reset(guesses, |counted| match counted {
-            Counted::FailedLoginsPerAccount => limits::return_use,
-            _ => limits::clear,
-        });
-    }
-
-    /// Releases uses. After a failure, a user waits a little.
-    fn release_or_reset(&self, counters: Vec<Counter>, how: fn(Counted) -> ReleaseOrReset) {
-        if self.policy.limits.is_none() || counters.is_empty() {
-            return;
-        }
-        let secrets = self.secrets.clone();
-        let released = self.db.count(move |conn| {
-            for counter in &counters {
-                how(counter.counted)(conn, &secrets.counter_name(counter))?;
-            }
-            Ok::<_, Error>(())
-        });
-        if let Err(error) = released {
-            tracing::warn!(%error, "an attempt stays counted though it was none");
-        }
-    }
 }
 
 /// Returns the label of the outcome of a log-in in the metrics.
@@ -278,9 +246,6 @@ pub(super) fn requester(account: String, device: &Device) -> Requester {
 pub(super) fn account_of(id: UserId) -> String {
     format!("\0{id}")
 }
-
-/// A store function that changes a counter.
-type ReleaseOrReset = fn(&mut Conn, &str) -> store::Result<()>;
 
 /// Returns the user of a log-in, and the device token if it is that user's. Known and unknown names
 /// cause the same look-ups.

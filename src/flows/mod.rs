@@ -47,6 +47,7 @@ pub use import_django::{
 };
 pub use keys::{KeyLoadError, RotateError, Rotation};
 pub use limits::LoginContext;
+pub(crate) use limits::release::Unreleased;
 pub use notify::compose_mail::ComposedEmail;
 pub use password::reset::ResetProof;
 pub use session::introspect::{ActiveRefreshToken, Introspection};
@@ -171,6 +172,8 @@ pub struct Flows {
     pub(crate) log_ins: Counters<{ LOG_INS.len() }>,
     /// Attempts to send mail by outcome.
     pub(crate) mails: Arc<MailMetrics>,
+    /// Uses of limits that could not be released yet.
+    pub(crate) unreleased: Unreleased,
     /// True once the service is stopping. A purge then ends early.
     pub(crate) stopping: AtomicBool,
 }

@@ -100,6 +100,12 @@ impl Set {
         }
     }
 
+    /// Returns whether every revocation is at or after `since`.
+    fn begins_at(&self, since: UtcTime) -> bool {
+        self.by_end.first().is_none_or(|(at, _)| *at >= since)
+            && self.rights.values().all(|at| *at >= since)
+    }
+
     /// Drops a bounded number of entries from before `horizon`. Returns whether there may be more.
     fn drop_before(&mut self, horizon: UtcTime) -> bool {
         for _ in 0..DROPPED_AT_ONCE {
@@ -172,7 +178,10 @@ impl Revocations {
             return None;
         }
         if let Some(since) = since {
-            return Some(Arc::new(self.read().list(since)));
+            let set = self.read();
+            if !set.begins_at(since) {
+                return Some(Arc::new(set.list(since)));
+            }
         }
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
         let set = self.read();

@@ -23,6 +23,7 @@ mod keys;
 mod log_failures;
 mod log_lines;
 mod logs;
+mod long_answers;
 mod mail_delivery;
 mod pooler;
 mod postfix;

@@ -9,6 +9,8 @@ use diesel::{
     Connection as _, PgConnection, QueryableByName, RunQueryDsl as _, SqliteConnection, sql_query,
 };
 
+use crate::service::Setup;
+
 /// A row of a query for a column `line`.
 #[derive(QueryableByName)]
 pub struct Line {
@@ -49,6 +51,15 @@ pub fn change_sqlite(path: &Path, sql: &str) {
 
 pub fn change_postgres(url: &str, sql: &str) {
     PgConnection::establish(url).unwrap().batch_execute(sql).unwrap();
+}
+
+/// Changes the database of a service.
+pub fn change(setup: &Setup, sql: &str) {
+    if setup.has("DATABASE_URL") {
+        change_postgres(setup.setting("DATABASE_URL"), sql);
+    } else {
+        change_sqlite(&setup.folder().join("data/hallpass.db"), sql);
+    }
 }
 
 pub fn count_sqlite(path: &Path, from: &str) -> i64 {

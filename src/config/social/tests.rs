@@ -139,6 +139,8 @@ fn every_secret_of_a_provider_can_come_from_a_file() {
             ClientSecret::None => panic!("{name} was not read"),
         };
         assert_eq!(found.expose_text(), secret, "{name}");
+        let longest_line = secret.lines().max_by_key(|line| line.len()).unwrap();
+        assert!(!format!("{settings:?}").contains(longest_line), "{name} prints");
         tried += 1;
     }
     assert_eq!(tried, PRESETS.len() + 1);

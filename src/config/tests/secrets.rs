@@ -81,6 +81,7 @@ fn every_secret_can_come_from_a_file() {
 fn secrets_do_not_print() {
     let config = read(&[
         ("HALLPASS_SECRET", "canary-secret"),
+        ("HALLPASS_SECRET_PREVIOUS", "canary-previous"),
         ("HALLPASS_JWT_SECRET", "canary-jwt"),
         ("DATABASE_URL", "postgres://u:canary-db@localhost/d"),
         ("HALLPASS_SMTP_URL", "smtps://u:canary-smtp@mail.example.com"),

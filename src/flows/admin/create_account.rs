@@ -48,29 +48,36 @@ impl Flows {
     pub fn create_account(
         &self,
         caller: &Caller,
-        new: NewAccount,
+        mut new: NewAccount,
         device: &Device,
     ) -> Result<CreatedAccount> {
         let by = self.administrator(caller, Scope::UsersWrite)?;
         if new.is_staff {
             by.may_set_staff()?;
         }
-        let password_hash = match &new.password {
-            Some(password) => {
-                let name = new.username.as_ref().map(Username::as_str);
-                self.policy
-                    .password
-                    .check(password, Some(&new.email), name)
-                    .map_err(|fault| Error::invalid("password", fault))?;
-                self.refuse_breached("password", password)?;
-                let whose = requester(format!("\0{by}"), device);
-                self.count_hashes(Counted::HashesOfStaff, &by, device, || {
-                    Ok(self.hasher.hash(whose, password)?)
-                })?
-            }
-            None => PasswordHash::unusable(),
+        let Some(password) = new.password.take() else {
+            return self.insert_account_of(&by, new, PasswordHash::unusable());
         };
-        let is_invited = new.password.is_none();
+        let name = new.username.as_ref().map(Username::as_str);
+        self.policy
+            .password
+            .check(&password, Some(&new.email), name)
+            .map_err(|fault| Error::invalid("password", fault))?;
+        self.refuse_breached("password", &password)?;
+        let whose = requester(format!("\0{by}"), device);
+        self.count_hashes(Counted::HashesOfStaff, &by, device, || {
+            let hash = self.hasher.hash(whose, &password)?;
+            self.insert_account_of(&by, new, hash)
+        })
+    }
+
+    fn insert_account_of(
+        &self,
+        by: &Administrator,
+        new: NewAccount,
+        password_hash: PasswordHash,
+    ) -> Result<CreatedAccount> {
+        let is_invited = password_hash == PasswordHash::unusable();
         let account = NewUser {
             username: new.username.unwrap_or_else(|| Username::of_address(&new.email)),
             email: Some(new.email),

@@ -46,6 +46,8 @@ fn a_list_since_a_time_has_what_is_new_and_the_whole_is_made_once() {
     let whole = set.list(None, at(500)).unwrap();
     assert_eq!(whole.sessions().len(), 2000);
     assert!(Arc::ptr_eq(&whole, &set.list(None, at(500)).unwrap()));
+    // Clients that name the beginning share it.
+    assert!(Arc::ptr_eq(&whole, &set.list(Some(at(0)), at(500)).unwrap()));
     assert_eq!(set.list(Some(at(499)), at(500)).unwrap().sessions().len(), 4);
     assert!(set.list(Some(at(500)), at(500)).unwrap().sessions().is_empty());
     // Entries are dropped with their tokens, whatever their number.

@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 
 use diesel::dsl::sql;
-use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
 
@@ -138,10 +137,9 @@ fn find_next(
     let mut found: Vec<Candidate> = Vec::new();
     for is_staff in wanted(filter.is_staff) {
         for is_active in wanted(filter.is_active) {
-            let followers = followers()
-                .filter(users::is_staff.eq(is_staff))
-                .filter(users::is_active.eq(is_active));
-            found.extend(followers.load::<Candidate>(conn)?);
+            // Named in the statement: Postgres knows how rare a value is, not how rare a parameter.
+            let flags = format!("is_staff = {is_staff} AND is_active = {is_active}");
+            found.extend(followers().filter(sql::<Bool>(&flags)).load::<Candidate>(conn)?);
         }
     }
     found.sort_unstable_by_key(|it| it.id);
@@ -149,14 +147,20 @@ fn find_next(
     Ok(found)
 }
 
-/// Returns the users whose name or address begins with the text, or none if there are more than
-/// `limit`.
+/// Returns the users whose name or address begins with the text. Returns none if there are more
+/// than `limit`, or too many to filter: then the filter is the more selective condition.
 fn find_beginning(
     conn: &mut Conn,
     filter: &UserFilter,
     searched: &Searched,
     limit: usize,
 ) -> Result<HashSet<i64>> {
+    let is_filtered = filter.is_staff.is_some() || filter.is_active.is_some();
+    let most = if is_filtered { LOOKED_AT } else { limit };
+    let is_wanted = |is_staff: bool, is_active: bool| {
+        filter.is_staff.is_none_or(|wanted| wanted == is_staff)
+            && filter.is_active.is_none_or(|wanted| wanted == is_active)
+    };
     let mut found = HashSet::new();
     for (column, beginning) in
         [("username_norm", &searched.name), ("email_norm", &searched.address)]
@@ -165,14 +169,17 @@ fn find_beginning(
         let end = end_of(beginning);
         let range = sql::<Bool>(&format!("{text} >= ")).bind::<Text, _>(beginning);
         let range = range.sql(&format!(" AND {text} < ")).bind::<Text, _>(end);
-        let mut query = users::table.filter(range).select(users::id).into_boxed();
-        if let Some(is_staff) = filter.is_staff {
-            query = query.filter(without_index("is_staff", is_staff));
+        // Filtered here: the database would read the whole range to find a few.
+        let in_range = users::table
+            .filter(range)
+            .select((users::id, users::is_staff, users::is_active))
+            .limit(rows(most + 1))
+            .load::<(i64, bool, bool)>(conn)?;
+        if in_range.len() > most {
+            return Ok(HashSet::new());
         }
-        if let Some(is_active) = filter.is_active {
-            query = query.filter(without_index("is_active", is_active));
-        }
-        found.extend(query.limit(rows(limit + 1)).load::<i64>(conn)?);
+        let wanted = in_range.into_iter().filter(|it| is_wanted(it.1, it.2));
+        found.extend(wanted.map(|it| it.0));
     }
     if found.len() > limit {
         found.clear();
@@ -237,12 +244,6 @@ fn in_order_of_bytes(conn: &Conn, column: &str) -> String {
 /// Returns the end of the range of texts that begin with `beginning`.
 fn end_of(beginning: &str) -> String {
     format!("{beginning}{}", char::MAX)
-}
-
-/// Returns a condition for which SQLite, which has no statistics of values, uses no index.
-fn without_index(flag: &str, wanted: bool) -> SqlLiteral<Bool> {
-    let (then, otherwise) = if wanted { ("TRUE", "FALSE") } else { ("FALSE", "TRUE") };
-    sql(&format!("CASE WHEN {flag} THEN {then} ELSE {otherwise} END"))
 }
 
 fn load(conn: &mut Conn, ids: impl IntoIterator<Item = i64>) -> Result<Vec<User>> {

@@ -1,5 +1,7 @@
 //! Rate limits of the Django REST adapter, most of which it shares with the API.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as STANDARD;
 use serde_json::json;
 
 use crate::api::limits::attempts::{ELSEWHERE, HOME, MINA, limited, limited_with, log_in_from};
@@ -48,18 +50,26 @@ on_both! {
     fn every_log_in_and_refresh_of_the_django_adapter_is_bounded(world) {
         let few = [("HALLPASS_LIMIT_NETWORK", "10/1m"), ("HALLPASS_LIMIT_REFRESH", "60/1m")];
         let app = limited_with(&world, &few);
-        let json = ("content-type", "application/json");
-        let basic = ("authorization", "Basic YWxpY2U6YWxpY2UtcGFzcw==");
-        let log_in = json!({"username": "alice", "password": "wrong"}).to_string();
         let refresh = json!({"token": "none"}).to_string();
-        for (method, path, headers, body) in [
-            ("POST", "/api-token-auth/", [json, json], log_in.as_str()),
-            ("POST", "/api-token-refresh/", [json, json], &refresh),
-            ("GET", "/users/", [basic, json], ""),
-            ("GET", "/", [basic, json], ""),
-        ] {
+        for (index, (method, path, has_basic)) in [
+            ("POST", "/api-token-auth/", false),
+            ("POST", "/api-token-refresh/", false),
+            ("GET", "/users/", true),
+            ("GET", "/users/1/", true),
+            ("GET", "/", true),
+        ].into_iter().enumerate() {
+            // A name and a network of its own: none finds the limits of another exhausted.
+            let (name, from) = (format!("alice{index}"), format!("203.0.{index}.9"));
+            let basic = format!("Basic {}", STANDARD.encode(format!("{name}:wrong")));
+            let log_in = json!({"username": name, "password": "wrong"}).to_string();
+            let (header, body) = match path {
+                _ if has_basic => (("authorization", basic.as_str()), ""),
+                "/api-token-auth/" => (("content-type", "application/json"), log_in.as_str()),
+                _ => (("content-type", "application/json"), refresh.as_str()),
+            };
             let is_bounded = (0..=60).any(|_| {
-                app.send_undocumented(method, path, &headers[..1], body).status == 429
+                let headers = [header, ("x-forwarded-for", from.as_str())];
+                app.send_undocumented(method, path, &headers, body).status == 429
             });
             assert!(is_bounded, "{method} {path} is answered without a bound");
         }

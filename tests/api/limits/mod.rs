@@ -2,5 +2,7 @@
 
 pub mod attempts;
 mod client_address;
+mod failed_writes;
 mod hash_floods;
+mod hashing_requests;
 mod mail_budgets;

@@ -1,5 +1,6 @@
 //! A provider that does not work concerns its own paths only.
 
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -109,15 +110,22 @@ on_both! {
     }
 
     fn providers_on_this_network_are_not_called_unless_that_is_allowed(world) {
-        let site = Site::new(&world);
-        let issuer = site.provider.issuer().replace("http://", "https://");
-        let app = world.app_with(&[
-            ("HALLPASS_SOCIAL_OIDC_TEST_ISSUER", issuer.as_str()),
-            ("HALLPASS_SOCIAL_OIDC_TEST_CLIENT_ID", "client-1"),
-            ("HALLPASS_SOCIAL_RETURN_URLS", RETURN_TO),
-        ]);
-        let body = json!({"return_to": RETURN_TO});
-        app.post("/v1/social/test/start", &body).refused(503, "provider_unavailable");
-        assert_eq!(site.provider.requests("/.well-known/openid-configuration").len(), 0);
+        // Any attempt to connect counts: the listener speaks no TLS.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let issuer = format!("https://{}", listener.local_addr().unwrap());
+        for (setting, is_called) in [("off", false), ("on", true)] {
+            let mut config = world.config(&[
+                ("HALLPASS_SOCIAL_OIDC_TEST_ISSUER", issuer.as_str()),
+                ("HALLPASS_SOCIAL_OIDC_TEST_CLIENT_ID", "client-1"),
+                ("HALLPASS_SOCIAL_RETURN_URLS", RETURN_TO),
+                ("HALLPASS_SOCIAL_ALLOW_PRIVATE", setting),
+            ]);
+            config.social.timeout = Duration::from_millis(300);
+            let body = json!({"return_to": RETURN_TO});
+            let answer = world.app_of(config).post("/v1/social/test/start", &body);
+            answer.refused(503, "provider_unavailable");
+            assert_eq!(listener.accept().is_ok(), is_called, "{setting}");
+        }
     }
 }

@@ -83,6 +83,11 @@ pub fn fill(world: &World, users: u32) {
             bytes("'device' || i")
         ),
         format!(
+            "INSERT INTO released_names (user_id, name_hash, released_at) {one_each} \
+             SELECT i, {}, {now} FROM n",
+            bytes("'name' || i")
+        ),
+        format!(
             "INSERT INTO identities (id, user_id, provider, issuer, subject, created_at) {one_each} \
              SELECT 'i' || i, i, 'google', 'https://accounts.google.com', '' || i, {now} FROM n"
         ),

@@ -1,0 +1,105 @@
+//! A database that fails after a password was hashed: the request is answered 503 and uses up no
+//! limit.
+
+use crate::api::limits::attempts::limited_with;
+use crate::api::limits::hashing_requests::{Prepare, Request, THAT_HASH};
+use crate::support::{World, on_both, wait_for};
+
+/// Fewer uses than [`TRIES`].
+const FEW: [(&str, &str); 4] = [
+    ("HALLPASS_LIMIT_NETWORK", "10/1m"),
+    ("HALLPASS_LIMIT_MAIL_NETWORK", "10"),
+    ("HALLPASS_LIMIT_MAIL_HOURLY", "20"),
+    ("HALLPASS_LIMIT_MAIL_DAILY", "20"),
+];
+const TRIES: usize = 12;
+
+/// What the last write of each request that hashes does. On reservations of limits they have no
+/// effect.
+const AFTER_THE_HASH: [(&str, &str); 2] = [("events", "INSERT"), ("outbox", "INSERT")];
+/// What the release of a single use does.
+const RELEASE: [(&str, &str); 1] = [("limits", "DELETE")];
+
+fn is_postgres(world: &World) -> bool {
+    world.database_url.starts_with("postgres")
+}
+
+/// Lets these statements fail as on a full disk.
+fn fail(world: &World, statements: &[(&str, &str)]) {
+    if is_postgres(world) {
+        world.alter(
+            "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             RAISE EXCEPTION 'the disk is full' USING ERRCODE = '53100'; END $$",
+        );
+    }
+    for (table, statement) in statements {
+        let action = if is_postgres(world) {
+            "FOR EACH ROW EXECUTE FUNCTION fail()"
+        } else {
+            "BEGIN SELECT RAISE(ABORT, 'the disk is full'); END"
+        };
+        world.alter(&format!("CREATE TRIGGER fail_{table} BEFORE {statement} ON {table} {action}"));
+    }
+}
+
+fn mend(world: &World, statements: &[(&str, &str)]) {
+    for (table, _) in statements {
+        let on = if is_postgres(world) { format!(" ON {table}") } else { String::new() };
+        world.alter(&format!("DROP TRIGGER fail_{table}{on}"));
+    }
+    if is_postgres(world) {
+        world.alter("DROP FUNCTION fail()");
+    }
+}
+
+/// Prepares each request that hashes, with the name of its kind and the network of its client.
+fn prepare(
+    world: &World,
+    verification: &str,
+    all: &[(&'static str, Prepare)],
+) -> Vec<(&'static str, String, Request)> {
+    let quiet = world.app();
+    let root = quiet.superuser(world, &format!("root-{verification}@example.com"));
+    let requests = all.iter().enumerate().map(|(index, (name, prepare))| {
+        let email = format!("{verification}-{index}@example.com");
+        (*name, format!("203.0.{index}.9"), prepare(world, &quiet, &root, &email))
+    });
+    requests.collect()
+}
+
+on_both! {
+    fn a_write_that_fails_after_the_hash_uses_up_no_limit(world) {
+        for (verification, all) in [("mandatory", &THAT_HASH[..]), ("none", &THAT_HASH[..1])] {
+            let mode = [("HALLPASS_EMAIL_VERIFICATION", verification)];
+            let app = limited_with(&world, &[&FEW[..], &mode].concat());
+            let requests = prepare(&world, verification, all);
+            fail(&world, &AFTER_THE_HASH);
+            for (name, from, request) in &requests {
+                for number in 0..TRIES {
+                    let answer = request.send(&app, from);
+                    assert_eq!(answer.status, 503, "{name}, {number}: {answer:?}");
+                }
+            }
+            mend(&world, &AFTER_THE_HASH);
+            for (name, from, request) in &requests {
+                let answer = request.send(&app, from);
+                assert!(answer.status < 300, "{name}: {answer:?}");
+            }
+        }
+    }
+
+    fn a_use_is_released_later_if_the_database_fails_at_that_too(world) {
+        let app = limited_with(&world, &FEW);
+        let requests = prepare(&world, "mandatory", &THAT_HASH);
+        world.alter("DELETE FROM limits");
+        let all = [AFTER_THE_HASH.as_slice(), &RELEASE].concat();
+        fail(&world, &all);
+        for (name, from, request) in &requests {
+            let answer = request.send(&app, from);
+            assert_eq!(answer.status, 503, "{name}: {answer:?}");
+        }
+        assert!(world.count("limits") > 0, "no use was counted");
+        mend(&world, &all);
+        wait_for("the release of all uses", || (world.count("limits") == 0).then_some(()));
+    }
+}
