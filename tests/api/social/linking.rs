@@ -135,6 +135,7 @@ on_both! {
         let issuer = second.issuer();
         site = site.beside(&world, &provider_settings("SECOND", &issuer));
         let mina = site.log_in("mina").is(200).tokens();
+        world.advance(SECOND);
         let flow = site.start_as(&mina, "second");
         second.grant(&site.key.sign(&with(site.claims(&flow, "m"), &[("iss", json!(issuer))])));
         site.finish_as(&mina, &flow).is(200);
@@ -175,6 +176,7 @@ on_both! {
         let issuer = second.issuer();
         site = site.beside(&world, &provider_settings("SECOND", &issuer));
         let mina = site.log_in("mina").is(200).tokens();
+        world.advance(SECOND);
         let flow = site.start_as(&mina, "second");
         second.grant(&site.key.sign(&with(site.claims(&flow, "m"), &[("iss", json!(issuer))])));
         site.finish_as(&mina, &flow).is(200);
