@@ -355,9 +355,21 @@ mod tests {
         listener.set_nonblocking(true).unwrap();
         let port = listener.local_addr().unwrap().port();
         let client = Client::new(Targets::Public, Duration::from_secs(2), 1024);
-        for host in
-            ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "0x7f.1", "2130706433"]
-        {
+        for host in [
+            "127.0.0.1",
+            "localhost",
+            "localhost.",
+            "[::1]",
+            "[::ffff:127.0.0.1]",
+            "[::ffff:7f00:1]",
+            "0x7f.1",
+            "0x7f000001",
+            "2130706433",
+            "017700000001",
+            "0177.0.0.1",
+            "127.1",
+            "0",
+        ] {
             let refused = client.get(&format!("https://{host}:{port}/"), &[]).unwrap_err();
             assert!(matches!(refused, OutgoingError::Transport(_)), "{refused}");
             let refused = client.get(&format!("http://{host}:{port}/"), &[]).unwrap_err();

@@ -90,7 +90,7 @@ fn revoke(config: &Config, id: &str) -> Outcome {
     let flows = build_flows(config, Arc::new(SystemClock)).map_err(|error| error.to_string())?;
     match flows.revoke_api_key_as_operator(key) {
         Ok(true) => print("revoked\n"),
-        Ok(false) => print("it was revoked before\n"),
+        Ok(false) => print("already revoked\n"),
         Err(Error::NotFound) => Err(unknown()),
         Err(error) => Err(error.to_string()),
     }

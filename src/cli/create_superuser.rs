@@ -57,7 +57,7 @@ pub(super) fn run(config: &Config, arguments: Arguments) -> Outcome {
         }
         other => other.to_string(),
     })?;
-    print(&format!("superuser {} has number {}\n", user.username.as_str(), user.id))
+    print(&format!("superuser {} has id {}\n", user.username.as_str(), user.id))
 }
 
 /// Asks for a password at the terminal, or reads one line from standard input.

@@ -1,6 +1,7 @@
 //! `hallpass doctor`: checks everything that the service needs and reports the results.
 
 mod database;
+mod identities;
 mod proxies;
 
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -59,7 +60,7 @@ const LEAST: Duration = Duration::from_millis(200);
 const ERRORS_SHOWN: i64 = 10;
 
 pub(super) fn run(config: &Config) -> Outcome {
-    let checks: [(&str, Check); 11] = [
+    let checks: [(&str, Check); 12] = [
         ("settings", settings),
         ("public URL", public_url),
         ("passwords", passwords),
@@ -68,6 +69,7 @@ pub(super) fn run(config: &Config) -> Outcome {
         // Checks of the database, which run only if it has answered.
         ("keys", keys),
         ("mail queue", mail_queue),
+        ("identities", identities::check),
         ("proxies", proxies::check),
         ("breached passwords", breached_passwords),
         ("mail", mail),

@@ -108,11 +108,18 @@ fn plain(outcome: Outcome) -> (Outcome, LogFormat) {
     (outcome, LogFormat::Text)
 }
 
+/// What commands log unless `HALLPASS_LOG` says otherwise: they print their results themselves.
+const LOG_OF_COMMANDS: &str = "warn";
+
 fn configured(command: Command, source: Source) -> Outcome {
-    let config = Config::read(source).map_err(|faults| {
+    let has_log_filter = source.has_log_filter();
+    let mut config = Config::read(source).map_err(|faults| {
         let lines: Vec<String> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
         format!("it cannot start with these settings:{}", lines.concat())
     })?;
+    if !has_log_filter && !matches!(command, Command::Serve) {
+        LOG_OF_COMMANDS.clone_into(&mut config.log);
+    }
     let _log = telemetry::init(&match command {
         // Its checks report by themselves whether the database accepts writes.
         Command::Doctor => Config {

@@ -90,6 +90,11 @@ impl Source {
         }
     }
 
+    /// Returns whether the operator has chosen what is logged.
+    pub fn has_log_filter(&self) -> bool {
+        self.values.get("HALLPASS_LOG").is_some_and(|filter| !filter.trim().is_empty())
+    }
+
     pub(super) fn fault(&mut self, name: &str, advice: impl Into<String>) {
         self.faults.push(ConfigFault::new(name, advice));
     }

@@ -48,13 +48,13 @@ pub enum Error {
     #[error("not allowed")]
     PermissionDenied,
     /// Not an access token of this service.
-    #[error("the access token is not valid")]
+    #[error("the access token or API key is not valid")]
     TokenInvalid,
     /// An expired access token.
-    #[error("the access token has expired")]
+    #[error("the access token or API key has expired")]
     TokenExpired,
     /// An access token of an ended session.
-    #[error("the access token was revoked")]
+    #[error("the access token or API key was revoked")]
     TokenRevoked,
     /// A refresh token that was never issued, or was purged.
     #[error("the refresh token is unknown")]

@@ -53,8 +53,8 @@ pub use password::reset::ResetProof;
 pub use session::introspect::{ActiveRefreshToken, Introspection};
 pub use sign_in::{LogInOutcome, LoggedIn, TokenPair};
 pub use social::{
-    FinishRequest, FinishedFlow, IdTokenRequest, ListedProvider, ProviderResponse, SocialLogin,
-    StartRequest, StartedFlow,
+    FinishRequest, FinishedFlow, IdTokenRequest, ListedIdentity, ListedProvider, ProviderResponse,
+    SocialLogin, StartRequest, StartedFlow,
 };
 
 use crate::clock::Clock;

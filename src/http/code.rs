@@ -36,9 +36,9 @@ codes! {
     MalformedRequest, "malformed_request", BAD_REQUEST, "The request, or the JSON object in its body, cannot be read.";
     InvalidCredentials, "invalid_credentials", UNAUTHORIZED, "The user name or the password is wrong.";
     AuthenticationRequired, "authentication_required", UNAUTHORIZED, "An access token is required.";
-    TokenInvalid, "token_invalid", UNAUTHORIZED, "The access token is not valid.";
-    TokenExpired, "token_expired", UNAUTHORIZED, "The access token has expired.";
-    TokenRevoked, "token_revoked", UNAUTHORIZED, "The access token was revoked.";
+    TokenInvalid, "token_invalid", UNAUTHORIZED, "The access token or API key is not valid.";
+    TokenExpired, "token_expired", UNAUTHORIZED, "The access token or API key has expired.";
+    TokenRevoked, "token_revoked", UNAUTHORIZED, "The access token or API key was revoked.";
     RefreshTokenUnknown, "refresh_token_unknown", UNAUTHORIZED, "The refresh token is unknown.";
     RefreshTokenExpired, "refresh_token_expired", UNAUTHORIZED, "The refresh token has expired.";
     RefreshTokenRevoked, "refresh_token_revoked", UNAUTHORIZED, "The session of the refresh token has ended.";

@@ -39,6 +39,7 @@ struct Jwk {
     alg: Option<String>,
     #[serde(rename = "use")]
     usage: Option<String>,
+    key_ops: Option<Vec<String>>,
     crv: Option<String>,
     n: Option<String>,
     e: Option<String>,
@@ -72,8 +73,8 @@ impl KeySet {
     }
 }
 
-/// Returns the key if its type determines an accepted algorithm and `alg` and `use` do not
-/// contradict (RFC 8725 section 3.1).
+/// Returns the key if its type determines an accepted algorithm, and `alg`, `use` and `key_ops` do
+/// not contradict (RFC 8725 section 3.1, RFC 7517 section 4).
 fn provider_key(jwk: Jwk) -> Option<ProviderKey> {
     let (algorithm, decoding) = match (jwk.kty.as_str(), jwk.crv.as_deref()) {
         ("RSA", None) => {
@@ -96,7 +97,8 @@ fn provider_key(jwk: Jwk) -> Option<ProviderKey> {
     // RFC 9864 names the curve instead.
     let is_name = |it: &str| it == name || (name == "EdDSA" && it == "Ed25519");
     let contradicts = jwk.alg.as_deref().is_some_and(|it| !is_name(it))
-        || jwk.usage.as_deref().is_some_and(|it| it != "sig");
+        || jwk.usage.as_deref().is_some_and(|it| it != "sig")
+        || jwk.key_ops.is_some_and(|all| !all.iter().any(|it| it == "verify"));
     if contradicts {
         return None;
     }
@@ -128,6 +130,11 @@ mod tests {
         key
     }
 
+    fn with_operations(mut key: Value, operations: &[&str]) -> Value {
+        key["key_ops"] = json!(operations);
+        key
+    }
+
     fn read(keys: &[Value]) -> Result<KeySet, ProviderError> {
         KeySet::read(&serde_json::to_vec(&json!({ "keys": keys })).unwrap())
     }
@@ -142,10 +149,13 @@ mod tests {
             with(ec("e"), "use", "enc"),
             with(ec("a"), "alg", "RS256"),
             with(ec("c"), "crv", "P-384"),
+            with_operations(ec("o"), &["encrypt", "wrapKey"]),
+            with_operations(ec("n"), &[]),
             json!("no key"),
         ];
         assert!(read(&others).is_err());
-        let all = [&others[..], &[with(ec("good"), "alg", "ES256")]].concat();
+        let good = with_operations(with(ec("good"), "alg", "ES256"), &["verify"]);
+        let all = [&others[..], &[good]].concat();
         let keys = read(&all).unwrap();
         assert_eq!(keys.find(Some("good"), Algorithm::ES256).len(), 1);
         assert!(keys.find(Some("good"), Algorithm::RS256).is_empty());

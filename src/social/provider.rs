@@ -41,6 +41,12 @@ impl Providers {
         self.0.iter().find(|provider| provider.id() == id)
     }
 
+    /// Returns whether identities of `issuer` come from one of these. The name of the provider that
+    /// an identity was linked at does not count: it may mean another issuer today.
+    pub fn have_identities_of(&self, issuer: &str) -> bool {
+        self.0.iter().any(|provider| provider.settings.issuer.has_identities_of(issuer))
+    }
+
     /// Returns all providers in the order of the settings.
     pub fn list(&self) -> &[Provider] {
         &self.0

@@ -111,15 +111,21 @@ impl IssuerName {
         }
     }
 
-    /// Returns whether `issuer` is this one, or the one of a tenant.
+    /// Returns whether an authorization response may name `issuer`: this one, the one of a tenant,
+    /// or their template.
     fn admits(&self, issuer: &str) -> bool {
+        issuer == self.advertised() || self.has_identities_of(issuer)
+    }
+
+    /// Returns whether identities of `issuer` come from here: it is this one, or that of a tenant.
+    pub fn has_identities_of(&self, issuer: &str) -> bool {
         match self {
             Self::Fixed(own) => issuer == own,
             Self::Tenants { template, .. } => {
                 let tenant = template.split_once(TENANT).and_then(|(start, end)| {
                     issuer.strip_prefix(start).and_then(|rest| rest.strip_suffix(end))
                 });
-                issuer == template || tenant.is_some_and(|it| uuid::Uuid::parse_str(it).is_ok())
+                tenant.is_some_and(|it| uuid::Uuid::parse_str(it).is_ok())
             }
         }
     }

@@ -2,10 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 
-use super::schema::{identities, users};
+use super::schema::identities;
 use super::users::lock_user;
 use super::{Conn, Result};
 use crate::domain::{IdentityId, IdentityKey, LinkedIdentity, UserId, UtcTime};
@@ -154,27 +153,40 @@ pub fn unlink_since(conn: &mut Conn, user: UserId, since: UtcTime) -> Result<Vec
 }
 
 /// Unlinks an identity of an account, unless the account has neither a password nor another
-/// identity. Locks the row of the user, so that two requests cannot unlink the last two.
-pub fn unlink_unless_last(conn: &mut Conn, user: UserId, id: &IdentityId) -> Result<Unlinking> {
-    let other = diesel::alias!(identities as other);
-    if lock_user(conn, user)?.is_none() {
-        return Ok(Unlinking::Unknown);
+/// identity of an issuer for which `logs_in` returns true. Locks the row of the user, so that two
+/// requests cannot unlink the last two.
+pub fn unlink_unless_last(
+    conn: &mut Conn,
+    user: UserId,
+    id: &IdentityId,
+    logs_in: impl Fn(&str) -> bool,
+) -> Result<Unlinking> {
+    let Some(owner) = lock_user(conn, user)? else { return Ok(Unlinking::Unknown) };
+    let (mut own, others): (Vec<_>, Vec<_>) =
+        list_of_user(conn, user)?.into_iter().partition(|identity| identity.id == *id);
+    let Some(identity) = own.pop() else { return Ok(Unlinking::Unknown) };
+    let is_last = !owner.password_hash.is_usable()
+        && !others.iter().any(|identity| logs_in(&identity.key.issuer));
+    if is_last {
+        return Ok(Unlinking::LastLoginMethod);
     }
-    let own = identities::table.find(&id.0).filter(identities::user_id.eq(user.0));
-    let Some(row) = own.select(Row::as_select()).first(conn).optional()? else {
-        return Ok(Unlinking::Unknown);
-    };
-    // The texts that no password matches, as `PasswordHash` describes them.
-    let has_password = users::table
-        .find(user.0)
-        .filter(users::password_hash.ne(""))
-        .filter(not(users::password_hash.like("!%")));
-    let has_other = other
-        .filter(other.field(identities::user_id).eq(user.0))
-        .filter(other.field(identities::id).ne(&id.0));
-    let unless_last = own.filter(exists(has_password).or(exists(has_other)));
-    match diesel::delete(unless_last).execute(conn)? {
-        0 => Ok(Unlinking::LastLoginMethod),
-        _ => Ok(Unlinking::Unlinked(row.into())),
-    }
+    diesel::delete(identities::table.find(&id.0)).execute(conn)?;
+    Ok(Unlinking::Unlinked(identity))
+}
+
+/// Returns the first issuer of identities after `issuer`, in the order of the index.
+pub fn find_issuer_after(conn: &mut Conn, issuer: &str) -> Result<Option<String>> {
+    let next = identities::table
+        .filter(identities::issuer.gt(issuer))
+        .order(identities::issuer)
+        .select(identities::issuer)
+        .limit(1)
+        .first(conn);
+    Ok(next.optional()?)
+}
+
+/// Counts the identities of an issuer.
+pub fn count_of_issuer(conn: &mut Conn, issuer: &str) -> Result<i64> {
+    let of_issuer = identities::table.filter(identities::issuer.eq(issuer));
+    Ok(of_issuer.count().get_result(conn)?)
 }

@@ -14,7 +14,12 @@ fn a_superuser_is_made_once_and_not_with_a_weak_password() {
 
     let made = setup.run(&[&admin[..], &["--allow-weak-password"]].concat());
     assert!(made.success, "{}", made.stderr);
-    assert_eq!(made.stdout, "superuser admin has number 1\n");
+    assert_eq!(made.stdout, "superuser admin has id 1\n");
+    assert!(!made.stderr.contains(" INFO "), "{}", made.stderr);
+    let next = ["create-superuser", "--username", "next", "--password", "quiet river stone"];
+    assert_eq!(setup.run(&next).stdout, "superuser next has id 2\n");
+    let talkative = setup.run_with("HALLPASS_LOG", "info", &["users", "disable", "next", "--yes"]);
+    assert!(talkative.stderr.contains(" INFO "), "{}", talkative.stderr);
 
     let twice = setup.run(&[&admin[..], &["--allow-weak-password"]].concat());
     assert!(!twice.success);

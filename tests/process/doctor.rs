@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::both::on_both;
+use crate::database::Database;
 use crate::postgres::free_port;
 use crate::scripted_provider::{Answer, Key, ScriptedProvider};
 use crate::scripted_smtp::{Act, ScriptedServer};
@@ -30,6 +32,7 @@ fn is_well(setup: &Setup) {
         "keys",
         "mail",
         "mail queue",
+        "identities",
         "browsers",
         "proxies",
         "social log-in",
@@ -62,6 +65,34 @@ fn a_service_on_postgres_is_well() {
     let setup = setup.with("HALLPASS_BCRYPT_COST", "10");
     is_well(&setup);
     assert!(setup.run(&["doctor"]).stdout.contains("its clock and ours are"));
+}
+
+on_both! {
+    fn identities_whose_provider_is_not_configured_are_counted(setup) {
+        let setup = setup
+            .with("HALLPASS_BCRYPT_COST", "10")
+            .with("HALLPASS_SOCIAL_RETURN_URLS", "https://app.example.com/in")
+            .with("HALLPASS_SOCIAL_GITHUB_CLIENT_ID", "x")
+            .with("HALLPASS_SOCIAL_GITHUB_CLIENT_SECRET", "x");
+        let admin = ["create-superuser", "--username", "admin", "--password", "quiet river stone"];
+        assert!(setup.run(&admin).success);
+        let database = Database::at(&setup.database_url());
+        for (number, issuer) in
+            ["https://github.com", "https://a.example", "https://b.example", "https://b.example"]
+                .into_iter()
+                .enumerate()
+        {
+            database.execute(&format!(
+                "INSERT INTO identities (id, user_id, provider, issuer, subject, created_at) \
+                 SELECT 'i{number}', id, 'x', '{issuer}', 's{number}', 0 FROM users"
+            ));
+        }
+        let report = setup.run(&["doctor"]).stdout;
+        let told = line(&report, "identities");
+        assert!(told.starts_with("warn "), "{told}");
+        assert!(told.contains("1 of https://a.example, 2 of https://b.example have no"), "{told}");
+        assert!(!told.contains("github"), "{told}");
+    }
 }
 
 #[test]

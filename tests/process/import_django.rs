@@ -175,7 +175,7 @@ fn a_whole_site_comes_over(site: &Site, target: &Target) {
     assert_eq!(target.import_all(site, &[]), format!("{summary}imported: 12\n"));
     everything_is_kept(target);
     // Who comes next gets the next number.
-    assert_eq!(target.make_superuser("next", None), "superuser next has number 21\n");
+    assert_eq!(target.make_superuser("next", None), "superuser next has id 21\n");
     all_users_log_in_with_the_old_password(target);
     assert!(site.bytes() == before, "the site's database was touched");
 }
@@ -245,7 +245,7 @@ fn a_second_run_adds_what_is_new(target: &Target) {
     assert_eq!(target.one(40).created_at, 1_582_938_123_000_000);
     let third = target.import_all(&site, &[]);
     assert_eq!(third, format!("{here}: 13\nimported: 0\n"));
-    assert_eq!(target.make_superuser("next", None), "superuser next has number 41\n");
+    assert_eq!(target.make_superuser("next", None), "superuser next has id 41\n");
 }
 
 #[test]

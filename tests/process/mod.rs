@@ -15,6 +15,7 @@ mod commands;
 mod copy_database;
 mod copy_refusals;
 mod doctor;
+mod equal_work;
 mod exports;
 mod faults;
 mod import_django;

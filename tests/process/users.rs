@@ -90,7 +90,7 @@ on_both! {
         let listed: Value = serde_json::from_str(&listed).unwrap();
         assert_eq!((&listed[0]["id"], &listed[0]["created_by"]), (&json!(id), &Value::Null));
         assert_eq!(run(&setup, &["api-keys", "revoke", id]), "revoked\n");
-        assert_eq!(run(&setup, &["api-keys", "revoke", id]), "it was revoked before\n");
+        assert_eq!(run(&setup, &["api-keys", "revoke", id]), "already revoked\n");
         assert!(run(&setup, &["api-keys", "list"]).contains("  revoked  billing"));
         refused(&setup, &["api-keys", "revoke", "x"], "no API key");
         refused(&setup, &["api-keys", "create", "--name", "a", "--scope", "all"], "users:write");

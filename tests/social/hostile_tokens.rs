@@ -61,6 +61,27 @@ fn wrong_claims_are_refused_each_for_its_reason() {
         (with(good(), "sub", json!("a\0b")), IdTokenError::Subject),
         (with(good(), "sub", json!(248_289)), IdTokenError::Malformed),
         (with(good(), "exp", json!("1800000300")), IdTokenError::Malformed),
+        (with(good(), "exp", json!(1_800_000_300.5)), IdTokenError::Malformed),
+        (with(good(), "exp", json!(1e300)), IdTokenError::Malformed),
+        (with(good(), "exp", json!(u64::MAX)), IdTokenError::Malformed),
+        (with(good(), "exp", Value::Null), IdTokenError::Malformed),
+        (with(good(), "iat", json!(i64::MAX)), IdTokenError::Expired),
+        (with(good(), "sub", json!(["248289761001"])), IdTokenError::Malformed),
+        (with(good(), "sub", json!("é".repeat(128))), IdTokenError::Subject),
+        (with(good(), "aud", json!({"0": CLIENT})), IdTokenError::Malformed),
+        (with(good(), "aud", json!([CLIENT, 7])), IdTokenError::Malformed),
+        (with(good(), "aud", json!(format!("{CLIENT} "))), IdTokenError::Audience),
+        (with(good(), "azp", json!([CLIENT])), IdTokenError::Malformed),
+        (with(good(), "azp", json!("")), IdTokenError::AuthorizedParty),
+        (with(good(), "iss", json!([issuer])), IdTokenError::Malformed),
+        (
+            with(good(), "iss", json!(issuer.replace("http://", "http://user@"))),
+            IdTokenError::Issuer,
+        ),
+        (with(good(), "iss", json!(issuer.replace("http://", "https://"))), IdTokenError::Issuer),
+        (with(good(), "nonce", json!([NONCE])), IdTokenError::Malformed),
+        (with(good(), "nonce", json!(NONCE.to_uppercase())), IdTokenError::Nonce),
+        (with(good(), "email", json!(["mina@example.com"])), IdTokenError::Malformed),
         (without(good(), "iss"), IdTokenError::Malformed),
         (without(good(), "sub"), IdTokenError::Malformed),
         (without(good(), "aud"), IdTokenError::Malformed),
@@ -150,6 +171,56 @@ fn a_token_without_key_id_is_accepted_where_one_key_can_be_meant() {
     provider.publish(&[&key, &other]);
     let refused = redeem(&client(generic(&provider)));
     assert_eq!(verdict(refused).err(), Some(IdTokenError::UnknownKey));
+}
+
+#[test]
+fn no_member_that_counts_occurs_twice() {
+    let key = Key::es256("k");
+    let provider = ScriptedProvider::openid(&[&key]);
+    let client = client(generic(&provider));
+    let good = claims(&provider);
+    for (name, value) in good.as_object().unwrap() {
+        let twice = good.to_string().replacen('{', &format!("{{\"{name}\":{value},"), 1);
+        provider.grant(&key.sign_parts(&key.header(), &twice));
+        assert_eq!(verdict(redeem(&client)).err(), Some(IdTokenError::Malformed), "{name}");
+    }
+    for name in ["alg", "kid"] {
+        let header = key.header();
+        let twice = header.to_string().replacen('{', &format!("{{\"{name}\":{},", header[name]), 1);
+        provider.grant(&key.sign_texts(&twice, &good.to_string()));
+        assert_eq!(verdict(redeem(&client)).err(), Some(IdTokenError::Malformed), "{name}");
+    }
+    provider.grant(&key.sign(&good));
+    let token = json!(key.sign(&good)).to_string();
+    let twice = format!("{{\"id_token\":{token},\"id_token\":{token}}}");
+    provider.on("/token", Answer::Reply(200, twice));
+    assert_eq!(redeem(&client).unwrap_err().kind(), ProviderErrorKind::Unavailable);
+}
+
+#[test]
+fn keys_that_share_an_id_sign_for_their_own_algorithm_and_use() {
+    let (key, other, rsa) = (Key::es256("k"), Key::es256("k"), Key::rs256("k"));
+    let provider = ScriptedProvider::openid(&[&other, &rsa, &key]);
+    let of_provider = client(generic(&provider));
+    for signer in [&key, &other, &rsa] {
+        provider.grant(&signer.sign(&claims(&provider)));
+        assert!(redeem(&of_provider).is_ok());
+    }
+    for (name, value) in [
+        ("use", json!("enc")),
+        ("key_ops", json!(["deriveBits"])),
+        ("alg", json!("ES384")),
+        ("kty", json!("oct")),
+    ] {
+        let mut wrong = Key::es256("k");
+        wrong.public[name] = value;
+        provider.publish(&[&wrong, &key]);
+        let of_provider = client(generic(&provider));
+        provider.grant(&wrong.sign(&claims(&provider)));
+        assert_eq!(verdict(redeem(&of_provider)).err(), Some(IdTokenError::Signature), "{name}");
+        provider.grant(&key.sign(&claims(&provider)));
+        assert!(redeem(&of_provider).is_ok(), "{name}");
+    }
 }
 
 #[test]

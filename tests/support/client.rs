@@ -67,6 +67,16 @@ impl Api {
     }
 
     /// Sends a POST. An error means that there was no response.
+    /// The same with header fields.
+    pub fn post_with(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+        let request =
+            self.http.post(format!("{}{path}", self.base)).header(CONTENT_TYPE, "application/json");
+        let request =
+            headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let started = Instant::now();
+        answer(request.body(body.to_string()).send().unwrap(), started)
+    }
+
     pub fn try_post(&self, path: &str, body: &Value) -> reqwest::Result<Answer> {
         let started = Instant::now();
         let response = self.http.post(format!("{}{path}", self.base)).json(body).send()?;

@@ -301,7 +301,12 @@ impl Key {
 
     /// Signs claims, as a text, under any header.
     pub fn sign_parts(&self, header: &Value, claims: &str) -> String {
-        let message = format!("{}.{}", encode(&header.to_string()), encode(claims));
+        self.sign_texts(&header.to_string(), claims)
+    }
+
+    /// Signs claims under a header, both as texts.
+    pub fn sign_texts(&self, header: &str, claims: &str) -> String {
+        let message = format!("{}.{}", encode(header), encode(claims));
         let algorithm = match self.algorithm {
             "ES256" => Algorithm::ES256,
             "EdDSA" => Algorithm::EdDSA,

@@ -84,8 +84,31 @@ export const profile: Page = async () => {
     notice("Saved.");
   });
   await addProviders(page, find<HTMLFormElement>("form", page), "Link");
+  await addIdentities(find("#identities", page), find<HTMLFormElement>("form", page));
   return page;
 };
+
+/** A line for each identity at another service, with a button that unlinks it. */
+async function addIdentities(list: HTMLElement, form: HTMLFormElement): Promise<void> {
+  const show = async () => list.replaceChildren(...(await social.identities()).map(identityLine));
+  const identityLine = (identity: Awaited<ReturnType<typeof social.identities>>[number]) => {
+    const line = instance("identity", identity);
+    const button = find<HTMLButtonElement>("button", line);
+    button.setAttribute("aria-label", `Unlink ${identity.email ?? identity.subject} at ${identity.provider}`);
+    button.addEventListener("click", () => unlink(identity.id));
+    return line;
+  };
+  const unlink = async (id: string) => {
+    try {
+      await social.unlink(id);
+      await show();
+      notice("The account is not linked any more.");
+    } catch (error) {
+      complain(form, error);
+    }
+  };
+  await show();
+}
 
 export const sessions: Page = async () => {
   const page = instance("sessions");

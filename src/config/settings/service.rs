@@ -72,7 +72,7 @@ pub(super) const PROCESS: &[Setting] = &[
     setting(
         "HALLPASS_LOG",
         "info",
-        "Level of the log: off, error, warn, info, debug or trace, or a filter of tracing with a level for each target (info,hallpass::http=debug).",
+        "Level of the log: off, error, warn, info, debug or trace, or a filter of tracing with a level for each target (info,hallpass::http=debug). Not set: commands other than serve log from warn.",
     ),
     setting("HALLPASS_LOG_FORMAT", "text", "Format of the log: text or json."),
 ];

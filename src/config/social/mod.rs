@@ -52,7 +52,8 @@ fn read_return_urls(s: &mut Source, development: bool) -> Vec<String> {
                 "http" => development || url.host_str().is_some_and(is_this_machine),
                 scheme => is_app_scheme(scheme),
             };
-            is_safe && url.fragment().is_none() && url.username().is_empty()
+            let has_credentials = !url.username().is_empty() || url.password().is_some();
+            is_safe && url.fragment().is_none() && !has_credentials
         })
     };
     s.parsed("HALLPASS_SOCIAL_RETURN_URLS", Vec::new(), |text| {

@@ -180,6 +180,7 @@ fn a_return_url_is_a_page_of_https_or_of_an_app() {
         "/in",
         "javascript:alert(1)",
         "https://user@app.example.com/in",
+        "https://:secret@app.example.com/in",
         "https://app.example.com/in#x",
         "*",
         "https://app.example.com/in,",

@@ -4,11 +4,12 @@
 
 use crate::domain::{
     Challenge, ChallengeKind, Counted, Counter, Device, Event, EventId, EventKind, KnownDevice,
-    LinkedIdentity, Registration, Session, User, UtcTime,
+    Registration, Session, User, UtcTime,
 };
 use crate::flows::audit::{context_of, record_once};
 use crate::flows::limits::reserve;
 use crate::flows::password::reauthenticate::lock_for;
+use crate::flows::social::{ListedIdentity, SocialLogin};
 use crate::flows::{Claims, Error, Flows, Result};
 use crate::store::events::EventPage;
 use crate::store::outbox::{self, MailLine};
@@ -81,7 +82,7 @@ pub enum ExportEntries {
     /// Devices that are known by a token, the oldest first.
     KnownDevices(Vec<KnownDevice>),
     /// Identities at other services, the oldest first.
-    Identities(Vec<LinkedIdentity>),
+    Identities(Vec<ListedIdentity>),
     /// Registrations and changes of the e-mail address, the oldest first.
     Registrations(Vec<Registration>),
     /// One-time tokens of mails, the oldest first.
@@ -134,7 +135,7 @@ impl Flows {
         let since = self.now().before(self.policy.event_retention);
         self.db.read(|conn| {
             let user = require_open(conn, claims)?;
-            let (entries, next) = read_page(conn, &user, position, since)?;
+            let (entries, next) = read_page(conn, &self.social, &user, position, since)?;
             let next = match next {
                 Some(last) => Some(position.behind(&last)),
                 None => position.next_list(),
@@ -155,6 +156,7 @@ fn require_open(conn: &mut Conn, claims: &Claims) -> Result<User> {
 /// Reads the entries of a page, and the id of its last row if the list may have more.
 fn read_page(
     conn: &mut Conn,
+    social: &SocialLogin,
     user: &User,
     position: &ExportPosition,
     since: UtcTime,
@@ -170,7 +172,10 @@ fn read_page(
             (ExportEntries::KnownDevices(known_devices::list_all(conn, id)?), None)
         }
         // An account has one or two.
-        List::Identities => (ExportEntries::Identities(identities::list_of_user(conn, id)?), None),
+        List::Identities => {
+            let identities = social.listed(identities::list_of_user(conn, id)?);
+            (ExportEntries::Identities(identities), None)
+        }
         List::Registrations => {
             let Page { items, next } = registrations::list_page(conn, id, after, ROWS)?;
             (ExportEntries::Registrations(items), next)

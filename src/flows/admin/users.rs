@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use crate::domain::{
-    EndReason, EventContext, EventKind, Fault, LinkedIdentity, Locale, Roles, Scope, SessionId,
-    User, UserId, Username, UtcTime,
+    EndReason, EventContext, EventKind, Fault, Locale, Roles, Scope, SessionId, User, UserId,
+    Username, UtcTime,
 };
 use crate::flows::account::delete::{delete_account, keep_one_superuser, lock_for_staff};
 use crate::flows::account::metadata::{MetadataChange, require_room_in_tokens};
 use crate::flows::audit::record_changes;
 use crate::flows::password::change::forget_pending;
+use crate::flows::social::ListedIdentity;
 use crate::flows::{Caller, Error, Flows, Result};
 use crate::security::access_token::TokenSettings;
 use crate::store::users::changes::{self, UserChanges};
@@ -53,11 +54,11 @@ impl Flows {
     }
 
     /// Returns an account with its identities.
-    pub fn find_account(&self, caller: &Caller, id: UserId) -> Result<(User, Vec<LinkedIdentity>)> {
+    pub fn find_account(&self, caller: &Caller, id: UserId) -> Result<(User, Vec<ListedIdentity>)> {
         self.administrator(caller, Scope::UsersRead)?;
         self.db.read(|conn| {
             let user = users::find_by_id(conn, id)?.ok_or(Error::NotFound)?;
-            Ok((user, identities::list_of_user(conn, id)?))
+            Ok((user, self.social.listed(identities::list_of_user(conn, id)?)))
         })
     }
 

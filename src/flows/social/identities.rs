@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::ListedIdentity;
 use crate::domain::{
     Device, Email, EventContext, EventKind, IdentityId, LinkedIdentity, PendingIdentity, UserId,
 };
@@ -15,15 +16,17 @@ use crate::store::{Conn, events};
 
 impl Flows {
     /// Lists the holder's identities, the oldest first.
-    pub fn list_identities(&self, claims: &Claims) -> Result<Vec<LinkedIdentity>> {
+    pub fn list_identities(&self, claims: &Claims) -> Result<Vec<ListedIdentity>> {
         let id = claims.user_id();
-        Ok(self.db.read(|conn| identities::list_of_user(conn, id))?)
+        let identities = self.db.read(|conn| identities::list_of_user(conn, id))?;
+        Ok(self.social.listed(identities))
     }
 
     /// Unlinks one of the holder's identities. Needs a recent log-in.
     ///
     /// # Errors
-    /// [`Error::LastLoginMethod`] if the account has neither a password nor another identity.
+    /// [`Error::LastLoginMethod`] if the account has neither a password nor another identity of a
+    /// configured provider.
     pub fn unlink_identity(
         &self,
         claims: &Claims,
@@ -36,7 +39,8 @@ impl Flows {
         let (policy, social) = (self.policy.clone(), Arc::clone(&self.social));
         self.db.write(move |conn| {
             let user = lock_for(conn, id, &session)?;
-            let unlinked = match identities::unlink_unless_last(conn, id, &identity)? {
+            let logs_in = |issuer: &str| social.logs_in(issuer);
+            let unlinked = match identities::unlink_unless_last(conn, id, &identity, logs_in)? {
                 Unlinking::Unlinked(identity) => identity,
                 Unlinking::LastLoginMethod => return Err(Error::LastLoginMethod),
                 Unlinking::Unknown => return Err(Error::NotFound),

@@ -15,6 +15,7 @@ pub use id_token::IdTokenRequest;
 pub use start::{StartRequest, StartedFlow};
 
 use super::{Error, Flows, Result};
+use crate::domain::LinkedIdentity;
 use crate::social::{Callback, Provider, Providers, SocialSettings};
 
 /// The configured providers, and the pages that flows return to.
@@ -40,6 +41,15 @@ pub struct ListedProvider {
     pub start_url: String,
 }
 
+/// An identity of an account, as it is listed.
+#[derive(Clone, Debug)]
+pub struct ListedIdentity {
+    /// The identity.
+    pub identity: LinkedIdentity,
+    /// False if no provider of its issuer is configured: it logs no user in.
+    pub is_usable: bool,
+}
+
 impl SocialLogin {
     /// Returns the providers of these settings. Makes no calls.
     pub fn new(settings: &SocialSettings, public_url: &str) -> Self {
@@ -61,6 +71,20 @@ impl SocialLogin {
             Callback::Service => SocialSettings::redirect_uri(&self.public_url, provider.id()),
             Callback::FrontEnd => return_to.to_owned(),
         }
+    }
+
+    /// Returns whether users can log in with the identities of an issuer.
+    fn logs_in(&self, issuer: &str) -> bool {
+        self.providers.have_identities_of(issuer)
+    }
+
+    /// Returns identities with whether users can log in with them.
+    pub(crate) fn listed(&self, identities: Vec<LinkedIdentity>) -> Vec<ListedIdentity> {
+        let listed = |identity: LinkedIdentity| {
+            let is_usable = self.logs_in(&identity.key.issuer);
+            ListedIdentity { identity, is_usable }
+        };
+        identities.into_iter().map(listed).collect()
     }
 
     /// Returns the name for display of a provider, which may not be configured any more.

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use diesel::connection::InstrumentationEvent;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use tracing::Level;
 
 /// Last known state of writes: possible or not. Shared by all connections of a pool.
 #[derive(Clone, Debug)]
@@ -105,6 +106,7 @@ impl Faults {
     pub(crate) fn listener(&self) -> impl FnMut(InstrumentationEvent<'_>) + Send + 'static {
         let faults = self.clone();
         move |event| {
+            log_statement(&event);
             let InstrumentationEvent::FinishQuery { error: Some(error), .. } = event else {
                 return;
             };
@@ -114,5 +116,15 @@ impl Faults {
                 first.get_or_insert(fault);
             }
         }
+    }
+}
+
+/// Logs the text of a statement that begins, which has placeholders for its values.
+pub(crate) fn log_statement(event: &InstrumentationEvent<'_>) {
+    let InstrumentationEvent::StartQuery { query, .. } = event else { return };
+    if tracing::enabled!(Level::TRACE) {
+        let text = query.to_string();
+        let sql = text.split_once(" -- binds").map_or(text.as_str(), |(sql, _)| sql).trim();
+        tracing::trace!(sql, "statement");
     }
 }

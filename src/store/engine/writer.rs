@@ -5,9 +5,12 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
+use diesel::connection::{Connection as _, InstrumentationEvent};
+
 use crate::store::engine::connection::{
     Durability, Manager, begin, commit, in_transaction, roll_back_savepoints, set_durability,
 };
+use crate::store::engine::health::log_statement;
 use crate::store::engine::wake_up::WakeUp;
 use crate::store::{Conn, Error, Result};
 
@@ -83,6 +86,9 @@ impl Writer {
         E: From<Error> + Send + 'static,
     {
         let (reply, outcome) = sync_channel(1);
+        // Its lines in the log belong to the request that waits for it.
+        let span = tracing::Span::current();
+        let work = move |conn: &mut Conn| span.in_scope(|| work(conn));
         let job = Box::new(TypedJob { durability, work: Some(work), outcome: None, reply });
         self.queue.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => Error::Unavailable("the write queue is full".into()),
@@ -111,6 +117,12 @@ fn write_until_closed(manager: &Manager, wake_up: &WakeUp, jobs: &Receiver<Box<d
     }
 }
 
+fn open(manager: &Manager) -> Result<Conn> {
+    let mut conn = manager.open()?;
+    conn.set_instrumentation(|event: InstrumentationEvent<'_>| log_statement(&event));
+    Ok(conn)
+}
+
 fn open_and_commit(
     manager: &Manager,
     connection: &mut Option<Conn>,
@@ -118,7 +130,7 @@ fn open_and_commit(
 ) -> Result<()> {
     let conn = match connection {
         Some(conn) => conn,
-        None => connection.insert(manager.open()?),
+        None => connection.insert(open(manager)?),
     };
     let all_lazy = batch.iter().all(|job| job.durability() == Durability::Lazy);
     set_durability(conn, if all_lazy { Durability::Lazy } else { Durability::Full })?;

@@ -56,7 +56,7 @@ fn link(db: &Db, identity: &LinkedIdentity) -> Result<(), Error> {
 
 fn unlink(db: &Db, user: UserId, id: &IdentityId) -> Unlinking {
     let id = id.clone();
-    db.write(move |conn| identities::unlink_unless_last(conn, user, &id)).unwrap()
+    db.write(move |conn| identities::unlink_unless_last(conn, user, &id, |_| true)).unwrap()
 }
 
 fn owner(db: &Db, key: &IdentityKey) -> Option<UserId> {

@@ -34,6 +34,10 @@ on_both! {
             "https://app.test/in", "https://app.test/in?x=1&y=2", "https://app.test/in?x=1#a",
             "https://APP.test/in?x=1", "https://app.test/in?x=1 ", "https://app.test.evil.example/in?x=1",
             "https://app.test:443/in?x=1", "//app.test/in?x=1", "javascript:alert(1)", "",
+            "https://user@app.test/in?x=1", "https://app.test@evil.example/in?x=1", "HTTPS://app.test/in?x=1",
+            "https://app.test./in?x=1", "https://app.test/in?x=%31", "https://app.test\\in?x=1",
+            "https://app.test/./in?x=1", "https://app.test/in/?x=1", "https://app.test/in?x=1\n",
+            "https://app.test/in?x=1\u{200b}", "https:app.test/in?x=1", "myapp://in/", "MYAPP://in",
         ] {
             let answer = site.app.post("/v1/social/test/start", &json!({"return_to": bad}));
             assert_eq!(answer.faults()[0].0, "return_to", "{bad}");
@@ -79,6 +83,11 @@ on_both! {
         let query = parameters(&location(&answer));
         assert_eq!(query["code"], "c-1");
         assert_eq!(query.len(), 3);
+        // An error counts, whatever comes with it.
+        let with_error = [&form[..], &[("error", "user_cancelled_authorize")]].concat();
+        let answer = site.app.post_form("/v1/social/test/callback", &origin, &with_error).is(303);
+        let query = parameters(&location(&answer));
+        assert_eq!((query["error"].as_str(), query.len()), ("access_denied", 3));
         site.app.post("/v1/social/test/callback", &json!({"state": "x"}))
             .refused(415, "unsupported_media_type");
     }

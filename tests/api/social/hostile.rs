@@ -138,6 +138,82 @@ on_both! {
         assert_eq!(site.identities(&mina).len(), 2);
     }
 
+    fn an_address_that_looks_like_the_one_of_an_account_is_another_one(world) {
+        let site = Site::new(&world);
+        let mina = site.app.person(&world, MINA);
+        // Spellings of one address: letter case, and what a domain ignores (UTS #46).
+        for (number, email) in ["MINA@EXAMPLE.COM", "mina@\u{200b}example.com"].into_iter().enumerate() {
+            let spelled = [("email", json!(email))];
+            let linked = site.log_in_with("test", &format!("mina-{number}"), &spelled).is(200);
+            assert_eq!(linked.tokens().user_id(), mina.user_id(), "{email}");
+        }
+        // Cyrillic i, dotless i, accents, a dot, a tag, neighbours of the domain.
+        for (number, email) in [
+            "m\u{456}na@example.com", "m\u{131}na@example.com", "min\u{e1}@example.com",
+            "mi\u{301}na@example.com", "m.ina@example.com", "mina+x@example.com",
+            "mina@example.co", "mina@example.com.example", "mina@ex\u{430}mple.com",
+            "mina@www.example.com", "mina \u{200b}@example.com", " mina@example.com",
+            "mina@example.com ", "mina\u{a0}@example.com",
+            "mina\u{ad}@example.com", "mina(comment)@example.com", "mina@example.com\t",
+        ].into_iter().enumerate() {
+            let answer = site.log_in_with("test", &format!("thief-{number}"), &[("email", json!(email))]);
+            let is_other = answer.status == 200 && answer.tokens().user_id() != mina.user_id();
+            assert!(is_other || answer.status == 422, "{email:?}: {}", answer.status);
+        }
+        assert_eq!(site.identities(&mina).len(), 2);
+    }
+
+    fn flags_that_are_not_true_verify_no_address(world) {
+        let site = Site::new(&world);
+        let mina = site.app.person(&world, MINA);
+        for (number, flag) in [
+            json!(1), json!("1"), json!("True"), json!("true "), json!([true]), json!({}), json!(0),
+            json!("false"), json!("null"), json!("yes"),
+        ].into_iter().enumerate() {
+            let claims = [("email", json!(MINA)), ("email_verified", flag.clone())];
+            let answer = site.log_in_with("test", &format!("thief-{number}"), &claims);
+            answer.is(202);
+        }
+        assert_eq!(site.identities(&mina).len(), 0);
+    }
+
+    fn an_id_token_that_never_expires_is_good_once(world) {
+        let site = Site::new(&world);
+        let claims = json!({
+            "iss": site.provider.issuer(), "sub": "mina", "aud": "ios", "iat": world.now(),
+            "exp": i64::MAX, "nonce": "n", "email": MINA, "email_verified": true,
+        });
+        let body = json!({"id_token": site.key.sign(&claims), "nonce": "n"});
+        site.app.post("/v1/social/test/token", &body).is(200);
+        world.advance(crate::support::DAY * 400);
+        world.purge();
+        let again = site.app.post("/v1/social/test/token", &body);
+        again.refused(401, "one_time_token_invalid");
+    }
+
+    fn a_finished_flow_is_over_whatever_comes_back(world) {
+        let site = Site::new(&world);
+        let flow = site.start("test");
+        site.grant(&site.claims(&flow, "mina"));
+        let first = site.finish(&flow).is(200).tokens();
+        // The provider is made to send the browser once more, with another user's code.
+        let state = &flow.query["state"];
+        let callback = format!("/v1/social/test/callback?state={state}&code=another");
+        site.app.get(&callback).is(303);
+        site.grant(&site.claims(&flow, "ravi"));
+        site.finish_with(&flow, &[], &json!({"code": "another"})).refused(401, "code_invalid");
+        let requests = site.provider.requests("/token").len();
+        assert_eq!(site.finish(&flow).is(200).tokens().user_id(), first.user_id());
+        assert_eq!(site.provider.requests("/token").len(), requests);
+        // The token of a flow is no state, and that of another flow no token of this one.
+        let (one, other) = (site.start("test"), site.start("test"));
+        let swapped = json!({"flow_token": other.token});
+        site.finish_with(&one, &[], &swapped).refused(401, "one_time_token_invalid");
+        let same = json!({"state": one.token});
+        site.finish_with(&one, &[], &same).refused(401, "one_time_token_invalid");
+        assert_eq!(world.count("users"), 1);
+    }
+
     fn a_profile_of_another_user_than_the_id_token_is_refused(world) {
         let site = Site::new(&world);
         let flow = site.start("test");

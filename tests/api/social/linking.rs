@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{MINA, RETURN_TO, Site, with};
+use super::{CLIENT, MINA, RETURN_TO, Site, with};
+use crate::scripted_provider::ScriptedProvider;
 use crate::support::{PASSWORD, SECOND, World, on_both};
 
 fn kinds(site: &Site, access: &str) -> Vec<String> {
@@ -13,6 +14,19 @@ fn kinds(site: &Site, access: &str) -> Vec<String> {
 
 fn id_of(identity: &Value) -> String {
     format!("/v1/me/identities/{}", identity["id"].as_str().unwrap())
+}
+
+/// Settings of a provider that is trusted with e-mail addresses.
+fn provider_settings(name: &str, issuer: &str) -> Vec<(String, String)> {
+    let settings = [("ISSUER", issuer), ("CLIENT_ID", CLIENT), ("TRUST_EMAIL", "on")];
+    let named = |(end, value): (&str, &str)| {
+        (format!("HALLPASS_SOCIAL_OIDC_{name}_{end}"), value.to_owned())
+    };
+    settings.map(named).to_vec()
+}
+
+fn two(identities: Vec<Value>) -> [Value; 2] {
+    identities.try_into().unwrap()
 }
 
 on_both! {
@@ -113,6 +127,63 @@ on_both! {
         let mina = site.app.log_in(MINA, PASSWORD).is(200).tokens();
         site.app.delete_as(&mina.access, &second).is(204);
         assert_eq!(world.count("identities"), 0);
+    }
+
+    fn an_identity_whose_provider_is_not_configured_is_no_way_to_log_in(world) {
+        let mut site = Site::new(&world);
+        let second = ScriptedProvider::openid(&[&site.key]);
+        let issuer = second.issuer();
+        site = site.beside(&world, &provider_settings("SECOND", &issuer));
+        let mina = site.log_in("mina").is(200).tokens();
+        world.advance(SECOND);
+        let flow = site.start_as(&mina, "second");
+        second.grant(&site.key.sign(&with(site.claims(&flow, "m"), &[("iss", json!(issuer))])));
+        site.finish_as(&mina, &flow).is(200);
+        let [first, other] = two(site.identities(&mina));
+        assert_eq!((&first["usable"], &other["usable"]), (&json!(true), &json!(true)));
+
+        // Its provider is gone, or its name means another issuer now.
+        let staff = site.app.staff(&world, "staff@example.com");
+        for settings in [Vec::new(), provider_settings("SECOND", &site.provider.issuer())] {
+            site = site.beside(&world, &settings);
+            let [kept, unusable] = two(site.identities(&mina));
+            assert_eq!((&kept["usable"], &unusable["usable"]), (&json!(true), &json!(false)));
+            site.app.delete_as(&mina.access, &id_of(&first)).refused(409, "last_login_method");
+            let path = format!("/v1/users/{}", mina.user_id());
+            let account = site.app.get_as(&staff.access, &path).is(200).json();
+            assert_eq!(account["identities"], json!([kept, unusable]));
+            let export = site.app.get_as(&mina.access, "/v1/me/export").is(200).json();
+            assert_eq!(export["identities"], account["identities"]);
+        }
+
+        // Under another name, the issuer is the same one.
+        site = site.beside(&world, &provider_settings("RENAMED", &issuer));
+        site.app.delete_as(&mina.access, &id_of(&first)).is(204);
+        // Nothing else is left, and the provider may come back.
+        site = site.beside(&world, &[]);
+        site.app.delete_as(&mina.access, &id_of(&other)).refused(409, "last_login_method");
+        site.app.ask_reset(MINA).is(202);
+        let link = world.link_about(MINA, crate::support::account::RESET, 1);
+        site.app.reset_by_link(&link, PASSWORD).is(204);
+        let mina = site.app.log_in(MINA, PASSWORD).is(200).tokens();
+        site.app.delete_as(&mina.access, &id_of(&other)).is(204);
+        assert_eq!(world.count("identities"), 0);
+    }
+
+    fn an_identity_without_provider_is_unlinked_while_another_logs_in(world) {
+        let mut site = Site::new(&world);
+        let second = ScriptedProvider::openid(&[&site.key]);
+        let issuer = second.issuer();
+        site = site.beside(&world, &provider_settings("SECOND", &issuer));
+        let mina = site.log_in("mina").is(200).tokens();
+        world.advance(SECOND);
+        let flow = site.start_as(&mina, "second");
+        second.grant(&site.key.sign(&with(site.claims(&flow, "m"), &[("iss", json!(issuer))])));
+        site.finish_as(&mina, &flow).is(200);
+        site = site.beside(&world, &[]);
+        let [first, other] = two(site.identities(&mina));
+        site.app.delete_as(&mina.access, &id_of(&other)).is(204);
+        assert_eq!(site.identities(&mina), [first]);
     }
 
     fn one_cannot_unlink_the_identity_of_another(world) {

@@ -73,6 +73,12 @@ impl Site {
         world.app_of(Self::config(world, provider, settings))
     }
 
+    /// The same site with a service that has these settings besides.
+    pub fn beside(self, world: &World, settings: &[(String, String)]) -> Self {
+        let settings: Vec<_> = settings.iter().map(|(name, value)| (&**name, &**value)).collect();
+        Self { app: Self::another(world, &self.provider, &settings), ..self }
+    }
+
     /// The configuration of a service with this provider.
     pub fn config(world: &World, provider: &ScriptedProvider, settings: &[(&str, &str)]) -> Config {
         let issuer = provider.issuer();

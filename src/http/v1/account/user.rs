@@ -4,7 +4,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::domain::{LinkedIdentity, User};
+use crate::domain::User;
+use crate::flows::ListedIdentity;
 use crate::http::v1::social::identity::Identity;
 use crate::http::v1::time::rfc3339;
 
@@ -52,7 +53,7 @@ pub struct Account {
     /// Time of the last log-in (RFC 3339, UTC).
     #[schema(format = "date-time", example = "2026-11-23T08:00:00.000000Z")]
     last_login_at: Option<String>,
-    /// Identities at other services that it can log in with; with `GET /v1/users/{id}` only.
+    /// Identities at other services; with `GET /v1/users/{id}` only.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false)]
     identities: Option<Vec<Identity>>,
@@ -60,7 +61,7 @@ pub struct Account {
 
 impl Account {
     /// Returns the account with its identities.
-    pub fn with_identities(user: User, identities: Vec<LinkedIdentity>) -> Self {
+    pub fn with_identities(user: User, identities: Vec<ListedIdentity>) -> Self {
         let identities = identities.into_iter().map(Identity::from).collect();
         Self { identities: Some(identities), ..Self::from(user) }
     }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::LinkedIdentity;
+use crate::flows::ListedIdentity;
 use crate::http::v1::time::rfc3339;
 
 /// An identity that is linked to an account: a subject at an issuer.
@@ -30,10 +30,14 @@ pub struct Identity {
     /// Time of the last log-in with it (RFC 3339, UTC).
     #[schema(format = "date-time", example = "2026-11-23T08:00:00.000000Z")]
     last_used_at: Option<String>,
+    /// False if no provider of this issuer is configured (any more): the identity logs no user in,
+    /// and does not count as a way to log in.
+    #[schema(example = true)]
+    usable: bool,
 }
 
-impl From<LinkedIdentity> for Identity {
-    fn from(identity: LinkedIdentity) -> Self {
+impl From<ListedIdentity> for Identity {
+    fn from(ListedIdentity { identity, is_usable }: ListedIdentity) -> Self {
         Self {
             id: identity.id.0,
             provider: identity.provider,
@@ -42,6 +46,7 @@ impl From<LinkedIdentity> for Identity {
             email: identity.email,
             created_at: rfc3339(identity.created_at),
             last_used_at: identity.last_used_at.map(rfc3339),
+            usable: is_usable,
         }
     }
 }

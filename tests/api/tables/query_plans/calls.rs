@@ -338,8 +338,10 @@ fn call_identities(conn: &mut Conn, recorder: &Recorder) {
     call!(recorder, identities::list_of_user(conn, USER));
     call!(recorder, identities::record_use(conn, &first.id, first.email.as_deref(), LATER));
     for id in [&first.id, &IdentityId::new(LATER)] {
-        call!(recorder, identities::unlink_unless_last(conn, USER, id));
+        call!(recorder, identities::unlink_unless_last(conn, USER, id, |_| true));
     }
+    call!(recorder, identities::find_issuer_after(conn, ""));
+    call!(recorder, identities::count_of_issuer(conn, &first.key.issuer));
     call!(recorder, identities::unlink_since(conn, USER, LATER));
 }
 
