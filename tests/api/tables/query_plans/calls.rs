@@ -12,6 +12,7 @@ use hallpass::domain::{
 use hallpass::store::jobs::backlog::{self, Retryable};
 use hallpass::store::jobs::lease::{self, Conclusion, PutBack};
 use hallpass::store::jobs::{self, Claim, DueJobs, NewJob};
+use hallpass::store::limits::Uses;
 use hallpass::store::outbox::{MailKind, NewMail, QueuedMail, Selection};
 use hallpass::store::refresh::Exchange;
 use hallpass::store::released_names::{self, Names};
@@ -298,6 +299,10 @@ fn call_limits_and_devices(conn: &mut Conn, recorder: &Recorder) {
     assert!(call!(recorder, limits::use_counter(conn, "b", LATER, NOW)).is_ok());
     call!(recorder, limits::return_use(conn, "b"));
     call!(recorder, limits::clear(conn, "b"));
+    let uses = ["a", "b"].map(|name| Uses { name: name.to_owned(), uses: 2, window_ends: LATER });
+    for counted in call!(recorder, limits::use_counters(conn, &uses, NOW)) {
+        assert_eq!(counted.unwrap().uses, 2);
+    }
     call!(recorder, known_devices::remember(conn, USER, &hash("d"), 0, NOW));
     call!(recorder, known_devices::find_owner(conn, &hash("d")));
     call!(recorder, known_devices::list_all(conn, USER));
