@@ -12,7 +12,8 @@ use crate::domain::{
 };
 use crate::security::hash_queue::{Lane, Requester};
 use crate::store::limits::{self, Counting, Uses};
-use crate::store::{self, Conn, known_devices};
+use crate::store::log_in::{self, Candidate, Login, Named};
+use crate::store::{self, Conn};
 use std::fmt::Display;
 
 /// The client of a log-in.
@@ -102,13 +103,23 @@ impl Flows {
     pub(crate) fn attempt<T>(
         &self,
         name: &str,
+        named: &Named,
         entrance: &LoginContext,
-        owner: impl Fn(&mut Conn) -> store::Result<Option<UserId>>,
         work: impl FnOnce(&Attempt) -> Result<T>,
     ) -> Result<T> {
         let device = &entrance.device;
         let token = entrance.device_token.as_ref().map(PlainToken::hash);
-        let (user, known) = self.db.read(|conn| meant(conn, token, &owner))?;
+        let spelling = canonical_login_identifier(name);
+        let login = Login {
+            device: token.clone(),
+            named: named.clone(),
+            // The user that another spelling of the name finds, or a log-in at the adapter.
+            spelling: Named::username_or_email(&spelling),
+            decoy_key: self.secrets.decoy_key(&spelling),
+        };
+        let found = self.db.read_alone(|conn| log_in::find_candidate(conn, &login))?;
+        let Candidate { device_owner, named: user, compared } = found;
+        let known = token.filter(|_| device_owner.is_some() && device_owner == user);
         let (guesses, attempts) = match (user, &known) {
             (Some(user), Some(token)) => counters_of_known(user, token, device),
             _ => counters_of_other(name, device),
@@ -116,18 +127,18 @@ impl Flows {
         let compare = |exceeded: &[Counted]| {
             let known = user.filter(|_| known.is_some());
             let preferred = known.filter(|_| !exceeded.contains(&Counted::KnownDevicesOfNetwork));
-            let account = known.map_or_else(|| canonical_login_identifier(name), account_of);
+            let account = known.map_or(spelling, account_of);
             let mut requester = requester(account, device);
             if preferred.is_some() {
                 requester.lane = Lane::KnownDevice(device.wide_network());
             }
-            work(&Attempt { user, requester })
+            work(&Attempt { user, requester, login, compared })
         };
         let outcome = self.guess(guesses, attempts, compare, |reached| {
-            self.note_wrong_password(&owner, device, reached);
+            self.note_wrong_password(named, device, reached);
         });
         if matches!(outcome, Err(Error::AccountDisabled)) {
-            self.note_disabled(owner, device);
+            self.note_disabled(named, device);
         }
         self.log_ins.count(outcome_name(&outcome));
         outcome
@@ -224,33 +235,39 @@ impl Flows {
 
     /// Releases the uses of an attempt that was not completed.
     pub(super) fn release(&self, counters: Vec<Counter>) {
-        self.release_or_reset(counters, |counted| match counted {
-            // Its place goes to the next request.
-            Counted::MailboxLate => |conn, name| limits::shorten_wait(conn, name, MAILBOX_LATE),
-            _ => limits::return_use,
-        });
+        self.release_or_reset(counters, |_| false);
     }
 
     /// Releases the use of a guess that was not wrong.
     fn reset_failures(&self, guesses: Vec<Counter>) {
-        self.release_or_reset(guesses, |counted| match counted {
-            Counted::FailedLoginsPerAccount => limits::return_use,
-            _ => limits::clear,
-        });
+        self.release_or_reset(guesses, |counted| counted != Counted::FailedLoginsPerAccount);
     }
 
-    /// Releases uses. After a failure, a user waits a little.
-    fn release_or_reset(&self, counters: Vec<Counter>, how: fn(Counted) -> ReleaseOrReset) {
+    /// Releases uses, or resets their counters. After a failure, a user waits a little.
+    fn release_or_reset(&self, counters: Vec<Counter>, is_reset: fn(Counted) -> bool) {
         if self.policy.limits.is_none() || counters.is_empty() {
             return;
         }
-        let secrets = self.secrets.clone();
-        let released = self.db.count(move |conn| {
-            for counter in &counters {
-                how(counter.counted)(conn, &secrets.counter_name(counter))?;
-            }
-            Ok::<_, Error>(())
-        });
+        let (mut late, mut reset, mut returned) = (Vec::new(), Vec::new(), Vec::new());
+        for counter in counters {
+            let names = match counter.counted {
+                Counted::MailboxLate => &mut late,
+                counted if is_reset(counted) => &mut reset,
+                _ => &mut returned,
+            };
+            names.push(self.secrets.counter_name(&counter));
+        }
+        let released = if late.is_empty() {
+            self.db.count_alone(move |conn| limits::release(conn, &returned, &reset))
+        } else {
+            self.db.count(move |conn| {
+                for name in &late {
+                    // Its place goes to the next request.
+                    limits::shorten_wait(conn, name, MAILBOX_LATE)?;
+                }
+                limits::release(conn, &returned, &reset)
+            })
+        };
         if let Err(error) = released {
             tracing::warn!(%error, "an attempt stays counted though it was none");
         }
@@ -276,6 +293,14 @@ pub(crate) struct Attempt {
     pub(crate) user: Option<UserId>,
     /// The requester of its hash, for the queue.
     pub(crate) requester: Requester,
+    /// The log-in, to look the account up again.
+    pub(crate) login: Login,
+    /// The account whose password is compared, as it was when the attempt began.
+    ///
+    /// For an unknown user it is a decoy user: imported hashes have other costs than ours, so one
+    /// fixed dummy hash would reveal which users exist. The decoy is the same for all spellings of
+    /// a name, also at the Django REST adapter.
+    pub(crate) compared: Option<User>,
 }
 
 /// Outcome of counting uses.
@@ -295,24 +320,6 @@ pub(super) fn requester(account: String, device: &Device) -> Requester {
 /// Returns the name of a user's account in the hash queue. It has a NUL, which no log-in name has.
 pub(super) fn account_of(id: UserId) -> String {
     format!("\0{id}")
-}
-
-/// A store function that changes a counter.
-type ReleaseOrReset = fn(&mut Conn, &str) -> store::Result<()>;
-
-/// Returns the user of a log-in, and the device token if it is that user's. Known and unknown names
-/// cause the same look-ups.
-fn meant(
-    conn: &mut Conn,
-    token: Option<TokenHash>,
-    owner: impl FnOnce(&mut Conn) -> store::Result<Option<UserId>>,
-) -> store::Result<(Option<UserId>, Option<TokenHash>)> {
-    let held_by = match &token {
-        Some(token) => known_devices::find_owner(conn, token)?,
-        None => None,
-    };
-    let user = owner(conn)?;
-    Ok((user, token.filter(|_| held_by.is_some() && held_by == user)))
 }
 
 /// Returns one spelling for all spellings of a user name or an e-mail address, so that they share a

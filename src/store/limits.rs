@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use diesel::backend::Backend;
+use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::serialize::ToSql;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{Array, BigInt, Text};
 
 use super::engine::connection::lazy_if_alone;
 use super::schema::limits;
@@ -45,11 +46,8 @@ pub fn use_counters(conn: &mut Conn, uses: &[Uses], now: UtcTime) -> Result<Vec<
         uses.iter().map(|it| (&*it.name, it.uses, it.window_ends.micros())).collect();
     // Always in the same order, against deadlocks.
     rows.sort_unstable();
-    let count = Count {
-        rows,
-        now: now.micros(),
-        after_commit: lazy_if_alone(conn)?.unwrap_or("''"),
-    };
+    let count =
+        Count { rows, now: now.micros(), after_commit: lazy_if_alone(conn)?.unwrap_or("''") };
     let rows: Vec<UsedRow> = match conn {
         Conn::Postgres(postgres) => count.load(postgres)?,
         Conn::Sqlite(sqlite) => count.load(sqlite)?,
@@ -187,6 +185,59 @@ pub fn return_use(conn: &mut Conn, name: &str) -> Result<()> {
     }
     Ok(())
 }
+
+/// Takes uses of the counters `returned` back, and forgets what was counted on those of `cleared`.
+/// On Postgres it is one statement. Outside a transaction, its commit does not wait for the disk.
+pub fn release(conn: &mut Conn, returned: &[String], cleared: &[String]) -> Result<()> {
+    let after_commit = lazy_if_alone(conn)?.unwrap_or("''");
+    if let Conn::Postgres(postgres) = conn {
+        Release { names: [returned, cleared].concat(), cleared, after_commit }.execute(postgres)?;
+        return Ok(());
+    }
+    for name in returned {
+        return_use(conn, name)?;
+    }
+    for name in cleared {
+        clear(conn, name)?;
+    }
+    Ok(())
+}
+
+/// [`release`] on Postgres. The rows are locked first, in the order of [`use_counters`].
+struct Release<'a> {
+    names: Vec<String>,
+    cleared: &'a [String],
+    after_commit: &'static str,
+}
+
+impl QueryFragment<Pg> for Release<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("WITH held AS (SELECT name, uses <= 1 OR name = ANY(");
+        out.push_bind_param::<Array<Text>, _>(self.cleared)?;
+        out.push_sql(") AS is_over FROM limits WHERE name = ANY(");
+        out.push_bind_param::<Array<Text>, _>(&self.names)?;
+        out.push_sql(
+            ") ORDER BY name COLLATE \"C\" FOR UPDATE), \
+             gone AS ( \
+                 DELETE FROM limits USING held WHERE limits.name = held.name AND is_over), \
+             returned AS ( \
+                 UPDATE limits SET uses = uses - 1, waits_until = 0 FROM held \
+                 WHERE limits.name = held.name AND NOT is_over) \
+             SELECT ",
+        );
+        out.push_sql(self.after_commit);
+        Ok(())
+    }
+}
+
+impl QueryId for Release<'_> {
+    type QueryId = ();
+
+    // The end of the statement differs.
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl RunQueryDsl<PgConnection> for Release<'_> {}
 
 /// Shortens the wait of the next uses by `span`.
 pub fn shorten_wait(conn: &mut Conn, name: &str, span: Duration) -> Result<()> {

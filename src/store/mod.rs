@@ -19,6 +19,7 @@ pub mod import;
 pub mod jobs;
 pub mod known_devices;
 pub mod limits;
+pub mod log_in;
 pub mod outbox;
 pub mod refresh;
 pub mod registrations;
@@ -158,6 +159,24 @@ impl Db {
                 pooled.finish(work)
             }
         }
+    }
+
+    /// Does the same for work that is one statement on Postgres, where it takes one round trip.
+    pub fn read_alone<T, E: From<Error>>(
+        &self,
+        work: impl Fn(&mut Conn) -> std::result::Result<T, E>,
+    ) -> std::result::Result<T, E> {
+        let Backend::Postgres { pool, .. } = &self.shape else { return self.read(work) };
+        let (mut pooled, _) = self.check_out(pool, self.wait)?;
+        if pooled.limits_waits() {
+            let outcome = pooled.run_alone(&work);
+            // See `repeat`.
+            if pooled.fault().is_none() {
+                return outcome;
+            }
+        }
+        drop(pooled);
+        self.read(work)
     }
 
     /// Runs `work`, which only reads and must not wait for others: on Postgres no longer than
