@@ -261,8 +261,8 @@ impl Db {
     }
 
     /// Counts a use by one statement of its own. On Postgres, concurrent uses of the same counter in
-    /// this process are counted together: one by one, each would wait for the row and take a round
-    /// trip while it holds it.
+    /// this process are counted together: one by one, each would be a statement and wait for its turn
+    /// at the row.
     ///
     /// Until the caller stores a wait, others may count more uses than its limit allows. It refuses
     /// them by their numbers.

@@ -152,7 +152,7 @@ mod tests {
         let mut numbers: Vec<usize> =
             outcomes.into_iter().map(|outcome| outcome.unwrap().unwrap()).collect();
         numbers.sort_unstable();
-        assert_eq!(numbers, Vec::from_iter(0..8));
+        assert_eq!(numbers, (0..8).collect::<Vec<_>>());
     }
 
     #[test]
