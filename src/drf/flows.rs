@@ -5,7 +5,8 @@ use crate::domain::{Counted, Counter, Device, EventContext, EventKind, PlainPass
 use crate::drf::token::{Claims, DrfTokens, Origin, RefreshError, TokenError};
 use crate::flows::limits::Attempt;
 use crate::flows::{Error, Flows, LoginContext, Result};
-use crate::store::{Conn, events, users};
+use crate::store::log_in::Named;
+use crate::store::{events, users};
 
 /// Reasons to refuse a token of the adapter.
 #[derive(Debug, thiserror::Error)]
@@ -84,17 +85,16 @@ impl<'a> DrfFlows<'a> {
         password: &PlainPassword,
         login_context: &LoginContext,
     ) -> Result<String> {
-        let find = |conn: &mut Conn| users::find_id_by_username(conn, username);
+        let named = Named::username(username);
         let open = |attempt: &Attempt| {
             let (device, now) = (login_context.device.clone(), self.core.now());
-            let entered =
-                self.core.with_password(username, password, attempt, move |conn, user| {
-                    let context = EventContext::of(user.id, now).on(&device);
-                    Ok(events::record(conn, &context, EventKind::LoggedIn, "django")?)
-                });
+            let entered = self.core.with_password(password, attempt, move |conn, user| {
+                let context = EventContext::of(user.id, now).on(&device);
+                Ok(events::record(conn, &context, EventKind::LoggedIn, "django")?)
+            });
             entered.map_err(disabled_as_unknown)
         };
-        let (user, ()) = self.core.attempt(username, login_context, find, open)?;
+        let (user, ()) = self.core.attempt(username, &named, login_context, open)?;
         tracing::info!(user_id = user.id.0, "logged in at the Django REST adapter");
         let now = self.core.now();
         Ok(self.tokens.issue(&user, &Origin::at(now), now))
@@ -107,11 +107,12 @@ impl<'a> DrfFlows<'a> {
         password: &PlainPassword,
         login_context: &LoginContext,
     ) -> Result<User> {
-        let find = |conn: &mut Conn| users::find_id_by_username(conn, username);
+        let named = Named::username(username);
         let check = |attempt: &Attempt| {
-            self.core.check_password(username, password, attempt).map_err(disabled_as_unknown)
+            let compared = attempt.compared.clone();
+            self.core.check_password(password, attempt, compared).map_err(disabled_as_unknown)
         };
-        let (user, _) = self.core.attempt(username, login_context, find, check)?;
+        let (user, _) = self.core.attempt(username, &named, login_context, check)?;
         Ok(user)
     }
 

@@ -10,6 +10,7 @@ use crate::domain::{
     Device, EventContext, EventId, EventKind, LimitHit, Scope, User, UserId, UtcTime,
 };
 use crate::store::events::{self, EventPage};
+use crate::store::log_in::{self, Named};
 use crate::store::{self, Conn, users};
 
 /// The interval in which a free and repeatable action of a user is recorded once. Without it, a
@@ -53,12 +54,12 @@ impl Flows {
     /// not change the response.
     pub(super) fn note_wrong_password(
         &self,
-        owner: impl FnOnce(&mut Conn) -> store::Result<Option<UserId>>,
+        named: &Named,
         device: &Device,
         reached: Vec<LimitHit>,
     ) {
         let (now, device, secrets) = (self.now(), device.clone(), self.secrets.clone());
-        warn_of_gap(self.db.read(owner).and_then(|owner| {
+        warn_of_gap(self.find_named(named).and_then(|owner| {
             let context = EventContext::of(owner, now).on(&device);
             let kind = EventKind::LogInFailed;
             self.db.write(move |conn| record_failure(conn, &secrets, context, kind, &reached))
@@ -78,13 +79,9 @@ impl Flows {
     }
 
     /// Records a log-in with the right password to a disabled account.
-    pub(super) fn note_disabled(
-        &self,
-        owner: impl FnOnce(&mut Conn) -> store::Result<Option<UserId>>,
-        device: &Device,
-    ) {
+    pub(super) fn note_disabled(&self, named: &Named, device: &Device) {
         let (now, device) = (self.now(), device.clone());
-        warn_of_gap(self.db.read(owner).and_then(|owner| {
+        warn_of_gap(self.find_named(named).and_then(|owner| {
             let context = EventContext::of(owner, now).on(&device);
             let kind = EventKind::LogInFailed;
             self.db.write(move |conn| {
@@ -92,6 +89,11 @@ impl Flows {
                 record_once(conn, &context, kind, "account_disabled")
             })
         }));
+    }
+
+    /// Looks the account up again: it may have been renamed or deleted meanwhile.
+    fn find_named(&self, named: &Named) -> store::Result<Option<UserId>> {
+        self.db.read_alone(|conn| log_in::find_named(conn, named))
     }
 }
 

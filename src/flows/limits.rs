@@ -13,7 +13,9 @@ use crate::domain::{
     SessionId, TokenHash, User, UserId, Username, UtcTime,
 };
 use crate::security::hash_queue::{Lane, Requester};
-use crate::store::{self, Conn, known_devices, limits};
+use crate::store::limits::{self, Counting, Uses};
+use crate::store::log_in::{self, Candidate, Login, Named};
+use crate::store::{self, Conn};
 use std::fmt::Display;
 
 /// The client of a log-in.
@@ -57,9 +59,26 @@ impl Flows {
         let Some(bounds) = self.bounds().filter(|_| !counters.is_empty()) else {
             return Ok(Reserved::default());
         };
-        let (secrets, now, is_one) = (self.secrets.clone(), self.now(), counters.len() == 1);
-        let count = move |conn: &mut Conn| reserve_all(conn, &secrets, &bounds, counters, now);
-        if is_one { self.db.count_alone(count) } else { self.db.count(count) }
+        if let [counter] = &counters[..]
+            && !counter.counted.is_guess()
+            && !counter.counted.is_lenient()
+        {
+            return self.reserve_alone(&bounds, counter);
+        }
+        let (secrets, now) = (self.secrets.clone(), self.now());
+        self.db.count(move |conn| reserve_all(conn, &secrets, &bounds, counters, now))
+    }
+
+    /// Counts one use outside a transaction. Uses beyond the limit are refused by their number, so
+    /// the wait need not be stored by the same statement.
+    fn reserve_alone(&self, bounds: &Bounds, counter: &Counter) -> Result<Reserved> {
+        let (name, now) = (self.secrets.counter_name(counter), self.now());
+        let window = bounds.limits.rate(counter.counted).window;
+        let counting = self.db.use_counter(&name, now.after(window), now)?;
+        let (_, reached) = judge(bounds, counter, counting, now)?;
+        let Some(Reached { hit, meanwhile }) = reached else { return Ok(Reserved::default()) };
+        self.db.count_alone(move |conn| limits::set_wait(conn, &name, meanwhile))?;
+        Ok(Reserved { reached: vec![hit], exceeded: Vec::new() })
     }
 
     /// Counts one use and does `work`, which is one statement on Postgres. There the use has its own
@@ -86,13 +105,23 @@ impl Flows {
     pub(crate) fn attempt<T>(
         &self,
         name: &str,
+        named: &Named,
         entrance: &LoginContext,
-        owner: impl Fn(&mut Conn) -> store::Result<Option<UserId>>,
         work: impl FnOnce(&Attempt) -> Result<T>,
     ) -> Result<T> {
         let device = &entrance.device;
         let token = entrance.device_token.as_ref().map(PlainToken::hash);
-        let (user, known) = self.db.read(|conn| meant(conn, token, &owner))?;
+        let spelling = canonical_login_identifier(name);
+        let login = Login {
+            device: token.clone(),
+            named: named.clone(),
+            // The user that another spelling of the name finds, or a log-in at the adapter.
+            spelling: Named::username_or_email(&spelling),
+            decoy_key: self.secrets.decoy_key(&spelling),
+        };
+        let found = self.db.read_alone(|conn| log_in::find_candidate(conn, &login))?;
+        let Candidate { device_owner, named: user, compared } = found;
+        let known = token.filter(|_| device_owner.is_some() && device_owner == user);
         let (guesses, attempts) = match (user, &known) {
             (Some(user), Some(token)) => counters_of_known(user, token, device),
             _ => counters_of_other(name, device),
@@ -100,18 +129,18 @@ impl Flows {
         let compare = |exceeded: &[Counted]| {
             let known = user.filter(|_| known.is_some());
             let preferred = known.filter(|_| !exceeded.contains(&Counted::KnownDevicesOfNetwork));
-            let account = known.map_or_else(|| canonical_login_identifier(name), account_of);
+            let account = known.map_or(spelling, account_of);
             let mut requester = requester(account, device);
             if preferred.is_some() {
                 requester.lane = Lane::KnownDevice(device.wide_network());
             }
-            work(&Attempt { user, requester })
+            work(&Attempt { user, requester, login, compared })
         };
         let outcome = self.guess(guesses, attempts, compare, |reached| {
-            self.note_wrong_password(&owner, device, reached);
+            self.note_wrong_password(named, device, reached);
         });
         if matches!(outcome, Err(Error::AccountDisabled)) {
-            self.note_disabled(owner, device);
+            self.note_disabled(named, device);
         }
         self.log_ins.count(outcome_name(&outcome));
         outcome
@@ -226,6 +255,14 @@ pub(crate) struct Attempt {
     pub(crate) user: Option<UserId>,
     /// The requester of its hash, for the queue.
     pub(crate) requester: Requester,
+    /// The log-in, to look the account up again.
+    pub(crate) login: Login,
+    /// The account whose password is compared, as it was when the attempt began.
+    ///
+    /// For an unknown user it is a decoy user: imported hashes have other costs than ours, so one
+    /// fixed dummy hash would reveal which users exist. The decoy is the same for all spellings of
+    /// a name, also at the Django REST adapter.
+    pub(crate) compared: Option<User>,
 }
 
 /// Outcome of counting uses.
@@ -245,21 +282,6 @@ pub(super) fn requester(account: String, device: &Device) -> Requester {
 /// Returns the name of a user's account in the hash queue. It has a NUL, which no log-in name has.
 pub(super) fn account_of(id: UserId) -> String {
     format!("\0{id}")
-}
-
-/// Returns the user of a log-in, and the device token if it is that user's. Known and unknown names
-/// cause the same look-ups.
-fn meant(
-    conn: &mut Conn,
-    token: Option<TokenHash>,
-    owner: impl FnOnce(&mut Conn) -> store::Result<Option<UserId>>,
-) -> store::Result<(Option<UserId>, Option<TokenHash>)> {
-    let held_by = match &token {
-        Some(token) => known_devices::find_owner(conn, token)?,
-        None => None,
-    };
-    let user = owner(conn)?;
-    Ok((user, token.filter(|_| held_by.is_some() && held_by == user)))
 }
 
 /// Returns one spelling for all spellings of a user name or an e-mail address, so that they share a
@@ -325,31 +347,68 @@ fn reserve_all(
     mut counters: Vec<Counter>,
     now: UtcTime,
 ) -> Result<Reserved> {
-    // Always in the same order, against deadlocks.
+    // Of several refusals, the first one is the answer: always the same.
     counters.sort();
+    let window_ends = |counter: &Counter| now.after(bounds.limits.rate(counter.counted).window);
+    let uses: Vec<Uses> = counters
+        .iter()
+        .map(|it| Uses { name: secrets.counter_name(it), uses: 1, window_ends: window_ends(it) })
+        .collect();
+    let counted = limits::use_counters(conn, &uses, now)?;
     let mut reserved = Reserved::default();
-    for counter in counters {
-        let counted = counter.counted;
-        match reserve_one(conn, secrets, bounds, counter, now) {
-            Ok((_, bound)) => reserved.reached.extend(bound),
-            Err(Error::RateLimited(_)) if counted.is_lenient() => reserved.exceeded.push(counted),
+    for ((counter, Uses { name, .. }), counting) in counters.iter().zip(&uses).zip(counted) {
+        match judge(bounds, counter, counting, now) {
+            Ok((_, None)) => {}
+            Ok((_, Some(Reached { hit, meanwhile }))) => {
+                limits::set_wait(conn, name, meanwhile)?;
+                reserved.reached.push(hit);
+            }
+            Err(Error::RateLimited(_)) if counter.counted.is_lenient() => {
+                reserved.exceeded.push(counter.counted);
+            }
             Err(error) => return Err(error),
         }
     }
     Ok(reserved)
 }
 
-/// Counts one use. Returns the number of uses in the window, and the limit if it was reached.
+/// Counts one use. Returns the number of uses in the window.
 pub(super) fn reserve_one(
     conn: &mut Conn,
     secrets: &Secrets,
     bounds: &Bounds,
-    counter: Counter,
+    counter: &Counter,
     now: UtcTime,
-) -> Result<(i64, Option<LimitHit>)> {
-    let (what, name) = (counter.counted, secrets.counter_name(&counter));
+) -> Result<i64> {
+    let name = secrets.counter_name(counter);
+    let window_ends = now.after(bounds.limits.rate(counter.counted).window);
+    let counting = limits::use_counter(conn, &name, window_ends, now)?;
+    let (uses, reached) = judge(bounds, counter, counting, now)?;
+    if let Some(Reached { meanwhile, .. }) = reached {
+        limits::set_wait(conn, &name, meanwhile)?;
+    }
+    Ok(uses)
+}
+
+/// A limit that a use has reached, and the time until which other uses wait for its outcome.
+struct Reached {
+    hit: LimitHit,
+    meanwhile: UtcTime,
+}
+
+/// Returns the number of a use that was counted, and the limit if the use reached it.
+///
+/// # Errors
+/// The refusal if the use has to wait, also of a lenient limit.
+fn judge(
+    bounds: &Bounds,
+    counter: &Counter,
+    counting: Counting,
+    now: UtcTime,
+) -> Result<(i64, Option<Reached>)> {
+    let what = counter.counted;
     let rate = bounds.limits.rate(what);
-    let used = match limits::use_counter(conn, &name, now.after(rate.window), now)? {
+    let used = match counting {
         Ok(used) => used,
         // Beyond a lenient limit a use continues with a lower priority.
         Err(until) if what.is_lenient() => return Err(Error::RateLimited(until.remaining(now))),
@@ -366,9 +425,9 @@ pub(super) fn reserve_one(
     if wait.is_zero() {
         return Ok((used.uses, None));
     }
-    let meanwhile = Limits::wait_meanwhile(what, wait);
-    limits::set_wait(conn, &name, now.after(meanwhile))?;
-    Ok((used.uses, Some(LimitHit { counter, waits_until: now.after(wait) })))
+    let meanwhile = now.after(Limits::wait_meanwhile(what, wait));
+    let hit = LimitHit { counter: counter.clone(), waits_until: now.after(wait) };
+    Ok((used.uses, Some(Reached { hit, meanwhile })))
 }
 
 /// Starts the waits of the limits that a wrong guess reached.

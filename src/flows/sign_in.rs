@@ -10,8 +10,9 @@ use crate::domain::{
     SessionId, TokenHash, Transport, User, UserId, UtcTime,
 };
 use crate::security::access_token::Claims;
+use crate::store::log_in::{self, Opened, Opening};
 use crate::store::outbox::MailKind;
-use crate::store::{Conn, events, known_devices, sessions};
+use crate::store::{Conn, events, sessions};
 
 /// Number of known devices that are kept per user.
 const KNOWN_DEVICES: i64 = 20;
@@ -82,54 +83,43 @@ impl SignIn {
     /// Opens a session of `user` in the caller's transaction: stores the device, notifies the user
     /// of a new device, and ends the oldest sessions beyond the permitted number.
     pub(super) fn open(self, conn: &mut Conn, policy: &Policy, user: &User) -> Result<SignedIn> {
-        let device_token = self.known_device_token(conn, user)?;
-        let is_known = device_token.is_some();
-        // The user has just used a mail, so needs no second one about it.
-        if !is_known && !self.amr.is_email_only() {
-            self.notify_of_new_device(conn, policy, user)?;
-        }
-        let device_token = device_token.unwrap_or(self.tokens.device);
-        let now = self.now;
-        known_devices::remember(conn, user.id, &device_token.hash(), KNOWN_DEVICES, now)?;
+        let Self { amr, client, transport, tokens, now } = self;
         let session = Session {
             id: SessionId::new(now),
             user_id: user.id,
-            amr: self.amr,
-            device: self.client.device,
+            amr,
+            device: client.device,
             created_at: now,
             last_seen_at: now,
             expires_at: now.after(policy.session_lifetime),
             ended_at: None,
             end_reason: None,
-            transport: Some(self.transport),
+            transport: Some(transport),
         };
-        sessions::insert_session(conn, &session)?;
         let refresh_expires_at = refresh_expiry(policy, &session, now);
-        let refresh_token = self.tokens.refresh;
-        let hash = refresh_token.hash();
-        sessions::insert_refresh_token(conn, &hash, &session.id, refresh_expires_at, 0)?;
-        let keep = i64::from(policy.sessions_per_user);
-        let ended = sessions::end_oldest_sessions(conn, user.id, keep, now)?;
-        record_sign_in(conn, &session, &ended)?;
-        Ok(SignedIn { session, refresh_token, refresh_expires_at, device_token, ended })
-    }
-
-    /// Returns the device token of the client if it belongs to `user`. It may be of another user,
-    /// or forged.
-    fn known_device_token(&self, conn: &mut Conn, user: &User) -> Result<Option<PlainToken>> {
-        let Some(token) = &self.client.device_token else { return Ok(None) };
-        let owner = known_devices::find_owner(conn, &token.hash())?;
-        Ok((owner == Some(user.id)).then(|| token.clone()))
-    }
-
-    fn notify_of_new_device(&self, conn: &mut Conn, policy: &Policy, user: &User) -> Result<()> {
-        let device = &self.client.device;
-        if sessions::knows_device(conn, user.id, device)? == Some(false) {
-            let detail = &device.label;
+        let opening = Opening {
+            session: &session,
+            refresh_token: tokens.refresh.hash(),
+            refresh_expires_at,
+            // It may be of another user, or forged.
+            presented: client.device_token.as_ref().map(PlainToken::hash),
+            device: tokens.device.hash(),
+            keep_devices: KNOWN_DEVICES,
+            keep_sessions: i64::from(policy.sessions_per_user),
+        };
+        let Opened { is_known_device, knows_label, ended } = log_in::open_session(conn, &opening)?;
+        record_ended(conn, &session, &ended)?;
+        let is_new_device = !is_known_device && knows_label == Some(false);
+        // The user has just used a mail, so needs no second one about it.
+        if is_new_device && !session.amr.is_email_only() {
+            let detail = &session.device.label;
             let notice = Notice { kind: MailKind::NewDevice, detail, reverts_to: None };
-            queue_notice(conn, policy, user, user.email.as_ref(), &notice, self.now)?;
+            queue_notice(conn, policy, user, user.email.as_ref(), &notice, now)?;
         }
-        Ok(())
+        let known = client.device_token.filter(|_| is_known_device);
+        let device_token = known.unwrap_or(tokens.device);
+        let refresh_token = tokens.refresh;
+        Ok(SignedIn { session, refresh_token, refresh_expires_at, device_token, ended })
     }
 }
 
@@ -172,10 +162,9 @@ pub(super) fn sign_in_once(
     sign_in.open(conn, policy, user)
 }
 
-fn record_sign_in(conn: &mut Conn, session: &Session, ended: &[SessionId]) -> Result<()> {
+/// Records the sessions that a sign-in ended.
+fn record_ended(conn: &mut Conn, session: &Session, ended: &[SessionId]) -> Result<()> {
     let context = EventContext::of(session.user_id, session.created_at).on(&session.device);
-    let opened = context.clone().in_session(&session.id);
-    events::record(conn, &opened, EventKind::LoggedIn, &session.amr.to_string())?;
     for id in ended {
         let context = context.clone().in_session(id);
         events::record(conn, &context, EventKind::SessionEnded, EndReason::TooMany.name())?;

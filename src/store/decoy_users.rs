@@ -9,7 +9,7 @@ use super::{Conn, Result};
 use crate::domain::UserId;
 
 /// Pseudo-random position of an account on a ring of 2^31 - 1 positions. It is indexed.
-const PLACE: &str =
+pub(super) const PLACE: &str =
     "((id % 2147483647) * (id % 2147483647) % 2147483647 * 1103515245) % 2147483647";
 
 /// Returns the account at the position `key`, or the next one on the ring. All accounts are equally

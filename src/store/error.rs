@@ -33,7 +33,7 @@ impl Unique {
 }
 
 /// A failed statement. A missing row is not an error: look-ups return `Option`.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// A row with the same unique value exists.
     #[error("a unique value exists already: {0:?}")]

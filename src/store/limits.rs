@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
+use diesel::backend::Backend;
+use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::serialize::ToSql;
+use diesel::sql_types::{Array, BigInt, Text};
 
 use super::engine::connection::lazy_if_alone;
 use super::schema::limits;
@@ -19,50 +23,139 @@ pub struct Used {
     pub resets_at: UtcTime,
 }
 
-#[derive(QueryableByName)]
-struct UsedRow {
-    #[diesel(sql_type = BigInt)]
-    uses: i64,
-    #[diesel(sql_type = BigInt)]
-    resets_at: i64,
+/// Uses of one counter that are counted at once.
+#[derive(Clone, Debug)]
+pub struct Uses {
+    /// Name of the counter.
+    pub name: String,
+    /// Number of uses.
+    pub uses: i64,
+    /// End of the window, if these uses begin one.
+    pub window_ends: UtcTime,
 }
 
-/// A window or a wait that ends so much later than any that begins now is from before the clock was
-/// set back. (The clocks of instances differ by less.)
-const CLOCK_STEP: Duration = Duration::from_mins(1);
+/// Result of counting: the state after the uses, or the moment until when they have to wait.
+pub type Counting = std::result::Result<Used, UtcTime>;
 
-/// Counts a use, in a new window if the last one is over. `Err` where uses have to wait, with the
-/// moment until when. Until the transaction ends, no other transaction counts on the same counter. Outside
-/// a transaction, the commit does not wait for the disk.
+/// Counts uses of different counters by one statement, each in a new window if its last one is
+/// over. Returns one result per counter, in their order. Until the transaction ends, no other
+/// transaction counts on the same counters. Outside a transaction, the commit does not wait for the
+/// disk.
+pub fn use_counters(conn: &mut Conn, uses: &[Uses], now: UtcTime) -> Result<Vec<Counting>> {
+    let mut rows: Vec<(&str, i64, i64)> =
+        uses.iter().map(|it| (&*it.name, it.uses, it.window_ends.micros())).collect();
+    // Always in the same order, against deadlocks.
+    rows.sort_unstable();
+    let count =
+        Count { rows, now: now.micros(), after_commit: lazy_if_alone(conn)?.unwrap_or("''") };
+    let rows: Vec<UsedRow> = match conn {
+        Conn::Postgres(postgres) => count.load(postgres)?,
+        Conn::Sqlite(sqlite) => count.load(sqlite)?,
+    };
+    let counted = |name: &str| rows.iter().find(|row| row.0 == name);
+    let waiting = uses.iter().map(|it| &*it.name).filter(|name| counted(name).is_none());
+    let waits = find_waits(conn, waiting.collect())?;
+    let result = |it: &Uses| match counted(&it.name) {
+        Some((_, uses, resets_at, _)) => {
+            Ok(Ok(Used { uses: *uses, resets_at: UtcTime::from_micros(*resets_at) }))
+        }
+        None => match waits.iter().find(|(name, _)| *name == it.name) {
+            Some((_, waits_until)) => Ok(Err(UtcTime::from_micros(*waits_until))),
+            // It was deleted meanwhile, which ended the wait.
+            None => Ok(Err(now)),
+        },
+    };
+    uses.iter().map(result).collect()
+}
+
+/// Counts one use: see [`use_counters`].
 pub fn use_counter(
     conn: &mut Conn,
     name: &str,
     window_ends: UtcTime,
     now: UtcTime,
-) -> Result<std::result::Result<Used, UtcTime>> {
-    let lazy = lazy_if_alone(conn)?;
-    // SQLite numbers `$n` by the order in which they first appear, whatever n is.
-    let used = diesel::sql_query(format!(
-        "INSERT INTO limits (name, uses, resets_at, waits_until) VALUES ($1, 1, $2, 0) \
-         ON CONFLICT (name) DO UPDATE SET \
-             uses = CASE WHEN limits.resets_at <= $3 OR limits.resets_at > $4 THEN 1 ELSE limits.uses + 1 END, \
-             resets_at = CASE WHEN limits.resets_at <= $3 OR limits.resets_at > $4 THEN $2 \
-                 ELSE limits.resets_at END, \
-             waits_until = 0 \
-         WHERE limits.waits_until <= $3 OR limits.waits_until > $4 \
-         RETURNING uses, resets_at{lazy}"
-    ))
-    .bind::<Text, _>(name)
-    .bind::<BigInt, _>(window_ends.micros())
-    .bind::<BigInt, _>(now.micros())
-    .bind::<BigInt, _>(window_ends.after(CLOCK_STEP).micros())
-    .get_result::<UsedRow>(conn)
-    .optional()?;
-    if let Some(UsedRow { uses, resets_at }) = used {
-        return Ok(Ok(Used { uses, resets_at: UtcTime::from_micros(resets_at) }));
+) -> Result<Counting> {
+    let uses = Uses { name: name.to_owned(), uses: 1, window_ends };
+    Ok(use_counters(conn, &[uses], now)?.pop().unwrap_or(Err(now)))
+}
+
+/// Name, uses, end of the window, and a text without meaning.
+type UsedRow = (String, i64, i64, String);
+
+/// The statement of [`use_counters`]. It is no `sql_query`, whose statement would be parsed and
+/// planned each time.
+struct Count<'a> {
+    /// Name, uses and end of a new window.
+    rows: Vec<(&'a str, i64, i64)>,
+    now: i64,
+    /// Expression that is evaluated once a row is written.
+    after_commit: &'static str,
+}
+
+impl<DB: Backend> QueryFragment<DB> for Count<'_>
+where
+    str: ToSql<Text, DB>,
+    i64: ToSql<BigInt, DB>,
+{
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        out.push_sql("INSERT INTO limits (name, uses, resets_at, waits_until) VALUES ");
+        for (number, (name, uses, window_ends)) in self.rows.iter().enumerate() {
+            out.push_sql(if number == 0 { "(" } else { ", (" });
+            out.push_bind_param::<Text, _>(*name)?;
+            out.push_sql(", ");
+            out.push_bind_param::<BigInt, _>(uses)?;
+            out.push_sql(", ");
+            out.push_bind_param::<BigInt, _>(window_ends)?;
+            out.push_sql(", 0)");
+        }
+        let is_running = |out: &mut AstPass<'_, 'b, DB>| {
+            out.push_sql("limits.resets_at > ");
+            out.push_bind_param::<BigInt, _>(&self.now)?;
+            out.push_sql(" AND limits.resets_at <= excluded.resets_at + ");
+            out.push_sql(CLOCK_STEP_MICROS);
+            QueryResult::Ok(())
+        };
+        out.push_sql(" ON CONFLICT (name) DO UPDATE SET uses = excluded.uses + CASE WHEN ");
+        is_running(&mut out)?;
+        out.push_sql(" THEN limits.uses ELSE 0 END, resets_at = CASE WHEN ");
+        is_running(&mut out)?;
+        out.push_sql(
+            " THEN limits.resets_at ELSE excluded.resets_at END, waits_until = 0 \
+             WHERE limits.waits_until <= ",
+        );
+        out.push_bind_param::<BigInt, _>(&self.now)?;
+        out.push_sql(" OR limits.waits_until > excluded.resets_at + ");
+        out.push_sql(CLOCK_STEP_MICROS);
+        out.push_sql(" RETURNING name, uses, resets_at, ");
+        out.push_sql(self.after_commit);
+        Ok(())
     }
-    let waits_until = limits::table.find(name).select(limits::waits_until).first::<i64>(conn)?;
-    Ok(Err(UtcTime::from_micros(waits_until)))
+}
+
+/// A minute. A window or a wait that ends so much later than any that begins now is from before the
+/// clock was set back. (The clocks of instances differ by less.)
+const CLOCK_STEP_MICROS: &str = "60000000";
+
+impl QueryId for Count<'_> {
+    type QueryId = ();
+
+    // The number of rows changes the statement.
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl Query for Count<'_> {
+    type SqlType = (Text, BigInt, BigInt, Text);
+}
+
+impl<Connection> RunQueryDsl<Connection> for Count<'_> {}
+
+/// Returns until when uses of these counters have to wait.
+fn find_waits(conn: &mut Conn, names: Vec<&str>) -> Result<Vec<(String, i64)>> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let waiting = limits::table.filter(limits::name.eq_any(names));
+    Ok(waiting.select((limits::name, limits::waits_until)).load(conn)?)
 }
 
 /// Returns until when uses of the counter have to wait, if they have to.
@@ -92,6 +185,59 @@ pub fn return_use(conn: &mut Conn, name: &str) -> Result<()> {
     }
     Ok(())
 }
+
+/// Takes uses of the counters `returned` back, and forgets what was counted on those of `cleared`.
+/// On Postgres it is one statement. Outside a transaction, its commit does not wait for the disk.
+pub fn release(conn: &mut Conn, returned: &[String], cleared: &[String]) -> Result<()> {
+    let after_commit = lazy_if_alone(conn)?.unwrap_or("''");
+    if let Conn::Postgres(postgres) = conn {
+        Release { names: [returned, cleared].concat(), cleared, after_commit }.execute(postgres)?;
+        return Ok(());
+    }
+    for name in returned {
+        return_use(conn, name)?;
+    }
+    for name in cleared {
+        clear(conn, name)?;
+    }
+    Ok(())
+}
+
+/// [`release`] on Postgres. The rows are locked first, in the order of [`use_counters`].
+struct Release<'a> {
+    names: Vec<String>,
+    cleared: &'a [String],
+    after_commit: &'static str,
+}
+
+impl QueryFragment<Pg> for Release<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("WITH held AS (SELECT name, uses <= 1 OR name = ANY(");
+        out.push_bind_param::<Array<Text>, _>(self.cleared)?;
+        out.push_sql(") AS is_over FROM limits WHERE name = ANY(");
+        out.push_bind_param::<Array<Text>, _>(&self.names)?;
+        out.push_sql(
+            ") ORDER BY name COLLATE \"C\" FOR UPDATE), \
+             gone AS ( \
+                 DELETE FROM limits USING held WHERE limits.name = held.name AND is_over), \
+             returned AS ( \
+                 UPDATE limits SET uses = uses - 1, waits_until = 0 FROM held \
+                 WHERE limits.name = held.name AND NOT is_over) \
+             SELECT ",
+        );
+        out.push_sql(self.after_commit);
+        Ok(())
+    }
+}
+
+impl QueryId for Release<'_> {
+    type QueryId = ();
+
+    // The end of the statement differs.
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl RunQueryDsl<PgConnection> for Release<'_> {}
 
 /// Shortens the wait of the next uses by `span`.
 pub fn shorten_wait(conn: &mut Conn, name: &str, span: Duration) -> Result<()> {

@@ -19,6 +19,7 @@ pub mod import;
 pub mod jobs;
 pub mod known_devices;
 pub mod limits;
+pub mod log_in;
 pub mod outbox;
 pub mod refresh;
 pub mod registrations;
@@ -42,10 +43,13 @@ pub use engine::url::{DatabaseUrl, hosts, without_port};
 pub use error::{Error, Result, Unique};
 pub use page::Page;
 
+use engine::combiner::Combiner;
 use engine::connection::{Durability, Manager, Pooled, ReadOnly};
 use engine::health::{Fault, WriteState};
 use engine::wake_up::WakeUp;
 use engine::writer::Writer;
+
+use limits::{Counting, Used, Uses};
 
 use crate::domain::UtcTime;
 
@@ -76,13 +80,11 @@ pub struct PoolUse {
 #[derive(Clone)]
 enum Backend {
     /// SQLite has one writer: a thread that commits many jobs at once. Readers never wait.
-    Sqlite {
-        writer: Arc<Writer>,
-        readers: r2d2::Pool<Manager>,
-        manager: Manager,
-    },
+    Sqlite { writer: Arc<Writer>, readers: r2d2::Pool<Manager>, manager: Manager },
     Postgres {
         pool: r2d2::Pool<Manager>,
+        /// Uses of the counters of limits.
+        uses: Arc<Combiner<Counting>>,
     },
 }
 
@@ -137,7 +139,9 @@ impl Db {
                 readers: pool(ReadOnly(true)),
                 manager: manager(ReadOnly(false)),
             },
-            DatabaseUrl::Postgres(_) => Backend::Postgres { pool: pool(ReadOnly(false)) },
+            DatabaseUrl::Postgres(_) => {
+                Backend::Postgres { pool: pool(ReadOnly(false)), uses: Arc::default() }
+            }
         };
         Ok(Self { shape, writes, wake_up, wait: settings.wait, waiting: Arc::default() })
     }
@@ -149,12 +153,30 @@ impl Db {
     ) -> std::result::Result<T, E> {
         match &self.shape {
             Backend::Sqlite { readers, .. } => work(self.connection(readers)?.conn()),
-            Backend::Postgres { pool } => {
+            Backend::Postgres { pool, .. } => {
                 let (mut pooled, _) =
                     self.begin(pool, ReadOnly(true), Durability::Full, self.wait)?;
                 pooled.finish(work)
             }
         }
+    }
+
+    /// Does the same for work that is one statement on Postgres, where it takes one round trip.
+    pub fn read_alone<T, E: From<Error>>(
+        &self,
+        work: impl Fn(&mut Conn) -> std::result::Result<T, E>,
+    ) -> std::result::Result<T, E> {
+        let Backend::Postgres { pool, .. } = &self.shape else { return self.read(work) };
+        let (mut pooled, _) = self.check_out(pool, self.wait)?;
+        if pooled.limits_waits() {
+            let outcome = pooled.run_alone(&work);
+            // See `repeat`.
+            if pooled.fault().is_none() {
+                return outcome;
+            }
+        }
+        drop(pooled);
+        self.read(work)
     }
 
     /// Runs `work`, which only reads and must not wait for others: on Postgres no longer than
@@ -167,7 +189,7 @@ impl Db {
         wait: Duration,
         work: impl FnOnce(&mut Conn) -> Result<T>,
     ) -> Result<T> {
-        let Backend::Postgres { pool } = &self.shape else { return self.read(work) };
+        let Backend::Postgres { pool, .. } = &self.shape else { return self.read(work) };
         let (mut pooled, _) = self.begin(pool, ReadOnly(true), Durability::Full, wait)?;
         match (pooled.finish(work), pooled.fault()) {
             (Err(Error::Unavailable(cause)), Some(Fault::Unknown)) => Err(Error::Locked(cause)),
@@ -179,7 +201,9 @@ impl Db {
     pub fn try_write(&self) -> Result<()> {
         match &self.shape {
             Backend::Sqlite { manager, .. } => engine::probe::try_write(&mut manager.open()?),
-            Backend::Postgres { pool } => engine::probe::try_write(self.connection(pool)?.conn()),
+            Backend::Postgres { pool, .. } => {
+                engine::probe::try_write(self.connection(pool)?.conn())
+            }
         }
     }
 
@@ -236,7 +260,28 @@ impl Db {
         self.repeat(work, Durability::Lazy, Alone(false))
     }
 
-    /// Does the same for one use, which is one statement: see [`Db::write_alone`].
+    /// Counts a use by one statement of its own. On Postgres, concurrent uses of the same counter in
+    /// this process are counted together: one by one, each would be a statement and wait for its turn
+    /// at the row.
+    ///
+    /// Until the caller stores a wait, others may count more uses than its limit allows. It refuses
+    /// them by their numbers.
+    pub fn use_counter(&self, name: &str, window_ends: UtcTime, now: UtcTime) -> Result<Counting> {
+        let Backend::Postgres { uses, .. } = &self.shape else {
+            let name = name.to_owned();
+            return self.count(move |conn| limits::use_counter(conn, &name, window_ends, now));
+        };
+        uses.run(name, |callers| {
+            let uses = i64::try_from(callers).unwrap_or(i64::MAX);
+            let together = Uses { name: name.to_owned(), uses, window_ends };
+            let count = move |conn: &mut Conn| limits::use_counters(conn, &[together], now);
+            let counted = self.count_alone(count)?.pop().unwrap_or(Err(now));
+            let nth = |n| counted.map(|used| Used { uses: used.uses - uses + n, ..used });
+            Ok((1..=uses).map(nth).collect())
+        })
+    }
+
+    /// Does the same as [`Db::count`] for work that is one statement: see [`Db::write_alone`].
     pub fn count_alone<T, E>(
         &self,
         work: impl FnOnce(&mut Conn) -> std::result::Result<T, E> + Clone + Send + 'static,
@@ -266,7 +311,7 @@ impl Db {
     {
         let pool = match &self.shape {
             Backend::Sqlite { writer, .. } => return in_writer(writer, durability, work),
-            Backend::Postgres { pool } => pool,
+            Backend::Postgres { pool, .. } => pool,
         };
         // A statement of its own has the isolation level that is the server's default. Where that leads
         // to a conflict, it runs again at ours.
@@ -319,7 +364,7 @@ impl Db {
     {
         match &self.shape {
             Backend::Sqlite { writer, .. } => in_writer(writer, Durability::Full, work),
-            Backend::Postgres { pool } => {
+            Backend::Postgres { pool, .. } => {
                 let (mut pooled, _) =
                     self.begin(pool, ReadOnly(false), Durability::Full, self.wait)?;
                 self.finish(&mut pooled, work)
@@ -397,7 +442,7 @@ impl Db {
     fn pool(&self) -> &r2d2::Pool<Manager> {
         match &self.shape {
             Backend::Sqlite { readers, .. } => readers,
-            Backend::Postgres { pool } => pool,
+            Backend::Postgres { pool, .. } => pool,
         }
     }
 

@@ -129,7 +129,7 @@ pub fn find_by_id(conn: &mut Conn, id: UserId) -> Result<Option<User>> {
 }
 
 /// Returns the key of a user name. Postgres refuses a statement with NUL, and no name has one.
-fn key_of_name(name: &str) -> Option<String> {
+pub(super) fn key_of_name(name: &str) -> Option<String> {
     (!name.contains('\0')).then(|| Username::normalise(name))
 }
 

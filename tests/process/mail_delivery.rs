@@ -61,7 +61,10 @@ fn mail_goes_out_by_itself_when_the_server_comes_up_later() {
     let tokens = addresses.map(|address| {
         let started = Instant::now();
         let token = service.api().register(address);
-        assert!(started.elapsed() < Duration::from_secs(5), "registering waits for the first retry");
+        assert!(
+            started.elapsed() < Duration::from_secs(5),
+            "registering waits for the first retry"
+        );
         token
     });
     service.wait_for_log("mail not sent", 3);

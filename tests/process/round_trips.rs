@@ -1,10 +1,13 @@
-//! Round trips between an instance and Postgres, counted by a proxy between them.
+//! Round trips between an instance and Postgres, and commits that wait for the disk, counted by a
+//! proxy between them.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+
+use serde_json::json;
 
 use crate::client::{Api, PASSWORD};
 use crate::letters::Mailbox;
@@ -19,66 +22,96 @@ const REQUESTS: usize = 15;
 #[derive(Clone)]
 struct Proxy {
     address: SocketAddr,
-    round_trips: Arc<AtomicUsize>,
+    seen: Arc<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    round_trips: AtomicUsize,
+    /// Transactions that may write and whose commit waits for the disk.
+    durable: AtomicUsize,
+}
+
+/// How a transaction begins that may write. If its commit does not wait for the disk, `LAZY` follows
+/// in the same message.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout";
+const LAZY: &str = "synchronous_commit = off";
+
+/// Cost of a request.
+#[derive(Debug, PartialEq, Eq)]
+struct Cost {
+    round_trips: usize,
+    durable: usize,
 }
 
 impl Proxy {
     fn start(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let proxy = Self { address, round_trips: Arc::default() };
-        let counter = proxy.round_trips.clone();
+        let proxy = Self { address, seen: Arc::default() };
+        let seen = proxy.seen.clone();
         thread::spawn(move || {
             for client in listener.incoming() {
                 let server = TcpStream::connect(("127.0.0.1", port)).unwrap();
-                forward(client.unwrap(), server, &counter);
+                forward(client.unwrap(), server, &seen);
             }
         });
         proxy
     }
 
-    /// The median of the round trips of so many requests.
-    fn of(&self, mut request: impl FnMut()) -> usize {
-        let mut counts: Vec<usize> = (0..REQUESTS)
+    /// The medians of so many requests.
+    fn of(&self, mut request: impl FnMut()) -> Cost {
+        let count =
+            || [&self.seen.round_trips, &self.seen.durable].map(|it| it.load(Ordering::SeqCst));
+        let counts: Vec<[usize; 2]> = (0..REQUESTS)
             .map(|_| {
-                let before = self.round_trips.load(Ordering::SeqCst);
+                let before = count();
                 request();
-                self.round_trips.load(Ordering::SeqCst) - before
+                let after = count();
+                [after[0] - before[0], after[1] - before[1]]
             })
             .collect();
-        counts.sort_unstable();
-        counts[REQUESTS / 2]
+        let median = |of: usize| {
+            let mut counts: Vec<usize> = counts.iter().map(|it| it[of]).collect();
+            counts.sort_unstable();
+            counts[REQUESTS / 2]
+        };
+        Cost { round_trips: median(0), durable: median(1) }
     }
 }
 
-fn forward(client: TcpStream, server: TcpStream, counter: &Arc<AtomicUsize>) {
+fn forward(client: TcpStream, server: TcpStream, seen: &Arc<Seen>) {
     for socket in [&client, &server] {
         socket.set_nodelay(true).unwrap();
     }
     let (to_client, to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
     // The server's answers, numbered.
     let answers = Arc::new(AtomicUsize::new(0));
-    let (seen, counter) = (answers.clone(), counter.clone());
+    let (answers_so_far, seen) = (answers.clone(), seen.clone());
     let mut answered = usize::MAX;
     thread::spawn(move || {
-        copy(client, to_server, || {
-            let now = seen.load(Ordering::SeqCst);
+        copy(client, to_server, |sent| {
+            let now = answers_so_far.load(Ordering::SeqCst);
             if std::mem::replace(&mut answered, now) != now {
-                counter.fetch_add(1, Ordering::SeqCst);
+                seen.round_trips.fetch_add(1, Ordering::SeqCst);
+            }
+            let sent = String::from_utf8_lossy(sent);
+            if sent.contains(BEGIN) && !sent.contains(LAZY) {
+                seen.durable.fetch_add(1, Ordering::SeqCst);
             }
         });
     });
     thread::spawn(move || {
-        copy(server, to_client, || {
+        copy(server, to_client, |_| {
             answers.fetch_add(1, Ordering::SeqCst);
         });
     });
 }
 
-fn copy(mut from: TcpStream, mut to: TcpStream, mut note: impl FnMut()) {
+fn copy(mut from: TcpStream, mut to: TcpStream, mut note: impl FnMut(&[u8])) {
     let mut buffer = [0; 16 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer) {
-        note();
+        note(&buffer[..length]);
         if to.write_all(&buffer[..length]).is_err() {
             break;
         }
@@ -115,8 +148,34 @@ fn a_refresh_takes_one_round_trip_and_one_more_to_be_counted() {
         let api = service.api();
         Mailbox::folder(&setup).new_account(&api, MINA);
         let mut token = api.log_in(MINA, PASSWORD).text("refresh_token");
-        let round_trips = proxy.of(|| refresh(&api, &mut token));
+        let round_trips = proxy.of(|| refresh(&api, &mut token)).round_trips;
         println!("a refresh with limits {limits}: {round_trips} round trips");
         assert!(round_trips <= most, "{round_trips} with limits {limits}");
+    }
+}
+
+/// One to look the account up; three to count the attempt, in a transaction; four for the session:
+/// its transaction, the account and all the rest; one to reset the failures.
+#[test]
+fn a_log_in_takes_nine_round_trips_and_one_commit_that_waits_for_the_disk() {
+    for (limits, round_trips) in [("on", 9), ("off", 5)] {
+        let Some((_cluster, proxy, setup)) = behind_a_proxy(limits) else { return };
+        let setup = setup
+            .with("HALLPASS_LIMIT_NETWORK", "1000/1m")
+            .with("HALLPASS_SESSIONS_PER_USER", "100");
+        let service = setup.start();
+        let api = service.api();
+        Mailbox::folder(&setup).new_account(&api, MINA);
+        let device = api.log_in(MINA, PASSWORD).text("device_token");
+        let known = json!({"username": MINA, "password": PASSWORD, "device_token": device});
+        let unknown = json!({"username": MINA, "password": PASSWORD});
+        for body in [known, unknown] {
+            let cost = proxy.of(|| {
+                assert_eq!(api.post("/v1/token-auth", &body).status, 200);
+            });
+            println!("a log-in with limits {limits}: {cost:?}");
+            assert_eq!(cost.durable, 1);
+            assert!(cost.round_trips <= round_trips, "{cost:?} with limits {limits}");
+        }
     }
 }

@@ -5,8 +5,8 @@ use std::mem;
 use std::sync::{Mutex, PoisonError};
 
 use crate::domain::{Counted, Counter, MAILBOX_LATE, UtcTime};
-use crate::flows::{Error, Flows, Result};
-use crate::store::{self, Conn, limits};
+use crate::flows::{Flows, Result};
+use crate::store::limits;
 
 /// Largest number of uses that are kept in memory: several times those of all requests that can be
 /// in progress.
@@ -16,13 +16,21 @@ const MOST_UNRELEASED: usize = 8192;
 #[derive(Debug, Default)]
 pub(crate) struct Unreleased(Mutex<Vec<Release>>);
 
-/// A store function that changes a counter.
-type ReleaseOrReset = fn(&mut Conn, &str) -> store::Result<()>;
+/// What happens to a counter.
+#[derive(Clone, Copy, Debug)]
+enum Change {
+    /// The use does not count.
+    Return,
+    /// No earlier use counts either.
+    Reset,
+    /// Its place goes to the next request.
+    ShortenWait,
+}
 
 #[derive(Clone, Debug)]
 struct Release {
     counter: Counter,
-    how: ReleaseOrReset,
+    change: Change,
     ordered_at: UtcTime,
 }
 
@@ -42,17 +50,16 @@ impl Flows {
     /// Releases the uses of an attempt that was not completed.
     pub(crate) fn release(&self, counters: Vec<Counter>) {
         self.release_or_reset(counters, |counted| match counted {
-            // Its place goes to the next request.
-            Counted::MailboxLate => |conn, name| limits::shorten_wait(conn, name, MAILBOX_LATE),
-            _ => limits::return_use,
+            Counted::MailboxLate => Change::ShortenWait,
+            _ => Change::Return,
         });
     }
 
-    /// Releases the use of a guess that was not wrong.
+    /// Releases the use of a guess that was not wrong. After a failure, a user waits a little.
     pub(super) fn reset_failures(&self, guesses: Vec<Counter>) {
         self.release_or_reset(guesses, |counted| match counted {
-            Counted::FailedLoginsPerAccount => limits::return_use,
-            _ => limits::clear,
+            Counted::FailedLoginsPerAccount => Change::Return,
+            _ => Change::Reset,
         });
     }
 
@@ -74,14 +81,14 @@ impl Flows {
     }
 
     /// Releases uses. If the database fails, [`Self::release_unreleased`] does it later.
-    fn release_or_reset(&self, counters: Vec<Counter>, how: fn(Counted) -> ReleaseOrReset) {
+    fn release_or_reset(&self, counters: Vec<Counter>, change: fn(Counted) -> Change) {
         if self.policy.limits.is_none() || counters.is_empty() {
             return;
         }
         let ordered_at = self.now();
         let releases = counters.into_iter().map(|counter| {
-            let how = how(counter.counted);
-            Release { counter, how, ordered_at }
+            let change = change(counter.counted);
+            Release { counter, change, ordered_at }
         });
         let releases: Vec<Release> = releases.collect();
         if let Err(error) = self.release_all(&releases) {
@@ -91,13 +98,25 @@ impl Flows {
     }
 
     fn release_all(&self, releases: &[Release]) -> Result<()> {
-        let names = releases.iter().map(|it| (it.how, self.secrets.counter_name(&it.counter)));
-        let names: Vec<(ReleaseOrReset, String)> = names.collect();
-        self.db.count(move |conn| {
-            for (release, name) in &names {
-                release(conn, name)?;
+        let (mut returned, mut reset, mut late) = (Vec::new(), Vec::new(), Vec::new());
+        for release in releases {
+            let names = match release.change {
+                Change::Return => &mut returned,
+                Change::Reset => &mut reset,
+                Change::ShortenWait => &mut late,
+            };
+            names.push(self.secrets.counter_name(&release.counter));
+        }
+        if late.is_empty() {
+            return Ok(self
+                .db
+                .count_alone(move |conn| limits::release(conn, &returned, &reset))?);
+        }
+        Ok(self.db.count(move |conn| {
+            for name in &late {
+                limits::shorten_wait(conn, name, MAILBOX_LATE)?;
             }
-            Ok::<_, Error>(())
-        })
+            limits::release(conn, &returned, &reset)
+        })?)
     }
 }

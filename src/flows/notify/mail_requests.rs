@@ -153,10 +153,10 @@ fn reserve_request(
     let mut used = request.of_network();
     reserve(conn, secrets, bounds, used.clone(), now)?;
     let of_network_daily = request.of_network_daily();
-    let (requests, _) = reserve_one(conn, secrets, bounds, of_network_daily.clone(), now)?;
+    let requests = reserve_one(conn, secrets, bounds, &of_network_daily, now)?;
     used.push(of_network_daily);
     let of_mailbox = request.of_mailbox(requests == 1);
-    let (of_mailbox, send_at) = match reserve_one(conn, secrets, bounds, of_mailbox.clone(), now) {
+    let (of_mailbox, send_at) = match reserve_one(conn, secrets, bounds, &of_mailbox, now) {
         Ok(_) => (of_mailbox, now),
         // Anonymous clients in many networks can exhaust the budget of first requests, but the
         // owner of the mailbox still gets a mail. Repeats get no such slot: one network could take

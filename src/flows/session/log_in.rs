@@ -1,13 +1,14 @@
 //! Log-in with a password, and a user name or an e-mail address.
 
 use crate::domain::secrets::FirstTokens;
-use crate::domain::{Amr, Email, PlainPassword, Transport, User, UserId};
-use crate::flows::limits::{Attempt, canonical_login_identifier};
+use crate::domain::{Amr, PlainPassword, Transport, User};
+use crate::flows::limits::Attempt;
 use crate::flows::sign_in::SignIn;
 use crate::flows::{Error, Flows, LogInOutcome, LoginContext, Result};
 use crate::security::hash_queue::Requester;
-use crate::store::users::{self, changes};
-use crate::store::{self, Conn, decoy_users};
+use crate::store::Conn;
+use crate::store::log_in::{self, Named};
+use crate::store::users::changes;
 use crate::telemetry::REFUSALS;
 
 /// Largest number of verifications of one password. Concurrent log-ins that upgrade the hash
@@ -24,16 +25,15 @@ impl Flows {
         client: &LoginContext,
         transport: Transport,
     ) -> Result<LogInOutcome> {
-        let find = |conn: &mut Conn| find_by_login(conn, name);
-        self.attempt(name, client, find, |attempt| {
+        let named = Named::username_or_email(name);
+        self.attempt(name, &named, client, |attempt| {
             let (policy, now) = (self.policy.clone(), self.now());
             let tokens = FirstTokens::random();
             let client = client.clone();
             let sign_in = SignIn { amr: Amr::password(), client, transport, tokens, now };
-            let (user, signed_in) =
-                self.with_password(name, password, attempt, move |conn, user| {
-                    sign_in.open(conn, &policy, user)
-                })?;
+            let (user, signed_in) = self.with_password(password, attempt, move |conn, user| {
+                sign_in.open(conn, &policy, user)
+            })?;
             let session_id = &signed_in.session.id;
             tracing::info!(user_id = user.id.0, %session_id, "logged in");
             Ok(LogInOutcome::LoggedIn(self.complete(&user, signed_in, now)?))
@@ -44,15 +44,15 @@ impl Flows {
     /// that records the log-in. Then upgrades an outdated hash.
     pub(crate) fn with_password<T: Send + 'static>(
         &self,
-        name: &str,
         password: &PlainPassword,
         attempt: &Attempt,
         work: impl FnOnce(&mut Conn, &User) -> Result<T> + Clone + Send + 'static,
     ) -> Result<(User, T)> {
         // A concurrent log-in may upgrade the hash meanwhile. Then the password is verified again,
         // with the new hash.
+        let mut compared = attempt.compared.clone();
         for _ in 0..MAX_COMPARISONS {
-            let (checked, is_outdated) = self.check_password(name, password, attempt)?;
+            let (checked, is_outdated) = self.check_password(password, attempt, compared)?;
             let (id, hash, now, work) =
                 (checked.id, checked.password_hash, self.now(), work.clone());
             let noted = self.db.write(move |conn| {
@@ -68,35 +68,23 @@ impl Flows {
                 }
                 return Ok((user, outcome));
             }
+            let find = |conn: &mut Conn| log_in::find_candidate(conn, &attempt.login);
+            compared = self.db.read_alone(find)?.compared;
         }
         Err(Error::InvalidCredentials)
     }
 
-    /// Returns the active user of `attempt`, if `password` is right, and whether the hash is
-    /// outdated.
-    ///
-    /// For an unknown user, verifies against the hash of a decoy user: imported hashes have other
-    /// costs than ours, so one fixed dummy hash would reveal which users exist. The decoy is the
-    /// same for all spellings of a name, also at the Django REST adapter.
+    /// Returns the active user of `attempt`, if `password` is that of `compared`, and whether the
+    /// hash is outdated.
     pub(crate) fn check_password(
         &self,
-        name: &str,
         password: &PlainPassword,
         attempt: &Attempt,
+        compared: Option<User>,
     ) -> Result<(User, bool)> {
-        let spelling = canonical_login_identifier(name);
-        let key = self.secrets.decoy_key(&spelling);
-        let meant = attempt.user;
-        let read = self.db.read(|conn| {
-            // The user that another spelling of the name finds, or a log-in at the adapter.
-            let same_spelling = find_by_login(conn, &spelling)?;
-            let decoy = decoy_users::find(conn, key)?;
-            let compared = meant.or(same_spelling).or(decoy).unwrap_or(UserId::NONE);
-            users::find_by_id(conn, compared)
-        })?;
-        let stored = read.as_ref().map(|user| &user.password_hash);
+        let stored = compared.as_ref().map(|user| &user.password_hash);
         let verdict = self.hasher.verify(attempt.requester.clone(), password, stored)?;
-        let user = read.filter(|user| Some(user.id) == meant);
+        let user = compared.filter(|user| Some(user.id) == attempt.user);
         let user_id = user.as_ref().map(|user| user.id.0);
         let Some(user) = user.filter(|_| verdict.matches) else {
             tracing::info!(target: REFUSALS, user_id, "log-in refused: wrong name or password");
@@ -122,15 +110,4 @@ impl Flows {
             tracing::warn!(user_id = id.0, %error, "the password hash stays outdated for now");
         }
     }
-}
-
-/// Finds the account of a user name in any letter case, or of an e-mail address. Both are looked up
-/// in any case, so that known and unknown names take the same time.
-fn find_by_login(conn: &mut Conn, name: &str) -> store::Result<Option<UserId>> {
-    let by_name = users::find_id_by_username(conn, name)?;
-    let by_address = match Email::parse(name) {
-        Ok(email) => users::find_id_by_email(conn, &email)?,
-        Err(_) => None,
-    };
-    Ok(by_name.or(by_address))
 }

@@ -410,11 +410,11 @@ fn begin_waiting(
     Ok(())
 }
 
-/// Returns an expression for the list after `RETURNING` that makes the commit of a statement lazy
-/// ([`Durability::Lazy`]) if the statement is a transaction of its own.
-pub(crate) fn lazy_if_alone(conn: &mut Conn) -> Result<&'static str> {
+/// Returns an expression for the list after `SELECT` or `RETURNING` that makes the commit of a
+/// statement lazy ([`Durability::Lazy`]), if the statement is a transaction of its own.
+pub(crate) fn lazy_if_alone(conn: &mut Conn) -> Result<Option<&'static str>> {
     let is_alone = matches!(conn, Conn::Postgres(_)) && depth(conn)? == 0;
-    Ok(if is_alone { ", set_config('synchronous_commit', 'off', true)" } else { "" })
+    Ok(is_alone.then_some("set_config('synchronous_commit', 'off', true)"))
 }
 
 /// Begins a transaction that reads one state of the database (a snapshot).

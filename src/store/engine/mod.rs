@@ -2,6 +2,7 @@
 
 pub(crate) mod backup;
 pub(crate) mod certificates;
+pub(crate) mod combiner;
 pub(crate) mod connection;
 pub(crate) mod health;
 pub(crate) mod locks;

@@ -73,6 +73,25 @@ on_both! {
         assert!(answers.iter().all(|it| it.status == 401 || it.status == 429));
     }
 
+    fn of_a_hundred_refreshes_at_once_as_many_are_answered_as_the_limit_allows(world) {
+        let few = [("HALLPASS_LIMIT_REFRESH", "60/1m")];
+        let apps = [limited_with(&world, &few), limited_with(&world, &few)];
+        for _ in 0..3 {
+            let body = json!({"refresh_token": "unknown"});
+            let ask = |number: usize| apps[number % 2].post("/v1/token-refresh", &body);
+            let answers = at_once(100, ask);
+            assert_eq!(answers.iter().filter(|it| it.status == 401).count(), 60);
+            assert_eq!(answers.iter().filter(|it| it.status == 429).count(), 40);
+            // The wait is stored, for both instances.
+            world.advance(SECOND * 59);
+            for number in 0..2 {
+                let refused = ask(number).refused(429, "rate_limited");
+                assert_eq!(refused.header("retry-after"), Some("1"));
+            }
+            world.advance(SECOND);
+        }
+    }
+
     fn a_thousand_failures_elsewhere_do_not_keep_the_victim_out(world) {
         let app = limited(&world);
         let session = app.person(&world, MINA);

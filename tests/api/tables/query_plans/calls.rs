@@ -12,6 +12,8 @@ use hallpass::domain::{
 use hallpass::store::jobs::backlog::{self, Retryable};
 use hallpass::store::jobs::lease::{self, Conclusion, PutBack};
 use hallpass::store::jobs::{self, Claim, DueJobs, NewJob};
+use hallpass::store::limits::Uses;
+use hallpass::store::log_in::{Login, Named, Opening};
 use hallpass::store::outbox::{MailKind, NewMail, QueuedMail, Selection};
 use hallpass::store::refresh::Exchange;
 use hallpass::store::released_names::{self, Names};
@@ -20,7 +22,7 @@ use hallpass::store::users::search::{self, UserFilter};
 use hallpass::store::users::{self, NewUser, rights};
 use hallpass::store::{
     Conn, api_keys, challenges, decoy_users, erasures, events, identities, import, known_devices,
-    limits, outbox, refresh, registrations, sessions, signing_keys, social_flows,
+    limits, log_in, outbox, refresh, registrations, sessions, signing_keys, social_flows,
 };
 
 use super::Recorder;
@@ -83,6 +85,18 @@ fn call_users(conn: &mut Conn, recorder: &Recorder) {
     call!(recorder, users::find_id_by_username(conn, "user7"));
     call!(recorder, search::find_named_like(conn, &email("p7")));
     call!(recorder, users::find_id_by_email(conn, &email("p7")));
+    let unknown = Named::username_or_email("unknown");
+    for (name, found) in [("user7", true), ("p7@example.com", true), ("unknown", false)] {
+        let named = Named::username_or_email(name);
+        let id = call!(recorder, log_in::find_named(conn, &named));
+        assert_eq!(id, Some(USER).filter(|_| found));
+        let login = Login { device: None, named, spelling: unknown.clone(), decoy_key: u32::MAX };
+        let candidate = call!(recorder, log_in::find_candidate(conn, &login));
+        assert_eq!(candidate.named, id);
+        let compared = candidate.compared.map(|user| user.id);
+        // For an unknown name it is the decoy user.
+        assert!(compared.is_some() && (compared == id || !found), "{compared:?}");
+    }
     call!(recorder, users::find_by_exact_username(conn, "user7"));
     call!(recorder, users::find_by_username(conn, "user7"));
     call!(recorder, users::find_by_email(conn, &email("p7")));
@@ -149,6 +163,17 @@ fn call_sessions(conn: &mut Conn, recorder: &Recorder) {
     call!(recorder, sessions::knows_device(conn, USER, &device));
     call!(recorder, sessions::end_session(conn, &SessionId("s1".into()), reason, NOW));
     call!(recorder, sessions::end_session_of(conn, USER, &SessionId("s2".into()), reason, NOW));
+    let opened = Session { id: SessionId::new(NOW), ..session.clone() };
+    let opening = Opening {
+        session: &opened,
+        refresh_token: hash("first"),
+        refresh_expires_at: LATER,
+        presented: Some(hash("forged")),
+        device: hash("a device"),
+        keep_devices: 1,
+        keep_sessions: 100,
+    };
+    assert!(!call!(recorder, log_in::open_session(conn, &opening)).is_known_device);
     let ended = call!(recorder, sessions::end_oldest_sessions(conn, USER, 0, NOW));
     assert!(!ended.is_empty());
     call!(recorder, sessions::end_all_sessions(conn, UserId(8), Some(&session.id), reason, NOW));
@@ -298,6 +323,13 @@ fn call_limits_and_devices(conn: &mut Conn, recorder: &Recorder) {
     assert!(call!(recorder, limits::use_counter(conn, "b", LATER, NOW)).is_ok());
     call!(recorder, limits::return_use(conn, "b"));
     call!(recorder, limits::clear(conn, "b"));
+    let uses = ["a", "b"].map(|name| Uses { name: name.to_owned(), uses: 2, window_ends: LATER });
+    for counted in call!(recorder, limits::use_counters(conn, &uses, NOW)) {
+        assert_eq!(counted.unwrap().uses, 2);
+    }
+    call!(recorder, limits::release(conn, &["a".to_owned()], &["b".to_owned()]));
+    assert_eq!(limits::use_counter(conn, "a", LATER, NOW).unwrap().unwrap().uses, 2);
+    assert_eq!(limits::use_counter(conn, "b", LATER, NOW).unwrap().unwrap().uses, 1);
     call!(recorder, known_devices::remember(conn, USER, &hash("d"), 0, NOW));
     call!(recorder, known_devices::find_owner(conn, &hash("d")));
     call!(recorder, known_devices::list_all(conn, USER));

@@ -1,0 +1,395 @@
+//! The statements of a log-in: the account that it names, and its session. On Postgres each is one
+//! round trip.
+
+use diesel::backend::Backend;
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::serialize::ToSql;
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Nullable, Text};
+
+use super::decoy_users::PLACE;
+use super::schema::users as users_table;
+use super::{Conn, Result, events, known_devices, sessions, users};
+use crate::domain::{
+    Email, EndReason, EventContext, EventId, EventKind, Session, SessionId, TokenHash, Transport,
+    User, UserId, UtcTime,
+};
+
+/// What a client calls an account. Keys that it does not have are empty, and are looked up all the
+/// same, so that all names take the same time. No account has them.
+#[derive(Clone, Debug)]
+pub struct Named {
+    username: String,
+    email: String,
+}
+
+impl Named {
+    /// Returns the account with that user name, in any letter case.
+    pub fn username(name: &str) -> Self {
+        Self { username: users::key_of_name(name).unwrap_or_default(), email: String::new() }
+    }
+
+    /// Returns the account with that user name, or else the one with that e-mail address.
+    pub fn username_or_email(name: &str) -> Self {
+        let email = Email::parse(name).map(|email| email.normalised().to_owned());
+        Self { email: email.unwrap_or_default(), ..Self::username(name) }
+    }
+}
+
+/// A log-in whose account is looked up.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// The token of a known device.
+    pub device: Option<TokenHash>,
+    /// The name.
+    pub named: Named,
+    /// Another spelling of the name.
+    pub spelling: Named,
+    /// Position of its decoy user.
+    pub decoy_key: u32,
+}
+
+/// The account of a log-in.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// Owner of the known device.
+    pub device_owner: Option<UserId>,
+    /// The account that is named.
+    pub named: Option<UserId>,
+    /// The account whose password is compared: that one, or else the one of the other spelling, or
+    /// else the decoy user.
+    pub compared: Option<User>,
+}
+
+/// Finds the account that is named.
+pub fn find_named(conn: &mut Conn, named: &Named) -> Result<Option<UserId>> {
+    let find = Find { named, spelling: named, device: &[], place: 0 };
+    Ok(find.load(conn)?.named())
+}
+
+/// Finds the account of a log-in. Known and unknown names cause the same look-ups.
+pub fn find_candidate(conn: &mut Conn, login: &Login) -> Result<Candidate> {
+    let Login { device, named, spelling, decoy_key } = login;
+    let device = device.as_ref().map_or(&[][..], |token| &token.0);
+    let found = Find { named, spelling, device, place: i64::from(decoy_key >> 1) }.load(conn)?;
+    let named = found.named();
+    let Found { device_owner, compared, .. } = found;
+    Ok(Candidate {
+        device_owner: device_owner.map(UserId),
+        named,
+        compared: compared.map(User::from),
+    })
+}
+
+#[derive(Queryable)]
+struct Found {
+    device_owner: Option<i64>,
+    by_username: Option<i64>,
+    by_email: Option<i64>,
+    _spelling_username: Option<i64>,
+    _spelling_email: Option<i64>,
+    _decoy: Option<i64>,
+    _first: Option<i64>,
+    compared: Option<users::Row>,
+}
+
+impl Found {
+    fn named(&self) -> Option<UserId> {
+        self.by_username.or(self.by_email).map(UserId)
+    }
+}
+
+/// The statement of [`find_candidate`]. All ids are in its result, so that none is left out because
+/// an earlier one exists.
+struct Find<'a> {
+    named: &'a Named,
+    spelling: &'a Named,
+    device: &'a [u8],
+    place: i64,
+}
+
+impl Find<'_> {
+    fn load(self, conn: &mut Conn) -> Result<Found> {
+        Ok(match conn {
+            Conn::Postgres(postgres) => self.get_result(postgres)?,
+            Conn::Sqlite(sqlite) => self.get_result(sqlite)?,
+        })
+    }
+}
+
+impl<DB: Backend> QueryFragment<DB> for Find<'_>
+where
+    str: ToSql<Text, DB>,
+    [u8]: ToSql<Binary, DB>,
+    i64: ToSql<BigInt, DB>,
+    <users_table::table as Table>::AllColumns: QueryFragment<DB>,
+{
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        out.push_sql("SELECT found.*, ");
+        users_table::all_columns.walk_ast(out.reborrow())?;
+        out.push_sql(" FROM (SELECT (SELECT user_id FROM known_devices WHERE token_hash = ");
+        out.push_bind_param::<Binary, _>(self.device)?;
+        for (column, key, name) in [
+            ("username_norm", &self.named.username, "by_username"),
+            ("email_norm", &self.named.email, "by_email"),
+            ("username_norm", &self.spelling.username, "spelling_username"),
+            ("email_norm", &self.spelling.email, "spelling_email"),
+        ] {
+            out.push_sql(if name == "by_username" { ") AS device_owner, " } else { ", " });
+            out.push_sql("(SELECT id FROM users WHERE ");
+            out.push_sql(column);
+            out.push_sql(" = ");
+            out.push_bind_param::<Text, _>(key.as_str())?;
+            out.push_sql(") AS ");
+            out.push_sql(name);
+        }
+        out.push_sql(", (SELECT id FROM users WHERE ");
+        out.push_sql(PLACE);
+        out.push_sql(" >= ");
+        out.push_bind_param::<BigInt, _>(&self.place)?;
+        for end in [" LIMIT 1) AS decoy, (SELECT id FROM users", " LIMIT 1) AS first_decoy"] {
+            out.push_sql(" ORDER BY ");
+            out.push_sql(PLACE);
+            out.push_sql(end);
+        }
+        out.push_sql(
+            ") AS found LEFT JOIN users ON users.id = COALESCE(by_username, by_email, \
+             spelling_username, spelling_email, decoy, first_decoy)",
+        );
+        Ok(())
+    }
+}
+
+impl QueryId for Find<'_> {
+    type QueryId = Find<'static>;
+
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl Query for Find<'_> {
+    type SqlType = (
+        Nullable<BigInt>,
+        Nullable<BigInt>,
+        Nullable<BigInt>,
+        Nullable<BigInt>,
+        Nullable<BigInt>,
+        Nullable<BigInt>,
+        Nullable<BigInt>,
+        Nullable<users_table::SqlType>,
+    );
+}
+
+impl<Connection> RunQueryDsl<Connection> for Find<'_> {}
+
+/// A session that is opened.
+#[derive(Clone, Debug)]
+pub struct Opening<'a> {
+    /// The session.
+    pub session: &'a Session,
+    /// Its first refresh token.
+    pub refresh_token: TokenHash,
+    /// Expiry of that token.
+    pub refresh_expires_at: UtcTime,
+    /// The device token that the client presented.
+    pub presented: Option<TokenHash>,
+    /// The device token of the client, if the presented one is not of this user.
+    pub device: TokenHash,
+    /// Number of known devices that are kept.
+    pub keep_devices: i64,
+    /// Number of sessions that stay open, this one included.
+    pub keep_sessions: i64,
+}
+
+/// A session that was opened.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// True if the presented device token is of this user.
+    pub is_known_device: bool,
+    /// True if the user logged in before on a device with that label and network; `None` if the
+    /// user never logged in before.
+    pub knows_label: Option<bool>,
+    /// The sessions that were ended because the user had too many.
+    pub ended: Vec<SessionId>,
+}
+
+/// Opens a session of a user who is locked: stores it with its token, its device and its event, and
+/// ends the oldest sessions beyond the permitted number.
+pub fn open_session(conn: &mut Conn, opening: &Opening<'_>) -> Result<Opened> {
+    let Conn::Postgres(postgres) = conn else { return open_in_steps(conn, opening) };
+    let (is_known_device, logged_in_before, knows_label, ended): (bool, bool, bool, Vec<String>) =
+        Open::of(opening).get_result(postgres)?;
+    Ok(Opened {
+        is_known_device,
+        knows_label: logged_in_before.then_some(knows_label),
+        ended: ended.into_iter().map(SessionId).collect(),
+    })
+}
+
+fn open_in_steps(conn: &mut Conn, opening: &Opening<'_>) -> Result<Opened> {
+    let Opening { session, refresh_token, presented, device, .. } = opening;
+    let (user, now) = (session.user_id, session.created_at);
+    let mut is_known_device = false;
+    if let Some(token) = presented {
+        is_known_device = known_devices::find_owner(conn, token)? == Some(user);
+    }
+    let knows_label = sessions::knows_device(conn, user, &session.device)?;
+    let token = presented.as_ref().filter(|_| is_known_device).unwrap_or(device);
+    known_devices::remember(conn, user, token, opening.keep_devices, now)?;
+    sessions::insert_session(conn, session)?;
+    let expires_at = opening.refresh_expires_at;
+    sessions::insert_refresh_token(conn, refresh_token, &session.id, expires_at, 0)?;
+    let ended = sessions::end_oldest_sessions(conn, user, opening.keep_sessions, now)?;
+    let context = EventContext::of(user, now).on(&session.device).in_session(&session.id);
+    events::record(conn, &context, EventKind::LoggedIn, &session.amr.to_string())?;
+    Ok(Opened { is_known_device, knows_label, ended })
+}
+
+/// [`open_session`] on Postgres. Its parts see the rows as they were before.
+struct Open<'a> {
+    opening: &'a Opening<'a>,
+    presented: &'a [u8],
+    amr: String,
+    event: EventId,
+    transport: Option<&'static str>,
+    created_at: i64,
+    expires_at: i64,
+    refresh_expires_at: i64,
+    other_devices: i64,
+    other_sessions: i64,
+}
+
+impl<'a> Open<'a> {
+    fn of(opening: &'a Opening<'a>) -> Self {
+        let session = opening.session;
+        Self {
+            opening,
+            presented: opening.presented.as_ref().map_or(&[][..], |token| &token.0),
+            amr: session.amr.to_string(),
+            event: EventId::new(session.created_at),
+            transport: session.transport.map(Transport::name),
+            created_at: session.created_at.micros(),
+            expires_at: session.expires_at.micros(),
+            refresh_expires_at: opening.refresh_expires_at.micros(),
+            other_devices: opening.keep_devices.saturating_sub(1).max(0),
+            other_sessions: opening.keep_sessions.saturating_sub(1).max(0),
+        }
+    }
+}
+
+impl QueryFragment<Pg> for Open<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        let Opening { session, refresh_token, device, .. } = self.opening;
+        let (user, now) = (&session.user_id.0, &self.created_at);
+        out.push_sql("WITH seen AS (UPDATE known_devices SET last_seen_at = ");
+        out.push_bind_param::<BigInt, _>(now)?;
+        out.push_sql(" WHERE token_hash = ");
+        out.push_bind_param::<Binary, _>(self.presented)?;
+        out.push_sql(" AND user_id = ");
+        out.push_bind_param::<BigInt, _>(user)?;
+        out.push_sql(
+            " RETURNING token_hash), \
+             remembered AS ( \
+                 INSERT INTO known_devices (token_hash, user_id, created_at, last_seen_at) SELECT ",
+        );
+        out.push_bind_param::<Binary, _>(&device.0)?;
+        for value in [user, now, now] {
+            out.push_sql(if value == user { "::bytea, " } else { "::bigint, " });
+            out.push_bind_param::<BigInt, _>(value)?;
+        }
+        out.push_sql(
+            "::bigint WHERE NOT EXISTS (SELECT FROM seen) \
+             ON CONFLICT (token_hash) DO UPDATE SET last_seen_at = excluded.last_seen_at \
+                 WHERE known_devices.user_id = excluded.user_id), \
+             forgotten AS ( \
+                 DELETE FROM known_devices WHERE NOT EXISTS (SELECT FROM seen) AND token_hash IN ( \
+                     SELECT token_hash FROM known_devices WHERE user_id = ",
+        );
+        out.push_bind_param::<BigInt, _>(user)?;
+        out.push_sql(" AND token_hash <> ");
+        out.push_bind_param::<Binary, _>(&device.0)?;
+        out.push_sql(" ORDER BY last_seen_at DESC, token_hash LIMIT 100 OFFSET ");
+        out.push_bind_param::<BigInt, _>(&self.other_devices)?;
+        out.push_sql(
+            ")), opened AS (INSERT INTO sessions (id, user_id, amr, created_at, last_seen_at, \
+             expires_at, device, network, transport) VALUES (",
+        );
+        out.push_bind_param::<Text, _>(session.id.as_str())?;
+        out.push_sql(", ");
+        out.push_bind_param::<BigInt, _>(user)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Text, _>(&self.amr)?;
+        for time in [now, now, &self.expires_at] {
+            out.push_sql(", ");
+            out.push_bind_param::<BigInt, _>(time)?;
+        }
+        for text in [&session.device.label, &session.device.network] {
+            out.push_sql(", ");
+            out.push_bind_param::<Text, _>(text)?;
+        }
+        out.push_sql(", ");
+        out.push_bind_param::<Nullable<Text>, _>(&self.transport)?;
+        out.push_sql(
+            ")), granted AS (INSERT INTO refresh_tokens \
+             (token_hash, session_id, expires_at, generation) VALUES (",
+        );
+        out.push_bind_param::<Binary, _>(&refresh_token.0)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Text, _>(session.id.as_str())?;
+        out.push_sql(", ");
+        out.push_bind_param::<BigInt, _>(&self.refresh_expires_at)?;
+        out.push_sql(
+            ", 0)), noted AS (INSERT INTO events \
+             (user_id, at, id, kind, session_id, device, network, detail) VALUES (",
+        );
+        out.push_bind_param::<BigInt, _>(user)?;
+        out.push_sql(", ");
+        out.push_bind_param::<BigInt, _>(now)?;
+        for text in [
+            self.event.as_str(),
+            EventKind::LoggedIn.name(),
+            session.id.as_str(),
+            &session.device.label,
+            &session.device.network,
+            &self.amr,
+        ] {
+            out.push_sql(", ");
+            out.push_bind_param::<Text, _>(text)?;
+        }
+        out.push_sql(")), ended AS (UPDATE sessions SET ended_at = ");
+        out.push_bind_param::<BigInt, _>(now)?;
+        out.push_sql(", end_reason = ");
+        out.push_bind_param::<Text, _>(EndReason::TooMany.name())?;
+        out.push_sql(" WHERE ended_at IS NULL AND id IN (SELECT id FROM sessions WHERE user_id = ");
+        out.push_bind_param::<BigInt, _>(user)?;
+        out.push_sql(" AND ended_at IS NULL AND expires_at > ");
+        out.push_bind_param::<BigInt, _>(now)?;
+        out.push_sql(" ORDER BY last_seen_at DESC, id DESC LIMIT 1000 OFFSET ");
+        out.push_bind_param::<BigInt, _>(&self.other_sessions)?;
+        out.push_sql(
+            ") RETURNING id) SELECT EXISTS (SELECT FROM seen), \
+             EXISTS (SELECT FROM sessions WHERE user_id = ",
+        );
+        out.push_bind_param::<BigInt, _>(user)?;
+        out.push_sql("), EXISTS (SELECT FROM sessions WHERE user_id = ");
+        out.push_bind_param::<BigInt, _>(user)?;
+        out.push_sql(" AND device = ");
+        out.push_bind_param::<Text, _>(&session.device.label)?;
+        out.push_sql(" AND network = ");
+        out.push_bind_param::<Text, _>(&session.device.network)?;
+        out.push_sql("), ARRAY(SELECT id FROM ended)");
+        Ok(())
+    }
+}
+
+impl QueryId for Open<'_> {
+    type QueryId = Open<'static>;
+
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl Query for Open<'_> {
+    type SqlType = (Bool, Bool, Bool, Array<Text>);
+}
+
+impl RunQueryDsl<PgConnection> for Open<'_> {}
