@@ -5,6 +5,7 @@ import concurrent.futures
 import itertools
 import os
 import resource
+import sqlite3
 import statistics
 import subprocess
 import time
@@ -171,28 +172,35 @@ def log_in_rate(port, seconds):
     return (len(done) - CORES) / (done[-1] - done[CORES - 1])
 
 
-def fsyncs(folder, seconds):
-    """Returns the milliseconds of each write of a page that waits for the disk."""
+def commits(folder, seconds):
+    """Returns the milliseconds of commits of one row each, one after the other, that wait for the disk.
+
+    By SQLite itself: an fsync takes 20 times as long where a file grows as where it is written over,
+    and a write-ahead log does both.
+    """
     times = []
-    with open(f"{folder}/fsync", "wb", buffering=0) as file:
-        ends = time.perf_counter() + seconds
-        while time.perf_counter() < ends:
-            began = time.perf_counter()
-            file.write(b"x" * 4096)
-            os.fdatasync(file.fileno())
-            times.append((time.perf_counter() - began) * 1000)
+    connection = sqlite3.connect(f"{folder}/commits.db", isolation_level=None)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("CREATE TABLE IF NOT EXISTS rows (content BLOB)")
+    ends = time.perf_counter() + seconds
+    while time.perf_counter() < ends:
+        began = time.perf_counter()
+        connection.execute("INSERT INTO rows VALUES (randomblob(100))")
+        times.append((time.perf_counter() - began) * 1000)
+    connection.close()
     return times
 
 
 def refreshes(bench, report):
-    """Refreshes beside the fsync of the disk, and with limits on and off on Postgres."""
+    """Refreshes beside commits of one row, and with limits on and off on Postgres."""
     database = bench.new_database("refreshes")
     ratios, beside = collections.defaultdict(list), []
     with database.start(bench.program, CHEAP | PROXY) as service:
         connection = Connection(service.port)
         token = connection.ask(log_in("admin"))["refresh_token"]
         for _ in range(bench.rounds):
-            disk = fsyncs(bench.folder, 1)
+            disk = commits(bench.folder, 1)
             times = []
             for _ in range(200 if bench.is_full else 50):
                 took, answer = connection.time(refresh(token))
@@ -203,9 +211,9 @@ def refreshes(bench, report):
                 rate = start_refreshes(service.port, connections, bench.seconds).rate()
                 ratios[connections].append(rate / (1000 / statistics.mean(disk)))
     for connections, goal in [(8, 3), (32, 6)]:
-        name = f"token-refresh/s on SQLite against fsyncs/s of the disk, {connections} connections"
+        name = f"token-refresh/s on SQLite against commits/s of one row each, {connections} connections"
         report.at_least(name, median(ratios[connections]), goal)
-    report.at_most("token-refresh on SQLite: p50 beside the fsync, 1 connection", median(beside), 1, "ms")
+    report.at_most("token-refresh on SQLite: p50 beside a commit of one row, 1 connection", median(beside), 1, "ms")
     if bench.postgres:
         refreshes_with_limits(bench, report)
 
