@@ -170,8 +170,8 @@ impl Db {
         let (mut pooled, _) = self.check_out(pool, self.wait)?;
         if pooled.limits_waits() {
             let outcome = pooled.run_alone(&work);
-            // See `repeat`.
-            if pooled.fault().is_none() {
+            // See `repeat`. A lock that was not available is not waited for twice.
+            if !matches!(pooled.fault(), Some(Fault::Conflict | Fault::Connection)) {
                 return outcome;
             }
         }
