@@ -10,7 +10,7 @@ use crate::domain::{
     Device, EventContext, EventId, EventKind, LimitHit, Scope, User, UserId, UtcTime,
 };
 use crate::store::events::{self, EventPage};
-use crate::store::log_in::{self, Named};
+use crate::store::sessions::log_in::{self, Named};
 use crate::store::{self, Conn, users};
 
 /// The interval in which a free and repeatable action of a user is recorded once. Without it, a

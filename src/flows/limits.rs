@@ -14,7 +14,7 @@ use crate::domain::{
 };
 use crate::security::hash_queue::{Lane, Requester};
 use crate::store::limits::{self, Counting, Uses};
-use crate::store::log_in::{self, Candidate, Login, Named};
+use crate::store::sessions::log_in::{self, Candidate, Login, Named};
 use crate::store::{self, Conn};
 use std::fmt::Display;
 

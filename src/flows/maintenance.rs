@@ -11,8 +11,8 @@ use crate::flows::{Error, Flows, Result};
 use crate::store::jobs::backlog;
 use crate::store::users::{changes, rights};
 use crate::store::{
-    self, Conn, challenges, erasures, events, limits, registrations, released_names, sessions,
-    signing_keys,
+    self, Conn, challenges, challenges::registrations, events, limits, sessions, signing_keys,
+    users::erasures, users::released_names,
 };
 
 /// Time for which the refresh token of an ended session is refused as "revoked" or "expired" rather

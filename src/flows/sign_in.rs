@@ -10,8 +10,8 @@ use crate::domain::{
     SessionId, TokenHash, Transport, User, UserId, UtcTime,
 };
 use crate::security::access_token::Claims;
-use crate::store::log_in::{self, Opened, Opening};
 use crate::store::outbox::MailKind;
+use crate::store::sessions::log_in::{self, Opened, Opening};
 use crate::store::{Conn, events, sessions};
 
 /// Number of known devices that are kept per user.

@@ -1,6 +1,8 @@
 //! Challenges of every kind: the secrets of their mails, the tries of their codes, and their single
 //! use.
 
+pub mod registrations;
+
 use diesel::prelude::*;
 
 use super::schema::challenges;

@@ -9,7 +9,7 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::serialize::ToSql;
 use diesel::sql_types::{Array, BigInt, Text};
 
-use super::engine::connection::lazy_if_alone;
+use super::engine::transaction::lazy_if_alone;
 use super::schema::limits;
 use super::{Conn, Result};
 use crate::domain::{Counted, UtcTime};

@@ -1,5 +1,9 @@
 //! Sessions and their refresh tokens.
 
+pub mod known_devices;
+pub mod log_in;
+pub mod refresh;
+
 use diesel::dsl::{exists, sql};
 use diesel::prelude::*;
 use diesel::sql_types::Bool;

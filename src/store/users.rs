@@ -1,12 +1,15 @@
 //! Accounts: the rows of `users`.
 
 pub mod changes;
+pub mod decoy_users;
+pub mod erasures;
+pub mod released_names;
 pub mod rights;
 pub mod search;
 
 use diesel::prelude::*;
 
-use super::released_names::{self, Names};
+use self::released_names::Names;
 use super::schema::users;
 use super::{Conn, Result};
 use crate::domain::{
@@ -96,7 +99,7 @@ impl NewUser {
 
 /// Inserts an active account. After [`super::Error::Duplicate`] the transaction can continue.
 pub fn insert_user(conn: &mut Conn, new: &NewUser, now: UtcTime) -> Result<User> {
-    crate::store::engine::connection::in_transaction(conn, |conn| {
+    crate::store::engine::transaction::in_transaction(conn, |conn| {
         let row: Row = diesel::insert_into(users::table)
             .values((
                 users::username.eq(new.username.as_str()),

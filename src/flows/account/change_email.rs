@@ -14,7 +14,7 @@ use crate::flows::{Claims, Error, Flows, PendingVerification, Policy, Result};
 use crate::store::jobs::Schedule;
 use crate::store::outbox::{self, MailKind};
 use crate::store::users::changes;
-use crate::store::{self, Conn, Unique, challenges, events, registrations};
+use crate::store::{self, Conn, Unique, challenges, challenges::registrations, events};
 
 impl Flows {
     /// Requests the verification of `email` for the account of the caller. `password` may be

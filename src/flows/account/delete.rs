@@ -9,7 +9,7 @@ use crate::domain::{
 use crate::flows::password::reauthenticate::lock_unchanged;
 use crate::flows::{Claims, Error, Flows, Result};
 use crate::store::users::{self, rights};
-use crate::store::{Conn, challenges, erasures, events, outbox, sessions};
+use crate::store::{Conn, challenges, events, outbox, sessions, users::erasures};
 
 /// Time for which the response to a deletion waits for the erasure of sessions and events. It
 /// suffices for tens of thousands.

@@ -14,7 +14,8 @@ use crate::flows::{Claims, Error, Flows, Result};
 use crate::store::events::EventPage;
 use crate::store::outbox::{self, MailLine};
 use crate::store::{
-    self, Conn, Page, challenges, events, identities, known_devices, registrations, sessions, users,
+    self, Conn, Page, challenges, challenges::registrations, events, identities, sessions,
+    sessions::known_devices, users,
 };
 
 /// Number of rows per query.

@@ -18,7 +18,7 @@ use crate::flows::{
 use crate::store::jobs::Schedule;
 use crate::store::outbox::{self, MailKind, NewMail};
 use crate::store::users::NewUser;
-use crate::store::{self, Conn, Unique, events, registrations, users};
+use crate::store::{self, Conn, Unique, challenges::registrations, events, users};
 
 /// Beginning of the user names that accounts have until their e-mail address is verified.
 const PLACEHOLDER: &str = "user-";

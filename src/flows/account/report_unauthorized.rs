@@ -14,7 +14,9 @@ use crate::flows::{Error, Flows, Policy, Result};
 use crate::store::outbox::{self, NewMail};
 use crate::store::users::changes::{self, UserChanges};
 use crate::store::users::{self, rights};
-use crate::store::{self, Conn, Unique, challenges, events, identities, known_devices, sessions};
+use crate::store::{
+    self, Conn, Unique, challenges, events, identities, sessions, sessions::known_devices,
+};
 
 impl Flows {
     /// Reports unauthorized activity, once. A repetition of the request succeeds and does nothing.

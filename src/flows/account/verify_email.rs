@@ -19,7 +19,7 @@ use crate::flows::password::reauthenticate::lock_active;
 use crate::flows::sign_in::{SignIn, earlier_or_first, sign_in_once};
 use crate::flows::social::identities::link_identity;
 use crate::flows::{Error, Flows, LoggedIn, LoginContext, Policy, Result, VerifyEmailProof};
-use crate::store::registrations::{self, Found};
+use crate::store::challenges::registrations::{self, Found};
 use crate::store::users;
 use crate::store::users::changes::{self, UserChanges};
 use crate::store::{self, Conn, Unique, challenges, events, identities, social_flows};

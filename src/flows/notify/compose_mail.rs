@@ -15,7 +15,7 @@ use crate::flows::password::reset::reset_challenge;
 use crate::flows::{Flows, Result};
 use crate::mail::messages::{Message, TimedLink};
 use crate::store::outbox::{self, MailKind, QueuedMail};
-use crate::store::{Conn, challenges, registrations, users};
+use crate::store::{Conn, challenges, challenges::registrations, users};
 
 /// Largest number of registrations of one address that get a mail of their own.
 const REGISTRATIONS_TO_REMIND: i64 = 3;

@@ -12,7 +12,7 @@ use crate::flows::session::log_in::MAX_COMPARISONS;
 use crate::flows::{Claims, Error, Flows, Policy, Result};
 use crate::store::outbox::MailKind;
 use crate::store::users::changes;
-use crate::store::{Conn, challenges, events, known_devices, sessions};
+use crate::store::{Conn, challenges, events, sessions, sessions::known_devices};
 
 impl Flows {
     /// Replaces the password of the caller. `current` may be missing right after a log-in.

@@ -7,7 +7,7 @@ use crate::flows::sign_in::SignIn;
 use crate::flows::{Error, Flows, LogInOutcome, LoginContext, Result};
 use crate::security::hash_queue::Requester;
 use crate::store::Conn;
-use crate::store::log_in::{self, Named};
+use crate::store::sessions::log_in::{self, Named};
 use crate::store::users::changes;
 use crate::telemetry::REFUSALS;
 

@@ -11,7 +11,7 @@ use crate::domain::{
 use crate::flows::notify::notices::{Notice, queue_notice};
 use crate::flows::{Error, Flows, Policy, Result, TokenPair};
 use crate::store::outbox::MailKind;
-use crate::store::refresh::{self, Exchange, Exchanged};
+use crate::store::sessions::refresh::{self, Exchange, Exchanged};
 use crate::store::{Conn, events, sessions, users};
 
 /// Outcome for a presented token.

@@ -19,7 +19,7 @@ use crate::store::jobs::Schedule;
 use crate::store::outbox::MailKind;
 use crate::store::users::{self, NewUser, changes};
 use crate::store::{
-    self, Conn, Unique, challenges, events, identities, registrations, social_flows,
+    self, Conn, Unique, challenges, challenges::registrations, events, identities, social_flows,
 };
 
 /// What entitles a client to one log-in. It is used up in the transaction of the result.

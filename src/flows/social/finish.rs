@@ -13,7 +13,7 @@ use crate::flows::limits::outcome_name;
 use crate::flows::sign_in::{SignIn, earlier_or_first, sign_in_once};
 use crate::flows::{Claims, Error, Flows, LoginContext, PendingVerification, Registered, Result};
 use crate::social::{AuthorizationRequest, CodeResponse, Provider};
-use crate::store::registrations::{self, Found};
+use crate::store::challenges::registrations::{self, Found};
 use crate::store::{social_flows, users};
 
 /// The time that a repeated request waits for the first one.

@@ -12,9 +12,8 @@ use std::path::Path;
 
 use diesel::connection::SimpleConnection as _;
 
-use crate::store::engine::connection::{
-    Manager, ReadOnly, begin, begin_snapshot, commit, open_to_look,
-};
+use crate::store::engine::connection::{Manager, ReadOnly, open_to_look};
+use crate::store::engine::transaction::{begin, begin_snapshot, commit};
 use crate::store::{self, Conn, DatabaseUrl, Error};
 use counter::{continue_after, last_number};
 use insert::insert;

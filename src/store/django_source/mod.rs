@@ -19,7 +19,8 @@ use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
 use super::{Conn, DatabaseUrl, Error, Result};
 use crate::domain::UtcTime;
-use crate::store::engine::connection::{begin_snapshot, open_to_look};
+use crate::store::engine::connection::open_to_look;
+use crate::store::engine::transaction::begin_snapshot;
 pub use accounts::{DjangoAccounts, DjangoAddress, DjangoExtras, DjangoSocialAccount, DjangoUser};
 use catalog::{Catalog, quoted};
 use related::Owners;

@@ -1,20 +1,17 @@
 //! One connection type over two databases, opened by the scheme of the URL.
 
-use std::num::NonZeroU32;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use diesel::RunQueryDsl as _;
-use diesel::connection::{
-    AnsiTransactionManager, CacheSize, Connection, SimpleConnection, TransactionManager,
-};
+use diesel::connection::{CacheSize, Connection, SimpleConnection, TransactionManager};
 use diesel::pg::PgConnection;
 use diesel::sqlite::SqliteConnection;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::domain::UtcTime;
 use crate::store::engine::certificates::with_system_certificates;
-use crate::store::engine::health::{Fault, Faults, Trust, WriteState};
+use crate::store::engine::health::{Trust, WriteState};
 use crate::store::{DatabaseUrl, Error, Result};
 
 /// A connection to either database.
@@ -33,15 +30,6 @@ pub enum Conn {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReadOnly(pub bool);
 
-/// Time at which a write returns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Durability {
-    /// After the commit is on disk.
-    Full,
-    /// After the commit. A power failure may undo it, together with what was committed after it.
-    Lazy,
-}
-
 /// Opens connections, for the pools and the writer thread.
 #[derive(Clone, Debug)]
 pub(crate) struct Manager {
@@ -50,8 +38,8 @@ pub(crate) struct Manager {
     prepared_statements: bool,
     /// Limit of waits for locks that new connections to Postgres request.
     lock_timeout: Option<Duration>,
-    writes: WriteState,
-    trust: Trust,
+    pub(super) writes: WriteState,
+    pub(super) trust: Trust,
 }
 
 impl Manager {
@@ -171,137 +159,6 @@ fn with_lock_timeout(url: &str, timeout: Duration) -> Option<String> {
     })
 }
 
-/// A connection of a pool.
-pub(crate) struct Pooled {
-    conn: Conn,
-    opened: Instant,
-    /// Time of the last check or write that succeeded.
-    proven: Option<Instant>,
-    /// True if the server limits the waits of each session for locks.
-    limits_waits: bool,
-    faults: Faults,
-}
-
-/// Age of the last success up to which a connection is used without a check, which is a round trip.
-const TRUSTED_FOR: Duration = Duration::from_secs(1);
-
-/// A connection to a server that has become read-only is replaced when it is this old: a new one
-/// may lead to the server that took over. One that is as new shows that none did.
-const READ_ONLY_FOR: Duration = Duration::from_secs(1);
-
-impl Pooled {
-    fn new(mut conn: Conn) -> Self {
-        let faults = Faults::default();
-        conn.set_instrumentation(faults.listener());
-        Self { conn, opened: Instant::now(), proven: None, limits_waits: false, faults }
-    }
-
-    /// Begins a transaction with `wait` as its lock time-out.
-    pub(crate) fn begin(
-        &mut self,
-        access: ReadOnly,
-        durability: Durability,
-        wait: Duration,
-    ) -> Result<()> {
-        self.faults.clear();
-        begin_waiting(&mut self.conn, access, durability, wait)
-    }
-
-    /// Runs `work` in the transaction that has begun, and ends it.
-    pub(crate) fn finish<T, E: From<Error>>(
-        &mut self,
-        work: impl FnOnce(&mut Conn) -> std::result::Result<T, E>,
-    ) -> std::result::Result<T, E> {
-        finish(&mut self.conn, work)
-    }
-
-    /// Runs `work`, which is one statement and so a transaction of its own.
-    pub(crate) fn run_alone<T, E>(
-        &mut self,
-        work: impl FnOnce(&mut Conn) -> std::result::Result<T, E>,
-    ) -> std::result::Result<T, E> {
-        self.faults.clear();
-        work(&mut self.conn)
-    }
-
-    /// Returns whether statements outside a transaction have a lock time-out.
-    pub(crate) fn limits_waits(&self) -> bool {
-        self.limits_waits
-    }
-
-    /// Records a successful write.
-    pub(crate) fn note_write(&mut self) {
-        self.proven = Some(Instant::now());
-    }
-
-    /// Returns the connection itself.
-    pub(crate) fn conn(&mut self) -> &mut Conn {
-        &mut self.conn
-    }
-
-    /// Returns the reason why the last transaction failed.
-    pub(crate) fn fault(&self) -> Option<Fault> {
-        self.faults.first()
-    }
-
-    fn is_new(&self) -> bool {
-        self.opened.elapsed() < READ_ONLY_FOR
-    }
-}
-
-impl r2d2::ManageConnection for Manager {
-    type Connection = Pooled;
-    type Error = Error;
-
-    fn connect(&self) -> Result<Pooled> {
-        self.open().map(Pooled::new)
-    }
-
-    fn is_valid(&self, pooled: &mut Pooled) -> Result<()> {
-        // A file does not disappear between two requests.
-        let Conn::Postgres(postgres) = &mut pooled.conn else { return Ok(()) };
-        let is_trusted = |proven: Instant| {
-            proven.elapsed() < TRUSTED_FOR && self.writes.can_write() && self.trust.covers(proven)
-        };
-        if pooled.proven.is_some_and(is_trusted) {
-            return Ok(());
-        }
-        let State { takes_writes, limits_waits } = state(postgres)?;
-        if takes_writes || pooled.is_new() {
-            self.writes.note(takes_writes);
-            (pooled.proven, pooled.limits_waits) = (Some(Instant::now()), limits_waits);
-            return Ok(());
-        }
-        Err(Error::ReadOnly("the connection is replaced".to_owned()))
-    }
-
-    fn has_broken(&self, pooled: &mut Pooled) -> bool {
-        if matches!(pooled.fault(), Some(Fault::Connection | Fault::ReadOnly)) {
-            // The other connections may have the same fault.
-            self.trust.withdraw();
-        }
-        std::thread::panicking()
-            || pooled.fault() == Some(Fault::Connection)
-            || (pooled.fault() == Some(Fault::ReadOnly) && !pooled.is_new())
-            || <Conn as Connection>::TransactionManager::is_broken_transaction_manager(
-                &mut pooled.conn,
-            )
-    }
-}
-
-/// Logs faults of the pool, which retries by itself.
-#[derive(Debug)]
-pub(crate) struct LogFaults;
-
-impl r2d2::HandleError<Error> for LogFaults {
-    fn handle_error(&self, error: Error) {
-        // Logged once, as a change of the state of writes.
-        if !matches!(error, Error::ReadOnly(_)) {
-            tracing::warn!(%error, "cannot connect to the database");
-        }
-    }
-}
-
 /// Writes SQLite's log into the file and empties it: both may hold what was deleted since. A log
 /// that is being read stays until the next call.
 pub(crate) fn empty_log(manager: &Manager) -> Result<()> {
@@ -313,23 +170,6 @@ pub(crate) fn empty_log(manager: &Manager) -> Result<()> {
         )?;
     }
     Ok(())
-}
-
-#[derive(diesel::QueryableByName)]
-struct State {
-    /// True if new transactions may write. They may not on a standby, nor with
-    /// `default_transaction_read_only`.
-    #[diesel(sql_type = diesel::sql_types::Bool)]
-    takes_writes: bool,
-    /// True if the session has a lock time-out. A pooler may accept the start-up option and ignore it.
-    #[diesel(sql_type = diesel::sql_types::Bool)]
-    limits_waits: bool,
-}
-
-fn state(postgres: &mut PgConnection) -> Result<State> {
-    let sql = "SELECT current_setting('transaction_read_only') = 'off' AS takes_writes, \
-               current_setting('lock_timeout') <> '0' AS limits_waits";
-    Ok(diesel::sql_query(sql).get_result(postgres)?)
 }
 
 /// A server has a clock of its own; a file goes by that of this machine.
@@ -345,154 +185,6 @@ pub(crate) fn clock(conn: &mut Conn) -> Result<Option<UtcTime>> {
             let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS micros";
             let row: Row = diesel::sql_query(sql).get_result(postgres)?;
             Ok(Some(UtcTime::from_micros(row.micros)))
-        }
-    }
-}
-
-/// Begins a transaction that may write. SQLite must take the write lock at once: a transaction
-/// that reads first and writes later fails as soon as another user has written in between.
-pub(crate) fn begin(conn: &mut Conn) -> Result<()> {
-    match conn {
-        Conn::Sqlite(sqlite) => {
-            AnsiTransactionManager::begin_transaction_sql(sqlite, "BEGIN IMMEDIATE")?;
-        }
-        Conn::Postgres(postgres) => {
-            // Set in each transaction: the default of the server may be another, and a setting of the
-            // session would reach other clients of a pooler.
-            AnsiTransactionManager::begin_transaction_sql(
-                postgres,
-                "BEGIN ISOLATION LEVEL READ COMMITTED",
-            )?;
-        }
-    }
-    Ok(())
-}
-
-/// Sets when the next commits of SQLite's writer return. In the mode WAL, `NORMAL` leaves out the flush of
-/// the log; that of a later commit with `FULL` covers it.
-pub(crate) fn set_durability(conn: &mut Conn, durability: Durability) -> Result<()> {
-    if let Conn::Sqlite(sqlite) = conn {
-        sqlite.batch_execute(match durability {
-            Durability::Full => "PRAGMA synchronous = FULL;",
-            Durability::Lazy => "PRAGMA synchronous = NORMAL;",
-        })?;
-    }
-    Ok(())
-}
-
-/// Begins a transaction of a pool with `wait` as its lock time-out. SQLite has its own limit,
-/// `busy_timeout`.
-fn begin_waiting(
-    conn: &mut Conn,
-    access: ReadOnly,
-    durability: Durability,
-    wait: Duration,
-) -> Result<()> {
-    match conn {
-        Conn::Sqlite(sqlite) => AnsiTransactionManager::begin_transaction_sql(sqlite, "BEGIN")?,
-        Conn::Postgres(postgres) => {
-            let access = if access.0 { " READ ONLY" } else { "" };
-            let durability = match durability {
-                Durability::Full => "",
-                Durability::Lazy => "; SET LOCAL synchronous_commit = off",
-            };
-            // 0 would mean no limit.
-            let millis = wait.as_millis().max(1);
-            AnsiTransactionManager::begin_transaction_sql(
-                postgres,
-                &format!(
-                    "BEGIN ISOLATION LEVEL READ COMMITTED{access}; \
-                     SET LOCAL lock_timeout = {millis}{durability}"
-                ),
-            )?;
-        }
-    }
-    Ok(())
-}
-
-/// Returns an expression for the list after `SELECT` or `RETURNING` that makes the commit of a
-/// statement lazy ([`Durability::Lazy`]), if the statement is a transaction of its own.
-pub(crate) fn lazy_if_alone(conn: &mut Conn) -> Result<Option<&'static str>> {
-    let is_alone = matches!(conn, Conn::Postgres(_)) && depth(conn)? == 0;
-    Ok(is_alone.then_some("set_config('synchronous_commit', 'off', true)"))
-}
-
-/// Begins a transaction that reads one state of the database (a snapshot).
-pub(crate) fn begin_snapshot(conn: &mut Conn) -> Result<()> {
-    match conn {
-        Conn::Sqlite(sqlite) => AnsiTransactionManager::begin_transaction_sql(sqlite, "BEGIN")?,
-        Conn::Postgres(postgres) => AnsiTransactionManager::begin_transaction_sql(
-            postgres,
-            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-        )?,
-    }
-    Ok(())
-}
-
-pub(crate) fn commit(conn: &mut Conn) -> Result<()> {
-    Ok(<Conn as Connection>::TransactionManager::commit_transaction(conn)?)
-}
-
-pub(crate) fn rollback(conn: &mut Conn) {
-    if let Err(error) = <Conn as Connection>::TransactionManager::rollback_transaction(conn) {
-        tracing::warn!(%error, "cannot roll back; the connection is dropped");
-    }
-}
-
-/// Rolls back every savepoint of the outermost transaction.
-pub(crate) fn roll_back_savepoints(conn: &mut Conn) -> Result<()> {
-    while depth(conn)? > 1 {
-        <Conn as Connection>::TransactionManager::rollback_transaction(conn)?;
-    }
-    Ok(())
-}
-
-/// Returns the number of open transactions and savepoints.
-fn depth(conn: &mut Conn) -> Result<u32> {
-    let status = <Conn as Connection>::TransactionManager::transaction_manager_status_mut(conn);
-    Ok(status.transaction_depth()?.map_or(0, NonZeroU32::get))
-}
-
-/// Runs `work` in a savepoint of the transaction under way.
-pub(crate) fn in_transaction<T, E: From<Error>>(
-    conn: &mut Conn,
-    work: impl FnOnce(&mut Conn) -> std::result::Result<T, E>,
-) -> std::result::Result<T, E> {
-    <Conn as Connection>::TransactionManager::begin_transaction(conn).map_err(Error::from)?;
-    finish(conn, work)
-}
-
-/// Runs `work` in a transaction of its own.
-pub(crate) fn in_new_transaction<T, E: From<Error>>(
-    conn: &mut Conn,
-    work: impl FnOnce(&mut Conn) -> std::result::Result<T, E>,
-) -> std::result::Result<T, E> {
-    begin(conn)?;
-    finish(conn, work)
-}
-
-/// Runs `work`, which only reads, on one state of the database.
-pub(crate) fn in_snapshot<T, E: From<Error>>(
-    conn: &mut Conn,
-    work: impl FnOnce(&mut Conn) -> std::result::Result<T, E>,
-) -> std::result::Result<T, E> {
-    begin_snapshot(conn)?;
-    finish(conn, work)
-}
-
-/// Runs `work` in the transaction that has begun, and ends it.
-fn finish<T, E: From<Error>>(
-    conn: &mut Conn,
-    work: impl FnOnce(&mut Conn) -> std::result::Result<T, E>,
-) -> std::result::Result<T, E> {
-    match work(conn) {
-        Ok(value) => {
-            commit(conn)?;
-            Ok(value)
-        }
-        Err(error) => {
-            rollback(conn);
-            Err(error)
         }
     }
 }

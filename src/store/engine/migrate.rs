@@ -11,9 +11,10 @@ use diesel::sql_types::{Bool, Integer};
 use diesel::{QueryableByName, RunQueryDsl as _, sql_query};
 use diesel_migrations::MigrationHarness;
 
-use crate::store::engine::connection::{Manager, ReadOnly, in_new_transaction};
+use crate::store::engine::connection::{Manager, ReadOnly};
 use crate::store::engine::migrations::{POSTGRES, SQLITE};
 use crate::store::engine::suitable::{find_missing, record_level};
+use crate::store::engine::transaction::in_new_transaction;
 use crate::store::{Conn, DatabaseUrl, Error, Result};
 
 /// An arbitrary number, the same in every version.

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use diesel::connection::SimpleConnection as _;
 
-use crate::store::engine::connection::{begin, rollback};
 use crate::store::engine::locks;
+use crate::store::engine::transaction::{begin, rollback};
 use crate::store::{Conn, Error, Result};
 
 /// Writes a row and rolls it back. Before a commit, SQLite writes to the disk only what exceeds its

@@ -8,11 +8,11 @@ use diesel::prelude::*;
 use diesel::sql_types::{Bool, Integer, Nullable, Text};
 
 use crate::store::copy::tables::{applied_migrations, names, of_this_version};
-use crate::store::engine::connection::in_snapshot;
 use crate::store::engine::locks;
 use crate::store::engine::migrations::{LEVEL, RECORD, known, made_by, scratch};
 use crate::store::engine::objects::{self, Names};
 use crate::store::engine::privileges::{require_create, require_schema, require_use};
+use crate::store::engine::transaction::in_snapshot;
 use crate::store::{Conn, Error, Result};
 
 #[derive(QueryableByName)]

@@ -7,10 +7,11 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use diesel::connection::{Connection as _, InstrumentationEvent};
 
-use crate::store::engine::connection::{
-    Durability, Manager, begin, commit, in_transaction, roll_back_savepoints, set_durability,
-};
+use crate::store::engine::connection::Manager;
 use crate::store::engine::health::log_statement;
+use crate::store::engine::transaction::{
+    Durability, begin, commit, in_transaction, roll_back_savepoints, set_durability,
+};
 use crate::store::engine::wake_up::WakeUp;
 use crate::store::{Conn, Error, Result};
 

@@ -7,9 +7,9 @@ use super::{Row, find_by_id};
 use crate::domain::{
     Email, EmailChange, Locale, Metadata, PasswordHash, Roles, User, UserId, Username, UtcTime,
 };
-use crate::store::engine::connection::in_transaction;
-use crate::store::released_names::{self, Names};
+use crate::store::engine::transaction::in_transaction;
 use crate::store::schema::users;
+use crate::store::users::released_names::{self, Names};
 use crate::store::{Conn, Result};
 
 /// Changes of an account. A field that is `None` stays as it is.

@@ -7,7 +7,9 @@ use diesel::connection::{Connection as _, SimpleConnection as _};
 use diesel::sqlite::SqliteConnection;
 use hallpass::domain::{ChallengeKind, Counted, UtcTime};
 use hallpass::store::jobs::backlog;
-use hallpass::store::{Conn, Error, Result, challenges, events, limits, registrations, sessions};
+use hallpass::store::{
+    Conn, Error, Result, challenges, challenges::registrations, events, limits, sessions,
+};
 use serde_json::json;
 
 use crate::support::{DAY, HOUR, PASSWORD, World, crowd, on_both};

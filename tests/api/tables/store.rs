@@ -8,7 +8,7 @@ use diesel::{QueryableByName, RunQueryDsl as _, sql_query, sql_types};
 use hallpass::domain::{Locale, Metadata, PasswordHash, Roles, UserId, Username, UtcTime};
 use hallpass::store::migrate;
 use hallpass::store::users::{NewUser, insert_user};
-use hallpass::store::{Conn, DatabaseUrl, Db, Error, PoolSettings, Result, decoy_users};
+use hallpass::store::{Conn, DatabaseUrl, Db, Error, PoolSettings, Result, users::decoy_users};
 
 use crate::support::{World, at_once, on_both};
 

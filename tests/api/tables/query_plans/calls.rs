@@ -13,16 +13,17 @@ use hallpass::store::jobs::backlog::{self, Retryable};
 use hallpass::store::jobs::lease::{self, Conclusion, PutBack};
 use hallpass::store::jobs::{self, Claim, DueJobs, NewJob};
 use hallpass::store::limits::Uses;
-use hallpass::store::log_in::{Login, Named, Opening};
 use hallpass::store::outbox::{MailKind, NewMail, QueuedMail, Selection};
-use hallpass::store::refresh::Exchange;
-use hallpass::store::released_names::{self, Names};
+use hallpass::store::sessions::log_in::{Login, Named, Opening};
+use hallpass::store::sessions::refresh::Exchange;
 use hallpass::store::users::changes::{self, UserChanges};
+use hallpass::store::users::released_names::{self, Names};
 use hallpass::store::users::search::{self, UserFilter};
 use hallpass::store::users::{self, NewUser, rights};
 use hallpass::store::{
-    Conn, api_keys, challenges, decoy_users, erasures, events, identities, import, known_devices,
-    limits, log_in, outbox, refresh, registrations, sessions, signing_keys, social_flows,
+    Conn, api_keys, challenges, challenges::registrations, events, identities, import, limits,
+    outbox, sessions, sessions::known_devices, sessions::log_in, sessions::refresh, signing_keys,
+    social_flows, users::decoy_users, users::erasures,
 };
 
 use super::Recorder;

@@ -6,9 +6,9 @@ use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Binary, Text};
 
-use super::schema::{refresh_tokens, sessions as sessions_table, users as users_table};
-use super::{Conn, Result, sessions, users};
 use crate::domain::{Session, SessionId, TokenHash, Transport, User, UtcTime};
+use crate::store::schema::{refresh_tokens, sessions as sessions_table, users as users_table};
+use crate::store::{Conn, Result, sessions, users};
 
 /// Exchange of a refresh token for its successor.
 #[derive(Clone, Debug)]

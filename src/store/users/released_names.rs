@@ -8,10 +8,10 @@ use aws_lc_rs::digest::{SHA256, digest};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary};
 
-use super::schema::released_names;
-use super::users::rights::renew_rights;
-use super::{Conn, Result};
 use crate::domain::{Email, UserId, Username, UtcTime};
+use crate::store::schema::released_names;
+use crate::store::users::rights::renew_rights;
+use crate::store::{Conn, Result};
 
 /// Hashes of the e-mail addresses that an account answers to.
 #[derive(Debug, Default)]

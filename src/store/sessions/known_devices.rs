@@ -2,9 +2,9 @@
 
 use diesel::prelude::*;
 
-use super::schema::known_devices;
-use super::{Conn, Result};
 use crate::domain::{KnownDevice, TokenHash, UserId, UtcTime};
+use crate::store::schema::known_devices;
+use crate::store::{Conn, Result};
 
 /// Returns the owner of the device that holds this token.
 pub fn find_owner(conn: &mut Conn, token: &TokenHash) -> Result<Option<UserId>> {

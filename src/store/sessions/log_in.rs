@@ -8,13 +8,13 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::serialize::ToSql;
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Nullable, Text};
 
-use super::decoy_users::PLACE;
-use super::schema::users as users_table;
-use super::{Conn, Result, events, known_devices, sessions, users};
 use crate::domain::{
     Email, EndReason, EventContext, EventId, EventKind, Session, SessionId, TokenHash, Transport,
     User, UserId, UtcTime,
 };
+use crate::store::schema::users as users_table;
+use crate::store::users::decoy_users::PLACE;
+use crate::store::{Conn, Result, events, sessions, sessions::known_devices, users};
 
 /// What a client calls an account. Keys that it does not have are empty, and are looked up all the
 /// same, so that all names take the same time. No account has them.

@@ -3,13 +3,13 @@
 
 use diesel::prelude::*;
 
-use super::challenges::{self, challenge, names};
-use super::schema::{challenges as rows, pending_identities, registration_details};
-use super::{Conn, Page, Result, page};
 use crate::domain::{
     Challenge, ChallengeId, ChallengeKind, Email, Locale, PasswordHash, Registration, TokenHash,
     UserId, Username, UtcTime,
 };
+use crate::store::challenges::{self, challenge, names};
+use crate::store::schema::{challenges as rows, pending_identities, registration_details};
+use crate::store::{Conn, Page, Result, page};
 
 #[derive(Queryable)]
 struct Details {

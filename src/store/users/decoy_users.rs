@@ -4,12 +4,12 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
-use super::schema::users;
-use super::{Conn, Result};
 use crate::domain::UserId;
+use crate::store::schema::users;
+use crate::store::{Conn, Result};
 
 /// Pseudo-random position of an account on a ring of 2^31 - 1 positions. It is indexed.
-pub(super) const PLACE: &str =
+pub(in crate::store) const PLACE: &str =
     "((id % 2147483647) * (id % 2147483647) % 2147483647 * 1103515245) % 2147483647";
 
 /// Returns the account at the position `key`, or the next one on the ring. All accounts are equally
@@ -33,8 +33,8 @@ mod tests {
     #[test]
     fn the_index_has_the_expression_of_the_query() {
         for migration in [
-            include_str!("../../migrations/sqlite/2026-11-25-000001_stand_ins/up.sql"),
-            include_str!("../../migrations/postgres/2026-11-25-000001_stand_ins/up.sql"),
+            include_str!("../../../migrations/sqlite/2026-11-25-000001_stand_ins/up.sql"),
+            include_str!("../../../migrations/postgres/2026-11-25-000001_stand_ins/up.sql"),
         ] {
             assert!(migration.contains(&format!("({PLACE})")), "{migration}");
         }

@@ -3,9 +3,9 @@
 
 use diesel::prelude::*;
 
-use super::schema::erasures;
-use super::{Conn, Result};
 use crate::domain::{UserId, UtcTime};
+use crate::store::schema::erasures;
+use crate::store::{Conn, Result};
 
 /// Requests the erasure of a user's sessions and events.
 pub fn request(conn: &mut Conn, user: UserId, now: UtcTime) -> Result<()> {
