@@ -13,9 +13,10 @@ use crate::domain::{
     SessionId, TokenHash, User, UserId, Username, UtcTime,
 };
 use crate::security::hash_queue::{Lane, Requester};
-use crate::store::limits::{self, Counting, Uses};
+use crate::store::limits::{self, Counting, Returned, Uses};
 use crate::store::sessions::log_in::{self, Candidate, Login, Named};
 use crate::store::{self, Conn};
+use std::collections::BTreeSet;
 use std::fmt::Display;
 
 /// The client of a log-in.
@@ -77,7 +78,12 @@ impl Flows {
         let counting = self.db.use_counter(&name, now.after(window), now)?;
         let (_, reached) = judge(bounds, counter, counting, now)?;
         let Some(Reached { hit, meanwhile }) = reached else { return Ok(Reserved::default()) };
-        self.db.count_alone(move |conn| limits::set_wait(conn, &name, meanwhile))?;
+        // The next uses are refused by their number too, if the wait is not stored.
+        if let Err(error) =
+            self.db.count_alone(move |conn| limits::set_wait(conn, &name, meanwhile))
+        {
+            tracing::warn!(%error, "the wait of a limit is not stored");
+        }
         Ok(Reserved { reached: vec![hit], exceeded: Vec::new() })
     }
 
@@ -436,8 +442,12 @@ pub(super) fn start_cooldown(
     secrets: &Secrets,
     reached: &[LimitHit],
 ) -> store::Result<()> {
-    for LimitHit { counter, waits_until } in reached {
-        limits::set_wait(conn, &secrets.counter_name(counter), *waits_until)?;
+    let mut waits: Vec<(String, UtcTime)> =
+        reached.iter().map(|it| (secrets.counter_name(&it.counter), it.waits_until)).collect();
+    // In the order in which attempts lock them, against deadlocks.
+    waits.sort_unstable();
+    for (name, waits_until) in waits {
+        limits::set_wait(conn, &name, waits_until)?;
     }
     Ok(())
 }
@@ -449,10 +459,11 @@ pub(super) fn reset_failed_logins(
     user: &User,
     device: &Device,
 ) -> store::Result<()> {
-    for name in [user.username.as_str(), user.email_text()] {
-        for guess in guesses_of(name, device) {
-            limits::clear(conn, &secrets.counter_name(&guess))?;
-        }
-    }
-    Ok(())
+    let names = [user.username.as_str(), user.email_text()];
+    let guesses = names.into_iter().flat_map(|name| guesses_of(name, device));
+    // A set: both names may be the same, and so may be their counters.
+    let names: BTreeSet<String> = guesses.map(|it| secrets.counter_name(&it)).collect();
+    let all: Vec<Returned> =
+        names.into_iter().map(|name| Returned::of(name, Returned::ALL)).collect();
+    limits::release(conn, &all)
 }

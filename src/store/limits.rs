@@ -11,7 +11,7 @@ use diesel::sql_types::{Array, BigInt, Text};
 
 use super::engine::transaction::lazy_if_alone;
 use super::schema::limits;
-use super::{Conn, Result};
+use super::{Conn, Error, Result};
 use crate::domain::{Counted, UtcTime};
 
 /// State of a counter after a use.
@@ -46,8 +46,7 @@ pub fn use_counters(conn: &mut Conn, uses: &[Uses], now: UtcTime) -> Result<Vec<
         uses.iter().map(|it| (&*it.name, it.uses, it.window_ends.micros())).collect();
     // Always in the same order, against deadlocks.
     rows.sort_unstable();
-    let count =
-        Count { rows, now: now.micros(), after_commit: lazy_if_alone(conn)?.unwrap_or("''") };
+    let count = Count { rows, now: now.micros(), lazy_commit: lazy_if_alone(conn)? };
     let rows: Vec<UsedRow> = match conn {
         Conn::Postgres(postgres) => count.load(postgres)?,
         Conn::Sqlite(sqlite) => count.load(sqlite)?,
@@ -76,10 +75,11 @@ pub fn use_counter(
     now: UtcTime,
 ) -> Result<Counting> {
     let uses = Uses { name: name.to_owned(), uses: 1, window_ends };
-    Ok(use_counters(conn, &[uses], now)?.pop().unwrap_or(Err(now)))
+    let missing = || Error::Internal("a counter has no result".to_owned());
+    use_counters(conn, &[uses], now)?.pop().ok_or_else(missing)
 }
 
-/// Name, uses, end of the window, and a text without meaning.
+/// Name, uses, end of the window, and the result of `set_config`, which is not used.
 type UsedRow = (String, i64, i64, String);
 
 /// The statement of [`use_counters`]. It is no `sql_query`, whose statement would be parsed and
@@ -88,8 +88,8 @@ struct Count<'a> {
     /// Name, uses and end of a new window.
     rows: Vec<(&'a str, i64, i64)>,
     now: i64,
-    /// Expression that is evaluated once a row is written.
-    after_commit: &'static str,
+    /// Expression that makes the commit lazy.
+    lazy_commit: &'static str,
 }
 
 impl<DB: Backend> QueryFragment<DB> for Count<'_>
@@ -127,13 +127,13 @@ where
         out.push_sql(" OR limits.waits_until > excluded.resets_at + ");
         out.push_sql(CLOCK_STEP_MICROS);
         out.push_sql(" RETURNING name, uses, resets_at, ");
-        out.push_sql(self.after_commit);
+        out.push_sql(self.lazy_commit);
         Ok(())
     }
 }
 
-/// A minute. A window or a wait that ends so much later than any that begins now is from before the
-/// clock was set back. (The clocks of instances differ by less.)
+/// Tolerance, a minute: a window or a wait that ends later than a new one by more than this was
+/// stored before the clock was set back, and is ignored. The clocks of instances differ by less.
 const CLOCK_STEP_MICROS: &str = "60000000";
 
 impl QueryId for Count<'_> {
@@ -175,57 +175,81 @@ pub fn set_wait(conn: &mut Conn, name: &str, waits_until: UtcTime) -> Result<()>
     Ok(())
 }
 
-/// Takes a use back: it was none of those that are counted.
-pub fn return_use(conn: &mut Conn, name: &str) -> Result<()> {
-    let last = diesel::delete(limits::table.find(name).filter(limits::uses.le(1))).execute(conn)?;
-    if last == 0 {
-        diesel::update(limits::table.find(name))
-            .set((limits::uses.eq(limits::uses - 1), limits::waits_until.eq(0)))
-            .execute(conn)?;
-    }
-    Ok(())
+/// Uses of one counter that count no longer.
+#[derive(Clone, Debug)]
+pub struct Returned {
+    /// Name of the counter.
+    pub name: String,
+    /// Number of uses; [`Returned::ALL`] resets the counter.
+    pub uses: i64,
+    /// Latest end of the window in which they were counted. Later windows have no such use.
+    pub window_ends_by: UtcTime,
 }
 
-/// Takes uses of the counters `returned` back, and forgets what was counted on those of `cleared`.
-/// On Postgres it is one statement. Outside a transaction, its commit does not wait for the disk.
-pub fn release(conn: &mut Conn, returned: &[String], cleared: &[String]) -> Result<()> {
-    let after_commit = lazy_if_alone(conn)?.unwrap_or("''");
+impl Returned {
+    /// More uses than any counter has.
+    pub const ALL: i64 = i64::MAX;
+
+    /// Uses of the present window, whichever it is.
+    pub fn of(name: String, uses: i64) -> Self {
+        Self { name, uses, window_ends_by: UtcTime::from_micros(i64::MAX) }
+    }
+}
+
+/// Subtracts uses of different counters, and ends their waits. On Postgres it is one statement.
+/// Outside a transaction, its commit does not wait for the disk.
+pub fn release(conn: &mut Conn, returned: &[Returned]) -> Result<()> {
+    let lazy_commit = lazy_if_alone(conn)?;
     if let Conn::Postgres(postgres) = conn {
-        Release { names: [returned, cleared].concat(), cleared, after_commit }.execute(postgres)?;
+        let names = returned.iter().map(|it| &*it.name).collect();
+        let uses = returned.iter().map(|it| it.uses).collect();
+        let ends = returned.iter().map(|it| it.window_ends_by.micros()).collect();
+        Release { names, uses, ends, lazy_commit }.execute(postgres)?;
         return Ok(());
     }
-    for name in returned {
-        return_use(conn, name)?;
-    }
-    for name in cleared {
-        clear(conn, name)?;
+    for Returned { name, uses, window_ends_by } in returned {
+        let counter =
+            || limits::table.find(name).filter(limits::resets_at.le(window_ends_by.micros()));
+        let last = diesel::delete(counter().filter(limits::uses.le(uses))).execute(conn)?;
+        if last == 0 {
+            diesel::update(counter())
+                .set((limits::uses.eq(limits::uses - uses), limits::waits_until.eq(0)))
+                .execute(conn)?;
+        }
     }
     Ok(())
 }
 
 /// [`release`] on Postgres. The rows are locked first, in the order of [`use_counters`].
 struct Release<'a> {
-    names: Vec<String>,
-    cleared: &'a [String],
-    after_commit: &'static str,
+    names: Vec<&'a str>,
+    uses: Vec<i64>,
+    ends: Vec<i64>,
+    lazy_commit: &'static str,
 }
 
 impl QueryFragment<Pg> for Release<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql("WITH held AS (SELECT name, uses <= 1 OR name = ANY(");
-        out.push_bind_param::<Array<Text>, _>(self.cleared)?;
-        out.push_sql(") AS is_over FROM limits WHERE name = ANY(");
+        out.push_sql("WITH held AS (SELECT name, uses, resets_at FROM limits WHERE name = ANY(");
         out.push_bind_param::<Array<Text>, _>(&self.names)?;
         out.push_sql(
             ") ORDER BY name COLLATE \"C\" FOR UPDATE), \
-             gone AS ( \
-                 DELETE FROM limits USING held WHERE limits.name = held.name AND is_over), \
-             returned AS ( \
-                 UPDATE limits SET uses = uses - 1, waits_until = 0 FROM held \
-                 WHERE limits.name = held.name AND NOT is_over) \
+             due AS (SELECT name, less, held.uses <= less AS is_over FROM held JOIN unnest(",
+        );
+        out.push_bind_param::<Array<Text>, _>(&self.names)?;
+        out.push_sql("::text[], ");
+        out.push_bind_param::<Array<BigInt>, _>(&self.uses)?;
+        out.push_sql("::bigint[], ");
+        out.push_bind_param::<Array<BigInt>, _>(&self.ends)?;
+        out.push_sql(
+            "::bigint[]) AS returned (name, less, ends) USING (name) WHERE resets_at <= ends), \
+             gone AS (DELETE FROM limits USING due WHERE limits.name = due.name AND is_over), \
+             less AS ( \
+                 UPDATE limits SET uses = uses - less, waits_until = 0 FROM due \
+                 WHERE limits.name = due.name AND NOT is_over) \
              SELECT ",
         );
-        out.push_sql(self.after_commit);
+        out.push_sql(self.lazy_commit);
         Ok(())
     }
 }
@@ -245,12 +269,6 @@ pub fn shorten_wait(conn: &mut Conn, name: &str, span: Duration) -> Result<()> {
     diesel::update(limits::table.find(name))
         .set(limits::waits_until.eq(limits::waits_until - span))
         .execute(conn)?;
-    Ok(())
-}
-
-/// Forgets what was counted.
-pub fn clear(conn: &mut Conn, name: &str) -> Result<()> {
-    diesel::delete(limits::table.find(name)).execute(conn)?;
     Ok(())
 }
 
@@ -286,22 +304,21 @@ struct NameRow {
     name: String,
 }
 
-/// Finds up to `limit` counters that are `such`, whose window ends by `end` and whose wait is over.
+/// Finds up to `limit` counters that meet `condition`, whose window ends by `end` and whose wait is over.
 fn find_over(
     conn: &mut Conn,
-    such: &str,
+    condition: &str,
     end: UtcTime,
     now: UtcTime,
     limit: i64,
 ) -> Result<Vec<NameRow>> {
-    // Attempts take their counters in an order of their own: what one of them holds is left for
-    // later.
+    // Attempts lock counters in another order: locked rows are skipped until the next purge.
     let skip_locked = match conn {
         Conn::Postgres(_) => "FOR UPDATE SKIP LOCKED",
         Conn::Sqlite(_) => "",
     };
     let over = diesel::sql_query(format!(
-        "SELECT name FROM limits WHERE resets_at <= $1 AND waits_until <= $2 {such} \
+        "SELECT name FROM limits WHERE resets_at <= $1 AND waits_until <= $2 {condition} \
          ORDER BY resets_at LIMIT $3 {skip_locked}"
     ));
     Ok(over

@@ -1,7 +1,6 @@
 //! Accounts: the rows of `users`.
 
 pub mod changes;
-pub mod decoy_users;
 pub mod erasures;
 pub mod released_names;
 pub mod rights;

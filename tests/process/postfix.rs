@@ -1,5 +1,6 @@
 //! Mail through Postfix: what it refuses, defers and limits, and how it ends connections.
 
+use std::thread;
 use std::time::Duration;
 
 use crate::letters::Mailbox;
@@ -52,9 +53,13 @@ on_both! {
         let (setup, mailbox) = before(&server, setup);
         let service = setup.start();
         let addresses = addresses(60);
-        for address in &addresses {
-            service.api().register(address);
-        }
+        // At once, so that more than two mails are sent at a time.
+        thread::scope(|scope| {
+            for some in addresses.chunks(6) {
+                let api = service.api();
+                scope.spawn(move || some.iter().for_each(|address| drop(api.register(address))));
+            }
+        });
         assert_one_mail_each(&mailbox, &setup, &addresses);
         assert!(server.log().contains("oncurrency limit exceeded"), "the limit was not reached");
     }

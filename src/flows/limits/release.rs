@@ -1,22 +1,28 @@
 //! Release of uses after a request that the service failed to serve. If the database fails too, the
 //! uses are kept in memory and released once it responds.
 
+use std::collections::BTreeMap;
 use std::mem;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::domain::{Counted, Counter, MAILBOX_LATE, UtcTime};
-use crate::flows::{Flows, Result};
-use crate::store::limits;
+use crate::flows::{Error, Flows, Result};
+use crate::store::limits::{self, Returned};
 
 /// Largest number of uses that are kept in memory: several times those of all requests that can be
 /// in progress.
 const MOST_UNRELEASED: usize = 8192;
 
+/// Largest difference between the clocks of two instances. One may have begun the window of a use
+/// that the other releases.
+const CLOCK_DIFFERENCE: Duration = Duration::from_secs(5);
+
 /// Uses that could not be released yet.
 #[derive(Debug, Default)]
 pub(crate) struct Unreleased(Mutex<Vec<Release>>);
 
-/// What happens to a counter.
+/// Change of a counter.
 #[derive(Clone, Copy, Debug)]
 enum Change {
     /// The use does not count.
@@ -37,8 +43,11 @@ struct Release {
 impl Unreleased {
     fn keep(&self, releases: Vec<Release>) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = MOST_UNRELEASED.saturating_sub(kept.len());
-        kept.extend(releases.into_iter().take(room));
+        let space = MOST_UNRELEASED.saturating_sub(kept.len());
+        if releases.len() > space {
+            tracing::warn!(count = releases.len() - space, "attempts stay counted: too many wait");
+        }
+        kept.extend(releases.into_iter().take(space));
     }
 
     fn take(&self) -> Vec<Release> {
@@ -98,25 +107,36 @@ impl Flows {
     }
 
     fn release_all(&self, releases: &[Release]) -> Result<()> {
-        let (mut returned, mut reset, mut late) = (Vec::new(), Vec::new(), Vec::new());
-        for release in releases {
-            let names = match release.change {
-                Change::Return => &mut returned,
-                Change::Reset => &mut reset,
-                Change::ShortenWait => &mut late,
+        let Some(limits) = &self.policy.limits else { return Ok(()) };
+        // Several requests may have used one counter.
+        let (mut returned, mut late) = (BTreeMap::new(), Vec::new());
+        for Release { counter, change, ordered_at } in releases {
+            let name = self.secrets.counter_name(counter);
+            let window = limits.rate(counter.counted).window;
+            let uses = match change {
+                Change::Return => 1,
+                Change::Reset => Returned::ALL,
+                Change::ShortenWait => {
+                    late.push(name);
+                    continue;
+                }
             };
-            names.push(self.secrets.counter_name(&release.counter));
+            let window_ends_by = ordered_at.after(window + CLOCK_DIFFERENCE);
+            let known =
+                returned.entry(name.clone()).or_insert(Returned { name, uses: 0, window_ends_by });
+            known.uses = known.uses.saturating_add(uses);
+            known.window_ends_by = known.window_ends_by.max(window_ends_by);
         }
+        let returned: Vec<Returned> = returned.into_values().collect();
         if late.is_empty() {
-            return Ok(self
-                .db
-                .count_alone(move |conn| limits::release(conn, &returned, &reset))?);
+            return Ok(self.db.count_alone(move |conn| limits::release(conn, &returned))?);
         }
-        Ok(self.db.count(move |conn| {
+        self.db.count(move |conn| {
+            limits::release(conn, &returned)?;
             for name in &late {
                 limits::shorten_wait(conn, name, MAILBOX_LATE)?;
             }
-            limits::release(conn, &returned, &reset)
-        })?)
+            Ok::<_, Error>(())
+        })
     }
 }

@@ -11,8 +11,9 @@ use crate::domain::{
 use crate::flows::bounds::Bounds;
 use crate::flows::limits::{reserve, reserve_one};
 use crate::flows::{Error, Flows, Result};
+use crate::store::Conn;
+use crate::store::limits::{self, Returned};
 use crate::store::outbox::QueuedMail;
-use crate::store::{Conn, limits};
 
 impl Flows {
     /// Counts a request for a mail and runs `work`, which queues it for the given time. If that
@@ -51,7 +52,8 @@ impl Flows {
         let granted = self.db.write(move |conn| {
             let granted = reserve_request(conn, &secrets, &bounds, &request, now)?;
             if matches!(granted, Granted::TooLate(_)) {
-                limits::return_use(conn, &secrets.counter_name(&request.of_network_daily()))?;
+                let name = secrets.counter_name(&request.of_network_daily());
+                limits::release(conn, &[Returned::of(name, 1)])?;
             }
             Ok::<_, Error>(granted)
         })?;

@@ -81,10 +81,11 @@ pub(super) fn begin_waiting(
 }
 
 /// Returns an expression for the list after `SELECT` or `RETURNING` that makes the commit of a
-/// statement lazy ([`Durability::Lazy`]), if the statement is a transaction of its own.
-pub(crate) fn lazy_if_alone(conn: &mut Conn) -> Result<Option<&'static str>> {
+/// statement lazy ([`Durability::Lazy`]) if the statement is a transaction of its own, and has no
+/// effect otherwise.
+pub(crate) fn lazy_if_alone(conn: &mut Conn) -> Result<&'static str> {
     let is_alone = matches!(conn, Conn::Postgres(_)) && depth(conn)? == 0;
-    Ok(is_alone.then_some("set_config('synchronous_commit', 'off', true)"))
+    Ok(if is_alone { "set_config('synchronous_commit', 'off', true)" } else { "''" })
 }
 
 /// Begins a transaction that reads one state of the database (a snapshot).

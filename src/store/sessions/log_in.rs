@@ -13,10 +13,15 @@ use crate::domain::{
     User, UserId, UtcTime,
 };
 use crate::store::schema::users as users_table;
-use crate::store::users::decoy_users::PLACE;
 use crate::store::{Conn, Result, events, sessions, sessions::known_devices, users};
 
-/// What a client calls an account. Keys that it does not have are empty, and are looked up all the
+/// Pseudo-random position of an account on a ring of 2^31 - 1 positions. It is indexed. All
+/// accounts are equally likely to be the next one of a position, whatever gaps the user ids have
+/// ([ADR 15](../../../docs/adr/0015-constant-time-responses.md)).
+const PLACE: &str =
+    "((id % 2147483647) * (id % 2147483647) % 2147483647 * 1103515245) % 2147483647";
+
+/// Name of an account as a client submits it. Keys that it does not have are empty, and are looked up all the
 /// same, so that all names take the same time. No account has them.
 #[derive(Clone, Debug)]
 pub struct Named {
@@ -126,9 +131,11 @@ where
     <users_table::table as Table>::AllColumns: QueryFragment<DB>,
 {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
-        out.push_sql("SELECT found.*, ");
-        users_table::all_columns.walk_ast(out.reborrow())?;
-        out.push_sql(" FROM (SELECT (SELECT user_id FROM known_devices WHERE token_hash = ");
+        // Materialized, or Postgres would leave out the look-ups after the first that succeeds.
+        out.push_sql(
+            "WITH found AS MATERIALIZED ( \
+             SELECT (SELECT user_id FROM known_devices WHERE token_hash = ",
+        );
         out.push_bind_param::<Binary, _>(self.device)?;
         for (column, key, name) in [
             ("username_norm", &self.named.username, "by_username"),
@@ -153,8 +160,10 @@ where
             out.push_sql(PLACE);
             out.push_sql(end);
         }
+        out.push_sql(") SELECT found.*, ");
+        users_table::all_columns.walk_ast(out.reborrow())?;
         out.push_sql(
-            ") AS found LEFT JOIN users ON users.id = COALESCE(by_username, by_email, \
+            " FROM found LEFT JOIN users ON users.id = COALESCE(by_username, by_email, \
              spelling_username, spelling_email, decoy, first_decoy)",
         );
         Ok(())
@@ -393,3 +402,18 @@ impl Query for Open<'_> {
 }
 
 impl RunQueryDsl<PgConnection> for Open<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use super::PLACE;
+
+    #[test]
+    fn the_index_has_the_expression_of_the_query() {
+        for migration in [
+            include_str!("../../../migrations/sqlite/2026-11-25-000001_stand_ins/up.sql"),
+            include_str!("../../../migrations/postgres/2026-11-25-000001_stand_ins/up.sql"),
+        ] {
+            assert!(migration.contains(&format!("({PLACE})")), "{migration}");
+        }
+    }
+}

@@ -51,7 +51,7 @@ on_both! {
         );
         only_looked_at(&world, &app, "/password-reset", &link);
         let page = html(&choose(&app, &link, NEW).is(200));
-        assert!(page.contains("Your new password counts") && !page.contains("<form"), "{page}");
+        assert!(page.contains("Your new password is set") && !page.contains("<form"), "{page}");
         app.log_in(MINA, NEW).is(200);
         app.log_in(MINA, PASSWORD).refused(401, "invalid_credentials");
         assert!(html(&choose(&app, &link, PASSWORD).is(401)).contains("not valid"));

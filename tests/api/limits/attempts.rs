@@ -1,6 +1,10 @@
 //! Bounds on attempts: what they stop, and whom they must not hurt. Those on mail are in
 //! `mail_budgets`.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
 use serde_json::json;
 
 use crate::support::account::RESET;
@@ -220,6 +224,35 @@ on_both! {
         let body = json!({"token": world.link_about(MINA, RESET, 1), "new_password": "a new one to keep"});
         app.post_with("/v1/password-reset/confirm", &[("x-forwarded-for", HOME)], &body).is(204);
         log_in_from(&app, HOME, MINA, "a new one to keep").is(200);
+    }
+
+    fn guesses_at_an_account_do_not_fail_the_resets_of_its_owner(world) {
+        let app = limited_with(&world, &[("HALLPASS_LIMIT_MAIL_HOURLY", "20")]);
+        app.person(&world, MINA);
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for number in 0..8 {
+                let (app, is_over) = (&app, &is_over);
+                scope.spawn(move || {
+                    while !is_over.load(Ordering::Relaxed) {
+                        let from = format!("198.51.{number}.1");
+                        let answer = log_in_from(app, &from, MINA, "wrong wrong");
+                        assert!([401, 429].contains(&answer.status), "{answer:?}");
+                    }
+                });
+            }
+            let resets = || {
+                for number in 1..=4 {
+                    app.ask_reset(MINA).is(202);
+                    let token = world.link_about(MINA, RESET, number);
+                    let new = format!("plum tree at dusk {number}");
+                    app.reset_by_link(&token, &new).is(204);
+                }
+            };
+            let outcome = catch_unwind(AssertUnwindSafe(resets));
+            is_over.store(true, Ordering::Relaxed);
+            outcome.unwrap_or_else(|panic| resume_unwind(panic));
+        });
     }
 
     fn right_passwords_at_once_do_not_lock_their_owner_out(world) {

@@ -7,8 +7,9 @@ use std::time::Duration;
 use diesel::{QueryableByName, RunQueryDsl as _, sql_query, sql_types};
 use hallpass::domain::{Locale, Metadata, PasswordHash, Roles, UserId, Username, UtcTime};
 use hallpass::store::migrate;
+use hallpass::store::sessions::log_in::{self, Login, Named};
 use hallpass::store::users::{NewUser, insert_user};
-use hallpass::store::{Conn, DatabaseUrl, Db, Error, PoolSettings, Result, users::decoy_users};
+use hallpass::store::{Conn, DatabaseUrl, Db, Error, PoolSettings, Result};
 
 use crate::support::{World, at_once, on_both};
 
@@ -43,16 +44,23 @@ fn add_people(db: &Db, numbers: Range<i32>) {
     .unwrap();
 }
 
+/// Returns the account that is compared for an unknown name with this key.
+fn find_decoy(conn: &mut Conn, key: u32) -> Result<Option<UserId>> {
+    let unknown = || Named::username("unknown");
+    let login = Login { device: None, named: unknown(), spelling: unknown(), decoy_key: key };
+    Ok(log_in::find_candidate(conn, &login)?.compared.map(|user| user.id))
+}
+
 /// Returns the decoy users of 4,096 names.
 fn chosen(db: &Db) -> Vec<Option<UserId>> {
     let keys = (0..=u32::MAX).step_by(1 << 20);
-    db.read(|conn| keys.map(|key| decoy_users::find(conn, key)).collect()).unwrap()
+    db.read(|conn| keys.map(|key| find_decoy(conn, key)).collect()).unwrap()
 }
 
 on_both! {
     fn any_user_can_be_a_decoy_and_stays_one_when_others_join(world) {
         let db = database(&world);
-        assert_eq!(db.read(|conn| decoy_users::find(conn, 7)).unwrap(), None);
+        assert_eq!(db.read(|conn| find_decoy(conn, 7)).unwrap(), None);
         // Half of them came with an import, and between their numbers and the others' is a gap.
         add_people(&db, 0..600);
         world.execute("DELETE FROM users WHERE id <= 100 OR id BETWEEN 301 AND 400");

@@ -12,7 +12,7 @@ use hallpass::domain::{
 use hallpass::store::jobs::backlog::{self, Retryable};
 use hallpass::store::jobs::lease::{self, Conclusion, PutBack};
 use hallpass::store::jobs::{self, Claim, DueJobs, NewJob};
-use hallpass::store::limits::Uses;
+use hallpass::store::limits::{Returned, Uses};
 use hallpass::store::outbox::{MailKind, NewMail, QueuedMail, Selection};
 use hallpass::store::sessions::log_in::{Login, Named, Opening};
 use hallpass::store::sessions::refresh::Exchange;
@@ -23,7 +23,7 @@ use hallpass::store::users::{self, NewUser, rights};
 use hallpass::store::{
     Conn, api_keys, challenges, challenges::registrations, events, identities, import, limits,
     outbox, sessions, sessions::known_devices, sessions::log_in, sessions::refresh, signing_keys,
-    social_flows, users::decoy_users, users::erasures,
+    social_flows, users::erasures,
 };
 
 use super::Recorder;
@@ -127,7 +127,6 @@ fn call_users(conn: &mut Conn, recorder: &Recorder) {
     call!(recorder, changes::replace_password_hash(conn, user.id, &unusable, &unusable, NOW));
     call!(recorder, changes::mark_email_verified(conn, user.id, &email("third"), NOW));
     call!(recorder, users::delete_user(conn, user.id));
-    call!(recorder, decoy_users::find(conn, u32::MAX));
     for search in [None, Some("user7".to_owned()), Some("er7".to_owned())] {
         for is_active in [None, Some(true), Some(false)] {
             for is_staff in [None, Some(true), Some(false)] {
@@ -319,18 +318,23 @@ fn call_limits_and_devices(conn: &mut Conn, recorder: &Recorder) {
     assert!(call!(recorder, limits::use_counter(conn, "a", LATER, NOW)).is_err());
     assert!(call!(recorder, limits::find_wait(conn, "a", NOW)).is_some());
     call!(recorder, limits::shorten_wait(conn, "a", Duration::from_mins(1)));
-    call!(recorder, limits::return_use(conn, "a"));
-    assert!(call!(recorder, limits::use_counter(conn, "b", LATER, NOW)).is_ok());
-    assert!(call!(recorder, limits::use_counter(conn, "b", LATER, NOW)).is_ok());
-    call!(recorder, limits::return_use(conn, "b"));
-    call!(recorder, limits::clear(conn, "b"));
+    let release = |name: &str, uses| [Returned::of(name.to_owned(), uses)];
+    call!(recorder, limits::release(conn, &release("a", 1)));
     let uses = ["a", "b"].map(|name| Uses { name: name.to_owned(), uses: 2, window_ends: LATER });
     for counted in call!(recorder, limits::use_counters(conn, &uses, NOW)) {
         assert_eq!(counted.unwrap().uses, 2);
     }
-    call!(recorder, limits::release(conn, &["a".to_owned()], &["b".to_owned()]));
+    let returned = [release("a", 1), release("b", Returned::ALL)].concat();
+    call!(recorder, limits::release(conn, &returned));
     assert_eq!(limits::use_counter(conn, "a", LATER, NOW).unwrap().unwrap().uses, 2);
     assert_eq!(limits::use_counter(conn, "b", LATER, NOW).unwrap().unwrap().uses, 1);
+    // An earlier window.
+    let earlier = Returned { window_ends_by: NOW, ..Returned::of("a".to_owned(), Returned::ALL) };
+    call!(recorder, limits::release(conn, &[earlier]));
+    assert_eq!(limits::use_counter(conn, "a", LATER, NOW).unwrap().unwrap().uses, 3);
+    let two = Returned::of("a".to_owned(), 2);
+    call!(recorder, limits::release(conn, &[two]));
+    assert_eq!(limits::use_counter(conn, "a", LATER, NOW).unwrap().unwrap().uses, 2);
     call!(recorder, known_devices::remember(conn, USER, &hash("d"), 0, NOW));
     call!(recorder, known_devices::find_owner(conn, &hash("d")));
     call!(recorder, known_devices::list_all(conn, USER));
