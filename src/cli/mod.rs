@@ -108,7 +108,7 @@ fn plain(outcome: Outcome) -> (Outcome, LogFormat) {
     (outcome, LogFormat::Text)
 }
 
-/// What commands log unless `HALLPASS_LOG` says otherwise: they print their results themselves.
+/// Default log filter of commands, which print their results themselves.
 const LOG_OF_COMMANDS: &str = "warn";
 
 fn configured(command: Command, source: Source) -> Outcome {

@@ -71,8 +71,8 @@ impl Transport {
         match self {
             Self::Smtp(smtp) => {
                 let connections = smtp.connections();
-                // One connection is left to other domains. One mail more waits, which shows that
-                // those that hang hold up others.
+                // One connection is left to other domains. One more mail may wait: its waiting ends
+                // deliveries that hang.
                 let share = (connections - 1).max(1);
                 Capacity { total: connections + 1, per_lane: share, slow: share }
             }

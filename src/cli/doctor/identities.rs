@@ -43,8 +43,8 @@ fn described(unusable: &[(String, i64)]) -> String {
         shown.push(format!("those of {more} more issuers"));
     }
     format!(
-        "{} have no provider: their users cannot log in with them until HALLPASS_SOCIAL_... sets it \
-         again",
+        "{} have no provider: their users cannot log in with them until it is configured again \
+         (HALLPASS_SOCIAL_...)",
         shown.join(", ")
     )
 }

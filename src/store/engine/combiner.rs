@@ -1,5 +1,5 @@
-//! Work that waits for the same row is done together, by one statement. The first caller does it;
-//! those that come meanwhile wait, and the first of them does theirs.
+//! Combined work on one row. The first caller executes a statement for all that wait by then; callers
+//! that arrive meanwhile form the next batch.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -14,7 +14,7 @@ pub(crate) struct Combiner<T> {
     waiting: Mutex<HashMap<String, Vec<Caller<T>>>>,
 }
 
-/// Where a caller that waits gets its message.
+/// Sender to a waiting caller.
 type Caller<T> = SyncSender<Message<T>>;
 
 enum Message<T> {
@@ -34,8 +34,8 @@ impl<T> Combiner<T> {
     /// returns one outcome for each. The `work` of all callers with the same key must be the same.
     ///
     /// # Errors
-    /// If `work` fails, all callers that wait by then get its error: none waits for longer than its
-    /// own work would have taken.
+    /// If `work` fails, all callers that wait by then get its error, so a broken connection fails a
+    /// whole batch, and no caller waits for more than two statements.
     pub(crate) fn run(&self, key: &str, work: impl FnOnce(usize) -> Result<Vec<T>>) -> Result<T> {
         if let Message::Outcome(outcome) = self.wait_for_turn(key)? {
             return outcome;
