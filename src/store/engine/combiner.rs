@@ -110,31 +110,35 @@ mod tests {
 
     use super::*;
 
-    /// Callers, while the first works until `others` wait.
+    /// Runs callers, the first of whom begins alone and works until `others` wait. Returns their
+    /// outcomes and the size of each batch.
     fn together(
         others: usize,
         work: impl Fn(usize) -> Result<Vec<usize>> + Send + Sync + 'static,
     ) -> (Vec<thread::Result<Result<usize>>>, Vec<usize>) {
         let (combiner, work) = (Arc::new(Combiner::default()), Arc::new(work));
         let batches = Arc::new(Mutex::new(Vec::new()));
-        let callers: Vec<_> = (0..=others)
-            .map(|_| {
-                let (combiner, work, batches) = (combiner.clone(), work.clone(), batches.clone());
-                thread::spawn(move || {
-                    combiner.run("key", |callers| {
-                        let is_first = {
-                            let mut batches = batches.lock().unwrap();
-                            batches.push(callers);
-                            batches.len() == 1
-                        };
-                        while is_first && combiner.lock()["key"].len() < others {
-                            thread::yield_now();
-                        }
-                        work(callers)
-                    })
+        let begin = || {
+            let (combiner, work, batches) = (combiner.clone(), work.clone(), batches.clone());
+            thread::spawn(move || {
+                combiner.run("key", |callers| {
+                    let is_first = {
+                        let mut batches = batches.lock().unwrap();
+                        batches.push(callers);
+                        batches.len() == 1
+                    };
+                    while is_first && combiner.lock()["key"].len() < others {
+                        thread::yield_now();
+                    }
+                    work(callers)
                 })
             })
-            .collect();
+        };
+        let mut callers = vec![begin()];
+        while batches.lock().unwrap().is_empty() {
+            thread::yield_now();
+        }
+        callers.extend((0..others).map(|_| begin()));
         let outcomes = callers.into_iter().map(thread::JoinHandle::join).collect();
         assert!(combiner.lock().is_empty());
         let batches = batches.lock().unwrap().clone();
