@@ -1,4 +1,4 @@
-//! What Hallpass is compared with by `benches/check/run`: bare routes of actix-web, and one password hash.
+//! References of `benches/check/run`: bare routes of actix-web, and one password hash.
 //!
 //! `references serve VERIFY FORWARD` prints its address and serves; `references hash COST COUNT` prints the
 //! seconds of each hash.

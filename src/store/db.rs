@@ -130,7 +130,7 @@ impl Db {
         }
     }
 
-    /// Does the same for work that is one statement on Postgres, where it takes one round trip.
+    /// Writes like [`Db::write`] by work that is one statement on Postgres, and one round trip there.
     pub fn read_alone<T, E: From<Error>>(
         &self,
         work: impl Fn(&mut Conn) -> std::result::Result<T, E>,
@@ -200,7 +200,7 @@ impl Db {
         self.repeat(work, Durability::Full, Alone(false))
     }
 
-    /// Does the same for work that is one statement on Postgres, where it takes one round trip.
+    /// Writes like [`Db::write`] by work that is one statement on Postgres, and one round trip there.
     ///
     /// After a failure of the connection, `work` runs again, although it may have been committed.
     pub fn write_alone<T, E>(
@@ -214,8 +214,7 @@ impl Db {
         self.repeat(work, Durability::Full, Alone(true))
     }
 
-    /// Does the same for counters that may be lost in a power failure. Returns before they are on
-    /// disk, so that on Postgres no other use of a counter waits for that.
+    /// Writes counters, which may be lost in a power failure. Returns before they are on disk, so that on Postgres no other use of a counter waits for that.
     pub fn count<T, E>(
         &self,
         work: impl FnOnce(&mut Conn) -> std::result::Result<T, E> + Clone + Send + 'static,
@@ -242,13 +241,14 @@ impl Db {
             let uses = i64::try_from(callers).unwrap_or(i64::MAX);
             let together = Uses { name: name.to_owned(), uses, window_ends };
             let count = move |conn: &mut Conn| limits::use_counters(conn, &[together], now);
-            let counted = self.count_alone(count)?.pop().unwrap_or(Err(now));
+            let missing = || Error::Internal("a counter has no result".to_owned());
+            let counted = self.count_alone(count)?.pop().ok_or_else(missing)?;
             let nth = |n| counted.map(|used| Used { uses: used.uses - uses + n, ..used });
             Ok((1..=uses).map(nth).collect())
         })
     }
 
-    /// Does the same as [`Db::count`] for work that is one statement: see [`Db::write_alone`].
+    /// Writes counters like [`Db::count`] by work that is one statement: see [`Db::write_alone`].
     pub fn count_alone<T, E>(
         &self,
         work: impl FnOnce(&mut Conn) -> std::result::Result<T, E> + Clone + Send + 'static,

@@ -75,7 +75,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("cli", &["drf"]),
 ];
 
-/// What builds the service from the other modules.
+/// Modules that build the service from the others.
 const BUILDS_ALL: &[&str] = &["app", "lib.rs", "main.rs"];
 
 /// A crate and the modules that may use it.

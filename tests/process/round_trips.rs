@@ -32,7 +32,7 @@ struct Seen {
     durable: AtomicUsize,
 }
 
-/// How a transaction begins that may write. If its commit does not wait for the disk, `LAZY` follows
+/// Begin of a transaction that may write. If its commit does not wait for the disk, `LAZY` follows
 /// in the same message.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout";
 const LAZY: &str = "synchronous_commit = off";

@@ -94,7 +94,7 @@ impl DevMailbox {
             if !found.is_empty() || left.is_zero() || is_stopping() {
                 return found;
             }
-            // Checks again after a new mail and after a time-out alike.
+            // A time-out is no error: the mails are examined again either way.
             let _ = timeout(left.min(STOP_CHECK_INTERVAL), arrived.changed()).await;
         }
     }

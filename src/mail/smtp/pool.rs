@@ -178,6 +178,7 @@ impl Pool {
             if waits_since.elapsed() >= self.settings.patience / 2 && self.put_back_for(&turn) {
                 waits_since = Instant::now();
             }
+            // A time-out is no error: the state is examined again either way.
             let _ = tokio::time::timeout(self.settings.patience / 4, changed).await;
         }
     }

@@ -302,8 +302,9 @@ impl QueryFragment<Pg> for Open<'_> {
                  INSERT INTO known_devices (token_hash, user_id, created_at, last_seen_at) SELECT ",
         );
         out.push_bind_param::<Binary, _>(&device.0)?;
-        for value in [user, now, now] {
-            out.push_sql(if value == user { "::bytea, " } else { "::bigint, " });
+        // Each cast is that of the value before.
+        for (cast, value) in [("::bytea, ", user), ("::bigint, ", now), ("::bigint, ", now)] {
+            out.push_sql(cast);
             out.push_bind_param::<BigInt, _>(value)?;
         }
         out.push_sql(

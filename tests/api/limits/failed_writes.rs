@@ -14,10 +14,10 @@ const FEW: [(&str, &str); 4] = [
 ];
 const TRIES: usize = 12;
 
-/// What the last write of each request that hashes does. On reservations of limits they have no
+/// Statements of the last write of each request that hashes. On reservations of limits they have no
 /// effect.
 const AFTER_THE_HASH: [(&str, &str); 2] = [("events", "INSERT"), ("outbox", "INSERT")];
-/// What the release of a single use does.
+/// Statement of the release of a single use.
 const RELEASE: [(&str, &str); 1] = [("limits", "DELETE")];
 
 fn is_postgres(world: &World) -> bool {
