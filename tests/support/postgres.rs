@@ -6,6 +6,10 @@
 //! the test ends early, as `missing.rs` says; likewise with `HALLPASS_TEST=sqlite`, for a quick
 //! look. Tests that stop or restart a server, or speak TLS to it, need the programs in any case.
 //!
+//! Most tests begin with the tables of this version. [`Migrated`] copies them from a template, each
+//! into a database of its own: with all tests in one database, the catalogs would grow to hundreds
+//! of thousands of rows, and each start of a service reads them.
+//!
 //! A private cluster lives exactly as long as the test process: a watchdog holds the other end of a
 //! pipe, and when that closes (normal end, panic or `kill -9` alike) it stops the server and
 //! removes the folder.
@@ -22,6 +26,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 
 use diesel::{Connection, PgConnection, connection::SimpleConnection};
+use hallpass::store::{self, DatabaseUrl};
 
 use crate::missing::needs;
 use crate::scratch;
@@ -39,22 +44,75 @@ pub fn fresh_schema() -> Option<String> {
     needs(SERVER_PROGRAMS, shared_server()).map(schema_on)
 }
 
+/// Tables of this version without rows, on the shared server.
+pub struct Migrated {
+    /// The URL of the database or, on an outside server, of the schema.
+    pub url: String,
+    /// The database to drop at the end, on a private server.
+    database: Option<String>,
+}
+
+impl Migrated {
+    /// Creates the tables; `None` as with [`fresh_schema`].
+    pub fn create() -> Option<Self> {
+        static TEMPLATE: OnceLock<String> = OnceLock::new();
+        let server = needs(SERVER_PROGRAMS, shared_server())?;
+        let Some(parent) = server.strip_suffix("/postgres").filter(|_| !is_outside()) else {
+            let url = schema_on(server);
+            store::migrate(&DatabaseUrl::parse(&url).expect("a URL")).expect("migrate the schema");
+            return Some(Self { url, database: None });
+        };
+        let template = TEMPLATE.get_or_init(|| {
+            let name = fresh_name();
+            execute_on(server, &format!("CREATE DATABASE {name}"));
+            let url = DatabaseUrl::parse(&format!("{parent}/{name}")).expect("a URL");
+            store::migrate(&url).expect("migrate the template");
+            name
+        });
+        let name = fresh_name();
+        execute_on(server, &format!("CREATE DATABASE {name} TEMPLATE {template}"));
+        Some(Self { url: format!("{parent}/{name}"), database: Some(name) })
+    }
+}
+
+impl Drop for Migrated {
+    fn drop(&mut self) {
+        if let (Some(name), Some(server)) = (&self.database, shared_server()) {
+            // A service of a test that failed may still be connected.
+            execute_on(server, &format!("DROP DATABASE {name} WITH (FORCE)"));
+        }
+    }
+}
+
 /// Creates a schema on this server and returns its URL.
 pub fn schema_on(server_url: &str) -> String {
-    static SCHEMAS: AtomicU64 = AtomicU64::new(0);
-    let number = SCHEMAS.fetch_add(1, Ordering::Relaxed);
-    // Several runs may share one outside server, on which process ids come again.
-    let run = uuid::Uuid::new_v4().simple().to_string();
-    let name = format!("hallpass_test_{number}_{}", &run[..12]);
-    PgConnection::establish(server_url)
-        .and_then(|mut connection| {
-            connection
-                .batch_execute(&format!("CREATE SCHEMA {name}"))
-                .map_err(diesel::ConnectionError::CouldntSetupConfiguration)
-        })
-        .unwrap_or_else(|fault| panic!("cannot make schema {name}: {fault}"));
+    let name = fresh_name();
+    execute_on(server_url, &format!("CREATE SCHEMA {name}"));
     let separator = if server_url.contains('?') { '&' } else { '?' };
     format!("{server_url}{separator}options=-csearch_path%3D{name}")
+}
+
+/// Returns a name that no other test has, nor another run on the same outside server.
+fn fresh_name() -> String {
+    static NAMES: AtomicU64 = AtomicU64::new(0);
+    let number = NAMES.fetch_add(1, Ordering::Relaxed);
+    let run = uuid::Uuid::new_v4().simple().to_string();
+    format!("hallpass_test_{number}_{}", &run[..12])
+}
+
+fn execute_on(server_url: &str, sql: &str) {
+    PgConnection::establish(server_url)
+        .and_then(|mut connection| {
+            let done = connection.batch_execute(sql);
+            done.map_err(diesel::ConnectionError::CouldntSetupConfiguration)
+        })
+        .unwrap_or_else(|fault| panic!("{sql}: {fault}"));
+}
+
+const OUTSIDE_SERVER: &str = "HALLPASS_TEST_POSTGRES_URL";
+
+fn is_outside() -> bool {
+    std::env::var_os(OUTSIDE_SERVER).is_some()
 }
 
 /// The server of this test binary: found or started by the first test that asks.
@@ -68,7 +126,7 @@ fn shared_server() -> Option<&'static str> {
         if is_left_out() {
             return None;
         }
-        if let Some(url) = std::env::var_os("HALLPASS_TEST_POSTGRES_URL") {
+        if let Some(url) = std::env::var_os(OUTSIDE_SERVER) {
             return Some(Server::Outside(url.into_string().expect("the URL is UTF-8")));
         }
         let cluster = Cluster::create(server_programs()?, false);

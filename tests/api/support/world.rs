@@ -16,7 +16,8 @@ use hallpass::store::{self, Conn, DatabaseUrl, Db, Error, PoolSettings};
 use tempfile::TempDir;
 
 use super::TestApp;
-use crate::{postgres, scratch};
+use crate::postgres::{self, Migrated};
+use crate::scratch;
 
 /// Time at which every test begins, in seconds since the epoch.
 pub const BEGINNING: i64 = 1_800_000_000;
@@ -45,6 +46,8 @@ pub struct World {
     pub clock: ManualClock,
     transport: Transport,
     pub(super) mailbox: Mailbox,
+    /// Dropped with the world, after the services on it.
+    _postgres: Option<Migrated>,
 }
 
 #[derive(QueryableByName)]
@@ -65,24 +68,27 @@ impl World {
         let folder = scratch::folder();
         let file = folder.path().join("test.db");
         fs::write(&file, EMPTY.as_slice()).unwrap();
-        Self::new(folder, format!("sqlite://{}", file.display()))
+        Self::new(folder, format!("sqlite://{}", file.display()), None)
     }
 
-    /// A world with its own Postgres schema; `None` (reported as skipped) without a server.
+    /// A world with its own Postgres database; `None` (reported as skipped) without a server.
     pub fn postgres() -> Option<Self> {
-        Some(Self::new(scratch::folder(), postgres::fresh_schema()?))
+        let postgres = Migrated::create()?;
+        Some(Self::new(scratch::folder(), postgres.url.clone(), Some(postgres)))
     }
 
-    fn new(folder: TempDir, database_url: String) -> Self {
+    fn new(folder: TempDir, database_url: String, postgres: Option<Migrated>) -> Self {
         let (transport, mailbox) = Transport::memory();
         let clock = ManualClock::at(UtcTime::from_seconds(BEGINNING));
-        Self { folder, database_url, clock, transport, mailbox }
+        Self { folder, database_url, clock, transport, mailbox, _postgres: postgres }
     }
 
     /// The same world before the first start of a service.
-    pub fn without_tables(self) -> Self {
+    pub fn without_tables(mut self) -> Self {
         if let Some(file) = self.database_url.strip_prefix("sqlite://") {
             fs::remove_file(file).unwrap();
+        } else if let Some(empty) = postgres::fresh_schema() {
+            self.database_url = empty;
         }
         self
     }
