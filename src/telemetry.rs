@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::FilterExt as _;
@@ -129,7 +129,7 @@ pub fn report_missing_lines() -> io::Result<()> {
         let mut dropped = 0;
         loop {
             thread::sleep(REPORT_EVERY);
-            for LeftOut { place, lines } in SAMPLING.take_left_out() {
+            for LeftOut { place, lines } in SAMPLING.take_left_out(Instant::now()) {
                 LEFT_OUT.fetch_add(lines, Ordering::Relaxed);
                 tracing::info!(place, lines, "repeated lines were left out of the log");
             }

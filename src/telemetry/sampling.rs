@@ -1,8 +1,8 @@
-//! Sampling of repeated lines: a client that is refused again and again, or a database that is
-//! away, must not fill the disk. The first lines of each minute are written, by place in the
-//! source; the rest is counted.
+//! Sampling of repeated lines: a client that is refused again and again, a user who repeats the same
+//! request, or a database that is away, must not fill the disk. The first lines of each minute are
+//! written, by place in the source; the rest is counted.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::sync::{Mutex, PoisonError};
@@ -20,29 +20,52 @@ pub const REFUSALS: &str = "hallpass::refusals";
 const LINES: u32 = 60;
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// Lets through the first lines of each place in each window: refusals, warnings and errors.
-/// Refusals with different codes are told apart, so that a flood of one does not hide the others.
+/// Lets through the first lines of each place and topic in each window.
 #[derive(Default)]
 pub(super) struct Sampling {
-    places: Mutex<HashMap<(Identifier, Code), Place>>,
+    places: Mutex<HashMap<(Identifier, Topic), Place>>,
 }
 
-/// A digest of the field `code`, which has few values; 0 without one.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
-struct Code(u64);
+/// What the lines of one place are counted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Topic {
+    /// A digest of the field `code`, 0 without one, of refusals, warnings and errors: a flood with
+    /// one code does not hide the others. There are few codes.
+    Code(u64),
+    /// The account, in lines about a request that succeeded: one account does not hide the others.
+    Account(i64),
+}
 
-impl Code {
-    fn of(event: &Event<'_>) -> Self {
-        let mut code = Self::default();
-        event.record(&mut code);
-        code
+/// The fields of a line that its topic depends on.
+#[derive(Default)]
+struct Fields {
+    code: u64,
+    user_id: Option<i64>,
+}
+
+impl Topic {
+    /// Returns the topic of a line; `None` if the line is always written.
+    fn of(event: &Event<'_>) -> Option<Self> {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let metadata = event.metadata();
+        if *metadata.level() <= Level::WARN || metadata.target() == REFUSALS {
+            return Some(Self::Code(fields.code));
+        }
+        fields.user_id.map(Self::Account)
     }
 }
 
-impl Visit for Code {
+impl Visit for Fields {
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == "code" {
-            self.0 = BuildHasherDefault::<DefaultHasher>::default().hash_one(value);
+            self.code = BuildHasherDefault::<DefaultHasher>::default().hash_one(value);
+        }
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        if field.name() == "user_id" {
+            self.user_id = Some(value);
         }
     }
 
@@ -66,21 +89,25 @@ pub(super) struct LeftOut {
 }
 
 impl Sampling {
-    /// Returns the lines that were left out since the last call, by place.
-    pub(super) fn take_left_out(&self) -> Vec<LeftOut> {
+    /// Returns the lines that were left out since the last call, by place, and forgets the windows
+    /// that have ended.
+    pub(super) fn take_left_out(&self, now: Instant) -> Vec<LeftOut> {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        let left_out = places.values_mut().filter(|place| place.left_out > 0);
+        let mut left_out: BTreeMap<(&str, u32), u64> = BTreeMap::new();
+        for place in places.values_mut().filter(|place| place.left_out > 0) {
+            let lines = left_out.entry((place.source, place.line)).or_default();
+            *lines += std::mem::take(&mut place.left_out);
+        }
+        places.retain(|_, place| now.duration_since(place.began) < WINDOW);
         left_out
-            .map(|place| LeftOut {
-                place: format!("{}:{}", place.source, place.line),
-                lines: std::mem::take(&mut place.left_out),
-            })
+            .into_iter()
+            .map(|((source, line), lines)| LeftOut { place: format!("{source}:{line}"), lines })
             .collect()
     }
 
-    fn may_write(&self, metadata: &'static Metadata<'static>, code: Code, now: Instant) -> bool {
+    fn may_write(&self, metadata: &'static Metadata<'static>, topic: Topic, now: Instant) -> bool {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = places.entry((metadata.callsite(), code)).or_insert_with(|| Place {
+        let place = places.entry((metadata.callsite(), topic)).or_insert_with(|| Place {
             source: metadata.file().unwrap_or_default(),
             line: metadata.line().unwrap_or_default(),
             began: now,
@@ -104,8 +131,7 @@ impl<S> Filter<S> for &'static Sampling {
 
     fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
         let metadata = event.metadata();
-        let is_sampled = *metadata.level() <= Level::WARN || metadata.target() == REFUSALS;
-        !is_sampled || self.may_write(metadata, Code::of(event), Instant::now())
+        Topic::of(event).is_none_or(|topic| self.may_write(metadata, topic, Instant::now()))
     }
 }
 
@@ -123,20 +149,22 @@ mod tests {
         };
         let metadata = place.metadata();
         let began = Instant::now();
-        let written_of = |code: Code, at: Instant| {
-            (0..1000).filter(|_| sampling.may_write(metadata, code, at)).count()
+        let written_of = |topic: Topic, at: Instant| {
+            (0..1000).filter(|_| sampling.may_write(metadata, topic, at)).count()
         };
-        let written = |at| written_of(Code(0), at);
+        let written = |at| written_of(Topic::Code(0), at);
         assert_eq!(written(began), 60);
         assert_eq!(written(began + WINDOW / 2), 0);
-        // Another code has lines of its own.
-        assert_eq!(written_of(Code(1), began), 60);
-        let left_out = sampling.take_left_out();
-        let mut lines: Vec<u64> = left_out.iter().map(|it| it.lines).collect();
-        lines.sort_unstable();
-        assert_eq!(lines, [940, 1940]);
+        // Another code and another account have lines of their own.
+        assert_eq!(written_of(Topic::Code(1), began), 60);
+        assert_eq!(written_of(Topic::Account(1), began), 60);
+        assert_eq!(written_of(Topic::Account(2), began + WINDOW / 2), 60);
+        let left_out = sampling.take_left_out(began + WINDOW / 2);
+        assert_eq!(left_out.len(), 1, "one place");
+        assert_eq!(left_out[0].lines, 1940 + 3 * 940);
         assert!(left_out[0].place.contains("sampling.rs:"), "{}", left_out[0].place);
-        assert!(sampling.take_left_out().is_empty());
+        assert!(sampling.take_left_out(began + WINDOW).is_empty());
+        assert_eq!(sampling.places.lock().unwrap().len(), 1, "the windows that last");
         assert_eq!(written(began + WINDOW), 60);
     }
 }

@@ -1,12 +1,14 @@
 //! A log that takes nothing, or takes it slowly, stops no request and no command.
 
-use std::fs::OpenOptions;
-use std::io::pipe;
+use std::fs::{File, OpenOptions};
+use std::io::{Seek as _, SeekFrom, pipe};
 use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::json;
 
+use crate::client::PASSWORD;
+use crate::scratch;
 use crate::service::{Service, Setup};
 
 /// Enough for a stalled pipe of 64 KiB to be full, and the lines that may wait with it.
@@ -36,6 +38,22 @@ fn a_log_on_a_full_disk_stops_nothing_and_its_lines_are_counted() {
     let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
     let setup = noisy();
     let service = setup.start_with_log(full.into());
+    serves(&service);
+    assert!(metric(&service, "hallpass_log_lines_dropped_total") > 20);
+    service.stop();
+}
+
+#[test]
+fn a_log_at_the_limit_of_a_file_size_stops_nothing() {
+    // More than the database needs.
+    const LIMIT: u64 = 4 << 20;
+    let folder = scratch::folder();
+    let mut log = File::create(folder.path().join("log")).unwrap();
+    log.set_len(LIMIT).unwrap();
+    log.seek(SeekFrom::End(0)).unwrap();
+    let setup = noisy();
+    let service = setup.start_with_log(log.try_clone().unwrap().into());
+    service.limit_file_sizes(LIMIT);
     serves(&service);
     assert!(metric(&service, "hallpass_log_lines_dropped_total") > 20);
     service.stop();
@@ -77,6 +95,25 @@ fn a_flood_of_refusals_is_sampled_and_counted_in_the_log() {
     }
     let log = service.stop_for_log();
     assert_eq!(log.matches("log-in refused").count(), 60, "{log}");
+}
+
+#[test]
+fn a_user_who_repeats_a_request_is_sampled_in_the_log() {
+    let setup = Setup::on_sqlite().with("HALLPASS_EMAIL_VERIFICATION", "none");
+    let service = setup.start();
+    let api = service.api();
+    let [one, other] = ["eve@example.com", "mina@example.com"].map(|email| {
+        let account = json!({"email": email, "password": PASSWORD});
+        api.post("/v1/register", &account).text("access_token")
+    });
+    for _ in 0..100 {
+        assert_eq!(api.send("PATCH", "/v1/me", &one, &json!({"locale": "en"})).status, 200);
+        assert_eq!(api.send("DELETE", "/v1/me/sessions", &one, &json!({})).status, 204);
+    }
+    assert_eq!(api.send("DELETE", "/v1/me/sessions", &other, &json!({})).status, 204);
+    let log = service.stop_for_log();
+    assert_eq!(log.matches("profile changed").count(), 60, "{log}");
+    assert_eq!(log.matches("other sessions ended").count(), 61, "{log}");
 }
 
 #[test]
