@@ -138,6 +138,14 @@ fn a_secret_that_can_be_guessed_is_refused_in_production() {
         "2024-11-29T00:00:00Z2024-11-29T00",
         "meinsehrgeheimesgeheimnis12345678",
         "passwordpasswordPASSWORDp4ssw0rd",
+        "a-valid-string-secret-that-is-at-least-512-bits-long-which-is-very-long",
+        "123e4567-e89b-12d3-a456-426614174000",
+        "550E8400E29B41D4A716446655440000",
+        "op://Production/Hallpass/HALLPASS_SECRET-7f3a",
+        "arn:aws:secretsmanager:eu-central-1:482910573846:secret:auth-Zk3qPw",
+        "https://vault.internal.example/v1/kv/auth#q9Zt",
+        "81dc9bdb52d04dc20036dbd8313ed055",
+        "0b14d501a594442a01c6859541bcb3e8164d183d32937b851835442f69d5c94e",
     ] {
         assert_eq!(of(guessable), ["HALLPASS_SECRET"], "{guessable}");
     }

@@ -17,7 +17,7 @@ const MIN_UNKNOWN: usize = 12;
 const MIN_DIFFERENT_BYTES: usize = 8;
 /// Words of placeholders, and of texts about secrets.
 const PLACEHOLDERS: [&str; 4] = ["changeme", "replaceme", "placeholder", "yoursecret"];
-const WORDS_OF_TEMPLATES: [&str; 71] = [
+const WORDS_OF_TEMPLATES: [&str; 76] = [
     "a",
     "an",
     "and",
@@ -28,6 +28,8 @@ const WORDS_OF_TEMPLATES: [&str; 71] = [
     "base",
     "base64",
     "before",
+    "bit",
+    "bits",
     "byte",
     "bytes",
     "change",
@@ -78,6 +80,7 @@ const WORDS_OF_TEMPLATES: [&str; 71] = [
     "service",
     "set",
     "signing",
+    "string",
     "super",
     "test",
     "the",
@@ -85,17 +88,31 @@ const WORDS_OF_TEMPLATES: [&str; 71] = [
     "to",
     "todo",
     "use",
+    "valid",
     "value",
     "very",
+    "which",
     "with",
     "your",
 ];
 
+/// Beginnings of texts that only refer to a secret.
+const REFERENCES: [&str; 7] =
+    ["arn:", "file:", "http://", "https://", "op://", "projects/", "vault:"];
+/// UUIDs of examples, without hyphens.
+const KNOWN_UUIDS: [&str; 3] = [
+    "123e4567e89b12d3a456426614174000",
+    "550e8400e29b41d4a716446655440000",
+    "6ba7b8109dad11d180b400c04fd430c8",
+];
+
 /// Texts whose digests are used as secrets, since they look random.
-const HASHED: [&str; 24] = [
+const HASHED: [&str; 29] = [
     "",
     "0",
     "1",
+    "1234",
+    "12345",
     "123456",
     "12345678",
     "123456789",
@@ -109,17 +126,20 @@ const HASHED: [&str; 24] = [
     "hallpass",
     "hello",
     "hello world",
+    "jwt",
     "key",
     "letmein",
     "password",
+    "password1",
     "qwerty",
     "root",
     "secret",
     "test",
     "token",
+    "user",
 ];
 /// MD5 digests of some of these texts.
-const MD5_DIGESTS: [&str; 12] = [
+const MD5_DIGESTS: [&str; 15] = [
     "d41d8cd98f00b204e9800998ecf8427e",
     "5f4dcc3b5aa765d61d8327deb882cf99",
     "098f6bcd4621d373cade4e832627b4f6",
@@ -132,6 +152,9 @@ const MD5_DIGESTS: [&str; 12] = [
     "d8578edf8458ce06fbc5bb76a58c5ca4",
     "63a9f0ea7bb98050796b649e85481845",
     "3c6e0b8a9c15224a8228b9a98ca1531d",
+    "7c6a180b36896a0a8c02787eeafb0e4c",
+    "81dc9bdb52d04dc20036dbd8313ed055",
+    "900150983cd24fb0d6963f7d28e17f72",
 ];
 
 /// Number of nested encodings that are decoded.
@@ -162,6 +185,8 @@ fn is_guessable_text(text: &str) -> bool {
     let letters: String = lower.chars().filter(char::is_ascii_alphanumeric).collect();
     let different: HashSet<u8> = text.bytes().collect();
     PLACEHOLDERS.iter().any(|word| letters.contains(word))
+        || REFERENCES.iter().any(|start| lower.starts_with(start))
+        || KNOWN_UUIDS.contains(&letters.as_str())
         || different.len() < MIN_DIFFERENT_BYTES
         || count_unknown(&lower, &WORDS_OF_TEMPLATES) < MIN_UNKNOWN
         || is_pattern(&lower)

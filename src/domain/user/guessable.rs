@@ -40,7 +40,9 @@ pub fn is_pattern(text: &str) -> bool {
     let is_one = |text: &[char]| {
         is_plain_pattern(text)
             || without_separators(text).is_some_and(|(joined, may_be_words)| {
-                is_sequence(&joined) || may_be_words && is_listed_or_pattern(&joined)
+                is_sequence(&joined)
+                    || is_word(&joined)
+                    || may_be_words && is_listed_or_pattern(&joined)
             })
             || undoubled(text).is_some_and(|it| is_listed_or_pattern(&it))
     };

@@ -143,7 +143,10 @@ impl PasswordPolicy {
     ) -> Result<(), Fault> {
         self.check_length(password)?;
         let lower = compared_form(password.expose());
-        if is_listed(&lower) || self.is_service_name(&lower) {
+        let domain = email.map(Email::domain).unwrap_or_default();
+        let is_made_of_a_name =
+            [&self.service_name, domain].into_iter().any(|name| is_made_of(&lower, name));
+        if is_listed(&lower) || is_made_of_a_name || self.repeats_a_short_part(&lower) {
             return Err(Fault::TooCommon);
         }
         let similar = email
@@ -161,12 +164,14 @@ impl PasswordPolicy {
         }
     }
 
-    /// Returns whether `lower` differs from the name of the service by digits and signs only, which
-    /// guessers add.
-    fn is_service_name(&self, lower: &str) -> bool {
-        let letters = |text: &str| text.chars().filter(|c| c.is_alphabetic()).collect::<String>();
-        let name = letters(&compared_form(&self.service_name));
-        !name.is_empty() && letters(lower) == name
+    /// Returns whether `lower` is a repetition of a part that would be too short by itself.
+    fn repeats_a_short_part(&self, lower: &str) -> bool {
+        let text: Vec<char> = lower.chars().collect();
+        let longest = self.min_length.saturating_sub(1).min(text.len() / 2);
+        (1..=longest).any(|length| {
+            let (part, rest) = text.split_at(length);
+            text.len().is_multiple_of(length) && rest.chunks(length).all(|it| it == part)
+        })
     }
 }
 
@@ -179,6 +184,15 @@ impl Default for PasswordPolicy {
             service_name: "Hallpass".into(),
         }
     }
+}
+
+/// Returns whether `lower` is made of `name`, that of the service or a domain, and what guessers add:
+/// digits, signs, repetitions and one word of the list.
+fn is_made_of(lower: &str, name: &str) -> bool {
+    let letters = |text: &str| text.chars().filter(|c| c.is_alphabetic()).collect::<String>();
+    let (name, all) = (letters(&compared_form(name)), letters(lower));
+    let rest = if name.is_empty() { all.clone() } else { all.replace(&name, "") };
+    rest != all && (rest.is_empty() || is_listed(&rest))
 }
 
 /// Returns the form in which passwords are compared with guesses: NFKC in lower case, since
@@ -256,8 +270,31 @@ mod tests {
         for text in ["AcmeLogin", "acme-login", "1234 ACME login!", "ＡｃｍｅＬｏｇｉｎ"] {
             assert_eq!(check("Acme Login", text), Err(Fault::TooCommon), "{text}");
         }
+        for text in ["acme login acme login", "acmeloginpassword", "!Password-Acme Login-77"] {
+            assert_eq!(check("Acme Login", text), Err(Fault::TooCommon), "{text}");
+        }
         assert_eq!(check("Acme Login", "my acme login"), Ok(()));
         assert_eq!(check("42", "7391 5524"), Ok(()));
+    }
+
+    #[test]
+    fn a_repetition_is_as_long_as_its_part() {
+        let check = |min_length: usize, text: &str| {
+            let policy = PasswordPolicy { min_length, ..PasswordPolicy::default() };
+            let email = Email::parse("bob@example.com").unwrap();
+            policy.check(&password(text), Some(&email), None)
+        };
+        for text in [
+            "passphrasepassphrase",
+            "ilovemydogilovemydog",
+            "quiet stone quiet stone ",
+            "correct horse battery staple",
+            "example.comexample.com",
+        ] {
+            assert_eq!(check(15, text), Err(Fault::TooCommon), "{text}");
+        }
+        assert_eq!(check(8, "quiet stone quiet stone "), Ok(()));
+        assert_eq!(check(15, "plum tree at duskplum tree at dusk"), Ok(()));
     }
 
     #[test]
