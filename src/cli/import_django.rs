@@ -72,12 +72,25 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Outcome {
         })?;
     print(&shown(&report, choices))?;
     if report.is_stopped_by_second_factors {
-        let count = report.left_behind.second_factors.len();
+        let LeftBehind {
+            second_factors,
+            second_factor_tables,
+            second_factors_of_unknown_users: unknown,
+            ..
+        } = &report.left_behind;
         let outcome = if choices.dry_run { "would be imported" } else { "was imported" };
-        let tables = report.left_behind.second_factor_tables.join(", ");
+        let (count, tables) = (second_factors.len(), second_factor_tables.join(", "));
+        let found = match (count, unknown.as_slice()) {
+            (0, unknown) => unknown_owners(unknown),
+            (_, []) => format!("{count} accounts have a second factor (in {tables})"),
+            (_, unknown) => format!(
+                "{count} accounts have a second factor (in {tables}), and {}",
+                unknown_owners(unknown)
+            ),
+        };
         return Err(format!(
-            "{count} accounts have a second factor (in {tables}), which is not imported: they could log in \
-             with the password alone, so nothing {outcome} (--without-mfa imports them all the same)"
+            "{found}, which is not imported: these accounts could log in with the password alone, so \
+             nothing {outcome} (--without-mfa imports them all the same)"
         ));
     }
     match report.conflicts.len() {
@@ -87,6 +100,10 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Outcome {
         )),
         _ => Ok(()),
     }
+}
+
+fn unknown_owners(tables: &[String]) -> String {
+    format!("accounts may have a second factor (in {}, whose users are unknown)", tables.join(", "))
 }
 
 fn field_and_column(text: &str) -> Result<(String, String), String> {
@@ -126,6 +143,7 @@ fn shown(report: &ImportReport, choices: ImportChoices) -> String {
     let LeftBehind {
         second_factors,
         second_factor_tables: _,
+        second_factors_of_unknown_users: of_unknown,
         social_only,
         other_providers,
         in_groups,
@@ -133,6 +151,8 @@ fn shown(report: &ImportReport, choices: ImportChoices) -> String {
         with_names,
     } = &report.left_behind;
     line("with a second factor, left behind", second_factors.len(), second_factors);
+    let what = "tables that may hold second factors of unknown users, left behind";
+    line(what, of_unknown.len(), &[]);
     line("social accounts, imported as identities", report.identities, &[]);
     line("with a social account of another provider, left behind", *other_providers, &[]);
     line("with such an account and no password", social_only.len(), social_only);

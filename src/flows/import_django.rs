@@ -68,6 +68,7 @@ impl LeftBehind {
         Self {
             second_factors: ids(&extras.second_factors).map(|user| user.id).collect(),
             second_factor_tables: extras.second_factor_tables.clone(),
+            second_factors_of_unknown_users: extras.second_factors_of_unknown_users.clone(),
             social_only: by_social_account.map(|user| user.id).collect(),
             other_providers: ids(&owners(&unknown)).count(),
             in_groups: ids(&extras.in_groups).count(),
@@ -119,8 +120,10 @@ struct NewRows {
 
 /// Returns the report of a plan, and the rows to insert: none if conflicts stop the import.
 fn report(plan: Plan, choices: ImportChoices) -> (ImportReport, NewRows) {
-    let is_stopped_by_second_factors =
-        !plan.left_behind.second_factors.is_empty() && !choices.without_mfa;
+    let of_unknown_users = &plan.left_behind.second_factors_of_unknown_users;
+    let has_second_factors = !plan.left_behind.second_factors.is_empty()
+        || !plan.new.is_empty() && !of_unknown_users.is_empty();
+    let is_stopped_by_second_factors = has_second_factors && !choices.without_mfa;
     let stopped =
         is_stopped_by_second_factors || (!plan.conflicts.is_empty() && !choices.skip_conflicts);
     let is_unknown =

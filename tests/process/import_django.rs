@@ -401,6 +401,42 @@ fn second_factors_stop(target: &Target, site: &Site) {
     target.import_all(site, &[]);
 }
 
+/// A table with the name of second factors stops the import even if its users cannot be read.
+fn second_factors_of_unknown_users_stop(target: &Target, site: &Site) {
+    for statement in [
+        "CREATE TABLE site_profile (id integer PRIMARY KEY, user_id bigint NOT NULL)",
+        "CREATE TABLE accounts_totp (id integer PRIMARY KEY, profile_id integer, enabled boolean)",
+        "INSERT INTO accounts_totp VALUES (1, 7, '0')",
+    ] {
+        site.execute(statement);
+    }
+    assert!(target.import(site, &["--dry-run"]).success, "none is in use");
+    site.execute("UPDATE accounts_totp SET enabled = '1'");
+    for options in [&["--dry-run"][..], &[]] {
+        let refused = target.import(site, options);
+        assert!(!refused.success);
+        let found = "accounts may have a second factor (in accounts_totp, whose users are unknown)";
+        assert!(refused.stderr.contains(found), "{}", refused.stderr);
+        assert!(target.stored().is_empty());
+    }
+    let told = target.import_all(site, &["--without-mfa"]);
+    assert!(told.contains("tables that may hold second factors"), "{told}");
+    // Without new accounts it stops nothing.
+    target.import_all(site, &[]);
+}
+
+#[test]
+fn second_factors_of_unknown_users_stop_an_import_from_sqlite() {
+    second_factors_of_unknown_users_stop(&Target::on_sqlite(), &Site::on_sqlite(Tables::Plain));
+}
+
+#[test]
+fn second_factors_of_unknown_users_stop_an_import_from_postgres() {
+    let Some(site) = Site::on_postgres(Tables::Plain) else { return };
+    let Some(target) = Target::on_postgres() else { return };
+    second_factors_of_unknown_users_stop(&target, &site);
+}
+
 #[test]
 fn second_factors_stop_an_import_from_sqlite() {
     second_factors_stop(&Target::on_sqlite(), &Site::on_sqlite(Tables::WithAllauth));

@@ -22,6 +22,8 @@ pub struct LeftBehind {
     pub second_factors: Vec<UserId>,
     /// The tables of the site that hold second factors.
     pub second_factor_tables: Vec<String>,
+    /// The tables with the name of second factors and rows of unknown users.
+    pub second_factors_of_unknown_users: Vec<String>,
     /// The users who can log in only by a social account that is not imported.
     pub social_only: Vec<UserId>,
     /// The number of users with a social account that is not imported.

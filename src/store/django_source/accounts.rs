@@ -71,6 +71,8 @@ pub struct DjangoExtras {
     pub second_factors: Vec<i64>,
     /// The tables that hold these second factors.
     pub second_factor_tables: Vec<String>,
+    /// The tables with the name of second factors and rows of unknown users.
+    pub second_factors_of_unknown_users: Vec<String>,
     /// Accounts of social log-ins.
     pub social: Vec<DjangoSocialAccount>,
     /// The users in groups.

@@ -105,6 +105,12 @@ impl Catalog {
         Some(name)
     }
 
+    /// Returns the tables that the foreign keys of `table` refer to.
+    pub(super) fn references(&self, table: &str) -> impl Iterator<Item = &str> {
+        let columns = self.tables.get(table).into_iter().flat_map(BTreeMap::values);
+        columns.filter_map(|column| column.refers_to.as_deref())
+    }
+
     /// Returns the column of a join table that refers to the owner, beside the one that refers to
     /// `other`.
     pub(super) fn owner_column(&self, table: &str, other: &str) -> Option<&str> {

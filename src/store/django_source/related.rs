@@ -119,6 +119,12 @@ pub(super) fn read_extras(
     let name = owners.users.name.as_str();
     let mut extras = DjangoExtras::default();
     for factors in second_factors::find(catalog, name) {
+        if factors.owner == Owner::Unknown {
+            if has_rows(conn, &factors)? {
+                extras.second_factors_of_unknown_users.push(factors.table.to_owned());
+            }
+            continue;
+        }
         let found = read_owners_of_factors(conn, owners, &factors)?;
         if !found.is_empty() {
             extras.second_factor_tables.push(factors.table.to_owned());
@@ -177,8 +183,18 @@ fn read_owners_of_factors(
             );
             read_owners(conn, owners, &users.name, &users.key, &condition)
         }
-        (Owner::Username, None) => Ok(Vec::new()),
+        (Owner::Username, None) | (Owner::Unknown, _) => Ok(Vec::new()),
     }
+}
+
+/// Returns whether a table has a second factor that is in use.
+fn has_rows(conn: &mut Conn, factors: &SecondFactors) -> Result<bool> {
+    let SecondFactors { table, condition, .. } = factors;
+    let sql = format!(
+        "SELECT '' AS owner WHERE EXISTS (SELECT 1 FROM {} WHERE {condition})",
+        quoted(table)
+    );
+    Ok(!sql_query(sql).load::<OwnerRow>(conn)?.is_empty())
 }
 
 /// Lists the users with a row in a table.
