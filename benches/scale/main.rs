@@ -79,10 +79,14 @@ impl Arguments {
 
 fn main() {
     let Arguments { few, many, rounds, only, has_postgres, purge } = Arguments::read();
-    if let Some(users) = purge {
-        return purge::measure(users);
-    }
     let cluster = has_postgres.then(|| postgres::Cluster::start_new().expect("a Postgres"));
+    if let Some(users) = purge {
+        purge::measure(users, None);
+        if let Some(cluster) = &cluster {
+            purge::measure(users, Some(cluster.fresh_schema()));
+        }
+        return;
+    }
     let mut services: Vec<Service> = thread::scope(|scope| {
         let start = |users, database| scope.spawn(move || Service::start(users, database));
         let both = |users| {

@@ -1,26 +1,92 @@
-//! A purge of sessions that ended long ago, while users log in: how long SQLite's writer is held.
+//! The first purge of a service with rows of every kind that are due, while users log in: how long
+//! each transaction takes. On SQLite that is the time for which the one writer is held.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use diesel::QueryableByName;
 use diesel::connection::{Connection as _, SimpleConnection as _};
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Double};
+use diesel::{PgConnection, QueryableByName, SqliteConnection, sql_query};
 
 use crate::service::Service;
 
 /// The most that a step of a purge should hold the writer for.
 const GOAL: Duration = Duration::from_millis(20);
-/// The pause between two tries to take the write lock.
+/// The pause between two looks at the writer.
 const PAUSE: Duration = Duration::from_micros(100);
 /// The pause between two looks at what is left.
-const LOOK: Duration = Duration::from_millis(500);
+const LOOK: Duration = Duration::from_millis(20);
 
-/// One session in five ended so long ago that it is purged.
-const END: &str = "UPDATE sessions SET ended_at = 1, end_reason = 'logged_out' WHERE rowid % 5 = 0";
-const LEFT: &str = "SELECT count(*) AS count FROM sessions WHERE ended_at = 1";
+/// Rows that a purge processes, in the order of the purge.
+struct Stage {
+    name: &'static str,
+    /// Statement that makes rows due. They get a time just after the epoch.
+    make_due: &'static str,
+    /// The rows that are due, found by an index.
+    due: &'static str,
+}
+
+const STAGES: [Stage; 10] = [
+    Stage {
+        name: "rows of a deleted account",
+        make_due: "UPDATE outbox SET user_id = 2 WHERE user_id % 2 = 0; \
+                   UPDATE challenges SET user_id = 2 WHERE kind = 'disavow' AND user_id % 2 = 0; \
+                   UPDATE users SET deleted_at = 1, is_active = FALSE WHERE id = 2",
+        due: "users WHERE deleted_at IS NOT NULL",
+    },
+    Stage {
+        name: "accounts to enable",
+        make_due: "UPDATE users SET is_active = FALSE, disabled_until = 1 WHERE id % 50 = 3",
+        due: "users WHERE disabled_until = 1",
+    },
+    Stage {
+        name: "expired registrations",
+        make_due: "UPDATE challenges SET expires_at = 1 \
+                   WHERE kind = 'registration' AND user_id % 5 = 0",
+        due: "challenges WHERE expires_at = 1 AND email_norm IS NOT NULL",
+    },
+    Stage {
+        name: "challenges",
+        make_due: "UPDATE challenges SET expires_at = 1 \
+                   WHERE kind <> 'registration' AND user_id % 5 = 1",
+        due: "challenges WHERE kind IN ('registration', 'disavow', 'social_login') \
+              AND expires_at = 1",
+    },
+    Stage {
+        name: "replaced refresh tokens",
+        make_due: "UPDATE refresh_tokens SET used_at = 1, generation = 1 WHERE generation = 0",
+        due: "refresh_tokens WHERE used_at = 1 AND generation % 16 <> 0",
+    },
+    Stage {
+        name: "sessions with their refresh tokens",
+        make_due: "UPDATE sessions SET ended_at = 1, end_reason = 'logged_out' \
+                   WHERE user_id % 5 = 0",
+        due: "sessions WHERE ended_at = 1",
+    },
+    Stage {
+        name: "names that were given up",
+        make_due: "INSERT INTO released_names (user_id, name_hash, released_at) \
+                   SELECT user_id, token_hash, 1 FROM known_devices",
+        due: "released_names WHERE released_at = 1",
+    },
+    Stage {
+        name: "limits",
+        make_due: "UPDATE limits SET resets_at = 1",
+        due: "limits WHERE resets_at = 1",
+    },
+    Stage {
+        name: "mails",
+        make_due: "UPDATE outbox SET finished_at = 1 WHERE user_id <> 2",
+        due: "outbox WHERE finished_at = 1",
+    },
+    Stage {
+        name: "events",
+        make_due: "UPDATE events SET at = 1 WHERE user_id % 5 = 0",
+        due: "events WHERE at = 1",
+    },
+];
 
 #[derive(QueryableByName)]
 struct Count {
@@ -28,85 +94,183 @@ struct Count {
     count: i64,
 }
 
+#[derive(QueryableByName)]
+struct Age {
+    #[diesel(sql_type = Double)]
+    seconds: f64,
+}
+
+/// A connection beside the service.
+enum Beside {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection),
+}
+
+impl Beside {
+    fn connect(database: &str) -> Self {
+        match database.strip_prefix("sqlite://") {
+            Some(path) => {
+                let mut conn = SqliteConnection::establish(path).unwrap();
+                conn.batch_execute("PRAGMA busy_timeout = 5000").unwrap();
+                Self::Sqlite(conn)
+            }
+            None => Self::Postgres(PgConnection::establish(database).unwrap()),
+        }
+    }
+
+    fn execute(&mut self, sql: &str) {
+        match self {
+            Self::Sqlite(conn) => conn.batch_execute(sql).unwrap(),
+            Self::Postgres(conn) => conn.batch_execute(sql).unwrap(),
+        }
+    }
+
+    fn count(&mut self, from: &str) -> i64 {
+        let query = sql_query(format!("SELECT count(*) AS count FROM {from}"));
+        let count: Count = match self {
+            Self::Sqlite(conn) => query.get_result(conn).unwrap(),
+            Self::Postgres(conn) => query.get_result(conn).unwrap(),
+        };
+        count.count
+    }
+
+    fn is_any(&mut self, from: &str) -> bool {
+        self.count(&format!("(SELECT 1 FROM {from} LIMIT 1) AS rows")) > 0
+    }
+}
+
+/// What was seen of one stage.
+#[derive(Clone, Default)]
+struct Seen {
+    rows: i64,
+    took: Duration,
+    holds: Vec<Duration>,
+}
+
 /// Starts a service with so many users and prints what its first purge takes.
-pub fn measure(users: u32) {
-    let mut over = 0;
-    let service = Service::start_after(users, None, |database| {
-        let mut conn = connect(database);
-        conn.batch_execute(END).unwrap();
-        conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
-        over = count_left(&mut conn);
+pub fn measure(users: u32, postgres: Option<String>) {
+    let is_postgres = postgres.is_some();
+    let mut seen = vec![Seen::default(); STAGES.len() + 1];
+    let service = Service::start_after(users, postgres, |database| {
+        let mut beside = Beside::connect(database);
+        for (stage, seen) in STAGES.iter().zip(&mut seen) {
+            beside.execute(stage.make_due);
+            seen.rows = beside.count(stage.due);
+        }
+        beside.execute(if is_postgres {
+            "VACUUM ANALYZE"
+        } else {
+            "PRAGMA wal_checkpoint(TRUNCATE)"
+        });
     });
-    let started = Instant::now();
-    let is_done = AtomicBool::new(false);
-    let (log_ins, (holds, gaps)) = thread::scope(|scope| {
+    let database = service.database();
+    let (is_done, now) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let (log_ins, holds) = thread::scope(|scope| {
         let log_ins = scope.spawn(|| log_in_until(&service, &is_done));
-        let holds = scope.spawn(|| watch_writer(&service.database(), &is_done));
-        let mut conn = connect(&service.database());
-        while count_left(&mut conn) > 0 {
-            thread::sleep(LOOK);
+        let holds = scope.spawn(|| match Beside::connect(&database) {
+            Beside::Sqlite(conn) => watch_writer(conn, &now, &is_done),
+            Beside::Postgres(conn) => watch_transactions(conn, &now, &is_done),
+        });
+        let mut beside = Beside::connect(&database);
+        for (number, (stage, seen)) in STAGES.iter().zip(&mut seen).enumerate() {
+            let began = Instant::now();
+            now.store(number, Ordering::Relaxed);
+            while beside.is_any(stage.due) {
+                thread::sleep(LOOK);
+            }
+            seen.took = began.elapsed();
         }
         // The purge ends with the log of SQLite.
-        thread::sleep(2 * LOOK);
+        now.store(STAGES.len(), Ordering::Relaxed);
+        thread::sleep(Duration::from_secs(1));
         is_done.store(true, Ordering::Relaxed);
         (log_ins.join().unwrap(), holds.join().unwrap())
     });
-    println!("Purge of {over} sessions of {users} users: {:.0?}.\n", started.elapsed());
-    println!("| | number | median | 99th percentile | longest | above {GOAL:?} |");
-    println!("| --- | --- | --- | --- | --- | --- |");
-    print_row("log-in", log_ins);
-    print_row("writer held", holds);
-    print_row("time between two looks at the writer (noise)", gaps);
-}
-
-fn connect(database: &str) -> SqliteConnection {
-    let mut conn = SqliteConnection::establish(database.trim_start_matches("sqlite://")).unwrap();
-    conn.batch_execute("PRAGMA busy_timeout = 5000").unwrap();
-    conn
-}
-
-fn count_left(conn: &mut SqliteConnection) -> i64 {
-    diesel::sql_query(LEFT).get_result::<Count>(conn).unwrap().count
+    for (number, hold) in holds {
+        seen[number].holds.push(hold);
+    }
+    print_table(users, is_postgres, seen, log_ins);
 }
 
 /// Logs users in one after the other and returns how long each took.
 fn log_in_until(service: &Service, is_done: &AtomicBool) -> Vec<Duration> {
     let mut times = Vec::new();
-    for number in 1.. {
+    // Some accounts are deleted or disabled.
+    for number in (1..).filter(|number| number % 50 == 7) {
         if is_done.load(Ordering::Relaxed) {
             break;
         }
         let began = Instant::now();
-        service.log_in(number);
+        service.log_in(number % 5_000 + 1_000);
         times.push(began.elapsed());
     }
     times
 }
 
-/// Tries to take the write lock again and again. Returns how long it was held each time, and the
-/// times between two tries: a hold that is not longer than those may be the scheduler's.
-fn watch_writer(database: &str, is_done: &AtomicBool) -> (Vec<Duration>, Vec<Duration>) {
-    let mut conn = connect(database);
+/// Tries to take the write lock again and again. Returns how long it was held each time, with the
+/// stage.
+fn watch_writer(
+    mut conn: SqliteConnection,
+    now: &AtomicUsize,
+    is_done: &AtomicBool,
+) -> Vec<(usize, Duration)> {
     conn.batch_execute("PRAGMA busy_timeout = 0").unwrap();
-    let (mut holds, mut gaps) = (Vec::new(), Vec::new());
-    let (mut since, mut last): (Option<Instant>, _) = (None, Instant::now());
+    let (mut holds, mut since): (_, Option<Instant>) = (Vec::new(), None);
     while !is_done.load(Ordering::Relaxed) {
         if conn.batch_execute("BEGIN IMMEDIATE").is_ok() {
             conn.batch_execute("ROLLBACK").unwrap();
-            holds.extend(since.take().map(|since| since.elapsed()));
+            let stage = now.load(Ordering::Relaxed);
+            holds.extend(since.take().map(|since| (stage, since.elapsed())));
         } else {
             since.get_or_insert_with(Instant::now);
         }
-        gaps.push(last.elapsed());
-        last = Instant::now();
         thread::sleep(PAUSE);
     }
-    (holds, gaps)
+    holds
+}
+
+/// Looks at the age of the oldest transaction of the service again and again. Returns the largest age
+/// of each, with the stage.
+fn watch_transactions(
+    mut conn: PgConnection,
+    now: &AtomicUsize,
+    is_done: &AtomicBool,
+) -> Vec<(usize, Duration)> {
+    let oldest = "SELECT coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0)::float8 \
+                  AS seconds FROM pg_stat_activity \
+                  WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'";
+    let (mut ages, mut last) = (Vec::new(), Duration::ZERO);
+    while !is_done.load(Ordering::Relaxed) {
+        let age: Age = sql_query(oldest).get_result(&mut conn).unwrap();
+        let age = Duration::from_secs_f64(age.seconds.max(0.0));
+        if age < last {
+            ages.push((now.load(Ordering::Relaxed), last));
+        }
+        last = age;
+        thread::sleep(PAUSE);
+    }
+    ages
+}
+
+fn print_table(users: u32, is_postgres: bool, seen: Vec<Seen>, log_ins: Vec<Duration>) {
+    let (database, what) =
+        if is_postgres { ("Postgres", "transactions") } else { ("SQLite", "writer held") };
+    println!("Purge with {users} users on {database}.\n");
+    println!(
+        "| stage | rows | took | {what} | median | 99th percentile | longest | above {GOAL:?} |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
+    let names = STAGES.iter().map(|stage| stage.name).chain(["end"]);
+    for (name, Seen { rows, took, holds }) in names.zip(seen) {
+        print_row(&format!("{name} | {rows} | {:.1} s", took.as_secs_f64()), holds);
+    }
+    print_row("log-ins meanwhile | | ", log_ins);
+    println!();
 }
 
 fn print_row(name: &str, mut times: Vec<Duration>) {
     times.sort();
-    let at = |share: usize| times.get((times.len() * share / 100).min(times.len() - 1));
+    let at = |share: usize| times.get(times.len() * share / 100).or(times.last());
     let shown = |time: Option<&Duration>| {
         time.map_or_else(String::new, |time| format!("{:.1} ms", time.as_secs_f64() * 1_000.0))
     };

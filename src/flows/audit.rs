@@ -11,7 +11,7 @@ use crate::domain::{
 };
 use crate::store::events::{self, EventPage};
 use crate::store::sessions::log_in::{self, Named};
-use crate::store::{self, Conn, users};
+use crate::store::{self, Conn, users, users::erasures};
 
 /// The interval in which a free and repeatable action of a user is recorded once. Without it, a
 /// client could fill the table and hide other events.
@@ -37,10 +37,20 @@ impl Flows {
         limit: usize,
     ) -> Result<EventPage> {
         self.administrator(caller, Scope::UsersRead)?;
-        let page = self.events_of(id, before, limit)?;
+        let mut page = self.events_of(id, before, limit)?;
         let is_known =
             !page.events.is_empty() || self.db.read(|conn| users::find_by_id(conn, id))?.is_some();
-        if is_known { Ok(page) } else { Err(Error::NotFound) }
+        if !is_known {
+            return Err(Error::NotFound);
+        }
+        // Read after the events: a deletion in between is noticed.
+        if self.db.read(|conn| erasures::is_requested(conn, id))? {
+            for event in &mut page.events {
+                event.context.device = Device::default();
+                event.detail.clear();
+            }
+        }
+        Ok(page)
     }
 
     fn events_of(&self, id: UserId, before: Option<&EventId>, limit: usize) -> Result<EventPage> {

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use crate::domain::{
     ChallengeKind, Counted, EventContext, EventKind, FEW_FAILURES, Limits, RefreshToken, UtcTime,
 };
+use crate::flows::account::delete::delete_some_rows;
 use crate::flows::{Error, Flows, Result};
 use crate::store::jobs::backlog;
-use crate::store::users::{changes, rights};
+use crate::store::users::{changes, deletion, rights};
 use crate::store::{
     self, Conn, challenges, challenges::registrations, events, limits, sessions, signing_keys,
     users::erasures, users::released_names,
@@ -152,11 +153,23 @@ impl Flows {
         Ok(())
     }
 
-    /// Erases the sessions and events of deleted users. Rows that take longer than `patience` are
-    /// left for the next purge.
+    /// Deletes the rows of deleted users, and erases their sessions and events. What takes longer than
+    /// `patience` is left for the next purge.
     pub(super) fn erase_deleted(&self, patience: Duration) -> Result<()> {
         let began = Instant::now();
         let goes_on = move || began.elapsed() < patience;
+        loop {
+            let users = self.db.read(|conn| deletion::list_deleted(conn, ROWS))?;
+            if users.is_empty() {
+                break;
+            }
+            for user in users {
+                self.in_steps_while(goes_on, move |conn| delete_some_rows(conn, &user, ROWS))?;
+                if self.is_stopping() || !goes_on() {
+                    return Ok(());
+                }
+            }
+        }
         loop {
             let users = self.db.read(|conn| erasures::list_requested(conn, ROWS))?;
             if users.is_empty() {

@@ -2,18 +2,22 @@
 //! memory: a look-up needs no database and no other thread. Each instance adds its own changes at
 //! once and polls those of others.
 
+mod lists;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{
+    Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+};
 use std::time::Duration;
 
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use self::lists::Lists;
 use crate::domain::{EndReason, EndedSession, SessionId, UserId, UtcTime};
 
 const OVERLAP: Duration = Duration::from_secs(60);
@@ -57,8 +61,7 @@ impl Ended {
 /// no writer holds for longer than [`DROPPED_AT_ONCE`] entries take.
 pub struct Revocations {
     set: RwLock<Set>,
-    /// The whole list, created on request once for each version of the set.
-    list: Mutex<Option<(u64, Arc<Ended>)>>,
+    lists: Mutex<Lists>,
     /// Age of entries that can be dropped: their last access token has expired.
     keep: Duration,
     synced_at: AtomicI64,
@@ -72,6 +75,7 @@ struct Set {
     by_end: BTreeSet<(UtcTime, Arc<str>)>,
     /// The generation of rights of the users whose rights changed.
     rights: HashMap<UserId, UtcTime>,
+    by_change: BTreeSet<(UtcTime, UserId)>,
     /// Number of changes of this set.
     version: u64,
 }
@@ -93,9 +97,13 @@ impl Set {
     }
 
     fn set_rights(&mut self, user: UserId, generation: UtcTime) {
-        let known = self.rights.get(&user).copied().unwrap_or(UtcTime::from_micros(0));
-        if known < generation {
+        let known = self.rights.get(&user).copied();
+        if known.is_none_or(|known| known < generation) {
+            if let Some(known) = known {
+                self.by_change.remove(&(known, user));
+            }
             self.rights.insert(user, generation);
+            self.by_change.insert((generation, user));
             self.version += 1;
         }
     }
@@ -103,28 +111,31 @@ impl Set {
     /// Returns whether every revocation is at or after `since`.
     fn begins_at(&self, since: UtcTime) -> bool {
         self.by_end.first().is_none_or(|(at, _)| *at >= since)
-            && self.rights.values().all(|at| *at >= since)
+            && self.by_change.first().is_none_or(|(at, _)| *at >= since)
     }
 
     /// Drops a bounded number of entries from before `horizon`. Returns whether there may be more.
     fn drop_before(&mut self, horizon: UtcTime) -> bool {
         for _ in 0..DROPPED_AT_ONCE {
-            if self.by_end.first().is_none_or(|(at, _)| *at >= horizon) {
+            if self.begins_at(horizon) {
                 return false;
             }
-            if let Some((_, id)) = self.by_end.pop_first() {
+            if let Some((_, id)) = pop_before(&mut self.by_end, horizon) {
                 self.sessions.remove(&id);
-                self.version += 1;
             }
+            if let Some((_, user)) = pop_before(&mut self.by_change, horizon) {
+                self.rights.remove(&user);
+            }
+            self.version += 1;
         }
         true
     }
 
-    /// Returns the list of revocations at or after `since`.
+    /// Returns the list of revocations at or after `since`. The cost is that of its entries.
     fn list(&self, since: UtcTime) -> Ended {
         let mut sessions = Vec::new();
         let mut users: BTreeMap<UserId, UtcTime> =
-            self.rights.iter().map(|(user, at)| (*user, *at)).filter(|it| it.1 >= since).collect();
+            self.by_change.range((since, UserId::NONE)..).map(|(at, user)| (*user, *at)).collect();
         let mut digest = digest::Context::new(&digest::SHA256);
         for (at, id) in self.by_end.range((since, Arc::from(""))..).rev() {
             let Some(Entry { user_id, reason }) = self.sessions.get(id).copied() else { continue };
@@ -144,12 +155,20 @@ impl Set {
     }
 }
 
+/// Removes and returns the first entry, if it is from before `horizon`.
+fn pop_before<T: Ord>(
+    entries: &mut BTreeSet<(UtcTime, T)>,
+    horizon: UtcTime,
+) -> Option<(UtcTime, T)> {
+    if entries.first()?.0 < horizon { entries.pop_first() } else { None }
+}
+
 impl Revocations {
     /// Returns an empty set, which is stale until the first sync with the database.
     pub fn new(keep: Duration, max_staleness: Duration) -> Self {
         Self {
             set: RwLock::default(),
-            list: Mutex::default(),
+            lists: Mutex::default(),
             keep,
             synced_at: AtomicI64::new(i64::MIN),
             max_staleness,
@@ -177,22 +196,34 @@ impl Revocations {
         if !self.is_current(now) {
             return None;
         }
-        if let Some(since) = since {
-            let set = self.read();
-            if !set.begins_at(since) {
-                return Some(Arc::new(set.list(since)));
-            }
+        if let Some(part) = since.and_then(|since| self.list_part(since)) {
+            return Some(part);
         }
-        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lists = self.lists();
         let set = self.read();
-        match &*list {
-            Some((version, known)) if *version == set.version => Some(Arc::clone(known)),
-            _ => {
-                let made = Arc::new(set.list(UtcTime::from_micros(0)));
-                *list = Some((set.version, Arc::clone(&made)));
-                Some(made)
+        Some(lists.whole(set.version, || set.list(UtcTime::from_micros(0))))
+    }
+
+    /// Returns the revocations at or after `since`; `None` if these are all.
+    fn list_part(&self, since: UtcTime) -> Option<Arc<Ended>> {
+        // No thread waits for the lock of the lists while it has that of the set.
+        let version = {
+            let set = self.read();
+            if set.begins_at(since) {
+                return None;
             }
+            set.version
+        };
+        let known = self.lists().part(version, since);
+        if known.is_some() {
+            return known;
         }
+        let (version, part) = {
+            let set = self.read();
+            (set.version, Arc::new(set.list(since)))
+        };
+        self.lists().keep_part(version, since, &part);
+        Some(part)
     }
 
     /// Returns whether the last sync with the database is recent enough.
@@ -227,18 +258,15 @@ impl Revocations {
         let is_new = |set: &Set, user: &UserId, at: &UtcTime| {
             *at >= horizon && set.rights.get(user).is_none_or(|known| known < at)
         };
-        let (has_new, has_old) = {
+        let has_new = {
             let set = self.read();
-            let has_new = rights.iter().any(|(user, at)| is_new(&set, user, at));
-            (has_new, set.rights.values().any(|at| *at < horizon))
+            rights.iter().any(|(user, at)| is_new(&set, user, at))
         };
-        if has_new || has_old {
+        if has_new {
             let mut set = self.write();
             for (user, at) in rights.iter().filter(|(_, at)| *at >= horizon) {
                 set.set_rights(*user, *at);
             }
-            set.rights.retain(|_, at| *at >= horizon);
-            set.version += 1;
         }
         self.synced_at.store(now.micros(), Ordering::Relaxed);
     }
@@ -273,6 +301,10 @@ impl Revocations {
             }
         }
         while self.write().drop_before(horizon) {}
+    }
+
+    fn lists(&self) -> MutexGuard<'_, Lists> {
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Set> {

@@ -3,9 +3,10 @@
 
 pub mod registrations;
 
+use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 
-use super::schema::challenges;
+use super::schema::{challenges, users};
 use super::{Conn, Page, Result, page};
 use crate::domain::{Challenge, ChallengeId, ChallengeKind, Email, TokenHash, UserId, UtcTime};
 
@@ -69,16 +70,25 @@ pub fn insert_challenge(conn: &mut Conn, new: &Challenge, wrong_codes: i32) -> R
     Ok(())
 }
 
+/// Condition of the challenges that do not belong to a deleted account. Those of a deleted account
+/// are deleted in steps ([`super::users::deletion`]).
+#[diesel::dsl::auto_type(no_type_alias)]
+pub(super) fn is_of_no_deleted_user() -> _ {
+    let owner = users::table.filter(users::id.nullable().eq(challenges::user_id));
+    not(exists(owner.filter(users::deleted_at.is_not_null())))
+}
+
 /// Returns the challenge with that id.
 pub fn find_by_id(conn: &mut Conn, id: &ChallengeId) -> Result<Option<Challenge>> {
-    let row = challenges::table.find(id.as_str()).first::<Row>(conn).optional()?;
+    let of_id = challenges::table.filter(challenges::id.eq(id.as_str()));
+    let row = of_id.filter(is_of_no_deleted_user()).first::<Row>(conn).optional()?;
     Ok(row.and_then(challenge))
 }
 
 /// Returns the challenge whose newest mail carried that link.
 pub fn find_by_link(conn: &mut Conn, link: &TokenHash) -> Result<Option<Challenge>> {
     let of_link = challenges::table.filter(challenges::link_hash.eq(&link.0));
-    Ok(of_link.first::<Row>(conn).optional()?.and_then(challenge))
+    Ok(of_link.filter(is_of_no_deleted_user()).first::<Row>(conn).optional()?.and_then(challenge))
 }
 
 /// Returns the newest challenge of a user of that kind.
@@ -262,6 +272,39 @@ pub fn delete_of_address(conn: &mut Conn, email: &Email, keep: Option<&Challenge
     Ok(())
 }
 
+/// Deletes up to `limit` challenges of a user. Returns whether there may be more.
+pub fn erase_of(conn: &mut Conn, user: UserId, limit: i64) -> Result<bool> {
+    let of_user = challenges::table.filter(challenges::user_id.eq(user.0));
+    let ids = of_user.order(challenges::id).select(challenges::id).limit(limit).load(conn)?;
+    erase(conn, ids)
+}
+
+/// Deletes up to `limit` challenges that verify an e-mail address and were created until `until`.
+/// Returns whether there may be more.
+pub fn erase_of_address(
+    conn: &mut Conn,
+    email: &Email,
+    until: UtcTime,
+    limit: i64,
+) -> Result<bool> {
+    let ids = challenges::table
+        .filter(challenges::email_norm.eq(email.normalised()))
+        .filter(challenges::created_at.le(until.micros()))
+        .order(challenges::created_at)
+        .select(challenges::id)
+        .limit(limit)
+        .load(conn)?;
+    erase(conn, ids)
+}
+
+fn erase(conn: &mut Conn, ids: Vec<String>) -> Result<bool> {
+    if ids.is_empty() {
+        return Ok(false);
+    }
+    diesel::delete(challenges::table.filter(challenges::id.eq_any(ids))).execute(conn)?;
+    Ok(true)
+}
+
 /// Serializes the transactions that answer challenges about the e-mail address.
 pub fn lock_address(conn: &mut Conn, email: &Email) -> Result<()> {
     if let Conn::Postgres(postgres) = conn {
@@ -299,16 +342,12 @@ pub fn purge(
     forget_before: UtcTime,
     limit: i64,
 ) -> Result<bool> {
-    let over: Vec<String> = challenges::table
+    let over = challenges::table
         .filter(challenges::kind.eq(kind.name()))
         .filter(challenges::expires_at.lt(forget_before.micros()))
         .order(challenges::expires_at)
         .select(challenges::id)
         .limit(limit)
         .load(conn)?;
-    if over.is_empty() {
-        return Ok(false);
-    }
-    diesel::delete(challenges::table.filter(challenges::id.eq_any(over))).execute(conn)?;
-    Ok(true)
+    erase(conn, over)
 }

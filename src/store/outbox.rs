@@ -269,11 +269,28 @@ pub fn list_page(
     Ok(Page::of(rows, limit, |row| &row.id, Some))
 }
 
-/// Deletes every mail about an account or to its address, sent or not.
-pub fn erase_of(conn: &mut Conn, user: UserId, address: Option<&Email>) -> Result<()> {
-    diesel::delete(outbox::table.filter(outbox::user_id.eq(user.0).or(is_to(address))))
-        .execute(conn)?;
-    Ok(())
+/// Deletes up to `limit` mails about a user, sent or not. Returns whether there may be more.
+pub fn erase_of(conn: &mut Conn, user: UserId, limit: i64) -> Result<bool> {
+    let of_user = outbox::table.filter(outbox::user_id.eq(user.0));
+    let ids = of_user.order(outbox::id).select(outbox::id).limit(limit).load(conn)?;
+    erase(conn, ids)
+}
+
+/// Deletes up to `limit` mails to an address that were queued until `until`, sent or not. Returns
+/// whether there may be more.
+pub fn erase_to(conn: &mut Conn, address: &Email, until: UtcTime, limit: i64) -> Result<bool> {
+    let to_address = outbox::table.filter(is_to(Some(address)));
+    let earlier = to_address.filter(outbox::created_at.le(until.micros()));
+    let ids = earlier.order(outbox::id).select(outbox::id).limit(limit).load(conn)?;
+    erase(conn, ids)
+}
+
+fn erase(conn: &mut Conn, ids: Vec<String>) -> Result<bool> {
+    if ids.is_empty() {
+        return Ok(false);
+    }
+    diesel::delete(outbox::table.filter(outbox::id.eq_any(ids))).execute(conn)?;
+    Ok(true)
 }
 
 #[diesel::dsl::auto_type(no_type_alias)]

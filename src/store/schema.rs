@@ -23,6 +23,7 @@ diesel::table! {
         roles -> Text,
         app_metadata -> Text,
         disabled_until -> Nullable<BigInt>,
+        deleted_at -> Nullable<BigInt>,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Accounts: the rows of `users`.
 
 pub mod changes;
+pub mod deletion;
 pub mod erasures;
 pub mod released_names;
 pub mod rights;
@@ -38,6 +39,7 @@ pub(super) struct Row {
     roles: String,
     app_metadata: String,
     disabled_until: Option<i64>,
+    _deleted_at: Option<i64>,
 }
 
 impl From<Row> for User {
@@ -125,9 +127,16 @@ pub fn insert_user(conn: &mut Conn, new: &NewUser, now: UtcTime) -> Result<User>
     })
 }
 
+/// The accounts that are not deleted ([`deletion`]). By name or address, deleted ones are not found
+/// anyway.
+#[diesel::dsl::auto_type(no_type_alias)]
+fn present() -> _ {
+    users::table.filter(users::deleted_at.is_null())
+}
+
 /// Returns the account with that id.
 pub fn find_by_id(conn: &mut Conn, id: UserId) -> Result<Option<User>> {
-    Ok(users::table.find(id.0).first::<Row>(conn).optional()?.map(User::from))
+    Ok(present().filter(users::id.eq(id.0)).first::<Row>(conn).optional()?.map(User::from))
 }
 
 /// Returns the key of a user name. Postgres refuses a statement with NUL, and no name has one.
@@ -171,22 +180,18 @@ pub fn find_by_email(conn: &mut Conn, email: &Email) -> Result<Option<User>> {
 
 /// Returns up to `limit` users with ids above `after`, in the order of their ids.
 pub fn list_page(conn: &mut Conn, after: UserId, limit: i64) -> Result<Vec<User>> {
-    let rows = users::table
-        .filter(users::id.gt(after.0))
-        .order(users::id)
-        .limit(limit)
-        .load::<Row>(conn)?;
+    let rows =
+        present().filter(users::id.gt(after.0)).order(users::id).limit(limit).load::<Row>(conn)?;
     Ok(rows.into_iter().map(User::from).collect())
 }
 
 /// Locks the account with that id until the end of the transaction, and returns it.
 pub fn lock_user(conn: &mut Conn, id: UserId) -> Result<Option<User>> {
+    let row = present().filter(users::id.eq(id.0));
     let row = match conn {
-        Conn::Postgres(postgres) => {
-            users::table.find(id.0).for_no_key_update().first::<Row>(postgres).optional()?
-        }
+        Conn::Postgres(postgres) => row.for_no_key_update().first::<Row>(postgres).optional()?,
         // SQLite has one writer.
-        Conn::Sqlite(sqlite) => users::table.find(id.0).first::<Row>(sqlite).optional()?,
+        Conn::Sqlite(sqlite) => row.first::<Row>(sqlite).optional()?,
     };
     Ok(row.map(User::from))
 }
@@ -194,18 +199,11 @@ pub fn lock_user(conn: &mut Conn, id: UserId) -> Result<Option<User>> {
 /// Locks the account with that id, or the next one that exists, against deletion until the end of
 /// the transaction, and returns its id.
 pub fn hold_from(conn: &mut Conn, id: UserId) -> Result<Option<UserId>> {
-    let numbers =
-        users::table.filter(users::id.ge(id.0)).order(users::id).limit(1).select(users::id);
+    let numbers = present().filter(users::id.ge(id.0)).order(users::id).limit(1).select(users::id);
     let held: Option<i64> = match conn {
         Conn::Postgres(postgres) => numbers.for_key_share().get_result(postgres).optional()?,
         // SQLite has one writer.
         Conn::Sqlite(sqlite) => numbers.get_result(sqlite).optional()?,
     };
     Ok(held.map(UserId))
-}
-
-/// Deletes an account and everything that belongs to it. Of concurrent callers exactly one gets
-/// true.
-pub fn delete_user(conn: &mut Conn, id: UserId) -> Result<bool> {
-    Ok(diesel::delete(users::table.find(id.0)).execute(conn)? == 1)
 }

@@ -62,6 +62,15 @@ pub fn change(setup: &Setup, sql: &str) {
     }
 }
 
+/// Counts rows in the database of a service.
+pub fn count(setup: &Setup, from: &str) -> i64 {
+    if setup.has("DATABASE_URL") {
+        count_postgres(setup.setting("DATABASE_URL"), from)
+    } else {
+        count_sqlite(&setup.folder().join("data/hallpass.db"), from)
+    }
+}
+
 pub fn count_sqlite(path: &Path, from: &str) -> i64 {
     let sql = format!("SELECT count(*) AS count FROM {from}");
     sql_query(sql).get_result::<Count>(&mut sqlite(path)).unwrap().count

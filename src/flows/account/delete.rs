@@ -1,5 +1,10 @@
 //! Deletion of an account, by its user or by staff. All personal data is deleted. The ids of its
 //! sessions are kept for a while, so that other instances refuse their access tokens.
+//!
+//! One short transaction ends the sessions and empties the row of the account, after which nothing
+//! of it is found. What belongs to it is deleted in the steps of a purge: in one statement,
+//! thousands of rows would hold SQLite's writer for a tenth of a second and more. A deletion that is
+//! cut short is finished by the next purge.
 
 use std::time::Duration;
 
@@ -8,11 +13,13 @@ use crate::domain::{
 };
 use crate::flows::password::reauthenticate::lock_unchanged;
 use crate::flows::{Claims, Error, Flows, Result};
-use crate::store::users::{self, rights};
-use crate::store::{Conn, challenges, events, outbox, sessions, users::erasures};
+use crate::store::sessions::known_devices;
+use crate::store::users::deletion::{self, DeletedUser};
+use crate::store::users::{self, erasures, rights};
+use crate::store::{self, Conn, challenges, events, identities, outbox, sessions};
 
-/// Time for which the response to a deletion waits for the erasure of sessions and events. It
-/// suffices for tens of thousands.
+/// Time for which the response to a deletion waits until the rows of the account are deleted and its
+/// sessions and events erased. It suffices for ten thousand.
 const ERASE_AT_ONCE: Duration = Duration::from_secs(1);
 
 impl Flows {
@@ -38,8 +45,8 @@ impl Flows {
         Ok(())
     }
 
-    /// Completes a deletion after its commit. If erasing the sessions and events fails now, the
-    /// next purge does it.
+    /// Completes a deletion after its commit. If deleting the rows of the account fails now, the next
+    /// purge does it.
     pub(crate) fn note_deleted(&self, id: UserId, ended: Vec<SessionId>, now: UtcTime) {
         self.note_ended(id, ended, EndReason::AccountDeleted, now);
         if let Err(error) = self.erase_deleted(ERASE_AT_ONCE) {
@@ -49,8 +56,8 @@ impl Flows {
     }
 }
 
-/// Deletes a locked account and all that belongs to it. Returns the sessions that were ended.
-/// `context` names the caller, unless it is the user.
+/// Deletes a locked account. Returns the sessions that were ended. [`delete_some_rows`] deletes what
+/// belongs to the account. `context` names the caller, unless it is the user.
 pub(crate) fn delete_account(
     conn: &mut Conn,
     user: &User,
@@ -62,12 +69,33 @@ pub(crate) fn delete_account(
     let ended = sessions::end_all_sessions(conn, user.id, None, reason, now)?;
     erasures::request(conn, user.id, now)?;
     events::record(conn, context, EventKind::AccountDeleted, "")?;
-    outbox::erase_of(conn, user.id, user.email.as_ref())?;
-    if let Some(email) = &user.email {
-        challenges::delete_of_address(conn, email, None)?;
-    }
-    users::delete_user(conn, user.id)?;
+    // Another account may be linked to them at once.
+    identities::unlink_since(conn, user.id, UtcTime::from_micros(0))?;
+    deletion::mark_deleted(conn, user.id, now)?;
     Ok(ended)
+}
+
+/// Deletes up to `limit` rows of a deleted account, and after the last of them the account's own.
+/// Returns whether there may be more.
+pub(crate) fn delete_some_rows(
+    conn: &mut Conn,
+    user: &DeletedUser,
+    limit: i64,
+) -> store::Result<bool> {
+    let is_cut_short = outbox::erase_of(conn, user.id, limit)?
+        || challenges::erase_of(conn, user.id, limit)?
+        || known_devices::erase_of(conn, user.id, limit)?;
+    if is_cut_short {
+        return Ok(true);
+    }
+    if let Some(email) = &user.email
+        && (outbox::erase_to(conn, email, user.deleted_at, limit)?
+            || challenges::erase_of_address(conn, email, user.deleted_at, limit)?)
+    {
+        return Ok(true);
+    }
+    deletion::delete_user(conn, user.id)?;
+    Ok(false)
 }
 
 /// Takes the lock that changing a superuser requires, before the lock of the account itself.

@@ -106,3 +106,59 @@ fn an_entry_lives_as_long_as_a_token_and_a_stale_set_does_not_guess() {
     assert_eq!(contains(&set, "a", at(302)), Some(false));
     assert_eq!(contains(&set, "b", at(302)), Some(true));
 }
+
+/// The shortest time in which a list of the last 1,000 entries is made, with so many others.
+fn time_of_a_part(others: i64) -> Duration {
+    let keep = Duration::from_secs(1_000_000);
+    let set = Revocations::new(keep, keep);
+    let sessions: Vec<_> =
+        (0..others).map(|n| ended(&format!("old {n}"), n / 100, EndReason::LoggedOut)).collect();
+    let rights: Vec<_> = (1..=others).map(|n| (UserId(n), at(n / 100))).collect();
+    set.sync(&sessions, &rights, at(10_000));
+    let new: Vec<_> =
+        (0..1_000).map(|n| ended(&format!("new {n}"), 9_000, EndReason::LoggedOut)).collect();
+    set.sync(&new, &[], at(10_000));
+    let times = (1..=30).map(|n| {
+        let began = std::time::Instant::now();
+        // Each is another question.
+        let part = set.list(Some(UtcTime::from_micros(9_000_000_000 - n)), at(10_000)).unwrap();
+        assert_eq!((part.sessions().len(), part.users().len()), (1_000, 0));
+        began.elapsed()
+    });
+    times.min().unwrap()
+}
+
+#[test]
+fn the_cost_of_what_is_new_does_not_grow_with_the_list() {
+    let (few, many) = (time_of_a_part(100), time_of_a_part(100_000));
+    eprintln!("the last 1,000 entries: {few:?} of 1,200, {many:?} of 201,000");
+    assert!(many < few * 3, "{many:?} in place of {few:?}");
+}
+
+#[test]
+fn a_list_of_what_is_new_is_made_once_until_something_changes() {
+    let set = Revocations::new(Duration::from_secs(900), Duration::from_secs(1000));
+    let logged_out = |n: i64| ended(&n.to_string(), n, EndReason::LoggedOut);
+    let many: Vec<_> = (0..100).map(logged_out).collect();
+    set.sync(&many, &[], at(100));
+    let ask = |seconds| set.list(Some(at(seconds)), at(100)).unwrap();
+    let first = ask(90);
+    assert!(Arc::ptr_eq(&first, &ask(90)));
+    assert!(!Arc::ptr_eq(&first, &ask(91)));
+    // A few are kept.
+    for seconds in 1..20 {
+        ask(seconds);
+    }
+    assert!(!Arc::ptr_eq(&first, &ask(90)));
+    let before = ask(90);
+    set.add([logged_out(100)], at(100));
+    let after = ask(90);
+    assert_eq!((before.sessions().len(), after.sessions().len()), (10, 11));
+    assert_ne!(before.tag(), after.tag());
+    set.change_rights(UserId(8), at(95));
+    assert_eq!(ask(90).users().len(), 1);
+    // The later one counts.
+    set.change_rights(UserId(8), at(99));
+    assert_eq!(*ask(97).users(), BTreeMap::from([(UserId(8), at(99))]));
+    assert_eq!(ask(90).users().len(), 1);
+}

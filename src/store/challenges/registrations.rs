@@ -7,7 +7,7 @@ use crate::domain::{
     Challenge, ChallengeId, ChallengeKind, Email, Locale, PasswordHash, Registration, TokenHash,
     UserId, Username, UtcTime,
 };
-use crate::store::challenges::{self, challenge, names};
+use crate::store::challenges::{self, challenge, is_of_no_deleted_user, names};
 use crate::store::schema::{challenges as rows, pending_identities, registration_details};
 use crate::store::{Conn, Page, Result, page};
 
@@ -67,23 +67,30 @@ fn found((row, details): Joined) -> Option<Found> {
 pub fn find_by_link(conn: &mut Conn, link: &TokenHash) -> Result<Option<Found>> {
     let of_link =
         rows::table.left_join(registration_details::table).filter(rows::link_hash.eq(&link.0));
-    Ok(of_link.first::<Joined>(conn).optional()?.and_then(found))
+    Ok(of_link.filter(is_of_no_deleted_user()).first::<Joined>(conn).optional()?.and_then(found))
 }
 
 /// Returns the registration of the client with that registration token.
 pub fn find_by_holder(conn: &mut Conn, holder: &TokenHash) -> Result<Option<Found>> {
     let of_holder =
         rows::table.left_join(registration_details::table).filter(rows::holder_hash.eq(&holder.0));
-    Ok(of_holder.first::<Joined>(conn).optional()?.and_then(found))
+    Ok(of_holder.filter(is_of_no_deleted_user()).first::<Joined>(conn).optional()?.and_then(found))
 }
 
 /// Returns the registration of the challenge with that id.
 pub fn find_by_id(conn: &mut Conn, id: &ChallengeId) -> Result<Option<Registration>> {
     let of_id = rows::table.left_join(registration_details::table).filter(rows::id.eq(id.as_str()));
-    Ok(match of_id.first::<Joined>(conn).optional()?.and_then(found) {
-        Some(Found::Registration(registration)) => Some(*registration),
-        Some(Found::Erased) | None => None,
-    })
+    Ok(
+        match of_id
+            .filter(is_of_no_deleted_user())
+            .first::<Joined>(conn)
+            .optional()?
+            .and_then(found)
+        {
+            Some(Found::Registration(registration)) => Some(*registration),
+            Some(Found::Erased) | None => None,
+        },
+    )
 }
 
 /// Returns the newest pending registrations of an e-mail address, at most `limit`.
@@ -98,6 +105,7 @@ pub fn find_pending(
         .filter(rows::email_norm.eq(email.normalised()))
         .filter(rows::used_at.is_null())
         .filter(rows::expires_at.gt(now.micros()))
+        .filter(is_of_no_deleted_user())
         .order((rows::created_at.desc(), rows::id.desc()))
         .limit(limit)
         .load::<(challenges::Row, Details)>(conn)?;

@@ -60,6 +60,18 @@ pub fn list_all(conn: &mut Conn, user: UserId) -> Result<Vec<KnownDevice>> {
     Ok(rows.into_iter().map(device).collect())
 }
 
+/// Deletes up to `limit` devices of a user. Returns whether there may be more.
+pub fn erase_of(conn: &mut Conn, user: UserId, limit: i64) -> Result<bool> {
+    let of_user = known_devices::table.filter(known_devices::user_id.eq(user.0));
+    let tokens: Vec<Vec<u8>> = of_user.select(known_devices::token_hash).limit(limit).load(conn)?;
+    if tokens.is_empty() {
+        return Ok(false);
+    }
+    diesel::delete(known_devices::table.filter(known_devices::token_hash.eq_any(tokens)))
+        .execute(conn)?;
+    Ok(true)
+}
+
 /// Deletes all devices of a user.
 pub fn forget_all(conn: &mut Conn, user: UserId) -> Result<()> {
     diesel::delete(known_devices::table.filter(known_devices::user_id.eq(user.0))).execute(conn)?;

@@ -15,6 +15,12 @@ pub fn request(conn: &mut Conn, user: UserId, now: UtcTime) -> Result<()> {
     Ok(())
 }
 
+/// Returns whether the erasure of a user's sessions and events is not finished.
+pub fn is_requested(conn: &mut Conn, user: UserId) -> Result<bool> {
+    let requested = erasures::table.find(user.0).select(erasures::user_id);
+    Ok(requested.first::<i64>(conn).optional()?.is_some())
+}
+
 /// Returns up to `limit` users whose erasure is not finished.
 pub fn list_requested(conn: &mut Conn, limit: i64) -> Result<Vec<UserId>> {
     let users = erasures::table.select(erasures::user_id).order(erasures::user_id).limit(limit);

@@ -6,7 +6,7 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
 
-use super::Row;
+use super::{Row, present};
 use crate::domain::{Email, User, UserId, Username};
 use crate::store::schema::users;
 use crate::store::{Conn, Result};
@@ -125,7 +125,7 @@ fn find_next(
 ) -> Result<Vec<Candidate>> {
     let after = after.unwrap_or(UserId::NONE).0;
     let followers = || {
-        let followers = users::table.filter(users::id.gt(after)).order(users::id);
+        let followers = present().filter(users::id.gt(after)).order(users::id);
         followers.select(CANDIDATE).limit(rows(limit))
     };
     if filter.is_staff.is_none() && filter.is_active.is_none() {
@@ -251,7 +251,7 @@ fn load(conn: &mut Conn, ids: impl IntoIterator<Item = i64>) -> Result<Vec<User>
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let found = users::table.filter(users::id.eq_any(ids)).order(users::id);
+    let found = present().filter(users::id.eq_any(ids)).order(users::id);
     Ok(found.load::<Row>(conn)?.into_iter().map(User::from).collect())
 }
 

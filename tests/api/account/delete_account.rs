@@ -3,9 +3,14 @@
 use serde_json::{Value, json};
 
 use crate::support::account::{CHANGE_REQUESTED, CONFIRM, EMAIL_CHANGED, RESET, VERIFY};
-use crate::support::{Answer, PASSWORD, SECOND, TestApp, Tokens, World, on_both, wait_for};
+use crate::support::{
+    Answer, PASSWORD, SECOND, TestApp, Tokens, World, at_once, on_both, wait_for,
+};
 
 const MINA: &str = "mina@example.com";
+
+/// Statement of the first step after a deletion.
+const FIRST_STEP: [(&str, &str); 1] = [("outbox", "DELETE")];
 
 fn delete(app: &TestApp, tokens: &Tokens, body: &Value) -> Answer {
     app.as_holder("DELETE", "/v1/me", &tokens.access, body)
@@ -195,5 +200,90 @@ on_both! {
         delete(&app, &first, &with_password()).is(204);
         delete(&app, &second, &with_password()).refused(409, "last_superuser");
         app.me(&second.access).is(200);
+    }
+    fn nothing_can_be_read_of_an_account_whose_rows_cannot_be_deleted_yet(world) {
+        let app = world.app();
+        let root = app.superuser(&world, "root@example.com");
+        let registration_token = app.register(MINA);
+        let registration = world.proof(MINA, 1);
+        let tokens = app.verify_code(&registration_token, &registration.code).is(200).tokens();
+        let id = tokens.user_id();
+        let profile = json!({"username": "mina", "metadata": {"pet": "hedgehog"}});
+        app.as_holder("PATCH", "/v1/me", &tokens.access, &profile).is(200);
+        let tokens = app.refresh(&tokens.refresh).is(200).tokens();
+        app.log_in_on("special-client/1.0", MINA).is(200);
+        app.ask_reset(MINA).is(202);
+        let reset = world.proof_about(MINA, RESET, 1);
+        let waiting =
+            app.change_email(&tokens.access, "new@example.com").is(202).text("registration_token");
+        let change = world.proof_about("new@example.com", CONFIRM, 1);
+        let not_me = world.link_about(MINA, CHANGE_REQUESTED, 1);
+        world.settle_mail();
+        world.fail(&FIRST_STEP);
+        delete(&app, &tokens, &with_password()).is(204);
+        let rows = || world.count(&format!("challenges WHERE user_id = {id}"))
+            + world.count(&format!("outbox WHERE user_id = {id}"))
+            + world.count(&format!("users WHERE id = {id}"));
+        assert!(rows() > 4, "the deletion was cut short");
+
+        app.me(&tokens.access).refused(401, "token_revoked");
+        app.log_in(MINA, PASSWORD).refused(401, "invalid_credentials");
+        app.log_in(&format!("deleted {id}"), PASSWORD).refused(401, "invalid_credentials");
+        let path = format!("/v1/users/{id}");
+        app.get_as(&root.access, &path).refused(404, "not_found");
+        app.delete_as(&root.access, &path).refused(404, "not_found");
+        let body = json!({"is_active": true});
+        app.ask_as(&root.access, "PATCH", &path, &body).refused(404, "not_found");
+        app.delete_as(&root.access, &format!("{path}/sessions")).refused(404, "not_found");
+        for query in ["", "?search=mina", "?search=deleted", "?is_active=false"] {
+            let page = app.get_as(&root.access, &format!("/v1/users{query}")).is(200).shown();
+            assert!(!page.contains("mina") && !page.contains("deleted"), "{query}: {page}");
+        }
+        let events = app.get_as(&root.access, &format!("{path}/events")).is(200).shown();
+        assert!(events.contains("account_deleted") && !events.contains("special-client"), "{events}");
+        app.verify_code(&registration_token, &registration.code).refused(401, "code_invalid");
+        app.verify_password(&registration.link_token, PASSWORD)
+            .refused(401, "one_time_token_invalid");
+        app.verify_code(&waiting, &change.code).refused(401, "code_invalid");
+        app.verify_password(&change.link_token, PASSWORD).refused(401, "one_time_token_invalid");
+        app.reset_by_link(&reset.link_token, "pear tree at dawn")
+            .refused(401, "one_time_token_invalid");
+        app.reset_by_code(MINA, &reset.code, "pear tree at dawn").refused(401, "code_invalid");
+        app.not_me(&not_me).refused(401, "one_time_token_invalid");
+
+        world.advance(SECOND);
+        let body = json!({"email": MINA, "password": PASSWORD, "username": "mina"});
+        let token = app.register_with(&body);
+        let proof = world.proof_about(MINA, VERIFY, 2);
+        let again = app.verify_code(&token, &proof.code).is(200).tokens();
+        assert_ne!(again.user_id(), id);
+        app.ask_reset(MINA).is(202);
+        let reset = world.proof_about(MINA, RESET, 2);
+        world.settle_mail();
+
+        world.mend(&FIRST_STEP);
+        world.purge();
+        assert_eq!(rows(), 0);
+        let told = format!("(device <> '' OR network <> '') AND user_id = {id}");
+        assert_eq!(world.count(&format!("sessions WHERE {told}")), 0);
+        nothing_is_left_of(&world, &["hedgehog", "special-client", "new@example.com"]);
+        app.log_in("mina", PASSWORD).is(200);
+        app.reset_by_link(&reset.link_token, "pear tree at dawn").is(204);
+    }
+
+    fn of_two_instances_that_delete_an_account_at_once_one_does(world) {
+        let apps = [world.app(), world.app()];
+        for round in 0..3 {
+            let tokens = apps[0].person(&world, &format!("twice{round}@example.com"));
+            let answers =
+                at_once(6, |number| delete(&apps[number % 2], &tokens, &with_password()));
+            let (done, refused): (Vec<_>, Vec<_>) =
+                answers.into_iter().partition(|answer| answer.status == 204);
+            assert_eq!(done.len(), 1, "{refused:?}");
+            for answer in refused {
+                assert_eq!(answer.status, 401, "{answer:?}");
+            }
+            nothing_is_left_of(&world, &[&format!("twice{round}")]);
+        }
     }
 }

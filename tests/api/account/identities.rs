@@ -7,7 +7,7 @@ use hallpass::domain::{
     Username, UtcTime,
 };
 use hallpass::store::identities::{self, Unlinking};
-use hallpass::store::users::{NewUser, delete_user, insert_user};
+use hallpass::store::users::{NewUser, deletion::delete_user, insert_user};
 use hallpass::store::{DatabaseUrl, Db, Error, PoolSettings, Unique};
 
 use crate::support::{World, at_once, on_both};

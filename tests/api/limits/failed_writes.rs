@@ -20,38 +20,6 @@ const AFTER_THE_HASH: [(&str, &str); 2] = [("events", "INSERT"), ("outbox", "INS
 /// Statement of the release of a single use.
 const RELEASE: [(&str, &str); 1] = [("limits", "DELETE")];
 
-fn is_postgres(world: &World) -> bool {
-    world.database_url.starts_with("postgres")
-}
-
-/// Lets these statements fail as on a full disk.
-fn fail(world: &World, statements: &[(&str, &str)]) {
-    if is_postgres(world) {
-        world.alter(
-            "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-             RAISE EXCEPTION 'the disk is full' USING ERRCODE = '53100'; END $$",
-        );
-    }
-    for (table, statement) in statements {
-        let action = if is_postgres(world) {
-            "FOR EACH ROW EXECUTE FUNCTION fail()"
-        } else {
-            "BEGIN SELECT RAISE(ABORT, 'the disk is full'); END"
-        };
-        world.alter(&format!("CREATE TRIGGER fail_{table} BEFORE {statement} ON {table} {action}"));
-    }
-}
-
-fn mend(world: &World, statements: &[(&str, &str)]) {
-    for (table, _) in statements {
-        let on = if is_postgres(world) { format!(" ON {table}") } else { String::new() };
-        world.alter(&format!("DROP TRIGGER fail_{table}{on}"));
-    }
-    if is_postgres(world) {
-        world.alter("DROP FUNCTION fail()");
-    }
-}
-
 /// Prepares each request that hashes, with the name of its kind and the network of its client.
 fn prepare(
     world: &World,
@@ -73,14 +41,14 @@ on_both! {
             let mode = [("HALLPASS_EMAIL_VERIFICATION", verification)];
             let app = limited_with(&world, &[&FEW[..], &mode].concat());
             let requests = prepare(&world, verification, all);
-            fail(&world, &AFTER_THE_HASH);
+            world.fail(&AFTER_THE_HASH);
             for (name, from, request) in &requests {
                 for number in 0..TRIES {
                     let answer = request.send(&app, from);
                     assert_eq!(answer.status, 503, "{name}, {number}: {answer:?}");
                 }
             }
-            mend(&world, &AFTER_THE_HASH);
+            world.mend(&AFTER_THE_HASH);
             for (name, from, request) in &requests {
                 let answer = request.send(&app, from);
                 assert!(answer.status < 300, "{name}: {answer:?}");
@@ -93,14 +61,14 @@ on_both! {
         let requests = prepare(&world, "mandatory", &THAT_HASH);
         world.alter("DELETE FROM limits");
         let all = [AFTER_THE_HASH.as_slice(), &RELEASE].concat();
-        fail(&world, &all);
+        world.fail(&all);
         // Three each, which use the same counters.
         for (name, from, request) in requests.iter().chain(&requests).chain(&requests) {
             let answer = request.send(&app, from);
             assert_eq!(answer.status, 503, "{name}: {answer:?}");
         }
         assert!(world.count("limits") > 0, "no use was counted");
-        mend(&world, &all);
+        world.mend(&all);
         wait_for("the release of all uses", || (world.count("limits") == 0).then_some(()));
     }
 }

@@ -5,4 +5,5 @@ mod client_address;
 mod failed_writes;
 mod hash_floods;
 mod hashing_requests;
+mod lock_order;
 mod mail_budgets;

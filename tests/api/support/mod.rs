@@ -7,6 +7,7 @@ mod app;
 pub mod contract;
 pub mod cookies;
 pub mod crowd;
+mod faults;
 mod mail;
 pub mod raw;
 mod tables;

@@ -29,7 +29,8 @@ impl World {
         rows.filter(|row| row.to_lowercase().contains(&wanted)).collect()
     }
 
-    fn is_postgres(&self) -> bool {
+    /// Returns whether the database is Postgres.
+    pub fn is_postgres(&self) -> bool {
         self.database_url.starts_with("postgres")
     }
 

@@ -127,22 +127,17 @@ on_both! {
     }
 }
 
-#[test]
-fn a_purge_lets_others_write_every_few_milliseconds() {
-    let world = World::sqlite();
-    drop(world.app());
-    crowd::fill(&world, 5_000);
-    world.advance(400 * DAY + HOUR);
+/// Runs `work` while another connection writes. Fails if that was kept waiting.
+fn lets_others_write(world: &World, work: impl FnOnce() + Send) {
     let (took, mut waits) = std::thread::scope(|scope| {
-        let purge = scope.spawn(|| {
+        let thread = scope.spawn(|| {
             let began = Instant::now();
-            world.purge();
+            work();
             began.elapsed()
         });
-        let waits = waits_of_a_writer(&world, || purge.is_finished());
-        (purge.join().unwrap(), waits)
+        let waits = waits_of_a_writer(world, || thread.is_finished());
+        (thread.join().unwrap(), waits)
     });
-    assert_eq!(world.count("sessions") + world.count("refresh_tokens") + world.count("events"), 0);
     waits.sort();
     let (half, longest) = (waits[waits.len() / 2], waits[waits.len() - 1]);
     eprintln!("{took:?} in all; others waited {half:?}, {longest:?} at the most");
@@ -151,4 +146,63 @@ fn a_purge_lets_others_write_every_few_milliseconds() {
     // bound.
     assert!(half < Duration::from_millis(20), "half of the others waited longer than {half:?}");
     assert!(longest < took / 4, "{longest:?} of {took:?}");
+}
+
+#[test]
+fn a_purge_lets_others_write_every_few_milliseconds() {
+    let world = World::sqlite();
+    drop(world.app());
+    crowd::fill(&world, 5_000);
+    world.advance(400 * DAY + HOUR);
+    lets_others_write(&world, || world.purge());
+    assert_eq!(world.count("sessions") + world.count("refresh_tokens") + world.count("events"), 0);
+}
+
+/// Statements that give a user this many mails, challenges, sessions and events.
+fn many_rows_of(id: i64, now: i64) -> [String; 5] {
+    let numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 15000)";
+    let mail = |id: &str, user: &str| {
+        format!(
+            "INSERT INTO outbox (id, kind, recipient, locale, subject_id, status, attempts, \
+             next_attempt_at, created_at, finished_at, user_id) {numbers} \
+             SELECT '{id}' || i, 'password_reset', 'mina@example.com', 'en', '', 'sent', 1, {now}, \
+             {now}, {now}, {user} FROM n"
+        )
+    };
+    [
+        mail("m", &id.to_string()),
+        mail("a", "NULL"),
+        format!(
+            "INSERT INTO challenges (id, kind, user_id, detail, code_tries, wrong_codes, created_at, \
+             expires_at) {numbers} SELECT 'c' || i, 'disavow', {id}, '', 0, 0, {now}, {now} + 1 \
+             FROM n"
+        ),
+        format!(
+            "INSERT INTO challenges (id, kind, email, email_norm, detail, code_tries, wrong_codes, \
+             created_at, expires_at) {numbers} SELECT 'r' || i, 'registration', \
+             'mina@example.com', 'mina@example.com', '', 0, 0, {now}, {now} + 86400000000 FROM n"
+        ),
+        format!(
+            "INSERT INTO events (id, user_id, kind, device, network, detail, at) {numbers} \
+             SELECT 'e' || i, {id}, 'logged_in', 'Netscape', '203.0.113.0/24', 'x', {now} FROM n"
+        ),
+    ]
+}
+
+#[test]
+fn a_deletion_lets_others_write_every_few_milliseconds() {
+    let world = World::sqlite();
+    let app = world.app();
+    let tokens = app.person(&world, MINA);
+    for statement in many_rows_of(tokens.user_id(), world.now() * 1_000_000) {
+        world.execute(&statement);
+    }
+    lets_others_write(&world, || {
+        let password = json!({"password": PASSWORD});
+        app.ask_as(&tokens.access, "DELETE", "/v1/me", &password).is(204);
+        world.purge();
+    });
+    assert_eq!(world.rows_with(MINA), [""; 0]);
+    assert_eq!(world.count("users") + world.count("challenges") + world.count("outbox"), 0);
+    assert_eq!(world.count("events WHERE device <> ''") + world.count("erasures"), 0);
 }

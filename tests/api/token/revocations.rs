@@ -114,6 +114,46 @@ on_both! {
         app.post(LIST, &json!({})).refused(405, "method_not_allowed");
     }
 
+    fn a_client_that_polls_for_what_is_new_is_sent_that_and_nothing_else(world) {
+        let (app, other) = (world.app(), world.app());
+        let end = |email: &str| {
+            let tokens = app.person(&world, email);
+            app.revoke(&tokens.refresh).is(204);
+            tokens.session
+        };
+        end(MINA);
+        world.advance(SECOND * 60);
+        let since = world.now();
+        let poll = |app: &TestApp, since: i64| {
+            let path = format!("{LIST}?since={since}");
+            wait_for("the list", || Some(app.get(&path)).filter(|it| it.status == 200))
+        };
+        let sessions = |answer: &Answer| -> Vec<String> {
+            let listed = answer.json()["sessions"].as_array().unwrap().clone();
+            listed.iter().map(|it| it["session_id"].as_str().unwrap().to_owned()).collect()
+        };
+        let none = poll(&app, since);
+        assert_eq!(sessions(&none), [""; 0]);
+        let first = end("first@example.com");
+        let one = poll(&app, since);
+        assert_eq!(sessions(&one), [first.clone()]);
+        assert_ne!(tag(&none), tag(&one));
+        let again = poll(&app, since);
+        assert_eq!((&again.body, tag(&again)), (&one.body, tag(&one)));
+        let path = format!("{LIST}?since={since}");
+        app.send("GET", &path, &[("if-none-match", &tag(&one))], "").is(304);
+        app.send("GET", &path, &[("if-none-match", &tag(&none))], "").is(200);
+        world.advance(SECOND);
+        let second = end("second@example.com");
+        assert_eq!(sessions(&poll(&app, since)), [second.clone(), first]);
+        assert_eq!(sessions(&poll(&app, since + 1)), [second]);
+        assert_eq!(sessions(&poll(&app, 0)).len(), 3);
+        wait_for("the other instance to know", || {
+            let (ours, theirs) = (poll(&app, since), poll(&other, since));
+            (ours.body == theirs.body && tag(&ours) == tag(&theirs)).then_some(())
+        });
+    }
+
     fn instances_that_know_the_same_have_the_same_tag(world) {
         let (one, other) = (world.app(), world.app());
         assert_eq!(tag(&one.get(LIST)), tag(&other.get(LIST)));

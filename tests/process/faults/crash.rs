@@ -12,6 +12,7 @@ use crate::client::{Answer, Api, PASSWORD};
 use crate::letters::Mailbox;
 use crate::service::Setup;
 use crate::smtp::Mode;
+use crate::sql::{change, count};
 use crate::waiting::wait_until;
 
 const CLIENTS: usize = 8;
@@ -19,6 +20,10 @@ const REGISTRATIONS_EACH: usize = 25;
 const KILL_AFTER: usize = 100;
 /// As many as an instance sends at once: so many may go out twice.
 const PARALLEL_SENDS: usize = 16;
+
+/// A user who deletes the account, with more mails than can be deleted before the response.
+const LEAVING: &str = "leaving@example.com";
+const MAILS: usize = 100_000;
 
 /// Address and registration token of every client that received `verification_sent`.
 type Acknowledged = Vec<(String, String)>;
@@ -242,5 +247,38 @@ on_both! {
             ended.len(),
             changed.len()
         );
+    }
+    fn kill_9_in_a_deletion_leaves_nothing_to_read_and_the_rest_is_deleted_later(setup) {
+        assert!(setup.run(&SUPERUSER).success);
+        let (service, mailbox) = (setup.start(), Mailbox::folder(&setup));
+        let api = service.api();
+        let access = mailbox.new_account(&api, LEAVING);
+        let user = format!("(SELECT id FROM users WHERE email = '{LEAVING}')");
+        change(&setup, &format!(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {MAILS}) \
+             INSERT INTO outbox (id, kind, recipient, locale, subject_id, status, attempts, \
+             next_attempt_at, created_at, finished_at, user_id) SELECT 'm' || i, 'new_device', \
+             '{LEAVING}', 'en', '', 'sent', 1, 0, 0, 0, {user} FROM n"
+        ));
+        let me = api.send("GET", "/v1/me", &access, &Value::Null);
+        let path = format!("/v1/users/{}", me.body["user_id"]);
+        let password = json!({"password": PASSWORD});
+        assert_eq!(api.send("DELETE", "/v1/me", &access, &password).status, 204);
+        service.kill();
+        let left = count(&setup, "outbox WHERE user_id IS NOT NULL");
+        assert!(left > 0 && count(&setup, "users WHERE deleted_at IS NOT NULL") == 1);
+
+        let again = setup.start();
+        let api = again.api();
+        let staff = api.log_in("admin", "admin").text("access_token");
+        assert_eq!(api.send("GET", &path, &staff, &Value::Null).status, 404);
+        assert_eq!(api.send("GET", "/v1/me", &access, &Value::Null).body["code"], "token_revoked");
+        assert_eq!(api.log_in(LEAVING, PASSWORD).status, 401);
+        api.register(LEAVING);
+        wait_until("the rows to be deleted", || {
+            count(&setup, "users WHERE deleted_at IS NOT NULL") == 0
+        });
+        assert_eq!(count(&setup, "outbox WHERE id LIKE 'm%'"), 0);
+        println!("{left} of {MAILS} mails were left by the kill");
     }
 }

@@ -19,7 +19,7 @@ use hallpass::store::sessions::refresh::Exchange;
 use hallpass::store::users::changes::{self, UserChanges};
 use hallpass::store::users::released_names::{self, Names};
 use hallpass::store::users::search::{self, UserFilter};
-use hallpass::store::users::{self, NewUser, rights};
+use hallpass::store::users::{self, NewUser, deletion, rights};
 use hallpass::store::{
     Conn, api_keys, challenges, challenges::registrations, events, identities, import, limits,
     outbox, sessions, sessions::known_devices, sessions::log_in, sessions::refresh, signing_keys,
@@ -126,7 +126,9 @@ fn call_users(conn: &mut Conn, recorder: &Recorder) {
     call!(recorder, changes::record_login(conn, user.id, &unusable, NOW));
     call!(recorder, changes::replace_password_hash(conn, user.id, &unusable, &unusable, NOW));
     call!(recorder, changes::mark_email_verified(conn, user.id, &email("third"), NOW));
-    call!(recorder, users::delete_user(conn, user.id));
+    call!(recorder, deletion::mark_deleted(conn, user.id, NOW));
+    call!(recorder, deletion::list_deleted(conn, 100));
+    call!(recorder, deletion::delete_user(conn, user.id));
     for search in [None, Some("user7".to_owned()), Some("er7".to_owned())] {
         for is_active in [None, Some(true), Some(false)] {
             for is_staff in [None, Some(true), Some(false)] {
@@ -221,6 +223,8 @@ fn call_registrations(conn: &mut Conn, recorder: &Recorder) {
     call!(recorder, challenges::set_owner(conn, &challenge.id, USER));
     call!(recorder, challenges::delete_changes(conn, USER));
     call!(recorder, challenges::delete_of_address(conn, &new.email, Some(&challenge.id)));
+    call!(recorder, challenges::erase_of(conn, USER, 2));
+    call!(recorder, challenges::erase_of_address(conn, &new.email, LATER, 2));
 }
 
 fn call_challenges(conn: &mut Conn, recorder: &Recorder) {
@@ -267,8 +271,9 @@ fn call_outbox(conn: &mut Conn, recorder: &Recorder) {
     assert!(call!(recorder, outbox::drop_mail(conn, &waited.id, NOW)));
     for address in [None, Some(&recipient)] {
         call!(recorder, outbox::list_page(conn, USER, address, "m1", 100));
-        call!(recorder, outbox::erase_of(conn, USER, address));
     }
+    call!(recorder, outbox::erase_of(conn, USER, 2));
+    call!(recorder, outbox::erase_to(conn, &recipient, LATER, 2));
 }
 
 /// Returns a mail that waited and is due again.
@@ -338,6 +343,7 @@ fn call_limits_and_devices(conn: &mut Conn, recorder: &Recorder) {
     call!(recorder, known_devices::remember(conn, USER, &hash("d"), 0, NOW));
     call!(recorder, known_devices::find_owner(conn, &hash("d")));
     call!(recorder, known_devices::list_all(conn, USER));
+    call!(recorder, known_devices::erase_of(conn, USER, 2));
     call!(recorder, known_devices::forget_all(conn, USER));
 }
 
@@ -354,6 +360,7 @@ fn call_events(conn: &mut Conn, recorder: &Recorder) {
     }
     assert!(call!(recorder, events::erase_details(conn, USER, None, 100)).is_some());
     call!(recorder, erasures::request(conn, USER, NOW));
+    call!(recorder, erasures::is_requested(conn, USER));
     call!(recorder, erasures::list_requested(conn, 100));
     call!(recorder, erasures::finish(conn, USER));
 }

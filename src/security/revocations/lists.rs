@@ -1,0 +1,56 @@
+//! Lists of revocations that were asked for. Many clients poll with the same question, and each
+//! answer is made once for each version of the set.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::Ended;
+use crate::domain::UtcTime;
+
+/// Number of lists since a time that are kept. Clients name whole seconds.
+const PARTS: usize = 8;
+/// Largest number of entries of such a list. All kept ones together need some 5 MB.
+const PART_ENTRIES: usize = 2_000;
+
+/// The whole list, and those of what is new since a time.
+#[derive(Default)]
+pub(super) struct Lists {
+    whole: Option<(u64, Arc<Ended>)>,
+    /// Version of the parts.
+    version: u64,
+    parts: VecDeque<(UtcTime, Arc<Ended>)>,
+}
+
+impl Lists {
+    /// Returns the whole list of a version, which `make` creates once.
+    pub(super) fn whole(&mut self, version: u64, make: impl FnOnce() -> Ended) -> Arc<Ended> {
+        match &self.whole {
+            Some((known, list)) if *known == version => Arc::clone(list),
+            _ => {
+                let list = Arc::new(make());
+                self.whole = Some((version, Arc::clone(&list)));
+                list
+            }
+        }
+    }
+
+    /// Returns the kept list of what is new since `since`.
+    pub(super) fn part(&self, version: u64, since: UtcTime) -> Option<Arc<Ended>> {
+        let mut parts = self.parts.iter().filter(|_| self.version == version);
+        parts.find(|part| part.0 == since).map(|part| Arc::clone(&part.1))
+    }
+
+    /// Keeps a list of what is new since `since`, in place of those of other versions or else of the
+    /// oldest.
+    pub(super) fn keep_part(&mut self, version: u64, since: UtcTime, part: &Arc<Ended>) {
+        if self.version != version {
+            self.version = version;
+            self.parts.clear();
+        }
+        if part.sessions().len() + part.users().len() > PART_ENTRIES {
+            return;
+        }
+        self.parts.truncate(PARTS - 1);
+        self.parts.push_front((since, Arc::clone(part)));
+    }
+}
