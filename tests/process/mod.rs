@@ -18,6 +18,7 @@ mod doctor;
 mod equal_work;
 mod exports;
 mod faults;
+mod flushes;
 mod import_django;
 mod import_models;
 mod keys;
