@@ -27,6 +27,7 @@ mod log_lines;
 mod logs;
 mod long_answers;
 mod mail_delivery;
+mod memory;
 mod pooler;
 mod postfix;
 mod round_trips;
