@@ -93,8 +93,9 @@ class Database:
         subprocess.run([program, *admin], cwd=self.folder, env=env, check=True, stdout=subprocess.DEVNULL)
         return self
 
-    def start(self, program, settings=CHEAP):
-        return Process([program], self.folder, self.settings | settings)
+    def start(self, program, settings=CHEAP, before=()):
+        """Starts the program, by the command `before` if there is one."""
+        return Process([*before, program], self.folder, self.settings | settings)
 
     def run_sql(self, statements, analyse=False):
         if self.url:
@@ -140,6 +141,21 @@ class Database:
         self.run_sql([
             f"UPDATE sessions SET ended_at = {now} + user_id, end_reason = 'logged_out' WHERE user_id <= {count + 1}"
         ])
+
+
+def slow_disk(millis):
+    """Returns a command that runs another one, in the same process, whose flushes of the disk take longer.
+
+    Nothing if strace cannot do that. It stops the program at these calls only.
+    """
+    flushes = "fsync,fdatasync"
+    delayed = ["-e", f"trace={flushes}", "-e", f"inject={flushes}:delay_exit={millis * 1000}"]
+    command = ["strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", *delayed]
+    try:
+        subprocess.run([*command, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return command
 
 
 def psql(url, *statements):

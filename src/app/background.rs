@@ -106,17 +106,28 @@ pub async fn repeat(
     work: fn(&Flows) -> flows::Result<()>,
     stop: impl Future<Output = ()>,
 ) {
+    repeat_after(Duration::ZERO, flows, period, work, stop).await;
+}
+
+/// Does the same, the first time after `pause`.
+pub async fn repeat_after(
+    mut pause: Duration,
+    flows: Arc<Flows>,
+    period: Duration,
+    work: fn(&Flows) -> flows::Result<()>,
+    stop: impl Future<Output = ()>,
+) {
     tokio::pin!(stop);
     loop {
+        tokio::select! {
+            () = &mut stop => return,
+            () = tokio::time::sleep(pause) => pause = period,
+        }
         let flows = Arc::clone(&flows);
         match tokio::task::spawn_blocking(move || work(&flows)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "maintenance failed; it is tried again"),
             Err(error) => tracing::error!(%error, "maintenance panicked; it is tried again"),
-        }
-        tokio::select! {
-            () = &mut stop => return,
-            () = tokio::time::sleep(period) => {}
         }
     }
 }

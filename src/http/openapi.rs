@@ -34,8 +34,8 @@ const BODY_CODES: [Code; 5] = [
 
 /// Returns the error codes of `endpoint`.
 pub fn error_codes(endpoint: &Endpoint) -> Vec<Code> {
-    let named = endpoint
-        .operation
+    let operation = endpoint.operation();
+    let named = operation
         .extensions
         .as_ref()
         .and_then(|extensions| extensions.get(ERROR_CODES))
@@ -43,8 +43,8 @@ pub fn error_codes(endpoint: &Endpoint) -> Vec<Code> {
         .into_iter()
         .flatten()
         .filter_map(|name| Code::from_name(name.as_str()?));
-    let of_body = BODY_CODES.into_iter().filter(|_| endpoint.operation.request_body.is_some());
-    let of_bearer = BEARER_CODES.into_iter().filter(|_| endpoint.operation.security.is_some());
+    let of_body = BODY_CODES.into_iter().filter(|_| operation.request_body.is_some());
+    let of_bearer = BEARER_CODES.into_iter().filter(|_| operation.security.is_some());
     let mut codes: Vec<Code> =
         named.chain(of_body).chain(of_bearer).chain([Code::InternalError]).collect();
     codes.sort_unstable();
@@ -151,7 +151,7 @@ fn base(endpoints: &[Endpoint]) -> utoipa::openapi::OpenApi {
     };
     let schemas = endpoints
         .iter()
-        .flat_map(|endpoint| endpoint.schemas.clone())
+        .flat_map(Endpoint::schemas)
         .chain([
             (Problem::name().into_owned(), Problem::schema()),
             (Components::name().into_owned(), Components::schema()),
@@ -270,7 +270,8 @@ mod tests {
     #[test]
     fn every_named_error_code_exists() {
         for endpoint in routes::endpoints() {
-            let named = endpoint.operation.extensions.as_ref().and_then(|it| it.get(ERROR_CODES));
+            let operation = endpoint.operation();
+            let named = operation.extensions.as_ref().and_then(|it| it.get(ERROR_CODES));
             for name in named.and_then(Value::as_array).into_iter().flatten() {
                 let name = name.as_str().unwrap();
                 assert!(Code::from_name(name).is_some(), "{}: {name}", endpoint.path);
@@ -281,7 +282,7 @@ mod tests {
     #[test]
     fn every_operation_has_what_a_client_generator_needs() {
         for endpoint in routes::endpoints() {
-            let operation = endpoint.operation;
+            let operation = endpoint.operation();
             assert!(operation.operation_id.is_some(), "{}", endpoint.path);
             assert!(operation.summary.is_some() && operation.description.is_some());
             assert_eq!(operation.tags.unwrap_or_default().len(), 1, "{}", endpoint.path);

@@ -1,7 +1,7 @@
 //! Operations (a method of a path) with their own metrics. A resource carries its own, so that
 //! counting a request needs no look-up by path.
 
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use actix_web::HttpRequest;
 use actix_web::http::Method;
@@ -18,14 +18,22 @@ pub struct Operation {
     pub method: Method,
     /// Its path, without a final slash.
     pub path: String,
-    /// The error codes that the document promises; `None` if the document does not contain it.
-    pub codes: Option<Vec<Code>>,
+    /// Its endpoint, if the document contains it.
+    endpoint: Option<routes::Endpoint>,
+    /// The error codes that the document promises, once they were needed.
+    codes: OnceLock<Vec<Code>>,
 }
 
 impl Operation {
     /// Returns method and path, its name in the metrics.
     pub fn name(&self) -> (String, String) {
         (self.method.to_string(), self.path.clone())
+    }
+
+    /// Returns whether the document promises this error code, or does not contain the operation.
+    pub fn promises(&self, code: Code) -> bool {
+        let Some(endpoint) = &self.endpoint else { return true };
+        self.codes.get_or_init(|| openapi::error_codes(endpoint)).contains(&code)
     }
 }
 
@@ -34,8 +42,9 @@ pub static DOCUMENTED: LazyLock<Vec<Operation>> = LazyLock::new(|| {
     let operation = |(index, endpoint): (usize, routes::Endpoint)| Operation {
         index,
         method: openapi::method_name(&endpoint).to_uppercase().parse().unwrap_or_default(),
-        codes: Some(openapi::error_codes(&endpoint)),
-        path: endpoint.path,
+        path: endpoint.path.clone(),
+        endpoint: Some(endpoint),
+        codes: OnceLock::new(),
     };
     routes::endpoints().into_iter().enumerate().map(operation).collect()
 });
@@ -49,7 +58,8 @@ pub fn undocumented(paths: &[&str], methods: &[Method]) -> Vec<Operation> {
         index,
         method,
         path: path.to_owned(),
-        codes: None,
+        endpoint: None,
+        codes: OnceLock::new(),
     };
     (DOCUMENTED.len()..).zip(operations).map(operation).collect()
 }

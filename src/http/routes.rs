@@ -19,11 +19,22 @@ pub struct Endpoint {
     pub path: String,
     /// Its method.
     pub method: HttpMethod,
-    /// Its operation in the document.
-    pub operation: Operation,
-    /// The schemas that it uses.
-    pub schemas: Vec<(String, RefOr<Schema>)>,
+    operation: fn() -> Operation,
+    schemas: fn() -> Vec<(String, RefOr<Schema>)>,
     route: fn() -> Route,
+}
+
+impl Endpoint {
+    /// Builds its operation in the document. A server thread, which only needs the routes, does
+    /// not: all of them take megabytes.
+    pub fn operation(&self) -> Operation {
+        (self.operation)()
+    }
+
+    /// Builds the schemas that it uses.
+    pub fn schemas(&self) -> Vec<(String, RefOr<Schema>)> {
+        (self.schemas)()
+    }
 }
 
 macro_rules! endpoints {
@@ -31,11 +42,11 @@ macro_rules! endpoints {
         vec![$(Endpoint {
             path: v1::$tag::$module::__path_handle::path(),
             method: v1::$tag::$module::__path_handle::methods().remove(0),
-            operation: tagged(
+            operation: || tagged(
                 v1::$tag::$module::__path_handle::operation(),
                 <v1::$tag::$module::__path_handle as utoipa::__dev::Tags>::tags(),
             ),
-            schemas: {
+            schemas: || {
                 let mut schemas = Vec::new();
                 <v1::$tag::$module::__path_handle as utoipa::__dev::SchemaReferences>::schemas(&mut schemas);
                 schemas
@@ -177,7 +188,7 @@ pub fn paths(endpoints: &[Endpoint]) -> path::Paths {
         paths.add_path_operation(
             &endpoint.path,
             vec![endpoint.method.clone()],
-            endpoint.operation.clone(),
+            endpoint.operation(),
         );
     }
     paths

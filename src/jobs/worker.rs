@@ -134,7 +134,7 @@ impl<H: Handler> Worker<H> {
                 if !db.read(|conn| jobs::is_any_due(conn, &claim.due))? {
                     return Ok(Vec::new());
                 }
-                db.write(move |conn| jobs::claim_due(conn, &claim))
+                db.write_provisional(move |conn| jobs::claim_due(conn, &claim))
             })
             .await;
         match claimed {

@@ -79,34 +79,40 @@ impl fmt::Debug for Rendered {
     }
 }
 
-/// The parsed templates.
+/// The templates.
 pub struct Messages {
     templates: Environment<'static>,
 }
 
 impl Messages {
-    /// Loads the built-in templates, and those of the folder in their place.
+    /// Prepares the built-in templates, and those of the folder in their place.
     ///
     /// # Errors
     ///
     /// Names the file that is not a template, has an unknown name or does not render.
     pub fn load(override_dir: Option<&Path>) -> Result<Self, String> {
+        let replacements = override_dir.map(overrides::read).transpose()?.unwrap_or_default();
+        for (name, _) in &replacements {
+            if !BUILT_IN.iter().any(|(known, _)| known == name) {
+                return Err(unknown(name));
+            }
+        }
+        let is_built_in = replacements.is_empty();
         let mut templates = Environment::new();
         templates.set_undefined_behavior(UndefinedBehavior::Strict);
         templates.set_formatter(super::html::format);
-        for &(name, source) in BUILT_IN {
-            templates.add_template(name, source).map_err(|fault| fault.to_string())?;
-        }
-        let replacements = override_dir.map(overrides::read).transpose()?.unwrap_or_default();
-        for (name, source) in replacements {
-            if !BUILT_IN.iter().any(|(known, _)| *known == name) {
-                return Err(unknown(&name));
-            }
-            templates
-                .add_template_owned(name.clone(), source)
-                .map_err(|fault| format!("mail template {name}: {fault}"))?;
-        }
+        // Parses a template when it is first used: together they are 700 KB.
+        templates.set_loader(move |name| {
+            let replaced = replacements.iter().find(|(it, _)| it == name);
+            let replaced = replaced.map(|(_, source)| source.as_str());
+            let built_in = || BUILT_IN.iter().find(|(it, _)| *it == name).map(|it| it.1);
+            Ok(replaced.or_else(built_in).map(str::to_owned))
+        });
         let messages = Self { templates };
+        if is_built_in {
+            // The tests render them.
+            return Ok(messages);
+        }
         for language in Language::ALL {
             for sample in Message::samples() {
                 messages.render(language, &sample, "Sample")?;

@@ -294,6 +294,8 @@ impl Revocations {
                 |it: &&EndedSession| it.at >= horizon && !set.sessions.contains_key(it.id.as_str());
             ended.iter().filter(is_new).collect()
         };
+        // At the start there may be many.
+        self.write().sessions.reserve(unknown.len());
         for part in unknown.chunks(DROPPED_AT_ONCE) {
             let mut set = self.write();
             for ended in part {

@@ -214,6 +214,25 @@ impl Db {
         self.repeat(work, Durability::Full, Alone(true))
     }
 
+    /// Writes like [`Db::write`] what matters only until this process has stored the conclusion of
+    /// a job. On SQLite it returns before it is on disk: the next [`Db::write`] covers it, and a
+    /// power failure before that ends this process too, so that the job is done from its start.
+    /// Postgres may fail and leave this process running, so there it waits for the disk.
+    pub fn write_provisional<T, E>(
+        &self,
+        work: impl FnOnce(&mut Conn) -> std::result::Result<T, E> + Clone + Send + 'static,
+    ) -> std::result::Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let durability = match self.shape {
+            Backend::Sqlite { .. } => Durability::Lazy,
+            Backend::Postgres { .. } => Durability::Full,
+        };
+        self.repeat(work, durability, Alone(false))
+    }
+
     /// Writes counters, which may be lost in a power failure. Returns before they are on disk, so that on Postgres no other use of a counter waits for that.
     pub fn count<T, E>(
         &self,

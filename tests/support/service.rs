@@ -206,6 +206,13 @@ impl Setup {
         self.start_with(command)
     }
 
+    /// The same by another program, which then runs the service in its own process.
+    pub fn start_under(&self, program: &str, arguments: &[&str]) -> Service {
+        let mut command = self.command_of(Path::new(program), arguments);
+        command.arg(env!("CARGO_BIN_EXE_hallpass"));
+        self.start_with(command)
+    }
+
     /// Starts the service at a free port with a log that cannot be read.
     pub fn start_with_log(&self, log: Stdio) -> Service {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -294,6 +301,11 @@ impl Service {
     /// The most that it ever held.
     pub fn peak_resident_kib(&self) -> u64 {
         self.memory_kib("VmHWM:")
+    }
+
+    /// The memory that belongs to it alone: without pages of files, such as the program.
+    pub fn anonymous_kib(&self) -> u64 {
+        self.memory_kib("RssAnon:")
     }
 
     fn memory_kib(&self, measure: &str) -> u64 {

@@ -73,9 +73,9 @@ impl Flows {
         let hashes = (secrets.token.hash(), code_hash);
         let (registered, order) = (order.recipient.clone(), order.clone());
         let mode = self.policy.registration.mode;
-        let due = self
-            .db
-            .write(move |conn| choose_registration_mail(conn, &order, &hashes, mode, now))?;
+        let due = self.db.write_provisional(move |conn| {
+            choose_registration_mail(conn, &order, &hashes, mode, now)
+        })?;
         Ok(due.map(|due| match due {
             RegistrationMail::Verification(registration) => ComposedEmail {
                 language: registration.locale.language(),
@@ -104,7 +104,7 @@ impl Flows {
         let link_hash = secrets.token.hash();
         let requested = order.recipient.clone();
         let (order, budget) = (order.clone(), self.mail_budget(order));
-        let due = self.db.write(move |conn| {
+        let due = self.db.write_provisional(move |conn| {
             if outbox::is_superseded(conn, &order)? {
                 return Ok(None);
             }
@@ -144,7 +144,7 @@ impl Flows {
         let token = self.secrets.mail_token(&order.subject_id);
         let (id, link_hash) = (ChallengeId(order.subject_id.clone()), token.hash());
         let (kind, address) = (order.kind, order.recipient.clone());
-        let stored = self.db.write(move |conn| {
+        let stored = self.db.write_provisional(move |conn| {
             let stored = challenges::find_by_id(conn, &id)?.filter(|it| !it.has_expired(now));
             let Some(stored) = stored else { return Ok(None) };
             // This notice also goes to an unverified address, which may belong to another person:

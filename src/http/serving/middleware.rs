@@ -198,7 +198,7 @@ fn cors_error<B>(response: &ServiceResponse<B>) -> Option<CorsError> {
 fn log_undocumented<B>(response: &ServiceResponse<B>) {
     let Some(code) = api_error(response).map(|error| error.code) else { return };
     let Some(operation) = operations::of_request(response.request()) else { return };
-    if operation.codes.as_ref().is_some_and(|codes| !codes.contains(&code)) {
+    if !operation.promises(code) {
         let (method, path) = (operation.method.as_str(), operation.path.as_str());
         tracing::error!(code = code.name(), method, path, "undocumented error code");
     }

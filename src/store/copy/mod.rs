@@ -13,6 +13,7 @@ use std::path::Path;
 use diesel::connection::SimpleConnection as _;
 
 use crate::store::engine::connection::{Manager, ReadOnly, open_to_look};
+use crate::store::engine::migrations::scratch;
 use crate::store::engine::transaction::{begin, begin_snapshot, commit};
 use crate::store::{self, Conn, DatabaseUrl, Error};
 use counter::{continue_after, last_number};
@@ -104,7 +105,8 @@ impl Source {
     /// Opens the snapshot, which ends when this is dropped.
     pub fn open(url: &DatabaseUrl) -> Result<Self, CopyError> {
         let fault = source_fault(url);
-        let (tables, newest) = of_this_version().map_err(fault)?;
+        let (tables, newest) =
+            scratch().and_then(|mut conn| of_this_version(&mut conn)).map_err(fault)?;
         let mut conn = open_to_look(url).map_err(fault)?;
         begin_snapshot(&mut conn).map_err(fault)?;
         let Some(applied) = applied_migrations(&mut conn).map_err(fault)? else {

@@ -7,7 +7,6 @@ use diesel::QueryableByName;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Nullable, Text};
 
-use crate::store::engine::migrations::scratch;
 use crate::store::{Conn, Error, Result};
 
 /// A table, as far as a copy needs to know it.
@@ -57,11 +56,13 @@ struct ColumnRow {
 const MIRRORS: [&str; 2] = ["registrations", "one_time_tokens"];
 
 /// Returns the newest tables, each after those it refers to, and the migrations that create them.
-pub(in crate::store) fn of_this_version() -> Result<(Vec<Table>, BTreeSet<String>)> {
-    let mut conn = scratch()?;
+/// They are read from the database of [`scratch`](crate::store::engine::migrations::scratch).
+pub(in crate::store) fn of_this_version(
+    scratch: &mut Conn,
+) -> Result<(Vec<Table>, BTreeSet<String>)> {
     let mut tables = BTreeMap::new();
     let mut references: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for row in columns(&mut conn)? {
+    for row in columns(scratch)? {
         let table = tables.entry(row.table_name.clone()).or_insert_with(|| Table {
             name: row.table_name.clone(),
             columns: Vec::new(),
@@ -74,7 +75,7 @@ pub(in crate::store) fn of_this_version() -> Result<(Vec<Table>, BTreeSet<String
         }
         table.columns.push(Column { kind: kind(&row.kind)?, name: row.name });
     }
-    let newest = applied_migrations(&mut conn)?.unwrap_or_default();
+    let newest = applied_migrations(scratch)?.unwrap_or_default();
     Ok((in_order(tables, &references)?, newest))
 }
 

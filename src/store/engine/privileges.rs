@@ -25,6 +25,8 @@ struct Privilege {
     #[diesel(sql_type = Text)]
     schema: String,
     #[diesel(sql_type = Text)]
+    of_table: String,
+    #[diesel(sql_type = Text)]
     name: String,
 }
 
@@ -51,24 +53,27 @@ pub(crate) fn require_create(conn: &mut Conn, missing: usize) -> Result<()> {
     )))
 }
 
-/// Refuses a role that lacks one of these privileges on a table. A table that does not exist lacks
-/// none.
-pub(crate) fn require_use(conn: &mut Conn, table: &str, needed: &[&str]) -> Result<()> {
+/// Refuses a role that lacks one of these privileges on one of the tables. A table that does not
+/// exist lacks none.
+pub(crate) fn require_use(conn: &mut Conn, tables: &[&str], needed: &[&str]) -> Result<()> {
     let Conn::Postgres(postgres) = conn else { return Ok(()) };
     let lacking: Vec<Privilege> = diesel::sql_query(
         "SELECT quote_ident(current_user) AS role, c.relnamespace::regnamespace::text AS schema, \
-         p.name AS name \
-         FROM pg_class c, unnest(string_to_array($2, ' ')) WITH ORDINALITY p(name, place) \
-         WHERE c.oid = to_regclass($1) AND NOT has_table_privilege(c.oid, p.name) ORDER BY p.place",
+         t.name AS of_table, p.name AS name \
+         FROM unnest(string_to_array($1, ' ')) WITH ORDINALITY t(name, place) \
+         JOIN pg_class c ON c.oid = to_regclass(t.name) \
+         CROSS JOIN unnest(string_to_array($2, ' ')) WITH ORDINALITY p(name, place) \
+         WHERE NOT has_table_privilege(c.oid, p.name) ORDER BY t.place, p.place",
     )
-    .bind::<Text, _>(table)
+    .bind::<Text, _>(tables.join(" "))
     .bind::<Text, _>(needed.join(" "))
     .load(postgres)?;
-    let Some(Privilege { role, schema, .. }) = lacking.first() else { return Ok(()) };
-    let names: Vec<&str> = lacking.iter().map(|it| it.name.as_str()).collect();
+    let Some(Privilege { role, schema, of_table, .. }) = lacking.first() else { return Ok(()) };
+    let of_first = lacking.iter().filter(|it| it.of_table == *of_table);
+    let names: Vec<&str> = of_first.map(|it| it.name.as_str()).collect();
     Err(Error::Unsuitable(format!(
-        "the role {role} may not {} on the table {table}: GRANT SELECT, INSERT, UPDATE, DELETE ON ALL \
-         TABLES IN SCHEMA {schema} TO {role}",
+        "the role {role} may not {} on the table {of_table}: GRANT SELECT, INSERT, UPDATE, DELETE ON \
+         ALL TABLES IN SCHEMA {schema} TO {role}",
         names.join(", ")
     )))
 }

@@ -7,10 +7,10 @@ use std::time::Instant;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Integer, Nullable, Text};
 
-use crate::store::copy::tables::{applied_migrations, names, of_this_version};
+use crate::store::copy::tables::{Table, applied_migrations, names, of_this_version};
 use crate::store::engine::locks;
 use crate::store::engine::migrations::{LEVEL, RECORD, known, made_by, scratch};
-use crate::store::engine::objects::{self, Names};
+use crate::store::engine::objects::{self, Names, Object};
 use crate::store::engine::privileges::{require_create, require_schema, require_use};
 use crate::store::engine::transaction::in_snapshot;
 use crate::store::{Conn, Error, Result};
@@ -23,6 +23,8 @@ struct Level {
 
 #[derive(QueryableByName)]
 struct Column {
+    #[diesel(sql_type = Text)]
+    of_table: String,
     #[diesel(sql_type = Text)]
     name: String,
     #[diesel(sql_type = Bool)]
@@ -47,32 +49,53 @@ fn look(conn: &mut Conn) -> Result<Vec<String>> {
     locks::limit_waits(conn)?;
     refuse_other_encodings(conn)?;
     require_schema(conn)?;
-    require_use(conn, RECORD, &["SELECT"])?;
+    require_use(conn, &[RECORD], &["SELECT"])?;
     refuse_foreign_record(conn)?;
     let mut missing = known()?;
     let newest = missing.keys().next_back().cloned();
     let mut later = applied_migrations(conn)?.unwrap_or_default();
     let all = missing.len();
+    let own = Own::read()?;
     missing.retain(|version, _| !later.remove(version));
     // Unknown older ones belong to another program that records its migrations here too.
     later.retain(|version| Some(version) > newest.as_ref());
     if missing.is_empty() {
         if later.is_empty() {
-            refuse_changed_tables(conn)?;
+            refuse_changed_tables(conn, &own)?;
         }
     } else {
         refuse_foreign_tables(conn, &missing)?;
         require_create(conn, missing.len())?;
-        require_use(conn, RECORD, &["SELECT", "INSERT"])?;
+        require_use(conn, &[RECORD], &["SELECT", "INSERT"])?;
     }
     // Without any of our migrations, the others belong to another program.
     if !later.is_empty() && missing.len() < all {
-        refuse_later_tables(conn, &later)?;
+        refuse_later_tables(conn, &later, &own)?;
     }
-    for table in of_this_version()?.0 {
-        require_use(conn, &table.name, &USE)?;
-    }
+    require_use(conn, &own.names(), &USE)?;
     Ok(missing.into_values().collect())
+}
+
+/// The tables of this version and their indexes.
+struct Own {
+    tables: Vec<Table>,
+    indexes: BTreeSet<Object>,
+}
+
+impl Own {
+    /// Reads them from a database in memory. It is made once for all checks of a start: the
+    /// migrations take longer than the checks.
+    fn read() -> Result<Self> {
+        let mut scratch = scratch()?;
+        let (tables, _) = of_this_version(&mut scratch)?;
+        let mut indexes = objects::list(&mut scratch)?;
+        indexes.retain(|it| it.kind == "index");
+        Ok(Self { tables, indexes })
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.tables.iter().map(|it| it.name.as_str()).collect()
+    }
 }
 
 /// Refuses a database that cannot store all characters. Single requests would fail later.
@@ -91,7 +114,7 @@ fn refuse_other_encodings(conn: &mut Conn) -> Result<()> {
 /// Refuses a record of migrations with other columns, which another program made: its rows could
 /// not be read, and ours could not be added.
 fn refuse_foreign_record(conn: &mut Conn) -> Result<()> {
-    let present = columns(conn, RECORD)?;
+    let present = columns(conn, &[RECORD])?;
     let own = ["version", "run_on"];
     let lacks = own.iter().any(|name| present.iter().all(|it| it.name != *name));
     let demands = present.iter().any(|it| it.needs_value && !own.contains(&it.name.as_str()));
@@ -120,9 +143,9 @@ fn refuse_foreign_tables(conn: &mut Conn, missing: &BTreeMap<String, String>) ->
 }
 
 /// Refuses tables that were changed. Requests that need the missing part would fail later.
-fn refuse_changed_tables(conn: &mut Conn) -> Result<()> {
-    let fault = match first_fault(conn)? {
-        None => index_fault(conn)?,
+fn refuse_changed_tables(conn: &mut Conn, own: &Own) -> Result<()> {
+    let fault = match first_fault(conn, own)? {
+        None => index_fault(conn, own)?,
         fault => fault,
     };
     match fault {
@@ -136,7 +159,7 @@ fn refuse_changed_tables(conn: &mut Conn) -> Result<()> {
 
 /// Refuses tables that are more than one version newer. Only the next version keeps them usable for
 /// this one.
-fn refuse_later_tables(conn: &mut Conn, later: &BTreeSet<String>) -> Result<()> {
+fn refuse_later_tables(conn: &mut Conn, later: &BTreeSet<String>, own: &Own) -> Result<()> {
     let level = level(conn)?;
     let later = later.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
     let refused = |cause: String| {
@@ -151,7 +174,7 @@ fn refuse_later_tables(conn: &mut Conn, later: &BTreeSet<String>) -> Result<()> 
             LEVEL + 1
         ));
     }
-    if let Some(fault) = first_fault(conn)? {
+    if let Some(fault) = first_fault(conn, own)? {
         return refused(fault);
     }
     tracing::warn!(migrations = later, "the tables are those of the next version");
@@ -159,9 +182,10 @@ fn refuse_later_tables(conn: &mut Conn, later: &BTreeSet<String>) -> Result<()> 
 }
 
 /// Returns the first part of the tables that this version could not read or write.
-fn first_fault(conn: &mut Conn) -> Result<Option<String>> {
-    for table in of_this_version()?.0 {
-        let present = columns(conn, &table.name)?;
+fn first_fault(conn: &mut Conn, own: &Own) -> Result<Option<String>> {
+    let all = columns(conn, &own.names())?;
+    for table in &own.tables {
+        let present: Vec<&Column> = all.iter().filter(|it| it.of_table == table.name).collect();
         if present.is_empty() {
             return Ok(Some(format!("the table {} is missing", table.name)));
         }
@@ -180,12 +204,10 @@ fn first_fault(conn: &mut Conn) -> Result<Option<String>> {
 
 /// Returns the first missing index of this version. SQLite needs them, since statements name them;
 /// on Postgres a missing index makes statements slow, and is logged.
-fn index_fault(conn: &mut Conn) -> Result<Option<String>> {
+fn index_fault(conn: &mut Conn, own: &Own) -> Result<Option<String>> {
     let (names, present) = (Names::of(conn), objects::list(conn)?);
-    let mut own = objects::list(&mut scratch()?)?;
-    own.retain(|it| it.kind == "index");
-    let lacks = |it: &&objects::Object| !present.iter().any(|other| names.is_own(it, other));
-    let missing: Vec<&str> = own.iter().filter(lacks).map(|it| it.name.as_str()).collect();
+    let lacks = |it: &&Object| !present.iter().any(|other| names.is_own(it, other));
+    let missing: Vec<&str> = own.indexes.iter().filter(lacks).map(|it| it.name.as_str()).collect();
     match (missing.first(), conn) {
         (None, _) => Ok(None),
         (Some(first), Conn::Sqlite(_)) => Ok(Some(format!("the index {first} is missing"))),
@@ -199,20 +221,24 @@ fn index_fault(conn: &mut Conn) -> Result<Option<String>> {
     }
 }
 
-fn columns(conn: &mut Conn, table: &str) -> Result<Vec<Column>> {
+/// Returns the columns of those of the tables that exist.
+fn columns(conn: &mut Conn, tables: &[&str]) -> Result<Vec<Column>> {
     Ok(match conn {
         Conn::Sqlite(sqlite) => diesel::sql_query(
-            "SELECT name, \"notnull\" AND dflt_value IS NULL AND NOT pk AS needs_value \
-             FROM pragma_table_info(?)",
+            "SELECT t.value AS of_table, c.name AS name, \
+             c.\"notnull\" AND c.dflt_value IS NULL AND NOT c.pk AS needs_value \
+             FROM json_each(?) t JOIN pragma_table_info(t.value) c",
         )
-        .bind::<Text, _>(table)
+        .bind::<Text, _>(format!("[\"{}\"]", tables.join("\",\"")))
         .load(sqlite)?,
         Conn::Postgres(postgres) => diesel::sql_query(
-            "SELECT attname::text AS name, \
-             attnotnull AND NOT atthasdef AND attidentity = '' AS needs_value FROM pg_attribute \
-             WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped",
+            "SELECT t.name AS of_table, a.attname::text AS name, \
+             a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AS needs_value \
+             FROM unnest(string_to_array($1, ' ')) t(name) \
+             JOIN pg_attribute a ON a.attrelid = to_regclass(t.name) \
+             WHERE a.attnum > 0 AND NOT a.attisdropped",
         )
-        .bind::<Text, _>(table)
+        .bind::<Text, _>(tables.join(" "))
         .load(postgres)?,
     })
 }
