@@ -35,6 +35,9 @@ const UNCLEAR_AGE: Duration = Duration::from_hours(48);
 const UNCONFIRMED_DELAYS: [Duration; 3] =
     [Duration::from_mins(10), Duration::from_mins(30), Duration::from_mins(90)];
 
+/// Age at which a mail fails permanently if other mail has cut off each attempt.
+const PREEMPTED_AGE: Duration = Duration::from_hours(60);
+
 /// Text of `hallpass mail list` for a mail that waits for a limit.
 const OVER_BUDGET: &str = "too many mails to this domain or in all; it waits";
 
@@ -57,6 +60,7 @@ pub(super) enum Cause {
     Failure,
     Configuration,
     Busy,
+    Preempted,
 }
 
 impl Note {
@@ -97,6 +101,10 @@ impl Note {
             }
             (Verdict::Unconfirmed, _) => Self::unconfirmed(mail, text, now),
             (Verdict::Temporary, Affects::Server) => waiting(Cause::Busy, text),
+            (Verdict::Preempted, _) if mail.created_at.after(PREEMPTED_AGE) <= now => {
+                Self::GivenUp(text)
+            }
+            (Verdict::Preempted, _) => waiting(Cause::Preempted, text),
             (Verdict::Unclear, _) => {
                 let is_old = mail.created_at.after(UNCLEAR_AGE) <= now;
                 let is_over = is_old && mail.attempts + 1 >= UNCLEAR_ATTEMPTS;
@@ -168,6 +176,9 @@ impl Note {
             }
             Self::PutBack(Cause::Busy, PutBack { error, .. }) => {
                 tracing::info!(%mail_id, kind, error, "mail not sent; the mail server is busy");
+            }
+            Self::PutBack(Cause::Preempted, PutBack { error, .. }) => {
+                tracing::info!(%mail_id, kind, error, "mail not sent; it gave way to other mail");
             }
             Self::PutBack(Cause::Failure, PutBack { error, .. }) => {
                 tracing::warn!(%mail_id, kind, attempt, error, "mail not sent; it is tried again");
@@ -255,11 +266,12 @@ mod tests {
     }
 
     #[test]
-    fn a_mail_is_never_given_up_for_the_configuration_or_the_load_of_the_server() {
+    fn a_mail_is_not_given_up_for_the_configuration_or_the_load_of_the_server() {
         for (verdict, affects) in [
             (Verdict::Configuration, Affects::Server),
             (Verdict::Configuration, Affects::Domain),
             (Verdict::Temporary, Affects::Server),
+            (Verdict::Preempted, Affects::Domain),
         ] {
             for attempts in [0, 1, MAX_ATTEMPTS] {
                 let Note::PutBack(_, counts) = note(attempts, 0, verdict, affects) else {
@@ -270,5 +282,8 @@ mod tests {
         }
         let tried = note(MAX_ATTEMPTS - 1, 0, Verdict::Temporary, Affects::Unknown);
         assert!(matches!(tried, Note::GivenUp(_)), "{tried:?}");
+        let old = UtcTime::from_seconds(0).after(PREEMPTED_AGE);
+        let preempted = note_at(old, 1, 0, Verdict::Preempted, Affects::Domain);
+        assert!(matches!(preempted, Note::GivenUp(_)), "{preempted:?}");
     }
 }

@@ -91,6 +91,8 @@ pub enum Verdict {
     Unclear,
     /// The server may have accepted the mail: the connection was lost before the reply.
     Unconfirmed,
+    /// The attempt was cut off for mail to other domains, before its message was sent.
+    Preempted,
 }
 
 /// Other mails that an error affects.

@@ -344,7 +344,7 @@ async fn a_mail_that_hangs_before_its_message_goes_back_when_others_wait() {
         for send in slow {
             if send.is_finished() {
                 let error = send.await.unwrap().unwrap_err();
-                assert_eq!((error.verdict, error.affects), (Verdict::Temporary, Affects::Domain));
+                assert_eq!((error.verdict, error.affects), (Verdict::Preempted, Affects::Domain));
             } else {
                 send.abort();
             }
@@ -465,7 +465,7 @@ async fn a_connection_is_replaced_after_a_hundred_mails() {
         transport.send(&to(number)).await.unwrap();
     }
     assert_eq!(server.connections(), 2);
-    assert_eq!(server.said().iter().filter(|line| *line == "QUIT").count(), 1);
+    wait_until("the end of the first", || server.said().contains(&"QUIT".to_owned())).await;
 }
 
 #[tokio::test]
@@ -491,4 +491,30 @@ async fn a_slow_greeting_is_waited_for_and_a_slow_recipient_is_told_from_it() {
             "{step}: {error}"
         );
     }
+}
+
+#[tokio::test]
+async fn an_accepted_mail_does_not_wait_for_the_end_of_its_session() {
+    let server = ScriptedServer::start(|said| match said.line {
+        "QUIT" => Act::Hang,
+        _ => Act::Usual,
+    });
+    let transport = transport(&server);
+    let ends = async {
+        while !server.said().iter().any(|line| line == "QUIT") {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::pin!(ends);
+    // A session ends after a hundred mails. An attempt that is cancelled then would be repeated.
+    for number in 1..=100 {
+        let mail = mail();
+        tokio::select! {
+            biased;
+            sent = transport.send(&mail) => sent.unwrap(),
+            () = &mut ends => panic!("the session ended before mail {number} was recorded"),
+        }
+    }
+    tokio::time::timeout(LONG, ends).await.unwrap();
+    assert_eq!(server.accepted().len(), 100);
 }

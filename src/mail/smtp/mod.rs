@@ -65,7 +65,7 @@ impl Smtp {
             };
             match delivered {
                 Ok(()) => {
-                    self.0.release_after_success(pooled).await;
+                    self.0.release_after_success(pooled);
                     return Ok(());
                 }
                 // The server ended the session between two mails, or accepts no more in this one.
@@ -75,7 +75,7 @@ impl Smtp {
                         self.0.fail_waiting(&pooled, &error);
                     }
                     if pooled.connection.reset().await {
-                        self.0.release(pooled).await;
+                        self.0.release(pooled);
                     } else {
                         pooled.end().await;
                     }
@@ -141,7 +141,7 @@ async fn unless_put_back<T>(
 /// Returns the error of a mail that is put back for others that wait.
 fn held_up() -> SendError {
     SendError {
-        verdict: Verdict::Temporary,
+        verdict: Verdict::Preempted,
         affects: Affects::Domain,
         text: "the mail server did not answer the recipient while other mail waited".to_owned(),
     }

@@ -202,7 +202,9 @@ impl Pool {
         let mut state = self.state();
         let State { idle, admission, holds } = &mut *state;
         let all_are_in_use = idle.is_empty() && admission.is_full();
-        all_are_in_use && !turn.progress.is_slow() && holds.put_back_oldest(&turn.domain)
+        all_are_in_use
+            && !turn.progress.is_slow()
+            && holds.put_back_oldest(&turn.domain, Instant::now())
     }
 
     /// Opens a connection in the background, if one more may be open: the mail that waits takes
@@ -252,15 +254,18 @@ impl Pool {
     }
 
     /// Keeps a connection for the next mail after one that was accepted.
-    pub(super) async fn release_after_success(&self, pooled: Pooled) {
-        self.state().holds.note_accepted(pooled.connection.prepared_in);
-        self.release(pooled).await;
+    pub(super) fn release_after_success(&self, pooled: Pooled) {
+        let prepared_in = pooled.connection.prepared_in;
+        self.state().holds.note_accepted(&pooled.turn.domain, prepared_in, Instant::now());
+        self.release(pooled);
     }
 
-    /// Keeps a connection for the next mail, or ends it after its last one.
-    pub(super) async fn release(&self, pooled: Pooled) {
+    /// Keeps a connection for the next mail, or ends it after its last one. It does not wait for
+    /// the reply to QUIT: an accepted mail is sent again if its attempt is cancelled meanwhile.
+    pub(super) fn release(&self, pooled: Pooled) {
         if pooled.connection.accepted >= MAILS_PER_CONNECTION {
-            return pooled.end().await;
+            tokio::spawn(pooled.end());
+            return;
         }
         let Pooled { connection, place, turn, .. } = pooled;
         self.change(|state| state.idle.push(Idle { connection, is_used: true, place }));
