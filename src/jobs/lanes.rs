@@ -8,6 +8,7 @@
 //!
 //! If all jobs fail, one job at a time is tried. The state belongs to the instance and starts empty.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,8 +16,11 @@ use std::time::Duration;
 use super::backoff::Backoff;
 use crate::domain::UtcTime;
 
-/// Largest number of lanes that a claim excludes.
-const MOST_CLOSED: usize = 1_000;
+/// Largest number of lanes that a claim excludes: the database compares them with each job that is
+/// due.
+pub(super) const MOST_CLOSED: usize = 1_000;
+/// Time for which a job of a lane without a free place is put back.
+const NO_PLACE: Duration = Duration::from_secs(5);
 /// Time after which a lane without attempts is deleted.
 const FORGET_AFTER: Duration = Duration::from_hours(1);
 
@@ -130,14 +134,30 @@ impl Lanes {
         most.saturating_sub(self.busy)
     }
 
-    /// Returns the lanes in which no job may begin now, with all slow ones unless `with_slow`.
+    /// Returns the lanes in which no job may begin now, with all slow ones unless `with_slow`. If
+    /// there are too many for a claim, those that stay closed for the longest time are returned.
     pub(super) fn closed_lanes(&self, now: UtcTime, with_slow: bool) -> Vec<String> {
         let with_slow = with_slow && self.has_place_for_slow();
-        let closed = self.by_name.iter().filter(|(_, lane)| {
-            let most = lane.worked_at.map_or(1, |_| self.capacity.per_lane);
-            lane.busy >= most || !lane.pause.is_over(now) || (lane.is_slow() && !with_slow)
-        });
-        closed.map(|(name, _)| name.clone()).take(MOST_CLOSED).collect()
+        let closed = self.by_name.iter().filter(|(_, lane)| self.is_closed(lane, now, with_slow));
+        let mut closed: Vec<_> = closed.collect();
+        if closed.len() > MOST_CLOSED {
+            closed.sort_by_key(|(_, lane)| Reverse((lane.busy, lane.pause.until)));
+            closed.truncate(MOST_CLOSED);
+        }
+        closed.into_iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    fn is_closed(&self, lane: &Lane, now: UtcTime, with_slow: bool) -> bool {
+        let most = lane.worked_at.map_or(1, |_| self.capacity.per_lane);
+        lane.busy >= most || !lane.pause.is_over(now) || (lane.is_slow() && !with_slow)
+    }
+
+    /// Returns the time at which a job may begin in this lane, if none may now.
+    fn closed_until(&self, name: &str, now: UtcTime) -> Option<UtcTime> {
+        let lane = self.by_name.get(name)?;
+        let until = lane.pause.until.filter(|_| !lane.pause.is_over(now));
+        let is_closed = self.is_closed(lane, now, self.has_place_for_slow());
+        is_closed.then(|| until.unwrap_or_else(|| now.after(NO_PLACE)))
     }
 
     /// Returns whether a job of a slow lane leaves a place to the others, also to those that hang
@@ -216,9 +236,17 @@ impl SharedLanes {
     }
 
     /// Begins a job in this lane.
-    pub(super) fn begin(&self, name: &str) -> LaneGuard {
-        let is_slow = self.lock().begin(name);
-        LaneGuard { lanes: self.clone(), name: name.to_owned(), is_slow }
+    ///
+    /// # Errors
+    ///
+    /// The time at which a job may begin, if the lane is closed.
+    pub(super) fn begin(&self, name: &str, now: UtcTime) -> Result<LaneGuard, UtcTime> {
+        let mut lanes = self.lock();
+        if let Some(opens_at) = lanes.closed_until(name, now) {
+            return Err(opens_at);
+        }
+        let is_slow = lanes.begin(name);
+        Ok(LaneGuard { lanes: self.clone(), name: name.to_owned(), is_slow })
     }
 }
 

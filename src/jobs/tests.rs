@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::lanes::MOST_CLOSED;
 use super::{Backoff, Capacity, Handler, LaneGuard, Lesson, Progress, Stage, Trouble, Worker};
 use crate::clock::{Clock as _, SystemClock};
 use crate::domain::{Email, LeaseId, Locale};
@@ -14,7 +15,7 @@ use crate::store::jobs::backlog::{self, OpenJobs};
 use crate::store::jobs::lease::{Conclusion, PutBack};
 use crate::store::jobs::{self, Claim, DueJobs, Job, NewJob};
 use crate::store::outbox::{self, MailKind, NewMail};
-use crate::store::{Conn, DatabaseUrl, Db, PoolSettings};
+use crate::store::{self, Conn, DatabaseUrl, Db, PoolSettings};
 
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(50));
 
@@ -52,6 +53,12 @@ impl Handler for Deliveries {
                     attempts: 1,
                     unconfirmed: 0,
                 });
+            }
+            "is refused" => {
+                let backoff = Backoff::new(Duration::from_mins(30), Duration::from_mins(30));
+                let trouble = Trouble { backoff, configuration: None };
+                lane.learn(&Lesson::Lane(trouble), now);
+                return Conclusion::Dead("403".to_owned());
             }
             "is gone" => return Conclusion::Dead("410".to_owned()),
             "is not needed" => return Conclusion::Dropped,
@@ -127,9 +134,13 @@ impl Service {
 }
 
 async fn wait_for(what: &str, is_so: impl Fn() -> bool) {
+    wait_up_to(Duration::from_secs(10), what, is_so).await;
+}
+
+async fn wait_up_to(limit: Duration, what: &str, is_so: impl Fn() -> bool) {
     let began = Instant::now();
     while !is_so() {
-        assert!(began.elapsed() < Duration::from_secs(10), "{what} does not come");
+        assert!(began.elapsed() < limit, "{what} does not come");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -170,6 +181,31 @@ async fn a_lane_that_hangs_does_not_hold_up_another() {
     wait_for("the other lane", || service.handler.attempts_of("works") == [0]).await;
     assert_eq!(service.handler.attempts_of("hangs").len(), 1);
     service.worker.abort();
+}
+
+#[tokio::test]
+async fn a_pause_holds_for_each_of_more_lanes_than_a_claim_excludes() {
+    let service = Service::start();
+    let lanes = MOST_CLOSED + 20;
+    let jobs = move |conn: &mut Conn, subject_id| -> store::Result<()> {
+        for number in 0..lanes {
+            let target = &format!("{number}.example.com");
+            let kind = "delivery";
+            let job = NewJob { kind, target, locale: "", subject_id, about: None };
+            jobs::enqueue(conn, &job, SystemClock.now())?;
+        }
+        Ok(())
+    };
+    service.db.write(move |conn| jobs(conn, "is refused")).unwrap();
+    let is_done = || service.handler.attempts_of("is refused").len() == lanes;
+    wait_up_to(Duration::from_mins(1), "an attempt in each lane", is_done).await;
+    service.db.write(move |conn| jobs(conn, "works")).unwrap();
+    service.enqueue("works", "open.example.com");
+    let waiting = i64::try_from(lanes).unwrap();
+    let is_done = || service.open().waiting == waiting;
+    wait_up_to(Duration::from_mins(1), "the job of the lane that is open", is_done).await;
+    assert_eq!(service.handler.attempts_of("works"), [0]);
+    service.stop().await;
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 //! instance dies between the success of an attempt and the storage of its conclusion.
 
 use std::convert::Infallible;
-use std::future::{Future, pending};
+use std::future::{Future, pending, ready};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::handler::{Handler, Progress, Stage};
 use super::lanes::{LaneGuard, SharedLanes};
 use crate::clock::Clock;
 use crate::domain::{LeaseId, UtcTime};
-use crate::store::jobs::lease::{self, Completion, Conclusion, Lease};
+use crate::store::jobs::lease::{self, Completion, Conclusion, Lease, PutBack};
 use crate::store::jobs::{self, Claim, ClaimedJob, DueJobs};
 use crate::store::{self, Db};
 
@@ -27,6 +27,9 @@ const RENEWAL: Duration = Duration::from_secs(5);
 /// One of this many claims begins with jobs that were put back, so that new jobs do not starve
 /// them.
 const WAITING_EVERY: usize = 4;
+
+/// Error of a job that was put back until its lane opens.
+const LANE_IS_CLOSED: &str = "it waits for other jobs with the same destination";
 
 /// A worker of one queue.
 #[derive(Clone)]
@@ -57,10 +60,11 @@ impl<H: Handler> Worker<H> {
         polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tokio::pin!(stop);
         loop {
-            self.begin(&mut attempts, &lanes, &mut claims, &cut_off).await;
+            let has_postponed = self.begin(&mut attempts, &lanes, &mut claims, &cut_off).await;
             let is_free = lanes.lock().free(self.clock.now()) > 0;
             tokio::select! {
                 () = &mut stop => break,
+                () = ready(()), if has_postponed => {}
                 Some(_) = attempts.join_next() => {}
                 Ok(()) = enqueued.changed(), if is_free => {}
                 _ = polls.tick() => self.handler.release_idle().await,
@@ -78,23 +82,33 @@ impl<H: Handler> Worker<H> {
         self.handler.close().await;
     }
 
-    /// Claims as many jobs as may begin, and starts each at once, since a lease is short.
+    /// Claims as many jobs as may begin, and starts each at once, since a lease is short. Returns
+    /// whether one was postponed, so that others may be due.
     async fn begin(
         &self,
         attempts: &mut JoinSet<()>,
         lanes: &SharedLanes,
         claims: &mut usize,
         cut_off: &CutOff,
-    ) {
+    ) -> bool {
+        let mut has_postponed = false;
         let now = self.clock.now();
         let free = lanes.lock().free(now);
         for _ in 0..free {
             *claims += 1;
             let is_for_waiting = claims.is_multiple_of(WAITING_EVERY);
             let Some(claimed) = self.claim_next(lanes, now, is_for_waiting).await else { break };
-            let lane = lanes.begin(&claimed.job.lane());
-            attempts.spawn(self.clone().attempt(claimed, lane, cut_off.clone()));
+            match lanes.begin(&claimed.job.lane(), now) {
+                Ok(lane) => {
+                    attempts.spawn(self.clone().attempt(claimed, lane, cut_off.clone()));
+                }
+                Err(opens_at) => {
+                    self.postpone(claimed, opens_at).await;
+                    has_postponed = true;
+                }
+            }
         }
+        has_postponed
     }
 
     /// Claims a job. Those of slow lanes come last, unless it is the turn of those that waited.
@@ -144,6 +158,18 @@ impl<H: Handler> Worker<H> {
                 None
             }
         }
+    }
+
+    /// Puts a job of a closed lane back until the lane opens: a claim excludes a limited number of
+    /// lanes.
+    async fn postpone(&self, claimed: ClaimedJob, opens_at: UtcTime) {
+        let conclusion = Conclusion::PutBack(PutBack {
+            error: LANE_IS_CLOSED.to_owned(),
+            next_attempt_at: opens_at,
+            attempts: 0,
+            unconfirmed: 0,
+        });
+        self.store_end(claimed.lease.conclude(conclusion, self.clock.now())).await;
     }
 
     /// The lane is kept until the conclusion is stored.
