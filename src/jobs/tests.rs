@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::lanes::MOST_CLOSED;
-use super::{Backoff, Capacity, Handler, LaneGuard, Lesson, Progress, Stage, Trouble, Worker};
+use super::lanes::MAX_EXCLUDED_LANES;
+use super::{Backoff, Capacity, Failure, Handler, LaneGuard, PeerHealth, Progress, Stage, Worker};
 use crate::clock::{Clock as _, SystemClock};
 use crate::domain::{Email, LeaseId, Locale};
 use crate::store::jobs::backlog::{self, OpenJobs};
@@ -40,35 +40,35 @@ impl Handler for Deliveries {
         match job.subject_id.as_str() {
             "hangs" => pending().await,
             "hangs at the end" => {
-                progress.note(Stage::Submitted);
+                progress.set_stage(Stage::Submitted);
                 pending::<()>().await;
             }
             "is slow" => tokio::time::sleep(Duration::from_millis(300)).await,
             "fails once" if job.attempts == 0 => {
-                let trouble = Trouble { backoff: BACKOFF, configuration: None };
-                let learned = lane.learn(&Lesson::Lane(trouble), now);
+                let failure = Failure { backoff: BACKOFF, configuration: None };
+                let status = lane.record(&PeerHealth::LaneDown(failure), now);
                 return Conclusion::PutBack(PutBack {
                     error: "503".to_owned(),
-                    next_attempt_at: learned.opens_at.unwrap_or(now),
+                    next_attempt_at: status.resumes_at.unwrap_or(now),
                     attempts: 1,
                     unconfirmed: 0,
                 });
             }
             "is refused" => {
                 let backoff = Backoff::new(Duration::from_mins(30), Duration::from_mins(30));
-                let trouble = Trouble { backoff, configuration: None };
-                lane.learn(&Lesson::Lane(trouble), now);
+                let failure = Failure { backoff, configuration: None };
+                lane.record(&PeerHealth::LaneDown(failure), now);
                 return Conclusion::Dead("403".to_owned());
             }
             "is gone" => return Conclusion::Dead("410".to_owned()),
             "is not needed" => return Conclusion::Dropped,
             _ => {}
         }
-        lane.learn(&Lesson::Open, now);
+        lane.record(&PeerHealth::Up, now);
         Conclusion::Done { target: None }
     }
 
-    fn cut_off(&self, _: &Job) -> Conclusion {
+    fn conclude_cancelled(&self, _: &Job) -> Conclusion {
         Conclusion::PutBack(PutBack {
             error: "no answer".to_owned(),
             next_attempt_at: SystemClock.now().after(Duration::from_hours(1)),
@@ -171,7 +171,7 @@ async fn a_second_handler_gets_its_own_jobs_and_leaves_mail_alone() {
 }
 
 #[tokio::test]
-async fn a_lane_that_hangs_does_not_hold_up_another() {
+async fn a_lane_that_hangs_does_not_delay_another() {
     let service = Service::start();
     for _ in 0..5 {
         service.enqueue("hangs", "endpoint-1@new.example.com");
@@ -186,7 +186,7 @@ async fn a_lane_that_hangs_does_not_hold_up_another() {
 #[tokio::test]
 async fn a_pause_holds_for_each_of_more_lanes_than_a_claim_excludes() {
     let service = Service::start();
-    let lanes = MOST_CLOSED + 20;
+    let lanes = MAX_EXCLUDED_LANES + 20;
     let jobs = move |conn: &mut Conn, subject_id| -> store::Result<()> {
         for number in 0..lanes {
             let target = &format!("{number}.example.com");
@@ -209,7 +209,7 @@ async fn a_pause_holds_for_each_of_more_lanes_than_a_claim_excludes() {
 }
 
 #[tokio::test]
-async fn attempts_under_way_are_finished_before_the_worker_ends() {
+async fn running_attempts_are_finished_before_the_worker_ends() {
     let service = Service::start();
     service.enqueue("is slow", "hooks.example.com");
     wait_for("the attempt", || !service.handler.attempts_of("is slow").is_empty()).await;
@@ -220,7 +220,7 @@ async fn attempts_under_way_are_finished_before_the_worker_ends() {
 }
 
 #[tokio::test]
-async fn attempts_that_take_too_long_are_cut_off_and_their_jobs_are_free() {
+async fn attempts_that_take_too_long_are_cancelled_and_their_jobs_are_due() {
     let service = Service::start();
     service.enqueue("hangs", "one.example.com");
     service.enqueue("hangs at the end", "two.example.com");
