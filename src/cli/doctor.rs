@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::domain::{PasswordPolicy, PlainPassword, UtcTime};
 use crate::flows::Flows;
 use crate::mail::CONFIGURATION;
-use crate::mail::outgoing::{Affects, SendError, Verdict};
+use crate::mail::envelope::{FailureClass, FailureScope, SendError};
 use crate::security::breached::BreachedPasswords;
 use crate::security::keys::{KeyError, SigningAlgorithm};
 use crate::social::{Callback, Provider, Providers, SocialSettings};
@@ -235,12 +235,14 @@ fn mail(Site { config, .. }: &Site) -> Finding {
         )),
         Ok(Ok(_)) => Good(format!("{way}; it answers")),
         // The mail server admits no connection, such as beside those of the service.
-        Ok(Err(SendError { verdict: Verdict::Temporary, affects: Affects::Server, text })) => {
-            Doubtful(format!(
-                "{way}: {text}. If that is a limit of connections, set HALLPASS_SMTP_CONNECTIONS ({most}) \
+        Ok(Err(SendError {
+            class: FailureClass::Transient,
+            scope: FailureScope::Server,
+            text,
+        })) => Doubtful(format!(
+            "{way}: {text}. If that is a limit of connections, set HALLPASS_SMTP_CONNECTIONS ({most}) \
                  below it"
-            ))
-        }
+        )),
         Ok(Err(SendError { text, .. })) | Err(text) => Bad(format!("{way}: {text}")),
     }
 }

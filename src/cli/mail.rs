@@ -67,8 +67,8 @@ fn list(db: &Db, database: &str, arguments: &List) -> Outcome {
     let selection = match (&arguments.to, arguments.sent) {
         (None, false) => Selection::Open,
         (None, true) => Selection::Sent,
-        (Some(to), false) => Selection::To(Email::known(to.trim())),
-        (Some(to), true) => Selection::SentTo(Email::known(to.trim())),
+        (Some(to), false) => Selection::To(Email::unchecked(to.trim())),
+        (Some(to), true) => Selection::SentTo(Email::unchecked(to.trim())),
     };
     let limit = arguments.limit;
     let (lines, count) = db

@@ -216,7 +216,7 @@ impl Users {
             Command::Delete { user, consent } => {
                 let user = self.find(&user)?;
                 confirm("Delete", &user, consent.yes)?;
-                self.flows.remove_account(&Caller::Operator, user.id)?;
+                self.flows.delete_user(&Caller::Operator, user.id)?;
                 Ok(print(&format!("deleted {}\n", user.id))?)
             }
         }
@@ -231,7 +231,7 @@ impl Users {
         let (mut users, mut after) = (Vec::new(), None::<UserId>);
         while users.len() < limit {
             let size = PAGE.min(limit - users.len());
-            let page = self.flows.list_accounts(&Caller::Operator, &filter, after, size)?;
+            let page = self.flows.list_users(&Caller::Operator, &filter, after, size)?;
             users.extend(page.users);
             after = page.next;
             if after.is_none() {
@@ -258,13 +258,13 @@ impl Users {
             roles: read_roles(&new.roles)?,
             app_metadata: Metadata::default(),
         };
-        let created = self.flows.create_account(&Caller::Operator, account, &Device::default())?;
+        let created = self.flows.create_user(&Caller::Operator, account, &Device::default())?;
         let CreatedAccount { user, .. } = created;
         self.print_account(user)
     }
 
     fn change(&self, id: UserId, changes: AccountChanges) -> Result<(), Failure> {
-        self.print_account(self.flows.update_account(&Caller::Operator, id, changes)?)
+        self.print_account(self.flows.update_user(&Caller::Operator, id, changes)?)
     }
 
     fn print_account(&self, user: User) -> Result<(), Failure> {

@@ -37,7 +37,7 @@ use types::{DAY, MINUTE, SECOND, YEAR};
 pub use crate::domain::SecretText;
 use crate::domain::{ClaimMapping, Limits, PasswordPolicy, RegistrationRules};
 use crate::flows::{EmailVerification, VerifyEmailProof};
-use crate::mail::outgoing::Sender;
+use crate::mail::envelope::Sender;
 use crate::mail::smtp::settings::SmtpSettings;
 use crate::security::breached::BreachedPasswordsSettings;
 use crate::security::keys::SigningAlgorithm;

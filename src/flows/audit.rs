@@ -29,7 +29,7 @@ impl Flows {
     }
 
     /// Returns the events of a user's account, for staff. They outlive the account.
-    pub fn list_events_of(
+    pub fn list_user_events(
         &self,
         caller: &Caller,
         id: UserId,

@@ -128,7 +128,7 @@ fn report(plan: Plan, choices: ImportChoices) -> (ImportReport, NewRows) {
         is_stopped_by_second_factors || (!plan.conflicts.is_empty() && !choices.skip_conflicts);
     let is_unknown =
         |user: &&User| !has_no_password(user) && !hasher::is_usable(&user.password_hash);
-    let is_unreachable = |user: &&User| user.email.as_ref().is_some_and(|it| !it.is_reachable());
+    let is_unreachable = |user: &&User| user.email.as_ref().is_some_and(|it| !it.is_deliverable());
     let is_before_1970 = |user: &&User| user.created_at.micros().min(last_login_micros(user)) < 0;
     let ids = |is_of: &dyn Fn(&&User) -> bool| -> Vec<UserId> {
         plan.new.iter().filter(is_of).map(|user| user.id).collect()

@@ -293,7 +293,7 @@ pub(super) fn account_of(id: UserId) -> String {
 /// Returns one spelling for all spellings of a user name or an e-mail address, so that they share a
 /// counter: an internationalised domain has many, and so have letters of other widths and styles.
 pub(super) fn canonical_login_identifier(name: &str) -> String {
-    let name = Username::known(name);
+    let name = Username::unchecked(name);
     let email = name.named_address();
     email.as_ref().map_or(name.normalised(), Email::normalised).to_owned()
 }

@@ -41,11 +41,12 @@ pub struct LoggedIn {
     pub device_token: PlainToken,
 }
 
-/// Result of a log-in with the right password.
+/// Result of a log-in. While no second factor exists, callers take the session with an irrefutable
+/// pattern; with the first kind, the compiler names each of them.
 #[derive(Debug)]
-pub enum LogInOutcome {
+pub enum LogInOutcome<T = LoggedIn> {
     /// A session was opened.
-    LoggedIn(LoggedIn),
+    LoggedIn(T),
     /// The user must show a second factor first.
     SecondFactorRequired(SecondFactor),
 }
@@ -82,7 +83,12 @@ pub(super) struct SignedIn {
 impl SignIn {
     /// Opens a session of `user` in the caller's transaction: stores the device, notifies the user
     /// of a new device, and ends the oldest sessions beyond the permitted number.
-    pub(super) fn open(self, conn: &mut Conn, policy: &Policy, user: &User) -> Result<SignedIn> {
+    pub(super) fn open(
+        self,
+        conn: &mut Conn,
+        policy: &Policy,
+        user: &User,
+    ) -> Result<LogInOutcome<SignedIn>> {
         let Self { amr, client, transport, tokens, now } = self;
         let session = Session {
             id: SessionId::new(now),
@@ -119,7 +125,9 @@ impl SignIn {
         let known = client.device_token.filter(|_| is_known_device);
         let device_token = known.unwrap_or(tokens.device);
         let refresh_token = tokens.refresh;
-        Ok(SignedIn { session, refresh_token, refresh_expires_at, device_token, ended })
+        let signed_in =
+            SignedIn { session, refresh_token, refresh_expires_at, device_token, ended };
+        Ok(LogInOutcome::LoggedIn(signed_in))
     }
 }
 
@@ -142,7 +150,7 @@ pub(super) fn sign_in_once(
     policy: &Policy,
     user: &User,
     mut sign_in: SignIn,
-) -> Result<SignedIn> {
+) -> Result<LogInOutcome<SignedIn>> {
     let earlier = sessions::find_refresh_token(conn, &sign_in.tokens.refresh.hash())?;
     let Some((token, session)) = earlier else { return sign_in.open(conn, policy, user) };
     if session.ended_at.is_some() {
@@ -150,13 +158,13 @@ pub(super) fn sign_in_once(
     }
     let is_unused = token.used_at.is_none() && sign_in.now < token.expires_at;
     if is_unused && session.accepts(sign_in.transport) {
-        return Ok(SignedIn {
+        return Ok(LogInOutcome::LoggedIn(SignedIn {
             session,
             refresh_token: sign_in.tokens.refresh,
             refresh_expires_at: token.expires_at,
             device_token: sign_in.tokens.device,
             ended: Vec::new(),
-        });
+        }));
     }
     sign_in.tokens.refresh = PlainToken::random(PlainToken::REFRESH_PREFIX);
     sign_in.open(conn, policy, user)

@@ -14,13 +14,14 @@ pub enum Stage {
     /// It waits for a connection, or its outcome is known.
     #[default]
     Idle,
-    /// The peer of the lane has been asked since then. Cancelled now, the attempt has no effect.
-    Asking(Instant),
+    /// The peer of the lane has had a request since then. If cancelled now, the attempt has no
+    /// effect.
+    AwaitingReply(Instant),
     /// The attempt may have succeeded if it is cancelled now.
     Submitted,
 }
 
-/// Progress of an attempt, for those who may have to cancel it.
+/// Progress of an attempt, read before it is cancelled.
 #[derive(Clone, Debug, Default)]
 pub struct Progress {
     stage: Arc<Mutex<Stage>>,
@@ -28,13 +29,13 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Returns the progress of an attempt that begins, in a slow lane or in another one.
+    /// Returns the progress of a new attempt, in a slow lane or in another one.
     pub fn new(is_slow: bool) -> Self {
         Self { stage: Arc::default(), is_slow }
     }
 
-    /// Records the stage.
-    pub fn note(&self, stage: Stage) {
+    /// Sets the stage.
+    pub fn set_stage(&self, stage: Stage) {
         *self.stage.lock().unwrap_or_else(PoisonError::into_inner) = stage;
     }
 
@@ -64,8 +65,8 @@ pub trait Handler: Clone + Send + Sync + 'static {
     /// The number of attempts that may run at once.
     fn capacity(&self) -> Capacity;
 
-    /// Attempts a job once and returns its conclusion. Consequences for other jobs are reported to
-    /// `lane`. Its stages are recorded in `progress`.
+    /// Attempts a job once and returns its conclusion. The health of the peer is recorded
+    /// in `lane`, the stages in `progress`.
     fn attempt(
         &self,
         job: &Job,
@@ -74,7 +75,7 @@ pub trait Handler: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Conclusion> + Send;
 
     /// Returns the conclusion of an attempt that was cancelled after it may have succeeded.
-    fn cut_off(&self, job: &Job) -> Conclusion;
+    fn conclude_cancelled(&self, job: &Job) -> Conclusion;
 
     /// Called about once a second: releases resources that no attempt has used lately.
     fn release_idle(&self) -> impl Future<Output = ()> + Send {

@@ -11,5 +11,5 @@ mod tests;
 
 pub use backoff::Backoff;
 pub use handler::{Handler, Progress, Stage};
-pub use lanes::{Capacity, LaneGuard, Learned, Lesson, Trouble};
+pub use lanes::{Capacity, Failure, LaneGuard, LaneStatus, PeerHealth};
 pub use worker::Worker;

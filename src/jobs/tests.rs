@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::{Backoff, Capacity, Handler, LaneGuard, Lesson, Progress, Stage, Trouble, Worker};
+use super::lanes::MAX_EXCLUDED_LANES;
+use super::{Backoff, Capacity, Failure, Handler, LaneGuard, PeerHealth, Progress, Stage, Worker};
 use crate::clock::{Clock as _, SystemClock};
 use crate::domain::{Email, LeaseId, Locale};
 use crate::store::jobs::backlog::{self, OpenJobs};
 use crate::store::jobs::lease::{Conclusion, PutBack};
 use crate::store::jobs::{self, Claim, DueJobs, Job, NewJob};
 use crate::store::outbox::{self, MailKind, NewMail};
-use crate::store::{Conn, DatabaseUrl, Db, PoolSettings};
+use crate::store::{self, Conn, DatabaseUrl, Db, PoolSettings};
 
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(50));
 
@@ -39,29 +40,35 @@ impl Handler for Deliveries {
         match job.subject_id.as_str() {
             "hangs" => pending().await,
             "hangs at the end" => {
-                progress.note(Stage::Submitted);
+                progress.set_stage(Stage::Submitted);
                 pending::<()>().await;
             }
             "is slow" => tokio::time::sleep(Duration::from_millis(300)).await,
             "fails once" if job.attempts == 0 => {
-                let trouble = Trouble { backoff: BACKOFF, configuration: None };
-                let learned = lane.learn(&Lesson::Lane(trouble), now);
+                let failure = Failure { backoff: BACKOFF, configuration: None };
+                let status = lane.record(&PeerHealth::LaneDown(failure), now);
                 return Conclusion::PutBack(PutBack {
                     error: "503".to_owned(),
-                    next_attempt_at: learned.opens_at.unwrap_or(now),
+                    next_attempt_at: status.resumes_at.unwrap_or(now),
                     attempts: 1,
                     unconfirmed: 0,
                 });
+            }
+            "is refused" => {
+                let backoff = Backoff::new(Duration::from_mins(30), Duration::from_mins(30));
+                let failure = Failure { backoff, configuration: None };
+                lane.record(&PeerHealth::LaneDown(failure), now);
+                return Conclusion::Dead("403".to_owned());
             }
             "is gone" => return Conclusion::Dead("410".to_owned()),
             "is not needed" => return Conclusion::Dropped,
             _ => {}
         }
-        lane.learn(&Lesson::Open, now);
+        lane.record(&PeerHealth::Up, now);
         Conclusion::Done { target: None }
     }
 
-    fn cut_off(&self, _: &Job) -> Conclusion {
+    fn conclude_cancelled(&self, _: &Job) -> Conclusion {
         Conclusion::PutBack(PutBack {
             error: "no answer".to_owned(),
             next_attempt_at: SystemClock.now().after(Duration::from_hours(1)),
@@ -127,9 +134,13 @@ impl Service {
 }
 
 async fn wait_for(what: &str, is_so: impl Fn() -> bool) {
+    wait_up_to(Duration::from_secs(10), what, is_so).await;
+}
+
+async fn wait_up_to(limit: Duration, what: &str, is_so: impl Fn() -> bool) {
     let began = Instant::now();
     while !is_so() {
-        assert!(began.elapsed() < Duration::from_secs(10), "{what} does not come");
+        assert!(began.elapsed() < limit, "{what} does not come");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -160,7 +171,7 @@ async fn a_second_handler_gets_its_own_jobs_and_leaves_mail_alone() {
 }
 
 #[tokio::test]
-async fn a_lane_that_hangs_does_not_hold_up_another() {
+async fn a_lane_that_hangs_does_not_delay_another() {
     let service = Service::start();
     for _ in 0..5 {
         service.enqueue("hangs", "endpoint-1@new.example.com");
@@ -173,7 +184,32 @@ async fn a_lane_that_hangs_does_not_hold_up_another() {
 }
 
 #[tokio::test]
-async fn attempts_under_way_are_finished_before_the_worker_ends() {
+async fn a_pause_holds_for_each_of_more_lanes_than_a_claim_excludes() {
+    let service = Service::start();
+    let lanes = MAX_EXCLUDED_LANES + 20;
+    let jobs = move |conn: &mut Conn, subject_id| -> store::Result<()> {
+        for number in 0..lanes {
+            let target = &format!("{number}.example.com");
+            let kind = "delivery";
+            let job = NewJob { kind, target, locale: "", subject_id, about: None };
+            jobs::enqueue(conn, &job, SystemClock.now())?;
+        }
+        Ok(())
+    };
+    service.db.write(move |conn| jobs(conn, "is refused")).unwrap();
+    let is_done = || service.handler.attempts_of("is refused").len() == lanes;
+    wait_up_to(Duration::from_mins(1), "an attempt in each lane", is_done).await;
+    service.db.write(move |conn| jobs(conn, "works")).unwrap();
+    service.enqueue("works", "open.example.com");
+    let waiting = i64::try_from(lanes).unwrap();
+    let is_done = || service.open().waiting == waiting;
+    wait_up_to(Duration::from_mins(1), "the job of the lane that is open", is_done).await;
+    assert_eq!(service.handler.attempts_of("works"), [0]);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn running_attempts_are_finished_before_the_worker_ends() {
     let service = Service::start();
     service.enqueue("is slow", "hooks.example.com");
     wait_for("the attempt", || !service.handler.attempts_of("is slow").is_empty()).await;
@@ -184,7 +220,7 @@ async fn attempts_under_way_are_finished_before_the_worker_ends() {
 }
 
 #[tokio::test]
-async fn attempts_that_take_too_long_are_cut_off_and_their_jobs_are_free() {
+async fn attempts_that_take_too_long_are_cancelled_and_their_jobs_are_due() {
     let service = Service::start();
     service.enqueue("hangs", "one.example.com");
     service.enqueue("hangs at the end", "two.example.com");

@@ -3,7 +3,7 @@
 //! instance dies between the success of an attempt and the storage of its conclusion.
 
 use std::convert::Infallible;
-use std::future::{Future, pending};
+use std::future::{Future, pending, ready};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::handler::{Handler, Progress, Stage};
 use super::lanes::{LaneGuard, SharedLanes};
 use crate::clock::Clock;
 use crate::domain::{LeaseId, UtcTime};
-use crate::store::jobs::lease::{self, Completion, Conclusion, Lease};
+use crate::store::jobs::lease::{self, Completion, Conclusion, Lease, PutBack};
 use crate::store::jobs::{self, Claim, ClaimedJob, DueJobs};
 use crate::store::{self, Db};
 
@@ -27,6 +27,9 @@ const RENEWAL: Duration = Duration::from_secs(5);
 /// One of this many claims begins with jobs that were put back, so that new jobs do not starve
 /// them.
 const WAITING_EVERY: usize = 4;
+
+/// Error of a job that was put back until its lane opens.
+const LANE_BLOCKED: &str = "waits for other jobs with the same destination";
 
 /// A worker of one queue.
 #[derive(Clone)]
@@ -41,14 +44,14 @@ pub struct Worker<H> {
     pub stop_timeout: Duration,
 }
 
-/// Signal to cancel the running attempts: the sender of the channel is dropped.
-type CutOff = watch::Receiver<()>;
+/// Signal that cancels the running attempts: the sender of the channel is dropped.
+type Cancellation = watch::Receiver<()>;
 
 impl<H: Handler> Worker<H> {
-    /// Works until `stop` is done, then finishes the attempts under way. Those that take longer
+    /// Runs until `stop` is done, then awaits the running attempts. Those that take longer
     /// than [`Self::stop_timeout`] are cancelled, and other workers can claim their jobs at once.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let (running, cut_off) = watch::channel(());
+        let (running, cancellation) = watch::channel(());
         let mut attempts = JoinSet::new();
         let mut enqueued = self.db.enqueued();
         let lanes = SharedLanes::new(self.handler.capacity());
@@ -57,44 +60,56 @@ impl<H: Handler> Worker<H> {
         polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tokio::pin!(stop);
         loop {
-            self.begin(&mut attempts, &lanes, &mut claims, &cut_off).await;
-            let is_free = lanes.lock().free(self.clock.now()) > 0;
+            let has_postponed =
+                self.start_due(&mut attempts, &lanes, &mut claims, &cancellation).await;
+            let is_free = lanes.lock().free_slots(self.clock.now()) > 0;
             tokio::select! {
                 () = &mut stop => break,
+                () = ready(()), if has_postponed => {}
                 Some(_) = attempts.join_next() => {}
                 Ok(()) = enqueued.changed(), if is_free => {}
                 _ = polls.tick() => self.handler.release_idle().await,
             }
         }
-        if timeout(self.stop_timeout, finish(&mut attempts)).await.is_err() {
+        if timeout(self.stop_timeout, join_all(&mut attempts)).await.is_err() {
             tracing::warn!(
                 queue = H::NAME,
                 jobs = attempts.len(),
-                "attempts that take too long to wait for are cut off"
+                "the stop time-out is over; cancelling the running attempts"
             );
             drop(running);
-            finish(&mut attempts).await;
+            join_all(&mut attempts).await;
         }
         self.handler.close().await;
     }
 
-    /// Claims as many jobs as may begin, and starts each at once, since a lease is short.
-    async fn begin(
+    /// Claims as many jobs as may begin, and starts each at once, since a lease is short. Returns
+    /// whether one was postponed, so that others may be due.
+    async fn start_due(
         &self,
         attempts: &mut JoinSet<()>,
         lanes: &SharedLanes,
         claims: &mut usize,
-        cut_off: &CutOff,
-    ) {
+        cancellation: &Cancellation,
+    ) -> bool {
+        let mut has_postponed = false;
         let now = self.clock.now();
-        let free = lanes.lock().free(now);
+        let free = lanes.lock().free_slots(now);
         for _ in 0..free {
             *claims += 1;
             let is_for_waiting = claims.is_multiple_of(WAITING_EVERY);
             let Some(claimed) = self.claim_next(lanes, now, is_for_waiting).await else { break };
-            let lane = lanes.begin(&claimed.job.lane());
-            attempts.spawn(self.clone().attempt(claimed, lane, cut_off.clone()));
+            match lanes.begin(&claimed.job.lane(), now) {
+                Ok(lane) => {
+                    attempts.spawn(self.clone().attempt(claimed, lane, cancellation.clone()));
+                }
+                Err(resumes_at) => {
+                    self.postpone(claimed, resumes_at).await;
+                    has_postponed = true;
+                }
+            }
         }
+        has_postponed
     }
 
     /// Claims a job. Those of slow lanes come last, unless it is the turn of those that waited.
@@ -104,15 +119,15 @@ impl<H: Handler> Worker<H> {
         now: UtcTime,
         is_for_waiting: bool,
     ) -> Option<ClaimedJob> {
-        let [all_open, without_slow] =
-            [true, false].map(|with_slow| lanes.lock().closed_lanes(now, with_slow));
-        if !is_for_waiting && without_slow.len() > all_open.len() {
-            let claimed = self.claim(without_slow, now, is_for_waiting).await;
+        let [blocked, blocked_or_slow] =
+            [true, false].map(|with_slow| lanes.lock().blocked_lanes(now, with_slow));
+        if !is_for_waiting && blocked_or_slow.len() > blocked.len() {
+            let claimed = self.claim(blocked_or_slow, now, is_for_waiting).await;
             if claimed.is_some() {
                 return claimed;
             }
         }
-        self.claim(all_open, now, is_for_waiting).await
+        self.claim(blocked, now, is_for_waiting).await
     }
 
     async fn claim(
@@ -146,27 +161,39 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    /// The lane is kept until the conclusion is stored.
-    async fn attempt(self, claimed: ClaimedJob, lane: LaneGuard, mut cut_off: CutOff) {
+    /// Puts a job of a blocked lane back until its pause ends: a claim excludes a limited number
+    /// of lanes.
+    async fn postpone(&self, claimed: ClaimedJob, resumes_at: UtcTime) {
+        let conclusion = Conclusion::PutBack(PutBack {
+            error: LANE_BLOCKED.to_owned(),
+            next_attempt_at: resumes_at,
+            attempts: 0,
+            unconfirmed: 0,
+        });
+        self.store_conclusion(claimed.lease.conclude(conclusion, self.clock.now())).await;
+    }
+
+    /// Runs one attempt. Its slot in the lane is kept until the conclusion is stored.
+    async fn attempt(self, claimed: ClaimedJob, lane: LaneGuard, mut cancellation: Cancellation) {
         let ClaimedJob { job, lease } = claimed;
         let progress = Progress::new(lane.is_slow());
         let conclusion = tokio::select! {
             biased;
             conclusion = self.handler.attempt(&job, &lane, &progress) => conclusion,
-            never = self.keep(&lease) => match never {},
+            never = self.renew_lease(&lease) => match never {},
             // No value is ever sent: the receiver wakes when the sender is dropped.
-            _ = cut_off.changed() => if progress.stage() == Stage::Submitted {
-                self.handler.cut_off(&job)
+            _ = cancellation.changed() => if progress.stage() == Stage::Submitted {
+                self.handler.conclude_cancelled(&job)
             } else {
                 Conclusion::Released
             },
         };
-        self.store_end(lease.conclude(conclusion, self.clock.now())).await;
+        self.store_conclusion(lease.conclude(conclusion, self.clock.now())).await;
         drop(lane);
     }
 
     /// Renews the lease until the attempt ends.
-    async fn keep(&self, lease: &Lease) -> Infallible {
+    async fn renew_lease(&self, lease: &Lease) -> Infallible {
         loop {
             tokio::time::sleep(RENEWAL).await;
             let renewal = lease.renewal(self.clock.now().after(LEASE));
@@ -186,7 +213,7 @@ impl<H: Handler> Worker<H> {
 
     /// Stores the conclusion of a lease. It is retried until it succeeds: a short outage of the
     /// database must not repeat a job that is done.
-    async fn store_end(&self, completion: Completion) {
+    async fn store_conclusion(&self, completion: Completion) {
         let job_id = completion.job().clone();
         loop {
             let completion = completion.clone();
@@ -196,11 +223,11 @@ impl<H: Handler> Worker<H> {
             match stored {
                 Ok(true) => return,
                 Ok(false) => {
-                    tracing::warn!(queue = H::NAME, %job_id, "the lease of a job expired before its end");
+                    tracing::warn!(queue = H::NAME, %job_id, "the lease of a job expired before its conclusion");
                     return;
                 }
                 Err(error) => {
-                    tracing::warn!(queue = H::NAME, %job_id, %error, "cannot store the end of a job");
+                    tracing::warn!(queue = H::NAME, %job_id, %error, "cannot store the conclusion of a job");
                     tokio::time::sleep(POLL).await;
                 }
             }
@@ -218,6 +245,6 @@ impl<H: Handler> Worker<H> {
     }
 }
 
-async fn finish(attempts: &mut JoinSet<()>) {
+async fn join_all(attempts: &mut JoinSet<()>) {
     while attempts.join_next().await.is_some() {}
 }

@@ -4,8 +4,8 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use super::envelope::{Mail, SendError};
 use super::mime;
-use super::outgoing::{Mail, SendError};
 
 /// A folder of mails.
 #[derive(Clone, Debug)]
@@ -62,14 +62,14 @@ fn make(folder: &Path) -> io::Result<()> {
 async fn blocking(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> Result<(), SendError> {
     let outcome = tokio::task::spawn_blocking(work).await.map_err(io::Error::other).flatten();
     outcome.map_err(|fault| {
-        SendError::temporary(format!("the mail folder cannot be written to: {fault}"))
+        SendError::transient(format!("the mail folder cannot be written to: {fault}"))
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mail::outgoing::Verdict;
+    use crate::mail::envelope::FailureClass;
     use crate::{domain::UtcTime, mail::transport::Transport};
 
     fn mail() -> Mail {
@@ -117,7 +117,7 @@ mod tests {
     async fn a_folder_that_cannot_be_made_is_a_temporary_fault() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let transport = Transport::directory(file.path().join("mail"));
-        assert_eq!(transport.send(&mail()).await.unwrap_err().verdict, Verdict::Temporary);
+        assert_eq!(transport.send(&mail()).await.unwrap_err().class, FailureClass::Transient);
         assert!(transport.check().await.is_err());
     }
 }

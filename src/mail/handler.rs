@@ -1,16 +1,18 @@
-//! The handler of mails in the job queue: composes a mail, sends it, and judges the attempt.
+//! The handler of mails in the job queue: composes a mail, sends it, and decides about a retry.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use super::envelope::{FailureClass, FailureScope, Mail, SendError, Sender};
 use super::messages::{Message, Messages};
-use super::note::{Note, Outcome};
-use super::outgoing::{Affects, Mail, SendError, Sender, Verdict};
+use super::retry::{Decision, Outcome};
 use super::smtp::ConnectionUse;
 use super::transport::Transport;
 use crate::clock::Clock;
 use crate::domain::{Email, Language};
-use crate::jobs::{Backoff, Capacity, Handler, LaneGuard, Learned, Lesson, Progress, Trouble};
+use crate::jobs::{
+    Backoff, Capacity, Failure, Handler, LaneGuard, LaneStatus, PeerHealth, Progress,
+};
 use crate::store::jobs::Job;
 use crate::store::jobs::lease::Conclusion;
 use crate::store::outbox::{MailKind, QueuedMail};
@@ -110,27 +112,27 @@ impl Handler for MailHandler {
         };
         let outcome = self.compose_and_send(&mail, progress).await;
         let now = self.clock.now();
-        let learned = match &outcome {
-            Outcome::Sent(_) => lane.learn(&Lesson::Open, now),
-            Outcome::Refused(error) => lane.learn(&lesson_of(error), now),
-            Outcome::NotNeeded | Outcome::Postponed(_) | Outcome::Unwritten(_) => {
-                Learned::default()
+        let status = match &outcome {
+            Outcome::Sent(_) => lane.record(&PeerHealth::Up, now),
+            Outcome::Refused(error) => lane.record(&health_of(error), now),
+            Outcome::Skipped | Outcome::Deferred(_) | Outcome::NotComposed(_) => {
+                LaneStatus::default()
             }
         };
-        self.conclude(&mail, &outcome, learned)
+        self.conclude(&mail, &outcome, status)
     }
 
-    fn cut_off(&self, job: &Job) -> Conclusion {
+    fn conclude_cancelled(&self, job: &Job) -> Conclusion {
         let Some(mail) = QueuedMail::of(job) else { return Conclusion::Released };
         let error = SendError {
-            verdict: Verdict::Unconfirmed,
-            affects: Affects::Unknown,
+            class: FailureClass::Unconfirmed,
+            scope: FailureScope::Unknown,
             text:
                 "the service stopped before the mail server answered the message; it may have been \
                    accepted"
                     .to_owned(),
         };
-        self.conclude(&mail, &Outcome::Refused(error), Learned::default())
+        self.conclude(&mail, &Outcome::Refused(error), LaneStatus::default())
     }
 
     async fn release_idle(&self) {
@@ -143,11 +145,11 @@ impl Handler for MailHandler {
 }
 
 impl MailHandler {
-    fn conclude(&self, mail: &QueuedMail, outcome: &Outcome, learned: Learned) -> Conclusion {
-        let note = Note::of(mail, outcome, self.clock.now(), learned.opens_at);
-        note.log(mail, learned.is_news);
-        self.metrics.outcomes.count(note.outcome());
-        note.into_conclusion()
+    fn conclude(&self, mail: &QueuedMail, outcome: &Outcome, status: LaneStatus) -> Conclusion {
+        let decision = Decision::of(mail, outcome, self.clock.now(), status.resumes_at);
+        decision.log(mail, status.is_new_fault);
+        self.metrics.outcomes.count(decision.outcome());
+        decision.into_conclusion()
     }
 
     async fn compose_and_send(&self, queued: &QueuedMail, progress: &Progress) -> Outcome {
@@ -157,14 +159,14 @@ impl MailHandler {
             Ok(Ok(Composition::Send(message, language, recipient))) => {
                 (message, language, recipient)
             }
-            Ok(Ok(Composition::Skip)) => return Outcome::NotNeeded,
-            Ok(Ok(Composition::Defer(wait))) => return Outcome::Postponed(wait),
-            Ok(Err(cause)) => return Outcome::Unwritten(cause),
-            Err(panic) => return Outcome::Unwritten(panic.to_string()),
+            Ok(Ok(Composition::Skip)) => return Outcome::Skipped,
+            Ok(Ok(Composition::Defer(wait))) => return Outcome::Deferred(wait),
+            Ok(Err(cause)) => return Outcome::NotComposed(cause),
+            Err(panic) => return Outcome::NotComposed(panic.to_string()),
         };
         let rendered = match self.messages.render(language, &message, &self.service_name) {
             Ok(rendered) => rendered,
-            Err(cause) => return Outcome::Unwritten(cause),
+            Err(cause) => return Outcome::NotComposed(cause),
         };
         let mail = Mail {
             message_id: queued.id.0.clone(),
@@ -175,7 +177,7 @@ impl MailHandler {
             html: rendered.html,
             date: queued.created_at,
         };
-        match self.transport.send_noting(&mail, progress).await {
+        match self.transport.send_with_progress(&mail, progress).await {
             Ok(()) => {
                 if let Some(observer) = &self.observer {
                     observer(&mail, &message);
@@ -187,18 +189,18 @@ impl MailHandler {
     }
 }
 
-/// Returns the consequences of an error for other mails.
-fn lesson_of(error: &SendError) -> Lesson {
-    let is_configuration = error.verdict == Verdict::Configuration;
-    let trouble = |backoff| Trouble {
+/// Returns the health of the mail server that an error shows.
+fn health_of(error: &SendError) -> PeerHealth {
+    let is_configuration = error.class == FailureClass::Configuration;
+    let failure = |backoff| Failure {
         backoff: if is_configuration { MISCONFIGURED } else { backoff },
         configuration: is_configuration.then(|| error.text.clone()),
     };
-    match error.affects {
-        Affects::Mail => Lesson::Open,
-        Affects::Domain => Lesson::Lane(trouble(SLOW)),
-        Affects::Server => Lesson::All(trouble(BUSY)),
-        Affects::Unknown => Lesson::Nothing,
+    match error.scope {
+        FailureScope::Mail => PeerHealth::Up,
+        FailureScope::Domain => PeerHealth::LaneDown(failure(SLOW)),
+        FailureScope::Server => PeerHealth::AllDown(failure(BUSY)),
+        FailureScope::Unknown => PeerHealth::Unknown,
     }
 }
 
@@ -208,16 +210,27 @@ mod tests {
 
     #[test]
     fn an_error_about_one_mail_shows_that_the_server_works() {
-        let lesson =
-            |verdict, affects| lesson_of(&SendError { verdict, affects, text: "no".to_owned() });
-        assert_eq!(lesson(Verdict::Permanent, Affects::Mail), Lesson::Open);
-        assert_eq!(lesson(Verdict::Unconfirmed, Affects::Unknown), Lesson::Nothing);
-        let slow = Trouble { backoff: SLOW, configuration: None };
-        assert_eq!(lesson(Verdict::Temporary, Affects::Domain), Lesson::Lane(slow));
-        let busy = Trouble { backoff: BUSY, configuration: None };
-        assert_eq!(lesson(Verdict::Temporary, Affects::Server), Lesson::All(busy));
-        let refused = Trouble { backoff: MISCONFIGURED, configuration: Some("no".to_owned()) };
-        assert_eq!(lesson(Verdict::Configuration, Affects::Domain), Lesson::Lane(refused.clone()));
-        assert_eq!(lesson(Verdict::Configuration, Affects::Server), Lesson::All(refused));
+        let health = |class, scope| health_of(&SendError { class, scope, text: "no".to_owned() });
+        assert_eq!(health(FailureClass::Permanent, FailureScope::Mail), PeerHealth::Up);
+        assert_eq!(health(FailureClass::Unconfirmed, FailureScope::Unknown), PeerHealth::Unknown);
+        let slow = Failure { backoff: SLOW, configuration: None };
+        assert_eq!(
+            health(FailureClass::Transient, FailureScope::Domain),
+            PeerHealth::LaneDown(slow)
+        );
+        let busy = Failure { backoff: BUSY, configuration: None };
+        assert_eq!(
+            health(FailureClass::Transient, FailureScope::Server),
+            PeerHealth::AllDown(busy)
+        );
+        let refused = Failure { backoff: MISCONFIGURED, configuration: Some("no".to_owned()) };
+        assert_eq!(
+            health(FailureClass::Configuration, FailureScope::Domain),
+            PeerHealth::LaneDown(refused.clone())
+        );
+        assert_eq!(
+            health(FailureClass::Configuration, FailureScope::Server),
+            PeerHealth::AllDown(refused)
+        );
     }
 }

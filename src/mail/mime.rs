@@ -10,7 +10,7 @@ use lettre::{
     },
 };
 
-use super::outgoing::{Mail, SendError, is_plain_address};
+use super::envelope::{Mail, SendError, is_plain_address};
 use crate::domain::UtcTime;
 
 /// Last second of the year 9999.
@@ -95,7 +95,7 @@ fn permanent(text: &str) -> SendError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mail::outgoing::Verdict;
+    use crate::mail::envelope::FailureClass;
 
     fn mail() -> Mail {
         Mail {
@@ -168,7 +168,7 @@ mod tests {
             "bob@exa mple.org",
         ] {
             let fault = compose(&Mail { to: to.to_owned(), ..mail() });
-            assert_eq!(fault.unwrap_err().verdict, Verdict::Permanent, "{to}");
+            assert_eq!(fault.unwrap_err().class, FailureClass::Permanent, "{to}");
         }
     }
 
@@ -176,7 +176,7 @@ mod tests {
     fn a_message_id_cannot_leave_its_header_or_its_folder() {
         for id in ["", "a b", "a>b", "../x", "a\r\nb", "a/b", "a@b"] {
             let fault = compose(&Mail { message_id: id.to_owned(), ..mail() });
-            assert_eq!(fault.unwrap_err().verdict, Verdict::Permanent, "{id}");
+            assert_eq!(fault.unwrap_err().class, FailureClass::Permanent, "{id}");
         }
     }
 

@@ -4,16 +4,16 @@
 //! [`smtp::settings`] has the settings of SMTP.
 
 mod directory;
+pub mod envelope;
 pub mod handler;
 mod html;
 pub mod messages;
 mod mime;
-mod note;
-pub mod outgoing;
 mod overrides;
+mod retry;
 pub mod smtp;
 pub mod transport;
 
 pub use directory::Directory;
-pub use note::CONFIGURATION;
+pub use retry::CONFIGURATION;
 pub use smtp::{ConnectionUse, Smtp};

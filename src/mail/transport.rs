@@ -8,8 +8,8 @@ use std::{
 
 use crate::jobs::{Capacity, Progress};
 use crate::mail::directory::Directory;
+use crate::mail::envelope::{Mail, SendError};
 use crate::mail::mime;
-use crate::mail::outgoing::{Mail, SendError};
 use crate::mail::smtp::settings::SmtpSettings;
 use crate::mail::smtp::{ConnectionUse, Smtp};
 
@@ -50,11 +50,15 @@ impl Transport {
 
     /// Sends one mail. After `Ok` the receiving side is responsible for it (RFC 5321 section 2.1).
     pub async fn send(&self, mail: &Mail) -> Result<(), SendError> {
-        self.send_noting(mail, &Progress::default()).await
+        self.send_with_progress(mail, &Progress::default()).await
     }
 
     /// Sends one mail, and records in `progress` whether the receiving side may have accepted it.
-    pub async fn send_noting(&self, mail: &Mail, progress: &Progress) -> Result<(), SendError> {
+    pub async fn send_with_progress(
+        &self,
+        mail: &Mail,
+        progress: &Progress,
+    ) -> Result<(), SendError> {
         let message = mime::compose(mail)?;
         match self {
             Self::Smtp(smtp) => smtp.send(&message, progress).await,
@@ -135,7 +139,7 @@ impl Mailbox {
 mod tests {
     use super::*;
     use crate::domain::UtcTime;
-    use crate::mail::outgoing::{Sender, Verdict};
+    use crate::mail::envelope::{FailureClass, Sender};
 
     #[test]
     fn a_sender_is_an_address_with_or_without_a_name() {
@@ -174,7 +178,7 @@ mod tests {
         let wrong =
             Mail { to: "bob@example.org\r\nBcc: x@evil.example".to_owned(), ..mail("id-3") };
         transport.send(&first).await.unwrap();
-        assert_eq!(transport.send(&wrong).await.unwrap_err().verdict, Verdict::Permanent);
+        assert_eq!(transport.send(&wrong).await.unwrap_err().class, FailureClass::Permanent);
         transport.clone().send(&second).await.unwrap();
         assert_eq!(mailbox.all(), [first, second]);
     }

@@ -26,7 +26,7 @@ impl EmailClaims {
 
     /// Returns whether another document is needed to know the address and its state.
     pub(super) fn is_incomplete(&self, trust: &EmailTrust) -> bool {
-        let needs_flag = !matches!(trust, EmailTrust::Nothing | EmailTrust::Microsoft);
+        let needs_flag = !matches!(trust, EmailTrust::Never | EmailTrust::Microsoft);
         self.email.is_none() || (needs_flag && self.email_verified.is_none())
     }
 
@@ -35,7 +35,7 @@ impl EmailClaims {
         let verified = is_true(self.email_verified.as_ref());
         let domain = email.domain();
         match trust {
-            EmailTrust::Nothing => false,
+            EmailTrust::Never => false,
             EmailTrust::Verified => verified,
             EmailTrust::Domains(domains) => verified && domains.iter().any(|it| it == domain),
             EmailTrust::Google => {
@@ -97,7 +97,7 @@ mod tests {
         for unset in unset {
             assert!(!trusted(&trust, "a@example.com", unset.clone()), "{unset}");
         }
-        assert!(!trusted(&EmailTrust::Nothing, "a@example.com", json!(true)));
+        assert!(!trusted(&EmailTrust::Never, "a@example.com", json!(true)));
     }
 
     #[test]
@@ -110,7 +110,7 @@ mod tests {
             assert!(!trusted(&trust, bad, json!(true)), "{bad}");
         }
         assert_eq!(EmailTrust::parse("on"), Some(EmailTrust::Verified));
-        assert_eq!(EmailTrust::parse("off"), Some(EmailTrust::Nothing));
+        assert_eq!(EmailTrust::parse("off"), Some(EmailTrust::Never));
         assert_eq!(EmailTrust::parse("example.com,"), None);
         assert_eq!(EmailTrust::parse("*"), None);
     }

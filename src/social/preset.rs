@@ -109,7 +109,7 @@ pub static PRESETS: [Preset; 9] = [
         profile_url: Some("https://openapi.naver.com/v1/nid/me"),
         // The console decides what is shared.
         scopes: "",
-        email_trust: EmailTrust::Nothing,
+        email_trust: EmailTrust::Never,
         ..OAUTH
     },
     Preset {
@@ -123,7 +123,7 @@ pub static PRESETS: [Preset; 9] = [
         profile: ProfileFormat::Facebook,
         profile_url: Some("https://graph.facebook.com/v23.0/me"),
         scopes: "email public_profile",
-        email_trust: EmailTrust::Nothing,
+        email_trust: EmailTrust::Never,
         ..OAUTH
     },
     Preset {
@@ -216,7 +216,7 @@ impl Preset {
         client_secret: ClientSecret,
     ) -> ProviderSettings {
         let issuer = IssuerName::Fixed(issuer);
-        let email_trust = EmailTrust::Nothing;
+        let email_trust = EmailTrust::Never;
         let display_name = id.clone();
         let settings = OPENID.settings(client_id, client_secret);
         ProviderSettings { id, display_name, issuer, email_trust, ..settings }

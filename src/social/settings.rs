@@ -190,8 +190,8 @@ pub enum ProfileFormat {
 /// E-mail addresses of a provider that count as verified, where it says that they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EmailTrust {
-    /// None.
-    Nothing,
+    /// None of them.
+    Never,
     /// All.
     Verified,
     /// Those of these domains.
@@ -207,7 +207,7 @@ impl EmailTrust {
     pub fn parse(text: &str) -> Option<Self> {
         match text {
             "on" => return Some(Self::Verified),
-            "off" => return Some(Self::Nothing),
+            "off" => return Some(Self::Never),
             _ => {}
         }
         let domain = |part: &str| {

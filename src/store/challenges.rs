@@ -34,7 +34,7 @@ pub(super) fn challenge(row: Row) -> Option<Challenge> {
         kind: ChallengeKind::from_name(&row.kind)?,
         id: ChallengeId(row.id),
         user_id: row.user_id.map(UserId),
-        email: row.email.as_deref().map(Email::known),
+        email: row.email.as_deref().map(Email::unchecked),
         detail: row.detail,
         holder_hash: row.holder_hash.map(TokenHash),
         code_hash: row.code_hash.map(TokenHash),

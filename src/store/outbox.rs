@@ -198,7 +198,7 @@ impl QueuedMail {
         Some(Self {
             id: job.id.clone(),
             kind: MailKind::from_name(&job.kind)?,
-            recipient: Email::known(&job.target),
+            recipient: Email::unchecked(&job.target),
             locale: Locale::parse(&job.locale).unwrap_or_default(),
             subject_id: job.subject_id.clone(),
             about: job.about,

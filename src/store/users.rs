@@ -46,8 +46,8 @@ impl From<Row> for User {
     fn from(row: Row) -> Self {
         Self {
             id: UserId(row.id),
-            username: Username::known(&row.username),
-            email: row.email.as_deref().map(Email::known),
+            username: Username::unchecked(&row.username),
+            email: row.email.as_deref().map(Email::unchecked),
             email_verified: row.email_verified,
             password_hash: PasswordHash::stored(row.password_hash),
             is_active: row.is_active,

@@ -11,7 +11,7 @@ use std::{
 
 use crate::smtp::{Mode, SmtpServer, make_certificates};
 use hallpass::domain::UtcTime;
-use hallpass::mail::outgoing::{Mail, SendError, Verdict};
+use hallpass::mail::envelope::{FailureClass, Mail, SendError};
 use hallpass::mail::smtp::settings::SmtpSettings;
 use hallpass::mail::transport::Transport;
 
@@ -52,26 +52,26 @@ async fn hasty(url: &str) -> (Result<(), SendError>, Duration) {
     (outcome, start.elapsed())
 }
 
-fn temporary(outcome: Result<(), SendError>) -> String {
-    said(outcome, Verdict::Temporary)
+fn transient(outcome: Result<(), SendError>) -> String {
+    said(outcome, FailureClass::Transient)
 }
 
 fn permanent(outcome: Result<(), SendError>) -> String {
-    said(outcome, Verdict::Permanent)
+    said(outcome, FailureClass::Permanent)
 }
 
 fn configuration(outcome: Result<(), SendError>) -> String {
-    said(outcome, Verdict::Configuration)
+    said(outcome, FailureClass::Configuration)
 }
 
 fn unconfirmed(outcome: Result<(), SendError>) -> String {
-    said(outcome, Verdict::Unconfirmed)
+    said(outcome, FailureClass::Unconfirmed)
 }
 
 #[track_caller]
-fn said(outcome: Result<(), SendError>, verdict: Verdict) -> String {
+fn said(outcome: Result<(), SendError>, class: FailureClass) -> String {
     let error = outcome.expect_err("an error");
-    assert_eq!(error.verdict, verdict, "{error:?}");
+    assert_eq!(error.class, class, "{error:?}");
     keeps_secrets(&error.text);
     error.text
 }
@@ -223,7 +223,7 @@ async fn a_refused_recipient_or_message_is_final() {
 async fn a_busy_server_takes_the_mail_at_the_second_attempt() {
     let server = server!(Mode::PLAIN.fault("busy-once"));
     let transport = Transport::smtp(&settings(&server.url())).unwrap();
-    let text = temporary(transport.send(&mail()).await);
+    let text = transient(transport.send(&mail()).await);
     assert!(text.contains("450 4.2.1"), "{text}");
     assert!(server.mails().is_empty());
     transport.send(&mail()).await.unwrap();
@@ -255,14 +255,14 @@ async fn a_server_that_is_down_is_noticed_at_once() {
         format!("smtps://u:p@localhost:{port}"),
     ] {
         let start = Instant::now();
-        temporary(send(&url).await);
+        transient(send(&url).await);
         assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     }
 }
 
 #[tokio::test]
 async fn a_host_that_does_not_exist_is_a_temporary_fault() {
-    temporary(send("smtp://no-such-host.invalid").await);
+    transient(send("smtp://no-such-host.invalid").await);
 }
 
 #[tokio::test]
@@ -275,7 +275,7 @@ async fn a_server_that_does_not_answer_is_left_after_the_time_for_one_command() 
         let server = server!(mode);
         let (outcome, took) =
             hasty(&server.url().replace("smtp:", &format!("{url_scheme}:"))).await;
-        temporary(outcome);
+        transient(outcome);
         assert!(took >= ONE_COMMAND && took < WHOLE_MAIL, "{took:?}");
     }
 }
@@ -298,7 +298,7 @@ async fn a_server_that_cannot_be_reached_is_left_before_the_time_for_the_whole_m
     let (port, _queue) = full_port();
     for url in [format!("smtp://127.0.0.1:{port}"), format!("smtps://127.0.0.1:{port}")] {
         let (outcome, took) = hasty(&url).await;
-        temporary(outcome);
+        transient(outcome);
         assert!(took >= ONE_COMMAND / 2 && took < WHOLE_MAIL, "{took:?}");
     }
 }
@@ -419,7 +419,7 @@ async fn a_connection_that_breaks_off_is_a_temporary_fault() {
         &["SSH-2.0-OpenSSH_9.9\r\n"],
     ] {
         let (port, server) = scripted(lines, |_| {});
-        temporary(send(&format!("smtp://127.0.0.1:{port}")).await);
+        transient(send(&format!("smtp://127.0.0.1:{port}")).await);
         server.join().unwrap();
     }
 }
@@ -434,6 +434,6 @@ async fn an_endless_answer_is_cut_off() {
             },
         );
     let (outcome, _) = hasty(&format!("smtp://127.0.0.1:{port}")).await;
-    temporary(outcome);
+    transient(outcome);
     server.join().unwrap();
 }

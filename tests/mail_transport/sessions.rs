@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use hallpass::mail::ConnectionUse;
-use hallpass::mail::outgoing::{Affects, Mail, SendError, Verdict};
+use hallpass::mail::envelope::{FailureClass, FailureScope, Mail, SendError};
 use hallpass::mail::transport::Transport;
 
 use super::{mail, settings};
@@ -58,7 +58,7 @@ async fn three_digits_decide_at_every_step() {
 async fn refusals_in_any_encoding_are_understood() {
     for reply in [&b"550 5.1.1 unbekannter Empf\xe4nger"[..], b"551", b"550-\xff\r\n550 5.1.1 x"] {
         let server = ScriptedServer::start(at("RCPT", reply));
-        assert_eq!(send(&server).await.unwrap_err().verdict, Verdict::Permanent, "{reply:?}");
+        assert_eq!(send(&server).await.unwrap_err().class, FailureClass::Permanent, "{reply:?}");
     }
 }
 
@@ -68,7 +68,7 @@ async fn a_reply_that_is_none_is_temporary_before_the_end_of_the_message() {
         for reply in [&b"hello"[..], b"2500 x", b"", b"999 x"] {
             let server = ScriptedServer::start(at(step, reply));
             let error = send(&server).await.unwrap_err();
-            assert_eq!(error.verdict, Verdict::Temporary, "{step} {reply:?}: {error}");
+            assert_eq!(error.class, FailureClass::Transient, "{step} {reply:?}: {error}");
         }
     }
 }
@@ -84,13 +84,13 @@ async fn what_is_unclear_after_the_message_may_have_been_accepted() {
     });
     for server in [garbled, neither, preliminary, lost] {
         let error = send(&server).await.unwrap_err();
-        assert_eq!(error.verdict, Verdict::Unconfirmed, "{error}");
+        assert_eq!(error.class, FailureClass::Unconfirmed, "{error}");
         assert!(error.text.contains("may have been accepted"), "{error}");
     }
     // What is refused, or lost before its end, was not accepted.
     for reply in [&b"451 try later"[..], b"421 closing"] {
         let server = ScriptedServer::start(at(".", reply));
-        assert_eq!(send(&server).await.unwrap_err().verdict, Verdict::Temporary);
+        assert_eq!(send(&server).await.unwrap_err().class, FailureClass::Transient);
     }
 }
 
@@ -161,7 +161,7 @@ async fn a_log_in_that_the_server_cannot_do_or_does_not_accept_is_the_configurat
         let (outcome, said) =
             log_in(offer, move |said| said.line.starts_with("AUTH").then_some(reply)).await;
         let error = outcome.unwrap_err();
-        assert_eq!((error.verdict, error.affects), (Verdict::Configuration, Affects::Server));
+        assert_eq!((error.class, error.scope), (FailureClass::Configuration, FailureScope::Server));
         assert!(!said.iter().any(|line| line == "DATA"));
     }
 }
@@ -212,7 +212,7 @@ async fn refusals_of_the_service_are_its_configuration() {
     ] {
         let server = ScriptedServer::start(at(step, reply));
         let error = send(&server).await.unwrap_err();
-        assert_eq!(error.verdict, Verdict::Configuration, "{error}");
+        assert_eq!(error.class, FailureClass::Configuration, "{error}");
         assert!(!error.text.contains("bob"), "{error}");
     }
 }
@@ -316,7 +316,7 @@ async fn a_domain_that_hangs_on_the_only_connection_goes_back_after_its_time_out
     }
     for send in slow {
         let error = send.await.unwrap().unwrap_err();
-        assert_eq!((error.verdict, error.affects), (Verdict::Temporary, Affects::Domain));
+        assert_eq!((error.class, error.scope), (FailureClass::Transient, FailureScope::Domain));
     }
     let asked = server.said().iter().filter(|line| line.contains("@slow")).count();
     assert_eq!(asked, 1, "those that waited were not tried");
@@ -329,7 +329,7 @@ async fn a_mail_that_hangs_before_its_message_goes_back_when_others_wait() {
             let is_it = said.line.starts_with(step) && said.recipient.ends_with("slow.example");
             if is_it { Act::Hang } else { Act::Usual }
         });
-        let settings = settings(&server.url()).with_timeouts(LONG, LONG).with_patience(SHORT);
+        let settings = settings(&server.url()).with_timeouts(LONG, LONG).with_preempt_after(SHORT);
         let transport = Transport::smtp(&settings.with_connections(connections)).unwrap();
         let slow: Vec<_> = (0..=connections)
             .flat_map(|number| begin(&transport, &format!("a@{number}.slow.example"), 1))
@@ -344,7 +344,10 @@ async fn a_mail_that_hangs_before_its_message_goes_back_when_others_wait() {
         for send in slow {
             if send.is_finished() {
                 let error = send.await.unwrap().unwrap_err();
-                assert_eq!((error.verdict, error.affects), (Verdict::Temporary, Affects::Domain));
+                assert_eq!(
+                    (error.class, error.scope),
+                    (FailureClass::Preempted, FailureScope::Domain)
+                );
             } else {
                 send.abort();
             }
@@ -359,13 +362,13 @@ async fn a_mail_that_hangs_goes_back_where_further_connections_get_no_greeting()
         "" if said.open > 1 => Act::Hang,
         _ => hangs_at_slow_example(said),
     });
-    let settings = settings(&server.url()).with_timeouts(LONG, LONG).with_patience(SHORT);
+    let settings = settings(&server.url()).with_timeouts(LONG, LONG).with_preempt_after(SHORT);
     let transport = Transport::smtp(&settings.with_connections(3)).unwrap();
     let slow = begin(&transport, "a@slow.example", 1);
     wait_until("a mail hangs", || server.said().iter().any(|line| line.contains("@slow"))).await;
     let fine = begin(&transport, "a@fine.example", 2);
     for send in slow {
-        assert_eq!(send.await.unwrap().unwrap_err().affects, Affects::Domain);
+        assert_eq!(send.await.unwrap().unwrap_err().scope, FailureScope::Domain);
     }
     fine.iter().for_each(tokio::task::JoinHandle::abort);
 }
@@ -376,7 +379,7 @@ async fn a_mail_whose_message_was_sent_is_waited_for_whatever_waits() {
         "." if said.recipient.ends_with("slow.example") => Act::Late(4 * SHORT, b"250"),
         _ => Act::Usual,
     });
-    let settings = settings(&server.url()).with_timeouts(LONG, LONG).with_patience(SHORT / 7);
+    let settings = settings(&server.url()).with_timeouts(LONG, LONG).with_preempt_after(SHORT / 7);
     let transport = Transport::smtp(&settings.with_connections(1)).unwrap();
     let slow = begin(&transport, "a@slow.example", 1);
     wait_until("the message", || server.said().contains(&".".to_owned())).await;
@@ -465,7 +468,7 @@ async fn a_connection_is_replaced_after_a_hundred_mails() {
         transport.send(&to(number)).await.unwrap();
     }
     assert_eq!(server.connections(), 2);
-    assert_eq!(server.said().iter().filter(|line| *line == "QUIT").count(), 1);
+    wait_until("the end of the first", || server.said().contains(&"QUIT".to_owned())).await;
 }
 
 #[tokio::test]
@@ -475,9 +478,11 @@ async fn a_slow_greeting_is_waited_for_and_a_slow_recipient_is_told_from_it() {
         _ => Act::Usual,
     });
     send(&late).await.unwrap();
-    for (step, affects) in
-        [("", Affects::Unknown), ("MAIL", Affects::Unknown), ("RCPT", Affects::Domain)]
-    {
+    for (step, scope) in [
+        ("", FailureScope::Unknown),
+        ("MAIL", FailureScope::Unknown),
+        ("RCPT", FailureScope::Domain),
+    ] {
         let server = ScriptedServer::start(move |said| {
             let is_it =
                 if step.is_empty() { said.line.is_empty() } else { said.line.starts_with(step) };
@@ -485,10 +490,32 @@ async fn a_slow_greeting_is_waited_for_and_a_slow_recipient_is_told_from_it() {
         });
         let hasty = settings(&server.url()).with_timeouts(SHORT, LONG);
         let error = Transport::smtp(&hasty).unwrap().send(&mail()).await.unwrap_err();
-        assert_eq!(
-            (error.verdict, error.affects),
-            (Verdict::Temporary, affects),
-            "{step}: {error}"
-        );
+        assert_eq!((error.class, error.scope), (FailureClass::Transient, scope), "{step}: {error}");
     }
+}
+
+#[tokio::test]
+async fn an_accepted_mail_does_not_wait_for_the_end_of_its_session() {
+    let server = ScriptedServer::start(|said| match said.line {
+        "QUIT" => Act::Hang,
+        _ => Act::Usual,
+    });
+    let transport = transport(&server);
+    let ends = async {
+        while !server.said().iter().any(|line| line == "QUIT") {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::pin!(ends);
+    // A session ends after a hundred mails. An attempt that is cancelled then would be repeated.
+    for number in 1..=100 {
+        let mail = mail();
+        tokio::select! {
+            biased;
+            sent = transport.send(&mail) => sent.unwrap(),
+            () = &mut ends => panic!("the session ended before mail {number} was recorded"),
+        }
+    }
+    tokio::time::timeout(LONG, ends).await.unwrap();
+    assert_eq!(server.accepted().len(), 100);
 }

@@ -217,7 +217,7 @@ fn an_address_counts_as_verified_only_where_the_provider_is_trusted_and_says_so(
     assert!(is_verified(&EmailTrust::Verified, json!(true)));
     assert!(is_verified(&domains("example.com"), json!(true)));
     assert!(!is_verified(&domains("example.org"), json!(true)));
-    assert!(!is_verified(&EmailTrust::Nothing, json!(true)));
+    assert!(!is_verified(&EmailTrust::Never, json!(true)));
     for flag in [json!(false), json!("false"), json!(1), json!("yes")] {
         assert!(!is_verified(&EmailTrust::Verified, flag.clone()), "{flag}");
     }

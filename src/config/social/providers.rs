@@ -74,7 +74,7 @@ fn read_generic(s: &mut Source, name: &str, allow_private: bool) -> Option<Provi
     }
     let client_id = required(s, &format!("{prefix}_CLIENT_ID"));
     let secret = optional_secret(s, &format!("{prefix}_CLIENT_SECRET"));
-    let trust = s.parsed(&format!("{prefix}_TRUST_EMAIL"), EmailTrust::Nothing, |text| {
+    let trust = s.parsed(&format!("{prefix}_TRUST_EMAIL"), EmailTrust::Never, |text| {
         EmailTrust::parse(text)
             .ok_or_else(|| "must be on, off, or domains separated by commas".to_owned())
     });

@@ -40,17 +40,16 @@ impl Email {
         Ok(Self { normalised: shown.to_ascii_lowercase(), shown })
     }
 
-    /// Returns an address from the database or from staff as it is. It may be one that cannot
-    /// receive mail.
-    pub fn known(text: &str) -> Self {
+    /// Returns an address from the database or from staff without a check. It may be undeliverable.
+    pub fn unchecked(text: &str) -> Self {
         Self::parse(text).map_or_else(
             |_| Self { shown: text.to_owned(), normalised: text.to_ascii_lowercase() },
             |parsed| Self { shown: text.to_owned(), ..parsed },
         )
     }
 
-    /// Returns whether it can safely receive mail.
-    pub fn is_reachable(&self) -> bool {
+    /// Returns whether it is a valid address that can receive mail.
+    pub fn is_deliverable(&self) -> bool {
         Self::parse(&self.shown).is_ok()
     }
 
@@ -115,13 +114,13 @@ mod tests {
 
     #[test]
     fn a_known_address_is_kept_as_it_is_and_found_all_the_same() {
-        let international = Email::known("A@Bücher.example");
+        let international = Email::unchecked("A@Bücher.example");
         assert_eq!(international.as_str(), "A@Bücher.example");
         assert_eq!(international.normalised(), "a@xn--bcher-kva.example");
-        assert!(international.is_reachable());
-        let local = Email::known("Root@localhost");
+        assert!(international.is_deliverable());
+        let local = Email::unchecked("Root@localhost");
         assert_eq!(local.normalised(), "root@localhost");
-        assert!(!local.is_reachable());
+        assert!(!local.is_deliverable());
     }
 
     #[test]

@@ -50,14 +50,14 @@ impl Username {
     /// response may reveal that a user name is taken, but not that an address is.
     pub fn parse_beside(text: &str, email: Option<&Email>) -> Result<Option<Self>, Fault> {
         match email {
-            Some(email) if Self::known(trim_typed(text)).is_address(email) => Ok(None),
+            Some(email) if Self::unchecked(trim_typed(text)).is_address(email) => Ok(None),
             _ => Self::parse(text).map(Some),
         }
     }
 
     /// Returns the name of a user who chose none.
     pub fn of_address(email: &Email) -> Self {
-        Self::known(email.as_str())
+        Self::unchecked(email.as_str())
     }
 
     /// Returns the e-mail address that a log-in recognises in this name: in letters of any width
@@ -87,11 +87,11 @@ impl Username {
         if text.is_empty() || !text.chars().all(allowed) {
             return Err(Fault::InvalidUsername);
         }
-        Ok(Self::known(&text))
+        Ok(Self::unchecked(&text))
     }
 
-    /// Returns a name that was validated before: from the database, or an address.
-    pub fn known(text: &str) -> Self {
+    /// Returns a name without a check: from the database, or an e-mail address.
+    pub fn unchecked(text: &str) -> Self {
         Self { shown: text.to_owned(), normalised: Self::normalise(text) }
     }
 
@@ -138,13 +138,15 @@ mod tests {
             "\u{ff41}da@bu\u{308}cher.example",
             "ada@XN--BCHER-KVA.example",
         ] {
-            assert!(Username::known(spelling).is_address(&email), "{spelling}");
+            assert!(Username::unchecked(spelling).is_address(&email), "{spelling}");
             assert_eq!(Username::parse_beside(spelling, Some(&email)), Ok(None), "{spelling}");
         }
         for other in ["ada", "ida@b\u{fc}cher.example", "ada@bucher.example"] {
-            assert!(!Username::known(other).is_address(&email), "{other}");
+            assert!(!Username::unchecked(other).is_address(&email), "{other}");
         }
-        assert!(Username::known("Root@Localhost").is_address(&Email::known("root@localhost")));
+        assert!(
+            Username::unchecked("Root@Localhost").is_address(&Email::unchecked("root@localhost"))
+        );
     }
 
     #[test]

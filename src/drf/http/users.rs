@@ -112,12 +112,12 @@ fn read_account(
     let fields = &read_fields(request)?;
     let username = fields::username(fields).and_then(|name| match name {
         None if !partial => Err(one(REQUIRED)),
-        name => Ok(name.map(|name| Username::known(&name))),
+        name => Ok(name.map(|name| Username::unchecked(&name))),
     });
     let email = fields::email(fields).map(|address| match address.as_deref() {
         None => EmailChange::Keep,
         Some("") => EmailChange::Remove,
-        Some(text) => EmailChange::Set(Email::known(text)),
+        Some(text) => EmailChange::Set(Email::unchecked(text)),
     });
     let is_staff = fields::flag(fields, "is_staff", partial);
     let good = AccountFields {

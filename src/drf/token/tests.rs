@@ -35,7 +35,7 @@ fn check(header: &str, claims: &str) -> Result<Claims, TokenError> {
 fn user() -> User {
     User {
         id: UserId(7),
-        username: Username::known("김 \"x\""),
+        username: Username::unchecked("김 \"x\""),
         email: Email::parse("kim@example.com").ok(),
         email_verified: true,
         password_hash: PasswordHash::unusable(),

@@ -13,7 +13,8 @@ use crate::domain::{
 use crate::flows::limits::requester;
 use crate::flows::sign_in::SignIn;
 use crate::flows::{
-    EmailVerification, Error, FieldFault, Flows, LoggedIn, LoginContext, Policy, Result,
+    EmailVerification, Error, FieldFault, Flows, LogInOutcome, LoggedIn, LoginContext, Policy,
+    Result,
 };
 use crate::store::jobs::Schedule;
 use crate::store::outbox::{self, MailKind, NewMail};
@@ -152,7 +153,7 @@ impl Flows {
             let user = make_account(conn, registration, mail, now)?;
             let context = EventContext::of(user.id, now).on(&sign_in.client.device);
             events::record(conn, &context, EventKind::Registered, "")?;
-            let signed_in = sign_in.open(conn, &policy, &user)?;
+            let LogInOutcome::LoggedIn(signed_in) = sign_in.open(conn, &policy, &user)?;
             Ok::<_, Error>((user, signed_in))
         })?;
         self.learn_renewed_rights();
@@ -233,7 +234,7 @@ fn make_account(
 /// Returns the user name of an account whose e-mail address is the user name of another user until it is
 /// verified.
 fn placeholder(registration: &ChallengeId) -> Username {
-    Username::known(&format!("{PLACEHOLDER}{}", registration.as_str()))
+    Username::unchecked(&format!("{PLACEHOLDER}{}", registration.as_str()))
 }
 
 /// Returns whether a user name is one that [`placeholder`] made.

@@ -21,7 +21,7 @@ pub(crate) fn release_username(
     now: UtcTime,
 ) -> Result<()> {
     for (id, name) in search::find_named_like(conn, email)? {
-        if owner == Some(id) || !Username::known(&name).is_address(email) {
+        if owner == Some(id) || !Username::unchecked(&name).is_address(email) {
             continue;
         }
         if let Some(holder) = users::lock_user(conn, id)? {
@@ -53,7 +53,7 @@ fn free_username(conn: &mut Conn, holder: &User) -> Result<Username> {
         1 => format!("user-{}", holder.id),
         _ => format!("user-{}-{attempt}", holder.id),
     });
-    let names = own.into_iter().chain(numbered.map(|name| Username::known(&name)));
+    let names = own.into_iter().chain(numbered.map(|name| Username::unchecked(&name)));
     for name in names {
         if users::find_id_by_username(conn, name.as_str())?.is_none() {
             return Ok(name);

@@ -64,7 +64,7 @@ fn answer_notice(
     let before = user.clone();
     let user = revert_email(conn, policy, user, &notice, now)?;
     record_changes(conn, &context, &before, &user)?;
-    if let Some(email) = user.email.as_ref().filter(|email| email.is_reachable()) {
+    if let Some(email) = user.email.as_ref().filter(|email| email.is_deliverable()) {
         let mail = NewMail::password_reset(email, &user.locale, Some(user.id));
         outbox::enqueue(conn, &mail, now)?;
     }

@@ -18,7 +18,9 @@ use crate::flows::limits::requester;
 use crate::flows::password::reauthenticate::lock_active;
 use crate::flows::sign_in::{SignIn, earlier_or_first, sign_in_once};
 use crate::flows::social::identities::link_identity;
-use crate::flows::{Error, Flows, LoggedIn, LoginContext, Policy, Result, VerifyEmailProof};
+use crate::flows::{
+    Error, Flows, LogInOutcome, LoggedIn, LoginContext, Policy, Result, VerifyEmailProof,
+};
 use crate::store::challenges::registrations::{self, Found};
 use crate::store::users;
 use crate::store::users::changes::{self, UserChanges};
@@ -103,7 +105,7 @@ impl Flows {
             let tokens = earlier_or_first(conn, first_tokens)?;
             let client = LoginContext { device, device_token: None };
             let sign_in = SignIn { amr, client, transport, tokens, now };
-            let signed_in = sign_in_once(conn, &policy, &user, sign_in)?;
+            let LogInOutcome::LoggedIn(signed_in) = sign_in_once(conn, &policy, &user, sign_in)?;
             Ok::<_, Error>((user, Some(signed_in)))
         })?;
         self.learn_renewed_rights();

@@ -42,7 +42,7 @@ pub struct AccountChanges {
 
 impl Flows {
     /// Returns a page of accounts.
-    pub fn list_accounts(
+    pub fn list_users(
         &self,
         caller: &Caller,
         filter: &UserFilter,
@@ -54,7 +54,7 @@ impl Flows {
     }
 
     /// Returns an account with its identities.
-    pub fn find_account(&self, caller: &Caller, id: UserId) -> Result<(User, Vec<ListedIdentity>)> {
+    pub fn get_user(&self, caller: &Caller, id: UserId) -> Result<(User, Vec<ListedIdentity>)> {
         self.administrator(caller, Scope::UsersRead)?;
         self.db.read(|conn| {
             let user = users::find_by_id(conn, id)?.ok_or(Error::NotFound)?;
@@ -63,7 +63,7 @@ impl Flows {
     }
 
     /// Changes an account. Disabling it ends its sessions.
-    pub fn update_account(
+    pub fn update_user(
         &self,
         caller: &Caller,
         id: UserId,
@@ -101,7 +101,7 @@ impl Flows {
     }
 
     /// Deletes an account.
-    pub fn remove_account(&self, caller: &Caller, id: UserId) -> Result<()> {
+    pub fn delete_user(&self, caller: &Caller, id: UserId) -> Result<()> {
         let (by, now) = (self.administrator(caller, Scope::UsersWrite)?, self.now());
         let caller = by.clone();
         let ended = self.db.write(move |conn| {
@@ -120,7 +120,7 @@ impl Flows {
     }
 
     /// Ends all sessions of an account.
-    pub fn end_sessions_of(&self, caller: &Caller, id: UserId) -> Result<()> {
+    pub fn end_user_sessions(&self, caller: &Caller, id: UserId) -> Result<()> {
         let (by, now) = (self.administrator(caller, Scope::UsersWrite)?, self.now());
         let (caller, reason) = (by.clone(), EndReason::EndedByStaff);
         let ended = self.db.write(move |conn| {

@@ -53,7 +53,7 @@ pub(super) fn make(
         let user = account(django, &own, now);
         let kept = user.email.as_ref().map(Email::normalised);
         further_emails +=
-            own.iter().filter(|it| Some(Email::known(&it.email).normalised()) != kept).count();
+            own.iter().filter(|it| Some(Email::unchecked(&it.email).normalised()) != kept).count();
         new.push(user);
     }
     let already_here = found - new.len();
@@ -110,7 +110,7 @@ fn account(django: DjangoUser, addresses: &[DjangoAddress], now: UtcTime) -> Use
     let (email, email_verified) = address(&django.email, addresses);
     User {
         id: UserId(django.id),
-        username: Username::known(&django.username),
+        username: Username::unchecked(&django.username),
         email,
         email_verified,
         password_hash: PasswordHash::stored(django.password),
@@ -136,14 +136,14 @@ fn account(django: DjangoUser, addresses: &[DjangoAddress], now: UtcTime) -> Use
 /// the one in the table of accounts, which only allauth can mark as verified.
 fn address(own: &str, known: &[DjangoAddress]) -> (Option<Email>, bool) {
     if let Some(primary) = known.iter().find(|it| it.is_primary && !it.email.trim().is_empty()) {
-        return (Some(Email::known(primary.email.trim())), primary.verified);
+        return (Some(Email::unchecked(primary.email.trim())), primary.verified);
     }
     let own = own.trim();
     if own.is_empty() {
         return (None, false);
     }
-    let own = Email::known(own);
-    let is_own = |it: &&DjangoAddress| Email::known(&it.email).normalised() == own.normalised();
+    let own = Email::unchecked(own);
+    let is_own = |it: &&DjangoAddress| Email::unchecked(&it.email).normalised() == own.normalised();
     let verified = known.iter().filter(is_own).any(|it| it.verified);
     (Some(own), verified)
 }
@@ -194,7 +194,7 @@ fn foreign_addresses(new: &mut [User], present: &Present) -> Vec<UserId> {
         found.push(user.id);
         let owner = verified.get(named.normalised()).or(present.addresses.get(named.normalised()));
         if owner.is_some_and(|id| *id != user.id) {
-            user.username = Username::known(&format!("user-{}", user.id));
+            user.username = Username::unchecked(&format!("user-{}", user.id));
         }
     }
     found

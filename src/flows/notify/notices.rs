@@ -28,7 +28,7 @@ pub(crate) fn queue_notice(
     // there too, without a link: an account of staff or an import has no other address.
     let may_be_told = user.email_verified || notice.kind == MailKind::UsernameChanged;
     let is_wanted = policy.security_notices && may_be_told;
-    let Some(to) = to.filter(|to| is_wanted && to.is_reachable()) else {
+    let Some(to) = to.filter(|to| is_wanted && to.is_deliverable()) else {
         return Ok(());
     };
     let challenge = Challenge {

@@ -31,9 +31,10 @@ impl Flows {
             let tokens = FirstTokens::random();
             let client = client.clone();
             let sign_in = SignIn { amr: Amr::password(), client, transport, tokens, now };
-            let (user, signed_in) = self.with_password(password, attempt, move |conn, user| {
+            let (user, outcome) = self.with_password(password, attempt, move |conn, user| {
                 sign_in.open(conn, &policy, user)
             })?;
+            let LogInOutcome::LoggedIn(signed_in) = outcome;
             let session_id = &signed_in.session.id;
             tracing::info!(user_id = user.id.0, %session_id, "logged in");
             Ok(LogInOutcome::LoggedIn(self.complete(&user, signed_in, now)?))

@@ -11,7 +11,7 @@ use crate::flows::account::register::{queue_verification_mail, require_registrat
 use crate::flows::account::release_username::release_username;
 use crate::flows::account::report_unauthorized::release_unverified_email;
 use crate::flows::notify::notices::{Notice, queue_notice};
-use crate::flows::sign_in::{SignIn, SignedIn};
+use crate::flows::sign_in::{LogInOutcome, SignIn, SignedIn};
 use crate::flows::{
     EmailVerification, Error, Flows, PendingVerification, Policy, Registered, Result,
 };
@@ -333,6 +333,7 @@ fn open(
     entry.ticket.use_up(conn, FlowOutcome::LoggedIn, Some(user.id))?;
     let user = changes::record_login(conn, user.id, &user.password_hash, now)?;
     let user = user.ok_or(Error::AccountDisabled)?;
-    let signed_in = entry.sign_in.clone().open(conn, &entry.policy, &user)?;
+    let LogInOutcome::LoggedIn(signed_in) =
+        entry.sign_in.clone().open(conn, &entry.policy, &user)?;
     Ok(Entered::Session(Box::new(user), Box::new(signed_in), registration_token))
 }

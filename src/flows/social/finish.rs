@@ -11,7 +11,9 @@ use crate::domain::{
 };
 use crate::flows::limits::outcome_name;
 use crate::flows::sign_in::{SignIn, earlier_or_first, sign_in_once};
-use crate::flows::{Claims, Error, Flows, LoginContext, PendingVerification, Registered, Result};
+use crate::flows::{
+    Claims, Error, Flows, LogInOutcome, LoginContext, PendingVerification, Registered, Result,
+};
 use crate::social::{AuthorizationRequest, CodeResponse, Provider};
 use crate::store::challenges::registrations::{self, Found};
 use crate::store::{social_flows, users};
@@ -253,7 +255,7 @@ impl Flows {
             if !user.is_active {
                 return Err(Error::AccountDisabled);
             }
-            let signed_in = sign_in_once(conn, &policy, &user, sign_in)?;
+            let LogInOutcome::LoggedIn(signed_in) = sign_in_once(conn, &policy, &user, sign_in)?;
             Ok((user, signed_in))
         })?;
         let log_in = self.complete(&user, signed_in, now)?;

@@ -1,4 +1,4 @@
-//! Counts of the connections to a mail server, and the rules by which mails get one.
+//! Admission: the number of connections to a mail server, and the order in which mails get one.
 //!
 //! - No more connections are open than the settings allow and the server admits. The server shows
 //!   its bound by a refusal; one connection more is tried after [`Bounds::retry`].
@@ -12,7 +12,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crate::mail::outgoing::SendError;
+use crate::mail::envelope::SendError;
 
 /// Bounds that the settings set.
 #[derive(Clone, Copy, Debug)]
@@ -312,7 +312,7 @@ mod tests {
     fn a_failure_ends_the_waiting_of_what_it_affects() {
         let (mut it, _) = admission(4);
         let (slow, fine) = (it.wait("slow.example", false), it.wait("fine.example", false));
-        let error = SendError::temporary("too slow".to_owned());
+        let error = SendError::transient("too slow".to_owned());
         it.fail_domain("slow.example", &error);
         assert_eq!(it.failure("slow.example", slow), Some(error.clone()));
         assert_eq!(it.failure("fine.example", fine), None);

@@ -8,12 +8,12 @@ use tokio::io::{AsyncWriteExt as _, BufReader};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::dial::{Result, Stream, configuration, lost, protect, tcp, temporary, within};
+use super::classification::{Step, classify};
+use super::dial::{Result, Stream, configuration, lost, protect, tcp, transient, within};
 use super::extensions::Extensions;
-use super::judgement::{Step, judge};
 use super::reply::{Reply, ReplyError};
 use crate::jobs::{Progress, Stage};
-use crate::mail::outgoing::{SendError, Verdict};
+use crate::mail::envelope::{FailureClass, SendError};
 use crate::mail::smtp::settings::{Login, Security, SmtpSettings};
 
 /// Longest wait for the reply to RSET. A new session does as well.
@@ -148,7 +148,7 @@ impl Connection {
         let mail = format!("MAIL FROM:<{sender}>");
         self.command(Step::Sender, &mail).await.map_err(at(Step::Sender))?;
         let asked = Instant::now();
-        progress.note(Stage::Asking(asked));
+        progress.set_stage(Stage::AwaitingReply(asked));
         for recipient in envelope.to() {
             let rcpt = format!("RCPT TO:<{recipient}>");
             self.command(Step::Recipient, &rcpt).await.map_err(at(Step::Recipient))?;
@@ -171,7 +171,7 @@ impl Connection {
         let limit = self.content_timeout;
         self.write(Step::Content, &stuffed(message), limit).await?;
         // From here on the server may have accepted the mail.
-        progress.note(Stage::Submitted);
+        progress.set_stage(Stage::Submitted);
         let ended = async {
             self.write(Step::Content, b".\r\n", limit).await?;
             self.read(Step::Content, limit).await
@@ -181,7 +181,7 @@ impl Connection {
         if reply.is_intermediate() {
             return Err(unconfirmed(self.refusal(Step::Content, &reply)));
         }
-        progress.note(Stage::Idle);
+        progress.set_stage(Stage::Idle);
         self.positive(Step::Content, reply).map(drop)
     }
 
@@ -232,7 +232,7 @@ impl Connection {
         // The server closes after 421. After an unexpected 2yz or 3yz it is unclear which side
         // speaks.
         self.is_broken |= reply.code == 421 || reply.code < 400;
-        judge(step, reply)
+        classify(step, reply)
     }
 
     async fn write(&mut self, step: Step, bytes: &[u8], limit: Duration) -> Result<()> {
@@ -252,7 +252,7 @@ impl Connection {
                 ReplyError::Lost(error) => lost(step, &error),
                 ReplyError::Garbled => {
                     let about = step.name();
-                    temporary(format!("the mail server's answer to {about} cannot be read"))
+                    transient(format!("the mail server's answer to {about} cannot be read"))
                 }
             })
         });
@@ -263,7 +263,7 @@ impl Connection {
 /// Returns the error of a mail that the server may have accepted.
 fn unconfirmed(error: SendError) -> SendError {
     SendError {
-        verdict: Verdict::Unconfirmed,
+        class: FailureClass::Unconfirmed,
         text: error.text + "; it may have been accepted",
         ..error
     }

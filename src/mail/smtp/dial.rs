@@ -10,8 +10,8 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::{self, pki_types::ServerName};
 
-use super::judgement::Step;
-use crate::mail::outgoing::{Affects, SendError, Verdict};
+use super::classification::Step;
+use crate::mail::envelope::{FailureClass, FailureScope, SendError};
 use crate::mail::smtp::settings::SmtpSettings;
 
 /// Longest wait for one IP address of the host, before the next one is tried.
@@ -41,7 +41,7 @@ pub(super) async fn tcp(settings: &SmtpSettings) -> Result<TcpStream> {
     let stream = within(limit, Step::Greeting, connecting).await?;
     stream
         .and_then(|stream| stream.set_nodelay(true).map(|()| stream))
-        .map_err(|error| temporary(format!("connecting: {error}")))
+        .map_err(|error| transient(format!("connecting: {error}")))
 }
 
 /// Begins TLS and verifies the certificate for the host of the settings.
@@ -60,7 +60,7 @@ pub(super) async fn protect(
              TLS from the start, usually port 465; smtp:// is STARTTLS, usually port 587)",
         )),
         Err(error) if is_of_tls(&error) => Err(configuration(&format!("TLS: {error}"))),
-        Err(error) => Err(temporary(format!("TLS: {error}"))),
+        Err(error) => Err(transient(format!("TLS: {error}"))),
     }
 }
 
@@ -88,22 +88,22 @@ pub(super) async fn within<T>(
     work: impl Future<Output = T>,
 ) -> Result<T> {
     timeout(limit, work).await.map_err(|_| SendError {
-        verdict: Verdict::Temporary,
+        class: FailureClass::Transient,
         // From the recipient on, delays are those of its domain.
-        affects: if step >= Step::Recipient { Affects::Domain } else { Affects::Unknown },
+        scope: if step >= Step::Recipient { FailureScope::Domain } else { FailureScope::Unknown },
         text: format!("the mail server did not answer {} in time", step.name()),
     })
 }
 
 pub(super) fn lost(step: Step, error: &io::Error) -> SendError {
-    temporary(format!("the connection broke at {}: {error}", step.name()))
+    transient(format!("the connection broke at {}: {error}", step.name()))
 }
 
-pub(super) fn temporary(text: String) -> SendError {
-    SendError { verdict: Verdict::Temporary, affects: Affects::Unknown, text }
+pub(super) fn transient(text: String) -> SendError {
+    SendError { class: FailureClass::Transient, scope: FailureScope::Unknown, text }
 }
 
 pub(super) fn configuration(text: &str) -> SendError {
-    let (verdict, affects) = (Verdict::Configuration, Affects::Server);
-    SendError { verdict, affects, text: text.to_owned() }
+    let (class, scope) = (FailureClass::Configuration, FailureScope::Server);
+    SendError { class, scope, text: text.to_owned() }
 }

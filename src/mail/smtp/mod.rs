@@ -2,17 +2,17 @@
 //!
 //! lettre builds the messages. The client is ours, since lettre's rejects replies that are not
 //! UTF-8, and a mail is sent again if its reply is rejected: [`reply`] parses replies,
-//! [`judgement`] decides the consequences of refusals, [`dial`] connects, [`connection`] is a
-//! session, [`pool`] shares sessions by the rules of [`admission`], [`holds`] ends the use by a mail
-//! that holds up others.
+//! [`classification`] classifies negative replies, [`dial`] connects, [`connection`] is a session,
+//! [`pool`] shares sessions in the order of [`admission`], [`preemption`] cuts off attempts that
+//! delay others.
 
 mod admission;
+mod classification;
 mod connection;
 mod dial;
 mod extensions;
-mod holds;
-mod judgement;
 mod pool;
+mod preemption;
 mod reply;
 pub mod settings;
 mod tls;
@@ -24,9 +24,9 @@ use lettre::Message;
 use tokio::sync::oneshot;
 
 pub use self::pool::ConnectionUse;
-use self::{connection::Connection, judgement::Step, pool::Pool};
+use self::{classification::Step, connection::Connection, pool::Pool};
 use crate::jobs::{Progress, Stage};
-use crate::mail::outgoing::{Affects, SendError, Verdict};
+use crate::mail::envelope::{FailureClass, FailureScope, SendError};
 use crate::mail::smtp::settings::SmtpSettings;
 
 /// Longest time for counting the connections that the server admits.
@@ -57,25 +57,25 @@ impl Smtp {
         loop {
             let mut pooled = self.0.acquire(&domain, progress).await?;
             let delivery = pooled.connection.deliver(envelope, &bytes, progress);
-            let Some(delivered) = unless_put_back(delivery, &mut pooled.put_back, progress).await
+            let Some(delivered) = unless_preempted(delivery, &mut pooled.preempted, progress).await
             else {
-                let error = held_up();
+                let error = preempted();
                 self.0.fail_waiting(&pooled, &error);
                 return Err(error);
             };
             match delivered {
                 Ok(()) => {
-                    self.0.release_after_success(pooled).await;
+                    self.0.release_after_success(pooled);
                     return Ok(());
                 }
                 // The server ended the session between two mails, or accepts no more in this one.
                 Err((Step::Sender, _)) if pooled.may_be_over => pooled.end().await,
                 Err((_, error)) => {
-                    if error.affects == Affects::Domain {
+                    if error.scope == FailureScope::Domain {
                         self.0.fail_waiting(&pooled, &error);
                     }
                     if pooled.connection.reset().await {
-                        self.0.release(pooled).await;
+                        self.0.release(pooled);
                     } else {
                         pooled.end().await;
                     }
@@ -119,30 +119,30 @@ impl Smtp {
     }
 }
 
-/// Returns the outcome of a delivery; `None` if the mail is put back for others that wait. Then the
-/// message has not been sent.
-async fn unless_put_back<T>(
+/// Returns the outcome of a delivery; `None` if it is preempted. Then the message has not been
+/// sent.
+async fn unless_preempted<T>(
     delivery: impl Future<Output = T>,
-    put_back: &mut oneshot::Receiver<()>,
+    preempted: &mut oneshot::Receiver<()>,
     progress: &Progress,
 ) -> Option<T> {
     let mut delivery = pin!(delivery);
     tokio::select! {
         biased;
         delivered = &mut delivery => Some(delivered),
-        _ = put_back => match progress.stage() {
-            Stage::Idle | Stage::Asking(_) => None,
+        _ = preempted => match progress.stage() {
+            Stage::Idle | Stage::AwaitingReply(_) => None,
             // The message left since the signal was sent.
             Stage::Submitted => Some(delivery.await),
         },
     }
 }
 
-/// Returns the error of a mail that is put back for others that wait.
-fn held_up() -> SendError {
+/// Returns the error of a mail that is preempted.
+fn preempted() -> SendError {
     SendError {
-        verdict: Verdict::Temporary,
-        affects: Affects::Domain,
+        class: FailureClass::Preempted,
+        scope: FailureScope::Domain,
         text: "the mail server did not answer the recipient while other mail waited".to_owned(),
     }
 }

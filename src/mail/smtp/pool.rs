@@ -1,5 +1,5 @@
-//! Connections to the mail server, each used for many mails. [`Admission`] says which mail gets
-//! one.
+//! Pool of connections to the mail server, each used for many mails. [`Admission`] decides which
+//! mail gets one.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -9,15 +9,15 @@ use tokio_rustls::TlsConnector;
 
 use super::admission::{Admission, Bounds, Seen};
 use super::connection::Connection;
-use super::holds::Holds;
+use super::preemption::Deliveries;
 use crate::jobs::Progress;
-use crate::mail::outgoing::{Affects, SendError, Verdict};
+use crate::mail::envelope::{FailureClass, FailureScope, SendError};
 use crate::mail::smtp::settings::SmtpSettings;
 
 /// The number of mails after which a connection is replaced: servers bound it too.
 const MAILS_PER_CONNECTION: u32 = 100;
 /// A connection that was idle for longer may have been ended by the server.
-const SURELY_OPEN: Duration = Duration::from_secs(1);
+const FRESH_FOR: Duration = Duration::from_secs(1);
 
 /// The connections of one mail server.
 pub(super) struct Pool {
@@ -30,7 +30,7 @@ pub(super) struct Pool {
 struct State {
     idle: Vec<Idle>,
     admission: Admission,
-    holds: Holds,
+    deliveries: Deliveries,
 }
 
 /// Use of the connections to the mail server.
@@ -55,26 +55,26 @@ struct Idle {
 /// An idle connection that a mail has taken.
 struct Taken {
     idle: Idle,
-    put_back: oneshot::Receiver<()>,
+    preempted: oneshot::Receiver<()>,
 }
 
 /// A connection for one mail.
 pub(super) struct Pooled {
     pub connection: Connection,
-    /// True if the server may have ended the session since it was last of use.
+    /// True if the server may have ended the session since the last use.
     pub may_be_over: bool,
-    /// Comes if the mail has to be put back for others that wait.
-    pub put_back: oneshot::Receiver<()>,
+    /// Received if the mail is preempted.
+    pub preempted: oneshot::Receiver<()>,
     place: Place,
     turn: Turn,
 }
 
 impl Pooled {
-    fn new(Taken { idle, put_back }: Taken, turn: Turn) -> Self {
+    fn new(Taken { idle, preempted }: Taken, turn: Turn) -> Self {
         let Idle { mut connection, is_used, place } = idle;
-        let may_be_over = is_used || connection.idle_since.elapsed() > SURELY_OPEN;
+        let may_be_over = is_used || connection.idle_since.elapsed() > FRESH_FOR;
         connection.idle_since = Instant::now();
-        Self { connection, may_be_over, put_back, place, turn }
+        Self { connection, may_be_over, preempted, place, turn }
     }
 
     /// Ends the session.
@@ -110,17 +110,17 @@ struct Turn {
     domain: String,
     seen: Seen,
     progress: Progress,
-    /// The id of the hold, if it uses a connection.
-    hold: Option<u64>,
+    /// The id of the delivery, if it uses a connection.
+    delivery: Option<u64>,
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
         if let Some(pool) = self.pool.upgrade() {
             pool.change(|state| {
-                state.admission.leave(&self.domain, self.hold.is_some());
-                if let Some(hold) = self.hold {
-                    state.holds.end(hold);
+                state.admission.leave(&self.domain, self.delivery.is_some());
+                if let Some(delivery) = self.delivery {
+                    state.deliveries.end(delivery);
                 }
             });
         }
@@ -131,8 +131,8 @@ impl Pool {
     pub(super) fn new(settings: SmtpSettings, tls: TlsConnector) -> Arc<Self> {
         let bounds = Bounds { connections: settings.connections, retry: settings.connection_retry };
         let admission = Admission::new(bounds, Instant::now());
-        let holds = Holds::new(settings.patience);
-        let state = Mutex::new(State { idle: Vec::new(), admission, holds });
+        let deliveries = Deliveries::new(settings.preempt_after);
+        let state = Mutex::new(State { idle: Vec::new(), admission, deliveries });
         Arc::new(Self { settings, tls, state, changed: Notify::new() })
     }
 
@@ -152,7 +152,7 @@ impl Pool {
     }
 
     /// Returns a connection for a mail to this domain, and waits until there is one. If all are in
-    /// use, a mail that is not of a slow domain puts back one that holds it up.
+    /// use, a mail that is not of a slow domain preempts one that delays it.
     ///
     /// # Errors
     ///
@@ -165,7 +165,7 @@ impl Pool {
     ) -> Result<Pooled, SendError> {
         let seen = self.state().admission.wait(domain, progress.is_slow());
         let (pool, progress) = (Arc::downgrade(self), progress.clone());
-        let mut turn = Turn { pool, domain: domain.to_owned(), seen, progress, hold: None };
+        let mut turn = Turn { pool, domain: domain.to_owned(), seen, progress, delivery: None };
         let mut waits_since = Instant::now();
         loop {
             let changed = self.changed.notified();
@@ -175,34 +175,36 @@ impl Pool {
                 return Ok(Pooled::new(taken, turn));
             }
             self.open_another();
-            if waits_since.elapsed() >= self.settings.patience / 2 && self.put_back_for(&turn) {
+            if waits_since.elapsed() >= self.settings.preempt_after / 2 && self.preempt_for(&turn) {
                 waits_since = Instant::now();
             }
             // A time-out is no error: the state is examined again either way.
-            let _ = tokio::time::timeout(self.settings.patience / 4, changed).await;
+            let _ = tokio::time::timeout(self.settings.preempt_after / 4, changed).await;
         }
     }
 
     fn take(&self, turn: &mut Turn) -> Result<Option<Taken>, SendError> {
         let mut state = self.state();
-        let State { idle, admission, holds } = &mut *state;
+        let State { idle, admission, deliveries } = &mut *state;
         if let Some(error) = admission.failure(&turn.domain, turn.seen) {
             return Err(error);
         }
         if idle.is_empty() || !admission.take(&turn.domain) {
             return Ok(None);
         }
-        let (hold, put_back) = holds.begin(&turn.domain, &turn.progress);
-        turn.hold = Some(hold);
-        Ok(idle.pop().map(|idle| Taken { idle, put_back }))
+        let (delivery, preempted) = deliveries.begin(&turn.domain, &turn.progress);
+        turn.delivery = Some(delivery);
+        Ok(idle.pop().map(|idle| Taken { idle, preempted }))
     }
 
-    /// Puts back a mail that holds up the one of `turn`. Returns whether there was one.
-    fn put_back_for(&self, turn: &Turn) -> bool {
+    /// Preempts a mail that delays the one of `turn`. Returns whether there was one.
+    fn preempt_for(&self, turn: &Turn) -> bool {
         let mut state = self.state();
-        let State { idle, admission, holds } = &mut *state;
+        let State { idle, admission, deliveries } = &mut *state;
         let all_are_in_use = idle.is_empty() && admission.is_full();
-        all_are_in_use && !turn.progress.is_slow() && holds.put_back_oldest(&turn.domain)
+        all_are_in_use
+            && !turn.progress.is_slow()
+            && deliveries.preempt_oldest(&turn.domain, Instant::now())
     }
 
     /// Opens a connection in the background, if one more may be open: the mail that waits takes
@@ -221,17 +223,17 @@ impl Pool {
                 state.admission.opened();
                 state.idle.push(Idle { connection, is_used: false, place });
             }),
-            Err(error) => self.note_failure(&error),
+            Err(error) => self.record_failure(&error),
         }
     }
 
-    /// Notes that a connection cannot be opened. While others are open, the mails wait for those.
-    fn note_failure(&self, error: &SendError) {
-        let is_configuration = error.verdict == Verdict::Configuration;
+    /// Records that a connection cannot be opened. While others are open, the mails wait for those.
+    fn record_failure(&self, error: &SendError) {
+        let is_configuration = error.class == FailureClass::Configuration;
         self.change(|state| {
             let has_others = state.admission.open() > 1;
-            if !is_configuration && (has_others || error.affects == Affects::Server) {
-                // Told when the bound falls, which is at most once in its period.
+            if !is_configuration && (has_others || error.scope == FailureScope::Server) {
+                // Logged when the number falls, which is at most once in its period.
                 if let Some(connections) = state.admission.not_admitted(Instant::now()) {
                     tracing::warn!(
                         connections,
@@ -252,15 +254,18 @@ impl Pool {
     }
 
     /// Keeps a connection for the next mail after one that was accepted.
-    pub(super) async fn release_after_success(&self, pooled: Pooled) {
-        self.state().holds.note_accepted(pooled.connection.prepared_in);
-        self.release(pooled).await;
+    pub(super) fn release_after_success(&self, pooled: Pooled) {
+        let prepared_in = pooled.connection.prepared_in;
+        self.state().deliveries.record_accepted(&pooled.turn.domain, prepared_in, Instant::now());
+        self.release(pooled);
     }
 
-    /// Keeps a connection for the next mail, or ends it after its last one.
-    pub(super) async fn release(&self, pooled: Pooled) {
+    /// Keeps a connection for the next mail, or ends it after its last one. It does not wait for
+    /// the reply to QUIT: an accepted mail is sent again if its attempt is cancelled meanwhile.
+    pub(super) fn release(&self, pooled: Pooled) {
         if pooled.connection.accepted >= MAILS_PER_CONNECTION {
-            return pooled.end().await;
+            tokio::spawn(pooled.end());
+            return;
         }
         let Pooled { connection, place, turn, .. } = pooled;
         self.change(|state| state.idle.push(Idle { connection, is_used: true, place }));

@@ -56,7 +56,7 @@ pub struct SmtpSettings {
     pub(crate) command_timeout: Duration,
     pub(crate) content_timeout: Duration,
     pub(crate) connection_retry: Duration,
-    pub(crate) patience: Duration,
+    pub(crate) preempt_after: Duration,
 }
 
 const FORMS: &str = "it must look like smtps://user:password@host, smtp://user:password@host or \
@@ -77,8 +77,8 @@ impl SmtpSettings {
     /// Time after a refused connection until one more is tried.
     pub const CONNECTION_RETRY: Duration = Duration::from_mins(1);
 
-    /// Time for a recipient after which its mail is put back if other mail waits.
-    pub const PATIENCE: Duration = Duration::from_secs(2);
+    /// Time without a reply to the recipient after which a mail gives way to mail that waits.
+    pub const PREEMPT_AFTER: Duration = Duration::from_secs(2);
 
     /// Parses the URL.
     ///
@@ -130,7 +130,7 @@ impl SmtpSettings {
             command_timeout: Self::COMMAND_TIMEOUT,
             content_timeout: Self::CONTENT_TIMEOUT,
             connection_retry: Self::CONNECTION_RETRY,
-            patience: Self::PATIENCE,
+            preempt_after: Self::PREEMPT_AFTER,
         })
     }
 
@@ -158,8 +158,8 @@ impl SmtpSettings {
 
     /// Returns the settings with another time for a recipient while other mail waits.
     #[must_use]
-    pub const fn with_patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+    pub const fn with_preempt_after(mut self, preempt_after: Duration) -> Self {
+        self.preempt_after = preempt_after;
         self
     }
 

@@ -24,7 +24,7 @@ fn registration(challenge: Challenge, details: Details) -> Option<Registration> 
     Some(Registration {
         email: challenge.email.clone()?,
         challenge,
-        username: details.username.as_deref().map(Username::known),
+        username: details.username.as_deref().map(Username::unchecked),
         password_hash: PasswordHash::stored(details.password_hash),
         locale: Locale::parse(&details.locale).unwrap_or_default(),
     })

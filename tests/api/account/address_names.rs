@@ -143,7 +143,7 @@ on_both! {
         let app = world.app();
         let holder = holder(&world, &app, OWNER);
         let owner = world.flows().create_superuser(NewSuperuser {
-            username: Username::known("boss"),
+            username: Username::unchecked("boss"),
             email: Some(Email::parse(OWNER).unwrap()),
             password: PlainPassword::parse(PASSWORD).unwrap(),
             allow_weak_password: false,

@@ -158,6 +158,28 @@ on_both! {
         wait_for_all(&world, &server, 4);
     }
 
+    fn a_domain_that_needs_more_time_gets_it_beside_mail_to_others(world) {
+        let server = ScriptedServer::start(|said| match said.line {
+            line if line.starts_with("RCPT") && line.contains("@slow") => {
+                Act::Late(Duration::from_secs(3), b"250")
+            }
+            _ => Act::Usual,
+        });
+        let app = app(&world, &server, 1);
+        let asked = || server.said().iter().filter(|line| line.contains("@slow")).count();
+        app.register("mina@slow.example");
+        // The first attempt is cut off after two seconds; the second one has four.
+        for attempt in 1..=2 {
+            wait_for("an attempt", || (asked() == attempt).then_some(()));
+            app.register(&format!("p{attempt}@fine.example"));
+            wait_for("fine mail", || (accepted(&server, "@fine") == attempt).then_some(()));
+            wait_for_rest(&world);
+            // The longest pause.
+            world.advance(5 * MINUTE);
+        }
+        assert_eq!((accepted(&server, "@slow"), asked()), (1, 2));
+    }
+
     fn a_new_reset_is_sent_soon_while_thousands_of_mails_wait_for_domains_that_hang(world) {
         let before = world.app();
         before.person(&world, "mina@fine.example");

@@ -1,6 +1,6 @@
 //! Requests of a user about the own account.
 
-use hallpass::mail::outgoing::Mail;
+use hallpass::mail::envelope::Mail;
 use serde_json::{Value, json};
 
 use super::app::settled;

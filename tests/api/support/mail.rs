@@ -1,6 +1,6 @@
 //! Access to mail in tests.
 
-use hallpass::mail::outgoing::Mail;
+use hallpass::mail::envelope::Mail;
 
 use super::{World, wait_for};
 

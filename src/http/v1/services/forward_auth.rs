@@ -65,8 +65,8 @@ pub async fn handle(
 /// made of the user id: an application would confuse the user with the owner of the address.
 fn username(claims: &Claims) -> Cow<'_, str> {
     // Letters of any width are recognised, since the application may normalise the name.
-    let name = Username::known(&claims.username);
-    let is_own = || claims.email_verified && name.is_address(&Email::known(&claims.email));
+    let name = Username::unchecked(&claims.username);
+    let is_own = || claims.email_verified && name.is_address(&Email::unchecked(&claims.email));
     if name.normalised().contains('@') && !is_own() {
         return format!("user-{}", claims.user_id).into();
     }

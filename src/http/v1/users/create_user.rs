@@ -95,7 +95,7 @@ pub async fn handle(
     Client(device): Client,
     Json(new): Json<NewAccount>,
 ) -> Result<HttpResponse, ApiError> {
-    let created = state.run(move |flows| flows.create_account(&caller, new, &device)).await?;
+    let created = state.run(move |flows| flows.create_user(&caller, new, &device)).await?;
     let mut answer = if created.is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
     Ok(answer
         .insert_header((LOCATION, format!("/v1/users/{}", created.user.id)))

@@ -25,6 +25,6 @@ pub async fn handle(
     Sender(caller): Sender,
     UserIdInPath(id): UserIdInPath,
 ) -> Result<HttpResponse, ApiError> {
-    state.run(move |flows| flows.remove_account(&caller, id)).await?;
+    state.run(move |flows| flows.delete_user(&caller, id)).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -25,6 +25,6 @@ pub async fn handle(
     Sender(caller): Sender,
     UserIdInPath(id): UserIdInPath,
 ) -> Result<HttpResponse, ApiError> {
-    state.run(move |flows| flows.end_sessions_of(&caller, id)).await?;
+    state.run(move |flows| flows.end_user_sessions(&caller, id)).await?;
     Ok(HttpResponse::NoContent().finish())
 }

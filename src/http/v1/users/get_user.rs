@@ -26,6 +26,6 @@ pub async fn handle(
     Sender(caller): Sender,
     UserIdInPath(id): UserIdInPath,
 ) -> Result<web::Json<Account>, ApiError> {
-    let (user, identities) = state.run(move |flows| flows.find_account(&caller, id)).await?;
+    let (user, identities) = state.run(move |flows| flows.get_user(&caller, id)).await?;
     Ok(web::Json(Account::with_identities(user, identities)))
 }

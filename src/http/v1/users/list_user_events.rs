@@ -29,7 +29,7 @@ pub async fn handle(
     Query(Page { limit, before }): Query<Page>,
 ) -> Result<web::Json<Events>, ApiError> {
     let flow = move |flows: &crate::flows::Flows| {
-        flows.list_events_of(&caller, id, before.as_ref(), limit)
+        flows.list_user_events(&caller, id, before.as_ref(), limit)
     };
     let page = state.run(flow).await?;
     Ok(web::Json(Events::of(page, Event::for_staff)))

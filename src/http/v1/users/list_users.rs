@@ -106,7 +106,7 @@ pub async fn handle(
     Sender(caller): Sender,
     Query(Page { filter, limit, after }): Query<Page>,
 ) -> Result<web::Json<Accounts>, ApiError> {
-    let page = state.run(move |flows| flows.list_accounts(&caller, &filter, after, limit)).await?;
+    let page = state.run(move |flows| flows.list_users(&caller, &filter, after, limit)).await?;
     Ok(web::Json(Accounts {
         users: page.users.into_iter().map(Account::from).collect(),
         next_cursor: page.next.map(|last| last.to_string()),

@@ -105,6 +105,6 @@ pub async fn handle(
     UserIdInPath(id): UserIdInPath,
     Json(changes): Json<AccountChanges>,
 ) -> Result<web::Json<Account>, ApiError> {
-    let user = state.run(move |flows| flows.update_account(&caller, id, changes)).await?;
+    let user = state.run(move |flows| flows.update_user(&caller, id, changes)).await?;
     Ok(web::Json(user.into()))
 }

@@ -1,24 +1,24 @@
 //! Replies of servers and their consequences.
 
-use super::words::{BLOCKED_IP, RELAY, REPUTATION, SENDER_POLICY};
+use super::phrases::{BLOCKED_IP, RELAY, REPUTATION, SENDER_POLICY};
 use super::*;
 
-fn judged(step: Step, line: &str) -> SendError {
+fn classified(step: Step, line: &str) -> SendError {
     let (code, text) = line.split_at(3);
-    judge(step, &Reply { code: code.parse().unwrap(), lines: vec![text.trim().to_owned()] })
+    classify(step, &Reply { code: code.parse().unwrap(), lines: vec![text.trim().to_owned()] })
 }
 
 #[track_caller]
-fn all_are(verdict: Verdict, step: Step, lines: &[&str]) {
+fn assert_class(class: FailureClass, step: Step, lines: &[&str]) {
     for line in lines {
-        assert_eq!(judged(step, line).verdict, verdict, "{step:?}: {line}");
+        assert_eq!(classified(step, line).class, class, "{step:?}: {line}");
     }
 }
 
 #[test]
 fn refusals_of_this_recipient_are_final() {
-    all_are(
-        Verdict::Permanent,
+    assert_class(
+        FailureClass::Permanent,
         Step::Recipient,
         &[
             "550 5.1.1 <a@b.example>: no such user",
@@ -45,8 +45,8 @@ fn refusals_of_this_recipient_are_final() {
 
 #[test]
 fn refusals_of_this_message_are_final() {
-    all_are(
-        Verdict::Permanent,
+    assert_class(
+        FailureClass::Permanent,
         Step::Content,
         &[
             "554 5.6.0 not this content",
@@ -62,8 +62,8 @@ fn refusals_of_this_message_are_final() {
 #[test]
 fn refusals_without_a_known_cause_are_tried_again() {
     for step in [Step::Recipient, Step::Content] {
-        all_are(
-            Verdict::Unclear,
+        assert_class(
+            FailureClass::Unclassified,
             step,
             &[
                 "550",
@@ -78,21 +78,21 @@ fn refusals_without_a_known_cause_are_tried_again() {
             ],
         );
     }
-    all_are(
-        Verdict::Unclear,
+    assert_class(
+        FailureClass::Unclassified,
         Step::Content,
         &["554 transaction failed", "554 5.7.1", "550 5.7.0 no"],
     );
-    all_are(Verdict::Unclear, Step::Data, &["554 no valid recipients"]);
-    let unclear = judged(Step::Content, "554 transaction failed");
-    assert_eq!(unclear.affects, Affects::Mail);
+    assert_class(FailureClass::Unclassified, Step::Data, &["554 no valid recipients"]);
+    let unclear = classified(Step::Content, "554 transaction failed");
+    assert_eq!(unclear.scope, FailureScope::Mail);
 }
 
 #[test]
 fn refusals_of_the_account_are_about_the_configuration() {
     for step in [Step::Recipient, Step::Content] {
-        all_are(
-            Verdict::Configuration,
+        assert_class(
+            FailureClass::Configuration,
             step,
             &[
                 "550 5.4.5 Daily user sending limit exceeded. For more information visit",
@@ -114,14 +114,14 @@ fn refusals_of_the_account_are_about_the_configuration() {
             ],
         );
     }
-    let told = judged(Step::Content, "550 5.4.5 Daily user sending limit exceeded").text;
-    assert!(told.ends_with("see the account of HALLPASS_SMTP_URL at the provider"), "{told}");
+    let text = classified(Step::Content, "550 5.4.5 Daily user sending limit exceeded").text;
+    assert!(text.ends_with("see the account of HALLPASS_SMTP_URL at the provider"), "{text}");
 }
 
 #[test]
-fn refusals_of_ourselves_are_about_the_configuration() {
-    all_are(
-        Verdict::Configuration,
+fn refusals_of_this_service_are_about_the_configuration() {
+    assert_class(
+        FailureClass::Configuration,
         Step::Recipient,
         &[
             "504 5.5.2 <localhost>: Helo command rejected: need fully-qualified hostname",
@@ -149,8 +149,8 @@ fn refusals_of_ourselves_are_about_the_configuration() {
             "451 4.7.24 SPF",
         ],
     );
-    all_are(
-        Verdict::Configuration,
+    assert_class(
+        FailureClass::Configuration,
         Step::Content,
         &[
             "550 5.7.1 Unauthenticated email is not accepted due to the DMARC policy",
@@ -160,17 +160,17 @@ fn refusals_of_ourselves_are_about_the_configuration() {
         ],
     );
     for step in [Step::Greeting, Step::Hello, Step::StartTls, Step::LogIn, Step::Sender] {
-        let error = judged(step, "550 5.1.1 whatever");
-        assert_eq!(error.verdict, Verdict::Configuration, "{step:?}");
-        assert_eq!(error.affects, Affects::Server, "{step:?}");
+        let error = classified(step, "550 5.1.1 whatever");
+        assert_eq!(error.class, FailureClass::Configuration, "{step:?}");
+        assert_eq!(error.scope, FailureScope::Server, "{step:?}");
     }
 }
 
 #[test]
 fn temporary_refusals_stay_temporary() {
     for step in [Step::Greeting, Step::LogIn, Step::Sender] {
-        let error = judged(step, "421 4.7.0 too many connections");
-        assert_eq!((error.verdict, error.affects), (Verdict::Temporary, Affects::Server));
+        let error = classified(step, "421 4.7.0 too many connections");
+        assert_eq!((error.class, error.scope), (FailureClass::Transient, FailureScope::Server));
     }
     for line in [
         "450 4.2.0 greylisted, try again",
@@ -179,11 +179,15 @@ fn temporary_refusals_stay_temporary() {
         "450 4.1.1 <a@b.example>: unverified address",
         "452 4.2.2 mailbox full",
     ] {
-        let grey = judged(Step::Recipient, line);
-        assert_eq!((grey.verdict, grey.affects), (Verdict::Temporary, Affects::Mail), "{line}");
+        let grey = classified(Step::Recipient, line);
+        assert_eq!(
+            (grey.class, grey.scope),
+            (FailureClass::Transient, FailureScope::Mail),
+            "{line}"
+        );
     }
-    let closing = judged(Step::Recipient, "421 4.3.2 closing");
-    assert_eq!((closing.verdict, closing.affects), (Verdict::Temporary, Affects::Domain));
+    let closing = classified(Step::Recipient, "421 4.3.2 closing");
+    assert_eq!((closing.class, closing.scope), (FailureClass::Transient, FailureScope::Domain));
 }
 
 #[test]
@@ -200,6 +204,6 @@ fn texts_name_the_setting_to_look_at() {
         (Step::Sender, "550 5.7.1 Helo command rejected", EHLO_NAME),
         (Step::LogIn, "535 5.7.8 wrong", URL),
     ] {
-        assert!(judged(step, line).text.ends_with(setting), "{line}");
+        assert!(classified(step, line).text.ends_with(setting), "{line}");
     }
 }

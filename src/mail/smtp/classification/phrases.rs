@@ -1,4 +1,4 @@
-//! Words in the texts of refusals, and the setting or state that they point to.
+//! Phrases in the texts of negative replies, and the setting or state that they indicate.
 
 // Advice is fixed text: the text of a server may repeat addresses and secrets.
 pub(super) const URL: &str = "HALLPASS_SMTP_URL";
@@ -13,13 +13,13 @@ pub(super) const REPUTATION: &str = "the reputation of the sending domain or IP 
 /// Quota, state or permissions of the account.
 pub(super) const ACCOUNT: &str = "the account of HALLPASS_SMTP_URL at the provider";
 
-/// Returns the setting or state of the service that a refusal is about, as far as words show it.
-pub(super) fn about_us(text: &str) -> Option<&'static str> {
-    let of_category = || OUR_FAULTS.iter().find(|(words, _)| has_any(text, words));
+/// Returns the setting or state of the service that a reply is about, if phrases show it.
+pub(super) fn configuration_fault(text: &str) -> Option<&'static str> {
+    let of_category = || CONFIGURATION_PHRASES.iter().find(|(words, _)| has_any(text, words));
     named_fault(text).or_else(|| of_category().map(|(_, category)| *category))
 }
 
-/// Returns the setting behind words that servers do not use of recipients.
+/// Returns the setting of phrases that servers do not use about recipients.
 pub(super) fn named_fault(text: &str) -> Option<&'static str> {
     if text.contains("helo") || text.contains("ehlo") {
         return Some(EHLO_NAME);
@@ -113,8 +113,8 @@ pub(super) const RECIPIENT_REFUSED: [&str; 8] = [
 pub(super) const CONTENT_REFUSED: [&str; 5] =
     ["spam", "content", "virus", "malware", "unsolicited"];
 
-/// Words about this service and their advice, the most specific first.
-const OUR_FAULTS: [(&[&str], &str); 5] = [
+/// Phrases about this service and their advice, the most specific first.
+const CONFIGURATION_PHRASES: [(&[&str], &str); 5] = [
     (&["spf", "dkim", "dmarc"], SENDER_POLICY),
     (
         &[

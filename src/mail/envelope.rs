@@ -1,4 +1,4 @@
-//! An outgoing mail, and the errors of sending.
+//! Outgoing mails with their sender and recipient, and the errors of sending.
 
 use std::fmt;
 use std::str::FromStr;
@@ -58,45 +58,47 @@ impl fmt::Debug for Mail {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
 pub struct SendError {
-    /// Consequence for the mail.
-    pub verdict: Verdict,
-    /// Consequence for other mails.
-    pub affects: Affects,
+    /// Class of the failure, which decides when the mail is tried again.
+    pub class: FailureClass,
+    /// The mails that it affects.
+    pub scope: FailureScope,
     /// Description for operators.
     pub text: String,
 }
 
 impl SendError {
     /// Returns an error about this mail that may not occur at the next attempt.
-    pub fn temporary(text: String) -> Self {
-        Self { verdict: Verdict::Temporary, affects: Affects::Mail, text }
+    pub fn transient(text: String) -> Self {
+        Self { class: FailureClass::Transient, scope: FailureScope::Mail, text }
     }
 
     /// Returns an error about this mail that occurs at each attempt.
     pub fn permanent(text: String) -> Self {
-        Self { verdict: Verdict::Permanent, affects: Affects::Mail, text }
+        Self { class: FailureClass::Permanent, scope: FailureScope::Mail, text }
     }
 }
 
-/// Consequence of an error for its mail.
+/// Class of a failure to send a mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum FailureClass {
     /// Another attempt may succeed: the server is unreachable, too slow, or replied 4xx.
-    Temporary,
+    Transient,
     /// No attempt can succeed: the server refuses this mail.
     Permanent,
     /// No attempt can succeed until the configuration is fixed, here or at the server.
     Configuration,
     /// A permanent refusal whose reason is unknown and need not concern this mail.
-    Unclear,
+    Unclassified,
     /// The server may have accepted the mail: the connection was lost before the reply.
     Unconfirmed,
+    /// The attempt was cut off for mail to other domains, before its message was sent.
+    Preempted,
 }
 
-/// Other mails that an error affects.
+/// Scope of a failure: the mails that it affects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Affects {
-    /// None: the server works.
+pub enum FailureScope {
+    /// This mail only: the server works.
     Mail,
     /// Mails to the same domain.
     Domain,

@@ -45,7 +45,7 @@ pub struct CreatedAccount {
 
 impl Flows {
     /// Creates an account, or invites a user. A pending invitation is sent again.
-    pub fn create_account(
+    pub fn create_user(
         &self,
         caller: &Caller,
         mut new: NewAccount,

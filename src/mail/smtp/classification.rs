@@ -1,18 +1,19 @@
-//! Consequences of a negative reply: for this mail, for its recipient's domain, or for all mails.
+//! Classification of negative replies: permanent, transient, or a fault in the configuration; for
+//! this mail, its recipient's domain, or all mails.
 //!
 //! Only a reply that is clearly about this recipient or this content is final. Ending a mail for a
 //! fault in the configuration or for a quota loses it; a useless retry costs a connection only. So
 //! a permanent refusal without a known cause is retried a limited number of times.
 
-mod words;
+mod phrases;
 
-use self::words::{
+use self::phrases::{
     ACCOUNT, ACCOUNT_AT_PROVIDER, BLOCKED_IP, CONTENT_REFUSED, EHLO_NAME, MAIL_FROM,
-    NO_SUCH_MAILBOX, RECIPIENT_REFUSED, SENDER_POLICY, SENDING_QUOTA, URL, about_us, has_any,
-    named_fault,
+    NO_SUCH_MAILBOX, RECIPIENT_REFUSED, SENDER_POLICY, SENDING_QUOTA, URL, configuration_fault,
+    has_any, named_fault,
 };
 use super::reply::Reply;
-use crate::mail::outgoing::{Affects, SendError, Verdict};
+use crate::mail::envelope::{FailureClass, FailureScope, SendError};
 
 /// A step of an SMTP session, in its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,27 +44,27 @@ impl Step {
     }
 }
 
-/// Turns a negative reply into an error of sending.
-pub(super) fn judge(step: Step, reply: &Reply) -> SendError {
+/// Classifies a negative reply.
+pub(super) fn classify(step: Step, reply: &Reply) -> SendError {
     let cause = cause_of(step, reply);
-    let verdict = match cause {
-        Cause::Mail if reply.is_permanent() => Verdict::Permanent,
+    let class = match cause {
+        Cause::Mail if reply.is_permanent() => FailureClass::Permanent,
         // A fault in the configuration is one even if the server calls it temporary.
-        Cause::Us(_) => Verdict::Configuration,
-        Cause::Unclear => Verdict::Unclear,
-        Cause::Mail | Cause::Busy => Verdict::Temporary,
+        Cause::Configuration(_) => FailureClass::Configuration,
+        Cause::Unknown => FailureClass::Unclassified,
+        Cause::Mail | Cause::Busy => FailureClass::Transient,
     };
-    let affects = match cause {
-        _ if step <= Step::Sender => Affects::Server,
-        Cause::Mail | Cause::Unclear => Affects::Mail,
-        Cause::Us(_) | Cause::Busy => Affects::Domain,
+    let scope = match cause {
+        _ if step <= Step::Sender => FailureScope::Server,
+        Cause::Mail | Cause::Unknown => FailureScope::Mail,
+        Cause::Configuration(_) | Cause::Busy => FailureScope::Domain,
     };
     let advice = match cause {
-        Cause::Us(setting) => format!(": see {setting}"),
-        Cause::Mail | Cause::Unclear | Cause::Busy => String::new(),
+        Cause::Configuration(setting) => format!(": see {setting}"),
+        Cause::Mail | Cause::Unknown | Cause::Busy => String::new(),
     };
     let text = format!("the mail server answered {} to {}{advice}", reply.shown(), step.name());
-    SendError { verdict, affects, text }
+    SendError { class, scope, text }
 }
 
 #[derive(Clone, Copy)]
@@ -71,9 +72,9 @@ enum Cause {
     /// The recipient or the message.
     Mail,
     /// This service, its configuration or its account, with advice.
-    Us(&'static str),
+    Configuration(&'static str),
     /// A permanent refusal without a known cause.
-    Unclear,
+    Unknown,
     /// The load of the server.
     Busy,
 }
@@ -82,16 +83,20 @@ fn cause_of(step: Step, reply: &Reply) -> Cause {
     let text = reply.text();
     if !reply.is_permanent() {
         return match temporary_fault(reply, &text) {
-            Some(setting) if reply.code != 421 && step >= Step::Recipient => Cause::Us(setting),
+            Some(setting) if reply.code != 421 && step >= Step::Recipient => {
+                Cause::Configuration(setting)
+            }
             _ if step <= Step::Sender || reply.code == 421 => Cause::Busy,
             _ => Cause::Mail,
         };
     }
     match step {
-        Step::Hello => Cause::Us(EHLO_NAME),
-        Step::Sender => Cause::Us(named_fault(&text).unwrap_or(MAIL_FROM)),
-        Step::Greeting | Step::StartTls | Step::LogIn => Cause::Us(URL),
-        Step::Recipient | Step::Data | Step::Content => about_the_mail(step, reply, &text),
+        Step::Hello => Cause::Configuration(EHLO_NAME),
+        Step::Sender => Cause::Configuration(named_fault(&text).unwrap_or(MAIL_FROM)),
+        Step::Greeting | Step::StartTls | Step::LogIn => Cause::Configuration(URL),
+        Step::Recipient | Step::Data | Step::Content => {
+            recipient_or_content_cause(step, reply, &text)
+        }
     }
 }
 
@@ -111,41 +116,45 @@ fn temporary_fault(reply: &Reply, text: &str) -> Option<&'static str> {
 /// Returns the cause of a permanent refusal at the recipient or later. The enhanced status code
 /// decides; where its meaning is open, words do. Providers report their quotas under codes of
 /// mailboxes and routes, so words about sending come before codes.
-fn about_the_mail(step: Step, reply: &Reply, text: &str) -> Cause {
+fn recipient_or_content_cause(step: Step, reply: &Reply, text: &str) -> Cause {
     // RFC 4954: these demand authentication, a stronger mechanism or encryption.
     if matches!(reply.code, 530 | 534 | 535 | 538) {
-        return Cause::Us(URL);
+        return Cause::Configuration(URL);
     }
     if has_any(text, &SENDING_QUOTA) {
-        return Cause::Us(ACCOUNT);
+        return Cause::Configuration(ACCOUNT);
     }
     match (reply.enhanced(), reply.code) {
-        (Some((1, 7 | 8)), _) => Cause::Us(MAIL_FROM),
+        (Some((1, 7 | 8)), _) => Cause::Configuration(MAIL_FROM),
         // Microsoft: the daily limit of recipients.
-        (Some((1, 90)), _) => Cause::Us(ACCOUNT),
+        (Some((1, 90)), _) => Cause::Configuration(ACCOUNT),
         // Addresses, mailboxes, domains without a route, the size and the content of the message.
         (Some((1, 1..=4 | 6 | 10) | (2, 1..=4) | (3 | 4, 4) | (6, _) | (7, 2)), _)
         | (None, 551 | 556) => Cause::Mail,
         // Some servers use "protocol" (5.5.0) for the mailbox.
         (Some((1 | 2 | 4, _) | (0 | 5, 0) | (7, 0 | 1)), _) | (None, 550..=554) => {
-            by_words(step, reply, text)
+            classify_by_phrases(step, reply, text)
         }
-        _ => Cause::Us(about_us(text).unwrap_or(if reply.code == 504 { EHLO_NAME } else { URL })),
+        _ => Cause::Configuration(configuration_fault(text).unwrap_or(if reply.code == 504 {
+            EHLO_NAME
+        } else {
+            URL
+        })),
     }
 }
 
-fn by_words(step: Step, reply: &Reply, text: &str) -> Cause {
-    if let Some(setting) = about_us(text) {
-        return Cause::Us(setting);
+fn classify_by_phrases(step: Step, reply: &Reply, text: &str) -> Cause {
+    if let Some(setting) = configuration_fault(text) {
+        return Cause::Configuration(setting);
     }
     let is_policy = matches!((reply.enhanced(), reply.code), (Some((7, _)), _) | (None, 554));
     match step {
         _ if has_any(text, &NO_SUCH_MAILBOX) => Cause::Mail,
-        _ if has_any(text, &ACCOUNT_AT_PROVIDER) => Cause::Us(ACCOUNT),
+        _ if has_any(text, &ACCOUNT_AT_PROVIDER) => Cause::Configuration(ACCOUNT),
         Step::Recipient if has_any(text, &RECIPIENT_REFUSED) => Cause::Mail,
-        Step::Recipient if is_policy => Cause::Us(URL),
+        Step::Recipient if is_policy => Cause::Configuration(URL),
         Step::Content if has_any(text, &CONTENT_REFUSED) => Cause::Mail,
-        _ => Cause::Unclear,
+        _ => Cause::Unknown,
     }
 }
 
