@@ -56,7 +56,7 @@ pub fn list_deleted(conn: &mut Conn, limit: i64) -> Result<Vec<DeletedUser>> {
         .limit(limit)
         .load(conn)?;
     let deleted = |(id, email, at): (i64, Option<String>, Option<i64>)| {
-        let email = email.as_deref().map(Email::known);
+        let email = email.as_deref().map(Email::unchecked);
         Some(DeletedUser { id: UserId(id), email, deleted_at: UtcTime::from_micros(at?) })
     };
     Ok(rows.into_iter().filter_map(deleted).collect())
