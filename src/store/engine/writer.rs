@@ -118,23 +118,41 @@ fn write_until_closed(manager: &Manager, wake_up: &WakeUp, jobs: &Receiver<Box<d
     }
 }
 
-fn open(manager: &Manager) -> Result<Conn> {
-    let mut conn = manager.open()?;
-    conn.set_instrumentation(|event: InstrumentationEvent<'_>| log_statement(&event));
-    Ok(conn)
+/// The connection of the thread.
+struct Connection {
+    conn: Conn,
+    /// That of its next commit. To set it takes as long as a small statement.
+    durability: Durability,
+}
+
+impl Connection {
+    fn open(manager: &Manager) -> Result<Self> {
+        let mut conn = manager.open()?;
+        conn.set_instrumentation(|event: InstrumentationEvent<'_>| log_statement(&event));
+        Ok(Self { conn, durability: Durability::Full })
+    }
+
+    fn set_durability(&mut self, durability: Durability) -> Result<()> {
+        if self.durability != durability {
+            set_durability(&mut self.conn, durability)?;
+            self.durability = durability;
+        }
+        Ok(())
+    }
 }
 
 fn open_and_commit(
     manager: &Manager,
-    connection: &mut Option<Conn>,
+    connection: &mut Option<Connection>,
     batch: &mut [Box<dyn Job>],
 ) -> Result<()> {
-    let conn = match connection {
-        Some(conn) => conn,
-        None => connection.insert(open(manager)?),
+    let connection = match connection {
+        Some(connection) => connection,
+        None => connection.insert(Connection::open(manager)?),
     };
     let all_lazy = batch.iter().all(|job| job.durability() == Durability::Lazy);
-    set_durability(conn, if all_lazy { Durability::Lazy } else { Durability::Full })?;
+    connection.set_durability(if all_lazy { Durability::Lazy } else { Durability::Full })?;
+    let conn = &mut connection.conn;
     begin(conn)?;
     for job in batch.iter_mut() {
         // A panic affects only its own job: its savepoint is rolled back, and the other jobs
