@@ -7,6 +7,9 @@ use serde_json::json;
 use crate::api::limits::attempts::{ELSEWHERE, HOME, MINA, limited, limited_with, log_in_from};
 use crate::support::{Answer, PASSWORD, on_both};
 
+/// One way to send a wrong password for an account.
+type Ask<'a> = &'a dyn Fn(&str) -> Answer;
+
 on_both! {
     fn refreshes_of_one_network_are_bounded_together_with_the_api(world) {
         let app = limited_with(&world, &[("HALLPASS_LIMIT_REFRESH", "60/1m")]);
@@ -40,7 +43,7 @@ on_both! {
             let headers = [("authorization", basic.as_str()), ("x-forwarded-for", ELSEWHERE)];
             app.send_undocumented("GET", "/users/", &headers, "")
         };
-        let ways: [(&str, &dyn Fn(&str) -> Answer, u16); 2] =
+        let ways: [(&str, Ask<'_>, u16); 2] =
             [(MINA, &by_form, 400), ("ada@example.com", &by_basic, 403)];
         for (name, ask, wrong) in ways {
             app.person(&world, name);
