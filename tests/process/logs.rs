@@ -146,7 +146,7 @@ fn what_is_said(setup: &Setup, arguments: &[&str]) -> String {
 /// done to an account names it and who did it, and each request has one line that says how it was
 /// answered.
 fn check_form(log: &str, teller: &Teller, began: u64) {
-    let mut seen = HashMap::new();
+    let (mut seen, mut causes) = (HashMap::new(), HashSet::new());
     let mut last = began;
     for line in log.lines() {
         let event: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"));
@@ -160,6 +160,9 @@ fn check_form(log: &str, teller: &Teller, began: u64) {
         assert!(at + 1 >= last && at <= seconds_now(), "{line}");
         last = last.max(at);
         let target = text("target");
+        if event["cause"].as_str().is_some_and(|cause| !cause.is_empty()) {
+            causes.insert((target.to_owned(), event["message"].as_str().unwrap_or("").to_owned()));
+        }
         let is_asked_for = ["hallpass::http", "hallpass::flows", "hallpass::refusals"]
             .iter()
             .any(|room| target.starts_with(room));
@@ -194,15 +197,24 @@ fn check_form(log: &str, teller: &Teller, began: u64) {
     for words in WHO.iter().map(|it| it.0).chain(WHAT_WENT_WRONG) {
         assert!(log.contains(words), "no line says {words}");
     }
+    // What failed within is told with its cause: by the API, and by the adapter.
+    let adapter = crate::HAS_DRF.then_some(("hallpass::drf::http::answers", "unavailable"));
+    for (target, message) in FAILURES.into_iter().chain(adapter) {
+        let told = causes.contains(&(target.to_owned(), message.to_owned()));
+        assert!(told, "{target} tells no cause of {message:?}: {causes:?}");
+    }
 }
 
+/// Lines that tell why a request failed, with where they come from.
+const FAILURES: [(&str, &str); 2] =
+    [("hallpass::http::error", "unavailable"), ("hallpass::http::error", "internal error")];
+
 /// Lines that the log must have: refusals of log-ins, limits, internal errors.
-const WHAT_WENT_WRONG: [&str; 6] = [
+const WHAT_WENT_WRONG: [&str; 5] = [
     "log-in refused: wrong name or password",
     "log-in refused: account disabled",
     "wrong password within a session",
     "refused: over the limit",
-    "unavailable",
     "request failed",
 ];
 

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::HAS_DRF;
 use crate::support::{Answer, PASSWORD, TestApp, Tokens, on_both};
 
 const MINA: &str = "mina@example.com";
@@ -143,6 +144,38 @@ on_both! {
                 faults(&[("username", "invalid_username")]),
                 "{other}"
             );
+        }
+        // Neither do a registration, staff or the Django REST adapter give such a name.
+        let staff = app.staff(&world, "staff@example.com");
+        let named = json!({"email": "b@example.com", "username": "ada@example.com", "password": PASSWORD});
+        let account = format!("/v1/users/{}", tokens.user_id());
+        for answer in [
+            app.post("/v1/register", &named),
+            app.ask_as(&staff.access, "POST", "/v1/users", &named),
+            app.ask_as(&staff.access, "PATCH", &account, &json!({"username": "ada@example.com"})),
+        ] {
+            assert_eq!(answer.faults(), faults(&[("username", "invalid_username")]));
+        }
+        if HAS_DRF {
+            // An address that is no user name any more is still that of its account.
+            let ada = app.log_in("ada@example.com", PASSWORD).is(200).tokens();
+            patch(&app, &ada, &json!({"username": "ada"})).is(200);
+            let path = format!("/users/{}/", tokens.user_id());
+            for (who, method, path, other) in [
+                (MINA, "PATCH", path.as_str(), "nobody@example.com"),
+                (MINA, "PATCH", &path, "ada@example.com"),
+                ("staff@example.com", "PATCH", &path, "ada@example.com"),
+                ("staff@example.com", "POST", "/users/", "ada@example.com"),
+            ] {
+                let json = ("content-type", "application/json");
+                let log_in = json!({"username": who, "password": PASSWORD}).to_string();
+                let token = app.send_undocumented("POST", "/api-token-auth/", &[json], log_in);
+                let jwt = format!("JWT {}", token.is(200).text("token"));
+                let body = json!({"username": other}).to_string();
+                let headers = [json, ("authorization", jwt.as_str())];
+                let answer = app.send_undocumented(method, path, &headers, body).is(400);
+                assert!(answer.json()["username"].is_array(), "{}", answer.shown());
+            }
         }
         name(MINA).is(200);
         assert_eq!(name("MINA@example.com").is(200).text("username"), "MINA@example.com");

@@ -5,7 +5,10 @@ use base64::prelude::BASE64_STANDARD as STANDARD;
 use serde_json::json;
 
 use crate::api::limits::attempts::{ELSEWHERE, HOME, MINA, limited, limited_with, log_in_from};
-use crate::support::{PASSWORD, on_both};
+use crate::support::{Answer, PASSWORD, on_both};
+
+/// One way to send a wrong password for an account.
+type Ask<'a> = &'a dyn Fn(&str) -> Answer;
 
 on_both! {
     fn refreshes_of_one_network_are_bounded_together_with_the_api(world) {
@@ -29,22 +32,31 @@ on_both! {
 
     fn the_django_adapter_counts_too(world) {
         let app = limited(&world);
-        app.person(&world, MINA);
-        let ask = || {
-            let body = json!({"username": MINA, "password": "wrong"}).to_string();
+        let by_form = |name: &str| {
+            let body = json!({"username": name, "password": "wrong"}).to_string();
             let headers =
                 [("content-type", "application/json"), ("x-forwarded-for", ELSEWHERE)];
             app.send_undocumented("POST", "/api-token-auth/", &headers, body)
         };
-        for _ in 0..5 {
-            assert_eq!(ask().status, 400);
+        let by_basic = |name: &str| {
+            let basic = format!("Basic {}", STANDARD.encode(format!("{name}:wrong")));
+            let headers = [("authorization", basic.as_str()), ("x-forwarded-for", ELSEWHERE)];
+            app.send_undocumented("GET", "/users/", &headers, "")
+        };
+        let ways: [(&str, Ask<'_>, u16); 2] =
+            [(MINA, &by_form, 400), ("ada@example.com", &by_basic, 403)];
+        for (name, ask, wrong) in ways {
+            app.person(&world, name);
+            for _ in 0..5 {
+                assert_eq!(ask(name).status, wrong);
+            }
+            let refused = ask(name);
+            assert_eq!(refused.status, 429);
+            assert_eq!(refused.header("retry-after"), Some("900"));
+            let text = "Request was throttled. Expected available in 900 seconds.";
+            assert_eq!(refused.json(), json!({"detail": text}));
+            log_in_from(&app, ELSEWHERE, name, PASSWORD).refused(429, "rate_limited");
         }
-        let refused = ask();
-        assert_eq!(refused.status, 429);
-        assert_eq!(refused.header("retry-after"), Some("900"));
-        let text = "Request was throttled. Expected available in 900 seconds.";
-        assert_eq!(refused.json(), json!({"detail": text}));
-        log_in_from(&app, ELSEWHERE, MINA, PASSWORD).refused(429, "rate_limited");
     }
 
     fn every_log_in_and_refresh_of_the_django_adapter_is_bounded(world) {

@@ -108,6 +108,15 @@ on_both! {
                 bearer(app, "PATCH", &path, &staff, &json!({"is_active": is_active})).is(200);
             }
         });
+        // The account is looked at with each request, whatever became of its tokens.
+        let token = log_in(&app, MINA, PASSWORD);
+        world.execute(&format!("UPDATE users SET is_active = FALSE WHERE id = {id}"));
+        let text = "User account is disabled.";
+        assert_eq!(restricted(&app, &token).is(401).json(), json!({"detail": text}));
+        for path in ["/api-token-verify/", "/api-token-refresh/"] {
+            let refused = post(&app, path, &json!({"token": token})).is(400);
+            assert_eq!(refused.json(), json!({"non_field_errors": [text]}));
+        }
     }
 
     fn an_end_in_the_second_of_the_log_in_reaches_its_token(world) {
@@ -158,6 +167,18 @@ on_both! {
         app.as_holder("PATCH", "/v1/me", &third.access, &json!({"username": "mina"})).is(200);
         has_expired(&app, &token);
         is_taken(&app, &log_in(&app, "mina", PASSWORD));
+        // Two accounts of one name that began at the same moment, one after the other.
+        let new = |email: &str| {
+            let named = json!({"email": email, "password": PASSWORD, "username": "nova"});
+            let token = app.register_with(&named);
+            app.verify_code(&token, &world.proof(email, 1).code).is(200).tokens()
+        };
+        let first = new("first@example.com");
+        let token = log_in(&app, "nova", PASSWORD);
+        is_taken(&app, &token);
+        bearer(&app, "DELETE", "/v1/me", &first, &json!({"password": PASSWORD})).is(204);
+        new("second@example.com");
+        has_expired(&app, &token);
     }
 
     // However often and fast the generation was moved on before, a revocation reaches each token.

@@ -3,6 +3,7 @@
 use hallpass::http::v1::services::forward_auth;
 use serde_json::{Value, json};
 
+use crate::HAS_DOCS;
 use crate::support::{PASSWORD, World, on_both};
 
 const METHODS: [&str; 9] =
@@ -60,6 +61,16 @@ on_both! {
                     assert!(told.contains(&one.as_str()), "{path}: {told:?}");
                 }
                 assert_eq!(told.contains(&"HEAD"), told.contains(&"GET"), "{path}: {told:?}");
+            }
+        }
+        // The pages, which the document does not have.
+        let pages = ["/verify-email", "/password-reset", "/not-me"];
+        for path in pages.into_iter().chain(HAS_DOCS.then_some("/docs/")) {
+            let allow = if path == "/docs/" { "GET, HEAD" } else { "GET, HEAD, POST" };
+            for method in METHODS.into_iter().filter(|it| !allow.split(", ").any(|one| one == *it)) {
+                let answer = app.send_undocumented(method, path, &[], "");
+                assert_eq!(answer.status, 405, "{method} {path}");
+                assert_eq!(answer.header("allow"), Some(allow), "{method} {path}");
             }
         }
     }

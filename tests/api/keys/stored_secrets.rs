@@ -62,6 +62,7 @@ fn everything(world: &World, app: &TestApp) -> HandedOut {
     let invited = json!({"email": "invited@example.com"});
     app.ask_as(&staff.access, "POST", "/v1/users", &invited).is(201);
     let invitation = link_token(&world.mails_to("invited@example.com", 1)[0]);
+    let root = app.superuser(world, "root@example.com");
     out.tokens.extend([
         ("registration", registration),
         ("link", proof.link_token),
@@ -75,6 +76,7 @@ fn everything(world: &World, app: &TestApp) -> HandedOut {
         ("link of a change", change.link_token),
         ("notice", notice),
         ("invitation", invitation),
+        ("API key", app.api_key(&root, &["introspect"]).1),
     ]);
     out.codes.extend([proof.code, reset.code, change.code]);
     let signatures = [first.access, second.access, log_in.text("access_token")];

@@ -54,6 +54,13 @@ on_both! {
             let answer = app.post("/v1/register", &body);
             assert_eq!(answer.faults(), faults(&[("password", "too_similar")]), "{password}");
         }
+        // Nor does staff give an account such a password.
+        let staff = app.staff(&world, "staff@example.com");
+        for password in ["marianne1987", "DonDiego-1987"] {
+            let body = json!({"email": "marianne@example.com", "username": "don_diego", "password": password});
+            let answer = app.ask_as(&staff.access, "POST", "/v1/users", &body);
+            assert_eq!(answer.faults(), faults(&[("password", "too_similar")]), "{password}");
+        }
     }
 
     fn the_shortest_password_is_the_operators_choice(world) {

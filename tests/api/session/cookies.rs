@@ -46,6 +46,11 @@ fn expected_of_log_in(same_site: &str) -> Vec<(String, Vec<String>)> {
     cookies
 }
 
+/// The fault of a field that is too long.
+fn faults(field: &str) -> Vec<(String, String)> {
+    vec![(field.to_owned(), "too_long".to_owned())]
+}
+
 fn refresh_with(app: &TestApp, cookie: &str) -> Answer {
     let headers = [("origin", FRONT_END), ("cookie", cookie)];
     app.post_with("/v1/token-refresh", &headers, &json!({"use_cookie": true}))
@@ -67,7 +72,14 @@ on_both! {
             assert_eq!(cookies.access, answer.text("access_token"));
             assert_eq!(answer.json()["refresh_expires_in"], 604_800);
             assert_eq!(answer.header("cache-control"), Some("no-store"));
-            app.refresh_page(&cookies).is(200);
+            let refreshed = app.refresh_page(&cookies).is(200);
+            // Scripts read bodies: neither of the two tokens stands in one.
+            for body in [answer.json(), refreshed.json()] {
+                for field in ["refresh_token", "device_token"] {
+                    assert_eq!(body.get(field), None, "{field}");
+                }
+                assert!(!body.to_string().contains("\"hp"), "{body}");
+            }
         }
         for use_cookie in [json!(false), json!(null)] {
             let body = json!({"username": MINA, "password": PASSWORD, "use_cookie": use_cookie});
@@ -95,7 +107,23 @@ on_both! {
         for cookie in answer.set_cookies() {
             assert!(cookie.len() < 4096, "{}: {cookie}", cookie.len());
         }
-        app.refresh_page(&answer.cookies()).is(200);
+        let cookies = app.refresh_page(&answer.cookies()).is(200).cookies();
+        // Longer ones are refused wherever they are chosen.
+        let (longer, other) = ("한".repeat(151), email.replace("dd.com", "ddd.com"));
+        let named = json!({"email": MINA, "password": PASSWORD, "username": longer});
+        assert_eq!(app.post("/v1/register", &named).faults(), faults("username"));
+        let addressed = json!({"email": other, "password": PASSWORD});
+        assert_eq!(app.post("/v1/register", &addressed).faults(), faults("email"));
+        let own = json!({"username": longer});
+        let answer = app.as_holder("PATCH", "/v1/me", &cookies.access, &own);
+        assert_eq!(answer.faults(), faults("username"));
+        assert_eq!(app.change_email(&cookies.access, &other).faults(), faults("new_email"));
+        let root = app.superuser(&world, "root@example.com");
+        for (body, field) in [(addressed, "email"), (named, "username")] {
+            assert_eq!(app.ask_as(&root.access, "POST", "/v1/users", &body).faults(), faults(field));
+        }
+        let path = format!("/v1/users/{}", root.user_id());
+        assert_eq!(app.ask_as(&root.access, "PATCH", &path, &own).faults(), faults("username"));
     }
 
     fn a_registration_without_proof_sets_them_too(world) {
