@@ -94,6 +94,17 @@ impl Service {
         service
     }
 
+    /// Returns for how long the thread that writes to SQLite has run on a processor.
+    pub fn writer_time(&self) -> Option<Duration> {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.child.id())).ok()?;
+        let mut threads = threads.filter_map(|thread| Some(thread.ok()?.path()));
+        let writer = threads.find(|it| {
+            fs::read_to_string(it.join("comm")).is_ok_and(|name| name.trim() == "sqlite-writer")
+        })?;
+        let times = fs::read_to_string(writer.join("schedstat")).ok()?;
+        Some(Duration::from_nanos(times.split(' ').next()?.parse().ok()?))
+    }
+
     /// Returns the URL of the database.
     pub fn database(&self) -> String {
         self.database.clone()

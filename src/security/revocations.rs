@@ -17,6 +17,7 @@ use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+pub use self::lists::Ended;
 use self::lists::Lists;
 use crate::domain::{EndReason, EndedSession, SessionId, UserId, UtcTime};
 
@@ -26,36 +27,6 @@ const OVERLAP: Duration = Duration::from_secs(60);
 const CLOCK_STEP: Duration = Duration::from_secs(5);
 /// Number of entries that are dropped per lock of the set, in a fraction of a millisecond.
 const DROPPED_AT_ONCE: usize = 500;
-
-/// A snapshot of the revocation list.
-pub struct Ended {
-    sessions: Vec<EndedSession>,
-    users: BTreeMap<UserId, UtcTime>,
-    tag: String,
-    rendered: OnceLock<Arc<[u8]>>,
-}
-
-impl Ended {
-    /// The entity tag of the content, equal on instances with equal content.
-    pub fn tag(&self) -> &str {
-        &self.tag
-    }
-
-    /// The sessions, the one that was ended last first.
-    pub fn sessions(&self) -> &[EndedSession] {
-        &self.sessions
-    }
-
-    /// The users who were disabled or deleted, or whose rights changed, with the time.
-    pub fn users(&self) -> &BTreeMap<UserId, UtcTime> {
-        &self.users
-    }
-
-    /// Returns the list in the form of `render`, which is called once.
-    pub fn rendered(&self, render: impl FnOnce(&Self) -> Vec<u8>) -> Arc<[u8]> {
-        Arc::clone(self.rendered.get_or_init(|| render(self).into()))
-    }
-}
 
 /// The set of revocations. Adding an entry has a constant cost; a look-up takes a shared lock that
 /// no writer holds for longer than [`DROPPED_AT_ONCE`] entries take.

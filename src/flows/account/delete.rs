@@ -19,7 +19,7 @@ use crate::store::users::{self, erasures, rights};
 use crate::store::{self, Conn, challenges, events, identities, outbox, sessions};
 
 /// Time for which the response to a deletion waits until the rows of the account are deleted and its
-/// sessions and events erased. It suffices for ten thousand.
+/// sessions and events erased. It suffices for a few thousand rows.
 const ERASE_AT_ONCE: Duration = Duration::from_secs(1);
 
 impl Flows {

@@ -1,16 +1,45 @@
 //! Lists of revocations that were asked for. Many clients poll with the same question, and each
 //! answer is made once for each version of the set.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, OnceLock};
 
-use super::Ended;
-use crate::domain::UtcTime;
+use crate::domain::{EndedSession, UserId, UtcTime};
 
 /// Number of lists since a time that are kept. Clients name whole seconds.
 const PARTS: usize = 8;
 /// Largest number of entries of such a list. All kept ones together need some 5 MB.
 const PART_ENTRIES: usize = 2_000;
+
+/// A snapshot of the revocation list.
+pub struct Ended {
+    pub(super) sessions: Vec<EndedSession>,
+    pub(super) users: BTreeMap<UserId, UtcTime>,
+    pub(super) tag: String,
+    pub(super) rendered: OnceLock<Arc<[u8]>>,
+}
+
+impl Ended {
+    /// The entity tag of the content, equal on instances with equal content.
+    pub fn tag(&self) -> &str {
+        &self.tag
+    }
+
+    /// The sessions, the one that was ended last first.
+    pub fn sessions(&self) -> &[EndedSession] {
+        &self.sessions
+    }
+
+    /// The users who were disabled or deleted, or whose rights changed, with the time.
+    pub fn users(&self) -> &BTreeMap<UserId, UtcTime> {
+        &self.users
+    }
+
+    /// Returns the list in the form of `render`, which is called once.
+    pub fn rendered(&self, render: impl FnOnce(&Self) -> Vec<u8>) -> Arc<[u8]> {
+        Arc::clone(self.rendered.get_or_init(|| render(self).into()))
+    }
+}
 
 /// The whole list, and those of what is new since a time.
 #[derive(Default)]

@@ -70,7 +70,8 @@ pub fn change(
     Ok(())
 }
 
-/// Removes up to `limit` names that were given up at `before` or earlier. Returns whether more may be left.
+/// Removes up to `limit` names that were given up at `before` or earlier. Returns whether there
+/// may be more.
 pub fn purge(conn: &mut Conn, before: UtcTime, limit: i64) -> Result<bool> {
     let over = released_names::table
         .filter(released_names::released_at.le(before.micros()))
@@ -78,8 +79,15 @@ pub fn purge(conn: &mut Conn, before: UtcTime, limit: i64) -> Result<bool> {
         .select((released_names::user_id, released_names::name_hash))
         .limit(limit)
         .load::<(i64, Vec<u8>)>(conn)?;
-    for (user, name) in &over {
-        diesel::delete(released_names::table.find((user, name))).execute(conn)?;
+    if over.is_empty() {
+        return Ok(false);
     }
-    Ok(over.len() == usize::try_from(limit).unwrap_or(usize::MAX))
+    // The pairs of each with each that exist besides those of `over` are due too.
+    let (users, names): (Vec<i64>, Vec<Vec<u8>>) = over.into_iter().unzip();
+    let due = released_names::table
+        .filter(released_names::user_id.eq_any(users))
+        .filter(released_names::name_hash.eq_any(names))
+        .filter(released_names::released_at.le(before.micros()));
+    diesel::delete(due).execute(conn)?;
+    Ok(true)
 }
