@@ -1,0 +1,5 @@
+//! The statements of requests, and poolers between service and Postgres.
+
+mod equal_statements;
+pub mod pooler;
+mod round_trips;
