@@ -52,5 +52,5 @@ const HAS_DRF: bool = cfg!(feature = "drf-jwt");
 const HAS_DOCS: bool = cfg!(feature = "docs-ui");
 
 use api::support;
-use process::{both, copying, database, django_site, letters, sql, waiting};
+use process::support::{both, copying, database, django_site, mailbox, sql, waiting};
 use verifiers::verifier;

@@ -17,7 +17,7 @@ use hallpass::domain::{
 use hallpass::drf::http as django;
 use hallpass::drf::token::{DrfTokens, Lifetimes};
 use hallpass::http::browsers::{Browsers, Origins};
-use hallpass::http::{client, strict_json};
+use hallpass::http::request::{client, strict_json};
 use hallpass::mail::smtp::settings::SmtpSettings;
 use hallpass::security::access_token::{AccessTokens, Claims, TokenSettings};
 use hallpass::security::key_set::KeySet;

@@ -1,6 +1,8 @@
 //! The OpenAPI document, built from the route table. Every operation gets the responses for its own
 //! error codes and for those of any request with a body.
 
+#[cfg(feature = "docs-ui")]
+pub mod docs;
 mod for_generators;
 mod reference;
 mod responses;

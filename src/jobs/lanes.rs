@@ -16,8 +16,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use self::pause::Pause;
 pub use self::pause::{Failure, PeerHealth};
+use self::pause::{LANE_EXPIRY, Pause};
 use crate::domain::UtcTime;
 
 /// Largest number of lanes that a claim excludes: the database compares them with each job that is
@@ -25,8 +25,6 @@ use crate::domain::UtcTime;
 pub(super) const MAX_EXCLUDED_LANES: usize = 1_000;
 /// Delay of a job whose lane has no free slot.
 const BUSY_LANE_DELAY: Duration = Duration::from_secs(5);
-/// Time after which a lane without attempts is deleted.
-const LANE_EXPIRY: Duration = Duration::from_hours(1);
 
 /// Largest number of concurrent attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

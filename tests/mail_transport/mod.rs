@@ -1,5 +1,6 @@
 //! Mail over real SMTP servers, with real TLS, log-in and every fault a server can have.
 
+mod connections;
 mod sessions;
 
 use std::{

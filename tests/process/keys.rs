@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::both::on_both;
 use crate::client::Api;
-use crate::letters::Mailbox;
+use crate::mailbox::Mailbox;
 use crate::service::Setup;
 use crate::waiting::wait_until;
 

@@ -2,10 +2,12 @@
 //! `trace`; and each of its lines is JSON that names the request it belongs to.
 
 mod canaries;
+mod failures;
 mod flows;
+mod lines;
 mod ranges;
+mod recording_client;
 mod social;
-mod teller;
 
 use std::collections::{HashMap, HashSet};
 use std::thread;
@@ -18,20 +20,20 @@ use serde_json::Value;
 use self::canaries::Canaries;
 use self::flows::ROOT_PASSWORD;
 use self::ranges::Ranges;
-use self::teller::{Answered, Teller};
+use self::recording_client::{Answered, RecordingClient};
 use crate::database::Database;
 use crate::django_site::{Site, Tables};
-use crate::letters::Mailbox;
+use crate::mailbox::Mailbox;
 use crate::service::Setup;
 use crate::smtp::{Mode, SmtpServer};
 
 const SMTP_LOGIN: (&str, &str) = ("canary-smtp-user", "canary-smtp-password");
 
 /// The flow without a request: rotation of keys.
-const HAPPENS_BY_ITSELF: &str = "hallpass::flows::keys";
+const BACKGROUND_FLOW: &str = "hallpass::flows::keys";
 
 /// Settings with a canary in each secret, and everything logged.
-fn singing(setup: Setup) -> Setup {
+fn with_canaries(setup: Setup) -> Setup {
     [
         ("HALLPASS_LOG", "trace"),
         ("HALLPASS_LOG_FORMAT", "json"),
@@ -81,7 +83,7 @@ fn every_flow(setup: Setup) {
     let ranges = Ranges::start();
     let provider = social::Provider::start();
     let setup = provider
-        .named_in(singing(setup))
+        .named_in(with_canaries(setup))
         .with("HALLPASS_SMTP_URL", &server.url())
         .with("HALLPASS_BREACHED_PASSWORDS_URL", &ranges.url());
     let arguments =
@@ -92,36 +94,36 @@ fn every_flow(setup: Setup) {
     let mut said = what_is_said(&setup, &["import-django", "--from", &site.url]);
     let began = seconds_now();
     let service = setup.start();
-    let teller = Teller::new(service.address(), server, canaries_of_settings());
-    flows::registrations(&teller);
-    flows::log_ins(&teller);
-    social::identities(&teller, &provider);
-    flows::imported_accounts(&teller);
-    flows::own_account(&teller);
-    flows::resets_and_undoing(&teller);
-    flows::staff(&teller);
-    flows::services(&teller);
+    let client = RecordingClient::new(service.address(), server, canaries_of_settings());
+    flows::registrations(&client);
+    flows::log_ins(&client);
+    social::identities(&client, &provider);
+    flows::imported_accounts(&client);
+    flows::own_account(&client);
+    flows::resets_and_undoing(&client);
+    flows::staff(&client);
+    flows::services(&client);
     if crate::HAS_DRF {
-        flows::django_adapter(&teller);
+        flows::django_adapter(&client);
     }
-    flows::public_resources(&teller);
-    flows::nonsense(&teller);
+    flows::public_resources(&client);
+    flows::nonsense(&client);
     for arguments in [&["keys", "rotate"][..], &["keys", "list"], &["mail", "list"]] {
         said += &what_is_said(&setup, arguments);
     }
-    let kinds = flows::every_kind(&teller);
+    let kinds = flows::every_kind(&client);
     let missing: Vec<&str> =
         EventKind::ALL.iter().map(|it| it.name()).filter(|it| !kinds.contains(*it)).collect();
     assert!(missing.is_empty(), "not every flow was run: {missing:?}");
-    assert_eq!(teller.never_done(), [""; 0], "not every operation was called");
-    flows::a_database_that_fails(&teller, &Database::at(&setup.database_url()));
+    assert_eq!(client.missing_operations(), [""; 0], "not every operation was called");
+    flows::a_database_that_fails(&client, &Database::at(&setup.database_url()));
     let log = service.stop_for_log();
     let copy = format!("sqlite://{}", setup.folder().join("copy.db").display());
     let copying = ["copy-database", "--from", &setup.database_url(), "--to", &copy];
     said += &what_is_said(&setup, &copying);
-    check_form(&log, &teller, began);
+    check_form(&log, &client, began);
     said += &superuser.stderr;
-    let mut canaries = teller.canaries().clone();
+    let mut canaries = client.canaries().clone();
     let asked: HashSet<String> = ranges.asked().into_iter().collect();
     assert!(asked.len() > 2, "{asked:?}");
     for digits in asked {
@@ -145,7 +147,7 @@ fn what_is_said(setup: &Setup, arguments: &[&str]) -> String {
 /// Each line is an object that says when in UTC; what a request makes names the request, what is
 /// done to an account names it and who did it, and each request has one line that says how it was
 /// answered.
-fn check_form(log: &str, teller: &Teller, began: u64) {
+fn check_form(log: &str, client: &RecordingClient, began: u64) {
     let (mut seen, mut causes) = (HashMap::new(), HashSet::new());
     let mut last = began;
     for line in log.lines() {
@@ -166,7 +168,7 @@ fn check_form(log: &str, teller: &Teller, began: u64) {
         let is_asked_for = ["hallpass::http", "hallpass::flows", "hallpass::refusals"]
             .iter()
             .any(|room| target.starts_with(room));
-        if is_asked_for && target != HAPPENS_BY_ITSELF {
+        if is_asked_for && target != BACKGROUND_FLOW {
             let message = text("message");
             let id = event["span"]["request_id"].as_str();
             let id = id.unwrap_or_else(|| panic!("no request id: {line}"));
@@ -180,7 +182,7 @@ fn check_form(log: &str, teller: &Teller, began: u64) {
             }
         }
     }
-    for Answered { request_id, method, status } in teller.answered() {
+    for Answered { request_id, method, status } in client.answered() {
         let told = match seen.get(&request_id) {
             Some(told) => told,
             // Of refusals with one code 60 a minute are written.
@@ -276,7 +278,7 @@ fn no_request_forges_a_line_of_the_text_form() {
 fn what_mail_servers_say_about_an_address_stays_out_of_the_log() {
     let login = Mode::STARTTLS.login(SMTP_LOGIN.0, SMTP_LOGIN.1);
     for fault in ["reject-recipient", "reject-sender", "reject-content", "reject-login"] {
-        let setup = singing(Setup::on_sqlite());
+        let setup = with_canaries(Setup::on_sqlite());
         let Some((setup, _mailbox)) = Mailbox::server(setup, login.fault(fault)) else { return };
         let setup = setup.with("HALLPASS_MAIL_FROM", "canary@canary.example");
         let service = setup.start();
@@ -293,7 +295,7 @@ fn what_mail_servers_say_about_an_address_stays_out_of_the_log() {
 #[test]
 fn a_database_that_cannot_be_reached_does_not_put_its_password_into_the_log() {
     let url = "postgres://canary-user:canary-password@127.0.0.1:1/canary";
-    let setup = singing(Setup::on_sqlite()).with("DATABASE_URL", url);
+    let setup = with_canaries(Setup::on_sqlite()).with("DATABASE_URL", url);
     let failed = setup.run(&["serve"]);
     assert!(!failed.success);
     for secret in ["canary-user", "canary-password"] {

@@ -6,7 +6,7 @@ use std::thread;
 use hallpass::clock::{Clock as _, SystemClock};
 use serde_json::json;
 
-use super::exports::{begun_at, rest};
+use super::data::exports::{begun_at, rest};
 use crate::both::on_both;
 use crate::client::PASSWORD;
 use crate::service::{Service, Setup};

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::letters::Mailbox;
+use crate::mailbox::Mailbox;
 use crate::service::Setup;
 use crate::smtp::Mode;
 

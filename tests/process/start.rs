@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::HAS_DOCS;
-use crate::letters::Mailbox;
+use crate::mailbox::Mailbox;
 use crate::postgres::free_port;
 use crate::service::{Finished, Setup};
 use crate::sql;

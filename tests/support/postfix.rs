@@ -156,7 +156,7 @@ impl Postfix {
         self.path("mail/all/new")
     }
 
-    /// What Postfix logged.
+    /// The log of Postfix.
     pub fn log(&self) -> String {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }

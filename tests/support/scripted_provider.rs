@@ -153,6 +153,19 @@ impl ScriptedProvider {
         self.script.lock().unwrap().answers.insert(path.to_owned(), Arc::new(answer));
     }
 
+    /// Returns the settings of a service with this provider as `test`, which is not trusted with
+    /// e-mail addresses. Native apps use the client id `ios`.
+    pub fn settings(&self, return_url: &str) -> [(&'static str, String); 6] {
+        [
+            ("HALLPASS_SOCIAL_OIDC_TEST_ISSUER", self.issuer()),
+            ("HALLPASS_SOCIAL_OIDC_TEST_CLIENT_ID", "web".to_owned()),
+            ("HALLPASS_SOCIAL_OIDC_TEST_CLIENT_SECRET", "s3cret".to_owned()),
+            ("HALLPASS_SOCIAL_OIDC_TEST_NATIVE_CLIENT_IDS", "ios".to_owned()),
+            ("HALLPASS_SOCIAL_RETURN_URLS", return_url.to_owned()),
+            ("HALLPASS_SOCIAL_ALLOW_PRIVATE", "on".to_owned()),
+        ]
+    }
+
     /// Directs the URLs of a preset to this server. Their paths stay, and so does the issuer of a
     /// provider without metadata.
     pub fn stand_in_for(&self, settings: &mut ProviderSettings) {

@@ -104,7 +104,7 @@ impl ScriptedServer {
         self.state.lock().unwrap().admits = Some(connections);
     }
 
-    /// How many connections were not admitted.
+    /// Returns the number of connections that were not admitted.
     pub fn refused(&self) -> usize {
         self.state.lock().unwrap().refused
     }

@@ -109,7 +109,7 @@ impl Question {
 fn measure(world: &World, question: Question, requests: usize, added: Duration) -> Measured {
     let warm_up = requests / 8;
     let round = world.next_round();
-    world.meet(round, question, requests + warm_up);
+    world.add_known_users(round, question, requests + warm_up);
     let mut connection = Connection::to(world.address());
     let mut measured = Measured::default();
     for (arm, number) in verdict::shuffled(requests + warm_up) {
@@ -165,7 +165,7 @@ fn known_and_unknown_are_alike(database: &str, mail: Mail, world: &World) {
 /// not: the best of a few times of each shows with which.
 fn spellings_take_the_same_time(world: &World) {
     let round = world.next_round();
-    world.meet_costly(round, PEOPLE);
+    world.add_users_with_costly_hashes(round, PEOPLE);
     let mut connection = Connection::to(world.address());
     for arm in [Arm::Known, Arm::Unknown] {
         let differ = |number: &usize| {

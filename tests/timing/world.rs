@@ -1,4 +1,4 @@
-//! A service with its own binary, and people that it knows.
+//! A service with its own binary, and its known users.
 
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -24,7 +24,7 @@ use super::{HAS_DRF, Question, postgres, slow_smtp};
 
 const PASSWORD: &str = "plum tree at dusk";
 const BCRYPT_COST: u32 = 4;
-/// Of so many people one came with an import and has not logged in since.
+/// One of this many users was imported and has not logged in since.
 const IMPORTED: usize = 4;
 /// The hash of an imported account, several times as expensive as ours.
 const IMPORTED_HASH: &str =
@@ -92,14 +92,10 @@ impl World {
     fn begin(setup: Setup, database: &str, mail: Mail) -> Self {
         let key = Key::es256("k");
         let provider = ScriptedProvider::openid(&[&key]);
+        let settings = provider.settings(RETURN_TO);
+        let setup = settings.iter().fold(setup, |setup, (name, value)| setup.with(name, value));
         let setup = setup
             .with("DATABASE_URL", database)
-            .with("HALLPASS_SOCIAL_OIDC_TEST_ISSUER", &provider.issuer())
-            .with("HALLPASS_SOCIAL_OIDC_TEST_CLIENT_ID", "web")
-            .with("HALLPASS_SOCIAL_OIDC_TEST_CLIENT_SECRET", "s3cret")
-            .with("HALLPASS_SOCIAL_OIDC_TEST_NATIVE_CLIENT_IDS", "ios")
-            .with("HALLPASS_SOCIAL_RETURN_URLS", RETURN_TO)
-            .with("HALLPASS_SOCIAL_ALLOW_PRIVATE", "on")
             .with("HALLPASS_BCRYPT_COST", &BCRYPT_COST.to_string())
             .with("HALLPASS_SMTP_URL", &mail.url())
             .with("HALLPASS_LOG", "warn,hallpass::cli=info")
@@ -129,10 +125,10 @@ impl World {
         round
     }
 
-    /// Makes the known ones of a round known, as far as the question is about.
-    pub fn meet(&self, round: u8, question: Question, count: usize) {
+    /// Adds the known users of a round, in the state that the question is about.
+    pub fn add_known_users(&self, round: u8, question: Question, count: usize) {
         if matches!(question, Question::Resend | Question::SocialFinishOfPending) {
-            // Of them it is known only that they wait for their mail.
+            // Only their pending registrations are known.
             let mut connection = Connection::to(self.address());
             for number in 0..count {
                 // From another network, so that later requests have their own counters.
@@ -146,8 +142,8 @@ impl World {
         self.add_users(round, count, IMPORTED_HASH, question == Question::ConfirmReset);
     }
 
-    /// Makes users known whose imported hashes take much longer than their own.
-    pub fn meet_costly(&self, round: u8, count: usize) {
+    /// Adds users whose imported hashes take much longer than those of this service.
+    pub fn add_users_with_costly_hashes(&self, round: u8, count: usize) {
         self.add_users(round, count, COSTLY_IMPORTED_HASH, false);
     }
 

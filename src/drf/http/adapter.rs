@@ -18,8 +18,8 @@ use crate::drf::http::views::{self, Outcome};
 use crate::drf::token::DrfTokens;
 use crate::flows::Flows;
 use crate::http::blocking::State;
-use crate::http::client::Client;
 use crate::http::operations::{self, OfPath, Operation};
+use crate::http::request::client::Client;
 
 /// Longest header field in bytes, as in the server of the reference.
 const MAX_HEADER_FIELD: usize = 8190;

@@ -6,10 +6,10 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 
 use crate::drf::http::body::Unreadable;
-use crate::drf::http::fields::Faults;
+use crate::drf::http::parsing::fields::Faults;
+use crate::drf::http::parsing::value::Fields;
 use crate::drf::http::request::{NoFields, Request};
 use crate::drf::http::respond::Answer;
-use crate::drf::http::value::Fields;
 use crate::flows::Error;
 use crate::http::code::Code;
 

@@ -1,6 +1,6 @@
 //! The `Authorization` header: scheme and credentials.
 
-use crate::drf::http::form::lenient_base64;
+use crate::drf::http::parsing::form::lenient_base64;
 
 /// The accepted schemes (`JWT_AUTH_HEADER_PREFIX` of the reference).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +81,7 @@ fn basic(pair: &[u8]) -> Result<Credentials, &'static str> {
     let bytes = lenient_base64(pair)
         .ok_or("Invalid basic header. Credentials not correctly base64 encoded.")?;
     let text = String::from_utf8(bytes)
-        .unwrap_or_else(|error| crate::drf::http::charset::latin1(error.as_bytes()));
+        .unwrap_or_else(|error| crate::drf::http::parsing::charset::latin1(error.as_bytes()));
     let (username, password) = text.split_once(':').unwrap_or((&text, ""));
     Ok(Credentials::Basic { username: username.to_owned(), password: password.to_owned() })
 }

@@ -1,9 +1,9 @@
 //! Parsing of bodies with the parser for their `Content-Type`.
 
-use crate::drf::http::charset::Charset;
-use crate::drf::http::header::Parametrised;
-use crate::drf::http::value::{Fields, Submitted, Values};
-use crate::drf::http::{form, json};
+use crate::drf::http::parsing::charset::Charset;
+use crate::drf::http::parsing::header::Parametrised;
+use crate::drf::http::parsing::value::{Fields, Submitted, Values};
+use crate::drf::http::parsing::{form, json};
 
 /// Longest body in bytes. The reference had no limit; this one suffices for all of its requests.
 pub const MAX_BYTES: usize = 1024 * 1024;
@@ -65,7 +65,8 @@ fn json_error(text: impl std::fmt::Display) -> Unreadable {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::value::Value, *};
+    use super::*;
+    use crate::drf::http::parsing::value::Value;
 
     fn field(body: &[u8], content_type: &str) -> Value {
         match read(body, content_type) {

@@ -5,17 +5,12 @@ mod adapter;
 mod answers;
 pub mod authentication;
 pub mod body;
-mod charset;
-pub mod fields;
-mod form;
-mod header;
-mod json;
 pub mod negotiation;
 pub mod pages;
+pub mod parsing;
 pub mod request;
 pub mod respond;
 mod users;
-pub mod value;
 pub mod views;
 
 pub use adapter::{DrfAdapter, OPERATIONS, configure};

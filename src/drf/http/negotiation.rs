@@ -4,7 +4,7 @@
 //! The reference offers JSON and an HTML page. Hallpass sends JSON in place of the page, so a
 //! client that accepts HTML only is served too, and one that accepts neither gets 406.
 
-use crate::drf::http::header::Parametrised;
+use crate::drf::http::parsing::header::Parametrised;
 
 /// Layout of a response: on one line, or indented by this many spaces.
 pub type Indent = Option<usize>;

@@ -89,7 +89,7 @@ fn is_format(text: &str) -> bool {
 
 /// Returns the number in the URL of a user.
 pub fn user_number(key: &str) -> Option<i64> {
-    crate::drf::http::value::strip(key).parse().ok()
+    crate::drf::http::parsing::value::strip(key).parse().ok()
 }
 
 impl Page {

@@ -6,12 +6,12 @@ use actix_web::web::Payload;
 
 use crate::domain::Device;
 use crate::drf::http::body::{self, Unreadable};
-use crate::drf::http::form;
 use crate::drf::http::pages::Page;
-use crate::drf::http::value::Submitted;
+use crate::drf::http::parsing::form;
+use crate::drf::http::parsing::value::Submitted;
 use crate::flows::LoginContext;
-use crate::http::body::{Collected, collect};
 use crate::http::code::Code;
+use crate::http::request::body::{Collected, collect};
 use crate::http::serving::backpressure::Intake;
 
 /// A request of the adapter.
@@ -71,7 +71,7 @@ impl Request {
             page,
             format: format.or_else(|| form::query_value(request.query_string(), "format")),
             accept: joined(request, &header::ACCEPT)
-                .map(|value| crate::drf::http::charset::latin1(&value)),
+                .map(|value| crate::drf::http::parsing::charset::latin1(&value)),
             authorization: joined(request, &header::AUTHORIZATION),
             login_context: LoginContext { device, device_token: None },
             origin: origin(request, public_url),
@@ -81,7 +81,7 @@ impl Request {
     }
 
     /// Parses the fields.
-    pub fn fields(&self) -> Result<crate::drf::http::value::Fields, NoFields> {
+    pub fn fields(&self) -> Result<crate::drf::http::parsing::value::Fields, NoFields> {
         let body = self.body.as_ref().map_err(|code| NoFields::NotReceived(*code))?;
         match body::read(&body.bytes, &self.content_type).map_err(NoFields::Unreadable)? {
             Submitted::Fields(fields) => Ok(fields),
@@ -99,7 +99,9 @@ fn joined(request: &HttpRequest, name: &header::HeaderName) -> Option<Vec<u8>> {
 
 fn last(request: &HttpRequest, name: &header::HeaderName) -> String {
     let value = request.headers().get_all(name).last();
-    value.map(|value| crate::drf::http::charset::latin1(value.as_bytes())).unwrap_or_default()
+    value
+        .map(|value| crate::drf::http::parsing::charset::latin1(value.as_bytes()))
+        .unwrap_or_default()
 }
 
 fn origin(request: &HttpRequest, public_url: &str) -> String {

@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 
 use crate::domain::UserId;
 use crate::drf::http::authentication::Schemes;
-use crate::drf::http::fields::Faults;
 use crate::drf::http::negotiation::Indent;
 use crate::drf::http::pages::Page;
+use crate::drf::http::parsing::fields::Faults;
 use crate::http::serving::slices;
 
 /// The message for a request without credentials.

@@ -11,8 +11,10 @@ use crate::domain::{Email, EmailChange, User, UserId, Username};
 use crate::drf::accounts::{AccountFields, list_users};
 use crate::drf::flows::DrfFlows;
 use crate::drf::http::answers::{failure, faults, read_fields};
-use crate::drf::http::fields::{self, BAD_USERNAME, EMAIL_TAKEN, REQUIRED, USERNAME_TAKEN, one};
 use crate::drf::http::pages::user_number;
+use crate::drf::http::parsing::fields::{
+    self, BAD_USERNAME, EMAIL_TAKEN, REQUIRED, USERNAME_TAKEN, one,
+};
 use crate::drf::http::request::Request;
 use crate::drf::http::respond::Answer;
 use crate::flows::{Error, Flows};

@@ -8,13 +8,13 @@ use crate::domain::{PlainPassword, User};
 use crate::drf::flows::{AccessError, DrfFlows};
 use crate::drf::http::answers::{failure, faults, read_fields};
 use crate::drf::http::authentication::{self, Credentials, Schemes};
-use crate::drf::http::fields;
 use crate::drf::http::negotiation::{Indent, NegotiationError, negotiate};
 use crate::drf::http::pages::Page;
+use crate::drf::http::parsing::fields;
+use crate::drf::http::parsing::value::Fields;
 use crate::drf::http::request::Request;
 use crate::drf::http::respond::{Answer, NOT_AUTHENTICATED};
 use crate::drf::http::users;
-use crate::drf::http::value::Fields;
 use crate::flows::Error;
 
 const CANNOT_LOG_IN: &str = "Unable to log in with provided credentials.";

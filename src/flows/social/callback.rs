@@ -33,7 +33,7 @@ const ERRORS: [&str; 8] = [
     "temporarily_unavailable",
     "unauthorized_client",
 ];
-/// What some providers send if the user cancels (Apple, Facebook).
+/// Error of some providers if the user cancels (Apple, Facebook).
 const CANCELLED: [&str; 3] = ["user_cancelled_authorize", "user_cancelled_login", "user_denied"];
 
 impl Flows {

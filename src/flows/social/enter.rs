@@ -22,7 +22,7 @@ use crate::store::{
     self, Conn, Unique, challenges, challenges::registrations, events, identities, social_flows,
 };
 
-/// What entitles a client to one log-in. It is used up in the transaction of the result.
+/// Entitlement of a client to one log-in. It is used up in the transaction of the result.
 #[derive(Clone)]
 pub(super) enum Ticket {
     /// A claimed flow.

@@ -7,9 +7,9 @@ use std::net::IpAddr;
 use actix_web::HttpRequest;
 use actix_web::http::header::{ACCEPT, HOST, HeaderMap, HeaderName, ORIGIN};
 
-use crate::http::client::forwarding_header;
 use crate::http::code::Code;
 use crate::http::error::ApiError;
+use crate::http::request::client::forwarding_header;
 
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");

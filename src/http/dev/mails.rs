@@ -13,8 +13,8 @@ use super::local;
 use super::mailbox::{DevMail, DevMailbox, Filter};
 use crate::domain::Fault;
 use crate::http::blocking::State;
-use crate::http::body::{Body, Fields, Query};
 use crate::http::error::ApiError;
+use crate::http::request::body::{Body, Fields, Query};
 use crate::http::serving::resource::readable;
 
 /// The path of the mails.

@@ -14,10 +14,10 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use minijinja::{AutoEscape, Environment, context};
 
 use super::blocking::State;
-use super::body::{MAX_BODY, collect};
-use super::client::Client;
 use super::code::Code;
 use super::error::ApiError;
+use super::request::body::{MAX_BODY, collect};
+use super::request::client::Client;
 use crate::domain::{Device, Language, Locale, PlainToken};
 use crate::flows::VerifyEmailProof;
 use crate::http::serving::backpressure::Intake;

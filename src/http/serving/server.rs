@@ -24,10 +24,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::http::body::BODY_TIMEOUT;
 use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::metrics::Metrics;
+use crate::http::request::body::BODY_TIMEOUT;
 use crate::http::serving::backpressure::Intake;
 use crate::http::serving::middleware::{Https, Surroundings};
 

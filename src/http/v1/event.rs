@@ -8,7 +8,7 @@ use utoipa::{IntoParams, PartialSchema, ToSchema};
 use super::time::rfc3339;
 use crate::domain::{self, EventId, EventKind, Fault, UserId};
 use crate::flows::EventPage;
-use crate::http::body::{Body, Fields};
+use crate::http::request::body::{Body, Fields};
 use crate::http::schema::open_words;
 
 const DEFAULT_LIMIT: usize = 50;

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use super::LANE_EXPIRY;
 use crate::domain::UtcTime;
 use crate::jobs::backoff::Backoff;
+
+/// Time after which a lane without attempts is deleted. No pause is as long.
+pub(super) const LANE_EXPIRY: Duration = Duration::from_hours(1);
 
 /// The health of a peer, as an attempt showed it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -62,7 +62,7 @@ impl Domain {
 
 /// The failures that there were when a mail began to wait.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Seen {
+pub(super) struct FailureCounts {
     of_server: u64,
     of_domain: u64,
 }
@@ -121,15 +121,15 @@ impl Admission {
     }
 
     /// Counts a mail that waits for a connection.
-    pub(super) fn wait(&mut self, name: &str, is_slow: bool) -> Seen {
+    pub(super) fn wait(&mut self, name: &str, is_slow: bool) -> FailureCounts {
         let domain = self.domains.entry(name.to_owned()).or_default();
         domain.waiting += 1;
         domain.is_slow = is_slow;
-        Seen { of_server: self.failures.count, of_domain: domain.failures.count }
+        FailureCounts { of_server: self.failures.count, of_domain: domain.failures.count }
     }
 
     /// Returns the failure that ends the waiting of a mail, if there was one.
-    pub(super) fn failure(&self, name: &str, seen: Seen) -> Option<SendError> {
+    pub(super) fn failure(&self, name: &str, seen: FailureCounts) -> Option<SendError> {
         let of_domain = self.domains.get(name)?.failures.since(seen.of_domain);
         of_domain.or_else(|| self.failures.since(seen.of_server))
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
 use tokio_rustls::TlsConnector;
 
-use super::admission::{Admission, Bounds, Seen};
+use super::admission::{Admission, Bounds, FailureCounts};
 use super::connection::Connection;
 use super::preemption::Deliveries;
 use crate::jobs::Progress;
@@ -49,11 +49,11 @@ struct Idle {
     connection: Connection,
     /// True if mails went over it.
     is_used: bool,
-    place: Place,
+    slot: ConnectionSlot,
 }
 
-/// An idle connection that a mail has taken.
-struct Taken {
+/// An idle connection that was checked out for a mail.
+struct Checkout {
     idle: Idle,
     preempted: oneshot::Receiver<()>,
 }
@@ -65,34 +65,34 @@ pub(super) struct Pooled {
     pub may_be_over: bool,
     /// Received if the mail is preempted.
     pub preempted: oneshot::Receiver<()>,
-    place: Place,
+    slot: ConnectionSlot,
     turn: Turn,
 }
 
 impl Pooled {
-    fn new(Taken { idle, preempted }: Taken, turn: Turn) -> Self {
-        let Idle { mut connection, is_used, place } = idle;
+    fn new(Checkout { idle, preempted }: Checkout, turn: Turn) -> Self {
+        let Idle { mut connection, is_used, slot } = idle;
         let may_be_over = is_used || connection.idle_since.elapsed() > FRESH_FOR;
         connection.idle_since = Instant::now();
-        Self { connection, may_be_over, preempted, place, turn }
+        Self { connection, may_be_over, preempted, slot, turn }
     }
 
     /// Ends the session.
     pub(super) async fn end(self) {
-        let Self { connection, place, turn, .. } = self;
+        let Self { connection, slot, turn, .. } = self;
         drop(turn);
         connection.quit().await;
-        drop(place);
+        drop(slot);
     }
 }
 
 /// Counts as one open connection until it is dropped. (The pool holds idle ones itself.)
-struct Place {
+struct ConnectionSlot {
     pool: Weak<Pool>,
     is_opening: bool,
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         let Some(pool) = self.pool.upgrade() else { return };
         pool.change(|state| {
@@ -108,7 +108,7 @@ impl Drop for Place {
 struct Turn {
     pool: Weak<Pool>,
     domain: String,
-    seen: Seen,
+    seen: FailureCounts,
     progress: Progress,
     /// The id of the delivery, if it uses a connection.
     delivery: Option<u64>,
@@ -169,10 +169,10 @@ impl Pool {
         let mut waits_since = Instant::now();
         loop {
             let changed = self.changed.notified();
-            if let Some(taken) = self.take(&mut turn)? {
+            if let Some(checkout) = self.take(&mut turn)? {
                 // Another mail may be the next for another idle one.
                 self.changed.notify_waiters();
-                return Ok(Pooled::new(taken, turn));
+                return Ok(Pooled::new(checkout, turn));
             }
             self.open_another();
             if waits_since.elapsed() >= self.settings.preempt_after / 2 && self.preempt_for(&turn) {
@@ -183,7 +183,7 @@ impl Pool {
         }
     }
 
-    fn take(&self, turn: &mut Turn) -> Result<Option<Taken>, SendError> {
+    fn take(&self, turn: &mut Turn) -> Result<Option<Checkout>, SendError> {
         let mut state = self.state();
         let State { idle, admission, deliveries } = &mut *state;
         if let Some(error) = admission.failure(&turn.domain, turn.seen) {
@@ -194,7 +194,7 @@ impl Pool {
         }
         let (delivery, preempted) = deliveries.begin(&turn.domain, &turn.progress);
         turn.delivery = Some(delivery);
-        Ok(idle.pop().map(|idle| Taken { idle, preempted }))
+        Ok(idle.pop().map(|idle| Checkout { idle, preempted }))
     }
 
     /// Preempts a mail that delays the one of `turn`. Returns whether there was one.
@@ -211,17 +211,17 @@ impl Pool {
     /// whichever connection is free first.
     fn open_another(self: &Arc<Self>) {
         if self.state().admission.begin_opening(Instant::now()) {
-            let place = Place { pool: Arc::downgrade(self), is_opening: true };
-            tokio::spawn(Arc::clone(self).open_idle(place));
+            let slot = ConnectionSlot { pool: Arc::downgrade(self), is_opening: true };
+            tokio::spawn(Arc::clone(self).open_idle(slot));
         }
     }
 
-    async fn open_idle(self: Arc<Self>, mut place: Place) {
+    async fn open_idle(self: Arc<Self>, mut slot: ConnectionSlot) {
         match self.open().await {
             Ok(connection) => self.change(|state| {
-                place.is_opening = false;
+                slot.is_opening = false;
                 state.admission.opened();
-                state.idle.push(Idle { connection, is_used: false, place });
+                state.idle.push(Idle { connection, is_used: false, slot });
             }),
             Err(error) => self.record_failure(&error),
         }
@@ -267,8 +267,8 @@ impl Pool {
             tokio::spawn(pooled.end());
             return;
         }
-        let Pooled { connection, place, turn, .. } = pooled;
-        self.change(|state| state.idle.push(Idle { connection, is_used: true, place }));
+        let Pooled { connection, slot, turn, .. } = pooled;
+        self.change(|state| state.idle.push(Idle { connection, is_used: true, slot }));
         drop(turn);
     }
 
@@ -276,9 +276,9 @@ impl Pool {
     pub(super) async fn close_idle(&self, unused_for: Duration) {
         let is_over = |idle: &mut Idle| idle.connection.idle_since.elapsed() >= unused_for;
         let over: Vec<Idle> = self.state().idle.extract_if(.., is_over).collect();
-        let ends = over.into_iter().map(|Idle { connection, place, .. }| async move {
+        let ends = over.into_iter().map(|Idle { connection, slot, .. }| async move {
             connection.quit().await;
-            drop(place);
+            drop(slot);
         });
         futures_util::future::join_all(ends).await;
     }

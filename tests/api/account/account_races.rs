@@ -4,23 +4,11 @@ use std::collections::HashSet;
 
 use serde_json::json;
 
-use crate::support::account::{CONFIRM, RESET};
+use crate::support::account::{CONFIRM, RESET, statuses};
 use crate::support::{Answer, PASSWORD, Proof, TestApp, Tokens, World, at_once, on_both};
 
 const ROUNDS: usize = 8;
 const NEW: &str = "pear tree at dawn";
-
-fn statuses(answers: &[Answer]) -> Vec<(u16, String)> {
-    answers.iter().map(|it| (it.status, it.code())).collect()
-}
-
-/// Tokens that open nothing, whatever one tries.
-#[track_caller]
-fn are_void(app: &TestApp, tokens: &Tokens) {
-    app.token_verify(&tokens.access).refused(401, "token_revoked");
-    app.me(&tokens.access).refused(401, "token_revoked");
-    app.refresh(&tokens.refresh).refused(401, "refresh_token_revoked");
-}
 
 /// The pairs that a race handed out, and those it began with.
 fn pairs(answers: &[Answer], first: &Tokens) -> Vec<Tokens> {
@@ -146,7 +134,7 @@ on_both! {
                 assert_eq!((answer.status, answer.code().as_str()), (401, "refresh_token_revoked"));
             }
             for tokens in pairs(&answers, &tokens) {
-                are_void(&app, &tokens);
+                app.assert_revoked(&tokens);
             }
             assert_eq!(world.rows_with(&email), [""; 0]);
         }
@@ -163,7 +151,7 @@ on_both! {
                 number => app.log_in_on(&format!("client-{number}/1"), &email),
             });
             for tokens in pairs(&answers, &tokens) {
-                are_void(&app, &tokens);
+                app.assert_revoked(&tokens);
             }
             world.settle_mail();
             assert_eq!(world.rows_with(&email), [""; 0]);
@@ -196,7 +184,7 @@ on_both! {
                 );
             }
             for tokens in pairs(&answers, &tokens) {
-                are_void(&app, &tokens);
+                app.assert_revoked(&tokens);
             }
         }
     }
@@ -221,7 +209,7 @@ on_both! {
                 );
             }
             for tokens in pairs(&answers, &other) {
-                are_void(&app, &tokens);
+                app.assert_revoked(&tokens);
             }
             app.me(&own.access).is(200);
             app.refresh(&own.refresh).is(200);

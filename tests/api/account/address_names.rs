@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::HAS_DRF;
 use crate::support::account::{EMAIL_CHANGED, RESET};
-use crate::support::{PASSWORD, TestApp, Tokens, World, crowd, on_both, wait_for};
+use crate::support::{PASSWORD, TestApp, Tokens, World, bulk_users, on_both, wait_for};
 
 const OWNER: &str = "owner@example.com";
 const OLD: &str = "old@example.com";
@@ -204,7 +204,7 @@ on_both! {
 
     fn accounts_named_by_addresses_of_other_domains_are_not_looked_at(world) {
         drop(world.app());
-        crowd::fill(&world, 500);
+        bulk_users::insert(&world, 500);
         let name = "'info@d' || id || '.example'";
         world.execute(&format!("UPDATE users SET username = {name}, username_norm = {name} WHERE id <= 499"));
         let unusual = "'info@d\u{fc}' || id || '.example'";

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use crate::enough::Enough;
-use crate::support::{TestApp, Tokens, World, crowd, on_both};
+use crate::support::{TestApp, Tokens, World, bulk_users, on_both};
 
 const ADMIN: &str = "admin@example.com";
 
@@ -93,7 +93,7 @@ on_both! {
     fn among_many_the_beginning_is_found_at_once_and_the_rest_page_by_page(world) {
         let app = world.app();
         let admin = app.staff(&world, ADMIN);
-        crowd::fill(&world, 3_000);
+        bulk_users::insert(&world, 3_000);
         for (query, expected) in [
             ("user2999", vec!["user2999"]),
             ("USER2999", vec!["user2999"]),
@@ -139,7 +139,7 @@ on_both! {
     fn filters_find_the_rare_among_many(world) {
         let app = world.app();
         let admin = app.staff(&world, ADMIN);
-        crowd::fill(&world, 3_000);
+        bulk_users::insert(&world, 3_000);
         for (query, limit, expected) in [
             ("&is_staff=true", 2, 4),
             ("&is_active=false", 7, 60),

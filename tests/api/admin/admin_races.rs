@@ -68,7 +68,7 @@ fn one_always_stays(world: &World, attempts: [Attempt; 2]) {
     }
 }
 
-/// Whatever the outcome, no issued token is valid.
+/// No issued token is valid, with any outcome.
 fn no_session_is_left(app: &TestApp, answers: Vec<Answer>, refusals: &[&str]) {
     for answer in answers {
         match answer.status {

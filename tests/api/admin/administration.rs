@@ -83,7 +83,7 @@ on_both! {
         }
     }
 
-    fn what_an_account_may_counts_not_what_its_token_says(world) {
+    fn permissions_follow_the_account_not_the_claims_of_its_token(world) {
         let app = world.app();
         let (admin, other) = (app.staff(&world, ADMIN), app.staff(&world, "other@example.com"));
         assert_eq!(other.claims()["is_staff"], true);

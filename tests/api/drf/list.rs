@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::enough::Enough;
-use crate::support::{Answer, PASSWORD, TestApp, World, crowd, on_both};
+use crate::support::{Answer, PASSWORD, TestApp, World, bulk_users, on_both};
 
 const ADMIN: &str = "admin@example.com";
 
@@ -25,7 +25,7 @@ fn names(answer: &Answer) -> Vec<String> {
 fn crowded(world: &World, users: u32) -> TestApp {
     let app = world.app();
     app.staff(world, ADMIN);
-    crowd::fill(world, users);
+    bulk_users::insert(world, users);
     app
 }
 

@@ -9,5 +9,5 @@ mod replaced_tokens;
 mod rights;
 mod sessions;
 mod several_instances;
-mod thief_races;
+mod stolen_session_races;
 mod transport;

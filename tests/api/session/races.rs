@@ -8,7 +8,7 @@ use crate::support::{PASSWORD, SECOND, TestApp, Tokens, World, at_once, on_both,
 
 const ROUNDS: usize = 4;
 
-/// Whatever the order, all successful requests got the same token.
+/// In any order, all successful requests got the same token.
 fn only<T: std::hash::Hash + Eq + std::fmt::Debug>(values: impl IntoIterator<Item = T>) -> T {
     let set: HashSet<T> = values.into_iter().collect();
     assert_eq!(set.len(), 1, "{set:?}");

@@ -20,7 +20,7 @@ struct Dialect {
     preset: &'static str,
     server: ScriptedProvider,
     key: Key,
-    /// What the clock of the test shows.
+    /// The time of the test's clock.
     now: i64,
 }
 

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::{CLIENT, MINA, RETURN_TO, Site, with};
 use crate::scripted_provider::ScriptedProvider;
-use crate::support::{PASSWORD, SECOND, World, on_both};
+use crate::support::account::RESET;
+use crate::support::{PASSWORD, SECOND, Tokens, World, on_both};
 
 fn kinds(site: &Site, access: &str) -> Vec<String> {
     let events = site.app.get_as(access, "/v1/me/events").is(200).json();
@@ -27,6 +28,25 @@ fn provider_settings(name: &str, issuer: &str) -> Vec<(String, String)> {
 
 fn two(identities: Vec<Value>) -> [Value; 2] {
     identities.try_into().unwrap()
+}
+
+/// Logs Mina in at the first provider and links an identity at the second one.
+fn log_in_and_link(world: &World, site: &Site, second: &ScriptedProvider) -> Tokens {
+    let mina = site.log_in("mina").is(200).tokens();
+    world.advance(SECOND);
+    let flow = site.start_as(&mina, "second");
+    let issuer = json!(second.issuer());
+    second.grant(&site.key.sign(&with(site.claims(&flow, "m"), &[("iss", issuer)])));
+    site.finish_as(&mina, &flow).is(200);
+    mina
+}
+
+/// Resets the password of Mina and logs in with it.
+fn log_in_with_new_password(world: &World, site: &Site) -> Tokens {
+    site.app.ask_reset(MINA).is(202);
+    let link = world.link_about(MINA, RESET, 1);
+    site.app.reset_by_link(&link, PASSWORD).is(204);
+    site.app.log_in(MINA, PASSWORD).is(200).tokens()
 }
 
 on_both! {
@@ -121,10 +141,7 @@ on_both! {
         site.app.delete_as(&mina.access, &first).is(204);
         let second = id_of(&site.identities(&mina)[0]);
         site.app.delete_as(&mina.access, &second).refused(409, "last_login_method");
-        site.app.ask_reset(MINA).is(202);
-        let link = world.link_about(MINA, crate::support::account::RESET, 1);
-        site.app.reset_by_link(&link, PASSWORD).is(204);
-        let mina = site.app.log_in(MINA, PASSWORD).is(200).tokens();
+        let mina = log_in_with_new_password(&world, &site);
         site.app.delete_as(&mina.access, &second).is(204);
         assert_eq!(world.count("identities"), 0);
     }
@@ -134,11 +151,7 @@ on_both! {
         let second = ScriptedProvider::openid(&[&site.key]);
         let issuer = second.issuer();
         site = site.beside(&world, &provider_settings("SECOND", &issuer));
-        let mina = site.log_in("mina").is(200).tokens();
-        world.advance(SECOND);
-        let flow = site.start_as(&mina, "second");
-        second.grant(&site.key.sign(&with(site.claims(&flow, "m"), &[("iss", json!(issuer))])));
-        site.finish_as(&mina, &flow).is(200);
+        let mina = log_in_and_link(&world, &site, &second);
         let [first, other] = two(site.identities(&mina));
         assert_eq!((&first["usable"], &other["usable"]), (&json!(true), &json!(true)));
 
@@ -162,10 +175,7 @@ on_both! {
         // Nothing else is left, and the provider may come back.
         site = site.beside(&world, &[]);
         site.app.delete_as(&mina.access, &id_of(&other)).refused(409, "last_login_method");
-        site.app.ask_reset(MINA).is(202);
-        let link = world.link_about(MINA, crate::support::account::RESET, 1);
-        site.app.reset_by_link(&link, PASSWORD).is(204);
-        let mina = site.app.log_in(MINA, PASSWORD).is(200).tokens();
+        let mina = log_in_with_new_password(&world, &site);
         site.app.delete_as(&mina.access, &id_of(&other)).is(204);
         assert_eq!(world.count("identities"), 0);
     }
@@ -175,11 +185,7 @@ on_both! {
         let second = ScriptedProvider::openid(&[&site.key]);
         let issuer = second.issuer();
         site = site.beside(&world, &provider_settings("SECOND", &issuer));
-        let mina = site.log_in("mina").is(200).tokens();
-        world.advance(SECOND);
-        let flow = site.start_as(&mina, "second");
-        second.grant(&site.key.sign(&with(site.claims(&flow, "m"), &[("iss", json!(issuer))])));
-        site.finish_as(&mina, &flow).is(200);
+        let mina = log_in_and_link(&world, &site, &second);
         site = site.beside(&world, &[]);
         let [first, other] = two(site.identities(&mina));
         site.app.delete_as(&mina.access, &id_of(&other)).is(204);

@@ -6,7 +6,20 @@ use serde_json::{Value, json};
 use super::app::settled;
 use super::{Answer, PASSWORD, TestApp, Tokens, World, wait_for};
 
+/// Returns status and error code of each answer.
+pub fn statuses(answers: &[Answer]) -> Vec<(u16, String)> {
+    answers.iter().map(|it| (it.status, it.code())).collect()
+}
+
 impl TestApp {
+    /// Checks that no token of a pair is valid.
+    #[track_caller]
+    pub fn assert_revoked(&self, tokens: &Tokens) {
+        self.token_verify(&tokens.access).refused(401, "token_revoked");
+        self.me(&tokens.access).refused(401, "token_revoked");
+        self.refresh(&tokens.refresh).refused(401, "refresh_token_revoked");
+    }
+
     /// Sends a request with an access token and, unless it is null, a JSON body.
     pub fn as_holder(&self, method: &str, path: &str, access: &str, body: &Value) -> Answer {
         let bearer = format!("Bearer {access}");

@@ -4,9 +4,9 @@
 pub mod account;
 mod answer;
 mod app;
+pub mod bulk_users;
 pub mod contract;
 pub mod cookies;
-pub mod crowd;
 mod faults;
 mod mail;
 pub mod raw;

@@ -12,7 +12,7 @@ use hallpass::store::{
 };
 use serde_json::json;
 
-use crate::support::{DAY, HOUR, PASSWORD, World, crowd, on_both};
+use crate::support::{DAY, HOUR, PASSWORD, World, bulk_users, on_both};
 
 const MINA: &str = "mina@example.com";
 
@@ -56,7 +56,7 @@ fn waits_of_a_writer(world: &World, is_done: impl Fn() -> bool) -> Vec<Duration>
 on_both! {
     fn everything_that_is_over_goes(world) {
         drop(world.app());
-        crowd::fill(&world, 300);
+        bulk_users::insert(&world, 300);
         world.advance(400 * DAY);
         world.purge();
         let of_people = [
@@ -73,7 +73,7 @@ on_both! {
 
     fn a_purge_that_finds_nothing_reads_nothing(world) {
         drop(world.app());
-        crowd::fill(&world, 10_000);
+        bulk_users::insert(&world, 10_000);
         let db = world.db();
         let now = UtcTime::from_seconds(world.now());
         for (name, purge) in PURGES {
@@ -152,7 +152,7 @@ fn lets_others_write(world: &World, work: impl FnOnce() + Send) {
 fn a_purge_lets_others_write_every_few_milliseconds() {
     let world = World::sqlite();
     drop(world.app());
-    crowd::fill(&world, 5_000);
+    bulk_users::insert(&world, 5_000);
     world.advance(400 * DAY + HOUR);
     lets_others_write(&world, || world.purge());
     assert_eq!(world.count("sessions") + world.count("refresh_tokens") + world.count("events"), 0);

@@ -18,7 +18,7 @@ use diesel::{QueryableByName, RunQueryDsl as _, sql_query, sql_types};
 use hallpass::store::{Conn, Error};
 use serde_json::Value;
 
-use crate::support::{crowd, on_both};
+use crate::support::{bulk_users, on_both};
 
 /// Tables whose size depends on the number of users or on what strangers do.
 const GROWING: [&str; 16] = [
@@ -426,7 +426,7 @@ fn visit(node: &Value, steps: &mut Vec<String>) {
 on_both! {
     fn no_statement_reads_a_table_that_grows_with_the_users(world) {
         drop(world.app());
-        crowd::fill(&world, 3_000);
+        bulk_users::insert(&world, 3_000);
         world.execute("INSERT INTO erasures (user_id, requested_at) SELECT 1000000 + id, 0 FROM users");
         if !world.database_url.starts_with("sqlite") {
             world.alter("ANALYZE erasures");
@@ -487,7 +487,7 @@ on_both! {
              JOIN pg_attribute ON attrelid = conrelid AND attnum = conkey[1] \
              WHERE contype = 'f' AND connamespace = current_schema()::regnamespace"
         };
-        crowd::fill(&world, 1_000);
+        bulk_users::insert(&world, 1_000);
         world.db().write(move |conn| {
             let references: Vec<Line> = sql_query(references).load(conn)?;
             assert!(references.len() >= 4, "only {} references", references.len());

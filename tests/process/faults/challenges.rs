@@ -316,7 +316,7 @@ fn a_step_back_loses_nothing() {
         let service = setup.start();
         let api = service.api();
         let registration_token = api.register("mina@example.com");
-        let mails = crate::letters::Mailbox::folder(setup);
+        let mails = crate::mailbox::Mailbox::folder(setup);
         let code = mails.code_for("mina@example.com");
         old.are_in_step();
         service.stop();

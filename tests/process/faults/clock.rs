@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::both::on_both;
 use crate::client::{Answer, Api, PASSWORD};
-use crate::letters::Mailbox;
+use crate::mailbox::Mailbox;
 use crate::missing::needs;
 use crate::service::Setup;
 use crate::waiting::wait_until;

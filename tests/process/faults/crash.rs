@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::both::on_both;
 use crate::client::{Answer, Api, PASSWORD};
-use crate::letters::Mailbox;
+use crate::mailbox::Mailbox;
 use crate::service::Setup;
 use crate::smtp::Mode;
 use crate::sql::{change, count};

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::assert_unavailable;
 use crate::client::{Api, PASSWORD};
-use crate::letters::Mailbox;
+use crate::mailbox::Mailbox;
 use crate::missing::needs;
 use crate::postgres::Cluster;
 use crate::service::Setup;

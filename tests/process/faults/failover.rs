@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::assert_unavailable;
 use crate::client::{Api, PASSWORD};
-use crate::letters::Mailbox;
+use crate::mailbox::Mailbox;
 use crate::postgres::Cluster;
 use crate::service::{Service, Setup};
 use crate::sql::change_postgres;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::assert_unavailable;
 use crate::client::PASSWORD;
-use crate::letters::Mailbox;
+use crate::mailbox::Mailbox;
 use crate::postgres::Cluster;
 use crate::service::Setup;
 use crate::sql::change_postgres;

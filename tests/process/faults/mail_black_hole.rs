@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::both::on_both;
-use crate::letters::Mailbox;
+use crate::mailbox::Mailbox;
 use crate::postgres::free_port;
 use crate::smtp::{Mode, SmtpServer};
 

@@ -9,7 +9,7 @@ use diesel::{Connection as _, PgConnection};
 use super::assert_unavailable;
 use crate::client::{Api, PASSWORD};
 use crate::enough::Enough;
-use crate::letters::Mailbox;
+use crate::mailbox::Mailbox;
 use crate::postgres::Cluster;
 use crate::service::Setup;
 use crate::smtp::Mode;

@@ -12,8 +12,8 @@ use serde_json::json;
 use super::assert_unavailable;
 use super::connections::allow_many_connections;
 use crate::client::{Api, PASSWORD};
-use crate::letters::Mailbox;
-use crate::process::pooler::behind_a_pooler;
+use crate::mailbox::Mailbox;
+use crate::process::statements::pooler::behind_a_pooler;
 use crate::service::{Service, Setup};
 
 const MINA: &str = "mina@example.com";

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::both::on_both;
 use crate::client::PASSWORD;
-use crate::letters::Mailbox;
+use crate::mailbox::Mailbox;
 use crate::scripted_smtp::{Act, ScriptedServer};
 use crate::service::{Service, Setup};
 use crate::waiting::wait_until;

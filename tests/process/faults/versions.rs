@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::client::PASSWORD;
 use crate::database::Database;
-use crate::letters::Mailbox;
+use crate::mailbox::Mailbox;
 use crate::service::{Service, Setup};
 
 /// In an order that foreign keys allow.

@@ -6,7 +6,7 @@ use hallpass::clock::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
 use super::flows::PASSWORD;
-use super::teller::{Holder, Teller, form};
+use super::recording_client::{AuthorizedClient, RecordingClient, form};
 use crate::scripted_provider::{Answer, Key, ScriptedProvider};
 use crate::service::Setup;
 
@@ -45,51 +45,51 @@ impl Provider {
         .with("HALLPASS_SOCIAL_ALLOW_PRIVATE", "on")
     }
 
-    fn id_token(&self, teller: &Teller, audience: &str, nonce: &str) -> String {
+    fn id_token(&self, client: &RecordingClient, audience: &str, nonce: &str) -> String {
         let now = SystemClock.now().seconds();
         let token = self.key.sign(&json!({
             "iss": self.script.issuer(), "sub": SUBJECT, "aud": audience, "iat": now,
             "exp": now + 300, "nonce": nonce, "email": "canaryfed@example.com",
             "email_verified": true,
         }));
-        teller.add_canary("an id token", &token);
+        client.add_canary("an id token", &token);
         token
     }
 
     /// Starts a flow, and lets the provider answer its code. Returns the request that finishes it.
-    fn begin(&self, teller: &Teller, holder: &Holder<'_>) -> Value {
+    fn begin(&self, client: &RecordingClient, holder: &AuthorizedClient<'_>) -> Value {
         let started = holder.post("/v1/social/test/start", &json!({"return_to": RETURN_TO}));
         let url = url::Url::parse(started["authorization_url"].as_str().unwrap()).unwrap();
         let query: HashMap<String, String> = url.query_pairs().into_owned().collect();
         for name in ["state", "nonce", "code_challenge"] {
-            teller.add_canary(name, &query[name]);
+            client.add_canary(name, &query[name]);
         }
-        self.script.grant(&self.id_token(teller, "web", &query["nonce"]));
+        self.script.grant(&self.id_token(client, "web", &query["nonce"]));
         json!({"flow_token": started["flow_token"], "code": CODE, "state": query["state"]})
     }
 }
 
 /// Links an identity, logs in with it in a browser and in an app, and unlinks it.
-pub fn identities(teller: &Teller, provider: &Provider) {
-    let anyone = teller.with(&[]);
+pub fn identities(client: &RecordingClient, provider: &Provider) {
+    let anyone = client.with(&[]);
     anyone.get("/v1/social/providers");
-    let mina = teller.log_in("canarymina@example.com", PASSWORD);
-    let holder = teller.holder(&mina.access);
-    let finish = provider.begin(teller, &holder);
+    let mina = client.log_in("canarymina@example.com", PASSWORD);
+    let holder = client.holder(&mina.access);
+    let finish = provider.begin(client, &holder);
     let state = finish["state"].as_str().unwrap();
-    teller.redirected(&format!(
+    client.redirected(&format!(
         "/v1/social/test/callback?{}",
         form(&[("code", CODE), ("state", state)])
     ));
     holder.post("/v1/social/test/finish", &finish);
-    let finish = provider.begin(teller, &anyone);
+    let finish = provider.begin(client, &anyone);
     let state = finish["state"].as_str().unwrap();
-    teller.redirected_form("/v1/social/test/callback", &form(&[("code", CODE), ("state", state)]));
+    client.redirected_form("/v1/social/test/callback", &form(&[("code", CODE), ("state", state)]));
     anyone.post("/v1/social/test/finish", &finish);
-    let mut other = provider.begin(teller, &anyone);
+    let mut other = provider.begin(client, &anyone);
     other["state"] = "canary-other-state".into();
     anyone.refused("POST", "/v1/social/test/finish", &other);
-    let native = provider.id_token(teller, "ios", "canary-nonce");
+    let native = provider.id_token(client, "ios", "canary-nonce");
     let body = json!({"id_token": native, "nonce": "canary-nonce"});
     anyone.post("/v1/social/test/token", &body);
     anyone.refused("POST", "/v1/social/test/token", &body);

@@ -4,11 +4,11 @@ use actix_web::{HttpResponse, web};
 use utoipa::ToSchema;
 
 use crate::domain::PlainPassword;
-use crate::http::bearer::Bearer;
 use crate::http::blocking::State;
-use crate::http::body::{Body, Fields, Json};
-use crate::http::client::Client;
 use crate::http::error::ApiError;
+use crate::http::request::bearer::Bearer;
+use crate::http::request::body::{Body, Fields, Json};
+use crate::http::request::client::Client;
 
 /// Re-authentication of the owner.
 #[derive(ToSchema)]

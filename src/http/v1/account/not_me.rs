@@ -5,9 +5,9 @@ use utoipa::ToSchema;
 
 use crate::domain::PlainToken;
 use crate::http::blocking::State;
-use crate::http::body::{Body, Fields, Json};
-use crate::http::client::Client;
 use crate::http::error::ApiError;
+use crate::http::request::body::{Body, Fields, Json};
+use crate::http::request::client::Client;
 
 /// The link of a security notice.
 #[derive(ToSchema)]

@@ -6,11 +6,11 @@ use utoipa::ToSchema;
 
 use crate::domain::{Fault, Locale, Username};
 use crate::flows::{MetadataChange, ProfileChanges};
-use crate::http::bearer::Bearer;
 use crate::http::blocking::State;
-use crate::http::body::{Body, Fields, Json};
-use crate::http::client::Client;
 use crate::http::error::ApiError;
+use crate::http::request::bearer::Bearer;
+use crate::http::request::body::{Body, Fields, Json};
+use crate::http::request::client::Client;
 use crate::http::schema::{ChosenUsername, LocaleTag};
 use crate::http::v1::account::me::Profile;
 

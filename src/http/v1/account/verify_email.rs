@@ -7,10 +7,10 @@ use utoipa::ToSchema;
 use crate::domain::{PlainPassword, PlainToken, Transport, parse_code};
 use crate::flows::{Flows, Proof};
 use crate::http::blocking::State;
-use crate::http::body::{Body, Fields, Json};
-use crate::http::client::Client;
 use crate::http::code::Code;
 use crate::http::error::ApiError;
+use crate::http::request::body::{Body, Fields, Json};
+use crate::http::request::client::Client;
 use crate::http::schema::MailCode;
 use crate::http::v1::token::token_pair::TokenPair;
 

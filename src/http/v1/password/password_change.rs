@@ -5,11 +5,11 @@ use utoipa::ToSchema;
 
 use crate::domain::PlainPassword;
 use crate::flows::Flows;
-use crate::http::bearer::Bearer;
 use crate::http::blocking::State;
-use crate::http::body::{Body, Fields, Json};
-use crate::http::client::Client;
 use crate::http::error::ApiError;
+use crate::http::request::bearer::Bearer;
+use crate::http::request::body::{Body, Fields, Json};
+use crate::http::request::client::Client;
 use crate::http::schema::NewPassword;
 
 /// The old and the new password.

@@ -6,9 +6,9 @@ use utoipa::ToSchema;
 
 use crate::domain::Email;
 use crate::http::blocking::State;
-use crate::http::body::{Body, Fields, Json};
-use crate::http::client::Client;
 use crate::http::error::ApiError;
+use crate::http::request::body::{Body, Fields, Json};
+use crate::http::request::client::Client;
 use crate::http::schema::EmailAddress;
 use crate::http::v1::account::register::accepted_locale;
 

@@ -7,9 +7,9 @@ use utoipa::ToSchema;
 use crate::domain::{Email, PlainPassword, PlainToken, parse_code};
 use crate::flows::{Flows, ResetProof};
 use crate::http::blocking::State;
-use crate::http::body::{Body, Fields, Json};
-use crate::http::client::Client;
 use crate::http::error::ApiError;
+use crate::http::request::body::{Body, Fields, Json};
+use crate::http::request::client::Client;
 use crate::http::schema::{EmailAddress, MailCode, NewPassword};
 
 /// The link of the mail.

@@ -9,8 +9,8 @@ use utoipa::ToSchema;
 use crate::domain::{EndedSession, Fault, UserId, UtcTime};
 use crate::flows::Ended;
 use crate::http::blocking::State;
-use crate::http::body::{Body, Fields, Query};
 use crate::http::error::ApiError;
+use crate::http::request::body::{Body, Fields, Query};
 use crate::http::serving::slices;
 
 /// The parsed query.

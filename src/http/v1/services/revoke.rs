@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, web};
 
 use crate::http::blocking::State;
 use crate::http::error::ApiError;
-use crate::http::service_credentials::Presented;
+use crate::http::request::service_credentials::Presented;
 use crate::http::v1::services::token_request::{TokenParameters, TokenRequest};
 
 #[utoipa::path(

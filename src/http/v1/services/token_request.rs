@@ -8,10 +8,10 @@ use actix_web::{FromRequest, HttpRequest};
 use utoipa::ToSchema;
 
 use crate::domain::PlainToken;
-use crate::http::body::{Body, Fields};
 use crate::http::error::ApiError;
-use crate::http::form::Form;
-use crate::http::service_credentials::{self, Presented};
+use crate::http::request::body::{Body, Fields};
+use crate::http::request::form::Form;
+use crate::http::request::service_credentials::{self, Presented};
 
 /// A token, and the credentials of the service if they are not in the `Authorization` header.
 #[derive(ToSchema)]

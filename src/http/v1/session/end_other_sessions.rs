@@ -2,10 +2,10 @@
 
 use actix_web::{HttpResponse, web};
 
-use crate::http::bearer::Bearer;
 use crate::http::blocking::State;
-use crate::http::client::Client;
 use crate::http::error::ApiError;
+use crate::http::request::bearer::Bearer;
+use crate::http::request::client::Client;
 
 #[utoipa::path(
     delete,

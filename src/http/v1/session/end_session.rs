@@ -3,11 +3,11 @@
 use actix_web::{HttpResponse, web};
 
 use crate::domain::SessionId;
-use crate::http::bearer::Bearer;
 use crate::http::blocking::State;
-use crate::http::client::Client;
 use crate::http::code::Code;
 use crate::http::error::ApiError;
+use crate::http::request::bearer::Bearer;
+use crate::http::request::client::Client;
 
 #[utoipa::path(
     delete,

@@ -4,10 +4,10 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use utoipa::ToSchema;
 
 use crate::http::blocking::State;
-use crate::http::body::{MAX_BODY, collect};
 use crate::http::code::Code;
 use crate::http::error::ApiError;
-use crate::http::form::is_form;
+use crate::http::request::body::{MAX_BODY, collect};
+use crate::http::request::form::is_form;
 use crate::http::serving::backpressure::Intake;
 use crate::http::v1::social::callback::redirect;
 

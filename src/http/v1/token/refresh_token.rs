@@ -9,10 +9,10 @@ use utoipa::ToSchema;
 
 use crate::domain::{Fault, PlainToken, Transport};
 use crate::flows::FieldFault;
-use crate::http::body::{Body, Fields, Json};
 use crate::http::browsers::{Browsers, refresh_cookies};
 use crate::http::error::ApiError;
-use crate::http::form::{Form, is_form};
+use crate::http::request::body::{Body, Fields, Json};
+use crate::http::request::form::{Form, is_form};
 
 /// The refresh token, in the body or in the cookie.
 #[derive(ToSchema)]

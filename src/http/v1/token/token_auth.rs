@@ -6,10 +6,10 @@ use utoipa::ToSchema;
 use crate::domain::{Fault, Length, PlainPassword, PlainToken, Transport, trim_typed};
 use crate::flows::{Flows, LogInOutcome, LoginContext};
 use crate::http::blocking::State;
-use crate::http::body::{Body, Fields, Json};
 use crate::http::browsers::device_cookie;
-use crate::http::client::Client;
 use crate::http::error::ApiError;
+use crate::http::request::body::{Body, Fields, Json};
+use crate::http::request::client::Client;
 use crate::http::v1::token::token_pair::TokenPair;
 
 /// User name or e-mail address, and password.

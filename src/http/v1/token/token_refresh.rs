@@ -3,9 +3,9 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::http::blocking::State;
-use crate::http::client::Client;
 use crate::http::code::Code;
 use crate::http::error::ApiError;
+use crate::http::request::client::Client;
 use crate::http::v1::token::refresh_token::{JsonOrForm, RefreshTokenRequest};
 use crate::http::v1::token::token_pair::TokenPair;
 

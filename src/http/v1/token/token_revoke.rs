@@ -4,9 +4,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::domain::Transport;
 use crate::http::blocking::State;
-use crate::http::body::Json;
-use crate::http::client::Client;
 use crate::http::error::ApiError;
+use crate::http::request::body::Json;
+use crate::http::request::client::Client;
 use crate::http::v1::token::refresh_token::{RefreshTokenBody, RefreshTokenRequest};
 
 #[utoipa::path(

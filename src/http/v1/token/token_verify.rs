@@ -6,10 +6,10 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::http::blocking::State;
-use crate::http::body::{Body, Fields, Json};
 use crate::http::error::ApiError;
+use crate::http::request::body::{Body, Fields, Json};
+use crate::http::request::strict_json;
 use crate::http::schema::AccessTokenClaims;
-use crate::http::strict_json;
 
 /// An access token.
 #[derive(Deserialize, ToSchema)]

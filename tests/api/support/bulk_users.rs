@@ -7,7 +7,7 @@ use super::world::BEGINNING;
 
 /// Fills empty tables with `users` users and three sessions, six refresh tokens, three events and
 /// some rows of every other table for each. No row is due to be purged.
-pub fn fill(world: &World, users: u32) {
+pub fn insert(world: &World, users: u32) {
     let is_postgres =
         matches!(DatabaseUrl::parse(&world.database_url), Ok(DatabaseUrl::Postgres(_)));
     let bytes = |text: &str| {

@@ -8,8 +8,8 @@ use actix_web::web::Bytes;
 use actix_web::{HttpResponse, web};
 use utoipa_swagger_ui::Config;
 
-use super::code::Code;
-use super::error::ApiError;
+use crate::http::code::Code;
+use crate::http::error::ApiError;
 use crate::http::serving::resource::readable;
 use crate::http::serving::slices;
 

@@ -8,9 +8,9 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 
-use crate::drf::http::charset::{self, Charset};
-use crate::drf::http::header::Parametrised;
-use crate::drf::http::value::{Value, Values, strip};
+use crate::drf::http::parsing::charset::{self, Charset};
+use crate::drf::http::parsing::header::Parametrised;
+use crate::drf::http::parsing::value::{Value, Values, strip};
 
 /// Longest headers of a part, as in Django.
 const MAX_PART_HEADERS: usize = 1024;

@@ -10,7 +10,7 @@ use std::thread;
 use serde_json::json;
 
 use crate::client::{Api, PASSWORD};
-use crate::letters::Mailbox;
+use crate::mailbox::Mailbox;
 use crate::postgres::Cluster;
 use crate::service::Setup;
 

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::client::{Api, PASSWORD};
 use crate::copying::{copy, file, sqlite_url};
 use crate::enough::Enough;
-use crate::letters::Mailbox;
+use crate::mailbox::Mailbox;
 use crate::postgres;
 use crate::postgres::free_port;
 use crate::service::{Finished, Setup};

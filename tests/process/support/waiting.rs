@@ -1,12 +1,12 @@
-//! Waiting for what happens beside a test, but not for ever.
+//! Waiting with a time-out for effects of other processes and threads.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// More than anything takes on a busy machine.
+/// Longest wait on a busy machine.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// Waits until it is so.
+/// Waits until the predicate is true.
 pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let started = Instant::now();
     while !is_so() {

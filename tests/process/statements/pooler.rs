@@ -7,7 +7,7 @@ use diesel::{Connection as _, PgConnection, RunQueryDsl as _, sql_query};
 use serde_json::json;
 
 use crate::client::{Api, PASSWORD};
-use crate::letters::Mailbox;
+use crate::mailbox::Mailbox;
 use crate::pgbouncer::Pooler;
 use crate::postgres::Cluster;
 use crate::service::{Service, Setup};

@@ -6,10 +6,10 @@ use actix_web::http::header::AUTHORIZATION;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::bearer::authorization;
-use super::code::Code;
-use super::error::ApiError;
 use crate::domain::PlainToken;
+use crate::http::code::Code;
+use crate::http::error::ApiError;
+use crate::http::request::bearer::authorization;
 
 /// The challenge to a refused client secret (RFC 6749 section 5.2).
 const BASIC: &str = "Basic realm=\"hallpass\"";

@@ -1,11 +1,11 @@
-//! The statements of requests about known and unknown users. Both cause the same ones in the same
-//! order, so that their responses take equal time whatever the machine is: `tests/timing` measures.
+//! Requests about known and unknown users execute the same statements in the same order, so that
+//! their responses take equal time on any machine. `tests/timing` measures the times.
 
 use serde_json::{Value, json};
 
 use crate::both::on_both;
 use crate::client::{Api, PASSWORD};
-use crate::letters::Mailbox;
+use crate::mailbox::Mailbox;
 use crate::scripted_provider::{Key, ScriptedProvider};
 use crate::service::{Service, Setup};
 use crate::waiting::wait_until;
@@ -67,13 +67,9 @@ impl Site {
     fn start(setup: Setup) -> Self {
         let key = Key::es256("k");
         let provider = ScriptedProvider::openid(&[&key]);
+        let settings = provider.settings(RETURN_TO);
+        let setup = settings.iter().fold(setup, |setup, (name, value)| setup.with(name, value));
         let setup = setup
-            .with("HALLPASS_SOCIAL_OIDC_TEST_ISSUER", &provider.issuer())
-            .with("HALLPASS_SOCIAL_OIDC_TEST_CLIENT_ID", "web")
-            .with("HALLPASS_SOCIAL_OIDC_TEST_CLIENT_SECRET", "s3cret")
-            .with("HALLPASS_SOCIAL_OIDC_TEST_NATIVE_CLIENT_IDS", "ios")
-            .with("HALLPASS_SOCIAL_RETURN_URLS", RETURN_TO)
-            .with("HALLPASS_SOCIAL_ALLOW_PRIVATE", "on")
             .with("HALLPASS_TRUSTED_PROXIES", "127.0.0.1")
             .with("HALLPASS_LIMITS", "on")
             .with("HALLPASS_LIMIT_MAIL_HOURLY", "20")
@@ -129,7 +125,7 @@ impl Site {
     }
 }
 
-/// Returns whether a statement belongs to the request, and not to the care of its connection.
+/// Returns whether a statement belongs to the request rather than to the check of its connection.
 fn is_work(sql: &str) -> bool {
     ["SELECT", "INSERT", "UPDATE", "DELETE", "WITH"].iter().any(|it| sql.starts_with(it))
         && !sql.contains("transaction_read_only")
@@ -137,7 +133,7 @@ fn is_work(sql: &str) -> bool {
 
 const KNOWN: Subject = Subject { name: "person-1", network: "192.0.2.1" };
 const UNKNOWN: Subject = Subject { name: "nobody-1", network: "198.51.100.1" };
-/// The first one of whom is asked: what a service does once, it does for this one.
+/// The first user of a question: statements that a service executes once are executed for it.
 const FIRST: Subject = Subject { name: "nobody-0", network: "203.0.113.1" };
 
 on_both! {

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::json;
 
 use crate::client::{Api, PASSWORD};
-use crate::letters::Mailbox;
+use crate::mailbox::Mailbox;
 use crate::missing::needs;
 use crate::service::{Service, Setup};
 use crate::sql;

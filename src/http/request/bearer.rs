@@ -7,11 +7,11 @@ use actix_web::dev::Payload;
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::{FromRequest, HttpRequest, web};
 
-use super::blocking::State;
-use super::code::Code;
-use super::error::ApiError;
 use crate::domain::PlainToken;
 use crate::flows::{Caller, Claims, VerifiedToken};
+use crate::http::blocking::State;
+use crate::http::code::Code;
+use crate::http::error::ApiError;
 
 /// The claims of a valid token.
 pub struct Bearer(pub Claims);

@@ -14,12 +14,12 @@ use futures_util::StreamExt as _;
 use serde_json::{Map, Value};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::blocking::State;
-use super::code::Code;
-use super::error::ApiError;
-use super::strict_json;
 use crate::domain::{Email, Fault, PasswordPolicy, PlainPassword};
 use crate::flows::FieldFault;
+use crate::http::blocking::State;
+use crate::http::code::Code;
+use crate::http::error::ApiError;
+use crate::http::request::strict_json;
 use crate::http::serving::backpressure::Intake;
 
 /// Most reported fields. They suffice to find a typo; a response must not be many times the

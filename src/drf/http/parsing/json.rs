@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::drf::http::value::{Fields, Number, Submitted, Text, Value, Values};
+use crate::drf::http::parsing::value::{Fields, Number, Submitted, Text, Value, Values};
 
 /// Python fails near 1000 with an internal error.
 const MAX_DEPTH: usize = 512;

@@ -35,7 +35,7 @@ pub struct Answered {
     pub status: u16,
 }
 
-pub struct Teller {
+pub struct RecordingClient {
     http: Client,
     base: String,
     address: SocketAddr,
@@ -47,12 +47,12 @@ pub struct Teller {
 }
 
 /// The same client with headers of its own.
-pub struct Holder<'a> {
-    teller: &'a Teller,
+pub struct AuthorizedClient<'a> {
+    client: &'a RecordingClient,
     headers: Vec<(String, String)>,
 }
 
-impl Teller {
+impl RecordingClient {
     pub fn new(address: SocketAddr, server: SmtpServer, canaries: Canaries) -> Self {
         let http = Client::builder()
             .timeout(Duration::from_secs(30))
@@ -75,7 +75,7 @@ impl Teller {
     }
 
     /// The operations of the document that did not succeed once.
-    pub fn never_done(&self) -> Vec<String> {
+    pub fn missing_operations(&self) -> Vec<String> {
         let document = self.with(&[]).get("/openapi.json");
         let mut operations = Vec::new();
         for (path, methods) in document["paths"].as_object().unwrap() {
@@ -95,12 +95,12 @@ impl Teller {
         self.answered.borrow().clone()
     }
 
-    pub fn with(&self, headers: &[(&str, &str)]) -> Holder<'_> {
+    pub fn with(&self, headers: &[(&str, &str)]) -> AuthorizedClient<'_> {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        Holder { teller: self, headers: headers.iter().map(owned).collect() }
+        AuthorizedClient { client: self, headers: headers.iter().map(owned).collect() }
     }
 
-    pub fn holder(&self, access_token: &str) -> Holder<'_> {
+    pub fn holder(&self, access_token: &str) -> AuthorizedClient<'_> {
         self.with(&[("authorization", &format!("Bearer {access_token}"))])
     }
 
@@ -304,7 +304,7 @@ impl Teller {
     }
 }
 
-impl Holder<'_> {
+impl AuthorizedClient<'_> {
     /// Sends JSON and takes any answer.
     pub fn any(&self, method: &str, path: &str, body: &Value) -> Value {
         self.answer(method, path, body).1
@@ -312,7 +312,7 @@ impl Holder<'_> {
 
     fn answer(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
         let (headers, text) = self.request(body);
-        let (status, text, _) = self.teller.send(method, path, &headers, &text);
+        let (status, text, _) = self.client.send(method, path, &headers, &text);
         (status, serde_json::from_str(&text).unwrap_or_default())
     }
 
@@ -343,7 +343,7 @@ impl Holder<'_> {
     /// Sends JSON and is told that the service cannot do it.
     pub fn fails(&self, expected: u16, method: &str, path: &str, body: &Value) {
         let (headers, text) = self.request(body);
-        let (status, answer, _) = self.teller.exchange(method, path, &headers, &text);
+        let (status, answer, _) = self.client.exchange(method, path, &headers, &text);
         assert_eq!(status, expected, "{method} {path}: {answer}");
     }
 

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use unicode_normalization::char::is_combining_mark;
 
-use crate::drf::http::value::{Fields, Text, Value, strip};
+use crate::drf::http::parsing::value::{Fields, Text, Value, strip};
 
 /// The message for a missing required field.
 pub const REQUIRED: &str = "This field is required.";
@@ -213,7 +213,7 @@ fn is_literal(domain: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::drf::http::value::{Number, Values};
+    use crate::drf::http::parsing::value::{Number, Values};
 
     fn json(name: &str, value: Value) -> Fields {
         let mut values = Values::default();

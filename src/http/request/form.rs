@@ -9,11 +9,11 @@ use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use serde_json::Map;
 
-use super::body::{Body, Fields, collect_small};
-use super::code::Code;
-use super::error::ApiError;
 use crate::domain::Fault;
 use crate::flows::FieldFault;
+use crate::http::code::Code;
+use crate::http::error::ApiError;
+use crate::http::request::body::{Body, Fields, collect_small};
 
 /// A form of type `T`, extracted from a request.
 pub struct Form<T>(pub T);

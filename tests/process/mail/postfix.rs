@@ -3,9 +3,9 @@
 use std::thread;
 use std::time::Duration;
 
-use crate::letters::Mailbox;
+use crate::both::on_both;
+use crate::mailbox::Mailbox;
 use crate::postfix::Postfix;
-use crate::process::both::on_both;
 use crate::service::Setup;
 use crate::waiting::wait_until;
 

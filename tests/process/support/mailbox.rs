@@ -1,4 +1,4 @@
-//! The mail that came, from a folder or from a mail server.
+//! Received mail, in a folder or at a mail server.
 
 use std::collections::HashMap;
 use std::fs;
@@ -28,7 +28,7 @@ impl Mailbox {
         Some((setup.with("HALLPASS_SMTP_URL", &server.url()), Self::Server(server)))
     }
 
-    /// The codes that came, by address, the oldest first.
+    /// The received codes by address, the oldest first.
     pub fn codes(&self) -> HashMap<String, Vec<String>> {
         let mut codes: HashMap<String, Vec<String>> = HashMap::new();
         match self {

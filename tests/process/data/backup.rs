@@ -9,7 +9,7 @@ use std::thread;
 
 use crate::client::{Api, PASSWORD};
 use crate::enough::Enough;
-use crate::letters::Mailbox;
+use crate::mailbox::Mailbox;
 use crate::service::Setup;
 use crate::sql;
 

@@ -10,8 +10,8 @@ use actix_web::{FromRequest, HttpRequest, web};
 use ipnet::IpNet;
 use tracing::Span;
 
-use super::blocking::State;
 use crate::domain::Device;
+use crate::http::blocking::State;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// Headers in which reverse proxies send the client's address. Only the first is evaluated.

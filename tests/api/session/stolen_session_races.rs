@@ -1,25 +1,13 @@
-//! An owner and a thief act on one account at the same moment.
+//! Concurrent requests of an owner and of an attacker with a stolen session.
 
-use crate::support::account::{CHANGE_REQUESTED, CONFIRM, NEW_DEVICE, RESET};
-use crate::support::{Answer, PASSWORD, TestApp, Tokens, at_once, on_both, proof_in};
+use crate::support::account::{CHANGE_REQUESTED, CONFIRM, NEW_DEVICE, RESET, statuses};
+use crate::support::{PASSWORD, at_once, on_both, proof_in};
 
 /// Time for a concurrent request between the check of the session and the change.
 const SLOW: (&str, &str) = ("HALLPASS_BCRYPT_COST", "8");
 const ROUNDS: usize = 8;
 const NEW: &str = "pear tree at dawn";
-const THIEFS: &str = "what the thief chose";
-
-fn statuses(answers: &[Answer]) -> Vec<(u16, String)> {
-    answers.iter().map(|it| (it.status, it.code())).collect()
-}
-
-/// Tokens that open nothing, whatever one tries.
-#[track_caller]
-fn are_void(app: &TestApp, tokens: &Tokens) {
-    app.token_verify(&tokens.access).refused(401, "token_revoked");
-    app.me(&tokens.access).refused(401, "token_revoked");
-    app.refresh(&tokens.refresh).refused(401, "refresh_token_revoked");
-}
+const ATTACKERS: &str = "what the attacker chose";
 
 on_both! {
     fn a_change_of_the_password_that_is_under_way_does_not_outlast_a_reset(world) {
@@ -32,39 +20,39 @@ on_both! {
             let link = world.link_about(&email, RESET, 1);
             let answers = at_once(3, |number| match number {
                 0 => app.reset_by_link(&link, NEW),
-                _ => app.change_password(&stolen.access, None, THIEFS),
+                _ => app.change_password(&stolen.access, None, ATTACKERS),
             });
             if answers[0].status == 204 {
                 for answer in &answers[1..] {
                     assert_ne!(answer.status, 204, "{:?}", statuses(&answers));
                 }
                 app.log_in(&email, NEW).is(200);
-                app.log_in(&email, THIEFS).refused(401, "invalid_credentials");
-                are_void(&app, &stolen);
+                app.log_in(&email, ATTACKERS).refused(401, "invalid_credentials");
+                app.assert_revoked(&stolen);
             } else {
-                // The thief came first and is still in; the mail that tells of it gets them out.
+                // The attacker's change came first and stands; the notice lets the owner revert it.
                 assert_eq!(answers[0].code(), "one_time_token_invalid");
-                app.log_in(&email, THIEFS).is(200);
+                app.log_in(&email, ATTACKERS).is(200);
             }
         }
     }
 
-    fn what_a_thief_has_under_way_does_not_outlast_not_me(world) {
+    fn concurrent_requests_of_an_attacker_do_not_outlast_not_me(world) {
         let app = world.app_with(&[SLOW]);
         for round in 0..ROUNDS * 2 {
-            let (owner, thief) =
-                (format!("owner{round}@example.com"), format!("thief{round}@example.com"));
+            let (owner, attacker) =
+                (format!("owner{round}@example.com"), format!("attacker{round}@example.com"));
             app.person(&world, &owner);
             let stolen = app.log_in_on("curl/8.5.0", &owner).is(200).tokens();
             let link = world.link_about(&owner, NEW_DEVICE, 1);
             let answers = at_once(3, |number| match number {
                 0 => app.not_me(&link).is(204),
-                _ => app.change_email(&stolen.access, &thief),
+                _ => app.change_email(&stolen.access, &attacker),
             });
-            are_void(&app, &stolen);
+            app.assert_revoked(&stolen);
             world.settle_mail();
             for answer in answers[1..].iter().filter(|it| it.status == 202) {
-                for mail in world.mails_about(&thief, CONFIRM) {
+                for mail in world.mails_about(&attacker, CONFIRM) {
                     let (waiting, proof) =
                         (answer.text("registration_token"), proof_in(&mail).unwrap());
                     app.verify_code(&waiting, &proof.code).refused(401, "code_invalid");
@@ -108,7 +96,7 @@ on_both! {
             for answer in at_once(8, |_| app.not_me(&links[0])) {
                 answer.is(204);
             }
-            are_void(&app, &tokens);
+            app.assert_revoked(&tokens);
             world.settle_mail();
             assert_eq!(world.mails_about(&email, RESET).len(), 1);
             // Two notices are two links; each may end what is open.
@@ -123,24 +111,24 @@ on_both! {
     fn not_me_during_the_proof_of_a_change_leaves_the_owner_in_possession(world) {
         let app = world.app();
         for round in 0..ROUNDS * 2 {
-            let (owner, thief) =
-                (format!("owner{round}@example.com"), format!("thief{round}@example.com"));
+            let (owner, attacker) =
+                (format!("owner{round}@example.com"), format!("attacker{round}@example.com"));
             let tokens = app.person(&world, &owner);
             let waiting =
-                app.change_email(&tokens.access, &thief).is(202).text("registration_token");
-            let code = world.proof_about(&thief, CONFIRM, 1).code;
+                app.change_email(&tokens.access, &attacker).is(202).text("registration_token");
+            let code = world.proof_about(&attacker, CONFIRM, 1).code;
             let link = world.link_about(&owner, CHANGE_REQUESTED, 1);
             let answers = at_once(4, |number| match number % 2 {
                 0 => app.not_me(&link).is(204),
                 _ => app.verify_code(&waiting, &code),
             });
             for proven in answers.iter().filter(|it| it.status == 200) {
-                are_void(&app, &proven.tokens());
+                app.assert_revoked(&proven.tokens());
             }
-            are_void(&app, &tokens);
+            app.assert_revoked(&tokens);
             let back = app.log_in(&owner, PASSWORD).is(200).tokens();
             assert_eq!(app.me(&back.access).text("email"), owner);
-            app.log_in(&thief, PASSWORD).refused(401, "invalid_credentials");
+            app.log_in(&attacker, PASSWORD).refused(401, "invalid_credentials");
             app.verify_code(&waiting, &code).refused(401, "code_invalid");
             world.mail_about(&owner, RESET, 1);
         }

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::database::Database;
-use crate::letters::Mailbox;
+use crate::mailbox::Mailbox;
 use crate::postgres::free_port;
 use crate::service::{Service, Setup};
 use crate::smtp::{Mode, SmtpServer};

@@ -1,0 +1,8 @@
+//! Reading of requests: credentials, client, and bodies in JSON or as forms.
+
+pub mod bearer;
+pub mod body;
+pub mod client;
+pub mod form;
+pub mod service_credentials;
+pub mod strict_json;

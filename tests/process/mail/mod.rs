@@ -1,0 +1,4 @@
+//! Mail queue and mail servers.
+
+mod delivery;
+mod postfix;
