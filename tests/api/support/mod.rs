@@ -8,6 +8,7 @@ pub mod contract;
 pub mod cookies;
 pub mod crowd;
 mod mail;
+mod meanwhile;
 pub mod raw;
 mod tables;
 mod world;

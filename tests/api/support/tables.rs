@@ -29,7 +29,7 @@ impl World {
         rows.filter(|row| row.to_lowercase().contains(&wanted)).collect()
     }
 
-    fn is_postgres(&self) -> bool {
+    pub(super) fn is_postgres(&self) -> bool {
         self.database_url.starts_with("postgres")
     }
 
