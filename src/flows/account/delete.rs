@@ -65,6 +65,7 @@ pub(crate) fn delete_account(
     outbox::erase_of(conn, user.id, user.email.as_ref())?;
     if let Some(email) = &user.email {
         challenges::delete_of_address(conn, email, None)?;
+        challenges::erase_from_notices(conn, email.normalised())?;
     }
     users::delete_user(conn, user.id)?;
     Ok(ended)
