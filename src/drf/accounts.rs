@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use crate::domain::{
-    ChallengeKind, Counted, Counter, Device, Email, EmailChange, EventContext, EventKind, Locale,
-    MailRequest, Metadata, PasswordHash, Roles, User, UserId, Username, UtcTime,
+    ChallengeKind, Counted, Counter, Device, Email, EmailChange, EventContext, EventKind, Fault,
+    Locale, MailRequest, Metadata, PasswordHash, Roles, User, UserId, Username, UtcTime,
 };
-use crate::drf::flows::DrfFlows;
+use crate::drf::flows::{Authenticated, DrfFlows};
 use crate::flows::access::may_modify;
 use crate::flows::account::change_email::notify_old_address;
 use crate::flows::account::delete::{delete_account, keep_one_superuser, lock_for_staff};
+use crate::flows::account::placeholder::refuse_reserved;
 use crate::flows::admin::users::renew_rights;
 use crate::flows::audit::record_changes;
 use crate::flows::password::change::forget_pending;
@@ -45,6 +46,13 @@ impl DrfFlows<'_> {
         Ok(self.core.db.read(|conn| users::find_by_id(conn, id))?)
     }
 
+    /// Returns whether `by` may give an account this address. The rules about domains do not bind
+    /// staff, nor an address that the user already has.
+    pub fn may_set_address(&self, by: &User, email: &Email) -> bool {
+        let is_own = by.email.as_ref().map(Email::normalised) == Some(email.normalised());
+        by.is_staff || is_own || self.core.policy.registration.check_domain(email).is_ok()
+    }
+
     /// Returns the fields of `wanted` that belong to another account than `own`. The response
     /// reveals which addresses are taken, so users who are not staff may ask about as many
     /// addresses as they may request mails for.
@@ -66,8 +74,9 @@ impl DrfFlows<'_> {
         self.core.count(counters, || Ok(self.core.db.read(|conn| taken(conn, wanted, own))?))
     }
 
-    /// Creates an active account without a password.
-    pub fn create_user(&self, by: &User, fields: AccountFields) -> Result<User> {
+    /// Creates an active account without a password, for staff.
+    pub fn create_user(&self, by: &Authenticated, fields: AccountFields) -> Result<User> {
+        let wanted = fields.clone();
         let username = fields.username.ok_or_else(|| Error::Internal("no username".to_owned()))?;
         let new = NewUser {
             username,
@@ -83,8 +92,12 @@ impl DrfFlows<'_> {
             roles: Roles::default(),
             app_metadata: Metadata::default(),
         };
-        let (by, now) = (by.id, self.core.now());
+        let (sender, by, now) = (by.clone(), by.user.id, self.core.now());
         let user = self.core.db.write(move |conn| {
+            if !sender.recheck(conn)?.is_staff {
+                return Err(Error::PermissionDenied);
+            }
+            refuse_taken(conn, &wanted, None)?;
             let user = users::insert_user(conn, &new, now)?;
             let context = EventContext::of(user.id, now).by(by);
             events::record(conn, &context, EventKind::AccountCreatedByStaff, "")?;
@@ -102,31 +115,25 @@ impl DrfFlows<'_> {
     /// Changes an account for `by` at `device`; `None` if it was deleted.
     pub fn update_user(
         &self,
-        by: &User,
+        by: &Authenticated,
         id: UserId,
         fields: AccountFields,
         device: &Device,
     ) -> Result<Option<User>> {
         let now = self.core.now();
-        let mut changes = UserChanges {
-            username: fields.username,
-            email: fields.email,
-            is_staff: fields.is_staff,
-            ..UserChanges::default()
-        };
-        let (actor, policy) = (by.id, self.core.policy.clone());
+        let (actor, policy) = (by.user.id, self.core.policy.clone());
         let tokens = Arc::clone(self.core.access_tokens.settings());
-        let (by, device) = (by.clone(), device.clone());
+        let (sender, device) = (by.clone(), device.clone());
         let user = self.core.db.write(move |conn| {
             let before = match lock_for_staff(conn, id) {
                 Ok(user) => user,
                 Err(Error::NotFound) => return Ok(None),
                 Err(error) => return Err(error),
             };
-            may_touch_other(conn, &by, &before)?;
-            if !by.is_staff {
-                let_name_follow(&before, &mut changes);
-            }
+            let by = sender.recheck(conn)?;
+            may_touch_other(&by, &before)?;
+            refuse_taken(conn, &fields, Some(&before))?;
+            let changes = changes_by(&sender.user, &before, fields)?;
             if changes.is_staff == Some(false) {
                 keep_one_superuser(conn, &before)?;
             }
@@ -154,11 +161,12 @@ impl DrfFlows<'_> {
     }
 
     /// Deletes an account for `by` and ends its sessions. Returns whether it existed.
-    pub fn delete_user(&self, by: &User, id: UserId) -> Result<bool> {
-        let (now, actor, by) = (self.core.now(), by.id, by.clone());
+    pub fn delete_user(&self, by: &Authenticated, id: UserId) -> Result<bool> {
+        let (now, actor, sender) = (self.core.now(), by.user.id, by.clone());
         let (existed, ended) = self.core.db.write(move |conn| match lock_for_staff(conn, id) {
             Ok(user) => {
-                may_touch_other(conn, &by, &user)?;
+                let by = sender.recheck(conn)?;
+                may_touch_other(&by, &user)?;
                 let context = EventContext::of(id, now);
                 let context = if by.id == id { context } else { context.by(by.id) };
                 Ok((true, delete_account(conn, &user, &context)?))
@@ -184,13 +192,27 @@ pub fn list_users(core: &Flows, after: UserId, limit: i64) -> Result<Vec<User>> 
 }
 
 /// Checks that `by` may change `user`: the own account, or others as under `/v1`.
-fn may_touch_other(conn: &mut Conn, by: &User, user: &User) -> Result<()> {
-    if by.id == user.id { Ok(()) } else { may_modify(conn, by, user) }
+fn may_touch_other(by: &User, user: &User) -> Result<()> {
+    if by.id == user.id { Ok(()) } else { may_modify(by, user) }
+}
+
+/// Returns the changes of the account `before` by a user who was read as `by`. Users who are not
+/// staff keep their staff flag, and can only have a user name that cannot pass for another's.
+fn changes_by(by: &User, before: &User, fields: AccountFields) -> Result<UserChanges> {
+    let AccountFields { username, email, is_staff } = fields;
+    let changes = UserChanges { username, email, ..UserChanges::default() };
+    if by.is_staff {
+        return Ok(UserChanges { is_staff, ..changes });
+    }
+    if changes.username.as_ref().is_some_and(|name| !before.may_take_name(name)) {
+        return Err(Error::invalid("username", Fault::InvalidUsername));
+    }
+    Ok(let_name_follow(before, changes))
 }
 
 /// Makes a user name that is the e-mail address follow a change of it: it must not block the
 /// address for its owner.
-fn let_name_follow(before: &User, changes: &mut UserChanges) {
+fn let_name_follow(before: &User, mut changes: UserChanges) -> UserChanges {
     let name = changes.username.as_ref().unwrap_or(&before.username);
     let email = match &changes.email {
         EmailChange::Keep => before.email.as_ref(),
@@ -198,11 +220,12 @@ fn let_name_follow(before: &User, changes: &mut UserChanges) {
         EmailChange::Remove => None,
     };
     if let Some(email) = email
-        && name.as_str().contains('@')
+        && name.normalised().contains('@')
         && *name != Username::of_address(email)
     {
         changes.username = Some(Username::of_address(email));
     }
+    changes
 }
 
 /// Returns the context of a change of that account by the user or by staff.
@@ -214,7 +237,7 @@ fn context_of_change(id: UserId, by: &User, device: &Device, now: UtcTime) -> Ev
 /// Returns the addresses in `wanted` that are not those of `user`.
 fn other_addresses(user: &User, wanted: &AccountFields) -> Vec<Email> {
     let other_name = wanted.username.as_ref().filter(|name| **name != user.username);
-    let named = other_name.and_then(|name| Email::parse(name.as_str()).ok());
+    let named = other_name.and_then(Username::named_address);
     let mailed = match &wanted.email {
         EmailChange::Set(email) => Some(email.clone()),
         EmailChange::Keep | EmailChange::Remove => None,
@@ -223,13 +246,26 @@ fn other_addresses(user: &User, wanted: &AccountFields) -> Vec<Email> {
     [named, mailed].into_iter().flatten().filter(|it| Some(it.normalised()) != own).collect()
 }
 
+/// Refuses fields that belong to another account than `own`, or that only placeholders may have.
+fn refuse_taken(conn: &mut Conn, wanted: &AccountFields, own: Option<&User>) -> Result<()> {
+    let taken = taken(conn, wanted, own.map(|user| user.id))?;
+    if taken.username {
+        return Err(Error::UsernameTaken);
+    }
+    if taken.email {
+        return Err(Error::EmailTaken);
+    }
+    let Some(username) = &wanted.username else { return Ok(()) };
+    refuse_reserved(username, own.map(|user| &user.username))
+}
+
 fn taken(conn: &mut Conn, wanted: &AccountFields, own: Option<UserId>) -> store::Result<Taken> {
     let is_another = |found: Option<User>| found.is_some_and(|user| Some(user.id) != own);
     let mut taken = Taken::default();
     if let Some(username) = &wanted.username {
         taken.username = is_another(users::find_by_username(conn, username.as_str())?);
         // A user name that is the address of another user could pass for that user.
-        if let (false, Ok(email)) = (taken.username, Email::parse(username.as_str())) {
+        if let (false, Some(email)) = (taken.username, username.named_address()) {
             taken.username = is_another(users::find_by_email(conn, &email)?);
         }
     }

@@ -6,7 +6,7 @@ use crate::drf::token::{Claims, DrfTokens, Origin, RefreshError, TokenError};
 use crate::flows::limits::Attempt;
 use crate::flows::{Error, Flows, LoginContext, Result};
 use crate::store::sessions::log_in::Named;
-use crate::store::{events, users};
+use crate::store::{Conn, events, users};
 
 /// Reasons to refuse a token of the adapter.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +63,45 @@ impl From<RefreshError> for AccessError {
 /// The result of a flow that takes a token.
 pub type TokenResult<T> = std::result::Result<T, AccessError>;
 
+/// The sender of a request, as read when the credentials were checked.
+#[derive(Clone, Debug)]
+pub struct Authenticated {
+    /// The user.
+    pub user: User,
+    by: Credentials,
+}
+
+/// The credentials of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Credentials {
+    Password,
+    Token,
+}
+
+impl Authenticated {
+    /// Returns the user, read again in the transaction of a change. Hashing and waiting for the
+    /// writer take a while, in which the password may be changed, and rights and tokens revoked.
+    pub(super) fn recheck(&self, conn: &mut Conn) -> Result<User> {
+        let seen = &self.user;
+        let user = users::find_by_id(conn, seen.id)?.filter(|user| {
+            let has_same_tokens = user.tokens_from == seen.tokens_from;
+            // A log-in may have upgraded the hash; a new password ends the tokens too.
+            let has_same_password =
+                self.by == Credentials::Password && user.password_hash == seen.password_hash;
+            user.is_active && (has_same_tokens || has_same_password)
+        });
+        let user = user.ok_or(match self.by {
+            Credentials::Password => Error::InvalidCredentials,
+            Credentials::Token => Error::TokenRevoked,
+        })?;
+        // The request was read with the rights of staff.
+        if seen.is_staff && !user.is_staff {
+            return Err(Error::PermissionDenied);
+        }
+        Ok(user)
+    }
+}
+
 /// The adapter's flows: those of the core, with the adapter's tokens.
 #[derive(Clone, Copy)]
 pub struct DrfFlows<'a> {
@@ -100,20 +139,25 @@ impl<'a> DrfFlows<'a> {
         Ok(self.tokens.issue(&user, &Origin::at(now), now))
     }
 
-    /// Returns the active user with that name and password, for a single request.
-    pub fn user_by_password(
+    /// Returns the active user with that name and password, as the sender of a single request.
+    pub fn sender_by_password(
         &self,
         username: &str,
         password: &PlainPassword,
         login_context: &LoginContext,
-    ) -> Result<User> {
+    ) -> Result<Authenticated> {
         let named = Named::username(username);
         let check = |attempt: &Attempt| {
             let compared = attempt.compared.clone();
             self.core.check_password(password, attempt, compared).map_err(disabled_as_unknown)
         };
         let (user, _) = self.core.attempt(username, &named, login_context, check)?;
-        Ok(user)
+        Ok(Authenticated { user, by: Credentials::Password })
+    }
+
+    /// Returns the user of a valid token, as the sender of a request.
+    pub fn sender_by_token(&self, token: &str) -> TokenResult<Authenticated> {
+        Ok(Authenticated { user: self.user_by_token(token)?, by: Credentials::Token })
     }
 
     /// Returns the user of a valid token.

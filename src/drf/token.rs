@@ -69,7 +69,8 @@ impl Origin {
     }
 }
 
-/// The generation of imported accounts, whose tokens of the replaced stack stay valid.
+/// The last generation of accounts whose tokens were not revoked since their import. Their tokens of
+/// the replaced stack are valid.
 const NEVER: UtcTime = UtcTime::from_micros(0);
 
 /// The claim that holds the token generation of the account. Tokens of the replaced stack have
@@ -158,7 +159,7 @@ impl DrfTokens {
             let issued = issued_at(claims);
             let is_after =
                 |it: i64| it > revoked.seconds() && !is_future(it, now) && claims.has_user_id();
-            revoked == NEVER || issued.is_some_and(is_after)
+            revoked <= NEVER || issued.is_some_and(is_after)
         };
         claims.names(user.id) && is_current
     }

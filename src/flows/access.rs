@@ -9,9 +9,10 @@ use tracing::field::{DisplayValue, display};
 
 use super::{Claims, Error, Flows, Result};
 use crate::domain::{
-    ApiKey, ApiKeyId, ApiKeyState, EventContext, PlainToken, Scope, User, UserId, UtcTime,
+    ApiKey, ApiKeyId, ApiKeyState, EventContext, PlainToken, Scope, SessionId, User, UserId,
+    UtcTime,
 };
-use crate::store::{Conn, api_keys, users};
+use crate::store::{Conn, api_keys, sessions, users};
 
 /// Precision of the last-used time of an API key. It saves a write per request.
 const USE_RECORDED_EVERY: Duration = Duration::from_mins(1);
@@ -30,8 +31,8 @@ pub enum Caller {
 /// A caller who may administer accounts.
 #[derive(Clone, Debug)]
 pub(crate) enum Administrator {
-    /// A member of the staff.
-    Staff(Box<User>),
+    /// A member of the staff, in a session.
+    Staff(Box<User>, SessionId),
     /// A service with the scope that the request needs.
     Service(ApiKey),
     /// The operator, who is above all roles.
@@ -43,7 +44,7 @@ impl Administrator {
     pub(crate) fn context(&self, id: UserId, now: UtcTime) -> EventContext {
         let context = EventContext::of(id, now);
         match self {
-            Self::Staff(user) => context.by(user.id),
+            Self::Staff(user, _) => context.by(user.id),
             Self::Service(key) => context.by_key(&key.id),
             Self::Operator => context.by(UserId::NONE),
         }
@@ -51,7 +52,7 @@ impl Administrator {
 
     /// Returns the user id of the staff member, for the log.
     pub(crate) fn staff_id(&self) -> Option<i64> {
-        if let Self::Staff(user) = self { Some(user.id.0) } else { None }
+        if let Self::Staff(user, _) = self { Some(user.id.0) } else { None }
     }
 
     /// Returns the id of the API key, for the log.
@@ -59,11 +60,11 @@ impl Administrator {
         if let Self::Service(key) = self { Some(display(&key.id)) } else { None }
     }
 
-    /// Checks that the caller may still administer accounts. Hashing takes a while, in which rights
-    /// may be revoked.
+    /// Checks in the transaction that the caller may still administer accounts. Hashing takes a
+    /// while, in which rights may be revoked and sessions ended.
     pub(crate) fn recheck(&self, conn: &mut Conn, now: UtcTime) -> Result<()> {
         match self {
-            Self::Staff(user) => require_staff(conn, user.id).map(|_| ()),
+            Self::Staff(user, session) => require_staff(conn, user.id, session).map(|_| ()),
             Self::Service(key) => {
                 let key = api_keys::find_by_id(conn, &key.id)?.ok_or(Error::TokenInvalid)?;
                 check_state(&key, now)
@@ -75,7 +76,9 @@ impl Administrator {
     /// Checks that the caller may change `other`.
     pub(crate) fn may_modify(&self, conn: &mut Conn, other: &User, now: UtcTime) -> Result<()> {
         match self {
-            Self::Staff(user) => may_modify(conn, user, other),
+            Self::Staff(user, session) => {
+                may_modify(&require_staff(conn, user.id, session)?, other)
+            }
             Self::Service(_) if other.is_staff || other.is_superuser => {
                 Err(Error::PermissionDenied)
             }
@@ -87,7 +90,7 @@ impl Administrator {
     /// create itself a staff account.
     pub(crate) fn may_set_staff(&self) -> Result<()> {
         match self {
-            Self::Staff(_) | Self::Operator => Ok(()),
+            Self::Staff(..) | Self::Operator => Ok(()),
             Self::Service(_) => Err(Error::PermissionDenied),
         }
     }
@@ -97,7 +100,7 @@ impl Administrator {
 impl fmt::Display for Administrator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Staff(user) => user.id.fmt(f),
+            Self::Staff(user, _) => user.id.fmt(f),
             Self::Service(key) => write!(f, "api_key:{}", key.id),
             Self::Operator => f.write_str("operator"),
         }
@@ -111,7 +114,10 @@ impl Flows {
     /// [`Error::PermissionDenied`] for a user who is not staff and for a key without `scope`.
     pub(crate) fn administrator(&self, caller: &Caller, scope: Scope) -> Result<Administrator> {
         match caller {
-            Caller::User(claims) => Ok(Administrator::Staff(Box::new(self.staff(claims)?))),
+            Caller::User(claims) => {
+                let staff = Box::new(self.staff(claims)?);
+                Ok(Administrator::Staff(staff, claims.session_id()))
+            }
             Caller::Service(key) => Ok(Administrator::Service(self.require_scope(key, scope)?)),
             Caller::Operator => Ok(Administrator::Operator),
         }
@@ -125,8 +131,9 @@ impl Flows {
 
     /// Returns the superuser who holds the token.
     pub(crate) fn superuser(&self, claims: &Claims) -> Result<User> {
-        let user = self.staff(claims)?;
-        if user.is_superuser { Ok(user) } else { Err(Error::PermissionDenied) }
+        let user = self.require_active_user(claims.user_id())?;
+        require_superuser(&user)?;
+        Ok(user)
     }
 
     /// Returns the key if it is active and has `scope`, and records that it was used.
@@ -159,15 +166,28 @@ fn check_state(key: &ApiKey, now: UtcTime) -> Result<()> {
     }
 }
 
-/// Checks in the transaction that `staff` may still change `other`.
-pub(crate) fn may_modify(conn: &mut Conn, staff: &User, other: &User) -> Result<()> {
-    let staff = require_staff(conn, staff.id)?;
-    if staff.is_superuser || !other.is_superuser { Ok(()) } else { Err(Error::PermissionDenied) }
+/// Checks that `by`, read in the transaction, may change `other`.
+pub(crate) fn may_modify(by: &User, other: &User) -> Result<()> {
+    let is_allowed = by.is_staff && (by.is_superuser || !other.is_superuser);
+    if is_allowed { Ok(()) } else { Err(Error::PermissionDenied) }
 }
 
-/// Returns the staff member, read in the transaction.
-fn require_staff(conn: &mut Conn, id: UserId) -> Result<User> {
+/// Checks that the user is a superuser who may manage others.
+pub(crate) fn require_superuser(user: &User) -> Result<()> {
+    if user.is_staff && user.is_superuser { Ok(()) } else { Err(Error::PermissionDenied) }
+}
+
+/// Returns the staff member of an open session, read in the transaction.
+fn require_staff(conn: &mut Conn, id: UserId, session: &SessionId) -> Result<User> {
     let user = users::find_by_id(conn, id)?.filter(|user| user.is_active);
     let user = user.ok_or(Error::TokenRevoked)?;
+    require_open(conn, session)?;
     if user.is_staff { Ok(user) } else { Err(Error::PermissionDenied) }
+}
+
+/// Checks in the transaction that the session was not ended.
+pub(crate) fn require_open(conn: &mut Conn, session: &SessionId) -> Result<()> {
+    let session = sessions::find_session(conn, session)?;
+    let is_open = session.is_some_and(|session| session.ended_at.is_none());
+    if is_open { Ok(()) } else { Err(Error::TokenRevoked) }
 }

@@ -101,7 +101,7 @@ pub fn import_django(
         import::lock_users(conn)?;
         let present = import::find_present(conn)?;
         let (mut report, new) = report(plan::make(accounts, &present, choices, now), choices);
-        import::insert_users(conn, &new.users, progress)?;
+        import::insert_users(conn, &new.users, progress, now)?;
         report.identities = identities::insert_missing(conn, new.identities)?;
         Ok(report)
     })

@@ -27,8 +27,9 @@ const KNOWN_IN_A_ROW: u32 = 2;
 /// The client of a hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Requester {
-    /// The account: the user id on a known device, otherwise the log-in name as submitted. Its
-    /// hashes are computed one at a time.
+    /// The account: the user id on a known device and in a session, otherwise the log-in name as
+    /// submitted. Its hashes are computed one at a time. With the user id everywhere, the wait of a
+    /// log-in by user name for one by e-mail address would reveal that both are of one account.
     pub account: String,
     /// The lane that the job waits in.
     pub lane: Lane,

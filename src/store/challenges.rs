@@ -5,6 +5,7 @@ pub mod registrations;
 
 use diesel::dsl::{exists, not};
 use diesel::prelude::*;
+use diesel::sql_types::Text;
 
 use super::schema::{challenges, users};
 use super::{Conn, Page, Result, page};
@@ -305,12 +306,43 @@ fn erase(conn: &mut Conn, ids: Vec<String>) -> Result<bool> {
     Ok(true)
 }
 
+/// Erases an e-mail address, normalised, from the texts of notices to other users: alone, or before
+/// the user name that replaced it.
+pub fn erase_from_notices(conn: &mut Conn, address: &str) -> Result<()> {
+    #[derive(QueryableByName)]
+    struct Erased {
+        #[diesel(sql_type = Text)]
+        id: String,
+    }
+    // In the order of bytes, the address and the address with a space are all there is between. For
+    // SQLite the index is named, since it knows no sizes of indexes.
+    let (indexed_by, collation) = match conn {
+        Conn::Postgres(_) => ("", "COLLATE \"C\""),
+        Conn::Sqlite(_) => ("INDEXED BY challenges_telling_an_address", ""),
+    };
+    // With the condition of that index.
+    let erased: Vec<Erased> = diesel::sql_query(format!(
+        "UPDATE challenges {indexed_by} SET detail = '' WHERE kind = 'disavow' AND detail <> '' \
+         AND lower(detail) {collation} >= $1 AND lower(detail) {collation} < $2 RETURNING id"
+    ))
+    .bind::<Text, _>(address)
+    .bind::<Text, _>(format!("{address}!"))
+    .load(conn)?;
+    // The version before has its own copies.
+    for Erased { id } in erased {
+        diesel::sql_query("UPDATE one_time_tokens SET detail = '' WHERE id = $1")
+            .bind::<Text, _>(id)
+            .execute(conn)?;
+    }
+    Ok(())
+}
+
 /// Serializes the transactions that answer challenges about the e-mail address.
 pub fn lock_address(conn: &mut Conn, email: &Email) -> Result<()> {
     if let Conn::Postgres(postgres) = conn {
         // SQLite has one writer.
         diesel::sql_query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
-            .bind::<diesel::sql_types::Text, _>(email.normalised())
+            .bind::<Text, _>(email.normalised())
             .execute(postgres)?;
     }
     Ok(())

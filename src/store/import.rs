@@ -6,6 +6,7 @@ use diesel::prelude::*;
 use diesel::sql_query;
 
 use super::schema::users;
+use super::users::released_names;
 use super::{Conn, Result};
 use crate::domain::{Email, User, UserId, UtcTime};
 
@@ -51,8 +52,13 @@ pub fn find_present(conn: &mut Conn) -> Result<Present> {
 }
 
 /// Inserts accounts with their user ids, and reports their number so far to `progress`. New
-/// accounts get higher user ids.
-pub fn insert_users(conn: &mut Conn, accounts: &[User], progress: fn(usize)) -> Result<()> {
+/// accounts get higher user ids. Access tokens that contain an address of one of them end.
+pub fn insert_users(
+    conn: &mut Conn,
+    accounts: &[User],
+    progress: fn(usize),
+    now: UtcTime,
+) -> Result<()> {
     let mut done = 0;
     for chunk in accounts.chunks(ROWS) {
         let rows: Vec<_> = chunk
@@ -77,6 +83,7 @@ pub fn insert_users(conn: &mut Conn, accounts: &[User], progress: fn(usize)) -> 
                     users::app_metadata.eq(user.app_metadata.to_text()),
                     users::roles.eq(user.roles.to_text()),
                     users::disabled_reason.eq(user.disabled_reason.as_deref()),
+                    users::tokens_from.eq(user.tokens_from.micros()),
                 )
             })
             .collect();
@@ -93,6 +100,7 @@ pub fn insert_users(conn: &mut Conn, accounts: &[User], progress: fn(usize)) -> 
     if accounts.is_empty() {
         return Ok(());
     }
+    released_names::take_all(conn, accounts, now)?;
     // SQLite's sequence follows by itself; that of Postgres counts only numbers that it assigned.
     if let Conn::Postgres(postgres) = conn {
         sql_query(

@@ -2,7 +2,7 @@
 
 use unicode_normalization::UnicodeNormalization as _;
 
-use crate::domain::{Email, Fault, Length, trim_typed};
+use crate::domain::{Email, Fault, Length, UserId, trim_typed};
 
 /// The letters beyond ASCII that a chosen name may have: blocks of letters without gaps, so that
 /// the published pattern works in the regular expressions of any language.
@@ -39,6 +39,8 @@ pub struct Username {
 impl Username {
     /// Longest name in characters, as in the stack that Hallpass replaces.
     pub const MAX_LENGTH: usize = 150;
+    /// Beginning of placeholders, before a number.
+    pub const PLACEHOLDER: &str = "user-";
 
     /// Parses a name that a user chose. It may not contain `@`: only addresses do, so no name can
     /// pass for the address of another user.
@@ -71,6 +73,19 @@ impl Username {
     pub fn is_address(&self, email: &Email) -> bool {
         let named = self.named_address();
         named.as_ref().map_or(self.normalised(), Email::normalised) == email.normalised()
+    }
+
+    /// Returns whether only placeholders may have this name: it begins with `user-` and a digit. A
+    /// chosen one could pass for another user's.
+    pub fn is_reserved(&self) -> bool {
+        let number = self.normalised.strip_prefix(Self::PLACEHOLDER);
+        number.is_some_and(|number| number.starts_with(|c: char| c.is_ascii_digit()))
+    }
+
+    /// Returns whether it is a placeholder made of that user id.
+    pub fn is_made_of(&self, id: UserId) -> bool {
+        let rest = self.normalised.strip_prefix(&format!("{}{id}", Self::PLACEHOLDER));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
     }
 
     /// Parses a name that may contain `@`: an address as name, or one that staff chose.
@@ -147,6 +162,19 @@ mod tests {
         assert!(
             Username::unchecked("Root@Localhost").is_address(&Email::unchecked("root@localhost"))
         );
+    }
+
+    #[test]
+    fn names_of_placeholders_are_reserved_in_every_width() {
+        for reserved in ["user-7", "USER-7-2", "user-7th", "\u{ff55}ser\u{ff0d}\u{ff17}"] {
+            assert!(Username::unchecked(reserved).is_reserved(), "{reserved}");
+        }
+        for free in ["user", "user-", "user-mina", "user7", "a-user-7", "user--7"] {
+            assert!(!Username::unchecked(free).is_reserved(), "{free}");
+        }
+        let is_made_of_7 = |name| Username::unchecked(name).is_made_of(UserId(7));
+        assert!(is_made_of_7("user-7") && is_made_of_7("user-7-2"));
+        assert!(!is_made_of_7("user-71") && !is_made_of_7("user-8-7"));
     }
 
     #[test]

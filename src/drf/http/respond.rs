@@ -19,6 +19,10 @@ use crate::http::serving::slices;
 
 /// The message for a request without credentials.
 pub const NOT_AUTHENTICATED: &str = "Authentication credentials were not provided.";
+/// The message for a wrong user name or password.
+pub const WRONG_PASSWORD: &str = "Invalid username/password.";
+/// The message for a token that has expired or was revoked.
+pub const EXPIRED: &str = "Signature has expired.";
 
 /// A response before it is serialized.
 #[derive(Debug, Clone, PartialEq)]

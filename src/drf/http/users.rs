@@ -3,20 +3,21 @@
 
 use std::io;
 
+use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use futures_util::{Stream, stream};
 use serde_json::{Value, json};
 
 use crate::domain::{Email, EmailChange, User, UserId, Username};
 use crate::drf::accounts::{AccountFields, list_users};
-use crate::drf::flows::DrfFlows;
+use crate::drf::flows::{Authenticated, DrfFlows};
 use crate::drf::http::answers::{failure, faults, read_fields};
 use crate::drf::http::pages::user_number;
 use crate::drf::http::parsing::fields::{
-    self, BAD_USERNAME, EMAIL_TAKEN, REQUIRED, USERNAME_TAKEN, one,
+    self, BAD_USERNAME, DOMAIN_DENIED, EMAIL_TAKEN, REQUIRED, USERNAME_TAKEN, one,
 };
 use crate::drf::http::request::Request;
-use crate::drf::http::respond::Answer;
+use crate::drf::http::respond::{Answer, EXPIRED, WRONG_PASSWORD};
 use crate::flows::{Error, Flows};
 use crate::http::blocking::State;
 
@@ -27,8 +28,9 @@ const PAGE: i64 = 500;
 pub fn answer_list(
     flows: DrfFlows<'_>,
     request: &Request,
-    caller: &User,
+    sender: &Authenticated,
 ) -> Result<Answer, Answer> {
+    let caller = &sender.user;
     match request.method.as_str() {
         "GET" | "HEAD" => {
             if !caller.is_staff {
@@ -42,7 +44,7 @@ pub fn answer_list(
         "POST" if !caller.is_staff => Err(Answer::forbidden()),
         "POST" => {
             let wanted = read_account(flows, request, caller, false, None)?;
-            let user = flows.create_user(caller, wanted).map_err(conflict_response)?;
+            let user = flows.create_user(sender, wanted).map_err(conflict_response)?;
             let shown = shown(&user, &request.origin);
             Ok(Answer::created(shown, url(user.id, &request.origin)))
         }
@@ -55,8 +57,9 @@ pub fn answer_one(
     flows: DrfFlows<'_>,
     request: &Request,
     key: &str,
-    caller: &User,
+    sender: &Authenticated,
 ) -> Result<Answer, Answer> {
+    let caller = &sender.user;
     let id = user_number(key).map(UserId);
     if !caller.is_staff && id != Some(caller.id) {
         return Err(Answer::forbidden());
@@ -69,11 +72,11 @@ pub fn answer_one(
     match request.method.as_str() {
         "GET" | "HEAD" => Ok(Answer::ok(shown(&existing()?, &request.origin))),
         "OPTIONS" => Ok(Answer::ok(request.page.description(find()?.is_some()))),
-        "PUT" => change(flows, request, &existing()?, caller, false),
-        "PATCH" => change(flows, request, &existing()?, caller, true),
+        "PUT" => change(flows, request, existing()?.id, sender, false),
+        "PATCH" => change(flows, request, existing()?.id, sender, true),
         "DELETE" => {
             let user = existing()?;
-            if flows.delete_user(caller, user.id).map_err(conflict_response)? {
+            if flows.delete_user(sender, user.id).map_err(conflict_response)? {
                 Ok(Answer::deleted())
             } else {
                 Err(Answer::not_found())
@@ -86,19 +89,13 @@ pub fn answer_one(
 fn change(
     flows: DrfFlows<'_>,
     request: &Request,
-    user: &User,
-    caller: &User,
+    id: UserId,
+    sender: &Authenticated,
     partial: bool,
 ) -> Result<Answer, Answer> {
-    let mut wanted = read_account(flows, request, caller, partial, Some(user.id))?;
-    if !caller.is_staff {
-        wanted.is_staff = None;
-        if wanted.username.as_ref().is_some_and(|name| !user.may_take_name(name)) {
-            return Err(faults([("username", Some(one(BAD_USERNAME)))]));
-        }
-    }
+    let wanted = read_account(flows, request, &sender.user, partial, Some(id))?;
     let device = &request.login_context.device;
-    let changed = flows.update_user(caller, user.id, wanted, device).map_err(conflict_response)?;
+    let changed = flows.update_user(sender, id, wanted, device).map_err(conflict_response)?;
     changed.map(|user| Answer::ok(shown(&user, &request.origin))).ok_or_else(Answer::not_found)
 }
 
@@ -120,6 +117,10 @@ fn read_account(
         None => EmailChange::Keep,
         Some("") => EmailChange::Remove,
         Some(text) => EmailChange::Set(Email::unchecked(text)),
+    });
+    let email = email.and_then(|change| match &change {
+        EmailChange::Set(email) if !flows.may_set_address(caller, email) => Err(one(DOMAIN_DENIED)),
+        _ => Ok(change),
     });
     let is_staff = fields::flag(fields, "is_staff", partial);
     let good = AccountFields {
@@ -143,10 +144,13 @@ fn read_account(
     ]))
 }
 
-/// Returns the response to a conflict with a concurrent request, or with the protection of
-/// superusers.
+/// Returns the response to a conflict with a concurrent request, with the protection of superusers,
+/// or with the names of other users.
 fn conflict_response(error: Error) -> Answer {
     match error {
+        Error::InvalidCredentials => Answer::detail(StatusCode::FORBIDDEN, WRONG_PASSWORD),
+        Error::TokenRevoked => Answer::detail(StatusCode::FORBIDDEN, EXPIRED),
+        Error::Invalid(_) => faults([("username", Some(one(BAD_USERNAME)))]),
         Error::PermissionDenied | Error::LastSuperuser => Answer::forbidden(),
         Error::UsernameTaken => faults([("username", Some(one(USERNAME_TAKEN)))]),
         Error::EmailTaken => faults([("email", Some(one(EMAIL_TAKEN)))]),

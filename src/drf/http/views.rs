@@ -5,7 +5,7 @@ use actix_web::http::StatusCode;
 use serde_json::json;
 
 use crate::domain::{PlainPassword, User};
-use crate::drf::flows::{AccessError, DrfFlows};
+use crate::drf::flows::{AccessError, Authenticated, DrfFlows};
 use crate::drf::http::answers::{failure, faults, read_fields};
 use crate::drf::http::authentication::{self, Credentials, Schemes};
 use crate::drf::http::negotiation::{Indent, NegotiationError, negotiate};
@@ -13,7 +13,7 @@ use crate::drf::http::pages::Page;
 use crate::drf::http::parsing::fields;
 use crate::drf::http::parsing::value::Fields;
 use crate::drf::http::request::Request;
-use crate::drf::http::respond::{Answer, NOT_AUTHENTICATED};
+use crate::drf::http::respond::{Answer, EXPIRED, NOT_AUTHENTICATED, WRONG_PASSWORD};
 use crate::drf::http::users;
 use crate::flows::Error;
 
@@ -135,7 +135,7 @@ fn obtain_token(flows: DrfFlows<'_>, request: &Request, fields: &Fields) -> Resu
 fn body_refusal(error: AccessError) -> Answer {
     Answer::non_field_error(match error {
         AccessError::Undecodable | AccessError::Unacceptable => UNDECODABLE,
-        AccessError::Expired => "Signature has expired.",
+        AccessError::Expired => EXPIRED,
         AccessError::Nameless => "Invalid payload.",
         AccessError::UnknownAccount => "User doesn't exist.",
         AccessError::AccountDisabled => "User account is disabled.",
@@ -161,19 +161,23 @@ fn log_in_by_token(
     }
 }
 
-/// Returns the user of the other pages, by password or token.
-fn log_in(flows: DrfFlows<'_>, request: &Request, schemes: Schemes) -> Result<User, Answer> {
+/// Returns the sender of a request to the other pages, by password or token.
+fn log_in(
+    flows: DrfFlows<'_>,
+    request: &Request,
+    schemes: Schemes,
+) -> Result<Authenticated, Answer> {
     let refuse = |text: &str| Answer::detail(StatusCode::FORBIDDEN, text);
     match authentication::read(request.authorization.as_deref(), schemes, true).map_err(refuse)? {
         Some(Credentials::Token(token)) => flows
-            .user_by_token(&token)
+            .sender_by_token(&token)
             .map_err(|error| header_refusal(error, StatusCode::FORBIDDEN)),
         Some(Credentials::Basic { username, password }) => {
-            let wrong = || refuse("Invalid username/password.");
+            let wrong = || refuse(WRONG_PASSWORD);
             let password = PlainPassword::parse(&password).map_err(|_| wrong())?;
             let login_context = &request.login_context;
-            flows.user_by_password(&username, &password, login_context).map_err(|error| match error
-            {
+            let sender = flows.sender_by_password(&username, &password, login_context);
+            sender.map_err(|error| match error {
                 Error::InvalidCredentials => wrong(),
                 other => failure(other),
             })
@@ -185,7 +189,7 @@ fn log_in(flows: DrfFlows<'_>, request: &Request, schemes: Schemes) -> Result<Us
 fn header_refusal(error: AccessError, status: StatusCode) -> Answer {
     let text = match error {
         AccessError::Undecodable => UNDECODABLE,
-        AccessError::Expired => "Signature has expired.",
+        AccessError::Expired => EXPIRED,
         AccessError::Nameless => "Invalid payload.",
         AccessError::UnknownAccount => "Invalid signature.",
         AccessError::AccountDisabled => "User account is disabled.",

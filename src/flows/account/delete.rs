@@ -71,6 +71,9 @@ pub(crate) fn delete_account(
     events::record(conn, context, EventKind::AccountDeleted, "")?;
     // Another account may be linked to them at once.
     identities::unlink_since(conn, user.id, UtcTime::from_micros(0))?;
+    if let Some(email) = &user.email {
+        challenges::erase_from_notices(conn, email.normalised())?;
+    }
     deletion::mark_deleted(conn, user.id, now)?;
     Ok(ended)
 }

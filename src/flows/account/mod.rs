@@ -4,6 +4,7 @@ pub(crate) mod change_email;
 pub(crate) mod delete;
 pub(crate) mod export;
 pub(crate) mod metadata;
+pub(crate) mod placeholder;
 pub(crate) mod profile;
 pub(crate) mod register;
 pub(crate) mod release_username;

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use crate::domain::{Device, Fault, Locale, User, UserId, Username};
 use crate::flows::account::metadata::{MetadataChange, require_room_in_tokens};
+use crate::flows::account::placeholder::refuse_reserved;
 use crate::flows::audit::{context_of, record_changes};
-use crate::flows::password::reauthenticate::lock_active;
+use crate::flows::password::reauthenticate::lock_for;
 use crate::flows::{Claims, Error, Flows, Result};
 use crate::store::Conn;
 use crate::store::users;
@@ -40,11 +41,11 @@ impl Flows {
         device: &Device,
     ) -> Result<User> {
         let (id, now) = (claims.user_id(), self.now());
-        let context = context_of(claims, device, now);
+        let (context, session) = (context_of(claims, device, now), claims.session_id());
         let tokens = Arc::clone(self.access_tokens.settings());
         let grows = changes.metadata.is_some() && tokens.has_claims_of_users();
         let user = self.db.write(move |conn| {
-            let before = lock_active(conn, id)?.ok_or(Error::TokenRevoked)?;
+            let before = lock_for(conn, id, &session)?;
             let changes = applied(conn, &before, changes)?;
             let after =
                 changes::update_user(conn, id, &changes, now)?.ok_or(Error::TokenRevoked)?;
@@ -77,6 +78,7 @@ fn chosen_name(conn: &mut Conn, user: &User, wanted: Option<Username>) -> Result
     if !user.may_take_name(&name) {
         return Err(Error::invalid("username", Fault::InvalidUsername));
     }
+    refuse_reserved(&name, Some(&user.username))?;
     match users::find_by_username(conn, name.as_str())? {
         Some(other) if other.id != user.id => Err(Error::UsernameTaken),
         _ => Ok(name),

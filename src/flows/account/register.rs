@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use crate::domain::secrets::FirstTokens;
 use crate::domain::{
-    Amr, Challenge, ChallengeId, ChallengeKind, Counted, Counter, Device, Email, EventContext,
-    EventKind, Locale, MailRequest, Metadata, PlainPassword, PlainToken, Registration,
-    RegistrationMode, Roles, Transport, User, Username, UtcTime,
+    Amr, Challenge, ChallengeKind, Counted, Counter, Device, Email, EventContext, EventKind,
+    Locale, MailRequest, Metadata, PlainPassword, PlainToken, Registration, RegistrationMode,
+    Roles, Transport, User, Username, UtcTime,
 };
+use crate::flows::account::placeholder::{make_way, refuse_reserved};
 use crate::flows::limits::requester;
 use crate::flows::sign_in::SignIn;
 use crate::flows::{
@@ -20,9 +21,6 @@ use crate::store::jobs::Schedule;
 use crate::store::outbox::{self, MailKind, NewMail};
 use crate::store::users::NewUser;
 use crate::store::{self, Conn, Unique, challenges::registrations, events, users};
-
-/// Beginning of the user names that accounts have until their e-mail address is verified.
-const PLACEHOLDER: &str = "user-";
 
 /// A request to register.
 #[derive(Debug)]
@@ -215,12 +213,8 @@ fn make_account(
 ) -> Result<User> {
     refuse_taken_username(conn, &registration)?;
     let mut new = new_user(&registration, registration.username.clone(), false);
-    let is_address_free = users::find_id_by_email(conn, &registration.email)?.is_none();
-    let is_named_so = |conn| users::find_id_by_username(conn, new.username.as_str());
-    // The account that has the address as its user name is renamed once the address is verified,
-    // not before.
-    if mail.is_some() && new.chose_no_name() && is_address_free && is_named_so(conn)?.is_some() {
-        new.username = placeholder(&registration.challenge.id);
+    if mail.is_some() {
+        make_way(conn, &mut new, now)?;
     }
     let user = insert_account(conn, &new, now)?;
     if let Some(mail) = mail {
@@ -231,24 +225,12 @@ fn make_account(
     Ok(user)
 }
 
-/// Returns the user name of an account whose e-mail address is the user name of another user until it is
-/// verified.
-fn placeholder(registration: &ChallengeId) -> Username {
-    Username::unchecked(&format!("{PLACEHOLDER}{}", registration.as_str()))
-}
-
-/// Returns whether a user name is one that [`placeholder`] made.
-pub(crate) fn is_placeholder(name: &Username) -> bool {
-    let number = name.as_str().strip_prefix(PLACEHOLDER);
-    number.is_some_and(|number| ChallengeId::parse(number).is_some())
-}
-
 fn refuse_taken_username(conn: &mut Conn, registration: &Registration) -> Result<()> {
-    match &registration.username {
-        Some(name) if users::find_by_username(conn, name.as_str())?.is_some() => {
-            Err(Error::UsernameTaken)
-        }
-        _ => Ok(()),
+    let Some(name) = &registration.username else { return Ok(()) };
+    refuse_reserved(name, None)?;
+    match users::find_id_by_username(conn, name.as_str())? {
+        Some(_) => Err(Error::UsernameTaken),
+        None => Ok(()),
     }
 }
 

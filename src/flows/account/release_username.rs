@@ -3,13 +3,14 @@
 //! renamed.
 
 use crate::domain::{Email, EventContext, User, UserId, Username, UtcTime};
+use crate::flows::account::placeholder::made_of_id;
 use crate::flows::audit::record_changes;
 use crate::flows::notify::notices::{Notice, queue_notice};
-use crate::flows::{Error, Policy, Result};
-use crate::store::Conn;
+use crate::flows::{Policy, Result};
 use crate::store::outbox::MailKind;
 use crate::store::users::changes::{self, UserChanges};
 use crate::store::users::{self, rights, search};
+use crate::store::{self, Conn};
 
 /// Removes `email`, which `owner` verifies, as the user name of all other accounts. Each is renamed
 /// to its own verified address or to a name made of its user id, and its user is notified.
@@ -25,14 +26,20 @@ pub(crate) fn release_username(
             continue;
         }
         if let Some(holder) = users::lock_user(conn, id)? {
-            rename(conn, policy, &holder, now)?;
+            rename(conn, policy, &holder, email, now)?;
         }
     }
     Ok(())
 }
 
-fn rename(conn: &mut Conn, policy: &Policy, holder: &User, now: UtcTime) -> Result<()> {
-    let name = free_username(conn, holder)?;
+fn rename(
+    conn: &mut Conn,
+    policy: &Policy,
+    holder: &User,
+    email: &Email,
+    now: UtcTime,
+) -> Result<()> {
+    let name = free_username(conn, holder, now)?;
     let changes = UserChanges { username: Some(name), ..UserChanges::default() };
     let Some(renamed) = changes::update_user(conn, holder.id, &changes, now)? else {
         return Ok(());
@@ -40,24 +47,20 @@ fn rename(conn: &mut Conn, policy: &Policy, holder: &User, now: UtcTime) -> Resu
     // Access tokens with this name would pass for the user who has it now.
     rights::renew_rights(conn, holder.id, now)?;
     record_changes(conn, &EventContext::of(holder.id, now), holder, &renamed)?;
-    let detail = format!("{} {}", holder.username.as_str(), renamed.username.as_str());
+    // In the spelling by which it is found when the owner of the address deletes the account.
+    let detail = format!("{} {}", email.normalised(), renamed.username.as_str());
     let notice = Notice { kind: MailKind::UsernameChanged, detail: &detail, reverts_to: None };
     queue_notice(conn, policy, &renamed, renamed.email.as_ref(), &notice, now)?;
     tracing::info!(user_id = holder.id.0, "renamed: another user verified the address");
     Ok(())
 }
 
-fn free_username(conn: &mut Conn, holder: &User) -> Result<Username> {
+fn free_username(conn: &mut Conn, holder: &User, now: UtcTime) -> store::Result<Username> {
     let own = holder.email.as_ref().filter(|_| holder.email_verified).map(Username::of_address);
-    let numbered = (1..=100).map(|attempt| match attempt {
-        1 => format!("user-{}", holder.id),
-        _ => format!("user-{}-{attempt}", holder.id),
-    });
-    let names = own.into_iter().chain(numbered.map(|name| Username::unchecked(&name)));
-    for name in names {
-        if users::find_id_by_username(conn, name.as_str())?.is_none() {
-            return Ok(name);
-        }
+    if let Some(own) = own
+        && users::find_id_by_username(conn, own.as_str())?.is_none()
+    {
+        return Ok(own);
     }
-    Err(Error::Internal(format!("no user name is free for user {}", holder.id)))
+    made_of_id(conn, holder.id, now)
 }

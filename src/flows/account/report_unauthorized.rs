@@ -131,6 +131,23 @@ pub(crate) fn release_unverified_email(
     Ok(())
 }
 
+/// Releases an address that staff give a new account from an account whose user set it without
+/// verifying it: otherwise any user could block an invitation. An unverified address that the
+/// account had from the beginning, for example by an import, stays.
+pub(crate) fn release_changed_email(
+    conn: &mut Conn,
+    policy: &Policy,
+    email: &Email,
+    now: UtcTime,
+) -> Result<()> {
+    let holder = users::find_by_email(conn, email)?;
+    let Some(holder) = holder.filter(|it| !it.is_staff && !it.is_superuser) else { return Ok(()) };
+    if find_revertible_change(conn, &holder, now)?.is_none() {
+        return Ok(());
+    }
+    release_unverified_email(conn, policy, email, None, now)
+}
+
 fn holds(user: &User, email: &Email) -> bool {
     user.email.as_ref().map(Email::normalised) == Some(email.normalised())
 }

@@ -9,7 +9,8 @@ use crate::domain::{
     PlainToken, Registration, RegistrationMode, TokenHash, Transport, User, Username, UtcTime,
 };
 use crate::flows::account::change_email::set_verified_address;
-use crate::flows::account::register::{is_placeholder, new_user};
+use crate::flows::account::placeholder::is_placeholder;
+use crate::flows::account::register::new_user;
 use crate::flows::account::release_username::release_username;
 use crate::flows::account::report_unauthorized::release_unverified_email;
 use crate::flows::audit::record_changes;

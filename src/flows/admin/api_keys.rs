@@ -5,7 +5,9 @@ use std::time::Duration;
 use crate::domain::{
     ApiKey, ApiKeyId, Device, EventKind, PlainPassword, PlainToken, Scope, UserId, UtcTime,
 };
+use crate::flows::access::require_superuser;
 use crate::flows::audit::context_of;
+use crate::flows::password::reauthenticate::{lock_for, lock_unchanged};
 use crate::flows::{Claims, Error, Flows, Result};
 use crate::store::{Conn, api_keys, events};
 
@@ -42,9 +44,10 @@ impl Flows {
         let by = self.superuser(claims)?.id;
         let created = self.new_api_key(new, Some(by));
         let (key, hash) = (created.key.clone(), created.secret.hash());
-        self.reauthenticated(claims, password, device, |_| {
-            let context = context_of(claims, device, self.now());
+        self.reauthenticated(claims, password, device, |user| {
+            let (context, session) = (context_of(claims, device, self.now()), claims.session_id());
             self.db.write(move |conn| {
+                require_superuser(&lock_unchanged(conn, &user, &session)?)?;
                 api_keys::insert_key(conn, &key, &hash)?;
                 Ok(events::record(conn, &context, EventKind::ApiKeyCreated, key.id.as_str())?)
             })
@@ -71,7 +74,9 @@ impl Flows {
     pub fn revoke_api_key(&self, claims: &Claims, id: ApiKeyId, device: &Device) -> Result<()> {
         let (by, now) = (self.superuser(claims)?.id, self.now());
         let (context, revoked) = (context_of(claims, device, now), id.clone());
+        let session = claims.session_id();
         self.db.write(move |conn| {
+            require_superuser(&lock_for(conn, by, &session)?)?;
             if revoke(conn, &id, now)? {
                 events::record(conn, &context, EventKind::ApiKeyRevoked, id.as_str())?;
             }

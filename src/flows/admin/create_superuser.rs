@@ -3,6 +3,7 @@
 use crate::domain::{
     Device, Email, EventContext, EventKind, Locale, Metadata, PlainPassword, Roles, User, Username,
 };
+use crate::flows::account::placeholder::refuse_reserved;
 use crate::flows::account::release_username::release_username;
 use crate::flows::account::report_unauthorized::release_unverified_email;
 use crate::flows::limits::requester;
@@ -26,6 +27,7 @@ pub struct NewSuperuser {
 impl Flows {
     /// Creates an active account with all rights.
     pub fn create_superuser(&self, new: NewSuperuser) -> Result<User> {
+        refuse_reserved(&new.username, None)?;
         if !new.allow_weak_password {
             let name = Some(new.username.as_str());
             self.policy

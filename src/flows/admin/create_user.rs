@@ -8,9 +8,11 @@ use crate::domain::{
 };
 use crate::flows::access::Administrator;
 use crate::flows::account::metadata::require_room_in_tokens;
+use crate::flows::account::placeholder::{make_way, refuse_reserved};
 use crate::flows::account::register::insert_account;
+use crate::flows::account::report_unauthorized::release_changed_email;
 use crate::flows::limits::requester;
-use crate::flows::{Caller, Error, Flows, Result};
+use crate::flows::{Caller, Error, Flows, Policy, Result};
 use crate::store::outbox::{self, MailKind, NewMail};
 use crate::store::users::{self, NewUser};
 use crate::store::{Conn, challenges, events, identities};
@@ -90,10 +92,10 @@ impl Flows {
             app_metadata: new.app_metadata,
         };
         let (now, tokens) = (self.now(), Arc::clone(self.access_tokens.settings()));
-        let creator = by.clone();
+        let (creator, policy) = (by.clone(), self.policy.clone());
         let created = self.db.write(move |conn| {
             creator.recheck(conn, now)?;
-            let created = insert_or_invite(conn, &account, &creator, is_invited, now)?;
+            let created = insert_or_invite(conn, &policy, account, &creator, is_invited, now)?;
             require_room_in_tokens(&tokens, &created.user, "app_metadata", now)?;
             Ok::<_, Error>(created)
         })?;
@@ -114,7 +116,8 @@ impl Flows {
 /// Creates an account, or finds the invited one. Returns whether it is new.
 fn insert_or_invite(
     conn: &mut Conn,
-    account: &NewUser,
+    policy: &Policy,
+    mut account: NewUser,
     by: &Administrator,
     is_invited: bool,
     now: UtcTime,
@@ -125,7 +128,12 @@ fn insert_or_invite(
         queue_invitation(conn, &user, now)?;
         return Ok(CreatedAccount { user, is_new: false });
     }
-    let user = insert_account(conn, account, now)?;
+    refuse_reserved(&account.username, None)?;
+    if let Some(email) = &account.email {
+        release_changed_email(conn, policy, email, now)?;
+    }
+    make_way(conn, &mut account, now)?;
+    let user = insert_account(conn, &account, now)?;
     let how = if is_invited { "invited" } else { "" };
     let context = by.context(user.id, now);
     events::record(conn, &context, EventKind::AccountCreatedByStaff, how)?;

@@ -9,6 +9,7 @@ use crate::domain::{
 };
 use crate::flows::account::delete::{delete_account, keep_one_superuser, lock_for_staff};
 use crate::flows::account::metadata::{MetadataChange, require_room_in_tokens};
+use crate::flows::account::placeholder::refuse_reserved;
 use crate::flows::audit::record_changes;
 use crate::flows::password::change::forget_pending;
 use crate::flows::social::ListedIdentity;
@@ -169,6 +170,9 @@ fn change(
     wanted: AccountChanges,
 ) -> Result<(User, Vec<SessionId>)> {
     let now = context.at;
+    if let Some(name) = &wanted.username {
+        refuse_reserved(name, Some(&user.username))?;
+    }
     let switched_off = wanted.is_active == Some(false);
     if switched_off || wanted.is_staff == Some(false) {
         keep_one_superuser(conn, user)?;

@@ -123,13 +123,19 @@ fn account(django: DjangoUser, addresses: &[DjangoAddress], now: UtcTime) -> Use
         last_login_at: django.last_login,
         metadata: Metadata::default(),
         disabled_reason: None,
-        // Tokens of the Django site stay valid.
-        tokens_from: UtcTime::from_micros(0),
+        tokens_from: generation_of_import(now),
         rights_changed_at: UtcTime::from_micros(0),
         roles: Roles::default(),
         app_metadata: Metadata::default(),
         disabled_until: None,
     }
+}
+
+/// Returns the first generation of the tokens of imported accounts. It lies before 1970, so tokens
+/// of the Django site stay valid. It differs from that of every other import: an account may have
+/// been deleted and be imported again with the same user id.
+fn generation_of_import(now: UtcTime) -> UtcTime {
+    UtcTime::from_micros(-now.micros())
 }
 
 /// Returns the e-mail address of an account, and whether it is verified: the primary one, or else
@@ -194,7 +200,7 @@ fn foreign_addresses(new: &mut [User], present: &Present) -> Vec<UserId> {
         found.push(user.id);
         let owner = verified.get(named.normalised()).or(present.addresses.get(named.normalised()));
         if owner.is_some_and(|id| *id != user.id) {
-            user.username = Username::unchecked(&format!("user-{}", user.id));
+            user.username = Username::unchecked(&format!("{}{}", Username::PLACEHOLDER, user.id));
         }
     }
     found

@@ -2,10 +2,11 @@
 //! session must not do.
 
 use crate::domain::{Counted, Device, PlainPassword, SessionId, User, UserId, UtcTime};
+use crate::flows::access::require_open;
 use crate::flows::audit::context_of;
 use crate::flows::limits::{account_of, requester};
 use crate::flows::{Claims, Error, Flows, Result};
-use crate::store::{Conn, sessions, users};
+use crate::store::{Conn, users};
 use crate::telemetry::REFUSALS;
 
 impl Flows {
@@ -66,9 +67,8 @@ pub(crate) fn lock_unchanged(conn: &mut Conn, seen: &User, session: &SessionId) 
 /// may have ended a thief's session.
 pub(crate) fn lock_for(conn: &mut Conn, id: UserId, session: &SessionId) -> Result<User> {
     let user = lock_active(conn, id)?.ok_or(Error::TokenRevoked)?;
-    let session = sessions::find_session(conn, session)?;
-    let is_open = session.is_some_and(|session| session.ended_at.is_none());
-    if is_open { Ok(user) } else { Err(Error::TokenRevoked) }
+    require_open(conn, session)?;
+    Ok(user)
 }
 
 /// Locks the account, if it is active.

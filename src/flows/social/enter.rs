@@ -7,6 +7,7 @@ use crate::domain::{
     Identity, IdentityKey, Locale, MailRequest, Metadata, PasswordHash, PendingIdentity,
     PlainToken, Registration, RegistrationMode, Roles, SocialFlow, User, UserId, Username, UtcTime,
 };
+use crate::flows::account::placeholder::make_way;
 use crate::flows::account::register::{queue_verification_mail, require_registration};
 use crate::flows::account::release_username::release_username;
 use crate::flows::account::report_unauthorized::release_unverified_email;
@@ -205,7 +206,7 @@ fn make_verified(conn: &mut Conn, entry: &Entry, email: &Email) -> Result<User> 
     release_unverified_email(conn, &entry.policy, email, None, now)?;
     release_username(conn, &entry.policy, email, None, now)?;
     challenges::delete_of_address(conn, email, None)?;
-    let user = insert_account(conn, entry, email, true)?;
+    let user = insert_account(conn, &new_user(entry, email, true), now)?;
     let context = EventContext::of(user.id, now).on(&entry.sign_in.client.device);
     events::record(conn, &context, EventKind::Registered, "")?;
     events::record(conn, &context, EventKind::EmailVerified, "")?;
@@ -226,7 +227,11 @@ fn make_unverified(
     if users::find_id_by_email(conn, email)?.is_some() {
         return Err(Error::IdentityConflict);
     }
-    let user = insert_account(conn, entry, email, false)?;
+    let mut new = new_user(entry, email, false);
+    if send_at.is_some() {
+        make_way(conn, &mut new, now)?;
+    }
+    let user = insert_account(conn, &new, now)?;
     let context = EventContext::of(user.id, now).on(&entry.sign_in.client.device);
     events::record(conn, &context, EventKind::Registered, "")?;
     link(conn, entry, &user, key, Some(email))?;
@@ -280,13 +285,8 @@ fn registration(
     }
 }
 
-fn insert_account(
-    conn: &mut Conn,
-    entry: &Entry,
-    email: &Email,
-    email_verified: bool,
-) -> Result<User> {
-    let new = NewUser {
+fn new_user(entry: &Entry, email: &Email, email_verified: bool) -> NewUser {
+    NewUser {
         username: Username::of_address(email),
         email: Some(email.clone()),
         email_verified,
@@ -296,8 +296,11 @@ fn insert_account(
         locale: entry.locale.clone(),
         roles: Roles::default(),
         app_metadata: Metadata::default(),
-    };
-    users::insert_user(conn, &new, entry.sign_in.now).map_err(|error| match error {
+    }
+}
+
+fn insert_account(conn: &mut Conn, new: &NewUser, now: UtcTime) -> Result<User> {
+    users::insert_user(conn, new, now).map_err(|error| match error {
         store::Error::Duplicate(Unique::Email | Unique::Username) => Error::IdentityConflict,
         other => other.into(),
     })

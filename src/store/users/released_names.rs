@@ -8,10 +8,13 @@ use aws_lc_rs::digest::{SHA256, digest};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary};
 
-use crate::domain::{Email, UserId, Username, UtcTime};
+use crate::domain::{Email, User, UserId, Username, UtcTime};
 use crate::store::schema::released_names;
 use crate::store::users::rights::renew_rights;
 use crate::store::{Conn, Result};
+
+/// Accounts of an import in one statement, with up to four names each.
+const USERS_AT_A_TIME: usize = 1000;
 
 /// Hashes of the e-mail addresses that an account answers to.
 #[derive(Debug, Default)]
@@ -21,7 +24,7 @@ impl Names {
     /// Returns the e-mail addresses that an account answers to, also as its user name, in every
     /// spelling.
     pub fn of(username: &Username, email: Option<&Email>) -> Self {
-        let spelled = Email::parse(username.as_str()).ok();
+        let spelled = username.named_address();
         let addresses = [spelled.as_ref(), email].into_iter().flatten();
         let addresses =
             addresses.flat_map(|it| [it.normalised().to_owned(), Username::normalise(it.as_str())]);
@@ -54,12 +57,30 @@ pub fn change(
         .execute(conn)?;
     }
     let taken = after.without(before);
-    if taken.is_empty() {
-        return Ok(());
+    if taken.is_empty() { Ok(()) } else { end_tokens_with(conn, taken, user, now) }
+}
+
+/// Notes the names of accounts that an import inserts, as [`change`] does.
+pub fn take_all(conn: &mut Conn, users: &[User], now: UtcTime) -> Result<()> {
+    for some in users.chunks(USERS_AT_A_TIME) {
+        let names = some.iter().map(|user| Names::of(&user.username, user.email.as_ref()).0);
+        let taken: BTreeSet<Vec<u8>> = names.flatten().collect();
+        end_tokens_with(conn, taken.into_iter().collect(), UserId::NONE, now)?;
     }
+    Ok(())
+}
+
+/// Starts a new generation of rights of the accounts, except `owner`, that gave up one of these
+/// names.
+fn end_tokens_with(
+    conn: &mut Conn,
+    names: Vec<Vec<u8>>,
+    owner: UserId,
+    now: UtcTime,
+) -> Result<()> {
     let former: Vec<i64> = released_names::table
-        .filter(released_names::name_hash.eq_any(taken))
-        .filter(released_names::user_id.ne(user.0))
+        .filter(released_names::name_hash.eq_any(names))
+        .filter(released_names::user_id.ne(owner.0))
         .order(released_names::user_id)
         .select(released_names::user_id)
         .distinct()

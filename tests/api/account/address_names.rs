@@ -249,4 +249,102 @@ on_both! {
         world.execute("UPDATE users SET username = 'mina', username_norm = 'mina' WHERE email = 'mina@example.com'");
         assert_eq!(named(&app.log_in("mina", PASSWORD).is(200).tokens()), "mina");
     }
+
+    #[cfg(feature = "drf-jwt")]
+    fn staff_cannot_give_an_account_the_address_of_another_in_letters_of_another_width(world) {
+        let app = world.app();
+        app.superuser(&world, "root@example.com");
+        let owner = app.register_with(&json!({"email": OWNER, "username": "chief", "password": PASSWORD}));
+        let owner = app.verify_code(&owner, &world.proof(OWNER, 1).code).is(200).tokens();
+        let clerk = app.person(&world, OLD);
+        let json = ("content-type", "application/json");
+        let body = json!({"username": "root@example.com", "password": PASSWORD}).to_string();
+        let token = app.send_undocumented("POST", "/api-token-auth/", &[json], body).is(200).text("token");
+        let authorization = format!("JWT {token}");
+        let headers = [json, ("authorization", authorization.as_str())];
+        for spelling in ["\u{ff4f}wner@example.com", "owner\u{ff20}example.com", "OWNER@example.com"] {
+            let body = json!({"username": spelling, "email": ""});
+            for (method, path) in [("PATCH", format!("/users/{}/", clerk.user_id())), ("POST", "/users/".to_owned())] {
+                app.send_undocumented(method, &path, &headers, body.to_string()).is(400);
+            }
+        }
+        assert_eq!(app.log_in(OWNER, PASSWORD).is(200).tokens().user_id(), owner.user_id());
+    }
+
+    fn names_of_placeholders_cannot_be_chosen(world) {
+        let app = world.app();
+        let root = app.superuser(&world, "root@example.com");
+        let mina = app.person(&world, "mina@example.com");
+        for name in ["user-1", "USER-1-2", "user-2026"] {
+            let body = json!({"email": OWNER, "username": name, "password": PASSWORD});
+            app.post("/v1/register", &body).refused(409, "username_taken");
+            app.as_holder("POST", "/v1/users", &root.access, &body).refused(409, "username_taken");
+            let body = json!({"username": name});
+            app.as_holder("PATCH", "/v1/me", &mina.access, &body).refused(409, "username_taken");
+            let path = format!("/v1/users/{}", mina.user_id());
+            app.as_holder("PATCH", &path, &root.access, &body).refused(409, "username_taken");
+            if HAS_DRF {
+                let body = json!({"username": "root@example.com", "password": PASSWORD}).to_string();
+                let json = ("content-type", "application/json");
+                let token = app.send_undocumented("POST", "/api-token-auth/", &[json], body).is(200).text("token");
+                let authorization = format!("JWT {token}");
+                let headers = [json, ("authorization", authorization.as_str())];
+                let body = json!({"username": name, "email": ""}).to_string();
+                app.send_undocumented("POST", "/users/", &headers, body).is(400);
+            }
+        }
+        // An account that has such a name keeps it.
+        let id = mina.user_id();
+        world.execute(&format!("UPDATE users SET username = 'user-{id}', username_norm = 'user-{id}' WHERE id = {id}"));
+        let mina = app.log_in("mina@example.com", PASSWORD).is(200).tokens();
+        app.as_holder("PATCH", "/v1/me", &mina.access, &json!({"username": format!("user-{id}")})).is(200);
+        app.as_holder("PATCH", "/v1/me", &mina.access, &json!({"username": "user-mina"})).is(200);
+    }
+
+    fn an_account_gets_a_name_although_all_short_ones_are_taken(world) {
+        let app = world.app();
+        let holder = holder(&world, &app, OWNER);
+        world.execute(&format!("UPDATE users SET email_verified = FALSE WHERE email = '{OLD}'"));
+        let id = holder.user_id();
+        let name = format!("'user-{id}' || CASE WHEN i = 1 THEN '' ELSE '-' || i END");
+        world.execute(&format!(
+            "INSERT INTO users (username, username_norm, email_verified, password_hash, is_active, \
+             is_staff, is_superuser, locale, created_at, updated_at) \
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 120) \
+             SELECT {name}, {name}, FALSE, '!', TRUE, FALSE, FALSE, 'en', 0, 0 FROM n"
+        ));
+        let owner = app.person(&world, OWNER);
+        assert_eq!(username(&app, &owner), OWNER);
+        let renamed = username(&app, &holder);
+        assert!(renamed.as_str().unwrap().starts_with(&format!("user-{id}-")), "{renamed}");
+    }
+
+    fn two_accounts_never_have_one_name_at_a_proxy(world) {
+        let app = world.app();
+        let holder = holder(&world, &app, OWNER);
+        let other = app.person(&world, "mina@example.com");
+        // As an import or an earlier version leaves it.
+        let name = format!("user-{}", holder.user_id());
+        world.execute(&format!("UPDATE users SET username = '{name}', username_norm = '{name}' WHERE email = 'mina@example.com'"));
+        let other_tokens = app.log_in("mina@example.com", PASSWORD).is(200).tokens();
+        for (tokens, id) in [(&holder, holder.user_id()), (&other_tokens, other.user_id())] {
+            let bearer = format!("Bearer {}", tokens.access);
+            let answer = app.send("GET", "/v1/forward-auth", &[("authorization", &bearer)], "").is(200);
+            assert_eq!(answer.header("x-auth-username"), Some(format!("user-{id}").as_str()));
+        }
+    }
+
+    fn staff_create_the_account_of_an_address_that_is_only_a_user_name(world) {
+        let app = world.app();
+        let root = app.superuser(&world, "root@example.com");
+        let holder = holder(&world, &app, OWNER);
+        let made = app.as_holder("POST", "/v1/users", &root.access, &json!({"email": OWNER})).is(201).json();
+        assert_eq!(made["email"], OWNER);
+        // Nothing changes for the other account before the address is verified.
+        assert_eq!(app.log_in(OWNER, PASSWORD).is(200).tokens().user_id(), holder.user_id());
+        app.reset_by_link(&crate::support::link_token(&world.mails_to(OWNER, 1)[0]), PASSWORD).is(204);
+        let owner = made["user_id"].as_i64().or_else(|| made["user_id"].as_str()?.parse().ok()).unwrap();
+        released(&world, &app, &holder, owner);
+        assert_eq!(username(&app, &app.log_in(OWNER, PASSWORD).is(200).tokens()), OWNER);
+    }
 }

@@ -59,6 +59,23 @@ on_both! {
         app.log_in("ada@example.com", PASSWORD).is(200);
     }
 
+    fn nothing_is_left_of_the_address_in_notices_to_other_users(world) {
+        let app = world.app();
+        app.person(&world, "ada@example.com");
+        // As staff or an import leave it: the other account is called like the address.
+        world.execute("UPDATE users SET username = 'Mina@Example.com', username_norm = 'mina@example.com'");
+        app.person(&world, MINA);
+        world.mail_about("ada@example.com", "user name of your", 1);
+        let other = app.log_in("ada@example.com", PASSWORD).is(200).tokens();
+        app.change_email(&other.access, "Mina@example.com").is(202);
+        world.settle_mail();
+        assert!(world.rows_with(MINA).iter().any(|row| row.starts_with("challenges: ") && row.contains("disavow")));
+        let tokens = app.log_in(MINA, PASSWORD).is(200).tokens();
+        delete(&app, &tokens, &with_password()).is(204);
+        nothing_is_left_of(&world, &[MINA]);
+        assert!(world.count("challenges WHERE kind = 'disavow'") > 0, "the links of the notices stay");
+    }
+
     fn nothing_is_left_of_former_addresses_either(world) {
         let app = world.app();
         let tokens = app.person(&world, "first@plum.example");

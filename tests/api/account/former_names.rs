@@ -1,9 +1,13 @@
 //! Access tokens that contain an e-mail address that another user has taken meanwhile.
 
+use hallpass::clock::Clock as _;
+use hallpass::domain::UtcTime;
+use hallpass::flows::{ImportChoices, import_django};
+use hallpass::store::django_source::{DjangoAccounts, DjangoExtras, DjangoUser};
 use serde_json::{Value, json};
 
 use crate::HAS_DRF;
-use crate::support::{PASSWORD, SECOND, TestApp, Tokens, on_both, wait_for};
+use crate::support::{PASSWORD, SECOND, TestApp, Tokens, World, on_both, wait_for};
 
 const MINA: &str = "mina@example.com";
 const MOVED: &str = "moved@example.com";
@@ -27,6 +31,33 @@ fn goes_on(app: &TestApp, user: &Tokens, username: &str) {
     let next = app.refresh(&user.refresh).is(200).tokens();
     assert_eq!(next.session, user.session);
     assert_eq!(app.token_verify(&next.access).is(200).json()["username"], username);
+}
+
+/// Imports accounts of a Django site: user ids, user names and addresses.
+fn import(world: &World, accounts: &[(i64, &str, &str)]) {
+    let users = accounts.iter().enumerate().map(|(index, (id, name, email))| DjangoUser {
+        row: index + 1,
+        id: *id,
+        username: (*name).to_owned(),
+        email: (*email).to_owned(),
+        password: "!".to_owned(),
+        is_active: true,
+        is_staff: false,
+        is_superuser: false,
+        date_joined: UtcTime::from_seconds(1_700_000_000),
+        last_login: None,
+    });
+    let accounts = DjangoAccounts {
+        table: "auth_user".to_owned(),
+        users: users.collect(),
+        addresses: None,
+        extras: DjangoExtras::default(),
+    };
+    let count = accounts.users.len();
+    let now = world.clock.now();
+    let report =
+        import_django(&world.db(), accounts, ImportChoices::default(), now, |_| ()).unwrap();
+    assert_eq!(report.imported, count, "{report:?}");
 }
 
 on_both! {
@@ -90,5 +121,51 @@ on_both! {
         world.advance(SECOND * 360);
         world.purge();
         assert_eq!(kept(), 0);
+    }
+
+    fn tokens_end_that_tell_an_address_which_an_import_brings(world) {
+        let app = world.app();
+        let mina = app.person(&world, MINA);
+        app.move_to(&world, &mina.access, MOVED);
+        let mina = app.log_in(MOVED, PASSWORD).is(200).tokens();
+        let other = app.person(&world, "other@example.com");
+        app.move_to(&world, &other.access, "other2@example.com");
+        app.me(&mina.access).is(200);
+        import(&world, &[(1000, MINA, ""), (1001, "ravi", "other@example.com")]);
+        for before in [&mina, &other] {
+            wait_for("the instance to learn of it", || {
+                (app.token_verify(&before.access).status == 401).then_some(())
+            });
+            is_revoked(&app, &before.access);
+        }
+    }
+
+    #[cfg(feature = "drf-jwt")]
+    fn a_django_token_of_an_imported_account_does_not_outlast_it(world) {
+        let app = world.app();
+        // The operator imports the account of a password that is known here.
+        app.person(&world, MINA);
+        let hash = world.text("SELECT password_hash AS text FROM users");
+        let json = [("content-type", "application/json")];
+        let restricted = |token: &str| {
+            let authorization = format!("JWT {token}");
+            app.send_undocumented("GET", "/restricted/", &[("authorization", &authorization)], "")
+        };
+        let mut last: Option<String> = None;
+        for _ in 0..3 {
+            import(&world, &[(1000, "ravi", "ravi@example.com")]);
+            world.execute(&format!("UPDATE users SET password_hash = '{hash}' WHERE id = 1000"));
+            if let Some(last) = &last {
+                restricted(last).is(401);
+            }
+            let body = json!({"username": "ravi", "password": PASSWORD}).to_string();
+            let token = app.send_undocumented("POST", "/api-token-auth/", &json, body).is(200).text("token");
+            restricted(&token).is(200);
+            let ravi = app.log_in("ravi", PASSWORD).is(200).tokens();
+            app.as_holder("DELETE", "/v1/me", &ravi.access, &json!({"password": PASSWORD})).is(204);
+            restricted(&token).is(401);
+            last = Some(token);
+            world.advance(SECOND);
+        }
     }
 }

@@ -4,6 +4,8 @@
 use serde_json::{Value, json};
 
 use crate::support::account::{RESET, VERIFY};
+#[cfg(feature = "drf-jwt")]
+use crate::support::link_token;
 use crate::support::{PASSWORD, TestApp, Tokens, World, on_both};
 
 const OWNER: &str = "owner@example.com";
@@ -95,5 +97,21 @@ on_both! {
         let squatter = app.log_in(OWNER, PASSWORD).is(200).tokens();
         let owner = register(&world, &app);
         belongs_to_owner(&world, &app, &owner, &squatter, SQUATTER);
+    }
+
+    #[cfg(feature = "drf-jwt")]
+    fn a_user_who_sets_it_at_the_adapter_blocks_no_invitation(world) {
+        let app = world.app();
+        let staff = app.superuser(&world, "root@example.com");
+        let squatter = app.person(&world, "old@example.com");
+        let id = squatter.user_id();
+        world.execute(&format!("UPDATE users SET username = '{SQUATTER}', username_norm = '{SQUATTER}' WHERE id = {id}"));
+        take_through_the_adapter(&app, &squatter);
+        assert_eq!(world.count(&format!("users WHERE id = {id} AND email = '{OWNER}'")), 1);
+        app.as_holder("POST", "/v1/users", &staff.access, &json!({"email": OWNER})).is(201);
+        assert_eq!(world.count(&format!("users WHERE id = {id} AND email = 'old@example.com' AND email_verified")), 1);
+        let link = link_token(&world.mails_to(OWNER, 1)[0]);
+        app.reset_by_link(&link, NEW).is(204);
+        assert_eq!(me(&app, OWNER, NEW)["email_verified"], true);
     }
 }

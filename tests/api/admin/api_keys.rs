@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::api::limits::attempts::limited_with;
 use crate::support::{Answer, PASSWORD, SECOND, TestApp, Tokens, World, on_both};
 
 const ROOT: &str = "root@example.com";
@@ -213,5 +214,23 @@ on_both! {
             .collect();
         let (revoked, created, id) = (json!("api_key_revoked"), json!("api_key_created"), json!(id));
         assert_eq!(of_keys, [(&revoked, &id), (&created, &id)]);
+    }
+
+    fn a_superuser_who_loses_the_right_meanwhile_creates_no_key(world) {
+        let app = limited_with(&world, &[]);
+        let root = app.superuser(&world, ROOT);
+        let id = root.user_id();
+        let body = json!({"name": "a service", "scopes": ["users:write"], "password": PASSWORD});
+        for (loss, status, code) in [
+            (format!("UPDATE users SET is_superuser = FALSE WHERE id = {id}"), 403, "permission_denied"),
+            (format!("UPDATE users SET is_staff = FALSE WHERE id = {id}"), 403, "permission_denied"),
+            (format!("UPDATE users SET is_active = FALSE WHERE id = {id}"), 401, "token_revoked"),
+            (format!("UPDATE sessions SET ended_at = 1 WHERE user_id = {id}"), 401, "token_revoked"),
+        ] {
+            world.execute(&format!("UPDATE users SET is_superuser = TRUE, is_staff = TRUE, is_active = TRUE WHERE id = {id}"));
+            world.meanwhile(&loss);
+            app.ask_as(&root.access, "POST", "/v1/api-keys", &body).refused(status, code);
+            assert_eq!(world.count("api_keys"), 0, "{loss}");
+        }
     }
 }

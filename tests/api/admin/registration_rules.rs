@@ -169,4 +169,33 @@ on_both! {
         let enabled = events.into_iter().find(|it| it["kind"] == "account_enabled").unwrap();
         assert_eq!((&enabled["detail"], &enabled["by_staff"]), (&json!("date"), &json!(false)));
     }
+
+    #[cfg(feature = "drf-jwt")]
+    fn the_rules_about_domains_hold_at_the_django_adapter_except_for_staff(world) {
+        let open = world.app();
+        let mina = open.person(&world, MINA);
+        open.superuser(&world, ROOT);
+        drop(open);
+        let rules = [("HALLPASS_EMAIL_DOMAINS_DENIED", "gmail.example"), ("HALLPASS_EMAIL_DOMAINS_ALLOWED", "other.example")];
+        for rule in rules {
+            let app = world.app_with(&[rule]);
+            let headers = [("content-type", "application/json")];
+            let patch = |name: &str, body: &Value| {
+                let log_in = json!({"username": name, "password": PASSWORD}).to_string();
+                let token = app.send_undocumented("POST", "/api-token-auth/", &headers, log_in).is(200).text("token");
+                let authorization = format!("JWT {token}");
+                let headers = [headers[0], ("authorization", authorization.as_str())];
+                let path = format!("/users/{}/", mina.user_id());
+                app.send_undocumented("PATCH", &path, &headers, body.to_string())
+            };
+            for denied in ["mina@gmail.example", "mina@GMAIL.example"] {
+                let refused = patch(MINA, &json!({"email": denied})).is(400).json();
+                assert_eq!(refused, json!({"email": ["Email addresses of this domain are not accepted."]}));
+            }
+            // The present address may have any domain, also in another letter case.
+            patch(MINA, &json!({"email": MINA})).is(200);
+            patch(ROOT, &json!({"email": "mina@gmail.example"})).is(200);
+            patch(ROOT, &json!({"username": MINA, "email": MINA})).is(200);
+        }
+    }
 }

@@ -4,4 +4,5 @@ mod events;
 mod limits;
 mod list;
 mod settings;
+mod stale_rights;
 mod tokens;

@@ -1,10 +1,11 @@
 //! Three instances on one database: what one ended it refuses at once, and the others at their next
 //! look at it, which in service comes within a second (`config::tests`).
 
-use serde_json::json;
+use hallpass::config::{Config, Timing};
+use serde_json::{Value, json};
 
 use crate::support::{
-    PASSWORD, SECOND, TestApp, Tokens, World, link_token, on_both, proof_in, wait_for,
+    HOUR, PASSWORD, SECOND, TestApp, Tokens, World, link_token, on_both, proof_in, wait_for,
 };
 
 const ADMIN: &str = "admin@example.com";
@@ -50,7 +51,7 @@ impl Instances {
                 app.send("GET", "/v1/forward-auth", &headers, "").refused(401, "token_revoked");
                 app.me(&tokens.access).refused(401, "token_revoked");
                 let list = app.get("/v1/revocations").is(200).json();
-                let listed = |it: &serde_json::Value| it["session_id"] == tokens.session.as_str();
+                let listed = |it: &Value| it["session_id"] == tokens.session.as_str();
                 assert!(list["sessions"].as_array().unwrap().iter().any(listed), "{list}");
                 app.refresh(&tokens.refresh).refused(401, "refresh_token_revoked");
             }
@@ -210,5 +211,33 @@ on_both! {
         instances.apps[0].refresh(&stolen.refresh).refused(401, "refresh_token_reused");
         instances.all_refuse(&[&next]);
         instances.apps[2].me(&instances.victim.access).is(200);
+    }
+
+    fn what_a_session_changes_after_its_end_is_refused_by_an_instance_that_does_not_know_of_it(world) {
+        let app = world.app();
+        let root = app.superuser(&world, "root@example.com");
+        let (id, _) = app.api_key(&root, &["users:read"]);
+        let mina = app.person(&world, "mina@example.com");
+        let config = world.config(&[]);
+        // It reads the ended sessions once, at its start.
+        let timing = Timing { sync_period: HOUR, ..config.timing };
+        let unaware = world.app_of(Config { timing, ..config });
+        let path = format!("/v1/users/{}", mina.user_id());
+        for tokens in [&root, &mina] {
+            app.revoke(&tokens.refresh).is(204);
+            unaware.me(&tokens.access).is(200);
+        }
+        for (user, method, path, body) in [
+            (&mina, "PATCH", "/v1/me", json!({"username": "somebody"})),
+            (&root, "DELETE", &format!("/v1/api-keys/{id}"), Value::Null),
+            (&root, "PATCH", &path, json!({"is_active": false})),
+            (&root, "DELETE", &path, Value::Null),
+            (&root, "DELETE", &format!("{path}/sessions"), Value::Null),
+            (&root, "POST", "/v1/users", json!({"email": "new@example.com"})),
+        ] {
+            unaware.ask_as(&user.access, method, path, &body).refused(401, "token_revoked");
+        }
+        assert_eq!(world.count("api_keys WHERE revoked_at IS NULL"), 1);
+        assert_eq!(world.count("users WHERE is_active AND username <> 'somebody'"), 2);
     }
 }

@@ -204,6 +204,18 @@ on_both! {
         }
     }
 
+    fn an_address_that_is_only_a_user_name_is_no_conflict(world) {
+        let site = Site::with(&world, &[("HALLPASS_EMAIL_VERIFICATION", "optional")]);
+        let body = json!({"email": "old@example.com", "password": PASSWORD});
+        site.app.post("/v1/register", &body).is(201);
+        // As staff or an import leave it.
+        world.execute(&format!("UPDATE users SET username = '{MINA}', username_norm = '{MINA}'"));
+        let answer = site.log_in_at("doubtful", "mina").is(200);
+        let code = world.proof(MINA, 1).code;
+        site.app.verify_code(&answer.text("registration_token"), &code).is(200);
+        assert_eq!(world.count(&format!("users WHERE username = '{MINA}' AND email = '{MINA}'")), 1);
+    }
+
     fn a_password_reset_by_the_owner_of_an_unverified_address_unlinks_identities(world) {
         let site = Site::with(&world, &[("HALLPASS_EMAIL_VERIFICATION", "optional")]);
         let thief = site.log_in_at("doubtful", "mina").is(200).tokens();

@@ -15,6 +15,9 @@ pub const USERNAME_TAKEN: &str = "A user with that username already exists.";
 /// The message for an e-mail address that is taken.
 pub const EMAIL_TAKEN: &str = "A user with that email already exists.";
 
+/// The message for an e-mail address whose domain the operator does not accept.
+pub const DOMAIN_DENIED: &str = "Email addresses of this domain are not accepted.";
+
 const NULL: &str = "This field may not be null.";
 const BLANK: &str = "This field may not be blank.";
 const NO_STRING: &str = "Not a valid string.";

@@ -61,14 +61,16 @@ pub async fn handle(
         .finish())
 }
 
-/// Returns the user name. If it is an e-mail address that the user has not verified, returns a name
-/// made of the user id: an application would confuse the user with the owner of the address.
+/// Returns the user name. If it is an e-mail address that the user has not verified, or a
+/// placeholder of another user id, returns a name made of the user id: an application would confuse
+/// the user with the owner of the address, or with the user of that id.
 fn username(claims: &Claims) -> Cow<'_, str> {
     // Letters of any width are recognised, since the application may normalise the name.
     let name = Username::unchecked(&claims.username);
     let is_own = || claims.email_verified && name.is_address(&Email::unchecked(&claims.email));
-    if name.normalised().contains('@') && !is_own() {
-        return format!("user-{}", claims.user_id).into();
+    let is_of_another = || name.is_reserved() && !name.is_made_of(claims.user_id());
+    if (name.normalised().contains('@') && !is_own()) || is_of_another() {
+        return format!("{}{}", Username::PLACEHOLDER, claims.user_id).into();
     }
     claims.username.as_str().into()
 }

@@ -111,6 +111,7 @@ fn call_users(conn: &mut Conn, recorder: &Recorder) {
     let (before, after) = (Names::default(), Names::of(&user.username, Some(&email("other"))));
     call!(recorder, released_names::change(conn, user.id, &before, &after, NOW));
     call!(recorder, released_names::change(conn, user.id, &after, &before, NOW));
+    call!(recorder, released_names::take_all(conn, std::slice::from_ref(&user), NOW));
     call!(recorder, released_names::purge(conn, LONG_AGO, 100));
     call!(recorder, rights::end_tokens(conn, USER, NOW));
     call!(recorder, rights::renew_rights(conn, USER, NOW));
@@ -140,7 +141,7 @@ fn call_users(conn: &mut Conn, recorder: &Recorder) {
     call!(recorder, import::lock_users(conn));
     call!(recorder, import::find_present(conn));
     let imported = User { id: UserId(5_000_000), ..user };
-    call!(recorder, import::insert_users(conn, &[imported], |_| ()));
+    call!(recorder, import::insert_users(conn, &[imported], |_| (), NOW));
 }
 
 fn call_sessions(conn: &mut Conn, recorder: &Recorder) {
@@ -225,6 +226,7 @@ fn call_registrations(conn: &mut Conn, recorder: &Recorder) {
     call!(recorder, challenges::delete_of_address(conn, &new.email, Some(&challenge.id)));
     call!(recorder, challenges::erase_of(conn, USER, 2));
     call!(recorder, challenges::erase_of_address(conn, &new.email, LATER, 2));
+    call!(recorder, challenges::erase_from_notices(conn, new.email.normalised()));
 }
 
 fn call_challenges(conn: &mut Conn, recorder: &Recorder) {

@@ -1,0 +1,1 @@
+DROP INDEX challenges_telling_an_address;
