@@ -58,6 +58,7 @@ codes! {
     RequestTimeout, "request_timeout", REQUEST_TIMEOUT, "The request did not arrive in time.";
     UsernameTaken, "username_taken", CONFLICT, "The username is taken.";
     EmailTaken, "email_taken", CONFLICT, "The e-mail address is taken.";
+    TokenTooLarge, "token_too_large", CONFLICT, "The access token of the account would be longer than services accept: staff have to shorten its roles or metadata.";
     LastSuperuser, "last_superuser", CONFLICT, "The last active superuser cannot be disabled, demoted or deleted.";
     IdentityConflict, "identity_conflict", CONFLICT, "This identity or its e-mail address belongs to an account: log in to it with its password, then link the identity.";
     LastLoginMethod, "last_login_method", CONFLICT, "This is the only way to log in to the account: link another identity, or set a password by a password reset, first.";

@@ -13,6 +13,7 @@ mod docs;
 pub mod error;
 pub mod form;
 pub mod metrics;
+pub mod oauth;
 pub mod openapi;
 pub mod operations;
 pub mod pages;

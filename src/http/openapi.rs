@@ -20,6 +20,7 @@ use utoipa::{PartialSchema as _, ToSchema as _};
 use self::responses::{BEARER_CODES, ERROR_CODES, Shared};
 use super::code::Code;
 use super::error::{Components, ErrorCode, FieldCode, FieldProblem, Problem};
+use super::oauth;
 use super::routes::{self, Endpoint};
 use crate::http::schema::AccessTokenClaims;
 
@@ -105,6 +106,9 @@ fn build() -> Value {
         operation[ERROR_CODES] = codes.iter().map(|code| code.name()).collect();
         for (status, codes) in responses::of_codes(&codes) {
             operation["responses"][status.to_string()] = shared.response(&codes);
+        }
+        if oauth::is_oauth(&endpoint.path) {
+            responses::describe_forms(operation, &codes);
         }
     }
     list_words(&mut document);

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::http::code::Code;
+use crate::http::oauth;
 
 /// The member of an operation that lists its error codes.
 pub(super) const ERROR_CODES: &str = "x-error-codes";
@@ -126,6 +127,30 @@ fn error_response(codes: &[Code]) -> Value {
         response["headers"] = headers.into();
     }
     response
+}
+
+/// Describes the errors of forms at an OAuth endpoint: those with status 400 have another one, or
+/// none, in JSON.
+pub(super) fn describe_forms(operation: &mut Value, codes: &[Code]) {
+    let is_bad_request = |code: &Code| oauth::status_of(*code).as_u16() == 400;
+    let codes: Vec<Code> = codes.iter().copied().filter(is_bad_request).collect();
+    let mut response = error_response(&codes);
+    if let Some(headers) = response.as_object_mut() {
+        // A challenge belongs to a 401.
+        headers.remove("headers");
+    }
+    let content = &mut response["content"]["application/problem+json"];
+    for code in &codes {
+        let example = &mut content["examples"][code.name()]["value"];
+        example["status"] = 400.into();
+        example["error"] = oauth::error_of(*code, &[], false).into();
+        example["error_description"] = oauth::description_of(code.title()).into();
+    }
+    operation["responses"]["400"] = response;
+    let takes_json = operation["requestBody"]["content"].get("application/json").is_some();
+    if !takes_json && let Some(responses) = operation["responses"].as_object_mut() {
+        responses.remove("422");
+    }
 }
 
 fn example(code: Code) -> Value {
