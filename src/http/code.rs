@@ -35,7 +35,7 @@ macro_rules! codes {
 codes! {
     MalformedRequest, "malformed_request", BAD_REQUEST, "The request, or the JSON object in its body, cannot be read.";
     InvalidCredentials, "invalid_credentials", UNAUTHORIZED, "The user name or the password is wrong.";
-    AuthenticationRequired, "authentication_required", UNAUTHORIZED, "An access token is required.";
+    AuthenticationRequired, "authentication_required", UNAUTHORIZED, "An access token or API key is required.";
     TokenInvalid, "token_invalid", UNAUTHORIZED, "The access token or API key is not valid.";
     TokenExpired, "token_expired", UNAUTHORIZED, "The access token or API key has expired.";
     TokenRevoked, "token_revoked", UNAUTHORIZED, "The access token or API key was revoked.";
@@ -48,7 +48,7 @@ codes! {
     OneTimeTokenInvalid, "one_time_token_invalid", UNAUTHORIZED, "The token of the link is unknown or was used.";
     OneTimeTokenExpired, "one_time_token_expired", UNAUTHORIZED, "The link or code has expired.";
     AccountDisabled, "account_disabled", FORBIDDEN, "The account is disabled.";
-    PermissionDenied, "permission_denied", FORBIDDEN, "The account does not have this permission.";
+    PermissionDenied, "permission_denied", FORBIDDEN, "The account or API key does not have this permission.";
     ProofRequired, "proof_required", FORBIDDEN, "More evidence is required: a link needs the registration token of its browser or the password; after too many failed log-ins an unknown device needs a password reset by mail.";
     RegistrationClosed, "registration_closed", FORBIDDEN, "Accounts are created by invitation only.";
     ReauthRequired, "reauth_required", FORBIDDEN, "Re-authentication is required: send the password, or log in again.";

@@ -320,7 +320,13 @@ impl ResponseError for ApiError {
         if let Some(allow) = &self.allow {
             response.insert_header((ALLOW, allow.as_str()));
         }
-        response.content_type("application/problem+json");
+        // RFC 6749 section 5.2; libraries refuse any other type.
+        let is_oauth = self.is_oauth;
+        response.content_type(if is_oauth {
+            "application/json"
+        } else {
+            "application/problem+json"
+        });
         match serde_json::to_string(&problem) {
             Ok(body) => response.body(body),
             Err(_) => response.finish(),

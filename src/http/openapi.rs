@@ -92,7 +92,8 @@ fn build() -> Value {
     document["components"]["schemas"]["NewPassword"]["not"] =
         json!({"pattern": r"^([\s\S])\1{0,63}$"});
     let mut shared = Shared::default();
-    for endpoint in &endpoints {
+    let is_form = |path: &str| oauth::is_oauth(path) && path != "/v1/token-refresh";
+    for endpoint in endpoints.iter().filter(|it| !is_form(&it.path)) {
         shared.count(&error_codes(endpoint));
     }
     document["components"]["responses"] = shared.components().into();

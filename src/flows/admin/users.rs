@@ -169,10 +169,10 @@ pub(crate) fn apply_changes(
     context: &EventContext,
     changes: &UserChanges,
 ) -> Result<User> {
-    let changed = changes::update_user(conn, user.id, changes, context.at)?;
-    let changed = changed.ok_or(Error::NotFound)?;
-    record_changes(conn, context, user, &changed)?;
-    renew_rights(conn, tokens, user, changed, context.at)
+    let after = changes::update_user(conn, user.id, changes, context.at)?;
+    let after = after.ok_or(Error::NotFound)?;
+    record_changes(conn, context, user, &after)?;
+    renew_rights(conn, tokens, user, after, context.at)
 }
 
 fn change(

@@ -129,27 +129,37 @@ fn error_response(codes: &[Code]) -> Value {
     response
 }
 
-/// Describes the errors of forms at an OAuth endpoint: those with status 400 have another one, or
-/// none, in JSON.
+/// Describes the errors of forms at an OAuth endpoint: they have `error` too, and some have status
+/// 400. Where JSON is accepted as well, this is added to the responses to JSON.
 pub(super) fn describe_forms(operation: &mut Value, codes: &[Code]) {
-    let is_bad_request = |code: &Code| oauth::status_of(*code).as_u16() == 400;
-    let codes: Vec<Code> = codes.iter().copied().filter(is_bad_request).collect();
-    let mut response = error_response(&codes);
-    if let Some(headers) = response.as_object_mut() {
-        // A challenge belongs to a 401.
-        headers.remove("headers");
-    }
-    let content = &mut response["content"]["application/problem+json"];
-    for code in &codes {
-        let example = &mut content["examples"][code.name()]["value"];
-        example["status"] = 400.into();
-        example["error"] = oauth::error_of(*code, &[], false).into();
-        example["error_description"] = oauth::description_of(code.title()).into();
-    }
-    operation["responses"]["400"] = response;
     let takes_json = operation["requestBody"]["content"].get("application/json").is_some();
+    let mut groups: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
+    for code in codes {
+        groups.entry(oauth::status_of(*code).as_u16()).or_default().push(*code);
+    }
+    for (status, codes) in groups.into_iter().filter(|(status, _)| !takes_json || *status == 400) {
+        let mut response = error_response(&codes);
+        if status != 401
+            && let Some(headers) = response.get_mut("headers").and_then(Value::as_object_mut)
+        {
+            headers.shift_remove("WWW-Authenticate");
+        }
+        if let Some(content) = response.get_mut("content").and_then(Value::as_object_mut)
+            && let Some(mut problem) = content.shift_remove("application/problem+json")
+        {
+            for code in &codes {
+                let example = &mut problem["examples"][code.name()]["value"];
+                example["status"] = status.into();
+                example["error"] = oauth::error_of(*code, &[], true).into();
+                example["error_description"] = oauth::description_of(code.title()).into();
+            }
+            let kind = if takes_json { "application/problem+json" } else { "application/json" };
+            content.insert(kind.to_owned(), problem);
+        }
+        operation["responses"][status.to_string()] = response;
+    }
     if !takes_json && let Some(responses) = operation["responses"].as_object_mut() {
-        responses.remove("422");
+        responses.shift_remove("422");
     }
 }
 
