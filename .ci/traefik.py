@@ -28,6 +28,8 @@ for name, router in http["routers"].items():
     if router["rule"].count("(") != router["rule"].count(")"):
         faults.append(f"{name}: the rule has an open bracket")
 
+if static["entryPoints"]["websecure"]["http"].get("aliasHeadersStrategy") != "delete":
+    faults.append("other spellings of X-Auth-* reach the public part")
 resolver = static["entryPoints"]["websecure"]["http"]["tls"]["certResolver"]
 if resolver not in static["certificatesResolvers"]:
     faults.append(f"no resolver {resolver}")

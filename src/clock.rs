@@ -10,6 +10,9 @@ use crate::domain::UtcTime;
 pub trait Clock: Send + Sync {
     /// The time now.
     fn now(&self) -> UtcTime;
+
+    /// The time to wait until the clock shows `time`; none for a clock that only a test moves.
+    fn time_until(&self, time: UtcTime) -> Duration;
 }
 
 /// The machine's clock.
@@ -21,6 +24,10 @@ impl Clock for SystemClock {
         #[expect(clippy::disallowed_methods, reason = "this is the one home of the clock")]
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         UtcTime::from_micros(i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX))
+    }
+
+    fn time_until(&self, time: UtcTime) -> Duration {
+        time.remaining(self.now())
     }
 }
 
@@ -49,5 +56,9 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> UtcTime {
         UtcTime::from_micros(self.0.load(Ordering::SeqCst))
+    }
+
+    fn time_until(&self, _: UtcTime) -> Duration {
+        Duration::ZERO
     }
 }

@@ -31,7 +31,7 @@ pub fn build_flows(config: &Config, clock: Arc<dyn Clock>) -> Result<Flows, Star
         secrets = secrets.accepting(previous.expose());
     }
     let db = open_database(config)?;
-    let access_tokens = build_access_tokens(config)?;
+    let access_tokens = Arc::new(build_access_tokens(config)?);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let hasher = Hasher::start(threads, config.bcrypt_cost).map_err(StartError::Threads)?;
     let flows = Flows {

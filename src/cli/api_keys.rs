@@ -12,16 +12,21 @@ use crate::flows::{Error, NewApiKey};
 use crate::http::printed;
 use crate::store::api_keys;
 
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// Print JSON, the objects of the API.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
 #[derive(clap::Subcommand)]
-pub(super) enum Command {
+enum Command {
     /// Create a key and print its secret, which is stored as a hash only.
     Create(Create),
     /// List the keys with their scopes and states, the oldest first.
-    List {
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    List,
     /// Revoke a key at once.
     Revoke {
         /// The id of the key, from `api-keys list`.
@@ -30,7 +35,7 @@ pub(super) enum Command {
 }
 
 #[derive(clap::Args)]
-pub(super) struct Create {
+struct Create {
     /// A name that says which service holds the key.
     #[arg(long)]
     name: String,
@@ -43,15 +48,15 @@ pub(super) struct Create {
     expires_in: Option<Duration>,
 }
 
-pub(super) fn run(config: &Config, command: Command) -> Outcome {
+pub(super) fn run(config: &Config, Arguments { command, json }: Arguments) -> Outcome {
     match command {
-        Command::Create(arguments) => create(config, &arguments),
-        Command::List { json } => list(config, json),
-        Command::Revoke { id } => revoke(config, &id),
+        Command::Create(arguments) => create(config, &arguments, json),
+        Command::List => list(config, json),
+        Command::Revoke { id } => revoke(config, &id, json),
     }
 }
 
-fn create(config: &Config, arguments: &Create) -> Outcome {
+fn create(config: &Config, arguments: &Create, json: bool) -> Outcome {
     let name = ApiKey::parse_name(&arguments.name)
         .map_err(|fault| format!("--name: {}", fault.message()))?;
     let scope = |name: &String| {
@@ -61,12 +66,15 @@ fn create(config: &Config, arguments: &Create) -> Outcome {
     };
     let scopes = arguments.scopes.iter().map(scope).collect::<Result<Vec<Scope>, String>>()?;
     if arguments.expires_in.is_some_and(|it| it.is_zero() || it > ApiKey::MAX_LIFETIME) {
-        return Err("--expires-in: must be at most 10 years".to_owned());
+        return Err("--expires-in: must be more than 0s and at most 10 years".to_owned());
     }
     let flows = build_flows(config, Arc::new(SystemClock)).map_err(|error| error.to_string())?;
     let new = NewApiKey { name, scopes, lifetime: arguments.expires_in };
     let created =
         flows.create_api_key_as_operator(new).map_err(|error: Error| error.to_string())?;
+    if json {
+        return print(&format!("{}\n", printed::created_api_key(created)));
+    }
     print(&format!("{}\n", shown(&created.key, SystemClock.now())))?;
     print(&format!("{}\n", created.secret.expose()))
 }
@@ -84,11 +92,13 @@ fn list(config: &Config, json: bool) -> Outcome {
     keys.iter().try_for_each(|key| print(&format!("{}\n", shown(key, now))))
 }
 
-fn revoke(config: &Config, id: &str) -> Outcome {
+fn revoke(config: &Config, id: &str, json: bool) -> Outcome {
     let unknown = || format!("there is no API key with the id {id}");
     let key = ApiKeyId::parse(id).ok_or_else(unknown)?;
     let flows = build_flows(config, Arc::new(SystemClock)).map_err(|error| error.to_string())?;
-    match flows.revoke_api_key_as_operator(key) {
+    let revoked = flows.revoke_api_key_as_operator(key.clone());
+    match revoked {
+        Ok(_) if json => print(&format!("{}\n", printed::revoked_api_key(&key))),
         Ok(true) => print("revoked\n"),
         Ok(false) => print("already revoked\n"),
         Err(Error::NotFound) => Err(unknown()),

@@ -58,8 +58,7 @@ enum Command {
     /// List, show, create, invite, change and delete accounts.
     Users(users::Arguments),
     /// Create, list and revoke the API keys of services.
-    #[command(subcommand)]
-    ApiKeys(api_keys::Command),
+    ApiKeys(api_keys::Arguments),
     /// List queued and undeliverable mail, or send it again.
     #[command(subcommand)]
     Mail(mail::Command),
@@ -138,7 +137,7 @@ fn configured(command: Command, source: Source) -> Outcome {
         Command::ImportDjango(arguments) => import_django::run(&config, &arguments),
         Command::Keys(command) => keys::run(&config, &command),
         Command::Users(arguments) => users::run(&config, arguments),
-        Command::ApiKeys(command) => api_keys::run(&config, command),
+        Command::ApiKeys(arguments) => api_keys::run(&config, arguments),
         Command::Mail(command) => mail::run(&config, &command),
         Command::Doctor => doctor::run(&config),
         Command::Backup(arguments) => backup::run(&config, &arguments),

@@ -12,7 +12,7 @@ use crate::app::build_flows;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::domain::{
-    Device, Email, Fault, Locale, Metadata, PlainPassword, Roles, User, UserId, Username, UtcTime,
+    Device, Email, Fault, Locale, PlainPassword, Roles, User, UserId, Username, UtcTime,
 };
 use crate::flows::{AccountChanges, Caller, CreatedAccount, Error, Flows, NewAccount, UserFilter};
 use crate::http::printed;
@@ -49,9 +49,9 @@ enum Command {
     /// input.
     Create(New),
     /// Create an account and mail a link to choose the password. Sends an invitation again that was
-    /// not accepted.
+    /// not accepted, and applies the options that are given.
     Invite(New),
-    /// Disable an account and end its sessions.
+    /// Disable an account and end its sessions; without --until, for good.
     Disable {
         #[command(flatten)]
         user: Reference,
@@ -217,7 +217,9 @@ impl Users {
                 let user = self.find(&user)?;
                 confirm("Delete", &user, consent.yes)?;
                 self.flows.delete_user(&Caller::Operator, user.id)?;
-                Ok(print(&format!("deleted {}\n", user.id))?)
+                let id = user.id;
+                let text = if self.json { printed::deleted(id) } else { format!("deleted {id}") };
+                Ok(print(&(text + "\n"))?)
             }
         }
     }
@@ -253,10 +255,10 @@ impl Users {
             username: username.map_err(|fault| named("--username", fault))?.flatten(),
             email,
             password,
-            locale: locale.map_err(|fault| named("--locale", fault))?.unwrap_or_default(),
-            is_staff: new.staff,
-            roles: read_roles(&new.roles)?,
-            app_metadata: Metadata::default(),
+            locale: locale.map_err(|fault| named("--locale", fault))?,
+            is_staff: new.staff.then_some(true),
+            roles: if new.roles.is_empty() { None } else { Some(read_roles(&new.roles)?) },
+            app_metadata: None,
         };
         let created = self.flows.create_user(&Caller::Operator, account, &Device::default())?;
         let CreatedAccount { user, .. } = created;

@@ -15,9 +15,14 @@ pub(super) fn is_setting(name: &str) -> bool {
 
 const PREFIX: &str = "HALLPASS";
 
-/// Returns whether a name begins with something like `HALLPASS_`.
-pub(super) fn misspells_prefix(name: &str) -> bool {
-    name.split_once('_').is_some_and(|(prefix, _)| (1..=2).contains(&osa_distance(prefix, PREFIX)))
+/// Returns whether a name that is no setting resembles one: it begins with something like `HALLPASS_`,
+/// or differs by a letter or two, or by the case, from a setting without that prefix.
+pub(super) fn resembles_a_setting(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    let prefix = name.split_once('_').map(|(prefix, _)| osa_distance(prefix, PREFIX));
+    let mut others = settings().filter(|it| !it.name.starts_with(PREFIX));
+    let is_other = others.any(|it| osa_distance(&name, it.name) <= 2);
+    (prefix.is_some_and(|distance| distance <= 2) || is_other) && closest(&name).is_some()
 }
 
 /// Returns the advice for a name that is no setting, with the setting that it resembles.
@@ -35,7 +40,7 @@ pub(super) fn closest(name: &str) -> Option<String> {
         Some((prefix, rest)) if osa_distance(prefix, PREFIX) <= 2 => rest.to_owned(),
         _ => name.to_owned(),
     };
-    let given = without_prefix(name);
+    let given = without_prefix(&name.to_ascii_uppercase());
     let files = settings().filter(|it| it.secret).map(|it| format!("{}_FILE", it.name));
     let names = settings().map(|it| it.name.to_owned()).chain(files);
     let names = names.filter(|known| !known.contains('<'));
@@ -62,6 +67,9 @@ mod tests {
             ("HALLPASS_SECRETS_FILE", Some("HALLPASS_SECRET_FILE")),
             ("HALLPASS_DATABASE_URL", Some("DATABASE_URL")),
             ("HALPASS_BIND", Some("HALLPASS_BIND")),
+            ("DATABSE_URL", Some("DATABASE_URL")),
+            ("DATABASE_URI", Some("DATABASE_URL")),
+            ("hallpass_bind", Some("HALLPASS_BIND")),
             ("HALLPASS_LIMIT_NETWROK", Some("HALLPASS_LIMIT_NETWORK")),
             // What orchestrators add.
             ("HALLPASS_PORT", None),

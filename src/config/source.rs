@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::dot_env::read_dot_env;
 use super::fault::ConfigFault;
-use super::names::{closest, is_setting, misspells_prefix, new_name};
+use super::names::{is_setting, new_name, resembles_a_setting};
 use super::settings::settings;
 use super::types::LogFormat;
 
@@ -68,7 +68,7 @@ impl Source {
             .keys()
             .filter(|name| {
                 name.starts_with("HALLPASS_") && !name.starts_with("HALLPASS_TEST_")
-                    || misspells_prefix(name) && closest(name).is_some()
+                    || resembles_a_setting(name)
             })
             .filter(|name| !is_setting(name))
             .cloned()
@@ -231,9 +231,15 @@ mod tests {
 
     #[test]
     fn a_name_that_resembles_a_setting_is_reported() {
-        let names = ["HALPASS_BIND", "HELP_PATH", "DATABASE_URLS", "HALLPASS_PORT", "PATH"];
-        let values = names.map(|name| (name.to_owned(), String::new()));
-        let source = Source::from_values(values.into_iter().collect());
-        assert_eq!(source.unknown, ["HALLPASS_PORT", "HALPASS_BIND"]);
+        let meant =
+            ["DATABASE_URI", "DATABSE_URL", "HALPASS_BIND", "database_url", "hallpass_bind"];
+        let others = ["DATABASE_HOST", "HELP_PATH", "HALLPASS_PORT", "PATH", "PORT"];
+        let names = [&meant[..], &others].concat();
+        let values = names.into_iter().map(|name| (name.to_owned(), String::new()));
+        let source = Source::from_values(values.collect());
+        let mut reported = meant.to_vec();
+        reported.push("HALLPASS_PORT");
+        reported.sort_unstable();
+        assert_eq!(source.unknown, reported);
     }
 }

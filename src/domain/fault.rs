@@ -58,6 +58,11 @@ pub enum Fault {
     InvalidLocale,
     /// Not in the format of the field.
     InvalidFormat,
+    /// A date that is past, or of an account that is not disabled. It has the code of
+    /// [`Self::InvalidFormat`].
+    DateNotAhead,
+    /// Not the name of a role. It has the code of [`Self::InvalidFormat`].
+    InvalidRole,
     /// An e-mail address of a domain that is not permitted.
     DomainNotAllowed,
     /// The access tokens of the account would become longer than services accept.
@@ -97,7 +102,7 @@ impl Fault {
             Self::InvalidEmail => "invalid_email",
             Self::InvalidUsername => "invalid_username",
             Self::InvalidLocale => "invalid_locale",
-            Self::InvalidFormat => "invalid_format",
+            Self::InvalidFormat | Self::DateNotAhead | Self::InvalidRole => "invalid_format",
             Self::DomainNotAllowed => "domain_not_allowed",
             Self::TokenTooLarge => "token_too_large",
         }
@@ -128,6 +133,10 @@ impl Fault {
             Self::InvalidUsername => "Use 1 to 150 letters, digits and . + - _ only.",
             Self::InvalidLocale => "Use a language tag such as en or ko-KR.",
             Self::InvalidFormat => "The value does not have the expected form.",
+            Self::DateNotAhead => {
+                "Use a time in the future, for an account that is disabled or becomes so."
+            }
+            Self::InvalidRole => "A role has letters, digits and . _ : / * - only.",
             Self::DomainNotAllowed => "Addresses of this domain are not accepted here.",
             Self::TokenTooLarge => "Access tokens of the account would be longer than 4096 bytes.",
         })

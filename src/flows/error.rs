@@ -89,6 +89,10 @@ pub enum Error {
     /// The log-in is too old for this operation, and the request has no password.
     #[error("a fresh log-in is required")]
     ReauthRequired,
+    /// The access token of the account would be longer than services accept. The value names account
+    /// and setting, for the log.
+    #[error("{0}")]
+    TokenTooLarge(String),
     /// The last active superuser, who must not be removed.
     #[error("the last active superuser stays")]
     LastSuperuser,
@@ -186,7 +190,10 @@ impl From<ProviderError> for Error {
 
 impl From<KeyError> for Error {
     fn from(error: KeyError) -> Self {
-        Self::Internal(error.to_string())
+        match error {
+            KeyError::TokenTooLong { .. } => Self::TokenTooLarge(error.to_string()),
+            error => Self::Internal(error.to_string()),
+        }
     }
 }
 

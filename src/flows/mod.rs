@@ -161,7 +161,7 @@ pub struct Flows {
     /// Derived secrets.
     pub(crate) secrets: Secrets,
     /// Access tokens.
-    pub(crate) access_tokens: AccessTokens,
+    pub(crate) access_tokens: Arc<AccessTokens>,
     /// The operator's choices.
     pub(crate) policy: Policy,
     /// Providers of social log-in.

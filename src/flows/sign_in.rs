@@ -1,5 +1,6 @@
 //! Sign-in: the one place that opens sessions, with their refresh tokens and access tokens.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::notify::notices::{Notice, queue_notice};
@@ -9,7 +10,8 @@ use crate::domain::{
     Amr, EndReason, EndedSession, EventContext, EventKind, PlainToken, RefreshToken, Session,
     SessionId, TokenHash, Transport, User, UserId, UtcTime,
 };
-use crate::security::access_token::Claims;
+use crate::security::access_token::{AccessTokens, Claims, TokenSettings};
+use crate::security::token_times::LEEWAY;
 use crate::store::outbox::MailKind;
 use crate::store::sessions::log_in::{self, Opened, Opening};
 use crate::store::{Conn, events, sessions};
@@ -22,6 +24,8 @@ const KNOWN_DEVICES: i64 = 20;
 pub struct TokenPair {
     /// The access token, a JWT.
     pub access_token: String,
+    /// Time until the `iat` of the access token, which the response waits for.
+    pub issued_in: Duration,
     /// Lifetime of the access token.
     pub expires_in: Duration,
     /// The refresh token.
@@ -68,6 +72,8 @@ pub(super) struct SignIn {
     pub(super) tokens: FirstTokens,
     /// Time of the sign-in.
     pub(super) now: UtcTime,
+    /// The access tokens of the service.
+    pub(super) access_tokens: Arc<AccessTokens>,
 }
 
 /// A session with what its client is handed.
@@ -83,13 +89,16 @@ pub(super) struct SignedIn {
 impl SignIn {
     /// Opens a session of `user` in the caller's transaction: stores the device, notifies the user
     /// of a new device, and ends the oldest sessions beyond the permitted number.
+    ///
+    /// # Errors
+    /// [`Error::TokenTooLarge`] if services would not accept the access tokens of the session.
     pub(super) fn open(
         self,
         conn: &mut Conn,
         policy: &Policy,
         user: &User,
     ) -> Result<LogInOutcome<SignedIn>> {
-        let Self { amr, client, transport, tokens, now } = self;
+        let Self { amr, client, transport, tokens, now, access_tokens } = self;
         let session = Session {
             id: SessionId::new(now),
             user_id: user.id,
@@ -102,6 +111,7 @@ impl SignIn {
             end_reason: None,
             transport: Some(transport),
         };
+        require_room(&access_tokens, user, &session, now)?;
         let refresh_expires_at = refresh_expiry(policy, &session, now);
         let opening = Opening {
             session: &session,
@@ -186,6 +196,43 @@ pub(super) fn refresh_expiry(policy: &Policy, session: &Session, now: UtcTime) -
     now.after(policy.refresh_idle).min(session.expires_at)
 }
 
+/// Returns the claims of an access token of `session`.
+fn claims_of(settings: &TokenSettings, user: &User, session: &Session, now: UtcTime) -> Claims {
+    Claims {
+        sid: session.id.0.clone(),
+        amr: session.amr.names().to_vec(),
+        auth_time: session.created_at.seconds(),
+        ..settings.claims_of(user, now)
+    }
+}
+
+/// Checks that services accept the length of the access tokens of `session`.
+///
+/// # Errors
+/// [`Error::TokenTooLarge`] if the roles or claims of the account are too long, which happens where
+/// `HALLPASS_CLAIMS` was set after the metadata.
+pub(super) fn require_room(
+    access_tokens: &AccessTokens,
+    user: &User,
+    session: &Session,
+    now: UtcTime,
+) -> Result<()> {
+    let settings = access_tokens.settings();
+    if !settings.may_outgrow() {
+        return Ok(());
+    }
+    Ok(access_tokens.check_length(&claims_of(settings, user, session, now), now)?)
+}
+
+/// Returns the time of issue of an access token: now, or the second after that of the last change of
+/// the user's rights. Services that check tokens themselves refuse `iat <= revoked_at`, both in whole
+/// seconds, so a token with the new rights must not have the second of the change. A change further
+/// ahead than clocks of instances differ means that the clock was set back.
+fn issue_time(user: &User, now: UtcTime) -> UtcTime {
+    let next = UtcTime::from_seconds(user.rights_changed_at.seconds() + 1);
+    if next <= now.after(LEEWAY) { now.max(next) } else { now }
+}
+
 impl Flows {
     /// Finds the session of a refresh token whose row was purged, by the successors that are kept.
     /// For a forged token this reads several rows, so it runs outside the write transaction.
@@ -204,15 +251,12 @@ impl Flows {
         refresh_expires_at: UtcTime,
         now: UtcTime,
     ) -> Result<TokenPair> {
+        let issued_at = issue_time(user, now);
         let settings = self.access_tokens.settings();
-        let claims = Claims {
-            sid: session.id.0.clone(),
-            amr: session.amr.names().to_vec(),
-            auth_time: session.created_at.seconds(),
-            ..settings.claims_of(user, now)
-        };
+        let claims = claims_of(settings, user, session, issued_at);
         Ok(TokenPair {
             access_token: self.access_tokens.sign(&claims, now)?,
+            issued_in: self.clock.time_until(issued_at),
             expires_in: settings.lifetime,
             refresh_token,
             refresh_expires_in: refresh_expires_at.remaining(now),

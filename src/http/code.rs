@@ -35,7 +35,7 @@ macro_rules! codes {
 codes! {
     MalformedRequest, "malformed_request", BAD_REQUEST, "The request, or the JSON object in its body, cannot be read.";
     InvalidCredentials, "invalid_credentials", UNAUTHORIZED, "The user name or the password is wrong.";
-    AuthenticationRequired, "authentication_required", UNAUTHORIZED, "An access token is required.";
+    AuthenticationRequired, "authentication_required", UNAUTHORIZED, "An access token or API key is required.";
     TokenInvalid, "token_invalid", UNAUTHORIZED, "The access token or API key is not valid.";
     TokenExpired, "token_expired", UNAUTHORIZED, "The access token or API key has expired.";
     TokenRevoked, "token_revoked", UNAUTHORIZED, "The access token or API key was revoked.";
@@ -48,7 +48,7 @@ codes! {
     OneTimeTokenInvalid, "one_time_token_invalid", UNAUTHORIZED, "The token of the link is unknown or was used.";
     OneTimeTokenExpired, "one_time_token_expired", UNAUTHORIZED, "The link or code has expired.";
     AccountDisabled, "account_disabled", FORBIDDEN, "The account is disabled.";
-    PermissionDenied, "permission_denied", FORBIDDEN, "The account does not have this permission.";
+    PermissionDenied, "permission_denied", FORBIDDEN, "The account or API key does not have this permission.";
     ProofRequired, "proof_required", FORBIDDEN, "More evidence is required: a link needs the registration token of its browser or the password; after too many failed log-ins an unknown device needs a password reset by mail.";
     RegistrationClosed, "registration_closed", FORBIDDEN, "Accounts are created by invitation only.";
     ReauthRequired, "reauth_required", FORBIDDEN, "Re-authentication is required: send the password, or log in again.";
@@ -58,6 +58,7 @@ codes! {
     RequestTimeout, "request_timeout", REQUEST_TIMEOUT, "The request did not arrive in time.";
     UsernameTaken, "username_taken", CONFLICT, "The username is taken.";
     EmailTaken, "email_taken", CONFLICT, "The e-mail address is taken.";
+    TokenTooLarge, "token_too_large", CONFLICT, "The access token of the account would be longer than services accept: staff have to shorten its roles or metadata.";
     LastSuperuser, "last_superuser", CONFLICT, "The last active superuser cannot be disabled, demoted or deleted.";
     IdentityConflict, "identity_conflict", CONFLICT, "This identity or its e-mail address belongs to an account: log in to it with its password, then link the identity.";
     LastLoginMethod, "last_login_method", CONFLICT, "This is the only way to log in to the account: link another identity, or set a password by a password reset, first.";

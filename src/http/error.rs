@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
@@ -12,6 +13,7 @@ use utoipa::openapi::schema::Schema;
 use utoipa::{PartialSchema, ToSchema};
 
 use super::code::Code;
+use super::oauth;
 use super::schema::open_words;
 use crate::domain::Fault;
 use crate::flows::{Error, FieldFault};
@@ -48,6 +50,14 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false, value_type = u32)]
     pub retry_after: Option<u32>,
+    /// At the OAuth endpoints, for a form: the code of RFC 6749 section 5.2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false, value_type = String, example = "invalid_grant")]
+    pub error: Option<&'static str>,
+    /// With `error`: the explanation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false, value_type = String)]
+    pub error_description: Option<String>,
     /// With `/readyz`: the components that requests need.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false, value_type = Components)]
@@ -132,8 +142,9 @@ pub struct ApiError {
     allow: Option<String>,
     retry_after: Option<u32>,
     components: Option<Box<Components>>,
-    challenge: Option<&'static str>,
+    challenges: Option<&'static [&'static str]>,
     detail: Option<&'static str>,
+    is_oauth: bool,
 }
 
 impl ApiError {
@@ -164,10 +175,16 @@ impl ApiError {
         &self.errors
     }
 
-    /// Returns the error with another challenge in `WWW-Authenticate`.
+    /// Returns the error with other challenges, each in a `WWW-Authenticate` of its own.
     #[must_use]
-    pub fn with_challenge(self, challenge: &'static str) -> Self {
-        Self { challenge: Some(challenge), ..self }
+    pub fn with_challenges(self, challenges: &'static [&'static str]) -> Self {
+        Self { challenges: Some(challenges), ..self }
+    }
+
+    /// Returns the error in the form of RFC 6749 section 5.2, for an OAuth library.
+    #[must_use]
+    pub fn of_oauth(self) -> Self {
+        Self { is_oauth: true, ..self }
     }
 
     /// Returns the error with an explanation instead of the title of its code.
@@ -190,8 +207,9 @@ impl From<Code> for ApiError {
             allow: None,
             retry_after: code.retry_after(),
             components: None,
-            challenge: None,
+            challenges: None,
             detail: None,
+            is_oauth: false,
         }
     }
 }
@@ -218,6 +236,10 @@ impl From<Error> for ApiError {
             Error::ProofRequired => Code::ProofRequired,
             Error::RegistrationClosed => Code::RegistrationClosed,
             Error::ReauthRequired => Code::ReauthRequired,
+            Error::TokenTooLarge(cause) => {
+                tracing::error!(cause, "no access token can be issued");
+                Code::TokenTooLarge
+            }
             Error::LastSuperuser => Code::LastSuperuser,
             Error::UsernameTaken => Code::UsernameTaken,
             Error::EmailTaken => Code::EmailTaken,
@@ -250,8 +272,8 @@ impl std::fmt::Display for ApiError {
 }
 
 impl ResponseError for ApiError {
-    fn status_code(&self) -> actix_web::http::StatusCode {
-        self.code.status()
+    fn status_code(&self) -> StatusCode {
+        if self.is_oauth { oauth::status_of(self.code) } else { self.code.status() }
     }
 
     fn error_response(&self) -> HttpResponse {
@@ -268,11 +290,16 @@ impl ResponseError for ApiError {
             })
             .collect();
         let RequestIds { request_id, trace_id } = request_id::current();
+        let status = self.status_code();
+        let detail = self.detail.map_or_else(|| detail(code, &errors), str::to_owned);
+        let oauth_error = || oauth::error_of(code, &self.errors, self.challenges.is_some());
         let problem = Problem {
             kind: format!("urn:hallpass:error:{}", code.name()),
             title: code.title(),
-            status: code.status().as_u16(),
-            detail: self.detail.map_or_else(|| detail(code, &errors), str::to_owned),
+            status: status.as_u16(),
+            error: self.is_oauth.then(oauth_error),
+            error_description: self.is_oauth.then(|| oauth::description_of(&detail)),
+            detail,
             code: code.name(),
             request_id,
             trace_id,
@@ -280,17 +307,26 @@ impl ResponseError for ApiError {
             retry_after: self.retry_after,
             components: self.components.as_deref().copied(),
         };
-        let mut response = HttpResponse::build(code.status());
+        let mut response = HttpResponse::build(status);
         if let Some(seconds) = self.retry_after {
             response.insert_header((RETRY_AFTER, seconds.to_string()));
         }
-        if let Some(challenge) = code.challenge().map(|usual| self.challenge.unwrap_or(usual)) {
-            response.insert_header((WWW_AUTHENTICATE, challenge));
+        if status == StatusCode::UNAUTHORIZED {
+            let usual = code.challenge();
+            for challenge in self.challenges.unwrap_or(usual.as_slice()) {
+                response.append_header((WWW_AUTHENTICATE, *challenge));
+            }
         }
         if let Some(allow) = &self.allow {
             response.insert_header((ALLOW, allow.as_str()));
         }
-        response.content_type("application/problem+json");
+        // RFC 6749 section 5.2; libraries refuse any other type.
+        let is_oauth = self.is_oauth;
+        response.content_type(if is_oauth {
+            "application/json"
+        } else {
+            "application/problem+json"
+        });
         match serde_json::to_string(&problem) {
             Ok(body) => response.body(body),
             Err(_) => response.finish(),

@@ -7,6 +7,7 @@ pub mod code;
 pub mod dev;
 pub mod error;
 pub mod metrics;
+pub mod oauth;
 pub mod openapi;
 pub mod operations;
 pub mod pages;

@@ -22,6 +22,7 @@ use utoipa::{PartialSchema as _, ToSchema as _};
 use self::responses::{BEARER_CODES, ERROR_CODES, Shared};
 use super::code::Code;
 use super::error::{Components, ErrorCode, FieldCode, FieldProblem, Problem};
+use super::oauth;
 use super::routes::{self, Endpoint};
 use crate::http::schema::AccessTokenClaims;
 
@@ -93,7 +94,8 @@ fn build() -> Value {
     document["components"]["schemas"]["NewPassword"]["not"] =
         json!({"pattern": r"^([\s\S])\1{0,63}$"});
     let mut shared = Shared::default();
-    for endpoint in &endpoints {
+    let is_form = |path: &str| oauth::is_oauth(path) && path != "/v1/token-refresh";
+    for endpoint in endpoints.iter().filter(|it| !is_form(&it.path)) {
         shared.count(&error_codes(endpoint));
     }
     document["components"]["responses"] = shared.components().into();
@@ -107,6 +109,9 @@ fn build() -> Value {
         operation[ERROR_CODES] = codes.iter().map(|code| code.name()).collect();
         for (status, codes) in responses::of_codes(&codes) {
             operation["responses"][status.to_string()] = shared.response(&codes);
+        }
+        if oauth::is_oauth(&endpoint.path) {
+            responses::describe_forms(operation, &codes);
         }
     }
     list_words(&mut document);

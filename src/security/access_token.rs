@@ -13,7 +13,7 @@ use self::cache::{TokenDigest, VerifiedTokens};
 pub use self::claims::{Audience, Claims};
 pub use self::settings::TokenSettings;
 use super::key_set::KeySet;
-use super::keys::KeyError;
+use super::keys::{KeyError, SigningKey};
 use super::revocations::Revocations;
 use super::token_times::{LEEWAY, MAX_LIFETIME};
 use crate::domain::UtcTime;
@@ -87,16 +87,22 @@ impl AccessTokens {
     pub fn sign(&self, claims: &Claims, now: UtcTime) -> Result<String, KeyError> {
         let keys = self.keys.load();
         let key = keys.active(now).ok_or(KeyError::Missing)?;
-        let mut header = Header::new(key.algorithm.jws());
-        header.typ = Some(TOKEN_TYPE.to_owned());
-        header.kid = Some(key.kid.clone());
-        let message = format!("{}.{}", encode_part(&header)?, encode_part(claims)?);
+        let message = message(key, claims)?;
         let signature = key.sign(message.as_bytes())?;
         let token = format!("{message}.{signature}");
-        if token.len() > MAX_LENGTH {
-            return Err(KeyError::TokenTooLong { user_id: claims.user_id, length: token.len() });
-        }
+        require_length(token.len(), claims)?;
         Ok(token)
+    }
+
+    /// Checks that a token with `claims` would not be too long, without signing it.
+    ///
+    /// # Errors
+    /// [`KeyError::TokenTooLong`].
+    pub fn check_length(&self, claims: &Claims, now: UtcTime) -> Result<(), KeyError> {
+        let keys = self.keys.load();
+        let key = keys.active(now).ok_or(KeyError::Missing)?;
+        let signature = 1 + key.algorithm.signature_length();
+        require_length(message(key, claims)?.len() + signature, claims)
     }
 
     /// Validates a token: form, header, signature, claims, time, revocation, in this order. The
@@ -177,6 +183,21 @@ impl AccessTokens {
         );
         if genuine.ok()? { Some((header.kid, decode_part(claims)?)) } else { None }
     }
+}
+
+/// Returns the part of a token that is signed.
+fn message(key: &SigningKey, claims: &Claims) -> Result<String, KeyError> {
+    let mut header = Header::new(key.algorithm.jws());
+    header.typ = Some(TOKEN_TYPE.to_owned());
+    header.kid = Some(key.kid.clone());
+    Ok(format!("{}.{}", encode_part(&header)?, encode_part(claims)?))
+}
+
+fn require_length(length: usize, claims: &Claims) -> Result<(), KeyError> {
+    if length > MAX_LENGTH {
+        return Err(KeyError::TokenTooLong { user_id: claims.user_id, length });
+    }
+    Ok(())
 }
 
 fn encode_part(part: &impl Serialize) -> Result<String, KeyError> {

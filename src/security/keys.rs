@@ -48,6 +48,15 @@ impl SigningAlgorithm {
         Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
     }
 
+    /// The length of a signature in a token.
+    pub(super) const fn signature_length(self) -> usize {
+        match self {
+            Self::Es256 | Self::EdDsa => 86,
+            Self::Rs256 => 342,
+            Self::Hs256 => 43,
+        }
+    }
+
     pub(super) const fn jws(self) -> Algorithm {
         match self {
             Self::Es256 => Algorithm::ES256,

@@ -44,7 +44,9 @@ on_both! {
         assert!(made.stdout.starts_with("1 mina <mina@example.com>  active"), "{}", made.stdout);
         let invited = json_of(&setup, &["invite", "guest@example.com", "--locale", "ko"]);
         assert_eq!((&invited["user_id"], &invited["locale"]), (&json!(2), &json!("ko")));
-        assert_eq!(json_of(&setup, &["invite", "guest@example.com"])["user_id"], 2);
+        assert_eq!(json_of(&setup, &["invite", "guest@example.com"])["locale"], "ko");
+        let again = json_of(&setup, &["invite", "guest@example.com", "--role", "reader", "--username", "guest"]);
+        assert_eq!((&again["user_id"], &again["roles"], &again["username"]), (&json!(2), &json!(["reader"]), &json!("guest")));
         for reference in ["1", "mina", "MINA@example.com"] {
             assert_eq!(json_of(&setup, &["show", reference])["roles"], json!(["a", "b"]), "{reference}");
         }
@@ -62,17 +64,21 @@ on_both! {
         ]);
         assert_eq!(disabled["disabled_until"], "2100-01-01T00:00:00.000000Z");
         assert_eq!(service.api().log_in("mina", PASSWORD).status, 403);
+        assert_eq!(json_of(&setup, &["disable", "mina", "--yes"])["disabled_until"], Value::Null);
         assert_eq!(json_of(&setup, &["enable", "mina"])["is_active"], true);
         assert_eq!(service.api().log_in("mina", PASSWORD).status, 200);
         assert_eq!(json_of(&setup, &["roles", "mina"])["roles"], json!(["a", "b"]));
         assert_eq!(json_of(&setup, &["roles", "mina", "editor"])["roles"], json!(["editor"]));
         assert_eq!(json_of(&setup, &["roles", "mina", "--none"])["roles"], json!([]));
-        refused(&setup, &["users", "roles", "mina", "not a role"], "roles:");
+        refused(&setup, &["users", "roles", "mina", "a,b"], "roles: A role has letters");
         refused(&setup, &["users", "reset", "mina"], "--yes");
-        run(&setup, &["users", "reset", "mina", "--yes"]);
+        assert_eq!(json_of(&setup, &["reset", "mina", "--yes"])["user_id"], 1);
         assert!(run(&setup, &["mail", "list", "--to", "mina@example.com"]).contains("password_reset"));
         refused(&setup, &["users", "delete", "guest@example.com"], "--yes");
         assert_eq!(run(&setup, &["users", "delete", "guest@example.com", "--yes"]), "deleted 2\n");
+        let other = json_of(&setup, &["invite", "other@example.com"]);
+        let deleted = json_of(&setup, &["delete", "other@example.com", "--yes"]);
+        assert_eq!(deleted, json!({"user_id": other["user_id"], "deleted": true}));
         refused(&setup, &["users", "show", "2"], "no such account");
     }
 
@@ -92,6 +98,17 @@ on_both! {
         assert_eq!(run(&setup, &["api-keys", "revoke", id]), "revoked\n");
         assert_eq!(run(&setup, &["api-keys", "revoke", id]), "already revoked\n");
         assert!(run(&setup, &["api-keys", "list"]).contains("  revoked  billing"));
+        let keys = |arguments: &[&str]| -> Value {
+            serde_json::from_str(&run(&setup, &[&["api-keys", "--json"], arguments].concat())).unwrap()
+        };
+        let made = keys(&["create", "--name", "twice", "--scope", "revoke,revoke"]);
+        assert!(made["secret"].as_str().unwrap().starts_with("hpk_"));
+        assert_eq!(made["api_key"]["scopes"], json!(["revoke"]));
+        let id = made["api_key"]["id"].as_str().unwrap();
+        assert_eq!(keys(&["revoke", id]), json!({"id": id, "revoked": true}));
+        assert_eq!(keys(&["list"]).as_array().unwrap().len(), 2);
+        let brief = ["api-keys", "create", "--name", "a", "--scope", "revoke", "--expires-in", "0s"];
+        refused(&setup, &brief, "more than 0s");
         refused(&setup, &["api-keys", "revoke", "x"], "no API key");
         refused(&setup, &["api-keys", "create", "--name", "a", "--scope", "all"], "users:write");
     }

@@ -43,6 +43,16 @@ impl Language {
     /// Starts the example, which believes this issuer and may be out of touch with it for so long.
     /// `None` (said aloud) if what it needs is not here.
     pub fn start(self, issuer: &str, max_staleness: Duration) -> Option<Example> {
+        self.start_for(issuer, None, max_staleness)
+    }
+
+    /// The same for tokens with this audience, instead of the issuer.
+    pub fn start_for(
+        self,
+        issuer: &str,
+        audience: Option<&str>,
+        max_staleness: Duration,
+    ) -> Option<Example> {
         let folder = tempfile::tempdir().unwrap();
         let command = match self {
             Self::Rust => None,
@@ -50,11 +60,14 @@ impl Language {
             Self::Python => Some(python(folder.path())),
         };
         let (address, process) = match command {
-            None => (serve_in_this_process(issuer, max_staleness), None),
+            None => (serve_in_this_process(issuer, audience, max_staleness), None),
             Some(command) => {
                 let mut command =
                     needs(&format!("{self:?} with the packages of its example"), command)?;
                 command.env("HALLPASS_PUBLIC_URL", issuer).env("PORT", "0");
+                if let Some(audience) = audience {
+                    command.env("AUDIENCE", audience);
+                }
                 command.env("MAX_STALENESS", max_staleness.as_secs().to_string());
                 let (process, port) = spawn(command, folder.path());
                 (SocketAddr::from(([127, 0, 0, 1], port)), Some(process))
@@ -67,13 +80,18 @@ impl Language {
     }
 }
 
-fn serve_in_this_process(issuer: &str, max_staleness: Duration) -> SocketAddr {
+fn serve_in_this_process(
+    issuer: &str,
+    audience: Option<&str>,
+    max_staleness: Duration,
+) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let issuer = issuer.to_owned();
+    let (issuer, audience) = (issuer.to_owned(), audience.map(str::to_owned));
     // Ends with the process.
     thread::spawn(move || {
-        rt::System::new().block_on(rust_service::serve(listener, &issuer, max_staleness)).unwrap();
+        let serving = rust_service::serve(listener, &issuer, audience.as_deref(), max_staleness);
+        rt::System::new().block_on(serving).unwrap();
     });
     address
 }

@@ -70,6 +70,33 @@ for_each_language! {
         }
     }
 
+    fn a_token_with_new_rights_counts_at_once(language) {
+        for setup in [Some(Setup::on_sqlite()), Setup::on_postgres()].into_iter().flatten() {
+            let setup = setup.with("HALLPASS_AUDIENCE", "https://api.test, reports");
+            let (setup, service) = with_ada(setup);
+            let Some(example) = language.start_for(&url(&service), Some("reports"), MAX_STALENESS) else { return };
+            let Some(other) = language.start_for(&url(&service), Some("others"), MAX_STALENESS) else { return };
+            let mut pair = log_in(&service);
+            let first = pair.text("access_token");
+            assert_eq!(example.judge_when_ready(&first).0, 200);
+            assert_eq!(other.judge_when_ready(&first), refused("token_invalid"), "another audience");
+            for role in ["editor", "admin"] {
+                let old = pair.text("access_token");
+                let done = setup.run(&["users", "roles", "ada", role]);
+                assert!(done.success, "{}", done.stderr);
+                // Within the second of the change, mostly.
+                pair = service.api().post("/v1/token-refresh", &json!({"refresh_token": pair.text("refresh_token")}));
+                assert_eq!(pair.status, 200, "{pair:?}");
+                let since = Instant::now();
+                while example.judge(&old) != refused("token_revoked") {
+                    assert!(since.elapsed() < SOON, "still taken");
+                    thread::sleep(Duration::from_millis(50));
+                }
+                assert_eq!(example.judge(&pair.text("access_token")), (200, "ada".to_owned()), "{role}");
+            }
+        }
+    }
+
     fn without_hallpass_it_says_so_after_a_while(language) {
         let setup = Setup::on_sqlite();
         let (_setup, service) = with_ada(setup);

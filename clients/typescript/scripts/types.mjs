@@ -1,8 +1,9 @@
 /**
  * Writes the types of the OpenAPI document: types.mjs DOCUMENT OUTPUT.
  *
- * openapi-typescript does the work. Error codes are open lists (`x-known-values`), which it would
- * make plain strings: here they become unions that an editor completes and that admit new codes.
+ * openapi-typescript does the work. Error codes and the like are open lists (`x-known-values`): their
+ * type is `string`, and `KnownValues` has the listed ones. A union with `string & {}` in the schemas
+ * would not survive openapi-fetch, which makes an object type of it.
  */
 import { writeFile } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
@@ -11,19 +12,27 @@ import ts from "typescript";
 
 const { factory } = ts;
 
-/** `"a" | "b" | (string & {})` */
-function openUnion(values) {
+/** `"Problem.code": "a" | "b";` */
+function member([name, values]) {
   const known = values.map((value) =>
     factory.createLiteralTypeNode(factory.createStringLiteral(value)),
   );
-  const text = factory.createKeywordTypeNode(ts.SyntaxKind.StringKeyword);
-  const other = factory.createIntersectionTypeNode([text, factory.createTypeLiteralNode([])]);
-  return factory.createUnionTypeNode([...known, factory.createParenthesizedType(other)]);
+  const key = factory.createStringLiteral(name);
+  return factory.createPropertySignature(undefined, key, undefined, factory.createUnionTypeNode(known));
 }
 
 const [document, output] = process.argv.slice(2);
+const lists = new Map();
 const ast = await openapiTypescript(pathToFileURL(document), {
-  transform: (schema) =>
-    schema["x-known-values"] ? openUnion(schema["x-known-values"]) : undefined,
+  transform: (schema, { path }) => {
+    const values = schema["x-known-values"];
+    // `#/components/schemas/Problem/code`; the path of some calls ends with the schema.
+    const [name, property] = path.split("/").slice(3);
+    if (values && property) lists.set(`${name}.${property}`, values);
+    return undefined;
+  },
 });
+const exported = [factory.createModifier(ts.SyntaxKind.ExportKeyword)];
+const members = [...lists].map(member);
+ast.push(factory.createInterfaceDeclaration(exported, "KnownValues", undefined, undefined, members));
 await writeFile(output, astToString(ast));

@@ -1,13 +1,22 @@
 /** Errors by code. */
-import type { components } from "./api.js";
+import type { components, KnownValues } from "./api.js";
 
 export type Problem = components["schemas"]["Problem"];
+
+/** Admits values that a later version adds, without losing the others in an editor. */
+type Open<Known extends string> = Known | (string & {});
+
+/** The codes of faulty fields: `code` in `errors` of a problem. */
+export type FieldCode = Open<KnownValues["FieldProblem.code"]>;
+
+/** The kinds of events. */
+export type EventKind = Open<KnownValues["Event.kind"]>;
 
 /**
  * The service's codes, and `unreachable`, the client's own: no answer, or one that is not from
  * Hallpass (a proxy's 502, a captive portal).
  */
-export type ErrorCode = Problem["code"] | "unreachable";
+export type ErrorCode = Open<KnownValues["Problem.code"] | "unreachable">;
 
 /** The only codes that end a session. A service in trouble never does. */
 const ENDS: readonly ErrorCode[] = [

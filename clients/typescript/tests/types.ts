@@ -1,5 +1,5 @@
 /** What the compiler holds: `tsc --noEmit` is this file's test. */
-import { type components, Hallpass, HallpassError, unwrap } from "../src/index.js";
+import { type components, type EventKind, type FieldCode, Hallpass, HallpassError, unwrap } from "../src/index.js";
 
 type Same<A, B> =
   (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
@@ -19,6 +19,16 @@ export async function types(hallpass: Hallpass): Promise<void> {
   const { error } = await hallpass.api.GET("/v1/me");
   if (error?.code === "token_expired") return;
 
+  // Open lists are texts, in an answer as it comes too.
+  const text = (_text: string): void => undefined;
+  const raw = await hallpass.api.GET("/v1/me/events");
+  if (raw.error) text(raw.error.code);
+  if (raw.data?.events[0]) text(raw.data.events[0].kind);
+  const { events } = await unwrap(hallpass.api.GET("/v1/me/events"));
+  const kinds: EventKind[] = events.map((event) => event.kind);
+  // @ts-expect-error a number is no kind
+  kinds.push(7);
+
   try {
     await hallpass.logIn({ username: "mina", password: "plum tree at dusk" });
   } catch (problem) {
@@ -29,7 +39,8 @@ export async function types(hallpass: Hallpass): Promise<void> {
       case "a_code_of_tomorrow":
         return;
     }
-    const field = problem.problem?.errors?.[0];
-    if (field?.code === "too_short") return;
+    text(problem.code);
+    const field: FieldCode | undefined = problem.problem?.errors?.[0]?.code;
+    if (field === "too_short") return;
   }
 }

@@ -21,7 +21,8 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	verifier := NewVerifier(setting("HALLPASS_PUBLIC_URL", "http://127.0.0.1:8000"), time.Duration(maxStaleness)*time.Second)
+	issuer := setting("HALLPASS_PUBLIC_URL", "http://127.0.0.1:8000")
+	verifier := NewVerifier(issuer, setting("AUDIENCE", issuer), time.Duration(maxStaleness)*time.Second)
 	listener, err := net.Listen("tcp", "127.0.0.1:"+setting("PORT", "3000"))
 	if err != nil {
 		log.Fatal(err)

@@ -73,8 +73,9 @@ type revocations struct {
 }
 
 // NewVerifier starts to poll the revocation list every second. The issuer is
-// HALLPASS_PUBLIC_URL; maxStaleness is how old the revocation list may be.
-func NewVerifier(issuer string, maxStaleness time.Duration) *Verifier {
+// HALLPASS_PUBLIC_URL; the audience is one of HALLPASS_AUDIENCE, or the issuer where that is not set;
+// maxStaleness is how old the revocation list may be.
+func NewVerifier(issuer, audience string, maxStaleness time.Duration) *Verifier {
 	v := &Verifier{
 		issuer:       issuer,
 		maxStaleness: maxStaleness,
@@ -82,7 +83,7 @@ func NewVerifier(issuer string, maxStaleness time.Duration) *Verifier {
 		parser: jwt.NewParser(
 			jwt.WithValidMethods([]string{algorithm}),
 			jwt.WithIssuer(issuer),
-			jwt.WithAudience(issuer),
+			jwt.WithAudience(audience),
 			jwt.WithLeeway(leeway),
 			jwt.WithIssuedAt(),
 			jwt.WithExpirationRequired(),

@@ -8,7 +8,10 @@ import { Refused, Unavailable, Verifier } from "./verifier.mjs";
 
 const { HALLPASS_PUBLIC_URL = "http://127.0.0.1:8000", PORT = "3000", MAX_STALENESS = "30" } =
   process.env;
-const verifier = new Verifier(HALLPASS_PUBLIC_URL, { maxStaleness: Number(MAX_STALENESS) * 1000 });
+const verifier = new Verifier(HALLPASS_PUBLIC_URL, {
+  audience: process.env.AUDIENCE,
+  maxStaleness: Number(MAX_STALENESS) * 1000,
+});
 
 const server = createServer(async (request, response) => {
   const answer = (status, body, headers = {}) =>

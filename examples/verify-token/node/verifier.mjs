@@ -22,12 +22,17 @@ export class Unavailable extends Error {}
 
 export class Verifier {
   #issuer;
+  #audience;
   #keys;
   #revocations;
 
-  /** `issuer` is HALLPASS_PUBLIC_URL; `maxStaleness` the maximum age of the revocation list in ms. */
-  constructor(issuer, { maxStaleness = 30_000 } = {}) {
+  /**
+   * `issuer` is HALLPASS_PUBLIC_URL; `audience` one of HALLPASS_AUDIENCE, or the issuer where that is
+   * not set; `maxStaleness` the maximum age of the revocation list in ms.
+   */
+  constructor(issuer, { audience = issuer, maxStaleness = 30_000 } = {}) {
     this.#issuer = issuer;
+    this.#audience = audience;
     // Fetched when first needed, again after ten minutes, and for an unknown `kid`, but then not
     // more often than the cooldown allows.
     this.#keys = createRemoteJWKSet(new URL(`${issuer}/.well-known/jwks.json`), {
@@ -51,7 +56,7 @@ export class Verifier {
         algorithms: [ALGORITHM],
         typ: "at+jwt",
         issuer: this.#issuer,
-        audience: this.#issuer,
+        audience: this.#audience,
         clockTolerance: 5,
         requiredClaims: REQUIRED,
         // The maximum lifetime. This also refuses `iat` in the future.

@@ -13,6 +13,7 @@ from verifier import Refused, Unavailable, Verifier
 VERIFIER = Verifier(
     os.environ.get("HALLPASS_PUBLIC_URL", "http://127.0.0.1:8000"),
     max_staleness=float(os.environ.get("MAX_STALENESS", "30")),
+    audience=os.environ.get("AUDIENCE"),
 )
 
 

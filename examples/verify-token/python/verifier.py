@@ -29,10 +29,12 @@ class Unavailable(Exception):
 
 
 class Verifier:
-    """`issuer` is HALLPASS_PUBLIC_URL; `max_staleness` the maximum age of the revocation list in s."""
+    """`issuer` is HALLPASS_PUBLIC_URL; `audience` one of HALLPASS_AUDIENCE, or the issuer where that is
+    not set; `max_staleness` the maximum age of the revocation list in s."""
 
-    def __init__(self, issuer, max_staleness=30.0):
+    def __init__(self, issuer, max_staleness=30.0, audience=None):
         self._issuer = issuer
+        self._audience = audience or issuer
         self._keys = Keys(issuer + "/.well-known/jwks.json")
         self._revocations = Revocations(issuer + "/v1/revocations", max_staleness)
 
@@ -52,7 +54,7 @@ class Verifier:
                 self._keys.find(header.get("kid")),
                 algorithms=[ALGORITHM],
                 issuer=self._issuer,
-                audience=self._issuer,
+                audience=self._audience,
                 leeway=5,
                 options={"require": REQUIRED},
             )

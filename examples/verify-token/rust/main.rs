@@ -21,7 +21,8 @@ async fn main() -> std::io::Result<()> {
             .unwrap_or_else(|| default.to_owned())
     };
     let issuer = setting("HALLPASS_PUBLIC_URL", "http://127.0.0.1:8000");
+    let audience = setting("AUDIENCE", &issuer);
     let listener = TcpListener::bind(format!("127.0.0.1:{}", setting("PORT", "3000")))?;
     println!("listening on {}", listener.local_addr()?.port());
-    service::serve(listener, &issuer, Duration::from_secs(30)).await
+    service::serve(listener, &issuer, Some(&audience), Duration::from_secs(30)).await
 }

@@ -14,9 +14,11 @@ use crate::verifier::{Refusal, Verifier};
 pub async fn serve(
     listener: TcpListener,
     issuer: &str,
+    audience: Option<&str>,
     max_staleness: Duration,
 ) -> std::io::Result<()> {
-    let verifier = Verifier::start(issuer, max_staleness).map_err(std::io::Error::other)?;
+    let verifier =
+        Verifier::start(issuer, audience, max_staleness).map_err(std::io::Error::other)?;
     let verifier = web::Data::from(verifier);
     HttpServer::new(move || App::new().app_data(verifier.clone()).default_service(web::to(who)))
         .workers(1)

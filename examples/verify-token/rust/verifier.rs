@@ -28,7 +28,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 #[allow(dead_code, reason = "listing iss, aud, jti and others makes them required")]
 pub struct Claims {
     pub iss: String,
-    pub aud: String,
+    pub aud: Audience,
     pub sub: String,
     pub iat: u64,
     pub exp: u64,
@@ -36,6 +36,15 @@ pub struct Claims {
     pub sid: String,
     pub user_id: i64,
     pub username: String,
+}
+
+/// One audience, or several.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "the library compares the audience")]
+pub enum Audience {
+    One(String),
+    Several(Vec<String>),
 }
 
 /// Reasons for the refusal of a token.
@@ -50,6 +59,7 @@ pub enum Refusal {
 /// Validates tokens with keys and a revocation list that are kept up to date.
 pub struct Verifier {
     issuer: String,
+    audience: String,
     http: Client,
     max_staleness: Duration,
     keys: ArcSwapOption<Keys>,
@@ -96,10 +106,16 @@ struct EndedUser {
 
 impl Verifier {
     /// Starts to poll the revocation list every second, until the last `Arc` is dropped. `issuer` is
-    /// `HALLPASS_PUBLIC_URL`; `max_staleness` is the maximum age of the list.
-    pub fn start(issuer: &str, max_staleness: Duration) -> reqwest::Result<Arc<Self>> {
+    /// `HALLPASS_PUBLIC_URL`; `audience` is one of `HALLPASS_AUDIENCE`, or `None` for the issuer where
+    /// that is not set; `max_staleness` is the maximum age of the list.
+    pub fn start(
+        issuer: &str,
+        audience: Option<&str>,
+        max_staleness: Duration,
+    ) -> reqwest::Result<Arc<Self>> {
         let verifier = Arc::new(Self {
             issuer: issuer.to_owned(),
+            audience: audience.unwrap_or(issuer).to_owned(),
             http: Client::builder().timeout(TIMEOUT).build()?,
             max_staleness,
             keys: ArcSwapOption::default(),
@@ -128,7 +144,7 @@ impl Verifier {
         let mut validation = Validation::new(ALGORITHM);
         validation.leeway = LEEWAY;
         validation.set_issuer(&[&self.issuer]);
-        validation.set_audience(&[&self.issuer]);
+        validation.set_audience(&[&self.audience]);
         validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
         let claims = decode::<Claims>(token, key, &validation)
             .map_err(|error| match error.kind() {

@@ -25,7 +25,7 @@ impl Roles {
             }
             let is_sign = |byte: u8| byte.is_ascii_alphanumeric() || b"_.:/*-".contains(&byte);
             if name.is_empty() || !name.bytes().all(is_sign) {
-                return Err(Fault::InvalidFormat);
+                return Err(Fault::InvalidRole);
             }
             roles.push(name.to_owned());
         }
@@ -71,7 +71,7 @@ mod tests {
             assert!(Roles::parse([name]).is_ok(), "{name}");
         }
         for name in ["", "a b", "a,b", "é", "\"", "a\nb", "\\"] {
-            assert_eq!(Roles::parse([name]), Err(Fault::InvalidFormat), "{name}");
+            assert_eq!(Roles::parse([name]), Err(Fault::InvalidRole), "{name}");
         }
         assert!(Roles::parse([&*"x".repeat(65)]).is_err());
         let many: Vec<String> = (0..33).map(|number| number.to_string()).collect();

@@ -2,6 +2,7 @@
 //! possibly beside others for the same address, until one of them is verified. The mail worker
 //! finds out whether the address has an account, so the response does not reveal it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::secrets::FirstTokens;
@@ -146,7 +147,9 @@ impl Flows {
         let policy = self.policy.clone();
         let client = LoginContext { device, device_token: None };
         let tokens = FirstTokens::random();
-        let sign_in = SignIn { amr: Amr::password(), client, transport, tokens, now };
+        let access_tokens = Arc::clone(&self.access_tokens);
+        let amr = Amr::password();
+        let sign_in = SignIn { amr, client, transport, tokens, now, access_tokens };
         let (user, signed_in) = self.db.write(move |conn| {
             let user = make_account(conn, registration, mail, now)?;
             let context = EventContext::of(user.id, now).on(&sign_in.client.device);

@@ -3,6 +3,8 @@
 //!
 //! The same evidence succeeds again: mail programs and impatient users open a link twice.
 
+use std::sync::Arc;
+
 use crate::domain::secrets::Secrets;
 use crate::domain::{
     Amr, ChallengeKind, Counted, Counter, Device, Email, EventContext, EventKind, PlainPassword,
@@ -99,13 +101,14 @@ impl Flows {
         let first_tokens = self.secrets.first_tokens(registration.challenge.id.as_str());
         let (policy, email, device) =
             (self.policy.clone(), registration.email.clone(), device.clone());
+        let access_tokens = Arc::clone(&self.access_tokens);
         let (user, signed_in) = self.db.write(move |conn| {
             let context = EventContext { device: device.clone(), ..EventContext::of(None, now) };
             let user = complete_verification(conn, &policy, &registration, context)?;
             let Some(transport) = session else { return Ok((user, None)) };
             let tokens = earlier_or_first(conn, first_tokens)?;
             let client = LoginContext { device, device_token: None };
-            let sign_in = SignIn { amr, client, transport, tokens, now };
+            let sign_in = SignIn { amr, client, transport, tokens, now, access_tokens };
             let LogInOutcome::LoggedIn(signed_in) = sign_in_once(conn, &policy, &user, sign_in)?;
             Ok::<_, Error>((user, Some(signed_in)))
         })?;
@@ -234,6 +237,10 @@ fn complete_verification(
                 name_by_address(conn, user, &registration.email, now)?
             }
             None if policy.registration.mode != RegistrationMode::Open => {
+                return Err(Error::RegistrationClosed);
+            }
+            // The rules may have changed since the registration.
+            None if policy.registration.check_domain(&registration.email).is_err() => {
                 return Err(Error::RegistrationClosed);
             }
             None => make_account(conn, registration, now)?,

@@ -97,7 +97,7 @@ impl Flows {
         let key = ApiKey {
             id: ApiKeyId::new(now),
             name: new.name,
-            scopes: new.scopes,
+            scopes: Scope::known(&Scope::to_text(&new.scopes)),
             created_by,
             created_at: now,
             expires_at: new.lifetime.map(|lifetime| now.after(lifetime)),

@@ -3,22 +3,25 @@
 use std::sync::Arc;
 
 use crate::domain::{
-    Challenge, ChallengeKind, Counted, Device, Email, EventKind, Locale, Metadata, PasswordHash,
-    PlainPassword, Roles, Scope, User, Username, UtcTime,
+    Challenge, ChallengeKind, Counted, Device, Email, EventContext, EventKind, Locale, Metadata,
+    PasswordHash, PlainPassword, Roles, Scope, User, Username, UtcTime,
 };
 use crate::flows::access::Administrator;
 use crate::flows::account::metadata::require_room_in_tokens;
 use crate::flows::account::placeholder::{make_way, refuse_reserved};
 use crate::flows::account::register::insert_account;
 use crate::flows::account::report_unauthorized::release_changed_email;
+use crate::flows::admin::users::apply_changes;
 use crate::flows::limits::requester;
 use crate::flows::{Caller, Error, Flows, Policy, Result};
+use crate::security::access_token::TokenSettings;
 use crate::store::outbox::{self, MailKind, NewMail};
+use crate::store::users::changes::UserChanges;
 use crate::store::users::{self, NewUser};
 use crate::store::{Conn, challenges, events, identities};
 
 /// An account that staff create.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct NewAccount {
     /// The e-mail address.
     pub email: Email,
@@ -27,13 +30,13 @@ pub struct NewAccount {
     /// The password; without one, the user receives an invitation by mail.
     pub password: Option<PlainPassword>,
     /// The language of mail.
-    pub locale: Locale,
+    pub locale: Option<Locale>,
     /// True for a staff account.
-    pub is_staff: bool,
+    pub is_staff: Option<bool>,
     /// Its roles in applications.
-    pub roles: Roles,
+    pub roles: Option<Roles>,
     /// Metadata that staff and services keep with the account.
-    pub app_metadata: Metadata,
+    pub app_metadata: Option<Metadata>,
 }
 
 /// An account that staff created or invited.
@@ -46,7 +49,8 @@ pub struct CreatedAccount {
 }
 
 impl Flows {
-    /// Creates an account, or invites a user. A pending invitation is sent again.
+    /// Creates an account, or invites a user. A pending invitation is sent again, and what the request
+    /// names replaces what the account has.
     pub fn create_user(
         &self,
         caller: &Caller,
@@ -54,7 +58,7 @@ impl Flows {
         device: &Device,
     ) -> Result<CreatedAccount> {
         let by = self.administrator(caller, Scope::UsersWrite)?;
-        if new.is_staff {
+        if new.is_staff == Some(true) {
             by.may_set_staff()?;
         }
         let Some(password) = new.password.take() else {
@@ -80,25 +84,23 @@ impl Flows {
         password_hash: PasswordHash,
     ) -> Result<CreatedAccount> {
         let is_invited = password_hash == PasswordHash::unusable();
-        let account = NewUser {
-            username: new.username.unwrap_or_else(|| Username::of_address(&new.email)),
-            email: Some(new.email),
-            email_verified: false,
-            password_hash,
-            is_staff: new.is_staff,
-            is_superuser: false,
-            locale: new.locale,
-            roles: new.roles,
-            app_metadata: new.app_metadata,
-        };
         let (now, tokens) = (self.now(), Arc::clone(self.access_tokens.settings()));
         let (creator, policy) = (by.clone(), self.policy.clone());
         let created = self.db.write(move |conn| {
             creator.recheck(conn, now)?;
-            let created = insert_or_invite(conn, &policy, account, &creator, is_invited, now)?;
+            let invited = if is_invited { find_invited(conn, &new.email)? } else { None };
+            let created = match invited {
+                Some(user) => {
+                    creator.may_modify(conn, &user, now)?;
+                    let context = creator.context(user.id, now);
+                    invite_again(conn, &tokens, &user, new, &context)?
+                }
+                None => insert_or_invite(conn, &policy, new, password_hash, &creator, now)?,
+            };
             require_room_in_tokens(&tokens, &created.user, "app_metadata", now)?;
             Ok::<_, Error>(created)
         })?;
+        self.note_rights(&created.user);
         self.learn_renewed_rights();
         let (user_id, is_new) = (created.user.id.0, created.is_new);
         tracing::info!(
@@ -113,21 +115,52 @@ impl Flows {
     }
 }
 
-/// Creates an account, or finds the invited one. Returns whether it is new.
+/// Sends a pending invitation again, with the changes of the account that the request names.
+fn invite_again(
+    conn: &mut Conn,
+    tokens: &TokenSettings,
+    user: &User,
+    new: NewAccount,
+    context: &EventContext,
+) -> Result<CreatedAccount> {
+    if let Some(name) = &new.username {
+        refuse_reserved(name, Some(&user.username))?;
+    }
+    let changes = UserChanges {
+        username: new.username,
+        locale: new.locale,
+        is_staff: new.is_staff,
+        roles: new.roles,
+        app_metadata: new.app_metadata,
+        ..UserChanges::default()
+    };
+    let user = apply_changes(conn, tokens, user, context, &changes)?;
+    events::record(conn, context, EventKind::InvitedAgain, "")?;
+    queue_invitation(conn, &user, context.at)?;
+    Ok(CreatedAccount { user, is_new: false })
+}
+
+/// Creates an account; without a password, sends an invitation.
 fn insert_or_invite(
     conn: &mut Conn,
     policy: &Policy,
-    mut account: NewUser,
+    new: NewAccount,
+    password_hash: PasswordHash,
     by: &Administrator,
-    is_invited: bool,
     now: UtcTime,
 ) -> Result<CreatedAccount> {
-    if is_invited && let Some(user) = find_invited(conn, account.email.as_ref())? {
-        by.may_modify(conn, &user, now)?;
-        events::record(conn, &by.context(user.id, now), EventKind::InvitedAgain, "")?;
-        queue_invitation(conn, &user, now)?;
-        return Ok(CreatedAccount { user, is_new: false });
-    }
+    let is_invited = password_hash == PasswordHash::unusable();
+    let mut account = NewUser {
+        username: new.username.unwrap_or_else(|| Username::of_address(&new.email)),
+        email: Some(new.email),
+        email_verified: false,
+        password_hash,
+        is_staff: new.is_staff.unwrap_or(false),
+        is_superuser: false,
+        locale: new.locale.unwrap_or_default(),
+        roles: new.roles.unwrap_or_default(),
+        app_metadata: new.app_metadata.unwrap_or_default(),
+    };
     refuse_reserved(&account.username, None)?;
     if let Some(email) = &account.email {
         release_changed_email(conn, policy, email, now)?;
@@ -162,15 +195,20 @@ fn queue_invitation(conn: &mut Conn, user: &User, now: UtcTime) -> Result<()> {
     Ok(outbox::enqueue(conn, &mail, now)?)
 }
 
-/// Finds the account of a pending invitation.
-fn find_invited(conn: &mut Conn, email: Option<&Email>) -> Result<Option<User>> {
-    let Some(email) = email else { return Ok(None) };
-    let found = users::find_by_email(conn, email)?.filter(|user| {
-        user.is_active && !user.email_verified && user.password_hash == PasswordHash::unusable()
-    });
-    let Some(user) = found else { return Ok(None) };
+/// Finds the account of a pending invitation, and locks it.
+fn find_invited(conn: &mut Conn, email: &Email) -> Result<Option<User>> {
+    let Some(found) = users::find_by_email(conn, email)? else { return Ok(None) };
+    let Some(user) = users::lock_user(conn, found.id)? else { return Ok(None) };
+    let has_address = user.email.as_ref().map(Email::normalised) == Some(email.normalised());
+    Ok(if has_address && is_invited(conn, &user)? { Some(user) } else { None })
+}
+
+/// Returns whether the user was invited, and has not accepted yet.
+pub(crate) fn is_invited(conn: &mut Conn, user: &User) -> Result<bool> {
+    if !user.is_active || user.email_verified || user.password_hash != PasswordHash::unusable() {
+        return Ok(false);
+    }
     // An account created by a social log-in has no password either, and its user may not own the
     // address.
-    let has_identity = !identities::list_of_user(conn, user.id)?.is_empty();
-    Ok(Some(user).filter(|_| !has_identity))
+    Ok(identities::list_of_user(conn, user.id)?.is_empty())
 }

@@ -162,6 +162,20 @@ pub(crate) fn renew_rights(
     Ok(User { rights_changed_at: renewed, ..after })
 }
 
+/// Changes an account, records what changed, and renews its rights.
+pub(crate) fn apply_changes(
+    conn: &mut Conn,
+    tokens: &TokenSettings,
+    user: &User,
+    context: &EventContext,
+    changes: &UserChanges,
+) -> Result<User> {
+    let after = changes::update_user(conn, user.id, changes, context.at)?;
+    let after = after.ok_or(Error::NotFound)?;
+    record_changes(conn, context, user, &after)?;
+    renew_rights(conn, tokens, user, after, context.at)
+}
+
 fn change(
     conn: &mut Conn,
     tokens: &TokenSettings,
@@ -197,9 +211,7 @@ fn change(
         app_metadata,
         ..UserChanges::default()
     };
-    let changed = changes::update_user(conn, user.id, &new, now)?.ok_or(Error::NotFound)?;
-    record_changes(conn, context, user, &changed)?;
-    let changed = renew_rights(conn, tokens, user, changed, now)?;
+    let changed = apply_changes(conn, tokens, user, context, &new)?;
     if !switched_off {
         return Ok((changed, Vec::new()));
     }
@@ -221,9 +233,11 @@ fn disabled_until(
     let is_active = wanted.is_active.unwrap_or(user.is_active);
     match wanted.disabled_until {
         Some(Some(until)) if is_active || until <= now => {
-            Err(Error::invalid("disabled_until", Fault::InvalidFormat))
+            Err(Error::invalid("disabled_until", Fault::DateNotAhead))
         }
         _ if wanted.is_active == Some(true) => Ok(Some(None)),
+        // To disable an account without a date is to disable it for good.
+        None if wanted.is_active == Some(false) => Ok(Some(None)),
         wanted => Ok(wanted),
     }
 }

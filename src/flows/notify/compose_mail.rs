@@ -9,6 +9,7 @@ use crate::domain::{
 };
 use crate::flows::account::register::queue_verification_mail;
 use crate::flows::account::report_unauthorized::find_revertible_change;
+use crate::flows::admin::create_user::is_invited;
 use crate::flows::notify::mail_requests::MailBudget;
 use crate::flows::password::reauthenticate::lock_active;
 use crate::flows::password::reset::reset_challenge;
@@ -81,6 +82,14 @@ impl Flows {
                 language: registration.locale.language(),
                 message: self.verification(&registration, &secrets, now),
                 recipient: registration.email,
+            },
+            RegistrationMail::Invitation(invited, reset) => ComposedEmail {
+                language: invited.locale.language(),
+                recipient: invited.email.unwrap_or(registered),
+                message: Message::Invitation {
+                    link: link(&self.policy.links.password_reset, &secrets.token),
+                    lifetime: lifetime(reset.expires_at, now),
+                },
             },
             RegistrationMail::AlreadyRegistered(owner, reset) => ComposedEmail {
                 language: owner.locale.language(),
@@ -253,6 +262,8 @@ fn lifetime(expires_at: UtcTime, now: UtcTime) -> Duration {
 /// Decision about the mail of a registration.
 enum RegistrationMail {
     Verification(Box<Registration>),
+    /// For a user who was invited and has not accepted yet.
+    Invitation(Box<User>, Challenge),
     AlreadyRegistered(Box<User>, Option<Challenge>),
 }
 
@@ -290,7 +301,11 @@ fn choose_registration_mail(
         // Resets the attempt counter here too: an exhausted counter skips a write and so answers
         // faster, which would reveal an existing account.
         challenges::renew_code_tries(conn, &id)?;
-        return Ok(Some(RegistrationMail::AlreadyRegistered(Box::new(owner), reset)));
+        let owner = Box::new(owner);
+        return Ok(Some(match reset {
+            Some(reset) if is_invited(conn, &owner)? => RegistrationMail::Invitation(owner, reset),
+            reset => RegistrationMail::AlreadyRegistered(owner, reset),
+        }));
     }
     if needs_invitation {
         challenges::renew_code_tries(conn, &id)?;

@@ -1,5 +1,7 @@
 //! Log-in with a password, and a user name or an e-mail address.
 
+use std::sync::Arc;
+
 use crate::domain::secrets::FirstTokens;
 use crate::domain::{Amr, PlainPassword, Transport, User};
 use crate::flows::limits::Attempt;
@@ -30,7 +32,9 @@ impl Flows {
             let (policy, now) = (self.policy.clone(), self.now());
             let tokens = FirstTokens::random();
             let client = client.clone();
-            let sign_in = SignIn { amr: Amr::password(), client, transport, tokens, now };
+            let access_tokens = Arc::clone(&self.access_tokens);
+            let amr = Amr::password();
+            let sign_in = SignIn { amr, client, transport, tokens, now, access_tokens };
             let (user, outcome) = self.with_password(password, attempt, move |conn, user| {
                 sign_in.open(conn, &policy, user)
             })?;

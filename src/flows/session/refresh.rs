@@ -4,11 +4,14 @@
 //! same token a moment later gets the same successor, and no user is logged out. A token that was
 //! replaced longer ago is in the hands of two parties: the session ends.
 
+use std::sync::Arc;
+
 use crate::domain::{
     Counted, Counter, Device, EndReason, EventContext, EventKind, PlainToken, RefreshState,
     RefreshToken, Session, TokenHash, Transport, User, UtcTime,
 };
 use crate::flows::notify::notices::{Notice, queue_notice};
+use crate::flows::sign_in::require_room;
 use crate::flows::{Error, Flows, Policy, Result, TokenPair};
 use crate::store::outbox::MailKind;
 use crate::store::sessions::refresh::{self, Exchange, Exchanged};
@@ -48,8 +51,21 @@ impl Flows {
             now,
         };
         let network = Counter::new(Counted::RefreshesOfNetwork, &device.network);
-        let exchanged = self
-            .write_counted(network.clone(), move |conn| Ok(refresh::exchange(conn, &exchange)?))?;
+        let access_tokens = Arc::clone(&self.access_tokens);
+        let may_outgrow = access_tokens.settings().may_outgrow();
+        let work = move |conn: &mut Conn| {
+            let exchanged = refresh::exchange(conn, &exchange)?;
+            if let Some(Exchanged { session, user, .. }) = &exchanged {
+                require_room(&access_tokens, user, session, now)?;
+            }
+            Ok(exchanged)
+        };
+        let exchanged = if may_outgrow {
+            // A transaction, so that the presented token stays current where the check fails.
+            self.count(vec![network.clone()], || self.db.write(work))
+        } else {
+            self.write_counted(network.clone(), work)
+        }?;
         self.do_counted(vec![network], || {
             let outcome = match exchanged {
                 Some(Exchanged { session, user, expires_at }) => {

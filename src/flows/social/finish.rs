@@ -1,6 +1,7 @@
 //! The end of a log-in at a provider: one exchange of the code, whose result the same request gets
 //! again.
 
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -176,7 +177,9 @@ impl Flows {
         let tokens = self.secrets.first_tokens(flow.challenge.id.as_str());
         let tokens = self.db.read(|conn| earlier_or_first(conn, tokens))?;
         let (client, transport) = (request.client.clone(), request.transport());
-        Ok(SignIn { amr: Amr::federated(), client, transport, tokens, now: self.now() })
+        let access_tokens = Arc::clone(&self.access_tokens);
+        let (amr, now) = (Amr::federated(), self.now());
+        Ok(SignIn { amr, client, transport, tokens, now, access_tokens })
     }
 
     /// Records that a flow is over, or lets the same request try again if the reason may pass.

@@ -1,5 +1,7 @@
 //! Log-in of a native app with the id token of a provider.
 
+use std::sync::Arc;
+
 use super::enter::{Entry, Ticket};
 use crate::domain::secrets::FirstTokens;
 use crate::domain::{
@@ -75,6 +77,7 @@ impl Flows {
                 transport: Transport::Body,
                 tokens: FirstTokens::random(),
                 now,
+                access_tokens: Arc::clone(&self.access_tokens),
             },
             policy: self.policy.clone(),
         };

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::http::code::Code;
+use crate::http::oauth;
 
 /// The member of an operation that lists its error codes.
 pub(super) const ERROR_CODES: &str = "x-error-codes";
@@ -126,6 +127,40 @@ fn error_response(codes: &[Code]) -> Value {
         response["headers"] = headers.into();
     }
     response
+}
+
+/// Describes the errors of forms at an OAuth endpoint: they have `error` too, and some have status
+/// 400. Where JSON is accepted as well, this is added to the responses to JSON.
+pub(super) fn describe_forms(operation: &mut Value, codes: &[Code]) {
+    let takes_json = operation["requestBody"]["content"].get("application/json").is_some();
+    let mut groups: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
+    for code in codes {
+        groups.entry(oauth::status_of(*code).as_u16()).or_default().push(*code);
+    }
+    for (status, codes) in groups.into_iter().filter(|(status, _)| !takes_json || *status == 400) {
+        let mut response = error_response(&codes);
+        if status != 401
+            && let Some(headers) = response.get_mut("headers").and_then(Value::as_object_mut)
+        {
+            headers.shift_remove("WWW-Authenticate");
+        }
+        if let Some(content) = response.get_mut("content").and_then(Value::as_object_mut)
+            && let Some(mut problem) = content.shift_remove("application/problem+json")
+        {
+            for code in &codes {
+                let example = &mut problem["examples"][code.name()]["value"];
+                example["status"] = status.into();
+                example["error"] = oauth::error_of(*code, &[], true).into();
+                example["error_description"] = oauth::description_of(code.title()).into();
+            }
+            let kind = if takes_json { "application/problem+json" } else { "application/json" };
+            content.insert(kind.to_owned(), problem);
+        }
+        operation["responses"][status.to_string()] = response;
+    }
+    if !takes_json && let Some(responses) = operation["responses"].as_object_mut() {
+        responses.shift_remove("422");
+    }
 }
 
 fn example(code: Code) -> Value {

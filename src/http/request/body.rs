@@ -145,6 +145,14 @@ impl Fields {
         self.value(name, read).map(Some)
     }
 
+    /// Refuses null for a field that a merge patch cannot remove.
+    pub fn refuse_null(&mut self, name: &'static str) {
+        if self.object.get(name).is_some_and(Value::is_null) {
+            self.object.shift_remove(name);
+            self.faults.push(FieldFault::new(name, Fault::WrongType));
+        }
+    }
+
     /// Returns a required new password; `email` is the user's e-mail address, if the request has
     /// it.
     pub fn new_password(

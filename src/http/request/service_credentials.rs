@@ -14,6 +14,9 @@ use crate::http::request::bearer::authorization;
 /// The challenge to a refused client secret (RFC 6749 section 5.2).
 const BASIC: &str = "Basic realm=\"hallpass\"";
 
+/// The explanation of missing credentials.
+const REQUIRED: &str = "An API key is required: as the password of HTTP Basic, as client_secret of the form, or as a Bearer token.";
+
 /// The API key of a request, and the form it was sent in.
 pub struct Presented {
     /// The API key.
@@ -36,7 +39,7 @@ impl Scheme {
     pub fn refused(self, error: ApiError) -> ApiError {
         match self {
             Self::Bearer => error,
-            Self::ClientSecret => error.with_challenge(BASIC),
+            Self::ClientSecret => error.with_challenges(&[BASIC]),
         }
     }
 
@@ -57,21 +60,27 @@ pub fn presented(
         (true, Some(_)) => Err(Code::MalformedRequest.into()),
         (true, None) => in_header(request),
         (false, Some(secret)) => Ok(Scheme::ClientSecret.with(secret)),
-        (false, None) => Err(Code::AuthenticationRequired.into()),
+        (false, None) => Err(required()),
     }
 }
 
 fn in_header(request: &HttpRequest) -> Result<Presented, ApiError> {
-    let (scheme, credentials) = authorization(request)?;
+    let (scheme, credentials) = authorization(request).map_err(|_| required())?;
     if scheme.eq_ignore_ascii_case("bearer") {
         return Ok(Scheme::Bearer.with(PlainToken::presented(credentials)));
     }
     if !scheme.eq_ignore_ascii_case("basic") {
-        return Err(Code::AuthenticationRequired.into());
+        return Err(required());
     }
     let unreadable = || Scheme::ClientSecret.refused(Code::TokenInvalid.into());
     let secret = password_of_basic(credentials).ok_or_else(unreadable)?;
     Ok(Scheme::ClientSecret.with(PlainToken::presented(secret)))
+}
+
+/// Returns the error for missing credentials, with a challenge for each scheme.
+fn required() -> ApiError {
+    let error = ApiError::from(Code::AuthenticationRequired).with_detail(REQUIRED);
+    error.with_challenges(&[BASIC, "Bearer"])
 }
 
 /// Returns the password of Basic credentials, which are form-encoded before they are

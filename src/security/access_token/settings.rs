@@ -81,6 +81,12 @@ impl TokenSettings {
         }
     }
 
+    /// Returns whether a token can be longer than permitted. Names and roles are bounded where they are
+    /// set; claims from the metadata also come from a setting that is newer than the metadata.
+    pub fn may_outgrow(&self) -> bool {
+        !self.custom_claims.is_empty()
+    }
+
     /// Returns whether access tokens of `user` stay within the permitted length, with a reserve for
     /// longer names.
     pub fn fits(&self, user: &User, now: UtcTime) -> bool {

@@ -25,6 +25,9 @@ pub fn end_tokens(conn: &mut Conn, id: UserId, now: UtcTime) -> Result<()> {
 }
 
 /// Starts a new generation of an account's rights and returns it.
+///
+/// A generation has a second of its own: tokens of the one before may have the second after it as
+/// their `iat`, and services refuse `iat <= revoked_at` in whole seconds.
 pub fn renew_rights(conn: &mut Conn, id: UserId, now: UtcTime) -> Result<Option<UtcTime>> {
     #[derive(QueryableByName)]
     struct Renewed {
@@ -33,9 +36,10 @@ pub fn renew_rights(conn: &mut Conn, id: UserId, now: UtcTime) -> Result<Option<
     }
     let renewed = diesel::sql_query(
         "UPDATE users SET rights_changed_at = \
-             CASE WHEN rights_changed_at >= $1 THEN rights_changed_at + 1 ELSE $1 END \
-         WHERE id = $2 RETURNING rights_changed_at",
+             CASE WHEN rights_changed_at >= $1 THEN rights_changed_at + 1000000 ELSE $2 END \
+         WHERE id = $3 RETURNING rights_changed_at",
     )
+    .bind::<BigInt, _>(UtcTime::from_seconds(now.seconds()).micros())
     .bind::<BigInt, _>(now.micros())
     .bind::<BigInt, _>(id.0)
     .get_result::<Renewed>(conn)

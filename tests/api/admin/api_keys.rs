@@ -164,6 +164,9 @@ on_both! {
         let faults = |body: Value| create(&app, &root.access, &body).faults();
         let fault = |field: &str, code: &str| (field.to_owned(), code.to_owned());
         assert_eq!(faults(json!({})), [fault("name", "required"), fault("scopes", "required")]);
+        let twice = json!({"name": "twice", "scopes": ["revoke", "revoke"]});
+        let made = app.ask_as(&root.access, "POST", "/v1/api-keys", &twice).is(201).json();
+        assert_eq!(made["api_key"]["scopes"], json!(["revoke"]));
         for (scopes, code) in [
             (json!([]), "required"), (json!("users:read"), "wrong_type"), (json!([1]), "wrong_type"),
             (json!(["users:all"]), "invalid_format"),

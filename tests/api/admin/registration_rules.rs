@@ -71,8 +71,10 @@ on_both! {
         assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
         world.mail_settles();
         assert_eq!(world.mails_so_far("stranger@example.com").len(), 0);
-        // The invited user may choose the password by this mail too.
+        // The invited user is invited again, and may choose the password by this mail too.
         let mails = world.mails_to(MINA, 2);
+        let subjects: Vec<_> = mails.iter().map(|mail| mail.subject.clone()).collect();
+        assert_eq!(subjects[0], subjects[1]);
         choose_password(&app, &link_token(&mails[1])).is(204);
         app.log_in(MINA, PASSWORD).is(200);
         world.advance(SECOND);
@@ -82,6 +84,18 @@ on_both! {
         drop(app);
         let at_once = [("HALLPASS_REGISTRATION", "invited"), ("HALLPASS_EMAIL_VERIFICATION", "none")];
         register(&world.app_with(&at_once), "new@example.com").refused(403, "registration_closed");
+    }
+
+    fn a_registration_of_a_domain_that_was_denied_since_makes_no_account(world) {
+        let app = world.app();
+        let token = app.register(MINA);
+        let code = world.proof(MINA, 1).code;
+        drop(app);
+        for rule in [("HALLPASS_EMAIL_DOMAINS_DENIED", "example.com"), ("HALLPASS_EMAIL_DOMAINS_ALLOWED", "example.org")] {
+            world.app_with(&[rule]).verify_code(&token, &code).refused(403, "registration_closed");
+        }
+        assert_eq!(world.count("users"), 0);
+        world.app().verify_code(&token, &code).is(200);
     }
 
     fn users_choose_addresses_of_allowed_domains_only(world) {
@@ -135,6 +149,43 @@ on_both! {
         assert!(kinds.contains(&&json!("invited_again")), "{kinds:?}");
     }
 
+    fn a_second_invitation_applies_what_it_carries(world) {
+        let app = world.app();
+        let root = app.superuser(&world, ROOT);
+        let invite = |body: &Value| app.ask_as(&root.access, "POST", "/v1/users", body);
+        invite(&json!({"email": MINA, "roles": ["reader"], "app_metadata": {"plan": "free"}})).is(201);
+        let kept = invite(&json!({"email": MINA})).is(200).json();
+        assert_eq!((&kept["roles"], &kept["app_metadata"]), (&json!(["reader"]), &json!({"plan": "free"})));
+        let told = json!({
+            "email": MINA, "username": "mina", "roles": ["editor"], "app_metadata": {"plan": "pro"},
+            "locale": "ko", "is_staff": true,
+        });
+        let account = invite(&told).is(200).json();
+        for field in ["username", "roles", "app_metadata", "locale", "is_staff"] {
+            assert_eq!(account[field], told[field], "{field}");
+        }
+        world.mail_settles();
+        let mails = world.mails_so_far(MINA);
+        choose_password(&app, &link_token(mails.last().unwrap())).is(204);
+        assert_eq!(app.log_in("mina", PASSWORD).is(200).tokens().claims()["roles"], json!(["editor"]));
+    }
+
+    fn to_disable_without_a_date_is_for_good(world) {
+        let app = world.app();
+        let (root, mina) = (app.superuser(&world, ROOT), app.person(&world, MINA));
+        let path = format!("/v1/users/{}", mina.user_id());
+        let change = |body: &Value| app.ask_as(&root.access, "PATCH", &path, body).is(200).json();
+        let until = "2027-01-15T08:16:40.000000Z";
+        change(&json!({"is_active": false, "disabled_until": until, "disabled_reason": "trial"}));
+        // What names no state keeps it.
+        assert_eq!(change(&json!({"disabled_reason": "fraud"}))["disabled_until"], until);
+        let account = change(&json!({"is_active": false}));
+        assert_eq!((&account["disabled_until"], &account["disabled_reason"]), (&Value::Null, &json!("fraud")));
+        world.advance(Duration::from_secs(2000));
+        world.purge();
+        app.log_in(MINA, PASSWORD).refused(403, "account_disabled");
+    }
+
     fn an_account_is_disabled_until_a_date(world) {
         let app = world.app();
         let (root, mina) = (app.superuser(&world, ROOT), app.person(&world, MINA));
@@ -149,7 +200,10 @@ on_both! {
             (json!(1_800_001_000), "wrong_type"),
         ] {
             let body = json!({"is_active": false, "disabled_until": wrong});
-            assert_eq!(change(&body).faults(), fault(code), "{wrong}");
+            let answer = change(&body);
+            let names_the_future = answer.text("detail").contains("in the future");
+            assert_eq!(names_the_future, wrong == "2027-01-15T07:59:59Z", "{wrong}");
+            assert_eq!(answer.faults(), fault(code), "{wrong}");
         }
         let body = json!({"is_active": false, "disabled_until": "2027-01-15T17:16:40+09:00"});
         let account = change(&body).is(200).json();

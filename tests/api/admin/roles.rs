@@ -61,6 +61,18 @@ on_both! {
         assert!(changes.iter().all(|it| it["by_staff"] == true), "{changes:?}");
     }
 
+    fn null_takes_no_roles_and_a_wrong_name_is_explained(world) {
+        let app = world.app();
+        let (root, mina) = (app.superuser(&world, ROOT), app.person(&world, MINA));
+        set(&app, &root.access, &mina, &json!(["editor"])).is(200);
+        let fault = |code: &str| [("roles".to_owned(), code.to_owned())];
+        assert_eq!(set(&app, &root.access, &mina, &Value::Null).faults(), fault("wrong_type"));
+        let answer = set(&app, &root.access, &mina, &json!(["a,b"]));
+        assert!(answer.text("detail").contains("A role has letters, digits"));
+        assert_eq!(answer.faults(), fault("invalid_format"));
+        assert_eq!(log_in(&app).claims()["roles"], json!(["editor"]));
+    }
+
     fn an_account_can_be_made_with_roles(world) {
         let app = world.app();
         let root = app.superuser(&world, ROOT);

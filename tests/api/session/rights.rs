@@ -24,11 +24,22 @@ fn is_revoked(app: &TestApp, token: &str) {
 fn refreshed(app: &TestApp, tokens: &Tokens, is_staff: bool) -> Tokens {
     let next = app.refresh(&tokens.refresh).is(200).tokens();
     assert_eq!(next.session, tokens.session);
+    // The rule of services that check tokens themselves, by the list of this instance.
+    let revoked_at = revoked_at(app, tokens.user_id());
+    let issued_at = next.claims()["iat"].as_i64().unwrap();
+    assert!(revoked_at.is_none_or(|it| issued_at > it), "{revoked_at:?} {issued_at}");
     let told = app.token_verify(&next.access).is(200).json();
     assert_eq!(told["is_staff"], is_staff);
     let bearer = format!("Bearer {}", next.access);
     app.send("GET", "/v1/forward-auth", &[("authorization", &bearer)], "").is(200);
     next
+}
+
+/// The time since which the tokens of an account count, by `/v1/revocations`.
+fn revoked_at(app: &TestApp, id: i64) -> Option<i64> {
+    let answer = app.get("/v1/revocations").is(200).json();
+    let users = answer["users"].as_array().unwrap();
+    users.iter().find(|it| it["user_id"] == id)?["revoked_at"].as_i64()
 }
 
 /// The accounts of `/v1/revocations`.
@@ -52,6 +63,8 @@ fn each_change(world: &World, change: impl Fn(&TestApp, bool, i64)) {
             (there.token_verify(&old).status == 401).then_some(())
         });
         is_revoked(&there, &old);
+        // The old token has the second of the change, or an earlier one.
+        assert!(tokens.claims()["iat"].as_i64() <= revoked_at(&here, id));
         tokens = refreshed(&there, &tokens, is_staff);
         tokens = refreshed(&here, &tokens, is_staff);
         is_revoked(&here, &old);

@@ -13,11 +13,12 @@ const OTHER_PASSWORD: &str = "pear tree at dawn";
 
 /// Three instances and a user with two sessions.
 struct Instances {
-    world: World,
     apps: [TestApp; 3],
     victim: Tokens,
     other: Tokens,
     email: String,
+    /// Dropped after the services: they would wait for a database that is gone.
+    world: World,
 }
 
 impl Instances {

@@ -129,11 +129,17 @@ on_both! {
         let huge = large(3500);
         let sql = format!("UPDATE users SET app_metadata = '{{\"big\":\"{huge}\"}}' WHERE email = '{MINA}'");
         world.execute(&sql);
-        let answer = app.send_undocumented(
-            "POST", "/v1/token-refresh", &[("content-type", "application/json")],
-            json!({"refresh_token": next.refresh}).to_string(),
-        );
-        assert_eq!((answer.status, answer.code().as_str()), (500, "internal_error"));
+        let unused = world.count("refresh_tokens WHERE used_at IS NULL");
+        app.refresh(&next.refresh).refused(409, "token_too_large");
+        let sessions = world.count("sessions");
+        app.log_in(MINA, PASSWORD).refused(409, "token_too_large");
+        assert_eq!(world.count("sessions"), sessions);
+        // The refresh token stays unused until staff mend the account.
+        assert_eq!(world.count("refresh_tokens WHERE used_at IS NULL"), unused);
+        change(&app, &root, &next, &json!({"app_metadata": {"big": "small"}})).is(200);
+        let next = app.refresh(&next.refresh).is(200).tokens();
+        assert_eq!(next.claims()["big"], "small");
+        app.log_in(MINA, PASSWORD).is(200);
     }
 }
 

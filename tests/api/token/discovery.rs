@@ -23,6 +23,8 @@ on_both! {
         assert_eq!(metadata["issuer"], claims["iss"]);
         assert_eq!(metadata["jwks_uri"], "http://auth.test/.well-known/jwks.json");
         assert_eq!(metadata["id_token_signing_alg_values_supported"], json!(["ES256"]));
+        let documentation = if cfg!(feature = "docs-ui") { "/docs/" } else { "/openapi.json" };
+        assert_eq!(metadata["service_documentation"], format!("http://auth.test{documentation}"));
     }
 
     fn every_url_of_the_metadata_is_served(world) {

@@ -25,6 +25,18 @@ fn revoke(app: &TestApp, key: &str, token: &str) -> Answer {
     post(app, "/v1/revoke", Some(&format!("Bearer {key}")), &[("token", token)])
 }
 
+/// Asserts an error of RFC 6749 section 5.2, and returns the faulty fields.
+#[track_caller]
+fn of_oauth(answer: &Answer, error: &str) -> Vec<(String, String)> {
+    let problem = answer.json();
+    let told = (answer.status, problem["error"].as_str(), answer.code());
+    assert_eq!(told, (400, Some(error), "validation_failed".to_owned()));
+    assert_eq!(problem["error_description"], problem["detail"]);
+    let faults = problem["errors"].as_array().unwrap().iter();
+    let text = |fault: &Value, name: &str| fault[name].as_str().unwrap().to_owned();
+    faults.map(|it| (text(it, "field"), text(it, "code"))).collect()
+}
+
 /// A user and a key with both scopes.
 fn scene(world: &World, app: &TestApp) -> (Tokens, String) {
     let root = app.superuser(world, "root@example.com");
@@ -125,8 +137,16 @@ on_both! {
         let form = [("token", mina.access.as_str())];
         for (path, key) in [("/v1/introspect", &revokes), ("/v1/revoke", &introspects)] {
             let bearer = format!("Bearer {key}");
-            post(&app, path, Some(&bearer), &form).refused(403, "permission_denied");
-            post(&app, path, None, &form).refused(401, "authentication_required");
+            let answer = post(&app, path, Some(&bearer), &form).refused(403, "permission_denied");
+            assert_eq!(answer.json()["error"], "insufficient_scope");
+            for authorization in [None, Some("Digest x"), Some("hpk_x")] {
+                let answer = post(&app, path, authorization, &form);
+                let answer = answer.refused(401, "authentication_required");
+                let asked: Vec<_> = answer.headers.get_all("www-authenticate").iter().collect();
+                assert_eq!(asked, [BASIC, "Bearer"], "{authorization:?}");
+                assert_eq!(answer.json()["error"], "invalid_client");
+                assert!(answer.text("detail").starts_with("An API key is required"));
+            }
             let basic = |text: &str| format!("Basic {}", STANDARD.encode(text));
             let bearer = "Bearer error=\"invalid_token\"";
             for (authorization, challenge) in [
@@ -140,11 +160,12 @@ on_both! {
                 let answer = post(&app, path, Some(&authorization), &form);
                 let answer = answer.refused(401, "token_invalid");
                 assert_eq!(answer.header("www-authenticate"), Some(challenge), "{authorization}");
+                let error = if challenge == BASIC { "invalid_client" } else { "invalid_token" };
+                assert_eq!(answer.json()["error"], error);
             }
             let in_form = [form[0], ("client_id", "billing"), ("client_secret", "hpk_unknown")];
             let answer = post(&app, path, None, &in_form).refused(401, "token_invalid");
             assert_eq!(answer.header("www-authenticate"), Some(BASIC));
-            post(&app, path, Some("Digest x"), &form).refused(401, "authentication_required");
         }
         app.me(&mina.access).is(200);
     }
@@ -156,9 +177,12 @@ on_both! {
         let fault = |code: &str| vec![("token".to_owned(), code.to_owned())];
         for path in ["/v1/introspect", "/v1/revoke"] {
             let ask = |form: &[(&str, &str)]| post(&app, path, Some(&bearer), form);
-            assert_eq!(ask(&[("tokens", "x")]).faults(), fault("required"));
-            assert_eq!(ask(&[("token", "")]).faults(), fault("required"));
-            assert_eq!(ask(&[("token", "x"), ("token", "y")]).faults(), fault("invalid_format"));
+            for (form, code) in [
+                (&[("tokens", "x")][..], "required"), (&[("token", "")][..], "required"),
+                (&[("token", "x"), ("token", "y")][..], "invalid_format"),
+            ] {
+                assert_eq!(of_oauth(&ask(form), "invalid_request"), fault(code));
+            }
             let json = [("authorization", bearer.as_str()), ("content-type", "application/json")];
             app.send("POST", path, &json, r#"{"token":"x"}"#)
                 .refused(415, "unsupported_media_type");
@@ -174,16 +198,37 @@ on_both! {
         let grant = ("grant_type", "refresh_token");
         let token = ("refresh_token", mina.refresh.as_str());
         let fault = |field: &str, code: &str| vec![(field.to_owned(), code.to_owned())];
-        assert_eq!(ask(&[token]).faults(), fault("grant_type", "required"));
-        assert_eq!(ask(&[grant]).faults(), fault("refresh_token", "required"));
+        let refused = |form: &[(&str, &str)], error: &str| of_oauth(&ask(form), error);
+        assert_eq!(refused(&[token], "invalid_request"), fault("grant_type", "required"));
+        assert_eq!(refused(&[grant], "invalid_request"), fault("refresh_token", "required"));
         let other = ("grant_type", "password");
-        assert_eq!(ask(&[other, token]).faults(), fault("grant_type", "invalid_format"));
+        let faults = refused(&[other, token], "unsupported_grant_type");
+        assert_eq!(faults, fault("grant_type", "invalid_format"));
+        for dead in ["hpr_dead", "x"] {
+            let answer = ask(&[grant, ("refresh_token", dead)]);
+            let answer = answer.refused(400, "refresh_token_unknown").json();
+            assert_eq!(answer["error"], "invalid_grant");
+            assert_eq!(answer["error_description"], "The refresh token is unknown.");
+        }
+        // In JSON all stays as it is.
+        let answer = app.refresh("hpr_dead").refused(401, "refresh_token_unknown");
+        assert_eq!(answer.json().get("error"), None);
         let next = ask(&[grant, token, ("client_id", "app"), ("scope", "x")]).is(200).tokens();
         app.me(&next.access).is(200);
         // A page of any origin can send a form: the cookie does not count in it.
         let cookie = format!("__Host-hallpass_refresh={}", next.refresh);
         let headers = [("cookie", cookie.as_str()), ("origin", "http://auth.test")];
         let answer = app.post_form("/v1/token-refresh", &headers, &[grant]);
-        assert_eq!(answer.faults(), fault("refresh_token", "required"));
+        assert_eq!(of_oauth(&answer, "invalid_request"), fault("refresh_token", "required"));
+        app.revoke(&next.refresh).is(204);
+        let answer = ask(&[grant, ("refresh_token", next.refresh.as_str())]);
+        let answer = answer.refused(400, "refresh_token_revoked");
+        assert_eq!(answer.json()["error"], "invalid_grant");
+        let both = json!({"refresh_token": next.refresh, "use_cookie": true});
+        let origin = ("origin", "http://auth.test");
+        let headers = [("content-type", "application/json"), origin];
+        let answer = app.send("POST", "/v1/token-refresh", &headers, both.to_string());
+        let detail = answer.refused(422, "validation_failed").text("detail");
+        assert!(detail.contains("use_cookie"), "{detail}");
     }
 }

@@ -165,7 +165,7 @@ impl Registered {
         (status = 202, description = "A mail is on its way.", body = Registered),
         (status = 201, description = "The user is logged in (verification `optional` or `none`).", body = Registered),
     ),
-    extensions(("x-error-codes" = json!(["registration_closed", "username_taken", "email_taken", "origin_rejected", "rate_limited", "overloaded", "unavailable"])))
+    extensions(("x-error-codes" = json!(["registration_closed", "username_taken", "email_taken", "token_too_large", "origin_rejected", "rate_limited", "overloaded", "unavailable"])))
 )]
 /// Registers a user.
 pub async fn handle(
@@ -185,7 +185,7 @@ pub async fn handle(
         }
         flows::Registered::LoggedIn { log_in, registration_token } => {
             let mut answer = HttpResponse::Created();
-            let tokens = transport.deliver_log_in(log_in, &state.browsers, &mut answer);
+            let tokens = transport.deliver_log_in(log_in, &state.browsers, &mut answer).await;
             answer.json(Registered::of(tokens, registration_token))
         }
     })

@@ -138,7 +138,7 @@ pub struct EmailVerified {
     description = "Takes the six digits of the mail with the registration token, or the token of the mail's link with the registration token (same browser) or the password (other device). The same request gets the same success again during the lifetime of the registration. A change of the e-mail address (`POST /v1/me/email`) is verified here too.",
     request_body(content = VerifyEmailRequest, example = json!({"registration_token": "hpg_0J4mC8bV2nX6zL1kS9dF3gH7jQ5wE0rT4yU8iO2pA6s", "code": "123456"})),
     responses((status = 200, description = "The e-mail address is verified; the user is logged in.", body = EmailVerified)),
-    extensions(("x-error-codes" = json!(["code_invalid", "one_time_token_invalid", "one_time_token_expired", "invalid_credentials", "proof_required", "registration_closed", "origin_rejected", "rate_limited", "overloaded", "unavailable"])))
+    extensions(("x-error-codes" = json!(["code_invalid", "one_time_token_invalid", "one_time_token_expired", "invalid_credentials", "proof_required", "registration_closed", "token_too_large", "origin_rejected", "rate_limited", "overloaded", "unavailable"])))
 )]
 /// Verifies an e-mail address.
 pub async fn handle(
@@ -153,7 +153,7 @@ pub async fn handle(
     let verified = state.run(verify).await?;
     let mut answer = HttpResponse::Ok();
     let log_in = verified.log_in.ok_or(Code::InternalError)?;
-    let tokens = transport.deliver_log_in(log_in, &state.browsers, &mut answer);
+    let tokens = transport.deliver_log_in(log_in, &state.browsers, &mut answer).await;
     let email = verified.email.as_str().to_owned();
     Ok(answer.json(EmailVerified { status: "verified", email, tokens }))
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::domain::{ApiKey, Fault, Length, PlainPassword, Scope};
-use crate::flows::{Flows, NewApiKey};
+use crate::flows::{self, Flows, NewApiKey};
 use crate::http::blocking::State;
 use crate::http::error::ApiError;
 use crate::http::request::bearer::Bearer;
@@ -101,6 +101,12 @@ pub struct CreatedApiKey {
     api_key: ApiKeyItem,
 }
 
+impl From<flows::CreatedApiKey> for CreatedApiKey {
+    fn from(created: flows::CreatedApiKey) -> Self {
+        Self { secret: created.secret.expose().to_owned(), api_key: created.key.into() }
+    }
+}
+
 #[utoipa::path(
     post,
     path = "/v1/api-keys",
@@ -123,6 +129,5 @@ pub async fn handle(
     let create =
         move |flows: &Flows| flows.create_api_key(&claims, new, password.as_ref(), &device);
     let created = state.run(create).await?;
-    let secret = created.secret.expose().to_owned();
-    Ok(HttpResponse::Created().json(CreatedApiKey { secret, api_key: created.key.into() }))
+    Ok(HttpResponse::Created().json(CreatedApiKey::from(created)))
 }

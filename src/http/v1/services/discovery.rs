@@ -11,6 +11,9 @@ use crate::flows::Flows;
 /// Ways to present an API key as a client secret (RFC 7591 section 2).
 const SECRET: [&str; 2] = ["client_secret_basic", "client_secret_post"];
 
+/// Path of the documentation: the pages for people, where the binary has them.
+const DOCUMENTATION: &str = if cfg!(feature = "docs-ui") { "/docs/" } else { "/openapi.json" };
+
 /// Metadata of the authorization server (RFC 8414 section 2). There are no authorization endpoint
 /// and no id tokens.
 #[derive(Serialize, ToSchema)]
@@ -53,7 +56,7 @@ pub struct ServerMetadata {
     #[schema(example = json!(["ES256"]))]
     id_token_signing_alg_values_supported: Vec<String>,
     /// URL of the documentation.
-    #[schema(example = "http://127.0.0.1:8000/openapi.json")]
+    #[schema(example = "http://127.0.0.1:8000/docs/")]
     service_documentation: String,
 }
 
@@ -78,6 +81,6 @@ fn metadata(flows: &Flows) -> ServerMetadata {
         response_types_supported: Vec::new(),
         subject_types_supported: vec!["public"],
         id_token_signing_alg_values_supported: flows.signing_algorithms(),
-        service_documentation: url("/openapi.json"),
+        service_documentation: url(DOCUMENTATION),
     }
 }

@@ -65,7 +65,7 @@ pub async fn handle(
     TokenRequest { presented: Presented { key, scheme }, token }: TokenRequest,
 ) -> Result<HttpResponse, ApiError> {
     let found = state.run(move |flows| flows.introspect(&key, &token)).await;
-    Ok(match found.map_err(|error| scheme.refused(error))? {
+    Ok(match found.map_err(|error| scheme.refused(error).of_oauth())? {
         Introspection::Inactive => HttpResponse::Ok().json(IntrospectionAnswer::default()),
         Introspection::Access(token) => {
             let claims = token.claims_json.trim_start_matches('{');

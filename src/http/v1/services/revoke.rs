@@ -25,6 +25,6 @@ pub async fn handle(
     TokenRequest { presented: Presented { key, scheme }, token }: TokenRequest,
 ) -> Result<HttpResponse, ApiError> {
     let revoked = state.run(move |flows| flows.revoke_token(&key, &token)).await;
-    revoked.map_err(|error| scheme.refused(error))?;
+    revoked.map_err(|error| scheme.refused(error).of_oauth())?;
     Ok(HttpResponse::Ok().finish())
 }

@@ -61,8 +61,10 @@ impl FromRequest for TokenRequest {
             // Missing credentials are reported before faults of the form.
             let client_secret =
                 form.as_ref().ok().and_then(|Form(form)| form.client_secret.clone());
-            let presented = service_credentials::presented(&request, client_secret)?;
-            Ok(Self { presented, token: form?.0.token })
+            let presented = service_credentials::presented(&request, client_secret);
+            let presented = presented.map_err(ApiError::of_oauth)?;
+            let Form(form) = form.map_err(ApiError::of_oauth)?;
+            Ok(Self { presented, token: form.token })
         })
     }
 }

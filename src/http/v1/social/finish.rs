@@ -90,7 +90,7 @@ impl Body for SocialFinishRequest {
         (status = 202, description = "A mail is on its way; `verify-email` takes its code with the registration token.", body = SocialFinished),
     ),
     security((), ("bearer" = [])),
-    extensions(("x-error-codes" = json!(["one_time_token_invalid", "one_time_token_expired", "code_invalid", "account_disabled", "identity_conflict", "registration_closed", "not_found", "origin_rejected", "rate_limited", "provider_unavailable"])))
+    extensions(("x-error-codes" = json!(["one_time_token_invalid", "one_time_token_expired", "code_invalid", "account_disabled", "identity_conflict", "registration_closed", "not_found", "token_too_large", "origin_rejected", "rate_limited", "provider_unavailable"])))
 )]
 /// Finishes a log-in at a provider.
 pub async fn handle(
@@ -117,20 +117,24 @@ pub async fn handle(
     let transport = finish.transport();
     state.browsers.check(&request, transport == Transport::Cookie)?;
     match state.run(move |flows| flows.finish_social_flow(&finish)).await? {
-        FinishedFlow::Entered(registered) => Ok(respond(&state, transport, registered)),
+        FinishedFlow::Entered(registered) => Ok(respond(&state, transport, registered).await),
         FinishedFlow::Linked => Ok(HttpResponse::Ok().json(SocialFinished::LINKED)),
     }
 }
 
 /// Returns the response to a log-in that may have led to a registration.
-pub fn respond(state: &State, transport: Transport, registered: flows::Registered) -> HttpResponse {
+pub async fn respond(
+    state: &State,
+    transport: Transport,
+    registered: flows::Registered,
+) -> HttpResponse {
     match registered {
         flows::Registered::VerificationSent(pending) => {
             HttpResponse::Accepted().json(Registered::from(VerificationSent::from(pending)))
         }
         flows::Registered::LoggedIn { log_in, registration_token } => {
             let mut answer = HttpResponse::Ok();
-            let tokens = transport.deliver_log_in(log_in, &state.browsers, &mut answer);
+            let tokens = transport.deliver_log_in(log_in, &state.browsers, &mut answer).await;
             answer.json(Registered::of(tokens, registration_token))
         }
     }

@@ -62,7 +62,7 @@ impl Body for SocialTokenRequest {
         (status = 200, description = "Logged in.", body = Registered),
         (status = 202, description = "A mail is on its way; `verify-email` takes its code with the registration token.", body = Registered),
     ),
-    extensions(("x-error-codes" = json!(["one_time_token_invalid", "account_disabled", "identity_conflict", "registration_closed", "not_found", "origin_rejected", "rate_limited", "provider_unavailable", "overloaded", "unavailable"])))
+    extensions(("x-error-codes" = json!(["one_time_token_invalid", "account_disabled", "identity_conflict", "registration_closed", "not_found", "token_too_large", "origin_rejected", "rate_limited", "provider_unavailable", "overloaded", "unavailable"])))
 )]
 /// Logs in with an id token.
 pub async fn handle(
@@ -82,5 +82,5 @@ pub async fn handle(
         client: LoginContext { device, device_token: body.device_token },
     };
     let registered = state.run(move |flows| flows.log_in_with_id_token(log_in)).await?;
-    Ok(respond(&state, Transport::Body, registered))
+    Ok(respond(&state, Transport::Body, registered).await)
 }

@@ -71,7 +71,10 @@ impl FromRequest for JsonOrForm {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         if is_form(request) {
             let form = Form::<RefreshGrant>::from_request(request, payload);
-            return Box::pin(async move { form.await.map(|Form(RefreshGrant(body))| Self(body)) });
+            return Box::pin(async move {
+                let form = form.await.map_err(ApiError::of_oauth);
+                form.map(|Form(RefreshGrant(body))| Self(body))
+            });
         }
         let json = Json::<RefreshTokenBody>::from_request(request, payload);
         Box::pin(async move { json.await.map(|Json(body)| Self(body)) })
@@ -91,7 +94,10 @@ impl RefreshTokenBody {
         let fault = |fault| ApiError::invalid(vec![FieldFault::new("refresh_token", fault)]);
         let in_cookies = refresh_cookies(request);
         match self.refresh_token {
-            Some(_) if wants_cookie => Err(fault(Fault::InvalidFormat)),
+            Some(_) if wants_cookie => {
+                let both = "refresh_token and use_cookie exclude each other: send one of them.";
+                Err(fault(Fault::InvalidFormat).with_detail(both))
+            }
             Some(token) => Ok((vec![token], Transport::Body)),
             None if in_cookies.is_empty() && !wants_cookie => Err(fault(Fault::Required)),
             None => Ok((in_cookies, Transport::Cookie)),

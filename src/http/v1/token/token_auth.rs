@@ -60,7 +60,7 @@ impl Body for TokenAuthRequest {
     description = "Checks user name and password and opens a session. An unknown name gets the same response as a wrong password. With `use_cookie` (cookie mode) the refresh token is sent in a `__Host-` cookie that scripts cannot read; such requests are accepted from allowed origins only. Failed log-ins cause growing but limited waits (429). After a hundred consecutive ones, an unknown device needs a password reset by mail first (`proof_required`).",
     request_body(content = TokenAuthRequest, example = json!({"username": "mina@example.com", "password": "plum tree at dusk"})),
     responses((status = 200, description = "Logged in.", body = TokenPair)),
-    extensions(("x-error-codes" = json!(["invalid_credentials", "account_disabled", "proof_required", "origin_rejected", "rate_limited", "overloaded", "unavailable"])))
+    extensions(("x-error-codes" = json!(["invalid_credentials", "account_disabled", "proof_required", "token_too_large", "origin_rejected", "rate_limited", "overloaded", "unavailable"])))
 )]
 /// Logs in.
 pub async fn handle(
@@ -77,6 +77,6 @@ pub async fn handle(
     let log_in = move |flows: &Flows| flows.log_in(&username, &password, &login_context, transport);
     let LogInOutcome::LoggedIn(log_in) = state.run(log_in).await?;
     let mut answer = HttpResponse::Ok();
-    let pair = transport.deliver_log_in(log_in, &state.browsers, &mut answer);
+    let pair = transport.deliver_log_in(log_in, &state.browsers, &mut answer).await;
     Ok(answer.json(pair))
 }

@@ -54,13 +54,13 @@ impl Transport {
     }
 
     /// Delivers a new session: cookies are added to `response`, the rest is returned for its body.
-    pub fn deliver_log_in(
+    pub async fn deliver_log_in(
         self,
         LoggedIn { tokens, device_token }: LoggedIn,
         browsers: &Browsers,
         response: &mut HttpResponseBuilder,
     ) -> TokenPair {
-        let mut pair = self.deliver(tokens, browsers, response);
+        let mut pair = self.deliver(tokens, browsers, response).await;
         match self {
             Self::Cookie => drop(response.cookie(browsers.device_cookie(&device_token))),
             Self::Body => pair.device_token = Some(device_token.expose().to_owned()),
@@ -68,13 +68,16 @@ impl Transport {
         pair
     }
 
-    /// Delivers a token pair in the same way.
-    pub fn deliver(
+    /// Delivers a token pair in the same way, not before the time at which it is issued.
+    pub async fn deliver(
         self,
         pair: flows::TokenPair,
         browsers: &Browsers,
         response: &mut HttpResponseBuilder,
     ) -> TokenPair {
+        if !pair.issued_in.is_zero() {
+            tokio::time::sleep(pair.issued_in).await;
+        }
         let in_cookie = self == Self::Cookie;
         if in_cookie {
             for cookie in browsers.cookies(&pair) {

@@ -65,10 +65,10 @@ impl Body for NewAccount {
             email: email?,
             username: username.flatten(),
             password,
-            locale: locale.unwrap_or_default(),
-            is_staff: is_staff.unwrap_or(false),
-            roles: roles.unwrap_or_default(),
-            app_metadata: app_metadata.unwrap_or_default(),
+            locale,
+            is_staff,
+            roles,
+            app_metadata,
         })
     }
 }
@@ -83,7 +83,7 @@ impl Body for NewAccount {
     request_body(content = CreateUserRequest, example = json!({"email": "mina@example.com"})),
     responses(
         (status = 201, description = "The account.", body = Account, headers(("Location" = String, description = "Its path."))),
-        (status = 200, description = "The account, which was invited before: the mail is sent again, and nothing else changes.", body = Account, headers(("Location" = String, description = "Its path."))),
+        (status = 200, description = "The account, which was invited before: the mail is sent again, and the fields of the request replace those of the account.", body = Account, headers(("Location" = String, description = "Its path."))),
     ),
     security(("bearer" = []), ("api_key" = [])),
     extensions(("x-error-codes" = json!(["permission_denied", "username_taken", "email_taken", "rate_limited"])))

@@ -24,7 +24,8 @@ const MAX_REASON: usize = 500;
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes what `AccountChanges` is read from")]
 pub struct UpdateUserRequest {
-    /// True if the account may log in. False disables it and ends its sessions.
+    /// True if the account may log in. False disables it and ends its sessions; without
+    /// `disabled_until`, for good.
     #[schema(example = false)]
     is_active: Option<bool>,
     /// Reason for the disabling; shown to other staff, and part of the user's own export.
@@ -43,8 +44,9 @@ pub struct UpdateUserRequest {
     /// disabled or that `is_active: false` disables now. Null: when staff enable it.
     #[schema(format = "date-time", max_length = 35, example = "2099-01-01T00:00:00Z")]
     disabled_until: Option<String>,
-    /// All roles of the account in applications. A change revokes its access tokens.
-    #[schema(value_type = Option<Vec<RoleName>>, max_items = 32, example = json!(["editor"]))]
+    /// All roles of the account in applications; an empty list takes them. A change revokes its
+    /// access tokens.
+    #[schema(required = false, nullable = false, value_type = Vec<RoleName>, max_items = 32, example = json!(["editor"]))]
     roles: Option<Vec<String>>,
     /// Metadata that staff and services keep with the account, merged; at most 4096 bytes of JSON
     /// in all. Null empties it.
@@ -70,7 +72,10 @@ impl Body for AccountChanges {
                 let text = value.as_str().ok_or(Fault::WrongType)?;
                 parse_rfc3339(text).ok_or(Fault::InvalidFormat)
             }),
-            roles: read_roles(fields),
+            roles: {
+                fields.refuse_null("roles");
+                read_roles(fields)
+            },
             app_metadata: read_metadata(fields, "app_metadata"),
         })
     }
