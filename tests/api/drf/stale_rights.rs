@@ -100,17 +100,4 @@ on_both! {
         is_refused(send(&app, &format!("JWT {token}"), "PATCH", &path, &body), EXPIRED);
         assert_eq!(world.count(&format!("users WHERE email = '{MINA}'")), 1);
     }
-
-    fn a_name_that_another_user_takes_meanwhile_is_refused(world) {
-        let app = limited_with(&world, &[]);
-        let boss = app.staff(&world, BOSS).user_id();
-        let mina = app.person(&world, MINA).user_id();
-        world.meanwhile(&format!(
-            "UPDATE users SET email = 'new@example.com', email_norm = 'new@example.com' WHERE id = {mina}"
-        ));
-        let (path, body) = (format!("/users/{boss}/"), json!({"username": "new@example.com"}));
-        // No unique index holds the two names apart.
-        let answer = send(&app, &basic(BOSS), "PATCH", &path, &body).is(400);
-        assert_eq!(answer.json(), json!({"username": ["A user with that username already exists."]}));
-    }
 }
