@@ -33,7 +33,7 @@ impl Instances {
                 app.me(&tokens.access).is(200);
             }
         }
-        Self { world, apps, victim, other, email }
+        Self { apps, victim, other, email, world }
     }
 
     /// The one that acts refuses the tokens at once, the others soon, whichever way they are asked.
