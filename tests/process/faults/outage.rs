@@ -138,7 +138,7 @@ fn hallpass_ends_in_time_while_postgres_is_away_and_a_mail_cannot_be_noted() {
     service.api().register(MINA);
     mailbox.wait_for_text("Subject:");
     cluster.stop();
-    service.wait_for_log("cannot store the end of a job", 1);
+    service.wait_for_log("cannot store the conclusion of a job", 1);
     service.terminate();
     let (status, took) = service.wait(Duration::from_secs(12));
     assert!(status.success(), "{status}");
