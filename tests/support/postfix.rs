@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File, Permissions};
+use std::io::Read as _;
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -87,10 +88,18 @@ impl Postfix {
         command.stdout(log.try_clone().unwrap()).stderr(log);
         self.process = Some(command.spawn().unwrap());
         let started = Instant::now();
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+        while !self.greets() {
             assert!(started.elapsed() < START_TIMEOUT, "Postfix does not start:\n{}", self.log());
             thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Returns whether a connection gets a greeting: the port may listen before the rest works.
+    fn greets(&self) -> bool {
+        let Ok(mut connection) = TcpStream::connect(("127.0.0.1", self.port)) else { return false };
+        connection.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        let mut greeting = [0; 4];
+        connection.read_exact(&mut greeting).is_ok() && greeting == *b"220 "
     }
 
     /// Ends all its processes.
