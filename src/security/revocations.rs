@@ -68,11 +68,10 @@ impl Set {
     }
 
     fn set_rights(&mut self, user: UserId, generation: UtcTime) {
-        let known = self.rights.get(&user).copied();
-        if known.is_none_or(|known| known < generation) {
-            if let Some(known) = known {
-                self.by_change.remove(&(known, user));
-            }
+        // Rights that never changed have the generation 0.
+        let known = self.rights.get(&user).copied().unwrap_or(UtcTime::from_micros(0));
+        if known < generation {
+            self.by_change.remove(&(known, user));
             self.rights.insert(user, generation);
             self.by_change.insert((generation, user));
             self.version += 1;
