@@ -1,6 +1,8 @@
 //! Generations of rights and of tokens of the Django REST adapter, and the protection of
 //! superusers.
 
+use std::time::Duration;
+
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool};
@@ -8,6 +10,10 @@ use diesel::sql_types::{BigInt, Bool};
 use crate::domain::{UserId, UtcTime};
 use crate::store::schema::users;
 use crate::store::{Conn, Result};
+
+/// A generation this far ahead of the clock is followed by one of the same second. The wait for a
+/// token is below the difference of clocks that services accept, which is 5 seconds.
+const FURTHEST_AHEAD: Duration = Duration::from_secs(3);
 
 /// Revokes the tokens of the Django REST adapter for an account: they contain `tokens_from`, which
 /// is increased here. It is also the time of the revocation, to which tokens of the replaced stack
@@ -27,19 +33,24 @@ pub fn end_tokens(conn: &mut Conn, id: UserId, now: UtcTime) -> Result<()> {
 /// Starts a new generation of an account's rights and returns it.
 ///
 /// A generation has a second of its own: tokens of the one before may have the second after it as
-/// their `iat`, and services refuse `iat <= revoked_at` in whole seconds.
+/// their `iat`, and services refuse `iat <= revoked_at` in whole seconds. The fourth and later ones
+/// of a second share theirs: further ahead, tokens would not be issued in time. A service that checks
+/// tokens itself then accepts one that was issued between two of these until it expires.
 pub fn renew_rights(conn: &mut Conn, id: UserId, now: UtcTime) -> Result<Option<UtcTime>> {
     #[derive(QueryableByName)]
     struct Renewed {
         #[diesel(sql_type = BigInt)]
         rights_changed_at: i64,
     }
+    let second = UtcTime::from_seconds(now.seconds());
     let renewed = diesel::sql_query(
         "UPDATE users SET rights_changed_at = \
-             CASE WHEN rights_changed_at >= $1 THEN rights_changed_at + 1000000 ELSE $2 END \
-         WHERE id = $3 RETURNING rights_changed_at",
+             CASE WHEN rights_changed_at >= $1 THEN rights_changed_at + 1 \
+                  WHEN rights_changed_at >= $2 THEN rights_changed_at + 1000000 ELSE $3 END \
+         WHERE id = $4 RETURNING rights_changed_at",
     )
-    .bind::<BigInt, _>(UtcTime::from_seconds(now.seconds()).micros())
+    .bind::<BigInt, _>(second.after(FURTHEST_AHEAD).micros())
+    .bind::<BigInt, _>(second.micros())
     .bind::<BigInt, _>(now.micros())
     .bind::<BigInt, _>(id.0)
     .get_result::<Renewed>(conn)
