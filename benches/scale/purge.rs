@@ -140,7 +140,7 @@ impl Beside {
     }
 }
 
-/// What was seen of one stage.
+/// Observations of one stage.
 #[derive(Clone, Default)]
 struct Seen {
     rows: i64,

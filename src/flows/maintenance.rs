@@ -1,11 +1,13 @@
 //! Periodic work: reading what other instances changed, and deleting expired rows.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::domain::{
-    ChallengeKind, Counted, EventContext, EventKind, FEW_FAILURES, Limits, RefreshToken, UtcTime,
+    ChallengeKind, Counted, EventContext, EventKind, FEW_FAILURES, Limits, RefreshToken, UserId,
+    UtcTime,
 };
 use crate::flows::account::delete::delete_some_rows;
 use crate::flows::{Error, Flows, Result};
@@ -30,6 +32,8 @@ const FIRST_LOCK_WAIT: Duration = Duration::from_secs(3);
 const STEP: Duration = Duration::from_millis(3);
 /// Number of rows that one statement of a purge deletes. It is much faster than [`STEP`].
 const ROWS: i64 = 20;
+/// Number of deleted accounts that one purge erases.
+const MANY: i64 = 10_000;
 
 impl Flows {
     /// Reads signing keys and revocations from the database. A table that another program has
@@ -102,7 +106,8 @@ impl Flows {
         let now = self.now();
         self.access_tokens.drop_expired(now);
         self.seal_keys_anew()?;
-        self.erase_deleted(Duration::MAX)?;
+        self.erase_deleted()?;
+        self.forget_deleted();
         self.enable_due_accounts(now)?;
         self.in_steps(move |conn| registrations::erase_expired(conn, now, ROWS))?;
         for kind in ChallengeKind::ALL {
@@ -153,43 +158,39 @@ impl Flows {
         Ok(())
     }
 
-    /// Deletes the rows of deleted users, and erases their sessions and events. What takes longer than
+    /// Deletes the rows of deleted users, and erases their sessions and events. One that fails does
+    /// not keep the others.
+    fn erase_deleted(&self) -> Result<()> {
+        let users = self.db.read(|conn| deletion::list_deleted(conn, MANY))?;
+        let requested = self.db.read(|conn| erasures::list_requested(conn, MANY))?;
+        let ids: BTreeSet<UserId> = users.iter().map(|it| it.id).chain(requested).collect();
+        for id in ids {
+            if let Err(error) = self.erase_account(id, Duration::MAX) {
+                tracing::warn!(user_id = id.0, %error, "cannot erase a deleted account; it is tried again");
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes the rows of a deleted user, and erases the sessions and events. What takes longer than
     /// `patience` is left for the next purge.
-    pub(super) fn erase_deleted(&self, patience: Duration) -> Result<()> {
+    pub(super) fn erase_account(&self, id: UserId, patience: Duration) -> Result<()> {
         let began = Instant::now();
         let goes_on = move || began.elapsed() < patience;
-        loop {
-            let users = self.db.read(|conn| deletion::list_deleted(conn, ROWS))?;
-            if users.is_empty() {
-                break;
-            }
-            for user in users {
-                self.in_steps_while(goes_on, move |conn| delete_some_rows(conn, &user, ROWS))?;
-                if self.is_stopping() || !goes_on() {
-                    return Ok(());
-                }
-            }
+        if let Some(user) = self.db.read(|conn| deletion::find_deleted(conn, id))? {
+            self.in_steps_while(goes_on, move |conn| delete_some_rows(conn, &user, ROWS))?;
         }
-        loop {
-            let users = self.db.read(|conn| erasures::list_requested(conn, ROWS))?;
-            if users.is_empty() {
-                return Ok(());
-            }
-            for user in users {
-                self.in_steps_while(goes_on, move |conn| {
-                    sessions::erase_devices(conn, user, ROWS)
-                })?;
-                let mut last = None;
-                self.in_steps_while(goes_on, move |conn| {
-                    last = events::erase_details(conn, user, last.as_ref(), ROWS)?;
-                    Ok(last.is_some())
-                })?;
-                if self.is_stopping() || !goes_on() {
-                    return Ok(());
-                }
-                self.db.write(move |conn| erasures::finish(conn, user))?;
-            }
+        self.in_steps_while(goes_on, move |conn| sessions::erase_devices(conn, id, ROWS))?;
+        let mut last = None;
+        self.in_steps_while(goes_on, move |conn| {
+            last = events::erase_details(conn, id, last.as_ref(), ROWS)?;
+            Ok(last.is_some())
+        })?;
+        if self.is_stopping() || !goes_on() {
+            return Ok(());
         }
+        self.db.write(move |conn| erasures::finish(conn, id))?;
+        Ok(())
     }
 
     /// Makes deleted data unreadable in the files of the database. After a failure, the next purge

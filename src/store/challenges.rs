@@ -280,24 +280,6 @@ pub fn erase_of(conn: &mut Conn, user: UserId, limit: i64) -> Result<bool> {
     erase(conn, ids)
 }
 
-/// Deletes up to `limit` challenges that verify an e-mail address and were created until `until`.
-/// Returns whether there may be more.
-pub fn erase_of_address(
-    conn: &mut Conn,
-    email: &Email,
-    until: UtcTime,
-    limit: i64,
-) -> Result<bool> {
-    let ids = challenges::table
-        .filter(challenges::email_norm.eq(email.normalised()))
-        .filter(challenges::created_at.le(until.micros()))
-        .order(challenges::created_at)
-        .select(challenges::id)
-        .limit(limit)
-        .load(conn)?;
-    erase(conn, ids)
-}
-
 fn erase(conn: &mut Conn, ids: Vec<String>) -> Result<bool> {
     if ids.is_empty() {
         return Ok(false);

@@ -1,13 +1,13 @@
 //! The outbox: queued mails, committed with the change that causes them.
 
-use diesel::dsl::sql;
+use diesel::dsl::{exists, not, sql};
 use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
 
 use super::jobs::lease::JobStatus;
 use super::jobs::{self, Job, NewJob, Schedule, backlog};
-use super::schema::outbox;
+use super::schema::{challenges, outbox};
 use super::{Conn, Page, Result, page};
 use crate::domain::{Email, JobId, Locale, UserId, UtcTime};
 
@@ -276,11 +276,14 @@ pub fn erase_of(conn: &mut Conn, user: UserId, limit: i64) -> Result<bool> {
     erase(conn, ids)
 }
 
-/// Deletes up to `limit` mails to an address that were queued until `until`, sent or not. Returns
-/// whether there may be more.
+/// Deletes up to `limit` mails to an address that were queued until `until`, sent or not, except
+/// those of a challenge that exists: that of a new registration, queued by an instance whose clock is
+/// behind. Returns whether there may be more.
 pub fn erase_to(conn: &mut Conn, address: &Email, until: UtcTime, limit: i64) -> Result<bool> {
     let to_address = outbox::table.filter(is_to(Some(address)));
-    let earlier = to_address.filter(outbox::created_at.le(until.micros()));
+    let its_challenge = challenges::table.find(outbox::subject_id);
+    let earlier =
+        to_address.filter(outbox::created_at.le(until.micros())).filter(not(exists(its_challenge)));
     let ids = earlier.order(outbox::id).select(outbox::id).limit(limit).load(conn)?;
     erase(conn, ids)
 }

@@ -19,6 +19,8 @@ pub const REFUSALS: &str = "hallpass::refusals";
 /// The lines of one place that are written in each window.
 const LINES: u32 = 60;
 const WINDOW: Duration = Duration::from_secs(60);
+/// Most places and topics that are counted apart; about 3 MB. Beyond them, accounts share a topic.
+const MOST_PLACES: usize = 20_000;
 
 /// Lets through the first lines of each place and topic in each window.
 #[derive(Default)]
@@ -26,7 +28,7 @@ pub(super) struct Sampling {
     places: Mutex<HashMap<(Identifier, Topic), Place>>,
 }
 
-/// What the lines of one place are counted by.
+/// The subject that the lines of one place are counted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Topic {
     /// A digest of the field `code`, 0 without one, of refusals, warnings and errors: a flood with
@@ -107,6 +109,7 @@ impl Sampling {
 
     fn may_write(&self, metadata: &'static Metadata<'static>, topic: Topic, now: Instant) -> bool {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let topic = if places.len() < MOST_PLACES { topic } else { Topic::Code(0) };
         let place = places.entry((metadata.callsite(), topic)).or_insert_with(|| Place {
             source: metadata.file().unwrap_or_default(),
             line: metadata.line().unwrap_or_default(),

@@ -49,7 +49,7 @@ impl Flows {
     /// purge does it.
     pub(crate) fn note_deleted(&self, id: UserId, ended: Vec<SessionId>, now: UtcTime) {
         self.note_ended(id, ended, EndReason::AccountDeleted, now);
-        if let Err(error) = self.erase_deleted(ERASE_AT_ONCE) {
+        if let Err(error) = self.erase_account(id, ERASE_AT_ONCE) {
             tracing::warn!(user_id = id.0, %error, "data of a deleted user is not erased yet; the next purge does it");
         }
         self.forget_deleted();
@@ -73,6 +73,8 @@ pub(crate) fn delete_account(
     identities::unlink_since(conn, user.id, UtcTime::from_micros(0))?;
     if let Some(email) = &user.email {
         challenges::erase_from_notices(conn, email.normalised())?;
+        // The limits of mail keep them few.
+        challenges::delete_of_address(conn, email, None)?;
     }
     deletion::mark_deleted(conn, user.id, now)?;
     Ok(ended)
@@ -92,8 +94,7 @@ pub(crate) fn delete_some_rows(
         return Ok(true);
     }
     if let Some(email) = &user.email
-        && (outbox::erase_to(conn, email, user.deleted_at, limit)?
-            || challenges::erase_of_address(conn, email, user.deleted_at, limit)?)
+        && outbox::erase_to(conn, email, user.deleted_at, limit)?
     {
         return Ok(true);
     }

@@ -124,10 +124,7 @@ pub(crate) fn release_unverified_email(
     challenges::delete_of_kinds(conn, holder.id, ChallengeKind::OF_PASSWORD)?;
     rights::renew_rights(conn, holder.id, now)?;
     record_changes(conn, &EventContext::of(holder.id, now), &holder, &after)?;
-    tracing::info!(
-        user_id = holder.id.0,
-        "unverified e-mail address released: another user verified it"
-    );
+    tracing::info!(user_id = holder.id.0, "unverified e-mail address released for another account");
     Ok(())
 }
 

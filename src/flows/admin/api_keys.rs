@@ -97,6 +97,7 @@ impl Flows {
         let key = ApiKey {
             id: ApiKeyId::new(now),
             name: new.name,
+            // Sorted, each once.
             scopes: Scope::known(&Scope::to_text(&new.scopes)),
             created_by,
             created_at: now,

@@ -153,6 +153,7 @@ pub(super) fn describe_forms(operation: &mut Value, codes: &[Code]) {
                 example["error"] = oauth::error_of(*code, &[], true).into();
                 example["error_description"] = oauth::description_of(code.title()).into();
             }
+            // Generators stumble over two media types; the description names the one of forms.
             let kind = if takes_json { "application/problem+json" } else { "application/json" };
             content.insert(kind.to_owned(), problem);
         }

@@ -47,19 +47,34 @@ pub fn mark_deleted(conn: &mut Conn, id: UserId, now: UtcTime) -> Result<bool> {
     Ok(marked == 1)
 }
 
+type Row = (i64, Option<String>, Option<i64>);
+
+impl DeletedUser {
+    fn of((id, email, at): Row) -> Option<Self> {
+        let email = email.as_deref().map(Email::unchecked);
+        Some(Self { id: UserId(id), email, deleted_at: UtcTime::from_micros(at?) })
+    }
+}
+
 /// Returns up to `limit` deleted accounts, in the order of their ids.
 pub fn list_deleted(conn: &mut Conn, limit: i64) -> Result<Vec<DeletedUser>> {
-    let rows: Vec<(i64, Option<String>, Option<i64>)> = users::table
+    let rows: Vec<Row> = users::table
         .filter(users::deleted_at.is_not_null())
         .order(users::id)
         .select((users::id, users::email, users::deleted_at))
         .limit(limit)
         .load(conn)?;
-    let deleted = |(id, email, at): (i64, Option<String>, Option<i64>)| {
-        let email = email.as_deref().map(Email::unchecked);
-        Some(DeletedUser { id: UserId(id), email, deleted_at: UtcTime::from_micros(at?) })
-    };
-    Ok(rows.into_iter().filter_map(deleted).collect())
+    Ok(rows.into_iter().filter_map(DeletedUser::of).collect())
+}
+
+/// Returns the account with that id if it is deleted and has rows.
+pub fn find_deleted(conn: &mut Conn, id: UserId) -> Result<Option<DeletedUser>> {
+    let row: Option<Row> = users::table
+        .find(id.0)
+        .select((users::id, users::email, users::deleted_at))
+        .first(conn)
+        .optional()?;
+    Ok(row.and_then(DeletedUser::of))
 }
 
 /// Deletes the row of an account, and those that refer to it.

@@ -291,6 +291,22 @@ on_both! {
         app.reset_by_link(&reset.link_token, "pear tree at dawn").is(204);
     }
 
+    fn a_registration_after_a_deletion_outlives_its_steps_whatever_the_clocks_say(world) {
+        let (app, ahead) = (world.app(), world.app_ahead(SECOND * 2));
+        let tokens = app.person(&world, MINA);
+        world.settle_mail();
+        world.fail(&FIRST_STEP);
+        delete(&ahead, &tokens, &with_password()).is(204);
+        assert_eq!(world.count("users"), 1, "the deletion was cut short");
+        let token = app.register(MINA);
+        let proof = world.proof_about(MINA, VERIFY, 2);
+        world.settle_mail();
+        world.mend(&FIRST_STEP);
+        world.purge();
+        assert_eq!(world.count("users"), 0);
+        app.verify_code(&token, &proof.code).is(200);
+    }
+
     fn of_two_instances_that_delete_an_account_at_once_one_does(world) {
         let apps = [world.app(), world.app()];
         for round in 0..3 {

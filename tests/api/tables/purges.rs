@@ -180,7 +180,8 @@ fn many_rows_of(id: i64, now: i64) -> [String; 5] {
         format!(
             "INSERT INTO challenges (id, kind, email, email_norm, detail, code_tries, wrong_codes, \
              created_at, expires_at) {numbers} SELECT 'r' || i, 'registration', \
-             'mina@example.com', 'mina@example.com', '', 0, 0, {now}, {now} + 86400000000 FROM n"
+             'mina@example.com', 'mina@example.com', '', 0, 0, {now}, {now} + 86400000000 FROM n \
+             WHERE i <= 100"
         ),
         format!(
             "INSERT INTO events (id, user_id, kind, device, network, detail, at) {numbers} \

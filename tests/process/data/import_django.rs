@@ -6,7 +6,7 @@ use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
 use crate::django_site::{Site, Tables, accounts};
 use crate::postgres;
 use crate::service::{Finished, Setup};
-use crate::sql::sqlite;
+use crate::sql::{self, sqlite};
 
 /// 2019-03-01 12:00:00.654321 UTC, when account 0 would have joined; the others a day later each.
 const FIRST_JOINED: i64 = 1_551_441_600_654_321;
@@ -98,6 +98,11 @@ impl Target {
 
     pub fn one(&self, id: i64) -> Stored {
         self.stored().into_iter().find(|user| user.id == id).unwrap()
+    }
+
+    /// Changes its database.
+    pub fn execute(&self, sql: &str) {
+        sql::change(&self.setup, sql);
     }
 
     pub fn make_superuser(&self, username: &str, email: Option<&str>) -> String {
@@ -246,6 +251,14 @@ fn a_second_run_adds_what_is_new(target: &Target) {
     let third = target.import_all(&site, &[]);
     assert_eq!(third, format!("{here}: 13\nimported: 0\n"));
     assert_eq!(target.make_superuser("next", None), "superuser next has id 41\n");
+    // An account that was deleted, and whose rows are not yet, is imported again.
+    target.execute(
+        "UPDATE users SET deleted_at = 1, username = 'deleted 40', username_norm = 'deleted 40', \
+         email_norm = NULL, is_active = '0' WHERE id = 40",
+    );
+    let fourth = target.import_all(&site, &[]);
+    assert_eq!(fourth, format!("{here}: 12\n{unknown}\nimported: 1\n"));
+    assert_eq!(target.one(40).username, "new");
 }
 
 #[test]
