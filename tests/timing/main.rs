@@ -83,10 +83,10 @@ const QUESTIONS: [Question; 11] = [
 ];
 
 impl Question {
-    /// Returns true if the mail server gets the same as after `SocialFinish`. Such a question is
-    /// measured with one state of the mail server only, to save time.
-    fn is_like_social_finish(self) -> bool {
-        matches!(self, Self::SocialFinishOfPending | Self::SocialToken)
+    /// Returns true if the state of the mail server makes no difference: no mail is requested, or the
+    /// same as by `SocialFinish`. Such a question is measured with one state only, to save time.
+    fn is_independent_of_mail(self) -> bool {
+        matches!(self, Self::ConfirmReset | Self::SocialFinishOfPending | Self::SocialToken)
     }
 
     /// The status that both arms get.
@@ -152,7 +152,7 @@ fn known_and_unknown_are_alike(database: &str, mail: Mail, world: &World) {
         let asked = QUESTIONS
             .into_iter()
             .filter(|it| HAS_DRF || *it != Question::LogInAtDjangoAdapter)
-            .filter(|it| mail == Mail::Works || !it.is_like_social_finish());
+            .filter(|it| mail == Mail::Works || !it.is_independent_of_mail());
         asked.filter(|question| are_so(world, *question, &name)).collect()
     };
     let unheard = those(is_not_heard);
