@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix_web::web;
 use ipnet::IpNet;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 
 use super::browsers::Browsers;
@@ -40,6 +40,7 @@ pub struct State {
     /// Time limit of a response: the database may hang, or the machine be overloaded.
     answer_limit: Duration,
     waiting: Arc<Semaphore>,
+    turn: Arc<Mutex<()>>,
     has_ignored_header: Arc<AtomicBool>,
 }
 
@@ -62,6 +63,7 @@ impl State {
             draining: Draining::default(),
             answer_limit,
             waiting: Arc::new(Semaphore::new(MAX_WAITING)),
+            turn: Arc::default(),
             has_ignored_header: Arc::default(),
         }
     }
@@ -98,5 +100,16 @@ impl State {
             Ok(Err(_)) => Err(Code::InternalError.into()),
             Err(_) => Err(Error::Unavailable("no answer in time".to_owned()).into()),
         }
+    }
+
+    /// Runs a flow like [`Self::run`], one at a time: it takes long, and the next one may find its
+    /// result made.
+    pub async fn run_in_turn<T, F>(&self, flow: F) -> Result<T, ApiError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Flows) -> Result<T, Error> + Send + 'static,
+    {
+        let _turn = self.turn.lock().await;
+        self.run(flow).await
     }
 }

@@ -19,6 +19,11 @@ impl Flows {
         ended.ok_or_else(|| TokenError::RevocationsStale.into())
     }
 
+    /// Returns whether [`Self::list_revocations`] takes a moment only.
+    pub fn are_revocations_at_hand(&self, since: Option<UtcTime>) -> bool {
+        self.access_tokens.revocations.is_at_hand(since)
+    }
+
     /// Time for which a revocation stays listed.
     pub fn revocation_window(&self) -> Duration {
         self.access_tokens.revocations.keep()

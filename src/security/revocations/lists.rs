@@ -9,7 +9,7 @@ use crate::domain::{EndedSession, UserId, UtcTime};
 /// Number of lists since a time that are kept. Clients name whole seconds.
 const PARTS: usize = 8;
 /// Largest number of entries of such a list. All kept ones together need some 5 MB.
-const PART_ENTRIES: usize = 2_000;
+pub(super) const PART_ENTRIES: usize = 2_000;
 
 /// A snapshot of the revocation list.
 pub struct Ended {
@@ -51,35 +51,31 @@ pub(super) struct Lists {
 }
 
 impl Lists {
-    /// Returns the whole list of a version, which `make` creates once.
-    pub(super) fn whole(&mut self, version: u64, make: impl FnOnce() -> Ended) -> Arc<Ended> {
-        match &self.whole {
-            Some((known, list)) if *known == version => Arc::clone(list),
-            _ => {
-                let list = Arc::new(make());
-                self.whole = Some((version, Arc::clone(&list)));
-                list
-            }
-        }
-    }
-
-    /// Returns the kept list of what is new since `since`.
-    pub(super) fn part(&self, version: u64, since: UtcTime) -> Option<Arc<Ended>> {
+    /// Returns the kept list of a version: the whole, or what is new since `since`.
+    pub(super) fn find(&self, version: u64, since: Option<UtcTime>) -> Option<Arc<Ended>> {
+        let Some(since) = since else {
+            let whole = self.whole.as_ref().filter(|(known, _)| *known == version);
+            return whole.map(|(_, list)| Arc::clone(list));
+        };
         let mut parts = self.parts.iter().filter(|_| self.version == version);
         parts.find(|part| part.0 == since).map(|part| Arc::clone(&part.1))
     }
 
-    /// Keeps a list of what is new since `since`, in place of those of other versions or else of the
-    /// oldest.
-    pub(super) fn keep_part(&mut self, version: u64, since: UtcTime, part: &Arc<Ended>) {
+    /// Keeps a list in place of those of other versions, or else of the oldest part. Long parts are
+    /// not kept.
+    pub(super) fn keep(&mut self, version: u64, since: Option<UtcTime>, list: &Arc<Ended>) {
+        let Some(since) = since else {
+            self.whole = Some((version, Arc::clone(list)));
+            return;
+        };
         if self.version != version {
             self.version = version;
             self.parts.clear();
         }
-        if part.sessions().len() + part.users().len() > PART_ENTRIES {
+        if list.sessions().len() + list.users().len() > PART_ENTRIES {
             return;
         }
         self.parts.truncate(PARTS - 1);
-        self.parts.push_front((since, Arc::clone(part)));
+        self.parts.push_front((since, Arc::clone(list)));
     }
 }

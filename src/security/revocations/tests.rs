@@ -162,3 +162,23 @@ fn a_list_of_what_is_new_is_made_once_until_something_changes() {
     assert_eq!(*ask(97).users(), BTreeMap::from([(UserId(8), at(99))]));
     assert_eq!(ask(90).users().len(), 1);
 }
+
+#[test]
+fn a_long_list_is_not_at_hand_until_it_is_made() {
+    let set = Revocations::new(Duration::from_secs(9000), Duration::from_secs(10_000));
+    let sessions: Vec<_> =
+        (0..3000).map(|n| ended(&n.to_string(), n, EndReason::LoggedOut)).collect();
+    set.sync(&sessions, &[(UserId(1), at(2500)), (UserId(2), at(2600))], at(4000));
+    assert!(!set.is_at_hand(None));
+    assert!(!set.is_at_hand(Some(at(0))), "the same");
+    set.list(None, at(4000)).unwrap();
+    assert!(set.is_at_hand(None) && set.is_at_hand(Some(at(0))));
+    // A part is short, or else it is not kept: each client could name another time.
+    assert!(set.is_at_hand(Some(at(1002))), "1,998 sessions and 2 users");
+    for _ in 0..2 {
+        assert!(!set.is_at_hand(Some(at(1001))));
+        assert_eq!(set.list(Some(at(1001)), at(4000)).unwrap().sessions().len(), 1999);
+    }
+    set.add([ended("new", 4000, EndReason::LoggedOut)], at(4000));
+    assert!(!set.is_at_hand(None), "something changed");
+}

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, PASSWORD, SECOND, TestApp, World, on_both, wait_for};
+use crate::support::{Answer, PASSWORD, SECOND, TestApp, World, at_once, on_both, wait_for};
 
 const ADMIN: &str = "admin@example.com";
 const MINA: &str = "mina@example.com";
@@ -152,6 +152,35 @@ on_both! {
             let (ours, theirs) = (poll(&app, since), poll(&other, since));
             (ours.body == theirs.body && tag(&ours) == tag(&theirs)).then_some(())
         });
+    }
+
+    fn a_list_of_thousands_is_exact_for_all_who_ask_at_once(world) {
+        let id = world.app().person(&world, MINA).user_id();
+        let begin = world.now();
+        world.advance(SECOND * 100);
+        // One hundred in each second.
+        world.execute(&format!(
+            "INSERT INTO sessions (id, user_id, amr, created_at, last_seen_at, expires_at, ended_at, \
+             device, network) WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 4999) \
+             SELECT 's' || i, {id}, 'pwd', 0, 0, 0, {} + i / 100 * 1000000, '', '' FROM n",
+            begin * 1_000_000
+        ));
+        let app = world.app();
+        let count = |answer: &Answer| answer.json()["sessions"].as_array().unwrap().len();
+        wait_for("the sessions", || {
+            Some(app.get(LIST)).filter(|it| it.status == 200 && count(it) == 5000)
+        });
+        let tags = at_once(12, |number| {
+            let since = begin + i64::try_from(number).unwrap() * 2;
+            let part = app.get(&format!("{LIST}?since={since}")).is(200);
+            assert_eq!(count(&part), 5000 - number * 200);
+            assert_eq!(part.json()["sessions"][0]["session_id"], "s4999");
+            let whole = app.get(LIST).is(200);
+            assert_eq!(count(&whole), 5000);
+            app.send("GET", LIST, &[("if-none-match", &tag(&whole))], "").is(304);
+            tag(&whole)
+        });
+        assert!(tags.iter().all(|tag| *tag == tags[0]));
     }
 
     fn instances_that_know_the_same_have_the_same_tag(world) {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::{EndedSession, Fault, UserId, UtcTime};
-use crate::flows::Ended;
+use crate::flows::{Ended, Flows};
 use crate::http::blocking::State;
 use crate::http::error::ApiError;
 use crate::http::request::body::{Body, Fields, Query};
@@ -84,7 +84,18 @@ pub async fn handle(
     known: Option<web::Header<IfNoneMatch>>,
     Query(Since(since)): Query<Since>,
 ) -> Result<HttpResponse, ApiError> {
-    let revoked = state.flows.list_revocations(since)?;
+    let window = state.flows.revocation_window().as_secs();
+    let revoked = if state.flows.are_revocations_at_hand(since) {
+        state.flows.list_revocations(since)?
+    } else {
+        // It takes tens of milliseconds, for which a thread of requests would serve nothing else.
+        let list = move |flows: &Flows| {
+            let revoked = flows.list_revocations(since)?;
+            revoked.rendered(|revoked| render(revoked, window));
+            Ok(revoked)
+        };
+        state.run_in_turn(list).await?
+    };
     let tag = EntityTag::new_strong(revoked.tag().to_owned());
     let is_known = known.is_some_and(|web::Header(known)| match known {
         IfNoneMatch::Any => true,
@@ -95,7 +106,6 @@ pub async fn handle(
     if is_known {
         return Ok(answer.finish());
     }
-    let window = state.flows.revocation_window().as_secs();
     let body = revoked.rendered(|revoked| render(revoked, window));
     answer.content_type(ContentType::json());
     Ok(answer.body(slices::of(Bytes::from_owner(body))))
