@@ -69,6 +69,16 @@ fn nothing_is_needed_to_start_and_the_keys_stay_over_a_restart() {
 }
 
 #[test]
+fn an_address_in_use_is_told_with_its_setting() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let setup = Setup::on_sqlite().with("HALLPASS_BIND", &address.to_string());
+    let finished = setup.run(&["serve"]);
+    let text = refused(&finished);
+    assert!(text.contains(&format!("cannot listen on {address} (HALLPASS_BIND): ")), "{text}");
+}
+
+#[test]
 fn another_secret_than_that_of_the_keys_is_told() {
     let setup = Setup::on_sqlite();
     setup.start().stop();
