@@ -39,15 +39,19 @@ const recipes = {
   "passport-jwt": { defines: "express", blindTo: ["another type"] },
   "openid-client": { defines: "verify", asksHallpass: true },
   Envoy: { defines: "envoy", blindTo: ["another type"], forbids: ["another audience"] },
+  "ruby-jwt": { defines: "ruby" },
 };
 
 /** The language of a block. */
-const LANGUAGES = { python: "python", envoy: "yaml" };
+const LANGUAGES = { python: "python", ruby: "ruby", envoy: "yaml" };
+/** How a file of a language is named and run. */
+const RUNS = { js: ["mjs", process.execPath], python: ["py", python], ruby: ["rb", "ruby"] };
 
 /** What stands before and after a block. */
 const BEFORE = {
   js: "const { ISSUER: issuer, API_KEY: apiKey } = process.env;\n",
   python: 'import os\n\nissuer = os.environ["ISSUER"]\n',
+  ruby: 'ISSUER = ENV.fetch("ISSUER")\n',
 };
 const FUNCTION = (call) => `
 import http from "node:http";
@@ -90,6 +94,29 @@ server = http.server.HTTPServer(("127.0.0.1", 0), Api)
 print(server.server_port, flush=True)
 server.serve_forever()
 `,
+  // Errors of the library alone are a 401: others would be a 500 of the application.
+  ruby: `
+require "socket"
+
+server = TCPServer.new("127.0.0.1", 0)
+$stdout.puts(server.addr[1])
+$stdout.flush
+loop do
+  Thread.new(server.accept) do |client|
+    token = client.gets("\\r\\n\\r\\n")[/^authorization: Bearer (.*)\\r$/i, 1].to_s
+    status, body =
+      begin
+        [200, JSON.generate(user_id: verify(token)["user_id"])]
+      rescue JWT::DecodeError => error
+        [401, error.message]
+      rescue StandardError => error
+        [500, error.full_message]
+      end
+    client.write("HTTP/1.1 #{status} .\\r\\nContent-Length: #{body.bytesize}\\r\\nConnection: close\\r\\n\\r\\n#{body}")
+    client.close
+  end
+end
+`,
 };
 
 describe("recipes of docs/checking-tokens.md", () => {
@@ -124,7 +151,7 @@ describe("recipes of docs/checking-tokens.md", () => {
 
   test("each block of the page is run", () => {
     const heading = /^## Recipes for other libraries$(.*?)^## /ms.exec(page)[1];
-    const names = [...heading.matchAll(/^\*\*([^*]+)\*\*(?:(?!^\*\*).)*?^```(?:js|python|yaml)$/gms)].map(([, name]) => name);
+    const names = [...heading.matchAll(/^\*\*([^*]+)\*\*(?:(?!^\*\*).)*?^```(?:js|python|yaml|ruby)$/gms)].map(([, name]) => name);
     assert.deepEqual(names, Object.keys(recipes));
   });
 
@@ -174,13 +201,14 @@ describe("recipes of docs/checking-tokens.md", () => {
   async function start(t, name, defines) {
     if (defines === "envoy") return startEnvoy(t, name);
     const language = LANGUAGES[defines] ?? "js";
-    const file = join(folder, `recipe-${name.replaceAll(/\W+/g, "-")}.${language === "js" ? "mjs" : "py"}`);
+    const [extension, program] = RUNS[language];
+    const file = join(folder, `recipe-${name.replaceAll(/\W+/g, "-")}.${extension}`);
     writeFileSync(file, `${BEFORE[language]}${block(name, language)}${AFTER[defines]}`);
     const certificate = join(folder, "certificate.pem");
     const env = { ...process.env, ISSUER: issuer, API_KEY: apiKey, NODE_ENV: "test" };
     Object.assign(env, { NODE_EXTRA_CA_CERTS: certificate, SSL_CERT_FILE: certificate });
     const stdio = ["ignore", "pipe", "inherit"];
-    const api = spawn(language === "js" ? process.execPath : python, [file], { env, stdio });
+    const api = spawn(program, [file], { env, stdio });
     t.after(() => api.kill("SIGKILL"));
     const ended = once(api, "exit").then(([code]) => assert.fail(`${name} ended: ${code}`));
     ended.catch(() => undefined);
@@ -197,9 +225,10 @@ describe("recipes of docs/checking-tokens.md", () => {
     const envoy = spawn("envoy", options, { stdio: ["ignore", "inherit", "inherit"] });
     t.after(() => envoy.kill("SIGKILL"));
     const ended = once(envoy, "exit").then(([code]) => assert.fail(`${name} ended: ${code}`));
-    ended.catch(() => undefined);
+    let runs = true;
+    ended.catch(() => (runs = false));
     const listening = async () => {
-      while (!(await fetch(`http://127.0.0.1:${port}/`).catch(() => undefined))) await sleep(50);
+      while (runs && !(await fetch(`http://127.0.0.1:${port}/`).catch(() => undefined))) await sleep(50);
     };
     await Promise.race([listening(), ended]);
     return client(port);

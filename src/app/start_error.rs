@@ -28,7 +28,7 @@ pub enum StartError {
     #[error("mail: {0}")]
     Mail(String),
     /// The listener could not be opened.
-    #[error("cannot listen on {0}: {1}")]
+    #[error("cannot listen on {0} (HALLPASS_BIND): {1}")]
     Bind(SocketAddr, io::Error),
     /// The operating system refuses threads.
     #[error("cannot start threads: {0}")]

@@ -55,8 +55,10 @@ fn nothing_is_needed_to_start_and_the_keys_stay_over_a_restart() {
     }
     let keys = api.get("/.well-known/jwks.json").body;
     let first = format!("open http://{}/ in a browser", service.address());
-    for told in [&first, "http://localhost and http://127.0.0.1 may call", "/dev/mails"] {
-        assert!(service.log().contains(told), "no {told} in:\n{}", service.log());
+    let log = service.log();
+    let (before, _) = log.split_once(&first).unwrap_or_else(|| panic!("no {first} in:\n{log}"));
+    for told in ["http://localhost and http://127.0.0.1 may call", "/dev/mails", "Hallpass "] {
+        assert!(before.contains(told), "no {told} before {first} in:\n{log}");
     }
     service.stop();
 
@@ -64,6 +66,16 @@ fn nothing_is_needed_to_start_and_the_keys_stay_over_a_restart() {
     assert_eq!(again.api().get("/.well-known/jwks.json").body, keys);
     let answer = again.api().verify_token(&token);
     assert_eq!(answer.status, 200, "{answer:?}");
+}
+
+#[test]
+fn an_address_in_use_is_told_with_its_setting() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let setup = Setup::on_sqlite().with("HALLPASS_BIND", &address.to_string());
+    let finished = setup.run(&["serve"]);
+    let text = refused(&finished);
+    assert!(text.contains(&format!("cannot listen on {address} (HALLPASS_BIND): ")), "{text}");
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! `hallpass users` and `hallpass api-keys`.
 
+use std::process::Command;
+
 use serde_json::{Value, json};
 
 use crate::both::on_both;
+use crate::missing::needs;
 use crate::service::Setup;
 
 const PASSWORD: &str = "quiet river stone";
@@ -34,6 +37,39 @@ fn a_command_that_creates_the_database_says_so() {
     );
     let again = setup.run(&["users", "list"]);
     assert!(!again.stderr.contains("new database"), "{}", again.stderr);
+}
+
+#[test]
+fn an_operator_is_asked_at_the_terminal() {
+    let found = Command::new("script").arg("--version").output().ok();
+    if needs("script of util-linux", found).is_none() {
+        return;
+    }
+    let setup = Setup::on_sqlite();
+    let made = setup.run_with_input(
+        &["users", "create", "mina@example.com", "--username", "mina"],
+        &format!("{PASSWORD}\n"),
+    );
+    assert!(made.success, "{}", made.stderr);
+    for (command, question) in [
+        ("disable", "Disable user 1 mina <mina@example.com>? [y/N]"),
+        ("reset", "Mail a password reset to user 1 mina <mina@example.com>? [y/N]"),
+        ("delete", "Delete user 1 mina <mina@example.com>? [y/N]"),
+    ] {
+        for answer in ["n\n", "\n", "yes, please\n"] {
+            let asked = setup.run_at_terminal(&["users", command, "mina"], answer);
+            assert!(!asked.success, "{}", asked.stdout);
+            for told in [question, "nothing was changed"] {
+                assert!(asked.stdout.contains(told), "{}", asked.stdout);
+            }
+        }
+    }
+    assert_eq!(json_of(&setup, &["show", "mina"])["is_active"], true);
+    let mails = run(&setup, &["mail", "list", "--to", "mina@example.com"]);
+    assert!(!mails.contains("password_reset"), "{mails}");
+    let agreed = setup.run_at_terminal(&["users", "delete", "mina"], "y\n");
+    assert!(agreed.success && agreed.stdout.contains("deleted 1"), "{}", agreed.stdout);
+    refused(&setup, &["users", "show", "mina"], "no such account");
 }
 
 on_both! {

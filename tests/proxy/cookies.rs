@@ -13,7 +13,9 @@ behind_each_proxy! {
             assert_eq!(answer.status, 200, "{answer:?}");
             let arrived = setting.application.take_one();
             assert_eq!(arrived.header("x-auth-user-id"), Some("1"), "{arrived:?}");
-            assert_eq!(arrived.header("cookie"), Some("theme=dark; lang=ko"), "no tokens");
+            if setting.kind != Kind::Traefik {
+                assert_eq!(arrived.header("cookie"), Some("theme=dark; lang=ko"), "no tokens");
+            }
         }
     }
 
@@ -27,7 +29,8 @@ behind_each_proxy! {
                 setting.get(path, &[&token, &format!("Cookie: {sent}")]);
                 let arrived = setting.application.take_one();
                 let cookie = arrived.header("cookie").unwrap_or_default();
-                assert!(!cookie.contains("hallpass"), "{cookie}");
+                // Traefik cannot remove single cookies: docs/reverse-proxies.md says so.
+                assert_eq!(cookie.contains("hallpass"), setting.kind == Kind::Traefik, "{cookie}");
                 assert_eq!(cookie.contains("a=b"), sent.contains("a=b"), "{cookie}");
             }
         }

@@ -1,6 +1,5 @@
 //! The configurations in `examples/reverse-proxies`, as they stand there, in the proxies they are
 //! for: real ones, before a real Hallpass and a small application that notes what reaches it.
-//! (Traefik is in no package of Debian; `.ci/traefik.py` can only read its files.)
 
 mod application;
 mod proxies;
@@ -9,6 +8,7 @@ mod wire;
 
 mod cookies;
 mod outages;
+mod redirects;
 mod requests;
 mod restarts;
 mod spoofing;

@@ -1,5 +1,5 @@
-//! Starts nginx, Caddy and Envoy with the example configurations. Only what belongs to a place is replaced
-//! in them: addresses, the name, the certificate.
+//! Starts nginx, Caddy, Envoy and Traefik with the example configurations. Only what belongs to a
+//! place is replaced in them: addresses, the name, the certificate.
 
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpStream};
@@ -11,18 +11,22 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::missing::needs;
+use crate::proxy::wire;
 
 /// Kind of the proxy.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Nginx,
     Caddy,
     Envoy,
+    Traefik,
 }
 
 /// Addresses of the parties.
 pub struct Places {
     pub proxy: SocketAddr,
+    /// Where the proxy only redirects to HTTPS, if its configuration says so.
+    pub redirecting: SocketAddr,
     pub hallpass: SocketAddr,
     pub application: SocketAddr,
 }
@@ -40,7 +44,7 @@ impl Kind {
         let found = Command::new(program)
             .arg(match self {
                 Self::Nginx => "-v",
-                Self::Caddy => "version",
+                Self::Caddy | Self::Traefik => "version",
                 Self::Envoy => "--version",
             })
             .output()
@@ -55,19 +59,21 @@ impl Kind {
             Self::Nginx => "nginx",
             Self::Caddy => "caddy",
             Self::Envoy => "envoy",
+            Self::Traefik => "traefik",
         }
     }
 
-    /// Starts it; it takes connections when this returns.
+    /// Starts it; it forwards requests when this returns.
     pub fn start(self, places: &Places) -> Proxy {
         let folder = tempfile::tempdir().unwrap();
         let command = match self {
             Self::Nginx => nginx(folder.path(), places),
             Self::Caddy => caddy(folder.path(), places),
             Self::Envoy => envoy(folder.path(), places),
+            Self::Traefik => traefik(folder.path(), places),
         };
         let proxy = Proxy { process: spawn(command, folder.path()), folder };
-        proxy.wait_for(places.proxy)
+        proxy.wait_for(places.proxy).wait_for_routes(places.proxy)
     }
 }
 
@@ -179,6 +185,39 @@ fn envoy(folder: &Path, places: &Places) -> Command {
     command
 }
 
+fn traefik(folder: &Path, places: &Places) -> Command {
+    let routes = folder.join("traefik-dynamic.yml");
+    let text = example(
+        "traefik.yml",
+        &[
+            ("address: \":80\"", format!("address: \"{}\"", places.redirecting)),
+            ("address: \":443\"", format!("address: \"{}\"", places.proxy)),
+            ("      tls:\n        certResolver: letsencrypt\n", String::new()),
+            ("/etc/traefik/traefik-dynamic.yml", routes.display().to_string()),
+        ],
+    );
+    let (before, rest) = text.split_once("certificatesResolvers:\n  letsencrypt:\n").unwrap();
+    let (_, providers) = rest.split_once("\nproviders:").expect("routes");
+    // It would ask its maker for a newer version.
+    let text = format!("global:\n  checkNewVersion: false\n{before}providers:{providers}");
+    fs::write(folder.join("traefik.yml"), text).unwrap();
+    let text = example(
+        "traefik-dynamic.yml",
+        &[
+            ("127.0.0.1:8000", places.hallpass.to_string()),
+            ("127.0.0.1:3000", places.application.to_string()),
+            ("Host(`example.com`)", format!("Host(`{}`)", places.proxy.ip())),
+            // A busy machine is not an outage.
+            ("interval: 2s", "interval: 30s".to_owned()),
+            ("timeout: 1s", "timeout: 20s".to_owned()),
+        ],
+    );
+    fs::write(routes, text).unwrap();
+    let mut command = Command::new(Kind::Traefik.program());
+    command.args(["--configFile", "traefik.yml"]).current_dir(folder);
+    command
+}
+
 fn spawn(mut command: Command, folder: &Path) -> Child {
     let log = File::create(log_in(folder)).unwrap();
     command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
@@ -198,6 +237,16 @@ impl Proxy {
                 "the proxy does not start ({ended:?}):\n{}",
                 fs::read_to_string(log_in(self.folder.path())).unwrap()
             );
+            thread::sleep(Duration::from_millis(10));
+        }
+        self
+    }
+
+    /// Traefik reads its routes after it has begun to listen, and answers 404 until then.
+    fn wait_for_routes(self, address: SocketAddr) -> Self {
+        let started = Instant::now();
+        while wire::send(address, "GET", "/v1/config", &[], b"").status == 404 {
+            assert!(started.elapsed() < Duration::from_secs(20), "the proxy has no routes");
             thread::sleep(Duration::from_millis(10));
         }
         self

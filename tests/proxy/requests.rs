@@ -85,6 +85,7 @@ behind_each_proxy! {
     fn no_spelling_of_a_path_leads_around_the_question(setting) {
         for path in [
             "/public/../orders", "/public/..%2forders", "/public/%2e%2e/orders", "//orders",
+            "/public/%2e%2e%2forders", "/public/.%2E/orders", "/public//../..//orders", "//public/../orders",
             "/v1/../orders", "/v1/..%2forders", "/docs/%2e%2e/orders", "/publicly", "/PUBLIC/../orders",
             "/.forward-auth", "/readyz", "/healthz", "/metrics",
         ] {

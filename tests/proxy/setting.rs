@@ -18,6 +18,7 @@ const PASSWORD: &str = "plum tree at dusk";
 
 /// All of it, running.
 pub struct Setting {
+    pub kind: Kind,
     pub application: Application,
     places: Places,
     hallpass: Option<Service>,
@@ -44,11 +45,12 @@ impl Setting {
         let application = Application::start();
         let places = Places {
             proxy: ([127, 0, 0, 1], port).into(),
+            redirecting: ([127, 0, 0, 1], postgres::free_port()).into(),
             hallpass: hallpass.address(),
             application: application.address,
         };
         let proxy = kind.start(&places);
-        Self { application, places, hallpass: Some(hallpass), _proxy: proxy, _setup: setup }
+        Self { kind, application, places, hallpass: Some(hallpass), _proxy: proxy, _setup: setup }
     }
 
     /// The origin that people see: that of the proxy.
@@ -63,6 +65,11 @@ impl Setting {
     pub fn send(&self, method: &str, path: &str, headers: &[&str], body: &[u8]) -> Answer {
         let headers: Vec<String> = headers.iter().map(|line| (*line).to_owned()).collect();
         wire::send(self.places.proxy, method, path, &headers, body)
+    }
+
+    /// Sends a request to the port for HTTP without TLS.
+    pub fn get_without_tls(&self, path: &str, headers: &[String]) -> Answer {
+        wire::send(self.places.redirecting, "GET", path, headers, b"")
     }
 
     /// Calls Hallpass through the proxy.
@@ -124,7 +131,7 @@ pub fn bearer(token: &Value) -> String {
     format!("Authorization: Bearer {}", token.as_str().unwrap())
 }
 
-/// Makes six tests of one story: with each proxy, on SQLite and on Postgres.
+/// Makes eight tests of one story: with each proxy, on SQLite and on Postgres.
 macro_rules! behind_each_proxy {
     ($($(#[$meta:meta])* fn $name:ident($setting:ident) $story:block)*) => {$(
         mod $name {
@@ -168,6 +175,16 @@ macro_rules! behind_each_proxy {
             #[test]
             fn envoy_and_postgres() {
                 if Kind::Envoy.is_here() { story(Kind::Envoy, Setup::on_postgres()) }
+            }
+
+            #[test]
+            fn traefik_and_sqlite() {
+                if Kind::Traefik.is_here() { story(Kind::Traefik, Some(Setup::on_sqlite())) }
+            }
+
+            #[test]
+            fn traefik_and_postgres() {
+                if Kind::Traefik.is_here() { story(Kind::Traefik, Setup::on_postgres()) }
             }
         }
     )*};

@@ -122,6 +122,15 @@ impl Setup {
         self.finish(&mut self.command(arguments), input)
     }
 
+    /// The same at a terminal, at which `typed` is typed, by `script` of util-linux. What the
+    /// terminal shows is the standard output.
+    pub fn run_at_terminal(&self, arguments: &[&str], typed: &str) -> Finished {
+        let words = [&[env!("CARGO_BIN_EXE_hallpass")], arguments].concat();
+        let line = words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ");
+        let script = ["--quiet", "--return", "--command", &line, "/dev/null"];
+        self.finish(&mut self.command_of(Path::new("script"), &script), typed)
+    }
+
     /// The same with one more setting.
     pub fn run_with(&self, name: &str, value: &str, arguments: &[&str]) -> Finished {
         self.finish(self.command(arguments).env(name, value), "")

@@ -2,13 +2,15 @@
 //!
 //! Node and Python need what the examples name in `package.json` and `requirements.txt`: in the
 //! folder `HALLPASS_TEST_NODE_MODULES`, and known to the interpreter `HALLPASS_TEST_PYTHON`
-//! (`python3` otherwise).
+//! (`python3` otherwise). Go needs golang-jwt, as Debian packages it, below `HALLPASS_TEST_GOPATH`
+//! (`/usr/share/gocode` otherwise).
 
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -26,6 +28,7 @@ pub enum Language {
     Rust,
     Node,
     Python,
+    Go,
 }
 
 /// A running example. Dropped, its process is killed.
@@ -58,6 +61,7 @@ impl Language {
             Self::Rust => None,
             Self::Node => Some(node(folder.path())),
             Self::Python => Some(python(folder.path())),
+            Self::Go => Some(go()),
         };
         let (address, process) = match command {
             None => (serve_in_this_process(issuer, audience, max_staleness), None),
@@ -127,6 +131,33 @@ fn python(folder: &Path) -> Option<Command> {
     command.arg(sources("python").join("service.py"));
     command.env("PYTHONPYCACHEPREFIX", folder);
     Some(command)
+}
+
+fn go() -> Option<Command> {
+    static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
+    PROGRAM.get_or_init(build_go).as_ref().map(Command::new)
+}
+
+/// Builds the example without modules: Debian's packages are a `GOPATH`.
+fn build_go() -> Option<PathBuf> {
+    let libraries = std::env::var_os("HALLPASS_TEST_GOPATH")
+        .map_or_else(|| PathBuf::from("/usr/share/gocode"), PathBuf::from);
+    if !libraries.join("src/github.com/golang-jwt/jwt/v5").exists() {
+        return None;
+    }
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let program = target.join("verify-token-go");
+    let built = Command::new("go")
+        .args(["build", "-buildvcs=false", "-o"])
+        .arg(&program)
+        .current_dir(sources("go"))
+        .envs([("GO111MODULE", "off"), ("GOFLAGS", "")])
+        .env("GOPATH", libraries)
+        .env("GOCACHE", target.join("go-cache"))
+        .output()
+        .ok()?;
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    Some(program)
 }
 
 fn spawn(mut command: Command, folder: &Path) -> (Child, u16) {
@@ -211,7 +242,7 @@ pub fn refused(code: &str) -> Verdict {
     (if code == "unavailable" { 503 } else { 401 }, code.to_owned())
 }
 
-/// Makes three tests of one story, one for each language.
+/// Makes four tests of one story, one for each language.
 macro_rules! for_each_language {
     ($($(#[$meta:meta])* fn $name:ident($language:ident) $story:block)*) => {$(
         mod $name {
@@ -229,6 +260,9 @@ macro_rules! for_each_language {
 
             #[test]
             fn python() { story(Language::Python) }
+
+            #[test]
+            fn go() { story(Language::Go) }
         }
     )*};
 }

@@ -1,5 +1,5 @@
 module example.com/verify-token
 
-go 1.21
+go 1.19
 
-require github.com/golang-jwt/jwt/v5 v5.3.0
+require github.com/golang-jwt/jwt/v5 v5.2.2

@@ -1,5 +1,6 @@
 // A service that authenticates its callers:
 //
+//	go mod tidy
 //	HALLPASS_PUBLIC_URL=http://127.0.0.1:8000 PORT=3000 go run .
 package main
 
