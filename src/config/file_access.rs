@@ -1,10 +1,11 @@
 //! Files that other users of the machine must not read or replace: secrets, certificates and the
 //! database.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf, absolute};
+use std::path::{Path, absolute};
 
 use rustix::process::{getegid, geteuid, getgroups};
 
@@ -30,15 +31,16 @@ const STICKY: u32 = 0o1000;
 const ROOT: u32 = 0;
 
 /// Returns warnings about a file that others can read, change or replace. `name` is how the
-/// operator knows it. What is no regular file, such as a pipe, is not examined.
+/// operator knows it. Of a file that the start will make, the folders are examined; what is no
+/// regular file, such as a pipe, is not.
 pub(super) fn warnings_about(name: &str, path: &Path, content: Content) -> Vec<String> {
-    let (Ok(named), Ok(file)) = (absolute(path), fs::metadata(path)) else { return Vec::new() };
-    if !file.is_file() {
-        return Vec::new();
-    }
+    let file = fs::metadata(path).ok();
+    let is_special = file.as_ref().is_some_and(|file| !file.is_file());
+    let Some(named) = absolute(path).ok().filter(|_| !is_special) else { return Vec::new() };
     let real = fs::canonicalize(path).unwrap_or_else(|_| named.clone());
     let process = Identity::of_process();
-    let (is_read, is_written) = process.access_of_others(&file, &real, content);
+    let access = file.map(|file| process.access_of_others(&file, &real, content));
+    let (is_read, is_written) = access.unwrap_or_default();
     let verbs = match (is_read, is_written) {
         (true, true) => Some("read and changed"),
         (true, false) => Some("read"),
@@ -120,18 +122,22 @@ impl Identity {
     }
 
     /// Returns the files and folders by which another user can put another file in the place of
-    /// this one: each on the path as it is named, and as it is without symbolic links.
+    /// this one: each on the path as it is named, and as it is without symbolic links. Owners are
+    /// examined of the file and its folder only: a workspace that a container mounts belongs to a
+    /// user of the host.
     fn weak_places(&self, named: &Path, real: &Path) -> Vec<String> {
-        let mut places: Vec<PathBuf> = real.ancestors().map(Path::to_owned).collect();
-        places.extend(named.ancestors().map(Path::to_owned));
-        places.sort();
-        places.dedup();
+        let mut places = BTreeMap::new();
+        for path in [named, real] {
+            for (distance, place) in path.ancestors().enumerate() {
+                *places.entry(place).or_default() |= distance < 2;
+            }
+        }
         let mut weak = Vec::new();
-        for place in places {
+        for (place, is_near) in places {
             let shown = place.display();
             let Ok(entry) = place.symlink_metadata() else { continue };
-            // The owner of a mounted secret may be a user of the host.
-            if !self.is_trusted_user(entry.uid()) && !is_mounted_secret(&place) {
+            // The owner of a mounted secret may be a user of the host, too.
+            if is_near && !self.is_trusted_user(entry.uid()) && !is_mounted_secret(place) {
                 weak.push(format!("{shown} belongs to user {} (chown)", entry.uid()));
             }
             let is_open = self.bits_of_others(&entry) & WRITE != 0 && entry.mode() & STICKY == 0;

@@ -54,8 +54,11 @@ impl Source {
         }
         let mut source = Self::from_values(values);
         source.faults.append(&mut faults);
-        let content = if has_secret { Content::Secret } else { Content::Public };
-        source.weak_files = warnings_about(".env", Path::new(".env"), content);
+        let (file, content) =
+            (Path::new(".env"), if has_secret { Content::Secret } else { Content::Public });
+        if file.exists() {
+            source.weak_files = warnings_about(".env", file, content);
+        }
         source
     }
 

@@ -121,7 +121,7 @@ fn a_link_in_a_folder_that_others_can_write_is_warned_about() {
 
 #[test]
 fn a_secret_file_or_folder_of_another_user_is_warned_about() {
-    let (setup, file) = with_secret_file("own/secret");
+    let (setup, file) = with_secret_file("workspace/own/secret");
     let folder = file.parent().unwrap();
     for place in [&file, folder] {
         if give(place, Some(OTHER), None).is_none() {
@@ -130,6 +130,7 @@ fn a_secret_file_or_folder_of_another_user_is_warned_about() {
         warns(&setup, &format!("{} belongs to user {OTHER}", place.display()));
         give(place, Some(0), None);
     }
+    give(folder.parent().unwrap(), Some(OTHER), None);
     warns_of_nothing(&setup);
 }
 
@@ -179,9 +180,23 @@ fn a_database_that_others_can_read_or_write_is_warned_about() {
     warns(&setup, "data/hallpass.db can be changed by others");
     set_mode(&file, 0o600);
     set_mode(&folder, 0o777);
+    its_files_can_be_replaced(&setup, &folder);
+}
+
+#[test]
+fn the_folder_of_a_database_that_is_not_there_yet_is_examined() {
+    let setup = Setup::on_sqlite();
+    let folder = setup.folder().join("data");
+    make_folder(&folder);
+    set_mode(&folder, 0o777);
+    its_files_can_be_replaced(&setup, &folder);
+}
+
+/// The folder holds the database and the generated secret.
+#[track_caller]
+fn its_files_can_be_replaced(setup: &Setup, folder: &Path) {
     let told = format!("the folder {} is writable", folder.display());
-    // It holds the generated secret too.
-    let found = warnings(&setup);
+    let found = warnings(setup);
     assert!(found.len() == 2 && found.iter().all(|it| it.contains(&told)), "{found:?}");
     for file in ["data/secret", "data/hallpass.db"] {
         assert!(
