@@ -138,7 +138,10 @@ impl Identity {
             let Ok(entry) = place.symlink_metadata() else { continue };
             // The owner of a mounted secret may be a user of the host, too.
             if is_near && !self.is_trusted_user(entry.uid()) && !is_mounted_secret(place) {
-                weak.push(format!("{shown} belongs to user {} (chown)", entry.uid()));
+                let (owner, own) = (entry.uid(), self.user);
+                weak.push(format!(
+                    "{shown} belongs to user {owner}, and this process to user {own}"
+                ));
             }
             let is_open = self.bits_of_others(&entry) & WRITE != 0 && entry.mode() & STICKY == 0;
             if entry.is_dir() && is_open {
