@@ -1,5 +1,5 @@
-//! Files that other users of the machine must not read or replace: secrets, certificates and the
-//! database.
+//! Files that other users of the machine must not read or replace: secrets, certificates, templates
+//! and the database.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -14,7 +14,7 @@ use rustix::process::{getegid, geteuid, getgroups};
 pub(super) enum Content {
     /// A secret.
     Secret,
-    /// Settings or certificates, which others may read.
+    /// Settings, certificates or templates, which others may read.
     Public,
     /// The database. A file that others could read is out of their reach in a closed folder, such
     /// as the one that the service makes.
@@ -121,6 +121,13 @@ impl Identity {
         folder.is_some_and(|folder| self.bits_of_others(&folder) & SEARCH != 0)
     }
 
+    /// Returns whether Kubernetes has mounted a `Secret` or `ConfigMap` at the folder. It is writable
+    /// by its mode, and mounted read-only. Another user cannot make that link.
+    fn is_volume_of_kubernetes(&self, folder: &Path) -> bool {
+        let link = folder.join("..data").symlink_metadata();
+        link.is_ok_and(|link| link.is_symlink() && self.is_trusted_user(link.uid()))
+    }
+
     /// Returns the files and folders by which another user can put another file in the place of
     /// this one: each on the path as it is named, and as it is without symbolic links. Owners are
     /// examined of the file and its folder only: a workspace that a container mounts belongs to a
@@ -144,7 +151,7 @@ impl Identity {
                 ));
             }
             let is_open = self.bits_of_others(&entry) & WRITE != 0 && entry.mode() & STICKY == 0;
-            if entry.is_dir() && is_open {
+            if entry.is_dir() && is_open && !self.is_volume_of_kubernetes(place) {
                 weak.push(format!("the folder {shown} is writable (chmod go-w)"));
             }
         }

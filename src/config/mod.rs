@@ -40,6 +40,7 @@ pub use crate::domain::SecretText;
 use crate::domain::{ClaimMapping, Limits, PasswordPolicy, RegistrationRules};
 use crate::flows::{EmailVerification, VerifyEmailProof};
 use crate::mail::envelope::Sender;
+use crate::mail::overrides;
 use crate::mail::smtp::settings::SmtpSettings;
 use crate::security::breached::BreachedPasswordsSettings;
 use crate::security::keys::SigningAlgorithm;
@@ -303,6 +304,15 @@ impl Config {
         if let Some(file) = self.smtp.as_ref().and_then(SmtpSettings::ca) {
             let name = format!("{} (ca= of HALLPASS_SMTP_URL)", shown(file));
             weak_files.extend(warnings_about(&name, file, Content::Public));
+        }
+        if let Some(folder) = &self.mail_templates {
+            // The start reports a folder that cannot be read.
+            let files = overrides::files(folder).unwrap_or_default();
+            let mut weak = files
+                .into_iter()
+                .flat_map(|(_, file)| warnings_about(&shown(&file), &file, Content::Public));
+            // The others are in the same folders.
+            weak_files.extend(weak.next());
         }
         warnings.extend(weak_files);
         if self.development && !self.bind.ip().is_loopback() {

@@ -160,6 +160,25 @@ fn a_certificate_authority_that_others_can_write_is_warned_about() {
 }
 
 #[test]
+fn a_mail_template_that_others_can_write_is_warned_about_once() {
+    let setup = Setup::on_sqlite().with("HALLPASS_MAIL_TEMPLATES", "templates");
+    let folder = setup.folder().join("templates");
+    make_folder(&folder.join("en"));
+    let files = ["verify_email.subject.txt", "password_changed.subject.txt"];
+    for name in files.map(|name| folder.join("en").join(name)) {
+        fs::write(&name, "Plum").unwrap();
+        set_mode(&name, 0o644);
+    }
+    warns_of_nothing(&setup);
+    set_mode(&folder, 0o777);
+    warns(&setup, &format!("the folder {} is writable", folder.display()));
+    set_mode(&folder, 0o755);
+    let file = folder.join("en").join(files[0]);
+    set_mode(&file, 0o666);
+    warns(&setup, &format!("{} can be changed by others", files[0]));
+}
+
+#[test]
 fn a_database_that_others_can_read_or_write_is_warned_about() {
     let setup = Setup::on_sqlite();
     warns_of_nothing(&setup);
@@ -210,15 +229,19 @@ fn its_files_can_be_replaced(setup: &Setup, folder: &Path) {
 fn secrets_as_container_runtimes_mount_them_are_not_warned_about() {
     let (setup, file) = with_secret_file("volume/..2026_11_30_08_00_00.7/secret");
     let volume = setup.folder().join("volume");
+    // As a `Secret` is mounted.
     set_mode(&volume, 0o1777);
-    symlink("..2026_11_30_08_00_00.7", volume.join("..data")).unwrap();
     symlink("..data/secret", volume.join("secret")).unwrap();
+    symlink("..2026_11_30_08_00_00.7", volume.join("..data")).unwrap();
     let setup = setup.with("HALLPASS_SECRET_FILE", "volume/secret");
     // The modes of a volume with `defaultMode: 0400`, with `fsGroup`, and without either.
     for mode in [0o400, 0o440, 0o644] {
         set_mode(&file, mode);
         warns_of_nothing(&setup);
     }
+    // As a `ConfigMap` is.
+    set_mode(&volume, 0o777);
+    warns_of_nothing(&setup);
     set_mode(&file, 0o666);
     warns(&setup, "can be changed by others");
     // A copy with the mode of `fsGroup` or of systemd's credentials.
