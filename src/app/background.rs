@@ -76,13 +76,6 @@ impl StopSignals {
     }
 }
 
-/// Turns the signal that ends a process at the limit of a file's size (`ulimit -f`, `LimitFSIZE`)
-/// into an error of that write: a log that has grown to the limit must not stop the service.
-pub fn survive_file_size_limit() -> io::Result<()> {
-    // The handler stays when the receiver is dropped.
-    signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map(drop)
-}
-
 /// Completes when the other half of the channel is dropped.
 pub async fn stop_of(mut stopped: watch::Receiver<()>) {
     while stopped.changed().await.is_ok() {}

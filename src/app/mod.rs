@@ -76,7 +76,6 @@ impl App {
             .map_err(|error| StartError::Bind(config.bind, error))?;
         // From here on no signal is lost, so nothing may be announced before.
         let stop_signals = StopSignals::listen().map_err(StartError::Threads)?;
-        background::survive_file_size_limit().map_err(StartError::Threads)?;
         Ok(Self {
             server,
             worker,

@@ -1,9 +1,12 @@
 //! `hallpass serve`
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::Outcome;
 use crate::app::App;
@@ -16,15 +19,17 @@ use crate::telemetry;
 const LAST_THREADS: Duration = Duration::from_secs(1);
 
 pub(super) fn run(config: &Config) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())?;
+    // Before the first line of the log.
+    survive_file_size_limit(&runtime).map_err(|error| error.to_string())?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
     allow_many_connections();
     telemetry::report_missing_lines().map_err(|error| error.to_string())?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| error.to_string())?;
     let outcome = runtime.block_on(async {
         let app =
             App::build(config, Arc::new(SystemClock), None).map_err(|error| error.to_string())?;
@@ -35,6 +40,14 @@ pub(super) fn run(config: &Config) -> Outcome {
     });
     runtime.shutdown_timeout(LAST_THREADS);
     outcome
+}
+
+/// Turns the signal that ends a process at the limit of a file's size (`ulimit -f`, `LimitFSIZE`)
+/// into an error of that write: a log that has grown to the limit must not stop the service.
+fn survive_file_size_limit(runtime: &Runtime) -> io::Result<()> {
+    let _context = runtime.enter();
+    // The handler stays when the receiver is dropped.
+    signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map(drop)
 }
 
 /// Raises the limit of open files. Service managers start processes with 1024 at most, for programs

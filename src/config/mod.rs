@@ -2,6 +2,7 @@
 
 mod dot_env;
 mod fault;
+mod file_access;
 mod names;
 mod readers;
 mod settings;
@@ -12,12 +13,13 @@ mod tests;
 mod types;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 pub use fault::ConfigFault;
+use file_access::{Content, warnings_about};
 pub use readers::database_url;
 use readers::{
     MIN_SECRET_LENGTH, MIN_SITE_KEY_LENGTH, Mode, is_weak, read_audience, read_breached_passwords,
@@ -38,6 +40,7 @@ pub use crate::domain::SecretText;
 use crate::domain::{ClaimMapping, Limits, PasswordPolicy, RegistrationRules};
 use crate::flows::{EmailVerification, VerifyEmailProof};
 use crate::mail::envelope::Sender;
+use crate::mail::overrides;
 use crate::mail::smtp::settings::SmtpSettings;
 use crate::security::breached::BreachedPasswordsSettings;
 use crate::security::keys::SigningAlgorithm;
@@ -248,9 +251,9 @@ impl Config {
 
     /// Returns the settings with their warnings, or all faults.
     fn unless_faulty(self, source: Source) -> Result<Self, Vec<ConfigFault>> {
-        let Source { mut faults, unknown, open_files, notes, .. } = source;
+        let Source { mut faults, unknown, weak_files, notes, .. } = source;
         if faults.is_empty() {
-            let mut warnings = self.warnings(unknown, open_files);
+            let mut warnings = self.warnings(unknown, weak_files);
             warnings.extend(notes);
             return Ok(Self { warnings, ..self });
         }
@@ -285,18 +288,33 @@ impl Config {
         }
     }
 
-    fn warnings(&self, unknown: Vec<String>, mut open_files: Vec<String>) -> Vec<String> {
+    fn warnings(&self, unknown: Vec<String>, mut weak_files: Vec<String>) -> Vec<String> {
         let mut warnings: Vec<String> = unknown
             .into_iter()
             .map(|name| format!("{name} {}; it is ignored", names::no_setting(&name)))
             .collect();
         let own = self.data_dir.join("secret");
-        if self.secret.is_none() && source::is_open(&own) {
-            open_files.push(own.display().to_string());
+        let shown = |path: &Path| path.display().to_string();
+        if self.secret.is_none() {
+            weak_files.extend(warnings_about(&shown(&own), &own, Content::Secret));
         }
-        warnings.extend(open_files.into_iter().map(|file| {
-            format!("{file} can be read by others: a secret is its owner's only (chmod 600)")
-        }));
+        if let DatabaseUrl::Sqlite(file) = &self.database {
+            weak_files.extend(warnings_about(&shown(file), file, Content::Database));
+        }
+        if let Some(file) = self.smtp.as_ref().and_then(SmtpSettings::ca) {
+            let name = format!("{} (ca= of HALLPASS_SMTP_URL)", shown(file));
+            weak_files.extend(warnings_about(&name, file, Content::Public));
+        }
+        if let Some(folder) = &self.mail_templates {
+            // The start reports a folder that cannot be read.
+            let files = overrides::files(folder).unwrap_or_default();
+            let mut weak = files
+                .into_iter()
+                .flat_map(|(_, file)| warnings_about(&shown(&file), &file, Content::Public));
+            // The others are in the same folders.
+            weak_files.extend(weak.next());
+        }
+        warnings.extend(weak_files);
         if self.development && !self.bind.ip().is_loopback() {
             warnings.push(format!(
                 "this is development on {}, which others may reach, and unsafe settings are let \
@@ -314,6 +332,13 @@ impl Config {
             warnings.push(
                 "HALLPASS_SECRET_PREVIOUS is short or can be guessed, and counts like HALLPASS_SECRET: remove \
                  it as soon as `hallpass doctor` says that no key needs it"
+                    .into(),
+            );
+        }
+        if !self.development && self.jwt_secret.is_some() && self.jwt_secret == self.secret {
+            warnings.push(
+                "HALLPASS_JWT_SECRET is the same as HALLPASS_SECRET: services that check tokens with it \
+                 could open the signing keys and derive links and refresh tokens; set a new HALLPASS_SECRET"
                     .into(),
             );
         }

@@ -4,13 +4,13 @@
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
 use super::dot_env::read_dot_env;
 use super::fault::ConfigFault;
+use super::file_access::{Content, warnings_about};
 use super::names::{is_setting, new_name, resembles_a_setting};
 use super::settings::settings;
 use super::types::LogFormat;
@@ -21,8 +21,8 @@ pub struct Source {
     pub(super) faults: Vec<ConfigFault>,
     /// Names that look like settings but are none.
     pub(super) unknown: Vec<String>,
-    /// Files of secrets that others than their owner can read.
-    pub(super) open_files: Vec<String>,
+    /// Warnings about files that others can read or replace.
+    pub(super) weak_files: Vec<String>,
     /// Warnings about single settings for the operator.
     pub(super) notes: Vec<String>,
 }
@@ -54,8 +54,10 @@ impl Source {
         }
         let mut source = Self::from_values(values);
         source.faults.append(&mut faults);
-        if has_secret && is_open(Path::new(".env")) {
-            source.open_files.push(".env".to_owned());
+        let (file, content) =
+            (Path::new(".env"), if has_secret { Content::Secret } else { Content::Public });
+        if file.exists() {
+            source.weak_files = warnings_about(".env", file, content);
         }
         source
     }
@@ -79,7 +81,7 @@ impl Source {
             .map(|(old, new)| ConfigFault::new(old, format!("was renamed: use {new}")))
             .collect();
         unknown.retain(|name| new_name(name).is_none());
-        Self { values, faults, unknown, open_files: Vec::new(), notes: Vec::new() }
+        Self { values, faults, unknown, weak_files: Vec::new(), notes: Vec::new() }
     }
 
     /// Returns the format of the log, for faults that are reported before all settings are read.
@@ -142,9 +144,9 @@ impl Source {
             (value, None) => value,
             (None, Some(path)) => match std::fs::read_to_string(Path::new(&path)) {
                 Ok(text) => {
-                    if is_open(Path::new(&path)) {
-                        self.open_files.push(format!("{file_name}: {path}"));
-                    }
+                    let shown = format!("{file_name}: {path}");
+                    let weak = warnings_about(&shown, Path::new(&path), Content::Secret);
+                    self.weak_files.extend(weak);
                     Some(text.trim_end_matches(['\r', '\n']).to_owned())
                 }
                 Err(error) => {
@@ -218,11 +220,6 @@ impl Source {
             })
         })
     }
-}
-
-/// Returns whether others than the owner can read or replace the content of a file.
-pub(super) fn is_open(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.mode() & 0o066 != 0)
 }
 
 #[cfg(test)]

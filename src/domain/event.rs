@@ -84,7 +84,8 @@ kinds! {
     RolesChanged, "roles_changed";
     /// The superuser created an API key; the detail is its id.
     ApiKeyCreated, "api_key_created";
-    /// The superuser revoked an API key; the detail is its id.
+    /// The superuser revoked an API key, or reported unauthorized activity after it was created; the
+    /// detail is its id.
     ApiKeyRevoked, "api_key_revoked";
     /// The user exported the data of the account.
     Exported, "exported";

@@ -247,7 +247,6 @@ impl Limits {
             Counted::FailedLoginsPerNetwork => self.failed_logins_per_network,
             Counted::HashesOfUser => HASHES_OF_USER,
             Counted::HashesOfStaff => HASHES_OF_STAFF,
-
             Counted::ExportsOfUser => EXPORTS_OF_USER,
             Counted::AttemptsOfNetwork | Counted::HashesOfNetwork | Counted::ProofsOfNetwork => {
                 self.attempts_of_network

@@ -9,7 +9,7 @@ pub mod handler;
 mod html;
 pub mod messages;
 mod mime;
-mod overrides;
+pub mod overrides;
 mod retry;
 pub mod smtp;
 pub mod transport;

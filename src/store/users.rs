@@ -127,8 +127,8 @@ pub fn insert_user(conn: &mut Conn, new: &NewUser, now: UtcTime) -> Result<User>
     })
 }
 
-/// The accounts that are not deleted ([`deletion`]). Deleted ones have no address, and a name that is
-/// not used to find accounts: they are inactive, without a password that matches.
+/// The accounts that are not deleted ([`deletion`]). Deleted ones have no address, and a name to
+/// which no log-in is normalised.
 #[diesel::dsl::auto_type(no_type_alias)]
 fn present() -> _ {
     users::table.filter(users::deleted_at.is_null())

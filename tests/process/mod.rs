@@ -18,3 +18,4 @@ mod side_by_side;
 mod start;
 mod statements;
 mod users;
+mod weak_files;

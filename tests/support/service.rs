@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::client::Api;
@@ -224,10 +224,21 @@ impl Setup {
 
     /// Starts the service at a free port with a log that cannot be read.
     pub fn start_with_log(&self, log: Stdio) -> Service {
+        self.start_logging_into(self.command(&[]), log)
+    }
+
+    /// The same with a limit of the size of each file, in blocks of 512 bytes.
+    pub fn start_with_small_files(&self, blocks: u64, log: Stdio) -> Service {
+        let mut command = self.command_of(Path::new("sh"), &["-c"]);
+        command.arg(format!("ulimit -f {blocks} && exec \"$0\""));
+        command.arg(env!("CARGO_BIN_EXE_hallpass"));
+        self.start_logging_into(command, log)
+    }
+
+    fn start_logging_into(&self, mut command: Command, log: Stdio) -> Service {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
-        let mut command = self.command(&[]);
         command.env("HALLPASS_BIND", address.to_string());
         let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let mut service = Service { child, log: self.output_file(), address };
@@ -336,12 +347,6 @@ impl Service {
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-    }
-
-    /// Limits the size of the files that it writes from now on, as `ulimit -f` does.
-    pub fn limit_file_sizes(&self, bytes: u64) {
-        let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
-        prlimit(Some(Pid::from_child(&self.child)), Resource::Fsize, limit).unwrap();
     }
 
     /// Sends SIGTERM.

@@ -32,6 +32,18 @@ fn the_key_of_all_tokens_is_long_and_that_of_a_django_site_as_long_as_it_is() {
 }
 
 #[test]
+fn one_secret_for_two_purposes_is_warned_about_in_production() {
+    let (_, secret) = PRODUCTION.iter().find(|(name, _)| *name == "HALLPASS_SECRET").unwrap();
+    let is_warned = |key: &str| {
+        let values = [&PRODUCTION[..], &[("HALLPASS_JWT_SECRET", key)]].concat();
+        let warnings = read(&values).unwrap().warnings;
+        warnings.iter().any(|it| it.contains("HALLPASS_JWT_SECRET is the same as HALLPASS_SECRET"))
+    };
+    assert!(is_warned(secret));
+    assert!(!is_warned("q0N3iJ8b5Qm1Xz7LrT2vWk9sYpE4uAf6HcGdOa0BnUg="));
+}
+
+#[test]
 fn a_secret_can_come_from_a_file_but_not_from_two_places() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("secret");

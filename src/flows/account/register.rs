@@ -177,6 +177,14 @@ pub(crate) fn require_registration(policy: &Policy) -> Result<()> {
     }
 }
 
+/// Checks that an e-mail address may have its domain.
+///
+/// # Errors
+/// [`Error::Invalid`].
+pub(crate) fn require_domain(policy: &Policy, email: &Email) -> Result<()> {
+    policy.registration.check_domain(email).map_err(|fault| Error::invalid("email", fault))
+}
+
 fn keep_waiting(conn: &mut Conn, registration: &Registration, mail: Schedule) -> Result<()> {
     refuse_taken_username(conn, registration)?;
     registrations::insert_registration(conn, registration)?;

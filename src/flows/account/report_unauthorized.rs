@@ -1,12 +1,13 @@
 //! Report of unauthorized activity by the link of a security notice. It ends all sessions, voids
-//! pending challenges, unlinks identities linked since then, reverts a change of the e-mail
-//! address, and offers a password reset.
+//! pending challenges, unlinks identities linked and revokes API keys created since then, reverts a
+//! change of the e-mail address, and offers a password reset.
 
 use crate::domain::{
     Challenge, ChallengeKind, Device, Email, EmailChange, EndReason, EventContext, EventKind,
     PlainToken, SessionId, TokenHash, User, UserId, UtcTime,
 };
 use crate::flows::account::release_username::release_username;
+use crate::flows::admin::api_keys::revoke_created_since;
 use crate::flows::audit::record_changes;
 use crate::flows::password::change::forget_pending;
 use crate::flows::password::reauthenticate::lock_active;
@@ -61,6 +62,7 @@ fn answer_notice(
     forget_pending(conn, &user)?;
     known_devices::forget_all(conn, user.id)?;
     unlink_since(conn, &context, user.id, notice.created_at)?;
+    revoke_created_since(conn, &context, user.id, notice.created_at)?;
     let before = user.clone();
     let user = revert_email(conn, policy, user, &notice, now)?;
     record_changes(conn, &context, &before, &user)?;

@@ -12,7 +12,7 @@ use crate::domain::{
 };
 use crate::flows::account::change_email::set_verified_address;
 use crate::flows::account::placeholder::is_placeholder;
-use crate::flows::account::register::new_user;
+use crate::flows::account::register::{new_user, require_domain};
 use crate::flows::account::release_username::release_username;
 use crate::flows::account::report_unauthorized::release_unverified_email;
 use crate::flows::audit::record_changes;
@@ -225,6 +225,13 @@ fn complete_verification(
     };
     if challenges::consume_challenge(conn, &challenge.id, now)? {
         let changes_email = challenge.kind == ChallengeKind::ChangeEmail;
+        if account.is_none() && policy.registration.mode != RegistrationMode::Open {
+            return Err(Error::RegistrationClosed);
+        }
+        // The rules may have changed since the request.
+        if account.is_none() || changes_email {
+            require_domain(policy, &registration.email)?;
+        }
         release_unverified_email(conn, policy, &registration.email, challenge.user_id, now)?;
         release_username(conn, policy, &registration.email, challenge.user_id, now)?;
         let user = match &account {
@@ -235,13 +242,6 @@ fn complete_verification(
                 let user = changes::mark_email_verified(conn, user.id, &registration.email, now)?
                     .ok_or(Error::OneTimeTokenInvalid)?;
                 name_by_address(conn, user, &registration.email, now)?
-            }
-            None if policy.registration.mode != RegistrationMode::Open => {
-                return Err(Error::RegistrationClosed);
-            }
-            // The rules may have changed since the registration.
-            None if policy.registration.check_domain(&registration.email).is_err() => {
-                return Err(Error::RegistrationClosed);
             }
             None => make_account(conn, registration, now)?,
         };

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::domain::{
-    ApiKey, ApiKeyId, Device, EventKind, PlainPassword, PlainToken, Scope, UserId, UtcTime,
+    ApiKey, ApiKeyId, Device, EventContext, EventKind, PlainPassword, PlainToken, Scope, UserId,
+    UtcTime,
 };
 use crate::flows::access::require_superuser;
 use crate::flows::audit::context_of;
@@ -107,6 +108,23 @@ impl Flows {
         };
         CreatedApiKey { key, secret: PlainToken::random(PlainToken::API_KEY_PREFIX) }
     }
+}
+
+/// Revokes the keys that a user created since `since`: a thief of a superuser's session keeps access
+/// with one.
+pub(crate) fn revoke_created_since(
+    conn: &mut Conn,
+    context: &EventContext,
+    user: UserId,
+    since: UtcTime,
+) -> Result<()> {
+    let is_new = |key: &ApiKey| key.created_by == Some(user) && key.created_at >= since;
+    for key in api_keys::list_keys(conn)?.into_iter().filter(is_new) {
+        if api_keys::revoke_key(conn, &key.id, context.at)? {
+            events::record(conn, context, EventKind::ApiKeyRevoked, key.id.as_str())?;
+        }
+    }
+    Ok(())
 }
 
 /// Revokes a key. Returns false if it was already revoked.

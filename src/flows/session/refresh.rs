@@ -61,7 +61,8 @@ impl Flows {
             Ok(exchanged)
         };
         let exchanged = if may_outgrow {
-            // A transaction, so that the presented token stays current where the check fails.
+            // A transaction, so that the presented token stays current where the check fails. The use
+            // is counted apart, because it stays counted there; the counter waits for no disk.
             self.count(vec![network.clone()], || self.db.write(work))
         } else {
             self.write_counted(network.clone(), work)

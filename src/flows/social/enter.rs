@@ -8,7 +8,9 @@ use crate::domain::{
     PlainToken, Registration, RegistrationMode, Roles, SocialFlow, User, UserId, Username, UtcTime,
 };
 use crate::flows::account::placeholder::make_way;
-use crate::flows::account::register::{queue_verification_mail, require_registration};
+use crate::flows::account::register::{
+    queue_verification_mail, require_domain, require_registration,
+};
 use crate::flows::account::release_username::release_username;
 use crate::flows::account::report_unauthorized::release_unverified_email;
 use crate::flows::notify::notices::{Notice, queue_notice};
@@ -187,11 +189,6 @@ fn with_identity(conn: &mut Conn, entry: &Entry, identity: &Identity) -> Result<
 fn lock_user_of(conn: &mut Conn, id: UserId) -> Result<User> {
     let user = users::lock_user(conn, id)?.ok_or(Error::OneTimeTokenInvalid)?;
     if user.is_active { Ok(user) } else { Err(Error::AccountDisabled) }
-}
-
-/// Checks the domain of the address of a new account.
-fn require_domain(policy: &Policy, email: &Email) -> Result<()> {
-    policy.registration.check_domain(email).map_err(|fault| Error::invalid("email", fault))
 }
 
 /// Makes the account of an address that the provider has verified. Whatever waits for the address,

@@ -22,13 +22,14 @@ pub struct DeletedUser {
 /// Empties the row of an account, so that it is found no more and its user name and e-mail address
 /// are free. Of concurrent callers exactly one gets true.
 pub fn mark_deleted(conn: &mut Conn, id: UserId, now: UtcTime) -> Result<bool> {
-    // No account has a name with a space.
     let name = format!("deleted {}", id.0);
+    // An imported account may have any name, but none is normalised to one with capitals.
+    let unique = format!("DELETED {}", id.0);
     let marked = diesel::update(users::table.find(id.0).filter(users::deleted_at.is_null()))
         .set((
             users::deleted_at.eq(now.micros()),
             users::username.eq(&name),
-            users::username_norm.eq(&name),
+            users::username_norm.eq(&unique),
             users::email_norm.eq(None::<String>),
             users::email_verified.eq(false),
             users::password_hash.eq(PasswordHash::unusable().expose()),

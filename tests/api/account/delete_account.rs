@@ -291,6 +291,26 @@ on_both! {
         app.reset_by_link(&reset.link_token, "pear tree at dawn").is(204);
     }
 
+    fn no_name_of_an_imported_account_blocks_a_deletion(world) {
+        let app = world.app();
+        let tokens = app.person(&world, MINA);
+        let id = tokens.user_id();
+        let name = format!("deleted {id}");
+        let other = app.person(&world, "ada@example.com").user_id();
+        // An import keeps names of any characters.
+        world.execute(&format!(
+            "UPDATE users SET username = '{name}', username_norm = '{name}' WHERE id = {other}"
+        ));
+        world.settle_mail();
+        world.fail(&FIRST_STEP);
+        delete(&app, &tokens, &with_password()).is(204);
+        app.log_in(&name, PASSWORD).is(200);
+        world.mend(&FIRST_STEP);
+        world.purge();
+        assert_eq!(world.count("users"), 1);
+        app.log_in(&name, PASSWORD).is(200);
+    }
+
     fn a_registration_after_a_deletion_outlives_its_steps_whatever_the_clocks_say(world) {
         let (app, ahead) = (world.app(), world.app_ahead(SECOND * 2));
         let tokens = app.person(&world, MINA);

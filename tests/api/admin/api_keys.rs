@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::api::limits::attempts::limited_with;
+use crate::support::account::NEW_DEVICE;
 use crate::support::{Answer, PASSWORD, SECOND, TestApp, Tokens, World, on_both};
 
 const ROOT: &str = "root@example.com";
@@ -217,6 +218,26 @@ on_both! {
             .collect();
         let (revoked, created, id) = (json!("api_key_revoked"), json!("api_key_created"), json!(id));
         assert_eq!(of_keys, [(&revoked, &id), (&created, &id)]);
+    }
+
+    fn a_report_of_unauthorized_activity_revokes_the_keys_that_were_created_since(world) {
+        let app = world.app();
+        let (root, _, _, own) = scene(&world, &app, &["users:read"]);
+        let other = app.superuser(&world, "boss@example.com");
+        world.advance(SECOND);
+        // A thief who knows the password.
+        let thief = app.log_in_on("special-client/1.0", ROOT).is(200).tokens();
+        let (id, stolen) = app.api_key(&thief, &["users:read"]);
+        let (_, of_other) = app.api_key(&other, &["users:read"]);
+        let notice = world.link_about(ROOT, NEW_DEVICE, 1);
+        app.get_as(&stolen, "/v1/users").is(200);
+        app.not_me(&notice).is(204);
+        app.get_as(&stolen, "/v1/users").refused(401, "token_revoked");
+        for key in [&own, &of_other] {
+            app.get_as(key, "/v1/users").is(200);
+        }
+        let revoked = format!("events WHERE kind = 'api_key_revoked' AND detail = '{id}'");
+        assert_eq!(world.count(&format!("{revoked} AND user_id = {}", root.user_id())), 1);
     }
 
     fn a_superuser_who_loses_the_right_meanwhile_creates_no_key(world) {

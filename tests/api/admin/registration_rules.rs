@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::support::account::CONFIRM;
 use crate::support::{
     Answer, PASSWORD, SECOND, TestApp, Tokens, link_token, on_both, shortly_before,
 };
@@ -86,16 +87,25 @@ on_both! {
         register(&world.app_with(&at_once), "new@example.com").refused(403, "registration_closed");
     }
 
-    fn a_registration_of_a_domain_that_was_denied_since_makes_no_account(world) {
+    fn an_address_of_a_domain_that_was_denied_since_is_not_verified(world) {
         let app = world.app();
         let token = app.register(MINA);
         let code = world.proof(MINA, 1).code;
+        let user = app.person(&world, "ola@example.org");
+        let change = app.change_email(&user.access, "ola@example.com").is(202).text("registration_token");
+        let code_of_change = world.proof_about("ola@example.com", CONFIRM, 1).code;
         drop(app);
+        let refused = [("email".to_owned(), "domain_not_allowed".to_owned())];
         for rule in [("HALLPASS_EMAIL_DOMAINS_DENIED", "example.com"), ("HALLPASS_EMAIL_DOMAINS_ALLOWED", "example.org")] {
-            world.app_with(&[rule]).verify_code(&token, &code).refused(403, "registration_closed");
+            let app = world.app_with(&[rule]);
+            assert_eq!(register(&app, MINA).faults(), refused);
+            assert_eq!(app.verify_code(&token, &code).faults(), refused);
+            assert_eq!(app.verify_code(&change, &code_of_change).faults(), refused);
         }
-        assert_eq!(world.count("users"), 0);
-        world.app().verify_code(&token, &code).is(200);
+        assert_eq!(world.count("users WHERE email_norm LIKE '%@example.com'"), 0);
+        let app = world.app();
+        app.verify_code(&token, &code).is(200);
+        app.verify_code(&change, &code_of_change).is(200);
     }
 
     fn users_choose_addresses_of_allowed_domains_only(world) {

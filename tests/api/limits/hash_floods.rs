@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::api::limits::attempts::{HOME, limited_with};
 use crate::api::limits::hashing_requests::{Prepare, THAT_HASH};
 use crate::support::account::PASSWORD_CHANGED;
-use crate::support::{Answer, HOUR, PASSWORD, TestApp, World, on_both};
+use crate::support::{Answer, HOUR, PASSWORD, TestApp, Tokens, World, on_both, settled};
 
 const MINA: &str = "mina@example.com";
 const EVE: &str = "eve@example.com";
@@ -171,6 +171,60 @@ on_both! {
         create(10, Some(PASSWORD)).refused(429, "rate_limited");
         // An invitation hashes nothing.
         create(10, None).is(201);
+    }
+
+    fn one_member_of_staff_has_a_bounded_number_of_accounts_made_from_all_networks_together(world) {
+        let app = limited_with(&world, &[]);
+        let [first, second] = ["root@example.com", "boss@example.com"].map(|email| app.superuser(&world, email));
+        let create = |by: &Tokens, number: usize| {
+            let (bearer, from) = (format!("Bearer {}", by.access), format!("10.0.{number}.1"));
+            let headers = [("authorization", bearer.as_str()), ("x-forwarded-for", from.as_str())];
+            let body = json!({"email": format!("p{number}@example.com"), "password": PASSWORD});
+            app.post_with("/v1/users", &headers, &body)
+        };
+        create(&first, 0).is(201);
+        world.execute("UPDATE limits SET uses = uses + 598 WHERE name LIKE 'hashes_of_staff:%'");
+        create(&first, 1).is(201);
+        create(&first, 2).refused(429, "rate_limited");
+        create(&second, 2).is(201);
+        world.advance(HOUR);
+        let first = app.log_in("root@example.com", PASSWORD).is(200).tokens();
+        settled(|| create(&first, 3)).is(201);
+    }
+
+    fn known_devices_beyond_the_bound_of_their_network_have_no_precedence_in_it(world) {
+        let app = costly(&world, &[("HALLPASS_LIMIT_NETWORK", "10/1m")]);
+        let quiet = world.app();
+        let home = "2001:db8:0:ffff::9";
+        let log_in_on = |name: &str, device: &str| {
+            let body = json!({"username": name, "password": PASSWORD, "device_token": device});
+            app.post_with("/v1/token-auth", &[("x-forwarded-for", home)], &body)
+        };
+        let device_of = |name: &str| {
+            quiet.person(&world, name);
+            log_in_from(&app, home, name, PASSWORD).is(200).text("device_token")
+        };
+        let (first, last) = (device_of(MINA), device_of(EVE));
+        let flood = |number: usize, round: usize| {
+            let from = format!("2001:db8:0:{:x}::1", number * 200 + round % 200);
+            log_in_from(&app, &from, &format!("user-{number}-{round}"), "wrong wrong");
+        };
+        let is_refused = |name: &str, device: &str| {
+            let is_refused = |_| match log_in_on(name, device).status {
+                200 => false,
+                503 => true,
+                status => panic!("{status}"),
+            };
+            during(places() + 6, flood, || (0..9).any(is_refused)).0
+        };
+        assert!(!is_refused(MINA, &first), "a known device has no precedence");
+        for name in ["a@example.com", "b@example.com", "c@example.com", "d@example.com"] {
+            let device = device_of(name);
+            for _ in 0..10 {
+                log_in_on(name, &device).is(200);
+            }
+        }
+        assert!(is_refused(EVE, &last), "devices beyond the bound have precedence");
     }
 
     fn no_request_that_finds_the_queue_full_uses_up_a_limit(world) {

@@ -230,6 +230,15 @@ on_both! {
         }
         for (user, method, path, body) in [
             (&mina, "PATCH", "/v1/me", json!({"username": "somebody"})),
+            (&mina, "POST", "/v1/me/email", json!({"new_email": "thief@example.com", "password": PASSWORD})),
+            (&mina, "POST", "/v1/password-change", json!({"current_password": PASSWORD, "new_password": OTHER_PASSWORD})),
+            (&mina, "GET", "/v1/me/export", Value::Null),
+            (&mina, "DELETE", "/v1/me/sessions", Value::Null),
+            (&mina, "DELETE", &format!("/v1/me/sessions/{}", mina.session), Value::Null),
+            (&mina, "DELETE", "/v1/me/identities/0198f1e2-0000-7000-8000-000000000000", Value::Null),
+            (&mina, "DELETE", "/v1/me", json!({"password": PASSWORD})),
+            (&root, "POST", "/v1/api-keys", json!({"name": "x", "scopes": ["introspect"], "password": PASSWORD})),
+            (&root, "POST", "/v1/users", json!({"email": "other@example.com", "password": PASSWORD})),
             (&root, "DELETE", &format!("/v1/api-keys/{id}"), Value::Null),
             (&root, "PATCH", &path, json!({"is_active": false})),
             (&root, "DELETE", &path, Value::Null),
@@ -240,5 +249,7 @@ on_both! {
         }
         assert_eq!(world.count("api_keys WHERE revoked_at IS NULL"), 1);
         assert_eq!(world.count("users WHERE is_active AND username <> 'somebody'"), 2);
+        assert_eq!(world.count("challenges WHERE kind = 'change_email'"), 0);
+        app.log_in("mina@example.com", PASSWORD).is(200);
     }
 }

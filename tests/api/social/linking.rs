@@ -1,11 +1,12 @@
 //! Identities of an account: linked, listed, unlinked, exported, deleted.
 
+use hallpass::config::{Config, Timing};
 use serde_json::{Value, json};
 
 use super::{CLIENT, MINA, RETURN_TO, Site, with};
 use crate::scripted_provider::ScriptedProvider;
 use crate::support::account::RESET;
-use crate::support::{PASSWORD, SECOND, Tokens, World, on_both};
+use crate::support::{HOUR, PASSWORD, SECOND, Tokens, World, on_both};
 
 fn kinds(site: &Site, access: &str) -> Vec<String> {
     let events = site.app.get_as(access, "/v1/me/events").is(200).json();
@@ -117,6 +118,22 @@ on_both! {
         let claims = with(site.claims(&started, "third"), &[("iat", json!(now)), ("exp", json!(now + 60))]);
         site.grant(&claims);
         site.finish_as(&again, &started).is(200);
+    }
+
+    fn an_ended_session_links_nothing_at_an_instance_that_does_not_know_of_its_end(world) {
+        let site = Site::new(&world);
+        let mina = site.app.person(&world, MINA);
+        let config = Site::config(&world, &site.provider, &[]);
+        // It reads the ended sessions once, at its start.
+        let timing = Timing { sync_period: HOUR, ..config.timing };
+        let unaware = world.app_of(Config { timing, ..config });
+        let flow = site.start_as(&mina, "test");
+        site.grant(&site.claims(&flow, "subject"));
+        site.app.revoke(&mina.refresh).is(204);
+        unaware.me(&mina.access).is(200);
+        let site = Site { app: unaware, ..site };
+        site.finish_as(&mina, &flow).refused(401, "token_revoked");
+        assert_eq!(world.count("identities"), 0);
     }
 
     fn an_identity_of_another_account_is_a_conflict(world) {

@@ -45,15 +45,15 @@ fn a_log_on_a_full_disk_stops_nothing_and_its_lines_are_counted() {
 
 #[test]
 fn a_log_at_the_limit_of_a_file_size_stops_nothing() {
-    // More than the database needs.
-    const LIMIT: u64 = 4 << 20;
+    // 4 MiB, which is more than the database needs.
+    const BLOCKS: u64 = 8192;
     let folder = scratch::folder();
     let mut log = File::create(folder.path().join("log")).unwrap();
-    log.set_len(LIMIT).unwrap();
+    log.set_len(BLOCKS * 512).unwrap();
     log.seek(SeekFrom::End(0)).unwrap();
-    let setup = noisy();
-    let service = setup.start_with_log(log.try_clone().unwrap().into());
-    service.limit_file_sizes(LIMIT);
+    // The start logs a warning about this one.
+    let setup = noisy().with("HALLPASS_UNKNOWN", "x");
+    let service = setup.start_with_small_files(BLOCKS, log.try_clone().unwrap().into());
     serves(&service);
     assert!(metric(&service, "hallpass_log_lines_dropped_total") > 20);
     service.stop();

@@ -30,7 +30,7 @@ impl Body for NotMeRequest {
     operation_id = "reportNotMe",
     tag = "session",
     summary = "Report unauthorized activity",
-    description = "Takes the token of a security notice's link. Every session of the account ends, pending one-time tokens become invalid, a change of the e-mail address is reverted, and a mail offers a password reset. A repeated request gets the same answer and changes nothing more.",
+    description = "Takes the token of a security notice's link. Every session of the account ends, pending one-time tokens become invalid, a change of the e-mail address is reverted, API keys that the user created since the notice are revoked, and a mail offers a password reset. A repeated request gets the same answer and changes nothing more.",
     request_body(content = NotMeRequest, example = json!({"token": "Zm9yIHRoZSBsb3ZlIG9mIGV4YW1wbGVzIG9ubHku"})),
     responses((status = 204, description = "The account is secured.")),
     extensions(("x-error-codes" = json!(["one_time_token_invalid", "one_time_token_expired", "overloaded", "unavailable"])))
