@@ -96,14 +96,21 @@ const WORDS_OF_TEMPLATES: [&str; 76] = [
     "your",
 ];
 
-/// Beginnings of texts that only refer to a secret.
-const REFERENCES: [&str; 7] =
-    ["arn:", "file:", "http://", "https://", "op://", "projects/", "vault:"];
-/// UUIDs of examples, without hyphens.
-const KNOWN_UUIDS: [&str; 3] = [
+/// Beginnings of texts that only refer to a secret, and of JSON web tokens.
+const NO_SECRETS: [&str; 8] =
+    ["arn:", "eyjhbgci", "file:", "http://", "https://", "op://", "projects/", "vault:"];
+/// UUIDs and keys that documentation has as examples, their letters and digits in lower case: of RFC
+/// 9562, of libraries, of AWS, of FIPS 197 and of RFC 7515.
+const PUBLISHED: [&str; 9] = [
     "123e4567e89b12d3a456426614174000",
     "550e8400e29b41d4a716446655440000",
     "6ba7b8109dad11d180b400c04fd430c8",
+    "9b1deb4d3b7d4bad9bdd2b0d7b3dcb6d",
+    "wjalrxutnfemik7mdengbpxrficy",
+    "2b7e151628aed2a6abf7158809cf4f3c",
+    "8e73b0f7da0e6452c810f32b809079e562f8ead2522c6b7b",
+    "603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4",
+    "aym1sysppbydfgzld3umj1qzkobwvmkoqqestjqlrt1qs0gzh75aktmn3yj0ips4hcguutwjazzr1z9caow",
 ];
 
 /// Texts whose digests are used as secrets, since they look random.
@@ -185,8 +192,8 @@ fn is_guessable_text(text: &str) -> bool {
     let letters: String = lower.chars().filter(char::is_ascii_alphanumeric).collect();
     let different: HashSet<u8> = text.bytes().collect();
     PLACEHOLDERS.iter().any(|word| letters.contains(word))
-        || REFERENCES.iter().any(|start| lower.starts_with(start))
-        || KNOWN_UUIDS.contains(&letters.as_str())
+        || NO_SECRETS.iter().any(|start| lower.starts_with(start))
+        || PUBLISHED.iter().any(|known| letters.contains(known))
         || different.len() < MIN_DIFFERENT_BYTES
         || count_unknown(&lower, &WORDS_OF_TEMPLATES) < MIN_UNKNOWN
         || is_pattern(&lower)

@@ -16,6 +16,8 @@ use words::{is_of_word, is_short_word, is_word};
 
 /// A repetition of a text shorter than this is refused, whatever the text is.
 const SHORTEST_UNIT: usize = 8;
+/// A word up to this length is refused when it is repeated or mirrored, whatever it is.
+const LONGEST_DOUBLED: usize = 12;
 /// A unit of digits is guessable up to this length: a date.
 const LONGEST_DATE: usize = 10;
 /// Longer texts are checked for repetitions and series only: the time to search for words grows
@@ -34,11 +36,13 @@ const OTHER_CHARACTERS: usize = 2;
 /// Returns whether `text`, in the compared form, is a pattern: a repetition, series, or few words
 /// of the lists with nothing but these and at most two other characters. Separators, the shift key
 /// and doubled characters are ignored in series and repetitions. In words, separators are ignored
-/// between parts of one length, or parts that repeat each other.
+/// between parts of one length, or parts that repeat each other. Letters that repeat or mirror each
+/// other may have more characters between and around them.
 pub fn is_pattern(text: &str) -> bool {
     let chars: Vec<char> = text.chars().collect();
     let is_one = |text: &[char]| {
         is_plain_pattern(text)
+            || is_doubled_word(text)
             || without_separators(text).is_some_and(|(joined, may_be_words)| {
                 is_sequence(&joined)
                     || is_word(&joined)
@@ -84,6 +88,23 @@ fn without_separators(text: &[char]) -> Option<(Vec<char>, bool)> {
     let is_spaced_out = parts.iter().all(|part| part.len() == 1);
     let is_repeated = different.len() <= 2 && different.len() < parts.len();
     (parts.len() > 1).then(|| (parts.concat(), is_spaced_out || is_repeated))
+}
+
+/// Returns whether the letters of `text` are a word that is repeated or mirrored, with at most half
+/// as many other characters.
+fn is_doubled_word(text: &[char]) -> bool {
+    let letters: Vec<char> = text.iter().copied().filter(|c| c.is_alphabetic()).collect();
+    let others = text.len() - letters.len();
+    if letters.len() < SHORTEST_UNIT || others > letters.len() / 2 {
+        return false;
+    }
+    let repeats = |unit: usize| {
+        letters.len().is_multiple_of(unit)
+            && letters.chunks(unit).all(|chunk| letters.starts_with(chunk))
+    };
+    let is_mirrored =
+        letters.len() <= LONGEST_DOUBLED * 2 && letters.iter().eq(letters.iter().rev());
+    is_mirrored || (1..=LONGEST_DOUBLED.min(letters.len() / 2)).any(repeats)
 }
 
 /// Returns every second character, if each is there twice.

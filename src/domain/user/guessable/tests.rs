@@ -78,6 +78,11 @@ fn series_repetitions_and_words_with_them_are_guessable() {
         "aa11bb22cc33dd44",
         "q1w2e3r4t5y6q1w2",
         "01011990010119900101",
+        "grandmothergrandmother1",
+        "Secretary2024Secretary!",
+        "passphrase passphrase",
+        "7Zeppelin7Zeppelin7",
+        "nretnal-9-lantern",
     ] {
         assert!(is_guessable(&compared_form(text)), "{text}");
     }
@@ -104,6 +109,8 @@ fn phrases_and_random_texts_are_not() {
         "f3a9c07b5d21e8f4",
         "\u{d7}\u{10655c}\u{9b}·o\u{90}\u{311da}\u{80}\u{f}",
         "o×·o#o",
+        "lantern 4 lanterns",
+        "k7w2k9w4k1w8k3w5k7",
     ] {
         assert!(!is_guessable(&compared_form(text)), "{text}");
     }
