@@ -2,7 +2,7 @@
 //! from theirs.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Barrier, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 
 use hallpass::config::Config;
@@ -45,13 +45,15 @@ static FLOODS: Mutex<()> = Mutex::new(());
 /// Runs `flood` on so many threads, again and again, while `meanwhile` runs.
 fn during(threads: usize, flood: impl Fn(usize, usize) + Sync, meanwhile: impl FnOnce()) {
     let _flood = FLOODS.lock().unwrap_or_else(PoisonError::into_inner);
-    let (is_over, has_begun) = (AtomicBool::new(false), Barrier::new(threads + 1));
+    let is_over = AtomicBool::new(false);
+    // Closed when each thread has run it once, or has failed.
+    let (begun, has_begun) = mpsc::channel::<()>();
     thread::scope(|scope| {
         for number in 0..threads {
-            let (flood, is_over, has_begun) = (&flood, &is_over, &has_begun);
+            let (flood, is_over, begun) = (&flood, &is_over, begun.clone());
             scope.spawn(move || {
                 flood(number, 0);
-                has_begun.wait();
+                drop(begun);
                 for round in 1.. {
                     if is_over.load(Ordering::Relaxed) {
                         return;
@@ -60,10 +62,21 @@ fn during(threads: usize, flood: impl Fn(usize, usize) + Sync, meanwhile: impl F
                 }
             });
         }
-        has_begun.wait();
+        drop(begun);
+        let _closed = has_begun.recv();
+        // Also when `meanwhile` panics: a flood without end would hide that.
+        let _end = AtItsEnd(&is_over);
         meanwhile();
-        is_over.store(true, Ordering::Relaxed);
     });
+}
+
+/// Sets a flag when it is dropped.
+struct AtItsEnd<'a>(&'a AtomicBool);
+
+impl Drop for AtItsEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 on_both! {
