@@ -32,8 +32,8 @@ pub fn build_flows(config: &Config, clock: Arc<dyn Clock>) -> Result<Flows, Star
     }
     let db = open_database(config)?;
     let access_tokens = Arc::new(build_access_tokens(config)?);
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let hasher = Hasher::start(threads, config.bcrypt_cost).map_err(StartError::Threads)?;
+    let hasher = Hasher::start(config.hash_threads, config.bcrypt_cost);
+    let hasher = hasher.map_err(StartError::Threads)?;
     let flows = Flows {
         db,
         clock,

@@ -1,10 +1,9 @@
 //! `hallpass api-keys create`, `list` and `revoke`
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Outcome, print, time};
-use crate::app::{build_flows, open_database};
+use super::{Managing, Outcome, flows_of, print, time};
+use crate::app::open_database;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::domain::{ApiKey, ApiKeyId, Scope, UtcTime};
@@ -12,17 +11,8 @@ use crate::flows::{Error, NewApiKey};
 use crate::http::printed;
 use crate::store::api_keys;
 
-#[derive(clap::Args)]
-pub(super) struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-    /// Print JSON, the objects of the API.
-    #[arg(long, global = true)]
-    json: bool,
-}
-
 #[derive(clap::Subcommand)]
-enum Command {
+pub(super) enum Command {
     /// Create a key and print its secret, which is stored as a hash only.
     Create(Create),
     /// List the keys with their scopes and states, the oldest first.
@@ -35,7 +25,7 @@ enum Command {
 }
 
 #[derive(clap::Args)]
-struct Create {
+pub(super) struct Create {
     /// A name that says which service holds the key.
     #[arg(long)]
     name: String,
@@ -48,7 +38,7 @@ struct Create {
     expires_in: Option<Duration>,
 }
 
-pub(super) fn run(config: &Config, Arguments { command, json }: Arguments) -> Outcome {
+pub(super) fn run(config: &Config, Managing { command, json }: Managing<Command>) -> Outcome {
     match command {
         Command::Create(arguments) => create(config, &arguments, json),
         Command::List => list(config, json),
@@ -68,10 +58,9 @@ fn create(config: &Config, arguments: &Create, json: bool) -> Outcome {
     if arguments.expires_in.is_some_and(|it| it.is_zero() || it > ApiKey::MAX_LIFETIME) {
         return Err("--expires-in: must be more than 0s and at most 10 years".to_owned());
     }
-    let flows = build_flows(config, Arc::new(SystemClock)).map_err(|error| error.to_string())?;
     let new = NewApiKey { name, scopes, lifetime: arguments.expires_in };
-    let created =
-        flows.create_api_key_as_operator(new).map_err(|error: Error| error.to_string())?;
+    let created = flows_of(config)?.create_api_key_as_operator(new);
+    let created = created.map_err(|error: Error| error.to_string())?;
     if json {
         return print(&format!("{}\n", printed::created_api_key(created)));
     }
@@ -95,8 +84,7 @@ fn list(config: &Config, json: bool) -> Outcome {
 fn revoke(config: &Config, id: &str, json: bool) -> Outcome {
     let unknown = || format!("there is no API key with the id {id}");
     let key = ApiKeyId::parse(id).ok_or_else(unknown)?;
-    let flows = build_flows(config, Arc::new(SystemClock)).map_err(|error| error.to_string())?;
-    let revoked = flows.revoke_api_key_as_operator(key.clone());
+    let revoked = flows_of(config)?.revoke_api_key_as_operator(key.clone());
     match revoked {
         Ok(_) if json => print(&format!("{}\n", printed::revoked_api_key(&key))),
         Ok(true) => print("revoked\n"),

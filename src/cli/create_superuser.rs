@@ -1,11 +1,8 @@
 //! `hallpass create-superuser`
 
 use std::io::{BufRead as _, IsTerminal as _};
-use std::sync::Arc;
 
-use super::{Outcome, print};
-use crate::app::build_flows;
-use crate::clock::SystemClock;
+use super::{Outcome, flows_of, print};
 use crate::config::Config;
 use crate::domain::{Email, Fault, PlainPassword, Username};
 use crate::flows::{Error, NewSuperuser};
@@ -47,7 +44,7 @@ pub(super) fn run(config: &Config, arguments: Arguments) -> Outcome {
         None => ask_password().map_err(|error| format!("cannot read the password: {error}"))?,
     };
     let password = PlainPassword::parse(&password).map_err(|fault| named("password", fault))?;
-    let flows = build_flows(config, Arc::new(SystemClock)).map_err(|error| error.to_string())?;
+    let flows = flows_of(config)?;
     let allow_weak_password = arguments.allow_weak_password;
     let new = NewSuperuser { username, email, password, allow_weak_password };
     let user = flows.create_superuser(new).map_err(|error| match error {

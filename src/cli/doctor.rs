@@ -255,13 +255,15 @@ fn mail_queue(site: &Site) -> Finding {
         return Doubtful("not looked at: see the database".to_owned());
     }
     let read = open(config).and_then(|db| {
-        db.read(|conn| Ok((backlog::count_open(conn)?, backlog::waiting_for(conn, ERRORS_SHOWN)?)))
+        db.read(|conn| {
+            Ok((backlog::count_open(conn)?, backlog::deferral_causes(conn, ERRORS_SHOWN)?))
+        })
     });
     let (open, errors) = match read {
         Ok(read) => read,
         Err(error) => return Bad(error.to_string()),
     };
-    let counts = format!("{} wait, {} were given up", open.waiting, open.dead);
+    let counts = format!("{} wait, {} were given up", open.waiting, open.failed);
     if errors.is_empty() {
         return Good(counts);
     }

@@ -1,9 +1,7 @@
 //! `hallpass keys list` and `hallpass keys rotate`
 
-use std::sync::Arc;
-
-use super::{Outcome, print, time};
-use crate::app::{build_flows, open_database};
+use super::{Outcome, flows_of, print, time};
+use crate::app::open_database;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::domain::{SealedKey, UtcTime};
@@ -65,7 +63,7 @@ fn shown(key: &KeyDates, life: KeySchedule, now: UtcTime) -> String {
 }
 
 fn rotate(config: &Config, at_once: bool) -> Outcome {
-    let flows = build_flows(config, Arc::new(SystemClock)).map_err(|error| error.to_string())?;
+    let flows = flows_of(config)?;
     let rotated = if at_once { flows.replace_keys() } else { flows.rotate_keys() };
     let Rotation { kid, signs_from } = rotated.map_err(|error| error.to_string())?;
     let algorithm = config.jwt_algorithm.name();

@@ -103,7 +103,7 @@ fn retry_one(db: &Db, id: &str) -> Result<bool, Error> {
 /// number.
 fn retry_all(db: &Db, waiting: bool) -> Result<usize, Error> {
     let now = SystemClock.now();
-    let which = if waiting { Retryable::Waiting } else { Retryable::Dead };
+    let which = if waiting { Retryable::Deferred } else { Retryable::Failed };
     let ids = db.read(|conn| backlog::list_retryable(conn, which, now))?;
     let mut total = 0;
     for some in ids.chunks(AT_ONCE) {

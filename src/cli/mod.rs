@@ -13,12 +13,16 @@ mod serve;
 mod users;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use clap::{Parser, Subcommand};
 
+use crate::app::build_flows;
+use crate::clock::SystemClock;
 use crate::config::{Config, LogFormat, Source};
 use crate::domain::UtcTime;
+use crate::flows::Flows;
 use crate::http::openapi;
 use crate::store::DatabaseUrl;
 use crate::{config, store, telemetry};
@@ -56,9 +60,9 @@ enum Command {
     #[command(subcommand)]
     Keys(keys::Command),
     /// List, show, create, invite, change and delete accounts.
-    Users(users::Arguments),
+    Users(Managing<users::Command>),
     /// Create, list and revoke the API keys of services.
-    ApiKeys(api_keys::Arguments),
+    ApiKeys(Managing<api_keys::Command>),
     /// List queued and undeliverable mail, or send it again.
     #[command(subcommand)]
     Mail(mail::Command),
@@ -72,8 +76,23 @@ enum Command {
     Healthcheck,
 }
 
+/// Arguments of a command that manages objects of the API.
+#[derive(clap::Args)]
+struct Managing<C: Subcommand> {
+    #[command(subcommand)]
+    command: C,
+    /// Print JSON, the objects of the API.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
 /// Result of a command; an error is its message to the operator.
 type Outcome = Result<(), String>;
+
+/// Builds the flows of a command.
+fn flows_of(config: &Config) -> Result<Flows, String> {
+    build_flows(config, Arc::new(SystemClock)).map_err(|error| error.to_string())
+}
 
 /// Runs what the command line asks for.
 pub fn main() -> ExitCode {

@@ -3,13 +3,9 @@
 mod confirm;
 mod shown;
 
-use std::sync::Arc;
-
 use self::confirm::confirm;
 use self::shown::line;
-use super::{Outcome, create_superuser, print};
-use crate::app::build_flows;
-use crate::clock::SystemClock;
+use super::{Managing, Outcome, create_superuser, flows_of, print};
 use crate::config::Config;
 use crate::domain::{
     Device, Email, Fault, Locale, PlainPassword, Roles, User, UserId, Username, UtcTime,
@@ -20,17 +16,8 @@ use crate::http::printed;
 /// The accounts that one page of a list has.
 const PAGE: usize = 200;
 
-#[derive(clap::Args)]
-pub(super) struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-    /// Print JSON, the objects of the API.
-    #[arg(long, global = true)]
-    json: bool,
-}
-
 #[derive(clap::Subcommand)]
-enum Command {
+pub(super) enum Command {
     /// List accounts in the order of their ids.
     List {
         /// A part of the user name or the e-mail address.
@@ -98,14 +85,14 @@ enum Command {
 
 /// An account.
 #[derive(clap::Args)]
-struct Reference {
+pub(super) struct Reference {
     /// The user id, the user name or the e-mail address.
     user: String,
 }
 
 /// Confirmation before a step that cannot be undone.
 #[derive(clap::Args)]
-struct Consent {
+pub(super) struct Consent {
     /// Do not ask. Needed where there is no terminal.
     #[arg(long)]
     yes: bool,
@@ -113,7 +100,7 @@ struct Consent {
 
 /// An account to be created.
 #[derive(clap::Args)]
-struct New {
+pub(super) struct New {
     /// The e-mail address.
     email: String,
     /// The name to log in with. Not given: the address.
@@ -130,10 +117,9 @@ struct New {
     staff: bool,
 }
 
-pub(super) fn run(config: &Config, arguments: Arguments) -> Outcome {
-    let flows = build_flows(config, Arc::new(SystemClock)).map_err(|error| error.to_string())?;
-    let users = Users { flows, json: arguments.json };
-    users.run(arguments.command).map_err(|failure| match failure {
+pub(super) fn run(config: &Config, Managing { command, json }: Managing<Command>) -> Outcome {
+    let users = Users { flows: flows_of(config)?, json };
+    users.run(command).map_err(|failure| match failure {
         Failure::Flow(Error::Invalid(faults)) => {
             let faults = faults.iter().map(|it| format!("{}: {}", it.field, it.fault.message()));
             faults.collect::<Vec<String>>().join("\n")

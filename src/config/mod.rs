@@ -141,6 +141,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Times that are no settings.
     pub timing: Timing,
+    /// Threads that hash passwords: one for each core. No setting either.
+    pub hash_threads: usize,
     /// Warnings about these settings for the operator.
     pub warnings: Vec<String>,
 }
@@ -234,6 +236,7 @@ impl Config {
                 &[("text", LogFormat::Text), ("json", LogFormat::Json)],
             ),
             timing: Timing::default(),
+            hash_threads: cores,
             warnings: Vec::new(),
             bind,
             development,

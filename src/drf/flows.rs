@@ -5,7 +5,7 @@ use crate::domain::{Counted, Counter, Device, EventContext, EventKind, PlainPass
 use crate::drf::token::{Claims, DrfTokens, Origin, RefreshError, TokenError};
 use crate::flows::limits::Attempt;
 use crate::flows::{Error, Flows, LoginContext, Result};
-use crate::store::sessions::log_in::Named;
+use crate::store::sessions::candidate::Named;
 use crate::store::{Conn, events, users};
 
 /// Reasons to refuse a token of the adapter.

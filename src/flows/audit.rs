@@ -10,7 +10,7 @@ use crate::domain::{
     Device, EventContext, EventId, EventKind, LimitHit, Scope, User, UserId, UtcTime,
 };
 use crate::store::events::{self, EventPage};
-use crate::store::sessions::log_in::{self, Named};
+use crate::store::sessions::candidate::{Named, find_named};
 use crate::store::{self, Conn, users, users::erasures};
 
 /// The interval in which a free and repeatable action of a user is recorded once. Without it, a
@@ -103,7 +103,7 @@ impl Flows {
 
     /// Looks the account up again: it may have been renamed or deleted meanwhile.
     fn find_named(&self, named: &Named) -> store::Result<Option<UserId>> {
-        self.db.read_alone(|conn| log_in::find_named(conn, named))
+        self.db.read_statement(|conn| find_named(conn, named))
     }
 }
 

@@ -112,13 +112,13 @@ pub struct Gauges {
     pub keys: Vec<KeyAge>,
 }
 
-/// Mails that wait or were given up.
+/// Mails that wait or failed permanently.
 #[derive(Clone, Copy, Debug)]
 pub struct Backlog {
     /// Mails that wait to be sent.
     pub mails_waiting: i64,
-    /// Mails that were given up.
-    pub mails_dead: i64,
+    /// Mails that failed permanently.
+    pub mails_failed: i64,
     /// The age of the oldest waiting mail; zero without one.
     pub oldest_mail_age: Duration,
 }
@@ -156,10 +156,10 @@ impl Flows {
 
     /// Queries the backlog of mails.
     pub fn backlog(&self) -> Result<Backlog> {
-        let OpenJobs { waiting, dead, oldest } = self.db.read(backlog::count_open)?;
+        let OpenJobs { waiting, failed, oldest } = self.db.read(backlog::count_open)?;
         let now = self.now();
         let oldest_mail_age = oldest.map_or(Duration::ZERO, |oldest| now.remaining(oldest));
-        Ok(Backlog { mails_waiting: waiting, mails_dead: dead, oldest_mail_age })
+        Ok(Backlog { mails_waiting: waiting, mails_failed: failed, oldest_mail_age })
     }
 
     /// Compares the clock of the database with the clock of this instance.

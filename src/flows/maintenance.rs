@@ -21,7 +21,7 @@ use crate::store::{
 /// Time for which the refresh token of an ended session is refused as "revoked" or "expired" rather
 /// than "unknown".
 const REMEMBER_SESSIONS: Duration = Duration::from_hours(30 * 24);
-/// Time for which a mail that was sent or given up stays in the outbox, with its e-mail address.
+/// Time for which a mail that was sent or failed permanently stays in the outbox, with its e-mail address.
 const REMEMBER_MAIL: Duration = Duration::from_hours(30 * 24);
 /// Time for which the read of one table waits for a lock. All reads together are shorter than the
 /// time after which a database that does not respond counts as down.

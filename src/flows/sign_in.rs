@@ -13,7 +13,7 @@ use crate::domain::{
 use crate::security::access_token::{AccessTokens, Claims, TokenSettings};
 use crate::security::token_times::LEEWAY;
 use crate::store::outbox::MailKind;
-use crate::store::sessions::log_in::{self, Opened, Opening};
+use crate::store::sessions::opening::{Opened, Opening, open_session};
 use crate::store::{Conn, events, sessions};
 
 /// Number of known devices that are kept per user.
@@ -123,7 +123,7 @@ impl SignIn {
             keep_devices: KNOWN_DEVICES,
             keep_sessions: i64::from(policy.sessions_per_user),
         };
-        let Opened { is_known_device, knows_label, ended } = log_in::open_session(conn, &opening)?;
+        let Opened { is_known_device, knows_label, ended } = open_session(conn, &opening)?;
         record_ended(conn, &session, &ended)?;
         let is_new_device = !is_known_device && knows_label == Some(false);
         // The user has just used a mail, so needs no second one about it.

@@ -12,7 +12,7 @@ use super::{Backoff, Capacity, Failure, Handler, LaneGuard, PeerHealth, Progress
 use crate::clock::{Clock as _, SystemClock};
 use crate::domain::{Email, LeaseId, Locale};
 use crate::store::jobs::backlog::{self, OpenJobs};
-use crate::store::jobs::lease::{Conclusion, PutBack};
+use crate::store::jobs::lease::{Conclusion, Deferral};
 use crate::store::jobs::{self, Claim, DueJobs, Job, NewJob};
 use crate::store::outbox::{self, MailKind, NewMail};
 use crate::store::{self, Conn, DatabaseUrl, Db, PoolSettings};
@@ -47,7 +47,7 @@ impl Handler for Deliveries {
             "fails once" if job.attempts == 0 => {
                 let failure = Failure { backoff: BACKOFF, configuration: None };
                 let status = lane.record(&PeerHealth::LaneDown(failure), now);
-                return Conclusion::PutBack(PutBack {
+                return Conclusion::Deferred(Deferral {
                     error: "503".to_owned(),
                     next_attempt_at: status.resumes_at.unwrap_or(now),
                     attempts: 1,
@@ -58,9 +58,9 @@ impl Handler for Deliveries {
                 let backoff = Backoff::new(Duration::from_mins(30), Duration::from_mins(30));
                 let failure = Failure { backoff, configuration: None };
                 lane.record(&PeerHealth::LaneDown(failure), now);
-                return Conclusion::Dead("403".to_owned());
+                return Conclusion::Failed("403".to_owned());
             }
-            "is gone" => return Conclusion::Dead("410".to_owned()),
+            "is gone" => return Conclusion::Failed("410".to_owned()),
             "is not needed" => return Conclusion::Dropped,
             _ => {}
         }
@@ -69,7 +69,7 @@ impl Handler for Deliveries {
     }
 
     fn conclude_cancelled(&self, _: &Job) -> Conclusion {
-        Conclusion::PutBack(PutBack {
+        Conclusion::Deferred(Deferral {
             error: "no answer".to_owned(),
             next_attempt_at: SystemClock.now().after(Duration::from_hours(1)),
             attempts: 1,
@@ -161,7 +161,7 @@ async fn a_second_handler_gets_its_own_jobs_and_leaves_mail_alone() {
     }
     let is_done = || service.open().waiting == 1 && service.handler.attempts_of("works").len() == 1;
     wait_for("the end of the deliveries", is_done).await;
-    assert_eq!(service.open().dead, 1);
+    assert_eq!(service.open().failed, 1);
     assert_eq!(service.handler.attempts_of("fails once"), [0, 1]);
     for subject in ["is gone", "is not needed"] {
         assert_eq!(service.handler.attempts_of(subject), [0], "{subject}");
@@ -239,7 +239,7 @@ async fn attempts_that_take_too_long_are_cancelled_and_their_jobs_are_due() {
     let claim = Claim {
         lease: LeaseId("other".to_owned()),
         limit: 10,
-        is_for_waiting: false,
+        retries_first: false,
         until: due.now.after(Duration::from_secs(20)),
         due,
     };
@@ -247,6 +247,6 @@ async fn attempts_that_take_too_long_are_cancelled_and_their_jobs_are_due() {
     let claimed: Vec<_> =
         claimed.iter().map(|it| (it.job.subject_id.as_str(), it.job.attempts)).collect();
     assert_eq!(claimed, [("hangs", 0)]);
-    let waiting = db.read(|conn| backlog::waiting_for(conn, 5)).unwrap();
+    let waiting = db.read(|conn| backlog::deferral_causes(conn, 5)).unwrap();
     assert_eq!(waiting.iter().map(|it| it.error.as_str()).collect::<Vec<_>>(), ["no answer"]);
 }

@@ -15,20 +15,19 @@ use super::handler::{Handler, Progress, Stage};
 use super::lanes::{LaneGuard, SharedLanes};
 use crate::clock::Clock;
 use crate::domain::{LeaseId, UtcTime};
-use crate::store::jobs::lease::{self, Completion, Conclusion, Lease, PutBack};
+use crate::store::jobs::lease::{self, Completion, Conclusion, Deferral, Lease};
 use crate::store::jobs::{self, Claim, ClaimedJob, DueJobs};
-use crate::store::{self, Db};
+use crate::store::{self, Db, WriteKind};
 
 /// Interval of polls without a wake-up: for retries, and for jobs of other instances.
 const POLL: Duration = Duration::from_secs(1);
 /// Short, so that another instance soon takes over the jobs of one that died.
 const LEASE: Duration = Duration::from_secs(20);
 const RENEWAL: Duration = Duration::from_secs(5);
-/// One of this many claims begins with jobs that were put back, so that new jobs do not starve
-/// them.
-const WAITING_EVERY: usize = 4;
+/// One of this many claims begins with deferred jobs, so that new jobs do not starve them.
+const RETRIES_FIRST_EVERY: usize = 4;
 
-/// Error of a job that was put back until its lane opens.
+/// Error of a job that is deferred until its lane opens.
 const LANE_BLOCKED: &str = "waits for other jobs with the same destination";
 
 /// A worker of one queue.
@@ -60,12 +59,12 @@ impl<H: Handler> Worker<H> {
         polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tokio::pin!(stop);
         loop {
-            let has_postponed =
+            let has_deferred =
                 self.start_due(&mut attempts, &lanes, &mut claims, &cancellation).await;
             let is_free = lanes.lock().free_slots(self.clock.now()) > 0;
             tokio::select! {
                 () = &mut stop => break,
-                () = ready(()), if has_postponed => {}
+                () = ready(()), if has_deferred => {}
                 Some(_) = attempts.join_next() => {}
                 Ok(()) = enqueued.changed(), if is_free => {}
                 _ = polls.tick() => self.handler.release_idle().await,
@@ -84,7 +83,7 @@ impl<H: Handler> Worker<H> {
     }
 
     /// Claims as many jobs as may begin, and starts each at once, since a lease is short. Returns
-    /// whether one was postponed, so that others may be due.
+    /// whether one was deferred, so that others may be due.
     async fn start_due(
         &self,
         attempts: &mut JoinSet<()>,
@@ -92,55 +91,55 @@ impl<H: Handler> Worker<H> {
         claims: &mut usize,
         cancellation: &Cancellation,
     ) -> bool {
-        let mut has_postponed = false;
+        let mut has_deferred = false;
         let now = self.clock.now();
         let free = lanes.lock().free_slots(now);
         for _ in 0..free {
             *claims += 1;
-            let is_for_waiting = claims.is_multiple_of(WAITING_EVERY);
-            let Some(claimed) = self.claim_next(lanes, now, is_for_waiting).await else { break };
+            let retries_first = claims.is_multiple_of(RETRIES_FIRST_EVERY);
+            let Some(claimed) = self.claim_next(lanes, now, retries_first).await else { break };
             match lanes.begin(&claimed.job.lane(), now) {
                 Ok(lane) => {
                     attempts.spawn(self.clone().attempt(claimed, lane, cancellation.clone()));
                 }
                 Err(resumes_at) => {
-                    self.postpone(claimed, resumes_at).await;
-                    has_postponed = true;
+                    self.defer(claimed, resumes_at).await;
+                    has_deferred = true;
                 }
             }
         }
-        has_postponed
+        has_deferred
     }
 
-    /// Claims a job. Those of slow lanes come last, unless it is the turn of those that waited.
+    /// Claims a job. Those of slow lanes come last, unless it is the turn of deferred jobs.
     async fn claim_next(
         &self,
         lanes: &SharedLanes,
         now: UtcTime,
-        is_for_waiting: bool,
+        retries_first: bool,
     ) -> Option<ClaimedJob> {
         let [blocked, blocked_or_slow] =
             [true, false].map(|with_slow| lanes.lock().blocked_lanes(now, with_slow));
-        if !is_for_waiting && blocked_or_slow.len() > blocked.len() {
-            let claimed = self.claim(blocked_or_slow, now, is_for_waiting).await;
+        if !retries_first && blocked_or_slow.len() > blocked.len() {
+            let claimed = self.claim(blocked_or_slow, now, retries_first).await;
             if claimed.is_some() {
                 return claimed;
             }
         }
-        self.claim(blocked, now, is_for_waiting).await
+        self.claim(blocked, now, retries_first).await
     }
 
     async fn claim(
         &self,
         without_lanes: Vec<String>,
         now: UtcTime,
-        is_for_waiting: bool,
+        retries_first: bool,
     ) -> Option<ClaimedJob> {
         let claim = Claim {
             due: DueJobs { kinds: H::KINDS, without_lanes, now },
             lease: LeaseId::new(now),
             limit: 1,
-            is_for_waiting,
+            retries_first,
             until: now.after(LEASE),
         };
         let claimed = self
@@ -149,7 +148,7 @@ impl<H: Handler> Worker<H> {
                 if !db.read(|conn| jobs::is_any_due(conn, &claim.due))? {
                     return Ok(Vec::new());
                 }
-                db.write_provisional(move |conn| jobs::claim_due(conn, &claim))
+                db.write_as(WriteKind::Provisional, move |conn| jobs::claim_due(conn, &claim))
             })
             .await;
         match claimed {
@@ -161,10 +160,10 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    /// Puts a job of a blocked lane back until its pause ends: a claim excludes a limited number
-    /// of lanes.
-    async fn postpone(&self, claimed: ClaimedJob, resumes_at: UtcTime) {
-        let conclusion = Conclusion::PutBack(PutBack {
+    /// Defers a job of a blocked lane until its pause ends: a claim excludes a limited number of
+    /// lanes.
+    async fn defer(&self, claimed: ClaimedJob, resumes_at: UtcTime) {
+        let conclusion = Conclusion::Deferred(Deferral {
             error: LANE_BLOCKED.to_owned(),
             next_attempt_at: resumes_at,
             attempts: 0,

@@ -108,7 +108,7 @@ impl Handler for MailHandler {
     async fn attempt(&self, job: &Job, lane: &LaneGuard, progress: &Progress) -> Conclusion {
         let Some(mail) = QueuedMail::of(job) else {
             tracing::error!(mail_id = %job.id, kind = job.kind, "no such kind of mail");
-            return Conclusion::Dead("no such kind of mail".to_owned());
+            return Conclusion::Failed("no such kind of mail".to_owned());
         };
         let outcome = self.compose_and_send(&mail, progress).await;
         let now = self.clock.now();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::envelope::{FailureClass, FailureScope, SendError};
 use crate::domain::{Email, UtcTime};
 use crate::jobs::Backoff;
-use crate::store::jobs::lease::{Conclusion, PutBack};
+use crate::store::jobs::lease::{Conclusion, Deferral};
 use crate::store::outbox::QueuedMail;
 
 /// Outcome of one attempt.
@@ -50,7 +50,7 @@ pub(super) enum Decision {
     Sent(Email),
     Skipped,
     Failed(String),
-    Retry(RetryReason, PutBack),
+    Retry(RetryReason, Deferral),
 }
 
 /// Reason for another attempt.
@@ -76,8 +76,8 @@ impl Decision {
             Outcome::Skipped => Self::Skipped,
             Outcome::Deferred(wait) => {
                 let (error, next_attempt_at) = (OVER_BUDGET.to_owned(), now.after(*wait));
-                let counts = PutBack { error, next_attempt_at, attempts: 0, unconfirmed: 0 };
-                Self::Retry(RetryReason::Limit, counts)
+                let deferral = Deferral { error, next_attempt_at, attempts: 0, unconfirmed: 0 };
+                Self::Retry(RetryReason::Limit, deferral)
             }
             Outcome::NotComposed(text) => Self::failed(mail, text, now),
             Outcome::Refused(error) => Self::of_error(mail, error, now, resumes_at.unwrap_or(now)),
@@ -91,8 +91,8 @@ impl Decision {
         let attempts = i32::from(mail.attempts == 0);
         let waiting = |cause, error| {
             let next_attempt_at = resumes_at.max(now.after(FAILED.delay(0)));
-            let counts = PutBack { error, next_attempt_at, attempts, unconfirmed: 0 };
-            Self::Retry(cause, counts)
+            let deferral = Deferral { error, next_attempt_at, attempts, unconfirmed: 0 };
+            Self::Retry(cause, deferral)
         };
         match (error.class, error.scope) {
             (FailureClass::Permanent, _) => Self::Failed(text),
@@ -124,9 +124,9 @@ impl Decision {
         if is_over || mail.attempts + 1 >= MAX_ATTEMPTS {
             return Self::Failed(text.to_owned());
         }
-        let counts =
-            PutBack { error: text.to_owned(), next_attempt_at, attempts: 1, unconfirmed: 0 };
-        Self::Retry(RetryReason::Failure, counts)
+        let deferral =
+            Deferral { error: text.to_owned(), next_attempt_at, attempts: 1, unconfirmed: 0 };
+        Self::Retry(RetryReason::Failure, deferral)
     }
 
     fn unconfirmed(mail: &QueuedMail, error: String, now: UtcTime) -> Self {
@@ -134,8 +134,8 @@ impl Decision {
         match UNCONFIRMED_DELAYS.get(before) {
             Some(delay) => {
                 let next_attempt_at = now.after(*delay);
-                let counts = PutBack { error, next_attempt_at, attempts: 1, unconfirmed: 1 };
-                Self::Retry(RetryReason::Failure, counts)
+                let deferral = Deferral { error, next_attempt_at, attempts: 1, unconfirmed: 1 };
+                Self::Retry(RetryReason::Failure, deferral)
             }
             None => Self::Failed(error),
         }
@@ -165,22 +165,22 @@ impl Decision {
             Self::Retry(RetryReason::Limit, _) => {
                 tracing::info!(%mail_id, kind, "mail waits for a limit");
             }
-            Self::Retry(RetryReason::Configuration, PutBack { error, .. }) if is_new_fault => {
+            Self::Retry(RetryReason::Configuration, Deferral { error, .. }) if is_new_fault => {
                 tracing::error!(
                     %mail_id, kind, error,
                     "mail not sent; mail waits until the configuration is fixed, which is logged once"
                 );
             }
-            Self::Retry(RetryReason::Configuration, PutBack { error, .. }) => {
+            Self::Retry(RetryReason::Configuration, Deferral { error, .. }) => {
                 tracing::debug!(%mail_id, kind, error, "mail waits for the configuration");
             }
-            Self::Retry(RetryReason::Busy, PutBack { error, .. }) => {
+            Self::Retry(RetryReason::Busy, Deferral { error, .. }) => {
                 tracing::info!(%mail_id, kind, error, "mail not sent; the mail server is busy");
             }
-            Self::Retry(RetryReason::Preempted, PutBack { error, .. }) => {
+            Self::Retry(RetryReason::Preempted, Deferral { error, .. }) => {
                 tracing::info!(%mail_id, kind, error, "mail not sent; mail to other domains preempted it");
             }
-            Self::Retry(RetryReason::Failure, PutBack { error, .. }) => {
+            Self::Retry(RetryReason::Failure, Deferral { error, .. }) => {
                 tracing::warn!(%mail_id, kind, attempt, error, "mail not sent; it will be retried");
             }
         }
@@ -191,8 +191,8 @@ impl Decision {
         match self {
             Self::Sent(to) => Conclusion::Done { target: Some(to.as_str().to_owned()) },
             Self::Skipped => Conclusion::Dropped,
-            Self::Failed(error) => Conclusion::Dead(error),
-            Self::Retry(_, counts) => Conclusion::PutBack(counts),
+            Self::Failed(error) => Conclusion::Failed(error),
+            Self::Retry(_, deferral) => Conclusion::Deferred(deferral),
         }
     }
 }
@@ -215,9 +215,9 @@ mod tests {
             let decision =
                 decision_at(now, attempts, 0, FailureClass::Unclassified, FailureScope::Mail);
             attempts += 1;
-            let Decision::Retry(_, counts) = decision else { break };
-            assert!(counts.next_attempt_at.remaining(now) >= UNCLASSIFIED.first / 2);
-            now = counts.next_attempt_at;
+            let Decision::Retry(_, deferral) = decision else { break };
+            assert!(deferral.next_attempt_at.remaining(now) >= UNCLASSIFIED.first / 2);
+            now = deferral.next_attempt_at;
         }
         assert!(
             (UNCLASSIFIED_ATTEMPTS..=UNCLASSIFIED_ATTEMPTS + 2).contains(&attempts),
@@ -252,7 +252,7 @@ mod tests {
             about: None,
             attempts,
             unconfirmed,
-            was_put_back: attempts > 0,
+            was_deferred: attempts > 0,
             created_at: UtcTime::from_seconds(0),
         };
         let outcome = Outcome::Refused(SendError { class, scope, text: "no".to_owned() });
@@ -269,9 +269,9 @@ mod tests {
                 FailureClass::Unconfirmed,
                 FailureScope::Unknown,
             );
-            let Decision::Retry(_, counts) = decision else { panic!("{decision:?}") };
-            assert_eq!(counts.unconfirmed, 1);
-            let delay = counts.next_attempt_at.remaining(UtcTime::from_seconds(0));
+            let Decision::Retry(_, deferral) = decision else { panic!("{decision:?}") };
+            assert_eq!(deferral.unconfirmed, 1);
+            let delay = deferral.next_attempt_at.remaining(UtcTime::from_seconds(0));
             assert!(delay >= Duration::from_mins(10) && delay > waited, "{delay:?}");
             waited = delay;
         }
@@ -288,10 +288,10 @@ mod tests {
             (FailureClass::Preempted, FailureScope::Domain),
         ] {
             for attempts in [0, 1, MAX_ATTEMPTS] {
-                let Decision::Retry(_, counts) = decision(attempts, 0, class, scope) else {
+                let Decision::Retry(_, deferral) = decision(attempts, 0, class, scope) else {
                     panic!("{class:?} after {attempts}");
                 };
-                assert_eq!(counts.attempts, i32::from(attempts == 0));
+                assert_eq!(deferral.attempts, i32::from(attempts == 0));
             }
         }
         let tried = decision(MAX_ATTEMPTS - 1, 0, FailureClass::Transient, FailureScope::Unknown);

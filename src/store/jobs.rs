@@ -55,8 +55,8 @@ pub struct Job {
     pub attempts: i32,
     /// The number of attempts that may have succeeded: their answer was lost.
     pub unconfirmed: i32,
-    /// True if the job had to wait, for another attempt or for a limit.
-    pub was_put_back: bool,
+    /// True if the job was deferred, for another attempt or for a limit.
+    pub was_deferred: bool,
     /// The time at which it was enqueued.
     pub created_at: UtcTime,
 }
@@ -98,8 +98,8 @@ pub struct Claim {
     pub lease: LeaseId,
     /// The largest number of jobs that are claimed.
     pub limit: i64,
-    /// True to claim jobs that were put back before fresh ones.
-    pub is_for_waiting: bool,
+    /// True to claim deferred jobs before fresh ones.
+    pub retries_first: bool,
     /// The time at which the leases end.
     pub until: UtcTime,
 }
@@ -146,10 +146,10 @@ pub fn enqueue(conn: &mut Conn, job: &NewJob<'_>, schedule: impl Into<Schedule>)
     Ok(())
 }
 
-/// Condition and index of jobs that were never put back.
+/// Condition and index of jobs that were never deferred.
 const IS_FRESH: (&str, &str) = ("next_attempt_at <= created_at", "outbox_fresh");
-/// Condition and index of jobs that had to wait, for another attempt or for a limit.
-const HAD_TO_WAIT: (&str, &str) = ("next_attempt_at > created_at", "outbox_waiting");
+/// Condition and index of jobs that were deferred, for another attempt or for a limit.
+const IS_DEFERRED: (&str, &str) = ("next_attempt_at > created_at", "outbox_waiting");
 
 /// Returns the name of the function that returns the position of the second text in the first, or
 /// 0.
@@ -191,11 +191,11 @@ pub fn is_any_due(conn: &mut Conn, due: &DueJobs) -> Result<bool> {
     Ok(any.get_result::<Found>(conn)?.found)
 }
 
-/// Claims jobs that are due and not claimed by another worker. Fresh jobs are claimed before those
-/// that were put back, each by the time at which they were due.
+/// Claims jobs that are due and not claimed by another worker. Fresh jobs are claimed before deferred
+/// ones, each by the time at which they were due.
 pub fn claim_due(conn: &mut Conn, claim: &Claim) -> Result<Vec<ClaimedJob>> {
-    let mut order = [IS_FRESH, HAD_TO_WAIT];
-    if claim.is_for_waiting {
+    let mut order = [IS_FRESH, IS_DEFERRED];
+    if claim.retries_first {
         order.reverse();
     }
     let mut claimed = Vec::new();
@@ -272,7 +272,7 @@ fn claimed_job(row: ClaimedRow, token: &LeaseId) -> ClaimedJob {
         about: row.user_id.map(UserId),
         attempts: row.attempts,
         unconfirmed: row.unconfirmed,
-        was_put_back: row.next_attempt_at > row.created_at,
+        was_deferred: row.next_attempt_at > row.created_at,
         created_at: UtcTime::from_micros(row.created_at),
     };
     let lease = Lease::of(job.id.clone(), token.clone());

@@ -23,6 +23,7 @@ pub mod signing_keys;
 pub mod social_flows;
 pub mod users;
 
+pub use db::write::WriteKind;
 pub use db::{Db, PoolSettings, PoolUse};
 pub use engine::backup::{BackupError, backup};
 pub use engine::connection::Conn;

@@ -140,13 +140,14 @@ pub struct QueuedMail {
     /// Number of attempts that the server may have accepted.
     pub unconfirmed: i32,
     /// True if it had to wait, for another attempt or for a limit.
-    pub was_put_back: bool,
+    pub was_deferred: bool,
     /// Time at which it was queued.
     pub created_at: UtcTime,
 }
 
 /// A line of `hallpass mail list`.
-#[derive(Clone, Debug, Queryable)]
+#[derive(Clone, Debug, Queryable, Selectable)]
+#[diesel(table_name = outbox)]
 pub struct MailLine {
     /// Its id.
     pub id: String,
@@ -162,35 +163,11 @@ pub struct MailLine {
     pub next_attempt_at: i64,
     /// Time at which it was queued, in microseconds since the epoch.
     pub created_at: i64,
-    /// Time at which it was sent, dropped or given up, in microseconds since the epoch.
+    /// Time at which it was sent, dropped or failed permanently, in microseconds since the epoch.
     pub finished_at: Option<i64>,
     /// The last error.
     pub last_error: Option<String>,
 }
-
-/// The columns of a [`MailLine`].
-type Line = (
-    outbox::id,
-    outbox::kind,
-    outbox::recipient,
-    outbox::status,
-    outbox::attempts,
-    outbox::next_attempt_at,
-    outbox::created_at,
-    outbox::finished_at,
-    outbox::last_error,
-);
-const LINE: Line = (
-    outbox::id,
-    outbox::kind,
-    outbox::recipient,
-    outbox::status,
-    outbox::attempts,
-    outbox::next_attempt_at,
-    outbox::created_at,
-    outbox::finished_at,
-    outbox::last_error,
-);
 
 impl QueuedMail {
     /// Returns the mail of a job; `None` if this version has no such kind of mail.
@@ -204,7 +181,7 @@ impl QueuedMail {
             about: job.about,
             attempts: job.attempts,
             unconfirmed: job.unconfirmed,
-            was_put_back: job.was_put_back,
+            was_deferred: job.was_deferred,
             created_at: job.created_at,
         })
     }
@@ -234,7 +211,7 @@ pub fn is_superseded(conn: &mut Conn, mail: &QueuedMail) -> Result<bool> {
         .filter(outbox::subject_id.eq(&mail.subject_id))
         .filter(outbox::status.eq(JobStatus::Done.name()))
         .filter(outbox::finished_at.gt(mail.created_at.micros()));
-    Ok(mail.was_put_back
+    Ok(mail.was_deferred
         && sent_since.select(outbox::id).first::<String>(conn).optional()?.is_some())
 }
 
@@ -258,7 +235,7 @@ pub fn list_page(
 ) -> Result<Page<MailLine>> {
     let some = || {
         let later = outbox::table.filter(outbox::id.gt(after));
-        later.order(outbox::id).limit(page::rows(limit)).select(LINE)
+        later.order(outbox::id).limit(page::rows(limit)).select(MailLine::as_select())
     };
     // Two queries: no index has the rows of both in the order of their ids.
     let mut rows = some().filter(outbox::user_id.eq(user.0)).load::<MailLine>(conn)?;
@@ -305,7 +282,7 @@ fn is_to<'a>(address: Option<&'a Email>) -> _ {
 /// A selection of `hallpass mail list`.
 #[derive(Clone, Debug)]
 pub enum Selection {
-    /// Mails that wait or were given up, the oldest first.
+    /// Mails that wait or failed permanently, the oldest first.
     Open,
     /// Sent mails, the newest first.
     Sent,
@@ -323,7 +300,7 @@ pub fn list(conn: &mut Conn, selection: &Selection, limit: i64) -> Result<Vec<Ma
             .filter(is_open())
             .order((outbox::created_at, outbox::id))
             .limit(limit)
-            .select(LINE)
+            .select(MailLine::as_select())
             .load(conn)?,
         Selection::Sent => outbox::table
             // In this form SQLite uses the index of the order.
@@ -331,20 +308,20 @@ pub fn list(conn: &mut Conn, selection: &Selection, limit: i64) -> Result<Vec<Ma
             .filter(outbox::finished_at.ge(0))
             .order((outbox::finished_at.desc(), outbox::id.desc()))
             .limit(limit)
-            .select(LINE)
+            .select(MailLine::as_select())
             .load(conn)?,
         Selection::To(email) => outbox::table
             .filter(is_to(Some(email)))
             .order(newest_first)
             .limit(limit)
-            .select(LINE)
+            .select(MailLine::as_select())
             .load(conn)?,
         Selection::SentTo(email) => outbox::table
             .filter(is_to(Some(email)))
             .filter(is_sent())
             .order(newest_first)
             .limit(limit)
-            .select(LINE)
+            .select(MailLine::as_select())
             .load(conn)?,
     })
 }
@@ -354,7 +331,7 @@ pub fn count(conn: &mut Conn, selection: &Selection) -> Result<i64> {
     Ok(match selection {
         Selection::Open => {
             let open = backlog::count_open(conn)?;
-            open.waiting + open.dead
+            open.waiting + open.failed
         }
         Selection::Sent => outbox::table.filter(is_sent()).count().get_result(conn)?,
         Selection::To(email) => {

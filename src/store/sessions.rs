@@ -1,7 +1,8 @@
 //! Sessions and their refresh tokens.
 
+pub mod candidate;
 pub mod known_devices;
-pub mod log_in;
+pub mod opening;
 pub mod refresh;
 
 use diesel::dsl::{exists, sql};

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::domain::{Counted, Counter, MAILBOX_LATE, UtcTime};
 use crate::flows::{Error, Flows, Result};
+use crate::store::WriteKind;
 use crate::store::limits::{self, Returned};
 
 /// Largest number of uses that are kept in memory: several times those of all requests that can be
@@ -129,9 +130,11 @@ impl Flows {
         }
         let returned: Vec<Returned> = returned.into_values().collect();
         if late.is_empty() {
-            return Ok(self.db.count_alone(move |conn| limits::release(conn, &returned))?);
+            return Ok(self.db.write_as(WriteKind::CountersStatement, move |conn| {
+                limits::release(conn, &returned)
+            })?);
         }
-        self.db.count(move |conn| {
+        self.db.write_as(WriteKind::Counters, move |conn| {
             limits::release(conn, &returned)?;
             for name in &late {
                 limits::shorten_wait(conn, name, MAILBOX_LATE)?;

@@ -16,7 +16,7 @@ use crate::flows::password::reset::reset_challenge;
 use crate::flows::{Flows, Result};
 use crate::mail::messages::{Message, TimedLink};
 use crate::store::outbox::{self, MailKind, QueuedMail};
-use crate::store::{Conn, challenges, challenges::registrations, users};
+use crate::store::{Conn, WriteKind, challenges, challenges::registrations, users};
 
 /// Largest number of registrations of one address that get a mail of their own.
 const REGISTRATIONS_TO_REMIND: i64 = 3;
@@ -74,7 +74,7 @@ impl Flows {
         let hashes = (secrets.token.hash(), code_hash);
         let (registered, order) = (order.recipient.clone(), order.clone());
         let mode = self.policy.registration.mode;
-        let due = self.db.write_provisional(move |conn| {
+        let due = self.db.write_as(WriteKind::Provisional, move |conn| {
             choose_registration_mail(conn, &order, &hashes, mode, now)
         })?;
         Ok(due.map(|due| match due {
@@ -113,7 +113,7 @@ impl Flows {
         let link_hash = secrets.token.hash();
         let requested = order.recipient.clone();
         let (order, budget) = (order.clone(), self.mail_budget(order));
-        let due = self.db.write_provisional(move |conn| {
+        let due = self.db.write_as(WriteKind::Provisional, move |conn| {
             if outbox::is_superseded(conn, &order)? {
                 return Ok(None);
             }
@@ -153,7 +153,7 @@ impl Flows {
         let token = self.secrets.mail_token(&order.subject_id);
         let (id, link_hash) = (ChallengeId(order.subject_id.clone()), token.hash());
         let (kind, address) = (order.kind, order.recipient.clone());
-        let stored = self.db.write_provisional(move |conn| {
+        let stored = self.db.write_as(WriteKind::Provisional, move |conn| {
             let stored = challenges::find_by_id(conn, &id)?.filter(|it| !it.has_expired(now));
             let Some(stored) = stored else { return Ok(None) };
             // This notice also goes to an unverified address, which may belong to another person:

@@ -9,7 +9,7 @@ use crate::flows::sign_in::SignIn;
 use crate::flows::{Error, Flows, LogInOutcome, LoginContext, Result};
 use crate::security::hash_queue::Requester;
 use crate::store::Conn;
-use crate::store::sessions::log_in::{self, Named};
+use crate::store::sessions::candidate::{Named, find_candidate};
 use crate::store::users::changes;
 use crate::telemetry::REFUSALS;
 
@@ -73,8 +73,8 @@ impl Flows {
                 }
                 return Ok((user, outcome));
             }
-            let find = |conn: &mut Conn| log_in::find_candidate(conn, &attempt.login);
-            compared = self.db.read_alone(find)?.compared;
+            let find = |conn: &mut Conn| find_candidate(conn, &attempt.login);
+            compared = self.db.read_statement(find)?.compared;
         }
         Err(Error::InvalidCredentials)
     }

@@ -2,6 +2,7 @@
 //! the privileges of the role. Reads only.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use diesel::prelude::*;
@@ -55,13 +56,13 @@ fn look(conn: &mut Conn) -> Result<Vec<String>> {
     let newest = missing.keys().next_back().cloned();
     let mut later = applied_migrations(conn)?.unwrap_or_default();
     let all = missing.len();
-    let own = Own::read()?;
+    let own = Own::get()?;
     missing.retain(|version, _| !later.remove(version));
     // Unknown older ones belong to another program that records its migrations here too.
     later.retain(|version| Some(version) > newest.as_ref());
     if missing.is_empty() {
         if later.is_empty() {
-            refuse_changed_tables(conn, &own)?;
+            refuse_changed_tables(conn, own)?;
         }
     } else {
         refuse_foreign_tables(conn, &missing)?;
@@ -70,7 +71,7 @@ fn look(conn: &mut Conn) -> Result<Vec<String>> {
     }
     // Without any of our migrations, the others belong to another program.
     if !later.is_empty() && missing.len() < all {
-        refuse_later_tables(conn, &later, &own)?;
+        refuse_later_tables(conn, &later, own)?;
     }
     require_use(conn, &own.names(), &USE)?;
     Ok(missing.into_values().collect())
@@ -83,8 +84,16 @@ struct Own {
 }
 
 impl Own {
-    /// Reads them from a database in memory. It is made once for all checks of a start: the
-    /// migrations take longer than the checks.
+    /// Returns them, read once: the migrations take longer than the checks.
+    fn get() -> Result<&'static Self> {
+        static OWN: OnceLock<Own> = OnceLock::new();
+        match OWN.get() {
+            Some(own) => Ok(own),
+            None => Self::read().map(|own| OWN.get_or_init(|| own)),
+        }
+    }
+
+    /// Reads them from a database in memory.
     fn read() -> Result<Self> {
         let mut scratch = scratch()?;
         let (tables, _) = of_this_version(&mut scratch)?;

@@ -15,13 +15,13 @@ use crate::store::{Conn, Result};
 pub struct OpenJobs {
     /// Number of jobs that wait.
     pub waiting: i64,
-    /// Number of jobs that were given up.
-    pub dead: i64,
+    /// Number of jobs that failed permanently (dead letters).
+    pub failed: i64,
     /// Time of the oldest waiting job.
     pub oldest: Option<UtcTime>,
 }
 
-/// Counts the jobs that wait and those that were given up.
+/// Counts the jobs that wait and those that failed permanently.
 pub fn count_open(conn: &mut Conn) -> Result<OpenJobs> {
     // Postgres knows how rare a status is only if the statement names it.
     let count = |conn: &mut Conn, status: &str| {
@@ -35,14 +35,14 @@ pub fn count_open(conn: &mut Conn) -> Result<OpenJobs> {
         .optional()?;
     Ok(OpenJobs {
         waiting: count(conn, "status = 'queued'")?,
-        dead: count(conn, "status = 'dead'")?,
+        failed: count(conn, "status = 'dead'")?,
         oldest: oldest.map(UtcTime::from_micros),
     })
 }
 
-/// The jobs that wait because of one error.
+/// An error because of which jobs were deferred.
 #[derive(Clone, Debug, QueryableByName)]
-pub struct WaitingFor {
+pub struct DeferralCause {
     /// The error of their last attempt.
     #[diesel(sql_type = Text)]
     pub error: String,
@@ -51,8 +51,8 @@ pub struct WaitingFor {
     pub jobs: i64,
 }
 
-/// Returns up to `limit` errors that jobs wait for, the most frequent first.
-pub fn waiting_for(conn: &mut Conn, limit: i64) -> Result<Vec<WaitingFor>> {
+/// Returns up to `limit` errors of deferred jobs, the most frequent first.
+pub fn deferral_causes(conn: &mut Conn, limit: i64) -> Result<Vec<DeferralCause>> {
     let errors = diesel::sql_query(
         "SELECT last_error AS error, count(*) AS jobs FROM outbox \
          WHERE status = 'queued' AND last_error IS NOT NULL \
@@ -61,9 +61,9 @@ pub fn waiting_for(conn: &mut Conn, limit: i64) -> Result<Vec<WaitingFor>> {
     Ok(errors.bind::<BigInt, _>(limit).load(conn)?)
 }
 
-/// Makes a job due at once, if it is dead or waits. Returns whether it is.
+/// Makes a job due at once, if it failed permanently or waits. Returns whether it did.
 pub fn retry(conn: &mut Conn, id: &str, now: UtcTime) -> Result<bool> {
-    let unfinished = [JobStatus::Dead.name(), JobStatus::Queued.name()];
+    let unfinished = [JobStatus::Failed.name(), JobStatus::Queued.name()];
     let chosen = outbox::table.find(id).filter(outbox::status.eq_any(unfinished));
     Ok(diesel::update(chosen).set(as_new(now)).execute(conn)? == 1)
 }
@@ -71,22 +71,22 @@ pub fn retry(conn: &mut Conn, id: &str, now: UtcTime) -> Result<bool> {
 /// Jobs that can be made due at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retryable {
-    /// Those that were given up, at any time.
-    Dead,
-    /// Those that wait for a later time.
-    Waiting,
+    /// Those that failed permanently, at any time.
+    Failed,
+    /// Those that are deferred to a later time.
+    Deferred,
 }
 
 /// Returns the condition of these jobs at this time.
 fn is_retryable(which: Retryable, now: UtcTime) -> SqlLiteral<Bool> {
     sql(&match which {
-        Retryable::Dead => "status = 'dead'".to_owned(),
-        Retryable::Waiting => format!("status = 'queued' AND next_attempt_at > {}", now.micros()),
+        Retryable::Failed => "status = 'dead'".to_owned(),
+        Retryable::Deferred => format!("status = 'queued' AND next_attempt_at > {}", now.micros()),
     })
 }
 
-/// Returns the ids of these jobs, for [`retry_listed`]. The list is taken once, so a job that is
-/// given up again meanwhile is not retried endlessly.
+/// Returns the ids of these jobs, for [`retry_listed`]. The list is taken once, so a job that
+/// fails permanently again meanwhile is not retried endlessly.
 pub fn list_retryable(conn: &mut Conn, which: Retryable, now: UtcTime) -> Result<Vec<String>> {
     let jobs = outbox::table.filter(is_retryable(which, now));
     Ok(jobs.select(outbox::id).load(conn)?)
@@ -120,7 +120,7 @@ fn as_new(now: UtcTime) -> _ {
     )
 }
 
-/// Deletes up to `limit` jobs that were done, dropped or given up before `forget_before`. Returns
+/// Deletes up to `limit` jobs that were done, dropped or failed permanently before `forget_before`. Returns
 /// whether there may be more.
 pub fn purge(conn: &mut Conn, forget_before: UtcTime, limit: i64) -> Result<bool> {
     let over: Vec<String> = outbox::table
@@ -132,7 +132,7 @@ pub fn purge(conn: &mut Conn, forget_before: UtcTime, limit: i64) -> Result<bool
     if over.is_empty() {
         return Ok(false);
     }
-    // A command may have made a dead one due again meanwhile.
+    // A command may have made a failed one due again meanwhile.
     let finished = outbox::table.filter(outbox::finished_at.is_not_null());
     diesel::delete(finished.filter(outbox::id.eq_any(over))).execute(conn)?;
     Ok(true)

@@ -15,8 +15,8 @@ pub enum JobStatus {
     Done,
     /// No longer needed when it was claimed.
     Dropped,
-    /// Given up: refused for good, or after too many attempts.
-    Dead,
+    /// Failed permanently (a dead letter): refused for good, or after too many attempts.
+    Failed,
 }
 
 impl JobStatus {
@@ -26,7 +26,7 @@ impl JobStatus {
             Self::Queued => "queued",
             Self::Done => "sent",
             Self::Dropped => "dropped",
-            Self::Dead => "dead",
+            Self::Failed => "dead",
         }
     }
 }
@@ -72,17 +72,17 @@ pub enum Conclusion {
     },
     /// It is no longer needed.
     Dropped,
-    /// It is given up, for this reason.
-    Dead(String),
-    /// It is put back and waits.
-    PutBack(PutBack),
+    /// It fails permanently, for this reason.
+    Failed(String),
+    /// It waits for another attempt.
+    Deferred(Deferral),
     /// The attempt was cancelled without effect. The job is as it was before.
     Released,
 }
 
-/// The reason why a job waits, and its counters.
+/// The cause of a deferral, its end, and the attempts that it adds.
 #[derive(Clone, Debug)]
-pub struct PutBack {
+pub struct Deferral {
     /// The error.
     pub error: String,
     /// The time of the next attempt.
@@ -141,8 +141,8 @@ pub fn complete(conn: &mut Conn, completion: &Completion) -> Result<bool> {
             end(conn, completion, JobStatus::Done, None, target.as_deref())
         }
         Conclusion::Dropped => end(conn, completion, JobStatus::Dropped, None, None),
-        Conclusion::Dead(error) => end(conn, completion, JobStatus::Dead, Some(error), None),
-        Conclusion::PutBack(put_back) => return_to_queue(conn, completion, put_back),
+        Conclusion::Failed(error) => end(conn, completion, JobStatus::Failed, Some(error), None),
+        Conclusion::Deferred(deferral) => defer(conn, completion, deferral),
         Conclusion::Released => release(conn, completion),
     }
 }
@@ -168,15 +168,15 @@ fn end(
     Ok(ended == 1)
 }
 
-fn return_to_queue(conn: &mut Conn, completion: &Completion, put_back: &PutBack) -> Result<bool> {
+fn defer(conn: &mut Conn, completion: &Completion, deferral: &Deferral) -> Result<bool> {
     let returned = diesel::update(leased(&completion.job, &completion.token))
         .set((
-            outbox::attempts.eq(outbox::attempts + put_back.attempts),
-            outbox::unconfirmed.eq(outbox::unconfirmed + put_back.unconfirmed),
+            outbox::attempts.eq(outbox::attempts + deferral.attempts),
+            outbox::unconfirmed.eq(outbox::unconfirmed + deferral.unconfirmed),
             outbox::lease_token.eq(None::<String>),
             outbox::lease_until.eq(None::<i64>),
-            outbox::next_attempt_at.eq(put_back.next_attempt_at.micros()),
-            outbox::last_error.eq(&put_back.error),
+            outbox::next_attempt_at.eq(deferral.next_attempt_at.micros()),
+            outbox::last_error.eq(&deferral.error),
         ))
         .execute(conn)?;
     Ok(returned == 1)

@@ -52,7 +52,7 @@ on_both! {
         let wish = app.as_holder("POST", "/v1/me/email", &tokens.access, &wish).is(202);
         let code = world.proof("right@example.com", 1).code;
         app.verify_code(&wish.text("registration_token"), &code).is(200);
-        world.mail_settles();
+        world.settle_mail();
         assert_eq!(world.mails_so_far(typo).len(), 1, "only the mail of the registration");
     }
 
@@ -114,7 +114,7 @@ on_both! {
         // A name that is an address does not stay behind, nor run ahead.
         assert_eq!(changed["username"], "victim@example.com");
         app.ask_reset("victim@example.com").is(202);
-        world.mail_settles();
+        world.settle_mail();
         assert!(world.mails_so_far("victim@example.com").is_empty());
         world.advance(DAY * 7);
         app.ask_reset("victim@example.com").is(202);

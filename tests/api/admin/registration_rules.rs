@@ -70,7 +70,7 @@ on_both! {
             body
         });
         assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
-        world.mail_settles();
+        world.settle_mail();
         assert_eq!(world.mails_so_far("stranger@example.com").len(), 0);
         // The invited user is invited again, and may choose the password by this mail too.
         let mails = world.mails_to(MINA, 2);
@@ -80,7 +80,7 @@ on_both! {
         app.log_in(MINA, PASSWORD).is(200);
         world.advance(SECOND);
         app.post("/v1/verify-email/resend", &json!({"email": "stranger@example.com"})).is(202);
-        world.mail_settles();
+        world.settle_mail();
         assert_eq!(world.mails_so_far("stranger@example.com").len(), 0);
         drop(app);
         let at_once = [("HALLPASS_REGISTRATION", "invited"), ("HALLPASS_EMAIL_VERIFICATION", "none")];
@@ -174,7 +174,7 @@ on_both! {
         for field in ["username", "roles", "app_metadata", "locale", "is_staff"] {
             assert_eq!(account[field], told[field], "{field}");
         }
-        world.mail_settles();
+        world.settle_mail();
         let mails = world.mails_so_far(MINA);
         choose_password(&app, &link_token(mails.last().unwrap())).is(204);
         assert_eq!(app.log_in("mina", PASSWORD).is(200).tokens().claims()["roles"], json!(["editor"]));

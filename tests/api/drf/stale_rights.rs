@@ -40,7 +40,7 @@ fn requests(own: i64, other: i64) -> [(&'static str, String, Value); 5] {
     ]
 }
 
-/// What the requests could have changed.
+/// The rows that the requests could have changed.
 fn state(world: &World) -> (i64, i64, i64) {
     let staff = world.count("users WHERE is_staff");
     (world.count("users"), staff, world.count("users WHERE username IN ('sock', 'somebody')"))

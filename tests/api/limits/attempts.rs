@@ -19,9 +19,12 @@ pub fn limited(world: &World) -> TestApp {
     limited_with(world, &[])
 }
 
+/// Settings of a service with limits, behind a proxy.
+pub const LIMITED: [(&str, &str); 2] =
+    [("HALLPASS_LIMITS", "on"), ("HALLPASS_TRUSTED_PROXIES", "127.0.0.1")];
+
 pub fn limited_with(world: &World, settings: &[(&str, &str)]) -> TestApp {
-    let base = [("HALLPASS_LIMITS", "on"), ("HALLPASS_TRUSTED_PROXIES", "127.0.0.1")];
-    world.app_with(&[&base[..], settings].concat())
+    world.app_with(&[&LIMITED[..], settings].concat())
 }
 
 pub fn log_in_from(

@@ -6,13 +6,13 @@ use crate::api::limits::hashing_requests::{Prepare, Request, THAT_HASH};
 use crate::support::{World, on_both, wait_for};
 
 /// Fewer uses than [`TRIES`].
-const FEW: [(&str, &str); 4] = [
+pub const FEW: [(&str, &str); 4] = [
     ("HALLPASS_LIMIT_NETWORK", "10/1m"),
     ("HALLPASS_LIMIT_MAIL_NETWORK", "10"),
     ("HALLPASS_LIMIT_MAIL_HOURLY", "20"),
     ("HALLPASS_LIMIT_MAIL_DAILY", "20"),
 ];
-const TRIES: usize = 12;
+pub const TRIES: usize = 12;
 
 /// Statements of the last write of each request that hashes. On reservations of limits they have no
 /// effect.
@@ -21,7 +21,7 @@ const AFTER_THE_HASH: [(&str, &str); 2] = [("events", "INSERT"), ("outbox", "INS
 const RELEASE: [(&str, &str); 1] = [("limits", "DELETE")];
 
 /// Prepares each request that hashes, with the name of its kind and the network of its client.
-fn prepare(
+pub fn prepare(
     world: &World,
     verification: &str,
     all: &[(&'static str, Prepare)],

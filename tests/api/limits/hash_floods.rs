@@ -1,15 +1,16 @@
 //! Hashing passwords is the dearest thing that a client can ask for: no client can keep the others
 //! from theirs.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
-use std::time::Duration;
 
+use hallpass::config::Config;
 use serde_json::json;
 
-use crate::api::limits::attempts::{HOME, limited_with};
-use crate::api::limits::hashing_requests::{Prepare, THAT_HASH};
+use crate::api::limits::attempts::{HOME, LIMITED, limited_with};
+use crate::api::limits::failed_writes::{FEW, TRIES, prepare};
+use crate::api::limits::hashing_requests::THAT_HASH;
 use crate::support::account::PASSWORD_CHANGED;
 use crate::support::{Answer, HOUR, PASSWORD, TestApp, Tokens, World, on_both, settled};
 
@@ -18,8 +19,19 @@ const EVE: &str = "eve@example.com";
 /// A hash takes tens of milliseconds.
 const COSTLY: [(&str, &str); 1] = [("HALLPASS_BCRYPT_COST", "8")];
 
+/// Starts a service with one thread for these hashes: a flood of few clients fills its queue.
 fn costly(world: &World, settings: &[(&str, &str)]) -> TestApp {
-    limited_with(world, &[&COSTLY[..], settings].concat())
+    with_hash_threads(world, 1, &[&COSTLY[..], settings].concat())
+}
+
+/// Starts a service whose queue of passwords is full at all times.
+fn overloaded(world: &World, settings: &[(&str, &str)]) -> TestApp {
+    with_hash_threads(world, 0, settings)
+}
+
+fn with_hash_threads(world: &World, hash_threads: usize, settings: &[(&str, &str)]) -> TestApp {
+    let config = world.config(&[&LIMITED[..], settings].concat());
+    world.app_of(Config { hash_threads, ..config })
 }
 
 fn log_in_from(app: &TestApp, from: &str, name: &str, password: &str) -> Answer {
@@ -27,43 +39,44 @@ fn log_in_from(app: &TestApp, from: &str, name: &str, password: &str) -> Answer 
     app.post_with("/v1/token-auth", &[("x-forwarded-for", from)], &body)
 }
 
-/// Returns the capacity of the queue of passwords, with those that are being hashed.
-fn places() -> usize {
-    17 * thread::available_parallelism().map_or(1, usize::from)
-}
-
 /// A flood takes the whole machine: at once, each test would find what the others leave.
 static FLOODS: Mutex<()> = Mutex::new(());
 
-/// Runs `flood` on so many threads, again and again, while `meanwhile` runs. Returns how often it
-/// ran.
-fn during<T>(
-    threads: usize,
-    flood: impl Fn(usize, usize) + Sync,
-    meanwhile: impl FnOnce() -> T,
-) -> (T, usize) {
+/// Runs `flood` on so many threads, again and again, while `meanwhile` runs.
+fn during(threads: usize, flood: impl Fn(usize, usize) + Sync, meanwhile: impl FnOnce()) {
     let _flood = FLOODS.lock().unwrap_or_else(PoisonError::into_inner);
-    let (is_over, count) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let is_over = AtomicBool::new(false);
+    // Closed when each thread has run it once, or has failed.
+    let (begun, has_begun) = mpsc::channel::<()>();
     thread::scope(|scope| {
         for number in 0..threads {
-            let (flood, is_over, count) = (&flood, &is_over, &count);
+            let (flood, is_over, begun) = (&flood, &is_over, begun.clone());
             scope.spawn(move || {
-                for round in 0.. {
+                flood(number, 0);
+                drop(begun);
+                for round in 1.. {
                     if is_over.load(Ordering::Relaxed) {
                         return;
                     }
                     flood(number, round);
-                    count.fetch_add(1, Ordering::Relaxed);
                 }
             });
         }
-        while count.load(Ordering::Relaxed) < threads {
-            thread::sleep(Duration::from_millis(1));
-        }
-        let outcome = meanwhile();
-        is_over.store(true, Ordering::Relaxed);
-        (outcome, count.load(Ordering::Relaxed))
-    })
+        drop(begun);
+        let _closed = has_begun.recv();
+        // Also when `meanwhile` panics: a flood without end would hide that.
+        let _end = AtItsEnd(&is_over);
+        meanwhile();
+    });
+}
+
+/// Sets a flag when it is dropped.
+struct AtItsEnd<'a>(&'a AtomicBool);
+
+impl Drop for AtItsEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 on_both! {
@@ -77,8 +90,8 @@ on_both! {
             let answer = log_in_from(&app, &from, &format!("user-{number}-{round}"), "wrong wrong");
             assert!([401, 503].contains(&answer.status), "{answer:?}");
         };
-        during(48, flood, || {
-            for _ in 0..5 {
+        during(24, flood, || {
+            for _ in 0..3 {
                 let body = json!({"username": MINA, "password": PASSWORD, "device_token": device});
                 app.post_with("/v1/token-auth", &[("x-forwarded-for", "2001:db8:0:3::9")], &body).is(200);
                 log_in_from(&app, HOME, EVE, PASSWORD).is(200);
@@ -103,8 +116,8 @@ on_both! {
             let answer = log_in_on([EVE, "eve"][number % 2], &devices[(number + 7 * round) % 19]);
             assert!([200, 429, 503].contains(&answer.status), "{answer:?}");
         };
-        during(20, flood, || {
-            for _ in 0..10 {
+        during(12, flood, || {
+            for _ in 0..4 {
                 log_in_on(MINA, &own).is(200);
                 log_in_from(&app, "192.0.2.1", MINA, PASSWORD).is(200);
             }
@@ -124,8 +137,8 @@ on_both! {
             };
             app.post_with(path, &headers, &body);
         };
-        during(40, flood, || {
-            for _ in 0..10 {
+        during(20, flood, || {
+            for _ in 0..5 {
                 log_in_from(&app, HOME, MINA, PASSWORD).is(200);
             }
         });
@@ -143,6 +156,7 @@ on_both! {
             }
         }
         assert_eq!(changed, 20);
+        world.settle_mail();
         assert_eq!(world.mails_about(EVE, PASSWORD_CHANGED).len(), 20);
         // Not even a right password is compared.
         let body = json!({"new_email": "new@example.com", "password": "plum tree at dusk 19"});
@@ -228,68 +242,31 @@ on_both! {
     }
 
     fn no_request_that_finds_the_queue_full_uses_up_a_limit(world) {
-        let few = [
-            ("HALLPASS_BCRYPT_COST", "10"), ("HALLPASS_LIMIT_NETWORK", "10/1m"),
-            ("HALLPASS_LIMIT_MAIL_NETWORK", "10"), ("HALLPASS_LIMIT_MAIL_HOURLY", "20"),
-            ("HALLPASS_LIMIT_MAIL_DAILY", "20"),
-        ];
-        let quiet = world.app();
-        let root = quiet.superuser(&world, "root@example.com");
-        for (verification, requests) in [("mandatory", &THAT_HASH[..]), ("none", &THAT_HASH[..1])] {
+        for (verification, all) in [("mandatory", &THAT_HASH[..]), ("none", &THAT_HASH[..1])] {
             let mode = [("HALLPASS_EMAIL_VERIFICATION", verification)];
-            let app = limited_with(&world, &[&few[..], &mode].concat());
-            let flood = |number: usize, round: usize| {
-                let from = format!("10.{number}.{}.1", round % 250);
-                let email = format!("{verification}{number}-{round}@flood.example");
-                let body = json!({"email": email, "password": PASSWORD});
-                app.post_with("/v1/register", &[("x-forwarded-for", &from)], &body);
-            };
-            let send_until_refused = |index: usize, (name, prepare): &(&str, Prepare)| {
-                let from = format!("203.0.{index}.9");
-                let email = |number: usize| format!("{verification}{index}-{number}@example.com");
-                let (mut refused, mut answered) = (0, 0);
-                let mut request = prepare(&world, &quiet, &root, &email(0));
-                while refused < 15 {
-                    let answer = request.send(&app, &from);
-                    match answer.status {
-                        503 => refused += 1,
-                        429 => panic!("{name}: 429 after {refused} times 503 and {answered} others"),
-                        _ => {
-                            answered += 1;
-                            assert!(answered < 10, "{name}: the queue is not full: {answer:?}");
-                            request = prepare(&world, &quiet, &root, &email(answered));
-                        }
-                    }
+            let settings = [&FEW[..], &mode].concat();
+            let (full, idle) = (overloaded(&world, &settings), limited_with(&world, &settings));
+            for (name, from, request) in prepare(&world, verification, all) {
+                for number in 0..TRIES {
+                    let answer = request.send(&full, &from);
+                    assert_eq!(answer.status, 503, "{name}, {number}: {answer:?}");
                 }
-            };
-            during(places() + 6, flood, || {
-                thread::scope(|scope| {
-                    for (index, request) in requests.iter().enumerate() {
-                        scope.spawn(move || send_until_refused(index, request));
-                    }
-                });
-            });
+                let answer = request.send(&idle, &from);
+                assert!(answer.status < 300, "{name}: {answer:?}");
+            }
         }
     }
 
     fn attempts_that_the_service_had_no_time_for_are_given_back(world) {
-        let app = costly(&world, &[("HALLPASS_LIMIT_NETWORK", "60/1m")]);
-        let flood = |number: usize, round: usize| {
-            // From everywhere, so that no network has more jobs than another.
-            let from = format!("10.{}.{}.1", number, round % 250);
-            log_in_from(&app, &from, &format!("user-{number}-{round}"), "wrong wrong");
-        };
-        let (mut refused, mut compared) = (0, 0);
-        during(80, flood, || {
-            while refused + compared < 70 && compared < 50 {
-                let answer = log_in_from(&app, HOME, &format!("name-{refused}-{compared}"), PASSWORD);
-                match answer.status {
-                    401 => compared += 1,
-                    503 => refused += 1,
-                    _ => panic!("after {refused} refusals and {compared} comparisons: {answer:?}"),
-                }
-            }
-        });
-        assert!(refused + compared > 60, "the queue was not full: {refused}, {compared}");
+        let few = [("HALLPASS_LIMIT_NETWORK", "60/1m")];
+        let (full, idle) = (overloaded(&world, &few), limited_with(&world, &few));
+        for number in 0..60 {
+            log_in_from(&full, HOME, &format!("late-{number}"), PASSWORD)
+                .refused(503, "overloaded");
+            log_in_from(&idle, HOME, &format!("name-{number}"), PASSWORD)
+                .refused(401, "invalid_credentials");
+        }
+        // What was compared stays counted.
+        log_in_from(&idle, HOME, "name-60", PASSWORD).refused(429, "rate_limited");
     }
 }

@@ -71,7 +71,7 @@ on_both! {
         for number in 0..30 {
             world.mails_to(&format!("p{number}@example.com"), 1);
         }
-        world.mail_settles();
+        world.settle_mail();
         for number in 0..30 {
             let mails = world.mails_so_far(&format!("p{number}@example.com"));
             assert_eq!(mails.len(), 1);

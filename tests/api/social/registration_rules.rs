@@ -37,7 +37,7 @@ on_both! {
         world.mails_to(MINA, 1);
         site.log_in_at("doubtful", "mina").is(202);
         site.log_in_at("doubtful", "stranger").is(202);
-        world.mail_settles();
+        world.settle_mail();
         assert_eq!(world.mails_so_far("stranger@example.com").len(), 0);
         // The mail lets the owner choose a password, and links no identity.
         let mails = world.mails_to(MINA, 2);

@@ -25,13 +25,6 @@ impl World {
         self.mailbox.all().into_iter().filter(|mail| mail.to == person).collect()
     }
 
-    /// Waits until all queued mail is sent or dropped.
-    pub fn mail_settles(&self) {
-        wait_for("the mail on its way", || {
-            (self.count("outbox WHERE finished_at IS NULL") == 0).then_some(())
-        });
-    }
-
     /// Returns code and link of the `number`th mail to that address, counted from 1.
     pub fn proof(&self, person: &str, number: usize) -> Proof {
         let mail = self.mails_to(person, number).swap_remove(number - 1);

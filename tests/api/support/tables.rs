@@ -53,7 +53,7 @@ impl World {
 
     fn lines(&self, sql: &str) -> Vec<String> {
         let lines = self
-            .db()
+            .direct()
             .read(|conn: &mut Conn| sql_query(sql).load::<Line>(conn).map_err(Error::from));
         lines.unwrap().into_iter().map(|it| it.line).collect()
     }

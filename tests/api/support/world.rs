@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 
 use diesel::{QueryableByName, RunQueryDsl as _, sql_query, sql_types};
@@ -46,6 +46,8 @@ pub struct World {
     pub clock: ManualClock,
     transport: Transport,
     pub(super) mailbox: Mailbox,
+    /// The connections of [`Self::execute`] and the like.
+    direct: OnceLock<Db>,
     /// Dropped with the world, after the services on it.
     _postgres: Option<Migrated>,
 }
@@ -80,7 +82,8 @@ impl World {
     fn new(folder: TempDir, database_url: String, postgres: Option<Migrated>) -> Self {
         let (transport, mailbox) = Transport::memory();
         let clock = ManualClock::at(UtcTime::from_seconds(BEGINNING));
-        Self { folder, database_url, clock, transport, mailbox, _postgres: postgres }
+        let direct = OnceLock::new();
+        Self { folder, database_url, clock, transport, mailbox, direct, _postgres: postgres }
     }
 
     /// The same world before the first start of a service.
@@ -167,17 +170,25 @@ impl World {
 
     /// Opens the database directly.
     pub fn db(&self) -> Db {
+        self.open(true)
+    }
+
+    fn open(&self, prepared_statements: bool) -> Db {
         let url = DatabaseUrl::parse(&self.database_url).unwrap();
         let wait = TIMING.database_wait;
-        let settings = PoolSettings { size: 2, wait, prepared_statements: true };
-        Db::open_as_is(&url, settings).unwrap()
+        Db::open_as_is(&url, PoolSettings { size: 2, wait, prepared_statements }).unwrap()
+    }
+
+    /// The database, opened once. Tables may change between two statements, so none is prepared.
+    pub(super) fn direct(&self) -> &Db {
+        self.direct.get_or_init(|| self.open(false))
     }
 
     /// Changes rows directly.
     pub fn execute(&self, sql: &str) {
         let text = sql.to_owned();
         let changed =
-            self.db().write(move |conn| sql_query(text).execute(conn).map_err(Error::from));
+            self.direct().write(move |conn| sql_query(text).execute(conn).map_err(Error::from));
         assert!(changed.unwrap() > 0, "no row was changed: {sql}");
     }
 
@@ -185,14 +196,14 @@ impl World {
     pub fn alter(&self, sql: &str) {
         let text = sql.to_owned();
         let changed =
-            self.db().write(move |conn| sql_query(text).execute(conn).map_err(Error::from));
+            self.direct().write(move |conn| sql_query(text).execute(conn).map_err(Error::from));
         changed.unwrap();
     }
 
     /// Returns a text from the database, which the statement calls `text`.
     pub fn text(&self, sql: &str) -> String {
         let text = self
-            .db()
+            .direct()
             .read(|conn: &mut Conn| sql_query(sql).get_result::<Line>(conn).map_err(Error::from));
         text.unwrap().text
     }
@@ -201,7 +212,7 @@ impl World {
     pub fn count(&self, from: &str) -> i64 {
         let sql = format!("SELECT count(*) AS n FROM {from}");
         let count = self
-            .db()
+            .direct()
             .read(|conn: &mut Conn| sql_query(sql).get_result::<Count>(conn).map_err(Error::from));
         count.unwrap().n
     }

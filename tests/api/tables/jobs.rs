@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use hallpass::domain::{Email, JobId, LeaseId, Locale};
 use hallpass::store::jobs::backlog::{self, Retryable};
-use hallpass::store::jobs::lease::{self, Conclusion, Lease, PutBack};
+use hallpass::store::jobs::lease::{self, Conclusion, Deferral, Lease};
 use hallpass::store::jobs::{self, Claim, ClaimedJob, DueJobs, NewJob};
 use hallpass::store::outbox::{self, MailKind, NewMail, QueuedMail, Selection};
 use hallpass::store::{Conn, Db, Error, Result};
@@ -40,7 +40,7 @@ fn claim(token: &str, limit: i64, now: i64, until: i64) -> Claim {
         due: due(&[], now),
         lease: LeaseId(token.to_owned()),
         limit,
-        is_for_waiting: false,
+        retries_first: false,
         until: at(until),
     }
 }
@@ -83,13 +83,13 @@ fn done() -> Conclusion {
     Conclusion::Done { target: None }
 }
 
-fn dead() -> Conclusion {
-    Conclusion::Dead("no".to_owned())
+fn failed() -> Conclusion {
+    Conclusion::Failed("no".to_owned())
 }
 
-fn put_back(next: i64) -> Conclusion {
+fn deferral(next: i64) -> Conclusion {
     let error = "later".to_owned();
-    Conclusion::PutBack(PutBack { error, next_attempt_at: at(next), attempts: 1, unconfirmed: 0 })
+    Conclusion::Deferred(Deferral { error, next_attempt_at: at(next), attempts: 1, unconfirmed: 0 })
 }
 
 fn retry(db: &Db, id: Option<&JobId>, now: i64) -> usize {
@@ -98,8 +98,8 @@ fn retry(db: &Db, id: Option<&JobId>, now: i64) -> usize {
         if let Some(id) = id {
             return backlog::retry(conn, &id, at(now)).map(usize::from);
         }
-        let dead = backlog::list_retryable(conn, Retryable::Dead, at(now))?;
-        backlog::retry_listed(conn, Retryable::Dead, &dead, at(now))
+        let failed = backlog::list_retryable(conn, Retryable::Failed, at(now))?;
+        backlog::retry_listed(conn, Retryable::Failed, &failed, at(now))
     });
     retried.unwrap()
 }
@@ -140,7 +140,7 @@ on_both! {
         assert!(!renew(&db, &first, 90));
         assert!(!conclude(&db, first, done()));
         let third = lease_one(&db, "third", 50, 70);
-        assert!(!conclude(&db, second, put_back(40)));
+        assert!(!conclude(&db, second, deferral(40)));
         let completion = third.conclude(done(), at(1));
         let complete = || {
             let completion = completion.clone();
@@ -151,25 +151,25 @@ on_both! {
         assert!(lease(&db, "fourth", 10, 1_000, 1_020).is_empty());
     }
 
-    fn a_mail_that_was_put_back_waits_for_its_time_and_counts_its_tries(world) {
+    fn a_deferred_mail_waits_for_its_time_and_counts_its_tries(world) {
         let db = database(&world);
         order_mails(&db, 1);
         let first = lease_one(&db, "a", 0, 20);
-        assert!(conclude(&db, first, put_back(60)));
+        assert!(conclude(&db, first, deferral(60)));
         assert!(lease(&db, "b", 10, 59, 80).is_empty());
         let claimed = claim_jobs(&db, claim("b", 10, 60, 80)).remove(0);
         assert_eq!((claimed.job.attempts, claimed.job.created_at), (1, at(0)));
-        assert!(claimed.job.was_put_back);
+        assert!(claimed.job.was_deferred);
         let line = db.read(|conn| outbox::list(conn, &Selection::Open, 10)).unwrap().remove(0);
         assert_eq!((line.status.as_str(), line.last_error.as_deref()), ("queued", Some("later")));
     }
 
-    fn a_dead_mail_is_listed_and_lives_again_when_asked_for(world) {
+    fn a_failed_mail_is_listed_and_lives_again_when_asked_for(world) {
         let db = database(&world);
         order_mails(&db, 3);
         let leases = lease(&db, "a", 10, 0, 20);
         let first = leases[0].job().clone();
-        for (lease, conclusion) in leases.into_iter().zip([dead(), dead(), done()]) {
+        for (lease, conclusion) in leases.into_iter().zip([failed(), failed(), done()]) {
             assert!(conclude(&db, lease, conclusion));
         }
         let listed = db.read(|conn| outbox::list(conn, &Selection::Open, 10)).unwrap();
@@ -192,9 +192,9 @@ on_both! {
         world.execute("UPDATE outbox SET status = 'dead'");
         world.execute("UPDATE outbox SET finished_at = 9000000000 WHERE recipient LIKE 'p1@%'");
         world.execute("UPDATE outbox SET finished_at = 10000000 WHERE recipient LIKE 'p2@%'");
-        assert_eq!(db.read(backlog::count_open).unwrap().dead, 3);
+        assert_eq!(db.read(backlog::count_open).unwrap().failed, 3);
         assert_eq!(retry(&db, None, 10), 3);
-        assert_eq!(db.read(backlog::count_open).unwrap().dead, 0);
+        assert_eq!(db.read(backlog::count_open).unwrap().failed, 0);
     }
 
     fn a_mail_that_was_tried_before_gives_way_to_one_that_went_out_meanwhile(world) {
@@ -209,7 +209,7 @@ on_both! {
         let (second, first) = (first.remove(1), first.remove(0));
         assert!(conclude(&db, second.lease, done()));
         assert!(!outdone(&first), "a first try never gives way");
-        assert!(conclude(&db, first.lease, put_back(60)));
+        assert!(conclude(&db, first.lease, deferral(60)));
         let again = claim_jobs(&db, claim("b", 10, 60, 80));
         assert_eq!(again.len(), 1);
         assert!(outdone(&again[0]));
@@ -220,7 +220,7 @@ on_both! {
         order_mails(&db, 1);
         let first = lease_one(&db, "a", 0, 20);
         let id = first.job().clone();
-        assert!(conclude(&db, first, put_back(1_000)));
+        assert!(conclude(&db, first, deferral(1_000)));
         assert_eq!(retry(&db, None, 30), 0, "it was not given up");
         assert_eq!(retry(&db, Some(&id), 30), 1);
         assert_eq!(ids(&lease(&db, "b", 10, 30, 50)), [id]);
@@ -245,13 +245,13 @@ on_both! {
         let db = database(&world);
         order_mails(&db, 3);
         for (lease, next) in lease(&db, "a", 3, 0, 20).into_iter().zip(60..) {
-            assert!(conclude(&db, lease, put_back(next)));
+            assert!(conclude(&db, lease, deferral(next)));
         }
         let waited = ids(&["b1", "b2", "b3"].map(|token| lease_one(&db, token, 99, 100)));
         order_at(&db, "new@example.com", 150);
         assert_eq!(claim_jobs(&db, claim("c", 1, 200, 220))[0].job.created_at, at(150));
         order_at(&db, "newer@example.com", 160);
-        let turn = Claim { is_for_waiting: true, ..claim("d", 1, 200, 220) };
+        let turn = Claim { retries_first: true, ..claim("d", 1, 200, 220) };
         assert_eq!(claim_jobs(&db, turn)[0].job.id, waited[0]);
         let rest = ["e", "f", "g"].map(|token| {
             claim_jobs(&db, claim(token, 1, 200, 220)).remove(0).job.created_at
@@ -325,7 +325,7 @@ on_both! {
              'p' || i || '@example.com', 'en', '', CASE WHEN i % 2 = 0 THEN 'queued' ELSE 'dead' END, \
              7, 900000000, 0, CASE WHEN i % 2 = 0 THEN NULL ELSE 1 END, 'no' FROM n", 2 * count
         ));
-        for which in [Retryable::Waiting, Retryable::Dead] {
+        for which in [Retryable::Deferred, Retryable::Failed] {
             let ids = db.read(|conn| backlog::list_retryable(conn, which, at(10))).unwrap();
             assert_eq!(ids.len(), count, "{which:?}");
             for some in ids.chunks(1_000) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use diesel::{QueryableByName, RunQueryDsl as _, sql_query, sql_types};
 use hallpass::domain::{Locale, Metadata, PasswordHash, Roles, UserId, Username, UtcTime};
 use hallpass::store::migrate;
-use hallpass::store::sessions::log_in::{self, Login, Named};
+use hallpass::store::sessions::candidate::{self, Login, Named};
 use hallpass::store::users::{NewUser, insert_user};
 use hallpass::store::{Conn, DatabaseUrl, Db, Error, PoolSettings, Result};
 
@@ -48,7 +48,7 @@ fn add_people(db: &Db, numbers: Range<i32>) {
 fn find_decoy(conn: &mut Conn, key: u32) -> Result<Option<UserId>> {
     let unknown = || Named::username("unknown");
     let login = Login { device: None, named: unknown(), spelling: unknown(), decoy_key: key };
-    Ok(log_in::find_candidate(conn, &login)?.compared.map(|user| user.id))
+    Ok(candidate::find_candidate(conn, &login)?.compared.map(|user| user.id))
 }
 
 /// Returns the decoy users of 4,096 names.

@@ -14,6 +14,12 @@ use super::canaries::Canaries;
 use super::flows::PASSWORD;
 use crate::smtp::SmtpServer;
 
+/// A header of a request: name and value.
+type Header = (String, String);
+
+/// Status, body and cookies of an answer.
+type Exchanged = (u16, String, Vec<String>);
+
 /// The tokens of a log-in.
 pub struct Tokens {
     pub access: String,
@@ -49,7 +55,7 @@ pub struct RecordingClient {
 /// The same client with headers of its own.
 pub struct AuthorizedClient<'a> {
     client: &'a RecordingClient,
-    headers: Vec<(String, String)>,
+    headers: Vec<Header>,
 }
 
 impl RecordingClient {
@@ -114,7 +120,7 @@ impl RecordingClient {
 
     /// Posts what is meant to be JSON.
     pub fn raw(&self, path: &str, body: &str) {
-        self.send("POST", path, &[("content-type".into(), "application/json".into())], body);
+        self.send("POST", path, &[json_type()], body);
     }
 
     /// Sends what is not even HTTP, and waits for the end.
@@ -130,8 +136,7 @@ impl RecordingClient {
     pub fn page(&self, path: &str, token: &str, form: &str) {
         let shown = self.send("GET", &format!("{path}?token={token}"), &[], "");
         assert_eq!(shown.0, 200, "{path}");
-        let kind = ("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned());
-        let done = self.send("POST", path, &[kind], form);
+        let done = self.send("POST", path, &[form_type()], form);
         assert_eq!(done.0, 200, "{path}: {}", done.1);
     }
 
@@ -143,25 +148,19 @@ impl RecordingClient {
 
     /// Sends a form that is answered with a redirection.
     pub fn redirected_form(&self, path: &str, form: &str) {
-        let kind = ("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned());
-        let (status, text, _) = self.send("POST", path, &[kind], form);
+        let (status, text, _) = self.send("POST", path, &[form_type()], form);
         assert_eq!(status, 303, "{path}: {text}");
     }
 
     /// Sends a form with credentials.
     pub fn form(&self, path: &str, authorization: &str, form: &str) {
-        let headers = [
-            ("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned()),
-            ("authorization".to_owned(), authorization.to_owned()),
-        ];
+        let headers = [form_type(), ("authorization".to_owned(), authorization.to_owned())];
         let (status, text, _) = self.send("POST", path, &headers, form);
         assert_eq!(status, 200, "{path}: {text}");
     }
 
     pub fn cookies(&self, headers: &[(&str, &str)], path: &str, body: &Value) -> String {
-        let headers = self.with(headers).headers;
-        let kind = ("content-type".to_owned(), "application/json".to_owned());
-        let headers = [headers, vec![kind]].concat();
+        let headers = [self.with(headers).headers, vec![json_type()]].concat();
         let (status, text, cookies) = self.send("POST", path, &headers, &body.to_string());
         assert_eq!(status, 200, "{path}: {text}");
         assert!(!cookies.is_empty(), "{path} sets no cookie");
@@ -230,26 +229,14 @@ impl RecordingClient {
         }
     }
 
-    /// Sends a request that the service is able to answer. Gives status, body and cookies.
-    fn send(
-        &self,
-        method: &str,
-        path: &str,
-        headers: &[(String, String)],
-        body: &str,
-    ) -> (u16, String, Vec<String>) {
+    /// Sends a request that the service is able to answer.
+    fn send(&self, method: &str, path: &str, headers: &[Header], body: &str) -> Exchanged {
         let answer = self.exchange(method, path, headers, body);
         assert!(answer.0 < 500, "{path}: {}", answer.0);
         answer
     }
 
-    fn exchange(
-        &self,
-        method: &str,
-        path: &str,
-        headers: &[(String, String)],
-        body: &str,
-    ) -> (u16, String, Vec<String>) {
+    fn exchange(&self, method: &str, path: &str, headers: &[Header], body: &str) -> Exchanged {
         let verb = Method::from_bytes(method.as_bytes()).unwrap();
         let mut request = self.http.request(verb, format!("{}{path}", self.base));
         for (name, value) in headers {
@@ -317,12 +304,12 @@ impl AuthorizedClient<'_> {
     }
 
     /// Headers and body.
-    fn request(&self, body: &Value) -> (Vec<(String, String)>, String) {
+    fn request(&self, body: &Value) -> (Vec<Header>, String) {
         let mut headers = self.headers.clone();
         if body.is_null() {
             return (headers, String::new());
         }
-        headers.push(("content-type".into(), "application/json".into()));
+        headers.push(json_type());
         (headers, body.to_string())
     }
 
@@ -351,6 +338,14 @@ impl AuthorizedClient<'_> {
         let (status, answer) = self.answer(method, path, body);
         assert!((400..500).contains(&status), "{method} {path}: {status} {answer}");
     }
+}
+
+fn form_type() -> Header {
+    ("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned())
+}
+
+fn json_type() -> Header {
+    ("content-type".to_owned(), "application/json".to_owned())
 }
 
 /// Returns whether a path matches this template of the document.

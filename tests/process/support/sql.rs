@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use diesel::connection::SimpleConnection as _;
+use diesel::pg::Pg;
 use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel::sqlite::Sqlite;
 use diesel::{
     Connection as _, PgConnection, QueryableByName, RunQueryDsl as _, SqliteConnection, sql_query,
 };
@@ -80,6 +82,18 @@ pub fn count_postgres(url: &str, from: &str) -> i64 {
     let sql = format!("SELECT count(*) AS count FROM {from}");
     let mut connection = PgConnection::establish(url).unwrap();
     sql_query(sql).get_result::<Count>(&mut connection).unwrap().count
+}
+
+/// The rows of a query in the database of a service.
+pub fn load<T>(setup: &Setup, query: &str) -> Vec<T>
+where
+    T: QueryableByName<Sqlite> + QueryableByName<Pg> + 'static,
+{
+    if setup.has("DATABASE_URL") {
+        let mut connection = PgConnection::establish(setup.setting("DATABASE_URL")).unwrap();
+        return sql_query(query).load(&mut connection).unwrap();
+    }
+    sql_query(query).load(&mut sqlite(&setup.folder().join("data/hallpass.db"))).unwrap()
 }
 
 /// The texts that `sql` selects as `line`.

@@ -29,7 +29,7 @@ pub struct Account {
     is_active: bool,
     /// Reason for the disabling, if staff gave one.
     disabled_reason: Option<String>,
-    /// When the account may log in again (RFC 3339, UTC), if it is disabled until a date.
+    /// The end of the disabling (RFC 3339, UTC), if it has one.
     #[schema(format = "date-time", example = "2027-01-01T00:00:00.000000Z")]
     disabled_until: Option<String>,
     /// The roles of the account in applications.

@@ -25,7 +25,7 @@ pub struct PublicConfig {
     /// Verification of e-mail addresses: `mandatory`, `optional` or `none`.
     #[schema(example = "mandatory", pattern = "^(mandatory|optional|none)$")]
     email_verification: &'static str,
-    /// Who may register: `open` (all), `invited` (users whom staff invited) or `closed` (the same,
+    /// Users who may register: `open` (all), `invited` (users whom staff invited) or `closed` (the same,
     /// and `register` is refused).
     #[schema(example = "open", pattern = "^(open|invited|closed)$")]
     registration: &'static str,

@@ -40,7 +40,7 @@ pub struct UpdateUserRequest {
     /// The language of mail.
     #[schema(value_type = Option<LocaleTag>)]
     locale: Option<String>,
-    /// When a disabled account may log in again (RFC 3339): a time in the future, for an account that is
+    /// The end of the disabling (RFC 3339): a time in the future, for an account that is
     /// disabled or that `is_active: false` disables now. Null: when staff enable it.
     #[schema(format = "date-time", max_length = 35, example = "2099-01-01T00:00:00Z")]
     disabled_until: Option<String>,

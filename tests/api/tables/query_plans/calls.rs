@@ -10,11 +10,12 @@ use hallpass::domain::{
     UtcTime,
 };
 use hallpass::store::jobs::backlog::{self, Retryable};
-use hallpass::store::jobs::lease::{self, Conclusion, PutBack};
+use hallpass::store::jobs::lease::{self, Conclusion, Deferral};
 use hallpass::store::jobs::{self, Claim, DueJobs, NewJob};
 use hallpass::store::limits::{Returned, Uses};
 use hallpass::store::outbox::{MailKind, NewMail, QueuedMail, Selection};
-use hallpass::store::sessions::log_in::{Login, Named, Opening};
+use hallpass::store::sessions::candidate::{Login, Named};
+use hallpass::store::sessions::opening::Opening;
 use hallpass::store::sessions::refresh::Exchange;
 use hallpass::store::users::changes::{self, UserChanges};
 use hallpass::store::users::released_names::{self, Names};
@@ -22,8 +23,8 @@ use hallpass::store::users::search::{self, UserFilter};
 use hallpass::store::users::{self, NewUser, deletion, rights};
 use hallpass::store::{
     Conn, api_keys, challenges, challenges::registrations, events, identities, import, limits,
-    outbox, sessions, sessions::known_devices, sessions::log_in, sessions::refresh, signing_keys,
-    social_flows, users::erasures,
+    outbox, sessions, sessions::candidate, sessions::known_devices, sessions::opening,
+    sessions::refresh, signing_keys, social_flows, users::erasures,
 };
 
 use super::Recorder;
@@ -89,10 +90,10 @@ fn call_users(conn: &mut Conn, recorder: &Recorder) {
     let unknown = Named::username_or_email("unknown");
     for (name, found) in [("user7", true), ("p7@example.com", true), ("unknown", false)] {
         let named = Named::username_or_email(name);
-        let id = call!(recorder, log_in::find_named(conn, &named));
+        let id = call!(recorder, candidate::find_named(conn, &named));
         assert_eq!(id, Some(USER).filter(|_| found));
         let login = Login { device: None, named, spelling: unknown.clone(), decoy_key: u32::MAX };
-        let candidate = call!(recorder, log_in::find_candidate(conn, &login));
+        let candidate = call!(recorder, candidate::find_candidate(conn, &login));
         assert_eq!(candidate.named, id);
         let compared = candidate.compared.map(|user| user.id);
         // For an unknown name it is the decoy user.
@@ -177,7 +178,7 @@ fn call_sessions(conn: &mut Conn, recorder: &Recorder) {
         keep_devices: 1,
         keep_sessions: 100,
     };
-    assert!(!call!(recorder, log_in::open_session(conn, &opening)).is_known_device);
+    assert!(!call!(recorder, opening::open_session(conn, &opening)).is_known_device);
     let ended = call!(recorder, sessions::end_oldest_sessions(conn, USER, 0, NOW));
     assert!(!ended.is_empty());
     call!(recorder, sessions::end_all_sessions(conn, UserId(8), Some(&session.id), reason, NOW));
@@ -292,31 +293,31 @@ fn call_jobs(conn: &mut Conn, recorder: &Recorder) -> QueuedMail {
     let due = DueJobs { kinds: &MailKind::NAMES, without_lanes, now: NOW };
     call!(recorder, jobs::is_any_due(conn, &due));
     let lease = LeaseId("lease".to_owned());
-    let claim = Claim { due, lease, limit: 10, is_for_waiting: true, until: LATER };
+    let claim = Claim { due, lease, limit: 10, retries_first: true, until: LATER };
     let mut claimed = call!(recorder, jobs::claim_due(conn, &claim));
     let (first, second, third) = (claimed.remove(0), claimed.remove(0), claimed.remove(0));
     assert!(call!(recorder, lease::renew(conn, &first.lease.renewal(LATER))));
-    let put_back = Conclusion::PutBack(PutBack {
+    let deferral = Conclusion::Deferred(Deferral {
         error: "later".to_owned(),
         next_attempt_at: LATER,
         attempts: 1,
         unconfirmed: 0,
     });
     let done = Conclusion::Done { target: Some("P7@example.com".to_owned()) };
-    let dead = Conclusion::Dead("no".to_owned());
-    let ends = [(first.lease, put_back), (second.lease, dead), (third.lease, done)];
+    let failed = Conclusion::Failed("no".to_owned());
+    let ends = [(first.lease, deferral), (second.lease, failed), (third.lease, done)];
     for (lease, conclusion) in ends {
         assert!(call!(recorder, lease::complete(conn, &lease.conclude(conclusion, NOW))));
     }
     call!(recorder, backlog::count_open(conn));
-    assert_eq!(call!(recorder, backlog::waiting_for(conn, 5)).len(), 1);
-    for which in [Retryable::Waiting, Retryable::Dead] {
+    assert_eq!(call!(recorder, backlog::deferral_causes(conn, 5)).len(), 1);
+    for which in [Retryable::Deferred, Retryable::Failed] {
         let ids = call!(recorder, backlog::list_retryable(conn, which, NOW));
         assert_eq!(ids.len(), 1);
         assert_eq!(call!(recorder, backlog::retry_listed(conn, which, &ids, NOW)), 1);
     }
     assert!(call!(recorder, backlog::retry(conn, first.job.id.as_str(), NOW)));
-    QueuedMail { was_put_back: true, ..QueuedMail::of(&first.job).unwrap() }
+    QueuedMail { was_deferred: true, ..QueuedMail::of(&first.job).unwrap() }
 }
 
 fn call_limits_and_devices(conn: &mut Conn, recorder: &Recorder) {
