@@ -461,6 +461,50 @@ on_both! {
         stranger.log_in().refused(503, "provider_unavailable");
     }
 
+    fn apple_and_google_are_one_issuer_by_each_of_their_names(world) {
+        const OF_APPLE: &str = "https://account.apple.com";
+        const OF_GOOGLE: &str = "accounts.google.com";
+        let (_, pem) = Key::es256_with_pem("KEY1234567");
+        let apple =
+            [("TEAM_ID", "TEAM123456"), ("KEY_ID", "KEY1234567"), ("PRIVATE_KEY", pem.as_str())];
+        let google = [("CLIENT_SECRET", SECRET)];
+        for (preset, settings, name, foreign) in [
+            ("apple", &apple[..], OF_APPLE, OF_GOOGLE),
+            ("google", &google[..], OF_GOOGLE, OF_APPLE),
+        ] {
+            let site = Dialect::with(&world, preset, settings);
+            let own = site.server.issuer();
+            let mut metadata = site.server.metadata();
+            metadata["issuer"] = json!(name);
+            site.server.on("/.well-known/openid-configuration", Reply::json(&metadata));
+            let email = format!("{preset}@gmail.com");
+            let log_in = |issuer: &str| {
+                let claims =
+                    [("iss", json!(issuer)), ("email", json!(email)), ("email_verified", json!(true))];
+                site.log_in_by_id_token("1", &claims)
+            };
+            let first = log_in(name).is(200).tokens();
+            assert_eq!(log_in(&own).is(200).tokens().user_id(), first.user_id());
+            let identities = site.identities(&first.access);
+            assert_eq!((identities.len(), &identities[0]["issuer"]), (1, &json!(own)));
+            assert_eq!(identities[0]["usable"], true);
+            for other in [foreign, "https://evil.example", &format!("{name}/"), &name.to_uppercase()] {
+                log_in(other).refused(401, "code_invalid");
+            }
+            for (iss, is_right) in [(name, true), (foreign, false)] {
+                let page = site.return_with(&site.start(), &[("iss", iss)]);
+                assert_eq!(page.contains_key("code"), is_right, "{iss}");
+            }
+        }
+        // A name of Apple in the metadata of another provider.
+        let other = Dialect::new(&world, "gitlab");
+        let mut metadata = other.server.metadata();
+        metadata["issuer"] = json!(OF_APPLE);
+        other.server.on("/.well-known/openid-configuration", Reply::json(&metadata));
+        let start = json!({"return_to": RETURN_TO});
+        other.app.post("/v1/social/gitlab/start", &start).refused(503, "provider_unavailable");
+    }
+
     fn microsoft_tells_tenants_apart_and_vouches_for_addresses_by_a_claim_of_its_own(world) {
         const TENANT: &str = "72f988bf-86f1-41af-91ab-2d7cd011db47";
         const OTHER: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
