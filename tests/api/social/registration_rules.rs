@@ -48,6 +48,24 @@ on_both! {
         assert_eq!(world.count("identities"), 1);
     }
 
+    fn a_trusted_identity_leaves_an_invitation_as_it_is(world) {
+        let root = world.app().superuser(&world, ROOT);
+        for mode in ["open", "invited"] {
+            let site = site_in_mode(&world, mode);
+            let email = format!("{mode}@example.com");
+            let body = serde_json::json!({"email": email, "is_staff": true});
+            let invited = site.app.ask_as(&root.access, "POST", "/v1/users", &body).is(201).json();
+            let link = link_token(&world.mails_to(&email, 1)[0]);
+            for _ in 0..2 {
+                site.log_in(mode).refused(409, "identity_conflict");
+            }
+            site.app.reset_by_link(&link, crate::support::PASSWORD).is(204);
+            let claims = site.log_in(mode).is(200).tokens().claims();
+            assert_eq!((&claims["user_id"], &claims["is_staff"]), (&invited["user_id"], &true.into()));
+        }
+        assert_eq!((world.count("users"), world.count("identities")), (3, 2));
+    }
+
     fn accounts_log_in_with_identities_whatever_the_rules(world) {
         let mina = world.app().person(&world, MINA);
         let settings =
