@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Flow, MINA, Site, finish_at};
+use super::{Flow, MINA, Site, finish_at, with};
 use crate::support::{Tokens, at_once, on_both};
 
 /// Repetitions of a race.
@@ -67,6 +67,54 @@ on_both! {
                 answers.into_iter().map(|it| it.is(200).tokens().user_id()).collect();
             assert!(users.iter().all(|id| *id == users[0]), "{users:?}");
             let made = round + 1;
+            assert_eq!((world.count("users"), world.count("identities")), (made, made));
+        }
+    }
+
+    fn first_log_ins_of_two_identities_with_one_address_at_once_make_one_account(world) {
+        let site = Site::new(&world);
+        for round in 1..=ROUNDS {
+            let email = json!(format!("user{round}@example.com"));
+            let flows = [0, 1].map(|number| {
+                let flow = site.start("test");
+                let claims = site.claims(&flow, &format!("{round}-{number}"));
+                let claims = with(claims, &[("email", email.clone())]);
+                site.provider.grant_code(&format!("code-{number}"), &site.key.sign(&claims));
+                flow
+            });
+            let answers = at_once(2, |number| {
+                let code = json!({"code": format!("code-{number}")});
+                site.finish_with(&flows[number], &[], &code)
+            });
+            let users: Vec<i64> =
+                answers.into_iter().map(|it| it.is(200).tokens().user_id()).collect();
+            assert_eq!(users[0], users[1]);
+            let made = i64::try_from(round).unwrap();
+            assert_eq!((world.count("users"), world.count("identities")), (made, 2 * made));
+        }
+    }
+
+    fn a_verification_by_mail_and_a_log_in_with_the_address_at_once_make_one_account(world) {
+        let site = Site::new(&world);
+        for round in 1..=ROUNDS {
+            let subject = format!("user{round}");
+            let email = format!("{subject}@example.com");
+            let registration = site.app.register(&email);
+            let code = world.proof(&email, 1).code;
+            let flow = site.start("test");
+            site.grant(&site.claims(&flow, &subject));
+            let answers = at_once(2, |number| match number {
+                0 => site.app.verify_code(&registration, &code),
+                _ => site.finish(&flow),
+            });
+            let [verified, finished] = <[_; 2]>::try_from(answers).ok().unwrap();
+            let user = finished.is(200).tokens().user_id();
+            // The identity was linked to the account, or has taken the address of the registration.
+            match verified.status {
+                200 => assert_eq!(verified.tokens().user_id(), user),
+                _ => drop(verified.refused(401, "one_time_token_invalid")),
+            }
+            let made = i64::try_from(round).unwrap();
             assert_eq!((world.count("users"), world.count("identities")), (made, made));
         }
     }
