@@ -84,9 +84,11 @@ impl Target {
         }
     }
 
-    /// The users of identities and their ids at the other service.
+    /// The users of identities, and issuer and subject with a space between them.
     pub fn identities(&self) -> Vec<(i64, String)> {
-        let query = sql_query("SELECT user_id, subject FROM identities ORDER BY user_id");
+        let query = sql_query(
+            "SELECT user_id, issuer || ' ' || subject AS subject FROM identities ORDER BY user_id",
+        );
         let rows: Vec<StoredIdentity> = if let Some(url) = &self.postgres {
             query.load(&mut PgConnection::establish(url).unwrap()).unwrap()
         } else {
@@ -98,6 +100,11 @@ impl Target {
 
     pub fn one(&self, id: i64) -> Stored {
         self.stored().into_iter().find(|user| user.id == id).unwrap()
+    }
+
+    /// Writes its settings into `.env`.
+    pub fn configure(&self, settings: &str) {
+        self.setup.write(".env", settings);
     }
 
     /// Changes its database.
