@@ -87,6 +87,23 @@ on_both! {
         site.log_in_with("test", "mina", &allowed).is(200);
     }
 
+    fn mails_to_unverified_addresses_have_the_limits_of_registrations(world) {
+        let site = Site::with(&world, &[("HALLPASS_LIMITS", "on")]);
+        let sends = |_: &usize| site.log_in_at("doubtful", "mina").status == 202;
+        let sent = (0..10).take_while(sends).count();
+        assert!((1..=3).contains(&sent), "{sent} mails");
+        let refused = site.log_in_at("doubtful", "mina").refused(429, "rate_limited");
+        assert!(refused.header("retry-after").is_some());
+        let body = serde_json::json!({"email": MINA, "password": crate::support::PASSWORD});
+        site.app.post("/v1/register", &body).refused(429, "rate_limited");
+        world.mail_settles();
+        assert_eq!(world.mails_so_far(MINA).len(), sent);
+        // Log-ins that send no mail go on.
+        for _ in 0..2 {
+            site.log_in("mina").is(200);
+        }
+    }
+
     fn an_account_of_a_log_in_at_a_provider_is_not_taken_for_an_invited_one(world) {
         let root = world.app().superuser(&world, ROOT);
         let site = Site::with(&world, &[("HALLPASS_EMAIL_VERIFICATION", "optional")]);
