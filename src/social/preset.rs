@@ -1,7 +1,12 @@
 //! Well-known providers, as data.
 
+use std::collections::HashMap;
+
 use super::settings::TENANT;
-use super::{ClientSecret, EmailTrust, Endpoints, IssuerName, ProfileFormat, ProviderSettings};
+use super::{
+    ClientSecret, EmailTrust, Endpoints, IssuerName, ProfileFormat, ProviderSettings,
+    SocialSettings,
+};
 
 /// A provider that needs a client id and a secret only.
 #[derive(Debug)]
@@ -213,7 +218,7 @@ impl Preset {
         let of_all_tenants = || Self::microsoft_issuer(Self::DEFAULT_TENANT);
         let tenants = self.issuer.contains(TENANT).then(of_all_tenants).flatten();
         let issuer = self.issuer.to_owned();
-        tenants.unwrap_or_else(|| match self.issuer_aliases {
+        tenants.unwrap_or(match self.issuer_aliases {
             [] => IssuerName::Fixed(issuer),
             aliases => IssuerName::Aliased { issuer, aliases },
         })
@@ -250,6 +255,14 @@ impl Preset {
                 Some(IssuerName::Fixed(of(&id.hyphenated().to_string())))
             }
         }
+    }
+}
+
+impl SocialSettings {
+    /// Returns the issuers of the providers without a preset, by the names of the providers.
+    pub fn issuers(&self) -> HashMap<String, String> {
+        let generic = self.providers.iter().filter(|it| Preset::find(&it.id).is_none());
+        generic.map(|it| (it.id.clone(), it.issuer.advertised().to_owned())).collect()
     }
 }
 

@@ -1,9 +1,7 @@
 //! Settings of providers.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use super::Preset;
 use crate::domain::{Email, SecretText};
 
 /// The placeholder in the issuer of [`IssuerName::Tenants`].
@@ -27,12 +25,6 @@ pub struct SocialSettings {
 impl SocialSettings {
     /// The time that one call to a provider may take, unless a test sets another.
     pub const TIMEOUT: Duration = Duration::from_secs(5);
-
-    /// Returns the issuers of the providers without a preset, by the names of the providers.
-    pub fn issuers(&self) -> HashMap<String, String> {
-        let generic = self.providers.iter().filter(|it| Preset::find(&it.id).is_none());
-        generic.map(|it| (it.id.clone(), it.issuer.advertised().to_owned())).collect()
-    }
 
     /// Returns the redirect URI of a provider, as it is registered there.
     pub fn redirect_uri(public_url: &str, provider: &str) -> String {
