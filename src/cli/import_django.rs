@@ -63,14 +63,15 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Outcome {
         skip_conflicts: arguments.skip_conflicts,
         drop_shared_emails: arguments.drop_shared_emails,
         without_mfa: arguments.without_mfa,
+        issuers: config.social.issuers(),
     };
     let db = open_database(config).map_err(|error| error.to_string())?;
     let now = SystemClock.now();
-    let report = flows::import_django(&db, accounts, choices, now, |count| tell("written", count))
+    let report = flows::import_django(&db, accounts, &choices, now, |count| tell("written", count))
         .map_err(|error| {
             format!("{}: {error}; nothing was imported", config.database.redacted())
         })?;
-    print(&shown(&report, choices))?;
+    print(&shown(&report, &choices))?;
     if report.is_stopped_by_second_factors {
         let LeftBehind {
             second_factors,
@@ -119,7 +120,7 @@ fn tell(done: &str, count: usize) {
     }
 }
 
-fn shown(report: &ImportReport, choices: ImportChoices) -> String {
+fn shown(report: &ImportReport, choices: &ImportChoices) -> String {
     let mut text = String::new();
     for conflict in &report.conflicts {
         text.push_str(&shown_conflict(conflict));

@@ -9,7 +9,6 @@ use super::Result;
 use super::account::delete::delete_some_rows;
 use crate::domain::{LinkedIdentity, User, UserId, UtcTime};
 use crate::security::hasher;
-use crate::social::Preset;
 use crate::store::django_source::{DjangoAccounts, DjangoExtras, DjangoSocialAccount};
 use crate::store::users::deletion;
 use crate::store::{Db, identities, import};
@@ -51,7 +50,7 @@ pub struct ImportReport {
 }
 
 impl LeftBehind {
-    fn of(users: &[User], extras: &DjangoExtras) -> Self {
+    fn of(users: &[User], extras: &DjangoExtras, choices: &ImportChoices) -> Self {
         let ids = |of: &[i64]| {
             let of: HashSet<UserId> = of.iter().copied().map(UserId).collect();
             users.iter().filter(move |user| of.contains(&user.id))
@@ -59,7 +58,7 @@ impl LeftBehind {
         let (known, unknown): (Vec<_>, Vec<_>) = extras
             .social
             .iter()
-            .partition(|account| Preset::issuer_of_allauth(&account.provider).is_some());
+            .partition(|account| choices.issuer_of(&account.provider).is_some());
         let owners = |accounts: &[&DjangoSocialAccount]| -> Vec<i64> {
             accounts.iter().map(|account| account.user_id).collect()
         };
@@ -91,7 +90,7 @@ fn has_no_password(user: &User) -> bool {
 pub fn import_django(
     db: &Db,
     accounts: DjangoAccounts,
-    choices: ImportChoices,
+    choices: &ImportChoices,
     now: UtcTime,
     progress: fn(usize),
 ) -> Result<ImportReport> {
@@ -99,6 +98,7 @@ pub fn import_django(
         let present = db.read(import::find_present)?;
         return Ok(report(plan::make(accounts, &present, choices, now), choices).0);
     }
+    let choices = choices.clone();
     db.write_once(move |conn| {
         import::lock_users(conn)?;
         // An account that was deleted a moment ago may be imported again.
@@ -106,7 +106,7 @@ pub fn import_django(
             while delete_some_rows(conn, &deleted, 1_000)? {}
         }
         let present = import::find_present(conn)?;
-        let (mut report, new) = report(plan::make(accounts, &present, choices, now), choices);
+        let (mut report, new) = report(plan::make(accounts, &present, &choices, now), &choices);
         import::insert_users(conn, &new.users, progress, now)?;
         report.identities = identities::insert_missing(conn, new.identities)?;
         Ok(report)
@@ -125,7 +125,7 @@ struct NewRows {
 }
 
 /// Returns the report of a plan, and the rows to insert: none if conflicts stop the import.
-fn report(plan: Plan, choices: ImportChoices) -> (ImportReport, NewRows) {
+fn report(plan: Plan, choices: &ImportChoices) -> (ImportReport, NewRows) {
     let of_unknown_users = &plan.left_behind.second_factors_of_unknown_users;
     let has_second_factors = !plan.left_behind.second_factors.is_empty()
         || !plan.new.is_empty() && !of_unknown_users.is_empty();

@@ -43,7 +43,7 @@ impl Metadata {
         let malformed = |fault: String| ProviderError::malformed(METADATA, fault);
         let metadata: Self =
             serde_json::from_slice(body).map_err(|error| malformed(error.to_string()))?;
-        if metadata.issuer != issuer.advertised() {
+        if !issuer.is_advertised_as(&metadata.issuer) {
             return Err(malformed(format!(
                 "the issuer is {:?} instead of {:?}",
                 metadata.issuer,

@@ -21,7 +21,8 @@ pub(super) struct Expected<'a> {
     pub issuer: &'a IssuerName,
     /// The client ids that it may be for.
     pub audiences: &'a [String],
-    pub nonce: &'a str,
+    /// The nonces that it may have.
+    pub nonces: &'a [&'a str],
     pub now: UtcTime,
 }
 
@@ -127,13 +128,13 @@ impl<'a> IdToken<'a> {
         let signer = candidates.into_iter().find(|key| self.is_signed_by(key));
         let signer = signer.ok_or(IdTokenError::Signature)?;
         let claims = self.claims;
-        check_issuer(&claims, signer, expected.issuer)?;
+        let issuer = check_issuer(&claims, signer, expected.issuer)?;
         check_audience(&claims, expected.audiences)?;
         check_times(&claims, expected.now)?;
-        if claims.nonce.as_deref() != Some(expected.nonce) {
+        if !claims.nonce.as_deref().is_some_and(|nonce| expected.nonces.contains(&nonce)) {
             return Err(IdTokenError::Nonce);
         }
-        let key = IdentityKey::new(&claims.iss, &claims.sub).ok_or(IdTokenError::Subject)?;
+        let key = IdentityKey::new(issuer, &claims.sub).ok_or(IdTokenError::Subject)?;
         let email = EmailClaims {
             name: claims.name,
             email: claims.email,
@@ -152,17 +153,19 @@ impl<'a> IdToken<'a> {
     }
 }
 
-fn check_issuer(
-    claims: &Claims,
+/// Returns the issuer of the identity.
+fn check_issuer<'a>(
+    claims: &'a Claims,
     signer: &ProviderKey,
-    expected: &IssuerName,
-) -> Result<(), IdTokenError> {
+    expected: &'a IssuerName,
+) -> Result<&'a str, IdTokenError> {
+    let canonical = expected.canonical(&claims.iss);
     let of_tenant = |template: &str| {
         let tenant = claims.tid.as_deref().filter(|tid| uuid::Uuid::parse_str(tid).is_ok());
         tenant.map(|tenant| template.replace(TENANT, tenant))
     };
     let is_issuer = match expected {
-        IssuerName::Fixed(issuer) => claims.iss == *issuer,
+        IssuerName::Fixed(issuer) | IssuerName::Aliased { issuer, .. } => canonical == issuer,
         IssuerName::Tenants { template, .. } => of_tenant(template).as_ref() == Some(&claims.iss),
     };
     let may_sign = match signer.issuer.as_deref() {
@@ -172,7 +175,7 @@ fn check_issuer(
         Some(issuer) => issuer == claims.iss,
         None => true,
     };
-    if is_issuer && may_sign { Ok(()) } else { Err(IdTokenError::Issuer) }
+    if is_issuer && may_sign { Ok(canonical) } else { Err(IdTokenError::Issuer) }
 }
 
 fn check_audience(claims: &Claims, accepted: &[String]) -> Result<(), IdTokenError> {

@@ -1,7 +1,12 @@
 //! Well-known providers, as data.
 
+use std::collections::HashMap;
+
 use super::settings::TENANT;
-use super::{ClientSecret, EmailTrust, Endpoints, IssuerName, ProfileFormat, ProviderSettings};
+use super::{
+    ClientSecret, EmailTrust, Endpoints, IssuerName, ProfileFormat, ProviderSettings,
+    SocialSettings,
+};
 
 /// A provider that needs a client id and a secret only.
 #[derive(Debug)]
@@ -11,6 +16,8 @@ pub struct Preset {
     display_name: &'static str,
     /// The issuer of its identities, and where its metadata lie, if it has any.
     pub issuer: &'static str,
+    /// Other names of the issuer, in metadata and id tokens.
+    issuer_aliases: &'static [&'static str],
     /// The `iss` of its authorization responses, where it is not `issuer`.
     response_issuer: Option<&'static str>,
     /// Authorization and token endpoint of a provider without metadata.
@@ -42,6 +49,7 @@ const OPENID: Preset = Preset {
     id: "",
     display_name: "",
     issuer: "",
+    issuer_aliases: &[],
     response_issuer: None,
     endpoints: None,
     profile: ProfileFormat::OpenId,
@@ -65,6 +73,9 @@ pub static PRESETS: [Preset; 9] = [
         id: "google",
         display_name: "Google",
         issuer: "https://accounts.google.com",
+        // "The value of iss in the ID token is equal to accounts.google.com or
+        // https://accounts.google.com" ("Verify the Google ID token on your server side").
+        issuer_aliases: &["accounts.google.com"],
         email_trust: EmailTrust::Google,
         ..OPENID
     },
@@ -80,6 +91,8 @@ pub static PRESETS: [Preset; 9] = [
         id: "apple",
         display_name: "Apple",
         issuer: "https://appleid.apple.com",
+        // In June 2025 metadata and id tokens had one name or the other, without notice.
+        issuer_aliases: &["https://account.apple.com"],
         scopes: "openid email name",
         // Apple requires it for the scopes `email` and `name`.
         response_mode: Some("form_post"),
@@ -167,8 +180,7 @@ impl Preset {
 
     /// Returns the issuer of the identities that django-allauth stores under the name of a
     /// provider, where its `uid` is what that issuer calls the subject: not for Microsoft (the
-    /// `uid` is of the Graph API), nor where the name does not tell the server (GitLab, OpenID
-    /// Connect).
+    /// `uid` is of the Graph API), nor where the name does not tell the server (GitLab).
     pub fn issuer_of_allauth(provider: &str) -> Option<&'static str> {
         let is_known = ["google", "apple", "kakao", "naver", "facebook", "github", "discord"];
         Self::find(provider).filter(|it| is_known.contains(&it.id)).map(|it| it.issuer)
@@ -205,7 +217,11 @@ impl Preset {
     fn issuer_name(&self) -> IssuerName {
         let of_all_tenants = || Self::microsoft_issuer(Self::DEFAULT_TENANT);
         let tenants = self.issuer.contains(TENANT).then(of_all_tenants).flatten();
-        tenants.unwrap_or_else(|| IssuerName::Fixed(self.issuer.to_owned()))
+        let issuer = self.issuer.to_owned();
+        tenants.unwrap_or(match self.issuer_aliases {
+            [] => IssuerName::Fixed(issuer),
+            aliases => IssuerName::Aliased { issuer, aliases },
+        })
     }
 
     /// Returns the settings of a provider that is known by its issuer only.
@@ -239,6 +255,14 @@ impl Preset {
                 Some(IssuerName::Fixed(of(&id.hyphenated().to_string())))
             }
         }
+    }
+}
+
+impl SocialSettings {
+    /// Returns the issuers of the providers without a preset, by the names of the providers.
+    pub fn issuers(&self) -> HashMap<String, String> {
+        let generic = self.providers.iter().filter(|it| Preset::find(&it.id).is_none());
+        generic.map(|it| (it.id.clone(), it.issuer.advertised().to_owned())).collect()
     }
 }
 

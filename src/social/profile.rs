@@ -42,10 +42,11 @@ impl ProfileReader<'_> {
     }
 
     /// The profile of GitHub has the public address only; the verified ones have a list of their
-    /// own.
+    /// own, of 30 to a page unless more are asked for.
     fn read_github(&self) -> Result<Profile, ProviderError> {
         let user: GitHubUser = self.get(self.url)?;
-        let emails: Vec<GitHubEmail> = match self.get(&format!("{}/emails", self.url)) {
+        let emails: Vec<GitHubEmail> = match self.get(&format!("{}/emails?per_page=100", self.url))
+        {
             // The scope `user:email` was not granted.
             Err(ProviderError::Status { status: 403 | 404, .. }) => Vec::new(),
             emails => emails?,

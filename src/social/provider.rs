@@ -185,7 +185,7 @@ impl Provider {
         }
         let id_token = reply.id_token.as_deref().ok_or(IdTokenError::Missing)?;
         let audiences = std::slice::from_ref(&self.settings.client_id);
-        let verified = self.verify(id_token, audiences, response.request.nonce, now)?;
+        let verified = self.verify(id_token, audiences, &[response.request.nonce], now)?;
         let needs_profile = self.settings.profile != ProfileFormat::OpenId
             || verified.email.is_incomplete(&self.settings.email_trust);
         if !needs_profile || endpoints.profile.is_none() {
@@ -207,7 +207,8 @@ impl Provider {
     }
 
     /// Verifies an id token that a native app presents. The nonce is the one that the app gave to
-    /// the provider. Returns the time too from which the token is not accepted any more.
+    /// the provider, or to a library that handed the provider its SHA-256, in hexadecimal (common
+    /// for Sign in with Apple). Returns the time too from which the token is not accepted any more.
     pub fn verify_id_token(
         &self,
         id_token: &str,
@@ -215,7 +216,11 @@ impl Provider {
         now: UtcTime,
     ) -> Result<(Identity, UtcTime)> {
         let _call = self.begin_call()?;
-        let verified = self.verify(id_token, &self.settings.native_client_ids, nonce, now)?;
+        let digest = digest(&SHA256, nonce.as_bytes());
+        let hashed =
+            digest.as_ref().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+        let audiences = &self.settings.native_client_ids;
+        let verified = self.verify(id_token, audiences, &[nonce, &hashed], now)?;
         Ok((self.identity(verified.key, &verified.email), verified.accepted_until))
     }
 
@@ -246,7 +251,7 @@ impl Provider {
         &self,
         id_token: &str,
         audiences: &[String],
-        nonce: &str,
+        nonces: &[&str],
         now: UtcTime,
     ) -> Result<VerifiedIdToken> {
         let token = IdToken::parse(id_token)?;
@@ -257,7 +262,7 @@ impl Provider {
         {
             keys = newer;
         }
-        let expected = Expected { issuer: &self.settings.issuer, audiences, nonce, now };
+        let expected = Expected { issuer: &self.settings.issuer, audiences, nonces, now };
         Ok(token.verify(&keys, &expected)?)
     }
 

@@ -92,6 +92,14 @@ impl ProviderSettings {
 pub enum IssuerName {
     /// One issuer, whose metadata lie below it.
     Fixed(String),
+    /// One issuer that the provider also calls by other names. Its identities have the first name,
+    /// whichever one an id token has.
+    Aliased {
+        /// The issuer, whose metadata lie below it.
+        issuer: String,
+        /// The other names.
+        aliases: &'static [&'static str],
+    },
     /// Microsoft for several tenants: `{tenantid}` in the issuer stands for the claim `tid` of the
     /// id token. The metadata lie below `discovery`.
     Tenants {
@@ -103,24 +111,38 @@ pub enum IssuerName {
 }
 
 impl IssuerName {
-    /// Returns the `issuer` that the metadata must have.
+    /// Returns the `issuer` of the metadata.
     pub fn advertised(&self) -> &str {
         match self {
-            Self::Fixed(issuer) => issuer,
+            Self::Fixed(issuer) | Self::Aliased { issuer, .. } => issuer,
             Self::Tenants { template, .. } => template,
+        }
+    }
+
+    /// Returns whether metadata may have this `issuer`.
+    pub(super) fn is_advertised_as(&self, issuer: &str) -> bool {
+        self.canonical(issuer) == self.advertised()
+    }
+
+    /// Returns the first name of an issuer that is given by one of its names, and any other issuer
+    /// as it is.
+    pub(super) fn canonical<'a>(&'a self, issuer: &'a str) -> &'a str {
+        match self {
+            Self::Aliased { issuer: first, aliases } if aliases.contains(&issuer) => first,
+            _ => issuer,
         }
     }
 
     /// Returns whether an authorization response may name `issuer`: this one, the one of a tenant,
     /// or their template.
     fn admits(&self, issuer: &str) -> bool {
-        issuer == self.advertised() || self.has_identities_of(issuer)
+        self.is_advertised_as(issuer) || self.has_identities_of(issuer)
     }
 
     /// Returns whether identities of `issuer` come from here: it is this one, or that of a tenant.
     pub fn has_identities_of(&self, issuer: &str) -> bool {
         match self {
-            Self::Fixed(own) => issuer == own,
+            Self::Fixed(own) | Self::Aliased { issuer: own, .. } => issuer == own,
             Self::Tenants { template, .. } => {
                 let tenant = template.split_once(TENANT).and_then(|(start, end)| {
                     issuer.strip_prefix(start).and_then(|rest| rest.strip_suffix(end))
@@ -133,7 +155,7 @@ impl IssuerName {
     /// Returns the URL that the well-known path is appended to.
     pub fn discovery(&self) -> &str {
         match self {
-            Self::Fixed(issuer) => issuer,
+            Self::Fixed(issuer) | Self::Aliased { issuer, .. } => issuer,
             Self::Tenants { discovery, .. } => discovery,
         }
     }

@@ -179,6 +179,9 @@ impl ScriptedProvider {
         } else {
             settings.issuer = match &settings.issuer {
                 IssuerName::Fixed(issuer) => IssuerName::Fixed(moved(issuer)),
+                IssuerName::Aliased { issuer, aliases } => {
+                    IssuerName::Aliased { issuer: moved(issuer), aliases }
+                }
                 IssuerName::Tenants { template, discovery } => {
                     IssuerName::Tenants { template: moved(template), discovery: moved(discovery) }
                 }

@@ -10,6 +10,7 @@ use super::readers::{is_app_scheme, is_this_machine};
 use super::source::Source;
 use crate::social::{Callback, SocialSettings};
 
+const RETURN_URLS: &str = "HALLPASS_SOCIAL_RETURN_URLS";
 const CALLBACK: &str = "HALLPASS_SOCIAL_CALLBACK";
 
 /// Reads the settings of social log-in.
@@ -34,9 +35,16 @@ pub(super) fn read(s: &mut Source, development: bool) -> SocialSettings {
         let name = &provider.display_name;
         s.fault(CALLBACK, format!("must be service: {name} sends a form, which no page receives"));
     }
+    let return_urls = read_return_urls(s, development);
+    if return_urls.is_empty() && !providers.is_empty() {
+        s.notes.push(format!(
+            "{RETURN_URLS} is not set: browsers cannot log in at a provider, since there is no page \
+             to return to"
+        ));
+    }
     SocialSettings {
         providers,
-        return_urls: read_return_urls(s, development),
+        return_urls,
         callback,
         allow_private,
         timeout: SocialSettings::TIMEOUT,
@@ -56,7 +64,7 @@ fn read_return_urls(s: &mut Source, development: bool) -> Vec<String> {
             is_safe && url.fragment().is_none() && !has_credentials
         })
     };
-    s.parsed("HALLPASS_SOCIAL_RETURN_URLS", Vec::new(), |text| {
+    s.parsed(RETURN_URLS, Vec::new(), |text| {
         let urls: Vec<String> = text.split(',').map(|part| part.trim().to_owned()).collect();
         match urls.iter().find(|url| !is_page(url)) {
             None => Ok(urls),

@@ -62,6 +62,20 @@ fn providers_are_read_with_what_belongs_to_them() {
 }
 
 #[test]
+fn a_provider_without_a_page_to_return_to_is_a_warning() {
+    let provider = [
+        ("HALLPASS_SOCIAL_GITHUB_CLIENT_ID", "x"),
+        ("HALLPASS_SOCIAL_GITHUB_CLIENT_SECRET", "x"),
+        ("HALLPASS_SOCIAL_RETURN_URLS", "https://app.example.com/in"),
+    ];
+    let (_, source) = read_values(&provider[..2]);
+    assert!(source.faults.is_empty());
+    assert!(source.notes[0].contains("HALLPASS_SOCIAL_RETURN_URLS"), "{:?}", source.notes);
+    assert!(read_values(&provider).1.notes.is_empty());
+    assert!(read_values(&[]).1.notes.is_empty());
+}
+
+#[test]
 fn all_faults_are_reported_together() {
     let names = faulty(&[
         ("HALLPASS_SOCIAL_GOOGLE_CLIENT_SECRET", "secret"),

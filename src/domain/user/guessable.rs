@@ -16,8 +16,6 @@ use words::{is_of_word, is_short_word, is_word};
 
 /// A repetition of a text shorter than this is refused, whatever the text is.
 const SHORTEST_UNIT: usize = 8;
-/// A word up to this length is refused when it is repeated or mirrored, whatever it is.
-const LONGEST_DOUBLED: usize = 12;
 /// A unit of digits is guessable up to this length: a date.
 const LONGEST_DATE: usize = 10;
 /// Longer texts are checked for repetitions and series only: the time to search for words grows
@@ -36,13 +34,14 @@ const OTHER_CHARACTERS: usize = 2;
 /// Returns whether `text`, in the compared form, is a pattern: a repetition, series, or few words
 /// of the lists with nothing but these and at most two other characters. Separators, the shift key
 /// and doubled characters are ignored in series and repetitions. In words, separators are ignored
-/// between parts of one length, or parts that repeat each other. Letters that repeat or mirror each
-/// other may have more characters between and around them.
+/// between parts of one length, or parts that repeat each other. A word that is repeated or mirrored
+/// may have more characters between and around its letters.
 pub fn is_pattern(text: &str) -> bool {
     let chars: Vec<char> = text.chars().collect();
     let is_one = |text: &[char]| {
         is_plain_pattern(text)
-            || is_doubled_word(text)
+            || doubled_word(text)
+                .is_some_and(|(word, _)| word.len() < SHORTEST_UNIT || is_word(&word))
             || without_separators(text).is_some_and(|(joined, may_be_words)| {
                 is_sequence(&joined)
                     || is_word(&joined)
@@ -90,21 +89,23 @@ fn without_separators(text: &[char]) -> Option<(Vec<char>, bool)> {
     (parts.len() > 1).then(|| (parts.concat(), is_spaced_out || is_repeated))
 }
 
-/// Returns whether the letters of `text` are a word that is repeated or mirrored, with at most half
-/// as many other characters.
-fn is_doubled_word(text: &[char]) -> bool {
+/// Returns the word that the letters of `text` repeat or mirror, and how often it is there. Between
+/// and around its letters are at most half as many other characters.
+pub fn doubled_word(text: &[char]) -> Option<(Vec<char>, usize)> {
     let letters: Vec<char> = text.iter().copied().filter(|c| c.is_alphabetic()).collect();
     let others = text.len() - letters.len();
     if letters.len() < SHORTEST_UNIT || others > letters.len() / 2 {
-        return false;
+        return None;
     }
-    let repeats = |unit: usize| {
-        letters.len().is_multiple_of(unit)
-            && letters.chunks(unit).all(|chunk| letters.starts_with(chunk))
+    let repeats = |unit: &usize| {
+        letters.len().is_multiple_of(*unit)
+            && letters.chunks(*unit).all(|chunk| letters.starts_with(chunk))
     };
-    let is_mirrored =
-        letters.len() <= LONGEST_DOUBLED * 2 && letters.iter().eq(letters.iter().rev());
-    is_mirrored || (1..=LONGEST_DOUBLED.min(letters.len() / 2)).any(repeats)
+    if let Some(unit) = (1..=letters.len() / 2).find(repeats) {
+        return Some((letters[..unit].to_vec(), letters.len() / unit));
+    }
+    let is_mirrored = letters.iter().eq(letters.iter().rev());
+    is_mirrored.then(|| (letters[letters.len() / 2..].to_vec(), 2))
 }
 
 /// Returns every second character, if each is there twice.

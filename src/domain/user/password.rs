@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use unicode_normalization::UnicodeNormalization as _;
 
-use crate::domain::user::guessable::{is_listed, is_pattern};
+use crate::domain::user::guessable::{doubled_word, is_listed, is_pattern};
 use crate::domain::{Email, Fault, Length};
 
 /// A password in clear, in NFC (NIST SP 800-63B-4 section 3.1.1.2), otherwise exactly as received.
@@ -164,14 +164,17 @@ impl PasswordPolicy {
         }
     }
 
-    /// Returns whether `lower` is a repetition of a part that would be too short by itself.
+    /// Returns whether `lower` is a repetition of a part that would be too short by itself. Among its
+    /// letters, and around them, may be a few other characters.
     fn repeats_a_short_part(&self, lower: &str) -> bool {
         let text: Vec<char> = lower.chars().collect();
         let longest = self.min_length.saturating_sub(1).min(text.len() / 2);
-        (1..=longest).any(|length| {
+        let is_exact = (1..=longest).any(|length| {
             let (part, rest) = text.split_at(length);
             text.len().is_multiple_of(length) && rest.chunks(length).all(|it| it == part)
-        })
+        });
+        let is_too_short = |(_, times)| text.len() / times < self.min_length;
+        is_exact || doubled_word(&text).is_some_and(is_too_short)
     }
 }
 
@@ -290,6 +293,10 @@ mod tests {
             "quiet stone quiet stone ",
             "correct horse battery staple",
             "example.comexample.com",
+            "passphrase passphrase",
+            "Secretary2024Secretary!",
+            "7Zeppelin7Zeppelin7",
+            "nretnal-9-lantern",
         ] {
             assert_eq!(check(15, text), Err(Fault::TooCommon), "{text}");
         }

@@ -10,7 +10,6 @@ use crate::domain::{
     Email, IdentityId, IdentityKey, LinkedIdentity, Locale, Metadata, PasswordHash, Roles, User,
     UserId, Username, UtcTime, trim_typed,
 };
-use crate::social::Preset;
 use crate::store::django_source::{DjangoAccounts, DjangoAddress, DjangoSocialAccount, DjangoUser};
 use crate::store::import::Present;
 
@@ -36,7 +35,7 @@ const LONGEST_LOGIN_NAME: usize = 254;
 pub(super) fn make(
     accounts: DjangoAccounts,
     present: &Present,
-    choices: ImportChoices,
+    choices: &ImportChoices,
     now: UtcTime,
 ) -> Plan {
     let mut addresses: HashMap<i64, Vec<DjangoAddress>> = HashMap::new();
@@ -62,10 +61,10 @@ pub(super) fn make(
     let address_as_username = foreign_addresses(&mut new, present);
     let unusable_usernames = unusable_usernames(&new);
     let conflicts = find_conflicts(&new, &rows, present);
-    let left_behind = LeftBehind::of(&new, &accounts.extras);
+    let left_behind = LeftBehind::of(&new, &accounts.extras, choices);
     let colliding: HashSet<UserId> = conflicts.iter().map(|conflict| conflict.id).collect();
     new.retain(|user| !colliding.contains(&user.id));
-    let identities = identities(&new, &accounts.extras.social, now);
+    let identities = identities(&new, &accounts.extras.social, choices, now);
     Plan {
         new,
         identities,
@@ -80,10 +79,15 @@ pub(super) fn make(
 }
 
 /// Returns the identities of the new accounts at known issuers.
-fn identities(new: &[User], social: &[DjangoSocialAccount], now: UtcTime) -> Vec<LinkedIdentity> {
+fn identities(
+    new: &[User],
+    social: &[DjangoSocialAccount],
+    choices: &ImportChoices,
+    now: UtcTime,
+) -> Vec<LinkedIdentity> {
     let new: HashSet<UserId> = new.iter().map(|user| user.id).collect();
     let identity = |account: &DjangoSocialAccount| {
-        let issuer = Preset::issuer_of_allauth(&account.provider)?;
+        let issuer = choices.issuer_of(&account.provider)?;
         Some(LinkedIdentity {
             id: IdentityId::new(now),
             user_id: UserId(account.user_id),

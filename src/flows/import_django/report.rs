@@ -1,9 +1,12 @@
 //! Options and findings of an import.
 
+use std::collections::HashMap;
+
 use crate::domain::UserId;
+use crate::social::Preset;
 
 /// Options of the operator.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ImportChoices {
     /// Write nothing.
     pub dry_run: bool,
@@ -13,6 +16,26 @@ pub struct ImportChoices {
     pub drop_shared_emails: bool,
     /// Import accounts with a second factor, which then log in with the password alone.
     pub without_mfa: bool,
+    /// Issuers of the configured providers without a preset, by the names of the providers.
+    pub issuers: HashMap<String, String>,
+}
+
+impl ImportChoices {
+    /// Providers of django-allauth whose `uid` has been a changeable user name instead of the
+    /// subject.
+    const BY_USER_NAME: [&str; 2] = ["okta", "netiq"];
+
+    /// Returns the issuer of the identities that django-allauth stores under the name of a provider:
+    /// that of a preset, or of the provider that is configured under the same name. `None` if there
+    /// is none, or if the `uid` is not the subject.
+    pub(super) fn issuer_of(&self, provider: &str) -> Option<&str> {
+        let configured = || {
+            let name = provider.to_ascii_lowercase().replace('_', "-");
+            let issuer = self.issuers.get(&name).map(String::as_str);
+            issuer.filter(|_| !Self::BY_USER_NAME.contains(&name.as_str()))
+        };
+        Preset::issuer_of_allauth(provider).or_else(configured)
+    }
 }
 
 /// Data of imported accounts that has no place in Hallpass.

@@ -70,6 +70,10 @@ impl Flows {
             }
             query.append_pair("state", response.state.expose());
         }
+        // An empty fragment takes the place of the provider's: browsers carry the fragment of a URL
+        // over to the target of its redirect, unless that has one (RFC 9110 section 10.2.2).
+        // Facebook appends `#_=_`, and an attacker can have an authorization response put there.
+        url.set_fragment(Some(""));
         Ok(url.into())
     }
 

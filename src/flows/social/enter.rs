@@ -13,6 +13,7 @@ use crate::flows::account::register::{
 };
 use crate::flows::account::release_username::release_username;
 use crate::flows::account::report_unauthorized::release_unverified_email;
+use crate::flows::admin::create_user::is_invited;
 use crate::flows::notify::notices::{Notice, queue_notice};
 use crate::flows::sign_in::{LogInOutcome, SignIn, SignedIn};
 use crate::flows::{
@@ -89,7 +90,7 @@ impl Flows {
     /// - [`Error::Invalid`] if there is no e-mail address, or its domain may not register.
     /// - [`Error::RegistrationClosed`] if a new account would be needed, and users may not create one.
     /// - [`Error::IdentityConflict`] if an account has the address, and addresses need no
-    ///   verification.
+    ///   verification; or if the user was invited and has not accepted yet.
     pub(super) fn enter(&self, entry: Entry, identity: Identity) -> Result<Registered> {
         let key = identity.key.clone();
         let is_linked = self.db.read(|conn| identities::find_by_key(conn, &key))?.is_some();
@@ -167,9 +168,8 @@ fn with_identity(conn: &mut Conn, entry: &Entry, identity: &Identity) -> Result<
         return open(conn, entry, &user, None);
     }
     let email = verified.ok_or(Error::OneTimeTokenInvalid)?;
-    let holder = users::find_by_email(conn, email)?.filter(|holder| holder.email_verified);
-    let user = match holder {
-        Some(holder) => {
+    let user = match users::find_by_email(conn, email)? {
+        Some(holder) if holder.email_verified => {
             let user = lock_user_of(conn, holder.id)?;
             let has_verified = user.email_verified
                 && user.email.as_ref().map(Email::normalised) == Some(email.normalised());
@@ -179,7 +179,10 @@ fn with_identity(conn: &mut Conn, entry: &Entry, identity: &Identity) -> Result<
             notify_of_link(conn, entry, &user)?;
             user
         }
-        None => make_verified(conn, entry, email)?,
+        // The user accepts the invitation first. A new account would take the address from the one
+        // that staff made, which has the roles.
+        Some(holder) if is_invited(conn, &holder)? => return Err(Error::IdentityConflict),
+        _ => make_verified(conn, entry, email)?,
     };
     link(conn, entry, &user, &identity.key, Some(email))?;
     open(conn, entry, &user, None)

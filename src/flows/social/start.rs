@@ -8,6 +8,7 @@ use crate::domain::{
 use crate::flows::{Claims, Error, Flows, Result};
 use crate::social::AuthorizationRequest;
 use crate::store::social_flows;
+use crate::telemetry::REFUSALS;
 
 /// A request for a log-in at a provider.
 #[derive(Debug)]
@@ -47,6 +48,12 @@ impl Flows {
         let StartRequest { provider, return_to, transport, device, claims } = request;
         let provider = self.social.provider(&provider)?;
         if !self.social.return_urls.contains(&return_to) {
+            tracing::info!(
+                target: REFUSALS,
+                provider = provider.id(),
+                setting = "HALLPASS_SOCIAL_RETURN_URLS",
+                "a page that a log-in cannot return to: the setting does not name it exactly"
+            );
             return Err(Error::invalid("return_to", Fault::InvalidFormat));
         }
         let user = claims.map(|claims| self.check_again(&claims, None, &device)).transpose()?;

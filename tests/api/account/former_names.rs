@@ -56,7 +56,7 @@ fn import(world: &World, accounts: &[(i64, &str, &str)]) {
     let count = accounts.users.len();
     let now = world.clock.now();
     let report =
-        import_django(&world.db(), accounts, ImportChoices::default(), now, |_| ()).unwrap();
+        import_django(&world.db(), accounts, &ImportChoices::default(), now, |_| ()).unwrap();
     assert_eq!(report.imported, count, "{report:?}");
 }
 

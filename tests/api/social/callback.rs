@@ -71,6 +71,21 @@ on_both! {
         site.finish(&flow).is(200);
     }
 
+    fn the_page_gets_no_fragment_of_a_provider(world) {
+        let site = Site::new(&world);
+        for page in [RETURN_TO, "myapp://in"] {
+            let flow = site.start_with("test", &[], &json!({"return_to": page}));
+            let state = &flow.query["state"];
+            for query in ["&code=c-1", "&error=access_denied", ""] {
+                let answer = callback(&site, "test", &format!("state={state}{query}")).is(303);
+                // Browsers keep the fragment of the URL that they come from (`#_=_`, say) unless
+                // there is one, even an empty one.
+                assert!(location(&answer).ends_with(&format!("state={state}#")), "{page} {query}");
+                assert_eq!(answer.header("referrer-policy"), Some("no-referrer"));
+            }
+        }
+    }
+
     fn a_form_of_a_provider_on_another_site_is_passed_on_without_what_is_not_signed(world) {
         let site = Site::with(&world, &[("HALLPASS_CORS_ORIGINS", "https://app.test")]);
         let flow = site.start("test");

@@ -210,10 +210,19 @@ fn github(dialect: &Dialect, user: &Value, emails: &Value) {
                 return Reply::Reply(403, "Request forbidden by administrative rules.".to_owned());
             }
             if has_access_token(request) && !document.is_null() {
-                return Reply::json(&document);
+                return Reply::json(&first_page(&document, request));
             }
             Reply::Reply(404, r#"{"message": "Not Found"}"#.to_owned())
         });
+    }
+}
+
+/// The first page of a list, of 30 unless more are asked for.
+fn first_page(document: &Value, request: &Recorded) -> Value {
+    let size = request.parameter("per_page").map_or(30, |it| it.parse().unwrap());
+    match document {
+        Value::Array(all) => all.iter().take(size.min(100)).cloned().collect(),
+        one => one.clone(),
     }
 }
 
@@ -326,10 +335,9 @@ on_both! {
         let site = Dialect::new(&world, "github");
         let mina = site.app.person(&world, MINA);
         let user = json!({"login": "mina", "id": 583_231, "name": null, "email": "public@example.com"});
-        let old = github_email("old@example.com", false, true);
         // A user can add the address of another to the profile, but not verify it.
         for emails in [
-            json!([old, github_email(MINA, true, false)]),
+            json!([github_email("old@example.com", false, true), github_email(MINA, true, false)]),
             json!([github_email(MINA, false, false), github_email("own@example.com", true, false)]),
         ] {
             github(&site, &user, &emails);
@@ -340,7 +348,10 @@ on_both! {
             assert_eq!(site.log_in().faults()[0].1, "required");
         }
         assert_eq!(site.identities(&mina.access).len(), 0);
-        github(&site, &user, &json!([old, github_email(MINA, true, true)]));
+        let mut many: Vec<Value> =
+            (0..40).map(|n| github_email(&format!("{n}@example.com"), false, true)).collect();
+        many.push(github_email(MINA, true, true));
+        github(&site, &user, &json!(many));
         assert_eq!(site.log_in().is(200).tokens().user_id(), mina.user_id());
         let identities = site.identities(&mina.access);
         assert_eq!(identities[0]["issuer"], "https://github.com");
@@ -459,6 +470,50 @@ on_both! {
         let stranger = Dialect::with(&world, "apple", &settings);
         apple(&stranger, &public, String::new());
         stranger.log_in().refused(503, "provider_unavailable");
+    }
+
+    fn apple_and_google_are_one_issuer_by_each_of_their_names(world) {
+        const OF_APPLE: &str = "https://account.apple.com";
+        const OF_GOOGLE: &str = "accounts.google.com";
+        let (_, pem) = Key::es256_with_pem("KEY1234567");
+        let apple =
+            [("TEAM_ID", "TEAM123456"), ("KEY_ID", "KEY1234567"), ("PRIVATE_KEY", pem.as_str())];
+        let google = [("CLIENT_SECRET", SECRET)];
+        for (preset, settings, name, foreign) in [
+            ("apple", &apple[..], OF_APPLE, OF_GOOGLE),
+            ("google", &google[..], OF_GOOGLE, OF_APPLE),
+        ] {
+            let site = Dialect::with(&world, preset, settings);
+            let own = site.server.issuer();
+            let mut metadata = site.server.metadata();
+            metadata["issuer"] = json!(name);
+            site.server.on("/.well-known/openid-configuration", Reply::json(&metadata));
+            let email = format!("{preset}@gmail.com");
+            let log_in = |issuer: &str| {
+                let claims =
+                    [("iss", json!(issuer)), ("email", json!(email)), ("email_verified", json!(true))];
+                site.log_in_by_id_token("1", &claims)
+            };
+            let first = log_in(name).is(200).tokens();
+            assert_eq!(log_in(&own).is(200).tokens().user_id(), first.user_id());
+            let identities = site.identities(&first.access);
+            assert_eq!((identities.len(), &identities[0]["issuer"]), (1, &json!(own)));
+            assert_eq!(identities[0]["usable"], true);
+            for other in [foreign, "https://evil.example", &format!("{name}/"), &name.to_uppercase()] {
+                log_in(other).refused(401, "code_invalid");
+            }
+            for (iss, is_right) in [(name, true), (foreign, false)] {
+                let page = site.return_with(&site.start(), &[("iss", iss)]);
+                assert_eq!(page.contains_key("code"), is_right, "{iss}");
+            }
+        }
+        // A name of Apple in the metadata of another provider.
+        let other = Dialect::new(&world, "gitlab");
+        let mut metadata = other.server.metadata();
+        metadata["issuer"] = json!(OF_APPLE);
+        other.server.on("/.well-known/openid-configuration", Reply::json(&metadata));
+        let start = json!({"return_to": RETURN_TO});
+        other.app.post("/v1/social/gitlab/start", &start).refused(503, "provider_unavailable");
     }
 
     fn microsoft_tells_tenants_apart_and_vouches_for_addresses_by_a_claim_of_its_own(world) {

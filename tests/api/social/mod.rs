@@ -47,6 +47,7 @@ pub struct Flow {
 /// The parameters of a URL.
 pub fn parameters(url: &str) -> HashMap<String, String> {
     let (_, query) = url.split_once('?').unwrap_or_default();
+    let query = query.trim_end_matches('#');
     form_urlencoded::parse(query.as_bytes()).into_owned().collect()
 }
 

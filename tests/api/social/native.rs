@@ -73,6 +73,32 @@ on_both! {
         present(&site, &token, NONCE).is(200);
     }
 
+    fn a_library_may_hash_the_nonce_of_an_app_on_its_way_to_the_provider(world) {
+        // printf nonce-of-the-app | sha256sum
+        const HASHED: &str = "4b7dde37eb1f5c0fe0c410e57e516cefb7c07ea7d7d38524fe2df4a803d75283";
+        let site = Site::new(&world);
+        let token = |subject: &str, nonce: &str| {
+            let claims = with(claims(&site, &world, subject), &[("nonce", json!(nonce))]);
+            site.key.sign(&claims)
+        };
+        let right = token("mina", HASHED);
+        for other in ["other", &HASHED.to_uppercase(), &HASHED[1..]] {
+            present(&site, &right, other).refused(401, "one_time_token_invalid");
+        }
+        present(&site, &right, NONCE).is(200);
+        present(&site, &right, HASHED).refused(401, "one_time_token_invalid");
+        // The app itself can have hashed it.
+        present(&site, &token("ravi", HASHED), HASHED).is(200);
+        // A hash as its own hash would be a nonce that no app made.
+        present(&site, &token("noor", NONCE), HASHED).refused(401, "one_time_token_invalid");
+        // A browser's flow has its nonce as it is.
+        let flow = site.start("test");
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, flow.query["nonce"].as_bytes());
+        let hashed = digest.as_ref().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+        site.grant(&with(site.claims(&flow, "mina"), &[("nonce", json!(hashed))]));
+        site.finish(&flow).refused(401, "code_invalid");
+    }
+
     fn an_id_token_without_a_verified_address_leads_to_a_verification(world) {
         let site = Site::new(&world);
         let unverified = with(claims(&site, &world, "mina"), &[("email_verified", json!(false))]);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Flow, MINA, Site, finish_at};
+use super::{Flow, MINA, Site, finish_at, with};
 use crate::support::{Tokens, at_once, on_both};
 
 /// Repetitions of a race.
@@ -71,6 +71,54 @@ on_both! {
         }
     }
 
+    fn first_log_ins_of_two_identities_with_one_address_at_once_make_one_account(world) {
+        let site = Site::new(&world);
+        for round in 1..=ROUNDS {
+            let email = json!(format!("user{round}@example.com"));
+            let flows = [0, 1].map(|number| {
+                let flow = site.start("test");
+                let claims = site.claims(&flow, &format!("{round}-{number}"));
+                let claims = with(claims, &[("email", email.clone())]);
+                site.provider.grant_code(&format!("code-{number}"), &site.key.sign(&claims));
+                flow
+            });
+            let answers = at_once(2, |number| {
+                let code = json!({"code": format!("code-{number}")});
+                site.finish_with(&flows[number], &[], &code)
+            });
+            let users: Vec<i64> =
+                answers.into_iter().map(|it| it.is(200).tokens().user_id()).collect();
+            assert_eq!(users[0], users[1]);
+            let made = i64::try_from(round).unwrap();
+            assert_eq!((world.count("users"), world.count("identities")), (made, 2 * made));
+        }
+    }
+
+    fn a_verification_by_mail_and_a_log_in_with_the_address_at_once_make_one_account(world) {
+        let site = Site::new(&world);
+        for round in 1..=ROUNDS {
+            let subject = format!("user{round}");
+            let email = format!("{subject}@example.com");
+            let registration = site.app.register(&email);
+            let code = world.proof(&email, 1).code;
+            let flow = site.start("test");
+            site.grant(&site.claims(&flow, &subject));
+            let answers = at_once(2, |number| match number {
+                0 => site.app.verify_code(&registration, &code),
+                _ => site.finish(&flow),
+            });
+            let [verified, finished] = <[_; 2]>::try_from(answers).ok().unwrap();
+            let user = finished.is(200).tokens().user_id();
+            // The identity was linked to the account, or has taken the address of the registration.
+            match verified.status {
+                200 => assert_eq!(verified.tokens().user_id(), user),
+                status => assert_eq!(status, 401, "{}", verified.shown()),
+            }
+            let made = i64::try_from(round).unwrap();
+            assert_eq!((world.count("users"), world.count("identities")), (made, made));
+        }
+    }
+
     fn of_two_users_who_link_one_identity_at_once_one_has_it(world) {
         let site = Site::new(&world);
         let users = [site.app.person(&world, MINA), site.app.person(&world, "ravi@example.com")];
@@ -115,6 +163,23 @@ on_both! {
                 409 => assert_eq!(left.len(), old.len() + 1),
                 status => panic!("{status}"),
             }
+        }
+    }
+
+    fn of_two_who_unlink_the_last_two_identities_at_once_one_is_refused(world) {
+        let site = Site::new(&world);
+        let mina = site.log_in("mina").is(200).tokens();
+        for round in 0..ROUNDS {
+            site.link(&mina, &format!("next{round}")).is(200);
+            let both = site.identities(&mina);
+            let answers = at_once(2, |number| {
+                let id = both[number]["id"].as_str().unwrap();
+                site.app.delete_as(&mina.access, &format!("/v1/me/identities/{id}"))
+            });
+            let mut statuses: Vec<u16> = answers.iter().map(|it| it.status).collect();
+            statuses.sort_unstable();
+            assert_eq!(statuses, [204, 409]);
+            assert_eq!(site.identities(&mina).len(), 1);
         }
     }
 

@@ -48,6 +48,24 @@ on_both! {
         assert_eq!(world.count("identities"), 1);
     }
 
+    fn a_trusted_identity_leaves_an_invitation_as_it_is(world) {
+        let root = world.app().superuser(&world, ROOT);
+        for mode in ["open", "invited"] {
+            let site = site_in_mode(&world, mode);
+            let email = format!("{mode}@example.com");
+            let body = serde_json::json!({"email": email, "is_staff": true});
+            let invited = site.app.ask_as(&root.access, "POST", "/v1/users", &body).is(201).json();
+            let link = link_token(&world.mails_to(&email, 1)[0]);
+            for _ in 0..2 {
+                site.log_in(mode).refused(409, "identity_conflict");
+            }
+            site.app.reset_by_link(&link, crate::support::PASSWORD).is(204);
+            let claims = site.log_in(mode).is(200).tokens().claims();
+            assert_eq!((&claims["user_id"], &claims["is_staff"]), (&invited["user_id"], &true.into()));
+        }
+        assert_eq!((world.count("users"), world.count("identities")), (3, 2));
+    }
+
     fn accounts_log_in_with_identities_whatever_the_rules(world) {
         let mina = world.app().person(&world, MINA);
         let settings =
@@ -67,6 +85,23 @@ on_both! {
         assert_eq!(world.count("users") + world.count("challenges WHERE email IS NOT NULL"), 0);
         let allowed = [("email", serde_json::json!("mina@example.org"))];
         site.log_in_with("test", "mina", &allowed).is(200);
+    }
+
+    fn mails_to_unverified_addresses_have_the_limits_of_registrations(world) {
+        let site = Site::with(&world, &[("HALLPASS_LIMITS", "on")]);
+        let sends = |_: &usize| site.log_in_at("doubtful", "mina").status == 202;
+        let sent = (0..10).take_while(sends).count();
+        assert!((1..=3).contains(&sent), "{sent} mails");
+        let refused = site.log_in_at("doubtful", "mina").refused(429, "rate_limited");
+        assert!(refused.header("retry-after").is_some());
+        let body = serde_json::json!({"email": MINA, "password": crate::support::PASSWORD});
+        site.app.post("/v1/register", &body).refused(429, "rate_limited");
+        world.settle_mail();
+        assert_eq!(world.mails_so_far(MINA).len(), sent);
+        // Log-ins that send no mail go on.
+        for _ in 0..2 {
+            site.log_in("mina").is(200);
+        }
     }
 
     fn an_account_of_a_log_in_at_a_provider_is_not_taken_for_an_invited_one(world) {

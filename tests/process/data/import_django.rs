@@ -94,15 +94,21 @@ impl Target {
         sql::load(&self.setup, "SELECT * FROM users ORDER BY id")
     }
 
-    /// The users of identities and their ids at the other service.
+    /// The users of identities, and issuer and subject with a space between them.
     pub fn identities(&self) -> Vec<(i64, String)> {
-        let query = "SELECT user_id, subject FROM identities ORDER BY user_id";
+        let query =
+            "SELECT user_id, issuer || ' ' || subject AS subject FROM identities ORDER BY user_id";
         let rows: Vec<StoredIdentity> = sql::load(&self.setup, query);
         rows.into_iter().map(|it| (it.user_id, it.subject)).collect()
     }
 
     pub fn one(&self, id: i64) -> Stored {
         self.stored().into_iter().find(|user| user.id == id).unwrap()
+    }
+
+    /// Writes its settings into `.env`.
+    pub fn configure(&self, settings: &str) {
+        self.setup.write(".env", settings);
     }
 
     /// Changes its database.

@@ -298,7 +298,37 @@ fn other_tables_are_joined_by_the_primary_key_where_ids_are_in_another_column() 
         let (ada, bob) = (target.one(1), target.one(5));
         assert_eq!((ada.email.as_deref(), ada.email_verified), (Some("ada@example.com"), true));
         assert_eq!(bob.email, None);
-        assert_eq!(target.identities(), [(1, "of-ada".to_owned())]);
+        assert_eq!(target.identities(), [(1, "https://accounts.google.com of-ada".to_owned())]);
+    });
+}
+
+/// Social accounts at OpenID Connect providers, which django-allauth stores under names of the site.
+const SOCIAL_ACCOUNTS: &str = "
+    CREATE TABLE socialaccount_socialaccount (id integer PRIMARY KEY, provider varchar(200) NOT NULL,
+        uid varchar(191) NOT NULL, user_id integer NOT NULL);
+    INSERT INTO socialaccount_socialaccount VALUES
+        (1, 'big_co', 'sub-3', 3), (2, 'okta', 'ada@example.com', 4), (3, 'unknown', '5', 5)
+";
+
+#[test]
+fn social_accounts_at_a_configured_provider_are_its_identities() {
+    on_both(|site, target| {
+        for statement in SOCIAL_ACCOUNTS.split(';') {
+            site.execute(statement);
+        }
+        let settings = ["BIG_CO", "OKTA"].map(|name| {
+            let prefix = format!("HALLPASS_SOCIAL_OIDC_{name}");
+            let issuer = name.to_lowercase().replace('_', "-");
+            format!("{prefix}_ISSUER=https://{issuer}.example\n{prefix}_CLIENT_ID=x\n")
+        });
+        let pages = "HALLPASS_SOCIAL_RETURN_URLS=https://app.example.com/in\n";
+        target.configure(&(settings.concat() + pages));
+        let told = target.import_all(site, &[]);
+        let lines = "social accounts, imported as identities: 1\n\
+            with a social account of another provider, left behind: 2\n";
+        assert!(told.contains(lines), "{told}");
+        // The uid at Okta was the user name, which another user can get.
+        assert_eq!(target.identities(), [(3, "https://big-co.example sub-3".to_owned())]);
     });
 }
 

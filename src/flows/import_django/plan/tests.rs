@@ -32,7 +32,7 @@ fn planned(users: Vec<DjangoUser>, addresses: Vec<DjangoAddress>, present: &Pres
         extras: DjangoExtras::default(),
     };
     let choices = ImportChoices { drop_shared_emails: true, ..ImportChoices::default() };
-    make(accounts, present, choices, NOW)
+    make(accounts, present, &choices, NOW)
 }
 
 fn addresses(plan: &Plan) -> Vec<(i64, &str, bool)> {

@@ -22,7 +22,8 @@ pub struct SocialTokenRequest {
     /// The id token, for one of the client ids of `HALLPASS_SOCIAL_<PROVIDER>_NATIVE_CLIENT_IDS`.
     #[schema(value_type = String, min_length = 1, max_length = 12288, example = "eyJhbGciOiJSUzI1NiIsImtpZCI6Ii4uLiJ9.e30.c2ln")]
     id_token: PlainToken,
-    /// The `nonce` of the id token: random, made by the app for this log-in.
+    /// Random, made by the app for this log-in: the `nonce` of the id token, or the text of which
+    /// that is the SHA-256 in hexadecimal.
     #[schema(min_length = 1, max_length = 255, example = "n-0S6_WzA2Mj")]
     nonce: String,
     /// An e-mail address for a new account, used if the id token has none. It is verified by a
