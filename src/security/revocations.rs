@@ -58,6 +58,20 @@ struct Entry {
 }
 
 impl Set {
+    /// Returns the set of these sessions. That takes half the time of inserting them one by one.
+    fn of<'a>(ended: impl Iterator<Item = &'a EndedSession>) -> Self {
+        let mut sessions = HashMap::with_capacity(ended.size_hint().1.unwrap_or_default());
+        let mut ends = Vec::with_capacity(sessions.capacity());
+        for ended in ended {
+            let id: Arc<str> = ended.id.as_str().into();
+            let entry = Entry { user_id: ended.user_id, reason: ended.reason };
+            if sessions.insert(Arc::clone(&id), entry).is_none() {
+                ends.push((ended.at, id));
+            }
+        }
+        Self { sessions, by_end: ends.into_iter().collect(), ..Self::default() }
+    }
+
     fn insert(&mut self, ended: &EndedSession) {
         let id: Arc<str> = ended.id.as_str().into();
         let entry = Entry { user_id: ended.user_id, reason: ended.reason };
@@ -264,14 +278,15 @@ impl Revocations {
 
     fn merge(&self, ended: &[EndedSession], now: UtcTime) {
         let horizon = self.horizon(now);
+        if ended.len() > DROPPED_AT_ONCE && self.has_merged_first(ended, horizon) {
+            return;
+        }
         let unknown: Vec<&EndedSession> = {
             let set = self.read();
             let is_new =
                 |it: &&EndedSession| it.at >= horizon && !set.sessions.contains_key(it.id.as_str());
             ended.iter().filter(is_new).collect()
         };
-        // At the start there may be many.
-        self.write().sessions.reserve(unknown.len());
         for part in unknown.chunks(DROPPED_AT_ONCE) {
             let mut set = self.write();
             for ended in part {
@@ -279,6 +294,23 @@ impl Revocations {
             }
         }
         while self.write().drop_before(horizon) {}
+    }
+
+    /// Adds sessions, of which there may be many at the start, if there are no others yet. Returns
+    /// whether it did.
+    fn has_merged_first(&self, ended: &[EndedSession], horizon: UtcTime) -> bool {
+        if !self.read().sessions.is_empty() {
+            return false;
+        }
+        let first = Set::of(ended.iter().filter(|it| it.at >= horizon));
+        let mut set = self.write();
+        if !set.sessions.is_empty() {
+            return false;
+        }
+        set.sessions = first.sessions;
+        set.by_end = first.by_end;
+        set.version += 1;
+        true
     }
 
     fn lists(&self) -> MutexGuard<'_, Lists> {

@@ -2,15 +2,14 @@
 //! the privileges of the role. Reads only.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::OnceLock;
 use std::time::Instant;
 
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Integer, Nullable, Text};
 
-use crate::store::copy::tables::{Table, applied_migrations, names, of_this_version};
+use crate::store::copy::tables::{applied_migrations, names};
 use crate::store::engine::locks;
-use crate::store::engine::migrations::{LEVEL, RECORD, known, made_by, scratch};
+use crate::store::engine::migrations::{LEVEL, RECORD, known, made_by};
 use crate::store::engine::objects::{self, Names, Object};
 use crate::store::engine::privileges::{require_create, require_schema, require_use};
 use crate::store::engine::transaction::in_snapshot;
@@ -56,13 +55,13 @@ fn look(conn: &mut Conn) -> Result<Vec<String>> {
     let newest = missing.keys().next_back().cloned();
     let mut later = applied_migrations(conn)?.unwrap_or_default();
     let all = missing.len();
-    let own = Own::get()?;
+    let own = Own::of_this_version();
     missing.retain(|version, _| !later.remove(version));
     // Unknown older ones belong to another program that records its migrations here too.
     later.retain(|version| Some(version) > newest.as_ref());
     if missing.is_empty() {
         if later.is_empty() {
-            refuse_changed_tables(conn, own)?;
+            refuse_changed_tables(conn, &own)?;
         }
     } else {
         refuse_foreign_tables(conn, &missing)?;
@@ -71,39 +70,48 @@ fn look(conn: &mut Conn) -> Result<Vec<String>> {
     }
     // Without any of our migrations, the others belong to another program.
     if !later.is_empty() && missing.len() < all {
-        refuse_later_tables(conn, &later, own)?;
+        refuse_later_tables(conn, &later, &own)?;
     }
     require_use(conn, &own.names(), &USE)?;
     Ok(missing.into_values().collect())
 }
 
+/// The tables that the migrations make, which is what a start compares with. Running the migrations
+/// would take longer than the rest of a start; a test does, and compares.
+const TABLES: &str = include_str!("../../../migrations/tables.txt");
+
 /// The tables of this version and their indexes.
 struct Own {
-    tables: Vec<Table>,
+    tables: Vec<OwnTable>,
     indexes: BTreeSet<Object>,
 }
 
-impl Own {
-    /// Returns them, read once: the migrations take longer than the checks.
-    fn get() -> Result<&'static Self> {
-        static OWN: OnceLock<Own> = OnceLock::new();
-        match OWN.get() {
-            Some(own) => Ok(own),
-            None => Self::read().map(|own| OWN.get_or_init(|| own)),
-        }
-    }
+struct OwnTable {
+    name: &'static str,
+    columns: BTreeSet<&'static str>,
+}
 
-    /// Reads them from a database in memory.
-    fn read() -> Result<Self> {
-        let mut scratch = scratch()?;
-        let (tables, _) = of_this_version(&mut scratch)?;
-        let mut indexes = objects::list(&mut scratch)?;
-        indexes.retain(|it| it.kind == "index");
-        Ok(Self { tables, indexes })
+impl Own {
+    fn of_this_version() -> Self {
+        let mut own = Self { tables: Vec::new(), indexes: BTreeSet::new() };
+        for line in TABLES.lines() {
+            let mut words = line.split_ascii_whitespace();
+            match (words.next(), words.next()) {
+                (Some("table"), Some(name)) => {
+                    own.tables.push(OwnTable { name, columns: words.collect() });
+                }
+                (Some("index"), Some(name)) => {
+                    let (name, of_table) = (name.to_owned(), words.collect());
+                    own.indexes.insert(Object { name, kind: "index".to_owned(), of_table });
+                }
+                _ => {}
+            }
+        }
+        own
     }
 
     fn names(&self) -> Vec<&str> {
-        self.tables.iter().map(|it| it.name.as_str()).collect()
+        self.tables.iter().map(|it| it.name).collect()
     }
 }
 
@@ -198,12 +206,12 @@ fn first_fault(conn: &mut Conn, own: &Own) -> Result<Option<String>> {
         if present.is_empty() {
             return Ok(Some(format!("the table {} is missing", table.name)));
         }
-        let own: BTreeSet<&str> = table.columns.iter().map(|it| it.name.as_str()).collect();
-        let missing = own.iter().find(|name| present.iter().all(|it| it.name != **name));
+        let missing = table.columns.iter().find(|name| present.iter().all(|it| it.name != **name));
         if let Some(name) = missing {
             return Ok(Some(format!("{}.{name} is missing", table.name)));
         }
-        let demanded = present.iter().find(|it| it.needs_value && !own.contains(it.name.as_str()));
+        let demanded =
+            present.iter().find(|it| it.needs_value && !table.columns.contains(it.name.as_str()));
         if let Some(column) = demanded {
             return Ok(Some(format!("{}.{} needs a value", table.name, column.name)));
         }
@@ -280,4 +288,34 @@ pub(crate) fn record_level(conn: &mut Conn) -> Result<()> {
         }
     };
     Ok(diesel::connection::SimpleConnection::batch_execute(conn, &sql)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::env;
+    use std::fmt::Write as _;
+    use std::fs;
+
+    use super::TABLES;
+    use crate::store::copy::tables::of_this_version;
+    use crate::store::engine::migrations::scratch;
+    use crate::store::engine::objects;
+
+    #[test]
+    fn the_list_of_tables_is_that_of_the_migrations() {
+        let mut made = scratch().unwrap();
+        let mut text = String::new();
+        for table in of_this_version(&mut made).unwrap().0 {
+            let columns: Vec<&str> = table.columns.iter().map(|it| it.name.as_str()).collect();
+            writeln!(text, "table {} {}", table.name, columns.join(" ")).unwrap();
+        }
+        for index in objects::list(&mut made).unwrap().iter().filter(|it| it.kind == "index") {
+            writeln!(text, "index {} {}", index.name, index.of_table).unwrap();
+        }
+        let file = env::temp_dir().join("hallpass-tables.txt");
+        if text != TABLES {
+            fs::write(&file, text).unwrap();
+            panic!("replace migrations/tables.txt by {}", file.display());
+        }
+    }
 }
