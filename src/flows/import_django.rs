@@ -6,11 +6,10 @@ mod report;
 use std::collections::HashSet;
 
 use super::Result;
-use super::account::delete::delete_some_rows;
+use super::account::delete::complete_deletions;
 use crate::domain::{LinkedIdentity, User, UserId, UtcTime};
 use crate::security::hasher;
 use crate::store::django_source::{DjangoAccounts, DjangoExtras, DjangoSocialAccount};
-use crate::store::users::deletion;
 use crate::store::{Db, identities, import};
 
 use plan::Plan;
@@ -102,9 +101,7 @@ pub fn import_django(
     db.write_once(move |conn| {
         import::lock_users(conn)?;
         // An account that was deleted a moment ago may be imported again.
-        while let Some(deleted) = deletion::list_deleted(conn, 1)?.pop() {
-            while delete_some_rows(conn, &deleted, 1_000)? {}
-        }
+        complete_deletions(conn)?;
         let present = import::find_present(conn)?;
         let (mut report, new) = report(plan::make(accounts, &present, &choices, now), &choices);
         import::insert_users(conn, &new.users, progress, now)?;

@@ -9,7 +9,7 @@ use crate::domain::{
     ChallengeKind, Counted, EventContext, EventKind, FEW_FAILURES, Limits, RefreshToken, UserId,
     UtcTime,
 };
-use crate::flows::account::delete::delete_some_rows;
+use crate::flows::account::delete::{delete_some_rows, erase_some_rows};
 use crate::flows::{Error, Flows, Result};
 use crate::store::jobs::backlog;
 use crate::store::users::{changes, deletion, rights};
@@ -177,20 +177,13 @@ impl Flows {
     pub(super) fn erase_account(&self, id: UserId, patience: Duration) -> Result<()> {
         let began = Instant::now();
         let goes_on = move || began.elapsed() < patience;
-        if let Some(user) = self.db.read(|conn| deletion::find_deleted(conn, id))? {
-            self.in_steps_while(goes_on, move |conn| delete_some_rows(conn, &user, ROWS))?;
-        }
-        self.in_steps_while(goes_on, move |conn| sessions::erase_devices(conn, id, ROWS))?;
-        let mut last = None;
-        self.in_steps_while(goes_on, move |conn| {
-            last = events::erase_details(conn, id, last.as_ref(), ROWS)?;
-            Ok(last.is_some())
+        // An import may complete the deletion meanwhile, and make a new account with this id.
+        self.in_steps_while(goes_on, move |conn| match deletion::find_deleted(conn, id)? {
+            Some(user) => delete_some_rows(conn, &user, ROWS),
+            None => Ok(false),
         })?;
-        if self.is_stopping() || !goes_on() {
-            return Ok(());
-        }
-        self.db.write(move |conn| erasures::finish(conn, id))?;
-        Ok(())
+        let mut last = None;
+        self.in_steps_while(goes_on, move |conn| erase_some_rows(conn, id, &mut last, ROWS))
     }
 
     /// Makes deleted data unreadable in the files of the database. After a failure, the next purge

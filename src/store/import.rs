@@ -37,6 +37,8 @@ pub fn lock_users(conn: &mut Conn) -> Result<()> {
 /// Returns the names, addresses and user ids of existing accounts.
 pub fn find_present(conn: &mut Conn) -> Result<Present> {
     let rows: Vec<(i64, String, Option<String>, i64)> = users::table
+        // An import completes the deletion of the others.
+        .filter(users::deleted_at.is_null())
         .select((users::id, users::username_norm, users::email_norm, users::created_at))
         .load(conn)?;
     let mut present = Present::default();

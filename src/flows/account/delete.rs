@@ -9,7 +9,8 @@
 use std::time::Duration;
 
 use crate::domain::{
-    Device, EndReason, EventContext, EventKind, PlainPassword, SessionId, User, UserId, UtcTime,
+    Device, EndReason, EventContext, EventId, EventKind, PlainPassword, SessionId, User, UserId,
+    UtcTime,
 };
 use crate::flows::password::reauthenticate::lock_unchanged;
 use crate::flows::{Claims, Error, Flows, Result};
@@ -21,6 +22,9 @@ use crate::store::{self, Conn, challenges, events, identities, outbox, sessions}
 /// Time for which the response to a deletion waits until the rows of the account are deleted and its
 /// sessions and events erased. It suffices for a few thousand rows.
 const ERASE_AT_ONCE: Duration = Duration::from_secs(1);
+
+/// Number of rows per statement of [`complete_deletions`].
+const ROWS_AT_ONCE: i64 = 1_000;
 
 impl Flows {
     /// Deletes the account of the caller. `password` may be missing right after a log-in.
@@ -100,6 +104,39 @@ pub(crate) fn delete_some_rows(
     }
     deletion::delete_user(conn, user.id)?;
     Ok(false)
+}
+
+/// Erases up to `limit` rows of the sessions and events of a deleted account, the events after `last`,
+/// and after the last of them the request. Returns whether there may be more.
+pub(crate) fn erase_some_rows(
+    conn: &mut Conn,
+    id: UserId,
+    last: &mut Option<EventId>,
+    limit: i64,
+) -> store::Result<bool> {
+    if !erasures::is_requested(conn, id)? {
+        return Ok(false);
+    }
+    if sessions::erase_devices(conn, id, limit)? {
+        return Ok(true);
+    }
+    *last = events::erase_details(conn, id, last.as_ref(), limit)?;
+    if last.is_none() {
+        erasures::finish(conn, id)?;
+    }
+    Ok(last.is_some())
+}
+
+/// Completes the deletions that are under way, in one transaction.
+pub(crate) fn complete_deletions(conn: &mut Conn) -> store::Result<()> {
+    while let Some(deleted) = deletion::list_deleted(conn, 1)?.pop() {
+        while delete_some_rows(conn, &deleted, ROWS_AT_ONCE)? {}
+    }
+    while let Some(id) = erasures::list_requested(conn, 1)?.pop() {
+        let mut last = None;
+        while erase_some_rows(conn, id, &mut last, ROWS_AT_ONCE)? {}
+    }
+    Ok(())
 }
 
 /// Takes the lock that changing a superuser requires, before the lock of the account itself.

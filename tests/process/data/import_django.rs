@@ -265,9 +265,21 @@ on_both! {
             "UPDATE users SET deleted_at = 1, username = 'deleted 40', username_norm = 'deleted 40', \
              email_norm = NULL, is_active = '0' WHERE id = 40",
         );
+        target.execute("INSERT INTO erasures (user_id, requested_at) VALUES (40, 1)");
+        target.execute(
+            "INSERT INTO events (id, user_id, kind, device, network, detail, at) \
+             VALUES ('e', 40, 'logged_in', 'Netscape', '203.0.113.0/24', 'x', 1)",
+        );
+        let summary = target.import_all(&site, &["--dry-run"]);
+        assert_eq!(summary, format!("{here}: 12\n{unknown}\nwould be imported: 1\n"));
         let fourth = target.import_all(&site, &[]);
         assert_eq!(fourth, format!("{here}: 12\n{unknown}\nimported: 1\n"));
         assert_eq!(target.one(40).username, "new");
+        let left = "SELECT user_id, kind || detail AS subject FROM events WHERE device = 'Netscape'";
+        let left: Vec<StoredIdentity> = sql::load(&target.setup, left);
+        assert_eq!(left.len(), 0, "events of the deleted account");
+        let left = "SELECT user_id, '' AS subject FROM erasures";
+        assert_eq!(sql::load::<StoredIdentity>(&target.setup, left).len(), 0);
     }
 }
 
