@@ -294,6 +294,7 @@ mod tests {
             "correct horse battery staple",
             "example.comexample.com",
             "passphrase passphrase",
+            "Grandmothergrandmother1",
             "Secretary2024Secretary!",
             "7Zeppelin7Zeppelin7",
             "nretnal-9-lantern",
