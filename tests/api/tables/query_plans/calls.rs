@@ -242,8 +242,11 @@ fn call_challenges(conn: &mut Conn, recorder: &Recorder) {
     call!(recorder, challenges::return_code_try(conn, &new.id));
     call!(recorder, challenges::consume_challenge(conn, &new.id, NOW));
     call!(recorder, challenges::find_revertible(conn, USER, NOW));
+    let notice = Challenge::new(ChallengeKind::ReportUnauthorized, Some(USER), NOW);
+    call!(recorder, challenges::insert_notice(conn, USER, &notice));
+    call!(recorder, challenges::find_latest_notice(conn, USER));
     call!(recorder, challenges::list_page(conn, USER, ChallengeKind::OF_ACCOUNT, "o1", 100));
-    call!(recorder, challenges::delete_newer(conn, &new));
+    call!(recorder, challenges::delete_newer_notices(conn, &new));
     call!(recorder, challenges::delete_of_kinds(conn, USER, ChallengeKind::OF_PASSWORD));
     call!(recorder, challenges::supersede(conn, USER, ChallengeKind::ReportUnauthorized, NOW));
 }
