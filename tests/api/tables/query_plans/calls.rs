@@ -161,6 +161,7 @@ fn call_sessions(conn: &mut Conn, recorder: &Recorder) {
     };
     let reason = EndReason::LoggedOut;
     call!(recorder, sessions::insert_session(conn, &session));
+    call!(recorder, sessions::record_use(conn, &SessionId("s10".into()), LATER));
     call!(recorder, sessions::find_session(conn, &session.id));
     call!(recorder, sessions::list_open(conn, USER, NOW));
     call!(recorder, sessions::list_page(conn, USER, "s1", 100));
