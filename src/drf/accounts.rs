@@ -120,8 +120,8 @@ impl DrfFlows<'_> {
         fields: AccountFields,
         device: &Device,
     ) -> Result<Option<User>> {
-        let now = self.core.now();
-        let (actor, policy) = (by.user.id, self.core.policy.clone());
+        let (actor, policy, clock) =
+            (by.user.id, self.core.policy.clone(), Arc::clone(&self.core.clock));
         let tokens = Arc::clone(self.core.access_tokens.settings());
         let (sender, device) = (by.clone(), device.clone());
         let user = self.core.db.write(move |conn| {
@@ -130,6 +130,8 @@ impl DrfFlows<'_> {
                 Err(Error::NotFound) => return Ok(None),
                 Err(error) => return Err(error),
             };
+            // Tokens may have been issued while this waited for the account.
+            let now = clock.now();
             let by = sender.recheck(conn)?;
             may_touch_other(&by, &before)?;
             refuse_taken(conn, &fields, Some(&before))?;

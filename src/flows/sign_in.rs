@@ -152,9 +152,9 @@ pub(super) fn earlier_or_first(conn: &mut Conn, tokens: Vec<FirstTokens>) -> Res
     first.ok_or_else(|| Error::Internal("no secret to derive tokens from".to_owned()))
 }
 
-/// Opens the session of a verification or a social log-in. A repetition returns the same session
-/// while its refresh token is unused and has the same transport, and otherwise opens a new one.
-/// After the end of the first session, for example by a log-out, it opens none.
+/// Opens the session of a verification or a social log-in of a locked user. A repetition returns the
+/// same session while its refresh token is unused and has the same transport, and otherwise opens a
+/// new one. After the end of the first session, for example by a log-out, it opens none.
 pub(super) fn sign_in_once(
     conn: &mut Conn,
     policy: &Policy,
@@ -168,6 +168,7 @@ pub(super) fn sign_in_once(
     }
     let is_unused = token.used_at.is_none() && sign_in.now < token.expires_at;
     if is_unused && session.accepts(sign_in.transport) {
+        sessions::record_use(conn, &session.id, sign_in.now)?;
         return Ok(LogInOutcome::LoggedIn(SignedIn {
             session,
             refresh_token: sign_in.tokens.refresh,

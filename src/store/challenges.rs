@@ -3,11 +3,11 @@
 
 pub mod registrations;
 
-use diesel::dsl::{exists, not};
+use diesel::dsl::{exists, max, not};
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 
-use super::schema::{challenges, users};
+use super::schema::{challenges, identities, users};
 use super::{Conn, Page, Result, page};
 use crate::domain::{Challenge, ChallengeId, ChallengeKind, Email, TokenHash, UserId, UtcTime};
 
@@ -69,6 +69,35 @@ pub fn insert_challenge(conn: &mut Conn, new: &Challenge, wrong_codes: i32) -> R
         ))
         .execute(conn)?;
     Ok(())
+}
+
+/// Inserts a notice of an account whose row is locked, later than all its notices and identities. So
+/// their order is that of the transactions, whatever the clocks of instances tell: a report voids the
+/// notices after its own, and unlinks the identities since then.
+pub fn insert_notice(conn: &mut Conn, user: UserId, new: &Challenge) -> Result<()> {
+    let linked_at: Option<i64> = identities::table
+        .filter(identities::user_id.eq(user.0))
+        .select(max(identities::created_at))
+        .get_result(conn)?;
+    let latest = find_latest_notice(conn, user)?.max(linked_at.map(UtcTime::from_micros));
+    let next = latest.map(|it| UtcTime::from_micros(it.micros() + 1));
+    let created_at = next.map_or(new.created_at, |next| next.max(new.created_at));
+    insert_challenge(conn, &Challenge { created_at, ..new.clone() }, 0)
+}
+
+/// Returns `now`, or the time of the latest notice of a locked user if that is later: what gets this
+/// time is undone by a report by the link of any notice so far, whatever the clocks of instances tell.
+pub fn time_since_notices(conn: &mut Conn, user: UserId, now: UtcTime) -> Result<UtcTime> {
+    Ok(find_latest_notice(conn, user)?.map_or(now, |noticed_at| noticed_at.max(now)))
+}
+
+fn find_latest_notice(conn: &mut Conn, user: UserId) -> Result<Option<UtcTime>> {
+    let latest: Option<i64> = challenges::table
+        .filter(challenges::user_id.eq(user.0))
+        .filter(challenges::kind.eq(ChallengeKind::ReportUnauthorized.name()))
+        .select(max(challenges::created_at))
+        .get_result(conn)?;
+    Ok(latest.map(UtcTime::from_micros))
 }
 
 /// Condition of the challenges that do not belong to a deleted account. Those of a deleted account
@@ -250,8 +279,8 @@ pub fn delete_changes(conn: &mut Conn, user: UserId) -> Result<()> {
     Ok(())
 }
 
-/// Deletes the user's challenges of the same kind that are newer than `than`.
-pub fn delete_newer(conn: &mut Conn, than: &Challenge) -> Result<()> {
+/// Deletes the notices of a user that are newer than `than`.
+pub fn delete_newer_notices(conn: &mut Conn, than: &Challenge) -> Result<()> {
     diesel::delete(
         challenges::table
             .filter(challenges::user_id.eq(than.user_id.map(|id| id.0)))

@@ -5,6 +5,8 @@ pub mod known_devices;
 pub mod opening;
 pub mod refresh;
 
+use std::time::Duration;
+
 use diesel::dsl::{exists, sql};
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
@@ -16,6 +18,9 @@ use crate::domain::{
     Amr, Device, EndReason, EndedSession, RefreshToken, Session, SessionId, TokenHash, Transport,
     UserId, UtcTime,
 };
+
+/// Largest difference of the clocks of instances, as for access tokens.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(5);
 
 #[derive(Queryable)]
 pub(super) struct Row {
@@ -90,6 +95,22 @@ pub fn insert_session(conn: &mut Conn, session: &Session) -> Result<()> {
 pub fn find_session(conn: &mut Conn, id: &SessionId) -> Result<Option<Session>> {
     let row = sessions::table.find(id.as_str()).first::<Row>(conn).optional()?;
     Ok(row.map(Session::from))
+}
+
+/// Records a use of a session at `now`: an access token is issued. The time decreases only if it is
+/// further ahead than clocks of instances differ.
+pub fn record_use(conn: &mut Conn, id: &SessionId, now: UtcTime) -> Result<()> {
+    let earlier = sessions::last_seen_at.lt(now.micros());
+    let wrong = sessions::last_seen_at.gt(latest_use(now).micros());
+    diesel::update(sessions::table.find(id.as_str()).filter(earlier.or(wrong)))
+        .set(sessions::last_seen_at.eq(now.micros()))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Returns the latest time that another instance may have at `now`.
+fn latest_use(now: UtcTime) -> UtcTime {
+    now.after(CLOCKS_DIFFER)
 }
 
 /// Ends a session. Of concurrent calls exactly one gets `true`.

@@ -162,7 +162,7 @@ fn revert_email(
     now: UtcTime,
 ) -> Result<User> {
     let Some(old) = &notice.email else { return Ok(user) };
-    challenges::delete_newer(conn, notice)?;
+    challenges::delete_newer_notices(conn, notice)?;
     if user.email.as_ref().map(Email::normalised) == Some(old.normalised()) {
         return Ok(user);
     }

@@ -272,8 +272,8 @@ fn complete_verification(
     // A concurrent request was faster: the same evidence, or another registration of the address.
     let owner = challenges::find_by_id(conn, &challenge.id)?.and_then(|it| it.user_id);
     let owner = owner.ok_or(Error::OneTimeTokenInvalid)?;
-    users::find_by_id(conn, owner)?
-        .filter(|user| user.is_active && user.email.as_ref() == Some(&registration.email))
+    lock_active(conn, owner)?
+        .filter(|user| user.email.as_ref() == Some(&registration.email))
         .ok_or(Error::OneTimeTokenInvalid)
 }
 

@@ -80,8 +80,11 @@ impl Flows {
             (Some(_), None) => Some("roles"),
             (None, None) => None,
         };
+        let clock = Arc::clone(&self.clock);
         let (user, ended) = self.db.write(move |conn| {
             let seen = lock_for_staff(conn, id)?;
+            // Tokens may have been issued while this waited for the account.
+            let now = clock.now();
             caller.may_modify(conn, &seen, now)?;
             let outcome = change(conn, &tokens, &seen, &caller.context(id, now), changes)?;
             if let Some(field) = grows {

@@ -15,7 +15,8 @@ pub(crate) struct Notice<'a> {
     pub(crate) reverts_to: Option<&'a Email>,
 }
 
-/// Queues a notice to `to`, unless notices are disabled or the address cannot receive mail.
+/// Queues a notice to `to`, unless notices are disabled or the address cannot receive mail. The
+/// account of `user` is locked.
 pub(crate) fn queue_notice(
     conn: &mut Conn,
     policy: &Policy,
@@ -36,7 +37,7 @@ pub(crate) fn queue_notice(
         detail: notice.detail.to_owned(),
         ..Challenge::new(ChallengeKind::ReportUnauthorized, Some(user.id), now)
     };
-    challenges::insert_challenge(conn, &challenge, 0)?;
+    challenges::insert_notice(conn, user.id, &challenge)?;
     let mail = NewMail {
         kind: notice.kind,
         recipient: to,

@@ -11,6 +11,7 @@ use crate::domain::{
     RefreshToken, Session, TokenHash, Transport, User, UtcTime,
 };
 use crate::flows::notify::notices::{Notice, queue_notice};
+use crate::flows::password::reauthenticate::lock_active;
 use crate::flows::sign_in::require_room;
 use crate::flows::{Error, Flows, Policy, Result, TokenPair};
 use crate::store::outbox::MailKind;
@@ -178,7 +179,7 @@ fn repeat_or_refuse(
     match RefreshState::of(&token, &session, next.as_ref(), policy.refresh_grace, now) {
         RefreshState::Repeated => {
             let expires_at = next.map_or(session.expires_at, |next| next.expires_at);
-            granted(conn, session, Successor { number, expires_at })
+            granted(conn, session, Successor { number, expires_at }, now)
         }
         state => refused(conn, policy, state, session, device, now),
     }
@@ -215,11 +216,10 @@ fn refused(
     Ok(Outcome::Refused(error, None))
 }
 
-fn granted(conn: &mut Conn, session: Session, next: Successor) -> Result<Outcome> {
-    match users::find_by_id(conn, session.user_id)?.filter(|user| user.is_active) {
-        Some(user) => Ok(Outcome::Granted(Box::new(user), session, next)),
-        None => Err(Error::RefreshTokenRevoked),
-    }
+fn granted(conn: &mut Conn, session: Session, next: Successor, now: UtcTime) -> Result<Outcome> {
+    let user = lock_active(conn, session.user_id)?.ok_or(Error::RefreshTokenRevoked)?;
+    sessions::record_use(conn, &session.id, now)?;
+    Ok(Outcome::Granted(Box::new(user), session, next))
 }
 
 fn end_stolen_session(

@@ -184,8 +184,10 @@ fn with_identity(conn: &mut Conn, entry: &Entry, identity: &Identity) -> Result<
         Some(holder) if is_invited(conn, &holder)? => return Err(Error::IdentityConflict),
         _ => make_verified(conn, entry, email)?,
     };
+    // Last, after the notice of a new device: the link of either notice unlinks it.
+    let entered = open(conn, entry, &user, None)?;
     link(conn, entry, &user, &identity.key, Some(email))?;
-    open(conn, entry, &user, None)
+    Ok(entered)
 }
 
 /// Locks the row of a user who may log in. One that was deleted meanwhile has no identity left.

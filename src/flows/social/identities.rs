@@ -12,7 +12,7 @@ use crate::flows::password::reauthenticate::lock_for;
 use crate::flows::{Claims, Error, Flows, Result};
 use crate::store::identities::{self, Unlinking};
 use crate::store::outbox::MailKind;
-use crate::store::{Conn, events};
+use crate::store::{Conn, challenges, events};
 
 impl Flows {
     /// Lists the holder's identities, the oldest first.
@@ -55,7 +55,8 @@ impl Flows {
     }
 }
 
-/// Links an identity to the locked account of `context`, which is using it now.
+/// Links an identity to the locked account of `context`, which is using it now. Its time is no
+/// earlier than that of the notices so far, so that a report by the link of any of them unlinks it.
 ///
 /// # Errors
 /// [`Error::IdentityConflict`] if it is linked to another account.
@@ -72,7 +73,7 @@ pub(crate) fn link_identity(
         provider: identity.provider.clone(),
         key: identity.key.clone(),
         email: email.map(|email| email.as_str().to_owned()),
-        created_at: context.at,
+        created_at: challenges::time_since_notices(conn, user, context.at)?,
         last_used_at: Some(context.at),
     };
     identities::insert(conn, &linked)?;

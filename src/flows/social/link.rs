@@ -30,9 +30,10 @@ impl Flows {
             match identities::find_by_key(conn, &identity.key)? {
                 Some(linked) if linked.user_id == id => return Ok(()),
                 Some(_) => return Err(Error::IdentityConflict),
-                None => link_identity(conn, &context, id, &identity, email.as_ref())?,
+                None => {}
             }
-            notify_of_link(conn, &entry, &user)
+            notify_of_link(conn, &entry, &user)?;
+            link_identity(conn, &context, id, &identity, email.as_ref())
         })?;
         tracing::info!(user_id = id.0, "identity linked");
         Ok(FinishedFlow::Linked)

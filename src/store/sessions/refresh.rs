@@ -54,8 +54,10 @@ pub fn exchange(conn: &mut Conn, exchange: &Exchange) -> Result<Option<Exchanged
 /// Expiry of the successor, session and user.
 type Rows = (i64, sessions::Row, users::Row);
 
-/// [`exchange`] on Postgres. The rows of the token and of the session are locked first, so that the
-/// conditions hold for what other transactions committed meanwhile.
+/// [`exchange`] on Postgres. The rows of the account, of the token and of the session are locked
+/// first, so that the conditions hold for what other transactions committed meanwhile. The lock of the
+/// account is shared: a change of its rights either sees when this token is issued, or this token
+/// has the changed rights.
 ///
 /// It is no `sql_query`, whose statement would be parsed and planned each time.
 struct Statement<'a> {
@@ -63,18 +65,22 @@ struct Statement<'a> {
     transport: &'static str,
     expires_at: i64,
     now: i64,
+    latest: i64,
 }
 
 impl<'a> Statement<'a> {
     fn of(exchange: &'a Exchange) -> Self {
         let (expires_at, now) = (exchange.expires_at.micros(), exchange.now.micros());
-        Self { exchange, transport: exchange.transport.name(), expires_at, now }
+        let latest = sessions::latest_use(exchange.now).micros();
+        Self { exchange, transport: exchange.transport.name(), expires_at, now, latest }
     }
 }
 
 impl QueryFragment<Pg> for Statement<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql("WITH given (token_hash, successor, transport, expires_at, now) AS (VALUES (");
+        out.push_sql(
+            "WITH given (token_hash, successor, transport, expires_at, now, latest) AS (VALUES (",
+        );
         out.push_bind_param::<Binary, _>(&self.exchange.token.0)?;
         out.push_sql("::bytea, ");
         out.push_bind_param::<Binary, _>(&self.exchange.successor.0)?;
@@ -84,6 +90,8 @@ impl QueryFragment<Pg> for Statement<'_> {
         out.push_bind_param::<BigInt, _>(&self.expires_at)?;
         out.push_sql("::bigint, ");
         out.push_bind_param::<BigInt, _>(&self.now)?;
+        out.push_sql("::bigint, ");
+        out.push_bind_param::<BigInt, _>(&self.latest)?;
         out.push_sql("::bigint");
         out.push_sql(EXCHANGE);
         sessions_table::all_columns.walk_ast(out.reborrow())?;
@@ -91,7 +99,7 @@ impl QueryFragment<Pg> for Statement<'_> {
         users_table::all_columns.walk_ast(out.reborrow())?;
         out.push_sql(
             " FROM current JOIN sessions ON sessions.id = session_id \
-             JOIN users ON users.id = user_id",
+             CROSS JOIN LATERAL (SELECT (account).*) AS users",
         );
         Ok(())
     }
@@ -100,14 +108,14 @@ impl QueryFragment<Pg> for Statement<'_> {
 /// The statement after its values.
 const EXCHANGE: &str = ")), \
     current AS ( \
-        SELECT given.*, session_id, generation + 1 AS generation, \
+        SELECT given.*, session_id, users AS account, generation + 1 AS generation, \
             LEAST(given.expires_at, sessions.expires_at) AS ends_at \
         FROM given JOIN refresh_tokens USING (token_hash) \
             JOIN sessions ON sessions.id = session_id JOIN users ON users.id = user_id \
         WHERE used_at IS NULL AND refresh_tokens.expires_at > now AND is_active \
             AND ended_at IS NULL AND sessions.expires_at > now \
             AND COALESCE(sessions.transport, given.transport) = given.transport \
-        FOR NO KEY UPDATE OF refresh_tokens, sessions), \
+        FOR SHARE OF users FOR NO KEY UPDATE OF refresh_tokens, sessions), \
     consumed AS ( \
         UPDATE refresh_tokens SET used_at = now FROM current \
         WHERE refresh_tokens.token_hash = current.token_hash), \
@@ -115,7 +123,8 @@ const EXCHANGE: &str = ")), \
         INSERT INTO refresh_tokens (token_hash, session_id, expires_at, generation) \
         SELECT successor, session_id, ends_at, generation FROM current), \
     touched AS ( \
-        UPDATE sessions SET last_seen_at = now, transport = current.transport FROM current \
+        UPDATE sessions SET last_seen_at = GREATEST(now, LEAST(last_seen_at, latest)), \
+            transport = current.transport FROM current \
         WHERE sessions.id = session_id) \
     SELECT ends_at, ";
 
@@ -163,10 +172,8 @@ fn exchange_in_steps(conn: &mut Conn, exchange: &Exchange) -> Result<Option<Rows
     let expires_at = (*expires_at).min(UtcTime::from_micros(session.expires_at));
     sessions::insert_refresh_token(conn, successor, &SessionId(id), expires_at, generation + 1)?;
     diesel::update(sessions_table::table.find(&session.id))
-        .set((
-            sessions_table::last_seen_at.eq(now.micros()),
-            sessions_table::transport.eq(transport.name()),
-        ))
+        .set(sessions_table::transport.eq(transport.name()))
         .execute(conn)?;
+    sessions::record_use(conn, &SessionId(session.id.clone()), *now)?;
     Ok(Some((expires_at.micros(), session, user)))
 }

@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use diesel::dsl::sql;
+use diesel::dsl::{max, sql};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool};
 
 use crate::domain::{UserId, UtcTime};
-use crate::store::schema::users;
+use crate::store::schema::{sessions, users};
 use crate::store::{Conn, Result};
 
 /// A generation this far ahead of the clock is followed by one of the same second. The wait for a
@@ -36,26 +36,47 @@ pub fn end_tokens(conn: &mut Conn, id: UserId, now: UtcTime) -> Result<()> {
 /// their `iat`, and services refuse `iat <= revoked_at` in whole seconds. The fourth and later ones
 /// of a second share theirs: further ahead, tokens would not be issued in time. A service that checks
 /// tokens itself then accepts one that was issued between two of these until it expires.
+///
+/// Its time is no earlier than the latest issue of a token of the account, as far as that is no
+/// further ahead: an instance whose clock is ahead may have issued one, or any instance while this
+/// transaction waited for the account's row.
 pub fn renew_rights(conn: &mut Conn, id: UserId, now: UtcTime) -> Result<Option<UtcTime>> {
     #[derive(QueryableByName)]
     struct Renewed {
         #[diesel(sql_type = BigInt)]
         rights_changed_at: i64,
     }
-    let second = UtcTime::from_seconds(now.seconds());
+    let furthest = UtcTime::from_seconds(now.seconds()).after(FURTHEST_AHEAD);
+    let issued_at = find_latest_use(conn, id)?.map(|it| it.min(furthest));
+    let now = issued_at.map_or(now, |it| it.max(now));
     let renewed = diesel::sql_query(
         "UPDATE users SET rights_changed_at = \
              CASE WHEN rights_changed_at >= $1 THEN rights_changed_at + 1 \
                   WHEN rights_changed_at >= $2 THEN rights_changed_at + 1000000 ELSE $3 END \
          WHERE id = $4 RETURNING rights_changed_at",
     )
-    .bind::<BigInt, _>(second.after(FURTHEST_AHEAD).micros())
-    .bind::<BigInt, _>(second.micros())
+    .bind::<BigInt, _>(furthest.micros())
+    .bind::<BigInt, _>(UtcTime::from_seconds(now.seconds()).micros())
     .bind::<BigInt, _>(now.micros())
     .bind::<BigInt, _>(id.0)
     .get_result::<Renewed>(conn)
     .optional()?;
     Ok(renewed.map(|it| UtcTime::from_micros(it.rights_changed_at)))
+}
+
+/// Locks the account and returns the latest use of its open sessions. Refreshes lock it too.
+fn find_latest_use(conn: &mut Conn, id: UserId) -> Result<Option<UtcTime>> {
+    if let Conn::Postgres(postgres) = conn {
+        // SQLite has one writer.
+        let account = users::table.find(id.0).select(users::id);
+        account.for_no_key_update().first::<i64>(postgres).optional()?;
+    }
+    let latest: Option<i64> = sessions::table
+        .filter(sessions::user_id.eq(id.0))
+        .filter(sessions::ended_at.is_null())
+        .select(max(sessions::last_seen_at))
+        .get_result(conn)?;
+    Ok(latest.map(UtcTime::from_micros))
 }
 
 /// Lists the users whose rights changed since `since`, with the generation of their rights.

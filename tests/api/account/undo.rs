@@ -199,6 +199,24 @@ on_both! {
         app.log_in(HIDEOUT, PASSWORD).refused(401, "invalid_credentials");
     }
 
+    fn the_undo_holds_whatever_the_clocks_of_the_instances_tell(world) {
+        let clocks = [world.app(), world.app_ahead(SECOND * 2)];
+        for (round, (first, second)) in [(0, 1), (1, 0)].into_iter().enumerate() {
+            let [owner, thief, hideout] =
+                ["owner", "thief", "hideout"].map(|who| format!("{who}{round}@example.com"));
+            let tokens = clocks[first].person(&world, &owner);
+            let stolen = clocks[first].move_to(&world, &tokens.access, &thief);
+            clocks[second].move_to(&world, &stolen.access, &hideout);
+            let theirs = [CHANGE_REQUESTED, EMAIL_CHANGED].map(|it| world.link_about(&thief, it, 1));
+            let app = &clocks[second];
+            app.not_me(&world.link_about(&owner, EMAIL_CHANGED, 1)).is(204);
+            for link in &theirs {
+                app.not_me(link).refused(401, "one_time_token_invalid");
+            }
+            assert_eq!(email_of(app, &app.log_in(&owner, PASSWORD).is(200).tokens()), owner);
+        }
+    }
+
     fn a_thief_who_reports_unauthorized_activity_does_not_void_the_owners_link(world) {
         let app = world.app();
         let tokens = app.person(&world, MINA);

@@ -240,6 +240,17 @@ on_both! {
         assert_eq!(world.count(&format!("{revoked} AND user_id = {}", root.user_id())), 1);
     }
 
+    fn a_report_at_an_instance_that_is_ahead_revokes_keys_of_one_behind(world) {
+        let app = world.app();
+        let ahead = world.app_ahead_of(world.config(&[]), SECOND * 2);
+        app.superuser(&world, ROOT);
+        let thief = ahead.log_in_on("special-client/1.0", ROOT).is(200).tokens();
+        let (_, stolen) = app.api_key(&thief, &["users:read"]);
+        app.get_as(&stolen, "/v1/users").is(200);
+        app.not_me(&world.link_about(ROOT, NEW_DEVICE, 1)).is(204);
+        app.get_as(&stolen, "/v1/users").refused(401, "token_revoked");
+    }
+
     fn a_superuser_who_loses_the_right_meanwhile_creates_no_key(world) {
         let app = limited_with(&world, &[]);
         let root = app.superuser(&world, ROOT);

@@ -5,21 +5,15 @@ use std::thread;
 
 use diesel::connection::{Connection as _, SimpleConnection as _};
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
-use diesel::{PgConnection, QueryableByName, sql_query};
+use diesel::{PgConnection, sql_query};
 
 use super::attempts::{HOME, MINA, limited, log_in_from};
 use crate::support::account::RESET;
-use crate::support::{Answer, World, wait_for};
+use crate::support::meanwhile::wait_until_waited_for;
+use crate::support::{Answer, World};
 
 /// The counters of guesses at an account, in the order of their names.
 const COUNTERS: &str = "FROM limits WHERE name LIKE 'login_%' ORDER BY name COLLATE \"C\"";
-
-#[derive(QueryableByName)]
-struct Count {
-    #[diesel(sql_type = BigInt)]
-    count: i64,
-}
 
 /// A transaction that has the lock of the first counter.
 struct Holder(PgConnection);
@@ -48,12 +42,7 @@ impl Holder {
     /// Waits until another transaction waits for this one, and takes the locks of the other counters
     /// as far as they are free.
     fn take_all_when_waited_for(mut self) -> QueryResult<()> {
-        let waiting = "SELECT count(*) FROM pg_stat_activity \
-                       WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))";
-        wait_for("the request to wait for the first counter", || {
-            let count: Count = sql_query(waiting).get_result(&mut self.0).unwrap();
-            (count.count > 0).then_some(())
-        });
+        wait_until_waited_for(&mut self.0);
         let all = format!("SELECT name {COUNTERS} FOR UPDATE NOWAIT");
         let taken = sql_query(all).execute(&mut self.0).map(|_| ());
         self.0.batch_execute("ROLLBACK").unwrap();

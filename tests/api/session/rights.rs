@@ -1,8 +1,13 @@
 //! A change of an account's rights ends the access tokens that tell the earlier rights, and no
 //! session.
 
+use std::thread;
+
+use diesel::PgConnection;
+use diesel::connection::{Connection as _, SimpleConnection as _};
 use serde_json::{Value, json};
 
+use crate::support::meanwhile::wait_until_waited_for;
 use crate::support::{Answer, PASSWORD, SECOND, TestApp, Tokens, World, on_both, wait_for};
 
 const MINA: &str = "mina@example.com";
@@ -46,6 +51,52 @@ fn revoked_at(app: &TestApp, id: i64) -> Option<i64> {
 fn listed(app: &TestApp) -> Vec<i64> {
     let answer = app.get("/v1/revocations").is(200).json();
     answer["users"].as_array().unwrap().iter().map(|it| it["user_id"].as_i64().unwrap()).collect()
+}
+
+/// A way to get tokens where the clock is ahead: of both instances, for an address and its tokens.
+type Way = fn(&TestApp, &TestApp, &str, &Tokens) -> Tokens;
+
+/// A change of rights at `app` makes services refuse `tokens` that check them by the list.
+fn revokes_by_its_list(app: &TestApp, staff: &Tokens, tokens: &Tokens) {
+    patch(app, staff, tokens.user_id(), &json!({"roles": ["editor"]}));
+    let (listed, issued_at) = (revoked_at(app, tokens.user_id()), &tokens.claims()["iat"]);
+    assert!(listed >= issued_at.as_i64(), "{listed:?} {issued_at}");
+}
+
+#[test]
+fn a_refresh_during_a_change_of_rights_gets_the_changed_ones() {
+    let Some(world) = World::postgres() else { return };
+    let app = world.app();
+    let mina = app.person(&world, MINA);
+    let mut change = PgConnection::establish(&world.database_url).unwrap();
+    change.batch_execute("BEGIN; UPDATE users SET is_staff = TRUE").unwrap();
+    let next = thread::scope(|scope| {
+        let refresh = scope.spawn(|| app.refresh(&mina.refresh));
+        wait_until_waited_for(&mut change);
+        change.batch_execute("COMMIT").unwrap();
+        refresh.join().unwrap()
+    });
+    assert_eq!(next.is(200).tokens().claims()["is_staff"], true);
+}
+
+#[test]
+fn a_change_of_rights_that_waited_for_the_account_has_the_time_after_the_wait() {
+    let Some(world) = World::postgres() else { return };
+    let app = world.app();
+    let staff = app.superuser(&world, "root@example.com");
+    let id = app.person(&world, MINA).user_id();
+    let mut holder = PgConnection::establish(&world.database_url).unwrap();
+    holder
+        .batch_execute(&format!("BEGIN; UPDATE users SET locale = 'ko' WHERE id = {id}"))
+        .unwrap();
+    thread::scope(|scope| {
+        let change = scope.spawn(|| patch(&app, &staff, id, &json!({"is_staff": true})));
+        wait_until_waited_for(&mut holder);
+        world.advance(SECOND * 10);
+        holder.batch_execute("COMMIT").unwrap();
+        change.join().unwrap();
+    });
+    assert_eq!(revoked_at(&app, id), Some(world.now()));
 }
 
 /// Two instances learn of it, this one at once.
@@ -133,6 +184,48 @@ on_both! {
             tokens = refreshed(issuing, &tokens, is_staff);
             tokens = refreshed(changing, &tokens, is_staff);
         }
+    }
+
+    fn a_token_that_an_instance_ahead_issued_is_revoked_by_the_list_of_any(world) {
+        let (here, ahead) = (world.app(), world.app_ahead(SECOND * 2));
+        let staff = here.superuser(&world, "root@example.com");
+        let ways: [Way; 4] = [
+            |_, ahead, email, _| ahead.log_in(email, PASSWORD).is(200).tokens(),
+            |_, ahead, _, tokens| ahead.refresh(&tokens.refresh).is(200).tokens(),
+            // The same pair again.
+            |here, ahead, _, tokens| {
+                here.refresh(&tokens.refresh).is(200);
+                ahead.refresh(&tokens.refresh).is(200).tokens()
+            },
+            // One that is followed by another of the instance behind.
+            |here, ahead, _, tokens| {
+                let issued = ahead.refresh(&tokens.refresh).is(200).tokens();
+                here.refresh(&issued.refresh).is(200);
+                issued
+            },
+        ];
+        for (number, way) in ways.into_iter().enumerate() {
+            let email = format!("mina{number}@example.com");
+            let tokens = here.person(&world, &email);
+            revokes_by_its_list(&here, &staff, &way(&here, &ahead, &email, &tokens));
+        }
+        // A verification that is repeated.
+        let token = here.register(MINA);
+        let code = world.proof(MINA, 1).code;
+        here.verify_code(&token, &code).is(200);
+        revokes_by_its_list(&here, &staff, &ahead.verify_code(&token, &code).is(200).tokens());
+    }
+
+    fn a_use_far_ahead_does_not_delay_tokens(world) {
+        let app = world.app();
+        let staff = app.superuser(&world, "root@example.com");
+        let tokens = app.person(&world, MINA);
+        // Of an instance whose clock was wrong.
+        world.execute(&format!("UPDATE sessions SET last_seen_at = last_seen_at + 3600000000 WHERE user_id = {}", tokens.user_id()));
+        patch(&app, &staff, tokens.user_id(), &json!({"is_staff": true}));
+        assert_eq!(revoked_at(&app, tokens.user_id()), Some(world.now() + 3));
+        refreshed(&app, &tokens, true);
+        assert_eq!(world.count("sessions WHERE last_seen_at > 1800000005000000"), 0);
     }
 
     fn what_is_no_right_ends_no_token(world) {

@@ -3,9 +3,9 @@
 use hallpass::config::{Config, Timing};
 use serde_json::{Value, json};
 
-use super::{CLIENT, MINA, RETURN_TO, Site, with};
+use super::{CLIENT, MINA, RETURN_TO, Site, finish_at, with};
 use crate::scripted_provider::ScriptedProvider;
-use crate::support::account::RESET;
+use crate::support::account::{NEW_DEVICE, RESET};
 use crate::support::{HOUR, PASSWORD, SECOND, Tokens, World, on_both};
 
 fn kinds(site: &Site, access: &str) -> Vec<String> {
@@ -233,6 +233,38 @@ on_both! {
         assert_eq!(left, "own");
         assert_eq!(world.count("events WHERE kind = 'identity_unlinked'"), 1);
         assert_ne!(site.log_in("thief").is(200).tokens().user_id(), mina.user_id());
+    }
+
+    fn a_report_unlinks_what_was_linked_since_whatever_the_clocks_of_the_instances_tell(world) {
+        let site = Site::new(&world);
+        let ahead = world.app_ahead_of(Site::config(&world, &site.provider, &[]), SECOND * 2);
+        let mina = site.app.person(&world, MINA);
+        // Her own identity is linked where the clock is ahead, and the thief's notices are of both.
+        let flow = site.start_as(&mina, "test");
+        site.grant(&site.claims(&flow, "own"));
+        let bearer = format!("Bearer {}", mina.access);
+        finish_at(&ahead, &flow, &[("authorization", &bearer)], &json!({})).is(200);
+        for (round, app) in [&site.app, &ahead].into_iter().enumerate() {
+            let stolen = app.log_in_on(["curl/8.5.0", "Wget/1.21"][round], MINA).is(200).tokens();
+            site.link(&stolen, "thief").is(200);
+            site.app.not_me(&world.link_about(MINA, NEW_DEVICE, round + 1)).is(204);
+            assert_eq!(world.text("SELECT subject AS text FROM identities"), "own");
+            assert_eq!(world.count("identities"), 1);
+        }
+    }
+
+    fn either_notice_of_the_first_log_in_at_a_provider_unlinks_it(world) {
+        let site = Site::new(&world);
+        for about in ["was linked to your", NEW_DEVICE] {
+            let name = if about == NEW_DEVICE { "mina" } else { "ravi" };
+            let email = format!("{name}@example.com");
+            site.app.person(&world, &email);
+            let flow = site.start("test");
+            site.grant(&site.claims(&flow, name));
+            site.finish_with(&flow, &[("user-agent", "curl/8.5.0")], &json!({})).is(200);
+            site.app.not_me(&world.link_about(&email, about, 1)).is(204);
+            assert_eq!(world.count("identities"), 0, "{about}");
+        }
     }
 
     fn staff_see_the_identities_of_an_account(world) {

@@ -9,7 +9,7 @@ pub mod contract;
 pub mod cookies;
 mod faults;
 mod mail;
-mod meanwhile;
+pub mod meanwhile;
 pub mod raw;
 mod tables;
 mod world;

@@ -120,8 +120,13 @@ impl World {
 
     /// Starts a service whose clock is `ahead` of the world's, and stands still there.
     pub fn app_ahead(&self, ahead: Duration) -> TestApp {
+        self.app_ahead_of(self.config(&[]), ahead)
+    }
+
+    /// The same with this configuration.
+    pub fn app_ahead_of(&self, config: Config, ahead: Duration) -> TestApp {
         let clock = ManualClock::at(self.clock.now().after(ahead));
-        TestApp::start(self.config(&[]), Arc::new(clock), self.transport.clone())
+        TestApp::start(config, Arc::new(clock), self.transport.clone())
     }
 
     /// The settings of this world's services.

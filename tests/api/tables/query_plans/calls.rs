@@ -162,6 +162,7 @@ fn call_sessions(conn: &mut Conn, recorder: &Recorder) {
     };
     let reason = EndReason::LoggedOut;
     call!(recorder, sessions::insert_session(conn, &session));
+    call!(recorder, sessions::record_use(conn, &SessionId("s10".into()), LATER));
     call!(recorder, sessions::find_session(conn, &session.id));
     call!(recorder, sessions::list_open(conn, USER, NOW));
     call!(recorder, sessions::list_page(conn, USER, "s1", 100));
@@ -243,8 +244,11 @@ fn call_challenges(conn: &mut Conn, recorder: &Recorder) {
     call!(recorder, challenges::return_code_try(conn, &new.id));
     call!(recorder, challenges::consume_challenge(conn, &new.id, NOW));
     call!(recorder, challenges::find_revertible(conn, USER, NOW));
+    let notice = Challenge::new(ChallengeKind::ReportUnauthorized, Some(USER), NOW);
+    call!(recorder, challenges::insert_notice(conn, USER, &notice));
+    call!(recorder, challenges::time_since_notices(conn, USER, NOW));
     call!(recorder, challenges::list_page(conn, USER, ChallengeKind::OF_ACCOUNT, "o1", 100));
-    call!(recorder, challenges::delete_newer(conn, &new));
+    call!(recorder, challenges::delete_newer_notices(conn, &new));
     call!(recorder, challenges::delete_of_kinds(conn, USER, ChallengeKind::OF_PASSWORD));
     call!(recorder, challenges::supersede(conn, USER, ChallengeKind::ReportUnauthorized, NOW));
 }
