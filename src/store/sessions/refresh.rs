@@ -171,9 +171,13 @@ fn exchange_in_steps(conn: &mut Conn, exchange: &Exchange) -> Result<Option<Rows
         .first(conn)?;
     let expires_at = (*expires_at).min(UtcTime::from_micros(session.expires_at));
     sessions::insert_refresh_token(conn, successor, &SessionId(id), expires_at, generation + 1)?;
+    let latest = sessions::latest_use(*now).micros();
+    let last_seen_at = now.micros().max(session.last_seen_at.min(latest));
     diesel::update(sessions_table::table.find(&session.id))
-        .set(sessions_table::transport.eq(transport.name()))
+        .set((
+            sessions_table::last_seen_at.eq(last_seen_at),
+            sessions_table::transport.eq(transport.name()),
+        ))
         .execute(conn)?;
-    sessions::record_use(conn, &SessionId(session.id.clone()), *now)?;
     Ok(Some((expires_at.micros(), session, user)))
 }

@@ -15,7 +15,7 @@ use crate::http::schema::{EmailAddress, LocaleTag};
 use crate::http::v1::account::register::{Registered, VerificationSent, accepted_locale};
 use crate::http::v1::social::finished::SocialFinished;
 
-/// Limit of a code in bytes. Codes of providers are shorter.
+/// Limit of a code in code points. Codes of providers are shorter.
 const MAX_CODE: usize = 4096;
 const MAX_STATE: usize = 255;
 const MAX_ISSUER: usize = 2048;
@@ -51,11 +51,11 @@ pub struct SocialFinishRequest {
     device_token: Option<PlainToken>,
 }
 
-/// Parses a text of at most `most` bytes.
+/// Parses a text of at most `most` code points, which is what the document states.
 pub fn bounded(text: &str, most: usize) -> Result<&str, Fault> {
-    match text.len() {
+    match text.chars().count() {
         0 => Err(Fault::Required),
-        length if length > most => Err(Fault::TooLong(Length::Bytes(most))),
+        length if length > most => Err(Fault::TooLong(Length::Characters(most))),
         _ => Ok(text),
     }
 }

@@ -30,9 +30,9 @@ pub struct SocialStartRequest {
 
 impl Body for SocialStartRequest {
     fn read(fields: &mut Fields) -> Option<Self> {
-        let return_to = fields.required("return_to", |text| match text.len() {
+        let return_to = fields.required("return_to", |text| match text.chars().count() {
             0..=MAX_URL => Ok(text.to_owned()),
-            _ => Err(Fault::TooLong(Length::Bytes(MAX_URL))),
+            _ => Err(Fault::TooLong(Length::Characters(MAX_URL))),
         });
         let use_cookie = fields.flag("use_cookie");
         Some(Self { return_to: return_to?, use_cookie })
