@@ -256,5 +256,7 @@ on_both! {
         ] {
             assert_eq!(site.finish_with(&flow, &[], &fields).faults()[0].0, field);
         }
+        // Lengths are counted in code points.
+        site.finish_with(&flow, &[], &json!({"state": "é".repeat(255)})).is(401);
     }
 }
