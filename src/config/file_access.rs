@@ -34,6 +34,7 @@ const ROOT: u32 = 0;
 /// operator knows it. Of a file that the start will make, the folders are examined; what is no
 /// regular file, such as a pipe, is not.
 pub(super) fn warnings_about(name: &str, path: &Path, content: Content) -> Vec<String> {
+    // A file that cannot be examined is reported by its reader, or made by the start.
     let file = fs::metadata(path).ok();
     let is_special = file.as_ref().is_some_and(|file| !file.is_file());
     let Some(named) = absolute(path).ok().filter(|_| !is_special) else { return Vec::new() };

@@ -25,7 +25,7 @@ pub enum Kind {
 /// Addresses of the parties.
 pub struct Places {
     pub proxy: SocketAddr,
-    /// Where the proxy only redirects to HTTPS, if its configuration says so.
+    /// Address at which the proxy only redirects to HTTPS, if its configuration has one.
     pub redirecting: SocketAddr,
     pub hallpass: SocketAddr,
     pub application: SocketAddr,
