@@ -43,15 +43,16 @@ impl Flows {
         device: &Device,
     ) -> Result<CreatedApiKey> {
         let by = self.superuser(claims)?.id;
-        let created = self.new_api_key(new, Some(by));
+        let mut created = self.new_api_key(new, Some(by));
         let (key, hash) = (created.key.clone(), created.secret.hash());
-        self.reauthenticated(claims, password, device, |user| {
+        created.key.created_at = self.reauthenticated(claims, password, device, |user| {
             let (context, session) = (context_of(claims, device, self.now()), claims.session_id());
             self.db.write(move |conn| {
                 require_superuser(&lock_unchanged(conn, &user, &session)?)?;
                 let created_at = challenges::time_since_notices(conn, by, key.created_at)?;
                 api_keys::insert_key(conn, &ApiKey { created_at, ..key.clone() }, &hash)?;
-                Ok(events::record(conn, &context, EventKind::ApiKeyCreated, key.id.as_str())?)
+                events::record(conn, &context, EventKind::ApiKeyCreated, key.id.as_str())?;
+                Ok::<_, Error>(created_at)
             })
         })?;
         tracing::info!(by = by.0, api_key = %created.key.id, "API key created");
