@@ -152,33 +152,62 @@ pub(super) fn earlier_or_first(conn: &mut Conn, tokens: Vec<FirstTokens>) -> Res
     first.ok_or_else(|| Error::Internal("no secret to derive tokens from".to_owned()))
 }
 
+/// Repetitions of a request that opened a session, after the first refresh token was used.
+#[derive(Clone, Copy)]
+pub(super) enum Repetition {
+    /// It may come from another device, whose log-out must not end the first session: another one is
+    /// opened.
+    OnAnyDevice,
+    /// It comes from the same browser: the session gets one more refresh token.
+    InSameBrowser,
+}
+
 /// Opens the session of a verification or a social log-in of a locked user. A repetition returns the
-/// same session while its refresh token is unused and has the same transport, and otherwise opens a
-/// new one. After the end of the first session, for example by a log-out, it opens none.
+/// same session while its refresh token is unused and has the same transport. Afterwards `repetition`
+/// decides; with another transport a new session is opened. After the end of the first session, for
+/// example by a log-out, none is.
 pub(super) fn sign_in_once(
     conn: &mut Conn,
     policy: &Policy,
     user: &User,
     mut sign_in: SignIn,
+    repetition: Repetition,
 ) -> Result<LogInOutcome<SignedIn>> {
     let earlier = sessions::find_refresh_token(conn, &sign_in.tokens.refresh.hash())?;
     let Some((token, session)) = earlier else { return sign_in.open(conn, policy, user) };
     if session.ended_at.is_some() {
         return Err(Error::OneTimeTokenInvalid);
     }
-    let is_unused = token.used_at.is_none() && sign_in.now < token.expires_at;
-    if is_unused && session.accepts(sign_in.transport) {
-        sessions::record_use(conn, &session.id, sign_in.now)?;
-        return Ok(LogInOutcome::LoggedIn(SignedIn {
-            session,
-            refresh_token: sign_in.tokens.refresh,
-            refresh_expires_at: token.expires_at,
-            device_token: sign_in.tokens.device,
-            ended: Vec::new(),
-        }));
+    let now = sign_in.now;
+    let is_unused = token.used_at.is_none() && now < token.expires_at;
+    let may_continue = match repetition {
+        Repetition::OnAnyDevice => is_unused,
+        Repetition::InSameBrowser => now < session.expires_at,
+    };
+    if !may_continue || !session.accepts(sign_in.transport) {
+        sign_in.tokens.refresh = PlainToken::random(PlainToken::REFRESH_PREFIX);
+        return sign_in.open(conn, policy, user);
     }
-    sign_in.tokens.refresh = PlainToken::random(PlainToken::REFRESH_PREFIX);
-    sign_in.open(conn, policy, user)
+    sessions::record_use(conn, &session.id, now)?;
+    let (refresh_token, refresh_expires_at) = if is_unused {
+        (sign_in.tokens.refresh, token.expires_at)
+    } else {
+        // Beside the successors of the first token, which the client may hold: a tab that used one
+        // token and a tab that used the other both stay logged in.
+        let further = PlainToken::random(PlainToken::REFRESH_PREFIX);
+        let expires_at = refresh_expiry(policy, &session, now);
+        sessions::insert_refresh_token(conn, &further.hash(), &session.id, expires_at, 0)?;
+        (further, expires_at)
+    };
+    let device_token = sign_in.tokens.device;
+    let ended = Vec::new();
+    Ok(LogInOutcome::LoggedIn(SignedIn {
+        session,
+        refresh_token,
+        refresh_expires_at,
+        device_token,
+        ended,
+    }))
 }
 
 /// Records the sessions that a sign-in ended.

@@ -19,7 +19,7 @@ use crate::flows::audit::record_changes;
 use crate::flows::challenges::{check_code, pad_refusal};
 use crate::flows::limits::requester;
 use crate::flows::password::reauthenticate::lock_active;
-use crate::flows::sign_in::{SignIn, earlier_or_first, sign_in_once};
+use crate::flows::sign_in::{Repetition, SignIn, earlier_or_first, sign_in_once};
 use crate::flows::social::identities::link_identity;
 use crate::flows::{
     Error, Flows, LogInOutcome, LoggedIn, LoginContext, Policy, Result, VerifyEmailProof,
@@ -109,7 +109,9 @@ impl Flows {
             let tokens = earlier_or_first(conn, first_tokens)?;
             let client = LoginContext { device, device_token: None };
             let sign_in = SignIn { amr, client, transport, tokens, now, access_tokens };
-            let LogInOutcome::LoggedIn(signed_in) = sign_in_once(conn, &policy, &user, sign_in)?;
+            let repetition = Repetition::OnAnyDevice;
+            let LogInOutcome::LoggedIn(signed_in) =
+                sign_in_once(conn, &policy, &user, sign_in, repetition)?;
             Ok::<_, Error>((user, Some(signed_in)))
         })?;
         self.learn_renewed_rights();

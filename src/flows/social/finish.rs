@@ -11,7 +11,7 @@ use crate::domain::{
     Transport, UserId,
 };
 use crate::flows::limits::outcome_name;
-use crate::flows::sign_in::{SignIn, earlier_or_first, sign_in_once};
+use crate::flows::sign_in::{Repetition, SignIn, earlier_or_first, sign_in_once};
 use crate::flows::{
     Claims, Error, Flows, LogInOutcome, LoginContext, PendingVerification, Registered, Result,
 };
@@ -258,7 +258,9 @@ impl Flows {
             if !user.is_active {
                 return Err(Error::AccountDisabled);
             }
-            let LogInOutcome::LoggedIn(signed_in) = sign_in_once(conn, &policy, &user, sign_in)?;
+            let repetition = Repetition::InSameBrowser;
+            let LogInOutcome::LoggedIn(signed_in) =
+                sign_in_once(conn, &policy, &user, sign_in, repetition)?;
             Ok((user, signed_in))
         })?;
         let log_in = self.complete(&user, signed_in, now)?;

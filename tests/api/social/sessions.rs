@@ -25,6 +25,38 @@ on_both! {
         site.finish(&flow).refused(401, "one_time_token_expired");
     }
 
+    fn a_request_that_is_repeated_after_a_refresh_stays_in_the_session(world) {
+        let site = Site::new(&world);
+        let flow = site.start("test");
+        site.grant(&site.claims(&flow, "mina"));
+        let first = site.finish(&flow).is(200).tokens();
+        let next = site.app.refresh(&first.refresh).is(200).tokens();
+        // Two tabs that finish once more, long after the grace period of the first token.
+        world.advance(SECOND * 300);
+        let again = [(); 2].map(|()| site.finish(&flow).is(200).tokens());
+        for tokens in &again {
+            assert_eq!(tokens.session, first.session);
+            site.app.me(&tokens.access).is(200);
+        }
+        // Whichever tab refreshes when, none is logged out.
+        let mut tabs = [next.refresh, again[0].refresh.clone(), again[1].refresh.clone()];
+        for _ in 0..3 {
+            for refresh in &mut tabs {
+                world.advance(SECOND * 60);
+                let tokens = site.app.refresh(refresh).is(200).tokens();
+                assert_eq!(tokens.session, first.session);
+                *refresh = tokens.refresh;
+            }
+        }
+        assert_eq!(world.count("sessions"), 1);
+        // One log-out ends all of it, and a stolen token too.
+        site.app.refresh(&again[1].refresh).refused(401, "refresh_token_reused");
+        for refresh in &tabs {
+            site.app.refresh(refresh).refused(401, "refresh_token_revoked");
+        }
+        site.finish(&flow).refused(401, "one_time_token_expired");
+    }
+
     fn a_code_is_useless_without_the_browser_that_started_the_flow(world) {
         let site = Site::new(&world);
         // Log-in CSRF: the response of the attacker's flow, finished in the victim's browser.
