@@ -1,7 +1,7 @@
 //! A service of its own with its data, and what is known of it: users, their tokens, their mail.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -108,6 +108,11 @@ impl Service {
     /// Returns the URL of the database.
     pub fn database(&self) -> String {
         self.database.clone()
+    }
+
+    /// Returns the folder of its data.
+    pub fn folder(&self) -> PathBuf {
+        self.folder.path().to_owned()
     }
 
     /// Prepares a request and returns how long its answer took.

@@ -366,7 +366,8 @@ impl Cluster {
         fs::read_to_string(self.folder.join("server.log")).unwrap_or_default()
     }
 
-    fn data(&self) -> PathBuf {
+    /// Returns the folder of its files.
+    pub fn data(&self) -> PathBuf {
         self.folder.join("data")
     }
 
