@@ -192,6 +192,12 @@ fn shown_conflict(conflict: &Conflict) -> String {
                 let _ = writeln!(text, "{id} {name}: row {row} and row {other} have the id {id}");
                 continue;
             }
+            Shared::Reserved => {
+                let (id, name) = (conflict.id, shown_name(&conflict.username));
+                // Writing to a `String` cannot fail.
+                let _ = writeln!(text, "{id} {name}: user ids begin with 1");
+                continue;
+            }
             Shared::Number => "number".to_owned(),
             Shared::Name => "name".to_owned(),
             Shared::Address(address) => format!("address {}", masked(address).escape_debug()),

@@ -12,7 +12,7 @@ use super::UtcTime;
 pub struct UserId(pub i64);
 
 impl UserId {
-    /// A user id that no account has.
+    /// A user id that no account has: those of accounts begin with 1.
     pub const NONE: Self = Self(0);
 }
 

@@ -18,7 +18,7 @@ use crate::flows::password::change::forget_pending;
 use crate::flows::{Error, Flows, Result};
 use crate::store::users::changes::{self, UserChanges};
 use crate::store::users::{self, NewUser};
-use crate::store::{self, Conn, events};
+use crate::store::{self, Conn, challenges, events};
 
 /// Fields of an account in the adapter. A field that is `None` is kept.
 #[derive(Clone, Debug, Default)]
@@ -94,6 +94,7 @@ impl DrfFlows<'_> {
         };
         let (sender, by, now) = (by.clone(), by.user.id, self.core.now());
         let user = self.core.db.write(move |conn| {
+            lock_new_address(conn, &wanted)?;
             if !sender.recheck(conn)?.is_staff {
                 return Err(Error::PermissionDenied);
             }
@@ -125,6 +126,7 @@ impl DrfFlows<'_> {
         let tokens = Arc::clone(self.core.access_tokens.settings());
         let (sender, device) = (by.clone(), device.clone());
         let user = self.core.db.write(move |conn| {
+            lock_new_address(conn, &fields)?;
             let before = match lock_for_staff(conn, id) {
                 Ok(user) => user,
                 Err(Error::NotFound) => return Ok(None),
@@ -234,6 +236,14 @@ fn let_name_follow(before: &User, mut changes: UserChanges) -> UserChanges {
 fn context_of_change(id: UserId, by: &User, device: &Device, now: UtcTime) -> EventContext {
     let context = EventContext::of(id, now);
     if by.id == id { context.on(device) } else { context.by(by.id) }
+}
+
+/// Locks the address that an account is given, before the account, as a verification of it does.
+fn lock_new_address(conn: &mut Conn, fields: &AccountFields) -> Result<()> {
+    if let EmailChange::Set(email) = &fields.email {
+        challenges::lock_address(conn, email)?;
+    }
+    Ok(())
 }
 
 /// Returns the addresses in `wanted` that are not those of `user`.

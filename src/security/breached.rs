@@ -10,12 +10,15 @@ use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use url::Url;
 
 use crate::domain::PlainPassword;
-use crate::outgoing::{Client, OutgoingError, Targets};
+use crate::outgoing::{CallLimit, Client, OutgoingError, Targets};
 
 /// Digits of the digest that the service receives.
 const PREFIX_DIGITS: usize = 5;
 /// A response has about a thousand lines of forty bytes.
 const MAX_ANSWER: u64 = 256 * 1024;
+
+/// Look-ups at once.
+const MAX_CALLS: usize = 16;
 
 /// URL and time-out of the look-up.
 #[derive(Clone, Debug)]
@@ -58,6 +61,9 @@ pub enum LookupError {
     /// The service refused the request.
     #[error("the answer has the status {0}")]
     Status(u16),
+    /// Too many look-ups wait for the service.
+    #[error("too many look-ups are in progress")]
+    Busy,
     /// The response is not a range.
     #[error("the answer is no list of digests")]
     NotARange,
@@ -67,6 +73,7 @@ pub enum LookupError {
 pub struct BreachedPasswords {
     client: Client,
     url: String,
+    calls: CallLimit,
 }
 
 impl BreachedPasswords {
@@ -74,11 +81,12 @@ impl BreachedPasswords {
     pub fn at(settings: &BreachedPasswordsSettings) -> Self {
         // The operator may run a mirror on a private network.
         let client = Client::new(Targets::Any, settings.timeout, MAX_ANSWER);
-        Self { client, url: settings.url.clone() }
+        Self { client, url: settings.url.clone(), calls: CallLimit::new(MAX_CALLS) }
     }
 
     /// Returns whether the password is in the collection.
     pub fn contain(&self, password: &PlainPassword) -> Result<bool, LookupError> {
+        let _call = self.calls.begin().ok_or(LookupError::Busy)?;
         let digest = sha1_hex(password);
         let (prefix, suffix) = digest.split_at(PREFIX_DIGITS);
         // The padding hides from observers of the length which range the response is.

@@ -84,6 +84,14 @@ impl ProviderError {
         }
     }
 
+    /// Returns the error for a body that cannot be read. The text of the parser quotes values, such as
+    /// a token or an e-mail address, so it is left out.
+    pub(super) fn unreadable(endpoint: &'static str, error: &serde_json::Error) -> Self {
+        let what = if error.is_data() { "JSON of another form" } else { "not JSON" };
+        let (line, column) = (error.line(), error.column());
+        Self::malformed(endpoint, format!("{what} (line {line}, column {column})"))
+    }
+
     pub(super) fn malformed(endpoint: &'static str, fault: impl Into<String>) -> Self {
         Self::Malformed { endpoint, fault: fault.into() }
     }
@@ -132,4 +140,27 @@ pub enum IdTokenError {
     /// A subject that is empty, too long or has control characters.
     #[error("invalid subject")]
     Subject,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct Form {
+        #[serde(rename = "sub")]
+        _sub: String,
+    }
+
+    #[test]
+    fn no_text_of_a_body_that_cannot_be_read_is_in_its_error() {
+        for body in [r#""hidden""#, r#"{"sub": {"hidden": 1}}"#, r#"["hidden", 2]"#, "hidden", "{"]
+        {
+            let error = serde_json::from_str::<Form>(body).unwrap_err();
+            let text = ProviderError::unreadable("token endpoint", &error).to_string();
+            assert!(text.contains("line 1, column") && !text.contains("hidden"), "{text}");
+        }
+    }
 }

@@ -83,8 +83,7 @@ impl ProfileReader<'_> {
         if status != 200 {
             return Err(ProviderError::Status { endpoint: PROFILE, status });
         }
-        serde_json::from_slice(&body)
-            .map_err(|error| ProviderError::malformed(PROFILE, error.to_string()))
+        serde_json::from_slice(&body).map_err(|error| ProviderError::unreadable(PROFILE, &error))
     }
 }
 

@@ -1,7 +1,6 @@
 //! One provider: the requests of the authorization code flow and what comes back.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
@@ -18,12 +17,14 @@ use super::request::{AuthorizationRequest, CodeResponse};
 use super::token_endpoint::TokenEndpoint;
 use super::{IdTokenError, ProfileFormat, ProviderError, ProviderSettings, SocialSettings};
 use crate::domain::{Identity, IdentityKey, UtcTime};
-use crate::outgoing::{Client, Reply, Targets};
+use crate::outgoing::{CallGuard, CallLimit, Client, Reply, Targets};
 
 /// The longest body that is read.
 const MAX_BODY: u64 = 256 * 1024;
-/// Calls to one provider at once: a provider that does not answer holds no more threads than these.
+/// Calls to one provider at once.
 const MAX_CALLS: usize = 16;
+/// Repeated requests at once that wait for the call of the first one.
+const MAX_REPETITIONS: usize = 16;
 
 type Result<T> = std::result::Result<T, ProviderError>;
 
@@ -60,7 +61,8 @@ pub struct Provider {
     allows_http: bool,
     metadata: Cached<Metadata>,
     keys: Cached<KeySet>,
-    calls: AtomicUsize,
+    calls: CallLimit,
+    repetitions: CallLimit,
 }
 
 /// The endpoints of a flow.
@@ -70,15 +72,6 @@ struct Endpoints {
     profile: Option<String>,
     uses_basic: bool,
     takes_s256: bool,
-}
-
-/// One of the calls in progress.
-struct CallGuard<'a>(&'a AtomicUsize);
-
-impl Drop for CallGuard<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 impl Provider {
@@ -91,7 +84,8 @@ impl Provider {
             allows_http: social.allow_private,
             metadata: Cached::new(METADATA),
             keys: Cached::new(KEY_SET),
-            calls: AtomicUsize::new(0),
+            calls: CallLimit::new(MAX_CALLS),
+            repetitions: CallLimit::new(MAX_REPETITIONS),
         }
     }
 
@@ -234,10 +228,16 @@ impl Provider {
         Ok(metadata.remarks())
     }
 
+    /// Takes a place for a request that waits for the result of the same request.
+    ///
+    /// # Errors
+    /// [`ProviderError::Busy`] if too many wait.
+    pub fn begin_repetition(&self) -> Result<CallGuard<'_>> {
+        self.repetitions.begin().ok_or(ProviderError::Busy)
+    }
+
     fn begin_call(&self) -> Result<CallGuard<'_>> {
-        let before = self.calls.fetch_add(1, Ordering::Relaxed);
-        let guard = CallGuard(&self.calls);
-        if before < MAX_CALLS { Ok(guard) } else { Err(ProviderError::Busy) }
+        self.calls.begin().ok_or(ProviderError::Busy)
     }
 
     fn identity(&self, key: IdentityKey, claims: &EmailClaims) -> Identity {

@@ -91,8 +91,8 @@ fn read_token_reply(reply: std::result::Result<Reply, OutgoingError>) -> Result<
     if status >= 500 || status == 429 || (300..400).contains(&status) {
         return Err(ProviderError::Status { endpoint: TOKEN, status });
     }
-    let reply: TokenReply = serde_json::from_slice(&body)
-        .map_err(|error| ProviderError::malformed(TOKEN, error.to_string()))?;
+    let reply: TokenReply =
+        serde_json::from_slice(&body).map_err(|error| ProviderError::unreadable(TOKEN, &error))?;
     match &reply.error {
         Some(error) => Err(refusal(error)),
         None if status != 200 => Err(ProviderError::Status { endpoint: TOKEN, status }),

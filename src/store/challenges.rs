@@ -348,7 +348,8 @@ pub fn erase_from_notices(conn: &mut Conn, address: &str) -> Result<()> {
     Ok(())
 }
 
-/// Serializes the transactions that answer challenges about the e-mail address.
+/// Serializes the transactions that give an account the e-mail address, or answer challenges about
+/// it. It comes before the locks of accounts.
 pub fn lock_address(conn: &mut Conn, email: &Email) -> Result<()> {
     if let Conn::Postgres(postgres) = conn {
         // SQLite has one writer.

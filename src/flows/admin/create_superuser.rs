@@ -8,8 +8,8 @@ use crate::flows::account::release_username::release_username;
 use crate::flows::account::report_unauthorized::release_unverified_email;
 use crate::flows::limits::requester;
 use crate::flows::{Error, Flows, Result};
-use crate::store::events;
 use crate::store::users::{self, NewUser};
+use crate::store::{challenges, events};
 
 /// A superuser to create.
 #[derive(Debug)]
@@ -51,6 +51,7 @@ impl Flows {
         let (now, policy) = (self.now(), self.policy.clone());
         self.db.write(move |conn| {
             if let Some(email) = &account.email {
+                challenges::lock_address(conn, email)?;
                 release_unverified_email(conn, &policy, email, None, now)?;
                 release_username(conn, &policy, email, None, now)?;
             }

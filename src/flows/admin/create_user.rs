@@ -87,6 +87,7 @@ impl Flows {
         let (now, tokens) = (self.now(), Arc::clone(self.access_tokens.settings()));
         let (creator, policy) = (by.clone(), self.policy.clone());
         let created = self.db.write(move |conn| {
+            challenges::lock_address(conn, &new.email)?;
             creator.recheck(conn, now)?;
             let invited = if is_invited { find_invited(conn, &new.email)? } else { None };
             let created = match invited {

@@ -259,6 +259,9 @@ fn find_conflicts(new: &[User], rows: &[usize], present: &Present) -> Vec<Confli
         };
         let same_number = present.accounts.contains_key(&user.id).then_some(user.id);
         collide(Shared::Number, Place::Hallpass, same_number.into_iter().collect());
+        if user.id <= UserId::NONE {
+            collide(Shared::Reserved, Place::Hallpass, vec![user.id]);
+        }
         if let Some(shared) = shared_id {
             collide(shared, Place::Django, vec![user.id]);
         }

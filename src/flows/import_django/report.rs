@@ -70,7 +70,7 @@ pub struct Conflict {
     pub collisions: Vec<Collision>,
 }
 
-/// A value that must be unique and is not.
+/// A value that must be unique and is not, or that no account may have.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Collision {
     /// The value.
@@ -93,6 +93,8 @@ pub enum Shared {
         /// Another row with the user id.
         other: usize,
     },
+    /// A user id that no account has in Hallpass: 0 or less.
+    Reserved,
     /// The user name, without regard to case.
     Name,
     /// The e-mail address, without regard to case.

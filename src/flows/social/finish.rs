@@ -92,7 +92,7 @@ impl Flows {
             social_flows::claim_flow(conn, &id, &code, now).map_err(Error::from)
         })?;
         if !is_claimed {
-            return self.repeat(request);
+            return self.repeat(provider, request);
         }
         let outcome = self
             .redeem(provider, &flow, request)
@@ -205,7 +205,8 @@ impl Flows {
     }
 
     /// Answers a request whose flow is claimed: the same code gets the result of the first one.
-    fn repeat(&self, request: &FinishRequest) -> Result<FinishedFlow> {
+    fn repeat(&self, provider: &Provider, request: &FinishRequest) -> Result<FinishedFlow> {
+        let _place = provider.begin_repetition()?;
         let code = request.code.hash();
         let began = Instant::now();
         while began.elapsed() < WAIT_FOR_FIRST {

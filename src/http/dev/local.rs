@@ -5,12 +5,18 @@
 use std::net::IpAddr;
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{ACCEPT, HOST, HeaderMap, HeaderName, ORIGIN};
+use actix_web::http::header::{ACCEPT, HOST, HeaderMap, HeaderName, ORIGIN, VIA};
 
 use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::request::client::forwarding_header;
 
+/// Headers of proxies and tunnels besides those with the client's address.
+const PROXY_HEADERS: [HeaderName; 3] = [
+    VIA,
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-proto"),
+];
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -20,7 +26,10 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// [`Code::OriginRejected`].
 pub(super) fn check(request: &HttpRequest) -> Result<(), ApiError> {
     let is_peer = request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback());
-    if is_peer && is_local(request.headers()) {
+    // The authority of the target counts before `Host` (RFC 9112, section 3.2.2).
+    let is_own_target =
+        request.uri().authority().is_none_or(|target| is_loopback_authority(target.as_str()));
+    if is_peer && is_own_target && is_local(request.headers()) {
         return Ok(());
     }
     Err(Code::OriginRejected.into())
@@ -49,7 +58,9 @@ pub(super) fn is_local(headers: &HeaderMap) -> bool {
         let site = headers.get(SEC_FETCH_SITE).map(|site| site.to_str().unwrap_or_default());
         navigates || matches!(site, None | Some("same-origin" | "none"))
     };
-    is_own_host && is_own_page && forwarding_header(headers).is_none()
+    let is_forwarded = forwarding_header(headers).is_some()
+        || PROXY_HEADERS.iter().any(|name| headers.contains_key(name));
+    is_own_host && is_own_page && !is_forwarded
 }
 
 /// Returns whether a host, with or without a port, is `localhost` or a loopback address.

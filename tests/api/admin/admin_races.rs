@@ -84,6 +84,37 @@ fn no_session_is_left(app: &TestApp, answers: Vec<Answer>, refusals: &[&str]) {
 }
 
 on_both! {
+    fn of_two_invitations_of_an_address_at_once_one_is_sent_again(world) {
+        let apps = [world.app(), world.app()];
+        let staff = apps[0].superuser(&world, SEED);
+        for round in 0..ROUNDS {
+            let new = json!({"email": format!("new{round}@example.com")});
+            let answers = at_once(2, |number| {
+                apps[number].ask_as(&staff.access, "POST", "/v1/users", &new)
+            });
+            let mut statuses: Vec<u16> = answers.iter().map(|it| it.status).collect();
+            statuses.sort_unstable();
+            assert_eq!(statuses, [200, 201], "{} {}", answers[0].shown(), answers[1].shown());
+        }
+    }
+
+    fn a_verification_at_the_moment_staff_invite_its_owner_counts(world) {
+        let apps = [world.app(), world.app()];
+        let staff = apps[0].superuser(&world, SEED);
+        for round in 0..ROUNDS {
+            let email = format!("new{round}@example.com");
+            let registration = apps[0].register(&email);
+            let code = world.proof(&email, 1).code;
+            let answers = at_once(2, |number| match number {
+                0 => apps[0].verify_code(&registration, &code),
+                _ => apps[1].ask_as(&staff.access, "POST", "/v1/users", &json!({"email": email})),
+            });
+            let [verified, invited] = <[_; 2]>::try_from(answers).ok().unwrap();
+            assert_eq!(verified.status, 200, "{} {}", verified.shown(), invited.shown());
+            apps[0].log_in(&email, PASSWORD).is(200);
+        }
+    }
+
     fn two_superusers_who_delete_each_other_leave_one(world) {
         one_always_stays(&world, [delete_other, delete_other]);
     }

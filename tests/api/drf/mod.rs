@@ -3,6 +3,7 @@
 mod events;
 mod limits;
 mod list;
+mod races;
 mod settings;
 mod stale_rights;
 mod tokens;

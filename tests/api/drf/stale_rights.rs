@@ -14,11 +14,17 @@ const NOT_ALLOWED: &str = "You do not have permission to perform this action.";
 const WRONG_PASSWORD: &str = "Invalid username/password.";
 const EXPIRED: &str = "Signature has expired.";
 
-fn basic(user: &str) -> String {
+pub(super) fn basic(user: &str) -> String {
     format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{PASSWORD}")))
 }
 
-fn send(app: &TestApp, credentials: &str, method: &str, path: &str, body: &Value) -> Answer {
+pub(super) fn send(
+    app: &TestApp,
+    credentials: &str,
+    method: &str,
+    path: &str,
+    body: &Value,
+) -> Answer {
     let headers = [("authorization", credentials), ("content-type", "application/json")];
     app.send_undocumented(method, path, &headers, body.to_string())
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use crate::HAS_DRF;
+use crate::support::raw::Raw;
 use crate::support::{Answer, PASSWORD, SECOND, TestApp, World, on_both};
 
 const MINA: &str = "mina@example.com";
@@ -98,11 +99,20 @@ fn foreign_hosts_pages_and_proxies_are_refused() {
         ("origin", "null"),
         ("sec-fetch-site", "cross-site"),
         ("x-forwarded-for", "192.0.2.7"),
+        ("x-forwarded-host", "evil.test"),
+        ("x-forwarded-proto", "https"),
+        ("via", "1.1 tunnel"),
     ] {
         for path in ["/dev/mails", "/dev/mails?wait=x", "/dev/mails/", "/dev/mails.js"] {
             ask(&app, path, &[header]).refused(403, "origin_rejected");
             ask(&app, path, &[header, BROWSER]).refused(403, "origin_rejected");
         }
+    }
+    // The authority of the target counts, whatever `Host` says.
+    for (target, status) in [("http://evil.test", 403), ("http://localhost", 200), ("", 200)] {
+        let mut raw = Raw::to(&app);
+        raw.send(format!("GET {target}/dev/mails HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        assert_eq!(raw.answer().unwrap().status, status, "{target}");
     }
     let host = format!("localhost:{}", app.address.port());
     let answer = ask(&app, "/dev/mails", &[("host", &host), ("origin", "http://localhost:5173")]);

@@ -1,13 +1,16 @@
 //! A provider that does not work concerns its own paths only.
 
 use std::net::TcpListener;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use super::{MINA, RETURN_TO, Site};
 use crate::scripted_provider::Answer;
-use crate::support::{PASSWORD, on_both};
+use crate::support::{PASSWORD, on_both, wait_for};
 
 on_both! {
     fn a_provider_that_is_down_is_unavailable_and_the_same_request_succeeds_later(world) {
@@ -50,6 +53,44 @@ on_both! {
         site.provider.on(at, Answer::Trickle);
         let body = json!({"return_to": RETURN_TO});
         site.app.post("/v1/social/doubtful/start", &body).refused(503, "provider_unavailable");
+    }
+
+    fn repetitions_that_wait_for_a_slow_provider_are_bounded(world) {
+        let site = Site::new(&world);
+        let flow = site.start("test");
+        let gate = Arc::new(Mutex::new(()));
+        let id_token = site.key.sign(&site.claims(&flow, "mina"));
+        let of_provider = Arc::clone(&gate);
+        site.provider.respond("/token", move |_| {
+            drop(of_provider.lock().unwrap());
+            Answer::json(&json!({"access_token": "at", "token_type": "Bearer", "id_token": id_token}))
+        });
+        let closed = gate.lock().unwrap();
+        let refused = AtomicUsize::new(0);
+        let finish = || {
+            let answer = site.finish(&flow);
+            refused.fetch_add(usize::from(answer.status == 503), Ordering::SeqCst);
+            answer
+        };
+        let answers = thread::scope(|scope| {
+            let mut requests = vec![scope.spawn(&finish)];
+            wait_for("the call", || (!site.provider.requests("/token").is_empty()).then_some(()));
+            requests.extend((0..24).map(|_| scope.spawn(&finish)));
+            // All others wait. The rest of the service has threads enough.
+            wait_for("the refusals", || (refused.load(Ordering::SeqCst) == 8).then_some(()));
+            drop(closed);
+            requests.into_iter().map(|it| it.join().unwrap()).collect::<Vec<_>>()
+        });
+        let mut sessions: Vec<String> = Vec::new();
+        for answer in answers {
+            match answer.status {
+                503 => assert_eq!(answer.code(), "provider_unavailable"),
+                _ => sessions.push(answer.is(200).tokens().session),
+            }
+        }
+        assert_eq!(sessions.len(), 17);
+        sessions.dedup();
+        assert_eq!(sessions.len(), 1);
     }
 
     fn a_provider_without_metadata_cannot_be_started_at(world) {

@@ -496,6 +496,25 @@ on_both! {
 }
 
 on_both! {
+    fn an_id_below_one_is_a_conflict(setup) {
+        let target = &Target::from(setup);
+        let site = &target.site(Tables::Plain);
+        for (id, name) in [(0, "zero"), (-1, "AnonymousUser"), (77, "after")] {
+            site.add(id, name, &format!("{name}@example.com"), "!");
+        }
+        for options in [&["--dry-run"][..], &[]] {
+            let refused = target.import(site, options);
+            assert!(!refused.success);
+            for line in ["0 zero: user ids begin with 1", "-1 AnonymousUser: user ids begin with 1"] {
+                assert!(refused.stdout.contains(line), "{}", refused.stdout);
+            }
+        }
+        target.import_all(site, &["--skip-conflicts"]);
+        assert_eq!(target.one(77).username, "after");
+    }
+}
+
+on_both! {
     fn what_is_odd_is_listed(setup) {
         let target = &Target::from(setup);
         let site = &target.site(Tables::Plain);
