@@ -69,8 +69,8 @@ impl Origin {
     }
 }
 
-/// The last generation of accounts whose tokens were not revoked since their import. Their tokens of
-/// the replaced stack are valid.
+/// The last generation of accounts whose tokens were not revoked since their import. Their tokens
+/// of the replaced stack are valid.
 const NEVER: UtcTime = UtcTime::from_micros(0);
 
 /// The claim that holds the token generation of the account. Tokens of the replaced stack have

@@ -79,8 +79,8 @@ impl Flows {
         Ok(Reserved { reached: vec![hit], exceeded: Vec::new() })
     }
 
-    /// Counts one use and does `work`, which is one statement on Postgres. There the use has its own
-    /// transaction: in that of `work`, it would lock the counter until the commit is on disk.
+    /// Counts one use and does `work`, which is one statement on Postgres. There the use has its
+    /// own transaction: in that of `work`, it would lock the counter until the commit is on disk.
     pub(super) fn write_counted<T: Send + 'static>(
         &self,
         counter: Counter,

@@ -7,7 +7,8 @@
 //! - A lane whose last attempt failed for its peer is slow. Slow lanes together leave a slot to the
 //!   others.
 //!
-//! If all jobs fail, one job at a time is tried. The state belongs to the instance and starts empty.
+//! If all jobs fail, one job at a time is tried. The state belongs to the instance and starts
+//! empty.
 
 mod pause;
 

@@ -71,9 +71,9 @@ pub fn insert_challenge(conn: &mut Conn, new: &Challenge, wrong_codes: i32) -> R
     Ok(())
 }
 
-/// Inserts a notice of an account whose row is locked, later than all its notices and identities. So
-/// their order is that of the transactions, whatever the clocks of instances tell: a report voids the
-/// notices after its own, and unlinks the identities since then.
+/// Inserts a notice of an account whose row is locked, later than all its notices and identities.
+/// So their order is that of the transactions, whatever the clocks of instances tell: a report
+/// voids the notices after its own, and unlinks the identities since then.
 pub fn insert_notice(conn: &mut Conn, user: UserId, new: &Challenge) -> Result<()> {
     let linked_at: Option<i64> = identities::table
         .filter(identities::user_id.eq(user.0))
@@ -85,8 +85,9 @@ pub fn insert_notice(conn: &mut Conn, user: UserId, new: &Challenge) -> Result<(
     insert_challenge(conn, &Challenge { created_at, ..new.clone() }, 0)
 }
 
-/// Returns `now`, or the time of the latest notice of a locked user if that is later: what gets this
-/// time is undone by a report by the link of any notice so far, whatever the clocks of instances tell.
+/// Returns `now`, or the time of the latest notice of a locked user if that is later: what gets
+/// this time is undone by a report by the link of any notice so far, whatever the clocks of
+/// instances tell.
 pub fn time_since_notices(conn: &mut Conn, user: UserId, now: UtcTime) -> Result<UtcTime> {
     Ok(find_latest_notice(conn, user)?.map_or(now, |noticed_at| noticed_at.max(now)))
 }

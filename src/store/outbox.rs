@@ -254,8 +254,8 @@ pub fn erase_of(conn: &mut Conn, user: UserId, limit: i64) -> Result<bool> {
 }
 
 /// Deletes up to `limit` mails to an address that were queued until `until`, sent or not, except
-/// those of a challenge that exists: that of a new registration, queued by an instance whose clock is
-/// behind. Returns whether there may be more.
+/// those of a challenge that exists: that of a new registration, queued by an instance whose clock
+/// is behind. Returns whether there may be more.
 pub fn erase_to(conn: &mut Conn, address: &Email, until: UtcTime, limit: i64) -> Result<bool> {
     let to_address = outbox::table.filter(is_to(Some(address)));
     let its_challenge = challenges::table.find(outbox::subject_id);

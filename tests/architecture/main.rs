@@ -1,5 +1,5 @@
-//! Dependency rules between the modules of `ARCHITECTURE.md`: a line of source that uses a module or
-//! a crate against them fails here.
+//! Dependency rules between the modules of `ARCHITECTURE.md`: a line of source that uses a module
+//! or a crate against them fails here.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot read the sources has failed")]
 

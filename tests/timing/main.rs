@@ -1,5 +1,5 @@
-//! Known and unknown are answered alike: in status, headers, length, body and time. This measures, so
-//! nothing else may run beside it:
+//! Known and unknown are answered alike: in status, headers, length, body and time. This measures,
+//! so nothing else may run beside it:
 //!
 //! ```console
 //! cargo test --test timing -- --ignored --test-threads=1 --nocapture
@@ -83,8 +83,9 @@ const QUESTIONS: [Question; 11] = [
 ];
 
 impl Question {
-    /// Returns true if the state of the mail server makes no difference: no mail is requested, or the
-    /// same as by `SocialFinish`. Such a question is measured with one state only, to save time.
+    /// Returns true if the state of the mail server makes no difference: no mail is requested, or
+    /// the same as by `SocialFinish`. Such a question is measured with one state only, to save
+    /// time.
     fn is_independent_of_mail(self) -> bool {
         matches!(self, Self::ConfirmReset | Self::SocialFinishOfPending | Self::SocialToken)
     }

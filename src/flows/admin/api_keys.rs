@@ -112,8 +112,8 @@ impl Flows {
     }
 }
 
-/// Revokes the keys that a user created since `since`: a thief of a superuser's session keeps access
-/// with one.
+/// Revokes the keys that a user created since `since`: a thief of a superuser's session keeps
+/// access with one.
 pub(crate) fn revoke_created_since(
     conn: &mut Conn,
     context: &EventContext,

@@ -94,7 +94,8 @@ impl Flows {
         scene: EventContext,
         work: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
-        // By session, so that guesses of an attacker do not block the owner's change of the password.
+        // By session, so that guesses of an attacker do not block the owner's change of the
+        // password.
         let subject = format!("user:{id}:{}", session.as_str());
         self.guess_at(subject, work, |reached| self.note_failed_reauthentication(scene, reached))
     }
@@ -127,8 +128,8 @@ impl Flows {
         self.guess(guesses, Vec::new(), |_| work(), note)
     }
 
-    /// Does `work`, which compares a guess and gets the exceeded lenient limits. Unless the guess was
-    /// wrong, its uses are released; if it was, `note` gets the limits that it reached.
+    /// Does `work`, which compares a guess and gets the exceeded lenient limits. Unless the guess
+    /// was wrong, its uses are released; if it was, `note` gets the limits that it reached.
     fn guess<T>(
         &self,
         mut guesses: Vec<Counter>,
@@ -145,8 +146,8 @@ impl Flows {
         match outcome {
             Err(Error::InvalidCredentials) => note(reached),
             Ok(_) | Err(Error::AccountDisabled) => self.reset_failures(guesses),
-            // It was not compared, so it was neither wrong nor right, and a failure of the service is
-            // no attempt.
+            // It was not compared, so it was neither wrong nor right, and a failure of the service
+            // is no attempt.
             Err(ref error) => {
                 let attempts = Some(attempts).filter(|_| error.is_temporary()).unwrap_or_default();
                 self.release(guesses.into_iter().chain(attempts).collect());

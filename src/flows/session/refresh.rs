@@ -30,7 +30,8 @@ impl Flows {
     /// The next pair, or the same next pair again.
     ///
     /// # Errors
-    /// A token that comes by another `transport` than that of its session is unknown and is not changed.
+    /// A token that comes by another `transport` than that of its session is unknown and is not
+    /// changed.
     pub fn refresh(
         &self,
         presented: &PlainToken,
@@ -62,8 +63,8 @@ impl Flows {
             Ok(exchanged)
         };
         let exchanged = if may_outgrow {
-            // A transaction, so that the presented token stays current where the check fails. The use
-            // is counted apart, because it stays counted there; the counter waits for no disk.
+            // A transaction, so that the presented token stays current where the check fails. The
+            // use is counted apart, because it stays counted there; the counter waits for no disk.
             self.count(vec![network.clone()], || self.db.write(work))
         } else {
             self.write_counted(network.clone(), work)

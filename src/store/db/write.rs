@@ -158,9 +158,9 @@ impl Db {
         outcome
     }
 
-    /// Counts a use by one statement of its own. On Postgres, concurrent uses of the same counter in
-    /// this process are counted together: one by one, each would be a statement and wait for its turn
-    /// at the row.
+    /// Counts a use by one statement of its own. On Postgres, concurrent uses of the same counter
+    /// in this process are counted together: one by one, each would be a statement and wait for its
+    /// turn at the row.
     ///
     /// Until the caller stores a wait, others may count more uses than its limit allows. It refuses
     /// them by their numbers.
