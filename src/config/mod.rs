@@ -58,7 +58,7 @@ pub struct Config {
     pub database: DatabaseUrl,
     /// Connections to it.
     pub database_pool: u32,
-    /// True if they keep prepared statements.
+    /// True if connections keep prepared statements.
     pub prepared_statements: bool,
     /// True if unsafe settings are accepted.
     pub development: bool,

@@ -82,11 +82,11 @@ pub struct ApiKey {
 /// State of an API key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ApiKeyState {
-    /// It is accepted.
+    /// The key is accepted.
     Active,
-    /// It has expired.
+    /// The key has expired.
     Expired,
-    /// It was revoked.
+    /// The key was revoked.
     Revoked,
 }
 

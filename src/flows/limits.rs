@@ -20,7 +20,8 @@ pub(super) use attempts::{account_of, requester, reset_failed_logins, start_cool
 pub(super) use reserve::{reserve, reserve_one};
 
 impl Flows {
-    /// Counts one use on each counter and does `work`. On a temporary error the uses are released.
+    /// Counts one use on each counter, then runs `work`. On a temporary error the uses are
+    /// released.
     ///
     /// # Errors
     /// [`Error::RateLimited`] if a counter is at its limit; `work` is not done.

@@ -43,7 +43,7 @@ impl Flows {
         self.sync_within(LOCK_WAIT)
     }
 
-    /// Does the same at the start, where it may wait longer for a lock.
+    /// Syncs at the start, where it may wait longer for a lock.
     pub fn first_sync(&self) -> Result<()> {
         self.sync_within(FIRST_LOCK_WAIT)
     }

@@ -45,8 +45,8 @@ pub struct LoggedIn {
     pub device_token: PlainToken,
 }
 
-/// Result of a log-in. While no second factor exists, callers take the session with an irrefutable
-/// pattern; with the first kind, the compiler names each of them.
+/// Result of a log-in. [`SecondFactor`] has no variants yet, so callers take the session with an
+/// irrefutable pattern. With the first variant, the compiler names each of these callers.
 #[derive(Debug)]
 pub enum LogInOutcome<T = LoggedIn> {
     /// A session was opened.
@@ -117,7 +117,7 @@ impl SignIn {
             session: &session,
             refresh_token: tokens.refresh.hash(),
             refresh_expires_at,
-            // It may be of another user, or forged.
+            // The presented token may be of another user, or forged.
             presented: client.device_token.as_ref().map(PlainToken::hash),
             device: tokens.device.hash(),
             keep_devices: KNOWN_DEVICES,
@@ -155,10 +155,10 @@ pub(super) fn earlier_or_first(conn: &mut Conn, tokens: Vec<FirstTokens>) -> Res
 /// Repetitions of a request that opened a session, after the first refresh token was used.
 #[derive(Clone, Copy)]
 pub(super) enum Repetition {
-    /// It may come from another device, whose log-out must not end the first session: another one
-    /// is opened.
+    /// The repetition may come from another device, whose log-out must not end the first session.
+    /// It opens another session.
     OnAnyDevice,
-    /// It comes from the same browser: the session gets one more refresh token.
+    /// The repetition comes from the same browser. The session gets one more refresh token.
     InSameBrowser,
 }
 

@@ -30,11 +30,11 @@ const BUSY_LANE_DELAY: Duration = Duration::from_secs(5);
 /// Largest number of concurrent attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capacity {
-    /// In all.
+    /// Attempts in all.
     pub total: usize,
-    /// In one lane.
+    /// Attempts in one lane.
     pub per_lane: usize,
-    /// In all slow lanes together.
+    /// Attempts in all slow lanes together.
     pub slow: usize,
 }
 

@@ -36,11 +36,11 @@ pub struct Preset {
 /// Authentication of a client at a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credential {
-    /// By a secret.
+    /// A secret.
     Secret,
-    /// By a secret, if one is switched on in the provider's console.
+    /// A secret, if one is switched on in the provider's console.
     OptionalSecret,
-    /// By a secret that the client signs (Apple).
+    /// A secret that the client signs (Apple).
     SignedSecret,
 }
 
@@ -280,7 +280,7 @@ mod tests {
             let urls = endpoints.chain(&settings.profile_url);
             assert!(urls.into_iter().all(|url| is_endpoint(url, false)), "{}", preset.id);
             assert!(is_endpoint(preset.issuer, false), "{}", preset.id);
-            // Without an id token the profile tells the subject.
+            // Without an id token, the subject comes from the profile.
             assert!(settings.is_openid() || settings.profile_url.is_some(), "{}", preset.id);
             assert_eq!(settings.is_openid(), preset.has_id_tokens(), "{}", preset.id);
         }

@@ -212,11 +212,11 @@ pub enum ProfileFormat {
 /// E-mail addresses of a provider that count as verified, where it says that they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EmailTrust {
-    /// None of them.
+    /// No address.
     Never,
-    /// All.
+    /// All addresses.
     Verified,
-    /// Those of these domains.
+    /// Addresses of these domains.
     Domains(Vec<String>),
     /// Those that Google is authoritative for: of Gmail, and of Workspace accounts (claim `hd`).
     Google,

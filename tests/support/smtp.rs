@@ -49,7 +49,7 @@ impl Mode {
         Self { login: Some((user, password)), ..self }
     }
 
-    /// With one of the faults that `smtp_server.py` lists.
+    /// Starts a server with one of the faults that `smtp_server.py` lists.
     pub const fn fault(self, fault: &'static str) -> Self {
         Self { fault: Some(fault), ..self }
     }

@@ -53,18 +53,18 @@ enum Question {
     LogInByName,
     LogInAtDjangoAdapter,
     Register,
-    /// Known are those who wait for the mail of their registration.
+    /// Known users have a pending registration.
     Resend,
-    /// Known are those who have proven their address.
+    /// Known users have verified their address.
     ResendToAccount,
     Reset,
-    /// With a wrong code. Known are those who have a right one.
+    /// A reset with a wrong code. Known users have a valid one.
     ConfirmReset,
-    /// At a provider that is not trusted with addresses. Known are those who have an account.
+    /// A social log-in at a provider whose addresses are not trusted. Known users have an account.
     SocialFinish,
-    /// The same. Known are those who wait for the mail of their registration.
+    /// The same social log-in. Known users have a pending registration.
     SocialFinishOfPending,
-    /// With an id token. Known are those who have an account.
+    /// A social log-in with an id token. Known users have an account.
     SocialToken,
 }
 
@@ -90,7 +90,7 @@ impl Question {
         matches!(self, Self::ConfirmReset | Self::SocialFinishOfPending | Self::SocialToken)
     }
 
-    /// The status that both arms get.
+    /// The status of the responses in both arms.
     fn answered_with(self) -> u16 {
         match self {
             Self::LogInByAddress | Self::LogInByName | Self::ConfirmReset => 401,
@@ -106,7 +106,8 @@ impl Question {
     }
 }
 
-/// Asks in random order about people of both arms; `added` goes into the time of the known ones.
+/// Sends requests about users of both arms in random order. `added` is added to the times of known
+/// users.
 fn measure(world: &World, question: Question, requests: usize, added: Duration) -> Measured {
     let warm_up = requests / 8;
     let round = world.next_round();

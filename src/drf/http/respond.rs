@@ -36,7 +36,7 @@ pub struct Answer {
 
 #[derive(Debug, Clone, PartialEq)]
 enum Body {
-    /// No body and no content type.
+    /// A response without body and content type.
     None,
     Json(Value),
     /// The first part of a list that may exceed the memory. It continues after that user.

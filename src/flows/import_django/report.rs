@@ -102,8 +102,8 @@ pub enum Shared {
 /// The database of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// In the Django database.
+    /// The Django database.
     Django,
-    /// In the Hallpass database.
+    /// The Hallpass database.
     Hallpass,
 }

@@ -22,12 +22,12 @@ use crate::store::{Conn, events, sessions, users};
 enum Outcome {
     /// The session gets a pair with this successor.
     Granted(Box<User>, Session, Successor),
-    /// No pair. A session here has just been ended.
+    /// The request is refused. The session, if given, has just been ended.
     Refused(Error, Option<Session>),
 }
 
 impl Flows {
-    /// The next pair, or the same next pair again.
+    /// Returns the next pair, or the same next pair again.
     ///
     /// # Errors
     /// A token that comes by another `transport` than that of its session is unknown and is not

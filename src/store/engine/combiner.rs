@@ -19,7 +19,7 @@ type Caller<T> = SyncSender<Message<T>>;
 
 enum Message<T> {
     Outcome(Result<T>),
-    /// It is the caller's turn to work for all that wait.
+    /// The turn of the caller to work for all that wait.
     Turn,
 }
 

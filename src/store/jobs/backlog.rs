@@ -71,9 +71,9 @@ pub fn retry(conn: &mut Conn, id: &str, now: UtcTime) -> Result<bool> {
 /// Jobs that can be made due at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retryable {
-    /// Those that failed permanently, at any time.
+    /// Jobs that failed permanently, at any time.
     Failed,
-    /// Those that are deferred to a later time.
+    /// Jobs that are deferred to a later time.
     Deferred,
 }
 

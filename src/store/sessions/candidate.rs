@@ -1,4 +1,4 @@
-//! The account that a log-in names. On Postgres its search is one statement, one round trip.
+//! Search for the account that a log-in names. On Postgres it is one statement, one round trip.
 
 use diesel::backend::Backend;
 use diesel::prelude::*;

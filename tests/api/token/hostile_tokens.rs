@@ -12,7 +12,7 @@ use crate::HAS_DRF;
 use crate::support::{Answer, PASSWORD, TestApp, World, link_token, on_both};
 
 const SECRET: &str = "a secret that is shared with a Django site";
-/// Of no kind.
+/// No tokens that are accepted.
 const NONE: [&str; 0] = [];
 const MINA: &str = "mina@example.com";
 

@@ -43,7 +43,8 @@ fn user_id(api: &Api, token: &str) -> u64 {
     api.verify_token(token).text("sub").parse().unwrap()
 }
 
-/// Fills the file by use: accounts, sessions, a refresh, a reset, a proof and a mail that wait.
+/// Fills the file by requests: accounts, sessions, a refresh, and a pending reset, verification and
+/// mail.
 fn use_it(setup: Setup, mailbox: &Mailbox) -> (Setup, BeforeCopy) {
     let service = setup.start();
     let api = service.api();

@@ -15,7 +15,7 @@ pub const ROOT_PASSWORD: &str = "canary of the operator";
 pub const PASSWORD: &str = "canary plum tree";
 const NEXT_PASSWORD: &str = "canary pear tree";
 
-/// Every way to prove an address, and the ways that fail.
+/// Every way to verify an address, and the ways that fail.
 pub fn registrations(client: &RecordingClient) {
     let first = client.register("canarymina");
     client.refused(

@@ -181,7 +181,7 @@ impl RecordingClient {
         Tokens { access, refresh, session: text("session_id") }
     }
 
-    /// Code and link of the newest mail to that person that asks for a proof.
+    /// Returns code and link of the newest verification mail to that user.
     pub fn proof(&self, name: &str) -> Proof {
         self.proof_with(name, "/verify-email?token=")
     }
