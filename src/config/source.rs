@@ -62,7 +62,7 @@ impl Source {
         source
     }
 
-    /// Given values, for tests.
+    /// Returns a source of the given values, for tests.
     pub fn from_values(values: HashMap<String, String>) -> Self {
         // Orchestrators put variables of their own beside ours (HALLPASS_PORT for a service of
         // that name), so an unknown name is worth a warning, not a refusal.

@@ -22,7 +22,7 @@ pub struct Lifetimes {
 }
 
 impl Default for Lifetimes {
-    /// Those of the reference.
+    /// Returns the lifetimes of the reference.
     fn default() -> Self {
         Self { token: Duration::from_mins(5), refresh: Duration::from_hours(7 * 24) }
     }

@@ -1,4 +1,4 @@
-//! Well-known providers, as data.
+//! Presets of well-known providers.
 
 use std::collections::HashMap;
 

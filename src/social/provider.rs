@@ -1,4 +1,4 @@
-//! One provider: the requests of the authorization code flow and what comes back.
+//! A provider: the requests of the authorization code flow, and the responses.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

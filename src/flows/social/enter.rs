@@ -1,5 +1,5 @@
-//! The user of an identity: found, linked, or made. See `docs/adr/0022-social-log-in.md` for the
-//! rules.
+//! Look-up, linking and creation of the account of an identity. `docs/adr/0022-social-log-in.md`
+//! has the rules.
 
 use super::identities::link_identity;
 use crate::domain::{

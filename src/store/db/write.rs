@@ -27,10 +27,10 @@ pub enum WriteKind {
     Durable,
     /// Returns after it is on disk; one statement.
     DurableStatement,
-    /// Matters only until this process has stored the conclusion of a job. On SQLite it returns
-    /// before it is on disk: the next durable write covers it, and a power failure before that ends
-    /// this process too, so that the job is done from its start. Postgres may fail and leave this
-    /// process running, so there it waits for the disk.
+    /// A write that matters only until this process has stored the conclusion of a job. On SQLite
+    /// it returns before it is on disk: the next durable write covers it, and a power failure
+    /// before that ends this process too, so that the job is done from its start. Postgres may fail
+    /// and leave this process running, so there it waits for the disk.
     Provisional,
     /// Writes counters, which may be lost in a power failure. Returns before they are on disk, so
     /// that on Postgres no other use of a counter waits for that.

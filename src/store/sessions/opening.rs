@@ -1,4 +1,4 @@
-//! The session of a log-in, with its token, device and event. On Postgres one statement opens it.
+//! Opening of a session, with its refresh token, device and event. On Postgres it is one statement.
 
 use diesel::pg::Pg;
 use diesel::prelude::*;
