@@ -179,8 +179,8 @@ impl Preset {
     }
 
     /// Returns the issuer of the identities that django-allauth stores under the name of a
-    /// provider, where its `uid` is what that issuer calls the subject: not for Microsoft (the
-    /// `uid` is of the Graph API), nor where the name does not tell the server (GitLab).
+    /// provider, if its `uid` is the subject of that issuer; `None` for Microsoft, whose `uid`
+    /// comes from the Graph API, and for GitLab, since the name does not tell which server it is.
     pub fn issuer_of_allauth(provider: &str) -> Option<&'static str> {
         let is_known = ["google", "apple", "kakao", "naver", "facebook", "github", "discord"];
         Self::find(provider).filter(|it| is_known.contains(&it.id)).map(|it| it.issuer)
