@@ -66,7 +66,7 @@ pub type TokenResult<T> = std::result::Result<T, AccessError>;
 /// The sender of a request, as read when the credentials were checked.
 #[derive(Clone, Debug)]
 pub struct Authenticated {
-    /// The user.
+    /// The user that the credentials name.
     pub user: User,
     by: Credentials,
 }

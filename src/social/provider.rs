@@ -53,7 +53,7 @@ impl Providers {
     }
 }
 
-/// A provider.
+/// A provider with its cached metadata and keys, and the calls in progress.
 pub struct Provider {
     settings: ProviderSettings,
     client: Client,

@@ -184,9 +184,9 @@ pub enum ClientSecret {
 /// The key of Sign in with Apple.
 #[derive(Clone, Debug)]
 pub struct AppleKey {
-    /// The team id.
+    /// The team id of the developer account, the `iss` of client secrets.
     pub team_id: String,
-    /// The key id.
+    /// The id of the private key, the `kid` of client secrets.
     pub key_id: String,
     /// The private key, PKCS #8 in PEM.
     pub private_key: SecretText,

@@ -155,7 +155,7 @@ pub struct MailLine {
     pub kind: String,
     /// The recipient.
     pub recipient: String,
-    /// The status.
+    /// The stored name of the [`JobStatus`].
     pub status: String,
     /// Number of attempts.
     pub attempts: i32,
@@ -165,7 +165,7 @@ pub struct MailLine {
     pub created_at: i64,
     /// Time at which it was sent, dropped or failed permanently, in microseconds since the epoch.
     pub finished_at: Option<i64>,
-    /// The last error.
+    /// The error of the last attempt, or the reason for a wait.
     pub last_error: Option<String>,
 }
 

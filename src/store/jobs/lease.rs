@@ -83,7 +83,7 @@ pub enum Conclusion {
 /// The cause of a deferral, its end, and the attempts that it adds.
 #[derive(Clone, Debug)]
 pub struct Deferral {
-    /// The error.
+    /// The error of the attempt, for operators.
     pub error: String,
     /// The time of the next attempt.
     pub next_attempt_at: UtcTime,

@@ -13,7 +13,7 @@ use crate::store::{Conn, Result, events, sessions, sessions::known_devices};
 /// A session that is opened.
 #[derive(Clone, Debug)]
 pub struct Opening<'a> {
-    /// The session.
+    /// The session to insert.
     pub session: &'a Session,
     /// Its first refresh token.
     pub refresh_token: TokenHash,
