@@ -16,7 +16,7 @@ pub const ANONYMOUS: &str = "nobody";
 pub const EMAIL: &str = "gildong@example.com";
 const PASSWORD: &str = "plum tree at dusk";
 
-/// All of it, running.
+/// The running setting.
 pub struct Setting {
     pub kind: Kind,
     pub application: Application,

@@ -1,5 +1,5 @@
-//! Known and unknown are answered alike: in status, headers, length, body and time. This measures,
-//! so nothing else may run beside it:
+//! Responses for known and unknown users are alike: in status, headers, length, body and time. The
+//! tests measure, so nothing else may run beside them:
 //!
 //! ```console
 //! cargo test --test timing -- --ignored --test-threads=1 --nocapture
@@ -163,8 +163,8 @@ fn known_and_unknown_are_alike(database: &str, mail: Mail, world: &World) {
     assert!(loud.is_empty(), "{name}: {loud:?} tell by their time who is known");
 }
 
-/// All ways to name a person are compared with the same hash, whether there is such a person or
-/// not: the best of a few times of each shows with which.
+/// Asserts that all spellings of a name are compared with the same hash, for known and unknown
+/// users. The shortest of a few times of each shows which hash it is.
 fn spellings_take_the_same_time(world: &World) {
     let round = world.next_round();
     world.add_users_with_costly_hashes(round, PEOPLE);

@@ -237,7 +237,7 @@ impl Drop for Example {
     }
 }
 
-/// Shorter to compare.
+/// Returns the verdict of a refusal with `code`.
 pub fn refused(code: &str) -> Verdict {
     (if code == "unavailable" { 503 } else { 401 }, code.to_owned())
 }

@@ -29,7 +29,7 @@ fn django_verify(app: &TestApp, token: &str) -> Answer {
     app.send_undocumented("POST", "/api-token-verify/", &headers, body)
 }
 
-/// Each instance accepts what the other creates.
+/// Asserts that each instance accepts what the other creates.
 fn agree(world: &World, apps: [&TestApp; 2]) {
     for [one, other] in [apps, [apps[1], apps[0]]] {
         let tokens = one.log_in(MINA, PASSWORD).is(200).tokens();

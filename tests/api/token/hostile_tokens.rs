@@ -170,7 +170,7 @@ fn hostile(access: &str, django: &str) -> Vec<String> {
     tokens
 }
 
-/// Every kind of secret that one person can hold at a time, by its name.
+/// Every kind of secret that a user can hold at a time, by its name.
 struct HeldTokens(Vec<(&'static str, String)>);
 
 impl HeldTokens {

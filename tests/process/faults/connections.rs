@@ -1,4 +1,4 @@
-//! Connections that cost and bring nothing.
+//! Connections that occupy memory and send no request.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;

@@ -1,5 +1,5 @@
-//! kill -9 at the worst moment. What the process had written stays with the system: that it is on
-//! the disk by then, as a cut of the power asks for, this cannot show.
+//! kill -9 at the worst moment. The system keeps what the process has written, so these tests
+//! cannot show what a power failure would lose.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -122,7 +122,7 @@ fn log_in_until_it_breaks(api: &Api) -> Vec<String> {
 
 const NEW_PASSWORD: &str = "a lantern on the pier";
 const PEOPLE_EACH: usize = 15;
-/// Of 240 that could be made.
+/// Number of changes after which the process is killed, of 240 possible ones.
 const CHANGES: usize = 120;
 
 /// A user whose verification is pending.

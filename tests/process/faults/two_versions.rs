@@ -66,7 +66,8 @@ impl Load {
         }
     }
 
-    /// Each round touches two instances, if there are two: what one hands out, the other takes.
+    /// Runs rounds until the test ends. Each uses two instances, if there are two: one gets what the
+    /// other returned.
     fn go_round(&self, client: usize) {
         let name = format!("client-{client}@example.com");
         while !self.is_over.load(Ordering::SeqCst) {

@@ -75,7 +75,7 @@ fn columns(database: &Database, postgres: bool, table: &str) -> BTreeMap<String,
     split.map(|(name, kind)| (name.to_owned(), kind.to_lowercase())).collect()
 }
 
-/// Some value of that type.
+/// Returns a value of that type, as SQL.
 fn value(kind: &str) -> &'static str {
     match kind {
         "text" => "'1'",

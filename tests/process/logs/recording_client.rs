@@ -272,7 +272,7 @@ impl RecordingClient {
         cookies
     }
 
-    /// Everything that an answer calls a token.
+    /// Records every token of a response.
     fn note_tokens(&self, answer: &Value) {
         for (name, value) in answer.as_object().into_iter().flatten() {
             if let (true, Some(token)) = (name.ends_with("token"), value.as_str()) {
