@@ -6,12 +6,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::domain::UtcTime;
 
-/// Tells what time it is.
+/// A source of the current time.
 pub trait Clock: Send + Sync {
-    /// The time now.
+    /// Returns the current time.
     fn now(&self) -> UtcTime;
 
-    /// The time to wait until the clock shows `time`; none for a clock that only a test moves.
+    /// Returns the time to wait until the clock shows `time`; none for a clock that only a test
+    /// moves.
     fn time_until(&self, time: UtcTime) -> Duration;
 }
 
@@ -41,12 +42,12 @@ impl ManualClock {
         Self(Arc::new(AtomicI64::new(now.micros())))
     }
 
-    /// Shows `now` from here on.
+    /// Sets the time to `now`.
     pub fn set(&self, now: UtcTime) {
         self.0.store(now.micros(), Ordering::SeqCst);
     }
 
-    /// Moves it forward.
+    /// Moves the clock forward.
     pub fn advance(&self, span: Duration) {
         let micros = i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
         self.0.fetch_add(micros, Ordering::SeqCst);

@@ -171,7 +171,7 @@ fn log_panics() {
 mod tests {
     use super::*;
 
-    /// Takes so many bytes until it is emptied.
+    /// A writer with room for that many bytes until it is emptied.
     struct Disk {
         room: usize,
         written: Vec<u8>,

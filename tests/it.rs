@@ -1,8 +1,9 @@
-//! The service from outside, in one binary: it links once, and what waits in one story leaves the
-//! processor to the others. What measures times (`timing`) or reads only files has a binary of its
-//! own.
+//! The service from outside, in one binary: it is linked once, and tests that wait leave the
+//! processor to others. Tests that measure times (`timing`) or only read files have binaries of
+//! their own.
 //!
-//! A folder is a kind of story; `support` and the files named here are what several of them use.
+//! Each folder tests one side of the service. Several of them use `support` and the files named
+//! here.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,7 +1,7 @@
 //! References of `benches/check/run`: bare routes of actix-web, and one password hash.
 //!
-//! `references serve VERIFY FORWARD` prints its address and serves; `references hash COST COUNT` prints the
-//! seconds of each hash.
+//! `references serve VERIFY FORWARD` prints its address and serves; `references hash COST COUNT`
+//! prints the seconds of each hash.
 
 #![allow(missing_docs, reason = "a program of its own")]
 #![allow(clippy::unwrap_used, reason = "a surprise ends the benchmark")]

@@ -246,8 +246,8 @@ fn watch_writer(
     holds
 }
 
-/// Looks at the age of the oldest transaction of the service again and again. Returns the largest age
-/// of each.
+/// Looks at the age of the oldest transaction of the service again and again. Returns the largest
+/// age of each.
 fn watch_transactions(
     mut conn: PgConnection,
     now: &AtomicUsize,

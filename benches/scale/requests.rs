@@ -88,7 +88,7 @@ impl Call {
 
 macro_rules! operations {
     ($($name:literal: |$service:ident| $prepare:expr;)*) => {
-        /// Every operation.
+        /// Returns every operation.
         pub fn operations() -> Vec<Operation> {
             vec![$(Operation { name: $name, prepare: |$service| $prepare }),*]
         }

@@ -1,5 +1,5 @@
-//! Log-in at a provider of this machine. Its answers are a part of what is measured, and the same for
-//! few and for many users.
+//! Log-in at a provider of this machine. Its answers are a part of what is measured, and the same
+//! for few and for many users.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

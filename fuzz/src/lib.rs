@@ -1,5 +1,6 @@
-//! What is fuzzed: everything that reads what a stranger wrote. Each function takes any bytes, may not
-//! panic, holds what was accepted against what the reader promises, and says whether anything was.
+//! What is fuzzed: everything that reads what a stranger wrote. Each function takes any bytes, may
+//! not panic, holds what was accepted against what the reader promises, and says whether anything
+//! was.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -116,8 +117,8 @@ fn object(part: &str) -> Value {
     value
 }
 
-/// A token as it came, and a header and claims with signatures, right and of another key. Accepted is what
-/// every key can sign.
+/// A token as it came, and a header and claims with signatures, right and of another key. Accepted
+/// is what every key can sign.
 pub fn access_token(data: &[u8]) -> bool {
     let (access_tokens, keys) = &*SIEGE;
     let now = UtcTime::from_seconds(NOW);
@@ -187,8 +188,8 @@ pub fn json_body(data: &[u8]) -> bool {
     true
 }
 
-/// A `Content-Type`, a line break, and a body of the Django REST adapter; and the first line once more as
-/// `Authorization`.
+/// A `Content-Type`, a line break, and a body of the Django REST adapter; and the first line once
+/// more as `Authorization`.
 pub fn django_body(data: &[u8]) -> bool {
     let line = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
     let (head, body) = (&data[..line], data.get(line + 1..).unwrap_or_default());

@@ -102,7 +102,7 @@ pub async fn repeat(
     repeat_after(Duration::ZERO, flows, period, work, stop).await;
 }
 
-/// Does the same, the first time after `pause`.
+/// Runs `work` as [`repeat`] does, the first time after `pause`.
 pub async fn repeat_after(
     mut pause: Duration,
     flows: Arc<Flows>,

@@ -107,7 +107,8 @@ impl App {
         let mail = tokio::spawn(supervised("mail", move || {
             worker.clone().run(background::stop_of(stop_mail.clone()))
         }));
-        // The start has just read everything: the first requests need not share the cores with that.
+        // The start has just read everything: the first requests need not share the cores with
+        // that.
         let sync = tokio::spawn(background::repeat_after(
             self.timing.sync_period,
             Arc::clone(&self.flows),

@@ -174,8 +174,8 @@ fn migrate(config: &Config) -> Outcome {
     applied.iter().try_for_each(|name| print(&format!("applied {name}\n")))
 }
 
-/// Warns of a database file that the command is about to create: started in another folder than the service, it
-/// would manage the accounts of a database that nothing else uses.
+/// Warns of a database file that the command is about to create: started in another folder than the
+/// service, it would manage the accounts of a database that nothing else uses.
 fn tell_of_new_database(database: &DatabaseUrl) {
     if let DatabaseUrl::Sqlite(file) = database
         && !file.exists()

@@ -5,7 +5,7 @@ use std::fmt;
 /// A setting that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigFault {
-    /// Its name.
+    /// The name of the setting.
     pub name: String,
     /// Advice: a value that would be accepted.
     pub advice: String,

@@ -122,8 +122,8 @@ impl Identity {
         folder.is_some_and(|folder| self.bits_of_others(&folder) & SEARCH != 0)
     }
 
-    /// Returns whether Kubernetes has mounted a `Secret` or `ConfigMap` at the folder. It is writable
-    /// by its mode, and mounted read-only. Another user cannot make that link.
+    /// Returns whether Kubernetes has mounted a `Secret` or `ConfigMap` at the folder. It is
+    /// writable by its mode, and mounted read-only. Another user cannot make that link.
     fn is_volume_of_kubernetes(&self, folder: &Path) -> bool {
         let link = folder.join("..data").symlink_metadata();
         link.is_ok_and(|link| link.is_symlink() && self.is_trusted_user(link.uid()))

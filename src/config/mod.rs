@@ -54,11 +54,11 @@ pub struct Config {
     pub bind: SocketAddr,
     /// Folder of the files of this instance.
     pub data_dir: PathBuf,
-    /// The database.
+    /// URL of the database, an SQLite file or Postgres.
     pub database: DatabaseUrl,
-    /// Connections to it.
+    /// Largest number of connections in the pool.
     pub database_pool: u32,
-    /// True if they keep prepared statements.
+    /// True if connections keep prepared statements.
     pub prepared_statements: bool,
     /// True if unsafe settings are accepted.
     pub development: bool,

@@ -15,8 +15,8 @@ pub(super) fn is_setting(name: &str) -> bool {
 
 const PREFIX: &str = "HALLPASS";
 
-/// Returns whether a name that is no setting resembles one: it begins with something like `HALLPASS_`,
-/// or differs by a letter or two, or by the case, from a setting without that prefix.
+/// Returns whether a name that is no setting resembles one: it begins with something like
+/// `HALLPASS_`, or differs by a letter or two, or by the case, from a setting without that prefix.
 pub(super) fn resembles_a_setting(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     let prefix = name.split_once('_').map(|(prefix, _)| osa_distance(prefix, PREFIX));

@@ -62,7 +62,7 @@ impl Source {
         source
     }
 
-    /// Given values, for tests.
+    /// Returns a source of the given values, for tests.
     pub fn from_values(values: HashMap<String, String>) -> Self {
         // Orchestrators put variables of their own beside ours (HALLPASS_PORT for a service of
         // that name), so an unknown name is worth a warning, not a refusal.
@@ -206,12 +206,12 @@ impl Source {
         })
     }
 
-    /// A switch that is on by default.
+    /// Reads a switch that is on by default.
     pub(super) fn is_on(&mut self, name: &str) -> bool {
         self.choice(name, true, &[("on", true), ("off", false)])
     }
 
-    /// One of some words.
+    /// Reads a setting that is one of `words`.
     pub(super) fn choice<T: Copy>(&mut self, name: &str, default: T, words: &[(&str, T)]) -> T {
         self.parsed(name, default, |text| {
             words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {

@@ -5,15 +5,15 @@ use std::time::Duration;
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const MINUTE: Duration = Duration::from_mins(1);
 pub(super) const DAY: Duration = Duration::from_hours(24);
-/// As `1y` is read.
+/// The length of `1y`: 365.25 days.
 pub(super) const YEAR: Duration = Duration::from_secs(31_557_600);
 
 /// Format of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people to read.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
@@ -21,11 +21,11 @@ pub enum LogFormat {
 /// 6265bis section 5.6.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SameSite {
-    /// None.
+    /// No cross-site requests.
     Strict,
-    /// Those that open a page.
+    /// Cross-site requests that open a page.
     Lax,
-    /// All.
+    /// All cross-site requests.
     None,
 }
 
@@ -34,7 +34,7 @@ pub enum SameSite {
 pub struct BrowserSettings {
     /// Origins of front ends besides the service's own.
     pub origins: Vec<String>,
-    /// True if those of `http://localhost` and `http://127.0.0.1` are among them, on any port.
+    /// True if `http://localhost` and `http://127.0.0.1` are among them, on any port.
     pub loopback_origins: bool,
     /// Request headers that their pages may send besides the usual ones.
     pub headers: Vec<String>,
@@ -45,11 +45,11 @@ pub struct BrowserSettings {
 /// Pages of a front end, each with `{token}`; `None` where the built-in page serves.
 #[derive(Clone, Debug)]
 pub struct FrontEndPages {
-    /// For the verification link.
+    /// The page of the verification link.
     pub verify_email: Option<String>,
-    /// For the reset link.
+    /// The page of the reset link.
     pub password_reset: Option<String>,
-    /// For the "this was not me" link.
+    /// The page of the link that reports unauthorized activity.
     pub not_me: Option<String>,
 }
 
@@ -60,11 +60,11 @@ pub enum DrfPrefix {
     Jwt,
     /// `Bearer`, the default of its maintained fork.
     Bearer,
-    /// Either.
+    /// `JWT` and `Bearer`.
     Both,
 }
 
-/// The paths of the Django stack.
+/// Settings of the Django REST adapter.
 #[derive(Clone, Copy, Debug)]
 pub struct DrfSettings {
     /// The schemes that are accepted.
@@ -78,11 +78,11 @@ pub struct DrfSettings {
 /// Lifetimes of tokens and sessions.
 #[derive(Clone, Copy, Debug)]
 pub struct Lifetimes {
-    /// Of an access token.
+    /// Lifetime of an access token.
     pub access_token: Duration,
-    /// Of an unused refresh token.
+    /// Lifetime of an unused refresh token.
     pub refresh_token: Duration,
-    /// Of a session.
+    /// Longest lifetime of a session.
     pub session: Duration,
     /// Grace period in which a replaced refresh token answers with its successor.
     pub refresh_grace: Duration,
@@ -97,7 +97,7 @@ pub struct Lifetimes {
 pub enum LimitMode {
     /// Requests beyond a limit are refused.
     Enforce,
-    /// They are served, and the response says what would have been refused.
+    /// Requests beyond a limit are served, and the response reports the refusal.
     Report,
     /// Nothing is counted.
     Off,

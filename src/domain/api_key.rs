@@ -61,11 +61,11 @@ impl Scope {
 /// An API key, without the secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiKey {
-    /// Its id.
+    /// The id, which the audit trail names. It is no part of the secret.
     pub id: ApiKeyId,
     /// The name that its creator gave it.
     pub name: String,
-    /// Its rights.
+    /// The requests that it permits.
     pub scopes: Vec<Scope>,
     /// The superuser who created it; `None` for the command line.
     pub created_by: Option<UserId>,
@@ -82,11 +82,11 @@ pub struct ApiKey {
 /// State of an API key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ApiKeyState {
-    /// It is accepted.
+    /// The key is accepted.
     Active,
-    /// It has expired.
+    /// The key has expired.
     Expired,
-    /// It was revoked.
+    /// The key was revoked.
     Revoked,
 }
 

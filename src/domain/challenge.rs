@@ -95,7 +95,7 @@ impl ChallengeKind {
 /// their hashes are stored.
 #[derive(Clone, Debug)]
 pub struct Challenge {
-    /// Its id.
+    /// The id, from which the secrets of a mail can be derived.
     pub id: ChallengeId,
     /// Its purpose.
     pub kind: ChallengeKind,

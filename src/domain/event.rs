@@ -167,14 +167,14 @@ impl EventContext {
     }
 }
 
-/// An event.
+/// An event of the audit trail, as it is stored.
 #[derive(Clone, Debug)]
 pub struct Event {
     /// Its id. Ids of later events sort later.
     pub id: EventId,
     /// Kind of the event.
     pub kind: EventKind,
-    /// The context.
+    /// Account, actor, session, device and time.
     pub context: EventContext,
     /// Detail that depends on the kind: chosen by the service, never by a client.
     pub detail: String,

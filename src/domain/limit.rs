@@ -325,7 +325,7 @@ impl Counter {
 /// A limit that a use has reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitHit {
-    /// The counter.
+    /// The counter that is at its limit.
     pub counter: Counter,
     /// Time of the next permitted use, if this use turns out to be a wrong guess.
     pub waits_until: UtcTime,

@@ -9,7 +9,7 @@ use super::{Challenge, Email, Locale, PasswordHash, Username};
 /// is verified wins.
 #[derive(Clone, Debug)]
 pub struct Registration {
-    /// The challenge.
+    /// The challenge, of a kind that verifies an e-mail address.
     pub challenge: Challenge,
     /// The e-mail address to verify, that of the challenge.
     pub email: Email,

@@ -176,7 +176,7 @@ pub enum RefreshState {
     Reused,
     /// The token or its session has expired.
     Expired,
-    /// Its session was ended.
+    /// The session of the token was ended.
     Revoked,
 }
 

@@ -9,7 +9,7 @@ pub struct SealedKey {
     pub kid: String,
     /// Its JWS algorithm by name (RFC 7518); a newer version may have more of them.
     pub algorithm: String,
-    /// The sealed private key.
+    /// The private key in DER, sealed with the secret of the service.
     pub sealed_private_key: Vec<u8>,
     /// The public key as a JWK (RFC 7517).
     pub public_jwk: String,

@@ -9,12 +9,13 @@ use std::time::Duration;
 pub struct UtcTime(i64);
 
 impl UtcTime {
-    /// From microseconds since the Unix epoch.
+    /// Returns the time of microseconds since the Unix epoch.
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
     }
 
-    /// From whole seconds since the Unix epoch, as JWT claims count (RFC 7519 `NumericDate`).
+    /// Returns the time of whole seconds since the Unix epoch, as JWT claims count (RFC 7519
+    /// `NumericDate`).
     pub const fn from_seconds(seconds: i64) -> Self {
         Self(seconds.saturating_mul(1_000_000))
     }
@@ -24,18 +25,18 @@ impl UtcTime {
         self.0
     }
 
-    /// Whole seconds since the Unix epoch, rounded down.
+    /// Returns whole seconds since the Unix epoch, rounded down.
     pub const fn seconds(self) -> i64 {
         self.0.div_euclid(1_000_000)
     }
 
-    /// This time, `span` later.
+    /// Returns this time, `span` later.
     #[must_use]
     pub fn after(self, span: Duration) -> Self {
         Self(self.0.saturating_add(micros(span)))
     }
 
-    /// This time, `span` earlier.
+    /// Returns this time, `span` earlier.
     #[must_use]
     pub fn before(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(micros(span)))

@@ -57,12 +57,12 @@ pub struct User {
 /// Effect of a change on the e-mail address of an account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum EmailChange {
-    /// It is kept.
+    /// The address is kept.
     #[default]
     Keep,
-    /// It is removed.
+    /// The address is removed.
     Remove,
-    /// It is replaced by this one.
+    /// The address is replaced by this one.
     Set(Email),
 }
 

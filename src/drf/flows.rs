@@ -11,25 +11,25 @@ use crate::store::{Conn, events, users};
 /// Reasons to refuse a token of the adapter.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
-    /// It is malformed, or signed with another key.
+    /// The token is malformed, or signed with another key.
     #[error("the token cannot be decoded")]
     Undecodable,
-    /// It can be decoded, but is not acceptable here.
+    /// The token can be decoded, but is not acceptable here.
     #[error("the token is not acceptable")]
     Unacceptable,
-    /// It has expired.
+    /// The token has expired.
     #[error("the token has expired")]
     Expired,
-    /// It names no account.
+    /// The token names no account.
     #[error("the token names no account")]
     Nameless,
-    /// It names an account that does not exist.
+    /// The token names an account that does not exist.
     #[error("the token names no known account")]
     UnknownAccount,
     /// The account is disabled.
     #[error("the account is disabled")]
     AccountDisabled,
-    /// It lacks the time of the log-in, so it cannot be refreshed.
+    /// The token lacks the time of the log-in, so it cannot be refreshed.
     #[error("the token has no moment of log-in")]
     NoOrigin,
     /// The log-in is too long ago.
@@ -66,7 +66,7 @@ pub type TokenResult<T> = std::result::Result<T, AccessError>;
 /// The sender of a request, as read when the credentials were checked.
 #[derive(Clone, Debug)]
 pub struct Authenticated {
-    /// The user.
+    /// The user that the credentials name.
     pub user: User,
     by: Credentials,
 }

@@ -22,7 +22,7 @@ pub struct Lifetimes {
 }
 
 impl Default for Lifetimes {
-    /// Those of the reference.
+    /// Returns the lifetimes of the reference.
     fn default() -> Self {
         Self { token: Duration::from_mins(5), refresh: Duration::from_hours(7 * 24) }
     }
@@ -34,22 +34,22 @@ const MAX_LENGTH: usize = 4096;
 /// Reasons to refuse a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenError {
-    /// It is malformed, or signed with another key.
+    /// The token is malformed, or signed with another key.
     Undecodable,
-    /// It can be decoded, but is not acceptable here.
+    /// The token can be decoded, but is not acceptable here.
     Unacceptable,
-    /// It has expired.
+    /// The token has expired.
     Expired,
 }
 
 /// Reasons why a valid token cannot be refreshed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefreshError {
-    /// It lacks the time of the log-in.
+    /// The token lacks the time of the log-in.
     NoOrigin,
     /// The log-in is too long ago.
     TooOld,
-    /// Its time of the log-in is not a number of seconds.
+    /// The time of the log-in is not a number of seconds.
     Undecodable,
 }
 
@@ -69,8 +69,8 @@ impl Origin {
     }
 }
 
-/// The last generation of accounts whose tokens were not revoked since their import. Their tokens of
-/// the replaced stack are valid.
+/// The last generation of accounts whose tokens were not revoked since their import. Their tokens
+/// of the replaced stack are valid.
 const NEVER: UtcTime = UtcTime::from_micros(0);
 
 /// The claim that holds the token generation of the account. Tokens of the replaced stack have

@@ -1,5 +1,5 @@
-//! The audit trail: events that several stories record, and access to them. A story records its own
-//! events in its own transaction; see `docs/adr/0012-audit-trail.md`.
+//! The audit trail: events that several flows record, and access to them. Every other event is
+//! recorded by its flow, in its transaction; see `docs/adr/0012-audit-trail.md`.
 
 use std::time::Duration;
 

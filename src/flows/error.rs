@@ -89,8 +89,8 @@ pub enum Error {
     /// The log-in is too old for this operation, and the request has no password.
     #[error("a fresh log-in is required")]
     ReauthRequired,
-    /// The access token of the account would be longer than services accept. The value names account
-    /// and setting, for the log.
+    /// The access token of the account would be longer than services accept. The value names
+    /// account and setting, for the log.
     #[error("{0}")]
     TokenTooLarge(String),
     /// The last active superuser, who must not be removed.

@@ -20,7 +20,8 @@ pub(super) use attempts::{account_of, requester, reset_failed_logins, start_cool
 pub(super) use reserve::{reserve, reserve_one};
 
 impl Flows {
-    /// Counts one use on each counter and does `work`. On a temporary error the uses are released.
+    /// Counts one use on each counter, then runs `work`. On a temporary error the uses are
+    /// released.
     ///
     /// # Errors
     /// [`Error::RateLimited`] if a counter is at its limit; `work` is not done.
@@ -33,7 +34,7 @@ impl Flows {
         self.do_counted(counters, work)
     }
 
-    /// Does `work` of a request that is already counted on `counters`. On a temporary error the
+    /// Runs `work` of a request that is already counted on `counters`. On a temporary error the
     /// uses are released.
     pub(crate) fn do_counted<T>(
         &self,
@@ -79,8 +80,8 @@ impl Flows {
         Ok(Reserved { reached: vec![hit], exceeded: Vec::new() })
     }
 
-    /// Counts one use and does `work`, which is one statement on Postgres. There the use has its own
-    /// transaction: in that of `work`, it would lock the counter until the commit is on disk.
+    /// Counts one use, then runs `work`, which is one statement on Postgres. There the use has its
+    /// own transaction: in that of `work`, it would lock the counter until the commit is on disk.
     pub(super) fn write_counted<T: Send + 'static>(
         &self,
         counter: Counter,
@@ -98,8 +99,8 @@ impl Flows {
         self.count(vec![counter], || self.db.write_as(WriteKind::DurableStatement, work))
     }
 
-    /// Counts the hash of a password for the caller with that id, as `counted` and by network, and
-    /// does `work`. If the service is overloaded, the uses are released.
+    /// Counts the hash of a password for the caller with that id, as `counted` and by network, then
+    /// runs `work`. If the service is overloaded, the uses are released.
     pub(super) fn count_hashes<T>(
         &self,
         counted: Counted,

@@ -21,7 +21,8 @@ use crate::store::{
 /// Time for which the refresh token of an ended session is refused as "revoked" or "expired" rather
 /// than "unknown".
 const REMEMBER_SESSIONS: Duration = Duration::from_hours(30 * 24);
-/// Time for which a mail that was sent or failed permanently stays in the outbox, with its e-mail address.
+/// Time for which a mail that was sent or failed permanently stays in the outbox, with its e-mail
+/// address.
 const REMEMBER_MAIL: Duration = Duration::from_hours(30 * 24);
 /// Time for which the read of one table waits for a lock. All reads together are shorter than the
 /// time after which a database that does not respond counts as down.
@@ -42,7 +43,7 @@ impl Flows {
         self.sync_within(LOCK_WAIT)
     }
 
-    /// Does the same at the start, where it may wait longer for a lock.
+    /// Syncs at the start, where it may wait longer for a lock.
     pub fn first_sync(&self) -> Result<()> {
         self.sync_within(FIRST_LOCK_WAIT)
     }
@@ -172,8 +173,8 @@ impl Flows {
         Ok(())
     }
 
-    /// Deletes the rows of a deleted user, and erases the sessions and events. What takes longer than
-    /// `patience` is left for the next purge.
+    /// Deletes the rows of a deleted user, and erases the sessions and events. What takes longer
+    /// than `patience` is left for the next purge.
     pub(super) fn erase_account(&self, id: UserId, patience: Duration) -> Result<()> {
         let began = Instant::now();
         let goes_on = move || began.elapsed() < patience;

@@ -86,7 +86,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum EmailVerification {
     /// Before the account is created.
     Mandatory,
-    /// At any time. `email_verified` in tokens is false until then.
+    /// After the account is created, at any time. `email_verified` in tokens is false until then.
     Optional,
     /// Never.
     None,

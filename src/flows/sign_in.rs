@@ -45,8 +45,8 @@ pub struct LoggedIn {
     pub device_token: PlainToken,
 }
 
-/// Result of a log-in. While no second factor exists, callers take the session with an irrefutable
-/// pattern; with the first kind, the compiler names each of them.
+/// Result of a log-in. [`SecondFactor`] has no variants yet, so callers take the session with an
+/// irrefutable pattern. With the first variant, the compiler names each of these callers.
 #[derive(Debug)]
 pub enum LogInOutcome<T = LoggedIn> {
     /// A session was opened.
@@ -117,7 +117,7 @@ impl SignIn {
             session: &session,
             refresh_token: tokens.refresh.hash(),
             refresh_expires_at,
-            // It may be of another user, or forged.
+            // The presented token may be of another user, or forged.
             presented: client.device_token.as_ref().map(PlainToken::hash),
             device: tokens.device.hash(),
             keep_devices: KNOWN_DEVICES,
@@ -155,17 +155,17 @@ pub(super) fn earlier_or_first(conn: &mut Conn, tokens: Vec<FirstTokens>) -> Res
 /// Repetitions of a request that opened a session, after the first refresh token was used.
 #[derive(Clone, Copy)]
 pub(super) enum Repetition {
-    /// It may come from another device, whose log-out must not end the first session: another one is
-    /// opened.
+    /// The repetition may come from another device, whose log-out must not end the first session.
+    /// It opens another session.
     OnAnyDevice,
-    /// It comes from the same browser: the session gets one more refresh token.
+    /// The repetition comes from the same browser. The session gets one more refresh token.
     InSameBrowser,
 }
 
-/// Opens the session of a verification or a social log-in of a locked user. A repetition returns the
-/// same session while its refresh token is unused and has the same transport. Afterwards `repetition`
-/// decides; with another transport a new session is opened. After the end of the first session, for
-/// example by a log-out, none is.
+/// Opens the session of a verification or a social log-in of a locked user. A repetition returns
+/// the same session while its refresh token is unused and has the same transport. Afterwards
+/// `repetition` decides; with another transport a new session is opened. After the end of the first
+/// session, for example by a log-out, none is.
 pub(super) fn sign_in_once(
     conn: &mut Conn,
     policy: &Policy,
@@ -254,10 +254,10 @@ pub(super) fn require_room(
     Ok(access_tokens.check_length(&claims_of(settings, user, session, now), now)?)
 }
 
-/// Returns the time of issue of an access token: now, or the second after that of the last change of
-/// the user's rights. Services that check tokens themselves refuse `iat <= revoked_at`, both in whole
-/// seconds, so a token with the new rights must not have the second of the change. A change further
-/// ahead than clocks of instances differ means that the clock was set back.
+/// Returns the time of issue of an access token: now, or the second after that of the last change
+/// of the user's rights. Services that check tokens themselves refuse `iat <= revoked_at`, both in
+/// whole seconds, so a token with the new rights must not have the second of the change. A change
+/// further ahead than clocks of instances differ means that the clock was set back.
 fn issue_time(user: &User, now: UtcTime) -> UtcTime {
     let next = UtcTime::from_seconds(user.rights_changed_at.seconds() + 1);
     if next <= now.after(LEEWAY) { now.max(next) } else { now }

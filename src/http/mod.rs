@@ -1,5 +1,6 @@
 //! The only module that knows actix, JSON and status codes. [`routes`] is the table of endpoints,
-//! [`v1`] has one file for each, [`request`] reads requests, [`error`] turns failures into responses.
+//! [`v1`] has one file for each, [`request`] reads requests, [`error`] turns failures into
+//! responses.
 
 pub mod blocking;
 pub mod browsers;

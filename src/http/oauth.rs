@@ -1,6 +1,6 @@
-//! Errors of the OAuth endpoints in the form of RFC 6749 section 5.2, in addition to the members of a
-//! problem. Codes that this section lacks are those of its section 4.1.2.1 and of RFC 6750 section
-//! 3.1. Libraries read `error`, and take a body without it for an outage or for tokens.
+//! Errors of the OAuth endpoints in the form of RFC 6749 section 5.2, in addition to the members of
+//! a problem. Codes that this section lacks are those of its section 4.1.2.1 and of RFC 6750
+//! section 3.1. Libraries read `error`, and take a body without it for an outage or for tokens.
 
 use actix_web::http::StatusCode;
 

@@ -11,7 +11,7 @@ use crate::store::jobs::lease::Conclusion;
 /// Stage of an attempt, which decides whether it can be cancelled without effect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stage {
-    /// It waits for a connection, or its outcome is known.
+    /// The attempt waits for a connection, or its outcome is known.
     #[default]
     Idle,
     /// The peer of the lane has had a request since then. If cancelled now, the attempt has no

@@ -7,7 +7,8 @@
 //! - A lane whose last attempt failed for its peer is slow. Slow lanes together leave a slot to the
 //!   others.
 //!
-//! If all jobs fail, one job at a time is tried. The state belongs to the instance and starts empty.
+//! If all jobs fail, one job at a time is tried. The state belongs to the instance and starts
+//! empty.
 
 mod pause;
 
@@ -29,11 +30,11 @@ const BUSY_LANE_DELAY: Duration = Duration::from_secs(5);
 /// Largest number of concurrent attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capacity {
-    /// In all.
+    /// Attempts in all.
     pub total: usize,
-    /// In one lane.
+    /// Attempts in one lane.
     pub per_lane: usize,
-    /// In all slow lanes together.
+    /// Attempts in all slow lanes together.
     pub slow: usize,
 }
 

@@ -1,5 +1,5 @@
-//! Workers of the job queue ([`crate::store::jobs`]). They claim jobs that are due, keep the
-//! leases, and share their attempts between lanes. The content of a job is up to its [`Handler`].
+//! Workers of the job queue ([`crate::store::jobs`]). They claim jobs that are due, renew the
+//! leases, and share the attempts between lanes. Only the [`Handler`] of a job knows its content.
 
 mod backoff;
 mod handler;

@@ -98,7 +98,7 @@ pub enum FailureClass {
 /// Scope of a failure: the mails that it affects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureScope {
-    /// This mail only: the server works.
+    /// Only this mail is affected: the server works.
     Mail,
     /// Mails to the same domain.
     Domain,

@@ -16,14 +16,14 @@ use crate::mail::smtp::{ConnectionUse, Smtp};
 /// Number of mails that are written into a folder or into memory at the same time.
 const LOCAL_SENDS: usize = 16;
 
-/// A transport of mails.
+/// Transport of mails.
 #[derive(Clone)]
 pub enum Transport {
-    /// To a mail server.
+    /// Delivers to a mail server.
     Smtp(Smtp),
-    /// Into a folder, one `.eml` file for each mail.
+    /// Writes into a folder, one `.eml` file for each mail.
     Directory(Directory),
-    /// Into memory.
+    /// Keeps mails in memory.
     Memory(Mailbox),
 }
 

@@ -29,7 +29,7 @@ pub enum TokenError {
     Invalid,
     /// The token has expired.
     Expired,
-    /// Its session was ended.
+    /// The session of the token was ended.
     Revoked,
     /// The revocation list is stale, so the token cannot be checked.
     RevocationsStale,

@@ -2,7 +2,7 @@
 //! the first five digits of the SHA-1 digest and returns every digest with this prefix
 //! (k-anonymity), so it learns neither password nor user.
 //!
-//! The one file of this room that makes network calls.
+//! This is the one file of `security` that makes network calls.
 
 use std::time::Duration;
 

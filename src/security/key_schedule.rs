@@ -76,7 +76,7 @@ pub struct KeySchedule {
     pub replaced_at: Option<UtcTime>,
     /// Time at which its last token has expired.
     pub ends_at: Option<UtcTime>,
-    /// True if it is the first key, which signs whatever the clock says.
+    /// True if it is the first key, which signs before its time too.
     is_first: bool,
     /// True if this instance signs with keys of this algorithm.
     is_own: bool,

@@ -39,9 +39,9 @@ impl RingKey {
 pub struct KeyAge {
     /// Its id.
     pub kid: String,
-    /// Its algorithm.
+    /// JWS algorithm (RFC 7518).
     pub algorithm: &'static str,
-    /// Its state.
+    /// State at the time of the question.
     pub state: KeyState,
     /// The time since its creation; `None` for a shared secret, whose age is unknown.
     pub age: Option<Duration>,

@@ -1,4 +1,4 @@
-//! Well-known providers, as data.
+//! Presets of well-known providers.
 
 use std::collections::HashMap;
 
@@ -36,11 +36,11 @@ pub struct Preset {
 /// Authentication of a client at a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credential {
-    /// By a secret.
+    /// A secret.
     Secret,
-    /// By a secret, if one is switched on in the provider's console.
+    /// A secret, if one is switched on in the provider's console.
     OptionalSecret,
-    /// By a secret that the client signs (Apple).
+    /// A secret that the client signs (Apple).
     SignedSecret,
 }
 
@@ -179,8 +179,8 @@ impl Preset {
     }
 
     /// Returns the issuer of the identities that django-allauth stores under the name of a
-    /// provider, where its `uid` is what that issuer calls the subject: not for Microsoft (the
-    /// `uid` is of the Graph API), nor where the name does not tell the server (GitLab).
+    /// provider, if its `uid` is the subject of that issuer; `None` for Microsoft, whose `uid`
+    /// comes from the Graph API, and for GitLab, since the name does not tell which server it is.
     pub fn issuer_of_allauth(provider: &str) -> Option<&'static str> {
         let is_known = ["google", "apple", "kakao", "naver", "facebook", "github", "discord"];
         Self::find(provider).filter(|it| is_known.contains(&it.id)).map(|it| it.issuer)
@@ -280,7 +280,7 @@ mod tests {
             let urls = endpoints.chain(&settings.profile_url);
             assert!(urls.into_iter().all(|url| is_endpoint(url, false)), "{}", preset.id);
             assert!(is_endpoint(preset.issuer, false), "{}", preset.id);
-            // Without an id token the profile tells the subject.
+            // Without an id token, the subject comes from the profile.
             assert!(settings.is_openid() || settings.profile_url.is_some(), "{}", preset.id);
             assert_eq!(settings.is_openid(), preset.has_id_tokens(), "{}", preset.id);
         }

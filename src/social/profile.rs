@@ -41,8 +41,8 @@ impl ProfileReader<'_> {
         }
     }
 
-    /// The profile of GitHub has the public address only; the verified ones have a list of their
-    /// own, of 30 to a page unless more are asked for.
+    /// Reads the profile of GitHub, which has the public address only, and the list of all
+    /// addresses. A page of the list has 30 addresses by default.
     fn read_github(&self) -> Result<Profile, ProviderError> {
         let user: GitHubUser = self.get(self.url)?;
         let emails: Vec<GitHubEmail> = match self.get(&format!("{}/emails?per_page=100", self.url))
@@ -61,8 +61,8 @@ impl ProfileReader<'_> {
         Ok(Profile { subject: user.id.to_string(), email })
     }
 
-    /// Calls of the Graph API carry a proof (`appsecret_proof`) that the caller knows the app
-    /// secret.
+    /// Returns the URL of the profile at the Graph API, with the proof that the caller knows the
+    /// app secret (`appsecret_proof`).
     fn facebook_url(&self) -> String {
         let fields = format!("{}?fields=id,name,email", self.url);
         let ClientSecret::Fixed(secret) = self.client_secret else { return fields };

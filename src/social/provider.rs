@@ -1,4 +1,4 @@
-//! One provider: the requests of the authorization code flow and what comes back.
+//! A provider: the requests of the authorization code flow, and the responses.
 
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ impl Providers {
     }
 }
 
-/// A provider.
+/// A provider with its cached metadata and keys, and the calls in progress.
 pub struct Provider {
     settings: ProviderSettings,
     client: Client,

@@ -184,9 +184,9 @@ pub enum ClientSecret {
 /// The key of Sign in with Apple.
 #[derive(Clone, Debug)]
 pub struct AppleKey {
-    /// The team id.
+    /// The team id of the developer account, the `iss` of client secrets.
     pub team_id: String,
-    /// The key id.
+    /// The id of the private key, the `kid` of client secrets.
     pub key_id: String,
     /// The private key, PKCS #8 in PEM.
     pub private_key: SecretText,
@@ -212,11 +212,11 @@ pub enum ProfileFormat {
 /// E-mail addresses of a provider that count as verified, where it says that they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EmailTrust {
-    /// None of them.
+    /// No address.
     Never,
-    /// All.
+    /// All addresses.
     Verified,
-    /// Those of these domains.
+    /// Addresses of these domains.
     Domains(Vec<String>),
     /// Those that Google is authoritative for: of Gmail, and of Workspace accounts (claim `hd`).
     Google,

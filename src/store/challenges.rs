@@ -71,9 +71,9 @@ pub fn insert_challenge(conn: &mut Conn, new: &Challenge, wrong_codes: i32) -> R
     Ok(())
 }
 
-/// Inserts a notice of an account whose row is locked, later than all its notices and identities. So
-/// their order is that of the transactions, whatever the clocks of instances tell: a report voids the
-/// notices after its own, and unlinks the identities since then.
+/// Inserts a notice of an account whose row is locked, with a later time than all its notices and
+/// identities. So their order is that of the transactions, even if clocks of instances differ. A
+/// report voids the notices after its own, and unlinks the identities since then.
 pub fn insert_notice(conn: &mut Conn, user: UserId, new: &Challenge) -> Result<()> {
     let linked_at: Option<i64> = identities::table
         .filter(identities::user_id.eq(user.0))
@@ -85,8 +85,9 @@ pub fn insert_notice(conn: &mut Conn, user: UserId, new: &Challenge) -> Result<(
     insert_challenge(conn, &Challenge { created_at, ..new.clone() }, 0)
 }
 
-/// Returns `now`, or the time of the latest notice of a locked user if that is later: what gets this
-/// time is undone by a report by the link of any notice so far, whatever the clocks of instances tell.
+/// Returns `now`, or the time of the latest notice of a locked user if that is later. A report by
+/// the link of any notice so far then undoes the change of this time, even if clocks of instances
+/// differ.
 pub fn time_since_notices(conn: &mut Conn, user: UserId, now: UtcTime) -> Result<UtcTime> {
     Ok(find_latest_notice(conn, user)?.map_or(now, |noticed_at| noticed_at.max(now)))
 }
@@ -325,8 +326,8 @@ pub fn erase_from_notices(conn: &mut Conn, address: &str) -> Result<()> {
         #[diesel(sql_type = Text)]
         id: String,
     }
-    // In the order of bytes, the address and the address with a space are all there is between. For
-    // SQLite the index is named, since it knows no sizes of indexes.
+    // In byte order, this range has only the address itself and texts that begin with it and a
+    // space. For SQLite the index is named, since its planner does not know how large an index is.
     let (indexed_by, collation) = match conn {
         Conn::Postgres(_) => ("", "COLLATE \"C\""),
         Conn::Sqlite(_) => ("INDEXED BY challenges_telling_an_address", ""),

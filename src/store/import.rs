@@ -53,8 +53,9 @@ pub fn find_present(conn: &mut Conn) -> Result<Present> {
     Ok(present)
 }
 
-/// Inserts accounts with their user ids, and reports their number so far to `progress`. New
-/// accounts get higher user ids. Access tokens that contain an address of one of them end.
+/// Inserts accounts with their user ids, and reports their number so far to `progress`. Later
+/// accounts get higher user ids. Access tokens of other accounts that contain an address of one of
+/// them are revoked.
 pub fn insert_users(
     conn: &mut Conn,
     accounts: &[User],

@@ -191,8 +191,8 @@ pub fn is_any_due(conn: &mut Conn, due: &DueJobs) -> Result<bool> {
     Ok(any.get_result::<Found>(conn)?.found)
 }
 
-/// Claims jobs that are due and not claimed by another worker. Fresh jobs are claimed before deferred
-/// ones, each by the time at which they were due.
+/// Claims jobs that are due and not claimed by another worker. Fresh jobs are claimed before
+/// deferred ones, each by the time at which they were due.
 pub fn claim_due(conn: &mut Conn, claim: &Claim) -> Result<Vec<ClaimedJob>> {
     let mut order = [IS_FRESH, IS_DEFERRED];
     if claim.retries_first {

@@ -304,7 +304,8 @@ struct NameRow {
     name: String,
 }
 
-/// Finds up to `limit` counters that meet `condition`, whose window ends by `end` and whose wait is over.
+/// Finds up to `limit` counters that meet `condition`, whose window ends by `end` and whose wait is
+/// over.
 fn find_over(
     conn: &mut Conn,
     condition: &str,

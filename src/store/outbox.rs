@@ -155,7 +155,7 @@ pub struct MailLine {
     pub kind: String,
     /// The recipient.
     pub recipient: String,
-    /// The status.
+    /// The stored name of the [`JobStatus`].
     pub status: String,
     /// Number of attempts.
     pub attempts: i32,
@@ -165,7 +165,7 @@ pub struct MailLine {
     pub created_at: i64,
     /// Time at which it was sent, dropped or failed permanently, in microseconds since the epoch.
     pub finished_at: Option<i64>,
-    /// The last error.
+    /// The error of the last attempt, or the reason for a wait.
     pub last_error: Option<String>,
 }
 
@@ -254,8 +254,8 @@ pub fn erase_of(conn: &mut Conn, user: UserId, limit: i64) -> Result<bool> {
 }
 
 /// Deletes up to `limit` mails to an address that were queued until `until`, sent or not, except
-/// those of a challenge that exists: that of a new registration, queued by an instance whose clock is
-/// behind. Returns whether there may be more.
+/// those of a challenge that exists: that of a new registration, queued by an instance whose clock
+/// is behind. Returns whether there may be more.
 pub fn erase_to(conn: &mut Conn, address: &Email, until: UtcTime, limit: i64) -> Result<bool> {
     let to_address = outbox::table.filter(is_to(Some(address)));
     let its_challenge = challenges::table.find(outbox::subject_id);

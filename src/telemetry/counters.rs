@@ -1,4 +1,4 @@
-//! Counters of what happened, by outcome.
+//! Counters by outcome.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,14 +14,14 @@ impl<const N: usize> Counters<N> {
         Self { outcomes, counts: std::array::from_fn(|_| AtomicU64::new(0)) }
     }
 
-    /// Counts one more. What is none of the outcomes is not counted.
+    /// Counts one occurrence. An unknown outcome is not counted.
     pub fn count(&self, outcome: &str) {
         if let Some(at) = self.outcomes.iter().position(|known| *known == outcome) {
             self.counts[at].fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Returns each outcome and how often it was counted.
+    /// Returns each outcome with its count.
     pub fn totals(&self) -> Vec<(&'static str, u64)> {
         let counts = self.counts.iter().map(|count| count.load(Ordering::Relaxed));
         self.outcomes.into_iter().zip(counts).collect()

@@ -1,6 +1,6 @@
-//! Sampling of repeated lines: a client that is refused again and again, a user who repeats the same
-//! request, or a database that is away, must not fill the disk. The first lines of each minute are
-//! written, by place in the source; the rest is counted.
+//! Sampling of repeated lines: a client that is refused again and again, a user who repeats the
+//! same request, or a database that is away, must not fill the disk. The first lines of each minute
+//! are written, by place in the source; the rest is counted.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;

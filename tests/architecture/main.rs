@@ -1,5 +1,5 @@
-//! Dependency rules between the modules of `ARCHITECTURE.md`: a line of source that uses a module or
-//! a crate against them fails here.
+//! Dependency rules between the modules of `ARCHITECTURE.md`: a line of source that uses a module
+//! or a crate against them fails here.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot read the sources has failed")]
 
@@ -139,7 +139,7 @@ fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
         .map(|(number, line)| (number + 1, line.split("//").next().unwrap_or_default()))
 }
 
-/// Does the same, with each `use` in one line.
+/// Returns the numbered lines without comments, with each `use` in one line.
 fn code_with_whole_uses(text: &str) -> Vec<(usize, String)> {
     let mut lines: Vec<(usize, String)> = Vec::new();
     for (number, line) in code(text) {

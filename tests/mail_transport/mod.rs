@@ -40,12 +40,12 @@ fn settings(url: &str) -> SmtpSettings {
     SmtpSettings::parse(url).unwrap_or_else(|fault| panic!("{url}: {fault}"))
 }
 
-/// Patient with a busy machine, unlike [`hasty`].
+/// Settings whose time-outs suit a busy machine, unlike those of [`hasty`].
 async fn send(url: &str) -> Result<(), SendError> {
     Transport::smtp(&settings(url)).unwrap().send(&mail()).await
 }
 
-/// With limits of time that a test can wait for.
+/// Settings with time-outs that a test can wait for.
 async fn hasty(url: &str) -> (Result<(), SendError>, Duration) {
     let settings = settings(url).with_timeouts(ONE_COMMAND, WHOLE_MAIL);
     let start = Instant::now();
@@ -347,7 +347,7 @@ fn a_certificate_authority_that_cannot_be_used_is_named_at_start() {
     }
 }
 
-/// A server of a few fixed lines that ends with `end`; gives back all that the client sent.
+/// A server with a few fixed replies that ends with `end`. Returns all that the client sent.
 fn scripted(
     lines: &'static [&'static str],
     end: impl FnOnce(&mut TcpStream) + Send + 'static,
@@ -375,7 +375,7 @@ async fn answers_slipped_in_behind_starttls_are_not_believed() {
     // CVE-2011-0411 and its kin: plain text in the packet of the 220 must not count as the answer
     // of the server on the other end of TLS.
     let server = server!(Mode::STARTTLS.fault("reject-recipient"));
-    // Without them the one in the middle sees cipher text only, and the refusal gets through.
+    // Without them, the man in the middle sees cipher text only, and the refusal gets through.
     permanent(send_through(&server, b"").await);
     let answers = b"250 hello\r\n250 ok\r\n250 ok\r\n354 go\r\n250 taken\r\n";
     let text = configuration(send_through(&server, answers).await);

@@ -8,7 +8,7 @@ use hallpass::mail::transport::Transport;
 use super::{mail, settings};
 use crate::scripted_smtp::{Act, Said, ScriptedServer};
 
-/// Enough for a busy machine, little enough to wait for.
+/// A time-out that suits a busy machine and that a test can wait for.
 pub const SHORT: Duration = Duration::from_millis(700);
 pub const LONG: Duration = Duration::from_secs(20);
 

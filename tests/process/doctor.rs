@@ -1,4 +1,4 @@
-//! `hallpass doctor`: what is right, what deserves a look, what is wrong.
+//! `hallpass doctor`: good results, warnings and failures.
 
 use std::fs;
 use std::net::TcpListener;

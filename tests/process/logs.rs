@@ -137,7 +137,7 @@ fn seconds_now() -> u64 {
     SystemClock.now().seconds().try_into().unwrap()
 }
 
-/// All that a command tells the operator.
+/// Returns everything that a command prints.
 fn what_is_said(setup: &Setup, arguments: &[&str]) -> String {
     let finished = setup.run(arguments);
     assert!(finished.success, "{arguments:?}: {}", finished.stderr);

@@ -1,4 +1,4 @@
-//! A start: with nothing, once more, and against what makes it impossible.
+//! Starts: without settings, repeated, and with obstacles that make them impossible.
 
 use std::fs;
 use std::net::TcpListener;
@@ -14,7 +14,7 @@ use crate::sql;
 
 const HIDDEN: &str = "hunter2-hunter2-hunter2-hunter2-hunter2";
 
-/// Gone for a reason that the operator is told in a few lines.
+/// Asserts that the start failed without a panic or a secret in its output, which it returns.
 fn refused(finished: &Finished) -> &str {
     assert!(!finished.success, "it started:\n{}", finished.stderr);
     let text = finished.stderr.as_str();

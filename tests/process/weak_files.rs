@@ -9,7 +9,7 @@ use crate::service::Setup;
 use crate::smtp::{Mode, SmtpServer};
 
 const SECRET: &str = "plum-tree-at-dusk-and-dawn-3719-kestrel\n";
-/// No user or group of this machine or of the service.
+/// An id of no user or group of this machine or of the service.
 const OTHER: u32 = 54_321;
 
 /// A service with its secret in a file of a folder of its own.
@@ -39,7 +39,7 @@ fn give(path: &Path, user: Option<u32>, group: Option<u32>) -> Option<()> {
     Some(())
 }
 
-/// Returns the warnings about files, which `doctor` and the start agree about.
+/// Returns the warnings about files; `doctor` and the start must agree.
 fn warnings(setup: &Setup) -> Vec<String> {
     let report = setup.run(&["doctor"]).stdout;
     let settings = report.lines().find(|line| line.get(5..14) == Some("settings:")).unwrap();
@@ -191,7 +191,7 @@ fn a_database_that_others_can_read_or_write_is_warned_about() {
         set_mode(&folder, 0o755);
         warns(&setup, &format!("data/hallpass.db can be {verbs} by others"));
     }
-    // As SQLite makes it without Hallpass, but out of the reach of others.
+    // With the mode of SQLite itself, in a folder that is closed to others.
     set_mode(&folder, 0o700);
     set_mode(&file, 0o644);
     warns_of_nothing(&setup);
@@ -229,7 +229,7 @@ fn its_files_can_be_replaced(setup: &Setup, folder: &Path) {
 fn secrets_as_container_runtimes_mount_them_are_not_warned_about() {
     let (setup, file) = with_secret_file("volume/..2026_11_30_08_00_00.7/secret");
     let volume = setup.folder().join("volume");
-    // As a `Secret` is mounted.
+    // The mode of a mounted `Secret`.
     set_mode(&volume, 0o1777);
     symlink("..data/secret", volume.join("secret")).unwrap();
     symlink("..2026_11_30_08_00_00.7", volume.join("..data")).unwrap();
@@ -239,7 +239,7 @@ fn secrets_as_container_runtimes_mount_them_are_not_warned_about() {
         set_mode(&file, mode);
         warns_of_nothing(&setup);
     }
-    // As a `ConfigMap` is.
+    // The mode of a mounted `ConfigMap`.
     set_mode(&volume, 0o777);
     warns_of_nothing(&setup);
     set_mode(&file, 0o666);

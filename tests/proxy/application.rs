@@ -26,7 +26,8 @@ impl Arrived {
         value
     }
 
-    /// Every header that some framework could take for one of `X-Auth-*`, letters and values only.
+    /// Returns every header that a framework could take for one of `X-Auth-*`, by its letters
+    /// alone.
     pub fn identity(&self) -> Vec<(String, &str)> {
         let mut found = Vec::new();
         for (name, value) in &self.headers {

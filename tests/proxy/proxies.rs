@@ -31,14 +31,14 @@ pub struct Places {
     pub application: SocketAddr,
 }
 
-/// A running proxy. Dropped, it is killed.
+/// A running proxy, killed when dropped.
 pub struct Proxy {
     process: Child,
     folder: TempDir,
 }
 
 impl Kind {
-    /// Returns whether its program is installed; reported as skipped if not.
+    /// Returns whether its program is installed. If not, reports the test as skipped.
     pub fn is_here(self) -> bool {
         let program = self.program();
         let found = Command::new(program)
@@ -77,7 +77,7 @@ impl Kind {
     }
 }
 
-/// The example, with each text replaced, which must be there.
+/// Returns the example with each text replaced. Every text must occur.
 fn example(name: &str, replacements: &[(&str, String)]) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/reverse-proxies");
     let mut text = fs::read_to_string(folder.join(name)).unwrap();

@@ -16,7 +16,7 @@ pub const ANONYMOUS: &str = "nobody";
 pub const EMAIL: &str = "gildong@example.com";
 const PASSWORD: &str = "plum tree at dusk";
 
-/// All of it, running.
+/// The running setting.
 pub struct Setting {
     pub kind: Kind,
     pub application: Application,
@@ -53,7 +53,7 @@ impl Setting {
         Self { kind, application, places, hallpass: Some(hallpass), _proxy: proxy, _setup: setup }
     }
 
-    /// The origin that people see: that of the proxy.
+    /// The public origin: that of the proxy.
     pub fn origin(&self) -> String {
         format!("http://{}", self.places.proxy)
     }
@@ -131,7 +131,7 @@ pub fn bearer(token: &Value) -> String {
     format!("Authorization: Bearer {}", token.as_str().unwrap())
 }
 
-/// Makes eight tests of one story: with each proxy, on SQLite and on Postgres.
+/// Makes eight tests of one function: with each proxy, on SQLite and on Postgres.
 macro_rules! behind_each_proxy {
     ($($(#[$meta:meta])* fn $name:ident($setting:ident) $story:block)*) => {$(
         mod $name {

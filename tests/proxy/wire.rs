@@ -23,7 +23,7 @@ impl Answer {
     }
 }
 
-/// One request on a connection of its own. `headers` are lines without their end.
+/// Sends one request on a new connection. `headers` are lines without line ends.
 pub fn send(
     address: SocketAddr,
     method: &str,

@@ -1,7 +1,7 @@
 //! Implementations of OpenID Connect that share no code with this one, each with a browser that
-//! logs in there: `oidc-provider` (certified; needs Node.js and `npm ci` in `tests/social/provider`)
-//! and Authlib (needs `tests/social/authlib/requirements.txt` at the interpreter
-//! `HALLPASS_TEST_AUTHLIB_PYTHON`, `python3` unless it is set).
+//! logs in there: `oidc-provider` (certified; needs Node.js and `npm ci` in
+//! `tests/social/provider`) and Authlib (needs `tests/social/authlib/requirements.txt` at the
+//! interpreter `HALLPASS_TEST_AUTHLIB_PYTHON`, `python3` unless it is set).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a surprise ends the test")]
 #![allow(dead_code, reason = "each test binary uses its own part of this")]

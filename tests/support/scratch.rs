@@ -8,16 +8,16 @@ use std::sync::LazyLock;
 
 use tempfile::TempDir;
 
-/// As much as all tests take at the same time, and twice that.
+/// Space that must be free: twice what all tests need at the same time.
 #[cfg(target_os = "linux")]
 const ENOUGH: u64 = 4 << 30;
 
-/// A folder of its own, gone when dropped. `TMPDIR` says where, if it is set.
+/// Makes a folder, deleted when dropped, in `TMPDIR` if that is set.
 pub fn folder() -> TempDir {
     named("hallpass-test-")
 }
 
-/// The same with a name that begins so.
+/// Makes such a folder whose name begins with `prefix`.
 pub fn named(prefix: &str) -> TempDir {
     static PLACE: LazyLock<Option<&Path>> = LazyLock::new(in_memory);
     let mut builder = tempfile::Builder::new();

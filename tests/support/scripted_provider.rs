@@ -29,7 +29,7 @@ pub enum Answer {
     Reply(u16, String),
     /// A redirect to a path of the same server.
     Redirect(String),
-    /// None, with an open connection.
+    /// No response, with an open connection.
     Silence,
     /// A head, and then a byte now and then.
     Trickle,
@@ -106,7 +106,7 @@ impl ScriptedProvider {
         provider
     }
 
-    /// Its origin, which is its issuer.
+    /// The origin of the provider, which is its issuer.
     pub fn issuer(&self) -> String {
         format!("http://{}", self.address)
     }

@@ -42,7 +42,7 @@ impl Setup {
         Self { folder, settings: Vec::new() }.with("HALLPASS_BIND", "127.0.0.1:0")
     }
 
-    /// With cheap hashes, on SQLite.
+    /// Settings with cheap hashes, on SQLite.
     pub fn on_sqlite() -> Self {
         Self::bare().with("HALLPASS_BCRYPT_COST", "4").with("HALLPASS_LIMITS", "off")
     }

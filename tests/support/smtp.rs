@@ -49,7 +49,7 @@ impl Mode {
         Self { login: Some((user, password)), ..self }
     }
 
-    /// With one of the faults that `smtp_server.py` lists.
+    /// Starts a server with one of the faults that `smtp_server.py` lists.
     pub const fn fault(self, fault: &'static str) -> Self {
         Self { fault: Some(fault), ..self }
     }
@@ -147,7 +147,7 @@ impl SmtpServer {
         self.port
     }
 
-    /// Every mail taken so far, oldest first, headers and parts decoded.
+    /// Returns every accepted mail, the oldest first, with headers and parts decoded.
     pub fn mails(&self) -> Vec<Received> {
         let Ok(entries) = fs::read_dir(self.folder.path().join("messages")) else {
             return Vec::new();
@@ -182,7 +182,7 @@ impl SmtpServer {
         self.log("clear.log")
     }
 
-    /// All that clients sent, decrypted.
+    /// Returns everything that clients sent, decrypted.
     pub fn sent(&self) -> String {
         self.log("all.log")
     }

@@ -54,7 +54,7 @@ impl Connection {
     }
 }
 
-/// Head and body, once all of it is there.
+/// Returns head and body, once the response is complete.
 fn whole(bytes: &[u8]) -> Option<(String, Vec<u8>)> {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
     let head = String::from_utf8(bytes[..end].to_vec()).unwrap().to_lowercase();

@@ -1,5 +1,5 @@
-//! Known and unknown are answered alike: in status, headers, length, body and time. This measures, so
-//! nothing else may run beside it:
+//! Responses for known and unknown users are alike: in status, headers, length, body and time. The
+//! tests measure, so nothing else may run beside them:
 //!
 //! ```console
 //! cargo test --test timing -- --ignored --test-threads=1 --nocapture
@@ -53,18 +53,18 @@ enum Question {
     LogInByName,
     LogInAtDjangoAdapter,
     Register,
-    /// Known are those who wait for the mail of their registration.
+    /// Known users have a pending registration.
     Resend,
-    /// Known are those who have proven their address.
+    /// Known users have verified their address.
     ResendToAccount,
     Reset,
-    /// With a wrong code. Known are those who have a right one.
+    /// A reset with a wrong code. Known users have a valid one.
     ConfirmReset,
-    /// At a provider that is not trusted with addresses. Known are those who have an account.
+    /// A social log-in at a provider whose addresses are not trusted. Known users have an account.
     SocialFinish,
-    /// The same. Known are those who wait for the mail of their registration.
+    /// The same social log-in. Known users have a pending registration.
     SocialFinishOfPending,
-    /// With an id token. Known are those who have an account.
+    /// A social log-in with an id token. Known users have an account.
     SocialToken,
 }
 
@@ -83,13 +83,14 @@ const QUESTIONS: [Question; 11] = [
 ];
 
 impl Question {
-    /// Returns true if the state of the mail server makes no difference: no mail is requested, or the
-    /// same as by `SocialFinish`. Such a question is measured with one state only, to save time.
+    /// Returns true if the state of the mail server makes no difference: no mail is requested, or
+    /// the same as by `SocialFinish`. Such a question is measured with one state only, to save
+    /// time.
     fn is_independent_of_mail(self) -> bool {
         matches!(self, Self::ConfirmReset | Self::SocialFinishOfPending | Self::SocialToken)
     }
 
-    /// The status that both arms get.
+    /// The status of the responses in both arms.
     fn answered_with(self) -> u16 {
         match self {
             Self::LogInByAddress | Self::LogInByName | Self::ConfirmReset => 401,
@@ -105,7 +106,8 @@ impl Question {
     }
 }
 
-/// Asks in random order about people of both arms; `added` goes into the time of the known ones.
+/// Sends requests about users of both arms in random order. `added` is added to the times of known
+/// users.
 fn measure(world: &World, question: Question, requests: usize, added: Duration) -> Measured {
     let warm_up = requests / 8;
     let round = world.next_round();
@@ -161,8 +163,8 @@ fn known_and_unknown_are_alike(database: &str, mail: Mail, world: &World) {
     assert!(loud.is_empty(), "{name}: {loud:?} tell by their time who is known");
 }
 
-/// All ways to name a person are compared with the same hash, whether there is such a person or
-/// not: the best of a few times of each shows with which.
+/// Asserts that all spellings of a name are compared with the same hash, for known and unknown
+/// users. The shortest of a few times of each shows which hash it is.
 fn spellings_take_the_same_time(world: &World) {
     let round = world.next_round();
     world.add_users_with_costly_hashes(round, PEOPLE);

@@ -1,4 +1,4 @@
-//! Two samples of times, and whether they can be told apart (Mann-Whitney).
+//! Comparison of two samples of response times (Mann-Whitney U test).
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use hallpass::domain::token::random_bytes;
 
 use super::connection::Answer;
 
-/// Of whom is asked.
+/// The user that a request names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arm {
     Known,
     Unknown,
 }
 
-/// The times of both arms, and what all answers looked like.
+/// The times of both arms, and the form of the responses.
 #[derive(Default)]
 pub struct Measured {
     known: Vec<Duration>,
@@ -29,7 +29,7 @@ impl Measured {
         }
     }
 
-    /// Holds an answer against the first one.
+    /// Compares a response with the first one.
     pub fn looks_alike(&mut self, arm: Arm, answer: &Answer) {
         let first = self.look.get_or_insert_with(|| answer.look.clone());
         assert_eq!(*first, answer.look, "{arm:?}");

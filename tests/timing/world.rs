@@ -25,7 +25,7 @@ use super::{HAS_DRF, Question, postgres, slow_smtp};
 
 const PASSWORD: &str = "plum tree at dusk";
 const BCRYPT_COST: u32 = 4;
-/// One of this many users was imported and has not logged in since.
+/// Every fourth known user was imported and has not logged in since.
 const IMPORTED: usize = 4;
 /// The hash of an imported account, several times as expensive as ours.
 const IMPORTED_HASH: &str =
@@ -283,7 +283,7 @@ fn address_of(name: &str) -> String {
     format!("{name}@example.com")
 }
 
-/// Each round comes from a network of its own.
+/// Returns a POST request from the IP address `from`; each round has a network of its own.
 fn post(path: &str, from: &str, body: &Value) -> Vec<u8> {
     let body = body.to_string();
     let head = format!(

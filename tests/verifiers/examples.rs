@@ -22,7 +22,7 @@ use tempfile::TempDir;
 use super::rust_service;
 use crate::missing::needs;
 
-/// In which language.
+/// The language of the example.
 #[derive(Clone, Copy, Debug)]
 pub enum Language {
     Rust,
@@ -237,12 +237,12 @@ impl Drop for Example {
     }
 }
 
-/// Shorter to compare.
+/// Returns the verdict of a refusal with `code`.
 pub fn refused(code: &str) -> Verdict {
     (if code == "unavailable" { 503 } else { 401 }, code.to_owned())
 }
 
-/// Makes four tests of one story, one for each language.
+/// Makes four tests of one function, one for each language.
 macro_rules! for_each_language {
     ($($(#[$meta:meta])* fn $name:ident($language:ident) $story:block)*) => {$(
         mod $name {

@@ -82,7 +82,7 @@ pub fn now() -> i64 {
 }
 
 impl Issuer {
-    /// With this key, and nothing revoked.
+    /// Starts an issuer with this key and an empty revocation list.
     pub fn start(key: &Key) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -128,7 +128,7 @@ impl Issuer {
         *self.shown.revocations.lock().unwrap() = Some(list);
     }
 
-    /// Does not know any more what was revoked.
+    /// Responds 503 to requests for the revocation list.
     pub fn lose_revocations(&self) {
         *self.shown.revocations.lock().unwrap() = None;
     }

@@ -67,8 +67,8 @@ fn clock(place: &str, its_clock: UtcTime) -> Finding {
     Bad(format!("the clocks of {place} and this machine are {shown} apart: keep them with NTP"))
 }
 
-/// Tries what the first start does: make folders and a file. Only a file is made here, which is
-/// removed again: permission bits do not tell of file systems that are read-only or take no files.
+/// Checks that the first start can make folders and a file, by making a file and removing it.
+/// Permission bits do not show whether a file system is read-only or takes no files.
 ///
 /// # Errors
 ///

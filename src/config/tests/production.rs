@@ -1,4 +1,4 @@
-//! Production: what is refused there, and what is warned about.
+//! Refusals and warnings in production.
 
 use super::*;
 
@@ -56,7 +56,7 @@ fn a_setting_without_its_value_is_refused_in_production() {
         assert_eq!(faulty(&values), [name]);
         assert!(read(&[(name, "")]).is_ok(), "{name}");
     }
-    // Not ours.
+    // Settings of other programs.
     let values = [&PRODUCTION[..], &[("HALLPASS_TEST_EMPTY", ""), ("PATH", "")]].concat();
     assert!(faulty(&values).is_empty());
 }
@@ -81,7 +81,7 @@ fn mail_that_leaves_the_machine_needs_a_sender() {
 
 #[test]
 fn a_postgres_elsewhere_is_checked_or_trusted_in_words() {
-    // What a build without TLS cannot check it does not take.
+    // A build without TLS cannot check certificates, so it refuses the URL.
     let checked = cfg!(feature = "postgres-tls");
     for (url, fine) in [
         ("postgres://u@localhost/d", true),

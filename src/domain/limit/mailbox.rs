@@ -1,5 +1,5 @@
-//! Mailboxes behind e-mail addresses, for counting only: which addresses reach the same mailbox is
-//! the provider's affair and may change. Accounts are never compared by mailbox.
+//! Mailboxes behind e-mail addresses, for counting only. Providers decide which addresses reach the
+//! same mailbox, and may change it, so accounts are never compared by mailbox.
 
 /// Spellings of an address that a provider delivers to one mailbox.
 struct Spellings {

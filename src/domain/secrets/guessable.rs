@@ -99,8 +99,8 @@ const WORDS_OF_TEMPLATES: [&str; 76] = [
 /// Beginnings of texts that only refer to a secret, and of JSON web tokens.
 const NO_SECRETS: [&str; 8] =
     ["arn:", "eyjhbgci", "file:", "http://", "https://", "op://", "projects/", "vault:"];
-/// UUIDs and keys that documentation has as examples, their letters and digits in lower case: of RFC
-/// 9562, of libraries, of AWS, of FIPS 197 and of RFC 7515.
+/// UUIDs and keys that documentation has as examples, their letters and digits in lower case: of
+/// RFC 9562, of libraries, of AWS, of FIPS 197 and of RFC 7515.
 const PUBLISHED: [&str; 9] = [
     "123e4567e89b12d3a456426614174000",
     "550e8400e29b41d4a716446655440000",

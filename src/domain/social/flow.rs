@@ -133,7 +133,7 @@ impl FlowOutcome {
 /// once one was presented. A flow that links an identity has a user from the beginning.
 #[derive(Clone, Debug)]
 pub struct SocialFlow {
-    /// The challenge.
+    /// The challenge, of the kind `social_login`.
     pub challenge: Challenge,
     /// The name of the provider.
     pub provider: String,

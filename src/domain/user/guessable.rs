@@ -34,8 +34,8 @@ const OTHER_CHARACTERS: usize = 2;
 /// Returns whether `text`, in the compared form, is a pattern: a repetition, series, or few words
 /// of the lists with nothing but these and at most two other characters. Separators, the shift key
 /// and doubled characters are ignored in series and repetitions. In words, separators are ignored
-/// between parts of one length, or parts that repeat each other. A word that is repeated or mirrored
-/// may have more characters between and around its letters.
+/// between parts of one length, or parts that repeat each other. A word that is repeated or
+/// mirrored may have more characters between and around its letters.
 pub fn is_pattern(text: &str) -> bool {
     let chars: Vec<char> = text.chars().collect();
     let is_one = |text: &[char]| {

@@ -164,8 +164,8 @@ impl PasswordPolicy {
         }
     }
 
-    /// Returns whether `lower` is a repetition of a part that would be too short by itself. Among its
-    /// letters, and around them, may be a few other characters.
+    /// Returns whether `lower` is a repetition of a part that would be too short by itself. Among
+    /// its letters, and around them, may be a few other characters.
     fn repeats_a_short_part(&self, lower: &str) -> bool {
         let text: Vec<char> = lower.chars().collect();
         let longest = self.min_length.saturating_sub(1).min(text.len() / 2);
@@ -189,8 +189,8 @@ impl Default for PasswordPolicy {
     }
 }
 
-/// Returns whether `lower` is made of `name`, that of the service or a domain, and what guessers add:
-/// digits, signs, repetitions and one word of the list.
+/// Returns whether `lower` is made of `name`, that of the service or a domain, and what guessers
+/// add: digits, signs, repetitions and one word of the list.
 fn is_made_of(lower: &str, name: &str) -> bool {
     let letters = |text: &str| text.chars().filter(|c| c.is_alphabetic()).collect::<String>();
     let (name, all) = (letters(&compared_form(name)), letters(lower));

@@ -19,7 +19,7 @@ use crate::http::serving::backpressure::Intake;
 pub struct Request {
     /// The method as received.
     pub method: String,
-    /// The page.
+    /// The page of the path.
     pub page: Page,
     /// The format in the URL.
     pub format: Option<String>,

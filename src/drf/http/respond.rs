@@ -36,7 +36,7 @@ pub struct Answer {
 
 #[derive(Debug, Clone, PartialEq)]
 enum Body {
-    /// No body and no content type.
+    /// A response without body and content type.
     None,
     Json(Value),
     /// The first part of a list that may exceed the memory. It continues after that user.
@@ -44,7 +44,7 @@ enum Body {
 }
 
 impl Answer {
-    /// 200 with this body.
+    /// Returns a 200 with this body.
     pub fn ok(body: Value) -> Self {
         Self::new(StatusCode::OK, Body::Json(body))
     }
@@ -62,7 +62,7 @@ impl Answer {
         Self { location: Some(location), ..Self::new(StatusCode::CREATED, Body::Json(body)) }
     }
 
-    /// 204.
+    /// Returns a 204.
     pub fn deleted() -> Self {
         Self::new(StatusCode::NO_CONTENT, Body::None)
     }
@@ -84,7 +84,7 @@ impl Answer {
         Self::new(StatusCode::BAD_REQUEST, Body::Json(Value::Object(body)))
     }
 
-    /// 404.
+    /// Returns a 404.
     pub fn not_found() -> Self {
         Self::detail(StatusCode::NOT_FOUND, "Not found.")
     }
@@ -94,7 +94,7 @@ impl Answer {
         Self::detail(StatusCode::FORBIDDEN, "You do not have permission to perform this action.")
     }
 
-    /// 405.
+    /// Returns a 405.
     pub fn method_not_allowed(method: &str) -> Self {
         let text = format!("Method \"{method}\" not allowed.");
         Self::detail(StatusCode::METHOD_NOT_ALLOWED, &text)

@@ -3,8 +3,8 @@
 //!
 //! One short transaction ends the sessions and empties the row of the account, after which nothing
 //! of it is found. What belongs to it is deleted in the steps of a purge: in one statement,
-//! thousands of rows would hold SQLite's writer for a tenth of a second and more. A deletion that is
-//! cut short is finished by the next purge.
+//! thousands of rows would hold SQLite's writer for a tenth of a second and more. A deletion that
+//! is cut short is finished by the next purge.
 
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ use crate::store::users::deletion::{self, DeletedUser};
 use crate::store::users::{self, erasures, rights};
 use crate::store::{self, Conn, challenges, events, identities, outbox, sessions};
 
-/// Time for which the response to a deletion waits until the rows of the account are deleted and its
-/// sessions and events erased. It suffices for a few thousand rows.
+/// Time for which the response to a deletion waits until the rows of the account are deleted and
+/// its sessions and events erased. It suffices for a few thousand rows.
 const ERASE_AT_ONCE: Duration = Duration::from_secs(1);
 
 /// Number of rows per statement of [`complete_deletions`].
@@ -49,8 +49,8 @@ impl Flows {
         Ok(())
     }
 
-    /// Completes a deletion after its commit. If deleting the rows of the account fails now, the next
-    /// purge does it.
+    /// Completes a deletion after its commit. If deleting the rows of the account fails now, the
+    /// next purge does it.
     pub(crate) fn note_deleted(&self, id: UserId, ended: Vec<SessionId>, now: UtcTime) {
         self.note_ended(id, ended, EndReason::AccountDeleted, now);
         if let Err(error) = self.erase_account(id, ERASE_AT_ONCE) {
@@ -60,8 +60,8 @@ impl Flows {
     }
 }
 
-/// Deletes a locked account. Returns the sessions that were ended. [`delete_some_rows`] deletes what
-/// belongs to the account. `context` names the caller, unless it is the user.
+/// Deletes a locked account. Returns the sessions that were ended. [`delete_some_rows`] deletes
+/// what belongs to the account. `context` names the caller, unless it is the user.
 pub(crate) fn delete_account(
     conn: &mut Conn,
     user: &User,
@@ -106,8 +106,8 @@ pub(crate) fn delete_some_rows(
     Ok(false)
 }
 
-/// Erases up to `limit` rows of the sessions and events of a deleted account, the events after `last`,
-/// and after the last of them the request. Returns whether there may be more.
+/// Erases up to `limit` rows of the sessions and events of a deleted account, the events after
+/// `last`, and after the last of them the request. Returns whether there may be more.
 pub(crate) fn erase_some_rows(
     conn: &mut Conn,
     id: UserId,

@@ -28,7 +28,7 @@ use crate::store::{self, Conn, Unique, challenges::registrations, events, users}
 pub struct RegisterRequest {
     /// The e-mail address.
     pub email: Email,
-    /// The password.
+    /// The chosen password, checked by the flow.
     pub password: PlainPassword,
     /// The user name, if it differs from the address.
     pub username: Option<Username>,

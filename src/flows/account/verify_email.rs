@@ -163,8 +163,8 @@ impl Flows {
         }
     }
 
-    /// Returns whether the link alone verifies the address. The reader of the mail has not shown that
-    /// they own the identities that log in to the account, which a later reset would leave.
+    /// Returns whether the link alone verifies the address. The reader of the mail has not shown
+    /// that they own the identities that log in to the account, which a later reset would leave.
     fn accepts_link_alone(&self, registration: &Registration) -> Result<bool> {
         let is_allowed = self.policy.verify_email_proof == VerifyEmailProof::Link
             && registration.password_hash.is_usable();

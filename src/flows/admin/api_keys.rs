@@ -15,9 +15,9 @@ use crate::store::{Conn, api_keys, challenges, events};
 /// An API key to be created.
 #[derive(Clone, Debug)]
 pub struct NewApiKey {
-    /// Its name, for people.
+    /// Name of the service that uses it, shown in lists and in the audit trail.
     pub name: String,
-    /// Its rights.
+    /// The requests that it permits.
     pub scopes: Vec<Scope>,
     /// The time until it expires; `None`: it does not.
     pub lifetime: Option<Duration>,
@@ -28,7 +28,7 @@ pub struct NewApiKey {
 pub struct CreatedApiKey {
     /// The stored key.
     pub key: ApiKey,
-    /// The secret.
+    /// The bearer token (`hpk_…`). Only its hash is stored.
     pub secret: PlainToken,
 }
 
@@ -112,8 +112,8 @@ impl Flows {
     }
 }
 
-/// Revokes the keys that a user created since `since`: a thief of a superuser's session keeps access
-/// with one.
+/// Revokes the keys that a user created since `since`: a thief of a superuser's session keeps
+/// access with one.
 pub(crate) fn revoke_created_since(
     conn: &mut Conn,
     context: &EventContext,

@@ -18,7 +18,7 @@ pub struct NewSuperuser {
     pub username: Username,
     /// The e-mail address. It counts as verified, since the operator enters it.
     pub email: Option<Email>,
-    /// The password.
+    /// The password, checked against the policy unless weak ones are allowed.
     pub password: PlainPassword,
     /// True if a password that the policy refuses is accepted.
     pub allow_weak_password: bool,

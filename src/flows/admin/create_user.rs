@@ -49,8 +49,8 @@ pub struct CreatedAccount {
 }
 
 impl Flows {
-    /// Creates an account, or invites a user. A pending invitation is sent again, and what the request
-    /// names replaces what the account has.
+    /// Creates an account, or invites a user. A pending invitation is sent again, and what the
+    /// request names replaces what the account has.
     pub fn create_user(
         &self,
         caller: &Caller,

@@ -25,9 +25,9 @@ impl ImportChoices {
     /// subject.
     const BY_USER_NAME: [&str; 2] = ["okta", "netiq"];
 
-    /// Returns the issuer of the identities that django-allauth stores under the name of a provider:
-    /// that of a preset, or of the provider that is configured under the same name. `None` if there
-    /// is none, or if the `uid` is not the subject.
+    /// Returns the issuer of the identities that django-allauth stores under the name of a
+    /// provider: that of a preset, or of the provider that is configured under the same name.
+    /// `None` if there is none, or if the `uid` is not the subject.
     pub(super) fn issuer_of(&self, provider: &str) -> Option<&str> {
         let configured = || {
             let name = provider.to_ascii_lowercase().replace('_', "-");
@@ -104,8 +104,8 @@ pub enum Shared {
 /// The database of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// In the Django database.
+    /// The Django database.
     Django,
-    /// In the Hallpass database.
+    /// The Hallpass database.
     Hallpass,
 }

@@ -40,8 +40,8 @@ pub(crate) struct Attempt {
 }
 
 impl Flows {
-    /// Does `work`, which compares a password for `name`. The attempt is counted before; unless the
-    /// guess was wrong, the use is released.
+    /// Counts a log-in attempt for `name`, then runs `work`, which compares the password. Unless
+    /// the guess was wrong, the use is released.
     pub(crate) fn attempt<T>(
         &self,
         name: &str,
@@ -86,7 +86,7 @@ impl Flows {
         outcome
     }
 
-    /// Does the same for the re-authentication of a user.
+    /// Counts a re-authentication of a user, then runs `work`, as [`Self::attempt`] does.
     pub(in crate::flows) fn attempt_again<T>(
         &self,
         id: UserId,
@@ -94,12 +94,14 @@ impl Flows {
         scene: EventContext,
         work: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
-        // By session, so that guesses of an attacker do not block the owner's change of the password.
+        // By session, so that guesses of an attacker do not block the owner's change of the
+        // password.
         let subject = format!("user:{id}:{}", session.as_str());
         self.guess_at(subject, work, |reached| self.note_failed_reauthentication(scene, reached))
     }
 
-    /// Does the same for the password that comes with the link of a mail.
+    /// Counts a password that comes with the link of a mail, then runs `work`, as [`Self::attempt`]
+    /// does.
     pub(in crate::flows) fn attempt_with_link<T>(
         &self,
         challenge: &ChallengeId,
@@ -116,7 +118,8 @@ impl Flows {
         })
     }
 
-    /// Does `work`, which compares a guess of `subject` that only its failures limit.
+    /// Counts a guess of `subject`, which only its failures limit, then runs `work`, which compares
+    /// it.
     fn guess_at<T>(
         &self,
         subject: String,
@@ -127,8 +130,9 @@ impl Flows {
         self.guess(guesses, Vec::new(), |_| work(), note)
     }
 
-    /// Does `work`, which compares a guess and gets the exceeded lenient limits. Unless the guess was
-    /// wrong, its uses are released; if it was, `note` gets the limits that it reached.
+    /// Counts a guess, then runs `work`, which compares it and gets the exceeded lenient limits. If
+    /// the guess was wrong, `note` gets the limits that it reached; otherwise its uses are
+    /// released.
     fn guess<T>(
         &self,
         mut guesses: Vec<Counter>,
@@ -145,8 +149,8 @@ impl Flows {
         match outcome {
             Err(Error::InvalidCredentials) => note(reached),
             Ok(_) | Err(Error::AccountDisabled) => self.reset_failures(guesses),
-            // It was not compared, so it was neither wrong nor right, and a failure of the service is
-            // no attempt.
+            // It was not compared, so it was neither wrong nor right, and a failure of the service
+            // is no attempt.
             Err(ref error) => {
                 let attempts = Some(attempts).filter(|_| error.is_temporary()).unwrap_or_default();
                 self.release(guesses.into_iter().chain(attempts).collect());

@@ -28,9 +28,9 @@ pub(crate) struct Unreleased(Mutex<Vec<Release>>);
 enum Change {
     /// The use does not count.
     Return,
-    /// No earlier use counts either.
+    /// No earlier use counts any more.
     Reset,
-    /// Its place goes to the next request.
+    /// The next request may use the place.
     ShortenWait,
 }
 

@@ -28,7 +28,7 @@ pub(in crate::flows) fn reserve(
     Ok(reserve_all(conn, secrets, bounds, counters, now)?.reached)
 }
 
-/// Does the same, and returns the exceeded lenient limits too.
+/// Reserves uses as [`reserve`] does, and returns the exceeded lenient limits too.
 pub(super) fn reserve_all(
     conn: &mut Conn,
     secrets: &Secrets,

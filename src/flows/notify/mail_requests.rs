@@ -39,9 +39,9 @@ impl Flows {
         self.release_unless_done(used, || work(send_at))
     }
 
-    /// Does the same for a password reset. Beyond the budget of first requests, `work` is skipped
-    /// if a mail whose link is still valid was sent before. The next request of that network is its
-    /// first one again.
+    /// Counts a request for a password reset and runs `work`. Beyond the budget of first requests,
+    /// `work` is skipped if a mail whose link is still valid was sent before. The next request of
+    /// that network is its first one again.
     pub(crate) fn request_reset(
         &self,
         request: &MailRequest,

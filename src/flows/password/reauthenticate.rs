@@ -10,7 +10,7 @@ use crate::store::{Conn, users};
 use crate::telemetry::REFUSALS;
 
 impl Flows {
-    /// Does `work` with the user of the token, if `password` is right or, without one, if the
+    /// Runs `work` with the user of the token, if `password` is right or, without one, if the
     /// log-in is recent. An attempt is counted before the password is hashed.
     pub(crate) fn reauthenticated<T>(
         &self,

@@ -11,7 +11,7 @@ use crate::store::{sessions, users};
 /// State of a token.
 #[derive(Debug)]
 pub enum Introspection {
-    /// It is not accepted.
+    /// The token is not accepted.
     Inactive,
     /// An access token that is accepted.
     Access(Arc<VerifiedToken>),

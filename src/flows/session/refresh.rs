@@ -22,15 +22,16 @@ use crate::store::{Conn, events, sessions, users};
 enum Outcome {
     /// The session gets a pair with this successor.
     Granted(Box<User>, Session, Successor),
-    /// No pair. A session here has just been ended.
+    /// The request is refused. The session, if given, has just been ended.
     Refused(Error, Option<Session>),
 }
 
 impl Flows {
-    /// The next pair, or the same next pair again.
+    /// Returns the next pair, or the same next pair again.
     ///
     /// # Errors
-    /// A token that comes by another `transport` than that of its session is unknown and is not changed.
+    /// A token that comes by another `transport` than that of its session is unknown and is not
+    /// changed.
     pub fn refresh(
         &self,
         presented: &PlainToken,
@@ -62,8 +63,8 @@ impl Flows {
             Ok(exchanged)
         };
         let exchanged = if may_outgrow {
-            // A transaction, so that the presented token stays current where the check fails. The use
-            // is counted apart, because it stays counted there; the counter waits for no disk.
+            // A transaction, so that the presented token stays current where the check fails. The
+            // use is counted apart, because it stays counted there; the counter waits for no disk.
             self.count(vec![network.clone()], || self.db.write(work))
         } else {
             self.write_counted(network.clone(), work)

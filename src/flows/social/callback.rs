@@ -41,8 +41,8 @@ impl Flows {
     /// with `code` or `error`. Changes nothing.
     ///
     /// # Errors
-    /// [`Error::OneTimeTokenInvalid`] if the `state` is of no flow at this provider: then no page is
-    /// known to return to.
+    /// [`Error::OneTimeTokenInvalid`] if the `state` is of no flow at this provider: then no page
+    /// is known to return to.
     pub fn pass_provider_response_on(
         &self,
         provider: &str,

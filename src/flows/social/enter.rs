@@ -1,5 +1,5 @@
-//! The user of an identity: found, linked, or made. See `docs/adr/0022-social-log-in.md` for the
-//! rules.
+//! Look-up, linking and creation of the account of an identity. `docs/adr/0022-social-log-in.md`
+//! has the rules.
 
 use super::identities::link_identity;
 use crate::domain::{
@@ -88,7 +88,8 @@ impl Flows {
     ///
     /// # Errors
     /// - [`Error::Invalid`] if there is no e-mail address, or its domain may not register.
-    /// - [`Error::RegistrationClosed`] if a new account would be needed, and users may not create one.
+    /// - [`Error::RegistrationClosed`] if a new account would be needed, and users may not create
+    ///   one.
     /// - [`Error::IdentityConflict`] if an account has the address, and addresses need no
     ///   verification; or if the user was invited and has not accepted yet.
     pub(super) fn enter(&self, entry: Entry, identity: Identity) -> Result<Registered> {

@@ -70,8 +70,8 @@ impl Flows {
     /// gets the same result again; another code is refused.
     ///
     /// # Errors
-    /// - [`Error::OneTimeTokenInvalid`], [`Error::OneTimeTokenExpired`]: no such flow of this client
-    ///   at this provider.
+    /// - [`Error::OneTimeTokenInvalid`], [`Error::OneTimeTokenExpired`]: no such flow of this
+    ///   client at this provider.
     /// - [`Error::CodeInvalid`]: the provider does not accept the code, or what comes for it is not
     ///   valid.
     /// - [`Error::ProviderUnavailable`]: the same request may succeed later.

@@ -57,7 +57,8 @@ impl Flows {
                 Error::OneTimeTokenInvalid
             }
         })?;
-        // What is signed: of one signature there can be two (ECDSA), which would pass for two tokens.
+        // What is signed: of one signature there can be two (ECDSA), which would pass for two
+        // tokens.
         let signed = request.id_token.expose().rsplit_once('.').map_or("", |(signed, _)| signed);
         let challenge = Challenge {
             holder_hash: Some(PlainToken::presented(signed).hash()),

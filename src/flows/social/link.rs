@@ -10,7 +10,7 @@ use crate::flows::{Claims, Error, Flows, Result};
 use crate::store::identities;
 
 impl Flows {
-    /// Links an identity to the account of `claims`. One that is linked to it already stays.
+    /// Links an identity to the account of `claims`, unless it is linked to it already.
     ///
     /// # Errors
     /// [`Error::IdentityConflict`] if it is linked to another account.

@@ -1,5 +1,5 @@
-//! Log-in at other services ([ADR 22](../../docs/adr/0022-social-log-in.md)): from the redirect to a
-//! provider to a session, and the identities of an account.
+//! Log-in at other services ([ADR 22](../../docs/adr/0022-social-log-in.md)): from the redirect to
+//! a provider to a session, and the identities of an account.
 
 mod callback;
 mod enter;

@@ -87,7 +87,7 @@ pub async fn scope<F: Future>(ids: RequestIds, work: F) -> F::Output {
     CURRENT.scope(ids, work).await
 }
 
-/// Does the same for synchronous work.
+/// Runs synchronous work in the same way.
 pub fn scope_sync<T>(ids: RequestIds, work: impl FnOnce() -> T) -> T {
     CURRENT.sync_scope(ids, work)
 }

@@ -74,7 +74,7 @@ pub(super) struct Admission {
     /// The number of connections that the server admits, as far as it has shown.
     admitted: usize,
     lowered_at: Instant,
-    /// Those that are being opened or closed count too.
+    /// Number of connections, with those that are being opened or closed.
     open: usize,
     is_opening: bool,
     /// Connections that the server did not admit.

@@ -523,7 +523,7 @@ fn respelt(token: &str) -> String {
     format!("{rest}{}", &alphabet[other..=other])
 }
 
-/// With a space behind, where the length would be one that needs no padding.
+/// Returns `text`, with a space at its end if its base64 would need no padding.
 fn padded(text: &str) -> String {
     if text.len().is_multiple_of(3) { format!("{text} ") } else { text.to_owned() }
 }

@@ -81,8 +81,8 @@ impl TokenSettings {
         }
     }
 
-    /// Returns whether a token can be longer than permitted. Names and roles are bounded where they are
-    /// set; claims from the metadata also come from a setting that is newer than the metadata.
+    /// Returns whether a token can be longer than permitted. Names and roles are bounded where they
+    /// are set; claims from the metadata also come from a setting that is newer than the metadata.
     pub fn may_outgrow(&self) -> bool {
         !self.custom_claims.is_empty()
     }

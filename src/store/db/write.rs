@@ -27,10 +27,10 @@ pub enum WriteKind {
     Durable,
     /// Returns after it is on disk; one statement.
     DurableStatement,
-    /// Matters only until this process has stored the conclusion of a job. On SQLite it returns
-    /// before it is on disk: the next durable write covers it, and a power failure before that ends
-    /// this process too, so that the job is done from its start. Postgres may fail and leave this
-    /// process running, so there it waits for the disk.
+    /// A write that matters only until this process has stored the conclusion of a job. On SQLite
+    /// it returns before it is on disk: the next durable write covers it, and a power failure
+    /// before that ends this process too, so that the job is done from its start. Postgres may fail
+    /// and leave this process running, so there it waits for the disk.
     Provisional,
     /// Writes counters, which may be lost in a power failure. Returns before they are on disk, so
     /// that on Postgres no other use of a counter waits for that.
@@ -158,9 +158,9 @@ impl Db {
         outcome
     }
 
-    /// Counts a use by one statement of its own. On Postgres, concurrent uses of the same counter in
-    /// this process are counted together: one by one, each would be a statement and wait for its turn
-    /// at the row.
+    /// Counts a use by one statement of its own. On Postgres, concurrent uses of the same counter
+    /// in this process are counted together: one by one, each would be a statement and wait for its
+    /// turn at the row.
     ///
     /// Until the caller stores a wait, others may count more uses than its limit allows. It refuses
     /// them by their numbers.

@@ -57,11 +57,11 @@ pub(super) struct SecondFactors<'a> {
 /// A reference to a user.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Owner<'a> {
-    /// By the primary key.
+    /// A reference by the primary key.
     Key(&'a str),
-    /// By the user name, in a column of that name.
+    /// A reference by the user name, in a column of that name.
     Username,
-    /// By a column that is not recognised.
+    /// A reference by a column that is not recognised.
     Unknown,
 }
 

@@ -33,7 +33,7 @@ pub(crate) fn with_system_certificates(url: &str) -> Result<String> {
     Ok(format!("{address}?{}", pairs.join("&")))
 }
 
-/// Refuses nothing: without TLS there are no certificates, and libpq reports that.
+/// Leaves the URL as it is: a build without TLS has no certificates, and libpq reports that.
 #[cfg(not(feature = "postgres-tls"))]
 #[expect(clippy::unnecessary_wraps, reason = "with TLS it can fail")]
 pub(crate) fn with_system_certificates(url: &str) -> Result<String> {

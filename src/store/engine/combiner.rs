@@ -1,5 +1,5 @@
-//! Combined work on one row. The first caller executes a statement for all that wait by then; callers
-//! that arrive meanwhile form the next batch.
+//! Combined work on one row. The first caller executes a statement for all that wait by then;
+//! callers that arrive meanwhile form the next batch.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -19,7 +19,7 @@ type Caller<T> = SyncSender<Message<T>>;
 
 enum Message<T> {
     Outcome(Result<T>),
-    /// It is the caller's turn to work for all that wait.
+    /// The turn of the caller to work for all that wait.
     Turn,
 }
 
@@ -30,8 +30,9 @@ impl<T> Default for Combiner<T> {
 }
 
 impl<T> Combiner<T> {
-    /// Returns an outcome of `work`, which is called for a number of callers with the same `key` and
-    /// returns one outcome for each. The `work` of all callers with the same key must be the same.
+    /// Returns an outcome of `work`, which is called for a number of callers with the same `key`
+    /// and returns one outcome for each. The `work` of all callers with the same key must be the
+    /// same.
     ///
     /// # Errors
     /// If `work` fails, all callers that wait by then get its error, so a broken connection fails a

@@ -132,8 +132,9 @@ fn connection_url(url: &str) -> Result<String> {
     Ok(with_time_limits(&with_system_certificates(url)?))
 }
 
-/// Without them, libpq waits for ever for a server that accepts the connection and sends nothing,
-/// and a quarter of an hour for one whose machine is gone.
+/// Adds time-outs to a URL that has none. Without them, libpq waits for ever for a server that
+/// accepts the connection and sends nothing, and a quarter of an hour for one whose machine is
+/// gone.
 fn with_time_limits(url: &str) -> String {
     let mut url = url.to_owned();
     for (name, value) in [("connect_timeout", "5"), ("tcp_user_timeout", "10000")] {

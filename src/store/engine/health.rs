@@ -34,17 +34,17 @@ impl WriteState {
     }
 }
 
-/// Trust in the connections of a pool that were proven a moment ago. Shared by all of them.
+/// Trust in the connections of a pool that were checked a moment ago. All of them share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Trust(Arc<Mutex<Option<Instant>>>);
 
 impl Trust {
-    /// Ends the trust in all connections that were proven before now.
+    /// Ends the trust in all connections that were checked before now.
     pub(crate) fn withdraw(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    /// Returns whether a connection that was proven then is trusted.
+    /// Returns whether a connection that was checked at that time is trusted.
     pub(crate) fn covers(&self, proven: Instant) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).is_none_or(|since| since < proven)
     }

@@ -29,8 +29,8 @@ pub(crate) fn limit_waits(conn: &mut Conn) -> Result<()> {
 
 /// Adds the holder of the lock to an error of a transaction that began at `began` and has ended.
 ///
-/// Diesel does not distinguish a lock time-out (55P03) from other errors; an error before the
-/// time-out is none.
+/// Diesel does not distinguish a lock time-out (55P03) from other errors. An error that comes
+/// sooner than the time-out is another one.
 pub(crate) fn explain(conn: &mut Conn, began: Instant, error: Error) -> Error {
     let Error::Unavailable(cause) = error else { return error };
     if began.elapsed() < WAIT {

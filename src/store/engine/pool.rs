@@ -148,7 +148,8 @@ struct State {
     /// `default_transaction_read_only`.
     #[diesel(sql_type = diesel::sql_types::Bool)]
     takes_writes: bool,
-    /// True if the session has a lock time-out. A pooler may accept the start-up option and ignore it.
+    /// True if the session has a lock time-out. A pooler may accept the start-up option and ignore
+    /// it.
     #[diesel(sql_type = diesel::sql_types::Bool)]
     limits_waits: bool,
 }

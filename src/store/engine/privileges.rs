@@ -78,7 +78,7 @@ pub(crate) fn require_use(conn: &mut Conn, tables: &[&str], needed: &[&str]) -> 
     )))
 }
 
-/// Schema and role of a connection; `None` on SQLite, which has neither.
+/// Returns schema and role of a connection; `None` on SQLite, which has neither.
 fn place(conn: &mut Conn) -> Result<Option<Place>> {
     let Conn::Postgres(postgres) = conn else { return Ok(None) };
     let sql = "SELECT quote_ident(current_user) AS role, \

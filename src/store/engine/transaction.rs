@@ -27,8 +27,8 @@ pub(crate) fn begin(conn: &mut Conn) -> Result<()> {
             AnsiTransactionManager::begin_transaction_sql(sqlite, "BEGIN IMMEDIATE")?;
         }
         Conn::Postgres(postgres) => {
-            // Set in each transaction: the default of the server may be another, and a setting of the
-            // session would reach other clients of a pooler.
+            // Set in each transaction: the default of the server may be another, and a setting of
+            // the session would reach other clients of a pooler.
             AnsiTransactionManager::begin_transaction_sql(
                 postgres,
                 "BEGIN ISOLATION LEVEL READ COMMITTED",
@@ -38,8 +38,8 @@ pub(crate) fn begin(conn: &mut Conn) -> Result<()> {
     Ok(())
 }
 
-/// Sets when the next commits of SQLite's writer return. In the mode WAL, `NORMAL` leaves out the flush of
-/// the log; that of a later commit with `FULL` covers it.
+/// Sets when the next commits of SQLite's writer return. In the mode WAL, `NORMAL` leaves out the
+/// flush of the log; that of a later commit with `FULL` covers it.
 pub(crate) fn set_durability(conn: &mut Conn, durability: Durability) -> Result<()> {
     if let Conn::Sqlite(sqlite) = conn {
         sqlite.batch_execute(match durability {

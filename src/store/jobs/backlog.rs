@@ -71,9 +71,9 @@ pub fn retry(conn: &mut Conn, id: &str, now: UtcTime) -> Result<bool> {
 /// Jobs that can be made due at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retryable {
-    /// Those that failed permanently, at any time.
+    /// Jobs that failed permanently, at any time.
     Failed,
-    /// Those that are deferred to a later time.
+    /// Jobs that are deferred to a later time.
     Deferred,
 }
 
@@ -120,8 +120,8 @@ fn as_new(now: UtcTime) -> _ {
     )
 }
 
-/// Deletes up to `limit` jobs that were done, dropped or failed permanently before `forget_before`. Returns
-/// whether there may be more.
+/// Deletes up to `limit` jobs that were done, dropped or failed permanently before `forget_before`.
+/// Returns whether there may be more.
 pub fn purge(conn: &mut Conn, forget_before: UtcTime, limit: i64) -> Result<bool> {
     let over: Vec<String> = outbox::table
         .filter(outbox::finished_at.lt(forget_before.micros()))

@@ -9,7 +9,7 @@ use crate::store::{Conn, Result};
 /// State of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobStatus {
-    /// To be done.
+    /// Waits to be done.
     Queued,
     /// Done.
     Done,
@@ -65,16 +65,16 @@ impl Lease {
 /// The conclusion of a job.
 #[derive(Clone, Debug)]
 pub enum Conclusion {
-    /// It is done.
+    /// The job is done.
     Done {
         /// The destination in the spelling that was used, if it differs from that of the job.
         target: Option<String>,
     },
-    /// It is no longer needed.
+    /// The job is no longer needed.
     Dropped,
-    /// It fails permanently, for this reason.
+    /// The job fails permanently, for this reason.
     Failed(String),
-    /// It waits for another attempt.
+    /// The job waits for another attempt.
     Deferred(Deferral),
     /// The attempt was cancelled without effect. The job is as it was before.
     Released,
@@ -83,7 +83,7 @@ pub enum Conclusion {
 /// The cause of a deferral, its end, and the attempts that it adds.
 #[derive(Clone, Debug)]
 pub struct Deferral {
-    /// The error.
+    /// The error of the attempt, for operators.
     pub error: String,
     /// The time of the next attempt.
     pub next_attempt_at: UtcTime,

@@ -1,4 +1,4 @@
-//! The account that a log-in names. On Postgres its search is one statement, one round trip.
+//! Search for the account that a log-in names. On Postgres it is one statement, one round trip.
 
 use diesel::backend::Backend;
 use diesel::prelude::*;
@@ -16,8 +16,8 @@ use crate::store::{Conn, Result, users};
 const PLACE: &str =
     "((id % 2147483647) * (id % 2147483647) % 2147483647 * 1103515245) % 2147483647";
 
-/// Name of an account as a client submits it. Keys that it does not have are empty, and are looked up all the
-/// same, so that all names take the same time. No account has them.
+/// Name of an account as a client submits it. Keys that it does not have are empty, and are looked
+/// up all the same, so that all names take the same time. No account has them.
 #[derive(Clone, Debug)]
 pub struct Named {
     username: String,

@@ -1,4 +1,4 @@
-//! The session of a log-in, with its token, device and event. On Postgres one statement opens it.
+//! Opening of a session, with its refresh token, device and event. On Postgres it is one statement.
 
 use diesel::pg::Pg;
 use diesel::prelude::*;
@@ -13,7 +13,7 @@ use crate::store::{Conn, Result, events, sessions, sessions::known_devices};
 /// A session that is opened.
 #[derive(Clone, Debug)]
 pub struct Opening<'a> {
-    /// The session.
+    /// The session to insert.
     pub session: &'a Session,
     /// Its first refresh token.
     pub refresh_token: TokenHash,

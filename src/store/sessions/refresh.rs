@@ -36,9 +36,9 @@ pub struct Exchanged {
     pub expires_at: UtcTime,
 }
 
-/// Exchanges a refresh token that is unused, and whose session is open and bound to the transport or
-/// to none, and records the use in the session. Of concurrent calls exactly one gets the session. On
-/// Postgres it is one statement.
+/// Exchanges a refresh token that is unused, and whose session is open and bound to the transport
+/// or to none, and records the use in the session. Of concurrent calls exactly one gets the
+/// session. On Postgres it is one statement.
 pub fn exchange(conn: &mut Conn, exchange: &Exchange) -> Result<Option<Exchanged>> {
     let exchanged: Option<Rows> = match conn {
         Conn::Postgres(postgres) => Statement::of(exchange).get_result(postgres).optional()?,
@@ -55,9 +55,9 @@ pub fn exchange(conn: &mut Conn, exchange: &Exchange) -> Result<Option<Exchanged
 type Rows = (i64, sessions::Row, users::Row);
 
 /// [`exchange`] on Postgres. The rows of the account, of the token and of the session are locked
-/// first, so that the conditions hold for what other transactions committed meanwhile. The lock of the
-/// account is shared: a change of its rights either sees when this token is issued, or this token
-/// has the changed rights.
+/// first, so that the conditions hold for what other transactions committed meanwhile. The lock of
+/// the account is shared: a change of its rights either sees when this token is issued, or this
+/// token has the changed rights.
 ///
 /// It is no `sql_query`, whose statement would be parsed and planned each time.
 struct Statement<'a> {

@@ -1,6 +1,6 @@
-//! E-mail addresses that accounts gave up, also as user names. Access tokens contain them until they
-//! expire, so the account that takes one of them makes the former holder's tokens invalid. Other user
-//! names pass from one account to another without that.
+//! E-mail addresses that accounts gave up, also as user names. Access tokens contain them until
+//! they expire, so the account that takes one of them makes the former holder's tokens invalid.
+//! Other user names pass from one account to another without that.
 
 use std::collections::BTreeSet;
 
@@ -37,8 +37,8 @@ impl Names {
     }
 }
 
-/// Notes a change of the names of an account. Accounts that gave up one of the new names begin a new
-/// generation of rights: their access tokens would pass for this account.
+/// Notes a change of the names of an account. Accounts that gave up one of the new names begin a
+/// new generation of rights: their access tokens would pass for this account.
 pub fn change(
     conn: &mut Conn,
     user: UserId,

@@ -34,11 +34,11 @@ pub fn end_tokens(conn: &mut Conn, id: UserId, now: UtcTime) -> Result<()> {
 ///
 /// A generation has a second of its own: tokens of the one before may have the second after it as
 /// their `iat`, and services refuse `iat <= revoked_at` in whole seconds. The fourth and later ones
-/// of a second share theirs: further ahead, tokens would not be issued in time. A service that checks
-/// tokens itself then accepts one that was issued between two of these until it expires.
+/// of a second share theirs: further ahead, tokens would not be issued in time. A service that
+/// checks tokens itself then accepts one that was issued between two of these until it expires.
 ///
 /// Its time is no earlier than the latest issue of a token of the account, as far as that is no
-/// further ahead: an instance whose clock is ahead may have issued one, or any instance while this
+/// further ahead. An instance whose clock is ahead may have issued one, or any instance while this
 /// transaction waited for the account's row.
 pub fn renew_rights(conn: &mut Conn, id: UserId, now: UtcTime) -> Result<Option<UtcTime>> {
     #[derive(QueryableByName)]

@@ -28,7 +28,7 @@ pub struct UserFilter {
 /// A page of users, in the order of their ids.
 #[derive(Debug)]
 pub struct UserPage {
-    /// The users.
+    /// The accounts that match, possibly none although there are more.
     pub users: Vec<User>,
     /// The last user of the page, if there may be more.
     pub next: Option<UserId>,

@@ -1,4 +1,4 @@
-//! Many change one account, or want one address, at the same moment.
+//! Concurrent requests for one account or one e-mail address.
 
 use std::collections::HashSet;
 

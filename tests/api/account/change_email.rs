@@ -1,4 +1,4 @@
-//! Changing one's own address, and how the old one takes it back.
+//! Change of the e-mail address by its user, and its reversal by the old address.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Deleting one's own account.
+//! Deletion of an account by its user.
 
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ fn with_password() -> Value {
     json!({"password": PASSWORD})
 }
 
-/// Nothing in any table says any of this.
+/// Asserts that no table contains any of these texts.
 #[track_caller]
 fn nothing_is_left_of(world: &World, traces: &[&str]) {
     for trace in traces {

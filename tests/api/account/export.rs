@@ -1,4 +1,4 @@
-//! Everything stored about a person, for that person.
+//! Export of all data about a user, for that user.
 
 use serde_json::{Value, json};
 

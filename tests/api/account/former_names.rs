@@ -26,7 +26,7 @@ fn is_revoked(app: &TestApp, token: &str) {
     app.me(token).refused(401, "token_revoked");
 }
 
-/// A session goes on: a refresh gives a token that tells the present names.
+/// The session continues: a refresh returns a token with the present names.
 fn goes_on(app: &TestApp, user: &Tokens, username: &str) {
     let next = app.refresh(&user.refresh).is(200).tokens();
     assert_eq!(next.session, user.session);
@@ -143,7 +143,7 @@ on_both! {
     #[cfg(feature = "drf-jwt")]
     fn a_django_token_of_an_imported_account_does_not_outlast_it(world) {
         let app = world.app();
-        // The operator imports the account of a password that is known here.
+        // An imported account whose password the test knows.
         app.person(&world, MINA);
         let hash = world.text("SELECT password_hash AS text FROM users");
         let json = [("content-type", "application/json")];

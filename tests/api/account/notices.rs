@@ -1,4 +1,4 @@
-//! Security notices, and the link that says "this was not me".
+//! Security notices, and their link to report unauthorized activity.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The built-in confirmation page.
+//! The built-in page that verifies an e-mail address.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! One's own profile: `PATCH /v1/me`.
+//! Changes of the user's own profile: `PATCH /v1/me`.
 
 use serde_json::{Value, json};
 

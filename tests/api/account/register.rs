@@ -1,4 +1,4 @@
-//! From registration to the first log-in.
+//! Registration up to the first log-in.
 
 use serde_json::json;
 
@@ -327,7 +327,7 @@ on_both! {
             app.verify_link(&proof.link_token, token).refused(401, "one_time_token_expired");
             app.verify_password(&proof.link_token, PASSWORD).refused(401, "one_time_token_expired");
         }
-        // The proof that was used in time is over as well.
+        // The verification that was used in time has ended as well.
         let (token, proof) = &proofs[0];
         app.verify_link(&proof.link_token, token).refused(401, "one_time_token_expired");
         app.log_in("a@example.com", PASSWORD).is(200);

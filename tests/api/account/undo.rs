@@ -1,4 +1,4 @@
-//! A thief changes the address; its owner takes it back with a link that went to the old one.
+//! Reversal of a thief's change of the e-mail address, by the link in the mail to the old one.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! The list of accounts: finding, filtering, turning pages.
+//! The list of accounts: search, filters, pages.
 
 use std::collections::BTreeSet;
 
@@ -26,7 +26,7 @@ fn names(app: &TestApp, admin: &Tokens, query: &str) -> Vec<String> {
     users.iter().map(|user| user["username"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Every page, one after the other; `between` happens before each but the first.
+/// Returns all pages. `between` runs before each but the first.
 fn all_pages(app: &TestApp, admin: &Tokens, limit: usize, between: impl Fn()) -> Vec<String> {
     all_found(app, admin, "", limit, between)
 }

@@ -1,4 +1,4 @@
-//! Staff act at the same moment as others.
+//! Concurrent requests of staff and others.
 
 use serde_json::{Value, json};
 

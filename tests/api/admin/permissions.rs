@@ -35,7 +35,7 @@ struct Cast<'a> {
     /// The secret of an API key with every scope.
     service: String,
     number: Cell<u32>,
-    /// Those whom nothing is done to, by role.
+    /// Users who stay unchanged, by role.
     bystanders: RefCell<BTreeMap<String, Rc<Person>>>,
 }
 
@@ -311,7 +311,7 @@ fn changes(cast: &Cast, role: &str, field: &str) -> bool {
         cast.ask(Some(&asking), "PATCH", &path, &body);
     }
     if role == "owner" && field == "email" {
-        // The address that is waited for has to be proven.
+        // The pending address has to be verified.
         assert_eq!(cast.stored(id, "email"), before);
         cast.app.move_to(cast.world, &asking.tokens.access, value.as_str().unwrap());
     }

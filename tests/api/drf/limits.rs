@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::api::limits::attempts::{ELSEWHERE, HOME, MINA, limited, limited_with, log_in_from};
 use crate::support::{Answer, PASSWORD, on_both};
 
-/// One way to send a wrong password for an account.
+/// A request with a wrong password for an account.
 type Ask<'a> = &'a dyn Fn(&str) -> Answer;
 
 on_both! {

@@ -1,5 +1,5 @@
-//! A fault of ours in the middle of a request: an answer, an id, and a service that goes on. The
-//! API offers no way to cause one, so routes that panic stand here, inside the service's own
+//! Panics in the middle of a request: the response has an id, and the service continues. No request
+//! of the API causes a panic, so routes that panic are added here, inside the service's own
 //! middleware.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -1,5 +1,4 @@
-//! The names of a request: its own, those that a trusted proxy gives it, and never those of a
-//! client.
+//! Ids of requests: our own or those of a trusted proxy, never those of a client.
 
 use crate::support::{Answer, TestApp, on_both};
 

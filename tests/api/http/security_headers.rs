@@ -1,4 +1,4 @@
-//! One walk over everything that is answered: what a browser must be told stands in every answer.
+//! Security headers of every kind of response.
 
 use std::collections::{BTreeMap, BTreeSet};
 

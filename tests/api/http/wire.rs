@@ -1,5 +1,6 @@
-//! Below the API: what is no HTTP, what is strange HTTP, strange paths, broken chunks, monstrous
-//! JSON. docs/adr/0013-http-errors-and-resource-bounds.md says who answers which.
+//! Malformed requests: bytes that are no HTTP, unusual HTTP, unusual paths, broken chunks, huge
+//! JSON. docs/adr/0013-http-errors-and-resource-bounds.md says which part of the server responds to
+//! which.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Signing keys that take over from each other while services run and people stay logged in.
+//! Rotation of signing keys while services run and users stay logged in.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ fn instance(world: &World, settings: &[(&str, &str)]) -> Flows {
     flows
 }
 
-/// One whose clock is ahead by so much, and which has done nothing yet.
+/// Returns an instance whose clock is ahead by `span`, before its first sync.
 fn instance_ahead(world: &World, span: Duration) -> Flows {
     let clock = ManualClock::at(UtcTime::from_seconds(world.now()));
     clock.advance(span);
@@ -46,12 +46,12 @@ fn kid_of(token: &str) -> String {
     decode_header(token).unwrap().kid.unwrap()
 }
 
-/// The keys that the service publishes, as soon as they are so many.
+/// Waits until the service publishes `count` keys, and returns their ids.
 fn wait_for_keys(app: &TestApp, count: usize) -> Vec<String> {
     wait_for("the keys to change", || Some(kids(app)).filter(|kids| kids.len() == count))
 }
 
-/// Long enough for a service to look at the database again.
+/// Waits until a service has synced with the database.
 fn let_it_look() {
     std::thread::sleep(Duration::from_millis(500));
 }

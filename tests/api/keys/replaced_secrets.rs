@@ -29,7 +29,7 @@ fn django_verify(app: &TestApp, token: &str) -> Answer {
     app.send_undocumented("POST", "/api-token-verify/", &headers, body)
 }
 
-/// Each instance accepts what the other creates.
+/// Asserts that each instance accepts what the other creates.
 fn agree(world: &World, apps: [&TestApp; 2]) {
     for [one, other] in [apps, [apps[1], apps[0]]] {
         let tokens = one.log_in(MINA, PASSWORD).is(200).tokens();
@@ -121,7 +121,7 @@ on_both! {
             let app = world.app_with(checker);
             app.verify_code(&registration_token, "000000").refused(401, "code_invalid");
             let tokens = app.verify_code(&registration_token, &proof.code).is(200).tokens();
-            // The same proof opens the same session, whichever secret it was opened with.
+            // The same verification returns the same session, with either secret.
             drop(app);
             let app = world.app_with(composer);
             let again = app.verify_code(&registration_token, &proof.code).is(200).tokens();

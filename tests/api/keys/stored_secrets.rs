@@ -44,7 +44,7 @@ fn readable_forms(text: &str) -> Vec<String> {
     forms.into_iter().map(|form| form.to_lowercase()).collect()
 }
 
-/// Every flow that hands a secret out.
+/// Runs every flow that returns or mails a secret.
 fn everything(world: &World, app: &TestApp) -> HandedOut {
     let mut out = HandedOut::default();
     let registration = app.register(MINA);

@@ -1,5 +1,5 @@
-//! Hashing passwords is the dearest thing that a client can ask for: no client can keep the others
-//! from theirs.
+//! Floods of requests that hash a password, the most expensive work that a client can cause: no
+//! client may keep others from logging in.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};

@@ -39,8 +39,8 @@ impl Holder {
         Self(conn)
     }
 
-    /// Waits until another transaction waits for this one, and takes the locks of the other counters
-    /// as far as they are free.
+    /// Waits until another transaction waits for this one, and takes the locks of the other
+    /// counters as far as they are free.
     fn take_all_when_waited_for(mut self) -> QueryResult<()> {
         wait_until_waited_for(&mut self.0);
         let all = format!("SELECT name {COUNTERS} FOR UPDATE NOWAIT");

@@ -1,5 +1,4 @@
-//! From an order to a mail server that is slow, full, or refuses: what waits, what goes first, and
-//! what is never sent twice without end.
+//! Delivery to a mail server that is slow, full, or refuses: waits, order, and bounded repetition.
 
 use std::time::Duration;
 

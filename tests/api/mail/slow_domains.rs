@@ -38,7 +38,7 @@ fn accepted(server: &ScriptedServer, domain: &str) -> usize {
     server.accepted().iter().filter(|to| to.contains(domain)).count()
 }
 
-/// Far less than the time-out of a command, which is 90 seconds.
+/// Waits for mail to the other domain, for far less than the time-out of a command (90 seconds).
 fn wait_for_fine(server: &ScriptedServer) {
     wait_for("mail to the other domain", || (accepted(server, "@fine") == 5).then_some(()));
 }

@@ -1,4 +1,4 @@
-//! Changing one's own password.
+//! Change of the password by its user.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Choosing a new password with what a mail carries.
+//! Choice of a new password with the link or code of a mail.
 
 use std::time::Duration;
 

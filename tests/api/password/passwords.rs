@@ -1,4 +1,4 @@
-//! Passwords: the rules for new ones, and that they count whole.
+//! Rules for new passwords, all of whose bytes count.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! The digits of a reset mail: how often one may guess, and whose they are.
+//! Codes of reset mails: the number of attempts, and the account that they belong to.
 
 use crate::support::account::RESET;
 use crate::support::{DAY, PASSWORD, Proof, SECOND, TestApp, World, on_both, with_another_code};

@@ -1,4 +1,4 @@
-//! Names, and logging in with them.
+//! Log-in with user names and e-mail addresses.
 
 use serde_json::json;
 

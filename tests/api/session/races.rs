@@ -1,4 +1,4 @@
-//! Many do the same thing at the same moment.
+//! Concurrent requests of the same kind.
 
 use std::collections::HashSet;
 
@@ -8,7 +8,7 @@ use crate::support::{PASSWORD, SECOND, TestApp, Tokens, World, at_once, on_both,
 
 const ROUNDS: usize = 4;
 
-/// In any order, all successful requests got the same token.
+/// Returns the one token that all successful requests got.
 fn only<T: std::hash::Hash + Eq + std::fmt::Debug>(values: impl IntoIterator<Item = T>) -> T {
     let set: HashSet<T> = values.into_iter().collect();
     assert_eq!(set.len(), 1, "{set:?}");
@@ -220,7 +220,7 @@ on_both! {
     }
 }
 
-/// Every link opens with exactly one registration token.
+/// Asserts that every link works with exactly one registration token.
 fn proven_by_one_of(world: &World, app: &TestApp, answers: &[crate::support::Answer]) {
     let link = world.proof("race@example.com", 7).link_token;
     let opened = answers

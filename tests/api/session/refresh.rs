@@ -1,4 +1,4 @@
-//! Refreshing and logging out.
+//! Refresh and log-out.
 
 use std::time::Duration;
 

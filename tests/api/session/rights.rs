@@ -1,4 +1,4 @@
-//! A change of an account's rights ends the access tokens that tell the earlier rights, and no
+//! A change of an account's rights revokes the access tokens with the earlier rights, and ends no
 //! session.
 
 use std::thread;
@@ -16,7 +16,7 @@ fn patch(app: &TestApp, staff: &Tokens, id: i64, body: &Value) -> Answer {
     app.as_holder("PATCH", &format!("/v1/users/{id}"), &staff.access, body).is(200)
 }
 
-/// Everything that checks an access token refuses it as it refuses that of an ended session.
+/// Asserts that every check of the access token refuses it, as that of an ended session.
 fn is_revoked(app: &TestApp, token: &str) {
     let bearer = format!("Bearer {token}");
     let headers = [("authorization", bearer.as_str())];
@@ -99,7 +99,7 @@ fn a_change_of_rights_that_waited_for_the_account_has_the_time_after_the_wait() 
     assert_eq!(revoked_at(&app, id), Some(world.now()));
 }
 
-/// Two instances learn of it, this one at once.
+/// Asserts that both instances apply the change, this one at once.
 fn each_change(world: &World, change: impl Fn(&TestApp, bool, i64)) {
     let (here, there) = (world.app(), world.app());
     let mut tokens = here.person(world, MINA);

@@ -1,4 +1,4 @@
-//! The list of sessions, and ending them.
+//! The list of sessions, and their end by request.
 
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ fn path(id: &str) -> String {
     format!("/v1/me/sessions/{id}")
 }
 
-/// Neither of the session's tokens counts.
+/// Asserts that both tokens of the session are refused.
 fn is_over(app: &TestApp, tokens: &Tokens) {
     app.token_verify(&tokens.access).refused(401, "token_revoked");
     app.me(&tokens.access).refused(401, "token_revoked");

@@ -1,5 +1,5 @@
-//! Three instances on one database: what one ended it refuses at once, and the others at their next
-//! look at it, which in service comes within a second (`config::tests`).
+//! Three instances on one database: the tokens of a session that one ended are refused by it at
+//! once, and by the others after their next sync, within a second in service (`config::tests`).
 
 use hallpass::config::{Config, Timing};
 use serde_json::{Value, json};

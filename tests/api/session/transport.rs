@@ -1,4 +1,4 @@
-//! A refresh token is good for the transport that it was issued by: the JSON body or the cookie.
+//! Refresh tokens are valid in the transport that they were issued in: the JSON body or the cookie.
 
 use serde_json::{Value, json};
 

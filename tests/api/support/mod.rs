@@ -31,7 +31,7 @@ pub fn shortly_before(span: std::time::Duration) -> std::time::Duration {
     span.checked_sub(SECOND).expect("a span of more than a second")
 }
 
-/// Defines two tests of one story: on SQLite and on Postgres.
+/// Defines two tests of one function: on SQLite and on Postgres.
 macro_rules! on_both {
     ($($(#[$meta:meta])* fn $name:ident($world:ident) $story:block)*) => {$(
         $(#[$meta])*

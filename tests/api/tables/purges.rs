@@ -18,7 +18,7 @@ const MINA: &str = "mina@example.com";
 
 type Purge = fn(&mut Conn, UtcTime) -> Result<bool>;
 
-/// Each kind of purge, asked for what was over long before the world began.
+/// Each kind of purge, with a time before everything in the tables.
 const PURGES: [(&str, Purge); 7] = [
     ("registrations", |conn, now| registrations::erase_expired(conn, now, 25)),
     ("challenges", |conn, _| challenges::purge(conn, ChallengeKind::Registration, long_ago(), 25)),

@@ -199,7 +199,7 @@ struct Column {
     nullable: i64,
 }
 
-/// Every column with its type and whether it may be empty.
+/// Returns every column with its type and whether it may be null.
 fn columns(world: &World) -> BTreeMap<String, (String, bool)> {
     let url = DatabaseUrl::parse(&world.database_url).unwrap();
     migrate(&url).unwrap();

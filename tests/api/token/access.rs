@@ -1,4 +1,4 @@
-//! Access tokens: what they say, how long they count, how others check them.
+//! Access tokens: claims, lifetime, and checks by other services.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -12,7 +12,7 @@ use crate::HAS_DRF;
 use crate::support::{Answer, PASSWORD, TestApp, World, link_token, on_both};
 
 const SECRET: &str = "a secret that is shared with a Django site";
-/// Of no kind.
+/// No tokens that are accepted.
 const NONE: [&str; 0] = [];
 const MINA: &str = "mina@example.com";
 
@@ -170,7 +170,7 @@ fn hostile(access: &str, django: &str) -> Vec<String> {
     tokens
 }
 
-/// Every kind of secret that one person can hold at a time, by its name.
+/// Every kind of secret that a user can hold at a time, by its name.
 struct HeldTokens(Vec<(&'static str, String)>);
 
 impl HeldTokens {

@@ -1,5 +1,5 @@
-//! The list of what was ended, for services that check tokens themselves, and what happens when an
-//! instance cannot know.
+//! The revocation list, for services that check tokens themselves, and its responses while an
+//! instance has no recent list.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ const ADMIN: &str = "admin@example.com";
 const MINA: &str = "mina@example.com";
 const LIST: &str = "/v1/revocations";
 
-/// The list, as soon as the service has looked again after the clock was moved.
+/// Returns the list after the first sync since the clock was moved.
 fn list(app: &TestApp) -> Answer {
     wait_for("the list", || Some(app.get(LIST)).filter(|it| it.status == 200))
 }
@@ -22,10 +22,10 @@ fn tag(answer: &Answer) -> String {
     answer.header("etag").expect("an ETag").to_owned()
 }
 
-/// Makes looking for ended sessions fail, and time go by.
+/// Makes the syncs of ended sessions fail, and moves the clock.
 fn blind(world: &World, span: std::time::Duration) {
     world.alter("ALTER TABLE sessions RENAME TO lost");
-    // A look that is under way may still succeed.
+    // A sync that is under way may still succeed.
     std::thread::sleep(std::time::Duration::from_millis(100));
     world.advance(span);
 }
@@ -222,7 +222,7 @@ on_both! {
         }
         let cookie = format!("__Host-hallpass_access={}", tokens.access);
         app.send("GET", "/v1/forward-auth", &[("cookie", &cookie)], "").refused(503, "unavailable");
-        // What is known for sure stays known.
+        // A token that is known to be revoked stays refused.
         verify(&out.access).refused(401, "token_revoked");
         verify("nonsense").refused(401, "token_invalid");
         app.get("/healthz").is(200);

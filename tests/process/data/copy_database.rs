@@ -1,4 +1,4 @@
-//! A service that outgrows its file: everything goes to Postgres, and back.
+//! `hallpass copy-database` from SQLite to Postgres, and back.
 
 use std::path::PathBuf;
 use std::thread;
@@ -43,7 +43,8 @@ fn user_id(api: &Api, token: &str) -> u64 {
     api.verify_token(token).text("sub").parse().unwrap()
 }
 
-/// Fills the file by use: accounts, sessions, a refresh, a reset, a proof and a mail that wait.
+/// Fills the file by requests: accounts, sessions, a refresh, and a pending reset, verification and
+/// mail.
 fn use_it(setup: Setup, mailbox: &Mailbox) -> (Setup, BeforeCopy) {
     let service = setup.start();
     let api = service.api();
@@ -81,7 +82,7 @@ fn use_it(setup: Setup, mailbox: &Mailbox) -> (Setup, BeforeCopy) {
     (setup, BeforeCopy { access_token, refresh_token, reset_code, deleted_user })
 }
 
-/// Everything that was good before is good here.
+/// Asserts that tokens, passwords and codes from before the copy are valid.
 fn goes_on(setup: &Setup, mailbox: &Mailbox, held: &BeforeCopy) {
     let service = setup.start();
     let api = service.api();
@@ -205,7 +206,7 @@ fn a_copy_is_of_one_moment_while_the_service_goes_on() {
     }
 }
 
-/// Enough accounts that a copy takes a while.
+/// Returns a service with enough accounts that a copy takes a while.
 fn with_many_users() -> Setup {
     let setup = Setup::on_sqlite();
     assert!(setup.run(&["migrate"]).success);

@@ -54,7 +54,7 @@ pub fn begun_at(service: &Service, path: &str, authorization: &str) -> TcpStream
     stream
 }
 
-/// Everything else that comes.
+/// Reads the rest of the response.
 pub fn rest(mut stream: TcpStream) -> String {
     let mut bytes = Vec::new();
     if let Err(error) = stream.read_to_end(&mut bytes) {

@@ -470,7 +470,8 @@ on_both! {
 }
 
 on_both! {
-    /// Above 2^53 - 1 an id is no exact JSON number, and the ids of new users would soon be used up.
+    /// Above 2^53 - 1 an id is no exact JSON number, and the ids of new users would soon be used
+    /// up.
     fn an_id_that_leaves_none_for_new_users_is_refused(setup) {
         let target = &Target::from(setup);
         let site = &target.site(Tables::Plain);

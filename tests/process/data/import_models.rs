@@ -302,7 +302,8 @@ fn other_tables_are_joined_by_the_primary_key_where_ids_are_in_another_column() 
     });
 }
 
-/// Social accounts at OpenID Connect providers, which django-allauth stores under names of the site.
+/// Social accounts at OpenID Connect providers, which django-allauth stores under names of the
+/// site.
 const SOCIAL_ACCOUNTS: &str = "
     CREATE TABLE socialaccount_socialaccount (id integer PRIMARY KEY, provider varchar(200) NOT NULL,
         uid varchar(191) NOT NULL, user_id integer NOT NULL);

@@ -18,7 +18,7 @@ const FIRST_OF_THIS_VERSION: &str = "2026-11-29-001301";
 const SECRET: &str = "the same before and after the upgrade";
 const NEW_PASSWORD: &str = "pear tree at dawn";
 const CODE: &str = "123456";
-/// In the years 2100 and 2001.
+/// Times in the years 2100 and 2001.
 const LATER: i64 = 4_102_444_800_000_000;
 const EARLIER: i64 = 1_000_000_000_000_000;
 
@@ -219,7 +219,7 @@ fn insert_everything(old: &OldTables) {
     old.insert_token("late", 107, "reset_password", an_hour_ago());
 }
 
-/// Each is answered once, with what the version before would have said.
+/// Answers each challenge once, with the response of the version before.
 fn answer_everything(api: &Api) {
     for name in ["first", "other"] {
         is(&by_code(api, name, CODE), 200);

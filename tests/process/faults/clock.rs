@@ -41,7 +41,7 @@ impl Clock {
         Some((setup, clock))
     }
 
-    /// So many seconds beside the true time. Never an empty file in between.
+    /// Sets the difference from the true time. The file is replaced whole, so it is never empty.
     fn set(&self, offset: &str) {
         let new = self.0.with_extension("new");
         fs::write(&new, format!("{offset}\n")).unwrap();

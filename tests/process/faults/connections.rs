@@ -1,4 +1,4 @@
-//! Connections that cost and bring nothing.
+//! Connections that occupy memory and send no request.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -9,8 +9,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::service::{Service, Setup};
 
-/// Less than the time-out of the head of a request, five seconds: a client that has to wait for idle
-/// connections waits until the first of them time out.
+/// Less than the time-out of the head of a request, five seconds: a client that has to wait for
+/// idle connections waits until the first of them time out.
 const NOT_BLOCKED: Duration = Duration::from_secs(4);
 
 /// This process holds the other end of each.

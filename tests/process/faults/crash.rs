@@ -1,5 +1,5 @@
-//! kill -9 at the worst moment. What the process had written stays with the system: that it is on
-//! the disk by then, as a cut of the power asks for, this cannot show.
+//! kill -9 at the worst moment. The system keeps what the process has written, so these tests
+//! cannot show what a power failure would lose.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -18,7 +18,7 @@ use crate::waiting::wait_until;
 const CLIENTS: usize = 8;
 const REGISTRATIONS_EACH: usize = 25;
 const KILL_AFTER: usize = 100;
-/// As many as an instance sends at once: so many may go out twice.
+/// Number of mails that an instance sends at once, which may go out twice.
 const PARALLEL_SENDS: usize = 16;
 
 /// A user who deletes the account, with more mails than can be deleted before the response.
@@ -122,7 +122,7 @@ fn log_in_until_it_breaks(api: &Api) -> Vec<String> {
 
 const NEW_PASSWORD: &str = "a lantern on the pier";
 const PEOPLE_EACH: usize = 15;
-/// Of 240 that could be made.
+/// Number of changes after which the process is killed, of 240 possible ones.
 const CHANGES: usize = 120;
 
 /// A user whose verification is pending.
@@ -150,7 +150,7 @@ struct Told {
     changed: Vec<String>,
 }
 
-/// One after the other proves their address, and then logs out or changes the password.
+/// Users verify their addresses, one after the other, and then log out or change the password.
 fn use_accounts_until_it_breaks(api: &Api, people: &[Person], count: &AtomicUsize) -> Told {
     let mut told = Told::default();
     for (number, Person { email, proof }) in people.iter().enumerate() {

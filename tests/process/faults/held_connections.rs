@@ -1,4 +1,4 @@
-//! Connections that had their answer, or do not take it, and stay.
+//! Connections that stay open after their response, or without reading it.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -11,7 +11,7 @@ use crate::service::Setup;
 /// Longer than the service waits between two answers, on a busy machine.
 const CLOSED_BY: Duration = Duration::from_secs(50);
 const NOT_READING: usize = 60;
-/// For each of the paths.
+/// Number of connections for each path.
 const PIPELINING: usize = 15;
 
 fn connect(address: std::net::SocketAddr) -> TcpStream {

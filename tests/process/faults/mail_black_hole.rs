@@ -1,4 +1,4 @@
-//! A mail server that takes the connection and never says a word.
+//! A mail server that accepts connections and never replies.
 
 use std::time::Duration;
 

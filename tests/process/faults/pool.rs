@@ -143,7 +143,7 @@ fn a_file_locked_by_another_writer_causes_503_for_writes_only() {
     assert!(!service.log().contains("panic"), "{}", service.log());
 }
 
-/// All that comes until the connection is closed.
+/// Reads until the connection is closed.
 fn outcome(mut stream: TcpStream) -> String {
     stream.set_read_timeout(Some(HELD_LIMIT)).unwrap();
     let mut answer = String::new();

@@ -1,4 +1,4 @@
-//! SIGTERM: what is under way is finished, and the end comes in time.
+//! SIGTERM: requests in progress are finished, and the process ends in time.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};

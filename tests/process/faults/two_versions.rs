@@ -13,7 +13,7 @@ use crate::mailbox::Mailbox;
 use crate::service::{Service, Setup};
 
 const CLIENTS: usize = 4;
-/// So often each client goes round with every set of instances.
+/// Number of rounds of each client with every set of instances.
 const ROUNDS: usize = 5;
 const NEW_PASSWORD: &str = "pear tree at dawn";
 
@@ -22,7 +22,7 @@ fn program_before() -> PathBuf {
     path.expect("HALLPASS_TEST_BEFORE names the program of the version before").into()
 }
 
-/// A person, registered at one instance and proven at another.
+/// A user who registers at one instance and verifies the address at another.
 fn person(setup: &Setup, email: &str, at: &Api, proven_at: &Api) -> String {
     let registration_token = at.register(email);
     proven_at.verify(&registration_token, &Mailbox::folder(setup).code_for(email))
@@ -66,7 +66,8 @@ impl Load {
         }
     }
 
-    /// Each round touches two instances, if there are two: what one hands out, the other takes.
+    /// Runs rounds until the test ends. Each uses two instances, if there are two: one gets what the
+    /// other returned.
     fn go_round(&self, client: usize) {
         let name = format!("client-{client}@example.com");
         while !self.is_over.load(Ordering::SeqCst) {

@@ -10,7 +10,7 @@ use crate::database::Database;
 use crate::mailbox::Mailbox;
 use crate::service::{Service, Setup};
 
-/// In an order that foreign keys allow.
+/// The tables in an order that foreign keys allow.
 const FIRST_TABLES: [&str; 6] =
     ["users", "sessions", "refresh_tokens", "registrations", "outbox", "signing_keys"];
 
@@ -40,7 +40,7 @@ fn name_of(migration: &Path) -> &str {
     migration.file_name().unwrap().to_str().unwrap()
 }
 
-/// Its name in the table of those that were run.
+/// The name of a migration in the table of those that were run.
 fn version_of(migration: &Path) -> String {
     name_of(migration).split('_').next().unwrap().replace('-', "")
 }
@@ -75,7 +75,7 @@ fn columns(database: &Database, postgres: bool, table: &str) -> BTreeMap<String,
     split.map(|(name, kind)| (name.to_owned(), kind.to_lowercase())).collect()
 }
 
-/// Some value of that type.
+/// Returns a value of that type, as SQL.
 fn value(kind: &str) -> &'static str {
     match kind {
         "text" => "'1'",
@@ -144,7 +144,7 @@ fn what_the_first_version_writes_fits_the_newest_tables() {
         for (table, mut columns) in first {
             assert!(!columns.is_empty(), "{table}");
             if table == "users" {
-                // The database numbers people.
+                // The database assigns the user ids.
                 columns.remove("id");
             }
             let names: Vec<&str> = columns.keys().map(String::as_str).collect();

@@ -1,4 +1,4 @@
-//! A log that takes nothing, or takes it slowly, stops no request and no command.
+//! A full, closed or slow log stops no request and no command.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Seek as _, SeekFrom, pipe};

@@ -9,13 +9,13 @@ use crate::HAS_DRF;
 use crate::database::Database;
 use crate::django_site::accounts;
 
-/// Every secret has the word in it. Names of people are one word with more in it, so that no
-/// password has a part of its owner's name.
+/// Every secret contains the word "canary". User names are one longer word with it, so that no
+/// password contains a part of its owner's name.
 pub const ROOT_PASSWORD: &str = "canary of the operator";
 pub const PASSWORD: &str = "canary plum tree";
 const NEXT_PASSWORD: &str = "canary pear tree";
 
-/// Every way to prove an address, and the ways that fail.
+/// Verifies addresses in every way, and fails in every way.
 pub fn registrations(client: &RecordingClient) {
     let first = client.register("canarymina");
     client.refused(
@@ -94,7 +94,7 @@ pub fn log_ins(client: &RecordingClient) {
     client.with(&headers).post("/v1/token-revoke", &json!({"use_cookie": true}));
 }
 
-/// Their passwords are hashed anew.
+/// Logs imported users in, whose hashes are upgraded.
 pub fn imported_accounts(client: &RecordingClient) {
     for account in accounts() {
         if !account.email.is_empty() {
@@ -314,7 +314,7 @@ pub fn every_kind(client: &RecordingClient) -> HashSet<String> {
     kinds
 }
 
-/// It refuses a statement, and then misses a table.
+/// Makes the database refuse a statement, and then lack a table.
 pub fn a_database_that_fails(client: &RecordingClient, database: &Database) {
     let root = client.log_in("canaryroot", ROOT_PASSWORD);
     let index =

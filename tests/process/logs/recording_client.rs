@@ -181,7 +181,7 @@ impl RecordingClient {
         Tokens { access, refresh, session: text("session_id") }
     }
 
-    /// Code and link of the newest mail to that person that asks for a proof.
+    /// Returns code and link of the newest verification mail to that user.
     pub fn proof(&self, name: &str) -> Proof {
         self.proof_with(name, "/verify-email?token=")
     }
@@ -272,7 +272,7 @@ impl RecordingClient {
         cookies
     }
 
-    /// Everything that an answer calls a token.
+    /// Records every token of a response.
     fn note_tokens(&self, answer: &Value) {
         for (name, value) in answer.as_object().into_iter().flatten() {
             if let (true, Some(token)) = (name.ends_with("token"), value.as_str()) {

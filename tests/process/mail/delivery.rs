@@ -1,4 +1,4 @@
-//! From a registration to a proven address, through real mail servers with real faults.
+//! From a registration to a verified address, through real mail servers with real faults.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -168,7 +168,7 @@ fn a_fault_in_the_configuration_is_told_once_and_shown_by_doctor() {
     }
     let listed = wait_for_list(&setup, "configuration: ");
     assert!(listed.contains("530 5.7.0"), "{listed}");
-    // The domain is asked again, in vain.
+    // A second attempt at the domain fails too.
     wait_until("another attempt", || refusing.sent().matches("RCPT TO").count() > 1);
     assert_eq!(told(&service), 1, "{}", service.log());
     let report = setup.run(&["doctor"]).stdout;

@@ -18,7 +18,8 @@ const MINA: &str = "mina@example.com";
 /// Beside a request, other threads of the instance look at the database now and then.
 const REQUESTS: usize = 15;
 
-/// Forwards connections to a server, and counts how often a client sends after the server has answered.
+/// Forwards connections to a server, and counts how often a client sends after the server has
+/// answered.
 #[derive(Clone)]
 struct Proxy {
     address: SocketAddr,

@@ -1,6 +1,6 @@
-//! The same story on both databases.
+//! Tests on both databases.
 
-/// Makes two tests of one story: on SQLite and on Postgres.
+/// Makes two tests of one function: on SQLite and on Postgres.
 macro_rules! on_both {
     ($($(#[$meta:meta])* fn $name:ident($setup:ident) $story:block)*) => {$(
         mod $name {

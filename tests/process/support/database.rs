@@ -1,4 +1,4 @@
-//! The database of a service, past the service.
+//! Direct access to the database of a service.
 
 use std::time::Duration;
 

@@ -39,7 +39,7 @@ fn yes() -> bool {
     true
 }
 
-/// All accounts of the sites.
+/// Returns all accounts of the sites.
 pub fn accounts() -> Vec<Account> {
     let text = fs::read_to_string(folder().join("users.json")).unwrap();
     serde_json::from_str(&text).unwrap()
@@ -48,9 +48,9 @@ pub fn accounts() -> Vec<Account> {
 /// The database of a site.
 #[derive(Clone, Copy)]
 pub enum Tables {
-    /// In Django's own table only.
+    /// Addresses in Django's own table only.
     Plain,
-    /// Their addresses in the table of django-allauth.
+    /// Addresses in the table of django-allauth too.
     WithAllauth,
 }
 

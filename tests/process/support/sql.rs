@@ -1,4 +1,4 @@
-//! A look into the databases beside the service, and changes that it would never make.
+//! Direct reads of the databases, and changes that the service would never make.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -121,7 +121,7 @@ fn tables(connection: &mut SqliteConnection) -> BTreeMap<String, Vec<Column>> {
 /// The tables that triggers fill, for instances of the version before.
 pub const MIRRORS: [&str; 2] = ["registrations", "one_time_tokens"];
 
-/// Everything in every table of a file.
+/// Returns all rows of all tables of a file.
 pub fn everything(path: &Path) -> BTreeMap<String, Vec<String>> {
     let mut connection = sqlite(path);
     let mut all = BTreeMap::new();

@@ -3,7 +3,7 @@
 /// A parsed header value: the part before the first `;`, and the parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parametrised {
-    /// In lower case, without spaces around.
+    /// The value in lower case, without surrounding spaces.
     pub value: String,
     parameters: Vec<(String, String)>,
 }

@@ -87,7 +87,7 @@ impl std::fmt::Debug for Text {
 pub enum Number {
     /// Without fraction or exponent: exact, of any size. In Python's form ("-0" is "0").
     Integer(String),
-    /// With fraction or exponent.
+    /// A number with fraction or exponent.
     Float(f64),
 }
 

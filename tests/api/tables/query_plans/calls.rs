@@ -31,7 +31,7 @@ use super::Recorder;
 
 const NOW: UtcTime = UtcTime::from_seconds(1_800_000_000);
 const LATER: UtcTime = UtcTime::from_seconds(1_800_001_000);
-/// Nothing in the tables is as old.
+/// A time before everything in the tables.
 const LONG_AGO: UtcTime = UtcTime::from_seconds(1_700_000_000);
 const USER: UserId = UserId(7);
 
