@@ -73,9 +73,9 @@ on_both! {
             answer
         };
         let answers = thread::scope(|scope| {
-            let mut requests = vec![scope.spawn(&finish)];
+            let mut requests = vec![scope.spawn(finish)];
             wait_for("the call", || (!site.provider.requests("/token").is_empty()).then_some(()));
-            requests.extend((0..24).map(|_| scope.spawn(&finish)));
+            requests.extend((0..24).map(|_| scope.spawn(finish)));
             // All others wait. The rest of the service has threads enough.
             wait_for("the refusals", || (refused.load(Ordering::SeqCst) == 8).then_some(()));
             drop(closed);
