@@ -136,7 +136,7 @@ impl Flows {
         work: impl FnOnce(&[Counted]) -> Result<T>,
         note: impl FnOnce(Vec<LimitHit>),
     ) -> Result<T> {
-        let Reserved { mut reached, exceeded } =
+        let Reserved { mut reached, exceeded, .. } =
             self.reserve_leniently(guesses.iter().chain(&attempts).cloned().collect())?;
         reached.retain(|reached| reached.counter.counted.is_guess());
         guesses.retain(|it| !exceeded.contains(&it.counted));

@@ -40,9 +40,9 @@ impl Flows {
     ) -> Result<()> {
         let now = self.now();
         let mail = MailRequest::new(ChallengeKind::ResetPassword, &email, device);
-        self.request_reset(&mail, || {
+        self.request_reset(&mail, |rank| {
             self.db.write(move |conn| {
-                let mail = NewMail::password_reset(&email, &locale, None);
+                let mail = NewMail { rank, ..NewMail::password_reset(&email, &locale, None) };
                 outbox::enqueue(conn, &mail, now).map_err(Error::from)
             })
         })?;
