@@ -9,7 +9,7 @@ use crate::domain::{
     TokenHash, User, UserId, Username, UtcTime,
 };
 use crate::flows::{Error, Flows, Result};
-use crate::security::hash_queue::{Lane, Requester};
+use crate::security::hash_queue::{Lane, Origin, Requester};
 use crate::store::limits::{self, Returned};
 use crate::store::sessions::candidate::{Candidate, Login, Named, find_candidate};
 use crate::store::{self, Conn};
@@ -72,7 +72,7 @@ impl Flows {
             let account = known.map_or(spelling, account_of);
             let mut requester = requester(account, device);
             if preferred.is_some() {
-                requester.lane = Lane::KnownDevice(device.wide_network());
+                requester.lane = Lane::KnownDevice(origin(device));
             }
             work(&Attempt { user, requester, login, compared })
         };
@@ -171,7 +171,11 @@ pub(crate) fn outcome_name<T>(outcome: &Result<T>) -> &'static str {
 
 /// Returns the requester of a hash for `account` on an unknown device.
 pub(in crate::flows) fn requester(account: String, device: &Device) -> Requester {
-    Requester { account, lane: Lane::Network(device.wide_network()) }
+    Requester { account, lane: Lane::Network(origin(device)) }
+}
+
+fn origin(device: &Device) -> Origin {
+    Origin { network: device.wide_network(), block: device.block() }
 }
 
 /// Returns the name of a user's account in the hash queue. It has a NUL, which no log-in name has.

@@ -99,6 +99,21 @@ on_both! {
         });
     }
 
+    fn wrong_passwords_from_more_networks_than_the_queue_has_places_keep_no_other_from_logging_in(world) {
+        let app = costly(&world, &[("HALLPASS_LIMIT_NETWORK", "10000/1m")]);
+        app.person(&world, EVE);
+        let flood = |number: usize, round: usize| {
+            let from = format!("2001:db8:{number:x}:{round:x}::1");
+            let answer = log_in_from(&app, &from, &format!("user-{number}-{round}"), "wrong wrong");
+            assert!([401, 503].contains(&answer.status), "{answer:?}");
+        };
+        during(40, flood, || {
+            for _ in 0..5 {
+                log_in_from(&app, HOME, EVE, PASSWORD).is(200);
+            }
+        });
+    }
+
     fn one_account_with_many_known_devices_keeps_no_other_from_logging_in(world) {
         let app = costly(&world, &[("HALLPASS_LIMIT_NETWORK", "10000/1m")]);
         app.verify_code(&app.register_with(&json!({"email": EVE, "password": PASSWORD, "username": "eve"})), &world.proof(EVE, 1).code).is(200);
