@@ -97,6 +97,19 @@ impl Flows {
     ) -> Result<()> {
         self.check_password_of(&user, new)?;
         self.refuse_breached("new_password", new)?;
+        // Apart from the hashes of sessions, so that a thief of one does not block the reset.
+        let hashes = Counter::new(Counted::HashesOfUser, format!("reset:{}", user.id));
+        let answered = Answered { challenge, user, refusal };
+        self.count(vec![hashes], || self.replace_password(answered, new, device, now))
+    }
+
+    fn replace_password(
+        &self,
+        Answered { challenge, user, refusal }: Answered,
+        new: &PlainPassword,
+        device: &Device,
+        now: UtcTime,
+    ) -> Result<()> {
         let hash = self.hasher.hash(requester(account_of(user.id), device), new)?;
         let (id, policy, secrets) = (user.id, self.policy.clone(), self.secrets.clone());
         let (context, place) = (EventContext::of(id, now).on(device), device.clone());
