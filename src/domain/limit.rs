@@ -154,13 +154,13 @@ impl Counted {
             | Self::MailboxRepeats
             | Self::MailboxFurther
             | Self::MailboxLate => "HALLPASS_LIMIT_MAIL_DAILY",
-            Self::MailOfNetwork | Self::NetworksOfBlock | Self::AddressesOfUser => {
-                "HALLPASS_LIMIT_MAIL_NETWORK"
-            }
+            Self::MailOfNetwork | Self::AddressesOfUser => "HALLPASS_LIMIT_MAIL_NETWORK",
             Self::MailsToDomain | Self::RepeatsToDomain | Self::BulkToDomain => {
                 "HALLPASS_LIMIT_MAIL_DOMAIN"
             }
-            Self::MailsInAll | Self::RepeatsInAll | Self::BulkInAll => "HALLPASS_LIMIT_MAIL_TOTAL",
+            Self::NetworksOfBlock | Self::MailsInAll | Self::RepeatsInAll | Self::BulkInAll => {
+                "HALLPASS_LIMIT_MAIL_TOTAL"
+            }
             Self::HashesOfUser
             | Self::HashesOfStaff
             | Self::ExportsOfUser
@@ -230,10 +230,6 @@ const ATTEMPTS_OF_USER: i64 = 2;
 /// Log-ins on known devices in one network, as the same multiple: an office is one network.
 const KNOWN_DEVICES_OF_NETWORK: i64 = 4;
 
-/// Networks of one block that have a share of what is kept for first requests, as a multiple of the
-/// mails of one network in an hour.
-const NETWORKS_OF_BLOCK: i64 = 5;
-
 /// More than a user needs to change the password or the address.
 const HASHES_OF_USER: Rate = Rate::new(20, HOUR);
 
@@ -274,13 +270,13 @@ pub struct Limits {
     /// For [`Counted::MailboxFirstsOfBlock`]; one and a half times for [`Counted::MailboxFirsts`];
     /// half of it for the other counters of a mailbox in a day.
     pub mailbox_daily: i64,
-    /// For [`Counted::MailOfNetwork`] and [`Counted::AddressesOfUser`]; a multiple for
-    /// [`Counted::NetworksOfBlock`].
+    /// For [`Counted::MailOfNetwork`] and [`Counted::AddressesOfUser`].
     pub mail_of_network: i64,
     /// For [`Counted::MailsToDomain`]; half for [`Counted::RepeatsToDomain`] and a quarter for
     /// [`Counted::BulkToDomain`].
     pub mails_to_domain: i64,
-    /// For [`Counted::MailsInAll`], with the same parts.
+    /// For [`Counted::MailsInAll`], with the same parts; a hundredth for
+    /// [`Counted::NetworksOfBlock`].
     pub mails_in_all: i64,
 }
 
@@ -328,9 +324,7 @@ impl Limits {
             | Counted::MailboxFurther => Rate::new(part(self.mailbox_daily, 2), DAY),
             Counted::MailboxFirstsOfBlock => Rate::new(self.mailbox_daily, DAY),
             Counted::MailOfNetworkDaily => Rate::new(i64::MAX, DAY),
-            Counted::NetworksOfBlock => {
-                Rate::new(self.mail_of_network.saturating_mul(NETWORKS_OF_BLOCK), DAY)
-            }
+            Counted::NetworksOfBlock => Rate::new(part(self.mails_in_all, 100), DAY),
             Counted::MailOfNetwork | Counted::AddressesOfUser => {
                 Rate::new(self.mail_of_network, HOUR)
             }
