@@ -42,7 +42,7 @@ pub enum Counted {
     /// Log-ins on known devices in one network, right or wrong. Beyond the limit their hashes queue
     /// like those of other devices.
     KnownDevicesOfNetwork,
-    /// Requests of one user that hash a password.
+    /// Requests of one user that hash a password, in sessions or with mails of password resets.
     HashesOfUser,
     /// Accounts that one member of staff creates with a password.
     HashesOfStaff,
@@ -60,23 +60,41 @@ pub enum Counted {
     MailboxOfNetworkDaily,
     /// Requests from one network for mails to any mailbox.
     MailOfNetwork,
+    /// Requests of one class from one network for mails to any mailbox, on one day. It has no limit:
+    /// the number decides which share of the budgets of the service a mail may use.
+    MailOfNetworkDaily,
+    /// Networks of one block with a request of one class on one day. Those beyond have no share of
+    /// what is kept for first requests.
+    NetworksOfBlock,
+    /// Networks of one block with a request of one class for mails to one mailbox in a day.
+    MailboxFirstsOfBlock,
     /// Requests of one user that send a mail to another e-mail address, or reveal whether it is
     /// taken.
     AddressesOfUser,
     /// Requests of one class for mails to one mailbox that are the first of their network in a day.
     MailboxFirsts,
-    /// Requests of one class for mails to one mailbox that are not the first of their network.
+    /// Requests of one class for mails to one mailbox that are the second of their network in a day.
+    MailboxSeconds,
+    /// Requests of one class for mails to one mailbox that are a later one of their network.
     MailboxRepeats,
     /// Mails to one mailbox beyond the first of a request: each of its pending registrations has
     /// one.
     MailboxFurther,
-    /// First requests beyond [`Self::MailboxFirsts`]. Stores the time until which the slots of
-    /// their mails are taken.
+    /// First requests beyond [`Self::MailboxFirsts`], and second ones beyond
+    /// [`Self::MailboxSeconds`]. Stores the time until which the slots of their mails are taken.
     MailboxLate,
-    /// Mails of one class to one domain.
+    /// Mails of one class to one domain, on one day.
     MailsToDomain,
-    /// Mails of one class in all.
+    /// Those of them that are not the first of their network on that day.
+    RepeatsToDomain,
+    /// Those of them that are beyond the number of [`Self::MailOfNetwork`].
+    BulkToDomain,
+    /// Mails of one class in all, on one day.
     MailsInAll,
+    /// Those of them that are not the first of their network on that day.
+    RepeatsInAll,
+    /// Those of them that are beyond the number of [`Self::MailOfNetwork`].
+    BulkInAll,
 }
 
 impl Counted {
@@ -98,13 +116,21 @@ impl Counted {
             Self::MailboxOfNetworkHourly => "mailbox_of_network_hourly",
             Self::MailboxOfNetworkDaily => "mailbox_of_network_daily",
             Self::MailOfNetwork => "mail_of_network",
+            Self::MailOfNetworkDaily => "mail_of_network_daily",
+            Self::NetworksOfBlock => "networks_of_block",
+            Self::MailboxFirstsOfBlock => "mailbox_firsts_of_block",
             Self::AddressesOfUser => "addresses_of_user",
             Self::MailboxFirsts => "mailbox_firsts",
+            Self::MailboxSeconds => "mailbox_seconds",
             Self::MailboxRepeats => "mailbox_repeats",
             Self::MailboxFurther => "mailbox_further",
             Self::MailboxLate => "mailbox_late",
             Self::MailsToDomain => "mails_to_domain",
+            Self::RepeatsToDomain => "repeats_to_domain",
+            Self::BulkToDomain => "bulk_to_domain",
             Self::MailsInAll => "mails_in_all",
+            Self::RepeatsInAll => "repeats_in_all",
+            Self::BulkInAll => "bulk_in_all",
         }
     }
 
@@ -122,14 +148,23 @@ impl Counted {
             Self::RefreshesOfNetwork => "HALLPASS_LIMIT_REFRESH",
             Self::MailboxOfNetworkHourly => "HALLPASS_LIMIT_MAIL_HOURLY",
             Self::MailboxOfNetworkDaily
+            | Self::MailboxFirstsOfBlock
             | Self::MailboxFirsts
+            | Self::MailboxSeconds
             | Self::MailboxRepeats
             | Self::MailboxFurther
             | Self::MailboxLate => "HALLPASS_LIMIT_MAIL_DAILY",
             Self::MailOfNetwork | Self::AddressesOfUser => "HALLPASS_LIMIT_MAIL_NETWORK",
-            Self::MailsToDomain => "HALLPASS_LIMIT_MAIL_DOMAIN",
-            Self::MailsInAll => "HALLPASS_LIMIT_MAIL_TOTAL",
-            Self::HashesOfUser | Self::HashesOfStaff | Self::ExportsOfUser => return None,
+            Self::MailsToDomain | Self::RepeatsToDomain | Self::BulkToDomain => {
+                "HALLPASS_LIMIT_MAIL_DOMAIN"
+            }
+            Self::NetworksOfBlock | Self::MailsInAll | Self::RepeatsInAll | Self::BulkInAll => {
+                "HALLPASS_LIMIT_MAIL_TOTAL"
+            }
+            Self::HashesOfUser
+            | Self::HashesOfStaff
+            | Self::ExportsOfUser
+            | Self::MailOfNetworkDaily => return None,
         })
     }
 
@@ -150,7 +185,31 @@ impl Counted {
 
     /// Returns whether a use beyond the limit continues with a lower priority instead of a refusal.
     pub const fn is_lenient(self) -> bool {
-        matches!(self, Self::KnownDevicesOfNetwork | Self::MailboxFirsts)
+        matches!(
+            self,
+            Self::KnownDevicesOfNetwork
+                | Self::NetworksOfBlock
+                | Self::MailboxFirstsOfBlock
+                | Self::MailboxFirsts
+                | Self::MailboxSeconds
+        )
+    }
+
+    /// Returns whether its window is the day of the calendar (UTC). Counters of parts of a budget
+    /// begin with that of the whole: otherwise the parts of two of their windows would fit in one of
+    /// the whole.
+    const fn is_by_calendar(self) -> bool {
+        matches!(
+            self,
+            Self::MailOfNetworkDaily
+                | Self::NetworksOfBlock
+                | Self::MailsToDomain
+                | Self::RepeatsToDomain
+                | Self::BulkToDomain
+                | Self::MailsInAll
+                | Self::RepeatsInAll
+                | Self::BulkInAll
+        )
     }
 }
 
@@ -208,14 +267,16 @@ pub struct Limits {
     pub refreshes_of_network: Rate,
     /// For [`Counted::MailboxOfNetworkHourly`].
     pub mailbox_hourly: i64,
-    /// Half of it for [`Counted::MailboxOfNetworkDaily`], [`Counted::MailboxRepeats`] and
-    /// [`Counted::MailboxFurther`]; one and a half times for [`Counted::MailboxFirsts`].
+    /// For [`Counted::MailboxFirstsOfBlock`]; one and a half times for [`Counted::MailboxFirsts`];
+    /// half of it for the other counters of a mailbox in a day.
     pub mailbox_daily: i64,
     /// For [`Counted::MailOfNetwork`] and [`Counted::AddressesOfUser`].
     pub mail_of_network: i64,
-    /// For [`Counted::MailsToDomain`].
+    /// For [`Counted::MailsToDomain`]; half for [`Counted::RepeatsToDomain`] and a quarter for
+    /// [`Counted::BulkToDomain`].
     pub mails_to_domain: i64,
-    /// For [`Counted::MailsInAll`].
+    /// For [`Counted::MailsInAll`], with the same parts; a hundredth for
+    /// [`Counted::NetworksOfBlock`].
     pub mails_in_all: i64,
 }
 
@@ -230,7 +291,7 @@ impl Default for Limits {
             mailbox_hourly: 3,
             mailbox_daily: 10,
             mail_of_network: 20,
-            mails_to_domain: 2_000,
+            mails_to_domain: 5_000,
             mails_in_all: 10_000,
         }
     }
@@ -255,11 +316,15 @@ impl Limits {
             Counted::KnownDevicesOfNetwork => self.attempts_times(KNOWN_DEVICES_OF_NETWORK),
             Counted::RefreshesOfNetwork => self.refreshes_of_network,
             Counted::MailboxOfNetworkHourly => Rate::new(self.mailbox_hourly, HOUR),
-            // One network gets at most half of a mailbox's budget. Repeats do not reduce the budget
-            // of first requests.
-            Counted::MailboxOfNetworkDaily | Counted::MailboxRepeats | Counted::MailboxFurther => {
-                Rate::new((self.mailbox_daily / 2).max(1), DAY)
-            }
+            // One network gets at most half of a mailbox's budget. Second requests do not reduce the
+            // budget of first ones, nor later ones that of second ones.
+            Counted::MailboxOfNetworkDaily
+            | Counted::MailboxSeconds
+            | Counted::MailboxRepeats
+            | Counted::MailboxFurther => Rate::new(part(self.mailbox_daily, 2), DAY),
+            Counted::MailboxFirstsOfBlock => Rate::new(self.mailbox_daily, DAY),
+            Counted::MailOfNetworkDaily => Rate::new(i64::MAX, DAY),
+            Counted::NetworksOfBlock => Rate::new(part(self.mails_in_all, 100), DAY),
             Counted::MailOfNetwork | Counted::AddressesOfUser => {
                 Rate::new(self.mail_of_network, HOUR)
             }
@@ -268,7 +333,20 @@ impl Limits {
             }
             Counted::MailboxLate => Rate::new(1, MAILBOX_LATE),
             Counted::MailsToDomain => Rate::new(self.mails_to_domain, DAY),
+            Counted::RepeatsToDomain => Rate::new(part(self.mails_to_domain, 2), DAY),
+            Counted::BulkToDomain => Rate::new(part(self.mails_to_domain, 4), DAY),
             Counted::MailsInAll => Rate::new(self.mails_in_all, DAY),
+            Counted::RepeatsInAll => Rate::new(part(self.mails_in_all, 2), DAY),
+            Counted::BulkInAll => Rate::new(part(self.mails_in_all, 4), DAY),
+        }
+    }
+
+    /// Returns the end of a window that begins at `now`.
+    pub fn window_ends(&self, counted: Counted, now: UtcTime) -> UtcTime {
+        if counted.is_by_calendar() {
+            now.next_midnight()
+        } else {
+            now.after(self.rate(counted).window)
         }
     }
 
@@ -304,6 +382,11 @@ impl Limits {
             left
         }
     }
+}
+
+/// Returns a part of a budget, at least one use.
+fn part(budget: i64, divisor: i64) -> i64 {
+    (budget / divisor).max(1)
 }
 
 /// A counter: its kind, and its subject as submitted.

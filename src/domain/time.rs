@@ -42,12 +42,20 @@ impl UtcTime {
         Self(self.0.saturating_sub(micros(span)))
     }
 
+    /// Returns the begin of the next day.
+    #[must_use]
+    pub const fn next_midnight(self) -> Self {
+        Self(self.0.div_euclid(MICROS_OF_DAY).saturating_add(1).saturating_mul(MICROS_OF_DAY))
+    }
+
     /// Returns the time from `now` until this one; zero when it has passed.
     #[must_use]
     pub fn remaining(self, now: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(now.0)).unwrap_or(0))
     }
 }
+
+const MICROS_OF_DAY: i64 = 24 * 60 * 60 * 1_000_000;
 
 fn micros(span: Duration) -> i64 {
     i64::try_from(span.as_micros()).unwrap_or(i64::MAX)

@@ -9,7 +9,7 @@ mod reserve;
 
 use std::fmt::Display;
 
-use self::reserve::{Reached, Reserved, judge, reserve_all};
+use self::reserve::{Reached, Reserved, judge};
 use super::{Error, Flows, Result, bounds::Bounds};
 use crate::domain::{Counted, Counter, Device};
 use crate::store::{Conn, WriteKind, limits};
@@ -17,7 +17,7 @@ use crate::store::{Conn, WriteKind, limits};
 pub use attempts::LoginContext;
 pub(crate) use attempts::{Attempt, outcome_name};
 pub(super) use attempts::{account_of, requester, reset_failed_logins, start_cooldown};
-pub(super) use reserve::{reserve, reserve_one};
+pub(super) use reserve::{reserve, reserve_all};
 
 impl Flows {
     /// Counts one use on each counter, then runs `work`. On a temporary error the uses are
@@ -68,8 +68,8 @@ impl Flows {
     /// the wait need not be stored by the same statement.
     fn reserve_alone(&self, bounds: &Bounds, counter: &Counter) -> Result<Reserved> {
         let (name, now) = (self.secrets.counter_name(counter), self.now());
-        let window = bounds.limits.rate(counter.counted).window;
-        let counting = self.db.use_counter(&name, now.after(window), now)?;
+        let window_ends = bounds.limits.window_ends(counter.counted, now);
+        let counting = self.db.use_counter(&name, window_ends, now)?;
         let (_, reached) = judge(bounds, counter, counting, now)?;
         let Some(Reached { hit, meanwhile }) = reached else { return Ok(Reserved::default()) };
         // The next uses are refused by their number too, if the wait is not stored.
@@ -77,7 +77,7 @@ impl Flows {
         if let Err(error) = self.db.write_as(WriteKind::CountersStatement, set_wait) {
             tracing::warn!(%error, "the wait of a limit is not stored");
         }
-        Ok(Reserved { reached: vec![hit], exceeded: Vec::new() })
+        Ok(Reserved { reached: vec![hit], ..Reserved::default() })
     }
 
     /// Counts one use, then runs `work`, which is one statement on Postgres. There the use has its

@@ -119,7 +119,14 @@ impl Service {
     }
 
     fn enqueue(&self, subject: &'static str, target: &'static str) {
-        let job = NewJob { kind: "delivery", target, locale: "", subject_id: subject, about: None };
+        let job = NewJob {
+            kind: "delivery",
+            target,
+            locale: "",
+            subject_id: subject,
+            about: None,
+            rank: 1,
+        };
         self.db.write(move |conn| jobs::enqueue(conn, &job, SystemClock.now())).unwrap();
     }
 
@@ -152,7 +159,7 @@ async fn a_second_handler_gets_its_own_jobs_and_leaves_mail_alone() {
     let mail = move |conn: &mut Conn| {
         let (kind, locale) = (MailKind::Registration, Locale::default());
         let (recipient, locale) = (&email, &locale);
-        let mail = NewMail { kind, recipient, locale, subject_id: "r1", about: None };
+        let mail = NewMail { kind, recipient, locale, subject_id: "r1", about: None, rank: 1 };
         outbox::enqueue(conn, &mail, SystemClock.now())
     };
     service.db.write(mail).unwrap();
@@ -191,7 +198,7 @@ async fn a_pause_holds_for_each_of_more_lanes_than_a_claim_excludes() {
         for number in 0..lanes {
             let target = &format!("{number}.example.com");
             let kind = "delivery";
-            let job = NewJob { kind, target, locale: "", subject_id, about: None };
+            let job = NewJob { kind, target, locale: "", subject_id, about: None, rank: 1 };
             jobs::enqueue(conn, &job, SystemClock.now())?;
         }
         Ok(())

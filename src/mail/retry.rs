@@ -250,6 +250,7 @@ mod tests {
             locale: Locale::default(),
             subject_id: String::new(),
             about: None,
+            rank: 1,
             attempts,
             unconfirmed,
             was_deferred: attempts > 0,

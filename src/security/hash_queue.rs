@@ -1,7 +1,8 @@
 //! The queue of password hashes, fair to all clients. Each account has one hash at a time. Known
 //! devices and other clients have a share of the work each, and in each share the networks take
 //! turns. When a share is full, a job of the network with the most jobs is refused in favour of a
-//! network with fewer. In one network, a job of the account with the most jobs is refused.
+//! network with fewer. In one network, a job of the account with the most jobs is refused. A block
+//! of networks without a job has a place before another block has several.
 
 mod share;
 #[cfg(test)]
@@ -39,9 +40,18 @@ pub struct Requester {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Lane {
     /// Devices on which the user has logged in before, by network.
-    KnownDevice(String),
-    /// Other clients, by network: an IPv4 /24 or an IPv6 /48.
-    Network(String),
+    KnownDevice(Origin),
+    /// Other clients, by network.
+    Network(Origin),
+}
+
+/// The network of a client; empty if it is unknown.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// An IPv4 /24 or an IPv6 /48.
+    pub network: String,
+    /// Its block: an IPv4 /16 or an IPv6 /32.
+    pub block: String,
 }
 
 /// The load of the queue.

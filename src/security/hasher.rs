@@ -143,13 +143,14 @@ fn work(queue: &HashQueue) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::hash_queue::Lane;
+    use super::super::hash_queue::{Lane, Origin};
     use super::*;
 
     #[test]
     fn passwords_are_hashed_and_compared_and_what_cannot_match_takes_a_dummy() {
         let hasher = Hasher::start(1, 4).unwrap();
-        let whose = || Requester { account: "mina".into(), lane: Lane::KnownDevice(String::new()) };
+        let whose =
+            || Requester { account: "mina".into(), lane: Lane::KnownDevice(Origin::default()) };
         let password = PlainPassword::parse("correct horse").unwrap();
         let hash = hasher.hash(whose(), &password).unwrap();
         assert!(hasher.verify(whose(), &password, Some(&hash)).unwrap().matches);

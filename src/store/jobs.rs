@@ -34,6 +34,8 @@ pub struct NewJob<'a> {
     pub subject_id: &'a str,
     /// The account that the job is about, if it is known.
     pub about: Option<UserId>,
+    /// The number of its request among those of the client, for limits of the handler; 1 without.
+    pub rank: i64,
 }
 
 /// A job, as its handler gets it.
@@ -51,6 +53,8 @@ pub struct Job {
     pub subject_id: String,
     /// The account that the job is about, if it is known.
     pub about: Option<UserId>,
+    /// The number of its request among those of the client.
+    pub rank: i64,
     /// The number of attempts before this one.
     pub attempts: i32,
     /// The number of attempts that may have succeeded: their answer was lost.
@@ -140,6 +144,7 @@ pub fn enqueue(conn: &mut Conn, job: &NewJob<'_>, schedule: impl Into<Schedule>)
             outbox::next_attempt_at.eq(due_at.micros()),
             outbox::created_at.eq(enqueued_at.micros()),
             outbox::user_id.eq(job.about.map(|user| user.0)),
+            outbox::rank.eq(job.rank),
         ))
         .execute(conn)?;
     wake_up::note_enqueued();
@@ -222,6 +227,8 @@ struct ClaimedRow {
     subject_id: String,
     #[diesel(sql_type = Nullable<BigInt>)]
     user_id: Option<i64>,
+    #[diesel(sql_type = BigInt)]
+    rank: i64,
     #[diesel(sql_type = Integer)]
     attempts: i32,
     #[diesel(sql_type = Integer)]
@@ -250,7 +257,7 @@ fn claim_those(
              SELECT id FROM outbox {indexed_by} WHERE status = 'queued' AND {condition} \
              AND {is_claimable} ORDER BY next_attempt_at, id LIMIT $3 {skip_locked}) \
          UPDATE outbox SET lease_token = $4, lease_until = $5 WHERE id IN (SELECT id FROM due) \
-         RETURNING id, kind, recipient, locale, subject_id, user_id, attempts, unconfirmed, \
+         RETURNING id, kind, recipient, locale, subject_id, user_id, rank, attempts, unconfirmed, \
          next_attempt_at, created_at"
     ))
     .bind::<BigInt, _>(claim.due.now.micros())
@@ -270,6 +277,7 @@ fn claimed_job(row: ClaimedRow, token: &LeaseId) -> ClaimedJob {
         locale: row.locale,
         subject_id: row.subject_id,
         about: row.user_id.map(UserId),
+        rank: row.rank,
         attempts: row.attempts,
         unconfirmed: row.unconfirmed,
         was_deferred: row.next_attempt_at > row.created_at,

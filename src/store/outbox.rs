@@ -110,13 +110,15 @@ pub struct NewMail<'a> {
     pub subject_id: &'a str,
     /// The account that it is about, if known.
     pub about: Option<UserId>,
+    /// The number of its request among those of the network on that day; 1 for any other mail.
+    pub rank: i64,
 }
 
 impl<'a> NewMail<'a> {
     /// Returns the mail of a password reset, whose subject is the e-mail address.
     pub fn password_reset(recipient: &'a Email, locale: &'a Locale, about: Option<UserId>) -> Self {
         let (kind, subject_id) = (MailKind::PasswordReset, recipient.normalised());
-        Self { kind, recipient, locale, subject_id, about }
+        Self { kind, recipient, locale, subject_id, about, rank: 1 }
     }
 }
 
@@ -135,6 +137,8 @@ pub struct QueuedMail {
     pub subject_id: String,
     /// The account that it is about, if known.
     pub about: Option<UserId>,
+    /// The number of its request among those of the network on that day; 1 for any other mail.
+    pub rank: i64,
     /// Number of earlier attempts.
     pub attempts: i32,
     /// Number of attempts that the server may have accepted.
@@ -179,6 +183,7 @@ impl QueuedMail {
             locale: Locale::parse(&job.locale).unwrap_or_default(),
             subject_id: job.subject_id.clone(),
             about: job.about,
+            rank: job.rank,
             attempts: job.attempts,
             unconfirmed: job.unconfirmed,
             was_deferred: job.was_deferred,
@@ -189,9 +194,9 @@ impl QueuedMail {
 
 /// Queues a mail.
 pub fn enqueue(conn: &mut Conn, mail: &NewMail<'_>, schedule: impl Into<Schedule>) -> Result<()> {
-    let NewMail { kind, recipient, locale, subject_id, about } = *mail;
+    let NewMail { kind, recipient, locale, subject_id, about, rank } = *mail;
     let (kind, target, locale) = (kind.name(), recipient.as_str(), locale.as_str());
-    jobs::enqueue(conn, &NewJob { kind, target, locale, subject_id, about }, schedule)
+    jobs::enqueue(conn, &NewJob { kind, target, locale, subject_id, about, rank }, schedule)
 }
 
 /// Closes a mail that is replaced by others, in the transaction that queues those. Returns whether

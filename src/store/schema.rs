@@ -106,6 +106,7 @@ diesel::table! {
         last_error -> Nullable<Text>,
         user_id -> Nullable<BigInt>,
         unconfirmed -> Integer,
+        rank -> BigInt,
     }
 }
 

@@ -11,7 +11,7 @@ use hallpass::app::{self, App};
 use hallpass::clock::SystemClock;
 use hallpass::config::{Config, Source};
 use hallpass::domain::{Email, Locale, Metadata, PlainPassword, Roles, Username, UtcTime};
-use hallpass::security::hash_queue::{Lane, Requester};
+use hallpass::security::hash_queue::{Lane, Origin, Requester};
 use hallpass::security::hasher::Hasher;
 use hallpass::store::Error;
 use hallpass::store::users::changes::{self, UserChanges};
@@ -87,8 +87,10 @@ fn add_accounts(config: &Config) {
             email: Email::parse(email).ok(),
             email_verified: true,
             password_hash: {
-                let whose =
-                    Requester { account: name.to_owned(), lane: Lane::KnownDevice(String::new()) };
+                let whose = Requester {
+                    account: name.to_owned(),
+                    lane: Lane::KnownDevice(Origin::default()),
+                };
                 hasher.hash(whose, &PlainPassword::parse(password).unwrap()).unwrap()
             },
             is_staff,

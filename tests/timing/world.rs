@@ -10,7 +10,7 @@ use hallpass::domain::{
     Challenge, ChallengeKind, Email, Locale, Metadata, PasswordHash, PlainPassword, PlainToken,
     Roles, User, Username, UtcTime,
 };
-use hallpass::security::hash_queue::{Lane, Requester};
+use hallpass::security::hash_queue::{Lane, Origin, Requester};
 use hallpass::security::hasher::Hasher;
 use hallpass::store::challenges::{insert_challenge, set_mail_secrets};
 use hallpass::store::users::{NewUser, insert_user};
@@ -109,7 +109,8 @@ impl World {
         let settings = PoolSettings { size: 1, wait, prepared_statements: true };
         let db = Db::open_as_is(&DatabaseUrl::parse(database).unwrap(), settings).unwrap();
         let hasher = Hasher::start(1, BCRYPT_COST).unwrap();
-        let whose = Requester { account: String::new(), lane: Lane::KnownDevice(String::new()) };
+        let whose =
+            Requester { account: String::new(), lane: Lane::KnownDevice(Origin::default()) };
         let hash =
             hasher.hash(whose, &PlainPassword::parse("the right password").unwrap()).unwrap();
         Self { service, provider, key, db, hash, rounds: Cell::new(0), _setup: setup }

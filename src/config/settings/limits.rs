@@ -66,22 +66,22 @@ pub(super) const LIMITS: &[Setting] = &[
     setting(
         "HALLPASS_LIMIT_MAIL_DAILY",
         "10",
-        "Sets how many mails anyone can request to one mailbox in a day, verification mails and password resets each, 1 to 100: half of it are repeated requests, and one and a half times as many are first requests of networks. One network gets half of it.",
+        "Sets how many mails anyone can request to one mailbox in a day, verification mails and password resets each, 1 to 100: one and a half times as many are first requests of networks, half of it second ones, and half of it later ones. One network gets half of it.",
     ),
     setting(
         "HALLPASS_LIMIT_MAIL_NETWORK",
         "20",
-        "Requests from one network (/24, /48) for mails to any mailbox in an hour, and of one user, 1 to 10000.",
+        "Requests from one network (/24, /48) for mails to any mailbox in an hour, and of one user, 1 to 10000. Raise it where many users share an IP address. A network with more requests on a day may use a quarter of the two limits below.",
     ),
     setting(
         "HALLPASS_LIMIT_MAIL_DOMAIN",
-        "2000",
-        "Verification mails to one domain in a day, and as many password resets, 10 to 10000000. Further requests are answered 429.",
+        "5000",
+        "Verification mails to one domain on a day (UTC), and as many password resets, 10 to 10000000. At least half of it is kept for first requests of networks. Further requests are answered 429.",
     ),
     setting(
         "HALLPASS_LIMIT_MAIL_TOTAL",
         "10000",
-        "Verification mails to all domains together, and as many password resets, 10 to 10000000.",
+        "Verification mails to all domains together on a day (UTC), and as many password resets, 10 to 10000000. At least half of it is kept for first requests of networks.",
     ),
     setting(
         "HALLPASS_EVENT_RETENTION",

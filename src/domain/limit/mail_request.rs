@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::mailbox::mailbox;
-use crate::domain::{ChallengeKind, Counted, Counter, Device, Email};
+use crate::domain::{ChallengeKind, Counted, Counter, Device, Email, Limits};
 
 /// Classes of mail with budgets of their own, so that registrations by others do not use up the
 /// password resets of an account.
@@ -24,6 +24,31 @@ impl MailClass {
     }
 }
 
+/// Part of the budgets of the service that a mail may use. Requests of few networks use up what
+/// later requests of a network may have, and leave the rest to the first requests of others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MailShare {
+    /// The first request of a network on a day may use the whole budget.
+    First,
+    /// Its repeats may use half of it.
+    Repeat,
+    /// Requests beyond those of one hour may use a quarter of it.
+    Bulk,
+}
+
+impl Limits {
+    /// Returns the share of the `number`th request of a network on a day.
+    pub const fn share(&self, number: i64) -> MailShare {
+        if number <= 1 {
+            MailShare::First
+        } else if number <= self.mail_of_network {
+            MailShare::Repeat
+        } else {
+            MailShare::Bulk
+        }
+    }
+}
+
 /// A request from a client for a mail.
 #[derive(Clone, Debug)]
 pub struct MailRequest {
@@ -35,6 +60,7 @@ pub struct MailRequest {
     mailbox: String,
     domain: String,
     wide_network: String,
+    block: String,
 }
 
 impl MailRequest {
@@ -51,30 +77,49 @@ impl MailRequest {
             mailbox: mailbox(local, domain),
             domain: domain.to_owned(),
             wide_network: device.wide_network(),
+            block: device.block(),
         }
     }
 
-    /// Returns the counter that tells whether this is the first request of its network for the
-    /// mailbox in a day.
-    pub fn of_network_daily(&self) -> Counter {
-        let Self { mailbox, wide_network, .. } = self;
-        let subject = format!("{}\0{mailbox}\0{wide_network}", self.class.name());
-        Counter::new(Counted::MailboxOfNetworkDaily, subject)
+    /// Returns the counters that number the requests of the network in a day: those for the mailbox,
+    /// and those for any mailbox.
+    pub fn of_network_daily(&self) -> [Counter; 2] {
+        let (class, network) = (self.class.name(), &self.wide_network);
+        [
+            Counter::new(Counted::MailboxOfNetworkDaily, self.at_mailbox(network)),
+            Counter::new(Counted::MailOfNetworkDaily, format!("{class}\0{network}")),
+        ]
     }
 
     /// Returns the other counters of the network.
     pub fn of_network(&self) -> Vec<Counter> {
-        let Self { mailbox, wide_network, .. } = self;
-        let subject = format!("{}\0{mailbox}\0{wide_network}", self.class.name());
+        let network = &self.wide_network;
         vec![
-            Counter::new(Counted::MailboxOfNetworkHourly, subject),
-            Counter::new(Counted::MailOfNetwork, wide_network),
+            Counter::new(Counted::MailboxOfNetworkHourly, self.at_mailbox(network)),
+            Counter::new(Counted::MailOfNetwork, network),
         ]
     }
 
-    /// Returns the counter for the first request of a network after the budget of first requests is
-    /// used up. For resets it belongs to the address alone: a request for another tag sends nothing
-    /// to it.
+    /// Returns the counters of the block of the network, for the `rank`th request of the network,
+    /// which is its `number`th for the mailbox.
+    pub fn firsts_of_block(&self, rank: i64, number: i64) -> Vec<Counter> {
+        let (class, block) = (self.class.name(), &self.block);
+        let mut counters = Vec::new();
+        if number == 1 {
+            counters.push(Counter::new(Counted::MailboxFirstsOfBlock, self.at_mailbox(block)));
+        }
+        if rank == 1 {
+            counters.push(Counter::new(Counted::NetworksOfBlock, format!("{class}\0{block}")));
+        }
+        counters
+    }
+
+    fn at_mailbox(&self, network: &str) -> String {
+        format!("{}\0{}\0{network}", self.class.name(), self.mailbox)
+    }
+
+    /// Returns the counter for a request beyond the budgets of first and second ones. For resets it
+    /// belongs to the address alone: a request for another tag sends nothing to it.
     pub fn late(&self) -> Counter {
         let place = match self.class {
             MailClass::Verification => &self.mailbox,
@@ -83,10 +128,13 @@ impl MailRequest {
         Counter::new(Counted::MailboxLate, format!("{}\0{place}", self.class.name()))
     }
 
-    /// Returns the counter of the mailbox, for a request that is the first of its network or a
-    /// repeat.
-    pub fn of_mailbox(&self, is_first: bool) -> Counter {
-        let counted = if is_first { Counted::MailboxFirsts } else { Counted::MailboxRepeats };
+    /// Returns the counter of the mailbox, for the `number`th request of its network.
+    pub fn of_mailbox(&self, number: i64) -> Counter {
+        let counted = match number {
+            1 => Counted::MailboxFirsts,
+            2 => Counted::MailboxSeconds,
+            _ => Counted::MailboxRepeats,
+        };
         Counter::new(counted, format!("{}\0{}", self.class.name(), self.mailbox))
     }
 
@@ -96,13 +144,25 @@ impl MailRequest {
         Counter::new(Counted::MailboxFurther, format!("{}\0{}", self.class.name(), self.mailbox))
     }
 
-    /// Returns the counters of what the service sends: to the domain and in all.
-    pub fn of_service(&self) -> Vec<Counter> {
+    /// Returns the counters of what the service sends, to the domain and in all, for a mail that may
+    /// use that share.
+    pub fn of_service(&self, share: MailShare) -> Vec<Counter> {
+        let (to_domain, in_all): (&[_], &[_]) = match share {
+            MailShare::First => (&[Counted::MailsToDomain], &[Counted::MailsInAll]),
+            MailShare::Repeat => (
+                &[Counted::MailsToDomain, Counted::RepeatsToDomain],
+                &[Counted::MailsInAll, Counted::RepeatsInAll],
+            ),
+            MailShare::Bulk => (
+                &[Counted::MailsToDomain, Counted::RepeatsToDomain, Counted::BulkToDomain],
+                &[Counted::MailsInAll, Counted::RepeatsInAll, Counted::BulkInAll],
+            ),
+        };
         let class = self.class.name();
-        vec![
-            Counter::new(Counted::MailsToDomain, format!("{class}\0{}", self.domain)),
-            Counter::new(Counted::MailsInAll, class),
-        ]
+        let to_domain = to_domain
+            .iter()
+            .map(|counted| Counter::new(*counted, format!("{class}\0{}", self.domain)));
+        to_domain.chain(in_all.iter().map(|counted| Counter::new(*counted, class))).collect()
     }
 }
 
@@ -115,7 +175,8 @@ mod tests {
         let request = |email: &str, address: &str| {
             let device = Device::of("", address.parse().ok());
             MailRequest::new(ChallengeKind::ResetPassword, &Email::parse(email).unwrap(), &device)
-                .of_network_daily()
+                .of_network_daily()[0]
+                .clone()
         };
         let home = request("mina@example.com", "2001:db8:1:1::7");
         assert_eq!(home, request("Mina+shop+2@example.com", "2001:db8:1:ffff::9"));

@@ -3,6 +3,8 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 use crate::domain::UtcTime;
 
 /// Description of a device from its requests. It is not evidence of its identity.
@@ -61,6 +63,20 @@ impl Device {
         let narrow: Option<ipnet::Ipv6Net> = self.network.parse().ok();
         let wide = narrow.and_then(|it| ipnet::Ipv6Net::new(it.addr(), 48).ok());
         wide.map_or_else(|| self.network.clone(), |it| it.trunc().to_string())
+    }
+
+    /// Returns the block of addresses of its network, which a provider or a large organisation
+    /// commonly has: /16 for IPv4, /32 for IPv6.
+    pub fn block(&self) -> String {
+        let wider = |net: IpNet| {
+            let prefix = match net {
+                IpNet::V4(_) => 16,
+                IpNet::V6(_) => 32,
+            };
+            IpNet::new(net.addr(), prefix).ok()
+        };
+        let block = self.network.parse().ok().and_then(wider);
+        block.map_or_else(|| self.network.clone(), |it| it.trunc().to_string())
     }
 
     /// Returns the device of a request with this `User-Agent` and IP address.
@@ -134,12 +150,14 @@ mod tests {
 
     #[test]
     fn a_network_is_a_prefix() {
-        for (address, expected) in [
-            ("192.0.2.77", "192.0.2.0/24"),
-            ("::ffff:192.0.2.77", "192.0.2.0/24"),
-            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        for (address, network, block) in [
+            ("192.0.2.77", "192.0.2.0/24", "192.0.0.0/16"),
+            ("::ffff:192.0.2.77", "192.0.2.0/24", "192.0.0.0/16"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64", "2001:db8::/32"),
         ] {
-            assert_eq!(Device::of("", address.parse().ok()).network, expected);
+            let device = Device::of("", address.parse().ok());
+            assert_eq!((device.network.as_str(), device.block().as_str()), (network, block));
         }
+        assert_eq!(Device::default().block(), "");
     }
 }

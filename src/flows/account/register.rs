@@ -69,7 +69,7 @@ impl Flows {
         require_registration(&self.policy)?;
         self.check_fields(&request)?;
         if self.policy.email_verification == EmailVerification::None {
-            let network = Counter::new(Counted::MailOfNetwork, &request.device.network);
+            let network = Counter::new(Counted::MailOfNetwork, request.device.wide_network());
             let create = || self.create_registration_or_user(request, self.now());
             return self.count(vec![network], create);
         }
@@ -204,6 +204,7 @@ pub(crate) fn queue_verification_mail(
         locale: &registration.locale,
         subject_id: registration.challenge.id.as_str(),
         about: registration.challenge.user_id,
+        rank: 1,
     };
     outbox::enqueue(conn, &mail, schedule)
 }

@@ -19,6 +19,7 @@ impl Flows {
                     locale: &locale,
                     subject_id: "",
                     about: None,
+                    rank: 1,
                 };
                 outbox::enqueue(conn, &mail, Schedule::new(now, send_at)).map_err(Error::from)
             })

@@ -192,6 +192,7 @@ fn queue_invitation(conn: &mut Conn, user: &User, now: UtcTime) -> Result<()> {
         locale: &user.locale,
         subject_id: challenge.id.as_str(),
         about: Some(user.id),
+        rank: 1,
     };
     Ok(outbox::enqueue(conn, &mail, now)?)
 }

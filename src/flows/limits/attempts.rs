@@ -9,7 +9,7 @@ use crate::domain::{
     TokenHash, User, UserId, Username, UtcTime,
 };
 use crate::flows::{Error, Flows, Result};
-use crate::security::hash_queue::{Lane, Requester};
+use crate::security::hash_queue::{Lane, Origin, Requester};
 use crate::store::limits::{self, Returned};
 use crate::store::sessions::candidate::{Candidate, Login, Named, find_candidate};
 use crate::store::{self, Conn};
@@ -72,7 +72,7 @@ impl Flows {
             let account = known.map_or(spelling, account_of);
             let mut requester = requester(account, device);
             if preferred.is_some() {
-                requester.lane = Lane::KnownDevice(device.wide_network());
+                requester.lane = Lane::KnownDevice(origin(device));
             }
             work(&Attempt { user, requester, login, compared })
         };
@@ -140,7 +140,7 @@ impl Flows {
         work: impl FnOnce(&[Counted]) -> Result<T>,
         note: impl FnOnce(Vec<LimitHit>),
     ) -> Result<T> {
-        let Reserved { mut reached, exceeded } =
+        let Reserved { mut reached, exceeded, .. } =
             self.reserve_leniently(guesses.iter().chain(&attempts).cloned().collect())?;
         reached.retain(|reached| reached.counter.counted.is_guess());
         guesses.retain(|it| !exceeded.contains(&it.counted));
@@ -175,7 +175,11 @@ pub(crate) fn outcome_name<T>(outcome: &Result<T>) -> &'static str {
 
 /// Returns the requester of a hash for `account` on an unknown device.
 pub(in crate::flows) fn requester(account: String, device: &Device) -> Requester {
-    Requester { account, lane: Lane::Network(device.wide_network()) }
+    Requester { account, lane: Lane::Network(origin(device)) }
+}
+
+fn origin(device: &Device) -> Origin {
+    Origin { network: device.wide_network(), block: device.block() }
 }
 
 /// Returns the name of a user's account in the hash queue. It has a NUL, which no log-in name has.

@@ -9,11 +9,20 @@ use crate::store::limits::{self, Counting, Uses};
 
 /// Outcome of counting uses.
 #[derive(Default)]
-pub(super) struct Reserved {
+pub(in crate::flows) struct Reserved {
     /// The limits that the uses reached.
     pub(super) reached: Vec<LimitHit>,
     /// The lenient limits that were reached before: these uses are not counted.
-    pub(super) exceeded: Vec<Counted>,
+    pub(in crate::flows) exceeded: Vec<Counted>,
+    /// The number of uses of each other counter.
+    pub(super) uses: Vec<(Counted, i64)>,
+}
+
+impl Reserved {
+    /// Returns the number of uses of a counter in its window, with the counted one.
+    pub(in crate::flows) fn uses(&self, counted: Counted) -> i64 {
+        self.uses.iter().find(|(it, _)| *it == counted).map_or(0, |(_, uses)| *uses)
+    }
 }
 
 /// Counts one use on each counter and returns the limits that were reached. A refusal rolls the
@@ -28,17 +37,21 @@ pub(in crate::flows) fn reserve(
     Ok(reserve_all(conn, secrets, bounds, counters, now)?.reached)
 }
 
-/// Reserves uses as [`reserve`] does, and returns the exceeded lenient limits too.
-pub(super) fn reserve_all(
+/// Reserves uses as [`reserve`] does, and returns the exceeded lenient limits and the numbers of
+/// uses too.
+pub(in crate::flows) fn reserve_all(
     conn: &mut Conn,
     secrets: &Secrets,
     bounds: &Bounds,
     mut counters: Vec<Counter>,
     now: UtcTime,
 ) -> Result<Reserved> {
+    if counters.is_empty() {
+        return Ok(Reserved::default());
+    }
     // Of several refusals, the first one is the answer: always the same.
     counters.sort();
-    let window_ends = |counter: &Counter| now.after(bounds.limits.rate(counter.counted).window);
+    let window_ends = |counter: &Counter| bounds.limits.window_ends(counter.counted, now);
     let uses: Vec<Uses> = counters
         .iter()
         .map(|it| Uses { name: secrets.counter_name(it), uses: 1, window_ends: window_ends(it) })
@@ -47,10 +60,12 @@ pub(super) fn reserve_all(
     let mut reserved = Reserved::default();
     for ((counter, Uses { name, .. }), counting) in counters.iter().zip(&uses).zip(counted) {
         match judge(bounds, counter, counting, now) {
-            Ok((_, None)) => {}
-            Ok((_, Some(Reached { hit, meanwhile }))) => {
-                limits::set_wait(conn, name, meanwhile)?;
-                reserved.reached.push(hit);
+            Ok((uses, reached)) => {
+                reserved.uses.push((counter.counted, uses));
+                if let Some(Reached { hit, meanwhile }) = reached {
+                    limits::set_wait(conn, name, meanwhile)?;
+                    reserved.reached.push(hit);
+                }
             }
             Err(Error::RateLimited(_)) if counter.counted.is_lenient() => {
                 reserved.exceeded.push(counter.counted);
@@ -59,24 +74,6 @@ pub(super) fn reserve_all(
         }
     }
     Ok(reserved)
-}
-
-/// Counts one use. Returns the number of uses in the window.
-pub(in crate::flows) fn reserve_one(
-    conn: &mut Conn,
-    secrets: &Secrets,
-    bounds: &Bounds,
-    counter: &Counter,
-    now: UtcTime,
-) -> Result<i64> {
-    let name = secrets.counter_name(counter);
-    let window_ends = now.after(bounds.limits.rate(counter.counted).window);
-    let counting = limits::use_counter(conn, &name, window_ends, now)?;
-    let (uses, reached) = judge(bounds, counter, counting, now)?;
-    if let Some(Reached { meanwhile, .. }) = reached {
-        limits::set_wait(conn, &name, meanwhile)?;
-    }
-    Ok(uses)
 }
 
 /// A limit that a use has reached, and the time until which other uses wait for its outcome.

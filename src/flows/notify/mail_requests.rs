@@ -1,19 +1,26 @@
 //! Budgets of mails that an anonymous client can request for an e-mail address. A request is
 //! counted when it arrives, the same for known and unknown addresses: by network, and by mailbox
 //! and class of mail. The first requests of networks have a budget of their own, which repeats
-//! cannot exhaust. If many networks exhaust it, one mail in half an hour is still sent, for a first
-//! request.
+//! cannot exhaust, and so have their second ones. If many networks exhaust these, one mail in half
+//! an hour is still sent. Of the budgets of the service, to a domain and in all, the later requests
+//! of networks may use a part only.
+
+use std::time::Duration;
 
 use crate::domain::secrets::Secrets;
 use crate::domain::{
-    ChallengeKind, Counted, Counter, Device, Email, MAILBOX_LATE, MailClass, MailRequest, UtcTime,
+    ChallengeKind, Counted, Counter, Device, Email, MAILBOX_LATE, MailClass, MailRequest,
+    MailShare, UtcTime,
 };
 use crate::flows::bounds::Bounds;
-use crate::flows::limits::{reserve, reserve_one};
+use crate::flows::limits::{reserve, reserve_all};
 use crate::flows::{Error, Flows, Result};
 use crate::store::Conn;
 use crate::store::limits::{self, Returned};
 use crate::store::outbox::QueuedMail;
+
+/// Number of a request that has no share of what is kept for first ones.
+const REPEAT: i64 = 2;
 
 impl Flows {
     /// Counts a request for a mail and runs `work`, which queues it for the given time. If that
@@ -30,36 +37,40 @@ impl Flows {
     ) -> Result<T> {
         let Some(bounds) = self.bounds() else { return work(self.now()) };
         let (secrets, now, request) = (self.secrets.clone(), self.now(), request.clone());
-        let (used, send_at) = self.db.write(move |conn| {
+        let granted = self.db.write(move |conn| {
             match reserve_request(conn, &secrets, &bounds, &request, now)? {
-                Granted::Mail(used, send_at) => Ok((used, send_at)),
-                Granted::TooLate(error) => Err(error),
+                Decision::Granted(granted) => Ok(granted),
+                Decision::TooLate(error) => Err(error),
             }
         })?;
-        self.release_unless_done(used, || work(send_at))
+        self.release_unless_done(granted.used, || work(granted.send_at))
     }
 
-    /// Counts a request for a password reset and runs `work`. Beyond the budget of first requests,
-    /// `work` is skipped if a mail whose link is still valid was sent before. The next request of
-    /// that network is its first one again.
+    /// Counts a request for a password reset and runs `work` with its number among the requests of
+    /// its network. Beyond the budgets of first and second requests, `work` is skipped if a mail
+    /// whose link is still valid was sent before. The next request of that network has the same
+    /// number again.
     pub(crate) fn request_reset(
         &self,
         request: &MailRequest,
-        work: impl FnOnce() -> Result<()>,
+        work: impl FnOnce(i64) -> Result<()>,
     ) -> Result<()> {
-        let Some(bounds) = self.bounds() else { return work() };
+        let Some(bounds) = self.bounds() else { return work(1) };
         let (secrets, now, request) = (self.secrets.clone(), self.now(), request.clone());
-        let granted = self.db.write(move |conn| {
-            let granted = reserve_request(conn, &secrets, &bounds, &request, now)?;
-            if matches!(granted, Granted::TooLate(_)) {
-                let name = secrets.counter_name(&request.of_network_daily());
-                limits::release(conn, &[Returned::of(name, 1)])?;
+        let decision = self.db.write(move |conn| {
+            let decision = reserve_request(conn, &secrets, &bounds, &request, now)?;
+            if matches!(decision, Decision::TooLate(_)) {
+                let numbers = request.of_network_daily();
+                let numbers = numbers.map(|it| Returned::of(secrets.counter_name(&it), 1));
+                limits::release(conn, &numbers)?;
             }
-            Ok::<_, Error>(granted)
+            Ok::<_, Error>(decision)
         })?;
-        match granted {
-            Granted::Mail(used, _) => self.release_unless_done(used, work),
-            Granted::TooLate(_) => Ok(()),
+        match decision {
+            Decision::Granted(Granted { used, rank, .. }) => {
+                self.release_unless_done(used, || work(rank))
+            }
+            Decision::TooLate(_) => Ok(()),
         }
     }
 
@@ -110,7 +121,8 @@ impl MailBudget {
         let kind = ChallengeKind::ResetPassword;
         let request = MailRequest::new(kind, &order.recipient, &Device::default());
         if let Some(bounds) = &self.bounds {
-            reserve(conn, &self.secrets, bounds, request.of_service(), now)?;
+            let counters = request.of_service(bounds.limits.share(order.rank));
+            reserve(conn, &self.secrets, bounds, counters, now)?;
         }
         Ok(())
     }
@@ -125,7 +137,8 @@ impl MailBudget {
         let Some(bounds) = &self.bounds else { return Ok(true) };
         let kind = ChallengeKind::Registration;
         let request = MailRequest::new(kind, recipient, &Device::default());
-        let mut counters = request.of_service();
+        // It must not use up what is kept for the requests of other networks.
+        let mut counters = request.of_service(MailShare::Bulk);
         counters.push(request.further());
         if !bounds.are_reported() && find_wait(conn, &self.secrets, &counters, now)?.is_some() {
             return Ok(false);
@@ -136,12 +149,21 @@ impl MailBudget {
 }
 
 /// Result of counting a request.
-enum Granted {
-    /// Queue the mail, to be sent at that time. These uses were counted.
-    Mail(Vec<Counter>, UtcTime),
-    /// Queue none: the budget of first requests is exhausted, and no slot beyond it is free in
-    /// time.
+enum Decision {
+    /// Queue the mail.
+    Granted(Granted),
+    /// Queue none: the budgets are exhausted, and no slot beyond them is free in time.
     TooLate(Error),
+}
+
+/// A request that was counted.
+struct Granted {
+    /// Its uses.
+    used: Vec<Counter>,
+    /// Time at which the mail is sent.
+    send_at: UtcTime,
+    /// Number of the request among those of its network on that day.
+    rank: i64,
 }
 
 /// Counts a request on all its counters, or refuses.
@@ -151,42 +173,52 @@ fn reserve_request(
     bounds: &Bounds,
     request: &MailRequest,
     now: UtcTime,
-) -> Result<Granted> {
+) -> Result<Decision> {
     let mut used = request.of_network();
-    reserve(conn, secrets, bounds, used.clone(), now)?;
-    let of_network_daily = request.of_network_daily();
-    let requests = reserve_one(conn, secrets, bounds, &of_network_daily, now)?;
-    used.push(of_network_daily);
-    let of_mailbox = request.of_mailbox(requests == 1);
-    let (of_mailbox, send_at) = match reserve_one(conn, secrets, bounds, &of_mailbox, now) {
-        Ok(_) => (of_mailbox, now),
-        // Anonymous clients in many networks can exhaust the budget of first requests, but the
-        // owner of the mailbox still gets a mail. Repeats get no such slot: one network could take
-        // that of another.
-        Err(Error::RateLimited(_)) if of_mailbox.counted == Counted::MailboxFirsts => {
-            match take_late_slot(conn, secrets, bounds, request, now) {
-                Ok(slot) => (request.late(), slot),
-                Err(error @ Error::RateLimited(_)) => return Ok(Granted::TooLate(error)),
-                Err(error) => return Err(error),
+    used.extend(request.of_network_daily());
+    let of_network = reserve_all(conn, secrets, bounds, used.clone(), now)?;
+    let rank = of_network.uses(Counted::MailOfNetworkDaily);
+    let number = of_network.uses(Counted::MailboxOfNetworkDaily);
+    let mut firsts = request.firsts_of_block(rank, number);
+    let exceeded = reserve_all(conn, secrets, bounds, firsts.clone(), now)?.exceeded;
+    firsts.retain(|it| !exceeded.contains(&it.counted));
+    used.extend(firsts);
+    // A block with many networks has as little as its networks would have with repeats.
+    let rank = if exceeded.contains(&Counted::NetworksOfBlock) { REPEAT } else { rank };
+    let of_mailbox = request.of_mailbox(number);
+    let is_within_budget = !exceeded.contains(&Counted::MailboxFirstsOfBlock)
+        && reserve_all(conn, secrets, bounds, vec![of_mailbox.clone()], now)?.exceeded.is_empty();
+    let send_at = if is_within_budget {
+        used.push(of_mailbox);
+        now
+    } else {
+        // Anonymous clients in many networks can exhaust the budgets of first and second requests,
+        // but the owner of the mailbox still gets a mail. Later requests get no such slot: one
+        // network could take those of others.
+        match take_late_slot(conn, secrets, bounds, (request, number), now) {
+            Ok(slot) => {
+                used.push(request.late());
+                slot
             }
+            Err(error @ Error::RateLimited(_)) => return Ok(Decision::TooLate(error)),
+            Err(error) => return Err(error),
         }
-        Err(error) => return Err(error),
     };
-    used.push(of_mailbox);
+    let of_service = request.of_service(bounds.limits.share(rank));
     match request.class {
         // Each of these requests has a mail sent.
         MailClass::Verification => {
-            reserve(conn, secrets, bounds, request.of_service(), now)?;
-            used.extend(request.of_service());
+            reserve(conn, secrets, bounds, of_service.clone(), now)?;
+            used.extend(of_service);
         }
-        MailClass::Reset => refuse_late_reset(conn, secrets, bounds, request, now)?,
+        MailClass::Reset => refuse_late_reset(conn, secrets, bounds, &of_service, now)?,
     }
-    Ok(Granted::Mail(used, send_at))
+    Ok(Decision::Granted(Granted { used, send_at, rank }))
 }
 
-/// Takes the next slot for a mail beyond the budget of first requests, one per [`MAILBOX_LATE`],
-/// and returns its time. A reset is sent at once or not at all: until the next slot the link of the
-/// last one is valid.
+/// Takes the next slot for a mail beyond the budgets of first and second requests, one per
+/// [`MAILBOX_LATE`], and returns its time. Verifications of first requests wait for their slot. A
+/// reset is sent at once or not at all: until the next slot the link of the last one is valid.
 ///
 /// # Errors
 ///
@@ -195,7 +227,7 @@ fn take_late_slot(
     conn: &mut Conn,
     secrets: &Secrets,
     bounds: &Bounds,
-    request: &MailRequest,
+    (request, number): (&MailRequest, i64),
     now: UtcTime,
 ) -> Result<UtcTime> {
     let name = secrets.counter_name(&request.late());
@@ -206,14 +238,12 @@ fn take_late_slot(
         Ok(_) => now,
     };
     let wait = slot.remaining(now);
-    let (is_too_late, retry_after) = match request.class {
-        MailClass::Verification => {
-            (wait >= request.lifetime, wait.saturating_sub(request.lifetime))
-        }
-        MailClass::Reset => (!wait.is_zero(), wait),
+    let longest = match request.class {
+        MailClass::Verification if number == 1 => request.lifetime,
+        MailClass::Verification | MailClass::Reset => Duration::ZERO,
     };
-    if is_too_late {
-        bounds.refuse(Counted::MailboxLate, retry_after)?;
+    if !wait.is_zero() && wait >= longest {
+        bounds.refuse(Counted::MailboxLate, wait.saturating_sub(longest))?;
         // The limit is only reported.
         return Ok(now);
     }
@@ -226,10 +256,10 @@ fn refuse_late_reset(
     conn: &mut Conn,
     secrets: &Secrets,
     bounds: &Bounds,
-    request: &MailRequest,
+    of_service: &[Counter],
     now: UtcTime,
 ) -> Result<()> {
-    match find_wait(conn, secrets, &request.of_service(), now)? {
+    match find_wait(conn, secrets, of_service, now)? {
         Some((counter, until))
             if until.remaining(now) >= ChallengeKind::ResetPassword.lifetime() =>
         {

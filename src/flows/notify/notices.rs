@@ -44,6 +44,7 @@ pub(crate) fn queue_notice(
         locale: &user.locale,
         subject_id: challenge.id.as_str(),
         about: Some(user.id),
+        rank: 1,
     };
     outbox::enqueue(conn, &mail, now)?;
     Ok(())

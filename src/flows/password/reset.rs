@@ -40,9 +40,9 @@ impl Flows {
     ) -> Result<()> {
         let now = self.now();
         let mail = MailRequest::new(ChallengeKind::ResetPassword, &email, device);
-        self.request_reset(&mail, || {
+        self.request_reset(&mail, |rank| {
             self.db.write(move |conn| {
-                let mail = NewMail::password_reset(&email, &locale, None);
+                let mail = NewMail { rank, ..NewMail::password_reset(&email, &locale, None) };
                 outbox::enqueue(conn, &mail, now).map_err(Error::from)
             })
         })?;
@@ -97,6 +97,19 @@ impl Flows {
     ) -> Result<()> {
         self.check_password_of(&user, new)?;
         self.refuse_breached("new_password", new)?;
+        // Apart from the hashes of sessions, so that a thief of one does not block the reset.
+        let hashes = Counter::new(Counted::HashesOfUser, format!("reset:{}", user.id));
+        let answered = Answered { challenge, user, refusal };
+        self.count(vec![hashes], || self.replace_password(answered, new, device, now))
+    }
+
+    fn replace_password(
+        &self,
+        Answered { challenge, user, refusal }: Answered,
+        new: &PlainPassword,
+        device: &Device,
+        now: UtcTime,
+    ) -> Result<()> {
         let hash = self.hasher.hash(requester(account_of(user.id), device), new)?;
         let (id, policy, secrets) = (user.id, self.policy.clone(), self.secrets.clone());
         let (context, place) = (EventContext::of(id, now).on(device), device.clone());

@@ -95,7 +95,7 @@ impl Flows {
     pub(super) fn enter(&self, entry: Entry, identity: Identity) -> Result<Registered> {
         let key = identity.key.clone();
         let is_linked = self.db.read(|conn| identities::find_by_key(conn, &key))?.is_some();
-        let network = &entry.sign_in.client.device.network;
+        let network = entry.sign_in.client.device.wide_network();
         let network = vec![Counter::new(Counted::MailOfNetwork, network)];
         if is_linked || (identity.email_verified && identity.email.is_some()) {
             let counters = if is_linked { Vec::new() } else { network };

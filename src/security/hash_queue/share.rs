@@ -3,6 +3,8 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Instant;
 
+use super::Origin;
+
 /// A job. Its argument says whether it runs or is refused.
 pub(in crate::security) type Job = Box<dyn FnOnce(Start) + Send>;
 
@@ -23,16 +25,16 @@ pub(super) struct Waiting {
 /// The jobs of one share.
 #[derive(Default)]
 pub(super) struct Share {
-    networks: HashMap<String, VecDeque<Waiting>>,
+    networks: HashMap<Origin, VecDeque<Waiting>>,
     /// The networks with jobs, the next one first.
-    turns: VecDeque<String>,
+    turns: VecDeque<Origin>,
     /// The number of jobs.
     pub(super) waiting: usize,
 }
 
 impl Share {
     /// Adds a job to a share of `places`, and returns the job that is refused.
-    pub(super) fn admit(&mut self, network: String, job: Waiting, places: usize) -> Option<Job> {
+    pub(super) fn admit(&mut self, network: Origin, job: Waiting, places: usize) -> Option<Job> {
         let mut refused = None;
         if self.waiting >= places {
             match self.make_room(&network, &job.account) {
@@ -49,16 +51,42 @@ impl Share {
         refused
     }
 
-    /// Removes a job of the network with the most jobs, if `network` has fewer, or one of the
-    /// account with the most jobs in `network`, if `account` has fewer.
-    fn make_room(&mut self, network: &str, account: &str) -> Option<Waiting> {
+    /// Removes a job of the network with the most jobs, if `network` has fewer; one of the account
+    /// with the most jobs in `network`, if `account` has fewer; or one of the block with the most
+    /// jobs, if the block of `network` has none.
+    fn make_room(&mut self, network: &Origin, account: &str) -> Option<Waiting> {
         let own = self.networks.get(network).map_or(0, VecDeque::len);
         let longest = self.networks.values_mut().max_by_key(|lane| lane.len());
         let removed = match longest.filter(|lane| lane.len() > own + 1) {
             Some(lane) => lane.pop_back(),
-            None => remove_repeated(self.networks.get_mut(network)?, account),
+            None => match self.networks.get_mut(network) {
+                Some(lane) => remove_repeated(lane, account),
+                None => self.remove_of_large_block(&network.block),
+            },
         };
         self.waiting -= usize::from(removed.is_some());
+        removed
+    }
+
+    /// Removes the newest job of the block with the most jobs, if that has several and `block` has
+    /// none. A client with many networks has them in few blocks.
+    fn remove_of_large_block(&mut self, block: &str) -> Option<Waiting> {
+        let mut jobs: HashMap<&str, usize> = HashMap::new();
+        for (network, lane) in &self.networks {
+            *jobs.entry(&network.block).or_default() += lane.len();
+        }
+        let (largest, most) = jobs.iter().max_by_key(|(_, jobs)| **jobs)?;
+        if jobs.contains_key(block) || *most < 2 {
+            return None;
+        }
+        let lanes = self.networks.iter().filter(|(network, _)| network.block == *largest);
+        let newest = lanes.max_by_key(|(_, lane)| lane.back().map(|job| job.since))?.0.clone();
+        let lane = self.networks.get_mut(&newest)?;
+        let removed = lane.pop_back();
+        if lane.is_empty() {
+            self.networks.remove(&newest);
+            self.turns.retain(|network| *network != newest);
+        }
         removed
     }
 

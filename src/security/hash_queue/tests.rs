@@ -5,11 +5,17 @@ use std::sync::{Arc, mpsc};
 use super::*;
 
 fn from(account: &str, network: &str) -> Requester {
-    Requester { account: account.into(), lane: Lane::Network(network.into()) }
+    Requester { account: account.into(), lane: Lane::Network(origin(network)) }
 }
 
 fn known(account: &str, network: &str) -> Requester {
-    Requester { account: account.into(), lane: Lane::KnownDevice(network.into()) }
+    Requester { account: account.into(), lane: Lane::KnownDevice(origin(network)) }
+}
+
+/// Returns the network `block/name`, or one with a block of its own.
+fn origin(network: &str) -> Origin {
+    let block = network.split('/').next().unwrap_or_default();
+    Origin { network: network.into(), block: block.into() }
 }
 
 /// Submits jobs that record their name when they run or are refused. Nothing takes them yet.
@@ -71,6 +77,31 @@ fn a_full_queue_favours_small_networks_and_reserves_places_for_known_devices() {
     bench.submit("l0", known("l0", "b"));
     assert_eq!(bench.refused(), ["k7"]);
     assert_eq!(bench.run_all().len(), 24);
+}
+
+#[test]
+fn a_block_without_a_job_has_a_place_before_another_has_several() {
+    let bench = Bench::new();
+    for number in 0..16 {
+        bench.submit(&format!("x{number}"), from(&format!("x{number}"), &format!("x/{number}")));
+    }
+    bench.submit("x16", from("x16", "x/16"));
+    assert_eq!(bench.refused(), ["x16"]);
+    bench.submit("y0", from("y0", "y/0"));
+    assert_eq!(bench.refused(), ["x15"]);
+    // The next networks of a block have no precedence, so that a few blocks take few places.
+    bench.submit("y1", from("y1", "y/1"));
+    assert_eq!(bench.refused(), ["y1"]);
+    for number in 0..14 {
+        bench.submit(&format!("z{number}"), from(&format!("z{number}"), &format!("z{number}/0")));
+    }
+    assert_eq!(bench.refused().len(), 14);
+    bench.submit("last", from("last", "last/0"));
+    assert_eq!(bench.refused(), ["last"]);
+    // A network that lost its job has its turn when it returns.
+    assert_eq!(bench.run_all().len(), 16);
+    bench.submit("x15", from("x15", "x/15"));
+    assert_eq!(bench.run_all(), ["x15"]);
 }
 
 #[test]

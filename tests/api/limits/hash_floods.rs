@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::api::limits::attempts::{HOME, LIMITED, limited_with};
 use crate::api::limits::failed_writes::{FEW, TRIES, prepare};
 use crate::api::limits::hashing_requests::THAT_HASH;
-use crate::support::account::PASSWORD_CHANGED;
+use crate::support::account::{PASSWORD_CHANGED, RESET};
 use crate::support::{Answer, HOUR, PASSWORD, TestApp, Tokens, World, on_both, settled};
 
 const MINA: &str = "mina@example.com";
@@ -99,6 +99,21 @@ on_both! {
         });
     }
 
+    fn wrong_passwords_from_more_networks_than_the_queue_has_places_keep_no_other_from_logging_in(world) {
+        let app = costly(&world, &[("HALLPASS_LIMIT_NETWORK", "10000/1m")]);
+        app.person(&world, EVE);
+        let flood = |number: usize, round: usize| {
+            let from = format!("2001:db8:{number:x}:{round:x}::1");
+            let answer = log_in_from(&app, &from, &format!("user-{number}-{round}"), "wrong wrong");
+            assert!([401, 503].contains(&answer.status), "{answer:?}");
+        };
+        during(40, flood, || {
+            for _ in 0..5 {
+                log_in_from(&app, HOME, EVE, PASSWORD).is(200);
+            }
+        });
+    }
+
     fn one_account_with_many_known_devices_keeps_no_other_from_logging_in(world) {
         let app = costly(&world, &[("HALLPASS_LIMIT_NETWORK", "10000/1m")]);
         app.verify_code(&app.register_with(&json!({"email": EVE, "password": PASSWORD, "username": "eve"})), &world.proof(EVE, 1).code).is(200);
@@ -168,6 +183,32 @@ on_both! {
         world.advance(HOUR);
         let eve = app.log_in(EVE, "plum tree at dusk 19").is(200).tokens();
         app.change_password(&eve.access, None, PASSWORD).is(204);
+    }
+
+    fn resets_of_one_account_are_counted_from_all_networks_together(world) {
+        let few = [("HALLPASS_LIMIT_MAIL_HOURLY", "20"), ("HALLPASS_LIMIT_MAIL_DAILY", "100")];
+        let app = limited_with(&world, &few);
+        app.person(&world, MINA);
+        let thief = app.log_in(MINA, PASSWORD).is(200).tokens();
+        // What a session hashes is counted apart.
+        for number in 0..20 {
+            app.change_password(&thief.access, None, &format!("plum tree at dusk {number}"));
+        }
+        app.change_password(&thief.access, None, PASSWORD).refused(429, "rate_limited");
+        let reset = |number: usize| {
+            let from = format!("10.{number}.0.1");
+            let from = [("x-forwarded-for", from.as_str())];
+            app.post_with("/v1/password-reset", &from, &json!({"email": MINA})).is(202);
+            let token = world.link_about(MINA, RESET, number);
+            let body = json!({"token": token, "new_password": format!("pear tree at dawn {number}")});
+            app.post_with("/v1/password-reset/confirm", &from, &body)
+        };
+        for number in 1..=20 {
+            reset(number).is(204);
+        }
+        reset(21).refused(429, "rate_limited");
+        world.advance(HOUR);
+        reset(22).is(204);
     }
 
     fn accounts_that_staff_create_with_a_password_are_counted(world) {

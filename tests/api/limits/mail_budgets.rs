@@ -1,6 +1,8 @@
 //! Budgets of mail that anonymous clients can request: they limit the mail to each address, and
 //! always leave some for its owner.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::api::limits::attempts::{ELSEWHERE, HOME, limited, limited_with};
@@ -20,9 +22,37 @@ fn register(app: &TestApp, email: &str, from: &str) -> Answer {
     app.post_with("/v1/register", &[("x-forwarded-for", from)], &body)
 }
 
-/// An address in the `number`th network of strangers.
+/// An address in the `number`th network of strangers, each of another provider.
 fn stranger(number: usize) -> String {
-    format!("198.{}.{}.1", 18 + number / 250, number % 250)
+    format!("{}.{}.0.1", 20 + number / 250, number % 250)
+}
+
+/// An address in the `number`th /48 of one provider.
+fn of_one_provider(number: usize) -> String {
+    format!("2001:db8:{number:x}::1")
+}
+
+/// Returns the number of requests that are accepted; the others have reached a limit.
+fn accepted(answers: impl Iterator<Item = Answer>) -> usize {
+    let is_accepted = |answer: &Answer| {
+        assert!([202, 429].contains(&answer.status), "{answer:?}");
+        answer.status == 202
+    };
+    answers.filter(is_accepted).count()
+}
+
+/// Makes accounts at a service without limits, which sends no mail of the limited one.
+fn make_accounts(world: &World, emails: impl Iterator<Item = String>) {
+    let quiet = world.app();
+    for email in emails {
+        quiet.person(world, &email);
+    }
+}
+
+/// Returns the time until the next day, from which on the budgets of the service are full again.
+fn until_midnight(world: &World) -> Duration {
+    let of_day = u64::try_from(world.now()).unwrap() % DAY.as_secs();
+    Duration::from_secs(DAY.as_secs() - of_day)
 }
 
 /// Waits until every order was looked at: what is left waits for a budget. (The clock must not move
@@ -171,15 +201,45 @@ on_both! {
                 world.advance(HOUR);
             }
             ask(&app, path, MINA, &stranger(10)).is(202);
+            ask(&app, path, MINA, &stranger(10)).is(202);
             let again = ask(&app, path, MINA, &stranger(10));
-            assert_eq!(again.status, 429, "{class}: repeats have had their half");
+            assert_eq!(again.status, 429, "{class}: later requests have had their half");
             ask(&app, path, MINA, &stranger(11)).is(202);
         }
         looked_at_all(&world);
-        assert_eq!(world.mails_about(MINA, RESET).len(), 3 + 5 + 2);
+        // Three first requests, three second ones and five later ones of strangers, and these.
+        assert_eq!(world.mails_about(MINA, RESET).len(), 3 + 3 + 5 + 3);
     }
 
-    fn twenty_mails_of_each_class_go_to_a_mailbox_at_once_and_then_one_in_half_an_hour(world) {
+    fn strangers_keep_no_owner_from_the_second_reset_of_a_day(world) {
+        let app = limited(&world);
+        let sieges = [3, 5, 8, 12];
+        let owner = |networks: usize| format!("owner{networks}@example.com");
+        for networks in sieges {
+            app.person(&world, &owner(networks));
+        }
+        world.advance(DAY);
+        for networks in sieges {
+            let owner = owner(networks);
+            ask(&app, ASK_RESET, &owner, HOME).is(202);
+            for number in 0..networks {
+                for _ in 0..3 {
+                    ask(&app, ASK_RESET, &owner, &stranger(20 * networks + number));
+                }
+            }
+            looked_at_all(&world);
+            // The link of the last mail is valid, whichever request it was for.
+            ask(&app, ASK_RESET, &owner, HOME).is(202);
+            looked_at_all(&world);
+            let mails = world.mails_about(&owner, RESET).len();
+            let most = 1 + networks + 5 + 5 + 1;
+            assert!(mails <= most, "{mails} mails after {networks} networks");
+            let link = world.link_about(&owner, RESET, mails);
+            app.reset_by_link(&link, "chosen under siege").is(204);
+        }
+    }
+
+    fn twenty_five_mails_of_each_class_go_to_a_mailbox_at_once_and_then_one_in_half_an_hour(world) {
         let app = limited(&world);
         app.person(&world, MINA);
         world.advance(DAY);
@@ -196,13 +256,13 @@ on_both! {
         looked_at_all(&world);
         let mails = || world.mails_so_far(MINA).len() - before + world.mails_so_far(tagged).len();
         let at_once = mails();
-        // Twenty of each class, one beyond of verifications and one of resets for each address, and
-        // five for the other registrations that wait.
-        assert!((15..=48).contains(&at_once), "{at_once}");
+        // Twenty-five of each class, one beyond of verifications and one of resets for each address,
+        // and five for the other registrations that wait.
+        assert!((15..=58).contains(&at_once), "{at_once}");
         for half_hour in 1..=4 {
             world.advance(HOUR / 2);
             looked_at_all(&world);
-            assert!(mails() <= 48 + half_hour, "{} after {at_once}", mails());
+            assert!(mails() <= 58 + half_hour, "{} after {at_once}", mails());
         }
         world.advance(DAY);
         let before = world.mails_about(MINA, RESET).len();
@@ -280,12 +340,18 @@ on_both! {
                 register(&app, &format!("nemo+{number}.{round}@example.com"), &stranger(number));
             }
         }
-        // The budget of repeats is used up, that of first requests has ten left.
+        // The budgets of repeats are used up, that of first requests has ten left.
         register(&app, "nemo+r@example.com", &stranger(0)).refused(429, "rate_limited");
+        let mut seconds = Vec::new();
         for number in 5..15 {
             register(&app, &format!("nemo+{number}@example.com"), &stranger(number)).is(202);
+            seconds.push(register(&app, &format!("nemo+r{number}@example.com"), &stranger(number)));
             register(&app, "nemo+r@example.com", &stranger(number)).refused(429, "rate_limited");
         }
+        // In half an hour, one second request is served all the same.
+        let retry_after = seconds[1].header("retry-after").map(str::to_owned);
+        assert_eq!(retry_after.as_deref(), Some("1800"));
+        assert_eq!(accepted(seconds.into_iter()), 1);
         looked_at_all(&world);
         assert_eq!(world.count("outbox WHERE status = 'queued'"), 0, "nothing waits");
     }
@@ -502,7 +568,8 @@ on_both! {
             register(&app, &format!("invented{number}@example.com"), &stranger(number)).is(202);
         }
         let refused = register(&app, "invented9@example.com", HOME).refused(429, "rate_limited");
-        assert_eq!(refused.header("retry-after"), Some(DAY.as_secs().to_string().as_str()));
+        let retry_after = until_midnight(&world).as_secs();
+        assert_eq!(refused.header("retry-after"), Some(retry_after.to_string().as_str()));
         ask(&app, ASK_RESET, MINA, HOME).is(202);
         world.mail_about(MINA, RESET, 1);
     }
@@ -519,32 +586,143 @@ on_both! {
         looked_at_all(&world);
         let person = |number| format!("p{number}@one.example");
         for number in 0..10 {
-            app.person(&world, &person(number));
+            register(&app, &person(number), &stranger(100 + number)).is(202);
         }
         register(&app, &person(10), HOME).refused(429, "rate_limited");
-        register(&app, "p0@two.example", HOME).is(202);
-        register(&app, "p1@two.example", HOME).is(202);
+        register(&app, "p0@two.example", &stranger(120)).is(202);
+        register(&app, "p1@two.example", &stranger(121)).is(202);
         register(&app, "p2@two.example", HOME).refused(429, "rate_limited");
         // Everything that was accepted is sent at once.
         looked_at_all(&world);
         assert_eq!(world.count("outbox WHERE status = 'queued'"), 0);
 
-        for number in 0..10 {
+        make_accounts(&world, (20..30).map(person));
+        world.advance(until_midnight(&world));
+        for number in 20..30 {
             ask(&app, ASK_RESET, &person(number), &stranger(number)).is(202);
         }
         looked_at_all(&world);
-        let refused = ask(&app, ASK_RESET, &person(0), HOME).refused(429, "rate_limited");
+        let refused = ask(&app, ASK_RESET, &person(20), HOME).refused(429, "rate_limited");
         let unknown = ask(&app, ASK_RESET, "nobody@one.example", HOME).refused(429, "rate_limited");
         assert_eq!(look(&refused), look(&unknown));
         // Shortly before the next day a reset waits for it.
-        world.advance(HOUR * 23 + HOUR * 2 / 3);
-        ask(&app, ASK_RESET, &person(0), HOME).is(202);
+        world.advance(until_midnight(&world).saturating_sub(HOUR / 3));
+        ask(&app, ASK_RESET, &person(20), HOME).is(202);
         looked_at_all(&world);
-        assert_eq!(world.mails_about(&person(0), RESET).len(), 1);
+        assert_eq!(world.mails_about(&person(20), RESET).len(), 1);
         world.advance(HOUR / 3);
-        world.mail_about(&person(0), RESET, 2);
+        world.mail_about(&person(20), RESET, 2);
         register(&app, &person(10), HOME).is(202);
         world.proof(&person(10), 1);
+    }
+
+    fn few_networks_use_up_no_domain_and_no_total(world) {
+        for (class, scope) in [("registrations", "DOMAIN"), ("registrations", "TOTAL"), ("resets", "DOMAIN"), ("resets", "TOTAL")] {
+            let limit = format!("HALLPASS_LIMIT_MAIL_{scope}");
+            let app = limited_with(&world, &[(limit.as_str(), "40"), ("HALLPASS_LIMIT_MAIL_NETWORK", "4")]);
+            world.alter("DELETE FROM limits");
+            world.advance(until_midnight(&world));
+            let domain = format!("{class}-{}.example", scope.to_lowercase());
+            let person = |number: usize| format!("p{number}@{domain}");
+            if class == "resets" {
+                make_accounts(&world, (1..100).map(person));
+            }
+            let mut addresses = 0;
+            let mut next = || {
+                addresses += 1;
+                person(addresses)
+            };
+            let request = |email: &str, from: &str| {
+                let answer = match class {
+                    "resets" => ask(&app, ASK_RESET, email, from),
+                    _ => register(&app, email, from),
+                };
+                looked_at_all(&world);
+                answer
+            };
+            // Two networks use up a quarter with all that they may request in several hours.
+            for _ in 0..4 {
+                for number in [0, 1] {
+                    for _ in 0..4 {
+                        let answer = request(&next(), &stranger(number));
+                        assert!([202, 429].contains(&answer.status), "{answer:?}");
+                    }
+                }
+                world.advance(HOUR);
+            }
+            // An office gets four, whatever these do; it needs a higher limit for more.
+            for _ in 0..4 {
+                request(&next(), HOME).is(202);
+            }
+            request(&next(), HOME).refused(429, "rate_limited");
+            // More networks use up half of it, and the first request of each further one is served.
+            for number in 2..8 {
+                for _ in 0..4 {
+                    let answer = request(&next(), &stranger(number));
+                    assert!([202, 429].contains(&answer.status), "{answer:?}");
+                }
+            }
+            request(&next(), &stranger(2)).refused(429, "rate_limited");
+            let served = accepted((10..40).map(|number| request(&next(), &stranger(number))));
+            // Of the firsts, three, six and these.
+            assert_eq!(20 + 9 + served, 40, "{class}, {scope}: the limit stays a bound");
+            let retry_after = until_midnight(&world).as_secs();
+            let refused = request(&next(), ELSEWHERE).refused(429, "rate_limited");
+            assert_eq!(refused.header("retry-after"), Some(retry_after.to_string().as_str()));
+            world.advance(until_midnight(&world));
+            request(&next(), ELSEWHERE).is(202);
+        }
+    }
+
+    fn resets_for_unknown_addresses_use_up_no_share_of_the_known_ones(world) {
+        let app = limited_with(&world, &[("HALLPASS_LIMIT_MAIL_DOMAIN", "10")]);
+        app.person(&world, MINA);
+        for number in 0..40 {
+            ask(&app, ASK_RESET, &format!("nobody{number}@example.com"), &stranger(number / 10)).is(202);
+        }
+        looked_at_all(&world);
+        ask(&app, ASK_RESET, MINA, HOME).is(202);
+        world.mail_about(MINA, RESET, 1);
+    }
+
+    fn the_many_networks_of_one_provider_have_few_first_requests(world) {
+        let app = limited_with(&world, &[("HALLPASS_LIMIT_MAIL_DOMAIN", "40"), ("HALLPASS_LIMIT_MAIL_TOTAL", "1000")]);
+        let invented = |number: usize| format!("p{number}@example.com");
+        let answers = (0..50).map(|number| register(&app, &invented(number), &of_one_provider(number)));
+        // Ten first requests, and half of the budget as repeats.
+        assert_eq!(accepted(answers), 10 + 20);
+        register(&app, "newcomer@example.com", HOME).is(202);
+        world.proof("newcomer@example.com", 1);
+    }
+
+    fn the_many_networks_of_one_provider_delay_no_newcomer(world) {
+        let app = limited(&world);
+        let newcomer = "newcomer@example.com";
+        for number in 0..40 {
+            let tagged = newcomer.replace('@', &format!("+{number}@"));
+            register(&app, &tagged, &of_one_provider(number)).is(202);
+        }
+        let pending = register(&app, newcomer, HOME).is(202);
+        let proof = world.proof(newcomer, 1);
+        app.verify_code(&pending.text("registration_token"), &proof.code).is(200);
+    }
+
+    fn an_office_with_a_raised_limit_registers_all_its_people_in_an_hour(world) {
+        let app = limited_with(&world, &[("HALLPASS_LIMIT_MAIL_NETWORK", "60"), ("HALLPASS_LIMIT_MAIL_DOMAIN", "120")]);
+        for number in 0..60 {
+            register(&app, &format!("p{number}@office.example"), HOME).is(202);
+        }
+        register(&app, "p60@office.example", HOME).refused(429, "rate_limited");
+    }
+
+    fn the_networks_of_one_ipv6_customer_create_twenty_accounts_an_hour(world) {
+        let app = limited_with(&world, &[("HALLPASS_EMAIL_VERIFICATION", "none")]);
+        let from = |number: usize| format!("2001:db8:55:{number:x}::1");
+        for number in 0..20 {
+            register(&app, &format!("p{number}@one.example"), &from(number)).is(201);
+        }
+        register(&app, "p20@one.example", &from(20)).refused(429, "rate_limited");
+        register(&app, "p20@one.example", "2001:db8:56::1").is(201);
     }
 
     fn a_registration_without_mail_takes_no_mail_budget(world) {

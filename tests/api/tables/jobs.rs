@@ -16,7 +16,7 @@ use crate::support::{at_once, on_both};
 fn enqueue(conn: &mut Conn, recipient: &str, second: i64) -> Result<()> {
     let (recipient, locale) = (&Email::unchecked(recipient), &Locale::default());
     let kind = MailKind::Registration;
-    let mail = NewMail { kind, recipient, locale, subject_id: "x", about: None };
+    let mail = NewMail { kind, recipient, locale, subject_id: "x", about: None, rank: 1 };
     outbox::enqueue(conn, &mail, at(second))
 }
 
@@ -105,7 +105,8 @@ fn retry(db: &Db, id: Option<&JobId>, now: i64) -> usize {
 }
 
 fn enqueue_delivery(db: &Db, target: &'static str) {
-    let job = NewJob { kind: "delivery", target, locale: "", subject_id: "x", about: None };
+    let job =
+        NewJob { kind: "delivery", target, locale: "", subject_id: "x", about: None, rank: 1 };
     db.write(move |conn| jobs::enqueue(conn, &job, at(0))).unwrap();
 }
 

@@ -89,7 +89,7 @@ fn trying_again_takes_nothing_more_of_the_budget_of_an_address() {
     // Two orders, each tried twice at least.
     service.wait_for_log("mail not sent", 4);
     let uses = "SELECT CAST(uses AS TEXT) AS line FROM limits WHERE name LIKE 'mailbox_firsts:%' \
-                OR name LIKE 'mailbox_repeats:%'";
+                OR name LIKE 'mailbox_seconds:%'";
     assert_eq!(Database::at(&setup.database_url()).lines(uses), ["1", "1"]);
 }
 

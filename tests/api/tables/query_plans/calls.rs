@@ -261,6 +261,7 @@ fn call_outbox(conn: &mut Conn, recorder: &Recorder) {
         locale: &locale,
         subject_id: "r7",
         about: Some(USER),
+        rank: 1,
     };
     call!(recorder, outbox::enqueue(conn, &mail, NOW));
     call!(recorder, outbox::claim(conn, USER, &recipient));
@@ -291,6 +292,7 @@ fn call_jobs(conn: &mut Conn, recorder: &Recorder) -> QueuedMail {
         locale: "en",
         subject_id: "r7",
         about: Some(USER),
+        rank: 1,
     };
     call!(recorder, jobs::enqueue(conn, &job, NOW));
     let without_lanes = vec!["example.org".to_owned()];
