@@ -208,6 +208,12 @@ fn time(at: UtcTime) -> String {
     humantime::format_rfc3339_seconds(UNIX_EPOCH + since_epoch).to_string()
 }
 
+/// Returns stored text for the terminal: control characters, line breaks and invisible characters
+/// are escaped, so that it cannot control the terminal nor pass for another line (CWE-150).
+fn printable(text: &str) -> String {
+    text.escape_debug().to_string().replace("\\'", "'").replace("\\\"", "\"")
+}
+
 /// Masks an e-mail address: enough to recognise it, too little to write to it.
 fn masked(address: &str) -> String {
     match address.split_once('@') {

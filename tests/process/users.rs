@@ -5,6 +5,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::both::on_both;
+use crate::database::Database;
 use crate::missing::needs;
 use crate::service::Setup;
 
@@ -147,5 +148,25 @@ on_both! {
         refused(&setup, &brief, "more than 0s");
         refused(&setup, &["api-keys", "revoke", "x"], "no API key");
         refused(&setup, &["api-keys", "create", "--name", "a", "--scope", "all"], "users:write");
+    }
+
+    fn no_stored_text_controls_the_terminal(setup) {
+        let escape = "\u{1b}]0;owned\u{7}\n2 root\u{202e}";
+        for user in ["mina", "o'neil"] {
+            run(&setup, &["users", "invite", &format!("{user}@example.com")]);
+        }
+        run(&setup, &["api-keys", "create", "--name", "billing", "--scope", "revoke"]);
+        let database = Database::at(&setup.database_url());
+        for (table, column) in [("users WHERE id = 1", "username"), ("api_keys", "name"), ("outbox", "last_error")] {
+            let (table, condition) = table.split_once(' ').unwrap_or((table, ""));
+            database.execute(&format!("UPDATE {table} SET {column} = '{escape}' {condition}"));
+        }
+        for command in [&["users", "list"][..], &["users", "show", "1"], &["api-keys", "list"], &["mail", "list"]] {
+            let printed = run(&setup, command);
+            let shown = r"\u{1b}]0;owned\u{7}\n2 root\u{202e}";
+            assert!(printed.contains(shown), "{command:?}: {printed}");
+            assert!(!printed.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{command:?}: {printed}");
+        }
+        assert!(run(&setup, &["users", "show", "2"]).starts_with("2 o'neil@example.com"));
     }
 }
