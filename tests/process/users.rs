@@ -169,4 +169,36 @@ on_both! {
         }
         assert!(run(&setup, &["users", "show", "2"]).starts_with("2 o'neil@example.com"));
     }
+
+    fn a_reference_to_several_accounts_is_refused(setup) {
+        for user in ["ada", "eve", "ida"] {
+            run(&setup, &["users", "invite", &format!("{user}@example.com"), "--username", user]);
+        }
+        let database = Database::at(&setup.database_url());
+        // Staff can set such names at the Django REST adapter, and imports bring them.
+        for (id, name) in [(2, "1"), (3, "ada@example.com")] {
+            database.execute(&format!(
+                "UPDATE users SET username = '{name}', username_norm = '{name}' WHERE id = {id}"
+            ));
+        }
+        let one = "id:1 ada <ada@example.com>";
+        for (reference, other) in [
+            ("1", "id:2 1 <eve@example.com>"),
+            ("ada@example.com", "id:3 ada@example.com <ida@example.com>"),
+            ("ADA@example.com", "id:3 ada@example.com <ida@example.com>"),
+        ] {
+            for command in [&["show", reference][..], &["delete", reference, "--yes"], &["reset", reference, "--yes"]] {
+                let arguments = [&["users"], command].concat();
+                refused(&setup, &arguments, &format!("`{reference}` names several accounts"));
+                refused(&setup, &arguments, &format!("\n  {one}\n  {other}"));
+            }
+        }
+        for (reference, id) in [("id:1", 1), ("id:2", 2), ("2", 2), ("ada", 1), ("ida@example.com", 3)] {
+            assert_eq!(json_of(&setup, &["show", reference])["user_id"], id, "{reference}");
+        }
+        refused(&setup, &["users", "show", "id:9"], "no such account");
+        refused(&setup, &["users", "show", "id:ada"], "no such account");
+        assert_eq!(run(&setup, &["users", "delete", "id:2", "--yes"]), "deleted 2\n");
+        assert_eq!(json_of(&setup, &["show", "1"])["username"], "ada");
+    }
 }
