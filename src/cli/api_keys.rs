@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Managing, Outcome, flows_of, print, time};
+use super::{Managing, Outcome, flows_of, print, printable, time};
 use crate::app::open_database;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
@@ -98,7 +98,7 @@ fn shown(key: &ApiKey, now: UtcTime) -> String {
     let at = |word: &str, at: Option<UtcTime>| {
         at.map(|at| format!("  {word} {}", time(at))).unwrap_or_default()
     };
-    let (id, name, state) = (&key.id, &key.name, key.state(now).name());
+    let (id, name, state) = (&key.id, printable(&key.name), key.state(now).name());
     let (made, scopes) = (time(key.created_at), Scope::to_text(&key.scopes));
     let (expires, used) = (at("expires", key.expires_at), at("last used", key.last_used_at));
     format!("{id}  {state}  {name}  {scopes}  made {made}{expires}{used}")

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, IsTerminal as _};
 
-use super::{Outcome, flows_of, print};
+use super::{Outcome, flows_of, print, printable};
 use crate::config::Config;
 use crate::domain::{Email, Fault, PlainPassword, Username};
 use crate::flows::{Error, NewSuperuser};
@@ -54,7 +54,7 @@ pub(super) fn run(config: &Config, arguments: Arguments) -> Outcome {
         }
         other => other.to_string(),
     })?;
-    print(&format!("superuser {} has id {}\n", user.username.as_str(), user.id))
+    print(&format!("superuser {} has id {}\n", printable(user.username.as_str()), user.id))
 }
 
 /// Asks for a password at the terminal, or reads one line from standard input.

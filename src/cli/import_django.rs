@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Outcome, masked, print};
+use super::{Outcome, masked, print, printable};
 use crate::app::open_database;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, database_url};
@@ -200,7 +200,7 @@ fn shown_conflict(conflict: &Conflict) -> String {
             }
             Shared::Number => "number".to_owned(),
             Shared::Name => "name".to_owned(),
-            Shared::Address(address) => format!("address {}", masked(address).escape_debug()),
+            Shared::Address(address) => format!("address {}", printable(&masked(address))),
         };
         let place = match place {
             Place::Django => "in Django",
@@ -217,5 +217,5 @@ fn shown_conflict(conflict: &Conflict) -> String {
 fn shown_name(name: &str) -> String {
     let name =
         if name.contains(['@', '\u{ff20}', '\u{fe6b}']) { masked(name) } else { name.to_owned() };
-    name.escape_debug().to_string()
+    printable(&name)
 }

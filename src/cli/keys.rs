@@ -1,6 +1,6 @@
 //! `hallpass keys list` and `hallpass keys rotate`
 
-use super::{Outcome, flows_of, print, time};
+use super::{Outcome, flows_of, print, printable, time};
 use crate::app::open_database;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
@@ -53,7 +53,8 @@ fn list(config: &Config) -> Outcome {
 }
 
 fn shown(key: &KeyDates, life: KeySchedule, now: UtcTime) -> String {
-    let (kid, algorithm, state) = (&key.kid, &key.algorithm, life.state(now).name());
+    let (kid, algorithm, state) =
+        (printable(&key.kid), printable(&key.algorithm), life.state(now).name());
     let (made, begins) = (time(key.created_at), time(life.begins_at));
     let until = |word: &str, at: Option<UtcTime>| {
         at.map(|at| format!("  {word} {}", time(at))).unwrap_or_default()

@@ -1,6 +1,6 @@
 //! `hallpass mail list` and `hallpass mail retry`
 
-use super::{Outcome, masked, print, time};
+use super::{Outcome, masked, print, printable, time};
 use crate::app::open_database;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
@@ -123,5 +123,6 @@ fn shown(line: &MailLine) -> String {
     };
     let error = line.last_error.as_deref().unwrap_or("-");
     let (id, kind, tries) = (&line.id, &line.kind, line.attempts);
-    format!("{id}  {kind}  to {}  {tries} tries  {when}  {error}\n", masked(&line.recipient))
+    let (to, error) = (printable(&masked(&line.recipient)), printable(error));
+    format!("{id}  {kind}  to {to}  {tries} tries  {when}  {error}\n")
 }

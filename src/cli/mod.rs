@@ -146,7 +146,17 @@ fn configured(command: Command, source: Source) -> Outcome {
         },
         _ => config.clone(),
     });
-    if let Command::Users(_) | Command::ApiKeys(_) | Command::Mail(_) | Command::Keys(_) = command {
+    match command {
+        // The service first prepares its log, and doctor prints them among its results.
+        Command::Serve | Command::Doctor => {}
+        _ => log_warnings(&config),
+    }
+    if let Command::CreateSuperuser(_)
+    | Command::Users(_)
+    | Command::ApiKeys(_)
+    | Command::Mail(_)
+    | Command::Keys(_) = command
+    {
         tell_of_new_database(&config.database);
     }
     match command {
@@ -162,6 +172,13 @@ fn configured(command: Command, source: Source) -> Outcome {
         Command::Backup(arguments) => backup::run(&config, &arguments),
         Command::Healthcheck => healthcheck::run(&config),
         Command::Openapi { .. } | Command::EnvExample | Command::CopyDatabase(_) => Ok(()),
+    }
+}
+
+/// Logs the warnings about the settings, such as a misspelt name.
+fn log_warnings(config: &Config) {
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
     }
 }
 
@@ -206,6 +223,12 @@ fn print(text: &str) -> Outcome {
 fn time(at: UtcTime) -> String {
     let since_epoch = Duration::from_micros(u64::try_from(at.micros()).unwrap_or(0));
     humantime::format_rfc3339_seconds(UNIX_EPOCH + since_epoch).to_string()
+}
+
+/// Returns stored text for the terminal: control characters, line breaks and invisible characters
+/// are escaped, so that it cannot control the terminal nor pass for another line (CWE-150).
+fn printable(text: &str) -> String {
+    text.escape_debug().to_string().replace("\\'", "'").replace("\\\"", "\"")
 }
 
 /// Masks an e-mail address: enough to recognise it, too little to write to it.

@@ -8,7 +8,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::Outcome;
+use super::{Outcome, log_warnings};
 use crate::app::App;
 use crate::clock::SystemClock;
 use crate::config::{Config, LimitMode};
@@ -25,9 +25,7 @@ pub(super) fn run(config: &Config) -> Outcome {
         .map_err(|error| error.to_string())?;
     // Before the first line of the log.
     survive_file_size_limit(&runtime).map_err(|error| error.to_string())?;
-    for warning in &config.warnings {
-        tracing::warn!("{warning}");
-    }
+    log_warnings(config);
     allow_many_connections();
     telemetry::report_missing_lines().map_err(|error| error.to_string())?;
     let outcome = runtime.block_on(async {

@@ -4,8 +4,8 @@ mod confirm;
 mod shown;
 
 use self::confirm::confirm;
-use self::shown::line;
-use super::{Managing, Outcome, create_superuser, flows_of, print};
+use self::shown::{line, name};
+use super::{Managing, Outcome, create_superuser, flows_of, print, printable};
 use crate::config::Config;
 use crate::domain::{
     Device, Email, Fault, Locale, PlainPassword, Roles, User, UserId, Username, UtcTime,
@@ -86,7 +86,7 @@ pub(super) enum Command {
 /// An account.
 #[derive(clap::Args)]
 pub(super) struct Reference {
-    /// The user id, the user name or the e-mail address.
+    /// The user id, the user name or the e-mail address. `id:7` is the user id only.
     user: String,
 }
 
@@ -211,7 +211,19 @@ impl Users {
     }
 
     fn find(&self, reference: &Reference) -> Result<User, Failure> {
-        Ok(self.flows.find_account_by_reference(&reference.user)?)
+        let reference = &reference.user;
+        let mut found = self.flows.list_accounts_by_reference(reference)?;
+        match (found.pop(), &found[..]) {
+            (Some(user), []) => Ok(user),
+            (None, _) => Err(Error::NotFound.into()),
+            (Some(last), others) => {
+                let all = others.iter().chain([&last]);
+                let names: Vec<String> = all.map(|user| format!("\n  id:{}", name(user))).collect();
+                let (reference, names) = (printable(reference), names.concat());
+                Err(format!("`{reference}` names several accounts; use the id of one:{names}")
+                    .into())
+            }
+        }
     }
 
     fn list(&self, search: Option<String>, limit: usize) -> Result<(), Failure> {

@@ -2,7 +2,7 @@
 
 use strsim::osa_distance;
 
-use super::settings::{RENAMED, settings};
+use super::settings::{RENAMED, is_provider_name, settings};
 
 /// Returns whether that is the name of a setting, or of the file that holds a secret one.
 pub(super) fn is_setting(name: &str) -> bool {
@@ -14,6 +14,8 @@ pub(super) fn is_setting(name: &str) -> bool {
 }
 
 const PREFIX: &str = "HALLPASS";
+/// Length of the shortest name, without the prefix, for which another one may be meant.
+const SHORTEST: usize = 3;
 
 /// Returns whether a name that is no setting resembles one: it begins with something like
 /// `HALLPASS_`, or differs by a letter or two, or by the case, from a setting without that prefix.
@@ -34,7 +36,7 @@ pub(super) fn no_setting(name: &str) -> String {
 }
 
 /// Returns the setting whose name differs from `name` by a few letters, without regard to the
-/// prefix.
+/// prefix: one in four, and one of a short name.
 pub(super) fn closest(name: &str) -> Option<String> {
     let without_prefix = |name: &str| match name.split_once('_') {
         Some((prefix, rest)) if osa_distance(prefix, PREFIX) <= 2 => rest.to_owned(),
@@ -43,10 +45,35 @@ pub(super) fn closest(name: &str) -> Option<String> {
     let given = without_prefix(&name.to_ascii_uppercase());
     let files = settings().filter(|it| it.secret).map(|it| format!("{}_FILE", it.name));
     let names = settings().map(|it| it.name.to_owned()).chain(files);
-    let names = names.filter(|known| !known.contains('<'));
-    let distances = names.map(|known| (osa_distance(&given, &without_prefix(&known)), known));
-    let nearest = distances.min_by_key(|(distance, _)| *distance);
-    nearest.filter(|(distance, _)| distance * 4 <= given.len()).map(|(_, known)| known)
+    let distances = names.flat_map(|known| {
+        // The part that the operator chose may be anywhere, so the rest has to be nearly the same.
+        let (most, candidates) = match known.split_once('<') {
+            None => ((given.len() / 4).max(usize::from(given.len() >= SHORTEST)), vec![known]),
+            Some(_) => (2, with_parts_of(&given, &known)),
+        };
+        let distances = candidates
+            .into_iter()
+            .map(|candidate| (osa_distance(&given, &without_prefix(&candidate)), candidate));
+        distances.filter(|(distance, _)| *distance <= most).collect::<Vec<_>>()
+    });
+    distances.min_by_key(|(distance, _)| *distance).map(|(_, known)| known)
+}
+
+/// Returns the names of a setting with a placeholder (`HALLPASS_SOCIAL_OIDC_<NAME>_ISSUER`), with each
+/// part of `given` in its place.
+fn with_parts_of(given: &str, setting: &str) -> Vec<String> {
+    let Some((before, rest)) = setting.split_once('<') else { return Vec::new() };
+    let after = rest.split_once('>').map_or("", |(_, after)| after);
+    let words: Vec<&str> = given.split('_').collect();
+    let starts = 0..words.len();
+    let parts = starts.flat_map(|start| {
+        (start + 1..=words.len()).map({
+            let words = &words;
+            move |end| words[start..end].join("_")
+        })
+    });
+    let parts = parts.filter(|part| is_provider_name(part));
+    parts.map(|part| format!("{before}{part}{after}")).collect()
 }
 
 /// Returns the new name of a setting that was renamed.
@@ -71,7 +98,21 @@ mod tests {
             ("DATABASE_URI", Some("DATABASE_URL")),
             ("hallpass_bind", Some("HALLPASS_BIND")),
             ("HALLPASS_LIMIT_NETWROK", Some("HALLPASS_LIMIT_NETWORK")),
+            ("HALLPASS_BND", Some("HALLPASS_BIND")),
+            ("HALLPASS_BIN", Some("HALLPASS_BIND")),
+            ("HALLPASS_EVN", Some("HALLPASS_ENV")),
+            ("HALLPASS_LGO", Some("HALLPASS_LOG")),
+            ("HALLPASS_SOCIAL_OIDC_CO_ISUER", Some("HALLPASS_SOCIAL_OIDC_CO_ISSUER")),
+            ("HALLPASS_SOCIAL_OIDC_MY_CO_CLIENTID", Some("HALLPASS_SOCIAL_OIDC_MY_CO_CLIENT_ID")),
+            ("HALLPASS_SOCAIL_OIDC_CO_ISSUER", Some("HALLPASS_SOCIAL_OIDC_CO_ISSUER")),
+            ("HALLPASS_SOCIAL_GOOGLE_SCOPE", Some("HALLPASS_SOCIAL_GOOGLE_SCOPES")),
+            (
+                "HALLPASS_SOCIAL_OIDC_CO_CLIENT_SECRET_FLIE",
+                Some("HALLPASS_SOCIAL_OIDC_CO_CLIENT_SECRET_FILE"),
+            ),
             // What orchestrators add.
+            ("HALLPASS_SOCIAL_PORT_8000_TCP", None),
+            ("HALLPASS_NAME", None),
             ("HALLPASS_PORT", None),
             ("HALLPASS_SERVICE_HOST", None),
             ("HALLPASS_PORT_8000_TCP", None),

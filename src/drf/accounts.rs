@@ -11,6 +11,7 @@ use crate::drf::flows::{Authenticated, DrfFlows};
 use crate::flows::access::may_modify;
 use crate::flows::account::change_email::notify_old_address;
 use crate::flows::account::delete::{delete_account, keep_one_superuser, lock_for_staff};
+use crate::flows::account::metadata::require_room_after_change;
 use crate::flows::account::placeholder::refuse_reserved;
 use crate::flows::admin::users::renew_rights;
 use crate::flows::audit::record_changes;
@@ -144,6 +145,8 @@ impl DrfFlows<'_> {
             let Some(after) = changes::update_user(conn, id, &changes, now)? else {
                 return Ok(None);
             };
+            let field = if before.email == after.email { "username" } else { "email" };
+            require_room_after_change(&tokens, Some(&before), &after, field, now)?;
             record_changes(conn, &context_of_change(id, &by, &device, now), &before, &after)?;
             let after = renew_rights(conn, &tokens, &before, after, now)?;
             if before.email != after.email {

@@ -240,7 +240,8 @@ fn claims_of(settings: &TokenSettings, user: &User, session: &Session, now: UtcT
 ///
 /// # Errors
 /// [`Error::TokenTooLarge`] if the roles or claims of the account are too long, which happens where
-/// `HALLPASS_CLAIMS` was set after the metadata.
+/// `HALLPASS_CLAIMS` was set after the metadata, or the issuer or audience became longer after the
+/// roles.
 pub(super) fn require_room(
     access_tokens: &AccessTokens,
     user: &User,
@@ -248,9 +249,6 @@ pub(super) fn require_room(
     now: UtcTime,
 ) -> Result<()> {
     let settings = access_tokens.settings();
-    if !settings.may_outgrow() {
-        return Ok(());
-    }
     Ok(access_tokens.check_length(&claims_of(settings, user, session, now), now)?)
 }
 

@@ -48,6 +48,7 @@ struct KnownHeader {
 /// Issues and validates access tokens.
 pub struct AccessTokens {
     settings: Arc<TokenSettings>,
+    room_for_names: Option<i64>,
     keys: ArcSwap<KeySet>,
     verified: VerifiedTokens,
     /// Sessions and users that were revoked within the lifetime of an access token.
@@ -60,7 +61,8 @@ impl AccessTokens {
     pub fn new(settings: TokenSettings, keys: KeySet, revocations: Revocations) -> Self {
         let keys = ArcSwap::from_pointee(keys);
         let verified = VerifiedTokens::new();
-        Self { settings: Arc::new(settings), keys, verified, revocations }
+        let room_for_names = settings.room_for_names();
+        Self { settings: Arc::new(settings), room_for_names, keys, verified, revocations }
     }
 
     /// Returns the key set.
@@ -76,6 +78,12 @@ impl AccessTokens {
     /// Returns the settings.
     pub fn settings(&self) -> &Arc<TokenSettings> {
         &self.settings
+    }
+
+    /// Returns the room for user name, e-mail address and roles, in bytes of JSON; `None` if there
+    /// are claims from the metadata, which take room too.
+    pub fn room_for_names(&self) -> Option<i64> {
+        self.room_for_names
     }
 
     /// Returns the public keys, the active one first.

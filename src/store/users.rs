@@ -19,9 +19,9 @@ use crate::domain::{
 #[derive(Queryable)]
 pub(super) struct Row {
     id: i64,
-    username: String,
+    pub(super) username: String,
     _username_norm: String,
-    email: Option<String>,
+    pub(super) email: Option<String>,
     _email_norm: Option<String>,
     email_verified: bool,
     password_hash: String,
@@ -36,7 +36,7 @@ pub(super) struct Row {
     disabled_reason: Option<String>,
     tokens_from: i64,
     rights_changed_at: i64,
-    roles: String,
+    pub(super) roles: String,
     app_metadata: String,
     disabled_until: Option<i64>,
     _deleted_at: Option<i64>,

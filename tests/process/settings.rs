@@ -59,6 +59,36 @@ fn a_name_that_is_no_setting_is_told_and_ignored() {
 }
 
 #[test]
+fn every_command_that_reads_settings_tells_of_a_misspelt_one() {
+    let setup = Setup::on_sqlite().with("DATABSE_URL", "postgres://db.example/hallpass");
+    let told = "DATABSE_URL is not a setting (did you mean DATABASE_URL?); it is ignored";
+    let superuser =
+        ["create-superuser", "--username", "root", "--password", "engines weave algebra"];
+    for (number, command) in [
+        &superuser[..],
+        &["migrate"],
+        &["users", "list", "--json"],
+        &["api-keys", "list", "--json"],
+        &["mail", "list"],
+        &["keys", "list"],
+        &["doctor"],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let done = setup.run(command);
+        let output = if command == ["doctor"] { &done.stdout } else { &done.stderr };
+        assert_eq!(output.matches(told).count(), 1, "{command:?}: {} {}", done.stdout, done.stderr);
+        assert!(command == ["doctor"] || !done.stdout.contains("DATABSE_URL"), "{command:?}");
+        // The database that was not meant, at its creation.
+        let is_new = done.stderr.contains("hallpass.db is a new database");
+        assert_eq!(is_new, number == 0, "{command:?}: {}", done.stderr);
+        let shown = [done.stdout, done.stderr].concat();
+        assert!(!shown.contains("db.example"), "{command:?}: {shown}");
+    }
+}
+
+#[test]
 fn a_dot_env_file_is_read_and_the_environment_wins() {
     let setup = Setup::on_sqlite().with("HALLPASS_MAIL_DIR", "mail-of-the-environment");
     setup.write(

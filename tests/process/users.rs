@@ -5,6 +5,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::both::on_both;
+use crate::database::Database;
 use crate::missing::needs;
 use crate::service::Setup;
 
@@ -147,5 +148,57 @@ on_both! {
         refused(&setup, &brief, "more than 0s");
         refused(&setup, &["api-keys", "revoke", "x"], "no API key");
         refused(&setup, &["api-keys", "create", "--name", "a", "--scope", "all"], "users:write");
+    }
+
+    fn no_stored_text_controls_the_terminal(setup) {
+        let escape = "\u{1b}]0;owned\u{7}\n2 root\u{202e}";
+        for user in ["mina", "o'neil"] {
+            run(&setup, &["users", "invite", &format!("{user}@example.com")]);
+        }
+        run(&setup, &["api-keys", "create", "--name", "billing", "--scope", "revoke"]);
+        let database = Database::at(&setup.database_url());
+        for (table, column) in [("users WHERE id = 1", "username"), ("api_keys", "name"), ("outbox", "last_error")] {
+            let (table, condition) = table.split_once(' ').unwrap_or((table, ""));
+            database.execute(&format!("UPDATE {table} SET {column} = '{escape}' {condition}"));
+        }
+        for command in [&["users", "list"][..], &["users", "show", "1"], &["api-keys", "list"], &["mail", "list"]] {
+            let printed = run(&setup, command);
+            let shown = r"\u{1b}]0;owned\u{7}\n2 root\u{202e}";
+            assert!(printed.contains(shown), "{command:?}: {printed}");
+            assert!(!printed.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{command:?}: {printed}");
+        }
+        assert!(run(&setup, &["users", "show", "2"]).starts_with("2 o'neil@example.com"));
+    }
+
+    fn a_reference_to_several_accounts_is_refused(setup) {
+        for user in ["ada", "eve", "ida"] {
+            run(&setup, &["users", "invite", &format!("{user}@example.com"), "--username", user]);
+        }
+        let database = Database::at(&setup.database_url());
+        // Staff can set such names at the Django REST adapter, and imports bring them.
+        for (id, name) in [(2, "1"), (3, "ada@example.com")] {
+            database.execute(&format!(
+                "UPDATE users SET username = '{name}', username_norm = '{name}' WHERE id = {id}"
+            ));
+        }
+        let one = "id:1 ada <ada@example.com>";
+        for (reference, other) in [
+            ("1", "id:2 1 <eve@example.com>"),
+            ("ada@example.com", "id:3 ada@example.com <ida@example.com>"),
+            ("ADA@example.com", "id:3 ada@example.com <ida@example.com>"),
+        ] {
+            for command in [&["show", reference][..], &["delete", reference, "--yes"], &["reset", reference, "--yes"]] {
+                let arguments = [&["users"], command].concat();
+                refused(&setup, &arguments, &format!("`{reference}` names several accounts"));
+                refused(&setup, &arguments, &format!("\n  {one}\n  {other}"));
+            }
+        }
+        for (reference, id) in [("id:1", 1), ("id:2", 2), ("2", 2), ("ada", 1), ("ida@example.com", 3)] {
+            assert_eq!(json_of(&setup, &["show", reference])["user_id"], id, "{reference}");
+        }
+        refused(&setup, &["users", "show", "id:9"], "no such account");
+        refused(&setup, &["users", "show", "id:ada"], "no such account");
+        assert_eq!(run(&setup, &["users", "delete", "id:2", "--yes"]), "deleted 2\n");
+        assert_eq!(json_of(&setup, &["show", "1"])["username"], "ada");
     }
 }

@@ -1,6 +1,6 @@
 //! An account as commands print it.
 
-use crate::cli::time;
+use crate::cli::{printable, time};
 use crate::domain::User;
 
 /// Returns id and names of an account.
@@ -8,7 +8,7 @@ pub(super) fn name(user: &User) -> String {
     let (id, username, email) = (user.id, user.username.as_str(), user.email_text());
     let email =
         if email.is_empty() || email == username { String::new() } else { format!(" <{email}>") };
-    format!("{id} {username}{email}")
+    printable(&format!("{id} {username}{email}"))
 }
 
 /// Returns the line of an account in a list.
@@ -25,7 +25,7 @@ pub(super) fn line(user: &User) -> String {
     ];
     let flags = flags.into_iter().filter_map(|(is_set, flag)| is_set.then_some(["  ", flag]));
     let flags = flags.flatten().collect::<String>();
-    let roles = user.roles.to_text();
+    let roles = printable(&user.roles.to_text());
     let roles = if roles.is_empty() { roles } else { format!("  roles {roles}") };
     let last = user.last_login_at.map(|at| format!("  last log-in {}", time(at)));
     format!("{}  {state}{flags}{roles}{}\n", name(user), last.unwrap_or_default())

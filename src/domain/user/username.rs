@@ -39,6 +39,8 @@ pub struct Username {
 impl Username {
     /// Longest name in characters, as in the stack that Hallpass replaces.
     pub const MAX_LENGTH: usize = 150;
+    /// Longest name in bytes: [`LETTERS`] have three at most.
+    pub const MAX_BYTES: usize = Self::MAX_LENGTH * 3;
     /// Beginning of placeholders, before a number.
     pub const PLACEHOLDER: &str = "user-";
 
@@ -138,6 +140,7 @@ mod tests {
         assert_eq!(Username::normalise("ＡＬＩＣＥ"), "alice");
         for (first, last) in LETTERS {
             assert!((first..=last).all(char::is_alphanumeric), "{first:?}");
+            assert!(last.len_utf8() * Username::MAX_LENGTH <= Username::MAX_BYTES, "{last:?}");
         }
     }
 

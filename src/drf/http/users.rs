@@ -8,7 +8,7 @@ use actix_web::web::Data;
 use futures_util::{Stream, stream};
 use serde_json::{Value, json};
 
-use crate::domain::{Email, EmailChange, User, UserId, Username};
+use crate::domain::{Email, EmailChange, Fault, User, UserId, Username};
 use crate::drf::accounts::{AccountFields, list_users};
 use crate::drf::flows::{Authenticated, DrfFlows};
 use crate::drf::http::answers::{failure, faults, read_fields};
@@ -150,7 +150,13 @@ fn conflict_response(error: Error) -> Answer {
     match error {
         Error::InvalidCredentials => Answer::detail(StatusCode::FORBIDDEN, WRONG_PASSWORD),
         Error::TokenRevoked => Answer::detail(StatusCode::FORBIDDEN, EXPIRED),
-        Error::Invalid(_) => faults([("username", Some(one(BAD_USERNAME)))]),
+        Error::Invalid(list) => match &list[..] {
+            [it] if it.fault == Fault::TokenTooLarge => {
+                let field = if it.field == "email" { "email" } else { "username" };
+                faults([(field, Some(one(&it.fault.message())))])
+            }
+            _ => faults([("username", Some(one(BAD_USERNAME)))]),
+        },
         Error::PermissionDenied | Error::LastSuperuser => Answer::forbidden(),
         Error::UsernameTaken => faults([("username", Some(one(USERNAME_TAKEN)))]),
         Error::EmailTaken => faults([("email", Some(one(EMAIL_TAKEN)))]),

@@ -2,10 +2,13 @@
 //! ([`crate::flows::account::verify_email`]). The old one receives a notice with a link that stops
 //! or reverts the change.
 
+use std::sync::Arc;
+
 use crate::domain::{
     Challenge, ChallengeKind, Counted, Counter, Device, Email, EventKind, MailRequest,
-    PlainPassword, PlainToken, Registration, User, UtcTime,
+    PlainPassword, PlainToken, Registration, User, Username, UtcTime,
 };
+use crate::flows::account::metadata::require_room_after_change;
 use crate::flows::account::register::queue_verification_mail;
 use crate::flows::audit::context_of;
 use crate::flows::notify::notices::{Notice, queue_notice};
@@ -66,14 +69,25 @@ impl Flows {
         let (id, user, policy, session) =
             (user.id, user.clone(), self.policy.clone(), claims.session_id());
         let context = context_of(claims, device, now);
+        let tokens = Arc::clone(self.access_tokens.settings());
         self.db.write(move |conn| {
             let user = lock_unchanged(conn, &user, &session)?;
+            let changed = with_address(&user, &change.email);
+            require_room_after_change(&tokens, Some(&user), &changed, "new_email", now)?;
             events::record(conn, &context, EventKind::EmailChangeRequested, "")?;
             ask_for_proof(conn, &policy, &user, &change, mail, now)
         })?;
         tracing::info!(user_id = id.0, "change of the e-mail address requested");
         Ok(PendingVerification { registration_token, expires_in: kind.lifetime() })
     }
+}
+
+/// Returns the account as it is after the change.
+fn with_address(user: &User, email: &Email) -> User {
+    let is_named_by_address = user.email.as_ref().is_some_and(|own| user.username.is_address(own));
+    let named = is_named_by_address.then(|| Username::of_address(email));
+    let username = named.unwrap_or_else(|| user.username.clone());
+    User { username, email: Some(email.clone()), ..user.clone() }
 }
 
 /// A requested change.

@@ -25,13 +25,25 @@ impl MetadataChange {
     }
 }
 
-/// Refuses metadata that would make access tokens longer than services accept.
+/// Refuses an account whose access tokens would be longer than services accept.
 pub(crate) fn require_room_in_tokens(
     tokens: &TokenSettings,
     user: &User,
     field: Field,
     now: UtcTime,
 ) -> Result<()> {
+    require_room_after_change(tokens, None, user, field, now)
+}
+
+/// Refuses a change of the account `before` that would make its access tokens longer than services
+/// accept, now or with a longer user name or e-mail address.
+pub(crate) fn require_room_after_change(
+    tokens: &TokenSettings,
+    before: Option<&User>,
+    after: &User,
+    field: Field,
+    now: UtcTime,
+) -> Result<()> {
     let refused = || Error::invalid(field, Fault::TokenTooLarge);
-    tokens.fits(user, now).then_some(()).ok_or_else(refused)
+    tokens.has_room(before, after, now).then_some(()).ok_or_else(refused)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::domain::{Device, Fault, Locale, User, UserId, Username};
-use crate::flows::account::metadata::{MetadataChange, require_room_in_tokens};
+use crate::flows::account::metadata::{MetadataChange, require_room_after_change};
 use crate::flows::account::placeholder::refuse_reserved;
 use crate::flows::audit::{context_of, record_changes};
 use crate::flows::password::reauthenticate::lock_for;
@@ -43,15 +43,13 @@ impl Flows {
         let (id, now) = (claims.user_id(), self.now());
         let (context, session) = (context_of(claims, device, now), claims.session_id());
         let tokens = Arc::clone(self.access_tokens.settings());
-        let grows = changes.metadata.is_some() && tokens.has_claims_of_users();
+        let field = if changes.metadata.is_some() { "metadata" } else { "username" };
         let user = self.db.write(move |conn| {
             let before = lock_for(conn, id, &session)?;
             let changes = applied(conn, &before, changes)?;
             let after =
                 changes::update_user(conn, id, &changes, now)?.ok_or(Error::TokenRevoked)?;
-            if grows {
-                require_room_in_tokens(&tokens, &after, "metadata", now)?;
-            }
+            require_room_after_change(&tokens, Some(&before), &after, field, now)?;
             record_changes(conn, &context, &before, &after)?;
             Ok::<_, Error>(after)
         })?;

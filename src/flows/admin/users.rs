@@ -8,7 +8,7 @@ use crate::domain::{
     Username, UtcTime,
 };
 use crate::flows::account::delete::{delete_account, keep_one_superuser, lock_for_staff};
-use crate::flows::account::metadata::{MetadataChange, require_room_in_tokens};
+use crate::flows::account::metadata::{MetadataChange, require_room_after_change};
 use crate::flows::account::placeholder::refuse_reserved;
 use crate::flows::audit::record_changes;
 use crate::flows::password::change::forget_pending;
@@ -75,10 +75,10 @@ impl Flows {
             by.may_set_staff()?;
         }
         let (caller, tokens) = (by.clone(), Arc::clone(self.access_tokens.settings()));
-        let grows = match (&changes.roles, &changes.app_metadata) {
-            (_, Some(_)) => Some("app_metadata"),
-            (Some(_), None) => Some("roles"),
-            (None, None) => None,
+        let field = match (&changes.roles, &changes.app_metadata) {
+            (_, Some(_)) => "app_metadata",
+            (Some(_), None) => "roles",
+            (None, None) => "username",
         };
         let clock = Arc::clone(&self.clock);
         let (user, ended) = self.db.write(move |conn| {
@@ -87,9 +87,7 @@ impl Flows {
             let now = clock.now();
             caller.may_modify(conn, &seen, now)?;
             let outcome = change(conn, &tokens, &seen, &caller.context(id, now), changes)?;
-            if let Some(field) = grows {
-                require_room_in_tokens(&tokens, &outcome.0, field, now)?;
-            }
+            require_room_after_change(&tokens, Some(&seen), &outcome.0, field, now)?;
             Ok::<_, Error>(outcome)
         })?;
         self.note_ended(id, ended, EndReason::AccountDisabled, now);

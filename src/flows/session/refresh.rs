@@ -22,6 +22,9 @@ use crate::store::{Conn, events, sessions, users};
 enum Outcome {
     /// The session gets a pair with this successor.
     Granted(Box<User>, Session, Successor),
+    /// The token is current, but was not exchanged: its access tokens may be too long, or the
+    /// account is disabled.
+    Current,
     /// The request is refused. The session, if given, has just been ended.
     Refused(Error, Option<Session>),
 }
@@ -50,33 +53,47 @@ impl Flows {
             successor: sent.successors[0].clone(),
             transport,
             expires_at: now.after(self.policy.refresh_idle),
+            room: i64::MAX,
             now,
         };
         let network = Counter::new(Counted::RefreshesOfNetwork, &device.network);
-        let access_tokens = Arc::clone(&self.access_tokens);
-        let may_outgrow = access_tokens.settings().may_outgrow();
-        let work = move |conn: &mut Conn| {
-            let exchanged = refresh::exchange(conn, &exchange)?;
-            if let Some(Exchanged { session, user, .. }) = &exchanged {
-                require_room(&access_tokens, user, session, now)?;
+        let room = self.access_tokens.room_for_names();
+        let exchanged = match room {
+            Some(room) => {
+                let exchange = Exchange { room, ..exchange.clone() };
+                let work = move |conn: &mut Conn| Ok(refresh::exchange(conn, &exchange)?);
+                self.write_counted(network.clone(), work)
             }
-            Ok(exchanged)
-        };
-        let exchanged = if may_outgrow {
-            // A transaction, so that the presented token stays current where the check fails. The
-            // use is counted apart, because it stays counted there; the counter waits for no disk.
-            self.count(vec![network.clone()], || self.db.write(work))
-        } else {
-            self.write_counted(network.clone(), work)
+            // The use is counted apart, because it stays counted where the exchange is undone; the
+            // counter waits for no disk.
+            None => self.count(vec![network.clone()], || self.exchange_checked(exchange.clone())),
         }?;
         self.do_counted(vec![network], || {
-            let outcome = match exchanged {
-                Some(Exchanged { session, user, expires_at }) => {
-                    Outcome::Granted(Box::new(user), session, Successor { number: 0, expires_at })
-                }
-                None => self.repeat_or_refuse(presented, sent, device, now)?,
+            let mut outcome = match exchanged {
+                Some(exchanged) => exchanged.into(),
+                None => self.repeat_or_refuse(presented, sent.clone(), device, now)?,
             };
+            if matches!(outcome, Outcome::Current) && room.is_some() {
+                outcome = match self.exchange_checked(exchange)? {
+                    Some(exchanged) => exchanged.into(),
+                    // A concurrent request may have been faster.
+                    None => self.repeat_or_refuse(presented, sent, device, now)?,
+                };
+            }
             self.answer_refresh(outcome, successors, now)
+        })
+    }
+
+    /// Exchanges a token if its access tokens stay within the permitted length. Otherwise it stays
+    /// current: the transaction is undone.
+    fn exchange_checked(&self, exchange: Exchange) -> Result<Option<Exchanged>> {
+        let access_tokens = Arc::clone(&self.access_tokens);
+        self.db.write(move |conn| {
+            let exchanged = refresh::exchange(conn, &exchange)?;
+            if let Some(Exchanged { session, user, .. }) = &exchanged {
+                require_room(&access_tokens, user, session, exchange.now)?;
+            }
+            Ok(exchanged)
         })
     }
 
@@ -92,6 +109,7 @@ impl Flows {
                 let token = token.ok_or_else(|| Error::Internal("no such successor".to_owned()))?;
                 self.token_pair(&user, &session, token, next.expires_at, now)
             }
+            Outcome::Current => Err(Error::RefreshTokenRevoked),
             Outcome::Refused(error, ended) => {
                 if let Some(session) = ended {
                     let ended = [session.id.clone()];
@@ -144,6 +162,12 @@ impl Flows {
             }
             _ => Ok(Outcome::Refused(Error::RefreshTokenUnknown, None)),
         })
+    }
+}
+
+impl From<Exchanged> for Outcome {
+    fn from(Exchanged { session, user, expires_at }: Exchanged) -> Self {
+        Self::Granted(Box::new(user), session, Successor { number: 0, expires_at })
     }
 }
 
@@ -210,8 +234,8 @@ fn refused(
     let error = match state {
         RefreshState::Reused => return end_stolen_session(conn, policy, session, device, now),
         RefreshState::Repeated | RefreshState::Superseded => Error::RefreshTokenSuperseded,
-        // A current token that could not be exchanged belongs to a disabled account.
-        RefreshState::Revoked | RefreshState::Current => Error::RefreshTokenRevoked,
+        RefreshState::Current => return Ok(Outcome::Current),
+        RefreshState::Revoked => Error::RefreshTokenRevoked,
         RefreshState::Expired => Error::RefreshTokenExpired,
     };
     Ok(Outcome::Refused(error, None))

@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::MAX_LENGTH;
 use super::claims::{Audience, Claims};
 use crate::domain::claim_mapping::{ClaimMapping, custom_claims};
-use crate::domain::{TokenId, User, UtcTime};
+use crate::domain::{Email, TokenId, User, Username, UtcTime};
 
 /// Longest header and signature, in characters: RS256 has the longest signature.
 const AROUND_CLAIMS: usize = 128 + 342 + 2;
-/// Reserve for longer names and addresses, in bytes of JSON.
-const SPARE: usize = 256;
+/// Greatest length of the claims, in bytes of JSON, of which base64 makes four thirds.
+const MAX_CLAIMS: usize = (MAX_LENGTH - AROUND_CLAIMS) / 4 * 3;
 /// Length of a session id, and of another authentication method.
 const OF_SESSION: usize = 64;
 
@@ -81,19 +82,62 @@ impl TokenSettings {
         }
     }
 
-    /// Returns whether a token can be longer than permitted. Names and roles are bounded where they
-    /// are set; claims from the metadata also come from a setting that is newer than the metadata.
-    pub fn may_outgrow(&self) -> bool {
-        !self.custom_claims.is_empty()
+    /// Returns whether the account `before` may become `after`; a new account has no `before`. The
+    /// access tokens of `after` have to stay within the permitted length whatever user name and
+    /// e-mail address it gets later. Where they did not before, for example since the issuer is
+    /// longer, they may become no longer, or get a name and an address with which they fit.
+    pub fn has_room(&self, before: Option<&User>, after: &User, now: UtcTime) -> bool {
+        let with_reserve = |user: &User| self.length(user, now).saturating_add(reserve(user));
+        let (length, reserved) = (self.length(after, now), with_reserve(after));
+        reserved <= MAX_CLAIMS
+            || before.is_some_and(|before| {
+                length <= self.length(before, now)
+                    || (length <= MAX_CLAIMS && reserved <= with_reserve(before))
+            })
     }
 
-    /// Returns whether access tokens of `user` stay within the permitted length, with a reserve for
-    /// longer names.
-    pub fn fits(&self, user: &User, now: UtcTime) -> bool {
-        let claims =
-            serde_json::to_vec(&self.claims_of(user, now)).map_or(usize::MAX, |it| it.len());
-        let json = claims.saturating_add(OF_SESSION + SPARE);
-        json.saturating_mul(4) / 3 + AROUND_CLAIMS <= MAX_LENGTH
+    /// Returns the room for user name, e-mail address and roles in access tokens, in bytes of JSON;
+    /// `None` if there are claims from the metadata, which take room too.
+    pub(super) fn room_for_names(&self) -> Option<i64> {
+        if !self.custom_claims.is_empty() {
+            return None;
+        }
+        let around = Claims {
+            iss: self.issuer.clone(),
+            aud: Audience::of(self.audiences()),
+            sub: i64::MAX.to_string(),
+            client_id: self.client_id.clone(),
+            iat: i64::MAX,
+            nbf: 0,
+            exp: i64::MAX,
+            jti: TokenId::new(UtcTime::from_micros(0)).0,
+            sid: String::new(),
+            user_id: i64::MAX,
+            username: String::new(),
+            email: String::new(),
+            email_verified: false,
+            is_staff: false,
+            roles: vec![String::new()],
+            scope: " ".to_owned(),
+            amr: Vec::new(),
+            auth_time: i64::MAX,
+            rights: i64::MAX,
+            custom: Map::new(),
+        };
+        let around = json_length(&around).saturating_add(OF_SESSION);
+        i64::try_from(MAX_CLAIMS.saturating_sub(around)).ok()
+    }
+
+    /// Returns the length of the claims of an access token of `user`, in bytes of JSON. Its rights
+    /// may change, and its address may be verified or not.
+    fn length(&self, user: &User, now: UtcTime) -> usize {
+        let claims = Claims {
+            email_verified: false,
+            is_staff: false,
+            rights: i64::MAX,
+            ..self.claims_of(user, now)
+        };
+        json_length(&claims).saturating_add(OF_SESSION)
     }
 
     /// Returns the claims that only staff and services can change.
@@ -101,9 +145,16 @@ impl TokenSettings {
         let of_staff = self.custom_claims.iter().filter(|it| !it.is_of_user());
         custom_claims(of_staff, user)
     }
+}
 
-    /// Returns whether users can change some of the claims.
-    pub fn has_claims_of_users(&self) -> bool {
-        self.custom_claims.iter().any(ClaimMapping::is_of_user)
-    }
+/// Returns by how many bytes of JSON the user name and the e-mail address can become longer.
+fn reserve(user: &User) -> usize {
+    let rest =
+        |text: &str, longest: usize| (longest + "\"\"".len()).saturating_sub(json_length(&text));
+    rest(user.username.as_str(), Username::MAX_BYTES) + rest(user.email_text(), Email::MAX_LENGTH)
+}
+
+/// Returns the length of the JSON of `value` in bytes.
+fn json_length(value: &impl Serialize) -> usize {
+    serde_json::to_vec(value).map_or(usize::MAX, |json| json.len())
 }

@@ -157,3 +157,29 @@ fn times_that_do_not_fit_are_refused() {
         );
     }
 }
+
+#[test]
+fn names_and_roles_within_the_room_fit_into_a_token() {
+    let id = "0".repeat(36);
+    for algorithm in SigningAlgorithm::ALL {
+        let access_tokens = access_tokens(algorithm);
+        let room = usize::try_from(access_tokens.room_for_names().unwrap()).unwrap();
+        assert!(room > 2000, "{room}");
+        for (name, roles) in [(room / 6, 0), (0, room / 3), (room / 12, room / 6)] {
+            let roles = vec!["r"; roles.div_ceil(2)];
+            let mut claims = claims();
+            // JSON takes six bytes for each of these characters.
+            claims["username"] = json!("\u{1}".repeat(name));
+            claims["scope"] = json!(roles.join(" "));
+            claims["roles"] = json!(roles);
+            claims["gen"] = json!(NOW * 1_000_000);
+            claims["sub"] = json!(i64::MAX.to_string());
+            claims["user_id"] = json!(i64::MAX);
+            claims["sid"] = json!(id);
+            claims["jti"] = json!(id);
+            claims["client_id"] = json!("hallpass");
+            let claims: Claims = serde_json::from_value(claims).unwrap();
+            access_tokens.check_length(&claims, at(NOW)).unwrap();
+        }
+    }
+}

@@ -1,6 +1,5 @@
 //! The exchange of a refresh token for its successor.
 
-use diesel::dsl::exists;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
@@ -21,6 +20,8 @@ pub struct Exchange {
     pub transport: Transport,
     /// Latest expiry of the successor, unless its session ends before.
     pub expires_at: UtcTime,
+    /// Room for user name, e-mail address and roles in access tokens, in bytes of JSON.
+    pub room: i64,
     /// Time of the exchange.
     pub now: UtcTime,
 }
@@ -38,7 +39,8 @@ pub struct Exchanged {
 
 /// Exchanges a refresh token that is unused, and whose session is open and bound to the transport
 /// or to none, and records the use in the session. Of concurrent calls exactly one gets the
-/// session. On Postgres it is one statement.
+/// session. On Postgres it is one statement, which a refusal afterwards would not undo, so a token
+/// of an account whose names and roles may need more room than [`Exchange::room`] is not exchanged.
 pub fn exchange(conn: &mut Conn, exchange: &Exchange) -> Result<Option<Exchanged>> {
     let exchanged: Option<Rows> = match conn {
         Conn::Postgres(postgres) => Statement::of(exchange).get_result(postgres).optional()?,
@@ -79,7 +81,7 @@ impl<'a> Statement<'a> {
 impl QueryFragment<Pg> for Statement<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
-            "WITH given (token_hash, successor, transport, expires_at, now, latest) AS (VALUES (",
+            "WITH given (token_hash, successor, transport, expires_at, now, latest, room) AS (VALUES (",
         );
         out.push_bind_param::<Binary, _>(&self.exchange.token.0)?;
         out.push_sql("::bytea, ");
@@ -92,6 +94,8 @@ impl QueryFragment<Pg> for Statement<'_> {
         out.push_bind_param::<BigInt, _>(&self.now)?;
         out.push_sql("::bigint, ");
         out.push_bind_param::<BigInt, _>(&self.latest)?;
+        out.push_sql("::bigint, ");
+        out.push_bind_param::<BigInt, _>(&self.exchange.room)?;
         out.push_sql("::bigint");
         out.push_sql(EXCHANGE);
         sessions_table::all_columns.walk_ast(out.reborrow())?;
@@ -115,6 +119,8 @@ const EXCHANGE: &str = ")), \
         WHERE used_at IS NULL AND refresh_tokens.expires_at > now AND is_active \
             AND ended_at IS NULL AND sessions.expires_at > now \
             AND COALESCE(sessions.transport, given.transport) = given.transport \
+            AND 6 * (octet_length(username) + COALESCE(octet_length(email), 0)) \
+                + 3 * octet_length(roles) <= room \
         FOR SHARE OF users FOR NO KEY UPDATE OF refresh_tokens, sessions), \
     consumed AS ( \
         UPDATE refresh_tokens SET used_at = now FROM current \
@@ -142,35 +148,33 @@ impl RunQueryDsl<PgConnection> for Statement<'_> {}
 
 /// [`exchange`] on SQLite, where no other transaction writes meanwhile.
 fn exchange_in_steps(conn: &mut Conn, exchange: &Exchange) -> Result<Option<Rows>> {
-    let Exchange { token, successor, transport, expires_at, now } = exchange;
-    // Correlated: SQLite makes a list of all rows of a subquery that does not depend on the token.
-    let alive = sessions_table::table
+    let Exchange { token, successor, transport, expires_at, room, now } = exchange;
+    let current: Option<(i64, sessions::Row, users::Row)> = refresh_tokens::table
+        .find(&token.0)
+        .inner_join(sessions_table::table.on(sessions_table::id.eq(refresh_tokens::session_id)))
         .inner_join(users_table::table.on(users_table::id.eq(sessions_table::user_id)))
-        .filter(sessions_table::id.eq(refresh_tokens::session_id))
+        .filter(refresh_tokens::used_at.is_null())
+        .filter(refresh_tokens::expires_at.gt(now.micros()))
         .filter(sessions_table::ended_at.is_null())
         .filter(
             sessions_table::transport.is_null().or(sessions_table::transport.eq(transport.name())),
         )
         .filter(sessions_table::expires_at.gt(now.micros()))
-        .filter(users_table::is_active);
-    let consumed: Option<(String, i64)> = diesel::update(
-        refresh_tokens::table
-            .find(&token.0)
-            .filter(refresh_tokens::used_at.is_null())
-            .filter(refresh_tokens::expires_at.gt(now.micros()))
-            .filter(exists(alive)),
-    )
-    .set(refresh_tokens::used_at.eq(now.micros()))
-    .returning((refresh_tokens::session_id, refresh_tokens::generation))
-    .get_result(conn)
-    .optional()?;
-    let Some((id, generation)) = consumed else { return Ok(None) };
-    let (session, user): (sessions::Row, users::Row) = sessions_table::table
-        .inner_join(users_table::table.on(users_table::id.eq(sessions_table::user_id)))
-        .filter(sessions_table::id.eq(&id))
-        .first(conn)?;
+        .filter(users_table::is_active)
+        .select((refresh_tokens::generation, sessions_table::all_columns, users_table::all_columns))
+        .first(conn)
+        .optional()?;
+    let Some((generation, session, user)) =
+        current.filter(|(_, _, user)| room_taken(user) <= *room)
+    else {
+        return Ok(None);
+    };
+    diesel::update(refresh_tokens::table.find(&token.0))
+        .set(refresh_tokens::used_at.eq(now.micros()))
+        .execute(conn)?;
     let expires_at = (*expires_at).min(UtcTime::from_micros(session.expires_at));
-    sessions::insert_refresh_token(conn, successor, &SessionId(id), expires_at, generation + 1)?;
+    let id = SessionId(session.id.clone());
+    sessions::insert_refresh_token(conn, successor, &id, expires_at, generation + 1)?;
     let latest = sessions::latest_use(*now).micros();
     let last_seen_at = now.micros().max(session.last_seen_at.min(latest));
     diesel::update(sessions_table::table.find(&session.id))
@@ -180,4 +184,12 @@ fn exchange_in_steps(conn: &mut Conn, exchange: &Exchange) -> Result<Option<Rows
         ))
         .execute(conn)?;
     Ok(Some((expires_at.micros(), session, user)))
+}
+
+/// Returns the most room that names and roles may need: JSON takes up to six bytes for a byte of
+/// text (`\u0001`), and roles, which need no escape, are in two claims with separators.
+fn room_taken(user: &users::Row) -> i64 {
+    let email = user.email.as_ref().map_or(0, String::len);
+    let room = 6 * (user.username.len() + email) + 3 * user.roles.len();
+    i64::try_from(room).unwrap_or(i64::MAX)
 }

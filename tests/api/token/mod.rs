@@ -7,4 +7,5 @@ mod forward_auth;
 mod hostile_tokens;
 mod introspection;
 mod revocations;
+mod token_length;
 mod warm_tokens;

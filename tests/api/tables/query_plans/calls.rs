@@ -195,6 +195,7 @@ fn call_refresh_tokens(conn: &mut Conn, recorder: &Recorder) {
         successor: hash("newer"),
         transport: Transport::Body,
         expires_at: LATER,
+        room: 1000,
         now: NOW,
     };
     assert!(call!(recorder, refresh::exchange(conn, &exchange)).is_some());
