@@ -105,7 +105,8 @@ fn main() {
     let mut times = vec![vec![Vec::new(); services.len()]; chosen.len()];
     // The first round warms caches and connections.
     for round in 0..=rounds {
-        for folder in services.iter().map(Service::folder).chain(cluster.iter().map(|it| it.data()))
+        for folder in
+            services.iter().map(Service::folder).chain(cluster.iter().map(postgres::Cluster::data))
         {
             read_files(&folder);
         }
