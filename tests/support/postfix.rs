@@ -81,7 +81,8 @@ impl Postfix {
         fs::write(self.path("conf/master.cf"), listener + SERVICES).unwrap();
         let log = File::options().create(true).append(true).open(self.path("log")).unwrap();
         // It ends with the pipe that the test process holds.
-        let script = "postfix -c \"$0\" start-fg & cat >/dev/null; kill $!; wait";
+        // `abort` ends all its processes: a signal to the command does not reach `master`.
+        let script = "postfix -c \"$0\" start-fg & cat >/dev/null; postfix -c \"$0\" abort; wait";
         let mut command = Command::new("sh");
         command.args(["-c", script]).arg(self.path("conf"));
         command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").stdin(Stdio::piped());
