@@ -38,6 +38,27 @@ fn a_thousand_idle_connections_block_no_client() {
     assert!(slowest < NOT_BLOCKED, "it took {slowest:?}");
 }
 
+/// A connection in use costs 12 KiB and more, since actix-http has two buffers for it.
+#[test]
+fn connections_that_have_been_idle_for_a_moment_cost_little_memory() {
+    const BATCH: u64 = 1000;
+    allow_many_connections();
+    let service = Setup::on_sqlite().start();
+    let mut idle = Vec::new();
+    let costs_little = (0..8).any(|_| {
+        let before = service.anonymous_kib();
+        for _ in 0..BATCH {
+            let mut stream = sent(&service, "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
+            stream.read_exact(&mut [0; 12]).expect("a response");
+            idle.push(stream);
+        }
+        let grown = service.anonymous_kib().saturating_sub(before);
+        println!("{grown} KiB for {BATCH} more than {}", idle.len());
+        grown < 6 * BATCH
+    });
+    assert!(costs_little, "{} connections", idle.len());
+}
+
 #[test]
 fn a_connection_that_says_nothing_is_closed() {
     let setup = Setup::on_sqlite();

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -84,6 +85,22 @@ fn idle_connections_do_not_hold_up_the_end() {
     let (status, took) = service.wait(Duration::from_secs(8));
     assert!(status.success(), "{status}");
     println!("ended {took:?} after SIGTERM with {} idle connections", idle.len());
+}
+
+#[test]
+fn connections_that_have_been_idle_for_a_moment_do_not_either() {
+    let setup = Setup::on_sqlite().with("HALLPASS_SHUTDOWN_TIMEOUT", "20s");
+    let service = setup.start();
+    let mut idle: Vec<_> = (0..20).map(|_| connect(service.address())).collect();
+    for stream in &mut idle {
+        ask(stream, "/healthz");
+    }
+    // Longer than the half second after which they are parked.
+    thread::sleep(Duration::from_secs(1));
+    service.terminate();
+    let (status, took) = service.wait(Duration::from_secs(8));
+    assert!(status.success(), "{status}");
+    println!("ended {took:?} after SIGTERM with {} parked connections", idle.len());
 }
 
 on_both! {
