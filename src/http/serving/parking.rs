@@ -100,7 +100,9 @@ mod tests {
 
     fn received(chunks: &[&str]) -> Received {
         let mut received = Received::default();
-        chunks.iter().for_each(|chunk| received.add(chunk.as_bytes()));
+        for chunk in chunks {
+            received.add(chunk.as_bytes());
+        }
         received
     }
 
