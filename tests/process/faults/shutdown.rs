@@ -203,6 +203,37 @@ fn drains(end: fn(&Service)) {
 }
 
 #[test]
+fn requests_on_parked_connections_are_served_while_it_drains() {
+    let setup = Setup::on_sqlite().with("HALLPASS_SHUTDOWN_DELAY", "3s");
+    let service = setup.start();
+    let (address, api) = (service.address(), service.api());
+    let mut parked: Vec<_> = (0..40).map(|_| connect(address)).collect();
+    for stream in &mut parked {
+        ask(stream, "/healthz");
+    }
+    thread::sleep(Duration::from_secs(1));
+    let (wholes, halves) = parked.split_at_mut(20);
+    for stream in halves.iter_mut() {
+        stream.write_all(b"H").unwrap();
+    }
+    service.terminate();
+    wait_until("the load balancer to be told", || api.get("/readyz").status == 503);
+    for (whole, half) in wholes.iter_mut().zip(halves) {
+        write!(whole, "H").unwrap();
+        for stream in [whole, half] {
+            write!(stream, "EAD /healthz HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+            let mut head = String::new();
+            stream.read_to_string(&mut head).unwrap();
+            let head = head.to_lowercase();
+            assert!(head.starts_with("http/1.1 200 "), "{head}");
+            assert!(head.contains("connection: close"), "{head}");
+        }
+    }
+    let (status, _) = service.wait(Duration::from_secs(12));
+    assert!(status.success(), "{status}");
+}
+
+#[test]
 fn sigterm_lets_load_balancers_know_first() {
     drains(Service::terminate);
 }
