@@ -10,7 +10,6 @@ use crate::store::engine::health::Fault;
 use crate::store::engine::pool::Pooled;
 use crate::store::engine::probe;
 use crate::store::engine::transaction::Durability;
-use crate::store::engine::writer::Writer;
 use crate::store::limits::{self, Counting, Used, Uses};
 use crate::store::{Error, Result};
 
@@ -82,7 +81,7 @@ impl Db {
     {
         let durability = kind.durability(&self.shape);
         let pool = match &self.shape {
-            Backend::Sqlite { writer, .. } => return in_writer(writer, durability, work),
+            Backend::Sqlite { writer, .. } => return writer.run(durability, work),
             Backend::Postgres { pool, .. } => pool,
         };
         // A statement of its own has the isolation level that is the server's default. Where that
@@ -135,7 +134,7 @@ impl Db {
         E: From<Error> + Send + 'static,
     {
         match &self.shape {
-            Backend::Sqlite { writer, .. } => in_writer(writer, Durability::Full, work),
+            Backend::Sqlite { writer, .. } => writer.run(Durability::Full, work),
             Backend::Postgres { pool, .. } => {
                 let (mut pooled, _) =
                     self.begin(pool, ReadOnly(false), Durability::Full, self.wait)?;
@@ -210,20 +209,6 @@ impl Db {
     pub fn can_write(&self) -> bool {
         self.writes.can_write()
     }
-}
-
-fn in_writer<T, E>(
-    writer: &Writer,
-    durability: Durability,
-    work: impl FnOnce(&mut Conn) -> std::result::Result<T, E> + Send + 'static,
-) -> std::result::Result<T, E>
-where
-    T: Send + 'static,
-    E: From<Error> + Send + 'static,
-{
-    // Log lines of the work belong to its request.
-    let span = tracing::Span::current();
-    writer.run(durability, move |conn| span.in_scope(|| work(conn)))
 }
 
 /// Returns a random number of milliseconds, from 5 to 30.
