@@ -26,6 +26,9 @@ pub enum WriteKind {
     Durable,
     /// Returns after it is on disk; one statement.
     DurableStatement,
+    /// Claims a job. Returns before it is on disk: the next durable write covers it, and an attempt
+    /// begins with one that confirms the claim.
+    Claim,
     /// Matters only until this process has stored the conclusion of a job. On SQLite it returns
     /// before it is on disk: the next durable write covers it, and a power failure before that ends
     /// this process too, so that the job is done from its start. Postgres may fail and leave this
@@ -43,7 +46,7 @@ impl WriteKind {
         match (self, backend) {
             (Self::Durable | Self::DurableStatement, _)
             | (Self::Provisional, Backend::Postgres { .. }) => Durability::Full,
-            (Self::Counters | Self::CountersStatement, _)
+            (Self::Claim | Self::Counters | Self::CountersStatement, _)
             | (Self::Provisional, Backend::Sqlite { .. }) => Durability::Lazy,
         }
     }
