@@ -6,7 +6,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
-use diesel::connection::{Connection as _, InstrumentationEvent};
+use diesel::connection::{Connection as _, InstrumentationEvent, SimpleConnection as _};
 
 use crate::store::engine::connection::Manager;
 use crate::store::engine::health::log_statement;
@@ -135,6 +135,8 @@ struct Connection {
 impl Connection {
     fn open(manager: &Manager) -> Result<Self> {
         let mut conn = manager.open()?;
+        // The undo log of a statement that may fail in part. A log-in would create a file for it.
+        conn.batch_execute("PRAGMA temp_store = MEMORY")?;
         conn.set_instrumentation(|event: InstrumentationEvent<'_>| log_statement(&event));
         Ok(Self { conn, durability: Durability::Full })
     }
