@@ -2,6 +2,11 @@
 
 use std::process::ExitCode;
 
+/// Configured by `.cargo/config.toml` (docs/adr/0025-memory-and-start.md).
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     hallpass::cli::main()
 }

@@ -60,6 +60,7 @@ pub(super) fn start_server(
         max_connections: config.max_connections,
         keep_alive: config.keep_alive,
         answer_limit: config.timing.answer_limit,
+        park_after: config.timing.park_after,
         shutdown_timeout: config.shutdown_timeout,
         https,
     };

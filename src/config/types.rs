@@ -115,6 +115,8 @@ pub struct Timing {
     pub database_wait: Duration,
     /// Time-out of a request for its answer.
     pub answer_limit: Duration,
+    /// Time without a request after which a connection gives its buffers back.
+    pub park_after: Duration,
 }
 
 impl Default for Timing {
@@ -124,6 +126,7 @@ impl Default for Timing {
             keys_period: SECOND,
             database_wait: 3 * SECOND,
             answer_limit: 15 * SECOND,
+            park_after: Duration::from_millis(500),
         }
     }
 }

@@ -67,6 +67,9 @@ pub trait Handler: Clone + Send + Sync + 'static {
 
     /// Attempts a job once and returns its conclusion. The health of the peer is recorded
     /// in `lane`, the stages in `progress`.
+    ///
+    /// Before it has an effect elsewhere, it confirms the lease by a durable write
+    /// ([`lease::confirm`](crate::store::jobs::lease::confirm)).
     fn attempt(
         &self,
         job: &Job,

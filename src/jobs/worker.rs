@@ -148,7 +148,7 @@ impl<H: Handler> Worker<H> {
                 if !db.read(|conn| jobs::is_any_due(conn, &claim.due))? {
                     return Ok(Vec::new());
                 }
-                db.write_as(WriteKind::Provisional, move |conn| jobs::claim_due(conn, &claim))
+                db.write_as(WriteKind::Claim, move |conn| jobs::claim_due(conn, &claim))
             })
             .await;
         match claimed {

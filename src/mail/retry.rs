@@ -204,7 +204,7 @@ fn attempts_before(mail: &QueuedMail) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{JobId, Locale};
+    use crate::domain::{JobId, LeaseId, Locale};
     use crate::store::outbox::MailKind;
 
     #[test]
@@ -255,6 +255,7 @@ mod tests {
             unconfirmed,
             was_deferred: attempts > 0,
             created_at: UtcTime::from_seconds(0),
+            lease: LeaseId("l".to_owned()),
         };
         let outcome = Outcome::Refused(SendError { class, scope, text: "no".to_owned() });
         Decision::of(&mail, &outcome, now, None)

@@ -63,6 +63,8 @@ pub struct Job {
     pub was_deferred: bool,
     /// The time at which it was enqueued.
     pub created_at: UtcTime,
+    /// The token of the lease, for [`lease::confirm`].
+    pub lease: LeaseId,
 }
 
 impl Job {
@@ -282,6 +284,7 @@ fn claimed_job(row: ClaimedRow, token: &LeaseId) -> ClaimedJob {
         unconfirmed: row.unconfirmed,
         was_deferred: row.next_attempt_at > row.created_at,
         created_at: UtcTime::from_micros(row.created_at),
+        lease: token.clone(),
     };
     let lease = Lease::of(job.id.clone(), token.clone());
     ClaimedJob { job, lease }

@@ -9,7 +9,7 @@ use super::jobs::lease::JobStatus;
 use super::jobs::{self, Job, NewJob, Schedule, backlog};
 use super::schema::{challenges, outbox};
 use super::{Conn, Page, Result, page};
-use crate::domain::{Email, JobId, Locale, UserId, UtcTime};
+use crate::domain::{Email, JobId, LeaseId, Locale, UserId, UtcTime};
 
 #[diesel::declare_sql_function]
 extern "SQL" {
@@ -147,6 +147,8 @@ pub struct QueuedMail {
     pub was_deferred: bool,
     /// Time at which it was queued.
     pub created_at: UtcTime,
+    /// Token of the lease.
+    pub lease: LeaseId,
 }
 
 /// A line of `hallpass mail list`.
@@ -188,6 +190,7 @@ impl QueuedMail {
             unconfirmed: job.unconfirmed,
             was_deferred: job.was_deferred,
             created_at: job.created_at,
+            lease: job.lease.clone(),
         })
     }
 }

@@ -51,8 +51,8 @@ pub(super) const PROCESS: &[Setting] = &[
     setting(
         "HALLPASS_MAX_CONNECTIONS",
         "8192",
-        "Connections held at once, 16 to 100000; the next ones wait. Each costs 10 KiB, a hostile \
-         one 130.",
+        "Connections held at once, 16 to 100000; the next ones wait. Each costs 12 KiB, an idle one \
+         2, a hostile one 130.",
     ),
     setting(
         "HALLPASS_KEEP_ALIVE",

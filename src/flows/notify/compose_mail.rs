@@ -15,6 +15,7 @@ use crate::flows::password::reauthenticate::lock_active;
 use crate::flows::password::reset::reset_challenge;
 use crate::flows::{Flows, Result};
 use crate::mail::messages::{Message, TimedLink};
+use crate::store::jobs::lease;
 use crate::store::outbox::{self, MailKind, QueuedMail};
 use crate::store::{Conn, WriteKind, challenges, challenges::registrations, users};
 
@@ -43,10 +44,11 @@ impl Flows {
         match order.kind {
             MailKind::Registration => self.compose_registration(order, now),
             MailKind::RegistrationAgain => {
-                let (order, budget) = (order.clone(), self.mail_budget(order));
-                self.db
-                    .write(move |conn| requeue_verification_emails(conn, &order, &budget, now))?;
-                Ok(None)
+                let (again, budget) = (order.clone(), self.mail_budget(order));
+                self.write_leased(WriteKind::Durable, order, move |conn| {
+                    requeue_verification_emails(conn, &again, &budget, now)?;
+                    Ok(None)
+                })
             }
             MailKind::PasswordReset => self.compose_reset(order, now),
             MailKind::Invitation
@@ -61,6 +63,20 @@ impl Flows {
         }
     }
 
+    /// Runs `work` in the first transaction of an attempt to send a mail. `None` if the mail is no
+    /// longer ours to send.
+    fn write_leased<T: Send + 'static>(
+        &self,
+        kind: WriteKind,
+        order: &QueuedMail,
+        work: impl FnOnce(&mut Conn) -> Result<Option<T>> + Clone + Send + 'static,
+    ) -> Result<Option<T>> {
+        let (id, lease) = (order.id.clone(), order.lease.clone());
+        self.db.write_as(kind, move |conn| {
+            if lease::confirm(conn, &id, &lease)? { work(conn) } else { Ok(None) }
+        })
+    }
+
     fn compose_registration(
         &self,
         order: &QueuedMail,
@@ -72,10 +88,10 @@ impl Flows {
         };
         let code_hash = self.secrets.code_hash(&order.subject_id, &secrets.code);
         let hashes = (secrets.token.hash(), code_hash);
-        let (registered, order) = (order.recipient.clone(), order.clone());
+        let (registered, mail) = (order.recipient.clone(), order.clone());
         let mode = self.policy.registration.mode;
-        let due = self.db.write_as(WriteKind::Provisional, move |conn| {
-            choose_registration_mail(conn, &order, &hashes, mode, now)
+        let due = self.write_leased(WriteKind::Provisional, order, move |conn| {
+            choose_registration_mail(conn, &mail, &hashes, mode, now)
         })?;
         Ok(due.map(|due| match due {
             RegistrationMail::Verification(registration) => ComposedEmail {
@@ -112,26 +128,26 @@ impl Flows {
         let code_hash = self.secrets.code_hash(order.id.as_str(), &secrets.code);
         let link_hash = secrets.token.hash();
         let requested = order.recipient.clone();
-        let (order, budget) = (order.clone(), self.mail_budget(order));
-        let due = self.db.write_as(WriteKind::Provisional, move |conn| {
-            if outbox::is_superseded(conn, &order)? {
+        let (mail, budget) = (order.clone(), self.mail_budget(order));
+        let due = self.write_leased(WriteKind::Provisional, order, move |conn| {
+            if outbox::is_superseded(conn, &mail)? {
                 return Ok(None);
             }
-            let Some(user) = users::find_by_email(conn, &order.recipient)? else {
+            let Some(user) = users::find_by_email(conn, &mail.recipient)? else {
                 // A registration has no password to reset before its address is verified.
-                requeue_verification_emails(conn, &order, &budget, now)?;
+                requeue_verification_emails(conn, &mail, &budget, now)?;
                 return Ok(None);
             };
-            let Some(challenge) = reset_for(conn, &order, &user, now)? else {
+            let Some(challenge) = reset_for(conn, &mail, &user, now)? else {
                 return Ok(None);
             };
             // A report of unauthorized activity resets the password too, and is not subject to the
             // limits of anonymous requests.
-            if order.about.is_none() {
-                budget.reserve_reset(conn, &order, now)?;
+            if mail.about.is_none() {
+                budget.reserve_reset(conn, &mail, now)?;
             }
             challenges::set_mail_secrets(conn, &challenge.id, &link_hash, Some(&code_hash))?;
-            Ok::<_, crate::flows::Error>(Some((user, challenge)))
+            Ok(Some((user, challenge)))
         })?;
         Ok(due.map(|(user, challenge)| ComposedEmail {
             language: user.locale.language(),
@@ -153,7 +169,7 @@ impl Flows {
         let token = self.secrets.mail_token(&order.subject_id);
         let (id, link_hash) = (ChallengeId(order.subject_id.clone()), token.hash());
         let (kind, address) = (order.kind, order.recipient.clone());
-        let stored = self.db.write_as(WriteKind::Provisional, move |conn| {
+        let stored = self.write_leased(WriteKind::Provisional, order, move |conn| {
             let stored = challenges::find_by_id(conn, &id)?.filter(|it| !it.has_expired(now));
             let Some(stored) = stored else { return Ok(None) };
             // This notice also goes to an unverified address, which may belong to another person:
@@ -163,7 +179,7 @@ impl Flows {
             if has_link {
                 challenges::set_mail_secrets(conn, &id, &link_hash, None)?;
             }
-            Ok::<_, crate::flows::Error>(Some((stored, has_link)))
+            Ok(Some((stored, has_link)))
         })?;
         // The account or the challenge was deleted meanwhile.
         let Some((stored, has_link)) = stored else { return Ok(None) };

@@ -59,7 +59,7 @@ pub async fn surround(
     let state = request.app_data::<web::Data<State>>().cloned();
     let around = Surroundings::of(&request, state.as_ref().map(web::Data::get_ref), https);
     let metrics = state.as_ref().map(|state| Arc::clone(&state.metrics));
-    let answering = Intake::of(request.request()).answering();
+    let answering = Intake::answering(&request);
     if forward_auth::is_asked_at(request.path()) {
         // The preflight of a request to a proxied application is not one to this service: CORS
         // would let it pass.

@@ -1,10 +1,11 @@
-//! The server around the routes: listening, back-pressure, draining, middleware, CORS.
+//! The server around the routes: listening, back-pressure, parking, draining, middleware, CORS.
 
 pub(crate) mod backpressure;
 pub mod compressed;
 pub mod cors;
 pub mod drain;
 pub mod middleware;
+mod parking;
 pub mod production_limit;
 pub(crate) mod request_id;
 pub mod resource;

@@ -7,6 +7,7 @@
 use std::io;
 use std::net::TcpListener;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -14,7 +15,8 @@ use std::time::Duration;
 use actix_http::{HttpService, Protocol, Request, Response};
 use actix_server::Server;
 use actix_service::{
-    IntoServiceFactory, ServiceFactory, ServiceFactoryExt as _, fn_service, map_config,
+    IntoServiceFactory, Service as _, ServiceFactory, ServiceFactoryExt as _, fn_factory,
+    fn_service, map_config,
 };
 use actix_web::Error;
 use actix_web::body::MessageBody;
@@ -30,6 +32,7 @@ use crate::http::metrics::Metrics;
 use crate::http::request::body::BODY_TIMEOUT;
 use crate::http::serving::backpressure::Intake;
 use crate::http::serving::middleware::{Https, Surroundings};
+use crate::http::serving::parking::{self, Received, SharedSocket};
 
 /// Time-out of the first head of a connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -53,6 +56,8 @@ pub struct Settings {
     pub keep_alive: Duration,
     /// Time-out of the work of a request.
     pub answer_limit: Duration,
+    /// Time without a request after which a connection is parked.
+    pub park_after: Duration,
     /// Time for requests in progress after the signal to stop.
     pub shutdown_timeout: Duration,
     /// True if clients reach the service over TLS.
@@ -92,13 +97,12 @@ where
         .shutdown_timeout(settings.shutdown_timeout.as_secs());
     let stopping = server.graceful_shutdown_signal();
     let server = server.listen("http", listener, move || {
-        let stopping = stopping.clone();
-        let metrics = Arc::clone(&metrics);
+        let signal = stopping.clone();
         let app = app().into_factory().map_err(|error| error.into().error_response());
-        let service = HttpService::build()
+        let http = HttpService::build()
             .graceful_shutdown_signal(move || {
-                let stopping = stopping.clone();
-                async move { stopping.notified().await }
+                let signal = signal.clone();
+                async move { signal.notified().await }
             })
             .keep_alive(settings.keep_alive)
             .client_request_timeout(HEAD_TIMEOUT)
@@ -107,36 +111,49 @@ where
                 data.insert(connection.intake.clone());
             })
             .finish(map_config(app, |()| AppConfig::default()));
-        fn_service(move |socket: TcpStream| {
-            let peer = socket.peer_addr().ok();
-            // Without it each piece of a long response would wait for the acknowledgement of the
-            // one before, which clients delay by up to 40 ms. A failure means that the connection
-            // is gone, which the next read notices.
-            let _ = socket.set_nodelay(true);
-            let metrics = Arc::clone(&metrics);
-            let connection = Connection::of(socket, metrics, settings);
-            async move { Ok((connection, Protocol::Http1, peer)) }
+        let (stopping, metrics) = (stopping.clone(), Arc::clone(&metrics));
+        fn_factory(move || {
+            let http = http.new_service(());
+            let (stopping, metrics) = (stopping.clone(), Arc::clone(&metrics));
+            async move {
+                let http = Rc::new(http.await?);
+                Ok::<_, ()>(fn_service::<_, _, _, _, _, ()>(move |stream: TcpStream| {
+                    let peer = stream.peer_addr().ok();
+                    // Without it each piece of a long response would wait for the acknowledgement
+                    // of the one before, which clients delay by up to 40 ms. A failure means that
+                    // the connection is gone, which the next read notices.
+                    let _ = stream.set_nodelay(true);
+                    let (http, metrics) = (Rc::clone(&http), Arc::clone(&metrics));
+                    let timeout = settings.keep_alive.saturating_sub(settings.park_after);
+                    // In a box, because the task of actix-server has twice the size of its future.
+                    Box::pin(parking::serve(stream, timeout, stopping.clone(), move |socket| {
+                        let connection = Connection::of(socket, Arc::clone(&metrics), settings);
+                        http.call((connection, Protocol::Http1, peer))
+                    }))
+                }))
+            }
         })
-        .and_then(service)
     })?;
     Ok(server.run())
 }
 
-/// The socket of a client.
+/// The connection of a client, as actix-http sees it.
 struct Connection {
-    socket: TcpStream,
+    socket: Rc<SharedSocket>,
     metrics: Arc<Metrics>,
     settings: Settings,
     deadline: Instant,
     /// Fires at the deadline or before. Most deadlines are postponed before they come, and the
     /// timer is set again when it fires: setting it takes longer than comparing two times.
     timer: Pin<Box<Sleep>>,
-    /// True if nothing arrived since the last response: the deadline is that of an idle connection.
-    is_idle: bool,
+    /// The time of the last response, if nothing arrived since then: the deadline is that of an
+    /// idle connection.
+    idle_since: Option<Instant>,
     refusal: Option<Refusal>,
     intake: Intake,
     /// True if the last read filled the buffer: its content is processed first.
     had_portion: bool,
+    received: Received,
 }
 
 /// The problem document that replaces a bare response.
@@ -146,7 +163,7 @@ struct Refusal {
 }
 
 impl Connection {
-    fn of(socket: TcpStream, metrics: Arc<Metrics>, settings: Settings) -> Self {
+    fn of(socket: Rc<SharedSocket>, metrics: Arc<Metrics>, settings: Settings) -> Self {
         let timer = Box::pin(sleep(settings.write_progress_timeout()));
         Self {
             socket,
@@ -154,43 +171,75 @@ impl Connection {
             settings,
             deadline: timer.deadline(),
             timer,
-            is_idle: false,
+            idle_since: None,
             refusal: None,
             intake: Intake::default(),
             had_portion: false,
+            received: Received::default(),
         }
     }
 
     fn check_deadline(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         while self.timer.as_mut().poll(context).is_ready() {
-            if Instant::now() >= self.deadline {
+            let now = Instant::now();
+            if now >= self.deadline {
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            self.timer.as_mut().reset(self.deadline);
+            let next = self.park_at().filter(|at| now < *at).unwrap_or(self.deadline);
+            self.timer.as_mut().reset(next);
         }
         Ok(())
     }
 
-    fn set_deadline(&mut self, deadline: Instant) {
-        self.deadline = deadline;
-        if deadline < self.timer.deadline() {
-            self.timer.as_mut().reset(deadline);
+    /// Has the timer fire at `moment` or before.
+    fn wake_at(&mut self, moment: Instant) {
+        if moment < self.timer.deadline() {
+            self.timer.as_mut().reset(moment);
         }
     }
 
     /// Starts the time-out of a new request, or of a part of its response.
     fn end_idleness(&mut self) {
-        if std::mem::take(&mut self.is_idle) {
-            self.set_deadline(Instant::now() + self.settings.write_progress_timeout());
+        if self.idle_since.take().is_some() {
+            self.deadline = Instant::now() + self.settings.write_progress_timeout();
+            self.wake_at(self.deadline);
         }
     }
 
     /// Starts the time-out of an idle connection. Half a head that came with the last request is
     /// not visible here, but the earlier deadline of actix-http covers it.
     fn begin_idleness(&mut self) {
-        self.is_idle = true;
+        let now = Instant::now();
+        self.idle_since = Some(now);
         let timeout = self.settings.keep_alive + self.settings.write_progress_timeout();
-        self.set_deadline(Instant::now() + timeout);
+        self.deadline = now + timeout;
+        self.wake_at(self.park_at().unwrap_or(self.deadline));
+    }
+
+    /// Returns the time at which an idle connection is parked, if nothing prevents it.
+    fn park_at(&self) -> Option<Instant> {
+        let can_wait = self.settings.park_after < self.settings.keep_alive;
+        self.idle_since.filter(|_| can_wait).map(|since| since + self.settings.park_after)
+    }
+
+    /// Returns whether actix-http holds nothing that the client sent.
+    fn is_between_requests(&self) -> bool {
+        let body = self.intake.body_of_the_only_request();
+        body.is_some_and(|length| self.received.ends_with_body(length))
+    }
+
+    fn should_park(&self) -> bool {
+        self.park_at().is_some_and(|at| at <= Instant::now()) && self.is_between_requests()
+    }
+
+    /// Counts what was read.
+    fn add_received(&mut self, bytes: &[u8]) {
+        if self.idle_since.is_some() && self.is_between_requests() {
+            self.received = Received::default();
+            self.intake.forget_seen();
+        }
+        self.received.add(bytes);
+        self.end_idleness();
     }
 
     /// Sends a refusal in place of `bare`, in as many writes as it takes.
@@ -205,7 +254,8 @@ impl Connection {
             .get_or_insert_with(|| Refusal { bytes: bare.explained(https, metrics), sent: 0 });
         while refusal.sent < refusal.bytes.len() {
             let rest = &refusal.bytes[refusal.sent..];
-            match ready!(Pin::new(&mut self.socket).poll_write(context, rest))? {
+            match ready!(Pin::new(&mut *self.socket.stream.borrow_mut()).poll_write(context, rest))?
+            {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 count => refusal.sent += count,
             }
@@ -231,10 +281,16 @@ impl AsyncRead for Connection {
         let mut bytes = [0; READ_CHUNK];
         let size = buffer.remaining().min(READ_CHUNK);
         let mut portion = ReadBuf::new(&mut bytes[..size]);
-        ready!(Pin::new(&mut self.socket).poll_read(context, &mut portion))?;
+        let read = Pin::new(&mut *self.socket.stream.borrow_mut()).poll_read(context, &mut portion);
+        if read.is_pending() && self.should_park() {
+            self.socket.is_parked.set(true);
+            // The end of the connection, as far as actix-http is concerned.
+            return Poll::Ready(Ok(()));
+        }
+        ready!(read)?;
         buffer.put_slice(portion.filled());
         self.had_portion = portion.remaining() == 0;
-        self.end_idleness();
+        self.add_received(portion.filled());
         Poll::Ready(Ok(()))
     }
 }
@@ -256,7 +312,9 @@ impl AsyncWrite for Connection {
             return Poll::Ready(Ok(bytes.len()));
         }
         self.intake.set_write_waiting(true);
-        let count = ready!(Pin::new(&mut self.socket).poll_write(context, &bytes[..before]))?;
+        let count = ready!(
+            Pin::new(&mut *self.socket.stream.borrow_mut()).poll_write(context, &bytes[..before])
+        )?;
         if count == before {
             self.intake.set_write_waiting(false);
             self.begin_idleness();
@@ -264,12 +322,15 @@ impl AsyncWrite for Connection {
         Poll::Ready(Ok(count))
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(context)
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.socket.stream.borrow_mut()).poll_flush(context)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(context)
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.socket.is_parked.get() {
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut *self.socket.stream.borrow_mut()).poll_shutdown(context)
     }
 }
 

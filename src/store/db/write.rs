@@ -10,7 +10,6 @@ use crate::store::engine::health::Fault;
 use crate::store::engine::pool::Pooled;
 use crate::store::engine::probe;
 use crate::store::engine::transaction::Durability;
-use crate::store::engine::writer::Writer;
 use crate::store::limits::{self, Counting, Used, Uses};
 use crate::store::{Error, Result};
 
@@ -27,6 +26,9 @@ pub enum WriteKind {
     Durable,
     /// Returns after it is on disk; one statement.
     DurableStatement,
+    /// Claims a job. Returns before it is on disk: the next durable write covers it, and an attempt
+    /// begins with one that confirms the claim.
+    Claim,
     /// A write that matters only until this process has stored the conclusion of a job. On SQLite
     /// it returns before it is on disk: the next durable write covers it, and a power failure
     /// before that ends this process too, so that the job is done from its start. Postgres may fail
@@ -44,7 +46,7 @@ impl WriteKind {
         match (self, backend) {
             (Self::Durable | Self::DurableStatement, _)
             | (Self::Provisional, Backend::Postgres { .. }) => Durability::Full,
-            (Self::Counters | Self::CountersStatement, _)
+            (Self::Claim | Self::Counters | Self::CountersStatement, _)
             | (Self::Provisional, Backend::Sqlite { .. }) => Durability::Lazy,
         }
     }
@@ -82,7 +84,7 @@ impl Db {
     {
         let durability = kind.durability(&self.shape);
         let pool = match &self.shape {
-            Backend::Sqlite { writer, .. } => return in_writer(writer, durability, work),
+            Backend::Sqlite { writer, .. } => return writer.run(durability, work),
             Backend::Postgres { pool, .. } => pool,
         };
         // A statement of its own has the isolation level that is the server's default. Where that
@@ -135,7 +137,7 @@ impl Db {
         E: From<Error> + Send + 'static,
     {
         match &self.shape {
-            Backend::Sqlite { writer, .. } => in_writer(writer, Durability::Full, work),
+            Backend::Sqlite { writer, .. } => writer.run(Durability::Full, work),
             Backend::Postgres { pool, .. } => {
                 let (mut pooled, _) =
                     self.begin(pool, ReadOnly(false), Durability::Full, self.wait)?;
@@ -210,20 +212,6 @@ impl Db {
     pub fn can_write(&self) -> bool {
         self.writes.can_write()
     }
-}
-
-fn in_writer<T, E>(
-    writer: &Writer,
-    durability: Durability,
-    work: impl FnOnce(&mut Conn) -> std::result::Result<T, E> + Send + 'static,
-) -> std::result::Result<T, E>
-where
-    T: Send + 'static,
-    E: From<Error> + Send + 'static,
-{
-    // Log lines of the work belong to its request.
-    let span = tracing::Span::current();
-    writer.run(durability, move |conn| span.in_scope(|| work(conn)))
 }
 
 /// Returns a random number of milliseconds, from 5 to 30.

@@ -209,6 +209,22 @@ mod tests {
         assert_eq!(full.unwrap().synchronous, 2);
     }
 
+    /// `.cargo/config.toml` chooses it: Diesel writes `LIMIT ?`, and SQLite would plan such a
+    /// statement for each limit that it is executed with.
+    #[test]
+    fn sqlite_plans_a_statement_once() {
+        #[derive(diesel::QueryableByName)]
+        struct Chosen {
+            #[diesel(sql_type = diesel::sql_types::Bool)]
+            chosen: bool,
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::Sqlite(folder.path().join("a.db"));
+        let mut conn = Manager::new(url, ReadOnly(false)).open().unwrap();
+        let chosen = "SELECT sqlite_compileoption_used('ENABLE_QPSG') AS chosen";
+        assert!(diesel::sql_query(chosen).get_result::<Chosen>(&mut conn).unwrap().chosen);
+    }
+
     #[test]
     fn time_limits_of_the_operator_stay() {
         let limited = with_time_limits("postgres://u@h/d");

@@ -2,10 +2,11 @@
 //! disk flush. The queue is fair, and waiting jobs share the flush. A pool of writers polls for the
 //! lock instead, and some wait for seconds.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
-use diesel::connection::{Connection as _, InstrumentationEvent};
+use diesel::connection::{Connection as _, InstrumentationEvent, SimpleConnection as _};
 
 use crate::store::engine::connection::Manager;
 use crate::store::engine::health::log_statement;
@@ -31,17 +32,20 @@ trait Job: Send {
     fn answer(self: Box<Self>, committed: &Result<()>);
 }
 
+/// The `Result` of a job. All jobs share one type of channel: each would add 20 KB of code.
+type Outcome = Box<dyn Any + Send>;
+
 struct TypedJob<T, E, F> {
     durability: Durability,
     work: Option<F>,
     outcome: Option<std::result::Result<T, E>>,
-    reply: SyncSender<std::result::Result<T, E>>,
+    reply: SyncSender<Outcome>,
 }
 
 impl<T, E, F> Job for TypedJob<T, E, F>
 where
-    T: Send,
-    E: From<Error> + Send,
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
     F: FnOnce(&mut Conn) -> std::result::Result<T, E> + Send,
 {
     fn durability(&self) -> Durability {
@@ -62,7 +66,7 @@ where
             (None, Ok(())) => Err(Error::Internal("a database job did not run".into()).into()),
         };
         // The caller may have gone. The work is done.
-        drop(self.reply.send(outcome));
+        drop(self.reply.send(Box::new(outcome)));
     }
 }
 
@@ -95,7 +99,10 @@ impl Writer {
             TrySendError::Full(_) => Error::Unavailable("the write queue is full".into()),
             TrySendError::Disconnected(_) => Error::Internal("the writer has ended".into()),
         })?;
-        outcome.recv().map_err(|_| Error::Internal("the writer has ended".into()))?
+        let outcome = outcome.recv().map_err(|_| Error::Internal("the writer has ended".into()))?;
+        *outcome
+            .downcast()
+            .map_err(|_| Error::Internal("the outcome of a job has another type".into()))?
     }
 }
 
@@ -128,6 +135,8 @@ struct Connection {
 impl Connection {
     fn open(manager: &Manager) -> Result<Self> {
         let mut conn = manager.open()?;
+        // The undo log of a statement that may fail in part. A log-in would create a file for it.
+        conn.batch_execute("PRAGMA temp_store = MEMORY")?;
         conn.set_instrumentation(|event: InstrumentationEvent<'_>| log_statement(&event));
         Ok(Self { conn, durability: Durability::Full })
     }

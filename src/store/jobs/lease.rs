@@ -133,6 +133,21 @@ pub fn renew(conn: &mut Conn, renewal: &Renewal) -> Result<bool> {
     Ok(renewed == 1)
 }
 
+/// Confirms a lease, in the first transaction of an attempt and before the attempt has an effect
+/// elsewhere. Returns false if the job must be left alone: the database server failed and lost the
+/// claim, or another worker has claimed the job meanwhile.
+///
+/// The claim is not on disk yet ([`WriteKind::Claim`]). The row is written, though nothing changes,
+/// so that the commit waits for the disk and covers the claim.
+///
+/// [`WriteKind::Claim`]: crate::store::WriteKind::Claim
+pub fn confirm(conn: &mut Conn, job: &JobId, token: &LeaseId) -> Result<bool> {
+    let confirmed = diesel::update(leased(job, token))
+        .set(outbox::lease_until.eq(outbox::lease_until))
+        .execute(conn)?;
+    Ok(confirmed == 1)
+}
+
 /// Stores the conclusion of a lease. Returns false, and stores nothing, if another worker has
 /// claimed the job meanwhile or the conclusion is already stored.
 pub fn complete(conn: &mut Conn, completion: &Completion) -> Result<bool> {

@@ -7,6 +7,7 @@ mod injection;
 mod metrics;
 mod origins;
 mod panics;
+mod parking;
 mod request_ids;
 pub mod security_headers;
 mod surface;

@@ -29,6 +29,7 @@ const TIMING: Timing = Timing {
     keys_period: Duration::from_millis(100),
     database_wait: Duration::from_secs(60),
     answer_limit: Duration::from_secs(60),
+    park_after: Duration::ZERO,
 };
 
 /// An SQLite database with empty tables, created once: every world starts with a copy.

@@ -1,17 +1,19 @@
 //! Connections that occupy memory and send no request.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use socket2::SockRef;
 
 use crate::service::{Service, Setup};
 
 /// Less than the time-out of the head of a request, five seconds: a client that has to wait for
 /// idle connections waits until the first of them time out.
 const NOT_BLOCKED: Duration = Duration::from_secs(4);
+const GET: &str = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
 
 /// This process holds the other end of each.
 pub fn allow_many_connections() {
@@ -36,6 +38,110 @@ fn a_thousand_idle_connections_block_no_client() {
     }
     println!("slowest answer beside {} idle connections: {slowest:?}", idle.len());
     assert!(slowest < NOT_BLOCKED, "it took {slowest:?}");
+}
+
+/// A connection in use costs 12 KiB and more, since actix-http has two buffers for it.
+#[test]
+fn connections_that_have_been_idle_for_a_moment_cost_little_memory() {
+    const BATCH: u64 = 1000;
+    allow_many_connections();
+    let service = Setup::on_sqlite().start();
+    let mut idle = Vec::new();
+    let costs_little = (0..8).any(|_| {
+        let before = service.anonymous_kib();
+        for _ in 0..BATCH {
+            let mut stream = sent(&service, GET);
+            read_answer(&mut stream);
+            idle.push(stream);
+        }
+        let grown = service.anonymous_kib().saturating_sub(before);
+        println!("{grown} KiB for {BATCH} more than {}", idle.len());
+        grown < 6 * BATCH
+    });
+    assert!(costs_little, "{} connections", idle.len());
+}
+
+/// Sends a request on a connection that is kept, and reads its response.
+fn ask(stream: &mut TcpStream) {
+    stream.write_all(GET.as_bytes()).expect("the connection is open");
+    read_answer(stream);
+}
+
+/// Reads the response to [`GET`].
+fn read_answer(stream: &mut TcpStream) {
+    try_read_answer(stream).expect("a response");
+}
+
+fn try_read_answer(stream: &mut TcpStream) -> io::Result<()> {
+    let mut answer = Vec::new();
+    let mut byte = [0];
+    while !answer.ends_with(br#"{"status":"ok"}"#) {
+        stream.read_exact(&mut byte)?;
+        answer.push(byte[0]);
+    }
+    Ok(())
+}
+
+/// Longer than the half second after which idle connections are parked.
+const PAUSE: Duration = Duration::from_secs(1);
+
+#[test]
+fn a_parked_connection_has_its_place_until_the_client_ends_it() {
+    let setup =
+        Setup::on_sqlite().with("HALLPASS_MAX_CONNECTIONS", "16").with("HALLPASS_WORKERS", "1");
+    let service = setup.start();
+    let mut parked: Vec<TcpStream> = (0..16).map(|_| sent(&service, GET)).collect();
+    parked.iter_mut().for_each(read_answer);
+    thread::sleep(PAUSE);
+    let ends: [fn(&TcpStream); 3] = [
+        |stream| SockRef::from(stream).set_linger(Some(Duration::ZERO)).unwrap(),
+        |stream| stream.shutdown(Shutdown::Write).unwrap(),
+        |_| {},
+    ];
+    let mut next = sent(&service, GET);
+    for (number, end) in ends.into_iter().enumerate() {
+        next.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+        assert!(next.read(&mut [0]).is_err(), "{number}: there was room");
+        next.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let mut ending = parked.pop().unwrap();
+        end(&ending);
+        // A reset has no response. Half a close has one, and then the place is free.
+        if number == 1 {
+            assert_eq!(ending.read(&mut [0]).unwrap(), 0);
+        }
+        drop(ending);
+        read_answer(&mut next);
+        parked.insert(0, std::mem::replace(&mut next, sent(&service, GET)));
+    }
+    parked.iter_mut().for_each(ask);
+}
+
+#[test]
+fn parked_connections_are_served_when_no_more_files_can_be_opened() {
+    const CLIENTS: usize = 96;
+    let setup = Setup::on_sqlite();
+    let service = setup.start_under("prlimit", &["--nofile=64"]);
+    let mut streams: Vec<TcpStream> = (0..CLIENTS).map(|_| sent(&service, GET)).collect();
+    // They are accepted in this order.
+    let waiting = streams
+        .iter_mut()
+        .position(|stream| {
+            stream.set_read_timeout(Some(PAUSE)).unwrap();
+            try_read_answer(stream).is_err()
+        })
+        .expect("a limit");
+    let mut waiting = streams.split_off(waiting);
+    println!("{} served, {} wait", streams.len(), waiting.len());
+    assert!(streams.len() > 4, "{} are served", streams.len());
+    for stream in streams.iter_mut().chain(&mut waiting) {
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    }
+    streams.iter_mut().for_each(ask);
+    drop(streams);
+    // Each makes room for another one.
+    for mut stream in waiting {
+        read_answer(&mut stream);
+    }
 }
 
 #[test]

@@ -36,6 +36,21 @@ fn an_idle_connection_is_closed_after_the_chosen_time() {
 }
 
 #[test]
+fn each_request_starts_the_time_anew() {
+    let setup = Setup::on_sqlite().with("HALLPASS_KEEP_ALIVE", "3s");
+    let service = setup.start();
+    let mut stream = idle_connection(&service);
+    for _ in 0..3 {
+        // Parked after half a second.
+        thread::sleep(Duration::from_millis(1500));
+        ask(&mut stream);
+    }
+    let idle = Instant::now();
+    assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+    assert!(idle.elapsed() > Duration::from_millis(2900), "{:?}", idle.elapsed());
+}
+
+#[test]
 fn by_default_it_outlives_the_time_that_nginx_keeps_it() {
     let setup = Setup::on_sqlite();
     let service = setup.start();

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -84,6 +85,22 @@ fn idle_connections_do_not_hold_up_the_end() {
     let (status, took) = service.wait(Duration::from_secs(8));
     assert!(status.success(), "{status}");
     println!("ended {took:?} after SIGTERM with {} idle connections", idle.len());
+}
+
+#[test]
+fn connections_that_have_been_idle_for_a_moment_do_not_either() {
+    let setup = Setup::on_sqlite().with("HALLPASS_SHUTDOWN_TIMEOUT", "20s");
+    let service = setup.start();
+    let mut idle: Vec<_> = (0..20).map(|_| connect(service.address())).collect();
+    for stream in &mut idle {
+        ask(stream, "/healthz");
+    }
+    // Longer than the half second after which they are parked.
+    thread::sleep(Duration::from_secs(1));
+    service.terminate();
+    let (status, took) = service.wait(Duration::from_secs(8));
+    assert!(status.success(), "{status}");
+    println!("ended {took:?} after SIGTERM with {} parked connections", idle.len());
 }
 
 on_both! {
@@ -183,6 +200,37 @@ fn drains(end: fn(&Service)) {
     assert!(status.success(), "{status}");
     assert!(started.elapsed() > Duration::from_secs(2), "it took {:?}", started.elapsed());
     assert!(TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn requests_on_parked_connections_are_served_while_it_drains() {
+    let setup = Setup::on_sqlite().with("HALLPASS_SHUTDOWN_DELAY", "3s");
+    let service = setup.start();
+    let (address, api) = (service.address(), service.api());
+    let mut parked: Vec<_> = (0..40).map(|_| connect(address)).collect();
+    for stream in &mut parked {
+        ask(stream, "/healthz");
+    }
+    thread::sleep(Duration::from_secs(1));
+    let (wholes, halves) = parked.split_at_mut(20);
+    for stream in halves.iter_mut() {
+        stream.write_all(b"H").unwrap();
+    }
+    service.terminate();
+    wait_until("the load balancer to be told", || api.get("/readyz").status == 503);
+    for (whole, half) in wholes.iter_mut().zip(halves) {
+        write!(whole, "H").unwrap();
+        for stream in [whole, half] {
+            write!(stream, "EAD /healthz HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+            let mut head = String::new();
+            stream.read_to_string(&mut head).unwrap();
+            let head = head.to_lowercase();
+            assert!(head.starts_with("http/1.1 200 "), "{head}");
+            assert!(head.contains("connection: close"), "{head}");
+        }
+    }
+    let (status, _) = service.wait(Duration::from_secs(12));
+    assert!(status.success(), "{status}");
 }
 
 #[test]

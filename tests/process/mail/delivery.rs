@@ -3,11 +3,14 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::both::on_both;
 use crate::database::Database;
 use crate::mailbox::Mailbox;
 use crate::postgres::free_port;
+use crate::scripted_smtp::{Act, ScriptedServer};
 use crate::service::{Service, Setup};
 use crate::smtp::{Mode, SmtpServer};
+use crate::sql;
 use crate::waiting::wait_until;
 
 const USER: &str = "auth@example.com";
@@ -44,6 +47,36 @@ fn registration_by_mail_over_starttls_with_a_log_in() {
 #[test]
 fn registration_by_mail_over_a_plain_local_server() {
     a_user_registers_and_verifies_the_address(Mode::PLAIN);
+}
+
+/// Takes the lease of the first claim away again, as a crash of Postgres does before the claim is on
+/// disk, which the instance outlives.
+const LOSE_A_CLAIM: [&str; 2] = [
+    "CREATE TABLE lost (claim INTEGER); \
+     CREATE TRIGGER lose AFTER UPDATE ON outbox \
+     WHEN OLD.lease_token IS NULL AND NEW.lease_token IS NOT NULL \
+     AND NOT EXISTS (SELECT 1 FROM lost) BEGIN \
+     INSERT INTO lost VALUES (1); \
+     UPDATE outbox SET lease_token = NULL, lease_until = NULL WHERE id = NEW.id; END",
+    "CREATE SEQUENCE claims; \
+     CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+     IF OLD.lease_token IS NULL AND NEW.lease_token IS NOT NULL AND nextval('claims') = 1 THEN \
+     NEW.lease_token = NULL; NEW.lease_until = NULL; END IF; RETURN NEW; END $$; \
+     CREATE TRIGGER lose BEFORE UPDATE ON outbox FOR EACH ROW EXECUTE FUNCTION lose()",
+];
+
+on_both! {
+    fn a_mail_whose_claim_is_lost_is_sent_once(setup) {
+        let server = ScriptedServer::start(|_| Act::Usual);
+        let setup = setup.with("HALLPASS_SMTP_URL", &server.url());
+        let service = setup.start();
+        let [sqlite, postgres] = LOSE_A_CLAIM;
+        sql::change(&setup, if setup.has("DATABASE_URL") { postgres } else { sqlite });
+        service.api().register("mina@example.com");
+        wait_until("the mail", || sql::count(&setup, "outbox WHERE status = 'sent'") == 1);
+        assert_eq!(server.accepted(), ["mina@example.com"]);
+        service.wait_for_log("expired before its conclusion", 1);
+    }
 }
 
 /// A setup for a mail server on a port without a listener.

@@ -24,8 +24,10 @@ struct Traced {
 }
 
 impl Traced {
-    fn start() -> Option<Self> {
-        let command = ["-D", "-f", "-y", "--seccomp-bpf", "-qq", "-e", "trace=fsync,fdatasync"];
+    /// Starts a service whose system calls of these names are traced.
+    fn start(calls: &str) -> Option<Self> {
+        let calls = format!("trace={calls}");
+        let command = ["-D", "-f", "-y", "--seccomp-bpf", "-qq", "-e", &calls];
         let tried = Command::new("strace").args(command).args(["-o", "/dev/null", "true"]).output();
         let traces = tried.is_ok_and(|it| it.status.success()).then_some(());
         needs("strace and the right to trace (Debian: apt-get install strace)", traces)?;
@@ -80,7 +82,7 @@ fn log_in(api: &Api, number: usize, device: Option<&str>, browser: &str) -> Stri
 
 #[test]
 fn a_log_in_waits_for_one_flush_and_its_mail_for_one_more() {
-    let Some(traced) = Traced::start() else { return };
+    let Some(traced) = Traced::start("fsync,fdatasync") else { return };
     let api = traced.service.api();
     let mailbox = Mailbox::folder(&traced.setup);
     (0..REQUESTS).for_each(|number| drop(mailbox.new_account(&api, &address(number))));
@@ -93,4 +95,19 @@ fn a_log_in_waits_for_one_flush_and_its_mail_for_one_more() {
         wait_until("the mail", || traced.sent() > before);
     });
     assert_eq!((known, with_mail), (1, 2));
+}
+
+#[test]
+fn a_log_in_creates_no_temporary_file() {
+    let Some(traced) = Traced::start("openat") else { return };
+    let api = traced.service.api();
+    Mailbox::folder(&traced.setup).new_account(&api, &address(0));
+    for _ in 0..3 {
+        log_in(&api, 0, None, "curl/8");
+    }
+    let trace = fs::read_to_string(&traced.trace).unwrap();
+    assert!(trace.contains("/hallpass.db"), "{trace}");
+    // So SQLite names them.
+    let created: Vec<&str> = trace.lines().filter(|line| line.contains("/etilqs_")).collect();
+    assert_eq!(created, [""; 0]);
 }

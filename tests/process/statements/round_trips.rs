@@ -13,6 +13,8 @@ use crate::client::{Api, PASSWORD};
 use crate::mailbox::Mailbox;
 use crate::postgres::Cluster;
 use crate::service::Setup;
+use crate::sql::count_postgres;
+use crate::waiting::wait_until;
 
 const MINA: &str = "mina@example.com";
 /// Beside a request, other threads of the instance look at the database now and then.
@@ -193,4 +195,36 @@ fn a_log_in_takes_nine_round_trips_and_one_commit_that_waits_for_the_disk() {
             assert!(cost.round_trips <= round_trips, "{cost:?} with limits {limits}");
         }
     }
+}
+
+/// One records the hashes of its secrets and confirms the claim, the other that it was sent.
+#[test]
+fn a_mail_takes_two_commits_that_wait_for_the_disk() {
+    let Some((cluster, proxy, setup)) = behind_a_proxy("off") else { return };
+    let service = setup.start();
+    let api = service.api();
+    let mailbox = Mailbox::folder(&setup);
+    let addresses: Vec<String> =
+        (0..REQUESTS).map(|number| format!("user{number}@example.com")).collect();
+    for address in &addresses {
+        mailbox.new_account(&api, address);
+    }
+    let log_in = |address: &str, browser: &str| {
+        let body = json!({"username": address, "password": PASSWORD});
+        let answer = api.post_with("/v1/token-auth", &[("user-agent", browser)], &body);
+        assert_eq!(answer.status, 200, "{answer:?}");
+    };
+    for address in &addresses {
+        log_in(address, "curl/8");
+    }
+    let sent = || count_postgres(&cluster.url(), "outbox WHERE status = 'sent'");
+    let firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+    let mut those = addresses.iter();
+    let cost = proxy.of(|| {
+        let before = sent();
+        log_in(those.next().unwrap(), firefox);
+        wait_until("the mail", || sent() > before);
+    });
+    println!("a log-in and its mail: {cost:?}");
+    assert_eq!(cost.durable, 3);
 }

@@ -304,6 +304,7 @@ fn call_jobs(conn: &mut Conn, recorder: &Recorder) -> QueuedMail {
     let mut claimed = call!(recorder, jobs::claim_due(conn, &claim));
     let (first, second, third) = (claimed.remove(0), claimed.remove(0), claimed.remove(0));
     assert!(call!(recorder, lease::renew(conn, &first.lease.renewal(LATER))));
+    assert!(call!(recorder, lease::confirm(conn, &first.job.id, &first.job.lease)));
     let deferral = Conclusion::Deferred(Deferral {
         error: "later".to_owned(),
         next_attempt_at: LATER,
