@@ -12,6 +12,7 @@ use std::collections::HashSet;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+pub use self::share::Origin;
 pub(super) use self::share::{Job, Start};
 use self::share::{Share, Waiting};
 
@@ -43,15 +44,6 @@ pub enum Lane {
     KnownDevice(Origin),
     /// Other clients, by network.
     Network(Origin),
-}
-
-/// The network of a client; empty if it is unknown.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Origin {
-    /// An IPv4 /24 or an IPv6 /48.
-    pub network: String,
-    /// Its block: an IPv4 /16 or an IPv6 /32.
-    pub block: String,
 }
 
 /// The load of the queue.

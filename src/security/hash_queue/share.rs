@@ -3,7 +3,14 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Instant;
 
-use super::Origin;
+/// The network of a client; empty if it is unknown.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// An IPv4 /24 or an IPv6 /48.
+    pub network: String,
+    /// Its block: an IPv4 /16 or an IPv6 /32.
+    pub block: String,
+}
 
 /// A job. Its argument says whether it runs or is refused.
 pub(in crate::security) type Job = Box<dyn FnOnce(Start) + Send>;
