@@ -188,6 +188,7 @@ pub(super) fn sign_in_once(
         sign_in.tokens.refresh = PlainToken::random(PlainToken::REFRESH_PREFIX);
         return sign_in.open(conn, policy, user);
     }
+    require_room(&sign_in.access_tokens, user, &session, now)?;
     sessions::record_use(conn, &session.id, now)?;
     let (refresh_token, refresh_expires_at) = if is_unused {
         (sign_in.tokens.refresh, token.expires_at)

@@ -6,7 +6,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 use crate::support::account::CONFIRM;
-use crate::support::{Answer, PASSWORD, TestApp, Tokens, World, on_both};
+use crate::support::{Answer, PASSWORD, SECOND, TestApp, Tokens, World, on_both};
 
 const MINA: &str = "mina@example.com";
 const ROOT: &str = "root@example.com";
@@ -36,9 +36,9 @@ fn give_roles(app: &TestApp, by: &Tokens, to: &Tokens, roles: &[String]) -> Answ
 }
 
 /// Stores roles that this version does not permit, as an earlier one did.
-fn store_roles(world: &World, roles: &[String]) {
-    let roles = roles.join(" ");
-    world.execute(&format!("UPDATE users SET roles = '{roles}' WHERE email = '{MINA}'"));
+fn store_roles(world: &World, user: &Tokens, roles: &[String]) {
+    let (id, roles) = (user.user_id(), roles.join(" "));
+    world.execute(&format!("UPDATE users SET roles = '{roles}' WHERE id = {id}"));
 }
 
 fn rename(app: &TestApp, tokens: &Tokens, name: &str) -> Answer {
@@ -98,7 +98,7 @@ on_both! {
     fn roles_that_an_earlier_version_permitted_leave_less_room_for_names(world) {
         let app = world.app();
         let (root, mina) = (app.superuser(&world, ROOT), app.person(&world, MINA));
-        store_roles(&world, &roles(16));
+        store_roles(&world, &mina, &roles(16));
         let mina = app.refresh(&mina.refresh).is(200).tokens();
         is_too_large(rename(&app, &mina, &longest_name()), "username");
         is_too_large(app.change_email(&mina.access, &longest_address()), "new_email");
@@ -122,7 +122,7 @@ on_both! {
         let (root, mina) = (app.superuser(&world, ROOT), app.person(&world, MINA));
         let verification = app.change_email(&mina.access, "mina@new.example").is(202);
         let code = world.proof_about("mina@new.example", CONFIRM, 1).code;
-        store_roles(&world, &roles(30));
+        store_roles(&world, &mina, &roles(30));
         world.settle_mail();
         let state = || {
             ["sessions", "refresh_tokens WHERE used_at IS NULL", "events", "outbox", "known_devices"]
@@ -140,5 +140,13 @@ on_both! {
         give_roles(&app, &root, &mina, &roles(2)).is(200);
         app.refresh(&mina.refresh).is(200);
         app.verify_code(&verification.text("registration_token"), &code).is(200);
+        // A repetition, which would continue the session.
+        store_roles(&world, &mina, &roles(30));
+        world.advance(SECOND * 60);
+        let used = || world.count("sessions WHERE last_seen_at > created_at");
+        let before = used();
+        app.verify_code(&verification.text("registration_token"), &code)
+            .refused(409, "token_too_large");
+        assert_eq!(used(), before);
     }
 }
