@@ -178,7 +178,7 @@ fn insert_or_invite(
 }
 
 /// Queues an invitation to choose a password. It replaces an earlier one.
-fn queue_invitation(conn: &mut Conn, user: &User, now: UtcTime) -> Result<()> {
+pub(crate) fn queue_invitation(conn: &mut Conn, user: &User, now: UtcTime) -> Result<()> {
     let Some(email) = &user.email else { return Ok(()) };
     let kind = ChallengeKind::Invitation;
     let remember_from = now.before(Challenge::MEMORY);

@@ -9,7 +9,7 @@ use crate::domain::{
 };
 use crate::flows::account::register::queue_verification_mail;
 use crate::flows::account::report_unauthorized::find_revertible_change;
-use crate::flows::admin::create_user::is_invited;
+use crate::flows::admin::create_user::{is_invited, queue_invitation};
 use crate::flows::notify::mail_requests::MailBudget;
 use crate::flows::password::reauthenticate::lock_active;
 use crate::flows::password::reset::reset_challenge;
@@ -369,6 +369,10 @@ fn requeue_verification_emails(
     if let (Some(owner), true) = (owner, waiting.is_empty())
         && !owner.email_verified
     {
+        // The link of a verification needs a password, and the user has none yet.
+        if is_invited(conn, &owner)? {
+            return queue_invitation(conn, &owner, now);
+        }
         // Verification `optional`: the account outlives its registration. The new one is verified
         // with the link and the password.
         let renewed = renewed_registration(owner, &order.recipient, now);

@@ -136,6 +136,18 @@ on_both! {
         app.log_in("guest@example.net", PASSWORD).is(200);
     }
 
+    fn a_mail_that_an_invited_user_asks_for_again_is_an_invitation(world) {
+        let app = world.app();
+        let root = app.superuser(&world, ROOT);
+        invite(&app, &root.access, MINA).is(201);
+        let first = world.mails_to(MINA, 1).remove(0);
+        app.resend(&world, MINA);
+        let again = world.mails_to(MINA, 2).remove(1);
+        assert_eq!(again.subject, first.subject);
+        choose_password(&app, &link_token(&again)).is(204);
+        app.log_in(MINA, PASSWORD).is(200);
+    }
+
     fn a_second_invitation_is_sent_again(world) {
         let app = world.app();
         let root = app.superuser(&world, ROOT);
