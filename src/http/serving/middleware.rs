@@ -73,9 +73,13 @@ pub async fn surround(
         Some(state) if state.flows.policy().reports_limits => LimitReport::open(),
         _ => LimitReport::default(),
     };
+    // actix-http ends the connection after a request for another protocol, such as the `h2c` of
+    // Java's client, but says `upgrade`: the next request of the client was lost.
+    let asks_for_upgrade = request.head().upgrade();
     let answer = next.call(request).instrument(around.span.clone());
     let answer = production_limit::scope(report.clone(), answer);
-    let is_last = || state.as_ref().is_some_and(|state| state.draining.has_begun());
+    let is_last =
+        || asks_for_upgrade || state.as_ref().is_some_and(|state| state.draining.has_begun());
     let answer = request_id::scope(around.ids.clone(), answer).await;
     if let Some(origin) = foreign_origin {
         around.span.in_scope(|| log_foreign_origin(&origin));

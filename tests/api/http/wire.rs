@@ -176,6 +176,28 @@ fn a_client_that_expects_100_continue_receives_it() {
     contract_of("POST", "/v1/token-verify", raw.answer().unwrap()).refused(401, "token_invalid");
 }
 
+/// Java's client asks for HTTP/2 with the first request of each connection.
+#[test]
+fn the_response_to_a_request_for_another_protocol_announces_the_end_of_the_connection() {
+    let world = World::sqlite();
+    let app = world.app();
+    for request in [
+        "GET /healthz HTTP/1.1\r\nHost: a\r\n",
+        "GET /nowhere HTTP/1.1\r\nHost: a\r\n",
+        "POST /v1/token-refresh HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 2\r\n",
+    ] {
+        let mut raw = Raw::to(&app);
+        let upgrade = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAAAA\r\n";
+        raw.send(format!(
+            "{request}{upgrade}\r\n{}",
+            if request.starts_with("POST") { "{}" } else { "" }
+        ));
+        let answer = raw.answer().unwrap();
+        assert_eq!(answer.header("connection"), Some("close"), "{}", answer.shown());
+        assert_eq!(raw.rest(), b"");
+    }
+}
+
 #[test]
 fn sixteen_and_more_requests_at_once_get_as_many_answers_in_their_order() {
     let app = app();
