@@ -1,4 +1,4 @@
-//! What is fuzzed: everything that reads what a stranger wrote. Each function takes any bytes, may
+//! Fuzz targets: every reader of untrusted input. Each function takes any bytes, may
 //! not panic, holds what was accepted against what the reader promises, and says whether anything
 //! was.
 

@@ -183,32 +183,23 @@ fn listed(ids: &[UserId]) -> String {
 }
 
 fn shown_conflict(conflict: &Conflict) -> String {
+    let (id, name) = (conflict.id, shown_name(&conflict.username));
     let mut text = String::new();
     for Collision { shared, place, others } in &conflict.collisions {
-        let what = match shared {
-            Shared::Id { row, other } => {
-                let (id, name) = (conflict.id, shown_name(&conflict.username));
-                // Writing to a `String` cannot fail.
-                let _ = writeln!(text, "{id} {name}: row {row} and row {other} have the id {id}");
-                continue;
-            }
-            Shared::Reserved => {
-                let (id, name) = (conflict.id, shown_name(&conflict.username));
-                // Writing to a `String` cannot fail.
-                let _ = writeln!(text, "{id} {name}: user ids begin with 1");
-                continue;
-            }
-            Shared::Number => "number".to_owned(),
-            Shared::Name => "name".to_owned(),
-            Shared::Address(address) => format!("address {}", printable(&masked(address))),
-        };
         let place = match place {
             Place::Django => "in Django",
             Place::Hallpass => "in Hallpass",
         };
-        let (id, name, others) = (conflict.id, shown_name(&conflict.username), listed(others));
-        // To write into a text cannot fail.
-        let _ = writeln!(text, "{id} {name}: the {what} is that of {others} {place}");
+        let taken = |what: &str| format!("the {what} is that of {} {place}", listed(others));
+        let cause = match shared {
+            Shared::Id { row, other } => format!("row {row} and row {other} have the id {id}"),
+            Shared::Reserved => "user ids begin with 1".to_owned(),
+            Shared::Number => taken("number"),
+            Shared::Name => taken("name"),
+            Shared::Address(address) => taken(&format!("address {}", printable(&masked(address)))),
+        };
+        // Writing to a `String` cannot fail.
+        let _ = writeln!(text, "{id} {name}: {cause}");
     }
     text
 }

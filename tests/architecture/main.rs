@@ -62,6 +62,13 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "outgoing",
+        &[
+            "app", "cli", "clock", "config", "domain", "drf", "flows", "http", "jobs", "mail",
+            "security", "social", "store",
+        ],
+    ),
+    (
         "social",
         &[
             "app", "cli", "clock", "config", "drf", "flows", "http", "jobs", "mail", "security",

@@ -90,16 +90,15 @@ impl Flows {
 
     fn choose_password(
         &self,
-        Answered { challenge, user, refusal }: Answered,
+        answered: Answered,
         new: &PlainPassword,
         device: &Device,
         now: UtcTime,
     ) -> Result<()> {
-        self.check_password_of(&user, new)?;
+        self.check_password_of(&answered.user, new)?;
         self.refuse_breached("new_password", new)?;
         // Apart from the hashes of sessions, so that a thief of one does not block the reset.
-        let hashes = Counter::new(Counted::HashesOfUser, format!("reset:{}", user.id));
-        let answered = Answered { challenge, user, refusal };
+        let hashes = Counter::new(Counted::HashesOfUser, format!("reset:{}", answered.user.id));
         self.count(vec![hashes], || self.replace_password(answered, new, device, now))
     }
 

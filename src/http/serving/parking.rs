@@ -57,7 +57,7 @@ pub async fn serve<F: Future>(
 #[derive(Default)]
 pub struct Received {
     bytes: u64,
-    /// Where the current line began.
+    /// Offset of the start of the current line.
     line: u64,
     last_byte: u8,
     /// The end of the first empty line. No head is shorter.
