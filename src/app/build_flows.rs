@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use super::secret_file;
 use super::start_error::StartError;
 use crate::clock::Clock;
-use crate::config::{Config, LimitMode, SecretText};
+use crate::config::{Config, SecretText};
 use crate::domain::secrets::Secrets;
 use crate::flows::{
     self, DatabaseHealth, Flows, KeyLoadError, Links, Policy, SocialLogin, Unreleased,
@@ -131,8 +131,8 @@ fn policy(config: &Config) -> Policy {
         session_lifetime: config.lifetimes.session,
         refresh_grace: config.lifetimes.refresh_grace,
         sessions_per_user: config.sessions_per_user,
-        limits: Some(config.limits).filter(|_| config.limit_mode != LimitMode::Off),
-        reports_limits: config.limit_mode == LimitMode::Report,
+        limits: config.limits,
+        limit_reports: config.limit_reports,
         reauth_window: config.lifetimes.reauth_window,
         security_notices: config.security_notices,
         event_retention: config.event_retention,

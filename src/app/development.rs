@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::config::{Config, LimitMode};
+use crate::config::Config;
+use crate::flows::LimitReports;
 use crate::http::dev::{DevMail, DevMailbox, Development, Facts};
 use crate::http::v1::time::rfc3339;
 use crate::mail::handler::Observer;
@@ -15,7 +16,7 @@ pub(super) fn of(config: &Config) -> Option<Development> {
             service_name: config.service_name.clone(),
             version: env!("CARGO_PKG_VERSION"),
             allows_loopback_origins: config.browsers.loopback_origins,
-            reports_limits: config.limit_mode == LimitMode::Report,
+            reports_limits: config.limit_reports != LimitReports::Never,
             has_docs: cfg!(feature = "docs-ui"),
         },
     })

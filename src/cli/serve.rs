@@ -11,7 +11,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{Outcome, log_warnings};
 use crate::app::App;
 use crate::clock::SystemClock;
-use crate::config::{Config, LimitMode};
+use crate::config::Config;
+use crate::flows::LimitReports;
 use crate::http::dev;
 use crate::telemetry;
 
@@ -79,7 +80,7 @@ fn announce(config: &Config, app: &App) {
              HALLPASS_CORS_ORIGINS is set"
         );
     }
-    if config.limit_mode == LimitMode::Report {
+    if config.limit_reports != LimitReports::Never {
         tracing::info!(
             "limits: reported in the header X-Production-Limit; HALLPASS_LIMITS=on enforces them"
         );

@@ -22,23 +22,22 @@ pub use fault::ConfigFault;
 use file_access::{Content, warnings_about};
 pub use readers::database_url;
 use readers::{
-    MIN_SECRET_LENGTH, MIN_SITE_KEY_LENGTH, Mode, is_weak, read_audience, read_breached_passwords,
-    read_browsers, read_client_id, read_custom_claims, read_database, read_drf,
-    read_email_verification, read_jwt_algorithm, read_key_rotation, read_lifetimes, read_limits,
-    read_log, read_pages, read_proxies, read_public_url, read_registration, read_secret,
-    read_shutdown_delay, read_shutdown_timeout, read_smtp,
+    MIN_SECRET_LENGTH, MIN_SITE_KEY_LENGTH, Mode, is_url_of_this_machine, is_weak, read_audience,
+    read_breached_passwords, read_browsers, read_client_id, read_custom_claims, read_database,
+    read_drf, read_email_verification, read_jwt_algorithm, read_key_rotation, read_lifetimes,
+    read_limits, read_log, read_pages, read_proxies, read_public_url, read_registration,
+    read_secret, read_shutdown_delay, read_shutdown_timeout, read_smtp,
 };
 pub use settings::{example, settings};
 pub use source::Source;
 pub use types::{
-    BrowserSettings, DrfPrefix, DrfSettings, FrontEndPages, Lifetimes, LimitMode, LogFormat,
-    SameSite, Timing,
+    BrowserSettings, DrfPrefix, DrfSettings, FrontEndPages, Lifetimes, LogFormat, SameSite, Timing,
 };
 use types::{DAY, MINUTE, SECOND, YEAR};
 
 pub use crate::domain::SecretText;
 use crate::domain::{ClaimMapping, Limits, PasswordPolicy, RegistrationRules};
-use crate::flows::{EmailVerification, VerifyEmailProof};
+use crate::flows::{EmailVerification, LimitReports, VerifyEmailProof};
 use crate::mail::envelope::Sender;
 use crate::mail::overrides;
 use crate::mail::smtp::settings::SmtpSettings;
@@ -105,10 +104,10 @@ pub struct Config {
     pub security_notices: bool,
     /// Settings for front ends in browsers.
     pub browsers: BrowserSettings,
-    /// Rate limits.
-    pub limits: Limits,
-    /// Effect of the rate limits.
-    pub limit_mode: LimitMode,
+    /// Rate limits; `None` for none.
+    pub limits: Option<Limits>,
+    /// Requests for which the rate limits are reported instead of enforced.
+    pub limit_reports: LimitReports,
     /// Log-in at other services.
     pub social: SocialSettings,
     /// Networks of reverse proxies whose `X-Forwarded-For` is trusted.
@@ -158,7 +157,6 @@ impl Config {
         let development =
             s.choice("HALLPASS_ENV", on_loopback, &[("development", true), ("production", false)]);
         let mode = Mode::of(development, bind);
-        let (limits, limit_mode) = read_limits(s, mode);
         let data_dir = PathBuf::from(s.text("HALLPASS_DATA_DIR").unwrap_or("./data".into()));
         let service_name = s.text("HALLPASS_SERVICE_NAME").unwrap_or("Hallpass".into());
         let breached_passwords = read_breached_passwords(s);
@@ -168,6 +166,9 @@ impl Config {
         let site_key = Some(MIN_SITE_KEY_LENGTH).filter(|_| !development);
         let jwt_secret_signs = jwt_algorithm == SigningAlgorithm::Hs256;
         let public_url = read_public_url(s, bind, development);
+        let trusted_proxies = read_proxies(s, development);
+        let has_other_clients = !trusted_proxies.is_empty() || !is_url_of_this_machine(&public_url);
+        let (limits, limit_reports) = read_limits(s, mode, has_other_clients);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let config = Self {
             database: read_database(s, &data_dir),
@@ -210,9 +211,9 @@ impl Config {
             security_notices: s.is_on("HALLPASS_SECURITY_NOTICES"),
             browsers: read_browsers(s, mode),
             limits,
-            limit_mode,
+            limit_reports,
             social: social::read(s, development),
-            trusted_proxies: read_proxies(s, development),
+            trusted_proxies,
             mail_from: s.parsed(
                 "HALLPASS_MAIL_FROM",
                 "Hallpass <hallpass@localhost>".into(),

@@ -92,17 +92,6 @@ pub struct Lifetimes {
     pub revocations_max_age: Duration,
 }
 
-/// Effect of the rate limits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LimitMode {
-    /// Requests beyond a limit are refused.
-    Enforce,
-    /// Requests beyond a limit are served, and the response reports the refusal.
-    Report,
-    /// Nothing is counted.
-    Off,
-}
-
 /// Times that are part of the promises, not settings: only tests choose others.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {

@@ -31,6 +31,10 @@ impl LimitReport {
         Self(Some(Arc::default()))
     }
 
+    fn is_open(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Runs `work` on this thread with this report.
     pub fn scope<T>(self, work: impl FnOnce() -> T) -> T {
         // A thread serves many requests: a panic must not leave its report behind.
@@ -65,12 +69,23 @@ impl LimitReport {
     }
 }
 
+/// Requests whose refusals by limits are reported instead of enforced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitReports {
+    /// None: limits are enforced.
+    Never,
+    /// Those of a developer on this machine.
+    FromThisMachine,
+    /// All.
+    Always,
+}
+
 /// The limits of the operator, and their enforcement.
 #[derive(Clone)]
 pub(crate) struct Bounds {
     pub(super) limits: Limits,
-    /// The report that replaces refusals; `None` if limits are enforced.
-    report: Option<LimitReport>,
+    /// The report that replaces refusals, if it is open.
+    report: LimitReport,
 }
 
 impl Bounds {
@@ -79,9 +94,9 @@ impl Bounds {
         let wait = wait.max(Duration::from_secs(1));
         let setting = counted.setting();
         let counted_name = counted.name();
-        if let Some(report) = &self.report {
+        if self.are_reported() {
             let by_mail_only = counted == Counted::ConsecutiveFailedLogins;
-            report.add(Unenforced { counted, wait: Some(wait).filter(|_| !by_mail_only) });
+            self.report.add(Unenforced { counted, wait: Some(wait).filter(|_| !by_mail_only) });
             tracing::info!(
                 target: REFUSALS, counted = counted_name, setting,
                 "over the limit: production would refuse this"
@@ -99,14 +114,13 @@ impl Bounds {
 
     /// Returns whether refusals are only reported.
     pub(super) fn are_reported(&self) -> bool {
-        self.report.is_some()
+        self.report.is_open()
     }
 }
 
 impl Flows {
     /// Returns the limits for the request that this thread serves; `None` if there are none.
     pub(crate) fn bounds(&self) -> Option<Bounds> {
-        let report = self.policy.reports_limits.then(LimitReport::current);
-        self.policy.limits.map(|limits| Bounds { limits, report })
+        self.policy.limits.map(|limits| Bounds { limits, report: LimitReport::current() })
     }
 }

@@ -38,7 +38,7 @@ pub use admin::api_keys::{CreatedApiKey, NewApiKey};
 pub use admin::create_superuser::NewSuperuser;
 pub use admin::create_user::{CreatedAccount, NewAccount};
 pub use admin::users::AccountChanges;
-pub use bounds::{LimitReport, Unenforced};
+pub use bounds::{LimitReport, LimitReports, Unenforced};
 pub use error::{Error, Field, FieldFault};
 pub(crate) use health::DatabaseHealth;
 pub use health::{Backlog, Gauges, Readiness};
@@ -122,8 +122,8 @@ pub struct Policy {
     pub sessions_per_user: u32,
     /// The rate limits; `None` for no limits.
     pub limits: Option<Limits>,
-    /// True if requests beyond a limit are served, with a report of the refusal in the response.
-    pub reports_limits: bool,
+    /// Requests beyond a limit that are served, with a report of the refusal in the response.
+    pub limit_reports: LimitReports,
     /// Time after a log-in in which the user need not repeat the password.
     pub reauth_window: Duration,
     /// True if users receive security notices by mail.

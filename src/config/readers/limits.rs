@@ -4,15 +4,27 @@ use std::ops::RangeInclusive;
 
 use super::mode::Mode;
 use crate::config::source::Source;
-use crate::config::types::{LimitMode, MINUTE};
+use crate::config::types::MINUTE;
 use crate::domain::{Limits, Rate};
+use crate::flows::LimitReports;
 
-/// Reads the rate limits and their effect. They are always enforced in production.
-pub fn read_limits(s: &mut Source, mode: Mode) -> (Limits, LimitMode) {
-    let words =
-        [("on", LimitMode::Enforce), ("off", LimitMode::Off), ("report", LimitMode::Report)];
-    let limit_mode = s.choice("HALLPASS_LIMITS", LimitMode::Enforce, &words);
-    if limit_mode != LimitMode::Enforce && mode == Mode::Production {
+/// Reads the rate limits, `None` for none, and the requests for which they are only reported. They
+/// are always enforced in production, and behind a proxy unless the operator chose otherwise.
+pub fn read_limits(
+    s: &mut Source,
+    mode: Mode,
+    has_other_clients: bool,
+) -> (Option<Limits>, LimitReports) {
+    let is_for_developer = mode == Mode::LocalDevelopment && !has_other_clients;
+    let unset = if is_for_developer { LimitReports::FromThisMachine } else { LimitReports::Never };
+    let words = [
+        ("on", (true, LimitReports::Never)),
+        ("off", (false, LimitReports::Never)),
+        ("report", (true, LimitReports::Always)),
+    ];
+    let (are_counted, reports) = s.choice("HALLPASS_LIMITS", (true, unset), &words);
+    let are_enforced = are_counted && reports == LimitReports::Never;
+    if !are_enforced && mode == Mode::Production {
         s.fault("HALLPASS_LIMITS", "may be off or report in development only");
     }
     let base = Limits::default();
@@ -58,7 +70,7 @@ pub fn read_limits(s: &mut Source, mode: Mode) -> (Limits, LimitMode) {
         ),
         mails_in_all: s.number("HALLPASS_LIMIT_MAIL_TOTAL", base.mails_in_all, 10, 10_000_000),
     };
-    (limits, limit_mode)
+    (Some(limits).filter(|_| are_counted), reports)
 }
 
 /// `5/15m`: five in fifteen minutes.

@@ -25,4 +25,6 @@ pub(super) use registration::{read_email_verification, read_registration};
 pub(super) use secrets::{MIN_SECRET_LENGTH, MIN_SITE_KEY_LENGTH, is_weak, read_secret};
 pub(super) use services::{read_breached_passwords, read_smtp};
 pub(super) use tokens::{read_drf, read_jwt_algorithm, read_key_rotation, read_lifetimes};
-pub(super) use urls::{is_app_scheme, is_this_machine, read_pages, read_public_url};
+pub(super) use urls::{
+    is_app_scheme, is_this_machine, is_url_of_this_machine, read_pages, read_public_url,
+};

@@ -7,6 +7,12 @@ use url::Url;
 use crate::config::source::Source;
 use crate::config::types::FrontEndPages;
 
+/// Returns whether a URL leads to this machine.
+pub fn is_url_of_this_machine(url: &str) -> bool {
+    let url = Url::parse(url).ok();
+    url.is_some_and(|url| url.host_str().is_some_and(is_this_machine))
+}
+
 pub fn is_this_machine(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())

@@ -30,8 +30,8 @@ pub(super) const BROWSERS: &[Setting] = &[
 pub(super) const LIMITS: &[Setting] = &[
     setting(
         "HALLPASS_LIMITS",
-        "on",
-        "on: the rate limits of log-ins, mails and refreshes below are enforced. In development also report (requests beyond a limit are served, and the header X-Production-Limit says what would have been refused) and off.",
+        "",
+        "on: the rate limits of log-ins, mails and refreshes below are enforced. In development also report (requests beyond a limit are served, and the header X-Production-Limit says what would have been refused) and off. Not set: on; in development on a loopback address report, for requests from this machine that no proxy forwarded.",
     ),
     setting(
         "HALLPASS_LIMIT_FAILED_LOGINS_PER_NETWORK",

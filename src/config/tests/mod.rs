@@ -36,6 +36,32 @@ fn nothing_set_is_development_on_loopback() {
 }
 
 #[test]
+fn limits_are_reported_to_a_developer_on_this_machine_only() {
+    let reports = |values: &[(&str, &str)]| read(values).unwrap().limit_reports;
+    for values in [
+        &[][..],
+        &[("HALLPASS_BIND", "[::1]:9000"), ("HALLPASS_PUBLIC_URL", "http://localhost:9000")],
+        &[("HALLPASS_TRUSTED_PROXIES", "none"), ("HALLPASS_PUBLIC_URL", "http://127.0.0.1:1")],
+    ] {
+        assert_eq!(reports(values), LimitReports::FromThisMachine, "{values:?}");
+    }
+    for values in [
+        &[("HALLPASS_LIMITS", "on")][..],
+        &[("HALLPASS_TRUSTED_PROXIES", "127.0.0.1")],
+        &[("HALLPASS_PUBLIC_URL", "https://auth.example.com")],
+        &[("HALLPASS_PUBLIC_URL", "http://localhost.example.com")],
+        &[("HALLPASS_ENV", "development"), ("HALLPASS_BIND", "0.0.0.0:8000")],
+        &PRODUCTION,
+    ] {
+        assert_eq!(reports(values), LimitReports::Never, "{values:?}");
+        assert!(read(values).unwrap().limits.is_some());
+    }
+    let everywhere = [("HALLPASS_LIMITS", "report"), ("HALLPASS_TRUSTED_PROXIES", "127.0.0.1")];
+    assert_eq!(reports(&everywhere), LimitReports::Always);
+    assert!(read(&[("HALLPASS_LIMITS", "off")]).unwrap().limits.is_none());
+}
+
+#[test]
 fn every_fault_is_told_at_once() {
     let mut names = faulty(&[
         ("HALLPASS_BIND", "localhost"),

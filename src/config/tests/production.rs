@@ -14,6 +14,7 @@ fn a_public_address_makes_unsafe_settings_faults() {
         ("HALLPASS_SECRET", "short"),
         ("HALLPASS_BCRYPT_COST", "9"),
         ("HALLPASS_LIMITS", "off"),
+        ("HALLPASS_LIMITS", "report"),
         ("HALLPASS_TRUSTED_PROXIES", "10.0.0.0/8,0.0.0.0/0"),
         ("HALLPASS_TRUSTED_PROXIES", "::/0"),
         ("HALLPASS_TRUSTED_PROXIES", "2000::/3"),

@@ -6,7 +6,8 @@ use actix_web::http::header::{AUTHORIZATION, CONTENT_SECURITY_POLICY, VARY};
 use actix_web::web::{self, Bytes, ServiceConfig};
 use minijinja::{Environment, context};
 
-use super::local;
+use super::wants_page;
+use crate::http::request::local::is_from_this_machine;
 
 const CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; \
                    frame-ancestors 'none'; base-uri 'none'";
@@ -46,8 +47,9 @@ pub(super) fn configure(app: &mut ServiceConfig, facts: &Facts) {
 /// Returns whether a request comes from a browser on this machine that opens a page. A client of
 /// the API sends other headers.
 fn is_browser(context: &GuardContext<'_>) -> bool {
-    let headers = context.head().headers();
-    local::wants_page(headers) && local::is_local(headers) && !headers.contains_key(AUTHORIZATION)
+    let request = context.head();
+    let headers = request.headers();
+    wants_page(headers) && is_from_this_machine(request) && !headers.contains_key(AUTHORIZATION)
 }
 
 fn render(facts: &Facts) -> Bytes {

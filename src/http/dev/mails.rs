@@ -9,12 +9,14 @@ use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
-use super::local;
 use super::mailbox::{DevMail, DevMailbox, Filter};
+use super::wants_page;
 use crate::domain::Fault;
 use crate::http::blocking::State;
+use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::request::body::{Body, Fields, Query};
+use crate::http::request::local::is_from_this_machine;
 use crate::http::serving::resource::readable;
 
 /// The path of the mails.
@@ -66,11 +68,11 @@ async fn show(
     mailbox: Data<DevMailbox>,
     query: Result<Query<MailsQuery>, ApiError>,
 ) -> Result<HttpResponse, ApiError> {
-    local::check(&request)?;
+    refuse_others(&request)?;
     let Query(MailsQuery { filter, wait }) = query?;
     let mut response = HttpResponse::Ok();
     response.insert_header((VARY, "Accept")).insert_header(RESOURCE_POLICY);
-    if local::wants_page(request.headers()) {
+    if wants_page(request.headers()) {
         return Ok(response
             .insert_header((CONTENT_SECURITY_POLICY, CSP))
             .content_type("text/html; charset=utf-8")
@@ -81,9 +83,17 @@ async fn show(
 }
 
 async fn script(request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    local::check(&request)?;
+    refuse_others(&request)?;
     Ok(HttpResponse::Ok()
         .insert_header(RESOURCE_POLICY)
         .content_type("text/javascript; charset=utf-8")
         .body(include_str!("mails.js")))
+}
+
+/// Refuses a request that does not come from this machine.
+///
+/// # Errors
+/// [`Code::OriginRejected`].
+fn refuse_others(request: &HttpRequest) -> Result<(), ApiError> {
+    if is_from_this_machine(request.head()) { Ok(()) } else { Err(Code::OriginRejected.into()) }
 }

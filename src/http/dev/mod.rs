@@ -2,10 +2,10 @@
 //! these routes only in development on a loopback address.
 
 mod home;
-mod local;
 mod mailbox;
 mod mails;
 
+use actix_web::http::header::{ACCEPT, HeaderMap};
 use actix_web::web::{Data, ServiceConfig};
 
 pub use self::home::Facts;
@@ -26,4 +26,10 @@ pub fn configure(app: &mut ServiceConfig, development: &Development) {
     app.app_data(Data::new(development.mailbox.clone()));
     mails::configure(app);
     home::configure(app, &development.facts);
+}
+
+/// Returns whether the client is a browser that opens a page.
+fn wants_page(headers: &HeaderMap) -> bool {
+    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    accept.is_some_and(|accept| accept.contains("text/html") && !accept.contains("json"))
 }

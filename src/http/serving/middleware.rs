@@ -21,13 +21,14 @@ use futures_util::FutureExt as _;
 use tracing::{Instrument as _, Level, Span};
 
 use crate::domain::Device;
-use crate::flows::LimitReport;
+use crate::flows::{LimitReport, LimitReports};
 use crate::http::blocking::State;
 use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::metrics::Metrics;
 use crate::http::operations;
 use crate::http::request::client;
+use crate::http::request::local::is_from_this_machine;
 use crate::http::serving::backpressure::{AnswerBody, Intake};
 use crate::http::serving::cors;
 use crate::http::serving::production_limit;
@@ -69,8 +70,11 @@ pub async fn surround(
     // The request must not be cloned before it is routed, so a refusal without a response of its
     // own becomes an error with one.
     let foreign_origin = foreign_origin(&request, state.as_ref().map(web::Data::get_ref));
-    let report = match &state {
-        Some(state) if state.flows.policy().reports_limits => LimitReport::open(),
+    let report = match state.as_ref().map(|state| state.flows.policy().limit_reports) {
+        Some(LimitReports::Always) => LimitReport::open(),
+        Some(LimitReports::FromThisMachine) if is_from_this_machine(request.head()) => {
+            LimitReport::open()
+        }
         _ => LimitReport::default(),
     };
     // actix-http ends the connection after a request for another protocol, such as the `h2c` of

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::HAS_DRF;
 use crate::support::raw::Raw;
-use crate::support::{Answer, PASSWORD, SECOND, TestApp, World, on_both};
+use crate::support::{Answer, HOUR, PASSWORD, SECOND, TestApp, World, on_both};
 
 const MINA: &str = "mina@example.com";
 const BROWSER: (&str, &str) =
@@ -218,6 +218,35 @@ on_both! {
         for answer in [app.get("/v1/config"), app.me(&tokens.access)] {
             assert_eq!(answer.header("x-production-limit"), None);
         }
+    }
+
+    fn only_a_developer_on_this_machine_reaches_no_limit(world) {
+        // An empty setting counts as not set.
+        let unset = [("HALLPASS_LIMITS", ""), ("HALLPASS_PUBLIC_URL", "http://127.0.0.1:8000")];
+        let wrong = json!({"username": MINA, "password": "wrong"});
+        let last_of_seven = |app: &TestApp, headers: &[(&str, &str)]| {
+            world.advance(HOUR);
+            for _ in 0..6 {
+                app.post_with("/v1/token-auth", headers, &wrong);
+            }
+            app.post_with("/v1/token-auth", headers, &wrong)
+        };
+        let app = world.app_with(&unset);
+        app.person(&world, MINA);
+        for headers in [&[][..], &[("origin", "http://localhost:5173")], &[("host", "[::1]:8000")]] {
+            let answer = last_of_seven(&app, headers).refused(401, "invalid_credentials");
+            assert!(answer.header("x-production-limit").is_some(), "{headers:?}");
+        }
+        for headers in [
+            &[("host", "auth.example.com")][..], &[("x-forwarded-for", "192.0.2.7")],
+            &[("via", "1.1 tunnel")], &[("origin", "http://evil.example")],
+        ] {
+            let answer = last_of_seven(&app, headers).refused(429, "rate_limited");
+            assert_eq!(answer.header("x-production-limit"), None, "{headers:?}");
+        }
+        let proxies = [("HALLPASS_TRUSTED_PROXIES", "127.0.0.1")];
+        let behind_a_proxy = world.app_with(&[&unset[..], &proxies].concat());
+        last_of_seven(&behind_a_proxy, &[]).refused(429, "rate_limited");
     }
 
     fn the_hundredth_failure_in_a_row_is_reported_too(world) {

@@ -1,15 +1,12 @@
-//! Check that a request comes from this machine. A name that an attacker's page resolves to
-//! 127.0.0.1 (DNS rebinding), a page of another origin, and a client behind a tunnel or proxy are
-//! refused.
+//! Check that a request comes from this machine: not from a page whose name an attacker resolves to
+//! 127.0.0.1 (DNS rebinding), from a page of another origin, or through a tunnel or proxy.
 
 use std::net::IpAddr;
 
-use actix_web::HttpRequest;
-use actix_web::http::header::{ACCEPT, HOST, HeaderMap, HeaderName, ORIGIN, VIA};
+use actix_web::dev::RequestHead;
+use actix_web::http::header::{HOST, HeaderMap, HeaderName, ORIGIN, VIA};
 
-use crate::http::code::Code;
-use crate::http::error::ApiError;
-use crate::http::request::client::forwarding_header;
+use super::client::forwarding_header;
 
 /// Headers of proxies and tunnels besides those with the client's address.
 const PROXY_HEADERS: [HeaderName; 3] = [
@@ -20,29 +17,16 @@ const PROXY_HEADERS: [HeaderName; 3] = [
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Refuses a request that does not come from this machine.
-///
-/// # Errors
-/// [`Code::OriginRejected`].
-pub(super) fn check(request: &HttpRequest) -> Result<(), ApiError> {
-    let is_peer = request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback());
+/// Returns whether a request comes from this machine.
+pub fn is_from_this_machine(request: &RequestHead) -> bool {
+    let is_peer = request.peer_addr.is_some_and(|peer| peer.ip().to_canonical().is_loopback());
     // The authority of the target counts before `Host` (RFC 9112, section 3.2.2).
     let is_own_target =
-        request.uri().authority().is_none_or(|target| is_loopback_authority(target.as_str()));
-    if is_peer && is_own_target && is_local(request.headers()) {
-        return Ok(());
-    }
-    Err(Code::OriginRejected.into())
+        request.uri.authority().is_none_or(|target| is_loopback_authority(target.as_str()));
+    is_peer && is_own_target && has_local_headers(request.headers())
 }
 
-/// Returns whether the client is a browser that opens a page.
-pub(super) fn wants_page(headers: &HeaderMap) -> bool {
-    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
-    accept.is_some_and(|accept| accept.contains("text/html") && !accept.contains("json"))
-}
-
-/// Returns whether the headers are those of a request from this machine.
-pub(super) fn is_local(headers: &HeaderMap) -> bool {
+fn has_local_headers(headers: &HeaderMap) -> bool {
     let only = |name: HeaderName| {
         let mut values = headers.get_all(name);
         let value = values.next()?.to_str().ok();
@@ -86,7 +70,7 @@ mod tests {
         for (name, value) in headers {
             map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        is_local(&map)
+        has_local_headers(&map)
     }
 
     #[test]
