@@ -63,6 +63,15 @@ pub enum Registered {
     },
 }
 
+impl Registered {
+    /// Returns the label in the metrics of log-ins.
+    pub(in crate::flows) fn label(&self) -> &'static str {
+        match self {
+            Self::VerificationSent(_) | Self::LoggedIn { .. } => "succeeded",
+        }
+    }
+}
+
 impl Flows {
     /// Registers a user.
     pub fn register(&self, request: RegisterRequest) -> Result<Registered> {
