@@ -149,7 +149,7 @@ impl SignIn {
         if is_new_device && !session.amr.is_email_only() {
             let detail = &session.device.label;
             let notice = Notice { kind: MailKind::NewDevice, detail, reverts_to: None };
-            queue_notice(conn, policy, user, user.email.as_ref(), &notice, now)?;
+            queue_notice(conn, policy, user, &notice, now)?;
         }
         let known = client.device_token.filter(|_| is_known_device);
         let device_token = known.unwrap_or(tokens.device);

@@ -325,7 +325,7 @@ fn link(
 pub(super) fn notify_of_link(conn: &mut Conn, entry: &Entry, user: &User) -> Result<()> {
     let detail = &entry.provider_name;
     let notice = Notice { kind: MailKind::IdentityLinked, detail, reverts_to: None };
-    queue_notice(conn, &entry.policy, user, user.email.as_ref(), &notice, entry.sign_in.now)
+    queue_notice(conn, &entry.policy, user, &notice, entry.sign_in.now)
 }
 
 /// Opens the session of a locked account and uses the ticket up.
