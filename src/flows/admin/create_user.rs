@@ -201,8 +201,7 @@ pub(crate) fn queue_invitation(conn: &mut Conn, user: &User, now: UtcTime) -> Re
 fn find_invited(conn: &mut Conn, email: &Email) -> Result<Option<User>> {
     let Some(found) = users::find_by_email(conn, email)? else { return Ok(None) };
     let Some(user) = users::lock_user(conn, found.id)? else { return Ok(None) };
-    let has_address = user.email.as_ref().map(Email::normalised) == Some(email.normalised());
-    Ok(if has_address && is_invited(conn, &user)? { Some(user) } else { None })
+    Ok(if user.has_email(email) && is_invited(conn, &user)? { Some(user) } else { None })
 }
 
 /// Returns whether the user was invited, and has not accepted yet.

@@ -249,11 +249,8 @@ fn has_verified(
     address: &Email,
 ) -> crate::store::Result<bool> {
     let Some(id) = challenge.user_id else { return Ok(false) };
-    let is_verified = |user: User| {
-        user.email_verified
-            && user.email.as_ref().map(Email::normalised) == Some(address.normalised())
-    };
-    Ok(users::find_by_id(conn, id)?.is_some_and(is_verified))
+    let user = users::find_by_id(conn, id)?;
+    Ok(user.is_some_and(|user| user.email_verified && user.has_email(address)))
 }
 
 /// One-time secrets of a mail.
@@ -335,10 +332,8 @@ fn reset_for(
 ) -> Result<Option<Challenge>> {
     // The address of the account may have changed while this mail waited. The mail would let the
     // holder of the old address take over the account.
-    let is_still_theirs = |user: &User| {
-        user.email.as_ref().map(Email::normalised) == Some(order.recipient.normalised())
-    };
-    let Some(user) = lock_active(conn, user.id)?.filter(is_still_theirs) else { return Ok(None) };
+    let user = lock_active(conn, user.id)?.filter(|user| user.has_email(&order.recipient));
+    let Some(user) = user else { return Ok(None) };
     // An unverified address gives no access to the account while its owner can revert it.
     if find_revertible_change(conn, &user, now)?.is_some() {
         return Ok(None);

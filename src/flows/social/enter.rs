@@ -172,9 +172,7 @@ fn with_identity(conn: &mut Conn, entry: &Entry, identity: &Identity) -> Result<
     let user = match users::find_by_email(conn, email)? {
         Some(holder) if holder.email_verified => {
             let user = lock_user_of(conn, holder.id)?;
-            let has_verified = user.email_verified
-                && user.email.as_ref().map(Email::normalised) == Some(email.normalised());
-            if !has_verified {
+            if !user.email_verified || !user.has_email(email) {
                 return Err(Error::IdentityConflict);
             }
             notify_of_link(conn, entry, &user)?;
