@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::domain::{
     ChallengeKind, Counted, Counter, Device, Email, EmailChange, EventContext, EventKind, Fault,
-    Locale, MailRequest, Metadata, PasswordHash, Roles, User, UserId, Username, UtcTime,
+    MailRequest, User, UserId, Username, UtcTime,
 };
 use crate::drf::flows::{Authenticated, DrfFlows};
 use crate::flows::access::may_modify;
@@ -81,18 +81,12 @@ impl DrfFlows<'_> {
         let wanted = fields.clone();
         let username = fields.username.ok_or_else(|| Error::Internal("no username".to_owned()))?;
         let new = NewUser {
-            username,
             email: match fields.email {
                 EmailChange::Set(email) => Some(email),
                 EmailChange::Keep | EmailChange::Remove => None,
             },
-            email_verified: false,
-            password_hash: PasswordHash::unusable(),
             is_staff: fields.is_staff.unwrap_or(false),
-            is_superuser: false,
-            locale: Locale::default(),
-            roles: Roles::default(),
-            app_metadata: Metadata::default(),
+            ..NewUser::named(username)
         };
         let (sender, by, now) = (by.clone(), by.user.id, self.core.now());
         let user = self.core.db.write(move |conn| {

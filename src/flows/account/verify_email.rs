@@ -25,8 +25,8 @@ use crate::flows::{
     Error, Flows, LogInOutcome, LoggedIn, LoginContext, Policy, Result, VerifyEmailProof,
 };
 use crate::store::challenges::registrations::{self, Found};
-use crate::store::users;
 use crate::store::users::changes::{self, UserChanges};
+use crate::store::users::{self, NewUser};
 use crate::store::{self, Conn, Unique, challenges, events, identities, social_flows};
 
 /// Evidence that a user receives mail at an address.
@@ -296,12 +296,13 @@ pub(crate) fn name_by_address(
 }
 
 fn make_account(conn: &mut Conn, registration: &Registration, now: UtcTime) -> Result<User> {
-    let chosen = new_user(registration, registration.username.clone(), true);
-    let made = match users::insert_user(conn, &chosen, now) {
+    let new = NewUser { email_verified: true, ..new_user(registration) };
+    let made = match users::insert_user(conn, &new, now) {
         // If another user has taken the user name meanwhile, the verification still counts. The
         // account is named by its address.
         Err(store::Error::Duplicate(Unique::Username)) => {
-            users::insert_user(conn, &new_user(registration, None, true), now)
+            let username = Username::of_address(&registration.email);
+            users::insert_user(conn, &NewUser { username, ..new }, now)
         }
         made => made,
     };

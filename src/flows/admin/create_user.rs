@@ -152,15 +152,12 @@ fn insert_or_invite(
 ) -> Result<CreatedAccount> {
     let is_invited = password_hash == PasswordHash::unusable();
     let mut account = NewUser {
-        username: new.username.unwrap_or_else(|| Username::of_address(&new.email)),
-        email: Some(new.email),
-        email_verified: false,
         password_hash,
         is_staff: new.is_staff.unwrap_or(false),
-        is_superuser: false,
         locale: new.locale.unwrap_or_default(),
         roles: new.roles.unwrap_or_default(),
         app_metadata: new.app_metadata.unwrap_or_default(),
+        ..NewUser::with_email(new.email, new.username)
     };
     refuse_reserved(&account.username, None)?;
     if let Some(email) = &account.email {

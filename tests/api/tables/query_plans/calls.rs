@@ -5,9 +5,8 @@ use std::time::Duration;
 use hallpass::domain::{
     Amr, ApiKey, ApiKeyId, Challenge, ChallengeKind, Counted, Device, Email, EmailChange,
     EndReason, EventContext, EventId, EventKind, FlowOutcome, IdentityId, IdentityKey, LeaseId,
-    LinkedIdentity, Locale, Metadata, PasswordHash, PendingIdentity, Registration, Roles, Scope,
-    SealedKey, Session, SessionId, SocialFlow, TokenHash, Transport, User, UserId, Username,
-    UtcTime,
+    LinkedIdentity, Locale, PasswordHash, PendingIdentity, Registration, Scope, SealedKey, Session,
+    SessionId, SocialFlow, TokenHash, Transport, User, UserId, Username, UtcTime,
 };
 use hallpass::store::jobs::backlog::{self, Retryable};
 use hallpass::store::jobs::lease::{self, Conclusion, Deferral};
@@ -69,15 +68,8 @@ fn email(name: &str) -> Email {
 
 fn new_user(name: &str) -> NewUser {
     NewUser {
-        username: Username::parse(name).unwrap(),
-        email: Some(email(name)),
         email_verified: true,
-        password_hash: PasswordHash::unusable(),
-        is_staff: false,
-        is_superuser: false,
-        locale: Locale::default(),
-        roles: Roles::default(),
-        app_metadata: Metadata::default(),
+        ..NewUser::with_email(email(name), Some(Username::parse(name).unwrap()))
     }
 }
 
