@@ -174,10 +174,10 @@ impl Flows {
     }
 
     /// Deletes the rows of a deleted user, and erases the sessions and events. What takes longer
-    /// than `patience` is left for the next purge.
-    pub(super) fn erase_account(&self, id: UserId, patience: Duration) -> Result<()> {
+    /// than `time_limit` is left for the next purge.
+    pub(super) fn erase_account(&self, id: UserId, time_limit: Duration) -> Result<()> {
         let began = Instant::now();
-        let goes_on = move || began.elapsed() < patience;
+        let goes_on = move || began.elapsed() < time_limit;
         // An import may complete the deletion meanwhile, and make a new account with this id.
         self.in_steps_while(goes_on, move |conn| match deletion::find_deleted(conn, id)? {
             Some(user) => delete_some_rows(conn, &user, ROWS),

@@ -150,7 +150,7 @@ struct Connection {
     refusal: Option<Refusal>,
     intake: Intake,
     /// True if the last read filled the buffer: its content is processed first.
-    had_portion: bool,
+    filled_buffer: bool,
     received: Received,
 }
 
@@ -172,7 +172,7 @@ impl Connection {
             idle_since: None,
             refusal: None,
             intake: Intake::default(),
-            had_portion: false,
+            filled_buffer: false,
             received: Received::default(),
         }
     }
@@ -272,23 +272,23 @@ impl AsyncRead for Connection {
         if !self.intake.is_open(context) {
             return Poll::Pending;
         }
-        if std::mem::take(&mut self.had_portion) {
+        if std::mem::take(&mut self.filled_buffer) {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
         let mut bytes = [0; READ_CHUNK];
         let size = buffer.remaining().min(READ_CHUNK);
-        let mut portion = ReadBuf::new(&mut bytes[..size]);
-        let read = Pin::new(&mut *self.socket.stream.borrow_mut()).poll_read(context, &mut portion);
+        let mut chunk = ReadBuf::new(&mut bytes[..size]);
+        let read = Pin::new(&mut *self.socket.stream.borrow_mut()).poll_read(context, &mut chunk);
         if read.is_pending() && self.should_park() {
             self.socket.is_parked.set(true);
             // The end of the connection, as far as actix-http is concerned.
             return Poll::Ready(Ok(()));
         }
         ready!(read)?;
-        buffer.put_slice(portion.filled());
-        self.had_portion = portion.remaining() == 0;
-        self.add_received(portion.filled());
+        buffer.put_slice(chunk.filled());
+        self.filled_buffer = chunk.remaining() == 0;
+        self.add_received(chunk.filled());
         Poll::Ready(Ok(()))
     }
 }
