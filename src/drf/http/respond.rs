@@ -15,6 +15,7 @@ use crate::drf::http::authentication::Schemes;
 use crate::drf::http::negotiation::Indent;
 use crate::drf::http::pages::Page;
 use crate::drf::http::parsing::fields::Faults;
+use crate::http::error::whole_seconds;
 use crate::http::serving::slices;
 
 /// The message for a request without credentials.
@@ -108,12 +109,11 @@ impl Answer {
 
     /// Returns 429, with the message of the reference's own throttles.
     pub fn throttled(wait: Duration) -> Self {
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let seconds = whole_seconds(wait);
         let plural = if seconds == 1 { "" } else { "s" };
         let text =
             format!("Request was throttled. Expected available in {seconds} second{plural}.");
-        let retry_after = Some(u32::try_from(seconds).unwrap_or(u32::MAX));
-        Self { retry_after, ..Self::detail(StatusCode::TOO_MANY_REQUESTS, &text) }
+        Self { retry_after: Some(seconds), ..Self::detail(StatusCode::TOO_MANY_REQUESTS, &text) }
     }
 
     /// Returns 500. The cause is logged where it occurs.
