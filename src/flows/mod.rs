@@ -169,7 +169,7 @@ pub struct Flows {
     /// State of the database at the last requests to it.
     pub(crate) health: DatabaseHealth,
     /// Log-ins by outcome.
-    pub(crate) log_ins: Counters<{ LOG_INS.len() }>,
+    pub(crate) log_ins: Counters,
     /// Attempts to send mail by outcome.
     pub(crate) mails: Arc<MailMetrics>,
     /// Uses of limits that could not be released yet.
