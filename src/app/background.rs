@@ -9,16 +9,18 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
+use crate::config::Timing;
 use crate::flows::{self, Flows};
 use crate::http::serving::drain::{self, Draining, SETTLE_TIME};
 
 /// Interval of the purge of expired rows.
-pub const PURGE_PERIOD: Duration = Duration::from_mins(1);
+const PURGE_PERIOD: Duration = Duration::from_mins(1);
 /// Interval of the checks of the database's clock.
-pub const CLOCK_PERIOD: Duration = Duration::from_secs(30);
+const CLOCK_PERIOD: Duration = Duration::from_secs(30);
 /// Interval of trial writes while writes fail.
-pub const PROBE_PERIOD: Duration = Duration::from_secs(5);
+const PROBE_PERIOD: Duration = Duration::from_secs(5);
 const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// SIGTERM, SIGHUP and SIGINT, received from its creation on.
@@ -92,35 +94,55 @@ where
     }
 }
 
-/// Runs `work` immediately and then every `period`, on a thread that may block.
-pub async fn repeat(
-    flows: Arc<Flows>,
-    period: Duration,
+/// Periodic work of an instance, which may block.
+struct Periodic {
     work: fn(&Flows) -> flows::Result<()>,
-    stop: impl Future<Output = ()>,
-) {
-    repeat_after(Duration::ZERO, flows, period, work, stop).await;
+    /// Time before the first run.
+    first_after: Duration,
+    /// Time between two runs.
+    period: Duration,
 }
 
-/// Runs `work` as [`repeat`] does, the first time after `pause`.
-pub async fn repeat_after(
-    mut pause: Duration,
-    flows: Arc<Flows>,
-    period: Duration,
-    work: fn(&Flows) -> flows::Result<()>,
-    stop: impl Future<Output = ()>,
-) {
-    tokio::pin!(stop);
-    loop {
-        tokio::select! {
-            () = &mut stop => return,
-            () = tokio::time::sleep(pause) => pause = period,
-        }
-        let flows = Arc::clone(&flows);
-        match tokio::task::spawn_blocking(move || work(&flows)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "maintenance failed; it is tried again"),
-            Err(error) => tracing::error!(%error, "maintenance panicked; it is tried again"),
+impl Periodic {
+    /// Returns work that is done at once and then every `period`.
+    fn at_once(period: Duration, work: fn(&Flows) -> flows::Result<()>) -> Self {
+        Self { work, first_after: Duration::ZERO, period }
+    }
+
+    async fn run(self, flows: Arc<Flows>, stop: impl Future<Output = ()>) {
+        let Self { work, first_after: mut pause, period } = self;
+        tokio::pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => return,
+                () = tokio::time::sleep(pause) => pause = period,
+            }
+            let flows = Arc::clone(&flows);
+            match tokio::task::spawn_blocking(move || work(&flows)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "maintenance failed; it is tried again"),
+                Err(error) => tracing::error!(%error, "maintenance panicked; it is tried again"),
+            }
         }
     }
+}
+
+/// Starts the periodic work, until the other half of the channel is dropped.
+pub fn start_periodic_work(
+    flows: &Arc<Flows>,
+    timing: Timing,
+    stopped: &watch::Receiver<()>,
+) -> Vec<JoinHandle<()>> {
+    // The start has just read everything: the first requests need not share the cores with that.
+    let first_after = timing.sync_period;
+    let sync = Periodic { first_after, ..Periodic::at_once(timing.sync_period, Flows::sync) };
+    let all = [
+        sync,
+        Periodic::at_once(timing.keys_period, Flows::rotate_keys_if_due),
+        Periodic::at_once(PURGE_PERIOD, Flows::purge),
+        Periodic::at_once(CLOCK_PERIOD, Flows::check_clock),
+        Periodic::at_once(PROBE_PERIOD, Flows::probe_writes),
+        Periodic::at_once(timing.sync_period, Flows::release_unreleased),
+    ];
+    all.map(|it| tokio::spawn(it.run(Arc::clone(flows), stop_of(stopped.clone())))).into()
 }

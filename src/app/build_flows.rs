@@ -44,7 +44,7 @@ pub fn build_flows(config: &Config, clock: Arc<dyn Clock>) -> Result<Flows, Star
         policy: policy(config),
         social: Arc::new(SocialLogin::new(&config.social, &config.public_url)),
         health: DatabaseHealth::default(),
-        log_ins: Counters::new(flows::LOG_INS),
+        log_ins: Counters::new(&flows::LOG_INS),
         mails: Arc::default(),
         unreleased: Unreleased::default(),
         stopping: AtomicBool::new(false),

@@ -103,56 +103,17 @@ impl App {
     pub async fn run(self) -> io::Result<()> {
         let (stop, stopped) = watch::channel(());
         let worker = self.worker;
-        let stop_mail = stopped.clone();
-        let mail = tokio::spawn(supervised("mail", move || {
-            worker.clone().run(background::stop_of(stop_mail.clone()))
-        }));
-        // The start has just read everything: the first requests need not share the cores with
-        // that.
-        let sync = tokio::spawn(background::repeat_after(
-            self.timing.sync_period,
-            Arc::clone(&self.flows),
-            self.timing.sync_period,
-            Flows::sync,
-            background::stop_of(stopped.clone()),
-        ));
-        let keys = tokio::spawn(background::repeat(
-            Arc::clone(&self.flows),
-            self.timing.keys_period,
-            Flows::rotate_keys_if_due,
-            background::stop_of(stopped.clone()),
-        ));
-        let purge = tokio::spawn(background::repeat(
-            Arc::clone(&self.flows),
-            background::PURGE_PERIOD,
-            Flows::purge,
-            background::stop_of(stopped.clone()),
-        ));
-        let clock = tokio::spawn(background::repeat(
-            Arc::clone(&self.flows),
-            background::CLOCK_PERIOD,
-            Flows::check_clock,
-            background::stop_of(stopped.clone()),
-        ));
-        let probe = tokio::spawn(background::repeat(
-            Arc::clone(&self.flows),
-            background::PROBE_PERIOD,
-            Flows::probe_writes,
-            background::stop_of(stopped.clone()),
-        ));
-        let releases = tokio::spawn(background::repeat(
-            Arc::clone(&self.flows),
-            self.timing.sync_period,
-            Flows::release_unreleased,
-            background::stop_of(stopped),
-        ));
+        let mut tasks = background::start_periodic_work(&self.flows, self.timing, &stopped);
+        tasks.push(tokio::spawn(supervised("mail", move || {
+            worker.clone().run(background::stop_of(stopped.clone()))
+        })));
         let signals = tokio::spawn(self.stop_signals.stop(self.server.handle(), self.shutdown));
         let outcome = self.server.await;
         signals.abort();
         drop(stop);
         self.flows.stop_purges();
         let finished = tokio::time::timeout(self.shutdown_timeout + LAST_STORES, async {
-            for task in [mail, sync, keys, purge, clock, probe, releases] {
+            for task in tasks {
                 if let Err(error) = task.await {
                     tracing::error!(%error, "a background task failed");
                 }

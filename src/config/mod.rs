@@ -11,18 +11,18 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod types;
+mod warnings;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 pub use fault::ConfigFault;
-use file_access::{Content, warnings_about};
 pub use readers::database_url;
 use readers::{
-    MIN_SECRET_LENGTH, MIN_SITE_KEY_LENGTH, Mode, is_url_of_this_machine, is_weak, read_audience,
+    MIN_SECRET_LENGTH, MIN_SITE_KEY_LENGTH, Mode, is_url_of_this_machine, read_audience,
     read_breached_passwords, read_browsers, read_client_id, read_custom_claims, read_database,
     read_drf, read_email_verification, read_jwt_algorithm, read_key_rotation, read_lifetimes,
     read_limits, read_log, read_pages, read_proxies, read_public_url, read_registration,
@@ -39,7 +39,6 @@ pub use crate::domain::SecretText;
 use crate::domain::{ClaimMapping, Limits, PasswordPolicy, RegistrationRules};
 use crate::flows::{EmailVerification, LimitReports, VerifyEmailProof};
 use crate::mail::envelope::Sender;
-use crate::mail::overrides;
 use crate::mail::smtp::settings::SmtpSettings;
 use crate::security::breached::BreachedPasswordsSettings;
 use crate::security::keys::SigningAlgorithm;
@@ -165,8 +164,8 @@ impl Config {
         let long_secret = Some(MIN_SECRET_LENGTH).filter(|_| !development);
         let site_key = Some(MIN_SITE_KEY_LENGTH).filter(|_| !development);
         let jwt_secret_signs = jwt_algorithm == SigningAlgorithm::Hs256;
-        let public_url = read_public_url(s, bind, development);
-        let trusted_proxies = read_proxies(s, development);
+        let public_url = read_public_url(s, bind, mode);
+        let trusted_proxies = read_proxies(s, mode);
         let has_other_clients = !trusted_proxies.is_empty() || !is_url_of_this_machine(&public_url);
         let (limits, limit_reports) = read_limits(s, mode, has_other_clients);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -207,12 +206,12 @@ impl Config {
                 VerifyEmailProof::Required,
                 &[("required", VerifyEmailProof::Required), ("link", VerifyEmailProof::Link)],
             ),
-            pages: read_pages(s, development),
+            pages: read_pages(s, mode),
             security_notices: s.is_on("HALLPASS_SECURITY_NOTICES"),
             browsers: read_browsers(s, mode),
             limits,
             limit_reports,
-            social: social::read(s, development),
+            social: social::read(s, mode),
             trusted_proxies,
             mail_from: s.parsed(
                 "HALLPASS_MAIL_FROM",
@@ -228,7 +227,7 @@ impl Config {
             workers: s.number("HALLPASS_WORKERS", cores, 1, 256),
             max_connections: s.number("HALLPASS_MAX_CONNECTIONS", 8192, 16, 100_000),
             keep_alive: s.duration("HALLPASS_KEEP_ALIVE", 75 * SECOND, SECOND, 10 * MINUTE),
-            shutdown_delay: read_shutdown_delay(s, development),
+            shutdown_delay: read_shutdown_delay(s, mode),
             shutdown_timeout: read_shutdown_timeout(s),
             log: read_log(s),
             log_format: s.choice(
@@ -290,84 +289,5 @@ impl Config {
         if self.secret_previous.is_some() && self.secret_previous == self.secret {
             s.fault("HALLPASS_SECRET_PREVIOUS", "is the same as HALLPASS_SECRET");
         }
-    }
-
-    fn warnings(&self, unknown: Vec<String>, mut weak_files: Vec<String>) -> Vec<String> {
-        let mut warnings: Vec<String> = unknown
-            .into_iter()
-            .map(|name| format!("{name} {}; it is ignored", names::no_setting(&name)))
-            .collect();
-        let own = self.data_dir.join("secret");
-        let shown = |path: &Path| path.display().to_string();
-        if self.secret.is_none() {
-            weak_files.extend(warnings_about(&shown(&own), &own, Content::Secret));
-        }
-        if let DatabaseUrl::Sqlite(file) = &self.database {
-            weak_files.extend(warnings_about(&shown(file), file, Content::Database));
-        }
-        if let Some(file) = self.smtp.as_ref().and_then(SmtpSettings::ca) {
-            let name = format!("{} (ca= of HALLPASS_SMTP_URL)", shown(file));
-            weak_files.extend(warnings_about(&name, file, Content::Public));
-        }
-        if let Some(folder) = &self.mail_templates {
-            // The start reports a folder that cannot be read.
-            let files = overrides::files(folder).unwrap_or_default();
-            let mut weak = files
-                .into_iter()
-                .flat_map(|(_, file)| warnings_about(&shown(&file), &file, Content::Public));
-            // The others are in the same folders.
-            weak_files.extend(weak.next());
-        }
-        warnings.extend(weak_files);
-        if self.development && !self.bind.ip().is_loopback() {
-            warnings.push(format!(
-                "this is development on {}, which others may reach, and unsafe settings are let \
-                 through: set HALLPASS_ENV=production",
-                self.bind
-            ));
-        }
-        if self.development && self.public_url.starts_with("https:") {
-            warnings.push(
-                "the public URL is https, but this is development: set HALLPASS_ENV=production"
-                    .into(),
-            );
-        }
-        if !self.development && self.secret_previous.as_ref().is_some_and(is_weak) {
-            warnings.push(
-                "HALLPASS_SECRET_PREVIOUS is short or can be guessed, and counts like HALLPASS_SECRET: remove \
-                 it as soon as `hallpass doctor` says that no key needs it"
-                    .into(),
-            );
-        }
-        if !self.development && self.jwt_secret.is_some() && self.jwt_secret == self.secret {
-            warnings.push(
-                "HALLPASS_JWT_SECRET is the same as HALLPASS_SECRET: services that check tokens with it \
-                 could open the signing keys and derive links and refresh tokens; set a new HALLPASS_SECRET"
-                    .into(),
-            );
-        }
-        let is_short = |secret: &SecretText| secret.expose().len() < MIN_SECRET_LENGTH;
-        if !self.development
-            && self.drf_jwt.is_some()
-            && self.jwt_secret.as_ref().is_some_and(is_short)
-        {
-            warnings.push(format!(
-                "HALLPASS_JWT_SECRET has fewer than {MIN_SECRET_LENGTH} bytes: an attacker who guesses it \
-                 issues tokens of the Django REST adapter for any user"
-            ));
-        }
-        if !self.development && matches!(self.database, DatabaseUrl::Sqlite(_)) {
-            warnings.push(format!(
-                "the database is a file ({}), for one instance on this machine: set DATABASE_URL for \
-                 Postgres",
-                self.database.redacted()
-            ));
-        }
-        if !self.development && self.smtp.is_none() {
-            warnings.push(
-                "HALLPASS_SMTP_URL is not set: mail is written to files and not delivered".into(),
-            );
-        }
-        warnings
     }
 }

@@ -11,8 +11,6 @@ pub struct Locale(String);
 impl Locale {
     /// Longest tag that RFC 5646 section 4.4.1 requires software to support.
     pub const MAX_LENGTH: usize = 35;
-    /// The form of a tag, as published in the API's document.
-    pub const PATTERN: &'static str = "^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$";
 
     /// Parses a tag.
     pub fn parse(tag: &str) -> Result<Self, Fault> {

@@ -28,7 +28,8 @@ pub use fault::{Fault, Length};
 pub use ids::{
     ApiKeyId, ChallengeId, EventId, IdentityId, JobId, LeaseId, SessionId, TokenId, UserId,
 };
-pub use limit::mail_request::{MailClass, MailRequest, MailShare};
+pub use limit::mail_request::{MailClass, MailRequest};
+pub use limit::share::MailShare;
 pub use limit::{Counted, Counter, FEW_FAILURES, LimitHit, Limits, MAILBOX_LATE, Rate};
 pub use locale::Locale;
 pub use locale::language::Language;

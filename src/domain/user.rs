@@ -75,6 +75,11 @@ impl User {
             || name.as_str().eq_ignore_ascii_case(self.email_text())
     }
 
+    /// Returns whether the account has this e-mail address, in any spelling.
+    pub fn has_email(&self, email: &Email) -> bool {
+        self.email.as_ref().is_some_and(|own| own.normalised() == email.normalised())
+    }
+
     /// The address as text, empty without one, as in tokens.
     pub fn email_text(&self) -> &str {
         self.email.as_ref().map_or("", Email::as_str)

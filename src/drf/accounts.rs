@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::domain::{
     ChallengeKind, Counted, Counter, Device, Email, EmailChange, EventContext, EventKind, Fault,
-    Locale, MailRequest, Metadata, PasswordHash, Roles, User, UserId, Username, UtcTime,
+    MailRequest, User, UserId, Username, UtcTime,
 };
 use crate::drf::flows::{Authenticated, DrfFlows};
 use crate::flows::access::may_modify;
@@ -50,8 +50,9 @@ impl DrfFlows<'_> {
     /// Returns whether `by` may give an account this address. The rules about domains do not bind
     /// staff, nor an address that the user already has.
     pub fn may_set_address(&self, by: &User, email: &Email) -> bool {
-        let is_own = by.email.as_ref().map(Email::normalised) == Some(email.normalised());
-        by.is_staff || is_own || self.core.policy.registration.check_domain(email).is_ok()
+        by.is_staff
+            || by.has_email(email)
+            || self.core.policy.registration.check_domain(email).is_ok()
     }
 
     /// Returns the fields of `wanted` that belong to another account than `own`. The response
@@ -80,18 +81,12 @@ impl DrfFlows<'_> {
         let wanted = fields.clone();
         let username = fields.username.ok_or_else(|| Error::Internal("no username".to_owned()))?;
         let new = NewUser {
-            username,
             email: match fields.email {
                 EmailChange::Set(email) => Some(email),
                 EmailChange::Keep | EmailChange::Remove => None,
             },
-            email_verified: false,
-            password_hash: PasswordHash::unusable(),
             is_staff: fields.is_staff.unwrap_or(false),
-            is_superuser: false,
-            locale: Locale::default(),
-            roles: Roles::default(),
-            app_metadata: Metadata::default(),
+            ..NewUser::named(username)
         };
         let (sender, by, now) = (by.clone(), by.user.id, self.core.now());
         let user = self.core.db.write(move |conn| {

@@ -4,7 +4,7 @@
 use crate::domain::{Counted, Counter, Device, EventContext, EventKind, PlainPassword, User};
 use crate::drf::token::{Claims, DrfTokens, Origin, RefreshError, TokenError};
 use crate::flows::limits::Attempt;
-use crate::flows::{Error, Flows, LoginContext, Result};
+use crate::flows::{Error, Flows, LogInOutcome, LoginContext, Result};
 use crate::store::sessions::candidate::Named;
 use crate::store::{Conn, events, users};
 
@@ -131,9 +131,10 @@ impl<'a> DrfFlows<'a> {
                 let context = EventContext::of(user.id, now).on(&device);
                 Ok(events::record(conn, &context, EventKind::LoggedIn, "django")?)
             });
-            entered.map_err(disabled_as_unknown)
+            entered.map(LogInOutcome::LoggedIn).map_err(disabled_as_unknown)
         };
-        let (user, ()) = self.core.attempt(username, &named, login_context, open)?;
+        let LogInOutcome::LoggedIn((user, ())) =
+            self.core.attempt(username, &named, login_context, open)?;
         tracing::info!(user_id = user.id.0, "logged in at the Django REST adapter");
         let now = self.core.now();
         Ok(self.tokens.issue(&user, &Origin::at(now), now))
@@ -149,9 +150,11 @@ impl<'a> DrfFlows<'a> {
         let named = Named::username(username);
         let check = |attempt: &Attempt| {
             let compared = attempt.compared.clone();
-            self.core.check_password(password, attempt, compared).map_err(disabled_as_unknown)
+            let checked = self.core.check_password(password, attempt, compared);
+            checked.map(LogInOutcome::LoggedIn).map_err(disabled_as_unknown)
         };
-        let (user, _) = self.core.attempt(username, &named, login_context, check)?;
+        let LogInOutcome::LoggedIn((user, _)) =
+            self.core.attempt(username, &named, login_context, check)?;
         Ok(Authenticated { user, by: Credentials::Password })
     }
 

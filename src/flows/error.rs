@@ -134,9 +134,7 @@ impl Error {
     pub fn invalid(field: Field, fault: Fault) -> Self {
         Self::Invalid(vec![FieldFault::new(field, fault)])
     }
-}
 
-impl Error {
     /// Returns whether the service failed, rather than the request: the same request may succeed
     /// later.
     pub fn is_temporary(&self) -> bool {

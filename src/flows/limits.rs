@@ -14,8 +14,7 @@ use super::{Error, Flows, Result, bounds::Bounds};
 use crate::domain::{Counted, Counter, Device};
 use crate::store::{Conn, WriteKind, limits};
 
-pub use attempts::LoginContext;
-pub(crate) use attempts::{Attempt, outcome_name};
+pub(crate) use attempts::Attempt;
 pub(super) use attempts::{account_of, requester, reset_failed_logins, start_cooldown};
 pub(super) use reserve::{reserve, reserve_all};
 

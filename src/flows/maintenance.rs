@@ -6,8 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::domain::{
-    ChallengeKind, Counted, EventContext, EventKind, FEW_FAILURES, Limits, RefreshToken, UserId,
-    UtcTime,
+    ChallengeKind, EventContext, EventKind, Limits, RefreshToken, UserId, UtcTime,
 };
 use crate::flows::account::delete::{delete_some_rows, erase_some_rows};
 use crate::flows::{Error, Flows, Result};
@@ -124,9 +123,7 @@ impl Flows {
         let over = now.before(self.access_tokens.settings().lifetime);
         self.in_steps(move |conn| released_names::purge(conn, over, ROWS))?;
         let few_end = Limits::few_failures_end(now);
-        self.in_steps(move |conn| {
-            limits::purge(conn, now, Counted::ConsecutiveFailedLogins, FEW_FAILURES, few_end, ROWS)
-        })?;
+        self.in_steps(move |conn| limits::purge(conn, now, few_end, ROWS))?;
         let over = now.before(REMEMBER_MAIL);
         self.in_steps(move |conn| backlog::purge(conn, over, ROWS))?;
         let over = now.before(self.policy.event_retention);
@@ -174,10 +171,10 @@ impl Flows {
     }
 
     /// Deletes the rows of a deleted user, and erases the sessions and events. What takes longer
-    /// than `patience` is left for the next purge.
-    pub(super) fn erase_account(&self, id: UserId, patience: Duration) -> Result<()> {
+    /// than `time_limit` is left for the next purge.
+    pub(super) fn erase_account(&self, id: UserId, time_limit: Duration) -> Result<()> {
         let began = Instant::now();
-        let goes_on = move || began.elapsed() < patience;
+        let goes_on = move || began.elapsed() < time_limit;
         // An import may complete the deletion meanwhile, and make a new account with this id.
         self.in_steps_while(goes_on, move |conn| match deletion::find_deleted(conn, id)? {
             Some(user) => delete_some_rows(conn, &user, ROWS),

@@ -46,12 +46,11 @@ pub use import_django::{
     Collision, Conflict, ImportChoices, ImportReport, LeftBehind, Place, Shared, import_django,
 };
 pub use keys::{KeyLoadError, RotateError, Rotation};
-pub use limits::LoginContext;
 pub(crate) use limits::release::Unreleased;
 pub use notify::compose_mail::ComposedEmail;
 pub use password::reset::ResetProof;
 pub use session::introspect::{ActiveRefreshToken, Introspection};
-pub use sign_in::{LogInOutcome, LoggedIn, TokenPair};
+pub use sign_in::{LogInOutcome, LoggedIn, LoginContext, TokenPair};
 pub use social::{
     FinishRequest, FinishedFlow, IdTokenRequest, ListedIdentity, ListedProvider, ProviderResponse,
     SocialLogin, StartRequest, StartedFlow,
@@ -68,8 +67,9 @@ use crate::store::Db;
 use crate::telemetry::counters::Counters;
 
 /// Outcomes of log-ins, by the names that metrics use.
-pub(crate) const LOG_INS: [&str; 7] = [
+pub(crate) const LOG_INS: [&str; 8] = [
     "succeeded",
+    "second_factor_required",
     "wrong_password",
     "account_disabled",
     "rate_limited",
@@ -169,7 +169,7 @@ pub struct Flows {
     /// State of the database at the last requests to it.
     pub(crate) health: DatabaseHealth,
     /// Log-ins by outcome.
-    pub(crate) log_ins: Counters<{ LOG_INS.len() }>,
+    pub(crate) log_ins: Counters,
     /// Attempts to send mail by outcome.
     pub(crate) mails: Arc<MailMetrics>,
     /// Uses of limits that could not be released yet.

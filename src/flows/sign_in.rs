@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::notify::notices::{Notice, queue_notice};
-use super::{Error, Flows, LoginContext, Policy, Result};
+use super::{Error, Flows, Policy, Result};
 use crate::domain::secrets::FirstTokens;
 use crate::domain::{
-    Amr, EndReason, EndedSession, EventContext, EventKind, PlainToken, RefreshToken, Session,
-    SessionId, TokenHash, Transport, User, UserId, UtcTime,
+    Amr, Device, EndReason, EndedSession, EventContext, EventKind, PlainToken, RefreshToken,
+    Session, SessionId, TokenHash, Transport, User, UserId, UtcTime,
 };
 use crate::security::access_token::{AccessTokens, Claims, TokenSettings};
 use crate::security::token_times::LEEWAY;
@@ -55,9 +55,28 @@ pub enum LogInOutcome<T = LoggedIn> {
     SecondFactorRequired(SecondFactor),
 }
 
+impl<T> LogInOutcome<T> {
+    /// Returns the label in the metrics.
+    pub(crate) fn label(&self) -> &'static str {
+        match self {
+            Self::LoggedIn(_) => "succeeded",
+            Self::SecondFactorRequired(_) => "second_factor_required",
+        }
+    }
+}
+
 /// Second factor that a log-in waits for. There is no kind yet, so no log-in can ask for one.
 #[derive(Debug)]
 pub enum SecondFactor {}
+
+/// The client of a log-in.
+#[derive(Clone, Debug, Default)]
+pub struct LoginContext {
+    /// The device as it describes itself.
+    pub device: Device,
+    /// The device token of an earlier log-in.
+    pub device_token: Option<PlainToken>,
+}
 
 /// A client's sign-in. [`SignIn::open`] is the one place that opens sessions.
 #[derive(Clone)]
@@ -130,7 +149,7 @@ impl SignIn {
         if is_new_device && !session.amr.is_email_only() {
             let detail = &session.device.label;
             let notice = Notice { kind: MailKind::NewDevice, detail, reverts_to: None };
-            queue_notice(conn, policy, user, user.email.as_ref(), &notice, now)?;
+            queue_notice(conn, policy, user, &notice, now)?;
         }
         let known = client.device_token.filter(|_| is_known_device);
         let device_token = known.unwrap_or(tokens.device);

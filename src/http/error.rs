@@ -160,9 +160,7 @@ impl ApiError {
 
     /// Returns a 429 with the time to wait, in whole seconds.
     fn rate_limited(wait: Duration) -> Self {
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        let retry_after = Some(u32::try_from(seconds).unwrap_or(u32::MAX));
-        Self { retry_after, ..Self::from(Code::RateLimited) }
+        Self { retry_after: Some(whole_seconds(wait)), ..Self::from(Code::RateLimited) }
     }
 
     /// Returns the seconds until a retry is worthwhile.
@@ -332,6 +330,12 @@ impl ResponseError for ApiError {
             Err(_) => response.finish(),
         }
     }
+}
+
+/// Returns a time to wait in whole seconds, rounded up, as in `Retry-After`.
+pub(crate) fn whole_seconds(wait: Duration) -> u32 {
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    u32::try_from(seconds).unwrap_or(u32::MAX)
 }
 
 fn detail(code: Code, errors: &[FieldProblem]) -> String {

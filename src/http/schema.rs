@@ -65,22 +65,6 @@ pub fn open_words(
         .into()
 }
 
-#[cfg(test)]
-mod tests {
-    use utoipa::PartialSchema as _;
-
-    use super::*;
-    use crate::domain::user::username::LETTERS;
-
-    #[test]
-    fn the_pattern_of_names_is_the_rule_of_names() {
-        let escape = |letter: char| format!("\\u{:04X}", letter as u32);
-        let letters = LETTERS.map(|(first, last)| escape(first) + "-" + &escape(last)).concat();
-        let schema = serde_json::to_value(ChosenUsername::schema()).unwrap();
-        assert_eq!(schema["pattern"], format!("^[0-9A-Za-z.+_{letters}-]+$"));
-    }
-}
-
 /// Claims of an access token.
 #[derive(ToSchema)]
 pub struct AccessTokenClaims {
@@ -135,4 +119,20 @@ pub struct AccessTokenClaims {
     /// Time of the log-in, in seconds since the epoch.
     #[schema(example = 1_800_000_000)]
     auth_time: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use utoipa::PartialSchema as _;
+
+    use super::*;
+    use crate::domain::user::username::LETTERS;
+
+    #[test]
+    fn the_pattern_of_names_is_the_rule_of_names() {
+        let escape = |letter: char| format!("\\u{:04X}", letter as u32);
+        let letters = LETTERS.map(|(first, last)| escape(first) + "-" + &escape(last)).concat();
+        let schema = serde_json::to_value(ChosenUsername::schema()).unwrap();
+        assert_eq!(schema["pattern"], format!("^[0-9A-Za-z.+_{letters}-]+$"));
+    }
 }

@@ -33,13 +33,13 @@ const OUTCOMES: [&str; 5] = ["accepted", "deferred", "failed", "not_needed", "ov
 
 /// Counters of attempts to send, and the use of connections.
 pub struct MailMetrics {
-    outcomes: Counters<{ OUTCOMES.len() }>,
+    outcomes: Counters,
     transport: OnceLock<Transport>,
 }
 
 impl Default for MailMetrics {
     fn default() -> Self {
-        Self { outcomes: Counters::new(OUTCOMES), transport: OnceLock::new() }
+        Self { outcomes: Counters::new(&OUTCOMES), transport: OnceLock::new() }
     }
 }
 

@@ -23,18 +23,18 @@ use super::{mime, overrides};
 use crate::domain::Language;
 
 macro_rules! built_in {
-    ($($name:literal),+ $(,)?) => {
+    ([$($language:literal),+], $names:tt) => {
         &[
-            (LAYOUT, include_str!("templates/layout.html")),
-            $(
-                built_in!(@file "en", $name, "subject.txt"),
-                built_in!(@file "en", $name, "txt"),
-                built_in!(@file "en", $name, "html"),
-                built_in!(@file "ko", $name, "subject.txt"),
-                built_in!(@file "ko", $name, "txt"),
-                built_in!(@file "ko", $name, "html"),
-            )+
+            &[(LAYOUT, include_str!("templates/layout.html"))],
+            $(built_in!(@language $language, $names)),+
         ]
+    };
+    (@language $language:literal, [$($name:literal),+ $(,)?]) => {
+        &[$(
+            built_in!(@file $language, $name, "subject.txt"),
+            built_in!(@file $language, $name, "txt"),
+            built_in!(@file $language, $name, "html"),
+        )+]
     };
     (@file $language:literal, $name:literal, $part:literal) => {
         (
@@ -45,21 +45,24 @@ macro_rules! built_in {
 }
 
 const LAYOUT: &str = "layout.html";
-const BUILT_IN: &[(&str, &str)] = built_in![
-    "verify_email",
-    "verify_new_email",
-    "already_registered",
-    "reset_password",
-    "invitation",
-    "new_device",
-    "password_changed",
-    "email_change_requested",
-    "email_changed",
-    "username_changed",
-    "refresh_token_reused",
-    "identity_linked",
-    "identity_unlinked",
-];
+const BUILT_IN: &[&[(&str, &str)]] = built_in!(
+    ["en", "ko"],
+    [
+        "verify_email",
+        "verify_new_email",
+        "already_registered",
+        "reset_password",
+        "invitation",
+        "new_device",
+        "password_changed",
+        "email_change_requested",
+        "email_changed",
+        "username_changed",
+        "refresh_token_reused",
+        "identity_linked",
+        "identity_unlinked",
+    ]
+);
 
 /// The text of a mail.
 #[derive(Clone, PartialEq, Eq)]
@@ -93,7 +96,7 @@ impl Messages {
     pub fn load(override_dir: Option<&Path>) -> Result<Self, String> {
         let replacements = override_dir.map(overrides::read).transpose()?.unwrap_or_default();
         for (name, _) in &replacements {
-            if !BUILT_IN.iter().any(|(known, _)| known == name) {
+            if !built_in_files().any(|(known, _)| known == name) {
                 return Err(unknown(name));
             }
         }
@@ -105,7 +108,7 @@ impl Messages {
         templates.set_loader(move |name| {
             let replaced = replacements.iter().find(|(it, _)| it == name);
             let replaced = replaced.map(|(_, source)| source.as_str());
-            let built_in = || BUILT_IN.iter().find(|(it, _)| *it == name).map(|it| it.1);
+            let built_in = || built_in_files().find(|(it, _)| *it == name).map(|it| it.1);
             Ok(replaced.or_else(built_in).map(str::to_owned))
         });
         let messages = Self { templates };
@@ -152,8 +155,13 @@ impl Messages {
     }
 }
 
+/// Returns the names and texts of the built-in templates.
+fn built_in_files() -> impl Iterator<Item = (&'static str, &'static str)> {
+    BUILT_IN.iter().copied().flatten().copied()
+}
+
 fn unknown(name: &str) -> String {
-    let known: Vec<&str> = BUILT_IN.iter().map(|(known, _)| *known).collect();
+    let known: Vec<&str> = built_in_files().map(|(known, _)| known).collect();
     format!("mail template {name}: there is none of this name; there are {}", known.join(", "))
 }
 

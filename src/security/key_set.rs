@@ -16,21 +16,21 @@ pub const PUBLISHED_BEFORE: Duration = Duration::from_hours(24);
 /// The keys that sign and validate.
 pub struct KeySet {
     algorithm: SigningAlgorithm,
-    keys: Vec<RingKey>,
+    keys: Vec<KeyOfSet>,
     /// Keys of the database, including those that could not be opened.
     rows: Vec<KeyDates>,
 }
 
 #[derive(Clone)]
-struct RingKey {
+struct KeyOfSet {
     key: Arc<SigningKey>,
     /// `None` for a shared secret: it is a setting, and signs as long as it is set.
-    life: Option<KeySchedule>,
+    schedule: Option<KeySchedule>,
 }
 
-impl RingKey {
+impl KeyOfSet {
     fn state(&self, now: UtcTime) -> KeyState {
-        self.life.map_or(KeyState::Active, |life| life.state(now))
+        self.schedule.map_or(KeyState::Active, |schedule| schedule.state(now))
     }
 }
 
@@ -71,7 +71,7 @@ impl KeySet {
 
     /// Returns a set with one secret that is shared with the services that check tokens.
     pub fn shared(secret: &[u8]) -> Self {
-        let key = RingKey { key: Arc::new(SigningKey::shared(secret)), life: None };
+        let key = KeyOfSet { key: Arc::new(SigningKey::shared(secret)), schedule: None };
         Self { algorithm: SigningAlgorithm::Hs256, keys: vec![key], rows: Vec::new() }
     }
 
@@ -117,10 +117,10 @@ impl KeySet {
         // Only the opened keys count: a key that cannot be opened here replaces none that can be
         // used.
         let dates: Vec<KeyDates> = open.iter().map(|(_, dates)| dates.clone()).collect();
-        let life = |key| Some(KeySchedule::of(key, &dates, self.algorithm.name()));
+        let schedule = |key| Some(KeySchedule::of(key, &dates, self.algorithm.name()));
         let keys = if open.iter().any(|(key, _)| key.algorithm == self.algorithm) {
             open.iter()
-                .map(|(key, dates)| RingKey { key: Arc::clone(key), life: life(dates) })
+                .map(|(key, dates)| KeyOfSet { key: Arc::clone(key), schedule: schedule(dates) })
                 .collect()
         } else {
             self.keys.clone()
@@ -168,10 +168,10 @@ impl KeySet {
     /// Returns the public keys whose tokens may be valid now or soon: the one that signs first,
     /// then the newer before the older.
     pub(super) fn public_keys(&self, now: UtcTime) -> Vec<serde_json::Value> {
-        let mut keys: Vec<&RingKey> =
+        let mut keys: Vec<&KeyOfSet> =
             self.keys.iter().filter(|key| key.state(now) != KeyState::Expired).collect();
         keys.sort_by_key(|key| {
-            let begins_at = key.life.map(|life| life.begins_at);
+            let begins_at = key.schedule.map(|schedule| schedule.begins_at);
             (key.state(now) != KeyState::Active, Reverse(begins_at), key.key.kid.as_str())
         });
         keys.into_iter().filter_map(|key| key.key.public_jwk.clone()).collect()
@@ -181,7 +181,7 @@ impl KeySet {
     pub fn ages(&self, now: UtcTime) -> Vec<KeyAge> {
         let created_at =
             |kid: &str| self.rows.iter().find(|row| row.kid == kid).map(|row| row.created_at);
-        let age = |key: &RingKey| KeyAge {
+        let age = |key: &KeyOfSet| KeyAge {
             kid: key.key.kid.clone(),
             algorithm: key.key.algorithm.name(),
             state: key.state(now),
@@ -224,7 +224,8 @@ impl KeySet {
     /// Returns the ids of keys to delete. Only keys that were opened count: a key that cannot be
     /// opened here replaces none.
     pub fn forgotten(&self, now: UtcTime) -> Vec<String> {
-        let is_forgotten = |key: &RingKey| key.life.is_some_and(|life| life.is_forgotten(now));
+        let is_forgotten =
+            |key: &KeyOfSet| key.schedule.is_some_and(|schedule| schedule.is_forgotten(now));
         self.keys
             .iter()
             .filter(|key| is_forgotten(key) && self.rows.iter().any(|row| row.kid == key.key.kid))

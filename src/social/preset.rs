@@ -31,6 +31,10 @@ pub struct Preset {
     pub credential: Credential,
     /// True if the scopes may lack `openid`.
     pub works_without_openid: bool,
+    /// True if the token endpoint requires the `state` of the authorization request.
+    token_request_has_state: bool,
+    /// True if django-allauth stores the subject as `uid`, under the same name of the provider.
+    allauth_stores_subject: bool,
 }
 
 /// Authentication of a client at a provider.
@@ -59,6 +63,8 @@ const OPENID: Preset = Preset {
     response_mode: None,
     credential: Credential::Secret,
     works_without_openid: false,
+    token_request_has_state: false,
+    allauth_stores_subject: false,
 };
 
 /// An OAuth 2.0 provider without id tokens.
@@ -77,9 +83,11 @@ pub static PRESETS: [Preset; 9] = [
         // https://accounts.google.com" ("Verify the Google ID token on your server side").
         issuer_aliases: &["accounts.google.com"],
         email_trust: EmailTrust::Google,
+        allauth_stores_subject: true,
         ..OPENID
     },
-    // The issuer names the tenant; see `Preset::microsoft_issuer`.
+    // The issuer names the tenant; see `Preset::microsoft_issuer`. The `uid` of django-allauth comes
+    // from the Graph API.
     Preset {
         id: "microsoft",
         display_name: "Microsoft",
@@ -97,6 +105,7 @@ pub static PRESETS: [Preset; 9] = [
         // Apple requires it for the scopes `email` and `name`.
         response_mode: Some("form_post"),
         credential: Credential::SignedSecret,
+        allauth_stores_subject: true,
         ..OPENID
     },
     Preset {
@@ -108,6 +117,7 @@ pub static PRESETS: [Preset; 9] = [
         scopes: "openid account_email profile_nickname",
         credential: Credential::OptionalSecret,
         works_without_openid: true,
+        allauth_stores_subject: true,
         ..OPENID
     },
     Preset {
@@ -123,6 +133,8 @@ pub static PRESETS: [Preset; 9] = [
         // The console decides what is shared.
         scopes: "",
         email_trust: EmailTrust::Never,
+        token_request_has_state: true,
+        allauth_stores_subject: true,
         ..OAUTH
     },
     Preset {
@@ -137,6 +149,7 @@ pub static PRESETS: [Preset; 9] = [
         profile_url: Some("https://graph.facebook.com/v23.0/me"),
         scopes: "email public_profile",
         email_trust: EmailTrust::Never,
+        allauth_stores_subject: true,
         ..OAUTH
     },
     Preset {
@@ -151,6 +164,7 @@ pub static PRESETS: [Preset; 9] = [
         profile: ProfileFormat::GitHub,
         profile_url: Some("https://api.github.com/user"),
         scopes: "read:user user:email",
+        allauth_stores_subject: true,
         ..OAUTH
     },
     Preset {
@@ -164,8 +178,10 @@ pub static PRESETS: [Preset; 9] = [
         profile: ProfileFormat::Discord,
         profile_url: Some("https://discord.com/api/users/@me"),
         scopes: "identify email",
+        allauth_stores_subject: true,
         ..OAUTH
     },
+    // The name of django-allauth does not tell which server it is.
     Preset { id: "gitlab", display_name: "GitLab", issuer: "https://gitlab.com", ..OPENID },
 ];
 
@@ -179,11 +195,14 @@ impl Preset {
     }
 
     /// Returns the issuer of the identities that django-allauth stores under the name of a
-    /// provider, if its `uid` is the subject of that issuer; `None` for Microsoft, whose `uid`
-    /// comes from the Graph API, and for GitLab, since the name does not tell which server it is.
+    /// provider, if its `uid` is the subject of that issuer.
     pub fn issuer_of_allauth(provider: &str) -> Option<&'static str> {
-        let is_known = ["google", "apple", "kakao", "naver", "facebook", "github", "discord"];
-        Self::find(provider).filter(|it| is_known.contains(&it.id)).map(|it| it.issuer)
+        Self::find(provider).filter(|it| it.allauth_stores_subject).map(|it| it.issuer)
+    }
+
+    /// Returns whether each tenant has an issuer of its own, as with Microsoft.
+    pub fn has_tenants(&self) -> bool {
+        self.issuer.contains(TENANT)
     }
 
     /// Returns whether the provider issues id tokens, which native apps can present.
@@ -211,12 +230,13 @@ impl Preset {
             scopes: self.scopes.to_owned(),
             email_trust: self.email_trust.clone(),
             response_mode: self.response_mode,
+            token_request_has_state: self.token_request_has_state,
         }
     }
 
     fn issuer_name(&self) -> IssuerName {
         let of_all_tenants = || Self::microsoft_issuer(Self::DEFAULT_TENANT);
-        let tenants = self.issuer.contains(TENANT).then(of_all_tenants).flatten();
+        let tenants = self.has_tenants().then(of_all_tenants).flatten();
         let issuer = self.issuer.to_owned();
         tenants.unwrap_or(match self.issuer_aliases {
             [] => IssuerName::Fixed(issuer),

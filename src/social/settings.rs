@@ -70,6 +70,8 @@ pub struct ProviderSettings {
     pub email_trust: EmailTrust,
     /// The `response_mode` of the authorization request, if not the default.
     pub response_mode: Option<&'static str>,
+    /// True if the token endpoint requires the `state` of the authorization request.
+    pub token_request_has_state: bool,
 }
 
 impl ProviderSettings {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::request::CodeResponse;
-use super::{ClientSecret, ProfileFormat, ProviderError, ProviderSettings};
+use super::{ClientSecret, ProviderError, ProviderSettings};
 use crate::domain::UtcTime;
 use crate::outgoing::{Client, OutgoingError, Reply};
 
@@ -50,7 +50,7 @@ impl TokenEndpoint<'_> {
         if self.takes_verifier {
             fields.push(("code_verifier", request.code_verifier));
         }
-        if self.settings.profile == ProfileFormat::Naver {
+        if self.settings.token_request_has_state {
             fields.push(("state", request.state));
         }
         let basic = secret.as_deref().filter(|_| self.uses_basic);

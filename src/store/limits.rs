@@ -12,7 +12,7 @@ use diesel::sql_types::{Array, BigInt, Text};
 use super::engine::transaction::lazy_if_alone;
 use super::schema::limits;
 use super::{Conn, Error, Result};
-use crate::domain::{Counted, UtcTime};
+use crate::domain::{Counted, FEW_FAILURES, UtcTime};
 
 /// State of a counter after a use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -272,22 +272,16 @@ pub fn shorten_wait(conn: &mut Conn, name: &str, span: Duration) -> Result<()> {
     Ok(())
 }
 
-/// Removes up to `limit` counters whose window and wait are over, or up to `limit` of those of
-/// `counted` with fewer uses than `few` whose window ends before `few_end`. Returns whether there
+/// Removes up to `limit` counters whose window and wait are over, or up to `limit` of those of few
+/// consecutive failures ([`FEW_FAILURES`]) whose window ends before `few_end`. Returns whether there
 /// may be more.
-pub fn purge(
-    conn: &mut Conn,
-    now: UtcTime,
-    counted: Counted,
-    few: i64,
-    few_end: UtcTime,
-    limit: i64,
-) -> Result<bool> {
+pub fn purge(conn: &mut Conn, now: UtcTime, few_end: UtcTime, limit: i64) -> Result<bool> {
     let mut over = find_over(conn, "", now, now, limit)?;
     if over.is_empty() {
         // Word for word the condition of the index `limits_of_few_failures`.
-        let name = format!("{}:", counted.name());
-        let few = format!("AND uses < {few} AND substr(name, 1, {}) = '{name}'", name.len());
+        let name = format!("{}:", Counted::ConsecutiveFailedLogins.name());
+        let few =
+            format!("AND uses < {FEW_FAILURES} AND substr(name, 1, {}) = '{name}'", name.len());
         over = find_over(conn, &few, few_end, now, limit)?;
     }
     if over.is_empty() {

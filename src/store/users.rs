@@ -92,6 +92,28 @@ pub struct NewUser {
 }
 
 impl NewUser {
+    /// Returns an account without address, password and rights.
+    pub fn named(username: Username) -> Self {
+        Self {
+            username,
+            email: None,
+            email_verified: false,
+            password_hash: PasswordHash::unusable(),
+            is_staff: false,
+            is_superuser: false,
+            locale: Locale::default(),
+            roles: Roles::default(),
+            app_metadata: Metadata::default(),
+        }
+    }
+
+    /// Returns an account with an unverified address, which is its user name unless it has another,
+    /// without password and rights.
+    pub fn with_email(email: Email, username: Option<Username>) -> Self {
+        let username = username.unwrap_or_else(|| Username::of_address(&email));
+        Self { email: Some(email), ..Self::named(username) }
+    }
+
     /// Returns whether the e-mail address serves as the user name.
     pub fn chose_no_name(&self) -> bool {
         self.email.as_ref().is_some_and(|email| self.username == Username::of_address(email))

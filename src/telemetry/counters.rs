@@ -2,28 +2,24 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A counter for each of `N` outcomes.
-pub struct Counters<const N: usize> {
-    outcomes: [&'static str; N],
-    counts: [AtomicU64; N],
-}
+/// A counter for each outcome.
+pub struct Counters(Vec<(&'static str, AtomicU64)>);
 
-impl<const N: usize> Counters<N> {
+impl Counters {
     /// Counters of these outcomes, all zero.
-    pub fn new(outcomes: [&'static str; N]) -> Self {
-        Self { outcomes, counts: std::array::from_fn(|_| AtomicU64::new(0)) }
+    pub fn new(outcomes: &[&'static str]) -> Self {
+        Self(outcomes.iter().map(|outcome| (*outcome, AtomicU64::new(0))).collect())
     }
 
     /// Counts one occurrence. An unknown outcome is not counted.
     pub fn count(&self, outcome: &str) {
-        if let Some(at) = self.outcomes.iter().position(|known| *known == outcome) {
-            self.counts[at].fetch_add(1, Ordering::Relaxed);
+        if let Some((_, count)) = self.0.iter().find(|(known, _)| *known == outcome) {
+            count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// Returns each outcome with its count.
     pub fn totals(&self) -> Vec<(&'static str, u64)> {
-        let counts = self.counts.iter().map(|count| count.load(Ordering::Relaxed));
-        self.outcomes.into_iter().zip(counts).collect()
+        self.0.iter().map(|(outcome, count)| (*outcome, count.load(Ordering::Relaxed))).collect()
     }
 }

@@ -10,7 +10,7 @@ use actix_web::dev::ServerHandle;
 use hallpass::app::{self, App};
 use hallpass::clock::SystemClock;
 use hallpass::config::{Config, Source};
-use hallpass::domain::{Email, Locale, Metadata, PlainPassword, Roles, Username, UtcTime};
+use hallpass::domain::{Email, PlainPassword, Username, UtcTime};
 use hallpass::security::hash_queue::{Lane, Origin, Requester};
 use hallpass::security::hasher::Hasher;
 use hallpass::store::Error;
@@ -83,7 +83,6 @@ fn add_accounts(config: &Config) {
         ("sleeper", "sleeper@example.com", "sleeper-pass", false),
     ] {
         let new = NewUser {
-            username: Username::unchecked(name),
             email: Email::parse(email).ok(),
             email_verified: true,
             password_hash: {
@@ -95,9 +94,7 @@ fn add_accounts(config: &Config) {
             },
             is_staff,
             is_superuser: is_staff,
-            locale: Locale::default(),
-            roles: Roles::default(),
-            app_metadata: Metadata::default(),
+            ..NewUser::named(Username::unchecked(name))
         };
         // Tokens of every age are from after that, like those of a site that was moved.
         let now = UtcTime::from_seconds(0);

@@ -91,7 +91,7 @@ fn every_flow(setup: Setup) {
     let superuser = setup.run_with_input(&arguments, &format!("{ROOT_PASSWORD}\n"));
     assert!(superuser.success, "{}", superuser.stderr);
     let site = Site::on_sqlite(Tables::WithAllauth);
-    let mut said = what_is_said(&setup, &["import-django", "--from", &site.url]);
+    let mut said = output_of(&setup, &["import-django", "--from", &site.url]);
     let began = seconds_now();
     let service = setup.start();
     let client = RecordingClient::new(service.address(), server, canaries_of_settings());
@@ -109,7 +109,7 @@ fn every_flow(setup: Setup) {
     flows::public_resources(&client);
     flows::nonsense(&client);
     for arguments in [&["keys", "rotate"][..], &["keys", "list"], &["mail", "list"]] {
-        said += &what_is_said(&setup, arguments);
+        said += &output_of(&setup, arguments);
     }
     let kinds = flows::every_kind(&client);
     let missing: Vec<&str> =
@@ -120,7 +120,7 @@ fn every_flow(setup: Setup) {
     let log = service.stop_for_log();
     let copy = format!("sqlite://{}", setup.folder().join("copy.db").display());
     let copying = ["copy-database", "--from", &setup.database_url(), "--to", &copy];
-    said += &what_is_said(&setup, &copying);
+    said += &output_of(&setup, &copying);
     check_form(&log, &client, began);
     said += &superuser.stderr;
     let mut canaries = client.canaries().clone();
@@ -138,7 +138,7 @@ fn seconds_now() -> u64 {
 }
 
 /// Returns everything that a command prints.
-fn what_is_said(setup: &Setup, arguments: &[&str]) -> String {
+fn output_of(setup: &Setup, arguments: &[&str]) -> String {
     let finished = setup.run(arguments);
     assert!(finished.success, "{arguments:?}: {}", finished.stderr);
     finished.stdout + &finished.stderr
@@ -286,7 +286,7 @@ fn what_mail_servers_say_about_an_address_stays_out_of_the_log() {
         service.wait_for_log("mail not sent", 1);
         // The line is logged just before the note is made.
         thread::sleep(Duration::from_millis(500));
-        let said = ["list", "retry"].map(|what| what_is_said(&setup, &["mail", what]));
+        let said = ["list", "retry"].map(|what| output_of(&setup, &["mail", what]));
         assert!(said[0].contains("c***@example.com"), "{}", said[0]);
         canaries_of_settings().assert_absent_in(&(service.log() + &said.concat()));
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use diesel::connection::SimpleConnection as _;
 use hallpass::clock::{Clock as _, SystemClock};
 use hallpass::domain::{
-    Challenge, ChallengeKind, Email, Locale, Metadata, PasswordHash, PlainPassword, PlainToken,
-    Roles, User, Username, UtcTime,
+    Challenge, ChallengeKind, Email, PasswordHash, PlainPassword, PlainToken, User, Username,
+    UtcTime,
 };
 use hallpass::security::hash_queue::{Lane, Origin, Requester};
 use hallpass::security::hasher::Hasher;
@@ -296,16 +296,11 @@ fn post(path: &str, from: &str, body: &Value) -> Vec<u8> {
 }
 
 fn add_user(conn: &mut Conn, name: &str, hash: &PasswordHash, now: UtcTime) -> Result<User> {
+    let email = Email::parse(&address_of(name)).expect("an address");
     let new = NewUser {
-        username: Username::parse(name).expect("a name"),
-        email: Some(Email::parse(&address_of(name)).expect("an address")),
         email_verified: true,
         password_hash: hash.clone(),
-        is_staff: false,
-        is_superuser: false,
-        locale: Locale::default(),
-        roles: Roles::default(),
-        app_metadata: Metadata::default(),
+        ..NewUser::with_email(email, Some(Username::parse(name).expect("a name")))
     };
     insert_user(conn, &new, now)
 }

@@ -8,11 +8,10 @@ use crate::config::source::Source;
 use crate::config::types::{BrowserSettings, SameSite};
 
 pub fn read_browsers(s: &mut Source, mode: Mode) -> BrowserSettings {
-    let development = mode != Mode::Production;
     BrowserSettings {
         loopback_origins: mode == Mode::LocalDevelopment
             && s.text("HALLPASS_CORS_ORIGINS").is_none(),
-        origins: read_origins(s, development),
+        origins: read_origins(s, mode),
         headers: read_cors_headers(s),
         same_site: s.choice(
             "HALLPASS_COOKIE_SAMESITE",
@@ -24,7 +23,7 @@ pub fn read_browsers(s: &mut Source, mode: Mode) -> BrowserSettings {
 
 /// Reads origins as browsers spell them, separated by commas. Values that stand for several origins
 /// or for none (`*`, `null`) are refused.
-fn read_origins(s: &mut Source, development: bool) -> Vec<String> {
+fn read_origins(s: &mut Source, mode: Mode) -> Vec<String> {
     let is_origin = |text: &str| is_web_origin(text) || is_app_origin(text);
     let origins = s.parsed("HALLPASS_CORS_ORIGINS", Vec::new(), |text| {
         if text == "none" {
@@ -39,7 +38,7 @@ fn read_origins(s: &mut Source, development: bool) -> Vec<String> {
             .to_owned())
     });
     let is_safe = |origin: &String| !origin.starts_with("http://") || is_origin_of_webview(origin);
-    if !development && !origins.iter().all(is_safe) {
+    if mode == Mode::Production && !origins.iter().all(is_safe) {
         s.fault("HALLPASS_CORS_ORIGINS", "must be https outside development");
     }
     origins

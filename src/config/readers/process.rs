@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use super::mode::Mode;
 use crate::config::source::Source;
 use crate::config::types::{MINUTE, SECOND};
 
 /// Reads the time for load balancers to notice the end: none in development.
-pub fn read_shutdown_delay(s: &mut Source, development: bool) -> Duration {
-    let default = if development { Duration::ZERO } else { 5 * SECOND };
+pub fn read_shutdown_delay(s: &mut Source, mode: Mode) -> Duration {
+    let default = if mode == Mode::Production { 5 * SECOND } else { Duration::ZERO };
     s.duration("HALLPASS_SHUTDOWN_DELAY", default, Duration::ZERO, 5 * MINUTE)
 }
 

@@ -4,15 +4,16 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv6Net};
 
+use super::mode::Mode;
 use crate::config::source::Source;
 
 /// Reads IP addresses or networks, separated by commas.
-pub fn read_proxies(s: &mut Source, development: bool) -> Vec<IpNet> {
+pub fn read_proxies(s: &mut Source, mode: Mode) -> Vec<IpNet> {
     let name = "HALLPASS_TRUSTED_PROXIES";
     let network = |part: &str| {
         part.parse::<IpNet>().ok().or_else(|| part.parse::<IpAddr>().ok().map(IpNet::from))
     };
-    if !development && s.text(name).is_none() {
+    if mode == Mode::Production && s.text(name).is_none() {
         s.notes.push(format!(
             "{name} is not set: behind a reverse proxy all clients share the limits of its address. Name its \
              networks, or `none` where clients connect directly"
@@ -27,7 +28,7 @@ pub fn read_proxies(s: &mut Source, development: bool) -> Vec<IpNet> {
             "must be networks separated by commas (10.0.0.0/8, 192.0.2.7), or none".to_owned()
         })
     });
-    if !development && are_nearly_all(&networks) {
+    if mode == Mode::Production && are_nearly_all(&networks) {
         s.fault(
             name,
             "must not be all addresses, or a great part of them: clients could then choose their address \

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use url::Url;
 
+use super::mode::Mode;
 use crate::config::source::Source;
 use crate::config::types::FrontEndPages;
 
@@ -18,7 +19,7 @@ pub fn is_this_machine(host: &str) -> bool {
     host == "localhost" || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-pub fn read_public_url(s: &mut Source, bind: SocketAddr, development: bool) -> String {
+pub fn read_public_url(s: &mut Source, bind: SocketAddr, mode: Mode) -> String {
     // Clients cannot connect to the unspecified address.
     let mut own = bind;
     if own.ip().is_unspecified() {
@@ -26,7 +27,7 @@ pub fn read_public_url(s: &mut Source, bind: SocketAddr, development: bool) -> S
     }
     let own = format!("http://{own}");
     let Some(text) = s.text("HALLPASS_PUBLIC_URL") else {
-        if !development {
+        if mode == Mode::Production {
             s.fault(
                 "HALLPASS_PUBLIC_URL",
                 "is required outside development (HALLPASS_ENV=development, or bound to loopback): https://auth.example.com",
@@ -42,7 +43,9 @@ pub fn read_public_url(s: &mut Source, bind: SocketAddr, development: bool) -> S
         Ok(url) if url.query().is_some() || url.fragment().is_some() || url.path().len() > 1 => {
             "must be an origin only: no path, query or fragment"
         }
-        Ok(url) if url.scheme() == "http" && !development => "must be https outside development",
+        Ok(url) if url.scheme() == "http" && mode == Mode::Production => {
+            "must be https outside development"
+        }
         Ok(url) => return url.origin().ascii_serialization(),
     };
     s.fault("HALLPASS_PUBLIC_URL", advice);
@@ -86,7 +89,7 @@ pub fn is_app_scheme(scheme: &str) -> bool {
 }
 
 /// Reads the URL of a page of the front end; `{token}` is the place of the token.
-fn read_page(s: &mut Source, name: &str, development: bool) -> Option<String> {
+fn read_page(s: &mut Source, name: &str, mode: Mode) -> Option<String> {
     let text = s.text(name)?;
     // A `{token}` in the scheme would be lost: the URL is parsed without it.
     let is_page = |url: &Url| {
@@ -107,7 +110,7 @@ fn read_page(s: &mut Source, name: &str, development: bool) -> Option<String> {
         }
         Some(url) => {
             let is_loopback = url.host_str().is_some_and(is_this_machine);
-            if url.scheme() == "http" && !is_loopback && !development {
+            if url.scheme() == "http" && !is_loopback && mode == Mode::Production {
                 s.fault(
                     name,
                     "must be https outside development: the token grants access to an account",
@@ -118,8 +121,8 @@ fn read_page(s: &mut Source, name: &str, development: bool) -> Option<String> {
     Some(text)
 }
 
-pub fn read_pages(s: &mut Source, development: bool) -> FrontEndPages {
-    let mut page = |name| read_page(s, name, development);
+pub fn read_pages(s: &mut Source, mode: Mode) -> FrontEndPages {
+    let mut page = |name| read_page(s, name, mode);
     FrontEndPages {
         verify_email: page("HALLPASS_VERIFY_EMAIL_URL"),
         password_reset: page("HALLPASS_PASSWORD_RESET_URL"),

@@ -6,7 +6,7 @@ mod tests;
 
 use url::Url;
 
-use super::readers::{is_app_scheme, is_this_machine};
+use super::readers::{Mode, is_app_scheme, is_this_machine};
 use super::source::Source;
 use crate::social::{Callback, SocialSettings};
 
@@ -14,11 +14,11 @@ const RETURN_URLS: &str = "HALLPASS_SOCIAL_RETURN_URLS";
 const CALLBACK: &str = "HALLPASS_SOCIAL_CALLBACK";
 
 /// Reads the settings of social log-in.
-pub(super) fn read(s: &mut Source, development: bool) -> SocialSettings {
+pub(super) fn read(s: &mut Source, mode: Mode) -> SocialSettings {
     let allow_private =
         s.choice("HALLPASS_SOCIAL_ALLOW_PRIVATE", false, &[("on", true), ("off", false)]);
     let providers = providers::read_all(s, allow_private);
-    if allow_private && !development {
+    if allow_private && mode == Mode::Production {
         s.notes.push(
             "HALLPASS_SOCIAL_ALLOW_PRIVATE is on: a provider can make this service call addresses of \
              its own network"
@@ -35,7 +35,7 @@ pub(super) fn read(s: &mut Source, development: bool) -> SocialSettings {
         let name = &provider.display_name;
         s.fault(CALLBACK, format!("must be service: {name} sends a form, which no page receives"));
     }
-    let return_urls = read_return_urls(s, development);
+    let return_urls = read_return_urls(s, mode);
     if return_urls.is_empty() && !providers.is_empty() {
         s.notes.push(format!(
             "{RETURN_URLS} is not set: browsers cannot log in at a provider, since there is no page \
@@ -52,12 +52,12 @@ pub(super) fn read(s: &mut Source, development: bool) -> SocialSettings {
 }
 
 /// Pages that flows may return to. They get parameters, so they have no fragment.
-fn read_return_urls(s: &mut Source, development: bool) -> Vec<String> {
+fn read_return_urls(s: &mut Source, mode: Mode) -> Vec<String> {
     let is_page = |text: &str| {
         Url::parse(text).is_ok_and(|url| {
             let is_safe = match url.scheme() {
                 "https" => true,
-                "http" => development || url.host_str().is_some_and(is_this_machine),
+                "http" => mode != Mode::Production || url.host_str().is_some_and(is_this_machine),
                 scheme => is_app_scheme(scheme),
             };
             let has_credentials = !url.username().is_empty() || url.password().is_some();

@@ -46,7 +46,7 @@ fn read_preset(s: &mut Source, preset: &Preset) -> Option<ProviderSettings> {
         Credential::OptionalSecret => Some(optional_secret(s, &secret_name)),
         Credential::SignedSecret => read_apple_key(s, &prefix).map(ClientSecret::Apple),
     };
-    let tenants = if preset.id == "microsoft" { read_tenant(s) } else { None };
+    let tenants = if preset.has_tenants() { read_tenant(s, &prefix) } else { None };
     let mut settings = preset.settings(client_id?, client_secret?);
     settings.issuer = tenants.unwrap_or(settings.issuer);
     read_scopes(s, &prefix, &mut settings, |has_openid| {
@@ -135,12 +135,12 @@ fn read_apple_key(s: &mut Source, prefix: &str) -> Option<AppleKey> {
     Some(key)
 }
 
-fn read_tenant(s: &mut Source) -> Option<IssuerName> {
-    let name = "HALLPASS_SOCIAL_MICROSOFT_TENANT";
-    let tenant = s.text(name).unwrap_or_else(|| Preset::DEFAULT_TENANT.to_owned());
+fn read_tenant(s: &mut Source, prefix: &str) -> Option<IssuerName> {
+    let name = format!("{prefix}_TENANT");
+    let tenant = s.text(&name).unwrap_or_else(|| Preset::DEFAULT_TENANT.to_owned());
     let issuer = Preset::microsoft_issuer(tenant.trim());
     if issuer.is_none() {
-        s.fault(name, "must be the id of a tenant (a UUID), common, organizations or consumers");
+        s.fault(&name, "must be the id of a tenant (a UUID), common, organizations or consumers");
     }
     issuer
 }

@@ -14,7 +14,7 @@ use crate::social::{ClientSecret, EmailTrust, PRESETS};
 fn read_values(values: &[(&str, &str)]) -> (SocialSettings, Source) {
     let values = values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let mut source = Source::from_values(values.collect::<HashMap<_, _>>());
-    let settings = read(&mut source, false);
+    let settings = read(&mut source, Mode::Production);
     (settings, source)
 }
 
@@ -145,7 +145,7 @@ fn every_secret_of_a_provider_can_come_from_a_file() {
             .collect();
         values.insert(format!("{PREFIX}{file}"), path.to_str().unwrap().to_owned());
         let mut source = Source::from_values(values);
-        let settings = read(&mut source, false);
+        let settings = read(&mut source, Mode::Production);
         assert!(source.faults.is_empty(), "{name}: {:?}", source.faults);
         let found = match &settings.providers[0].client_secret {
             ClientSecret::Fixed(found) => found,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::mailbox::mailbox;
-use crate::domain::{ChallengeKind, Counted, Counter, Device, Email, Limits};
+use crate::domain::{ChallengeKind, Counted, Counter, Device, Email, Limits, MailShare};
 
 /// Classes of mail with budgets of their own, so that registrations by others do not use up the
 /// password resets of an account.
@@ -22,18 +22,6 @@ impl MailClass {
             Self::Reset => "reset",
         }
     }
-}
-
-/// Part of the budgets of the service that a mail may use. Requests of few networks use up what
-/// later requests of a network may have, and leave the rest to the first requests of others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MailShare {
-    /// The first request of a network on a day may use the whole budget.
-    First,
-    /// Its repeats may use half of it.
-    Repeat,
-    /// Requests beyond those of one hour may use a quarter of it.
-    Bulk,
 }
 
 impl Limits {
@@ -147,22 +135,18 @@ impl MailRequest {
     /// Returns the counters of what the service sends, to the domain and in all, for a mail that may
     /// use that share.
     pub fn of_service(&self, share: MailShare) -> Vec<Counter> {
-        let (to_domain, in_all): (&[_], &[_]) = match share {
-            MailShare::First => (&[Counted::MailsToDomain], &[Counted::MailsInAll]),
-            MailShare::Repeat => (
-                &[Counted::MailsToDomain, Counted::RepeatsToDomain],
-                &[Counted::MailsInAll, Counted::RepeatsInAll],
-            ),
-            MailShare::Bulk => (
-                &[Counted::MailsToDomain, Counted::RepeatsToDomain, Counted::BulkToDomain],
-                &[Counted::MailsInAll, Counted::RepeatsInAll, Counted::BulkInAll],
-            ),
-        };
         let class = self.class.name();
-        let to_domain = to_domain
-            .iter()
-            .map(|counted| Counter::new(*counted, format!("{class}\0{}", self.domain)));
-        to_domain.chain(in_all.iter().map(|counted| Counter::new(*counted, class))).collect()
+        // A mail counts on the larger shares too.
+        let shares = MailShare::ALL.into_iter().filter(|it| *it <= share);
+        shares
+            .flat_map(|share| {
+                let domain = format!("{class}\0{}", self.domain);
+                [
+                    Counter::new(Counted::MailsToDomain(share), domain),
+                    Counter::new(Counted::MailsInAll(share), class),
+                ]
+            })
+            .collect()
     }
 }
 

@@ -14,7 +14,7 @@ use crate::drf::http::pages::{self, Found, Page};
 use crate::drf::http::request::Request;
 use crate::drf::http::respond::Answer;
 use crate::drf::http::users;
-use crate::drf::http::views::{self, Outcome};
+use crate::drf::http::views;
 use crate::drf::token::DrfTokens;
 use crate::flows::Flows;
 use crate::http::blocking::State;
@@ -83,11 +83,11 @@ async fn answer(
     Client(device): Client,
 ) -> HttpResponse {
     let Some(Found { page, format }) = pages::find(request.uri().path()) else {
-        return Answer::not_found().write(&Page::Missing, false, None);
+        return Answer::not_found().write(&Page::Missing);
     };
     if has_long_field(&request) {
         let answer = Answer::detail(StatusCode::BAD_REQUEST, "A header field is too long.");
-        return answer.write(&page, false, None);
+        return answer.write(&page);
     }
     let received =
         Request::receive(&request, payload, page.clone(), format, device, &adapter.public_url)
@@ -100,14 +100,14 @@ async fn answer(
     };
     match state.run(answer).await {
         // A response to HEAD has no body, so nothing more is read for it.
-        Ok(Outcome { answer, authenticated, indent }) => match answer.next().filter(|_| !is_head) {
-            None => answer.write(&page, authenticated, indent),
+        Ok(answer) => match answer.next().filter(|_| !is_head) {
+            None => answer.write(&page),
             Some(next) => {
                 let rest = users::rest_of_list(state, next, origin);
-                answer.write_with(&page, authenticated, indent, rest)
+                answer.write_with(&page, rest)
             }
         },
-        Err(error) => no_answer(error.code).write(&page, false, None),
+        Err(error) => no_answer(error.code).write(&page),
     }
 }
 

@@ -15,6 +15,7 @@ use crate::drf::http::authentication::Schemes;
 use crate::drf::http::negotiation::Indent;
 use crate::drf::http::pages::Page;
 use crate::drf::http::parsing::fields::Faults;
+use crate::http::error::whole_seconds;
 use crate::http::serving::slices;
 
 /// The message for a request without credentials.
@@ -29,9 +30,12 @@ pub const EXPIRED: &str = "Signature has expired.";
 pub struct Answer {
     status: StatusCode,
     body: Body,
-    location: Option<String>,
+    location: Option<Box<str>>,
     retry_after: Option<u32>,
     challenge: Option<Schemes>,
+    indent: Indent,
+    /// True if the log-in was checked.
+    log_in_checked: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -59,7 +63,7 @@ impl Answer {
 
     /// Returns 201 with the created object and its URL.
     pub fn created(body: Value, location: String) -> Self {
-        Self { location: Some(location), ..Self::new(StatusCode::CREATED, Body::Json(body)) }
+        Self { location: Some(location.into()), ..Self::new(StatusCode::CREATED, Body::Json(body)) }
     }
 
     /// Returns a 204.
@@ -108,12 +112,11 @@ impl Answer {
 
     /// Returns 429, with the message of the reference's own throttles.
     pub fn throttled(wait: Duration) -> Self {
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let seconds = whole_seconds(wait);
         let plural = if seconds == 1 { "" } else { "s" };
         let text =
             format!("Request was throttled. Expected available in {seconds} second{plural}.");
-        let retry_after = Some(u32::try_from(seconds).unwrap_or(u32::MAX));
-        Self { retry_after, ..Self::detail(StatusCode::TOO_MANY_REQUESTS, &text) }
+        Self { retry_after: Some(seconds), ..Self::detail(StatusCode::TOO_MANY_REQUESTS, &text) }
     }
 
     /// Returns 500. The cause is logged where it occurs.
@@ -128,8 +131,22 @@ impl Answer {
         Self { challenge: is_unauthorized.then_some(schemes), ..self }
     }
 
+    /// Returns the response to a request whose log-in was checked, with this indentation.
+    #[must_use]
+    pub fn after_log_in_check(self, indent: Indent) -> Self {
+        Self { indent, log_in_checked: true, ..self }
+    }
+
     fn new(status: StatusCode, body: Body) -> Self {
-        Self { status, body, location: None, retry_after: None, challenge: None }
+        Self {
+            status,
+            body,
+            location: None,
+            retry_after: None,
+            challenge: None,
+            indent: None,
+            log_in_checked: false,
+        }
     }
 
     /// Returns the user after whom the rest of a long list begins.
@@ -140,20 +157,19 @@ impl Answer {
         }
     }
 
-    /// Serializes the response of `page`. `authenticated` says whether the log-in was checked.
-    pub fn write(self, page: &Page, authenticated: bool, indent: Indent) -> HttpResponse {
-        self.write_with(page, authenticated, indent, stream::empty())
+    /// Serializes the response of `page`.
+    pub fn write(self, page: &Page) -> HttpResponse {
+        self.write_with(page, stream::empty())
     }
 
     /// Serializes a response whose list continues with `rest`, which is read while it is sent.
     pub fn write_with(
         self,
         page: &Page,
-        authenticated: bool,
-        indent: Indent,
         rest: impl Stream<Item = Result<Vec<Value>, io::Error>> + 'static,
     ) -> HttpResponse {
-        let mut response = self.head(page, authenticated);
+        let mut response = self.head(page);
+        let indent = self.indent;
         match self.body {
             Body::None => response.finish(),
             Body::Json(body) => {
@@ -172,10 +188,10 @@ impl Answer {
         }
     }
 
-    fn head(&self, page: &Page, authenticated: bool) -> HttpResponseBuilder {
+    fn head(&self, page: &Page) -> HttpResponseBuilder {
         let mut response = HttpResponse::build(self.status);
         if !page.methods().is_empty() {
-            let cookies = authenticated && page.looks_at_cookies();
+            let cookies = self.log_in_checked && page.looks_at_cookies();
             response
                 .insert_header((header::VARY, if cookies { "Accept, Cookie" } else { "Accept" }));
             response.insert_header((header::ALLOW, page.methods().join(", ")));
@@ -188,7 +204,7 @@ impl Answer {
             response.insert_header((header::WWW_AUTHENTICATE, schemes.challenge()));
         }
         if let Some(location) = &self.location {
-            response.insert_header((header::LOCATION, location.as_str()));
+            response.insert_header((header::LOCATION, &**location));
         }
         if let Some(seconds) = self.retry_after {
             response.insert_header((header::RETRY_AFTER, seconds));

@@ -8,7 +8,7 @@ use crate::domain::{PlainPassword, User};
 use crate::drf::flows::{AccessError, Authenticated, DrfFlows};
 use crate::drf::http::answers::{failure, faults, read_fields};
 use crate::drf::http::authentication::{self, Credentials, Schemes};
-use crate::drf::http::negotiation::{Indent, NegotiationError, negotiate};
+use crate::drf::http::negotiation::{NegotiationError, negotiate};
 use crate::drf::http::pages::Page;
 use crate::drf::http::parsing::fields;
 use crate::drf::http::parsing::value::Fields;
@@ -20,34 +20,18 @@ use crate::flows::Error;
 const CANNOT_LOG_IN: &str = "Unable to log in with provided credentials.";
 const UNDECODABLE: &str = "Error decoding signature.";
 
-/// A response and its layout.
-#[derive(Debug)]
-pub struct Outcome {
-    /// The response.
-    pub answer: Answer,
-    /// True if the log-in was checked.
-    pub authenticated: bool,
-    /// The layout.
-    pub indent: Indent,
-}
-
 /// Handles a request. It may block on the database and on a hash.
-pub fn answer(flows: DrfFlows<'_>, request: &Request, schemes: Schemes) -> Outcome {
+pub fn answer(flows: DrfFlows<'_>, request: &Request, schemes: Schemes) -> Answer {
     match negotiate(request.accept.as_deref(), request.format.as_deref()) {
         Ok(indent) => {
             let answer = answer_page(flows, request, schemes).unwrap_or_else(|refused| refused);
-            Outcome { answer, authenticated: true, indent }
+            answer.after_log_in_check(indent)
         }
-        Err(refusal) => {
-            let answer = match refusal {
-                NegotiationError::UnknownFormat => Answer::not_found(),
-                NegotiationError::NotAcceptable => Answer::detail(
-                    StatusCode::NOT_ACCEPTABLE,
-                    "Could not satisfy the request Accept header.",
-                ),
-            };
-            Outcome { answer, authenticated: false, indent: None }
-        }
+        Err(NegotiationError::UnknownFormat) => Answer::not_found(),
+        Err(NegotiationError::NotAcceptable) => Answer::detail(
+            StatusCode::NOT_ACCEPTABLE,
+            "Could not satisfy the request Accept header.",
+        ),
     }
 }
 

@@ -114,7 +114,7 @@ fn ask_for_proof(
         detail: change.email.as_str(),
         reverts_to: verified_address(user),
     };
-    queue_notice(conn, policy, user, user.email.as_ref(), &notice, now)
+    queue_notice(conn, policy, user, &notice, now)
 }
 
 /// Stores the verified address. Password resets that were sent to the old address become invalid.
@@ -160,5 +160,5 @@ pub(crate) fn notify_old_address(
         detail: after.email_text(),
         reverts_to: verified_address(before),
     };
-    queue_notice(conn, policy, before, old, &notice, now)
+    queue_notice(conn, policy, before, &notice, now)
 }

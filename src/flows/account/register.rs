@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::domain::secrets::FirstTokens;
 use crate::domain::{
     Amr, Challenge, ChallengeKind, Counted, Counter, Device, Email, EventContext, EventKind,
-    Locale, MailRequest, Metadata, PlainPassword, PlainToken, Registration, RegistrationMode,
-    Roles, Transport, User, Username, UtcTime,
+    Locale, MailRequest, PlainPassword, PlainToken, Registration, RegistrationMode, Transport,
+    User, Username, UtcTime,
 };
 use crate::flows::account::placeholder::{make_way, refuse_reserved};
 use crate::flows::limits::requester;
@@ -61,6 +61,15 @@ pub enum Registered {
         /// The registration token, if the address still has to be verified.
         registration_token: Option<PlainToken>,
     },
+}
+
+impl Registered {
+    /// Returns the label in the metrics of log-ins.
+    pub(in crate::flows) fn label(&self) -> &'static str {
+        match self {
+            Self::VerificationSent(_) | Self::LoggedIn { .. } => "succeeded",
+        }
+    }
 }
 
 impl Flows {
@@ -224,7 +233,7 @@ fn make_account(
     now: UtcTime,
 ) -> Result<User> {
     refuse_taken_username(conn, &registration)?;
-    let mut new = new_user(&registration, registration.username.clone(), false);
+    let mut new = new_user(&registration);
     if mail.is_some() {
         make_way(conn, &mut new, now)?;
     }
@@ -246,21 +255,11 @@ fn refuse_taken_username(conn: &mut Conn, registration: &Registration) -> Result
     }
 }
 
-/// Returns the account of a registration.
-pub(crate) fn new_user(
-    registration: &Registration,
-    username: Option<Username>,
-    email_verified: bool,
-) -> NewUser {
+/// Returns the account of a registration, with an unverified address.
+pub(crate) fn new_user(registration: &Registration) -> NewUser {
     NewUser {
-        username: username.unwrap_or_else(|| Username::of_address(&registration.email)),
-        email: Some(registration.email.clone()),
-        email_verified,
         password_hash: registration.password_hash.clone(),
-        is_staff: false,
-        is_superuser: false,
         locale: registration.locale.clone(),
-        roles: Roles::default(),
-        app_metadata: Metadata::default(),
+        ..NewUser::with_email(registration.email.clone(), registration.username.clone())
     }
 }

@@ -50,7 +50,7 @@ fn rename(
     // In the spelling by which it is found when the owner of the address deletes the account.
     let detail = format!("{} {}", email.normalised(), renamed.username.as_str());
     let notice = Notice { kind: MailKind::UsernameChanged, detail: &detail, reverts_to: None };
-    queue_notice(conn, policy, &renamed, renamed.email.as_ref(), &notice, now)?;
+    queue_notice(conn, policy, &renamed, &notice, now)?;
     tracing::info!(user_id = holder.id.0, "renamed: another user verified the address");
     Ok(())
 }

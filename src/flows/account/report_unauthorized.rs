@@ -111,7 +111,7 @@ pub(crate) fn release_unverified_email(
     if owner == Some(holder.id) {
         return Ok(());
     }
-    let is_unverified = |it: &User| !it.email_verified && holds(it, email);
+    let is_unverified = |it: &User| !it.email_verified && it.has_email(email);
     let Some(holder) = users::lock_user(conn, holder.id)?.filter(is_unverified) else {
         return Ok(());
     };
@@ -119,7 +119,7 @@ pub(crate) fn release_unverified_email(
         Some(undo) => revert_email(conn, policy, holder.clone(), &undo, now)?,
         None => holder.clone(),
     };
-    if holds(&after, email) {
+    if after.has_email(email) {
         let changes = UserChanges { email: EmailChange::Remove, ..UserChanges::default() };
         after = changes::update_user(conn, holder.id, &changes, now)?.unwrap_or(after);
     }
@@ -147,10 +147,6 @@ pub(crate) fn release_changed_email(
     release_unverified_email(conn, policy, email, None, now)
 }
 
-fn holds(user: &User, email: &Email) -> bool {
-    user.email.as_ref().map(Email::normalised) == Some(email.normalised())
-}
-
 /// Restores the address that the notice was sent to, if it was about a change. Notices that went to
 /// later addresses become invalid, since their holders could revert this. Earlier notices stay
 /// valid: otherwise a thief could void those of the owner by a change of their own.
@@ -163,7 +159,7 @@ fn revert_email(
 ) -> Result<User> {
     let Some(old) = &notice.email else { return Ok(user) };
     challenges::delete_newer_notices(conn, notice)?;
-    if user.email.as_ref().map(Email::normalised) == Some(old.normalised()) {
+    if user.has_email(old) {
         return Ok(user);
     }
     // Another user may have registered the address since. It stays theirs, with the user name.

@@ -25,8 +25,8 @@ use crate::flows::{
     Error, Flows, LogInOutcome, LoggedIn, LoginContext, Policy, Result, VerifyEmailProof,
 };
 use crate::store::challenges::registrations::{self, Found};
-use crate::store::users;
 use crate::store::users::changes::{self, UserChanges};
+use crate::store::users::{self, NewUser};
 use crate::store::{self, Conn, Unique, challenges, events, identities, social_flows};
 
 /// Evidence that a user receives mail at an address.
@@ -226,50 +226,7 @@ fn complete_verification(
         None => None,
     };
     if challenges::consume_challenge(conn, &challenge.id, now)? {
-        let changes_email = challenge.kind == ChallengeKind::ChangeEmail;
-        if account.is_none() && policy.registration.mode != RegistrationMode::Open {
-            return Err(Error::RegistrationClosed);
-        }
-        // The rules may have changed since the request.
-        if account.is_none() || changes_email {
-            require_domain(policy, &registration.email)?;
-        }
-        release_unverified_email(conn, policy, &registration.email, challenge.user_id, now)?;
-        release_username(conn, policy, &registration.email, challenge.user_id, now)?;
-        let user = match &account {
-            Some(user) if changes_email => {
-                set_verified_address(conn, policy, user, &registration.email, now)?
-            }
-            Some(user) => {
-                let user = changes::mark_email_verified(conn, user.id, &registration.email, now)?
-                    .ok_or(Error::OneTimeTokenInvalid)?;
-                name_by_address(conn, user, &registration.email, now)?
-            }
-            None => make_account(conn, registration, now)?,
-        };
-        let context = EventContext { user_id: Some(user.id), ..context };
-        match &account {
-            Some(before) if changes_email => record_changes(conn, &context, before, &user)?,
-            Some(_) => events::record(conn, &context, EventKind::EmailVerified, "")?,
-            None => {
-                events::record(conn, &context, EventKind::Registered, "")?;
-                events::record(conn, &context, EventKind::EmailVerified, "")?;
-            }
-        }
-        if account.is_none()
-            && let Some(identity) = social_flows::find_pending_identity(conn, &challenge.id)?
-        {
-            let linked =
-                link_identity(conn, &context, user.id, &identity, Some(&registration.email));
-            linked.map_err(|error| match error {
-                // Another registration with this identity was verified first.
-                Error::IdentityConflict => Error::OneTimeTokenInvalid,
-                other => other,
-            })?;
-        }
-        challenges::set_owner(conn, &challenge.id, user.id)?;
-        challenges::delete_of_address(conn, &registration.email, Some(&challenge.id))?;
-        return Ok(user);
+        return apply_verification(conn, policy, registration, account.as_ref(), context);
     }
     // A concurrent request was faster: the same evidence, or another registration of the address.
     let owner = challenges::find_by_id(conn, &challenge.id)?.and_then(|it| it.user_id);
@@ -277,6 +234,60 @@ fn complete_verification(
     lock_active(conn, owner)?
         .filter(|user| user.email.as_ref() == Some(&registration.email))
         .ok_or(Error::OneTimeTokenInvalid)
+}
+
+/// Creates the account of a registration that was verified first, or gives `account` its address.
+fn apply_verification(
+    conn: &mut Conn,
+    policy: &Policy,
+    registration: &Registration,
+    account: Option<&User>,
+    context: EventContext,
+) -> Result<User> {
+    let (challenge, now) = (&registration.challenge, context.at);
+    let changes_email = challenge.kind == ChallengeKind::ChangeEmail;
+    if account.is_none() && policy.registration.mode != RegistrationMode::Open {
+        return Err(Error::RegistrationClosed);
+    }
+    // The rules may have changed since the request.
+    if account.is_none() || changes_email {
+        require_domain(policy, &registration.email)?;
+    }
+    release_unverified_email(conn, policy, &registration.email, challenge.user_id, now)?;
+    release_username(conn, policy, &registration.email, challenge.user_id, now)?;
+    let user = match account {
+        Some(user) if changes_email => {
+            set_verified_address(conn, policy, user, &registration.email, now)?
+        }
+        Some(user) => {
+            let user = changes::mark_email_verified(conn, user.id, &registration.email, now)?
+                .ok_or(Error::OneTimeTokenInvalid)?;
+            name_by_address(conn, user, &registration.email, now)?
+        }
+        None => make_account(conn, registration, now)?,
+    };
+    let context = EventContext { user_id: Some(user.id), ..context };
+    match account {
+        Some(before) if changes_email => record_changes(conn, &context, before, &user)?,
+        Some(_) => events::record(conn, &context, EventKind::EmailVerified, "")?,
+        None => {
+            events::record(conn, &context, EventKind::Registered, "")?;
+            events::record(conn, &context, EventKind::EmailVerified, "")?;
+        }
+    }
+    if account.is_none()
+        && let Some(identity) = social_flows::find_pending_identity(conn, &challenge.id)?
+    {
+        let linked = link_identity(conn, &context, user.id, &identity, Some(&registration.email));
+        linked.map_err(|error| match error {
+            // Another registration with this identity was verified first.
+            Error::IdentityConflict => Error::OneTimeTokenInvalid,
+            other => other,
+        })?;
+    }
+    challenges::set_owner(conn, &challenge.id, user.id)?;
+    challenges::delete_of_address(conn, &registration.email, Some(&challenge.id))?;
+    Ok(user)
 }
 
 /// Gives an account with a placeholder as its user name the e-mail address that it verified.
@@ -296,12 +307,13 @@ pub(crate) fn name_by_address(
 }
 
 fn make_account(conn: &mut Conn, registration: &Registration, now: UtcTime) -> Result<User> {
-    let chosen = new_user(registration, registration.username.clone(), true);
-    let made = match users::insert_user(conn, &chosen, now) {
+    let new = NewUser { email_verified: true, ..new_user(registration) };
+    let made = match users::insert_user(conn, &new, now) {
         // If another user has taken the user name meanwhile, the verification still counts. The
         // account is named by its address.
         Err(store::Error::Duplicate(Unique::Username)) => {
-            users::insert_user(conn, &new_user(registration, None, true), now)
+            let username = Username::of_address(&registration.email);
+            users::insert_user(conn, &NewUser { username, ..new }, now)
         }
         made => made,
     };

@@ -1,8 +1,6 @@
 //! Creation of a superuser by the operator, from the command line.
 
-use crate::domain::{
-    Device, Email, EventContext, EventKind, Locale, Metadata, PlainPassword, Roles, User, Username,
-};
+use crate::domain::{Device, Email, EventContext, EventKind, PlainPassword, User, Username};
 use crate::flows::account::placeholder::refuse_reserved;
 use crate::flows::account::release_username::release_username;
 use crate::flows::account::report_unauthorized::release_unverified_email;
@@ -38,15 +36,12 @@ impl Flows {
         }
         let name = new.username.as_str().to_owned();
         let account = NewUser {
-            username: new.username,
             email_verified: new.email.is_some(),
             email: new.email,
             password_hash: self.hasher.hash(requester(name, &Device::default()), &new.password)?,
             is_staff: true,
             is_superuser: true,
-            locale: Locale::default(),
-            roles: Roles::default(),
-            app_metadata: Metadata::default(),
+            ..NewUser::named(new.username)
         };
         let (now, policy) = (self.now(), self.policy.clone());
         self.db.write(move |conn| {

@@ -152,15 +152,12 @@ fn insert_or_invite(
 ) -> Result<CreatedAccount> {
     let is_invited = password_hash == PasswordHash::unusable();
     let mut account = NewUser {
-        username: new.username.unwrap_or_else(|| Username::of_address(&new.email)),
-        email: Some(new.email),
-        email_verified: false,
         password_hash,
         is_staff: new.is_staff.unwrap_or(false),
-        is_superuser: false,
         locale: new.locale.unwrap_or_default(),
         roles: new.roles.unwrap_or_default(),
         app_metadata: new.app_metadata.unwrap_or_default(),
+        ..NewUser::with_email(new.email, new.username)
     };
     refuse_reserved(&account.username, None)?;
     if let Some(email) = &account.email {
@@ -201,8 +198,7 @@ pub(crate) fn queue_invitation(conn: &mut Conn, user: &User, now: UtcTime) -> Re
 fn find_invited(conn: &mut Conn, email: &Email) -> Result<Option<User>> {
     let Some(found) = users::find_by_email(conn, email)? else { return Ok(None) };
     let Some(user) = users::lock_user(conn, found.id)? else { return Ok(None) };
-    let has_address = user.email.as_ref().map(Email::normalised) == Some(email.normalised());
-    Ok(if has_address && is_invited(conn, &user)? { Some(user) } else { None })
+    Ok(if user.has_email(email) && is_invited(conn, &user)? { Some(user) } else { None })
 }
 
 /// Returns whether the user was invited, and has not accepted yet.

@@ -8,20 +8,11 @@ use crate::domain::{
     ChallengeId, Counted, Counter, Device, Email, EventContext, LimitHit, PlainToken, SessionId,
     TokenHash, User, UserId, Username, UtcTime,
 };
-use crate::flows::{Error, Flows, Result};
+use crate::flows::{Error, Flows, LogInOutcome, LoginContext, Result};
 use crate::security::hash_queue::{Lane, Origin, Requester};
 use crate::store::limits::{self, Returned};
 use crate::store::sessions::candidate::{Candidate, Login, Named, find_candidate};
 use crate::store::{self, Conn};
-
-/// The client of a log-in.
-#[derive(Clone, Debug, Default)]
-pub struct LoginContext {
-    /// The device as it describes itself.
-    pub device: Device,
-    /// The device token of an earlier log-in.
-    pub device_token: Option<PlainToken>,
-}
 
 /// A counted log-in attempt.
 pub(crate) struct Attempt {
@@ -41,16 +32,16 @@ pub(crate) struct Attempt {
 
 impl Flows {
     /// Counts a log-in attempt for `name`, then runs `work`, which compares the password. Unless
-    /// the guess was wrong, the use is released.
+    /// the guess was wrong, the use is released. Only a complete log-in resets earlier failures.
     pub(crate) fn attempt<T>(
         &self,
         name: &str,
         named: &Named,
-        entrance: &LoginContext,
-        work: impl FnOnce(&Attempt) -> Result<T>,
-    ) -> Result<T> {
-        let device = &entrance.device;
-        let token = entrance.device_token.as_ref().map(PlainToken::hash);
+        client: &LoginContext,
+        work: impl FnOnce(&Attempt) -> Result<LogInOutcome<T>>,
+    ) -> Result<LogInOutcome<T>> {
+        let device = &client.device;
+        let token = client.device_token.as_ref().map(PlainToken::hash);
         let spelling = canonical_login_identifier(name);
         let login = Login {
             device: token.clone(),
@@ -82,7 +73,7 @@ impl Flows {
         if matches!(outcome, Err(Error::AccountDisabled)) {
             self.note_disabled(named, device);
         }
-        self.log_ins.count(outcome_name(&outcome));
+        self.count_log_in(&outcome, LogInOutcome::label);
         outcome
     }
 
@@ -91,13 +82,13 @@ impl Flows {
         &self,
         id: UserId,
         session: &SessionId,
-        scene: EventContext,
+        context: EventContext,
         work: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
         // By session, so that guesses of an attacker do not block the owner's change of the
         // password.
         let subject = format!("user:{id}:{}", session.as_str());
-        self.guess_at(subject, work, |reached| self.note_failed_reauthentication(scene, reached))
+        self.guess_at(subject, work, |reached| self.note_failed_reauthentication(context, reached))
     }
 
     /// Counts a password that comes with the link of a mail, then runs `work`, as [`Self::attempt`]
@@ -127,7 +118,9 @@ impl Flows {
         note: impl FnOnce(Vec<LimitHit>),
     ) -> Result<T> {
         let guesses = vec![Counter::new(Counted::FailedLoginsPerNetwork, subject)];
-        self.guess(guesses, Vec::new(), |_| work(), note)
+        let work = |_: &[Counted]| work().map(LogInOutcome::LoggedIn);
+        let LogInOutcome::LoggedIn(value) = self.guess(guesses, Vec::new(), work, note)?;
+        Ok(value)
     }
 
     /// Counts a guess, then runs `work`, which compares it and gets the exceeded lenient limits. If
@@ -137,39 +130,48 @@ impl Flows {
         &self,
         mut guesses: Vec<Counter>,
         mut attempts: Vec<Counter>,
-        work: impl FnOnce(&[Counted]) -> Result<T>,
+        work: impl FnOnce(&[Counted]) -> Result<LogInOutcome<T>>,
         note: impl FnOnce(Vec<LimitHit>),
-    ) -> Result<T> {
+    ) -> Result<LogInOutcome<T>> {
         let Reserved { mut reached, exceeded, .. } =
             self.reserve_leniently(guesses.iter().chain(&attempts).cloned().collect())?;
         reached.retain(|reached| reached.counter.counted.is_guess());
         guesses.retain(|it| !exceeded.contains(&it.counted));
         attempts.retain(|it| !exceeded.contains(&it.counted));
         let outcome = work(&exceeded);
-        match outcome {
+        match &outcome {
             Err(Error::InvalidCredentials) => note(reached),
-            Ok(_) | Err(Error::AccountDisabled) => self.reset_failures(guesses),
+            Ok(LogInOutcome::LoggedIn(_)) | Err(Error::AccountDisabled) => {
+                self.reset_failures(guesses);
+            }
+            // The password was right, but it resets no failures: an attacker who knows it could
+            // guess second factors without a limit.
+            Ok(LogInOutcome::SecondFactorRequired(_)) => self.release(guesses),
             // It was not compared, so it was neither wrong nor right, and a failure of the service
             // is no attempt.
-            Err(ref error) => {
+            Err(error) => {
                 let attempts = Some(attempts).filter(|_| error.is_temporary()).unwrap_or_default();
                 self.release(guesses.into_iter().chain(attempts).collect());
             }
         }
         outcome
     }
-}
 
-/// Returns the label of the outcome of a log-in in the metrics.
-pub(crate) fn outcome_name<T>(outcome: &Result<T>) -> &'static str {
-    match outcome {
-        Ok(_) => "succeeded",
-        Err(Error::InvalidCredentials) => "wrong_password",
-        Err(Error::AccountDisabled) => "account_disabled",
-        Err(Error::RateLimited(_)) => "rate_limited",
-        Err(Error::ProofRequired) => "proof_required",
-        Err(Error::Overloaded) => "overloaded",
-        Err(_) => "failed",
+    /// Counts the outcome of a log-in in the metrics; `label` is that of a result.
+    pub(in crate::flows) fn count_log_in<T>(
+        &self,
+        outcome: &Result<T>,
+        label: impl FnOnce(&T) -> &'static str,
+    ) {
+        self.log_ins.count(match outcome {
+            Ok(result) => label(result),
+            Err(Error::InvalidCredentials) => "wrong_password",
+            Err(Error::AccountDisabled) => "account_disabled",
+            Err(Error::RateLimited(_)) => "rate_limited",
+            Err(Error::ProofRequired) => "proof_required",
+            Err(Error::Overloaded) => "overloaded",
+            Err(_) => "failed",
+        });
     }
 }
 

@@ -25,20 +25,18 @@ impl Reserved {
     }
 }
 
-/// Counts one use on each counter and returns the limits that were reached. A refusal rolls the
-/// transaction back, so that none is counted.
+/// Counts one use on each counter. A refusal rolls the transaction back, so that none is counted.
 pub(in crate::flows) fn reserve(
     conn: &mut Conn,
     secrets: &Secrets,
     bounds: &Bounds,
     counters: Vec<Counter>,
     now: UtcTime,
-) -> Result<Vec<LimitHit>> {
-    Ok(reserve_all(conn, secrets, bounds, counters, now)?.reached)
+) -> Result<()> {
+    reserve_all(conn, secrets, bounds, counters, now).map(drop)
 }
 
-/// Reserves uses as [`reserve`] does, and returns the exceeded lenient limits and the numbers of
-/// uses too.
+/// Counts uses as [`reserve`] does, and returns the outcome.
 pub(in crate::flows) fn reserve_all(
     conn: &mut Conn,
     secrets: &Secrets,

@@ -7,10 +7,9 @@ use crate::domain::{
     Challenge, ChallengeId, ChallengeKind, Email, Language, PlainToken, Registration,
     RegistrationMode, TokenHash, User, UtcTime,
 };
-use crate::flows::account::register::queue_verification_mail;
 use crate::flows::account::report_unauthorized::find_revertible_change;
-use crate::flows::admin::create_user::{is_invited, queue_invitation};
-use crate::flows::notify::mail_requests::MailBudget;
+use crate::flows::admin::create_user::is_invited;
+use crate::flows::notify::requeue::requeue_verification_emails;
 use crate::flows::password::reauthenticate::lock_active;
 use crate::flows::password::reset::reset_challenge;
 use crate::flows::{Flows, Result};
@@ -18,9 +17,6 @@ use crate::mail::messages::{Message, TimedLink};
 use crate::store::jobs::lease;
 use crate::store::outbox::{self, MailKind, QueuedMail};
 use crate::store::{Conn, WriteKind, challenges, challenges::registrations, users};
-
-/// Largest number of registrations of one address that get a mail of their own.
-const REGISTRATIONS_TO_REMIND: i64 = 3;
 
 /// Added to a lifetime, so that "24 hours" is shown moments after the registration.
 const TO_THE_MINUTE: Duration = Duration::from_secs(59);
@@ -77,15 +73,17 @@ impl Flows {
         })
     }
 
+    fn mail_secrets(&self, order: &QueuedMail) -> MailSecrets {
+        let id = order.id.as_str();
+        MailSecrets { token: self.secrets.mail_token(id), code: self.secrets.mail_code(id) }
+    }
+
     fn compose_registration(
         &self,
         order: &QueuedMail,
         now: UtcTime,
     ) -> Result<Option<ComposedEmail>> {
-        let secrets = MailSecrets {
-            token: self.secrets.mail_token(order.id.as_str()),
-            code: self.secrets.mail_code(order.id.as_str()),
-        };
+        let secrets = self.mail_secrets(order);
         let code_hash = self.secrets.code_hash(&order.subject_id, &secrets.code);
         let hashes = (secrets.token.hash(), code_hash);
         let (registered, mail) = (order.recipient.clone(), order.clone());
@@ -121,10 +119,7 @@ impl Flows {
     }
 
     fn compose_reset(&self, order: &QueuedMail, now: UtcTime) -> Result<Option<ComposedEmail>> {
-        let secrets = MailSecrets {
-            token: self.secrets.mail_token(order.id.as_str()),
-            code: self.secrets.mail_code(order.id.as_str()),
-        };
+        let secrets = self.mail_secrets(order);
         let code_hash = self.secrets.code_hash(order.id.as_str(), &secrets.code);
         let link_hash = secrets.token.hash();
         let requested = order.recipient.clone();
@@ -254,11 +249,8 @@ fn has_verified(
     address: &Email,
 ) -> crate::store::Result<bool> {
     let Some(id) = challenge.user_id else { return Ok(false) };
-    let is_verified = |user: User| {
-        user.email_verified
-            && user.email.as_ref().map(Email::normalised) == Some(address.normalised())
-    };
-    Ok(users::find_by_id(conn, id)?.is_some_and(is_verified))
+    let user = users::find_by_id(conn, id)?;
+    Ok(user.is_some_and(|user| user.email_verified && user.has_email(address)))
 }
 
 /// One-time secrets of a mail.
@@ -340,71 +332,11 @@ fn reset_for(
 ) -> Result<Option<Challenge>> {
     // The address of the account may have changed while this mail waited. The mail would let the
     // holder of the old address take over the account.
-    let is_still_theirs = |user: &User| {
-        user.email.as_ref().map(Email::normalised) == Some(order.recipient.normalised())
-    };
-    let Some(user) = lock_active(conn, user.id)?.filter(is_still_theirs) else { return Ok(None) };
+    let user = lock_active(conn, user.id)?.filter(|user| user.has_email(&order.recipient));
+    let Some(user) = user else { return Ok(None) };
     // An unverified address gives no access to the account while its owner can revert it.
     if find_revertible_change(conn, &user, now)?.is_some() {
         return Ok(None);
     }
     Ok(Some(reset_challenge(conn, ChallengeId(order.id.0.clone()), &user, now)?))
-}
-
-/// Queues the mail of each pending registration of the address. An existing user gets one mail in
-/// total.
-fn requeue_verification_emails(
-    conn: &mut Conn,
-    order: &QueuedMail,
-    budget: &MailBudget,
-    now: UtcTime,
-) -> Result<()> {
-    if !outbox::drop_mail(conn, &order.id, now)? {
-        return Ok(());
-    }
-    let owner = users::find_by_email(conn, &order.recipient)?;
-    let is_known = owner.as_ref().is_some_and(|owner| owner.email_verified);
-    let limit = if is_known { 1 } else { REGISTRATIONS_TO_REMIND };
-    let mut waiting = registrations::find_pending(conn, &order.recipient, limit, now)?;
-    if let (Some(owner), true) = (owner, waiting.is_empty())
-        && !owner.email_verified
-    {
-        // The link of a verification needs a password, and the user has none yet.
-        if is_invited(conn, &owner)? {
-            return queue_invitation(conn, &owner, now);
-        }
-        // Verification `optional`: the account outlives its registration. The new one is verified
-        // with the link and the password.
-        let renewed = renewed_registration(owner, &order.recipient, now);
-        registrations::insert_registration(conn, &renewed)?;
-        waiting.push(renewed);
-    }
-    for (index, registration) in waiting.iter().enumerate() {
-        // The request itself was counted as one mail of its class, with a share for each network.
-        if index == 0 {
-            if order.kind == MailKind::PasswordReset {
-                budget.reserve_reset(conn, order, now)?;
-            }
-        } else if !budget.reserve_further(conn, &order.recipient, now)? {
-            break;
-        }
-        queue_verification_mail(conn, registration, now)?;
-    }
-    Ok(())
-}
-
-fn renewed_registration(owner: User, email: &Email, now: UtcTime) -> Registration {
-    // No client has this token: the challenge is answered with its link and the password.
-    let holder = PlainToken::random(PlainToken::REGISTRATION_PREFIX);
-    Registration {
-        challenge: Challenge {
-            email: Some(email.clone()),
-            holder_hash: Some(holder.hash()),
-            ..Challenge::new(ChallengeKind::VerifyEmail, Some(owner.id), now)
-        },
-        email: email.clone(),
-        username: None,
-        password_hash: owner.password_hash,
-        locale: owner.locale,
-    }
 }

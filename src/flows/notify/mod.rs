@@ -3,3 +3,4 @@
 pub(crate) mod compose_mail;
 pub(crate) mod mail_requests;
 pub(crate) mod notices;
+mod requeue;

@@ -15,13 +15,12 @@ pub(crate) struct Notice<'a> {
     pub(crate) reverts_to: Option<&'a Email>,
 }
 
-/// Queues a notice to `to`, unless notices are disabled or the address cannot receive mail. The
-/// account of `user` is locked.
+/// Queues a notice to the address of `user`, unless notices are disabled or the address cannot
+/// receive mail. The account is locked.
 pub(crate) fn queue_notice(
     conn: &mut Conn,
     policy: &Policy,
     user: &User,
-    to: Option<&Email>,
     notice: &Notice<'_>,
     now: UtcTime,
 ) -> Result<()> {
@@ -29,9 +28,8 @@ pub(crate) fn queue_notice(
     // there too, without a link: an account of staff or an import has no other address.
     let may_be_told = user.email_verified || notice.kind == MailKind::UsernameChanged;
     let is_wanted = policy.security_notices && may_be_told;
-    let Some(to) = to.filter(|to| is_wanted && to.is_deliverable()) else {
-        return Ok(());
-    };
+    let to = user.email.as_ref().filter(|to| is_wanted && to.is_deliverable());
+    let Some(to) = to else { return Ok(()) };
     let challenge = Challenge {
         email: notice.reverts_to.cloned(),
         detail: notice.detail.to_owned(),

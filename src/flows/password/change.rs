@@ -96,7 +96,7 @@ pub(crate) fn replace(
     // A client with the old password may have logged in with it.
     known_devices::forget_all(conn, user.id)?;
     let notice = Notice { kind: MailKind::PasswordChanged, detail: "", reverts_to: None };
-    queue_notice(conn, policy, user, user.email.as_ref(), &notice, now)?;
+    queue_notice(conn, policy, user, &notice, now)?;
     Ok(Some(sessions::end_all_sessions(conn, user.id, keep, reason, now)?))
 }
 

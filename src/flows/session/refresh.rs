@@ -263,7 +263,7 @@ fn end_stolen_session(
         events::record(conn, &context, EventKind::RefreshTokenReused, "")?;
         let kind = MailKind::RefreshTokenReused;
         let notice = Notice { kind, detail: &session.device.label, reverts_to: None };
-        queue_notice(conn, policy, &user, user.email.as_ref(), &notice, now)?;
+        queue_notice(conn, policy, &user, &notice, now)?;
     }
     Ok(Outcome::Refused(Error::RefreshTokenReused, Some(session)))
 }

@@ -4,8 +4,8 @@
 use super::identities::link_identity;
 use crate::domain::{
     Challenge, ChallengeKind, Counted, Counter, Email, EventContext, EventKind, Fault, FlowOutcome,
-    Identity, IdentityKey, Locale, MailRequest, Metadata, PasswordHash, PendingIdentity,
-    PlainToken, Registration, RegistrationMode, Roles, SocialFlow, User, UserId, Username, UtcTime,
+    Identity, IdentityKey, Locale, MailRequest, PasswordHash, PendingIdentity, PlainToken,
+    Registration, RegistrationMode, SocialFlow, User, UserId, UtcTime,
 };
 use crate::flows::account::placeholder::make_way;
 use crate::flows::account::register::{
@@ -172,9 +172,7 @@ fn with_identity(conn: &mut Conn, entry: &Entry, identity: &Identity) -> Result<
     let user = match users::find_by_email(conn, email)? {
         Some(holder) if holder.email_verified => {
             let user = lock_user_of(conn, holder.id)?;
-            let has_verified = user.email_verified
-                && user.email.as_ref().map(Email::normalised) == Some(email.normalised());
-            if !has_verified {
+            if !user.email_verified || !user.has_email(email) {
                 return Err(Error::IdentityConflict);
             }
             notify_of_link(conn, entry, &user)?;
@@ -209,7 +207,8 @@ fn make_verified(conn: &mut Conn, entry: &Entry, email: &Email) -> Result<User> 
     release_unverified_email(conn, &entry.policy, email, None, now)?;
     release_username(conn, &entry.policy, email, None, now)?;
     challenges::delete_of_address(conn, email, None)?;
-    let user = insert_account(conn, &new_user(entry, email, true), now)?;
+    let new = NewUser { email_verified: true, ..new_user(entry, email) };
+    let user = insert_account(conn, &new, now)?;
     let context = EventContext::of(user.id, now).on(&entry.sign_in.client.device);
     events::record(conn, &context, EventKind::Registered, "")?;
     events::record(conn, &context, EventKind::EmailVerified, "")?;
@@ -230,7 +229,7 @@ fn make_unverified(
     if users::find_id_by_email(conn, email)?.is_some() {
         return Err(Error::IdentityConflict);
     }
-    let mut new = new_user(entry, email, false);
+    let mut new = new_user(entry, email);
     if send_at.is_some() {
         make_way(conn, &mut new, now)?;
     }
@@ -288,18 +287,8 @@ fn registration(
     }
 }
 
-fn new_user(entry: &Entry, email: &Email, email_verified: bool) -> NewUser {
-    NewUser {
-        username: Username::of_address(email),
-        email: Some(email.clone()),
-        email_verified,
-        password_hash: PasswordHash::unusable(),
-        is_staff: false,
-        is_superuser: false,
-        locale: entry.locale.clone(),
-        roles: Roles::default(),
-        app_metadata: Metadata::default(),
-    }
+fn new_user(entry: &Entry, email: &Email) -> NewUser {
+    NewUser { locale: entry.locale.clone(), ..NewUser::with_email(email.clone(), None) }
 }
 
 fn insert_account(conn: &mut Conn, new: &NewUser, now: UtcTime) -> Result<User> {
@@ -325,7 +314,7 @@ fn link(
 pub(super) fn notify_of_link(conn: &mut Conn, entry: &Entry, user: &User) -> Result<()> {
     let detail = &entry.provider_name;
     let notice = Notice { kind: MailKind::IdentityLinked, detail, reverts_to: None };
-    queue_notice(conn, &entry.policy, user, user.email.as_ref(), &notice, entry.sign_in.now)
+    queue_notice(conn, &entry.policy, user, &notice, entry.sign_in.now)
 }
 
 /// Opens the session of a locked account and uses the ticket up.

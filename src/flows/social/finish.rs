@@ -10,7 +10,6 @@ use crate::domain::{
     Amr, Counted, Counter, Email, FlowOutcome, FlowToken, Identity, Locale, PlainToken, SocialFlow,
     Transport, UserId,
 };
-use crate::flows::limits::outcome_name;
 use crate::flows::sign_in::{Repetition, SignIn, earlier_or_first, sign_in_once};
 use crate::flows::{
     Claims, Error, Flows, LogInOutcome, LoginContext, PendingVerification, Registered, Result,
@@ -65,6 +64,16 @@ pub enum FinishedFlow {
     Linked,
 }
 
+impl FinishedFlow {
+    /// Returns the label in the metrics of log-ins.
+    fn label(&self) -> &'static str {
+        match self {
+            Self::Entered(registered) => registered.label(),
+            Self::Linked => "succeeded",
+        }
+    }
+}
+
 impl Flows {
     /// Exchanges the code of a flow and logs the user in, or links the identity. The same request
     /// gets the same result again; another code is refused.
@@ -100,7 +109,7 @@ impl Flows {
         if let Err(error) = &outcome {
             self.note_failure(&flow, error);
         }
-        self.log_ins.count(outcome_name(&outcome));
+        self.count_log_in(&outcome, FinishedFlow::label);
         outcome
     }
 

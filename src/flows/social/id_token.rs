@@ -7,7 +7,6 @@ use crate::domain::secrets::FirstTokens;
 use crate::domain::{
     Amr, Challenge, ChallengeKind, Counted, Counter, Email, Locale, PlainToken, Transport,
 };
-use crate::flows::limits::outcome_name;
 use crate::flows::sign_in::SignIn;
 use crate::flows::{Error, Flows, LoginContext, Registered, Result};
 use crate::social::ProviderErrorKind;
@@ -39,7 +38,7 @@ impl Flows {
         let network = &request.client.device.network;
         let attempts = vec![Counter::new(Counted::AttemptsOfNetwork, network)];
         let outcome = self.count(attempts, || self.check_id_token(request));
-        self.log_ins.count(outcome_name(&outcome));
+        self.count_log_in(&outcome, Registered::label);
         outcome
     }
 

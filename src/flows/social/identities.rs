@@ -48,7 +48,7 @@ impl Flows {
             events::record(conn, &context, EventKind::IdentityUnlinked, &unlinked.provider)?;
             let detail = social.display_name(&unlinked.provider);
             let notice = Notice { kind: MailKind::IdentityUnlinked, detail, reverts_to: None };
-            queue_notice(conn, &policy, &user, user.email.as_ref(), &notice, now)
+            queue_notice(conn, &policy, &user, &notice, now)
         })?;
         tracing::info!(user_id = id.0, "identity unlinked");
         Ok(())

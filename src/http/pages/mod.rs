@@ -3,6 +3,7 @@
 
 mod not_me;
 mod password_reset;
+mod texts;
 mod verify_email;
 
 use std::future::Future;
@@ -11,8 +12,9 @@ use std::sync::LazyLock;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ACCEPT_LANGUAGE, CONTENT_SECURITY_POLICY};
 use actix_web::{HttpRequest, HttpResponse, web};
-use minijinja::{AutoEscape, Environment, context};
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
 
+use self::texts::Texts;
 use super::blocking::State;
 use super::code::Code;
 use super::error::ApiError;
@@ -36,6 +38,7 @@ const CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 's
 static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut templates = Environment::new();
     templates.set_auto_escape_callback(|_| AutoEscape::Html);
+    templates.set_undefined_behavior(UndefinedBehavior::Strict);
     for (name, source) in [
         ("layout", include_str!("layout.html")),
         (VERIFY_EMAIL, include_str!("verify_email.html")),
@@ -150,6 +153,7 @@ fn render(
     let policy = state.flows.policy();
     let values = context! {
         language => language.tag(),
+        texts => Texts::of(language),
         service => &*state.service_name,
         view,
         asks_password => policy.verify_email_proof == VerifyEmailProof::Required,
@@ -188,8 +192,8 @@ mod tests {
     /// Returns the texts between the tags of a page.
     fn texts(page: &str, view: &str, language: Language) -> Vec<String> {
         let values = context! {
-            language => language.tag(), service => "", view, asks_password => true,
-            min_length => 15, token => "",
+            language => language.tag(), texts => Texts::of(language), service => "", view,
+            asks_password => true, min_length => 15, token => "",
         };
         let html = TEMPLATES.get_template(page).unwrap().render(values).unwrap();
         let (_, body) = html.split_once("<main>").unwrap();

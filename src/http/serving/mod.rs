@@ -1,6 +1,7 @@
 //! The server around the routes: listening, back-pressure, parking, draining, middleware, CORS.
 
 pub(crate) mod backpressure;
+mod bare_answer;
 pub mod compressed;
 pub mod cors;
 pub mod drain;

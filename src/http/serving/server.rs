@@ -21,17 +21,15 @@ use actix_service::{
 use actix_web::Error;
 use actix_web::body::MessageBody;
 use actix_web::dev::AppConfig;
-use actix_web::http::header::CONTENT_LENGTH;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::http::code::Code;
-use crate::http::error::ApiError;
 use crate::http::metrics::Metrics;
 use crate::http::request::body::BODY_TIMEOUT;
 use crate::http::serving::backpressure::Intake;
-use crate::http::serving::middleware::{Https, Surroundings};
+use crate::http::serving::bare_answer::BareAnswer;
+use crate::http::serving::middleware::Https;
 use crate::http::serving::parking::{self, Received, SharedSocket};
 
 /// Time-out of the first head of a connection.
@@ -152,7 +150,7 @@ struct Connection {
     refusal: Option<Refusal>,
     intake: Intake,
     /// True if the last read filled the buffer: its content is processed first.
-    had_portion: bool,
+    filled_buffer: bool,
     received: Received,
 }
 
@@ -174,7 +172,7 @@ impl Connection {
             idle_since: None,
             refusal: None,
             intake: Intake::default(),
-            had_portion: false,
+            filled_buffer: false,
             received: Received::default(),
         }
     }
@@ -274,23 +272,23 @@ impl AsyncRead for Connection {
         if !self.intake.is_open(context) {
             return Poll::Pending;
         }
-        if std::mem::take(&mut self.had_portion) {
+        if std::mem::take(&mut self.filled_buffer) {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
         let mut bytes = [0; READ_CHUNK];
         let size = buffer.remaining().min(READ_CHUNK);
-        let mut portion = ReadBuf::new(&mut bytes[..size]);
-        let read = Pin::new(&mut *self.socket.stream.borrow_mut()).poll_read(context, &mut portion);
+        let mut chunk = ReadBuf::new(&mut bytes[..size]);
+        let read = Pin::new(&mut *self.socket.stream.borrow_mut()).poll_read(context, &mut chunk);
         if read.is_pending() && self.should_park() {
             self.socket.is_parked.set(true);
             // The end of the connection, as far as actix-http is concerned.
             return Poll::Ready(Ok(()));
         }
         ready!(read)?;
-        buffer.put_slice(portion.filled());
-        self.had_portion = portion.remaining() == 0;
-        self.add_received(portion.filled());
+        buffer.put_slice(chunk.filled());
+        self.filled_buffer = chunk.remaining() == 0;
+        self.add_received(chunk.filled());
         Poll::Ready(Ok(()))
     }
 }
@@ -331,73 +329,5 @@ impl AsyncWrite for Connection {
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut *self.socket.stream.borrow_mut()).poll_shutdown(context)
-    }
-}
-
-/// A bare response of actix-http: a status and no body.
-struct BareAnswer<'a> {
-    /// Offset of its first byte.
-    start: usize,
-    version: &'a str,
-    code: Code,
-    date: &'a str,
-}
-
-impl<'a> BareAnswer<'a> {
-    /// Longer than the longest one.
-    const MAX: usize = 160;
-    const STATUSES: [(&'static str, Code); 4] = [
-        (" 400 Bad Request", Code::MalformedRequest),
-        (" 408 Request Timeout", Code::RequestTimeout),
-        (" 431 Request Header Fields Too Large", Code::HeaderFieldsTooLarge),
-        (" 500 Internal Server Error", Code::InternalError),
-    ];
-
-    /// Returns the bare response at the end of `bytes`. No response of a route has this form: its
-    /// head has more fields, and no body contains a bare line feed and the form of a head.
-    fn at_the_end_of(bytes: &'a [u8]) -> Option<Self> {
-        if !bytes.ends_with(b"\r\n\r\n") {
-            return None;
-        }
-        let end = &bytes[bytes.len().saturating_sub(Self::MAX)..];
-        let from = end.windows(7).rposition(|window| window == b"HTTP/1.")?;
-        let head = std::str::from_utf8(&end[from..]).ok()?;
-        let (version, rest) = head.split_at_checked("HTTP/1.1".len())?;
-        let (code, rest) = Self::STATUSES
-            .iter()
-            .find_map(|(status, code)| Some((*code, rest.strip_prefix(status)?)))?;
-        let rest = rest.strip_prefix("\r\ncontent-length: 0\r\n")?;
-        let rest = rest.strip_prefix("connection: close\r\n").unwrap_or(rest);
-        let rest = rest.strip_prefix("connection: keep-alive\r\n").unwrap_or(rest);
-        let date = rest.strip_prefix("date: ")?.strip_suffix("\r\n\r\n")?;
-        let start = bytes.len() - head.len();
-        (!date.contains('\r')).then_some(Self { start, version, code, date })
-    }
-
-    /// Returns the response with a problem document.
-    fn explained(&self, https: Https, metrics: &Metrics) -> Vec<u8> {
-        let error = Error::from(ApiError::from(self.code));
-        let response = Surroundings::new(https).refusal(None, &error, Some(metrics));
-        let (response, body) = response.into_parts();
-        let body = body.try_into_bytes().unwrap_or_default();
-        let status = response.status();
-        let mut head = format!(
-            "{} {} {}\r\nconnection: close\r\n{CONTENT_LENGTH}: {}\r\ndate: {}\r\n",
-            self.version,
-            status.as_str(),
-            status.canonical_reason().unwrap_or_default(),
-            body.len(),
-            self.date
-        )
-        .into_bytes();
-        for (name, value) in response.headers() {
-            head.extend_from_slice(name.as_str().as_bytes());
-            head.extend_from_slice(b": ");
-            head.extend_from_slice(value.as_bytes());
-            head.extend_from_slice(b"\r\n");
-        }
-        head.extend_from_slice(b"\r\n");
-        head.extend_from_slice(&body);
-        head
     }
 }

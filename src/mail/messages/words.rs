@@ -11,18 +11,22 @@ pub(super) fn span(language: Language, span: Duration) -> String {
     const MINUTE: u64 = 60;
     const HOUR: u64 = 60 * MINUTE;
     const DAY: u64 = 24 * HOUR;
+    let [day, hour, minute, second] = match language {
+        Language::English => ["day", "hour", "minute", "second"],
+        Language::Korean => ["일", "시간", "분", "초"],
+    };
     let seconds = span.as_secs();
-    let (count, english, korean) = match seconds {
+    let (count, unit) = match seconds {
         // "24 hours" rather than "1 day", which could end at midnight.
-        _ if seconds >= 2 * DAY => (seconds / DAY, "day", "일"),
-        _ if seconds >= 2 * HOUR || seconds == HOUR => (seconds / HOUR, "hour", "시간"),
-        _ if seconds >= MINUTE => (seconds / MINUTE, "minute", "분"),
-        _ => (seconds, "second", "초"),
+        _ if seconds >= 2 * DAY => (seconds / DAY, day),
+        _ if seconds >= 2 * HOUR || seconds == HOUR => (seconds / HOUR, hour),
+        _ if seconds >= MINUTE => (seconds / MINUTE, minute),
+        _ => (seconds, second),
     };
     match language {
-        Language::English if count == 1 => format!("1 {english}"),
-        Language::English => format!("{count} {english}s"),
-        Language::Korean => format!("{count}{korean}"),
+        Language::English if count == 1 => format!("1 {unit}"),
+        Language::English => format!("{count} {unit}s"),
+        Language::Korean => format!("{count}{unit}"),
     }
 }
 

@@ -185,11 +185,6 @@ impl SmtpSettings {
         self.security
     }
 
-    /// Returns whether Hallpass logs in to the mail server.
-    pub const fn has_login(&self) -> bool {
-        self.login.is_some()
-    }
-
     /// Returns the file of the private certificate authority, if one is set.
     pub fn ca(&self) -> Option<&Path> {
         self.ca.as_deref()

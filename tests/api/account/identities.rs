@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use hallpass::domain::{
-    Email, IdentityId, IdentityKey, LinkedIdentity, Locale, Metadata, PasswordHash, Roles, UserId,
-    Username, UtcTime,
+    Email, IdentityId, IdentityKey, LinkedIdentity, PasswordHash, UserId, Username, UtcTime,
 };
 use hallpass::store::identities::{self, Unlinking};
 use hallpass::store::users::{NewUser, deletion::delete_user, insert_user};
@@ -23,16 +22,11 @@ fn database(world: &World) -> Db {
 }
 
 fn user(db: &Db, name: &str, password_hash: &str) -> UserId {
+    let email = Email::parse(&format!("{name}@example.com")).unwrap();
     let new = NewUser {
-        username: Username::parse(name).unwrap(),
-        email: Some(Email::parse(&format!("{name}@example.com")).unwrap()),
         email_verified: true,
         password_hash: PasswordHash::stored(password_hash),
-        is_staff: false,
-        is_superuser: false,
-        locale: Locale::default(),
-        roles: Roles::default(),
-        app_metadata: Metadata::default(),
+        ..NewUser::with_email(email, Some(Username::parse(name).unwrap()))
     };
     db.write(move |conn| insert_user(conn, &new, NOW)).unwrap().id
 }

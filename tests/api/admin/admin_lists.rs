@@ -177,7 +177,7 @@ on_both! {
         }
     }
 
-    fn what_the_list_does_not_understand_is_named(world) {
+    fn invalid_parameters_of_the_list_are_named(world) {
         let app = world.app();
         let admin = app.staff(&world, ADMIN);
         for (query, field, code) in [

@@ -70,7 +70,7 @@ on_both! {
         app.refresh(&admin.refresh).is(200);
     }
 
-    fn staff_are_told_what_is_not_there(world) {
+    fn an_unknown_user_is_not_found_for_staff(world) {
         let app = world.app();
         let admin = app.staff(&world, ADMIN);
         for id in ["999", "0", "-1", "x", "%00", "%ff", "9223372036854775808"] {

@@ -235,7 +235,7 @@ on_both! {
         assert_eq!(kinds(&own(&app, &tokens), 3), expected);
     }
 
-    fn of_two_resets_at_once_one_is_noted_and_what_failed_is_not(world) {
+    fn concurrent_resets_with_one_link_record_one_event(world) {
         let app = world.app();
         app.person(&world, MINA);
         for round in 1..=3 {

@@ -203,7 +203,7 @@ fn outcome(cast: &Cast, request: &str, whose: &str, role: &str) -> Answer {
 const PAGES: [&str; 3] = ["GET /verify-email", "GET /password-reset", "GET /not-me"];
 
 /// Returns whether a response is that of the cell.
-fn is_as_told(request: &str, cell: &str, answer: &Answer) -> bool {
+fn matches_cell(request: &str, cell: &str, answer: &Answer) -> bool {
     if cell != "yes" {
         return answer.status.to_string() == cell;
     }
@@ -379,7 +379,7 @@ on_both! {
                 for whose in row[1].split(", ") {
                     for (role, cell) in roles.into_iter().zip(&row[2..]) {
                         let answer = outcome(&cast, request, whose, role);
-                        let told = is_as_told(request, cell, &answer);
+                        let told = matches_cell(request, cell, &answer);
                         assert!(told, "{request} of {whose} by {role}: {}", answer.shown());
                     }
                 }

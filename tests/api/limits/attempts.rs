@@ -173,7 +173,7 @@ on_both! {
         log_in_from(&app, ELSEWHERE, "x@example.com", "wrong").refused(401, "invalid_credentials");
     }
 
-    fn a_success_takes_nothing_back_of_what_its_network_tried(world) {
+    fn a_log_in_does_not_reset_the_attempts_of_its_network(world) {
         let app = limited(&world);
         app.person(&world, MINA);
         for number in 0..29 {

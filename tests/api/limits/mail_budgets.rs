@@ -522,7 +522,7 @@ on_both! {
         assert_eq!(app.send_undocumented("PATCH", &path, &headers, body).status, 429);
     }
 
-    fn what_this_was_not_me_sends_waits_for_no_budget(world) {
+    fn the_reset_after_a_report_waits_for_no_budget(world) {
         let app = limited(&world);
         app.person(&world, MINA);
         app.log_in_on("a browser of somebody", MINA).is(200);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use diesel::connection::{Connection as _, SimpleConnection as _};
 use diesel::sqlite::SqliteConnection;
-use hallpass::domain::{ChallengeKind, Counted, UtcTime};
+use hallpass::domain::{ChallengeKind, UtcTime};
 use hallpass::store::jobs::backlog;
 use hallpass::store::{
     Conn, Error, Result, challenges, challenges::registrations, events, limits, sessions,
@@ -24,9 +24,7 @@ const PURGES: [(&str, Purge); 7] = [
     ("challenges", |conn, _| challenges::purge(conn, ChallengeKind::Registration, long_ago(), 25)),
     ("replaced tokens", |conn, _| sessions::purge_replaced(conn, long_ago(), long_ago(), 25)),
     ("sessions", |conn, _| sessions::purge(conn, long_ago(), 25)),
-    ("limits", |conn, now| {
-        limits::purge(conn, now, Counted::ConsecutiveFailedLogins, 10, now.after(DAY * 2), 25)
-    }),
+    ("limits", |conn, now| limits::purge(conn, now, now.after(DAY * 2), 25)),
     ("mails", |conn, _| backlog::purge(conn, long_ago(), 25)),
     ("events", |conn, _| events::purge(conn, long_ago(), 25)),
 ];

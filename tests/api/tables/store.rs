@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use diesel::{QueryableByName, RunQueryDsl as _, sql_query, sql_types};
-use hallpass::domain::{Locale, Metadata, PasswordHash, Roles, UserId, Username, UtcTime};
+use hallpass::domain::{UserId, Username, UtcTime};
 use hallpass::store::migrate;
 use hallpass::store::sessions::candidate::{self, Login, Named};
 use hallpass::store::users::{NewUser, insert_user};
@@ -26,17 +26,8 @@ pub fn database(world: &World) -> Db {
 fn add_people(db: &Db, numbers: Range<i32>) {
     db.write(move |conn| {
         for number in numbers {
-            let new = NewUser {
-                username: Username::parse(&format!("person-{number}")).unwrap(),
-                email: None,
-                email_verified: false,
-                password_hash: PasswordHash::unusable(),
-                is_staff: false,
-                is_superuser: false,
-                locale: Locale::default(),
-                roles: Roles::default(),
-                app_metadata: Metadata::default(),
-            };
+            let username = Username::parse(&format!("person-{number}")).unwrap();
+            let new = NewUser::named(username);
             insert_user(conn, &new, at(0))?;
         }
         Ok::<_, Error>(())

@@ -516,7 +516,7 @@ on_both! {
 }
 
 on_both! {
-    fn what_is_odd_is_listed(setup) {
+    fn unusual_data_of_a_site_is_listed(setup) {
         let target = &Target::from(setup);
         let site = &target.site(Tables::Plain);
         site.add(40, "no-address", "not an address", "!");

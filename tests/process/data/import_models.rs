@@ -222,7 +222,7 @@ fn keys_that_are_no_numbers_are_refused_with_the_cause() {
 }
 
 #[test]
-fn what_is_null_is_empty_or_named_with_its_row() {
+fn null_is_read_as_empty_or_reported_with_its_row() {
     on_both(|site, target| {
         if site.is_on_sqlite() {
             site.execute(

@@ -257,7 +257,7 @@ fn check_outcomes(api: &Api, old: &OldTables) {
 }
 
 #[test]
-fn what_the_version_before_mailed_is_answered_after_the_upgrade() {
+fn challenges_of_the_previous_version_are_answered_after_the_upgrade() {
     on_both(|setup, old| {
         old.migrate_to_old();
         insert_everything(old);
@@ -269,7 +269,7 @@ fn what_the_version_before_mailed_is_answered_after_the_upgrade() {
 }
 
 #[test]
-fn what_the_version_before_mails_beside_this_one_is_answered() {
+fn challenges_of_the_previous_version_are_answered_beside_it() {
     on_both(|setup, old| {
         let service = setup.start();
         insert_everything(old);
@@ -280,7 +280,7 @@ fn what_the_version_before_mails_beside_this_one_is_answered() {
 }
 
 #[test]
-fn what_the_version_before_does_counts_for_this_one() {
+fn answers_at_the_previous_version_count_at_this_one() {
     on_both(|setup, old| {
         let service = setup.start();
         let api = service.api();

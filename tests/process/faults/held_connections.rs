@@ -34,7 +34,7 @@ fn read_to_the_end(mut stream: TcpStream) -> usize {
 }
 
 #[test]
-fn a_connection_that_had_an_answer_is_not_held_for_what_never_comes() {
+fn a_later_request_that_stays_incomplete_times_out() {
     let setup = Setup::on_sqlite();
     let service = setup.start();
     let whole = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";

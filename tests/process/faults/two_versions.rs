@@ -130,7 +130,7 @@ fn is_soon_refused(api: &Api, token: &str) {
     assert_eq!(api.verify_token(token).text("code"), "token_revoked");
 }
 
-fn what_one_does_the_other_knows(setup: &Setup, old: &Api, new: &Api) {
+fn changes_at_one_version_apply_at_the_other(setup: &Setup, old: &Api, new: &Api) {
     let mailbox = Mailbox::folder(setup);
     person(setup, "old-new@example.com", old, new);
     person(setup, "new-old@example.com", new, old);
@@ -183,7 +183,7 @@ fn instances_are_replaced_one_by_one(setup: &Setup) {
         let new = setup.start();
         load.go_on_with(vec![old.api()]);
         load.go_on_with(vec![old.api(), new.api()]);
-        what_one_does_the_other_knows(setup, &old.api(), &new.api());
+        changes_at_one_version_apply_at_the_other(setup, &old.api(), &new.api());
         // Back again: the older one starts on the newer tables.
         let again = start_old();
         load.go_on_with(vec![new.api(), again.api()]);

@@ -1,6 +1,6 @@
 //! Endpoints that issue, refresh, check and revoke tokens.
 
-pub mod refresh_token;
+pub mod refresh_token_body;
 pub mod token_auth;
 pub mod token_pair;
 pub mod token_refresh;

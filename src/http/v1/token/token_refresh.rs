@@ -8,7 +8,9 @@ use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::request::client::Client;
 use crate::http::request::form::is_form;
-use crate::http::v1::token::refresh_token::{JsonOrForm, RefreshTokenBody, RefreshTokenRequest};
+use crate::http::v1::token::refresh_token_body::{
+    JsonOrForm, RefreshTokenBody, RefreshTokenRequest,
+};
 use crate::http::v1::token::token_pair::TokenPair;
 
 #[utoipa::path(

@@ -7,7 +7,7 @@ use crate::http::blocking::State;
 use crate::http::error::ApiError;
 use crate::http::request::body::Json;
 use crate::http::request::client::Client;
-use crate::http::v1::token::refresh_token::{RefreshTokenBody, RefreshTokenRequest};
+use crate::http::v1::token::refresh_token_body::{RefreshTokenBody, RefreshTokenRequest};
 
 #[utoipa::path(
     post,

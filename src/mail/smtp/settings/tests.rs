@@ -43,12 +43,12 @@ fn each_form_gets_its_protection_and_port() {
 fn user_and_password_are_percent_decoded() {
     let login = parsed("smtps://bob%40example.com:p%40%2F%3A%23%25x@host").login.unwrap();
     assert_eq!((login.user.as_str(), login.password.as_str()), ("bob@example.com", "p@/:#%x"));
-    assert!(!parsed("smtps://host").has_login());
+    assert!(parsed("smtps://host").login.is_none());
 }
 
 #[test]
 fn a_password_goes_in_plain_text_to_this_machine_only() {
-    assert!(parsed("smtp://u:p@localhost:1025").has_login());
+    assert!(parsed("smtp://u:p@localhost:1025").login.is_some());
     assert!(SmtpSettings::parse("smtp://u:p@mail.example.com?tls=none").is_err());
     assert!(SmtpSettings::parse("smtp://u:p@10.0.0.1?tls=none").is_err());
 }

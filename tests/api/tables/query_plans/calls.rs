@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use hallpass::domain::{
-    Amr, ApiKey, ApiKeyId, Challenge, ChallengeKind, Counted, Device, Email, EmailChange,
-    EndReason, EventContext, EventId, EventKind, FlowOutcome, IdentityId, IdentityKey, LeaseId,
-    LinkedIdentity, Locale, Metadata, PasswordHash, PendingIdentity, Registration, Roles, Scope,
-    SealedKey, Session, SessionId, SocialFlow, TokenHash, Transport, User, UserId, Username,
-    UtcTime,
+    Amr, ApiKey, ApiKeyId, Challenge, ChallengeKind, Device, Email, EmailChange, EndReason,
+    EventContext, EventId, EventKind, FlowOutcome, IdentityId, IdentityKey, LeaseId,
+    LinkedIdentity, Locale, PasswordHash, PendingIdentity, Registration, Scope, SealedKey, Session,
+    SessionId, SocialFlow, TokenHash, Transport, User, UserId, Username, UtcTime,
 };
 use hallpass::store::jobs::backlog::{self, Retryable};
 use hallpass::store::jobs::lease::{self, Conclusion, Deferral};
@@ -69,15 +68,8 @@ fn email(name: &str) -> Email {
 
 fn new_user(name: &str) -> NewUser {
     NewUser {
-        username: Username::parse(name).unwrap(),
-        email: Some(email(name)),
         email_verified: true,
-        password_hash: PasswordHash::unusable(),
-        is_staff: false,
-        is_superuser: false,
-        locale: Locale::default(),
-        roles: Roles::default(),
-        app_metadata: Metadata::default(),
+        ..NewUser::with_email(email(name), Some(Username::parse(name).unwrap()))
     }
 }
 
@@ -460,15 +452,14 @@ fn call_api_keys(conn: &mut Conn, recorder: &Recorder) {
 
 /// First those that find nothing, then those that find something.
 fn call_purges(conn: &mut Conn, recorder: &Recorder) {
-    let (in_a_row, later) =
-        (Counted::ConsecutiveFailedLogins, LATER.after(Duration::from_hours(48)));
+    let later = LATER.after(Duration::from_hours(48));
     for now in [NOW, later] {
         let before = if now == NOW { LONG_AGO } else { now };
         call!(recorder, registrations::erase_expired(conn, now, 2));
         call!(recorder, challenges::purge(conn, ChallengeKind::Registration, before, 2));
         call!(recorder, sessions::purge_replaced(conn, before, before, 2));
         call!(recorder, sessions::purge(conn, before, 2));
-        call!(recorder, limits::purge(conn, now, in_a_row, 10, now, 2));
+        call!(recorder, limits::purge(conn, now, now, 2));
         call!(recorder, backlog::purge(conn, before, 2));
         call!(recorder, events::purge(conn, before, 2));
     }

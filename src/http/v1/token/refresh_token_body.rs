@@ -1,4 +1,4 @@
-//! Transport of a refresh token: the body or the cookie.
+//! Bodies of requests with a refresh token, which is in the body or in the cookie.
 
 use std::future::Future;
 use std::pin::Pin;
