@@ -11,9 +11,11 @@ impl Counters {
         Self(outcomes.iter().map(|outcome| (*outcome, AtomicU64::new(0))).collect())
     }
 
-    /// Counts one occurrence. An unknown outcome is not counted.
+    /// Counts one occurrence of a known outcome.
     pub fn count(&self, outcome: &str) {
-        if let Some((_, count)) = self.0.iter().find(|(known, _)| *known == outcome) {
+        let counter = self.0.iter().find(|(known, _)| *known == outcome);
+        debug_assert!(counter.is_some(), "no counter of {outcome}");
+        if let Some((_, count)) = counter {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }

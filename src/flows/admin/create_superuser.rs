@@ -28,11 +28,7 @@ impl Flows {
         refuse_reserved(&new.username, None)?;
         if !new.allow_weak_password {
             let name = Some(new.username.as_str());
-            self.policy
-                .password
-                .check(&new.password, new.email.as_ref(), name)
-                .map_err(|fault| Error::invalid("password", fault))?;
-            self.refuse_breached("password", &new.password)?;
+            self.check_new_password("password", &new.password, new.email.as_ref(), name)?;
         }
         let name = new.username.as_str().to_owned();
         let account = NewUser {

@@ -65,11 +65,7 @@ impl Flows {
             return self.insert_account_of(&by, new, PasswordHash::unusable());
         };
         let name = new.username.as_ref().map(Username::as_str);
-        self.policy
-            .password
-            .check(&password, Some(&new.email), name)
-            .map_err(|fault| Error::invalid("password", fault))?;
-        self.refuse_breached("password", &password)?;
+        self.check_new_password("password", &password, Some(&new.email), name)?;
         let whose = requester(format!("\0{by}"), device);
         self.count_hashes(Counted::HashesOfStaff, &by, device, || {
             let hash = self.hasher.hash(whose, &password)?;

@@ -32,7 +32,8 @@ pub(crate) struct Attempt {
 
 impl Flows {
     /// Counts a log-in attempt for `name`, then runs `work`, which compares the password. Unless
-    /// the guess was wrong, the use is released. Only a complete log-in resets earlier failures.
+    /// the guess was wrong, the use is released; a right password resets earlier failures, unless a
+    /// second factor is missing.
     pub(crate) fn attempt<T>(
         &self,
         name: &str,

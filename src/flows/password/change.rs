@@ -1,15 +1,15 @@
 //! Change of the user's own password. The current session stays open; the others are ended.
 
 use crate::domain::{
-    ChallengeKind, Counted, Device, EndReason, EventKind, PasswordHash, PlainPassword, SessionId,
-    User, Username, UtcTime,
+    ChallengeKind, Counted, Device, Email, EndReason, EventKind, PasswordHash, PlainPassword,
+    SessionId, User, UtcTime,
 };
 use crate::flows::audit::context_of;
 use crate::flows::limits::{account_of, requester};
 use crate::flows::notify::notices::{Notice, queue_notice};
 use crate::flows::password::reauthenticate::lock_for;
 use crate::flows::session::log_in::MAX_COMPARISONS;
-use crate::flows::{Claims, Error, Flows, Policy, Result};
+use crate::flows::{Claims, Error, Field, Flows, Policy, Result};
 use crate::store::outbox::MailKind;
 use crate::store::users::changes;
 use crate::store::{Conn, challenges, events, sessions, sessions::known_devices};
@@ -26,7 +26,6 @@ impl Flows {
         self.count_hashes(Counted::HashesOfUser, claims.user_id(), device, || {
             let mut user = self.check_again(claims, current, device)?;
             self.check_password_of(&user, new)?;
-            self.refuse_breached("new_password", new)?;
             let hash = self.hasher.hash(requester(account_of(user.id), device), new)?;
             for _ in 0..MAX_COMPARISONS {
                 if self.try_to_replace(claims, &user.password_hash, &hash, device)? {
@@ -69,12 +68,24 @@ impl Flows {
         Ok(true)
     }
 
-    /// Checks that the policy accepts `password` for the account.
+    /// Checks a new password for the account.
     pub(crate) fn check_password_of(&self, user: &User, password: &PlainPassword) -> Result<()> {
-        self.policy
-            .password
-            .check(password, user.email.as_ref(), Some(Username::as_str(&user.username)))
-            .map_err(|fault| Error::invalid("new_password", fault))
+        let name = Some(user.username.as_str());
+        self.check_new_password("new_password", password, user.email.as_ref(), name)
+    }
+
+    /// Checks that the policy accepts `password` for a user with this address and user name, and
+    /// that it was not breached.
+    pub(crate) fn check_new_password(
+        &self,
+        field: Field,
+        password: &PlainPassword,
+        email: Option<&Email>,
+        name: Option<&str>,
+    ) -> Result<()> {
+        let checked = self.policy.password.check(password, email, name);
+        checked.map_err(|fault| Error::invalid(field, fault))?;
+        self.refuse_breached(field, password)
     }
 }
 

@@ -96,7 +96,6 @@ impl Flows {
         now: UtcTime,
     ) -> Result<()> {
         self.check_password_of(&answered.user, new)?;
-        self.refuse_breached("new_password", new)?;
         // Apart from the hashes of sessions, so that a thief of one does not block the reset.
         let hashes = Counter::new(Counted::HashesOfUser, format!("reset:{}", answered.user.id));
         self.count(vec![hashes], || self.replace_password(answered, new, device, now))
