@@ -515,6 +515,64 @@ on_both! {
     }
 }
 
+const SOCIAL_CONFLICTS: &str = "\
+41 moved: the google account is that of 40 in Hallpass, and the only way to log in
+42 twin: the kakao account is that of 43 in Django
+43 other-twin: the kakao account is that of 42 in Django, and the only way to log in
+45 double: the google account is that of 40 in Django
+here already, left as they are: 13
+collide: 4
+";
+
+on_both! {
+    /// An identity that another account has is no way to log in, so its account is not imported
+    /// without it.
+    fn an_identity_of_another_account_is_a_conflict(setup) {
+        let target = &Target::from(setup);
+        let site = &target.site(Tables::WithAllauth);
+        site.execute(
+            "CREATE TABLE socialaccount_socialaccount (id integer PRIMARY KEY, provider varchar(200) \
+             NOT NULL, uid varchar(191) NOT NULL, user_id bigint NOT NULL)",
+        );
+        let add = |id, name: &str, identities: &[(i64, &str, &str)]| {
+            site.add(id, name, &format!("{name}@example.com"), "!");
+            for (row, provider, uid) in identities {
+                site.execute(&format!(
+                    "INSERT INTO socialaccount_socialaccount VALUES ({row}, '{provider}', '{uid}', {id})"
+                ));
+            }
+        };
+        let google = |user, subject: &str| (user, format!("https://accounts.google.com {subject}"));
+        add(40, "first", &[(1, "google", "g1")]);
+        target.import_all(site, &[]);
+        assert_eq!(target.identities(), [google(40, "g1")]);
+
+        site.execute("UPDATE socialaccount_socialaccount SET user_id = 41 WHERE id = 1");
+        add(41, "moved", &[]);
+        add(42, "twin", &[(2, "kakao", "k1"), (3, "google", "g2")]);
+        add(43, "other-twin", &[(4, "kakao", "k1")]);
+        // Two rows of one account are one identity.
+        add(44, "fine", &[(5, "google", "g4"), (6, "google", "g4")]);
+        // Another identity of an account that an earlier import created.
+        site.execute("INSERT INTO socialaccount_socialaccount VALUES (7, 'google', 'g5', 40)");
+        add(45, "double", &[(8, "google", "g5"), (9, "google", "g6")]);
+        for options in [&["--dry-run"][..], &[]] {
+            let refused = target.import(site, options);
+            assert!(!refused.success);
+            assert!(refused.stdout.starts_with(SOCIAL_CONFLICTS), "{}", refused.stdout);
+            assert!(refused.stdout.ends_with("imported: 0\n"), "{}", refused.stdout);
+            assert_eq!((target.stored().len(), target.identities().len()), (13, 1));
+        }
+        let counted = "social accounts, imported as identities: 1\n";
+        for options in [&["--skip-conflicts", "--dry-run"][..], &["--skip-conflicts"]] {
+            let told = target.import_all(site, options);
+            assert!(told.starts_with(SOCIAL_CONFLICTS) && told.contains(counted), "{told}");
+            assert!(told.ends_with("imported: 1\n"), "{told}");
+        }
+        assert_eq!(target.identities(), [google(40, "g1"), google(44, "g4")]);
+    }
+}
+
 on_both! {
     fn what_is_odd_is_listed(setup) {
         let target = &Target::from(setup);

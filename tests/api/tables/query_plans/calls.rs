@@ -388,7 +388,9 @@ fn call_identities(conn: &mut Conn, recorder: &Recorder) {
     };
     let (first, second) = (identity("new-1"), identity("new-2"));
     call!(recorder, identities::insert(conn, &first));
-    assert_eq!(call!(recorder, identities::insert_missing(conn, vec![second, first.clone()])), 1);
+    call!(recorder, identities::insert_all(conn, std::slice::from_ref(&second)));
+    let keys = [first.key.clone(), second.key];
+    assert_eq!(call!(recorder, identities::find_owners(conn, &keys)).len(), 2);
     assert_eq!(call!(recorder, identities::find_by_key(conn, &first.key)), Some(first.clone()));
     call!(recorder, identities::list_of_user(conn, USER));
     call!(recorder, identities::record_use(conn, &first.id, first.email.as_deref(), LATER));
