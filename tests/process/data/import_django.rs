@@ -574,6 +574,65 @@ on_both! {
 }
 
 on_both! {
+    fn a_null_in_a_table_of_allauth_is_told_with_its_row_and_column(setup) {
+        let target = &Target::from(setup);
+        let site = &target.site(Tables::Plain);
+        for table in [
+            "account_emailaddress (id integer PRIMARY KEY, email varchar(254), verified bool, \
+             \"primary\" bool, user_id bigint)",
+            "socialaccount_socialaccount (id integer PRIMARY KEY, provider varchar(200), \
+             uid varchar(191), user_id bigint)",
+        ] {
+            site.execute(&format!("CREATE TABLE {table}"));
+        }
+        for (table, values, column) in [
+            ("account_emailaddress", "'a@example.com', NULL, TRUE", "verified"),
+            ("account_emailaddress", "'a@example.com', TRUE, NULL", "primary"),
+            ("socialaccount_socialaccount", "NULL, 'g1'", "provider"),
+            ("socialaccount_socialaccount", "'google', NULL", "uid"),
+        ] {
+            // Rows of users that the site does not have any more are left out.
+            site.execute(&format!("INSERT INTO {table} VALUES (6, {values}, 999)"));
+            assert!(target.import(site, &["--dry-run"]).success, "{table} {column}");
+            site.execute(&format!("INSERT INTO {table} VALUES (7, {values}, 3)"));
+            let refused = target.import(site, &[]);
+            let told = format!("{table}: row 7 has no {column} (NULL)");
+            assert!(refused.stderr.contains(&told), "{}", refused.stderr);
+            site.execute(&format!("DELETE FROM {table}"));
+        }
+        if site.is_on_sqlite() {
+            site.execute(
+                "INSERT INTO socialaccount_socialaccount VALUES (8, 'google', CAST(x'62ff72' AS TEXT), 3)",
+            );
+            let refused = target.import(site, &[]);
+            let told = "socialaccount_socialaccount: row 8 has a uid that is no text";
+            assert!(refused.stderr.contains(told), "{}", refused.stderr);
+        }
+    }
+}
+
+on_both! {
+    fn a_time_that_is_no_date_of_python_is_told_with_its_row_and_column(setup) {
+        let target = &Target::from(setup);
+        let site = &target.site(Tables::Plain);
+        let times = ["infinity", "-infinity", "294276-12-31 00:00:00", "10000-01-01 00:00:00"];
+        for column in ["date_joined", "last_login"] {
+            for time in times {
+                site.execute(&format!("UPDATE auth_user SET {column} = '{time}' WHERE id = 3"));
+                let refused = target.import(site, &[]);
+                let told = format!("auth_user: row 3 has no {column} that is a date");
+                assert!(refused.stderr.contains(&told), "{time}: {}", refused.stderr);
+            }
+            let last = "9999-12-31 23:59:59.999999+00:00";
+            site.execute(&format!("UPDATE auth_user SET {column} = '{last}' WHERE id = 3"));
+        }
+        target.import_all(site, &[]);
+        assert_eq!(target.one(3).created_at, 253_402_300_799_999_999);
+        assert_eq!(target.one(3).last_login_at, Some(253_402_300_799_999_999));
+    }
+}
+
+on_both! {
     fn what_is_odd_is_listed(setup) {
         let target = &Target::from(setup);
         let site = &target.site(Tables::Plain);
