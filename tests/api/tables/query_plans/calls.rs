@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use hallpass::domain::{
     Amr, ApiKey, ApiKeyId, Challenge, ChallengeKind, Counted, Device, Email, EmailChange,
-    EndReason, EventContext, EventId, EventKind, FlowOutcome, IdentityId, IdentityKey, LeaseId,
-    LinkedIdentity, Locale, Metadata, PasswordHash, PendingIdentity, Registration, Roles, Scope,
-    SealedKey, Session, SessionId, SocialFlow, TokenHash, Transport, User, UserId, Username,
+    EndReason, EventContext, EventId, EventKind, FlowOutcome, IdentityId, IdentityKey, JobId,
+    LeaseId, LinkedIdentity, Locale, Metadata, PasswordHash, PendingIdentity, Registration, Roles,
+    Scope, SealedKey, Session, SessionId, SocialFlow, TokenHash, Transport, User, UserId, Username,
     UtcTime,
 };
 use hallpass::store::jobs::backlog::{self, Retryable};
@@ -299,6 +299,7 @@ fn call_jobs(conn: &mut Conn, recorder: &Recorder) -> QueuedMail {
     let without_lanes = vec!["example.org".to_owned()];
     let due = DueJobs { kinds: &MailKind::NAMES, without_lanes, now: NOW };
     call!(recorder, jobs::is_any_due(conn, &due));
+    assert!(!call!(recorder, jobs::is_there(conn, &JobId("gone".to_owned()))));
     let lease = LeaseId("lease".to_owned());
     let claim = Claim { due, lease, limit: 10, retries_first: true, until: LATER };
     let mut claimed = call!(recorder, jobs::claim_due(conn, &claim));
