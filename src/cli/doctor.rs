@@ -205,7 +205,14 @@ fn seals(flows: &Flows, published: usize) -> Finding {
 
 fn without_secret(config: &Config) -> Finding {
     match open(config).and_then(|db| db.read(signing_keys::list_keys)) {
-        Ok(keys) if keys.is_empty() => Good("the first start makes secret and key".to_owned()),
+        Ok(keys) if keys.is_empty() => match database::first_start(&config.data_dir.join("secret"))
+        {
+            Ok(()) => Good("the first start makes secret and key".to_owned()),
+            Err((folder, error)) => Bad(format!(
+                "the first start cannot make a secret in {}: {error}",
+                folder.display()
+            )),
+        },
         Ok(_) => Bad(KeyError::WrongSecret.to_string()),
         Err(error) => Bad(error.to_string()),
     }

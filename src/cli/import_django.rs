@@ -197,6 +197,11 @@ fn shown_conflict(conflict: &Conflict) -> String {
             Shared::Number => taken("number"),
             Shared::Name => taken("name"),
             Shared::Address(address) => taken(&format!("address {}", printable(&masked(address)))),
+            Shared::Identity { provider, is_only_login } => {
+                let taken = taken(&format!("{} account", printable(provider)));
+                let only = if *is_only_login { ", and the only way to log in" } else { "" };
+                format!("{taken}{only}")
+            }
         };
         // Writing to a `String` cannot fail.
         let _ = writeln!(text, "{id} {name}: {cause}");

@@ -7,10 +7,11 @@ use std::collections::HashSet;
 
 use super::Result;
 use super::account::delete::complete_deletions;
-use crate::domain::{LinkedIdentity, User, UserId, UtcTime};
+use crate::domain::{IdentityKey, LinkedIdentity, User, UserId, UtcTime};
 use crate::security::hasher;
 use crate::store::django_source::{DjangoAccounts, DjangoExtras, DjangoSocialAccount};
-use crate::store::{Db, identities, import};
+use crate::store::import::{self, Present};
+use crate::store::{self, Conn, Db, identities};
 
 use plan::Plan;
 pub use report::{Collision, Conflict, ImportChoices, LeftBehind, Place, Shared};
@@ -54,10 +55,8 @@ impl LeftBehind {
             let of: HashSet<UserId> = of.iter().copied().map(UserId).collect();
             users.iter().filter(move |user| of.contains(&user.id))
         };
-        let (known, unknown): (Vec<_>, Vec<_>) = extras
-            .social
-            .iter()
-            .partition(|account| choices.issuer_of(&account.provider).is_some());
+        let (known, unknown): (Vec<_>, Vec<_>) =
+            extras.social.iter().partition(|account| choices.key_of(account).is_some());
         let owners = |accounts: &[&DjangoSocialAccount]| -> Vec<i64> {
             accounts.iter().map(|account| account.user_id).collect()
         };
@@ -94,7 +93,7 @@ pub fn import_django(
     progress: fn(usize),
 ) -> Result<ImportReport> {
     if choices.dry_run {
-        let present = db.read(import::find_present)?;
+        let present = db.read(|conn| find_present(conn, &accounts, choices))?;
         return Ok(report(plan::make(accounts, &present, choices, now), choices).0);
     }
     let choices = choices.clone();
@@ -102,12 +101,28 @@ pub fn import_django(
         import::lock_users(conn)?;
         // An account that was deleted a moment ago may be imported again.
         complete_deletions(conn)?;
-        let present = import::find_present(conn)?;
-        let (mut report, new) = report(plan::make(accounts, &present, &choices, now), &choices);
+        let present = find_present(conn, &accounts, &choices)?;
+        let (report, new) = report(plan::make(accounts, &present, &choices, now), &choices);
         import::insert_users(conn, &new.users, progress, now)?;
-        report.identities = identities::insert_missing(conn, new.identities)?;
+        identities::insert_all(conn, &new.identities)?;
         Ok(report)
     })
+}
+
+/// Returns the existing accounts, and the owners of the identities that the site has.
+fn find_present(
+    conn: &mut Conn,
+    accounts: &DjangoAccounts,
+    choices: &ImportChoices,
+) -> store::Result<Present> {
+    let mut present = import::find_present(conn)?;
+    let social = accounts.extras.social.iter();
+    let keys: Vec<IdentityKey> = social.filter_map(|account| choices.key_of(account)).collect();
+    let mut owners = identities::find_owners(conn, &keys)?;
+    // The deletion of the others is completed before the import.
+    owners.retain(|_, owner| present.accounts.contains_key(owner));
+    present.identities = owners;
+    Ok(present)
 }
 
 fn last_login_micros(user: &User) -> i64 {

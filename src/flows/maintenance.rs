@@ -148,10 +148,8 @@ impl Flows {
     /// Tries a write while writes fail. Without requests, nothing else would notice that they
     /// succeed again, for example after a full disk.
     pub fn probe_writes(&self) -> Result<()> {
-        if !self.db.can_write()
-            && let Err(error) = self.db.probe_writes()
-        {
-            tracing::debug!(%error, "writes are still impossible");
+        if let Err(error) = self.db.probe_writes() {
+            tracing::debug!(%error, "a trial write fails");
         }
         Ok(())
     }

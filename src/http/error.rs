@@ -73,8 +73,8 @@ pub struct Components {
     /// `up` while it responds, else `down`.
     #[schema(example = "up")]
     pub database: &'static str,
-    /// `impossible` while the database is read-only, `unknown` while it does not respond, else
-    /// `possible`.
+    /// `impossible` while the database is read-only or its disk is full, `unknown` while it does not
+    /// respond, else `possible`.
     #[schema(example = "possible")]
     pub writes: &'static str,
     /// The revocation list: `current`, or `stale` when it is too old to validate tokens.

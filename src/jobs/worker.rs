@@ -14,7 +14,7 @@ use tokio::time::{MissedTickBehavior, timeout};
 use super::handler::{Handler, Progress, Stage};
 use super::lanes::{LaneGuard, SharedLanes};
 use crate::clock::Clock;
-use crate::domain::{LeaseId, UtcTime};
+use crate::domain::{JobId, LeaseId, UtcTime};
 use crate::store::jobs::lease::{self, Completion, Conclusion, Deferral, Lease};
 use crate::store::jobs::{self, Claim, ClaimedJob, DueJobs};
 use crate::store::{self, Db, WriteKind};
@@ -221,15 +221,24 @@ impl<H: Handler> Worker<H> {
                 .await;
             match stored {
                 Ok(true) => return,
-                Ok(false) => {
-                    tracing::warn!(queue = H::NAME, %job_id, "the lease of a job expired before its conclusion");
-                    return;
-                }
+                Ok(false) => return self.log_unstored(&job_id).await,
                 Err(error) => {
                     tracing::warn!(queue = H::NAME, %job_id, %error, "cannot store the conclusion of a job");
                     tokio::time::sleep(POLL).await;
                 }
             }
+        }
+    }
+
+    /// Logs that a conclusion has no lease any more: a deletion has erased the job, or another
+    /// worker has claimed it.
+    async fn log_unstored(&self, job_id: &JobId) {
+        let id = job_id.clone();
+        let is_there = self.store(move |db| db.read(|conn| jobs::is_there(conn, &id))).await;
+        if matches!(is_there, Ok(false)) {
+            tracing::info!(queue = H::NAME, %job_id, "a job was erased before its conclusion");
+        } else {
+            tracing::warn!(queue = H::NAME, %job_id, "the lease of a job expired before its conclusion");
         }
     }
 

@@ -4,8 +4,13 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use uuid::Uuid;
+
 use super::envelope::{Mail, SendError};
 use super::mime;
+
+/// Size of a trial file, about that of a mail.
+const TRIAL_BYTES: usize = 16 * 1024;
 
 /// A folder of mails.
 #[derive(Clone, Debug)]
@@ -26,22 +31,42 @@ impl Directory {
         blocking(move || {
             make(&folder)?;
             let unfinished = folder.join(format!(".{name}.tmp"));
-            let mut options = OpenOptions::new();
-            options.write(true).create(true).truncate(true);
-            #[cfg(unix)]
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            let mut file = options.open(&unfinished)?;
-            file.write_all(&source)?;
-            file.sync_all()?;
-            fs::rename(unfinished, folder.join(name))
+            let written = write_through(&unfinished, &source);
+            let finished = written.and_then(|()| fs::rename(&unfinished, folder.join(name)));
+            // A part of a mail that the disk has no room for must not take the rest of it.
+            finished.inspect_err(|_| drop(fs::remove_file(&unfinished)))
         })
         .await
     }
 
     pub(super) async fn check(&self) -> Result<(), SendError> {
         let folder = self.folder.clone();
-        blocking(move || make(&folder)).await
+        blocking(move || {
+            make(&folder)?;
+            try_folder(&folder)
+        })
+        .await
     }
+}
+
+/// Writes a file into `folder` as a mail is written, and removes it. Permission bits do not show
+/// whether a file system is read-only, full, or takes no files.
+pub fn try_folder(folder: &Path) -> io::Result<()> {
+    let trial = folder.join(format!(".hallpass-doctor-{}.tmp", Uuid::new_v4().simple()));
+    let written = write_through(&trial, &[b'.'; TRIAL_BYTES]);
+    let removed = fs::remove_file(&trial);
+    written.and(removed)
+}
+
+/// Writes a file through to the disk, readable by its owner only.
+fn write_through(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
 }
 
 /// Returns the name of the file, `20260101T120000.000000Z-ID.eml`: the order of names is that of

@@ -110,7 +110,8 @@ impl Transport {
         }
     }
 
-    /// Checks the transport without sending: connects and logs in, or creates the folder.
+    /// Checks the transport without sending: connects and logs in, or creates the
+    /// folder and writes a file there, which it removes.
     pub async fn check(&self) -> Result<(), SendError> {
         match self {
             Self::Smtp(smtp) => smtp.check().await,

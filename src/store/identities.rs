@@ -1,6 +1,6 @@
 //! Identities at other services that are linked to accounts.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use diesel::prelude::*;
 
@@ -69,7 +69,11 @@ pub fn insert(conn: &mut Conn, identity: &LinkedIdentity) -> Result<()> {
     insert_all(conn, std::slice::from_ref(identity))
 }
 
-fn insert_all(conn: &mut Conn, all: &[LinkedIdentity]) -> Result<()> {
+/// Links identities to accounts, for an import.
+///
+/// # Errors
+/// `Duplicate(Unique::Identity)` if one of them is linked already.
+pub fn insert_all(conn: &mut Conn, all: &[LinkedIdentity]) -> Result<()> {
     for chunk in all.chunks(ROWS) {
         let row = |identity: &LinkedIdentity| {
             (
@@ -94,28 +98,27 @@ fn insert_all(conn: &mut Conn, all: &[LinkedIdentity]) -> Result<()> {
     Ok(())
 }
 
-/// Links identities that are not linked yet, for an import. Returns their number.
-pub fn insert_missing(conn: &mut Conn, all: Vec<LinkedIdentity>) -> Result<usize> {
+/// Returns the accounts to which identities are linked, for those that are.
+pub fn find_owners(conn: &mut Conn, keys: &[IdentityKey]) -> Result<HashMap<IdentityKey, UserId>> {
     let mut subjects: HashMap<&str, Vec<&str>> = HashMap::new();
-    for identity in &all {
-        subjects.entry(&identity.key.issuer).or_default().push(&identity.key.subject);
+    for key in keys {
+        subjects.entry(&key.issuer).or_default().push(&key.subject);
     }
-    let mut present = HashSet::new();
+    let mut owners = HashMap::new();
     for (issuer, subjects) in subjects {
         for chunk in subjects.chunks(ROWS) {
-            let found: Vec<String> = identities::table
+            let found: Vec<(String, i64)> = identities::table
                 .filter(identities::issuer.eq(issuer))
                 .filter(identities::subject.eq_any(chunk))
-                .select(identities::subject)
+                .select((identities::subject, identities::user_id))
                 .load(conn)?;
-            let key = |subject| IdentityKey { issuer: issuer.to_owned(), subject };
-            present.extend(found.into_iter().map(key));
+            let entry = |(subject, owner)| {
+                (IdentityKey { issuer: issuer.to_owned(), subject }, UserId(owner))
+            };
+            owners.extend(found.into_iter().map(entry));
         }
     }
-    let mut missing = all;
-    missing.retain(|identity| !present.contains(&identity.key));
-    insert_all(conn, &missing)?;
-    Ok(missing.len())
+    Ok(owners)
 }
 
 /// Lists the identities of an account, the oldest first.

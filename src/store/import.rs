@@ -8,7 +8,7 @@ use diesel::sql_query;
 use super::schema::users;
 use super::users::released_names;
 use super::{Conn, Result};
-use crate::domain::{Email, User, UserId, UtcTime};
+use crate::domain::{Email, IdentityKey, User, UserId, UtcTime};
 
 /// Rows in one statement: Postgres accepts 65,535 values, SQLite half as many.
 const ROWS: usize = 1000;
@@ -22,6 +22,8 @@ pub struct Present {
     pub names: HashMap<String, UserId>,
     /// User ids by normalised e-mail address.
     pub addresses: HashMap<String, UserId>,
+    /// User ids by identity at another service, for those that the site has too.
+    pub identities: HashMap<IdentityKey, UserId>,
 }
 
 /// Locks the accounts against other writers until the end of the transaction, so that free names
@@ -34,7 +36,7 @@ pub fn lock_users(conn: &mut Conn) -> Result<()> {
     Ok(())
 }
 
-/// Returns the names, addresses and user ids of existing accounts.
+/// Returns the names, addresses and user ids of existing accounts, without identities.
 pub fn find_present(conn: &mut Conn) -> Result<Present> {
     let rows: Vec<(i64, String, Option<String>, i64)> = users::table
         // An import completes the deletion of the others.

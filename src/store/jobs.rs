@@ -12,6 +12,7 @@
 pub mod backlog;
 pub mod lease;
 
+use diesel::dsl::exists;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
 
@@ -196,6 +197,11 @@ pub fn is_any_due(conn: &mut Conn, due: &DueJobs) -> Result<bool> {
     ));
     let any = any.bind::<BigInt, _>(due.now.micros()).bind::<Text, _>(joined(&due.without_lanes));
     Ok(any.get_result::<Found>(conn)?.found)
+}
+
+/// Returns whether a job exists. A deletion of its account erases it, and so does the purge.
+pub fn is_there(conn: &mut Conn, job: &JobId) -> Result<bool> {
+    Ok(diesel::select(exists(outbox::table.find(job.as_str()))).get_result(conn)?)
 }
 
 /// Claims jobs that are due and not claimed by another worker. Fresh jobs are claimed before

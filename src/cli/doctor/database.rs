@@ -1,15 +1,13 @@
 //! The database of `doctor`: whether a start and its requests could work with it.
 
-use std::fs::OpenOptions;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use uuid::Uuid;
-
 use super::{Bad, Doubtful, Finding, Good, Site, open};
 use crate::clock::{Clock as _, SystemClock};
 use crate::domain::UtcTime;
+use crate::mail;
 use crate::store::{self, DatabaseUrl};
 
 /// Clocks that are further apart make tokens count too early or too late.
@@ -67,17 +65,14 @@ fn clock(place: &str, its_clock: UtcTime) -> Finding {
     Bad(format!("the clocks of {place} and this machine are {shown} apart: keep them with NTP"))
 }
 
-/// Checks that the first start can make folders and a file, by making a file and removing it.
-/// Permission bits do not show whether a file system is read-only or takes no files.
+/// Checks that the first start can make folders and this file, by a trial file beside it.
 ///
 /// # Errors
 ///
 /// The folder that takes none, and the cause.
-fn first_start(database: &Path) -> Result<(), (PathBuf, io::Error)> {
-    let database = std::path::absolute(database).map_err(|error| (database.to_owned(), error))?;
+pub(super) fn first_start(file: &Path) -> Result<(), (PathBuf, io::Error)> {
+    let file = std::path::absolute(file).map_err(|error| (file.to_owned(), error))?;
     let is_there = |folder: &&Path| folder.symlink_metadata().is_ok();
-    let folder = database.ancestors().skip(1).find(is_there).unwrap_or(Path::new("/"));
-    let trial = folder.join(format!("hallpass-doctor-{}", Uuid::new_v4().simple()));
-    let made = OpenOptions::new().write(true).create_new(true).open(&trial);
-    made.and_then(|_| std::fs::remove_file(&trial)).map_err(|error| (folder.to_owned(), error))
+    let folder = file.ancestors().skip(1).find(is_there).unwrap_or(Path::new("/"));
+    mail::try_folder(folder).map_err(|error| (folder.to_owned(), error))
 }

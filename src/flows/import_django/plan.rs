@@ -5,6 +5,7 @@ mod tests;
 
 use std::collections::{HashMap, HashSet};
 
+use super::has_no_password;
 use super::report::{Collision, Conflict, ImportChoices, LeftBehind, Place, Shared};
 use crate::domain::{
     Email, IdentityId, IdentityKey, LinkedIdentity, Locale, Metadata, PasswordHash, Roles, User,
@@ -60,11 +61,14 @@ pub(super) fn make(
         if choices.drop_shared_emails { drop_shared_emails(&mut new, present) } else { Vec::new() };
     let address_as_username = foreign_addresses(&mut new, present);
     let unusable_usernames = unusable_usernames(&new);
-    let conflicts = find_conflicts(&new, &rows, present);
+    let identities = identities(&accounts.extras.social, choices, now);
+    let conflicts = find_conflicts(&new, &rows, &identities, present);
     let left_behind = LeftBehind::of(&new, &accounts.extras, choices);
     let colliding: HashSet<UserId> = conflicts.iter().map(|conflict| conflict.id).collect();
     new.retain(|user| !colliding.contains(&user.id));
-    let identities = identities(&new, &accounts.extras.social, choices, now);
+    let kept: HashSet<UserId> = new.iter().map(|user| user.id).collect();
+    let identities =
+        identities.into_iter().filter(|identity| kept.contains(&identity.user_id)).collect();
     Plan {
         new,
         identities,
@@ -78,28 +82,28 @@ pub(super) fn make(
     }
 }
 
-/// Returns the identities of the new accounts at known issuers.
+/// Returns the identities at known issuers, each once for each of its owners: two providers of
+/// django-allauth may be one issuer.
 fn identities(
-    new: &[User],
     social: &[DjangoSocialAccount],
     choices: &ImportChoices,
     now: UtcTime,
 ) -> Vec<LinkedIdentity> {
-    let new: HashSet<UserId> = new.iter().map(|user| user.id).collect();
+    let mut seen = HashSet::new();
     let identity = |account: &DjangoSocialAccount| {
-        let issuer = choices.issuer_of(&account.provider)?;
+        let key = choices.key_of(account)?;
         Some(LinkedIdentity {
             id: IdentityId::new(now),
             user_id: UserId(account.user_id),
             provider: account.provider.clone(),
-            key: IdentityKey::new(issuer, &account.uid)?,
+            key,
             email: None,
             created_at: now,
             last_used_at: None,
         })
     };
-    let own = social.iter().filter(|account| new.contains(&UserId(account.user_id)));
-    own.filter_map(identity).collect()
+    let is_first = |it: &LinkedIdentity| seen.insert((it.user_id, it.key.clone()));
+    social.iter().filter_map(identity).filter(is_first).collect()
 }
 
 /// Returns whether an earlier import created this account. User name and address may have changed
@@ -236,7 +240,56 @@ fn shared_ids(new: &[User], rows: &[usize]) -> Vec<Option<Shared>> {
     new.iter().zip(rows).map(shared).collect()
 }
 
-fn find_conflicts(new: &[User], rows: &[usize], present: &Present) -> Vec<Conflict> {
+/// Returns the conflicts about the identities of the site, by user id.
+fn shared_identities(
+    new: &[User],
+    identities: &[LinkedIdentity],
+    present: &Present,
+) -> HashMap<UserId, Vec<Collision>> {
+    let mut owners: HashMap<&IdentityKey, Vec<UserId>> = HashMap::new();
+    let mut own: HashMap<UserId, Vec<&LinkedIdentity>> = HashMap::new();
+    for identity in identities {
+        owners.entry(&identity.key).or_default().push(identity.user_id);
+        own.entry(identity.user_id).or_default().push(identity);
+    }
+    let others = |identity: &LinkedIdentity, owners: &[UserId]| -> Vec<UserId> {
+        owners.iter().copied().filter(|id| *id != identity.user_id).collect()
+    };
+    let in_django = |identity: &LinkedIdentity| others(identity, &owners[&identity.key]);
+    let in_hallpass = |identity: &LinkedIdentity| {
+        others(identity, present.identities.get(&identity.key).map_or(&[], std::slice::from_ref))
+    };
+    let is_shared = |identity: &LinkedIdentity| {
+        !in_django(identity).is_empty() || !in_hallpass(identity).is_empty()
+    };
+    let mut shared = HashMap::new();
+    for user in new {
+        let Some(own) = own.get(&user.id) else { continue };
+        let is_only_login = has_no_password(user) && own.iter().all(|it| is_shared(it));
+        let mut collisions = Vec::new();
+        for identity in own {
+            for (place, others) in
+                [(Place::Django, in_django(identity)), (Place::Hallpass, in_hallpass(identity))]
+            {
+                if !others.is_empty() {
+                    let provider = identity.provider.clone();
+                    let shared = Shared::Identity { provider, is_only_login };
+                    collisions.push(Collision { shared, place, others });
+                }
+            }
+        }
+        shared.insert(user.id, collisions);
+    }
+    shared
+}
+
+fn find_conflicts(
+    new: &[User],
+    rows: &[usize],
+    identities: &[LinkedIdentity],
+    present: &Present,
+) -> Vec<Conflict> {
+    let mut shared_identities = shared_identities(new, identities, present);
     let mut names: HashMap<&str, Vec<UserId>> = HashMap::new();
     let mut addresses: HashMap<&str, Vec<UserId>> = HashMap::new();
     for user in new {
@@ -278,6 +331,7 @@ fn find_conflicts(new: &[User], rows: &[usize], present: &Present) -> Vec<Confli
             let owner = present.addresses.get(norm).copied();
             collide(shared(), Place::Hallpass, owner.into_iter().collect());
         }
+        collisions.extend(shared_identities.remove(&user.id).unwrap_or_default());
         if !collisions.is_empty() {
             let username = user.username.as_str().to_owned();
             conflicts.push(Conflict { id: user.id, username, collisions });

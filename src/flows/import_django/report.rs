@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::domain::UserId;
+use crate::domain::{IdentityKey, UserId};
 use crate::social::Preset;
+use crate::store::django_source::DjangoSocialAccount;
 
 /// Options of the operator.
 #[derive(Clone, Debug, Default)]
@@ -28,13 +29,18 @@ impl ImportChoices {
     /// Returns the issuer of the identities that django-allauth stores under the name of a
     /// provider: that of a preset, or of the provider that is configured under the same name.
     /// `None` if there is none, or if the `uid` is not the subject.
-    pub(super) fn issuer_of(&self, provider: &str) -> Option<&str> {
+    fn issuer_of(&self, provider: &str) -> Option<&str> {
         let configured = || {
             let name = provider.to_ascii_lowercase().replace('_', "-");
             let issuer = self.issuers.get(&name).map(String::as_str);
             issuer.filter(|_| !Self::BY_USER_NAME.contains(&name.as_str()))
         };
         Preset::issuer_of_allauth(provider).or_else(configured)
+    }
+
+    /// Returns issuer and subject of an account of django-allauth; `None` if it is not imported.
+    pub(super) fn key_of(&self, account: &DjangoSocialAccount) -> Option<IdentityKey> {
+        IdentityKey::new(self.issuer_of(&account.provider)?, &account.uid)
     }
 }
 
@@ -99,6 +105,13 @@ pub enum Shared {
     Name,
     /// The e-mail address, without regard to case.
     Address(String),
+    /// An identity at another service.
+    Identity {
+        /// The name of the provider in django-allauth.
+        provider: String,
+        /// True if the account has no password, and no other identity that is imported.
+        is_only_login: bool,
+    },
 }
 
 /// The database of an account.

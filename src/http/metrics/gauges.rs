@@ -11,7 +11,7 @@ pub(super) fn write(text: &mut Text, gauges: &Gauges) {
     let help = "1 while the database answers, else 0.";
     text.single("hallpass_database_up", "gauge", help, u8::from(gauges.database_is_up));
     if let Some(can_write) = gauges.can_write {
-        let help = "1 if the database takes writes, 0 if it is read-only.";
+        let help = "1 if the database takes writes, 0 if it is read-only or its disk is full.";
         text.single("hallpass_database_writable", "gauge", help, u8::from(can_write));
     }
     if let Some(micros) = gauges.clock_difference {

@@ -8,9 +8,9 @@
 mod phrases;
 
 use self::phrases::{
-    ACCOUNT, ACCOUNT_AT_PROVIDER, BLOCKED_IP, CONTENT_REFUSED, EHLO_NAME, MAIL_FROM,
-    NO_SUCH_MAILBOX, RECIPIENT_REFUSED, SENDER_POLICY, SENDING_QUOTA, URL, configuration_fault,
-    has_any, named_fault,
+    ACCOUNT, ACCOUNT_AT_PROVIDER, BLOCKED_IP, CONTENT_REFUSED, EHLO_NAME, LOG_IN, LOG_IN_FIRST,
+    MAIL_FROM, NO_SUCH_MAILBOX, RECIPIENT_REFUSED, SENDER_POLICY, SENDING_QUOTA, TLS, URL,
+    configuration_fault, has_any, named_fault,
 };
 use super::reply::Reply;
 use crate::mail::envelope::{FailureClass, FailureScope, SendError};
@@ -90,6 +90,9 @@ fn cause_of(step: Step, reply: &Reply) -> Cause {
             _ => Cause::Mail,
         };
     }
+    if let Some(setting) = log_in_fault(step, reply, &text) {
+        return Cause::Configuration(setting);
+    }
     match step {
         Step::Hello => Cause::Configuration(EHLO_NAME),
         Step::Sender => Cause::Configuration(named_fault(&text).unwrap_or(MAIL_FROM)),
@@ -98,6 +101,17 @@ fn cause_of(step: Step, reply: &Reply) -> Cause {
             recipient_or_content_cause(step, reply, &text)
         }
     }
+}
+
+/// Returns the setting of a refusal that demands a log-in or TLS, at any step. The codes are those
+/// of RFC 4954; up to the sender, words say so as well.
+fn log_in_fault(step: Step, reply: &Reply, text: &str) -> Option<&'static str> {
+    if !matches!(reply.code, 530 | 534 | 535 | 538) {
+        let is_named = step <= Step::Sender && has_any(text, &LOG_IN_FIRST);
+        return is_named.then_some(LOG_IN);
+    }
+    let is_plain = reply.code == 538 || has_any(text, &["starttls", "encryption required"]);
+    Some(if is_plain { TLS } else { LOG_IN })
 }
 
 /// Returns the setting or state that a temporary refusal is about. Greylisting uses many words of
@@ -117,10 +131,6 @@ fn temporary_fault(reply: &Reply, text: &str) -> Option<&'static str> {
 /// decides; where its meaning is open, words do. Providers report their quotas under codes of
 /// mailboxes and routes, so words about sending come before codes.
 fn recipient_or_content_cause(step: Step, reply: &Reply, text: &str) -> Cause {
-    // RFC 4954: these demand authentication, a stronger mechanism or encryption.
-    if matches!(reply.code, 530 | 534 | 535 | 538) {
-        return Cause::Configuration(URL);
-    }
     if has_any(text, &SENDING_QUOTA) {
         return Cause::Configuration(ACCOUNT);
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::{Backend, Db};
 use crate::domain::UtcTime;
 use crate::store::engine::connection::{Conn, ReadOnly};
-use crate::store::engine::health::Fault;
+use crate::store::engine::health::{Fault, Obstacle};
 use crate::store::engine::pool::Pooled;
 use crate::store::engine::probe;
 use crate::store::engine::transaction::Durability;
@@ -118,6 +118,11 @@ impl Db {
                 Some(Fault::Connection) | None => false,
             };
             if outcome.is_ok() || !may_repeat || attempt == ATTEMPTS {
+                // Diesel does not distinguish a full disk (53100), and messages are in the language
+                // of the server: a trial write shows it.
+                if may_repeat && outcome.is_err() && pooled.fault() == Some(Fault::Unknown) {
+                    self.writes.doubt();
+                }
                 return outcome;
             }
             // The other transactions of the conflict must not retry at the same moment.
@@ -193,18 +198,33 @@ impl Db {
     pub fn try_write(&self) -> Result<()> {
         match &self.shape {
             Backend::Sqlite { manager, .. } => probe::try_write(&mut manager.open()?),
-            Backend::Postgres { pool, .. } => probe::try_write(self.connection(pool)?.conn()),
+            Backend::Postgres { pool, .. } => self.connection(pool)?.run_alone(probe::try_write),
         }
     }
 
-    /// Tries a write on SQLite, rolls it back, and records whether writes succeed. On Postgres each
-    /// connection that the pool hands out shows that.
+    /// Tries a write if writes fail, or one failed on Postgres for a reason that is not known, and
+    /// records whether it succeeds. Whether a Postgres is read-only is shown by each connection that
+    /// the pool hands out.
     pub fn probe_writes(&self) -> Result<()> {
-        if matches!(self.shape, Backend::Postgres { .. }) {
+        let is_doubtful = self.writes.take_doubt();
+        if !is_doubtful && !self.writes.has(Obstacle::Failure) {
             return Ok(());
         }
-        let outcome = self.try_write();
-        self.writes.note(outcome.is_ok());
+        let outcome = match &self.shape {
+            Backend::Sqlite { .. } => self.try_write(),
+            Backend::Postgres { pool, .. } => {
+                let mut pooled = self.connection(pool)?;
+                let outcome = pooled.run_alone(probe::try_write);
+                // A lost connection, a lock or a standby says nothing about this obstacle.
+                let is_other = pooled.fault() != Some(Fault::Unknown)
+                    || matches!(outcome, Err(Error::Locked(_)));
+                if outcome.is_err() && is_other {
+                    return outcome;
+                }
+                outcome
+            }
+        };
+        self.writes.note(Obstacle::Failure, outcome.is_err());
         outcome
     }
 
@@ -230,7 +250,8 @@ mod tests {
         let url = DatabaseUrl::Sqlite(folder.path().join("a.db"));
         let wait = Duration::from_secs(1);
         let db = Db::open(&url, PoolSettings { size: 1, wait, prepared_statements: true }).unwrap();
-        db.writes.note(false);
+        db.writes.note(Obstacle::Failure, true);
+        assert!(!db.can_write());
         db.probe_writes().unwrap();
         assert!(db.can_write());
     }

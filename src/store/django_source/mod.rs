@@ -97,19 +97,28 @@ pub fn read_accounts(
     Ok(DjangoAccounts { table, users, addresses, extras })
 }
 
+/// Microseconds of a value that is no date, or one that Python does not have: `infinity`, and years
+/// above 9999.
+const NO_DATE: i64 = i64::MIN;
+
 /// Returns SQL for a time as microseconds since the epoch. On SQLite Django writes `2019-03-04
 /// 12:00:00.654321` in UTC, without the fraction if it is zero; other programs add a time zone.
 fn micros_in_sqlite(column: &str) -> String {
     let zone = format!("ltrim(substr({column}, 20), '.0123456789')");
     format!(
-        "CAST(strftime('%s', substr({column}, 1, 19) || {zone}) AS INTEGER) * 1000000 \
+        "CASE WHEN {column} IS NOT NULL THEN COALESCE( \
+         CAST(strftime('%s', substr({column}, 1, 19) || {zone}) AS INTEGER) * 1000000 \
          + CASE WHEN substr({column}, 20, 1) = '.' \
-           THEN CAST(round(CAST('0' || substr({column}, 20) AS REAL) * 1000000) AS INTEGER) ELSE 0 END"
+           THEN CAST(round(CAST('0' || substr({column}, 20) AS REAL) * 1000000) AS INTEGER) ELSE 0 END, \
+         {NO_DATE}) END"
     )
 }
 
 fn micros_in_postgres(column: &str) -> String {
-    format!("CAST(EXTRACT(EPOCH FROM {column}) * 1000000 AS BIGINT)")
+    format!(
+        "CASE WHEN {column} IS NULL THEN NULL WHEN isfinite({column}) AND {column} < '10000-01-01 00:00:00+00' \
+         THEN CAST(EXTRACT(EPOCH FROM {column}) * 1000000 AS BIGINT) ELSE {NO_DATE} END"
+    )
 }
 
 /// Reads row by row, so that the type of the key does not matter. Returns the accounts by user id,
@@ -180,20 +189,24 @@ fn unreadable(error: diesel::result::Error, table: &UserTable, position: usize) 
     }
 }
 
+/// Returns the text of a column of a row, or the reason why it cannot be imported.
+fn text(value: Option<Written>, table: &str, place: &str, column: &str) -> Result<Option<String>> {
+    let refuse = |cause: &str| Err(Error::Unsuitable(format!("{table}: {place} {cause}")));
+    match value {
+        Some(Written(Err(cause))) => refuse(&format!("has a {column} that is no text: {cause}")),
+        Some(Written(Ok(text))) if text.contains('\0') => {
+            refuse(&format!("has a NUL character in its {column}"))
+        }
+        Some(Written(Ok(text))) => Ok(Some(text)),
+        None => Ok(None),
+    }
+}
+
 /// Returns the account of a row, or the reason why it cannot be imported.
 fn user(row: Row, table: &UserTable, position: usize) -> Result<DjangoUser> {
     let refuse =
         |place: &str, cause: &str| Error::Unsuitable(format!("{}: {place} {cause}", table.name));
-    let read = |value: Option<Written>, place: &str, field: &str| match value {
-        Some(Written(Err(cause))) => {
-            Err(refuse(place, &format!("has a {field} that is no text: {cause}")))
-        }
-        Some(Written(Ok(text))) if text.contains('\0') => {
-            Err(refuse(place, &format!("has a NUL character in its {field}")))
-        }
-        Some(Written(Ok(text))) => Ok(Some(text)),
-        None => Ok(None),
-    };
+    let read = |value, place: &str, field| text(value, &table.name, place, field);
     let written = read(row.id, &format!("row {position}"), "id")?.unwrap_or_default();
     let Ok(id) = written.parse::<i64>() else {
         return Err(refuse(
@@ -214,11 +227,15 @@ fn user(row: Row, table: &UserTable, position: usize) -> Result<DjangoUser> {
     let Some(is_active) = row.is_active else { return missing("is_active") };
     let Some(is_staff) = row.is_staff else { return missing("is_staff") };
     let Some(is_superuser) = row.is_superuser else { return missing("is_superuser") };
+    let no_date = |field: &str| refuse(&place, &format!("has no {field} that is a date"));
     let date_joined = match (row.date_joined, table.column("date_joined")) {
+        (Some(NO_DATE), _) | (None, Some(_)) => return Err(no_date("date_joined")),
         (Some(micros), _) => UtcTime::from_micros(micros),
         (None, None) => UtcTime::from_micros(0),
-        (None, Some(_)) => return Err(refuse(&place, "has no date_joined that is a date")),
     };
+    if row.last_login == Some(NO_DATE) {
+        return Err(no_date("last_login"));
+    }
     Ok(DjangoUser {
         row: position,
         id,

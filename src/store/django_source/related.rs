@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{Bool, Text};
+use diesel::sql_types::{Bool, Nullable, Text};
 
 use super::accounts::{DjangoAddress, DjangoExtras, DjangoSocialAccount};
 use super::catalog::{Catalog, quoted};
 use super::second_factors::{self, Owner, SecondFactors};
 use super::user_table::UserTable;
+use super::{Written, text};
 use crate::store::{Conn, Error, Result};
 
 /// The accounts by the primary key of their table, to which other tables refer. The user ids may be
@@ -49,12 +50,12 @@ impl<'a> Owners<'a> {
         table: &str,
         rows: Vec<Row>,
         owner: impl Fn(&Row) -> &str,
-        resolved: impl Fn(Row, i64) -> T,
+        resolved: impl Fn(Row, i64) -> Result<T>,
     ) -> Result<Vec<T>> {
         let mut found = Vec::new();
         for row in rows {
             if let Some(id) = self.find(table, owner(&row))? {
-                found.push(resolved(row, id));
+                found.push(resolved(row, id)?);
             }
         }
         Ok(found)
@@ -74,38 +75,52 @@ struct OwnerRow {
 #[derive(QueryableByName)]
 struct AddressRow {
     #[diesel(sql_type = Text)]
-    owner: String,
+    id: String,
     #[diesel(sql_type = Text)]
-    email: String,
-    #[diesel(sql_type = Bool)]
-    verified: bool,
-    #[diesel(sql_type = Bool)]
-    is_primary: bool,
+    owner: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    email: Option<Written>,
+    #[diesel(sql_type = Nullable<Bool>)]
+    verified: Option<bool>,
+    #[diesel(sql_type = Nullable<Bool>)]
+    is_primary: Option<bool>,
 }
 
 #[derive(QueryableByName)]
 struct SocialRow {
     #[diesel(sql_type = Text)]
+    id: String,
+    #[diesel(sql_type = Text)]
     owner: String,
-    #[diesel(sql_type = Text)]
-    provider: String,
-    #[diesel(sql_type = Text)]
-    uid: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    provider: Option<Written>,
+    #[diesel(sql_type = Nullable<Text>)]
+    uid: Option<Written>,
+}
+
+/// Returns the value of a column, or the error that names table, row and column.
+fn required<T>(value: Option<T>, table: &str, row: &str, column: &str) -> Result<T> {
+    let missing = || Error::Unsuitable(format!("{table}: row {row} has no {column} (NULL)"));
+    value.ok_or_else(missing)
 }
 
 /// Reads the addresses of django-allauth, in the order in which they were added.
 pub(super) fn read_addresses(conn: &mut Conn, owners: &Owners) -> Result<Vec<DjangoAddress>> {
     let table = "account_emailaddress";
     let rows: Vec<AddressRow> = sql_query(format!(
-        "SELECT CAST(user_id AS TEXT) AS owner, COALESCE(email, '') AS email, verified, \
+        "SELECT CAST(id AS TEXT) AS id, CAST(user_id AS TEXT) AS owner, email, verified, \
          \"primary\" AS is_primary FROM {table} WHERE user_id IS NOT NULL ORDER BY id"
     ))
     .load(conn)?;
-    let address = |row: AddressRow, user_id| DjangoAddress {
-        user_id,
-        email: row.email,
-        verified: row.verified,
-        is_primary: row.is_primary,
+    let address = |row: AddressRow, user_id| {
+        let AddressRow { id, email, verified, is_primary, .. } = row;
+        Ok(DjangoAddress {
+            user_id,
+            // Some sites have NULL where Django has an empty text.
+            email: text(email, table, &format!("row {id}"), "email")?.unwrap_or_default(),
+            verified: required(verified, table, &id, "verified")?,
+            is_primary: required(is_primary, table, &id, "primary")?,
+        })
     };
     owners.resolve(table, rows, |row| &row.owner, address)
 }
@@ -154,14 +169,18 @@ const SOCIAL_ACCOUNTS: &str = "socialaccount_socialaccount";
 
 fn read_social(conn: &mut Conn, owners: &Owners) -> Result<Vec<DjangoSocialAccount>> {
     let rows: Vec<SocialRow> = sql_query(format!(
-        "SELECT CAST(user_id AS TEXT) AS owner, provider, uid FROM {SOCIAL_ACCOUNTS} \
+        "SELECT CAST(id AS TEXT) AS id, CAST(user_id AS TEXT) AS owner, provider, uid FROM {SOCIAL_ACCOUNTS} \
          WHERE user_id IS NOT NULL ORDER BY id"
     ))
     .load(conn)?;
-    let account = |row: SocialRow, user_id| DjangoSocialAccount {
-        user_id,
-        provider: row.provider,
-        uid: row.uid,
+    let account = |row: SocialRow, user_id| {
+        let SocialRow { id, provider, uid, .. } = row;
+        let read = |value, column| {
+            let value = text(value, SOCIAL_ACCOUNTS, &format!("row {id}"), column)?;
+            required(value, SOCIAL_ACCOUNTS, &id, column)
+        };
+        let (provider, uid) = (read(provider, "provider")?, read(uid, "uid")?);
+        Ok(DjangoSocialAccount { user_id, provider, uid })
     };
     owners.resolve(SOCIAL_ACCOUNTS, rows, |row| &row.owner, account)
 }
@@ -211,7 +230,7 @@ fn read_owners(
          WHERE ({condition}) AND {column} IS NOT NULL"
     ))
     .load(conn)?;
-    let mut found = owners.resolve(table, rows, |row| &row.owner, |_, id| id)?;
+    let mut found = owners.resolve(table, rows, |row| &row.owner, |_, id| Ok(id))?;
     found.sort_unstable();
     Ok(found)
 }

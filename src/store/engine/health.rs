@@ -1,7 +1,7 @@
 //! Health of the database as the statements of a connection show it: whether it accepts writes, and
 //! whether a failed transaction may be repeated.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -9,24 +9,53 @@ use diesel::connection::InstrumentationEvent;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use tracing::Level;
 
-/// Last known state of writes: possible or not. Shared by all connections of a pool.
-#[derive(Clone, Debug)]
-pub(crate) struct WriteState(Arc<AtomicBool>);
+/// An obstacle to all writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    /// The server is a standby, or an operator has closed it for writes.
+    ReadOnly = 1,
+    /// Writes fail, for example on a full disk.
+    Failure = 2,
+}
 
-impl Default for WriteState {
-    fn default() -> Self {
-        Self(Arc::new(AtomicBool::new(true)))
-    }
+/// Last known state of writes: possible or not. Shared by all connections of a pool.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct WriteState {
+    /// The bits of the obstacles.
+    obstacles: Arc<AtomicU8>,
+    is_doubtful: Arc<AtomicBool>,
 }
 
 impl WriteState {
     pub(crate) fn can_write(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.obstacles.load(Ordering::Relaxed) == 0
     }
 
-    /// Records the result of a write. A change is logged once.
-    pub(crate) fn note(&self, can_write: bool) {
-        match (self.0.swap(can_write, Ordering::Relaxed), can_write) {
+    pub(crate) fn has(&self, obstacle: Obstacle) -> bool {
+        self.obstacles.load(Ordering::Relaxed) & obstacle as u8 != 0
+    }
+
+    /// Asks for a trial write: a write failed for a reason that Diesel does not name.
+    pub(crate) fn doubt(&self) {
+        self.is_doubtful.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether a trial write was asked for since the last call.
+    pub(crate) fn take_doubt(&self) -> bool {
+        self.is_doubtful.swap(false, Ordering::Relaxed)
+    }
+
+    /// Records whether there is an obstacle. A change of whether writes are possible is logged
+    /// once.
+    pub(crate) fn note(&self, obstacle: Obstacle, is_there: bool) {
+        let bit = obstacle as u8;
+        let before = if is_there {
+            self.obstacles.fetch_or(bit, Ordering::Relaxed)
+        } else {
+            self.obstacles.fetch_and(!bit, Ordering::Relaxed)
+        };
+        let after = if is_there { before | bit } else { before & !bit };
+        match (before == 0, after == 0) {
             (true, false) => tracing::error!("writes are impossible: the database accepts none"),
             (false, true) => tracing::info!("writes are possible again"),
             _ => {}

@@ -7,7 +7,7 @@ use diesel::connection::{Connection, TransactionManager};
 use diesel::pg::PgConnection;
 
 use crate::store::engine::connection::{Conn, Manager, ReadOnly};
-use crate::store::engine::health::{Fault, Faults};
+use crate::store::engine::health::{Fault, Faults, Obstacle};
 use crate::store::engine::transaction::{Durability, begin_waiting, finish};
 use crate::store::{Error, Result};
 
@@ -108,7 +108,7 @@ impl r2d2::ManageConnection for Manager {
         }
         let State { takes_writes, limits_waits } = state(postgres)?;
         if takes_writes || pooled.is_new() {
-            self.writes.note(takes_writes);
+            self.writes.note(Obstacle::ReadOnly, !takes_writes);
             (pooled.proven, pooled.limits_waits) = (Some(Instant::now()), limits_waits);
             return Ok(());
         }

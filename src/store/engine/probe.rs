@@ -9,21 +9,26 @@ use crate::store::engine::transaction::{begin, rollback};
 use crate::store::{Conn, Error, Result};
 
 /// Writes a row and rolls it back. Before a commit, SQLite writes to the disk only what exceeds its
-/// cache, so the row is larger than the cache, which is made small first.
+/// cache, so the row is larger than the cache, which is made small first. Postgres finds room for a
+/// small row on a full disk, so the row has 64 KiB that cannot be compressed, outside the table.
 pub(crate) fn try_write(conn: &mut Conn) -> Result<()> {
-    let name = match conn {
+    let insert = match conn {
         Conn::Sqlite(sqlite) => {
             sqlite.batch_execute("PRAGMA cache_size = 4;")?;
-            "hex(zeroblob(32768))"
+            "INSERT INTO limits (name, uses, resets_at, waits_until) \
+             VALUES (hex(zeroblob(32768)), 0, 0, 0)"
         }
-        Conn::Postgres(_) => "'of the doctor'",
+        Conn::Postgres(_) => {
+            "INSERT INTO outbox (id, kind, recipient, locale, subject_id, status, attempts, \
+             next_attempt_at, created_at, last_error) \
+             SELECT md5(random()::text), 'trial', '', '', '', 'sent', 0, 0, 0, \
+             string_agg(md5(random()::text), '') FROM generate_series(1, 2048)"
+        }
     };
     let began = Instant::now();
     begin(conn)?;
-    let insert =
-        format!("INSERT INTO limits (name, uses, resets_at, waits_until) VALUES ({name}, 0, 0, 0)");
     let written =
-        locks::limit_waits(conn).and_then(|()| conn.batch_execute(&insert).map_err(Error::from));
+        locks::limit_waits(conn).and_then(|()| conn.batch_execute(insert).map_err(Error::from));
     // SQLite has already rolled back if the disk is full.
     if written.is_ok() || matches!(conn, Conn::Postgres(_)) {
         rollback(conn);

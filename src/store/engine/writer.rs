@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use diesel::connection::{Connection as _, InstrumentationEvent, SimpleConnection as _};
 
 use crate::store::engine::connection::Manager;
-use crate::store::engine::health::log_statement;
+use crate::store::engine::health::{Obstacle, log_statement};
 use crate::store::engine::transaction::{
     Durability, begin, commit, in_transaction, roll_back_savepoints, set_durability,
 };
@@ -112,7 +112,7 @@ fn write_until_closed(manager: &Manager, wake_up: &WakeUp, jobs: &Receiver<Box<d
         let mut batch = vec![first];
         batch.extend(jobs.try_iter().take(JOBS_PER_COMMIT - 1));
         let committed = open_and_commit(manager, &mut connection, &mut batch);
-        manager.writes().note(committed.is_ok());
+        manager.writes().note(Obstacle::Failure, committed.is_err());
         wake_up.end_transaction(committed.is_ok());
         if let Err(error) = &committed {
             tracing::error!(%error, "cannot write to SQLite");

@@ -142,19 +142,17 @@ on_both! {
         assert!(gone.is_err(), "an identity of no user");
     }
 
-    fn an_import_leaves_what_is_linked(world) {
+    fn an_import_finds_the_owners_of_identities_and_links_none_twice(world) {
         let db = database(&world);
         let (mina, ravi) = (user(&db, "mina", "!"), user(&db, "ravi", "!"));
-        link(&db, &identity(mina, "https://a.example", "s1")).unwrap();
-        let all = vec![
-            identity(ravi, "https://a.example", "s1"),
-            identity(ravi, "https://a.example", "s2"),
-            identity(ravi, "https://b.example", "s1"),
-        ];
-        let again = all.clone();
-        assert_eq!(db.write(move |conn| identities::insert_missing(conn, all)).unwrap(), 2);
-        assert_eq!(db.write(move |conn| identities::insert_missing(conn, again)).unwrap(), 0);
-        let key = IdentityKey::new("https://a.example", "s1").unwrap();
-        assert_eq!(owner(&db, &key), Some(mina));
+        let of_mina = identity(mina, "https://a.example", "s1");
+        link(&db, &of_mina).unwrap();
+        let all = ["s1", "s2"].map(|subject| identity(ravi, "https://a.example", subject));
+        let keys = all.each_ref().map(|identity| identity.key.clone());
+        let owners = db.read(|conn| identities::find_owners(conn, &keys)).unwrap();
+        assert_eq!(owners.into_iter().collect::<Vec<_>>(), [(of_mina.key.clone(), mina)]);
+        let linked = db.write(move |conn| identities::insert_all(conn, &all));
+        assert!(matches!(linked, Err(Error::Duplicate(Unique::Identity))), "{linked:?}");
+        assert_eq!(keys.map(|key| owner(&db, &key)), [Some(mina), None]);
     }
 }

@@ -11,6 +11,7 @@ mod export;
 mod former_names;
 mod identities;
 mod notices;
+mod numbers;
 mod page;
 mod policies;
 mod profile;

@@ -515,6 +515,123 @@ on_both! {
     }
 }
 
+const SOCIAL_CONFLICTS: &str = "\
+41 moved: the google account is that of 40 in Hallpass, and the only way to log in
+42 twin: the kakao account is that of 43 in Django
+43 other-twin: the kakao account is that of 42 in Django, and the only way to log in
+45 double: the google account is that of 40 in Django
+here already, left as they are: 13
+collide: 4
+";
+
+on_both! {
+    /// An identity that another account has is no way to log in, so its account is not imported
+    /// without it.
+    fn an_identity_of_another_account_is_a_conflict(setup) {
+        let target = &Target::from(setup);
+        let site = &target.site(Tables::WithAllauth);
+        site.execute(
+            "CREATE TABLE socialaccount_socialaccount (id integer PRIMARY KEY, provider varchar(200) \
+             NOT NULL, uid varchar(191) NOT NULL, user_id bigint NOT NULL)",
+        );
+        let add = |id, name: &str, identities: &[(i64, &str, &str)]| {
+            site.add(id, name, &format!("{name}@example.com"), "!");
+            for (row, provider, uid) in identities {
+                site.execute(&format!(
+                    "INSERT INTO socialaccount_socialaccount VALUES ({row}, '{provider}', '{uid}', {id})"
+                ));
+            }
+        };
+        let google = |user, subject: &str| (user, format!("https://accounts.google.com {subject}"));
+        add(40, "first", &[(1, "google", "g1")]);
+        target.import_all(site, &[]);
+        assert_eq!(target.identities(), [google(40, "g1")]);
+
+        site.execute("UPDATE socialaccount_socialaccount SET user_id = 41 WHERE id = 1");
+        add(41, "moved", &[]);
+        add(42, "twin", &[(2, "kakao", "k1"), (3, "google", "g2")]);
+        add(43, "other-twin", &[(4, "kakao", "k1")]);
+        // Two rows of one account are one identity.
+        add(44, "fine", &[(5, "google", "g4"), (6, "google", "g4")]);
+        // Another identity of an account that an earlier import created.
+        site.execute("INSERT INTO socialaccount_socialaccount VALUES (7, 'google', 'g5', 40)");
+        add(45, "double", &[(8, "google", "g5"), (9, "google", "g6")]);
+        for options in [&["--dry-run"][..], &[]] {
+            let refused = target.import(site, options);
+            assert!(!refused.success);
+            assert!(refused.stdout.starts_with(SOCIAL_CONFLICTS), "{}", refused.stdout);
+            assert!(refused.stdout.ends_with("imported: 0\n"), "{}", refused.stdout);
+            assert_eq!((target.stored().len(), target.identities().len()), (13, 1));
+        }
+        let counted = "social accounts, imported as identities: 1\n";
+        for options in [&["--skip-conflicts", "--dry-run"][..], &["--skip-conflicts"]] {
+            let told = target.import_all(site, options);
+            assert!(told.starts_with(SOCIAL_CONFLICTS) && told.contains(counted), "{told}");
+            assert!(told.ends_with("imported: 1\n"), "{told}");
+        }
+        assert_eq!(target.identities(), [google(40, "g1"), google(44, "g4")]);
+    }
+}
+
+on_both! {
+    fn a_null_in_a_table_of_allauth_is_told_with_its_row_and_column(setup) {
+        let target = &Target::from(setup);
+        let site = &target.site(Tables::Plain);
+        for table in [
+            "account_emailaddress (id integer PRIMARY KEY, email varchar(254), verified bool, \
+             \"primary\" bool, user_id bigint)",
+            "socialaccount_socialaccount (id integer PRIMARY KEY, provider varchar(200), \
+             uid varchar(191), user_id bigint)",
+        ] {
+            site.execute(&format!("CREATE TABLE {table}"));
+        }
+        for (table, values, column) in [
+            ("account_emailaddress", "'a@example.com', NULL, TRUE", "verified"),
+            ("account_emailaddress", "'a@example.com', TRUE, NULL", "primary"),
+            ("socialaccount_socialaccount", "NULL, 'g1'", "provider"),
+            ("socialaccount_socialaccount", "'google', NULL", "uid"),
+        ] {
+            // Rows of users that the site does not have any more are left out.
+            site.execute(&format!("INSERT INTO {table} VALUES (6, {values}, 999)"));
+            assert!(target.import(site, &["--dry-run"]).success, "{table} {column}");
+            site.execute(&format!("INSERT INTO {table} VALUES (7, {values}, 3)"));
+            let refused = target.import(site, &[]);
+            let told = format!("{table}: row 7 has no {column} (NULL)");
+            assert!(refused.stderr.contains(&told), "{}", refused.stderr);
+            site.execute(&format!("DELETE FROM {table}"));
+        }
+        if site.is_on_sqlite() {
+            site.execute(
+                "INSERT INTO socialaccount_socialaccount VALUES (8, 'google', CAST(x'62ff72' AS TEXT), 3)",
+            );
+            let refused = target.import(site, &[]);
+            let told = "socialaccount_socialaccount: row 8 has a uid that is no text";
+            assert!(refused.stderr.contains(told), "{}", refused.stderr);
+        }
+    }
+}
+
+on_both! {
+    fn a_time_that_is_no_date_of_python_is_told_with_its_row_and_column(setup) {
+        let target = &Target::from(setup);
+        let site = &target.site(Tables::Plain);
+        let times = ["infinity", "-infinity", "294276-12-31 00:00:00", "10000-01-01 00:00:00"];
+        for column in ["date_joined", "last_login"] {
+            for time in times {
+                site.execute(&format!("UPDATE auth_user SET {column} = '{time}' WHERE id = 3"));
+                let refused = target.import(site, &[]);
+                let told = format!("auth_user: row 3 has no {column} that is a date");
+                assert!(refused.stderr.contains(&told), "{time}: {}", refused.stderr);
+            }
+            let last = "9999-12-31 23:59:59.999999+00:00";
+            site.execute(&format!("UPDATE auth_user SET {column} = '{last}' WHERE id = 3"));
+        }
+        target.import_all(site, &[]);
+        assert_eq!(target.one(3).created_at, 253_402_300_799_999_999);
+        assert_eq!(target.one(3).last_login_at, Some(253_402_300_799_999_999));
+    }
+}
+
 on_both! {
     fn unusual_data_of_a_site_is_listed(setup) {
         let target = &Target::from(setup);

@@ -14,6 +14,7 @@ use crate::missing::needs;
 use crate::postgres::Cluster;
 use crate::service::Setup;
 use crate::sql;
+use crate::waiting::wait_until;
 
 const MINA: &str = "mina@example.com";
 
@@ -40,6 +41,15 @@ impl SmallDisk {
         }
         let length = filler.metadata().unwrap().len();
         filler.set_len(length - room).unwrap();
+    }
+
+    fn fill(&self) {
+        self.fill_but(0);
+    }
+
+    fn make_read_only(&self) {
+        let remounted = Command::new("mount").args(["-o", "remount,ro"]).arg(&self.0).status();
+        assert!(remounted.unwrap().success());
     }
 
     fn empty(&self) {
@@ -104,12 +114,17 @@ fn a_full_disk_costs_503_for_writes_and_loses_nothing(setup: &Setup, disk: &Smal
     disk.fill_but(0);
     let report = setup.run(&["doctor"]).stdout;
     let database = report.lines().find(|line| line.contains(" database: ")).unwrap();
-    if setup.database_url().starts_with("sqlite") {
-        assert!(database.starts_with("FAIL ") && database.contains("takes no writes"), "{report}");
-        assert!(!report.contains("writes are impossible"), "{report}");
-    }
+    assert!(database.starts_with("FAIL ") && database.contains("takes no writes"), "{report}");
+    assert!(!report.contains("writes are impossible"), "{report}");
+    wait_until("the state", || {
+        // A small write may find room, which others then lack.
+        api.try_register("full@example.com").unwrap();
+        api.get("/readyz").body["components"]["writes"] == "impossible"
+    });
 
     disk.empty();
+    wait_until("writes", || api.get("/readyz").body["components"]["writes"] == "possible");
+    assert!(api.get_text("/metrics").contains("\nhallpass_database_writable 1\n"));
     let started = Instant::now();
     while api.log_in(MINA, PASSWORD).status != 200 {
         assert!(started.elapsed() < Duration::from_secs(10), "{}", service.log());
@@ -130,6 +145,36 @@ fn a_full_disk_costs_503_for_writes_and_loses_nothing(setup: &Setup, disk: &Smal
     let log = service.log();
     assert!(!log.contains("panic") && !log.contains("internal error"), "{log}");
     service.stop();
+}
+
+/// The lines of `doctor` about the mail and the database.
+fn doctor(setup: &Setup) -> [String; 2] {
+    let report = setup.run(&["doctor"]).stdout;
+    ["mail", "database"].map(|name| {
+        let line = report.lines().find(|line| line.contains(&format!(" {name}: ")));
+        line.unwrap_or_else(|| panic!("no {name} in {report}")).to_owned()
+    })
+}
+
+#[test]
+fn doctor_tells_a_folder_that_is_full_or_read_only() {
+    let setup = Setup::on_sqlite()
+        .with("HALLPASS_MAIL_DIR", "disk/mail")
+        .with("DATABASE_URL", "sqlite://disk/data/hallpass.db");
+    let Some(disk) = SmallDisk::mount(setup.folder().join("disk"), "1m") else { return };
+    let [mail, database] = doctor(&setup);
+    assert!(mail.starts_with("ok "), "{mail}");
+    assert!(database.contains("the first start makes it"), "{database}");
+    for make_unusable in [SmallDisk::fill, SmallDisk::make_read_only] {
+        make_unusable(&disk);
+        let [mail, database] = doctor(&setup);
+        assert!(mail.starts_with("FAIL ") && mail.contains("cannot be written to"), "{mail}");
+        assert!(database.starts_with("FAIL ") && database.contains("cannot be made"), "{database}");
+        if disk.filler().exists() {
+            disk.empty();
+        }
+    }
+    assert_eq!(fs::read_dir(disk.0.join("mail")).unwrap().count(), 0, "the trials are gone");
 }
 
 #[test]

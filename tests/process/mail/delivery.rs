@@ -1,5 +1,6 @@
 //! From a registration to a verified address, through real mail servers with real faults.
 
+use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -76,6 +77,30 @@ on_both! {
         wait_until("the mail", || sql::count(&setup, "outbox WHERE status = 'sent'") == 1);
         assert_eq!(server.accepted(), ["mina@example.com"]);
         service.wait_for_log("expired before its conclusion", 1);
+    }
+}
+
+on_both! {
+    /// An account can be deleted while a mail to it is sent. Its job is erased then.
+    fn a_mail_that_is_erased_while_it_is_sent_is_no_expired_lease(setup) {
+        let (arrive, arrived) = mpsc::channel();
+        let (go_on, may_go_on) = mpsc::channel();
+        let may_go_on = Mutex::new(may_go_on);
+        let server = ScriptedServer::start(move |said| {
+            if said.line == "." {
+                arrive.send(()).unwrap();
+                may_go_on.lock().unwrap().recv_timeout(RETRIES).unwrap();
+            }
+            Act::Usual
+        });
+        let setup = setup.with("HALLPASS_SMTP_URL", &server.url());
+        let service = setup.start();
+        service.api().register("mina@example.com");
+        arrived.recv_timeout(RETRIES).unwrap();
+        sql::change(&setup, "DELETE FROM outbox");
+        go_on.send(()).unwrap();
+        service.wait_for_log("a job was erased before its conclusion", 1);
+        assert!(!service.log().contains("expired before its conclusion"), "{}", service.log());
     }
 }
 

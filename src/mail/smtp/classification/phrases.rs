@@ -2,6 +2,8 @@
 
 // Advice is fixed text: the text of a server may repeat addresses and secrets.
 pub(super) const URL: &str = "HALLPASS_SMTP_URL";
+pub(super) const LOG_IN: &str = "the log-in, user and password in HALLPASS_SMTP_URL";
+pub(super) const TLS: &str = "TLS, smtps:// or ?tls=required in HALLPASS_SMTP_URL";
 pub(super) const EHLO_NAME: &str = "the EHLO name, HALLPASS_SMTP_EHLO_NAME";
 pub(super) const MAIL_FROM: &str = "the sender, HALLPASS_MAIL_FROM";
 pub(super) const RELAY: &str = "the permission to relay: user and password in HALLPASS_SMTP_URL";
@@ -34,6 +36,15 @@ pub(super) fn named_fault(text: &str) -> Option<&'static str> {
 pub(super) fn has_any(text: &str, words: &[&str]) -> bool {
     words.iter().any(|words| text.contains(words))
 }
+
+/// A demand for a log-in, under a code of another meaning.
+pub(super) const LOG_IN_FIRST: [&str; 5] = [
+    "authentication required",
+    "authentication is required",
+    "not authenticated",
+    "must authenticate",
+    "not logged in",
+];
 
 /// A sending quota of Gmail, Microsoft, Amazon SES, Mailgun and others.
 pub(super) const SENDING_QUOTA: [&str; 14] = [

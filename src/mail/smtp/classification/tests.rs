@@ -167,6 +167,45 @@ fn refusals_of_this_service_are_about_the_configuration() {
 }
 
 #[test]
+fn demands_for_a_log_in_are_about_the_log_in_at_every_step() {
+    for step in [
+        Step::Greeting,
+        Step::Hello,
+        Step::StartTls,
+        Step::LogIn,
+        Step::Sender,
+        Step::Recipient,
+        Step::Data,
+        Step::Content,
+    ] {
+        for (line, setting) in [
+            ("530 5.7.0 Authentication Required. For more information, go to", LOG_IN),
+            ("530 5.7.57 Client not authenticated to send mail.", LOG_IN),
+            ("530", LOG_IN),
+            ("534 5.7.9 Application-specific password required", LOG_IN),
+            ("535 5.7.8 Username and Password not accepted", LOG_IN),
+            ("538 5.7.11 Encryption required for requested authentication mechanism", TLS),
+            ("530 5.7.0 Must issue a STARTTLS command first", TLS),
+        ] {
+            let error = classified(step, line);
+            assert_eq!(error.class, FailureClass::Configuration, "{step:?}: {line}");
+            assert!(error.text.ends_with(setting), "{step:?}: {}", error.text);
+        }
+    }
+    for line in [
+        "550 Authentication required",
+        "550 5.7.1 Client was not authenticated",
+        "553 5.7.1 <auth@a.example>: Sender address rejected: not logged in",
+    ] {
+        let error = classified(Step::Sender, line);
+        assert!(error.text.ends_with(LOG_IN), "{}", error.text);
+    }
+    for line in ["530 5.7.0 Authentication Required", "530 5.7.0 Must issue a STARTTLS command"] {
+        assert_eq!(classified(Step::Sender, line).scope, FailureScope::Server, "{line}");
+    }
+}
+
+#[test]
 fn temporary_refusals_stay_temporary() {
     for step in [Step::Greeting, Step::LogIn, Step::Sender] {
         let error = classified(step, "421 4.7.0 too many connections");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hallpass::domain::{
     Amr, ApiKey, ApiKeyId, Challenge, ChallengeKind, Device, Email, EmailChange, EndReason,
-    EventContext, EventId, EventKind, FlowOutcome, IdentityId, IdentityKey, LeaseId,
+    EventContext, EventId, EventKind, FlowOutcome, IdentityId, IdentityKey, JobId, LeaseId,
     LinkedIdentity, Locale, PasswordHash, PendingIdentity, Registration, Scope, SealedKey, Session,
     SessionId, SocialFlow, TokenHash, Transport, User, UserId, Username, UtcTime,
 };
@@ -291,6 +291,7 @@ fn call_jobs(conn: &mut Conn, recorder: &Recorder) -> QueuedMail {
     let without_lanes = vec!["example.org".to_owned()];
     let due = DueJobs { kinds: &MailKind::NAMES, without_lanes, now: NOW };
     call!(recorder, jobs::is_any_due(conn, &due));
+    assert!(!call!(recorder, jobs::is_there(conn, &JobId("gone".to_owned()))));
     let lease = LeaseId("lease".to_owned());
     let claim = Claim { due, lease, limit: 10, retries_first: true, until: LATER };
     let mut claimed = call!(recorder, jobs::claim_due(conn, &claim));
@@ -380,7 +381,9 @@ fn call_identities(conn: &mut Conn, recorder: &Recorder) {
     };
     let (first, second) = (identity("new-1"), identity("new-2"));
     call!(recorder, identities::insert(conn, &first));
-    assert_eq!(call!(recorder, identities::insert_missing(conn, vec![second, first.clone()])), 1);
+    call!(recorder, identities::insert_all(conn, std::slice::from_ref(&second)));
+    let keys = [first.key.clone(), second.key];
+    assert_eq!(call!(recorder, identities::find_owners(conn, &keys)).len(), 2);
     assert_eq!(call!(recorder, identities::find_by_key(conn, &first.key)), Some(first.clone()));
     call!(recorder, identities::list_of_user(conn, USER));
     call!(recorder, identities::record_use(conn, &first.id, first.email.as_deref(), LATER));
