@@ -92,6 +92,22 @@ where
     }
 }
 
+/// Makes deleted data unreadable soon after each deletion, whose response does not wait for that.
+/// After a crash, the purge at the next start does it.
+pub async fn forget_deleted(flows: Arc<Flows>, stop: impl Future<Output = ()>) {
+    tokio::pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => return,
+            () = flows.next_deletion() => {}
+        }
+        let flows = Arc::clone(&flows);
+        if let Err(error) = tokio::task::spawn_blocking(move || flows.forget_deleted()).await {
+            tracing::error!(%error, "maintenance panicked; the next purge repeats it");
+        }
+    }
+}
+
 /// Runs `work` immediately and then every `period`, on a thread that may block.
 pub async fn repeat(
     flows: Arc<Flows>,

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use tokio::sync::Notify;
+
 use super::secret_file;
 use super::start_error::StartError;
 use crate::clock::Clock;
@@ -47,6 +49,7 @@ pub fn build_flows(config: &Config, clock: Arc<dyn Clock>) -> Result<Flows, Star
         log_ins: Counters::new(flows::LOG_INS),
         mails: Arc::default(),
         unreleased: Unreleased::default(),
+        deletions: Notify::new(),
         stopping: AtomicBool::new(false),
     };
     flows.open_keys().map_err(|error| without_keys(config, error))?;

@@ -128,6 +128,10 @@ impl App {
             Flows::purge,
             background::stop_of(stopped.clone()),
         ));
+        let deletions = tokio::spawn(background::forget_deleted(
+            Arc::clone(&self.flows),
+            background::stop_of(stopped.clone()),
+        ));
         let clock = tokio::spawn(background::repeat(
             Arc::clone(&self.flows),
             background::CLOCK_PERIOD,
@@ -152,7 +156,7 @@ impl App {
         drop(stop);
         self.flows.stop_purges();
         let finished = tokio::time::timeout(self.shutdown_timeout + LAST_STORES, async {
-            for task in [mail, sync, keys, purge, clock, probe, releases] {
+            for task in [mail, sync, keys, purge, deletions, clock, probe, releases] {
                 if let Err(error) = task.await {
                     tracing::error!(%error, "a background task failed");
                 }

@@ -203,6 +203,7 @@ impl Users {
                 let user = self.find(&user)?;
                 confirm("Delete", &user, consent.yes)?;
                 self.flows.delete_user(&Caller::Operator, user.id)?;
+                self.flows.forget_deleted();
                 let id = user.id;
                 let text = if self.json { printed::deleted(id) } else { format!("deleted {id}") };
                 Ok(print(&(text + "\n"))?)

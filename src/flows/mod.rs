@@ -23,6 +23,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 pub use crate::security::access_token::{Claims, VerifiedToken};
 pub use crate::security::revocations::Ended;
 pub use crate::store::events::EventPage;
@@ -174,6 +176,8 @@ pub struct Flows {
     pub(crate) mails: Arc<MailMetrics>,
     /// Uses of limits that could not be released yet.
     pub(crate) unreleased: Unreleased,
+    /// Signal of each deletion. The service then makes the data unreadable.
+    pub(crate) deletions: Notify,
     /// True once the service is stopping. A purge then ends early.
     pub(crate) stopping: AtomicBool,
 }

@@ -56,7 +56,7 @@ impl Flows {
         if let Err(error) = self.erase_account(id, ERASE_AT_ONCE) {
             tracing::warn!(user_id = id.0, %error, "data of a deleted user is not erased yet; the next purge does it");
         }
-        self.forget_deleted();
+        self.deletions.notify_one();
     }
 }
 

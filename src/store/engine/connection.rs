@@ -26,6 +26,9 @@ pub enum Conn {
     Sqlite(SqliteConnection),
 }
 
+/// Time for which a statement on SQLite waits for a lock, in milliseconds.
+const BUSY_TIMEOUT: &str = "PRAGMA busy_timeout = 5000;";
+
 /// Flag of a connection that may only read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReadOnly(pub bool);
@@ -96,9 +99,10 @@ impl Manager {
         let mut conn = SqliteConnection::establish(path)?;
         // synchronous: an acknowledged write survives a power cut. secure_delete: what is deleted
         // is overwritten with zeros.
+        conn.batch_execute(BUSY_TIMEOUT)?;
         conn.batch_execute(
-            "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-             PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;",
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+             PRAGMA secure_delete = ON;",
         )?;
         // In KiB, for the writer: the inner pages of the indexes of a million users.
         conn.batch_execute(if self.read_only.0 {
@@ -123,7 +127,7 @@ pub(crate) fn open_to_look(url: &DatabaseUrl) -> Result<Conn> {
     let path = path.to_str().ok_or_else(|| Error::Internal("path is not UTF-8".into()))?;
     let uri = format!("file:{}?mode=ro", utf8_percent_encode(path, NOT_IN_A_URI));
     let mut conn = SqliteConnection::establish(&uri)?;
-    conn.batch_execute("PRAGMA busy_timeout = 5000;")?;
+    conn.batch_execute(BUSY_TIMEOUT)?;
     Ok(Conn::Sqlite(conn))
 }
 
@@ -161,16 +165,14 @@ fn with_lock_timeout(url: &str, timeout: Duration) -> Option<String> {
 }
 
 /// Writes SQLite's log into the file and empties it: both may hold what was deleted since. A log
-/// that is being read stays until the next call.
-pub(crate) fn empty_log(manager: &Manager) -> Result<()> {
-    if let Conn::Sqlite(sqlite) = &mut manager.open()? {
-        // The first copies while others write. Writers wait for the second, which has little left.
-        sqlite.batch_execute(
-            "PRAGMA wal_checkpoint(PASSIVE); \
-             PRAGMA busy_timeout = 20; PRAGMA wal_checkpoint(TRUNCATE);",
-        )?;
-    }
-    Ok(())
+/// that is being read stays until the next call. A connection that only reads may do it.
+pub(crate) fn empty_log(conn: &mut Conn) -> Result<()> {
+    let Conn::Sqlite(sqlite) = conn else { return Ok(()) };
+    // The first copies while others write. Writers wait for the second, which has little left.
+    sqlite.batch_execute("PRAGMA wal_checkpoint(PASSIVE); PRAGMA busy_timeout = 20;")?;
+    let emptied = sqlite.batch_execute("PRAGMA wal_checkpoint(TRUNCATE);");
+    sqlite.batch_execute(BUSY_TIMEOUT)?;
+    Ok(emptied?)
 }
 
 /// A server has a clock of its own; a file goes by that of this machine.
