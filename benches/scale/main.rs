@@ -32,12 +32,11 @@ mod social;
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Duration;
 use std::{fs, io, thread};
 
 use requests::{Operation, operations};
 use serde_json::Value;
-use service::Service;
+use service::{Measured, Service};
 
 /// The most that a request should take with many users, compared with few.
 const GOAL: f64 = 1.15;
@@ -102,7 +101,7 @@ fn main() {
     assert_complete(&services[0]);
     let chosen: Vec<Operation> =
         operations().into_iter().filter(|it| it.name.contains(&only)).collect();
-    let mut times = vec![vec![Vec::new(); services.len()]; chosen.len()];
+    let mut measured = vec![vec![Vec::new(); services.len()]; chosen.len()];
     // The first round warms caches and connections.
     for round in 0..=rounds {
         for folder in
@@ -110,19 +109,19 @@ fn main() {
         {
             read_files(&folder);
         }
-        for (operation, times) in chosen.iter().zip(&mut times) {
+        for (operation, measured) in chosen.iter().zip(&mut measured) {
             // What a request leaves to be done, such as a mail, is done while the next service
             // answers: in every second round the large services go first.
             for turn in 0..services.len() {
                 let index = (turn + services.len() / 2 * (round % 2)) % services.len();
-                let took = services[index].measure(operation);
+                let request = services[index].measure(operation);
                 if round > 0 {
-                    times[index].push(took);
+                    measured[index].push(request);
                 }
             }
         }
     }
-    print_table(few, many, &chosen, times);
+    print_table(few, many, &chosen, &measured);
 }
 
 /// Reads all files of a folder, so that the system has them in memory.
@@ -150,28 +149,39 @@ fn assert_complete(service: &Service) {
     assert!(missing.is_empty(), "not asked: {missing:?}");
 }
 
-/// `times` are those of each operation at each service: few users, then many.
-fn print_table(few: u32, many: u32, chosen: &[Operation], times: Vec<Vec<Vec<Duration>>>) {
-    let has_postgres = times.first().is_some_and(|times| times.len() > 2);
+/// `measured` are the requests of each operation at each service: few users, then many.
+fn print_table(few: u32, many: u32, chosen: &[Operation], measured: &[Vec<Vec<Measured>>]) {
+    let has_postgres = measured.first().is_some_and(|services| services.len() > 2);
     let names = if has_postgres { &["SQLite", "Postgres"][..] } else { &["SQLite"] };
-    println!("Medians in milliseconds with {few} and {many} users.\n");
+    println!("Medians in milliseconds with {few} and {many} users, and of pages that are read.\n");
     let columns =
         names.iter().flat_map(|name| [format!("{name}, few"), "many".into(), "ratio".into()]);
+    let columns = columns.chain(["pages, few".to_owned(), "many".to_owned()]);
     print_row("request", columns);
-    print_row("---", (0..3 * names.len()).map(|_| "---".to_owned()));
+    print_row("---", (0..3 * names.len() + 2).map(|_| "---".to_owned()));
     let mut beyond = 0;
-    for (operation, times) in chosen.iter().zip(times) {
-        let medians: Vec<f64> = times.into_iter().map(median).collect();
+    for (operation, services) in chosen.iter().zip(measured) {
+        let median_time = |requests: &Vec<Measured>| {
+            median(requests.iter().map(|it| it.took).collect()).as_secs_f64() * 1_000.0
+        };
+        let median_reads =
+            |index: usize| median(services[index].iter().map(|it| it.reads).collect());
+        let medians: Vec<f64> = services.iter().map(median_time).collect();
         let (small, large) = medians.split_at(names.len());
-        let columns = small.iter().zip(large).flat_map(|(small, large)| {
+        let times = small.iter().zip(large).flat_map(|(small, large)| {
             let ratio = large / small;
             beyond += usize::from(ratio > GOAL);
             let mark = if ratio > GOAL { "**" } else { "" };
             [format!("{small:.2}"), format!("{large:.2}"), format!("{mark}{ratio:.2}{mark}")]
         });
-        print_row(operation.name, columns);
+        // Postgres reads its files itself.
+        let reads = [0, names.len()].map(|sqlite| median_reads(sqlite).to_string());
+        print_row(operation.name, times.chain(reads));
     }
+    let all = || measured.iter().flatten().flatten();
+    let waits = all().filter(|it| it.waited_for_disk).count();
     println!("\n{beyond} ratios are beyond {GOAL}.");
+    println!("Services read the disk in {waits} of {} requests.", all().count());
 }
 
 fn print_row(name: &str, columns: impl Iterator<Item = String>) {
@@ -179,7 +189,7 @@ fn print_row(name: &str, columns: impl Iterator<Item = String>) {
     println!("| {name} | {} |", columns.join(" | "));
 }
 
-fn median(mut times: Vec<Duration>) -> f64 {
-    times.sort();
-    times[times.len() / 2].as_secs_f64() * 1_000.0
+fn median<T: Ord + Copy>(mut values: Vec<T>) -> T {
+    values.sort();
+    values[values.len() / 2]
 }

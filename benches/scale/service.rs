@@ -31,6 +31,16 @@ pub struct Staff {
     pub django: String,
 }
 
+/// A request that was measured.
+#[derive(Clone, Copy)]
+pub struct Measured {
+    pub took: Duration,
+    /// Number of reads of files by the service: on SQLite, the pages of the database.
+    pub reads: u64,
+    /// True if one of them was a read of the disk.
+    pub waited_for_disk: bool,
+}
+
 /// A running service. It ends when dropped, and its data goes.
 pub struct Service {
     base: String,
@@ -115,16 +125,28 @@ impl Service {
         self.folder.path().to_owned()
     }
 
-    /// Prepares a request and returns how long its answer took.
-    pub fn measure(&mut self, operation: &Operation) -> Duration {
+    /// Prepares a request and measures it.
+    pub fn measure(&mut self, operation: &Operation) -> Measured {
         let call = (operation.prepare)(self);
         // An idle connection may have been closed.
         self.get("/healthz");
+        let before = self.reads();
         let started = Instant::now();
         let (status, body) = self.send(&call);
         let took = started.elapsed();
         assert_eq!(status, call.status, "{}: {body}", operation.name);
-        took
+        let after = self.reads();
+        Measured { took, reads: after.0 - before.0, waited_for_disk: after.1 > before.1 }
+    }
+
+    /// Returns the number of reads of files by its process so far, and their bytes from the disk.
+    fn reads(&self) -> (u64, u64) {
+        let counts = fs::read_to_string(format!("/proc/{}/io", self.child.id())).unwrap();
+        let count = |name| {
+            let value = counts.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            value.trim().parse().unwrap()
+        };
+        (count("syscr:"), count("read_bytes:"))
     }
 
     /// Returns the body of an answer.

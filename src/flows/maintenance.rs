@@ -13,8 +13,8 @@ use crate::flows::{Error, Flows, Result};
 use crate::store::jobs::backlog;
 use crate::store::users::{changes, deletion, rights};
 use crate::store::{
-    self, Conn, challenges, challenges::registrations, events, limits, sessions, signing_keys,
-    users::erasures, users::released_names,
+    self, Conn, WriteKind, challenges, challenges::registrations, events, limits, sessions,
+    signing_keys, users::erasures, users::released_names,
 };
 
 /// Time for which the refresh token of an ended session is refused as "revoked" or "expired" rather
@@ -220,7 +220,7 @@ impl Flows {
             && !self.is_stopping()
         {
             let ordered = Instant::now();
-            let (step, may_be_more) = self.db.write(move |conn| {
+            let (step, may_be_more) = self.db.write_as(WriteKind::Repeatable, move |conn| {
                 let began = Instant::now();
                 while step(conn)? {
                     if began.elapsed() >= STEP {

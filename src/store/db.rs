@@ -226,7 +226,9 @@ impl Db {
     /// vacuums.
     pub fn forget_deleted(&self) -> Result<()> {
         match &self.shape {
-            Backend::Sqlite { manager, .. } => connection::empty_log(manager),
+            Backend::Sqlite { readers, .. } => {
+                connection::empty_log(self.connection(readers)?.conn())
+            }
             Backend::Postgres { .. } => Ok(()),
         }
     }

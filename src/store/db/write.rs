@@ -34,6 +34,9 @@ pub enum WriteKind {
     /// before that ends this process too, so that the job is done from its start. Postgres may fail
     /// and leave this process running, so there it waits for the disk.
     Provisional,
+    /// A step of a purge, which the next purge repeats if a power failure undoes it. Returns before
+    /// it is on disk.
+    Repeatable,
     /// Writes counters, which may be lost in a power failure. Returns before they are on disk, so
     /// that on Postgres no other use of a counter waits for that.
     Counters,
@@ -46,7 +49,7 @@ impl WriteKind {
         match (self, backend) {
             (Self::Durable | Self::DurableStatement, _)
             | (Self::Provisional, Backend::Postgres { .. }) => Durability::Full,
-            (Self::Claim | Self::Counters | Self::CountersStatement, _)
+            (Self::Claim | Self::Repeatable | Self::Counters | Self::CountersStatement, _)
             | (Self::Provisional, Backend::Sqlite { .. }) => Durability::Lazy,
         }
     }

@@ -26,6 +26,12 @@ pub enum Conn {
     Sqlite(SqliteConnection),
 }
 
+/// Time for which a statement on SQLite waits for a lock, in milliseconds.
+const BUSY_TIMEOUT: &str = "PRAGMA busy_timeout = 5000;";
+
+/// Attempts to empty a log that others read.
+const EMPTY_ATTEMPTS: u32 = 5;
+
 /// Flag of a connection that may only read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReadOnly(pub bool);
@@ -96,9 +102,10 @@ impl Manager {
         let mut conn = SqliteConnection::establish(path)?;
         // synchronous: an acknowledged write survives a power cut. secure_delete: what is deleted
         // is overwritten with zeros.
+        conn.batch_execute(BUSY_TIMEOUT)?;
         conn.batch_execute(
-            "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-             PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;",
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+             PRAGMA secure_delete = ON;",
         )?;
         // In KiB, for the writer: the inner pages of the indexes of a million users.
         conn.batch_execute(if self.read_only.0 {
@@ -123,7 +130,7 @@ pub(crate) fn open_to_look(url: &DatabaseUrl) -> Result<Conn> {
     let path = path.to_str().ok_or_else(|| Error::Internal("path is not UTF-8".into()))?;
     let uri = format!("file:{}?mode=ro", utf8_percent_encode(path, NOT_IN_A_URI));
     let mut conn = SqliteConnection::establish(&uri)?;
-    conn.batch_execute("PRAGMA busy_timeout = 5000;")?;
+    conn.batch_execute(BUSY_TIMEOUT)?;
     Ok(Conn::Sqlite(conn))
 }
 
@@ -161,16 +168,32 @@ fn with_lock_timeout(url: &str, timeout: Duration) -> Option<String> {
 }
 
 /// Writes SQLite's log into the file and empties it: both may hold what was deleted since. A log
-/// that is being read stays until the next call.
-pub(crate) fn empty_log(manager: &Manager) -> Result<()> {
-    if let Conn::Sqlite(sqlite) = &mut manager.open()? {
-        // The first copies while others write. Writers wait for the second, which has little left.
-        sqlite.batch_execute(
-            "PRAGMA wal_checkpoint(PASSIVE); \
-             PRAGMA busy_timeout = 20; PRAGMA wal_checkpoint(TRUNCATE);",
-        )?;
+/// that others read for longer stays until the next call. A connection that only reads may do it.
+pub(crate) fn empty_log(conn: &mut Conn) -> Result<()> {
+    let Conn::Sqlite(sqlite) = conn else { return Ok(()) };
+    sqlite.batch_execute("PRAGMA busy_timeout = 20;")?;
+    let mut emptied = Ok(false);
+    for _ in 0..EMPTY_ATTEMPTS {
+        emptied = try_to_empty_log(sqlite);
+        if !matches!(emptied, Ok(false)) {
+            break;
+        }
     }
-    Ok(())
+    sqlite.batch_execute(BUSY_TIMEOUT)?;
+    emptied.map(|_| ())
+}
+
+/// Returns whether the log is empty.
+fn try_to_empty_log(sqlite: &mut SqliteConnection) -> Result<bool> {
+    #[derive(diesel::QueryableByName)]
+    struct Checkpoint {
+        #[diesel(sql_type = diesel::sql_types::Integer)]
+        busy: i32,
+    }
+    // The first copies while others write. Writers wait for the second, which has little left.
+    sqlite.batch_execute("PRAGMA wal_checkpoint(PASSIVE);")?;
+    let checkpoint = diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)");
+    Ok(checkpoint.get_result::<Checkpoint>(sqlite)?.busy == 0)
 }
 
 /// A server has a clock of its own; a file goes by that of this machine.

@@ -1,6 +1,7 @@
 //! kill -9 at the worst moment. The system keeps what the process has written, so these tests
 //! cannot show what a power failure would lose.
 
+use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -88,6 +89,27 @@ fn kill_9_loses_no_acknowledged_registration_on_postgres_with_smtp() {
     let Some(setup) = Setup::on_postgres() else { return };
     let Some((setup, mailbox)) = Mailbox::server(setup, Mode::PLAIN) else { return };
     no_acknowledged_registration_is_lost(&setup, &mailbox);
+}
+
+#[test]
+fn kill_9_after_a_deletion_leaves_nothing_readable_in_the_file_after_the_next_start() {
+    let setup = Setup::on_sqlite();
+    let (service, mailbox) = (setup.start(), Mailbox::folder(&setup));
+    let access = mailbox.new_account(&service.api(), LEAVING);
+    let path = setup.folder().join("data/hallpass.db");
+    let is_readable = || {
+        let files =
+            ["db", "db-wal"].map(|it| fs::read(path.with_extension(it)).unwrap_or_default());
+        let stands =
+            |file: &Vec<u8>| file.windows(LEAVING.len()).any(|part| part == LEAVING.as_bytes());
+        files.iter().any(stands)
+    };
+    assert!(is_readable(), "the search finds nothing");
+    let password = json!({"password": PASSWORD});
+    assert_eq!(service.api().send("DELETE", "/v1/me", &access, &password).status, 204);
+    service.kill();
+    let _again = setup.start();
+    wait_until("the address to go", || !is_readable());
 }
 
 const SUPERUSER: [&str; 6] =

@@ -32,7 +32,8 @@ impl Traced {
         let traces = tried.is_ok_and(|it| it.status.success()).then_some(());
         needs("strace and the right to trace (Debian: apt-get install strace)", traces)?;
         let setup = Setup::on_sqlite()
-            .with("HALLPASS_BCRYPT_COST", "4")
+            .with("HALLPASS_LIMITS", "on")
+            .with("HALLPASS_LIMIT_MAIL_NETWORK", "1000")
             .with("HALLPASS_LIMIT_NETWORK", "1000/1m");
         let trace = setup.folder().join("flushes");
         let output = ["-o", trace.to_str().unwrap()];
@@ -95,6 +96,19 @@ fn a_log_in_waits_for_one_flush_and_its_mail_for_one_more() {
         wait_until("the mail", || traced.sent() > before);
     });
     assert_eq!((known, with_mail), (1, 2));
+}
+
+/// The counters of mails wait for no flush: on Postgres, other requests would wait for it too.
+#[test]
+fn a_registration_waits_for_one_flush_and_its_mail_for_one_more() {
+    let Some(traced) = Traced::start("fsync,fdatasync") else { return };
+    let api = traced.service.api();
+    let flushes = traced.of(|number| {
+        let before = traced.sent();
+        api.register(&address(number));
+        wait_until("the mail", || traced.sent() > before);
+    });
+    assert_eq!(flushes, 2);
 }
 
 #[test]
